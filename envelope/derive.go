@@ -1,0 +1,83 @@
+package envelope
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+
+	aead "github.com/tink-crypto/tink-go/v2/aead/subtle"
+	stream "github.com/tink-crypto/tink-go/v2/streamingaead/subtle"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// A Ref is the full name of an object. Its parts are hashed as they are: package
+// vault says which are allowed, and folds a tenant's case.
+type Ref struct{ Vault, Tenant, Collection, Name string }
+
+// Context is the hash that binds stanzas and commitment to the name.
+func (r Ref) Context() [32]byte {
+	b := []byte("ove1 ctx")
+	for _, part := range []string{r.Vault, r.Tenant, r.Collection, r.Name} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
+		b = append(b, part...)
+	}
+	return sha256.Sum256(b)
+}
+
+// An AAD is what a wrapped data key is bound to.
+type AAD struct {
+	Stable [15]byte // what no re-wrap changes of the header
+	Ctx    [32]byte // [Ref.Context]
+}
+
+// Bytes is the associated data of a stanza of that type and key id.
+func (a AAD) Bytes(typ byte, kekID [16]byte) []byte {
+	b := make([]byte, 0, len("ove1 wrap")+len(a.Stable)+1+len(kekID)+len(a.Ctx))
+	b = append(b, "ove1 wrap"...)
+	b = append(b, a.Stable[:]...)
+	b = append(b, typ)
+	b = append(b, kekID[:]...)
+	return append(b, a.Ctx[:]...)
+}
+
+// A dataKey is the key of one object. Everything but the stanzas comes from it.
+type dataKey []byte
+
+const dataKeySize = 32
+
+func newDataKey() dataKey {
+	k := make(dataKey, dataKeySize)
+	rand.Read(k) // never fails: it ends the program instead
+	return k
+}
+
+func (k dataKey) derive(info string) []byte {
+	b, err := hkdf.Key(sha256.New, k, nil, info, 32)
+	if err != nil {
+		panic("envelope: " + err.Error()) // only in FIPS mode with a key under 14 bytes
+	}
+	return b
+}
+
+// commitment pins data key, header and name at once. AES-GCM alone commits to none.
+func (k dataKey) commitment(header []byte, ctx [32]byte) [32]byte {
+	hash := sha256.Sum256(header[:len(header)-commitmentSize])
+	return [32]byte(k.derive("ove1 commit" + string(hash[:]) + string(ctx[:])))
+}
+
+// metadata returns the AEAD of the sealed metadata.
+func (k dataKey) metadata() (tink.AEAD, error) {
+	key := k.derive("ove1 meta")
+	defer clear(key)
+	return aead.NewAESGCM(key)
+}
+
+func (k dataKey) payloadKey() []byte { return k.derive("ove1 payload") }
+
+// payload returns Tink's streaming primitive for segments of 1<<log2 bytes.
+func (k dataKey) payload(log2 int) (tink.StreamingAEAD, error) {
+	key := k.payloadKey()
+	defer clear(key)
+	return stream.NewAESGCMHKDF(key, "SHA256", 32, 1<<log2, 0)
+}

@@ -1,0 +1,165 @@
+package kek
+
+import (
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrKeyFile means that a root key file is there and is not one to be used: others may
+// read it, or it does not hold exactly a root. The message says what to do.
+var ErrKeyFile = errors.New("unusable root key file")
+
+// fileSize is 64 lower-case hex characters and one newline.
+const fileSize = 2*rootSize + 1
+
+// OpenFile returns the source whose root is in the file at path. A file that is not
+// there is [fs.ErrNotExist]; one that others may read, that another user owns, that is
+// not a regular file or not exactly 64 lower-case hex characters and a newline is
+// [ErrKeyFile]. A symbolic link is followed, and what it leads to is held to the same.
+func OpenFile(path string) (*Local, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat() // of what was opened: path may mean another file by now
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path, info); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
+	}
+	root, err := readRoot(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return NewLocal(root), nil
+}
+
+// readRoot reads the text of a root, and looks whether anything follows.
+func readRoot(r io.Reader) (Root, error) {
+	text, err := io.ReadAll(io.LimitReader(r, fileSize+1))
+	defer clear(text)
+	if err != nil {
+		return Root{}, err
+	}
+	const remedy = "restore it from a copy"
+	switch {
+	case len(text) > fileSize:
+		return Root{}, fmt.Errorf("%w: it holds more than 64 characters and a newline; %s", ErrKeyFile, remedy)
+	case len(text) < fileSize:
+		return Root{}, fmt.Errorf("%w: it is cut short, %d of %d bytes; %s", ErrKeyFile, len(text), fileSize, remedy)
+	}
+	malformed := fmt.Errorf("%w: it is not 64 characters 0-9 a-f and a newline; %s", ErrKeyFile, remedy)
+	for _, c := range text[:fileSize-1] {
+		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
+			return Root{}, malformed
+		}
+	}
+	if text[fileSize-1] != '\n' {
+		return Root{}, malformed
+	}
+	b := make([]byte, rootSize)
+	if _, err := hex.Decode(b, text[:fileSize-1]); err != nil {
+		return Root{}, malformed
+	}
+	return Root{&b}, nil
+}
+
+// CreateFile makes a new root and a file for it at path, mode 0600, with its directory,
+// mode 0700; when a file is there already it is opened as it is, and created is false.
+// Of several at once one creates and all return its key. The file is on disk when
+// CreateFile returns, and whatever interrupts it, path holds the whole of it or nothing.
+func CreateFile(path string) (l *Local, created bool, err error) {
+	if l, err = existing(path); !errors.Is(err, fs.ErrNotExist) {
+		return l, false, err
+	}
+	return publish(path, RandomRoot())
+}
+
+// ImportFile is [CreateFile] with the root that from holds, in the form of the file. A
+// file that is there already with another root is [fs.ErrExist] and stays.
+func ImportFile(path string, from io.Reader) (l *Local, created bool, err error) {
+	root, err := readRoot(from)
+	if err != nil {
+		return nil, false, fmt.Errorf("import: %w", err)
+	}
+	if l, err = existing(path); errors.Is(err, fs.ErrNotExist) {
+		l, created, err = publish(path, root)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if subtle.ConstantTimeCompare(*l.root.v, *root.v) != 1 {
+		return nil, false, fmt.Errorf("import: %s holds another root key, with fingerprint %s: %w", path, l.Fingerprint(), fs.ErrExist)
+	}
+	return l, created, nil
+}
+
+// existing opens the file at path and sees to it that it stays: whoever created it may
+// have been stopped before the directory was on disk.
+func existing(path string) (*Local, error) {
+	l, err := OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return l, syncDir(filepath.Dir(path))
+}
+
+// publish writes root to a temporary file and links it to path, which decides who of
+// several was first.
+func publish(path string, root Root) (*Local, bool, error) {
+	dir := filepath.Dir(path)
+	if err := makeDir(dir); err != nil {
+		return nil, false, err
+	}
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp") // 0600
+	if err != nil {
+		return nil, false, err
+	}
+	defer os.Remove(tmp.Name())
+	text := append(hex.AppendEncode(nil, *root.v), '\n')
+	defer clear(text)
+	_, err = tmp.Write(text)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	switch err := os.Link(tmp.Name(), path); {
+	case errors.Is(err, fs.ErrExist):
+		l, err := existing(path)
+		return l, false, err
+	case err != nil:
+		return nil, false, err
+	}
+	if err := syncDir(dir); err != nil {
+		return nil, false, err
+	}
+	return NewLocal(root), true, nil
+}
+
+// makeDir makes dir and what is missing above it, each on disk before it is used.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err // there already; if it is no directory, the next step says so
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}

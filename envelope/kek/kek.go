@@ -1,0 +1,149 @@
+// Package kek has the key sources of package envelope: where key-encryption keys come
+// from. Every key is derived for one name of one collection of one tenant, so a process
+// that was given one of them holds no other.
+//
+// The source here is [Local]: a root of 32 random bytes, usually in a file.
+//
+//	keys, created, err := kek.CreateFile("root.key") // once, by whoever sets up
+//	keys, err := kek.OpenFile("root.key")            // from then on
+//
+// Whoever has the root reads and forges all objects sealed under it, and without it
+// they are lost: keep a copy, and carry it to another machine with [ImportFile].
+package kek
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// A Root is the secret that a source derives its keys from. It cannot be printed by
+// accident. The zero Root is none.
+type Root struct{ v *[]byte }
+
+const (
+	minRoot  = 32
+	maxRoot  = 64
+	rootSize = 32 // of a root that is made here
+)
+
+// NewRoot returns a copy of b, 32 to 64 bytes, as a Root.
+func NewRoot(b []byte) (Root, error) {
+	if len(b) < minRoot || len(b) > maxRoot {
+		return Root{}, fmt.Errorf("a root key of %d bytes, it must have %d to %d", len(b), minRoot, maxRoot)
+	}
+	v := append([]byte(nil), b...)
+	return Root{&v}, nil
+}
+
+// RandomRoot returns a new root of 32 bytes.
+func RandomRoot() Root {
+	b := make([]byte, rootSize)
+	rand.Read(b)
+	return Root{&b}
+}
+
+// Reveal returns a copy of the secret, for what stores it. It is the only way to it.
+func (r Root) Reveal() []byte { return append([]byte(nil), *r.v...) }
+
+// Format prints [redacted], whatever the verb.
+func (Root) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
+
+// MarshalText is redacted too, so that JSON and the like are.
+func (Root) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+func (r Root) derive(info string, n int) []byte {
+	b, err := hkdf.Key(sha256.New, *r.v, nil, info, n)
+	if err != nil {
+		panic("kek: " + err.Error()) // lengths are constants
+	}
+	return b
+}
+
+func (r Root) id(ctx [32]byte) [16]byte {
+	return [16]byte(r.derive("ove1 kek-id"+string(ctx[:]), 16))
+}
+
+// aead is the key-encryption key of one object.
+func (r Root) aead(ctx [32]byte) (tink.AEAD, error) {
+	key := r.derive("ove1 kek"+string(ctx[:]), 32)
+	defer clear(key)
+	return subtle.NewAESGCM(key)
+}
+
+// Local is a source with its root at hand. Its stanzas have type 1.
+type Local struct{ root Root }
+
+var _ envelope.Source = (*Local)(nil)
+
+// NewLocal returns the source of root.
+func NewLocal(root Root) *Local {
+	if root.v == nil {
+		panic("kek: NewLocal of no root")
+	}
+	return &Local{root}
+}
+
+// InsecureFixed returns a source whose root everybody knows: the bytes 00 01 … 1f. What
+// it seals is not secret. It is for examples and tests.
+func InsecureFixed() *Local {
+	b := make([]byte, rootSize)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return &Local{Root{&b}}
+}
+
+// Fingerprint is a short public name of the root, to compare two machines by: the same
+// root has the same one, and it does not help to find the root.
+func (l *Local) Fingerprint() string {
+	return hex.EncodeToString(l.root.derive("objectvault root fingerprint", 8))
+}
+
+// Format hides the root.
+func (*Local) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
+
+const (
+	typeRoot = 1
+	dekSize  = 32
+	bodySize = 12 + dekSize + 16
+)
+
+// Wrap implements [envelope.Source].
+func (l *Local) Wrap(_ context.Context, _ envelope.Ref, dek []byte, aad envelope.AAD) (envelope.Stanza, error) {
+	if len(dek) != dekSize {
+		return envelope.Stanza{}, errors.New("kek: a data key has 32 bytes")
+	}
+	s := envelope.Stanza{Type: typeRoot, ID: l.root.id(aad.Ctx)}
+	a, err := l.root.aead(aad.Ctx)
+	if err != nil {
+		return envelope.Stanza{}, err
+	}
+	s.Body, err = a.Encrypt(dek, aad.Bytes(s.Type, s.ID))
+	return s, err
+}
+
+// Unwrap implements [envelope.Source].
+func (l *Local) Unwrap(_ context.Context, _ envelope.Ref, s envelope.Stanza, aad envelope.AAD) ([]byte, error) {
+	if s.Type != typeRoot || len(s.Body) != bodySize || s.ID != l.root.id(aad.Ctx) {
+		return nil, envelope.ErrUnknownKey
+	}
+	a, err := l.root.aead(aad.Ctx)
+	if err != nil {
+		return nil, err
+	}
+	dek, err := a.Decrypt(s.Body, aad.Bytes(s.Type, s.ID))
+	if err != nil {
+		return nil, envelope.ErrDecrypt
+	}
+	return dek, nil
+}

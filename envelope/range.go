@@ -1,0 +1,227 @@
+package envelope
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// An Object opens parts of a payload without reading the rest.
+type Object struct {
+	header   *Header
+	metadata Metadata
+	start    int64 // of the payload
+	segment  int64 // sealed bytes of a segment
+	aead     cipher.AEAD
+	prefix   [7]byte // of every segment's nonce
+}
+
+// OpenHeader reads and authenticates header and metadata, reads the 40 bytes of the
+// payload that follow (and no more), and returns what opens ranges of it. Its errors
+// are those of [Open].
+func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []Source) (*Object, error) {
+	src := &source{r: r}
+	h, err := readHeader(src)
+	if err != nil {
+		return nil, err
+	}
+	dek, metadata, err := h.open(ctx, ref, sources)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(dek)
+	var start [payloadHeaderSize]byte
+	if err := src.fill(start[:], ErrDecrypt); err != nil {
+		return nil, err
+	}
+	if start[0] != payloadHeaderSize {
+		return nil, ErrDecrypt
+	}
+	o := &Object{
+		header: h, metadata: metadata,
+		start: int64(h.Len()), segment: 1 << h.SegmentLog2,
+		prefix: [7]byte(start[33:]),
+	}
+	if o.aead, err = dek.segmentAEAD(start[1:33], h.stable()); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// segmentAEAD is the cipher of all segments, as Tink derives it.
+func (k dataKey) segmentAEAD(salt []byte, stable [15]byte) (cipher.AEAD, error) {
+	main := k.payloadKey()
+	defer clear(main)
+	key, err := hkdf.Key(sha256.New, main, salt, string(stable[:]), 32)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// Header returns the header, which is authenticated.
+func (o *Object) Header() *Header { return o.header }
+
+// Metadata returns what was sealed beside the payload.
+func (o *Object) Metadata() Metadata { return o.metadata }
+
+// A Span is the sealed bytes that hold a range of plaintext.
+type Span struct {
+	Offset, Length int64 // in the object, its header counted
+
+	of          *Object
+	first, last int64 // segments; last < first for none
+	final       bool  // last is the object's final segment
+	skip, take  int64 // plaintext to drop, then to give
+}
+
+// Final says whether the span holds the final segment, so that reading it proves the
+// end of the object.
+func (s Span) Final() bool { return s.final }
+
+// Range says which bytes of an object of total sealed bytes hold the plaintext from
+// off on, n bytes of it or, when n is negative, the rest. The range is clipped to the
+// announced size. One that reaches the end, or lies past it, includes the final segment,
+// so that reading it proves that the size is true; any other proves its own bytes only.
+// A total that no object has is [ErrDecrypt].
+func (o *Object) Range(total, off, n int64) (Span, error) {
+	payload := total - o.start
+	size, err := plaintextSize(payload, o.segment)
+	if err != nil {
+		return Span{}, err
+	}
+	if off < 0 {
+		return Span{}, fmt.Errorf("range at negative offset %d", off)
+	}
+	off = min(off, size)
+	if n < 0 || n > size-off {
+		n = size - off
+	}
+	s := Span{of: o, take: n, first: o.holding(off), last: o.holding(off + n - 1)}
+	final := segments(payload, o.segment) - 1
+	switch {
+	case off+n == size: // the final segment may be empty
+		s.first, s.last = min(s.first, final), final
+	case n == 0:
+		return Span{Offset: o.start, of: o, last: -1}, nil
+	}
+	s.final = s.last == final
+	s.skip = off - o.plaintextStart(s.first)
+	s.Offset = o.start + s.first*o.segment
+	if s.first == 0 {
+		s.Offset += payloadHeaderSize
+	}
+	s.Length = min(o.start+(s.last+1)*o.segment, total) - s.Offset
+	return s, nil
+}
+
+// holding returns the segment that holds the plaintext byte at off.
+func (o *Object) holding(off int64) int64 {
+	// The first segment is shorter by Tink's header.
+	return (off + payloadHeaderSize) / (o.segment - tagSize)
+}
+
+// plaintextStart returns the offset of a segment's first plaintext byte.
+func (o *Object) plaintextStart(segment int64) int64 {
+	return max(0, segment*(o.segment-tagSize)-payloadHeaderSize)
+}
+
+// OpenRange decrypts the plaintext that s was made for. r yields the sealed bytes of s
+// and ends after them. Bytes are verified before they are given out, and every error
+// is final: that of r, or [ErrDecrypt], also when r ends early, or late for a span that
+// is [Span.Final].
+func (o *Object) OpenRange(r io.Reader, s Span) io.Reader {
+	if s.of != o {
+		panic("envelope: a span of another object")
+	}
+	return &rangeReader{o: o, s: s, src: &source{r: r}, next: s.first}
+}
+
+type rangeReader struct {
+	o     *Object
+	s     Span
+	src   *source
+	next  int64  // segment
+	buf   []byte // one segment
+	plain []byte // verified and not given out; in buf
+	err   error
+}
+
+func (r *rangeReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, r.after()
+	}
+	for len(r.plain) == 0 && r.err == nil {
+		if r.next > r.s.last {
+			r.err = io.EOF
+		} else {
+			r.err = r.fill()
+		}
+	}
+	n := copy(p, r.plain)
+	if r.plain = r.plain[n:]; n > 0 {
+		return n, nil
+	}
+	return 0, r.err
+}
+
+// after is the error once all that was verified is given out.
+func (r *rangeReader) after() error {
+	if len(r.plain) > 0 {
+		return nil
+	}
+	return r.err
+}
+
+// fill decrypts the next segment.
+func (r *rangeReader) fill() error {
+	o := r.o
+	if r.buf == nil {
+		r.buf = make([]byte, min(r.s.Length, o.segment)+1)
+	}
+	from := r.s.Offset
+	if r.next != r.s.first {
+		from = o.start + r.next*o.segment
+	}
+	sealed := r.buf[:min(o.start+(r.next+1)*o.segment, r.s.Offset+r.s.Length)-from]
+	if err := r.src.fill(sealed, ErrDecrypt); err != nil {
+		return err
+	}
+	last := r.s.final && r.next == r.s.last
+	if last {
+		// The end of the object must be the end of r, before its bytes are given out.
+		if _, err := io.ReadFull(r.src, r.buf[len(sealed):len(sealed)+1]); err != io.EOF {
+			return r.src.or(ErrDecrypt)
+		}
+	}
+	plain, err := o.aead.Open(sealed[:0], o.nonce(r.next, last), sealed, nil)
+	if err != nil {
+		return ErrDecrypt
+	}
+	r.plain = plain[min(r.s.skip, int64(len(plain))):]
+	r.s.skip = 0
+	r.plain = r.plain[:min(r.s.take, int64(len(r.plain)))]
+	r.s.take -= int64(len(r.plain))
+	r.next++
+	return nil
+}
+
+func (o *Object) nonce(segment int64, last bool) []byte {
+	b := make([]byte, 0, 12)
+	b = append(b, o.prefix[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(segment))
+	if last {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
