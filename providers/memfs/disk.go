@@ -1,0 +1,180 @@
+package memfs
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A disk makes the calls of a file store below its directory. Names are relative to
+// it, with slashes; symbolic links are refused wherever they are met. Tests put
+// their own disks in front of this one: one that is full, one that folds case, one
+// that forgets what was not synced.
+type disk interface {
+	lstat(name string) (fs.FileInfo, error)
+	open(name string, flag int) (file, error) // plain files only; new ones are 0600
+	mkdir(name string) error                  // 0700
+	link(from, to string) error
+	rename(from, to string) error
+	remove(name string) error                  // a file, or an empty directory
+	chtime(name string, mtime time.Time) error // of a file
+	sync(dir string) error                     // makes the entries of dir durable
+	list(dir string, each func(fs.DirEntry) error) error
+	close() error
+}
+
+// A file is an open file of a disk.
+type file interface {
+	io.ReaderAt
+	io.WriteCloser
+	Stat() (fs.FileInfo, error)
+	Sync() error
+	// lock takes a flock on the file, for as long as it is open, or returns errBusy.
+	lock(exclusive bool) error
+}
+
+// A rootDisk is the disk itself. [os.Root] keeps every call inside the directory;
+// it would follow symbolic links that stay inside, so it is asked about each name
+// before. Only the owner of the directory could put a link there in between.
+type rootDisk struct {
+	root *os.Root
+}
+
+// rootFile is *os.File; see the lock of each system.
+type rootFile struct{ *os.File }
+
+func (d *rootDisk) abs(name string) string {
+	return filepath.Join(d.root.Name(), filepath.FromSlash(name))
+}
+
+// plainDirs returns an error if dir, or a directory above it, is not a real one.
+func (d *rootDisk) plainDirs(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if err := d.plainDirs(path.Dir(dir)); err != nil {
+		return err
+	}
+	fi, err := d.root.Lstat(dir)
+	switch {
+	case err != nil:
+		return err
+	case fi.IsDir():
+		return nil
+	case fi.Mode().IsRegular():
+		return &fs.PathError{Op: "open", Path: d.abs(dir), Err: errNotDir}
+	}
+	return d.odd(dir, fi)
+}
+
+// odd is the error for what is neither a file nor a directory.
+func (d *rootDisk) odd(name string, fi fs.FileInfo) error {
+	what := "neither a file nor a directory"
+	if fi.Mode().Type() == fs.ModeSymlink {
+		what = "a symbolic link, and a store follows none"
+	}
+	return fmt.Errorf("%w: %s is %s: remove it", vault.ErrPermission, d.abs(name), what)
+}
+
+func (d *rootDisk) lstat(name string) (fs.FileInfo, error) {
+	if err := d.plainDirs(path.Dir(name)); err != nil {
+		return nil, err
+	}
+	fi, err := d.root.Lstat(name)
+	if err == nil && !fi.IsDir() && !fi.Mode().IsRegular() {
+		return nil, d.odd(name, fi)
+	}
+	return fi, err
+}
+
+func (d *rootDisk) open(name string, flag int) (file, error) {
+	fi, err := d.lstat(name)
+	switch {
+	case err == nil && fi.IsDir():
+		return nil, &fs.PathError{Op: "open", Path: d.abs(name), Err: errIsDir}
+	case err != nil && (flag&os.O_CREATE == 0 || !isAbsent(err)):
+		return nil, err
+	}
+	f, err := d.root.OpenFile(name, flag|openFlags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return rootFile{f}, nil
+}
+
+func (d *rootDisk) mkdir(name string) error {
+	if err := d.plainDirs(path.Dir(name)); err != nil {
+		return err
+	}
+	return d.root.Mkdir(name, 0o700)
+}
+
+func (d *rootDisk) link(from, to string) error {
+	if err := d.plainDirs(path.Dir(to)); err != nil {
+		return err
+	}
+	return d.root.Link(from, to)
+}
+
+func (d *rootDisk) rename(from, to string) error {
+	if err := d.plainDirs(path.Dir(to)); err != nil {
+		return err
+	}
+	return d.root.Rename(from, to)
+}
+
+func (d *rootDisk) remove(name string) error {
+	if err := d.plainDirs(path.Dir(name)); err != nil {
+		return err
+	}
+	return d.root.Remove(name)
+}
+
+func (d *rootDisk) chtime(name string, mtime time.Time) error {
+	return d.root.Chtimes(name, mtime, mtime)
+}
+
+func (d *rootDisk) sync(dir string) error {
+	if err := d.plainDirs(dir); err != nil {
+		return err
+	}
+	f, err := d.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return syncDir(f)
+}
+
+func (d *rootDisk) list(dir string, each func(fs.DirEntry) error) error {
+	if err := d.plainDirs(dir); err != nil {
+		return err
+	}
+	f, err := d.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		entries, err := f.ReadDir(256) // a part at a time: directories may be large
+		for _, e := range entries {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (d *rootDisk) close() error { return d.root.Close() }

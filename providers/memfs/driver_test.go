@@ -1,0 +1,59 @@
+package memfs
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"gocloud.dev/blob/driver"
+	"gocloud.dev/blob/drivertest"
+)
+
+// A harness runs gocloud's conformance tests. What cannot apply to us:
+//
+//   - TestNonexistentBucket: Open makes the store, so there is no driver for one
+//     that is not there.
+//   - TestSignedURL, and the signed URLs of TestKeys: there is no server that would
+//     answer them, so SignedURL is Unimplemented.
+type harness struct {
+	open   func() (shelf, error)
+	prefix string
+}
+
+func (h *harness) MakeDriver(context.Context) (driver.Bucket, error) {
+	s, err := h.open()
+	if err != nil {
+		return nil, err
+	}
+	if h.prefix != "" {
+		return driver.NewPrefixedBucket(&bucket{s}, h.prefix), nil
+	}
+	return &bucket{s}, nil
+}
+
+func (h *harness) MakeDriverForNonexistentBucket(context.Context) (driver.Bucket, error) {
+	return nil, nil
+}
+func (h *harness) HTTPClient() *http.Client         { return nil }
+func (h *harness) SupportsCopy() bool               { return true }
+func (h *harness) SupportsNonSlashDelimiters() bool { return true }
+func (h *harness) Close()                           {}
+
+// TestDriver holds both drivers to gocloud's rules, plain and under a prefix.
+func TestDriver(t *testing.T) {
+	for _, prefix := range []string{"", "some/prefix/dir/"} {
+		t.Run("mem/"+prefix, func(t *testing.T) {
+			drivertest.RunConformanceTests(t, func(context.Context, *testing.T) (drivertest.Harness, error) {
+				var m Memory
+				return &harness{func() (shelf, error) { return &memory{&m, Config{}}, nil }, prefix}, nil
+			}, nil)
+		})
+		t.Run("file/"+prefix, func(t *testing.T) {
+			drivertest.RunConformanceTests(t, func(ctx context.Context, t *testing.T) (drivertest.Harness, error) {
+				c := Config{Dir: filepath.Join(t.TempDir(), "store")}
+				return &harness{func() (shelf, error) { return openFiles(ctx, c) }, prefix}, nil
+			}, nil)
+		})
+	}
+}

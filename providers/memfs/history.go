@@ -1,0 +1,248 @@
+package memfs
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+const (
+	deletedSuffix = ".deleted"
+	attrsSuffix   = ".attrs"
+)
+
+// A past is what the directory says about one key. Under the lock of the key it is
+// the truth.
+type past struct {
+	dir     string      // where the versions are
+	current fs.FileInfo // nil: there is no object
+	id      uint64      // its id
+	last    uint64      // the highest id there is
+	old     []state     // newest first; current is not among them
+	stale   []string    // names in dir that mean nothing
+}
+
+// past reads the past of key. A missing directory is an empty past.
+func (s *files) past(key string) (*past, error) {
+	name := objectPath(key)
+	p := &past{dir: versionsPath(key)}
+	// The object first: what supersedes it from here on is in the versions as well.
+	fi, err := s.disk.lstat(name)
+	switch {
+	case err == nil && fi.Mode().IsRegular():
+		if other, err := s.clash(name); err != nil || other != "" {
+			return nil, errors.Join(s.conflict(other), err)
+		}
+		if err := checkPrivate(s.abs(name), fi); err != nil {
+			return nil, err
+		}
+		p.current, p.id = fi, idAt(fi.ModTime())
+		p.last = p.id
+	case err != nil && !isAbsent(err):
+		return nil, err
+	default:
+		if other, err := s.clash(name); err != nil || other != "" {
+			return nil, errors.Join(s.conflict(other), err)
+		}
+	}
+	var withAttrs []uint64
+	err = s.disk.list(p.dir, func(e fs.DirEntry) error {
+		hex, suffix, _ := strings.Cut(e.Name(), ".")
+		id, ok := parseID(hex)
+		if !ok || e.IsDir() {
+			return nil
+		}
+		switch {
+		case suffix == "" && e.Name() == hex:
+			if p.current != nil && id == p.id {
+				p.stale = append(p.stale, e.Name()) // a write was killed between link and rename
+			} else {
+				p.old = append(p.old, state{id: id})
+			}
+		case "."+suffix == deletedSuffix:
+			if p.current != nil && id > p.id {
+				p.stale = append(p.stale, e.Name()) // a deletion was killed before the object was removed
+			} else {
+				p.old = append(p.old, state{id: id, deleted: true})
+			}
+		case "."+suffix == attrsSuffix:
+			withAttrs = append(withAttrs, id)
+		default:
+			return nil
+		}
+		p.last = max(p.last, id)
+		return nil
+	})
+	if err != nil && !isAbsent(err) {
+		return nil, err
+	}
+	for _, id := range withAttrs {
+		if (p.current == nil || id != p.id) && !slices.Contains(p.old, state{id: id}) {
+			p.stale = append(p.stale, formatID(id)+attrsSuffix)
+		}
+	}
+	slices.SortFunc(p.old, func(a, b state) int { return cmp.Compare(b.id, a.id) })
+	return p, nil
+}
+
+// conflict is the error for a key that exists in another spelling.
+func (s *files) conflict(other string) error {
+	if other == "" {
+		return nil
+	}
+	return fmt.Errorf("%w: the file system folds case and has %s already: choose another name", vault.ErrConflict, s.abs(other))
+}
+
+// keep gives the current object, at name, a second name among the versions, and
+// returns that.
+func (s *files) keep(p *past, name string, undo *undo) (kept string, err error) {
+	kept = p.dir + "/" + formatID(p.id)
+	err = s.disk.link(name, kept)
+	if errors.Is(err, fs.ErrExist) {
+		there, err := s.disk.lstat(kept)
+		if err != nil {
+			return "", err
+		}
+		same := os.SameFile(there, p.current) // left by a kill
+		if !same && there.Size() == p.current.Size() {
+			same, err = s.sameBytes(name, kept) // an old version was copied back, with its time
+		}
+		if err == nil && !same {
+			err = fmt.Errorf("%w: %s and %s have the same time and are different: touch the former",
+				vault.ErrConflict, s.abs(name), s.abs(kept))
+		}
+		return kept, err
+	}
+	if err != nil {
+		if isAbsent(err) {
+			err = errAgain
+		}
+		return "", err
+	}
+	undo.push(func() error { return s.disk.remove(kept) })
+	return kept, nil
+}
+
+// sameBytes reports whether two files hold the same.
+func (s *files) sameBytes(a, b string) (bool, error) {
+	var sums [2][sha256.Size]byte
+	for i, name := range []string{a, b} {
+		f, err := s.disk.open(name, os.O_RDONLY)
+		if err != nil {
+			return false, err
+		}
+		defer f.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, io.NewSectionReader(f, 0, math.MaxInt64)); err != nil {
+			return false, err
+		}
+		h.Sum(sums[i][:0])
+	}
+	return sums[0] == sums[1], nil
+}
+
+// prune removes what need not be kept of the past of key, under its lock. A write
+// does not fail because of it: the next one tries again.
+func (s *files) prune(key string) {
+	p, err := s.past(key)
+	if err != nil {
+		return
+	}
+	for _, name := range p.stale {
+		s.disk.remove(p.dir + "/" + name)
+	}
+	drop := surplus(p.old, s.config.versions(), p.current != nil)
+	for _, old := range drop {
+		name := p.dir + "/" + formatID(old.id)
+		if old.deleted {
+			s.disk.remove(name + deletedSuffix)
+			continue
+		}
+		s.disk.remove(name)
+		s.disk.remove(name + attrsSuffix)
+	}
+	if len(drop) == len(p.old) {
+		s.removeUp(p.dir, versions)
+	}
+}
+
+// versions returns what is known of key. It takes no lock: if the object changes
+// meanwhile it looks again.
+func (s *files) versions(ctx context.Context, key string) (all []vault.Version, err error) {
+	err = s.again(ctx, func() (err error) {
+		all, err = s.look(key)
+		return err
+	})
+	return all, classify(err)
+}
+
+func (s *files) look(key string) ([]vault.Version, error) {
+	if other, err := s.clash(objectPath(key)); err != nil || other != "" {
+		return nil, err
+	}
+	p, err := s.past(key)
+	if err != nil {
+		return nil, err
+	}
+	var all []vault.Version
+	if p.current != nil {
+		all = append(all, vault.Version{ID: formatID(p.id), Modified: timeOf(p.id), Size: p.current.Size(), Current: true})
+	}
+	for _, old := range p.old {
+		v := vault.Version{ID: formatID(old.id), Modified: timeOf(old.id), Deleted: old.deleted}
+		if old.deleted {
+			v.Current = len(all) == 0
+		} else {
+			fi, err := s.disk.lstat(p.dir + "/" + v.ID)
+			if isAbsent(err) {
+				continue // it has just been dropped
+			}
+			if err != nil {
+				return nil, err
+			}
+			v.Size = fi.Size()
+		}
+		all = append(all, v)
+	}
+	now, err := s.disk.lstat(objectPath(key))
+	switch {
+	case err != nil && !isAbsent(err):
+		return nil, err
+	case (err == nil && now.Mode().IsRegular()) != (p.current != nil),
+		err == nil && p.current != nil && !os.SameFile(now, p.current):
+		return nil, errAgain
+	}
+	return all, nil
+}
+
+// openVersion opens one version of key, the current one included.
+func (s *files) openVersion(key, id string) (*content, error) {
+	n, ok := parseID(id)
+	if !ok {
+		return nil, vault.ErrNotFound
+	}
+	c, err := s.openCurrent(key)
+	switch {
+	case err == nil && c.id == n:
+		return c, nil
+	case err == nil:
+		c.close()
+	case !errors.Is(err, vault.ErrNotFound):
+		return nil, err
+	}
+	c, err = s.openFile(versionsPath(key)+"/"+id, key, &n)
+	if isAbsent(err) {
+		return nil, vault.ErrNotFound
+	}
+	return c, err
+}

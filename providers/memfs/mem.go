@@ -1,0 +1,193 @@
+package memfs
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Memory is what a mem:// store holds. The zero value is empty and ready to use,
+// by any number of stores at once.
+type Memory struct {
+	mu   sync.Mutex
+	keys []string             // of the current objects, sorted
+	past map[string][]memento // by key, oldest first
+}
+
+// A memento is one state of a key in memory.
+type memento struct {
+	state
+	content []byte // never written to again
+	attrs   attrs
+}
+
+// current returns the object at key, nil if there is none.
+func (m *Memory) current(key string) *memento {
+	all := m.past[key]
+	if len(all) == 0 || all[len(all)-1].deleted {
+		return nil
+	}
+	return &all[len(all)-1]
+}
+
+// push makes next, under a new id, the state of key, and drops what need not be kept.
+func (m *Memory) push(key string, next memento, keep int) (id uint64) {
+	all := m.past[key]
+	if len(all) > 0 {
+		next.id = max(next.id, all[len(all)-1].id+1)
+	}
+	all = append(all, next)
+
+	var old []state
+	for _, s := range slices.Backward(all) {
+		if s.id != next.id || s.deleted {
+			old = append(old, s.state)
+		}
+	}
+	drop := surplus(old, keep, !next.deleted)
+	all = slices.DeleteFunc(all, func(s memento) bool { return slices.Contains(drop, s.state) })
+
+	if m.past == nil {
+		m.past = map[string][]memento{}
+	}
+	m.past[key] = all
+	i, there := slices.BinarySearch(m.keys, key)
+	switch {
+	case next.deleted && there:
+		m.keys = slices.Delete(m.keys, i, i+1)
+	case !next.deleted && !there:
+		m.keys = slices.Insert(m.keys, i, key)
+	}
+	return next.id
+}
+
+// memory is the shelf over a Memory.
+type memory struct {
+	*Memory
+	config Config
+}
+
+func (m *memory) open(_ context.Context, key, id string) (*content, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.current(key)
+	if id != "" {
+		s = nil
+		for i, old := range m.past[key] {
+			if formatID(old.id) == id && !old.deleted {
+				s = &m.past[key][i]
+			}
+		}
+	}
+	if s == nil {
+		return nil, vault.ErrNotFound
+	}
+	return &content{
+		ReaderAt: bytes.NewReader(s.content),
+		size:     int64(len(s.content)),
+		id:       s.id,
+		attrs:    s.attrs,
+		close:    func() error { return nil },
+	}, nil
+}
+
+func (m *memory) draft(_ context.Context, key string) (draft, error) {
+	return &memDraft{m: m, key: key}, nil
+}
+
+type memDraft struct {
+	bytes.Buffer
+	m   *memory
+	key string
+}
+
+func (d *memDraft) publish(_ context.Context, a attrs, c condition) (string, error) {
+	m := d.m
+	if _, err := a.encode(); err != nil { // as much as a file:// store would take
+		return "", err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var id uint64
+	there := m.current(d.key)
+	if there != nil {
+		id = there.id
+	}
+	if err := c.check(there != nil, id); err != nil {
+		return "", err
+	}
+	next := memento{state: state{id: m.config.now()}, content: d.Bytes(), attrs: a}
+	return formatID(m.push(d.key, next, m.config.versions())), nil
+}
+
+func (d *memDraft) discard() {}
+
+func (m *memory) remove(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.current(key) == nil {
+		return vault.ErrNotFound
+	}
+	m.push(key, memento{state: state{id: m.config.now(), deleted: true}}, m.config.versions())
+	return nil
+}
+
+func (m *memory) list(ctx context.Context, prefix string, from *string) iter.Seq2[object, error] {
+	return func(yield func(object, error) bool) {
+		for {
+			// One page at a time, so that the caller may write while it lists.
+			page := m.page(prefix, *from)
+			for _, o := range page {
+				if err := ctx.Err(); err != nil {
+					yield(object{}, err)
+					return
+				}
+				if o.key >= *from && !yield(o, nil) {
+					return
+				}
+			}
+			if len(page) == 0 {
+				return
+			}
+			*from = max(*from, page[len(page)-1].key+"\x00")
+		}
+	}
+}
+
+func (m *memory) page(prefix, from string) []object {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var page []object
+	for _, key := range m.keys[sort.SearchStrings(m.keys, max(prefix, from)):] {
+		if !strings.HasPrefix(key, prefix) || len(page) == maxPage {
+			break
+		}
+		s := m.current(key)
+		page = append(page, object{key, int64(len(s.content)), timeOf(s.id)})
+	}
+	return page
+}
+
+func (m *memory) versions(_ context.Context, key string) ([]vault.Version, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []vault.Version
+	for _, s := range slices.Backward(m.past[key]) {
+		all = append(all, vault.Version{
+			ID:       formatID(s.id),
+			Modified: timeOf(s.id),
+			Size:     int64(len(s.content)),
+			Deleted:  s.deleted,
+			Current:  len(all) == 0,
+		})
+	}
+	return all, nil
+}
+
+func (m *memory) close() error { return nil }

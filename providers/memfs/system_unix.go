@@ -1,0 +1,101 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package memfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+const (
+	errNotDir = unix.ENOTDIR
+	errIsDir  = unix.EISDIR
+
+	// openFlags keep an open from waiting, should somebody have put a pipe there.
+	openFlags = unix.O_NONBLOCK | unix.O_NOFOLLOW
+)
+
+func (f rootFile) lock(exclusive bool) error {
+	how := unix.LOCK_SH | unix.LOCK_NB
+	if exclusive {
+		how = unix.LOCK_EX | unix.LOCK_NB
+	}
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var lockErr error
+	err = conn.Control(func(fd uintptr) {
+		for {
+			if lockErr = unix.Flock(int(fd), how); lockErr != unix.EINTR {
+				return
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case errors.Is(lockErr, unix.EWOULDBLOCK):
+		return errBusy
+	case lockErr != nil:
+		return &fs.PathError{Op: "flock", Path: f.Name(), Err: lockErr}
+	}
+	return nil
+}
+
+// hasNoLocks reports whether err, of a lock, means that the file system has none.
+func hasNoLocks(err error) bool {
+	return isAny(err, unix.ENOSYS, unix.ENOLCK, unix.EOPNOTSUPP, unix.ENOTSUP, unix.EINVAL)
+}
+
+// hasNoLinks reports whether err, of a link between two files of our own, means
+// that the file system has none.
+func hasNoLinks(err error) bool {
+	return isAny(err, unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP, unix.ENOTSUP, unix.EMLINK)
+}
+
+func isFull(err error) bool   { return isAny(err, unix.ENOSPC, unix.EDQUOT) }
+func isDenied(err error) bool { return isAny(err, unix.EACCES, unix.EPERM, unix.EROFS) }
+
+// isAbsent reports whether err means that there is no such file, perhaps because
+// something above it is not a directory.
+func isAbsent(err error) bool { return isAny(err, unix.ENOENT, unix.ENOTDIR) }
+
+func isAny(err error, codes ...unix.Errno) bool {
+	for _, code := range codes {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+func syncDir(f *os.File) error { return f.Sync() }
+
+// checkPrivate refuses a directory or file that is not its owner's alone.
+func checkPrivate(name string, fi fs.FileInfo) error {
+	if fi.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	mode := "600"
+	if fi.IsDir() {
+		mode = "700"
+	}
+	return fmt.Errorf("%w: %s is open to others (%v): chmod %s %[2]s", vault.ErrPermission, name, fi.Mode().Perm(), mode)
+}
+
+// checkOwner refuses a directory that is another user's.
+func checkOwner(name string, fi fs.FileInfo) error {
+	if stat, ok := fi.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("%w: %s belongs to user %d, and this is user %d: run as the owner, or chown it",
+			vault.ErrPermission, name, stat.Uid, os.Geteuid())
+	}
+	return nil
+}
