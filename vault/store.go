@@ -38,6 +38,9 @@ type Store struct {
 	History Historian
 	// Remover deletes many keys at once. Nil: they are deleted one by one.
 	Remover Remover
+	// Purge knows what stays behind in history. Nil where History is nil, or where the
+	// store gives no access to it.
+	Purge Purger
 	// Tag returns the swap tag of the object that r reads, without a request. It is
 	// nil where Swap is nil.
 	Tag func(r *blob.Reader) string
@@ -93,4 +96,20 @@ type Remover interface {
 	// is an error wrapping [ErrNotFound]; a cloud that cannot tell leaves absent keys
 	// out. err is about the call as a whole, and then nothing is known of any key.
 	Remove(ctx context.Context, keys []string) (failed map[string]error, err error)
+}
+
+// A Purger knows what stays behind in history when the current objects are gone.
+type Purger interface {
+	// Leftovers yields every version that is not current, and every marker of
+	// deletion, of all keys that start with prefix, in no particular order.
+	Leftovers(ctx context.Context, prefix string) iter.Seq2[Leftover, error]
+	// Purge removes at most 1000 of them for ever. failed holds an entry for each one
+	// that is still there.
+	Purge(ctx context.Context, leftovers []Leftover) (failed map[Leftover]error, err error)
+}
+
+// A Leftover is an old version of some key.
+type Leftover struct {
+	Key, ID string
+	Deleted bool // a marker of deletion
 }

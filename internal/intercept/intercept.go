@@ -1,0 +1,191 @@
+// Package intercept puts a function before every request that a vault makes to its
+// store, so that tests count requests, lose answers, and cut bodies. It works on any
+// [vault.Store], at the place where the provider begins.
+package intercept
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"github.com/objectvault/objectvault/vault"
+	"gocloud.dev/blob"
+)
+
+// A Call is one request to a store.
+type Call struct {
+	Op             string // get, put, create, swap, list, delete, remove, versions, open-version, leftovers, purge, attributes, copy
+	Key            string // for list and leftovers the prefix, for remove the first key
+	Offset, Length int64  // of get and open-version
+}
+
+// Hooks are the functions. Nil ones do nothing.
+type Hooks struct {
+	// Call is called in place of each request. do makes the request: a hook that
+	// returns an error without calling do loses the request, one that returns an error
+	// after do loses the answer. A write is requested when all its bytes are there.
+	Call func(ctx context.Context, c Call, do func() error) error
+	// Body may replace what a get or open-version answered.
+	Body func(c Call, r io.Reader) io.Reader
+}
+
+func (h Hooks) call(ctx context.Context, c Call, do func() error) error {
+	if h.Call == nil {
+		return do()
+	}
+	return h.Call(ctx, c, do)
+}
+
+func (h Hooks) body(c Call, r io.ReadCloser) io.ReadCloser {
+	if h.Body == nil {
+		return r
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{h.Body(c, r), r}
+}
+
+// Store returns s with hooks before every request. Closing it closes s.
+func Store(s *vault.Store, h Hooks) *vault.Store {
+	wrapped := *s
+	bucket := blob.NewBucket(&bucket{inner: s.Bucket, hooks: h})
+	wrapped.Bucket = bucket
+	wrapped.Close = func() error {
+		bucket.Close()
+		return s.Close()
+	}
+	if s.Create != nil {
+		wrapped.Create = creator{s.Create, h}
+	}
+	if s.Swap != nil {
+		wrapped.Swap = swapper{s.Swap, h}
+	}
+	if s.History != nil {
+		wrapped.History = historian{s.History, h}
+	}
+	if s.Remover != nil {
+		wrapped.Remover = remover{s.Remover, h}
+	}
+	if s.Purge != nil {
+		wrapped.Purge = purger{s.Purge, h}
+	}
+	return &wrapped
+}
+
+// commit runs write, whose fill is followed by the hook: the answer may be lost after
+// the write, or the request before it, in which case fill fails and nothing is stored.
+func commit(ctx context.Context, h Hooks, c Call, fill func(io.Writer) error, write func(fill func(io.Writer) error) error) error {
+	var lost error
+	asked := false
+	err := write(func(w io.Writer) error {
+		if err := fill(w); err != nil {
+			return err
+		}
+		// The hook runs here, with all bytes handed over; do only notes that it was called,
+		// since the write itself ends after this function.
+		asked = true
+		called := false
+		lost = h.call(ctx, c, func() error { called = true; return nil })
+		if !called {
+			return lost
+		}
+		return nil
+	})
+	if asked && lost != nil {
+		return lost
+	}
+	return err
+}
+
+type creator struct {
+	vault.Creator
+	hooks Hooks
+}
+
+func (c creator) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	err = commit(ctx, c.hooks, Call{Op: "create", Key: key}, fill, func(fill func(io.Writer) error) error {
+		version, err = c.Creator.Create(ctx, key, fill)
+		return err
+	})
+	return version, err
+}
+
+type swapper struct {
+	vault.Swapper
+	hooks Hooks
+}
+
+func (s swapper) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
+	err = commit(ctx, s.hooks, Call{Op: "swap", Key: key}, fill, func(fill func(io.Writer) error) error {
+		newTag, err = s.Swapper.Swap(ctx, key, tag, fill)
+		return err
+	})
+	return newTag, err
+}
+
+type historian struct {
+	vault.Historian
+	hooks Hooks
+}
+
+func (h historian) Versions(ctx context.Context, key string) iter.Seq2[vault.Version, error] {
+	return hookSeq(ctx, h.hooks, Call{Op: "versions", Key: key}, h.Historian.Versions(ctx, key))
+}
+
+func (h historian) OpenVersion(ctx context.Context, key, id string, offset, length int64) (r io.ReadCloser, err error) {
+	c := Call{Op: "open-version", Key: key, Offset: offset, Length: length}
+	err = h.hooks.call(ctx, c, func() (err error) {
+		r, err = h.Historian.OpenVersion(ctx, key, id, offset, length)
+		return err
+	})
+	if err != nil {
+		if r != nil {
+			r.Close()
+		}
+		return nil, err
+	}
+	return h.hooks.body(c, r), nil
+}
+
+type remover struct {
+	vault.Remover
+	hooks Hooks
+}
+
+func (r remover) Remove(ctx context.Context, keys []string) (failed map[string]error, err error) {
+	err = r.hooks.call(ctx, Call{Op: "remove", Key: keys[0]}, func() (err error) {
+		failed, err = r.Remover.Remove(ctx, keys)
+		return err
+	})
+	return failed, err
+}
+
+type purger struct {
+	vault.Purger
+	hooks Hooks
+}
+
+func (p purger) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Leftover, error] {
+	return hookSeq(ctx, p.hooks, Call{Op: "leftovers", Key: prefix}, p.Purger.Leftovers(ctx, prefix))
+}
+
+func (p purger) Purge(ctx context.Context, leftovers []vault.Leftover) (failed map[vault.Leftover]error, err error) {
+	err = p.hooks.call(ctx, Call{Op: "purge"}, func() (err error) {
+		failed, err = p.Purger.Purge(ctx, leftovers)
+		return err
+	})
+	return failed, err
+}
+
+// hookSeq calls the hook once, when the first item is asked for.
+func hookSeq[T any](ctx context.Context, h Hooks, c Call, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := h.call(ctx, c, func() error { return nil }); err != nil {
+			var none T
+			yield(none, err)
+			return
+		}
+		seq(yield)
+	}
+}

@@ -1,0 +1,226 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// A HistoryEntry is one state that an object was in.
+type HistoryEntry struct {
+	Version    string    // the store's id, for [GetOptions].Version
+	Revision   int64     // as the header says, which is not proven before the version is opened
+	Size       int64     // bytes of the value, announced
+	SealedSize int64     // bytes stored
+	Modified   time.Time // the store's time of the write
+	Current    bool      // what Get opens without a version
+	Deleted    bool      // a deletion: there is nothing to open
+	Damaged    bool      // not an envelope; Revision and Size are 0
+}
+
+// History yields what name was, newest first, at one small request an entry. A name
+// that never was is [ErrNotFound], a store without history [ErrUnsupported].
+func (v *Vault) History(ctx context.Context, name Name) iter.Seq2[HistoryEntry, error] {
+	return func(yield func(HistoryEntry, error) bool) {
+		fail := func(err error) {
+			wrap(&err, "history", string(name))
+			yield(HistoryEntry{}, err)
+		}
+		key, err := v.readable(name)
+		if err != nil {
+			fail(err)
+			return
+		}
+		none := true
+		for version, err := range v.versions(ctx, key) {
+			if err != nil {
+				fail(err)
+				return
+			}
+			none = false
+			e, err := v.historyEntry(ctx, key, version)
+			if err != nil {
+				fail(err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if none {
+			fail(ErrNotFound)
+		}
+	}
+}
+
+func (v *Vault) historyEntry(ctx context.Context, key string, version Version) (HistoryEntry, error) {
+	e := HistoryEntry{Version: version.ID, SealedSize: version.Size, Modified: version.Modified, Current: version.Current, Deleted: version.Deleted}
+	if e.Deleted {
+		return e, nil
+	}
+	header, err := v.versionHeader(ctx, key, version)
+	if err == nil {
+		e.Revision = header.Revision
+		e.Size, err = header.PlaintextSize(version.Size)
+	}
+	if errors.Is(err, envelope.ErrFormat) || errors.Is(err, envelope.ErrDecrypt) {
+		e.Revision, e.Size, e.Damaged = 0, 0, true
+		err = nil
+	}
+	return e, err
+}
+
+func (v *Vault) versionHeader(ctx context.Context, key string, version Version) (*envelope.Header, error) {
+	h, err := v.head(ctx, at(key, version))
+	if err != nil {
+		return nil, err
+	}
+	return envelope.ReadHeader(bytes.NewReader(h.data))
+}
+
+// versions is the store's history of key, its requests logged, its errors explained.
+func (v *Vault) versions(ctx context.Context, key string) iter.Seq2[Version, error] {
+	return func(yield func(Version, error) bool) {
+		if v.store.History == nil {
+			yield(Version{}, fmt.Errorf("%w: it keeps no history", ErrUnsupported))
+			return
+		}
+		done := v.request(ctx, "versions", key)
+		var failure error
+		defer func() { done(0, failure) }()
+		for version, err := range v.store.History.Versions(ctx, key) {
+			if err != nil {
+				failure = err
+				yield(Version{}, v.explain(err))
+				return
+			}
+			if !yield(version, nil) {
+				return
+			}
+		}
+	}
+}
+
+// findVersion resolves a version spec, as [GetOptions] describes it, to a version
+// that can be opened.
+func (v *Vault) findVersion(ctx context.Context, key, spec string) (Version, error) {
+	nth, revision := int64(0), int64(0)
+	var err error
+	if s, ok := strings.CutPrefix(spec, "@"); ok {
+		nth, err = strconv.ParseInt(s, 10, 64)
+	} else if s, ok := strings.CutPrefix(spec, "r:"); ok {
+		revision, err = strconv.ParseInt(s, 10, 64)
+	}
+	if err != nil || nth < 0 || revision < 0 || spec == "@0" || spec == "r:0" {
+		return Version{}, fmt.Errorf("%w: %q is not a version; write an id from history, @N or r:REVISION", ErrInvalidName, spec)
+	}
+	line := int64(0)
+	for version, err := range v.versions(ctx, key) {
+		if err != nil {
+			return Version{}, err
+		}
+		line++
+		switch {
+		case nth > 0 && nth != line, nth == 0 && revision == 0 && version.ID != spec, revision > 0 && version.Deleted:
+			continue
+		case revision > 0:
+			header, err := v.versionHeader(ctx, key, version)
+			if errors.Is(err, envelope.ErrFormat) {
+				continue
+			}
+			if err != nil {
+				return Version{}, err
+			}
+			if header.Revision != revision {
+				continue
+			}
+		}
+		if version.Deleted {
+			return Version{}, fmt.Errorf("%w: version %s is a deletion", ErrNotFound, spec)
+		}
+		return version, nil
+	}
+	return Version{}, fmt.Errorf("%w: version %s", ErrNotFound, spec)
+}
+
+// at is the place of one version.
+func at(key string, version Version) place {
+	return place{key: key, version: version.ID, known: &stored{size: version.Size, modified: version.Modified, version: version.ID}}
+}
+
+// Rollback puts the value of an old version again, under a new revision; nothing of
+// the history is removed. version is as in [GetOptions]. An old version that does not
+// verify to its end is not put.
+func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
+	defer wrap(&err, "rollback", string(name))
+	key, err := v.writable(name)
+	if err != nil {
+		return Info{}, err
+	}
+	if version == "" {
+		return Info{}, fmt.Errorf("%w: which version?", ErrInvalidName)
+	}
+	old, err := v.findVersion(ctx, key, version)
+	if err != nil {
+		return Info{}, err
+	}
+	return v.putAgain(ctx, name, key, old, false)
+}
+
+// Undelete puts the newest value of a deleted name again, under a new revision. A
+// name that is not deleted is [ErrExist].
+func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
+	defer wrap(&err, "undelete", string(name))
+	key, err := v.writable(name)
+	if err != nil {
+		return Info{}, err
+	}
+	for version, err := range v.versions(ctx, key) {
+		switch {
+		case err != nil:
+			return Info{}, err
+		case version.Current && !version.Deleted:
+			return Info{}, fmt.Errorf("%w: it is not deleted", ErrExist)
+		case !version.Deleted:
+			return v.putAgain(ctx, name, key, version, true)
+		}
+	}
+	return Info{}, ErrNotFound
+}
+
+func (v *Vault) putAgain(ctx context.Context, name Name, key string, old Version, create bool) (Info, error) {
+	body, err := v.fetch(ctx, at(key, old), 0, -1)
+	if err != nil {
+		return Info{}, err
+	}
+	defer body.Close()
+	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
+	if err != nil {
+		return Info{}, v.explain(err)
+	}
+	v.clock.saw(name, r.Header().Revision)
+	m := r.Metadata()
+	return v.put(ctx, name, &explained{v, r}, &PutOptions{Create: create, ContentType: m.ContentType, Expires: m.Expires, Labels: m.Labels})
+}
+
+// An explained reader gives the errors of a read from the store their sentinels.
+type explained struct {
+	v *Vault
+	r io.Reader
+}
+
+func (e *explained) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = e.v.explain(err)
+	}
+	return n, err
+}
