@@ -1,0 +1,169 @@
+package vault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/providers/memfs"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// open gives each example a vault of its own, in memory.
+func open() *vault.Vault {
+	store, err := memfs.Open(context.Background(), memfs.Config{})
+	if err != nil {
+		panic(err)
+	}
+	v, err := vault.New(store, "0xabc", []envelope.Source{kek.InsecureFixed()}, nil)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func ExampleNew() {
+	ctx := context.Background()
+	store, err := memfs.Open(ctx, memfs.Config{}) // Dir: "/srv/vault" keeps it
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	// A real key is a file: kek.OpenFile, or kek.CreateFile the first time.
+	keys := []envelope.Source{kek.InsecureFixed()}
+	v, err := vault.New(store, "0xABC", keys, &vault.Options{
+		Collection: "notes",
+		Scope:      vault.Scope{ReadOnly: true},
+	})
+	fmt.Println(v.Tenant(), v.Collection(), err)
+	// Output: 0xabc notes <nil>
+}
+
+func ExampleVault_Put() {
+	ctx, v := context.Background(), open()
+	info, err := v.Put(ctx, "openai", strings.NewReader("sk-demo"), &vault.PutOptions{Create: true})
+	fmt.Println(info.Name, info.Size, err)
+	_, err = v.Put(ctx, "openai", strings.NewReader("sk-other"), &vault.PutOptions{Create: true})
+	fmt.Println(err)
+	// Replace it only while it is what was read.
+	_, err = v.Put(ctx, "openai", strings.NewReader("sk-new"), &vault.PutOptions{IfRevision: info.Revision})
+	fmt.Println(err)
+	_, err = v.Put(ctx, "openai", strings.NewReader("sk-late"), &vault.PutOptions{IfRevision: info.Revision})
+	fmt.Println(errors.Is(err, vault.ErrConflict))
+	// Output:
+	// openai 7 <nil>
+	// put openai: exists already
+	// <nil>
+	// true
+}
+
+func ExampleVault_Get() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	r, err := v.Get(ctx, "openai", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer r.Close()
+	value, err := io.ReadAll(r) // verified to the end, or an error
+	fmt.Printf("%s %v\n", value, err)
+	_, err = v.Get(ctx, "anthropic", nil)
+	fmt.Println(err)
+	// Output:
+	// sk-demo <nil>
+	// get anthropic: not found
+}
+
+func ExampleVault_Get_range() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "log", strings.NewReader("first line\nlast line"), nil)
+	r, err := v.Get(ctx, "log", &vault.GetOptions{Range: &vault.Range{Offset: -9, Length: -1}})
+	if err != nil {
+		panic(err)
+	}
+	defer r.Close()
+	io.Copy(os.Stdout, r)
+	// Output: last line
+}
+
+func ExampleVault_Stat() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "openai", strings.NewReader("sk-demo"), &vault.PutOptions{Labels: map[string]string{"team": "red"}})
+	info, err := v.Stat(ctx, "openai")
+	fmt.Println(info.Size, info.Labels, info.Expired, err)
+	// Output: 7 map[team:red] false <nil>
+}
+
+func ExampleVault_List() {
+	ctx, v := context.Background(), open()
+	for _, name := range []vault.Name{"openai", "acme/b", "acme/a"} {
+		v.Put(ctx, name, strings.NewReader("sk-demo"), nil)
+	}
+	for entry, err := range v.List(ctx, "acme/") {
+		fmt.Println(entry.Name, entry.SealedSize, err)
+	}
+	// Output:
+	// acme/a 196 <nil>
+	// acme/b 196 <nil>
+}
+
+func ExampleVault_Delete() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	fmt.Println(v.Delete(ctx, "openai"))
+	fmt.Println(v.Delete(ctx, "openai"))
+	// Output:
+	// <nil>
+	// delete openai: not found
+}
+
+func ExampleVault_History() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "openai", strings.NewReader("sk-1"), nil)
+	v.Put(ctx, "openai", strings.NewReader("sk-two"), nil)
+	v.Delete(ctx, "openai")
+	for entry, err := range v.History(ctx, "openai") {
+		fmt.Println(entry.Size, entry.Current, entry.Deleted, err)
+	}
+	// Output:
+	// 0 true true <nil>
+	// 6 false false <nil>
+	// 4 false false <nil>
+}
+
+func ExampleVault_Rollback() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "openai", strings.NewReader("sk-good"), nil)
+	v.Put(ctx, "openai", strings.NewReader("sk-broken"), nil)
+	info, err := v.Rollback(ctx, "openai", "@2") // the line after the current one
+	fmt.Println(info.Size, err)
+	// Output: 7 <nil>
+}
+
+func ExampleVault_Undelete() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	v.Delete(ctx, "openai")
+	info, err := v.Undelete(ctx, "openai")
+	fmt.Println(info.Name, err)
+	// Output: openai <nil>
+}
+
+func ExampleVault_Teardown() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "openai", strings.NewReader("sk-1"), nil)
+	v.Put(ctx, "openai", strings.NewReader("sk-2"), nil)
+	v.Put(ctx, "anthropic", strings.NewReader("sk-3"), nil)
+	result, err := v.Teardown(ctx, nil)
+	fmt.Println(result.Deleted, "deleted,", result.LeftInHistory, "left in history,", err)
+	result, err = v.Teardown(ctx, &vault.TeardownOptions{Purge: true})
+	fmt.Println(result.Purged, "purged,", result.LeftInHistory, "left in history,", err)
+	// Output:
+	// 2 deleted, 3 left in history, <nil>
+	// 3 purged, 0 left in history, <nil>
+}
