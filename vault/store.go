@@ -104,7 +104,8 @@ type Purger interface {
 	// deletion, of all keys that start with prefix, in no particular order.
 	Leftovers(ctx context.Context, prefix string) iter.Seq2[Leftover, error]
 	// Purge removes at most 1000 of them for ever. failed holds an entry for each one
-	// that is still there.
+	// that is still there. The caller removes contents before markers: without its
+	// marker of deletion the newest content may be current again.
 	Purge(ctx context.Context, leftovers []Leftover) (failed map[Leftover]error, err error)
 }
 

@@ -117,54 +117,78 @@ func (v *Vault) removeAll(ctx context.Context, keys []string, result *TeardownRe
 	}
 }
 
-// leftovers counts what stays in history below prefix, or removes it.
-func (v *Vault) leftovers(ctx context.Context, prefix string, purge bool, result *TeardownResult) (err error) {
-	if v.store.Purge == nil {
-		if v.store.History != nil {
-			result.LeftInHistory = -1
-		}
+// leftovers counts what stays in history below prefix, or removes it: contents first,
+// since on some clouds an object whose marker of deletion goes comes back.
+func (v *Vault) leftovers(ctx context.Context, prefix string, purge bool, result *TeardownResult) error {
+	switch {
+	case v.store.Purge == nil && v.store.History != nil:
+		result.LeftInHistory = -1
 		return nil
-	}
-	done := v.request(ctx, "versions", prefix)
-	defer func() { done(0, err) }()
-	var batch []Leftover
-	flush := func() error {
-		failed, err := v.store.Purge.Purge(ctx, batch)
-		if err != nil {
-			return v.explain(err)
-		}
-		for _, l := range batch {
-			if err := v.explain(failed[l]); err != nil {
-				name, _ := nameOf(v.tenant, v.collection, l.Key)
-				result.Failed = append(result.Failed, Failure{Key: l.Key, Name: name, Err: err})
-				if !l.Deleted {
-					result.LeftInHistory++
-				}
-			} else if !l.Deleted {
-				result.Purged++
-			}
-		}
-		batch = batch[:0]
+	case v.store.Purge == nil:
 		return nil
-	}
-	for l, err := range v.store.Purge.Leftovers(ctx, prefix) {
-		if err != nil {
-			return v.explain(err)
-		}
-		if !purge {
+	case !purge:
+		return v.eachLeftover(ctx, prefix, func(l Leftover) error {
 			if !l.Deleted {
 				result.LeftInHistory++
 			}
-			continue
-		}
-		if batch = append(batch, l); len(batch) == pageSize {
-			if err := flush(); err != nil {
-				return err
+			return nil
+		})
+	}
+	for _, markers := range []bool{false, true} {
+		var batch []Leftover
+		err := v.eachLeftover(ctx, prefix, func(l Leftover) (err error) {
+			if l.Deleted == markers {
+				batch = append(batch, l)
 			}
+			if len(batch) == pageSize {
+				err = v.purge(ctx, batch, result)
+				batch = batch[:0]
+			}
+			return err
+		})
+		if err == nil && len(batch) > 0 {
+			err = v.purge(ctx, batch, result)
+		}
+		if err != nil || result.LeftInHistory > 0 {
+			return err
 		}
 	}
-	if purge {
-		return flush()
+	return nil
+}
+
+func (v *Vault) eachLeftover(ctx context.Context, prefix string, do func(Leftover) error) (err error) {
+	done := v.request(ctx, "leftovers", prefix)
+	defer func() { done(0, err) }()
+	for l, err := range v.store.Purge.Leftovers(ctx, prefix) {
+		if err == nil {
+			err = do(l)
+		}
+		if err != nil {
+			return v.explain(err)
+		}
+	}
+	return nil
+}
+
+func (v *Vault) purge(ctx context.Context, batch []Leftover, result *TeardownResult) error {
+	done := v.request(ctx, "purge", fmt.Sprintf("%s (%d versions)", batch[0].Key, len(batch)))
+	failed, err := v.store.Purge.Purge(ctx, batch)
+	done(0, err)
+	if err != nil {
+		return v.explain(err)
+	}
+	for _, l := range batch {
+		err := v.explain(failed[l])
+		switch {
+		case err != nil:
+			name, _ := nameOf(v.tenant, v.collection, l.Key)
+			result.Failed = append(result.Failed, Failure{Key: l.Key, Name: name, Err: err})
+			if !l.Deleted {
+				result.LeftInHistory++
+			}
+		case !l.Deleted:
+			result.Purged++
+		}
 	}
 	return nil
 }

@@ -665,7 +665,7 @@ func TestTeardown(t *testing.T) {
 	stuck := *s
 	stuck.Remover = stuckRemover{s.Remover, "bots/0xabc/credentials/b.enc", broken}
 	result, err := newVault(t, &stuck, nil).Teardown(ctx, nil)
-	if !errors.Is(err, broken) || result.Deleted != 3 || len(result.Failed) != 1 || result.Failed[0].Name != "b" || result.LeftInHistory != 3 {
+	if !errors.Is(err, broken) || result.Deleted != 3 || len(result.Failed) != 1 || result.Failed[0].Name != "b" || result.LeftInHistory != 4 {
 		t.Errorf("teardown with one stuck object = %+v, %v", result, err)
 	}
 	result, err = v.Teardown(ctx, nil)

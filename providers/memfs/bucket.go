@@ -29,6 +29,11 @@ type shelf interface {
 	list(ctx context.Context, prefix string, from *string) iter.Seq2[object, error]
 	// versions returns the states of key: the current one, then newest first.
 	versions(ctx context.Context, key string) ([]vault.Version, error)
+	// keysWithPast yields, and may yield more than, the keys that begin with prefix
+	// and have old versions.
+	keysWithPast(ctx context.Context, prefix string) iter.Seq2[string, error]
+	// purge removes one state of key that is not current for ever, if it is there.
+	purge(ctx context.Context, key string, old state) error
 	close() error
 }
 
@@ -85,6 +90,7 @@ var (
 	_ vault.Swapper   = (*bucket)(nil)
 	_ vault.Historian = (*bucket)(nil)
 	_ vault.Remover   = (*bucket)(nil)
+	_ vault.Purger    = (*bucket)(nil)
 )
 
 // Create implements [vault.Creator].

@@ -29,7 +29,6 @@ func newLocks() (l locks) {
 const (
 	firstPoll = time.Millisecond
 	lastPoll  = 50 * time.Millisecond
-	patience  = 30 * time.Second // a holder needs milliseconds, unless it was stopped
 )
 
 // lock takes the lock of key, which dies with its holder.
@@ -37,6 +36,7 @@ func (s *files) lock(ctx context.Context, key string) (release func(), err error
 	n := sha256.Sum256([]byte(key))[0]
 	name := fmt.Sprintf("%s/%02x", lockDir, n)
 
+	patience := s.config.lockTimeout()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	stuck := fmt.Errorf("%w: another process has held %s for %v: is it stopped?", vault.ErrUnavailable, s.abs(name), patience)

@@ -52,8 +52,18 @@ type Config struct {
 	// Versions is how many superseded versions of a key are kept: 0 means 16, a
 	// negative number none, and then the store has no History.
 	Versions int
+	// LockTimeout is how long a write waits for one of another process to end, which
+	// takes milliseconds unless that process was stopped; 0 means 30 s.
+	LockTimeout time.Duration
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
+}
+
+func (c Config) lockTimeout() time.Duration {
+	if c.LockTimeout <= 0 {
+		return 30 * time.Second
+	}
+	return c.LockTimeout
 }
 
 func (c Config) versions() int {
@@ -106,7 +116,7 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 		Close:   portable.Close,
 	}
 	if c.versions() > 0 {
-		store.History = b
+		store.History, store.Purge = b, b
 	}
 	return store
 }
