@@ -73,7 +73,14 @@ func (s *sealing) prepare(ctx context.Context) (fill func(io.Writer) error, agai
 	}
 	if start.Len() > replayable {
 		s.value = io.MultiReader(&start, s.value)
-		return func(w io.Writer) error { return s.seal(ctx, w) }, false, nil
+		used := false
+		return func(w io.Writer) error {
+			if used { // what is left of the value would pass for all of it
+				return errors.New("a store asked twice for a value that streams")
+			}
+			used = true
+			return s.seal(ctx, w)
+		}, false, nil
 	}
 	s.value = &start
 	var sealed bytes.Buffer

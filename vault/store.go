@@ -53,7 +53,7 @@ type Store struct {
 	Close func() error
 }
 
-// A Creator stores an object only where there is none.
+// A Creator stores an object only where there is none. It calls fill once.
 type Creator interface {
 	// Create stores what fill writes at key and returns the new version's id, empty
 	// where there are no versions. A taken key is an error wrapping [ErrExist]. If
@@ -61,7 +61,8 @@ type Creator interface {
 	Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
-// A Swapper replaces an object only while it is still the one last read.
+// A Swapper replaces an object only while it is still the one last read. It calls
+// fill once.
 type Swapper interface {
 	// Swap stores what fill writes at key if the object there still has the given
 	// tag, and returns the new tag. A lost race, an absent object included, is an

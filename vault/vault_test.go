@@ -846,3 +846,34 @@ func TestUnsure(t *testing.T) {
 		t.Errorf("put = %v, want ErrUnsure", err)
 	}
 }
+
+// TestFilledTwice: a store that asks again for a value that streams gets an error, not
+// what is left of the value.
+func TestFilledTwice(t *testing.T) {
+	s := newStore(t)
+	twice := *s
+	twice.Create = twiceCreator{s.Create}
+	v := newVault(t, &twice, nil)
+	for _, size := range []int64{10, 3 << 20} {
+		name := vault.Name(fmt.Sprint("size-", size))
+		_, err := v.Put(t.Context(), name, io.LimitReader(zeros{}, size), &vault.PutOptions{Create: true})
+		if size == 10 {
+			if err != nil || len(get(t, v, name, nil)) != 10 {
+				t.Errorf("put of 10 bytes: %v", err)
+			}
+		} else if _, gerr := v.Get(t.Context(), name, nil); err == nil || !errors.Is(gerr, vault.ErrNotFound) {
+			t.Errorf("put of a value that streams: %v, and then get: %v", err, gerr)
+		}
+	}
+}
+
+type twiceCreator struct{ vault.Creator }
+
+func (c twiceCreator) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	return c.Creator.Create(ctx, key, func(w io.Writer) error {
+		if err := fill(io.Discard); err != nil {
+			return err
+		}
+		return fill(w)
+	})
+}
