@@ -132,7 +132,7 @@ func checkSuite(b []byte) error {
 
 func checkFlags(b []byte) error {
 	if b[0] != 0 {
-		return fmt.Errorf("%w: flags %#02x need a newer vault", ErrFormat, b[0])
+		return fmt.Errorf("%w: a set flag (%#02x) needs a newer vault", ErrFormat, b[0])
 	}
 	return nil
 }
