@@ -40,7 +40,7 @@ type files struct {
 
 // openFiles opens the store in c.Dir, and makes it if it is not there.
 func openFiles(ctx context.Context, c Config) (*files, error) {
-	if err := makeRoot(c.Dir); err != nil {
+	if err := makeRoot(c.Dir, syncPath); err != nil {
 		return nil, classify(err)
 	}
 	root, err := os.OpenRoot(c.Dir)
@@ -50,7 +50,7 @@ func openFiles(ctx context.Context, c Config) (*files, error) {
 	return newFiles(ctx, &rootDisk{root}, c)
 }
 
-func newFiles(ctx context.Context, d disk, c Config) (_ *files, err error) {
+func newFiles(ctx context.Context, d disk, c Config) (*files, error) {
 	s := &files{disk: d, dir: c.Dir, config: c, locks: newLocks()}
 	if err := s.prepare(ctx); err != nil {
 		d.close()
@@ -60,30 +60,36 @@ func newFiles(ctx context.Context, d disk, c Config) (_ *files, err error) {
 }
 
 // makeRoot makes dir and what is missing above it, durably.
-func makeRoot(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
-		if err := makeRoot(filepath.Dir(dir)); err != nil {
-			return err
-		}
-		err = os.Mkdir(dir, 0o700)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		fi, err := os.Stat(dir)
-		if err == nil && !fi.IsDir() {
-			err = &fs.PathError{Op: "open", Path: dir, Err: errNotDir}
-		}
+func makeRoot(dir string, sync func(dir string) error) error {
+	parent := filepath.Dir(dir)
+	fi, err := os.Stat(dir)
+	switch {
+	case err == nil && !fi.IsDir():
+		return &fs.PathError{Op: "open", Path: dir, Err: errNotDir}
+	case err == nil:
+		// Who made it may have been killed before it was durable; but if it is an old
+		// one, the directory above it need not even be ours to read.
+		sync(parent)
+		return nil
+	case !errors.Is(err, fs.ErrNotExist) || parent == dir:
 		return err
 	}
+	if err := makeRoot(parent, sync); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return sync(parent)
+}
+
+func syncPath(dir string) error {
+	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	parent, err := os.Open(filepath.Dir(dir))
-	if err != nil {
-		return err
-	}
-	defer parent.Close()
-	return syncDir(parent)
+	defer f.Close()
+	return syncDir(f)
 }
 
 // prepare checks that the directory is a store, and makes an empty one a store.
@@ -131,10 +137,8 @@ func (s *files) prepare(ctx context.Context) error {
 		return err
 	}
 	// Also where the store is not new: whoever made it may not have got here yet.
-	for _, dir := range []string{meta, "."} {
-		if err := s.disk.sync(dir); err != nil {
-			return err
-		}
+	if err := s.syncUp(meta, "."); err != nil {
+		return err
 	}
 	upper, err := s.disk.lstat(".OBJECTVAULT")
 	if err == nil {
@@ -426,17 +430,19 @@ func (s *files) isNamed(f file, name string) bool {
 	return err == nil && os.SameFile(is, named)
 }
 
-// makeDirs makes dir and what is missing above it. It makes durable what was there
-// already, too: whoever made it may have been killed before it came to that. undo
-// removes what it made.
+// makeDirs makes dir and what is missing above it; undo removes it again. What is
+// empty may be gone the next moment: a deletion removes what it has emptied.
 func (s *files) makeDirs(dir string, undo *undo) error {
 	if dir == "." {
 		return nil
 	}
-	if err := s.makeDirs(path.Dir(dir), undo); err != nil {
-		return err
-	}
 	err := s.disk.mkdir(dir)
+	if isAbsent(err) {
+		if err := s.makeDirs(path.Dir(dir), undo); err != nil {
+			return err
+		}
+		err = s.disk.mkdir(dir)
+	}
 	switch {
 	case err == nil:
 		undo.push(func() error { return s.disk.remove(dir) })
@@ -458,11 +464,19 @@ func (s *files) makeDirs(dir string, undo *undo) error {
 	default:
 		return err
 	}
-	err = s.disk.sync(path.Dir(dir))
-	if isAbsent(err) {
-		return errAgain
+	return nil
+}
+
+// syncUp makes durable what has been put into dir, and every directory from there to
+// top: whoever made them may have been killed before it came to that. It works only
+// once there is something in dir, since then none of them can be removed.
+func (s *files) syncUp(dir, top string) error {
+	for {
+		if err := s.disk.sync(dir); err != nil || dir == top {
+			return err
+		}
+		dir = path.Dir(dir)
 	}
-	return err
 }
 
 // removeEmpty removes dir if there are no files in it, only directories, such as a
@@ -599,8 +613,8 @@ func (d *fileDraft) place(attrs []byte, c condition) (err error) {
 				return err
 			}
 		}
-		// Before the object goes: with the power it could otherwise be gone from both.
-		if err := s.disk.sync(p.dir); err != nil {
+		// Before the object is replaced: a power cut could take it from both places.
+		if err := s.syncUp(p.dir, versions); err != nil {
 			return err
 		}
 	}
@@ -615,7 +629,7 @@ func (d *fileDraft) place(attrs []byte, c condition) (err error) {
 		undo = undo[:len(undo)-1]
 		return s.refused(err, name)
 	}
-	if err := s.commit(path.Dir(name), &undo); err != nil {
+	if err := s.commit(path.Dir(name), ".", &undo); err != nil {
 		return err
 	}
 	s.prune(d.key)
@@ -638,10 +652,10 @@ func (s *files) refused(err error, name string) error {
 	return errAgain
 }
 
-// commit makes durable what has just become visible in dir, or takes it back: the
-// last step of undo.
-func (s *files) commit(dir string, undo *undo) error {
-	err := s.disk.sync(dir)
+// commit makes durable what has just become visible in dir, up to top, or takes it
+// back: the last step of undo.
+func (s *files) commit(dir, top string, undo *undo) error {
+	err := s.syncUp(dir, top)
 	if err == nil {
 		*undo = nil
 		return nil
@@ -659,6 +673,9 @@ func (s *files) commit(dir string, undo *undo) error {
 // writeFile makes a file that others know by its name alone, durable but for the name.
 func (s *files) writeFile(name string, b []byte, undo *undo) error {
 	f, err := s.disk.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if isAbsent(err) {
+		err = errAgain // the directory was removed, empty as it was
+	}
 	if err != nil {
 		return err
 	}
@@ -715,14 +732,14 @@ func (s *files) take(key string) (err error) {
 	if err := s.writeFile(p.dir+"/"+formatID(id)+deletedSuffix, nil, &undo); err != nil {
 		return err
 	}
-	if err := s.disk.sync(p.dir); err != nil {
+	if err := s.syncUp(p.dir, versions); err != nil {
 		return err
 	}
 	if err := s.disk.remove(name); err != nil {
 		return err
 	}
 	undo.push(func() error { return s.disk.link(kept, name) })
-	if err := s.commit(path.Dir(name), &undo); err != nil {
+	if err := s.commit(path.Dir(name), path.Dir(name), &undo); err != nil {
 		return err
 	}
 	s.prune(key)

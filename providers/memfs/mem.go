@@ -27,12 +27,13 @@ type memento struct {
 	attrs   attrs
 }
 
-// current returns the object at key, nil if there is none.
+// current returns the object at key, nil if there is none. That there is none does
+// not hang on a marker, which may have been purged.
 func (m *Memory) current(key string) *memento {
-	all := m.past[key]
-	if len(all) == 0 || all[len(all)-1].deleted {
+	if _, there := slices.BinarySearch(m.keys, key); !there {
 		return nil
 	}
+	all := m.past[key]
 	return &all[len(all)-1]
 }
 
@@ -178,13 +179,14 @@ func (m *memory) versions(_ context.Context, key string) ([]vault.Version, error
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []vault.Version
+	there := m.current(key) != nil
 	for _, s := range slices.Backward(m.past[key]) {
 		all = append(all, vault.Version{
 			ID:       formatID(s.id),
 			Modified: timeOf(s.id),
 			Size:     int64(len(s.content)),
 			Deleted:  s.deleted,
-			Current:  len(all) == 0,
+			Current:  len(all) == 0 && (there || s.deleted),
 		})
 	}
 	return all, nil

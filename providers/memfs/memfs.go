@@ -50,7 +50,7 @@ type Config struct {
 	// are opened on the same Memory are clients of one store. It goes with no Dir.
 	Memory *Memory
 	// Versions is how many superseded versions of a key are kept: 0 means 16, a
-	// negative number none, and then the store has no History.
+	// negative number none, and then the store has no History and no Purge.
 	Versions int
 	// LockTimeout is how long a write waits for one of another process to end, which
 	// takes milliseconds unless that process was stopped; 0 means 30 s.
@@ -124,8 +124,8 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 // explain returns the sentinel of package vault that err wraps.
 func explain(err error) error {
 	for _, sentinel := range []error{
-		vault.ErrNotFound, vault.ErrExist, vault.ErrConflict, vault.ErrPermission, vault.ErrNoSpace,
-		vault.ErrInvalidName, vault.ErrUnsupported, vault.ErrUnsure, vault.ErrUnavailable,
+		vault.ErrUnsure, vault.ErrPermission, vault.ErrNoSpace, vault.ErrConflict, vault.ErrExist,
+		vault.ErrNotFound, vault.ErrUnsupported, vault.ErrInvalidName, vault.ErrUnavailable,
 	} {
 		if errors.Is(err, sentinel) {
 			return sentinel

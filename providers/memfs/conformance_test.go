@@ -1,0 +1,39 @@
+package memfs_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/objectvault/objectvault/conformance"
+	"github.com/objectvault/objectvault/providers/memfs"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Every clause but those about credentials and networks, of which there are none.
+var claims = []string{
+	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
+	"all-or-nothing", "all-or-nothing-large",
+	"create", "create-after-delete", "create-large", "create-detects", "create-atomic",
+	"swap", "swap-atomic", "swap-large",
+	"history", "history-overwriters", "versions",
+	"remove", "remove-tells-absent", "delete-tells-absent", "purge",
+	"errors", "close", "no-secrets",
+}
+
+func TestConformanceMem(t *testing.T) {
+	conform(t, memfs.Config{Memory: new(memfs.Memory)})
+}
+
+func TestConformanceFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	conform(t, memfs.Config{Dir: dir})
+}
+
+func conform(t *testing.T, c memfs.Config) {
+	open := func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, c) }
+	conformance.Run(t, conformance.Provider{Name: "memfs", Open: open, Reopen: open, Claims: claims})
+}

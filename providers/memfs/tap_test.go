@@ -1,0 +1,129 @@
+package memfs
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gocloud.dev/blob"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A call is one that a file store makes on its disk.
+type call struct {
+	op       string // a method of disk, or write, fsync or flock of a file
+	name, to string
+	flag     int       // of open
+	mtime    time.Time // of chtime
+	data     []byte    // of write
+	file     *tapFile  // of write, fsync and flock; what open has made, once it is done
+}
+
+// A tap is a disk that lets do decide what becomes of each call: real makes it.
+type tap struct {
+	disk
+	do func(c *call, real func() error) error
+}
+
+func (t *tap) lstat(name string) (fi fs.FileInfo, err error) {
+	return fi, t.do(&call{op: "lstat", name: name}, func() error { fi, err = t.disk.lstat(name); return err })
+}
+
+func (t *tap) open(name string, flag int) (file, error) {
+	c := &call{op: "open", name: name, flag: flag, file: &tapFile{tap: t, name: name}}
+	err := t.do(c, func() (err error) { c.file.file, err = t.disk.open(name, flag); return err })
+	if err != nil {
+		if c.file.file != nil {
+			c.file.file.Close()
+		}
+		return nil, err
+	}
+	return c.file, nil
+}
+
+func (t *tap) mkdir(name string) error {
+	return t.do(&call{op: "mkdir", name: name}, func() error { return t.disk.mkdir(name) })
+}
+
+func (t *tap) link(from, to string) error {
+	return t.do(&call{op: "link", name: from, to: to}, func() error { return t.disk.link(from, to) })
+}
+
+func (t *tap) rename(from, to string) error {
+	return t.do(&call{op: "rename", name: from, to: to}, func() error { return t.disk.rename(from, to) })
+}
+
+func (t *tap) remove(name string) error {
+	return t.do(&call{op: "remove", name: name}, func() error { return t.disk.remove(name) })
+}
+
+func (t *tap) chtime(name string, mtime time.Time) error {
+	return t.do(&call{op: "chtime", name: name, mtime: mtime}, func() error { return t.disk.chtime(name, mtime) })
+}
+
+func (t *tap) sync(dir string) error {
+	return t.do(&call{op: "sync", name: dir}, func() error { return t.disk.sync(dir) })
+}
+
+func (t *tap) list(dir string, each func(fs.DirEntry) error) error {
+	return t.do(&call{op: "list", name: dir}, func() error { return t.disk.list(dir, each) })
+}
+
+// A tapFile is a file of a tap.
+type tapFile struct {
+	file
+	tap  *tap
+	name string
+	node *node // see power_test.go
+}
+
+func (f *tapFile) Write(p []byte) (n int, err error) {
+	return n, f.tap.do(&call{op: "write", name: f.name, data: p, file: f}, func() error { n, err = f.file.Write(p); return err })
+}
+
+func (f *tapFile) Sync() error {
+	return f.tap.do(&call{op: "fsync", name: f.name, file: f}, f.file.Sync)
+}
+
+func (f *tapFile) lock(exclusive bool) error {
+	return f.tap.do(&call{op: "flock", name: f.name, file: f}, func() error { return f.file.lock(exclusive) })
+}
+
+// newDir returns a directory that a store can be made in.
+func newDir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "store")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// openTapped opens a store in c.Dir whose calls go through do.
+func openTapped(t testing.TB, c Config, do func(c *call, real func() error) error) (*vault.Store, error) {
+	t.Helper()
+	root, err := os.OpenRoot(c.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newFiles(context.Background(), &tap{&rootDisk{root}, do}, c)
+	if err != nil {
+		return nil, err
+	}
+	return newStore("file://"+c.Dir, s, c), nil
+}
+
+// plain is the value that has no attributes.
+const plain = "plain"
+
+// withItself gives a value attributes from which it can be told.
+func withItself(value string) *blob.WriterOptions {
+	if value == plain {
+		return &blob.WriterOptions{ContentType: octetStream}
+	}
+	return &blob.WriterOptions{ContentType: octetStream, Metadata: map[string]string{"value": value}}
+}
