@@ -203,7 +203,7 @@ type account struct {
 
 // audit opens what an outage has left, and says what is missing of what was promised.
 func (a *account) audit(t *testing.T, p *platter, o outage) error {
-	dir := newDir(t)
+	dir := quickDir(t)
 	defer os.RemoveAll(dir)
 	p.root.leave(t, dir, o)
 	ctx := context.Background()
@@ -362,7 +362,7 @@ const (
 func (d drama) play(t *testing.T, killed int, drop string, cuts cuts) (broken error, calls []string, died bool) {
 	p, a := newPlatter(), &account{}
 	p.drop = drop
-	dir := newDir(t)
+	dir := quickDir(t)
 	defer os.RemoveAll(dir)
 	var clock int64
 	config := Config{Dir: dir, Now: func() time.Time { clock++; return time.Unix(1700000000, clock*1000) }}
@@ -426,11 +426,7 @@ func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	for _, d := range dramas {
 		for killed := -1; ; killed++ {
-			cuts := atTheEnd
-			if killed%4 == -1 || killed%4 == 3 { // each would take a minute
-				cuts = afterEach
-			}
-			broken, _, died := d.play(t, killed, "", cuts)
+			broken, _, died := d.play(t, killed, "", afterEach)
 			if broken != nil {
 				t.Fatalf("%s, first process killed after %d calls: %v", d.second.name, killed, broken)
 			}

@@ -103,6 +103,18 @@ func newDir(t testing.TB) string {
 	return dir
 }
 
+// quickDir is newDir, in memory where the system has a place for that: the models
+// make thousands of files, and sync none of them.
+func quickDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "memfs")
+	if err != nil {
+		return newDir(t)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // openTapped opens a store in c.Dir whose calls go through do.
 func openTapped(t testing.TB, c Config, do func(c *call, real func() error) error) (*vault.Store, error) {
 	t.Helper()
