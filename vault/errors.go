@@ -20,7 +20,8 @@ var (
 	// ErrUnavailable means that a store or key source could not be reached, or
 	// stopped answering.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrUnsure means that a write may have taken effect and could not be read back.
+	// ErrUnsure means that a write or a delete may have taken effect, and that this could
+	// not be read back.
 	// It wraps [ErrUnavailable].
 	ErrUnsure error = unsure{}
 	// ErrNoSpace means that the store is full; nothing was changed.
@@ -33,7 +34,7 @@ var (
 
 type unsure struct{}
 
-func (unsure) Error() string { return "may or may not have been stored" }
+func (unsure) Error() string { return "may or may not have taken effect" }
 func (unsure) Unwrap() error { return ErrUnavailable }
 
 // An Error says which operation failed on which object. Every error that leaves

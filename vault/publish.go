@@ -253,8 +253,10 @@ func (v *Vault) remove(ctx context.Context, key string) error {
 		switch {
 		case attempt > 1 && errors.Is(err, ErrNotFound):
 			return nil // an earlier attempt did it
-		case attempt == maxAttempts, !errors.Is(err, ErrUnavailable), !pause(ctx, attempt):
+		case !errors.Is(err, ErrUnavailable):
 			return err
+		case attempt == maxAttempts, !pause(ctx, attempt):
+			return fmt.Errorf("%w: %w", ErrUnsure, err)
 		}
 	}
 }
