@@ -1,0 +1,97 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/vault"
+	"gocloud.dev/blob"
+)
+
+// checkClose uses a client of its own, badly, and closes it. Goroutines are told apart
+// by a label, which they inherit from whoever starts them, so that other probes may
+// run meanwhile.
+func checkClose(ctx context.Context, t *trial) error {
+	label := "probe-" + random() + random()
+	var err error
+	pprof.Do(ctx, pprof.Labels("objectvault-probe", label), func(ctx context.Context) { err = t.useAndClose(ctx) })
+	if err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		left := goroutines(label)
+		if left == "" {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return broken("after Close goroutines are left:\n%s", left)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (t *trial) useAndClose(ctx context.Context) error {
+	st, err := t.Reopen(ctx)
+	if err != nil {
+		return fmt.Errorf("opening a second client: %w", err)
+	}
+	key, v := t.key("there"), newValue(300_000)
+	err = t.creates(ctx, st, key, v.fill)
+	t.put(ctx, st, t.key("failing"), func(w io.Writer) error { v.fill(w); return errSource })
+	t.creates(ctx, st, t.key("failing-too"), func(w io.Writer) error { v.fill(w); return errSource })
+	ended, cancel := context.WithCancel(ctx)
+	t.put(ended, st, t.key("cancelled"), func(w io.Writer) error { defer cancel(); return v.fill(w) })
+	cancel()
+	if r, err := t.open(ctx, st, key, 0, -1); err == nil {
+		io.CopyN(io.Discard, r, 10) // and no further
+		r.Close()
+	}
+	for range 3 {
+		closed(t.open(ctx, st, t.key("absent"), 0, -1))
+	}
+	st.Bucket.ListPage(ctx, blob.FirstPageToken, 1, nil)
+	if st.History != nil {
+		for range st.History.Versions(ctx, key) {
+			break
+		}
+	}
+	if st.Purge != nil {
+		for range st.Purge.Leftovers(ctx, t.prefix) {
+			break
+		}
+	}
+	if cerr := st.Close(); cerr != nil {
+		return broken("closing says: %w", cerr)
+	}
+	if err != nil {
+		return t.works(t.Store, err, "a create")
+	}
+	return t.holds(ctx, t.Store, key, &v, "after the client that wrote it was closed")
+}
+
+func (t *trial) creates(ctx context.Context, st *vault.Store, key string, fill func(io.Writer) error) error {
+	_, err := t.create(ctx, st, key, fill)
+	return err
+}
+
+// goroutines returns the stacks of those that carry the label.
+func goroutines(label string) string {
+	var all bytes.Buffer
+	pprof.Lookup("goroutine").WriteTo(&all, 1)
+	var mine []string
+	for stack := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(stack, label) {
+			mine = append(mine, stack)
+		}
+	}
+	return strings.Join(mine, "\n\n")
+}
