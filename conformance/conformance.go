@@ -1,0 +1,227 @@
+// Package conformance is the suite that every provider of objectvault passes. A
+// provider opens a [vault.Store]; the suite holds the store to the contract that
+// package vault states, and a [vault.Vault] over that store to its promises while
+// requests and answers get lost.
+//
+// A provider's test is one call. It holds a literal list of what the provider claims:
+//
+//	func TestConformance(t *testing.T) {
+//		ctx, bucket := t.Context(), startServer(t)
+//		conformance.Run(t, conformance.Provider{
+//			Name:   "acme",
+//			Open:   func(ctx context.Context) (*vault.Store, error) { return acme.Open(ctx, acme.Config{Bucket: bucket}) },
+//			Reopen: func(ctx context.Context) (*vault.Store, error) { return acme.Open(ctx, acme.Config{Bucket: bucket}) },
+//			Claims: []string{"read-after-write", "create", "errors", "sizes", "list"},
+//		})
+//	}
+//
+// The clauses are those of [probe.All]; "go doc -all" of package probe shows what each
+// promises. A clause that is claimed and not honoured fails the test, and so does one
+// that is honoured and not claimed: a list that has to be exact cannot rot. The
+// clauses create, read-after-write and errors have to be claimed. What is not claimed
+// is logged as "not claimed", with what was seen. Only of clauses where a violation
+// shows by chance ([probe.Probe].Chance) a pass need not be claimed.
+//
+// Claims are those of one configuration. A bucket with versions promises other things
+// than one without: run the suite once for each, with a list for each.
+//
+// Everything runs twice, on keys at the top of the bucket and on keys below a
+// directory. Keys are random and are removed again, so the bucket need not be empty.
+// Then vaults with real envelopes run over the same store; their part is not a matter
+// of claims. Each request that an operation makes is lost before it took effect and
+// after it did, once and for good; bodies are cut; sixteen creators lose every answer.
+// What must hold: an operation tells the truth about what it did, a retry leaves
+// exactly one value, and no goroutine stays behind.
+//
+// The checks of the store live in package probe, which programs may use on a bucket in
+// production. This package is for tests.
+package conformance
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A Provider says how to reach a store, and what it claims. Open and Claims are
+// required; any other field that is nil or zero does not apply, and what needs it is
+// logged as not claimed.
+type Provider struct {
+	// Name is what the provider is called in messages.
+	Name string
+	// Open opens the store, once a [Run].
+	Open func(context.Context) (*vault.Store, error)
+	// Reopen opens another client of the store that Open opened, as another process
+	// would: it shares nothing with the first one but the store.
+	Reopen func(context.Context) (*vault.Store, error)
+	// Claims are the clauses that the store must honour, as a literal list.
+	Claims []string
+	// Denied opens a client that the store knows and allows nothing, Expired one whose
+	// credentials have expired, Unreachable one whose store does not answer.
+	Denied, Expired, Unreachable func(context.Context) (*vault.Store, error)
+	// Secrets are the store's credentials, which must not appear in any error or log.
+	Secrets []string
+	// Tenant is whose objects the client may write, where a policy limits it to one.
+	// Empty means that every key may be written.
+	Tenant vault.Tenant
+	// Large is the length of a large object, past what the store takes in one request;
+	// see [probe.Subject].
+	Large int64
+	// Timeout limits each check; 0 means two minutes.
+	Timeout time.Duration
+}
+
+// required are the clauses without which a store is of no use.
+var required = []string{"create", "read-after-write", "errors"}
+
+// Run judges a provider. It fails t for each clause that is claimed and not honoured,
+// or honoured and not claimed, and for each promise that a vault over the store breaks.
+func Run(t *testing.T, p Provider) {
+	for _, err := range checkClaims(p.Claims) {
+		t.Error(err)
+	}
+	leak := watchGoroutines(t.Context())
+	defer func() {
+		if left := leak.left(); left != "" {
+			t.Errorf("after the store was closed goroutines are left:\n%s", left)
+		}
+	}()
+	leak.do(func(ctx context.Context) {
+		store, err := p.Open(ctx)
+		if err != nil {
+			t.Fatalf("open %s: %v", p.Name, err)
+		}
+		defer func() {
+			if err := store.Close(); err != nil {
+				t.Errorf("close %s: %v", p.Name, err)
+			}
+		}()
+		t.Run("plain", func(t *testing.T) { p.probe(t, store, p.plain()) })
+		t.Run("prefix", func(t *testing.T) { p.probe(t, store, p.below()) })
+		t.Run("vault", func(t *testing.T) { p.vaults(t, store) })
+	})
+}
+
+// plain is a prefix of keys that are in no directory, as far as the tenant may write
+// there; below is a directory.
+func (p Provider) plain() string {
+	if p.Tenant == "" {
+		return "conformance-" + random() + "-"
+	}
+	return "bots/" + string(p.Tenant) + "/" + random() + "-"
+}
+
+func (p Provider) below() string { return "bots/" + string(p.tenant()) + "/" + random() + "/" }
+
+func (p Provider) tenant() vault.Tenant {
+	if p.Tenant == "" {
+		return "conformance"
+	}
+	return p.Tenant
+}
+
+func (p Provider) timeout() time.Duration {
+	if p.Timeout == 0 {
+		return 2 * time.Minute
+	}
+	return p.Timeout
+}
+
+// probe judges every clause on keys that start with prefix.
+func (p Provider) probe(t *testing.T, store *vault.Store, prefix string) {
+	s := &probe.Subject{
+		Store: store, Reopen: p.Reopen, Prefix: prefix, Large: p.Large, Secrets: p.Secrets,
+		Denied: p.Denied, Expired: p.Expired, Unreachable: p.Unreachable,
+	}
+	for _, clause := range probe.All() {
+		t.Run(clause.Clause, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
+			defer cancel()
+			r := s.Run(ctx, clause)
+			note, err := judge(clause, r, slices.Contains(p.Claims, clause.Clause))
+			if err != nil {
+				t.Errorf("%s: %v", p.Name, err)
+			}
+			if note != "" {
+				t.Logf("%s: %s", p.Name, note)
+			}
+			if r.Left != nil {
+				t.Errorf("%s: %v", p.Name, r.Left)
+			}
+		})
+	}
+}
+
+// judge compares a verdict with what is claimed. note is for the log.
+func judge(p probe.Probe, r probe.Result, claimed bool) (note string, err error) {
+	switch {
+	case claimed && r.Verdict == probe.Honoured:
+		return "", nil
+	case claimed:
+		return "", fmt.Errorf("%s is claimed (%s) and %s: %w", p.Clause, p.Doc, r.Verdict, r.Err)
+	case r.Verdict == probe.Honoured && p.Chance:
+		return fmt.Sprintf("not claimed: %s, no violation was seen", p.Clause), nil
+	case r.Verdict == probe.Honoured:
+		return "", fmt.Errorf("%s is honoured (%s) and not claimed: claim it", p.Clause, p.Doc)
+	default:
+		return fmt.Sprintf("not claimed: %s, %s: %v", p.Clause, r.Verdict, r.Err), nil
+	}
+}
+
+// checkClaims refuses lists that cannot be meant.
+func checkClaims(claims []string) (errs []error) {
+	known := make(map[string]bool)
+	for _, p := range probe.All() {
+		known[p.Clause] = true
+	}
+	seen := make(map[string]bool)
+	for _, c := range claims {
+		if !known[c] {
+			errs = append(errs, fmt.Errorf("claim %q: there is no such clause", c))
+		}
+		if seen[c] {
+			errs = append(errs, fmt.Errorf("claim %q: listed twice", c))
+		}
+		seen[c] = true
+	}
+	for _, c := range required {
+		if !seen[c] {
+			errs = append(errs, fmt.Errorf("claim %q: it cannot be left out", c))
+		}
+	}
+	return errs
+}
+
+// vaults runs every check of a vault over the store.
+func (p Provider) vaults(t *testing.T, store *vault.Store) {
+	for _, c := range vaultChecks {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
+			defer cancel()
+			f := newField(p, store)
+			err := c.check(ctx, f)
+			if errors.Is(err, errNotOffered) {
+				t.Logf("%s: not claimed: %v", p.Name, err)
+			} else if err != nil {
+				t.Errorf("%s: %v", p.Name, err)
+			}
+			if err := f.clean(ctx); err != nil {
+				t.Errorf("%s: %v", p.Name, err)
+			}
+		})
+	}
+}
+
+func random() string {
+	b := make([]byte, 4)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

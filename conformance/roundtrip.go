@@ -1,0 +1,495 @@
+package conformance
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// want returns an error unless err wraps sentinel.
+func want(sentinel, err error, what string, args ...any) error {
+	if errors.Is(err, sentinel) {
+		return nil
+	}
+	return fmt.Errorf("%s: want %q, the answer is: %v", fmt.Sprintf(what, args...), sentinel, err)
+}
+
+func checkRoundTrip(ctx context.Context, f *field) error {
+	p := f.plot()
+	v := p.vault()
+	sizes := []int{0, 1, 1<<16 - 1, 1 << 16, 1<<16 + 1, 1 << 20, 1<<20 + 1}
+	if f.Large >= 0 {
+		sizes = append(sizes, int(cmp.Or(f.Large, 16<<20+70_001)))
+	}
+	for _, size := range sizes {
+		if err := p.roundTrip(ctx, v, vault.Name(fmt.Sprint("size/", size)), f.value(size)); err != nil {
+			return fmt.Errorf("%d bytes: %w", size, err)
+		}
+	}
+	if names, err := p.names(ctx, v, ""); err != nil || len(names) > 0 {
+		return fmt.Errorf("after all was deleted there are %q, %v", names, err)
+	}
+	return nil
+}
+
+// roundTrip takes one name through all that can be done with it, history apart.
+func (p plot) roundTrip(ctx context.Context, v *vault.Vault, name vault.Name, value []byte) error {
+	expires := time.Date(2042, 1, 2, 3, 4, 5, 0, time.UTC)
+	o := &vault.PutOptions{Create: true, ContentType: "text/plain", Expires: expires, Labels: map[string]string{"env": "test"}}
+	put, err := p.put(ctx, v, name, value, o)
+	if err != nil {
+		return err
+	}
+	if put.Size != int64(len(value)) || put.SealedSize <= put.Size {
+		return fmt.Errorf("put says: size %d, sealed %d", put.Size, put.SealedSize)
+	}
+	if err := p.holds(ctx, name, value); err != nil {
+		return err
+	}
+
+	stat, err := v.Stat(ctx, name)
+	if p.saw(err) != nil {
+		return err
+	}
+	if stat.Size != put.Size || stat.SealedSize != put.SealedSize || stat.Revision != put.Revision || stat.ContentType != o.ContentType ||
+		!stat.Expires.Equal(expires) || !maps.Equal(stat.Labels, o.Labels) || stat.Modified.IsZero() || stat.Name != name {
+		return fmt.Errorf("stat says %+v of what was put as %+v", stat, put)
+	}
+	n := int64(len(value))
+	for _, r := range []vault.Range{{Offset: 0, Length: -1}, {Offset: 0, Length: 1}, {Offset: n / 2, Length: 70_000}, {Offset: max(0, n-1), Length: 5}, {Offset: -min(5, n), Length: -1}} {
+		got, err := p.get(ctx, v, name, &vault.GetOptions{Range: &r})
+		if err != nil {
+			return fmt.Errorf("range %+v: %w", r, err)
+		}
+		from := r.Offset
+		if from < 0 {
+			from += n
+		}
+		to := n
+		if r.Length >= 0 {
+			to = min(n, from+r.Length)
+		}
+		if !bytes.Equal(got, value[from:to]) {
+			return fmt.Errorf("range %+v gives %d bytes, or others; want %d", r, len(got), to-from)
+		}
+	}
+
+	if _, err := p.put(ctx, v, name, p.value(3), o); want(vault.ErrExist, err, "") != nil {
+		return want(vault.ErrExist, err, "a create of what is there")
+	}
+	if err := p.holds(ctx, name, value); err != nil {
+		return fmt.Errorf("after a refused create: %w", err)
+	}
+	value = p.value(len(value) + 1)
+	if p.store.Swap != nil {
+		if _, err := p.put(ctx, v, name, p.value(3), &vault.PutOptions{IfRevision: put.Revision - 1}); want(vault.ErrConflict, err, "") != nil {
+			return want(vault.ErrConflict, err, "a put if another revision is there")
+		}
+		if _, err := p.put(ctx, v, name, value, &vault.PutOptions{IfRevision: put.Revision}); err != nil {
+			return fmt.Errorf("a put if this revision is there: %w", err)
+		}
+	} else if _, err := p.put(ctx, v, name, value, nil); err != nil {
+		return err
+	}
+	if err := p.holds(ctx, name, value); err != nil {
+		return fmt.Errorf("after it was replaced: %w", err)
+	}
+
+	if err := p.delete(ctx, v, name); err != nil {
+		return err
+	}
+	if err := p.holds(ctx, name, nil); err != nil {
+		return fmt.Errorf("after it was deleted: %w", err)
+	}
+	_, err = v.Stat(ctx, name)
+	if err := want(vault.ErrNotFound, p.saw(err), "stat of what was deleted"); err != nil {
+		return err
+	}
+	// A cloud that does not tell says nil.
+	if err := p.delete(ctx, v, name); err != nil && !errors.Is(err, vault.ErrNotFound) {
+		return want(vault.ErrNotFound, err, "deleting what was deleted")
+	}
+	return nil
+}
+
+func checkNames(ctx context.Context, f *field) error {
+	p := f.plot()
+	v := p.vault()
+	names := []vault.Name{
+		"openrouter", "acme/openai", "acme/openai.enc", "acme/openai.enc/x", "a b", "a%20b", "%", "100%", "__0x2f__", "_", "@=~", ".hidden", "...",
+		"-rf", "+", "?q=1&x", "#", "*", `\`, `"quoted"`, "é", "密钥", "🔑", "order", "order-1", "order/1", "order0",
+	}
+	values := make(map[vault.Name][]byte)
+	for i, name := range names {
+		values[name] = f.value(i)
+		if _, err := p.put(ctx, v, name, values[name], &vault.PutOptions{Create: true}); err != nil {
+			return err
+		}
+	}
+	for name, value := range values {
+		if err := p.holds(ctx, name, value); err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+	}
+	got, err := p.names(ctx, v, "")
+	if err != nil {
+		return err
+	}
+	if f.claims("list-after-write") {
+		all := slices.Sorted(maps.Keys(values))
+		if !slices.Equal(slices.Sorted(slices.Values(toNames(got))), all) {
+			return fmt.Errorf("names that were put: %q, listed: %q", all, got)
+		}
+	}
+	return nil
+}
+
+func toNames(list []string) []vault.Name {
+	names := make([]vault.Name, len(list))
+	for i, s := range list {
+		names[i] = vault.Name(s)
+	}
+	return names
+}
+
+func (p Provider) claims(clause string) bool { return slices.Contains(p.Claims, clause) }
+
+func checkSecondClient(ctx context.Context, f *field) error {
+	if f.Reopen == nil {
+		return fmt.Errorf("a second client: %w", errNotOffered)
+	}
+	store, err := f.Reopen(ctx)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	p := f.plot()
+	first, second := p.vault(), p.over(store, nil)
+	for i := range 5 {
+		value := f.value(100 + i)
+		if _, err := p.put(ctx, first, "shared", value, nil); err != nil {
+			return err
+		}
+		got, err := p.get(ctx, second, "shared", nil)
+		if err != nil || !bytes.Equal(got, value) {
+			return fmt.Errorf("put %d of one client is, for another, %s, %v", i, about(got), err)
+		}
+		first, second = second, first
+	}
+	if err := p.delete(ctx, first, "shared"); err != nil {
+		return err
+	}
+	_, err = p.get(ctx, second, "shared", nil)
+	return want(vault.ErrNotFound, err, "getting what another client deleted")
+}
+
+func checkHistory(ctx context.Context, f *field) error {
+	if f.store.History == nil {
+		return fmt.Errorf("history: %w", errNotOffered)
+	}
+	p := f.plot()
+	v := p.vault()
+	const name = "historic"
+	var values [][]byte
+	var revisions []int64
+	for i := range 3 {
+		values = append(values, f.value(100*i))
+		info, err := p.put(ctx, v, name, values[i], nil)
+		if err != nil {
+			return err
+		}
+		revisions = append(revisions, info.Revision)
+	}
+	entries, err := p.history(ctx, v, name)
+	if err != nil {
+		return err
+	}
+	if len(entries) != 3 {
+		return fmt.Errorf("after three puts the history has %d entries", len(entries))
+	}
+	for i, e := range entries {
+		n := len(entries) - 1 - i
+		if e.Revision != revisions[n] || e.Size != int64(len(values[n])) || e.Current != (i == 0) || e.Deleted || e.Damaged {
+			return fmt.Errorf("entry %d of the history is %+v, want revision %d and size %d", i, e, revisions[n], len(values[n]))
+		}
+		for _, spec := range []string{e.Version, fmt.Sprintf("@%d", i+1), fmt.Sprintf("r:%d", revisions[n])} {
+			got, err := p.get(ctx, v, name, &vault.GetOptions{Version: spec})
+			if err != nil || !bytes.Equal(got, values[n]) {
+				return fmt.Errorf("version %s is %s, %v", spec, about(got), err)
+			}
+			got, err = p.get(ctx, v, name, &vault.GetOptions{Version: spec, Range: &vault.Range{Offset: 0, Length: 50}})
+			if err != nil || !bytes.Equal(got, values[n][:min(50, len(values[n]))]) {
+				return fmt.Errorf("a range of version %s is %s, %v", spec, about(got), err)
+			}
+		}
+	}
+
+	info, err := v.Rollback(ctx, name, "@3")
+	if p.saw(err) != nil {
+		return err
+	}
+	if info.Revision <= revisions[2] {
+		return fmt.Errorf("a rollback has revision %d, not above %d", info.Revision, revisions[2])
+	}
+	if err := p.holds(ctx, name, values[0]); err != nil {
+		return fmt.Errorf("after a rollback: %w", err)
+	}
+	if _, err = v.Undelete(ctx, name); want(vault.ErrExist, p.saw(err), "") != nil {
+		return want(vault.ErrExist, err, "undeleting what is there")
+	}
+	if err := p.delete(ctx, v, name); err != nil {
+		return err
+	}
+	if _, err = p.get(ctx, v, name, &vault.GetOptions{Version: "@1"}); want(vault.ErrNotFound, err, "") != nil {
+		return want(vault.ErrNotFound, err, "getting a deletion")
+	}
+	if _, err = v.Undelete(ctx, name); p.saw(err) != nil {
+		return err
+	}
+	if err := p.holds(ctx, name, values[0]); err != nil {
+		return fmt.Errorf("after an undelete: %w", err)
+	}
+	if entries, err = p.history(ctx, v, name); err != nil {
+		return err
+	}
+	if len(entries) != 6 || !entries[1].Deleted || !entries[0].Current {
+		return fmt.Errorf("after three puts, a rollback, a delete and an undelete the history is %+v", entries)
+	}
+	for _, spec := range []string{"never-was", "@7", "r:1"} {
+		_, err = p.get(ctx, v, name, &vault.GetOptions{Version: spec})
+		if err := want(vault.ErrNotFound, err, "getting version %s", spec); err != nil {
+			return err
+		}
+	}
+	_, err = p.history(ctx, v, "never-was")
+	return want(vault.ErrNotFound, err, "the history of what never was")
+}
+
+func (p plot) history(ctx context.Context, v *vault.Vault, name vault.Name) (all []vault.HistoryEntry, err error) {
+	for e, err := range v.History(ctx, name) {
+		if err != nil {
+			return nil, p.saw(err)
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+func checkScope(ctx context.Context, f *field) error {
+	p := f.plot()
+	value := f.value(10)
+	for _, name := range []vault.Name{"mine", "theirs"} {
+		if _, err := p.put(ctx, p.vault(), name, value, nil); err != nil {
+			return err
+		}
+	}
+	var requests atomic.Int32
+	store := intercept.Store(f.store, intercept.Hooks{Call: func(ctx context.Context, c intercept.Call, do func() error) error {
+		requests.Add(1)
+		return do()
+	}})
+	scoped := p.over(store, &vault.Options{Scope: vault.Scope{Names: []vault.Name{"mine"}}})
+	reading := p.over(store, &vault.Options{Scope: vault.Scope{ReadOnly: true}})
+	for what, do := range map[string]func() error{
+		"put":           func() error { _, err := p.put(ctx, scoped, "theirs", value, nil); return err },
+		"get":           func() error { _, err := p.get(ctx, scoped, "theirs", nil); return err },
+		"stat":          func() error { _, err := scoped.Stat(ctx, "theirs"); return err },
+		"delete":        func() error { return scoped.Delete(ctx, "theirs") },
+		"history":       func() error { _, err := p.history(ctx, scoped, "theirs"); return err },
+		"rollback":      func() error { _, err := scoped.Rollback(ctx, "theirs", "@1"); return err },
+		"undelete":      func() error { _, err := scoped.Undelete(ctx, "theirs"); return err },
+		"teardown":      func() error { _, err := scoped.Teardown(ctx, nil); return err },
+		"put, read":     func() error { _, err := p.put(ctx, reading, "mine", value, nil); return err },
+		"delete, read":  func() error { return reading.Delete(ctx, "mine") },
+		"rollback, r":   func() error { _, err := reading.Rollback(ctx, "mine", "@1"); return err },
+		"undelete, r":   func() error { _, err := reading.Undelete(ctx, "mine"); return err },
+		"teardown, r/o": func() error { _, err := reading.Teardown(ctx, nil); return err },
+	} {
+		if err := want(vault.ErrPermission, do(), "%s outside the scope", what); err != nil {
+			return err
+		}
+		if n := requests.Load(); n > 0 {
+			return fmt.Errorf("%s outside the scope made %d requests", what, n)
+		}
+	}
+	if got, err := p.get(ctx, scoped, "mine", nil); err != nil || !bytes.Equal(got, value) {
+		return fmt.Errorf("get inside the scope: %s, %v", about(got), err)
+	}
+	if names, err := p.names(ctx, scoped, ""); err != nil || slices.Contains(names, "theirs") {
+		return fmt.Errorf("a scoped listing shows %q, %v", names, err)
+	}
+	return p.holds(ctx, "theirs", value)
+}
+
+func checkTeardown(ctx context.Context, f *field) error {
+	if !f.claims("list-after-write") {
+		return fmt.Errorf("a listing that sees what was just written: %w", errNotOffered)
+	}
+	p, other := f.plot(), f.plot()
+	for _, plot := range []plot{p, other} {
+		for i := range 3 {
+			for range 2 {
+				if _, err := plot.put(ctx, plot.vault(), vault.Name(fmt.Sprint("n", i)), f.value(20+i), nil); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := p.delete(ctx, p.vault(), "n2"); err != nil {
+		return err
+	}
+	kept := f.value(50)
+	if _, err := p.put(ctx, other.vault(), "n0", kept, nil); err != nil {
+		return err
+	}
+	result, err := p.vault().Teardown(ctx, nil)
+	if p.saw(err) != nil {
+		return err
+	}
+	left := 0
+	switch {
+	case f.store.Purge != nil:
+		left = 6 // two values of each name
+	case f.store.History != nil:
+		left = -1
+	}
+	if result.Deleted != 2 || result.LeftInHistory != left || len(result.Failed) > 0 {
+		return fmt.Errorf("tearing down two objects says %+v, want %d left in history", result, left)
+	}
+	for _, name := range []vault.Name{"n0", "n1", "n2"} {
+		if err := p.holds(ctx, name, nil); err != nil {
+			return fmt.Errorf("after a teardown: %w", err)
+		}
+	}
+	if f.store.Purge == nil {
+		_, err := p.vault().Teardown(ctx, &vault.TeardownOptions{Purge: true})
+		if err := want(vault.ErrUnsupported, p.saw(err), "purging where the store cannot"); err != nil {
+			return err
+		}
+		return other.holds(ctx, "n0", kept)
+	}
+	result, err = p.vault().Teardown(ctx, &vault.TeardownOptions{Purge: true})
+	if p.saw(err) != nil {
+		return err
+	}
+	if result.Deleted != 0 || result.LeftInHistory != 0 || result.Purged != 6 || len(result.Failed) > 0 {
+		return fmt.Errorf("purging three names with six values says %+v", result)
+	}
+	for _, name := range []vault.Name{"n0", "n1", "n2"} {
+		if err := p.holds(ctx, name, nil); err != nil {
+			return fmt.Errorf("after a purge: %w", err)
+		}
+		if _, err := p.history(ctx, p.vault(), name); want(vault.ErrNotFound, err, "") != nil {
+			return want(vault.ErrNotFound, err, "the history after a purge")
+		}
+	}
+	return other.holds(ctx, "n0", kept)
+}
+
+func checkSwapRace(ctx context.Context, f *field) error {
+	if f.store.Swap == nil {
+		return fmt.Errorf("swap: %w", errNotOffered)
+	}
+	p := f.plot()
+	for range 3 {
+		info, err := p.put(ctx, p.vault(), "raced", f.value(10), nil)
+		if err != nil {
+			return err
+		}
+		if err := p.oneWins(ctx, "raced", 8, 100, &vault.PutOptions{IfRevision: info.Revision}, vault.ErrConflict, p.vault); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneWins puts n values at once, each by a vault of its own. One is told success and stays, the others are told
+// that they lost.
+func (p plot) oneWins(ctx context.Context, name vault.Name, n, size int, o *vault.PutOptions, lost error, open func() *vault.Vault) error {
+	values, errs := make([][]byte, n), make([]error, n)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range n {
+		v := open()
+		values[i] = p.value(size)
+		wg.Go(func() {
+			<-start
+			_, errs[i] = p.put(ctx, v, name, values[i], o)
+		})
+	}
+	close(start)
+	wg.Wait()
+	winner := -1
+	for i, err := range errs {
+		switch {
+		case err == nil && winner >= 0:
+			return fmt.Errorf("of %d writers at once two were told success", n)
+		case err == nil:
+			winner = i
+		case !errors.Is(err, lost):
+			return want(lost, err, "one of %d writers at once", n)
+		}
+	}
+	if winner < 0 {
+		return fmt.Errorf("none of %d writers at once was told success: %w", n, errs[0])
+	}
+	if err := p.holds(ctx, name, values[winner]); err != nil {
+		return fmt.Errorf("the winner's value: %w", err)
+	}
+	return nil
+}
+
+// checkKinds takes the clients that the store refuses through a vault.
+func checkKinds(ctx context.Context, f *field) error {
+	p := f.plot()
+	value := f.value(10)
+	if _, err := p.put(ctx, p.vault(), "there", value, nil); err != nil {
+		return err
+	}
+	none := true
+	for _, c := range []struct {
+		who  string
+		open func(context.Context) (*vault.Store, error)
+		want error
+	}{{"denied", f.Denied, vault.ErrPermission}, {"expired", f.Expired, vault.ErrUnauthenticated}, {"unreachable", f.Unreachable, vault.ErrUnavailable}} {
+		if c.open == nil {
+			continue
+		}
+		none = false
+		store, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer store.Close()
+		v := p.over(store, nil)
+		for what, do := range map[string]func() error{
+			"put":    func() error { _, err := p.put(ctx, v, "new", value, nil); return err },
+			"create": func() error { _, err := p.put(ctx, v, "new", value, &vault.PutOptions{Create: true}); return err },
+			"get":    func() error { _, err := p.get(ctx, v, "there", nil); return err },
+			"stat":   func() error { _, err := v.Stat(ctx, "there"); return p.saw(err) },
+			"list":   func() error { _, err := p.names(ctx, v, ""); return err },
+			"delete": func() error { return p.delete(ctx, v, "there") },
+		} {
+			if err := want(c.want, do(), "%s by a client that is %s", what, c.who); err != nil {
+				return err
+			}
+		}
+	}
+	if none {
+		return fmt.Errorf("a client that it refuses: %w", errNotOffered)
+	}
+	if err := p.holds(ctx, "new", nil); err != nil {
+		return err
+	}
+	return p.holds(ctx, "there", value)
+}

@@ -1,0 +1,105 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// errSource is what a failing source says.
+var errSource = errors.New("the source of this value failed on purpose")
+
+// A source is a value that goes wrong before its end.
+type source struct {
+	io.Reader
+	then func() (int, error) // what is read after the last byte
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err == io.EOF {
+		return s.then()
+	}
+	return n, err
+}
+
+// checkSources puts values whose source fails, panics or outlives its context: what
+// was there stays, and nobody else is blamed.
+func checkSources(ctx context.Context, f *field) error {
+	sizes := []int{0, 1000, 1<<20 + 70_000} // the last one streams
+	if f.Large >= 0 {
+		sizes = append(sizes, 9<<20) // past one part of a multipart upload
+	}
+	for _, size := range sizes {
+		for _, mode := range []string{"put", "overwrite", "create", "swap"} {
+			if mode == "swap" && f.store.Swap == nil {
+				continue
+			}
+			if err := f.plot().brokenSources(ctx, mode, size); err != nil {
+				return fmt.Errorf("%s of %d bytes, and then %w", mode, size, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (p plot) brokenSources(ctx context.Context, mode string, size int) error {
+	const name = "broken"
+	value := p.value(size)
+	var old []byte
+	o := &vault.PutOptions{Create: mode == "create"}
+	if mode == "overwrite" || mode == "swap" {
+		old = p.value(10)
+		info, err := p.put(ctx, p.vault(), name, old, nil)
+		if err != nil {
+			return err
+		}
+		if mode == "swap" {
+			o.IfRevision = info.Revision
+		}
+	}
+	for _, c := range []struct {
+		what string
+		then func(cancel func()) (int, error)
+		want error // nil: a panic
+	}{
+		{"an error", func(func()) (int, error) { return 0, errSource }, errSource},
+		{"a cancelled context", func(cancel func()) (int, error) { cancel(); return 0, io.EOF }, context.Canceled},
+		{"a panic", func(func()) (int, error) { panic(errSource) }, nil},
+	} {
+		wctx, cancel := context.WithCancel(ctx)
+		err, panicked := func() (err error, panicked bool) {
+			defer func() {
+				if r := recover(); r != nil {
+					if r != errSource {
+						panic(r)
+					}
+					panicked = true
+				}
+			}()
+			_, err = p.vault().Put(wctx, name, &source{bytes.NewReader(value), func() (int, error) { return c.then(cancel) }}, o)
+			return p.saw(err), false
+		}()
+		cancel()
+		switch {
+		case c.want == nil && !panicked:
+			return fmt.Errorf("%s: it was swallowed, put says: %v", c.what, err)
+		case c.want != nil && err == nil:
+			return fmt.Errorf("%s: put says nil", c.what)
+		case c.want != nil && !errors.Is(err, c.want):
+			return fmt.Errorf("%s: put says: %w", c.what, err)
+		case c.want == errSource && errors.Is(err, vault.ErrUnavailable):
+			return fmt.Errorf("%s: put blames the store: %w", c.what, err)
+		case errors.Is(err, vault.ErrUnsure):
+			return fmt.Errorf("%s: put is not sure: %w", c.what, err)
+		}
+		if err := p.holds(ctx, name, old); err != nil {
+			return fmt.Errorf("%s: %w", c.what, err)
+		}
+	}
+	return nil
+}
