@@ -66,10 +66,11 @@ func readRoot(r io.Reader) (Root, error) {
 		return Root{}, malformed
 	}
 	b := make([]byte, rootSize)
+	defer clear(b)
 	if _, err := hex.Decode(b, text[:fileSize-1]); err != nil {
 		return Root{}, malformed
 	}
-	return Root{&b}, nil
+	return rootOf(b), nil
 }
 
 // CreateFile makes a new root and a file for it at path, mode 0600, with its directory,
@@ -96,7 +97,7 @@ func ImportFile(path string, from io.Reader) (l *Local, created bool, err error)
 	if err != nil {
 		return nil, false, err
 	}
-	if subtle.ConstantTimeCompare(*l.root.v, *root.v) != 1 {
+	if subtle.ConstantTimeCompare([]byte(*l.root.v), []byte(*root.v)) != 1 {
 		return nil, false, fmt.Errorf("import: %s holds another root key, with fingerprint %s: %w", path, l.Fingerprint(), fs.ErrExist)
 	}
 	return l, created, nil
@@ -124,7 +125,7 @@ func publish(path string, root Root) (*Local, bool, error) {
 		return nil, false, err
 	}
 	defer os.Remove(tmp.Name())
-	text := append(hex.AppendEncode(nil, *root.v), '\n')
+	text := append(hex.AppendEncode(nil, root.Reveal()), '\n')
 	defer clear(text)
 	_, err = tmp.Write(text)
 	if err == nil {

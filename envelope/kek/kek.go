@@ -28,7 +28,7 @@ import (
 
 // A Root is the secret that a source derives its keys from. It cannot be printed by
 // accident. The zero Root is none.
-type Root struct{ v *[]byte }
+type Root struct{ v *string } // not *[]byte, which fmt prints for a verb that it does not know
 
 const (
 	minRoot  = 32
@@ -41,19 +41,24 @@ func NewRoot(b []byte) (Root, error) {
 	if len(b) < minRoot || len(b) > maxRoot {
 		return Root{}, fmt.Errorf("a root key of %d bytes, it must have %d to %d", len(b), minRoot, maxRoot)
 	}
-	v := append([]byte(nil), b...)
-	return Root{&v}, nil
+	return rootOf(b), nil
+}
+
+func rootOf(b []byte) Root {
+	v := string(b)
+	return Root{&v}
 }
 
 // RandomRoot returns a new root of 32 bytes.
 func RandomRoot() Root {
 	b := make([]byte, rootSize)
+	defer clear(b)
 	rand.Read(b)
-	return Root{&b}
+	return rootOf(b)
 }
 
 // Reveal returns a copy of the secret, for what stores it. It is the only way to it.
-func (r Root) Reveal() []byte { return append([]byte(nil), *r.v...) }
+func (r Root) Reveal() []byte { return []byte(*r.v) }
 
 // Format prints [redacted], whatever the verb.
 func (Root) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
@@ -62,7 +67,9 @@ func (Root) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 func (Root) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 func (r Root) derive(info string, n int) []byte {
-	b, err := hkdf.Key(sha256.New, *r.v, nil, info, n)
+	secret := r.Reveal()
+	defer clear(secret)
+	b, err := hkdf.Key(sha256.New, secret, nil, info, n)
 	if err != nil {
 		panic("kek: " + err.Error()) // lengths are constants
 	}
@@ -100,7 +107,7 @@ func InsecureFixed() *Local {
 	for i := range b {
 		b[i] = byte(i)
 	}
-	return &Local{Root{&b}}
+	return &Local{rootOf(b)}
 }
 
 // Fingerprint is a short public name of the root, to compare two machines by: the same

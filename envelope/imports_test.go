@@ -1,0 +1,42 @@
+package envelope_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// The format depends on Tink, what Tink depends on, and the standard library; nothing
+// that ships reaches package testing.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".", "./kek").Output()
+	if err != nil {
+		t.Skipf("go list: %v", err)
+	}
+	const module = "github.com/objectvault/objectvault/"
+	seen := 0
+	for dep := range strings.Lines(string(out)) {
+		dep = strings.TrimSpace(dep)
+		first, _, _ := strings.Cut(dep, "/")
+		switch {
+		case dep == module+"envelope", dep == module+"envelope/kek":
+			seen++
+		case dep == "testing", strings.HasPrefix(dep, "testing/"):
+			t.Errorf("envelope reaches %s", dep)
+		case !strings.Contains(first, "."), // the standard library
+			strings.HasPrefix(dep, "github.com/tink-crypto/tink-go/v2/"),
+			strings.HasPrefix(dep, "google.golang.org/protobuf/"),
+			strings.HasPrefix(dep, "golang.org/x/"):
+		default:
+			t.Errorf("envelope reaches %s", dep)
+		}
+	}
+	if seen != 2 {
+		t.Errorf("go list shows %d packages of ours, want 2:\n%s", seen, out)
+	}
+	// The keys know the format, never the other way round.
+	out, err = exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil || strings.Contains(string(out), module+"envelope/kek") {
+		t.Errorf("envelope reaches envelope/kek (%v)", err)
+	}
+}
