@@ -1,0 +1,121 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// A File is the configuration file:
+//
+//	profile = "work"                # the profile that is used when none is named
+//
+//	[profiles.work]
+//	store = "file:///srv/vault"
+//	tenant = "acme"
+//	collection = "credentials"
+//	keys = "local:"                 # or a list
+//	identity = ""
+//	vault_id = "work"
+//	scope = ["openai", "github"]    # the only names that may be used
+//	read_only = true
+type File struct {
+	Profile  string             `toml:"profile"`
+	Profiles map[string]Profile `toml:"profiles"`
+}
+
+// A Profile is one table of the file.
+type Profile struct {
+	Store      string   `toml:"store"`
+	Tenant     string   `toml:"tenant"`
+	Collection string   `toml:"collection"`
+	Keys       Strings  `toml:"keys"`
+	Identity   string   `toml:"identity"`
+	VaultID    string   `toml:"vault_id"`
+	Scope      []string `toml:"scope"` // nil: everything; empty: nothing
+	ReadOnly   bool     `toml:"read_only"`
+}
+
+// The keys that a file may have, spelled exactly: the decoder would take STORE for
+// store, and drop what it does not know.
+var (
+	fileKeys    = []string{"profile", "profiles"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only"}
+)
+
+// Strings is a list of strings, or one string.
+type Strings []string
+
+// UnmarshalTOML takes both forms.
+func (s *Strings) UnmarshalTOML(v any) error {
+	switch v := v.(type) {
+	case string:
+		*s = Strings{v}
+		return nil
+	case []any:
+		*s = Strings{}
+		for _, e := range v {
+			text, ok := e.(string)
+			if !ok {
+				return errors.New("not a list of strings")
+			}
+			*s = append(*s, text)
+		}
+		return nil
+	}
+	return errors.New("neither a string nor a list of strings")
+}
+
+// ParseFile reads the text of a configuration file; name is for messages. An unknown
+// key is an error that names its line.
+func ParseFile(name, text string) (File, error) {
+	var f File
+	md, err := toml.Decode(text, &f)
+	if err != nil {
+		var at toml.ParseError
+		if errors.As(err, &at) {
+			return File{}, fmt.Errorf("%w: %s, line %d: %s", ErrInvalid, name, at.Position.Line, at.Message)
+		}
+		// An error about a type has its line in its text only.
+		return File{}, fmt.Errorf("%w: %s: %s", ErrInvalid, name, strings.TrimPrefix(err.Error(), "toml: "))
+	}
+	for _, key := range md.Keys() {
+		known := false
+		switch len(key) {
+		case 1:
+			known = slices.Contains(fileKeys, key[0])
+		case 2:
+			known = key[0] == "profiles"
+		case 3:
+			known = key[0] == "profiles" && slices.Contains(profileKeys, key[2])
+		}
+		if !known {
+			return File{}, fmt.Errorf("%w: %s, line %d: unknown key %s", ErrInvalid, name, lineOf(text, key), key)
+		}
+	}
+	return f, nil
+}
+
+// lineOf is the line of key in text. The decoder keeps the lines to itself, except in
+// an error about a key, so it is made to fail at this one.
+func lineOf(text string, key toml.Key) int {
+	t := reflect.TypeFor[refuse]()
+	for _, part := range slices.Backward(key) {
+		tag := reflect.StructTag("toml:" + strconv.Quote(part))
+		t = reflect.StructOf([]reflect.StructField{{Name: "X", Type: t, Tag: tag}})
+	}
+	var at toml.ParseError
+	if _, err := toml.Decode(text, reflect.New(t).Interface()); errors.As(err, &at) {
+		return at.Position.Line
+	}
+	return 0
+}
+
+type refuse struct{}
+
+func (*refuse) UnmarshalTOML(any) error { return errors.New("found") }

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// Places says where things are kept: what XDG asks for, and the native folders of
+// macOS and Windows where its variables are not set.
+type Places struct {
+	GOOS   string
+	Getenv func(string) string
+}
+
+// Config is the configuration file.
+func (p Places) Config() (string, error) {
+	return p.place("XDG_CONFIG_HOME", ".config", "Library/Application Support", "AppData", "config.toml")
+}
+
+// RootKey is the file of the root key.
+func (p Places) RootKey() (string, error) {
+	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "root.key")
+}
+
+// Store is the directory of the store that is used where none was named.
+func (p Places) Store() (string, error) {
+	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "store")
+}
+
+// place is file in our folder. A relative XDG variable is ignored, as its
+// specification asks.
+func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {
+	if dir := p.Getenv(xdg); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "objectvault", file), nil
+	}
+	variable := "HOME"
+	switch p.GOOS {
+	case "windows":
+		variable, home = windows, ""
+	case "darwin":
+		home = darwin
+	}
+	dir := p.Getenv(variable)
+	if !filepath.IsAbs(dir) {
+		return "", fmt.Errorf("%w: no place for %s: neither %s nor %s names a directory", ErrInvalid, file, xdg, variable)
+	}
+	return filepath.Join(dir, filepath.FromSlash(home), "objectvault", file), nil
+}
+
+// ErrInvalid means that flags, environment or configuration file do not make sense;
+// the message names the one to blame.
+var ErrInvalid = errors.New("configuration")
