@@ -301,7 +301,7 @@ function make(inputs) {
     return hex(next.bytes);
   };
   const random = [...inputs.random], rewrapRandom = [...(inputs.rewrap_random ?? [])], draw = drawFrom(random);
-  const ctx = ctxOf(inputs), stanzas = inputs.stanzas ?? [], derived = { ctx, stanzas: [] };
+  const ctx = ctxOf(inputs), { stanzas } = inputs, derived = { ctx, stanzas: [] };
 
   // What a re-wrap leaves as it is. The wrap nonces of an object that was re-wrapped are drawn, and gone.
   const start = join(inputs.magic ?? 'OVE1', Buffer.of(inputs.suite ?? 1, inputs.flags ?? 0, inputs.k));
@@ -358,6 +358,7 @@ function make(inputs) {
 
   let object = join(header, derived.commitment, payload);
   for (const { at, remove = 0, insert = '' } of inputs.edits ?? []) {
+    if (at + remove > object.length) throw new Error('an edit after the end');
     object = join(object.subarray(0, at), hex(insert), object.subarray(at + remove));
   }
   return { object, derived };
@@ -410,7 +411,7 @@ function problems(file) {
       return { error };
     }
   };
-  const { error, metadata, parts } = read(v.reader.roots ?? []);
+  const { error, metadata, parts } = read(v.reader.roots);
   const got = error?.name ?? 'opened', want = v.error ?? 'opened';
   check(got === want, `${got}, not ${want}${error ? ` (${error.message})` : ''}`);
   check((error?.newer ?? false) === v.about.includes('newer vault'), 'newer vault: said by one of reader and vector only');
