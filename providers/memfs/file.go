@@ -112,6 +112,11 @@ func (s *files) prepare(ctx context.Context) error {
 	if err := s.checkDir(meta); err != nil {
 		return err
 	}
+	if !fresh {
+		if err := s.checkFormat(found); err != nil {
+			return err
+		}
+	}
 	for _, dir := range []string{tmpDir, lockDir, versions} {
 		if _, err := s.disk.lstat(dir); isAbsent(err) {
 			if err := s.disk.mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -128,10 +133,9 @@ func (s *files) prepare(ctx context.Context) error {
 		if found, err = s.small(formatFile); err != nil {
 			return err
 		}
-	}
-	if string(found) != format {
-		return fmt.Errorf("%w: %s says %q, and this program knows %q: the store needs a newer one, or is none",
-			vault.ErrUnsupported, s.abs(formatFile), found, format)
+		if err := s.checkFormat(found); err != nil { // of the faster one
+			return err
+		}
 	}
 	if err := s.probeLocks(); err != nil {
 		return err
@@ -147,6 +151,14 @@ func (s *files) prepare(ctx context.Context) error {
 	}
 	s.sweep()
 	return nil
+}
+
+func (s *files) checkFormat(found []byte) error {
+	if string(found) == format {
+		return nil
+	}
+	return fmt.Errorf("%w: %s says %q, and this program knows %q: the store needs a newer one, or is none",
+		vault.ErrUnsupported, s.abs(formatFile), found, format)
 }
 
 // stamp makes the format file, unless another process was faster.
@@ -584,6 +596,7 @@ func (d *fileDraft) place(attrs []byte, c condition) (err error) {
 	if err := c.check(p.current != nil, p.id); err != nil {
 		return err
 	}
+	s.tidy(p)
 	if d.id <= p.last {
 		if err := d.stamp(p.last + 1); err != nil {
 			return err
@@ -715,6 +728,7 @@ func (s *files) take(key string) (err error) {
 	case p.current == nil:
 		return vault.ErrNotFound
 	}
+	s.tidy(p)
 	var undo undo
 	defer func() {
 		if err != nil {
@@ -738,7 +752,7 @@ func (s *files) take(key string) (err error) {
 	if err := s.disk.remove(name); err != nil {
 		return err
 	}
-	undo.push(func() error { return s.disk.link(kept, name) })
+	undo.push(func() error { return s.disk.rename(kept, name) })
 	if err := s.commit(path.Dir(name), path.Dir(name), &undo); err != nil {
 		return err
 	}

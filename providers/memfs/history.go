@@ -27,9 +27,10 @@ type past struct {
 	dir     string      // where the versions are
 	current fs.FileInfo // nil: there is no object
 	id      uint64      // its id
-	last    uint64      // the highest id there is
+	last    uint64      // the highest id there is, of whatever
 	old     []state     // newest first; current is not among them
-	stale   []string    // names in dir that mean nothing
+	twin    bool        // a write was killed when current had got its name in dir already
+	stale   []string    // names in dir that mean nothing: what a kill has left
 }
 
 // past reads the past of key. A missing directory is an empty past.
@@ -65,13 +66,13 @@ func (s *files) past(key string) (*past, error) {
 		switch {
 		case suffix == "" && e.Name() == hex:
 			if p.current != nil && id == p.id {
-				p.stale = append(p.stale, e.Name()) // a write was killed between link and rename
+				p.twin = true
 			} else {
 				p.old = append(p.old, state{id: id})
 			}
 		case "."+suffix == deletedSuffix:
 			if p.current != nil && id > p.id {
-				p.stale = append(p.stale, e.Name()) // a deletion was killed before the object was removed
+				p.stale = append(p.stale, e.Name()) // it was killed before the object was removed
 			} else {
 				p.old = append(p.old, state{id: id, deleted: true})
 			}
@@ -151,6 +152,14 @@ func (s *files) sameBytes(a, b string) (bool, error) {
 	return sums[0] == sums[1], nil
 }
 
+// tidy removes what means nothing. It would mean something later: a deletion that
+// never was, the attributes of another object.
+func (s *files) tidy(p *past) {
+	for _, name := range p.stale {
+		s.disk.remove(p.dir + "/" + name)
+	}
+}
+
 // prune removes what need not be kept of the past of key, under its lock. A write
 // does not fail because of it: the next one tries again.
 func (s *files) prune(key string) {
@@ -158,8 +167,9 @@ func (s *files) prune(key string) {
 	if err != nil {
 		return
 	}
-	for _, name := range p.stale {
-		s.disk.remove(p.dir + "/" + name)
+	s.tidy(p)
+	if p.twin {
+		s.disk.remove(p.dir + "/" + formatID(p.id))
 	}
 	drop := surplus(p.old, s.config.versions(), p.current != nil)
 	for _, old := range drop {

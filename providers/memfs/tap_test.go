@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/blob/driver"
 
 	"github.com/objectvault/objectvault/vault"
 )
@@ -20,6 +21,7 @@ type call struct {
 	flag     int       // of open
 	mtime    time.Time // of chtime
 	data     []byte    // of write
+	tap      *tap      // whose it is, of chtime
 	file     *tapFile  // of write, fsync and flock; what open has made, once it is done
 }
 
@@ -62,7 +64,7 @@ func (t *tap) remove(name string) error {
 }
 
 func (t *tap) chtime(name string, mtime time.Time) error {
-	return t.do(&call{op: "chtime", name: name, mtime: mtime}, func() error { return t.disk.chtime(name, mtime) })
+	return t.do(&call{op: "chtime", name: name, mtime: mtime, tap: t}, func() error { return t.disk.chtime(name, mtime) })
 }
 
 func (t *tap) sync(dir string) error {
@@ -139,3 +141,8 @@ func withItself(value string) *blob.WriterOptions {
 	}
 	return &blob.WriterOptions{ContentType: octetStream, Metadata: map[string]string{"value": value}}
 }
+
+// coarse makes the time that a chtime has just set one of whole seconds.
+func (c *call) coarse() error { return c.tap.disk.chtime(c.name, c.mtime.Truncate(time.Second)) }
+
+func listOf(prefix string) *driver.ListOptions { return &driver.ListOptions{Prefix: prefix} }

@@ -1,0 +1,458 @@
+package memfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gocloud.dev/gcerrors"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// needsSpace reports whether a call may fail because the disk is full, or may not be
+// written to.
+func needsSpace(c *call) bool {
+	return slices.Contains([]string{"write", "fsync", "mkdir", "link", "rename", "chtime", "sync"}, c.op) ||
+		c.op == "open" && c.flag&os.O_CREATE != 0
+}
+
+// TestFullDisk lets each call of each write fail in turn, with each of the errors of
+// a disk that takes nothing: the write says so by the right sentinel, and nothing has
+// changed; or it was complete by then.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	const key = "bots/t/openai.enc"
+	for _, code := range []struct {
+		errno    syscall.Errno
+		sentinel error
+		code     gcerrors.ErrorCode
+	}{
+		{syscall.ENOSPC, vault.ErrNoSpace, gcerrors.ResourceExhausted},
+		{syscall.EDQUOT, vault.ErrNoSpace, gcerrors.ResourceExhausted},
+		{syscall.EROFS, vault.ErrPermission, gcerrors.PermissionDenied},
+		{syscall.EACCES, vault.ErrPermission, gcerrors.PermissionDenied},
+		{syscall.EIO, nil, gcerrors.Unknown},
+	} {
+		for name, deed := range map[string]func(s *vault.Store) error{
+			"create":    func(s *vault.Store) error { return write(s, "bots/new/name.enc", "new") },
+			"overwrite": func(s *vault.Store) error { return write(s, key, "new") },
+			"delete":    func(s *vault.Store) error { return s.Bucket.Delete(ctx, key) },
+			"swap": func(s *vault.Store) error {
+				r, err := s.Bucket.NewReader(ctx, key, nil)
+				if err != nil {
+					return err
+				}
+				defer r.Close()
+				_, err = s.Swap.Swap(ctx, key, s.Tag(r), func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err })
+				return err
+			},
+		} {
+			t.Run(fmt.Sprint(name, " ", code.errno), func(t *testing.T) {
+				failed := map[string]bool{}
+				for n := 0; ; n++ {
+					dir := quickDir(t)
+					count, on := 0, false
+					var at string
+					s, err := openTapped(t, Config{Dir: dir}, func(c *call, real func() error) error {
+						if on && needsSpace(c) {
+							if count++; count == n+1 {
+								at = c.say()
+								return &fs.PathError{Op: c.op, Path: c.name, Err: code.errno}
+							}
+						}
+						return hasty(c, real)
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, err := range []error{write(s, key, "one"), write(s, key, "two"), put(s, "other", "x")} {
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+					before := snapshot(t, dir)
+					on = true
+					err = deed(s)
+					on = false
+					if at == "" {
+						if err != nil {
+							t.Fatalf("without a fault: %v", err)
+						}
+						s.Close()
+						break
+					}
+					failed[at] = true
+					if !errors.Is(err, code.errno) || errors.Is(err, vault.ErrUnsure) || s.Explain(err) != code.sentinel ||
+						name != "swap" && gcerrors.Code(err) != code.code {
+						t.Errorf("%s failed, and the answer is %v, explained %v, code %v", at, err, s.Explain(err), gcerrors.Code(err))
+					}
+					if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
+						t.Errorf("%s failed, and files have changed:\n%s", at, diff)
+					}
+					if err := deed(s); err != nil {
+						t.Errorf("%s failed, and now that there is space: %v", at, err)
+					}
+					s.Close()
+					os.RemoveAll(dir)
+				}
+				if len(failed) < 6 {
+					t.Errorf("only these calls could fail: %v", failed)
+				}
+			})
+		}
+	}
+}
+
+// TestUnsure lets the last sync of a write fail, and taking it back as well: nobody
+// can tell then, and so nobody does.
+func TestUnsure(t *testing.T) {
+	for _, full := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
+		dir := newDir(t)
+		on, seen := false, false
+		s, err := openTapped(t, Config{Dir: dir}, func(c *call, real func() error) error {
+			if on && c.op == "sync" && c.name == "a" {
+				seen = true
+				return full
+			}
+			if seen && (c.op == "rename" || c.op == "remove") {
+				return syscall.EIO
+			}
+			return real()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := put(s, "a/key", "old"); err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]func() error{
+			"put":    func() error { return put(s, "a/key", "new") },
+			"create": func() error { return put(s, "a/new", "new") },
+			"delete": func() error { return s.Bucket.Delete(t.Context(), "a/key") },
+		} {
+			on, seen = true, false
+			err := err()
+			on, seen = false, false
+			if !errors.Is(err, vault.ErrUnsure) || errors.Is(err, vault.ErrNoSpace) || s.Explain(err) != vault.ErrUnsure {
+				t.Errorf("%s: %v, explained %v", name, err, s.Explain(err))
+			}
+		}
+		s.Close()
+	}
+}
+
+// TestPoorDisks opens stores on file systems that lack what a store needs.
+func TestPoorDisks(t *testing.T) {
+	made := newDir(t)
+	openDir(t, made)
+	for _, tc := range []struct {
+		name string
+		dir  string
+		do   func(c *call, real func() error) error
+		text string
+	}{
+		{"new, no locks", newDir(t), func(c *call, real func() error) error {
+			if c.op == "flock" {
+				return syscall.ENOLCK
+			}
+			return real()
+		}, "the file system has no flock, and the store needs it: choose another one"},
+		{"no locks", made, func(c *call, real func() error) error {
+			if c.op == "flock" {
+				return syscall.ENOSYS
+			}
+			return real()
+		}, "the file system has no flock"},
+		{"no links", newDir(t), func(c *call, real func() error) error {
+			if c.op == "link" {
+				return &os.LinkError{Op: "link", Old: c.name, New: c.to, Err: syscall.EPERM}
+			}
+			return real()
+		}, "the file system has no hard links, and the store needs them: choose another one"},
+	} {
+		_, err := openTapped(t, Config{Dir: tc.dir}, tc.do)
+		if err == nil || explain(err) != vault.ErrUnsupported || !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("%s: %v\nwant ... %s", tc.name, err, tc.text)
+		}
+	}
+	s, err := openTapped(t, Config{Dir: newDir(t)}, func(c *call, real func() error) error {
+		if err := real(); err != nil || c.op != "chtime" {
+			return err
+		}
+		return c.coarse()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := put(s, "key", "x"); explain(err) != vault.ErrUnsupported || !strings.Contains(err.Error(), "a store needs microseconds") {
+		t.Errorf("coarse times: %v", err)
+	}
+	if _, err := s.Bucket.ReadAll(t.Context(), "key"); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("coarse times: the object is there: %v", err)
+	}
+}
+
+// TestSwept removes a temporary file between its making and its locking, as another
+// process that sweeps may: the write makes another one.
+func TestSwept(t *testing.T) {
+	for _, how := range []string{"removed before the lock", "locked by the sweeper"} {
+		dir := newDir(t)
+		done := false
+		s, err := openTapped(t, Config{Dir: dir}, func(c *call, real func() error) error {
+			if c.op != "flock" || path.Dir(c.name) != tmpDir || done {
+				return real()
+			}
+			done = true
+			at := filepath.Join(dir, c.name)
+			if how == "removed before the lock" {
+				if err := os.Remove(at); err != nil {
+					t.Error(err)
+				}
+				return real()
+			}
+			f, err := os.OpenFile(at, os.O_RDWR, 0)
+			if err != nil {
+				t.Error(err)
+				return err
+			}
+			defer f.Close()
+			if err := (rootFile{f}).lock(true); err != nil {
+				t.Error(err)
+			}
+			return real()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = false
+		if err := put(s, "key", "value"); err != nil || !done {
+			t.Errorf("%s: %v, %v", how, err, done)
+		}
+		if b, err := s.Bucket.ReadAll(t.Context(), "key"); string(b) != "value" {
+			t.Errorf("%s: read %q, %v", how, b, err)
+		}
+		if left := names(t, filepath.Join(dir, tmpDir)); len(left) > 0 {
+			t.Errorf("%s: %v are left", how, left)
+		}
+		s.Close()
+	}
+}
+
+// TestLocked writes while another process holds the lock: the write waits, but not
+// longer than its context, nor than LockTimeout, and a lock whose file was replaced
+// is none.
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	s, err := Open(t.Context(), Config{Dir: dir, LockTimeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const key = "bots/t/openai.enc"
+	if err := put(s, key, "old"); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, lockDir, "15")
+	held, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := (rootFile{held}).lock(true); err != nil {
+		t.Fatal(err)
+	}
+	before := snapshot(t, dir)
+	for verb, err := range map[string]error{"put": put(s, key, "new"), "delete": s.Bucket.Delete(t.Context(), key)} {
+		if !errors.Is(err, vault.ErrUnavailable) || !strings.Contains(err.Error(), "another process has held "+name+" for 100ms: is it stopped?") {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = s.Create.Create(ctx, key, func(io.Writer) error { return nil })
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, vault.ErrUnavailable) {
+		t.Errorf("create: %v", err)
+	}
+	if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
+		t.Errorf("files have changed:\n%s", diff)
+	}
+	if b, err := s.Bucket.ReadAll(t.Context(), key); string(b) != "old" {
+		t.Errorf("a read needs no lock: %q, %v", b, err)
+	}
+	// Others go on, and so does this one as soon as the lock is free.
+	patient := openDir(t, dir)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := put(patient, key, "new"); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := put(s, "another", "x"); err != nil {
+		t.Error(err)
+	}
+	held.Close()
+	wg.Wait()
+	// A lock on a file that is not there any more keeps nobody out, and keeps nobody in.
+	again, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if err := errors.Join(rootFile{again}.lock(true), os.Remove(name)); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(s, key, "newer"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLockIsHeld takes the lock away from a swap, which then is no swap.
+func TestLockIsHeld(t *testing.T) {
+	dir := newDir(t)
+	var held *tapFile
+	s, err := openTapped(t, Config{Dir: dir}, func(c *call, real func() error) error {
+		if c.op == "flock" && path.Dir(c.name) == lockDir {
+			held = c.file
+		}
+		if c.op == "rename" || c.op == "link" && path.Dir(c.name) == tmpDir && c.to != formatFile || c.op == "remove" && c.name == "key" {
+			// Somebody else asks for the lock at the worst moment.
+			f, err := os.OpenFile(filepath.Join(dir, held.name), os.O_RDWR, 0)
+			if err != nil {
+				t.Error(err)
+				return err
+			}
+			defer f.Close()
+			if err := (rootFile{f}).lock(true); err != errBusy {
+				t.Errorf("%s: the lock is free: %v", c.say(), err)
+			}
+		}
+		return real()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := errors.Join(put(s, "key", "one"), put(s, "key", "two"), s.Bucket.Delete(t.Context(), "key")); err != nil {
+		t.Error(err)
+	}
+}
+
+// A folding disk takes A and a for one name, as that of a Mac does.
+type folding struct{ disk }
+
+// spelling is name as the directory has it.
+func (d folding) spelling(name string) string {
+	if name == "." {
+		return name
+	}
+	dir, base := d.spelling(path.Dir(name)), path.Base(name)
+	d.disk.list(dir, func(e fs.DirEntry) error {
+		if strings.EqualFold(e.Name(), base) {
+			base = e.Name()
+		}
+		return nil
+	})
+	return path.Join(dir, base)
+}
+
+func (d folding) lstat(name string) (fs.FileInfo, error) { return d.disk.lstat(d.spelling(name)) }
+func (d folding) open(name string, flag int) (file, error) {
+	return d.disk.open(d.spelling(name), flag)
+}
+func (d folding) mkdir(name string) error    { return d.disk.mkdir(d.spelling(name)) }
+func (d folding) link(from, to string) error { return d.disk.link(d.spelling(from), d.spelling(to)) }
+func (d folding) rename(from, to string) error {
+	return d.disk.rename(d.spelling(from), d.spelling(to))
+}
+func (d folding) remove(name string) error { return d.disk.remove(d.spelling(name)) }
+func (d folding) sync(dir string) error    { return d.disk.sync(d.spelling(dir)) }
+func (d folding) list(dir string, f func(fs.DirEntry) error) error {
+	return d.disk.list(d.spelling(dir), f)
+}
+
+// TestFoldingDisk puts keys that differ in case only: where the file system does not
+// tell them apart the second is a conflict, and is not there; elsewhere both are.
+func TestFoldingDisk(t *testing.T) {
+	ctx := t.Context()
+	for _, folds := range []bool{false, true} {
+		dir := newDir(t)
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d disk = &rootDisk{root}
+		if folds {
+			d = folding{d}
+		}
+		shelf, err := newFiles(ctx, d, Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shelf.folds != folds {
+			t.Errorf("folds is %v, want %v", shelf.folds, folds)
+		}
+		s := newStore("file://"+dir, shelf, Config{})
+		if err := errors.Join(put(s, "bots/t/openai.enc", "first"), put(s, "bots/t/openai.enc", "lower")); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"bots/t/OpenAI.enc", "bots/T/openai.enc", "Bots/t/other.enc"} {
+			before := snapshot(t, dir)
+			_, err := s.Bucket.ReadAll(ctx, key)
+			if !errors.Is(err, vault.ErrNotFound) {
+				t.Errorf("folds %v: read %s: %v", folds, key, err)
+			}
+			if err := s.Bucket.Delete(ctx, key); !errors.Is(err, vault.ErrNotFound) {
+				t.Errorf("folds %v: delete %s: %v", folds, key, err)
+			}
+			if got := contents(t, s, key); len(got) > 0 {
+				t.Errorf("folds %v: %s has the history %v", folds, key, got)
+			}
+			_, createErr := s.Create.Create(ctx, key, func(io.Writer) error { return nil })
+			putErr := put(s, key, "upper")
+			for verb, err := range map[string]error{"create": createErr, "put": putErr} {
+				switch {
+				case !folds && err != nil:
+					t.Errorf("%s %s: %v", verb, key, err)
+				case folds && (!errors.Is(err, vault.ErrConflict) || errors.Is(err, vault.ErrExist) ||
+					!strings.Contains(err.Error(), "the file system folds case and has "+dir)):
+					t.Errorf("folding: %s %s: %v", verb, key, err)
+				}
+			}
+			if !folds {
+				continue
+			}
+			if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
+				t.Errorf("%s: files have changed:\n%s", key, diff)
+			}
+		}
+		if diff := cmp.Diff([]string{"lower", "first"}, contents(t, s, "bots/t/openai.enc")); diff != "" {
+			t.Errorf("folds %v: history (-want +got):\n%s", folds, diff)
+		}
+		for _, prefix := range []string{"", "bots/t/"} {
+			page, err := (&bucket{shelf}).ListPaged(ctx, listOf(prefix))
+			if err != nil || len(page.Objects) < 1 || folds && len(page.Objects) != 1 {
+				t.Errorf("folds %v: list %q: %v, %v", folds, prefix, page, err)
+			}
+		}
+		if page, err := (&bucket{shelf}).ListPaged(ctx, listOf("bots/T/")); err != nil || folds && len(page.Objects) > 0 {
+			t.Errorf("folds %v: list of the other spelling: %v, %v", folds, page, err)
+		}
+		s.Close()
+	}
+}
