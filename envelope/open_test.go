@@ -251,6 +251,24 @@ func TestStanzasAreTriedInOrder(t *testing.T) {
 	}
 }
 
+// A data key of another length is refused even when the commitment is under it.
+func TestDataKeyHas32Bytes(t *testing.T) {
+	v := find(t, "open-first")
+	for n, want := range map[int]error{31: envelope.ErrDecrypt, 32: nil, 33: envelope.ErrDecrypt, 64: envelope.ErrDecrypt} {
+		in := v.Inputs
+		in.Random = slices.Clone(in.Random)
+		in.Random[0].Bytes = strings.Repeat("20", n)
+		in.Random = slices.Delete(in.Random, 1, 2)
+		in.Stanzas = []stanza{{Type: 200, KEKID: "c8000000000000000000000000000000", Body: &value{Hex: "01"}}}
+		object, _ := forge(in)
+		var asked []byte
+		got, _, err := readAll(object, v.Reader.ref(), []envelope.Source{script{200, bytes.Repeat([]byte{0x20}, n), nil, &asked}})
+		if !errors.Is(err, want) || err == nil && !bytes.Equal(got, in.Plaintext.bytes()) || len(asked) != 1 {
+			t.Errorf("a data key of %d bytes: %q, %v", n, got, err)
+		}
+	}
+}
+
 var errBroken = errors.New("connection reset")
 
 // failing yields b and then err.

@@ -102,6 +102,7 @@ func TestRewrapRefuses(t *testing.T) {
 		{"17", changed(same), testRef, fixed, numbered(t, 17), nil, "cannot re-wrap: 17 stanzas, there must be 1 to 16"},
 		{"one twice", changed(same), testRef, fixed, []envelope.Source{keep, fixed[0]}, nil, "cannot re-wrap: two stanzas of type 1 for key " + fixedID(t)},
 		{"keeping what is not there", changed(same), testRef, fixed, []envelope.Source{envelope.Keep(envelope.Stanza{Type: 9})}, nil, "cannot keep a stanza: it is not of this object, or the object's name changes"},
+		{"keeping another body", changed(same), testRef, fixed, []envelope.Source{envelope.Keep(changed(func(h *envelope.Header) { h.Stanzas[0].Body[0]++ }).Stanzas[0])}, nil, "cannot keep a stanza: it is not of this object, or the object's name changes"},
 		{"keeping under another name", changed(same), other, fixed, []envelope.Source{keep}, nil, "cannot keep a stanza: it is not of this object, or the object's name changes"},
 		{"a source that fails", changed(same), testRef, fixed, []envelope.Source{script{err: errBroken}}, errBroken, ""},
 		{"too long", changed(same), testRef, fixed, big(4, 8192), nil, "cannot re-wrap: a header of 32898 bytes, the most is 32768"},

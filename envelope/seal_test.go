@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,22 @@ func TestSealRefuses(t *testing.T) {
 				t.Errorf("%d bytes were written", b.Len())
 			}
 		})
+	}
+}
+
+// What is wrong without any key is said before a source is asked.
+func TestSealAsksNoSourceInVain(t *testing.T) {
+	ask := script{err: errBroken}
+	for _, tc := range []struct {
+		n int
+		o envelope.SealOptions
+	}{
+		{1, envelope.SealOptions{Revision: -1}}, {1, envelope.SealOptions{SegmentLog2: 30}}, {17, envelope.SealOptions{}},
+		{1, envelope.SealOptions{Metadata: envelope.Metadata{Labels: manyLabels(65)}}},
+	} {
+		if _, err := envelope.Seal(ctx, io.Discard, testRef, slices.Repeat([]envelope.Source{ask}, tc.n), &tc.o); err == nil || errors.Is(err, errBroken) {
+			t.Errorf("%d sources, %+v: %v", tc.n, tc.o, err)
+		}
 	}
 }
 

@@ -63,4 +63,3 @@ func TestOpenFileOfAnotherUser(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
-

@@ -116,8 +116,8 @@ func (l *Local) Fingerprint() string {
 	return hex.EncodeToString(l.root.derive("objectvault root fingerprint", 8))
 }
 
-// Format hides the root.
-func (*Local) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
+// Format prints [redacted], whatever the verb.
+func (Local) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
 const (
 	typeRoot = 1

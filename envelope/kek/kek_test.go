@@ -178,8 +178,18 @@ func TestRootIsNotPrinted(t *testing.T) {
 			out = append(out, string(b))
 		}
 	}
+	for _, v := range []any{root, kek.NewLocal(root), *kek.NewLocal(root)} {
+		for _, verb := range []string{"%v", "%#v", "%s", "%d"} {
+			if got := fmt.Sprintf(verb, v); got != "[redacted]" {
+				t.Errorf("%s of %T prints %s", verb, v, got)
+			}
+		}
+	}
+	if b, err := json.Marshal(root); err != nil || string(b) != `"[redacted]"` {
+		t.Errorf("a root marshals to %s, %v", b, err)
+	}
 	for _, s := range out {
-		for _, leak := range []string{"0123", "30313233", "48 49 50", "0x30", "MDEy"} {
+		for _, leak := range []string{"0123456789", "30313233343536", "48 49 50 51", "0x30, 0x31", "MDEyMzQ1"} {
 			if strings.Contains(strings.ToLower(s), strings.ToLower(leak)) {
 				t.Errorf("the root is printed: %s", s)
 			}
