@@ -37,6 +37,8 @@ var vaultChecks = []vaultCheck{
 	{"faults", checkFaults},
 	{"cut-bodies", checkCutBodies},
 	{"frozen-creators", checkFrozenCreators},
+	{"interlopers", checkInterlopers},
+	{"late-writes", checkLateWrites},
 }
 
 // errNotOffered means that the store has none of what a check is about.

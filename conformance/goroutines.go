@@ -21,9 +21,9 @@ func (l leak) do(f func(context.Context)) {
 	pprof.Do(l.ctx, pprof.Labels("objectvault-conformance", l.label), f)
 }
 
-// left returns the stacks of those that are still there after five seconds.
+// left returns the stacks of those that are still there after three seconds.
 func (l leak) left() string {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		var all bytes.Buffer
 		pprof.Lookup("goroutine").WriteTo(&all, 1)
 		var mine []string

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -394,59 +393,6 @@ func checkTeardown(ctx context.Context, f *field) error {
 		}
 	}
 	return other.holds(ctx, "n0", kept)
-}
-
-func checkSwapRace(ctx context.Context, f *field) error {
-	if f.store.Swap == nil {
-		return fmt.Errorf("swap: %w", errNotOffered)
-	}
-	p := f.plot()
-	for range 3 {
-		info, err := p.put(ctx, p.vault(), "raced", f.value(10), nil)
-		if err != nil {
-			return err
-		}
-		if err := p.oneWins(ctx, "raced", 8, 100, &vault.PutOptions{IfRevision: info.Revision}, vault.ErrConflict, p.vault); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// oneWins puts n values at once, each by a vault of its own. One is told success and stays, the others are told
-// that they lost.
-func (p plot) oneWins(ctx context.Context, name vault.Name, n, size int, o *vault.PutOptions, lost error, open func() *vault.Vault) error {
-	values, errs := make([][]byte, n), make([]error, n)
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range n {
-		v := open()
-		values[i] = p.value(size)
-		wg.Go(func() {
-			<-start
-			_, errs[i] = p.put(ctx, v, name, values[i], o)
-		})
-	}
-	close(start)
-	wg.Wait()
-	winner := -1
-	for i, err := range errs {
-		switch {
-		case err == nil && winner >= 0:
-			return fmt.Errorf("of %d writers at once two were told success", n)
-		case err == nil:
-			winner = i
-		case !errors.Is(err, lost):
-			return want(lost, err, "one of %d writers at once", n)
-		}
-	}
-	if winner < 0 {
-		return fmt.Errorf("none of %d writers at once was told success: %w", n, errs[0])
-	}
-	if err := p.holds(ctx, name, values[winner]); err != nil {
-		return fmt.Errorf("the winner's value: %w", err)
-	}
-	return nil
 }
 
 // checkKinds takes the clients that the store refuses through a vault.

@@ -93,7 +93,7 @@ var all = []Probe{
 	},
 	{
 		Clause: "remove", check: checkRemove, needs: []need{needRemover},
-		Doc: "1000 objects are removed by one call, and no others",
+		Doc: "one call removes the objects of 1000 keys, and no others",
 	},
 	{
 		Clause: "remove-tells-absent", check: checkRemoveTellsAbsent, needs: []need{needRemover},

@@ -23,7 +23,7 @@ func checkClose(ctx context.Context, t *trial) error {
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; {
+	for deadline := time.Now().Add(3 * time.Second); ; {
 		left := goroutines(label)
 		if left == "" {
 			return nil
@@ -58,7 +58,7 @@ func (t *trial) useAndClose(ctx context.Context) error {
 	for range 3 {
 		closed(t.open(ctx, st, t.key("absent"), 0, -1))
 	}
-	st.Bucket.ListPage(ctx, blob.FirstPageToken, 1, nil)
+	st.Bucket.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: t.prefix})
 	if st.History != nil {
 		for range st.History.Versions(ctx, key) {
 			break

@@ -201,23 +201,30 @@ func (t *trial) oneWinner(stores []*vault.Store, errs []error, lost error, who s
 	winner, wins := -1, 0
 	var unclear error
 	for i, err := range errs {
-		if err == nil {
+		st := stores[i%len(stores)]
+		switch {
+		case err == nil:
 			winner = i
 			wins++
-			continue
-		}
-		st := stores[i%len(stores)]
-		if err := t.fails(st, err, lost, "one of %d %s at once that did not win", len(errs), who); err != nil {
-			unclear = err
+		case unclear == nil && t.kind(st, err) != lost:
+			unclear = t.works(st, err, "one of %d %s at once", len(errs), who)
 		}
 	}
 	switch {
 	case wins > 1:
 		return winner, broken("%d of %d %s at once were told success, want 1", wins, len(errs), who)
-	case unclear != nil:
+	case wins == 0 && unclear != nil:
 		return winner, unclear
 	case wins == 0:
 		return winner, broken("none of %d %s at once was told success", len(errs), who)
+	}
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		if err := t.fails(stores[i%len(stores)], err, lost, "one of %d %s at once that did not win", len(errs), who); err != nil {
+			return winner, err
+		}
 	}
 	return winner, nil
 }
@@ -228,7 +235,6 @@ type watcher struct {
 	done   sync.WaitGroup
 	seen   map[int]bool
 	absent bool // was absent after it had been present
-	err    error
 }
 
 func (t *trial) watch(ctx context.Context, st *vault.Store, key string, values []value) *watcher {

@@ -1,0 +1,1096 @@
+package probe_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/providers/memfs"
+	"github.com/objectvault/objectvault/vault"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/driver"
+	"gocloud.dev/gcerrors"
+)
+
+const large = 3 << 20 // is large enough for a store in memory
+
+// opener opens clients of one store in memory.
+func opener() func(context.Context) (*vault.Store, error) {
+	memory := new(memfs.Memory)
+	return func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, memfs.Config{Memory: memory}) }
+}
+
+func open(t *testing.T, f func(context.Context) (*vault.Store, error)) *vault.Store {
+	t.Helper()
+	s, err := f(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// subject is a store whose every client is broken in the same way.
+func subject(t *testing.T, breaks func(*vault.Store) *vault.Store) *probe.Subject {
+	openMem := opener()
+	reopen := func(ctx context.Context) (*vault.Store, error) {
+		s, err := openMem(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return breaks(s), nil
+	}
+	return &probe.Subject{Store: open(t, reopen), Reopen: reopen, Prefix: "p-", Large: large}
+}
+
+func run(t *testing.T, s *probe.Subject, clause string) probe.Result {
+	t.Helper()
+	i := slices.IndexFunc(probe.All(), func(p probe.Probe) bool { return p.Clause == clause })
+	if i < 0 {
+		t.Fatalf("there is no clause %q", clause)
+	}
+	return s.Run(t.Context(), probe.All()[i])
+}
+
+// TestRightStore: a store that is right honours all that applies, also when five probes
+// run at once, and nothing is left of them.
+func TestRightStore(t *testing.T) {
+	s := subject(t, func(s *vault.Store) *vault.Store { return s })
+	var wg sync.WaitGroup
+	for chunk := range slices.Chunk(probe.All(), (len(probe.All())+4)/5) {
+		wg.Go(func() {
+			for _, p := range chunk {
+				r := s.Run(t.Context(), p)
+				want := probe.Honoured
+				switch p.Clause {
+				case "errors-denied", "errors-expired", "errors-unreachable":
+					want = probe.NotApplicable
+				}
+				if r.Verdict != want || r.Left != nil || (r.Err == nil) != (want == probe.Honoured) || r.Clause != p.Clause {
+					t.Errorf("%s: %s, %v, left: %v; want %s", p.Clause, r.Verdict, r.Err, r.Left, want)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, key := range keysBelow(t.Context(), s.Store.Bucket, "") {
+		t.Errorf("left behind: %s", key)
+	}
+	for l, err := range s.Store.Purge.Leftovers(t.Context(), "") {
+		t.Errorf("left in history: %v, %v", l, err)
+	}
+}
+
+// TestBareStore: a bucket and nothing else is judged by what it has.
+func TestBareStore(t *testing.T) {
+	s := subject(t, func(s *vault.Store) *vault.Store {
+		return &vault.Store{Bucket: s.Bucket, Name: s.Name, Close: s.Close}
+	})
+	s.Reopen, s.Large = nil, -1
+	for _, p := range probe.All() {
+		want := probe.Honoured
+		switch p.Clause {
+		case "two-clients", "swap", "swap-atomic", "swap-large", "history", "history-overwriters", "versions", "remove", "remove-tells-absent",
+			"purge", "errors-denied", "errors-expired", "errors-unreachable", "close", "large", "all-or-nothing-large", "create-large":
+			want = probe.NotApplicable
+		}
+		if r := s.Run(t.Context(), p); r.Verdict != want || r.Left != nil {
+			t.Errorf("%s: %s, %v, left: %v; want %s", p.Clause, r.Verdict, r.Err, r.Left, want)
+		}
+	}
+}
+
+// TestClauses: tests list clauses, so none may go, and each has a sentence.
+func TestClauses(t *testing.T) {
+	if n := len(probe.All()); n < 31 {
+		t.Errorf("%d clauses, there were 31", n)
+	}
+	seen := make(map[string]bool)
+	for _, p := range probe.All() {
+		if p.Doc == "" || p.Clause == "" || seen[p.Clause] {
+			t.Errorf("clause %q: doc %q, seen before: %v", p.Clause, p.Doc, seen[p.Clause])
+		}
+		seen[p.Clause] = true
+	}
+}
+
+func keysBelow(ctx context.Context, b *blob.Bucket, prefix string) (keys []string) {
+	for it := b.List(&blob.ListOptions{Prefix: prefix}); ; {
+		o, err := it.Next(ctx)
+		if err != nil {
+			return keys
+		}
+		keys = append(keys, o.Key)
+	}
+}
+
+// errGone is how a wrong store lies.
+var errGone = fmt.Errorf("no such key: %w", vault.ErrNotFound)
+
+func readAll(ctx context.Context, b *blob.Bucket, key string) ([]byte, error) {
+	r, err := b.NewReader(ctx, key, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+func filled(fill func(io.Writer) error) ([]byte, error) {
+	var b bytes.Buffer
+	err := fill(&b)
+	return b.Bytes(), err
+}
+
+func putAll(ctx context.Context, s *vault.Store, key string, value []byte) error {
+	return s.Bucket.WriteAll(ctx, key, value, &blob.WriterOptions{ContentType: "application/octet-stream"})
+}
+
+// wrong are stores that are wrong in one way each. broken lists the clauses that must
+// be seen to be violated, honoured some that are not concerned.
+var wrong = []struct {
+	name     string
+	breaks   func(*vault.Store) *vault.Store
+	broken   []string
+	honoured []string
+}{
+	{
+		name: "create looks, then writes",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					if _, err := readAll(ctx, s.Bucket, key); err == nil {
+						return "", vault.ErrExist
+					}
+					value, err := filled(fill)
+					if err == nil {
+						err = ctx.Err()
+					}
+					if err != nil {
+						return "", err
+					}
+					return "", putAll(ctx, s, key, value)
+				})
+				c.History, c.Purge = nil, nil
+			})
+		},
+		broken: []string{"create-detects", "create-atomic"}, honoured: []string{"create", "create-after-delete", "all-or-nothing"},
+	},
+	{
+		name: "create through the bucket looks, then writes",
+		breaks: func(s *vault.Store) *vault.Store {
+			s = with(s, func(d *double) {
+				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
+					if _, err := readAll(ctx, d.Bucket, key); err == nil && o.IfNotExist {
+						return nil, vault.ErrExist
+					}
+					return newWriter(ctx, d.Bucket, key, false)
+				}
+			})
+			s.Create = nil
+			return s
+		},
+		broken: []string{"create-detects"}, honoured: []string{"read-after-write"},
+	},
+	{
+		name: "create overwrites",
+		breaks: func(s *vault.Store) *vault.Store {
+			s = with(s, func(d *double) {
+				d.write = func(ctx context.Context, key string, _ *driver.WriterOptions) (driver.Writer, error) {
+					return newWriter(ctx, d.Bucket, key, false)
+				}
+			})
+			s.Create = nil
+			return s
+		},
+		broken:   []string{"create", "create-large", "create-after-delete", "create-detects", "create-atomic", "names", "errors"},
+		honoured: []string{"read-after-write", "swap", "history"},
+	},
+	{
+		name: "create overwrites what is large",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					value, err := filled(fill)
+					if err == nil && len(value) > 2<<20 {
+						return "", putAll(ctx, s, key, value)
+					}
+					return s.Create.Create(ctx, key, func(w io.Writer) error { w.Write(value); return err })
+				})
+				c.History, c.Purge = nil, nil
+			})
+		},
+		broken: []string{"create-large"}, honoured: []string{"create", "create-atomic"},
+	},
+	{
+		name: "create refuses a deleted key",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					for range s.History.Versions(ctx, key) {
+						return "", vault.ErrExist
+					}
+					return s.Create.Create(ctx, key, fill)
+				})
+			})
+		},
+		broken: []string{"create-after-delete"}, honoured: []string{"create", "create-detects"},
+	},
+	{
+		name: "create shows losers for a moment",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) { c.Create, c.History, c.Purge = &optimist{s: s}, nil, nil })
+		},
+		broken: []string{"create-atomic"}, honoured: []string{"create-detects"},
+	},
+	{
+		name: "create returns another version's id",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					_, err := s.Create.Create(ctx, key, fill)
+					return "0123456789abcdef", err
+				})
+			})
+		},
+		broken: []string{"create", "create-after-delete"}, honoured: []string{"create-atomic"},
+	},
+	{
+		name: "create says conflict when a key is taken",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					id, err := s.Create.Create(ctx, key, fill)
+					if errors.Is(err, vault.ErrExist) {
+						err = vault.ErrConflict
+					}
+					return id, err
+				})
+			})
+		},
+		broken: []string{"create", "errors"},
+	},
+	{
+		name: "a cancelled write is published",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
+					return newWriter(context.WithoutCancel(ctx), d.Bucket, key, o.IfNotExist)
+				}
+			})
+		},
+		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"sizes", "create"},
+	},
+	{
+		name: "a failed create publishes its part",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					var failed error
+					id, err := s.Create.Create(ctx, key, func(w io.Writer) error { failed = fill(w); return nil })
+					return id, errors.Join(failed, err)
+				})
+			})
+		},
+		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"create"},
+	},
+	{
+		name: "a create does not look at its context",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					return s.Create.Create(context.WithoutCancel(ctx), key, fill)
+				})
+			})
+		},
+		broken: []string{"all-or-nothing"}, honoured: []string{"create"},
+	},
+	{
+		name: "a create swallows the panic of its source",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (id string, err error) {
+					defer func() {
+						if recover() != nil {
+							err = errors.New("something went wrong")
+						}
+					}()
+					return s.Create.Create(ctx, key, fill)
+				})
+			})
+		},
+		broken: []string{"all-or-nothing"}, honoured: []string{"create"},
+	},
+	{
+		name: "a swap hides the error of its source",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+					failed := false
+					next, err := s.Swap.Swap(ctx, key, tag, func(w io.Writer) error { err := fill(w); failed = err != nil; return err })
+					if failed {
+						err = errors.New("could not be written")
+					}
+					return next, err
+				})
+			})
+		},
+		broken: []string{"all-or-nothing"}, honoured: []string{"swap"},
+	},
+	{
+		name: "a range is ignored",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, _, _ int64) (*blob.Reader, error) {
+					return d.Bucket.NewReader(ctx, key, nil)
+				}
+			})
+		},
+		broken: []string{"ranges", "large"}, honoured: []string{"sizes", "read-after-write"},
+	},
+	{
+		name: "the size is that of the range",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					d.size = func(a driver.ReaderAttributes) driver.ReaderAttributes {
+						if length >= 0 {
+							a.Size = min(length, a.Size-offset)
+						}
+						return a
+					}
+					return d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+				}
+			})
+		},
+		broken: []string{"ranges"}, honoured: []string{"sizes"},
+	},
+	{
+		name: "a range past the end says not found",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					if offset >= 100_000 {
+						return nil, errGone
+					}
+					return d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+				}
+			})
+		},
+		broken: []string{"ranges"}, honoured: []string{"sizes"},
+	},
+	{
+		name: "empty objects are not stored",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+					if err == nil && r.Size() == 0 {
+						r.Close()
+						return nil, errGone
+					}
+					return r, err
+				}
+			})
+		},
+		broken: []string{"sizes", "create"}, honoured: []string{"ranges"},
+	},
+	{
+		name: "large objects are cut",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
+					w, err := newWriter(ctx, d.Bucket, key, o.IfNotExist)
+					return &cutWriter{w, 2 << 20}, err
+				}
+			})
+		},
+		broken: []string{"large"}, honoured: []string{"sizes"},
+	},
+	{
+		name: "keys are decoded",
+		breaks: func(s *vault.Store) *vault.Store {
+			decode := func(key string) string { key, _ = url.PathUnescape(key); return key }
+			s = with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					return d.Bucket.NewRangeReader(ctx, decode(key), offset, length, nil)
+				}
+				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
+					return newWriter(ctx, d.Bucket, decode(key), o.IfNotExist)
+				}
+				d.remove = func(ctx context.Context, key string) error { return d.Bucket.Delete(ctx, decode(key)) }
+			})
+			s.Create, s.Remover = nil, nil
+			return s
+		},
+		broken: []string{"names"}, honoured: []string{"create", "list"},
+	},
+	{
+		name: "a listing walks directories",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
+					page, err := listPage(ctx, d.Bucket, o)
+					if err == nil {
+						slices.SortFunc(page.Objects, func(a, b *driver.ListObject) int {
+							return slices.Compare(strings.Split(a.Key, "/"), strings.Split(b.Key, "/"))
+						})
+					}
+					return page, err
+				}
+			})
+		},
+		broken: []string{"names"}, honoured: []string{"list-after-write"},
+	},
+	{
+		name: "a listing goes on by number",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
+					from, _ := strconv.Atoi(string(o.PageToken))
+					page := new(driver.ListPage)
+					for it := d.Bucket.List(&blob.ListOptions{Prefix: o.Prefix}); ; {
+						in, err := it.Next(ctx)
+						if err == io.EOF {
+							break
+						}
+						if err != nil {
+							return nil, err
+						}
+						page.Objects = append(page.Objects, &driver.ListObject{Key: in.Key, Size: in.Size, ModTime: in.ModTime})
+					}
+					page.Objects = page.Objects[min(from, len(page.Objects)):]
+					if len(page.Objects) > o.PageSize {
+						page.Objects = page.Objects[:o.PageSize]
+						page.NextPageToken = strconv.AppendInt(nil, int64(from+o.PageSize), 10)
+					}
+					return page, nil
+				}
+			})
+		},
+		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
+	},
+	{
+		name: "a listing ends after a page",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
+					page, err := listPage(ctx, d.Bucket, o)
+					if err == nil {
+						page.NextPageToken = nil
+					}
+					return page, err
+				}
+			})
+		},
+		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
+	},
+	{
+		name: "a listing lags",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
+					page, err := listPage(ctx, d.Bucket, o)
+					if err == nil {
+						page.Objects = slices.DeleteFunc(page.Objects, func(o *driver.ListObject) bool { return time.Since(o.ModTime) < 30*time.Millisecond })
+					}
+					return page, err
+				}
+			})
+		},
+		broken: []string{"list-after-write"}, honoured: []string{"list", "read-after-write"},
+	},
+	{
+		name: "a swap does not look at its tag",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Swap = swapper(func(ctx context.Context, key, _ string, fill func(io.Writer) error) (string, error) {
+					return s.Swap.Swap(ctx, key, tagOf(ctx, s, key), fill)
+				})
+			})
+		},
+		broken: []string{"swap", "swap-large"}, honoured: []string{"create", "read-after-write"},
+	},
+	{
+		name: "a swap looks, then writes",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+					if tagOf(ctx, s, key) != tag {
+						return "", vault.ErrConflict
+					}
+					value, err := filled(fill)
+					if err == nil {
+						err = ctx.Err()
+					}
+					if err == nil {
+						err = putAll(ctx, s, key, value)
+					}
+					return tagOf(ctx, s, key), err
+				})
+			})
+		},
+		broken: []string{"swap-atomic"}, honoured: []string{"swap", "swap-large", "all-or-nothing"},
+	},
+	{
+		name: "a swap of nothing creates",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+					if _, err := readAll(ctx, s.Bucket, key); err != nil {
+						return s.Create.Create(ctx, key, fill)
+					}
+					return s.Swap.Swap(ctx, key, tag, fill)
+				})
+			})
+		},
+		broken: []string{"swap", "errors"}, honoured: []string{"swap-atomic"},
+	},
+	{
+		name: "a swap returns no tag",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+					_, err := s.Swap.Swap(ctx, key, tag, fill)
+					return "", err
+				})
+			})
+		},
+		broken: []string{"swap"}, honoured: []string{"swap-atomic"},
+	},
+	{
+		name: "a history forgets its second newest",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.History = historian{Historian: s.History, versions: func(_ string, all []vault.Version) []vault.Version {
+					if len(all) > 2 {
+						all = slices.Delete(all, 1, 2)
+					}
+					return all
+				}}
+			})
+		},
+		broken: []string{"history", "history-overwriters"}, honoured: []string{"create"},
+	},
+	{
+		name: "an overwriter's value is lost",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.History = historian{Historian: s.History, open: func(ctx context.Context, key, _ string, offset, length int64) (io.ReadCloser, error) {
+					return s.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+				}}
+			})
+		},
+		broken: []string{"history", "history-overwriters", "versions"}, honoured: []string{"create"},
+	},
+	{
+		name: "a history is the wrong way round",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.History = historian{Historian: s.History, versions: func(_ string, all []vault.Version) []vault.Version {
+					slices.Reverse(all)
+					return all
+				}}
+			})
+		},
+		broken: []string{"history"}, honoured: []string{"create"},
+	},
+	{
+		name: "a history has no markers",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.History = historian{Historian: s.History, versions: func(_ string, all []vault.Version) []vault.Version {
+					return slices.DeleteFunc(all, func(v vault.Version) bool { return v.Deleted })
+				}}
+			})
+		},
+		broken: []string{"history"}, honoured: []string{"create", "history-overwriters"},
+	},
+	{
+		name: "a history takes the key for a prefix",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.History = historian{Historian: s.History, versions: func(key string, all []vault.Version) []vault.Version {
+					for _, other := range keysBelow(context.Background(), s.Bucket, strings.TrimSuffix(key, ".enc")) {
+						if other != key {
+							all = append(all, vault.Version{ID: "0", Modified: time.Now()})
+						}
+					}
+					return all
+				}}
+			})
+		},
+		broken: []string{"history"}, honoured: []string{"create", "history-overwriters"},
+	},
+	{
+		name: "the range of a version is ignored",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.History = historian{Historian: s.History, open: func(ctx context.Context, key, id string, _, _ int64) (io.ReadCloser, error) {
+					return s.History.OpenVersion(ctx, key, id, 0, -1)
+				}}
+			})
+		},
+		broken: []string{"versions"}, honoured: []string{"history"},
+	},
+	{
+		name: "an unknown version opens as empty",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.History = historian{Historian: s.History, open: func(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+					r, err := s.History.OpenVersion(ctx, key, id, offset, length)
+					if errors.Is(err, vault.ErrNotFound) {
+						return io.NopCloser(strings.NewReader("")), nil
+					}
+					return r, err
+				}}
+			})
+		},
+		broken: []string{"versions"}, honoured: []string{"history"},
+	},
+	{
+		name: "removing many leaves the last one",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Remover = remover(func(ctx context.Context, keys []string) (map[string]error, error) {
+					return s.Remover.Remove(ctx, keys[:max(1, min(999, len(keys)))])
+				})
+			})
+		},
+		broken: []string{"remove"}, honoured: []string{"remove-tells-absent", "delete-tells-absent"},
+	},
+	{
+		name: "removing many tells nothing",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Remover = remover(func(ctx context.Context, keys []string) (map[string]error, error) {
+					_, err := s.Remover.Remove(ctx, keys)
+					return nil, err
+				})
+			})
+		},
+		broken: []string{"remove-tells-absent"}, honoured: []string{"remove"},
+	},
+	{
+		name: "deleting nothing is fine",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.remove = func(ctx context.Context, key string) error {
+					d.Bucket.Delete(ctx, key)
+					return nil
+				}
+			})
+		},
+		broken: []string{"delete-tells-absent"}, honoured: []string{"read-after-write", "errors"},
+	},
+	{
+		name: "a purge leaves markers",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Purge = purger{Purger: s.Purge, purge: func(l vault.Leftover) bool { return !l.Deleted }}
+			})
+		},
+		broken: []string{"purge"}, honoured: []string{"history"},
+	},
+	{
+		name: "leftovers are without markers",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Purge = purger{Purger: s.Purge, list: func(l vault.Leftover) bool { return !l.Deleted }}
+			})
+		},
+		broken: []string{"purge"}, honoured: []string{"history"},
+	},
+	{
+		name: "absent is denied",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+					if gcerrors.Code(err) == gcerrors.NotFound {
+						err = vault.ErrPermission
+					}
+					return r, err
+				}
+			})
+		},
+		broken: []string{"errors", "read-after-write"}, honoured: []string{"ranges"},
+	},
+	{
+		name: "absent is told by text only",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+					if err != nil {
+						err = errors.New("404 not found")
+					}
+					return r, err
+				}
+			})
+		},
+		broken: []string{"errors"}, honoured: []string{"ranges"},
+	},
+	{
+		name: "a read panics",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(context.Context, string, int64, int64) (*blob.Reader, error) { panic("index out of range") }
+			})
+		},
+		broken: []string{"sizes", "names"},
+	},
+	{
+		name: "Close fails",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) { c.Close = func() error { return errors.New("busy") } })
+		},
+		broken: []string{"close"}, honoured: []string{"create"},
+	},
+	{
+		name: "errors hold the value",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+					value, ferr := filled(fill)
+					id, err := s.Create.Create(ctx, key, func(w io.Writer) error { w.Write(value); return ferr })
+					if err != nil {
+						err = fmt.Errorf("%w: writing %q", err, value)
+					}
+					return id, err
+				})
+			})
+		},
+		broken: []string{"no-secrets"}, honoured: []string{"create"},
+	},
+	{
+		name: "errors hold a credential, behind another text",
+		breaks: func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+					if err != nil {
+						err = &quiet{errors.Join(err, errors.New("GET /x?signature=AKIASECRET"))}
+					}
+					return r, err
+				}
+			})
+		},
+		broken: []string{"no-secrets"}, honoured: []string{"errors"},
+	},
+	{
+		name: "the name of the store holds a credential",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) { c.Name = "s3://key:AKIASECRET@bucket" })
+		},
+		broken: []string{"no-secrets"}, honoured: []string{"errors"},
+	},
+}
+
+// quiet hides its cause from its text, not from errors.Unwrap.
+type quiet struct{ err error }
+
+func (q *quiet) Error() string { return "read refused" }
+func (q *quiet) Unwrap() error { return q.err }
+
+func tagOf(ctx context.Context, s *vault.Store, key string) string {
+	r, err := s.Bucket.NewReader(ctx, key, nil)
+	if err != nil {
+		return ""
+	}
+	defer r.Close()
+	return s.Tag(r)
+}
+
+type cutWriter struct {
+	driver.Writer
+	left int
+}
+
+func (w *cutWriter) Write(p []byte) (int, error) {
+	n := min(len(p), w.left)
+	w.left -= n
+	_, err := w.Writer.Write(p[:n])
+	return len(p), err
+}
+
+// An optimist creates by writing, looking, and undoing.
+type optimist struct{ s *vault.Store }
+
+var owners sync.Map // of keys, shared by all clients of all optimists
+
+func (o *optimist) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	value, err := filled(fill)
+	if err != nil {
+		return "", err
+	}
+	owner, taken := owners.LoadOrStore(key, value)
+	if err := putAll(ctx, o.s, key, value); err != nil || !taken {
+		return "", err
+	}
+	time.Sleep(2 * time.Millisecond)
+	if err := putAll(ctx, o.s, key, owner.([]byte)); err != nil {
+		return "", err
+	}
+	return "", vault.ErrExist
+}
+
+func TestWrongStores(t *testing.T) {
+	for _, w := range wrong {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel() // one of them takes five seconds to give up on a listing
+			for _, clause := range w.broken {
+				s := subject(t, w.breaks)
+				s.Secrets = []string{"AKIASECRET"}
+				r := run(t, s, clause)
+				if r.Verdict != probe.NotHonoured || !errors.Is(r.Err, probe.ErrNotHonoured) {
+					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotHonoured)
+				}
+				t.Logf("%s: %v", clause, r.Err)
+				if r.Err != nil && (strings.Contains(r.Err.Error(), "AKIASECRET") || strings.Contains(r.Err.Error(), "%!")) {
+					t.Errorf("%s: the message holds a secret, or was not formatted: %v", clause, r.Err)
+				}
+			}
+			for _, clause := range w.honoured {
+				s := subject(t, w.breaks)
+				if r := run(t, s, clause); r.Verdict != probe.Honoured {
+					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
+				}
+			}
+		})
+	}
+}
+
+// TestStaleSecondClient: what the first client sees at once, another may see late.
+func TestStaleSecondClient(t *testing.T) {
+	openMem := opener()
+	s := &probe.Subject{Store: open(t, openMem), Prefix: "p-", Reopen: func(ctx context.Context) (*vault.Store, error) {
+		st, err := openMem(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var cache sync.Map
+		return with(st, func(d *double) {
+			d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+				if offset == 0 && length < 0 {
+					if _, seen := cache.LoadOrStore(key, true); seen {
+						return nil, errGone
+					}
+				}
+				return d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+			}
+		}), nil
+	}}
+	for clause, want := range map[string]probe.Verdict{"two-clients": probe.NotHonoured, "read-after-write": probe.Honoured} {
+		if r := run(t, s, clause); r.Verdict != want {
+			t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, want)
+		}
+	}
+}
+
+// TestLeakingStore: a goroutine that outlives Close is seen, one that ends is not.
+func TestLeakingStore(t *testing.T) {
+	for _, leaks := range []bool{false, true} {
+		stop := make(chan struct{})
+		s := subject(t, func(s *vault.Store) *vault.Store {
+			end := make(chan struct{})
+			go func() {
+				select {
+				case <-end:
+				case <-stop:
+				}
+			}()
+			return changed(s, func(c *vault.Store) {
+				c.Close = func() error {
+					if !leaks {
+						close(end)
+					}
+					return nil
+				}
+			})
+		})
+		want := probe.Honoured
+		if leaks {
+			want = probe.NotHonoured
+		}
+		r := run(t, s, "close")
+		if r.Verdict != want {
+			t.Errorf("leaks %v: %s, %v; want %s", leaks, r.Verdict, r.Err, want)
+		}
+		close(stop)
+	}
+}
+
+// TestRefusingStores judges what a client says that is denied, expired or cut off.
+func TestRefusingStores(t *testing.T) {
+	reset := errors.New("connection reset by peer")
+	for _, tc := range []struct {
+		clause  string
+		says    error
+		explain func(error) error
+		want    probe.Verdict
+	}{
+		{"errors-denied", vault.ErrPermission, nil, probe.Honoured},
+		{"errors-denied", vault.ErrNotFound, nil, probe.NotHonoured},
+		{"errors-denied", vault.ErrUnauthenticated, nil, probe.NotHonoured},
+		{"errors-denied", errors.New("403"), nil, probe.NotHonoured},
+		{"errors-denied", vault.ErrUnavailable, nil, probe.NotProven},
+		{"errors-expired", vault.ErrUnauthenticated, nil, probe.Honoured},
+		{"errors-expired", reset, func(err error) error {
+			if errors.Is(err, reset) {
+				return vault.ErrUnauthenticated
+			}
+			return nil
+		}, probe.Honoured},
+		{"errors-expired", vault.ErrPermission, nil, probe.NotHonoured},
+		{"errors-expired", reset, nil, probe.NotHonoured},
+		{"errors-unreachable", reset, nil, probe.Honoured},
+		{"errors-unreachable", vault.ErrUnavailable, nil, probe.Honoured},
+		{"errors-unreachable", vault.ErrNotFound, nil, probe.NotHonoured},
+		{"errors-unreachable", vault.ErrExist, nil, probe.NotHonoured},
+	} {
+		s := subject(t, func(s *vault.Store) *vault.Store { return s })
+		refusing := func(ctx context.Context) (*vault.Store, error) {
+			st, err := s.Reopen(ctx)
+			if err != nil {
+				return nil, err
+			}
+			st = intercept.Store(st, intercept.Hooks{Call: func(context.Context, intercept.Call, func() error) error { return tc.says }})
+			st.Explain = tc.explain
+			return st, nil
+		}
+		s.Denied, s.Expired, s.Unreachable = refusing, refusing, refusing
+		if r := run(t, s, tc.clause); r.Verdict != tc.want {
+			t.Errorf("%s of a client that says %q: %s, %v; want %s", tc.clause, tc.says, r.Verdict, r.Err, tc.want)
+		}
+	}
+
+	// A refusal that took effect all the same.
+	s := subject(t, func(s *vault.Store) *vault.Store { return s })
+	s.Denied = func(ctx context.Context) (*vault.Store, error) {
+		st, err := s.Reopen(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return intercept.Store(st, intercept.Hooks{Call: func(_ context.Context, _ intercept.Call, do func() error) error {
+			do()
+			return vault.ErrPermission
+		}}), nil
+	}
+	if r := run(t, s, "errors-denied"); r.Verdict != probe.NotHonoured {
+		t.Errorf("a denied client whose writes take effect: %s, %v", r.Verdict, r.Err)
+	}
+}
+
+// TestUnreachableStore: a store that does not answer has not broken anything.
+func TestUnreachableStore(t *testing.T) {
+	for _, says := range []error{vault.ErrUnavailable, vault.ErrPermission, vault.ErrUnauthenticated, vault.ErrNoSpace, errors.New("connection reset by peer")} {
+		s := subject(t, func(s *vault.Store) *vault.Store {
+			return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+				switch c.Op {
+				case "get", "list", "versions", "leftovers":
+					return do()
+				}
+				return says
+			}})
+		})
+		for _, p := range probe.All() {
+			switch p.Clause {
+			case "errors-denied", "errors-expired", "errors-unreachable", "two-clients", "no-secrets", "all-or-nothing", "all-or-nothing-large", "delete-tells-absent":
+				continue
+			}
+			if r := s.Run(t.Context(), p); r.Verdict != probe.NotProven {
+				t.Errorf("%s when every write says %q: %s, %v; want %s", p.Clause, says, r.Verdict, r.Err, probe.NotProven)
+			}
+		}
+	}
+}
+
+// TestPoliteness: at most five requests at once where nothing races, and all keys
+// below the prefix.
+func TestPoliteness(t *testing.T) {
+	var now, most atomic.Int32
+	s := subject(t, func(s *vault.Store) *vault.Store {
+		return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			if c.Op != "purge" && !strings.HasPrefix(c.Key, "p-") {
+				t.Errorf("%s of %q, which is not below the prefix", c.Op, c.Key)
+			}
+			if n := now.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			defer now.Add(-1)
+			time.Sleep(10 * time.Microsecond)
+			return do()
+		}})
+	})
+	for _, p := range probe.All() {
+		most.Store(0)
+		s.Run(t.Context(), p)
+		limit := int32(5)
+		switch p.Clause {
+		case "create-detects", "create-atomic", "swap-atomic":
+			limit = 17 // a reader watches
+		}
+		if n := most.Load(); n > limit {
+			t.Errorf("%s: %d requests at once, want at most %d", p.Clause, n, limit)
+		}
+	}
+}
+
+// TestInterrupted: a trial that is cut short cleans up all the same.
+func TestInterrupted(t *testing.T) {
+	s := subject(t, func(s *vault.Store) *vault.Store { return s })
+	ctx, cancel := context.WithCancel(t.Context())
+	writes := 0
+	s.Store = intercept.Store(s.Store, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if writes++; writes == 3 {
+			cancel()
+		}
+		return do()
+	}})
+	i := slices.IndexFunc(probe.All(), func(p probe.Probe) bool { return p.Clause == "sizes" })
+	r := s.Run(ctx, probe.All()[i])
+	if r.Verdict != probe.NotProven || r.Left != nil {
+		t.Errorf("an interrupted probe: %s, %v, left: %v; want %s", r.Verdict, r.Err, r.Left, probe.NotProven)
+	}
+	for _, key := range keysBelow(t.Context(), s.Store.Bucket, "") {
+		t.Errorf("left behind: %s", key)
+	}
+}
+
+func ExampleSubject_Run() {
+	ctx := context.Background()
+	memory := new(memfs.Memory)
+	open := func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, memfs.Config{Memory: memory}) }
+	store, err := open(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+
+	s := &probe.Subject{Store: store, Reopen: open, Prefix: "bots/acme/probe-3f9a/", Large: -1}
+	for _, p := range probe.All() {
+		if r := s.Run(ctx, p); strings.HasPrefix(p.Clause, "create") {
+			fmt.Println(r.Clause+":", r.Verdict)
+		}
+	}
+	// Output:
+	// create: honoured
+	// create-after-delete: honoured
+	// create-large: not applicable
+	// create-detects: honoured
+	// create-atomic: honoured
+}

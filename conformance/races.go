@@ -1,0 +1,237 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/vault"
+)
+
+func checkSwapRace(ctx context.Context, f *field) error {
+	if f.store.Swap == nil {
+		return fmt.Errorf("swap: %w", errNotOffered)
+	}
+	p := f.plot()
+	for range 3 {
+		info, err := p.put(ctx, p.vault(), "raced", f.value(10), nil)
+		if err != nil {
+			return err
+		}
+		together := gather(8)
+		hooks := intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			err := do()
+			if c.Op == "get" {
+				together() // now that all have read the same revision, only the swap decides
+			}
+			return err
+		}}
+		open := func() *vault.Vault { return p.hooked(hooks) }
+		if err := p.oneWins(ctx, "raced", 8, 100, &vault.PutOptions{IfRevision: info.Revision}, vault.ErrConflict, open); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gather returns what each of n calls: it waits for the others, but not for ever.
+func gather(n int) func() {
+	var here atomic.Int32
+	all := make(chan struct{})
+	return func() {
+		if here.Add(1) == int32(n) {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// oneWins puts n values at once, each by a vault of its own. One is told success and stays, the others are told
+// that they lost.
+func (p plot) oneWins(ctx context.Context, name vault.Name, n, size int, o *vault.PutOptions, lost error, open func() *vault.Vault) error {
+	values, errs := make([][]byte, n), make([]error, n)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range n {
+		v := open()
+		values[i] = p.value(size)
+		wg.Go(func() {
+			<-start
+			_, errs[i] = p.put(ctx, v, name, values[i], o)
+		})
+	}
+	close(start)
+	wg.Wait()
+	winner := -1
+	for i, err := range errs {
+		switch {
+		case err == nil && winner >= 0:
+			return fmt.Errorf("of %d writers at once two were told success", n)
+		case err == nil:
+			winner = i
+		case !errors.Is(err, lost):
+			return want(lost, err, "one of %d writers at once", n)
+		}
+	}
+	if winner < 0 {
+		return fmt.Errorf("none of %d writers at once was told success: %w", n, errs[0])
+	}
+	if err := p.holds(ctx, name, values[winner]); err != nil {
+		return fmt.Errorf("the winner's value: %w", err)
+	}
+	return nil
+}
+
+// checkFrozenCreators has sixteen vaults create one name in the same microsecond, and
+// loses every answer. Only the headers can tell them whose write it was.
+func checkFrozenCreators(ctx context.Context, f *field) error {
+	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for round := range 6 {
+		size := 100
+		if round == 5 {
+			size = streamed
+		}
+		p := f.plot()
+		together := gather(16)
+		lost := intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			if c.Op != "create" {
+				return do()
+			}
+			together()
+			do()
+			return errLost
+		}}
+		create := &vault.PutOptions{Create: true}
+		if err := p.oneWins(ctx, "frozen", 16, size, create, vault.ErrExist, func() *vault.Vault {
+			return p.over(intercept.Store(f.store, lost), &vault.Options{Now: func() time.Time { return at }})
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkInterlopers has somebody else write after an operation looked and before its
+// own write arrives. What they wrote stays.
+func checkInterlopers(ctx context.Context, f *field) error {
+	for _, op := range operations {
+		lost := op.again
+		if lost != vault.ErrExist && lost != vault.ErrConflict || op.offered != nil && !op.offered(f.store) {
+			continue
+		}
+		s, err := f.scene(ctx, op)
+		if err != nil {
+			return err
+		}
+		theirs := f.value(33)
+		var perr error
+		cutIn := sync.OnceFunc(func() { _, perr = s.put(ctx, s.vault(), target, theirs, nil) })
+		err = op.run(ctx, s, s.hooked(intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			switch c.Op {
+			case "put", "create", "swap":
+				cutIn()
+			}
+			return do()
+		}}))
+		if perr != nil {
+			return perr
+		}
+		if err := want(lost, err, "%s, when somebody else writes just before", op.name); err != nil {
+			return err
+		}
+		if err := s.holds(ctx, target, theirs); err != nil {
+			return fmt.Errorf("%s, after somebody else wrote: %w", op.name, err)
+		}
+	}
+	return nil
+}
+
+// checkLateWrites takes a write for lost that arrives after all, when the next attempt
+// is under way. That one is refused, by a write which is the vault's own.
+func checkLateWrites(ctx context.Context, f *field) error {
+	if f.store.Create == nil && f.store.Swap == nil {
+		return fmt.Errorf("Create or Swap: %w", errNotOffered)
+	}
+	if f.store.Create != nil {
+		p, store := f.plot(), *f.store
+		store.Create = &lateCreator{Creator: f.store.Create}
+		value := f.value(100)
+		if _, err := p.put(ctx, p.over(&store, nil), target, value, &vault.PutOptions{Create: true}); err != nil {
+			return fmt.Errorf("a create that arrives late: %w", err)
+		}
+		if err := p.holds(ctx, target, value); err != nil {
+			return fmt.Errorf("a create that arrives late: %w", err)
+		}
+	}
+	if f.store.Swap != nil {
+		p, store := f.plot(), *f.store
+		store.Swap = &lateSwapper{Swapper: f.store.Swap}
+		info, err := p.put(ctx, p.vault(), target, f.value(50), nil)
+		if err != nil {
+			return err
+		}
+		value := f.value(100)
+		if _, err := p.put(ctx, p.over(&store, nil), target, value, &vault.PutOptions{IfRevision: info.Revision}); err != nil {
+			return fmt.Errorf("a swap that arrives late: %w", err)
+		}
+		if err := p.holds(ctx, target, value); err != nil {
+			return fmt.Errorf("a swap that arrives late: %w", err)
+		}
+	}
+	return nil
+}
+
+// A late write is kept, and made when the next one comes.
+type late struct {
+	kept bytes.Buffer
+	made bool
+}
+
+// arrive keeps the first write, and before the second makes the first.
+func (l *late) arrive(fill func(io.Writer) error, write func(fill func(io.Writer) error) error) error {
+	if l.kept.Len() == 0 {
+		return errors.Join(errLost, fill(&l.kept))
+	}
+	if !l.made {
+		l.made = true
+		if err := write(func(w io.Writer) error { _, err := w.Write(l.kept.Bytes()); return err }); err != nil {
+			return err
+		}
+	}
+	return write(fill)
+}
+
+type lateCreator struct {
+	vault.Creator
+	late
+}
+
+func (c *lateCreator) Create(ctx context.Context, key string, fill func(io.Writer) error) (id string, err error) {
+	err = c.arrive(fill, func(fill func(io.Writer) error) (err error) {
+		id, err = c.Creator.Create(ctx, key, fill)
+		return err
+	})
+	return id, err
+}
+
+type lateSwapper struct {
+	vault.Swapper
+	late
+}
+
+func (s *lateSwapper) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
+	err = s.arrive(fill, func(fill func(io.Writer) error) (err error) {
+		newTag, err = s.Swapper.Swap(ctx, key, tag, fill)
+		return err
+	})
+	return newTag, err
+}
