@@ -71,6 +71,22 @@ func TestCheckClaims(t *testing.T) {
 	}
 }
 
+// TestPrefixes: a tenant writes below bots/TENANT/ and nowhere else.
+func TestPrefixes(t *testing.T) {
+	for _, tc := range []struct {
+		tenant       vault.Tenant
+		plain, below string
+	}{{"", "conformance-", "bots/conformance/"}, {"acme", "bots/acme/", "bots/acme/"}} {
+		p := Provider{Tenant: tc.tenant}
+		if plain := p.plain(); !strings.HasPrefix(plain, tc.plain) || strings.HasSuffix(plain, "/") || plain == p.plain() {
+			t.Errorf("tenant %q: plain keys start with %q", tc.tenant, plain)
+		}
+		if below := p.below(); !strings.HasPrefix(below, tc.below) || !strings.HasSuffix(below, "/") || below == p.below() {
+			t.Errorf("tenant %q: keys below a directory start with %q", tc.tenant, below)
+		}
+	}
+}
+
 type creator func(ctx context.Context, key string, fill func(io.Writer) error) (string, error)
 
 func (f creator) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {

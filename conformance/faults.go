@@ -28,7 +28,7 @@ type fault struct {
 func (f fault) String() string {
 	what := "lost"
 	if f.applied {
-		what = "applied and its answer lost"
+		what = "applied and then unanswered"
 	}
 	switch f.count {
 	case 1:
@@ -89,7 +89,7 @@ type scene struct {
 
 const target = "target"
 
-var streamed = 1<<20 + 70_000 // a value that a vault does not keep in memory
+const streamed = 1<<20 + 70_000 // a value that a vault does not keep in memory
 
 func hasSwap(s *vault.Store) bool    { return s.Swap != nil }
 func hasHistory(s *vault.Store) bool { return s.History != nil }

@@ -300,19 +300,19 @@ func checkScope(ctx context.Context, f *field) error {
 	scoped := p.over(store, &vault.Options{Scope: vault.Scope{Names: []vault.Name{"mine"}}})
 	reading := p.over(store, &vault.Options{Scope: vault.Scope{ReadOnly: true}})
 	for what, do := range map[string]func() error{
-		"put":           func() error { _, err := p.put(ctx, scoped, "theirs", value, nil); return err },
-		"get":           func() error { _, err := p.get(ctx, scoped, "theirs", nil); return err },
-		"stat":          func() error { _, err := scoped.Stat(ctx, "theirs"); return err },
-		"delete":        func() error { return scoped.Delete(ctx, "theirs") },
-		"history":       func() error { _, err := p.history(ctx, scoped, "theirs"); return err },
-		"rollback":      func() error { _, err := scoped.Rollback(ctx, "theirs", "@1"); return err },
-		"undelete":      func() error { _, err := scoped.Undelete(ctx, "theirs"); return err },
-		"teardown":      func() error { _, err := scoped.Teardown(ctx, nil); return err },
-		"put, read":     func() error { _, err := p.put(ctx, reading, "mine", value, nil); return err },
-		"delete, read":  func() error { return reading.Delete(ctx, "mine") },
-		"rollback, r":   func() error { _, err := reading.Rollback(ctx, "mine", "@1"); return err },
-		"undelete, r":   func() error { _, err := reading.Undelete(ctx, "mine"); return err },
-		"teardown, r/o": func() error { _, err := reading.Teardown(ctx, nil); return err },
+		"put":                func() error { _, err := p.put(ctx, scoped, "theirs", value, nil); return err },
+		"get":                func() error { _, err := p.get(ctx, scoped, "theirs", nil); return err },
+		"stat":               func() error { _, err := scoped.Stat(ctx, "theirs"); return err },
+		"delete":             func() error { return scoped.Delete(ctx, "theirs") },
+		"history":            func() error { _, err := p.history(ctx, scoped, "theirs"); return err },
+		"rollback":           func() error { _, err := scoped.Rollback(ctx, "theirs", "@1"); return err },
+		"undelete":           func() error { _, err := scoped.Undelete(ctx, "theirs"); return err },
+		"teardown":           func() error { _, err := scoped.Teardown(ctx, nil); return err },
+		"read-only put":      func() error { _, err := p.put(ctx, reading, "mine", value, nil); return err },
+		"read-only delete":   func() error { return reading.Delete(ctx, "mine") },
+		"read-only rollback": func() error { _, err := reading.Rollback(ctx, "mine", "@1"); return err },
+		"read-only undelete": func() error { _, err := reading.Undelete(ctx, "mine"); return err },
+		"read-only teardown": func() error { _, err := reading.Teardown(ctx, nil); return err },
 	} {
 		if err := want(vault.ErrPermission, do(), "%s outside the scope", what); err != nil {
 			return err

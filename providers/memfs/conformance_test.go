@@ -21,8 +21,22 @@ var claims = []string{
 	"errors", "close", "no-secrets",
 }
 
+// The same without history: a configuration of its own, with a list of its own.
+var claimsWithoutHistory = []string{
+	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
+	"all-or-nothing", "all-or-nothing-large",
+	"create", "create-after-delete", "create-large", "create-detects", "create-atomic",
+	"swap", "swap-atomic", "swap-large",
+	"remove", "remove-tells-absent", "delete-tells-absent",
+	"errors", "close", "no-secrets",
+}
+
 func TestConformanceMem(t *testing.T) {
-	conform(t, memfs.Config{Memory: new(memfs.Memory)})
+	conform(t, memfs.Config{Memory: new(memfs.Memory)}, claims)
+}
+
+func TestConformanceMemWithoutHistory(t *testing.T) {
+	conform(t, memfs.Config{Memory: new(memfs.Memory), Versions: -1}, claimsWithoutHistory)
 }
 
 func TestConformanceFile(t *testing.T) {
@@ -30,10 +44,10 @@ func TestConformanceFile(t *testing.T) {
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	conform(t, memfs.Config{Dir: dir})
+	conform(t, memfs.Config{Dir: dir}, claims)
 }
 
-func conform(t *testing.T, c memfs.Config) {
+func conform(t *testing.T, c memfs.Config, claims []string) {
 	open := func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, c) }
 	conformance.Run(t, conformance.Provider{Name: "memfs", Open: open, Reopen: open, Claims: claims})
 }
