@@ -456,3 +456,80 @@ func TestFoldingDisk(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestBetweenCalls lets others act between two calls of a write.
+func TestBetweenCalls(t *testing.T) {
+	var dir string
+	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	isPublication := func(c *call) bool { return c.op == "link" && c.to == "a/b/key" }
+	for _, tc := range []struct {
+		name    string
+		before  func(c *call) bool
+		others  func() error
+		create  error    // what a create answers
+		history []string // after a put
+	}{
+		{"a deletion removes the directory before the link", isPublication,
+			func() error { return errors.Join(os.Remove(at("a/b")), os.Remove(at("a"))) }, nil, []string{"new"}},
+		{"a deletion removes the directory before the one in it is made",
+			func(c *call) bool { return c.op == "mkdir" && c.name == "a/b" && exists(at("a")) },
+			func() error { return os.Remove(at("a")) }, nil, []string{"new"}},
+		{"the directory of the versions goes before the attributes come",
+			func(c *call) bool {
+				return c.op == "open" && strings.HasSuffix(c.name, attrsSuffix) && c.flag&os.O_CREATE != 0
+			},
+			func() error { return os.Remove(at(versions + "/a/b/key")) }, nil, []string{"new"}},
+		{"another program puts a file there", isPublication,
+			func() error { return os.WriteFile(at("a/b/key"), []byte("its"), 0o600) }, vault.ErrExist, []string{"new", "its"}},
+		{"another program puts a directory there", isPublication,
+			func() error { return os.Mkdir(at("a/b/key"), 0o700) }, nil, []string{"new"}},
+		{"somebody removes the file of the lock before it is locked",
+			func(c *call) bool { return c.op == "flock" && path.Dir(c.name) == lockDir },
+			func() error { return os.RemoveAll(at(lockDir + "/" + names(t, at(lockDir))[0])) }, nil, []string{"new"}},
+	} {
+		for _, create := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, create %v", tc.name, create), func(t *testing.T) {
+				dir = newDir(t)
+				acted, after := false, 0
+				s, err := openTapped(t, Config{Dir: dir}, func(c *call, real func() error) error {
+					if tc.before(c) {
+						if acted {
+							after++
+						} else {
+							acted = true
+							if err := tc.others(); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+					return real()
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				o := withItself("new")
+				o.IfNotExist = create
+				err = s.Bucket.WriteAll(t.Context(), "a/b/key", []byte("new"), o)
+				if create && !errors.Is(err, tc.create) || !create && err != nil {
+					t.Errorf("the answer is %v", err)
+				}
+				want := tc.history
+				if create && tc.create != nil {
+					want = []string{"its"}
+				}
+				if diff := cmp.Diff(want, contents(t, s, "a/b/key")); diff != "" {
+					t.Errorf("history (-want +got):\n%s", diff)
+				}
+				if !acted || after == 0 && len(want) == 1 && want[0] == "new" {
+					t.Errorf("acted is %v, and %d calls came after", acted, after)
+				}
+			})
+		}
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
