@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/internal/config"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// run is the whole program: it takes the command line apart, builds a fresh app, runs
+// it, tells the error and returns the exit code.
+func run(ctx context.Context, args []string, w *world) int {
+	prog, words := "vault", []string(nil)
+	if len(args) > 0 {
+		words = args[1:]
+		if base := strings.TrimSuffix(filepath.Base(args[0]), ".exe"); base != "" && base != "." && base != string(filepath.Separator) {
+			prog = base
+		}
+	}
+	own, out := *w, &output{ctx: ctx, w: w.out}
+	own.out = out
+	u := &ui{
+		world: &own, prog: prog,
+		json: isSet(words, "json"), quiet: isSet(words, "quiet") || isSet(words, "q"),
+	}
+	s := &session{ui: u}
+	app := newApp(s)
+	inv, err := takeApart(app.Flags, app.Commands, words)
+	if err == nil {
+		s.inv, err = inv, s.dispatch(ctx, app, inv)
+	}
+	if err == nil && out.err != nil {
+		err = out.err // fmt did not look
+	}
+	if err == nil {
+		return exitOK
+	}
+	op := inv.command
+	if findCommand(app.Commands, op) == nil {
+		op = ""
+	}
+	return u.fail(op, err)
+}
+
+// A session is one run of one command.
+type session struct {
+	*ui
+	inv    invocation
+	c      *cli.Context
+	opened *opened             // the vault, once it was needed
+	given  map[string][]string // flags, where there is no c
+}
+
+// dispatch runs the command that inv names.
+func (s *session) dispatch(ctx context.Context, app *cli.App, inv invocation) error {
+	switch {
+	case inv.command == completeVerb:
+		return complete(ctx, s, app, inv.args)
+	case inv.version:
+		inv = invocation{command: "version", flags: slices.DeleteFunc(inv.flags, func(f string) bool { return f != "--json" })}
+	case inv.command != "" && findCommand(app.Commands, inv.command) == nil:
+		err := usagef("unknown command %q", inv.command)
+		if near := nearest(inv.command, commandNames(app.Commands), 1); len(near) > 0 {
+			err.hint = "did you mean {prog} " + near[0] + "?"
+		} else {
+			err.hint = "{prog} help lists the commands"
+		}
+		return err
+	case inv.help && inv.command == "help":
+		inv = invocation{command: "help", args: []string{"help"}}
+	case inv.help && inv.command == "":
+		inv = invocation{command: "help"}
+	case inv.help:
+		inv = invocation{command: "help", args: []string{inv.command}}
+	case inv.command == "":
+		return usagef("which command?")
+	}
+	s.inv = inv
+	err := app.RunContext(ctx, inv.canonical(s.prog))
+	if s.opened != nil {
+		if cerr := s.opened.close(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
+
+func commandNames(commands []*cli.Command) []string {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// newApp builds the app of one run. It is never used twice: urfave keeps what was
+// parsed in the flags themselves.
+func newApp(s *session) *cli.App {
+	app := &cli.App{
+		Name:      s.prog,
+		HelpName:  s.prog,
+		Usage:     "keeps secrets sealed in a store of your own",
+		UsageText: s.prog + " COMMAND [flags] [arguments]",
+		Description: "Values are sealed on this machine before they are stored. Without any set-up they go to a\n" +
+			"directory below your home; --store, the environment or a profile names another place.\n\n" +
+			"   " + s.prog + " help COMMAND explains a command, " + s.prog + " help exit-codes the exit codes.",
+		Writer: s.out, ErrWriter: s.err, Reader: s.in,
+		HideVersion: true, HideHelp: true, HideHelpCommand: true,
+		DisableSliceFlagSeparator: true,
+		// Errors are returned, told once, and become a code in one place.
+		ExitErrHandler: func(*cli.Context, error) {},
+		Flags: append(commonFlags(), helpFlag(),
+			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}),
+		Commands: []*cli.Command{
+			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
+			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
+			execCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+		},
+	}
+	app.OnUsageError = onUsageError
+	for _, c := range app.Commands {
+		prepare(c)
+	}
+	return app
+}
+
+// prepare gives a command, and those below it, what urfave does not hand down.
+func prepare(c *cli.Command) {
+	c.HideHelp, c.HideHelpCommand = true, true
+	c.OnUsageError = onUsageError
+	// A copy each: the flags hold what was parsed.
+	c.Flags = append(c.Flags, append(commonFlags(), helpFlag())...)
+	for _, sub := range c.Subcommands {
+		prepare(sub)
+	}
+}
+
+// onUsageError does not repeat what the flag package says: it quotes values.
+func onUsageError(*cli.Context, error, bool) error {
+	return usagef("a flag has a value that it does not take")
+}
+
+func helpFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
+}
+
+// commonFlags are the flags of every command. None of them ever holds a secret.
+func commonFlags() []cli.Flag {
+	const category = "Everywhere:"
+	text := func(name, usage string) cli.Flag {
+		return &cli.StringFlag{Name: name, Usage: usage, Category: category}
+	}
+	yes := func(name, usage string, aliases ...string) cli.Flag {
+		return &cli.BoolFlag{Name: name, Usage: usage, Aliases: aliases, Category: category, DisableDefaultText: true}
+	}
+	return []cli.Flag{
+		text("store", "where objects are: `URL` file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
+		text("tenant", "whose objects: `ID` [$OBJECTVAULT_TENANT]"),
+		text("collection", "which of the tenant's collections: `NAME` [$OBJECTVAULT_COLLECTION]"),
+		&cli.StringSliceFlag{Name: "keys", Usage: "what seals and opens: `URL` local: or local:///FILE; may be repeated [$OBJECTVAULT_KEYS, split by commas]", Category: category},
+		text("identity", "who to be towards a cloud: `SOURCE`; no store of this version takes one [$OBJECTVAULT_IDENTITY]"),
+		text("vault-id", "tells two vaults of one tenant and one key apart: `ID`"),
+		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),
+		text("config", "configuration `FILE` [$OBJECTVAULT_CONFIG]"),
+		text("timeout", "the longest to wait without progress: `DURATION` such as 30s, the default [$OBJECTVAULT_TIMEOUT]"),
+		yes("json", "output and errors as JSON"),
+		yes("quiet", "no talk but errors", "q"),
+		yes("verbose", "log each request to the store", "v"),
+		yes("yes", "do not ask"),
+	}
+}
+
+// action is what every command does before its own work.
+func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		s.c = c
+		s.json, s.quiet, s.verbose, s.yes = c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.Bool("yes")
+		return do(c.Context)
+	}
+}
+
+// flag returns what was given for a flag of the common ones; nil if nothing was.
+func (s *session) flag(name string) []string {
+	switch {
+	case s.given != nil:
+		return s.given[name]
+	case s.c == nil || !s.c.IsSet(name):
+		return nil
+	case name == "keys":
+		return s.c.StringSlice(name)
+	}
+	return []string{s.c.String(name)}
+}
+
+func (s *session) settings() (config.Settings, error) {
+	return config.Reader{
+		Places:   config.Places{GOOS: s.goos, Getenv: s.getenv},
+		Flag:     s.flag,
+		ReadFile: s.readFile,
+	}.Read()
+}
+
+// name checks the name that a command is about. Errors that do not say which one
+// they are about, are about this one.
+func (s *session) name(arg string) (vault.Name, error) {
+	s.subject = arg
+	return vault.ParseName(arg)
+}
+
+// arguments checks how many arguments there are; most < 0 means any number. What is
+// wrong is told without repeating them: one may be a secret in the wrong place.
+func (s *session) arguments(least, most int) ([]string, error) {
+	args := s.c.Args().Slice()
+	switch {
+	case len(args) < least:
+		return nil, usagef("too few arguments: %s", s.c.Command.UsageText)
+	case most >= 0 && len(args) > most:
+		return nil, usagef("too many arguments: %s", s.c.Command.UsageText)
+	}
+	return args, nil
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/internal/config"
+)
+
+// The scripts ask the program itself what may come next, so they know nothing.
+var (
+	//go:embed completion/vault.bash
+	bashScript string
+	//go:embed completion/vault.zsh
+	zshScript string
+	//go:embed completion/vault.fish
+	fishScript string
+)
+
+func completionCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "completion",
+		Usage:     "print the completion script of a shell",
+		UsageText: s.prog + " completion bash|zsh|fish",
+		Description: "Completes commands, flags, names and profiles. Names come from a short listing, without a key.\n\n" +
+			"Examples:\n" +
+			"   eval \"$(" + s.prog + " completion bash)\"           # in ~/.bashrc\n" +
+			"   eval \"$(" + s.prog + " completion zsh)\"            # in ~/.zshrc, after compinit\n" +
+			"   " + s.prog + " completion fish | source             # in ~/.config/fish/config.fish",
+		Action: s.action(s.completion),
+	}
+}
+
+func (s *session) completion(context.Context) error {
+	args, err := s.arguments(1, 1)
+	if err != nil {
+		return err
+	}
+	script, ok := map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[args[0]]
+	if !ok {
+		return usagef("there are scripts for bash, zsh and fish")
+	}
+	// A shell function has a plainer name than a program may have.
+	plain := strings.Map(func(r rune) rune {
+		if r < 0x80 && (r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') {
+			return r
+		}
+		return '_'
+	}, s.prog)
+	script = strings.ReplaceAll(script, "@FUNCTION@", "_objectvault_"+plain)
+	_, err = io.WriteString(s.out, strings.ReplaceAll(script, "@PROGRAM@", shellWord(s.prog)))
+	return err
+}
+
+// completeVerb is the hidden command that the scripts call with the words up to the
+// cursor; the last one is being typed.
+const completeVerb = "__complete"
+
+// completeFiles asks the script for the names of files.
+const completeFiles = ":files"
+
+// complete prints what the last of words may become, one a line. What goes wrong goes
+// unsaid: somebody is typing.
+func complete(ctx context.Context, s *session, app *cli.App, words []string) error {
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	typed, before := words[len(words)-1], words[:len(words)-1]
+	s.json, s.quiet = false, true
+	inv, pending := unfinished(app, before)
+	s.given = make(map[string][]string)
+	for _, word := range inv.flags {
+		name, value, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
+		s.given[name] = append(s.given[name], value)
+	}
+	flags := app.Flags
+	c := findCommand(app.Commands, inv.command)
+	if c != nil {
+		flags = c.Flags
+	}
+	switch flag, value, glued := strings.Cut(typed, "="); {
+	case pending != nil:
+		s.completeValue(ctx, pending.Names()[0], typed, "")
+	case !inv.dashed && glued && strings.HasPrefix(flag, "--"):
+		if f := findFlag(flags, flag[2:]); f != nil && takesValue(f) {
+			s.completeValue(ctx, f.Names()[0], value, flag+"=")
+		}
+	case !inv.dashed && strings.HasPrefix(typed, "-"):
+		for _, f := range flags {
+			s.offer(typed, "--"+f.Names()[0])
+		}
+	case c == nil && inv.command == "":
+		s.offer(typed, commandNames(app.Commands)...)
+	case c != nil:
+		s.completeArgument(ctx, app, inv, typed)
+	}
+	return nil
+}
+
+// unfinished takes apart what stands before the cursor. A flag that waits for its
+// value is pending.
+func unfinished(app *cli.App, words []string) (invocation, cli.Flag) {
+	inv, err := takeApart(app.Flags, app.Commands, words)
+	if err == nil || len(words) == 0 {
+		return inv, nil
+	}
+	rest, err := takeApart(app.Flags, app.Commands, words[:len(words)-1])
+	if err != nil {
+		return inv, nil
+	}
+	flags := app.Flags
+	if c := findCommand(app.Commands, rest.command); c != nil {
+		flags = c.Flags
+	}
+	return rest, findFlag(flags, strings.TrimLeft(words[len(words)-1], "-"))
+}
+
+// offer prints those of candidates that start with what was typed.
+func (s *session) offer(typed string, candidates ...string) {
+	for _, c := range candidates {
+		if strings.HasPrefix(c, typed) && visible(c) == c {
+			fmt.Fprintln(s.out, c)
+		}
+	}
+}
+
+func (s *session) completeValue(ctx context.Context, flag, typed, before string) {
+	switch flag {
+	case "output", "config", "import", "env-file":
+		fmt.Fprintln(s.out, completeFiles)
+	case "store":
+		s.offer(before+typed, before+"file://", before+"mem://")
+	case "keys":
+		s.offer(before+typed, before+"local:")
+	case "profile":
+		for _, name := range s.profiles() {
+			s.offer(before+typed, before+name)
+		}
+	case "env":
+		if key, name, ok := strings.Cut(typed, "="); ok {
+			for _, n := range s.completeNames(ctx, name) {
+				s.offer(before+typed, before+key+"="+n)
+			}
+		}
+	}
+}
+
+func (s *session) completeArgument(ctx context.Context, app *cli.App, inv invocation, typed string) {
+	switch n := len(inv.args); inv.command {
+	case "get", "stat", "history", "rollback", "ls", "put", "rm":
+		switch {
+		case n == 0 || inv.command == "rm":
+			s.offer(typed, s.completeNames(ctx, typed)...)
+		case n == 1 && inv.command == "put":
+			fmt.Fprintln(s.out, completeFiles)
+		}
+	case "completion":
+		s.offer(typed, "bash", "zsh", "fish")
+	case "help":
+		s.offer(typed, append(commandNames(app.Commands), "exit-codes")...)
+	case "exec":
+		if inv.dashed {
+			fmt.Fprintln(s.out, completeFiles)
+		}
+	}
+}
+
+// completeNames lists names.
+func (s *session) completeNames(ctx context.Context, typed string) []string {
+	v, err := s.open(ctx, noKeys)
+	if err != nil {
+		return nil
+	}
+	defer v.close()
+	return someNames(ctx, v.Vault, typed)
+}
+
+func (s *session) profiles() []string {
+	set, _ := s.settings()
+	text, err := s.readFile(set.File)
+	if err != nil {
+		return nil
+	}
+	f, err := config.ParseFile(set.File, string(text))
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(f.Profiles))
+}

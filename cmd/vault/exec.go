@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func execCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "exec",
+		Usage:     "run a program with secrets in its environment",
+		UsageText: s.prog + " exec --env VAR=NAME… [--env-file FILE] -- COMMAND [ARG…]",
+		Description: "The program gets the secrets in its environment and nowhere else. All of them are read before it\n" +
+			"starts; when one is missing it does not start. From then on the exit code is the program's.\n" +
+			"Variables that start with OBJECTVAULT_ are not handed on.\n\n" +
+			"FILE has a variable a line, VAR=vault://NAME for a secret or VAR=text for a text, which goes to the\n" +
+			"end of the line as it is. Empty lines, and lines that start with #, are skipped. --env wins over FILE.\n\n" +
+			"--pristine hands on nothing but the variables that were asked for. --strict sees to it that no reference\n" +
+			"is left: a variable in the environment whose value is vault://NAME becomes that secret too, and when it\n" +
+			"is missing the program does not start.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " exec --env OPENAI_API_KEY=openai -- ./agent --serve\n" +
+			"   " + s.prog + " exec --env-file agent.env --pristine -- env",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "env", Usage: "`VAR=NAME`: the variable gets the value of the name; may be repeated"},
+			&cli.StringSliceFlag{Name: "env-file", Usage: "variables from `FILE`; may be repeated, later ones win"},
+			&cli.BoolFlag{Name: "pristine", Usage: "hand on nothing else of the environment", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "strict", Usage: "resolve references in the environment too", DisableDefaultText: true},
+		},
+		Action: s.action(s.exec),
+	}
+}
+
+func (s *session) exec(ctx context.Context) error {
+	argv := s.c.Args().Slice()
+	if !s.inv.dashed || s.inv.before > 0 || len(argv) == 0 {
+		return usagef("the program goes after --: %s", s.c.Command.UsageText)
+	}
+	wanted, err := s.wanted(ctx)
+	if err != nil {
+		return err
+	}
+	names := wanted.names()
+	values := make(map[vault.Name]string)
+	if len(names) > 0 {
+		v, err := s.open(ctx, mustKeys)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if values[name], err = fetchValue(ctx, v.Vault, name); err != nil {
+				return v.explainKey(s.suggest(ctx, v.Vault, err))
+			}
+		}
+		// What comes now may never return.
+		s.opened = nil
+		if err := v.close(); err != nil {
+			return err
+		}
+	}
+	env := childEnv(s.environ(), s.c.Bool("pristine"), wanted, values)
+	code, err := s.world.exec(argv, env)
+	if err != nil {
+		return hint(fmt.Errorf("the program does not start: %w", err), "see whether it is installed, on PATH and executable")
+	}
+	if code != exitOK {
+		return childCode(code)
+	}
+	return nil
+}
+
+// wanted collects the variables that were asked for; later ones win.
+func (s *session) wanted(ctx context.Context) (variables, error) {
+	var all variables
+	if s.c.Bool("strict") {
+		for _, entry := range s.environ() {
+			key, text, _ := strings.Cut(entry, "=")
+			if !strings.HasPrefix(text, reference) || ours(key) {
+				continue
+			}
+			name, err := vault.ParseName(strings.TrimPrefix(text, reference))
+			if err != nil {
+				return nil, fmt.Errorf("variable %s: %w", key, err)
+			}
+			all = append(all, variable{key: key, name: name})
+		}
+	}
+	for _, file := range s.c.StringSlice("env-file") {
+		f, _, err := s.openFile(ctx, file)
+		if err != nil {
+			return nil, usagef("--env-file: %v", err)
+		}
+		text, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		if len(text) > maxEnvFile {
+			return nil, usagef("%s: an environment file has at most %s", file, size(maxEnvFile))
+		}
+		more, err := parseEnvFile(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s, %w", file, err)
+		}
+		all = append(all, more...)
+	}
+	var asked []string
+	for _, text := range s.c.StringSlice("env") {
+		v, err := parseEnvFlag(text)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(asked, v.key) {
+			return nil, usagef("--env has %s twice", v.key)
+		}
+		asked = append(asked, v.key)
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// fetchValue reads a value that fits into an environment.
+func fetchValue(ctx context.Context, v *vault.Vault, name vault.Name) (string, error) {
+	r, err := v.Get(ctx, name, nil)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	value, err := io.ReadAll(io.LimitReader(r, maxValue+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(value) > maxValue:
+		return "", about(name, usagef("the value has more than %s, too much for an environment", size(maxValue)))
+	case bytes.IndexByte(value, 0) >= 0:
+		return "", about(name, usagef("the value holds a zero byte, which no environment can"))
+	}
+	return string(value), nil
+}
+
+// What fits: Linux takes 128 KiB a variable.
+const (
+	maxValue   = 128<<10 - 1
+	maxEnvFile = 1 << 20
+)
+
+// childEnv is the environment of the program.
+func childEnv(parent []string, pristine bool, wanted variables, values map[vault.Name]string) []string {
+	env := []string{}
+	set := make(map[string]string)
+	for _, v := range wanted {
+		set[v.key] = v.text
+		if v.name != "" {
+			set[v.key] = values[v.name]
+		}
+	}
+	for _, entry := range parent {
+		key, _, _ := strings.Cut(entry, "=")
+		if _, replaced := set[key]; !pristine && !replaced && !ours(key) {
+			env = append(env, entry)
+		}
+	}
+	for _, v := range wanted {
+		if text, ok := set[v.key]; ok {
+			env = append(env, v.key+"="+text)
+			delete(set, v.key) // once, where it was asked for several times
+		}
+	}
+	return env
+}
+
+// ours says whether a variable is meant for this program, not for its child.
+func ours(key string) bool { return strings.HasPrefix(key, "OBJECTVAULT_") }

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/config"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// The exit codes. They are frozen: never renumbered, never used again for anything
+// else. No other file has one.
+const (
+	exitOK              = 0
+	exitFailure         = 1
+	exitUsage           = 2
+	exitPartial         = 3
+	exitNotFound        = 10
+	exitConflict        = 11
+	exitUnknownKey      = 12
+	exitDenied          = 13
+	exitUnauthenticated = 14
+	exitIntegrity       = 15
+	exitNotInitialised  = 16
+	exitUnreachable     = 20
+	exitSpooled         = 75
+	exitInterrupted     = 130
+)
+
+// exitCodes is what "vault help exit-codes" prints.
+var exitCodes = []struct {
+	code    int
+	kinds   string
+	meaning string
+}{
+	{exitOK, "", "done, and durable where the command says so"},
+	{exitFailure, "failure, no_space, unsupported, key_file", "anything without a code of its own"},
+	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, bad name"},
+	{exitPartial, "partial", "of several items some failed; with --json each has its own code"},
+	{exitNotFound, "not_found", "no such name, or no such version of it"},
+	{exitConflict, "exists, conflict", "there already, or somebody else wrote in between; nothing was stored"},
+	{exitUnknownKey, "unknown_key", "wrong key, or an object of another name, tenant or vault"},
+	{exitDenied, "denied", "known, but not allowed to"},
+	{exitUnauthenticated, "unauthenticated", "no credentials, or expired ones"},
+	{exitIntegrity, "integrity", "the stored bytes were altered, cut or rolled back"},
+	{exitNotInitialised, "not_initialised", "there is no root key yet: vault init"},
+	{exitUnreachable, "unreachable, unsure", "the store did not answer; not known to be saved"},
+	{exitSpooled, "spooled", "saved here, not yet in the store"},
+	{exitInterrupted, "interrupted", "stopped by a signal; tells nothing of a write under way"},
+}
+
+// What only the command knows.
+var (
+	errUsage          = errors.New("usage")
+	errPartial        = errors.New("partial")
+	errNotInitialised = errors.New("there is no root key")
+	errKeyFile        = errors.New("unusable root key file")
+	errNotRegular     = errors.New("it is not a regular file")
+)
+
+// outcomes is how an error gets its code: the first one that it is. What is worse, or
+// says more, comes first.
+var outcomes = []struct {
+	err  error
+	code int
+	kind string
+	hint string
+}{
+	{vault.ErrRollback, exitIntegrity, "integrity", "an old object was served in place of a newer one, or its writer's clock is slow"},
+	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
+	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
+	{errPartial, exitPartial, "partial", ""},
+	{context.Canceled, exitInterrupted, "interrupted", ""},
+	{errUsage, exitUsage, "usage", ""},
+	{config.ErrInvalid, exitUsage, "usage", ""},
+	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "another key, tenant, collection or vault id sealed it: compare --keys, --tenant, --collection and vault_id with those of its writer"},
+	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to make one, or {prog} init --import FILE to bring it from another machine"},
+	{errKeyFile, exitFailure, "key_file", ""},
+	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to see whether it took effect"},
+	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
+	{vault.ErrPermission, exitDenied, "denied", "neither name nor verb may be used with this profile and identity, or the store does not let you in"},
+	{vault.ErrNoSpace, exitFailure, "no_space", "nothing was changed; make room and try again"},
+	{vault.ErrConflict, exitConflict, "conflict", "somebody else wrote it: look at {prog} stat {name}, then try again"},
+	{vault.ErrExist, exitConflict, "exists", ""},
+	{vault.ErrNotFound, exitNotFound, "not_found", "{prog} ls lists the names there are"},
+	{vault.ErrUnsupported, exitFailure, "unsupported", ""},
+	{vault.ErrInvalidName, exitUsage, "usage", ""},
+	{vault.ErrUnavailable, exitUnreachable, "unreachable", "see whether the store can be reached, then try again"},
+}
+
+const integrityHint = "the stored bytes are damaged or were tampered with: {prog} history {name} lists older versions to go back to"
+
+// A usageError is a command line that does not make sense.
+type usageError struct{ text, hint string }
+
+func usagef(format string, args ...any) *usageError {
+	return &usageError{text: fmt.Sprintf(format, args...)}
+}
+
+func (e *usageError) Error() string { return e.text }
+func (e *usageError) Unwrap() error { return errUsage }
+
+// hint says what can be done about err, better than the hint of its kind.
+func hint(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Unwrap() error { return e.error }
+
+// tagged is an error that is also a sentinel, which adds nothing to its text.
+type tagged struct {
+	error
+	is error
+}
+
+func (e tagged) Unwrap() []error { return []error{e.error, e.is} }
+
+// childCode is the exit code of a program that was run to its end.
+type childCode int
+
+func (c childCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// A report is an error as it is told.
+type report struct {
+	Code    int    `json:"code"`
+	Kind    string `json:"kind"`
+	Op      string `json:"op,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// explain decides what err is to the user of the command op.
+func explain(op string, err error) report {
+	r := report{Code: exitFailure, Kind: "failure", Op: op, Message: err.Error()}
+	var v *vault.Error
+	if errors.As(err, &v) {
+		r.Name, r.Message = v.Name, v.Err.Error()
+	}
+	for _, o := range outcomes {
+		if errors.Is(err, o.err) {
+			r.Code, r.Kind, r.Hint = o.code, o.kind, o.hint
+			break
+		}
+	}
+	if r.Kind == "interrupted" {
+		r.Message = "interrupted"
+	}
+	var h *hinted
+	var u *usageError
+	switch {
+	case errors.As(err, &h):
+		r.Hint = h.hint
+	case errors.As(err, &u) && u.hint != "":
+		r.Hint = u.hint
+	case r.Code == exitUsage && r.Hint == "":
+		r.Hint = "{prog} help " + op
+		if op == "" {
+			r.Hint = "{prog} help"
+		}
+	}
+	return r
+}
+
+// fail tells err and returns its code.
+func (u *ui) fail(op string, err error) int {
+	var child childCode
+	if errors.As(err, &child) {
+		return int(child)
+	}
+	if errors.Is(err, errOutput) && u.quietly(err) {
+		return exitFailure // nobody reads any more, so nobody is told
+	}
+	r := explain(op, err)
+	if r.Name == "" {
+		r.Name = u.subject
+	}
+	u.tell(r)
+	return r.Code
+}
+
+func printExitCodes(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "CODE\tKIND\tMEANING")
+	for _, c := range exitCodes {
+		fmt.Fprintf(t, "%d\t%s\t%s\n", c.code, c.kinds, c.meaning)
+	}
+	return t.Flush()
+}

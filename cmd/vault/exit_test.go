@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/config"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestExitCodes is a literal copy of the frozen codes: it may grow, and nothing else.
+func TestExitCodes(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		code int
+		kind string
+	}{
+		{io.ErrUnexpectedEOF, 1, "failure"},
+		{fs.ErrPermission, 1, "failure"},
+		{vault.ErrNoSpace, 1, "no_space"},
+		{vault.ErrUnsupported, 1, "unsupported"},
+		{errKeyFile, 1, "key_file"},
+		{errUsage, 2, "usage"},
+		{usagef("x"), 2, "usage"},
+		{config.ErrInvalid, 2, "usage"},
+		{vault.ErrInvalidName, 2, "usage"},
+		{errPartial, 3, "partial"},
+		{vault.ErrNotFound, 10, "not_found"},
+		{vault.ErrExist, 11, "exists"},
+		{vault.ErrConflict, 11, "conflict"},
+		{envelope.ErrUnknownKey, 12, "unknown_key"},
+		{vault.ErrPermission, 13, "denied"},
+		{vault.ErrUnauthenticated, 14, "unauthenticated"},
+		{envelope.ErrDecrypt, 15, "integrity"},
+		{envelope.ErrFormat, 15, "integrity"},
+		{vault.ErrRollback, 15, "integrity"},
+		{errNotInitialised, 16, "not_initialised"},
+		{vault.ErrUnavailable, 20, "unreachable"},
+		{vault.ErrUnsure, 20, "unsure"},
+		{context.Canceled, 130, "interrupted"},
+		// Of several, what is worse or says more.
+		{fmt.Errorf("%w: %w", vault.ErrUnavailable, envelope.ErrDecrypt), 15, "integrity"},
+		{fmt.Errorf("%w: %w", vault.ErrUnsure, vault.ErrPermission), 20, "unsure"},
+		{fmt.Errorf("%w: %w", vault.ErrUnavailable, vault.ErrNoSpace), 1, "no_space"},
+		{fmt.Errorf("%w: %w", context.Canceled, vault.ErrUnavailable), 130, "interrupted"},
+		{tagged{fs.ErrExist, vault.ErrExist}, 11, "exists"},
+		{hint(vault.ErrNotFound, "x"), 10, "not_found"},
+	} {
+		wrapped := &vault.Error{Op: "put", Name: "n", Err: fmt.Errorf("deep: %w", tc.err)}
+		for _, err := range []error{tc.err, wrapped, hint(wrapped, "h")} {
+			if r := explain("get", err); r.Code != tc.code || r.Kind != tc.kind {
+				t.Errorf("%v: code %d kind %s, want %d %s", err, r.Code, r.Kind, tc.code, tc.kind)
+			}
+		}
+		i := slices.IndexFunc(exitCodes, func(c struct {
+			code    int
+			kinds   string
+			meaning string
+		}) bool {
+			return c.code == tc.code
+		})
+		if i < 0 || !slices.Contains(strings.Split(exitCodes[i].kinds, ", "), tc.kind) {
+			t.Errorf("help exit-codes does not tell of %d %s", tc.code, tc.kind)
+		}
+	}
+	var codes []int
+	for _, c := range exitCodes {
+		codes = append(codes, c.code)
+	}
+	if want := []int{0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 20, 75, 130}; !slices.Equal(codes, want) {
+		t.Errorf("help exit-codes has %v, want %v", codes, want)
+	}
+	for _, o := range outcomes {
+		if o.code == exitOK {
+			t.Errorf("%v exits with 0", o.err)
+		}
+	}
+}
+
+// TestReports reads the messages that no script can provoke on one machine.
+func TestReports(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{&vault.Error{Op: "put", Name: "a b", Err: vault.ErrUnsure},
+			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to see whether it took effect\n"},
+		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrNoSpace}, "vault: put a: no space left\nvault: hint: nothing was changed; make room and try again\n"},
+		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrConflict}, "vault: put a: conflict\nvault: hint: somebody else wrote it: look at vault stat a, then try again\n"},
+		{vault.ErrUnauthenticated, "vault: put: not authenticated\nvault: hint: get new credentials and try again\n"},
+		{&vault.Error{Op: "get", Name: "a", Err: vault.ErrRollback}, "vault: put a: rolled back\nvault: hint: an old object was served in place of a newer one, or its writer's clock is slow\n"},
+		{&vault.Error{Op: "get", Name: "a", Err: fmt.Errorf("%w: more", context.Canceled)}, "vault: put a: interrupted\n"},
+		{errors.New("line\nbreak\x1b"), "vault: put: line\\x0abreak\\x1b\n"},
+		{childCode(7), ""},
+	} {
+		var b strings.Builder
+		u := &ui{world: &world{err: &b, quietly: func(error) bool { return false }}, prog: "vault"}
+		u.fail("put", tc.err)
+		if b.String() != tc.want {
+			t.Errorf("got  %q\nwant %q", b.String(), tc.want)
+		}
+	}
+	u := &ui{world: &world{err: io.Discard}, prog: "vault"}
+	if code := u.fail("exec", childCode(7)); code != 7 {
+		t.Errorf("a child's 7 became %d", code)
+	}
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func getCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "get",
+		Usage:     "write the value of a name",
+		UsageText: s.prog + " get NAME [-o FILE]",
+		Description: "Writes exactly the bytes that were put. A terminal gets them only with --reveal.\n" +
+			"What does not verify is never written. Of a value of more than 64 KiB the parts before the\n" +
+			"damage may be out by then, and the exit code is 15; with -o there is no file.\n\n" +
+			"Examples:\n" +
+			"   curl -H \"Authorization: Bearer $(" + s.prog + " get openai)\" …\n" +
+			"   " + s.prog + " get acme/tls.key -o server.key\n" +
+			"   " + s.prog + " get openai --version @2 --reveal",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` of mode 0600, which is there only once it is complete"},
+			&cli.StringFlag{Name: "version", Usage: "`VERSION` from history: an id, @2 for the second newest, r:REVISION"},
+			&cli.StringFlag{Name: "range", Usage: "only the bytes `A-B`, both included, from 0; A- to the end; -N the last N"},
+			&cli.BoolFlag{Name: "reveal", Usage: "show a text on the terminal", DisableDefaultText: true},
+		},
+		Action: s.action(s.get),
+	}
+}
+
+// getOptions is what get does with the value.
+type getOptions struct {
+	vault.GetOptions
+	file   string // empty: standard output
+	reveal bool
+}
+
+func (s *session) get(ctx context.Context) error {
+	args, err := s.arguments(1, 1)
+	if err != nil {
+		return err
+	}
+	name, err := s.name(args[0])
+	if err != nil {
+		return err
+	}
+	o := getOptions{reveal: s.c.Bool("reveal"), file: s.c.String("output")}
+	o.Version = s.c.String("version")
+	switch {
+	case s.c.IsSet("output") && o.file == "":
+		return usagef("--output is empty")
+	case s.c.IsSet("version") && o.Version == "":
+		return usagef("--version is empty")
+	case o.file == "-":
+		o.file = ""
+	}
+	if s.c.IsSet("range") {
+		r, err := parseRange(s.c.String("range"))
+		if err != nil {
+			return err
+		}
+		o.Range = &r
+	}
+	if o.file == "" && s.outTTY && !o.reveal {
+		e := usagef("a value is not shown on a terminal")
+		e.hint = "--reveal shows it, -o FILE or a pipe takes it"
+		return e
+	}
+	v, err := s.open(ctx, mustKeys)
+	if err != nil {
+		return err
+	}
+	err = get(ctx, s.ui, v.Vault, name, o)
+	if o.Version != "" && errors.Is(err, vault.ErrNotFound) {
+		return hint(err, "{prog} history {name} lists the versions there are")
+	}
+	return v.explainKey(s.suggest(ctx, v.Vault, err))
+}
+
+func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptions) error {
+	var file outFile
+	if o.file != "" {
+		var err error
+		if file, err = u.create(o.file); err != nil {
+			return about(name, fmt.Errorf("writing %s: %w", o.file, plain(err)))
+		}
+		defer file.Abort()
+	}
+	r, err := v.Get(ctx, name, &o.GetOptions)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	info := r.Info()
+	if info.Expired {
+		u.note("%s expired at %s", name, timestamp(info.Expires))
+	}
+	switch {
+	case file != nil:
+		if err := u.getFile(ctx, r, file, o.file); err != nil {
+			return err
+		}
+		if u.json {
+			return u.print(toJSON(info))
+		}
+		return nil
+	case u.json:
+		value, err := readSmall(r, info)
+		if err != nil {
+			return err
+		}
+		j := toJSON(info)
+		j.Value = &value
+		return u.print(j)
+	case u.outTTY:
+		return u.reveal(r, info)
+	}
+	bar := u.progress("get "+string(name), info.Size)
+	defer bar.done()
+	_, err = io.Copy(u.out, bar.reader(r))
+	return err
+}
+
+func (u *ui) getFile(ctx context.Context, r *vault.Reader, file outFile, path string) error {
+	bar := u.progress("get "+string(r.Info().Name), r.Info().Size)
+	w := &output{ctx: ctx, w: file}
+	_, err := io.Copy(w, bar.reader(r))
+	bar.done()
+	if err == nil {
+		err = file.Commit()
+	} else if w.err == nil {
+		return err // of the vault
+	}
+	if err != nil {
+		return about(r.Info().Name, fmt.Errorf("writing %s: %w", path, plain(err)))
+	}
+	return nil
+}
+
+// plain is err without the name of the file, which may be a temporary one.
+func plain(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// reveal shows a text on the terminal, with a newline after it.
+func (u *ui) reveal(r io.Reader, info vault.Info) error {
+	value, err := readSmall(r, info)
+	if err != nil {
+		return err
+	}
+	if !isText(value) {
+		e := usagef("the value is not text")
+		e.hint = "-o FILE or a pipe takes it"
+		return about(info.Name, e)
+	}
+	if len(value) == 0 || value[len(value)-1] != '\n' {
+		value = append(value, '\n')
+	}
+	_, err = u.out.Write(value)
+	return err
+}
+
+// isText says whether a terminal shows all of b and obeys none of it.
+func isText(b []byte) bool {
+	if !utf8.Valid(b) {
+		return false
+	}
+	for _, r := range string(b) {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxInMemory is the longest value that is held in memory to be shown or encoded.
+const maxInMemory = 16 << 20
+
+func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
+	value, err := io.ReadAll(io.LimitReader(r, maxInMemory+1))
+	if err == nil && len(value) > maxInMemory {
+		e := usagef("the value has more than %s", size(maxInMemory))
+		e.hint = "-o FILE or a pipe takes it"
+		err = about(info.Name, e)
+	}
+	return value, err
+}
+
+// parseRange reads A-B, A- or -N.
+func parseRange(text string) (vault.Range, error) {
+	bad := usagef("--range takes A-B, A- or -N: whole numbers of bytes, A not above B, N above 0")
+	first, last, ok := strings.Cut(text, "-")
+	if !ok {
+		return vault.Range{}, bad
+	}
+	number := func(s string) int64 {
+		n, err := strconv.ParseUint(s, 10, 63)
+		if err != nil {
+			return -1
+		}
+		return int64(n)
+	}
+	a, b := number(first), number(last)
+	switch {
+	case first == "" && b > 0:
+		return vault.Range{Offset: -b, Length: -1}, nil
+	case last == "" && a >= 0:
+		return vault.Range{Offset: a, Length: -1}, nil
+	case first == "" || last == "" || a < 0 || b < a:
+		return vault.Range{}, bad
+	case b-a == math.MaxInt64:
+		return vault.Range{Offset: a, Length: -1}, nil
+	}
+	return vault.Range{Offset: a, Length: b - a + 1}, nil
+}
+
+// suggest adds names that look like the one that was not found.
+func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error {
+	var e *vault.Error
+	if !errors.Is(err, vault.ErrNotFound) || !errors.As(err, &e) || e.Name == "" {
+		return err
+	}
+	first, _ := utf8.DecodeRuneInString(e.Name)
+	near := nearest(e.Name, someNames(ctx, v, string(first)), 3)
+	if len(near) == 0 {
+		near = nearest(e.Name, someNames(ctx, v, ""), 3)
+	}
+	if len(near) == 0 {
+		return err
+	}
+	return hint(err, "did you mean %s?", strings.Join(near, " or "))
+}

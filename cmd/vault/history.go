@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func historyCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "history",
+		Usage:     "list the versions of a name",
+		UsageText: s.prog + " history NAME",
+		Description: "Newest first. The first column is what get --version and rollback take, as they take @2 for the\n" +
+			"second line, or r:REVISION. In a pipe the columns are split by tabs: version, revision, size,\n" +
+			"modified, state. No key is needed.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " history openai\n" +
+			"   " + s.prog + " get openai --version @2 -o old",
+		Action: s.action(s.history),
+	}
+}
+
+func (s *session) history(ctx context.Context) error {
+	args, err := s.arguments(1, 1)
+	if err != nil {
+		return err
+	}
+	name, err := s.name(args[0])
+	if err != nil {
+		return err
+	}
+	v, err := s.open(ctx, noKeys)
+	if err != nil {
+		return err
+	}
+	return noHistory(s.suggest(ctx, v.Vault, history(ctx, s.ui, v.Vault, name)))
+}
+
+// A historyLine is a line of history --json.
+type historyLine struct {
+	Version  string     `json:"version"`
+	Revision int64      `json:"revision,omitempty"`
+	Size     *int64     `json:"size,omitempty"`
+	Modified *time.Time `json:"modified,omitempty"`
+	Current  bool       `json:"current"`
+	Deleted  bool       `json:"deleted"`
+	Damaged  bool       `json:"damaged,omitempty"`
+}
+
+func history(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error {
+	table := u.columns("llrll", "VERSION", "REVISION", "SIZE", "WHEN", "STATE")
+	for e, err := range v.History(ctx, name) {
+		if err != nil {
+			return errors.Join(table.flush(), err)
+		}
+		there := !e.Deleted && !e.Damaged
+		if u.json {
+			l := historyLine{Version: e.Version, Revision: e.Revision, Modified: utc(e.Modified), Current: e.Current, Deleted: e.Deleted, Damaged: e.Damaged}
+			if there {
+				l.Size = &e.Size
+			}
+			if err := u.print(l); err != nil {
+				return err
+			}
+			continue
+		}
+		revision, bytes, state := "", "", ""
+		if there {
+			revision, bytes = fmt.Sprint(e.Revision), fmt.Sprint(e.Size)
+			if u.outTTY {
+				bytes = size(e.Size)
+			}
+		}
+		switch {
+		case e.Deleted:
+			state = "deleted"
+		case e.Damaged:
+			state = "damaged"
+		}
+		if e.Current {
+			state = join(state, "current")
+		}
+		if err := table.add(e.Version, revision, bytes, timestamp(e.Modified), state); err != nil {
+			return err
+		}
+	}
+	return table.flush()
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + ", " + b
+}
+
+// noHistory says what a store without history means.
+func noHistory(err error) error {
+	if errors.Is(err, vault.ErrUnsupported) {
+		return hint(err, "a file:// store keeps one unless its URL says versions=0")
+	}
+	return err
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/BurntSushi/toml"
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func initCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "init",
+		Usage:     "make the root key",
+		UsageText: s.prog + " init [--import FILE|-] [--vault-id ID]",
+		Description: "Makes the root key that seals and opens everything, and prints where it is and its fingerprint.\n" +
+			"A key that is there already is kept: running init again changes nothing.\n" +
+			"Back the key up. Without it nothing opens, and nobody can help.\n\n" +
+			"With --import the key comes from a copy of the root key file of another machine, or from\n" +
+			"standard input. With --vault-id a configuration file is made, if there is none, whose profile has\n" +
+			"this vault id; where there is one, the line to add is shown.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " init\n" +
+			"   " + s.prog + " init --import /media/usb/root.key\n" +
+			"   ssh old-machine cat .local/share/objectvault/root.key | " + s.prog + " init --import -",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "import", Usage: "take the key from `FILE`, or from standard input if it is -"},
+		},
+		Action: s.action(s.init),
+	}
+}
+
+func (s *session) init(ctx context.Context) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	set, err := s.settings()
+	if err != nil {
+		return err
+	}
+	if _, err := vault.ParseVaultID(set.VaultID.Text); err != nil {
+		return from(set.VaultID, err)
+	}
+	files, _, err := s.keyFiles(set)
+	if err != nil {
+		return err
+	}
+	if len(files) != 1 {
+		return usagef("init makes one key, and --keys names %d", len(files))
+	}
+	path := files[0]
+	var copied io.Reader
+	if s.c.IsSet("import") {
+		in, err := s.input(ctx, s.c.String("import"))
+		if err != nil {
+			return usagef("--import: %v", err)
+		}
+		defer in.Close()
+		copied = in
+	}
+	print, created, err := makeKey(path, copied)
+	if err != nil {
+		return err
+	}
+	profile, err := s.initProfile(set.File, set.Found, set.VaultID.Text, set.VaultID.From)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.print(struct {
+			Path        string `json:"path"`
+			Fingerprint string `json:"fingerprint"`
+			Created     bool   `json:"created"`
+			VaultID     string `json:"vault_id,omitempty"`
+			Config      string `json:"config,omitempty"` // was made
+		}{path, print, created, set.VaultID.Text, profile})
+	}
+	fmt.Fprintf(s.out, "root key:    %s\nfingerprint: %s\n", visible(path), print)
+	if !created {
+		s.note("the key was there already, nothing was changed")
+		return nil
+	}
+	s.note("back this file up: without it nothing opens, and nobody can help")
+	return nil
+}
+
+// initProfile keeps a vault id that was given as a flag: it belongs into a profile, and
+// an id that is forgotten once makes objects that do not open.
+func (s *session) initProfile(file string, there bool, id, from string) (made string, err error) {
+	if id == "" || from != "--vault-id" {
+		return "", nil
+	}
+	if there || file == "" {
+		s.note("add to your profile, or nothing sealed with it opens again: vault_id = %q", id)
+		return "", nil
+	}
+	var text bytes.Buffer
+	if err := toml.NewEncoder(&text).Encode(map[string]any{
+		"profile":  "default",
+		"profiles": map[string]any{"default": map[string]any{"vault_id": id}},
+	}); err != nil {
+		return "", err
+	}
+	if err := s.writeNew(file, text.Bytes()); err != nil {
+		return "", err
+	}
+	s.note("made %s, whose profile has the vault id %s", file, id)
+	return file, nil
+}

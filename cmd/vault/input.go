@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/objectvault/objectvault/internal/terminal"
+)
+
+// input opens a file named by a flag, or standard input for "-". It can be waited for
+// without end, so it gives up with ctx.
+func (s *session) input(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(interruptible(ctx, s.in)), nil
+	}
+	f, _, err := s.openFile(ctx, name)
+	return f, err
+}
+
+// openFile opens name. A pipe is opened only when its other end is, so that is done
+// beside; size is -1 where it is not known.
+func (s *session) openFile(ctx context.Context, name string) (io.ReadCloser, int64, error) {
+	type result struct {
+		f    io.ReadCloser
+		size int64
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		f, size, err := s.world.open(name)
+		done <- result{f, size, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	case r := <-done:
+		if r.err == nil && r.size < 0 {
+			r.f = &pipe{interruptible(ctx, r.f), r.f}
+		}
+		return r.f, r.size, r.err
+	}
+}
+
+type pipe struct {
+	io.Reader
+	io.Closer
+}
+
+// interruptible reads r, and stops waiting for it when ctx ends.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	pr, pw := io.Pipe()
+	go func() {
+		_, err := io.Copy(pw, r)
+		pw.CloseWithError(err) // nil is an end
+	}()
+	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
+	return pr
+}
+
+// value is what put stores, and its size, -1 if that is not known: from a file, from
+// standard input, or asked for on the terminal.
+func (s *session) value(ctx context.Context, file string, allowEmpty bool) (io.Reader, int64, func() error, error) {
+	nothing := func() error { return nil }
+	switch {
+	case file != "-":
+		f, size, err := s.openFile(ctx, file)
+		if err != nil {
+			return nil, 0, nil, notAFile(err)
+		}
+		r, err := notEmpty(f, allowEmpty)
+		if err != nil {
+			f.Close()
+			return nil, 0, nil, err
+		}
+		return r, size, f.Close, nil
+	case s.inTTY:
+		text, err := s.askTwice(ctx)
+		if err != nil {
+			return nil, 0, nil, err
+		}
+		r, err := notEmpty(bytes.NewReader(text), allowEmpty)
+		return r, int64(len(text)), nothing, err
+	}
+	r, err := notEmpty(interruptible(ctx, s.in), allowEmpty)
+	return r, -1, nothing, err
+}
+
+// notAFile says why a file does not open, without its name: it may be the secret.
+func notAFile(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return hint(errors.New("the file may not be read: permission denied"), "chmod u+r the file, or pass it by standard input")
+	}
+	e := usagef("the second argument is no file that can be read (not shown, it may be the secret)")
+	e.hint = "a value never stands on the command line: pass it by standard input, as in {prog} put {name} < FILE"
+	return e
+}
+
+// notEmpty refuses what has no first byte.
+func notEmpty(r io.Reader, allowed bool) (io.Reader, error) {
+	b := bufio.NewReaderSize(r, 64<<10)
+	switch _, err := b.Peek(1); {
+	case err == io.EOF && !allowed:
+		e := usagef("the value is empty")
+		e.hint = "the command that should have written it may have failed; --allow-empty stores it all the same"
+		return nil, e
+	case err != nil && err != io.EOF:
+		return nil, err
+	}
+	return b, nil
+}
+
+func (s *session) askTwice(ctx context.Context) ([]byte, error) {
+	once, err := s.secret(ctx, "Value, not shown: ")
+	if err != nil {
+		return nil, err
+	}
+	again, err := s.secret(ctx, "Once more: ")
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(once, again) {
+		return nil, usagef("the two values differ; nothing was stored")
+	}
+	return once, nil
+}
+
+func (s *session) secret(ctx context.Context, question string) ([]byte, error) {
+	text, err := s.ask(ctx, question, true)
+	switch {
+	case errors.Is(err, terminal.ErrTooLong):
+		e := usagef("%v", err)
+		e.hint = "pass a long value by standard input: {prog} put {name} < FILE"
+		return nil, e
+	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
+		e := usagef("no value was given")
+		e.hint = "pass it by standard input: {prog} put {name} < FILE"
+		return nil, e
+	}
+	return text, err
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func lsCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "ls",
+		Usage:     "list names",
+		UsageText: s.prog + " ls [PREFIX]",
+		Description: "Lists the names that start with PREFIX: a table on a terminal, one name a line in a pipe.\n" +
+			"Sizes are those of the sealed objects; no key is needed. --long opens each object's header\n" +
+			"as well and shows the value's size, revision, expiry and type; without a key only the first two.\n" +
+			"In a pipe its columns are split by tabs: name, size, revision, modified, expires, type.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " ls acme/\n" +
+			"   " + s.prog + " ls --long --json",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "read the headers too", DisableDefaultText: true},
+		},
+		Action: s.action(s.ls),
+	}
+}
+
+func (s *session) ls(ctx context.Context) error {
+	args, err := s.arguments(0, 1)
+	if err != nil {
+		return err
+	}
+	prefix := ""
+	if len(args) == 1 {
+		prefix = args[0]
+	}
+	long, need := s.c.Bool("long"), noKeys
+	if long {
+		need = anyKeys
+	}
+	v, err := s.open(ctx, need)
+	if err != nil {
+		return err
+	}
+	if long && !v.keyed {
+		s.note("there is no root key: what is sealed is not shown, and nothing is proven")
+	}
+	return ls(ctx, s.ui, v.Vault, prefix, long)
+}
+
+// A row is a line of ls.
+type row struct {
+	vault.Entry
+	info vault.Info // with --long
+	err  error      // of reading the header
+}
+
+func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	list := &lister{u: u, long: long}
+	list.table = u.columns("lrr", "NAME", "SIZE", "AGE")
+	if long {
+		list.table = u.columns("lrlrll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
+	}
+	rows := make(chan (chan row), statsAtOnce-1) // and the one that is waited for
+	go func() {
+		defer close(rows)
+		for e, err := range v.List(ctx, prefix) {
+			r := make(chan row, 1)
+			select {
+			case rows <- r: // waits while statsAtOnce are under way
+			case <-ctx.Done():
+				return
+			}
+			if err != nil || !long || e.Foreign {
+				r <- row{Entry: e, err: err}
+				continue
+			}
+			go func() {
+				info, err := v.Stat(ctx, e.Name)
+				r <- row{e, info, err}
+			}()
+		}
+	}()
+	for r := range rows {
+		if err := list.add(<-r); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return list.end()
+}
+
+// statsAtOnce is how many headers are read at a time.
+const statsAtOnce = 8
+
+type lister struct {
+	u       *ui
+	long    bool
+	table   *columns
+	foreign int
+	failed  int
+}
+
+func (l *lister) add(r row) error {
+	var e *vault.Error
+	switch {
+	case r.err != nil && r.Name == "", errors.Is(r.err, context.Canceled):
+		return r.err // the listing itself
+	case l.long && errors.Is(r.err, vault.ErrNotFound):
+		return nil // removed since it was listed
+	case errors.As(r.err, &e):
+		l.failed++
+		if l.u.json {
+			return l.u.print(struct {
+				Name  vault.Name `json:"name"`
+				Error report     `json:"error"`
+			}{r.Name, explain("ls", r.err)})
+		}
+		l.u.tell(explain("ls", r.err))
+	case r.Foreign:
+		l.foreign++
+	}
+	if l.u.json {
+		return l.u.print(l.json(r))
+	}
+	if r.Foreign && !l.u.outTTY {
+		return nil
+	}
+	name := string(r.Name)
+	if r.Foreign {
+		name = "(foreign) " + r.Key
+	}
+	modified := timestamp(r.Modified)
+	if l.u.outTTY {
+		modified = age(l.u.now(), r.Modified)
+	}
+	switch {
+	case !l.long && l.u.outTTY:
+		return l.table.add(name, size(r.SealedSize), modified)
+	case !l.long:
+		return l.table.add(name)
+	case r.Foreign || r.err != nil:
+		return l.table.add(name, "", "", modified, "", "")
+	}
+	bytes := fmt.Sprint(r.info.Size)
+	if l.u.outTTY {
+		bytes = size(r.info.Size)
+	}
+	return l.table.add(name, bytes, fmt.Sprint(r.info.Revision), modified, timestamp(r.info.Expires), r.info.ContentType)
+}
+
+func (l *lister) json(r row) any {
+	switch {
+	case r.Foreign:
+		return infoJSON{Key: r.Key, Foreign: true, SealedSize: r.SealedSize, Modified: utc(r.Modified)}
+	case l.long:
+		return toJSON(r.info)
+	}
+	return struct {
+		Name       vault.Name `json:"name"`
+		SealedSize int64      `json:"sealed_size"`
+		Modified   *time.Time `json:"modified,omitempty"`
+	}{r.Name, r.SealedSize, utc(r.Modified)}
+}
+
+func (l *lister) end() error {
+	if err := l.table.flush(); err != nil {
+		return err
+	}
+	if l.foreign > 0 && !l.u.outTTY && !l.u.json {
+		l.u.note("%d foreign objects are left out; --json shows them", l.foreign)
+	}
+	if l.failed > 0 {
+		return fmt.Errorf("%w: the headers of %d objects could not be read", errPartial, l.failed)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+// Command vault keeps secrets, or any object, sealed in a store of your own.
+//
+//	vault init
+//	vault put openai          # asks for the value, hidden, twice
+//	vault get openai | …      # exactly the bytes that were put
+//	vault exec --env OPENAI_API_KEY=openai -- ./agent
+//
+// "vault help COMMAND" explains each command, "vault help exit-codes" the exit codes.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/terminal"
+)
+
+// version is set by the linker: -X main.version=v1.2.3. Empty means that what the Go
+// command recorded is shown.
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second ^C kills at once
+	os.Exit(run(ctx, os.Args, &world{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr),
+		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, now: time.Now,
+		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
+		writeNew: writeNew, exec: replace, quietly: brokenPipe,
+	}))
+}
+
+// A world is all that a command may touch besides its arguments: nothing but this file
+// and its system-dependent parts knows package os.
+type world struct {
+	in                    io.Reader
+	out, err              io.Writer
+	inTTY, outTTY, errTTY bool
+	getenv                func(string) string
+	environ               func() []string
+	goos                  string
+	now                   func() time.Time
+	// ask puts a question to the terminal, wherever the streams lead.
+	ask      func(ctx context.Context, question string, hidden bool) ([]byte, error)
+	readFile func(name string) ([]byte, error)
+	// open opens a file and tells its size, or -1 for what is no regular file.
+	open func(name string) (f io.ReadCloser, size int64, err error)
+	// create makes a file that is there only once it is committed.
+	create func(name string) (outFile, error)
+	// writeNew writes a file that is not there yet, and its directory.
+	writeNew func(name string, text []byte) error
+	// exec replaces this process by a program where the system can, or else runs it
+	// and returns its exit code.
+	exec func(argv, env []string) (code int, err error)
+	// quietly says whether a write failed because nobody reads any more.
+	quietly func(error) bool
+}
+
+// An outFile is a file being written beside the place where it will be.
+type outFile interface {
+	io.Writer
+	Commit() error // puts it in its place
+	Abort()        // removes it, unless it was committed
+}

@@ -1,0 +1,32 @@
+//go:build !windows
+
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// replace turns this process into the program: exit code, signals, terminal and job
+// control are right by construction.
+func replace(argv, env []string) (int, error) {
+	path, err := exec.LookPath(argv[0])
+	if err != nil {
+		return 0, err
+	}
+	return 0, syscall.Exec(path, argv, env)
+}
+
+func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

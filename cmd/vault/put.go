@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func putCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "put",
+		Usage:     "store a value under a name",
+		UsageText: s.prog + " put NAME [FILE|-]",
+		Description: "The value comes from FILE, from standard input, or, on a terminal, from a hidden question that\n" +
+			"is asked twice. It never stands on the command line, where others could see it.\n" +
+			"What was there before is replaced, and stays in the history.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " put openai\n" +
+			"   pass show openai | " + s.prog + " put openai --expires 90d\n" +
+			"   " + s.prog + " put acme/tls.key server.key --label env=prod --create",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "create", Usage: "only if there is no such name yet", DisableDefaultText: true},
+			&cli.StringFlag{Name: "if-revision", Usage: "only if `REVISION` is the current one, as stat shows it"},
+			&cli.StringFlag{Name: "content-type", Usage: "`TYPE` of the value, sealed with it"},
+			&cli.StringFlag{Name: "expires", Usage: "`WHEN` the value ends, sealed with it: 2027-01-31T12:00:00Z, or from now: 30d, 12h"},
+			&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE` sealed with the value; may be repeated"},
+			&cli.BoolFlag{Name: "allow-empty", Usage: "store an empty value", DisableDefaultText: true},
+		},
+		Action: s.action(s.put),
+	}
+}
+
+func (s *session) put(ctx context.Context) error {
+	args, err := s.arguments(1, 2)
+	if err != nil {
+		return err
+	}
+	name, err := s.name(args[0])
+	if err != nil {
+		return err
+	}
+	file := "-"
+	if len(args) == 2 {
+		file = args[1]
+	}
+	o, err := s.putOptions()
+	if err != nil {
+		return err
+	}
+	if file == "" {
+		return usagef("the file has no name")
+	}
+	v, err := s.open(ctx, mustKeys)
+	if err != nil {
+		return err
+	}
+	value, size, done, err := s.value(ctx, file, s.c.Bool("allow-empty"))
+	if err != nil {
+		return err
+	}
+	defer done()
+	return v.explainKey(put(ctx, s.ui, v.Vault, name, value, size, o))
+}
+
+func put(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, value io.Reader, size int64, o *vault.PutOptions) error {
+	bar := u.progress("put "+string(name), size)
+	info, err := v.Put(ctx, name, bar.reader(value), o)
+	bar.done()
+	switch {
+	case errors.Is(err, vault.ErrExist):
+		return hint(err, "drop --create to replace it")
+	case errors.Is(err, vault.ErrConflict):
+		return hint(err, "{prog} stat {name} shows the current revision")
+	case errors.Is(err, vault.ErrUnsupported):
+		return hint(err, "drop --if-revision")
+	case err != nil:
+		return err
+	}
+	return u.stored(info)
+}
+
+// stored tells what a write stored.
+func (u *ui) stored(info vault.Info) error {
+	if !info.Expires.IsZero() && info.Expired {
+		u.note("%s has expired already, at %s", info.Name, timestamp(info.Expires))
+	}
+	if u.json {
+		return u.print(toJSON(info))
+	}
+	u.note("stored %s, %s, revision %d", info.Name, size(info.Size), info.Revision)
+	return nil
+}
+
+// about says which name an error is about.
+func about(name vault.Name, err error) error {
+	return &vault.Error{Name: string(name), Err: err}
+}
+
+func (s *session) putOptions() (*vault.PutOptions, error) {
+	o := &vault.PutOptions{Create: s.c.Bool("create"), ContentType: s.c.String("content-type")}
+	var err error
+	if text := s.c.String("if-revision"); s.c.IsSet("if-revision") {
+		if o.IfRevision, err = strconv.ParseInt(text, 10, 64); err != nil || o.IfRevision <= 0 {
+			return nil, usagef("--if-revision takes a revision as stat shows it, a number above 0")
+		}
+	}
+	if o.Create && o.IfRevision != 0 {
+		return nil, usagef("--create and --if-revision exclude each other")
+	}
+	if text := s.c.String("expires"); s.c.IsSet("expires") {
+		if o.Expires, err = parseExpiry(text, s.now()); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.ContentType) > 255 {
+		return nil, usagef("--content-type has more than 255 bytes")
+	}
+	for _, label := range s.c.StringSlice("label") {
+		key, value, ok := strings.Cut(label, "=")
+		if !ok || key == "" {
+			return nil, usagef("--label takes KEY=VALUE")
+		}
+		if o.Labels == nil {
+			o.Labels = make(map[string]string)
+		}
+		if _, twice := o.Labels[key]; twice {
+			return nil, usagef("--label has the key %q twice", key)
+		}
+		o.Labels[key] = value
+	}
+	return o, nil
+}
+
+// parseExpiry reads a time, or a duration from now with the units d and w as well, in
+// whole seconds, which is what is sealed.
+func parseExpiry(text string, now time.Time) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t.UTC().Truncate(time.Second), nil
+	}
+	d, err := time.ParseDuration(text)
+	for unit, of := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if count, ok := strings.CutSuffix(text, unit); ok {
+			var n uint64
+			n, err = strconv.ParseUint(count, 10, 16)
+			d = time.Duration(n) * of
+		}
+	}
+	if err != nil || d <= 0 {
+		return time.Time{}, usagef("--expires takes a time such as 2027-01-31T12:00:00Z, or 30d, 12h from now")
+	}
+	return now.Add(d).UTC().Truncate(time.Second), nil
+}

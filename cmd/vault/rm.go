@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func rmCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "rm",
+		Usage:     "remove names",
+		UsageText: s.prog + " rm NAME…",
+		Description: "Where the store keeps a history, undelete brings a name back. Of several names all are tried;\n" +
+			"when some could not be removed the exit code is 3. No key is needed.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " rm openai\n" +
+			"   " + s.prog + " rm --json old/a old/b",
+		Action: s.action(s.rm),
+	}
+}
+
+func (s *session) rm(ctx context.Context) error {
+	args, err := s.arguments(1, -1)
+	if err != nil {
+		return err
+	}
+	var names []vault.Name
+	for _, arg := range args {
+		name, err := vault.ParseName(arg)
+		if err != nil {
+			return err // before anything is removed
+		}
+		names = append(names, name)
+	}
+	v, err := s.open(ctx, noKeys)
+	if err != nil {
+		return err
+	}
+	return s.remove(ctx, v.Vault, names)
+}
+
+func (s *session) remove(ctx context.Context, v *vault.Vault, names []vault.Name) error {
+	type line struct {
+		Name    vault.Name `json:"name"`
+		Deleted bool       `json:"deleted"`
+		Error   *report    `json:"error,omitempty"`
+	}
+	failed := 0
+	for _, name := range names {
+		err := s.suggest(ctx, v, v.Delete(ctx, name))
+		if err != nil && (len(names) == 1 || ctx.Err() != nil) {
+			return err
+		}
+		l := line{Name: name, Deleted: err == nil}
+		if err != nil {
+			failed++
+			r := explain("rm", err)
+			if l.Error = &r; !s.json {
+				s.tell(r)
+			}
+		}
+		if s.json {
+			if err := s.print(l); err != nil {
+				return err
+			}
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%w: %d of %d names were not removed", errPartial, failed, len(names))
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func rollbackCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "rollback",
+		Usage:     "put an old version again",
+		UsageText: s.prog + " rollback NAME VERSION",
+		Description: "The old value becomes a new revision; nothing is removed from the history. VERSION is an id from\n" +
+			"history, @2 for the second newest, or r:REVISION. A version that does not verify is not put.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " rollback openai @2",
+		Action: s.action(s.rollback),
+	}
+}
+
+func (s *session) rollback(ctx context.Context) error {
+	args, err := s.arguments(2, 2)
+	if err != nil {
+		return err
+	}
+	name, err := s.name(args[0])
+	if err != nil {
+		return err
+	}
+	if args[1] == "" {
+		return usagef("the version is empty")
+	}
+	v, err := s.open(ctx, mustKeys)
+	if err != nil {
+		return err
+	}
+	info, err := v.Rollback(ctx, name, args[1])
+	if errors.Is(err, vault.ErrNotFound) {
+		return hint(err, "{prog} history {name} lists the versions there are")
+	}
+	if err != nil {
+		return v.explainKey(noHistory(err))
+	}
+	return s.stored(info)
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/internal/terminal"
+	"github.com/objectvault/objectvault/vault"
+)
+
+func teardownCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "teardown",
+		Usage:     "remove everything of the tenant",
+		UsageText: s.prog + " teardown [--all-collections] [--purge] [--yes]",
+		Description: "Removes every object of the tenant in the collection, foreign ones included. It asks on a terminal,\n" +
+			"and needs --yes without one. Old versions stay in the history unless --purge removes them too,\n" +
+			"for ever. When something is left the exit code is 3. No key is needed.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " teardown --tenant 0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a\n" +
+			"   " + s.prog + " teardown --all-collections --purge --yes --json",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "all-collections", Usage: "of all the tenant's collections", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "purge", Usage: "and the history, for ever", DisableDefaultText: true},
+		},
+		Action: s.action(s.teardown),
+	}
+}
+
+func (s *session) teardown(ctx context.Context) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	if !s.yes && !s.inTTY {
+		e := usagef("it would remove everything, and there is no terminal to ask on")
+		e.hint = "--yes does it without a question"
+		return e
+	}
+	v, err := s.open(ctx, noKeys)
+	if err != nil {
+		return err
+	}
+	o := &vault.TeardownOptions{AllCollections: s.c.Bool("all-collections"), Purge: s.c.Bool("purge")}
+	if !s.yes {
+		if err := s.confirm(ctx, v, o); err != nil {
+			return err
+		}
+	}
+	return teardown(ctx, s.ui, v.Vault, o)
+}
+
+func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptions) error {
+	what := "collection " + string(v.Collection())
+	if o.AllCollections {
+		what = "all collections"
+	}
+	if o.Purge {
+		what += " and their history, for ever,"
+	}
+	answer, err := s.ask(ctx, visible(fmt.Sprintf("Remove %s of tenant %s in %s? Type the tenant to go on: ", what, v.Tenant(), v.store.Name)), false)
+	switch {
+	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
+		return usagef("there was no answer; nothing was removed")
+	case err != nil:
+		return err
+	case string(answer) != string(v.Tenant()):
+		return usagef("that is not the tenant; nothing was removed")
+	}
+	return nil
+}
+
+func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptions) error {
+	result, err := v.Teardown(ctx, o)
+	if err != nil && len(result.Failed) == 0 {
+		if result.Deleted > 0 {
+			u.note("%d objects were removed before that", result.Deleted)
+		}
+		return err
+	}
+	if u.json {
+		if err := u.print(teardownJSON(result)); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range result.Failed {
+			r := explain("teardown", f.Err)
+			r.Name = f.Key
+			u.tell(r)
+		}
+		u.note("%d objects removed", result.Deleted)
+		switch {
+		case result.LeftInHistory > 0:
+			u.note("%d old versions are left in the history; --purge removes them for ever", result.LeftInHistory)
+		case result.LeftInHistory < 0:
+			u.note("old versions may be left in the history: this store does not tell")
+		}
+		if o.Purge {
+			u.note("%d old versions removed", result.Purged)
+		}
+	}
+	if n := len(result.Failed); n > 0 {
+		return fmt.Errorf("%w: %d objects are left", errPartial, n)
+	}
+	return nil
+}
+
+func teardownJSON(result vault.TeardownResult) any {
+	type failure struct {
+		Name    vault.Name `json:"name,omitempty"`
+		Key     string     `json:"key"`
+		Code    int        `json:"code"`
+		Kind    string     `json:"kind"`
+		Message string     `json:"message"`
+	}
+	j := struct {
+		Deleted       int       `json:"deleted"`
+		Purged        int       `json:"purged,omitempty"`
+		LeftInHistory *int      `json:"left_in_history,omitempty"` // left out where the store does not tell
+		Failed        []failure `json:"failed"`
+	}{Deleted: result.Deleted, Purged: result.Purged, Failed: []failure{}}
+	if result.LeftInHistory >= 0 {
+		j.LeftInHistory = &result.LeftInHistory
+	}
+	for _, f := range result.Failed {
+		r := explain("teardown", f.Err)
+		j.Failed = append(j.Failed, failure{f.Name, f.Key, r.Code, r.Kind, r.Message})
+	}
+	return j
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+func undeleteCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "undelete",
+		Usage:     "bring a removed name back",
+		UsageText: s.prog + " undelete NAME",
+		Description: "The newest value in the history becomes a new revision.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " undelete openai",
+		Action: s.action(s.undelete),
+	}
+}
+
+func (s *session) undelete(ctx context.Context) error {
+	args, err := s.arguments(1, 1)
+	if err != nil {
+		return err
+	}
+	name, err := s.name(args[0])
+	if err != nil {
+		return err
+	}
+	v, err := s.open(ctx, mustKeys)
+	if err != nil {
+		return err
+	}
+	info, err := v.Undelete(ctx, name)
+	switch {
+	case errors.Is(err, vault.ErrExist):
+		return hint(err, "{prog} history {name} lists its versions, {prog} rollback puts one of them again")
+	case errors.Is(err, vault.ErrNotFound):
+		return hint(err, "nothing of this name is in the history")
+	case err != nil:
+		return v.explainKey(noHistory(err))
+	}
+	return s.stored(info)
+}
