@@ -18,7 +18,7 @@ func seeds(f *testing.F) []vector {
 	all := vectors(f)
 	added := 0
 	for _, v := range all {
-		if b := v.object(f); len(b) <= 16<<10 {
+		if b := v.object(f); len(b) <= 5<<10 {
 			f.Add(b)
 			added++
 		}
