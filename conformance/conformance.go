@@ -15,7 +15,7 @@
 //		})
 //	}
 //
-// The clauses are those of [probe.All]; "go doc -all" of package probe shows what each
+// The clauses are those of [probe.All]; the comment of package probe says what each
 // promises. A clause that is claimed and not honoured fails the test, and so does one
 // that is honoured and not claimed: a list that has to be exact cannot rot. The
 // clauses create, read-after-write and errors have to be claimed. What is not claimed

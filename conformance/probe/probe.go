@@ -14,6 +14,38 @@
 // right or a full disk is [NotProven], never [NotHonoured].
 //
 // The identifiers of clauses are stable: tests list them. New ones may be added.
+//
+//	read-after-write      a write, an overwrite and a delete that were answered are what the next read sees
+//	two-clients           a second client sees at once what the first one wrote, replaced and deleted
+//	sizes                 objects of 0 bytes, 1 byte and 1 MiB come back as they were
+//	large                 an object past 16 MiB comes back as it was, whole and in ranges over its seams
+//	names                 every key that a vault makes of a name works and is listed under its own name
+//	ranges                a range is answered exactly, clipped at the end, or with an error
+//	list                  a listing of 1,100 objects comes in pages of at most 1000, in byte order, and goes on by key
+//	list-after-write      a listing sees at once what was written and deleted
+//	all-or-nothing        a write whose source fails or panics, or whose context ends, leaves what was there
+//	all-or-nothing-large  the same past 16 MiB, where some parts are stored already
+//	create                create-only stores where nothing is, and refuses and keeps what is there
+//	create-after-delete   create-only stores where an object was deleted
+//	create-large          create-only has one winner past 16 MiB as well
+//	create-detects        of sixteen creators at once exactly one is told success, and its value stays
+//	create-atomic         the same, and no reader ever sees the value of a loser
+//	swap                  a swap replaces only what its tag names; a tag costs no request
+//	swap-atomic           of sixteen swaps of one tag exactly one is told success, and its value stays
+//	swap-large            a swap past 16 MiB looks at its tag as well
+//	history               every state of a key is listed, newest first, markers of deletion included
+//	history-overwriters   when several overwrite a key at once, every value is in its history
+//	versions              every version opens by its id, whole and in ranges; ids of nothing are not found
+//	remove                one call removes the objects of 1000 keys, and no others
+//	remove-tells-absent   removing many tells which of them were not there
+//	delete-tells-absent   deleting what is not there is not found
+//	purge                 what stays in history is listed and removed for ever; current objects stay
+//	errors                absent, taken and conflict are told by code, each as itself
+//	errors-denied         a caller without rights is told so by code, and changes nothing
+//	errors-expired        expired credentials are told by code, and change nothing
+//	errors-unreachable    a store that does not answer is taken for nothing else
+//	close                 closing a store ends what it started
+//	no-secrets            no error holds a credential or a value
 package probe
 
 import (

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,8 +113,14 @@ func TestBareStore(t *testing.T) {
 	}
 }
 
-// TestClauses: tests list clauses, so none may go, and each has a sentence.
+// TestClauses: tests list clauses, so none may go, and each has a sentence, which the
+// package comment repeats.
 func TestClauses(t *testing.T) {
+	source, err := os.ReadFile("probe.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	comment, _, _ := strings.Cut(string(source), "\npackage probe\n")
 	if n := len(probe.All()); n < 31 {
 		t.Errorf("%d clauses, there were 31", n)
 	}
@@ -123,6 +130,9 @@ func TestClauses(t *testing.T) {
 			t.Errorf("clause %q: doc %q, seen before: %v", p.Clause, p.Doc, seen[p.Clause])
 		}
 		seen[p.Clause] = true
+		if line := fmt.Sprintf("//\t%-21s %s\n", p.Clause, p.Doc); !strings.Contains(comment+"\n", line) {
+			t.Errorf("the package comment lacks %s", line)
+		}
 	}
 }
 
