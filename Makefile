@@ -1,0 +1,67 @@
+# Everything that CI runs is here, and nothing that needs more than Go and make.
+
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+FUZZTIME    ?= 30s
+BENCH       ?= .
+
+BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: build demo test check cross fuzz bench vuln
+.PHONY: fmt vet tidy deps docs imports
+
+build: ## the static binary, bin/vault
+	$(BUILD) -o bin/vault ./cmd/vault
+
+demo: build ## a credential sealed, stored, listed, read back and removed
+	@sh docs/demo.sh bin/vault
+
+test: ## every test, with the race detector
+	go test -race -timeout 30m ./...
+
+check: fmt vet tidy deps docs imports
+	GOOS=darwin  GOARCH=arm64 go vet ./...
+	GOOS=windows GOARCH=amd64 go vet ./...
+
+fmt:
+	@gofmt -l . | (! grep .) || (echo 'run gofmt -w on the files above' >&2; exit 1)
+
+vet:
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+tidy:
+	go mod tidy -diff
+
+# The modules that end up in the binary or in a user's build, each with its reason in
+# the commit that added it.
+deps:
+	@go list -deps -f '{{with .Module}}{{.Path}}{{end}}' ./... | LC_ALL=C sort -u | diff -u deps.txt - || \
+		(echo 'the modules changed: update deps.txt, and say why in the commit' >&2; exit 1)
+
+docs:
+	@! go list -f '{{if .GoFiles}}{{if not .Doc}}{{.ImportPath}} has no package comment{{end}}{{end}}' ./... | grep .
+
+imports: ## who may import whom
+	go test -count=1 -run '^TestImports$$' .
+
+cross: ## binaries for all six platforms, in bin/
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		[ $$os = windows ] && ext=.exe || ext=; \
+		echo bin/vault-$$os-$$arch$$ext; \
+		GOOS=$$os GOARCH=$$arch $(BUILD) -o bin/vault-$$os-$$arch$$ext ./cmd/vault || exit 1; \
+	done; done
+
+fuzz: ## every fuzz target for FUZZTIME
+	@grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+\(' . | sed -E 's|^\./(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]+).*|\1 \2|' | sort -u | \
+	while read -r dir target; do \
+		echo "fuzz $$dir $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x "./$$dir" </dev/null || exit 1; \
+	done
+
+bench: build ## what sealing costs, beside its parts and age; memory and start of the CLI
+	go test -run '^$$' -bench '$(BENCH)' -timeout 60m ./internal/bench
+
+vuln: ## needs the vulnerability database, so it is no gate
+	go run $(GOVULNCHECK) ./...
