@@ -1,0 +1,196 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"io"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/tink-crypto/tink-go/v2/streamingaead/subtle"
+)
+
+const segment = 64 << 10
+
+var sizes = []struct {
+	name string
+	n    int64
+}{{"64B", 64}, {"1KiB", 1 << 10}, {"1MiB", 1 << 20}, {"1GiB", 1 << 30}}
+
+// A scheme seals and opens a stream. open must read to the verified end.
+type scheme struct {
+	name string
+	seal func(w io.Writer, r io.Reader) error
+	open func(w io.Writer, r io.Reader) error
+}
+
+func schemes(b *testing.B) []scheme {
+	ctx := context.Background()
+	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
+	keys := []envelope.Source{kek.InsecureFixed()}
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		b.Fatal(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tink, err := subtle.NewAESGCMHKDF(make([]byte, 32), "SHA256", 32, segment, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return []scheme{
+		{ // the floor: what the same bytes cost without a format, a key derivation or an allocation
+			name: "stdlib",
+			seal: func(w io.Writer, r io.Reader) error {
+				return segments(r, segment-16, func(dst, nonce, src []byte) ([]byte, error) { return gcm.Seal(dst, nonce, src, nil), nil }, w)
+			},
+			open: func(w io.Writer, r io.Reader) error {
+				return segments(r, segment, func(dst, nonce, src []byte) ([]byte, error) { return gcm.Open(dst, nonce, src, nil) }, w)
+			},
+		},
+		{
+			name: "tink",
+			seal: func(w io.Writer, r io.Reader) error { return through(tink.NewEncryptingWriter(w, nil))(r) },
+			open: func(w io.Writer, r io.Reader) error { return all(tink.NewDecryptingReader(r, nil))(w) },
+		},
+		{
+			name: "age",
+			seal: func(w io.Writer, r io.Reader) error { return through(age.Encrypt(w, identity.Recipient()))(r) },
+			open: func(w io.Writer, r io.Reader) error { return all(age.Decrypt(r, identity))(w) },
+		},
+		{
+			name: "objectvault",
+			seal: func(w io.Writer, r io.Reader) error {
+				sealer, err := envelope.Seal(ctx, w, ref, keys, nil)
+				return through(sealer, err)(r)
+			},
+			open: func(w io.Writer, r io.Reader) error {
+				opener, err := envelope.Open(ctx, r, ref, keys)
+				return all(opener, err)(w)
+			},
+		},
+	}
+}
+
+func through(w io.WriteCloser, err error) func(io.Reader) error {
+	return func(r io.Reader) error {
+		if err != nil {
+			return err
+		}
+		if _, err := io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, 32<<10)); err != nil {
+			return err
+		}
+		return w.Close()
+	}
+}
+
+func all(r io.Reader, err error) func(io.Writer) error {
+	return func(w io.Writer) error {
+		if err != nil {
+			return err
+		}
+		_, err := io.CopyBuffer(w, r, make([]byte, 32<<10))
+		return err
+	}
+}
+
+var in, out = make([]byte, segment), make([]byte, 0, segment+16)
+
+// segments copies and seals, or opens, one segment after another.
+func segments(r io.Reader, size int, do func(dst, nonce, src []byte) ([]byte, error), w io.Writer) error {
+	var nonce [12]byte
+	for i := uint32(0); ; i++ {
+		n, err := io.ReadFull(r, in[:size])
+		if err == io.EOF {
+			return nil
+		}
+		binary.BigEndian.PutUint32(nonce[:], i)
+		sealed, derr := do(out[:0], nonce[:], in[:n])
+		if derr != nil {
+			return derr
+		}
+		if _, err := w.Write(sealed); err != nil {
+			return err
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// A pattern is an endless stream of bytes.
+type pattern struct{}
+
+var filler = bytes.Repeat([]byte("objectvault benchmark "), 3000)
+
+func (pattern) Read(p []byte) (int, error) { return copy(p, filler), nil }
+
+// A discard only counts: io.Discard would let io.Copy skip the buffer.
+type discard struct{ n int64 }
+
+func (d *discard) Write(p []byte) (int, error) { d.n += int64(len(p)); return len(p), nil }
+
+// Each scheme reports how many times the standard library's time it took, which on a
+// noisy machine says more than the time.
+func run(b *testing.B, do func(b *testing.B, s scheme, size int64)) {
+	for _, size := range sizes {
+		baseline := 0.0
+		for _, s := range schemes(b) {
+			b.Run(size.name+"/"+s.name, func(b *testing.B) {
+				b.SetBytes(size.n)
+				b.ReportAllocs()
+				do(b, s, size.n)
+				each := float64(b.Elapsed()) / float64(b.N)
+				if s.name == "stdlib" {
+					baseline = each
+				}
+				if baseline > 0 {
+					b.ReportMetric(each/baseline, "x-stdlib")
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	run(b, func(b *testing.B, s scheme, size int64) {
+		for b.Loop() {
+			var w discard
+			if err := s.seal(&w, io.LimitReader(pattern{}, size)); err != nil {
+				b.Fatal(err)
+			}
+			if w.n <= size {
+				b.Fatalf("%d bytes became %d", size, w.n)
+			}
+		}
+	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	run(b, func(b *testing.B, s scheme, size int64) {
+		var sealed bytes.Buffer
+		if err := s.seal(&sealed, io.LimitReader(pattern{}, size)); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			var w discard
+			if err := s.open(&w, bytes.NewReader(sealed.Bytes())); err != nil {
+				b.Fatal(err)
+			}
+			if w.n != size {
+				b.Fatalf("%d bytes opened to %d", size, w.n)
+			}
+		}
+	})
+}
