@@ -96,14 +96,6 @@ func (s *files) past(key string) (*past, error) {
 	return p, nil
 }
 
-// conflict is the error for a key that exists in another spelling.
-func (s *files) conflict(other string) error {
-	if other == "" {
-		return nil
-	}
-	return fmt.Errorf("%w: the file system folds case and has %s already: choose another name", vault.ErrConflict, s.abs(other))
-}
-
 // keep gives the current object, at name, a second name among the versions, and
 // returns that.
 func (s *files) keep(p *past, name string, undo *undo) (kept string, err error) {

@@ -49,7 +49,7 @@ type walk struct {
 type name struct {
 	segment string // with a slash after it if it is a directory
 	path    string
-	dir     bool
+	entry   fs.DirEntry
 }
 
 // dir yields what lies in dir, whose keys begin with base, and reports whether to
@@ -63,11 +63,8 @@ func (w *walk) dir(dir, base string) bool {
 			return false
 		}
 		for _, n := range names {
-			visit := w.object
-			if n.dir {
-				visit = w.dir
-			}
-			if w.wants(base+n.segment, n.dir) && !visit(n.path, base+n.segment) {
+			dir, key := n.entry.IsDir(), base+n.segment
+			if w.wants(key, dir) && !(dir && w.dir(n.path, key) || !dir && w.object(n, key)) {
 				return false
 			}
 		}
@@ -85,12 +82,15 @@ func (w *walk) wants(key string, dir bool) bool {
 		(key >= *w.from || dir && strings.HasPrefix(*w.from, key))
 }
 
-func (w *walk) object(file, key string) bool {
+func (w *walk) object(n name, key string) bool {
 	if err := w.ctx.Err(); err != nil {
 		w.yield(object{}, err)
 		return false
 	}
-	fi, err := w.s.disk.lstat(file)
+	fi, err := n.entry.Info()
+	if err == nil && !fi.Mode().IsRegular() {
+		fi, err = w.s.disk.lstat(n.path) // says what is wrong with it
+	}
 	switch {
 	case isAbsent(err), err == nil && fi.IsDir():
 		return true // it has gone since its name was read
@@ -129,7 +129,7 @@ func (w *walk) names(dir, base string, last *name) (names []name, more bool, err
 				segment += "/"
 			}
 			if (last == nil || segment > last.segment) && w.wants(base+segment, e.IsDir()) {
-				names = append(names, name{segment, path.Join(dir, rest), e.IsDir()})
+				names = append(names, name{segment, path.Join(dir, rest), e})
 			}
 			if len(names) >= 2*batch {
 				shrink()

@@ -91,6 +91,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		}
 		return newStore("mem://", &memory{c.Memory, c}, c), nil
 	}
+	c.Dir = filepath.Clean(c.Dir)
 	name := (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.Dir)}).String()
 	if c.Memory != nil || !filepath.IsAbs(c.Dir) {
 		return nil, fmt.Errorf("open %s: a file store needs an absolute directory and no memory", name)
