@@ -533,3 +533,36 @@ func exists(name string) bool {
 	_, err := os.Lstat(name)
 	return err == nil
 }
+
+// TestReplacedWhileRead overwrites an object, and drops its old version, after it was
+// opened and before its attributes are: they are not taken for none.
+func TestReplacedWhileRead(t *testing.T) {
+	dir := newDir(t)
+	c := Config{Dir: dir, Versions: -1}
+	other, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := write(other, "key", "old"); err != nil {
+		t.Fatal(err)
+	}
+	acted := false
+	s, err := openTapped(t, c, func(c *call, real func() error) error {
+		if c.op == "open" && strings.HasSuffix(c.name, attrsSuffix) && !acted {
+			acted = true
+			if err := write(other, "key", "new"); err != nil {
+				t.Error(err)
+			}
+		}
+		return real()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	attrs, err := s.Bucket.Attributes(t.Context(), "key")
+	if err != nil || !acted || attrs.Metadata["value"] != "new" {
+		t.Errorf("the attributes are %v, %v", attrs.Metadata, err)
+	}
+}
