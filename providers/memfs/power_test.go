@@ -357,9 +357,9 @@ const (
 )
 
 // play plays d. The first process is killed after killed calls, never if that is
-// negative; drop is a sync that both forget. play returns the first broken promise
-// that the cuts find, the calls of the second process, and whether the kill took place.
-func (d drama) play(t *testing.T, killed int, drop string, cuts cuts) (broken error, calls []string, died bool) {
+// negative; drop is a sync that both forget. play returns the calls of the second
+// process, whether the kill took place, and the first broken promise that the cuts find.
+func (d drama) play(t *testing.T, killed int, drop string, cuts cuts) (calls []string, died bool, broken error) {
 	p, a := newPlatter(), &account{}
 	p.drop = drop
 	dir := quickDir(t)
@@ -416,7 +416,7 @@ func (d drama) play(t *testing.T, killed int, drop string, cuts cuts) (broken er
 	for _, o := range []outage{nothingLate, namesLate, zerosLate} {
 		check(o, "at the end")
 	}
-	return broken, p.calls[first:], died
+	return p.calls[first:], died, broken
 }
 
 // TestPowerCut cuts the power after every call of a put and of a delete, also where
@@ -430,7 +430,7 @@ func TestPowerCut(t *testing.T) {
 			if killed < 0 || killed%3 == 0 { // all of them would take 20 s
 				cuts = afterEach
 			}
-			broken, _, died := d.play(t, killed, "", cuts)
+			_, died, broken := d.play(t, killed, "", cuts)
 			if broken != nil {
 				t.Fatalf("%s, first process killed after %d calls: %v", d.second.name, killed, broken)
 			}
@@ -449,10 +449,10 @@ func TestEverySyncCounts(t *testing.T) {
 	needed := map[string]bool{} // by sync: a promise broke without it
 	for _, d := range dramas {
 		for killed := -1; ; killed++ {
-			_, calls, died := d.play(t, killed, "", never)
+			calls, died, _ := d.play(t, killed, "", never)
 			for _, c := range calls {
 				if strings.Contains(c, "sync ") && !needed[c] {
-					broken, _, _ := d.play(t, killed, c, atTheEnd)
+					_, _, broken := d.play(t, killed, c, atTheEnd)
 					needed[c] = broken != nil
 				}
 			}
