@@ -125,7 +125,7 @@ func unfinished(app *cli.App, words []string) (invocation, cli.Flag) {
 // offer prints those of candidates that start with what was typed.
 func (s *session) offer(typed string, candidates ...string) {
 	for _, c := range candidates {
-		if strings.HasPrefix(c, typed) && visible(c) == c {
+		if strings.HasPrefix(c, typed) && oneLine(c) == c {
 			fmt.Fprintln(s.out, c)
 		}
 	}

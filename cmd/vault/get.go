@@ -92,7 +92,11 @@ func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptio
 	var file outFile
 	if o.file != "" {
 		var err error
-		if file, err = u.create(o.file); err != nil {
+		file, err = u.create(o.file)
+		switch {
+		case errors.Is(err, errNotRegular):
+			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "without -o the value goes to standard output, to be sent anywhere")
+		case err != nil:
 			return about(name, fmt.Errorf("writing %s: %w", o.file, plain(err)))
 		}
 		defer file.Abort()

@@ -25,6 +25,7 @@ import (
 var version string
 
 func main() {
+	exec := replace(signal.Ignored(os.Interrupt)) // before that changes
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second ^C kills at once
 	os.Exit(run(ctx, os.Args, &world{
@@ -32,7 +33,7 @@ func main() {
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
-		writeNew: writeNew, exec: replace, quietly: brokenPipe,
+		writeNew: writeNew, exec: exec, quietly: brokenPipe,
 	}))
 }
 

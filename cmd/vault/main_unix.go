@@ -6,17 +6,24 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 )
 
 // replace turns this process into the program: exit code, signals, terminal and job
-// control are right by construction.
-func replace(argv, env []string) (int, error) {
-	path, err := exec.LookPath(argv[0])
-	if err != nil {
-		return 0, err
+// control are right by construction. A program that runs in the background of a script
+// ignores ^C, and goes on doing so.
+func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
+	return func(argv, env []string) (int, error) {
+		path, err := exec.LookPath(argv[0])
+		if err != nil {
+			return 0, err
+		}
+		if ignoresInterrupt {
+			signal.Ignore(os.Interrupt)
+		}
+		return 0, syscall.Exec(path, argv, env)
 	}
-	return 0, syscall.Exec(path, argv, env)
 }
 
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }

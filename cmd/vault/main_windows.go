@@ -10,17 +10,19 @@ import (
 
 // replace runs the program and stays its parent: Windows cannot replace a process. The
 // console sends ^C to both, and it is the child's to act on.
-func replace(argv, env []string) (int, error) {
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = env
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	signal.Ignore(os.Interrupt)
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode(), nil
+func replace(bool) func(argv, env []string) (int, error) {
+	return func(argv, env []string) (int, error) {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Env = env
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		signal.Ignore(os.Interrupt)
+		err := cmd.Run()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode(), nil
+		}
+		return 0, err
 	}
-	return 0, err
 }
 
 func brokenPipe(err error) bool {

@@ -14,8 +14,8 @@ package main
 //   - Nothing waits for an answer without a terminal: that is a usage error. Questions
 //     go to the terminal itself, whatever the streams are connected to.
 //   - Text from outside (names, keys, messages of a store) is shown with its control
-//     characters escaped. There is no colour, and no cursor game but the progress bar,
-//     which only a terminal gets, after a second.
+//     characters escaped; a name in a pipe is as it is. There is no colour, and no
+//     cursor game but the progress bar, which only a terminal gets, after a second.
 //   - Output that cannot be written is a failure; a reader that went away is none worth
 //     telling.
 
@@ -211,7 +211,14 @@ func size(n int64) string {
 
 // visible escapes what a terminal would act on, or not show.
 func visible(s string) string {
-	hidden := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	return escape(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
+}
+
+// oneLine escapes what would break a line or a column of a pipe, and nothing else: a
+// name comes out as it is.
+func oneLine(s string) string { return escape(s, unicode.IsControl) }
+
+func escape(s string, hidden func(rune) bool) string {
 	if strings.IndexFunc(s, hidden) < 0 {
 		return s
 	}
@@ -219,10 +226,10 @@ func visible(s string) string {
 	for i, r := range s {
 		_, n := utf8.DecodeRuneInString(s[i:])
 		switch {
+		case !hidden(r):
+			b.WriteString(s[i : i+n])
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case !hidden(r):
-			b.WriteRune(r)
 		case r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
 		default:
@@ -263,8 +270,12 @@ func (u *ui) columns(right string, headings ...string) *columns {
 }
 
 func (c *columns) add(cells ...string) error {
+	shown := oneLine
+	if c.u.outTTY {
+		shown = visible
+	}
 	for i := range cells {
-		cells[i] = visible(cells[i])
+		cells[i] = shown(cells[i])
 	}
 	c.lines = append(c.lines, cells)
 	if !c.u.outTTY || len(c.lines) == 1000 {

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestProgress: a bar comes after a second, to a terminal, and to nobody else.
+func TestProgress(t *testing.T) {
+	for _, tc := range []struct {
+		what                      string
+		tty, quiet, json, verbose bool
+		step                      time.Duration
+		total                     int64
+		want                      bool
+	}{
+		{what: "a slow transfer", tty: true, step: 300 * time.Millisecond, total: 10, want: true},
+		{what: "of unknown length", tty: true, step: 300 * time.Millisecond, total: -1, want: true},
+		{what: "a fast one", tty: true, step: 50 * time.Millisecond, total: 10},
+		{what: "no terminal", step: time.Second, total: 10},
+		{what: "--quiet", tty: true, quiet: true, step: time.Second, total: 10},
+		{what: "--json", tty: true, json: true, step: time.Second, total: 10},
+		{what: "--verbose", tty: true, verbose: true, step: time.Second, total: 10},
+	} {
+		var screen bytes.Buffer
+		now := time.Unix(0, 0)
+		w := &world{err: &screen, errTTY: tc.tty, now: func() time.Time { return now }}
+		p := (&ui{world: w, quiet: tc.quiet, json: tc.json, verbose: tc.verbose}).progress("put a", tc.total)
+		r := p.reader(strings.NewReader("0123456789"))
+		for b := make([]byte, 1); ; now = now.Add(tc.step) {
+			before := screen.Len()
+			if n, err := r.Read(b); err == io.EOF {
+				break
+			} else if n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			if now.Before(time.Unix(1, 0)) && screen.Len() > before {
+				t.Errorf("%s: a bar within the first second", tc.what)
+			}
+		}
+		p.done()
+		if got := strings.Contains(screen.String(), "put a"); got != tc.want {
+			t.Errorf("%s: bar %v, want %v: %q", tc.what, got, tc.want, &screen)
+		}
+	}
+}
+
+// TestOutput: a failed write is remembered, whoever looks at it, and ctx ends the wait
+// for a reader.
+func TestOutput(t *testing.T) {
+	full := errors.New("full")
+	o := &output{ctx: t.Context(), w: failing{full}}
+	o.Write([]byte("x"))
+	if _, err := o.Write([]byte("y")); !errors.Is(err, full) || !errors.Is(err, errOutput) || o.err != err {
+		t.Errorf("second write: %v, remembered %v", err, o.err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe() // that nobody reads
+	defer r.Close()
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := (&output{ctx: ctx, w: w}).Write([]byte("x")); !errors.Is(err, context.Canceled) {
+		t.Errorf("a blocked write: %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
+
+// TestQuietPipe: a reader that went away is not told of, and is no success.
+func TestQuietPipe(t *testing.T) {
+	gone := errors.New("gone")
+	var errs bytes.Buffer
+	w := &world{
+		in: strings.NewReader(""), out: failing{gone}, err: &errs, goos: "linux",
+		getenv: func(string) string { return "" }, quietly: func(err error) bool { return errors.Is(err, gone) },
+	}
+	if code := run(t.Context(), []string{"vault", "version"}, w); code != exitFailure || errs.Len() > 0 {
+		t.Errorf("exit code %d, stderr %q", code, &errs)
+	}
+	w.quietly = func(error) bool { return false }
+	if code := run(t.Context(), []string{"vault", "version"}, w); code != exitFailure || errs.String() != "vault: version: writing the output: gone\n" {
+		t.Errorf("exit code %d, stderr %q", code, &errs)
+	}
+}
+
+// TestTwice: a run leaves nothing behind for the next one in the same process.
+func TestTwice(t *testing.T) {
+	env := map[string]string{"OBJECTVAULT_TENANT": "surprise"}
+	help := func() string {
+		var out bytes.Buffer
+		w := &world{in: strings.NewReader(""), out: &out, err: io.Discard, goos: "linux", getenv: func(k string) string { return env[k] }}
+		for _, args := range [][]string{{"vault", "get", "--tenant", "t", "--json", "--nope"}, {"vault", "help", "get"}} {
+			run(t.Context(), args, w)
+		}
+		return out.String()
+	}
+	first, second := help(), help()
+	if first != second || strings.Contains(first, "surprise") || !strings.Contains(first, "vault get NAME") {
+		t.Errorf("help differs from run to run, or shows the environment:\n%s\n%s", first, second)
+	}
+}
