@@ -21,11 +21,11 @@ test: ## every test, with the race detector
 	go test -race -timeout 30m ./...
 
 check: fmt vet tidy deps docs imports
-	GOOS=darwin  GOARCH=arm64 go vet ./...
-	GOOS=windows GOARCH=amd64 go vet ./...
+	GOOS=darwin  GOARCH=arm64 go build ./... && GOOS=darwin  GOARCH=arm64 go vet ./...
+	GOOS=windows GOARCH=amd64 go build ./... && GOOS=windows GOARCH=amd64 go vet ./...
 
 fmt:
-	@gofmt -l . | (! grep .) || (echo 'run gofmt -w on the files above' >&2; exit 1)
+	@bad=$$(gofmt -l .) && [ -z "$$bad" ] || { echo "run gofmt -w on: $$bad" >&2; exit 1; }
 
 vet:
 	go vet ./...
@@ -41,7 +41,8 @@ deps:
 		(echo 'the modules changed: update deps.txt, and say why in the commit' >&2; exit 1)
 
 docs:
-	@! go list -f '{{if .GoFiles}}{{if not .Doc}}{{.ImportPath}} has no package comment{{end}}{{end}}' ./... | grep .
+	@bad=$$(go list -f '{{if .GoFiles}}{{if not .Doc}}{{.ImportPath}}{{end}}{{end}}' ./...) && [ -z "$$bad" ] || \
+		{ echo "no package comment: $$bad" >&2; exit 1; }
 
 imports: ## who may import whom
 	go test -count=1 -run '^TestImports$$' .
@@ -54,8 +55,9 @@ cross: ## binaries for all six platforms, in bin/
 	done; done
 
 fuzz: ## every fuzz target for FUZZTIME
-	@grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+\(' . | sed -E 's|^\./(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]+).*|\1 \2|' | sort -u | \
-	while read -r dir target; do \
+	@targets=$$(grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+\(' . | sed -E 's|^\./(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]+).*|\1 \2|' | sort -u); \
+	[ -n "$$targets" ] || { echo 'no fuzz targets found' >&2; exit 1; }; \
+	echo "$$targets" | while read -r dir target; do \
 		echo "fuzz $$dir $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x "./$$dir" </dev/null || exit 1; \
 	done
