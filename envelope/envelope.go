@@ -64,7 +64,7 @@ const defaultSegmentLog2 = 16
 
 // Seal writes a header for sources to w and returns a Writer for the plaintext, which
 // the caller closes or aborts. ctx is for the key sources only. An error before the
-// header was written, such as a source's, leaves w untouched.
+// header was written, such as a source's, or [ErrInvalid], leaves w untouched.
 func Seal(ctx context.Context, w io.Writer, ref Ref, sources []Source, o *SealOptions) (*Writer, error) {
 	if o == nil {
 		o = &SealOptions{}
@@ -78,11 +78,11 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []Source, o *SealOp
 	}
 	metadata, err := o.Metadata.marshal()
 	if err != nil {
-		return nil, fmt.Errorf("cannot seal: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	// What no key is needed for comes first: a source may ask its user, or cost money.
 	if err := h.checkNumbers(len(sources)); err != nil {
-		return nil, fmt.Errorf("cannot seal: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	dek := newDataKey()
 	defer clear(dek)
@@ -94,7 +94,7 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []Source, o *SealOp
 		return nil, err
 	}
 	if err := h.commit(dek, aad.Ctx); err != nil {
-		return nil, fmt.Errorf("cannot seal: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	payload, err := dek.payload(h.SegmentLog2)
 	if err != nil {
@@ -325,7 +325,7 @@ func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []Source, 
 			return nil, err
 		}
 		if s.Type >= firstReserved && s.Type < firstPrivate {
-			return nil, fmt.Errorf("cannot seal: stanza type %d is reserved", s.Type)
+			return nil, fmt.Errorf("%w: stanza type %d is reserved", ErrInvalid, s.Type)
 		}
 		stanzas[i] = s
 	}

@@ -14,6 +14,9 @@ var (
 	// ErrDecrypt means that a stanza named a key of ours and anything after that did
 	// not verify. It does not say what.
 	ErrDecrypt = errors.New("cannot decrypt")
+	// ErrInvalid means that no envelope can be made of what was given: metadata that is
+	// too long, a revision out of range, too many recipients. Nothing was written.
+	ErrInvalid = errors.New("cannot seal")
 	// ErrUnavailable means that a key source could not be reached.
 	ErrUnavailable = errors.New("key source unavailable")
 	// ErrUnauthenticated means that a key source wants credentials, or newer ones.

@@ -3,7 +3,6 @@ package envelope
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 )
@@ -25,12 +24,12 @@ func Move(ctx context.Context, h *Header, from, to Ref, have, want []Source) ([]
 		return nil, malformed(err)
 	}
 	if h.Rewrap == math.MaxUint16 {
-		return nil, fmt.Errorf("cannot re-wrap: it was done %d times; seal the object anew", h.Rewrap)
+		return nil, fmt.Errorf("%w: it was re-wrapped %d times; seal the object anew", ErrInvalid, h.Rewrap)
 	}
 	n := *h
 	n.Rewrap++
 	if err := n.checkNumbers(len(want)); err != nil {
-		return nil, fmt.Errorf("cannot re-wrap: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	dek, err := h.unwrap(ctx, from, AAD{Stable: h.stable(), Ctx: from.Context()}, have)
 	if err != nil {
@@ -46,7 +45,7 @@ func Move(ctx context.Context, h *Header, from, to Ref, have, want []Source) ([]
 		return nil, err
 	}
 	if err := n.commit(dek, aad.Ctx); err != nil {
-		return nil, fmt.Errorf("cannot re-wrap: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return n.Bytes(), nil
 }
@@ -57,7 +56,7 @@ func Keep(s Stanza) Source { return kept(s) }
 
 type kept Stanza
 
-var errKeep = errors.New("cannot keep a stanza: it is not of this object, or the object's name changes")
+var errKeep = fmt.Errorf("%w: a stanza to keep is not of this object, or the object's name changes", ErrInvalid)
 
 func (kept) Wrap(context.Context, Ref, []byte, AAD) (Stanza, error) { return Stanza{}, errKeep }
 

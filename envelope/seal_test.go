@@ -59,7 +59,7 @@ func TestSealRefuses(t *testing.T) {
 		{"17 sources", numbered(t, 17), nil, "cannot seal: 17 stanzas, there must be 1 to 16"},
 		{"one source twice", []envelope.Source{fixed[0], fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
 		{"a source that fails", []envelope.Source{fixed[0], fail}, nil, "connection reset"},
-		{"a kept stanza", []envelope.Source{envelope.Keep(envelope.Stanza{Type: 1, Body: make([]byte, 60)})}, nil, "cannot keep a stanza: it is not of this object, or the object's name changes"},
+		{"a kept stanza", []envelope.Source{envelope.Keep(envelope.Stanza{Type: 1, Body: make([]byte, 60)})}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
 		{"stanza type 0", []envelope.Source{foreign{0, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 0"},
 		{"stanza type 4", []envelope.Source{foreign{4, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 4 is reserved"},
 		{"stanza type 127", []envelope.Source{foreign{127, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 127 is reserved"},

@@ -24,10 +24,15 @@ var (
 	// not be read back.
 	// It wraps [ErrUnavailable].
 	ErrUnsure error = unsure{}
+	// ErrBusy means that a store is held by somebody else for too long; nothing was done.
+	// It wraps [ErrUnavailable], and is not tried again.
+	ErrBusy error = busy{}
 	// ErrNoSpace means that the store is full; nothing was changed.
 	ErrNoSpace = errors.New("no space left")
 	// ErrUnsupported means that this store cannot do what was asked.
 	ErrUnsupported = errors.New("not supported by this store")
+	// ErrPartial means that a teardown went to its end and could not remove everything.
+	ErrPartial = errors.New("not everything was removed")
 	// ErrRollback means that an older object came back than one already seen.
 	ErrRollback = errors.New("rolled back")
 )
@@ -36,6 +41,11 @@ type unsure struct{}
 
 func (unsure) Error() string { return "may or may not have taken effect" }
 func (unsure) Unwrap() error { return ErrUnavailable }
+
+type busy struct{}
+
+func (busy) Error() string { return "busy" }
+func (busy) Unwrap() error { return ErrUnavailable }
 
 // An Error says which operation failed on which object. Every error that leaves
 // [Vault] is one.

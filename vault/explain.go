@@ -14,38 +14,17 @@ import (
 // sentinels in the order in which an error that holds several is called: what says
 // more comes first.
 var sentinels = []error{
-	ErrRollback, ErrUnsure, ErrUnauthenticated, ErrPermission, ErrNoSpace, ErrConflict,
-	ErrExist, ErrNotFound, ErrUnsupported, ErrInvalidName, ErrUnavailable,
+	ErrRollback, ErrUnsure, ErrBusy, ErrUnauthenticated, ErrPermission, ErrNoSpace, ErrConflict,
+	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrUnavailable,
 }
 
 // explain puts the sentinel of this package before an error of a store or of a key
 // source. It is the only place that does. What has no sentinel stays as it is: an
 // error of the envelope, of the caller's own reader, a cancelled context.
 func (v *Vault) explain(err error) error {
-	var source *sourceError
-	var done *factError
-	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, &source) || errors.As(err, &done) {
+	err, known := explainOurs(err)
+	if known {
 		return err
-	}
-	for _, s := range sentinels {
-		switch {
-		case !errors.Is(err, s):
-		case s == ErrNotFound, s == ErrExist:
-			return fact(s, err)
-		default: // what the provider says of it is worth reading
-			return err
-		}
-	}
-	for _, s := range []error{envelope.ErrFormat, envelope.ErrUnknownKey, envelope.ErrDecrypt} {
-		if errors.Is(err, s) {
-			return err
-		}
-	}
-	switch {
-	case errors.Is(err, envelope.ErrUnavailable):
-		return fact(ErrUnavailable, err)
-	case errors.Is(err, envelope.ErrUnauthenticated):
-		return fact(ErrUnauthenticated, err)
 	}
 	if v.store.Explain != nil {
 		if s := v.store.Explain(err); s != nil {
@@ -65,6 +44,36 @@ func (v *Vault) explain(err error) error {
 		return err // a bug, or a key that the store cannot hold
 	}
 	return fact(ErrUnavailable, err)
+}
+
+// explainOurs explains what did not come from a store, and says whether it did.
+func explainOurs(err error) (_ error, known bool) {
+	var source *sourceError
+	var done *factError
+	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, &source) || errors.As(err, &done) {
+		return err, true
+	}
+	for _, s := range sentinels {
+		switch {
+		case !errors.Is(err, s):
+		case s == ErrNotFound, s == ErrExist:
+			return fact(s, err), true
+		default: // what the provider says of it is worth reading
+			return err, true
+		}
+	}
+	for _, s := range []error{envelope.ErrFormat, envelope.ErrUnknownKey, envelope.ErrDecrypt, envelope.ErrInvalid, errTwice} {
+		if errors.Is(err, s) {
+			return err, true
+		}
+	}
+	switch {
+	case errors.Is(err, envelope.ErrUnavailable):
+		return fact(ErrUnavailable, err), true
+	case errors.Is(err, envelope.ErrUnauthenticated):
+		return fact(ErrUnauthenticated, err), true
+	}
+	return err, false
 }
 
 // fact returns an error that is both sentinel and cause. Where the sentinel says all,

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -16,6 +18,9 @@ type place struct {
 	key     string
 	version string  // empty means current
 	known   *stored // what a listing said of the version; nil for the current object
+	// revision is the one by which the version was chosen, when it was: the header that
+	// said so was not authenticated then.
+	revision int64
 }
 
 // stored is what the store says of an object.
@@ -24,6 +29,10 @@ type stored struct {
 	modified time.Time
 	version  string
 	tag      string // swap tag, empty where the store has none
+}
+
+func (s stored) same(o stored) bool {
+	return s.size == o.size && s.modified.Equal(o.modified) && s.version == o.version && s.tag == o.tag
 }
 
 // A body yields sealed bytes from offset to end, all of one stored object, however
@@ -77,7 +86,7 @@ func (b *body) open() error {
 	}
 	if b.answer == nil {
 		b.stored = now
-	} else if now != b.stored {
+	} else if !now.same(b.stored) {
 		r.Close()
 		done(0, errReplaced)
 		return errReplaced
@@ -205,7 +214,7 @@ func (v *Vault) head(ctx context.Context, at place) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
-	if rest.stored != h.stored {
+	if !rest.same(h.stored) {
 		return head{}, errReplaced
 	}
 	h.data = append(h.data, rest.data...)
@@ -246,7 +255,7 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	if err != nil {
 		return nil, v.explain(err)
 	}
-	info, err := v.found(name, h.stored, object.Header(), object.Metadata())
+	info, err := v.found(name, at, h.stored, object.Header(), object.Metadata())
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +271,7 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	if err != nil {
 		return nil, v.absent(ctx, at.key, err)
 	}
-	if b.stored != h.stored {
+	if !b.same(h.stored) {
 		b.Close()
 		return nil, errReplaced
 	}
@@ -297,5 +306,9 @@ func (v *Vault) locate(ctx context.Context, key, spec string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	return at(key, version), nil
+	p := at(key, version)
+	if s, ok := strings.CutPrefix(spec, "r:"); ok {
+		p.revision, err = strconv.ParseInt(s, 10, 64)
+	}
+	return p, err
 }

@@ -47,6 +47,9 @@ func (v *Vault) History(ctx context.Context, name Name) iter.Seq2[HistoryEntry, 
 			}
 			none = false
 			e, err := v.historyEntry(ctx, key, version)
+			if errors.Is(err, ErrNotFound) {
+				continue // dropped since it was listed
+			}
 			if err != nil {
 				fail(err)
 				return
@@ -133,8 +136,8 @@ func (v *Vault) findVersion(ctx context.Context, key, spec string) (Version, err
 			continue
 		case revision > 0:
 			header, err := v.versionHeader(ctx, key, version)
-			if errors.Is(err, envelope.ErrFormat) {
-				continue
+			if errors.Is(err, envelope.ErrFormat) || errors.Is(err, ErrNotFound) {
+				continue // not an envelope, or dropped since it was listed
 			}
 			if err != nil {
 				return Version{}, err
@@ -156,6 +159,15 @@ func at(key string, version Version) place {
 	return place{key: key, version: version.ID, known: &stored{size: version.Size, modified: version.Modified, version: version.ID}}
 }
 
+// check refuses a version whose authenticated header is not the one by which it was
+// chosen: the store served another object in its place.
+func (p place) check(h *envelope.Header) error {
+	if p.revision != 0 && p.revision != h.Revision {
+		return fmt.Errorf("%w: revision %d was asked for, and the store served %d", ErrRollback, p.revision, h.Revision)
+	}
+	return nil
+}
+
 // Rollback puts the value of an old version again, under a new revision; nothing of
 // the history is removed. version is as in [GetOptions]. An old version that does not
 // verify to its end is not put.
@@ -168,11 +180,11 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 	if version == "" {
 		return Info{}, fmt.Errorf("%w: which version?", ErrInvalidName)
 	}
-	old, err := v.findVersion(ctx, key, version)
+	old, err := v.locate(ctx, key, version)
 	if err != nil {
 		return Info{}, err
 	}
-	return v.putAgain(ctx, name, key, old, false)
+	return v.putAgain(ctx, name, old, false)
 }
 
 // Undelete puts the newest value of a deleted name again, under a new revision. A
@@ -190,14 +202,14 @@ func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) 
 		case version.Current && !version.Deleted:
 			return Info{}, fmt.Errorf("%w: it is not deleted", ErrExist)
 		case !version.Deleted:
-			return v.putAgain(ctx, name, key, version, true)
+			return v.putAgain(ctx, name, at(key, version), true)
 		}
 	}
 	return Info{}, ErrNotFound
 }
 
-func (v *Vault) putAgain(ctx context.Context, name Name, key string, old Version, create bool) (Info, error) {
-	body, err := v.fetch(ctx, at(key, old), 0, -1)
+func (v *Vault) putAgain(ctx context.Context, name Name, old place, create bool) (Info, error) {
+	body, err := v.fetch(ctx, old, 0, -1)
 	if err != nil {
 		return Info{}, err
 	}
@@ -205,6 +217,9 @@ func (v *Vault) putAgain(ctx context.Context, name Name, key string, old Version
 	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
 	if err != nil {
 		return Info{}, v.explain(err)
+	}
+	if err := old.check(r.Header()); err != nil {
+		return Info{}, err
 	}
 	v.clock.saw(name, r.Header().Revision)
 	m := r.Metadata()

@@ -76,7 +76,7 @@ func (s *sealing) prepare(ctx context.Context) (fill func(io.Writer) error, agai
 		used := false
 		return func(w io.Writer) error {
 			if used { // what is left of the value would pass for all of it
-				return errors.New("a store asked twice for a value that streams")
+				return errTwice
 			}
 			used = true
 			return s.seal(ctx, w)
@@ -89,6 +89,8 @@ func (s *sealing) prepare(ctx context.Context) (fill func(io.Writer) error, agai
 	}
 	return func(w io.Writer) error { _, err := w.Write(sealed.Bytes()); return err }, true, nil
 }
+
+var errTwice = errors.New("a store asked twice for a value that streams")
 
 func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 	count := &counter{w: w}
@@ -111,7 +113,8 @@ func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 func (v *Vault) publish(ctx context.Context, key string, how condition, s *sealing) (version string, err error) {
 	fill, again, err := s.prepare(ctx)
 	if err != nil {
-		return "", v.explain(err)
+		err, _ = explainOurs(err) // the store had no part in it
+		return "", err
 	}
 	doubt := false // an earlier attempt may have been applied
 	for attempt := 1; ; attempt++ {
@@ -128,7 +131,10 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 		if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 			err = fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
-		if full && (ambiguous(err) || doubt && (errors.Is(err, ErrExist) || errors.Is(err, ErrConflict))) {
+		if errors.Is(err, ErrUnsure) {
+			return "", err // what the store itself cannot promise, no read can
+		}
+		if full && ambiguous(err) || doubt && (errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)) {
 			doubt = true
 			switch seen, rerr := v.readBack(ctx, key, how, s.header); {
 			case rerr != nil:
@@ -141,7 +147,7 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 				return "", fact(ErrConflict, err)
 			}
 		}
-		if !again || attempt == maxAttempts || !errors.Is(err, ErrUnavailable) || !pause(ctx, attempt) {
+		if !again || attempt == maxAttempts || !transient(err) || !pause(ctx, attempt) {
 			return "", err
 		}
 	}
@@ -150,10 +156,15 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 // maxAttempts is how often a write, or a delete, that got no answer is tried.
 const maxAttempts = 3
 
+// transient says whether a request that failed with err is worth another try.
+func transient(err error) bool {
+	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure)
+}
+
 // ambiguous says whether a write that failed with err, its bytes all handed over, may
 // have been applied. It may not when the store answered with a refusal.
 func ambiguous(err error) bool {
-	for _, refusal := range []error{ErrPermission, ErrUnauthenticated, ErrNoSpace, ErrNotFound, ErrUnsupported, ErrExist, ErrConflict} {
+	for _, refusal := range []error{ErrBusy, ErrPermission, ErrUnauthenticated, ErrNoSpace, ErrNotFound, ErrUnsupported, ErrExist, ErrConflict} {
 		if errors.Is(err, refusal) {
 			return false
 		}
@@ -253,7 +264,7 @@ func (v *Vault) remove(ctx context.Context, key string) error {
 		switch {
 		case attempt > 1 && errors.Is(err, ErrNotFound):
 			return nil // an earlier attempt did it
-		case !errors.Is(err, ErrUnavailable):
+		case !transient(err):
 			return err
 		case attempt == maxAttempts, !pause(ctx, attempt):
 			return fmt.Errorf("%w: %w", ErrUnsure, err)

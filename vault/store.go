@@ -38,7 +38,7 @@ type Store struct {
 	History Historian
 	// Remover deletes many keys at once. Nil: they are deleted one by one.
 	Remover Remover
-	// Purge knows what stays behind in history. Nil where History is nil, or where the
+	// Purge knows what stays behind in history. Nil where there is none, or where the
 	// store gives no access to it.
 	Purge Purger
 	// Tag returns the swap tag of the object that r reads, without a request. It is

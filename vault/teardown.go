@@ -22,7 +22,7 @@ type TeardownOptions struct {
 type TeardownResult struct {
 	Deleted       int       // current objects removed
 	Purged        int       // old versions removed
-	LeftInHistory int       // old versions that can still be opened; -1 where the store does not tell
+	LeftInHistory int       // old versions that can still be opened; -1 where the store does not tell, or was not asked
 	Failed        []Failure // what is still there
 }
 
@@ -34,10 +34,11 @@ type Failure struct {
 }
 
 // Teardown removes every current object of the tenant in this collection, foreign
-// ones included. It goes on after an error; one that concerns single objects is in
-// the result, and the error then says how many. It needs a Vault without a scope.
+// ones included. It goes on after an error that concerns single objects: they are in
+// the result, and the error is [ErrPartial]. Any other error ended it early. It needs a Vault without a scope.
 func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
 	defer wrap(&err, "teardown", "")
+	result.LeftInHistory = -1 // nobody has looked yet
 	if o == nil {
 		o = &TeardownOptions{}
 	}
@@ -72,7 +73,7 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 		return result, err
 	}
 	if n := len(result.Failed); n > 0 {
-		return result, fmt.Errorf("%d left: %w", n, result.Failed[0].Err)
+		return result, fmt.Errorf("%w: %d are left: %w", ErrPartial, n, result.Failed[0].Err)
 	}
 	return result, nil
 }
@@ -98,7 +99,7 @@ func (v *Vault) removeAll(ctx context.Context, keys []string, result *TeardownRe
 				failed = some
 				break
 			}
-			if err = v.explain(err); attempt == maxAttempts || !errors.Is(err, ErrUnavailable) || !pause(ctx, attempt) {
+			if err = v.explain(err); attempt == maxAttempts || !transient(err) || !pause(ctx, attempt) {
 				for _, key := range keys {
 					failed[key] = err
 				}
@@ -122,18 +123,25 @@ func (v *Vault) removeAll(ctx context.Context, keys []string, result *TeardownRe
 func (v *Vault) leftovers(ctx context.Context, prefix string, purge bool, result *TeardownResult) error {
 	switch {
 	case v.store.Purge == nil && v.store.History != nil:
-		result.LeftInHistory = -1
 		return nil
 	case v.store.Purge == nil:
+		result.LeftInHistory = 0
 		return nil
-	case !purge:
-		return v.eachLeftover(ctx, prefix, func(l Leftover) error {
+	}
+	if !purge {
+		n := 0
+		err := v.eachLeftover(ctx, prefix, func(l Leftover) error {
 			if !l.Deleted {
-				result.LeftInHistory++
+				n++
 			}
 			return nil
 		})
+		if err == nil {
+			result.LeftInHistory = n
+		}
+		return err
 	}
+	result.LeftInHistory = 0
 	for _, markers := range []bool{false, true} {
 		var batch []Leftover
 		err := v.eachLeftover(ctx, prefix, func(l Leftover) (err error) {

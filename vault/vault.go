@@ -224,7 +224,7 @@ func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, e
 		body.Close()
 		return nil, v.explain(err)
 	}
-	info, err := v.found(name, body.stored, r.Header(), r.Metadata())
+	info, err := v.found(name, at, body.stored, r.Header(), r.Metadata())
 	if err != nil {
 		body.Close()
 		return nil, err
@@ -273,13 +273,13 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 		if err != nil {
 			return Info{}, err
 		}
-		return v.found(name, head.stored, header, envelope.Metadata{})
+		return v.found(name, place{}, head.stored, header, envelope.Metadata{})
 	}
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(head.data), v.ref(name), v.keys)
 	if err != nil {
 		return Info{}, v.explain(err)
 	}
-	return v.found(name, head.stored, object.Header(), object.Metadata())
+	return v.found(name, place{}, head.stored, object.Header(), object.Metadata())
 }
 
 // An Entry is what a listing knows of an object.
@@ -335,8 +335,11 @@ func (v *Vault) ref(name Name) envelope.Ref {
 }
 
 // found makes the Info of an object that was opened, remembers its revision, and
-// refuses a length that no envelope has.
-func (v *Vault) found(name Name, s stored, h *envelope.Header, m envelope.Metadata) (Info, error) {
+// refuses a length that no envelope has, or a version that is not the one asked for.
+func (v *Vault) found(name Name, at place, s stored, h *envelope.Header, m envelope.Metadata) (Info, error) {
+	if err := at.check(h); err != nil {
+		return Info{}, err
+	}
 	size, err := h.PlaintextSize(s.size)
 	if err != nil {
 		return Info{}, err

@@ -877,3 +877,161 @@ func (c twiceCreator) Create(ctx context.Context, key string, fill func(io.Write
 		return fill(w)
 	})
 }
+
+// TestStoreUnsure: what the store itself cannot promise, because its disk failed after
+// the write, is not made a success by reading it back.
+func TestStoreUnsure(t *testing.T) {
+	for _, op := range []string{"put", "create", "swap", "remove"} {
+		s := newStore(t)
+		revision := int64(0)
+		if op != "create" {
+			revision = put(t, newVault(t, s, nil), "a", "old", nil).Revision
+		}
+		requests := 0
+		v := newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			if c.Op != op {
+				return do()
+			}
+			requests++
+			do()
+			return fmt.Errorf("%w: the disk failed", vault.ErrUnsure)
+		}}), nil)
+		var err error
+		switch op {
+		case "remove":
+			err = v.Delete(t.Context(), "a")
+		case "swap":
+			_, err = v.Put(t.Context(), "a", strings.NewReader("x"), &vault.PutOptions{IfRevision: revision})
+		default:
+			_, err = v.Put(t.Context(), "a", strings.NewReader("x"), &vault.PutOptions{Create: op == "create"})
+		}
+		if !errors.Is(err, vault.ErrUnsure) || requests != 1 {
+			t.Errorf("%s = %v after %d requests, want ErrUnsure after one", op, err, requests)
+		}
+	}
+}
+
+// TestBusy: a store that somebody else holds is not asked again and again.
+func TestBusy(t *testing.T) {
+	requests := 0
+	v := newVault(t, intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		requests++
+		return vault.ErrBusy
+	}}), nil)
+	_, err := v.Put(t.Context(), "a", strings.NewReader("x"), nil)
+	if !errors.Is(err, vault.ErrBusy) || errors.Is(err, vault.ErrUnsure) || requests != 1 {
+		t.Errorf("put = %v after %d requests", err, requests)
+	}
+	requests = 0
+	if err := v.Delete(t.Context(), "a"); !errors.Is(err, vault.ErrBusy) || errors.Is(err, vault.ErrUnsure) || requests != 1 {
+		t.Errorf("delete = %v after %d requests", err, requests)
+	}
+}
+
+// TestMetadataRefused: what cannot be sealed is the caller's mistake, not the store's.
+func TestMetadataRefused(t *testing.T) {
+	var rec recorder
+	v := newVault(t, intercept.Store(newStore(t), rec.hooks()), nil)
+	for _, size := range []int64{1, 3 << 20} {
+		for _, o := range []*vault.PutOptions{
+			{Labels: map[string]string{"k": strings.Repeat("v", 5000)}}, {Labels: map[string]string{"k": "\xff"}}, {ContentType: strings.Repeat("x", 256)},
+		} {
+			_, err := v.Put(t.Context(), "a", io.LimitReader(zeros{}, size), o)
+			if !errors.Is(err, envelope.ErrInvalid) || errors.Is(err, vault.ErrUnavailable) {
+				t.Errorf("put with %.40v = %v, want ErrInvalid", o, err)
+			}
+			if calls := rec.take(); calls != nil {
+				t.Errorf("refused after the requests %q", calls)
+			}
+		}
+	}
+}
+
+// TestPrunedHistory: a version that goes while its line is being made is left out; the
+// name is not "not found".
+func TestPrunedHistory(t *testing.T) {
+	s := newStore(t)
+	plain := newVault(t, s, nil)
+	first := put(t, plain, "a", "one", nil)
+	put(t, plain, "a", "two", nil)
+	put(t, plain, "a", "three", nil)
+	opened := 0
+	v := newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op == "open-version" {
+			if opened++; opened == 2 {
+				return vault.ErrNotFound
+			}
+		}
+		return do()
+	}}), nil)
+	lines := 0
+	for _, err := range v.History(t.Context(), "a") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines++
+	}
+	if lines != 2 {
+		t.Errorf("%d lines, want 2", lines)
+	}
+	opened = 0
+	if got := get(t, v, "a", &vault.GetOptions{Version: fmt.Sprint("r:", first.Revision)}); got != "one" {
+		t.Errorf("r:%d = %q", first.Revision, got)
+	}
+}
+
+// TestRevisionIsProven: a version chosen by its revision is the one that opens.
+func TestRevisionIsProven(t *testing.T) {
+	s := newStore(t)
+	plain := newVault(t, s, nil)
+	put(t, plain, "a", "value 1", nil) // of the same length, or it would be a cut body
+	want := put(t, plain, "a", "value 2", nil)
+	put(t, plain, "a", "new", nil)
+	lying := *s
+	lying.History = &lyingHistorian{Historian: s.History}
+	v := newVault(t, &lying, nil)
+	spec := fmt.Sprint("r:", want.Revision)
+	for what, do := range map[string]func() error{
+		"get": func() error { return closed(v.Get(t.Context(), "a", &vault.GetOptions{Version: spec})) },
+		"range": func() error {
+			return closed(v.Get(t.Context(), "a", &vault.GetOptions{Version: spec, Range: &vault.Range{}}))
+		},
+		"rollback": func() error { _, err := v.Rollback(t.Context(), "a", spec); return err },
+	} {
+		lying.History.(*lyingHistorian).reads = 0
+		if err := do(); !errors.Is(err, vault.ErrRollback) {
+			t.Errorf("%s %s of a store that serves another version: %v", what, spec, err)
+		}
+	}
+}
+
+// A lyingHistorian serves the oldest version after the headers were read.
+type lyingHistorian struct {
+	vault.Historian
+	reads int
+}
+
+func (h *lyingHistorian) OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+	if h.reads++; h.reads > 2 {
+		for v := range h.Historian.Versions(ctx, key) {
+			id = v.ID // the last one is the oldest
+		}
+	}
+	return h.Historian.OpenVersion(ctx, key, id, offset, length)
+}
+
+// TestTeardownNotCounted: what was not counted is not 0.
+func TestTeardownNotCounted(t *testing.T) {
+	for _, op := range []string{"list", "leftovers"} {
+		v := newVault(t, intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			if c.Op == op {
+				return vault.ErrUnauthenticated
+			}
+			return do()
+		}}), nil)
+		result, err := v.Teardown(t.Context(), nil)
+		if !errors.Is(err, vault.ErrUnauthenticated) || errors.Is(err, vault.ErrPartial) || result.LeftInHistory != -1 {
+			t.Errorf("teardown without %s = %+v, %v", op, result, err)
+		}
+	}
+}

@@ -53,6 +53,7 @@ type session struct {
 	inv    invocation
 	c      *cli.Context
 	opened *opened             // the vault, once it was needed
+	makes  bool                // the command may make a store where there is none
 	given  map[string][]string // flags, where there is no c
 }
 

@@ -67,6 +67,9 @@ func (s *session) exec(ctx context.Context) error {
 		}
 	}
 	env := childEnv(s.environ(), s.c.Bool("pristine"), wanted, values)
+	if err := ctx.Err(); err != nil {
+		return err // stopped meanwhile
+	}
 	code, err := s.world.exec(argv, env)
 	if err != nil {
 		return hint(fmt.Errorf("the program does not start: %w", err), "see whether it is installed, on PATH and executable")
@@ -96,7 +99,7 @@ func (s *session) wanted(ctx context.Context) (variables, error) {
 	for _, file := range s.c.StringSlice("env-file") {
 		f, _, err := s.openFile(ctx, file)
 		if err != nil {
-			return nil, usagef("--env-file: %v", err)
+			return nil, cannotOpen("--env-file", err)
 		}
 		text, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
 		f.Close()
@@ -148,7 +151,7 @@ func fetchValue(ctx context.Context, v *vault.Vault, name vault.Name) (string, e
 
 // What fits: Linux takes 128 KiB a variable.
 const (
-	maxValue   = 128<<10 - 1
+	maxValue   = 127 << 10 // which leaves a KiB for the name of the variable
 	maxEnvFile = 1 << 20
 )
 

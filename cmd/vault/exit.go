@@ -89,6 +89,8 @@ var outcomes = []struct {
 	{vault.ErrNotFound, exitNotFound, "not_found", "{prog} ls lists the names there are"},
 	{vault.ErrUnsupported, exitFailure, "unsupported", ""},
 	{vault.ErrInvalidName, exitUsage, "usage", ""},
+	{envelope.ErrInvalid, exitUsage, "usage", "metadata has at most 4096 bytes of UTF-8 and 64 labels"},
+	{vault.ErrBusy, exitUnreachable, "unreachable", "wait for the other program, or end it, then try again"},
 	{vault.ErrUnavailable, exitUnreachable, "unreachable", "see whether the store can be reached, then try again"},
 }
 

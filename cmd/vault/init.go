@@ -57,7 +57,7 @@ func (s *session) init(ctx context.Context) error {
 	if s.c.IsSet("import") {
 		in, err := s.input(ctx, s.c.String("import"))
 		if err != nil {
-			return usagef("--import: %v", err)
+			return cannotOpen("--import", err)
 		}
 		defer in.Close()
 		copied = in

@@ -21,6 +21,14 @@ func (s *session) input(ctx context.Context, name string) (io.ReadCloser, error)
 	return f, err
 }
 
+// cannotOpen says which flag names a file that does not open.
+func cannotOpen(flag string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return usagef("%s: %v", flag, err)
+}
+
 // openFile opens name. A pipe is opened only when its other end is, so that is done
 // beside; size is -1 where it is not known.
 func (s *session) openFile(ctx context.Context, name string) (io.ReadCloser, int64, error) {

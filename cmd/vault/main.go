@@ -26,7 +26,11 @@ var version string
 
 func main() {
 	exec := replace(signal.Ignored(os.Interrupt)) // before that changes
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, stop) // a second ^C kills at once
 	os.Exit(run(ctx, os.Args, &world{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,

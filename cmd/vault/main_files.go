@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -31,6 +30,14 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 // createFile starts a file of mode 0600. What is there already is replaced when it is
 // committed; a device or a pipe is refused, since renaming over it would remove it.
 func createFile(name string) (outFile, error) {
+	f, err := newTemp(name)
+	if err != nil {
+		return nil, err // not a nil *tempFile in an interface
+	}
+	return f, nil
+}
+
+func newTemp(name string) (*tempFile, error) {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
@@ -59,6 +66,9 @@ func (f *tempFile) Commit() error {
 	if err == nil {
 		err = syncDir(filepath.Dir(f.name))
 	}
+	if f.done && errors.Is(err, fs.ErrPermission) {
+		err = nil // a directory that may be written and not read: the file is there
+	}
 	return err
 }
 
@@ -73,16 +83,19 @@ func writeNew(name string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	f, err := createFile(name)
+	f, err := newTemp(name)
 	if err != nil {
 		return err
 	}
 	defer f.Abort()
-	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", name, fs.ErrExist)
-	}
 	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	return f.Commit()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), name); err != nil { // of several at once one wins
+		return err
+	}
+	return syncDir(filepath.Dir(name))
 }

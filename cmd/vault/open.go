@@ -71,7 +71,7 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if opened.store, err = memfs.Open(ctx, store); err != nil {
+	if opened.store, err = openStore(ctx, store, set.Store.Text == ""); err != nil {
 		return nil, err
 	}
 	if opened.Vault, err = vault.New(opened.store, tenant, sources, o); err != nil {
@@ -83,6 +83,19 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 		s.note("mem:// is gone when this command ends")
 	}
 	return opened, nil
+}
+
+// openStore opens a store that is there, unless c may make one. Where nobody named a
+// store, none there is an empty one: nothing was put yet.
+func openStore(ctx context.Context, c memfs.Config, byDefault bool) (*vault.Store, error) {
+	store, err := memfs.Open(ctx, c)
+	switch {
+	case !errors.Is(err, memfs.ErrNoStore):
+		return store, err
+	case byDefault:
+		return memfs.Open(ctx, memfs.Config{})
+	}
+	return nil, hint(err, "see whether the URL is right and the disk is mounted; {prog} put makes a new store")
 }
 
 // from says which setting err is about.
@@ -108,7 +121,7 @@ func scope(set config.Settings) (vault.Scope, error) {
 
 // storeConfig reads the URL of the store.
 func (s *session) storeConfig(set config.Settings) (memfs.Config, error) {
-	c := memfs.Config{Now: s.now, LockTimeout: set.Timeout}
+	c := memfs.Config{Now: s.now, LockTimeout: set.Timeout, MustExist: !s.makes}
 	if set.Identity.Text != "" {
 		return c, hint(usagef("%s: this store takes no identity", set.Identity.From), "leave it out; identities are for stores in a cloud")
 	}

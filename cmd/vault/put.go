@@ -57,6 +57,7 @@ func (s *session) put(ctx context.Context) error {
 	if file == "" {
 		return usagef("the file has no name")
 	}
+	s.makes = true
 	v, err := s.open(ctx, mustKeys)
 	if err != nil {
 		return err

@@ -75,9 +75,15 @@ func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptio
 
 func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptions) error {
 	result, err := v.Teardown(ctx, o)
-	if err != nil && len(result.Failed) == 0 {
+	if ctx.Err() != nil {
+		err = ctx.Err() // what was not removed is so because of that
+	}
+	if err != nil && !errors.Is(err, vault.ErrPartial) {
 		if result.Deleted > 0 {
 			u.note("%d objects were removed before that", result.Deleted)
+		}
+		if n := len(result.Failed); n > 0 {
+			u.note("%d objects could not be removed", n)
 		}
 		return err
 	}

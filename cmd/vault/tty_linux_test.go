@@ -25,7 +25,8 @@ import (
 // STREAMS names the streams that are the terminal: any of i, o, e, or "-" for none;
 // it is the controlling terminal all the same. DIALOG is a file: "? TEXT" waits until
 // the terminal shows TEXT, "> TEXT" types a line, "^ C" presses control and C. What the
-// terminal showed is then stderr, and what went to a stdout that is no terminal is stdout.
+// terminal showed is then stderr, and what went to a stdout that is no terminal is
+// stdout. However the command ends, the terminal has to echo again.
 func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: tty CODE STREAMS DIALOG COMMAND [ARG…]")
@@ -126,6 +127,9 @@ func converse(cmd *exec.Cmd, streams, dialog string) (screen, stdout []byte, err
 		screen = append(screen, more...)
 	}
 	err = cmd.Wait()
+	if state, terr := unix.IoctlGetTermios(int(ctrl.Fd()), unix.TCGETS); terr != nil || state.Lflag&unix.ECHO == 0 {
+		return screen, out.Bytes(), fmt.Errorf("the terminal was left without echo, %v", terr)
+	}
 	return append(screen, errs.Bytes()...), out.Bytes(), err
 }
 

@@ -20,6 +20,7 @@ package main
 //     telling.
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,7 +61,7 @@ func (u *ui) tell(r report) {
 		r.Hint = strings.ReplaceAll(r.Hint, "{name}", name)
 	}
 	if u.json {
-		json.NewEncoder(u.err).Encode(struct {
+		writeJSON(u.err, struct {
 			Error report `json:"error"`
 		}{r})
 		return
@@ -90,11 +91,34 @@ func (u *ui) log() *slog.Logger {
 }
 
 // print writes one JSON document as a line of output.
-func (u *ui) print(document any) error {
-	e := json.NewEncoder(u.out)
+func (u *ui) print(document any) error { return writeJSON(u.out, document) }
+
+// writeJSON writes a line of JSON that a terminal can show: encoding/json leaves DEL and
+// the controls above it, U+0080 to U+009F, as they are.
+func writeJSON(w io.Writer, document any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	return e.Encode(document)
+	if err := e.Encode(document); err != nil {
+		return err
+	}
+	line := b.String()
+	if strings.IndexFunc(line, isC1) >= 0 {
+		var safe strings.Builder
+		for _, r := range line { // such a rune is inside a string
+			if isC1(r) {
+				fmt.Fprintf(&safe, `\u%04x`, r)
+			} else {
+				safe.WriteRune(r)
+			}
+		}
+		line = safe.String()
+	}
+	_, err := io.WriteString(w, line)
+	return err
 }
+
+func isC1(r rune) bool { return 0x7f <= r && r <= 0x9f }
 
 // An output remembers that a write failed, since what prints with fmt does not look.
 // It stops waiting for whoever should read when ctx ends.

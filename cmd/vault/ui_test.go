@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -103,5 +104,22 @@ func TestTwice(t *testing.T) {
 	first, second := help(), help()
 	if first != second || strings.Contains(first, "surprise") || !strings.Contains(first, "vault get NAME") {
 		t.Errorf("help differs from run to run, or shows the environment:\n%s\n%s", first, second)
+	}
+}
+
+// TestJSONOnATerminal: no control character comes out raw, and what comes out says the
+// same.
+func TestJSONOnATerminal(t *testing.T) {
+	var b bytes.Buffer
+	in := "a\u009b31m\u007f\u0085\x1bé<>"
+	if err := writeJSON(&b, in); err != nil {
+		t.Fatal(err)
+	}
+	if want := `"a\u009b31m\u007f\u0085\u001bé<>"` + "\n"; b.String() != want {
+		t.Errorf("wrote %q, want %q", &b, want)
+	}
+	var out string
+	if err := json.Unmarshal(b.Bytes(), &out); err != nil || out != in {
+		t.Errorf("it reads as %q, %v", out, err)
 	}
 }

@@ -164,7 +164,7 @@ func (b *bucket) Remove(ctx context.Context, keys []string) (failed map[string]e
 			failed[key] = fmt.Errorf("remove %s: %w", key, err)
 		}
 	}
-	return failed, ctx.Err()
+	return failed, nil // of each key it is known what became of it, also after ctx ended
 }
 
 func (b *bucket) remove(ctx context.Context, key string) error {

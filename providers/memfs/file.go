@@ -38,10 +38,15 @@ type files struct {
 
 // openFiles opens the store in c.Dir, and makes it if it is not there.
 func openFiles(ctx context.Context, c Config) (*files, error) {
-	if err := makeRoot(c.Dir, syncPath); err != nil {
-		return nil, classify(err)
+	if !c.MustExist {
+		if err := makeRoot(c.Dir, syncPath); err != nil {
+			return nil, classify(err)
+		}
 	}
 	root, err := os.OpenRoot(c.Dir)
+	if c.MustExist && errors.Is(err, fs.ErrNotExist) {
+		return nil, errNoStore
+	}
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -101,6 +106,9 @@ func (s *files) prepare(ctx context.Context) error {
 	if fresh {
 		if err := s.checkEmpty(); err != nil {
 			return err
+		}
+		if s.config.MustExist {
+			return errNoStore
 		}
 		if err := s.disk.mkdir(meta); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err

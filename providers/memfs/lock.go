@@ -39,7 +39,7 @@ func (s *files) lock(ctx context.Context, key string) (release func(), err error
 	patience := s.config.lockTimeout()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	stuck := fmt.Errorf("%w: another process has held %s for %v: is it stopped?", vault.ErrUnavailable, s.abs(name), patience)
+	stuck := fmt.Errorf("%w: another process has held %s for %v: is it stopped?", vault.ErrBusy, s.abs(name), patience)
 
 	select {
 	case s.locks[n] <- struct{}{}:

@@ -46,6 +46,9 @@ type Config struct {
 	// Dir is the directory of a file:// store, an absolute path. It is created, for
 	// its owner alone, if it is not there. Empty means mem://.
 	Dir string
+	// MustExist refuses, with [ErrNoStore], to make a store where there is none: an empty
+	// directory may be a disk that is not mounted.
+	MustExist bool
 	// Memory is what a mem:// store holds; nil means a new, empty one. Stores that
 	// are opened on the same Memory are clients of one store. It goes with no Dir.
 	Memory *Memory
@@ -81,6 +84,12 @@ func (c Config) now() uint64 {
 	return idAt(now())
 }
 
+// ErrNoStore means that there is no store at a directory where there must be one. What
+// Open returns wraps [vault.ErrUnavailable] as well.
+var ErrNoStore = errors.New("there is no store")
+
+var errNoStore = fmt.Errorf("%w: %w", vault.ErrUnavailable, ErrNoStore)
+
 // Open opens the store that c describes, and creates it if need be. Close it when
 // done. A directory that holds something else, or that others may enter, is refused
 // and left as it is.
@@ -112,12 +121,13 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 		Create:  b,
 		Swap:    b,
 		Remover: b,
+		Purge:   b, // also where no versions are kept: there may be some from before
 		Tag:     func(r *blob.Reader) string { return formatID(idAt(r.ModTime())) },
 		Explain: explain,
 		Close:   portable.Close,
 	}
 	if c.versions() > 0 {
-		store.History, store.Purge = b, b
+		store.History = b
 	}
 	return store
 }
@@ -126,7 +136,7 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 func explain(err error) error {
 	for _, sentinel := range []error{
 		vault.ErrUnsure, vault.ErrPermission, vault.ErrNoSpace, vault.ErrConflict, vault.ErrExist,
-		vault.ErrNotFound, vault.ErrUnsupported, vault.ErrInvalidName, vault.ErrUnavailable,
+		vault.ErrNotFound, vault.ErrUnsupported, vault.ErrInvalidName, vault.ErrBusy, vault.ErrUnavailable,
 	} {
 		if errors.Is(err, sentinel) {
 			return sentinel
