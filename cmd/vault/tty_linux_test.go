@@ -24,8 +24,8 @@ import (
 //
 // STREAMS names the streams that are the terminal: any of i, o, e, or "-" for none;
 // it is the controlling terminal all the same. DIALOG is a file: "? TEXT" waits until
-// the terminal shows TEXT, "> TEXT" types a line, "^ C" presses control and C. What the
-// terminal showed is then stderr, and what went to a stdout that is no terminal is
+// the terminal shows TEXT, "> TEXT" types a line, "^ C" presses control and C, "!" sends a SIGTERM.
+// What the terminal showed is then stderr, and what went to a stdout that is no terminal is
 // stdout. However the command ends, the terminal has to echo again.
 func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
@@ -119,6 +119,8 @@ func converse(cmd *exec.Cmd, streams, dialog string) (screen, stdout []byte, err
 			if err := whenHidden(ctrl, text); err != nil {
 				return screen, nil, err
 			}
+		case "!":
+			cmd.Process.Signal(syscall.SIGTERM)
 		case "^":
 			io.WriteString(ctrl, string(text[0]-'A'+1))
 		}
