@@ -228,7 +228,7 @@ var operations = []operation{
 			return s.saw(err)
 		}},
 	{name: "teardown", before: 100, after: none, partial: true, run: tearDown(false)},
-	{name: "teardown with purge", offered: func(s *vault.Store) bool { return s.Purge != nil }, before: 100, after: none, partial: true, run: tearDown(true)},
+	{name: "teardown with purge", offered: func(s *vault.Store) bool { return s.Purge != nil && s.History != nil }, before: 100, after: none, partial: true, run: tearDown(true)},
 }
 
 // expected turns the refusal that an operation is to get into nil, and success into

@@ -40,11 +40,19 @@ func TestConformanceMemWithoutHistory(t *testing.T) {
 }
 
 func TestConformanceFile(t *testing.T) {
+	conform(t, memfs.Config{Dir: privateDir(t)}, claims)
+}
+
+func TestConformanceFileWithoutHistory(t *testing.T) {
+	conform(t, memfs.Config{Dir: privateDir(t), Versions: -1}, claimsWithoutHistory)
+}
+
+func privateDir(t *testing.T) string {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	conform(t, memfs.Config{Dir: dir}, claims)
+	return dir
 }
 
 func conform(t *testing.T, c memfs.Config, claims []string) {

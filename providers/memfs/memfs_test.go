@@ -214,8 +214,9 @@ func TestNothingStored(t *testing.T) {
 		_, err = s.Bucket.ReadAll(ctx, "there")
 		wantErr(t, "read", err, context.Canceled)
 		wantErr(t, "delete", s.Bucket.Delete(ctx, "there"), context.Canceled)
-		_, err = s.Remover.Remove(ctx, []string{"there"})
-		wantErr(t, "remove", err, context.Canceled)
+		failed, err := s.Remover.Remove(ctx, []string{"there"})
+		wantErr(t, "remove", err, nil)
+		wantErr(t, "remove", failed["there"], context.Canceled)
 		_, err = s.Bucket.List(nil).Next(ctx)
 		wantErr(t, "list", err, context.Canceled)
 
@@ -310,7 +311,7 @@ func TestVersionsKept(t *testing.T) {
 		})
 	}
 	each(t, memfs.Config{Versions: -1}, func(t *testing.T, s *vault.Store) {
-		if s.History != nil || s.Purge != nil {
+		if s.History != nil {
 			t.Error("a store without versions has history")
 		}
 		write(t, s, "key", "one")
@@ -582,5 +583,61 @@ func TestLargeObject(t *testing.T) {
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > 8<<20 {
 		t.Errorf("%d bytes of memory were used", used)
+	}
+}
+
+// TestMustExist: a store that must be there is not made, neither in a place that is not
+// there nor in an empty directory, which may be a disk that is not mounted.
+func TestMustExist(t *testing.T) {
+	top := privateDir(t)
+	for _, dir := range []string{filepath.Join(top, "typo", "store"), top} {
+		_, err := memfs.Open(t.Context(), memfs.Config{Dir: dir, MustExist: true})
+		if !errors.Is(err, memfs.ErrNoStore) || !errors.Is(err, vault.ErrUnavailable) {
+			t.Errorf("open %s: %v, want ErrNoStore", dir, err)
+		}
+	}
+	if found, err := filepath.Glob(filepath.Join(top, "*")); err != nil || found != nil {
+		t.Errorf("it made %q, %v", found, err)
+	}
+	if found, err := filepath.Glob(filepath.Join(top, ".*")); err != nil || found != nil {
+		t.Errorf("it made %q, %v", found, err)
+	}
+	open(t, memfs.Config{Dir: top})
+	open(t, memfs.Config{Dir: top, MustExist: true})
+}
+
+// TestPurgeWithoutVersions: history from a time when versions were kept can be counted
+// and purged also where none are kept any more.
+func TestPurgeWithoutVersions(t *testing.T) {
+	for name, c := range configs(t) {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, c)
+			for _, value := range []string{"one", "two"} {
+				if err := s.Bucket.WriteAll(t.Context(), "k", []byte(value), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Versions = -1
+			s = open(t, c)
+			var all []vault.Leftover
+			for l, err := range s.Purge.Leftovers(t.Context(), "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, l)
+			}
+			if len(all) != 1 || all[0].Key != "k" || all[0].Deleted {
+				t.Fatalf("leftovers %+v, want one of k", all)
+			}
+			if failed, err := s.Purge.Purge(t.Context(), all); err != nil || len(failed) != 0 {
+				t.Fatalf("purge: %v, %v", failed, err)
+			}
+			for l := range s.Purge.Leftovers(t.Context(), "") {
+				t.Errorf("left: %+v", l)
+			}
+			if value, _ := read(t, s, "k"); value != "two" {
+				t.Errorf("the current object is %q", value)
+			}
+		})
 	}
 }
