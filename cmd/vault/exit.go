@@ -82,7 +82,7 @@ var outcomes = []struct {
 	{errKeyFile, exitFailure, "key_file", ""},
 	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to see whether it took effect"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
-	{vault.ErrPermission, exitDenied, "denied", "neither name nor verb may be used with this profile and identity, or the store does not let you in"},
+	{vault.ErrPermission, exitDenied, "denied", "the scope of the profile, or the rights at the store, do not allow this: ask whoever gave them, or chmod what is yours"},
 	{vault.ErrNoSpace, exitFailure, "no_space", "nothing was changed; make room and try again"},
 	{vault.ErrConflict, exitConflict, "conflict", "somebody else wrote it: look at {prog} stat {name}, then try again"},
 	{vault.ErrExist, exitConflict, "exists", ""},
