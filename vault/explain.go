@@ -77,17 +77,20 @@ func explainOurs(err error) (_ error, known bool) {
 }
 
 // fact returns an error that is both sentinel and cause. Where the sentinel says all,
-// as in "not found", the cause is left out of the text.
+// as in "not found" or in a store's own explanation, the cause is left out of the text.
 func fact(sentinel, cause error) error { return &factError{sentinel, cause} }
 
 type factError struct{ sentinel, cause error }
 
 func (e *factError) Error() string {
-	if e.sentinel == ErrNotFound || e.sentinel == ErrExist {
+	if _, ok := e.sentinel.(explanation); ok || e.sentinel == ErrNotFound || e.sentinel == ErrExist {
 		return e.sentinel.Error()
 	}
 	return e.sentinel.Error() + ": " + e.cause.Error()
 }
+
+// An explanation is what [Store].Explain returns when it says more than a sentinel.
+type explanation interface{ Hint() string }
 
 func (e *factError) Unwrap() []error { return []error{e.sentinel, e.cause} }
 

@@ -294,7 +294,8 @@ func (v *Vault) absent(ctx context.Context, key string, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return fact(ErrNotFound, err)
+	// Not wrapped: it is not denied, it is not there.
+	return fmt.Errorf("%w: it is not listed, and reading it was answered with %v", ErrNotFound, err)
 }
 
 // locate turns a version spec into a place.

@@ -11,7 +11,7 @@ import (
 
 // A Tenant is an operator whose objects the cloud keeps apart from everybody
 // else's: a wallet address, or any other id of 1–128 bytes [a-z0-9._-] that starts
-// with a letter or digit.
+// with a letter or digit and does not hold "__0x".
 type Tenant string
 
 // DefaultTenant is the tenant where none was given.
@@ -31,6 +31,11 @@ func ParseTenant(s string) (Tenant, error) {
 	}
 	if !isLabel(string(folded), 128, "._-") {
 		return "", fmt.Errorf("%w: tenant %q is not 1–128 of a-z 0-9 . _ - starting with a letter or digit", ErrInvalidName, s)
+	}
+	// gocloud's drivers write what a cloud cannot hold as __0xHEX__, and would list the
+	// keys of such a tenant as those of another one.
+	if strings.Contains(string(folded), "__0x") {
+		return "", fmt.Errorf("%w: tenant %q holds __0x, which object stores take for an escape", ErrInvalidName, s)
 	}
 	return Tenant(folded), nil
 }

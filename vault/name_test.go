@@ -77,6 +77,7 @@ func TestParseTenant(t *testing.T) {
 		{"*", ""}, {"a*", ""}, {"a?", ""}, {"a/b", ""}, {".a", ""}, {"-a", ""}, {"_a", ""},
 		{"\u212a", ""}, // the Kelvin sign, which Unicode folds to k
 		{"a b", ""}, {"ä", ""}, {"..", ""},
+		{"a__b", "a__b"}, {"a__0x2f__b", ""}, {"a__0X2f__b", ""},
 	} {
 		got, err := vault.ParseTenant(tc.in)
 		if string(got) != tc.want || (err == nil) != (tc.want != "") {

@@ -206,6 +206,7 @@ func (v *Vault) writeBlob(ctx context.Context, key string, create bool, fill fun
 	w, err := v.store.Bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType: "application/octet-stream", // always: without one the writer buffers to guess
 		IfNotExist:  create,
+		BeforeWrite: v.store.BeforeWrite,
 	})
 	if err != nil {
 		return err

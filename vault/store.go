@@ -28,6 +28,10 @@ type Store struct {
 	Bucket *blob.Bucket
 	// Name is for messages, such as s3://bucket. It holds no credentials.
 	Name string
+	// BeforeWrite goes into the [blob.WriterOptions] of every write to Bucket, also of
+	// those that do not come from a Vault: it is how a provider sets what gocloud has no
+	// option for. Nil: nothing to set.
+	BeforeWrite func(as func(any) bool) error
 	// Create writes only where nothing is. Nil means that Bucket.NewWriter with
 	// IfNotExist is honoured at every size.
 	Create Creator
@@ -41,12 +45,15 @@ type Store struct {
 	// Purge knows what stays behind in history. Nil where there is none, or where the
 	// store gives no access to it.
 	Purge Purger
-	// Tag returns the swap tag of the object that r reads, without a request. It is
-	// nil where Swap is nil.
+	// Tag returns the tag of the object that r reads, without a request: the one that Swap
+	// takes, and by which a reader sees that an object was replaced. It is not nil where
+	// Swap is not.
 	Tag func(r *blob.Reader) string
 	// Explain returns the sentinel of this package behind an error that gcerrors
 	// calls Unknown (an expired token, say), or nil. It decides on the service's
-	// code, never on text. Nil: nothing to explain.
+	// code, never on text. Or it returns an error that wraps the sentinel, tells all of
+	// it in its text, and has a method Hint() string: what the user can do. Nil: nothing
+	// to explain.
 	Explain func(error) error
 	// Close closes Bucket and whatever else the provider started. Whoever opened the
 	// Store calls it, a Vault never does.
