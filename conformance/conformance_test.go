@@ -28,24 +28,29 @@ func TestJudge(t *testing.T) {
 		claimed bool
 		note    string
 		err     string
+		known   string
 	}{
-		{p, probe.Honoured, true, "", ""},
-		{p, probe.NotHonoured, true, "", "swap is claimed (a swap looks at its tag) and not honoured: the tag was ignored"},
-		{p, probe.NotProven, true, "", "swap is claimed (a swap looks at its tag) and not proven: the tag was ignored"},
-		{p, probe.NotApplicable, true, "", "swap is claimed (a swap looks at its tag) and not applicable: the tag was ignored"},
-		{p, probe.Honoured, false, "", "swap is honoured (a swap looks at its tag) and not claimed: claim it"},
-		{p, probe.NotHonoured, false, "not claimed: swap, not honoured: the tag was ignored", ""},
-		{p, probe.NotProven, false, "not claimed: swap, not proven: the tag was ignored", ""},
-		{p, probe.NotApplicable, false, "not claimed: swap, not applicable: the tag was ignored", ""},
-		{lucky, probe.Honoured, false, "not claimed: swap, no violation was seen", ""},
-		{lucky, probe.Honoured, true, "", ""},
-		{lucky, probe.NotHonoured, true, "", "swap is claimed (a swap looks at its tag) and not honoured: the tag was ignored"},
+		{p, probe.Honoured, true, "", "", ""},
+		{p, probe.NotHonoured, true, "", "swap is claimed (a swap looks at its tag) and not honoured: the tag was ignored", ""},
+		{p, probe.NotProven, true, "", "swap is claimed (a swap looks at its tag) and not proven: the tag was ignored", ""},
+		{p, probe.NotApplicable, true, "", "swap is claimed (a swap looks at its tag) and not applicable: the tag was ignored", ""},
+		{p, probe.Honoured, false, "", "swap is honoured (a swap looks at its tag) and not claimed: claim it", ""},
+		{p, probe.NotHonoured, false, "not claimed: swap, not honoured: the tag was ignored", "", ""},
+		{p, probe.NotProven, false, "not claimed: swap, not proven: the tag was ignored", "", ""},
+		{p, probe.NotApplicable, false, "not claimed: swap, not applicable: the tag was ignored", "", ""},
+		{lucky, probe.Honoured, false, "not claimed: swap, no violation was seen", "", ""},
+		{lucky, probe.Honoured, true, "", "", ""},
+		{lucky, probe.NotHonoured, true, "", "swap is claimed (a swap looks at its tag) and not honoured: the tag was ignored", ""},
+		{p, probe.NotHonoured, false, "known deviation: swap: it is old", "", "it is old"},
+		{p, probe.Honoured, false, "", "swap is a known deviation (it is old), and now is honoured: claim it", "it is old"},
+		{p, probe.NotProven, false, "", "swap is a known deviation (it is old), and now is not proven: the tag was ignored", "it is old"},
+		{lucky, probe.Honoured, false, "known deviation: swap: it is old", "", "it is old"},
 	} {
 		r := probe.Result{Clause: "swap", Verdict: tc.verdict}
 		if tc.verdict != probe.Honoured {
 			r.Err = why
 		}
-		note, err := judge(tc.probe, r, tc.claimed)
+		note, err := judge(tc.probe, r, tc.claimed, tc.known)
 		if text := fmt.Sprint(err); note != tc.note || (err == nil) != (tc.err == "") || err != nil && text != tc.err {
 			t.Errorf("judge(%s, claimed %v, chance %v) = %q, %v, want %q, %s", tc.verdict, tc.claimed, tc.probe.Chance, note, err, tc.note, tc.err)
 		}
@@ -56,16 +61,24 @@ func TestCheckClaims(t *testing.T) {
 	for _, tc := range []struct {
 		claims string
 		errs   string
+		known  string
 	}{
-		{"create read-after-write errors", ""},
-		{"create read-after-write errors swap", ""},
-		{"create read-after-write errors swop", `claim "swop": there is no such clause`},
-		{"create read-after-write errors create", `claim "create": listed twice`},
-		{"create errors", `claim "read-after-write": it cannot be left out`},
-		{"read-after-write errors", `claim "create": it cannot be left out`},
-		{"create read-after-write", `claim "errors": it cannot be left out`},
+		{"create read-after-write errors", "", ""},
+		{"create read-after-write errors swap", "", ""},
+		{"create read-after-write errors swop", `claim "swop": there is no such clause`, ""},
+		{"create read-after-write errors create", `claim "create": listed twice`, ""},
+		{"create errors", `claim "read-after-write": it cannot be left out`, ""},
+		{"read-after-write errors", `claim "create": it cannot be left out`, ""},
+		{"create read-after-write", `claim "errors": it cannot be left out`, ""},
+		{"read-after-write errors", "", "create"},
+		{"create read-after-write errors", `deviation "create": it is claimed`, "create"},
+		{"create read-after-write errors", `deviation "swop": there is no such clause`, "swop"},
 	} {
-		if got := errors.Join(checkClaims(strings.Fields(tc.claims))...); fmt.Sprint(got) != tc.errs && (got != nil || tc.errs != "") {
+		known := map[string]string{}
+		if tc.known != "" {
+			known[tc.known] = "it is old"
+		}
+		if got := errors.Join(checkClaims(strings.Fields(tc.claims), known)...); fmt.Sprint(got) != tc.errs && (got != nil || tc.errs != "") {
 			t.Errorf("claims %s: %v, want %s", tc.claims, got, tc.errs)
 		}
 	}

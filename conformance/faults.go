@@ -60,6 +60,7 @@ func (f fault) hooks() intercept.Hooks {
 type operation struct {
 	name    string
 	offered func(*vault.Store) bool // nil: always
+	needs   string                  // the clause that it builds on
 	before  int                     // bytes of the value that is there; -1 for none
 	after   int                     // bytes of the value that is there then; -1 for none, same for the one before
 	// prepare makes the rest of what the operation needs; the value before is there.
@@ -73,6 +74,11 @@ type operation struct {
 	retried bool
 	// again is what a second attempt may say when the first took effect, besides nil.
 	again error
+}
+
+// possible says whether the store offers the operation, and honours what it needs.
+func (op operation) possible(f *field) bool {
+	return (op.offered == nil || op.offered(f.store)) && !f.deviates(op.needs)
 }
 
 const (
@@ -129,8 +135,8 @@ func wrongf(format string, args ...any) error {
 var operations = []operation{
 	{name: "put", retried: true, before: none, after: 100, run: putWith(vault.PutOptions{})},
 	{name: "overwrite", retried: true, before: 50, after: 100, run: putWith(vault.PutOptions{})},
-	{name: "create", retried: true, before: none, after: 100, run: putWith(vault.PutOptions{Create: true}), again: vault.ErrExist},
-	{name: "create of a deleted name", retried: true, before: none, after: 100, again: vault.ErrExist,
+	{name: "create", needs: "create", retried: true, before: none, after: 100, run: putWith(vault.PutOptions{Create: true}), again: vault.ErrExist},
+	{name: "create of a deleted name", needs: "create-after-delete", retried: true, before: none, after: 100, again: vault.ErrExist,
 		prepare: func(ctx context.Context, s *scene) error {
 			if _, err := s.put(ctx, s.vault(), target, s.value(70), nil); err != nil {
 				return err
@@ -141,9 +147,9 @@ var operations = []operation{
 	{name: "put if revision", offered: hasSwap, before: 50, after: 100, run: putIfRevision, again: vault.ErrConflict},
 	{name: "put of a stream", before: none, after: streamed, run: putWith(vault.PutOptions{})},
 	{name: "overwrite by a stream", before: 50, after: streamed, run: putWith(vault.PutOptions{})},
-	{name: "create of a stream", before: none, after: streamed, run: putWith(vault.PutOptions{Create: true}), again: vault.ErrExist},
+	{name: "create of a stream", needs: "create", before: none, after: streamed, run: putWith(vault.PutOptions{Create: true}), again: vault.ErrExist},
 	{name: "put of a stream if revision", offered: hasSwap, before: 50, after: streamed, run: putIfRevision, again: vault.ErrConflict},
-	{name: "refused create", before: 50, after: same, refused: true,
+	{name: "refused create", needs: "create", before: 50, after: same, refused: true,
 		run: func(ctx context.Context, s *scene, v *vault.Vault) error {
 			_, err := s.put(ctx, v, target, s.value(60), &vault.PutOptions{Create: true})
 			return expected(vault.ErrExist, err, "a create of what is there")
@@ -216,7 +222,7 @@ var operations = []operation{
 			}
 			return wrongf("the old version is gone")
 		}},
-	{name: "undelete", offered: hasHistory, before: none, after: 100, again: vault.ErrExist,
+	{name: "undelete", needs: "create-after-delete", offered: hasHistory, before: none, after: 100, again: vault.ErrExist,
 		prepare: func(ctx context.Context, s *scene) error {
 			if _, err := s.put(ctx, s.vault(), target, s.after, nil); err != nil {
 				return err
@@ -271,7 +277,7 @@ func checkFaults(ctx context.Context, f *field) error {
 	var ops errgroup.Group
 	ops.SetLimit(4) // most of the time is spent in pauses between attempts
 	for _, op := range operations {
-		if op.offered != nil && !op.offered(f.store) {
+		if !op.possible(f) {
 			continue
 		}
 		ops.Go(func() error {

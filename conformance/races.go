@@ -94,6 +94,9 @@ func (p plot) oneWins(ctx context.Context, name vault.Name, n, size int, o *vaul
 // checkFrozenCreators has sixteen vaults create one name in the same microsecond, and
 // loses every answer. Only the headers can tell them whose write it was.
 func checkFrozenCreators(ctx context.Context, f *field) error {
+	if f.deviates("create-detects") {
+		return fmt.Errorf("create-only: %w", errNotOffered)
+	}
 	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	for round := range 6 {
 		size := 100
@@ -125,7 +128,7 @@ func checkFrozenCreators(ctx context.Context, f *field) error {
 func checkInterlopers(ctx context.Context, f *field) error {
 	for _, op := range operations {
 		lost := op.again
-		if lost != vault.ErrExist && lost != vault.ErrConflict || op.offered != nil && !op.offered(f.store) {
+		if lost != vault.ErrExist && lost != vault.ErrConflict || !op.possible(f) {
 			continue
 		}
 		s, err := f.scene(ctx, op)
@@ -161,7 +164,7 @@ func checkLateWrites(ctx context.Context, f *field) error {
 	if f.store.Create == nil && f.store.Swap == nil {
 		return fmt.Errorf("Create or Swap: %w", errNotOffered)
 	}
-	if f.store.Create != nil {
+	if f.store.Create != nil && !f.deviates("create") {
 		p, store := f.plot(), *f.store
 		store.Create = &lateCreator{Creator: f.store.Create}
 		value := f.value(100)

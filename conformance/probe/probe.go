@@ -90,6 +90,9 @@ type Subject struct {
 	// over to several requests. 0 means a little over 16 MiB, below 0 leaves large
 	// objects out.
 	Large int64
+	// HidesAbsent says that a denied read may mean that there is nothing: so it is for a
+	// tenant who may list only below a prefix.
+	HidesAbsent bool
 	// Secrets are credentials of the store, which must not appear in any error.
 	Secrets []string
 	// Denied opens a client that the store knows and allows nothing, Expired one whose

@@ -1104,3 +1104,75 @@ func ExampleSubject_Run() {
 	// create-detects: honoured
 	// create-atomic: honoured
 }
+
+// TestHidesAbsent: where a denied read may mean that there is nothing, it is taken for
+// that, and for nothing else.
+func TestHidesAbsent(t *testing.T) {
+	denying := func(absent, there bool) *probe.Subject {
+		s := subject(t, func(s *vault.Store) *vault.Store {
+			return with(s, func(d *double) {
+				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
+					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
+					if absent && gcerrors.Code(err) == gcerrors.NotFound {
+						return nil, vault.ErrPermission
+					}
+					if there && err == nil {
+						r.Close()
+						return nil, vault.ErrPermission
+					}
+					return r, err
+				}
+			})
+		})
+		s.HidesAbsent = true
+		return s
+	}
+	versions := denying(true, false)
+	versions.Store = changed(versions.Store, func(s *vault.Store) {
+		in := s.History
+		s.History = historian{Historian: in, open: func(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+			r, err := in.OpenVersion(ctx, key, id, offset, length)
+			if errors.Is(err, vault.ErrNotFound) {
+				return nil, vault.ErrPermission
+			}
+			return r, err
+		}}
+	})
+	if r := run(t, versions, "versions"); r.Verdict != probe.Honoured {
+		t.Errorf("an absent version is denied: versions: %s, %v; want %s", r.Verdict, r.Err, probe.Honoured)
+	}
+	versions.HidesAbsent = false
+	if r := run(t, versions, "versions"); r.Verdict != probe.NotHonoured {
+		t.Errorf("an absent version is denied without need: versions: %s, %v; want %s", r.Verdict, r.Err, probe.NotHonoured)
+	}
+	for _, clause := range []string{"errors", "read-after-write", "swap"} {
+		if r := run(t, denying(true, false), clause); r.Verdict != probe.Honoured {
+			t.Errorf("absent is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
+		}
+		if r := run(t, denying(false, true), clause); r.Verdict != probe.NotProven || !errors.Is(r.Err, vault.ErrPermission) {
+			t.Errorf("what is there is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotProven)
+		}
+	}
+}
+
+// TestKind: what explains an error may say more than the sentinel.
+func TestKind(t *testing.T) {
+	s := open(t, opener())
+	failed := errors.New("AccessDenied")
+	for _, tc := range []struct {
+		err, explained, want error
+	}{
+		{nil, nil, nil},
+		{failed, nil, nil},
+		{failed, vault.ErrPermission, vault.ErrPermission},
+		{failed, fmt.Errorf("ask: %w", vault.ErrPermission), vault.ErrPermission},
+		{failed, vault.ErrBusy, vault.ErrUnavailable},
+		{failed, vault.ErrInvalidName, vault.ErrInvalidName},
+		{fmt.Errorf("x: %w", vault.ErrNotFound), vault.ErrPermission, vault.ErrNotFound},
+	} {
+		st := changed(s, func(s *vault.Store) { s.Explain = func(error) error { return tc.explained } })
+		if got := probe.Kind(st, tc.err); got != tc.want {
+			t.Errorf("Kind(%v, explained as %v) = %v, want %v", tc.err, tc.explained, got, tc.want)
+		}
+	}
+}

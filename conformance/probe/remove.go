@@ -163,6 +163,9 @@ func checkPurge(ctx context.Context, t *trial) error {
 	if len(seen) != len(want) {
 		return broken("%d versions are listed as left in history, want %d", len(seen), len(want))
 	}
+	if len(left) == 0 {
+		return broken("nothing is left in history after overwrites and a delete")
+	}
 
 	// One first, then the rest, then all of them again: they are gone, which is no failure.
 	// Markers go with or after what they hide, since a cloud shows that again once its

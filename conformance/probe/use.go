@@ -40,7 +40,9 @@ func (t *trial) write(ctx context.Context, st *vault.Store, key string, create b
 	defer func() { t.saw(err) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := st.Bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: create})
+	w, err := st.Bucket.NewWriter(ctx, key, &blob.WriterOptions{
+		ContentType: "application/octet-stream", IfNotExist: create, BeforeWrite: st.BeforeWrite,
+	})
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,21 @@ func (t *trial) write(ctx context.Context, st *vault.Store, key string, create b
 func (t *trial) open(ctx context.Context, st *vault.Store, key string, offset, length int64) (*blob.Reader, error) {
 	r, err := st.Bucket.NewRangeReader(ctx, key, offset, length, nil)
 	t.saw(err)
-	return r, err
+	return r, t.absent(ctx, st, key, err)
+}
+
+// absent settles a denied read of what may not be there, as package vault does it: one
+// list of exactly that key tells the two apart.
+func (t *trial) absent(ctx context.Context, st *vault.Store, key string, err error) error {
+	if !t.HidesAbsent || t.kind(st, err) != vault.ErrPermission {
+		return err
+	}
+	page, _, lerr := st.Bucket.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: key})
+	t.saw(lerr)
+	if lerr != nil || len(page) > 0 && page[0].Key == key {
+		return err
+	}
+	return fmt.Errorf("%w: denied, and not listed: %v", vault.ErrNotFound, err) // not wrapped: it is not a denial
 }
 
 func (t *trial) delete(ctx context.Context, st *vault.Store, key string) error {
@@ -153,21 +169,19 @@ func (t *trial) purge(ctx context.Context, st *vault.Store, prefix string) error
 	return err
 }
 
-// kind returns the sentinel of package vault that err amounts to, and nil where it
-// amounts to none: a sentinel that it wraps, then what the store explains, then the
-// code of gcerrors.
-func (t *trial) kind(st *vault.Store, err error) error {
-	for _, s := range []error{
-		vault.ErrUnauthenticated, vault.ErrPermission, vault.ErrNoSpace, vault.ErrConflict, vault.ErrExist,
-		vault.ErrNotFound, vault.ErrUnsupported, vault.ErrUnavailable,
-	} {
-		if errors.Is(err, s) {
-			return s
-		}
+// Kind returns the sentinel of package vault that an error of st amounts to, and nil
+// where it amounts to none: a sentinel that it wraps, then what the store explains, then
+// the code of gcerrors.
+func Kind(st *vault.Store, err error) error {
+	if s := sentinel(err); s != nil || err == nil {
+		return s
 	}
 	if st.Explain != nil {
-		if s := st.Explain(err); s != nil {
-			return s
+		if is := st.Explain(err); is != nil {
+			if s := sentinel(is); s != nil { // what explains may wrap it, with a hint
+				return s
+			}
+			return is
 		}
 	}
 	switch gcerrors.Code(err) {
@@ -182,6 +196,21 @@ func (t *trial) kind(st *vault.Store, err error) error {
 	}
 	return nil
 }
+
+// sentinel is the one of package vault that err wraps, or nil.
+func sentinel(err error) error {
+	for _, s := range []error{
+		vault.ErrUnauthenticated, vault.ErrPermission, vault.ErrNoSpace, vault.ErrConflict, vault.ErrExist,
+		vault.ErrNotFound, vault.ErrUnsupported, vault.ErrUnavailable,
+	} {
+		if errors.Is(err, s) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (t *trial) kind(st *vault.Store, err error) error { return Kind(st, err) }
 
 // silent says whether err means that the store did not answer at all.
 func silent(err error) bool {
