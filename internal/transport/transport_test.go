@@ -1,0 +1,149 @@
+package transport_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/transport"
+)
+
+type answer func(*http.Request) *http.Response
+
+func (a answer) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
+
+// TestRanges answers a range with what it is and what it is not.
+func TestRanges(t *testing.T) {
+	for _, tc := range []struct {
+		asked  string
+		status int
+		header string
+		length int64
+		ok     bool
+	}{
+		{"bytes=5-9", 206, "bytes 5-9/100", 5, true},
+		{"bytes=5-9", 206, "bytes 5-9/100", -1, true},
+		{"bytes=5-9", 206, "bytes 5-7/8", 3, true}, // clipped at the end
+		{"bytes=5-", 206, "bytes 5-99/100", 95, true},
+		{"", 200, "", 100, true},
+		{"bytes=5-9", 416, "bytes */3", 0, true}, // the caller's to judge
+		{"bytes=5-9", 404, "", 0, true},
+		{"bytes=5-9", 200, "", 100, false},
+		{"bytes=0-9", 200, "", 10, false},
+		{"bytes=5-9", 206, "bytes 5-8/100", 4, false},
+		{"bytes=5-9", 206, "bytes 4-9/100", 6, false},
+		{"bytes=5-9", 206, "bytes 0-99/100", 100, false},
+		{"bytes=5-9", 206, "bytes 5-9/7", 5, false},
+		{"bytes=5-9", 206, "bytes 5-9/*", 5, false},
+		{"bytes=5-9", 206, "bytes 5-9/100", 6, false},
+		{"bytes=5-9", 206, "", 5, false},
+		{"bytes=5-", 206, "bytes 5-98/100", 94, false},
+		{"bytes=-5", 206, "bytes 95-99/100", 5, false}, // nothing of ours asks so
+	} {
+		body := &closing{Reader: strings.NewReader("x")}
+		rt := transport.Ranges{Base: answer(func(*http.Request) *http.Response {
+			h := http.Header{}
+			if tc.header != "" {
+				h.Set("Content-Range", tc.header)
+			}
+			return &http.Response{StatusCode: tc.status, Header: h, ContentLength: tc.length, Body: body}
+		})}
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1/", nil)
+		if tc.asked != "" {
+			r.Header.Set("Range", tc.asked)
+		}
+		resp, err := rt.RoundTrip(r)
+		switch {
+		case tc.ok && (err != nil || resp == nil || body.closed):
+			t.Errorf("%+v: %v, body closed is %v", tc, err, body.closed)
+		case !tc.ok && (!errors.Is(err, transport.ErrRange) || !body.closed):
+			t.Errorf("%+v: %v, body closed is %v", tc, err, body.closed)
+		}
+	}
+}
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }
+
+// TestBodies: what the transport gets of a body cannot be asked to write itself, and
+// the caller's request stays as it was.
+func TestBodies(t *testing.T) {
+	var got io.ReadCloser
+	rt := transport.Bodies{Base: answer(func(r *http.Request) *http.Response { got = r.Body; return &http.Response{} })}
+	r := httptest.NewRequest(http.MethodPut, "http://127.0.0.1/", strings.NewReader("x"))
+	body := r.Body
+	if _, ok := body.(io.WriterTo); !ok {
+		t.Fatal("the body of the request cannot write itself, so that nothing is shown")
+	}
+	if _, err := rt.RoundTrip(r); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := got.(io.WriterTo); ok || got == nil || r.Body != body {
+		t.Errorf("the transport got a %T, and the request has a %T", got, r.Body)
+	}
+	if b, err := io.ReadAll(got); string(b) != "x" || err != nil {
+		t.Errorf("the body is %q, %v", b, err)
+	}
+	r.Body = http.NoBody
+	if _, err := rt.RoundTrip(r); err != nil || got != http.NoBody {
+		t.Errorf("no body became a %T, %v", got, err)
+	}
+}
+
+// TestNoProgress talks to a server that accepts and says nothing, and to one that
+// stops in the middle of a body: both end, and one that is only slow does not.
+func TestNoProgress(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	get := func(serve func(net.Conn)) error {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			c, err := l.Accept()
+			if err == nil {
+				defer c.Close()
+				serve(c)
+			}
+		}()
+		tr := &http.Transport{DialContext: transport.DialContext(timeout)}
+		defer tr.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: tr}).Get("http://" + l.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+	var ne net.Error
+	if err := get(func(net.Conn) { <-stop }); !errors.As(err, &ne) || !ne.Timeout() {
+		t.Errorf("a server that says nothing: %v, want a timeout", err)
+	}
+	if err := get(func(c net.Conn) { io.WriteString(c, head+"12345"); <-stop }); !errors.As(err, &ne) || !ne.Timeout() {
+		t.Errorf("a server that stops: %v, want a timeout", err)
+	}
+	if err := get(func(c net.Conn) {
+		io.WriteString(c, head)
+		for range 10 { // twice the timeout in all, and never long without a byte
+			<-time.After(timeout / 5)
+			io.WriteString(c, "x")
+		}
+		<-stop
+	}); err != nil {
+		t.Errorf("a slow server: %v", err)
+	}
+}
