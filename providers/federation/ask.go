@@ -1,0 +1,128 @@
+package federation
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// client is o's client, or one of our own, which follows no redirects.
+func (o *SourceOptions) client() *http.Client {
+	var c http.Client
+	if o != nil && o.Client != nil {
+		c = *o.Client
+	}
+	if c.Transport == nil {
+		c.Transport = transport()
+	}
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &c
+}
+
+func transport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	t.DisableKeepAlives = true // a token is minted once in a while
+	t.Proxy = func(r *http.Request) (*url.URL, error) {
+		u, err := http.ProxyFromEnvironment(r)
+		if err != nil {
+			return nil, errors.New("HTTPS_PROXY or HTTP_PROXY is not a proxy's URL") // which may have a password
+		}
+		return u, nil
+	}
+	return t
+}
+
+// maxAnswer bounds what a broker says.
+const maxAnswer = 1 << 20
+
+// ask sends req and returns the body of a 2xx answer. No error shows the URL's query, a
+// header, or what the answer holds: each may have a token.
+func ask(c *http.Client, req *http.Request, denied string) ([]byte, error) {
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.Do(req)
+	if err != nil {
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer resp.Body.Close()
+	switch code := resp.StatusCode; {
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		return nil, fmt.Errorf("%w: it answers %d: %s", ErrRefused, code, denied)
+	case code/100 == 3:
+		return nil, fmt.Errorf("%w: it answers %d, and redirects are not followed: write the address that is meant", ErrRefused, code)
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code/100 == 5:
+		return nil, fmt.Errorf("%w: it answers %d", ErrUnavailable, code)
+	case code/100 != 2:
+		return nil, fmt.Errorf("%w: it answers %d: is the address right?", ErrRefused, code)
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: the answer broke off: %w", ErrUnavailable, err)
+	case len(b) > maxAnswer:
+		return nil, fmt.Errorf("%w: the answer is longer than 1 MiB", ErrUnavailable)
+	}
+	return b, nil
+}
+
+// field returns a string of the JSON object that an answer holds.
+func field(answer []byte, name string) ([]byte, error) {
+	var value string
+	o, err := readObject(answer)
+	if err == nil {
+		err = o.read(name, &value, "a string")
+	}
+	if err != nil || value == "" {
+		return nil, fmt.Errorf("%w: the answer is not a JSON object with %s in it", ErrUnavailable, shown(name))
+	}
+	return []byte(value), nil
+}
+
+// mayCarry returns an error when a bearer token sent to u could be read on its way.
+func mayCarry(u *url.URL) error {
+	switch {
+	case u.Host == "" || u.Hostname() == "" || u.Opaque != "":
+		return errors.New("there is no host in it")
+	case u.User != nil:
+		return errors.New("a user or password does not belong in it")
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http" && loopback(u.Hostname()):
+		return nil
+	case u.Scheme == "http":
+		return errors.New("http is for this machine only (localhost, 127.0.0.0/8, ::1): use https")
+	}
+	return errors.New("it is not an https URL")
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// bearer checks that a token fits into a header.
+func bearer(token string) (string, error) {
+	for _, c := range []byte(token) {
+		if c <= ' ' || c > '~' {
+			return "", invalidToken("the session token is not one line of printable ASCII")
+		}
+	}
+	if token == "" {
+		return "", invalidToken("the session token is empty")
+	}
+	return "Bearer " + token, nil
+}

@@ -1,0 +1,78 @@
+package federation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// defaultSession is where a broker's session token is unless ?session= says otherwise.
+const defaultSession = "env:OBJECTVAULT_BROKER_SESSION"
+
+// parseBroker is broker+https:, in the form of the agentKeys broker: POST
+// {base}/v1/mint-oidc-jwt with the session token as bearer and no body is answered by
+// {"jwt","wallet","expiration"}.
+func parseBroker(scheme, rest string, o *SourceOptions) (*source, error) {
+	u, err := url.Parse(strings.TrimPrefix(scheme, "broker+") + ":" + rest)
+	if err != nil {
+		return nil, fmt.Errorf("%s: it is not a URL", scheme) // err would repeat it
+	}
+	if strings.Contains(rest, "#") {
+		return nil, fmt.Errorf("%s: a # does not belong in it", scheme)
+	}
+	if err := mayCarry(u); err != nil {
+		return nil, fmt.Errorf("%s: %w", scheme, err)
+	}
+	spec, err := sessionOf(u.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", scheme, err)
+	}
+	session, err := parseLocal(spec, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: session: %w", scheme, err)
+	}
+	u.RawQuery, u.ForceQuery = "", false
+	name := "broker+" + u.String()
+	mint := u.JoinPath("v1", "mint-oidc-jwt").String()
+	client := o.client()
+	return &source{name, o.timeout(), func(ctx context.Context) ([]byte, error) {
+		token, err := session.text(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("session: %w", err)
+		}
+		auth, err := bearer(token)
+		if err != nil {
+			return nil, err
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, mint, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", auth)
+		answer, err := ask(client, req, "log in to the broker again, its session token is not taken")
+		if err != nil {
+			return nil, err
+		}
+		return field(answer, "jwt")
+	}}, nil
+}
+
+// sessionOf returns the one parameter that a broker's URL may have.
+func sessionOf(query string) (string, error) {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return "", errors.New("the part after ? is not a query")
+	}
+	for name, values := range q {
+		if name != "session" || len(values) != 1 { // a name may be a secret that went astray
+			return "", errors.New("the only parameter is session, once")
+		}
+	}
+	if !q.Has("session") {
+		return defaultSession, nil
+	}
+	return q.Get("session"), nil
+}

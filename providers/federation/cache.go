@@ -1,0 +1,255 @@
+package federation
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A Cache keeps the temporary credentials of logins in a directory, mode 0700, one file
+// 0600 a login. The secrets are in the clear there, which is what a login asks for.
+type Cache struct {
+	Dir string           // absolute; made by Save
+	Now func() time.Time // nil means [time.Now]
+}
+
+// A Login is what a login obtained, and for what.
+type Login struct {
+	Credentials
+	Tenant          string
+	Store, Identity string // as shown to the user
+}
+
+// CacheKey is the name of a login: the SHA-256 over parts, each after its length, in hex.
+func CacheKey(parts ...string) string {
+	h := sha256.New()
+	for _, part := range parts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		io.WriteString(h, part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// loginFormat is in the first line of each file.
+const loginFormat = "objectvault login 1"
+
+// A loginFile is the JSON in the file of a login.
+type loginFile struct {
+	Format       string    `json:"format"`
+	AccessKeyID  string    `json:"access_key_id"`
+	SecretKey    string    `json:"secret_key"`
+	SessionToken string    `json:"session_token"`
+	Issued       time.Time `json:"issued"`
+	Expires      time.Time `json:"expires"`
+	Role         string    `json:"role,omitempty"`
+	Session      string    `json:"session,omitempty"`
+	Account      string    `json:"account,omitempty"`
+	Subject      string    `json:"subject,omitempty"`
+	Issuer       string    `json:"issuer,omitempty"`
+	Tenant       string    `json:"tenant,omitempty"`
+	Store        string    `json:"store,omitempty"`
+	Identity     string    `json:"identity,omitempty"`
+}
+
+// maxLogin bounds a file; the session token is what may be long.
+const maxLogin = 256 << 10
+
+// Load returns the login of key. None, or one that has expired, is [fs.ErrNotExist]; a
+// file that others may use, or that is malformed, is [ErrLoginFile] and stays.
+func (c Cache) Load(key string) (Login, error) {
+	path, err := c.path(key)
+	if err != nil {
+		return Login{}, err
+	}
+	f, err := openLogin(path)
+	if err != nil {
+		return Login{}, err
+	}
+	defer f.Close()
+	if err := c.checkDir(); err != nil {
+		return Login{}, err
+	}
+	info, err := f.Stat() // of what was opened: path may mean another file by now
+	if err != nil {
+		return Login{}, err
+	}
+	if err := checkOwn(path, info, "600"); err != nil {
+		return Login{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return Login{}, fmt.Errorf("%w: %s is not a regular file: remove it, and log in again", ErrLoginFile, path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxLogin+1))
+	defer clear(text)
+	if err != nil {
+		return Login{}, err
+	}
+	l, ok := parseLogin(text)
+	if !ok {
+		return Login{}, fmt.Errorf("%w: %s is malformed: log out, and log in again", ErrLoginFile, path)
+	}
+	if l.expired(c.now()) {
+		return Login{}, fmt.Errorf("the login expired at %s: %w", clock(l.Expires), fs.ErrNotExist)
+	}
+	return l, nil
+}
+
+func parseLogin(text []byte) (Login, bool) {
+	var v loginFile
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if len(text) > maxLogin || d.Decode(&v) != nil || v.Format != loginFormat || v.AccessKeyID == "" || v.Expires.IsZero() {
+		return Login{}, false
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Login{}, false
+	}
+	return Login{
+		Credentials: Credentials{
+			AccessKeyID: v.AccessKeyID, SecretKey: NewSecret(v.SecretKey), SessionToken: NewSecret(v.SessionToken),
+			Issued: v.Issued, Expires: v.Expires,
+			Role: v.Role, Session: v.Session, Account: v.Account, Subject: v.Subject, Issuer: v.Issuer,
+		},
+		Tenant: v.Tenant, Store: v.Store, Identity: v.Identity,
+	}, true
+}
+
+// Save writes the login of key in place of one that may be there. It is on disk when
+// Save returns; on error the old one, or none, is there as before.
+func (c Cache) Save(key string, l Login) error {
+	path, err := c.path(key)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(loginFile{
+		Format: loginFormat, AccessKeyID: l.AccessKeyID, SecretKey: l.SecretKey.Reveal(), SessionToken: l.SessionToken.Reveal(),
+		Issued: l.Issued.UTC(), Expires: l.Expires.UTC(),
+		Role: l.Role, Session: l.Session, Account: l.Account, Subject: l.Subject, Issuer: l.Issuer,
+		Tenant: l.Tenant, Store: l.Store, Identity: l.Identity,
+	}, "", "\t")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	defer clear(text)
+	if _, ok := parseLogin(text); !ok {
+		return errors.New("a login without key id or expiry, or larger than 256 KiB, is not kept")
+	}
+	if err := makeDir(c.Dir); err != nil {
+		return err
+	}
+	if err := c.checkDir(); err != nil {
+		return err
+	}
+	return replace(path, text)
+}
+
+// replace writes text to a temporary file, 0600, and renames it to path.
+func replace(path string, text []byte) error {
+	dir, name := filepath.Split(path)
+	tmp, err := os.CreateTemp(dir, "."+name+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(text)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// Remove removes the login of key, and what a Save that was killed left of it, whatever
+// state they are in. It returns false when there was none.
+func (c Cache) Remove(key string) (bool, error) {
+	path, err := c.path(key)
+	if err != nil {
+		return false, err
+	}
+	paths := []string{path}
+	entries, err := os.ReadDir(c.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if ok, _ := filepath.Match("."+key+".*.tmp", e.Name()); ok {
+			paths = append(paths, filepath.Join(c.Dir, e.Name()))
+		}
+	}
+	removed := false
+	for _, p := range paths {
+		switch err := os.Remove(p); {
+		case err == nil:
+			removed = removed || p == path
+		case !errors.Is(err, fs.ErrNotExist):
+			return removed, err
+		}
+	}
+	return removed, syncDir(c.Dir)
+}
+
+// path is the file of key, which must be one: a name with a separator would lead
+// elsewhere.
+func (c Cache) path(key string) (string, error) {
+	if b, err := hex.DecodeString(key); err != nil || len(b) != sha256.Size {
+		return "", errors.New("federation: a key of a login is made by CacheKey")
+	}
+	if !filepath.IsAbs(c.Dir) {
+		return "", errors.New("federation: a Cache needs an absolute directory")
+	}
+	return filepath.Join(c.Dir, key), nil
+}
+
+func (c Cache) checkDir() error {
+	info, err := os.Stat(c.Dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%w: %s is not a directory", ErrLoginFile, c.Dir)
+	}
+	return checkOwn(c.Dir, info, "700")
+}
+
+func (c Cache) now() time.Time {
+	if c.Now == nil {
+		return time.Now()
+	}
+	return c.Now()
+}
+
+// makeDir makes dir and what is missing above it, each on disk before it is used.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err // there already; if it is no directory, the next step says so
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}

@@ -1,0 +1,80 @@
+package federation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// newCommand is exec:. The command has no input, its messages are dropped, since they may
+// show a token, and at the timeout it is killed with what it started. It cannot ask on a
+// terminal: it is not in the foreground there.
+func newCommand(line string, o *SourceOptions) (*source, error) {
+	argv, err := words(line)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("exec: %w", err)
+	case len(argv) == 0 || argv[0] == "":
+		return nil, errors.New("exec: needs a command")
+	case strings.Contains(argv[0], "="): // and what follows it may be secret
+		return nil, errors.New("exec: there is no shell that would set a variable: start with the command")
+	}
+	return &source{"exec:" + argv[0], o.timeout(), func(ctx context.Context) ([]byte, error) {
+		return run(ctx, argv)
+	}}, nil
+}
+
+// run returns what a command prints on its standard output.
+func run(ctx context.Context, argv []string) ([]byte, error) {
+	ctx, kill := context.WithCancel(ctx)
+	defer kill()
+	out := &output{full: kill}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdout = out
+	cmd.WaitDelay = time.Second // for a pipe that is held open by what the command left behind
+	endTogether(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, invalidToken("the command cannot be started: %v", startError(err))
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case out.over:
+		return nil, fmt.Errorf("%w: %w", ErrTokenInvalid, errTooLong)
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it succeeded, and something it left behind has its output
+		return out.text, nil
+	case errors.As(err, &exit):
+		return nil, fmt.Errorf("%w: the command ended with %s; run it by hand to see why", ErrUnavailable, exit.ProcessState)
+	default:
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+}
+
+// startError is why a command could not be started, without its name, which the source
+// has.
+func startError(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
+}
+
+// output keeps what a token may have and ends its writer when there is more.
+type output struct {
+	text []byte
+	full func()
+	over bool
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	if len(o.text)+len(b) > maxText {
+		o.over = true
+		o.full()
+		return 0, errTooLong
+	}
+	o.text = append(o.text, b...)
+	return len(b), nil
+}

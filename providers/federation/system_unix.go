@@ -1,0 +1,63 @@
+//go:build unix
+
+package federation
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// openFile does not wait for a writer when path is a named pipe.
+func openFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// endTogether makes cmd the head of a process group, so that what it started ends with it.
+func endTogether(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error {
+		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		if err == syscall.ESRCH {
+			return os.ErrProcessDone
+		}
+		return err
+	}
+}
+
+// openLogin follows no link: it would lead to a file that was not written here.
+func openLogin(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil && isLink(path) {
+		return nil, fmt.Errorf("%w: %s is a symbolic link: remove it, and log in again", ErrLoginFile, path)
+	}
+	return f, err
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Type() == fs.ModeSymlink
+}
+
+// checkOwn returns an error when somebody else may read or replace what info is of.
+func checkOwn(path string, info fs.FileInfo, chmod string) error {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != os.Geteuid() {
+		return fmt.Errorf("%w: %s belongs to user %d, and this is user %d: use a place of your own", ErrLoginFile, path, s.Uid, os.Geteuid())
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%w: others may use %s, mode %04o: chmod %s %s", ErrLoginFile, path, mode, chmod, path)
+	}
+	return nil
+}
+
+// syncDir puts the names in dir on disk.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,222 @@
+package federation
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A Token is an OIDC token, a signed JWT of RFC 7519 in the compact form. It is parsed
+// and not verified: its claims are good for showing and for a check before it is sent,
+// and the cloud decides.
+type Token struct {
+	Raw    Secret
+	Claims Claims
+}
+
+// Claims is what a token says, as far as we ask.
+type Claims struct {
+	Issuer, Subject              string
+	Audience                     []string  // a string or a list in the token
+	Expires, NotBefore, IssuedAt time.Time // zero when the token does not say
+	// Tags are the session tags that the cloud takes from the token.
+	Tags map[string][]string
+}
+
+// Tag returns the first of keys that the token carries a tag for, with its first value.
+// As in AWS, the case of a key does not count.
+func (c Claims) Tag(keys ...string) (key, value string, ok bool) {
+	for _, key := range keys {
+		if values, _ := c.tag(key); len(values) > 0 {
+			return key, values[0], true
+		}
+	}
+	return "", "", false
+}
+
+// tag returns the values of a tag, of which there may be none, and whether it is there.
+func (c Claims) tag(key string) (values []string, ok bool) {
+	for _, k := range slices.Sorted(maps.Keys(c.Tags)) {
+		if strings.EqualFold(k, key) {
+			values, ok = append(values, c.Tags[k]...), true
+		}
+	}
+	return values, ok
+}
+
+// maxToken bounds a token; AWS takes at most 20,000 characters.
+const maxToken = 64 << 10
+
+// ParseToken reads the claims of a token and does not verify it. What is not exactly
+// three parts, with a JSON object in each of the first two and a signature in the third,
+// is an error wrapping [ErrTokenInvalid]. No error repeats the token.
+func ParseToken(raw string) (Token, error) {
+	claims, err := parse(raw)
+	if err != nil {
+		return Token{}, fmt.Errorf("%w: %w", ErrTokenInvalid, err)
+	}
+	return Token{NewSecret(raw), claims}, nil
+}
+
+func parse(raw string) (Claims, error) {
+	switch {
+	case raw == "":
+		return Claims{}, errors.New("it is empty")
+	case len(raw) > maxToken:
+		return Claims{}, errTooLong
+	case strings.ContainsAny(raw, "\r\n"): // which package base64 would skip
+		return Claims{}, errors.New("it has more than one line")
+	}
+	parts := strings.SplitN(raw, ".", 4)
+	if len(parts) != 3 {
+		return Claims{}, errors.New("it is not a signed JWT, which has three parts with dots between them")
+	}
+	header, err := part(parts[0])
+	if err != nil {
+		return Claims{}, fmt.Errorf("its header %w", err)
+	}
+	var alg string
+	if err := header.read("alg", &alg, "a string"); err != nil {
+		return Claims{}, err
+	}
+	if parts[2] == "" || strings.EqualFold(alg, "none") {
+		return Claims{}, errors.New("it is not signed")
+	}
+	if _, err := encoding.DecodeString(parts[2]); err != nil {
+		return Claims{}, errors.New("its signature is not base64url")
+	}
+	payload, err := part(parts[1])
+	if err != nil {
+		return Claims{}, fmt.Errorf("its payload %w", err)
+	}
+	return payload.claims()
+}
+
+var (
+	encoding   = base64.RawURLEncoding.Strict()
+	errTooLong = errors.New("it is longer than 64 KiB")
+)
+
+// An object is a JSON object whose names count exactly, and once: package json would
+// take "ISS" for "iss", and the last of two.
+type object map[string]json.RawMessage
+
+func part(s string) (object, error) {
+	b, err := encoding.DecodeString(s)
+	if err != nil {
+		return nil, errors.New("is not base64url")
+	}
+	o, err := readObject(b)
+	if err != nil {
+		return nil, fmt.Errorf("is %w", err)
+	}
+	return o, nil
+}
+
+var errNoObject = errors.New("not a JSON object")
+
+func readObject(b []byte) (object, error) {
+	if !utf8.Valid(b) {
+		return nil, errNoObject
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errNoObject
+	}
+	o := make(object)
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return nil, errNoObject
+		}
+		if _, twice := o[name]; twice {
+			return nil, fmt.Errorf("a JSON object with %s twice", shown(name))
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, errNoObject
+		}
+		o[name] = value
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, errNoObject
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errNoObject
+	}
+	return o, nil
+}
+
+// read stores the value of name in v; one that is absent or null leaves it.
+func (o object) read(name string, v any, kind string) error {
+	if raw, ok := o[name]; ok && json.Unmarshal(raw, v) != nil {
+		return fmt.Errorf("its %s is not %s", shown(name), kind)
+	}
+	return nil
+}
+
+func (o object) claims() (Claims, error) {
+	var c Claims
+	var err error
+	for name, field := range map[string]*string{"iss": &c.Issuer, "sub": &c.Subject} {
+		if err := o.read(name, field, "a string"); err != nil {
+			return Claims{}, err
+		}
+	}
+	for name, field := range map[string]*time.Time{"exp": &c.Expires, "nbf": &c.NotBefore, "iat": &c.IssuedAt} {
+		if *field, err = o.date(name); err != nil {
+			return Claims{}, err
+		}
+	}
+	if c.Audience, err = o.list("aud"); err != nil {
+		return Claims{}, err
+	}
+	if c.Tags, err = o.tags(); err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}
+
+// date reads seconds since 1970, with or without a fraction.
+func (o object) date(name string) (time.Time, error) {
+	var seconds *float64
+	if err := o.read(name, &seconds, "a number"); err != nil || seconds == nil {
+		return time.Time{}, err
+	}
+	if *seconds < 0 || *seconds > 253402300799 { // the end of the year 9999
+		return time.Time{}, fmt.Errorf("its %s is not a time", shown(name))
+	}
+	return time.Unix(int64(*seconds), 0).UTC(), nil
+}
+
+// list reads a string or a list of strings.
+func (o object) list(name string) ([]string, error) {
+	var one *string
+	if o.read(name, &one, "") == nil {
+		if one == nil {
+			return nil, nil
+		}
+		return []string{*one}, nil
+	}
+	var several []*string
+	if err := o.read(name, &several, "a string or a list of strings"); err != nil {
+		return nil, err
+	}
+	list := make([]string, len(several))
+	for i, s := range several {
+		if s == nil {
+			return nil, fmt.Errorf("its %s has an entry that is no string", shown(name))
+		}
+		list[i] = *s
+	}
+	return list, nil
+}

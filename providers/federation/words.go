@@ -1,0 +1,56 @@
+package federation
+
+import (
+	"errors"
+	"strings"
+)
+
+// words splits s into words where a POSIX shell splits a simple command (XCU 2.2):
+// blanks part them, '…' keeps everything, "…" everything but \ before one of "\$`, and
+// outside of quotes \ keeps what follows. Nothing has another meaning: there is no shell
+// that would expand or redirect.
+func words(s string) ([]string, error) {
+	if strings.IndexByte(s, 0) >= 0 { // which no argument can hold
+		return nil, errors.New("there is a NUL in it")
+	}
+	var list []string
+	var word strings.Builder
+	inWord, quote := false, byte(0)
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == '"' && c == '\\' && i+1 < len(s) && strings.IndexByte("\"\\$`", s[i+1]) >= 0:
+			i++
+			word.WriteByte(s[i])
+		case quote != 0:
+			word.WriteByte(c)
+		case c == '\'' || c == '"':
+			inWord, quote = true, c
+		case c == '\\':
+			i++
+			if i == len(s) {
+				return nil, errors.New("it ends with a \\")
+			}
+			inWord = true
+			word.WriteByte(s[i])
+		case c == ' ' || c == '\t' || c == '\n':
+			if inWord {
+				list = append(list, word.String())
+				word.Reset()
+				inWord = false
+			}
+		default:
+			inWord = true
+			word.WriteByte(c)
+		}
+	}
+	if quote != 0 {
+		return nil, errors.New("a quote is not closed")
+	}
+	if inWord {
+		list = append(list, word.String())
+	}
+	return list, nil
+}
