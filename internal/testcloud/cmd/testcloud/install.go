@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// install installs the named servers, or both.
+func install(ctx context.Context, w *world, names []string) error {
+	known := map[string]func(context.Context, io.Writer) error{"rgw": testcloud.InstallRGW, "versity": testcloud.InstallVersity}
+	if len(names) == 0 {
+		names = []string{"rgw", "versity"}
+	}
+	for _, name := range names {
+		do := known[name]
+		if do == nil {
+			return fmt.Errorf("no server %q: rgw and versity are known", name)
+		}
+		if err := do(ctx, w.err); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		fmt.Fprintln(w.err, name, "is installed")
+	}
+	return nil
+}

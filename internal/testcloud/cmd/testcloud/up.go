@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// A server is the line that up prints.
+type server struct {
+	URL     string    `json:"url"`
+	Region  string    `json:"region"`
+	Version string    `json:"version"`
+	PIDs    []int     `json:"pids"`
+	Owner   keys      `json:"owner"` // versitygw's root user
+	Other   *keys     `json:"other,omitempty"`
+	Issuer  *issuer   `json:"issuer,omitempty"`
+	Session []session `json:"sessions,omitempty"`
+}
+
+type keys struct {
+	AccessKeyID string `json:"access_key_id"`
+	SecretKey   string `json:"secret_key"`
+}
+
+type issuer struct {
+	URL        string `json:"url"`
+	Audience   string `json:"audience"`
+	Thumbprint string `json:"thumbprint"`
+	Provider   string `json:"provider"` // its ARN at the server
+	Broker     string `json:"broker"`   // as a token source
+}
+
+type session struct {
+	Wallet string `json:"wallet"`
+	Token  string `json:"token"`
+}
+
+type upOptions struct {
+	dir      string
+	store    string
+	day      time.Duration
+	wallets  []string
+	untilEOF bool
+}
+
+// up starts a server, prints where it is, and stops it when ctx ends.
+func up(ctx context.Context, w *world, args []string) error {
+	var o upOptions
+	f := flag.NewFlagSet("up", flag.ContinueOnError)
+	f.SetOutput(w.err)
+	f.StringVar(&o.dir, "dir", "", "keep data and logs in this empty `directory`")
+	f.DurationVar(&o.day, "lifecycle-day", 0, "what a day of a lifecycle rule lasts (rgw, aws)")
+	f.BoolVar(&o.untilEOF, "until-eof", false, "stop when standard input ends")
+	f.BoolFunc("bluestore", "keep the data on disk, not in memory (rgw, aws)", func(string) error { o.store = "bluestore"; return nil })
+	f.Func("wallet", "a `wallet` that has a session; twice or more for several (aws)", func(s string) error { o.wallets = append(o.wallets, s); return nil })
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if o.untilEOF {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		go func() { io.Copy(io.Discard, w.in); stop() }()
+	}
+	if len(o.wallets) == 0 {
+		o.wallets = []string{"0x" + strings.Repeat("a", 40), "0x" + strings.Repeat("b", 40)}
+	}
+	switch f.Arg(0) {
+	case "rgw":
+		return upRGW(ctx, w, o, false)
+	case "aws":
+		return upRGW(ctx, w, o, true)
+	case "versity":
+		return upVersity(ctx, w, o)
+	}
+	return fmt.Errorf("no server %q: rgw, versity and aws are known", f.Arg(0))
+}
+
+func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err error) {
+	if err := testcloud.InstallRGW(ctx, w.err); err != nil {
+		return err
+	}
+	r, err := testcloud.StartRGW(ctx, &testcloud.RGWOptions{Store: o.store, LifecycleDay: o.day, Dir: o.dir, Log: w.err})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Stop()) }()
+	other := keys(r.Other)
+	line := server{URL: r.URL, Region: r.Region, Version: r.Version, PIDs: r.PIDs(), Owner: keys(r.Owner), Other: &other}
+	if withIssuer {
+		sessions := make(map[string]testcloud.Claims)
+		for _, wallet := range o.wallets {
+			token := rand.Text()
+			sessions[token] = testcloud.AgentClaims(wallet)
+			line.Session = append(line.Session, session{wallet, token})
+		}
+		i := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: sessions})
+		defer i.Close()
+		line.Issuer = &issuer{URL: i.URL, Audience: testcloud.Audience, Thumbprint: i.Thumbprint(), Broker: "broker+" + i.URL}
+		if line.Issuer.Provider, err = r.CreateProvider(ctx, i.URL, i.Thumbprint(), testcloud.Audience); err != nil {
+			return err
+		}
+	}
+	return wait(ctx, w, line)
+}
+
+func upVersity(ctx context.Context, w *world, o upOptions) (err error) {
+	if err := testcloud.InstallVersity(ctx, w.err); err != nil {
+		return err
+	}
+	v, err := testcloud.StartVersity(ctx, &testcloud.VersityOptions{Dir: o.dir, Log: w.err})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, v.Stop()) }()
+	return wait(ctx, w, server{URL: v.URL, Region: v.Region, Version: v.Version, PIDs: v.PIDs(), Owner: keys(v.Root)})
+}
+
+// wait prints line and returns when ctx ends.
+func wait(ctx context.Context, w *world, line server) error {
+	if err := json.NewEncoder(w.out).Encode(line); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,190 @@
+package testcloud
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stopWithin is what a daemon gets to end by itself before it is killed.
+const stopWithin = 10 * time.Second
+
+// errDied means that a daemon ended while the server still needed it. Its usual
+// reason is a port that somebody else took in the meantime.
+var errDied = errors.New("ended early")
+
+// A group is the processes of one server. One thread, which lives as long as they do,
+// starts them all: the kernel is asked to kill them when the thread that made them
+// ends, and any other thread of a Go program may end long before the program.
+type group struct {
+	dir    string // out/NAME there holds what each process said
+	starts chan func()
+	died   chan struct{} // closed when a daemon ended that nobody stopped
+
+	mu       sync.Mutex
+	daemons  []*daemon
+	stopping bool
+	why      error // valid once died is closed
+}
+
+type daemon struct {
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it was reaped
+}
+
+func newGroup(dir string) (*group, error) {
+	if err := os.MkdirAll(filepath.Join(dir, "out"), 0o700); err != nil {
+		return nil, err
+	}
+	g := &group{dir: dir, starts: make(chan func()), died: make(chan struct{})}
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+		for start := range g.starts {
+			start()
+		}
+	}()
+	return g, nil
+}
+
+// launch starts a process of the group. cmd.Env is added to a clean environment.
+func (g *group) launch(cmd *exec.Cmd, name string) error {
+	out, err := os.OpenFile(g.out(name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	cmd.Dir, cmd.Env = g.dir, append(environment(g.dir), cmd.Env...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = dieWithThread()
+	started := make(chan error)
+	g.starts <- func() { started <- cmd.Start() }
+	if err := <-started; err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// start starts a daemon. If it ends before stop, died is closed.
+func (g *group) start(name string, cmd *exec.Cmd) error {
+	d := &daemon{name: name, cmd: cmd, done: make(chan struct{})}
+	if err := g.launch(cmd, name); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.daemons = append(g.daemons, d)
+	go func() {
+		err := d.cmd.Wait()
+		close(d.done)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.stopping || g.why != nil {
+			return
+		}
+		g.why = fmt.Errorf("%s %w (%v)%s", name, errDied, err, g.said(name))
+		close(g.died)
+	}()
+	return nil
+}
+
+// run runs a tool to its end and returns an error with what it said, unless it exits 0.
+func (g *group) run(name string, cmd *exec.Cmd) error {
+	if err := g.launch(cmd, name); err != nil {
+		return err
+	}
+	if err := cmd.Wait(); err != nil {
+		select {
+		case <-g.died: // the tool waited for this one
+			return g.why
+		default:
+			return fmt.Errorf("%s: %w%s", name, err, g.said(name))
+		}
+	}
+	return nil
+}
+
+// within returns a context that ends with ctx or with the first daemon.
+func (g *group) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := make(chan struct{})
+	go func() {
+		select {
+		case <-g.died:
+			cancel(g.why)
+		case <-stop:
+		}
+	}()
+	return ctx, sync.OnceFunc(func() { close(stop); cancel(nil) })
+}
+
+// stop ends the daemons, last started first, with sig and, should that not help,
+// with SIGKILL; when it returns all of them are reaped. A second stop does nothing.
+func (g *group) stop(sig syscall.Signal) error {
+	g.mu.Lock()
+	if g.stopping {
+		g.mu.Unlock()
+		return nil
+	}
+	g.stopping = true
+	daemons := slices.Clone(g.daemons)
+	g.mu.Unlock()
+	close(g.starts)
+	var errs []error
+	for _, d := range slices.Backward(daemons) {
+		d.cmd.Process.Signal(sig) // an error means that it has ended
+		slow := time.NewTimer(stopWithin)
+		select {
+		case <-d.done:
+		case <-slow.C:
+			errs = append(errs, fmt.Errorf("%s did not end within %v and was killed", d.name, stopWithin))
+			d.cmd.Process.Kill()
+			<-d.done
+		}
+		slow.Stop()
+	}
+	return errors.Join(errs...)
+}
+
+// pids returns the process ids of the daemons, in the order of their start.
+func (g *group) pids() (pids []int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, d := range g.daemons {
+		pids = append(pids, d.cmd.Process.Pid)
+	}
+	return pids
+}
+
+func (g *group) out(name string) string { return filepath.Join(g.dir, "out", name) }
+
+// said is the end of what a process wrote, and of its log, for an error text.
+func (g *group) said(name string) string {
+	var all []string
+	logs, _ := filepath.Glob(filepath.Join(g.dir, "log", "*"+name+"*.log"))
+	for _, path := range append([]string{g.out(name)}, logs...) {
+		b, _ := os.ReadFile(path)
+		lines := strings.Split(string(bytes.TrimSpace(b)), "\n")
+		all = append(all, lines[max(0, len(lines)-4):]...)
+	}
+	if text := strings.TrimSpace(strings.Join(all, "\n\t")); text != "" {
+		return ":\n\t" + text
+	}
+	return ""
+}
+
+// environment keeps proxies, profiles and a user's own cluster out of the servers: a
+// gateway that fetches the keys of a loopback issuer must not ask a proxy for them.
+func environment(dir string) []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8"}
+}

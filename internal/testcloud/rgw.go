@@ -1,0 +1,188 @@
+package testcloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// startWithin bounds the start of a server on a busy machine; it takes a second or so.
+const startWithin = 60 * time.Second
+
+// An RGW is a running Ceph object gateway, with the monitor and the OSD behind it: S3,
+// IAM and STS on one loopback port. Stop must be called. For the calls in iam.go alone,
+// a literal with URL and Owner will do.
+type RGW struct {
+	URL    string // http://127.0.0.1:port
+	Region string
+
+	// Owner and Other are two users. Owner has the capabilities roles and
+	// oidc-provider, so that IAM calls are hers.
+	Owner, Other Keys
+
+	Version string // such as 16.2.15
+
+	group *group
+	dir   *dir
+	conf  string
+}
+
+// RGWOptions configures [StartRGW]. Nil, or the zero value, is ready to use.
+type RGWOptions struct {
+	// Store is memstore, the default: nothing on disk and gigabytes at most, or
+	// bluestore: a sparse file, for benchmarks and large objects; it starts in 8 s.
+	Store string
+
+	// LifecycleDay is what a day of a lifecycle rule lasts, in whole seconds. 0 means a day.
+	LifecycleDay time.Duration
+
+	// Dir keeps the data and the logs, and stays after Stop; it must be empty or absent.
+	// "" means a temporary directory, which Stop removes.
+	Dir string
+
+	// Log is told each step of the start and how long it took; nil means nobody.
+	Log io.Writer
+}
+
+// StartRGW starts a cluster of its own, which is empty but for its two users. ctx
+// bounds the start alone. After an error nothing runs and no directory is left, unless
+// it was the caller's. It installs nothing: see [InstallRGW].
+func StartRGW(ctx context.Context, o *RGWOptions) (*RGW, error) {
+	if o == nil {
+		o = new(RGWOptions)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("radosgw does not answer after %v", startWithin))
+	defer cancel()
+	tools, err := cephTools()
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		r, err := startRGW(ctx, tools, o)
+		// Two starts may have chosen one port. Each of the next has another.
+		if errors.Is(err, errDied) && attempt < 3 && o.Dir == "" {
+			continue
+		}
+		return r, err
+	}
+}
+
+func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *RGW, err error) {
+	step := steps(o.Log)
+	d, err := newDir(ctx, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGroup(d.path)
+	if err != nil {
+		return nil, errors.Join(err, d.remove())
+	}
+	r := &RGW{Region: Region, Owner: newKeys("owner"), Other: newKeys("other"), group: g, dir: d, conf: filepath.Join(d.path, "ceph.conf")}
+	defer func() {
+		if err != nil {
+			r.Stop()
+		}
+	}()
+	c, err := newCephConf(d.path, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.write(r.conf); err != nil {
+		return nil, err
+	}
+	r.URL = fmt.Sprintf("http://127.0.0.1:%d", c.GatewayPort)
+
+	ctx, cancel := g.within(ctx)
+	defer cancel()
+	run := func(name, tool string, args ...string) error {
+		return g.run(name, exec.CommandContext(ctx, tools[tool], append([]string{"-c", r.conf}, args...)...))
+	}
+	start := func(name, tool string, args ...string) error {
+		return g.start(name, exec.Command(tools[tool], append([]string{"-c", r.conf, "-f"}, args...)...))
+	}
+	monmap, osd := filepath.Join(d.path, "monmap"), newUUID()
+	if err := g.run("monmap", exec.CommandContext(ctx, tools["monmaptool"], "--create", "--clobber", "--fsid", c.FSID,
+		"--addv", "a", fmt.Sprintf("[v2:127.0.0.1:%d/0]", c.MonPort), monmap)); err != nil {
+		return nil, err
+	}
+	if err := run("mon.mkfs", "ceph-mon", "-i", "a", "--mkfs", "--monmap", monmap); err != nil {
+		return nil, err
+	}
+	if err := start("mon", "ceph-mon", "-i", "a"); err != nil {
+		return nil, err
+	}
+	step("monitor")
+	if err := run("osd.new", "ceph", "--connect-timeout", "30", "osd", "new", osd); err != nil {
+		return nil, err
+	}
+	if err := run("osd.mkfs", "ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd); err != nil {
+		return nil, err
+	}
+	step("osd made")
+	if err := start("osd", "ceph-osd", "-i", "0"); err != nil {
+		return nil, err
+	}
+	if err := start("rgw", "radosgw", "-n", "client.rgw"); err != nil {
+		return nil, err
+	}
+	if err := answers(ctx, r.URL); err != nil {
+		return nil, err
+	}
+	step("first answer")
+	user := func(name string, k Keys, more ...string) error {
+		return run("user."+name, "radosgw-admin", append([]string{"user", "create", "--uid=" + name, "--display-name=" + name,
+			"--access-key=" + k.AccessKeyID, "--secret-key=" + k.SecretKey}, more...)...)
+	}
+	var all errgroup.Group
+	all.Go(func() error { return user("owner", r.Owner, "--caps=roles=*;oidc-provider=*") })
+	all.Go(func() error { return user("other", r.Other) })
+	all.Go(func() (err error) { r.Version, err = cephVersion(ctx, tools["radosgw"]); return err })
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	step("users")
+	// That it knows our keys proves that the gateway is ours.
+	if _, err := S3Client(r.URL, r.Other).ListBuckets(ctx, nil); err != nil {
+		return nil, fmt.Errorf("radosgw does not know its user: %w", err)
+	}
+	step("ready")
+	return r, nil
+}
+
+// Stop ends the daemons, waits for them, and removes a temporary directory. A second
+// Stop does nothing.
+func (r *RGW) Stop() error {
+	return stop(r.group, r.dir)
+}
+
+// PIDs returns the process ids of the daemons: monitor, OSD, gateway.
+func (r *RGW) PIDs() []int { return r.group.pids() }
+
+func stop(g *group, d *dir) error {
+	sig := syscall.SIGTERM
+	if d.held != nil { // nothing of it will be read again
+		sig = syscall.SIGKILL
+	}
+	return errors.Join(g.stop(sig), d.remove())
+}
+
+// steps returns a function that tells w the name of each step and how long it took.
+func steps(w io.Writer) func(string) {
+	if w == nil {
+		return func(string) {}
+	}
+	begin := time.Now()
+	last := begin
+	return func(name string) {
+		now := time.Now()
+		fmt.Fprintf(w, "%6.3fs  +%.3fs  %s\n", now.Sub(begin).Seconds(), now.Sub(last).Seconds(), name)
+		last = now
+	}
+}

@@ -1,0 +1,230 @@
+package testcloud_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// checkStopped stops a server and looks at what is left of it.
+func checkStopped(t *testing.T, stop func() error, pids []int, url, dir string) {
+	t.Helper()
+	begin := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+	t.Logf("stopped in %v", time.Since(begin))
+	for _, pid := range pids {
+		if !gone(pid) {
+			t.Errorf("process %d is still there after Stop", pid)
+		}
+	}
+	if !free(t, url) {
+		t.Errorf("the port of %s is not free after Stop", url)
+	}
+	if left := dirs(t, dir); len(left) > 0 {
+		t.Errorf("Stop left %q", left)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("second Stop: %v", err)
+	}
+}
+
+// Two clusters that start at once know their own users only, and leave nothing.
+func TestRGW(t *testing.T) {
+	testcloud.RequireRGW(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	var servers [2]*testcloud.RGW
+	var all errgroup.Group
+	begin := time.Now()
+	for i := range servers {
+		all.Go(func() (err error) { servers[i], err = testcloud.StartRGW(t.Context(), nil); return err })
+	}
+	err := all.Wait()
+	t.Logf("two at once in %v", time.Since(begin))
+	for _, r := range servers {
+		if r != nil {
+			defer r.Stop()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := servers[0], servers[1]
+	if a.Version != b.Version || strings.Count(a.Version, ".") != 2 {
+		t.Errorf("versions %q and %q", a.Version, b.Version)
+	}
+	for _, r := range servers {
+		bucket := testcloud.NewBucket(t, r.URL, r.Owner, false)
+		owner := testcloud.S3Client(r.URL, r.Owner)
+		if err := put(t.Context(), owner, bucket, "k", "value"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := get(t.Context(), owner, bucket, "k"); got != "value" || err != nil {
+			t.Errorf("get = %q, %v", got, err)
+		}
+		if _, err := get(t.Context(), testcloud.S3Client(r.URL, r.Other), bucket, "k"); status(err) != http.StatusForbidden {
+			t.Errorf("get as another user: %v", err)
+		}
+		wrong := testcloud.Keys{AccessKeyID: r.Owner.AccessKeyID, SecretKey: "x" + r.Owner.SecretKey[1:]}
+		if _, err := get(t.Context(), testcloud.S3Client(r.URL, wrong), bucket, "k"); status(err) != http.StatusForbidden {
+			t.Errorf("get with a wrong secret: %v", err)
+		}
+	}
+	if _, err := testcloud.S3Client(b.URL, a.Owner).ListBuckets(t.Context(), nil); status(err) != http.StatusForbidden {
+		t.Errorf("the second cluster knows a user of the first: %v", err)
+	}
+	a.Stop()
+	checkStopped(t, b.Stop, append(a.PIDs(), b.PIDs()...), b.URL, tmp)
+}
+
+func TestVersity(t *testing.T) {
+	testcloud.RequireVersity(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	begin := time.Now()
+	v, err := testcloud.StartVersity(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("started in %v", time.Since(begin))
+	defer v.Stop()
+	if v.Version != "1.8.0" {
+		t.Errorf("version %q", v.Version)
+	}
+	bucket := testcloud.NewBucket(t, v.URL, v.Root, false)
+	root := testcloud.S3Client(v.URL, v.Root)
+	if err := put(t.Context(), root, bucket, "k", "value"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := get(t.Context(), root, bucket, "k"); got != "value" || err != nil {
+		t.Errorf("get = %q, %v", got, err)
+	}
+	alice, err := v.AddUser(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get(t.Context(), testcloud.S3Client(v.URL, alice), bucket, "k"); status(err) != http.StatusForbidden {
+		t.Errorf("get as another user: %v", err)
+	}
+	own := testcloud.NewBucket(t, v.URL, alice, true)
+	if err := put(t.Context(), testcloud.S3Client(v.URL, alice), own, "k", "value"); err != nil {
+		t.Error(err)
+	}
+	checkStopped(t, v.Stop, v.PIDs(), v.URL, tmp)
+}
+
+// A directory of the caller's stays, and is not taken if something is in it.
+func TestDirStays(t *testing.T) {
+	testcloud.RequireVersity(t)
+	dir := filepath.Join(t.TempDir(), "new")
+	v, err := testcloud.StartVersity(t.Context(), &testcloud.VersityOptions{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket := testcloud.NewBucket(t, v.URL, v.Root, false)
+	if err := put(t.Context(), testcloud.S3Client(v.URL, v.Root), bucket, "k", "value"); err != nil {
+		t.Error(err)
+	}
+	if err := v.Stop(); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "data", bucket, "k")); string(b) != "value" {
+		t.Errorf("after Stop the object holds %q, %v", b, err)
+	}
+	if v, err := testcloud.StartVersity(t.Context(), &testcloud.VersityOptions{Dir: dir}); err == nil {
+		v.Stop()
+		t.Error("a directory with something in it was taken")
+	} else if !strings.Contains(err.Error(), "is not empty") {
+		t.Error(err)
+	}
+}
+
+// An error of the start leaves nothing behind.
+func TestStartFails(t *testing.T) {
+	testcloud.RequireRGW(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, start := range map[string]func() (*testcloud.RGW, error){
+		"unknown store": func() (*testcloud.RGW, error) {
+			return testcloud.StartRGW(t.Context(), &testcloud.RGWOptions{Store: "tape"})
+		},
+		"short day": func() (*testcloud.RGW, error) {
+			return testcloud.StartRGW(t.Context(), &testcloud.RGWOptions{LifecycleDay: 1})
+		},
+		"ended context": func() (*testcloud.RGW, error) { return testcloud.StartRGW(ended, nil) },
+		"no such parent": func() (*testcloud.RGW, error) {
+			return testcloud.StartRGW(t.Context(), &testcloud.RGWOptions{Dir: "/dev/null/x"})
+		},
+	} {
+		if r, err := start(); err == nil {
+			r.Stop()
+			t.Errorf("%s: started", name)
+		}
+		if left := dirs(t, tmp); len(left) > 0 {
+			t.Errorf("%s: left %q", name, left)
+		}
+	}
+}
+
+// With a day of a second an object expires while one waits.
+func TestLifecycle(t *testing.T) {
+	testcloud.RequireRGW(t)
+	var log bytes.Buffer
+	r, err := testcloud.StartRGW(t.Context(), &testcloud.RGWOptions{LifecycleDay: time.Second, Log: &log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Stop()
+	if !strings.Contains(log.String(), "first answer\n") {
+		t.Errorf("the log says %q", log.String())
+	}
+	owner, bucket := testcloud.S3Client(r.URL, r.Owner), testcloud.NewBucket(t, r.URL, r.Owner, false)
+	for _, key := range []string{"old/k", "kept/k"} {
+		if err := put(t.Context(), owner, bucket, key, "value"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = owner.PutBucketLifecycleConfiguration(t.Context(), &s3.PutBucketLifecycleConfigurationInput{
+		Bucket: &bucket,
+		LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
+			ID: aws.String("old"), Status: types.ExpirationStatusEnabled,
+			Filter: &types.LifecycleRuleFilter{Prefix: aws.String("old/")}, Expiration: &types.LifecycleExpiration{Days: aws.Int32(1)},
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "old/k expires", func() bool {
+		_, err := get(t.Context(), owner, bucket, "old/k")
+		return status(err) == http.StatusNotFound
+	})
+	if _, err := get(t.Context(), owner, bucket, "kept/k"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKeysPrintWithoutSecret(t *testing.T) {
+	k := testcloud.Keys{AccessKeyID: "alice", SecretKey: "hush"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%d", "%s", "%x"} {
+		if got := fmt.Sprintf(verb, struct{ K testcloud.Keys }{k}); strings.Contains(got, "hush") || strings.Contains(got, fmt.Sprintf("%x", "hush")) || !strings.Contains(got, "alice") {
+			t.Errorf("%s prints %s", verb, got)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+// Package testcloud gives tests real S3 servers, an OpenID Connect issuer, and a proxy
+// that loses answers and expires keys, all on loopback.
+//
+// A package whose tests need a server has one line of set-up, and each test asks:
+//
+//	func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
+//
+//	func TestPut(t *testing.T) {
+//		r := testcloud.RequireRGW(t) // or RequireVersity
+//		bucket := testcloud.NewBucket(t, r.URL, r.Owner, false)
+//		client := testcloud.S3Client(r.URL, r.Owner)
+//		…
+//
+// The first test of a binary that asks installs the server if it is missing and starts
+// it (Ceph in a second or so, versitygw at once), all share it, and Main stops it. Where
+// that is impossible (another system, no root, no network) the test is skipped with the
+// reason, unless OBJECTVAULT_TEST_REQUIRE lists aws: then it fails. What cannot be
+// shared, such as lifecycle rules with short days, is started by the test itself with
+// [StartRGW] or [StartVersity].
+//
+//   - [RGW] is Ceph with S3, IAM and STS: roles, OpenID Connect providers, session tags,
+//     lifecycle. It takes no variable in a policy's Resource and ignores create-only in
+//     several places.
+//   - [Versity] is versitygw: S3 closer to AWS, with versions and conditional writes.
+//   - [Issuer] mints tokens for RGW, good ones and bad ones, and plays agentKeys' broker.
+//   - [Proxy] stands before a server, counts requests, injects each [Fault], expires
+//     access keys and throttles.
+//
+// Federated, against RGW:
+//
+//	i := testcloud.NewIssuer(nil)
+//	defer i.Close()
+//	provider, err := r.CreateProvider(ctx, i.URL, i.Thumbprint(), testcloud.Audience)
+//	role, err := r.CreateRole(ctx, "agents", trustPolicyNaming(provider))
+//	err = r.PutRolePolicy(ctx, "agents", "own", policy)
+//	path, err := i.TokenFile(t.TempDir(), testcloud.AgentClaims("0xaaa"))
+//
+// A server never outlives its process: the kernel kills it with us. Files that a killed
+// process left are removed at the next start. Servers listen on 127.0.0.1 only, know no
+// users but those made here, with random keys, and run on linux only.
+package testcloud
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Region is the region of every server.
+const Region = "us-east-1"
+
+// Keys are static credentials of a user. They print without the secret.
+type Keys struct {
+	AccessKeyID, SecretKey string
+}
+
+// Format writes the access key id alone, whatever the verb.
+func (k Keys) Format(f fmt.State, _ rune) { io.WriteString(f, k.AccessKeyID) }
+
+func newKeys(name string) Keys {
+	// A server that took our port must not know our users: their names are new each time.
+	return Keys{AccessKeyID: name + rand.Text()[:10], SecretKey: rand.Text()}
+}
+
+// S3Client returns a client for a server, with path style addresses and the SDK's defaults.
+func S3Client(endpoint string, k Keys, more ...func(*s3.Options)) *s3.Client {
+	return s3.New(s3.Options{
+		Region:       Region,
+		BaseEndpoint: aws.String(endpoint),
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, ""),
+	}, more...)
+}
+
+// freePort returns a port that nobody listens on. It lies below the range from which
+// the kernel takes the ports of outgoing connections, of which tests make thousands.
+func freePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 10000 + mathrand.N(20000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
+}

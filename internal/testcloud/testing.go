@@ -1,0 +1,163 @@
+package testcloud
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// A TB is what the helpers need of a [testing.TB]. The command uses this package,
+// too, and does not link package testing.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatal(args ...any)
+	Skip(args ...any)
+}
+
+// A shared server is started by the first test that requires it and stopped by Main.
+type shared[S interface{ Stop() error }] struct {
+	once   sync.Once
+	server S
+	err    error
+	runs   bool
+}
+
+// What all tests of a binary share: starting a server for each would take minutes.
+var (
+	underMain     atomic.Bool
+	sharedRGW     shared[*RGW]
+	sharedVersity shared[*Versity]
+)
+
+// Main runs the tests and stops the servers that they required; it returns the exit code.
+//
+//	func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
+func Main(m interface{ Run() int }) int {
+	underMain.Store(true)
+	code := m.Run()
+	for _, stop := range []func() error{sharedRGW.stop, sharedVersity.stop} {
+		if err := stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "testcloud:", err)
+			code = max(code, 1)
+		}
+	}
+	return code
+}
+
+// RequireRGW returns the Ceph that all tests of this binary share, and installs and
+// starts it for the first. Where it cannot be had the test is skipped, or fails if
+// OBJECTVAULT_TEST_REQUIRE lists aws. The package's TestMain must call [Main].
+func RequireRGW(tb TB) *RGW {
+	tb.Helper()
+	return sharedRGW.require(tb, "Ceph RGW", InstallRGW, func(ctx context.Context) (*RGW, error) { return StartRGW(ctx, nil) })
+}
+
+// RequireVersity is [RequireRGW] for versitygw.
+func RequireVersity(tb TB) *Versity {
+	tb.Helper()
+	return sharedVersity.require(tb, "versitygw", InstallVersity, func(ctx context.Context) (*Versity, error) { return StartVersity(ctx, nil) })
+}
+
+func (s *shared[S]) require(tb TB, name string, install func(context.Context, io.Writer) error, start func(context.Context) (S, error)) S {
+	tb.Helper()
+	if !underMain.Load() {
+		tb.Fatal("nobody would stop the server: TestMain must call testcloud.Main")
+	}
+	s.once.Do(func() {
+		// The server outlives the test that is the first to require it.
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+		defer cancel()
+		if s.err = install(ctx, nil); s.err != nil {
+			return
+		}
+		s.server, s.err = start(ctx)
+		s.runs = s.err == nil
+	})
+	if s.err != nil {
+		why := fmt.Sprintf("no %s: %v", name, s.err)
+		if slices.Contains(strings.Split(os.Getenv("OBJECTVAULT_TEST_REQUIRE"), ","), "aws") {
+			tb.Fatal(why)
+		}
+		tb.Skip(why)
+	}
+	return s.server
+}
+
+func (s *shared[S]) stop() error {
+	if !s.runs {
+		return nil
+	}
+	return s.server.Stop()
+}
+
+// NewBucket makes a bucket with a name of its own, and after the test removes it with
+// all that is in it, as well as it can.
+func NewBucket(tb TB, endpoint string, k Keys, versioned bool) string {
+	tb.Helper()
+	ctx, client, bucket := context.Background(), S3Client(endpoint, k), "ov-"+strings.ToLower(rand.Text()[:16])
+	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		tb.Fatal(fmt.Sprintf("make bucket %s: %v", bucket, err))
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		once := S3Client(endpoint, k, func(o *s3.Options) { o.RetryMaxAttempts = 1 }) // the server may be gone by now
+		removeBucket(ctx, once, bucket)
+	})
+	if versioned {
+		_, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
+		if err != nil {
+			tb.Fatal(fmt.Sprintf("turn versioning of %s on: %v", bucket, err))
+		}
+	}
+	return bucket
+}
+
+// removeBucket stops at the first error; what is left ends with the server.
+func removeBucket(ctx context.Context, client *s3.Client, bucket string) error {
+	uploads := s3.NewListMultipartUploadsPaginator(client, &s3.ListMultipartUploadsInput{Bucket: &bucket})
+	for uploads.HasMorePages() {
+		page, err := uploads.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, u := range page.Uploads {
+			if _, err := client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: u.Key, UploadId: u.UploadId}); err != nil {
+				return err
+			}
+		}
+	}
+	versions := s3.NewListObjectVersionsPaginator(client, &s3.ListObjectVersionsInput{Bucket: &bucket})
+	for versions.HasMorePages() {
+		page, err := versions.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		var all []types.ObjectIdentifier
+		for _, v := range page.Versions {
+			all = append(all, types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
+		}
+		for _, m := range page.DeleteMarkers {
+			all = append(all, types.ObjectIdentifier{Key: m.Key, VersionId: m.VersionId})
+		}
+		if len(all) == 0 {
+			continue
+		}
+		if _, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Objects: all}}); err != nil {
+			return err
+		}
+	}
+	_, err := client.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &bucket})
+	return err
+}

@@ -1,0 +1,45 @@
+package testcloud_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// TestRequired is run by TestRequire in another process, where nothing is installed.
+func TestRequired(t *testing.T) {
+	t.Run("rgw", func(t *testing.T) { testcloud.RequireRGW(t) })
+	t.Run("versity", func(t *testing.T) { testcloud.RequireVersity(t) })
+}
+
+// A server that cannot be had skips a test, and fails it where it is required.
+func TestRequire(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		require string
+		want    string
+		fails   bool
+	}{
+		{"", "--- SKIP", false},
+		{"node,awsome", "--- SKIP", false},
+		{"node,aws", "--- FAIL", true},
+	} {
+		cmd := exec.Command(self, "-test.run=^TestRequired$", "-test.v")
+		cmd.Env = []string{"PATH=/nonexistent", "HOME=" + t.TempDir(), "OBJECTVAULT_TEST_REQUIRE=" + tc.require}
+		out, err := cmd.CombinedOutput()
+		if (err != nil) != tc.fails {
+			t.Errorf("%q: %v\n%s", tc.require, err, out)
+		}
+		for _, want := range []string{tc.want + ": TestRequired/rgw", tc.want + ": TestRequired/versity", "no Ceph RGW: ", "no versitygw: ", "not installed"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("%q: no %q in\n%s", tc.require, want, out)
+			}
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package testcloud
+
+import (
+	"context"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A Versity is a running versitygw: S3 over a directory, with versioning, conditional
+// writes and bucket policies as on AWS, without lifecycle and STS. Stop must be called.
+type Versity struct {
+	URL     string // http://127.0.0.1:port
+	Region  string
+	Root    Keys
+	Version string // such as 1.8.0
+
+	group *group
+	dir   *dir
+	path  string // of the program
+}
+
+// VersityOptions configures [StartVersity]. Nil, or the zero value, is ready to use.
+type VersityOptions struct {
+	// Dir keeps the data and stays after Stop; it must be empty or absent, and on a file
+	// system with extended attributes. "" means a temporary directory, which Stop removes.
+	Dir string
+
+	// Log is told each step of the start and how long it took; nil means nobody.
+	Log io.Writer
+}
+
+// StartVersity starts a gateway over an empty directory. ctx bounds the start alone.
+// After an error nothing runs and no directory is left, unless it was the caller's. It
+// installs nothing: see [InstallVersity].
+func StartVersity(ctx context.Context, o *VersityOptions) (*Versity, error) {
+	if o == nil {
+		o = new(VersityOptions)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("versitygw does not answer after %v", startWithin))
+	defer cancel()
+	path, err := versityPath()
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		v, err := startVersity(ctx, path, o)
+		if errors.Is(err, errDied) && attempt < 3 && o.Dir == "" {
+			continue
+		}
+		return v, err
+	}
+}
+
+func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versity, err error) {
+	step := steps(o.Log)
+	d, err := newDir(ctx, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGroup(d.path)
+	if err != nil {
+		return nil, errors.Join(err, d.remove())
+	}
+	v := &Versity{Region: Region, Root: newKeys("root"), group: g, dir: d, path: path}
+	defer func() {
+		if err != nil {
+			v.Stop()
+		}
+	}()
+	info, err := buildinfo.ReadFile(path) // what it says itself is "git"
+	if err != nil {
+		return nil, err
+	}
+	v.Version = strings.TrimPrefix(info.Main.Version, "v")
+
+	data, versions, users := filepath.Join(d.path, "data"), filepath.Join(d.path, "ver"), filepath.Join(d.path, "iam")
+	for _, dir := range []string{data, versions, users} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	v.URL = "http://" + address
+	cmd := exec.Command(path, "--quiet", "--keep-alive", "--port", address, "--iam-dir", users, "--health", "/healthz",
+		"posix", "--versioning-dir", versions, data)
+	cmd.Env = []string{"ROOT_ACCESS_KEY_ID=" + v.Root.AccessKeyID, "ROOT_SECRET_ACCESS_KEY=" + v.Root.SecretKey}
+	if err := g.start("versitygw", cmd); err != nil {
+		return nil, err
+	}
+	ctx, cancel := g.within(ctx)
+	defer cancel()
+	if err := answers(ctx, v.URL+"/healthz"); err != nil {
+		return nil, err
+	}
+	step("first answer")
+	if _, err := S3Client(v.URL, v.Root).ListBuckets(ctx, nil); err != nil {
+		return nil, fmt.Errorf("versitygw does not know its root user: %w", err)
+	}
+	step("ready")
+	return v, nil
+}
+
+// AddUser makes a user that may make buckets and use those that a policy opens to
+// her. The access key id begins with name and is what policies call her.
+func (v *Versity) AddUser(ctx context.Context, name string) (Keys, error) {
+	k := newKeys(name)
+	cmd := exec.CommandContext(ctx, v.path, "admin", "create-user", "--access", k.AccessKeyID, "--secret", k.SecretKey, "--role", "userplus")
+	cmd.Env = []string{"ADMIN_ENDPOINT_URL=" + v.URL, "ADMIN_ACCESS_KEY_ID=" + v.Root.AccessKeyID, "ADMIN_SECRET_ACCESS_KEY=" + v.Root.SecretKey}
+	return k, v.group.run("user."+k.AccessKeyID, cmd)
+}
+
+// Stop ends the gateway, waits for it, and removes a temporary directory. A second
+// Stop does nothing.
+func (v *Versity) Stop() error { return stop(v.group, v.dir) }
+
+// PIDs returns the process id of the gateway.
+func (v *Versity) PIDs() []int { return v.group.pids() }
