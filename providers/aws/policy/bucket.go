@@ -1,0 +1,63 @@
+package policy
+
+// A Lifecycle is the input of s3 PutBucketLifecycleConfiguration.
+type Lifecycle struct {
+	Rules []LifecycleRule
+}
+
+// A LifecycleRule says what S3 removes by itself.
+type LifecycleRule struct {
+	ID                             string
+	Filter                         LifecycleFilter
+	Status                         string
+	Expiration                     *Expiration           `json:",omitempty"`
+	NoncurrentVersionExpiration    *NoncurrentExpiration `json:",omitempty"`
+	AbortIncompleteMultipartUpload *AbortUploads         `json:",omitempty"`
+}
+
+// A LifecycleFilter selects objects.
+type LifecycleFilter struct{ Prefix string }
+
+// An Expiration ends current objects, Days after they were written.
+type Expiration struct{ Days int }
+
+// A NoncurrentExpiration ends old versions, so many days after they became old.
+type NoncurrentExpiration struct{ NoncurrentDays int }
+
+// AbortUploads ends uploads that nobody completed.
+type AbortUploads struct{ DaysAfterInitiation int }
+
+// A PublicAccessBlock is the input of s3 PutPublicAccessBlock.
+type PublicAccessBlock struct {
+	BlockPublicAcls, IgnorePublicAcls, BlockPublicPolicy, RestrictPublicBuckets bool
+}
+
+// A Versioning is the input of s3 PutBucketVersioning.
+type Versioning struct{ Status string }
+
+func (o *Options) lifecycle() *Lifecycle {
+	bots := LifecycleFilter{Prefix: "bots/"}
+	l := &Lifecycle{}
+	if o.ExpireDays > 0 {
+		l.Rules = append(l.Rules, LifecycleRule{
+			ID: "objectvault-expire", Filter: bots, Status: "Enabled",
+			Expiration:                  &Expiration{o.ExpireDays},
+			NoncurrentVersionExpiration: &NoncurrentExpiration{o.ExpireDays},
+		})
+	}
+	l.Rules = append(l.Rules, LifecycleRule{
+		ID: "objectvault-abort-uploads", Filter: bots, Status: "Enabled",
+		AbortIncompleteMultipartUpload: &AbortUploads{1},
+	})
+	return l
+}
+
+// publicAccessBlock blocks all that the service can block. RGW 16.2.15, with
+// BlockPublicAcls, denies every put of a role; with BlockPublicPolicy, every bucket
+// policy that allows a role something.
+func (o *Options) publicAccessBlock(bucket *Policy) *PublicAccessBlock {
+	if o.Dialect == RGW {
+		return &PublicAccessBlock{false, true, bucket == nil, true}
+	}
+	return &PublicAccessBlock{true, true, true, true}
+}

@@ -1,0 +1,175 @@
+package policy
+
+import "strings"
+
+// A token is a piece of a pattern.
+type token struct {
+	kind byte // 'l' literal, '*' or '?' wildcard, '$' variable
+	text string
+}
+
+// tokens takes a pattern apart. Where wild is false, * and ? are literal.
+func tokens(pattern string, wild bool) []token {
+	var list []token
+	add := func(kind byte, text string) {
+		if n := len(list); kind == 'l' && n > 0 && list[n-1].kind == 'l' {
+			list[n-1].text += text
+			return
+		}
+		list = append(list, token{kind, text})
+	}
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '$' && strings.HasPrefix(pattern[i:], "${"):
+			name, _, ok := strings.Cut(pattern[i+2:], "}")
+			switch {
+			case !ok:
+				add('l', pattern[i:])
+				return list
+			case name == "*" || name == "?" || name == "$":
+				add('l', name)
+			default:
+				add('$', name)
+			}
+			i += len(name) + 2
+		case wild && (c == '*' || c == '?'):
+			add(c, "")
+		default:
+			add('l', string(c))
+		}
+	}
+	return list
+}
+
+func literalText(list []token) (string, bool) {
+	switch {
+	case len(list) == 0:
+		return "", true
+	case len(list) == 1 && list[0].kind == 'l':
+		return list[0].text, true
+	}
+	return "", false
+}
+
+// A reach is whose objects a pattern for keys, or for prefixes of keys, covers.
+type reach int
+
+const (
+	noTenant  reach = iota // nothing under bots/
+	ownTag                 // bots/${aws:PrincipalTag/TAG}/
+	oneTenant              // bots/<tenant>/
+	openEnded              // the tenant, and those whose names go on
+	variable               // what another variable says
+	everybody
+)
+
+const root = "bots/"
+
+// reachOf tells whose objects match. A list is asked by prefix, so "" and "bots/" cover
+// everybody there. With an empty tag every aws:PrincipalTag counts.
+func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
+	lit := ""
+	if len(list) > 0 && list[0].kind == 'l' {
+		lit = list[0].text
+	}
+	rest, under := strings.CutPrefix(lit, root)
+	switch {
+	case !under && !strings.HasPrefix(root, lit):
+		return noTenant, ""
+	case !under && (len(list) > 1 || len(list) == 1 && lit == ""): // what follows may complete it
+		next := list[0]
+		if lit != "" {
+			next = list[1]
+		}
+		if next.kind == '$' {
+			return variable, ""
+		}
+		return everybody, ""
+	case !under:
+		if prefix {
+			return everybody, ""
+		}
+		return noTenant, ""
+	}
+	if t, _, ok := strings.Cut(rest, "/"); ok {
+		return oneTenant, t
+	}
+	if len(list) == 1 {
+		switch {
+		case !prefix:
+			return noTenant, "" // the object bots/x, which no tenant has
+		case rest == "":
+			return everybody, ""
+		}
+		return openEnded, rest
+	}
+	switch next := list[1]; {
+	case next.kind == '$' && rest == "" && isTag(next.text, tag):
+		if len(list) > 2 && list[2].kind == 'l' && strings.HasPrefix(list[2].text, "/") {
+			return ownTag, ""
+		}
+		if len(list) == 2 && !prefix {
+			return noTenant, ""
+		}
+		return openEnded, ""
+	case next.kind == '$':
+		return variable, ""
+	case rest == "":
+		return everybody, ""
+	}
+	return openEnded, rest
+}
+
+const principalTag = "aws:principaltag/"
+
+func isTag(variable, tag string) bool {
+	name, ok := strings.CutPrefix(strings.ToLower(variable), principalTag)
+	return ok && name != "" && !strings.ContainsAny(name, ",'") && (tag == "" || name == strings.ToLower(tag))
+}
+
+// glob matches s with * and ?, in any case.
+func glob(pattern, s string) bool {
+	pattern, s = strings.ToLower(pattern), strings.ToLower(s)
+	star, mark, p, i := -1, 0, 0, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+			p, i = p+1, i+1
+		case star >= 0:
+			mark++
+			p, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// An s3Resource is a resource of a statement, as far as S3 is concerned.
+type s3Resource struct {
+	all    bool   // it may be any bucket
+	bucket string // a name
+	key    string // a pattern; empty is the bucket itself
+	object bool   // there is a key
+}
+
+// parseResource says what r is to S3; ok is false for other services, and for another
+// bucket than the one that is asked about.
+func parseResource(r, bucket string) (res s3Resource, ok bool) {
+	parts := strings.SplitN(r, ":", 6)
+	if len(parts) < 6 {
+		return s3Resource{all: true}, strings.ContainsAny(r, "*?$")
+	}
+	if !glob(parts[2], "s3") {
+		return s3Resource{}, false
+	}
+	name, key, object := strings.Cut(parts[5], "/")
+	if strings.ContainsAny(name, "*?$") || parts[3] != "" || parts[4] != "" {
+		// Access points have a region and an account; who may pass them is not seen here.
+		return s3Resource{all: true}, true
+	}
+	return s3Resource{bucket: name, key: key, object: object}, bucket == "" || name == bucket
+}

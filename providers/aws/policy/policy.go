@@ -1,0 +1,395 @@
+// Package policy writes what an operator applies at AWS, or at a Ceph RADOS Gateway, so
+// that the cloud keeps tenants apart; and reads policies for the holes that are known.
+//
+//	docs, err := policy.Generate(policy.Options{
+//		Bucket: "vault", Account: "123456789012", Role: "vault",
+//		Issuer: "https://broker.example", Tag: "agentkeys_user_wallet",
+//	})
+//	os.Stdout.Write(docs.JSON())
+//
+// A tenant's objects are under bots/<tenant>/. With [ByTag] there is one role, and the
+// tag of a session decides which prefix it reaches. With [ByRole] each tenant has a role
+// of its own, for issuers that mint no tags. [Check] reads the same documents, or
+// those that somebody else wrote.
+//
+// The package does no I/O and knows no SDK. Documents that it prints today may gain
+// statements; the ids of holes are never renamed.
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// A Dialect is the service that will read the documents.
+type Dialect string
+
+// The dialects. Empty is AWS.
+const (
+	AWS Dialect = "aws"
+	RGW Dialect = "rgw" // Ceph RADOS Gateway 16.2: no variables in a resource, and a Null that ignores its value
+)
+
+// An Isolation is what keeps tenants apart.
+type Isolation string
+
+// The isolations. Empty is ByTag.
+const (
+	ByTag  Isolation = "tag"  // one role; the session tag names the tenant
+	ByRole Isolation = "role" // a role per tenant; its trust names the token's subject
+)
+
+// Grants is where the allows are.
+type Grants string
+
+// The places. Empty is InRole. InBucket is the form that agentKeys' operators have: what
+// the role's own policy grants besides is then not seen in one place.
+const (
+	InRole   Grants = "role"
+	InBucket Grants = "bucket"
+)
+
+// Options say what to print. Bucket, Role and Issuer are required, Account too at AWS.
+type Options struct {
+	Dialect   Dialect
+	Isolation Isolation
+	Grants    Grants
+
+	Partition string // aws (empty), aws-cn or aws-us-gov
+	Account   string // 12 digits; empty at RGW
+	Bucket    string
+	Role      string // with ByRole the start of each role's name
+	Issuer    string // exactly as the tokens' iss
+	Audience  string // the tokens' aud; empty is sts.amazonaws.com
+	Subject   string // ByTag: only this sub may assume the role; empty is any
+	Tag       string // ByTag: the key of the session tag; empty is agentkeys_user_wallet
+
+	Collection string // only this one of each tenant's collections; empty is all
+	Tenants    []Tenant
+
+	ExpireDays  int      // objects and old versions go after so many days; 0 is never
+	Thumbprints []string // SHA-1 of the issuer's certificates, 40 hexadecimal digits each
+	KMSKey      string   // ARN of the key that the bucket encrypts with
+	Region      string   // of the bucket, for the commands
+	Endpoint    string   // of an RGW, for the commands
+
+	AllowPurge  bool // lets tenants delete old versions for ever
+	AllowDoctor bool // lets tenants read how the bucket is set up
+	TLS         bool // RGW: refuse plain http, as is always done at AWS
+}
+
+// A Tenant is one whose statements or role are printed: with ByRole, and at RGW.
+type Tenant struct {
+	ID      string // as vault.ParseTenant returns it
+	Subject string // ByRole: the sub of its tokens, exactly
+}
+
+// DefaultAudience is the audience of tokens for AWS STS.
+const DefaultAudience = "sts.amazonaws.com"
+
+// DefaultTag is the session tag that agentKeys' broker mints.
+const DefaultTag = "agentkeys_user_wallet"
+
+// Documents is everything an operator applies, each part in the form that the cloud's
+// own API takes. A nil part is not needed.
+type Documents struct {
+	OIDCProvider      *OIDCProvider              `json:"oidc_provider"`
+	RoleName          string                     `json:"role_name,omitempty"`
+	RoleARN           string                     `json:"role_arn,omitempty"`
+	TrustPolicy       *Policy                    `json:"trust_policy,omitempty"`
+	RolePolicy        *Policy                    `json:"role_policy,omitempty"`
+	BucketPolicy      *Policy                    `json:"bucket_policy,omitempty"`
+	Tenants           map[string]TenantDocuments `json:"tenants,omitempty"`
+	Lifecycle         *Lifecycle                 `json:"lifecycle"`
+	PublicAccessBlock *PublicAccessBlock         `json:"public_access_block"`
+	Versioning        *Versioning                `json:"versioning"`
+	Commands          []string                   `json:"commands"` // they read the parts from policy.json
+	Notes             []string                   `json:"notes,omitempty"`
+
+	o Options
+}
+
+// TenantDocuments are those of one tenant. At RGW with ByTag there is only the role
+// policy: the tenant's share of the common one, to be added as a policy of its own.
+type TenantDocuments struct {
+	RoleName    string  `json:"role_name,omitempty"`
+	RoleARN     string  `json:"role_arn,omitempty"`
+	TrustPolicy *Policy `json:"trust_policy,omitempty"`
+	RolePolicy  *Policy `json:"role_policy,omitempty"`
+}
+
+// An OIDCProvider is the input of iam CreateOpenIDConnectProvider.
+type OIDCProvider struct {
+	URL         string   `json:"Url"`
+	ClientIDs   []string `json:"ClientIDList"`
+	Thumbprints []string `json:"ThumbprintList,omitempty"`
+}
+
+// Generate returns the documents for o. Options that cannot be served wrap [ErrOptions],
+// and so do documents that would be longer than the cloud takes.
+func Generate(o Options) (*Documents, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	d := &Documents{
+		o:            o,
+		OIDCProvider: &OIDCProvider{URL: o.Issuer, ClientIDs: []string{o.Audience}, Thumbprints: o.Thumbprints},
+		Lifecycle:    o.lifecycle(),
+		Versioning:   &Versioning{Status: "Enabled"},
+	}
+	var inBucket []Statement
+	switch {
+	case o.Isolation == ByRole:
+		inBucket = d.roles()
+	case o.Dialect == RGW:
+		inBucket = d.pairs()
+	default:
+		inBucket = d.variable()
+	}
+	d.BucketPolicy = newPolicy(append(o.denies(), inBucket...))
+	d.PublicAccessBlock = o.publicAccessBlock(d.BucketPolicy)
+	d.Commands, d.Notes = d.commands(), d.notes()
+	if err := d.fits(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// variable is the form of AWS: one statement for all tenants. It returns what belongs
+// into the bucket policy.
+func (d *Documents) variable() []Statement {
+	o := d.o
+	own := "${aws:PrincipalTag/" + o.Tag + "}"
+	guard := Conditions{"Null": {"aws:PrincipalTag/" + o.Tag: {"false"}}}
+	d.RoleName, d.RoleARN = o.Role, o.roleARN(o.Role)
+	d.TrustPolicy = newPolicy([]Statement{o.trust("", Conditions{
+		"Null": {"aws:RequestTag/" + o.Tag: {"false"}},
+		// A negated operator is true where the tag is missing: the Null beside it is not.
+		"StringNotLike": {"aws:RequestTag/" + o.Tag: {"*/*", "*${*}*", "*${?}*"}},
+	})})
+	return d.place(d.RoleARN, append(o.allows("", own, guard), o.kms(guard)...))
+}
+
+// pairs is the form of RGW: a pair of statements per tenant, all in one role.
+func (d *Documents) pairs() []Statement {
+	o := d.o
+	d.RoleName, d.RoleARN = o.Role, o.roleARN(o.Role)
+	d.TrustPolicy = newPolicy([]Statement{o.trust("", Conditions{"StringLike": {"aws:RequestTag/" + o.Tag: {"?*"}}})})
+	var all []Statement
+	for i, t := range o.Tenants {
+		pair := o.allows(fmt.Sprint(i+1), t.ID, Conditions{
+			"StringEquals": {"aws:PrincipalTag/" + o.Tag: {t.ID}},
+			"StringLike":   {"aws:PrincipalTag/" + o.Tag: {"?*"}},
+		})
+		all = append(all, pair...)
+		if o.Grants == InRole {
+			d.tenant(t.ID, TenantDocuments{RolePolicy: newPolicy(pair)})
+		}
+	}
+	return d.place(d.RoleARN, all)
+}
+
+// roles is the form for issuers without tags: a role per tenant, at AWS and at RGW.
+func (d *Documents) roles() []Statement {
+	o := d.o
+	var inBucket []Statement
+	for i, t := range o.Tenants {
+		name := o.roleName(t.ID)
+		one := &Documents{o: o}
+		// Sids are unique within a document; only a bucket policy has several tenants.
+		nth := ""
+		if o.Grants == InBucket {
+			nth = fmt.Sprint(i + 1)
+		}
+		inBucket = append(inBucket, one.place(o.roleARN(name), append(o.allows(nth, literal(o.Dialect, t.ID), nil), o.kms(nil)...))...)
+		d.tenant(t.ID, TenantDocuments{
+			RoleName: name, RoleARN: o.roleARN(name),
+			TrustPolicy: newPolicy([]Statement{o.trust(t.Subject, nil)}),
+			RolePolicy:  one.RolePolicy,
+		})
+	}
+	return inBucket
+}
+
+func (d *Documents) tenant(id string, t TenantDocuments) {
+	if d.Tenants == nil {
+		d.Tenants = make(map[string]TenantDocuments)
+	}
+	d.Tenants[id] = t
+}
+
+// place puts allows where they are wanted: into the role policy, or into what it
+// returns. A bucket policy cannot speak of another service's key.
+func (d *Documents) place(role string, allows []Statement) (inBucket []Statement) {
+	var inRole []Statement
+	for _, s := range allows {
+		if d.o.Grants == InBucket && strings.HasPrefix(s.Action[0], "s3:") {
+			s.Principal = Principal{"AWS": {role}}
+			inBucket = append(inBucket, s)
+		} else {
+			inRole = append(inRole, s)
+		}
+	}
+	d.RolePolicy = newPolicy(inRole)
+	return inBucket
+}
+
+// trust lets tokens of the issuer assume the role.
+func (o *Options) trust(subject string, also Conditions) Statement {
+	host := o.issuerKey()
+	equals := map[string][]string{host + ":aud": {o.Audience}}
+	if subject == "" {
+		subject = o.Subject
+	}
+	if subject != "" {
+		equals[host+":sub"] = []string{subject}
+	}
+	s := Statement{
+		Sid: "AssumeWithToken", Effect: "Allow",
+		Principal: Principal{"Federated": {o.providerARN()}},
+		Action:    []string{"sts:AssumeRoleWithWebIdentity"},
+		Condition: Conditions{"StringEquals": equals},
+	}
+	if o.Isolation == ByTag {
+		s.Sid, s.Action = "AssumeWithTag", append(s.Action, "sts:TagSession")
+	}
+	for op, keys := range also {
+		s.Condition[op] = keys
+	}
+	return s
+}
+
+// allows is what a tenant may do under its own prefix, and nothing else.
+func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
+	prefix := o.prefix(tenant)
+	objects := Statement{
+		Sid: "OwnObjects" + nth, Effect: "Allow",
+		Action:    []string{"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"},
+		Resource:  []string{o.bucketARN() + "/" + prefix},
+		Condition: guard.with("", "", ""),
+	}
+	if o.AllowPurge {
+		objects.Action = append(objects.Action, "s3:DeleteObjectVersion")
+	}
+	// s3:prefix exists for lists only: in one statement with the rest nothing would match.
+	list := Statement{
+		Sid: "OwnList" + nth, Effect: "Allow",
+		Action:    []string{"s3:ListBucket", "s3:ListBucketVersions"},
+		Resource:  []string{o.bucketARN()},
+		Condition: guard.with("StringLike", "s3:prefix", prefix),
+	}
+	if !o.AllowDoctor {
+		return []Statement{objects, list}
+	}
+	return []Statement{objects, list, {
+		Sid: "Doctor" + nth, Effect: "Allow",
+		Action:    []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicyStatus"},
+		Resource:  []string{o.bucketARN()},
+		Condition: guard.with("", "", ""),
+	}}
+}
+
+// kms lets S3, and nobody else, use the bucket's key in the tenant's name.
+func (o *Options) kms(guard Conditions) []Statement {
+	if o.KMSKey == "" {
+		return nil
+	}
+	return []Statement{{
+		Sid: "BucketKey", Effect: "Allow",
+		Action:    []string{"kms:GenerateDataKey", "kms:Decrypt"},
+		Resource:  []string{o.KMSKey},
+		Condition: guard.with("StringEquals", "kms:ViaService", "s3."+strings.Split(o.KMSKey, ":")[3]+"."+o.domain()),
+	}}
+}
+
+// denies holds whatever else is allowed, here or in any other policy.
+func (o *Options) denies() []Statement {
+	bucket := o.bucketARN()
+	all := []string{bucket, bucket + "/*"}
+	var list []Statement
+	if o.Dialect == AWS || o.TLS {
+		insecure := "Bool"
+		if o.Dialect == RGW {
+			insecure = "BoolIfExists" // over http RGW 16.2.15 does not say false, it says nothing
+		}
+		list = append(list, Statement{
+			Sid: "DenyInsecureTransport", Effect: "Deny", Principal: Everybody(), Action: []string{"s3:*"}, Resource: all,
+			Condition: Conditions{insecure: {"aws:SecureTransport": {"false"}}},
+		})
+	}
+	if o.Dialect != AWS || o.Isolation != ByTag {
+		return list
+	}
+	// The role is a condition, not the principal: S3 turns the ARN of a principal into
+	// the id of the role that it finds, and forgets a role that is made anew.
+	role := Conditions{"ArnEquals": {"aws:PrincipalArn": {o.roleARN(o.Role)}}}
+	prefix := o.prefix("${aws:PrincipalTag/" + o.Tag + "}")
+	return append(list,
+		Statement{
+			Sid: "DenyWithoutTag", Effect: "Deny", Principal: Everybody(), Action: []string{"s3:*"}, Resource: all,
+			Condition: role.with("Null", "aws:PrincipalTag/"+o.Tag, "true"),
+		},
+		Statement{
+			Sid: "DenyOutsideOwnPrefix", Effect: "Deny", Principal: Everybody(), Action: []string{"s3:*"},
+			NotResource: []string{bucket, bucket + "/" + prefix},
+			Condition:   role.with("", "", ""),
+		},
+		Statement{ // true also where no prefix was asked for
+			Sid: "DenyListOutsideOwnPrefix", Effect: "Deny", Principal: Everybody(),
+			Action: []string{"s3:ListBucket", "s3:ListBucketVersions"}, Resource: []string{bucket},
+			Condition: role.with("StringNotLike", "s3:prefix", prefix),
+		})
+}
+
+// prefix is the only place that knows where a tenant's objects are.
+func (o *Options) prefix(tenant string) string {
+	if o.Collection != "" {
+		return "bots/" + tenant + "/" + literal(o.Dialect, o.Collection) + "/*"
+	}
+	return "bots/" + tenant + "/*"
+}
+
+func (o *Options) arn(service, rest string) string {
+	return "arn:" + o.Partition + ":" + service + "::" + rest
+}
+
+func (o *Options) bucketARN() string          { return o.arn("s3", ":"+o.Bucket) }
+func (o *Options) roleARN(name string) string { return o.arn("iam", o.Account+":role/"+name) }
+func (o *Options) providerARN() string {
+	return o.arn("iam", o.Account+":oidc-provider/"+o.issuerKey())
+}
+
+// issuerKey is the issuer as ARNs and condition keys have it.
+func (o *Options) issuerKey() string {
+	_, rest, _ := strings.Cut(o.Issuer, "://")
+	return rest
+}
+
+func (o *Options) domain() string {
+	if o.Partition == "aws-cn" {
+		return "amazonaws.com.cn"
+	}
+	return "amazonaws.com"
+}
+
+// roleName is ROLE-TENANT, or, where that is longer than a role's name may be,
+// ROLE- and the start of the tenant's hash.
+func (o *Options) roleName(tenant string) string {
+	name := o.Role + "-" + tenant
+	if len(name) > maxRoleName {
+		sum := sha256.Sum256([]byte(tenant))
+		name = o.Role + "-" + hex.EncodeToString(sum[:hashedTenant/2])
+	}
+	return name
+}
+
+// literal writes s so that no character of it is a wildcard or starts a variable. RGW
+// has no such writing; what needs it is refused there.
+func literal(d Dialect, s string) string {
+	if d == RGW {
+		return s
+	}
+	return strings.NewReplacer("*", "${*}", "?", "${?}", "$", "${$}").Replace(s)
+}
