@@ -1,0 +1,118 @@
+// Package aws keeps the objects of a vault in an S3 bucket, on AWS or on a server that
+// speaks S3.
+//
+// Credentials are temporary ones, which an OIDC token was exchanged for ([NewExchanger],
+// package federation), or those that the SDK finds by itself: environment, profile, SSO,
+// instance role, EKS.
+//
+//	exchange, err := aws.NewExchanger(ctx, aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1"})
+//	source, err := federation.ParseSource("file:/run/token", nil)
+//	store, err := aws.Open(ctx, aws.Config{
+//		Bucket: "vault", Region: "eu-central-1",
+//		Identity: federation.NewProvider(source, exchange, nil),
+//	})
+//
+// What the bucket has decides what the store honours: with versioning there is history;
+// create-only and swap are S3's conditional writes (If-None-Match, If-Match), below and
+// above the size at which an upload has several parts. A server that answers such a
+// request without looking at the condition overwrites; run the conformance suite, or
+// "vault doctor", on a server that is not AWS.
+//
+// An upload of more than 8 MiB has parts of 8 MiB, three at a time, and at most 10,000 of
+// them: 78 GiB. It takes about 70 MiB of memory. One that fails, or whose context ends,
+// is aborted; a process that is killed leaves parts, which a lifecycle rule removes
+// (AbortIncompleteMultipartUpload).
+package aws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/s3blob"
+
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Config says which bucket, and as whom. Bucket is required.
+type Config struct {
+	Bucket string
+	// Region is where the bucket is. Empty: what the SDK's environment or profile says,
+	// or us-east-1 where there is an Endpoint.
+	Region string
+	// Endpoint is the URL of a server that is not AWS. It implies PathStyle, and
+	// checksums only where an operation requires them.
+	Endpoint  string
+	PathStyle bool
+	// Insecure allows an http Endpoint that is not on this machine.
+	Insecure bool
+
+	// Identity gives the credentials. Nil: Static, or else the SDK's default chain.
+	Identity *federation.Provider
+	// Static gives the credentials where there is no Identity.
+	Static aws.CredentialsProvider
+
+	// Timeout is how long a connection may make no progress; 0 means 30 seconds.
+	Timeout time.Duration
+}
+
+// ErrConfig means that a [Config] or a [Role] does not make sense.
+var ErrConfig = errors.New("invalid configuration")
+
+// Open returns the store in a bucket. It makes no request for it, except what the SDK's
+// default chain does to find out region and credentials.
+func Open(ctx context.Context, c Config) (*vault.Store, error) {
+	if c.Bucket == "" {
+		return nil, fmt.Errorf("%w: a bucket is needed", ErrConfig)
+	}
+	cfg, err := load(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{bucket: c.Bucket, client: newClient(cfg, c)}
+	s.uploads = s.newUploads(cfg.RequestChecksumCalculation)
+	bucket, err := s3blob.OpenBucket(ctx, s.client, c.Bucket, &s3blob.Options{RequestChecksumCalculation: cfg.RequestChecksumCalculation})
+	if err != nil {
+		return nil, err
+	}
+	return &vault.Store{
+		Bucket:      bucket,
+		Name:        "s3://" + c.Bucket,
+		BeforeWrite: s.beforeWrite,
+		Create:      s,
+		Swap:        s,
+		History:     s,
+		Remover:     s,
+		Purge:       s,
+		Tag:         tag,
+		Explain:     explain,
+		Close: func() error {
+			defer closeIdle(cfg.HTTPClient)
+			return bucket.Close()
+		},
+	}, nil
+}
+
+// store is the bucket beyond what s3blob does with it.
+type store struct {
+	bucket  string
+	client  *s3.Client
+	uploads *uploads
+}
+
+// tag is the ETag of what r reads, as S3 writes it: in quotes.
+func tag(r *blob.Reader) string {
+	var out s3.GetObjectOutput
+	if !r.As(&out) {
+		return ""
+	}
+	return aws.ToString(out.ETag)
+}
+
+func (c Config) timeout() time.Duration { return cmp.Or(c.Timeout, 30*time.Second) }

@@ -1,0 +1,132 @@
+package aws
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/objectvault/objectvault/internal/transport"
+)
+
+// load reads the SDK's configuration: region, credentials if none were given, the CA
+// bundle of AWS_CA_BUNDLE.
+func load(ctx context.Context, c Config) (aws.Config, error) {
+	if err := checkEndpoint("endpoint", c.Endpoint, c.Insecure); err != nil {
+		return aws.Config{}, err
+	}
+	var own aws.CredentialsProvider
+	expired := func(string) {}
+	switch {
+	case c.Identity != nil:
+		own, expired = federated{c.Identity}, c.Identity.Expired
+	case c.Static != nil:
+		own = c.Static
+	}
+	region := c.Region
+	if region == "" && c.Endpoint != "" {
+		region = "us-east-1"
+	}
+	cfg, err := loadConfig(ctx, region, own, c.timeout())
+	if err != nil {
+		return aws.Config{}, err
+	}
+	if cfg.Region == "" {
+		return aws.Config{}, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
+	}
+	if own != nil {
+		cfg.Credentials = own // without the SDK's cache: the provider has one
+	} else {
+		if cache, ok := cfg.Credentials.(*aws.CredentialsCache); ok {
+			expired = func(string) { cache.Invalidate() }
+		}
+		cfg.Credentials = chain{cfg.Credentials}
+	}
+	cfg.APIOptions = append(cfg.APIOptions, onceMore(expired))
+	if c.Endpoint != "" {
+		cfg.BaseEndpoint = aws.String(c.Endpoint)
+		// Servers that are not AWS choke on checksums they do not know.
+		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+	}
+	return cfg, nil
+}
+
+// loadConfig loads the SDK's configuration with a client of ours. own may be nil.
+func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
+	options := []func(*config.LoadOptions) error{
+		// The SDK's own client, so that it can add the CA bundle.
+		config.WithHTTPClient(awshttp.NewBuildableClient()),
+		config.WithLogger(logging.Nop{}), // a library does not write to standard error
+	}
+	if region != "" {
+		options = append(options, config.WithRegion(region))
+	}
+	if own != nil {
+		options = append(options, config.WithCredentialsProvider(own))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("%w: the configuration of the AWS SDK: %w", ErrConfig, err)
+	}
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		base = b.GetTransport()
+	}
+	base.DialContext = transport.DialContext(timeout)
+	base.TLSHandshakeTimeout = timeout
+	base.MaxIdleConnsPerHost = 16
+	cfg.HTTPClient = &http.Client{
+		Transport: transport.Ranges{Base: transport.Bodies{Base: base}},
+		// A redirect tells a wrong region, and a signature does not survive it.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return cfg, nil
+}
+
+func newClient(cfg aws.Config, c Config) *s3.Client {
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
+		o.DisableLogOutputChecksumValidationSkipped = true
+		// A server that refuses answers before it has read the body, and closes the
+		// connection: with a longer body than the sockets hold, the answer would be lost.
+		o.ContinueHeaderThresholdBytes = 128 << 10
+	})
+}
+
+func closeIdle(c aws.HTTPClient) {
+	if c, ok := c.(*http.Client); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// checkEndpoint refuses what is no URL of a server, and plain http to another machine.
+func checkEndpoint(what, text string, insecure bool) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%w: %s is not a URL such as https://s3.example.com", ErrConfig, what) // not quoted: it may hold a password
+	}
+	if u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
+		return fmt.Errorf("%w: %s is plain http, which shows credentials to the network: use https, or insecure=true", ErrConfig, what)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func orDefault(d time.Duration) time.Duration { return cmp.Or(d, 30*time.Second) }

@@ -1,0 +1,108 @@
+package aws_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/objectvault/objectvault/conformance"
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// onAWS is what AWS documents for a bucket with versioning.
+var onAWS = []string{
+	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
+	"all-or-nothing", "all-or-nothing-large",
+	"create", "create-after-delete", "create-large", "create-detects", "create-atomic",
+	"swap", "swap-atomic", "swap-large",
+	"history", "history-overwriters", "versions",
+	"remove", "delete-tells-absent", "purge",
+	"errors", "errors-denied", "errors-expired", "errors-unreachable", "close", "no-secrets",
+}
+
+func without(claims []string, not ...string) []string {
+	return slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return slices.Contains(not, c) })
+}
+
+func static(k testcloud.Keys) credentials.StaticCredentialsProvider {
+	return credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, "")
+}
+
+// nobody returns an address where no server is.
+func nobody(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
+
+// expiring returns a server in front of url where the given credentials have expired.
+func expiring(t *testing.T, url string) string {
+	t.Helper()
+	p := testcloud.NewProxy(url, &testcloud.ProxyOptions{Rule: func(*http.Request, int) *testcloud.Fault {
+		return testcloud.RespondBefore(400, testcloud.ErrorXML("ExpiredToken", "The provided token has expired."))
+	}})
+	t.Cleanup(func() { p.Close() })
+	return p.URL
+}
+
+// conform runs the suite with the keys of the bucket's owner.
+func conform(t *testing.T, url string, owner, other testcloud.Keys, versioned bool, claims []string, deviations map[string]string) {
+	bucket := testcloud.NewBucket(t, url, owner, versioned)
+	client := func(c aws.Config) func(context.Context) (*vault.Store, error) {
+		c.Bucket = bucket
+		return func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
+	}
+	ours := client(aws.Config{Endpoint: url, Static: static(owner)})
+	conformance.Run(t, conformance.Provider{
+		Name: "aws", Open: ours, Reopen: ours, Claims: deviating(claims, deviations), Deviations: deviations,
+		Denied:      client(aws.Config{Endpoint: url, Static: static(other)}),
+		Expired:     client(aws.Config{Endpoint: expiring(t, url), Static: static(owner)}),
+		Unreachable: client(aws.Config{Endpoint: nobody(t), Static: static(owner)}),
+		Secrets:     []string{owner.SecretKey},
+		Timeout:     5 * time.Minute,
+	})
+}
+
+// onAWSPlain is the same without versioning.
+var onAWSPlain = without(onAWS, "history", "history-overwriters", "versions", "purge")
+
+func TestConformanceVersity(t *testing.T) {
+	s := testcloud.RequireVersity(t)
+	known(t, "versitygw", s.Version, knownVersity)
+	other, err := s.AddUser(t.Context(), "conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		conform(t, s.URL, s.Root, other, false, onAWSPlain, nil)
+	})
+	t.Run("versioned", func(t *testing.T) {
+		t.Parallel()
+		conform(t, s.URL, s.Root, other, true, onAWS, versityVersioned)
+	})
+}
+
+func TestConformanceRGW(t *testing.T) {
+	s := testcloud.RequireRGW(t)
+	known(t, "Ceph", s.Version, knownRGW)
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		conform(t, s.URL, s.Owner, s.Other, false, onAWSPlain, rgwPlain)
+	})
+	t.Run("versioned", func(t *testing.T) {
+		t.Parallel()
+		conform(t, s.URL, s.Owner, s.Other, true, onAWS, rgwVersioned)
+	})
+}

@@ -1,0 +1,216 @@
+package aws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+var keys = []envelope.Source{kek.InsecureFixed()}
+
+// answering opens a store whose server answers as handler does.
+func answering(t *testing.T, handler http.HandlerFunc) *vault.Store {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL})
+}
+
+// open opens a store that is closed when the test ends.
+func open(t *testing.T, c aws.Config) *vault.Store {
+	t.Helper()
+	if c.Static == nil && c.Identity == nil && c.Bucket == "bucket" {
+		c.Static = credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret-of-the-test", "")
+	}
+	s, err := aws.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newVault(t *testing.T, s *vault.Store, tenant vault.Tenant) *vault.Vault {
+	t.Helper()
+	v, err := vault.New(s, tenant, keys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<?xml version=\"1.0\"?>\n<Error><Code>%s</Code><Message>no</Message><RequestId>REQ1</RequestId></Error>", code)
+}
+
+// TestKinds answers with each code that S3 has for what a user can do something about.
+func TestKinds(t *testing.T) {
+	for _, tc := range []struct {
+		status int
+		code   string
+		header string
+		want   error
+		hint   string
+	}{
+		{404, "NoSuchKey", "", vault.ErrNotFound, ""},
+		{404, "NoSuchBucket", "", vault.ErrUnavailable, "there is no such bucket"},
+		{403, "AccessDenied", "", vault.ErrPermission, "policies do not allow this"},
+		{403, "AllAccessDisabled", "", vault.ErrPermission, "policies do not allow this"},
+		{400, "ExpiredToken", "", vault.ErrUnauthenticated, "have expired"},
+		{403, "InvalidAccessKeyId", "", vault.ErrUnauthenticated, "does not know these credentials"},
+		{403, "SignatureDoesNotMatch", "", vault.ErrUnauthenticated, "does not know these credentials"},
+		{400, "InvalidToken", "", vault.ErrUnauthenticated, "does not know these credentials"},
+		{403, "RequestTimeTooSkewed", "", vault.ErrUnauthenticated, "clock of this machine"},
+		{503, "SlowDown", "", vault.ErrUnavailable, "fewer requests"},
+		{500, "InternalError", "", vault.ErrUnavailable, ""},
+		{409, "ConditionalRequestConflict", "", vault.ErrUnavailable, "another write of the same name"},
+		{301, "PermanentRedirect", "eu-west-1", vault.ErrUnavailable, "the bucket is in eu-west-1: give region=eu-west-1"},
+		{301, "PermanentRedirect", "a b;c", vault.ErrUnavailable, "give the right one with region="},
+		{400, "AuthorizationHeaderMalformed", "eu-west-1", vault.ErrUnavailable, "region=eu-west-1"},
+		{507, "InsufficientStorage", "", vault.ErrNoSpace, ""},
+		// Servers that are not AWS: a status and no code that anybody knows.
+		{401, "Whatever", "", vault.ErrUnauthenticated, ""},
+		{403, "Whatever", "", vault.ErrPermission, ""},
+		{429, "Whatever", "", vault.ErrUnavailable, "fewer requests"},
+		{502, "Whatever", "", vault.ErrUnavailable, ""},
+		{307, "Whatever", "eu-west-1", vault.ErrUnavailable, "region=eu-west-1"},
+	} {
+		t.Run(fmt.Sprint(tc.status, " ", tc.code, " ", tc.header), func(t *testing.T) {
+			t.Parallel()
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				if tc.header != "" {
+					w.Header().Set("X-Amz-Bucket-Region", tc.header)
+				}
+				refuse(w, tc.status, tc.code)
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			v := newVault(t, s, "acme")
+			_, getErr := v.Get(ctx, "openai", nil)
+			_, putErr := v.Put(ctx, "openai", strings.NewReader("sk-canary"), nil)
+			for op, err := range map[string]error{"get": getErr, "put": putErr} {
+				if op == "put" && tc.want == vault.ErrNotFound {
+					continue
+				}
+				if !errors.Is(err, tc.want) {
+					t.Errorf("%s: %v, want %v", op, err, tc.want)
+				}
+				if text := fmt.Sprintf("%+v", err); strings.Contains(text, "secret-of-the-test") || strings.Contains(text, "sk-canary") {
+					t.Errorf("%s: a secret in %s", op, text)
+				}
+				var h interface{ Hint() string }
+				if tc.hint != "" && (!errors.As(err, &h) || !strings.Contains(h.Hint(), tc.hint)) {
+					t.Errorf("%s: %v has not the hint %q", op, err, tc.hint)
+				}
+				if tc.want == vault.ErrNotFound && errors.Is(err, vault.ErrPermission) || tc.want == vault.ErrPermission && errors.Is(err, vault.ErrNotFound) {
+					t.Errorf("%s: %v is both denied and absent", op, err)
+				}
+			}
+		})
+	}
+}
+
+// TestThrottled is told to slow down before a write takes place: it waits and goes on.
+func TestThrottled(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int32
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if n.Add(1) <= 2 {
+			refuse(w, 503, "SlowDown")
+		}
+	})
+	if _, err := newVault(t, s, "acme").Put(t.Context(), "openai", strings.NewReader("sk"), &vault.PutOptions{Create: true}); err != nil || n.Load() != 3 {
+		t.Errorf("%v after %d requests, want success after 3", err, n.Load())
+	}
+	n.Store(-1000)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := newVault(t, s, "acme").Put(ctx, "openai", strings.NewReader("sk"), nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("throttled beyond the deadline: %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+// TestRangeIgnored has a server that answers a range with the whole object.
+func TestRangeIgnored(t *testing.T) {
+	t.Parallel()
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, strings.Repeat("x", 100)) })
+	_, err := newVault(t, s, "acme").Stat(t.Context(), "openai")
+	if !errors.Is(err, vault.ErrUnsupported) {
+		t.Errorf("stat: %v, want %v", err, vault.ErrUnsupported)
+	}
+}
+
+// TestStandstill has a server that accepts a request and never answers.
+func TestStandstill(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
+	defer server.Close()
+	defer close(stop)
+	s := open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Timeout: 200 * time.Millisecond})
+	if _, err := newVault(t, s, "acme").Get(t.Context(), "openai", nil); !errors.Is(err, vault.ErrUnavailable) {
+		t.Errorf("get: %v, want %v", err, vault.ErrUnavailable)
+	}
+}
+
+// TestConfig refuses what does not make sense, before any request and without showing
+// what may be a secret.
+func TestConfig(t *testing.T) {
+	for _, tc := range []struct {
+		c    aws.Config
+		text string
+	}{
+		{aws.Config{}, "a bucket is needed"},
+		{aws.Config{Bucket: "b", Endpoint: "s3.example.com"}, "endpoint is not a URL"},
+		{aws.Config{Bucket: "bucket", Endpoint: "http://s3.example.com"}, "endpoint is plain http"},
+		{aws.Config{Bucket: "bucket", Endpoint: "http://10.0.0.1:9000"}, "endpoint is plain http"},
+		{aws.Config{Bucket: "bucket", Endpoint: "https://user:hunter2@s3.example.com"}, "endpoint is not a URL"},
+		{aws.Config{Bucket: "b", Endpoint: "ftp://s3.example.com"}, "endpoint is not a URL"},
+	} {
+		_, err := aws.Open(t.Context(), tc.c)
+		if !errors.Is(err, aws.ErrConfig) || !strings.Contains(err.Error(), tc.text) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("Open(%+v): %v, want %q", tc.c, err, tc.text)
+		}
+	}
+	for _, ok := range []aws.Config{
+		{Bucket: "bucket", Endpoint: "http://127.0.0.1:9000"}, {Bucket: "bucket", Endpoint: "http://[::1]:9000"}, {Bucket: "bucket", Endpoint: "http://localhost"},
+		{Bucket: "bucket", Endpoint: "https://s3.example.com"}, {Bucket: "bucket", Endpoint: "http://10.0.0.1", Insecure: true}, {Bucket: "bucket", Region: "eu-central-1"},
+	} {
+		open(t, ok)
+	}
+	for _, tc := range []struct {
+		r    aws.Role
+		text string
+	}{
+		{aws.Role{}, "is not a role"},
+		{aws.Role{ARN: "arn:aws:iam::123456789012:user/vault"}, "is not a role"},
+		{aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1", Session: "x"}, "session"},
+		{aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1", Session: "a b"}, "session"},
+		{aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1", Duration: time.Minute}, "duration"},
+		{aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: "http://sts.example.com"}, "sts_endpoint is plain http"},
+	} {
+		if _, err := aws.NewExchanger(t.Context(), tc.r); !errors.Is(err, aws.ErrConfig) || !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("NewExchanger(%+v): %v, want %q", tc.r, err, tc.text)
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package aws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/objectvault/objectvault/providers/federation"
+)
+
+// A Role is what AWS STS gives credentials for. ARN and Region are required.
+type Role struct {
+	ARN string
+	// Session is what AWS's logs call the session: 2 to 64 of A-Z a-z 0-9 _+=,.@-; empty
+	// means objectvault.
+	Session string
+	// Duration is how long the credentials live, from 15 minutes to the role's maximum;
+	// 0 means one hour.
+	Duration time.Duration
+	// Region chooses the STS endpoint, and with it the partition.
+	Region string
+	// Endpoint is the URL of an STS that is not AWS's.
+	Endpoint string
+	// Insecure allows an http Endpoint that is not on this machine.
+	Insecure bool
+	// Timeout is how long a connection may make no progress; 0 means 30 seconds.
+	Timeout time.Duration
+}
+
+var sessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
+
+// NewExchanger returns what exchanges a token for the role's credentials with
+// AssumeRoleWithWebIdentity, a request that is not signed.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
+	name, err := arn.Parse(r.ARN)
+	if err != nil || name.Service != "iam" || !strings.HasPrefix(name.Resource, "role/") {
+		return nil, fmt.Errorf("%w: %q is not a role such as arn:aws:iam::123456789012:role/vault", ErrConfig, r.ARN)
+	}
+	session := cmp.Or(r.Session, "objectvault")
+	if !sessionName.MatchString(session) {
+		return nil, fmt.Errorf("%w: session %q is not 2 to 64 of A-Z a-z 0-9 _+=,.@-", ErrConfig, session)
+	}
+	if r.Duration != 0 && (r.Duration < 15*time.Minute || r.Duration > 12*time.Hour) {
+		return nil, fmt.Errorf("%w: duration %v is not between 15m and 12h", ErrConfig, r.Duration)
+	}
+	if err := checkEndpoint("sts_endpoint", r.Endpoint, r.Insecure); err != nil {
+		return nil, err
+	}
+	region := r.Region
+	if region == "" && r.Endpoint != "" {
+		region = "us-east-1"
+	}
+	cfg, err := loadConfig(ctx, region, aws.AnonymousCredentials{}, orDefault(r.Timeout))
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Region == "" {
+		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
+	}
+	if r.Endpoint != "" {
+		cfg.BaseEndpoint = aws.String(r.Endpoint)
+	}
+	return &exchanger{client: sts.NewFromConfig(cfg), role: r, session: session}, nil
+}
+
+type exchanger struct {
+	client  *sts.Client
+	role    Role
+	session string
+}
+
+func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federation.Credentials, error) {
+	in := &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn:          aws.String(e.role.ARN),
+		RoleSessionName:  aws.String(e.session),
+		WebIdentityToken: aws.String(t.Raw.Reveal()),
+	}
+	if e.role.Duration != 0 {
+		in.DurationSeconds = aws.Int32(int32(e.role.Duration / time.Second))
+	}
+	out, err := e.client.AssumeRoleWithWebIdentity(ctx, in)
+	if err != nil {
+		return federation.Credentials{}, e.refused(err)
+	}
+	if out.Credentials == nil || out.AssumedRoleUser == nil {
+		return federation.Credentials{}, fmt.Errorf("%w: STS answered without credentials", federation.ErrUnavailable)
+	}
+	c := federation.Credentials{
+		AccessKeyID:  aws.ToString(out.Credentials.AccessKeyId),
+		SecretKey:    federation.NewSecret(aws.ToString(out.Credentials.SecretAccessKey)),
+		SessionToken: federation.NewSecret(aws.ToString(out.Credentials.SessionToken)),
+		Expires:      aws.ToTime(out.Credentials.Expiration),
+		Role:         e.role.ARN,
+		Session:      e.session,
+		Subject:      aws.ToString(out.SubjectFromWebIdentityToken),
+		Issuer:       t.Claims.Issuer,
+	}
+	if name, err := arn.Parse(aws.ToString(out.AssumedRoleUser.Arn)); err == nil {
+		c.Account = name.AccountID
+	}
+	return c, nil
+}
+
+// refused says whose fault it is that there are no credentials.
+func (e *exchanger) refused(err error) error {
+	is := federation.ErrUnavailable
+	var re *smithyhttp.ResponseError
+	switch code(err) {
+	case "ExpiredTokenException", "InvalidIdentityToken", "InvalidIdentityTokenException", "IDPRejectedClaim":
+		is = federation.ErrTokenInvalid
+	case "AccessDenied", "ValidationError", "MalformedPolicyDocument", "RegionDisabledException":
+		is = federation.ErrRefused
+	case "IDPCommunicationError":
+	default:
+		// Servers that are not AWS give no code that the SDK finds. A Ceph that has two
+		// first exchanges of one subject at once answers 409 to one of them.
+		if errors.As(err, &re) {
+			switch re.HTTPStatusCode() {
+			case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+				is = federation.ErrRefused
+			}
+		}
+	}
+	return &exchangeError{role: e.role.ARN, is: is, err: err}
+}
+
+// An exchangeError is why STS gave no credentials.
+type exchangeError struct {
+	role    string
+	is, err error
+}
+
+func (e *exchangeError) Error() string {
+	return fmt.Sprintf("%v: role %s: %s", e.is, e.role, said(e.err))
+}
+
+func (e *exchangeError) Unwrap() []error { return []error{e.is, e.err} }

@@ -1,0 +1,129 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Versions yields the versions of exactly key, newest first. In a bucket that never had
+// versioning there is one, which S3 calls null.
+func (s *store) Versions(ctx context.Context, key string) iter.Seq2[vault.Version, error] {
+	return func(yield func(vault.Version, error) bool) {
+		for v, err := range s.versions(ctx, key) {
+			// In the order of keys: what has key as its beginning comes later.
+			if err == nil && v.key != key {
+				return
+			}
+			if !yield(v.Version, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// OpenVersion reads a part of one version.
+func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+	if id == "" {
+		return nil, fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
+	}
+	in := &s3.GetObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), VersionId: aws.String(id)}
+	switch {
+	case length == 0:
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset)) // there is no empty range
+	case length > 0:
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
+	case offset > 0:
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
+	}
+	out, err := s.client.GetObject(ctx, in)
+	if err == nil {
+		if length == 0 {
+			out.Body.Close()
+			return http.NoBody, nil
+		}
+		return out.Body, nil
+	}
+	switch code(err) {
+	case "InvalidRange":
+		return http.NoBody, nil // past the end
+	case "InvalidArgument", "NoSuchVersion", "MethodNotAllowed":
+		// Not the form of an id here; no such version; a marker of deletion.
+		return nil, fmt.Errorf("%w: %w", vault.ErrNotFound, err)
+	}
+	var re *smithyhttp.ResponseError
+	if errors.As(err, &re) && re.HTTPStatusCode() == http.StatusMethodNotAllowed {
+		return nil, fmt.Errorf("%w: %w", vault.ErrNotFound, err)
+	}
+	return nil, err
+}
+
+// Leftovers yields what would stay in the bucket if the current objects were deleted:
+// versions that are not current, and markers of deletion.
+func (s *store) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Leftover, error] {
+	return func(yield func(vault.Leftover, error) bool) {
+		for v, err := range s.versions(ctx, prefix) {
+			if err != nil {
+				yield(vault.Leftover{}, err)
+				return
+			}
+			if v.Current && !v.Deleted {
+				continue
+			}
+			if !yield(vault.Leftover{Key: v.key, ID: v.ID, Deleted: v.Deleted}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A version is one entry of a listing.
+type version struct {
+	key string
+	vault.Version
+}
+
+// versions lists the versions of all keys that start with prefix, by key and then
+// newest first, a page a request.
+func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, error] {
+	return func(yield func(version, error) bool) {
+		in := &s3.ListObjectVersionsInput{Bucket: aws.String(s.bucket), Prefix: aws.String(prefix), MaxKeys: aws.Int32(pageSize)}
+		for {
+			var order order
+			out, err := s.client.ListObjectVersions(ctx, in, order.capture)
+			var page []version
+			if err == nil {
+				page, err = order.merge(out)
+			}
+			if err != nil {
+				yield(version{}, err)
+				return
+			}
+			for _, v := range page {
+				if !yield(v, nil) {
+					return
+				}
+			}
+			if !aws.ToBool(out.IsTruncated) {
+				return
+			}
+			if aws.ToString(out.NextKeyMarker) == "" {
+				yield(version{}, fmt.Errorf("%w: a listing of versions is cut and does not say where it goes on", vault.ErrUnavailable))
+				return
+			}
+			in.KeyMarker, in.VersionIdMarker = out.NextKeyMarker, out.NextVersionIdMarker
+		}
+	}
+}
+
+// pageSize is the most that S3 lists, or deletes, in one request.
+const pageSize = 1000

@@ -1,0 +1,129 @@
+package aws
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// An order is the order in which one page of ListObjectVersions has its entries. S3
+// mixes versions and markers of deletion, newest first; the SDK gives two lists, and
+// their times, in whole seconds, do not tell how they belong together.
+type order struct{ markers []bool }
+
+// maxPage is how long a page of 1000 entries may be: 1024 bytes of key, escaped, and
+// what goes with them.
+const maxPage = 16 << 20
+
+// capture makes one call note the order of its answer.
+func (o *order) capture(options *s3.Options) {
+	options.APIOptions = append(options.APIOptions, func(s *middleware.Stack) error {
+		// Next to the wire: a body that another one has read is gone.
+		return s.Deserialize.Add(middleware.DeserializeMiddlewareFunc("objectvault:VersionOrder", func(
+			ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
+		) (middleware.DeserializeOutput, middleware.Metadata, error) {
+			out, meta, err := next.HandleDeserialize(ctx, in)
+			resp, ok := out.RawResponse.(*smithyhttp.Response)
+			if err != nil || !ok || resp.StatusCode != 200 {
+				return out, meta, err
+			}
+			body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
+			resp.Body.Close()
+			if err == nil && len(body) > maxPage {
+				err = fmt.Errorf("%w: a page of versions has more than %d bytes", vault.ErrUnavailable, maxPage)
+			}
+			if err == nil {
+				o.markers, err = readOrder(bytes.NewReader(body))
+			}
+			resp.Body = io.NopCloser(bytes.NewReader(body))
+			return out, meta, err
+		}), middleware.After)
+	})
+}
+
+// readOrder reports for each entry of a ListVersionsResult whether it is a marker.
+func readOrder(r io.Reader) (markers []bool, err error) {
+	d := xml.NewDecoder(r)
+	depth := 0
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			return markers, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: a listing of versions is not well-formed: %w", vault.ErrUnavailable, err)
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			if depth++; depth == 2 && (t.Name.Local == "Version" || t.Name.Local == "DeleteMarker") {
+				markers = append(markers, t.Name.Local == "DeleteMarker")
+			}
+		case xml.EndElement:
+			depth--
+		}
+	}
+}
+
+// merge puts the two lists of out into the order that they came in.
+func (o *order) merge(out *s3.ListObjectVersionsOutput) ([]version, error) {
+	page := make([]version, 0, len(o.markers))
+	versions, markers := out.Versions, out.DeleteMarkers
+	for _, marker := range o.markers {
+		switch {
+		case marker && len(markers) > 0:
+			m := markers[0]
+			markers = markers[1:]
+			page = append(page, version{aws.ToString(m.Key), vault.Version{
+				ID: aws.ToString(m.VersionId), Modified: aws.ToTime(m.LastModified), Deleted: true, Current: aws.ToBool(m.IsLatest),
+			}})
+		case !marker && len(versions) > 0:
+			v := versions[0]
+			versions = versions[1:]
+			page = append(page, version{aws.ToString(v.Key), vault.Version{
+				ID: aws.ToString(v.VersionId), Modified: aws.ToTime(v.LastModified), Size: aws.ToInt64(v.Size), Current: aws.ToBool(v.IsLatest),
+			}})
+		}
+	}
+	if len(versions)+len(markers) > 0 || len(page) != len(o.markers) {
+		return nil, fmt.Errorf("%w: a listing of versions was read in two ways", vault.ErrUnavailable)
+	}
+	if !slices.IsSortedFunc(page, compareVersions) && o.grouped() {
+		slices.SortStableFunc(page, compareVersions)
+	}
+	return page, nil
+}
+
+// grouped says whether all markers come before all versions, or after them, as some
+// servers have it: then it is only their times that tell how they belong together. In
+// an order that S3 made, times are no help: that of an upload in parts is when it began.
+func (o *order) grouped() bool {
+	changes := 0
+	for i := 1; i < len(o.markers); i++ {
+		if o.markers[i] != o.markers[i-1] {
+			changes++
+		}
+	}
+	return changes == 1
+}
+
+// compareVersions orders by key, then the current one, then the newest first.
+func compareVersions(a, b version) int {
+	current := func(v version) int {
+		if v.Current {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(current(a), current(b)), b.Modified.Compare(a.Modified))
+}

@@ -1,0 +1,91 @@
+package aws
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Remove deletes the current objects of at most 1000 keys: one with DeleteObject, more
+// with DeleteObjects. S3 does not tell which of them were absent.
+func (s *store) Remove(ctx context.Context, keys []string) (failed map[string]error, err error) {
+	if len(keys) == 1 {
+		_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(keys[0])}, once)
+		return nil, err
+	}
+	leftovers := make([]vault.Leftover, len(keys))
+	for i, key := range keys {
+		leftovers[i].Key = key
+	}
+	still, err := s.Purge(ctx, leftovers)
+	for l, err := range still {
+		if failed == nil {
+			failed = make(map[string]error)
+		}
+		failed[l.Key] = err
+	}
+	return failed, err
+}
+
+// Purge removes versions for ever.
+func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed map[vault.Leftover]error, err error) {
+	if len(leftovers) == 0 {
+		return nil, nil
+	}
+	type id struct{ key, version string }
+	asked := make(map[id]vault.Leftover, len(leftovers))
+	objects := make([]types.ObjectIdentifier, len(leftovers))
+	for i, l := range leftovers {
+		asked[id{l.Key, l.ID}] = l
+		objects[i].Key = aws.String(l.Key)
+		if l.ID != "" {
+			objects[i].VersionId = aws.String(l.ID)
+		}
+	}
+	out, err := s.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
+		Bucket: aws.String(s.bucket), Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)},
+	}, once)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range out.Errors {
+		l, ok := asked[id{aws.ToString(e.Key), aws.ToString(e.VersionId)}]
+		if !ok {
+			// Some servers leave the version out, or answer for keys that nobody named.
+			return nil, fmt.Errorf("%w: the answer is about another object: %w", vault.ErrUnavailable, deletion(e))
+		}
+		if gone(l, aws.ToString(e.Code)) {
+			continue
+		}
+		if failed == nil {
+			failed = make(map[vault.Leftover]error)
+		}
+		failed[l] = deletion(e)
+	}
+	return failed, nil
+}
+
+// gone says whether a code means that a version is not there any more. Not AWS, but
+// other servers have them.
+func gone(l vault.Leftover, code string) bool {
+	return l.ID != "" && (code == "NoSuchVersion" || code == "NoSuchKey" || code == "InvalidArgument")
+}
+
+// deletion is the error of one object among many.
+func deletion(e types.Error) error {
+	code := aws.ToString(e.Code)
+	text := "S3 DeleteObjects: " + code
+	if m := aws.ToString(e.Message); m != "" {
+		text += ", " + m
+	}
+	k, ok := reasons[code]
+	if !ok {
+		k.is = vault.ErrUnavailable
+	}
+	return &reason{k.is, k.hint, text}
+}

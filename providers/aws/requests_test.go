@@ -1,0 +1,138 @@
+package aws_test
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestRequests holds each operation to the requests that it may make.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	bucket := testcloud.NewBucket(t, server.URL, server.Root, true)
+	proxy := testcloud.NewProxy(server.URL, nil)
+	t.Cleanup(func() { proxy.Close() })
+	v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(server.Root)}), "acme")
+	ctx := t.Context()
+	put := func(name vault.Name, size int64, o *vault.PutOptions) (vault.Info, error) {
+		return v.Put(ctx, name, noise(4, size), o)
+	}
+	get := func(o *vault.GetOptions) error {
+		r, err := v.Get(ctx, "openai", o)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = io.Copy(io.Discard, r)
+		return err
+	}
+	info, err := put("openai", 100_000, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const object = " /B/bots/acme/credentials/"
+	for _, tc := range []struct {
+		name string
+		do   func() error
+		want []string
+	}{
+		{"put", func() error { _, err := put("a", 100, nil); return err }, []string{"PUT" + object + "a.enc?x-id=PutObject"}},
+		{"overwrite", func() error { _, err := put("a", 1<<20, nil); return err }, []string{"PUT" + object + "a.enc?x-id=PutObject"}},
+		{"put below the part size", func() error { _, err := put("a", 8<<20-70_000, nil); return err }, []string{"PUT" + object + "a.enc?x-id=PutObject"}},
+		{"create", func() error { _, err := put("b", 100, &vault.PutOptions{Create: true}); return err }, []string{"PUT" + object + "b.enc?x-id=PutObject"}},
+		{"put if revision", func() error {
+			_, err := put("openai", 100_000, &vault.PutOptions{IfRevision: info.Revision})
+			return err
+		}, []string{"GET" + object + "openai.enc?x-id=GetObject bytes=0-16383", "PUT" + object + "openai.enc?x-id=PutObject"}},
+		{"put in parts", func() error { _, err := put("c", 20<<20, nil); return err }, []string{
+			"POST" + object + "c.enc?uploads=",
+			"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2", "PUT" + object + "c.enc?partNumber=3",
+			"POST" + object + "c.enc?uploadId=",
+		}},
+		{"get", func() error { return get(nil) }, []string{"GET" + object + "openai.enc?x-id=GetObject"}},
+		{"range", func() error { return get(&vault.GetOptions{Range: &vault.Range{Offset: 70_000, Length: 10}}) }, []string{
+			"GET" + object + "openai.enc?x-id=GetObject bytes=0-16383", "GET" + object + "openai.enc?x-id=GetObject bytes=RANGE",
+		}},
+		{"stat", func() error { _, err := v.Stat(ctx, "openai"); return err }, []string{"GET" + object + "openai.enc?x-id=GetObject bytes=0-16383"}},
+		{"history", func() error {
+			for _, err := range v.History(ctx, "openai") {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}, []string{
+			"GET /B?max-keys=1000&prefix=bots%2Facme%2Fcredentials%2Fopenai.enc&versions=",
+			"GET" + object + "openai.enc?versionId=ID bytes=0-16383", "GET" + object + "openai.enc?versionId=ID bytes=0-16383",
+		}},
+		{"list", func() error {
+			for _, err := range v.List(ctx, "") {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}, []string{"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"}},
+		{"rm", func() error { return v.Delete(ctx, "a") }, []string{"DELETE" + object + "a.enc?x-id=DeleteObject"}},
+		{"teardown", func() error { _, err := v.Teardown(ctx, nil); return err }, []string{
+			"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F", "POST /B?delete=",
+			"GET /B?max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&versions=",
+		}},
+		{"list of nothing", func() error {
+			for _, err := range v.List(ctx, "") {
+				return fmt.Errorf("there is something, %v", err)
+			}
+			return nil
+		}, []string{"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			proxy.Reset()
+			if err := tc.do(); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range proxy.Requests() {
+				got = append(got, line(r, bucket))
+			}
+			if strings.Contains(tc.name, "parts") { // which are on their way at once
+				slices.SortStableFunc(got[1:len(got)-1], strings.Compare)
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("requests:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tc.want, "\n"))
+			}
+		})
+	}
+}
+
+// line is a request without what is never the same twice.
+func line(r testcloud.Request, bucket string) string {
+	var query []string
+	for _, part := range strings.Split(r.Query, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		switch {
+		case name == "versionId":
+			part = "versionId=ID"
+		case name == "uploadId" && r.Method == "PUT", name == "x-id" && strings.Contains(r.Query, "partNumber"),
+			name == "x-id" && strings.Contains(r.Query, "versionId"):
+			continue
+		case name == "uploadId":
+			part = "uploadId="
+		}
+		query = append(query, part)
+	}
+	s := r.Method + " " + strings.Replace(r.Path, "/"+bucket, "/B", 1) + "?" + strings.Join(query, "&")
+	if asked := r.Header.Get("Range"); asked != "" {
+		if !strings.HasPrefix(asked, "bytes=0-") {
+			asked = "bytes=RANGE"
+		}
+		s += " " + asked
+	}
+	return s
+}

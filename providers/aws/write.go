@@ -1,0 +1,77 @@
+package aws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Conditional writes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+//
+// The condition goes with PutObject, or with CompleteMultipartUpload: 412
+// PreconditionFailed when it does not hold, 404 for If-Match where nothing is, and 409
+// ConditionalRequestConflict when another conditional write, or a deletion, was under
+// way; then nothing was written, and it is not told whether the condition holds.
+
+// Create stores an object only where there is none.
+func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	out, err := s.upload(ctx, &transfermanager.UploadObjectInput{Key: aws.String(key), IfNoneMatch: aws.String("*")}, fill)
+	switch {
+	case err == nil:
+		return versionID(out.VersionID), nil
+	case code(err) == codeFailed:
+		return "", fmt.Errorf("%w: %w", vault.ErrExist, err)
+	case code(err) == codeConflict:
+		if there, terr := s.etag(ctx, key); terr == nil && there != "" {
+			return "", fmt.Errorf("%w: %w", vault.ErrExist, err)
+		}
+	}
+	return "", err
+}
+
+// Swap replaces an object only while it has the given tag.
+func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
+	out, err := s.upload(ctx, &transfermanager.UploadObjectInput{Key: aws.String(key), IfMatch: aws.String(tag)}, fill)
+	switch {
+	case err == nil:
+		return aws.ToString(out.ETag), nil
+	case code(err) == codeFailed, code(err) == "NoSuchKey":
+		return "", fmt.Errorf("%w: %w", vault.ErrConflict, err)
+	case code(err) == codeConflict:
+		if now, terr := s.etag(ctx, key); terr == nil && now != tag {
+			return "", fmt.Errorf("%w: %w", vault.ErrConflict, err)
+		}
+	}
+	return "", err
+}
+
+const (
+	codeFailed   = "PreconditionFailed"
+	codeConflict = "ConditionalRequestConflict"
+)
+
+// etag returns the tag of the object at key, or "" where there is none. It reads a byte
+// because the answer to a HEAD cannot tell why it was refused.
+func (s *store) etag(ctx context.Context, key string) (string, error) {
+	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), Range: aws.String("bytes=0-0")})
+	if err != nil {
+		if errors.Is(explain(err), vault.ErrNotFound) {
+			return "", nil
+		}
+		return "", err
+	}
+	out.Body.Close()
+	return aws.ToString(out.ETag), nil
+}
+
+// versionID is a version's id. S3 has null for what was written without versioning, and
+// says so only when versions are listed.
+func versionID(id *string) string { return cmp.Or(aws.ToString(id), "null") }
