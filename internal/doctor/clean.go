@@ -1,0 +1,161 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A trace is where something was written, or may have been: below a prefix that nobody
+// else uses, or at one key.
+type trace struct {
+	store  *vault.Store
+	prefix string // empty: nothing but one key
+	keys   []string
+}
+
+// trace notes keys before they are written to.
+func (e *exam) trace(st *vault.Store, prefix string, keys ...string) {
+	for _, t := range e.traces {
+		if t.store == st && t.prefix == prefix && prefix != "" {
+			t.keys = unique(append(t.keys, keys...))
+			return
+		}
+	}
+	e.traces = append(e.traces, &trace{st, prefix, keys})
+}
+
+// cleanWithin bounds the removal of what was written.
+const cleanWithin = 2 * time.Minute
+
+// cleanUp removes what was written, also after ctx ended, and tells what is left.
+func (e *exam) cleanUp(ctx context.Context) {
+	if len(e.traces) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
+	defer cancel()
+	var left []string
+	old, places := 0, []string(nil)
+	for _, t := range e.traces {
+		if err := t.remove(ctx); err != nil {
+			left = append(left, err.Error())
+		}
+		switch n, err := t.purge(ctx); {
+		case err != nil:
+			left = append(left, fmt.Sprintf("old versions below %s may stay: %s", t.place(), described(t.store, err)))
+		case n > 0:
+			old += n
+			places = append(places, t.place())
+		}
+	}
+	left, places = unique(left), unique(places)
+	f := found(OK, "nothing of this examination is left")
+	switch {
+	case len(left) > 0:
+		f = found(Warning, "not all was seen to be removed: %s", strings.Join(left, "; ")).
+			hinted("whoever owns the bucket removes what is left; no other object has such a name")
+	case old > 0:
+		f = found(Warning, "%d old versions stay in the history below %s", old, strings.Join(places, " and ")).
+			hinted("a lifecycle rule for old versions removes them, or whoever may delete versions for ever; this identity may not")
+	}
+	e.tell(Line{"cleanup", f.status, f.message, f.hint})
+}
+
+func unique(s []string) []string {
+	var u []string
+	for _, x := range s {
+		if !slices.Contains(u, x) {
+			u = append(u, x)
+		}
+	}
+	return u
+}
+
+func (t *trace) place() string {
+	if t.prefix != "" {
+		return t.prefix
+	}
+	return t.keys[0]
+}
+
+// remove deletes the current objects: the known keys, and what is listed.
+func (t *trace) remove(ctx context.Context) error {
+	for _, key := range t.keys {
+		// Deleting what is not there leaves a marker in the history of some stores.
+		if gone, err := absent(ctx, t.store, key); err == nil && gone {
+			continue
+		}
+		if err := t.removeKey(ctx, key); err != nil {
+			return err
+		}
+	}
+	for t.prefix != "" {
+		keys, err := list(ctx, t.store, t.prefix)
+		switch {
+		case probe.Kind(t.store, err) == vault.ErrPermission:
+			return nil
+		case err != nil:
+			return fmt.Errorf("%s: %s", t.prefix, described(t.store, err))
+		}
+		for _, key := range keys {
+			if err := t.removeKey(ctx, key); err != nil {
+				return err
+			}
+		}
+		if len(keys) < 1000 {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (t *trace) removeKey(ctx context.Context, key string) error {
+	if err := remove(ctx, t.store, key); err != nil && probe.Kind(t.store, err) != vault.ErrNotFound {
+		return fmt.Errorf("%s: %s", key, described(t.store, err))
+	}
+	return nil
+}
+
+// purge removes old versions for ever, and says how many stay because that is denied.
+func (t *trace) purge(ctx context.Context) (stay int, err error) {
+	if t.store.Purge == nil {
+		return 0, nil
+	}
+	var contents, markers []vault.Leftover
+	for l, err := range t.store.Purge.Leftovers(ctx, t.place()) {
+		switch {
+		case probe.Kind(t.store, err) == vault.ErrPermission && t.prefix == "":
+			return 0, nil // somebody else's place: there may be nothing
+		case err != nil:
+			return 0, err
+		case t.prefix == "" && l.Key != t.place():
+		case l.Deleted:
+			markers = append(markers, l)
+		default:
+			contents = append(contents, l)
+		}
+	}
+	// Without its marker of deletion the newest content is current again.
+	for _, all := range [][]vault.Leftover{contents, markers} {
+		for batch := range slices.Chunk(all, 1000) {
+			failed, err := t.store.Purge.Purge(ctx, batch)
+			switch {
+			case probe.Kind(t.store, err) == vault.ErrPermission:
+				stay += len(batch)
+			case err != nil:
+				return stay, err
+			}
+			stay += len(failed)
+		}
+		if stay > 0 {
+			return len(contents) + len(markers), nil
+		}
+	}
+	return 0, nil
+}

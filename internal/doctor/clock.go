@@ -1,0 +1,47 @@
+package doctor
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	skewSeen   = time.Minute
+	skewTokens = 5 * time.Minute  // the life of a short token
+	skewAWS    = 15 * time.Minute // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: RequestTimeTooSkewed
+)
+
+const skewHint = "set the clock of this machine, with NTP"
+
+// clock compares the clock of this machine with that of the cloud.
+func (e *exam) clock(ctx context.Context) {
+	if e.Clock == nil {
+		e.say(ctx, "clock", found(Skipped, "clock: this store has none but that of this machine"))
+		return
+	}
+	before := e.now()
+	server, err := e.Clock(ctx)
+	after := e.now()
+	if err != nil {
+		e.say(ctx, "clock", found(NotProven, "the cloud did not tell its time: %v", err))
+		return
+	}
+	e.say(ctx, "clock", skew(before.Add(after.Sub(before)/2).Sub(server)))
+}
+
+// skew judges by how much the local clock is ahead.
+func skew(ahead time.Duration) finding {
+	off, way := ahead.Round(time.Second), "ahead of"
+	if off < 0 {
+		off, way = -off, "behind"
+	}
+	switch {
+	case off >= skewAWS:
+		return found(Fail, "the clock is %v %s the cloud's, which refuses requests from 15m0s on", off, way).hinted(skewHint)
+	case off >= skewTokens:
+		return found(Warning, "the clock is %v %s the cloud's: short tokens look expired, or not yet valid", off, way).hinted(skewHint)
+	case off >= skewSeen:
+		return found(Warning, "the clock is %v %s the cloud's", off, way).hinted(skewHint)
+	}
+	return found(OK, "the clock agrees with the cloud's to within a minute")
+}

@@ -1,0 +1,126 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A promise is a clause of the contract that the user of a store depends on.
+type promise struct {
+	clause string
+	what   string
+	broken Status // when it is not kept
+	means  string // what follows from that
+	hint   string
+	race   bool   // left out when it has to be quick, as large objects are
+	needs  string // the clause without which this one says nothing
+}
+
+const otherServer = "do not use this store, or the proxy before it"
+
+var promises = []promise{
+	{clause: "create", what: "create-only", broken: Fail,
+		means: "put --create may overwrite what is there", hint: "do not rely on put --create in this store: some servers ignore it once a bucket is versioned"},
+	{clause: "create-after-delete", what: "create-only where an object was deleted", broken: Warning, needs: "create",
+		means: "a name cannot be created again after rm", hint: "put without --create"},
+	{clause: "create-detects", what: "create-only in a race", broken: Fail, race: true, needs: "create",
+		means: "of several that create at once more than one may be told success, or none", hint: "let only one program create names in this store"},
+	{clause: "create-large", what: "create-only of a large object", broken: Warning, needs: "create",
+		means: "put --create of more than 8 MiB may overwrite what is there", hint: "do not rely on put --create for large objects in this store"},
+	{clause: "swap", what: "swap", broken: Warning,
+		means: "put --if-revision may overwrite what somebody else wrote, or never work", hint: "do not rely on put --if-revision in this store"},
+	{clause: "swap-atomic", what: "swap in a race", broken: Warning, race: true, needs: "swap",
+		means: "of several that swap at once more than one may be told success, or none", hint: "do not rely on put --if-revision in this store"},
+	{clause: "swap-large", what: "swap of a large object", broken: Warning, needs: "swap",
+		means: "put --if-revision of more than 8 MiB may overwrite what somebody else wrote", hint: "do not rely on put --if-revision for large objects in this store"},
+	{clause: "read-after-write", what: "what was written is what is read", broken: Fail,
+		means: "a read may give an older value", hint: otherServer},
+	{clause: "ranges", what: "ranges are exact", broken: Fail,
+		means: "a part of an object may be another one than was asked for", hint: otherServer},
+	{clause: "history", what: "versioning", broken: Warning,
+		means: "rollback and undelete have nothing to go back to", hint: "switch versioning on: {prog} policy prints how, where the store has it"},
+	{clause: "versions", what: "old versions can be read", broken: Warning, needs: "history",
+		means: "rollback and undelete may not find what they go back to"},
+	{clause: "all-or-nothing", what: "a write is all or nothing", broken: Fail,
+		means: "a write that was cut short may leave a part", hint: otherServer},
+	{clause: "all-or-nothing-large", what: "a large write is all or nothing", broken: Fail,
+		means: "an upload that was cut short may leave a part", hint: otherServer},
+}
+
+// contract finds out which promises the store keeps.
+func (e *exam) contract(ctx context.Context) {
+	switch {
+	case e.Hands != "":
+		e.say(ctx, "contract", found(Skipped, "what the store honours: %s", e.Hands))
+		return
+	case !e.own.puts:
+		e.say(ctx, "contract", found(NotProven, "what the store honours: not tried: nothing could be put under the own prefix"))
+		return
+	}
+	s := e.subject(e.Store)
+	all := probe.All()
+	kept := make(map[string]bool)
+	whats := make(map[string]string)
+	for _, p := range promises {
+		if ctx.Err() != nil {
+			return
+		}
+		i := slices.IndexFunc(all, func(in probe.Probe) bool { return in.Clause == p.clause })
+		if i < 0 {
+			panic("doctor: there is no clause " + p.clause)
+		}
+		whats[p.clause] = p.what
+		switch {
+		case e.Quick && (p.race || all[i].Large):
+			e.say(ctx, p.clause, found(Skipped, "%s: left out, to be quick", p.what))
+			continue
+		case p.needs != "" && !kept[p.needs]:
+			e.say(ctx, p.clause, found(Skipped, "%s: not tried, since %s was not seen to be honoured", p.what, whats[p.needs]))
+			continue
+		}
+		r := s.Run(ctx, all[i])
+		kept[p.clause] = r.Verdict == probe.Honoured
+		e.say(ctx, p.clause, p.judge(r))
+		if p.clause == "swap" && !kept["swap"] {
+			s = e.subject(withoutSwap(e.Store)) // or every later clause that swaps would be judged by it
+		}
+	}
+}
+
+func (e *exam) subject(st *vault.Store) *probe.Subject {
+	return &probe.Subject{Store: st, Reopen: e.Reopen, Prefix: e.own.prefix, Large: e.Large, HidesAbsent: e.Isolated}
+}
+
+func withoutSwap(st *vault.Store) *vault.Store {
+	c := *st
+	c.Swap, c.Tag = nil, nil
+	return &c
+}
+
+// longest is how much of a reason is told.
+const longest = 300
+
+// judge says what a verdict means for the user.
+func (p promise) judge(r probe.Result) finding {
+	why := ""
+	if r.Err != nil {
+		why, _, _ = strings.Cut(strings.TrimPrefix(r.Err.Error(), probe.ErrNotHonoured.Error()+": "), "\n") // no stack
+		if len(why) > longest {
+			why = strings.ToValidUTF8(why[:longest], "") + "…"
+		}
+	}
+	switch r.Verdict {
+	case probe.Honoured:
+		return found(OK, "%s: honoured", p.what)
+	case probe.NotHonoured:
+		return finding{p.broken, fmt.Sprintf("%s: not honoured, so that %s (%s)", p.what, p.means, why), p.hint}
+	case probe.NotApplicable:
+		return found(Skipped, "%s: %s", p.what, why)
+	}
+	return found(NotProven, "%s: %s", p.what, why)
+}

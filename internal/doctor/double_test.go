@@ -1,0 +1,85 @@
+package doctor_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"gocloud.dev/blob"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// An overwriter takes a create for a put, as some servers do in versioned buckets, or in
+// uploads of several parts: then there is somebody who creates what is small.
+type overwriter struct {
+	*vault.Store
+	small vault.Creator
+}
+
+func (o overwriter) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	if o.small != nil {
+		var value bytes.Buffer
+		if err := fill(&value); err != nil || value.Len() < 2<<20 {
+			return o.small.Create(ctx, key, func(w io.Writer) error {
+				if err == nil {
+					_, err = w.Write(value.Bytes())
+				}
+				return err
+			})
+		}
+		fill = func(w io.Writer) error { _, err := w.Write(value.Bytes()); return err }
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := o.Bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream"})
+	if err != nil {
+		return "", err
+	}
+	full := false
+	defer func() {
+		if !full {
+			cancel()
+			w.Close()
+		}
+	}()
+	if err := fill(w); err != nil {
+		return "", err
+	}
+	full = true
+	return "", w.Close()
+}
+
+// A forgetful historian keeps the newest version only.
+type forgetful struct{ vault.Historian }
+
+func (f forgetful) Versions(ctx context.Context, key string) iter.Seq2[vault.Version, error] {
+	return func(yield func(vault.Version, error) bool) {
+		for v, err := range f.Historian.Versions(ctx, key) {
+			yield(v, err)
+			return
+		}
+	}
+}
+
+// A refuser takes every tag for a stale one.
+type refuser struct{}
+
+func (refuser) Swap(context.Context, string, string, func(io.Writer) error) (string, error) {
+	return "", vault.ErrConflict
+}
+
+type sealsOnly struct{ envelope.Source }
+
+func (sealsOnly) Unwrap(context.Context, envelope.Ref, envelope.Stanza, envelope.AAD) ([]byte, error) {
+	return nil, envelope.ErrUnavailable
+}
+
+type opensOnly struct{ envelope.Source }
+
+func (opensOnly) Wrap(context.Context, envelope.Ref, []byte, envelope.AAD) (envelope.Stanza, error) {
+	return envelope.Stanza{}, errors.New("no")
+}

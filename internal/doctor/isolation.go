@@ -1,0 +1,157 @@
+package doctor
+
+import (
+	"context"
+	"strings"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// isolation asks for what belongs to somebody else, and wants to be denied.
+func (e *exam) isolation(ctx context.Context) {
+	if !e.Isolated {
+		scheme, _, _ := strings.Cut(e.Store.Name, "://")
+		e.say(ctx, "isolation", found(Skipped, "isolation: %s:// keeps nobody apart", scheme))
+		return
+	}
+	read := e.stranger(ctx)
+	e.longerName(ctx)
+	e.roots(ctx)
+	e.reading(ctx, read)
+	e.reverse(ctx)
+}
+
+// outside judges the answer to a request that has to be denied. mine says whether the
+// same request works under the own prefix: where it does not, a denial says nothing.
+func outside(st *vault.Store, err error, mine bool, what, otherwise string) finding {
+	switch {
+	case err == nil:
+		return found(Broken, "ISOLATION BROKEN: %s", otherwise).
+			hinted("keep secrets out of this store until the cloud's policies are right: {prog} policy check names their holes")
+	case probe.Kind(st, err) != vault.ErrPermission:
+		return found(NotProven, "%s: neither denied nor allowed: %s", what, described(st, err))
+	case !mine:
+		return found(NotProven, "%s: denied, but the same was not seen to work under the own prefix: it may be denied everywhere", what)
+	}
+	return found(OK, "%s: denied", what)
+}
+
+// stranger tries the prefix of a tenant that does not exist. read says that it could
+// store something there, and read it.
+func (e *exam) stranger(ctx context.Context) (read bool) {
+	theirs := prefix(vault.Tenant(e.run), e.Collection)
+	key := theirs + e.run + "/isolation.enc"
+	if e.putOutside(ctx, "isolation-put", key, "put under a foreign prefix", "an object could be put under a foreign prefix") {
+		read = peek(ctx, e.Store, key) == nil
+	}
+	_, err := list(ctx, e.Store, tenantPrefix(vault.Tenant(e.run)))
+	e.say(ctx, "isolation-list", outside(e.Store, err, e.own.lists, "list of a foreign prefix", "a foreign prefix could be listed"))
+	if e.Store.History != nil {
+		mine := versions(ctx, e.Store, e.own.prefix+"own.enc") == nil
+		err := versions(ctx, e.Store, key)
+		e.say(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under a foreign prefix", "old versions under a foreign prefix could be listed"))
+	}
+	if e.Hands != "" {
+		e.say(ctx, "isolation-delete", found(Skipped, "delete under a foreign prefix: %s", e.Hands))
+	} else {
+		err := remove(ctx, e.Store, key)
+		e.say(ctx, "isolation-delete", e.looked(outside(e.Store, err, e.own.deletes, "delete under a foreign prefix", "a delete under a foreign prefix was not denied")))
+	}
+	return read
+}
+
+// putOutside tries to put an object where none may be put, and says whether it is there.
+func (e *exam) putOutside(ctx context.Context, check, key, what, otherwise string) bool {
+	if e.Hands != "" {
+		e.say(ctx, check, found(Skipped, "%s: %s", what, e.Hands))
+		return false
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	err := put(ctx, e.Store, key, random())
+	if probe.Kind(e.Store, err) != vault.ErrPermission {
+		e.trace(e.Store, "", key) // it is there, or may be
+	}
+	e.say(ctx, check, outside(e.Store, err, e.own.puts, what, otherwise))
+	return err == nil
+}
+
+// looked takes a denial back that may be that of looking, and not of deleting.
+func (e *exam) looked(f finding) finding {
+	if f.status == OK && e.Store.Remover == nil {
+		return found(NotProven, "%s, but perhaps only looking was: this store has no other delete", f.message)
+	}
+	return f
+}
+
+// longerName tries a tenant whose id starts like the own one: a policy that lacks the
+// slash after the tenant lets it through.
+func (e *exam) longerName(ctx context.Context) {
+	longer := e.Tenant + "x"
+	key := prefix(longer, e.Collection) + e.run + "/isolation.enc"
+	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object could be put under "+tenantPrefix(longer)+", which starts like the own prefix")
+	_, err := list(ctx, e.Store, tenantPrefix(longer))
+	e.say(ctx, "isolation-longer-list", outside(e.Store, err, e.own.lists, "list of "+tenantPrefix(longer), tenantPrefix(longer)+" could be listed, which starts like the own prefix"))
+}
+
+// roots lists what all tenants have in common.
+func (e *exam) roots(ctx context.Context) {
+	for _, r := range []struct{ check, prefix, what string }{
+		{"isolation-root", "", "the whole bucket"},
+		{"isolation-tenants", everybody, everybody + ", where all tenants are,"},
+	} {
+		_, err := list(ctx, e.Store, r.prefix)
+		e.say(ctx, r.check, outside(e.Store, err, e.own.lists, "list of "+strings.TrimSuffix(r.what, ","), r.what+" could be listed"))
+	}
+}
+
+// reading decides whether foreign objects can be read: by one that the second tenant
+// puts there, by one that is known to exist, or by one that should not have been stored.
+func (e *exam) reading(ctx context.Context, read bool) {
+	unknown := found(NotProven, "get of a foreign object: there is none to try; a missing one is denied even where every object may be read").
+		hinted("give a second tenant's identity with --other SRC, or the key of another tenant's object with --foreign-key KEY")
+	best := unknown
+	weigh := func(f finding) {
+		if best == unknown || f.status == Broken || f.status == OK && best.status == NotProven {
+			best = f
+		}
+	}
+	switch {
+	case e.Unintroduced != nil:
+		weigh(found(NotProven, "get of a foreign object: the second tenant is not there: %v", e.Unintroduced).hinted(advice(nil, e.Unintroduced, "")))
+	case e.Other != nil && e.OtherTenant == e.Tenant:
+		weigh(found(NotProven, "get of a foreign object: the second identity is of tenant %s too", e.Tenant).hinted("give another tenant's identity with --other SRC"))
+	}
+	if e.ForeignKey != "" {
+		weigh(e.readKey(ctx))
+	}
+	if read {
+		weigh(outside(e.Store, nil, true, "", "an object under a foreign prefix could be read"))
+	}
+	if e.introduced() && e.Hands == "" {
+		other := e.party(e.Other, e.OtherTenant)
+		e.trespass(ctx, "isolation", &e.own, &other, func(get finding) {
+			weigh(get)
+			e.say(ctx, "isolation-get", best)
+		})
+		return
+	}
+	e.say(ctx, "isolation-get", best)
+}
+
+func (e *exam) introduced() bool { return e.Other != nil && e.OtherTenant != e.Tenant }
+
+// readKey reads one byte of an object that is said to exist.
+func (e *exam) readKey(ctx context.Context) finding {
+	what := "get of " + e.ForeignKey
+	if strings.HasPrefix(e.ForeignKey, tenantPrefix(e.Tenant)) {
+		return found(NotProven, "%s: that is below the own prefix", what).hinted("--foreign-key is the key of another tenant's object")
+	}
+	err := peek(ctx, e.Store, e.ForeignKey)
+	if probe.Kind(e.Store, err) == vault.ErrNotFound {
+		return found(NotProven, "%s: it is not there", what).hinted("--foreign-key is the key of an object that exists, such as bots/TENANT/credentials/NAME.enc")
+	}
+	return outside(e.Store, err, e.own.gets, what, e.ForeignKey+" could be read")
+}

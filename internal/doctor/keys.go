@@ -1,0 +1,65 @@
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// keys seals a value in memory, for a name that nobody has, and opens it with each key.
+func (e *exam) keys(ctx context.Context) {
+	switch {
+	case e.KeysErr != nil:
+		e.say(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(advice(nil, e.KeysErr, "")))
+		return
+	case len(e.Keys) == 0:
+		e.say(ctx, "keys", found(Warning, "there is no key: nothing can be sealed or opened").
+			hinted("run {prog} init to make one, or {prog} init --import FILE to bring it from another machine"))
+		return
+	}
+	ref := envelope.Ref{Vault: e.VaultID, Tenant: string(e.Tenant), Collection: string(e.Collection), Name: e.run}
+	value := random()
+	var sealed bytes.Buffer
+	if err := seal(ctx, &sealed, ref, e.Keys, value); err != nil {
+		e.say(ctx, "keys", found(Fail, "the keys do not seal: %v", err).hinted(keyAdvice(err)))
+		return
+	}
+	for i, key := range e.Keys {
+		r, err := envelope.Open(ctx, bytes.NewReader(sealed.Bytes()), ref, []envelope.Source{key})
+		if err == nil {
+			var is []byte
+			if is, err = io.ReadAll(r); err == nil && string(is) != value {
+				err = errors.New("it gives other bytes than were sealed")
+			}
+		}
+		if err != nil {
+			e.say(ctx, "keys", found(Fail, "key %d of %d does not open what it sealed: %v", i+1, len(e.Keys), err).hinted(keyAdvice(err)))
+			return
+		}
+	}
+	e.say(ctx, "keys", found(OK, "the keys open what they seal"))
+}
+
+func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.Source, value string) error {
+	sealed, err := envelope.Seal(ctx, w, ref, keys, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(sealed, value); err != nil {
+		return err
+	}
+	return sealed.Close()
+}
+
+func keyAdvice(err error) string {
+	switch {
+	case errors.Is(err, envelope.ErrUnavailable):
+		return "see whether the key source can be reached"
+	case errors.Is(err, envelope.ErrUnauthenticated):
+		return "get new credentials for the key source"
+	}
+	return advice(nil, err, "see what --keys names")
+}

@@ -1,0 +1,125 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A party is a tenant with a store. What it may do under its own prefix is what makes a
+// denial elsewhere mean something.
+type party struct {
+	store  *vault.Store
+	tenant vault.Tenant
+	prefix string // its own, for this run: ends in a slash
+
+	puts, gets, lists, deletes bool
+}
+
+func (e *exam) party(st *vault.Store, t vault.Tenant) party {
+	return party{store: st, tenant: t, prefix: prefix(t, e.Collection) + e.run + "/"}
+}
+
+// reach finds out whether the store answers, by listing the own prefix. It says whether
+// there is any use in asking further.
+func (e *exam) reach(ctx context.Context) bool {
+	stop := func(f finding) bool {
+		e.say(ctx, "bucket", f)
+		status, why := NotProven, "not tried: the store was not reached"
+		if f.status == Warning {
+			status, why = Skipped, "there is no store yet"
+		}
+		for _, g := range []struct{ check, what string }{{"own", "the own prefix"}, {"isolation", "isolation"}, {"contract", "what the store honours"}} {
+			e.say(ctx, g.check, found(status, "%s: %s", g.what, why))
+		}
+		return false
+	}
+	switch {
+	case e.Store == nil && e.Unopened == nil:
+		return stop(found(Warning, "there is no store yet").hinted("the first {prog} put makes it"))
+	case e.Store == nil:
+		return stop(found(Fail, "the store cannot be opened: %v", e.Unopened).hinted(advice(nil, e.Unopened, "")))
+	}
+	e.own = e.party(e.Store, e.Tenant)
+	_, err := list(ctx, e.Store, e.own.prefix)
+	switch kind := probe.Kind(e.Store, err); {
+	case err == nil:
+		e.own.lists = true
+		e.say(ctx, "bucket", found(OK, "%s answers, and lists the own prefix", e.Store.Name))
+	case kind == vault.ErrPermission:
+		e.say(ctx, "bucket", found(Fail, "%s answers, and does not list the own prefix %s: %s", e.Store.Name, prefix(e.Tenant, e.Collection), described(e.Store, err)).
+			hinted(advice(e.Store, err, "see whether the tenant and the collection are those of this identity, and what it may do")))
+	case kind == vault.ErrUnauthenticated:
+		return stop(found(Fail, "%s does not take these credentials: %s", e.Store.Name, described(e.Store, err)).
+			hinted(advice(e.Store, err, "get new credentials")))
+	default:
+		return stop(found(Fail, "%s is not reached: %s", e.Store.Name, described(e.Store, err)).
+			hinted(advice(e.Store, err, "see whether the URL of the store is right, and whether it can be reached from here: name, proxy, TLS")))
+	}
+	return ctx.Err() == nil
+}
+
+// ownPrefix does under the own prefix all that must be denied elsewhere.
+func (e *exam) ownPrefix(ctx context.Context) {
+	if e.Hands != "" {
+		e.say(ctx, "own", found(Skipped, "the own prefix: %s", e.Hands))
+		return
+	}
+	o := &e.own
+	key, value := o.prefix+"own.enc", random()
+	e.trace(o.store, o.prefix, key)
+	bad := func(check, what string, err error) {
+		e.say(ctx, check, found(Fail, "%s: %s", what, described(o.store, err)).
+			hinted(advice(o.store, err, "see what this identity may do under "+prefix(o.tenant, e.Collection))))
+	}
+
+	err := put(ctx, o.store, key, value)
+	if err != nil {
+		bad("own-put", "put under the own prefix", err)
+		for _, check := range []string{"own-get", "own-list", "own-delete"} {
+			e.say(ctx, check, found(NotProven, "%s under the own prefix: not tried: nothing could be put", strings.TrimPrefix(check, "own-")))
+		}
+		return
+	}
+	o.puts = true
+	e.say(ctx, "own-put", found(OK, "put under the own prefix"))
+
+	switch is, err := get(ctx, o.store, key, int64(len(value))); {
+	case err != nil:
+		bad("own-get", "get under the own prefix", err)
+	case is != value:
+		e.say(ctx, "own-get", found(Fail, "get under the own prefix gives other bytes than were put").
+			hinted("do not use this store, or the proxy before it"))
+	default:
+		o.gets = true
+		e.say(ctx, "own-get", found(OK, "get under the own prefix"))
+	}
+
+	switch keys, err := list(ctx, o.store, o.prefix); {
+	case err != nil:
+		bad("own-list", "list under the own prefix", err)
+	case !slices.Contains(keys, key):
+		o.lists = true
+		e.say(ctx, "own-list", found(Warning, "a list right after a put does not show it").hinted("names may show late in {prog} ls"))
+	default:
+		o.lists = true
+		e.say(ctx, "own-list", found(OK, "list under the own prefix"))
+	}
+
+	if err := remove(ctx, o.store, key); err != nil {
+		bad("own-delete", "delete under the own prefix", err)
+		return
+	}
+	switch gone, err := absent(ctx, o.store, key); {
+	case err != nil:
+		e.say(ctx, "own-delete", found(NotProven, "deleted under the own prefix, and then not readable: %s", described(o.store, err)))
+	case !gone:
+		e.say(ctx, "own-delete", found(Fail, "an object is still there after it was deleted"))
+	default:
+		o.deletes = true
+		e.say(ctx, "own-delete", found(OK, "delete under the own prefix"))
+	}
+}

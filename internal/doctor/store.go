@@ -1,0 +1,126 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/vault"
+	"gocloud.dev/blob"
+)
+
+// What an examination does with a store, below package vault: a vault would not touch
+// anybody else's keys.
+
+// prefix is where the objects of a tenant's collection are, as package vault has it.
+func prefix(t vault.Tenant, c vault.Collection) string { return tenantPrefix(t) + string(c) + "/" }
+
+func tenantPrefix(t vault.Tenant) string { return everybody + string(t) + "/" }
+
+// everybody is where the objects of all tenants are.
+const everybody = "bots/"
+
+func put(ctx context.Context, st *vault.Store, key, value string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := st.Bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", BeforeWrite: st.BeforeWrite})
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, value); err != nil {
+		cancel() // a plain Close would publish the part that was written
+		w.Close()
+		return err
+	}
+	return w.Close()
+}
+
+// get reads an object, or as much of it as value has and a byte more: what is not ours
+// is not read.
+func get(ctx context.Context, st *vault.Store, key string, most int64) (string, error) {
+	r, err := st.Bucket.NewRangeReader(ctx, key, 0, most+1, nil)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	value, err := io.ReadAll(io.LimitReader(r, most+1))
+	return string(value), err
+}
+
+// peek says whether an object may be read: it reads one byte, and forgets it.
+func peek(ctx context.Context, st *vault.Store, key string) error {
+	_, err := get(ctx, st, key, 0)
+	return err
+}
+
+// list returns the first page of keys below prefix.
+func list(ctx context.Context, st *vault.Store, prefix string) (keys []string, err error) {
+	page, _, err := st.Bucket.ListPage(ctx, blob.FirstPageToken, 1000, &blob.ListOptions{Prefix: prefix})
+	for _, o := range page {
+		keys = append(keys, o.Key)
+	}
+	return keys, err
+}
+
+// versions asks for the history of a key.
+func versions(ctx context.Context, st *vault.Store, key string) error {
+	for _, err := range st.History.Versions(ctx, key) {
+		return err
+	}
+	return nil
+}
+
+// remove deletes one key. Bucket.Delete looks whether it is there before it deletes, at
+// least on S3, so a denial may be that of looking.
+func remove(ctx context.Context, st *vault.Store, key string) error {
+	if st.Remover == nil {
+		return st.Bucket.Delete(ctx, key)
+	}
+	failed, err := st.Remover.Remove(ctx, []string{key})
+	if err == nil {
+		err = failed[key]
+	}
+	return err
+}
+
+// absent says whether key is not there: a denied read may mean that, too, so that one
+// list of exactly that key decides.
+func absent(ctx context.Context, st *vault.Store, key string) (bool, error) {
+	err := peek(ctx, st, key)
+	switch probe.Kind(st, err) {
+	case vault.ErrNotFound:
+		return true, nil
+	case vault.ErrPermission:
+		keys, lerr := list(ctx, st, key)
+		if lerr != nil {
+			return false, err
+		}
+		return len(keys) == 0 || keys[0] != key, nil
+	}
+	return false, err
+}
+
+// described is an error of st in words: what it is, and what its cloud said.
+func described(st *vault.Store, err error) string {
+	kind := probe.Kind(st, err)
+	if kind == nil || errors.Is(err, kind) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%v: %v", kind, err)
+}
+
+// advice is what to do about an error of st: what its provider says, or else otherwise.
+func advice(st *vault.Store, err error, otherwise string) string {
+	var told interface{ Hint() string }
+	if errors.As(err, &told) && told.Hint() != "" {
+		return told.Hint()
+	}
+	if st != nil && st.Explain != nil {
+		if is := st.Explain(err); errors.As(is, &told) && told.Hint() != "" {
+			return told.Hint()
+		}
+	}
+	return otherwise
+}
