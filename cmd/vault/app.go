@@ -40,8 +40,8 @@ func run(ctx context.Context, args []string, w *world) int {
 	if err == nil {
 		return exitOK
 	}
-	op := inv.command
-	if findCommand(app.Commands, op) == nil {
+	op := strings.Join(inv.path(), " ")
+	if findCommand(app.Commands, inv.command) == nil {
 		op = ""
 	}
 	return u.fail(op, err)
@@ -77,7 +77,7 @@ func (s *session) dispatch(ctx context.Context, app *cli.App, inv invocation) er
 	case inv.help && inv.command == "":
 		inv = invocation{command: "help"}
 	case inv.help:
-		inv = invocation{command: "help", args: []string{inv.command}}
+		inv = invocation{command: "help", args: inv.path()}
 	case inv.command == "":
 		return usagef("which command?")
 	}
@@ -120,7 +120,7 @@ func newApp(s *session) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
 			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
-			execCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+			execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
 		},
 	}
 	app.OnUsageError = onUsageError
@@ -160,11 +160,11 @@ func commonFlags() []cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Aliases: aliases, Category: category, DisableDefaultText: true}
 	}
 	return []cli.Flag{
-		text("store", "where objects are: `URL` file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
+		text("store", "where objects are: `URL` s3://BUCKET?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
 		text("tenant", "whose objects: `ID` [$OBJECTVAULT_TENANT]"),
 		text("collection", "which of the tenant's collections: `NAME` [$OBJECTVAULT_COLLECTION]"),
 		&cli.StringSliceFlag{Name: "keys", Usage: "what seals and opens: `URL` local: or local:///FILE; may be repeated [$OBJECTVAULT_KEYS, split by commas]", Category: category},
-		text("identity", "who to be towards a cloud: `SOURCE`; no store of this version takes one [$OBJECTVAULT_IDENTITY]"),
+		text("identity", "who to be towards a cloud: `SOURCE` file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
 		text("vault-id", "tells two vaults of one tenant and one key apart: `ID`"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),
 		text("config", "configuration `FILE` [$OBJECTVAULT_CONFIG]"),

@@ -12,6 +12,7 @@ import (
 // argument; here flags may stand anywhere before "--".
 type invocation struct {
 	command string   // empty: there was none
+	sub     string   // of a group, the command in it; empty: it is no group, or none was named
 	flags   []string // each one word: --name or --name=value
 	args    []string
 	before  int  // how many of args stood before "--"
@@ -23,12 +24,21 @@ type invocation struct {
 // canonical is the command line that the flag package understands.
 func (inv invocation) canonical(program string) []string {
 	words := []string{program}
-	if inv.command != "" {
-		words = append(words, inv.command)
-	}
+	words = append(words, inv.path()...)
 	words = append(words, inv.flags...)
 	words = append(words, "--")
 	return append(words, inv.args...)
+}
+
+// path is the command with the group that it is in; empty where there is none.
+func (inv invocation) path() []string {
+	switch {
+	case inv.command == "":
+		return nil
+	case inv.sub == "":
+		return []string{inv.command}
+	}
+	return []string{inv.command, inv.sub}
 }
 
 // takeApart splits a command line, without the name of the program. Flags before the
@@ -79,9 +89,17 @@ func takeApart(root []cli.Flag, commands []*cli.Command, words []string) (invoca
 	return inv, nil
 }
 
-// argument takes a word that is no flag: the first one is the command.
+// argument takes a word that is no flag: the first one is the command, and after a
+// group the next one is a command of it. Flags before that become the command's.
 func (inv *invocation) argument(word string, commands []*cli.Command, flags *[]cli.Flag) {
 	if inv.command != "" {
+		group := findCommand(commands, inv.command)
+		if group != nil && inv.sub == "" && len(inv.args) == 0 {
+			if c := findCommand(group.Subcommands, word); c != nil {
+				inv.sub, *flags = word, c.Flags
+				return
+			}
+		}
 		inv.args = append(inv.args, word)
 		return
 	}
@@ -89,6 +107,15 @@ func (inv *invocation) argument(word string, commands []*cli.Command, flags *[]c
 	if c := findCommand(commands, word); c != nil {
 		*flags = c.Flags
 	}
+}
+
+// find is the command that inv names, or nil.
+func (inv invocation) find(commands []*cli.Command) *cli.Command {
+	c := findCommand(commands, inv.command)
+	if c != nil && inv.sub != "" {
+		c = findCommand(c.Subcommands, inv.sub)
+	}
+	return c
 }
 
 func findCommand(commands []*cli.Command, name string) *cli.Command {

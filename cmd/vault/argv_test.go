@@ -48,6 +48,17 @@ func TestTakeApart(t *testing.T) {
 		{"get --tenant", "", "flag --tenant needs a value"},
 		{"put a -sk", "", "unknown flag (not shown, it may be the secret)"},
 		{"stat a --version", "", "unknown flag --version"},
+		{"policy", "vault policy --", ""},
+		{"policy aws --bucket b", "vault policy aws --bucket=b --", ""},
+		{"--json policy --quiet aws --bucket b", "vault policy aws --json --quiet --bucket=b --", ""},
+		{"policy check a --json b", "vault policy check --json -- a b", ""},
+		{"policy check aws check", "vault policy check -- aws check", ""},
+		{"policy check -- --odd", "vault policy check -- --odd", ""},
+		{"policy awz --json aws", "vault policy --json -- awz aws", ""},
+		{"get aws check", "vault get -- aws check", ""},
+		{"policy --bucket b aws", "", "unknown flag --bucket"},
+		{"policy aws --allow-purg", "", "unknown flag --allow-purg"},
+		{"policy check --issuer x", "", "unknown flag --issuer"},
 	} {
 		app := testApp()
 		inv, err := takeApart(app.Flags, app.Commands, strings.Fields(tc.line))
@@ -81,7 +92,7 @@ func TestTakeApart(t *testing.T) {
 // FuzzTakeApart: a canonical line means itself, arguments keep their order and are what
 // the flag package hands out.
 func FuzzTakeApart(f *testing.F) {
-	for _, seed := range []string{"get a --json", "get a -o F", "exec --env A=b -- sh -c 'x'", "--tenant t get -- -a", "put a -", "get --range -5", "x --y", "", "-- --", "get a --json=", "--version", "ls -l=1 -h"} {
+	for _, seed := range []string{"get a --json", "get a -o F", "exec --env A=b -- sh -c 'x'", "--tenant t get -- -a", "put a -", "get --range -5", "x --y", "", "-- --", "get a --json=", "--version", "ls -l=1 -h", "policy --json aws --bucket b", "policy check a --tag t b", "policy x", "policy -- aws"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
@@ -97,7 +108,7 @@ func FuzzTakeApart(f *testing.F) {
 		if n := len(inv.args) + len(inv.flags); n > len(words) {
 			t.Fatalf("%q: %d words became %d", line, len(words), n)
 		}
-		c := findCommand(app.Commands, inv.command)
+		c := inv.find(app.Commands)
 		if c == nil {
 			return
 		}
@@ -121,12 +132,26 @@ func TestEveryCommand(t *testing.T) {
 	if !app.HideVersion || !app.HideHelp || !app.DisableSliceFlagSeparator || app.ExitErrHandler == nil || app.OnUsageError == nil {
 		t.Error("the app lacks a setting")
 	}
-	want := []string{"init", "put", "get", "ls", "stat", "rm", "history", "rollback", "undelete", "teardown", "exec", "version", "completion", "help"}
+	want := []string{"init", "put", "get", "ls", "stat", "rm", "history", "rollback", "undelete", "teardown", "exec", "login", "logout", "whoami", "policy", "doctor", "version", "completion", "help"}
 	if diff := cmp.Diff(want, commandNames(app.Commands)); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 	common := []string{"store", "tenant", "collection", "keys", "identity", "vault-id", "profile", "config", "timeout", "json", "quiet", "verbose", "yes", "help"}
+	type named struct {
+		*cli.Command
+		Name string // with the group's
+	}
+	var all []named
 	for _, c := range app.Commands {
+		all = append(all, named{c, c.Name})
+		for _, sub := range c.Subcommands {
+			all = append(all, named{sub, c.Name + " " + sub.Name})
+			if sub.HelpName != "vault "+c.Name+" "+sub.Name || len(sub.Subcommands) > 0 {
+				t.Errorf("%s %s: help name %q, and groups have no groups", c.Name, sub.Name, sub.HelpName)
+			}
+		}
+	}
+	for _, c := range all {
 		if c.OnUsageError == nil || !c.HideHelpCommand || c.Action == nil {
 			t.Errorf("%s lacks OnUsageError, HideHelpCommand or Action", c.Name)
 		}

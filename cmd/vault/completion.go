@@ -81,7 +81,7 @@ func complete(ctx context.Context, s *session, app *cli.App, words []string) err
 		s.given[name] = append(s.given[name], value)
 	}
 	flags := app.Flags
-	c := findCommand(app.Commands, inv.command)
+	c := inv.find(app.Commands)
 	if c != nil {
 		flags = c.Flags
 	}
@@ -98,6 +98,8 @@ func complete(ctx context.Context, s *session, app *cli.App, words []string) err
 		}
 	case c == nil && inv.command == "":
 		s.offer(typed, commandNames(app.Commands)...)
+	case c != nil && len(c.Subcommands) > 0 && len(inv.args) == 0:
+		s.offer(typed, commandNames(c.Subcommands)...)
 	case c != nil:
 		s.completeArgument(ctx, app, inv, typed)
 	}
@@ -116,7 +118,7 @@ func unfinished(app *cli.App, words []string) (invocation, cli.Flag) {
 		return inv, nil
 	}
 	flags := app.Flags
-	if c := findCommand(app.Commands, rest.command); c != nil {
+	if c := rest.find(app.Commands); c != nil {
 		flags = c.Flags
 	}
 	return rest, findFlag(flags, strings.TrimLeft(words[len(words)-1], "-"))
@@ -133,7 +135,7 @@ func (s *session) offer(typed string, candidates ...string) {
 
 func (s *session) completeValue(ctx context.Context, flag, typed, before string) {
 	switch flag {
-	case "output", "config", "import", "env-file":
+	case "output", "config", "import", "env-file", "delta":
 		fmt.Fprintln(s.out, completeFiles)
 	case "store":
 		s.offer(before+typed, before+"file://", before+"mem://")
@@ -163,8 +165,16 @@ func (s *session) completeArgument(ctx context.Context, app *cli.App, inv invoca
 		}
 	case "completion":
 		s.offer(typed, "bash", "zsh", "fish")
+	case "policy":
+		if inv.sub == "check" {
+			fmt.Fprintln(s.out, completeFiles)
+		}
 	case "help":
-		s.offer(typed, append(commandNames(app.Commands), "exit-codes")...)
+		if n == 0 {
+			s.offer(typed, append(commandNames(app.Commands), "exit-codes")...)
+		} else if c := findCommand(app.Commands, inv.args[0]); c != nil && n == 1 {
+			s.offer(typed, commandNames(c.Subcommands)...)
+		}
 	case "exec":
 		if inv.dashed {
 			fmt.Fprintln(s.out, completeFiles)

@@ -38,7 +38,7 @@ var exitCodes = []struct {
 	meaning string
 }{
 	{exitOK, "", "done, and durable where the command says so"},
-	{exitFailure, "failure, no_space, unsupported, key_file", "anything without a code of its own"},
+	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, key_file", "anything without a code of its own"},
 	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, bad name"},
 	{exitPartial, "partial", "of several items some failed; with --json each has its own code"},
 	{exitNotFound, "not_found", "no such name, or no such version of it"},
@@ -60,6 +60,9 @@ var (
 	errNotInitialised = errors.New("there is no root key")
 	errKeyFile        = errors.New("unusable root key file")
 	errNotRegular     = errors.New("it is not a regular file")
+
+	errIsolationBroken = errors.New("ISOLATION BROKEN")
+	errHolesFound      = errors.New("holes found")
 )
 
 // outcomes is how an error gets its code: the first one that it is. What is worse, or
@@ -70,6 +73,8 @@ var outcomes = []struct {
 	kind string
 	hint string
 }{
+	{errIsolationBroken, exitFailure, "isolation_broken", "keep secrets out of this store until {prog} doctor is content: {prog} policy check names the holes of policies"},
+	{errHolesFound, exitFailure, "holes_found", ""},
 	{vault.ErrRollback, exitIntegrity, "integrity", "an old object was served in place of a newer one, or its writer's clock is slow"},
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
@@ -162,9 +167,12 @@ func explain(op string, err error) report {
 	}
 	var h *hinted
 	var u *usageError
+	var told interface{ Hint() string } // by the store
 	switch {
 	case errors.As(err, &h):
 		r.Hint = h.hint
+	case errors.As(err, &told) && told.Hint() != "":
+		r.Hint = told.Hint()
 	case errors.As(err, &u) && u.hint != "":
 		r.Hint = u.hint
 	case r.Code == exitUsage && r.Hint == "":

@@ -27,6 +27,8 @@ func TestExitCodes(t *testing.T) {
 		{vault.ErrNoSpace, 1, "no_space"},
 		{vault.ErrUnsupported, 1, "unsupported"},
 		{errKeyFile, 1, "key_file"},
+		{errIsolationBroken, 1, "isolation_broken"},
+		{errHolesFound, 1, "holes_found"},
 		{errUsage, 2, "usage"},
 		{usagef("x"), 2, "usage"},
 		{config.ErrInvalid, 2, "usage"},

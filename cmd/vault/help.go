@@ -13,27 +13,35 @@ func helpCommand(s *session) *cli.Command {
 		UsageText: s.prog + " help [COMMAND|exit-codes]",
 		Description: "Examples:\n" +
 			"   " + s.prog + " help put\n" +
+			"   " + s.prog + " help policy aws\n" +
 			"   " + s.prog + " help exit-codes",
 		Action: s.action(s.help),
 	}
 }
 
 func (s *session) help(context.Context) error {
-	args, err := s.arguments(0, 1)
+	args, err := s.arguments(0, 2)
 	switch {
 	case err != nil:
 		return err
 	case len(args) == 0:
 		return cli.ShowAppHelp(s.c)
-	case args[0] == "exit-codes":
+	case len(args) == 1 && args[0] == "exit-codes":
 		return printExitCodes(s.out)
-	case findCommand(s.c.App.Commands, args[0]) == nil:
-		e := usagef("there is no command %q", args[0])
-		if near := nearest(args[0], append(commandNames(s.c.App.Commands), "exit-codes"), 1); len(near) > 0 {
-			e.hint = "did you mean {prog} help " + near[0] + "?"
-		}
-		return e
 	}
-	cli.HelpPrinter(s.out, cli.CommandHelpTemplate, findCommand(s.c.App.Commands, args[0]))
+	var c *cli.Command
+	group, known := "", append(commandNames(s.c.App.Commands), "exit-codes")
+	for list := s.c.App.Commands; len(args) > 0; args = args[1:] {
+		if c = findCommand(list, args[0]); c == nil {
+			e := usagef("there is no command %q", group+args[0])
+			if near := nearest(args[0], known, 1); len(near) > 0 {
+				e.hint = "did you mean {prog} help " + group + near[0] + "?"
+			}
+			return e
+		}
+		group, list = group+c.Name+" ", c.Subcommands
+		known = commandNames(list)
+	}
+	cli.HelpPrinter(s.out, cli.CommandHelpTemplate, c)
 	return nil
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// This file knows which stores and key sources there are. No other one does.
+// This file and those called open_*.go know which stores and key sources there are. No
+// other one does.
 
 // keyNeed says what a command wants of the keys.
 type keyNeed int
@@ -34,6 +35,7 @@ const (
 type opened struct {
 	*vault.Vault
 	store    *vault.Store
+	cloud    *cloud // what its cloud tells; nil for a store without one
 	settings config.Settings
 	keyed    bool     // it has keys
 	prints   []string // their fingerprints
@@ -48,8 +50,7 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	tenant, err := vault.ParseTenant(set.Tenant.Text)
-	if err != nil {
+	if _, err := vault.ParseTenant(set.Tenant.Text); err != nil {
 		return nil, from(set.Tenant, err)
 	}
 	o := &vault.Options{VaultID: set.VaultID.Text, Now: s.now, Log: s.log()}
@@ -62,16 +63,20 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if o.Scope, err = scope(set); err != nil {
 		return nil, err
 	}
-	store, err := s.storeConfig(set)
+	plan, err := s.plan(ctx, set)
 	if err != nil {
 		return nil, err
 	}
-	opened := &opened{settings: set}
+	opened := &opened{settings: set, cloud: plan.cloud}
 	sources, err := s.keys(set, need, opened)
 	if err != nil {
 		return nil, err
 	}
-	if opened.store, err = openStore(ctx, store, set.Store.Text == ""); err != nil {
+	tenant, err := plan.tenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if opened.store, err = plan.open(ctx); err != nil {
 		return nil, err
 	}
 	if opened.Vault, err = vault.New(opened.store, tenant, sources, o); err != nil {
@@ -79,15 +84,48 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 		return nil, err
 	}
 	s.opened = opened
-	if store.Dir == "" && !s.quiet {
-		s.note("mem:// is gone when this command ends")
-	}
 	return opened, nil
 }
 
-// openStore opens a store that is there, unless c may make one. Where nobody named a
+// A plan is the store that the settings describe, before anything was opened.
+type plan struct {
+	// tenant is who was asked for, or else who the identity is.
+	tenant func(ctx context.Context) (vault.Tenant, error)
+	open   func(ctx context.Context) (*vault.Store, error)
+	cloud  *cloud // nil for a store without one
+}
+
+// plan reads the URL of the store.
+func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) {
+	u, err := parseStore(set.Store)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme == "s3" {
+		return s.planS3(ctx, set, u)
+	}
+	if set.Identity.Text != "" {
+		return nil, hint(usagef("%s: this store takes no identity", set.Identity.From), "leave it out; identities are for stores in a cloud")
+	}
+	c, err := s.planFile(set, u)
+	if err != nil {
+		return nil, err
+	}
+	return &plan{
+		tenant: func(context.Context) (vault.Tenant, error) { return vault.ParseTenant(set.Tenant.Text) },
+		open: func(ctx context.Context) (*vault.Store, error) {
+			store, err := openFileStore(ctx, c, set.Store.Text == "")
+			if err == nil && c.Dir == "" && !s.quiet {
+				s.note("mem:// is gone when this command ends")
+			}
+			return store, err
+		},
+	}, nil
+}
+
+// openFileStore opens a store that is there, unless c may make one. Where nobody named a
 // store, none there is an empty one: nothing was put yet.
-func openStore(ctx context.Context, c memfs.Config, byDefault bool) (*vault.Store, error) {
+func openFileStore(ctx context.Context, c memfs.Config, byDefault bool) (*vault.Store, error) {
 	store, err := memfs.Open(ctx, c)
 	switch {
 	case !errors.Is(err, memfs.ErrNoStore):
@@ -119,64 +157,88 @@ func scope(set config.Settings) (vault.Scope, error) {
 	return s, nil
 }
 
-// storeConfig reads the URL of the store.
-func (s *session) storeConfig(set config.Settings) (memfs.Config, error) {
-	c := memfs.Config{Now: s.now, LockTimeout: set.Timeout, MustExist: !s.makes}
-	if set.Identity.Text != "" {
-		return c, hint(usagef("%s: this store takes no identity", set.Identity.From), "leave it out; identities are for stores in a cloud")
+// A storeURL is the URL of a store, its parameters read. The zero value is the default.
+type storeURL struct {
+	url.URL
+	from  config.Value
+	query url.Values
+}
+
+// parseStore takes the URL of the store apart. No error repeats it: it may hold a
+// password.
+func parseStore(v config.Value) (storeURL, error) {
+	u := storeURL{from: v}
+	if v.Text == "" {
+		return u, nil
 	}
+	parsed, err := url.Parse(v.Text)
+	if err != nil {
+		return u, u.bad("it is not a URL")
+	}
+	u.URL = *parsed
+	if u.query, err = url.ParseQuery(u.RawQuery); err != nil {
+		return u, u.bad("its parameters are malformed")
+	}
+	if u.Fragment != "" {
+		return u, u.bad("a # is written %%23")
+	}
+	return u, nil
+}
+
+func (u storeURL) bad(format string, args ...any) error {
+	return usagef("%s: %s", u.from.From, fmt.Sprintf(format, args...))
+}
+
+// only refuses parameters that are not known, or there twice.
+func (u storeURL) only(known ...string) error {
+	for name, values := range u.query {
+		if !slices.Contains(known, name) {
+			return u.bad("unknown parameter %q", name)
+		}
+		if len(values) > 1 {
+			return u.bad("parameter %q is there twice", name)
+		}
+	}
+	return nil
+}
+
+// planFile reads the URL of a store that is on this machine.
+func (s *session) planFile(set config.Settings, u storeURL) (memfs.Config, error) {
+	c := memfs.Config{Now: s.now, LockTimeout: set.Timeout, MustExist: !s.makes}
 	if set.Store.Text == "" {
 		dir, err := config.Places{GOOS: s.goos, Getenv: s.getenv}.Store()
 		c.Dir = dir
 		return c, hint(err, "name a store with --store file:///DIR")
 	}
-	bad := func(format string, args ...any) error {
-		return usagef("%s: %s", set.Store.From, fmt.Sprintf(format, args...))
-	}
-	u, err := url.Parse(set.Store.Text)
-	if err != nil {
-		return c, bad("it is not a URL") // not quoted: it may hold a password
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return c, bad("its parameters are malformed")
-	}
+	var err error
 	known := []string{}
 	switch u.Scheme {
 	case "mem":
 		if u.Host != "" || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
-			return c, bad("write mem:// and nothing after it")
+			return c, u.bad("write mem:// and nothing after it")
 		}
 	case "file":
 		known = []string{"versions"}
 		if u.Host != "" || u.Opaque != "" || u.User != nil || u.Path == "" || u.Path == "/" {
-			return c, bad("write file:///DIR with an absolute path")
+			return c, u.bad("write file:///DIR with an absolute path")
 		}
 		if c.Dir, err = localPath(s.goos, u.Path); err != nil {
-			return c, bad("write file:///DIR with an absolute path")
+			return c, u.bad("write file:///DIR with an absolute path")
 		}
 	case "":
-		return c, hint(bad("it is not a URL"), "write a directory as file:///DIR")
-	case "s3", "cos":
-		return c, bad("%s:// stores do not exist in this version, which knows file:// and mem://", u.Scheme)
+		return c, hint(u.bad("it is not a URL"), "write a directory as file:///DIR")
+	case "cos":
+		return c, u.bad("cos:// stores do not exist in this version, which knows s3://, file:// and mem://")
 	default:
-		return c, bad("unknown store %s://; this version knows file:// and mem://", u.Scheme)
+		return c, u.bad("unknown store %s://; this version knows s3://, file:// and mem://", u.Scheme)
 	}
-	if u.Fragment != "" {
-		return c, bad("a # is written %%23")
+	if err := u.only(known...); err != nil {
+		return c, err
 	}
-	for name, values := range query {
-		if !slices.Contains(known, name) {
-			return c, bad("unknown parameter %q", name)
-		}
-		if len(values) > 1 {
-			return c, bad("parameter %q is there twice", name)
-		}
-	}
-	if text := query.Get("versions"); query.Has("versions") {
+	if text := u.query.Get("versions"); u.query.Has("versions") {
 		n, err := strconv.ParseUint(text, 10, 20)
 		if err != nil {
-			return c, bad("versions=%s is not a number from 0 to 1048575", text)
+			return c, u.bad("versions=%s is not a number from 0 to 1048575", text)
 		}
 		c.Versions = int(n)
 		if n == 0 {

@@ -12,14 +12,21 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
 // The test binary plays the program, under its own name and under another one.
 func TestMain(m *testing.M) {
 	// The race detector makes every process sleep for a second before it ends.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	testscript.Main(m, map[string]func(){"vault": main, "ov.2": main})
+	testscript.Main(underCloud{m}, map[string]func(){"vault": main, "ov.2": main})
 }
+
+// underCloud stops the servers that tests required.
+type underCloud struct{ *testing.M }
+
+func (m underCloud) Run() int { return testcloud.Main(m.M) }
 
 // TestScripts runs testdata/script, one behaviour a file.
 func TestScripts(t *testing.T) {

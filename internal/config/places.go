@@ -28,6 +28,11 @@ func (p Places) Store() (string, error) {
 	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "store")
 }
 
+// Logins is the directory where the credentials of a login are kept until they expire.
+func (p Places) Logins() (string, error) {
+	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "logins")
+}
+
 // place is file in our folder. A relative XDG variable is ignored, as its
 // specification asks.
 func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {

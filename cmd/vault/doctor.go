@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/internal/config"
+	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/vault"
+)
+
+func doctorCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "doctor",
+		Usage:     "examine the store, the identity and the keys",
+		UsageText: s.prog + " doctor [--other SOURCE] [--foreign-key KEY] [--quick]",
+		Description: "Tries what the store honours, and whether its cloud keeps tenants apart: puts, lists and deletes\n" +
+			"under foreign prefixes must be denied. It writes objects of random names and removes them again;\n" +
+			"names of yours are not touched. Whether foreign objects can be read shows only on one that exists:\n" +
+			"--other takes a second tenant's identity, which puts one, and then both try everything with what\n" +
+			"is the other's; --foreign-key names one that is there.\n\n" +
+			"A line is ok, a warning, a fail, ISOLATION BROKEN, not proven, or skipped. Only a denial proves\n" +
+			"isolation. The exit code is 1 when a line is a fail or ISOLATION BROKEN, whatever the reason: also\n" +
+			"when the store is not reached, or refuses the credentials. No key is needed. With --json each line\n" +
+			"is {check, status, message, hint}.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " doctor --quick\n" +
+			"   " + s.prog + " doctor --other file:/run/token-of-b --json",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "other", Usage: "a second tenant's identity: `SOURCE` as for --identity"},
+			&cli.StringFlag{Name: "foreign-key", Usage: "the `KEY` in the bucket of an object of another tenant"},
+			&cli.BoolFlag{Name: "quick", Usage: "leave out large objects and races", DisableDefaultText: true},
+		},
+		Action: s.action(s.doctor),
+	}
+}
+
+func (s *session) doctor(ctx context.Context) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	for _, name := range []string{"other", "foreign-key"} {
+		if s.c.IsSet(name) && s.c.String(name) == "" {
+			return usagef("--%s is empty", name)
+		}
+	}
+	set, err := s.settings()
+	if err != nil {
+		return err
+	}
+	p, err := s.plan(ctx, set)
+	if err != nil {
+		return err
+	}
+	patient, err := s.patient(set, p)
+	if err != nil {
+		return err
+	}
+	o := &opened{settings: set}
+	patient.Keys, err = s.keys(set, anyKeys, o)
+	patient.KeysErr = advise(err)
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	lines := &lines{u: s.ui, stop: stop}
+	if err := s.tellSettings(lines, set, o); err != nil {
+		return err
+	}
+	s.admit(ctx, patient, set, p, lines)
+	for _, st := range []*vault.Store{patient.Store, patient.Other} {
+		if st != nil {
+			defer st.Close()
+		}
+	}
+	return lines.verdict(ctx, doctor.Examine(ctx, patient, lines.report))
+}
+
+// patient is what is known of the store before anything was opened. What is wrong with
+// the settings is an error, as for every command.
+func (s *session) patient(set config.Settings, p *plan) (*doctor.Patient, error) {
+	collection, err := vault.ParseCollection(set.Collection.Text)
+	if err != nil {
+		return nil, from(set.Collection, err)
+	}
+	if _, err := vault.ParseVaultID(set.VaultID.Text); err != nil {
+		return nil, from(set.VaultID, err)
+	}
+	if _, err := vault.ParseTenant(set.Tenant.Text); err != nil {
+		return nil, from(set.Tenant, err)
+	}
+	if _, err := scope(set); err != nil {
+		return nil, err
+	}
+	if s.c.IsSet("other") && (p.cloud == nil || p.cloud.other == nil) {
+		return nil, usagef("--other: this store takes no identity")
+	}
+	patient := &doctor.Patient{
+		Collection: collection, VaultID: set.VaultID.Text,
+		ForeignKey: s.c.String("foreign-key"), Quick: s.c.Bool("quick"), Now: s.now,
+	}
+	switch {
+	case set.ReadOnly:
+		patient.Hands = "the profile is read-only, and nothing is written"
+	case set.Scope != nil:
+		patient.Hands = "the profile has a scope, and nothing outside it is written"
+	}
+	p.cloud.attend(patient)
+	return patient, nil
+}
+
+// admit opens the store, and that of the second tenant. What fails is for the doctor to
+// tell.
+func (s *session) admit(ctx context.Context, patient *doctor.Patient, set config.Settings, p *plan, l *lines) {
+	tenant, err := p.tenant(ctx)
+	if err != nil {
+		patient.Unopened = advise(err)
+	} else {
+		patient.Tenant = tenant
+		l.setting("tenant", string(tenant), origin(set.Tenant, p.cloud.names()))
+		if patient.Store, err = p.open(ctx); err != nil {
+			patient.Unopened = advise(err)
+		}
+	}
+	switch {
+	case patient.Store == nil:
+	case patient.Store.Name != "mem://":
+		patient.Reopen = p.open
+	case set.Store.Text == "": // the default, which is not there
+		patient.Store.Close()
+		patient.Store = nil
+	}
+	if s.c.IsSet("other") {
+		patient.Other, patient.OtherTenant, err = p.cloud.other(ctx, s.c.String("other"))
+		patient.Unintroduced = advise(err)
+	}
+}
+
+// tellSettings says what the run uses, and where that came from. It shows no secret.
+func (s *session) tellSettings(l *lines, set config.Settings, o *opened) error {
+	store, err := s.shownStore(set)
+	if err != nil {
+		return err
+	}
+	l.setting("store", store, origin(set.Store, "default"))
+	l.setting("collection", orDefault(set.Collection.Text, string(vault.DefaultCollection)), origin(set.Collection, "default"))
+	if set.Identity.Text != "" {
+		l.setting("identity", shownIdentity(set.Identity.Text), set.Identity.From)
+	}
+	keys, where := "local:", "default"
+	if len(set.Keys) > 0 {
+		var texts []string
+		for _, k := range set.Keys {
+			texts = append(texts, shownURL(k.Text))
+		}
+		keys, where = strings.Join(texts, " "), set.Keys[0].From
+	}
+	if len(o.prints) > 0 {
+		keys += ", fingerprint " + strings.Join(o.prints, " and ")
+	}
+	l.setting("keys", keys, where)
+	if set.VaultID.Text != "" {
+		l.setting("vault-id", set.VaultID.Text, set.VaultID.From)
+	}
+	if set.Profile != "" {
+		l.setting("profile", set.Profile, "")
+	}
+	if set.File != "" {
+		there := ""
+		if !set.Found {
+			there = "not there"
+		}
+		l.setting("config", set.File, there)
+	}
+	l.setting("timeout", set.Timeout.String(), "")
+	l.report(s.firstOnPath())
+	return nil
+}
+
+// shownStore is the URL of the store, or of the place where it is by default.
+func (s *session) shownStore(set config.Settings) (string, error) {
+	if set.Store.Text != "" {
+		return shownURL(set.Store.Text), nil
+	}
+	dir, err := config.Places{GOOS: s.goos, Getenv: s.getenv}.Store()
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "file", Path: dir}).String(), nil
+}
+
+// origin says where a setting came from.
+func origin(v config.Value, otherwise string) string {
+	if v.Text == "" {
+		return otherwise
+	}
+	return v.From
+}
+
+func orDefault(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// shownURL is a URL without a password, also in its parameters.
+func shownURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "[not shown]"
+	}
+	hidden := u.User != nil
+	if u.User != nil {
+		u.User = url.User("[not-shown]")
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	secret := err != nil
+	for _, values := range query {
+		for _, v := range values {
+			in, err := url.Parse(v)
+			secret = secret || err != nil || in.User != nil
+		}
+	}
+	if secret {
+		u.RawQuery, hidden = "[not-shown]", true
+	}
+	if !hidden {
+		return text
+	}
+	return u.String()
+}
+
+// shownIdentity is the source of tokens without what may be a secret: of a command its
+// program, of a broker its address.
+func shownIdentity(text string) string {
+	scheme, rest, _ := strings.Cut(text, ":")
+	switch {
+	case scheme == "exec":
+		program, arguments, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		if arguments != "" {
+			program += " …"
+		}
+		return scheme + ":" + program
+	case strings.Contains(rest, "//"):
+		u, err := url.Parse(text)
+		if err != nil {
+			return scheme + ":…"
+		}
+		return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	}
+	return text
+}
+
+// advise gives an error of the command the hint that the command would give.
+func advise(err error) error {
+	if err == nil {
+		return nil
+	}
+	r := explain("doctor", err)
+	return advised{err, strings.ReplaceAll(r.Hint, "{name}", "NAME")}
+}
+
+type advised struct {
+	error
+	hint string
+}
+
+func (a advised) Hint() string  { return a.hint }
+func (a advised) Unwrap() error { return a.error }

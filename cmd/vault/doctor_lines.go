@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/objectvault/objectvault/internal/doctor"
+)
+
+// lines are what doctor tells, each as soon as it is known: text with the hint below it,
+// or JSON.
+type lines struct {
+	u       *ui
+	stop    func()      // ends the examination
+	err     error       // of the output: there was no use in going on
+	cleanup doctor.Line // the last one
+}
+
+func (l *lines) report(line doctor.Line) {
+	if line.Check == "cleanup" {
+		l.cleanup = line
+	}
+	line.Message = strings.ReplaceAll(line.Message, "{prog}", l.u.prog)
+	line.Hint = strings.ReplaceAll(line.Hint, "{prog}", l.u.prog)
+	if err := l.write(line); err != nil {
+		l.err = err
+		l.stop()
+	}
+}
+
+func (l *lines) write(line doctor.Line) error {
+	if l.u.json {
+		return l.u.print(struct {
+			Check   string        `json:"check"`
+			Status  doctor.Status `json:"status"`
+			Message string        `json:"message"`
+			Hint    string        `json:"hint,omitempty"`
+		}{line.Check, line.Status, line.Message, line.Hint})
+	}
+	status := string(line.Status)
+	switch line.Status {
+	case doctor.Fail, doctor.Broken:
+		status = strings.ToUpper(status)
+	}
+	text := fmt.Sprintf("%-10s  %s\n", status, visible(line.Message))
+	if line.Hint != "" {
+		text += fmt.Sprintf("%-10s  hint: %s\n", "", visible(line.Hint))
+	}
+	_, err := fmt.Fprint(l.u.out, text)
+	return err
+}
+
+// setting tells something that the run uses.
+func (l *lines) setting(name, value, from string) {
+	if from != "" {
+		value += " (" + from + ")"
+	}
+	l.report(doctor.Line{Check: "setting-" + name, Status: doctor.Info, Message: name + ": " + value})
+}
+
+// verdict is how the command ends.
+func (l *lines) verdict(ctx context.Context, sum doctor.Summary) error {
+	if ctx.Err() != nil && l.cleanup.Status == doctor.Warning { // the output is closed by now
+		l.u.note("%s", l.cleanup.Message)
+	}
+	switch {
+	case sum[doctor.Broken] > 0:
+		return fmt.Errorf("%w: what belongs to other tenants was within reach in %d checks", errIsolationBroken, sum[doctor.Broken])
+	case l.err != nil:
+		return l.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	l.u.note("%d ok, %d warnings, %d failed, %d not proven, %d skipped",
+		sum[doctor.OK], sum[doctor.Warning], sum[doctor.Fail], sum[doctor.NotProven], sum[doctor.Skipped])
+	if n := sum[doctor.Fail]; n > 0 {
+		return fmt.Errorf("%d of the checks failed", n)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+)
+
+func logoutCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "logout",
+		Usage:     "remove what a login kept",
+		UsageText: s.prog + " logout",
+		Description: "It removes the credentials that login kept for the same --store and --tenant. The cloud goes on\n" +
+			"taking them until they expire, so a copy of the file stays good until then.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " logout",
+		Action: s.action(s.logOut),
+	}
+}
+
+func (s *session) logOut(ctx context.Context) error {
+	who, err := s.who(ctx)
+	if err != nil {
+		return err
+	}
+	was, err := who.logOut()
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.print(struct {
+			LoggedOut bool `json:"logged_out"`
+		}{was})
+	}
+	if was {
+		s.note("logged out of %s", who.set.Store.Text)
+	} else {
+		s.note("there was no login to %s", who.set.Store.Text)
+	}
+	return nil
+}

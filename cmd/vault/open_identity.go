@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/config"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A cloud is what a store's cloud tells about itself and about who we are.
+type cloud struct {
+	clinic             // what it tells doctor
+	isolated bool      // it keeps tenants apart
+	identity *identity // nil: the SDK finds credentials by itself
+	store    func(ctx context.Context) (*vault.Store, error)
+	caller   func(ctx context.Context) (aws.Caller, error)
+	// other opens the same bucket as somebody else, for a second identity.
+	other func(ctx context.Context, source string) (*vault.Store, vault.Tenant, error)
+}
+
+// An identity is who we are towards a cloud: a source of tokens, what they are
+// exchanged for, and what a login left.
+type identity struct {
+	*session
+	set      config.Settings
+	role     string
+	audience string
+	tags     []string
+	exchange func(context.Context) (federation.Exchanger, error)
+	explain  func(error) error
+
+	source   federation.Source // nil: only a login
+	provider *federation.Provider
+	token    atomic.Pointer[federation.Token] // what was exchanged last
+	login    *federation.Login                // nil: none that holds
+	cache    federation.Cache
+	cacheKey string
+}
+
+// prepare reads the settings and what a login left. It makes no request.
+func (i *identity) prepare(ctx context.Context) error {
+	i.cacheKey = federation.CacheKey(i.set.Store.Text, i.set.Tenant.Text)
+	if dir, err := (config.Places{GOOS: i.goos, Getenv: i.getenv}).Logins(); err == nil {
+		i.cache = federation.Cache{Dir: dir, Now: i.now}
+		login, err := i.cache.Load(i.cacheKey)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case i.set.Identity.Text == "" || i.set.Identity.Text == login.Identity:
+			i.login = &login
+		}
+	}
+	var err error
+	if i.set.Identity.Text != "" {
+		if i.source, err = i.parse(i.set.Identity.Text); err != nil {
+			return fmt.Errorf("%w: %s: %w", errUsage, i.set.Identity.From, err)
+		}
+	}
+	i.provider, err = i.newProvider(ctx, i.source, i.set.Tenant.Text, i.login, &i.token)
+	return err
+}
+
+func (i *identity) parse(spec string) (federation.Source, error) {
+	return federation.ParseSource(spec, &federation.SourceOptions{
+		Getenv: i.getenv, Audience: i.audience, Timeout: i.set.Timeout,
+	})
+}
+
+// newProvider returns what gives the credentials of source, or of a login, and puts
+// each token that it exchanged into last.
+func (i *identity) newProvider(ctx context.Context, source federation.Source, tenant string, login *federation.Login,
+	last *atomic.Pointer[federation.Token]) (*federation.Provider, error) {
+	exchange, err := i.exchange(ctx)
+	if err != nil {
+		return nil, asUsage(err)
+	}
+	if tenant != "" { // checked before: it folds
+		t, err := vault.ParseTenant(tenant)
+		if err != nil {
+			return nil, err
+		}
+		tenant = string(t)
+	}
+	o := &federation.Options{
+		Expect: federation.Expectation{Audience: i.audience, Tenant: tenant, TagKeys: i.tags},
+		Now:    i.now, Timeout: i.set.Timeout,
+		Observe: func(t federation.Token, _ federation.Credentials) { last.Store(&t) },
+	}
+	if login != nil {
+		o.Cached = &login.Credentials
+	}
+	if source == nil {
+		source = noToken{}
+	}
+	return federation.NewProvider(source, exchange, o), nil
+}
+
+// noToken is where there is a role and nothing to get a token from.
+type noToken struct{}
+
+func (noToken) Token(context.Context) (federation.Token, error) {
+	return federation.Token{}, hint(fmt.Errorf("%w: there is no identity, and no login that holds", federation.ErrTokenInvalid),
+		"give --identity, such as file:/run/token, or run {prog} login with it")
+}
+
+// tenant is who was asked for, or who the login was, or who the token is that the
+// credentials were given for.
+func (i *identity) tenant(ctx context.Context) (vault.Tenant, error) {
+	switch {
+	case i.set.Tenant.Text != "":
+		return vault.ParseTenant(i.set.Tenant.Text)
+	case i.login != nil:
+		return vault.ParseTenant(i.login.Tenant)
+	}
+	return i.exchanged(ctx, i.provider, &i.token)
+}
+
+// exchanged makes sure that there are credentials, and returns the tenant that the
+// token names which they were given for.
+func (i *identity) exchanged(ctx context.Context, p *federation.Provider, last *atomic.Pointer[federation.Token]) (vault.Tenant, error) {
+	if _, err := p.Credentials(ctx); err != nil {
+		return "", i.told(err)
+	}
+	token := last.Load()
+	if token == nil { // the credentials are those of a login, which knows its tenant
+		return vault.DefaultTenant, nil
+	}
+	return i.claimed(token.Claims)
+}
+
+// claimed is the tenant that a token names.
+func (i *identity) claimed(c federation.Claims) (vault.Tenant, error) {
+	key, value, ok := c.Tag(i.tagKeys()...)
+	if !ok {
+		return vault.DefaultTenant, nil
+	}
+	tenant, err := vault.ParseTenant(value)
+	if err != nil {
+		return "", fmt.Errorf("tag %s of the token: %w", key, err)
+	}
+	return tenant, nil
+}
+
+func (i *identity) tagKeys() []string {
+	if i.tags != nil {
+		return i.tags
+	}
+	return federation.DefaultTagKeys()
+}
+
+// told gives an error of the federation its sentinel and its hint, as a store does.
+func (i *identity) told(err error) error {
+	if r := i.explain(err); r != nil {
+		return tagged{r, err}
+	}
+	return err
+}
+
+// logIn exchanges a token and keeps what it got.
+func (i *identity) logIn(ctx context.Context) (federation.Login, error) {
+	if i.source == nil {
+		return federation.Login{}, hint(usagef("there is no identity to log in with"), "give --identity, such as file:/run/token")
+	}
+	if i.cache.Dir == "" {
+		return federation.Login{}, usagef("there is no place to keep a login: neither XDG_STATE_HOME nor HOME names a directory")
+	}
+	var token atomic.Pointer[federation.Token]
+	p, err := i.newProvider(ctx, i.source, i.set.Tenant.Text, nil, &token)
+	if err != nil {
+		return federation.Login{}, err
+	}
+	tenant, err := i.exchanged(ctx, p, &token)
+	if err != nil {
+		return federation.Login{}, err
+	}
+	if i.set.Tenant.Text != "" { // where the token has no tag
+		if tenant, err = vault.ParseTenant(i.set.Tenant.Text); err != nil {
+			return federation.Login{}, err
+		}
+	}
+	c, err := p.Credentials(ctx)
+	if err != nil {
+		return federation.Login{}, i.told(err)
+	}
+	login := federation.Login{Credentials: c, Tenant: string(tenant), Store: i.set.Store.Text, Identity: i.set.Identity.Text}
+	return login, i.cache.Save(i.cacheKey, login)
+}
+
+func (i *identity) logOut() (bool, error) {
+	if i.cache.Dir == "" {
+		return false, nil
+	}
+	return i.cache.Remove(i.cacheKey)
+}
+
+// other opens the store for a second identity, whose tenant is that of its token.
+func (i *identity) other(ctx context.Context, spec string, open func(context.Context, *federation.Provider) (*vault.Store, error)) (*vault.Store, vault.Tenant, error) {
+	if i.exchange == nil {
+		return nil, "", usagef("--other takes a role= in the URL of the store")
+	}
+	source, err := i.parse(spec)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w: --other: %w", errUsage, err)
+	}
+	var token atomic.Pointer[federation.Token]
+	p, err := i.newProvider(ctx, source, "", nil, &token)
+	if err != nil {
+		return nil, "", err
+	}
+	tenant, err := i.exchanged(ctx, p, &token)
+	if err != nil {
+		return nil, "", err
+	}
+	store, err := open(ctx, p)
+	return store, tenant, err
+}
+
+// A bearer is what is known of who we are.
+type bearer struct {
+	Store    string `json:"store"`
+	Tenant   string `json:"tenant"`
+	Identity string `json:"identity,omitempty"` // the source
+	From     string `json:"from,omitempty"`     // where the credentials come from: login, token, aws
+	Issuer   string `json:"issuer,omitempty"`
+	Subject  string `json:"subject,omitempty"`
+	Audience any    `json:"audience,omitempty"`
+	Tag      string `json:"tag,omitempty"` // KEY=VALUE, as the token says
+	Role     string `json:"role,omitempty"`
+	Session  string `json:"session,omitempty"`
+	Account  string `json:"account,omitempty"`
+	ARN      string `json:"arn,omitempty"`
+
+	TokenExpires      *time.Time `json:"token_expires,omitempty"`
+	CredentialsExpire *time.Time `json:"credentials_expire,omitempty"`
+}
+
+// bearer finds out who we are: from the token and an exchange, or from a login.
+func (i *identity) bearer(ctx context.Context) (bearer, error) {
+	b := bearer{Store: i.set.Store.Text, Identity: i.set.Identity.Text, Role: i.role}
+	tenant, err := i.tenant(ctx)
+	if err != nil {
+		return b, err
+	}
+	b.Tenant, b.From = string(tenant), "token"
+	if i.login != nil {
+		b.From, b.Identity = "login", i.login.Identity
+	}
+	c, err := i.provider.Credentials(ctx)
+	if err != nil {
+		return b, i.told(err)
+	}
+	b.Issuer, b.Subject, b.Session, b.Account, b.CredentialsExpire = c.Issuer, c.Subject, c.Session, c.Account, moment(c.Expires)
+	if token := i.token.Load(); token != nil {
+		t := token.Claims
+		b.Issuer, b.Subject, b.TokenExpires = t.Issuer, t.Subject, moment(t.Expires)
+		if b.Audience = t.Audience; len(t.Audience) == 1 {
+			b.Audience = t.Audience[0]
+		}
+		if key, value, ok := t.Tag(i.tagKeys()...); ok {
+			b.Tag = key + "=" + value
+		}
+	}
+	return b, nil
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func isConfig(err error) bool { return errors.Is(err, aws.ErrConfig) }
