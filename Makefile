@@ -8,7 +8,7 @@ BENCH       ?= .
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo test check cross fuzz bench vuln
+.PHONY: build demo test check cross fuzz bench vuln conformance-aws
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -53,6 +53,10 @@ cross: ## binaries for all six platforms, in bin/
 		echo bin/vault-$$os-$$arch$$ext; \
 		GOOS=$$os GOARCH=$$arch $(BUILD) -o bin/vault-$$os-$$arch$$ext ./cmd/vault || exit 1; \
 	done; done
+
+conformance-aws: ## the suite against a live bucket: docs/aws.md says what to set
+	@[ -n "$$OBJECTVAULT_CONFORMANCE_BUCKET" ] || { echo 'OBJECTVAULT_CONFORMANCE_BUCKET names no bucket: see docs/aws.md' >&2; exit 1; }
+	go test -count=1 -v -timeout 60m -run '^TestConformanceLive$$' ./providers/aws
 
 fuzz: ## every fuzz target for FUZZTIME
 	@targets=$$(grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+\(' . | sed -E 's|^\./(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]+).*|\1 \2|' | sort -u); \
