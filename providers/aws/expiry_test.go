@@ -177,13 +177,8 @@ func TestExpiryInUpload(t *testing.T) {
 	for name, expire := range map[string]func(s *session){
 		"between parts": func(s *session) { s.proxy.ExpireKeyAfter(4) },
 		"on complete": func(s *session) {
-			once := true
-			s.proxy.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
-				if isComplete(r) && once { // there is one, and then another
-					once = false
-					return testcloud.RespondBefore(400, testcloud.ErrorXML("ExpiredToken", "The provided token has expired."))
-				}
-				return nil
+			loseOne(s.proxy, isComplete, func() *testcloud.Fault {
+				return testcloud.RespondBefore(400, testcloud.ErrorXML("ExpiredToken", "The provided token has expired."))
 			})
 		},
 	} {

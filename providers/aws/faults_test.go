@@ -1,0 +1,174 @@
+package aws_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestLostAnswers has a server carry out a request, or not, and the client hear
+// something else. What a vault says must be true.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)
+	owner := testcloud.S3Client(server.URL, server.Root)
+	internal := testcloud.ErrorXML("InternalError", "We encountered an internal error. Please try again.")
+	faults := []struct {
+		name  string
+		fault func() *testcloud.Fault
+		lost  bool // the server never hears of it
+		large bool // for uploads in parts only
+	}{
+		{"answered 500 and applied", func() *testcloud.Fault { return testcloud.ApplyThen(500, internal) }, false, false},
+		{"answered 500 and not applied", func() *testcloud.Fault { return testcloud.RespondBefore(500, internal) }, true, false},
+		{"cut after it was applied", testcloud.DropAfter, false, false},
+		{"cut before it was", testcloud.DropBefore, true, false},
+		{"answered 200 with an error", func() *testcloud.Fault { return testcloud.ApplyThen(200, internal) }, false, true},
+	}
+	const small, large = 1000, 20 << 20
+	for _, tc := range []struct {
+		name string
+		size int64
+		hit  func(*http.Request) bool
+		o    func(revision int64) *vault.PutOptions
+		old  bool // something is there
+	}{
+		{"put", small, isPut, func(int64) *vault.PutOptions { return nil }, true},
+		{"create", small, isPut, func(int64) *vault.PutOptions { return &vault.PutOptions{Create: true} }, false},
+		{"put if revision", small, isPut, func(r int64) *vault.PutOptions { return &vault.PutOptions{IfRevision: r} }, true},
+		{"put in parts", large, isComplete, func(int64) *vault.PutOptions { return nil }, true},
+		{"create in parts", large, isComplete, func(int64) *vault.PutOptions { return &vault.PutOptions{Create: true} }, false},
+		{"put in parts if revision", large, isComplete, func(r int64) *vault.PutOptions { return &vault.PutOptions{IfRevision: r} }, true},
+	} {
+		for _, f := range faults {
+			if f.large && tc.size != large {
+				continue
+			}
+			t.Run(tc.name+"/"+f.name, func(t *testing.T) {
+				t.Parallel()
+				proxy := testcloud.NewProxy(server.URL, nil)
+				t.Cleanup(func() { proxy.Close() })
+				v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(server.Root)}), "acme")
+				name := vault.Name(strings.ReplaceAll(t.Name(), " ", "-"))
+				var old vault.Info
+				if tc.old {
+					var err error
+					if old, err = v.Put(t.Context(), name, noise(5, 500), nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				done := loseOne(proxy, tc.hit, f.fault)
+				_, err := v.Put(t.Context(), name, noise(6, tc.size), tc.o(old.Revision))
+				if !done.Load() {
+					t.Fatal("nothing was lost")
+				}
+				// A long value streams, and cannot be sent again.
+				if f.lost && tc.size == large {
+					if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) {
+						t.Errorf("put: %v, want %v", err, vault.ErrUnavailable)
+					}
+					r, err := v.Get(t.Context(), name, nil)
+					switch {
+					case tc.old && err != nil, !tc.old && !errors.Is(err, vault.ErrNotFound):
+						t.Errorf("get: %v", err)
+					case tc.old:
+						defer r.Close()
+						if sum(t, r) != sum(t, noise(5, 500)) {
+							t.Error("what was there is another value")
+						}
+					}
+				} else {
+					if err != nil {
+						t.Errorf("put: %v", err)
+					}
+					r, err := v.Get(t.Context(), name, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer r.Close()
+					if sum(t, r) != sum(t, noise(6, tc.size)) {
+						t.Error("what is there is another value")
+					}
+				}
+			})
+		}
+	}
+	t.Cleanup(func() { noOrphans(t, owner, bucket) })
+}
+
+// loseOne has a fault happen to the first request that hit knows, and says when it has.
+func loseOne(p *testcloud.Proxy, hit func(*http.Request) bool, fault func() *testcloud.Fault) *atomic.Bool {
+	done := new(atomic.Bool)
+	p.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
+		if hit(r) && done.CompareAndSwap(false, true) {
+			return fault()
+		}
+		return nil
+	})
+	return done
+}
+
+func isPut(r *http.Request) bool { return r.Method == http.MethodPut }
+
+// TestLostDeletion: a deletion whose answer is lost is made again, and has taken place.
+func TestLostDeletion(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)
+	for name, fault := range map[string]func() *testcloud.Fault{"applied": testcloud.DropAfter, "not applied": testcloud.DropBefore} {
+		t.Run(name, func(t *testing.T) {
+			proxy := testcloud.NewProxy(server.URL, nil)
+			t.Cleanup(func() { proxy.Close() })
+			v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(server.Root)}), "acme")
+			if _, err := v.Put(t.Context(), "openai", noise(7, 10), nil); err != nil {
+				t.Fatal(err)
+			}
+			done := loseOne(proxy, func(r *http.Request) bool { return r.Method == http.MethodDelete }, fault)
+			if err := v.Delete(t.Context(), "openai"); err != nil || !done.Load() {
+				t.Errorf("delete: %v, lost is %v", err, done.Load())
+			}
+			if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrNotFound) {
+				t.Errorf("stat: %v, want %v", err, vault.ErrNotFound)
+			}
+		})
+	}
+}
+
+// TestChecksums: a server that is not AWS gets none that it need not have.
+func TestChecksums(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)
+	proxy := testcloud.NewProxy(server.URL, nil)
+	t.Cleanup(func() { proxy.Close() })
+	v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(server.Root)}), "acme")
+	for _, o := range []*vault.PutOptions{nil, {Create: true}} {
+		for _, size := range []int64{100, 20 << 20} {
+			if _, err := v.Put(t.Context(), vault.Name("n"+strings.Repeat("x", int(size%97))), noise(8, size), o); err != nil && o == nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	uploads := 0
+	for _, r := range proxy.Requests() {
+		if r.Method != http.MethodPut {
+			continue
+		}
+		uploads++
+		for name := range r.Header {
+			if strings.HasPrefix(name, "X-Amz-Checksum") || strings.HasPrefix(name, "X-Amz-Trailer") || strings.HasPrefix(name, "X-Amz-Sdk-Checksum") {
+				t.Errorf("%s has %s", r, name)
+			}
+		}
+	}
+	if uploads < 8 {
+		t.Errorf("%d uploads", uploads)
+	}
+}
