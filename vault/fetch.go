@@ -286,7 +286,10 @@ func (v *Vault) absent(ctx context.Context, key string, err error) error {
 		return err
 	}
 	for o, lerr := range v.listKeys(ctx, key) {
-		if lerr != nil || o.Key == key {
+		switch {
+		case lerr != nil && !errors.Is(lerr, ErrPermission):
+			return lerr // nobody knows which of the two it is
+		case lerr != nil || o.Key == key:
 			return err
 		}
 		break // listed in order: key itself would come first

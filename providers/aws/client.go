@@ -36,7 +36,7 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 	if region == "" && c.Endpoint != "" {
 		region = "us-east-1"
 	}
-	cfg, err := loadConfig(ctx, region, own, c.timeout())
+	cfg, err := loadConfig(ctx, region, own, c.timeout(), c.Endpoint != "")
 	if err != nil {
 		return aws.Config{}, err
 	}
@@ -61,8 +61,9 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 	return cfg, nil
 }
 
-// loadConfig loads the SDK's configuration with a client of ours. own may be nil.
-func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
+// loadConfig loads the SDK's configuration with a client of ours. own may be nil. early
+// is for servers that refuse a request before they have read its body.
+func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration, early bool) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		// The SDK's own client, so that it can add the CA bundle.
 		config.WithHTTPClient(awshttp.NewBuildableClient()),
@@ -86,7 +87,7 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	base.TLSHandshakeTimeout = timeout
 	base.MaxIdleConnsPerHost = 16
 	cfg.HTTPClient = &http.Client{
-		Transport: transport.Ranges{Base: transport.Bodies{Base: base}},
+		Transport: transport.Ranges{Base: transport.Bodies{Base: base, Wait: early}},
 		// A redirect tells a wrong region, and a signature does not survive it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -97,9 +98,11 @@ func newClient(cfg aws.Config, c Config) *s3.Client {
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
 		o.DisableLogOutputChecksumValidationSkipped = true
-		// A server that refuses answers before it has read the body, and closes the
-		// connection: with a longer body than the sockets hold, the answer would be lost.
-		o.ContinueHeaderThresholdBytes = 128 << 10
+		if c.Endpoint != "" {
+			// A Ceph that refuses a request answers before it has read the body, and closes
+			// the connection: with a longer body than the sockets hold, the answer is lost.
+			o.ContinueHeaderThresholdBytes = 128 << 10
+		}
 	})
 }
 

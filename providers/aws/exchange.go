@@ -61,7 +61,7 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if region == "" && r.Endpoint != "" {
 		region = "us-east-1"
 	}
-	cfg, err := loadConfig(ctx, region, aws.AnonymousCredentials{}, orDefault(r.Timeout))
+	cfg, err := loadConfig(ctx, region, aws.AnonymousCredentials{}, orDefault(r.Timeout), false)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +71,8 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if r.Endpoint != "" {
 		cfg.BaseEndpoint = aws.String(r.Endpoint)
 	}
+	// Nobody closes an Exchanger, so that no connection may stay behind.
+	cfg.APIOptions = append(cfg.APIOptions, smithyhttp.SetHeaderValue("Connection", "close"))
 	return &exchanger{client: sts.NewFromConfig(cfg), role: r, session: session}, nil
 }
 

@@ -21,7 +21,8 @@ type Expectation struct {
 	// is then by role.
 	Tenant string
 	// TagKeys are the tags that name the tenant; of several that the token carries one
-	// must equal it. Nil means [DefaultTagKeys].
+	// must equal it. Each has one value, which could be a tenant. Nil means
+	// [DefaultTagKeys].
 	TagKeys []string
 }
 
@@ -63,6 +64,8 @@ func (e Expectation) checkTenant(c Claims) error {
 			continue
 		case len(values) != 1: // Ceph would open the prefix of each of them
 			return invalidToken("its tag %s has %d values, and a tenant is one", shown(key), len(values))
+		case !plain(values[0]): // * or / in a policy reach beyond the tenant's prefix
+			return invalidToken("its tag %s is %s, and a tenant is letters and digits, with . _ - between them", shown(key), shown(values[0]))
 		case fold(values[0]) == e.Tenant:
 			found = true // go on: the other tags must be in order, too
 		default:
@@ -87,6 +90,13 @@ func fold(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// plain says whether s is made of what tenants are made of.
+func plain(s string) bool {
+	alone := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' }
+	return s != "" && alone(rune(s[0])) && !strings.Contains(fold(s), "__0x") &&
+		strings.IndexFunc(s, func(r rune) bool { return !alone(r) && !strings.ContainsRune("._-", r) }) < 0
 }
 
 func audience(list []string) string {

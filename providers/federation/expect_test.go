@@ -49,6 +49,14 @@ func TestCheck(t *testing.T) {
 			invalid + `the token is for audience "a", "b", "c", …, and "vault" is wanted`},
 		{"no audience", all, good(func(c *federation.Claims) { c.Audience = nil }),
 			invalid + `the token is for no audience, and "vault" is wanted`},
+		{"a tag of all tenants", federation.Expectation{}, tagged(map[string][]string{"agentkeys_user_wallet": {"*"}}),
+			invalid + `its tag "agentkeys_user_wallet" is "*", and a tenant is letters and digits, with . _ - between them`},
+		{"a tag of the directory above", federation.Expectation{}, tagged(map[string][]string{"agentkeys_user_wallet": {".."}}),
+			invalid + `its tag "agentkeys_user_wallet" is "..", and a tenant is letters and digits, with . _ - between them`},
+		{"a tag of nobody", federation.Expectation{}, tagged(map[string][]string{"agentkeys_actor_omni": {""}}),
+			invalid + `its tag "agentkeys_actor_omni" is "", and a tenant is letters and digits, with . _ - between them`},
+		{"a tag with a directory", all, tagged(map[string][]string{"agentkeys_user_wallet": {"0xabc/credentials"}}),
+			invalid + `its tag "agentkeys_user_wallet" is "0xabc/credentials", and a tenant is letters and digits, with . _ - between them`},
 		{"another tenant", all, tagged(map[string][]string{"agentkeys_user_wallet": {"0xDEF"}}),
 			mismatch + `the token is of tenant "0xDEF" (tag "agentkeys_user_wallet"), and "0xabc" is asked for`},
 		{"a longer tenant", all, tagged(map[string][]string{"agentkeys_user_wallet": {"0xabcd"}}),
@@ -75,9 +83,11 @@ func TestCheck(t *testing.T) {
 		{"a tag without a value", all, tagged(map[string][]string{"agentkeys_user_wallet": {}}),
 			invalid + `its tag "agentkeys_user_wallet" has 0 values, and a tenant is one`},
 		{"only A-Z is folded", federation.Expectation{Tenant: "é"}, tagged(map[string][]string{"agentkeys_user_wallet": {"É"}}),
-			mismatch + `the token is of tenant "É" (tag "agentkeys_user_wallet"), and "é" is asked for`},
+			invalid + `its tag "agentkeys_user_wallet" is "É", and a tenant is letters and digits, with . _ - between them`},
+		{"a long one", federation.Expectation{Tenant: "a"}, tagged(map[string][]string{"agentkeys_user_wallet": {strings.Repeat("x", 5000)}}),
+			mismatch + `the token is of tenant "` + strings.Repeat("x", 128) + `…" (tag "agentkeys_user_wallet"), and "a" is asked for`},
 		{"a long one on one line", federation.Expectation{Tenant: "a"}, tagged(map[string][]string{"agentkeys_user_wallet": {"\n" + strings.Repeat("x", 5000)}}),
-			mismatch + `the token is of tenant "\n` + strings.Repeat("x", 127) + `…" (tag "agentkeys_user_wallet"), and "a" is asked for`},
+			invalid + `its tag "agentkeys_user_wallet" is "\n` + strings.Repeat("x", 127) + `…", and a tenant is letters and digits, with . _ - between them`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := tc.expect.Check(tc.claims, now)

@@ -280,15 +280,29 @@ func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
 		Resource:  []string{o.bucketARN()},
 		Condition: guard.with("StringLike", "s3:prefix", prefix),
 	}
-	if !o.AllowDoctor {
-		return []Statement{objects, list}
+	all := []Statement{objects, list}
+	if o.Dialect == RGW {
+		// RGW 16.2.15 wants this for DeleteObjects, and asks for each object besides.
+		many := Statement{
+			Sid: "DeleteMany" + nth, Effect: "Allow",
+			Action:    []string{"s3:DeleteObject"},
+			Resource:  []string{o.bucketARN()},
+			Condition: guard.with("", "", ""),
+		}
+		if o.AllowPurge {
+			many.Action = append(many.Action, "s3:DeleteObjectVersion")
+		}
+		all = append(all, many)
 	}
-	return []Statement{objects, list, {
-		Sid: "Doctor" + nth, Effect: "Allow",
-		Action:    []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicyStatus"},
-		Resource:  []string{o.bucketARN()},
-		Condition: guard.with("", "", ""),
-	}}
+	if o.AllowDoctor {
+		all = append(all, Statement{
+			Sid: "Doctor" + nth, Effect: "Allow",
+			Action:    []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicyStatus"},
+			Resource:  []string{o.bucketARN()},
+			Condition: guard.with("", "", ""),
+		})
+	}
+	return all
 }
 
 // kms lets S3, and nobody else, use the bucket's key in the tenant's name.

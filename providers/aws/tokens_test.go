@@ -1,0 +1,286 @@
+package aws_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestTokensRefused goes the whole way with tokens that are not good, through a proxy
+// that sees what is sent. What we refuse ourselves is not sent at all; what the gateway
+// refuses got no credentials, so that S3 hears nothing. Then the same token is taken to
+// the gateway past our own checks: it does not rely on them.
+func TestTokensRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	stranger := testcloud.NewIssuer(nil)
+	t.Cleanup(func() { stranger.Close() })
+	as := s.claims(alice)
+	with := func(change func(*testcloud.Claims)) testcloud.Claims {
+		c := s.claims(alice)
+		change(&c)
+		return c
+	}
+	sources := map[string]struct {
+		token string
+		// ours is the sentinel of our own check; nil: the token passes it.
+		ours error
+		// want is what a vault says; nil: not authenticated.
+		want error
+		// taken says that the gateway takes the token, which is well signed and in time.
+		taken bool
+	}{
+		"expired":                           {token: s.issuer.MintExpired(as), ours: federation.ErrTokenInvalid},
+		"wrong audience":                    {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Audience = "sts.example.com" })), ours: federation.ErrTokenInvalid},
+		"wrong signature":                   {token: s.issuer.MintForged(as)},
+		"alg none":                          {token: s.issuer.MintUnsigned(as), ours: federation.ErrTokenInvalid},
+		"alg none, with a signature":        {token: s.issuer.MintUnsigned(as) + "AAAA", ours: federation.ErrTokenInvalid},
+		"tampered tags":                     {token: testcloud.Tamper(s.issuer.Mint(s.claims(bob)), retag(alice))},
+		"tampered subject":                  {token: testcloud.Tamper(s.issuer.Mint(as), func(c map[string]any) { c["sub"] = "root" })},
+		"no tags":                           {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags, c.Extra = nil, nil }))},
+		"a claim that is no tag":            {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags = nil }))},
+		"unknown issuer":                    {token: stranger.Mint(as)},
+		"unknown issuer under a known name": {token: stranger.Mint(with(func(c *testcloud.Claims) { c.Issuer = s.issuer.URL }))},
+		"several tenants":                   {token: s.issuer.Mint(several(s.claims(alice), alice, bob)), ours: federation.ErrTokenInvalid, taken: true},
+		"another tenant":                    {token: s.issuer.Mint(s.claims(bob)), ours: federation.ErrTenantMismatch, want: vault.ErrPermission, taken: true},
+		"a tenant of a star":                {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" })), ours: federation.ErrTokenInvalid, taken: true},
+	}
+	for name, tc := range sources {
+		t.Run(name, func(t *testing.T) {
+			proxy := testcloud.NewProxy(s.URL, nil)
+			t.Cleanup(func() { proxy.Close() })
+			exchange := exchanger(t, proxy.URL, s.docs.RoleARN)
+			identity := federation.NewProvider(fromFile(t, tc.token), exchange, expect(alice))
+			v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), alice)
+			want, cause := tc.want, tc.ours
+			if want == nil {
+				want = vault.ErrUnauthenticated
+			}
+			if cause == nil {
+				cause = federation.ErrRefused
+			}
+			for verb, err := range everyVerb(t.Context(), v) {
+				if !errors.Is(err, want) || !errors.Is(err, cause) || errors.Is(err, vault.ErrNotFound) {
+					t.Errorf("%s: %v, want %v and %v", verb, err, want, cause)
+				}
+				if err != nil && strings.Contains(err.Error(), tc.token[len(tc.token)-20:]) {
+					t.Errorf("%s: the token is in %v", verb, err)
+				}
+			}
+			for _, r := range proxy.Requests() {
+				if r.Path != "/" || r.AccessKeyID != "" || r.Status != http.StatusForbidden || tc.ours != nil {
+					t.Errorf("%v was sent, signed by %q", r, r.AccessKeyID)
+				}
+			}
+			if tc.ours == nil && len(proxy.Requests()) == 0 {
+				t.Error("the gateway was not asked")
+			}
+
+			proxy.Reset()
+			_, err := exchange.Exchange(t.Context(), federation.Token{Raw: federation.NewSecret(tc.token)})
+			switch {
+			case tc.taken && err != nil:
+				t.Errorf("the gateway: %v", err)
+			case !tc.taken && !errors.Is(err, federation.ErrRefused) && !errors.Is(err, federation.ErrTokenInvalid):
+				t.Errorf("the gateway: %v, want %v", err, federation.ErrRefused)
+			}
+			if seen := proxy.Requests(); len(seen) != 1 || !seen[0].Applied || tc.taken != (seen[0].Status == http.StatusOK) {
+				t.Errorf("the gateway was asked %v", seen)
+			}
+		})
+	}
+}
+
+// retag changes the tag of a token to another tenant's.
+func retag(to vault.Tenant) func(map[string]any) {
+	return func(c map[string]any) {
+		c[testcloud.TagsClaim].(map[string]any)["principal_tags"] = map[string]any{testcloud.WalletTag: []string{string(to)}}
+	}
+}
+
+// several gives a token the tag of several tenants.
+func several(c testcloud.Claims, tenants ...vault.Tenant) testcloud.Claims {
+	c.MultiTags = make(map[string][]string)
+	for _, t := range tenants {
+		c.MultiTags[testcloud.WalletTag] = append(c.MultiTags[testcloud.WalletTag], string(t))
+	}
+	c.Tags = nil
+	return c
+}
+
+// everyVerb makes a vault do everything once.
+func everyVerb(ctx context.Context, v *vault.Vault) map[string]error {
+	errs := everyVerbOf(ctx, v, "openai")
+	_, errs["teardown"] = v.Teardown(ctx, nil)
+	for _, err := range v.List(ctx, "") {
+		errs["list"] = err
+	}
+	return errs
+}
+
+// everyVerbOf does everything that there is to do with one name.
+func everyVerbOf(ctx context.Context, v *vault.Vault, name vault.Name) map[string]error {
+	errs := make(map[string]error)
+	_, errs["put"] = v.Put(ctx, name, strings.NewReader("sk"), nil)
+	_, errs["create"] = v.Put(ctx, name, strings.NewReader("sk"), &vault.PutOptions{Create: true})
+	_, errs["get"] = v.Get(ctx, name, nil)
+	_, errs["range"] = v.Get(ctx, name, &vault.GetOptions{Range: &vault.Range{Length: 1}})
+	_, errs["stat"] = v.Stat(ctx, name)
+	_, errs["rollback"] = v.Rollback(ctx, name, "@1")
+	_, errs["undelete"] = v.Undelete(ctx, name)
+	errs["delete"] = v.Delete(ctx, name)
+	for _, err := range v.History(ctx, name) {
+		errs["history"] = err
+	}
+	return errs
+}
+
+// TestTagsThatReachNothing has a role that trusts every token of the issuer, tagged or
+// not, and takes tags to it that are nobody's: the gateway gives credentials, and
+// denies every request that is made with them.
+func TestTagsThatReachNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	trust := s.docs.TrustPolicy.Statement[0]
+	delete(trust.Condition, "StringLike") // that there is a tag
+	role := s.newRole(t, "open-"+s.bucket, s.docs.TrustPolicy.String())
+	for _, tenant := range []vault.Tenant{alice, bob, longer} {
+		if _, err := s.join(t, tenant).Put(t.Context(), "seed", strings.NewReader("sk"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, change := range map[string]func(*testcloud.Claims){
+		"none":                   func(c *testcloud.Claims) { c.Tags = nil },
+		"another tag":            func(c *testcloud.Claims) { c.Tags = map[string]string{"team": string(alice)} },
+		"empty":                  func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "" },
+		"a star":                 func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" },
+		"a start and a star":     func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "0x*" },
+		"a question mark":        func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice[:41]) + "?" },
+		"shorter":                func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice[:41]) },
+		"a slash":                func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice) + "/" },
+		"dots":                   func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "../" + string(alice) },
+		"upper case":             func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = strings.ToUpper(string(alice)) },
+		"a variable":             func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "${aws:username}" },
+		"a tenant without leave": func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "0xccc" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			claims := s.claims(alice)
+			change(&claims)
+			token := s.issuer.Mint(claims)
+			creds, err := exchanger(t, s.URL, role).Exchange(t.Context(), federation.Token{Raw: federation.NewSecret(token)})
+			if err != nil {
+				t.Fatalf("no credentials, which would prove nothing of the policy: %v", err)
+			}
+			intruder := &member{tenant: "0xccc", raw: s.client(s.URL, creds)}
+			for _, tenant := range []vault.Tenant{alice, bob, longer, "0xccc"} {
+				key := "bots/" + string(tenant) + "/credentials/seed.enc"
+				c := cell{ctx: t.Context(), site: s, actor: intruder, place: &place{key: key, list: "bots/" + string(tenant) + "/", version: "null", upload: "none"}}
+				for _, v := range verbs {
+					if v.name == "copy to" || v.name == "copy from" { // which put something of their own first
+						continue
+					}
+					if v.name == "multi-delete" {
+						c.judge(t, "sdk", call{"multi-delete", c.remove(key)})
+						continue
+					}
+					for _, call := range v.sdk(c) {
+						c.judge(t, "sdk", call)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestSeveralTenants shows why a tag of several values is refused: RGW 16.2.15 opens the
+// prefix of each, where AWS has one value a tag.
+func TestSeveralTenants(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	for _, tenant := range []vault.Tenant{alice, bob, longer} {
+		if _, err := s.join(t, tenant).Put(t.Context(), "seed", strings.NewReader("sk"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token := s.issuer.Mint(several(s.claims(alice), alice, bob))
+	source := fromFile(t, token)
+	if _, err := federation.NewProvider(source, exchanger(t, s.URL, s.docs.RoleARN), nil).Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) {
+		t.Errorf("with no tenant asked for: %v, want %v", err, federation.ErrTokenInvalid)
+	}
+	creds, err := exchanger(t, s.URL, s.docs.RoleARN).Exchange(t.Context(), federation.Token{Raw: federation.NewSecret(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := s.client(s.URL, creds)
+	for tenant, reached := range map[vault.Tenant]bool{alice: true, bob: true, longer: false} {
+		key := "bots/" + string(tenant) + "/credentials/seed.enc"
+		out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
+		if (err == nil) != reached {
+			t.Errorf("%s: %v, and it is known to be reached: %v", tenant, err, reached)
+		}
+		if err == nil {
+			out.Body.Close()
+		}
+	}
+}
+
+// TestTenantsRefused has ids that would reach beyond a tenant, or that no store keeps
+// apart: they are refused before anything is sent, whoever names them.
+func TestTenantsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	proxy := testcloud.NewProxy(s.URL, nil)
+	t.Cleanup(func() { proxy.Close() })
+	for _, id := range []string{
+		"*", "0x*", "a?", "?", string(alice) + "*", string(alice[:41]) + "?", string(alice) + "/", "/" + string(alice), "..", ".",
+		string(alice) + "/../" + string(bob), "../" + string(bob), string(alice) + "%2f", "%2e%2e", string(alice) + "__0x2f__", "${aws:username}",
+		string(alice) + "\x00", string(alice) + " ", `..\` + string(bob), string(alice) + "\n",
+	} {
+		token := s.issuer.Mint(func() testcloud.Claims {
+			c := s.claims(alice)
+			c.Tags[testcloud.WalletTag] = id
+			return c
+		}())
+		exchange := exchanger(t, proxy.URL, s.docs.RoleARN)
+		identity := federation.NewProvider(fromFile(t, token), exchange, nil)
+		// Asked for by name.
+		if _, err := vault.ParseTenant(id); !errors.Is(err, vault.ErrInvalidName) {
+			t.Errorf("tenant %q: %v, want %v", id, err, vault.ErrInvalidName)
+		}
+		if _, err := vault.New(open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), vault.Tenant(id), keys, nil); !errors.Is(err, vault.ErrInvalidName) {
+			t.Errorf("a vault of %q: %v, want %v", id, err, vault.ErrInvalidName)
+		}
+		// Named by a token alone, or by one where another tenant is asked for.
+		if _, err := identity.Token(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) {
+			t.Errorf("a token of %q: %v, want %v", id, err, federation.ErrTokenInvalid)
+		}
+		identity = federation.NewProvider(fromFile(t, token), exchange, expect(alice))
+		v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), alice)
+		if err := v.Delete(t.Context(), "openai"); !errors.Is(err, vault.ErrUnauthenticated) || !errors.Is(err, federation.ErrTokenInvalid) {
+			t.Errorf("a token of %q for a vault of alice: %v, want %v", id, err, federation.ErrTokenInvalid)
+		}
+	}
+	for _, r := range proxy.Requests() {
+		t.Errorf("%v was sent", r)
+	}
+}
+
+// TestUnreachableSTS tells an STS that does not answer from one that refuses.
+func TestUnreachableSTS(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, false)
+	identity := federation.NewProvider(fromFile(t, s.issuer.Mint(s.claims(alice))), exchanger(t, nobody(t), s.docs.RoleARN), expect(alice))
+	v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: s.URL, Identity: identity}), alice)
+	if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) || !errors.Is(err, federation.ErrUnavailable) {
+		t.Errorf("stat: %v, want %v", err, vault.ErrUnavailable)
+	}
+}
