@@ -8,7 +8,7 @@ BENCH       ?= .
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo test check cross fuzz bench vuln conformance-aws
+.PHONY: build demo demo-aws test check cross fuzz bench vuln conformance-aws
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -16,6 +16,10 @@ build: ## the static binary, bin/vault
 
 demo: build ## a credential sealed, stored, listed, read back and removed
 	@sh docs/demo.sh bin/vault
+
+demo-aws: build ## the whole way of docs/aws.md against a Ceph on this machine
+	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
+	@sh docs/aws.sh bin/vault bin/testcloud
 
 test: ## every test, with the race detector
 	go test -race -timeout 30m ./...

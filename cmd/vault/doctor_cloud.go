@@ -34,7 +34,11 @@ func (c *cloud) attend(p *doctor.Patient) {
 
 // names says where the tenant comes from when nobody named one.
 func (c *cloud) names() string {
-	if c != nil && c.identity != nil {
+	switch {
+	case c == nil || c.identity == nil:
+	case c.identity.login != nil:
+		return "the login"
+	default:
 		return "the token, or default"
 	}
 	return "default"

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -145,7 +144,7 @@ func (s *session) readS3(set config.Settings, u storeURL) (c aws.Config, r aws.R
 // asUsage makes what a provider says of its configuration an error of the command line.
 func asUsage(err error) error {
 	if isConfig(err) {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return tagged{err, errUsage}
 	}
 	return err
 }

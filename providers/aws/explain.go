@@ -167,7 +167,7 @@ func kindOf(err error) kind {
 	case errors.Is(err, federation.ErrRefused):
 		return kind{vault.ErrUnauthenticated, "the role's trust policy does not take this token: compare issuer, audience, subject and tags, {prog} whoami, with {prog} policy aws"}
 	case errors.Is(err, federation.ErrUnavailable):
-		return kind{vault.ErrUnavailable, ""}
+		return kind{vault.ErrUnavailable, "the source of the token, or the cloud's STS, did not answer: see whether it works and can be reached"}
 	case errors.Is(err, errNoCredentials):
 		return kind{vault.ErrUnauthenticated, "give --identity, or credentials that the AWS SDK finds: AWS_PROFILE, AWS_ACCESS_KEY_ID, an instance role"}
 	case errors.Is(err, transport.ErrRange):

@@ -10,7 +10,7 @@ import (
 var needed = []string{
 	"s3:getobject", "s3:getobjectversion", "s3:putobject", "s3:deleteobject", "s3:abortmultipartupload",
 	"s3:listbucket", "s3:listbucketversions",
-	"s3:getbucketversioning", "s3:getlifecycleconfiguration", "s3:getbucketpolicystatus",
+	"s3:getbucketversioning", "s3:getlifecycleconfiguration", "s3:getbucketpolicy",
 }
 
 // access looks at an allow of a role or bucket policy.

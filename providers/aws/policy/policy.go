@@ -297,7 +297,7 @@ func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
 	if o.AllowDoctor {
 		all = append(all, Statement{
 			Sid: "Doctor" + nth, Effect: "Allow",
-			Action:    []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicyStatus"},
+			Action:    []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicy"},
 			Resource:  []string{o.bucketARN()},
 			Condition: guard.with("", "", ""),
 		})

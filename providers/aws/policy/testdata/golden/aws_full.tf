@@ -96,7 +96,7 @@ resource "aws_iam_role_policy" "objectvault" {
         "Action": [
           "s3:GetBucketVersioning",
           "s3:GetLifecycleConfiguration",
-          "s3:GetBucketPolicyStatus"
+          "s3:GetBucketPolicy"
         ],
         "Resource": [
           "arn:aws:s3:::vault"
