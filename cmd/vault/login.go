@@ -39,7 +39,7 @@ func (s *session) logIn(ctx context.Context) error {
 			Expires time.Time `json:"credentials_expire"`
 		}{login.Store, login.Tenant, login.Role, login.Expires.UTC()})
 	}
-	s.note("logged in to %s as tenant %s until %s", who.set.Store.Text, login.Tenant, timestamp(login.Expires))
+	s.note("logged in to %s as tenant %s until %s", shownURL(who.set.Store.Text), login.Tenant, timestamp(login.Expires))
 	return nil
 }
 

@@ -34,9 +34,9 @@ func (s *session) logOut(ctx context.Context) error {
 		}{was})
 	}
 	if was {
-		s.note("logged out of %s", who.set.Store.Text)
+		s.note("logged out of %s", shownURL(who.set.Store.Text))
 	} else {
-		s.note("there was no login to %s", who.set.Store.Text)
+		s.note("there was no login to %s", shownURL(who.set.Store.Text))
 	}
 	return nil
 }

@@ -11,6 +11,9 @@ import (
 // examine is what doctor tells of an identity: its token, the exchange, and whether the
 // token is the tenant's.
 func (i *identity) examine(ctx context.Context) []doctor.Line {
+	if i.broken != nil {
+		return []doctor.Line{failed("exchange", i.broken)}
+	}
 	lines := []doctor.Line{i.examineToken(ctx)}
 	c, err := i.provider.Credentials(ctx)
 	if err != nil {
@@ -49,7 +52,7 @@ func (i *identity) examineTenant(ctx context.Context) doctor.Line {
 		l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s, as at the login", tenant)
 		return l
 	}
-	key, value, ok := token.Claims.Tag(i.tagKeys()...)
+	key, value, ok := i.tagOf(token.Claims, tenant)
 	if !ok {
 		l.Status, l.Message = doctor.Warning, fmt.Sprintf("the token has no tag that names a tenant, and %s is used", tenant)
 		l.Hint = "isolation is then by role: {prog} policy aws --isolation role"
@@ -57,5 +60,10 @@ func (i *identity) examineTenant(ctx context.Context) doctor.Line {
 	}
 	// The provider has refused a token of another tenant by now.
 	l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s is the token's tag %s=%s", tenant, key, value)
+	if first, another, _ := token.Claims.Tag(i.tagKeys()...); first != key {
+		l.Status = doctor.Warning
+		l.Message += fmt.Sprintf("; its tag %s=%s names another", first, another)
+		l.Hint = fmt.Sprintf("the policies must tell tenants apart by %s: {prog} policy aws --tag %s", key, key)
+	}
 	return l
 }

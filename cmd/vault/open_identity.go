@@ -40,6 +40,8 @@ type identity struct {
 	provider *federation.Provider
 	token    atomic.Pointer[federation.Token] // what was exchanged last
 	login    *federation.Login                // nil: none that holds
+	broken   error                            // why the login that is there cannot be used
+	pin      *pinned
 	cache    federation.Cache
 	cacheKey string
 }
@@ -53,8 +55,8 @@ func (i *identity) prepare(ctx context.Context) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return err
-		case i.set.Identity.Text == "" || i.set.Identity.Text == login.Identity:
+			i.broken = err // login and logout mend it
+		case i.set.Identity.Text == "" || federation.CacheKey(i.set.Identity.Text) == login.Source:
 			i.login = &login
 		}
 	}
@@ -64,8 +66,29 @@ func (i *identity) prepare(ctx context.Context) error {
 			return fmt.Errorf("%w: %s: %w", errUsage, i.set.Identity.From, err)
 		}
 	}
-	i.provider, err = i.newProvider(ctx, i.source, i.set.Tenant.Text, i.login, &i.token)
+	i.pin = &pinned{Source: i.source, now: i.now, tags: i.tags}
+	if i.source == nil {
+		i.pin.Source = noToken{}
+	}
+	i.provider, err = i.newProvider(ctx, i.pin, i.set.Tenant.Text, i.login, &i.token)
 	return err
+}
+
+// A pinned source gives tokens of one tenant, once it is known which that is: a token
+// of another one, some time later, goes nowhere.
+type pinned struct {
+	federation.Source
+	now    func() time.Time
+	tags   []string
+	tenant atomic.Pointer[vault.Tenant]
+}
+
+func (p *pinned) Token(ctx context.Context) (federation.Token, error) {
+	t, err := p.Source.Token(ctx)
+	if tenant := p.tenant.Load(); err == nil && tenant != nil {
+		err = federation.Expectation{Tenant: string(*tenant), TagKeys: p.tags}.Check(t.Claims, p.now())
+	}
+	return t, err
 }
 
 func (i *identity) parse(spec string) (federation.Source, error) {
@@ -97,9 +120,6 @@ func (i *identity) newProvider(ctx context.Context, source federation.Source, te
 	if login != nil {
 		o.Cached = &login.Credentials
 	}
-	if source == nil {
-		source = noToken{}
-	}
 	return federation.NewProvider(source, exchange, o), nil
 }
 
@@ -113,14 +133,21 @@ func (noToken) Token(context.Context) (federation.Token, error) {
 
 // tenant is who was asked for, or who the login was, or who the token is that the
 // credentials were given for.
-func (i *identity) tenant(ctx context.Context) (vault.Tenant, error) {
+func (i *identity) tenant(ctx context.Context) (tenant vault.Tenant, err error) {
 	switch {
+	case i.broken != nil:
+		return "", i.broken
 	case i.set.Tenant.Text != "":
-		return vault.ParseTenant(i.set.Tenant.Text)
+		return vault.ParseTenant(i.set.Tenant.Text) // the provider looks at it
 	case i.login != nil:
-		return vault.ParseTenant(i.login.Tenant)
+		tenant, err = vault.ParseTenant(i.login.Tenant)
+	default:
+		tenant, err = i.exchanged(ctx, i.provider, &i.token)
 	}
-	return i.exchanged(ctx, i.provider, &i.token)
+	if err == nil {
+		i.pin.tenant.Store(&tenant)
+	}
+	return tenant, err
 }
 
 // exchanged makes sure that there are credentials, and returns the tenant that the
@@ -147,6 +174,18 @@ func (i *identity) claimed(c federation.Claims) (vault.Tenant, error) {
 		return "", fmt.Errorf("tag %s of the token: %w", key, err)
 	}
 	return tenant, nil
+}
+
+// tagOf is the tag of a token that names tenant, or else the first that names one.
+func (i *identity) tagOf(c federation.Claims, tenant vault.Tenant) (key, value string, ok bool) {
+	for _, k := range i.tagKeys() {
+		if key, value, ok := c.Tag(k); ok {
+			if t, err := vault.ParseTenant(value); err == nil && t == tenant {
+				return key, value, true
+			}
+		}
+	}
+	return c.Tag(i.tagKeys()...)
 }
 
 func (i *identity) tagKeys() []string {
@@ -190,7 +229,10 @@ func (i *identity) logIn(ctx context.Context) (federation.Login, error) {
 	if err != nil {
 		return federation.Login{}, i.told(err)
 	}
-	login := federation.Login{Credentials: c, Tenant: string(tenant), Store: i.set.Store.Text, Identity: i.set.Identity.Text}
+	login := federation.Login{
+		Credentials: c, Tenant: string(tenant), Store: shownURL(i.set.Store.Text),
+		Identity: shownIdentity(i.set.Identity.Text), Source: federation.CacheKey(i.set.Identity.Text),
+	}
 	return login, i.cache.Save(i.cacheKey, login)
 }
 
@@ -244,7 +286,7 @@ type bearer struct {
 
 // bearer finds out who we are: from the token and an exchange, or from a login.
 func (i *identity) bearer(ctx context.Context) (bearer, error) {
-	b := bearer{Store: i.set.Store.Text, Identity: i.set.Identity.Text, Role: i.role}
+	b := bearer{Store: shownURL(i.set.Store.Text), Identity: shownIdentity(i.set.Identity.Text), Role: i.role}
 	tenant, err := i.tenant(ctx)
 	if err != nil {
 		return b, err
@@ -264,7 +306,7 @@ func (i *identity) bearer(ctx context.Context) (bearer, error) {
 		if b.Audience = t.Audience; len(t.Audience) == 1 {
 			b.Audience = t.Audience[0]
 		}
-		if key, value, ok := t.Tag(i.tagKeys()...); ok {
+		if key, value, ok := i.tagOf(t, tenant); ok {
 			b.Tag = key + "=" + value
 		}
 	}

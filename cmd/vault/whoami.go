@@ -44,12 +44,12 @@ func (s *session) whoami(ctx context.Context) error {
 		if tenant, err = p.tenant(ctx); err != nil {
 			return err
 		}
-		b = bearer{Store: set.Store.Text, Tenant: string(tenant)}
+		b = bearer{Store: shownURL(set.Store.Text), Tenant: string(tenant)}
 	case p.cloud.identity != nil:
 		b, err = p.cloud.identity.bearer(ctx)
 	default:
 		b, err = s.caller(ctx, p)
-		b.Store = set.Store.Text
+		b.Store = shownURL(set.Store.Text)
 	}
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -80,7 +81,7 @@ func inspectLifecycle(ctx context.Context, client *s3.Client, bucket string) Set
 		if r.Status != types.ExpirationStatusEnabled {
 			continue
 		}
-		if r.AbortIncompleteMultipartUpload != nil {
+		if r.AbortIncompleteMultipartUpload != nil && coversTenants(r) {
 			s.Good = true
 		}
 		if r.Expiration != nil && r.Expiration.Days != nil {
@@ -97,9 +98,29 @@ func inspectLifecycle(ctx context.Context, client *s3.Client, bucket string) Set
 	return s
 }
 
+// coversTenants says whether a rule is about all that tenants have.
+func coversTenants(r types.LifecycleRule) bool {
+	prefix := aws.ToString(r.Prefix) // as old rules have it
+	if f := r.Filter; f != nil {
+		if f.Tag != nil || f.And != nil || f.ObjectSizeGreaterThan != nil || f.ObjectSizeLessThan != nil {
+			return false
+		}
+		prefix = aws.ToString(f.Prefix)
+	}
+	return strings.HasPrefix("bots/", prefix)
+}
+
 func inspectTLS(ctx context.Context, client *s3.Client, c Config) Setting {
-	out, err := client.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &c.Bucket})
 	s := Setting{Name: "tls", Known: true}
+	o := policy.CheckOptions{Bucket: c.Bucket, TLS: true}
+	switch {
+	case strings.HasPrefix(c.Endpoint, "http:"):
+		s.Message, s.Hint = "the endpoint is plain http", "use its https address, and have the bucket refuse http: {prog} policy aws --tls"
+		return s
+	case c.Endpoint != "":
+		o.Dialect = policy.RGW // what holds there holds on any server
+	}
+	out, err := client.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &c.Bucket})
 	if code(err) == "NoSuchBucketPolicy" {
 		s.Message, s.Hint = "the bucket takes plain http: it has no policy", "add one: {prog} policy aws prints it"
 		return s
@@ -111,7 +132,7 @@ func inspectTLS(ctx context.Context, client *s3.Client, c Config) Setting {
 	if err != nil {
 		return hidden("tls", err)
 	}
-	for _, f := range policy.Check(docs, policy.CheckOptions{Bucket: c.Bucket, TLS: true}) {
+	for _, f := range policy.Check(docs, o) {
 		if f.Hole == policy.HTTPAllowed {
 			s.Message, s.Hint = f.Message, f.Fix
 			return s

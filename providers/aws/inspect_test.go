@@ -1,8 +1,12 @@
 package aws_test
 
 import (
+	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -55,23 +59,27 @@ func TestInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	days, prefix := int32(1), "bots/"
-	_, err = client.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: &bucket,
-		LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
-			Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: &prefix},
-			AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: &days},
-		}}}})
-	if err != nil {
-		t.Fatal(err)
+	abort := func(prefix string) {
+		t.Helper()
+		days := int32(1)
+		_, err = client.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: &bucket,
+			LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
+				Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: &prefix},
+				AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: &days},
+			}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := rgw.PutBucketPolicy(ctx, bucket, `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*",
-		"Resource":["arn:aws:s3:::`+bucket+`","arn:aws:s3:::`+bucket+`/*"],"Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`); err != nil {
-		t.Fatal(err)
+	abort("bots/acme/")
+	if diff := cmp.Diff("versioning good, lifecycle bad, tls bad", inspect(rgw.Owner)); diff != "" {
+		t.Errorf("a rule for one tenant (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff("versioning good, lifecycle good, tls good", inspect(rgw.Owner)); diff != "" {
-		t.Errorf("a bucket that is set up (-want +got):\n%s", diff)
+	abort("bots/")
+	if diff := cmp.Diff("versioning good, lifecycle good, tls bad", inspect(rgw.Owner)); diff != "" {
+		t.Errorf("a bucket that is set up, over plain http (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff("versioning hidden, lifecycle hidden, tls hidden", inspect(rgw.Other)); diff != "" {
+	if diff := cmp.Diff("versioning hidden, lifecycle hidden, tls bad", inspect(rgw.Other)); diff != "" {
 		t.Errorf("somebody else's bucket (-want +got):\n%s", diff)
 	}
 }
@@ -109,4 +117,37 @@ func TestWhoAmI(t *testing.T) {
 	if err != nil || got.KeyID != "AKIDEXAMPLE" || got.ARN != "" {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// TestInspectTLS reads bucket policies over TLS, as a server that is not AWS has them.
+func TestInspectTLS(t *testing.T) {
+	const deny = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"],"Condition":{%q:{"aws:SecureTransport":"false"}}}]}`
+	for operator, want := range map[string]bool{"BoolIfExists": true, "Bool": false} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("policy") {
+				fmt.Fprintf(w, deny, operator)
+			}
+		}))
+		t.Setenv("AWS_CA_BUNDLE", caFile(t, server))
+		settings, err := aws.Inspect(t.Context(), aws.Config{Bucket: "bucket", Endpoint: server.URL, Static: static(testcloud.Keys{AccessKeyID: "AKIDEXAMPLE", SecretKey: "secret"})})
+		server.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range settings {
+			if s.Name == "tls" && (!s.Known || s.Good != want) {
+				t.Errorf("a denial with %s: %+v, want good %v", operator, s, want)
+			}
+		}
+	}
+}
+
+// caFile holds the certificate of a server.
+func caFile(t *testing.T, s *httptest.Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -26,7 +26,8 @@ type Cache struct {
 type Login struct {
 	Credentials
 	Tenant          string
-	Store, Identity string // as shown to the user
+	Store, Identity string // as shown to the user, without what may be secret
+	Source          string // the [CacheKey] of the identity, which tells it from others
 }
 
 // CacheKey is the name of a login: the SHA-256 over parts, each after its length, in hex.
@@ -58,6 +59,7 @@ type loginFile struct {
 	Tenant       string    `json:"tenant,omitempty"`
 	Store        string    `json:"store,omitempty"`
 	Identity     string    `json:"identity,omitempty"`
+	Source       string    `json:"source,omitempty"`
 }
 
 // maxLogin bounds a file; the session token is what may be long.
@@ -119,7 +121,7 @@ func parseLogin(text []byte) (Login, bool) {
 			Issued: v.Issued, Expires: v.Expires,
 			Role: v.Role, Session: v.Session, Account: v.Account, Subject: v.Subject, Issuer: v.Issuer,
 		},
-		Tenant: v.Tenant, Store: v.Store, Identity: v.Identity,
+		Tenant: v.Tenant, Store: v.Store, Identity: v.Identity, Source: v.Source,
 	}, true
 }
 
@@ -134,7 +136,7 @@ func (c Cache) Save(key string, l Login) error {
 		Format: loginFormat, AccessKeyID: l.AccessKeyID, SecretKey: l.SecretKey.Reveal(), SessionToken: l.SessionToken.Reveal(),
 		Issued: l.Issued.UTC(), Expires: l.Expires.UTC(),
 		Role: l.Role, Session: l.Session, Account: l.Account, Subject: l.Subject, Issuer: l.Issuer,
-		Tenant: l.Tenant, Store: l.Store, Identity: l.Identity,
+		Tenant: l.Tenant, Store: l.Store, Identity: l.Identity, Source: l.Source,
 	}, "", "\t")
 	if err != nil {
 		return err

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// tokensOf gives tokens of one tenant after the other.
+type tokensOf []string
+
+func (s *tokensOf) Token(context.Context) (federation.Token, error) {
+	t := federation.Token{Claims: federation.Claims{
+		Expires: time.Now().Add(time.Hour), Tags: map[string][]string{federation.DefaultTagKeys()[0]: {(*s)[0]}},
+	}}
+	*s = (*s)[1:]
+	return t, nil
+}
+
+// TestPinned: once it is known whose objects these are, a token of somebody else is
+// refused before it is sent.
+func TestPinned(t *testing.T) {
+	p := &pinned{Source: &tokensOf{"0xaaa", "0xbbb", "0xAAA", "0xbbb"}, now: time.Now}
+	for i, want := range []error{nil, nil} {
+		if _, err := p.Token(t.Context()); !errors.Is(err, want) {
+			t.Fatalf("token %d, when nobody is known: %v", i, err)
+		}
+	}
+	tenant := vault.Tenant("0xaaa")
+	p.tenant.Store(&tenant)
+	for i, want := range []error{nil, federation.ErrTenantMismatch} {
+		if _, err := p.Token(t.Context()); !errors.Is(err, want) {
+			t.Errorf("token %d of a vault of %s: %v, want %v", i, tenant, err, want)
+		}
+	}
+}
+
+// TestTagOf: of two tags that name tenants the one that names ours is shown.
+func TestTagOf(t *testing.T) {
+	keys := federation.DefaultTagKeys()
+	c := federation.Claims{Tags: map[string][]string{keys[0]: {"0xabc"}, keys[1]: {"C520"}}}
+	i := &identity{}
+	for tenant, want := range map[vault.Tenant]string{"0xabc": keys[0], "c520": keys[1], "somebody": keys[0]} {
+		if key, _, ok := i.tagOf(c, tenant); key != want || !ok {
+			t.Errorf("tag of %s is %s, want %s", tenant, key, want)
+		}
+	}
+}
