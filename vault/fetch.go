@@ -249,7 +249,7 @@ var errReplaced = fmt.Errorf("%w: the object was replaced while it was being rea
 func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (*Reader, error) {
 	h, err := v.head(ctx, at)
 	if err != nil {
-		return nil, v.absent(ctx, at.key, err)
+		return nil, v.absentAt(ctx, at, err)
 	}
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), v.ref(name), v.keys)
 	if err != nil {
@@ -269,7 +269,7 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	}
 	b, err := v.fetch(ctx, at, span.Offset, span.Length)
 	if err != nil {
-		return nil, v.absent(ctx, at.key, err)
+		return nil, v.absentAt(ctx, at, err)
 	}
 	if !b.same(h.stored) {
 		b.Close()
@@ -299,6 +299,14 @@ func (v *Vault) absent(ctx context.Context, key string, err error) error {
 	}
 	// Not wrapped: it is not denied, it is not there.
 	return fmt.Errorf("%w: it is not listed, and reading it was answered with %v", ErrNotFound, err)
+}
+
+// absentAt is absent for the current object. Of an old version a list tells nothing.
+func (v *Vault) absentAt(ctx context.Context, at place, err error) error {
+	if at.known != nil {
+		return err
+	}
+	return v.absent(ctx, at.key, err)
 }
 
 // locate turns a version spec into a place.

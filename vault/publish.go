@@ -164,6 +164,10 @@ func transient(err error) bool {
 // ambiguous says whether a write that failed with err, its bytes all handed over, may
 // have been applied. It may not when the store answered with a refusal.
 func ambiguous(err error) bool {
+	var sure interface{ Unapplied() bool }
+	if errors.As(err, &sure) && sure.Unapplied() {
+		return false
+	}
 	for _, refusal := range []error{ErrBusy, ErrPermission, ErrUnauthenticated, ErrNoSpace, ErrNotFound, ErrUnsupported, ErrExist, ErrConflict} {
 		if errors.Is(err, refusal) {
 			return false
@@ -235,12 +239,16 @@ const (
 	others                // somebody else's
 )
 
+// readBackTime is how long a caller whose context has ended waits to be told what became
+// of a write.
+const readBackTime = 5 * time.Second
+
 // readBack tells whether a write took effect by the one thing that no two writes
 // share: the header, whose commitment holds a fresh key. Revisions do not decide; two
 // writers can share a microsecond.
 func (v *Vault) readBack(ctx context.Context, key string, how condition, mine *envelope.Header) (seen, error) {
 	// A caller who gave up still wants to know whether the write was applied.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTime)
 	defer cancel()
 	want := mine.Bytes()
 	h, err := v.readHead(ctx, place{key: key}, 0, int64(max(len(want), len(how.old))))

@@ -52,8 +52,9 @@ type Store struct {
 	// Explain returns the sentinel of this package behind an error that gcerrors
 	// calls Unknown (an expired token, say), or nil. It decides on the service's
 	// code, never on text. Or it returns an error that wraps the sentinel, tells all of
-	// it in its text, and has a method Hint() string: what the user can do. Nil: nothing
-	// to explain.
+	// it in its text, and has a method Hint() string: what the user can do. If that error
+	// has a method Unapplied() bool, and it says true, the store has surely done nothing,
+	// so that a write need not be read back. Nil: nothing to explain.
 	Explain func(error) error
 	// Close closes Bucket and whatever else the provider started. Whoever opened the
 	// Store calls it, a Vault never does.

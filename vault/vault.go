@@ -139,7 +139,8 @@ type PutOptions struct {
 }
 
 // Put seals value and stores it under name. On error no reader will see the value,
-// unless the error wraps [ErrUnsure]. A value of up to 1 MiB is tried again when the
+// unless the error wraps [ErrUnsure]. When ctx has ended Put may take some 20 seconds more
+// to find out what became of a request under way, and to clean up. A value of up to 1 MiB is tried again when the
 // store does not answer, a longer one streams and is tried once.
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
@@ -217,7 +218,7 @@ func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, e
 	}
 	body, err := v.fetch(ctx, at, 0, -1)
 	if err != nil {
-		return nil, v.absent(ctx, key, err)
+		return nil, v.absentAt(ctx, at, err)
 	}
 	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
 	if err != nil {

@@ -78,7 +78,8 @@ func TestAWS(t *testing.T) {
 		e.Setenv("A", walletA)
 		e.Setenv("B", walletB)
 		for name, c := range map[string]testcloud.Claims{
-			"a": testcloud.AgentClaims(walletA), "b": testcloud.AgentClaims(walletB), "untagged": {Subject: "nobody"},
+			"a": testcloud.AgentClaims(walletA), "b": testcloud.AgentClaims(walletB),
+			"c": testcloud.AgentClaims("0xcccccccccccccccccccccccccccccccccccccccc"), "untagged": {Subject: "nobody"},
 		} {
 			// A subject a script: Ceph refuses one of two first exchanges of the same at once.
 			c.Subject += "/" + filepath.Base(e.WorkDir)

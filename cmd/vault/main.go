@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime"
@@ -26,6 +27,7 @@ var version string
 
 func main() {
 	exec := replace(signal.Ignored(os.Interrupt)) // before that changes
+	log.SetOutput(io.Discard)                     // the AWS SDK's transfer manager, and net/http, write there
 	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		ends = append(ends, syscall.SIGHUP)

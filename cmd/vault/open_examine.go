@@ -14,8 +14,9 @@ func (i *identity) examine(ctx context.Context) []doctor.Line {
 	if i.broken != nil {
 		return []doctor.Line{failed("exchange", i.broken)}
 	}
-	lines := []doctor.Line{i.examineToken(ctx)}
+	// Before its token is looked at: a source need not give the same one twice.
 	c, err := i.provider.Credentials(ctx)
+	lines := []doctor.Line{i.examineToken(ctx)}
 	if err != nil {
 		return append(lines, failed("exchange", i.told(err)))
 	}
@@ -32,9 +33,13 @@ func (i *identity) examineToken(ctx context.Context) doctor.Line {
 	if i.source == nil {
 		return doctor.Line{Check: "token", Status: doctor.Skipped, Message: "token: none was given, there is a login"}
 	}
-	token, err := i.provider.Token(ctx)
-	if err != nil {
-		return failed("token", i.told(err))
+	token := i.token.Load()
+	if token == nil { // there was no exchange
+		t, err := i.provider.Token(ctx)
+		if err != nil {
+			return failed("token", i.told(err))
+		}
+		token = &t
 	}
 	c := token.Claims
 	return doctor.Line{Check: "token", Status: doctor.OK,

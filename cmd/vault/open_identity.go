@@ -48,30 +48,57 @@ type identity struct {
 
 // prepare reads the settings and what a login left. It makes no request.
 func (i *identity) prepare(ctx context.Context) error {
-	i.cacheKey = federation.CacheKey(i.set.Store.Text, i.set.Tenant.Text)
-	if dir, err := (config.Places{GOOS: i.goos, Getenv: i.getenv}).Logins(); err == nil {
-		i.cache = federation.Cache{Dir: dir, Now: i.now}
-		login, err := i.cache.Load(i.cacheKey)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			i.broken = err // login and logout mend it
-		case i.set.Identity.Text == "" || federation.CacheKey(i.set.Identity.Text) == login.Source:
-			i.login = &login
+	tenant := i.set.Tenant.Text
+	if tenant != "" { // checked before: it folds
+		t, err := vault.ParseTenant(tenant)
+		if err != nil {
+			return err
 		}
+		tenant = string(t)
 	}
+	i.cacheKey = federation.CacheKey(i.set.Store.Text, tenant)
 	var err error
 	if i.set.Identity.Text != "" {
 		if i.source, err = i.parse(i.set.Identity.Text); err != nil {
 			return fmt.Errorf("%w: %s: %w", errUsage, i.set.Identity.From, err)
 		}
 	}
+	i.loadLogin(ctx)
 	i.pin = &pinned{Source: i.source, now: i.now, tags: i.tags}
 	if i.source == nil {
 		i.pin.Source = noToken{}
 	}
-	i.provider, err = i.newProvider(ctx, i.pin, i.set.Tenant.Text, i.login, &i.token)
+	i.provider, err = i.newProvider(ctx, i.pin, tenant, i.login, &i.token)
 	return err
+}
+
+// loadLogin takes what a login left, if it is ours: that of the same identity, and of the
+// same subject as far as the token that it gives now can be read. A variable, a file or a
+// command may by now be somebody else's.
+func (i *identity) loadLogin(ctx context.Context) {
+	dir, err := (config.Places{GOOS: i.goos, Getenv: i.getenv}).Logins()
+	if err != nil {
+		return
+	}
+	i.cache = federation.Cache{Dir: dir, Now: i.now}
+	login, err := i.cache.Load(i.cacheKey)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		i.broken = err // login and logout mend it
+		return
+	}
+	if i.source != nil {
+		if federation.CacheKey(i.set.Identity.Text) != login.Source {
+			return
+		}
+		t, err := i.source.Token(ctx)
+		if err == nil && (t.Claims.Issuer != login.Issuer || t.Claims.Subject != login.Subject) {
+			return
+		}
+	}
+	i.login = &login
 }
 
 // A pinned source gives tokens of one tenant, once it is known which that is: a token
@@ -104,13 +131,6 @@ func (i *identity) newProvider(ctx context.Context, source federation.Source, te
 	exchange, err := i.exchange(ctx)
 	if err != nil {
 		return nil, asUsage(err)
-	}
-	if tenant != "" { // checked before: it folds
-		t, err := vault.ParseTenant(tenant)
-		if err != nil {
-			return nil, err
-		}
-		tenant = string(t)
 	}
 	o := &federation.Options{
 		Expect: federation.Expectation{Audience: i.audience, Tenant: tenant, TagKeys: i.tags},
@@ -212,7 +232,14 @@ func (i *identity) logIn(ctx context.Context) (federation.Login, error) {
 		return federation.Login{}, usagef("there is no place to keep a login: neither XDG_STATE_HOME nor HOME names a directory")
 	}
 	var token atomic.Pointer[federation.Token]
-	p, err := i.newProvider(ctx, i.source, i.set.Tenant.Text, nil, &token)
+	var wanted vault.Tenant
+	if i.set.Tenant.Text != "" {
+		var err error
+		if wanted, err = vault.ParseTenant(i.set.Tenant.Text); err != nil {
+			return federation.Login{}, err
+		}
+	}
+	p, err := i.newProvider(ctx, i.source, string(wanted), nil, &token)
 	if err != nil {
 		return federation.Login{}, err
 	}
@@ -220,10 +247,8 @@ func (i *identity) logIn(ctx context.Context) (federation.Login, error) {
 	if err != nil {
 		return federation.Login{}, err
 	}
-	if i.set.Tenant.Text != "" { // where the token has no tag
-		if tenant, err = vault.ParseTenant(i.set.Tenant.Text); err != nil {
-			return federation.Login{}, err
-		}
+	if wanted != "" { // where the token has no tag
+		tenant = wanted
 	}
 	c, err := p.Credentials(ctx)
 	if err != nil {

@@ -55,7 +55,13 @@ func (s *session) planS3(ctx context.Context, set config.Settings, u storeURL) (
 	p.cloud.inspect = func(ctx context.Context) []doctor.Line { return inspectS3(ctx, c) }
 	p.open = func(ctx context.Context) (*vault.Store, error) { return openS3(ctx, c) }
 	p.cloud.store = p.open
-	p.cloud.caller = func(ctx context.Context) (aws.Caller, error) { return aws.WhoAmI(ctx, c, role.Endpoint) }
+	p.cloud.caller = func(ctx context.Context) (aws.Caller, error) {
+		who, err := aws.WhoAmI(ctx, c, role.Endpoint)
+		if r := aws.Explain(err); r != nil {
+			err = tagged{r, err}
+		}
+		return who, asUsage(err)
+	}
 	p.cloud.other = func(ctx context.Context, source string) (*vault.Store, vault.Tenant, error) {
 		return who.other(ctx, source, func(ctx context.Context, p *federation.Provider) (*vault.Store, error) {
 			other := c
@@ -118,6 +124,9 @@ func (s *session) readS3(set config.Settings, u storeURL) (c aws.Config, r aws.R
 		if *to, err = strconv.ParseBool(get(name)); err != nil {
 			return c, r, u.bad("%s is true or false", name)
 		}
+	}
+	if c.Endpoint != "" && u.query.Has("path_style") && !c.PathStyle {
+		return c, r, u.bad("path_style=false: a server with endpoint= is always asked in path style")
 	}
 	r = aws.Role{
 		ARN: get("role"), Session: get("session"), Region: c.Region,

@@ -9,7 +9,10 @@
 //	source, err := federation.ParseSource("file:/run/token", nil)
 //	store, err := aws.Open(ctx, aws.Config{
 //		Bucket: "vault", Region: "eu-central-1",
-//		Identity: federation.NewProvider(source, exchange, nil),
+//		Identity: federation.NewProvider(source, exchange, &federation.Options{
+//			// A token that is meant for somebody else, or of another tenant, goes nowhere.
+//			Expect: federation.Expectation{Audience: "sts.amazonaws.com", Tenant: tenant},
+//		}),
 //	})
 //
 // What the bucket has decides what the store honours: with versioning there is history;
@@ -22,6 +25,12 @@
 // them: 78 GiB. It takes about 70 MiB of memory. One that fails, or whose context ends,
 // is aborted; a process that is killed leaves parts, which a lifecycle rule removes
 // (AbortIncompleteMultipartUpload).
+//
+// BUG(objectvault): keys that hold __0xHEX__, which no vault writes, are listed by gocloud
+// as if it were the character of that number, and a teardown does not remove them.
+//
+// BUG(objectvault): the SDK's transfer manager writes a line to the standard logger when
+// the last request of an upload fails, a refused create included.
 package aws
 
 import (
@@ -29,6 +38,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -71,11 +81,19 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if c.Bucket == "" {
 		return nil, fmt.Errorf("%w: a bucket is needed", ErrConfig)
 	}
+	if strings.HasSuffix(c.Bucket, "--x-s3") {
+		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-buckets-overview.html
+		return nil, fmt.Errorf("%w: %s is a directory bucket, which lists without order and keeps no versions: use another one", ErrConfig, c.Bucket)
+	}
 	cfg, err := load(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: newClient(cfg, c)}
+	client, err := newClient(cfg, c)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != ""}
 	s.uploads = s.newUploads(cfg.RequestChecksumCalculation)
 	bucket, err := s3blob.OpenBucket(ctx, s.client, c.Bucket, &s3blob.Options{RequestChecksumCalculation: cfg.RequestChecksumCalculation})
 	if err != nil {
@@ -104,6 +122,7 @@ type store struct {
 	bucket  string
 	client  *s3.Client
 	uploads *uploads
+	groups  bool // lists of versions may have the markers of deletion apart
 }
 
 // tag is the ETag of what r reads, as S3 writes it: in quotes.

@@ -36,10 +36,11 @@ func WhoAmI(ctx context.Context, c Config, endpoint string) (Caller, error) {
 	if c.Endpoint != "" {
 		return who, nil
 	}
-	if endpoint != "" {
-		cfg.BaseEndpoint = aws.String(endpoint)
+	client, err := newSTS(cfg, endpoint, c.Insecure)
+	if err != nil {
+		return who, err
 	}
-	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return who, err
 	}

@@ -53,12 +53,21 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 	}
 	cfg.APIOptions = append(cfg.APIOptions, onceMore(expired))
 	if c.Endpoint != "" {
-		cfg.BaseEndpoint = aws.String(c.Endpoint)
 		// Servers that are not AWS choke on checksums they do not know.
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 	}
 	return cfg, nil
+}
+
+// fixEndpoint gives a client the endpoint of ours, or else holds the one that the SDK
+// found, in AWS_ENDPOINT_URL or a profile, to the same rule.
+func fixEndpoint(what string, ours string, insecure bool, to **string) error {
+	if ours != "" {
+		*to = aws.String(ours)
+		return nil
+	}
+	return checkEndpoint(what, aws.ToString(*to), insecure)
 }
 
 // loadConfig loads the SDK's configuration with a client of ours. own may be nil. early
@@ -86,6 +95,7 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	base.DialContext = transport.DialContext(timeout)
 	base.TLSHandshakeTimeout = timeout
 	base.MaxIdleConnsPerHost = 16
+	base.ExpectContinueTimeout = 500 * time.Millisecond // some servers do not know it
 	cfg.HTTPClient = &http.Client{
 		Transport: transport.Ranges{Base: transport.Bodies{Base: base, Wait: early}},
 		// A redirect tells a wrong region, and a signature does not survive it.
@@ -94,8 +104,10 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	return cfg, nil
 }
 
-func newClient(cfg aws.Config, c Config) *s3.Client {
-	return s3.NewFromConfig(cfg, func(o *s3.Options) {
+func newClient(cfg aws.Config, c Config) (*s3.Client, error) {
+	var err error
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		err = fixEndpoint("the SDK's endpoint for S3", c.Endpoint, c.Insecure, &o.BaseEndpoint)
 		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
 		o.DisableLogOutputChecksumValidationSkipped = true
 		if c.Endpoint != "" {
@@ -104,6 +116,7 @@ func newClient(cfg aws.Config, c Config) *s3.Client {
 			o.ContinueHeaderThresholdBytes = 128 << 10
 		}
 	})
+	return client, err
 }
 
 func closeIdle(c aws.HTTPClient) {

@@ -13,10 +13,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -121,6 +124,10 @@ func TestKinds(t *testing.T) {
 				if tc.hint != "" && (!errors.As(err, &h) || !strings.Contains(h.Hint(), tc.hint)) {
 					t.Errorf("%s: %v has not the hint %q", op, err, tc.hint)
 				}
+				// What the service answered without doing anything is told as that.
+				if unsure := errors.Is(err, vault.ErrUnsure); unsure && (op == "get" || tc.status < 500 || tc.code == "SlowDown") {
+					t.Errorf("%s: %v: nobody need be unsure", op, err)
+				}
 				if tc.want == vault.ErrNotFound && errors.Is(err, vault.ErrPermission) || tc.want == vault.ErrPermission && errors.Is(err, vault.ErrNotFound) {
 					t.Errorf("%s: %v is both denied and absent", op, err)
 				}
@@ -147,6 +154,173 @@ func TestThrottled(t *testing.T) {
 	defer cancel()
 	if _, err := newVault(t, s, "acme").Put(ctx, "openai", strings.NewReader("sk"), nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("throttled beyond the deadline: %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+// TestNotSent fails before a request that could store anything was made: that is no
+// reason to be unsure.
+func TestNotSent(t *testing.T) {
+	t.Parallel()
+	noToken, err := federation.ParseSource("file:"+t.TempDir()+"/none", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: nobody(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		switch {
+		case r.URL.Query().Has("uploads"):
+			io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+		case r.URL.Query().Has("partNumber"):
+			refuse(w, 500, "InternalError")
+		default:
+			refuse(w, 404, "NoSuchKey")
+		}
+	})
+	for name, tc := range map[string]struct {
+		s    *vault.Store
+		size int64
+		want error
+	}{
+		"nobody is there":  {open(t, aws.Config{Bucket: "bucket", Endpoint: nobody(t)}), 100, vault.ErrUnavailable},
+		"no token":         {open(t, aws.Config{Bucket: "b", Endpoint: nobody(t), Identity: federation.NewProvider(noToken, exchange, nil)}), 100, vault.ErrUnauthenticated},
+		"a part is missed": {parts, 20 << 20, vault.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := newVault(t, tc.s, "acme").Put(t.Context(), "openai", noise(9, tc.size), nil)
+			if !errors.Is(err, tc.want) || errors.Is(err, vault.ErrUnsure) {
+				t.Errorf("put: %v, want %v", err, tc.want)
+			}
+		})
+	}
+}
+
+// TestDeadline: a server that takes a request and does not answer ends it with the
+// context, a few seconds later, and it is the deadline that is told.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		<-stop
+	}))
+	defer server.Close()
+	defer close(stop)
+	s := open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := newVault(t, s, "acme").Put(ctx, "openai", strings.NewReader("sk"), nil)
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		t.Errorf("put: %v, want %v and not %v", err, context.DeadlineExceeded, context.Canceled)
+	}
+}
+
+// TestDeniedVersion: that an old version may not be read does not mean that there is none.
+func TestDeniedVersion(t *testing.T) {
+	t.Parallel()
+	const key = "bots/acme/credentials/openai.enc"
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Query().Has("versions"):
+			io.WriteString(w, "<ListVersionsResult>"+entry("DeleteMarker", key, "2", "02", true)+entry("Version", key, "1", "01", false)+"</ListVersionsResult>")
+		case r.URL.Query().Has("list-type"):
+			io.WriteString(w, "<ListBucketResult></ListBucketResult>")
+		default:
+			refuse(w, 403, "AccessDenied")
+		}
+	})
+	v := newVault(t, s, "acme")
+	for _, o := range []*vault.GetOptions{{Version: "1"}, {Version: "@2"}, {Version: "1", Range: &vault.Range{Length: 1}}} {
+		if _, err := v.Get(t.Context(), "openai", o); !errors.Is(err, vault.ErrPermission) || errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("get of version %s: %v, want %v", o.Version, err, vault.ErrPermission)
+		}
+	}
+	// The current one is not listed.
+	if _, err := v.Get(t.Context(), "openai", nil); !errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrPermission) {
+		t.Errorf("get: %v, want %v", err, vault.ErrNotFound)
+	}
+}
+
+// TestEmptyObject: no bytes at all are no envelope.
+func TestEmptyObject(t *testing.T) {
+	t.Parallel()
+	rgw, versity := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
+	for server, k := range map[string]testcloud.Keys{rgw.URL: rgw.Owner, versity.URL: versity.Root} {
+		bucket := testcloud.NewBucket(t, server, k, false)
+		v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: server, Static: static(k)}), "acme")
+		key := "bots/acme/credentials/openai.enc"
+		if _, err := testcloud.S3Client(server, k).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+			t.Fatal(err)
+		}
+		_, statErr := v.Stat(t.Context(), "openai")
+		_, getErr := v.Get(t.Context(), "openai", nil)
+		for op, err := range map[string]error{"stat": statErr, "get": getErr} {
+			if !errors.Is(err, envelope.ErrFormat) {
+				t.Errorf("%s: %v, want %v", op, err, envelope.ErrFormat)
+			}
+		}
+	}
+}
+
+// TestBusySTS: an STS that asks for fewer requests does not refuse the token.
+func TestBusySTS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, "<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>")
+	}))
+	defer server.Close()
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exchange.Exchange(t.Context(), federation.Token{}); !errors.Is(err, federation.ErrUnavailable) {
+		t.Errorf("exchange: %v, want %v", err, federation.ErrUnavailable)
+	}
+}
+
+// TestOneExchangeFails: a token that cannot be had is no failed request, to be repeated.
+func TestOneExchangeFails(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	source := sourceFunc(func(context.Context) (federation.Token, error) {
+		asked.Add(1)
+		return federation.Token{}, fmt.Errorf("%w: the broker is down", federation.ErrUnavailable)
+	})
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: nobody(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, aws.Config{Bucket: "b", Endpoint: nobody(t), Identity: federation.NewProvider(source, exchange, nil)})
+	if _, err := newVault(t, s, "acme").Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) || asked.Load() != 1 {
+		t.Errorf("stat: %v after %d tokens, want %v after 1", err, asked.Load(), vault.ErrUnavailable)
+	}
+}
+
+type sourceFunc func(context.Context) (federation.Token, error)
+
+func (f sourceFunc) Token(ctx context.Context) (federation.Token, error) { return f(ctx) }
+
+// TestSDKEndpoint: an endpoint that the SDK finds in the environment is held to the rule
+// for ours, and does not win over it.
+func TestSDKEndpoint(t *testing.T) {
+	t.Setenv("AWS_ENDPOINT_URL_S3", "http://192.0.2.2")
+	t.Setenv("AWS_ENDPOINT_URL_STS", "http://192.0.2.2")
+	if _, err := aws.Open(t.Context(), aws.Config{Bucket: "bucket", Region: "eu-central-1"}); !errors.Is(err, aws.ErrConfig) {
+		t.Errorf("Open: %v, want %v", err, aws.ErrConfig)
+	}
+	role := aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1"}
+	if _, err := aws.NewExchanger(t.Context(), role); !errors.Is(err, aws.ErrConfig) {
+		t.Errorf("NewExchanger: %v, want %v", err, aws.ErrConfig)
+	}
+	asked := false
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) { asked = true; refuse(w, 404, "NoSuchKey") })
+	if _, err := newVault(t, s, "acme").Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrNotFound) || !asked {
+		t.Errorf("stat: %v, and our endpoint was asked: %v", err, asked)
 	}
 }
 
@@ -181,6 +355,7 @@ func TestConfig(t *testing.T) {
 		text string
 	}{
 		{aws.Config{}, "a bucket is needed"},
+		{aws.Config{Bucket: "vault--euc1-az1--x-s3", Region: "eu-central-1"}, "directory bucket"},
 		{aws.Config{Bucket: "b", Endpoint: "s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "bucket", Endpoint: "http://s3.example.com"}, "endpoint is plain http"},
 		{aws.Config{Bucket: "bucket", Endpoint: "http://10.0.0.1:9000"}, "endpoint is plain http"},

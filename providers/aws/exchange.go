@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -68,12 +69,21 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if cfg.Region == "" {
 		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
 	}
-	if r.Endpoint != "" {
-		cfg.BaseEndpoint = aws.String(r.Endpoint)
-	}
 	// Nobody closes an Exchanger, so that no connection may stay behind.
 	cfg.APIOptions = append(cfg.APIOptions, smithyhttp.SetHeaderValue("Connection", "close"))
-	return &exchanger{client: sts.NewFromConfig(cfg), role: r, session: session}, nil
+	client, err := newSTS(cfg, r.Endpoint, r.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	return &exchanger{client: client, role: r, session: session}, nil
+}
+
+func newSTS(cfg aws.Config, endpoint string, insecure bool) (*sts.Client, error) {
+	var err error
+	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		err = fixEndpoint("the SDK's endpoint for STS", endpoint, insecure, &o.BaseEndpoint)
+	})
+	return client, err
 }
 
 type exchanger struct {
@@ -118,13 +128,16 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 func (e *exchanger) refused(err error) error {
 	is := federation.ErrUnavailable
 	var re *smithyhttp.ResponseError
-	switch code(err) {
+	switch code := code(err); code {
 	case "ExpiredTokenException", "InvalidIdentityToken", "InvalidIdentityTokenException", "IDPRejectedClaim":
 		is = federation.ErrTokenInvalid
 	case "AccessDenied", "ValidationError", "MalformedPolicyDocument", "RegionDisabledException":
 		is = federation.ErrRefused
-	case "IDPCommunicationError":
+	case "IDPCommunicationError", "RequestExpired", "ServiceUnavailable":
 	default:
+		if _, busy := retry.DefaultThrottleErrorCodes[code]; busy { // AWS's STS says so with 400
+			break
+		}
 		// Servers that are not AWS give no code that the SDK finds. A Ceph that has two
 		// first exchanges of one subject at once answers 409 to one of them.
 		if errors.As(err, &re) {

@@ -3,14 +3,18 @@ package aws
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/vault"
@@ -19,10 +23,15 @@ import (
 // A reason is a sentinel of package vault, what the service said, and what the user can
 // do.
 type reason struct {
-	is   error
-	hint string
-	said string
+	is        error
+	hint      string
+	said      string
+	unapplied bool
 }
+
+// Unapplied says that the service did nothing: a write that failed so need not be read
+// back.
+func (r *reason) Unapplied() bool { return r.unapplied }
 
 func (r *reason) Error() string {
 	if r.said == "" || r.is == vault.ErrNotFound || r.is == vault.ErrExist {
@@ -38,7 +47,28 @@ func (r *reason) Hint() string { return r.hint }
 
 // because says what err is: its sentinel, in the service's words but without those of
 // the layers in between.
-func because(is error, hint string, err error) *reason { return &reason{is, hint, said(err)} }
+func because(is error, hint string, err error) *reason {
+	return &reason{is: is, hint: hint, said: said(err), unapplied: unapplied(err)}
+}
+
+// unapplied says whether the service has surely done nothing. It may have done what it
+// answers with 5xx, and what it does not answer.
+func unapplied(err error) bool {
+	var own *credentialsError
+	var before *unpublished
+	var op *net.OpError
+	var re *awshttp.ResponseError
+	switch {
+	case errors.As(err, &own), errors.As(err, &before), errors.As(err, &op) && op.Op == "dial":
+		return true
+	case !errors.As(err, &re):
+		return false
+	}
+	if _, throttled := retry.DefaultThrottleErrorCodes[code(err)]; throttled {
+		return true
+	}
+	return re.HTTPStatusCode() >= 300 && re.HTTPStatusCode() < 500
+}
 
 // said is what the service said, with its code and the id of the request, by which AWS's
 // support and its logs know it; or what kept the request from it.
@@ -104,12 +134,12 @@ var reasons = map[string]kind{
 
 	codeConflict:                   {vault.ErrUnavailable, "another write of the same name was under way: try again"},
 	"OperationAborted":             {vault.ErrUnavailable, "another write of the same name was under way: try again"},
-	"SlowDown":                     {vault.ErrUnavailable, busy},
+	"SlowDown":                     {vault.ErrBusy, busy},
 	"ServiceUnavailable":           {vault.ErrUnavailable, busy},
-	"Throttling":                   {vault.ErrUnavailable, busy},
-	"ThrottlingException":          {vault.ErrUnavailable, busy},
-	"RequestLimitExceeded":         {vault.ErrUnavailable, busy},
-	"TooManyRequests":              {vault.ErrUnavailable, busy},
+	"Throttling":                   {vault.ErrBusy, busy},
+	"ThrottlingException":          {vault.ErrBusy, busy},
+	"RequestLimitExceeded":         {vault.ErrBusy, busy},
+	"TooManyRequests":              {vault.ErrBusy, busy},
 	"InternalError":                {vault.ErrUnavailable, ""},
 	"RequestTimeout":               {vault.ErrUnavailable, ""},
 	"NoSuchUpload":                 {vault.ErrUnavailable, "the upload was aborted by somebody else, or by a lifecycle rule: try again"},
@@ -173,6 +203,9 @@ func kindOf(err error) kind {
 	case errors.Is(err, transport.ErrRange):
 		return kind{vault.ErrUnsupported, "the server, or a proxy before it, does not answer ranges: use another one"}
 	}
+	if code(err) == "InvalidRange" && isEmpty(err) {
+		return kind{envelope.ErrFormat, ""}
+	}
 	if k, ok := reasons[code(err)]; ok {
 		if k.hint == region {
 			k.hint = inRegion(err)
@@ -202,6 +235,14 @@ func kindOf(err error) kind {
 		return kind{vault.ErrUnavailable, ""}
 	}
 	return kind{}
+}
+
+// isEmpty says whether a range was refused because the object has no bytes at all, and so
+// is no envelope: there is not even a first one.
+func isEmpty(err error) bool {
+	var re *awshttp.ResponseError
+	return errors.As(err, &re) && re.Response != nil && re.Response.Request != nil &&
+		strings.HasPrefix(re.Response.Request.Header.Get("Range"), "bytes=0-")
 }
 
 // inRegion is about a bucket that is elsewhere; AWS says where in a header.

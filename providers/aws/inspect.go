@@ -35,7 +35,10 @@ func Inspect(ctx context.Context, c Config) ([]Setting, error) {
 		return nil, err
 	}
 	defer closeIdle(cfg.HTTPClient)
-	client := newClient(cfg, c)
+	client, err := newClient(cfg, c)
+	if err != nil {
+		return nil, err
+	}
 	return []Setting{inspectVersioning(ctx, client, c.Bucket), inspectLifecycle(ctx, client, c.Bucket), inspectTLS(ctx, client, c)}, nil
 }
 
@@ -128,7 +131,7 @@ func inspectTLS(ctx context.Context, client *s3.Client, c Config) Setting {
 	if err != nil {
 		return hidden("tls", err)
 	}
-	docs, err := policy.Parse("bucket policy", []byte(*out.Policy))
+	docs, err := policy.Parse("bucket policy", []byte(aws.ToString(out.Policy)))
 	if err != nil {
 		return hidden("tls", err)
 	}
@@ -150,7 +153,11 @@ func ServerTime(ctx context.Context, c Config) (time.Time, error) {
 		return time.Time{}, err
 	}
 	defer closeIdle(cfg.HTTPClient)
-	out, err := newClient(cfg, c).HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.Bucket})
+	client, err := newClient(cfg, c)
+	if err != nil {
+		return time.Time{}, err
+	}
+	out, err := client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.Bucket})
 	if err == nil {
 		if t, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
 			return t, nil
@@ -163,5 +170,8 @@ func ServerTime(ctx context.Context, c Config) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, because(kindOf(err).is, kindOf(err).hint, err)
+	if r := explain(err); r != nil {
+		return time.Time{}, fmt.Errorf("%w", r)
+	}
+	return time.Time{}, err
 }

@@ -20,7 +20,10 @@ import (
 // An order is the order in which one page of ListObjectVersions has its entries. S3
 // mixes versions and markers of deletion, newest first; the SDK gives two lists, and
 // their times, in whole seconds, do not tell how they belong together.
-type order struct{ markers []bool }
+type order struct {
+	markers  []bool
+	mayGroup bool // the server is not AWS
+}
 
 // maxPage is how long a page of 1000 entries may be: 1024 bytes of key, escaped, and
 // what goes with them.
@@ -98,7 +101,7 @@ func (o *order) merge(out *s3.ListObjectVersionsOutput) ([]version, error) {
 	if len(versions)+len(markers) > 0 || len(page) != len(o.markers) {
 		return nil, fmt.Errorf("%w: a listing of versions was read in two ways", vault.ErrUnavailable)
 	}
-	if !slices.IsSortedFunc(page, compareVersions) && o.grouped() {
+	if o.mayGroup && o.grouped() {
 		slices.SortStableFunc(page, compareVersions)
 	}
 	return page, nil
@@ -106,7 +109,7 @@ func (o *order) merge(out *s3.ListObjectVersionsOutput) ([]version, error) {
 
 // grouped says whether all markers come before all versions, or after them, as some
 // servers have it: then it is only their times that tell how they belong together. In
-// an order that S3 made, times are no help: that of an upload in parts is when it began.
+// the order that AWS made, times are no help: that of an upload in parts is when it began.
 func (o *order) grouped() bool {
 	changes := 0
 	for i := 1; i < len(o.markers); i++ {

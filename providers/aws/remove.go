@@ -87,5 +87,5 @@ func deletion(e types.Error) error {
 	if !ok {
 		k.is = vault.ErrUnavailable
 	}
-	return &reason{k.is, k.hint, text}
+	return &reason{is: k.is, hint: k.hint, said: text}
 }

@@ -18,8 +18,8 @@ import (
 // here they get a second attempt only when the service said that it did nothing because
 // it was busy.
 
-// unapplied is the retryer of those.
-func unapplied() aws.Retryer {
+// throttledOnly is the retryer of those.
+func throttledOnly() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
 		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
@@ -27,7 +27,7 @@ func unapplied() aws.Retryer {
 }
 
 // once is the option of one call that is not repeated unless it was throttled.
-func once(o *s3.Options) { o.Retryer = unapplied() }
+func once(o *s3.Options) { o.Retryer = throttledOnly() }
 
 // untilEnd is the option of a call that the SDK repeats, until ctx ends.
 func untilEnd(ctx context.Context) func(*s3.Options) {

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -15,7 +16,7 @@ const (
 	partSize  = 8 << 20 // and the size from which on an upload has parts
 	partsOnce = 3       // at a time: with five, an upload takes 94 MiB instead of 70
 	// abortTime is how long an upload whose context has ended may take to be aborted.
-	abortTime = 30 * time.Second
+	abortTime = 10 * time.Second
 )
 
 // uploads is the SDK's transfer manager the way a vault needs it.
@@ -40,29 +41,58 @@ type publisher struct{ *s3.Client }
 
 func (p publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
 	in.Body = until(ctx, in.Body)
-	ctx, cancel := answered(ctx)
+	lasting, cancel := answered(ctx)
 	defer cancel()
-	return p.Client.PutObject(ctx, in, append(o, once)...)
+	out, err := p.Client.PutObject(lasting, in, append(o, once)...)
+	return out, ended(ctx, err)
+}
+
+func (p publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, o ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
+	out, err := p.Client.CreateMultipartUpload(ctx, in, o...)
+	if err != nil {
+		err = &unpublished{err}
+	}
+	return out, err
 }
 
 func (p publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
 	in.Body = until(ctx, in.Body)
 	lasting, cancel := answered(ctx)
 	defer cancel()
-	return p.Client.UploadPart(lasting, in, append(o, untilEnd(ctx))...)
+	out, err := p.Client.UploadPart(lasting, in, append(o, untilEnd(ctx))...)
+	if err != nil {
+		err = &unpublished{ended(ctx, err)}
+	}
+	return out, err
 }
 
 func (p publisher) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput, o ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, &unpublished{err}
 	}
-	ctx, cancel := answered(ctx)
+	lasting, cancel := answered(ctx)
 	defer cancel()
-	return p.Client.CompleteMultipartUpload(ctx, in, append(o, once)...)
+	out, err := p.Client.CompleteMultipartUpload(lasting, in, append(o, once)...)
+	return out, ended(ctx, err)
+}
+
+// An unpublished error is from a request that makes nothing visible.
+type unpublished struct{ err error }
+
+func (e *unpublished) Error() string { return e.err.Error() }
+func (e *unpublished) Unwrap() error { return e.err }
+
+// ended makes of an error that says "cancelled" one that says what ctx says: the context
+// of the request is always cancelled, also after a deadline.
+func ended(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(ctx.Err(), context.Canceled) || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %v", ctx.Err(), err)
 }
 
 // answerTime is how long an answer is waited for after the context has ended.
-const answerTime = 10 * time.Second
+const answerTime = 5 * time.Second
 
 // answered returns a context that ends answerTime after ctx.
 func answered(ctx context.Context) (context.Context, context.CancelFunc) {
