@@ -12,7 +12,7 @@ type CheckOptions struct {
 	Dialect    Dialect
 	Isolation  Isolation // empty: by tag if a document speaks of session tags, else by role
 	Bucket     string    // empty: all of them
-	Tag        string    // empty: any tag
+	Tag        string    // empty: whichever one makes sense of all the documents
 	Audience   string    // empty: any one audience
 	AllowPurge bool      // deleting old versions for ever is wanted
 	TLS        bool      // RGW: plain http is a hole there too
@@ -48,16 +48,28 @@ func (f Finding) Where() string {
 // Check returns the holes that are known, in the order of docs. None does not mean
 // that tenants are apart: a policy that is not among docs may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
-	c := &checker{o: o}
-	c.o.Dialect = or(o.Dialect, AWS)
-	if c.o.Isolation == "" && o.Tag != "" {
-		c.o.Isolation = ByTag
+	o.Dialect = or(o.Dialect, AWS)
+	if o.Isolation == "" && o.Tag != "" {
+		o.Isolation = ByTag
 	}
-	c.o.Isolation = or(c.o.Isolation, isolationOf(docs))
-	for _, d := range docs {
-		c.document(d)
+	o.Isolation = or(o.Isolation, isolationOf(docs))
+	tags := []string{o.Tag}
+	if o.Tag == "" && o.Isolation == ByTag {
+		tags = tagsOf(docs, o.Bucket)
 	}
-	return c.found
+	// Prefixes, guards and trust all have to speak of one tag.
+	var best []Finding
+	for i, tag := range tags {
+		c := &checker{o: o}
+		c.o.Tag = tag
+		for _, d := range docs {
+			c.document(d)
+		}
+		if i == 0 || len(c.found) < len(best) {
+			best = c.found
+		}
+	}
+	return best
 }
 
 type checker struct {
@@ -240,9 +252,11 @@ func (c *checker) refusesHTTP(p *Policy) bool {
 			res, ok := parseResource(r, c.o.Bucket)
 			if ok && res.all {
 				// arn:aws:s3:::vault* covers both, if it is about this bucket at all.
-				_, name, _ := strings.Cut(r, ":::")
-				all := r == "*" || strings.HasSuffix(name, "*") && glob(name, or(c.o.Bucket, name)+"/")
-				bucket, objects = bucket || all, objects || all
+				_, pattern, _ := strings.Cut(r, ":::")
+				name, _, _ := strings.Cut(pattern, "/")
+				name = or(c.o.Bucket, name)
+				bucket = bucket || r == "*" || glob(pattern, name)
+				objects = objects || r == "*" || strings.HasSuffix(pattern, "*") && glob(pattern, name+"/")
 			} else if ok {
 				bucket, objects = bucket || !res.object, objects || res.key == "*"
 			}

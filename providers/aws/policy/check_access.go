@@ -36,8 +36,25 @@ func (c *checker) access(s Statement) {
 	if lists {
 		own = c.lists(s) || own
 	}
-	if own && c.o.Isolation == ByTag && !c.tagGuarded(s, principalTag) {
+	if !own || c.o.Isolation != ByTag {
+		return
+	}
+	if !c.tagGuarded(s, principalTag) {
 		c.hole(NoTagGuard, "")
+	}
+	c.principals(s)
+}
+
+// principals names those of an allow whose tags no issuer has minted: all but roles.
+func (c *checker) principals(s Statement) {
+	for kind, list := range s.Principal {
+		for _, p := range list {
+			parts := strings.SplitN(p, ":", 6)
+			role := kind == "AWS" && len(parts) == 6 && parts[2] == "iam" && strings.HasPrefix(parts[5], "role/") && !strings.ContainsAny(p, "*?")
+			if p != "*" && !role {
+				c.hole(OtherPrincipal, "%s %s", kind, p)
+			}
+		}
 	}
 }
 
@@ -45,7 +62,7 @@ func (c *checker) access(s Statement) {
 func (c *checker) excess(s Statement) {
 	keys := !slices.ContainsFunc(s.Resource, func(r string) bool {
 		parts := strings.SplitN(r, ":", 6)
-		return len(parts) < 6 || parts[2] != "kms" || !strings.HasPrefix(parts[5], "key/") || strings.ContainsAny(r, "*?")
+		return len(parts) < 6 || parts[2] != "kms" || !strings.HasPrefix(parts[5], "key/") || strings.ContainsAny(r, "*?$")
 	})
 	for _, a := range s.Action {
 		action := strings.ToLower(a)
@@ -127,7 +144,8 @@ func (c *checker) lists(s Statement) (own bool) {
 	// Several operators must all hold, so one that is narrow is enough.
 	held, worst := false, func() {}
 	for _, cond := range s.Condition.list() {
-		if cond.key != "s3:prefix" || !cond.requires() || cond.set != "" || !strings.HasPrefix(cond.base, "String") {
+		// ForAnyValue makes no difference: the key has one value.
+		if cond.key != "s3:prefix" || !cond.requires() || !strings.HasPrefix(cond.base, "String") {
 			continue
 		}
 		narrow := true
@@ -173,6 +191,9 @@ func (c *checker) bound(s Statement, tenant, where string) bool {
 		}
 		c.hole(UnboundPrefix, "%s", where)
 		return false
+	}
+	if c.doc.Tenant != "" && c.doc.Tenant != tenant {
+		c.hole(UnboundPrefix, "%s reaches %s", c.doc.Tenant, tenant)
 	}
 	who := []string{"the role"}
 	if s.Principal != nil {

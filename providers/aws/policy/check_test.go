@@ -36,6 +36,10 @@ const (
 		"Action":["sts:AssumeRoleWithWebIdentity","sts:TagSession"],"Condition":{"StringEquals":{"127.0.0.1:18010:aud":"vault"},"StringLike":{"aws:RequestTag/wallet":"?*"}}}]}`
 )
 
+// denyTrust is a trust with a denial in a statement of its own.
+var denyTrust = trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x"},"StringLike":{"aws:RequestTag/wallet":"?*"}},"Sid":"A"},
+	{"Sid":"D","Effect":"Deny","Principal":"*","Action":"sts:*","Condition":{"StringLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}}`)
+
 func edit(doc, old, new string) string {
 	if strings.Count(doc, old) != 1 {
 		panic(fmt.Sprintf("%q is %d times in the document", old, strings.Count(doc, old)))
@@ -54,6 +58,11 @@ func trust(action, condition string) string {
 
 func bucket(statement string) string {
 	return edit(goodBucket, `"Statement":[`, `"Statement":[`+statement+`,`)
+}
+
+// tagged is a bucket policy that allows principal what the tag says.
+func tagged(principal string) string {
+	return bucket(`{"Effect":"Allow","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`)
 }
 
 func check(t *testing.T, doc string, o policy.CheckOptions) []string {
@@ -106,6 +115,8 @@ func TestCheck(t *testing.T) {
 		{"list of a longer name", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}*"`), byTag, "1 open_prefix"},
 		{"list where a prefix is given, perhaps", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringLikeIfExists":{"s3:prefix"`), byTag, "1 if_exists, 1 list_without_prefix"},
 		{"list for all values", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAllValues:StringLike":{"s3:prefix"`), byTag, "1 list_without_prefix, 1 set_operator"},
+		{"list for any value", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAnyValue:StringLike":{"s3:prefix"`), byTag, ""},
+		{"list for any value, of all tenants", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"ForAnyValue:StringLike":{"s3:prefix":"bots/*"}`), byTag, "1 list_prefix_wide"},
 		{"list of all but something", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"StringNotLike":{"s3:prefix":"bots/admin/*"}`), byTag, "1 list_without_prefix, 1 negated_missing"},
 		{"two conditions, one narrow", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringEquals":{"s3:prefix":"bots/"},"StringLike":{"s3:prefix"`), byTag, ""},
 
@@ -147,7 +158,16 @@ func TestCheck(t *testing.T) {
 		{"wildcards in tags", edit(goodTrust, `,
 			"StringNotLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}`, ``), policy.CheckOptions{}, "0 wildcard_tag"},
 		{"wildcards that are not written as such", edit(goodTrust, `"*${*}*","*${?}*"`, `"***","*?*"`), policy.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x"},"StringLike":{"aws:RequestTag/wallet":"?*"}},"Sid":"A"},{"Sid":"D","Effect":"Deny","Principal":"*","Action":"sts:*","Condition":{"StringLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}}`), policy.CheckOptions{}, ""},
+		{"wildcards, denied", denyTrust, policy.CheckOptions{}, ""},
+		{"a guard of another tag", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `,"Condition":{"Null":{"aws:PrincipalTag/team":"false"}}},`), byTag, "0 no_tag_guard"},
+		{"two tags", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/team":"false"}}`), byTag, "1 other_variable"},
+		{"a guard of one tag in the trust, wildcards of another", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/team":false}`), byTag, "0 negated_missing, 0 no_tag_guard"},
+		{"a second tag that has to be there", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/actor":false,"aws:RequestTag/wallet":false}`), byTag, ""},
+		{"two tags at RGW", edit(goodRGWRole, `{"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"StringLike"`, `{"StringEquals":{"aws:PrincipalTag/team":"0xaaa"},"StringLike"`), rgw, "1 unbound_prefix"},
+		{"wildcards, denied to one user", edit(denyTrust, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to tokens of another issuer", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/other.example"}`), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to all but one", edit(denyTrust, `"Principal":"*"`, `"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to the issuer's tokens", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":["arn:aws:iam::123456789012:oidc-provider/other.example","arn:aws:iam::123456789012:oidc-provider/broker.example"]}`), policy.CheckOptions{}, ""},
 		{"tags that are written out", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":["0xaaa","0xbbb"]}}`), byTag, ""},
 
 		// Who may assume.
@@ -178,11 +198,19 @@ func TestCheck(t *testing.T) {
 		{"IAM", role(`{"Effect":"Allow","Action":["iam:*"],"Resource":"*"}`), byTag, "0 excess_action"},
 		{"everything", role(`{"Effect":"Allow","Action":"*","Resource":"*"}`), byTag, "0 broad_allow, 0 excess_action, 0 list_without_prefix"},
 		{"any key", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"*"}`), byTag, "0 excess_action"},
+		{"a key from a variable", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/${aws:PrincipalTag/wallet}"}`), byTag, "0 excess_action"},
 		{"one key", role(`{"Effect":"Allow","Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, ""},
 		{"all but", role(`{"Effect":"Allow","NotAction":"s3:DeleteBucket","Resource":"arn:aws:s3:::vault/bots/a/*"}`), byRole, "0 not_element"},
 		{"all resources but", role(`{"Effect":"Allow","Action":"s3:GetObject","NotResource":"arn:aws:s3:::vault/admin/*"}`), byRole, "0 broad_allow, 0 not_element"},
 		{"all principals but", bucket(`{"Effect":"Allow","NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 not_element"},
 		{"the public", bucket(`{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 public_allow"},
+		{"the role, in the bucket", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault"]}`), byTag, ""},
+		{"an account, with tags of its own", tagged(`{"AWS":"arn:aws:iam::123456789012:root"}`), byTag, "0 other_principal"},
+		{"an account by its number", tagged(`{"AWS":"123456789012"}`), byTag, "0 other_principal"},
+		{"a user", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault","arn:aws:iam::123456789012:user/eve"]}`), byTag, "0 other_principal"},
+		{"a canonical user", tagged(`{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}`), byTag, "0 other_principal"},
+		{"everybody with a tag", tagged(`"*"`), byTag, "0 public_allow"},
+		{"an account, elsewhere in the bucket", bucket(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byTag, ""},
 		{"a denial of much is no hole", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::vault/bots/*"]}`), byRole, ""},
 		{"variables in an old version", edit(goodRole, `"2012-10-17"`, `"2008-10-17"`), byTag, "- old_version"},
 		{"variables in no version", edit(goodTrust, `"Version":"2012-10-17",`, ``), byTag, "- old_version"},
@@ -199,6 +227,11 @@ func TestCheck(t *testing.T) {
 		{"http to another bucket", goodBucket, policy.CheckOptions{Bucket: "other"}, "- http_allowed"},
 		{"TLS of everything", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"*"`), byRole, ""},
 		{"TLS in a pattern", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), policy.CheckOptions{Bucket: "vault"}, ""},
+		{"http to the bucket, which a pattern of objects is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*/*"`), policy.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"the same, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::*/*"`), byRole, "- http_allowed"},
+		{"http to objects, which a pattern of buckets is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vaul?"`), policy.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"TLS in two patterns", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `["arn:aws:s3:::vault*/*","arn:aws:s3:::vaul?"]`), policy.CheckOptions{Bucket: "vault"}, ""},
+		{"TLS in a pattern, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), byRole, ""},
 
 		// RGW.
 		{"guards of AWS at RGW", edit(goodRGWTrust, `"StringLike":{"aws:RequestTag/wallet":"?*"}`, `"Null":{"aws:RequestTag/wallet":"false"}`), rgw, "0 no_tag_guard, 0 rgw_null"},
@@ -228,7 +261,7 @@ func TestCheck(t *testing.T) {
 func TestHoles(t *testing.T) {
 	want := strings.Fields(`list_without_prefix list_prefix_wide open_prefix broad_allow unbound_prefix other_variable negated_missing
 		no_tag_session no_tag_guard inverted_null wildcard_tag if_exists set_operator no_audience wrong_audience no_subject
-		wildcard_subject any_provider anyone_assumes public_allow http_allowed excess_action not_element old_version rgw_null rgw_variable`)
+		wildcard_subject any_provider anyone_assumes public_allow other_principal http_allowed excess_action not_element old_version rgw_null rgw_variable`)
 	var got []string
 	for _, h := range policy.Holes() {
 		got = append(got, h.ID)
@@ -269,6 +302,46 @@ func TestInference(t *testing.T) {
 		slices.Sort(got)
 		if g := strings.Join(slices.Compact(got), " "); g != tc.want {
 			t.Errorf("%s: %s, want %s", tc.docs, g, tc.want)
+		}
+	}
+}
+
+// TestTogether: what each document alone does not show.
+func TestTogether(t *testing.T) {
+	acme := `"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"}]`
+	share := func(tenant string) string { return `{"tenants":{"` + tenant + `":{"role_policy":{` + acme + `}}}}` }
+	otherTrust := strings.ReplaceAll(goodTrust, "RequestTag/wallet", "RequestTag/team")
+	for _, tc := range []struct {
+		name string
+		docs []string
+		o    policy.CheckOptions
+		want string
+	}{
+		{"a tenant's role", []string{share("acme")}, policy.CheckOptions{}, ""},
+		{"a tenant's role that reaches another tenant", []string{share("globex")}, policy.CheckOptions{}, "unbound_prefix: globex reaches acme"},
+		{"a tag that nothing uses is vouched for", []string{goodRole, otherTrust}, policy.CheckOptions{}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"the same, told", []string{goodRole, otherTrust}, policy.CheckOptions{Tag: "wallet"}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"at an RGW", []string{goodRGWRole, strings.ReplaceAll(goodRGWTrust, "RequestTag/wallet", "RequestTag/team")}, policy.CheckOptions{Dialect: policy.RGW}, "no_tag_guard: tokens without the tag wallet"},
+		{"the role of another tag in the same bucket", []string{goodTrust, goodRole, strings.ReplaceAll(goodRole, "wallet", "team")}, policy.CheckOptions{},
+			"other_variable: arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*, other_variable: s3:prefix bots/${aws:PrincipalTag/team}/credentials/*"},
+		{"one tag", []string{goodTrust, goodRole, goodBucket}, policy.CheckOptions{}, ""},
+		{"one tag, in any case", []string{goodTrust, strings.ReplaceAll(goodRole, "PrincipalTag/wallet", "principaltag/Wallet")}, policy.CheckOptions{}, ""},
+	} {
+		var all []policy.Document
+		for i, doc := range tc.docs {
+			docs, err := policy.Parse(fmt.Sprint(i), []byte(doc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, docs...)
+		}
+		var got []string
+		for _, f := range policy.Check(all, tc.o) {
+			got = append(got, f.Hole+f.Message[strings.Index(f.Message, ":"):])
+		}
+		slices.Sort(got)
+		if g := strings.Join(got, ", "); g != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
 		}
 	}
 }

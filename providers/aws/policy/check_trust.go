@@ -98,13 +98,13 @@ func (c *checker) requestTag(s Statement) {
 		c.hole(NoTagSession, "")
 	}
 	if !c.tagGuarded(s, requestTag) {
-		c.hole(NoTagGuard, "tokens without the tag")
+		c.hole(NoTagGuard, "%s", strings.TrimSuffix("tokens without the tag "+c.o.Tag, " "))
 	}
 	if c.o.Dialect == RGW {
 		return // a tag is only ever compared there, never put into a pattern
 	}
 	for _, mark := range []string{"/", "*", "?"} {
-		if !c.narrow(s, mark) && !slices.ContainsFunc(all, func(d Statement) bool { return c.refuses(d, mark) }) {
+		if !c.narrow(s, mark) && !slices.ContainsFunc(all, func(d Statement) bool { return c.refuses(d, s.Principal["Federated"], mark) }) {
 			c.hole(WildcardTag, "values with %s", mark)
 		}
 	}
@@ -130,9 +130,12 @@ func (c *checker) narrow(s Statement, mark string) bool {
 	return false
 }
 
-// refuses says whether a denial stops tag values that contain mark.
-func (c *checker) refuses(s Statement, mark string) bool {
-	if s.Effect != "Deny" || !grants(s, "sts:AssumeRoleWithWebIdentity") && !grants(s, "sts:TagSession") {
+// refuses says whether a denial stops tag values that contain mark, in tokens of all
+// the providers that are trusted.
+func (c *checker) refuses(s Statement, trusted []string, mark string) bool {
+	everyone := s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*")
+	missed := len(trusted) == 0 || slices.ContainsFunc(trusted, func(p string) bool { return !slices.Contains(s.Principal["Federated"], p) })
+	if s.Effect != "Deny" || !everyone && missed || !grants(s, "sts:AssumeRoleWithWebIdentity") && !grants(s, "sts:TagSession") {
 		return false
 	}
 	list := s.Condition.list()

@@ -20,6 +20,9 @@ func (d *Documents) commands() []string {
 		endpoint := `"$ENDPOINT"`
 		if o.Endpoint != "" {
 			endpoint = o.Endpoint
+			if strings.Contains(endpoint, "[") {
+				endpoint = "'" + endpoint + "'" // of an IPv6 address, a pattern to shells
+			}
 		}
 		aws = "aws --endpoint-url " + endpoint + " "
 	}
@@ -83,7 +86,10 @@ func (d *Documents) notes() []string {
 	if o.Isolation == ByRole {
 		note("tokens that carry tags would need sts:TagSession in the trust too: this form is for issuers that mint none")
 	}
-	if o.Grants == InBucket {
+	switch {
+	case o.Isolation == ByRole || o.Dialect == RGW:
+		note("no denial holds a role to its prefix: whatever else it is granted, by any policy, is within its reach")
+	case o.Grants == InBucket:
 		note("the role's own policy must not grant more: allows are a union")
 	}
 	if o.Dialect == RGW {
@@ -102,5 +108,9 @@ func (d *Documents) notes() []string {
 			note("an RGW wants at least one thumbprint of the issuer, though it does not look at it")
 		}
 	}
+	if d.BucketPolicy != nil {
+		note("applied, the bucket policy replaces the one that is there: fetch that first, and see --delta")
+	}
+	note("applied, the lifecycle configuration replaces the one that is there: fetch that first")
 	return list
 }

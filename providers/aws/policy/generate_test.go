@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func generate(t *testing.T, o policy.Options) *policy.Documents {
 var golden = map[string]policy.Options{
 	"aws": byTag(),
 	"aws_full": with(byTag(), func(o *policy.Options) {
-		o.Collection = "credentials"
+		o.Collection, o.ExpireDays = "credentials", 0
 		o.Subject = "agentkeys:agent:0xabc"
 		o.KMSKey = key
 		o.AllowPurge = true
@@ -68,7 +69,7 @@ var golden = map[string]policy.Options{
 	}),
 	"aws_bucket": with(byTag(), func(o *policy.Options) { o.Grants = policy.InBucket }),
 	"aws_cn":     with(byTag(), func(o *policy.Options) { o.Partition = "aws-cn"; o.Region = "cn-north-1" }),
-	"aws_role":   byRole(),
+	"aws_role":   with(byRole(), func(o *policy.Options) { o.ExpireDays = 30 }),
 	"rgw":        atRGW(),
 	"rgw_bucket": with(atRGW(), func(o *policy.Options) {
 		o.Grants = policy.InBucket
@@ -113,8 +114,11 @@ func matrix(t *testing.T, f func(name string, o policy.Options)) {
 								for _, more := range flags {
 									o := policy.Options{
 										Dialect: dialect, Isolation: isolation, Grants: grants, Partition: partition, Collection: collection,
-										Subject: subject, Bucket: "vault", Role: "vault", Issuer: issuer, ExpireDays: 30,
+										Subject: subject, Bucket: "vault", Role: "vault", Issuer: issuer,
 										AllowPurge: purge, AllowDoctor: more,
+									}
+									if collection == "" {
+										o.ExpireDays = 30
 									}
 									if dialect == policy.AWS {
 										o.Account = account
@@ -203,7 +207,12 @@ func TestPrintedIsClean(t *testing.T) {
 				t.Errorf("%s %s (-printed +read):\n%s", name, doc.Part, diff)
 			}
 		}
-		// Nothing reaches out of the partition, and no allow out of the prefix.
+		for _, doc := range docs {
+			if doc.Part != policy.TrustPolicy {
+				within(t, name, o, doc)
+			}
+		}
+		// Nothing reaches out of the partition.
 		for _, line := range strings.Split(string(d.JSON()), "\n") {
 			for _, arn := range strings.Split(line, "arn:")[1:] {
 				if !strings.HasPrefix(arn, or(o.Partition, "aws")+":") {
@@ -221,6 +230,43 @@ func TestPrintedIsClean(t *testing.T) {
 	})
 }
 
+// within holds each allow to the prefix of the tenant that it is for, as text.
+func within(t *testing.T, name string, o policy.Options, doc policy.Document) {
+	t.Helper()
+	arn := "arn:" + or(o.Partition, "aws") + ":s3:::vault"
+	prefix := func(tenant string) string { return "bots/" + tenant + "/" + strings.TrimPrefix(o.Collection+"/*", "/") }
+	for _, s := range doc.Policy.Statement {
+		if s.Effect != "Allow" {
+			continue
+		}
+		tenant := or(doc.Tenant, "${aws:PrincipalTag/"+policy.DefaultTag+"}")
+		switch tag := s.Condition["StringEquals"]["aws:PrincipalTag/"+policy.DefaultTag]; {
+		case o.Isolation == policy.ByRole && doc.Tenant == "":
+			role, ok := strings.CutPrefix(strings.Join(s.Principal["AWS"], " "), "arn:"+or(o.Partition, "aws")+":iam::"+o.Account+":role/vault-")
+			if tenant = role; !ok {
+				t.Errorf("%s: %s is for %v", name, s.Sid, s.Principal)
+			}
+		case o.Isolation == policy.ByTag && o.Dialect == policy.RGW:
+			tenant = strings.Join(tag, " ")
+		}
+		if !slices.ContainsFunc(o.Tenants, func(known policy.Tenant) bool { return known.ID == tenant }) && len(o.Tenants) > 0 {
+			t.Errorf("%s: %s is for %q", name, s.Sid, tenant)
+		}
+		kind := strings.TrimRight(s.Sid, "0123456789")
+		want := map[string]string{"OwnObjects": arn + "/" + prefix(tenant), "OwnList": arn, "DeleteMany": arn, "Doctor": arn, "BucketKey": o.KMSKey}[kind]
+		if diff := cmp.Diff([]string{want}, s.Resource); diff != "" || want == "" {
+			t.Errorf("%s: %s (-want +got):\n%s", name, s.Sid, diff)
+		}
+		var wantPrefix []string
+		if kind == "OwnList" {
+			wantPrefix = []string{prefix(tenant)}
+		}
+		if diff := cmp.Diff(wantPrefix, s.Condition["StringLike"]["s3:prefix"]); diff != "" {
+			t.Errorf("%s: s3:prefix of %s (-want +got):\n%s", name, s.Sid, diff)
+		}
+	}
+}
+
 func or(s, otherwise string) string {
 	if s == "" {
 		return otherwise
@@ -236,7 +282,7 @@ func TestPrintedSays(t *testing.T) {
 		t.Errorf("role %q", name)
 	}
 	d = generate(t, with(byTag(), func(o *policy.Options) { o.Issuer += "/realm/" }))
-	if len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "byte for byte") || !strings.Contains(d.TrustPolicy.String(), `"broker.example/realm/:aud"`) {
+	if !strings.Contains(d.Notes[0], "byte for byte") || !strings.Contains(d.TrustPolicy.String(), `"broker.example/realm/:aud"`) {
 		t.Errorf("notes %q, trust %s", d.Notes, d.TrustPolicy)
 	}
 	d = generate(t, with(byTag(), func(o *policy.Options) { o.Grants = policy.InBucket; o.KMSKey = key }))
@@ -247,6 +293,29 @@ func TestPrintedSays(t *testing.T) {
 	if !strings.Contains(strings.Join(d.Notes, "\n"), "thumbprint") {
 		t.Errorf("notes %q", d.Notes)
 	}
+	for name, o := range golden {
+		d := generate(t, o)
+		notes := strings.Join(d.Notes, "\n")
+		bucket := d.BucketPolicy != nil
+		if strings.Contains(notes, "bucket policy replaces") != bucket || !strings.Contains(notes, "lifecycle configuration replaces") {
+			t.Errorf("%s: what the commands replace is not said: %q", name, d.Notes)
+		}
+		contained := o.Dialect != policy.RGW && o.Isolation != policy.ByRole
+		if strings.Contains(notes, "no denial holds") == contained {
+			t.Errorf("%s: what is not contained: %q", name, d.Notes)
+		}
+	}
+	for _, list := range [][]string{nil, {thumbprint}} {
+		text := string(generate(t, with(byTag(), func(o *policy.Options) { o.Thumbprints = list })).Terraform())
+		if strings.Contains(text, "\n# without thumbprints hashicorp/aws has to be of 2025 or later") != (list == nil) || strings.Contains(text, "thumbprint_list = ") != (list != nil) {
+			t.Errorf("thumbprints %q:\n%s", list, text)
+		}
+	}
+	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Endpoint = "http://[::1]:18080" }))
+	if !strings.HasPrefix(d.Commands[0], "aws --endpoint-url 'http://[::1]:18080' iam ") {
+		t.Errorf("a shell takes brackets for a pattern: %s", d.Commands[0])
+	}
+	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Thumbprints = nil }))
 	if d.Lifecycle.Rules[0].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 || len(d.Lifecycle.Rules) != 1 {
 		t.Errorf("without an age nothing expires: %+v", d.Lifecycle)
 	}
@@ -293,6 +362,7 @@ func TestOptions(t *testing.T) {
 		{tagged, func(o *policy.Options) { o.Collection = "../x" }, "collection"},
 		{tagged, func(o *policy.Options) { o.Collection = "*" }, "collection"},
 		{tagged, func(o *policy.Options) { o.ExpireDays = -1 }, "36500"},
+		{tagged, func(o *policy.Options) { o.Collection = "credentials" }, "every collection"}, // and ExpireDays
 		{tagged, func(o *policy.Options) { o.KMSKey = "alias/x" }, "KMS key"},
 		{tagged, func(o *policy.Options) { o.KMSKey = key + "*" }, "KMS key"},
 		{tagged, func(o *policy.Options) { o.KMSKey = key; o.Partition = "aws-cn" }, "partition"},
@@ -324,6 +394,22 @@ func TestOptions(t *testing.T) {
 		{rgw, func(o *policy.Options) { o.Issuer = "https://broker.example:8443" }, ""},
 		{rgw, func(o *policy.Options) { o.Issuer = "http://[::1]:18010" }, ""},
 		{rgw, func(o *policy.Options) { o.Endpoint = "$(x)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://$(x)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h;id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h&id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://`id`" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://:80" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h:80;id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/;id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/?x=$(id)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/?" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/#$(id)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://[::1%25$(id)]:80" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://u@h" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "ftp://h" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "https://s3.example:8443/rgw" }, ""},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://[::1]:18080" }, ""},
+		{rgw, func(o *policy.Options) { o.Issuer = "http://[::1%25$(id)]:80" }, "is not https"},
 		{rgw, func(o *policy.Options) { o.Issuer = "http://127.example.com" }, "is not https"},
 		{rgw, func(o *policy.Options) { o.Tenants = many(500) }, ""},
 	} {

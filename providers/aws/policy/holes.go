@@ -30,6 +30,7 @@ const (
 	AnyProvider       = "any_provider"
 	AnyoneAssumes     = "anyone_assumes"
 	PublicAllow       = "public_allow"
+	OtherPrincipal    = "other_principal"
 	HTTPAllowed       = "http_allowed"
 	ExcessAction      = "excess_action"
 	NotElement        = "not_element"
@@ -61,6 +62,7 @@ func Holes() []Hole {
 		{AnyProvider, "tokens of any provider", "name the one provider by its ARN"},
 		{AnyoneAssumes, "somebody without a token may assume the role, with tags of his choice", "trust the OIDC provider and nobody else"},
 		{PublicAllow, "an allow for everybody", "name the role"},
+		{OtherPrincipal, "a tenant's prefix, for somebody other than a role: whoever tags users chooses the tenant", "name the one role by its ARN"},
 		{HTTPAllowed, "plain http", "deny everybody s3:* on the bucket and its objects with Bool aws:SecureTransport \"false\""},
 		{ExcessAction, "an action that no tenant needs", "drop it"},
 		{NotElement, "an allow of all but something", "name what is allowed: Action, Resource, Principal"},

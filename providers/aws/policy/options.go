@@ -90,6 +90,8 @@ func (o *Options) complete() error {
 		return bad("collection %q is not 1–63 of a-z 0-9 - starting with a letter or digit", o.Collection)
 	case o.ExpireDays < 0 || o.ExpireDays > 36500:
 		return bad("objects expire after 1 to 36500 days, or 0 for never")
+	case o.ExpireDays > 0 && o.Collection != "":
+		return bad("a lifecycle rule cannot pick one collection of each tenant: objects of every collection would expire")
 	case o.KMSKey != "" && (rgw || !keyForm.MatchString(o.KMSKey) || strings.Split(o.KMSKey, ":")[1] != o.Partition):
 		return bad("%q is not the ARN of a KMS key in this partition: arn:%s:kms:REGION:ACCOUNT:key/ID", o.KMSKey, o.Partition)
 	case o.Region != "" && !regionForm.MatchString(o.Region):
@@ -107,10 +109,8 @@ func (o *Options) complete() error {
 	if err := checkIssuer(o.Issuer, rgw); err != nil {
 		return bad("issuer %q %w", o.Issuer, err)
 	}
-	if o.Endpoint != "" {
-		if u, err := url.Parse(o.Endpoint); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || !pathForm.MatchString(u.Path) {
-			return bad("endpoint %q is not a URL", o.Endpoint)
-		}
+	if o.Endpoint != "" && !plainEndpoint(o.Endpoint) {
+		return bad("endpoint %q is not an http or https URL of a host, a port and a path", o.Endpoint)
 	}
 	return o.checkTenants(bad)
 }
@@ -172,6 +172,17 @@ func checkIssuer(issuer string, rgw bool) error {
 	return nil
 }
 
+// plainEndpoint says whether a URL, which stands in commands, has nothing in it that a
+// shell would take for its own.
+func plainEndpoint(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsAny(endpoint, "?#") || u.String() != endpoint {
+		return false
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return (hostForm.MatchString(u.Hostname()) || err == nil && a.Zone() == "") && pathForm.MatchString(u.EscapedPath())
+}
+
 // fits compares the documents with what IAM and S3 take.
 func (d *Documents) fits() error {
 	if d.o.Dialect == RGW {
@@ -201,7 +212,7 @@ func plainText(s string) bool {
 // isLoopback tells the only hosts that are reached without TLS.
 func isLoopback(u *url.URL) bool {
 	a, err := netip.ParseAddr(u.Hostname())
-	return u.Hostname() == "localhost" || err == nil && a.IsLoopback()
+	return u.Hostname() == "localhost" || err == nil && a.IsLoopback() && a.Zone() == ""
 }
 
 func isAddress(s string) bool {

@@ -44,6 +44,9 @@ func Parse(file string, data []byte) ([]Document, error) {
 	return docs, nil
 }
 
+// holders are the members that hold policies: four of fetched ones, then our own.
+var holders = []string{"Role", "PolicyDocument", "PolicyVersion", "Policy", string(TrustPolicy), string(RolePolicy), string(BucketPolicy), "tenants"}
+
 func parse(data []byte) ([]Document, error) {
 	v, err := parseJSON(data)
 	if err != nil {
@@ -56,6 +59,14 @@ func parse(data []byte) ([]Document, error) {
 		}
 		d, err := parseInner(part, inner)
 		return []Document{d}, err
+	}
+	// What is beside one of the first four would not be read.
+	for i, key := range holders[:4] {
+		for _, other := range holders[i+1:] {
+			if v.kind == '{' && v.get(key) != nil && v.get(other) != nil {
+				return nil, fmt.Errorf("line %d: it holds both %s and %s: give each policy alone", v.line, key, other)
+			}
+		}
 	}
 	switch {
 	case v.kind != '{':

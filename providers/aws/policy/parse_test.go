@@ -121,6 +121,10 @@ func TestMalformed(t *testing.T) {
 		{`{"PolicyDocument":{"Statement":{` + s + `,"Principal":"*"}}}`, "a role's own policy never has"},
 		{`{"Role":{"RoleName":"x"}}`, "it has no AssumeRolePolicyDocument"},
 		{`{"Role":[]}`, "it has no AssumeRolePolicyDocument"},
+		{`{"Role":{"AssumeRolePolicyDocument":` + goodTrust + `},"PolicyDocument":` + goodRole + `}`, "line 1: it holds both Role and PolicyDocument"},
+		{`{"Policy":` + quoted(goodBucket) + `,"PolicyVersion":{"Document":` + goodRole + `}}`, "it holds both PolicyVersion and Policy"},
+		{`{"role_policy":` + goodRole + `,"PolicyDocument":` + goodRole + `}`, "it holds both PolicyDocument and role_policy"},
+		{`{"tenants":{},"Role":{"AssumeRolePolicyDocument":` + goodTrust + `}}`, "it holds both Role and tenants"},
 		{`{"PolicyDocument":"%7B%zz"}`, "not URL-encoded"},
 		{`{"Policy":"{\"Statement\":{},\"Statement\":{}}"}`, `in the string of line 1: line 1: "Statement" is there twice`},
 		{`{"Policy":"x"}`, "in the string of line 1"},
@@ -212,7 +216,7 @@ func TestMissing(t *testing.T) {
 		{"another effect", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), "Allow", "Deny", 1)), "OwnObjectsV2"},
 		{"another resource", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), `"arn:aws:s3:::vault"`, `"arn:aws:s3:::Vault"`, 1)), "OwnListV2"},
 		{"another condition", ours.RolePolicy, parse(goodRole), "OwnObjects OwnList"},
-		{"the bucket's TLS", ours.BucketPolicy, parse(strings.Replace(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)), "DenyWithoutTag DenyOutsideOwnPrefix DenyListOutsideOwnPrefix"},
+		{"the bucket's TLS", ours.BucketPolicy, parse(strings.Replace(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)), "DenyWithoutTag DenyOutsideOwnPrefix DenyListOutsideOwnPrefix DenyBucketItself"},
 		{"a Sid that is taken twice", ours.RolePolicy, parse(`{"Statement":[{"Sid":"OwnList","Effect":"Allow","Action":"a","Resource":"b"},{"Sid":"OwnListV2","Effect":"Allow","Action":"a","Resource":"b"}]}`), "OwnObjects OwnListV3"},
 	} {
 		rest := tc.p.Missing(tc.other)

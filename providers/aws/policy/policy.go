@@ -20,6 +20,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -69,7 +70,7 @@ type Options struct {
 	Collection string // only this one of each tenant's collections; empty is all
 	Tenants    []Tenant
 
-	ExpireDays  int      // objects and old versions go after so many days; 0 is never
+	ExpireDays  int      // objects and old versions of all collections go after so many days; 0 is never
 	Thumbprints []string // SHA-1 of the issuer's certificates, 40 hexadecimal digits each
 	KMSKey      string   // ARN of the key that the bucket encrypts with
 	Region      string   // of the bucket, for the commands
@@ -297,13 +298,16 @@ func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
 	if o.AllowDoctor {
 		all = append(all, Statement{
 			Sid: "Doctor" + nth, Effect: "Allow",
-			Action:    []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicy"},
+			Action:    slices.Clone(settings),
 			Resource:  []string{o.bucketARN()},
 			Condition: guard.with("", "", ""),
 		})
 	}
 	return all
 }
+
+// settings are the actions that tell how the bucket is set up.
+var settings = []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicy"}
 
 // kms lets S3, and nobody else, use the bucket's key in the tenant's name.
 func (o *Options) kms(guard Conditions) []Statement {
@@ -318,7 +322,9 @@ func (o *Options) kms(guard Conditions) []Statement {
 	}}
 }
 
-// denies holds whatever else is allowed, here or in any other policy.
+// denies holds whatever else is allowed, here or in any other policy. At AWS, by tag,
+// it holds the role to its own prefix and to reading the bucket's settings, so that
+// no tenant lifts it. A role per tenant, and an RGW, are held by their allows alone.
 func (o *Options) denies() []Statement {
 	bucket := o.bucketARN()
 	all := []string{bucket, bucket + "/*"}
@@ -354,6 +360,11 @@ func (o *Options) denies() []Statement {
 			Sid: "DenyListOutsideOwnPrefix", Effect: "Deny", Principal: Everybody(),
 			Action: []string{"s3:ListBucket", "s3:ListBucketVersions"}, Resource: []string{bucket},
 			Condition: role.with("StringNotLike", "s3:prefix", prefix),
+		},
+		Statement{ // what concerns objects has their ARNs, and is not meant
+			Sid: "DenyBucketItself", Effect: "Deny", Principal: Everybody(),
+			NotAction: append([]string{"s3:ListBucket", "s3:ListBucketVersions"}, settings...), Resource: []string{bucket},
+			Condition: role.with("", "", ""),
 		})
 }
 

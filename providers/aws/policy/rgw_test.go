@@ -32,7 +32,7 @@ func TestRGW(t *testing.T) {
 	provider := false
 	for i, change := range []func(*policy.Options){
 		func(*policy.Options) {},
-		func(o *policy.Options) { o.Collection = "credentials" },
+		func(o *policy.Options) { o.Collection, o.ExpireDays = "credentials", 0 },
 		func(o *policy.Options) { o.Grants = policy.InBucket },
 		func(o *policy.Options) { o.Isolation = policy.ByRole },
 		func(o *policy.Options) { o.Isolation, o.Grants = policy.ByRole, policy.InBucket },

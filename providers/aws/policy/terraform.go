@@ -8,12 +8,16 @@ import (
 )
 
 // Terraform is the same documents as resources of the provider hashicorp/aws, version 5
-// or later. The bucket exists already; notes become comments.
+// or later; without Thumbprints a release of 2025 or later, since they were required
+// before (terraform-provider-aws#37255). The bucket exists already; notes become comments.
 func (d *Documents) Terraform() []byte {
 	t := &hcl{}
 	o := d.o
 	for _, n := range d.Notes {
 		fmt.Fprintf(&t.b, "# %s\n", n)
+	}
+	if len(o.Thumbprints) == 0 {
+		t.b.WriteString("# without thumbprints hashicorp/aws has to be of 2025 or later: before, it required them\n")
 	}
 	t.block("aws_iam_openid_connect_provider", "objectvault", func() {
 		t.set("url", quoteHCL(o.Issuer))

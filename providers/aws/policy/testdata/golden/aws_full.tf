@@ -1,4 +1,6 @@
 # the policy of the KMS key has to let the account's IAM policies decide, or name the role itself
+# applied, the bucket policy replaces the one that is there: fetch that first, and see --delta
+# applied, the lifecycle configuration replaces the one that is there: fetch that first
 
 resource "aws_iam_openid_connect_provider" "objectvault" {
   url = "https://broker.example"
@@ -148,19 +150,6 @@ resource "aws_s3_bucket_public_access_block" "objectvault" {
 resource "aws_s3_bucket_lifecycle_configuration" "objectvault" {
   bucket = "vault"
   rule {
-    id = "objectvault-expire"
-    status = "Enabled"
-    filter {
-      prefix = "bots/"
-    }
-    expiration {
-      days = 30
-    }
-    noncurrent_version_expiration {
-      noncurrent_days = 30
-    }
-  }
-  rule {
     id = "objectvault-abort-uploads"
     status = "Enabled"
     filter {
@@ -249,6 +238,26 @@ resource "aws_s3_bucket_policy" "objectvault" {
           },
           "StringNotLike": {
             "s3:prefix": "bots/$${aws:PrincipalTag/agentkeys_user_wallet}/credentials/*"
+          }
+        }
+      },
+      {
+        "Sid": "DenyBucketItself",
+        "Effect": "Deny",
+        "Principal": "*",
+        "NotAction": [
+          "s3:ListBucket",
+          "s3:ListBucketVersions",
+          "s3:GetBucketVersioning",
+          "s3:GetLifecycleConfiguration",
+          "s3:GetBucketPolicy"
+        ],
+        "Resource": [
+          "arn:aws:s3:::vault"
+        ],
+        "Condition": {
+          "ArnEquals": {
+            "aws:PrincipalArn": "arn:aws:iam::123456789012:role/vault"
           }
         }
       }

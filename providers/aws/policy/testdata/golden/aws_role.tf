@@ -1,4 +1,8 @@
 # tokens that carry tags would need sts:TagSession in the trust too: this form is for issuers that mint none
+# no denial holds a role to its prefix: whatever else it is granted, by any policy, is within its reach
+# applied, the bucket policy replaces the one that is there: fetch that first, and see --delta
+# applied, the lifecycle configuration replaces the one that is there: fetch that first
+# without thumbprints hashicorp/aws has to be of 2025 or later: before, it required them
 
 resource "aws_iam_openid_connect_provider" "objectvault" {
   url = "https://token.actions.githubusercontent.com"
@@ -158,6 +162,19 @@ resource "aws_s3_bucket_public_access_block" "objectvault" {
 
 resource "aws_s3_bucket_lifecycle_configuration" "objectvault" {
   bucket = "vault"
+  rule {
+    id = "objectvault-expire"
+    status = "Enabled"
+    filter {
+      prefix = "bots/"
+    }
+    expiration {
+      days = 30
+    }
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+  }
   rule {
     id = "objectvault-abort-uploads"
     status = "Enabled"

@@ -1,0 +1,79 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// tagsOf returns the tags that may be the one which names the tenant, the likeliest
+// first: those that prefixes are made from or bound to, or else those that any allow
+// speaks of. It is never empty; "" is any tag.
+func tagsOf(docs []Document, bucket string) []string {
+	var prefixes, spoken []string
+	add := func(list *[]string, tag string) {
+		if tag != "" && !slices.Contains(*list, tag) {
+			*list = append(*list, tag)
+		}
+	}
+	for _, d := range docs {
+		for _, s := range d.Policy.Statement {
+			if s.Effect != "Allow" {
+				continue
+			}
+			patterns := s.patterns(bucket)
+			written := slices.ContainsFunc(patterns, func(p []token) bool {
+				r, _ := reachOf(p, "", true)
+				return r == oneTenant
+			})
+			for _, p := range patterns {
+				add(&prefixes, tagOf(p))
+			}
+			for _, cond := range s.Condition.list() {
+				tag, of := strings.CutPrefix(cond.key, principalTag)
+				if of && written && cond.exact() {
+					add(&prefixes, tag)
+				}
+				if asked, ok := strings.CutPrefix(cond.key, requestTag); ok {
+					tag, of = asked, true
+				}
+				if of {
+					add(&spoken, tag)
+				}
+			}
+		}
+	}
+	switch {
+	case prefixes != nil:
+		return prefixes
+	case spoken != nil:
+		return spoken
+	}
+	return []string{""}
+}
+
+// patterns are those of the keys, and of the prefixes of lists, in bucket.
+func (s Statement) patterns(bucket string) [][]token {
+	var all [][]token
+	for _, r := range s.Resource {
+		if res, ok := parseResource(r, bucket); ok && res.object {
+			all = append(all, tokens(res.key, true))
+		}
+	}
+	for _, cond := range s.Condition.list() {
+		if cond.key != "s3:prefix" {
+			continue
+		}
+		for _, v := range cond.values {
+			all = append(all, tokens(v, cond.wild()))
+		}
+	}
+	return all
+}
+
+// tagOf returns the tag of bots/${aws:PrincipalTag/TAG}, or "".
+func tagOf(list []token) string {
+	if len(list) < 2 || list[0] != (token{'l', root}) || list[1].kind != '$' || !isTag(list[1].text, "") {
+		return ""
+	}
+	return strings.TrimPrefix(strings.ToLower(list[1].text), principalTag)
+}
