@@ -21,7 +21,8 @@ func doctorCommand(s *session) *cli.Command {
 			"under foreign prefixes must be denied. It writes objects of random names and removes them again;\n" +
 			"names of yours are not touched. Whether foreign objects can be read shows only on one that exists:\n" +
 			"--other takes a second tenant's identity, which puts one, and then both try everything with what\n" +
-			"is the other's; --foreign-key names one that is there.\n\n" +
+			"is the other's. --foreign-key names one: if it can be read, that is a hole; if it is denied, that\n" +
+			"proves something only where --other sees that it exists, since what is missing is denied, too.\n\n" +
 			"A line is ok, a warning, a fail, ISOLATION BROKEN, not proven, or skipped. Only a denial proves\n" +
 			"isolation. The exit code is 1 when a line is a fail or ISOLATION BROKEN, whatever the reason: also\n" +
 			"when the store is not reached, or refuses the credentials. No key is needed. With --json each line\n" +

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/objectvault/objectvault/conformance/probe"
 	"github.com/objectvault/objectvault/vault"
@@ -85,7 +84,7 @@ func (e *exam) contract(ctx context.Context) {
 		}
 		r := s.Run(ctx, all[i])
 		kept[p.clause] = r.Verdict == probe.Honoured
-		e.say(ctx, p.clause, p.judge(r))
+		e.say(ctx, p.clause, p.judge(e.Store, r))
 		if p.clause == "swap" && !kept["swap"] {
 			s = e.subject(withoutSwap(e.Store)) // or every later clause that swaps would be judged by it
 		}
@@ -102,17 +101,11 @@ func withoutSwap(st *vault.Store) *vault.Store {
 	return &c
 }
 
-// longest is how much of a reason is told.
-const longest = 300
-
 // judge says what a verdict means for the user.
-func (p promise) judge(r probe.Result) finding {
+func (p promise) judge(st *vault.Store, r probe.Result) finding {
 	why := ""
 	if r.Err != nil {
-		why, _, _ = strings.Cut(strings.TrimPrefix(r.Err.Error(), probe.ErrNotHonoured.Error()+": "), "\n") // no stack
-		if len(why) > longest {
-			why = strings.ToValidUTF8(why[:longest], "") + "…"
-		}
+		why = reason(st, r.Err)
 	}
 	switch r.Verdict {
 	case probe.Honoured:

@@ -9,8 +9,8 @@
 // Isolation is proven by denials and by nothing else. A foreign prefix that answers is
 // [Broken]; one that answers with any other error than a denial is [NotProven], and so is
 // a denial where the same request under the own prefix was denied too. Reading is decided
-// only on an object that exists: a missing foreign key is denied even where every object
-// may be read.
+// only on an object that a second tenant has just seen: a missing foreign key is denied
+// even where every object may be read.
 //
 // All that is written has a random name and is removed again, also when the context ends.
 package doctor
@@ -20,6 +20,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -71,7 +72,7 @@ type Patient struct {
 	OtherTenant  vault.Tenant
 	Unintroduced error
 	// ForeignKey is the key of another tenant's object that exists, as whoever gave it
-	// says.
+	// says. That it is denied proves nothing unless Other can read it.
 	ForeignKey string
 
 	// Clock asks the cloud what time it is, Identity who we are, Inspect what is set at
@@ -168,7 +169,16 @@ func (e *exam) inspect(ctx context.Context) {
 		e.say(ctx, "bucket-settings", found(Skipped, "settings of the bucket: this store tells none"))
 		return
 	}
-	e.pass(ctx, e.Inspect)
+	e.pass(ctx, func(ctx context.Context) []Line {
+		lines := e.Inspect(ctx)
+		for i, l := range lines {
+			// "versioning" alone is what the store honours.
+			if l.Check == "versioning" && strings.HasPrefix(l.Message, "versioning") {
+				lines[i].Message = "bucket " + l.Message
+			}
+		}
+		return lines
+	})
 }
 
 func (e *exam) pass(ctx context.Context, lines func(context.Context) []Line) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
@@ -59,14 +60,23 @@ func (c *cloud) open(t *testing.T) *vault.Store {
 // A rule says whether a call is denied.
 type rule func(c intercept.Call) bool
 
-// as is the bucket as a client sees it whose calls are denied by a rule.
+var errDenied = fmt.Errorf("the policy: %w", vault.ErrPermission)
+
+// as is the bucket as a client sees it whose calls are denied by a rule. Who may not list
+// all of it is not told what is missing either.
 func (c *cloud) as(t *testing.T, denied rule) *vault.Store {
-	return intercept.Store(c.open(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
-		if denied(c) {
-			return fmt.Errorf("the policy: %w", vault.ErrPermission)
+	st := intercept.Store(c.open(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op != "purge" && denied(c) {
+			return errDenied
 		}
-		return do()
+		err := do()
+		if op("get", "attributes")(c) && gcerrors.Code(err) == gcerrors.NotFound && denied(intercept.Call{Op: "list"}) {
+			return errDenied
+		}
+		return err
 	}})
+	st.Purge = bouncer{st.Purge, denied}
+	return st
 }
 
 // own allows what is below the tenant's prefix, and nothing else. It does not allow to
@@ -82,8 +92,10 @@ func (r rule) unless(allowed func(c intercept.Call) bool) rule {
 	return func(c intercept.Call) bool { return r(c) && !allowed(c) }
 }
 
-// purging lets versions be deleted, so that nothing has to stay.
-func purging(c intercept.Call) bool { return c.Op == "purge" }
+// purging lets a tenant delete its versions, so that nothing has to stay.
+func purging(tenant string) func(intercept.Call) bool {
+	return func(c intercept.Call) bool { return c.Op == "purge" && strings.HasPrefix(c.Key, "bots/"+tenant+"/") }
+}
 
 func everything(intercept.Call) bool { return false }
 
@@ -111,8 +123,10 @@ func examine(t *testing.T, ctx context.Context, p *doctor.Patient) map[string]do
 		want[l.Status]++
 		t.Logf("%-18s %-22s %s | %s", l.Status, l.Check, l.Message, l.Hint)
 		for _, text := range []string{l.Message, l.Hint} {
-			if strings.Contains(text, "%!") {
-				t.Errorf("%s was not formatted: %s", l.Check, text)
+			for _, bad := range []string{"%!", "{ID:", "operation error", "StatusCode:"} {
+				if strings.Contains(text, bad) {
+					t.Errorf("%s was not formatted for a user: %s", l.Check, text)
+				}
 			}
 		}
 		if l.Status == doctor.Broken != strings.Contains(l.Message, "ISOLATION BROKEN") {
@@ -172,10 +186,13 @@ var isolated = []string{
 
 // crossed are the lines about a second tenant.
 var crossed = []string{
-	"isolation-get", "isolation-overwrite", "isolation-add", "isolation-remove", "isolation-names", "isolation-intact",
-	"isolation-reverse-get", "isolation-reverse-overwrite", "isolation-reverse-add", "isolation-reverse-remove",
+	"isolation-get", "isolation-get-version", "isolation-overwrite", "isolation-add", "isolation-remove", "isolation-names", "isolation-intact",
+	"isolation-reverse-get", "isolation-reverse-get-version", "isolation-reverse-overwrite", "isolation-reverse-add", "isolation-reverse-remove",
 	"isolation-reverse-names", "isolation-reverse-intact",
 }
+
+// purged are those about a second tenant that need the right to purge.
+var purged = []string{"isolation-remove-version", "isolation-reverse-remove-version"}
 
 func all(s doctor.Status, ids ...string) map[string]doctor.Status {
 	m := make(map[string]doctor.Status)
@@ -189,7 +206,7 @@ func all(s doctor.Status, ids ...string) map[string]doctor.Status {
 // tenant, and nothing is left.
 func TestIsolated(t *testing.T) {
 	c := newCloud(t)
-	p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging)), Isolated: true}
+	p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, all(doctor.OK, isolated...))
 	check(t, lines, all(doctor.OK, "bucket", "own-put", "own-get", "own-list", "own-delete", "cleanup",
@@ -204,9 +221,9 @@ func TestIsolated(t *testing.T) {
 	}
 	c.untouched(t, true)
 
-	p.Other, p.OtherTenant, p.Quick = c.as(t, own("other").unless(purging)), "other", true
+	p.Other, p.OtherTenant, p.Quick = c.as(t, own("other").unless(purging("other"))), "other", true
 	lines = examine(t, t.Context(), p)
-	check(t, lines, all(doctor.OK, append(crossed, isolated...)...))
+	check(t, lines, all(doctor.OK, slices.Concat(crossed, purged, isolated)...))
 	check(t, lines, all(doctor.OK, "cleanup", "create", "swap", "history"))
 	check(t, lines, all(doctor.Skipped, "create-large", "create-detects", "swap-atomic", "swap-large", "all-or-nothing-large"))
 	c.untouched(t, true)
@@ -225,7 +242,7 @@ func TestNotIsolated(t *testing.T) {
 
 	p.Other, p.OtherTenant = c.as(t, everything), "other"
 	lines = examine(t, t.Context(), p)
-	check(t, lines, all(doctor.Broken, append(crossed, isolated...)...))
+	check(t, lines, all(doctor.Broken, slices.Concat(crossed, purged, isolated)...))
 	check(t, lines, all(doctor.OK, "cleanup"))
 	c.untouched(t, true)
 }
@@ -233,7 +250,7 @@ func TestNotIsolated(t *testing.T) {
 // TestReadsAll: a role with GetObject on all tenants and a correct list is found out with
 // a second tenant, or with a key that exists, and is never ok without.
 func TestReadsAll(t *testing.T) {
-	hole := own("acme").unless(purging).unless(func(c intercept.Call) bool { return c.Op == "get" })
+	hole := own("acme").unless(purging("acme")).unless(func(c intercept.Call) bool { return c.Op == "get" })
 	for _, tc := range []struct {
 		name string
 		with func(t *testing.T, c *cloud, p *doctor.Patient)
@@ -241,7 +258,7 @@ func TestReadsAll(t *testing.T) {
 	}{
 		{"alone", func(*testing.T, *cloud, *doctor.Patient) {}, doctor.NotProven},
 		{"with a second tenant", func(t *testing.T, c *cloud, p *doctor.Patient) {
-			p.Other, p.OtherTenant = c.as(t, own("other").unless(purging)), "other"
+			p.Other, p.OtherTenant = c.as(t, own("other").unless(purging("other"))), "other"
 		}, doctor.Broken},
 		{"with a key", func(_ *testing.T, _ *cloud, p *doctor.Patient) {
 			p.ForeignKey = "bots/other/credentials/openai.enc"
@@ -282,7 +299,7 @@ func TestAnswersLie(t *testing.T) {
 	for _, done := range []string{"theirs.enc", "added.enc"} {
 		c := newCloud(t)
 		liar := intercept.Store(c.open(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
-			switch denied := own("acme").unless(purging)(c); {
+			switch denied := own("acme").unless(purging("acme"))(c); {
 			case denied && c.Op == "put" && strings.HasSuffix(c.Key, done):
 				do()
 				return vault.ErrPermission
@@ -291,7 +308,8 @@ func TestAnswersLie(t *testing.T) {
 			}
 			return do()
 		}})
-		p := &doctor.Patient{Store: liar, Isolated: true, Quick: true, Other: c.as(t, own("other").unless(purging)), OtherTenant: "other"}
+		liar.Purge = bouncer{c.owner.Purge, own("acme").unless(purging("acme"))}
+		p := &doctor.Patient{Store: liar, Isolated: true, Quick: true, Other: c.as(t, own("other").unless(purging("other"))), OtherTenant: "other"}
 		lines := examine(t, t.Context(), p)
 		check(t, lines, map[string]doctor.Status{
 			"isolation-overwrite": doctor.OK, "isolation-add": doctor.OK, "isolation-intact": doctor.Broken, "isolation-reverse-intact": doctor.OK,
@@ -300,11 +318,143 @@ func TestAnswersLie(t *testing.T) {
 	}
 }
 
-// TestForeignKeyDenied: a key that exists and is denied decides as well.
+// TestForeignKeyDenied: what is missing is denied as well, so that a denial decides only
+// where the second tenant sees that the key exists.
 func TestForeignKeyDenied(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		key    string
+		second bool
+		want   doctor.Status
+	}{
+		{"exists", "bots/other/credentials/openai.enc", false, doctor.NotProven},
+		{"missing", "bots/other/credentials/none.enc", false, doctor.NotProven},
+		{"seen to exist", "bots/other/credentials/openai.enc", true, doctor.OK},
+		{"not seen to exist", "bots/other/credentials/none.enc", true, doctor.NotProven},
+		{"of a third tenant", "bots/acmex/credentials/openai.enc", true, doctor.NotProven},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCloud(t)
+			p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: tc.key}
+			if tc.second {
+				// It puts nothing, so that the key alone decides.
+				p.Other, p.OtherTenant = c.as(t, func(c intercept.Call) bool { return own("other")(c) || c.Op == "put" }), "other"
+			}
+			l := examine(t, t.Context(), p)["isolation-get"]
+			if l.Status != tc.want {
+				t.Errorf("%q, want %q: %s", l.Status, tc.want, l.Message)
+			}
+			if !tc.second && !strings.Contains(l.Message, "if it exists") {
+				t.Errorf("it is not said what a denial is worth: %s", l.Message)
+			}
+		})
+	}
+}
+
+// TestListHoles: policies see the prefix and the delimiter of a list, so that a foreign
+// place may be denied in one form and open in another. One form is enough.
+func TestListHoles(t *testing.T) {
+	lists := func(c intercept.Call) bool { return c.Op == "list" }
+	for _, tc := range []struct {
+		name   string
+		allow  func(c intercept.Call) bool
+		deny   func(c intercept.Call) bool
+		broken []string
+	}{
+		{name: "one collection of everybody", allow: func(c intercept.Call) bool {
+			return lists(c) && strings.HasPrefix(c.Key, "bots/") && strings.Contains(c.Key, "/credentials/")
+		}, deny: func(c intercept.Call) bool {
+			return lists(c) && !strings.Contains(c.Key, "/credentials/")
+		}, broken: []string{"isolation-list", "isolation-longer-list", "isolation-names"}},
+		{name: "home folders", allow: func(c intercept.Call) bool {
+			return lists(c) && c.Delimiter == "/" && (c.Key == "" || c.Key == "bots/")
+		}, broken: []string{"isolation-root", "isolation-tenants"}},
+		{name: "as directories", allow: func(c intercept.Call) bool {
+			return lists(c) && c.Delimiter == "/" && strings.Count(c.Key, "/") > 1
+		}, broken: []string{"isolation-list", "isolation-longer-list", "isolation-names"}},
+		{name: "deep down", allow: func(c intercept.Call) bool {
+			return lists(c) && strings.Count(c.Key, "/") == 4
+		}, broken: []string{"isolation-list", "isolation-longer-list", "isolation-names"}},
+		{name: "only the own collection", deny: func(c intercept.Call) bool {
+			return lists(c) && !strings.HasPrefix(c.Key, "bots/acme/credentials/")
+		}},
+		{name: "no delimiter", deny: func(c intercept.Call) bool { return lists(c) && c.Delimiter != "" }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCloud(t)
+			denied := own("acme").unless(purging("acme"))
+			p := &doctor.Patient{
+				Store: c.as(t, func(c intercept.Call) bool {
+					return (denied(c) || tc.deny != nil && tc.deny(c)) && (tc.allow == nil || !tc.allow(c))
+				}),
+				Isolated: true, Quick: true, Other: c.as(t, own("other").unless(purging("other"))), OtherTenant: "other",
+			}
+			lines := examine(t, t.Context(), p)
+			want := all(doctor.OK, slices.Concat(crossed, purged, isolated)...)
+			for _, id := range tc.broken {
+				want[id] = doctor.Broken
+			}
+			check(t, lines, want)
+			c.untouched(t, true)
+		})
+	}
+}
+
+// TestVersionIDs: a version that is named by its id takes other rights than the object.
+func TestVersionIDs(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		rule rule // of the first tenant
+		want map[string]doctor.Status
+	}{
+		{"readable", own("acme").unless(purging("acme")).unless(op("open-version")), map[string]doctor.Status{
+			"isolation-get": doctor.OK, "isolation-get-version": doctor.Broken, "isolation-remove-version": doctor.OK,
+			"isolation-reverse-get-version": doctor.OK,
+		}},
+		{"removable", own("acme").unless(op("purge")), map[string]doctor.Status{
+			"isolation-remove": doctor.OK, "isolation-remove-version": doctor.Broken, "isolation-get-version": doctor.OK,
+			"isolation-reverse-remove-version": doctor.OK,
+		}},
+		{"not even removable where it is one's own", own("acme"), map[string]doctor.Status{
+			"isolation-remove-version": doctor.NotProven, "isolation-get-version": doctor.OK, "isolation-remove": doctor.OK,
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCloud(t)
+			p := &doctor.Patient{
+				Store: c.as(t, tc.rule), Isolated: true, Quick: true,
+				Other: c.as(t, own("other").unless(purging("other"))), OtherTenant: "other",
+			}
+			check(t, examine(t, t.Context(), p), tc.want)
+			c.untouched(t, false)
+		})
+	}
+
+	// Without a history there are no ids, and whoever cannot list his own proves nothing.
 	c := newCloud(t)
-	p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging)), Isolated: true, Quick: true, ForeignKey: "bots/other/credentials/openai.enc"}
-	check(t, examine(t, t.Context(), p), all(doctor.OK, "isolation-get"))
+	p := &doctor.Patient{
+		Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, OtherTenant: "other",
+		Other: c.as(t, func(c intercept.Call) bool { return own("other")(c) || c.Op == "versions" }),
+	}
+	check(t, examine(t, t.Context(), p), all(doctor.NotProven, "isolation-get-version", "isolation-remove-version"))
+	p.Other = c.as(t, own("other").unless(purging("other")))
+	p.Other.History, p.Other.Purge = nil, nil
+	if l, ok := examine(t, t.Context(), p)["isolation-get-version"]; ok {
+		t.Errorf("%+v", l)
+	}
+}
+
+// TestNobodyDeletes: what a tenant could not remove itself is no trespass of the other.
+func TestNobodyDeletes(t *testing.T) {
+	c := newCloud(t)
+	as := func(tenant string) *vault.Store {
+		return c.as(t, func(c intercept.Call) bool { return own(tenant)(c) || c.Op == "remove" })
+	}
+	p := &doctor.Patient{Store: as("acme"), Isolated: true, Quick: true, Other: as("other"), OtherTenant: "other"}
+	check(t, examine(t, t.Context(), p), map[string]doctor.Status{
+		"own-delete": doctor.Fail, "isolation-remove": doctor.NotProven, "isolation-intact": doctor.OK,
+		"isolation-reverse-remove": doctor.NotProven, "isolation-reverse-intact": doctor.OK, "cleanup": doctor.Warning,
+	})
 }
 
 // TestOneHole: each thing that is allowed too much is named by its own line, and by no
@@ -325,7 +475,7 @@ func TestOneHole(t *testing.T) {
 	} {
 		t.Run(tc.line, func(t *testing.T) {
 			c := newCloud(t)
-			p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging).unless(tc.allow)), Isolated: true, Quick: true}
+			p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme")).unless(tc.allow)), Isolated: true, Quick: true}
 			lines := examine(t, t.Context(), p)
 			want := all(doctor.OK, isolated...)
 			want[tc.line] = doctor.Broken
@@ -381,7 +531,7 @@ func TestOtherAnswers(t *testing.T) {
 			return c.as(t, func(c intercept.Call) bool { return denied(c) || c.Op == "get" })
 		}, map[string]doctor.Status{"own-get": doctor.Fail, "isolation-put": doctor.OK, "create": doctor.NotProven}},
 		{"no remover", func(t *testing.T, c *cloud) *vault.Store {
-			s := c.as(t, own("acme").unless(purging))
+			s := c.as(t, own("acme").unless(purging("acme")))
 			s.Remover = nil
 			return s
 		}, map[string]doctor.Status{"own-delete": doctor.OK, "isolation-delete": doctor.NotProven, "isolation-put": doctor.OK}},
@@ -442,6 +592,69 @@ func TestHint(t *testing.T) {
 	lines := examine(t, t.Context(), &doctor.Patient{Store: s, Quick: true})
 	if got := lines["bucket"].Hint; got != "ask {prog}" {
 		t.Errorf("hint %q", got)
+	}
+}
+
+// TestInFewWords: of an answer it is told what the provider makes of it, and of a probe's
+// reasons what a user can read.
+func TestInFewWords(t *testing.T) {
+	explain := func(err error) error {
+		if a, ok := errors.AsType[*answer](err); ok && a.code == "AccessDenied" {
+			return &explained{fmt.Errorf("%w: S3 PutObject: 403 AccessDenied, request tx1", vault.ErrPermission)}
+		}
+		return nil
+	}
+	refusing := func(code string) func(t *testing.T, s *vault.Store) *vault.Store {
+		return func(t *testing.T, s *vault.Store) *vault.Store {
+			return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+				if c.Op == "put" {
+					return &answer{code}
+				}
+				return do()
+			}})
+		}
+	}
+	for _, tc := range []struct {
+		name, check, want string
+		store             func(t *testing.T, s *vault.Store) *vault.Store
+	}{
+		{"a sentinel before the answer", "swap", "or never work (a swap was refused: conflict)", func(_ *testing.T, s *vault.Store) *vault.Store {
+			s.Swap = conflicted{}
+			return s
+		}},
+		{"an answer that is explained", "own-put", "put under the own prefix: permission denied: S3 PutObject: 403 AccessDenied, request tx1", refusing("AccessDenied")},
+		{"a history", "history", `.past.enc" has 1 versions, want 5)`, func(_ *testing.T, s *vault.Store) *vault.Store {
+			s.History = forgetful{s.History}
+			return s
+		}},
+		{"a probe's words before the answer", "read-after-write", `the answer says "permission denied": permission denied: S3 PutObject: 403 AccessDenied, request tx1)`, func(_ *testing.T, s *vault.Store) *vault.Store {
+			return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+				if strings.Contains(c.Key, "read-after-write") {
+					return &answer{"AccessDenied"}
+				}
+				return do()
+			}})
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := tc.store(t, newCloud(t).open(t))
+			s.Explain = explain
+			got := examine(t, t.Context(), &doctor.Patient{Store: s, Quick: true})[tc.check].Message
+			if !strings.HasSuffix(got, tc.want) || strings.Contains(got, "blob (") {
+				t.Errorf("%q, want …%q", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestBucketVersioning: the setting is not taken for what the store honours.
+func TestBucketVersioning(t *testing.T) {
+	p := &doctor.Patient{Unopened: errors.New("none"), Inspect: func(context.Context) []doctor.Line {
+		return []doctor.Line{{Check: "versioning", Status: doctor.OK, Message: "versioning is on"}, {Check: "lifecycle", Status: doctor.OK, Message: "a rule"}}
+	}}
+	lines := examine(t, t.Context(), p)
+	if got := []string{lines["versioning"].Message, lines["lifecycle"].Message}; !slices.Equal(got, []string{"bucket versioning is on", "a rule"}) {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -508,8 +721,8 @@ func TestInterrupted(t *testing.T) {
 				}})
 			}
 			p := &doctor.Patient{
-				Store: end(c.as(t, own("acme").unless(purging))), Isolated: true,
-				Other: end(c.as(t, own("other").unless(purging))), OtherTenant: "other",
+				Store: end(c.as(t, own("acme").unless(purging("acme")))), Isolated: true,
+				Other: end(c.as(t, own("other").unless(purging("other")))), OtherTenant: "other",
 			}
 			lines := examine(t, ctx, p)
 			for id, l := range lines {
@@ -657,7 +870,7 @@ func TestPrefix(t *testing.T) {
 	if _, err := v.Put(t.Context(), "n", strings.NewReader("value"), nil); err != nil {
 		t.Fatal(err)
 	}
-	lines := examine(t, t.Context(), &doctor.Patient{Store: c.as(t, own("acme").unless(purging)), Isolated: true, Quick: true, ForeignKey: "bots/acme/credentials/n.enc"})
+	lines := examine(t, t.Context(), &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: "bots/acme/credentials/n.enc"})
 	if got := lines["isolation-get"].Message; !strings.Contains(got, "below the own prefix") {
 		t.Errorf("%q", got)
 	}

@@ -4,14 +4,38 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"maps"
 
 	"gocloud.dev/blob"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
 )
+
+// A bouncer denies purges object by object, as S3 does.
+type bouncer struct {
+	vault.Purger
+	denied rule
+}
+
+func (b bouncer) Purge(ctx context.Context, leftovers []vault.Leftover) (map[vault.Leftover]error, error) {
+	denied := make(map[vault.Leftover]error)
+	var allowed []vault.Leftover
+	for _, l := range leftovers {
+		if b.denied(intercept.Call{Op: "purge", Key: l.Key}) {
+			denied[l] = errDenied
+		} else {
+			allowed = append(allowed, l)
+		}
+	}
+	failed, err := b.Purger.Purge(ctx, allowed)
+	maps.Copy(denied, failed)
+	return denied, err
+}
 
 // An overwriter takes a create for a put, as some servers do in versioned buckets, or in
 // uploads of several parts: then there is somebody who creates what is small.
@@ -82,4 +106,20 @@ type opensOnly struct{ envelope.Source }
 
 func (opensOnly) Wrap(context.Context, envelope.Ref, []byte, envelope.AAD) (envelope.Stanza, error) {
 	return envelope.Stanza{}, errors.New("no")
+}
+
+// An answer is what an SDK makes of a refusal: its text is for those who wrote the SDK.
+type answer struct{ code string }
+
+func (a *answer) Error() string {
+	return "operation error S3: PutObject, https response error StatusCode: 412, RequestID: tx1, api error " + a.code
+}
+
+func (a *answer) ErrorCode() string { return a.code }
+
+// A conflicted swapper answers as S3 does.
+type conflicted struct{}
+
+func (conflicted) Swap(context.Context, string, string, func(io.Writer) error) (string, error) {
+	return "", fmt.Errorf("%w: %w", vault.ErrConflict, &answer{"PreconditionFailed"})
 }

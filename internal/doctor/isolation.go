@@ -15,6 +15,7 @@ func (e *exam) isolation(ctx context.Context) {
 		e.say(ctx, "isolation", found(Skipped, "isolation: %s:// keeps nobody apart", scheme))
 		return
 	}
+	e.own.lists = e.listable(ctx, &e.own)
 	read := e.stranger(ctx)
 	e.longerName(ctx)
 	e.roots(ctx)
@@ -45,8 +46,7 @@ func (e *exam) stranger(ctx context.Context) (read bool) {
 	if e.putOutside(ctx, "isolation-put", key, "put under a foreign prefix", "an object could be put under a foreign prefix") {
 		read = peek(ctx, e.Store, key) == nil
 	}
-	_, err := list(ctx, e.Store, tenantPrefix(vault.Tenant(e.run)))
-	e.say(ctx, "isolation-list", outside(e.Store, err, e.own.lists, "list of a foreign prefix", "a foreign prefix could be listed"))
+	e.say(ctx, "isolation-list", e.unlisted(ctx, &e.own, vault.Tenant(e.run), "list of a foreign prefix", "a foreign prefix could be listed"))
 	if e.Store.History != nil {
 		mine := versions(ctx, e.Store, e.own.prefix+"own.enc") == nil
 		err := versions(ctx, e.Store, key)
@@ -92,26 +92,14 @@ func (e *exam) longerName(ctx context.Context) {
 	longer := e.Tenant + "x"
 	key := prefix(longer, e.Collection) + e.run + "/isolation.enc"
 	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object could be put under "+tenantPrefix(longer)+", which starts like the own prefix")
-	_, err := list(ctx, e.Store, tenantPrefix(longer))
-	e.say(ctx, "isolation-longer-list", outside(e.Store, err, e.own.lists, "list of "+tenantPrefix(longer), tenantPrefix(longer)+" could be listed, which starts like the own prefix"))
-}
-
-// roots lists what all tenants have in common.
-func (e *exam) roots(ctx context.Context) {
-	for _, r := range []struct{ check, prefix, what string }{
-		{"isolation-root", "", "the whole bucket"},
-		{"isolation-tenants", everybody, everybody + ", where all tenants are,"},
-	} {
-		_, err := list(ctx, e.Store, r.prefix)
-		e.say(ctx, r.check, outside(e.Store, err, e.own.lists, "list of "+strings.TrimSuffix(r.what, ","), r.what+" could be listed"))
-	}
+	e.say(ctx, "isolation-longer-list", e.unlisted(ctx, &e.own, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts like the own prefix, could be listed"))
 }
 
 // reading decides whether foreign objects can be read: by one that the second tenant
 // puts there, by one that is known to exist, or by one that should not have been stored.
 func (e *exam) reading(ctx context.Context, read bool) {
 	unknown := found(NotProven, "get of a foreign object: there is none to try; a missing one is denied even where every object may be read").
-		hinted("give a second tenant's identity with --other SRC, or the key of another tenant's object with --foreign-key KEY")
+		hinted("give a second tenant's identity with --other SRC; --foreign-key KEY, the key of another tenant's object, shows a hole, and alone proves nothing")
 	best := unknown
 	weigh := func(f finding) {
 		if best == unknown || f.status == Broken || f.status == OK && best.status == NotProven {
@@ -132,6 +120,7 @@ func (e *exam) reading(ctx context.Context, read bool) {
 	}
 	if e.introduced() && e.Hands == "" {
 		other := e.party(e.Other, e.OtherTenant)
+		e.measureVersions(ctx, &e.own)
 		e.trespass(ctx, "isolation", &e.own, &other, func(get finding) {
 			weigh(get)
 			e.say(ctx, "isolation-get", best)
@@ -143,15 +132,22 @@ func (e *exam) reading(ctx context.Context, read bool) {
 
 func (e *exam) introduced() bool { return e.Other != nil && e.OtherTenant != e.Tenant }
 
-// readKey reads one byte of an object that is said to exist.
+// readKey reads one byte of an object that is said to exist. Only the second tenant shows
+// that it does.
 func (e *exam) readKey(ctx context.Context) finding {
 	what := "get of " + e.ForeignKey
 	if strings.HasPrefix(e.ForeignKey, tenantPrefix(e.Tenant)) {
 		return found(NotProven, "%s: that is below the own prefix", what).hinted("--foreign-key is the key of another tenant's object")
 	}
+	exists := e.introduced() && peek(ctx, e.Other, e.ForeignKey) == nil
 	err := peek(ctx, e.Store, e.ForeignKey)
-	if probe.Kind(e.Store, err) == vault.ErrNotFound {
+	if probe.Kind(e.Store, err) == vault.ErrNotFound && !exists {
 		return found(NotProven, "%s: it is not there", what).hinted("--foreign-key is the key of an object that exists, such as bots/TENANT/credentials/NAME.enc")
 	}
-	return outside(e.Store, err, e.own.gets, what, e.ForeignKey+" could be read")
+	f := outside(e.Store, err, e.own.gets, what, e.ForeignKey+" could be read")
+	if f.status == OK && !exists {
+		return found(NotProven, "%s, which proves something only if it exists: a missing one is denied even where every object may be read", f.message).
+			hinted("give the identity of its tenant with --other SRC as well")
+	}
+	return f
 }

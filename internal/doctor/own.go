@@ -16,7 +16,9 @@ type party struct {
 	tenant vault.Tenant
 	prefix string // its own, for this run: ends in a slash
 
-	puts, gets, lists, deletes bool
+	puts, gets, deletes bool
+	lists               map[shape]bool
+	opens, purges       bool // a version, by its id
 }
 
 func (e *exam) party(st *vault.Store, t vault.Tenant) party {
@@ -47,7 +49,6 @@ func (e *exam) reach(ctx context.Context) bool {
 	_, err := list(ctx, e.Store, e.own.prefix)
 	switch kind := probe.Kind(e.Store, err); {
 	case err == nil:
-		e.own.lists = true
 		e.say(ctx, "bucket", found(OK, "%s answers, and lists the own prefix", e.Store.Name))
 	case kind == vault.ErrPermission:
 		e.say(ctx, "bucket", found(Fail, "%s answers, and does not list the own prefix %s: %s", e.Store.Name, prefix(e.Tenant, e.Collection), described(e.Store, err)).
@@ -102,10 +103,8 @@ func (e *exam) ownPrefix(ctx context.Context) {
 	case err != nil:
 		bad("own-list", "list under the own prefix", err)
 	case !slices.Contains(keys, key):
-		o.lists = true
 		e.say(ctx, "own-list", found(Warning, "a list right after a put does not show it").hinted("names may show late in {prog} ls"))
 	default:
-		o.lists = true
 		e.say(ctx, "own-list", found(OK, "list under the own prefix"))
 	}
 

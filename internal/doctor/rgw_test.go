@@ -26,7 +26,7 @@ const (
 )
 
 // A ward is a bucket at a Ceph whose tenants have a role with the policies that package
-// policy prints, which may read more than it says where a test likes it.
+// policy prints, which may do more with all objects than it says where a test likes it.
 type ward struct {
 	*testcloud.RGW
 	issuer *testcloud.Issuer
@@ -34,7 +34,7 @@ type ward struct {
 	role   string
 }
 
-func newWard(t *testing.T, versioned bool, readable ...string) *ward {
+func newWard(t *testing.T, versioned bool, holes ...string) *ward {
 	t.Helper()
 	w := &ward{RGW: testcloud.RequireRGW(t), issuer: testcloud.NewIssuer(nil)}
 	t.Cleanup(func() { w.issuer.Close() })
@@ -56,10 +56,9 @@ func newWard(t *testing.T, versioned bool, readable ...string) *ward {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.DeleteRole(context.Background(), docs.RoleName) })
-	for _, path := range readable {
-		docs.RolePolicy.Statement = append(docs.RolePolicy.Statement, policy.Statement{
-			Effect: "Allow", Action: []string{"s3:GetObject"}, Resource: []string{"arn:aws:s3:::" + w.bucket + path},
-		})
+	if len(holes) > 0 {
+		bucket := "arn:aws:s3:::" + w.bucket
+		docs.RolePolicy.Statement = append(docs.RolePolicy.Statement, policy.Statement{Effect: "Allow", Action: holes, Resource: []string{bucket, bucket + "/bots/*"}})
 	}
 	if err := w.PutRolePolicy(t.Context(), docs.RoleName, "objectvault", docs.RolePolicy.String()); err != nil {
 		t.Fatal(err)
@@ -140,6 +139,7 @@ func TestRGWIsolated(t *testing.T) {
 	// The bucket was never versioned, and this server honours no condition on completing
 	// an upload, nor an ETag in quotes.
 	check(t, lines, all(doctor.Warning, "history", "create-large", "swap"))
+	check(t, lines, all(doctor.NotProven, purged...)) // nor may tenants purge what is their own
 	if got := lines["history"].Message; !strings.Contains(got, "has 1 versions") {
 		t.Errorf("history: %s", got)
 	}
@@ -162,10 +162,26 @@ func TestRGWVersioned(t *testing.T) {
 	w.empty(t)
 }
 
+// TestRGWVersionIDs: in a bucket that was never versioned a real server reads and removes
+// any object for whoever may do so with versions.
+func TestRGWVersionIDs(t *testing.T) {
+	w := newWard(t, false, "s3:GetObjectVersion")
+	lines := examine(t, t.Context(), w.patient(t))
+	check(t, lines, all(doctor.Broken, "isolation-get-version", "isolation-reverse-get-version"))
+	check(t, lines, all(doctor.OK, "isolation-get", "isolation-reverse-get", "isolation-intact"))
+	w.empty(t)
+
+	w = newWard(t, false, "s3:DeleteObjectVersion")
+	lines = examine(t, t.Context(), w.patient(t))
+	check(t, lines, all(doctor.Broken, "isolation-remove-version", "isolation-intact"))
+	check(t, lines, all(doctor.OK, "isolation-remove", "isolation-get-version"))
+	w.empty(t)
+}
+
 // TestRGWReadsAll: GetObject on all tenants, beside a correct list, is found out on a real
 // server with a second tenant or a key that exists, and is never ok without.
 func TestRGWReadsAll(t *testing.T) {
-	w := newWard(t, false, "/bots/*")
+	w := newWard(t, false, "s3:GetObject")
 	p := w.patient(t)
 	lines := examine(t, t.Context(), p)
 	check(t, lines, all(doctor.Broken, "isolation-get", "isolation-reverse-get"))

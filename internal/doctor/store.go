@@ -2,8 +2,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 
 	"github.com/objectvault/objectvault/conformance/probe"
@@ -57,7 +55,12 @@ func peek(ctx context.Context, st *vault.Store, key string) error {
 
 // list returns the first page of keys below prefix.
 func list(ctx context.Context, st *vault.Store, prefix string) (keys []string, err error) {
-	page, _, err := st.Bucket.ListPage(ctx, blob.FirstPageToken, 1000, &blob.ListOptions{Prefix: prefix})
+	return listAs(ctx, st, prefix, "")
+}
+
+// listAs is a list that may end at a delimiter, as of a directory.
+func listAs(ctx context.Context, st *vault.Store, prefix, delimiter string) (keys []string, err error) {
+	page, _, err := st.Bucket.ListPage(ctx, blob.FirstPageToken, 1000, &blob.ListOptions{Prefix: prefix, Delimiter: delimiter})
 	for _, o := range page {
 		keys = append(keys, o.Key)
 	}
@@ -70,6 +73,35 @@ func versions(ctx context.Context, st *vault.Store, key string) error {
 		return err
 	}
 	return nil
+}
+
+// newest returns the id of the newest version of a key.
+func newest(ctx context.Context, st *vault.Store, key string) (id string, err error) {
+	for v, err := range st.History.Versions(ctx, key) {
+		return v.ID, err
+	}
+	return "", vault.ErrNotFound
+}
+
+// peekVersion says whether a version may be read: it reads one byte, and forgets it.
+func peekVersion(ctx context.Context, st *vault.Store, key, id string) error {
+	r, err := st.History.OpenVersion(ctx, key, id, 0, 1)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, r)
+	return err
+}
+
+// purge removes one version for ever.
+func purge(ctx context.Context, st *vault.Store, key, id string) error {
+	l := vault.Leftover{Key: key, ID: id}
+	failed, err := st.Purge.Purge(ctx, []vault.Leftover{l})
+	if err == nil {
+		err = failed[l]
+	}
+	return err
 }
 
 // remove deletes one key. Bucket.Delete looks whether it is there before it deletes, at
@@ -100,27 +132,4 @@ func absent(ctx context.Context, st *vault.Store, key string) (bool, error) {
 		return len(keys) == 0 || keys[0] != key, nil
 	}
 	return false, err
-}
-
-// described is an error of st in words: what it is, and what its cloud said.
-func described(st *vault.Store, err error) string {
-	kind := probe.Kind(st, err)
-	if kind == nil || errors.Is(err, kind) {
-		return err.Error()
-	}
-	return fmt.Sprintf("%v: %v", kind, err)
-}
-
-// advice is what to do about an error of st: what its provider says, or else otherwise.
-func advice(st *vault.Store, err error, otherwise string) string {
-	var told interface{ Hint() string }
-	if errors.As(err, &told) && told.Hint() != "" {
-		return told.Hint()
-	}
-	if st != nil && st.Explain != nil {
-		if is := st.Explain(err); errors.As(is, &told) && told.Hint() != "" {
-			return told.Hint()
-		}
-	}
-	return otherwise
 }

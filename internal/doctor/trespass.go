@@ -15,6 +15,7 @@ func (e *exam) reverse(ctx context.Context) {
 	}
 	other := e.party(e.Other, e.OtherTenant)
 	e.measure(ctx, &other)
+	e.measureVersions(ctx, &other)
 	e.trespass(ctx, "isolation-reverse", &other, &e.own, func(get finding) { e.say(ctx, "isolation-reverse-get", get) })
 }
 
@@ -25,15 +26,30 @@ func (e *exam) measure(ctx context.Context, p *party) {
 	p.puts = put(ctx, p.store, key, value) == nil
 	is, err := get(ctx, p.store, key, int64(len(value)))
 	p.gets = err == nil && is == value
-	_, err = list(ctx, p.store, p.prefix)
-	p.lists = err == nil
+	p.lists = e.listable(ctx, p)
 	p.deletes = p.puts && remove(ctx, p.store, key) == nil
+}
+
+// measureVersions finds out what a party may do with a version of its own.
+func (e *exam) measureVersions(ctx context.Context, p *party) {
+	key := p.prefix + "version.enc"
+	e.trace(p.store, p.prefix, key)
+	if p.store.History == nil || put(ctx, p.store, key, random()) != nil {
+		return
+	}
+	id, err := newest(ctx, p.store, key)
+	if err != nil {
+		return
+	}
+	p.opens = peekVersion(ctx, p.store, key, id) == nil
+	p.purges = p.store.Purge != nil && purge(ctx, p.store, key, id) == nil
 }
 
 // trespass has one party try everything with an object that the other has just put, who
 // then looks whether it is as it was. got is told what reading it found.
 func (e *exam) trespass(ctx context.Context, id string, from, to *party, got func(finding)) {
-	key, added, value := to.prefix+"theirs.enc", to.prefix+"added.enc", random()
+	in := to.prefix + "crossed/" // nothing else of this examination is there
+	key, added, value := in+"theirs.enc", in+"added.enc", random()
 	e.trace(to.store, to.prefix, key, added)
 	if err := put(ctx, to.store, key, value); err != nil {
 		got(found(NotProven, "get of tenant %s's object: that tenant cannot put one: %s", to.tenant, described(to.store, err)).
@@ -49,16 +65,36 @@ func (e *exam) trespass(ctx context.Context, id string, from, to *party, got fun
 		return outside(from.store, err, mine, is, otherwise)
 	}
 	got(judge(peek(ctx, from.store, key), from.gets, "get of an object"))
+	// By its id a version takes rights of its own, also in a bucket that was never versioned.
+	var version string
+	var unknown error
+	byID := from.store.History != nil && to.store.History != nil
+	if byID {
+		version, unknown = newest(ctx, to.store, key)
+	}
+	judgeVersion := func(ask func() error, mine bool, what string) finding {
+		if unknown != nil {
+			is, _ := did(what)
+			return found(NotProven, "%s: that tenant cannot tell its id: %s", is, described(to.store, unknown))
+		}
+		return judge(ask(), mine, what)
+	}
+	if byID {
+		e.say(ctx, id+"-get-version", judgeVersion(func() error { return peekVersion(ctx, from.store, key, version) }, from.opens, "get of a version"))
+	}
 	e.say(ctx, id+"-overwrite", judge(put(ctx, from.store, key, random()), from.puts, "overwrite of an object"))
 	e.say(ctx, id+"-add", judge(put(ctx, from.store, added, random()), from.puts, "put of a new object under the prefix"))
 	e.say(ctx, id+"-remove", e.looked(judge(remove(ctx, from.store, key), from.deletes, "delete of an object")))
-	_, err := list(ctx, from.store, tenantPrefix(to.tenant))
-	e.say(ctx, id+"-names", judge(err, from.lists, "list of the prefix"))
-	e.say(ctx, id+"-intact", e.intact(ctx, to, key, value))
+	if byID && from.store.Purge != nil {
+		e.say(ctx, id+"-remove-version", judgeVersion(func() error { return purge(ctx, from.store, key, version) }, from.purges, "delete of a version"))
+	}
+	is, otherwise := did("list of the prefix")
+	e.say(ctx, id+"-names", e.unlisted(ctx, from, to.tenant, is, otherwise))
+	e.say(ctx, id+"-intact", e.intact(ctx, to, in, key, value))
 }
 
-// intact has a party look whether its object, and nothing else, is still there.
-func (e *exam) intact(ctx context.Context, to *party, key, value string) finding {
+// intact has a party look whether its object, and nothing else below in, is still there.
+func (e *exam) intact(ctx context.Context, to *party, in, key, value string) finding {
 	is, err := get(ctx, to.store, key, int64(len(value)))
 	kind := probe.Kind(to.store, err)
 	if kind == vault.ErrPermission { // or absent
@@ -73,7 +109,7 @@ func (e *exam) intact(ctx context.Context, to *party, key, value string) finding
 	case err != nil:
 		return found(NotProven, "tenant %s cannot read back its own object: %s", to.tenant, described(to.store, err))
 	}
-	keys, err := list(ctx, to.store, to.prefix)
+	keys, err := list(ctx, to.store, in)
 	switch {
 	case err != nil:
 		return found(NotProven, "tenant %s cannot list its own prefix: %s", to.tenant, described(to.store, err))

@@ -36,7 +36,7 @@ func (b *bucket) Attributes(ctx context.Context, key string) (a *driver.Attribut
 }
 
 func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (page *driver.ListPage, err error) {
-	err = b.hooks.call(ctx, Call{Op: "list", Key: o.Prefix}, func() error {
+	err = b.hooks.call(ctx, Call{Op: "list", Key: o.Prefix, Delimiter: o.Delimiter}, func() error {
 		token, size := o.PageToken, o.PageSize
 		if len(token) == 0 {
 			token = blob.FirstPageToken

@@ -16,6 +16,7 @@ import (
 type Call struct {
 	Op             string // get, put, create, swap, list, delete, remove, versions, open-version, leftovers, purge, attributes, copy
 	Key            string // for list and leftovers the prefix, for remove the first key
+	Delimiter      string // of list
 	Offset, Length int64  // of get and open-version
 }
 
