@@ -22,8 +22,12 @@ type cephConf struct {
 	LifecycleSeconds                        int // -1: a day is a day
 }
 
-func newCephConf(dir string, o *RGWOptions) (c cephConf, err error) {
-	c = cephConf{Dir: dir, FSID: newUUID(), Store: o.Store, STSKey: rand.Text()[:16], LifecycleSeconds: -1}
+func newCephConf(dir string, p *ports, o *RGWOptions) (cephConf, error) {
+	c := cephConf{
+		Dir: dir, FSID: newUUID(), Store: o.Store, STSKey: rand.Text()[:16], LifecycleSeconds: -1,
+		MonPort: p.first, GatewayPort: p.first + 1,
+		OSDFirst: p.first + 2, OSDLast: p.first + blockSize - 1, // it takes the first four that are free
+	}
 	switch c.Store {
 	case "":
 		c.Store = "memstore"
@@ -37,12 +41,6 @@ func newCephConf(dir string, o *RGWOptions) (c cephConf, err error) {
 		}
 		c.LifecycleSeconds = int(o.LifecycleDay / time.Second)
 	}
-	for _, port := range []*int{&c.MonPort, &c.GatewayPort, &c.OSDFirst} {
-		if *port, err = freePort(); err != nil {
-			return c, err
-		}
-	}
-	c.OSDLast = c.OSDFirst + 200 // the OSD takes the first four of them that are free
 	return c, nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
+	"time"
 )
 
 // VersityModule is what is installed. Its deviations from AWS, and those of Ceph
@@ -18,6 +20,9 @@ const VersityModule = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 // go run ./internal/testcloud/cmd/testcloud install, as root for Ceph.
 var ErrNotInstalled = errors.New("not installed")
 
+// toolGrace is what an installer gets to end in order once its context has ended.
+const toolGrace = 30 * time.Second
+
 // InstallRGW installs Ceph with apt-get, unless it is there; it needs root for that.
 // Only one process at a time installs, the others wait. log, if not nil, is told what
 // the package manager says.
@@ -26,10 +31,7 @@ func InstallRGW(ctx context.Context, log io.Writer) error {
 		if os.Geteuid() != 0 {
 			return errors.New("installing it needs root")
 		}
-		if err := tool(ctx, log, nil, "apt-get", "update"); err != nil {
-			return err
-		}
-		return tool(ctx, log, []string{"DEBIAN_FRONTEND=noninteractive"}, "apt-get", "install", "-y", "--no-install-recommends", "radosgw", "ceph-mon", "ceph-osd")
+		return installCeph(ctx, log, toolGrace)
 	})
 }
 
@@ -48,7 +50,7 @@ func InstallVersity(ctx context.Context, log io.Writer) error {
 		}
 		defer os.RemoveAll(tmp)
 		// GOFLAGS may ask for a vendor directory, which that module does not have.
-		if err := tool(ctx, log, []string{"GOBIN=" + tmp, "GOFLAGS=", "GOOS=", "GOARCH="}, "go", "install", "-ldflags=-s -w", VersityModule); err != nil {
+		if err := tool(ctx, log, toolGrace, []string{"GOBIN=" + tmp, "GOFLAGS=", "GOOS=", "GOARCH="}, "go", "install", "-ldflags=-s -w", VersityModule); err != nil {
 			return err
 		}
 		return os.Rename(filepath.Join(tmp, "versitygw"), path)
@@ -79,20 +81,32 @@ func install(ctx context.Context, log io.Writer, missing, do func() error) error
 	return missing()
 }
 
-// tool runs a program to its end, with more in its environment.
-func tool(ctx context.Context, log io.Writer, env []string, name string, args ...string) error {
+// tool runs a program to its end, with more in its environment. When ctx ends the program
+// and all that it started are asked to end: a dpkg that is killed leaves packages half
+// installed. What is left of them after grace is killed.
+func tool(ctx context.Context, log io.Writer, grace time.Duration, env []string, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
+	inGroup(cmd)
+	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
+	cmd.WaitDelay = grace
 	var said tail
 	out := io.Writer(&said)
 	if log != nil {
 		out = io.MultiWriter(log, &said)
 	}
 	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, args[0], err, said.b)
+	err := cmd.Run()
+	if err == nil {
+		return nil
 	}
-	return nil
+	if ctx.Err() != nil {
+		if cmd.Process != nil {
+			signalGroup(cmd, syscall.SIGKILL) // an error means that none is left
+		}
+		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+	}
+	return fmt.Errorf("%s %s: %w: %s", name, args[0], err, said.b)
 }
 
 // A tail keeps the end of what is written to it.

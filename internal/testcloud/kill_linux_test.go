@@ -20,16 +20,16 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// until asks done every few milliseconds for at most half a minute.
+// until asks done every few milliseconds for at most two minutes.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	tick, end := time.NewTicker(5*time.Millisecond), time.After(30*time.Second)
+	tick, end := time.NewTicker(5*time.Millisecond), time.After(2*time.Minute)
 	defer tick.Stop()
 	for !done() {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("still not after 30 s: %s", what)
+			t.Fatalf("still not after two minutes: %s", what)
 		}
 	}
 }

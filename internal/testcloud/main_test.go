@@ -52,7 +52,7 @@ func child() {
 }
 
 func newContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), time.Minute)
+	return context.WithTimeout(context.Background(), 5*time.Minute)
 }
 
 func put(ctx context.Context, c *s3.Client, bucket, key, value string) error {

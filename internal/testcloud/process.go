@@ -16,8 +16,9 @@ import (
 	"time"
 )
 
-// stopWithin is what a daemon gets to end by itself before it is killed.
-const stopWithin = 10 * time.Second
+// stopWithin is what a daemon gets to end by itself before it is killed. All of a Ceph take
+// five seconds on a busy machine.
+const stopWithin = 30 * time.Second
 
 // errDied means that a daemon ended while the server still needed it. Its usual
 // reason is a port that somebody else took in the meantime.
@@ -28,6 +29,7 @@ var errDied = errors.New("ended early")
 // ends, and any other thread of a Go program may end long before the program.
 type group struct {
 	dir    string // out/NAME there holds what each process said
+	ports  *ports
 	starts chan func()
 	died   chan struct{} // closed when a daemon ended that nobody stopped
 
@@ -47,7 +49,11 @@ func newGroup(dir string) (*group, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "out"), 0o700); err != nil {
 		return nil, err
 	}
-	g := &group{dir: dir, starts: make(chan func()), died: make(chan struct{})}
+	p, err := newPorts()
+	if err != nil {
+		return nil, err
+	}
+	g := &group{dir: dir, ports: p, starts: make(chan func()), died: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		for start := range g.starts {
@@ -104,14 +110,19 @@ func (g *group) run(name string, cmd *exec.Cmd) error {
 		return err
 	}
 	if err := cmd.Wait(); err != nil {
-		select {
-		case <-g.died: // the tool waited for this one
-			return g.why
-		default:
-			return fmt.Errorf("%s: %w%s", name, err, g.said(name))
-		}
+		return g.or(fmt.Errorf("%s: %w%s", name, err, g.said(name)))
 	}
 	return nil
+}
+
+// or returns why a daemon ended, for which err is no more than the consequence, or else err.
+func (g *group) or(err error) error {
+	select {
+	case <-g.died:
+		return g.why
+	default:
+		return err
+	}
 }
 
 // within returns a context that ends with ctx or with the first daemon.
@@ -139,7 +150,8 @@ func (g *group) stop(sig syscall.Signal) error {
 	g.stopping = true
 	daemons := slices.Clone(g.daemons)
 	g.mu.Unlock()
-	close(g.starts)
+	defer g.ports.release()
+	defer close(g.starts) // not before: with their thread the daemons would be killed
 	var errs []error
 	for _, d := range slices.Backward(daemons) {
 		d.cmd.Process.Signal(sig) // an error means that it has ended

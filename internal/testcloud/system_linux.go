@@ -3,6 +3,7 @@ package testcloud
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,12 @@ const unsupported = ""
 func dieWithThread() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
+
+// inGroup has cmd begin a process group.
+func inGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// signalGroup signals the process group that cmd began.
+func signalGroup(cmd *exec.Cmd, sig syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, sig) }
 
 // tryLock locks f until it is closed, here or by the death of the process, and
 // reports false if somebody else holds the lock.

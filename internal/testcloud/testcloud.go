@@ -44,8 +44,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
-	"net"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -76,18 +74,4 @@ func S3Client(endpoint string, k Keys, more ...func(*s3.Options)) *s3.Client {
 		UsePathStyle: true,
 		Credentials:  credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, ""),
 	}, more...)
-}
-
-// freePort returns a port that nobody listens on. It lies below the range from which
-// the kernel takes the ports of outgoing connections, of which tests make thousands.
-func freePort() (int, error) {
-	var err error
-	for range 100 {
-		port := 10000 + mathrand.N(20000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, err
 }

@@ -60,7 +60,15 @@ func Main(m interface{ Run() int }) int {
 // OBJECTVAULT_TEST_REQUIRE lists aws. The package's TestMain must call [Main].
 func RequireRGW(tb TB) *RGW {
 	tb.Helper()
-	return sharedRGW.require(tb, "Ceph RGW", InstallRGW, func(ctx context.Context) (*RGW, error) { return StartRGW(ctx, nil) })
+	return sharedRGW.require(tb, "Ceph RGW", InstallRGW, func(ctx context.Context) (*RGW, error) {
+		r, err := StartRGW(ctx, nil)
+		if err == nil {
+			if note := unknownCeph(r.Version); note != "" {
+				fmt.Fprintln(os.Stderr, "testcloud:", note)
+			}
+		}
+		return r, err
+	})
 }
 
 // RequireVersity is [RequireRGW] for versitygw.

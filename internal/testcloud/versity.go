@@ -85,11 +85,7 @@ func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versi
 			return nil, err
 		}
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
+	address := fmt.Sprintf("127.0.0.1:%d", g.ports.first)
 	v.URL = "http://" + address
 	cmd := exec.Command(path, "--quiet", "--keep-alive", "--port", address, "--iam-dir", users, "--health", "/healthz",
 		"posix", "--versioning-dir", versions, data)
@@ -104,7 +100,7 @@ func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versi
 	}
 	step("first answer")
 	if _, err := S3Client(v.URL, v.Root).ListBuckets(ctx, nil); err != nil {
-		return nil, fmt.Errorf("versitygw does not know its root user: %w", err)
+		return nil, g.or(fmt.Errorf("versitygw does not know its root user: %w", err))
 	}
 	step("ready")
 	return v, nil

@@ -64,13 +64,15 @@ type Options struct {
 	// Cached are credentials of a login. They are used until they expire, and are not
 	// held to Expect: whoever loads them compares their tenant.
 	Cached *Credentials
-	// Observe, if not nil, is called after each exchange, before its credentials are
-	// returned to anybody. It must not call the Provider.
+	// Observe, if not nil, is called after each exchange, in a goroutine of its own and
+	// before the credentials are returned to anybody. It must not call the Provider.
 	Observe func(Token, Credentials)
 }
 
-// A Provider exchanges tokens for credentials and shares them among its callers. It is
-// safe for concurrent use, and has nothing to close.
+// A Provider exchanges tokens for credentials and shares them among its callers. Past
+// 80 % of their life it renews them in the background of the next call, and nobody waits
+// while the old ones are good. It is safe for concurrent use, and has nothing to close: a
+// renewal ends at Timeout at the latest.
 type Provider struct {
 	source   Source
 	exchange Exchanger
@@ -83,7 +85,7 @@ type Provider struct {
 	flight  *flight     // nil: nobody exchanges
 }
 
-// A flight is one exchange that its callers wait for together.
+// A flight is one exchange. Callers who have no good credentials wait for it together.
 type flight struct {
 	exchanging atomic.Bool   // it has a token, and waits for the cloud
 	done       chan struct{} // closed once the rest is set
@@ -107,10 +109,11 @@ func NewProvider(source Source, exchange Exchanger, o *Options) *Provider {
 // credentials are still good.
 const renewPause = 15 * time.Second
 
-// Credentials returns credentials that have not expired. Of several callers one causes
-// an exchange, at 80 % of the life of the last ones, and all wait for it; one whose
-// context ends leaves with its error, and the exchange goes on for the others. If a
-// renewal fails, the old credentials are returned for as long as they are good. Errors
+// Credentials returns credentials that have not expired: at once, while the last ones
+// are good. The first call past 80 % of their life begins a renewal and does not wait for
+// it; one that fails is tried again after 15 s. When there are none, or [Provider.Expired]
+// was told so, one of several callers causes an exchange, and all wait for it. Whoever's
+// context ends leaves with its error, and the exchange goes on for the others. Errors
 // wrap a sentinel of this package, or are ctx's own.
 func (p *Provider) Credentials(ctx context.Context) (Credentials, error) {
 	if err := ctx.Err(); err != nil {
@@ -133,11 +136,15 @@ func (p *Provider) join(ctx context.Context) (Credentials, *flight) {
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.have && (p.due.IsZero() || now.Before(p.due)) {
+	good := p.have && !p.current.expired(now)
+	if good && (p.due.IsZero() || now.Before(p.due)) {
 		return p.current, nil
 	}
 	if p.flight == nil {
 		p.flight = p.start(ctx)
+	}
+	if good {
+		return p.current, nil
 	}
 	return Credentials{}, p.flight
 }

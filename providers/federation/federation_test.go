@@ -76,6 +76,14 @@ func gets(t *testing.T, p *federation.Provider, key string) federation.Credentia
 	return creds
 }
 
+// renews gets old at once, and now after the renewal that this may have begun.
+func renews(t *testing.T, p *federation.Provider, old, now string) {
+	t.Helper()
+	gets(t, p, old)
+	synctest.Wait()
+	gets(t, p, now)
+}
+
 func TestCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, delay: time.Second}
@@ -229,29 +237,31 @@ func TestRenewal(t *testing.T) {
 		gets(t, p, "key-1")
 		c.counts(1, 1)
 		time.Sleep(time.Nanosecond)
-		gets(t, p, "key-2")
+		renews(t, p, "key-1", "key-2")
 		gets(t, p, "key-2")
 		c.counts(2, 2)
 	})
 }
 
 func TestRenewalByTheInjectedClock(t *testing.T) {
-	c := &cloud{t: t, claims: map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()}}
-	now := time.Now()
-	p := federation.NewProvider(c, c, &federation.Options{Now: func() time.Time { return now }})
-	creds := gets(t, p, "key-1")
-	if !creds.Issued.Equal(now) {
-		t.Errorf("issued at %v, and it is %v", creds.Issued, now)
-	}
-	now = creds.Issued.Add(creds.Expires.Sub(creds.Issued) * 79 / 100)
-	gets(t, p, "key-1")
-	now = creds.Issued.Add(creds.Expires.Sub(creds.Issued) * 81 / 100)
-	gets(t, p, "key-2")
-	now = now.Add(48 * time.Hour)
-	if _, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) { // the token has expired, too
-		t.Error(err)
-	}
-	c.counts(3, 2)
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{t: t, claims: map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()}}
+		now := time.Now()
+		p := federation.NewProvider(c, c, &federation.Options{Now: func() time.Time { return now }})
+		creds := gets(t, p, "key-1")
+		if !creds.Issued.Equal(now) {
+			t.Errorf("issued at %v, and it is %v", creds.Issued, now)
+		}
+		now = creds.Issued.Add(creds.Expires.Sub(creds.Issued) * 79 / 100)
+		gets(t, p, "key-1")
+		now = creds.Issued.Add(creds.Expires.Sub(creds.Issued) * 81 / 100)
+		renews(t, p, "key-1", "key-2")
+		now = now.Add(48 * time.Hour)
+		if _, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) { // the token has expired, too
+			t.Error(err)
+		}
+		c.counts(3, 2)
+	})
 }
 
 // The 80 % count from when the exchange began by our clock, however far that is from the
@@ -267,9 +277,9 @@ func TestRenewalCountsFromIssued(t *testing.T) {
 		p := federation.NewProvider(&cloud{t: t}, exchange, nil)
 		gets(t, p, "key-1")
 		time.Sleep(18*time.Minute - 1)
-		gets(t, p, "key-1")
+		renews(t, p, "key-1", "key-1")
 		time.Sleep(time.Nanosecond)
-		gets(t, p, "key-2")
+		renews(t, p, "key-1", "key-2")
 	})
 }
 
@@ -280,16 +290,16 @@ func TestRenewalFails(t *testing.T) {
 		gets(t, p, "key-1")
 		c.err = fmt.Errorf("%w: it answers 503", federation.ErrUnavailable)
 		time.Sleep(48 * time.Minute)
-		gets(t, p, "key-1")
+		renews(t, p, "key-1", "key-1")
 		c.counts(2, 2)
 		time.Sleep(15*time.Second - 1)
-		gets(t, p, "key-1")
+		renews(t, p, "key-1", "key-1")
 		c.counts(2, 2) // it is left alone for 15 s
 		time.Sleep(time.Nanosecond)
-		gets(t, p, "key-1")
+		renews(t, p, "key-1", "key-1")
 		c.counts(3, 3)
 		time.Sleep(12*time.Minute - 15*time.Second - 1)
-		gets(t, p, "key-1")
+		renews(t, p, "key-1", "key-1")
 		c.counts(4, 4)
 		time.Sleep(time.Nanosecond) // they expire, and it is not 15 s since
 		if _, err := p.Credentials(t.Context()); err == nil || err.Error() != "identity service unavailable: it answers 503" {
@@ -300,19 +310,95 @@ func TestRenewalFails(t *testing.T) {
 	})
 }
 
-// A renewal that hangs holds nobody longer than the timeout, and then the old ones do.
-func TestRenewalHangs(t *testing.T) {
+// Nobody waits for a renewal, whoever began it and however long it takes, while the old
+// credentials are good; and it goes on when who began it has gone.
+func TestRenewalInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t}
 		p := federation.NewProvider(c, c, nil)
 		gets(t, p, "key-1")
-		c.delay = time.Hour
+		c.delay = 20 * time.Second
 		time.Sleep(48 * time.Minute)
 		began := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		creds, err := p.Credentials(ctx)
+		cancel()
+		if creds.AccessKeyID != "key-1" || err != nil {
+			t.Errorf("%q, %v", creds.AccessKeyID, err)
+		}
+		for range 50 {
+			gets(t, p, "key-1")
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("they waited %v", took)
+		}
+		time.Sleep(c.delay - 1)
 		gets(t, p, "key-1")
-		if took := time.Since(began); took != 30*time.Second {
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		gets(t, p, "key-2")
+		c.counts(2, 2)
+	})
+}
+
+// A renewal that hangs ends at the timeout, and another begins 15 s later. What holds
+// the callers up in the end is the expiry of the old credentials.
+func TestRenewalHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{t: t}
+		var under atomic.Int32
+		exchange := exchangeFunc(func(ctx context.Context, token federation.Token) (federation.Credentials, error) {
+			under.Add(1)
+			defer under.Add(-1)
+			return c.Exchange(ctx, token)
+		})
+		p := federation.NewProvider(c, exchange, nil)
+		gets(t, p, "key-1")
+		c.delay = time.Hour
+		time.Sleep(48 * time.Minute)
+		for range 16 { // 45 s each, 12 minutes in all
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			began := time.Now()
+			if creds, err := p.Credentials(ctx); creds.AccessKeyID != "key-1" || err != nil || time.Since(began) != 0 {
+				t.Errorf("%q, %v after %v", creds.AccessKeyID, err, time.Since(began))
+			}
+			cancel()
+			synctest.Wait()
+			if n := under.Load(); n != 1 {
+				t.Errorf("%d renewals at once", n)
+			}
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			if n := under.Load(); n != 0 {
+				t.Errorf("%d renewals after the timeout", n)
+			}
+			gets(t, p, "key-1")
+			time.Sleep(15 * time.Second)
+		}
+		c.counts(17, 17)
+		began := time.Now()
+		if _, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrUnavailable) || time.Since(began) != 30*time.Second {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	}) // no goroutine is left, or the bubble would say so
+}
+
+// The old credentials expire while they are renewed: from then on one waits.
+func TestRenewalOutlastsExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{t: t}
+		p := federation.NewProvider(c, c, nil)
+		gets(t, p, "key-1")
+		c.delay = 20 * time.Second
+		time.Sleep(time.Hour - 10*time.Second)
+		gets(t, p, "key-1")
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		gets(t, p, "key-2")
+		if took := time.Since(began); took != 10*time.Second {
 			t.Errorf("took %v", took)
 		}
+		c.counts(2, 2)
 	})
 }
 
@@ -336,15 +422,12 @@ func TestExpired(t *testing.T) {
 		// exchange, and if the first fails, no going back to them.
 		time.Sleep(50 * time.Minute)
 		c.err = federation.ErrUnavailable
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if creds, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrUnavailable) {
-				t.Errorf("%q, %v", creds.AccessKeyID, err)
-			}
-		})
-		synctest.Wait()
+		gets(t, p, "key-2")
 		p.Expired("key-2")
-		wg.Wait()
+		began := time.Now()
+		if creds, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrUnavailable) || time.Since(began) != time.Second {
+			t.Errorf("%q, %v after %v", creds.AccessKeyID, err, time.Since(began))
+		}
 		c.counts(3, 3)
 	})
 }

@@ -1,0 +1,139 @@
+package testcloud_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// fakeApt puts an apt-get, of which each verb is a piece of shell, and an apt-cache that
+// knows one candidate first on PATH. It returns where apt-get notes its arguments.
+func fakeApt(t *testing.T, update, install, candidate string) (calls string) {
+	t.Helper()
+	dir := t.TempDir()
+	calls = filepath.Join(dir, "calls")
+	for name, text := range map[string]string{
+		"apt-get":   "echo \"$*\" >>" + calls + "\ncase $1 in\nupdate) " + update + ";;\ninstall) " + install + ";;\nesac\n",
+		"apt-cache": "echo \"$2:\n  Installed: (none)\n  Candidate: " + candidate + "\n  Version table:\"\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return calls
+}
+
+const known = "16.2.15+ds-0+deb12u1"
+
+func TestInstallCeph(t *testing.T) {
+	for _, tc := range []struct {
+		name, update, install, candidate string
+		err, log                         string // none, or all of it
+	}{
+		{name: "good", update: "echo lists", install: "echo unpacking >&2", candidate: known, log: "lists\nunpacking\n"},
+		{name: "a source is broken", update: "echo E: no such host; exit 100", install: "echo unpacking", candidate: known,
+			log: "E: no such host\nunpacking\n"},
+		{name: "both fail", update: "echo E: no such host; exit 100", install: "echo E: no package; exit 100", candidate: "(none)",
+			err: "apt-get update: exit status 100: E: no such host\n; apt-get install: exit status 100: E: no package\n",
+			log: "E: no such host\nE: no package\n"},
+		{name: "install fails", update: ":", install: "echo E: locked; exit 100", candidate: known,
+			err: "apt-get install: exit status 100: E: locked\n", log: "E: locked\n"},
+		{name: "another version", update: ":", install: ":", candidate: "17.2.7-0ubuntu0.22.04.2",
+			log: "this is Ceph 17.2.7-0ubuntu0.22.04.2: how 16.2 departs from AWS is known, of others it is not, and tests may fail\n"},
+		{name: "another version fails", update: ":", install: "exit 1", candidate: "19.2.0",
+			err: "apt-get install: exit status 1: ; this is Ceph 19.2.0: how 16.2 departs from AWS is known, of others it is not, and tests may fail",
+			log: "this is Ceph 19.2.0: how 16.2 departs from AWS is known, of others it is not, and tests may fail\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			calls := fakeApt(t, tc.update, tc.install, tc.candidate)
+			var log bytes.Buffer
+			said := ""
+			if err := testcloud.InstallCeph(t.Context(), &log, time.Minute); err != nil {
+				said = err.Error()
+			}
+			if diff := cmp.Diff([]string{tc.err, tc.log}, []string{said, log.String()}); diff != "" {
+				t.Errorf("error and log (-want +got):\n%s", diff)
+			}
+			made, err := os.ReadFile(calls)
+			if want := "update -o DPkg::Lock::Timeout=300\n" +
+				"install -o DPkg::Lock::Timeout=300 -y --no-install-recommends radosgw ceph-mon ceph-osd\n"; string(made) != want || err != nil {
+				t.Errorf("apt-get was called with\n%s%v", made, err)
+			}
+		})
+	}
+}
+
+// At the deadline what apt-get started ends, too, though it holds the output: in order
+// where it listens, and else by force.
+func TestInstallCephHangs(t *testing.T) {
+	for name, tc := range map[string]struct {
+		trap   string
+		grace  time.Duration
+		in     string // the verb
+		tidied bool
+	}{
+		"ends in order":         {trap: "trap 'echo tidied; exit 1' TERM", grace: time.Minute, in: "install", tidied: true},
+		"ends in order, update": {trap: "trap 'echo tidied; exit 1' TERM", grace: time.Minute, in: "update", tidied: true},
+		"does not listen":       {trap: "trap '' TERM", grace: 200 * time.Millisecond, in: "install"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			pid, dpkg := filepath.Join(dir, "pid"), filepath.Join(dir, "dpkg")
+			text := "#!/bin/sh\n" + tc.trap + "\nsleep 600 &\necho $! >" + pid + "\nwait $!\nsleep 600\n"
+			if err := os.WriteFile(dpkg, []byte(text), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			dpkg += " & wait; exit 1"
+			update, install := ":", dpkg
+			if tc.in == "update" {
+				update, install = dpkg, "echo installing"
+			}
+			fakeApt(t, update, install, known)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			deadline := errors.New("eight minutes are over")
+			var log bytes.Buffer
+			done := make(chan error, 1)
+			go func() { done <- testcloud.InstallCeph(ctx, &log, tc.grace) }()
+			var id int
+			until(t, "dpkg sleeps", func() bool {
+				b, _ := os.ReadFile(pid)
+				id, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+				name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id))
+				return string(name) == "sleep\n" // and no copy of the shell any more, with its trap
+			})
+			cancel(deadline)
+			err := <-done
+			if !errors.Is(err, deadline) || !strings.HasPrefix(err.Error(), "apt-get "+tc.in+": eight minutes are over (") {
+				t.Errorf("error %v", err)
+			}
+			until(t, "what dpkg started has ended", func() bool { return gone(id) || zombie(id) })
+			if tidied := strings.Contains(log.String(), "tidied"); tidied != tc.tidied || strings.Contains(log.String(), "installing") {
+				t.Errorf("it said %q", log.String())
+			}
+		})
+	}
+}
+
+func TestUnknownCeph(t *testing.T) {
+	for version, unknown := range map[string]bool{
+		"": false, "16.2.15": false, known: false, "2:16.2.4-1": false,
+		"16.20.1": true, "15.2.17": true, "2:17.2.16.2-1": true, "18.2.4": true,
+	} {
+		if note := testcloud.UnknownCeph(version); (note != "") != unknown || unknown && !strings.Contains(note, version) {
+			t.Errorf("%s: %q", version, note)
+		}
+	}
+}

@@ -1,0 +1,48 @@
+package testcloud_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// Daemons whose directory stays end by themselves, with all that they know on disk:
+// SIGTERM reaches them before anything kills them.
+func TestStopInOrder(t *testing.T) {
+	testcloud.RequireRGW(t)
+	testcloud.RequireVersity(t)
+	t.Run("rgw", func(t *testing.T) {
+		r, err := testcloud.StartRGW(t.Context(), &testcloud.RGWOptions{Dir: filepath.Join(t.TempDir(), "kept")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		if err := r.Stop(); err != nil {
+			t.Error(err)
+		}
+		t.Logf("stopped in %v", time.Since(begin))
+		ends := r.Ends()
+		if len(ends) != 3 {
+			t.Errorf("%d daemons", len(ends))
+		}
+		for i, state := range ends {
+			if !state.Success() {
+				t.Errorf("daemon %d ended with %v", i, state)
+			}
+		}
+	})
+	t.Run("versity", func(t *testing.T) {
+		v, err := testcloud.StartVersity(t.Context(), &testcloud.VersityOptions{Dir: filepath.Join(t.TempDir(), "kept")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Stop(); err != nil {
+			t.Error(err)
+		}
+		if ends := v.Ends(); len(ends) != 1 || !ends[0].Success() {
+			t.Errorf("it ended with %v", ends)
+		}
+	})
+}
