@@ -101,16 +101,12 @@ func inspectLifecycle(ctx context.Context, client *s3.Client, bucket string) Set
 	return s
 }
 
-// coversTenants says whether a rule is about all that tenants have.
+// coversTenants says whether a rule is about all that tenants have. A rule of the old
+// form, without a filter, is not looked into.
 func coversTenants(r types.LifecycleRule) bool {
-	prefix := aws.ToString(r.Prefix) // as old rules have it
-	if f := r.Filter; f != nil {
-		if f.Tag != nil || f.And != nil || f.ObjectSizeGreaterThan != nil || f.ObjectSizeLessThan != nil {
-			return false
-		}
-		prefix = aws.ToString(f.Prefix)
-	}
-	return strings.HasPrefix("bots/", prefix)
+	f := r.Filter
+	return f != nil && f.Tag == nil && f.And == nil && f.ObjectSizeGreaterThan == nil && f.ObjectSizeLessThan == nil &&
+		strings.HasPrefix("bots/", aws.ToString(f.Prefix))
 }
 
 func inspectTLS(ctx context.Context, client *s3.Client, c Config) Setting {
