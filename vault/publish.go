@@ -200,6 +200,9 @@ func (v *Vault) write(ctx context.Context, key string, how condition, fill func(
 	case how.create && v.store.Create != nil:
 		return v.store.Create.Create(ctx, key, counted)
 	}
+	if !how.create && v.store.Put != nil {
+		return v.store.Put.Put(ctx, key, counted)
+	}
 	return "", v.writeBlob(ctx, key, how.create, counted)
 }
 
@@ -210,7 +213,6 @@ func (v *Vault) writeBlob(ctx context.Context, key string, create bool, fill fun
 	w, err := v.store.Bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType: "application/octet-stream", // always: without one the writer buffers to guess
 		IfNotExist:  create,
-		BeforeWrite: v.store.BeforeWrite,
 	})
 	if err != nil {
 		return err

@@ -28,10 +28,8 @@ type Store struct {
 	Bucket *blob.Bucket
 	// Name is for messages, such as s3://bucket. It holds no credentials.
 	Name string
-	// BeforeWrite goes into the [blob.WriterOptions] of every write to Bucket, also of
-	// those that do not come from a Vault: it is how a provider sets what gocloud has no
-	// option for. Nil: nothing to set.
-	BeforeWrite func(as func(any) bool) error
+	// Put writes whatever is there. Nil means that Bucket.NewWriter does it well.
+	Put Putter
 	// Create writes only where nothing is. Nil means that Bucket.NewWriter with
 	// IfNotExist is honoured at every size.
 	Create Creator
@@ -59,6 +57,13 @@ type Store struct {
 	// Close closes Bucket and whatever else the provider started. Whoever opened the
 	// Store calls it, a Vault never does.
 	Close func() error
+}
+
+// A Putter stores an object over what may be there. It calls fill once.
+type Putter interface {
+	// Put stores what fill writes at key and returns the new version's id, empty where
+	// there are no versions. If fill fails or ctx ends what was there stays.
+	Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
 // A Creator stores an object only where there is none. It calls fill once.

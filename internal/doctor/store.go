@@ -21,9 +21,13 @@ func tenantPrefix(t vault.Tenant) string { return everybody + string(t) + "/" }
 const everybody = "bots/"
 
 func put(ctx context.Context, st *vault.Store, key, value string) error {
+	if st.Put != nil {
+		_, err := st.Put.Put(ctx, key, func(w io.Writer) error { _, err := io.WriteString(w, value); return err })
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := st.Bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", BeforeWrite: st.BeforeWrite})
+	w, err := st.Bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream"})
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func Store(s *vault.Store, h Hooks) *vault.Store {
 		bucket.Close()
 		return s.Close()
 	}
+	if s.Put != nil {
+		wrapped.Put = putter{s.Put, h}
+	}
 	if s.Create != nil {
 		wrapped.Create = creator{s.Create, h}
 	}
@@ -97,6 +100,19 @@ func commit(ctx context.Context, h Hooks, c Call, fill func(io.Writer) error, wr
 		return lost
 	}
 	return err
+}
+
+type putter struct {
+	vault.Putter
+	hooks Hooks
+}
+
+func (p putter) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	err = commit(ctx, p.hooks, Call{Op: "put", Key: key}, fill, func(fill func(io.Writer) error) error {
+		version, err = p.Putter.Put(ctx, key, fill)
+		return err
+	})
+	return version, err
 }
 
 type creator struct {

@@ -9,12 +9,7 @@ import (
 // body when its answer begins to arrive. smithy-go 1.28.1 then lets WriteTo return
 // io.EOF, which net/http, about to see whether the body was longer than announced, takes
 // for a failed write: it closes the connection under the answer that is being read.
-type Bodies struct {
-	Base http.RoundTripper
-	// Wait makes requests with Expect: 100-continue wait for that answer. The SDK's do
-	// not by themselves: they say that they are of HTTP version 0.0.
-	Wait bool
-}
+type Bodies struct{ Base http.RoundTripper }
 
 // RoundTrip sends the request.
 func (t Bodies) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -23,12 +18,6 @@ func (t Bodies) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	plain := *r // a RoundTripper does not change the request
 	plain.Body = struct{ io.ReadCloser }{r.Body}
-	if t.Wait && r.Header.Get("Expect") != "" {
-		plain.ProtoMajor, plain.ProtoMinor = 1, 1
-		// On a connection that is kept, net/http sends the body after a refusal, too, and
-		// Ceph takes it for the next request.
-		plain.Close = true
-	}
 	return t.Base.RoundTrip(&plain)
 }
 

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -113,7 +114,9 @@ func TestNoProgress(t *testing.T) {
 			c, err := l.Accept()
 			if err == nil {
 				defer c.Close()
-				serve(c)
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					serve(c)
+				}
 			}
 		}()
 		tr := &http.Transport{DialContext: transport.DialContext(timeout)}
@@ -145,5 +148,53 @@ func TestNoProgress(t *testing.T) {
 		<-stop
 	}); err != nil {
 		t.Errorf("a slow server: %v", err)
+	}
+}
+
+// TestRefusedEarly has a server that answers before it has read the body, and closes: the
+// answer is heard. One that closes without an answer is an error.
+func TestRefusedEarly(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				c.Read(make([]byte, 1000)) // the header, and some of the body
+				if answers {
+					io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+				}
+				c.Close() // with the rest unread: a reset
+			}
+		}()
+		tr := &http.Transport{DialContext: transport.DialContext(5 * time.Second)}
+		for range 50 {
+			r, err := http.NewRequest(http.MethodPut, "http://"+l.Addr().String(), strings.NewReader(strings.Repeat("x", 4<<20)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := (&http.Client{Transport: tr}).Do(r)
+			if !answers {
+				if err == nil {
+					t.Fatal("an answer that nobody gave")
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusForbidden || string(b) != "no" || err != nil {
+				t.Fatalf("%d %q, %v", resp.StatusCode, b, err)
+			}
+		}
+		tr.CloseIdleConnections()
+		l.Close()
 	}
 }

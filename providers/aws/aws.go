@@ -21,8 +21,9 @@
 // request without looking at the condition overwrites; run the conformance suite, or
 // "vault doctor", on a server that is not AWS.
 //
-// An upload of more than 8 MiB has parts of 8 MiB, three at a time, and at most 10,000 of
-// them: 78 GiB. It takes about 70 MiB of memory. One that fails, or whose context ends,
+// An upload of more than 9 MiB has parts of 8 MiB, three at a time, and at most 10,000 of
+// them: 78 GiB. It takes about 70 MiB of memory. What is written to the Store's Bucket
+// directly goes the way of gocloud's driver, which leaves the parts of a cancelled upload. One that fails, or whose context ends,
 // is aborted; a process that is killed leaves parts, which a lifecycle rule removes
 // (AbortIncompleteMultipartUpload).
 //
@@ -100,16 +101,16 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		return nil, err
 	}
 	return &vault.Store{
-		Bucket:      bucket,
-		Name:        "s3://" + c.Bucket,
-		BeforeWrite: s.beforeWrite,
-		Create:      s,
-		Swap:        s,
-		History:     s,
-		Remover:     s,
-		Purge:       s,
-		Tag:         tag,
-		Explain:     explain,
+		Bucket:  bucket,
+		Name:    "s3://" + c.Bucket,
+		Put:     s,
+		Create:  s,
+		Swap:    s,
+		History: s,
+		Remover: s,
+		Purge:   s,
+		Tag:     tag,
+		Explain: explain,
 		Close: func() error {
 			defer closeIdle(cfg.HTTPClient)
 			return bucket.Close()

@@ -36,7 +36,7 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 	if region == "" && c.Endpoint != "" {
 		region = "us-east-1"
 	}
-	cfg, err := loadConfig(ctx, region, own, c.timeout(), c.Endpoint != "")
+	cfg, err := loadConfig(ctx, region, own, c.timeout())
 	if err != nil {
 		return aws.Config{}, err
 	}
@@ -70,9 +70,8 @@ func fixEndpoint(what string, ours string, insecure bool, to **string) error {
 	return checkEndpoint(what, aws.ToString(*to), insecure)
 }
 
-// loadConfig loads the SDK's configuration with a client of ours. own may be nil. early
-// is for servers that refuse a request before they have read its body.
-func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration, early bool) (aws.Config, error) {
+// loadConfig loads the SDK's configuration with a client of ours. own may be nil.
+func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		// The SDK's own client, so that it can add the CA bundle.
 		config.WithHTTPClient(awshttp.NewBuildableClient()),
@@ -95,9 +94,8 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	base.DialContext = transport.DialContext(timeout)
 	base.TLSHandshakeTimeout = timeout
 	base.MaxIdleConnsPerHost = 16
-	base.ExpectContinueTimeout = 500 * time.Millisecond // some servers do not know it
 	cfg.HTTPClient = &http.Client{
-		Transport: transport.Ranges{Base: transport.Bodies{Base: base, Wait: early}},
+		Transport: transport.Ranges{Base: transport.Bodies{Base: base}},
 		// A redirect tells a wrong region, and a signature does not survive it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -111,9 +109,9 @@ func newClient(cfg aws.Config, c Config) (*s3.Client, error) {
 		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
 		o.DisableLogOutputChecksumValidationSkipped = true
 		if c.Endpoint != "" {
-			// A Ceph that refuses a request answers before it has read the body, and closes
-			// the connection: with a longer body than the sockets hold, the answer is lost.
-			o.ContinueHeaderThresholdBytes = 128 << 10
+			// A Ceph that refuses a request with Expect: 100-continue takes its body for the
+			// next one: net/http sends it nevertheless, and the SDK's does not wait at all.
+			o.ContinueHeaderThresholdBytes = -1
 		}
 	})
 	return client, err

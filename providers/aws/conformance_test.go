@@ -64,11 +64,16 @@ func conform(t *testing.T, url string, owner, other testcloud.Keys, versioned bo
 		return func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
 	}
 	ours := client(aws.Config{Endpoint: url, Static: static(owner)})
+	// Mostly waiting, and the same with and without versions: it is done without.
+	unreachable := client(aws.Config{Endpoint: nobody(t), Static: static(owner)})
+	if versioned {
+		unreachable, claims = nil, without(claims, "errors-unreachable")
+	}
 	conformance.Run(t, conformance.Provider{
 		Name: "aws", Open: ours, Reopen: ours, Claims: deviating(claims, deviations), Deviations: deviations,
 		Denied:      client(aws.Config{Endpoint: url, Static: static(other)}),
 		Expired:     client(aws.Config{Endpoint: expiring(t, url), Static: static(owner)}),
-		Unreachable: client(aws.Config{Endpoint: nobody(t), Static: static(owner)}),
+		Unreachable: unreachable,
 		Secrets:     []string{owner.SecretKey},
 		Timeout:     5 * time.Minute,
 	})
@@ -78,6 +83,7 @@ func conform(t *testing.T, url string, owner, other testcloud.Keys, versioned bo
 var onAWSPlain = without(onAWS, "history", "history-overwriters", "versions", "purge")
 
 func TestConformanceVersity(t *testing.T) {
+	t.Parallel()
 	s := testcloud.RequireVersity(t)
 	known(t, "versitygw", s.Version, knownVersity)
 	other, err := s.AddUser(t.Context(), "conformance")
@@ -95,6 +101,7 @@ func TestConformanceVersity(t *testing.T) {
 }
 
 func TestConformanceRGW(t *testing.T) {
+	t.Parallel()
 	s := testcloud.RequireRGW(t)
 	known(t, "Ceph", s.Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {

@@ -62,7 +62,7 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if region == "" && r.Endpoint != "" {
 		region = "us-east-1"
 	}
-	cfg, err := loadConfig(ctx, region, aws.AnonymousCredentials{}, orDefault(r.Timeout), false)
+	cfg, err := loadConfig(ctx, region, aws.AnonymousCredentials{}, orDefault(r.Timeout))
 	if err != nil {
 		return nil, err
 	}

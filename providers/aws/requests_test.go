@@ -45,7 +45,7 @@ func TestRequests(t *testing.T) {
 	}{
 		{"put", func() error { _, err := put("a", 100, nil); return err }, []string{"PUT" + object + "a.enc?x-id=PutObject"}},
 		{"overwrite", func() error { _, err := put("a", 1<<20, nil); return err }, []string{"PUT" + object + "a.enc?x-id=PutObject"}},
-		{"put below the part size", func() error { _, err := put("a", 8<<20-70_000, nil); return err }, []string{"PUT" + object + "a.enc?x-id=PutObject"}},
+		{"put of 8 MiB", func() error { _, err := put("a", 8<<20, nil); return err }, []string{"PUT" + object + "a.enc?x-id=PutObject"}},
 		{"create", func() error { _, err := put("b", 100, &vault.PutOptions{Create: true}); return err }, []string{"PUT" + object + "b.enc?x-id=PutObject"}},
 		{"put if revision", func() error {
 			_, err := put("openai", 100_000, &vault.PutOptions{IfRevision: info.Revision})

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +14,9 @@ import (
 )
 
 const (
-	partSize  = 8 << 20 // and the size from which on an upload has parts
-	partsOnce = 3       // at a time: with five, an upload takes 94 MiB instead of 70
+	wholeSize = 9 << 20 // up to here an object goes in one request; 8 MiB of value do
+	partSize  = 8 << 20
+	partsOnce = 3 // at a time: with five, an upload takes 94 MiB instead of 70
 	// abortTime is how long an upload whose context has ended may take to be aborted.
 	abortTime = 10 * time.Second
 )
@@ -25,7 +27,7 @@ type uploads = transfermanager.Client
 func (s *store) newUploads(sums aws.RequestChecksumCalculation) *uploads {
 	return transfermanager.New(publisher{s.client}, func(o *transfermanager.Options) {
 		o.PartSizeBytes = partSize
-		o.MultipartUploadThreshold = partSize
+		o.MultipartUploadThreshold = wholeSize + 1 // what is longer comes as a stream, in parts
 		o.Concurrency = partsOnce
 		o.FailTimeout = abortTime
 		o.RequestChecksumCalculation = sums
@@ -40,6 +42,9 @@ func (s *store) newUploads(sums aws.RequestChecksumCalculation) *uploads {
 type publisher struct{ *s3.Client }
 
 func (p publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &unpublished{err}
+	}
 	in.Body = until(ctx, in.Body)
 	lasting, cancel := answered(ctx)
 	defer cancel()
@@ -129,53 +134,105 @@ func (e *ending) Read(p []byte) (int, error) {
 	return e.ReadSeeker.Read(p)
 }
 
-// beforeWrite gives a write through s3blob the transfer manager of ours: s3blob's own
-// leaves the parts of a cancelled upload behind, and repeats what must not be repeated.
-func (s *store) beforeWrite(as func(any) bool) error {
-	var client *transfermanager.Client
-	if !as(&client) {
-		return errors.New("s3blob does not write through the transfer manager")
-	}
-	*client = *s.uploads
-	return nil
-}
-
 // errEnded is what fill's writes answer when the upload has ended before them.
 var errEnded = errors.New("the upload has ended")
 
+// A written object is what S3 says of an upload.
+type written struct{ version, etag *string }
+
+// An object is what to write where, and on what condition.
+type object struct {
+	key                  string
+	ifMatch, ifNoneMatch *string
+}
+
 // upload stores what fill writes, or nothing. The error is that of the upload if it was
 // the first to fail, and else that of fill.
-func (s *store) upload(ctx context.Context, in *transfermanager.UploadObjectInput, fill func(io.Writer) error) (*transfermanager.UploadObjectOutput, error) {
+func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error) (written, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	b := &body{start: func(r io.Reader) (written, error) { return s.uploadParts(ctx, o, r) }}
+	defer func() { // when fill has failed, or panicked
+		cancel()
+		b.end(context.Canceled)
+	}()
+	err := fill(b)
+	switch {
+	case errors.Is(err, errEnded):
+		return b.end(nil)
+	case err != nil:
+		b.end(err)
+		return written{}, err
+	case b.pipe != nil:
+		return b.end(nil)
+	}
+	return s.uploadWhole(ctx, o, b.whole)
+}
+
+func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (written, error) {
+	out, err := publisher{s.client}.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
+		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: bytes.NewReader(whole),
+	})
+	if err != nil {
+		return written{}, err
+	}
+	return written{out.VersionId, out.ETag}, nil
+}
+
+func (s *store) uploadParts(ctx context.Context, o object, r io.Reader) (written, error) {
+	out, err := s.uploads.UploadObject(ctx, &transfermanager.UploadObjectInput{
+		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
+		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: r,
+	})
+	if err != nil {
+		return written{}, err
+	}
+	return written{out.VersionID, out.ETag}, nil
+}
+
+const contentType = "application/octet-stream"
+
+// A body keeps what is written as long as one request can hold it, and only then begins
+// an upload in parts, in a goroutine of its own: for a credential that would cost more
+// than sealing it.
+type body struct {
+	whole []byte
+	start func(io.Reader) (written, error)
+
+	pipe *io.PipeWriter // nil as long as whole has everything
+	done chan struct{}
+	out  written
+	err  error
+}
+
+func (b *body) Write(p []byte) (int, error) {
+	if b.pipe != nil {
+		return b.pipe.Write(p)
+	}
+	if len(b.whole)+len(p) <= wholeSize {
+		b.whole = append(b.whole, p...)
+		return len(p), nil
+	}
 	r, w := io.Pipe()
-	in.Bucket, in.Body, in.ContentType = aws.String(s.bucket), r, aws.String("application/octet-stream")
-	var out *transfermanager.UploadObjectOutput
-	var uploadErr error
-	done := make(chan struct{})
+	b.pipe, b.done = w, make(chan struct{})
+	all := io.MultiReader(bytes.NewReader(b.whole), r)
+	b.whole = nil
 	go func() {
-		defer close(done)
-		out, uploadErr = s.uploads.UploadObject(ctx, in)
+		defer close(b.done)
+		b.out, b.err = b.start(all)
 		r.CloseWithError(errEnded)
 	}()
-	filled := false
-	defer func() { // also when fill panics
-		if !filled {
-			cancel()
-			w.CloseWithError(context.Canceled)
-			<-done
-		}
-	}()
-	if err := fill(w); err != nil {
-		w.CloseWithError(err)
-		if !errors.Is(err, errEnded) {
-			return nil, err
-		}
-		<-done
-		return nil, uploadErr
+	return b.pipe.Write(p)
+}
+
+// end tells an upload that was begun that there is no more, or why it shall not take
+// place, and waits for it.
+func (b *body) end(why error) (written, error) {
+	if b.pipe == nil {
+		return written{}, why
 	}
-	filled = true
-	w.Close()
-	<-done
-	return out, uploadErr
+	b.pipe.CloseWithError(why)
+	<-b.done
+	return b.out, b.err
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/objectvault/objectvault/vault"
@@ -21,12 +20,21 @@ import (
 // ConditionalRequestConflict when another conditional write, or a deletion, was under
 // way; then nothing was written, and it is not told whether the condition holds.
 
+// Put stores an object over what may be there.
+func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	out, err := s.upload(ctx, object{key: key}, fill)
+	if err != nil {
+		return "", err
+	}
+	return versionID(out.version), nil
+}
+
 // Create stores an object only where there is none.
 func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
-	out, err := s.upload(ctx, &transfermanager.UploadObjectInput{Key: aws.String(key), IfNoneMatch: aws.String("*")}, fill)
+	out, err := s.upload(ctx, object{key: key, ifNoneMatch: aws.String("*")}, fill)
 	switch {
 	case err == nil:
-		return versionID(out.VersionID), nil
+		return versionID(out.version), nil
 	case code(err) == codeFailed:
 		return "", fmt.Errorf("%w: %w", vault.ErrExist, err)
 	case code(err) == codeConflict:
@@ -39,10 +47,10 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 
 // Swap replaces an object only while it has the given tag.
 func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
-	out, err := s.upload(ctx, &transfermanager.UploadObjectInput{Key: aws.String(key), IfMatch: aws.String(tag)}, fill)
+	out, err := s.upload(ctx, object{key: key, ifMatch: aws.String(tag)}, fill)
 	switch {
 	case err == nil:
-		return aws.ToString(out.ETag), nil
+		return aws.ToString(out.etag), nil
 	case code(err) == codeFailed, code(err) == "NoSuchKey":
 		return "", fmt.Errorf("%w: %w", vault.ErrConflict, err)
 	case code(err) == codeConflict:
