@@ -152,7 +152,8 @@ func (g *group) stop(sig syscall.Signal) error {
 	g.mu.Unlock()
 	defer g.ports.release()
 	defer close(g.starts) // not before: with their thread the daemons would be killed
-	var errs []error
+	// A daemon that ended before is why tests have failed: nobody else tells.
+	errs := []error{g.or(nil)}
 	for _, d := range slices.Backward(daemons) {
 		d.cmd.Process.Signal(sig) // an error means that it has ended
 		slow := time.NewTimer(stopWithin)
@@ -180,6 +181,9 @@ func (g *group) pids() (pids []int) {
 
 func (g *group) out(name string) string { return filepath.Join(g.dir, "out", name) }
 
+// saidLines is enough for the backtrace of a daemon that crashed.
+const saidLines = 40
+
 // said is the end of what a process wrote, and of its log, for an error text.
 func (g *group) said(name string) string {
 	var all []string
@@ -187,7 +191,7 @@ func (g *group) said(name string) string {
 	for _, path := range append([]string{g.out(name)}, logs...) {
 		b, _ := os.ReadFile(path)
 		lines := strings.Split(string(bytes.TrimSpace(b)), "\n")
-		all = append(all, lines[max(0, len(lines)-4):]...)
+		all = append(all, lines[max(0, len(lines)-saidLines):]...)
 	}
 	if text := strings.TrimSpace(strings.Join(all, "\n\t")); text != "" {
 		return ":\n\t" + text

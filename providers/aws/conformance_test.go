@@ -83,7 +83,6 @@ func conform(t *testing.T, url string, owner, other testcloud.Keys, versioned bo
 var onAWSPlain = without(onAWS, "history", "history-overwriters", "versions", "purge")
 
 func TestConformanceVersity(t *testing.T) {
-	t.Parallel()
 	s := testcloud.RequireVersity(t)
 	known(t, "versitygw", s.Version, knownVersity)
 	other, err := s.AddUser(t.Context(), "conformance")
@@ -101,7 +100,6 @@ func TestConformanceVersity(t *testing.T) {
 }
 
 func TestConformanceRGW(t *testing.T) {
-	t.Parallel()
 	s := testcloud.RequireRGW(t)
 	known(t, "Ceph", s.Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {
