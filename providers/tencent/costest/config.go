@@ -1,0 +1,275 @@
+package costest
+
+import (
+	"encoding/xml"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A setting is a document that a bucket keeps under the parameter that names it.
+type setting struct {
+	missing  *apiError // what a get without one is answered; nil: emptyDoc
+	emptyDoc string
+	needsMD5 bool
+	status   int // of a put
+	check    func(body []byte) error
+}
+
+var settings = map[string]setting{
+	"lifecycle": {
+		missing:  failure(http.StatusNotFound, "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist."),
+		needsMD5: true, status: http.StatusOK, check: checkLifecycle,
+	},
+	"tagging": {missing: errNoSuchTagSet, needsMD5: true, status: http.StatusNoContent, check: func(body []byte) error {
+		var doc taggingXML
+		if err := parseXML(body, &doc); err != nil {
+			return err
+		}
+		return checkTags(doc.Tags, 50)
+	}},
+	"strict-signature": {
+		missing: failure(http.StatusNotFound, "NoSuchStrictSignatureConfiguration", "The strict signature configuration does not exist."),
+		status:  http.StatusOK, check: func(body []byte) error { _, err := parseStrict(body); return err },
+	},
+	"logging": {emptyDoc: xmlHeader + "<BucketLoggingStatus/>", status: http.StatusOK, check: func(body []byte) error {
+		return parseXML(body, &struct {
+			XMLName xml.Name `xml:"BucketLoggingStatus"`
+		}{})
+	}},
+}
+
+// settingOf is the parameter that names a setting in a request.
+func (x *exchange) settingOf() string {
+	for _, p := range x.query {
+		if _, ok := settings[p.name]; ok || p.name == "policy" {
+			return p.name
+		}
+	}
+	return ""
+}
+
+// getConfig answers GET of a setting with the document as it was put.
+func (x *exchange) getConfig() error {
+	name := x.settingOf()
+	doc := x.s.config(x.bucket, name)
+	if doc == nil {
+		set := settings[name]
+		if set.missing != nil {
+			return set.missing
+		}
+		doc = []byte(set.emptyDoc)
+	}
+	x.sendDocument("application/xml", doc)
+	return nil
+}
+
+func (s *Server) config(bucket, name string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.buckets[bucket]; b != nil {
+		return b.config[name]
+	}
+	return nil
+}
+
+func (x *exchange) setConfig(name string, doc []byte) {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	if b := x.s.buckets[x.bucket]; b != nil && doc != nil {
+		b.config[name] = doc
+	} else if b != nil {
+		delete(b.config, name)
+	}
+}
+
+func (x *exchange) sendDocument(kind string, doc []byte) {
+	h := x.out.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(doc)))
+	x.out.WriteHeader(http.StatusOK)
+	x.out.Write(doc)
+}
+
+// putConfig answers PUT of a setting, which replaces the one before.
+func (x *exchange) putConfig() error {
+	name := x.settingOf()
+	set := settings[name]
+	body, err := x.readDocument(set.needsMD5)
+	if err != nil {
+		return err
+	}
+	if err := set.check(body); err != nil {
+		return err
+	}
+	x.setConfig(name, body)
+	x.out.WriteHeader(set.status)
+	return nil
+}
+
+// deleteConfig answers DELETE of a setting, whether there is one or not.
+func (x *exchange) deleteConfig() error {
+	x.setConfig(x.settingOf(), nil)
+	x.out.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// maxPolicy is how long a bucket policy may be.
+const maxPolicy = 20 << 10
+
+// getPolicy answers GET ?policy.
+func (x *exchange) getPolicy() error {
+	doc := x.s.config(x.bucket, "policy")
+	switch {
+	case doc != nil:
+		x.sendDocument("application/json", doc)
+	case x.s.unsure("policy-missing") == "empty":
+		x.out.WriteHeader(http.StatusNoContent)
+	default:
+		return failure(http.StatusNotFound, "NoSuchBucketPolicy", "The bucket policy does not exist.")
+	}
+	return nil
+}
+
+// putPolicy answers PUT ?policy with JSON.
+func (x *exchange) putPolicy() error {
+	body, err := x.readDocument(false)
+	if err != nil {
+		return err
+	}
+	if len(body) > maxPolicy {
+		return failure(http.StatusBadRequest, "PolicyFull", "The policy is too long.")
+	}
+	if err := x.s.checkPolicy(x.bucket, body); err != nil {
+		return err
+	}
+	x.setConfig("policy", body)
+	x.out.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+type lifecycleXML struct {
+	XMLName xml.Name `xml:"LifecycleConfiguration"`
+	Rule    []struct {
+		ID         string
+		Status     string
+		Expiration []struct {
+			Days, Date                *string
+			ExpiredObjectDeleteMarker *string
+		}
+		Transition []struct {
+			Days, Date   *string
+			StorageClass string
+		}
+		NoncurrentVersionExpiration    []struct{ NoncurrentDays string }
+		NoncurrentVersionTransition    []struct{ NoncurrentDays, StorageClass string }
+		AbortIncompleteMultipartUpload []struct{ DaysAfterInitiation string }
+	}
+}
+
+// checkLifecycle holds a lifecycle against the rules of 436/8280. Nothing expires here.
+func checkLifecycle(body []byte) error {
+	var doc lifecycleXML
+	if err := parseXML(body, &doc); err != nil {
+		return err
+	}
+	days := func(s string, least int) bool {
+		n, err := strconv.Atoi(s)
+		return err == nil && n >= least && n <= 3650
+	}
+	if len(doc.Rule) == 0 || len(doc.Rule) > 1000 {
+		return errMalformedXML
+	}
+	for _, r := range doc.Rule {
+		ok := len(r.ID) <= 255 && (r.Status == "Enabled" || r.Status == "Disabled")
+		actions := len(r.Expiration) + len(r.Transition) + len(r.NoncurrentVersionExpiration) + len(r.NoncurrentVersionTransition) + len(r.AbortIncompleteMultipartUpload)
+		ok = ok && actions > 0
+		anyDays, anyDate := false, false
+		for _, e := range r.Expiration {
+			ok = ok && (e.Days == nil || days(*e.Days, 1)) && (e.Days != nil || e.Date != nil || e.ExpiredObjectDeleteMarker != nil)
+			anyDays, anyDate = anyDays || e.Days != nil, anyDate || e.Date != nil
+		}
+		for _, t := range r.Transition {
+			ok = ok && (t.Days == nil || days(*t.Days, 0)) && t.StorageClass != ""
+			anyDays, anyDate = anyDays || t.Days != nil, anyDate || t.Date != nil
+		}
+		for _, e := range r.NoncurrentVersionExpiration {
+			ok = ok && days(e.NoncurrentDays, 1)
+		}
+		for _, t := range r.NoncurrentVersionTransition {
+			ok = ok && days(t.NoncurrentDays, 0) && t.StorageClass != ""
+		}
+		for _, a := range r.AbortIncompleteMultipartUpload {
+			ok = ok && days(a.DaysAfterInitiation, 1)
+		}
+		if !ok || anyDays && anyDate {
+			return errMalformedXML
+		}
+	}
+	return nil
+}
+
+type strictXML struct {
+	XMLName xml.Name `xml:"StrictSignatureConfiguration"`
+	Rule    []struct {
+		ID      string
+		Actions []string `xml:"actionlist>action"`
+		Headers []string `xml:"headerlist>header"`
+		Params  []string `xml:"paramlist>param"`
+	}
+}
+
+func parseStrict(body []byte) (strictXML, error) {
+	var doc strictXML
+	if err := parseXML(body, &doc); err != nil {
+		return doc, err
+	}
+	if len(doc.Rule) == 0 || len(doc.Rule) > 10 {
+		return doc, errMalformedXML
+	}
+	for _, r := range doc.Rule {
+		if len(r.Actions) == 0 || len(r.Actions) > 200 || len(r.Headers) > 20 || len(r.Params) > 20 {
+			return doc, errMalformedXML
+		}
+	}
+	return doc, nil
+}
+
+// checkStrict refuses a request that carries what a rule of the bucket wants signed and
+// the signature does not list (436/53889).
+func (x *exchange) checkStrict() error {
+	body := x.s.config(x.bucket, "strict-signature")
+	if body == nil || x.signature == nil {
+		return nil
+	}
+	doc, err := parseStrict(body)
+	if err != nil {
+		return err
+	}
+	for _, r := range doc.Rule {
+		if !slices.ContainsFunc(r.Actions, func(pattern string) bool {
+			pattern = pattern[strings.LastIndexByte(pattern, ':')+1:]
+			ok, err := path.Match(pattern, x.op.name)
+			return ok && err == nil
+		}) {
+			continue
+		}
+		for _, name := range r.Headers {
+			name = strings.ToLower(name)
+			if len(signedHeader(x.r)(name)) > 0 && !slices.Contains(x.signature.headers, name) {
+				return failure(http.StatusForbidden, "AccessDenied", "Strict signature missing header that must be signed")
+			}
+		}
+		for _, p := range x.query {
+			name := strings.ToLower(encode(p.name, ""))
+			wanted := slices.ContainsFunc(r.Params, func(want string) bool { return want == "all" || strings.EqualFold(want, p.name) })
+			own := slices.Contains(signatureFields, p.name) || p.name == "sign" || name == "x-cos-security-token"
+			if wanted && !own && !slices.Contains(x.signature.params, name) {
+				return failure(http.StatusForbidden, "AccessDenied", "Strict signature missing param that must be signed")
+			}
+		}
+	}
+	return nil
+}

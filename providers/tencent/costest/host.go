@@ -1,0 +1,86 @@
+package costest
+
+import (
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// A place is what a Host means.
+type place int
+
+const (
+	atBucket    place = iota // a bucket, which the host names
+	atLoopback               // the one bucket of the options, or STS or CAM
+	atService                // the list of buckets
+	atPathStyle              // path style, which is refused
+	atSTS
+	atCAM
+	atElsewhere
+)
+
+// bucketHost is a host of COS; a bucket's is <bucket>.cos.<region>.<domain>.
+var bucketHost = regexp.MustCompile(`^(?:([a-z0-9-]+)\.)?(cos|cos-internal)\.([a-z0-9-]+)\.(myqcloud\.com|tencentcos\.cn)$`)
+
+// locate says what a Host means, which bucket it names, and whether through global acceleration.
+func (s *Server) locate(host string) (at place, bucket string, accelerated bool) {
+	name := strings.ToLower(host)
+	if h, _, err := net.SplitHostPort(name); err == nil {
+		name = h
+	}
+	name = strings.TrimSuffix(name, ".")
+	if ip := net.ParseIP(strings.Trim(name, "[]")); name == "localhost" || ip != nil && ip.IsLoopback() {
+		return atLoopback, s.o.Bucket, false
+	}
+	if m := bucketHost.FindStringSubmatch(name); m != nil {
+		accelerated = m[3] == "accelerate"
+		switch {
+		case m[1] == "service" || m[1] == "" && m[3] == "service":
+			return atService, "", false
+		case m[1] == "":
+			return atPathStyle, "", false
+		case !accelerated && m[3] != s.o.Region:
+			return atBucket, "", false // no such bucket in that region
+		}
+		return atBucket, m[1], accelerated
+	}
+	switch {
+	case name == "service.cos.myqcloud.com":
+		return atService, "", false
+	case strings.HasPrefix(name, "sts.") && strings.HasSuffix(name, ".tencentcloudapi.com"), name == "sts.tencentcloudapi.com":
+		return atSTS, "", false
+	case strings.HasPrefix(name, "cam.") && strings.HasSuffix(name, ".tencentcloudapi.com"), name == "cam.tencentcloudapi.com":
+		return atCAM, "", false
+	}
+	return atElsewhere, "", false
+}
+
+// api says which API a request on a loopback Host is for, by its version.
+func api(r *http.Request) place {
+	if r.Header.Get("X-TC-Action") == "" {
+		return atLoopback
+	}
+	switch r.Header.Get("X-TC-Version") {
+	case "2018-08-13":
+		return atSTS
+	case "2019-01-16":
+		return atCAM
+	}
+	return atLoopback
+}
+
+// maxHost is how long a bucket's whole host may be.
+const maxHost = 60
+
+// checkBucketName holds a bucket's name against the rules: <name>-<appid> (436/13312).
+func (s *Server) checkBucketName(name string) error {
+	if !bucketName.MatchString(name) || len(s.bucketHost(name)) > maxHost {
+		return failure(http.StatusBadRequest, "InvalidBucketName", "The specified bucket is not valid.")
+	}
+	return nil
+}
+
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*-[0-9]{5,}$`)
+
+func appID(bucket string) string { return bucket[strings.LastIndexByte(bucket, '-')+1:] }

@@ -1,0 +1,125 @@
+package costest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// maxPut is how large a single PUT and a part may be.
+const maxPut = 5 << 30
+
+var (
+	errExists = failure(http.StatusConflict, "FileAlreadyExists", "The object you specified already exists.")
+	errRace   = failure(http.StatusConflict, "PathConflict", "Path conflict.")
+)
+
+// putObject answers PUT Object.
+func (x *exchange) putObject() error {
+	if x.r.Header.Get("Content-Length") == "" && len(x.r.TransferEncoding) == 0 {
+		return failure(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+	}
+	if x.r.ContentLength > maxPut {
+		return failure(http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
+	}
+	v, err := x.newVersion()
+	if err != nil {
+		return err
+	}
+	if err := x.mayCreate(); err != nil {
+		return err
+	}
+	d, sum, err := x.s.read(x.body)
+	if err != nil {
+		return err
+	}
+	if err := checkMD5(x.r.Header.Get("Content-Md5"), sum.md5); err != nil {
+		return err
+	}
+	v.data, v.etag, v.crc = d, sum.etag(), sum.crc
+	return x.store(v, nil, func() error {
+		h := x.out.Header()
+		h.Set("Etag", v.etag)
+		setCRC(h, v.crc)
+		h.Set("Content-Length", "0")
+		x.out.WriteHeader(http.StatusOK)
+		return nil
+	})
+}
+
+// newVersion makes a version without content from the head of a PUT, an initiate or a copy.
+func (x *exchange) newVersion() (*version, error) {
+	v := new(version)
+	var err error
+	if v.header, err = x.s.keptHeaders(x.r.Header); err != nil {
+		return nil, err
+	}
+	if v.class, err = storageClass(x.r.Header); err != nil {
+		return nil, err
+	}
+	if err := checkEncryption(x.r.Header); err != nil {
+		return nil, err
+	}
+	if v.acl, err = x.s.headerACL(x.r.Header, objectACLs); err != nil {
+		return nil, err
+	}
+	if text := x.r.Header.Get("X-Cos-Tagging"); text != "" {
+		if v.tags, err = parseTagHeader(text); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// createOnly says whether the request must not overwrite.
+func (x *exchange) createOnly() bool {
+	return strings.EqualFold(x.r.Header.Get("X-Cos-Forbid-Overwrite"), "true")
+}
+
+// mayCreate refuses early what the commit would refuse.
+func (x *exchange) mayCreate() error {
+	x.s.mu.Lock()
+	defer x.s.mu.Unlock()
+	b := x.here()
+	if err := x.putCondition(b.latest(x.key)); err != nil {
+		return err
+	}
+	if x.createOnly() && b.versioning == "" && b.exists(x.key) {
+		return errExists
+	}
+	return nil
+}
+
+// store makes v current if nothing forbids it, ends the upload that it was made of, if
+// any, and then answers. That a bucket which was ever versioned ignores forbid-overwrite without a
+// word is the service's doing.
+func (x *exchange) store(v *version, u *upload, answer func() error) error {
+	x.s.mu.Lock()
+	b := x.s.buckets[x.bucket]
+	if b == nil {
+		x.s.mu.Unlock()
+		return errNoSuchBucket
+	}
+	err := x.putCondition(b.latest(x.key))
+	if u != nil && b.uploads[u.id] != u {
+		err = errNoSuchUpload // another complete, or an abort, was quicker
+	}
+	if err == nil && x.createOnly() && b.versioning == "" && b.exists(x.key) {
+		err = errExists
+		if x.s.unsure("create-race") == "PathConflict" {
+			err = errRace // mayCreate did not find it: somebody else was quicker
+		}
+	}
+	if err == nil {
+		v.modified = x.s.o.Now()
+		b.put(x.key, v)
+		b.setVersionHeader(x.out.Header(), v, u != nil)
+		if u != nil {
+			delete(b.uploads, u.id)
+		}
+	}
+	x.s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return answer()
+}

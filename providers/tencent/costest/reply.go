@@ -1,0 +1,198 @@
+package costest
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// A reply writes an answer, or as much of it as the fault leaves.
+type reply struct {
+	s       *Server
+	w       http.ResponseWriter
+	r       *http.Request
+	seen    *Request
+	fault   *Fault
+	silent  bool // the client will hear something else
+	started bool
+	left    int64 // bytes of the body, where the fault limits them
+}
+
+func (w *reply) Header() http.Header { return w.w.Header() }
+
+func (w *reply) WriteHeader(status int) {
+	if w.started {
+		return
+	}
+	w.started = true
+	if w.silent {
+		clear(w.w.Header())
+		return
+	}
+	h := w.w.Header()
+	w.left = -1
+	switch w.fault.kind {
+	case omitCRC:
+		h.Del("X-Cos-Hash-Crc64ecma")
+	case cutBody:
+		w.left = w.fault.bytes
+	case truncated:
+		w.left = w.fault.bytes
+		if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n > w.left {
+			h.Set("Content-Length", strconv.FormatInt(w.left, 10))
+		}
+	}
+	w.s.note(w.seen, status, true)
+	w.w.WriteHeader(status)
+}
+
+func (w *reply) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	all := len(b)
+	if w.silent || w.r.Method == http.MethodHead {
+		return all, nil
+	}
+	if w.left >= 0 {
+		b = b[:min(int64(len(b)), w.left)]
+		w.left -= int64(len(b))
+	}
+	if err := w.send(b); err != nil {
+		return 0, err
+	}
+	if w.fault.kind == cutBody && w.left == 0 {
+		http.NewResponseController(w.w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	return all, nil
+}
+
+// send writes b at the pace of the fault.
+func (w *reply) send(b []byte) error {
+	if w.fault.kind != slowBody || w.fault.bytes <= 0 {
+		_, err := w.w.Write(b)
+		return err
+	}
+	for len(b) > 0 {
+		if err := w.s.pause(w.r, w.fault.delay); err != nil {
+			return err
+		}
+		n := min(int64(len(b)), w.fault.bytes)
+		if _, err := w.w.Write(b[:n]); err != nil {
+			return err
+		}
+		http.NewResponseController(w.w).Flush()
+		b = b[n:]
+	}
+	return nil
+}
+
+// pause waits for d, or until the client has gone or the server is closed. That the client
+// has gone is seen only once its body was read.
+func (s *Server) pause(r *http.Request, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.Context().Done():
+		return r.Context().Err()
+	case <-s.port.done:
+		return http.ErrServerClosed
+	}
+}
+
+// finish cuts what a fault wants cut even though the body was shorter.
+func (w *reply) finish() {
+	if w.fault.kind == cutBody && !w.silent {
+		http.NewResponseController(w.w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func answer(w http.ResponseWriter, f *Fault) {
+	clear(w.Header())
+	w.Header().Set("Content-Type", "application/xml")
+	w.Header().Set("X-Cos-Request-Id", newID())
+	w.WriteHeader(f.status)
+	io.WriteString(w, f.body)
+}
+
+// sendXML answers with a document.
+func (x *exchange) sendXML(status int, v any) {
+	body := marshal(v)
+	h := x.out.Header()
+	h.Set("Content-Type", "application/xml")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	x.out.WriteHeader(status)
+	io.WriteString(x.out, body)
+}
+
+// sendLate answers with a document after the 200 and some spaces have gone out, as the
+// service does when a call takes long.
+func (x *exchange) sendLate(v any) {
+	x.out.Header().Set("Content-Type", "application/xml")
+	x.out.WriteHeader(http.StatusOK)
+	for range 3 {
+		io.WriteString(x.out, " ")
+		if !x.out.silent {
+			http.NewResponseController(x.out.w).Flush()
+		}
+	}
+	io.WriteString(x.out, marshal(v))
+}
+
+// maxDrain is how much of a body is read that nobody wants.
+const maxDrain = 256 << 20
+
+// sendError answers with an error of the service.
+func (x *exchange) sendError(err error) {
+	e, ok := err.(*apiError)
+	if !ok {
+		e = failure(http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again.")
+	}
+	x.s.noteCode(x.seen, e.code)
+	// The client may send its body before it looks for an answer.
+	io.CopyN(io.Discard, x.body, maxDrain)
+	h := x.out.Header()
+	trace := newID()
+	h.Set("X-Cos-Trace-Id", trace)
+	for _, name := range []string{"Content-Disposition", "X-Cos-Force-Download", "Content-Range", "Etag", "Last-Modified"} {
+		h.Del(name)
+	}
+	if x.r.Method == http.MethodHead || e.status == http.StatusNotModified {
+		h.Del("Content-Length")
+		x.out.WriteHeader(e.status)
+		return
+	}
+	x.sendXML(e.status, x.errorXML(e, trace))
+}
+
+func (x *exchange) errorXML(e *apiError, trace string) errorXML {
+	resource := x.r.Host
+	if x.key != "" {
+		resource += "/" + x.key
+	}
+	return errorXML{
+		Code: e.code, Message: e.message, StringToSign: e.stringToSign, FormatString: e.formatString,
+		Resource: resource, RequestID: x.out.Header().Get("X-Cos-Request-Id"), TraceID: trace,
+	}
+}
+
+// A cutReader aborts the connection after some bytes.
+type cutReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (c *cutReader) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		panic(http.ErrAbortHandler)
+	}
+	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
+	c.left -= int64(n)
+	if err == io.EOF && c.left > 0 {
+		panic(http.ErrAbortHandler) // a body that is shorter is cut at its end
+	}
+	return n, err
+}

@@ -1,0 +1,169 @@
+package costest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// A Request is what the server saw of one request.
+type Request struct {
+	N           int // counts from 1, anew after Reset
+	Method      string
+	Host        string
+	Path        string // escaped, as it was sent
+	Query       string // with its names sorted, without signature and token
+	Service     string // cos, sts or cam
+	Action      string // such as PutObject or AssumeRoleWithWebIdentity; "" if there is no such call
+	Bucket, Key string // "" where there is none
+	AccessKeyID string // "" if it was not signed
+	TLS         bool
+	Header      http.Header // without Authorization and token
+
+	Status  int    // what the client was told, 0 if the connection was cut before
+	Code    string // of the error that the object API answered, "" if it was none
+	Applied bool   // it was carried out, or refused by the server itself
+}
+
+// String is such as "PUT /key?acl= 200".
+func (r Request) String() string {
+	query := ""
+	if r.Query != "" {
+		query = "?" + r.Query
+	}
+	return fmt.Sprintf("%s %s%s %d", r.Method, r.Path, query, r.Status)
+}
+
+// keptRequests is how many requests are remembered before the older half is forgotten.
+const keptRequests = 1 << 16
+
+// Requests returns what was seen since the start or the last Reset, in the order in which
+// it came; of very many, the last 32768 at least.
+func (s *Server) Requests() []Request {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	all := make([]Request, len(s.requests))
+	for i, r := range s.requests {
+		all[i] = *r
+	}
+	return all
+}
+
+// Reset forgets the requests seen so far. Rules and expired keys stay.
+func (s *Server) Reset() {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	s.requests, s.count = nil, 0
+}
+
+// SetRule has rule asked about each request, before anything of it is checked. It is
+// called concurrently and must not change the Request. A nil fault answers faithfully,
+// and so does a nil rule.
+func (s *Server) SetRule(rule func(*Request) *Fault) {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	s.rule = rule
+}
+
+// ExpireKeyAfter lets n more COS requests pass of one access key: the one of the next
+// COS request. From then on that key is answered as expired. Other keys, such as the
+// next that the client gets, are not touched; call it again for them.
+func (s *Server) ExpireKeyAfter(n int) {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	s.expiring = &expiry{left: n}
+}
+
+// An expiry is an access key that will expire.
+type expiry struct {
+	id   string // "" until the first request
+	left int
+}
+
+// ExpireKey has an access key expire now, a permanent one, too.
+func (s *Server) ExpireKey(id string) {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	s.expired[id] = true
+}
+
+// keyExpired says whether a test made a key expire.
+func (s *Server) keyExpired(id string) bool {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	return s.expired[id]
+}
+
+// SlowDown answers the next k COS requests with 503 SlowDown.
+func (s *Server) SlowDown(k int) {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	s.slow = k
+}
+
+// judge notes a request and says what is to be done to it.
+func (s *Server) judge(seen *Request) *Fault {
+	s.watch.Lock()
+	if len(s.requests) == keptRequests {
+		s.requests = append([]*Request(nil), s.requests[keptRequests/2:]...)
+	}
+	s.requests = append(s.requests, seen)
+	s.count++
+	seen.N = s.count
+	rule, f := s.rule, s.due(seen)
+	view := *seen
+	s.watch.Unlock()
+	if f == nil && rule != nil {
+		f = rule(&view)
+	}
+	if f == nil {
+		f = new(Fault)
+	}
+	return f
+}
+
+// due is the fault that a COS request meets before any rule. s.watch is held.
+func (s *Server) due(r *Request) *Fault {
+	if r.Service != "cos" {
+		return nil
+	}
+	if e := s.expiring; e != nil && r.AccessKeyID != "" && (e.id == "" || e.id == r.AccessKeyID) {
+		e.id = r.AccessKeyID
+		if e.left == 0 {
+			s.expired[e.id], s.expiring = true, nil
+		}
+		e.left--
+	}
+	if s.slow > 0 {
+		s.slow--
+		return RespondBefore(http.StatusServiceUnavailable, ErrorXML("SlowDown", "Please reduce your request rate."))
+	}
+	return nil
+}
+
+// note is called before the client can know the answer, so that a test which has it
+// finds it in Requests.
+func (s *Server) note(seen *Request, status int, applied bool) {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	seen.Status, seen.Applied = status, applied
+}
+
+func (s *Server) noteCode(seen *Request, code string) {
+	s.watch.Lock()
+	defer s.watch.Unlock()
+	seen.Code = code
+}
+
+// shown is a query as Requests show it.
+func (q query) shown() string {
+	v := make(url.Values)
+	for _, p := range q {
+		switch p.name {
+		case "sign", "q-signature", "x-cos-security-token":
+		default:
+			v.Add(p.name, p.value)
+		}
+	}
+	return v.Encode()
+}
