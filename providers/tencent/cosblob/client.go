@@ -1,0 +1,82 @@
+package cosblob
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/internal/transport"
+)
+
+// ClientOptions configures [NewClient]. Nil, or the zero value, is ready to use.
+type ClientOptions struct {
+	// Endpoint is the bucket's URL where it is not https://BUCKET.cos.REGION.myqcloud.com:
+	// an internal or accelerated host, a test server.
+	Endpoint string
+	// Transport sends the signed requests; nil means one of its own, without a time limit
+	// for a request that makes progress.
+	Transport http.RoundTripper
+	// Timeout is how long a connection of that own transport may make no progress; 0 means
+	// 30 seconds.
+	Timeout time.Duration
+	// Now reports the time that signatures begin with; nil means [time.Now].
+	Now func() time.Time
+}
+
+// NewClient returns a client of the SDK for one bucket. It signs each request with a
+// snapshot of c, follows no redirects, and neither retries nor compares checksums.
+func NewClient(bucket, region string, c Credentials, o *ClientOptions) (*cos.Client, error) {
+	if c == nil {
+		return nil, errors.New("cosblob: credentials are required; Static(\"\", \"\", \"\") leaves requests unsigned")
+	}
+	if o == nil {
+		o = new(ClientOptions)
+	}
+	base, err := bucketURL(bucket, region, o.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	s := &signer{credentials: c, base: o.Transport, now: o.Now}
+	if s.base == nil {
+		s.base = newTransport(o.Timeout)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	client := cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: s})
+	quiet(client.Conf)
+	return client, nil
+}
+
+func newTransport(timeout time.Duration) *http.Transport {
+	timeout = cmp.Or(timeout, 30*time.Second)
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = transport.DialContext(timeout)
+	t.TLSHandshakeTimeout = timeout
+	t.MaxIdleConnsPerHost = 16
+	return t
+}
+
+func bucketURL(bucket, region, endpoint string) (*url.URL, error) {
+	if !bucketName.MatchString(bucket) {
+		return nil, fmt.Errorf("cosblob: %q is not the name of a bucket such as vault-1250000000", bucket)
+	}
+	if endpoint != "" {
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+			u.Path != "" && u.Path != "/" || u.Scheme != "http" && u.Scheme != "https" {
+			// Not quoted: it may hold a password.
+			return nil, errors.New("cosblob: the endpoint is not a URL such as https://vault-1250000000.cos-internal.ap-guangzhou.tencentcos.cn")
+		}
+		return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+	}
+	if !regionName.MatchString(region) {
+		return nil, fmt.Errorf("cosblob: %q is not a region such as ap-guangzhou", region)
+	}
+	return &url.URL{Scheme: "https", Host: bucket + ".cos." + region + ".myqcloud.com"}, nil
+}

@@ -1,0 +1,102 @@
+package cosblob
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+	"gocloud.dev/blob/driver"
+	"gocloud.dev/gcerrors"
+)
+
+// maxPage is how many entries COS lists at a time (436/7734).
+const maxPage = 1000
+
+func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
+	in := &cos.BucketGetOptions{
+		Prefix:       escapePrefix(o.Prefix),
+		Delimiter:    escapePrefix(o.Delimiter),
+		EncodingType: "url", // not every character of a key can be in XML
+		Marker:       string(o.PageToken),
+		MaxKeys:      min(cmp.Or(o.PageSize, maxPage), maxPage),
+	}
+	if utf8.RuneCountInString(in.Delimiter) > 1 {
+		return nil, fmt.Errorf("cosblob: %w: a delimiter of COS is one character, not %q", gcerrors.ErrUnimplemented, o.Delimiter)
+	}
+	if o.BeforeList != nil {
+		if err := o.BeforeList(as(&in)); err != nil {
+			return nil, err
+		}
+	}
+	var got *cos.BucketGetResult
+	err := b.try(ctx, repeatable, func(ctx context.Context) (err error) {
+		got, _, err = b.client.Bucket.Get(ctx, in)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return page(in, got)
+}
+
+func page(in *cos.BucketGetOptions, got *cos.BucketGetResult) (*driver.ListPage, error) {
+	decode := func(s string) (string, error) { return s, nil }
+	if got.EncodingType == "url" {
+		decode = url.PathUnescape
+	}
+	p := &driver.ListPage{Objects: make([]*driver.ListObject, 0, len(got.Contents)+len(got.CommonPrefixes))}
+	last := ""
+	add := func(o cos.Object, dir bool) error {
+		name, err := decode(o.Key)
+		if err != nil {
+			return fmt.Errorf("cosblob: the list has a key that is not percent-encoded: %w", err)
+		}
+		o.Key, last = name, max(last, name)
+		entry := &driver.ListObject{Key: unescapeKey(name), IsDir: dir, AsFunc: func(i any) bool {
+			p, ok := i.(*cos.Object)
+			if ok {
+				*p = o
+			}
+			return ok
+		}}
+		if !dir {
+			// Not MD5: a list does not tell the ETags that are none, of objects that were
+			// encrypted with KMS.
+			entry.Size = o.Size
+			if entry.ModTime, err = time.Parse(time.RFC3339, o.LastModified); err != nil {
+				return fmt.Errorf("cosblob: the list has a time that is none: %w", err)
+			}
+		}
+		p.Objects = append(p.Objects, entry)
+		return nil
+	}
+	for _, o := range got.Contents {
+		if err := add(o, false); err != nil {
+			return nil, err
+		}
+	}
+	for _, prefix := range got.CommonPrefixes {
+		if err := add(cos.Object{Key: prefix}, true); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(p.Objects, func(a, b *driver.ListObject) int { return cmp.Compare(a.Key, b.Key) })
+	if !got.IsTruncated {
+		return p, nil
+	}
+	next, err := decode(got.NextMarker)
+	if err != nil {
+		return nil, fmt.Errorf("cosblob: the list has a marker that is not percent-encoded: %w", err)
+	}
+	if next = cmp.Or(next, last); next <= in.Marker {
+		return nil, errors.New("cosblob: the list does not advance")
+	}
+	p.NextPageToken = []byte(next)
+	return p, nil
+}

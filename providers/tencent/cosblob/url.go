@@ -1,0 +1,82 @@
+package cosblob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+
+	"gocloud.dev/blob"
+)
+
+// Scheme is that of the URLs that [blob.OpenBucket] opens with this package.
+const Scheme = "cos"
+
+func init() { blob.DefaultURLMux().RegisterBucket(Scheme, new(URLOpener)) }
+
+var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+
+// A URLOpener opens URLs such as cos://vault-1250000000?region=ap-guangzhou.
+//
+// The host is the bucket. The parameters are region, which is required, and endpoint,
+// which is [ClientOptions].Endpoint; others are refused.
+type URLOpener struct {
+	// Credentials sign the requests; nil means TENCENTCLOUD_SECRET_ID,
+	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN of the environment
+	// (https://cloud.tencent.com/document/product/440/96291).
+	Credentials Credentials
+	// Client configures the client, but for its Endpoint where the URL has one.
+	Client ClientOptions
+}
+
+// OpenBucketURL opens the bucket that u names.
+func (o *URLOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
+	q := u.Query()
+	region, endpoint := q.Get("region"), q.Get("endpoint")
+	q.Del("region")
+	q.Del("endpoint")
+	for name := range q {
+		return nil, fmt.Errorf("cosblob: unknown parameter %q", name)
+	}
+	if u.User != nil || u.Path != "" && u.Path != "/" {
+		return nil, errors.New("cosblob: a URL is cos://BUCKET?region=REGION, without user and path")
+	}
+	if !regionName.MatchString(region) {
+		return nil, fmt.Errorf("cosblob: %q is not a region such as region=ap-guangzhou", region)
+	}
+	credentials, client := o.Credentials, o.Client
+	if credentials == nil {
+		credentials = environment{}
+	}
+	if endpoint != "" {
+		client.Endpoint = endpoint
+	}
+	var idle func()
+	if client.Transport == nil {
+		own := newTransport(client.Timeout)
+		client.Transport, idle = own, own.CloseIdleConnections
+	}
+	c, err := NewClient(u.Host, region, credentials, &client)
+	if err != nil {
+		return nil, err
+	}
+	b, err := openBucket(c, u.Host, &Options{Credentials: credentials, Region: region})
+	if err != nil {
+		return nil, err
+	}
+	b.closed = idle
+	return blob.NewBucket(b), nil
+}
+
+// environment is what the URL opener signs with by default.
+type environment struct{}
+
+func (environment) Get(context.Context) (Snapshot, error) {
+	id, key := os.Getenv("TENCENTCLOUD_SECRET_ID"), os.Getenv("TENCENTCLOUD_SECRET_KEY")
+	if id == "" || key == "" {
+		return Snapshot{}, errors.New("TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set")
+	}
+	return NewSnapshot(id, key, os.Getenv("TENCENTCLOUD_TOKEN")), nil
+}

@@ -1,0 +1,226 @@
+package cosblob
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"net/http"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+	"gocloud.dev/blob/driver"
+)
+
+const (
+	partSize  = 8 << 20 // and the size above which a write has parts
+	partsOnce = 3       // at a time
+	minPart   = 1 << 20 // but for the last (436/14518)
+	maxParts  = 10000
+)
+
+// headerForbid makes a write create-only, in a bucket that never had versioning. It must
+// be on both ends of a multipart upload.
+const headerForbid = "X-Cos-Forbid-Overwrite"
+
+func forbid(h *http.Header) string {
+	if h == nil {
+		return ""
+	}
+	return h.Get(headerForbid)
+}
+
+// A Written is what the service answered to a write that succeeded.
+type Written struct {
+	ETag      string // with its quotes; of a multipart upload it is no checksum
+	VersionID string // "" if the bucket has no versioning, or has it suspended
+}
+
+func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, o *driver.WriterOptions) (driver.Writer, error) {
+	name, err := escapeKey(key)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := writeMetadata(o.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	in := &cos.ObjectPutOptions{
+		ACLHeaderOptions: new(cos.ACLHeaderOptions),
+		ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{
+			CacheControl:       o.CacheControl,
+			ContentDisposition: o.ContentDisposition,
+			ContentEncoding:    o.ContentEncoding,
+			ContentLanguage:    o.ContentLanguage,
+			ContentType:        contentType,
+			XCosMetaXXX:        meta,
+			XOptionHeader:      &http.Header{},
+		},
+	}
+	if o.IfNotExist {
+		in.XOptionHeader = &http.Header{headerForbid: {"true"}}
+	}
+	written := new(Written)
+	if o.BeforeWrite != nil {
+		options, result := as(&in), as(&written)
+		if err := o.BeforeWrite(func(i any) bool { return options(i) || result(i) }); err != nil {
+			return nil, err
+		}
+	}
+	return &writer{
+		ctx: ctx, b: b, key: key, name: name, options: cos.CloneObjectPutOptions(in), written: written,
+		size: max(cmp.Or(o.BufferSize, partSize), minPart),
+		once: max(cmp.Or(o.MaxConcurrency, partsOnce), 1),
+	}, nil
+}
+
+// A writer holds what was written until it is a part, or the writer is closed.
+type writer struct {
+	ctx       context.Context
+	b         *bucket
+	key, name string
+	options   *cos.ObjectPutOptions
+	written   *Written
+	size      int // of a part
+	once      int // parts at a time
+	buf       []byte
+	up        *upload // nil as long as one part holds everything
+	err       error   // of Write
+}
+
+func (w *writer) Write(p []byte) (n int, err error) {
+	for len(p) > 0 {
+		if err := w.ready(); err != nil {
+			return n, err
+		}
+		k := min(len(p), w.size-len(w.buf))
+		w.grow(len(w.buf) + k)
+		w.buf = append(w.buf, p[:k]...)
+		p, n = p[k:], n+k
+	}
+	return n, nil
+}
+
+// ready sees that there is room in the buffer, or says why nothing can be written.
+func (w *writer) ready() error {
+	if w.err == nil {
+		w.err = w.ctx.Err()
+	}
+	if w.err == nil && len(w.buf) == w.size {
+		if w.err = w.flush(); w.err != nil && w.ctx.Err() != nil {
+			w.err = w.ctx.Err()
+		}
+	}
+	return w.err
+}
+
+// grow makes room without taking more than a part, and not all of it for a small object.
+func (w *writer) grow(n int) {
+	if cap(w.buf) == 0 && w.up != nil {
+		w.buf = w.up.buffer(w.size)
+	}
+	if n > cap(w.buf) {
+		bigger := make([]byte, len(w.buf), min(w.size, max(n, 2*cap(w.buf), 4<<10)))
+		copy(bigger, w.buf)
+		w.buf = bigger
+	}
+}
+
+// flush sends the buffer as a part.
+func (w *writer) flush() error {
+	if w.up == nil {
+		up, err := w.b.start(w.ctx, w.name, w.options, w.once)
+		if err != nil {
+			return w.taken(err)
+		}
+		w.up = up
+	}
+	data := w.buf
+	w.buf = nil
+	return w.up.send(data)
+}
+
+func (w *writer) Close() error {
+	err := w.publish()
+	w.buf = nil
+	if err != nil && w.ctx.Err() != nil {
+		return w.ctx.Err()
+	}
+	return err
+}
+
+func (w *writer) publish() error {
+	if w.err == nil {
+		w.err = w.ctx.Err()
+	}
+	if w.err == nil && w.up == nil {
+		done, err := w.b.put(w.ctx, w.name, w.buf, w.options)
+		if err != nil {
+			return w.taken(err)
+		}
+		*w.written = done
+		return nil
+	}
+	if w.err == nil {
+		w.err = w.flush()
+	}
+	if w.up == nil {
+		return w.err
+	}
+	if w.err != nil {
+		return w.up.abandon(w.err)
+	}
+	if err := w.up.wait(); err != nil {
+		return w.taken(err)
+	}
+	done, err := w.up.finish(w.ctx, forbid(w.options.XOptionHeader), w.up.sent())
+	if err != nil {
+		return w.taken(err)
+	}
+	*w.written = done
+	return nil
+}
+
+// taken finds out whether a create-only write that met another request has lost.
+func (w *writer) taken(err error) error {
+	if c := code(err); forbid(w.options.XOptionHeader) == "" || c != "PathConflict" && c != "UploadConflict" {
+		return err
+	}
+	if _, herr := w.b.head(w.ctx, w.key, nil); herr == nil {
+		return fmt.Errorf("%w: %w", errExists, err)
+	}
+	return err
+}
+
+// put stores an object by one request.
+func (b *bucket) put(ctx context.Context, name string, data []byte, options *cos.ObjectPutOptions) (Written, error) {
+	sum := md5.Sum(data)
+	o := cos.CloneObjectPutOptions(options)
+	o.ContentLength = int64(len(data))
+	o.ContentMD5 = base64.StdEncoding.EncodeToString(sum[:])
+	var resp *cos.Response
+	err := b.try(ctx, publishing, func(ctx context.Context) (err error) {
+		var from io.Reader = newBody(ctx, data)
+		if len(data) == 0 {
+			from = bytes.NewReader(nil) // of another type the SDK would send chunks
+		}
+		lasting, cancel := answered(ctx)
+		defer cancel()
+		resp, err = b.client.Object.Put(lasting, name, from, o)
+		return err
+	})
+	if err != nil {
+		return Written{}, err
+	}
+	if err := checkCRC(resp.Header, crc64.Checksum(data, crcTable)); err != nil {
+		return Written{}, fmt.Errorf("%w; it was written", err)
+	}
+	return written(resp.Header, resp.Header.Get("ETag")), nil
+}
+
+func written(h http.Header, tag string) Written {
+	return Written{ETag: tag, VersionID: h.Get("X-Cos-Version-Id")}
+}
