@@ -8,15 +8,15 @@ import (
 )
 
 func policyCommand(s *session) *cli.Command {
-	commands := []*cli.Command{policyAWSCommand(s), policyCheckCommand(s)}
+	commands := []*cli.Command{policyAWSCommand(s), policyTencentCommand(s), policyCheckCommand(s)}
 	list := ""
 	for _, c := range commands {
-		list += fmt.Sprintf("   %-7s%s\n", c.Name, c.Usage)
+		list += fmt.Sprintf("   %-9s%s\n", c.Name, c.Usage)
 	}
 	return &cli.Command{
 		Name:      "policy",
 		Usage:     "print what an operator applies at a cloud, or look for holes in it",
-		UsageText: s.prog + " policy aws|check",
+		UsageText: s.prog + " policy aws|tencent|check",
 		Description: "The cloud keeps tenants apart by policies. They are printed here, and never applied.\n" +
 			"No store, key or identity is needed.\n\n" +
 			"Commands, which " + s.prog + " help policy COMMAND explains:\n" + list + "\n" +

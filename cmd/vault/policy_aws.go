@@ -172,8 +172,22 @@ func part(docs *policy.Documents, which policy.Part) (*policy.Policy, error) {
 	return p, nil
 }
 
-// policies reads the policies in a file, or of standard input for "-".
+// policies reads the policies of AWS in a file, or of standard input for "-".
 func (s *session) policies(ctx context.Context, file string) ([]policy.Document, error) {
+	data, err := s.policyData(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	docs, err := policy.Parse(file, data)
+	if err != nil {
+		return nil, usagef("%s: %v", file, err)
+	}
+	return docs, nil
+}
+
+// policyData is a document as it was written; a byte more than any may have is left to
+// the parser to refuse.
+func (s *session) policyData(ctx context.Context, file string) ([]byte, error) {
 	f, err := s.input(ctx, file)
 	if err != nil {
 		return nil, cannotOpen(file, err)
@@ -183,9 +197,5 @@ func (s *session) policies(ctx context.Context, file string) ([]policy.Document,
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	docs, err := policy.Parse(file, data)
-	if err != nil {
-		return nil, usagef("%s: %v", file, err)
-	}
-	return docs, nil
+	return data, nil
 }

@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// commands apply each part, read from policy.json, in an order that works: tccli for
+// CAM. For COS tccli has no calls: these are named, for any client that signs.
+func (d *Documents) commands() []string {
+	o := d.o
+	key := `"$(jq -r .oidc_provider.IdentityKey policy.json)"`
+	if d.OIDCProvider.IdentityKey == "" {
+		key = fmt.Sprintf(`"$(curl -fsS "$(curl -fsS '%s/.well-known/openid-configuration' | jq -r .jwks_uri)" | base64 | tr -d '\n')"`, strings.TrimSuffix(o.Issuer, "/"))
+	}
+	list := []string{fmt.Sprintf(`tccli cam CreateOIDCConfig --Name %s --IdentityUrl '%s' --ClientId "$(jq -c .oidc_provider.ClientId policy.json)" --AutoRotateKey 1 --IdentityKey %s`,
+		o.Provider, o.Issuer, key)}
+	for _, id := range d.tenantIDs() {
+		name := d.Tenants[id].RoleName
+		part := func(p string) string { return fmt.Sprintf(`"$(jq -c '.tenants["%s"].%s' policy.json)"`, id, p) }
+		list = append(list,
+			"tccli cam CreateRole --RoleName "+name+" --PolicyDocument "+part("trust_policy"),
+			"tccli cam CreatePolicy --PolicyName "+name+" --PolicyDocument "+part("role_policy"),
+			"tccli cam AttachRolePolicy --AttachRoleName "+name+" --PolicyName "+name)
+	}
+	bucket := func(query, part string) {
+		list = append(list, fmt.Sprintf("# PUT https://%s.cos.%s.myqcloud.com/?%s as the bucket's owner, with the body: jq -r .%s policy.json", o.Bucket, o.Region, query, part))
+	}
+	if d.Versioning != "" {
+		bucket("versioning", "versioning")
+	}
+	bucket("lifecycle", "lifecycle")
+	bucket("strict-signature", "strict_signature")
+	return list
+}
+
+func (d *Documents) tenantIDs() []string {
+	var ids []string
+	for id := range d.Tenants {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// notes say what the documents cannot.
+func (d *Documents) notes() []string {
+	o := d.o
+	var list []string
+	note := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	note("a public-read ACL of the bucket, or a bucket policy for anyone, opens it to every tenant, whatever is written here: look for both")
+	note("strict_signature is advice: COS checks only what a signature lists, and with it a signed request fits no other host and no other parameters")
+	note("CAM takes about a minute until a new policy, or the end of an old one, holds everywhere")
+	note("AutoRotateKey is not on the international site's pages: where CAM does not know it, drop it and push each new key with UpdateOIDCConfig")
+	if strings.HasSuffix(o.Issuer, "/") {
+		note("the issuer ends in /: so must the iss of its tokens, which is compared byte for byte")
+	}
+	if strings.HasPrefix(o.Issuer, "http:") {
+		note("the issuer is plain http on the loopback address: for a test server, no real CAM reaches it")
+	}
+	if o.Versioned {
+		note("versioning cannot be taken back, and from then on create-only is detected, not enforced: both values stay in history and the loser is told")
+		note("tenants may delete old versions of their own for ever: the undo of a lost race needs it")
+	} else {
+		note("create-only holds only while the bucket was never versioned")
+	}
+	if o.ForbidOverwrite {
+		note("every put that replaces an object is refused: x-cos-forbid-overwrite is forced, by a condition key that COS's own pages did not list")
+	}
+	if len(o.Tenants) > maxRoles {
+		note("an account has %d roles unless more were granted, and this is %d", maxRoles, len(o.Tenants))
+	}
+	return list
+}

@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"net/url"
+	"strings"
+)
+
+// A reach is whose objects a pattern for keys, or for prefixes of keys, covers.
+type reach int
+
+const (
+	noTenant  reach = iota // nothing under bots/
+	oneTenant              // bots/<tenant>/
+	openEnded              // the tenant, and those whose names go on
+	variable               // what COS takes for plain text
+	everybody
+)
+
+// root is where the tenants are.
+const root = "bots/"
+
+// reachOf tells whose objects match. A list is asked by prefix, so "" and "bots/" cover
+// everybody there. Where wild is false, * is literal.
+func reachOf(pattern string, wild, prefix bool) (r reach, tenant string) {
+	if strings.Contains(pattern, "${") {
+		return variable, ""
+	}
+	lit, more := pattern, prefix
+	if wild {
+		if before, _, star := strings.Cut(pattern, "*"); star {
+			lit, more = before, true
+		}
+	}
+	rest, under := strings.CutPrefix(lit, root)
+	switch {
+	case !under && !strings.HasPrefix(root, lit):
+		return noTenant, ""
+	case !under && more, under && rest == "" && more:
+		return everybody, ""
+	case !under:
+		return noTenant, ""
+	}
+	if t, _, ok := strings.Cut(rest, "/"); ok {
+		return oneTenant, t
+	}
+	if !more {
+		return noTenant, "" // the object bots/x, which no tenant has
+	}
+	return openEnded, rest
+}
+
+// decoded is a value of cos:prefix as the prefix it stands for; ok is false if it is not
+// written as COS writes what it compares it with.
+func decoded(value string, wild bool) (prefix string, ok bool) {
+	prefix, err := url.QueryUnescape(value)
+	if err != nil {
+		return value, false
+	}
+	again := url.QueryEscape(prefix)
+	if wild {
+		again = strings.ReplaceAll(again, "%2A", "*")
+	}
+	return prefix, again == value || strings.Contains(value, "${")
+}
+
+// glob matches s with *; case counts, as it does for CAM's actions.
+func glob(pattern, s string) bool {
+	first, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, first) {
+		return false
+	}
+	s = s[len(first):]
+	for {
+		part, next, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(s, part)
+		}
+		i := strings.Index(s, part)
+		if i < 0 {
+			return false
+		}
+		s, rest = s[i+len(part):], next
+	}
+}
+
+// A cosResource is a resource of a statement, as far as COS is concerned.
+type cosResource struct {
+	all     bool   // it may be any bucket
+	noOwner bool   // it does not say uid/APPID
+	path    string // a pattern after the bucket's /; * is all, and the bucket itself
+}
+
+// bucket says whether it covers what is asked of the bucket as a whole.
+func (r cosResource) bucket() bool { return r.all || strings.Trim(r.path, "*") == "" }
+
+// parseResource says what r is to COS; ok is false for other services, and for another
+// bucket than the one that is asked about.
+func parseResource(r, bucket string) (res cosResource, ok bool) {
+	parts := strings.SplitN(r, ":", 6)
+	if len(parts) < 6 {
+		return cosResource{all: true}, strings.Contains(r, "*")
+	}
+	if parts[2] != "cos" && !strings.Contains(parts[2], "*") && parts[2] != "" {
+		return cosResource{}, false
+	}
+	name, path, _ := strings.Cut(parts[5], "/")
+	res = cosResource{path: path, noOwner: !strings.HasPrefix(parts[4], "uid/")}
+	res.all = parts[2] != "cos" || strings.ContainsAny(name, "*$") || name == ""
+	return res, res.all || bucket == "" || name == bucket
+}

@@ -1,0 +1,238 @@
+// Package policy writes what an operator applies at Tencent Cloud so that CAM and COS
+// keep tenants apart; and reads policies for the holes that are known.
+//
+//	docs, err := policy.Generate(policy.Options{
+//		Bucket: "vault-1250000000", Region: "ap-guangzhou", Account: "100000000001",
+//		Role: "vault", Provider: "broker", Issuer: "https://broker.example", Audience: "vault",
+//		Tenants: []policy.Tenant{{ID: "0xabc", Subject: "agentkeys:agent:0xabc"}},
+//	})
+//	os.Stdout.Write(docs.JSON())
+//
+// A tenant's objects are under bots/<tenant>/. The claims of a token do not become tags
+// at Tencent, and no variable works in a COS path, so each tenant has a CAM role of its
+// own: its trust names the token's iss, aud and exact sub, and its policy the tenant's
+// prefix. [Check] reads the same documents, or those that somebody else wrote.
+//
+// The package does no I/O and knows no SDK. Documents that it prints today may gain
+// statements; the ids of holes are never renamed.
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
+	"strings"
+)
+
+// Options say what to print. All of the first group are required.
+type Options struct {
+	Bucket   string // NAME-APPID
+	Region   string // of the bucket, such as ap-guangzhou
+	Account  string // the uin of the account that owns bucket and roles
+	Role     string // what each role's name starts with
+	Provider string // the name of the OIDC provider in CAM, which is its id in STS too
+	Issuer   string // exactly as the tokens' iss
+	Audience string // the tokens' aud
+	Tenants  []Tenant
+
+	JWKS       []byte // the issuer's key set (RFC 7517); empty: the commands fetch it
+	Collection string // only this one of each tenant's collections; empty is all
+	ExpireDays int    // objects, and old versions, go after so many days; 0 is never
+
+	// Versioned is for a bucket with versioning. Create and swap are then undone by
+	// version id, so tenants may list and delete versions of their own.
+	Versioned bool
+	// ForbidOverwrite denies each write without x-cos-forbid-overwrite. It means nothing
+	// in a bucket that is, or ever was, versioned.
+	ForbidOverwrite bool
+	AllowDoctor     bool // lets tenants read how the bucket is set up
+}
+
+// A Tenant is one whose role is printed.
+type Tenant struct {
+	ID      string // as vault.ParseTenant returns it
+	Subject string // the sub of its tokens, exactly
+}
+
+// Documents is everything an operator applies, each part in the form that the cloud's
+// own API takes. There is no bucket policy: what COS grants there, it grants besides.
+type Documents struct {
+	OIDCProvider    *OIDCProvider              `json:"oidc_provider"`
+	Tenants         map[string]TenantDocuments `json:"tenants"`
+	Lifecycle       string                     `json:"lifecycle"`            // XML, of COS PUT ?lifecycle
+	Versioning      string                     `json:"versioning,omitempty"` // XML, of COS PUT ?versioning
+	StrictSignature string                     `json:"strict_signature"`     // XML, of COS PUT ?strict-signature; advised
+	Commands        []string                   `json:"commands"`             // they read the parts from policy.json
+	Notes           []string                   `json:"notes,omitempty"`
+
+	o Options
+}
+
+// TenantDocuments are those of one tenant. The role's policy has the role's name.
+type TenantDocuments struct {
+	RoleName    string  `json:"role_name"`
+	RoleARN     string  `json:"role_arn"`
+	TrustPolicy *Policy `json:"trust_policy"`
+	RolePolicy  *Policy `json:"role_policy"`
+}
+
+// An OIDCProvider is the input of CAM CreateOIDCConfig (598/47115).
+type OIDCProvider struct {
+	Name          string
+	IdentityURL   string   `json:"IdentityUrl"`
+	ClientIDs     []string `json:"ClientId"`
+	IdentityKey   string   `json:",omitempty"` // the key set in base64; empty: not known here
+	AutoRotateKey int      // 1: CAM fetches new keys itself
+}
+
+// Generate returns the documents for o. Options that cannot be served wrap [ErrOptions],
+// and so do policies that would be longer than CAM takes.
+func Generate(o Options) (*Documents, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	d := &Documents{
+		o:               o,
+		OIDCProvider:    &OIDCProvider{Name: o.Provider, IdentityURL: o.Issuer, ClientIDs: []string{o.Audience}, AutoRotateKey: 1},
+		Tenants:         make(map[string]TenantDocuments),
+		Lifecycle:       o.lifecycle(),
+		StrictSignature: strictSignature,
+	}
+	if len(o.JWKS) > 0 {
+		d.OIDCProvider.IdentityKey = base64.StdEncoding.EncodeToString(o.JWKS)
+	}
+	if o.Versioned {
+		d.Versioning = versioning
+	}
+	for _, t := range o.Tenants {
+		name := o.roleName(t.ID)
+		d.Tenants[t.ID] = TenantDocuments{
+			RoleName: name, RoleARN: "qcs::cam::uin/" + o.Account + ":roleName/" + name,
+			TrustPolicy: newPolicy(o.trust(t.Subject)),
+			RolePolicy:  newPolicy(append(o.allows(t.ID), o.denies(t.ID)...)...),
+		}
+	}
+	d.Commands, d.Notes = d.commands(), d.notes()
+	if err := d.fits(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// trust lets the tokens of one subject assume the role, and no others.
+func (o *Options) trust(subject string) Statement {
+	return Statement{
+		Effect:    "allow",
+		Principal: Principal{"federated": {"qcs::cam::uin/" + o.Account + ":oidc-provider/" + o.Provider}},
+		Action:    []string{"name/sts:AssumeRoleWithWebIdentity"},
+		Condition: Conditions{"string_equal": {"oidc:iss": {o.Issuer}, "oidc:aud": {o.Audience}, "oidc:sub": {subject}}},
+	}
+}
+
+// objectActions are what a tenant does with its own objects.
+var objectActions = []string{
+	"name/cos:GetObject", "name/cos:HeadObject", "name/cos:PutObject", "name/cos:DeleteObject",
+	"name/cos:InitiateMultipartUpload", "name/cos:UploadPart", "name/cos:CompleteMultipartUpload",
+	"name/cos:AbortMultipartUpload", "name/cos:ListParts",
+}
+
+// writeActions start an object, with the headers that make it public.
+var writeActions = []string{"name/cos:PutObject", "name/cos:InitiateMultipartUpload"}
+
+func (o *Options) listActions() []string {
+	if o.Versioned {
+		return []string{"name/cos:GetBucket", "name/cos:GetBucketObjectVersions"}
+	}
+	return []string{"name/cos:GetBucket"}
+}
+
+// bucketActions tell how the bucket is set up, and nothing of what is in it. Whether it
+// is versioned decides what create-only is worth, so every tenant may ask for that.
+func (o *Options) bucketActions() []string {
+	list := []string{"name/cos:GetBucketVersioning"}
+	if o.AllowDoctor {
+		list = append(list, "name/cos:HeadBucket", "name/cos:GetBucketACL", "name/cos:GetBucketPolicy", "name/cos:GetBucketLifecycle")
+	}
+	return list
+}
+
+// allows is what a tenant may do under its own prefix, and nothing else.
+func (o *Options) allows(tenant string) []Statement {
+	prefix := o.prefix(tenant)
+	tls := map[string][]string{"cos:secure-transport": {"true"}}
+	return []Statement{
+		{
+			Effect: "allow", Action: objectActions, Resource: []string{o.resource(prefix)},
+			Condition: Conditions{"bool_equal": tls},
+		}, { // cos:prefix exists for lists only: in one statement with the rest nothing would match.
+			Effect: "allow", Action: o.listActions(), Resource: []string{o.resource("*")},
+			Condition: Conditions{"string_like": {"cos:prefix": {encoded(prefix)}}, "bool_equal": tls},
+		}, {
+			Effect: "allow", Action: o.bucketActions(), Resource: []string{o.resource("*")},
+			Condition: Conditions{"bool_equal": tls},
+		},
+	}
+}
+
+// denies holds whatever else the role is allowed. A condition with one key each: several
+// of one statement would all have to hold.
+func (o *Options) denies(tenant string) []Statement {
+	bucket := []string{o.resource("*")}
+	var list []Statement
+	deny := func(actions []string, op, key, value string) {
+		list = append(list, Statement{
+			Effect: "deny", Action: actions, Resource: bucket,
+			Condition: Conditions{op: {key: {value}}},
+		})
+	}
+	// Every action is named: with * in it and a condition requests are said to fail.
+	deny(append(append(append([]string{}, objectActions...), o.listActions()...), o.bucketActions()...), "bool_equal", "cos:secure-transport", "false")
+	// Whoever may write may also publish what he writes, by these headers. Without the
+	// header a plain string_not_equal is false.
+	deny(writeActions, "string_not_equal", "cos:x-cos-acl", "private")
+	for _, key := range grantKeys {
+		deny(writeActions, "string_like", key, "*")
+	}
+	if !o.Versioned {
+		deny([]string{"name/cos:DeleteObject"}, "string_not_equal", "cos:versionid", "")
+	}
+	if o.ForbidOverwrite {
+		deny(writeActions, "string_not_equal_if_exist", "cos:x-cos-forbid-overwrite", "true")
+	}
+	return list
+}
+
+// grantKeys are the condition keys of the headers that grant access to an object.
+var grantKeys = []string{"cos:x-cos-grant-read", "cos:x-cos-grant-write", "cos:x-cos-grant-read-acp", "cos:x-cos-grant-write-acp", "cos:x-cos-grant-full-control"}
+
+// prefix is the only place that knows where a tenant's objects are.
+func (o *Options) prefix(tenant string) string {
+	if o.Collection != "" {
+		return root + tenant + "/" + o.Collection + "/*"
+	}
+	return root + tenant + "/*"
+}
+
+// encoded is a prefix as cos:prefix has it: URL-encoded, but for the wildcard at the end.
+func encoded(prefix string) string {
+	return url.QueryEscape(strings.TrimSuffix(prefix, "*")) + "*"
+}
+
+// resource is a key, or a pattern of keys, in six segments.
+func (o *Options) resource(key string) string {
+	return "qcs::cos:" + o.Region + ":uid/" + o.appID() + ":" + o.Bucket + "/" + key
+}
+
+func (o *Options) appID() string { return o.Bucket[strings.LastIndex(o.Bucket, "-")+1:] }
+
+// roleName is ROLE-TENANT, or, where that is longer than a role's name may be,
+// ROLE- and the start of the tenant's hash.
+func (o *Options) roleName(tenant string) string {
+	name := o.Role + "-" + tenant
+	if len(name) > maxRoleName {
+		sum := sha256.Sum256([]byte(tenant))
+		name = o.Role + "-" + hex.EncodeToString(sum[:hashedTenant/2])
+	}
+	return name
+}
