@@ -40,9 +40,11 @@ type group struct {
 }
 
 type daemon struct {
-	name string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it was reaped
+	name  string
+	cmd   *exec.Cmd
+	done  chan struct{}    // closed when it was reaped
+	again func() *exec.Cmd // starts it once more, should it crash; nil: that is the end
+	lives int
 }
 
 func newGroup(dir string) (*group, error) {
@@ -90,18 +92,43 @@ func (g *group) start(name string, cmd *exec.Cmd) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.daemons = append(g.daemons, d)
-	go func() {
-		err := d.cmd.Wait()
-		close(d.done)
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.stopping || g.why != nil {
+	go g.watch(d)
+	return nil
+}
+
+// watch waits for the end of a daemon, and starts one that is kept once more.
+func (g *group) watch(d *daemon) {
+	err := d.cmd.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.stopping && g.why == nil && d.lives > 0 {
+		d.lives--
+		fmt.Fprintf(os.Stderr, "testcloud: %s ended (%v) and is started once more%s\n", d.name, err, g.said(d.name))
+		cmd := d.again()
+		if err := g.launch(cmd, d.name); err == nil {
+			d.cmd = cmd
+			go g.watch(d)
 			return
 		}
-		g.why = fmt.Errorf("%s %w (%v)%s", name, errDied, err, g.said(name))
-		close(g.died)
-	}()
-	return nil
+	}
+	close(d.done)
+	if g.stopping || g.why != nil {
+		return
+	}
+	g.why = fmt.Errorf("%s %w (%v)%s", d.name, errDied, err, g.said(d.name))
+	close(g.died)
+}
+
+// keep has the daemon called name started once more when it crashes, up to three times.
+// It is for one whose state others hold.
+func (g *group) keep(name string, again func() *exec.Cmd) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, d := range g.daemons {
+		if d.name == name {
+			d.again, d.lives = again, 3
+		}
+	}
 }
 
 // run runs a tool to its end and returns an error with what it said, unless it exits 0.

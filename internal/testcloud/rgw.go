@@ -105,9 +105,10 @@ func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *R
 	run := func(name, tool string, args ...string) error {
 		return g.run(name, exec.CommandContext(ctx, tools[tool], append([]string{"-c", r.conf}, args...)...))
 	}
-	start := func(name, tool string, args ...string) error {
-		return g.start(name, exec.Command(tools[tool], append([]string{"-c", r.conf, "-f"}, args...)...))
+	daemon := func(tool string, args ...string) *exec.Cmd {
+		return exec.Command(tools[tool], append([]string{"-c", r.conf, "-f"}, args...)...)
 	}
+	start := func(name, tool string, args ...string) error { return g.start(name, daemon(tool, args...)) }
 	monmap, osd := filepath.Join(d.path, "monmap"), newUUID()
 	if err := g.run("monmap", exec.CommandContext(ctx, tools["monmaptool"], "--create", "--clobber", "--fsid", c.FSID,
 		"--addv", "a", fmt.Sprintf("[v2:127.0.0.1:%d/0]", c.MonPort), monmap)); err != nil {
@@ -153,6 +154,9 @@ func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *R
 	if _, err := S3Client(r.URL, r.Other).ListBuckets(ctx, nil); err != nil {
 		return nil, g.or(fmt.Errorf("radosgw does not know its user: %w", err))
 	}
+	// RGW 16.2.15 has been seen to crash in the middle of a deletion of many objects. All
+	// that it knows is in the OSD, and clients try again.
+	g.keep("rgw", func() *exec.Cmd { return daemon("radosgw", "-n", "client.rgw") })
 	step("ready")
 	return r, nil
 }
