@@ -1,0 +1,150 @@
+package tencent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/internal/transport"
+)
+
+func newTransport(timeout time.Duration) *http.Transport {
+	timeout = cmp.Or(timeout, 30*time.Second)
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = transport.DialContext(timeout)
+	t.TLSHandshakeTimeout = timeout
+	t.MaxIdleConnsPerHost = 16
+	return t
+}
+
+// checkEndpoint refuses what is no URL of a server, and plain http to another machine.
+func checkEndpoint(what, text string, insecure bool) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%w: %s is not a URL such as https://cos.example.com", ErrConfig, what) // not quoted: it may hold a password
+	}
+	if u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
+		return fmt.Errorf("%w: %s is plain http, which shows credentials to the network: use https, or insecure=true", ErrConfig, what)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// attempts is how often a request is sent, not counting one for a renewed key.
+const attempts = 3
+
+// A kind of request says when it may be sent again.
+type kind int
+
+const (
+	reading  kind = iota // twice is as good as once
+	changing             // only if the service did nothing
+)
+
+// try makes a request of the SDK's client, and makes it again where that is safe and may
+// help. It does what cosblob does for the requests of the portable bucket.
+func (s *store) try(ctx context.Context, k kind, call func(ctx context.Context) error) error {
+	renewed := false
+	for n := 1; ; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		before := s.credentials.renewals.Load()
+		err := clean(call(ctx))
+		switch {
+		case err == nil, ctx.Err() != nil:
+			return err
+		case !renewed && refused(err) && s.credentials.renewals.Load() != before:
+			renewed = true
+			n--
+			continue
+		case n == attempts || !again(k, err):
+			return err
+		}
+		if !pause(ctx, n) {
+			return ctx.Err()
+		}
+	}
+}
+
+// refused says whether the service said no, and so did nothing.
+func refused(err error) bool { return status(err)/100 == 4 }
+
+func again(k kind, err error) bool {
+	switch {
+	case throttled[code(err)], undialed(err):
+		return true
+	case k == changing, own(err):
+		return false
+	}
+	answered := status(err)
+	return answered == 0 || answered >= 500
+}
+
+// throttled are the codes by which the service says that it did nothing, and may do it
+// when asked again.
+var throttled = map[string]bool{
+	"SlowDown": true, "RequestLimitExceeded": true, "KmsFreqControl": true,
+	"PathConflict": true, "UploadConflict": true,
+}
+
+// pause waits before attempt n+1, and reports whether ctx is still alive.
+func pause(ctx context.Context, n int) bool {
+	d := 200 * time.Millisecond << (n - 1)
+	t := time.NewTimer(d/2 + rand.N(d/2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// clean takes the SDK's wrapping, which hides its cause, off an error.
+func clean(err error) error {
+	var tried *cos.RetryError
+	if errors.As(err, &tried) && len(tried.Errs) > 0 {
+		return tried.Errs[len(tried.Errs)-1]
+	}
+	return err
+}
+
+// code is the service's error code, or "".
+func code(err error) string {
+	var e *cos.ErrorResponse
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// status is the HTTP status of an answer that is an error, or 0.
+func status(err error) int {
+	var e *cos.ErrorResponse
+	if errors.As(err, &e) && e.Response != nil {
+		return e.Response.StatusCode
+	}
+	return 0
+}
+
+// undialed says whether no connection was made for a request.
+func undialed(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}

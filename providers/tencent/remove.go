@@ -1,0 +1,100 @@
+package tencent
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Remove deletes the current objects of at most 1000 keys: one with DELETE Object, more
+// with multi-delete. COS does not tell which of them were absent.
+func (s *store) Remove(ctx context.Context, keys []string) (failed map[string]error, err error) {
+	failed = make(map[string]error)
+	var leftovers []vault.Leftover
+	for _, key := range keys {
+		if !plain(key) {
+			if err := s.bucket.Delete(ctx, key); err != nil {
+				failed[key] = err
+			}
+			continue
+		}
+		leftovers = append(leftovers, vault.Leftover{Key: key})
+	}
+	if len(leftovers) == 1 {
+		return failed, s.try(ctx, changing, func(ctx context.Context) error {
+			_, err := s.client.Object.Delete(ctx, leftovers[0].Key)
+			return err
+		})
+	}
+	still, err := s.Purge(ctx, leftovers)
+	for l, err := range still {
+		failed[l.Key] = err
+	}
+	return failed, err
+}
+
+// plain says whether cosblob stores a key under the key itself. Others, which no vault
+// writes, are deleted through it.
+func plain(key string) bool {
+	if key == "" || key[0] == '/' || key[0] == '\\' || strings.Contains(key, "__0x") {
+		return false
+	}
+	for element := range strings.SplitSeq(key, "/") {
+		if element == "." || element == ".." {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// Purge removes versions for ever.
+func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed map[vault.Leftover]error, err error) {
+	if len(leftovers) == 0 {
+		return nil, nil
+	}
+	type id struct{ key, version string }
+	asked := make(map[id]vault.Leftover, len(leftovers))
+	objects := make([]cos.Object, len(leftovers))
+	for i, l := range leftovers {
+		asked[id{l.Key, l.ID}] = l
+		objects[i] = cos.Object{Key: l.Key, VersionId: l.ID}
+	}
+	var out *cos.ObjectDeleteMultiResult
+	err = s.try(ctx, changing, func(ctx context.Context) (err error) {
+		out, _, err = s.client.Object.DeleteMulti(ctx, &cos.ObjectDeleteMultiOptions{Quiet: true, Objects: objects})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	failed = make(map[vault.Leftover]error)
+	for _, e := range out.Errors {
+		why := deletion(e.Code, e.Message)
+		l, ok := asked[id{e.Key, e.VersionId}]
+		if !ok {
+			return nil, fmt.Errorf("%w: the answer is about another object: %w", vault.ErrUnavailable, why)
+		}
+		if l.ID != "" && (e.Code == "NoSuchVersion" || e.Code == "NoSuchKey") {
+			continue // it is gone
+		}
+		failed[l] = why
+	}
+	return failed, nil
+}
+
+// deletion is the error of one object among many.
+func deletion(code, message string) error {
+	text := "COS multi-delete: " + code
+	if message != "" {
+		text += ", " + message
+	}
+	m, ok := reasons[code]
+	if !ok {
+		m.is = vault.ErrUnavailable
+	}
+	return &reason{is: m.is, hint: m.hint, said: text}
+}

@@ -1,0 +1,296 @@
+package tencent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+type noSource struct{ err error }
+
+func (n noSource) Token(context.Context) (federation.Token, error) { return federation.Token{}, n.err }
+
+type fixed struct{ token federation.Token }
+
+func (f fixed) Token(context.Context) (federation.Token, error) { return f.token, nil }
+
+func sourceOf(t federation.Token) federation.Source { return fixed{t} }
+
+// TestOffers says which fields of a Store a bucket fills.
+func TestOffers(t *testing.T) {
+	for _, tc := range []struct {
+		versioning    string
+		history, swap bool
+	}{{"", false, false}, {"Enabled", true, true}, {"Suspended", true, false}} {
+		t.Run(tc.versioning, func(t *testing.T) {
+			s := newServer(t, &costest.Options{Versioning: tc.versioning})
+			st := open(t, config(s, owner(s)))
+			if got := st.History != nil; got != tc.history || got != (st.Purge != nil) {
+				t.Errorf("history is offered: %v, want %v", got, tc.history)
+			}
+			if got := st.Swap != nil; got != tc.swap {
+				t.Errorf("swap is offered: %v, want %v", got, tc.swap)
+			}
+			var asked []string
+			for _, r := range s.Requests() {
+				asked = append(asked, r.Action)
+			}
+			if diff := cmp.Diff([]string{"GetBucketVersioning"}, asked); diff != "" {
+				t.Errorf("requests of Open (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestSuspended holds that COS, which would overwrite, is not asked to.
+func TestSuspended(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Suspended"})
+	st := open(t, config(s, owner(s)))
+	if _, err := st.Put.Put(t.Context(), "key", value); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"key", "absent"} {
+		_, err := st.Create.Create(t.Context(), key, func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err })
+		if _, hint, unapplied := explained(t, st, err); !errors.Is(err, vault.ErrUnsupported) || !strings.Contains(err.Error(), "suspended") || hint == "" || !unapplied {
+			t.Errorf("create of %s: %v, hint %q, unapplied %v", key, err, hint, unapplied)
+		}
+	}
+	if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != "value" || err != nil {
+		t.Errorf("the object holds %q, %v", got, err)
+	}
+	if there, err := st.Bucket.Exists(t.Context(), "absent"); there || err != nil {
+		t.Errorf("a refused create stored something: %v, %v", there, err)
+	}
+}
+
+// TestVersioningHidden is of a role that may not ask whether the bucket is versioned.
+func TestVersioningHidden(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	c := exchanged(t, s, newIssuer(t, s), "blind", `{"version":"2.0","statement":[{"effect":"allow",
+		"action":["name/cos:PutObject","name/cos:GetObject","name/cos:HeadObject"],"resource":["*"]}]}`)
+	st := open(t, config(s, temporary(c)))
+	if st.Swap != nil || st.History != nil || st.Purge != nil {
+		t.Error("swap or history is offered, and nobody knows whether it is there")
+	}
+	if _, err := st.Put.Put(t.Context(), "key", value); err != nil {
+		t.Errorf("put: %v", err)
+	}
+	_, err := st.Create.Create(t.Context(), "key", value)
+	if _, hint, _ := explained(t, st, err); !errors.Is(err, vault.ErrPermission) || !strings.Contains(hint, "GetBucketVersioning") {
+		t.Errorf("create: %v, hint %q", err, hint)
+	}
+}
+
+// TestVersioningEnabledLater has a Store find out, by what it wrote, that create-only is
+// ignored from now on.
+func TestVersioningEnabledLater(t *testing.T) {
+	s := newServer(t, nil)
+	st := open(t, config(s, owner(s)))
+	first, err := st.Create.Create(t.Context(), "key", value)
+	if first != "" || err != nil {
+		t.Fatalf("create = %q, %v", first, err)
+	}
+	if err := s.SetVersioning(s.Bucket(), "Enabled"); err != nil {
+		t.Fatal(err)
+	}
+	other := func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err }
+	if _, err := st.Create.Create(t.Context(), "key", other); !errors.Is(err, vault.ErrExist) {
+		t.Errorf("create on a taken key: %v, want %v", err, vault.ErrExist)
+	}
+	if id, err := st.Create.Create(t.Context(), "another", other); id == "" || err != nil {
+		t.Errorf("create = %q, %v", id, err)
+	}
+	if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != "value" || err != nil {
+		t.Errorf("the object holds %q, %v", got, err)
+	}
+	later := open(t, config(s, owner(s)))
+	var ids []string
+	for v, err := range later.History.Versions(t.Context(), "key") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, v.ID)
+	}
+	if diff := cmp.Diff([]string{"null"}, ids); diff != "" {
+		t.Errorf("versions of a key whose second create was refused (-want +got):\n%s", diff)
+	}
+}
+
+// TestOptimisticFaults loses what an optimistic create needs to be sure.
+func TestOptimisticFaults(t *testing.T) {
+	for _, tc := range []struct {
+		name, action string
+		nth          int32 // of the requests of that action
+		fault        *costest.Fault
+		want         error // of the create
+		there        bool
+	}{
+		{"the look before is refused", "GetBucketObjectVersions", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
+		{"the write is refused", "PutObject", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
+		{"the write is lost", "PutObject", 1, costest.DropBefore(), vault.ErrUnsure, false},
+		{"the answer is lost", "PutObject", 1, costest.DropAfter(), vault.ErrUnsure, true},
+		{"the answer is another", "PutObject", 1, costest.ApplyThen(500, costest.ErrorXML("InternalError", "")), vault.ErrUnsure, true},
+		{"the look after fails once", "GetBucketObjectVersions", 2, costest.RespondBefore(500, costest.ErrorXML("InternalError", "")), nil, true},
+		{"the look after is refused", "GetBucketObjectVersions", 2, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrUnsure, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newServer(t, &costest.Options{Versioning: "Enabled"})
+			st := open(t, config(s, owner(s)))
+			var n atomic.Int32
+			s.SetRule(func(r *costest.Request) *costest.Fault {
+				if r.Action == tc.action && n.Add(1) == tc.nth {
+					return tc.fault
+				}
+				return nil
+			})
+			_, err := st.Create.Create(t.Context(), "key", value)
+			if tc.want == nil && err != nil || tc.want != nil && !is(st, err, tc.want) {
+				t.Errorf("create: %v, want %v", err, tc.want)
+			}
+			s.SetRule(nil)
+			if there, err := st.Bucket.Exists(t.Context(), "key"); there != tc.there || err != nil {
+				t.Errorf("the object is there: %v, %v; want %v", there, err, tc.there)
+			}
+		})
+	}
+}
+
+// TestOptimisticLoser has somebody else write between the look and the write.
+func TestOptimisticLoser(t *testing.T) {
+	for _, undone := range []bool{true, false} {
+		t.Run(fmt.Sprint("undone ", undone), func(t *testing.T) {
+			s := newServer(t, &costest.Options{Versioning: "Enabled"})
+			st, other := open(t, config(s, owner(s))), open(t, config(s, owner(s)))
+			theirs := func(w io.Writer) error { _, err := io.WriteString(w, "theirs"); return err }
+			var cut atomic.Bool
+			var perr error
+			s.SetRule(func(r *costest.Request) *costest.Fault {
+				switch {
+				case r.Action == "PutObject" && cut.CompareAndSwap(false, true):
+					_, perr = other.Put.Put(context.Background(), "key", theirs)
+				case r.Action == "DeleteObject" && !undone:
+					return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", ""))
+				}
+				return nil
+			})
+			_, err := st.Create.Create(t.Context(), "key", value)
+			s.SetRule(nil)
+			if perr != nil {
+				t.Fatal(perr)
+			}
+			want, holds := vault.ErrExist, "theirs"
+			if !undone {
+				want, holds = vault.ErrUnsure, "value"
+			}
+			if !errors.Is(err, want) {
+				t.Errorf("create: %v, want %v", err, want)
+			}
+			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != holds || err != nil {
+				t.Errorf("the object holds %q, %v; want %q", got, err, holds)
+			}
+		})
+	}
+}
+
+func TestRemoveTellsEachKey(t *testing.T) {
+	for _, variant := range []string{"key", "call"} {
+		t.Run(variant, func(t *testing.T) {
+			s := newServer(t, &costest.Options{Unsure: map[string]string{"multi-delete-denied": variant}})
+			c := exchanged(t, s, newIssuer(t, s), "some", `{"version":"2.0","statement":[{"effect":"allow",
+				"action":["name/cos:DeleteObject"],"resource":["qcs::cos:`+s.Region()+`:uid/1250000000:`+s.Bucket()+`/mine/*"]}]}`)
+			st, all := open(t, config(s, temporary(c))), open(t, config(s, owner(s)))
+			keys := []string{"mine/a", "theirs/b", "mine/c"}
+			for _, key := range keys {
+				if _, err := all.Put.Put(t.Context(), key, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			failed, err := st.Remover.Remove(t.Context(), keys)
+			if variant == "call" {
+				if !is(st, err, vault.ErrPermission) {
+					t.Errorf("remove: %v, want %v", err, vault.ErrPermission)
+				}
+				return
+			}
+			if err != nil || len(failed) != 1 || !errors.Is(failed["theirs/b"], vault.ErrPermission) {
+				t.Errorf("remove = %v, %v; want theirs/b denied", failed, err)
+			}
+			for _, key := range keys {
+				if there, err := all.Bucket.Exists(t.Context(), key); err != nil || there != (key == "theirs/b") {
+					t.Errorf("%s is there: %v, %v", key, there, err)
+				}
+			}
+		})
+	}
+}
+
+// TestRemoveStrangeKeys removes what a list shows, although COS has it under another name.
+func TestRemoveStrangeKeys(t *testing.T) {
+	s := newServer(t, nil)
+	st := open(t, config(s, owner(s)))
+	keys := []string{"a/../b", "a\x01", "a__0xff__", "a<&>'\" b+%", "ä"}
+	for _, key := range keys {
+		if err := st.Bucket.WriteAll(t.Context(), key, []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if failed, err := st.Remover.Remove(t.Context(), keys); err != nil || len(failed) != 0 {
+		t.Errorf("remove = %v, %v", failed, err)
+	}
+	for _, key := range keys {
+		if there, err := st.Bucket.Exists(t.Context(), key); there || err != nil {
+			t.Errorf("%q is there: %v, %v", key, there, err)
+		}
+	}
+}
+
+// TestExpired has the service expire a key between requests: one exchange, and every
+// request passes.
+func TestExpired(t *testing.T) {
+	for _, code := range []string{"ExpiredToken", "InvalidAccessKeyId"} {
+		t.Run(code, func(t *testing.T) {
+			s := newServer(t, &costest.Options{Versioning: "Enabled", Unsure: map[string]string{"expired-token": code}})
+			issuer := newIssuer(t, s)
+			arn := addRole(t, s, issuer, "vault", `{"version":"2.0","statement":[{"effect":"allow","action":["name/cos:*"],"resource":["*"]}]}`)
+			c := config(s, nil)
+			c.Identity = federation.NewProvider(sourceOf(mint(t, issuer)), newExchanger(t, s, arn), nil)
+			st := open(t, c)
+			for what, do := range map[string]func() error{
+				"put":    func() error { return second(st.Put.Put(t.Context(), "key", value)) },
+				"create": func() error { return second(st.Create.Create(t.Context(), "create", value)) },
+				"remove": func() error { return errRemove(t, st, "key", "other") },
+				"versions": func() error {
+					for _, err := range st.History.Versions(t.Context(), "create") {
+						return err
+					}
+					return nil
+				},
+			} {
+				creds, err := c.Identity.Credentials(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.ExpireKey(creds.AccessKeyID)
+				s.Reset()
+				if err := do(); err != nil {
+					t.Errorf("%s with a key that has expired: %v", what, err)
+				}
+				exchanges := slices.DeleteFunc(s.Requests(), func(r costest.Request) bool { return r.Service != "sts" })
+				if len(exchanges) != 1 {
+					t.Errorf("%s made %d exchanges, want 1", what, len(exchanges))
+				}
+			}
+		})
+	}
+}

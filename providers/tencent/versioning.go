@@ -1,0 +1,89 @@
+package tencent
+
+import (
+	"context"
+	"sync"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A versioning is a state of a bucket (436/19888). There is no way back to never.
+type versioning string
+
+const (
+	unknown   versioning = ""
+	never     versioning = "never"
+	enabled   versioning = "Enabled"
+	suspended versioning = "Suspended"
+)
+
+// state is what was found out.
+type state struct {
+	mu sync.Mutex
+	is versioning
+}
+
+func (s *state) get() versioning {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.is
+}
+
+func (s *state) set(is versioning) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.is = is
+}
+
+// versioning returns the bucket's state. It asks until it has been told once.
+func (s *store) versioning(ctx context.Context) (versioning, error) {
+	if is := s.state.get(); is != unknown {
+		return is, nil
+	}
+	var got *cos.BucketGetVersionResult
+	err := s.try(ctx, reading, func(ctx context.Context) (err error) {
+		got, _, err = s.client.Bucket.GetVersioning(ctx)
+		return err
+	})
+	if err != nil {
+		return unknown, err
+	}
+	is := never
+	switch got.Status {
+	case "":
+	case string(enabled):
+		is = enabled
+	default: // what else there may be one day is not never
+		is = suspended
+	}
+	s.state.set(is)
+	return is, nil
+}
+
+// versioningForCreate returns the state, or why create-only cannot be honoured.
+func (s *store) versioningForCreate(ctx context.Context) (versioning, error) {
+	is, err := s.versioning(ctx)
+	switch {
+	case code(err) == "AccessDenied":
+		return unknown, &reason{
+			is: vault.ErrPermission, said: "whether the bucket is versioned may not be asked, and create-only depends on it", unapplied: true,
+			hint: "allow name/cos:GetBucketVersioning, as {prog} policy tencent does",
+		}
+	case err != nil:
+		return unknown, &unpublished{err}
+	case is == suspended:
+		return is, &reason{
+			is: vault.ErrUnsupported, said: "versioning of the bucket is suspended, where COS ignores create-only and overwrites", unapplied: true,
+			hint: "enable versioning again, or use a bucket that never had it",
+		}
+	}
+	return is, nil
+}
+
+// An unpublished write failed before anything was sent that could change the bucket.
+type unpublished struct{ err error }
+
+func (e *unpublished) Error() string { return e.err.Error() }
+func (e *unpublished) Unwrap() error { return e.err }

@@ -1,0 +1,218 @@
+package tencent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/providers/tencent/cosblob"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Put stores an object over what may be there.
+func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	done, _, err := s.write(ctx, key, false, fill)
+	if err != nil || s.state.get() == never || s.state.get() == unknown {
+		return done.VersionID, err
+	}
+	return cmp.Or(done.VersionID, "null"), nil
+}
+
+// Create stores an object only where there is none.
+func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	is, err := s.versioningForCreate(ctx)
+	if err != nil {
+		return "", err
+	}
+	absent := func(v *vault.Version) bool { return v == nil || v.Deleted }
+	if is == enabled {
+		return s.replace(ctx, key, true, absent, vault.ErrExist, fill)
+	}
+	done, _, err := s.write(ctx, key, true, fill)
+	if err != nil {
+		if exists(err) {
+			err = fmt.Errorf("%w: %w", vault.ErrExist, err)
+		}
+		return "", err
+	}
+	if done.VersionID == "" {
+		return "", nil
+	}
+	// Versioning was enabled meanwhile, and the condition was ignored.
+	s.state.set(enabled)
+	return s.judge(ctx, key, done.VersionID, absent, vault.ErrExist)
+}
+
+// exists says whether a create-only write was refused because something is there.
+func exists(err error) bool {
+	c := code(err)
+	return gcerrors.Code(err) == gcerrors.FailedPrecondition && c != "ObjectLocked" && c != "InvalidObjectState"
+}
+
+// Swap replaces an object only while it has the given tag, which is its version's id.
+func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
+	if is, err := s.versioningForCreate(ctx); err != nil {
+		return "", err
+	} else if is != enabled {
+		return "", fmt.Errorf("%w: the bucket has no versions", vault.ErrUnsupported)
+	}
+	return s.replace(ctx, key, false, func(v *vault.Version) bool { return v != nil && !v.Deleted && v.ID == tag }, vault.ErrConflict, fill)
+}
+
+// tag is by what a version is known in a bucket with versioning: its id. What was written
+// before has the id null, and never another content.
+func tag(r *blob.Reader) string { return cmp.Or(header(r, "X-Cos-Version-Id"), "null") }
+
+// etag tells a reader in any other bucket that an object was replaced.
+func etag(r *blob.Reader) string { return header(r, "ETag") }
+
+func header(r *blob.Reader, name string) string {
+	var resp cos.Response
+	if !r.As(&resp) {
+		return ""
+	}
+	return resp.Header.Get(name)
+}
+
+// replace writes a version, in a bucket with versioning, if what it comes after is as may
+// says; nil is nothing. Otherwise nothing stays, and the error wraps lost.
+func (s *store) replace(ctx context.Context, key string, create bool, may func(*vault.Version) bool, lost error, fill func(io.Writer) error) (version string, err error) {
+	done, full, err := s.write(ctx, key, create, func(w io.Writer) error {
+		if err := fill(w); err != nil {
+			return err
+		}
+		// Most of those that are too late are told without a version that must be undone.
+		now, err := s.current(ctx, key)
+		if err != nil {
+			return &unpublished{err}
+		}
+		if !may(now) {
+			return lost
+		}
+		return nil
+	})
+	switch {
+	case err != nil && full && !unapplied(err):
+		// It may be there, and there is no id to judge and to undo it by.
+		return "", fmt.Errorf("%w: %w", vault.ErrUnsure, err)
+	case err != nil && create && exists(err): // by a service that does not ignore the condition after all
+		return "", fmt.Errorf("%w: %w", lost, err)
+	case err != nil:
+		return "", err
+	case done.VersionID == "":
+		return "", fmt.Errorf("%w: it was written without a version, so that versioning was suspended meanwhile", vault.ErrUnsure)
+	}
+	return s.judge(ctx, key, done.VersionID, may, lost)
+}
+
+// current returns the newest version of a key, or nil.
+func (s *store) current(ctx context.Context, key string) (*vault.Version, error) {
+	for v, err := range s.Versions(ctx, key) {
+		return &v, err
+	}
+	return nil, nil
+}
+
+// judgeTime is how long it may take to find out whether a write has won, and to undo it. The
+// caller's context may have ended.
+const judgeTime = 30 * time.Second
+
+// judge looks at what a version of ours came after, and removes it if that is not as may
+// says. Of several writers the one whose version is the oldest wins, and it is never
+// removed by another.
+func (s *store) judge(ctx context.Context, key, id string, may func(*vault.Version) bool, lost error) (version string, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+	defer cancel()
+	before, newest, err := s.predecessor(ctx, key, id)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: version %s was written, and what it came after is not known: %w", vault.ErrUnsure, id, err)
+	case may(before):
+		// The next read should see it: those that lost are about to remove theirs.
+		for n := 1; !newest && n < attempts && pause(ctx, n); n++ {
+			now, err := s.current(ctx, key)
+			newest = err != nil || now != nil && now.ID == id
+		}
+		return id, nil
+	}
+	err = s.try(ctx, reading, func(ctx context.Context) error { // of one id: twice is as good as once
+		_, err := s.client.Object.Delete(ctx, key, &cos.ObjectDeleteOptions{VersionId: id})
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w: version %s came too late and could not be removed: %w", vault.ErrUnsure, id, err)
+	}
+	return "", lost
+}
+
+var errUnlisted = errors.New("the list of versions does not show it")
+
+// predecessor returns the version that came before id, or nil if there is none, and whether
+// nothing came after it. Lists of COS may lag behind.
+func (s *store) predecessor(ctx context.Context, key, id string) (before *vault.Version, newest bool, err error) {
+	for n := 1; ; n++ {
+		found := false
+		for v, err := range s.Versions(ctx, key) {
+			if err != nil {
+				return nil, false, err
+			}
+			if found {
+				return &v, newest, nil
+			}
+			if found = v.ID == id; found {
+				newest = v.Current
+			}
+		}
+		switch {
+		case found:
+			return nil, newest, nil
+		case n == attempts:
+			return nil, false, errUnlisted
+		case !pause(ctx, n):
+			return nil, false, ctx.Err()
+		}
+	}
+}
+
+// write stores what fill writes, or nothing. full says that all of it was written when the
+// error came, so that it may be there nevertheless.
+func (s *store) write(ctx context.Context, key string, create bool, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	written := &done
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
+		ContentType: "application/octet-stream", // always: without one the writer buffers to guess
+		IfNotExist:  create,
+		BeforeWrite: func(as func(any) bool) error {
+			if !as(&written) {
+				panic("tencent: the driver does not tell what it wrote")
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return done, false, err
+	}
+	defer func() {
+		if !full { // also when fill panics: a plain Close would publish the part that was written
+			cancel()
+			w.Close()
+		}
+	}()
+	if err := fill(w); err != nil {
+		return done, false, err
+	}
+	full = true
+	if err := w.Close(); err != nil {
+		return done, true, err
+	}
+	return *written, true, nil
+}
