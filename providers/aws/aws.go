@@ -35,7 +35,6 @@
 package aws
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,5 +133,3 @@ func tag(r *blob.Reader) string {
 	}
 	return aws.ToString(out.ETag)
 }
-
-func (c Config) timeout() time.Duration { return cmp.Or(c.Timeout, 30*time.Second) }

@@ -32,16 +32,9 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 	case c.Static != nil:
 		own = c.Static
 	}
-	region := c.Region
-	if region == "" && c.Endpoint != "" {
-		region = "us-east-1"
-	}
-	cfg, err := loadConfig(ctx, region, own, c.timeout())
+	cfg, err := loadConfig(ctx, c.Region, c.Endpoint, own, c.Timeout)
 	if err != nil {
 		return aws.Config{}, err
-	}
-	if cfg.Region == "" {
-		return aws.Config{}, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
 	}
 	if own != nil {
 		cfg.Credentials = own // without the SDK's cache: the provider has one
@@ -70,8 +63,13 @@ func fixEndpoint(what string, ours string, insecure bool, to **string) error {
 	return checkEndpoint(what, aws.ToString(*to), insecure)
 }
 
-// loadConfig loads the SDK's configuration with a client of ours. own may be nil.
-func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
+// loadConfig loads the SDK's configuration with a client of ours. A server at an endpoint
+// of its own needs no region. own may be nil, timeout 0.
+func loadConfig(ctx context.Context, region, endpoint string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
+	timeout = cmp.Or(timeout, 30*time.Second)
+	if region == "" && endpoint != "" {
+		region = "us-east-1"
+	}
 	options := []func(*config.LoadOptions) error{
 		// The SDK's own client, so that it can add the CA bundle.
 		config.WithHTTPClient(awshttp.NewBuildableClient()),
@@ -86,6 +84,9 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("%w: the configuration of the AWS SDK: %w", ErrConfig, err)
+	}
+	if cfg.Region == "" {
+		return aws.Config{}, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
 	}
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
@@ -142,5 +143,3 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
-
-func orDefault(d time.Duration) time.Duration { return cmp.Or(d, 30*time.Second) }

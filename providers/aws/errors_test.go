@@ -283,6 +283,30 @@ func TestBusySTS(t *testing.T) {
 	}
 }
 
+// TestConflictAtSTS: two first exchanges of one subject at once are a conflict for a Ceph,
+// which is gone when it is asked again.
+func TestConflictAtSTS(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusConflict)
+			return
+		}
+		io.WriteString(w, "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDEXAMPLE</AccessKeyId>"+
+			"<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>"+
+			"<AssumedRoleUser><Arn>arn:aws:sts:::assumed-role/vault/objectvault</Arn></AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>")
+	}))
+	defer server.Close()
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := exchange.Exchange(t.Context(), federation.Token{}); err != nil || c.AccessKeyID != "AKIDEXAMPLE" || asked.Load() != 2 {
+		t.Errorf("exchange: %q, %v, after %d requests, want success after 2", c.AccessKeyID, err, asked.Load())
+	}
+}
+
 // TestOneExchangeFails: a token that cannot be had is no failed request, to be repeated.
 func TestOneExchangeFails(t *testing.T) {
 	t.Parallel()

@@ -58,16 +58,9 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if err := checkEndpoint("sts_endpoint", r.Endpoint, r.Insecure); err != nil {
 		return nil, err
 	}
-	region := r.Region
-	if region == "" && r.Endpoint != "" {
-		region = "us-east-1"
-	}
-	cfg, err := loadConfig(ctx, region, aws.AnonymousCredentials{}, orDefault(r.Timeout))
+	cfg, err := loadConfig(ctx, r.Region, r.Endpoint, aws.AnonymousCredentials{}, r.Timeout)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Region == "" {
-		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
 	}
 	// Nobody closes an Exchanger, so that no connection may stay behind.
 	cfg.APIOptions = append(cfg.APIOptions, smithyhttp.SetHeaderValue("Connection", "close"))
@@ -82,6 +75,10 @@ func newSTS(cfg aws.Config, endpoint string, insecure bool) (*sts.Client, error)
 	var err error
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
 		err = fixEndpoint("the SDK's endpoint for STS", endpoint, insecure, &o.BaseEndpoint)
+		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+			// A Ceph that has two first exchanges of one subject at once answers 409 to one.
+			o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusConflict: {}}})
+		})
 	})
 	return client, err
 }
@@ -138,8 +135,7 @@ func (e *exchanger) refused(err error) error {
 		if _, busy := retry.DefaultThrottleErrorCodes[code]; busy { // AWS's STS says so with 400
 			break
 		}
-		// Servers that are not AWS give no code that the SDK finds. A Ceph that has two
-		// first exchanges of one subject at once answers 409 to one of them.
+		// Servers that are not AWS give no code that the SDK finds.
 		if errors.As(err, &re) {
 			switch re.HTTPStatusCode() {
 			case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:

@@ -69,7 +69,9 @@ func newSession(t *testing.T) *session {
 		t.Fatal(err)
 	}
 	token := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte(issuer.Mint(testcloud.AgentClaims(expiringTenant))), 0o600); err != nil {
+	claims := testcloud.AgentClaims(expiringTenant)
+	claims.Subject += "/" + s.bucket // a subject a test: they run at once, and Ceph has one user for it
+	if err := os.WriteFile(token, []byte(issuer.Mint(claims)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	source, err := federation.ParseSource("file:"+token, &federation.SourceOptions{ReadFile: func(name string) ([]byte, error) {

@@ -27,7 +27,7 @@ type uploads = transfermanager.Client
 func (s *store) newUploads(sums aws.RequestChecksumCalculation) *uploads {
 	return transfermanager.New(publisher{s.client}, func(o *transfermanager.Options) {
 		o.PartSizeBytes = partSize
-		o.MultipartUploadThreshold = wholeSize + 1 // what is longer comes as a stream, in parts
+		o.MultipartUploadThreshold = partSize // what comes here is longer than wholeSize
 		o.Concurrency = partsOnce
 		o.FailTimeout = abortTime
 		o.RequestChecksumCalculation = sums
