@@ -255,9 +255,10 @@ func (v *Vault) readBack(ctx context.Context, key string, how condition, mine *e
 	want := mine.Bytes()
 	h, err := v.readHead(ctx, place{key: key}, 0, int64(max(len(want), len(how.old))))
 	err = v.absent(ctx, key, err)
+	is := others
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return gone, nil
+		is = gone
 	case err != nil:
 		return gone, err
 	case bytes.HasPrefix(h.data, want):
@@ -265,7 +266,37 @@ func (v *Vault) readBack(ctx context.Context, key string, how condition, mine *e
 	case how.tag != "" && bytes.HasPrefix(h.data, how.old):
 		return unchanged, nil
 	}
-	return others, nil
+	if v.wasStored(ctx, key, want) {
+		return ours, nil
+	}
+	return is, nil
+}
+
+// maxReadBack is how many versions may have been written since a write of ours, for it to
+// be found.
+const maxReadBack = 32
+
+// wasStored looks for a header in the history, where what was written stays when others
+// replace or delete it, be it for the moment that a store takes to undo a write which came
+// too late. Who may not read the history is told what is current.
+func (v *Vault) wasStored(ctx context.Context, key string, header []byte) bool {
+	if v.store.History == nil {
+		return false
+	}
+	n := 0
+	for version, err := range v.versions(ctx, key) {
+		if n++; err != nil || n > maxReadBack {
+			return false
+		}
+		if version.Deleted {
+			continue
+		}
+		h, err := v.readHead(ctx, at(key, version), 0, int64(len(header)))
+		if err == nil && bytes.HasPrefix(h.data, header) {
+			return true
+		}
+	}
+	return false
 }
 
 // remove deletes key, trying again when the store does not answer.

@@ -828,6 +828,84 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// TestLostAnswerInHistory: what was applied, and replaced or deleted by others before its
+// writer could look, was stored all the same, and is not written over what they did.
+func TestLostAnswerInHistory(t *testing.T) {
+	for _, how := range []string{"put", "create", "swap"} {
+		for _, then := range []string{"replaced", "deleted"} {
+			s := newStore(t)
+			others := newVault(t, s, nil)
+			o := &vault.PutOptions{Create: how == "create"}
+			if how == "swap" {
+				o.IfRevision = put(t, others, "a", "old", nil).Revision
+			}
+			writes := 0
+			lossy := *s
+			wrapped := &lossyWriter{s, func() {
+				writes++
+				if then == "replaced" {
+					put(t, others, "a", "theirs", nil)
+				} else if err := others.Delete(t.Context(), "a"); err != nil {
+					t.Error(err)
+				}
+			}}
+			lossy.Put, lossy.Create, lossy.Swap = wrapped, wrapped, wrapped
+			v := newVault(t, &lossy, nil)
+			if _, err := v.Put(t.Context(), "a", strings.NewReader("ours"), o); err != nil || writes != 1 {
+				t.Errorf("%s, then %s: %v after %d writes, want success after 1", how, then, err, writes)
+			}
+			r, err := others.Get(t.Context(), "a", nil)
+			switch {
+			case then == "deleted":
+				if !errors.Is(err, vault.ErrNotFound) {
+					t.Errorf("%s, then %s: get = %v, want ErrNotFound", how, then, err)
+				}
+			case err != nil:
+				t.Errorf("%s, then %s: %v", how, then, err)
+			default:
+				if got, err := io.ReadAll(r); err != nil || string(got) != "theirs" {
+					t.Errorf("%s, then %s: get = %q, %v", how, then, got, err)
+				}
+				r.Close()
+			}
+		}
+	}
+}
+
+// A lossyWriter loses the answers of a store, after something else has happened.
+type lossyWriter struct {
+	s    *vault.Store
+	then func()
+}
+
+var errLost = errors.New("connection reset")
+
+func (l *lossyWriter) lose(err error) error {
+	if err != nil {
+		return err
+	}
+	l.then()
+	return errLost
+}
+
+func (l *lossyWriter) Put(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	var b bytes.Buffer
+	if err := fill(&b); err != nil {
+		return "", err
+	}
+	return "", l.lose(l.s.Bucket.WriteAll(ctx, key, b.Bytes(), nil))
+}
+
+func (l *lossyWriter) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	_, err := l.s.Create.Create(ctx, key, fill)
+	return "", l.lose(err)
+}
+
+func (l *lossyWriter) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+	_, err := l.s.Swap.Swap(ctx, key, tag, fill)
+	return "", l.lose(err)
+}
+
 // TestUnsure: when the write may have been applied and nothing can be read back, Put
 // says so.
 func TestUnsure(t *testing.T) {
