@@ -435,7 +435,19 @@ func TestKill(t *testing.T) {
 		if _, err := lines.ReadString('\n'); err != nil {
 			t.Fatalf("the victim did not start: %v", err)
 		}
-		timer := time.AfterFunc(time.Duration(rand.IntN(20000))*time.Microsecond, func() { cmd.Process.Kill() })
+		// Somewhere in the step after a random number of lines: how long a step takes is the
+		// disk's to say, and the lines tell.
+		last := time.Now()
+		var step time.Duration
+		for range rand.IntN(9) {
+			line, err := lines.ReadString('\n')
+			if acks.WriteString(line); err != nil {
+				t.Fatalf("the victim ended: %v", err)
+			}
+			now := time.Now()
+			step, last = max(step, now.Sub(last)), now
+		}
+		timer := time.AfterFunc(rand.N(max(step, time.Millisecond)), func() { cmd.Process.Kill() })
 		if _, err := acks.ReadFrom(lines); err != nil {
 			t.Fatal(err)
 		}
