@@ -2,12 +2,13 @@
 // transcripts and benchmarks, and for a look at what a test saw.
 //
 //	testcloud install [rgw|versity]
-//	testcloud up [flags] rgw|versity|aws
+//	testcloud up [flags] rgw|versity|aws|issuer
 //	testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 //
 // up prints one line of JSON: where the server is and what keys its users have, and,
 // for aws, the OpenID Connect issuer beside it, which the server knows, and a session
-// for each wallet, with which its broker mints tokens. It stops on ^C and SIGTERM, and
+// for each wallet, with which its broker mints tokens; issuer is that issuer alone, for
+// another server. It stops on ^C and SIGTERM, and
 // with --until-eof when its standard input ends. go run does not pass SIGTERM on: from
 // a script, build the command first or use --until-eof.
 //
@@ -37,7 +38,7 @@ type world struct {
 }
 
 const usage = `usage: testcloud install [rgw|versity]
-       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--until-eof] rgw|versity|aws
+       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--until-eof] rgw|versity|aws|issuer
        testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 `
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/federation"
 )
 
 func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
@@ -103,8 +105,8 @@ func TestUpAWS(t *testing.T) {
 	}
 }
 
-// login exchanges a session for credentials, through the broker and STS.
-func login(t *testing.T, at server, token string) *s3.Client {
+// mint exchanges a session for a token, at the broker.
+func mint(t *testing.T, at server, session string) string {
 	t.Helper()
 	url, ok := strings.CutPrefix(at.Issuer.Broker, "broker+")
 	if !ok {
@@ -114,7 +116,7 @@ func login(t *testing.T, at server, token string) *s3.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Authorization", "Bearer "+session)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -124,8 +126,15 @@ func login(t *testing.T, at server, token string) *s3.Client {
 	if err := json.NewDecoder(resp.Body).Decode(&minted); err != nil || minted.JWT == "" {
 		t.Fatalf("%s: %v", resp.Status, err)
 	}
+	return minted.JWT
+}
+
+// login exchanges a session for credentials, through the broker and STS.
+func login(t *testing.T, at server, session string) *s3.Client {
+	t.Helper()
+	token := mint(t, at, session)
 	out, err := sts.New(sts.Options{Region: at.Region, BaseEndpoint: &at.URL}).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
-		RoleArn: aws.String("arn:aws:iam:::role/agents"), RoleSessionName: aws.String("test"), WebIdentityToken: &minted.JWT,
+		RoleArn: aws.String("arn:aws:iam:::role/agents"), RoleSessionName: aws.String("test"), WebIdentityToken: &token,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +160,24 @@ func TestUpVersity(t *testing.T) {
 	}
 }
 
+func TestUpIssuer(t *testing.T) {
+	line, at, stop := start(t, "--wallet", "0xccc", "issuer")
+	defer stop()
+	if at.URL != "" || at.Issuer == nil || len(at.Session) != 1 || at.Session[0].Wallet != "0xccc" || bytes.Contains(line, []byte("owner")) {
+		t.Fatalf("up printed %s", line)
+	}
+	token, err := federation.ParseToken(mint(t, at, at.Session[0].Token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := token.Claims; c.Issuer != at.Issuer.URL || c.Subject != "agentkeys:agent:0xccc" || !slices.Contains(c.Audience, at.Issuer.Audience) {
+		t.Errorf("the broker mints a token of %s for %s to %q", c.Issuer, c.Subject, c.Audience)
+	}
+	if code := stop(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	for _, tc := range []struct {
 		args string
@@ -161,7 +188,7 @@ func TestUsage(t *testing.T) {
 		{"", "", 2, "usage: testcloud install"},
 		{"down", "", 2, "usage: testcloud install"},
 		{"install minio", "", 1, `testcloud: install: no server "minio": rgw and versity are known`},
-		{"up", "", 1, `testcloud: up: no server "": rgw, versity and aws are known`},
+		{"up", "", 1, `testcloud: up: no server "": rgw, versity, aws and issuer are known`},
 		{"up --port 1 rgw", "", 1, "flag provided but not defined: -port"},
 		{"apply", "", 1, "testcloud: apply: --server, --bucket and --role are needed"},
 		{"apply --server /absent --bucket b --role r", "", 1, "testcloud: apply: open /absent: "},

@@ -14,13 +14,13 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// A server is the line that up prints.
+// A server is the line that up prints. An issuer alone has no server.
 type server struct {
-	URL     string    `json:"url"`
-	Region  string    `json:"region"`
-	Version string    `json:"version"`
-	PIDs    []int     `json:"pids"`
-	Owner   keys      `json:"owner"` // versitygw's root user
+	URL     string    `json:"url,omitempty"`
+	Region  string    `json:"region,omitempty"`
+	Version string    `json:"version,omitempty"`
+	PIDs    []int     `json:"pids,omitempty"`
+	Owner   keys      `json:"owner,omitzero"` // versitygw's root user
 	Other   *keys     `json:"other,omitempty"`
 	Issuer  *issuer   `json:"issuer,omitempty"`
 	Session []session `json:"sessions,omitempty"`
@@ -35,8 +35,8 @@ type issuer struct {
 	URL        string `json:"url"`
 	Audience   string `json:"audience"`
 	Thumbprint string `json:"thumbprint"`
-	Provider   string `json:"provider"` // its ARN at the server
-	Broker     string `json:"broker"`   // as a token source
+	Provider   string `json:"provider,omitempty"` // its ARN at the server
+	Broker     string `json:"broker"`             // as a token source
 }
 
 type session struct {
@@ -61,7 +61,7 @@ func up(ctx context.Context, w *world, args []string) error {
 	f.DurationVar(&o.day, "lifecycle-day", 0, "what a day of a lifecycle rule lasts (rgw, aws)")
 	f.BoolVar(&o.untilEOF, "until-eof", false, "stop when standard input ends")
 	f.BoolFunc("bluestore", "keep the data on disk, not in memory (rgw, aws)", func(string) error { o.store = "bluestore"; return nil })
-	f.Func("wallet", "a `wallet` that has a session; twice or more for several (aws)", func(s string) error { o.wallets = append(o.wallets, s); return nil })
+	f.Func("wallet", "a `wallet` that has a session; twice or more for several (aws, issuer)", func(s string) error { o.wallets = append(o.wallets, s); return nil })
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -81,8 +81,13 @@ func up(ctx context.Context, w *world, args []string) error {
 		return upRGW(ctx, w, o, true)
 	case "versity":
 		return upVersity(ctx, w, o)
+	case "issuer":
+		var line server
+		i := line.issue(o.wallets)
+		defer i.Close()
+		return wait(ctx, w, line)
 	}
-	return fmt.Errorf("no server %q: rgw, versity and aws are known", f.Arg(0))
+	return fmt.Errorf("no server %q: rgw, versity, aws and issuer are known", f.Arg(0))
 }
 
 func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err error) {
@@ -97,20 +102,26 @@ func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err err
 	other := keys(r.Other)
 	line := server{URL: r.URL, Region: r.Region, Version: r.Version, PIDs: r.PIDs(), Owner: keys(r.Owner), Other: &other}
 	if withIssuer {
-		sessions := make(map[string]testcloud.Claims)
-		for _, wallet := range o.wallets {
-			token := rand.Text()
-			sessions[token] = testcloud.AgentClaims(wallet)
-			line.Session = append(line.Session, session{wallet, token})
-		}
-		i := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: sessions})
+		i := line.issue(o.wallets)
 		defer i.Close()
-		line.Issuer = &issuer{URL: i.URL, Audience: testcloud.Audience, Thumbprint: i.Thumbprint(), Broker: "broker+" + i.URL}
 		if line.Issuer.Provider, err = r.CreateProvider(ctx, i.URL, i.Thumbprint(), testcloud.Audience); err != nil {
 			return err
 		}
 	}
 	return wait(ctx, w, line)
+}
+
+// issue starts an issuer whose broker knows a session for each wallet.
+func (s *server) issue(wallets []string) *testcloud.Issuer {
+	sessions := make(map[string]testcloud.Claims)
+	for _, wallet := range wallets {
+		token := rand.Text()
+		sessions[token] = testcloud.AgentClaims(wallet)
+		s.Session = append(s.Session, session{wallet, token})
+	}
+	i := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: sessions})
+	s.Issuer = &issuer{URL: i.URL, Audience: testcloud.Audience, Thumbprint: i.Thumbprint(), Broker: "broker+" + i.URL}
+	return i
 }
 
 func upVersity(ctx context.Context, w *world, o upOptions) (err error) {
