@@ -64,7 +64,7 @@ func (f federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
 	if err != nil {
 		return cosblob.Snapshot{}, err
 	}
-	return cosblob.NewSnapshot(c.AccessKeyID, c.SecretKey.Reveal(), c.SessionToken.Reveal()), nil
+	return cosblob.NewSnapshot(c.AccessKeyID, c.SecretKey.Reveal(), c.SessionToken.Reveal()).Until(c.Expires), nil
 }
 
 func (f federated) Expired(secretID string) { f.p.Expired(secretID) }

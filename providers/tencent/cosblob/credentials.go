@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Credentials gives the keys that requests are signed with. Get is called for every
@@ -29,12 +30,21 @@ var ErrCredentials = errors.New("cosblob: no credentials")
 type Snapshot struct {
 	id         string
 	key, token *string // pointers: fmt calls no methods of unexported fields, it prints what they hold
+	until      time.Time
 }
 
 // NewSnapshot returns a snapshot of a SecretId, its SecretKey and, if they are
 // temporary, the token that goes with them.
 func NewSnapshot(secretID, secretKey, token string) Snapshot {
 	return Snapshot{id: secretID, key: &secretKey, token: &token}
+}
+
+// Until returns the same keys, with the time when they expire. The documents leave open
+// with which code COS answers then: a denial of a temporary key that is within 15 minutes
+// of its end, which is how far off a clock may be, is taken for that.
+func (s Snapshot) Until(t time.Time) Snapshot {
+	s.until = t
+	return s
 }
 
 // SecretID is the public part.

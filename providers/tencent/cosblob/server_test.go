@@ -144,7 +144,8 @@ func internalError() string {
 
 // federated are temporary credentials, renewed when the service calls them expired.
 type federated struct {
-	s *costest.Server
+	life time.Duration // that is left of a key, for all the client knows
+	s    *costest.Server
 
 	mu        sync.Mutex
 	has       cosblob.Snapshot
@@ -172,7 +173,7 @@ func (f *federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
 	}
 	c := answer.Response.Credentials
 	f.exchanges++
-	f.has = cosblob.NewSnapshot(c.TmpSecretId, c.TmpSecretKey, c.Token)
+	f.has = cosblob.NewSnapshot(c.TmpSecretId, c.TmpSecretKey, c.Token).Until(time.Now().Add(f.life))
 	return f.has, nil
 }
 

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// signTime is how long a signature is good for. COS takes clocks that are up to 15
-	// minutes off.
+	// maxSkew is how far off a clock may be (436/7730), and signTime how long a signature is
+	// good for.
+	maxSkew  = 15 * time.Minute
 	signTime = 15 * time.Minute
 	// maxAnswer bounds the bodies that are no objects. A page of a list has 1000 keys of
 	// up to 850 bytes, each of which may be percent-encoded.
@@ -109,17 +110,16 @@ func (t *signer) GetCredential() (secretID, secretKey, token string, err error) 
 }
 
 // refused tells the credentials, if they want to know, that their key has expired, and
-// the retry layer that it told them. The documents leave open which code an expired
-// temporary key has, so that a denial may be one; it is taken for one once a minute at
-// most, or every denied request would cost an exchange.
+// the retry layer that it told them. Which code an expired temporary key has is left open,
+// so that a denial near its end may be one; it is taken for one once a minute at most, or
+// every denied request would cost an exchange.
 func (t *signer) refused(r *http.Request, s Snapshot, code string) {
 	renewer, ok := t.credentials.(Renewer)
-	_, token := s.reveal()
 	switch {
 	case !ok || s.id == "":
 		return
 	case expiredCodes[code]:
-	case code == "AccessDenied" && token != "" && t.suspects(s.id):
+	case code == "AccessDenied" && !s.until.IsZero() && t.now().After(s.until.Add(-maxSkew)) && t.suspects(s.id):
 	default:
 		return
 	}
