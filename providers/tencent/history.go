@@ -35,14 +35,7 @@ func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length 
 	if id == "" {
 		return nil, fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
 	}
-	r, err := s.bucket.NewRangeReader(ctx, key, offset, length, &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
-		var version *cosblob.VersionID
-		if !as(&version) {
-			panic("tencent: the driver opens no versions")
-		}
-		*version = cosblob.VersionID(id)
-		return nil
-	}})
+	r, err := s.open(ctx, key, id, offset, length)
 	switch code(err) {
 	case "":
 	case "InvalidRange":
@@ -54,6 +47,18 @@ func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length 
 		return nil, err
 	}
 	return r, nil
+}
+
+// open reads a part of a version, or of what is current.
+func (s *store) open(ctx context.Context, key, id string, offset, length int64) (*blob.Reader, error) {
+	return s.bucket.NewRangeReader(ctx, key, offset, length, &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
+		var version *cosblob.VersionID
+		if !as(&version) {
+			panic("tencent: the driver opens no versions")
+		}
+		*version = cosblob.VersionID(id)
+		return nil
+	}})
 }
 
 // Leftovers yields what would stay in the bucket if the current objects were deleted:

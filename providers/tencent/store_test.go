@@ -138,9 +138,9 @@ func TestOptimisticFaults(t *testing.T) {
 	}{
 		{"the look before is refused", "GetBucketObjectVersions", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
 		{"the write is refused", "PutObject", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
-		{"the write is lost", "PutObject", 1, costest.DropBefore(), vault.ErrUnsure, false},
-		{"the answer is lost", "PutObject", 1, costest.DropAfter(), vault.ErrUnsure, true},
-		{"the answer is another", "PutObject", 1, costest.ApplyThen(500, costest.ErrorXML("InternalError", "")), vault.ErrUnsure, true},
+		{"the write is lost", "PutObject", 1, costest.DropBefore(), vault.ErrUnavailable, false},
+		{"the answer is lost", "PutObject", 1, costest.DropAfter(), nil, true},
+		{"the answer is another", "PutObject", 1, costest.ApplyThen(500, costest.ErrorXML("InternalError", "")), nil, true},
 		{"the look after fails once", "GetBucketObjectVersions", 2, costest.RespondBefore(500, costest.ErrorXML("InternalError", "")), nil, true},
 		{"the look after is refused", "GetBucketObjectVersions", 2, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrUnsure, true},
 	} {
@@ -198,6 +198,94 @@ func TestOptimisticLoser(t *testing.T) {
 			}
 			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != holds || err != nil {
 				t.Errorf("the object holds %q, %v; want %q", got, err, holds)
+			}
+		})
+	}
+}
+
+// TestLostAnswer loses the answer to an optimistic write, and has somebody else write
+// before or after it: the store finds its own version and tells the truth about it.
+func TestLostAnswer(t *testing.T) {
+	theirs := func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err } // of the same length
+	for _, tc := range []struct {
+		name   string
+		swap   bool
+		before bool // they write between the look and the write
+		after  bool // they write between the write and the look for it
+		lag    bool // and no list shows what became of it
+		want   error
+		holds  string
+	}{
+		{"create", false, false, false, false, nil, "value"},
+		{"create, then replaced", false, false, true, false, nil, "other"},
+		{"create, too late", false, true, false, false, vault.ErrExist, "other"},
+		{"create, too late, then replaced", false, true, true, false, vault.ErrExist, "other"},
+		{"create, then replaced, and lists lag", false, false, true, true, vault.ErrUnsure, "other"},
+		{"swap", true, false, false, false, nil, "value"},
+		{"swap, then replaced", true, false, true, false, nil, "other"},
+		{"swap, too late", true, true, false, false, vault.ErrConflict, "other"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, &costest.Options{Versioning: "Enabled"})
+			st, other := open(t, config(s, owner(s))), open(t, config(s, owner(s)))
+			tag := ""
+			if tc.swap {
+				var err error
+				if tag, err = other.Put.Put(t.Context(), "key", value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write := func() {
+				if _, err := other.Put.Put(context.Background(), "key", theirs); err != nil {
+					t.Error(err)
+				}
+			}
+			var puts, looks atomic.Int32
+			s.SetRule(func(r *costest.Request) *costest.Fault {
+				switch {
+				case r.Action == "PutObject" && puts.Add(1) == 1:
+					if tc.before {
+						write()
+					}
+					return costest.DropAfter()
+				case r.Action == "GetObject" && looks.Add(1) == 1 && tc.after:
+					write()
+				case r.Action == "GetBucketObjectVersions" && tc.lag && looks.Load() > 0:
+					return costest.ApplyThen(200, "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>")
+				}
+				return nil
+			})
+			var err error
+			if tc.swap {
+				_, err = st.Swap.Swap(t.Context(), "key", tag, value)
+			} else {
+				_, err = st.Create.Create(t.Context(), "key", value)
+			}
+			s.SetRule(nil)
+			if !errors.Is(err, tc.want) {
+				t.Errorf("the write: %v, want %v", err, tc.want)
+			}
+			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != tc.holds || err != nil {
+				t.Errorf("the object holds %q, %v; want %q", got, err, tc.holds)
+			}
+			ours, all := 0, 0
+			for v, err := range st.History.Versions(t.Context(), "key") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := st.History.OpenVersion(t.Context(), "key", v.ID, 0, -1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b, err := io.ReadAll(r); err == nil && string(b) == "value" && v.ID != tag {
+					ours++
+				}
+				r.Close()
+				all++
+			}
+			if want := tc.want == nil || tc.want == vault.ErrUnsure; (ours == 1) != want || ours > 1 {
+				t.Errorf("%d of %d versions are ours, want it to be there: %v", ours, all, want)
 			}
 		})
 	}

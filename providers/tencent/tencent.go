@@ -23,7 +23,8 @@
 //     look at what came before their own version, and remove it for ever if that is not
 //     what they may replace. The loser is told, and what it met stays. But a reader may
 //     see the loser's value for a moment, and for good if the loser is killed right then.
-//     If the answer to such a write is lost, it is [vault.ErrUnsure].
+//     If the answer to such a write is lost, the store looks whether it is there, and
+//     judges it then; where that cannot be told it is [vault.ErrUnsure].
 //   - Versioning suspended: there is history of what was written before. A write replaces
 //     the last one that was made while suspended, history included, so that create is
 //     refused with [vault.ErrUnsupported], and there is no swap.

@@ -85,13 +85,15 @@ func header(r *blob.Reader, name string) string {
 // replace writes a version, in a bucket with versioning, if what it comes after is as may
 // says; nil is nothing. Otherwise nothing stays, and the error wraps lost.
 func (s *store) replace(ctx context.Context, key string, create bool, may func(*vault.Version) bool, lost error, fill func(io.Writer) error) (version string, err error) {
-	done, full, err := s.write(ctx, key, create, func(w io.Writer) error {
-		if err := fill(w); err != nil {
+	var o opening
+	var now *vault.Version
+	done, full, err := s.write(ctx, key, create, func(w io.Writer) (err error) {
+		o = opening{w: w}
+		if err := fill(&o); err != nil {
 			return err
 		}
 		// Most of those that are too late are told without a version that must be undone.
-		now, err := s.current(ctx, key)
-		if err != nil {
+		if now, err = s.current(ctx, key); err != nil {
 			return &unpublished{err}
 		}
 		if !may(now) {
@@ -101,8 +103,17 @@ func (s *store) replace(ctx context.Context, key string, create bool, may func(*
 	})
 	switch {
 	case err != nil && full && !unapplied(err):
-		// It may be there, and there is no id to judge and to undo it by.
-		return "", fmt.Errorf("%w: %w", vault.ErrUnsure, err)
+		// It may be there: first an id is needed to judge it and to undo it by.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+		defer cancel()
+		id, serr := s.settle(ctx, key, &o, now)
+		switch {
+		case serr != nil:
+			return "", fmt.Errorf("%w: %w: %w", vault.ErrUnsure, serr, err)
+		case id == "":
+			return "", err
+		}
+		return s.judge(ctx, key, id, may, lost)
 	case err != nil && create && exists(err): // by a service that does not ignore the condition after all
 		return "", fmt.Errorf("%w: %w", lost, err)
 	case err != nil:
