@@ -44,7 +44,7 @@ func checkRoundTrip(ctx context.Context, f *field) error {
 // roundTrip takes one name through all that can be done with it, history apart.
 func (p plot) roundTrip(ctx context.Context, v *vault.Vault, name vault.Name, value []byte) error {
 	expires := time.Date(2042, 1, 2, 3, 4, 5, 0, time.UTC)
-	o := &vault.PutOptions{Create: true, ContentType: "text/plain", Expires: expires, Labels: map[string]string{"env": "test"}}
+	o := &vault.PutOptions{Create: !p.deviates("create"), ContentType: "text/plain", Expires: expires, Labels: map[string]string{"env": "test"}}
 	put, err := p.put(ctx, v, name, value, o)
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func checkNames(ctx context.Context, f *field) error {
 	values := make(map[vault.Name][]byte)
 	for i, name := range names {
 		values[name] = f.value(i)
-		if _, err := p.put(ctx, v, name, values[name], &vault.PutOptions{Create: true}); err != nil {
+		if _, err := p.put(ctx, v, name, values[name], &vault.PutOptions{Create: !p.deviates("create")}); err != nil {
 			return err
 		}
 	}
@@ -429,8 +429,11 @@ func checkKinds(ctx context.Context, f *field) error {
 		defer store.Close()
 		v := p.over(store, nil)
 		for what, do := range map[string]func() error{
-			"put":    func() error { _, err := p.put(ctx, v, "new", value, nil); return err },
-			"create": func() error { _, err := p.put(ctx, v, "new", value, &vault.PutOptions{Create: true}); return err },
+			"put": func() error { _, err := p.put(ctx, v, "new", value, nil); return err },
+			"create": func() error {
+				_, err := p.put(ctx, v, "new", value, &vault.PutOptions{Create: !p.deviates("create")})
+				return err
+			},
 			"get":    func() error { _, err := p.get(ctx, v, "there", nil); return err },
 			"stat":   func() error { _, err := v.Stat(ctx, "there"); return p.saw(err) },
 			"list":   func() error { _, err := p.names(ctx, v, ""); return err },

@@ -36,7 +36,7 @@ func checkSources(ctx context.Context, f *field) error {
 	}
 	for _, size := range sizes {
 		for _, mode := range []string{"put", "overwrite", "create", "swap"} {
-			if mode == "swap" && f.store.Swap == nil {
+			if mode == "swap" && f.store.Swap == nil || mode == "create" && f.deviates("create") {
 				continue
 			}
 			if err := f.plot().brokenSources(ctx, mode, size); err != nil {

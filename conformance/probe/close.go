@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/objectvault/objectvault/vault"
 	"gocloud.dev/blob"
 )
 
@@ -45,9 +44,9 @@ func (t *trial) useAndClose(ctx context.Context) error {
 		return fmt.Errorf("opening a second client: %w", err)
 	}
 	key, v := t.key("there"), newValue(300_000)
-	err = t.creates(ctx, st, key, v.fill)
+	err = t.make(ctx, st, key, v.fill)
 	t.put(ctx, st, t.key("failing"), func(w io.Writer) error { v.fill(w); return errSource })
-	t.creates(ctx, st, t.key("failing-too"), func(w io.Writer) error { v.fill(w); return errSource })
+	t.make(ctx, st, t.key("failing-too"), func(w io.Writer) error { v.fill(w); return errSource })
 	ended, cancel := context.WithCancel(ctx)
 	t.put(ended, st, t.key("cancelled"), func(w io.Writer) error { defer cancel(); return v.fill(w) })
 	cancel()
@@ -76,11 +75,6 @@ func (t *trial) useAndClose(ctx context.Context) error {
 		return t.works(t.Store, err, "a create")
 	}
 	return t.holds(ctx, t.Store, key, &v, "after the client that wrote it was closed")
-}
-
-func (t *trial) creates(ctx context.Context, st *vault.Store, key string, fill func(io.Writer) error) error {
-	_, err := t.create(ctx, st, key, fill)
-	return err
 }
 
 // goroutines returns the stacks of those that carry the label.

@@ -32,7 +32,7 @@ func (t *trial) makePast(ctx context.Context, name string) (past, error) {
 		p.states = append([]state{{v, true}}, p.states...)
 	}
 	first, second, third, last := newValue(100), newValue(70_000), newValue(0), newValue(101)
-	if _, err := t.create(ctx, t.Store, p.key, first.fill); err != nil {
+	if err := t.make(ctx, t.Store, p.key, first.fill); err != nil {
 		return p, t.works(t.Store, err, "a create")
 	}
 	add(&first)

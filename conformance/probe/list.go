@@ -144,7 +144,7 @@ func checkListAfterWrite(ctx context.Context, t *trial) error {
 	for i := range 10 {
 		key := t.key(fmt.Sprintf("%02d", i))
 		v := newValue(int64(i))
-		if _, err := t.create(ctx, t.Store, key, v.fill); err != nil {
+		if err := t.make(ctx, t.Store, key, v.fill); err != nil {
 			return t.works(t.Store, err, "a create")
 		}
 		keys = append(keys, key)
