@@ -1,0 +1,164 @@
+package tencent_test
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+var keys = []envelope.Source{kek.InsecureFixed()}
+
+func newVault(t *testing.T, st *vault.Store, tenant vault.Tenant) *vault.Vault {
+	t.Helper()
+	v, err := vault.New(st, tenant, keys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// noise is n bytes that come again for the same seed.
+func noise(seed uint64, n int64) io.Reader {
+	var key [32]byte
+	key[0] = byte(seed)
+	return io.LimitReader(rand.NewChaCha8(key), n)
+}
+
+// TestRequests holds each operation to the requests that it may make, whatever the bucket.
+func TestRequests(t *testing.T) {
+	const (
+		put      = "PUT bots/acme/credentials/x.enc"
+		get      = "GET bots/acme/credentials/x.enc"
+		versions = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2Fx.enc&versions="
+		all      = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&versions="
+		list     = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"
+	)
+	parts := []string{
+		"POST bots/acme/credentials/x.enc?uploads=",
+		put + "?partNumber=1", put + "?partNumber=2", put + "?partNumber=3",
+		"POST bots/acme/credentials/x.enc?uploadId=",
+	}
+	for _, versioning := range []string{"", "Enabled"} {
+		s := newServer(t, &costest.Options{Versioning: versioning})
+		v := newVault(t, open(t, config(s, owner(s))), "acme")
+		ctx := t.Context()
+		write := func(size int64, o *vault.PutOptions) func() error {
+			return func() error { _, err := v.Put(ctx, "x", noise(1, size), o); return err }
+		}
+		read := func(o *vault.GetOptions) func() error {
+			return func() error {
+				r, err := v.Get(ctx, "x", o)
+				if err != nil {
+					return err
+				}
+				defer r.Close()
+				_, err = io.Copy(io.Discard, r)
+				return err
+			}
+		}
+		var is vault.Info
+		steps := []struct {
+			name      string
+			do        func() error
+			plain     []string
+			versioned []string // nil: the same
+		}{
+			{"create", write(100, &vault.PutOptions{Create: true}), []string{put}, []string{versions, put, versions}},
+			{"put", write(100, nil), []string{put}, nil},
+			{"put of 8 MiB", write(8<<20-4096, nil), []string{put}, nil},
+			{"put in parts", write(20<<20, nil), parts, nil},
+			{"rm", func() error { return v.Delete(ctx, "x") }, []string{"DELETE bots/acme/credentials/x.enc"}, nil},
+			{"create in parts", write(20<<20, &vault.PutOptions{Create: true}), parts, slices.Concat(parts[:1], []string{versions}, parts[1:], []string{versions})},
+			{"put again", func() (err error) { is, err = v.Put(ctx, "x", noise(1, 100_000), nil); return err }, []string{put}, nil},
+			{"get", read(nil), []string{get}, nil},
+			{"range", read(&vault.GetOptions{Range: &vault.Range{Offset: 70_000, Length: 10}}), []string{get + " bytes=0-16383", get + " bytes=RANGE"}, nil},
+			{"stat", func() error { _, err := v.Stat(ctx, "x"); return err }, []string{get + " bytes=0-16383"}, nil},
+			{"list", func() error {
+				for _, err := range v.List(ctx, "") {
+					return err
+				}
+				return nil
+			}, []string{list}, nil},
+			{"put if revision", func() error {
+				_, err := v.Put(ctx, "x", noise(2, 100), &vault.PutOptions{IfRevision: is.Revision})
+				if versioning == "" {
+					err = nil // there is no swap, and nothing is sent
+				}
+				return err
+			}, []string{}, []string{get + " bytes=0-16383", versions, put, versions}},
+			{"history", func() error {
+				n := 0
+				for _, err := range v.History(ctx, "x") {
+					if n++; err != nil && versioning != "" {
+						return err
+					}
+					if n == 2 {
+						break // of more
+					}
+				}
+				return nil
+			}, []string{}, []string{versions, get + "?versionId=ID bytes=0-16383", get + "?versionId=ID bytes=0-16383"}},
+			{"another put", func() error { _, err := v.Put(ctx, "y", noise(1, 10), nil); return err }, []string{"PUT bots/acme/credentials/y.enc"}, nil},
+			{"teardown", func() error { _, err := v.Teardown(ctx, nil); return err }, []string{list, "POST ?delete="}, []string{list, "POST ?delete=", all}},
+		}
+		for _, step := range steps {
+			t.Run(fmt.Sprintf("%s %q", step.name, versioning), func(t *testing.T) {
+				s.Reset()
+				if err := step.do(); err != nil {
+					t.Fatal(err)
+				}
+				want := step.plain
+				if versioning != "" && step.versioned != nil {
+					want = step.versioned
+				}
+				got := []string{}
+				for _, r := range s.Requests() {
+					got = append(got, line(r))
+				}
+				if complete := slices.Index(got, parts[4]); complete > 1 {
+					slices.Sort(got[1:complete]) // they are on their way at once
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("requests:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			})
+		}
+	}
+}
+
+// line is a request without what is never the same twice.
+func line(r costest.Request) string {
+	s := r.Method + " " + r.Key
+	var query []string
+	for _, part := range strings.Split(r.Query, "&") {
+		switch name, _, _ := strings.Cut(part, "="); {
+		case name == "versionId":
+			part = "versionId=ID"
+		case name == "uploadId" && r.Method == "PUT":
+			continue
+		case name == "uploadId":
+			part = "uploadId="
+		}
+		if part != "" {
+			query = append(query, part)
+		}
+	}
+	if len(query) > 0 {
+		s += "?" + strings.Join(query, "&")
+	}
+	if asked := r.Header.Get("Range"); asked != "" {
+		if !strings.HasPrefix(asked, "bytes=0-") {
+			asked = "bytes=RANGE"
+		}
+		s += " " + asked
+	}
+	return s
+}
