@@ -160,7 +160,7 @@ func commonFlags() []cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Aliases: aliases, Category: category, DisableDefaultText: true}
 	}
 	return []cli.Flag{
-		text("store", "where objects are: `URL` s3://BUCKET?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
+		text("store", "where objects are: `URL` s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
 		text("tenant", "whose objects: `ID` [$OBJECTVAULT_TENANT]"),
 		text("collection", "which of the tenant's collections: `NAME` [$OBJECTVAULT_COLLECTION]"),
 		&cli.StringSliceFlag{Name: "keys", Usage: "what seals and opens: `URL` local: or local:///FILE; may be repeated [$OBJECTVAULT_KEYS, split by commas]", Category: category},

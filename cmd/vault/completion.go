@@ -138,7 +138,7 @@ func (s *session) completeValue(ctx context.Context, flag, typed, before string)
 	case "output", "config", "import", "env-file", "delta":
 		fmt.Fprintln(s.out, completeFiles)
 	case "store":
-		s.offer(before+typed, before+"file://", before+"mem://")
+		s.offer(before+typed, before+"file://", before+"mem://", before+"s3://", before+"cos://")
 	case "keys":
 		s.offer(before+typed, before+"local:")
 	case "profile":

@@ -16,22 +16,28 @@ func doctorCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
 		Usage:     "examine the store, the identity and the keys",
-		UsageText: s.prog + " doctor [--other SOURCE] [--foreign-key KEY] [--quick]",
+		UsageText: s.prog + " doctor [--other SOURCE [--other-tenant ID] [--other-store URL]] [--foreign-key KEY] [--quick]",
 		Description: "Tries what the store honours, and whether its cloud keeps tenants apart: puts, lists and deletes\n" +
 			"under foreign prefixes must be denied. It writes objects of random names and removes them again;\n" +
 			"names of yours are not touched. Whether foreign objects can be read shows only on one that exists:\n" +
 			"--other takes a second tenant's identity, which puts one, and then both try everything with what\n" +
 			"is the other's. --foreign-key names one: if it can be read, that is a hole; if it is denied, that\n" +
-			"proves something only where --other sees that it exists, since what is missing is denied, too.\n\n" +
+			"proves something only where --other sees that it exists, since what is missing is denied, too.\n" +
+			"Where each tenant has a role of its own, as at Tencent, the token of --other must not be given yours;\n" +
+			"--other-store is the URL of the same bucket with the other's role, for everything else, and\n" +
+			"--other-tenant says who that is, if the token does not.\n\n" +
 			"A line is ok, a warning, a fail, ISOLATION BROKEN, not proven, or skipped. Only a denial proves\n" +
 			"isolation. The exit code is 1 when a line is a fail or ISOLATION BROKEN, whatever the reason: also\n" +
 			"when the store is not reached, or refuses the credentials. No key is needed. With --json each line\n" +
 			"is {check, status, message, hint}.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " doctor --quick\n" +
-			"   " + s.prog + " doctor --other file:/run/token-of-b --json",
+			"   " + s.prog + " doctor --other file:/run/token-of-b --json\n" +
+			"   " + s.prog + " doctor --other file:/run/token-of-b --other-tenant b --other-store 'cos://…&role=qcs::cam::uin/UIN:roleName/vault-b'",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "other", Usage: "a second tenant's identity: `SOURCE` as for --identity"},
+			&cli.StringFlag{Name: "other-tenant", Usage: "the second tenant's `ID`, where its token does not say"},
+			&cli.StringFlag{Name: "other-store", Usage: "the same bucket as the second tenant opens it: `URL` with its role"},
 			&cli.StringFlag{Name: "foreign-key", Usage: "the `KEY` in the bucket of an object of another tenant"},
 			&cli.BoolFlag{Name: "quick", Usage: "leave out large objects and races", DisableDefaultText: true},
 		},
@@ -43,7 +49,7 @@ func (s *session) doctor(ctx context.Context) error {
 	if _, err := s.arguments(0, 0); err != nil {
 		return err
 	}
-	for _, name := range []string{"other", "foreign-key"} {
+	for _, name := range []string{"other", "other-tenant", "other-store", "foreign-key"} {
 		if s.c.IsSet(name) && s.c.String(name) == "" {
 			return usagef("--%s is empty", name)
 		}
@@ -56,9 +62,16 @@ func (s *session) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	second, err := s.second(ctx, set, p)
+	if err != nil {
+		return err
+	}
 	patient, err := s.patient(set, p)
 	if err != nil {
 		return err
+	}
+	if p.cloud != nil && p.cloud.identity != nil {
+		set.Identity = p.cloud.identity.set.Identity // which may be that of the machine
 	}
 	o := &opened{settings: set}
 	patient.Keys, err = s.keys(set, anyKeys, o)
@@ -71,6 +84,7 @@ func (s *session) doctor(ctx context.Context) error {
 		return err
 	}
 	s.admit(ctx, patient, set, p, lines)
+	s.introduce(ctx, patient, p, second)
 	for _, st := range []*vault.Store{patient.Store, patient.Other} {
 		if st != nil {
 			defer st.Close()
@@ -95,9 +109,6 @@ func (s *session) patient(set config.Settings, p *plan) (*doctor.Patient, error)
 	if _, err := scope(set); err != nil {
 		return nil, err
 	}
-	if s.c.IsSet("other") && (p.cloud == nil || p.cloud.other == nil) {
-		return nil, usagef("--other: this store takes no identity")
-	}
 	patient := &doctor.Patient{
 		Collection: collection, VaultID: set.VaultID.Text,
 		ForeignKey: s.c.String("foreign-key"), Quick: s.c.Bool("quick"), Now: s.now,
@@ -112,8 +123,7 @@ func (s *session) patient(set config.Settings, p *plan) (*doctor.Patient, error)
 	return patient, nil
 }
 
-// admit opens the store, and that of the second tenant. What fails is for the doctor to
-// tell.
+// admit opens the store. What fails is for the doctor to tell.
 func (s *session) admit(ctx context.Context, patient *doctor.Patient, set config.Settings, p *plan, l *lines) {
 	tenant, err := p.tenant(ctx)
 	if err != nil {
@@ -132,10 +142,6 @@ func (s *session) admit(ctx context.Context, patient *doctor.Patient, set config
 	case set.Store.Text == "": // the default, which is not there
 		patient.Store.Close()
 		patient.Store = nil
-	}
-	if s.c.IsSet("other") {
-		patient.Other, patient.OtherTenant, err = p.cloud.other(ctx, s.c.String("other"))
-		patient.Unintroduced = advise(err)
 	}
 }
 

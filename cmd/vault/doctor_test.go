@@ -100,10 +100,11 @@ func TestOutputGone(t *testing.T) {
 // TestShown: settings are shown without what may be a secret.
 func TestShown(t *testing.T) {
 	for in, want := range map[string]string{
-		"s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/v": "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/v",
-		"s3://vault?endpoint=https://me:PASSWORD@host":              "s3://vault?[not-shown]",
-		"s3://me:PASSWORD@vault":                                    "s3://%5Bnot-shown%5D@vault",
-		"https://me:PASSWORD@host/%zz":                              "[not shown]",
+		"s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/v":                  "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/v",
+		"cos://vault-1250000000?region=ap-guangzhou&role=qcs::cam::uin/1:roleName/v": "cos://vault-1250000000?region=ap-guangzhou&role=qcs::cam::uin/1:roleName/v",
+		"s3://vault?endpoint=https://me:PASSWORD@host":                               "s3://vault?[not-shown]",
+		"s3://me:PASSWORD@vault":                                                     "s3://%5Bnot-shown%5D@vault",
+		"https://me:PASSWORD@host/%zz":                                               "[not shown]",
 	} {
 		if got := shownURL(in); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)

@@ -101,8 +101,11 @@ func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) 
 	if err != nil {
 		return nil, err
 	}
-	if u.Scheme == "s3" {
+	switch u.Scheme {
+	case "s3":
 		return s.planS3(ctx, set, u)
+	case "cos":
+		return s.planCOS(ctx, set, u)
 	}
 	if set.Identity.Text != "" {
 		return nil, hint(usagef("%s: this store takes no identity", set.Identity.From), "leave it out; identities are for stores in a cloud")
@@ -193,7 +196,10 @@ func (u storeURL) bad(format string, args ...any) error {
 func (u storeURL) only(known ...string) error {
 	for name, values := range u.query {
 		if !slices.Contains(known, name) {
-			return u.bad("unknown parameter %q", name)
+			if len(known) == 0 {
+				return u.bad("unknown parameter %q; %s:// takes none", name, u.Scheme)
+			}
+			return u.bad("unknown parameter %q; %s:// takes %s", name, u.Scheme, strings.Join(known, ", "))
 		}
 		if len(values) > 1 {
 			return u.bad("parameter %q is there twice", name)
@@ -227,10 +233,8 @@ func (s *session) planFile(set config.Settings, u storeURL) (memfs.Config, error
 		}
 	case "":
 		return c, hint(u.bad("it is not a URL"), "write a directory as file:///DIR")
-	case "cos":
-		return c, u.bad("cos:// stores do not exist in this version, which knows s3://, file:// and mem://")
 	default:
-		return c, u.bad("unknown store %s://; this version knows s3://, file:// and mem://", u.Scheme)
+		return c, u.bad("unknown store %s://; this version knows s3://, cos://, file:// and mem://", u.Scheme)
 	}
 	if err := u.only(known...); err != nil {
 		return c, err

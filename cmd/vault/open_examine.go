@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // examine is what doctor tells of an identity: its token, the exchange, and whether the
@@ -26,7 +29,10 @@ func (i *identity) examine(ctx context.Context) []doctor.Line {
 	}
 	lines = append(lines, doctor.Line{Check: "exchange", Status: doctor.OK,
 		Message: fmt.Sprintf("%s role %s, until %s", from, i.role, timestamp(c.Expires))})
-	return append(lines, i.examineTenant(ctx))
+	if i.caller != nil {
+		lines = append(lines, examineCaller(ctx, i.caller, "the credentials of the role", "the account is "+c.Account+", by the role's ARN"))
+	}
+	return append(lines, i.examineTenant(ctx, c))
 }
 
 func (i *identity) examineToken(ctx context.Context) doctor.Line {
@@ -46,11 +52,14 @@ func (i *identity) examineToken(ctx context.Context) doctor.Line {
 		Message: fmt.Sprintf("token of %s for %s, good for %v", c.Issuer, c.Subject, c.Expires.Sub(i.now()).Round(time.Second))}
 }
 
-func (i *identity) examineTenant(ctx context.Context) doctor.Line {
+func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) doctor.Line {
 	l := doctor.Line{Check: "tenant"}
 	tenant, err := i.tenant(ctx)
 	if err != nil {
 		return failed(l.Check, err)
+	}
+	if i.perRole {
+		return i.examineOwnRole(l, tenant, c)
 	}
 	token := i.token.Load()
 	if token == nil {
@@ -71,4 +80,107 @@ func (i *identity) examineTenant(ctx context.Context) doctor.Line {
 		l.Hint = fmt.Sprintf("the policies must tell tenants apart by %s: {prog} policy aws --tag %s", key, key)
 	}
 	return l
+}
+
+// examineOwnRole is about a cloud that makes no tags of claims: what a token says of its
+// tenant is for us to see, and its subject alone decides which role it gets.
+func (i *identity) examineOwnRole(l doctor.Line, tenant vault.Tenant, c federation.Credentials) doctor.Line {
+	l.Status = doctor.OK
+	l.Message = fmt.Sprintf("tenant %s: what keeps it apart is its role %s, if that is for the sub %s alone; no claim becomes a tag there", tenant, i.role, c.Subject)
+	named := i.set.Tenant.Text != ""
+	if token := i.token.Load(); token == nil {
+		l.Message += "; as at the login"
+		named = true
+	} else if key, value, ok := i.tagOf(token.Claims, tenant); ok {
+		l.Message += fmt.Sprintf(", also not %s=%s", key, value)
+		named = true
+	}
+	if !named {
+		l.Status = doctor.Warning
+		l.Hint = "nobody named a tenant, and default is used: give --tenant, as the role's policy has it"
+	}
+	return l
+}
+
+// examineCaller is what the cloud says of those who sign.
+func examineCaller(ctx context.Context, ask func(context.Context) (bearer, error), whose, otherwise string) doctor.Line {
+	who, err := ask(ctx)
+	if err != nil {
+		r := explain("doctor", err)
+		return doctor.Line{Check: "caller", Status: doctor.NotProven, Message: fmt.Sprintf("caller: STS does not say: %s; %s", r.Message, otherwise), Hint: r.Hint}
+	}
+	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s are those of %s, account %s", whose, who.ARN, who.Account)}
+}
+
+// examineKeys is about keys that were found without an identity.
+func examineKeys(ctx context.Context, ask func(context.Context) (bearer, error)) doctor.Line {
+	return examineCaller(ctx, ask, "the keys of the environment", "they are those of the environment")
+}
+
+// present makes sure that a second tenant has credentials, and is not the first one.
+func (i *identity) present(ctx context.Context, first *identity) error {
+	theirs, err := i.provider.Credentials(ctx)
+	switch {
+	case err != nil && i.perRole && i.role == first.role && errors.Is(err, federation.ErrRefused):
+		return hint(i.told(err), "that is as it should be; to try everything else as well, give that tenant's store, with its own role, as --other-store URL")
+	case err != nil:
+		return i.told(err)
+	case !i.perRole: // tags tell them apart, and one subject may come with several
+		return nil
+	}
+	if ours, err := first.provider.Credentials(ctx); err == nil && ours.Issuer == theirs.Issuer && ours.Subject == theirs.Subject {
+		return hint(fmt.Errorf("both tokens are of the subject %s", ours.Subject), "give a token of another subject with --other SRC")
+	}
+	return nil
+}
+
+// examineRoles has each of two tenants ask for the other's role, where roles are what keeps
+// tenants apart.
+func (i *identity) examineRoles(ctx context.Context, other *identity) []doctor.Line {
+	if !i.perRole {
+		return nil
+	}
+	lines := []doctor.Line{i.refuses(ctx, other, "isolation-role")}
+	if other.role != i.role {
+		lines = append(lines, other.refuses(ctx, i, "isolation-reverse-role"))
+	}
+	return lines
+}
+
+// refuses takes a token of another tenant to the role of i, whose trust has to refuse it. A
+// refusal proves something only where the role can be had.
+func (i *identity) refuses(ctx context.Context, other *identity, check string) doctor.Line {
+	line := func(status doctor.Status, hint, format string, args ...any) doctor.Line {
+		return doctor.Line{Check: check, Status: status, Message: fmt.Sprintf(format, args...), Hint: hint}
+	}
+	what := fmt.Sprintf("role %s for a token of the other tenant", i.role)
+	if other.source == nil {
+		return line(doctor.Skipped, "", "%s: there is none, but a login", what)
+	}
+	own, err := i.provider.Credentials(ctx)
+	if err != nil {
+		return line(doctor.NotProven, "", "%s: not tried: its own tenant does not get it", what)
+	}
+	token, err := other.source.Token(ctx)
+	if err == nil { // as before any exchange
+		err = federation.Expectation{Audience: i.audience}.Check(token.Claims, i.now())
+	}
+	if err != nil {
+		return line(doctor.NotProven, "", "%s: not tried: %v", what, err)
+	}
+	if token.Claims.Issuer == own.Issuer && token.Claims.Subject == own.Subject {
+		return line(doctor.NotProven, "give a token of another subject", "%s: both tokens are of the subject %s", what, own.Subject)
+	}
+	exchange, err := i.exchange(ctx)
+	if err == nil {
+		_, err = exchange.Exchange(ctx, token)
+	}
+	switch {
+	case err == nil:
+		return line(doctor.Broken, "the role's trust policy needs string_equal oidc:sub with its one tenant's subject: {prog} policy check names what it lacks",
+			"ISOLATION BROKEN: role %s was given to a token of %s, which is not its tenant's %s", i.role, token.Claims.Subject, own.Subject)
+	case errors.Is(err, federation.ErrRefused):
+		return line(doctor.OK, "", "%s, %s: denied", what, token.Claims.Subject)
+	}
+	return line(doctor.NotProven, "", "%s: neither denied nor given: %v", what, i.told(err))
 }

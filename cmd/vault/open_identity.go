@@ -9,21 +9,9 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/internal/config"
-	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/vault"
 )
-
-// A cloud is what a store's cloud tells about itself and about who we are.
-type cloud struct {
-	clinic             // what it tells doctor
-	isolated bool      // it keeps tenants apart
-	identity *identity // nil: the SDK finds credentials by itself
-	store    func(ctx context.Context) (*vault.Store, error)
-	caller   func(ctx context.Context) (aws.Caller, error)
-	// other opens the same bucket as somebody else, for a second identity.
-	other func(ctx context.Context, source string) (*vault.Store, vault.Tenant, error)
-}
 
 // An identity is who we are towards a cloud: a source of tokens, what they are
 // exchanged for, and what a login left.
@@ -35,6 +23,11 @@ type identity struct {
 	tags     []string
 	exchange func(context.Context) (federation.Exchanger, error)
 	explain  func(error) error
+	// perRole says that the cloud tells tenants apart by the roles that they have, and by
+	// nothing that a token says of its tenant.
+	perRole bool
+	// caller asks the cloud who the credentials of the role are. Nil: the exchange told.
+	caller func(context.Context) (bearer, error)
 
 	source   federation.Source // nil: only a login
 	provider *federation.Provider
@@ -268,34 +261,12 @@ func (i *identity) logOut() (bool, error) {
 	return i.cache.Remove(i.cacheKey)
 }
 
-// other opens the store for a second identity, whose tenant is that of its token.
-func (i *identity) other(ctx context.Context, spec string, open func(context.Context, *federation.Provider) (*vault.Store, error)) (*vault.Store, vault.Tenant, error) {
-	if i.exchange == nil {
-		return nil, "", usagef("--other takes a role= in the URL of the store")
-	}
-	source, err := i.parse(spec)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: --other: %w", errUsage, err)
-	}
-	var token atomic.Pointer[federation.Token]
-	p, err := i.newProvider(ctx, source, "", nil, &token)
-	if err != nil {
-		return nil, "", err
-	}
-	tenant, err := i.exchanged(ctx, p, &token)
-	if err != nil {
-		return nil, "", err
-	}
-	store, err := open(ctx, p)
-	return store, tenant, err
-}
-
 // A bearer is what is known of who we are.
 type bearer struct {
 	Store    string `json:"store"`
 	Tenant   string `json:"tenant"`
 	Identity string `json:"identity,omitempty"` // the source
-	From     string `json:"from,omitempty"`     // where the credentials come from: login, token, aws
+	From     string `json:"from,omitempty"`     // where the credentials come from: login, token, environment, or a name of the AWS SDK's
 	Issuer   string `json:"issuer,omitempty"`
 	Subject  string `json:"subject,omitempty"`
 	Audience any    `json:"audience,omitempty"`
@@ -345,5 +316,3 @@ func moment(t time.Time) *time.Time {
 	t = t.UTC()
 	return &t
 }
-
-func isConfig(err error) bool { return errors.Is(err, aws.ErrConfig) }

@@ -17,7 +17,11 @@ func whoamiCommand(s *session) *cli.Command {
 		Usage:     "tell who the store takes you for",
 		UsageText: s.prog + " whoami",
 		Description: "Issuer, subject and tags are what the token says; role and account are what the cloud answered when\n" +
-			"it was exchanged. No secret is shown.\n\n" +
+			"it was exchanged, or is asked: GetCallerIdentity of STS, which takes no right. No secret is shown.\n\n" +
+			"A store whose URL has no role takes the credentials that the cloud's own tools would: of s3:// those\n" +
+			"that the AWS SDK finds; of cos:// TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN,\n" +
+			"or, where neither id nor key is set, what a pod of Tencent's Kubernetes Engine gets for its token:\n" +
+			"TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and TKE_WEB_IDENTITY_TOKEN_FILE, all four.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " whoami\n" +
 			"   " + s.prog + " whoami --json | jq -r .tenant",
@@ -46,7 +50,9 @@ func (s *session) whoami(ctx context.Context) error {
 		}
 		b = bearer{Store: shownURL(set.Store.Text), Tenant: string(tenant)}
 	case p.cloud.identity != nil:
-		b, err = p.cloud.identity.bearer(ctx)
+		if b, err = p.cloud.identity.bearer(ctx); err == nil {
+			s.identify(ctx, p.cloud.identity.caller, &b)
+		}
 	default:
 		b, err = s.caller(ctx, p)
 		b.Store = shownURL(set.Store.Text)
@@ -60,14 +66,29 @@ func (s *session) whoami(ctx context.Context) error {
 	return s.printBearer(b)
 }
 
-// caller is who we are with credentials that the cloud's SDK found.
+// identify adds what the cloud says of the credentials of a role, if it is to be asked. What it
+// does not say is known from the role's own name.
+func (s *session) identify(ctx context.Context, ask func(context.Context) (bearer, error), b *bearer) {
+	if ask == nil {
+		return
+	}
+	who, err := ask(ctx)
+	if err != nil {
+		s.note("STS does not say who this is, and the account is what the role's ARN says: %v", err)
+		return
+	}
+	b.ARN, b.Account = who.ARN, who.Account
+}
+
+// caller is who we are with credentials that were found without an identity.
 func (s *session) caller(ctx context.Context, p *plan) (bearer, error) {
 	tenant, err := p.tenant(ctx)
 	if err != nil {
 		return bearer{}, err
 	}
-	c, err := p.cloud.caller(ctx)
-	return bearer{Tenant: string(tenant), From: c.From, ARN: c.ARN, Account: c.Account, CredentialsExpire: moment(c.Expires)}, err
+	b, err := p.cloud.caller(ctx)
+	b.Tenant = string(tenant)
+	return b, err
 }
 
 func (s *session) printBearer(b bearer) error {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -111,6 +112,9 @@ func (p promise) judge(st *vault.Store, r probe.Result) finding {
 	case probe.Honoured:
 		return found(OK, "%s: honoured", p.what)
 	case probe.NotHonoured:
+		if p.clause == "create" && errors.Is(r.Err, vault.ErrUnsupported) { // it says no, and overwrites nothing
+			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(advice(st, r.Err, p.hint))
+		}
 		return finding{p.broken, fmt.Sprintf("%s: not honoured, so that %s (%s)", p.what, p.means, why), p.hint}
 	case probe.NotApplicable:
 		return found(Skipped, "%s: %s", p.what, why)

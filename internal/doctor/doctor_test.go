@@ -773,6 +773,12 @@ func TestContract(t *testing.T) {
 			s.Create = overwriter{s, s.Create}
 			return s
 		}, map[string]doctor.Status{"create": doctor.OK, "create-detects": doctor.OK, "create-large": doctor.Warning}},
+		{"refuses to create", func(s *vault.Store) *vault.Store {
+			s.Create, s.Swap, s.Tag = decliner{}, nil, nil
+			return s
+		}, map[string]doctor.Status{"create": doctor.Warning, "create-detects": doctor.Skipped, "create-large": doctor.Skipped, "swap": doctor.Skipped,
+			"read-after-write": doctor.OK, "all-or-nothing": doctor.OK, "history": doctor.OK,
+		}},
 		{"refuses to swap", func(s *vault.Store) *vault.Store {
 			s.Swap = refuser{}
 			return s
@@ -804,6 +810,11 @@ func TestContract(t *testing.T) {
 			check(t, lines, all(doctor.Skipped, "isolation"))
 			c.untouched(t, false)
 		})
+	}
+	declining := newCloud(t).open(t)
+	declining.Create = decliner{}
+	if got := examine(t, t.Context(), &doctor.Patient{Store: declining, Quick: true})["create"].Message; !strings.HasPrefix(got, "create-only: refused by this store: ") || strings.Contains(got, "overwrite") {
+		t.Errorf("a create that is refused: %q", got)
 	}
 	if got, want := "isolation: mem:// keeps nobody apart", examine(t, t.Context(), &doctor.Patient{Store: newCloud(t).owner, Quick: true})["isolation"].Message; got != want {
 		t.Errorf("%q, want %q", got, want)

@@ -96,6 +96,14 @@ func (refuser) Swap(context.Context, string, string, func(io.Writer) error) (str
 	return "", vault.ErrConflict
 }
 
+// A decliner creates nothing, and says so: COS ignores create-only once versioning was
+// suspended.
+type decliner struct{}
+
+func (decliner) Create(context.Context, string, func(io.Writer) error) (string, error) {
+	return "", fmt.Errorf("%w: versioning is suspended", vault.ErrUnsupported)
+}
+
 type sealsOnly struct{ envelope.Source }
 
 func (sealsOnly) Unwrap(context.Context, envelope.Ref, envelope.Stanza, envelope.AAD) ([]byte, error) {

@@ -109,8 +109,8 @@ func TestFaultPairs(t *testing.T) {
 				s := newServer(t, &costest.Options{Versioning: versioning})
 				actions := e.actions(t, s)
 				for i, action := range actions {
-					if action == "UploadPart" && slices.Index(actions, action) < i {
-						continue // one part is like another
+					if e.size == partly && action != "CompleteMultipartUpload" && (e.name != "create in parts" || versioning != "" || slices.Index(actions, action) < i) {
+						continue // one part is like another, and what comes before the end is the same for all
 					}
 					for _, a := range accidents {
 						if a.late && action != "CompleteMultipartUpload" {

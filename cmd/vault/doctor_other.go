@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+
+	"github.com/objectvault/objectvault/internal/config"
+	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// The second tenant of doctor is a plan of its own, of the same store.
+
+// second plans the same store as the second tenant has it, if one was asked for.
+func (s *session) second(ctx context.Context, set config.Settings, first *plan) (*plan, error) {
+	if !s.c.IsSet("other") {
+		for _, name := range []string{"other-tenant", "other-store"} {
+			if s.c.IsSet(name) {
+				return nil, usagef("--%s is about a second tenant: give its identity with --other", name)
+			}
+		}
+		return nil, nil
+	}
+	switch {
+	case first.cloud == nil:
+		return nil, usagef("--other: this store takes no identity")
+	case first.cloud.identity == nil:
+		return nil, usagef("--other takes a role= in the URL of the store")
+	}
+	set.Identity = config.Value{Text: s.c.String("other"), From: "--other"}
+	set.Tenant = config.Value{Text: s.c.String("other-tenant"), From: "--other-tenant"}
+	if _, err := vault.ParseTenant(set.Tenant.Text); err != nil {
+		return nil, from(set.Tenant, err)
+	}
+	if s.c.IsSet("other-store") {
+		ours, err := parseStore(set.Store)
+		if err != nil {
+			return nil, err
+		}
+		set.Store = config.Value{Text: s.c.String("other-store"), From: "--other-store"}
+		theirs, err := parseStore(set.Store)
+		if err != nil {
+			return nil, err
+		}
+		if theirs.Scheme != ours.Scheme || theirs.Host != ours.Host {
+			return nil, usagef("--other-store is another bucket, which proves nothing about this one")
+		}
+	}
+	return s.plan(ctx, set)
+}
+
+// introduce opens the store as the second tenant. What fails is for the doctor to tell.
+func (s *session) introduce(ctx context.Context, patient *doctor.Patient, first, second *plan) {
+	if second == nil {
+		return
+	}
+	us, they := first.cloud.identity, second.cloud.identity
+	err := they.present(ctx, us)
+	if err == nil {
+		patient.OtherTenant, err = second.tenant(ctx)
+	}
+	if err == nil {
+		patient.Other, err = second.open(ctx)
+	}
+	patient.Unintroduced = advise(err)
+	known := patient.Identity
+	patient.Identity = func(ctx context.Context) []doctor.Line { return append(known(ctx), us.examineRoles(ctx, they)...) }
+}

@@ -1,0 +1,127 @@
+package tencent_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/providers/tencent"
+	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+func TestWhoAmI(t *testing.T) {
+	s := newServer(t, nil)
+	issuer := newIssuer(t, s)
+	role := tencent.Config{Region: s.Region(), Bucket: s.Bucket(), Endpoint: s.URL()}
+	role.Identity = federation.NewProvider(sourceOf(mint(t, issuer)), newExchanger(t, s, addRole(t, s, issuer, "vault", "")), nil)
+	creds, err := role.Identity.Credentials(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tencent.WhoAmI(t.Context(), role, s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, session, ok := strings.Cut(got.User, ":")
+	if !ok || session != "objectvault" || got.ARN != "qcs::sts:100000000001:assumed-role/"+id {
+		t.Errorf("a role is %+v", got)
+	}
+	got.ARN, got.User = "", ""
+	if diff := cmp.Diff(tencent.Caller{From: "identity", KeyID: creds.AccessKeyID, Expires: creds.Expires, Account: "100000000001", Type: "CAMRole"}, got); diff != "" {
+		t.Errorf("a role (-want +got):\n%s", diff)
+	}
+
+	ownerIs := tencent.Caller{KeyID: s.SecretID(), ARN: "qcs::cam::uin/100000000001:uin/100000000001", Account: "100000000001", Type: "CAMUser", User: "100000000001"}
+	ownerIs.From = "static"
+	got, err = tencent.WhoAmI(t.Context(), config(s, owner(s)), s.URL())
+	if diff := cmp.Diff(ownerIs, got); diff != "" || err != nil {
+		t.Errorf("the owner: %v (-want +got):\n%s", err, diff)
+	}
+	t.Setenv("TENCENTCLOUD_SECRET_ID", s.SecretID())
+	t.Setenv("TENCENTCLOUD_SECRET_KEY", s.SecretKey())
+	ownerIs.From = "environment"
+	got, err = tencent.WhoAmI(t.Context(), config(s, nil), s.URL())
+	if diff := cmp.Diff(ownerIs, got); diff != "" || err != nil {
+		t.Errorf("the owner, by the environment: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+func TestWhoAmIRefused(t *testing.T) {
+	s := newServer(t, nil)
+	c := config(s, owner(s))
+	for _, tc := range []struct {
+		fault *costest.Fault
+		want  error
+		hint  string
+	}{
+		{answers("AuthFailure.SignatureExpire"), vault.ErrUnauthenticated, "clock"},
+		{answers("AuthFailure.TokenFailure"), vault.ErrUnauthenticated, "new token"},
+		{answers("AuthFailure.SecretIdNotFound"), vault.ErrUnauthenticated, "does not know"},
+		{answers("UnauthorizedOperation"), vault.ErrPermission, "policies"},
+		{answers("AuthFailure.UnauthorizedOperation"), vault.ErrPermission, "policies"},
+		{answers("RequestLimitExceeded"), vault.ErrBusy, "fewer"},
+		{answers("InvalidAction"), vault.ErrUnsupported, ""},
+		{answers("InternalError.SystemError"), vault.ErrUnavailable, ""},
+		{costest.RespondBefore(502, "<html>"), vault.ErrUnavailable, ""},
+		{costest.RespondBefore(200, "<html>"), vault.ErrUnavailable, ""},
+		{costest.RespondBefore(200, `{"Response":{}}`), vault.ErrUnavailable, ""},
+		{costest.DropBefore(), vault.ErrUnavailable, "network"},
+		{costest.CutBody(10), vault.ErrUnavailable, "network"},
+	} {
+		s.SetRule(func(*costest.Request) *costest.Fault { return tc.fault })
+		got, err := tencent.WhoAmI(t.Context(), c, s.URL())
+		if !errors.Is(err, tc.want) || !strings.HasPrefix(fmt.Sprint(err), tc.want.Error()) {
+			t.Errorf("error %v, want %v", err, tc.want)
+		}
+		var told interface{ Hint() string }
+		if !errors.As(err, &told) || !strings.Contains(told.Hint(), tc.hint) {
+			t.Errorf("%v: no hint about %q", err, tc.hint)
+		}
+		if got.KeyID != s.SecretID() || got.ARN != "" {
+			t.Errorf("%v: what is known is %+v", err, got)
+		}
+		if strings.Contains(fmt.Sprintf("%v %+v", err, got), s.SecretKey()) {
+			t.Error("the secret is in the error")
+		}
+	}
+	s.SetRule(nil)
+	c.Static = temporary(federation.Credentials{AccessKeyID: s.SecretID(), SecretKey: federation.NewSecret("wrong")})
+	if _, err := tencent.WhoAmI(t.Context(), c, s.URL()); !errors.Is(err, vault.ErrUnauthenticated) || !strings.Contains(err.Error(), "AuthFailure.SignatureFailure") {
+		t.Errorf("a wrong key: %v", err)
+	}
+	if _, err := tencent.WhoAmI(t.Context(), config(s, nil), s.URL()); !errors.Is(err, vault.ErrUnauthenticated) {
+		t.Errorf("no key: %v", err)
+	}
+	if _, err := tencent.WhoAmI(t.Context(), c, "http://sts.example.com"); !errors.Is(err, tencent.ErrConfig) {
+		t.Errorf("plain http: %v", err)
+	}
+}
+
+func TestServerTime(t *testing.T) {
+	s := newServer(t, nil)
+	for name, c := range map[string]tencent.Config{
+		"the owner": config(s, owner(s)), "nobody": config(s, nil), // nobody signs it in any case
+	} {
+		got, err := tencent.ServerTime(t.Context(), c)
+		if off := time.Since(got); err != nil || off < -time.Hour || off > time.Hour {
+			t.Errorf("%s: it is %v there, %v", name, got, err)
+		}
+	}
+	for _, r := range s.Requests() {
+		if r.Method != "HEAD" || r.AccessKeyID != "" || r.Status != 403 {
+			t.Errorf("it asked with %v, key %q", r, r.AccessKeyID)
+		}
+	}
+	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket(), Endpoint: nobody(t)}); !errors.Is(err, vault.ErrUnavailable) {
+		t.Errorf("where nobody is: %v", err)
+	}
+	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, tencent.ErrConfig) {
+		t.Errorf("without a region: %v", err)
+	}
+}
