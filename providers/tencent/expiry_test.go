@@ -1,0 +1,177 @@
+package tencent_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A session is a tenant's whose keys the server lets expire.
+type session struct {
+	*vault.Vault
+	s         *costest.Server
+	exchanges atomic.Int32
+	reads     atomic.Int32 // of the token
+	broken    atomic.Bool  // there are no more tokens
+}
+
+func newSession(t *testing.T, code string) *session {
+	t.Helper()
+	s := &session{s: newServer(t, &costest.Options{Unsure: map[string]string{"expired-token": code}})}
+	issuer := newIssuer(t, s.s)
+	arn := addRole(t, s.s, issuer, "vault", `{"version":"2.0","statement":[{"effect":"allow","action":["name/cos:*"],"resource":["*"]}]}`)
+	c := config(s.s, nil)
+	c.Identity = federation.NewProvider(&tokens{s, issuer}, newExchanger(t, s.s, arn), &federation.Options{
+		Observe: func(federation.Token, federation.Credentials) { s.exchanges.Add(1) },
+	})
+	s.Vault = newVault(t, open(t, c), "acme")
+	return s
+}
+
+type tokens struct {
+	s      *session
+	issuer *testcloud.Issuer
+}
+
+func (o *tokens) Token(context.Context) (federation.Token, error) {
+	o.s.reads.Add(1)
+	if o.s.broken.Load() {
+		return federation.Token{}, fmt.Errorf("%w: the broker knows you no more", federation.ErrRefused)
+	}
+	return federation.ParseToken(o.issuer.Mint(testcloud.Claims{Subject: subject, Audience: audience}))
+}
+
+// TestExpiryMidway lets the keys expire between the pages of a list, the parts of an
+// upload, before its end, and between the requests of a download that was cut. One
+// exchange with a fresh token, and it goes on; without a token, that is what is told.
+func TestExpiryMidway(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		prepare func(t *testing.T, s *session)
+		expire  func(s *session)
+		do      func(t *testing.T, s *session) error
+	}{
+		{"list", func(t *testing.T, s *session) {
+			for i := range 1100 {
+				key := fmt.Sprintf("bots/acme/credentials/%04d.enc", i)
+				if _, err := ownerClient(t, s.s).Object.Put(t.Context(), key, strings.NewReader("x"), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, func(s *session) { s.s.ExpireKeyAfter(1) }, func(t *testing.T, s *session) error {
+			n := 0
+			for _, err := range s.List(t.Context(), "") {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			if n != 1100 {
+				t.Errorf("listed %d names, want 1100", n)
+			}
+			return nil
+		}},
+		{"upload, between parts", nil, func(s *session) { s.s.ExpireKeyAfter(2) }, upload},
+		{"upload, before its end", nil, func(s *session) { s.s.ExpireKeyAfter(4) }, upload},
+		{"download", func(t *testing.T, s *session) {
+			if err := upload(t, s); err != nil {
+				t.Fatal(err)
+			}
+		}, func(s *session) {
+			s.s.SetRule(once("GetObject", costest.CutBody(5<<20)))
+			s.s.ExpireKeyAfter(1)
+		}, func(t *testing.T, s *session) error { return s.compare(t) }},
+	} {
+		for _, code := range []string{"ExpiredToken", "InvalidAccessKeyId"} {
+			t.Run(tc.name+"/"+code, func(t *testing.T) {
+				t.Parallel()
+				s := newSession(t, code)
+				if tc.prepare != nil {
+					tc.prepare(t, s)
+				}
+				if _, err := s.Stat(t.Context(), "warm"); !errors.Is(err, vault.ErrNotFound) { // there are keys now
+					t.Fatal(err)
+				}
+				before := s.exchanges.Load()
+				tc.expire(s)
+				if err := tc.do(t, s); err != nil {
+					t.Errorf("with a fresh token: %v", err)
+				}
+				if e, r := s.exchanges.Load()-before, s.reads.Load(); e != 1 || r != before+1 {
+					t.Errorf("%d exchanges and %d reads of the token, want one more and %d", e, r, before+1)
+				}
+
+				s.s.SetRule(nil)
+				tc.expire(s)
+				s.broken.Store(true)
+				reads := s.reads.Load()
+				err := tc.do(t, s)
+				var hint interface{ Hint() string }
+				if !errors.Is(err, vault.ErrUnauthenticated) || !errors.As(err, &hint) || hint.Hint() == "" {
+					t.Errorf("without a token: %v, want %v with a hint", err, vault.ErrUnauthenticated)
+				}
+				if n := s.reads.Load() - reads; n < 1 || n > 8 { // each part may ask once
+					t.Errorf("%d tokens were asked for, want a few", n)
+				}
+				if tc.name != "list" && tc.name != "download" { // the one that went through
+					s.broken.Store(false)
+					if err := s.compare(t); err != nil {
+						t.Errorf("what was there: %v", err)
+					}
+					// Nobody without a key can abort the second upload: that is left to the
+					// lifecycle that package policy prints.
+					for _, u := range s.s.Uploads(s.s.Bucket()) {
+						if _, err := ownerClient(t, s.s).Object.AbortMultipartUpload(t.Context(), u.Key, u.ID); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// upload puts a value in three parts.
+func upload(t *testing.T, s *session) error {
+	_, err := s.Put(t.Context(), "large", noise(3, 20<<20), nil)
+	return err
+}
+
+// compare reads it.
+func (s *session) compare(t *testing.T) error {
+	r, err := s.Get(t.Context(), "large", nil)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	got, want := sha256.New(), sha256.New()
+	if _, err := io.Copy(got, r); err != nil {
+		return err
+	}
+	io.Copy(want, noise(3, 20<<20))
+	if string(got.Sum(nil)) != string(want.Sum(nil)) {
+		t.Error("it is another value")
+	}
+	return nil
+}
+
+// once has a fault happen to the first request of an action.
+func once(action string, f *costest.Fault) func(*costest.Request) *costest.Fault {
+	var done atomic.Bool
+	return func(r *costest.Request) *costest.Fault {
+		if r.Action == action && done.CompareAndSwap(false, true) {
+			return f
+		}
+		return nil
+	}
+}
