@@ -283,6 +283,34 @@ func TestBusySTS(t *testing.T) {
 	}
 }
 
+// assumed is an answer of STS.
+const assumed = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDEXAMPLE</AccessKeyId>" +
+	"<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>" +
+	"<AssumedRoleUser><Arn>arn:aws:sts:::assumed-role/vault/objectvault</Arn></AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+
+// TestSTSHangs: an STS that does not answer one request is asked again.
+func TestSTSHangs(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			<-release
+			return
+		}
+		io.WriteString(w, assumed)
+	}))
+	defer server.Close()
+	defer close(release)
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL, Timeout: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := exchange.Exchange(t.Context(), federation.Token{}); err != nil || c.AccessKeyID != "AKIDEXAMPLE" {
+		t.Errorf("exchange: %q, %v, after %d requests", c.AccessKeyID, err, asked.Load())
+	}
+}
+
 // TestConflictAtSTS: two first exchanges of one subject at once are a conflict for a Ceph,
 // which is gone when it is asked again.
 func TestConflictAtSTS(t *testing.T) {
@@ -293,9 +321,7 @@ func TestConflictAtSTS(t *testing.T) {
 			w.WriteHeader(http.StatusConflict)
 			return
 		}
-		io.WriteString(w, "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDEXAMPLE</AccessKeyId>"+
-			"<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>"+
-			"<AssumedRoleUser><Arn>arn:aws:sts:::assumed-role/vault/objectvault</Arn></AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>")
+		io.WriteString(w, assumed)
 	}))
 	defer server.Close()
 	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL})

@@ -34,7 +34,7 @@ type Role struct {
 	Endpoint string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
-	// Timeout is how long a connection may make no progress; 0 means 30 seconds.
+	// Timeout is how long an exchange may take, in up to three attempts; 0 means 30 seconds.
 	Timeout time.Duration
 }
 
@@ -61,6 +61,10 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	cfg, err := loadConfig(ctx, r.Region, r.Endpoint, aws.AnonymousCredentials{}, r.Timeout)
 	if err != nil {
 		return nil, err
+	}
+	// One attempt that hangs is not the last. The SDK's has no limit of its own.
+	if c, ok := cfg.HTTPClient.(*http.Client); ok {
+		c.Timeout = cmp.Or(r.Timeout, 30*time.Second) / time.Duration(retry.DefaultMaxAttempts)
 	}
 	// Nobody closes an Exchanger, so that no connection may stay behind.
 	cfg.APIOptions = append(cfg.APIOptions, smithyhttp.SetHeaderValue("Connection", "close"))

@@ -37,7 +37,7 @@ type Role struct {
 	Endpoint string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
-	// Timeout is how long a connection may make no progress; 0 means 30 seconds.
+	// Timeout is how long an exchange may take, in up to three attempts; 0 means 30 seconds.
 	Timeout time.Duration
 }
 
@@ -114,7 +114,7 @@ type answer struct {
 }
 
 func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federation.Credentials, error) {
-	got, err := e.call(ctx, t)
+	got, err := e.ask(ctx, t)
 	if err != nil {
 		return federation.Credentials{}, err
 	}
@@ -136,6 +136,19 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 		creds.Expires = time.Unix(s, 0)
 	}
 	return creds, nil
+}
+
+// ask asks STS, and once more where it did not answer or was busy: it keeps nothing of an
+// exchange. An attempt has its part of the time, so that one that hangs is not the last.
+func (e *exchanger) ask(ctx context.Context, t federation.Token) (*answer, error) {
+	for n := 1; ; n++ {
+		once, cancel := context.WithTimeout(ctx, cmp.Or(e.role.Timeout, 30*time.Second)/attempts)
+		got, err := e.call(once, t)
+		cancel()
+		if err == nil || n == attempts || !errors.Is(err, federation.ErrUnavailable) || !pause(ctx, n) {
+			return got, err
+		}
+	}
 }
 
 func (e *exchanger) call(ctx context.Context, t federation.Token) (*answer, error) {

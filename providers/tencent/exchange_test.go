@@ -143,3 +143,37 @@ func TestTKE(t *testing.T) {
 		}
 	}
 }
+
+// TestSTSHangs: an STS that does not answer one request, or is busy, is asked again; one
+// that refuses is not.
+func TestSTSHangs(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault *costest.Fault
+		want  error
+		asked int
+	}{
+		"hangs":          {costest.Delay(time.Hour), nil, 2},
+		"is cut":         {costest.DropBefore(), nil, 2},
+		"is busy":        {costest.RespondBefore(200, costest.ErrorJSON("RequestLimitExceeded", "Your current request times exceeds the limit.")), nil, 2},
+		"is out of work": {costest.RespondBefore(502, ""), nil, 2},
+		"refuses":        {costest.RespondBefore(200, costest.ErrorJSON("UnauthorizedOperation", "no")), federation.ErrRefused, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, nil)
+			issuer := newIssuer(t, s)
+			e, err := tencent.NewExchanger(tencent.Role{ARN: addRole(t, s, issuer, "vault", ""), Provider: provider, Endpoint: s.URL(), Timeout: 6 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Reset()
+			s.SetRule(once("AssumeRoleWithWebIdentity", tc.fault))
+			if _, err := e.Exchange(t.Context(), mint(t, issuer)); !errors.Is(err, tc.want) {
+				t.Errorf("exchange: %v, want %v", err, tc.want)
+			}
+			if n := len(s.Requests()); n != tc.asked {
+				t.Errorf("%d requests, want %d", n, tc.asked)
+			}
+		})
+	}
+}
