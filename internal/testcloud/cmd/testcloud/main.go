@@ -38,7 +38,7 @@ type world struct {
 }
 
 const usage = `usage: testcloud install [rgw|versity]
-       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--until-eof] rgw|versity|aws|issuer
+       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--untagged] [--until-eof] rgw|versity|aws|issuer
        testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 `
 

@@ -161,7 +161,7 @@ func TestUpVersity(t *testing.T) {
 }
 
 func TestUpIssuer(t *testing.T) {
-	line, at, stop := start(t, "--wallet", "0xccc", "issuer")
+	line, at, stop := start(t, "--wallet", "0xccc", "--untagged", "issuer")
 	defer stop()
 	if at.URL != "" || at.Issuer == nil || len(at.Session) != 1 || at.Session[0].Wallet != "0xccc" || bytes.Contains(line, []byte("owner")) {
 		t.Fatalf("up printed %s", line)
@@ -170,8 +170,8 @@ func TestUpIssuer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := token.Claims; c.Issuer != at.Issuer.URL || c.Subject != "agentkeys:agent:0xccc" || !slices.Contains(c.Audience, at.Issuer.Audience) {
-		t.Errorf("the broker mints a token of %s for %s to %q", c.Issuer, c.Subject, c.Audience)
+	if c := token.Claims; c.Issuer != at.Issuer.URL || c.Subject != "agentkeys:agent:0xccc" || !slices.Contains(c.Audience, at.Issuer.Audience) || len(c.Tags) > 0 {
+		t.Errorf("the broker mints a token of %s for %s to %q with tags %v", c.Issuer, c.Subject, c.Audience, c.Tags)
 	}
 	if code := stop(); code != 0 {
 		t.Errorf("exit %d", code)

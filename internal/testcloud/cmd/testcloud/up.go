@@ -49,6 +49,7 @@ type upOptions struct {
 	store    string
 	day      time.Duration
 	wallets  []string
+	untagged bool
 	untilEOF bool
 }
 
@@ -62,6 +63,7 @@ func up(ctx context.Context, w *world, args []string) error {
 	f.BoolVar(&o.untilEOF, "until-eof", false, "stop when standard input ends")
 	f.BoolFunc("bluestore", "keep the data on disk, not in memory (rgw, aws)", func(string) error { o.store = "bluestore"; return nil })
 	f.Func("wallet", "a `wallet` that has a session; twice or more for several (aws, issuer)", func(s string) error { o.wallets = append(o.wallets, s); return nil })
+	f.BoolVar(&o.untagged, "untagged", false, "mint tokens that have no tags, as most issuers do (issuer)")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -83,7 +85,7 @@ func up(ctx context.Context, w *world, args []string) error {
 		return upVersity(ctx, w, o)
 	case "issuer":
 		var line server
-		i := line.issue(o.wallets)
+		i := line.issue(o.wallets, o.untagged)
 		defer i.Close()
 		return wait(ctx, w, line)
 	}
@@ -102,7 +104,7 @@ func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err err
 	other := keys(r.Other)
 	line := server{URL: r.URL, Region: r.Region, Version: r.Version, PIDs: r.PIDs(), Owner: keys(r.Owner), Other: &other}
 	if withIssuer {
-		i := line.issue(o.wallets)
+		i := line.issue(o.wallets, false)
 		defer i.Close()
 		if line.Issuer.Provider, err = r.CreateProvider(ctx, i.URL, i.Thumbprint(), testcloud.Audience); err != nil {
 			return err
@@ -112,11 +114,15 @@ func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err err
 }
 
 // issue starts an issuer whose broker knows a session for each wallet.
-func (s *server) issue(wallets []string) *testcloud.Issuer {
+func (s *server) issue(wallets []string, untagged bool) *testcloud.Issuer {
 	sessions := make(map[string]testcloud.Claims)
 	for _, wallet := range wallets {
 		token := rand.Text()
-		sessions[token] = testcloud.AgentClaims(wallet)
+		claims := testcloud.AgentClaims(wallet)
+		if untagged {
+			claims = testcloud.Claims{Subject: claims.Subject}
+		}
+		sessions[token] = claims
 		s.Session = append(s.Session, session{wallet, token})
 	}
 	i := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: sessions})
