@@ -8,7 +8,7 @@ BENCH       ?= .
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws test check cross fuzz bench bench-aws vuln conformance-aws
+.PHONY: build demo demo-aws demo-tencent capabilities test check cross fuzz bench bench-aws vuln conformance-aws
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -20,6 +20,16 @@ demo: build ## a credential sealed, stored, listed, read back and removed
 demo-aws: build ## the whole way of docs/aws.md against a Ceph on this machine
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@sh docs/aws.sh bin/vault bin/testcloud
+
+demo-tencent: build ## the whole way of docs/tencent.md against a COS on this machine
+	go build -o bin/costest ./providers/tencent/costest/cmd/costest
+	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
+	@sh docs/tencent.sh bin/vault bin/costest bin/testcloud
+
+capabilities: ## docs/capabilities.md, from new runs of the suite
+	rm -rf bin/capabilities
+	OBJECTVAULT_CAPABILITIES=$(CURDIR)/bin/capabilities go test -count=1 -timeout 30m -run '^TestConformance' ./providers/...
+	go run ./internal/capabilities/cmd/capabilities bin/capabilities docs/capabilities.md
 
 test: ## every test, with the race detector
 	go test -race -timeout 30m ./...

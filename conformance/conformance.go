@@ -56,6 +56,9 @@ import (
 type Provider struct {
 	// Name is what the provider is called in messages.
 	Name string
+	// Server is what it runs on, and how that is set up, for a table of what was seen; see
+	// docs/capabilities.md. Empty leaves the run out of it.
+	Server string
 	// Open opens the store, once a [Run].
 	Open func(context.Context) (*vault.Store, error)
 	// Reopen opens another client of the store that Open opened, as another process
@@ -100,6 +103,8 @@ func Run(t *testing.T, p Provider) {
 			t.Errorf("after the store was closed goroutines are left:\n%s", left)
 		}
 	}()
+	seen := newRecord(p)
+	defer seen.write(t)
 	leak.do(func(ctx context.Context) {
 		store, err := p.Open(ctx)
 		if err != nil {
@@ -110,8 +115,8 @@ func Run(t *testing.T, p Provider) {
 				t.Errorf("close %s: %v", p.Name, err)
 			}
 		}()
-		t.Run("plain", func(t *testing.T) { p.probe(t, store, p.plain()) })
-		t.Run("prefix", func(t *testing.T) { p.probe(t, store, p.below()) })
+		t.Run("plain", func(t *testing.T) { p.probe(t, store, p.plain(), seen) })
+		t.Run("prefix", func(t *testing.T) { p.probe(t, store, p.below(), seen) })
 		t.Run("vault", func(t *testing.T) { p.vaults(t, store) })
 	})
 }
@@ -142,7 +147,7 @@ func (p Provider) timeout() time.Duration {
 }
 
 // probe judges every clause on keys that start with prefix.
-func (p Provider) probe(t *testing.T, store *vault.Store, prefix string) {
+func (p Provider) probe(t *testing.T, store *vault.Store, prefix string, seen *record) {
 	s := &probe.Subject{
 		Store: store, Reopen: p.Reopen, Prefix: prefix, Large: p.Large, Secrets: p.Secrets, HidesAbsent: p.HidesAbsent,
 		Denied: p.Denied, Expired: p.Expired, Unreachable: p.Unreachable,
@@ -165,6 +170,7 @@ func (p Provider) probe(t *testing.T, store *vault.Store, prefix string) {
 			if err != nil {
 				t.Errorf("%s: %v", p.Name, err)
 			}
+			seen.add(clause.Clause, err)
 			if note != "" {
 				t.Logf("%s: %s", p.Name, note)
 			}

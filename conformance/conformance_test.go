@@ -3,20 +3,51 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/internal/capabilities"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 	"gocloud.dev/blob"
 )
+
+// TestRecord: what a run saw of a clause has a place in the table, and what fails it has not.
+func TestRecord(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("OBJECTVAULT_CAPABILITIES", dir)
+	r := newRecord(Provider{Name: "acme", Server: "1.2, versioning", Claims: []string{"create"}, Deviations: map[string]string{"swap": "it cannot"}})
+	r.add("create", nil)
+	r.add("create", nil) // below a prefix
+	r.add("swap", nil)
+	r.add("purge", nil)
+	r.add("close", errors.New("a goroutine stays"))
+	r.write(t)
+	text, err := os.ReadFile(filepath.Join(dir, "acme-1-2-versioning.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got capabilities.Column
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]capabilities.Cell{
+		"create": {Found: capabilities.Honoured}, "swap": {Found: capabilities.NotHonoured, Reason: "it cannot"}, "purge": {Found: capabilities.NotClaimed},
+	}, got.Clauses); diff != "" {
+		t.Errorf("the record (-want +got):\n%s", diff)
+	}
+}
 
 func TestJudge(t *testing.T) {
 	p := probe.Probe{Clause: "swap", Doc: "a swap looks at its tag"}

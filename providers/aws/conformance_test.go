@@ -57,7 +57,7 @@ func expiring(t *testing.T, url string) string {
 }
 
 // conform runs the suite with the keys of the bucket's owner.
-func conform(t *testing.T, url string, owner, other testcloud.Keys, versioned bool, claims []string, deviations map[string]string) {
+func conform(t *testing.T, server, url string, owner, other testcloud.Keys, versioned bool, claims []string, deviations map[string]string) {
 	bucket := testcloud.NewBucket(t, url, owner, versioned)
 	client := func(c aws.Config) func(context.Context) (*vault.Store, error) {
 		c.Bucket = bucket
@@ -70,13 +70,21 @@ func conform(t *testing.T, url string, owner, other testcloud.Keys, versioned bo
 		unreachable, claims = nil, without(claims, "errors-unreachable")
 	}
 	conformance.Run(t, conformance.Provider{
-		Name: "aws", Open: ours, Reopen: ours, Claims: deviating(claims, deviations), Deviations: deviations,
+		Name: "aws", Server: setUp(server, versioned), Open: ours, Reopen: ours, Claims: deviating(claims, deviations), Deviations: deviations,
 		Denied:      client(aws.Config{Endpoint: url, Static: static(other)}),
 		Expired:     client(aws.Config{Endpoint: expiring(t, url), Static: static(owner)}),
 		Unreachable: unreachable,
 		Secrets:     []string{owner.SecretKey},
 		Timeout:     5 * time.Minute,
 	})
+}
+
+// setUp is a server with its bucket, for the table of what was seen.
+func setUp(server string, versioned bool) string {
+	if versioned {
+		server += ", versioning"
+	}
+	return server
 }
 
 // onAWSPlain is the same without versioning.
@@ -91,11 +99,11 @@ func TestConformanceVersity(t *testing.T) {
 	}
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		conform(t, s.URL, s.Root, other, false, onAWSPlain, nil)
+		conform(t, "versitygw "+s.Version, s.URL, s.Root, other, false, onAWSPlain, nil)
 	})
 	t.Run("versioned", func(t *testing.T) {
 		t.Parallel()
-		conform(t, s.URL, s.Root, other, true, onAWS, versityVersioned)
+		conform(t, "versitygw "+s.Version, s.URL, s.Root, other, true, onAWS, versityVersioned)
 	})
 }
 
@@ -104,10 +112,10 @@ func TestConformanceRGW(t *testing.T) {
 	known(t, "Ceph", s.Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		conform(t, s.URL, s.Owner, s.Other, false, onAWSPlain, rgwPlain)
+		conform(t, "Ceph RGW "+s.Version, s.URL, s.Owner, s.Other, false, onAWSPlain, rgwPlain)
 	})
 	t.Run("versioned", func(t *testing.T) {
 		t.Parallel()
-		conform(t, s.URL, s.Owner, s.Other, true, onAWS, rgwVersioned)
+		conform(t, "Ceph RGW "+s.Version, s.URL, s.Owner, s.Other, true, onAWS, rgwVersioned)
 	})
 }

@@ -36,16 +36,16 @@ func TestConformanceFederated(t *testing.T) {
 	known(t, "Ceph", testcloud.RequireRGW(t).Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		conformFederated(t, newSite(t, false), federatedPlain, rgwPlain)
+		conformFederated(t, newSite(t, false), false, federatedPlain, rgwPlain)
 	})
 	t.Run("versioned", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, true, func(o *policy.Options) { o.AllowPurge = true })
-		conformFederated(t, s, federatedVersioned, rgwVersioned)
+		conformFederated(t, s, true, federatedVersioned, rgwVersioned)
 	})
 }
 
-func conformFederated(t *testing.T, s *site, claims []string, deviations map[string]string) {
+func conformFederated(t *testing.T, s *site, versioned bool, claims []string, deviations map[string]string) {
 	token := s.issuer.Mint(s.claims(alice))
 	exchange := exchanger(t, s.URL, s.docs.RoleARN)
 	first := federation.NewProvider(fromFile(t, token), exchange, expect(alice))
@@ -69,7 +69,7 @@ func conformFederated(t *testing.T, s *site, claims []string, deviations map[str
 		}
 	}
 	conformance.Run(t, conformance.Provider{
-		Name: "aws", Tenant: alice, HidesAbsent: true,
+		Name: "aws", Server: setUp("Ceph RGW "+s.Version, versioned) + ", as a tenant", Tenant: alice, HidesAbsent: true,
 		Claims: deviating(claims, deviations), Deviations: deviations,
 		Open:    open(s.URL, func() *federation.Provider { return first }),
 		Reopen:  open(s.URL, loggedIn(creds)),

@@ -32,19 +32,19 @@ var claimsWithoutHistory = []string{
 }
 
 func TestConformanceMem(t *testing.T) {
-	conform(t, memfs.Config{Memory: new(memfs.Memory)}, claims)
+	conform(t, "memory", memfs.Config{Memory: new(memfs.Memory)}, claims)
 }
 
 func TestConformanceMemWithoutHistory(t *testing.T) {
-	conform(t, memfs.Config{Memory: new(memfs.Memory), Versions: -1}, claimsWithoutHistory)
+	conform(t, "memory, without versions", memfs.Config{Memory: new(memfs.Memory), Versions: -1}, claimsWithoutHistory)
 }
 
 func TestConformanceFile(t *testing.T) {
-	conform(t, memfs.Config{Dir: privateDir(t)}, claims)
+	conform(t, "directory", memfs.Config{Dir: privateDir(t)}, claims)
 }
 
 func TestConformanceFileWithoutHistory(t *testing.T) {
-	conform(t, memfs.Config{Dir: privateDir(t), Versions: -1}, claimsWithoutHistory)
+	conform(t, "directory, without versions", memfs.Config{Dir: privateDir(t), Versions: -1}, claimsWithoutHistory)
 }
 
 func privateDir(t *testing.T) string {
@@ -55,7 +55,7 @@ func privateDir(t *testing.T) string {
 	return dir
 }
 
-func conform(t *testing.T, c memfs.Config, claims []string) {
+func conform(t *testing.T, server string, c memfs.Config, claims []string) {
 	open := func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, c) }
-	conformance.Run(t, conformance.Provider{Name: "memfs", Open: open, Reopen: open, Claims: claims})
+	conformance.Run(t, conformance.Provider{Name: "memfs", Server: server, Open: open, Reopen: open, Claims: claims})
 }

@@ -56,14 +56,15 @@ var suspendedDeviations = map[string]string{
 // A setup is a bucket and who asks.
 type setup struct {
 	name, versioning string
+	server           string // for the table of what was seen
 	claims           []string
 	deviations       map[string]string
 }
 
 var setups = []setup{
-	{"never versioned", "", neverVersioned, nil},
-	{"versioned", "Enabled", versioned, nil},
-	{"suspended", "Suspended", suspended, suspendedDeviations},
+	{"never versioned", "", "costest", neverVersioned, nil},
+	{"versioned", "Enabled", "costest, versioning", versioned, nil},
+	{"suspended", "Suspended", "costest, versioning suspended", suspended, suspendedDeviations},
 }
 
 // TestConformance runs the suite with the keys of the bucket's owner.
@@ -77,6 +78,7 @@ func TestConformance(t *testing.T) {
 			s.ExpireKey(late.AccessKeyID)
 			ours := opener(config(s, owner(s)))
 			p := conformance.Provider{
+				Server: c.server,
 				Claims: c.claims, Open: ours, Reopen: ours,
 				Denied: opener(config(s, temporary(nothing))), Expired: opener(config(s, temporary(late))),
 				Secrets: []string{s.SecretKey(), nothing.SecretKey.Reveal(), nothing.SessionToken.Reveal(), late.SecretKey.Reveal()},
@@ -100,6 +102,7 @@ func TestConformanceFederated(t *testing.T) {
 			late := w.exchanged("acme")
 			w.ExpireKey(late.AccessKeyID)
 			c.run(t, conformance.Provider{
+				Server: c.server + ", as a tenant",
 				Claims: c.claims, Open: ours, Reopen: ours, Tenant: "acme",
 				Denied: opener(w.config("globex")), Expired: opener(config(w.Server, temporary(late))),
 				Secrets: []string{late.SecretKey.Reveal(), late.SessionToken.Reveal()},

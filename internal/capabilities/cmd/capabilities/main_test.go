@@ -1,0 +1,76 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/internal/capabilities"
+)
+
+// full is a directory with every run, each of which honours everything but swap.
+func full(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, c := range capabilities.All {
+		c.Clauses = make(map[string]capabilities.Cell)
+		for _, p := range probe.All() {
+			c.Clauses[p.Clause] = capabilities.Cell{Found: capabilities.Honoured}
+		}
+		c.Clauses["swap"] = capabilities.Cell{Found: capabilities.NotHonoured, Reason: "it cannot"}
+		c.Clauses["purge"] = capabilities.Cell{Found: capabilities.NotClaimed}
+		if err := capabilities.Write(dir, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestRun(t *testing.T) {
+	dir, file := full(t), filepath.Join(t.TempDir(), "page.md")
+	if code := run([]string{dir, file}, os.Stderr); code != 0 {
+		t.Fatalf("exit %d", code)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"\n| | costest | costest, versioning |", "\n| `create` | yes | yes | yes |", "\n| `swap` | **no** (1) |", "\n| `purge` | – |", "\n1. it cannot\n",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page has no %q:\n%s", want, page)
+		}
+	}
+	if code := run([]string{"-check", dir, file}, os.Stderr); code != 0 {
+		t.Errorf("check of what was just written: exit %d", code)
+	}
+
+	for name, tc := range map[string]struct {
+		spoil func()
+		want  string
+	}{
+		"another page": {func() { os.WriteFile(file, append(page, '\n'), 0o600) }, "run make capabilities"},
+		"a stranger":   {func() { capabilities.Write(dir, capabilities.Column{Provider: "gcs", Server: "x"}) }, "nobody expects gcs-x.json"},
+		"no verdict": {func() { capabilities.Write(dir, capabilities.Column{Provider: "memfs", Server: "memory"}) },
+			"memfs on memory has no verdict about read-after-write"},
+		"a run is missing": {func() { os.Remove(filepath.Join(dir, "tencent-costest.json")) }, "there is none of tencent on costest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, file = full(t), filepath.Join(t.TempDir(), "page.md")
+			if code := run([]string{dir, file}, os.Stderr); code != 0 {
+				t.Fatalf("exit %d", code)
+			}
+			tc.spoil()
+			var said strings.Builder
+			if code := run([]string{"-check", dir, file}, &said); code != 1 || !strings.Contains(said.String(), tc.want) {
+				t.Errorf("check: exit %d, %s; want 1 and %q", code, said.String(), tc.want)
+			}
+		})
+	}
+	if code := run([]string{"-check", dir}, new(strings.Builder)); code != 2 {
+		t.Errorf("one argument: exit %d, want 2", code)
+	}
+}

@@ -1,0 +1,90 @@
+package capabilities
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+)
+
+const intro = `# What each store honours
+
+Made by ` + "`make capabilities`" + ` from runs of the conformance suite; CI fails when it is out of date. A row is a clause of the contract that
+package ` + "`vault`" + ` states and the suite tests, a column a provider on one server as one bucket is set up there.
+
+- **yes**: honoured. The run claimed it and saw it hold.
+- **no**: not honoured, and known: the run asserts that it is so. The notes say why.
+- **–**: not claimed. The provider promises nothing there, the store has no such thing, or the run leaves it to another column (what an
+  unreachable server is told as, for example, is tried in one of them).
+
+The servers ran on one machine. costest is this project's own stand-in for Tencent COS and CAM, which is no evidence of what the cloud does.
+**No column is a cloud**: ` + "`make conformance-aws` and `make conformance-tencent`" + ` run the suite on a bucket of yours, and ` + "`vault doctor`" + ` asks a
+bucket in use.
+`
+
+var about = map[string]string{
+	"memfs": "`mem://` and `file://`.",
+	"aws":   "`s3://`. \"As a tenant\" is with credentials that a token was exchanged for, under the printed policies.",
+	"tencent": "`cos://`. \"As a tenant\" is over https with credentials that a token was exchanged for, under the printed policies. A bucket that was never " +
+		"versioned has create-only that is atomic (`create-atomic`); with versioning it is found out afterwards (`create-detects` alone), so that a " +
+		"reader may see the loser's value for a moment.",
+}
+
+// Render writes the page.
+func Render(w io.Writer, columns []Column) error {
+	var b strings.Builder
+	b.WriteString(intro)
+	var providers []string
+	for _, c := range columns {
+		if !slices.Contains(providers, c.Provider) {
+			providers = append(providers, c.Provider)
+		}
+	}
+	for _, p := range providers {
+		table(&b, p, slices.DeleteFunc(slices.Clone(columns), func(c Column) bool { return c.Provider != p }))
+	}
+	b.WriteString("\n## The clauses\n\n")
+	for _, p := range probe.All() {
+		fmt.Fprintf(&b, "- `%s`: %s\n", p.Clause, p.Doc)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// table writes the columns of one provider, and why it does not honour what it does not.
+func table(b *strings.Builder, provider string, columns []Column) {
+	fmt.Fprintf(b, "\n## %s\n\n%s\n\n|", provider, about[provider])
+	for _, c := range columns {
+		fmt.Fprintf(b, " | %s", c.Server)
+	}
+	b.WriteString(" |\n|---" + strings.Repeat("|---", len(columns)) + "|\n")
+	var notes []string
+	for _, p := range probe.All() {
+		fmt.Fprintf(b, "| `%s`", p.Clause)
+		for _, c := range columns {
+			cell := c.Clauses[p.Clause]
+			switch cell.Found {
+			case Honoured:
+				b.WriteString(" | yes")
+			case NotHonoured:
+				n := slices.Index(notes, cell.Reason)
+				if n < 0 {
+					n = len(notes)
+					notes = append(notes, cell.Reason)
+				}
+				fmt.Fprintf(b, " | **no** (%d)", n+1)
+			default:
+				b.WriteString(" | –")
+			}
+		}
+		b.WriteString(" |\n")
+	}
+	if len(notes) > 0 {
+		b.WriteString("\n")
+	}
+	for i, note := range notes {
+		fmt.Fprintf(b, "%d. %s\n", i+1, note)
+	}
+}
