@@ -8,7 +8,7 @@ BENCH       ?= .
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent capabilities test check cross fuzz bench bench-aws vuln conformance-aws
+.PHONY: build demo demo-aws demo-tencent capabilities test check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -81,10 +81,13 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 bench: build ## what sealing costs, beside its parts and age; memory and start of the CLI
-	go test -run '^$$' -bench '$(BENCH)' -skip '^BenchmarkAWS' -timeout 60m ./internal/bench
+	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent)' -timeout 60m ./internal/bench
 
 bench-aws: ## a vault in S3 beside the SDK alone, on versitygw and on Ceph; needs what their tests need
 	go test -run '^$$' -bench '^BenchmarkAWS$$' -benchtime 3s -timeout 60m ./internal/bench
+
+bench-tencent: build ## a vault in COS beside the SDK alone, on costest
+	go test -run '^$$' -bench '^BenchmarkTencent$$' -benchtime 3s -timeout 60m ./internal/bench
 
 vuln: ## needs the vulnerability database, so it is no gate
 	go run $(GOVULNCHECK) ./...

@@ -193,6 +193,10 @@ func (s *store) predecessor(ctx context.Context, key, id string) (before *vault.
 	}
 }
 
+// partSize is that of a part, and up to which a write is one request: a value of 8 MiB fits,
+// sealed.
+const partSize = 8<<20 + 64<<10
+
 // write stores what fill writes, or nothing. full says that all of it was written when the
 // error came, so that it may be there nevertheless.
 func (s *store) write(ctx context.Context, key string, create bool, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
@@ -202,6 +206,7 @@ func (s *store) write(ctx context.Context, key string, create bool, fill func(io
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType: "application/octet-stream", // always: without one the writer buffers to guess
 		IfNotExist:  create,
+		BufferSize:  partSize,
 		BeforeWrite: func(as func(any) bool) error {
 			if !as(&written) {
 				panic("tencent: the driver does not tell what it wrote")
