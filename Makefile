@@ -72,6 +72,10 @@ conformance-aws: ## the suite against a live bucket: docs/aws.md says what to se
 	@[ -n "$$OBJECTVAULT_CONFORMANCE_BUCKET" ] || { echo 'OBJECTVAULT_CONFORMANCE_BUCKET names no bucket: see docs/aws.md' >&2; exit 1; }
 	go test -count=1 -v -timeout 60m -run '^TestConformanceLive$$' ./providers/aws
 
+conformance-tencent: ## the suite, and what the documents leave open, against a live bucket: docs/tencent.md says what to set
+	@[ -n "$$OBJECTVAULT_CONFORMANCE_BUCKET" ] || { echo 'OBJECTVAULT_CONFORMANCE_BUCKET names no bucket: see docs/tencent.md' >&2; exit 1; }
+	go test -count=1 -v -timeout 60m -run '^TestConformanceLive$$' ./providers/tencent
+
 fuzz: ## every fuzz target for FUZZTIME
 	@targets=$$(grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+\(' . | sed -E 's|^\./(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]+).*|\1 \2|' | sort -u); \
 	[ -n "$$targets" ] || { echo 'no fuzz targets found' >&2; exit 1; }; \
