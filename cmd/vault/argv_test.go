@@ -58,7 +58,7 @@ func TestTakeApart(t *testing.T) {
 		{"get aws check", "vault get -- aws check", ""},
 		{"policy --bucket b aws", "", "unknown flag --bucket"},
 		{"policy aws --allow-purg", "", "unknown flag --allow-purg"},
-		{"policy check --issuer x", "", "unknown flag --issuer"},
+		{"policy check --grants x", "", "unknown flag --grants"},
 	} {
 		app := testApp()
 		inv, err := takeApart(app.Flags, app.Commands, strings.Fields(tc.line))

@@ -32,7 +32,7 @@ func policyCheckCommand(s *session) *cli.Command {
 			"No hole means none of these, in these files; an RGW of version 16.2 is meant by --dialect rgw.\n" +
 			"Policies of Tencent Cloud are told by their version 2.0: bare ones, the answers of tccli cam GetRole,\n" +
 			"GetPolicy and GetPolicyVersion and of COS GET ?policy, or what policy tencent printed. Of the flags\n" +
-			"--bucket and --audience are for them too.\n\n" +
+			"--bucket and --audience are for them too, and --issuer is for them alone.\n\n" +
 			"Holes:\n" + holes.String() + "\n" +
 			"Holes at Tencent Cloud:\n" + ofTencent.String() + "\n" +
 			"Examples:\n" +
@@ -44,6 +44,7 @@ func policyCheckCommand(s *session) *cli.Command {
 			text("bucket", "only what concerns the bucket `NAME`"),
 			text("tag", "`KEY` of the session tag that names the tenant; otherwise found out"),
 			text("audience", "`AUD` of the tokens; otherwise found out"),
+			text("issuer", "`URL` of the issuer, at Tencent Cloud; otherwise any"),
 			&cli.BoolFlag{Name: "allow-purge", Usage: "tenants are meant to delete old versions for ever", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "tls", Usage: "plain http is a hole at an RGW too", DisableDefaultText: true},
 		},
@@ -89,11 +90,15 @@ func (s *session) policyCheck(ctx context.Context) error {
 		}
 		docs = append(docs, d...)
 	}
+	issuer := s.c.String("issuer")
+	if issuer != "" && len(ofTencent) == 0 {
+		return usagef("--issuer is about policies of Tencent Cloud, and there is none")
+	}
 	var found []finding
 	for _, f := range policy.Check(docs, o) {
 		found = append(found, finding{f, f.File, f.Where(), f.Hole, f.Message, f.Fix})
 	}
-	for _, f := range tencent.Check(ofTencent, tencent.CheckOptions{Bucket: o.Bucket, Audience: o.Audience}) {
+	for _, f := range tencent.Check(ofTencent, tencent.CheckOptions{Bucket: o.Bucket, Issuer: issuer, Audience: o.Audience}) {
 		found = append(found, finding{f, f.File, f.Where(), f.Hole, f.Message, f.Fix})
 	}
 	return printFindings(s.ui, found, count(len(docs)+len(ofTencent), "policy", "policies"))
