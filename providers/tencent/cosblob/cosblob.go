@@ -49,7 +49,7 @@
 // element, become "__0x<hex>__"; so does the "x" of a "__0x" that is part of the key.
 // COS cannot hold, and cosblob refuses with [gcerrors.InvalidArgument], an empty key,
 // one that begins with / or \, whose last path element is . or .., or that is longer
-// than 850 bytes in that form. Lists are in the order of the escaped keys.
+// than 850 bytes in that form. The pages of a list are in the order of the escaped keys.
 //
 // Metadata keys: COS takes letters, digits and the hyphen, and knows no case. Every byte
 // but a-z and 0-9 becomes "-<hex>": key_a is stored as key-5fa. Metadata values are
@@ -270,11 +270,9 @@ func asResponse(resp *cos.Response) func(any) bool {
 	}
 }
 
-// Delete asks for the object first: COS answers alike whether it was there.
+// Delete asks for the object first: COS answers alike whether it was there. A version
+// that is named is not asked for, since a delete marker cannot be.
 func (b *bucket) Delete(ctx context.Context, key string, o *driver.DeleteOptions) error {
-	if _, err := b.head(ctx, key, nil); err != nil {
-		return err
-	}
 	name, err := escapeKey(key)
 	if err != nil {
 		return err
@@ -282,6 +280,11 @@ func (b *bucket) Delete(ctx context.Context, key string, o *driver.DeleteOptions
 	in := new(cos.ObjectDeleteOptions)
 	if o.BeforeDelete != nil {
 		if err := o.BeforeDelete(as(&in)); err != nil {
+			return err
+		}
+	}
+	if in.VersionId == "" {
+		if _, err := b.head(ctx, key, nil); err != nil {
 			return err
 		}
 	}

@@ -431,3 +431,40 @@ func TestConflict(t *testing.T) {
 		t.Errorf("create what is not: %v, want the code PathConflict", err)
 	}
 }
+
+// TestDeleteVersion: a version is deleted that BeforeDelete names, be it a delete marker.
+func TestDeleteVersion(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	b := open(t, s, owner(s))
+	mustWrite(t, b, "key", []byte("one"))
+	if err := b.Delete(t.Context(), "key"); err != nil {
+		t.Fatal(err)
+	}
+	var client *cos.Client
+	if !b.As(&client) {
+		t.Fatal("no *cos.Client")
+	}
+	versions, _, err := client.Bucket.GetObjectVersions(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(versions.DeleteMarker) != 1 {
+		t.Fatalf("%+v", versions)
+	}
+	if err := b.Delete(t.Context(), "key"); gcerrors.Code(err) != gcerrors.NotFound {
+		t.Errorf("what is deleted: %v", err)
+	}
+	marker := versions.DeleteMarker[0].VersionId
+	err = b.DeleteWithOptions(t.Context(), "key", &blob.DeleteOptions{BeforeDelete: func(as func(any) bool) error {
+		var o *cos.ObjectDeleteOptions
+		if !as(&o) {
+			return errors.New("no *cos.ObjectDeleteOptions")
+		}
+		o.VersionId = marker
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, b, "key", []byte("one")) // without its marker the object is back
+}

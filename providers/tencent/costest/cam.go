@@ -36,6 +36,8 @@ type access struct {
 	credentials map[string]credential // temporary ones, by key id
 	lastRole    int                   // roles have long ids, policies such as a double can hold
 	lastPolicy  int
+	second      int64 // the last one in which a token came
+	exchanges   int   // how many did in it
 }
 
 type provider struct {
@@ -72,6 +74,7 @@ var accessQuestions = []Question{
 	{"session-policy-limit", "bytes of a session policy, decoded", []string{"2048", "4096", "6144"}},
 	{"rotate-key", "AutoRotateKey of CreateOIDCConfig", []string{"accept", "unknown"}},
 	{"token-algorithm", "tokens signed with ES256", []string{"accept", "refuse"}},
+	{"web-identity-rate", "calls of AssumeRoleWithWebIdentity in a second, before RequestLimitExceeded", []string{"unlimited", "20", "80"}},
 }
 
 func newAccess(s *Server) *access {
@@ -149,8 +152,12 @@ var (
 	providerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 )
 
-// maxCAMPolicy is how many characters a policy of CAM may have (598/10596).
-const maxCAMPolicy = 6144
+// The limits of CAM (598/10596).
+const (
+	maxCAMPolicy = 6144 // characters of a policy
+	maxRoles     = 1000 // of an account
+	maxAttached  = 200  // policies of a role
+)
 
 func (a *access) createProvider(p *provider) error {
 	if !providerName.MatchString(p.Name) || len(p.Audiences) == 0 {
@@ -189,6 +196,9 @@ func (a *access) createRole(name, trust, description string, duration int) (id s
 	defer a.mu.Unlock()
 	if a.roles[name] != nil {
 		return "", refuse("InvalidParameter.RoleNameInUse", "The role name %s is in use.", name)
+	}
+	if len(a.roles) == maxRoles {
+		return "", refuse("InvalidParameter.RoleFull", "The account has %d roles.", maxRoles)
 	}
 	a.lastRole++
 	now := a.s.o.Now()
@@ -290,7 +300,10 @@ func (a *access) attach(roleName, policyName string) error {
 		return refuse("InvalidParameter.RoleNotExist", "The role does not exist.")
 	case p == nil:
 		return refuse("ResourceNotFound.PolicyIdNotFound", "The policy does not exist.")
-	case !slices.Contains(r.attached, policyName):
+	case slices.Contains(r.attached, policyName):
+	case len(r.attached) == maxAttached:
+		return refuse("InvalidParameter.AttachmentFull", "The role has %d policies.", maxAttached)
+	default:
 		r.attached = append(r.attached, policyName)
 	}
 	return nil

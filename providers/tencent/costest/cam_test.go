@@ -168,6 +168,48 @@ func TestCAMRefuses(t *testing.T) {
 	}
 }
 
+// TestCAMLimits: an account has so many roles, and a role so many policies.
+func TestCAMLimits(t *testing.T) {
+	s := start(t, nil)
+	trust := trustOf("https://broker.example", "vault", "bot:a")
+	for n := range 1000 {
+		_, err := s.AddRole(fmt.Sprintf("role-%d", n), trust, "")
+		check(t, err)
+	}
+	cam := func(action string, in map[string]any) map[string]any {
+		t.Helper()
+		return ask(t, s, time.Now(), ownerKey(s), "cam", action, in, nil)
+	}
+	wantCall(t, "one more role", cam("CreateRole", map[string]any{"RoleName": "new", "PolicyDocument": trust}), "InvalidParameter.RoleFull")
+	attach := func(n int) map[string]any {
+		t.Helper()
+		name := fmt.Sprintf("policy-%d", n)
+		wantCall(t, name, cam("CreatePolicy", map[string]any{"PolicyName": name, "PolicyDocument": prefixPolicy("a")}), "")
+		return cam("AttachRolePolicy", map[string]any{"AttachRoleName": "role-0", "PolicyName": name})
+	}
+	for n := range 200 {
+		wantCall(t, "attach", attach(n), "")
+	}
+	wantCall(t, "one more policy", attach(200), "InvalidParameter.AttachmentFull")
+}
+
+// TestWebIdentityRate: with a limit, so many exchanges of a second are answered.
+func TestWebIdentityRate(t *testing.T) {
+	i := newIssuer(t, nil)
+	now := time.Now().Truncate(time.Second)
+	s := federated(t, i, &costest.Options{Now: func() time.Time { return now }, Unsure: map[string]string{"web-identity-rate": "20"}})
+	token := i.Mint(bot("a"))
+	assume := func() map[string]any {
+		return ask(t, s, now, accessKey{}, "sts", "AssumeRoleWithWebIdentity", web("role-a", token), nil)
+	}
+	for range 20 {
+		wantCall(t, "within the limit", assume(), "")
+	}
+	wantCall(t, "one more", assume(), "RequestLimitExceeded")
+	now = now.Add(time.Second)
+	wantCall(t, "in the next second", assume(), "")
+}
+
 // TestTC3: a signed call is refused for each thing that is wrong with its signature.
 func TestTC3(t *testing.T) {
 	s := start(t, nil)

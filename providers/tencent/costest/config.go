@@ -116,9 +116,6 @@ func (x *exchange) deleteConfig() error {
 	return nil
 }
 
-// maxPolicy is how long a bucket policy may be.
-const maxPolicy = 20 << 10
-
 // getPolicy answers GET ?policy.
 func (x *exchange) getPolicy() error {
 	doc := x.s.config(x.bucket, "policy")
@@ -138,9 +135,6 @@ func (x *exchange) putPolicy() error {
 	body, err := x.readDocument(false)
 	if err != nil {
 		return err
-	}
-	if len(body) > maxPolicy {
-		return failure(http.StatusBadRequest, "PolicyFull", "The policy is too long.")
 	}
 	if err := x.s.checkPolicy(x.bucket, body); err != nil {
 		return err

@@ -3,6 +3,7 @@ package costest
 import (
 	"encoding/xml"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -247,6 +248,9 @@ func (x *exchange) listVersions() error {
 		after := key > keyMarker // else wait for the version of the marker
 		if !after && (idMarker == "" || g != "") {
 			continue
+		}
+		if !after && !slices.ContainsFunc(b.objects[key], func(v *version) bool { return v.id == idMarker }) {
+			after = true // it was deleted since: what is left of the key was behind it
 		}
 		if group = g; g != "" && after {
 			if full() {

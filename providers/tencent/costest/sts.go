@@ -49,6 +49,8 @@ func (a *access) assumeWithToken(c *call) (map[string]any, error) {
 	switch h := c.r.Header.Get("Authorization"); {
 	case h != "" && h != "SKIP", h == "" && a.s.unsure("authorization-skip") == "refuse":
 		return nil, refuse("AuthFailure.SignatureFailure", "The call is not signed: Authorization is SKIP.")
+	case a.tooMany():
+		return nil, refuse("RequestLimitExceeded", "The request rate is over the limit.")
 	}
 	var in struct {
 		ProviderID       string `json:"ProviderId"`
@@ -85,6 +87,21 @@ func (a *access) assumeWithToken(c *call) (map[string]any, error) {
 		return nil, err
 	}
 	return a.issue(caller{uin: a.s.o.OwnerUin, roleID: r.id, roleName: r.name, session: in.RoleSessionName}, duration), nil
+}
+
+// tooMany counts an exchange, and says whether it is one too many in its second.
+func (a *access) tooMany() bool {
+	limit, err := strconv.Atoi(a.s.unsure("web-identity-rate"))
+	if err != nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := a.s.o.Now().Unix(); now != a.second {
+		a.second, a.exchanges = now, 0
+	}
+	a.exchanges++
+	return a.exchanges > limit
 }
 
 // assume is AssumeRole: signed, with a session policy that narrows what the role may do.

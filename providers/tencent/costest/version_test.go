@@ -134,6 +134,24 @@ func TestListVersionsPages(t *testing.T) {
 	}
 }
 
+// TestMarkerVersionDeleted: who deletes while he lists still sees the rest.
+func TestMarkerVersionDeleted(t *testing.T) {
+	s := start(t, &costest.Options{Versioning: "Enabled"})
+	c := sdk(t, s, s.Bucket())
+	for range 3 {
+		put(t, c, "a", "v")
+	}
+	put(t, c, "b", "v")
+	page, _, err := c.Bucket.GetObjectVersions(t.Context(), &cos.BucketGetObjectVersionsOptions{MaxKeys: 1})
+	check(t, err)
+	_, err = c.Object.Delete(t.Context(), "a", &cos.ObjectDeleteOptions{VersionId: page.Version[0].VersionId})
+	check(t, err)
+	rest := cos.BucketGetObjectVersionsOptions{KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker}
+	if got := walkVersions(t, c, rest); got != "a! a b! " {
+		t.Errorf("after the marker: %q", got)
+	}
+}
+
 func TestDeleteManyVersions(t *testing.T) {
 	s := start(t, &costest.Options{Versioning: "Enabled"})
 	c := sdk(t, s, s.Bucket())
