@@ -44,7 +44,7 @@ func (f Finding) Where() string {
 // Check returns the holes that are known, in the order of docs. None does not mean that
 // tenants are apart: a policy or an ACL that is not among docs may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
-	c := &checker{o: o}
+	c := &checker{o: o, subjects: make(map[string]string)}
 	for _, d := range docs {
 		c.document(d)
 	}
@@ -59,6 +59,8 @@ type checker struct {
 	// tenants is which tenant the role, or a principal of a bucket policy, has been
 	// allowed to reach.
 	tenants map[string]string
+	// subjects is whose role each subject may assume, in all documents.
+	subjects map[string]string
 }
 
 // hole adds a finding, once for each statement and message.

@@ -98,7 +98,10 @@ func TestCheck(t *testing.T) {
 		{"a wildcard beside the exact one", trust(equal + `,"oidc:sub":"bot:0xabc"},"string_like":{"oidc:sub":"bot*"}}`), none, ""},
 		{"a literal star", trust(equal + `,"oidc:sub":"bot:*"}}`), none, ""},
 		{"an empty subject", trust(equal + `,"oidc:sub":""}}`), none, "0 wildcard_subject"},
+		{"a subject in any case", trust(`{"string_equal":{"oidc:iss":"https://broker.example","oidc:aud":"vault"},"string_equal_ignore_case":{"oidc:sub":"bot:0xabc"}}`), none, "0 wildcard_subject"},
 		{"a variable for a subject", trust(equal + `,"oidc:sub":"${qcs:user}"}}`), none, "0 wildcard_subject"},
+		{"a subject for two tenants", `{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":{"trust_policy":` + goodTrust + `}}}`, none, "0 shared_subject"},
+		{"a subject for each", `{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":{"trust_policy":` + edit(goodTrust, "0xabc", "0xdef") + `}}}`, none, ""},
 		{"not that subject", trust(equal + `},"string_not_equal":{"oidc:sub":"bot:evil"}}`), none, "0 no_subject"},
 		{"a subject, perhaps", trust(equal + `},"string_equal_if_exist":{"oidc:sub":"bot:0xabc"}}`), none, "0 if_exists, 0 no_subject"},
 		{"all values of a subject", trust(equal + `},"for_all_value:string_equal":{"oidc:sub":"bot:0xabc"}}`), none, "0 no_subject, 0 set_operator"},
@@ -205,7 +208,7 @@ func TestHoleIDs(t *testing.T) {
 	want := []string{
 		"list_without_prefix", "list_prefix_wide", "prefix_not_encoded", "open_prefix", "broad_allow", "broad_action", "excess_action",
 		"unbound_prefix", "other_variable", "wrong_owner", "if_exists", "set_operator", "no_issuer", "wrong_issuer", "no_audience",
-		"wrong_audience", "no_subject", "wildcard_subject", "any_provider", "anyone_assumes", "public_allow", "public_header",
+		"wrong_audience", "no_subject", "wildcard_subject", "shared_subject", "any_provider", "anyone_assumes", "public_allow", "public_header",
 		"role_principal", "http_allowed", "not_element",
 	}
 	var got []string

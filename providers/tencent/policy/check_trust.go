@@ -40,6 +40,26 @@ func (c *checker) trust(s Statement) {
 	c.claim(s, "oidc:iss", c.o.Issuer, NoIssuer, WrongIssuer)
 	c.claim(s, "oidc:aud", c.o.Audience, NoAudience, WrongAudience)
 	c.claim(s, "oidc:sub", "", NoSubject, WildcardSubject)
+	c.shared(s)
+}
+
+// shared looks for subjects that another tenant's role trusts, too. Of a document that
+// does not say whose role it is nothing can be told.
+func (c *checker) shared(s Statement) {
+	if c.doc.Tenant == "" {
+		return
+	}
+	for _, cond := range s.Condition.list() {
+		if cond.key != "oidc:sub" || cond.base != "string_equal" || !cond.requires() {
+			continue
+		}
+		for _, v := range cond.values {
+			if other, ok := c.subjects[v]; ok && other != c.doc.Tenant {
+				c.hole(SharedSubject, "%s assumes the roles of %s and %s", quote(v), other, c.doc.Tenant)
+			}
+			c.subjects[v] = c.doc.Tenant
+		}
+	}
 }
 
 // claim judges what is asked of a claim. Conditions must all hold, so one that is exact
@@ -53,7 +73,7 @@ func (c *checker) claim(s Statement, key, want, none, wrong string) {
 		}
 		found = true
 		loose := slices.IndexFunc(cond.values, func(v string) bool {
-			return v == "" || cond.wild() && strings.Contains(v, "*") || strings.Contains(v, "${") || want != "" && v != want
+			return v == "" || cond.base == "string_equal_ignore_case" || cond.wild() && strings.Contains(v, "*") || strings.Contains(v, "${") || want != "" && v != want
 		})
 		if loose < 0 {
 			exact = true

@@ -29,6 +29,7 @@ const (
 	WrongAudience     = "wrong_audience"
 	NoSubject         = "no_subject"
 	WildcardSubject   = "wildcard_subject"
+	SharedSubject     = "shared_subject"
 	AnyProvider       = "any_provider"
 	AnyoneAssumes     = "anyone_assumes"
 	PublicAllow       = "public_allow"
@@ -58,7 +59,8 @@ func Holes() []Hole {
 		{NoAudience, "tokens for any audience", "add string_equal oidc:aud"},
 		{WrongAudience, "another audience, or a pattern of audiences", "compare oidc:aud with the tokens' aud, by string_equal"},
 		{NoSubject, "every token of the issuer may assume the role", "add string_equal oidc:sub with the tenant's subject"},
-		{WildcardSubject, "a subject with a wildcard", "write each subject out, with string_equal"},
+		{WildcardSubject, "a subject with a wildcard, or in any case of letters", "write each subject out, with string_equal"},
+		{SharedSubject, "one subject for the roles of several tenants", "give each tenant a subject of its own: whoever has the token may assume either role"},
 		{AnyProvider, "tokens of any provider", "name the one provider: qcs::cam::uin/UIN:oidc-provider/NAME"},
 		{AnyoneAssumes, "somebody without a token may assume the role", "trust the OIDC provider and nobody else, for AssumeRoleWithWebIdentity alone"},
 		{PublicAllow, "an allow for anyone, which COS gives to each tenant too", "drop it: grant on the roles"},
