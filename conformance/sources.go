@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func (s *source) Read(p []byte) (int, error) {
 func checkSources(ctx context.Context, f *field) error {
 	sizes := []int{0, 1000, 1<<20 + 70_000} // the last one streams
 	if f.Large >= 0 {
-		sizes = append(sizes, 9<<20) // past one part of a multipart upload
+		sizes = append(sizes, int(min(cmp.Or(f.Large, 9<<20), 9<<20))) // past one part of a multipart upload
 	}
 	for _, size := range sizes {
 		for _, mode := range []string{"put", "overwrite", "create", "swap"} {

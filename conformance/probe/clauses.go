@@ -21,7 +21,7 @@ var all = []Probe{
 	},
 	{
 		Clause: "large", check: checkLarge, Large: true,
-		Doc: "an object past 16 MiB comes back as it was, whole and in ranges over its seams",
+		Doc: "a large object comes back as it was, whole and in ranges over its seams",
 	},
 	{
 		Clause: "names", check: checkNames,
@@ -45,7 +45,7 @@ var all = []Probe{
 	},
 	{
 		Clause: "all-or-nothing-large", check: checkAllOrNothingLarge, Large: true,
-		Doc: "the same past 16 MiB, where some parts are stored already",
+		Doc: "the same of large objects, where some parts are stored already",
 	},
 	{
 		Clause: "create", check: checkCreate,
@@ -57,7 +57,7 @@ var all = []Probe{
 	},
 	{
 		Clause: "create-large", check: checkCreateLarge, Large: true,
-		Doc: "create-only has one winner past 16 MiB as well",
+		Doc: "create-only has one winner among large objects as well",
 	},
 	{
 		Clause: "create-detects", check: checkCreateDetects,
@@ -77,7 +77,7 @@ var all = []Probe{
 	},
 	{
 		Clause: "swap-large", check: checkSwapLarge, needs: []need{needSwap}, Large: true,
-		Doc: "a swap past 16 MiB looks at its tag as well",
+		Doc: "a swap of a large object looks at its tag as well",
 	},
 	{
 		Clause: "history", check: checkHistory, needs: []need{needHistory},

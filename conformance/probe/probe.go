@@ -18,21 +18,21 @@
 //	read-after-write      a write, an overwrite and a delete that were answered are what the next read sees
 //	two-clients           a second client sees at once what the first one wrote, replaced and deleted
 //	sizes                 objects of 0 bytes, 1 byte and 1 MiB come back as they were
-//	large                 an object past 16 MiB comes back as it was, whole and in ranges over its seams
+//	large                 a large object comes back as it was, whole and in ranges over its seams
 //	names                 every key that a vault makes of a name works and is listed under its own name
 //	ranges                a range is answered exactly, clipped at the end, or with an error
 //	list                  a listing of 1,100 objects comes in pages of at most 1000, in byte order, and goes on by key
 //	list-after-write      a listing sees at once what was written and deleted
 //	all-or-nothing        a write whose source fails or panics, or whose context ends, leaves what was there
-//	all-or-nothing-large  the same past 16 MiB, where some parts are stored already
+//	all-or-nothing-large  the same of large objects, where some parts are stored already
 //	create                create-only stores where nothing is, and refuses and keeps what is there
 //	create-after-delete   create-only stores where an object was deleted
-//	create-large          create-only has one winner past 16 MiB as well
+//	create-large          create-only has one winner among large objects as well
 //	create-detects        of sixteen creators at once exactly one is told success, and its value stays
 //	create-atomic         the same, and no reader ever sees the value of a loser
 //	swap                  a swap replaces only what its tag names; a tag costs no request
 //	swap-atomic           of sixteen swaps of one tag exactly one is told success, and its value stays
-//	swap-large            a swap past 16 MiB looks at its tag as well
+//	swap-large            a swap of a large object looks at its tag as well
 //	history               every state of a key is listed, newest first, markers of deletion included
 //	history-overwriters   when several overwrite a key at once, every value is in its history
 //	versions              every version opens by its id, whole and in ranges; ids of nothing are not found

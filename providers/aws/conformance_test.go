@@ -56,6 +56,9 @@ func expiring(t *testing.T, url string) string {
 	return p.URL
 }
 
+// large is past what goes in one request.
+const large = 10 << 20
+
 // conform runs the suite with the keys of the bucket's owner.
 func conform(t *testing.T, server, url string, owner, other testcloud.Keys, versioned bool, claims []string, deviations map[string]string) {
 	bucket := testcloud.NewBucket(t, url, owner, versioned)
@@ -75,6 +78,7 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 		Expired:     client(aws.Config{Endpoint: expiring(t, url), Static: static(owner)}),
 		Unreachable: unreachable,
 		Secrets:     []string{owner.SecretKey},
+		Large:       large,
 		Timeout:     5 * time.Minute,
 	})
 }

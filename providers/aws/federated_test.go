@@ -76,6 +76,7 @@ func conformFederated(t *testing.T, s *site, versioned bool, claims []string, de
 		Denied:  open(s.URL, loggedIn(other)),
 		Expired: open(expiring(t, s.URL), loggedIn(creds)),
 		Secrets: []string{token, creds.SecretKey.Reveal(), creds.SessionToken.Reveal()},
+		Large:   large,
 		Timeout: 5 * time.Minute,
 	})
 }
