@@ -58,6 +58,8 @@ func (p *progress) show() {
 			progressbar.OptionSetWidth(24),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionClearOnFinish(),
+			// Where the length is unknown a goroutine of the bar would go on drawing after Clear.
+			progressbar.OptionSetSpinnerChangeInterval(0),
 		)
 	}
 	p.bar.Set64(p.moved)

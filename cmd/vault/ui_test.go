@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,10 @@ func TestProgress(t *testing.T) {
 		if got := strings.Contains(screen.String(), "put a"); got != tc.want {
 			t.Errorf("%s: bar %v, want %v: %q", tc.what, got, tc.want, &screen)
 		}
+	}
+	stacks := make([]byte, 1<<20)
+	if stacks = stacks[:runtime.Stack(stacks, true)]; bytes.Contains(stacks, []byte("schollz/progressbar")) {
+		t.Errorf("a bar goes on drawing when it is done:\n%s", stacks)
 	}
 }
 
