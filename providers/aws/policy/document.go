@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/internal/policydoc"
 )
 
 // A Policy is a document in the policy language of IAM, in the order in which it was
@@ -86,7 +88,7 @@ func (p *Policy) String() string {
 	if p == nil {
 		return ""
 	}
-	return string(compact(p))
+	return string(policydoc.Compact(p))
 }
 
 func (p *Policy) size() int { return len(p.String()) }
@@ -124,33 +126,22 @@ func (c Conditions) with(op, key, value string) Conditions {
 // spaces: it takes a form body's + for a plus.
 func (d *Documents) JSON() []byte {
 	var b bytes.Buffer
-	line := compact(d)
+	line := policydoc.Compact(d)
 	if d.o.Dialect != RGW {
 		_ = json.Indent(&b, line, "", "  ") // line is JSON
 		b.WriteByte('\n')
 		return b.Bytes()
 	}
-	parts, err := parseJSON(line)
+	parts, err := policydoc.Parse(line)
 	if err != nil {
 		panic("policy: " + err.Error())
 	}
-	for i, part := range parts.object {
-		name := compact(part.key)
-		fmt.Fprintf(&b, "%s\n  %s: %s", []string{"{", ","}[min(i, 1)], name, line[part.value.start:part.value.end])
+	for i, part := range parts.Object {
+		name := policydoc.Compact(part.Key)
+		fmt.Fprintf(&b, "%s\n  %s: %s", []string{"{", ","}[min(i, 1)], name, line[part.Value.Start:part.Value.End])
 	}
 	b.WriteString("\n}\n")
 	return b.Bytes()
-}
-
-// compact is v as JSON; < > and & stay as they are.
-func compact(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic("policy: " + err.Error()) // strings, lists and maps of them
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // Missing is what p has and other, which may be nil, does not say in other words: the
@@ -217,5 +208,5 @@ func (s Statement) meaning() string {
 		}
 	}
 	s.Condition = c
-	return string(compact(s))
+	return string(policydoc.Compact(s))
 }

@@ -3,10 +3,15 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/internal/policydoc"
 )
+
+// MaxDocument is how many bytes a document may have: AWS keeps policies of 20 KiB, and
+// statement pairs for thousands of tenants at an RGW stay below this.
+const MaxDocument = policydoc.MaxSize
 
 // ErrDocument means that a document is not a policy, or not in a form that is known. It
 // is refused whole: what is not understood cannot be called free of holes.
@@ -48,12 +53,12 @@ func Parse(file string, data []byte) ([]Document, error) {
 var holders = []string{"Role", "PolicyDocument", "PolicyVersion", "Policy", string(TrustPolicy), string(RolePolicy), string(BucketPolicy), "tenants"}
 
 func parse(data []byte) ([]Document, error) {
-	v, err := parseJSON(data)
+	v, err := policydoc.Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	one := func(part Part, holder *jsonValue, key string) ([]Document, error) {
-		inner := holder.get(key)
+	one := func(part Part, holder *policydoc.Value, key string) ([]Document, error) {
+		inner := holder.Get(key)
 		if inner == nil {
 			return nil, fmt.Errorf("it has no %s", key)
 		}
@@ -63,62 +68,62 @@ func parse(data []byte) ([]Document, error) {
 	// What is beside one of the first four would not be read.
 	for i, key := range holders[:4] {
 		for _, other := range holders[i+1:] {
-			if v.kind == '{' && v.get(key) != nil && v.get(other) != nil {
-				return nil, fmt.Errorf("line %d: it holds both %s and %s: give each policy alone", v.line, key, other)
+			if v.Kind == '{' && v.Get(key) != nil && v.Get(other) != nil {
+				return nil, fmt.Errorf("line %d: it holds both %s and %s: give each policy alone", v.Line, key, other)
 			}
 		}
 	}
 	switch {
-	case v.kind != '{':
+	case v.Kind != '{':
 		return nil, errors.New("it is not an object")
-	case v.get("Statement") != nil:
+	case v.Get("Statement") != nil:
 		d, err := parseBare("", v)
 		return []Document{d}, err
-	case v.get("Role") != nil: // get-role, create-role
-		return one(TrustPolicy, v.get("Role"), "AssumeRolePolicyDocument")
-	case v.get("PolicyDocument") != nil: // get-role-policy
+	case v.Get("Role") != nil: // get-role, create-role
+		return one(TrustPolicy, v.Get("Role"), "AssumeRolePolicyDocument")
+	case v.Get("PolicyDocument") != nil: // get-role-policy
 		return one(RolePolicy, v, "PolicyDocument")
-	case v.get("PolicyVersion") != nil: // get-policy-version
-		return one(RolePolicy, v.get("PolicyVersion"), "Document")
-	case v.get("Policy") != nil: // get-bucket-policy
+	case v.Get("PolicyVersion") != nil: // get-policy-version
+		return one(RolePolicy, v.Get("PolicyVersion"), "Document")
+	case v.Get("Policy") != nil: // get-bucket-policy
 		return one(BucketPolicy, v, "Policy")
 	}
 	return parseOwn(v)
 }
 
 // parseOwn reads what [Documents.JSON] wrote.
-func parseOwn(v *jsonValue) ([]Document, error) {
+func parseOwn(v *policydoc.Value) ([]Document, error) {
 	known := []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "public_access_block", "versioning", "commands", "notes"}
 	parts := []Part{TrustPolicy, RolePolicy, BucketPolicy}
 	var docs []Document
-	read := func(m jsonMember, tenant string) (bool, error) {
-		if !slices.Contains(parts, Part(m.key)) {
+	read := func(m policydoc.Member, tenant string) (bool, error) {
+		if !slices.Contains(parts, Part(m.Key)) {
 			return false, nil
 		}
-		d, err := parseInner(Part(m.key), m.value)
+		d, err := parseInner(Part(m.Key), m.Value)
 		if err != nil {
-			return true, fmt.Errorf("%s: %w", m.key, err)
+			return true, fmt.Errorf("%s: %w", m.Key, err)
 		}
 		d.Tenant = tenant
 		docs = append(docs, d)
 		return true, nil
 	}
-	for _, m := range v.object {
+	for _, m := range v.Object {
 		ok, err := read(m, "")
 		switch {
 		case err != nil:
 			return nil, err
-		case ok || slices.Contains(known, m.key):
+		case ok || slices.Contains(known, m.Key):
 			continue
-		case m.key != "tenants" || m.value.kind != '{':
-			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.value.line, quote(m.key))
+		case m.Key != "tenants" || m.Value.Kind != '{':
+			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policydoc.Quote(m.Key))
 		}
-		for _, tenant := range m.value.object {
-			for _, part := range tenant.value.object {
-				if ok, err := read(part, tenant.key); err != nil {
-					return nil, fmt.Errorf("tenant %s: %w", quote(tenant.key), err)
-				} else if !ok && !slices.Contains(known, part.key) {
-					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.value.line, quote(part.key))
+		for _, tenant := range m.Value.Object {
+			for _, part := range tenant.Value.Object {
+				if ok, err := read(part, tenant.Key); err != nil {
+					return nil, fmt.Errorf("tenant %s: %w", policydoc.Quote(tenant.Key), err)
+				} else if !ok && !slices.Contains(known, part.Key) {
+					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.Value.Line, policydoc.Quote(part.Key))
 				}
 			}
 		}
@@ -131,18 +136,15 @@ func parseOwn(v *jsonValue) ([]Document, error) {
 
 // parseInner reads a policy inside another answer: an object, or a string that holds
 // one, perhaps URL-encoded.
-func parseInner(part Part, v *jsonValue) (Document, error) {
-	if v.kind == '"' {
-		text := v.text
-		if strings.HasPrefix(text, "%7B") || strings.HasPrefix(text, "%7b") || strings.HasPrefix(text, "%0A") || strings.HasPrefix(text, "%20") {
-			var err error
-			if text, err = url.PathUnescape(text); err != nil { // not a query: + is a plus
-				return Document{}, fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.line, err)
-			}
-		}
-		inner, err := parseJSON([]byte(text))
+func parseInner(part Part, v *policydoc.Value) (Document, error) {
+	if v.Kind == '"' {
+		text, err := policydoc.Unescape(v.Text)
 		if err != nil {
-			return Document{}, fmt.Errorf("the policy in the string of line %d: %w", v.line, err)
+			return Document{}, fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.Line, err)
+		}
+		inner, err := policydoc.Parse([]byte(text))
+		if err != nil {
+			return Document{}, fmt.Errorf("the policy in the string of line %d: %w", v.Line, err)
 		}
 		v = inner
 	}
@@ -150,7 +152,7 @@ func parseInner(part Part, v *jsonValue) (Document, error) {
 }
 
 // parseBare reads a policy. Without a part it tells which one it is.
-func parseBare(part Part, v *jsonValue) (Document, error) {
+func parseBare(part Part, v *policydoc.Value) (Document, error) {
 	p, err := parsePolicy(v)
 	if err != nil {
 		return Document{}, err
@@ -192,24 +194,24 @@ func parseBare(part Part, v *jsonValue) (Document, error) {
 	return Document{Part: part, Policy: p}, nil
 }
 
-func parsePolicy(v *jsonValue) (*Policy, error) {
+func parsePolicy(v *policydoc.Value) (*Policy, error) {
 	p := &Policy{}
-	if v.kind != '{' {
-		return nil, fmt.Errorf("line %d: the policy is not an object", v.line)
+	if v.Kind != '{' {
+		return nil, fmt.Errorf("line %d: the policy is not an object", v.Line)
 	}
-	for _, m := range v.object {
+	for _, m := range v.Object {
 		var err error
-		switch m.key {
+		switch m.Key {
 		case "Version":
-			if p.Version, err = oneText(m); err == nil && p.Version != "2012-10-17" && p.Version != "2008-10-17" {
-				err = fmt.Errorf("line %d: there is no Version %s", m.value.line, quote(p.Version))
+			if p.Version, err = m.OneText(); err == nil && p.Version != "2012-10-17" && p.Version != "2008-10-17" {
+				err = fmt.Errorf("line %d: there is no Version %s", m.Value.Line, policydoc.Quote(p.Version))
 			}
 		case "Id":
-			p.ID, err = oneText(m)
+			p.ID, err = m.OneText()
 		case "Statement":
-			list := m.value.array
-			if m.value.kind == '{' {
-				list = []*jsonValue{m.value}
+			list := m.Value.Array
+			if m.Value.Kind == '{' {
+				list = []*policydoc.Value{m.Value}
 			}
 			for i, s := range list {
 				one, serr := parseStatement(s)
@@ -219,48 +221,48 @@ func parsePolicy(v *jsonValue) (*Policy, error) {
 				p.Statement = append(p.Statement, one)
 			}
 		default:
-			err = fmt.Errorf("line %d: a policy has no %s", m.value.line, quote(m.key))
+			err = fmt.Errorf("line %d: a policy has no %s", m.Value.Line, policydoc.Quote(m.Key))
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	if len(p.Statement) == 0 {
-		return nil, fmt.Errorf("line %d: the policy has no Statement", v.line)
+		return nil, fmt.Errorf("line %d: the policy has no Statement", v.Line)
 	}
 	return p, nil
 }
 
-func parseStatement(v *jsonValue) (Statement, error) {
+func parseStatement(v *policydoc.Value) (Statement, error) {
 	var s Statement
-	if v.kind != '{' {
-		return s, fmt.Errorf("line %d: it is not an object", v.line)
+	if v.Kind != '{' {
+		return s, fmt.Errorf("line %d: it is not an object", v.Line)
 	}
-	for _, m := range v.object {
+	for _, m := range v.Object {
 		var err error
-		switch m.key {
+		switch m.Key {
 		case "Sid":
-			s.Sid, err = oneText(m)
+			s.Sid, err = m.OneText()
 		case "Effect":
-			if s.Effect, err = oneText(m); err == nil && s.Effect != "Allow" && s.Effect != "Deny" {
-				err = fmt.Errorf("line %d: Effect is Allow or Deny, not %s", m.value.line, quote(s.Effect))
+			if s.Effect, err = m.OneText(); err == nil && s.Effect != "Allow" && s.Effect != "Deny" {
+				err = fmt.Errorf("line %d: Effect is Allow or Deny, not %s", m.Value.Line, policydoc.Quote(s.Effect))
 			}
 		case "Principal":
 			s.Principal, err = parsePrincipal(m)
 		case "NotPrincipal":
 			s.NotPrincipal, err = parsePrincipal(m)
 		case "Action":
-			s.Action, err = texts(m, false)
+			s.Action, err = m.Texts(false)
 		case "NotAction":
-			s.NotAction, err = texts(m, false)
+			s.NotAction, err = m.Texts(false)
 		case "Resource":
-			s.Resource, err = texts(m, false)
+			s.Resource, err = m.Texts(false)
 		case "NotResource":
-			s.NotResource, err = texts(m, false)
+			s.NotResource, err = m.Texts(false)
 		case "Condition":
 			s.Condition, err = parseConditions(m)
 		default:
-			err = fmt.Errorf("line %d: a statement has no %s", m.value.line, quote(m.key))
+			err = fmt.Errorf("line %d: a statement has no %s", m.Value.Line, policydoc.Quote(m.Key))
 		}
 		if err != nil {
 			return s, err
@@ -268,100 +270,70 @@ func parseStatement(v *jsonValue) (Statement, error) {
 	}
 	switch {
 	case s.Effect == "":
-		return s, fmt.Errorf("line %d: it has no Effect", v.line)
+		return s, fmt.Errorf("line %d: it has no Effect", v.Line)
 	case (s.Action == nil) == (s.NotAction == nil):
-		return s, fmt.Errorf("line %d: it needs either Action or NotAction", v.line)
+		return s, fmt.Errorf("line %d: it needs either Action or NotAction", v.Line)
 	case s.Resource != nil && s.NotResource != nil:
-		return s, fmt.Errorf("line %d: it has both Resource and NotResource", v.line)
+		return s, fmt.Errorf("line %d: it has both Resource and NotResource", v.Line)
 	case s.Principal != nil && s.NotPrincipal != nil:
-		return s, fmt.Errorf("line %d: it has both Principal and NotPrincipal", v.line)
+		return s, fmt.Errorf("line %d: it has both Principal and NotPrincipal", v.Line)
 	}
 	return s, nil
 }
 
-func parsePrincipal(m jsonMember) (Principal, error) {
-	if m.value.kind == '"' && m.value.text == "*" {
+func parsePrincipal(m policydoc.Member) (Principal, error) {
+	if m.Value.Kind == '"' && m.Value.Text == "*" {
 		return Everybody(), nil
 	}
 	p := make(Principal)
-	for _, kind := range m.value.object {
-		if !slices.Contains([]string{"AWS", "Federated", "Service", "CanonicalUser"}, kind.key) {
-			return nil, fmt.Errorf("line %d: there is no principal of kind %s", kind.value.line, quote(kind.key))
+	for _, kind := range m.Value.Object {
+		if !slices.Contains([]string{"AWS", "Federated", "Service", "CanonicalUser"}, kind.Key) {
+			return nil, fmt.Errorf("line %d: there is no principal of kind %s", kind.Value.Line, policydoc.Quote(kind.Key))
 		}
-		list, err := texts(kind, false)
+		list, err := kind.Texts(false)
 		if err != nil {
 			return nil, err
 		}
-		p[kind.key] = list
+		p[kind.Key] = list
 	}
 	if len(p) == 0 {
-		return nil, fmt.Errorf("line %d: %s is \"*\", or an object with AWS, Federated, Service or CanonicalUser", m.value.line, m.key)
+		return nil, fmt.Errorf("line %d: %s is \"*\", or an object with AWS, Federated, Service or CanonicalUser", m.Value.Line, m.Key)
 	}
 	return p, nil
 }
 
-func parseConditions(m jsonMember) (Conditions, error) {
-	if m.value.kind != '{' {
-		return nil, fmt.Errorf("line %d: Condition is not an object", m.value.line)
+func parseConditions(m policydoc.Member) (Conditions, error) {
+	if m.Value.Kind != '{' {
+		return nil, fmt.Errorf("line %d: Condition is not an object", m.Value.Line)
 	}
 	c := make(Conditions)
-	for _, op := range m.value.object {
-		if !splitOperator(op.key).known() {
-			return nil, fmt.Errorf("line %d: there is no operator %s", op.value.line, quote(op.key))
+	for _, op := range m.Value.Object {
+		if !splitOperator(op.Key).known() {
+			return nil, fmt.Errorf("line %d: there is no operator %s", op.Value.Line, policydoc.Quote(op.Key))
 		}
-		if op.value.kind != '{' {
-			return nil, fmt.Errorf("line %d: %s is not an object", op.value.line, op.key)
+		if op.Value.Kind != '{' {
+			return nil, fmt.Errorf("line %d: %s is not an object", op.Value.Line, op.Key)
 		}
 		keys, folded := make(map[string][]string), make(map[string]bool)
-		for _, key := range op.value.object {
+		for _, key := range op.Value.Object {
 			// Condition keys are the same in any case.
-			if name := strings.ToLower(key.key); key.key == "" || folded[name] {
-				return nil, fmt.Errorf("line %d: the key %s is empty or there twice", key.value.line, quote(key.key))
+			if name := strings.ToLower(key.Key); key.Key == "" || folded[name] {
+				return nil, fmt.Errorf("line %d: the key %s is empty or there twice", key.Value.Line, policydoc.Quote(key.Key))
 			} else {
 				folded[name] = true
 			}
-			values, err := texts(key, true)
+			values, err := key.Texts(true)
 			if err != nil {
 				return nil, err
 			}
-			keys[key.key] = values
+			keys[key.Key] = values
 		}
 		if len(keys) > 0 {
-			c[op.key] = keys
+			c[op.Key] = keys
 		}
 	}
 	if len(c) == 0 {
 		return nil, nil // there is none
 	}
 	return c, nil
-}
-
-func oneText(m jsonMember) (string, error) {
-	if m.value.kind != '"' {
-		return "", fmt.Errorf("line %d: %s is not a string", m.value.line, m.key)
-	}
-	return m.value.text, nil
-}
-
-// texts takes a string or a list of them; where scalars may stand, numbers and truth
-// values too.
-func texts(m jsonMember, scalars bool) ([]string, error) {
-	list := m.value.array
-	if m.value.kind != '[' {
-		list = []*jsonValue{m.value}
-	}
-	var all []string
-	for _, v := range list {
-		if v.kind != '"' && !(scalars && (v.kind == 't' || v.kind == '0')) {
-			return nil, fmt.Errorf("line %d: %s is not a string or a list of strings", v.line, quote(m.key))
-		}
-		if v.text == "" && !scalars {
-			return nil, fmt.Errorf("line %d: %s has an empty string", v.line, quote(m.key))
-		}
-		all = append(all, v.text)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("line %d: %s is empty", m.value.line, quote(m.key))
-	}
-	return all, nil
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/objectvault/objectvault/internal/policydoc"
 )
 
 // Actions that some tenant needs, by what they are about. The preset policies name
@@ -130,7 +132,7 @@ func (c *checker) lists(s Statement) {
 				id = PrefixNotEncoded
 			}
 			if id != "" {
-				narrow, worst = false, func() { c.hole(id, "cos:prefix %s", quote(v)) }
+				narrow, worst = false, func() { c.hole(id, "cos:prefix %s", policydoc.Quote(v)) }
 				break
 			}
 		}

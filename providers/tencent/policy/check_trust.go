@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/internal/policydoc"
 )
 
 // trust looks at an allow of a trust policy.
@@ -27,7 +29,7 @@ func (c *checker) trust(s Statement) {
 	case isPublic(s.Principal):
 		c.hole(AnyoneAssumes, "")
 	case s.Principal != nil && (federated == nil || len(s.Principal) > 1):
-		c.hole(AnyoneAssumes, "%s", compact(s.Principal))
+		c.hole(AnyoneAssumes, "%s", policydoc.Compact(s.Principal))
 	}
 	for _, f := range federated {
 		if _, name, ok := strings.Cut(f, ":oidc-provider/"); !ok || name == "" || strings.ContainsAny(f, "*$") {
@@ -55,7 +57,7 @@ func (c *checker) shared(s Statement) {
 		}
 		for _, v := range cond.values {
 			if other, ok := c.subjects[v]; ok && other != c.doc.Tenant {
-				c.hole(SharedSubject, "%s assumes the roles of %s and %s", quote(v), other, c.doc.Tenant)
+				c.hole(SharedSubject, "%s assumes the roles of %s and %s", policydoc.Quote(v), other, c.doc.Tenant)
 			}
 			c.subjects[v] = c.doc.Tenant
 		}
@@ -80,7 +82,7 @@ func (c *checker) claim(s Statement, key, want, none, wrong string) {
 			continue
 		}
 		v := cond.values[loose]
-		worst = func() { c.hole(wrong, "%s %s", key, quote(v)) }
+		worst = func() { c.hole(wrong, "%s %s", key, policydoc.Quote(v)) }
 	}
 	switch {
 	case !found:

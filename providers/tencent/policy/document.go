@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/objectvault/objectvault/internal/policydoc"
 )
 
 // A Policy is a document in the policy language of CAM (598/10603), in the order in
@@ -49,7 +51,7 @@ func (c Conditions) MarshalJSON() ([]byte, error) {
 			}
 		}
 	}
-	return compact(all), nil
+	return policydoc.Compact(all), nil
 }
 
 // MarshalJSON writes "*", or lists by kind.
@@ -62,7 +64,7 @@ func (p Principal) MarshalJSON() ([]byte, error) {
 
 // MarshalJSON writes the elements that are there, in lower case, as CAM's console insists.
 func (s Statement) MarshalJSON() ([]byte, error) {
-	return compact(struct {
+	return policydoc.Compact(struct {
 		ID           string     `json:"sid,omitempty"`
 		Effect       string     `json:"effect,omitempty"`
 		Principal    Principal  `json:"principal,omitempty"`
@@ -80,7 +82,7 @@ func (p *Policy) String() string {
 	if p == nil {
 		return ""
 	}
-	return string(compact(p))
+	return string(policydoc.Compact(p))
 }
 
 func newPolicy(statements ...Statement) *Policy {
@@ -93,18 +95,7 @@ const version = "2.0"
 // JSON is one object that holds every part.
 func (d *Documents) JSON() []byte {
 	var b bytes.Buffer
-	_ = json.Indent(&b, compact(d), "", "  ") // compact returns JSON
+	_ = json.Indent(&b, policydoc.Compact(d), "", "  ") // Compact returns JSON
 	b.WriteByte('\n')
 	return b.Bytes()
-}
-
-// compact is v as JSON; < > and & stay as they are.
-func compact(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic("policy: " + err.Error()) // strings, lists and maps of them
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -7,7 +7,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/internal/policydoc"
 )
+
+// MaxDocument is how many bytes a document may have: CAM keeps policies of 6144 characters,
+// COS those of 20 KB, and what is printed for a thousand tenants stays below this.
+const MaxDocument = policydoc.MaxSize
 
 // ErrDocument means that a document is not a policy, or not in a form that is known. It
 // is refused whole: what is not understood cannot be called free of holes.
@@ -62,15 +68,15 @@ func Parse(file string, data []byte) ([]Document, error) {
 }
 
 func parse(data []byte) ([]Document, error) {
-	v, err := parseJSON(data)
+	v, err := policydoc.Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	if inner := v.get("Response"); inner != nil { // as the API answers, and tccli does not
+	if inner := v.Get("Response"); inner != nil { // as the API answers, and tccli does not
 		v = inner
 	}
-	one := func(part Part, holder *jsonValue, key string) ([]Document, error) {
-		inner := holder.get(key)
+	one := func(part Part, holder *policydoc.Value, key string) ([]Document, error) {
+		inner := holder.Get(key)
 		if inner == nil {
 			return nil, fmt.Errorf("it has no %s", key)
 		}
@@ -78,45 +84,45 @@ func parse(data []byte) ([]Document, error) {
 		return []Document{d}, err
 	}
 	switch {
-	case v.kind != '{':
+	case v.Kind != '{':
 		return nil, errors.New("it is not an object")
-	case slices.ContainsFunc(v.object, func(m jsonMember) bool { return strings.EqualFold(m.key, "statement") }):
+	case slices.ContainsFunc(v.Object, func(m policydoc.Member) bool { return strings.EqualFold(m.Key, "statement") }):
 		d, err := parseBare("", v)
 		return []Document{d}, err
-	case v.get("RoleInfo") != nil: // GetRole
-		return one(TrustPolicy, v.get("RoleInfo"), "PolicyDocument")
-	case v.get("PolicyDocument") != nil: // GetPolicy, and what CreateRole and CreatePolicy take
+	case v.Get("RoleInfo") != nil: // GetRole
+		return one(TrustPolicy, v.Get("RoleInfo"), "PolicyDocument")
+	case v.Get("PolicyDocument") != nil: // GetPolicy, and what CreateRole and CreatePolicy take
 		return one("", v, "PolicyDocument")
-	case v.get("PolicyVersion") != nil: // GetPolicyVersion
-		return one(RolePolicy, v.get("PolicyVersion"), "Document")
+	case v.Get("PolicyVersion") != nil: // GetPolicyVersion
+		return one(RolePolicy, v.Get("PolicyVersion"), "Document")
 	}
 	return parseOwn(v)
 }
 
 // parseOwn reads what [Documents.JSON] wrote.
-func parseOwn(v *jsonValue) ([]Document, error) {
+func parseOwn(v *policydoc.Value) ([]Document, error) {
 	known := []string{"oidc_provider", "lifecycle", "versioning", "strict_signature", "commands", "notes"}
 	var docs []Document
-	for _, m := range v.object {
+	for _, m := range v.Object {
 		switch {
-		case slices.Contains(known, m.key):
+		case slices.Contains(known, m.Key):
 			continue
-		case m.key != "tenants" || m.value.kind != '{':
-			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.value.line, quote(m.key))
+		case m.Key != "tenants" || m.Value.Kind != '{':
+			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policydoc.Quote(m.Key))
 		}
-		for _, tenant := range m.value.object {
-			for _, part := range tenant.value.object {
-				switch Part(part.key) {
+		for _, tenant := range m.Value.Object {
+			for _, part := range tenant.Value.Object {
+				switch Part(part.Key) {
 				case TrustPolicy, RolePolicy:
-					d, err := parseInner(Part(part.key), part.value)
+					d, err := parseInner(Part(part.Key), part.Value)
 					if err != nil {
-						return nil, fmt.Errorf("tenant %s: %s: %w", quote(tenant.key), part.key, err)
+						return nil, fmt.Errorf("tenant %s: %s: %w", policydoc.Quote(tenant.Key), part.Key, err)
 					}
-					d.Tenant = tenant.key
+					d.Tenant = tenant.Key
 					docs = append(docs, d)
 				case "role_name", "role_arn":
 				default:
-					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.value.line, quote(part.key))
+					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.Value.Line, policydoc.Quote(part.Key))
 				}
 			}
 		}
@@ -129,18 +135,15 @@ func parseOwn(v *jsonValue) ([]Document, error) {
 
 // parseInner reads a policy inside another answer: an object, or a string that holds
 // one, perhaps URL-encoded.
-func parseInner(part Part, v *jsonValue) (Document, error) {
-	if v.kind == '"' {
-		text := v.text
-		if strings.HasPrefix(text, "%7B") || strings.HasPrefix(text, "%7b") || strings.HasPrefix(text, "%0A") || strings.HasPrefix(text, "%20") {
-			var err error
-			if text, err = url.PathUnescape(text); err != nil { // not a query: + is a plus
-				return Document{}, fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.line, err)
-			}
-		}
-		inner, err := parseJSON([]byte(text))
+func parseInner(part Part, v *policydoc.Value) (Document, error) {
+	if v.Kind == '"' {
+		text, err := policydoc.Unescape(v.Text)
 		if err != nil {
-			return Document{}, fmt.Errorf("the policy in the string of line %d: %w", v.line, err)
+			return Document{}, fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.Line, err)
+		}
+		inner, err := policydoc.Parse([]byte(text))
+		if err != nil {
+			return Document{}, fmt.Errorf("the policy in the string of line %d: %w", v.Line, err)
 		}
 		v = inner
 	}
@@ -148,7 +151,7 @@ func parseInner(part Part, v *jsonValue) (Document, error) {
 }
 
 // parseBare reads a policy. Without a part it tells which one it is.
-func parseBare(part Part, v *jsonValue) (Document, error) {
+func parseBare(part Part, v *policydoc.Value) (Document, error) {
 	p, err := parsePolicy(v)
 	if err != nil {
 		return Document{}, err
@@ -192,15 +195,15 @@ func parseBare(part Part, v *jsonValue) (Document, error) {
 
 // folded calls f with each member, its name in lower case, and refuses a name that is
 // there twice in different cases: a cloud may take the other one.
-func folded(v *jsonValue, f func(name string, m jsonMember) error) error {
-	if v.kind != '{' {
-		return fmt.Errorf("line %d: it is not an object", v.line)
+func folded(v *policydoc.Value, f func(name string, m policydoc.Member) error) error {
+	if v.Kind != '{' {
+		return fmt.Errorf("line %d: it is not an object", v.Line)
 	}
 	seen := make(map[string]bool)
-	for _, m := range v.object {
-		name := strings.ToLower(m.key)
+	for _, m := range v.Object {
+		name := strings.ToLower(m.Key)
 		if seen[name] {
-			return fmt.Errorf("line %d: %s is there twice", m.value.line, quote(m.key))
+			return fmt.Errorf("line %d: %s is there twice", m.Value.Line, policydoc.Quote(m.Key))
 		}
 		seen[name] = true
 		if err := f(name, m); err != nil {
@@ -210,21 +213,21 @@ func folded(v *jsonValue, f func(name string, m jsonMember) error) error {
 	return nil
 }
 
-func parsePolicy(v *jsonValue) (*Policy, error) {
+func parsePolicy(v *policydoc.Value) (*Policy, error) {
 	p := &Policy{}
-	err := folded(v, func(name string, m jsonMember) error {
+	err := folded(v, func(name string, m policydoc.Member) error {
 		switch name {
 		case "version":
-			text, err := oneText(m)
+			text, err := m.OneText()
 			if err == nil && text != version {
-				err = fmt.Errorf("line %d: CAM has no version %s", m.value.line, quote(text))
+				err = fmt.Errorf("line %d: CAM has no version %s", m.Value.Line, policydoc.Quote(text))
 			}
 			p.Version = text
 			return err
 		case "statement":
-			list := m.value.array
-			if m.value.kind == '{' {
-				list = []*jsonValue{m.value}
+			list := m.Value.Array
+			if m.Value.Kind == '{' {
+				list = []*policydoc.Value{m.Value}
 			}
 			for i, s := range list {
 				one, err := parseStatement(s)
@@ -235,10 +238,10 @@ func parsePolicy(v *jsonValue) (*Policy, error) {
 			}
 			return nil
 		}
-		return fmt.Errorf("line %d: a policy has no %s", m.value.line, quote(m.key))
+		return fmt.Errorf("line %d: a policy has no %s", m.Value.Line, policydoc.Quote(m.Key))
 	})
 	if err == nil && len(p.Statement) == 0 {
-		err = fmt.Errorf("line %d: the policy has no statement", v.line)
+		err = fmt.Errorf("line %d: the policy has no statement", v.Line)
 	}
 	if err != nil {
 		return nil, err
@@ -246,33 +249,33 @@ func parsePolicy(v *jsonValue) (*Policy, error) {
 	return p, nil
 }
 
-func parseStatement(v *jsonValue) (Statement, error) {
+func parseStatement(v *policydoc.Value) (Statement, error) {
 	var s Statement
-	err := folded(v, func(name string, m jsonMember) (err error) {
+	err := folded(v, func(name string, m policydoc.Member) (err error) {
 		switch strings.ReplaceAll(name, "_", "") {
 		case "sid", "id":
-			s.ID, err = oneText(m)
+			s.ID, err = m.OneText()
 		case "effect":
-			s.Effect, err = oneText(m)
+			s.Effect, err = m.OneText()
 			if s.Effect = strings.ToLower(s.Effect); err == nil && s.Effect != "allow" && s.Effect != "deny" {
-				err = fmt.Errorf("line %d: effect is allow or deny, not %s", m.value.line, quote(s.Effect))
+				err = fmt.Errorf("line %d: effect is allow or deny, not %s", m.Value.Line, policydoc.Quote(s.Effect))
 			}
 		case "principal":
 			s.Principal, err = parsePrincipal(m)
 		case "notprincipal":
 			s.NotPrincipal, err = parsePrincipal(m)
 		case "action":
-			s.Action, err = texts(m, false)
+			s.Action, err = m.Texts(false)
 		case "notaction":
-			s.NotAction, err = texts(m, false)
+			s.NotAction, err = m.Texts(false)
 		case "resource":
-			s.Resource, err = texts(m, false)
+			s.Resource, err = m.Texts(false)
 		case "notresource":
-			s.NotResource, err = texts(m, false)
+			s.NotResource, err = m.Texts(false)
 		case "condition":
 			s.Condition, err = parseConditions(m)
 		default:
-			err = fmt.Errorf("line %d: a statement has no %s", m.value.line, quote(m.key))
+			err = fmt.Errorf("line %d: a statement has no %s", m.Value.Line, policydoc.Quote(m.Key))
 		}
 		return err
 	})
@@ -280,30 +283,30 @@ func parseStatement(v *jsonValue) (Statement, error) {
 	case err != nil:
 		return s, err
 	case s.Effect == "":
-		return s, fmt.Errorf("line %d: it has no effect", v.line)
+		return s, fmt.Errorf("line %d: it has no effect", v.Line)
 	case (s.Action == nil) == (s.NotAction == nil):
-		return s, fmt.Errorf("line %d: it needs action", v.line)
+		return s, fmt.Errorf("line %d: it needs action", v.Line)
 	case s.Resource != nil && s.NotResource != nil, s.Principal != nil && s.NotPrincipal != nil:
-		return s, fmt.Errorf("line %d: it names something, and all but something", v.line)
+		return s, fmt.Errorf("line %d: it names something, and all but something", v.Line)
 	}
 	return s, nil
 }
 
-func parsePrincipal(m jsonMember) (Principal, error) {
-	if m.value.kind == '"' && m.value.text == "*" {
+func parsePrincipal(m policydoc.Member) (Principal, error) {
+	if m.Value.Kind == '"' && m.Value.Text == "*" {
 		return Everybody(), nil
 	}
 	p := make(Principal)
-	err := folded(m.value, func(name string, kind jsonMember) error {
+	err := folded(m.Value, func(name string, kind policydoc.Member) error {
 		if !slices.Contains([]string{"qcs", "federated", "service"}, name) {
-			return fmt.Errorf("line %d: there is no principal of kind %s", kind.value.line, quote(kind.key))
+			return fmt.Errorf("line %d: there is no principal of kind %s", kind.Value.Line, policydoc.Quote(kind.Key))
 		}
-		list, err := texts(kind, false)
+		list, err := kind.Texts(false)
 		p[name] = list
 		return err
 	})
 	if err == nil && len(p) == 0 {
-		err = fmt.Errorf("line %d: %s is empty", m.value.line, m.key)
+		err = fmt.Errorf("line %d: %s is empty", m.Value.Line, m.Key)
 	}
 	if err != nil {
 		return nil, err
@@ -311,19 +314,19 @@ func parsePrincipal(m jsonMember) (Principal, error) {
 	return p, nil
 }
 
-func parseConditions(m jsonMember) (Conditions, error) {
+func parseConditions(m policydoc.Member) (Conditions, error) {
 	c := make(Conditions)
-	err := folded(m.value, func(name string, op jsonMember) error {
+	err := folded(m.Value, func(name string, op policydoc.Member) error {
 		if !splitOperator(name).known() {
-			return fmt.Errorf("line %d: there is no operator %s", op.value.line, quote(op.key))
+			return fmt.Errorf("line %d: there is no operator %s", op.Value.Line, policydoc.Quote(op.Key))
 		}
 		keys := make(map[string][]string)
-		err := folded(op.value, func(name string, key jsonMember) error {
+		err := folded(op.Value, func(name string, key policydoc.Member) error {
 			if name == "" {
-				return fmt.Errorf("line %d: a condition without a key", key.value.line)
+				return fmt.Errorf("line %d: a condition without a key", key.Value.Line)
 			}
-			values, err := texts(key, true)
-			keys[key.key] = values
+			values, err := key.Texts(true)
+			keys[key.Key] = values
 			return err
 		})
 		if len(keys) > 0 {
@@ -335,34 +338,4 @@ func parseConditions(m jsonMember) (Conditions, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-func oneText(m jsonMember) (string, error) {
-	if m.value.kind != '"' {
-		return "", fmt.Errorf("line %d: %s is not a string", m.value.line, m.key)
-	}
-	return m.value.text, nil
-}
-
-// texts takes a string or a list of them; where scalars may stand, numbers and truth
-// values too.
-func texts(m jsonMember, scalars bool) ([]string, error) {
-	list := m.value.array
-	if m.value.kind != '[' {
-		list = []*jsonValue{m.value}
-	}
-	var all []string
-	for _, v := range list {
-		if v.kind != '"' && !(scalars && (v.kind == 't' || v.kind == '0')) {
-			return nil, fmt.Errorf("line %d: %s is not a string or a list of strings", v.line, quote(m.key))
-		}
-		if v.text == "" && !scalars {
-			return nil, fmt.Errorf("line %d: %s has an empty string", v.line, quote(m.key))
-		}
-		all = append(all, v.text)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("line %d: %s is empty", m.value.line, quote(m.key))
-	}
-	return all, nil
 }
