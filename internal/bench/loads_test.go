@@ -21,6 +21,15 @@ const (
 )
 
 func benchServer(b *testing.B, t target, big int) {
+	raw, v := bothSides(b, t)
+	benchObjects(b, raw, v)
+	b.Run("list/10000", func(b *testing.B) { benchList(b, raw, v) })
+	b.Run("1GiB", func(b *testing.B) { benchBig(b, raw, v, big) })
+}
+
+// bothSides opens a bucket for each side.
+func bothSides(b *testing.B, t target) (sdk, vaultSide) {
+	b.Helper()
 	raw, err := newSDK(t)
 	if err != nil {
 		b.Fatal(err)
@@ -30,8 +39,11 @@ func benchServer(b *testing.B, t target, big int) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { closeStore() })
+	return raw, v
+}
 
-	// In memory: what is put before is what is got.
+// benchObjects puts and gets what is in memory: what is put before is what is got.
+func benchObjects(b *testing.B, raw sdk, v vaultSide) {
 	for _, c := range []struct {
 		name string
 		size int64
@@ -65,8 +77,6 @@ func benchServer(b *testing.B, t target, big int) {
 				work{"vault", func(ctx context.Context, worker int) error { return v.get(ctx, vault.Name(name(worker)), c.size) }})
 		})
 	}
-	b.Run("list/10000", func(b *testing.B) { benchList(b, raw, v) })
-	b.Run("1GiB", func(b *testing.B) { benchBig(b, raw, v, big) })
 }
 
 // benchList lists the same keys on both sides.

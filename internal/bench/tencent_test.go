@@ -10,23 +10,27 @@ import (
 )
 
 // BenchmarkTencent measures a vault in COS beside the SDK alone, on costest in a process
-// of its own. Run it with make bench-tencent; a TMPDIR in memory leaves the disk out of
+// of its own, next to it and as if it were 5 ms away. Run it with make bench-tencent; a TMPDIR in memory leaves the disk out of
 // the large puts.
 func BenchmarkTencent(b *testing.B) {
 	t := startCostest(b)
 	benchServer(b, t, 3)
+	b.Run("away=5ms", func(b *testing.B) {
+		raw, v := bothSides(b, startCostest(b, "-delay", "5ms"))
+		benchObjects(b, raw, v)
+	})
 	b.Run("memory", func(b *testing.B) {
 		benchMemory(b, t, "cos://"+t.Bucket+"?endpoint="+url.QueryEscape(t.Endpoint), "TENCENTCLOUD_SECRET_ID="+t.KeyID, "TENCENTCLOUD_SECRET_KEY="+t.Key)
 	})
 }
 
-func startCostest(b *testing.B) target {
+func startCostest(b *testing.B, args ...string) target {
 	b.Helper()
 	program := filepath.Join(b.TempDir(), "costest")
 	if out, err := exec.Command("go", "build", "-o", program, "github.com/objectvault/objectvault/providers/tencent/costest/cmd/costest").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	server := exec.Command(program, "-until-eof") // also when this process is killed
+	server := exec.Command(program, append(args, "-until-eof")...) // also when this process is killed
 	server.Stderr = os.Stderr
 	in, err := server.StdinPipe()
 	if err != nil {

@@ -67,6 +67,9 @@ type Options struct {
 	// documented as eventually consistent.
 	ListLag time.Duration
 
+	// Delay is added before each request is looked at, as a network between them would.
+	Delay time.Duration
+
 	// Unsure picks a variant for what the documents leave open: the name of a [Question]
 	// and one of its variants.
 	Unsure map[string]string
@@ -241,6 +244,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
 		s.tunnel(w)
 		return
+	}
+	if s.o.Delay > 0 && s.pause(r, s.o.Delay) != nil {
+		panic(http.ErrAbortHandler)
 	}
 	x := s.open(w, r)
 	switch f := x.fault; f.kind {

@@ -99,6 +99,24 @@ func TestFaultsOfReads(t *testing.T) {
 	}
 }
 
+// TestDelay: a client that waits less than the delay gets no answer, and nothing is done.
+func TestDelay(t *testing.T) {
+	s := start(t, &costest.Options{Delay: time.Hour})
+	client := *s.Client()
+	client.Timeout = 20 * time.Millisecond
+	if resp, err := client.Get(s.URL()); err == nil {
+		resp.Body.Close()
+		t.Errorf("an answer: %d", resp.StatusCode)
+	}
+	if seen := s.Requests(); len(seen) > 0 {
+		t.Errorf("%v was looked at", seen)
+	}
+	s = start(t, &costest.Options{Delay: time.Millisecond})
+	c := sdk(t, s, s.Bucket())
+	put(t, c, "key", "v")
+	wantValue(t, c, "key", "v")
+}
+
 func TestDelayEndsWithTheClient(t *testing.T) {
 	s := start(t, nil)
 	s.SetRule(func(*costest.Request) *costest.Fault { return costest.Delay(time.Hour) })

@@ -59,6 +59,7 @@ func serve(ctx context.Context, w *world, args []string) (err error) {
 		o.Unsure[name] = variant
 		return nil
 	})
+	f.DurationVar(&o.Delay, "delay", 0, "let each request wait for this `time`, as a network would")
 	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
