@@ -36,7 +36,18 @@ func newWard(t *testing.T, versioning string, tenants ...string) *ward {
 // newWardWith is like newWard with other documents than those that were printed.
 func newWardWith(t *testing.T, versioning string, change func(*policy.Documents), tenants ...string) *ward {
 	t.Helper()
-	w := &ward{t: t, Server: newServer(t, &costest.Options{Versioning: versioning, TLS: true}), issuer: testcloud.NewIssuer(nil)}
+	return newWardOn(t, costest.Options{Versioning: versioning}, change, tenants...)
+}
+
+// newWardOn is like newWardWith on a server with other options, too.
+func newWardOn(t *testing.T, s costest.Options, change func(*policy.Documents), tenants ...string) *ward {
+	t.Helper()
+	s.TLS = true
+	versioning, alg := s.Versioning, ""
+	if s.Unsure["token-algorithm"] == "refuse" {
+		alg = "RS256"
+	}
+	w := &ward{t: t, Server: newServer(t, &s), issuer: testcloud.NewIssuer(&testcloud.IssuerOptions{Algorithm: alg})}
 	t.Cleanup(func() { w.issuer.Close() })
 	trusted.add(t, w.CA())
 	o := policy.Options{
