@@ -269,7 +269,8 @@ func (t *trial) cleanKeys(ctx context.Context, keys []string) error {
 	if t.Store.Remover == nil {
 		return each(ctx, keys, func(ctx context.Context, key string) error { return gone(key, t.delete(ctx, t.Store, key)) })
 	}
-	for batch := range slices.Chunk(keys, 1000) {
+	// Small batches: a server may say nothing until it has deleted all of one.
+	return each(ctx, slices.Collect(slices.Chunk(keys, 100)), func(ctx context.Context, batch []string) error {
 		failed, err := t.remove(ctx, t.Store, batch)
 		if err != nil {
 			return err
@@ -279,8 +280,8 @@ func (t *trial) cleanKeys(ctx context.Context, keys []string) error {
 				return err
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // each calls f for every item, five at once, and returns the first error.

@@ -59,7 +59,7 @@ func conformFederated(t *testing.T, s *site, versioned bool, claims []string, de
 	}
 	open := func(endpoint string, identity func() *federation.Provider) func(context.Context) (*vault.Store, error) {
 		return func(ctx context.Context) (*vault.Store, error) {
-			return aws.Open(ctx, aws.Config{Bucket: s.bucket, Endpoint: endpoint, Identity: identity()})
+			return aws.Open(ctx, aws.Config{Bucket: s.bucket, Endpoint: endpoint, Identity: identity(), Timeout: patience})
 		}
 	}
 	// Another process that was logged in: it has credentials, and no token yet.
