@@ -102,6 +102,8 @@ func (s *store) replace(ctx context.Context, key string, create bool, may func(*
 		return nil
 	})
 	switch {
+	case errors.Is(err, vault.ErrUnsure):
+		return "", err
 	case err != nil && full && !unapplied(err):
 		// It may be there: first an id is needed to judge it and to undo it by.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
@@ -118,8 +120,6 @@ func (s *store) replace(ctx context.Context, key string, create bool, may func(*
 		return "", fmt.Errorf("%w: %w", lost, err)
 	case err != nil:
 		return "", err
-	case done.VersionID == "":
-		return "", fmt.Errorf("%w: it was written without a version, so that versioning was suspended meanwhile", vault.ErrUnsure)
 	}
 	return s.judge(ctx, key, done.VersionID, may, lost)
 }
@@ -140,6 +140,10 @@ const judgeTime = 30 * time.Second
 // says. Of several writers the one whose version is the oldest wins, and it is never
 // removed by another.
 func (s *store) judge(ctx context.Context, key, id string, may func(*vault.Version) bool, lost error) (version string, err error) {
+	if id == "" || id == "null" {
+		// It replaced what had no version before it, and is not ours alone to remove.
+		return "", fmt.Errorf("%w: it was written without a version, so that versioning was suspended meanwhile", vault.ErrUnsure)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
 	defer cancel()
 	before, newest, err := s.predecessor(ctx, key, id)
@@ -227,7 +231,10 @@ func (s *store) write(ctx context.Context, key string, create bool, fill func(io
 		return done, false, err
 	}
 	full = true
-	if err := w.Close(); err != nil {
+	if err := w.Close(); errors.Is(err, cosblob.ErrChecksum) {
+		// Other bytes may be there, which start as ours do: no reading of a start tells.
+		return done, true, fmt.Errorf("%w: %w", vault.ErrUnsure, err)
+	} else if err != nil {
 		return done, true, err
 	}
 	return *written, true, nil

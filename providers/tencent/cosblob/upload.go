@@ -228,7 +228,8 @@ func alsoAbort(err, aerr error) error {
 	if aerr == nil {
 		return err
 	}
-	return fmt.Errorf("%w; the parts that were sent stay until the upload is aborted: %w", err, aerr)
+	// Not wrapped: that the abort was refused says nothing of what came before.
+	return fmt.Errorf("%w; the parts that were sent stay until the upload is aborted: %v", err, aerr)
 }
 
 // abort removes the parts, once nothing is sent any more. It reports whether the upload

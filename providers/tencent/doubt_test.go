@@ -1,0 +1,100 @@
+package tencent_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"testing"
+
+	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestAbortRefused: an upload whose end was applied, and neither answered nor to be
+// aborted, is there, and is said to be.
+func TestAbortRefused(t *testing.T) {
+	for _, versioning := range []string{"", "Enabled"} {
+		s := newServer(t, &costest.Options{Versioning: versioning})
+		v := newVault(t, open(t, config(s, owner(s))), "acme")
+		s.SetRule(func(r *costest.Request) *costest.Fault {
+			switch r.Action {
+			case "CompleteMultipartUpload":
+				return costest.DropAfter()
+			case "AbortMultipartUpload":
+				return costest.RespondBefore(http.StatusForbidden, costest.ErrorXML("AccessDenied", "Access Denied."))
+			}
+			return nil
+		})
+		if _, err := v.Put(t.Context(), "large", noise(1, 9<<20), &vault.PutOptions{Create: true}); err != nil {
+			t.Errorf("versioning %q: %v", versioning, err)
+		}
+	}
+}
+
+// TestOtherBytes: a write is not told done whose checksum is that of other bytes, though
+// it starts as it should.
+func TestOtherBytes(t *testing.T) {
+	for _, versioning := range []string{"", "Enabled"} {
+		s := newServer(t, &costest.Options{Versioning: versioning})
+		to, err := url.Parse(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := httputil.NewSingleHostReverseProxy(to)
+		proxy.ModifyResponse = func(r *http.Response) error {
+			if r.Request.Method == http.MethodPut {
+				r.Header.Set("X-Cos-Hash-Crc64ecma", "1")
+			}
+			return nil
+		}
+		front := httptest.NewServer(proxy)
+		t.Cleanup(front.Close)
+		c := config(s, owner(s))
+		c.Endpoint = front.URL
+		v := newVault(t, open(t, c), "acme")
+		for _, create := range []bool{true, false} {
+			if _, err := v.Put(t.Context(), "small", noise(1, 100), &vault.PutOptions{Create: create}); !errors.Is(err, vault.ErrUnsure) && !errors.Is(err, vault.ErrExist) {
+				t.Errorf("versioning %q, create %v: %v", versioning, create, err)
+			}
+		}
+	}
+}
+
+// TestSuspendedMeanwhile: what was written without a version is not undone: that would
+// remove whatever is there then.
+func TestSuspendedMeanwhile(t *testing.T) {
+	s := newServer(t, nil)
+	store := open(t, config(s, owner(s)))
+	if _, err := store.Put.Put(t.Context(), "key", fill("old")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetVersioning(s.Bucket(), "Enabled"); err != nil {
+		t.Fatal(err)
+	}
+	store = open(t, config(s, owner(s)))
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action != "PutObject" {
+			return nil
+		}
+		if err := s.SetVersioning(s.Bucket(), "Suspended"); err != nil {
+			t.Error(err)
+		}
+		return costest.DropAfter()
+	})
+	if _, err := store.Swap.Swap(t.Context(), "key", "null", fill("new")); !errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("swap: %v, want %v", err, vault.ErrUnsure)
+	}
+	s.SetRule(nil)
+	got, err := store.Bucket.ReadAll(t.Context(), "key")
+	if err != nil || !bytes.Equal(got, []byte("new")) {
+		t.Errorf("then there is %q, %v", got, err)
+	}
+}
+
+func fill(text string) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
+}
