@@ -117,6 +117,7 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 		return "", err
 	}
 	doubt := false // an earlier attempt may have been applied
+	var late late  // and this one may yet be
 	for attempt := 1; ; attempt++ {
 		full := false
 		version, err = v.write(ctx, key, how, func(w io.Writer) error {
@@ -134,7 +135,9 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 		if errors.Is(err, ErrUnsure) {
 			return "", err // what the store itself cannot promise, no read can
 		}
-		if full && ambiguous(err) || doubt && (errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)) {
+		if late.notes(err) {
+			// What is found there is no proof of having won: the store judges it, in the end.
+		} else if full && ambiguous(err) || doubt && (errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)) {
 			doubt = true
 			switch seen, rerr := v.readBack(ctx, key, how, s.header); {
 			case rerr != nil:
@@ -147,9 +150,10 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 				return "", fact(ErrConflict, err)
 			}
 		}
-		if !again || attempt == maxAttempts || !transient(err) || !pause(ctx, attempt) {
-			return "", err
+		if again && attempt < maxAttempts && transient(err) && pause(ctx, attempt) {
+			continue
 		}
+		return late.settle(ctx, v, err)
 	}
 }
 

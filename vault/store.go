@@ -71,6 +71,12 @@ type Creator interface {
 	// Create stores what fill writes at key and returns the new version's id, empty
 	// where there are no versions. A taken key is an error wrapping [ErrExist]. If
 	// fill fails or ctx ends nothing is stored.
+	//
+	// A request that got no answer may still be under way. If it would then replace what
+	// others wrote meanwhile, the error has a method
+	// Settle(context.Context) (version string, err error), which is called when there is
+	// no further attempt: it looks once more, sees to it that no loser stays, and returns
+	// what Create would have, or an error wrapping [ErrUnsure].
 	Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
@@ -79,7 +85,8 @@ type Creator interface {
 type Swapper interface {
 	// Swap stores what fill writes at key if the object there still has the given
 	// tag, and returns the new tag. A lost race, an absent object included, is an
-	// error wrapping [ErrConflict]. If fill fails or ctx ends nothing is stored.
+	// error wrapping [ErrConflict]. If fill fails or ctx ends nothing is stored. Of a
+	// request that got no answer the same holds as for a [Creator].
 	Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error)
 }
 

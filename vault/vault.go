@@ -140,8 +140,10 @@ type PutOptions struct {
 
 // Put seals value and stores it under name. On error no reader will see the value,
 // unless the error wraps [ErrUnsure]. When ctx has ended Put may take some 20 seconds more
-// to find out what became of a request under way, and to clean up. A value of up to 1 MiB is tried again when the
-// store does not answer, a longer one streams and is tried once.
+// to find out what became of a request under way, and to clean up. A value of up to 1 MiB
+// is tried again when the store does not answer, a longer one streams and is tried once.
+// A write that is tried again may replace what another writer wrote meanwhile: where that
+// matters, give Create or IfRevision.
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
 	return v.put(ctx, name, value, o)
@@ -320,7 +322,9 @@ func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
 }
 
 // Delete removes the current object of name; its history stays where the store keeps
-// one. An absent object is [ErrNotFound], except on a cloud that does not tell.
+// one. An absent object is [ErrNotFound], except on a cloud that does not tell. It is tried
+// again when the store does not answer, and may then remove what another writer wrote
+// meanwhile.
 func (v *Vault) Delete(ctx context.Context, name Name) (err error) {
 	defer wrap(&err, "delete", string(name))
 	key, err := v.writable(name)

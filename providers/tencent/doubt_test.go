@@ -2,12 +2,16 @@ package tencent_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/objectvault/objectvault/providers/tencent/costest"
@@ -97,4 +101,55 @@ func TestSuspendedMeanwhile(t *testing.T) {
 
 func fill(text string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
+}
+
+// TestPartFailed: of a write whose parts did not all get there it is known that it changed
+// nothing, whatever others do.
+func TestPartFailed(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	v, other := newVault(t, open(t, config(s, owner(s))), "acme"), newVault(t, open(t, config(s, owner(s))), "acme")
+	var once sync.Once
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action != "UploadPart" || !strings.Contains(r.Query, "partNumber=2") {
+			return nil
+		}
+		once.Do(func() {
+			if _, err := other.Put(context.Background(), "large", noise(2, 10), nil); err != nil {
+				t.Error(err)
+			}
+		})
+		return costest.RespondBefore(http.StatusInternalServerError, costest.ErrorXML("InternalError", ""))
+	})
+	_, err := v.Put(t.Context(), "large", noise(1, 9<<20), &vault.PutOptions{Create: true})
+	if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("put: %v, want %v", err, vault.ErrUnavailable)
+	}
+}
+
+// TestUndoAnswerLost: a version that came too late, and whose removal was not answered, is
+// gone all the same.
+func TestUndoAnswerLost(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	store, other := open(t, config(s, owner(s))), open(t, config(s, owner(s)))
+	var put, undone atomic.Bool
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		switch r.Action {
+		case "PutObject":
+			if !put.CompareAndSwap(false, true) {
+				return nil
+			}
+			if _, err := other.Put.Put(context.Background(), "key", fill("theirs")); err != nil {
+				t.Error(err)
+			}
+		case "DeleteObject":
+			if undone.CompareAndSwap(false, true) {
+				return costest.DropAfter()
+			}
+			return costest.ApplyThen(http.StatusNotFound, costest.ErrorXML("NoSuchVersion", ""))
+		}
+		return nil
+	})
+	if _, err := store.Create.Create(t.Context(), "key", fill("ours")); !errors.Is(err, vault.ErrExist) || errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("create: %v, want %v", err, vault.ErrExist)
+	}
 }

@@ -44,9 +44,9 @@ func (r *reason) Hint() string { return r.hint }
 // unapplied says whether the service has surely done nothing. It may have done what it
 // answers with 5xx, and what it does not answer.
 func unapplied(err error) bool {
-	var before *unpublished
+	var before interface{ Unapplied() bool } // of this package, or of cosblob
 	switch {
-	case own(err), errors.As(err, &before), undialed(err), throttled[code(err)]:
+	case errors.As(err, &before) && before.Unapplied(), own(err), undialed(err), throttled[code(err)]:
 		return true
 	case errors.Is(err, cosblob.ErrChecksum):
 		return false

@@ -111,10 +111,12 @@ func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, 
 			if !page.IsTruncated {
 				return
 			}
-			if in.KeyMarker, in.VersionIdMarker, err = page.next(); err != nil {
+			key, id, err := page.next(in.KeyMarker, in.VersionIdMarker)
+			if err != nil {
 				yield(version{}, err)
 				return
 			}
+			in.KeyMarker, in.VersionIdMarker = key, id
 		}
 	}
 }

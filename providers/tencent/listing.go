@@ -38,6 +38,10 @@ type entry struct {
 	Size         int64
 }
 
+func (e *entry) isVersion() bool {
+	return e.XMLName.Local == "Version" || e.XMLName.Local == "DeleteMarker"
+}
+
 // listingKey is under which the context of a request has the listing to fill.
 type listingKey struct{}
 
@@ -76,8 +80,7 @@ func (t listings) CloseIdleConnections() { t.base.CloseIdleConnections() }
 func (l *listing) versions() ([]version, error) {
 	all := make([]version, 0, len(l.Entries))
 	for _, e := range l.Entries {
-		deleted := e.XMLName.Local == "DeleteMarker"
-		if !deleted && e.XMLName.Local != "Version" {
+		if !e.isVersion() {
 			continue
 		}
 		key, err := l.decode(e.Key)
@@ -88,7 +91,7 @@ func (l *listing) versions() ([]version, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: a list of versions has a time that is none", vault.ErrUnavailable)
 		}
-		v := version{key, vault.Version{ID: e.VersionID, Modified: modified, Size: e.Size, Deleted: deleted, Current: e.IsLatest}}
+		v := version{key, vault.Version{ID: e.VersionID, Modified: modified, Size: e.Size, Deleted: e.XMLName.Local == "DeleteMarker", Current: e.IsLatest}}
 		if v.ID == "" {
 			v.ID = "null"
 		}
@@ -97,13 +100,24 @@ func (l *listing) versions() ([]version, error) {
 	return all, nil
 }
 
-// next is where the listing goes on.
-func (l *listing) next() (key, id string, err error) {
-	if l.NextKeyMarker == "" {
+// next is where a listing that was asked for from key and id goes on. It is an error if it
+// would not go on, or leave out versions of a key: a marker is without id only after a
+// version that has none (436/31551).
+func (l *listing) next(key, id string) (nextKey, nextID string, err error) {
+	nextKey, err = l.decode(l.NextKeyMarker)
+	if err != nil {
+		return "", "", err
+	}
+	last := ""
+	for _, e := range l.Entries {
+		if e.isVersion() {
+			last = e.VersionID
+		}
+	}
+	if nextKey == "" || nextKey == key && l.NextVersion == id || l.NextVersion == "" && last != "" && last != "null" {
 		return "", "", fmt.Errorf("%w: a list of versions is cut and does not say where it goes on", vault.ErrUnavailable)
 	}
-	key, err = l.decode(l.NextKeyMarker)
-	return key, l.NextVersion, err
+	return nextKey, l.NextVersion, nil
 }
 
 func (l *listing) decode(key string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"gocloud.dev/gcerrors"
@@ -46,19 +47,8 @@ func (s *store) settle(ctx context.Context, key string, o *opening, before *vaul
 			return "", nil
 		}
 		// Somebody wrote or deleted since.
-		for v, err := range s.Versions(ctx, key) {
-			if err != nil {
-				return "", err
-			}
-			if before != nil && v.ID == before.ID {
-				break
-			}
-			if v.Deleted || v.Size != o.size {
-				continue
-			}
-			if _, ours, err := s.compare(ctx, key, v.ID, o); err != nil || ours {
-				return v.ID, err
-			}
+		if id, err := s.find(ctx, key, o, before); err != nil || id != "" {
+			return id, err
 		}
 		switch { // lists may lag behind
 		case n == attempts:
@@ -68,6 +58,64 @@ func (s *store) settle(ctx context.Context, key string, o *opening, before *vaul
 		}
 	}
 }
+
+// find returns the id of the oldest version since before that is ours, or "". The same write
+// may have been sent more than once.
+func (s *store) find(ctx context.Context, key string, o *opening, before *vault.Version) (id string, err error) {
+	for v, err := range s.Versions(ctx, key) {
+		if err != nil {
+			return "", err
+		}
+		if before != nil && v.ID == before.ID {
+			break
+		}
+		if v.Deleted || v.Size != o.size {
+			continue
+		}
+		_, ours, err := s.compare(ctx, key, v.ID, o)
+		if err != nil {
+			return "", err
+		}
+		if ours {
+			id = v.ID
+		}
+	}
+	return id, nil
+}
+
+// A lateWrite got no answer and is not there: it may be under way still, and would then
+// come over whatever is there.
+type lateWrite struct {
+	err    error
+	settle func(context.Context) (version string, err error)
+}
+
+func (e *lateWrite) Error() string { return e.err.Error() }
+func (e *lateWrite) Unwrap() error { return e.err }
+
+// Settle looks for the write once more, judges it if it is there, and is unsure otherwise.
+func (e *lateWrite) Settle(ctx context.Context) (version string, err error) { return e.settle(ctx) }
+
+// settleLate judges what came of a write, after all attempts at it. All that is ours came too
+// late if the oldest did.
+func (s *store) settleLate(ctx context.Context, key string, o *opening, before *vault.Version, may func(*vault.Version) bool, lost error) (version string, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+	defer cancel()
+	for err = errLate; ; {
+		id, ferr := s.find(ctx, key, o, before)
+		switch {
+		case ferr != nil:
+			return "", fmt.Errorf("%w: %w", errLate, ferr)
+		case id == "":
+			return "", err
+		}
+		if version, err = s.judge(ctx, key, id, may, lost); !errors.Is(err, lost) {
+			return version, err
+		}
+	}
+}
+
+var errLate = fmt.Errorf("%w: a request that got no answer may still arrive", vault.ErrUnsure)
 
 // compare reads the opening of a version, or of the current one, and says which it is, ""
 // if there is none, and whether it has the same bytes.

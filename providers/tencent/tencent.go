@@ -32,7 +32,16 @@
 //     history. Create asks again, and is refused as long as it gets no answer.
 //
 // BUG(objectvault): versioning that is suspended while a Store is open is found out only
-// by a create or swap that has written already: it is then [vault.ErrUnsure].
+// by a create or swap that has written already: it is then [vault.ErrUnsure]. A bucket
+// that never had versioning is asked again after a minute; if it is enabled and suspended
+// within that minute, a create may replace what is there.
+//
+// BUG(objectvault): a request that got no answer may be carried out later. With versioning,
+// such a write may then come over what others wrote, which stays in the history. The one
+// who made it is told [vault.ErrUnsure], or success if another attempt of his won.
+//
+// BUG(objectvault): a swap may be based on the value of a loser, before that is removed.
+// It wins then, over the winner whose value it never saw, and which stays in the history.
 //
 // BUG(objectvault): keys that hold control characters or __0x, which no vault writes,
 // have no history here, since package cosblob stores them under other names. Leftovers

@@ -3,6 +3,7 @@ package tencent
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
@@ -19,11 +20,16 @@ const (
 	suspended versioning = "Suspended"
 )
 
-// state is what was found out.
+// state is what was found out, and when.
 type state struct {
 	mu sync.Mutex
 	is versioning
+	at time.Time
 }
+
+// believed is how long a bucket is taken for one that never had versioning. From a version
+// that was written the other states are seen to be true or not.
+const believed = time.Minute
 
 func (s *state) get() versioning {
 	s.mu.Lock()
@@ -34,13 +40,20 @@ func (s *state) get() versioning {
 func (s *state) set(is versioning) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.is = is
+	s.is, s.at = is, time.Now()
 }
 
-// versioning returns the bucket's state. It asks until it has been told once.
+// stale says whether to ask, for the first time or again.
+func (s *state) stale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.is == unknown || s.is == never && time.Since(s.at) > believed
+}
+
+// versioning returns the bucket's state, which it asks for if it has to.
 func (s *store) versioning(ctx context.Context) (versioning, error) {
-	if is := s.state.get(); is != unknown {
-		return is, nil
+	if !s.state.stale() {
+		return s.state.get(), nil
 	}
 	var got *cos.BucketGetVersionResult
 	err := s.try(ctx, reading, func(ctx context.Context) (err error) {
@@ -87,3 +100,6 @@ type unpublished struct{ err error }
 
 func (e *unpublished) Error() string { return e.err.Error() }
 func (e *unpublished) Unwrap() error { return e.err }
+
+// Unapplied says that the service has done nothing.
+func (e *unpublished) Unapplied() bool { return true }

@@ -113,7 +113,9 @@ func (s *store) replace(ctx context.Context, key string, create bool, may func(*
 		case serr != nil:
 			return "", fmt.Errorf("%w: %w: %w", vault.ErrUnsure, serr, err)
 		case id == "":
-			return "", err
+			return "", &lateWrite{err, func(ctx context.Context) (string, error) {
+				return s.settleLate(ctx, key, &o, now, may, lost)
+			}}
 		}
 		return s.judge(ctx, key, id, may, lost)
 	case err != nil && create && exists(err): // by a service that does not ignore the condition after all
@@ -162,7 +164,7 @@ func (s *store) judge(ctx context.Context, key, id string, may func(*vault.Versi
 		_, err := s.client.Object.Delete(ctx, key, &cos.ObjectDeleteOptions{VersionId: id})
 		return err
 	})
-	if err != nil {
+	if err != nil && code(err) != "NoSuchVersion" { // an earlier attempt, whose answer was lost, did it
 		return "", fmt.Errorf("%w: version %s came too late and could not be removed: %w", vault.ErrUnsure, id, err)
 	}
 	return "", lost
@@ -231,7 +233,7 @@ func (s *store) write(ctx context.Context, key string, create bool, fill func(io
 		return done, false, err
 	}
 	full = true
-	if err := w.Close(); errors.Is(err, cosblob.ErrChecksum) {
+	if err := w.Close(); errors.Is(err, cosblob.ErrChecksum) && !unapplied(err) {
 		// Other bytes may be there, which start as ours do: no reading of a start tells.
 		return done, true, fmt.Errorf("%w: %w", vault.ErrUnsure, err)
 	} else if err != nil {

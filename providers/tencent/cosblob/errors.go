@@ -18,6 +18,16 @@ var ErrChecksum = errors.New("cosblob: checksum mismatch")
 // errExists is what a create-only write met.
 var errExists = errors.New("cosblob: the object exists")
 
+// An unpublished write failed before its object was to be published, whatever became of
+// its parts.
+type unpublished struct{ err error }
+
+func (e *unpublished) Error() string { return e.err.Error() }
+func (e *unpublished) Unwrap() error { return e.err }
+
+// Unapplied says that the write has surely changed nothing that others see.
+func (e *unpublished) Unapplied() bool { return true }
+
 // codes are what the service's codes mean to gocloud.dev. Those about credentials,
 // which it has no code for, are Unknown: see *cos.ErrorResponse through ErrorAs.
 // https://www.tencentcloud.com/document/product/436/7730

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -140,6 +141,34 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 	if text, err := json.Marshal(snapshot); string(text) != `"[redacted]"` {
 		t.Errorf("JSON: %s, %v", text, err)
+	}
+}
+
+// TestEchoedSecrets: what a gateway sends back of a request's credentials is in no error.
+func TestEchoedSecrets(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<Error><Code>AccessDenied</Code><Message>token %s, %s, and a reason</Message></Error>",
+			r.Header.Get("X-Cos-Security-Token"), strings.ReplaceAll(r.Header.Get("Authorization"), "&", "&amp;"))
+	}))
+	t.Cleanup(front.Close)
+	c := Static("id", "key", "the-token")
+	client, err := NewClient("bucket-1250000000", "ap-guangzhou", c, &ClientOptions{Endpoint: front.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := OpenBucket(t.Context(), client, "bucket-1250000000", &Options{Credentials: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	_, err = b.ReadAll(t.Context(), "key")
+	var e *cos.ErrorResponse
+	if !b.ErrorAs(err, &e) || !strings.Contains(e.Message, "and a reason") {
+		t.Fatal(err)
+	}
+	if strings.Contains(e.Message, "the-token") || !strings.Contains(e.Message, "q-signature=[redacted]") {
+		t.Errorf("the message is %q", e.Message)
 	}
 }
 

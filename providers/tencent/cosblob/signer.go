@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,16 +72,18 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	resp.Request = r // without the signature and the token
+	_, signature, _ := strings.Cut(signed.Header.Get("Authorization"), "q-signature=")
+	secrets := []string{token, signature} // of what was sent
 	switch {
 	case resp.StatusCode/100 != 2:
-		body := hold(resp, maxError)
+		body := hold(resp, maxError, secrets)
 		if r.Method != http.MethodHead {
 			t.refused(r, snapshot, errorCode(body))
 		}
 	case mayFailLate(r):
 		// What has come is looked at before the SDK does. If the rest is lost, the SDK
 		// will meet that error.
-		if body := hold(resp, maxError); isError(body) {
+		if body := hold(resp, maxError, secrets); isError(body) {
 			resp.StatusCode, resp.Status = http.StatusInternalServerError, "500 Error after 200"
 			t.refused(r, snapshot, errorCode(body))
 		}
@@ -160,10 +163,16 @@ func mayFailLate(r *http.Request) bool {
 		r.Method == http.MethodPut && r.Header.Get(headerCopySource) != ""
 }
 
-// hold reads up to limit bytes of the answer and puts them back.
-func hold(resp *http.Response, limit int64) []byte {
+// hold reads up to limit bytes of the answer and puts them back, without the secrets that a
+// gateway may send back with its errors.
+func hold(resp *http.Response, limit int64, secrets []string) []byte {
 	body, err := io.ReadAll(&limited{resp.Body, limit})
 	resp.Body.Close()
+	for _, secret := range secrets {
+		if secret != "" {
+			body = bytes.ReplaceAll(body, []byte(secret), []byte("[redacted]"))
+		}
+	}
 	if err == nil {
 		err = io.EOF
 	}

@@ -168,13 +168,13 @@ func (w *writer) publish() error {
 		w.err = w.flush()
 	}
 	if w.up == nil {
-		return w.err
+		return &unpublished{w.err}
 	}
 	if w.err != nil {
-		return w.up.abandon(w.err)
+		return &unpublished{w.up.abandon(w.err)}
 	}
 	if err := w.up.wait(); err != nil {
-		return w.taken(err)
+		return &unpublished{w.taken(err)}
 	}
 	done, err := w.up.finish(w.ctx, forbid(w.options.XOptionHeader), w.up.sent())
 	if err != nil {

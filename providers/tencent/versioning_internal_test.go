@@ -1,0 +1,73 @@
+package tencent
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/providers/tencent/cosblob"
+	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestNeverIsAskedAgain: versioning that was enabled and suspended while a Store was open is
+// found out before a create replaces what is there.
+func TestNeverIsAskedAgain(t *testing.T) {
+	server, err := costest.New(&costest.Options{Bucket: "bucket-1250000000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	s, err := newStore(t.Context(), Config{
+		Bucket: server.Bucket(), Region: server.Region(), Endpoint: server.URL(),
+		Static: cosblob.Static(server.SecretID(), server.SecretKey(), ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.close() })
+	fill := func(text string) func(io.Writer) error {
+		return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
+	}
+	if _, err := s.Create(t.Context(), "key", fill("old")); err != nil {
+		t.Fatal(err)
+	}
+	for _, is := range []string{"Enabled", "Suspended"} {
+		if err := server.SetVersioning(server.Bucket(), is); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.state.at = time.Now().Add(-2 * believed)
+	if _, err := s.Create(t.Context(), "key", fill("new")); !errors.Is(err, vault.ErrUnsupported) {
+		t.Errorf("create: %v, want %v", err, vault.ErrUnsupported)
+	}
+	if got, err := s.bucket.ReadAll(t.Context(), "key"); string(got) != "old" || err != nil {
+		t.Errorf("then there is %q, %v", got, err)
+	}
+}
+
+// TestListingGoesOn: a list of versions that is cut has to say where it goes on, so that
+// nothing is left out and it comes to its end.
+func TestListingGoesOn(t *testing.T) {
+	for _, tc := range []struct {
+		name, last, key, id string
+		ok                  bool
+	}{
+		{"a version", "v2", "a", "v2", true},
+		{"another of the same key", "v3", "a", "v3", true},
+		{"without versioning", "", "b", "", true},
+		{"written before versioning", "null", "b", "", true},
+		{"no key", "v2", "", "v2", false},
+		{"a version without id", "v2", "a", "", false},
+		{"where it was", "v1", "a", "v1", false},
+	} {
+		l := listing{IsTruncated: true, NextKeyMarker: tc.key, NextVersion: tc.id, Entries: []entry{{VersionID: tc.last}, {VersionID: "no version"}}}
+		l.Entries[0].XMLName.Local = "Version"
+		l.Entries[1].XMLName.Local = "Owner"
+		key, id, err := l.next("a", "v1")
+		if (err == nil) != tc.ok || tc.ok && (key != tc.key || id != tc.id) || !tc.ok && !errors.Is(err, vault.ErrUnavailable) {
+			t.Errorf("%s: %q, %q, %v", tc.name, key, id, err)
+		}
+	}
+}
