@@ -153,3 +153,67 @@ func TestUndoAnswerLost(t *testing.T) {
 		t.Errorf("create: %v, want %v", err, vault.ErrExist)
 	}
 }
+
+// TestEarlyHead: the answer to the end of a long upload begins before there is an object,
+// and tells neither version nor checksum.
+func TestEarlyHead(t *testing.T) {
+	for _, tc := range []struct {
+		name, versioning, later string // when the store was opened, and when it writes
+		taken, replaced         bool   // by others: before, and right after
+		want                    error
+	}{
+		{"never", "", "", false, false, nil},
+		{"never, taken", "", "", true, false, vault.ErrExist},
+		{"enabled", "Enabled", "Enabled", false, false, nil},
+		{"enabled, replaced", "Enabled", "Enabled", false, true, nil},
+		{"enabled meanwhile", "", "Enabled", false, false, nil},
+		{"enabled meanwhile, taken", "", "Enabled", true, false, vault.ErrExist},
+		{"enabled meanwhile, taken, replaced", "", "Enabled", true, true, vault.ErrUnsure},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, &costest.Options{Versioning: tc.versioning})
+			store, other := open(t, config(s, owner(s))), open(t, config(s, owner(s)))
+			if tc.taken {
+				if _, err := other.Put.Put(t.Context(), "key", fill("taken")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.later != tc.versioning {
+				if err := s.SetVersioning(s.Bucket(), tc.later); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var once atomic.Bool
+			s.SetRule(func(r *costest.Request) *costest.Fault {
+				switch {
+				case r.Action == "CompleteMultipartUpload":
+					return costest.KeepAlive()
+				case r.Action == "HeadObject" && tc.replaced && once.CompareAndSwap(false, true):
+					if _, err := other.Put.Put(context.Background(), "key", fill("replaced")); err != nil {
+						t.Error(err)
+					}
+				}
+				return nil
+			})
+			version, err := store.Create.Create(t.Context(), "key", func(w io.Writer) error {
+				_, err := io.Copy(w, noise(1, 9<<20))
+				return err
+			})
+			if !errors.Is(err, tc.want) && !is(store, err, tc.want) {
+				t.Errorf("create: %v, want %v", err, tc.want)
+			}
+			if err == nil && (version != "") != (tc.later == "Enabled") {
+				t.Errorf("the version is %q", version)
+			}
+			r, err := other.Bucket.NewReader(t.Context(), "key", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if tc.taken && !tc.replaced && r.Size() != int64(len("taken")) {
+				t.Errorf("what was taken holds %d bytes now", r.Size())
+			}
+		})
+	}
+}

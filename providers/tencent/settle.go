@@ -34,7 +34,8 @@ var errUnseen = errors.New("another version is current, and no list of versions 
 
 // settle finds out what became of a write whose answer was lost, in a bucket with
 // versioning. It returns the id of its version; or "" if what was current before it still
-// is, which reads of COS, unlike lists, tell without delay.
+// is, which reads of COS, unlike lists, tell without delay. Only that it was deleted since is
+// left to a list.
 func (s *store) settle(ctx context.Context, key string, o *opening, before *vault.Version) (id string, err error) {
 	for n := 1; ; n++ {
 		now, ours, err := s.compare(ctx, key, "", o)
@@ -43,8 +44,13 @@ func (s *store) settle(ctx context.Context, key string, o *opening, before *vaul
 			return "", err
 		case ours:
 			return now, nil
-		case now == "" && (before == nil || before.Deleted), before != nil && !before.Deleted && now == before.ID:
+		case before != nil && !before.Deleted && now == before.ID:
 			return "", nil
+		case now == "" && (before == nil || before.Deleted):
+			newest, err := s.current(ctx, key)
+			if err != nil || newest == nil || before != nil && newest.ID == before.ID {
+				return "", err
+			}
 		}
 		// Somebody wrote or deleted since.
 		if id, err := s.find(ctx, key, o, before); err != nil || id != "" {

@@ -214,10 +214,11 @@ func TestLostAnswer(t *testing.T) {
 		after  bool // they write between the write and the look for it
 		lag    bool // and no list shows what became of it
 		want   error
-		holds  string
+		holds  string // "": they delete instead
 	}{
 		{"create", false, false, false, false, nil, "value"},
 		{"create, then replaced", false, false, true, false, nil, "other"},
+		{"create, then deleted", false, false, true, false, nil, ""},
 		{"create, too late", false, true, false, false, vault.ErrExist, "other"},
 		{"create, too late, then replaced", false, true, true, false, vault.ErrExist, "other"},
 		{"create, then replaced, and lists lag", false, false, true, true, vault.ErrUnsure, "other"},
@@ -237,6 +238,12 @@ func TestLostAnswer(t *testing.T) {
 				}
 			}
 			write := func() {
+				if tc.holds == "" {
+					if err := other.Bucket.Delete(context.Background(), "key"); err != nil {
+						t.Error(err)
+					}
+					return
+				}
 				if _, err := other.Put.Put(context.Background(), "key", theirs); err != nil {
 					t.Error(err)
 				}
@@ -266,13 +273,16 @@ func TestLostAnswer(t *testing.T) {
 			if !errors.Is(err, tc.want) {
 				t.Errorf("the write: %v, want %v", err, tc.want)
 			}
-			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != tc.holds || err != nil {
+			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != tc.holds || err != nil && (tc.holds != "" || !is(st, err, vault.ErrNotFound)) {
 				t.Errorf("the object holds %q, %v; want %q", got, err, tc.holds)
 			}
 			ours, all := 0, 0
 			for v, err := range st.History.Versions(t.Context(), "key") {
 				if err != nil {
 					t.Fatal(err)
+				}
+				if all++; v.Deleted {
+					continue
 				}
 				r, err := st.History.OpenVersion(t.Context(), "key", v.ID, 0, -1)
 				if err != nil {
@@ -282,7 +292,6 @@ func TestLostAnswer(t *testing.T) {
 					ours++
 				}
 				r.Close()
-				all++
 			}
 			if want := tc.want == nil || tc.want == vault.ErrUnsure; (ours == 1) != want || ours > 1 {
 				t.Errorf("%d of %d versions are ours, want it to be there: %v", ours, all, want)

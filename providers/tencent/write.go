@@ -20,7 +20,7 @@ import (
 // Put stores an object over what may be there.
 func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
 	done, _, err := s.write(ctx, key, false, fill)
-	if err != nil || s.state.get() == never || s.state.get() == unknown {
+	if is := s.state.get(); err != nil || done.Untold || is == never || is == unknown {
 		return done.VersionID, err
 	}
 	return cmp.Or(done.VersionID, "null"), nil
@@ -43,7 +43,10 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 		}
 		return "", err
 	}
-	if done.VersionID == "" {
+	switch {
+	case done.Untold:
+		return "", fmt.Errorf("%w: it was written, and the service did not tell whether as a version", vault.ErrUnsure)
+	case done.VersionID == "":
 		return "", nil
 	}
 	// Versioning was enabled meanwhile, and the condition was ignored.
@@ -104,26 +107,28 @@ func (s *store) replace(ctx context.Context, key string, create bool, may func(*
 	switch {
 	case errors.Is(err, vault.ErrUnsure):
 		return "", err
-	case err != nil && full && !unapplied(err):
-		// It may be there: first an id is needed to judge it and to undo it by.
+	case err == nil && !done.Untold:
+		return s.judge(ctx, key, done.VersionID, may, lost)
+	case err == nil, full && !unapplied(err):
+		// It is there, or may be: first an id is needed to judge it and to undo it by.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
 		defer cancel()
 		id, serr := s.settle(ctx, key, &o, now)
 		switch {
 		case serr != nil:
-			return "", fmt.Errorf("%w: %w: %w", vault.ErrUnsure, serr, err)
+			return "", errors.Join(fmt.Errorf("%w: %w", vault.ErrUnsure, serr), err)
+		case id == "" && err == nil: // replaced where it has no version, or gone for ever
+			return "", fmt.Errorf("%w: it was written, and is not among the versions", vault.ErrUnsure)
 		case id == "":
 			return "", &lateWrite{err, func(ctx context.Context) (string, error) {
 				return s.settleLate(ctx, key, &o, now, may, lost)
 			}}
 		}
 		return s.judge(ctx, key, id, may, lost)
-	case err != nil && create && exists(err): // by a service that does not ignore the condition after all
+	case create && exists(err): // by a service that does not ignore the condition after all
 		return "", fmt.Errorf("%w: %w", lost, err)
-	case err != nil:
-		return "", err
 	}
-	return s.judge(ctx, key, done.VersionID, may, lost)
+	return "", err
 }
 
 // current returns the newest version of a key, or nil.

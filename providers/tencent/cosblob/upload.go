@@ -10,6 +10,7 @@ import (
 	"hash/crc64"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -192,10 +193,31 @@ func (u *upload) finish(ctx context.Context, forbid string, whole *part) (Writte
 	if whole == nil {
 		return written(resp.Header, got.ETag), nil
 	}
+	if resp.Header.Get("X-Cos-Version-Id") == "" && resp.Header.Get("X-Cos-Hash-Crc64ecma") == "" {
+		return u.untold(got.ETag, whole)
+	}
 	if err := checkCRC(resp.Header, whole.crc); err != nil {
 		return Written{}, fmt.Errorf("%w; it was written", err)
 	}
 	return written(resp.Header, got.ETag), nil
+}
+
+// untold asks for what the answer to the end of an upload did not tell: its head may have
+// gone out before there was an object (436/7742).
+func (u *upload) untold(tag string, whole *part) (Written, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTime)
+	defer cancel()
+	resp, err := u.b.head(ctx, unescapeKey(u.name), nil)
+	switch {
+	case err != nil:
+		return Written{ETag: tag, Untold: true}, nil
+	case strings.Trim(resp.Header.Get("ETag"), `"`) == strings.Trim(tag, `"`):
+		if err := checkCRC(resp.Header, whole.crc); err != nil {
+			return Written{}, fmt.Errorf("%w; it was written", err)
+		}
+		return written(resp.Header, tag), nil
+	}
+	return Written{ETag: tag, Untold: resp.Header.Get("X-Cos-Version-Id") != ""}, nil
 }
 
 // lost aborts an upload whose end failed with err. Only we know its id: if it is gone and

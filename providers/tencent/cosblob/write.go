@@ -37,6 +37,9 @@ func forbid(h *http.Header) string {
 type Written struct {
 	ETag      string // with its quotes; of a multipart upload it is no checksum
 	VersionID string // "" if the bucket has no versioning, or has it suspended
+	// Untold says that VersionID is not known: the service began its answer before the
+	// object was there, and then it could not be found out, or others had written since.
+	Untold bool
 }
 
 func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, o *driver.WriterOptions) (driver.Writer, error) {

@@ -88,5 +88,6 @@ func LateErrorAfter(code, message string) *Fault {
 }
 
 // KeepAlive answers a complete or a copy with 200 at once and spaces before its body,
-// as the service does when it takes long. Other requests are not touched.
+// as the service does when it takes long: the head then has neither version nor CRC64.
+// Other requests are not touched.
 func KeepAlive() *Fault { return &Fault{kind: keepAlive} }

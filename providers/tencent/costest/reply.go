@@ -129,9 +129,12 @@ func (x *exchange) sendXML(status int, v any) {
 }
 
 // sendLate answers with a document after the 200 and some spaces have gone out, as the
-// service does when a call takes long.
+// service does when a call takes long. Such a head knows nothing of the object yet.
 func (x *exchange) sendLate(v any) {
-	x.out.Header().Set("Content-Type", "application/xml")
+	h := x.out.Header()
+	h.Set("Content-Type", "application/xml")
+	h.Del("X-Cos-Version-Id")
+	h.Del("X-Cos-Hash-Crc64ecma")
 	x.out.WriteHeader(http.StatusOK)
 	for range 3 {
 		io.WriteString(x.out, " ")
