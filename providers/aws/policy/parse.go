@@ -119,6 +119,9 @@ func parseOwn(v *policydoc.Value) ([]Document, error) {
 			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policydoc.Quote(m.Key))
 		}
 		for _, tenant := range m.Value.Object {
+			if tenant.Value.Kind != '{' {
+				return nil, fmt.Errorf("line %d: tenant %s is not an object", tenant.Value.Line, policydoc.Quote(tenant.Key))
+			}
 			for _, part := range tenant.Value.Object {
 				if ok, err := read(part, tenant.Key); err != nil {
 					return nil, fmt.Errorf("tenant %s: %w", policydoc.Quote(tenant.Key), err)

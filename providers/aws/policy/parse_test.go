@@ -86,6 +86,7 @@ func TestMalformed(t *testing.T) {
 		{`"x"`, "it is not an object"},
 		{"{}", "it holds no policy"},
 		{`{"hello":1}`, `line 1: "hello" is no part of a policy`},
+		{`{"tenants":{"a":"none"}}`, `line 1: tenant "a" is not an object`},
 		{`{"Statement":[]}`, "has no Statement"},
 		{`{"Statement":"x"}`, "has no Statement"},
 		{`{"Statement":[1]}`, "Statement[0]: line 1: it is not an object"},

@@ -122,8 +122,7 @@ func (c *checker) covered(s Statement, action string, right func(condition) bool
 	for _, d := range c.doc.Policy.Statement {
 		list := d.Condition.list()
 		if d.Effect != "deny" || len(list) != 1 || list[0].set != "" || !right(list[0]) ||
-			!slices.ContainsFunc(d.Action, func(a string) bool { return globAction(a, action) }) ||
-			d.Principal != nil && !isPublic(d.Principal) {
+			!slices.ContainsFunc(d.Action, func(a string) bool { return globAction(a, action) }) || !hits(d, s) {
 			continue
 		}
 		uncovered := func(r string) bool {
@@ -134,6 +133,26 @@ func (c *checker) covered(s Statement, action string, right func(condition) bool
 		}
 	}
 	return false
+}
+
+// hits says whether a denial is about each principal of an allow. One of anyone hits the
+// unsigned alone, and the signed only where they are allowed as anyone (436/35240).
+func hits(deny, allow Statement) bool {
+	if deny.NotPrincipal != nil || allow.NotPrincipal != nil {
+		return false
+	}
+	for kind, list := range allow.Principal {
+		for _, p := range list {
+			if isPublic(Principal{kind: {p}}) {
+				if !isPublic(deny.Principal) {
+					return false
+				}
+			} else if !slices.ContainsFunc(deny.Principal[kind], func(pattern string) bool { return glob(pattern, p) && !isPublic(Principal{kind: {pattern}}) }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // isPublic says whether a principal is anyone, in one of the ways that COS has had.

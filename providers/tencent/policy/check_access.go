@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -25,6 +26,9 @@ func (c *checker) access(s Statement) {
 		c.hole(PublicAllow, "")
 	}
 	for _, p := range s.Principal["qcs"] {
+		if strings.HasPrefix(p, "qcs::cam::uin/*") {
+			c.hole(PublicAllow, "%s", p)
+		}
 		if strings.Contains(p, ":roleName/") || strings.Contains(p, ":role/") {
 			c.hole(RolePrincipal, "%s", p)
 		}
@@ -148,7 +152,8 @@ func (c *checker) lists(s Statement) {
 	worst()
 }
 
-// bound judges a prefix that is written out: nobody may have two tenants'.
+// bound judges a prefix that is written out: it is that of the tenant whose policy it is,
+// and nobody may have two tenants'.
 func (c *checker) bound(s Statement, tenant, where string) {
 	who := []string{"the role"}
 	if s.Principal != nil {
@@ -160,9 +165,16 @@ func (c *checker) bound(s Statement, tenant, where string) {
 		}
 		sort.Strings(who)
 	}
+	if c.doc.Tenant != "" && c.doc.Tenant != tenant {
+		c.hole(UnboundPrefix, "%s reaches %s", c.doc.Tenant, tenant)
+		return
+	}
 	for _, w := range who {
-		if other, ok := c.tenants[w]; ok && other != tenant {
-			c.hole(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
+		// A principal may be a pattern, of others that are here, too.
+		for _, known := range slices.Sorted(maps.Keys(c.tenants)) {
+			if other := c.tenants[known]; other != tenant && (glob(known, w) || glob(w, known)) {
+				c.hole(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
+			}
 		}
 		c.tenants[w] = tenant
 	}

@@ -58,6 +58,27 @@ func trust(condition string) string {
 	return edit(goodTrust, `"condition":{"string_equal":{"oidc:iss":"https://broker.example","oidc:aud":"vault","oidc:sub":"bot:0xabc"}}`, `"condition":`+condition)
 }
 
+// twoPrincipals is a bucket policy that gives each of two the objects of a tenant.
+func twoPrincipals(a, b string) string {
+	one := func(who, tenant string) string {
+		return `{"effect":"allow","principal":{"qcs":["qcs::cam::uin/1:` + who + `"]},"action":"name/cos:GetObject",
+			"resource":"qcs::cos:r:uid/1:b-1/bots/` + tenant + `/*","condition":{"bool_equal":{"cos:secure-transport":"true"}}}`
+	}
+	return `{"version":"2.0","statement":[` + one(a, "a") + "," + one(b, "b") + "]}"
+}
+
+// writer is a bucket policy that lets one write, and denies somebody http and headers.
+func writer(whom string) string {
+	doc := `{"version":"2.0","statement":[{"effect":"allow","principal":{"qcs":["qcs::cam::uin/1:uin/2"]},"action":"name/cos:PutObject","resource":"qcs::cos:r:uid/1:b-1/bots/a/*"}`
+	for _, cond := range []string{
+		`"bool_equal":{"cos:secure-transport":"false"}`, `"string_like":{"cos:x-cos-acl":"*"}`, `"string_like":{"cos:x-cos-grant-read":"*"}`,
+		`"string_like":{"cos:x-cos-grant-read-acp":"*"}`, `"string_like":{"cos:x-cos-grant-write-acp":"*"}`, `"string_like":{"cos:x-cos-grant-full-control":"*"}`,
+	} {
+		doc += `,{"effect":"deny",` + whom + `,"action":"name/cos:PutObject","resource":"qcs::cos:r:uid/1:b-1/*","condition":{` + cond + `}}`
+	}
+	return doc + "]}"
+}
+
 func check(t *testing.T, doc string, o policy.CheckOptions) []string {
 	t.Helper()
 	docs, err := policy.Parse("f.json", []byte(doc))
@@ -102,6 +123,7 @@ func TestCheck(t *testing.T) {
 		{"a variable for a subject", trust(equal + `,"oidc:sub":"${qcs:user}"}}`), none, "0 wildcard_subject"},
 		{"a subject for two tenants", `{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":{"trust_policy":` + goodTrust + `}}}`, none, "0 shared_subject"},
 		{"a subject for each", `{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":{"trust_policy":` + edit(goodTrust, "0xabc", "0xdef") + `}}}`, none, ""},
+		{"a subject for two tenants, in other words", `{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":{"trust_policy":` + trust(equal+`},"string_like":{"oidc:sub":"bot:0xabc"}}`) + `}}}`, none, "0 shared_subject"},
 		{"not that subject", trust(equal + `},"string_not_equal":{"oidc:sub":"bot:evil"}}`), none, "0 no_subject"},
 		{"a subject, perhaps", trust(equal + `},"string_equal_if_exist":{"oidc:sub":"bot:0xabc"}}`), none, "0 if_exists, 0 no_subject"},
 		{"all values of a subject", trust(equal + `},"for_all_value:string_equal":{"oidc:sub":"bot:0xabc"}}`), none, "0 no_subject, 0 set_operator"},
@@ -155,6 +177,12 @@ func TestCheck(t *testing.T) {
 		{"a variable", object("bots/${uin}/*"), none, "0 other_variable"},
 		{"one role for two tenants", one(`"name/cos:GetObject"`, `["qcs::cos:r:uid/1:b-1/bots/a/*","qcs::cos:r:uid/1:b-1/bots/b/*"]`, ""), none, "0 unbound_prefix"},
 		{"one tenant's objects, another's list", edit(goodRole, "bots%2F0xabc%2F*", "bots%2F0xabd%2F*"), none, "1 unbound_prefix"},
+		{"another tenant's objects", `{"tenants":{"a":{"role_policy":` + object("bots/b/*") + `}}}`, none, "0 unbound_prefix"},
+		{"another tenant's list", `{"tenants":{"a":{"role_policy":` + list(`,"string_like":{"cos:prefix":"bots%2Fb%2F*"}`) + `}}}`, none, "0 unbound_prefix"},
+		{"one's own", `{"tenants":{"a":{"role_policy":` + object("bots/a/*") + `}}}`, none, ""},
+		{"every user of the account, and one of them", twoPrincipals("uin/*", "uin/100000000011"), none, "1 unbound_prefix"},
+		{"one user, and every one", twoPrincipals("uin/100000000011", "uin/*"), none, "1 unbound_prefix"},
+		{"two users", twoPrincipals("uin/100000000011", "uin/100000000012"), none, ""},
 		{"uin for uid", one(`"name/cos:GetObject"`, `"qcs::cos:ap-hongkong:uin/100000000001:vault-1250000000/bots/a/*"`, ""), none, "0 wrong_owner"},
 		{"no owner", one(`"name/cos:GetObject"`, `"qcs::cos:ap-hongkong::vault-1250000000/bots/a/*"`, ""), none, "0 wrong_owner"},
 		{"every action", one(`"name/cos:*"`, `"qcs::cos:r:uid/1:b-1/bots/a/*"`, ""), none, "0 broad_action, 0 public_header"},
@@ -175,6 +203,11 @@ func TestCheck(t *testing.T) {
 			`"statement":[{"effect":"deny","action":["cos:GetObject"],"resource":"*","condition":{"bool_equal":{"cos:secure-transport":"false"}}},`), none, "1 http_allowed"},
 		{"http, denied elsewhere", edit(edit(goodRole, `,"condition":{"bool_equal":{"cos:secure-transport":true}}`, ""), `"statement":[`,
 			`"statement":[{"effect":"deny","action":"name/cos:*","resource":"qcs::cos:r:uid/1:b-1/*","condition":{"bool_equal":{"cos:secure-transport":"false"}}},`), none, "1 http_allowed"},
+		{"http, denied to anyone", writer(`"principal":{"qcs":["qcs::cam::anyone:anyone"]}`), none, "0 http_allowed, 0 public_header"},
+		{"http, denied to all but one", writer(`"notprincipal":{"qcs":["qcs::cam::uin/1:uin/3"]}`), none, "0 http_allowed, 0 public_header"},
+		{"http, denied to another", writer(`"principal":{"qcs":["qcs::cam::uin/1:uin/3"]}`), none, "0 http_allowed, 0 public_header"},
+		{"http, denied to the writer", writer(`"principal":{"qcs":["qcs::cam::uin/1:uin/2"]}`), none, ""},
+		{"http, denied to all users", writer(`"principal":{"qcs":["qcs::cam::uin/1:uin/*"]}`), none, ""},
 		{"public by any header", edit(goodRole, ","+denies, ""), none, "0 public_header"},
 		{"public by an ACL that was forgotten", edit(goodRole, `,"authenticated-read"`, ""), none, "0 public_header"},
 		{"public by a grant that was forgotten", edit(goodRole, "cos:x-cos-grant-full-control", "cos:x-cos-grant-write"), none, "0 public_header"},
@@ -183,6 +216,7 @@ func TestCheck(t *testing.T) {
 		{"private, and what is public", edit(goodRole, `{"string_equal":{"cos:x-cos-acl":["public-read","public-read-write","authenticated-read"]}}`, `{"string_not_equal":{"cos:x-cos-acl":["private","public-read"]}}`), none, "0 public_header"},
 		{"anyone", edit(goodBucket, "qcs::cam::uin/100000000001:uin/100000000011", "qcs::cam::anyone:anyone"), none, "0 public_allow"},
 		{"anyone, as it was", edit(goodBucket, "qcs::cam::uin/100000000001:uin/100000000011", "qcs::cam::anonymous:anonymous"), none, "0 public_allow"},
+		{"every account", edit(goodBucket, "uin/100000000001:uin/100000000011", "uin/*:uin/*"), none, "0 public_allow"},
 		{"a star", edit(goodBucket, `{"qcs":["qcs::cam::uin/100000000001:uin/100000000011"]}`, `"*"`), none, "0 public_allow"},
 		{"a role in the bucket's policy", edit(goodBucket, "uin/100000000011", "roleName/vault-0xabc"), none, "0 role_principal"},
 		{"denials alone", edit(goodBucket, "Allow", "Deny"), none, ""},

@@ -52,10 +52,13 @@ func (c *checker) shared(s Statement) {
 		return
 	}
 	for _, cond := range s.Condition.list() {
-		if cond.key != "oidc:sub" || cond.base != "string_equal" || !cond.requires() {
+		if cond.key != "oidc:sub" || cond.base != "string_equal" && cond.base != "string_like" || !cond.requires() {
 			continue
 		}
 		for _, v := range cond.values {
+			if cond.wild() && strings.Contains(v, "*") {
+				continue // no single subject, and a hole of its own
+			}
 			if other, ok := c.subjects[v]; ok && other != c.doc.Tenant {
 				c.hole(SharedSubject, "%s assumes the roles of %s and %s", policydoc.Quote(v), other, c.doc.Tenant)
 			}

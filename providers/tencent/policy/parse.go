@@ -111,6 +111,9 @@ func parseOwn(v *policydoc.Value) ([]Document, error) {
 			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policydoc.Quote(m.Key))
 		}
 		for _, tenant := range m.Value.Object {
+			if tenant.Value.Kind != '{' {
+				return nil, fmt.Errorf("line %d: tenant %s is not an object", tenant.Value.Line, policydoc.Quote(tenant.Key))
+			}
 			for _, part := range tenant.Value.Object {
 				switch Part(part.Key) {
 				case TrustPolicy, RolePolicy:

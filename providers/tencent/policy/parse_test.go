@@ -101,6 +101,7 @@ func TestMalformed(t *testing.T) {
 		{`{"Response":[]}`, "it is not an object"},
 		{"{}", "it holds no policy"},
 		{`{"hello":1}`, `line 1: "hello" is no part of a policy`},
+		{`{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":"none"}}`, `line 3: tenant "b" is not an object`},
 		{`{"statement":[]}`, "has no statement"},
 		{`{"statement":[1]}`, "statement[0]: line 1: it is not an object"},
 		{`{"version":"2012-10-17","statement":{` + s + `}}`, `CAM has no version "2012-10-17"`},
