@@ -35,7 +35,8 @@ type accessRequest struct {
 	conditions map[string]string
 
 	bucketPolicy string // the document of PUT ?policy, "" if none
-	acl          bool   // an ACL admits the caller or anyone; a deny still wins
+	acl          bool   // an ACL admits the caller; a deny still wins
+	publicACL    bool   // an ACL admits anyone
 }
 
 // credential returns what belongs to an access key id. An expired one is returned, too:

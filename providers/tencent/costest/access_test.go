@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tencentyun/cos-go-sdk-v5"
+
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/tencent/costest"
 )
@@ -280,6 +282,45 @@ func TestOpenRole(t *testing.T) {
 	for _, name := range []string{"bots/a/x", "bots/${qcs_principal_tag}/x"} {
 		_, err = c.Object.Get(t.Context(), name, nil)
 		wantCode(t, name, err, "403 AccessDenied")
+	}
+}
+
+// TestTrustDenies: a denial of anyone in a trust stops those whom it allows by name.
+func TestTrustDenies(t *testing.T) {
+	i := newIssuer(t, nil)
+	s := federated(t, i, nil)
+	trust := strings.Replace(trustOf(i.URL, "vault", "bot:a"), `"statement":[`,
+		`"statement":[{"effect":"deny","action":"name/sts:AssumeRoleWithWebIdentity","principal":"*"},`, 1)
+	_, err := s.AddRole("closed", trust, prefixPolicy("a"))
+	check(t, err)
+	wantCall(t, "assume", ask(t, s, time.Now(), accessKey{}, "sts", "AssumeRoleWithWebIdentity", web("closed", i.Mint(bot("a"))), nil), "UnauthorizedOperation")
+}
+
+// TestConditionKeys: a call has the keys of its own kind alone.
+func TestConditionKeys(t *testing.T) {
+	i := newIssuer(t, nil)
+	s := federated(t, i, nil)
+	when := func(action, operator, key, value string) map[string]any {
+		return map[string]any{"effect": "allow", "action": "name/cos:" + action, "resource": "*", "condition": map[string]any{operator: map[string]any{key: value}}}
+	}
+	_, err := s.AddRole("keys", trustOf(i.URL, "vault", "bot:a"), policyText(
+		when("GetObject", "string_like", "cos:prefix", "*"), when("HeadObject", "string_equal", "cos:versionid", ""), when("PutObject", "string_equal", "cos:versionid", ""),
+	))
+	check(t, err)
+	put(t, sdk(t, s, s.Bucket()), "x", "v")
+	k := keyOf(t, ask(t, s, time.Now(), accessKey{}, "sts", "AssumeRoleWithWebIdentity", web("keys", i.Mint(bot("a"))), nil))
+	c := sdkAs(t, s, s.Bucket(), k.ID, k.Secret, k.Token)
+	status, _, body := do(t, s, http.MethodGet, "/x?prefix=x", "", func(r *http.Request) {
+		now := time.Now()
+		cos.AddAuthorizationHeader(k.ID, k.Secret, k.Token, r, &cos.AuthTime{SignStartTime: now, SignEndTime: now.Add(time.Minute), KeyStartTime: now, KeyEndTime: now.Add(time.Minute)})
+	})
+	if status != http.StatusForbidden || !strings.Contains(body, "<Code>AccessDenied<") {
+		t.Errorf("a prefix condition on an object: %d %s", status, body)
+	}
+	_, err = c.Object.Put(t.Context(), "x", strings.NewReader("v"), nil)
+	wantCode(t, "a version condition on a write", err, "403 AccessDenied")
+	if _, err = c.Object.Head(t.Context(), "x", nil); err != nil {
+		t.Errorf("a version condition on a head: %v", err)
 	}
 }
 

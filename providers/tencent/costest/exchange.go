@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -208,7 +209,7 @@ func (x *exchange) allowIn(bucket, action, key, version string) error {
 	r := accessRequest{
 		action: "name/cos:" + action, bucket: bucket,
 		resource:   fmt.Sprintf("qcs::cos:%s:uid/%s:%s/%s", x.s.o.Region, appID(bucket), bucket, key),
-		conditions: x.conditions(version),
+		conditions: x.conditions(action, version),
 	}
 	if x.op.anyBucket && bucket == "" {
 		r.resource = "*"
@@ -217,17 +218,27 @@ func (x *exchange) allowIn(bucket, action, key, version string) error {
 	if b := x.s.buckets[bucket]; b != nil {
 		r.bucketPolicy = string(b.config["policy"])
 		r.acl = b.admits(x.caller, action, key, version)
+		r.publicACL = b.admits(caller{anonymous: true}, action, key, version)
 	}
 	x.s.mu.Unlock()
 	return x.s.authorize(x.caller, r)
 }
 
-// conditions are the condition keys of the request (436/46206).
-func (x *exchange) conditions(version string) map[string]string {
+// What has versions, and what has a prefix, as condition keys are concerned (436/46206).
+var (
+	versioned = []string{"GetObject", "HeadObject", "DeleteObject", "GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"}
+	prefixed  = []string{"GetBucket", "GetBucketObjectVersions", "ListMultipartUploads"}
+)
+
+// conditions are the condition keys of the request, or of the part of it that needs action
+// (436/46206).
+func (x *exchange) conditions(action, version string) map[string]string {
 	c := map[string]string{
 		"cos:secure-transport": fmt.Sprint(x.r.TLS != nil),
 		"cos:host":             x.r.Host,
-		"cos:versionid":        version,
+	}
+	if slices.Contains(versioned, action) {
+		c["cos:versionid"] = version
 	}
 	if ip, _, err := net.SplitHostPort(x.r.RemoteAddr); err == nil {
 		c["qcs:ip"] = ip
@@ -235,7 +246,7 @@ func (x *exchange) conditions(version string) map[string]string {
 	if t := x.r.TLS; t != nil {
 		c["cos:tls-version"] = fmt.Sprintf("1.%d", t.Version-0x0301)
 	}
-	if p, ok := x.query.lookup("prefix"); ok {
+	if p, ok := x.query.lookup("prefix"); ok && slices.Contains(prefixed, action) {
 		c["cos:prefix"] = encode(p, "")
 	}
 	if v, ok := x.query.lookup("response-content-type"); ok {

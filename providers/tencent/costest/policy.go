@@ -237,12 +237,7 @@ func parsePolicyConditions(raw json.RawMessage) (all []policyCondition, err erro
 // matches says whether a statement is about an action on a resource under conditions.
 // A resource of "" is not looked at.
 func (s policyStatement) matches(srv *Server, action, resource string, conditions map[string]string) bool {
-	starred := false
-	if !slices.ContainsFunc(s.actions, func(pattern string) bool {
-		ok := matchAction(pattern, action)
-		starred = starred || ok && strings.Contains(pattern, "*")
-		return ok
-	}) {
+	if !slices.ContainsFunc(s.actions, func(pattern string) bool { return matchAction(pattern, action) }) {
 		return false
 	}
 	if resource != "" && !slices.ContainsFunc(s.resources, func(pattern string) bool { return matchResource(pattern, resource) }) {
@@ -250,6 +245,7 @@ func (s policyStatement) matches(srv *Server, action, resource string, condition
 	}
 	// The documents say of * in an action beside a condition that requests fail: what
 	// allows does not apply, what denies does.
+	starred := slices.ContainsFunc(s.actions, func(pattern string) bool { return strings.Contains(pattern, "*") })
 	if starred && len(s.conditions) > 0 && srv.unsure("action-wildcard") == "fail" {
 		return s.deny
 	}
@@ -353,7 +349,7 @@ func matchResource(pattern, resource string) bool {
 		return false
 	}
 	for i := range 5 {
-		if p[i] != r[i] && (i < 2 || p[i] != "*") && (i != 3 || p[i] != "") {
+		if p[i] != r[i] && (i < 2 || i == 4 || p[i] != "*") && (i != 3 || p[i] != "") {
 			return false
 		}
 	}
@@ -387,13 +383,14 @@ func (a *access) authorize(c caller, r accessRequest) error {
 	}
 	public, closed := s.evaluate(bucket, r, func(st policyStatement) bool { return isAnyone(st.principals) })
 	if c.anonymous {
-		if closed || !public && !r.acl {
+		if closed || !public && !r.publicACL {
 			return errAccessDenied
 		}
 		return nil
 	}
 	// "Anyone" in a denial means the unsigned alone, as the page words it.
 	own, denied := s.evaluate(bucket, r, func(st policyStatement) bool { return s.names(st.principals, c) })
+	own = own || r.acl
 	if c.roleID == "" && c.sessionPolicy != "" {
 		own = true // a federation token of the owner's
 	}
@@ -409,7 +406,8 @@ func (a *access) authorize(c caller, r accessRequest) error {
 		yes, no := s.evaluate(doc, r, nil)
 		own, denied = own && yes, denied || no
 	}
-	if denied || !own && !r.acl && (!public || closed) {
+	asAnyone := (public || r.publicACL) && !closed // no session's limit
+	if denied || !own && !asAnyone {
 		return errAccessDenied
 	}
 	return nil

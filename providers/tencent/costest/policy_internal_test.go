@@ -90,6 +90,7 @@ func TestAuthorize(t *testing.T) {
 		// Six segments.
 		{name: "uin for uid", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "uid/", "uin/", 1)+"*")), r: get},
 		{name: "another APPID", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "uid/1250000000", "uid/1250000001", 1)+"*")), r: get},
+		{name: "any owner", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "uid/1250000000", "*", 1)+"*")), r: get},
 		{name: "another region", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "ap-guangzhou", "ap-hongkong", 1)+"*")), r: get},
 		{name: "any region", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "ap-guangzhou", "*", 1)+"*")), r: get, want: true},
 		{name: "no region", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "ap-guangzhou", "", 1)+"*")), r: get, want: true},
@@ -126,6 +127,7 @@ func TestAuthorize(t *testing.T) {
 		{name: "two keys, one holds", role: doc(st("allow", "name/cos:GetObject", "*", `"condition":{"string_equal":{"k":"a","l":"b"}}`)), r: with(get, "k", "a")},
 		{name: "two operators, one holds", role: doc(st("allow", "name/cos:GetObject", "*", `"condition":{"string_equal":{"k":"a"},"string_like":{"k":"b*"}}`)), r: with(get, "k", "a")},
 		{name: "a star beside a condition", role: doc(st("allow", "name/cos:*", "*", when("string_equal", "k", `"a"`))), r: with(get, "k", "a")},
+		{name: "a star beside the action and a condition", role: doc(strings.Replace(st("allow", "name/cos:GetObject", "*", when("string_equal", "k", `"a"`)), `"name/cos:GetObject"`, `["name/cos:GetObject","name/cos:*"]`, 1)), r: with(get, "k", "a")},
 		{name: "a star beside a condition, read", role: doc(st("allow", "name/cos:*", "*", when("string_equal", "k", `"a"`))), r: with(get, "k", "a"), variants: map[string]string{"action-wildcard": "evaluate"}, want: true},
 		{name: "a star beside a condition that denies", role: doc(own, st("deny", "name/cos:*", "*", when("string_equal", "k", `"a"`))), r: get},
 
@@ -148,7 +150,12 @@ func TestAuthorize(t *testing.T) {
 		{name: "a denial of anyone, unsigned", bucket: doc(st("allow", "name/cos:GetObject", bucket+"*", anyOne), st("deny", "name/cos:GetObject", bucket+"*", anyOne)), r: get, anonymous: true},
 		{name: "an ACL", r: accessRequest{action: get.action, resource: get.resource, acl: true}, want: true},
 		{name: "an ACL, denied", role: doc(st("deny", "name/cos:GetObject", "*")), r: accessRequest{action: get.action, resource: get.resource, acl: true}},
-		{name: "an ACL, unsigned", r: accessRequest{action: get.action, resource: get.resource, acl: true}, anonymous: true, want: true},
+		{name: "an ACL outside the session", session: doc(st("allow", "name/cos:GetObject", bucket+"bots/b/*")), r: accessRequest{action: get.action, resource: get.resource, acl: true}},
+		{name: "an ACL within the session", session: doc(own), r: accessRequest{action: get.action, resource: get.resource, acl: true}, want: true},
+		{name: "a public ACL outside the session", session: doc(st("allow", "name/cos:GetObject", bucket+"bots/b/*")), r: accessRequest{action: get.action, resource: get.resource, publicACL: true}, want: true},
+		{name: "an ACL for others, unsigned", r: accessRequest{action: get.action, resource: get.resource, acl: true}, anonymous: true},
+		{name: "a public ACL, unsigned", r: accessRequest{action: get.action, resource: get.resource, publicACL: true}, anonymous: true, want: true},
+		{name: "a public ACL, anyone denied", bucket: doc(st("deny", "name/cos:GetObject", bucket+"*", anyOne)), r: accessRequest{action: get.action, resource: get.resource, publicACL: true}},
 
 		// The session's policy.
 		{name: "within the session", role: doc(st("allow", "name/cos:GetObject", bucket+"*")), session: doc(own), r: get, want: true},

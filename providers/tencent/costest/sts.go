@@ -237,7 +237,7 @@ func (a *access) trusts(r role, actions []string, kind string, names []string, c
 	allowed, denied := false, false
 	for _, action := range actions {
 		yes, no := a.s.evaluate(doc, accessRequest{action: action, conditions: conditions}, func(st policyStatement) bool {
-			return slices.ContainsFunc(st.principals[kind], func(p string) bool { return slices.Contains(names, p) })
+			return st.deny && isAnyone(st.principals) || slices.ContainsFunc(st.principals[kind], func(p string) bool { return slices.Contains(names, p) })
 		})
 		allowed, denied = allowed || yes, denied || no
 	}
