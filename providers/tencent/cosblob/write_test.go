@@ -206,12 +206,16 @@ func TestCancelLate(t *testing.T) {
 func TestPartUnderWay(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	b := open(t, s, owner(s))
 	ctx, cancel := context.WithCancel(t.Context())
+	b := openVia(t, s, owner(s), roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Get("partNumber") == "3" {
+			r.Body = &endReader{ReadCloser: r.Body, then: cancel}
+		}
+		return s.Client().Transport.RoundTrip(r)
+	}))
 	last := func(r *costest.Request) bool { return strings.HasPrefix(r.Query, "partNumber=3&") }
 	s.SetRule(func(r *costest.Request) *costest.Fault {
 		if last(r) {
-			cancel()
 			return costest.Delay(300 * time.Millisecond)
 		}
 		return nil
@@ -229,6 +233,24 @@ func TestPartUnderWay(t *testing.T) {
 		t.Errorf("%d aborts, want 1", n)
 	}
 	holds(t, b, "key", nil)
+}
+
+// An endReader calls then when its end was read, which stays the end.
+type endReader struct {
+	io.ReadCloser
+	then func()
+	end  bool
+}
+
+func (r *endReader) Read(p []byte) (int, error) {
+	if r.end {
+		return 0, io.EOF
+	}
+	n, err := r.ReadCloser.Read(p)
+	if r.end = err == io.EOF; r.end {
+		r.then()
+	}
+	return n, err
 }
 
 // TestAbortWaits: so does a writer that fails in Write.

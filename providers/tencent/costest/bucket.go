@@ -59,6 +59,7 @@ func (s *Server) newBucket(name string) *bucket {
 	return &bucket{
 		name: name, created: s.o.Now(), objects: make(map[string][]*version),
 		uploads: make(map[string]*upload), config: make(map[string][]byte),
+		newID: s.newVersionID,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A setting is a document that a bucket keeps under the parameter that names it.
@@ -147,8 +148,16 @@ func (x *exchange) putPolicy() error {
 type lifecycleXML struct {
 	XMLName xml.Name `xml:"LifecycleConfiguration"`
 	Rule    []struct {
-		ID         string
-		Status     string
+		ID     string
+		Status string
+		Filter []struct {
+			Prefix *string
+			Tag    []struct{ Key, Value string }
+			And    []struct {
+				Prefix *string
+				Tag    []struct{ Key, Value string }
+			}
+		}
 		Expiration []struct {
 			Days, Date                *string
 			ExpiredObjectDeleteMarker *string
@@ -176,17 +185,31 @@ func checkLifecycle(body []byte) error {
 	if len(doc.Rule) == 0 || len(doc.Rule) > 1000 {
 		return errMalformedXML
 	}
+	date := func(s string) bool {
+		_, err := time.Parse(time.RFC3339, s)
+		return err == nil
+	}
+	ids := make(map[string]bool)
 	for _, r := range doc.Rule {
-		ok := len(r.ID) <= 255 && (r.Status == "Enabled" || r.Status == "Disabled")
+		ok := len(r.ID) <= 255 && (r.Status == "Enabled" || r.Status == "Disabled") && len(r.Filter) <= 1 && (r.ID == "" || !ids[r.ID])
+		ids[r.ID] = true
+		for _, f := range r.Filter {
+			// One of them; several conditions stand in And.
+			n := len(f.Tag) + len(f.And)
+			if f.Prefix != nil {
+				n++
+			}
+			ok = ok && n <= 1 && (len(f.And) == 0 || len(f.And[0].Tag) <= 10)
+		}
 		actions := len(r.Expiration) + len(r.Transition) + len(r.NoncurrentVersionExpiration) + len(r.NoncurrentVersionTransition) + len(r.AbortIncompleteMultipartUpload)
 		ok = ok && actions > 0
 		anyDays, anyDate := false, false
 		for _, e := range r.Expiration {
-			ok = ok && (e.Days == nil || days(*e.Days, 1)) && (e.Days != nil || e.Date != nil || e.ExpiredObjectDeleteMarker != nil)
+			ok = ok && (e.Days == nil || days(*e.Days, 1)) && (e.Date == nil || date(*e.Date)) && (e.Days != nil || e.Date != nil || e.ExpiredObjectDeleteMarker != nil)
 			anyDays, anyDate = anyDays || e.Days != nil, anyDate || e.Date != nil
 		}
 		for _, t := range r.Transition {
-			ok = ok && (t.Days == nil || days(*t.Days, 0)) && t.StorageClass != ""
+			ok = ok && (t.Days == nil || days(*t.Days, 0)) && (t.Date == nil || date(*t.Date)) && t.StorageClass != ""
 			anyDays, anyDate = anyDays || t.Days != nil, anyDate || t.Date != nil
 		}
 		for _, e := range r.NoncurrentVersionExpiration {

@@ -66,7 +66,7 @@ func (x *exchange) copySource() (source, version, error) {
 type copyXML struct {
 	XMLName      xml.Name `xml:"CopyObjectResult"`
 	ETag         string
-	CRC64        string
+	CRC64        string `xml:",omitempty"`
 	LastModified string
 	VersionID    string `xml:"VersionId,omitempty"`
 }
@@ -114,8 +114,12 @@ func (x *exchange) copyObject() error {
 		v.tags = from.tags
 	}
 	return x.store(v, nil, func() error {
+		crc := strconv.FormatUint(v.crc, 10)
+		if x.fault.kind == omitCRC {
+			crc = ""
+		}
 		x.sendResult(copyXML{
-			ETag: v.etag, CRC64: strconv.FormatUint(v.crc, 10), LastModified: v.modified.UTC().Format(time.RFC3339),
+			ETag: v.etag, CRC64: crc, LastModified: v.modified.UTC().Format(time.RFC3339),
 			VersionID: x.out.Header().Get("X-Cos-Version-Id"),
 		})
 		return nil
@@ -167,6 +171,9 @@ func (x *exchange) copyPart() error {
 			return failure(http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range cannot be satisfied.")
 		}
 		content = content.slice(a, z-a+1)
+	}
+	if content.size > maxPut {
+		return errTooLarge
 	}
 	if x.fault.kind == lateError {
 		x.sendLate(x.lateError())

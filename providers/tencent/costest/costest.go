@@ -19,10 +19,10 @@
 // effect, a connection cut at a byte, a 200 that holds an error. [Server.Requests] shows
 // what came.
 //
-// Contents above 256 KiB are kept in files, which go when the server is closed or the
+// Contents above 256 KiB are kept in a file, which goes when the server is closed or the
 // process ends. There is no archive, replication, object lock, encryption with keys of
 // the client's or of KMS, form upload, append, select or image processing: these calls are
-// answered NotImplemented.
+// refused, most of them as NotImplemented.
 //
 // The server is no evidence of what the cloud does: it plays what the documents say
 // (tencentcloud.com/document/product/436, 598 and 1150) and what was seen of it.
@@ -34,9 +34,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -91,7 +93,8 @@ type Server struct {
 	url    string
 	ca     []byte
 	client *http.Client
-	dir    string // of large contents
+	dir    string // of the spill
+	spill  *spill
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
@@ -168,6 +171,7 @@ func (s *Server) listen() error {
 		l.Close()
 		return err
 	}
+	s.spill = &spill{dir: s.dir}
 	addr := l.Addr().String()
 	s.url = scheme + "://" + addr
 	s.client = &http.Client{
@@ -194,10 +198,7 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.buckets)
-	if rerr := os.RemoveAll(s.dir); err == nil {
-		err = rerr
-	}
-	return err
+	return errors.Join(err, s.spill.close(), os.RemoveAll(s.dir))
 }
 
 // URL is where the server listens: http://127.0.0.1:port, or https with [Options.TLS]. A
@@ -253,27 +254,44 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case respondBefore:
 		io.Copy(io.Discard, r.Body) // else the client may see a broken pipe, not the answer
 		s.note(x.seen, f.status, false)
-		answer(w, f)
+		x.answer(w)
 	case dropBefore:
 		panic(http.ErrAbortHandler)
 	case applyThen:
 		x.out.silent = true
 		x.serve()
 		s.note(x.seen, f.status, true)
-		answer(w, f)
+		x.answer(w)
 	case dropAfter:
 		x.out.silent = true
 		x.serve()
 		s.note(x.seen, 0, true)
 		panic(http.ErrAbortHandler)
 	case delayed:
-		if s.pause(r, f.delay) != nil {
+		if x.buffer() != nil || s.pause(r, f.delay) != nil {
+			panic(http.ErrAbortHandler)
+		}
+		x.serve()
+	case cutRequest:
+		if r.ContentLength == 0 || f.bytes <= 0 {
 			panic(http.ErrAbortHandler)
 		}
 		x.serve()
 	default:
 		x.serve()
 	}
+}
+
+// buffer reads the request's body to its end: net/http sees only then whether the client has
+// gone.
+func (x *exchange) buffer() error {
+	d, _, err := x.s.read(x.body, math.MaxInt64)
+	if err != nil {
+		return err
+	}
+	x.r.Body = io.NopCloser(&dataReader{d.pieces})
+	x.body = x.r.Body
+	return nil
 }
 
 // newID is an opaque id in the service's form.

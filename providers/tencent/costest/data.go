@@ -2,25 +2,23 @@ package costest
 
 import (
 	"crypto/md5"
-	"errors"
 	"hash/crc64"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 )
 
 // A data is the content of an object or a part, which never changes: in memory if it is
-// small, else in files. Several objects may share one, after a copy.
+// small, else in the spill. Several objects may share one, after a copy.
 type data struct {
 	pieces []piece
 	size   int64
 }
 
-// A piece is n bytes of a file from off on, or of b.
+// A piece is n bytes of b, or of a hold from off on.
 type piece struct {
 	b      []byte
-	f      *os.File // without a name; the runtime closes it when nobody refers to it any more
+	hold   *hold
 	off, n int64
 }
 
@@ -29,40 +27,45 @@ const inMemory = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new([inMemory]byte) }}
 
-// read keeps what r yields.
-func (s *Server) read(r io.Reader) (data, digest, error) {
+// read keeps what r yields, up to most bytes.
+func (s *Server) read(r io.Reader, most int64) (data, digest, error) {
 	buf := buffers.Get().(*[inMemory]byte)
 	defer buffers.Put(buf)
 	h, crc := md5.New(), uint64(0)
 	var d data
-	var f *os.File
+	var in *hold
 	for {
 		n, err := io.ReadFull(r, buf[:])
 		h.Write(buf[:n])
 		crc = crc64.Update(crc, crcTable, buf[:n])
 		end := err == io.EOF || err == io.ErrUnexpectedEOF && !truncatedBody(r)
-		if end && f == nil {
+		if end && in == nil {
 			b := append([]byte(nil), buf[:n]...)
 			return data{[]piece{{b: b, n: int64(n)}}, int64(n)}, digest{[md5.Size]byte(h.Sum(nil)), crc}, nil
 		}
 		if !end && err != nil {
 			return data{}, digest{}, errIncomplete
 		}
-		if f == nil {
-			if f, err = s.tempFile(); err != nil {
+		if d.size += int64(n); d.size > most {
+			return data{}, digest{}, errTooLarge
+		}
+		if in == nil {
+			in = s.spill.hold()
+		}
+		if n > 0 {
+			p, err := in.write(buf[:n])
+			if err != nil {
 				return data{}, digest{}, err
 			}
+			d.pieces = append(d.pieces, p)
 		}
-		if _, err := f.Write(buf[:n]); err != nil {
-			return data{}, digest{}, err
-		}
-		d.size += int64(n)
 		if end {
-			d.pieces = []piece{{f: f, n: d.size}}
 			return d, digest{[md5.Size]byte(h.Sum(nil)), crc}, nil
 		}
 	}
 }
+
+var errTooLarge = failure(http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
 
 var errIncomplete = failure(http.StatusBadRequest, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header.")
 
@@ -86,16 +89,6 @@ func truncatedBody(r io.Reader) bool {
 	return ok && b.err != nil
 }
 
-// tempFile makes a file that is gone when it is closed.
-func (s *Server) tempFile() (*os.File, error) {
-	f, err := os.CreateTemp(s.dir, "data")
-	if err != nil {
-		return nil, err
-	}
-	os.Remove(f.Name()) // where the system forbids it, Close removes the directory
-	return f, nil
-}
-
 // join is the content of several one after the other.
 func join(all []data) (d data) {
 	for _, one := range all {
@@ -117,8 +110,8 @@ func (d data) slice(off, n int64) data {
 		if take == 0 {
 			break
 		}
-		cut := piece{f: p.f, off: p.off + off, n: take}
-		if p.f == nil {
+		cut := piece{hold: p.hold, off: p.off + off, n: take}
+		if p.hold == nil {
 			cut.b, cut.off = p.b[off:off+take], 0
 		}
 		out.pieces = append(out.pieces, cut)
@@ -128,35 +121,46 @@ func (d data) slice(off, n int64) data {
 }
 
 // WriteTo writes all of it to w.
-func (d data) WriteTo(w io.Writer) (int64, error) {
+func (d data) WriteTo(w io.Writer) (total int64, err error) {
 	buf := buffers.Get().(*[inMemory]byte)
 	defer buffers.Put(buf)
-	var total int64
 	for _, p := range d.pieces {
-		if p.f == nil {
-			n, err := w.Write(p.b)
-			total += int64(n)
-			if err != nil {
+		b := p.b
+		if p.hold != nil {
+			b = buf[:p.n]
+			if _, err := p.hold.readAt(b, p.off); err != nil {
 				return total, err
 			}
-			continue
 		}
-		for r := io.NewSectionReader(p.f, p.off, p.n); ; {
-			n, err := r.Read(buf[:])
-			m, werr := w.Write(buf[:n])
-			total += int64(m)
-			if werr != nil {
-				return total, werr
-			}
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return total, err
-			}
+		n, err := w.Write(b)
+		total += int64(n)
+		if err != nil {
+			return total, err
 		}
 	}
 	return total, nil
+}
+
+// A dataReader reads a data once.
+type dataReader struct{ rest []piece } // its own
+
+func (r *dataReader) Read(b []byte) (n int, err error) {
+	for len(r.rest) > 0 && r.rest[0].n == 0 {
+		r.rest = r.rest[1:]
+	}
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	p := r.rest[0]
+	if p.hold == nil {
+		n = copy(b, p.b)
+		p.b = p.b[n:]
+	} else if n, err = p.hold.readAt(b[:min(int64(len(b)), p.n)], p.off); err != nil {
+		return n, err
+	}
+	p.off, p.n = p.off+int64(n), p.n-int64(n)
+	r.rest[0] = p
+	return n, nil
 }
 
 // digest computes what the service keeps of it.

@@ -38,14 +38,15 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 	if x.at == atLoopback {
 		x.at = api(r)
 	}
-	path, err := decodePath(r.URL.EscapedPath())
+	raw := rawPath(r)
+	path, err := decodePath(raw)
 	if err == nil {
 		x.key = strings.TrimPrefix(path, "/")
 		x.query, err = parseQuery(r.URL.RawQuery)
 	}
 	x.bad = err
 	x.seen = &Request{
-		Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Query: x.query.shown(),
+		Method: r.Method, Host: r.Host, Path: raw, Query: x.query.shown(),
 		Service: "cos", TLS: r.TLS != nil, Header: r.Header.Clone(),
 	}
 	x.seen.Header.Del("Authorization")
@@ -173,7 +174,7 @@ func (x *exchange) authenticate() error {
 	if err := g.checkTime(now); err != nil {
 		return err
 	}
-	path, err := decodePath(x.r.URL.EscapedPath())
+	path, err := decodePath(rawPath(x.r))
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func DropBefore() *Fault { return &Fault{kind: dropBefore} }
 func DropAfter() *Fault { return &Fault{kind: dropAfter} }
 
 // CutRequest cuts the connection once that many bytes of the request's body have been
-// read; nothing is stored.
+// read, at once if it has none; nothing is stored.
 func CutRequest(after int64) *Fault { return &Fault{kind: cutRequest, bytes: after} }
 
 // CutBody cuts the connection after that many bytes of the answer's body: less than
@@ -61,8 +61,8 @@ func CutBody(after int64) *Fault { return &Fault{kind: cutBody, bytes: after} }
 // HTTP alone cannot tell.
 func Truncated(to int64) *Fault { return &Fault{kind: truncated, bytes: to} }
 
-// Delay carries the request out after d, unless the client has gone by then. With a d
-// longer than any test it is a server that never answers.
+// Delay reads the request, and carries it out after d, unless the client has gone by then.
+// With a d longer than any test it is a server that never answers.
 func Delay(d time.Duration) *Fault { return &Fault{kind: delayed, delay: d} }
 
 // SlowBody sends the answer's body n bytes at a time with a pause of d before each.
@@ -73,7 +73,7 @@ func SlowBody(n int64, d time.Duration) *Fault {
 // IgnoreRange answers 200 and the whole object to a request for a part of it.
 func IgnoreRange() *Fault { return &Fault{kind: ignoreRange} }
 
-// OmitCRC leaves x-cos-hash-crc64ecma out of the answer.
+// OmitCRC leaves x-cos-hash-crc64ecma, or CRC64 in that to a copy, out of the answer.
 func OmitCRC() *Fault { return &Fault{kind: omitCRC} }
 
 // LateError answers a complete, a copy or a part copy with 200 and an error as body,

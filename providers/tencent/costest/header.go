@@ -9,6 +9,9 @@ import (
 
 const metaPrefix = "X-Cos-Meta-"
 
+// maxMeta is how long one of them may be.
+const maxMeta = 2 << 10
+
 // plainHeaders are those of a PUT that come back with GET and HEAD.
 var plainHeaders = []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires"}
 
@@ -24,7 +27,7 @@ func (s *Server) keptHeaders(h http.Header) (http.Header, error) {
 			kept.Set(name, v)
 		}
 	}
-	limit, _ := strconv.Atoi(s.unsure("metadata-limit"))
+	limit, _ := strconv.Atoi(s.unsure("metadata-limit")) // of all together; each has maxMeta
 	total := 0
 	for name, values := range h {
 		suffix, ok := strings.CutPrefix(name, metaPrefix)
@@ -37,7 +40,8 @@ func (s *Server) keptHeaders(h http.Header) (http.Header, error) {
 		if suffix == "" || strings.Trim(suffix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") != "" || len(values) > 1 {
 			return nil, invalidArgument("%s is not a valid name.", name)
 		}
-		if total += len(name) + len(values[0]); total > limit {
+		one := len(name) + len(values[0])
+		if total += one; total > limit || one > maxMeta {
 			return nil, invalidArgument("Your metadata headers exceed the maximum allowed size.")
 		}
 		kept[name] = values

@@ -166,11 +166,15 @@ func (x *exchange) unlockAndSend(list any) {
 	x.sendXML(http.StatusOK, list)
 }
 
-// listed is the version that a list shows of a key: one that is old enough.
+// listed is the version that a list shows of a key: one that is old enough, or what it
+// replaced.
 func (s *Server) listed(all []*version) *version {
 	for _, v := range all {
 		if s.old(v.modified) {
 			return v
+		}
+		if v.replaced != nil {
+			return v.replaced
 		}
 	}
 	return nil
@@ -180,8 +184,8 @@ func (s *Server) old(t time.Time) bool {
 	return s.o.ListLag == 0 || !s.o.Now().Before(t.Add(s.o.ListLag))
 }
 
-// listTime is a time as lists have it: to the second, with milliseconds.
-func listTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+// listTime is a time as lists have it: to the second, though in milliseconds.
+func listTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + ".000Z" }
 
 type versionXML struct {
 	XMLName      xml.Name // Version or DeleteMarker
@@ -241,6 +245,9 @@ func (x *exchange) listVersions() error {
 		return true
 	}
 	for _, key := range p.matching(b.keys(), keyMarker) {
+		if x.s.listed(b.objects[key]) == nil {
+			continue
+		}
 		g := p.group(key)
 		if p.skips(keyMarker, g) || g != "" && g == group {
 			continue
@@ -263,7 +270,10 @@ func (x *exchange) listVersions() error {
 		latest := true
 		for _, v := range b.objects[key] {
 			if !x.s.old(v.modified) {
-				continue
+				if v.replaced == nil {
+					continue
+				}
+				v = v.replaced
 			}
 			isLatest := latest
 			latest = false

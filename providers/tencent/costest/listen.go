@@ -31,16 +31,25 @@ type port struct {
 
 func newPort(l net.Listener, config *tls.Config) *port {
 	p := &port{Listener: l, tls: config, in: make(chan net.Conn), done: make(chan struct{}), young: make(map[net.Conn]bool)}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.sort(conn)
-		}
-	}()
+	go p.accept()
 	return p
+}
+
+// accept takes connections until the port is closed. That there is no descriptor left for
+// one, say, passes.
+func (p *port) accept() {
+	for {
+		conn, err := p.Listener.Accept()
+		if err == nil {
+			go p.sort(conn)
+			continue
+		}
+		select {
+		case <-p.done:
+			return
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // sort hands a connection to the server once its first byte says what it speaks.

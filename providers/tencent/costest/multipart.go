@@ -56,7 +56,7 @@ func (s *Server) Uploads(bucket string) []Upload {
 
 func (b *bucket) sortedUploads() []*upload {
 	return slices.SortedFunc(maps.Values(b.uploads), func(u, v *upload) int {
-		return cmp.Or(strings.Compare(u.key, v.key), u.initiated.Compare(v.initiated), strings.Compare(u.id, v.id))
+		return cmp.Or(strings.Compare(u.key, v.key), strings.Compare(u.id, v.id)) // ids grow
 	})
 }
 
@@ -89,10 +89,12 @@ func (x *exchange) initiate() error {
 	}
 	u := &upload{
 		key: x.key, version: v, parts: make(map[int]*part), initiated: x.s.o.Now(), initiator: x.initiator(),
-		id: fmt.Sprintf("%d%x", x.s.o.Now().Unix(), newID()),
 	}
 	x.s.mu.Lock()
-	x.here().uploads[u.id] = u
+	b := x.here()
+	b.initiated++
+	u.id = fmt.Sprintf("%d%08x%x", u.initiated.Unix(), b.initiated, newID())
+	b.uploads[u.id] = u
 	x.s.mu.Unlock()
 	x.sendXML(http.StatusOK, initiateXML{Bucket: x.bucket, Key: x.key, UploadID: u.id})
 	return nil
@@ -125,7 +127,7 @@ func (x *exchange) uploadPart() error {
 		return failure(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	}
 	if x.r.ContentLength > maxPut {
-		return failure(http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
+		return errTooLarge
 	}
 	x.s.mu.Lock()
 	_, err = x.upload()
@@ -133,7 +135,7 @@ func (x *exchange) uploadPart() error {
 	if err != nil {
 		return err
 	}
-	d, sum, err := x.s.read(x.body)
+	d, sum, err := x.s.read(x.body, maxPut)
 	if err != nil {
 		return err
 	}
@@ -285,13 +287,9 @@ func (x *exchange) listUploads() error {
 	defer x.unlockAndSend(&out)
 	b := x.here()
 	lastKey, lastID, group, n := "", "", "", 0
-	waiting := idMarker != "" && b.uploads[idMarker] != nil
 	for _, u := range b.sortedUploads() {
-		if !strings.HasPrefix(u.key, p.prefix) || u.key < keyMarker || u.key == keyMarker && !waiting && idMarker == "" {
-			continue
-		}
-		if u.key == keyMarker && waiting {
-			waiting = u.id != idMarker
+		// By key, then id: a marker that was aborted meanwhile has its place all the same.
+		if !strings.HasPrefix(u.key, p.prefix) || u.key < keyMarker || u.key == keyMarker && (idMarker == "" || u.id <= idMarker) {
 			continue
 		}
 		g := p.group(u.key)

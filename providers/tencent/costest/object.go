@@ -8,10 +8,16 @@ import (
 	"time"
 )
 
-var errPrecondition = failure(http.StatusPreconditionFailed, "PreconditionFailed", "Precondition not match.")
+var (
+	errPrecondition = failure(http.StatusPreconditionFailed, "PreconditionFailed", "Precondition not match.")
+	errNotModified  = failure(http.StatusNotModified, "NotModified", "Not Modified")
+)
 
 // getObject answers GET and HEAD.
 func (x *exchange) getObject() error {
+	if err := checkEncryption(x.r.Header); err != nil {
+		return err
+	}
 	x.s.mu.Lock()
 	v, err := x.here().find(x.key, x.query.get("versionId"))
 	var obj version
@@ -31,7 +37,9 @@ func (x *exchange) getObject() error {
 		return err
 	}
 	if err := checkConditions(x.r.Header, "", obj.etag, obj.modified); err != nil {
-		h.Set("Etag", obj.etag)
+		if err == errNotModified {
+			h.Set("Etag", obj.etag)
+		}
 		return err
 	}
 	if x.r.Method == http.MethodGet && x.at == atBucket {
@@ -45,6 +53,18 @@ func (x *exchange) getObject() error {
 
 func (x *exchange) sendObject(obj *version) error {
 	h := x.out.Header()
+	content, status := obj.data, http.StatusOK
+	if asked := x.r.Header.Get("Range"); asked != "" && x.fault.kind != ignoreRange {
+		off, n, ok, err := parseRange(asked, obj.data.size, x.s.unsure("suffix-range") == "honour")
+		if err != nil {
+			h.Set("Content-Range", "bytes */"+strconv.FormatInt(obj.data.size, 10))
+			return err
+		}
+		if ok {
+			h.Set("Content-Range", "bytes "+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10)+"/"+strconv.FormatInt(obj.data.size, 10))
+			content, status = obj.data.slice(off, n), http.StatusPartialContent
+		}
+	}
 	for name, values := range obj.header {
 		h[name] = values
 	}
@@ -66,18 +86,6 @@ func (x *exchange) sendObject(obj *version) error {
 	for _, name := range plainHeaders {
 		if v := x.query.get("response-" + strings.ToLower(name)); v != "" {
 			h.Set(name, v)
-		}
-	}
-	content, status := obj.data, http.StatusOK
-	if asked := x.r.Header.Get("Range"); asked != "" && x.fault.kind != ignoreRange {
-		off, n, ok, err := parseRange(asked, obj.data.size, x.s.unsure("suffix-range") == "honour")
-		if err != nil {
-			h.Set("Content-Range", "bytes */"+strconv.FormatInt(obj.data.size, 10))
-			return err
-		}
-		if ok {
-			h.Set("Content-Range", "bytes "+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10)+"/"+strconv.FormatInt(obj.data.size, 10))
-			content, status = obj.data.slice(off, n), http.StatusPartialContent
 		}
 	}
 	h.Set("Content-Length", strconv.FormatInt(content.size, 10))
@@ -138,7 +146,7 @@ func parseCount(s string) (int64, bool) {
 // copy's source all end in 412.
 func checkConditions(h http.Header, prefix, etag string, modified time.Time) error {
 	modified = modified.Truncate(time.Second)
-	unchanged := error(failure(http.StatusNotModified, "NotModified", "Not Modified"))
+	unchanged := errNotModified
 	if prefix != "" {
 		unchanged = errPrecondition
 	}

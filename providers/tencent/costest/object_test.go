@@ -132,7 +132,10 @@ func TestUnsureLimits(t *testing.T) {
 	}
 	wantCode(t, "284 spaces", try("k"+strings.Repeat(" ", 283)), "no error")
 	wantCode(t, "284 spaces", try("k"+strings.Repeat(" ", 284)), "400 KeyTooLong")
-	wantCode(t, "4096 of metadata", try("k", "x-cos-meta-a", strings.Repeat("v", 4096-12)), "no error")
+	half := strings.Repeat("v", 2048-12)
+	wantCode(t, "4096 of metadata", try("k", "x-cos-meta-a", half, "x-cos-meta-b", half), "no error")
+	wantCode(t, "4097 of metadata", try("k", "x-cos-meta-a", half, "x-cos-meta-b", half[1:], "x-cos-meta-c", ""), "400 InvalidArgument")
+	wantCode(t, "2049 of one", try("k", "x-cos-meta-a", half+"v"), "400 InvalidArgument")
 	wantCode(t, "If-None-Match", try("k", "If-None-Match", "*"), "412 PreconditionFailed")
 	wantCode(t, "If-None-Match", try("k2", "If-None-Match", "*"), "no error")
 	wantCode(t, "If-Match", try("k", "If-Match", `"other"`), "412 PreconditionFailed")

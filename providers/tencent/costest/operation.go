@@ -3,6 +3,7 @@ package costest
 import (
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // An operation is one call of the object API.
@@ -109,6 +110,9 @@ func route(r *http.Request, at place, key string, q query) (*operation, error) {
 	}
 	var sub []string
 	for _, p := range q {
+		if strings.HasPrefix(p.name, "image") {
+			return nil, errNotImplemented // imageMogr2 and its like
+		}
 		if slices.Contains(subresources, p.name) && !slices.Contains(sub, p.name) {
 			sub = append(sub, p.name)
 		}

@@ -19,7 +19,7 @@ func (x *exchange) putObject() error {
 		return failure(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	}
 	if x.r.ContentLength > maxPut {
-		return failure(http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
+		return errTooLarge
 	}
 	v, err := x.newVersion()
 	if err != nil {
@@ -28,7 +28,7 @@ func (x *exchange) putObject() error {
 	if err := x.mayCreate(); err != nil {
 		return err
 	}
-	d, sum, err := x.s.read(x.body)
+	d, sum, err := x.s.read(x.body, maxPut)
 	if err != nil {
 		return err
 	}
@@ -111,6 +111,9 @@ func (x *exchange) store(v *version, u *upload, answer func() error) error {
 	}
 	if err == nil {
 		v.modified = x.s.o.Now()
+		if x.s.o.ListLag > 0 && b.versioning == "" {
+			v.replaced = x.s.listed(b.objects[x.key])
+		}
 		b.put(x.key, v)
 		b.setVersionHeader(x.out.Header(), v, u != nil)
 		if u != nil {

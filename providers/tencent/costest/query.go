@@ -50,6 +50,17 @@ func (q query) has(name string) bool {
 	return ok
 }
 
+// rawPath is the path as it was sent: net/url writes one anew that has other bytes than it
+// would have put there.
+func rawPath(r *http.Request) string {
+	raw, _, _ := strings.Cut(r.RequestURI, "?")
+	if _, rest, absolute := strings.Cut(raw, "://"); absolute && !strings.HasPrefix(raw, "/") {
+		_, raw, _ = strings.Cut(rest, "/")
+		return "/" + raw
+	}
+	return raw
+}
+
 // decodePath decodes a path as it was sent, once. The service takes a raw + for a space.
 func decodePath(escaped string) (string, error) {
 	path, err := url.PathUnescape(strings.ReplaceAll(escaped, "+", " "))

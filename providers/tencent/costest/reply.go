@@ -1,9 +1,11 @@
 package costest
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -110,12 +112,27 @@ func (w *reply) finish() {
 	}
 }
 
-func answer(w http.ResponseWriter, f *Fault) {
-	clear(w.Header())
-	w.Header().Set("Content-Type", "application/xml")
-	w.Header().Set("X-Cos-Request-Id", newID())
-	w.WriteHeader(f.status)
-	io.WriteString(w, f.body)
+// answer gives the answer of the fault, with the head that the service's own have.
+func (x *exchange) answer(w http.ResponseWriter) {
+	h := w.Header()
+	clear(h)
+	h.Set("Content-Type", "application/xml")
+	if x.seen.Service == "cos" {
+		h.Set("Server", "tencent-cos")
+		h.Set("X-Cos-Request-Id", cmp.Or(inner(x.fault.body, "RequestId"), newID()))
+		if trace := inner(x.fault.body, "TraceId"); trace != "" {
+			h.Set("X-Cos-Trace-Id", trace)
+		}
+	}
+	w.WriteHeader(x.fault.status)
+	io.WriteString(w, x.fault.body)
+}
+
+// inner is the text of an element that has only text.
+func inner(doc, name string) string {
+	_, rest, _ := strings.Cut(doc, "<"+name+">")
+	text, _, _ := strings.Cut(rest, "</"+name+">")
+	return text
 }
 
 // sendXML answers with a document.
@@ -160,9 +177,6 @@ func (x *exchange) sendError(err error) {
 	h := x.out.Header()
 	trace := newID()
 	h.Set("X-Cos-Trace-Id", trace)
-	for _, name := range []string{"Content-Disposition", "X-Cos-Force-Download", "Content-Range", "Etag", "Last-Modified"} {
-		h.Del(name)
-	}
 	if x.r.Method == http.MethodHead || e.status == http.StatusNotModified {
 		h.Del("Content-Length")
 		x.out.WriteHeader(e.status)

@@ -27,6 +27,7 @@ var objectQuestions = []Question{
 	{"copy-source-missing", "the code for the absent source of a copy", []string{"NoSuchCopySource", "NoSuchKey"}},
 	{"policy-missing", "GET ?policy of a bucket without one", []string{"404", "empty"}},
 	{"create-race", "what a forbid-overwrite writer that lost a race is told", []string{"FileAlreadyExists", "PathConflict"}},
+	{"version-id", "the characters of a version's id, an opaque string", []string{"base64url", "base64"}},
 	{"suffix-range", "Range: bytes=-N", []string{"honour", "ignore"}},
 }
 

@@ -1,6 +1,8 @@
 package costest
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"sort"
@@ -15,8 +17,10 @@ type bucket struct {
 	objects    map[string][]*version // newest first
 	sorted     []string              // the keys of objects, nil if it must be made anew
 	uploads    map[string]*upload
+	initiated  int               // uploads so far
 	config     map[string][]byte // documents by the parameter that sets them
 	acl        acl
+	newID      func() string // of a version
 }
 
 // A version is one content of a key, or a delete marker.
@@ -31,9 +35,19 @@ type version struct {
 	class    string
 	acl      acl
 	tags     []tag
+	replaced *version // what lists show as long as they lag behind
 }
 
-func newVersionID() string { return newID() }
+// newVersionID is opaque: the documents' samples have neither +, nor / or =, and base64 may.
+func (s *Server) newVersionID() string {
+	if s.unsure("version-id") == "base64" {
+		b := make([]byte, 20)
+		rand.Read(b)
+		b[0], b[1], b[2] = 0xfb, 0xef, 0xff // ++//
+		return base64.StdEncoding.EncodeToString(b)
+	}
+	return newID()
+}
 
 // keys returns the keys in the order of their bytes.
 func (b *bucket) keys() []string {
@@ -94,7 +108,7 @@ func (b *bucket) put(key string, v *version) {
 		b.objects[key] = []*version{v}
 		return
 	case "Enabled":
-		v.id = newVersionID()
+		v.id = b.newID()
 	case "Suspended":
 		v.id = "null"
 		b.dropVersion(key, "null")
