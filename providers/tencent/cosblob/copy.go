@@ -20,6 +20,8 @@ const (
 	copyPart  = 512 << 20
 )
 
+// BUG(objectvault): An object of more than 5 GB is copied in parts, and then without its tags.
+
 // Copy copies within the service. Larger objects are copied in parts, all of one source:
 // each names its ETag.
 func (b *bucket) Copy(ctx context.Context, dstKey, srcKey string, o *driver.CopyOptions) error {
