@@ -34,8 +34,14 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(scripts) < 40 {
 		t.Fatalf("only %d scripts were found (%v)", len(scripts), err)
 	}
+	if testing.Short() { // one of each kind of work that is done at once with another
+		scripts = nil
+		for _, name := range []string{"doctor", "exec", "get", "interrupted", "put", "teardown", "unreachable"} {
+			scripts = append(scripts, filepath.Join("testdata/script", name+".txtar"))
+		}
+	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Files: scripts,
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Setenv("GORACE", os.Getenv("GORACE"))

@@ -106,6 +106,9 @@ func TestConformanceVersity(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("plain", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("the suite runs with versioning")
+		}
 		t.Parallel()
 		conform(t, "versitygw "+s.Version, s.URL, s.Root, other, false, onAWSPlain, nil)
 	})
@@ -116,6 +119,9 @@ func TestConformanceVersity(t *testing.T) {
 }
 
 func TestConformanceRGW(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is the client that could race: one server does")
+	}
 	s := testcloud.RequireRGW(t)
 	known(t, "Ceph", s.Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {

@@ -33,6 +33,9 @@ var federatedVersioned = append(without(federatedPlain), "history", "history-ove
 // TestConformanceFederated runs the suite as a tenant who came with a token, under the
 // policy that is printed for tenants.
 func TestConformanceFederated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the suite has run with the keys of an owner")
+	}
 	known(t, "Ceph", testcloud.RequireRGW(t).Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()

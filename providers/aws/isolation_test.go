@@ -32,6 +32,9 @@ const cellsPerActor = 13*26 + 10*6
 // the SDK's own client. What is the tenant's own succeeds; everything else is denied by
 // the gateway. The others, who put it there, find it as it was.
 func TestIsolation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	for _, versioned := range []bool{false, true} {
 		bucket := "plain"

@@ -36,6 +36,9 @@ func TestConformanceMem(t *testing.T) {
 }
 
 func TestConformanceMemWithoutHistory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the suite has run with history")
+	}
 	conform(t, "memory, without versions", memfs.Config{Memory: new(memfs.Memory), Versions: -1}, claimsWithoutHistory)
 }
 
@@ -44,6 +47,9 @@ func TestConformanceFile(t *testing.T) {
 }
 
 func TestConformanceFileWithoutHistory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the suite has run with history")
+	}
 	conform(t, "directory, without versions", memfs.Config{Dir: privateDir(t), Versions: -1}, claimsWithoutHistory)
 }
 

@@ -423,6 +423,9 @@ func (d drama) play(t *testing.T, killed int, drop string, cuts cuts) (calls []s
 // another process was killed before, after any of its calls: what was acknowledged
 // is there, and nothing is there in part.
 func TestPowerCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one write after the other")
+	}
 	t.Parallel()
 	for _, d := range dramas {
 		for killed := -1; ; killed++ {

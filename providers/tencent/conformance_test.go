@@ -71,6 +71,9 @@ var setups = []setup{
 func TestConformance(t *testing.T) {
 	for _, c := range setups {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.versioning != "Enabled" {
+				t.Skip("the suite runs with versioning")
+			}
 			t.Parallel()
 			s := newServer(t, &costest.Options{Versioning: c.versioning})
 			issuer := newIssuer(t, s)
@@ -94,6 +97,9 @@ func TestConformance(t *testing.T) {
 // TestConformanceFederated runs it as a tenant: over https, with a token of the issuer's,
 // under the documents that package policy prints, applied as they are.
 func TestConformanceFederated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the suite has run with the keys of an owner")
+	}
 	for _, c := range setups {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,7 @@ func TestDelayedClientGone(t *testing.T) {
 		t.Fatal("the put was answered")
 	}
 	s.SetRule(nil)
-	time.Sleep(600 * time.Millisecond) // until after the delay
+	<-time.After(600 * time.Millisecond) // until after the delay
 	_, err := get(c, "k")
 	wantCode(t, "then", err, "404 NoSuchKey")
 }
