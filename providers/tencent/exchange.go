@@ -194,7 +194,7 @@ func (e *exchanger) call(ctx context.Context, t federation.Token) (*answer, erro
 		return nil, e.unavailable(errors.New("the answer is not STS's"))
 	}
 	if no := got.Response.Error; no != nil {
-		said := no.Code + ", " + strings.ReplaceAll(no.Message, t.Raw.Reveal(), "[redacted]")
+		said := no.Code + ", " + redacted(no.Message, t.Raw.Reveal())
 		if got.Response.RequestID != "" {
 			said += ", request " + got.Response.RequestID
 		}

@@ -279,7 +279,7 @@ func (i *inspection) ask(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	case resp.StatusCode/100 != 2:
 		e := &cos.ErrorResponse{Response: resp}
-		_ = xml.Unmarshal(text, e) // without a body there is the status
+		_ = xml.Unmarshal([]byte(redacted(string(text), keys.SessionToken)), e) // without a body there is the status
 		return nil, e
 	}
 	return text, nil

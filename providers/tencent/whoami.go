@@ -116,7 +116,7 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *Calle
 	}
 	answer := got.Response
 	if no := answer.Error; no != nil {
-		said := "STS " + no.Code + ", " + strings.TrimRight(no.Message, ".")
+		said := "STS " + no.Code + ", " + strings.TrimRight(redacted(no.Message, c.token), ".")
 		if answer.RequestID != "" {
 			said += ", request " + answer.RequestID
 		}
@@ -128,6 +128,14 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *Calle
 	}
 	who.ARN, who.Account, who.Type, who.User = answer.Arn, answer.AccountID, answer.Type, answer.UserID
 	return nil
+}
+
+// redacted is what a service says, without a token that it sends back.
+func redacted(said, token string) string {
+	if token == "" {
+		return said
+	}
+	return strings.ReplaceAll(said, token, "[redacted]")
 }
 
 // callMeaning is what a code of a signed call says.

@@ -3,6 +3,8 @@ package tencent_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/providers/tencent"
+	"github.com/objectvault/objectvault/providers/tencent/cosblob"
 	"github.com/objectvault/objectvault/providers/tencent/costest"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -123,5 +126,40 @@ func TestServerTime(t *testing.T) {
 	}
 	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, tencent.ErrConfig) {
 		t.Errorf("without a region: %v", err)
+	}
+}
+
+// TestEchoedTokens: what a service, or a gateway before it, sends back of a token is told to
+// nobody.
+func TestEchoedTokens(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if token := r.Header.Get("X-TC-Token"); token != "" {
+			fmt.Fprintf(w, `{"Response":{"Error":{"Code":"AuthFailure.TokenFailure","Message":"bad token %s"},"RequestId":"r"}}`, token)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, costest.ErrorXML("SignatureDoesNotMatch", "bad token "+r.Header.Get("X-Cos-Security-Token")))
+	}))
+	t.Cleanup(front.Close)
+	c := tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")}
+	said := []string{}
+	_, err := tencent.WhoAmI(t.Context(), c, front.URL)
+	said = append(said, fmt.Sprint(err))
+	settings, err := tencent.Inspect(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings {
+		if s.Name != "tls" {
+			said = append(said, s.Message)
+		}
+	}
+	store := open(t, c)
+	_, err = store.Bucket.ReadAll(t.Context(), "key")
+	said = append(said, fmt.Sprint(err), fmt.Sprint(store.Explain(err)))
+	for _, text := range said {
+		if strings.Contains(text, "the-token") || !strings.Contains(text, "bad token [redacted]") {
+			t.Errorf("it is told %q", text)
+		}
 	}
 }
