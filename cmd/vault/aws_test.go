@@ -41,6 +41,9 @@ const (
 // TestAWS runs testdata/aws against a Ceph with an issuer of its own: every exchange,
 // policy and denial is real.
 func TestAWS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one command after the other")
+	}
 	rgw := testcloud.RequireRGW(t)
 	issuer := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: map[string]testcloud.Claims{
 		"session-of-a": testcloud.AgentClaims(walletA), "session-of-b": testcloud.AgentClaims(walletB),

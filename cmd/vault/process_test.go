@@ -57,6 +57,9 @@ func (h home) run(in io.Reader, code int, args ...string) (stdout, stderr string
 // TestNoSecretAnywhere: what was given to put is in no argv, in no output of anything
 // but get and the program that exec runs, in no error, and in no file of the store.
 func TestNoSecretAnywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one command after the other")
+	}
 	const secret = "sk-live-N0tT0BeSeenAnywhere"
 	forms := map[string]string{
 		"as it is": secret, "half of it": secret[8:20], "in hex": hex.EncodeToString([]byte(secret)),

@@ -19,6 +19,9 @@ const cosAudience = "vault"
 // over https with a CA that only SSL_CERT_FILE knows, and what policy tencent printed
 // applied as it is: every exchange, policy and denial is costest's.
 func TestTencent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one command after the other")
+	}
 	issuer := testcloud.NewIssuer(&testcloud.IssuerOptions{Algorithm: "RS256"})
 	t.Cleanup(func() { issuer.Close() })
 	files, err := filepath.Glob("testdata/tencent/*.txtar")
