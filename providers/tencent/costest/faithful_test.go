@@ -265,3 +265,19 @@ func TestDescriptors(t *testing.T) {
 		t.Errorf("a range over two blocks: %d bytes, %v", len(b), err)
 	}
 }
+
+// TestCopyWithoutCRC: the fault leaves it out of the document of a copy, too.
+func TestCopyWithoutCRC(t *testing.T) {
+	s := start(t, nil)
+	c := sdk(t, s, s.Bucket())
+	put(t, c, "k", "v")
+	source := strings.TrimPrefix(s.BucketURL(s.Bucket()), "http://") + "/k"
+	for _, f := range []*costest.Fault{nil, costest.OmitCRC()} {
+		s.SetRule(always("CopyObject", f))
+		got, resp, err := c.Object.Copy(t.Context(), "copy", source, nil)
+		check(t, err)
+		if (got.CRC64 == "") != (f != nil) || (resp.Header.Get("X-Cos-Hash-Crc64ecma") != "") && f != nil {
+			t.Errorf("the CRC64 is %q, the head %v", got.CRC64, resp.Header)
+		}
+	}
+}
