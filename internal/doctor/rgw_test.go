@@ -129,6 +129,9 @@ func (w *ward) empty(t *testing.T) {
 // TestRGWIsolated: with the printed policies a real server denies what it has to, and
 // what it does not honour is told.
 func TestRGWIsolated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it asks one thing after the other")
+	}
 	w := newWard(t, false)
 	p := w.patient(t)
 	p.Quick, p.Large = false, 16<<20+1
@@ -155,6 +158,9 @@ func TestRGWIsolated(t *testing.T) {
 // TestRGWVersioned: this server ignores create-only in a versioned bucket, which fails,
 // and is no matter of isolation.
 func TestRGWVersioned(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it asks one thing after the other")
+	}
 	w := newWard(t, true)
 	lines := examine(t, t.Context(), w.patient(t))
 	check(t, lines, all(doctor.OK, append(crossed, isolated...)...))
@@ -165,6 +171,9 @@ func TestRGWVersioned(t *testing.T) {
 // TestRGWVersionIDs: in a bucket that was never versioned a real server reads and removes
 // any object for whoever may do so with versions.
 func TestRGWVersionIDs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it asks one thing after the other")
+	}
 	w := newWard(t, false, "s3:GetObjectVersion")
 	lines := examine(t, t.Context(), w.patient(t))
 	check(t, lines, all(doctor.Broken, "isolation-get-version", "isolation-reverse-get-version"))
@@ -181,6 +190,9 @@ func TestRGWVersionIDs(t *testing.T) {
 // TestRGWReadsAll: GetObject on all tenants, beside a correct list, is found out on a real
 // server with a second tenant or a key that exists, and is never ok without.
 func TestRGWReadsAll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it asks one thing after the other")
+	}
 	w := newWard(t, false, "s3:GetObject")
 	p := w.patient(t)
 	lines := examine(t, t.Context(), p)
