@@ -3,6 +3,8 @@ package cosblob
 import (
 	"bytes"
 	"context"
+	"io"
+	"sync"
 	"time"
 )
 
@@ -30,17 +32,35 @@ func answered(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // A body is what a request sends. Reading it fails once ctx has ended.
 type body struct {
-	r   *bytes.Reader
 	ctx context.Context
+	mu  sync.Mutex
+	r   *bytes.Reader
+	cut bool
 }
 
-func newBody(ctx context.Context, data []byte) *body { return &body{bytes.NewReader(data), ctx} }
+func newBody(ctx context.Context, data []byte) *body {
+	return &body{ctx: ctx, r: bytes.NewReader(data)}
+}
 
 func (b *body) Read(p []byte) (int, error) {
 	if err := b.ctx.Err(); err != nil {
 		return 0, err
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cut {
+		return 0, io.ErrUnexpectedEOF
+	}
 	return b.r.Read(p)
+}
+
+// cutOff ends the reading, and says whether something was left, so that the service can
+// have got no whole request: the transport may read even after it has given up.
+func (b *body) cutOff() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cut = b.r.Len() > 0
+	return b.cut
 }
 
 // Size is where the SDK looks for the length.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
@@ -149,10 +150,13 @@ func (w *writer) flush() error {
 func (w *writer) Close() error {
 	err := w.publish()
 	w.buf = nil
-	if err != nil && w.ctx.Err() != nil {
-		return w.ctx.Err()
+	if err == nil || w.ctx.Err() == nil {
+		return err
 	}
-	return err
+	if sure := (*unpublished)(nil); errors.As(err, &sure) {
+		return &unpublished{w.ctx.Err()}
+	}
+	return w.ctx.Err()
 }
 
 func (w *writer) publish() error {
@@ -205,8 +209,10 @@ func (b *bucket) put(ctx context.Context, name string, data []byte, options *cos
 	o.ContentLength = int64(len(data))
 	o.ContentMD5 = base64.StdEncoding.EncodeToString(sum[:])
 	var resp *cos.Response
+	var sent *body
 	err := b.try(ctx, publishing, func(ctx context.Context) (err error) {
-		var from io.Reader = newBody(ctx, data)
+		sent = newBody(ctx, data)
+		var from io.Reader = sent
 		if len(data) == 0 {
 			from = bytes.NewReader(nil) // of another type the SDK would send chunks
 		}
@@ -215,6 +221,9 @@ func (b *bucket) put(ctx context.Context, name string, data []byte, options *cos
 		resp, err = b.client.Object.Put(lasting, name, from, o)
 		return err
 	})
+	if err != nil && (sent == nil || sent.cutOff()) {
+		err = &unpublished{err}
+	}
 	if err != nil {
 		return Written{}, err
 	}

@@ -313,6 +313,10 @@ func TestCutOff(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("write: %v, want %v", err, context.Canceled)
 		}
+		var sure interface{ Unapplied() bool }
+		if !errors.As(err, &sure) || !sure.Unapplied() {
+			t.Errorf("%d bytes: it is not said that nothing was written: %v", size, err)
+		}
 	}
 }
 
