@@ -35,11 +35,13 @@ func noise(seed uint64, n int64) io.Reader {
 // TestRequests holds each operation to the requests that it may make, whatever the bucket.
 func TestRequests(t *testing.T) {
 	const (
-		put      = "PUT bots/acme/credentials/x.enc"
-		get      = "GET bots/acme/credentials/x.enc"
-		versions = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2Fx.enc&versions="
-		all      = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&versions="
-		list     = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"
+		put = "PUT bots/acme/credentials/x.enc"
+		get = "GET bots/acme/credentials/x.enc"
+
+		headVersion = "HEAD bots/acme/credentials/x.enc?versionId=ID"
+		versions    = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2Fx.enc&versions="
+		all         = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&versions="
+		list        = "GET ?encoding-type=url&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"
 	)
 	parts := []string{
 		"POST bots/acme/credentials/x.enc?uploads=",
@@ -93,7 +95,7 @@ func TestRequests(t *testing.T) {
 					err = nil // there is no swap, and nothing is sent
 				}
 				return err
-			}, []string{}, []string{get + " bytes=0-16383", versions, put, versions}},
+			}, []string{}, []string{get + " bytes=0-16383", versions, headVersion, put, versions}},
 			{"history", func() error {
 				n := 0
 				for _, err := range v.History(ctx, "x") {

@@ -23,6 +23,9 @@
 //     look at what came before their own version, and remove it for ever if that is not
 //     what they may replace. The loser is told, and what it met stays. But a reader may
 //     see the loser's value for a moment, and for good if the loser is killed right then.
+//     Each such write tells in its metadata what it wants to come after (x-cos-meta-basis),
+//     so that a swap is not based on a loser: it is refused with [vault.ErrConflict] until
+//     that one is removed, or a minute old.
 //     If the answer to such a write is lost, the store looks whether it is there, and
 //     judges it then; where that cannot be told it is [vault.ErrUnsure].
 //   - Versioning suspended: there is history of what was written before. A write replaces
@@ -39,9 +42,6 @@
 // BUG(objectvault): a request that got no answer may be carried out later. With versioning,
 // such a write may then come over what others wrote, which stays in the history. The one
 // who made it is told [vault.ErrUnsure], or success if another attempt of his won.
-//
-// BUG(objectvault): a swap may be based on the value of a loser, before that is removed.
-// It wins then, over the winner whose value it never saw, and which stays in the history.
 //
 // BUG(objectvault): keys that hold control characters or __0x, which no vault writes,
 // have no history here, since package cosblob stores them under other names. Leftovers

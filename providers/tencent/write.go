@@ -19,7 +19,7 @@ import (
 
 // Put stores an object over what may be there.
 func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
-	done, _, err := s.write(ctx, key, false, fill)
+	done, _, err := s.write(ctx, key, nil, false, fill)
 	if is := s.state.get(); err != nil || done.Untold || is == never || is == unknown {
 		return done.VersionID, err
 	}
@@ -34,9 +34,9 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	}
 	absent := func(v *vault.Version) bool { return v == nil || v.Deleted }
 	if is == enabled {
-		return s.replace(ctx, key, true, absent, vault.ErrExist, fill)
+		return s.replace(ctx, key, onNothing, absent, vault.ErrExist, fill)
 	}
-	done, _, err := s.write(ctx, key, true, fill)
+	done, _, err := s.write(ctx, key, nil, true, fill)
 	if err != nil {
 		if exists(err) {
 			err = fmt.Errorf("%w: %w", vault.ErrExist, err)
@@ -67,7 +67,7 @@ func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) 
 	} else if is != enabled {
 		return "", fmt.Errorf("%w: the bucket has no versions", vault.ErrUnsupported)
 	}
-	return s.replace(ctx, key, false, func(v *vault.Version) bool { return v != nil && !v.Deleted && v.ID == tag }, vault.ErrConflict, fill)
+	return s.replace(ctx, key, onVersion(tag), func(v *vault.Version) bool { return v != nil && !v.Deleted && v.ID == tag }, vault.ErrConflict, fill)
 }
 
 // tag is by what a version is known in a bucket with versioning: its id. What was written
@@ -87,10 +87,11 @@ func header(r *blob.Reader, name string) string {
 
 // replace writes a version, in a bucket with versioning, if what it comes after is as may
 // says; nil is nothing. Otherwise nothing stays, and the error wraps lost.
-func (s *store) replace(ctx context.Context, key string, create bool, may func(*vault.Version) bool, lost error, fill func(io.Writer) error) (version string, err error) {
+func (s *store) replace(ctx context.Context, key, on string, may func(*vault.Version) bool, lost error, fill func(io.Writer) error) (version string, err error) {
 	var o opening
 	var now *vault.Version
-	done, full, err := s.write(ctx, key, create, func(w io.Writer) (err error) {
+	create := on == onNothing
+	done, full, err := s.write(ctx, key, map[string]string{basis: on}, create, func(w io.Writer) (err error) {
 		o = opening{w: w}
 		if err := fill(&o); err != nil {
 			return err
@@ -100,6 +101,15 @@ func (s *store) replace(ctx context.Context, key string, create bool, may func(*
 			return &unpublished{err}
 		}
 		if !may(now) {
+			return lost
+		}
+		if create {
+			return nil
+		}
+		switch doomed, err := s.doomed(ctx, key, now); {
+		case err != nil:
+			return &unpublished{err}
+		case doomed:
 			return lost
 		}
 		return nil
@@ -210,12 +220,13 @@ const partSize = 8<<20 + 64<<10
 
 // write stores what fill writes, or nothing. full says that all of it was written when the
 // error came, so that it may be there nevertheless.
-func (s *store) write(ctx context.Context, key string, create bool, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
+func (s *store) write(ctx context.Context, key string, metadata map[string]string, create bool, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	written := &done
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType: "application/octet-stream", // always: without one the writer buffers to guess
+		Metadata:    metadata,
 		IfNotExist:  create,
 		BufferSize:  partSize,
 		BeforeWrite: func(as func(any) bool) error {

@@ -92,6 +92,7 @@ func (x *exchange) serve() {
 	default:
 		h := x.out.Header()
 		h.Set("Server", "tencent-cos")
+		h.Set("Date", x.s.o.Now().UTC().Format(http.TimeFormat))
 		h.Set("X-Cos-Request-Id", newID())
 		if err := x.serveCOS(); err != nil {
 			x.sendError(err)
