@@ -24,7 +24,8 @@ type ClientOptions struct {
 	// Timeout is how long a connection of that own transport may make no progress; 0 means
 	// 30 seconds.
 	Timeout time.Duration
-	// Now reports the time that signatures begin with; nil means [time.Now].
+	// Now reports the time that signatures of requests begin with; nil means [time.Now].
+	// Those of URLs begin with the machine's.
 	Now func() time.Time
 }
 

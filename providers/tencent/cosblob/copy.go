@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -20,7 +21,8 @@ const (
 	copyPart  = 512 << 20
 )
 
-// BUG(objectvault): An object of more than 5 GB is copied in parts, and then without its tags.
+// BUG(objectvault): A copy does not take the ACL and the encryption of its source along, and
+// one of more than 5 GB, which is made of parts, not its tags either.
 
 // Copy copies within the service. Larger objects are copied in parts, all of one source:
 // each names its ETag.
@@ -74,6 +76,16 @@ func (b *bucket) Copy(ctx context.Context, dstKey, srcKey string, o *driver.Copy
 }
 
 func (b *bucket) copyParts(ctx context.Context, dst, source string, from *cos.Response, in *cos.ObjectCopyOptions) error {
+	if in.XCosSSECustomerAglo != "" {
+		return fmt.Errorf("cosblob: %w: a copy of more than %d bytes with a key of one's own", gcerrors.ErrUnimplemented, b.copyLimit)
+	}
+	match := in.XCosCopySourceIfMatch
+	if match == "" || match == "*" {
+		match = from.Header.Get("ETag") // all parts are of one source, whatever was asked
+	}
+	if match == "" {
+		return errors.New("cosblob: the service does not say which source it has, and parts of two could be mixed")
+	}
 	up, err := b.start(context.WithValue(ctx, sourceKey{}, nil), dst, copied(from, in), partsOnce)
 	if err != nil {
 		return err
@@ -85,8 +97,11 @@ func (b *bucket) copyParts(ctx context.Context, dst, source string, from *cos.Re
 		if err := up.do(func(pctx context.Context, n int, p *part) error {
 			pctx = context.WithValue(pctx, sourceKey{}, ctx.Value(sourceKey{}))
 			o := &cos.ObjectCopyPartOptions{
-				XCosCopySourceRange:   fmt.Sprintf("bytes=%d-%d", first, last),
-				XCosCopySourceIfMatch: from.Header.Get("ETag"),
+				XCosCopySourceRange:             fmt.Sprintf("bytes=%d-%d", first, last),
+				XCosCopySourceIfMatch:           match,
+				XCosCopySourceIfNoneMatch:       in.XCosCopySourceIfNoneMatch,
+				XCosCopySourceIfModifiedSince:   in.XCosCopySourceIfModifiedSince,
+				XCosCopySourceIfUnmodifiedSince: in.XCosCopySourceIfUnmodifiedSince,
 			}
 			return b.try(pctx, repeatable, func(ctx context.Context) error {
 				lasting, cancel := answered(ctx)

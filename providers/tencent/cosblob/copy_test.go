@@ -115,6 +115,37 @@ func TestCopyInParts(t *testing.T) {
 	}
 }
 
+// TestCopyPartsConditions: a copy in parts keeps the conditions that one request would.
+func TestCopyPartsConditions(t *testing.T) {
+	t.Parallel()
+	_, b := openSmall(t)
+	data := bytes.Repeat([]byte("0123456789abcdef"), 3<<16)
+	if err := b.WriteAll(t.Context(), "key", data, nil); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*cos.ObjectCopyOptions){
+		"another ETag": func(o *cos.ObjectCopyOptions) { o.XCosCopySourceIfMatch = `"another"` },
+		"any but this": func(o *cos.ObjectCopyOptions) { o.XCosCopySourceIfNoneMatch = o.XCosCopySourceIfMatch },
+		"a key":        func(o *cos.ObjectCopyOptions) { o.XCosSSECustomerAglo = "AES256" },
+	} {
+		err := b.Copy(t.Context(), "copy", "key", &blob.CopyOptions{BeforeCopy: func(as func(any) bool) error {
+			var in *cos.ObjectCopyOptions
+			if !as(&in) {
+				t.Error("no options")
+				return nil
+			}
+			change(in)
+			return nil
+		}})
+		if want := map[bool]gcerrors.ErrorCode{true: gcerrors.Unimplemented, false: gcerrors.FailedPrecondition}[what == "a key"]; gcerrors.Code(err) != want {
+			t.Errorf("%s: %v, want %v", what, err, want)
+		}
+		if there, err := b.Exists(t.Context(), "copy"); there || err != nil {
+			t.Errorf("%s: there is a copy: %v, %v", what, there, err)
+		}
+	}
+}
+
 // TestCopyPartFails: a failed copy leaves nothing, one whose parts are tried again succeeds.
 func TestCopyPartFails(t *testing.T) {
 	t.Parallel()

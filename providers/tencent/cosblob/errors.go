@@ -2,6 +2,7 @@ package cosblob
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 
@@ -14,6 +15,10 @@ import (
 // ErrChecksum means that the service has, or sent, other bytes than a checksum says. After
 // a write it leaves open whether the object was published.
 var ErrChecksum = errors.New("cosblob: checksum mismatch")
+
+// errNoETag is about an answer that COS does not give: a gateway's, which may have stored
+// nothing.
+var errNoETag = fmt.Errorf("%w: the answer to a write has no ETag", ErrChecksum)
 
 // errExists is what a create-only write met.
 var errExists = errors.New("cosblob: the object exists")
@@ -116,6 +121,19 @@ func status(err error) int {
 		return e.Response.StatusCode
 	}
 	return 0
+}
+
+// refused reports whether the service said no. What comes after a 200 has no status of its
+// own.
+func refused(err error) bool {
+	switch c, known := codes[code(err)]; {
+	case code(err) == "NoSuchUpload":
+		return false
+	case known:
+		return c != gcerrors.Internal && c != gcerrors.ResourceExhausted
+	}
+	s := status(err)
+	return s >= 400 && s < 500
 }
 
 // clean takes the SDK's wrapping, which hides its cause, off an error.

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -37,15 +39,20 @@ func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.
 	var got *cos.BucketGetResult
 	err := b.try(ctx, repeatable, func(ctx context.Context) (err error) {
 		got, _, err = b.client.Bucket.Get(ctx, in)
+		if err == nil && got.XMLName.Local != "ListBucketResult" { // the SDK takes an empty body for an empty list
+			err = fmt.Errorf("cosblob: the answer holds no list: %w", io.ErrUnexpectedEOF)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return page(in, got)
+	return page(in, got, o.Prefix)
 }
 
-func page(in *cos.BucketGetOptions, got *cos.BucketGetResult) (*driver.ListPage, error) {
+// page is what a list holds of the keys with a prefix. Names may have the escaped prefix and
+// keys not the prefix: a_ is also how the name of "a\x01" begins.
+func page(in *cos.BucketGetOptions, got *cos.BucketGetResult, prefix string) (*driver.ListPage, error) {
 	decode := func(s string) (string, error) { return s, nil }
 	if got.EncodingType == "url" {
 		decode = url.PathUnescape
@@ -58,7 +65,11 @@ func page(in *cos.BucketGetOptions, got *cos.BucketGetResult) (*driver.ListPage,
 			return fmt.Errorf("cosblob: the list has a key that is not percent-encoded: %w", err)
 		}
 		o.Key, last = name, max(last, name)
-		entry := &driver.ListObject{Key: unescapeKey(name), IsDir: dir, AsFunc: func(i any) bool {
+		key := unescapeKey(name)
+		if !strings.HasPrefix(key, prefix) {
+			return nil
+		}
+		entry := &driver.ListObject{Key: key, IsDir: dir, AsFunc: func(i any) bool {
 			p, ok := i.(*cos.Object)
 			if ok {
 				*p = o

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -73,7 +74,7 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Request = r // without the signature and the token
 	_, signature, _ := strings.Cut(signed.Header.Get("Authorization"), "q-signature=")
-	secrets := []string{token, signature} // of what was sent
+	secrets := []string{token, url.QueryEscape(token), signature} // of what was sent
 	switch {
 	case resp.StatusCode/100 != 2:
 		body := hold(resp, maxError, secrets)

@@ -190,6 +190,9 @@ func (u *upload) finish(ctx context.Context, forbid string, whole *part) (Writte
 		return u.lost(err, whole)
 	}
 	u.fail(nil)
+	if got.ETag == "" {
+		return Written{}, errNoETag
+	}
 	if whole == nil {
 		return written(resp.Header, got.ETag), nil
 	}
@@ -224,8 +227,7 @@ func (u *upload) untold(tag string, whole *part) (Written, error) {
 // the object has our checksum, then it was finished and the answer was lost.
 func (u *upload) lost(err error, whole *part) (Written, error) {
 	gone, aerr := u.abort()
-	s := status(err)
-	if aerr != nil || !gone || whole == nil || s >= 400 && s < 500 && code(err) != "NoSuchUpload" {
+	if aerr != nil || !gone || whole == nil || refused(err) {
 		return Written{}, alsoAbort(err, aerr)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTime)

@@ -153,6 +153,9 @@ func (w *writer) Close() error {
 	if err == nil || w.ctx.Err() == nil {
 		return err
 	}
+	if errors.Is(err, w.ctx.Err()) {
+		return err // and what it says of parts that stay
+	}
 	if sure := (*unpublished)(nil); errors.As(err, &sure) {
 		return &unpublished{w.ctx.Err()}
 	}
@@ -226,6 +229,9 @@ func (b *bucket) put(ctx context.Context, name string, data []byte, options *cos
 	}
 	if err != nil {
 		return Written{}, err
+	}
+	if resp.Header.Get("ETag") == "" {
+		return Written{}, errNoETag
 	}
 	if err := checkCRC(resp.Header, crc64.Checksum(data, crcTable)); err != nil {
 		return Written{}, fmt.Errorf("%w; it was written", err)
