@@ -88,7 +88,7 @@ func loadConfig(ctx context.Context, region, endpoint string, own aws.Credential
 	if cfg.Region == "" {
 		return aws.Config{}, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
 	}
-	base := http.DefaultTransport.(*http.Transport).Clone()
+	base := transport.Default()
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		base = b.GetTransport()
 	}

@@ -56,7 +56,7 @@ func NewClient(bucket, region string, c Credentials, o *ClientOptions) (*cos.Cli
 
 func newTransport(timeout time.Duration) *http.Transport {
 	timeout = cmp.Or(timeout, 30*time.Second)
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := transport.Default()
 	t.DialContext = transport.DialContext(timeout)
 	t.TLSHandshakeTimeout = timeout
 	t.MaxIdleConnsPerHost = 16

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"hash/crc64"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,6 +27,9 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 	name, err := escapeKey(key)
 	if err != nil {
 		return nil, err
+	}
+	if length > math.MaxInt64-offset {
+		length = -1 // to the end, which comes before
 	}
 	in, id := new(cos.ObjectGetOptions), new(VersionID)
 	if offset > 0 || length > 0 {

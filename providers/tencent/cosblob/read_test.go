@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"testing"
 
@@ -152,5 +153,21 @@ func TestUncheckedReads(t *testing.T) {
 	once(s, costest.Truncated(500), action("GetObject"))
 	if got, err := b.ReadAll(t.Context(), "key"); err != nil || !bytes.Equal(got, noise(1, 1000)[:500]) {
 		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// TestLongestRange: a range that ends where no number does is one to the end.
+func TestLongestRange(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	mustWrite(t, b, "key", []byte("0123456789abc"))
+	r, err := b.NewRangeReader(t.Context(), "key", 10, math.MaxInt64, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); string(got) != "abc" || err != nil {
+		t.Errorf("it holds %q, %v", got, err)
 	}
 }
