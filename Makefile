@@ -22,7 +22,7 @@ demo-aws: build ## the whole way of docs/aws.md against a Ceph on this machine
 	@sh docs/aws.sh bin/vault bin/testcloud
 
 demo-tencent: build ## the whole way of docs/tencent.md against a COS on this machine
-	go build -o bin/costest ./providers/tencent/costest/cmd/costest
+	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@sh docs/tencent.sh bin/vault bin/costest bin/testcloud
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/objectvault/objectvault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 )
 
 // The scripts ask the program itself what may come next, so they know nothing.

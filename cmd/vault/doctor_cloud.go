@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
 // A clinic is what the cloud of a store can tell doctor beyond what the store does. Nil

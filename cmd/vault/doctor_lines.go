@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
 // lines are what doctor tells, each as soon as it is known: text with the hint below it,

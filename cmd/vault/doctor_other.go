@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 
-	"github.com/objectvault/objectvault/internal/config"
-	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 	"github.com/objectvault/objectvault/vault"
 )
 

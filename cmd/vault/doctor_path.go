@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
-	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
 // firstOnPath looks at the program that a shell finds by our name: another one, such as

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
 // doctorLines is what doctor writes, with its streams.

@@ -7,8 +7,8 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/internal/config"
 	"github.com/objectvault/objectvault/vault"
 )
 

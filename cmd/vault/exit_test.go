@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/internal/config"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 

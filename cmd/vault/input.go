@@ -8,7 +8,7 @@ import (
 	"io"
 	"io/fs"
 
-	"github.com/objectvault/objectvault/internal/terminal"
+	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 )
 
 // input opens a file named by a flag, or standard input for "-". It can be waited for

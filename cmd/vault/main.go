@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/terminal"
+	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 )
 
 // version is set by the linker: -X main.version=v1.2.3. Empty means that what the Go

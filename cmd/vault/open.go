@@ -12,9 +12,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
-	"github.com/objectvault/objectvault/internal/config"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 )

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/aws"
-	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
 )

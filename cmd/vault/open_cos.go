@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/config"
-	"github.com/objectvault/objectvault/internal/doctor"
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
 )

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/doctor"
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/config"
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/config"
-	"github.com/objectvault/objectvault/internal/doctor"
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/aws"
-	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/objectvault/objectvault/providers/aws/policy"
+	"github.com/objectvault/objectvault/policy/aws"
 	"github.com/objectvault/objectvault/vault"
 )
 

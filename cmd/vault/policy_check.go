@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/objectvault/objectvault/providers/aws/policy"
-	tencent "github.com/objectvault/objectvault/providers/tencent/policy"
+	"github.com/objectvault/objectvault/policy/aws"
+	tencent "github.com/objectvault/objectvault/policy/tencent"
 )
 
 func policyCheckCommand(s *session) *cli.Command {

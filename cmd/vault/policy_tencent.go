@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/objectvault/objectvault/providers/tencent/policy"
+	"github.com/objectvault/objectvault/policy/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -8,8 +8,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/internal/testcloud"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 )
 
 // cosAudience is the aud of tokens, as the scripts print it into policies.

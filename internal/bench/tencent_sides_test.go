@@ -11,8 +11,8 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
 	"github.com/objectvault/objectvault/vault"
 )
 

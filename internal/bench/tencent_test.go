@@ -27,7 +27,7 @@ func BenchmarkTencent(b *testing.B) {
 func startCostest(b *testing.B, args ...string) target {
 	b.Helper()
 	program := filepath.Join(b.TempDir(), "costest")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/objectvault/objectvault/providers/tencent/costest/cmd/costest").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/objectvault/objectvault/cmd/costest").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	server := exec.Command(program, append(args, "-until-eof")...) // also when this process is killed

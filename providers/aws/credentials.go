@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/federation"
 )
 
 // federated gives the SDK the credentials of an exchange. It is asked for every

@@ -17,9 +17,9 @@ import (
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/aws"
-	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 

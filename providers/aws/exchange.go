@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/federation"
 )
 
 // A Role is what AWS STS gives credentials for. ARN and Region are required.

@@ -15,8 +15,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/transport"
-	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -17,10 +17,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/policy/aws"
 	"github.com/objectvault/objectvault/providers/aws"
-	"github.com/objectvault/objectvault/providers/aws/policy"
-	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/vault"
 )
 

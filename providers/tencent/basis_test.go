@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

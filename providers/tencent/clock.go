@@ -9,7 +9,7 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/objectvault/objectvault/conformance"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

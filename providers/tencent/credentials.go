@@ -7,8 +7,8 @@ import (
 	"os"
 	"sync/atomic"
 
-	"github.com/objectvault/objectvault/providers/federation"
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/federation"
 )
 
 // credentials are those that requests are signed with.

@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

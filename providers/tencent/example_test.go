@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 )
 
 func ExampleOpen() {

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/federation"
 )
 
 // A Role is what Tencent's STS gives credentials for. ARN and Provider are required, and

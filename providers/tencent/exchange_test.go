@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
-	"github.com/objectvault/objectvault/providers/federation"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 )
 
 func TestExchange(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
-	"github.com/objectvault/objectvault/providers/federation"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -9,10 +9,10 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/transport"
-	"github.com/objectvault/objectvault/providers/federation"
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
 	"github.com/objectvault/objectvault/vault"
 )
 

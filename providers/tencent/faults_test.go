@@ -12,8 +12,8 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

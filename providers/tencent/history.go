@@ -10,7 +10,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 	"gocloud.dev/blob"
 
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/vault"
 )
 

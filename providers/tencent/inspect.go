@@ -12,7 +12,7 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
-	"github.com/objectvault/objectvault/providers/tencent/policy"
+	"github.com/objectvault/objectvault/policy/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
 

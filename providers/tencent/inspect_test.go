@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tencentyun/cos-go-sdk-v5"
 
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 )
 
 // ownersClient sets up a bucket.

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tencentyun/cos-go-sdk-v5"
 
-	"github.com/objectvault/objectvault/providers/federation"
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
-	"github.com/objectvault/objectvault/providers/tencent/policy"
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/policy/tencent"
 )
 
 // A place is where a tenant tries its verbs.

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

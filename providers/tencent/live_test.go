@@ -14,9 +14,9 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/conformance"
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 )
 
 // TestConformanceLive runs the suite against a bucket at Tencent, and asks it what the

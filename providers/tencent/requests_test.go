@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -7,8 +7,8 @@ import (
 	"io"
 	"testing"
 
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/objectvault/objectvault/providers/tencent/cosblob"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/vault"
 )
 

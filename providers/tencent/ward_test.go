@@ -11,11 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
-	"github.com/objectvault/objectvault/providers/federation"
+	"github.com/objectvault/objectvault/policy/tencent"
 	"github.com/objectvault/objectvault/providers/tencent"
-	"github.com/objectvault/objectvault/providers/tencent/costest"
-	"github.com/objectvault/objectvault/providers/tencent/policy"
 )
 
 // A ward is a server over https on which the documents that package policy prints for its

@@ -21,8 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
-	"github.com/objectvault/objectvault/providers/federation"
 )
 
 func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }

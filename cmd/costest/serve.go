@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/objectvault/objectvault/costest"
+)
+
+// errUsage is a usage that flag has already complained about.
+var errUsage = errors.New("usage")
+
+// A line is what is printed when the server is ready.
+type line struct {
+	COS       string `json:"cos"`
+	STS       string `json:"sts"`
+	CAM       string `json:"cam"`
+	Bucket    string `json:"bucket"`
+	Region    string `json:"region"`
+	CA        string `json:"ca,omitempty"`
+	PID       int    `json:"pid"`
+	SecretID  string `json:"secret_id,omitempty"`
+	SecretKey string `json:"secret_key,omitempty"`
+}
+
+// serve starts the server, prints where it is, and stops it when ctx ends.
+func serve(ctx context.Context, w *world, args []string) (err error) {
+	o := costest.Options{Unsure: make(map[string]string)}
+	var setup, issuer string
+	var untilEOF bool
+	f := flag.NewFlagSet("costest", flag.ContinueOnError)
+	f.SetOutput(w.err)
+	f.StringVar(&o.Addr, "addr", "", "listen on this `address` of loopback; a free port of 127.0.0.1 by default")
+	f.StringVar(&o.Region, "region", "ap-guangzhou", "the `region` of all buckets")
+	f.StringVar(&o.Bucket, "bucket", "vault-1250000000", "the `name` of the first bucket, with the APPID")
+	f.StringVar(&o.SecretID, "secret-id", "", "the `id` of the owner's key; a new key by default")
+	f.StringVar(&o.SecretKey, "secret-key", "", "the `secret` of the owner's key; not one that is used elsewhere")
+	f.BoolFunc("versioning", "enable the bucket's versioning; -versioning=Suspended suspends it", func(s string) error {
+		if o.Versioning = s; s == "true" {
+			o.Versioning = "Enabled"
+		}
+		return nil
+	})
+	f.BoolVar(&o.TLS, "tls", false, "answer https, too")
+	f.DurationVar(&o.ListLag, "list-lag", 0, "hide from lists what was written less than so long ago")
+	f.StringVar(&setup, "setup", "", "apply what vault policy tencent printed into this `file`")
+	f.StringVar(&issuer, "issuer", "", "fetch the issuer's keys from this `URL`, whatever host the file of -setup names")
+	f.Func("unsure", "how to play an open question, as `name=variant`: "+questions(), func(s string) error {
+		name, variant, _ := strings.Cut(s, "=")
+		o.Unsure[name] = variant
+		return nil
+	})
+	f.DurationVar(&o.Delay, "delay", 0, "let each request wait for this `time`, as a network would")
+	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	if f.NArg() > 0 {
+		fmt.Fprintf(w.err, "costest: no arguments are taken, not %q\n", f.Arg(0))
+		return errUsage
+	}
+	if untilEOF {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		go func() { io.Copy(io.Discard, w.in); stop() }()
+	}
+	s, err := costest.New(&o)
+	if err != nil {
+		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "costest: "))
+	}
+	defer func() {
+		if cerr := s.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	if setup != "" {
+		if err := apply(s, setup, issuer); err != nil {
+			return err
+		}
+	}
+	l := line{COS: s.URL(), STS: s.URL(), CAM: s.URL(), Bucket: s.Bucket(), Region: s.Region(), PID: os.Getpid()}
+	if o.SecretID == "" {
+		l.SecretID, l.SecretKey = s.SecretID(), s.SecretKey()
+	}
+	if o.TLS {
+		dir, err := os.MkdirTemp("", "costest-ca-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		l.CA = filepath.Join(dir, "ca.pem")
+		if err := os.WriteFile(l.CA, s.CA(), 0o600); err != nil {
+			return err
+		}
+	}
+	if err := json.NewEncoder(w.out).Encode(l); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// questions lists what can be chosen, for the usage.
+func questions() string {
+	var all []string
+	for _, q := range costest.Questions() {
+		all = append(all, q.Name+"="+strings.Join(q.Variants, "|"))
+	}
+	return strings.Join(all, ", ")
+}
+
+// apply sets up providers, roles and policies.
+func apply(s *costest.Server, file, issuer string) error {
+	printed, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var client *http.Client
+	if issuer != "" {
+		u, err := url.Parse(issuer)
+		if err != nil || u.Host == "" {
+			return fmt.Errorf("-issuer: %q is not a URL", issuer)
+		}
+		client = &http.Client{Transport: elsewhere{u}}
+	}
+	return s.Setup(printed, client)
+}
+
+// elsewhere sends every request to the host of one URL.
+type elsewhere struct{ to *url.URL }
+
+func (e elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host, r.Host = e.to.Scheme, e.to.Host, ""
+	return http.DefaultTransport.RoundTrip(r)
+}

@@ -1,0 +1,76 @@
+package cosblob_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	"gocloud.dev/blob"
+
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
+)
+
+// TestForeignAnswers: a 200 that holds nothing is no answer of COS, and neither an empty
+// list nor a write that took place.
+func TestForeignAnswers(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	mustWrite(t, b, "key", []byte("value"))
+	s.SetRule(func(*costest.Request) *costest.Fault { return costest.RespondBefore(200, "") })
+	if o, err := b.List(nil).Next(t.Context()); err == nil || err == io.EOF {
+		t.Errorf("a list: %v, %v", o, err)
+	}
+	if err := b.WriteAll(t.Context(), "new", []byte("value"), nil); !errors.Is(err, cosblob.ErrChecksum) {
+		t.Errorf("a write: %v, want %v", err, cosblob.ErrChecksum)
+	}
+	s.SetRule(nil)
+	holds(t, b, "new", nil)
+}
+
+// TestPrefixOfEscape: a list has the keys with its prefix, not those whose names have.
+func TestPrefixOfEscape(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	for _, key := range []string{"a\x01b", "a_b", "a__0c"} {
+		mustWrite(t, b, key, []byte("value"))
+	}
+	for prefix, want := range map[string]int{"a": 3, "a_": 2, "a__0": 1, "a\x01": 1} {
+		n := 0
+		for i := b.List(&blob.ListOptions{Prefix: prefix}); ; n++ {
+			if _, err := i.Next(t.Context()); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n != want {
+			t.Errorf("%d keys have the prefix %q, want %d", n, prefix, want)
+		}
+	}
+}
+
+// TestLateRefusal: a create that was refused after a 200 has not created what is there, be
+// it the same.
+func TestLateRefusal(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	value := noise(1, 2*mib)
+	mustWrite(t, b, "key", value)
+	// In a bucket that does not look before an upload begins.
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		switch r.Action {
+		case "CompleteMultipartUpload":
+			return costest.LateError("FileAlreadyExists", "The object you specified already exists.")
+		case "AbortMultipartUpload":
+			return costest.ApplyThen(404, costest.ErrorXML("NoSuchUpload", "gone"))
+		}
+		return nil
+	})
+	if err := b.WriteAll(t.Context(), "key", value, inParts(blob.WriterOptions{})); err == nil {
+		t.Error("the write says nil")
+	}
+}

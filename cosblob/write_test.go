@@ -1,0 +1,496 @@
+package cosblob_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
+)
+
+// TestSizes writes around the size of a part, and reads back.
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	for _, tc := range []struct{ size, puts, parts int }{
+		{0, 1, 0}, {1, 1, 0}, {mib - 1, 1, 0}, {mib, 1, 0}, {mib + 1, 0, 2}, {2 * mib, 0, 2}, {5*mib + 3, 0, 6},
+	} {
+		s.Reset()
+		mustWrite(t, b, "key", noise(1, tc.size))
+		if p, n := count(s, "PutObject"), count(s, "UploadPart"); p != tc.puts || n != tc.parts {
+			t.Errorf("%d bytes: %d PUT and %d parts, want %d and %d", tc.size, p, n, tc.puts, tc.parts)
+		}
+		holds(t, b, "key", noise(1, tc.size))
+	}
+	s.Reset()
+	if err := b.WriteAll(t.Context(), "key", noise(1, 8*mib+1), nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(s, "UploadPart"); n != 2 {
+		t.Errorf("8 MiB and a byte: %d parts, want 2", n)
+	}
+}
+
+// TestPartsOnce: no more parts are under way than were asked for.
+func TestPartsOnce(t *testing.T) {
+	t.Parallel()
+	for _, want := range []int{1, 2, 3} {
+		s := newServer(t, nil)
+		var now, most atomic.Int64
+		var full sync.WaitGroup
+		full.Add(want)
+		s.SetRule(func(r *costest.Request) *costest.Fault {
+			if r.Action == "UploadPart" {
+				if n := now.Add(1); n > most.Load() {
+					most.Store(n)
+					full.Done()
+				}
+				full.Wait()
+				now.Add(-1)
+			}
+			return nil
+		})
+		b := open(t, s, owner(s))
+		o := inParts(blob.WriterOptions{MaxConcurrency: want})
+		if err := b.WriteAll(t.Context(), "key", noise(1, 7*mib), o); err != nil {
+			t.Fatal(err)
+		}
+		if n := int(most.Load()); n != want {
+			t.Errorf("%d parts at once, want %d", n, want)
+		}
+	}
+}
+
+// TestCreateRace: sixteen create one key, below and above the size of a part, and one
+// wins; what is there is the winner's.
+func TestCreateRace(t *testing.T) {
+	t.Parallel()
+	for _, told := range []string{"FileAlreadyExists", "PathConflict"} {
+		for _, size := range []int{100, mib + 100} {
+			t.Run(fmt.Sprint(told, " ", size), func(t *testing.T) {
+				t.Parallel()
+				s := newServer(t, &costest.Options{Unsure: map[string]string{"create-race": told}})
+				b := open(t, s, owner(s))
+				var writers sync.WaitGroup
+				var winner atomic.Int64
+				var won atomic.Int64
+				for i := range 16 {
+					writers.Go(func() {
+						err := b.WriteAll(t.Context(), "key", noise(uint64(i), size), inParts(blob.WriterOptions{IfNotExist: true}))
+						switch {
+						case err == nil:
+							won.Add(1)
+							winner.Store(int64(i))
+						case gcerrors.Code(err) != gcerrors.FailedPrecondition:
+							t.Errorf("%d: %v, want FailedPrecondition", i, err)
+						}
+					})
+				}
+				writers.Wait()
+				if won.Load() != 1 {
+					t.Fatalf("%d winners, want 1", won.Load())
+				}
+				holds(t, b, "key", noise(uint64(winner.Load()), size))
+			})
+		}
+	}
+}
+
+// TestForbidOverwrite: COS wants it on both ends of a multipart upload.
+func TestForbidOverwrite(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	for _, size := range []int{100, 2 * mib} {
+		if err := b.WriteAll(t.Context(), fmt.Sprint(size), noise(1, size), inParts(blob.WriterOptions{IfNotExist: true})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustWrite(t, b, "plain", noise(1, 2*mib))
+	for _, r := range s.Requests() {
+		want := r.Action != "UploadPart" && r.Key != "plain"
+		if got := r.Header.Get("X-Cos-Forbid-Overwrite") == "true"; got != want {
+			t.Errorf("%s: forbid-overwrite %t, want %t", r.Action, got, want)
+		}
+	}
+}
+
+// TestCreatedMeanwhile: the object appears between the two ends of the upload.
+func TestCreatedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	w, err := b.NewWriter(t.Context(), "key", inParts(blob.WriterOptions{IfNotExist: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(noise(1, 2*mib)); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, b, "key", noise(2, 100))
+	if err := w.Close(); gcerrors.Code(err) != gcerrors.FailedPrecondition {
+		t.Errorf("close: %v, want FailedPrecondition", err)
+	}
+	holds(t, b, "key", noise(2, 100))
+}
+
+// TestCancel ends the context at each request of a write: nothing is published, no part
+// stays, and the error is the context's.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"PutObject", "InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, nil)
+			b := open(t, s, owner(s))
+			mustWrite(t, b, "key", noise(1, 100))
+			ctx, cancel := context.WithCancel(t.Context())
+			// The server has not answered when the context ends, and then refuses.
+			once(s, costest.RespondBefore(500, internalError()), func(r *costest.Request) bool {
+				if r.Action == at {
+					cancel()
+				}
+				return r.Action == at
+			})
+			size := 5 * mib
+			if at == "PutObject" {
+				size = 100
+			}
+			err := b.WriteAll(ctx, "key", noise(2, size), inParts(blob.WriterOptions{}))
+			if !errors.Is(err, context.Canceled) || gcerrors.Code(err) != gcerrors.Canceled {
+				t.Errorf("write: %v, want %v", err, context.Canceled)
+			}
+			holds(t, b, "key", noise(1, 100))
+		})
+	}
+}
+
+// TestCancelLate: what was sent whole is waited for. It took place, and this is what
+// the writer says.
+func TestCancelLate(t *testing.T) {
+	t.Parallel()
+	for size, at := range map[int]string{100: "PutObject", 2 * mib: "CompleteMultipartUpload"} {
+		s := newServer(t, nil)
+		b := open(t, s, owner(s))
+		ctx, cancel := context.WithCancel(t.Context())
+		s.SetRule(func(r *costest.Request) *costest.Fault {
+			if r.Action == at {
+				cancel() // a small body is in the socket by now, and carried out
+			}
+			return nil
+		})
+		err := b.WriteAll(ctx, "key", noise(2, size), inParts(blob.WriterOptions{}))
+		there, eerr := b.Exists(t.Context(), "key")
+		if eerr != nil || there != (err == nil) {
+			t.Errorf("%s: write: %v; it is there: %t, %v", at, err, there, eerr)
+		}
+		cancel()
+	}
+}
+
+// TestPartUnderWay: an upload is aborted when the parts that were sent whole have been
+// answered, and not before.
+func TestPartUnderWay(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	b := openVia(t, s, owner(s), roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Get("partNumber") == "3" {
+			r.Body = &endReader{ReadCloser: r.Body, then: cancel}
+		}
+		return s.Client().Transport.RoundTrip(r)
+	}))
+	last := func(r *costest.Request) bool { return strings.HasPrefix(r.Query, "partNumber=3&") }
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if last(r) {
+			return costest.Delay(300 * time.Millisecond)
+		}
+		return nil
+	})
+	err := b.WriteAll(ctx, "key", noise(1, 2*mib+100), inParts(blob.WriterOptions{}))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("write: %v, want %v", err, context.Canceled)
+	}
+	for _, r := range s.Requests() {
+		if last(&r) && r.Status != 200 {
+			t.Errorf("the part was given up: %s", r)
+		}
+	}
+	if n := count(s, "AbortMultipartUpload"); n != 1 {
+		t.Errorf("%d aborts, want 1", n)
+	}
+	holds(t, b, "key", nil)
+}
+
+// An endReader calls then when its end was read, which stays the end.
+type endReader struct {
+	io.ReadCloser
+	then func()
+	end  bool
+}
+
+func (r *endReader) Read(p []byte) (int, error) {
+	if r.end {
+		return 0, io.EOF
+	}
+	n, err := r.ReadCloser.Read(p)
+	if r.end = err == io.EOF; r.end {
+		r.then()
+	}
+	return n, err
+}
+
+// TestAbortWaits: so does a writer that fails in Write.
+func TestAbortWaits(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	var sending atomic.Int64
+	b := openVia(t, s, owner(s), roundTrip(func(r *http.Request) (*http.Response, error) {
+		switch q := r.URL.Query(); {
+		case q.Has("partNumber"):
+			sending.Add(1)
+			defer sending.Add(-1)
+			resp, err := s.Client().Transport.RoundTrip(r)
+			if q.Get("partNumber") == "1" {
+				cancel()
+				<-time.After(100 * time.Millisecond) // and the answer takes its time
+			}
+			return resp, err
+		case r.Method == http.MethodDelete && sending.Load() != 0:
+			t.Errorf("the upload is aborted while %d parts are under way", sending.Load())
+		}
+		return s.Client().Transport.RoundTrip(r)
+	}))
+	w, err := b.NewWriter(ctx, "key", inParts(blob.WriterOptions{MaxConcurrency: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(noise(1, 10*mib)); !errors.Is(err, context.Canceled) {
+		t.Errorf("write: %v, want %v", err, context.Canceled)
+	}
+	if err := w.Close(); !errors.Is(err, context.Canceled) {
+		t.Errorf("close: %v, want %v", err, context.Canceled)
+	}
+	holds(t, b, "key", nil)
+}
+
+// TestCutOff: what is not all sent when the context ends is not sent to its end.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{mib / 2, 2 * mib} {
+		s := newServer(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		b := openVia(t, s, owner(s), roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodPut {
+				return s.Client().Transport.RoundTrip(r)
+			}
+			defer r.Body.Close()
+			if ctx.Err() == nil {
+				io.CopyN(io.Discard, r.Body, 1000)
+				cancel()
+			}
+			n, err := io.Copy(io.Discard, r.Body)
+			if n != 0 || !errors.Is(err, context.Canceled) {
+				t.Errorf("%d bytes more could be read, %v", n, err)
+			}
+			return nil, err
+		}))
+		err := b.WriteAll(ctx, "key", noise(1, size), inParts(blob.WriterOptions{}))
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("write: %v, want %v", err, context.Canceled)
+		}
+		var sure interface{ Unapplied() bool }
+		if !errors.As(err, &sure) || !sure.Unapplied() {
+			t.Errorf("%d bytes: it is not said that nothing was written: %v", size, err)
+		}
+	}
+}
+
+// TestAbortFails: the writer says that parts stay.
+func TestAbortFails(t *testing.T) {
+	t.Parallel()
+	s, err := costest.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	b := open(t, s, owner(s))
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		switch r.Action {
+		case "UploadPart":
+			return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "Access Denied."))
+		case "AbortMultipartUpload":
+			return costest.RespondBefore(405, costest.ErrorXML("MethodNotAllowed", "no"))
+		}
+		return nil
+	})
+	err = b.WriteAll(t.Context(), "key", noise(1, 2*mib), inParts(blob.WriterOptions{}))
+	if gcerrors.Code(err) != gcerrors.PermissionDenied || !strings.Contains(err.Error(), "stay until the upload is aborted") {
+		t.Errorf("write: %v", err)
+	}
+}
+
+// TestSourceFails: a writer whose context ends before Close stores nothing.
+func TestSourceFails(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	for _, size := range []int{0, 100, 3 * mib} {
+		ctx, cancel := context.WithCancel(t.Context())
+		w, err := b.NewWriter(ctx, "key", inParts(blob.WriterOptions{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(noise(1, size)); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if _, err := w.Write([]byte("more")); !errors.Is(err, context.Canceled) {
+			t.Errorf("write after the end: %v", err)
+		}
+		if err := w.Close(); !errors.Is(err, context.Canceled) {
+			t.Errorf("close after the end: %v", err)
+		}
+		holds(t, b, "key", nil)
+	}
+}
+
+// TestPartFails: the first part that fails for good ends the upload, and its error is
+// that of the writer.
+func TestPartFails(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action == "UploadPart" && strings.HasPrefix(r.Query, "partNumber=2") {
+			return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "Access Denied."))
+		}
+		return nil
+	})
+	err := b.WriteAll(t.Context(), "key", noise(1, 30*mib), inParts(blob.WriterOptions{}))
+	if gcerrors.Code(err) != gcerrors.PermissionDenied {
+		t.Errorf("write: %v, want PermissionDenied", err)
+	}
+	if n := count(s, "UploadPart"); n > 10 {
+		t.Errorf("%d parts were sent after one had failed", n)
+	}
+	holds(t, b, "key", nil)
+}
+
+// TestWritten: what the service answered is there after Close, on a versioned bucket the
+// version, which can be read by its id.
+func TestWritten(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	b := open(t, s, owner(s))
+	for _, size := range []int{100, 2 * mib} {
+		var first *cosblob.Written
+		o := inParts(blob.WriterOptions{BeforeWrite: func(as func(any) bool) error {
+			if !as(&first) {
+				return errors.New("no *cosblob.Written")
+			}
+			return nil
+		}})
+		if err := b.WriteAll(t.Context(), "key", noise(1, size), o); err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, b, "key", noise(2, size))
+		if first.VersionID == "" || first.ETag == "" {
+			t.Fatalf("written: %+v", first)
+		}
+		r, err := b.NewReader(t.Context(), "key", &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
+			var id *cosblob.VersionID
+			if !as(&id) {
+				return errors.New("no *cosblob.VersionID")
+			}
+			*id = cosblob.VersionID(first.VersionID)
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		r.Close()
+		if err != nil || string(got) != string(noise(1, size)) {
+			t.Errorf("the first version is not what was written: %v", err)
+		}
+	}
+}
+
+// TestConflict: the service says that another request was under way, and goes on saying it.
+func TestConflict(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	b := open(t, s, owner(s))
+	done := once(s, costest.RespondBefore(409, costest.ErrorXML("PathConflict", "Path conflict.")), action("PutObject"))
+	mustWrite(t, b, "there", nil)
+	if !done.Load() {
+		t.Error("there was no conflict")
+	}
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action == "PutObject" {
+			return costest.RespondBefore(409, costest.ErrorXML("PathConflict", "Path conflict."))
+		}
+		return nil
+	})
+	o := inParts(blob.WriterOptions{IfNotExist: true})
+	if err := b.WriteAll(t.Context(), "there", nil, o); gcerrors.Code(err) != gcerrors.FailedPrecondition {
+		t.Errorf("create what is there: %v, want FailedPrecondition", err)
+	}
+	err := b.WriteAll(t.Context(), "absent", nil, o)
+	var e *cos.ErrorResponse
+	if gcerrors.Code(err) != gcerrors.Unknown || !b.ErrorAs(err, &e) || e.Code != "PathConflict" {
+		t.Errorf("create what is not: %v, want the code PathConflict", err)
+	}
+}
+
+// TestDeleteVersion: a version is deleted that BeforeDelete names, be it a delete marker.
+func TestDeleteVersion(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	b := open(t, s, owner(s))
+	mustWrite(t, b, "key", []byte("one"))
+	if err := b.Delete(t.Context(), "key"); err != nil {
+		t.Fatal(err)
+	}
+	var client *cos.Client
+	if !b.As(&client) {
+		t.Fatal("no *cos.Client")
+	}
+	versions, _, err := client.Bucket.GetObjectVersions(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(versions.DeleteMarker) != 1 {
+		t.Fatalf("%+v", versions)
+	}
+	if err := b.Delete(t.Context(), "key"); gcerrors.Code(err) != gcerrors.NotFound {
+		t.Errorf("what is deleted: %v", err)
+	}
+	marker := versions.DeleteMarker[0].VersionId
+	err = b.DeleteWithOptions(t.Context(), "key", &blob.DeleteOptions{BeforeDelete: func(as func(any) bool) error {
+		var o *cos.ObjectDeleteOptions
+		if !as(&o) {
+			return errors.New("no *cos.ObjectDeleteOptions")
+		}
+		o.VersionId = marker
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, b, "key", []byte("one")) // without its marker the object is back
+}

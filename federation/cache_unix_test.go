@@ -1,0 +1,90 @@
+//go:build unix
+
+package federation_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/objectvault/objectvault/federation"
+)
+
+func TestCacheOfOthers(t *testing.T) {
+	c, _ := newCache(t)
+	key := federation.CacheKey("a")
+	path := filepath.Join(c.Dir, key)
+	save(t, c, key, "one")
+	load := func(what, want string) {
+		t.Helper()
+		l, err := c.Load(key)
+		if !errors.Is(err, federation.ErrLoginFile) || err.Error() != "unusable login file: "+want || l.AccessKeyID != "" {
+			t.Errorf("%s: %v\nwant %s", what, err, want)
+		}
+	}
+	chmod := func(path string, mode fs.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mode, text := range map[fs.FileMode]string{0o640: "0640", 0o604: "0604", 0o620: "0620", 0o601: "0601"} {
+		chmod(path, mode)
+		load(text, "others may use "+path+", mode "+text+": chmod 600 "+path)
+	}
+	chmod(path, 0o600)
+	chmod(c.Dir, 0o755)
+	want := "others may use " + c.Dir + ", mode 0755: chmod 700 " + c.Dir
+	load("the directory", want)
+	if err := c.Save(key, someLogin("two")); !errors.Is(err, federation.ErrLoginFile) || err.Error() != "unusable login file: "+want {
+		t.Errorf("save: %v", err)
+	}
+	chmod(c.Dir, 0o700)
+	if l, err := c.Load(key); err != nil || l.AccessKeyID != "one" {
+		t.Errorf("%v, %v", l, err)
+	}
+
+	// Links and pipes are not what Save made, and a pipe keeps nobody waiting.
+	elsewhere := filepath.Join(t.TempDir(), "login")
+	if err := os.Rename(path, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, path); err != nil {
+		t.Fatal(err)
+	}
+	load("a link", path+" is a symbolic link: remove it, and log in again")
+	save(t, c, key, "two") // takes the link's place
+	if l, err := c.Load(key); err != nil || l.AccessKeyID != "two" {
+		t.Errorf("%v, %v", l, err)
+	}
+	if ok, err := c.Remove(key); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	load("a pipe", path+" is not a regular file: remove it, and log in again")
+}
+
+func TestCacheOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	c, _ := newCache(t)
+	key := federation.CacheKey("a")
+	save(t, c, key, "one")
+	for _, path := range []string{filepath.Join(c.Dir, key), c.Dir} {
+		if err := os.Chown(path, 12345, 12345); err != nil {
+			t.Skip(err)
+		}
+		_, err := c.Load(key)
+		want := "unusable login file: " + path + " belongs to user 12345, and this is user " + strconv.Itoa(os.Geteuid()) + ": use a place of your own"
+		if !errors.Is(err, federation.ErrLoginFile) || err.Error() != want {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/objectvault/objectvault/policy/policydoc"
+)
+
+// needed is what a tenant needs of a bucket. The last three only tell how it is set up.
+var needed = []string{
+	"s3:getobject", "s3:getobjectversion", "s3:putobject", "s3:deleteobject", "s3:abortmultipartupload",
+	"s3:listbucket", "s3:listbucketversions",
+	"s3:getbucketversioning", "s3:getlifecycleconfiguration", "s3:getbucketpolicy",
+}
+
+// access looks at an allow of a role or bucket policy.
+func (c *checker) access(s Statement) {
+	if s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*") {
+		c.hole(PublicAllow, "")
+	}
+	c.excess(s)
+	lists, objects := kinds(s)
+	if s.NotAction != nil {
+		lists, objects = true, true
+	}
+	if s.NotResource != nil {
+		if lists || objects {
+			c.hole(BroadAllow, "whatever is not named")
+		}
+		return
+	}
+	own := false
+	if objects {
+		own = c.objects(s)
+	}
+	if lists {
+		own = c.lists(s) || own
+	}
+	if !own || c.o.Isolation != ByTag {
+		return
+	}
+	if !c.tagGuarded(s, principalTag) {
+		c.hole(NoTagGuard, "")
+	}
+	c.principals(s)
+}
+
+// principals names those of an allow whose tags no issuer has minted: all but roles.
+func (c *checker) principals(s Statement) {
+	for kind, list := range s.Principal {
+		for _, p := range list {
+			parts := strings.SplitN(p, ":", 6)
+			role := kind == "AWS" && len(parts) == 6 && parts[2] == "iam" && strings.HasPrefix(parts[5], "role/") && !strings.ContainsAny(p, "*?")
+			if p != "*" && !role {
+				c.hole(OtherPrincipal, "%s %s", kind, p)
+			}
+		}
+	}
+}
+
+// excess names what is allowed and not needed.
+func (c *checker) excess(s Statement) {
+	keys := !slices.ContainsFunc(s.Resource, func(r string) bool {
+		parts := strings.SplitN(r, ":", 6)
+		return len(parts) < 6 || parts[2] != "kms" || !strings.HasPrefix(parts[5], "key/") || strings.ContainsAny(r, "*?$")
+	})
+	for _, a := range s.Action {
+		action := strings.ToLower(a)
+		switch {
+		case slices.Contains(needed, action):
+		case action == "s3:deleteobjectversion" && c.o.AllowPurge:
+		case keys && (action == "kms:decrypt" || action == "kms:generatedatakey"):
+		case action == "s3:deleteobjectversion":
+			c.hole(ExcessAction, "%s, unless tenants are to purge their history", a)
+		default:
+			c.hole(ExcessAction, "%s", a)
+		}
+	}
+}
+
+// kinds says whether a statement allows lists, and whether it allows anything with
+// objects.
+func kinds(s Statement) (lists, objects bool) {
+	for _, a := range s.Action {
+		service, name, ok := strings.Cut(strings.ToLower(a), ":")
+		if !ok {
+			service, name = a, "*" // "*"
+		}
+		if !glob(service, "s3") {
+			continue
+		}
+		lists = lists || glob(name, "listbucket") || glob(name, "listbucketversions")
+		if strings.ContainsAny(name, "*?") || !strings.Contains(name, "bucket") && name != "getlifecycleconfiguration" {
+			objects = true
+		}
+	}
+	return lists, objects
+}
+
+// objects judges the resources of a statement about objects; own says whether one of
+// them is a tenant's prefix.
+func (c *checker) objects(s Statement) (own bool) {
+	for _, r := range s.Resource {
+		res, ok := parseResource(r, c.o.Bucket)
+		switch {
+		case !ok || !res.all && !res.object:
+			continue
+		case res.all:
+			c.hole(BroadAllow, "%s", r)
+			continue
+		}
+		switch reach, tenant := reachOf(tokens(res.key, true), c.o.Tag, false); reach {
+		case ownTag:
+			own = true
+		case oneTenant:
+			own = c.bound(s, tenant, r) || own
+		case openEnded:
+			c.hole(OpenPrefix, "%s", r)
+		case variable:
+			c.hole(OtherVariable, "%s", r)
+		case everybody:
+			c.hole(BroadAllow, "%s", r)
+		}
+	}
+	return own
+}
+
+// lists judges a statement that lists; own says whether it is held to a tenant's prefix.
+func (c *checker) lists(s Statement) (own bool) {
+	reaches := false
+	for _, r := range s.Resource {
+		res, ok := parseResource(r, c.o.Bucket)
+		if !ok || !res.all && res.object {
+			continue
+		}
+		reaches = true
+		if res.all {
+			c.hole(BroadAllow, "%s", r)
+		}
+	}
+	if s.Resource != nil && !reaches {
+		return false
+	}
+	// Several operators must all hold, so one that is narrow is enough.
+	held, worst := false, func() {}
+	for _, cond := range s.Condition.list() {
+		// ForAnyValue makes no difference: the key has one value.
+		if cond.key != "s3:prefix" || !cond.requires() || !strings.HasPrefix(cond.base, "String") {
+			continue
+		}
+		narrow := true
+		for _, v := range cond.values {
+			switch reach, tenant := reachOf(tokens(v, cond.wild()), c.o.Tag, true); reach {
+			case ownTag:
+				own = true
+			case oneTenant:
+				own = c.bound(s, tenant, v) || own
+			case noTenant:
+			case openEnded:
+				narrow, worst = false, func() { c.hole(OpenPrefix, "s3:prefix %s", v) }
+			case variable:
+				narrow, worst = false, func() { c.hole(OtherVariable, "s3:prefix %s", v) }
+			default:
+				narrow, worst = false, func() { c.hole(ListPrefixWide, "s3:prefix %s", policydoc.Quote(v)) }
+			}
+			if !narrow {
+				break
+			}
+		}
+		if narrow {
+			return own
+		}
+		held = true
+	}
+	if !held {
+		c.hole(ListWithoutPrefix, "every name of every tenant")
+		return false
+	}
+	worst()
+	return own
+}
+
+// bound judges a prefix that is written out: somebody has to be tied to it.
+func (c *checker) bound(s Statement, tenant, where string) bool {
+	if c.o.Isolation == ByTag {
+		for _, cond := range s.Condition.list() {
+			if strings.HasPrefix(cond.key, principalTag) && c.isTagKey(cond.key) && cond.exact() &&
+				!slices.ContainsFunc(cond.values, func(v string) bool { return v != tenant }) {
+				return true
+			}
+		}
+		c.hole(UnboundPrefix, "%s", where)
+		return false
+	}
+	if c.doc.Tenant != "" && c.doc.Tenant != tenant {
+		c.hole(UnboundPrefix, "%s reaches %s", c.doc.Tenant, tenant)
+	}
+	who := []string{"the role"}
+	if s.Principal != nil {
+		who = nil
+		for kind, list := range s.Principal {
+			for _, p := range list {
+				who = append(who, kind+" "+p)
+			}
+		}
+		sort.Strings(who)
+	}
+	for _, w := range who {
+		if other, ok := c.tenants[w]; ok && other != tenant {
+			c.hole(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
+		}
+		c.tenants[w] = tenant
+	}
+	return true
+}

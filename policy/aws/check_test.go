@@ -1,0 +1,366 @@
+package policy_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/policy/aws"
+)
+
+// Documents in the words of a careful operator, not in ours.
+const (
+	goodTrust = `{"Version":"2012-10-17","Statement":{"Sid":"T","Effect":"Allow",
+		"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},
+		"Action":["sts:AssumeRoleWithWebIdentity","sts:TagSession"],
+		"Condition":{"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"Null":{"aws:RequestTag/wallet":false},
+			"StringNotLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}}}}`
+	goodRoleTrust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+		"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},
+		"Action":"sts:AssumeRoleWithWebIdentity",
+		"Condition":{"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}}}]}`
+	goodRole = `{"Version":"2012-10-17","Statement":[
+		{"Sid":"Objects","Effect":"Allow","Action":["s3:GetObject","s3:PutObject","s3:DeleteObject"],
+			"Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},
+		{"Sid":"List","Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::vault",
+			"Condition":{"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"},"Null":{"aws:PrincipalTag/wallet":"false"}}}]}`
+	goodBucket = `{"Version":"2012-10-17","Statement":[{"Sid":"TLS","Effect":"Deny","Principal":"*","Action":"s3:*",
+		"Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/*"],"Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`
+	goodRGWRole = `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::vault/bots/0xaaa/*"],"Condition":{"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"}}},
+		{"Effect":"Allow","Action":["s3:ListBucket"],"Resource":["arn:aws:s3:::vault"],"Condition":{"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"StringLike":{"s3:prefix":"bots/0xaaa/*"}}}]}`
+	goodRGWTrust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":["arn:aws:iam:::oidc-provider/127.0.0.1:18010"]},
+		"Action":["sts:AssumeRoleWithWebIdentity","sts:TagSession"],"Condition":{"StringEquals":{"127.0.0.1:18010:aud":"vault"},"StringLike":{"aws:RequestTag/wallet":"?*"}}}]}`
+)
+
+// denyTrust is a trust with a denial in a statement of its own.
+var denyTrust = trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x"},"StringLike":{"aws:RequestTag/wallet":"?*"}},"Sid":"A"},
+	{"Sid":"D","Effect":"Deny","Principal":"*","Action":"sts:*","Condition":{"StringLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}}`)
+
+func edit(doc, old, new string) string {
+	if strings.Count(doc, old) != 1 {
+		panic(fmt.Sprintf("%q is %d times in the document", old, strings.Count(doc, old)))
+	}
+	return strings.Replace(doc, old, new, 1)
+}
+
+// role is a role policy of one statement, trust a trust policy of one.
+func role(statement string) string {
+	return `{"Version":"2012-10-17","Statement":[` + statement + `]}`
+}
+
+func trust(action, condition string) string {
+	return role(`{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},"Action":` + action + `,"Condition":` + condition + `}`)
+}
+
+func bucket(statement string) string {
+	return edit(goodBucket, `"Statement":[`, `"Statement":[`+statement+`,`)
+}
+
+// tagged is a bucket policy that allows principal what the tag says.
+func tagged(principal string) string {
+	return bucket(`{"Effect":"Allow","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`)
+}
+
+func check(t *testing.T, doc string, o policy.CheckOptions) []string {
+	t.Helper()
+	docs, err := policy.Parse("f.json", []byte(doc))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, doc)
+	}
+	var found []string
+	for _, f := range policy.Check(docs, o) {
+		if f.File != "f.json" || f.Message == "" || f.Fix == "" {
+			t.Errorf("finding %+v", f)
+		}
+		at := "-"
+		if f.Statement != nil {
+			at = fmt.Sprint(*f.Statement)
+		}
+		found = append(found, at+" "+f.Hole)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func TestCheck(t *testing.T) {
+	seen := make(map[string]bool)
+	rgw := policy.CheckOptions{Dialect: policy.RGW}
+	byTag, byRole := policy.CheckOptions{Isolation: policy.ByTag}, policy.CheckOptions{Isolation: policy.ByRole}
+	for _, tc := range []struct {
+		name string
+		doc  string
+		o    policy.CheckOptions
+		want string // statement and hole, all of them
+	}{
+		{"good trust", goodTrust, policy.CheckOptions{Tag: "wallet", Audience: "sts.amazonaws.com"}, ""},
+		{"good trust of a role per tenant", goodRoleTrust, byRole, ""},
+		{"good role", goodRole, policy.CheckOptions{Tag: "Wallet", Bucket: "vault"}, ""},
+		{"good bucket", goodBucket, policy.CheckOptions{Bucket: "vault"}, ""},
+		{"good role at RGW", goodRGWRole, rgw, ""},
+		{"good trust at RGW", goodRGWTrust, rgw, ""},
+
+		// Lists.
+		{"list without prefix", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"},`, ""), byTag, "1 list_without_prefix"},
+		{"list with the bucket's objects", role(`{"Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*"],"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), byTag, "0 list_without_prefix"},
+		{"list by pattern", role(`{"Effect":"Allow","Action":"s3:List*","Resource":"arn:aws:s3:::vault"}`), byRole, "0 excess_action, 0 list_without_prefix"},
+		{"versions without prefix", role(`{"Effect":"Allow","Action":"s3:ListBucketVersions","Resource":"arn:aws:s3:::vault"}`), byRole, "0 list_without_prefix"},
+		{"list of another bucket", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::other"}`), policy.CheckOptions{Bucket: "vault"}, ""},
+		{"list of all tenants", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/*"]`), byTag, "1 list_prefix_wide"},
+		{"list of bots/", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/${aws:PrincipalTag/wallet}/*","bots/"]`), byTag, "1 list_prefix_wide"},
+		{"list of the root", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["","bots/${aws:PrincipalTag/wallet}/*"]`), byTag, "1 list_prefix_wide"},
+		{"list of a longer name", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}*"`), byTag, "1 open_prefix"},
+		{"list where a prefix is given, perhaps", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringLikeIfExists":{"s3:prefix"`), byTag, "1 if_exists, 1 list_without_prefix"},
+		{"list for all values", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAllValues:StringLike":{"s3:prefix"`), byTag, "1 list_without_prefix, 1 set_operator"},
+		{"list for any value", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAnyValue:StringLike":{"s3:prefix"`), byTag, ""},
+		{"list for any value, of all tenants", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"ForAnyValue:StringLike":{"s3:prefix":"bots/*"}`), byTag, "1 list_prefix_wide"},
+		{"list of all but something", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"StringNotLike":{"s3:prefix":"bots/admin/*"}`), byTag, "1 list_without_prefix, 1 negated_missing"},
+		{"two conditions, one narrow", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringEquals":{"s3:prefix":"bots/"},"StringLike":{"s3:prefix"`), byTag, ""},
+
+		// Objects.
+		{"broad: everything", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}`), byTag, "0 broad_allow"},
+		{"broad: the bucket", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/*"}`), byTag, "0 broad_allow"},
+		{"broad: bots", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"}`), byRole, "0 broad_allow"},
+		{"broad: what bots starts with", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/b*"}`), byRole, "0 broad_allow"},
+		{"broad: the same name of every tenant", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*/credentials/openai.enc"}`), byRole, "0 broad_allow"},
+		{"broad: a pattern of buckets", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::va*"}`), byRole, "0 broad_allow"},
+		{"broad: a pattern of services", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s*:::vault/*"}`), byRole, "0 broad_allow"},
+		{"broad: an access point", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:eu-west-1:123456789012:accesspoint/a/object/*"}`), byRole, "0 broad_allow"},
+		{"not broad: elsewhere in the bucket", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, ""},
+		{"a longer name", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}*"`), byTag, "0 open_prefix"},
+		{"a longer name, written out", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xab*"}`), byRole, "0 open_prefix"},
+		{"one tenant's prefix for all", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xabc/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), policy.CheckOptions{}, "0 unbound_prefix"},
+		{"one tenant's prefix for another", edit(goodRGWRole, `"Resource":["arn:aws:s3:::vault/bots/0xaaa/*"]`, `"Resource":["arn:aws:s3:::vault/bots/0xbbb/*"]`), rgw, "0 unbound_prefix"},
+		{"one role for two tenants", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::vault/bots/a/*","arn:aws:s3:::vault/bots/b/*"]}`), byRole, "0 unbound_prefix"},
+		{"the name of the session", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:userid}/*"`), byTag, "0 other_variable"},
+		{"another tag", goodRole, policy.CheckOptions{Tag: "team"}, "0 other_variable, 1 other_variable"},
+		{"a default for a missing tag", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet, '0xabc'}/*"`), byTag, "0 other_variable"},
+		{"the whole key from a tag", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/${aws:PrincipalTag/prefix}*"}`), byTag, "0 other_variable"},
+
+		// The tag.
+		{"no guard in the role", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `},`), byTag, "0 no_tag_guard"},
+		{"not empty, which is true where it is missing", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringNotEquals":{"aws:PrincipalTag/wallet":""}}},`), byTag, "0 negated_missing, 0 no_tag_guard"},
+		{"not empty, beside a guard", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringNotEquals":{"aws:PrincipalTag/wallet":""},"Null":{"aws:PrincipalTag/wallet":"false"}}},`), byTag, ""},
+		{"guard upside down", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"true"}}},`), byTag, "0 inverted_null, 0 no_tag_guard"},
+		{"guard that may be missing", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringLikeIfExists":{"aws:PrincipalTag/wallet":"?*"}}},`), byTag, "0 if_exists, 0 no_tag_guard"},
+		{"guard of all values", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAllValues:StringLike":{"aws:PrincipalTag/wallet":"?*"}}},`), byTag, "0 no_tag_guard, 0 set_operator"},
+		{"any value that is not", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAnyValue:StringNotEquals":{"aws:PrincipalTag/wallet":"x"},"Null":{"aws:PrincipalTag/wallet":"false"}}},`), byTag, "0 set_operator"},
+		{"guard in other words", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringLike":{"aws:principaltag/Wallet":"?*"}}},`), byTag, ""},
+		{"no TagSession", edit(goodTrust, `,"sts:TagSession"`, ``), policy.CheckOptions{}, "0 no_tag_session"},
+		{"TagSession in another statement", trust(`"sts:AssumeRoleWithWebIdentity"`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}},
+			{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},"Action":"sts:TagSession","Condition":{}`), byTag, ""},
+		{"no guard in the trust", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false},`, ``), policy.CheckOptions{}, "0 negated_missing, 0 no_tag_guard"},
+		{"trust upside down", edit(goodTrust, `"aws:RequestTag/wallet":false`, `"aws:RequestTag/wallet":true`), policy.CheckOptions{}, "0 inverted_null, 0 negated_missing, 0 no_tag_guard"},
+		{"no word of the tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"sts.amazonaws.com"}}`), policy.CheckOptions{}, "0 no_tag_guard, 0 wildcard_tag"},
+		{"wildcards in tags", edit(goodTrust, `,
+			"StringNotLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}`, ``), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards that are not written as such", edit(goodTrust, `"*${*}*","*${?}*"`, `"***","*?*"`), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied", denyTrust, policy.CheckOptions{}, ""},
+		{"a guard of another tag", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `,"Condition":{"Null":{"aws:PrincipalTag/team":"false"}}},`), byTag, "0 no_tag_guard"},
+		{"two tags", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/team":"false"}}`), byTag, "1 other_variable"},
+		{"a guard of one tag in the trust, wildcards of another", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/team":false}`), byTag, "0 negated_missing, 0 no_tag_guard"},
+		{"a second tag that has to be there", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/actor":false,"aws:RequestTag/wallet":false}`), byTag, ""},
+		{"two tags at RGW", edit(goodRGWRole, `{"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"StringLike"`, `{"StringEquals":{"aws:PrincipalTag/team":"0xaaa"},"StringLike"`), rgw, "1 unbound_prefix"},
+		{"wildcards, denied to one user", edit(denyTrust, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to tokens of another issuer", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/other.example"}`), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to all but one", edit(denyTrust, `"Principal":"*"`, `"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), policy.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to the issuer's tokens", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":["arn:aws:iam::123456789012:oidc-provider/other.example","arn:aws:iam::123456789012:oidc-provider/broker.example"]}`), policy.CheckOptions{}, ""},
+		{"tags that are written out", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":["0xaaa","0xbbb"]}}`), byTag, ""},
+
+		// Who may assume.
+		{"any audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, ``), policy.CheckOptions{}, "0 no_audience"},
+		{"another audience", goodTrust, policy.CheckOptions{Audience: "vault"}, "0 wrong_audience"},
+		{"a pattern of audiences", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringLike":{"broker.example:aud":"*"},`), policy.CheckOptions{}, "0 wrong_audience"},
+		{"the audience of another issuer", edit(goodTrust, `"broker.example:aud"`, `"accounts.google.com:aud"`), policy.CheckOptions{}, "0 wrong_audience"},
+		{"not that audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringNotEquals":{"broker.example:aud":"x"},`), policy.CheckOptions{}, "0 negated_missing, 0 no_audience"},
+		{"no subject", edit(goodRoleTrust, `,"broker.example:sub":"repo:acme/agents:ref:refs/heads/main"`, ``), policy.CheckOptions{}, "0 no_subject"},
+		{"a subject with a wildcard", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/*"}`), byRole, "0 wildcard_subject"},
+		{"a subject like one", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/a"}`), byRole, ""},
+		{"a subject, perhaps", edit(goodRoleTrust, `"StringEquals"`, `"StringEqualsIfExists"`), byRole, "0 if_exists, 0 no_subject"},
+		{"the subject of another issuer", edit(goodRoleTrust, `"broker.example:sub"`, `"other.example:sub"`), byRole, "0 no_subject"},
+		{"the role of one tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}`), policy.CheckOptions{}, ""},
+		{"any provider", edit(goodTrust, `oidc-provider/broker.example`, `oidc-provider/*`), policy.CheckOptions{}, "0 any_provider"},
+		{"any federation", edit(goodTrust, `"arn:aws:iam::123456789012:oidc-provider/broker.example"`, `"*"`), policy.CheckOptions{}, "0 any_provider"},
+		{"anyone", edit(goodTrust, `{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"}`, `"*"`), policy.CheckOptions{}, "0 anyone_assumes"},
+		{"another role, with tags of its own", role(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":["sts:AssumeRole","sts:TagSession"]}`), policy.CheckOptions{}, "0 anyone_assumes, 0 excess_action"},
+		{"an account beside the provider", edit(goodTrust, `{"Federated":`, `{"AWS":"arn:aws:iam::123456789012:root","Federated":`), policy.CheckOptions{}, "0 anyone_assumes"},
+		{"all of STS", edit(goodTrust, `["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `"sts:*"`), policy.CheckOptions{}, "0 excess_action"},
+
+		// What is allowed.
+		{"all actions", edit(goodRole, `["s3:GetObject","s3:PutObject","s3:DeleteObject"]`, `"s3:*"`), byTag, "0 excess_action"},
+		{"purge", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), byTag, "0 excess_action"},
+		{"purge that is wanted", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), policy.CheckOptions{AllowPurge: true}, ""},
+		{"ACLs", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:PutObjectAcl"]`), byTag, "0 excess_action"},
+		{"the bucket's policy", role(`{"Effect":"Allow","Action":["s3:PutBucketPolicy"],"Resource":"arn:aws:s3:::vault"}`), byTag, "0 excess_action"},
+		{"IAM", role(`{"Effect":"Allow","Action":["iam:*"],"Resource":"*"}`), byTag, "0 excess_action"},
+		{"everything", role(`{"Effect":"Allow","Action":"*","Resource":"*"}`), byTag, "0 broad_allow, 0 excess_action, 0 list_without_prefix"},
+		{"any key", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"*"}`), byTag, "0 excess_action"},
+		{"a key from a variable", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/${aws:PrincipalTag/wallet}"}`), byTag, "0 excess_action"},
+		{"one key", role(`{"Effect":"Allow","Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, ""},
+		{"all but", role(`{"Effect":"Allow","NotAction":"s3:DeleteBucket","Resource":"arn:aws:s3:::vault/bots/a/*"}`), byRole, "0 not_element"},
+		{"all resources but", role(`{"Effect":"Allow","Action":"s3:GetObject","NotResource":"arn:aws:s3:::vault/admin/*"}`), byRole, "0 broad_allow, 0 not_element"},
+		{"all principals but", bucket(`{"Effect":"Allow","NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 not_element"},
+		{"the public", bucket(`{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 public_allow"},
+		{"the role, in the bucket", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault"]}`), byTag, ""},
+		{"an account, with tags of its own", tagged(`{"AWS":"arn:aws:iam::123456789012:root"}`), byTag, "0 other_principal"},
+		{"an account by its number", tagged(`{"AWS":"123456789012"}`), byTag, "0 other_principal"},
+		{"a user", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault","arn:aws:iam::123456789012:user/eve"]}`), byTag, "0 other_principal"},
+		{"a canonical user", tagged(`{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}`), byTag, "0 other_principal"},
+		{"everybody with a tag", tagged(`"*"`), byTag, "0 public_allow"},
+		{"an account, elsewhere in the bucket", bucket(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byTag, ""},
+		{"a denial of much is no hole", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::vault/bots/*"]}`), byRole, ""},
+		{"variables in an old version", edit(goodRole, `"2012-10-17"`, `"2008-10-17"`), byTag, "- old_version"},
+		{"variables in no version", edit(goodTrust, `"Version":"2012-10-17",`, ``), byTag, "- old_version"},
+		{"an old version of plain text", edit(goodBucket, `"2012-10-17"`, `"2008-10-17"`), byTag, ""},
+
+		// TLS.
+		{"http", edit(goodBucket, `"Deny"`, `"Allow"`), byRole, "- http_allowed, 0 broad_allow, 0 excess_action, 0 list_without_prefix, 0 public_allow"},
+		{"http to objects", edit(goodBucket, `,"arn:aws:s3:::vault/*"`, ``), byRole, "- http_allowed"},
+		{"http to the bucket", edit(goodBucket, `"arn:aws:s3:::vault",`, ``), byRole, "- http_allowed"},
+		{"http for some", edit(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`), byRole, "- http_allowed"},
+		{"http for gets", edit(goodBucket, `"s3:*"`, `"s3:PutObject"`), byRole, "- http_allowed"},
+		{"http upside down", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), byRole, "- http_allowed"},
+		{"http from outside only", edit(goodBucket, `"Condition":{`, `"Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"},`), byRole, "- http_allowed"},
+		{"http to another bucket", goodBucket, policy.CheckOptions{Bucket: "other"}, "- http_allowed"},
+		{"TLS of everything", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"*"`), byRole, ""},
+		{"TLS in a pattern", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), policy.CheckOptions{Bucket: "vault"}, ""},
+		{"http to the bucket, which a pattern of objects is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*/*"`), policy.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"the same, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::*/*"`), byRole, "- http_allowed"},
+		{"http to objects, which a pattern of buckets is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vaul?"`), policy.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"TLS in two patterns", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `["arn:aws:s3:::vault*/*","arn:aws:s3:::vaul?"]`), policy.CheckOptions{Bucket: "vault"}, ""},
+		{"TLS in a pattern, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), byRole, ""},
+
+		// RGW.
+		{"guards of AWS at RGW", edit(goodRGWTrust, `"StringLike":{"aws:RequestTag/wallet":"?*"}`, `"Null":{"aws:RequestTag/wallet":"false"}`), rgw, "0 no_tag_guard, 0 rgw_null"},
+		{"a guard of AWS in a role at RGW", edit(goodRGWRole, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"}}}`, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"Null":{"aws:PrincipalTag/wallet":"false"}}}`), rgw, "0 rgw_null"},
+		{"a variable at RGW", goodRole, rgw, "0 no_tag_guard, 0 rgw_null, 0 rgw_variable, 1 no_tag_guard, 1 rgw_null, 1 rgw_variable"},
+		{"TLS at RGW is not asked for", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), rgw, ""},
+		{"TLS at RGW, which does not say false", goodBucket, policy.CheckOptions{Dialect: policy.RGW, TLS: true}, "- http_allowed"},
+		{"TLS at RGW", edit(goodBucket, `"Bool"`, `"BoolIfExists"`), policy.CheckOptions{Dialect: policy.RGW, TLS: true}, ""},
+	} {
+		got := check(t, tc.doc, tc.o)
+		if g := strings.Join(got, ", "); g != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
+		}
+		for _, hole := range got {
+			_, id, _ := strings.Cut(hole, " ")
+			seen[id] = true
+		}
+	}
+	for _, h := range policy.Holes() {
+		if !seen[h.ID] {
+			t.Errorf("no document has the hole %s", h.ID)
+		}
+	}
+}
+
+// TestHoles is a literal copy of the ids, which are never renamed.
+func TestHoles(t *testing.T) {
+	want := strings.Fields(`list_without_prefix list_prefix_wide open_prefix broad_allow unbound_prefix other_variable negated_missing
+		no_tag_session no_tag_guard inverted_null wildcard_tag if_exists set_operator no_audience wrong_audience no_subject
+		wildcard_subject any_provider anyone_assumes public_allow other_principal http_allowed excess_action not_element old_version rgw_null rgw_variable`)
+	var got []string
+	for _, h := range policy.Holes() {
+		got = append(got, h.ID)
+		if h.Is == "" || h.Fix == "" {
+			t.Errorf("%s says nothing", h.ID)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestInference: what isolates is found out from all documents together.
+func TestInference(t *testing.T) {
+	literal := role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"}`)
+	for _, tc := range []struct {
+		docs []string
+		want string
+	}{
+		{[]string{goodTrust, goodRole, goodBucket}, ""},
+		{[]string{goodRoleTrust, literal, goodBucket}, ""},
+		{[]string{literal}, ""},
+		{[]string{literal, goodTrust}, "unbound_prefix"},
+		{[]string{goodRole, goodRoleTrust}, "no_tag_guard no_tag_session wildcard_tag"},
+	} {
+		var all []policy.Document
+		for _, doc := range tc.docs {
+			docs, err := policy.Parse("f", []byte(doc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, docs...)
+		}
+		var got []string
+		for _, f := range policy.Check(all, policy.CheckOptions{}) {
+			got = append(got, f.Hole)
+		}
+		slices.Sort(got)
+		if g := strings.Join(slices.Compact(got), " "); g != tc.want {
+			t.Errorf("%s: %s, want %s", tc.docs, g, tc.want)
+		}
+	}
+}
+
+// TestTogether: what each document alone does not show.
+func TestTogether(t *testing.T) {
+	acme := `"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"}]`
+	share := func(tenant string) string { return `{"tenants":{"` + tenant + `":{"role_policy":{` + acme + `}}}}` }
+	otherTrust := strings.ReplaceAll(goodTrust, "RequestTag/wallet", "RequestTag/team")
+	for _, tc := range []struct {
+		name string
+		docs []string
+		o    policy.CheckOptions
+		want string
+	}{
+		{"a tenant's role", []string{share("acme")}, policy.CheckOptions{}, ""},
+		{"a tenant's role that reaches another tenant", []string{share("globex")}, policy.CheckOptions{}, "unbound_prefix: globex reaches acme"},
+		{"a tag that nothing uses is vouched for", []string{goodRole, otherTrust}, policy.CheckOptions{}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"the same, told", []string{goodRole, otherTrust}, policy.CheckOptions{Tag: "wallet"}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"at an RGW", []string{goodRGWRole, strings.ReplaceAll(goodRGWTrust, "RequestTag/wallet", "RequestTag/team")}, policy.CheckOptions{Dialect: policy.RGW}, "no_tag_guard: tokens without the tag wallet"},
+		{"the role of another tag in the same bucket", []string{goodTrust, goodRole, strings.ReplaceAll(goodRole, "wallet", "team")}, policy.CheckOptions{},
+			"other_variable: arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*, other_variable: s3:prefix bots/${aws:PrincipalTag/team}/credentials/*"},
+		{"one tag", []string{goodTrust, goodRole, goodBucket}, policy.CheckOptions{}, ""},
+		{"one tag, in any case", []string{goodTrust, strings.ReplaceAll(goodRole, "PrincipalTag/wallet", "principaltag/Wallet")}, policy.CheckOptions{}, ""},
+	} {
+		var all []policy.Document
+		for i, doc := range tc.docs {
+			docs, err := policy.Parse(fmt.Sprint(i), []byte(doc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, docs...)
+		}
+		var got []string
+		for _, f := range policy.Check(all, tc.o) {
+			got = append(got, f.Hole+f.Message[strings.Index(f.Message, ":"):])
+		}
+		slices.Sort(got)
+		if g := strings.Join(got, ", "); g != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
+		}
+	}
+}
+
+func TestFinding(t *testing.T) {
+	docs, err := policy.Parse("role.json", []byte(edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/*"]`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 1
+	want := []policy.Finding{{
+		File: "role.json", Part: policy.RolePolicy, Statement: &at, Sid: "List", Hole: policy.ListPrefixWide,
+		Message: `a list whose s3:prefix reaches other tenants: s3:prefix "bots/*"`, Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/",
+	}}
+	got := policy.Check(docs, policy.CheckOptions{})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if where := got[0].Where(); where != "role_policy Statement[1] (List)" {
+		t.Errorf("where: %s", where)
+	}
+}

@@ -1,0 +1,440 @@
+package policy_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/policy/aws"
+)
+
+const (
+	account = "123456789012"
+	issuer  = "https://broker.example"
+	key     = "arn:aws:kms:eu-west-1:123456789012:key/0f0e0d0c-0b0a-0908-0706-050403020100"
+)
+
+var thumbprint = strings.Repeat("0a", 20)
+
+// byTag is the usual form at AWS.
+func byTag() policy.Options {
+	return policy.Options{Bucket: "vault", Account: account, Role: "vault", Issuer: issuer, Tag: "agentkeys_user_wallet", ExpireDays: 30}
+}
+
+func byRole() policy.Options {
+	return policy.Options{
+		Isolation: policy.ByRole, Bucket: "vault", Account: account, Role: "vault", Issuer: "https://token.actions.githubusercontent.com",
+		Tenants: []policy.Tenant{{ID: "acme", Subject: "repo:acme/agents:ref:refs/heads/main"}, {ID: "globex", Subject: "repo:globex/agents:ref:refs/heads/main"}},
+	}
+}
+
+func atRGW() policy.Options {
+	return policy.Options{
+		Dialect: policy.RGW, Bucket: "vault", Role: "vault", Issuer: "http://127.0.0.1:18010", Tag: "wallet", Thumbprints: []string{thumbprint},
+		Audience: "vault", Tenants: []policy.Tenant{{ID: "0xaaa"}, {ID: "0xbbb"}},
+	}
+}
+
+func with(o policy.Options, change func(*policy.Options)) policy.Options {
+	change(&o)
+	return o
+}
+
+func generate(t *testing.T, o policy.Options) *policy.Documents {
+	t.Helper()
+	d, err := policy.Generate(o)
+	if err != nil {
+		t.Fatalf("Generate: %v", err)
+	}
+	return d
+}
+
+// golden has what is printed for the main forms, read by people before it was kept.
+var golden = map[string]policy.Options{
+	"aws": byTag(),
+	"aws_full": with(byTag(), func(o *policy.Options) {
+		o.Collection, o.ExpireDays = "credentials", 0
+		o.Subject = "agentkeys:agent:0xabc"
+		o.KMSKey = key
+		o.AllowPurge = true
+		o.AllowDoctor = true
+		o.Region = "eu-west-1"
+		o.Thumbprints = []string{thumbprint}
+	}),
+	"aws_bucket": with(byTag(), func(o *policy.Options) { o.Grants = policy.InBucket }),
+	"aws_cn":     with(byTag(), func(o *policy.Options) { o.Partition = "aws-cn"; o.Region = "cn-north-1" }),
+	"aws_role":   with(byRole(), func(o *policy.Options) { o.ExpireDays = 30 }),
+	"rgw":        atRGW(),
+	"rgw_bucket": with(atRGW(), func(o *policy.Options) {
+		o.Grants = policy.InBucket
+		o.TLS = true
+		o.Endpoint = "http://127.0.0.1:18080"
+	}),
+	"rgw_role": with(byRole(), func(o *policy.Options) { o.Dialect = policy.RGW; o.Account = ""; o.Issuer = "http://127.0.0.1:18010" }),
+}
+
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/golden/*")
+	if err != nil || len(files) != len(golden)+2 {
+		t.Errorf("%d files for %d forms, %v", len(files), len(golden), err)
+	}
+	compare := func(file string, got []byte) {
+		want, err := os.ReadFile(filepath.Join("testdata/golden", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+	for name, o := range golden {
+		compare(name+".json", generate(t, o).JSON())
+	}
+	compare("aws_full.tf", generate(t, golden["aws_full"]).Terraform())
+	compare("aws_role.tf", generate(t, golden["aws_role"]).Terraform())
+}
+
+// matrix calls f with every combination of options that makes sense.
+func matrix(t *testing.T, f func(name string, o policy.Options)) {
+	n := 0
+	flags := []bool{false, true}
+	for _, dialect := range []policy.Dialect{policy.AWS, policy.RGW} {
+		for _, isolation := range []policy.Isolation{policy.ByTag, policy.ByRole} {
+			for _, grants := range []policy.Grants{policy.InRole, policy.InBucket} {
+				for _, partition := range []string{"aws", "aws-cn", "aws-us-gov"} {
+					for _, collection := range []string{"", "credentials"} {
+						for _, subject := range []string{"", "agentkeys:agent:0xabc"} {
+							for _, purge := range flags {
+								for _, more := range flags {
+									o := policy.Options{
+										Dialect: dialect, Isolation: isolation, Grants: grants, Partition: partition, Collection: collection,
+										Subject: subject, Bucket: "vault", Role: "vault", Issuer: issuer,
+										AllowPurge: purge, AllowDoctor: more,
+									}
+									if collection == "" {
+										o.ExpireDays = 30
+									}
+									if dialect == policy.AWS {
+										o.Account = account
+										if more {
+											o.KMSKey = strings.Replace(key, "arn:aws:", "arn:"+partition+":", 1)
+										}
+									} else if o.TLS = more; partition != "aws" {
+										continue
+									}
+									if isolation == policy.ByRole && subject != "" {
+										continue
+									}
+									for _, id := range []string{"acme", "0xaaa.b_c-d"} {
+										switch {
+										case isolation == policy.ByRole:
+											o.Tenants = append(o.Tenants, policy.Tenant{ID: id, Subject: "sub-of-" + id})
+										case dialect == policy.RGW:
+											o.Tenants = append(o.Tenants, policy.Tenant{ID: id})
+										}
+									}
+									n++
+									f(fmt.Sprintf("%s/%s/%s/%s/%s/%s/%v/%v", dialect, isolation, grants, partition, collection, subject, purge, more), o)
+								}
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	if n != 192 {
+		t.Errorf("%d combinations", n)
+	}
+}
+
+// TestPrintedIsClean: what is printed has no hole, and reads back as what it was.
+func TestPrintedIsClean(t *testing.T) {
+	matrix(t, func(name string, o policy.Options) {
+		d := generate(t, o)
+		docs, err := policy.Parse(name, d.JSON())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		check := policy.CheckOptions{Dialect: o.Dialect, AllowPurge: o.AllowPurge, TLS: o.TLS}
+		strict := check
+		strict.Isolation, strict.Bucket, strict.Audience, strict.Tag = o.Isolation, o.Bucket, policy.DefaultAudience, ""
+		if o.Isolation == policy.ByTag {
+			strict.Tag = policy.DefaultTag
+		}
+		for _, check := range []policy.CheckOptions{check, strict} {
+			for _, f := range policy.Check(docs, check) {
+				t.Errorf("%s: %s: %s: %s", name, f.Where(), f.Hole, f.Message)
+			}
+		}
+		want := 0
+		if d.BucketPolicy != nil {
+			want++
+		}
+		if o.Isolation == policy.ByTag {
+			want++
+		}
+		if d.RolePolicy != nil {
+			want++
+		}
+		for _, tenant := range d.Tenants {
+			for _, p := range []*policy.Policy{tenant.TrustPolicy, tenant.RolePolicy} {
+				if p != nil {
+					want++
+				}
+			}
+		}
+		if len(docs) != want {
+			t.Errorf("%s: %d policies were read back, want %d", name, len(docs), want)
+		}
+		for _, doc := range docs {
+			var p *policy.Policy
+			switch {
+			case doc.Tenant != "" && doc.Part == policy.TrustPolicy:
+				p = d.Tenants[doc.Tenant].TrustPolicy
+			case doc.Tenant != "":
+				p = d.Tenants[doc.Tenant].RolePolicy
+			default:
+				p = map[policy.Part]*policy.Policy{policy.TrustPolicy: d.TrustPolicy, policy.RolePolicy: d.RolePolicy, policy.BucketPolicy: d.BucketPolicy}[doc.Part]
+			}
+			if diff := cmp.Diff(p, doc.Policy); diff != "" {
+				t.Errorf("%s %s (-printed +read):\n%s", name, doc.Part, diff)
+			}
+		}
+		for _, doc := range docs {
+			if doc.Part != policy.TrustPolicy {
+				within(t, name, o, doc)
+			}
+		}
+		// Nothing reaches out of the partition.
+		for _, line := range strings.Split(string(d.JSON()), "\n") {
+			for _, arn := range strings.Split(line, "arn:")[1:] {
+				if !strings.HasPrefix(arn, or(o.Partition, "aws")+":") {
+					t.Errorf("%s: arn:%s", name, arn)
+				}
+			}
+		}
+		if o.Dialect == policy.RGW {
+			for _, part := range docs {
+				if text := part.Policy.String(); strings.ContainsAny(text, " ") || strings.Contains(text, "${") || strings.Contains(text, "Null") {
+					t.Errorf("%s: no RGW takes %s", name, text)
+				}
+			}
+		}
+	})
+}
+
+// within holds each allow to the prefix of the tenant that it is for, as text.
+func within(t *testing.T, name string, o policy.Options, doc policy.Document) {
+	t.Helper()
+	arn := "arn:" + or(o.Partition, "aws") + ":s3:::vault"
+	prefix := func(tenant string) string { return "bots/" + tenant + "/" + strings.TrimPrefix(o.Collection+"/*", "/") }
+	for _, s := range doc.Policy.Statement {
+		if s.Effect != "Allow" {
+			continue
+		}
+		tenant := or(doc.Tenant, "${aws:PrincipalTag/"+policy.DefaultTag+"}")
+		switch tag := s.Condition["StringEquals"]["aws:PrincipalTag/"+policy.DefaultTag]; {
+		case o.Isolation == policy.ByRole && doc.Tenant == "":
+			role, ok := strings.CutPrefix(strings.Join(s.Principal["AWS"], " "), "arn:"+or(o.Partition, "aws")+":iam::"+o.Account+":role/vault-")
+			if tenant = role; !ok {
+				t.Errorf("%s: %s is for %v", name, s.Sid, s.Principal)
+			}
+		case o.Isolation == policy.ByTag && o.Dialect == policy.RGW:
+			tenant = strings.Join(tag, " ")
+		}
+		if !slices.ContainsFunc(o.Tenants, func(known policy.Tenant) bool { return known.ID == tenant }) && len(o.Tenants) > 0 {
+			t.Errorf("%s: %s is for %q", name, s.Sid, tenant)
+		}
+		kind := strings.TrimRight(s.Sid, "0123456789")
+		want := map[string]string{"OwnObjects": arn + "/" + prefix(tenant), "OwnList": arn, "DeleteMany": arn, "Doctor": arn, "BucketKey": o.KMSKey}[kind]
+		if diff := cmp.Diff([]string{want}, s.Resource); diff != "" || want == "" {
+			t.Errorf("%s: %s (-want +got):\n%s", name, s.Sid, diff)
+		}
+		var wantPrefix []string
+		if kind == "OwnList" {
+			wantPrefix = []string{prefix(tenant)}
+		}
+		if diff := cmp.Diff(wantPrefix, s.Condition["StringLike"]["s3:prefix"]); diff != "" {
+			t.Errorf("%s: s3:prefix of %s (-want +got):\n%s", name, s.Sid, diff)
+		}
+	}
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// TestPrintedSays reads what the golden files do not show.
+func TestPrintedSays(t *testing.T) {
+	long := strings.Repeat("5", 64) // an actor_omni
+	d := generate(t, with(byRole(), func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: long, Subject: "s"}} }))
+	if name := d.Tenants[long].RoleName; len(name) > 64 || !strings.HasPrefix(name, "vault-") || !strings.Contains(d.Tenants[long].RolePolicy.String(), "bots/"+long+"/*") {
+		t.Errorf("role %q", name)
+	}
+	d = generate(t, with(byTag(), func(o *policy.Options) { o.Issuer += "/realm/" }))
+	if !strings.Contains(d.Notes[0], "byte for byte") || !strings.Contains(d.TrustPolicy.String(), `"broker.example/realm/:aud"`) {
+		t.Errorf("notes %q, trust %s", d.Notes, d.TrustPolicy)
+	}
+	d = generate(t, with(byTag(), func(o *policy.Options) { o.Grants = policy.InBucket; o.KMSKey = key }))
+	if text := d.RolePolicy.String(); strings.Contains(text, `"s3:`) || !strings.Contains(text, `"kms:ViaService":"s3.eu-west-1.amazonaws.com"`) {
+		t.Errorf("a bucket policy cannot speak of the key, so the role has it: %s", text)
+	}
+	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Thumbprints = nil }))
+	if !strings.Contains(strings.Join(d.Notes, "\n"), "thumbprint") {
+		t.Errorf("notes %q", d.Notes)
+	}
+	for name, o := range golden {
+		d := generate(t, o)
+		notes := strings.Join(d.Notes, "\n")
+		bucket := d.BucketPolicy != nil
+		if strings.Contains(notes, "bucket policy replaces") != bucket || !strings.Contains(notes, "lifecycle configuration replaces") {
+			t.Errorf("%s: what the commands replace is not said: %q", name, d.Notes)
+		}
+		contained := o.Dialect != policy.RGW && o.Isolation != policy.ByRole
+		if strings.Contains(notes, "no denial holds") == contained {
+			t.Errorf("%s: what is not contained: %q", name, d.Notes)
+		}
+	}
+	for _, list := range [][]string{nil, {thumbprint}} {
+		text := string(generate(t, with(byTag(), func(o *policy.Options) { o.Thumbprints = list })).Terraform())
+		if strings.Contains(text, "\n# without thumbprints hashicorp/aws has to be of 2025 or later") != (list == nil) || strings.Contains(text, "thumbprint_list = ") != (list != nil) {
+			t.Errorf("thumbprints %q:\n%s", list, text)
+		}
+	}
+	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Endpoint = "http://[::1]:18080" }))
+	if !strings.HasPrefix(d.Commands[0], "aws --endpoint-url 'http://[::1]:18080' iam ") {
+		t.Errorf("a shell takes brackets for a pattern: %s", d.Commands[0])
+	}
+	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Thumbprints = nil }))
+	if d.Lifecycle.Rules[0].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 || len(d.Lifecycle.Rules) != 1 {
+		t.Errorf("without an age nothing expires: %+v", d.Lifecycle)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	tagged, roles, rgw := byTag(), byRole(), atRGW()
+	for _, tc := range []struct {
+		from   policy.Options
+		change func(*policy.Options)
+		want   string // empty: it is taken
+	}{
+		{tagged, func(o *policy.Options) { *o = policy.Options{} }, `bucket ""`},
+		{tagged, func(o *policy.Options) { o.Dialect = "gcs" }, `not "gcs"`},
+		{tagged, func(o *policy.Options) { o.Isolation = "hope" }, `not by "hope"`},
+		{tagged, func(o *policy.Options) { o.Grants = "user" }, `not in "user"`},
+		{tagged, func(o *policy.Options) { o.Partition = "aws-iso" }, `not "aws-iso"`},
+		{tagged, func(o *policy.Options) { o.Bucket = "Vault" }, `bucket "Vault"`},
+		{tagged, func(o *policy.Options) { o.Bucket = "v*" }, "bucket"},
+		{tagged, func(o *policy.Options) { o.Bucket = "a..b" }, "bucket"},
+		{tagged, func(o *policy.Options) { o.Bucket = "10.0.0.1" }, "address"},
+		{tagged, func(o *policy.Options) { o.Bucket = "ab" }, "bucket"},
+		{tagged, func(o *policy.Options) { o.Account = "12345678901" }, "12 digits"},
+		{tagged, func(o *policy.Options) { o.Account = "" }, "12 digits"},
+		{tagged, func(o *policy.Options) { o.Role = "a/b" }, "role"},
+		{tagged, func(o *policy.Options) { o.Role = "" }, "role"},
+		{tagged, func(o *policy.Options) { o.Issuer = "http://broker.example" }, "is not https"},
+		{tagged, func(o *policy.Options) { o.Issuer = "http://127.0.0.1" }, "is not https"},
+		{tagged, func(o *policy.Options) { o.Issuer = "broker.example" }, "is not a URL"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example:8443" }, "has a port"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://u@broker.example" }, "has a user"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example?x=1" }, "a query"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example#" }, "a query"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example/a b" }, "plainly"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example/*" }, "plainly"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://*.example" }, "host"},
+		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example/realms/one" }, ""},
+		{tagged, func(o *policy.Options) { o.Audience = "a b" }, "audience"},
+		{tagged, func(o *policy.Options) { o.Audience = "${aws:username}" }, "audience"},
+		{tagged, func(o *policy.Options) { o.Subject = "${x}" }, "subject"},
+		{tagged, func(o *policy.Options) { o.Tag = "a b" }, "tag"},
+		{tagged, func(o *policy.Options) { o.Tag = "aws:x" }, "tag"},
+		{tagged, func(o *policy.Options) { o.Tag = "x}" }, "tag"},
+		{tagged, func(o *policy.Options) { o.Collection = "../x" }, "collection"},
+		{tagged, func(o *policy.Options) { o.Collection = "*" }, "collection"},
+		{tagged, func(o *policy.Options) { o.ExpireDays = -1 }, "36500"},
+		{tagged, func(o *policy.Options) { o.Collection = "credentials" }, "every collection"}, // and ExpireDays
+		{tagged, func(o *policy.Options) { o.KMSKey = "alias/x" }, "KMS key"},
+		{tagged, func(o *policy.Options) { o.KMSKey = key + "*" }, "KMS key"},
+		{tagged, func(o *policy.Options) { o.KMSKey = key; o.Partition = "aws-cn" }, "partition"},
+		{tagged, func(o *policy.Options) { o.Thumbprints = []string{"abc"} }, "thumbprint"},
+		{tagged, func(o *policy.Options) { o.Region = "eu west" }, "region"},
+		{tagged, func(o *policy.Options) { o.Endpoint = "http://127.0.0.1" }, "an RGW"},
+		{tagged, func(o *policy.Options) { o.TLS = true }, "always"},
+		{tagged, func(o *policy.Options) { o.Tenants = roles.Tenants }, "all tenants"},
+		{roles, func(o *policy.Options) { o.Tenants = nil }, "at least one tenant"},
+		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme"}} }, `tenant "acme" has no subject`},
+		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme", Subject: "a b"}} }, "subject of tenant"},
+		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "*", Subject: "s"}} }, `tenant "*"`},
+		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "a/b", Subject: "s"}} }, "tenant"},
+		{roles, func(o *policy.Options) { o.Tenants = append(o.Tenants[:1:1], o.Tenants[0]) }, "twice"},
+		{roles, func(o *policy.Options) {
+			o.Tenants = append(o.Tenants[:1:1], policy.Tenant{ID: "x", Subject: o.Tenants[0].Subject})
+		}, "another tenant's"},
+		{roles, func(o *policy.Options) { o.Tag = "wallet" }, "a tag means nothing"},
+		{roles, func(o *policy.Options) { o.Subject = "s" }, "a subject of its own"},
+		{roles, func(o *policy.Options) { o.Role = strings.Repeat("r", 40) }, "no room"},
+		{roles, func(o *policy.Options) { o.Grants = policy.InBucket; o.Tenants = subjects(60) }, "the bucket policy would have"},
+		{roles, func(o *policy.Options) { o.Tenants = subjects(60) }, ""},
+		{rgw, func(o *policy.Options) { o.Tenants = nil }, "needs the tenants"},
+		{rgw, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme", Subject: "s"}} }, "tags isolate"},
+		{rgw, func(o *policy.Options) { o.Account = account }, "no account"},
+		{rgw, func(o *policy.Options) { o.Partition = "aws-cn" }, "only the partition"},
+		{rgw, func(o *policy.Options) { o.KMSKey = key }, "KMS"},
+		{rgw, func(o *policy.Options) { o.Issuer = "http://broker.example" }, "is not https"},
+		{rgw, func(o *policy.Options) { o.Issuer = "https://broker.example:8443" }, ""},
+		{rgw, func(o *policy.Options) { o.Issuer = "http://[::1]:18010" }, ""},
+		{rgw, func(o *policy.Options) { o.Endpoint = "$(x)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://$(x)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h;id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h&id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://`id`" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://:80" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h:80;id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/;id" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/?x=$(id)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/?" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/#$(id)" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://[::1%25$(id)]:80" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://u@h" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "ftp://h" }, "endpoint"},
+		{rgw, func(o *policy.Options) { o.Endpoint = "https://s3.example:8443/rgw" }, ""},
+		{rgw, func(o *policy.Options) { o.Endpoint = "http://[::1]:18080" }, ""},
+		{rgw, func(o *policy.Options) { o.Issuer = "http://[::1%25$(id)]:80" }, "is not https"},
+		{rgw, func(o *policy.Options) { o.Issuer = "http://127.example.com" }, "is not https"},
+		{rgw, func(o *policy.Options) { o.Tenants = many(500) }, ""},
+	} {
+		_, err := policy.Generate(with(tc.from, tc.change))
+		switch {
+		case tc.want == "" && err != nil:
+			t.Errorf("refused: %v", err)
+		case tc.want != "" && (!errors.Is(err, policy.ErrOptions) || !strings.Contains(err.Error(), tc.want)):
+			t.Errorf("error %v, want one with %s", err, tc.want)
+		}
+	}
+}
+
+func many(n int) []policy.Tenant {
+	var list []policy.Tenant
+	for i := range n {
+		list = append(list, policy.Tenant{ID: fmt.Sprintf("0x%040d", i)})
+	}
+	return list
+}
+
+func subjects(n int) []policy.Tenant {
+	list := many(n)
+	for i := range list {
+		list[i].Subject = "of-" + list[i].ID
+	}
+	return list
+}

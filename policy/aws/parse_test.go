@@ -1,0 +1,235 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/policy/aws"
+)
+
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// TestFetched: the forms in which the AWS CLI and its API hand policies out.
+func TestFetched(t *testing.T) {
+	encoded := url.QueryEscape(goodRole) // as IAM does; a space is %20 there
+	encoded = strings.ReplaceAll(encoded, "+", "%20")
+	for _, tc := range []struct {
+		name, doc, bare string
+		part            policy.Part
+	}{
+		{"bare trust", goodTrust, goodTrust, policy.TrustPolicy},
+		{"bare role", goodRole, goodRole, policy.RolePolicy},
+		{"bare bucket", goodBucket, goodBucket, policy.BucketPolicy},
+		{"get-role", `{"Role":{"Path":"/","RoleName":"vault","CreateDate":"2026-01-02T03:04:05Z","AssumeRolePolicyDocument":` + goodTrust + `,"MaxSessionDuration":3600}}`, goodTrust, policy.TrustPolicy},
+		{"get-role-policy", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":` + goodRole + `}`, goodRole, policy.RolePolicy},
+		{"get-role-policy of the API", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":"` + encoded + `"}`, goodRole, policy.RolePolicy},
+		{"get-policy-version", `{"PolicyVersion":{"Document":` + goodRole + `,"VersionId":"v1","IsDefaultVersion":true}}`, goodRole, policy.RolePolicy},
+		{"get-bucket-policy", `{"Policy":` + quoted(goodBucket) + `}`, goodBucket, policy.BucketPolicy},
+	} {
+		got, err := policy.Parse("f.json", []byte(tc.doc))
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		bare, err := policy.Parse("f.json", []byte(tc.bare))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(bare, got); diff != "" || len(got) != 1 || got[0].Part != tc.part || got[0].File != "f.json" {
+			t.Errorf("%s: (-bare +fetched):\n%s", tc.name, diff)
+		}
+	}
+	// + is a plus in a path, and IAM never writes it for a space.
+	docs, err := policy.Parse("f", []byte(`{"PolicyDocument":"%7B%22Statement%22%3A%7B%22Sid%22%3A%22a+b%22%2C%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22a%22%2C%22Resource%22%3A%22b%22%7D%7D"}`))
+	if err != nil || docs[0].Policy.Statement[0].Sid != "a+b" {
+		t.Errorf("%+v, %v", docs, err)
+	}
+}
+
+func TestParsed(t *testing.T) {
+	docs, err := policy.Parse("f", []byte(`{"Version":"2012-10-17","Id":"i","Statement":{"Sid":"s","Effect":"Deny","NotPrincipal":{"AWS":"a","Service":["b","c"]},
+		"NotAction":"x","NotResource":["y"],"Condition":{"Bool":{"k":true},"NumericLessThan":{"n":[1,"2"]},"ForAllValues:StringNotLikeIfExists":{"z":""}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []policy.Document{{File: "f", Part: policy.BucketPolicy, Policy: &policy.Policy{Version: "2012-10-17", ID: "i", Statement: []policy.Statement{{
+		Sid: "s", Effect: "Deny", NotPrincipal: policy.Principal{"AWS": {"a"}, "Service": {"b", "c"}}, NotAction: []string{"x"}, NotResource: []string{"y"},
+		Condition: policy.Conditions{"Bool": {"k": {"true"}}, "NumericLessThan": {"n": {"1", "2"}}, "ForAllValues:StringNotLikeIfExists": {"z": {""}}},
+	}}}}}
+	if diff := cmp.Diff(want, docs); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestMalformed(t *testing.T) {
+	const s = `"Effect":"Allow","Action":"s3:GetObject","Resource":"*"`
+	for _, tc := range []struct{ doc, want string }{
+		{"", "it is empty"},
+		{" \n", "it is empty"},
+		{"{", "line 1: it is not JSON"},
+		{"{\n\n\"a\":x}", "line 3: it is not JSON"},
+		{"{} {}", "not JSON"},
+		{"\xff", "not UTF-8"},
+		{"[]", "it is not an object"},
+		{`"x"`, "it is not an object"},
+		{"{}", "it holds no policy"},
+		{`{"hello":1}`, `line 1: "hello" is no part of a policy`},
+		{`{"tenants":{"a":"none"}}`, `line 1: tenant "a" is not an object`},
+		{`{"Statement":[]}`, "has no Statement"},
+		{`{"Statement":"x"}`, "has no Statement"},
+		{`{"Statement":[1]}`, "Statement[0]: line 1: it is not an object"},
+		{`{"Version":"2020-01-01","Statement":{` + s + `}}`, `there is no Version "2020-01-01"`},
+		{`{"Version":2012,"Statement":{` + s + `}}`, "Version is not a string"},
+		{`{"Statements":[],"Statement":{` + s + `}}`, `a policy has no "Statements"`},
+		{`{"Statement":{` + s + `,"Extra":1}}`, `a statement has no "Extra"`},
+		{`{"Statement":{"effect":"Allow","Action":"a","Resource":"*"}}`, `a statement has no "effect"`},
+		{`{"Statement":{"Effect":"allow","Action":"a","Resource":"*"}}`, `Effect is Allow or Deny, not "allow"`},
+		{`{"Statement":{"Action":"a","Resource":"*"}}`, "it has no Effect"},
+		{`{"Statement":{"Effect":"Allow","Resource":"*"}}`, "either Action or NotAction"},
+		{`{"Statement":{"Effect":"Allow","Action":"a","NotAction":"b","Resource":"*"}}`, "either Action or NotAction"},
+		{`{"Statement":{"Effect":"Allow","Action":"a"}}`, "no Resource in Statement[0]"},
+		{`{"Statement":{` + s + `,"NotResource":"x"}}`, "both Resource and NotResource"},
+		{`{"Statement":{"Effect":"Allow","Action":[],"Resource":"*"}}`, `"Action" is empty`},
+		{`{"Statement":{"Effect":"Allow","Action":[""],"Resource":"*"}}`, `"Action" has an empty string`},
+		{`{"Statement":{"Effect":"Allow","Action":{"a":1},"Resource":"*"}}`, `"Action" is not a string or a list`},
+		{`{"Statement":{"Effect":"Allow","Action":[["a"]],"Resource":"*"}}`, `"Action" is not a string or a list`},
+		{`{"Statement":{"Effect":"Allow","Action":null,"Resource":"*"}}`, `"Action" is not a string or a list`},
+		{"{\"Statement\":{\n\"Effect\":\"Deny\",\n\"Effect\":\"Allow\",\"Action\":\"a\",\"Resource\":\"*\"}}", `line 3: "Effect" is there twice`},
+		{`{"Statement":{` + s + `,"Condition":{"StringEquals":{"a":"1"},"StringEquals":{"a":"2"}}}}`, `"StringEquals" is there twice`},
+		{`{"Statement":{` + s + `,"Condition":{"StringEquals":{"aws:X":"1","AWS:x":"2"}}}}`, `the key "AWS:x" is empty or there twice`},
+		{`{"Statement":{` + s + `,"Condition":{"StringMatches":{"a":"1"}}}}`, `there is no operator "StringMatches"`},
+		{`{"Statement":{` + s + `,"Condition":{"NullIfExists":{"a":"1"}}}}`, "there is no operator"},
+		{`{"Statement":{` + s + `,"Condition":{"Bool":"x"}}}`, "Bool is not an object"},
+		{`{"Statement":{` + s + `,"Condition":[]}}`, "Condition is not an object"},
+		{`{"Statement":{` + s + `,"Condition":{"Bool":{"a":{}}}}}`, `"a" is not a string`},
+		{`{"Statement":{` + s + `,"Principal":"arn:aws:iam::1:root"}}`, `Principal is "*", or an object`},
+		{`{"Statement":{` + s + `,"Principal":{"Aws":"x"}}}`, `no principal of kind "Aws"`},
+		{`{"Statement":{` + s + `,"Principal":"*","NotPrincipal":"*"}}`, "both Principal and NotPrincipal"},
+		{`{"Statement":[{` + s + `},{` + s + `,"Principal":"*"}]}`, "no Principal in Statement[0]"},
+		{`{"Statement":{` + s + `,"Principal":{"Federated":"x"}}}`, "a trust policy never has"},
+		{`{"PolicyDocument":{"Statement":{` + s + `,"Principal":"*"}}}`, "a role's own policy never has"},
+		{`{"Role":{"RoleName":"x"}}`, "it has no AssumeRolePolicyDocument"},
+		{`{"Role":[]}`, "it has no AssumeRolePolicyDocument"},
+		{`{"Role":{"AssumeRolePolicyDocument":` + goodTrust + `},"PolicyDocument":` + goodRole + `}`, "line 1: it holds both Role and PolicyDocument"},
+		{`{"Policy":` + quoted(goodBucket) + `,"PolicyVersion":{"Document":` + goodRole + `}}`, "it holds both PolicyVersion and Policy"},
+		{`{"role_policy":` + goodRole + `,"PolicyDocument":` + goodRole + `}`, "it holds both PolicyDocument and role_policy"},
+		{`{"tenants":{},"Role":{"AssumeRolePolicyDocument":` + goodTrust + `}}`, "it holds both Role and tenants"},
+		{`{"PolicyDocument":"%7B%zz"}`, "not URL-encoded"},
+		{`{"Policy":"{\"Statement\":{},\"Statement\":{}}"}`, `in the string of line 1: line 1: "Statement" is there twice`},
+		{`{"Policy":"x"}`, "in the string of line 1"},
+		{`{"tenants":{"a":{"trust_policy":{}}}}`, `tenant "a": trust_policy: line 1: the policy has no Statement`},
+		{`{"tenants":{"a":{"x":{}}}}`, `"x" is no part`},
+		{`{"tenants":[]}`, "no part"},
+		{`{"role_policy":` + strings.Repeat(`[`, 60) + strings.Repeat(`]`, 60) + `}`, "nested too deeply"},
+		{`{"role_policy":"` + strings.Repeat("x", 5<<20) + `"}`, "has more than 4194304 bytes"},
+	} {
+		docs, err := policy.Parse("f.json", []byte(tc.doc))
+		if !errors.Is(err, policy.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%.80s: %v, %v, want %s", tc.doc, docs, err, tc.want)
+		}
+	}
+}
+
+// FuzzParse: no panic, neither in the parser nor in what looks for holes, and what is
+// taken is taken again, with the same meaning.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{goodTrust, goodRoleTrust, goodRole, goodBucket, goodRGWRole, goodRGWTrust} {
+		f.Add([]byte(seed))
+		f.Add([]byte(`{"Policy":` + quoted(seed) + `}`))
+		f.Add([]byte(`{"PolicyDocument":"` + url.PathEscape(seed) + `"}`))
+	}
+	for _, o := range golden {
+		d, err := policy.Generate(o)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(d.JSON())
+	}
+	for _, s := range []string{`{"Statement":{"Effect":"Allow","Action":"*","Resource":"${"}}`, `{"Statement":{"Effect":"Deny","Principal":"*","Action":"a","Resource":"b","Condition":{"Bool":{}}}}`, `{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":["arn:::::","arn:aws:s3:::b/bots/${aws:PrincipalTag/}x"],"Condition":{"StringLike":{"s3:prefix":["${","bots/$","${*}"]}}}}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		docs, err := policy.Parse("f", data)
+		if err != nil {
+			if !errors.Is(err, policy.ErrDocument) || docs != nil {
+				t.Fatalf("%v, %v", docs, err)
+			}
+			return
+		}
+		for _, d := range []policy.Dialect{policy.AWS, policy.RGW} {
+			for _, i := range []policy.Isolation{"", policy.ByTag, policy.ByRole} {
+				for _, finding := range policy.Check(docs, policy.CheckOptions{Dialect: d, Isolation: i, Bucket: "vault", Tag: "wallet", TLS: true}) {
+					if finding.Where() == "" {
+						t.Fatal("a finding that is nowhere")
+					}
+				}
+			}
+		}
+		for _, d := range docs {
+			again, err := policy.Parse("f", []byte(fmt.Sprintf(`{%q:%s}`, d.Part, d.Policy)))
+			if err != nil {
+				t.Fatalf("%s: %v", d.Policy, err)
+			}
+			if diff := cmp.Diff(d.Policy, again[0].Policy); diff != "" {
+				t.Fatalf("%s (-first +second):\n%s", d.Policy, diff)
+			}
+			if rest := d.Policy.Missing(again[0].Policy); len(rest.Statement) != 0 {
+				t.Fatalf("%s: %s is missing in itself", d.Policy, rest)
+			}
+		}
+	})
+}
+
+func TestMissing(t *testing.T) {
+	ours := generate(t, byTag())
+	parse := func(doc string) *policy.Policy {
+		docs, err := policy.Parse("f", []byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return docs[0].Policy
+	}
+	for _, tc := range []struct {
+		name  string
+		p     *policy.Policy
+		other *policy.Policy
+		want  string // Sids of what is missing
+	}{
+		{"nothing is there", ours.RolePolicy, nil, "OwnObjects OwnList"},
+		{"all is there", ours.RolePolicy, ours.RolePolicy, ""},
+		{"in other words", ours.RolePolicy, parse(`{"Version":"2012-10-17","Statement":[
+			{"Effect":"Allow","Action":["S3:listbucketversions","s3:ListBucket"],"Resource":"arn:aws:s3:::vault",
+				"Condition":{"Null":{"aws:principaltag/agentkeys_user_wallet":false},"StringLike":{"s3:prefix":["bots/${aws:PrincipalTag/agentkeys_user_wallet}/*"]}}},
+			{"Sid":"Other","Effect":"Allow","Action":["s3:AbortMultipartUpload","s3:DeleteObject","s3:PutObject","s3:GetObjectVersion","s3:GetObject"],
+				"Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/agentkeys_user_wallet}/*","Condition":{"Null":{"aws:PrincipalTag/agentkeys_user_wallet":["False"]}}}]}`), ""},
+		{"another effect", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), "Allow", "Deny", 1)), "OwnObjectsV2"},
+		{"another resource", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), `"arn:aws:s3:::vault"`, `"arn:aws:s3:::Vault"`, 1)), "OwnListV2"},
+		{"another condition", ours.RolePolicy, parse(goodRole), "OwnObjects OwnList"},
+		{"the bucket's TLS", ours.BucketPolicy, parse(strings.Replace(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)), "DenyWithoutTag DenyOutsideOwnPrefix DenyListOutsideOwnPrefix DenyBucketItself"},
+		{"a Sid that is taken twice", ours.RolePolicy, parse(`{"Statement":[{"Sid":"OwnList","Effect":"Allow","Action":"a","Resource":"b"},{"Sid":"OwnListV2","Effect":"Allow","Action":"a","Resource":"b"}]}`), "OwnObjects OwnListV3"},
+	} {
+		rest := tc.p.Missing(tc.other)
+		var sids []string
+		for _, s := range rest.Statement {
+			sids = append(sids, s.Sid)
+		}
+		if got := strings.Join(sids, " "); got != tc.want || rest.Version != "2012-10-17" {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
+	}
+	if text := ours.RolePolicy.Missing(ours.RolePolicy).String(); text != `{"Version":"2012-10-17","Statement":[]}` {
+		t.Errorf("nothing is %s", text)
+	}
+}

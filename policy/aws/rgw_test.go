@@ -1,0 +1,275 @@
+package policy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/policy/aws"
+)
+
+func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
+
+// TestRGW applies what is printed to a real gateway, and sees whom it lets through.
+func TestRGW(t *testing.T) {
+	gateway := testcloud.RequireRGW(t)
+	issuer := testcloud.NewIssuer(nil)
+	defer issuer.Close()
+	provider := false
+	for i, change := range []func(*policy.Options){
+		func(*policy.Options) {},
+		func(o *policy.Options) { o.Collection, o.ExpireDays = "credentials", 0 },
+		func(o *policy.Options) { o.Grants = policy.InBucket },
+		func(o *policy.Options) { o.Isolation = policy.ByRole },
+		func(o *policy.Options) { o.Isolation, o.Grants = policy.ByRole, policy.InBucket },
+		func(o *policy.Options) { o.TLS = true },
+	} {
+		o := policy.Options{
+			Dialect: policy.RGW, Bucket: testcloud.NewBucket(t, gateway.URL, gateway.Owner, false), Role: fmt.Sprintf("vault%d", i),
+			Issuer: issuer.URL, Thumbprints: []string{issuer.Thumbprint()}, ExpireDays: 30,
+			Tenants: []policy.Tenant{{ID: "0xaaa"}, {ID: "0xbbb"}},
+		}
+		change(&o)
+		if o.Isolation == policy.ByRole {
+			o.Tenants[0].Subject, o.Tenants[1].Subject = "alice", "bob"
+		}
+		t.Run(fmt.Sprintf("%s_%s_%s_%v", or(string(o.Isolation), "tag"), or(string(o.Grants), "role"), o.Collection, o.TLS), func(t *testing.T) {
+			d := generate(t, o)
+			apply(t, gateway, d, o.Bucket, !provider)
+			provider = true
+			claims := func(tenant, subject string) testcloud.Claims {
+				if o.Isolation == policy.ByRole {
+					return testcloud.Claims{Subject: subject}
+				}
+				return testcloud.Claims{Subject: subject, Tags: map[string]string{policy.DefaultTag: tenant}}
+			}
+			role := func(tenant string) string { return or(d.Tenants[tenant].RoleARN, d.RoleARN) }
+			ctx := t.Context()
+			a, err := assume(ctx, gateway, role("0xaaa"), issuer.Mint(claims("0xaaa", "alice")))
+			if err != nil {
+				t.Fatalf("assume as A: %v", err)
+			}
+			b, err := assume(ctx, gateway, role("0xbbb"), issuer.Mint(claims("0xbbb", "bob")))
+			if err != nil {
+				t.Fatalf("assume as B: %v", err)
+			}
+			if o.TLS { // and this is http
+				denied(t, ctx, a, o.Bucket, "bots/0xaaa/credentials/x.enc")
+				return
+			}
+			own, foreign := "bots/0xaaa/credentials/x.enc", "bots/0xbbb/credentials/x.enc"
+			if err := everything(ctx, b, o.Bucket, foreign); err != nil {
+				t.Errorf("B at its own: %v", err)
+			}
+			if err := everything(ctx, a, o.Bucket, own); err != nil {
+				t.Errorf("A at its own: %v", err)
+			}
+			denied(t, ctx, a, o.Bucket, foreign)
+			denied(t, ctx, a, o.Bucket, "bots/0xaaaa/credentials/x.enc")
+			denied(t, ctx, a, o.Bucket, "x.enc")
+			if o.Collection != "" {
+				denied(t, ctx, a, o.Bucket, "bots/0xaaa/other/x.enc")
+			}
+			for what, token := range map[string]string{
+				"another audience":                      issuer.Mint(testcloud.Claims{Subject: "alice", Audience: "other", Tags: claims("0xaaa", "").Tags}),
+				"a tenant's role, with another's token": issuer.Mint(testcloud.Claims{Subject: "bob"}),
+			} {
+				if _, err := assume(ctx, gateway, role("0xaaa"), token); status(err) != http.StatusForbidden {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		})
+	}
+}
+
+// apply puts the documents where the commands put them.
+func apply(t *testing.T, g *testcloud.RGW, d *policy.Documents, bucket string, provider bool) {
+	t.Helper()
+	ctx := t.Context()
+	if provider {
+		p := d.OIDCProvider
+		out, err := g.IAM().CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{Url: &p.URL, ClientIDList: append(p.ClientIDs, "other"), ThumbprintList: p.Thumbprints})
+		if err != nil {
+			t.Fatalf("provider: %v", err)
+		}
+		if arn := aws.ToString(out.OpenIDConnectProviderArn); !strings.HasSuffix(arn, strings.TrimPrefix(p.URL, "http://")) {
+			t.Errorf("provider %s", arn)
+		}
+	}
+	role := func(name, arn string, trust, policy *policy.Policy) {
+		if trust == nil {
+			return
+		}
+		got, err := g.CreateRole(ctx, name, trust.String())
+		if err != nil || got != arn {
+			t.Fatalf("role %s, want %s: %v", got, arn, err)
+		}
+		t.Cleanup(func() { g.DeleteRole(context.Background(), name) })
+		if policy != nil {
+			if err := g.PutRolePolicy(ctx, name, "objectvault", policy.String()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	role(d.RoleName, d.RoleARN, d.TrustPolicy, d.RolePolicy)
+	for _, tenant := range d.Tenants {
+		role(tenant.RoleName, tenant.RoleARN, tenant.TrustPolicy, tenant.RolePolicy)
+	}
+	owner := testcloud.S3Client(g.URL, g.Owner)
+	b := d.PublicAccessBlock
+	_, err := owner.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: &bucket, PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{
+		BlockPublicAcls: &b.BlockPublicAcls, IgnorePublicAcls: &b.IgnorePublicAcls, BlockPublicPolicy: &b.BlockPublicPolicy, RestrictPublicBuckets: &b.RestrictPublicBuckets,
+	}})
+	if err != nil {
+		t.Errorf("public access block: %v", err)
+	}
+	_, err = owner.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatus(d.Versioning.Status)}})
+	if err != nil {
+		t.Errorf("versioning: %v", err)
+	}
+	var rules []types.LifecycleRule
+	for _, r := range d.Lifecycle.Rules {
+		rule := types.LifecycleRule{ID: &r.ID, Status: types.ExpirationStatus(r.Status), Filter: &types.LifecycleRuleFilter{Prefix: &r.Filter.Prefix}}
+		if r.Expiration != nil {
+			rule.Expiration = &types.LifecycleExpiration{Days: aws.Int32(int32(r.Expiration.Days))}
+			rule.NoncurrentVersionExpiration = &types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(int32(r.NoncurrentVersionExpiration.NoncurrentDays))}
+		}
+		if r.AbortIncompleteMultipartUpload != nil {
+			rule.AbortIncompleteMultipartUpload = &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(int32(r.AbortIncompleteMultipartUpload.DaysAfterInitiation))}
+		}
+		rules = append(rules, rule)
+	}
+	_, err = owner.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: &bucket, LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: rules}})
+	if err != nil {
+		t.Errorf("lifecycle: %v", err)
+	}
+	if d.BucketPolicy != nil {
+		if err := g.PutBucketPolicy(ctx, bucket, d.BucketPolicy.String()); err != nil {
+			t.Errorf("bucket policy: %v", err)
+		}
+	}
+}
+
+func assume(ctx context.Context, g *testcloud.RGW, role, token string) (*s3.Client, error) {
+	client := sts.New(sts.Options{Region: g.Region, BaseEndpoint: &g.URL})
+	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: aws.String("policy-test"), WebIdentityToken: &token})
+	if err != nil {
+		return nil, err
+	}
+	c := out.Credentials
+	return s3.New(s3.Options{
+		Region: g.Region, BaseEndpoint: &g.URL, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken),
+	}), nil
+}
+
+// An attempt is what a tenant does with a key.
+type attempt struct {
+	name string
+	do   func(ctx context.Context, c *s3.Client, bucket, key string) error
+}
+
+var attempts = []attempt{
+	{"put", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		_, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("v")})
+		return err
+	}},
+	{"multipart", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+		if err != nil {
+			return err
+		}
+		part, err := c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: bytes.NewReader([]byte("part"))})
+		if err != nil {
+			return err
+		}
+		_, err = c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId,
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: part.ETag, PartNumber: aws.Int32(1)}}}})
+		return err
+	}},
+	{"abort", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+		if err != nil {
+			return err
+		}
+		_, err = c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId})
+		return err
+	}},
+	{"list", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		_, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String(key[:strings.LastIndex(key, "/")+1])})
+		return err
+	}},
+	{"versions", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		out, err := c.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &bucket, Prefix: &key})
+		if err == nil && len(out.Versions) < 2 {
+			err = fmt.Errorf("%d versions", len(out.Versions))
+		}
+		return err
+	}},
+	{"delete", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		_, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+		return err
+	}},
+}
+
+// everything is done in turn; the object is there in between, and afterwards.
+func everything(ctx context.Context, c *s3.Client, bucket, key string) error {
+	for _, a := range attempts {
+		if err := a.do(ctx, c, bucket, key); err != nil {
+			return fmt.Errorf("%s: %w", a.name, err)
+		}
+	}
+	old, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("v")})
+	if err != nil {
+		return err
+	}
+	if _, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	if _, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, VersionId: old.VersionId}); err != nil {
+		return fmt.Errorf("get a version: %w", err)
+	}
+	if _, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key, VersionId: old.VersionId}); status(err) != http.StatusForbidden {
+		return fmt.Errorf("purge, which was not allowed: %w", err)
+	}
+	return nil
+}
+
+func denied(t *testing.T, ctx context.Context, c *s3.Client, bucket, key string) {
+	t.Helper()
+	all := append(attempts, attempt{"get", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		_, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+		return err
+	}}, attempt{"list of uploads", func(ctx context.Context, c *s3.Client, bucket, key string) error {
+		_, err := c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &bucket, Prefix: &key})
+		return err
+	}})
+	for _, a := range all {
+		if err := a.do(ctx, c, bucket, key); status(err) != http.StatusForbidden {
+			t.Errorf("%s of %s: %v, want 403", a.name, key, err)
+		}
+	}
+}
+
+// status is the HTTP status of an answer that was an error, or 0.
+func status(err error) int {
+	var e *awshttp.ResponseError
+	if errors.As(err, &e) {
+		return e.HTTPStatusCode()
+	}
+	return 0
+}

@@ -1,0 +1,99 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/objectvault/objectvault/policy/policydoc"
+)
+
+// Terraform is the same documents as resources of the provider hashicorp/aws, version 5
+// or later; without Thumbprints a release of 2025 or later, since they were required
+// before (terraform-provider-aws#37255). The bucket exists already; notes become comments.
+func (d *Documents) Terraform() []byte {
+	t := new(policydoc.Terraform)
+	o := d.o
+	for _, n := range d.Notes {
+		t.Comment(n)
+	}
+	if len(o.Thumbprints) == 0 {
+		t.Comment("without thumbprints hashicorp/aws has to be of 2025 or later: before, it required them")
+	}
+	t.Resource("aws_iam_openid_connect_provider", "objectvault", func() {
+		t.Set("url", policydoc.Quoted(o.Issuer))
+		t.Set("client_id_list", policydoc.Quoted(d.OIDCProvider.ClientIDs))
+		if len(o.Thumbprints) > 0 {
+			t.Set("thumbprint_list", policydoc.Quoted(o.Thumbprints))
+		}
+	})
+	var roles []string
+	role := func(name, label string, trust, policy *Policy) {
+		if trust == nil {
+			return
+		}
+		roles = append(roles, "aws_iam_role."+label)
+		t.Resource("aws_iam_role", label, func() {
+			t.Set("name", policydoc.Quoted(name))
+			t.Set("assume_role_policy", policydoc.Encoded(trust))
+			t.Set("depends_on", "[aws_iam_openid_connect_provider.objectvault]")
+		})
+		if policy != nil {
+			t.Resource("aws_iam_role_policy", label, func() {
+				t.Set("name", policydoc.Quoted(policyName))
+				t.Set("role", "aws_iam_role."+label+".name")
+				t.Set("policy", policydoc.Encoded(policy))
+			})
+		}
+	}
+	role(o.Role, "objectvault", d.TrustPolicy, d.RolePolicy)
+	for _, id := range d.tenantIDs() {
+		role(d.Tenants[id].RoleName, policydoc.Label(id), d.Tenants[id].TrustPolicy, d.Tenants[id].RolePolicy)
+	}
+	bucket := policydoc.Quoted(o.Bucket)
+	t.Resource("aws_s3_bucket_versioning", "objectvault", func() {
+		t.Set("bucket", bucket)
+		t.Nested("versioning_configuration", func() { t.Set("status", policydoc.Quoted(d.Versioning.Status)) })
+	})
+	t.Resource("aws_s3_bucket_public_access_block", "objectvault", func() {
+		t.Set("bucket", bucket)
+		for _, flag := range []struct {
+			name string
+			on   bool
+		}{
+			{"block_public_acls", d.PublicAccessBlock.BlockPublicAcls}, {"ignore_public_acls", d.PublicAccessBlock.IgnorePublicAcls},
+			{"block_public_policy", d.PublicAccessBlock.BlockPublicPolicy}, {"restrict_public_buckets", d.PublicAccessBlock.RestrictPublicBuckets},
+		} {
+			t.Set(flag.name, fmt.Sprint(flag.on))
+		}
+	})
+	t.Resource("aws_s3_bucket_lifecycle_configuration", "objectvault", func() {
+		t.Set("bucket", bucket)
+		for _, r := range d.Lifecycle.Rules {
+			t.Nested("rule", func() {
+				t.Set("id", policydoc.Quoted(r.ID))
+				t.Set("status", policydoc.Quoted(r.Status))
+				t.Nested("filter", func() { t.Set("prefix", policydoc.Quoted(r.Filter.Prefix)) })
+				if r.Expiration != nil {
+					t.Nested("expiration", func() { t.Set("days", fmt.Sprint(r.Expiration.Days)) })
+				}
+				if r.NoncurrentVersionExpiration != nil {
+					t.Nested("noncurrent_version_expiration", func() { t.Set("noncurrent_days", fmt.Sprint(r.NoncurrentVersionExpiration.NoncurrentDays)) })
+				}
+				if r.AbortIncompleteMultipartUpload != nil {
+					t.Nested("abort_incomplete_multipart_upload", func() {
+						t.Set("days_after_initiation", fmt.Sprint(r.AbortIncompleteMultipartUpload.DaysAfterInitiation))
+					})
+				}
+			})
+		}
+		t.Set("depends_on", "[aws_s3_bucket_versioning.objectvault]")
+	})
+	if d.BucketPolicy != nil {
+		t.Resource("aws_s3_bucket_policy", "objectvault", func() {
+			t.Set("bucket", bucket)
+			t.Set("policy", policydoc.Encoded(d.BucketPolicy))
+			t.Set("depends_on", "["+strings.Join(append(roles, "aws_s3_bucket_public_access_block.objectvault"), ", ")+"]")
+		})
+	}
+	return t.Bytes()
+}

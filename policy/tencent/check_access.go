@@ -1,0 +1,241 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/objectvault/objectvault/policy/policydoc"
+)
+
+// Actions that some tenant needs, by what they are about. The preset policies name
+// UploadPartCopy and DeleteMultipleObjects too.
+var (
+	aboutObjects = []string{
+		"cos:GetObject", "cos:HeadObject", "cos:PutObject", "cos:DeleteObject", "cos:InitiateMultipartUpload", "cos:UploadPart", "cos:UploadPartCopy",
+		"cos:CompleteMultipartUpload", "cos:AbortMultipartUpload", "cos:ListParts", "cos:DeleteMultipleObjects",
+	}
+	aboutLists  = []string{"cos:GetBucket", "cos:GetBucketObjectVersions", "cos:ListMultipartUploads"}
+	aboutBucket = []string{"cos:HeadBucket", "cos:GetBucketVersioning", "cos:GetBucketACL", "cos:GetBucketPolicy", "cos:GetBucketLifecycle"}
+)
+
+// access looks at an allow of a role or bucket policy.
+func (c *checker) access(s Statement) {
+	if isPublic(s.Principal) {
+		c.hole(PublicAllow, "")
+	}
+	for _, p := range s.Principal["qcs"] {
+		if strings.HasPrefix(p, "qcs::cam::uin/*") {
+			c.hole(PublicAllow, "%s", p)
+		}
+		if strings.Contains(p, ":roleName/") || strings.Contains(p, ":role/") {
+			c.hole(RolePrincipal, "%s", p)
+		}
+	}
+	lists, objects := c.actions(s)
+	if s.NotResource != nil {
+		if lists || objects {
+			c.hole(BroadAllow, "whatever is not named")
+		}
+		return
+	}
+	for _, r := range s.Resource {
+		if res, ok := parseResource(r, c.o.Bucket); ok && !res.all && res.noOwner {
+			c.hole(WrongOwner, "%s", r)
+		}
+	}
+	if objects {
+		c.objects(s)
+		c.headers(s)
+	}
+	if lists {
+		c.lists(s)
+	}
+	if c.aboutUs(s) {
+		c.http(s)
+	}
+}
+
+// aboutUs says whether a resource is one of the bucket's.
+func (c *checker) aboutUs(s Statement) bool {
+	return slices.ContainsFunc(s.Resource, func(r string) bool { _, ok := parseResource(r, c.o.Bucket); return ok })
+}
+
+// actions names what is allowed and not needed, and says whether lists and whether
+// objects are allowed.
+func (c *checker) actions(s Statement) (lists, objects bool) {
+	for _, a := range s.Action {
+		name := strings.TrimPrefix(a, "name/")
+		matches := func(known string) bool { return glob(name, known) }
+		lists = lists || slices.ContainsFunc(aboutLists, matches)
+		objects = objects || slices.ContainsFunc(aboutObjects, matches)
+		switch {
+		case strings.Contains(a, "*"):
+			c.hole(BroadAction, "%s", a)
+		case !slices.ContainsFunc(slices.Concat(aboutObjects, aboutLists, aboutBucket), matches):
+			c.hole(ExcessAction, "%s", a)
+			// What is not known is judged as if it were about objects.
+			objects = objects || strings.HasPrefix(name, "cos:") && !strings.Contains(name, "Bucket")
+		}
+	}
+	if s.NotAction != nil {
+		return true, true
+	}
+	return lists, objects
+}
+
+// objects judges the resources of a statement about objects.
+func (c *checker) objects(s Statement) {
+	for _, r := range s.Resource {
+		res, ok := parseResource(r, c.o.Bucket)
+		switch {
+		case !ok:
+			continue
+		case strings.Contains(r, "${"):
+			c.hole(OtherVariable, "%s", r)
+			continue
+		case res.all:
+			c.hole(BroadAllow, "%s", r)
+			continue
+		}
+		switch reach, tenant := reachOf(res.path, true, false); reach {
+		case oneTenant:
+			c.bound(s, tenant, r)
+		case openEnded:
+			c.hole(OpenPrefix, "%s", r)
+		case everybody:
+			c.hole(BroadAllow, "%s", r)
+		}
+	}
+}
+
+// lists judges a statement that lists.
+func (c *checker) lists(s Statement) {
+	if !slices.ContainsFunc(s.Resource, func(r string) bool {
+		res, ok := parseResource(r, c.o.Bucket)
+		return ok && res.bucket()
+	}) {
+		return
+	}
+	// Several operators must all hold, so one that is narrow is enough.
+	held, worst := false, func() {}
+	for _, cond := range s.Condition.list() {
+		if cond.key != "cos:prefix" || !cond.requires() || cond.set != "" || !strings.HasPrefix(cond.base, "string_") {
+			continue
+		}
+		narrow := true
+		for _, v := range cond.values {
+			prefix, ok := decoded(v, cond.wild())
+			r, tenant := reachOf(prefix, cond.wild(), true)
+			if r == oneTenant {
+				c.bound(s, tenant, v)
+			}
+			id := map[reach]string{openEnded: OpenPrefix, variable: OtherVariable, everybody: ListPrefixWide}[r]
+			if id == "" && !ok {
+				id = PrefixNotEncoded
+			}
+			if id != "" {
+				narrow, worst = false, func() { c.hole(id, "cos:prefix %s", policydoc.Quote(v)) }
+				break
+			}
+		}
+		if narrow {
+			return
+		}
+		held = true
+	}
+	if !held {
+		c.hole(ListWithoutPrefix, "every name of every tenant")
+		return
+	}
+	worst()
+}
+
+// bound judges a prefix that is written out: it is that of the tenant whose policy it is,
+// and nobody may have two tenants'.
+func (c *checker) bound(s Statement, tenant, where string) {
+	who := []string{"the role"}
+	if s.Principal != nil {
+		who = nil
+		for kind, list := range s.Principal {
+			for _, p := range list {
+				who = append(who, kind+" "+p)
+			}
+		}
+		sort.Strings(who)
+	}
+	if c.doc.Tenant != "" && c.doc.Tenant != tenant {
+		c.hole(UnboundPrefix, "%s reaches %s", c.doc.Tenant, tenant)
+		return
+	}
+	for _, w := range who {
+		// A principal may be a pattern, of others that are here, too.
+		for _, known := range slices.Sorted(maps.Keys(c.tenants)) {
+			if other := c.tenants[known]; other != tenant && (glob(known, w) || glob(w, known)) {
+				c.hole(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
+			}
+		}
+		c.tenants[w] = tenant
+	}
+}
+
+// http judges whether plain http is refused: by the allow, or by a denial of each action.
+func (c *checker) http(s Statement) {
+	tls := func(value string) func(condition) bool {
+		return func(cond condition) bool {
+			return cond.key == "cos:secure-transport" && cond.base == "bool_equal" && len(cond.values) == 1 && strings.EqualFold(cond.values[0], value)
+		}
+	}
+	if slices.ContainsFunc(s.Condition.list(), func(cond condition) bool { return tls("true")(cond) && cond.requires() }) {
+		return
+	}
+	for _, a := range s.Action {
+		if !c.covered(s, a, tls("false")) {
+			c.hole(HTTPAllowed, "")
+			return
+		}
+	}
+	if s.NotAction != nil {
+		c.hole(HTTPAllowed, "")
+	}
+}
+
+// headers judges whether what is written may be made public in the writing.
+func (c *checker) headers(s Statement) {
+	for _, w := range writeActions {
+		if s.NotAction == nil && !slices.ContainsFunc(s.Action, func(a string) bool { return globAction(a, w) }) {
+			continue
+		}
+		var open []string
+		if !c.covered(s, w, refusesACL) {
+			open = append(open, "x-cos-acl")
+		}
+		for _, key := range grantKeys {
+			// x-cos-grant-write is a bucket's header only.
+			if key != "cos:x-cos-grant-write" && !c.covered(s, w, func(cond condition) bool {
+				return cond.key == key && cond.base == "string_like" && slices.Contains(cond.values, "*")
+			}) {
+				open = append(open, strings.TrimPrefix(key, "cos:"))
+			}
+		}
+		if len(open) > 0 {
+			c.hole(PublicHeader, "%s", strings.Join(open, ", "))
+		}
+	}
+}
+
+// refusesACL says whether a denial stops each x-cos-acl that gives somebody access.
+func refusesACL(cond condition) bool {
+	has := func(v string) bool { return slices.Contains(cond.values, v) }
+	switch {
+	case cond.key != "cos:x-cos-acl":
+		return false
+	case cond.base == "string_not_equal":
+		// How a list reads under a negation is not known; both ways are safe here.
+		return !slices.ContainsFunc(cond.values, func(v string) bool { return v != "private" && v != "default" })
+	case cond.base == "string_like":
+		return has("*")
+	}
+	return cond.base == "string_equal" && has("public-read") && has("authenticated-read")
+}

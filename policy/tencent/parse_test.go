@@ -1,0 +1,196 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/policy/tencent"
+)
+
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// TestFetched: what the cloud answers is read as if it were the bare document.
+func TestFetched(t *testing.T) {
+	for _, tc := range []struct {
+		name, doc, bare string
+		part            policy.Part
+	}{
+		{"a bare trust", goodTrust, goodTrust, policy.TrustPolicy},
+		{"a bare role policy", goodRole, goodRole, policy.RolePolicy},
+		{"a bucket policy", goodBucket, goodBucket, policy.BucketPolicy},
+		{"GetRole", `{"RoleInfo":{"RoleId":"4611686018427397919","RoleName":"vault-0xabc","PolicyDocument":` + quoted(goodTrust) + `,"RoleArn":"x"},"RequestId":"r"}`, goodTrust, policy.TrustPolicy},
+		{"GetRole of the API", `{"Response":{"RoleInfo":{"PolicyDocument":"` + url.PathEscape(goodTrust) + `"},"RequestId":"r"}}`, goodTrust, policy.TrustPolicy},
+		{"GetPolicy", `{"PolicyName":"n","Type":1,"PolicyDocument":` + quoted(goodRole) + `,"RequestId":"r"}`, goodRole, policy.RolePolicy},
+		{"what CreateRole takes", `{"RoleName":"n","PolicyDocument":` + quoted(goodTrust) + `}`, goodTrust, policy.TrustPolicy},
+		{"GetPolicyVersion", `{"PolicyVersion":{"VersionId":1,"Document":` + quoted(goodRole) + `},"RequestId":"r"}`, goodRole, policy.RolePolicy},
+	} {
+		if !policy.Recognise([]byte(tc.doc)) {
+			t.Errorf("%s is not recognised", tc.name)
+		}
+		got, err := policy.Parse("f.json", []byte(tc.doc))
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		bare, err := policy.Parse("f.json", []byte(tc.bare))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(bare, got); diff != "" || len(got) != 1 || got[0].Part != tc.part || got[0].File != "f.json" {
+			t.Errorf("%s: %s (-bare +fetched):\n%s", tc.name, got[0].Part, diff)
+		}
+	}
+}
+
+func TestRecognise(t *testing.T) {
+	for _, tc := range []struct {
+		doc  string
+		want bool
+	}{
+		{`{"Version":"2012-10-17","Statement":[]}`, false},
+		{`{"Policy":"{\"Version\":\"2012-10-17\",\"Statement\":[]}"}`, false},
+		{`{"Version":"2.0","Statement":[]}`, true},
+		{`{"PolicyDocument":"{\"version\" : \"2.0\"}"}`, true},
+		{`{"PolicyDocument":"%7B%22version%22%3A%222.0%22"}`, true},
+		{`{"statement":[]}`, true},
+		{`{"Role":{"AssumeRolePolicyDocument":{}}}`, false},
+		{``, false},
+		{"\xff%zz", false},
+	} {
+		if got := policy.Recognise([]byte(tc.doc)); got != tc.want {
+			t.Errorf("%s: %v", tc.doc, got)
+		}
+	}
+}
+
+func TestParsed(t *testing.T) {
+	docs, err := policy.Parse("f", []byte(`{"VERSION":"2.0","Statement":{"Sid":"s","EFFECT":"Deny","Principal":{"QCS":"a","service":["b","c"]},
+		"Action":"x","Resource":["y"],"Condition":{"Bool_equal":{"k":true},"numeric_less_than":{"n":[1,"2"]},"for_any_value:string_not_equal_if_exist":{"Z":""}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []policy.Document{{File: "f", Part: policy.BucketPolicy, Policy: &policy.Policy{Version: "2.0", Statement: []policy.Statement{{
+		ID: "s", Effect: "deny", Principal: policy.Principal{"qcs": {"a"}, "service": {"b", "c"}}, Action: []string{"x"}, Resource: []string{"y"},
+		Condition: policy.Conditions{"bool_equal": {"k": {"true"}}, "numeric_less_than": {"n": {"1", "2"}}, "for_any_value:string_not_equal_if_exist": {"Z": {""}}},
+	}}}}}
+	if diff := cmp.Diff(want, docs); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestMalformed(t *testing.T) {
+	const s = `"effect":"allow","action":"name/cos:GetObject","resource":"*"`
+	for _, tc := range []struct{ doc, want string }{
+		{"", "it is empty"},
+		{"{", "line 1: it is not JSON"},
+		{"{} {}", "not JSON"},
+		{"\xff", "not UTF-8"},
+		{"[]", "it is not an object"},
+		{`{"Response":[]}`, "it is not an object"},
+		{"{}", "it holds no policy"},
+		{`{"hello":1}`, `line 1: "hello" is no part of a policy`},
+		{`{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":"none"}}`, `line 3: tenant "b" is not an object`},
+		{`{"statement":[]}`, "has no statement"},
+		{`{"statement":[1]}`, "statement[0]: line 1: it is not an object"},
+		{`{"version":"2012-10-17","statement":{` + s + `}}`, `CAM has no version "2012-10-17"`},
+		{`{"version":2,"statement":{` + s + `}}`, "version is not a string"},
+		{`{"statements":[],"statement":{` + s + `}}`, `a policy has no "statements"`},
+		{`{"statement":{` + s + `},"Statement":{` + s + `}}`, `"Statement" is there twice`},
+		{`{"statement":{` + s + `,"extra":1}}`, `a statement has no "extra"`},
+		{"{\"statement\":{" + s + ",\n\"Effect\":\"deny\"}}", `line 2: "Effect" is there twice`},
+		{`{"statement":{"effect":"permit","action":"a","resource":"*"}}`, `effect is allow or deny, not "permit"`},
+		{`{"statement":{"action":"a","resource":"*"}}`, "it has no effect"},
+		{`{"statement":{"effect":"allow","resource":"*"}}`, "it needs action"},
+		{`{"statement":{"effect":"allow","action":"a","notaction":"b","resource":"*"}}`, "it needs action"},
+		{`{"statement":{"effect":"allow","action":"a"}}`, "no resource in statement[0]"},
+		{`{"statement":{` + s + `,"notresource":"x"}}`, "all but something"},
+		{`{"statement":{"effect":"allow","action":[],"resource":"*"}}`, `"action" is empty`},
+		{`{"statement":{"effect":"allow","action":[""],"resource":"*"}}`, `"action" has an empty string`},
+		{`{"statement":{"effect":"allow","action":null,"resource":"*"}}`, `"action" is not a string or a list`},
+		{`{"statement":{` + s + `,"condition":{"string_equal":{"a":"1"},"String_equal":{"a":"2"}}}}`, `"String_equal" is there twice`},
+		{`{"statement":{` + s + `,"condition":{"string_equal":{"cos:Prefix":"1","cos:prefix":"2"}}}}`, `"cos:prefix" is there twice`},
+		{`{"statement":{` + s + `,"condition":{"StringEquals":{"a":"1"}}}}`, `there is no operator "StringEquals"`},
+		{`{"statement":{` + s + `,"condition":{"bool_equal":"x"}}}`, "it is not an object"},
+		{`{"statement":{` + s + `,"condition":{"bool_equal":{"":"x"}}}}`, "a condition without a key"},
+		{`{"statement":{` + s + `,"condition":{"bool_equal":{"a":{}}}}}`, `"a" is not a string`},
+		{`{"statement":{` + s + `,"principal":"qcs::cam::anyone:anyone"}}`, "it is not an object"},
+		{`{"statement":{` + s + `,"principal":{"AWS":"x"}}}`, `no principal of kind "AWS"`},
+		{`{"statement":{` + s + `,"principal":{}}}`, "principal is empty"},
+		{`{"statement":[{` + s + `},{` + s + `,"principal":"*"}]}`, "no principal in statement[0]"},
+		{`{"statement":{` + s + `,"principal":{"federated":"x"}}}`, "a trust policy never has"},
+		{`{"RoleInfo":{"RoleName":"x"}}`, "it has no PolicyDocument"},
+		{`{"PolicyDocument":"%7B%zz"}`, "not URL-encoded"},
+		{`{"PolicyVersion":{"Document":{"statement":{` + s + `,"principal":"*"}}}}`, "a role's own policy never has"},
+		{`{"tenants":{"a":{"trust_policy":{}}}}`, `tenant "a": trust_policy: line 1: the policy has no statement`},
+		{`{"tenants":{"a":{"x":{}}}}`, `"x" is no part`},
+		{`{"tenants":[]}`, "no part"},
+		{`{"tenants":{"a":{"role_policy":` + strings.Repeat(`[`, 60) + strings.Repeat(`]`, 60) + `}}}`, "nested too deeply"},
+		{`{"notes":"` + strings.Repeat("x", 5<<20) + `"}`, "has more than 4194304 bytes"},
+	} {
+		docs, err := policy.Parse("f.json", []byte(tc.doc))
+		if !errors.Is(err, policy.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%.80s: %v, %v, want %s", tc.doc, docs, err, tc.want)
+		}
+	}
+}
+
+// FuzzParse: no panic, neither in the parser nor in what looks for holes, and what is
+// taken is taken again, with the same meaning.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{goodTrust, goodRole, goodBucket} {
+		f.Add([]byte(seed))
+		f.Add([]byte(`{"Response":{"PolicyDocument":` + quoted(seed) + `}}`))
+		f.Add([]byte(`{"PolicyDocument":"` + url.PathEscape(seed) + `"}`))
+	}
+	for _, o := range golden {
+		d, err := policy.Generate(o)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(d.JSON())
+	}
+	for _, s := range []string{
+		`{"statement":{"effect":"allow","action":"*","resource":"${"}}`,
+		`{"statement":{"effect":"deny","principal":"*","action":"a","resource":"b","condition":{"bool_equal":{}}}}`,
+		`{"statement":{"effect":"allow","action":"cos:*","resource":["qcs::cos:::","qcs::cos:r:uid/1:b-1/bots/${}x*"],"condition":{"string_like":{"cos:prefix":["${","bots%2","%2A*"]}}}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		policy.Recognise(data)
+		docs, err := policy.Parse("f", data)
+		if err != nil {
+			if !errors.Is(err, policy.ErrDocument) || docs != nil {
+				t.Fatalf("%v, %v", docs, err)
+			}
+			return
+		}
+		for _, finding := range policy.Check(docs, policy.CheckOptions{Bucket: "vault-1250000000", Issuer: issuer, Audience: "vault"}) {
+			if finding.Where() == "" {
+				t.Fatal("a finding that is nowhere")
+			}
+		}
+		policy.Check(docs, policy.CheckOptions{})
+		for _, d := range docs {
+			again, err := policy.Parse("f", fmt.Appendf(nil, `{"PolicyDocument":%s}`, d.Policy))
+			if err != nil {
+				t.Fatalf("%s: %v", d.Policy, err)
+			}
+			if diff := cmp.Diff(d.Policy, again[0].Policy); diff != "" {
+				t.Fatalf("%s (-first +second):\n%s", d.Policy, diff)
+			}
+		}
+	})
+}
