@@ -130,7 +130,7 @@ func (f *field) get(ctx context.Context, v *vault.Vault, name vault.Name, o *vau
 }
 
 func (f *field) delete(ctx context.Context, v *vault.Vault, name vault.Name) error {
-	return f.saw(v.Delete(ctx, name))
+	return f.saw(v.Delete(ctx, name, nil))
 }
 
 func (f *field) saw(err error) error {

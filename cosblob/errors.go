@@ -16,6 +16,10 @@ import (
 // a write it leaves open whether the object was published.
 var ErrChecksum = errors.New("cosblob: checksum mismatch")
 
+// ErrNotApplied means that a write failed before its object was to be published: it has
+// certainly changed nothing that other readers see.
+var ErrNotApplied = errors.New("cosblob: not applied")
+
 // errNoETag is about an answer that COS does not give: a gateway's, which may have stored
 // nothing.
 var errNoETag = fmt.Errorf("%w: the answer to a write has no ETag", ErrChecksum)
@@ -30,8 +34,8 @@ type unpublished struct{ err error }
 func (e *unpublished) Error() string { return e.err.Error() }
 func (e *unpublished) Unwrap() error { return e.err }
 
-// Unapplied says that the write has surely changed nothing that others see.
-func (e *unpublished) Unapplied() bool { return true }
+// Is reports that the write was not applied.
+func (e *unpublished) Is(target error) bool { return target == ErrNotApplied }
 
 // codes are what the service's codes mean to gocloud.dev. Those about credentials,
 // which it has no code for, are Unknown: see *cos.ErrorResponse through ErrorAs.

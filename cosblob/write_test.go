@@ -313,9 +313,8 @@ func TestCutOff(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("write: %v, want %v", err, context.Canceled)
 		}
-		var sure interface{ Unapplied() bool }
-		if !errors.As(err, &sure) || !sure.Unapplied() {
-			t.Errorf("%d bytes: it is not said that nothing was written: %v", size, err)
+		if !errors.Is(err, cosblob.ErrNotApplied) {
+			t.Errorf("%d bytes: the write is not marked as not applied: %v", size, err)
 		}
 	}
 }

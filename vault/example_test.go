@@ -115,8 +115,8 @@ func ExampleVault_List() {
 func ExampleVault_Delete() {
 	ctx, v := context.Background(), open()
 	v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
-	fmt.Println(v.Delete(ctx, "openai"))
-	fmt.Println(v.Delete(ctx, "openai"))
+	fmt.Println(v.Delete(ctx, "openai", nil))
+	fmt.Println(v.Delete(ctx, "openai", nil))
 	// Output:
 	// <nil>
 	// delete openai: not found
@@ -126,7 +126,7 @@ func ExampleVault_History() {
 	ctx, v := context.Background(), open()
 	v.Put(ctx, "openai", strings.NewReader("sk-1"), nil)
 	v.Put(ctx, "openai", strings.NewReader("sk-two"), nil)
-	v.Delete(ctx, "openai")
+	v.Delete(ctx, "openai", nil)
 	for entry, err := range v.History(ctx, "openai") {
 		fmt.Println(entry.Size, entry.Current, entry.Deleted, err)
 	}
@@ -148,7 +148,7 @@ func ExampleVault_Rollback() {
 func ExampleVault_Undelete() {
 	ctx, v := context.Background(), open()
 	v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
-	v.Delete(ctx, "openai")
+	v.Delete(ctx, "openai", nil)
 	info, err := v.Undelete(ctx, "openai")
 	fmt.Println(info.Name, err)
 	// Output: openai <nil>

@@ -16,49 +16,38 @@ import (
 // A place is where to read: the current object of a key, or one version of it.
 type place struct {
 	key     string
-	version string  // empty means current
-	known   *stored // what a listing said of the version; nil for the current object
+	version string    // empty means current
+	known   *snapshot // what a listing said of the version; nil for the current object
 	// revision is the one by which the version was chosen, when it was: the header that
 	// said so was not authenticated then.
 	revision int64
-}
-
-// stored is what the store says of an object.
-type stored struct {
-	size     int64
-	modified time.Time
-	version  string
-	tag      string // swap tag, empty where the store has none
-}
-
-func (s stored) same(o stored) bool {
-	return s.size == o.size && s.modified.Equal(o.modified) && s.version == o.version && s.tag == o.tag
+	// floor is the lowest revision that a current object may have: 0 for an old version.
+	floor int64
 }
 
 // A body yields sealed bytes from offset to end, all of one stored object, however
 // many requests that takes: a body cut midway goes on from where it stopped, pinned
 // to what was opened first. A body that stays cut is [ErrUnavailable], never an early
-// EOF, so that a bad connection is not taken for a damaged object.
+// EOF, so that a bad connection is not mistaken for a damaged object.
 type body struct {
-	stored
-	v        *Vault
+	snapshot
+	b        *backend
 	ctx      context.Context
 	cancel   context.CancelFunc
 	at       place
 	offset   int64 // of the next byte
 	end      int64
-	answer   io.ReadCloser      // what is being read; nil before the first request
-	done     func(int64, error) // logs that request
-	got      int64              // bytes of that request
-	stalled  int                // requests since the last byte
-	finished error              // what every further Read answers
+	response *response // what is being read; nil before the first request
+	requests int
+	stalled  int   // requests since the last byte
+	finished error // what every further Read returns
 }
 
 // fetch opens length bytes of the object at offset, a negative length meaning the
 // rest. What lies past the end is left out.
 func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*body, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &body{v: v, ctx: ctx, cancel: cancel, at: at, offset: offset, end: offset + length}
+	b := &body{b: v.backend, ctx: ctx, cancel: cancel, at: at, offset: offset, end: offset + length}
 	if length < 0 {
 		b.end = -1
 	}
@@ -78,37 +67,20 @@ func (b *body) open() error {
 	if b.end >= 0 {
 		length = b.end - b.offset
 	}
-	done := b.v.request(b.ctx, "get", b.at.key)
-	now, r, err := b.request(length)
+	b.requests++
+	now, r, err := b.b.open(b.ctx, b.at, b.offset, length, b.requests)
 	if err != nil {
-		done(0, err)
-		return b.v.explain(err)
+		return err
 	}
-	if b.answer == nil {
-		b.stored = now
-	} else if !now.same(b.stored) {
+	if b.requests == 1 {
+		b.snapshot = now
+	} else if !now.same(b.snapshot) {
+		r.fail(errReplaced)
 		r.Close()
-		done(0, errReplaced)
 		return errReplaced
 	}
-	b.answer, b.done, b.got = r, done, 0
+	b.response = r
 	return nil
-}
-
-func (b *body) request(length int64) (stored, io.ReadCloser, error) {
-	if b.at.known != nil {
-		r, err := b.v.store.History.OpenVersion(b.ctx, b.at.key, b.at.version, b.offset, length)
-		return *b.at.known, r, err
-	}
-	r, err := b.v.store.Bucket.NewRangeReader(b.ctx, b.at.key, b.offset, length, nil)
-	if err != nil {
-		return stored{}, nil, err
-	}
-	now := stored{size: r.Size(), modified: r.ModTime()}
-	if b.v.store.Tag != nil {
-		now.tag = b.v.store.Tag(r)
-	}
-	return now, r, nil
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -117,9 +89,8 @@ func (b *body) Read(p []byte) (int, error) {
 			b.finish(io.EOF)
 			break
 		}
-		n, err := b.answer.Read(p[:min(int64(len(p)), b.end-b.offset)])
+		n, err := b.response.Read(p[:min(int64(len(p)), b.end-b.offset)])
 		b.offset += int64(n)
-		b.got += int64(n)
 		if n > 0 {
 			b.stalled = 0
 		}
@@ -139,15 +110,14 @@ const maxStalled = 5
 // resume asks for the rest after cause cut the body, or finishes.
 func (b *body) resume(cause error) {
 	if cause == io.EOF {
-		cause = io.ErrUnexpectedEOF
+		cause = fact(ErrUnavailable, io.ErrUnexpectedEOF)
+		b.response.fail(cause)
 	}
-	b.done(b.got, cause)
-	b.answer.Close()
-	b.done = nil
+	b.response.Close()
 	for b.stalled < maxStalled {
 		b.stalled++
 		if !pause(b.ctx, b.stalled) {
-			b.finish(b.v.explain(b.ctx.Err()))
+			b.finish(b.b.explain(b.ctx.Err()))
 			return
 		}
 		if err := b.open(); err == nil {
@@ -156,25 +126,24 @@ func (b *body) resume(cause error) {
 			break
 		}
 	}
-	b.finish(b.v.explain(cause))
+	b.finish(cause)
 }
 
+// finish ends the request that is in progress: every further Read returns err.
 func (b *body) finish(err error) {
 	b.finished = err
-	if b.done != nil {
-		b.done(b.got, nil)
-		b.done = nil
-	}
+	b.response.Close()
 }
 
-// Close ends the request that is under way.
-func (b *body) Close() error {
+// Close ends the request that is in progress.
+func (b *body) Close() {
 	if b.finished == nil {
-		b.finish(errors.New("read after close"))
+		b.finish(errClosedReader)
 	}
 	b.cancel()
-	return b.answer.Close()
 }
+
+var errClosedReader = errors.New("read after close")
 
 // pause waits a little longer each time, and reports whether ctx is still alive.
 func pause(ctx context.Context, attempt int) bool {
@@ -190,7 +159,7 @@ func pause(ctx context.Context, attempt int) bool {
 
 // A head is the start of an object: all of its header.
 type head struct {
-	stored
+	snapshot
 	data []byte
 }
 
@@ -214,7 +183,7 @@ func (v *Vault) head(ctx context.Context, at place) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
-	if !rest.same(h.stored) {
+	if !rest.same(h.snapshot) {
 		return head{}, errReplaced
 	}
 	h.data = append(h.data, rest.data...)
@@ -228,8 +197,11 @@ func (v *Vault) readHead(ctx context.Context, at place, offset, length int64) (h
 	}
 	defer b.Close()
 	data, err := io.ReadAll(b)
-	return head{b.stored, data}, err
+	return head{b.snapshot, data}, err
 }
+
+// maxReplaced is how often a range is started again when the object is replaced meanwhile.
+const maxReplaced = 5
 
 // openRange reads the header, then exactly the segments that hold the range. Both
 // come from one object: when it is replaced between the two requests, the second one
@@ -237,7 +209,7 @@ func (v *Vault) readHead(ctx context.Context, at place, offset, length int64) (h
 func (v *Vault) openRange(ctx context.Context, name Name, at place, want Range) (*Reader, error) {
 	for attempt := 1; ; attempt++ {
 		r, err := v.tryRange(ctx, name, at, want)
-		if err == nil || attempt == 3 || !errors.Is(err, errReplaced) {
+		if err == nil || attempt == maxReplaced || !errors.Is(err, errReplaced) || !pause(ctx, attempt) {
 			return r, err
 		}
 	}
@@ -253,29 +225,88 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	}
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), v.ref(name), v.keys)
 	if err != nil {
-		return nil, v.explain(err)
+		return nil, v.backend.explain(err)
 	}
-	info, err := v.found(name, at, h.stored, object.Header(), object.Metadata())
+	info, err := v.found(name, at, h.snapshot, object.Header(), object.Metadata())
 	if err != nil {
 		return nil, err
 	}
 	offset, length := want.Offset, want.Length
-	if offset < 0 {
+	if length == 0 {
+		length = -1
+	}
+	fromEnd := offset < 0
+	if fromEnd {
 		offset = max(0, info.Size+offset)
 	}
 	span, err := object.Range(h.size, offset, length)
 	if err != nil {
 		return nil, err
 	}
+	if fromEnd && !span.Final() {
+		// Where the end is, is announced by the store: only the final segment proves it.
+		if err := v.verifyEnd(ctx, at, h, object, info.Size); err != nil {
+			return nil, err
+		}
+	}
+	r := &Reader{v: v, info: info, header: h.data[:object.Header().Len()]}
+	if span.Offset+span.Length <= int64(len(h.data)) {
+		r.plain = object.OpenRange(bytes.NewReader(h.data[span.Offset:span.Offset+span.Length]), span)
+		return r, nil
+	}
+	if r.body, err = v.fetchSpan(ctx, at, h, span); err != nil {
+		return nil, err
+	}
+	r.plain = object.OpenRange(r.body, span)
+	return r, nil
+}
+
+// fetchSpan opens the sealed bytes of span, of the object whose header is h.
+func (v *Vault) fetchSpan(ctx context.Context, at place, h head, span envelope.Span) (*body, error) {
 	b, err := v.fetch(ctx, at, span.Offset, span.Length)
 	if err != nil {
 		return nil, v.absentAt(ctx, at, err)
 	}
-	if !b.same(h.stored) {
+	if !b.same(h.snapshot) {
 		b.Close()
 		return nil, errReplaced
 	}
-	return &Reader{v: v, info: info, plain: object.OpenRange(b, span), body: b}, nil
+	return b, nil
+}
+
+// verifyEnd reads and verifies the final segment of an object of which h was read.
+func (v *Vault) verifyEnd(ctx context.Context, at place, h head, object *envelope.Object, size int64) error {
+	span, err := object.Range(h.size, size, -1)
+	if err != nil {
+		return err
+	}
+	sealed := io.Reader(nil)
+	if span.Offset+span.Length <= int64(len(h.data)) {
+		sealed = bytes.NewReader(h.data[span.Offset : span.Offset+span.Length])
+	} else {
+		b, err := v.fetchSpan(ctx, at, h, span)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		sealed = b
+	}
+	_, err = io.Copy(io.Discard, object.OpenRange(sealed, span))
+	return v.replacedOrDamaged(ctx, at, h.data[:object.Header().Len()], h.tag, err)
+}
+
+// replacedOrDamaged returns err, or errReplaced if bytes of two objects were mixed: where a
+// store has no tags, the object may have been replaced between two requests, and what does
+// not verify was not tampered with. header is that of the first request.
+func (v *Vault) replacedOrDamaged(ctx context.Context, at place, header []byte, tag string, err error) error {
+	if !errors.Is(err, envelope.ErrDecrypt) || tag != "" || at.known != nil {
+		return err
+	}
+	now, rerr := v.readHead(ctx, at, 0, int64(len(header)))
+	if rerr == nil && !bytes.Equal(now.data, header) || errors.Is(rerr, ErrNotFound) {
+		return errReplaced
+	}
+	return err
 }
 
 // absent settles what a denied read or delete of an own key means. Where listing is
@@ -285,10 +316,10 @@ func (v *Vault) absent(ctx context.Context, key string, err error) error {
 	if !errors.Is(err, ErrPermission) {
 		return err
 	}
-	for o, lerr := range v.listKeys(ctx, key) {
+	for o, lerr := range v.backend.list(ctx, key) {
 		switch {
 		case lerr != nil && !errors.Is(lerr, ErrPermission):
-			return lerr // nobody knows which of the two it is
+			return lerr // it stays open which of the two it is
 		case lerr != nil || o.Key == key:
 			return err
 		}
@@ -298,7 +329,7 @@ func (v *Vault) absent(ctx context.Context, key string, err error) error {
 		return err
 	}
 	// Not wrapped: it is not denied, it is not there.
-	return fmt.Errorf("%w: it is not listed, and reading it was answered with %v", ErrNotFound, err)
+	return fmt.Errorf("%w (the request was denied, and a listing shows no such object: %v)", ErrNotFound, err)
 }
 
 // absentAt is absent for the current object. Of an old version a list tells nothing.

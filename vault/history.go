@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"strconv"
 	"strings"
@@ -40,7 +39,7 @@ func (v *Vault) History(ctx context.Context, name Name) iter.Seq2[HistoryEntry, 
 			return
 		}
 		none := true
-		for version, err := range v.versions(ctx, key) {
+		for version, err := range v.backend.versions(ctx, key) {
 			if err != nil {
 				fail(err)
 				return
@@ -89,29 +88,6 @@ func (v *Vault) versionHeader(ctx context.Context, key string, version Version) 
 	return envelope.ReadHeader(bytes.NewReader(h.data))
 }
 
-// versions is the store's history of key, its requests logged, its errors explained.
-func (v *Vault) versions(ctx context.Context, key string) iter.Seq2[Version, error] {
-	return func(yield func(Version, error) bool) {
-		if v.store.History == nil {
-			yield(Version{}, fmt.Errorf("%w: it keeps no history", ErrUnsupported))
-			return
-		}
-		done := v.request(ctx, "versions", key)
-		var failure error
-		defer func() { done(0, failure) }()
-		for version, err := range v.store.History.Versions(ctx, key) {
-			if err != nil {
-				failure = err
-				yield(Version{}, v.explain(err))
-				return
-			}
-			if !yield(version, nil) {
-				return
-			}
-		}
-	}
-}
-
 // findVersion resolves a version spec, as [GetOptions] describes it, to a version
 // that can be opened.
 func (v *Vault) findVersion(ctx context.Context, key, spec string) (Version, error) {
@@ -126,7 +102,7 @@ func (v *Vault) findVersion(ctx context.Context, key, spec string) (Version, err
 		return Version{}, fmt.Errorf("%w: %q is not a version; write an id from history, @N or r:REVISION", ErrInvalidName, spec)
 	}
 	line := int64(0)
-	for version, err := range v.versions(ctx, key) {
+	for version, err := range v.backend.versions(ctx, key) {
 		if err != nil {
 			return Version{}, err
 		}
@@ -156,14 +132,17 @@ func (v *Vault) findVersion(ctx context.Context, key, spec string) (Version, err
 
 // at is the place of one version.
 func at(key string, version Version) place {
-	return place{key: key, version: version.ID, known: &stored{size: version.Size, modified: version.Modified, version: version.ID}}
+	return place{key: key, version: version.ID, known: &snapshot{size: version.Size, modified: version.Modified, version: version.ID}}
 }
 
-// check refuses a version whose authenticated header is not the one by which it was
-// chosen: the store served another object in its place.
+// check refuses an object whose authenticated header is not the one by which it was chosen,
+// and a current one that is older than one already seen.
 func (p place) check(h *envelope.Header) error {
-	if p.revision != 0 && p.revision != h.Revision {
+	switch {
+	case p.revision != 0 && p.revision != h.Revision:
 		return fmt.Errorf("%w: revision %d was asked for, and the store served %d", ErrRollback, p.revision, h.Revision)
+	case h.Revision < p.floor:
+		return fmt.Errorf("%w: revision %d was current before, and now it is %d: an old object was served, or a writer has a slow clock", ErrRollback, p.floor, h.Revision)
 	}
 	return nil
 }
@@ -195,7 +174,7 @@ func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) 
 	if err != nil {
 		return Info{}, err
 	}
-	for version, err := range v.versions(ctx, key) {
+	for version, err := range v.backend.versions(ctx, key) {
 		switch {
 		case err != nil:
 			return Info{}, err
@@ -216,26 +195,12 @@ func (v *Vault) putAgain(ctx context.Context, name Name, old place, create bool)
 	defer body.Close()
 	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
 	if err != nil {
-		return Info{}, v.explain(err)
+		return Info{}, v.backend.explain(err)
 	}
 	if err := old.check(r.Header()); err != nil {
 		return Info{}, err
 	}
-	v.clock.saw(name, r.Header().Revision)
+	v.revisions.raise(name, r.Header().Revision)
 	m := r.Metadata()
-	return v.put(ctx, name, &explained{v, r}, &PutOptions{Create: create, ContentType: m.ContentType, Expires: m.Expires, Labels: m.Labels})
-}
-
-// An explained reader gives the errors of a read from the store their sentinels.
-type explained struct {
-	v *Vault
-	r io.Reader
-}
-
-func (e *explained) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	if err != nil && err != io.EOF {
-		err = e.v.explain(err)
-	}
-	return n, err
+	return v.put(ctx, name, r, &PutOptions{Create: create, ContentType: m.ContentType, Expires: m.Expires, Labels: m.Labels})
 }

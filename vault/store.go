@@ -12,13 +12,13 @@ import (
 // A Store is a bucket and what its cloud offers beyond [blob.Bucket]. Every nil
 // field means "this cloud has none".
 //
-// Whoever fills a Store keeps the contract that package conformance checks:
+// A provider that fills a Store keeps the contract that package conformance checks:
 //
 //   - A write is all or nothing, also when its context is cancelled or its source
 //     fails midway. A write that returned nil is durable and is what the next
 //     read sees.
 //   - Create-only has exactly one winner, at every size.
-//   - Absent, denied, unauthenticated, conflict and unavailable are told apart by
+//   - Absent, denied, unauthenticated, conflict and unavailable are distinguished by
 //     code: by [gocloud.dev/gcerrors], or by wrapping a sentinel of this package,
 //     which wins over the code. No error text holds a secret.
 //   - A range is answered exactly or with an error.
@@ -28,41 +28,48 @@ type Store struct {
 	Bucket *blob.Bucket
 	// Name is for messages, such as s3://bucket. It holds no credentials.
 	Name string
-	// Put writes whatever is there. Nil means that Bucket.NewWriter does it well.
+	// Put replaces any object. Nil means that Bucket.NewWriter does it well.
 	Put Putter
-	// Create writes only where nothing is. Nil means that Bucket.NewWriter with
-	// IfNotExist is honoured at every size.
+	// Create writes only where there is no object. Nil means that Bucket.NewWriter with
+	// IfNotExist guarantees it at every size.
 	Create Creator
-	// Swap replaces only what was last read. Nil: [PutOptions].IfRevision is
-	// [ErrUnsupported] and stores nothing.
+	// Swap replaces only the object that was last read. Nil: [PutOptions].IfRevision and
+	// IfTag are [ErrUnsupported], and nothing is stored.
 	Swap Swapper
+	// RemoveIf deletes only the object that was last read. Nil: [DeleteOptions].IfTag is
+	// [ErrUnsupported], and nothing is deleted.
+	RemoveIf ConditionalRemover
+	// Settle finds out which of several writes won, where Create and Swap are optimistic:
+	// they write first and detect a conflict after the write. Nil: an object with the
+	// envelope that was written proves that its write won.
+	Settle Settler
 	// History reads old versions. Nil: there are none.
 	History Historian
 	// Remover deletes many keys at once. Nil: they are deleted one by one.
 	Remover Remover
-	// Purge knows what stays behind in history. Nil where there is none, or where the
-	// store gives no access to it.
+	// Purge lists and removes what stays behind in history. Nil where there is none, or
+	// where the store gives no access to it.
 	Purge Purger
 	// Tag returns the tag of the object that r reads, without a request: the one that Swap
-	// takes, and by which a reader sees that an object was replaced. It is not nil where
-	// Swap is not.
+	// takes, and by which a reader detects that an object was replaced. It is not nil where
+	// Swap is not. It returns "" where the server gave none.
 	Tag func(r *blob.Reader) string
 	// Explain returns the sentinel of this package behind an error that gcerrors
-	// calls Unknown (an expired token, say), or nil. It decides on the service's
-	// code, never on text. Or it returns an error that wraps the sentinel, tells all of
-	// it in its text, and has a method Hint() string: what the user can do. If that error
-	// has a method Unapplied() bool, and it says true, the store has surely done nothing,
-	// so that a write need not be read back. Nil: nothing to explain.
+	// calls Unknown (an expired token, say), or a [*Cause], or nil. It decides on the
+	// service's code, never on text. Nil: nothing to explain.
 	Explain func(error) error
-	// Close closes Bucket and whatever else the provider started. Whoever opened the
-	// Store calls it, a Vault never does.
+	// Close closes Bucket and whatever else the provider started. The caller that opened
+	// the Store calls it, a Vault never does.
 	Close func() error
+	// Closed reports whether Close was called, so that every later request is [ErrClosed].
+	// Nil: the bucket's own errors show it.
+	Closed func() bool
 }
 
-// A Putter stores an object over what may be there. It calls fill once.
+// A Putter stores an object over any other. It calls fill once.
 type Putter interface {
 	// Put stores what fill writes at key and returns the new version's id, empty where
-	// there are no versions. If fill fails or ctx ends what was there stays.
+	// there are no versions. If fill fails or ctx ends the previous object stays.
 	Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
@@ -71,12 +78,6 @@ type Creator interface {
 	// Create stores what fill writes at key and returns the new version's id, empty
 	// where there are no versions. A taken key is an error wrapping [ErrExist]. If
 	// fill fails or ctx ends nothing is stored.
-	//
-	// A request that got no answer may still be under way. If it would then replace what
-	// others wrote meanwhile, the error has a method
-	// Settle(context.Context) (version string, err error), which is called when there is
-	// no further attempt: it looks once more, sees to it that no loser stays, and returns
-	// what Create would have, or an error wrapping [ErrUnsure].
 	Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
@@ -84,21 +85,47 @@ type Creator interface {
 // fill once.
 type Swapper interface {
 	// Swap stores what fill writes at key if the object there still has the given
-	// tag, and returns the new tag. A lost race, an absent object included, is an
-	// error wrapping [ErrConflict]. If fill fails or ctx ends nothing is stored. Of a
-	// request that got no answer the same holds as for a [Creator].
+	// tag, which is never empty, and returns the new tag. A lost race, an absent object
+	// included, is an error wrapping [ErrConflict]. If fill fails or ctx ends nothing is
+	// stored.
 	Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error)
 }
 
-// A Historian knows the versions of an object.
+// A ConditionalRemover deletes an object only while it is still the one last read.
+type ConditionalRemover interface {
+	// RemoveIf deletes the object at key if it still has the given tag, which is never
+	// empty. Another object, or none, is an error wrapping [ErrConflict].
+	RemoveIf(ctx context.Context, key, tag string) error
+}
+
+// A Settler finds out what became of a create or a swap that got no response.
+type Settler interface {
+	// Settle is called after the last attempt at a write of which at least one ended with a
+	// [*Cause] whose Effect is [MayArrive]. It looks for the write, sees to it that no loser stays, and returns
+	// what Create or Swap would have returned: the version, an error wrapping [ErrExist]
+	// or [ErrConflict], or one wrapping [ErrUnsure] where the write is not there and may
+	// yet arrive.
+	Settle(ctx context.Context, key string, w UnknownWrite) (version string, err error)
+}
+
+// An UnknownWrite is a create or a swap whose outcome is unknown.
+type UnknownWrite struct {
+	Tag    string // of the object that a swap was to replace; empty for a create
+	Header []byte // the first bytes of what was written; no other write has the same
+	Size   int64  // how many bytes were written
+}
+
+// A Historian reads the versions of an object.
 type Historian interface {
-	// Versions yields the versions of exactly key, newest first, markers of deletion
-	// included. A key that never was yields nothing.
+	// Versions yields the versions of exactly key, newest first, delete markers included.
+	// A key that never existed yields nothing.
 	Versions(ctx context.Context, key string) iter.Seq2[Version, error]
 	// OpenVersion reads length bytes of one version from offset; a negative length
 	// means to the end. A range that reaches past the end is clipped. An unknown id,
-	// or one that is a marker of deletion, is an error wrapping [ErrNotFound].
-	OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error)
+	// or one that is a delete marker, is an error wrapping [ErrNotFound]. The tag changes
+	// when the content of this id does, as that of the version "null" of S3 and COS may;
+	// it is empty for an id whose content never changes.
+	OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error)
 }
 
 // A Version is one state that an object was in.
@@ -106,8 +133,8 @@ type Version struct {
 	ID       string    // opaque; names the version in [Historian.OpenVersion]
 	Modified time.Time // when it was written
 	Size     int64     // bytes stored; 0 for a deletion
-	Deleted  bool      // a marker of deletion
-	Current  bool      // what a read sees now; a Current marker means that the key is absent
+	Deleted  bool      // a delete marker
+	Current  bool      // what a read sees now; a Current delete marker means that the key is absent
 }
 
 // A Remover deletes many objects in one request.
@@ -119,19 +146,20 @@ type Remover interface {
 	Remove(ctx context.Context, keys []string) (failed map[string]error, err error)
 }
 
-// A Purger knows what stays behind in history when the current objects are gone.
+// A Purger lists and removes what stays behind in history when the current objects are
+// deleted.
 type Purger interface {
-	// Leftovers yields every version that is not current, and every marker of
-	// deletion, of all keys that start with prefix, in no particular order.
+	// Leftovers yields every version that is not current, and every delete marker, of all
+	// keys that start with prefix, in no particular order.
 	Leftovers(ctx context.Context, prefix string) iter.Seq2[Leftover, error]
-	// Purge removes at most 1000 of them for ever. failed holds an entry for each one
-	// that is still there. The caller removes contents before markers: without its
-	// marker of deletion the newest content may be current again.
+	// Purge removes at most 1000 of them permanently. failed holds an entry for each one
+	// that is still there. The caller removes contents before delete markers: without its
+	// delete marker the newest content may become current again.
 	Purge(ctx context.Context, leftovers []Leftover) (failed map[Leftover]error, err error)
 }
 
 // A Leftover is an old version of some key.
 type Leftover struct {
 	Key, ID string
-	Deleted bool // a marker of deletion
+	Deleted bool // a delete marker
 }

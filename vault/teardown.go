@@ -13,37 +13,46 @@ import (
 type TeardownOptions struct {
 	// AllCollections removes those of the tenant's other collections too.
 	AllCollections bool
-	// Purge removes the history as well, for ever. [ErrUnsupported] where the store
+	// Purge removes the history as well, permanently. [ErrUnsupported] where the store
 	// has no [Purger].
 	Purge bool
 }
 
-// A TeardownResult says what a teardown did.
+// A TeardownResult is what a teardown did.
 type TeardownResult struct {
 	Deleted       int       // current objects removed
 	Purged        int       // old versions removed
-	LeftInHistory int       // old versions that can still be opened; -1 where the store does not tell, or was not asked
-	Failed        []Failure // what is still there
+	LeftInHistory int       // old versions that can still be opened; -1 where that is not known
+	NotRemoved    int       // how many objects and versions could not be removed
+	Failed        []Failure // the first 1000 of them
 }
 
 // A Failure is an object that could not be removed.
 type Failure struct {
 	Key  string
-	Name Name // empty for a foreign key, or one of another collection
+	Name Name // empty for a key that this package did not make, or one of another collection
 	Err  error
 }
 
-// Teardown removes every current object of the tenant in this collection, foreign
-// ones included. It goes on after an error that concerns single objects: they are in
-// the result, and the error is [ErrPartial]. Any other error ended it early. It needs a Vault without a scope.
+// maxFailures is how many failures a result lists.
+const maxFailures = 1000
+
+// Teardown removes every current object of the tenant in this collection, also those whose
+// keys this package did not make. It goes on after an error that concerns a single object:
+// such objects are in the result, and the error is [ErrPartial]. An error of the request as
+// a whole ends it: the service cannot be reached, or refuses the caller. It needs a Vault
+// without a scope.
 func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
 	defer wrap(&err, "teardown", "")
-	result.LeftInHistory = -1 // nobody has looked yet
+	result.LeftInHistory = -1 // not counted yet
 	if o == nil {
 		o = &TeardownOptions{}
 	}
+	if err := v.opened(); err != nil {
+		return result, err
+	}
 	if v.scope.Names != nil || v.scope.ReadOnly {
-		return result, fmt.Errorf("%w: teardown needs a profile without a scope", ErrPermission)
+		return result, fmt.Errorf("%w: teardown needs a vault without a scope", ErrPermission)
 	}
 	if o.Purge && v.store.Purge == nil {
 		return result, fmt.Errorf("%w: it cannot purge its history", ErrUnsupported)
@@ -54,73 +63,127 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	}
 	// A page is listed, then deleted, then the next one: a listing goes on by key, so
 	// what was deleted behind it does not matter, and memory stays bounded.
-	token := blob.FirstPageToken
-	for len(token) > 0 {
-		done := v.request(ctx, "list", prefix)
-		page, next, err := v.store.Bucket.ListPage(ctx, token, pageSize, &blob.ListOptions{Prefix: prefix})
-		done(int64(len(page)), err)
+	for token := blob.FirstPageToken; len(token) > 0; {
+		page, next, err := v.backend.page(ctx, prefix, token)
 		if err != nil {
-			return result, v.explain(err)
+			return result, err
 		}
 		keys := make([]string, len(page))
 		for i, o := range page {
 			keys[i] = o.Key
 		}
-		v.removeAll(ctx, keys, &result)
+		if err := v.removeAll(ctx, prefix, keys, &result); err != nil {
+			return result, err
+		}
 		token = next
 	}
-	if err := v.leftovers(ctx, prefix, o.Purge, &result); err != nil {
+	if err := v.countLeftovers(ctx, prefix, o.Purge, &result); err != nil {
 		return result, err
 	}
-	if n := len(result.Failed); n > 0 {
-		return result, fmt.Errorf("%w: %d are left: %w", ErrPartial, n, result.Failed[0].Err)
+	if result.NotRemoved > 0 {
+		return result, fmt.Errorf("%w: %d are left: %w", ErrPartial, result.NotRemoved, result.Failed[0].Err)
 	}
 	return result, nil
 }
 
-// removeAll deletes the keys of one page.
-func (v *Vault) removeAll(ctx context.Context, keys []string, result *TeardownResult) {
-	if len(keys) == 0 {
-		return
-	}
-	failed := make(map[string]error)
-	if v.store.Remover == nil {
-		for _, key := range keys {
-			if err := v.remove(ctx, key); err != nil {
-				failed[key] = err
-			}
-		}
-	} else {
-		for attempt := 1; ; attempt++ {
-			done := v.request(ctx, "delete", fmt.Sprintf("%s (%d keys)", keys[0], len(keys)))
-			some, err := v.store.Remover.Remove(ctx, keys)
-			done(0, err)
-			if err == nil {
-				failed = some
-				break
-			}
-			if err = v.explain(err); attempt == maxAttempts || !transient(err) || !pause(ctx, attempt) {
-				for _, key := range keys {
-					failed[key] = err
-				}
-				break
-			}
-		}
-	}
-	for _, key := range keys {
-		err := v.explain(failed[key])
-		if err == nil || errors.Is(err, ErrNotFound) { // gone, by us or by somebody else
-			result.Deleted++
-			continue
-		}
+// failed adds an object that could not be removed.
+func (v *Vault) failed(result *TeardownResult, key string, err error) {
+	if result.NotRemoved++; len(result.Failed) < maxFailures {
 		name, _ := nameOf(v.tenant, v.collection, key)
 		result.Failed = append(result.Failed, Failure{Key: key, Name: name, Err: err})
 	}
 }
 
-// leftovers counts what stays in history below prefix, or removes it: contents first,
-// since on some clouds an object whose marker of deletion goes comes back.
-func (v *Vault) leftovers(ctx context.Context, prefix string, purge bool, result *TeardownResult) error {
+// concernsAll reports whether err is about the caller or the store, and not about one object:
+// the next request would fail in the same way.
+func concernsAll(err error) bool {
+	return err != nil && (errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled))
+}
+
+// removeAll deletes the keys of one page. Its error is one that ends the teardown.
+func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, result *TeardownResult) error {
+	switch {
+	case len(keys) == 0:
+		return nil
+	case v.store.Remover != nil:
+		return v.removePage(ctx, prefix, keys, result)
+	}
+	for _, key := range keys {
+		switch err := v.remove(ctx, key); {
+		case err == nil, errors.Is(err, ErrNotFound): // gone, by us or by another client
+			result.Deleted++
+		case concernsAll(err):
+			return err
+		default:
+			v.failed(result, key, err)
+		}
+	}
+	return nil
+}
+
+// removePage deletes the keys of one page in one request.
+func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, result *TeardownResult) error {
+	if err := ctx.Err(); err != nil {
+		return err // nothing was sent
+	}
+	for n := 1; ; n++ {
+		failed, err := v.backend.removeMany(ctx, keys, n)
+		if err == nil {
+			for _, key := range keys {
+				if err := failed[key]; err == nil || errors.Is(err, ErrNotFound) {
+					result.Deleted++
+				} else {
+					v.failed(result, key, err)
+				}
+			}
+			return nil
+		}
+		more := n < maxAttempts && retryable(err)
+		if classify(true, err) == unknown {
+			still, lerr := v.stillThere(ctx, prefix, keys)
+			if lerr == nil {
+				result.Deleted += len(keys) - len(still)
+				keys = still
+			}
+			if len(keys) == 0 {
+				return nil
+			}
+			more = more && lerr == nil
+			if !more && !errors.Is(err, ErrUnsure) {
+				err = fmt.Errorf("%w: %w", ErrUnsure, err)
+			}
+		}
+		if !more || !pause(ctx, n) {
+			return err
+		}
+	}
+}
+
+// stillThere returns those keys, of a sorted page below prefix, that are still there.
+func (v *Vault) stillThere(ctx context.Context, prefix string, keys []string) (still []string, err error) {
+	ctx, cancel := lingering(ctx)
+	defer cancel()
+	removed := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		removed[key] = true
+	}
+	last := keys[len(keys)-1]
+	for o, err := range v.backend.list(ctx, prefix) {
+		switch {
+		case err != nil:
+			return nil, err
+		case o.Key > last:
+			return still, nil
+		case removed[o.Key]:
+			still = append(still, o.Key)
+		}
+	}
+	return still, nil
+}
+
+// countLeftovers counts what stays in history below prefix, or removes it: contents first,
+// since on some clouds an object whose delete marker is removed comes back.
+func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, result *TeardownResult) error {
 	switch {
 	case v.store.Purge == nil && v.store.History != nil:
 		return nil
@@ -130,67 +193,56 @@ func (v *Vault) leftovers(ctx context.Context, prefix string, purge bool, result
 	}
 	if !purge {
 		n := 0
-		err := v.eachLeftover(ctx, prefix, func(l Leftover) error {
+		for l, err := range v.backend.leftovers(ctx, prefix) {
+			if err != nil {
+				return err
+			}
 			if !l.Deleted {
 				n++
 			}
-			return nil
-		})
-		if err == nil {
-			result.LeftInHistory = n
 		}
-		return err
+		result.LeftInHistory = n
+		return nil
 	}
 	result.LeftInHistory = 0
 	for _, markers := range []bool{false, true} {
 		var batch []Leftover
-		err := v.eachLeftover(ctx, prefix, func(l Leftover) (err error) {
+		for l, err := range v.backend.leftovers(ctx, prefix) {
+			if err != nil {
+				return err
+			}
 			if l.Deleted == markers {
 				batch = append(batch, l)
 			}
-			if len(batch) == pageSize {
-				err = v.purge(ctx, batch, result)
+			if len(batch) == maxPage {
+				if err := v.purge(ctx, batch, result); err != nil {
+					return err
+				}
 				batch = batch[:0]
 			}
-			return err
-		})
-		if err == nil && len(batch) > 0 {
-			err = v.purge(ctx, batch, result)
 		}
-		if err != nil || result.LeftInHistory > 0 {
-			return err
+		if len(batch) > 0 {
+			if err := v.purge(ctx, batch, result); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
-}
-
-func (v *Vault) eachLeftover(ctx context.Context, prefix string, do func(Leftover) error) (err error) {
-	done := v.request(ctx, "leftovers", prefix)
-	defer func() { done(0, err) }()
-	for l, err := range v.store.Purge.Leftovers(ctx, prefix) {
-		if err == nil {
-			err = do(l)
-		}
-		if err != nil {
-			return v.explain(err)
+		if result.LeftInHistory > 0 {
+			return nil
 		}
 	}
 	return nil
 }
 
+// purge removes one batch of versions.
 func (v *Vault) purge(ctx context.Context, batch []Leftover, result *TeardownResult) error {
-	done := v.request(ctx, "purge", fmt.Sprintf("%s (%d versions)", batch[0].Key, len(batch)))
-	failed, err := v.store.Purge.Purge(ctx, batch)
-	done(0, err)
+	failed, err := v.backend.purge(ctx, batch)
 	if err != nil {
-		return v.explain(err)
+		return err
 	}
 	for _, l := range batch {
-		err := v.explain(failed[l])
-		switch {
+		switch err := failed[l]; {
 		case err != nil:
-			name, _ := nameOf(v.tenant, v.collection, l.Key)
-			result.Failed = append(result.Failed, Failure{Key: l.Key, Name: name, Err: err})
+			v.failed(result, l.Key, err)
 			if !l.Deleted {
 				result.LeftInHistory++
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -75,7 +76,7 @@ func (s *session) doctor(ctx context.Context) error {
 	}
 	o := &opened{settings: set}
 	patient.Keys, err = s.keys(set, anyKeys, o)
-	patient.KeysErr = advise(err)
+	patient.KeysErr = err
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -111,7 +112,7 @@ func (s *session) patient(set config.Settings, p *plan) (*doctor.Patient, error)
 	}
 	patient := &doctor.Patient{
 		Collection: collection, VaultID: set.VaultID.Text,
-		ForeignKey: s.c.String("foreign-key"), Quick: s.c.Bool("quick"), Now: s.now,
+		Hint: hintFor, ForeignKey: s.c.String("foreign-key"), Quick: s.c.Bool("quick"), Now: s.now,
 	}
 	switch {
 	case set.ReadOnly:
@@ -127,12 +128,12 @@ func (s *session) patient(set config.Settings, p *plan) (*doctor.Patient, error)
 func (s *session) admit(ctx context.Context, patient *doctor.Patient, set config.Settings, p *plan, l *lines) {
 	tenant, err := p.tenant(ctx)
 	if err != nil {
-		patient.Unopened = advise(err)
+		patient.Unopened = err
 	} else {
 		patient.Tenant = tenant
 		l.setting("tenant", string(tenant), origin(set.Tenant, p.cloud.names()))
 		if patient.Store, err = p.open(ctx); err != nil {
-			patient.Unopened = advise(err)
+			patient.Unopened = err
 		}
 	}
 	switch {
@@ -261,19 +262,16 @@ func shownIdentity(text string) string {
 	return text
 }
 
-// advise gives an error of the command the hint that the command would give.
-func advise(err error) error {
-	if err == nil {
-		return nil
+// hintFor returns the hint for err: the one of its cause, otherwise, or the one that the
+// command would give.
+func hintFor(err error, otherwise string) string {
+	var h *hinted
+	switch text := reasonHint(err); {
+	case errors.As(err, &h):
+	case text != "":
+		return text
+	case otherwise != "":
+		return otherwise
 	}
-	r := explain("doctor", err)
-	return advised{err, strings.ReplaceAll(r.Hint, "{name}", "NAME")}
+	return strings.ReplaceAll(explain("doctor", err).Hint, "{name}", "NAME")
 }
-
-type advised struct {
-	error
-	hint string
-}
-
-func (a advised) Hint() string  { return a.hint }
-func (a advised) Unwrap() error { return a.error }

@@ -61,7 +61,7 @@ func (s *session) introduce(ctx context.Context, patient *doctor.Patient, first,
 	if err == nil {
 		patient.Other, err = second.open(ctx)
 	}
-	patient.Unintroduced = advise(err)
+	patient.Unintroduced = err
 	known := patient.Identity
 	patient.Identity = func(ctx context.Context) []doctor.Line { return append(known(ctx), us.examineRoles(ctx, they)...) }
 }

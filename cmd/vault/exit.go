@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
@@ -94,9 +95,93 @@ var outcomes = []struct {
 	{vault.ErrNotFound, exitNotFound, "not_found", "{prog} ls lists the names there are"},
 	{vault.ErrUnsupported, exitFailure, "unsupported", ""},
 	{vault.ErrInvalidName, exitUsage, "usage", ""},
+	{vault.ErrConfig, exitUsage, "usage", ""},
 	{envelope.ErrInvalid, exitUsage, "usage", "metadata has at most 4096 bytes of UTF-8 and 64 labels"},
 	{vault.ErrBusy, exitUnreachable, "unreachable", "wait for the other program, or end it, then try again"},
 	{vault.ErrUnavailable, exitUnreachable, "unreachable", "see whether the store can be reached, then try again"},
+}
+
+// reasonHints is what to do about a failure whose reason the provider or the key source knows.
+// The clouds differ in some: aws and tencent stand in for any where they are not empty.
+// {detail} is the Detail of the cause; a hint that needs one gives way to fallback where
+// there is none.
+var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
+	vault.AccessDenied: {
+		aws:     "the cloud's policies do not allow this: see whether the tenant is the token's, {prog} whoami, and {prog} policy check",
+		tencent: "the cloud's policies do not allow this: see whether the tenant is the role's, {prog} whoami, and {prog} policy check",
+	},
+	vault.AccountBlocked: {
+		aws:     "AWS says that something is wrong with the account: see its console",
+		tencent: "Tencent Cloud has blocked the account or the object: see its console",
+	},
+	vault.Archived:             {any: "the object was moved to an archive class: restore it first"},
+	vault.Locked:               {any: "the object is locked until its retention ends"},
+	vault.PathStyle:            {any: "the endpoint has to be the bucket's own, such as https://BUCKET.cos.REGION.myqcloud.com"},
+	vault.TenantMismatch:       {any: "the token is another tenant's: leave --tenant out, or take that tenant's token"},
+	vault.VersioningUnreadable: {any: "allow name/cos:GetBucketVersioning, as {prog} policy tencent does"},
+
+	vault.NoCredentials: {
+		aws:     "give --identity, or credentials that the AWS SDK finds: AWS_PROFILE, AWS_ACCESS_KEY_ID, an instance role",
+		tencent: "give --identity, or TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY",
+	},
+	vault.CredentialsRejected: {any: "the service does not know these credentials, or not with this secret: {prog} whoami shows where they come from"},
+	vault.TokenExpired:        {any: "the credentials have expired: get a new token, and {prog} login again if that is how you work"},
+	vault.ClockSkew:           {any: "the clock of this machine is too far off: set it"},
+	vault.TokenInvalid: {
+		aws:     "get a new token from the issuer, for this audience and tenant",
+		tencent: "get a new token from the issuer; its iss and aud have to be those of the OIDC provider in CAM",
+	},
+	vault.TokenRefused: {any: "the issuer gives no token: renew what it knows you by"},
+	vault.TrustRefused: {
+		aws:     "the role's trust policy does not accept this token: compare issuer, audience, subject and tags, {prog} whoami, with {prog} policy aws",
+		tencent: "there is no such role, or its trust policy does not accept this token: compare issuer, audience and subject, {prog} whoami, with {prog} policy tencent",
+	},
+
+	vault.Unreachable: {
+		aws:     "the service was not reached, or stopped responding: check the network, a proxy (HTTPS_PROXY) and endpoint=",
+		tencent: "the service was not reached, or stopped responding: check the network, a proxy (HTTPS_PROXY), region= and endpoint=",
+	},
+	vault.TokenSourceUnavailable: {any: "the source of the token, or the cloud's STS, did not respond: see whether it works and can be reached"},
+	vault.Throttled:              {any: "the service asks for fewer requests: try again later"},
+	vault.WrongRegion:            {any: "the bucket is in {detail}: give region={detail}", fallback: "the bucket is in another region: give the right one with region="},
+	vault.NoBucket: {
+		aws:     "there is no such bucket: see whether its name, region= and endpoint= are right, or make it",
+		tencent: "there is no such bucket: see whether its name, with the APPID, and region= are right, or make it",
+	},
+	vault.WriteConflict: {any: "another write of the same name was in progress: try again"},
+	vault.UploadAborted: {any: "another client, or a lifecycle rule, aborted the upload: try again"},
+	vault.Damaged:       {any: "bytes were damaged on the way: try again"},
+
+	vault.QuotaExceeded: {any: "nothing was changed; make room or raise the quota, and try again"},
+
+	vault.RangeIgnored: {
+		aws:     "the server, or a proxy in front of it, ignores ranges: use another one",
+		tencent: "the server, or a proxy or CDN in front of it, ignores ranges: use the bucket's own endpoint",
+	},
+	vault.VersioningSuspended: {any: "enable versioning again, or use a bucket that never had it"},
+	vault.ObjectsOnly:         {any: "the accelerated endpoint has no buckets, only objects: use the bucket's own"},
+
+	vault.KeyUnavailable: {any: "the key cannot be used now: ask its operator"},
+}
+
+// reasonHint returns the hint for the cause of err, or "".
+func reasonHint(err error) string {
+	var cause *vault.Cause
+	if !errors.As(err, &cause) {
+		return ""
+	}
+	h := reasonHints[cause.Reason]
+	text := h.any
+	switch {
+	case cause.Service == "aws" && h.aws != "":
+		text = h.aws
+	case cause.Service == "tencent" && h.tencent != "":
+		text = h.tencent
+	}
+	if cause.Detail == "" && h.fallback != "" {
+		text = h.fallback
+	}
+	return strings.ReplaceAll(text, "{detail}", cause.Detail)
 }
 
 const integrityHint = "the stored bytes are damaged or were tampered with: {prog} history {name} lists older versions to go back to"
@@ -167,12 +252,11 @@ func explain(op string, err error) report {
 	}
 	var h *hinted
 	var u *usageError
-	var told interface{ Hint() string } // by the store
 	switch {
 	case errors.As(err, &h):
 		r.Hint = h.hint
-	case errors.As(err, &told) && told.Hint() != "":
-		r.Hint = told.Hint()
+	case reasonHint(err) != "":
+		r.Hint = reasonHint(err)
 	case errors.As(err, &u) && u.hint != "":
 		r.Hint = u.hint
 	case r.Code == exitUsage && r.Hint == "":

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -64,6 +65,7 @@ type setting struct {
 	Known, Good bool
 	Message     string
 	Hint        string
+	Err         error
 }
 
 // settingLines are the lines of doctor about the settings of a bucket.
@@ -74,7 +76,7 @@ func settingLines[S any](settings []S, as func(S) setting, err error) []doctor.L
 	var lines []doctor.Line
 	for _, its := range settings {
 		s := as(its)
-		l := doctor.Line{Check: s.Name, Status: doctor.Warning, Message: s.Message, Hint: s.Hint}
+		l := doctor.Line{Check: s.Name, Status: doctor.Warning, Message: s.Message, Hint: cmp.Or(s.Hint, reasonHint(s.Err))}
 		switch {
 		case !s.Known:
 			l.Status = doctor.NotProven

@@ -51,7 +51,7 @@ func (s *session) remove(ctx context.Context, v *vault.Vault, names []vault.Name
 	}
 	failed := 0
 	for _, name := range names {
-		err := s.suggest(ctx, v, v.Delete(ctx, name))
+		err := s.suggest(ctx, v, v.Delete(ctx, name, nil))
 		if err != nil && (len(names) == 1 || ctx.Err() != nil) {
 			return err
 		}

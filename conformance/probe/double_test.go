@@ -165,11 +165,12 @@ func (h historian) Versions(ctx context.Context, key string) iter.Seq2[vault.Ver
 	}
 }
 
-func (h historian) OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+func (h historian) OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, string, error) {
 	if h.open == nil {
 		return h.Historian.OpenVersion(ctx, key, id, offset, length)
 	}
-	return h.open(ctx, key, id, offset, length)
+	r, err := h.open(ctx, key, id, offset, length)
+	return r, "", err
 }
 
 // A purger changes which leftovers there are, and which are purged.

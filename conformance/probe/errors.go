@@ -150,7 +150,7 @@ func (t *trial) refuses(ctx context.Context, open func(context.Context) (*vault.
 			if err != nil || len(all) == 0 {
 				return fmt.Errorf("there is no version to open: %w", err)
 			}
-			r, err := st.History.OpenVersion(ctx, key, all[0].ID, 0, -1)
+			r, _, err := st.History.OpenVersion(ctx, key, all[0].ID, 0, -1)
 			t.saw(err)
 			if err == nil {
 				r.Close()
@@ -218,7 +218,7 @@ func checkNoSecrets(ctx context.Context, t *trial) error {
 			t.swap(ctx, st, absent, "never-was", secret)
 		}
 		if st.History != nil {
-			r, err := st.History.OpenVersion(ctx, key, "never-was", 0, -1)
+			r, _, err := st.History.OpenVersion(ctx, key, "never-was", 0, -1)
 			t.saw(err)
 			if err == nil {
 				r.Close()

@@ -150,7 +150,7 @@ func (t *trial) versionHolds(ctx context.Context, key, id string, v value, offse
 
 func (t *trial) versionHoldsIn(ctx context.Context, st *vault.Store, key, id string, v value, offset, length int64) error {
 	what := fmt.Sprintf("reading %d bytes at %d of %d of version %s", length, offset, v.size, id)
-	r, err := st.History.OpenVersion(ctx, key, id, offset, length)
+	r, _, err := st.History.OpenVersion(ctx, key, id, offset, length)
 	t.saw(err)
 	n := max(0, v.size-offset)
 	if length >= 0 {
@@ -207,7 +207,7 @@ func checkVersions(ctx context.Context, t *trial) error {
 }
 
 func (t *trial) noVersion(ctx context.Context, key, id string) error {
-	r, err := t.Store.History.OpenVersion(ctx, key, id, 0, -1)
+	r, _, err := t.Store.History.OpenVersion(ctx, key, id, 0, -1)
 	t.saw(err)
 	if err == nil {
 		r.Close()

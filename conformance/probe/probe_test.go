@@ -649,7 +649,8 @@ var wrong = []struct {
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, open: func(ctx context.Context, key, id string, _, _ int64) (io.ReadCloser, error) {
-					return s.History.OpenVersion(ctx, key, id, 0, -1)
+					r, _, err := s.History.OpenVersion(ctx, key, id, 0, -1)
+					return r, err
 				}}
 			})
 		},
@@ -660,7 +661,7 @@ var wrong = []struct {
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, open: func(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
-					r, err := s.History.OpenVersion(ctx, key, id, offset, length)
+					r, _, err := s.History.OpenVersion(ctx, key, id, offset, length)
 					if errors.Is(err, vault.ErrNotFound) {
 						return io.NopCloser(strings.NewReader("")), nil
 					}
@@ -1131,7 +1132,7 @@ func TestHidesAbsent(t *testing.T) {
 	versions.Store = changed(versions.Store, func(s *vault.Store) {
 		in := s.History
 		s.History = historian{Historian: in, open: func(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
-			r, err := in.OpenVersion(ctx, key, id, offset, length)
+			r, _, err := in.OpenVersion(ctx, key, id, offset, length)
 			if errors.Is(err, vault.ErrNotFound) {
 				return nil, vault.ErrPermission
 			}

@@ -14,7 +14,7 @@ import (
 
 // A Call is one request to a store.
 type Call struct {
-	Op             string // get, put, create, swap, list, delete, remove, versions, open-version, leftovers, purge, attributes, copy
+	Op             string // get, put, create, swap, settle, list, delete, remove, remove-if, versions, open-version, leftovers, purge, attributes, copy
 	Key            string // for list and leftovers the prefix, for remove the first key
 	Delimiter      string // of list
 	Offset, Length int64  // of get and open-version
@@ -64,6 +64,12 @@ func Store(s *vault.Store, h Hooks) *vault.Store {
 	}
 	if s.Swap != nil {
 		wrapped.Swap = swapper{s.Swap, h}
+	}
+	if s.RemoveIf != nil {
+		wrapped.RemoveIf = conditionalRemover{s.RemoveIf, h}
+	}
+	if s.Settle != nil {
+		wrapped.Settle = settler{s.Settle, h}
 	}
 	if s.History != nil {
 		wrapped.History = historian{s.History, h}
@@ -141,6 +147,28 @@ func (s swapper) Swap(ctx context.Context, key, tag string, fill func(io.Writer)
 	return newTag, err
 }
 
+type conditionalRemover struct {
+	vault.ConditionalRemover
+	hooks Hooks
+}
+
+func (r conditionalRemover) RemoveIf(ctx context.Context, key, tag string) error {
+	return r.hooks.call(ctx, Call{Op: "remove-if", Key: key}, func() error { return r.ConditionalRemover.RemoveIf(ctx, key, tag) })
+}
+
+type settler struct {
+	vault.Settler
+	hooks Hooks
+}
+
+func (s settler) Settle(ctx context.Context, key string, w vault.UnknownWrite) (version string, err error) {
+	err = s.hooks.call(ctx, Call{Op: "settle", Key: key}, func() (err error) {
+		version, err = s.Settler.Settle(ctx, key, w)
+		return err
+	})
+	return version, err
+}
+
 type historian struct {
 	vault.Historian
 	hooks Hooks
@@ -150,19 +178,19 @@ func (h historian) Versions(ctx context.Context, key string) iter.Seq2[vault.Ver
 	return hookSeq(ctx, h.hooks, Call{Op: "versions", Key: key}, h.Historian.Versions(ctx, key))
 }
 
-func (h historian) OpenVersion(ctx context.Context, key, id string, offset, length int64) (r io.ReadCloser, err error) {
+func (h historian) OpenVersion(ctx context.Context, key, id string, offset, length int64) (r io.ReadCloser, tag string, err error) {
 	c := Call{Op: "open-version", Key: key, Offset: offset, Length: length}
 	err = h.hooks.call(ctx, c, func() (err error) {
-		r, err = h.Historian.OpenVersion(ctx, key, id, offset, length)
+		r, tag, err = h.Historian.OpenVersion(ctx, key, id, offset, length)
 		return err
 	})
 	if err != nil {
 		if r != nil {
 			r.Close()
 		}
-		return nil, err
+		return nil, "", err
 	}
-	return h.hooks.body(c, r), nil
+	return h.hooks.body(c, r), tag, nil
 }
 
 type remover struct {

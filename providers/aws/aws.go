@@ -39,6 +39,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -99,6 +100,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	closed := new(atomic.Bool)
 	return &vault.Store{
 		Bucket:  bucket,
 		Name:    "s3://" + c.Bucket,
@@ -110,7 +112,9 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Purge:   s,
 		Tag:     tag,
 		Explain: explain,
+		Closed:  closed.Load,
 		Close: func() error {
+			closed.Store(true)
 			defer closeIdle(cfg.HTTPClient)
 			return bucket.Close()
 		},

@@ -63,7 +63,7 @@ func TestAsOnAWS(t *testing.T) {
 				}
 				r.Close()
 			}
-			if err := v.Delete(t.Context(), name); err != nil {
+			if err := v.Delete(t.Context(), name, nil); err != nil {
 				t.Error(err)
 			}
 		})

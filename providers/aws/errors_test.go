@@ -72,30 +72,31 @@ func TestKinds(t *testing.T) {
 		code   string
 		header string
 		want   error
-		hint   string
+		reason vault.Reason
+		detail string
 	}{
-		{404, "NoSuchKey", "", vault.ErrNotFound, ""},
-		{404, "NoSuchBucket", "", vault.ErrUnavailable, "there is no such bucket"},
-		{403, "AccessDenied", "", vault.ErrPermission, "policies do not allow this"},
-		{403, "AllAccessDisabled", "", vault.ErrPermission, "policies do not allow this"},
-		{400, "ExpiredToken", "", vault.ErrUnauthenticated, "have expired"},
-		{403, "InvalidAccessKeyId", "", vault.ErrUnauthenticated, "does not know these credentials"},
-		{403, "SignatureDoesNotMatch", "", vault.ErrUnauthenticated, "does not know these credentials"},
-		{400, "InvalidToken", "", vault.ErrUnauthenticated, "does not know these credentials"},
-		{403, "RequestTimeTooSkewed", "", vault.ErrUnauthenticated, "clock of this machine"},
-		{503, "SlowDown", "", vault.ErrUnavailable, "fewer requests"},
-		{500, "InternalError", "", vault.ErrUnavailable, ""},
-		{409, "ConditionalRequestConflict", "", vault.ErrUnavailable, "another write of the same name"},
-		{301, "PermanentRedirect", "eu-west-1", vault.ErrUnavailable, "the bucket is in eu-west-1: give region=eu-west-1"},
-		{301, "PermanentRedirect", "a b;c", vault.ErrUnavailable, "give the right one with region="},
-		{400, "AuthorizationHeaderMalformed", "eu-west-1", vault.ErrUnavailable, "region=eu-west-1"},
-		{507, "InsufficientStorage", "", vault.ErrNoSpace, ""},
+		{404, "NoSuchKey", "", vault.ErrNotFound, vault.ReasonUnknown, ""},
+		{404, "NoSuchBucket", "", vault.ErrUnavailable, vault.NoBucket, ""},
+		{403, "AccessDenied", "", vault.ErrPermission, vault.AccessDenied, ""},
+		{403, "AllAccessDisabled", "", vault.ErrPermission, vault.AccessDenied, ""},
+		{400, "ExpiredToken", "", vault.ErrUnauthenticated, vault.TokenExpired, ""},
+		{403, "InvalidAccessKeyId", "", vault.ErrUnauthenticated, vault.CredentialsRejected, ""},
+		{403, "SignatureDoesNotMatch", "", vault.ErrUnauthenticated, vault.CredentialsRejected, ""},
+		{400, "InvalidToken", "", vault.ErrUnauthenticated, vault.CredentialsRejected, ""},
+		{403, "RequestTimeTooSkewed", "", vault.ErrUnauthenticated, vault.ClockSkew, ""},
+		{503, "SlowDown", "", vault.ErrUnavailable, vault.Throttled, ""},
+		{500, "InternalError", "", vault.ErrUnavailable, vault.ReasonUnknown, ""},
+		{409, "ConditionalRequestConflict", "", vault.ErrUnavailable, vault.WriteConflict, ""},
+		{301, "PermanentRedirect", "eu-west-1", vault.ErrUnavailable, vault.WrongRegion, "eu-west-1"},
+		{301, "PermanentRedirect", "a b;c", vault.ErrUnavailable, vault.WrongRegion, ""},
+		{400, "AuthorizationHeaderMalformed", "eu-west-1", vault.ErrUnavailable, vault.WrongRegion, "eu-west-1"},
+		{507, "InsufficientStorage", "", vault.ErrNoSpace, vault.QuotaExceeded, ""},
 		// Servers that are not AWS: a status and no code that anybody knows.
-		{401, "Whatever", "", vault.ErrUnauthenticated, ""},
-		{403, "Whatever", "", vault.ErrPermission, ""},
-		{429, "Whatever", "", vault.ErrUnavailable, "fewer requests"},
-		{502, "Whatever", "", vault.ErrUnavailable, ""},
-		{307, "Whatever", "eu-west-1", vault.ErrUnavailable, "region=eu-west-1"},
+		{401, "Whatever", "", vault.ErrUnauthenticated, vault.CredentialsRejected, ""},
+		{403, "Whatever", "", vault.ErrPermission, vault.AccessDenied, ""},
+		{429, "Whatever", "", vault.ErrUnavailable, vault.Throttled, ""},
+		{502, "Whatever", "", vault.ErrUnavailable, vault.ReasonUnknown, ""},
+		{307, "Whatever", "eu-west-1", vault.ErrUnavailable, vault.WrongRegion, "eu-west-1"},
 	} {
 		t.Run(fmt.Sprint(tc.status, " ", tc.code, " ", tc.header), func(t *testing.T) {
 			t.Parallel()
@@ -120,9 +121,9 @@ func TestKinds(t *testing.T) {
 				if text := fmt.Sprintf("%+v", err); strings.Contains(text, "secret-of-the-test") || strings.Contains(text, "sk-canary") {
 					t.Errorf("%s: a secret in %s", op, text)
 				}
-				var h interface{ Hint() string }
-				if tc.hint != "" && (!errors.As(err, &h) || !strings.Contains(h.Hint(), tc.hint)) {
-					t.Errorf("%s: %v has not the hint %q", op, err, tc.hint)
+				var cause *vault.Cause
+				if !errors.As(err, &cause) || cause.Reason != tc.reason || cause.Detail != tc.detail {
+					t.Errorf("%s: %v has the cause %+v, want reason %v, detail %q", op, err, cause, tc.reason, tc.detail)
 				}
 				// What the service answered without doing anything is told as that.
 				if unsure := errors.Is(err, vault.ErrUnsure); unsure && (op == "get" || tc.status < 500 || tc.code == "SlowDown") {

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -20,46 +21,25 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A reason is a sentinel of package vault, what the service said, and what the user can
-// do.
-type reason struct {
-	is        error
-	hint      string
-	said      string
-	unapplied bool
-}
-
-// Unapplied says that the service did nothing: a write that failed so need not be read
-// back.
-func (r *reason) Unapplied() bool { return r.unapplied }
-
-func (r *reason) Error() string {
-	if r.said == "" || r.is == vault.ErrNotFound || r.is == vault.ErrExist {
-		return r.is.Error()
+// causeOf returns the cause of err: in the service's words, but without those of the layers
+// in between.
+func causeOf(f failure, err error) *vault.Cause {
+	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}
+	if notApplied(err) {
+		c.Effect = vault.NotApplied
 	}
-	return r.is.Error() + ": " + r.said
+	if f.reason == vault.WrongRegion {
+		c.Detail = regionOf(err)
+	}
+	return c
 }
 
-func (r *reason) Unwrap() error { return r.is }
-
-// Hint says what the user can do.
-func (r *reason) Hint() string { return r.hint }
-
-// because says what err is: its sentinel, in the service's words but without those of
-// the layers in between.
-func because(is error, hint string, err error) *reason {
-	return &reason{is: is, hint: hint, said: said(err), unapplied: unapplied(err)}
-}
-
-// unapplied says whether the service has surely done nothing. It may have done what it
+// notApplied reports whether the service has certainly done nothing. It may have done what it
 // answers with 5xx, and what it does not answer.
-func unapplied(err error) bool {
-	var own *credentialsError
-	var before *unpublished
-	var op *net.OpError
+func notApplied(err error) bool {
 	var re *awshttp.ResponseError
 	switch {
-	case errors.As(err, &own), errors.As(err, &before), errors.As(err, &op) && op.Op == "dial":
+	case unpublishable(err):
 		return true
 	case !errors.As(err, &re):
 		return false
@@ -68,6 +48,15 @@ func unapplied(err error) bool {
 		return true
 	}
 	return re.HTTPStatusCode() >= 300 && re.HTTPStatusCode() < 500
+}
+
+// unpublishable reports whether the request that would have made an object visible was not
+// sent.
+func unpublishable(err error) bool {
+	var own *credentialsError
+	var before *unpublished
+	var op *net.OpError
+	return errors.As(err, &own) || errors.As(err, &before) || errors.As(err, &op) && op.Op == "dial"
 }
 
 // said is what the service said, with its code and the id of the request, by which AWS's
@@ -103,122 +92,119 @@ func said(err error) string {
 	return err.Error()
 }
 
+// service names the cloud in a [vault.Cause].
+const service = "aws"
+
 // reasons are the codes that S3 answers with, as far as they say something about the
 // caller, the bucket or the moment.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
-var reasons = map[string]kind{
-	"NoSuchKey":     {vault.ErrNotFound, ""},
-	"NoSuchVersion": {vault.ErrNotFound, ""},
-	"NotFound":      {vault.ErrNotFound, ""},
+var reasons = map[string]failure{
+	"NoSuchKey":     {vault.ErrNotFound, vault.ReasonUnknown},
+	"NoSuchVersion": {vault.ErrNotFound, vault.ReasonUnknown},
+	"NotFound":      {vault.ErrNotFound, vault.ReasonUnknown},
 
-	"NoSuchBucket": {vault.ErrUnavailable, "there is no such bucket: see whether its name, region= and endpoint= are right, or make it"},
+	"NoSuchBucket": {vault.ErrUnavailable, vault.NoBucket},
 
-	"AccessDenied":       {vault.ErrPermission, denied},
-	"Forbidden":          {vault.ErrPermission, denied},
-	"AllAccessDisabled":  {vault.ErrPermission, denied},
-	"AccountProblem":     {vault.ErrPermission, "AWS says that something is wrong with the account: see its console"},
-	"InvalidPayer":       {vault.ErrPermission, "AWS says that something is wrong with the account: see its console"},
-	"InvalidObjectState": {vault.ErrPermission, "the object was moved to an archive class: restore it first"},
+	"AccessDenied":       {vault.ErrPermission, vault.AccessDenied},
+	"Forbidden":          {vault.ErrPermission, vault.AccessDenied},
+	"AllAccessDisabled":  {vault.ErrPermission, vault.AccessDenied},
+	"AccountProblem":     {vault.ErrPermission, vault.AccountBlocked},
+	"InvalidPayer":       {vault.ErrPermission, vault.AccountBlocked},
+	"InvalidObjectState": {vault.ErrPermission, vault.Archived},
 
-	"ExpiredToken":          {vault.ErrUnauthenticated, expired},
-	"ExpiredTokenException": {vault.ErrUnauthenticated, expired},
-	"TokenRefreshRequired":  {vault.ErrUnauthenticated, expired},
-	"RequestExpired":        {vault.ErrUnauthenticated, skewed},
-	"RequestTimeTooSkewed":  {vault.ErrUnauthenticated, skewed},
-	"InvalidToken":          {vault.ErrUnauthenticated, wrongKey},
-	"InvalidAccessKeyId":    {vault.ErrUnauthenticated, wrongKey},
-	"InvalidClientTokenId":  {vault.ErrUnauthenticated, wrongKey},
-	"SignatureDoesNotMatch": {vault.ErrUnauthenticated, wrongKey},
-	"AuthFailure":           {vault.ErrUnauthenticated, wrongKey},
-	"NotSignedUp":           {vault.ErrUnauthenticated, wrongKey},
+	"ExpiredToken":          {vault.ErrUnauthenticated, vault.TokenExpired},
+	"ExpiredTokenException": {vault.ErrUnauthenticated, vault.TokenExpired},
+	"TokenRefreshRequired":  {vault.ErrUnauthenticated, vault.TokenExpired},
+	"RequestExpired":        {vault.ErrUnauthenticated, vault.ClockSkew},
+	"RequestTimeTooSkewed":  {vault.ErrUnauthenticated, vault.ClockSkew},
+	"InvalidToken":          {vault.ErrUnauthenticated, vault.CredentialsRejected},
+	"InvalidAccessKeyId":    {vault.ErrUnauthenticated, vault.CredentialsRejected},
+	"InvalidClientTokenId":  {vault.ErrUnauthenticated, vault.CredentialsRejected},
+	"SignatureDoesNotMatch": {vault.ErrUnauthenticated, vault.CredentialsRejected},
+	"AuthFailure":           {vault.ErrUnauthenticated, vault.CredentialsRejected},
+	"NotSignedUp":           {vault.ErrUnauthenticated, vault.CredentialsRejected},
 
-	codeConflict:                   {vault.ErrUnavailable, "another write of the same name was under way: try again"},
-	"OperationAborted":             {vault.ErrUnavailable, "another write of the same name was under way: try again"},
-	"SlowDown":                     {vault.ErrBusy, busy},
-	"ServiceUnavailable":           {vault.ErrUnavailable, busy},
-	"Throttling":                   {vault.ErrBusy, busy},
-	"ThrottlingException":          {vault.ErrBusy, busy},
-	"RequestLimitExceeded":         {vault.ErrBusy, busy},
-	"TooManyRequests":              {vault.ErrBusy, busy},
-	"InternalError":                {vault.ErrUnavailable, ""},
-	"RequestTimeout":               {vault.ErrUnavailable, ""},
-	"NoSuchUpload":                 {vault.ErrUnavailable, "the upload was aborted by somebody else, or by a lifecycle rule: try again"},
-	"AuthorizationHeaderMalformed": {vault.ErrUnavailable, region},
-	"PermanentRedirect":            {vault.ErrUnavailable, region},
-	"TemporaryRedirect":            {vault.ErrUnavailable, region},
-	"MovedPermanently":             {vault.ErrUnavailable, region},
+	codeConflict:                   {vault.ErrUnavailable, vault.WriteConflict},
+	"OperationAborted":             {vault.ErrUnavailable, vault.WriteConflict},
+	"SlowDown":                     {vault.ErrBusy, vault.Throttled},
+	"ServiceUnavailable":           {vault.ErrUnavailable, vault.Throttled},
+	"Throttling":                   {vault.ErrBusy, vault.Throttled},
+	"ThrottlingException":          {vault.ErrBusy, vault.Throttled},
+	"RequestLimitExceeded":         {vault.ErrBusy, vault.Throttled},
+	"TooManyRequests":              {vault.ErrBusy, vault.Throttled},
+	"InternalError":                {vault.ErrUnavailable, vault.ReasonUnknown},
+	"RequestTimeout":               {vault.ErrUnavailable, vault.ReasonUnknown},
+	"NoSuchUpload":                 {vault.ErrUnavailable, vault.UploadAborted},
+	"AuthorizationHeaderMalformed": {vault.ErrUnavailable, vault.WrongRegion},
+	"PermanentRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
+	"TemporaryRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
+	"MovedPermanently":             {vault.ErrUnavailable, vault.WrongRegion},
 
-	"QuotaExceeded":       {vault.ErrNoSpace, ""},
-	"InsufficientStorage": {vault.ErrNoSpace, ""},
+	"QuotaExceeded":       {vault.ErrNoSpace, vault.QuotaExceeded},
+	"InsufficientStorage": {vault.ErrNoSpace, vault.QuotaExceeded},
 
-	"KeyTooLongError":   {vault.ErrInvalidName, ""},
-	"InvalidObjectName": {vault.ErrInvalidName, ""},
-	"EntityTooLarge":    {vault.ErrUnsupported, ""},
-	"NotImplemented":    {vault.ErrUnsupported, ""},
-	"MethodNotAllowed":  {vault.ErrUnsupported, ""},
+	"KeyTooLongError":   {vault.ErrInvalidName, vault.ReasonUnknown},
+	"InvalidObjectName": {vault.ErrInvalidName, vault.ReasonUnknown},
+	"EntityTooLarge":    {vault.ErrUnsupported, vault.ReasonUnknown},
+	"NotImplemented":    {vault.ErrUnsupported, vault.ReasonUnknown},
+	"MethodNotAllowed":  {vault.ErrUnsupported, vault.ReasonUnknown},
 }
 
-const (
-	denied   = "the cloud's policies do not allow this: see whether the tenant is the token's, {prog} whoami, and {prog} policy check"
-	expired  = "the credentials have expired: get a new token, and {prog} login again if that is how you work"
-	skewed   = "the clock of this machine is more than 15 minutes off: set it"
-	wrongKey = "the service does not know these credentials, or not with this secret: {prog} whoami shows where they come from"
-	busy     = "the service asks for fewer requests: try again later"
-	region   = "the bucket is in another region: give the right one with region="
-)
-
-// A kind is what a code means.
-type kind struct {
-	is   error
-	hint string
+// A failure is what a code means.
+type failure struct {
+	sentinel error
+	reason   vault.Reason
 }
 
-// explain returns the sentinel behind an error of S3, of STS or of a token source. It
+// explain returns the cause of an error of S3, of STS or of a token source. It
 // decides on codes, and where a server gives none, on the HTTP status.
 func explain(err error) error {
-	k := kindOf(err)
-	if k.is == nil {
+	f := failureOf(err)
+	if f.sentinel == nil && err != nil && unpublishable(err) {
+		f.sentinel = vault.ErrUnavailable
+		if errors.Is(err, context.Canceled) {
+			f.sentinel = context.Canceled
+		}
+	}
+	if f.sentinel == nil {
 		return nil
 	}
-	return because(k.is, k.hint, err)
+	return causeOf(f, err)
 }
 
-func kindOf(err error) kind {
-	var done *reason
+func failureOf(err error) failure {
+	var done *vault.Cause
 	switch {
 	case err == nil, errors.As(err, &done):
-		return kind{}
+		return failure{}
 	case errors.Is(err, federation.ErrTenantMismatch):
-		return kind{vault.ErrPermission, "the token is another tenant's: leave --tenant out, or take that tenant's token"}
+		return failure{vault.ErrPermission, vault.TenantMismatch}
 	case errors.Is(err, federation.ErrTokenInvalid), errors.Is(err, federation.ErrInvalidSource):
-		return kind{vault.ErrUnauthenticated, "get a new token from the issuer, for this audience and tenant"}
+		return failure{vault.ErrUnauthenticated, vault.TokenInvalid}
 	case errors.Is(err, federation.ErrRefused) && !errors.As(err, new(*exchangeError)):
-		return kind{vault.ErrUnauthenticated, "the issuer gives no token: renew what it knows you by"}
+		return failure{vault.ErrUnauthenticated, vault.TokenRefused}
 	case errors.Is(err, federation.ErrRefused):
-		return kind{vault.ErrUnauthenticated, "the role's trust policy does not take this token: compare issuer, audience, subject and tags, {prog} whoami, with {prog} policy aws"}
+		return failure{vault.ErrUnauthenticated, vault.TrustRefused}
 	case errors.Is(err, federation.ErrUnavailable):
-		return kind{vault.ErrUnavailable, "the source of the token, or the cloud's STS, did not answer: see whether it works and can be reached"}
+		return failure{vault.ErrUnavailable, vault.TokenSourceUnavailable}
 	case errors.Is(err, errNoCredentials):
-		return kind{vault.ErrUnauthenticated, "give --identity, or credentials that the AWS SDK finds: AWS_PROFILE, AWS_ACCESS_KEY_ID, an instance role"}
+		return failure{vault.ErrUnauthenticated, vault.NoCredentials}
 	case errors.Is(err, transport.ErrRange):
-		return kind{vault.ErrUnsupported, "the server, or a proxy before it, does not answer ranges: use another one"}
+		return failure{vault.ErrUnsupported, vault.RangeIgnored}
 	}
 	if code(err) == "InvalidRange" && isEmpty(err) {
-		return kind{envelope.ErrFormat, ""}
+		return failure{envelope.ErrFormat, vault.ReasonUnknown}
 	}
-	if k, ok := reasons[code(err)]; ok {
-		if k.hint == region {
-			k.hint = inRegion(err)
-		}
-		return k
+	if f, ok := reasons[code(err)]; ok {
+		return f
 	}
 	var re *smithyhttp.ResponseError
 	var network *url.Error
 	switch {
 	case errors.As(err, &network):
-		return kind{vault.ErrUnavailable, "the service was not reached, or stopped answering: see whether the network, a proxy (HTTPS_PROXY) and endpoint= are right"}
+		return failure{vault.ErrUnavailable, vault.Unreachable}
 	case !errors.As(err, &re):
-		return kind{}
+		return failure{}
 	}
 	switch status := re.HTTPStatusCode(); {
 	case status == http.StatusUnauthorized:
@@ -230,11 +216,11 @@ func kindOf(err error) kind {
 	case status == http.StatusInsufficientStorage:
 		return reasons["InsufficientStorage"]
 	case status >= 300 && status < 400:
-		return kind{vault.ErrUnavailable, inRegion(err)}
+		return failure{vault.ErrUnavailable, vault.WrongRegion}
 	case status >= 500:
-		return kind{vault.ErrUnavailable, ""}
+		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
 	}
-	return kind{}
+	return failure{}
 }
 
 // isEmpty says whether a range was refused because the object has no bytes at all, and so
@@ -245,15 +231,15 @@ func isEmpty(err error) bool {
 		strings.HasPrefix(re.Response.Request.Header.Get("Range"), "bytes=0-")
 }
 
-// inRegion is about a bucket that is elsewhere; AWS says where in a header.
-func inRegion(err error) string {
+// regionOf returns the region that the bucket is in, which AWS sends in a header, or "".
+func regionOf(err error) string {
 	var re *smithyhttp.ResponseError
 	if errors.As(err, &re) && re.Response != nil {
-		if is := re.Response.Header.Get("X-Amz-Bucket-Region"); regionName.MatchString(is) {
-			return fmt.Sprintf("the bucket is in %s: give region=%s", is, is)
+		if name := re.Response.Header.Get("X-Amz-Bucket-Region"); regionName.MatchString(name) {
+			return name
 		}
 	}
-	return region
+	return ""
 }
 
 var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)

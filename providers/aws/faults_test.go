@@ -71,8 +71,9 @@ func TestLostAnswers(t *testing.T) {
 				}
 				// A long value streams, and cannot be sent again.
 				if f.lost && tc.size == large {
-					if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) {
-						t.Errorf("put: %v, want %v", err, vault.ErrUnavailable)
+					// The request may yet be applied: that nothing is there proves nothing.
+					if !errors.Is(err, vault.ErrUnsure) {
+						t.Errorf("put: %v, want %v", err, vault.ErrUnsure)
 					}
 					r, err := v.Get(t.Context(), name, nil)
 					switch {
@@ -131,7 +132,7 @@ func TestLostDeletion(t *testing.T) {
 				t.Fatal(err)
 			}
 			done := loseOne(proxy, func(r *http.Request) bool { return r.Method == http.MethodDelete }, fault)
-			if err := v.Delete(t.Context(), "openai"); err != nil || !done.Load() {
+			if err := v.Delete(t.Context(), "openai", nil); err != nil || !done.Load() {
 				t.Errorf("delete: %v, lost is %v", err, done.Load())
 			}
 			if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrNotFound) {

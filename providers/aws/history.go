@@ -31,10 +31,11 @@ func (s *store) Versions(ctx context.Context, key string) iter.Seq2[vault.Versio
 	}
 }
 
-// OpenVersion reads a part of one version.
-func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+// OpenVersion reads a part of one version. The version "null" is replaced by every write
+// without versioning, so that it has a tag.
+func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error) {
 	if id == "" {
-		return nil, fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
+		return nil, "", fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
 	}
 	in := &s3.GetObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), VersionId: aws.String(id)}
 	switch {
@@ -47,24 +48,27 @@ func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length 
 	}
 	out, err := s.client.GetObject(ctx, in)
 	if err == nil {
+		if id == "null" {
+			tag = aws.ToString(out.ETag)
+		}
 		if length == 0 {
 			out.Body.Close()
-			return http.NoBody, nil
+			return http.NoBody, tag, nil
 		}
-		return out.Body, nil
+		return out.Body, tag, nil
 	}
 	switch code(err) {
 	case "InvalidRange":
-		return http.NoBody, nil // past the end
+		return http.NoBody, "", nil // past the end
 	case "InvalidArgument", "NoSuchVersion", "MethodNotAllowed":
-		// Not the form of an id here; no such version; a marker of deletion.
-		return nil, fmt.Errorf("%w: %w", vault.ErrNotFound, err)
+		// Not the form of an id here; no such version; a delete marker.
+		return nil, "", fmt.Errorf("%w: %w", vault.ErrNotFound, err)
 	}
 	var re *smithyhttp.ResponseError
 	if errors.As(err, &re) && re.HTTPStatusCode() == http.StatusMethodNotAllowed {
-		return nil, fmt.Errorf("%w: %w", vault.ErrNotFound, err)
+		return nil, "", fmt.Errorf("%w: %w", vault.ErrNotFound, err)
 	}
-	return nil, err
+	return nil, "", err
 }
 
 // Leftovers yields what would stay in the bucket if the current objects were deleted:

@@ -25,6 +25,7 @@ type Setting struct {
 	Good    bool
 	Message string
 	Hint    string
+	Err     error // why it is not known, for the hint
 }
 
 // Inspect reads how the bucket is set up, as far as the caller may: policies of tenants
@@ -44,7 +45,7 @@ func Inspect(ctx context.Context, c Config) ([]Setting, error) {
 
 // hidden is a setting that the bucket did not tell.
 func hidden(name string, err error) Setting {
-	s := Setting{Name: name, Message: name + ": " + said(err)}
+	s := Setting{Name: name, Message: name + ": " + said(err), Err: explain(err)}
 	if errors.Is(explain(err), vault.ErrPermission) {
 		s.Message = name + ": this identity may not read it"
 		s.Hint = "ask the operator, or allow it: {prog} policy aws --allow-doctor"

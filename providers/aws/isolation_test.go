@@ -171,7 +171,7 @@ func TestOwnAbsent(t *testing.T) {
 		if _, err := a.Put(t.Context(), "gone", strings.NewReader("sk"), nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Delete(t.Context(), "gone"); err != nil {
+		if err := a.Delete(t.Context(), "gone", nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []vault.Name{"never", "gone"} {
@@ -806,7 +806,7 @@ func vaultMultipart(c cell) (all calls) {
 }
 
 func vaultDelete(c cell) (all calls) {
-	all.add("delete", c.vault.Delete(c.ctx, c.called))
+	all.add("delete", c.vault.Delete(c.ctx, c.called, nil))
 	all.check(c.own, "is gone", c.isGone())
 	return all
 }

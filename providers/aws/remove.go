@@ -83,9 +83,9 @@ func deletion(e types.Error) error {
 	if m := aws.ToString(e.Message); m != "" {
 		text += ", " + m
 	}
-	k, ok := reasons[code]
+	f, ok := reasons[code]
 	if !ok {
-		k.is = vault.ErrUnavailable
+		f.sentinel = vault.ErrUnavailable
 	}
-	return &reason{is: k.is, hint: k.hint, said: text}
+	return &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: text}
 }

@@ -80,7 +80,7 @@ func TestRequests(t *testing.T) {
 			}
 			return nil
 		}, []string{"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"}},
-		{"rm", func() error { return v.Delete(ctx, "a") }, []string{"DELETE" + object + "a.enc?x-id=DeleteObject"}},
+		{"rm", func() error { return v.Delete(ctx, "a", nil) }, []string{"DELETE" + object + "a.enc?x-id=DeleteObject"}},
 		{"teardown", func() error { _, err := v.Teardown(ctx, nil); return err }, []string{
 			"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F", "POST /B?delete=",
 			"GET /B?max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&versions=",

@@ -137,7 +137,7 @@ func everyVerbOf(ctx context.Context, v *vault.Vault, name vault.Name) map[strin
 	_, errs["stat"] = v.Stat(ctx, name)
 	_, errs["rollback"] = v.Rollback(ctx, name, "@1")
 	_, errs["undelete"] = v.Undelete(ctx, name)
-	errs["delete"] = v.Delete(ctx, name)
+	errs["delete"] = v.Delete(ctx, name, nil)
 	for _, err := range v.History(ctx, name) {
 		errs["history"] = err
 	}
@@ -265,7 +265,7 @@ func TestTenantsRefused(t *testing.T) {
 		}
 		identity = federation.NewProvider(fromFile(t, token), exchange, expect(alice))
 		v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), alice)
-		if err := v.Delete(t.Context(), "openai"); !errors.Is(err, vault.ErrUnauthenticated) || !errors.Is(err, federation.ErrTokenInvalid) {
+		if err := v.Delete(t.Context(), "openai", nil); !errors.Is(err, vault.ErrUnauthenticated) || !errors.Is(err, federation.ErrTokenInvalid) {
 			t.Errorf("a token of %q for a vault of alice: %v, want %v", id, err, federation.ErrTokenInvalid)
 		}
 	}

@@ -47,6 +47,9 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 
 // Swap replaces an object only while it has the given tag.
 func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
+	if tag == "" { // an empty If-Match is left out, and the write would have no condition
+		return "", fmt.Errorf("%w: the server gives no ETag", vault.ErrUnsupported)
+	}
 	out, err := s.upload(ctx, object{key: key, ifMatch: aws.String(tag)}, fill)
 	switch {
 	case err == nil:

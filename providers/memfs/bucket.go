@@ -144,16 +144,16 @@ func (b *bucket) all(ctx context.Context, key string) ([]vault.Version, error) {
 	return b.shelf.versions(ctx, key)
 }
 
-// OpenVersion implements [vault.Historian].
-func (b *bucket) OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+// OpenVersion implements [vault.Historian]. A version never changes, so it has no tag.
+func (b *bucket) OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error) {
 	if _, ok := parseID(id); !ok {
-		return nil, fmt.Errorf("version %q of %s: %w", id, key, vault.ErrNotFound)
+		return nil, "", fmt.Errorf("version %q of %s: %w", id, key, vault.ErrNotFound)
 	}
 	r, err := b.newReader(ctx, key, id, offset, length)
 	if err != nil {
-		return nil, fmt.Errorf("version %s of %s: %w", id, key, err)
+		return nil, "", fmt.Errorf("version %s of %s: %w", id, key, err)
 	}
-	return r, nil
+	return r, "", nil
 }
 
 // Remove implements [vault.Remover].

@@ -48,7 +48,7 @@ func contents(t testing.TB, s *vault.Store, key string) []string {
 			all = append(all, "-")
 			continue
 		}
-		r, err := s.History.OpenVersion(context.Background(), key, v.ID, 0, -1)
+		r, _, err := s.History.OpenVersion(context.Background(), key, v.ID, 0, -1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,6 +34,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"gocloud.dev/blob"
@@ -115,6 +116,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 func newStore(name string, s shelf, c Config) *vault.Store {
 	b := &bucket{s}
 	portable := blob.NewBucket(b)
+	closed := new(atomic.Bool)
 	store := &vault.Store{
 		Bucket:  portable,
 		Name:    name,
@@ -124,7 +126,11 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 		Purge:   b, // also where no versions are kept: there may be some from before
 		Tag:     func(r *blob.Reader) string { return formatID(idAt(r.ModTime())) },
 		Explain: explain,
-		Close:   portable.Close,
+		Closed:  closed.Load,
+		Close: func() error {
+			closed.Store(true)
+			return portable.Close()
+		},
 	}
 	if c.versions() > 0 {
 		store.History = b

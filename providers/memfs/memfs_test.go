@@ -96,10 +96,10 @@ func TestLifeOfAnObject(t *testing.T) {
 			marker = v.ID
 			break
 		}
-		_, err = s.History.OpenVersion(ctx, key, marker, 0, -1)
+		_, _, err = s.History.OpenVersion(ctx, key, marker, 0, -1)
 		wantErr(t, "opening a marker", err, vault.ErrNotFound)
 		for _, id := range []string{"", "x", "../../format", "0000000000000001", first[:len(first)-1] + "A"} {
-			_, err = s.History.OpenVersion(ctx, key, id, 0, -1)
+			_, _, err = s.History.OpenVersion(ctx, key, id, 0, -1)
 			wantErr(t, fmt.Sprintf("opening version %q", id), err, vault.ErrNotFound)
 		}
 
@@ -151,7 +151,7 @@ func TestRanges(t *testing.T) {
 		}{
 			{0, -1, "0123456789"}, {0, 0, ""}, {3, 4, "3456"}, {8, 5, "89"}, {10, 1, ""}, {11, -1, ""}, {1 << 40, 7, ""},
 		} {
-			r, err := s.History.OpenVersion(t.Context(), "key", id, tc.offset, tc.length)
+			r, _, err := s.History.OpenVersion(t.Context(), "key", id, tc.offset, tc.length)
 			if err != nil {
 				t.Fatal(err)
 			}

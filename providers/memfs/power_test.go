@@ -243,7 +243,7 @@ func (a *account) audit(t *testing.T, p *platter, o outage) error {
 			marked = true
 			continue
 		}
-		r, err := s.History.OpenVersion(ctx, subject, v.ID, 0, -1)
+		r, _, err := s.History.OpenVersion(ctx, subject, v.ID, 0, -1)
 		if err != nil {
 			return err
 		}

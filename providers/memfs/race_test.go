@@ -311,7 +311,7 @@ func history(t testing.TB, s *vault.Store, key string) []string {
 			all = append(all, "-")
 			continue
 		}
-		r, err := s.History.OpenVersion(t.Context(), key, v.ID, 0, -1)
+		r, _, err := s.History.OpenVersion(t.Context(), key, v.ID, 0, -1)
 		if err != nil {
 			t.Fatal(err)
 		}

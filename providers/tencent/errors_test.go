@@ -16,19 +16,18 @@ import (
 
 func value(w io.Writer) error { _, err := io.WriteString(w, "value"); return err }
 
-// explained is what a store says of an error: the sentinel, the hint, and whether nothing
-// was done.
-func explained(t *testing.T, st *vault.Store, err error) (text, hint string, unapplied bool) {
+// explained is what a store makes of an error: its text, the reason, and whether nothing was
+// done.
+func explained(t *testing.T, st *vault.Store, err error) (text string, reason vault.Reason, notApplied bool) {
 	t.Helper()
 	if e := st.Explain(err); e != nil {
 		err = e
 	}
-	var h interface{ Hint() string }
-	var u interface{ Unapplied() bool }
-	if errors.As(err, &h) {
-		hint = h.Hint()
+	var cause *vault.Cause
+	if !errors.As(err, &cause) {
+		return err.Error(), vault.ReasonUnknown, false
 	}
-	return err.Error(), hint, errors.As(err, &u) && u.Unapplied()
+	return err.Error(), cause.Reason, cause.Effect == vault.NotApplied
 }
 
 func is(st *vault.Store, err, want error) bool {
@@ -43,28 +42,28 @@ func TestExplain(t *testing.T) {
 		status    int
 		code      string
 		want      error
-		hint      string
+		reason    vault.Reason
 		unapplied bool
 	}{
-		{403, "AccessDenied", vault.ErrPermission, "policies", true},
-		{404, "NoSuchBucket", vault.ErrUnavailable, "no such bucket", true},
-		{400, "ExpiredToken", vault.ErrUnauthenticated, "new token", true},
-		{403, "InvalidAccessKeyId", vault.ErrUnauthenticated, "does not know", true},
-		{403, "SignatureDoesNotMatch", vault.ErrUnauthenticated, "does not know", true},
-		{403, "RequestTimeTooSkewed", vault.ErrUnauthenticated, "clock", true},
-		{403, "Request has expired", vault.ErrUnauthenticated, "clock", true},
-		{403, "PathStyleDomainForbidden", vault.ErrPermission, "endpoint", true},
-		{451, "UnavailableForLegalReasons", vault.ErrPermission, "console", true},
-		{409, "ObjectLocked", vault.ErrPermission, "retention", true},
-		{400, "KeyTooLong", vault.ErrInvalidName, "", true},
-		{501, "NotImplemented", vault.ErrUnsupported, "", false},
-		{503, "SlowDown", vault.ErrBusy, "fewer", true},
-		{503, "ServiceUnavailable", vault.ErrUnavailable, "fewer", false},
-		{500, "InternalError", vault.ErrUnavailable, "", false},
-		{520, "", vault.ErrUnavailable, "", false},
-		{403, "", vault.ErrPermission, "policies", true},
-		{401, "", vault.ErrUnauthenticated, "does not know", true},
-		{307, "TemporaryRedirect", vault.ErrUnavailable, "region", true},
+		{403, "AccessDenied", vault.ErrPermission, vault.AccessDenied, true},
+		{404, "NoSuchBucket", vault.ErrUnavailable, vault.NoBucket, true},
+		{400, "ExpiredToken", vault.ErrUnauthenticated, vault.TokenExpired, true},
+		{403, "InvalidAccessKeyId", vault.ErrUnauthenticated, vault.CredentialsRejected, true},
+		{403, "SignatureDoesNotMatch", vault.ErrUnauthenticated, vault.CredentialsRejected, true},
+		{403, "RequestTimeTooSkewed", vault.ErrUnauthenticated, vault.ClockSkew, true},
+		{403, "Request has expired", vault.ErrUnauthenticated, vault.ClockSkew, true},
+		{403, "PathStyleDomainForbidden", vault.ErrPermission, vault.PathStyle, true},
+		{451, "UnavailableForLegalReasons", vault.ErrPermission, vault.AccountBlocked, true},
+		{409, "ObjectLocked", vault.ErrPermission, vault.Locked, true},
+		{400, "KeyTooLong", vault.ErrInvalidName, vault.ReasonUnknown, true},
+		{501, "NotImplemented", vault.ErrUnsupported, vault.ReasonUnknown, false},
+		{503, "SlowDown", vault.ErrBusy, vault.Throttled, true},
+		{503, "ServiceUnavailable", vault.ErrUnavailable, vault.Throttled, false},
+		{500, "InternalError", vault.ErrUnavailable, vault.ReasonUnknown, false},
+		{520, "", vault.ErrUnavailable, vault.ReasonUnknown, false},
+		{403, "", vault.ErrPermission, vault.AccessDenied, true},
+		{401, "", vault.ErrUnauthenticated, vault.CredentialsRejected, true},
+		{307, "TemporaryRedirect", vault.ErrUnavailable, vault.WrongRegion, true},
 	} {
 		t.Run(tc.code, func(t *testing.T) {
 			body := ""
@@ -77,12 +76,12 @@ func TestExplain(t *testing.T) {
 			if !is(st, err, tc.want) {
 				t.Fatalf("error %v, want %v", err, tc.want)
 			}
-			text, hint, unapplied := explained(t, st, err)
+			text, reason, unapplied := explained(t, st, err)
 			if !strings.HasPrefix(text, tc.want.Error()) || !strings.Contains(text, tc.code) {
 				t.Errorf("it says %q, want %q and the code", text, tc.want)
 			}
-			if !strings.Contains(hint, tc.hint) || tc.hint == "" && hint != "" {
-				t.Errorf("it hints %q, want %q", hint, tc.hint)
+			if reason != tc.reason {
+				t.Errorf("reason %v, want %v", reason, tc.reason)
 			}
 			if unapplied != tc.unapplied {
 				t.Errorf("unapplied is %v, want %v", unapplied, tc.unapplied)
@@ -99,14 +98,14 @@ func TestExplainIdentity(t *testing.T) {
 		name, arn string
 		source    federation.Source
 		want      error
-		hint      string
+		reason    vault.Reason
 	}{
-		{"no such role", arn + "x", sourceOf(mint(t, issuer)), vault.ErrUnauthenticated, "trust policy"},
-		{"a forged token", arn, sourceOf(parse(t, issuer.MintForged(testcloud.Claims{Subject: subject, Audience: audience}))), vault.ErrUnauthenticated, "new token"},
-		{"no token", arn, noSource{federation.ErrTokenInvalid}, vault.ErrUnauthenticated, "new token"},
-		{"an issuer that refuses", arn, noSource{federation.ErrRefused}, vault.ErrUnauthenticated, "issuer gives no token"},
-		{"an issuer that is gone", arn, noSource{federation.ErrUnavailable}, vault.ErrUnavailable, "did not answer"},
-		{"another tenant", arn, noSource{federation.ErrTenantMismatch}, vault.ErrPermission, "another tenant's"},
+		{"no such role", arn + "x", sourceOf(mint(t, issuer)), vault.ErrUnauthenticated, vault.TrustRefused},
+		{"a forged token", arn, sourceOf(parse(t, issuer.MintForged(testcloud.Claims{Subject: subject, Audience: audience}))), vault.ErrUnauthenticated, vault.TokenInvalid},
+		{"no token", arn, noSource{federation.ErrTokenInvalid}, vault.ErrUnauthenticated, vault.TokenInvalid},
+		{"an issuer that refuses", arn, noSource{federation.ErrRefused}, vault.ErrUnauthenticated, vault.TokenRefused},
+		{"an issuer that is gone", arn, noSource{federation.ErrUnavailable}, vault.ErrUnavailable, vault.TokenSourceUnavailable},
+		{"another tenant", arn, noSource{federation.ErrTenantMismatch}, vault.ErrPermission, vault.TenantMismatch},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := config(s, nil)
@@ -117,9 +116,9 @@ func TestExplainIdentity(t *testing.T) {
 				"create": second(st.Create.Create(t.Context(), "key", value)),
 				"remove": errRemove(t, st, "key"),
 			} {
-				text, hint, unapplied := explained(t, st, err)
-				if !is(st, err, tc.want) || !strings.Contains(hint, tc.hint) || !unapplied {
-					t.Errorf("%s says %q, hints %q, unapplied %v", what, text, hint, unapplied)
+				text, reason, unapplied := explained(t, st, err)
+				if !is(st, err, tc.want) || reason != tc.reason || !unapplied {
+					t.Errorf("%s says %q, reason %v, unapplied %v", what, text, reason, unapplied)
 				}
 			}
 		})
@@ -140,8 +139,8 @@ func TestNoCredentials(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, nil))
 	_, err := st.Put.Put(t.Context(), "key", value)
-	if _, hint, unapplied := explained(t, st, err); !is(st, err, vault.ErrUnauthenticated) || !strings.Contains(hint, "TENCENTCLOUD_SECRET_ID") || !unapplied {
-		t.Errorf("error %v, hint %q, unapplied %v", err, hint, unapplied)
+	if _, reason, unapplied := explained(t, st, err); !is(st, err, vault.ErrUnauthenticated) || reason != vault.NoCredentials || !unapplied {
+		t.Errorf("error %v, reason %v, unapplied %v", err, reason, unapplied)
 	}
 	t.Setenv("TENCENTCLOUD_SECRET_ID", s.SecretID())
 	t.Setenv("TENCENTCLOUD_SECRET_KEY", s.SecretKey())

@@ -116,8 +116,8 @@ func TestExpiryMidway(t *testing.T) {
 				s.broken.Store(true)
 				reads := s.reads.Load()
 				err := tc.do(t, s)
-				var hint interface{ Hint() string }
-				if !errors.Is(err, vault.ErrUnauthenticated) || !errors.As(err, &hint) || hint.Hint() == "" {
+				var cause *vault.Cause
+				if !errors.Is(err, vault.ErrUnauthenticated) || !errors.As(err, &cause) || cause.Reason == vault.ReasonUnknown {
 					t.Errorf("without a token: %v, want %v with a hint", err, vault.ErrUnauthenticated)
 				}
 				if n := s.reads.Load() - reads; n < 1 || n > 8 { // each part may ask once

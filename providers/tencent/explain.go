@@ -1,6 +1,7 @@
 package tencent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,43 +17,26 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A reason is a sentinel of package vault, what the service said, and what the user can
-// do.
-type reason struct {
-	is        error
-	hint      string
-	said      string
-	unapplied bool
-}
-
-// Unapplied says that the service did nothing: a write that failed so need not be read
-// back.
-func (r *reason) Unapplied() bool { return r.unapplied }
-
-func (r *reason) Error() string {
-	if r.said == "" || r.is == vault.ErrNotFound || r.is == vault.ErrExist {
-		return r.is.Error()
-	}
-	return r.is.Error() + ": " + r.said
-}
-
-func (r *reason) Unwrap() error { return r.is }
-
-// Hint says what the user can do.
-func (r *reason) Hint() string { return r.hint }
-
-// unapplied says whether the service has surely done nothing. It may have done what it
+// notApplied reports whether the service has certainly done nothing. It may have done what it
 // answers with 5xx, and what it does not answer.
-func unapplied(err error) bool {
-	var before interface{ Unapplied() bool } // of this package, or of cosblob
+func notApplied(err error) bool {
 	switch {
-	case errors.As(err, &before) && before.Unapplied(), own(err), undialed(err), throttled[code(err)]:
+	case unpublishable(err), throttled[code(err)]:
 		return true
 	case errors.Is(err, cosblob.ErrChecksum):
 		return false
 	}
 	s := status(err)
 	return s >= 300 && s < 500
+}
+
+// unpublishable reports whether the request that would have made an object visible was not
+// sent.
+func unpublishable(err error) bool {
+	var before *unpublished
+	var cause *vault.Cause
+	return errors.As(err, &before) || errors.Is(err, cosblob.ErrNotApplied) || own(err) || undialed(err) ||
+		errors.As(err, &cause) && cause.Effect == vault.NotApplied
 }
 
 // said is what the service said, with its code and the id of the request, by which
@@ -92,121 +76,128 @@ func said(err error) string {
 	return err.Error()
 }
 
-// A meaning is what a code says about the caller, the bucket or the moment.
-type meaning struct {
-	is   error
-	hint string
+// A failure is what a code says about the caller, the bucket or the moment.
+type failure struct {
+	sentinel error
+	reason   vault.Reason
 }
+
+// service names the cloud in a [vault.Cause].
+const service = "tencent"
 
 // reasons are the codes that COS answers with.
 // https://www.tencentcloud.com/document/product/436/7730
-var reasons = map[string]meaning{
-	"NoSuchKey":     {vault.ErrNotFound, ""},
-	"NoSuchVersion": {vault.ErrNotFound, ""},
+var reasons = map[string]failure{
+	"NoSuchKey":     {vault.ErrNotFound, vault.ReasonUnknown},
+	"NoSuchVersion": {vault.ErrNotFound, vault.ReasonUnknown},
 
-	"FileAlreadyExists": {vault.ErrExist, ""},
+	"FileAlreadyExists": {vault.ErrExist, vault.ReasonUnknown},
 
-	"NoSuchBucket": {vault.ErrUnavailable, "there is no such bucket: see whether its name, with the APPID, and region= are right, or make it"},
+	"NoSuchBucket": {vault.ErrUnavailable, vault.NoBucket},
 
-	"AccessDenied":               {vault.ErrPermission, denied},
-	"AccessForbidden":            {vault.ErrPermission, denied},
-	"DownloadForbidden":          {vault.ErrPermission, denied},
-	"PathStyleDomainForbidden":   {vault.ErrPermission, "the endpoint has to be the bucket's own, such as https://BUCKET.cos.REGION.myqcloud.com"},
-	"PaymentRequired":            {vault.ErrPermission, arrears},
-	"UnavailableForLegalReasons": {vault.ErrPermission, arrears},
-	"InvalidObjectState":         {vault.ErrPermission, "the object was moved to an archive class: restore it first"},
-	"ObjectLocked":               {vault.ErrPermission, "the object is locked until its retention ends"},
+	"AccessDenied":               {vault.ErrPermission, vault.AccessDenied},
+	"AccessForbidden":            {vault.ErrPermission, vault.AccessDenied},
+	"DownloadForbidden":          {vault.ErrPermission, vault.AccessDenied},
+	"PathStyleDomainForbidden":   {vault.ErrPermission, vault.PathStyle},
+	"PaymentRequired":            {vault.ErrPermission, vault.AccountBlocked},
+	"UnavailableForLegalReasons": {vault.ErrPermission, vault.AccountBlocked},
+	"InvalidObjectState":         {vault.ErrPermission, vault.Archived},
+	"ObjectLocked":               {vault.ErrPermission, vault.Locked},
 
-	"ExpiredToken":          {vault.ErrUnauthenticated, expired},
-	"Request has expired":   {vault.ErrUnauthenticated, skewed},
-	"RequestTimeTooSkewed":  {vault.ErrUnauthenticated, skewed},
-	"InvalidAccessKeyId":    {vault.ErrUnauthenticated, wrongKey},
-	"SignatureDoesNotMatch": {vault.ErrUnauthenticated, wrongKey},
+	"ExpiredToken":          {vault.ErrUnauthenticated, vault.TokenExpired},
+	"Request has expired":   {vault.ErrUnauthenticated, vault.ClockSkew},
+	"RequestTimeTooSkewed":  {vault.ErrUnauthenticated, vault.ClockSkew},
+	"InvalidAccessKeyId":    {vault.ErrUnauthenticated, vault.CredentialsRejected},
+	"SignatureDoesNotMatch": {vault.ErrUnauthenticated, vault.CredentialsRejected},
 
-	"PathConflict":         {vault.ErrUnavailable, conflict},
-	"UploadConflict":       {vault.ErrUnavailable, conflict},
-	"NoSuchUpload":         {vault.ErrUnavailable, "the upload was aborted by somebody else, or by a lifecycle rule: try again"},
-	"SlowDown":             {vault.ErrBusy, busy},
-	"RequestLimitExceeded": {vault.ErrBusy, busy},
-	"KmsFreqControl":       {vault.ErrBusy, busy},
-	"ServiceUnavailable":   {vault.ErrUnavailable, busy},
-	"InternalError":        {vault.ErrUnavailable, ""},
-	"RequestTimeout":       {vault.ErrUnavailable, ""},
-	"UserNetworkTooSlow":   {vault.ErrUnavailable, ""},
+	"PathConflict":         {vault.ErrUnavailable, vault.WriteConflict},
+	"UploadConflict":       {vault.ErrUnavailable, vault.WriteConflict},
+	"NoSuchUpload":         {vault.ErrUnavailable, vault.UploadAborted},
+	"SlowDown":             {vault.ErrBusy, vault.Throttled},
+	"RequestLimitExceeded": {vault.ErrBusy, vault.Throttled},
+	"KmsFreqControl":       {vault.ErrBusy, vault.Throttled},
+	"ServiceUnavailable":   {vault.ErrUnavailable, vault.Throttled},
+	"InternalError":        {vault.ErrUnavailable, vault.ReasonUnknown},
+	"RequestTimeout":       {vault.ErrUnavailable, vault.ReasonUnknown},
+	"UserNetworkTooSlow":   {vault.ErrUnavailable, vault.ReasonUnknown},
 
-	"KeyTooLong":                   {vault.ErrInvalidName, ""},
-	"InvalidObjectName":            {vault.ErrInvalidName, ""},
-	"EntityTooLarge":               {vault.ErrUnsupported, ""},
-	"NotImplemented":               {vault.ErrUnsupported, ""},
-	"MethodNotAllowed":             {vault.ErrUnsupported, ""},
-	"ActionAccelerateNotSupported": {vault.ErrUnsupported, "the accelerated endpoint has no buckets, only objects: use the bucket's own"},
+	"KeyTooLong":                   {vault.ErrInvalidName, vault.ReasonUnknown},
+	"InvalidObjectName":            {vault.ErrInvalidName, vault.ReasonUnknown},
+	"EntityTooLarge":               {vault.ErrUnsupported, vault.ReasonUnknown},
+	"NotImplemented":               {vault.ErrUnsupported, vault.ReasonUnknown},
+	"MethodNotAllowed":             {vault.ErrUnsupported, vault.ReasonUnknown},
+	"ActionAccelerateNotSupported": {vault.ErrUnsupported, vault.ObjectsOnly},
 }
 
-const (
-	denied   = "the cloud's policies do not allow this: see whether the tenant is the role's, {prog} whoami, and {prog} policy check"
-	arrears  = "Tencent Cloud has blocked the account or the object: see its console"
-	expired  = "the credentials have expired: get a new token, and {prog} login again if that is how you work"
-	skewed   = "the clock of this machine is more than 15 minutes off: set it"
-	wrongKey = "the service does not know these credentials, or not with this secret: {prog} whoami shows where they come from"
-	busy     = "the service asks for fewer requests: try again later"
-	conflict = "another write of the same name was under way: try again"
-	region   = "the bucket is in another region: give the right one with region="
-)
-
-// explain returns the sentinel behind an error of COS, of STS or of a token source. It
+// explain returns the cause of an error of COS, of STS or of a token source. It
 // decides on codes, and where the service gives none, on the HTTP status.
 func explain(err error) error {
-	m := meaningOf(err)
-	if m.is == nil {
+	f := failureOf(err)
+	var late *lateWrite
+	arriving := errors.As(err, &late)
+	switch {
+	case f.sentinel != nil:
+	case err != nil && unpublishable(err) && errors.Is(err, context.Canceled):
+		f.sentinel = context.Canceled
+	case err != nil && (unpublishable(err) || arriving):
+		f.sentinel = vault.ErrUnavailable
+	default:
 		return nil
 	}
-	return &reason{is: m.is, hint: m.hint, said: said(err), unapplied: unapplied(err)}
+	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}
+	switch {
+	case notApplied(err):
+		c.Effect = vault.NotApplied
+	case arriving:
+		c.Effect = vault.MayArrive
+	}
+	return c
 }
 
-func meaningOf(err error) meaning {
-	var done *reason
+func failureOf(err error) failure {
+	var done *vault.Cause
 	switch {
 	case err == nil, errors.As(err, &done):
-		return meaning{}
+		return failure{}
 	case errors.Is(err, federation.ErrTenantMismatch):
-		return meaning{vault.ErrPermission, "the token is another tenant's: leave --tenant out, or take that tenant's token"}
+		return failure{vault.ErrPermission, vault.TenantMismatch}
 	case errors.Is(err, federation.ErrTokenInvalid), errors.Is(err, federation.ErrInvalidSource):
-		return meaning{vault.ErrUnauthenticated, "get a new token from the issuer; its iss and aud have to be those of the OIDC provider in CAM"}
+		return failure{vault.ErrUnauthenticated, vault.TokenInvalid}
 	case errors.Is(err, federation.ErrRefused) && !errors.As(err, new(*exchangeError)):
-		return meaning{vault.ErrUnauthenticated, "the issuer gives no token: renew what it knows you by"}
+		return failure{vault.ErrUnauthenticated, vault.TokenRefused}
 	case errors.Is(err, federation.ErrRefused):
-		return meaning{vault.ErrUnauthenticated, "there is no such role, or its trust policy does not take this token: compare issuer, audience and subject, {prog} whoami, with {prog} policy tencent"}
+		return failure{vault.ErrUnauthenticated, vault.TrustRefused}
 	case errors.Is(err, federation.ErrUnavailable):
-		return meaning{vault.ErrUnavailable, "the source of the token, or the cloud's STS, did not answer: see whether it works and can be reached"}
+		return failure{vault.ErrUnavailable, vault.TokenSourceUnavailable}
 	case errors.Is(err, errNoCredentials):
-		return meaning{vault.ErrUnauthenticated, "give --identity, or TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY"}
+		return failure{vault.ErrUnauthenticated, vault.NoCredentials}
 	case errors.Is(err, transport.ErrRange):
-		return meaning{vault.ErrUnsupported, "the server, or a proxy or CDN before it, does not answer ranges: use the bucket's own endpoint"}
+		return failure{vault.ErrUnsupported, vault.RangeIgnored}
 	case errors.Is(err, cosblob.ErrChecksum):
-		return meaning{vault.ErrUnavailable, "bytes were damaged on the way: try again"}
+		return failure{vault.ErrUnavailable, vault.Damaged}
 	}
 	if code(err) == "InvalidRange" && isEmpty(err) {
-		return meaning{envelope.ErrFormat, ""}
+		return failure{envelope.ErrFormat, vault.ReasonUnknown}
 	}
-	if m, ok := reasons[code(err)]; ok {
-		return m
+	if f, ok := reasons[code(err)]; ok {
+		return f
 	}
 	var network *url.Error
 	switch s := status(err); {
 	case s == 0 && errors.As(err, &network):
-		return meaning{vault.ErrUnavailable, "the service was not reached, or stopped answering: see whether the network, a proxy (HTTPS_PROXY), region= and endpoint= are right"}
+		return failure{vault.ErrUnavailable, vault.Unreachable}
 	case s == http.StatusUnauthorized:
-		return meaning{vault.ErrUnauthenticated, wrongKey}
+		return failure{vault.ErrUnauthenticated, vault.CredentialsRejected}
 	case s == http.StatusForbidden:
-		return meaning{vault.ErrPermission, denied}
+		return failure{vault.ErrPermission, vault.AccessDenied}
 	case s == http.StatusTooManyRequests:
-		return meaning{vault.ErrBusy, busy}
+		return failure{vault.ErrBusy, vault.Throttled}
 	case s >= 300 && s < 400 && s != http.StatusNotModified:
-		return meaning{vault.ErrUnavailable, region}
+		return failure{vault.ErrUnavailable, vault.WrongRegion}
 	case s >= 500:
-		return meaning{vault.ErrUnavailable, ""}
+		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
 	}
-	return meaning{}
+	return failure{}
 }
 
 // isEmpty says whether a range was refused because the object has no bytes at all, and so

@@ -85,7 +85,7 @@ var errands = []errand{
 		}
 		return nil
 	}},
-	{name: "rm", old: true, do: func(t *testing.T, v *vault.Vault) error { return v.Delete(t.Context(), "x") }, gone: true},
+	{name: "rm", old: true, do: func(t *testing.T, v *vault.Vault) error { return v.Delete(t.Context(), "x", nil) }, gone: true},
 	{name: "teardown", old: true, do: func(t *testing.T, v *vault.Vault) error {
 		if _, err := v.Put(t.Context(), "y", strings.NewReader("y"), nil); err != nil {
 			return err

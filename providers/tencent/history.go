@@ -30,23 +30,27 @@ func (s *store) Versions(ctx context.Context, key string) iter.Seq2[vault.Versio
 	}
 }
 
-// OpenVersion reads a part of one version.
-func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+// OpenVersion reads a part of one version. The version "null" is replaced by every write
+// while versioning is suspended, so that it has a tag.
+func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error) {
 	if id == "" {
-		return nil, fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
+		return nil, "", fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
 	}
 	r, err := s.open(ctx, key, id, offset, length)
 	switch code(err) {
 	case "":
 	case "InvalidRange":
-		return http.NoBody, nil // past the end
+		return http.NoBody, "", nil // past the end
 	case "InvalidArgument", "MethodNotAllowed":
-		return nil, fmt.Errorf("%w: %w", vault.ErrNotFound, err) // not the form of an id here; a marker of deletion
+		return nil, "", fmt.Errorf("%w: %w", vault.ErrNotFound, err) // not the form of an id here; a delete marker
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return r, nil
+	if id == "null" {
+		tag = etag(r)
+	}
+	return r, tag, nil
 }
 
 // open reads a part of a version, or of what is current.

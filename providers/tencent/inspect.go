@@ -23,6 +23,7 @@ type Setting struct {
 	Good    bool
 	Message string
 	Hint    string
+	Err     error // why it is not known, for the hint
 }
 
 // Inspect reads how the bucket is set up, as far as the caller may: of all this, policies of
@@ -51,7 +52,7 @@ type inspection struct {
 
 // hidden is a setting that the bucket did not tell.
 func hidden(name string, err error) Setting {
-	s := Setting{Name: name, Message: name + ": " + said(err), Hint: meaningOf(err).hint}
+	s := Setting{Name: name, Message: name + ": " + said(err), Err: explain(err)}
 	if denies(err) {
 		s.Message = name + ": this identity may not read it"
 		s.Hint = "ask the operator, or allow it: {prog} policy tencent --allow-doctor"
@@ -59,7 +60,7 @@ func hidden(name string, err error) Setting {
 	return s
 }
 
-func denies(err error) bool { return meaningOf(err).is == vault.ErrPermission }
+func denies(err error) bool { return failureOf(err).sentinel == vault.ErrPermission }
 
 func (i *inspection) inspectVersioning(ctx context.Context) Setting {
 	is, err := i.versioning(ctx)

@@ -41,7 +41,7 @@ func inspected(t *testing.T, c tencent.Config) map[string]string {
 		case s.Good:
 			state = "ok"
 		}
-		if (state != "ok") != (s.Hint != "") {
+		if (state != "ok") != (s.Hint != "" || s.Err != nil) {
 			t.Errorf("%s is %s, with the hint %q", s.Name, state, s.Hint)
 		}
 		got[s.Name] = state + ": " + s.Message

@@ -92,9 +92,9 @@ func deletion(code, message string) error {
 	if message != "" {
 		text += ", " + message
 	}
-	m, ok := reasons[code]
+	f, ok := reasons[code]
 	if !ok {
-		m.is = vault.ErrUnavailable
+		f.sentinel = vault.ErrUnavailable
 	}
-	return &reason{is: m.is, hint: m.hint, said: text}
+	return &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: text}
 }

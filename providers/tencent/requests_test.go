@@ -77,7 +77,7 @@ func TestRequests(t *testing.T) {
 			{"put", write(100, nil), []string{put}, nil},
 			{"put of 8 MiB", write(8<<20, nil), []string{put}, nil},
 			{"put in parts", write(20<<20, nil), parts, nil},
-			{"rm", func() error { return v.Delete(ctx, "x") }, []string{"DELETE bots/acme/credentials/x.enc"}, nil},
+			{"rm", func() error { return v.Delete(ctx, "x", nil) }, []string{"DELETE bots/acme/credentials/x.enc"}, nil},
 			{"create in parts", write(20<<20, &vault.PutOptions{Create: true}), parts, slices.Concat(parts[:1], []string{versions}, parts[1:], []string{versions})},
 			{"put again", func() (err error) { is, err = v.Put(ctx, "x", noise(1, 100_000), nil); return err }, []string{put}, nil},
 			{"get", read(nil), []string{get}, nil},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -62,8 +61,8 @@ func TestSuspended(t *testing.T) {
 	}
 	for _, key := range []string{"key", "absent"} {
 		_, err := st.Create.Create(t.Context(), key, func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err })
-		if _, hint, unapplied := explained(t, st, err); !errors.Is(err, vault.ErrUnsupported) || !strings.Contains(err.Error(), "suspended") || hint == "" || !unapplied {
-			t.Errorf("create of %s: %v, hint %q, unapplied %v", key, err, hint, unapplied)
+		if _, reason, unapplied := explained(t, st, err); !errors.Is(err, vault.ErrUnsupported) || reason != vault.VersioningSuspended || !unapplied {
+			t.Errorf("create of %s: %v, reason %v, unapplied %v", key, err, reason, unapplied)
 		}
 	}
 	if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != "value" || err != nil {
@@ -87,8 +86,8 @@ func TestVersioningHidden(t *testing.T) {
 		t.Errorf("put: %v", err)
 	}
 	_, err := st.Create.Create(t.Context(), "key", value)
-	if _, hint, _ := explained(t, st, err); !errors.Is(err, vault.ErrPermission) || !strings.Contains(hint, "GetBucketVersioning") {
-		t.Errorf("create: %v, hint %q", err, hint)
+	if _, reason, _ := explained(t, st, err); !errors.Is(err, vault.ErrPermission) || reason != vault.VersioningUnreadable {
+		t.Errorf("create: %v, reason %v", err, reason)
 	}
 }
 
@@ -284,7 +283,7 @@ func TestLostAnswer(t *testing.T) {
 				if all++; v.Deleted {
 					continue
 				}
-				r, err := st.History.OpenVersion(t.Context(), "key", v.ID, 0, -1)
+				r, _, err := st.History.OpenVersion(t.Context(), "key", v.ID, 0, -1)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -52,6 +52,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
@@ -102,6 +103,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Tag:     etag,
 		Explain: explain,
 		Close:   s.close,
+		Closed:  s.closed.Load,
 	}
 	state, err := s.versioning(ctx)
 	switch {
@@ -109,7 +111,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		s.close()
 		return nil, ctx.Err()
 	case state == enabled:
-		store.Swap, store.Tag = s, tag
+		store.Swap, store.Settle, store.Tag = s, s, tag
 		store.History, store.Purge = s, s
 	case state == suspended:
 		store.History, store.Purge = s, s
@@ -124,9 +126,11 @@ type store struct {
 	credentials *credentials
 	idle        func() // closes the connections that nobody uses
 	state       state
+	closed      atomic.Bool
 }
 
 func (s *store) close() error {
+	s.closed.Store(true)
 	defer s.idle()
 	return s.bucket.Close()
 }

@@ -62,7 +62,7 @@ func life(t *testing.T, o costest.Options) {
 	if _, err := v.Stat(ctx, "d"); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("stat of what is absent: %v", err)
 	}
-	if err := v.Delete(ctx, "c"); err != nil {
+	if err := v.Delete(ctx, "c", nil); err != nil {
 		t.Errorf("delete: %v", err)
 	}
 	var names []vault.Name

@@ -75,21 +75,21 @@ func (s *store) versioning(ctx context.Context) (versioning, error) {
 	return is, nil
 }
 
-// versioningForCreate returns the state, or why create-only cannot be honoured.
+// versioningForCreate returns the state, or why create-only is impossible.
 func (s *store) versioningForCreate(ctx context.Context) (versioning, error) {
 	is, err := s.versioning(ctx)
 	switch {
 	case code(err) == "AccessDenied":
-		return unknown, &reason{
-			is: vault.ErrPermission, said: "whether the bucket is versioned may not be asked, and create-only depends on it", unapplied: true,
-			hint: "allow name/cos:GetBucketVersioning, as {prog} policy tencent does",
+		return unknown, &vault.Cause{
+			Service: service, Sentinel: vault.ErrPermission, Reason: vault.VersioningUnreadable, Effect: vault.NotApplied,
+			Message: "the versioning of the bucket may not be read, and create-only depends on it",
 		}
 	case err != nil:
 		return unknown, &unpublished{err}
 	case is == suspended:
-		return is, &reason{
-			is: vault.ErrUnsupported, said: "versioning of the bucket is suspended, where COS ignores create-only and overwrites", unapplied: true,
-			hint: "enable versioning again, or use a bucket that never had it",
+		return is, &vault.Cause{
+			Service: service, Sentinel: vault.ErrUnsupported, Reason: vault.VersioningSuspended, Effect: vault.NotApplied,
+			Message: "versioning of the bucket is suspended, where COS ignores create-only and overwrites",
 		}
 	}
 	return is, nil
@@ -100,6 +100,3 @@ type unpublished struct{ err error }
 
 func (e *unpublished) Error() string { return e.err.Error() }
 func (e *unpublished) Unwrap() error { return e.err }
-
-// Unapplied says that the service has done nothing.
-func (e *unpublished) Unapplied() bool { return true }

@@ -110,9 +110,9 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *Calle
 	case err != nil:
 		return told(&url.Error{Op: "Post", URL: c.endpoint, Err: err})
 	case resp.StatusCode != http.StatusOK:
-		return &reason{is: vault.ErrUnavailable, said: fmt.Sprintf("STS answered with status %d", resp.StatusCode)}
+		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: fmt.Sprintf("STS answered with status %d", resp.StatusCode)}
 	case json.Unmarshal(text, &got) != nil: // whose error may quote the answer
-		return &reason{is: vault.ErrUnavailable, said: "the answer is not STS's"}
+		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: "the answer is not STS's"}
 	}
 	answer := got.Response
 	if no := answer.Error; no != nil {
@@ -120,11 +120,11 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *Calle
 		if answer.RequestID != "" {
 			said += ", request " + answer.RequestID
 		}
-		m := callMeaning(no.Code)
-		return &reason{is: m.is, hint: m.hint, said: said}
+		f := callFailure(no.Code)
+		return &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said}
 	}
 	if answer.Arn == "" {
-		return &reason{is: vault.ErrUnavailable, said: "STS answered without an ARN"}
+		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: "STS answered without an ARN"}
 	}
 	who.ARN, who.Account, who.Type, who.User = answer.Arn, answer.AccountID, answer.Type, answer.UserID
 	return nil
@@ -138,27 +138,27 @@ func redacted(said, token string) string {
 	return strings.ReplaceAll(said, token, "[redacted]")
 }
 
-// callMeaning is what a code of a signed call says.
-func callMeaning(code string) meaning {
+// callFailure is what an error code of a signed call means.
+func callFailure(code string) failure {
 	switch code {
 	case "AuthFailure.SignatureExpire":
-		return meaning{vault.ErrUnauthenticated, "the clock of this machine is more than 5 minutes off: set it"}
+		return failure{vault.ErrUnauthenticated, vault.ClockSkew}
 	case "AuthFailure.TokenFailure":
-		return meaning{vault.ErrUnauthenticated, expired}
+		return failure{vault.ErrUnauthenticated, vault.TokenExpired}
 	case "AuthFailure.UnauthorizedOperation":
-		return meaning{vault.ErrPermission, denied}
+		return failure{vault.ErrPermission, vault.AccessDenied}
 	}
 	switch class, _, _ := strings.Cut(code, "."); class {
 	case "AuthFailure":
-		return meaning{vault.ErrUnauthenticated, wrongKey}
+		return failure{vault.ErrUnauthenticated, vault.CredentialsRejected}
 	case "UnauthorizedOperation":
-		return meaning{vault.ErrPermission, denied}
+		return failure{vault.ErrPermission, vault.AccessDenied}
 	case "RequestLimitExceeded":
-		return meaning{vault.ErrBusy, busy}
+		return failure{vault.ErrBusy, vault.Throttled}
 	case "InvalidAction", "NoSuchVersion", "UnsupportedOperation":
-		return meaning{vault.ErrUnsupported, ""}
+		return failure{vault.ErrUnsupported, vault.ReasonUnknown}
 	}
-	return meaning{vault.ErrUnavailable, ""}
+	return failure{vault.ErrUnavailable, vault.ReasonUnknown}
 }
 
 // signTC3 signs POST / of the API with TC3-HMAC-SHA256, over content type, host and body.

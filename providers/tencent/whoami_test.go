@@ -59,32 +59,32 @@ func TestWhoAmIRefused(t *testing.T) {
 	s := newServer(t, nil)
 	c := config(s, owner(s))
 	for _, tc := range []struct {
-		fault *costest.Fault
-		want  error
-		hint  string
+		fault  *costest.Fault
+		want   error
+		reason vault.Reason
 	}{
-		{answers("AuthFailure.SignatureExpire"), vault.ErrUnauthenticated, "clock"},
-		{answers("AuthFailure.TokenFailure"), vault.ErrUnauthenticated, "new token"},
-		{answers("AuthFailure.SecretIdNotFound"), vault.ErrUnauthenticated, "does not know"},
-		{answers("UnauthorizedOperation"), vault.ErrPermission, "policies"},
-		{answers("AuthFailure.UnauthorizedOperation"), vault.ErrPermission, "policies"},
-		{answers("RequestLimitExceeded"), vault.ErrBusy, "fewer"},
-		{answers("InvalidAction"), vault.ErrUnsupported, ""},
-		{answers("InternalError.SystemError"), vault.ErrUnavailable, ""},
-		{costest.RespondBefore(502, "<html>"), vault.ErrUnavailable, ""},
-		{costest.RespondBefore(200, "<html>"), vault.ErrUnavailable, ""},
-		{costest.RespondBefore(200, `{"Response":{}}`), vault.ErrUnavailable, ""},
-		{costest.DropBefore(), vault.ErrUnavailable, "network"},
-		{costest.CutBody(10), vault.ErrUnavailable, "network"},
+		{answers("AuthFailure.SignatureExpire"), vault.ErrUnauthenticated, vault.ClockSkew},
+		{answers("AuthFailure.TokenFailure"), vault.ErrUnauthenticated, vault.TokenExpired},
+		{answers("AuthFailure.SecretIdNotFound"), vault.ErrUnauthenticated, vault.CredentialsRejected},
+		{answers("UnauthorizedOperation"), vault.ErrPermission, vault.AccessDenied},
+		{answers("AuthFailure.UnauthorizedOperation"), vault.ErrPermission, vault.AccessDenied},
+		{answers("RequestLimitExceeded"), vault.ErrBusy, vault.Throttled},
+		{answers("InvalidAction"), vault.ErrUnsupported, vault.ReasonUnknown},
+		{answers("InternalError.SystemError"), vault.ErrUnavailable, vault.ReasonUnknown},
+		{costest.RespondBefore(502, "<html>"), vault.ErrUnavailable, vault.ReasonUnknown},
+		{costest.RespondBefore(200, "<html>"), vault.ErrUnavailable, vault.ReasonUnknown},
+		{costest.RespondBefore(200, `{"Response":{}}`), vault.ErrUnavailable, vault.ReasonUnknown},
+		{costest.DropBefore(), vault.ErrUnavailable, vault.Unreachable},
+		{costest.CutBody(10), vault.ErrUnavailable, vault.Unreachable},
 	} {
 		s.SetRule(func(*costest.Request) *costest.Fault { return tc.fault })
 		got, err := tencent.WhoAmI(t.Context(), c, s.URL())
 		if !errors.Is(err, tc.want) || !strings.HasPrefix(fmt.Sprint(err), tc.want.Error()) {
 			t.Errorf("error %v, want %v", err, tc.want)
 		}
-		var told interface{ Hint() string }
-		if !errors.As(err, &told) || !strings.Contains(told.Hint(), tc.hint) {
-			t.Errorf("%v: no hint about %q", err, tc.hint)
+		var cause *vault.Cause
+		if !errors.As(err, &cause) || cause.Reason != tc.reason {
+			t.Errorf("%v: reason %v, want %v", err, cause, tc.reason)
 		}
 		if got.KeyID != s.SecretID() || got.ARN != "" {
 			t.Errorf("%v: what is known is %+v", err, got)

@@ -85,7 +85,7 @@ func (e *exam) contract(ctx context.Context) {
 		}
 		r := s.Run(ctx, all[i])
 		kept[p.clause] = r.Verdict == probe.Honoured
-		e.say(ctx, p.clause, p.judge(e.Store, r))
+		e.say(ctx, p.clause, p.judge(e, e.Store, r))
 		if p.clause == "swap" && !kept["swap"] {
 			s = e.subject(withoutSwap(e.Store)) // or every later clause that swaps would be judged by it
 		}
@@ -103,7 +103,7 @@ func withoutSwap(st *vault.Store) *vault.Store {
 }
 
 // judge says what a verdict means for the user.
-func (p promise) judge(st *vault.Store, r probe.Result) finding {
+func (p promise) judge(e *exam, st *vault.Store, r probe.Result) finding {
 	why := ""
 	if r.Err != nil {
 		why = reason(st, r.Err)
@@ -113,7 +113,7 @@ func (p promise) judge(st *vault.Store, r probe.Result) finding {
 		return found(OK, "%s: honoured", p.what)
 	case probe.NotHonoured:
 		if p.clause == "create" && errors.Is(r.Err, vault.ErrUnsupported) { // it says no, and overwrites nothing
-			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(advice(st, r.Err, p.hint))
+			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(e.advice(st, r.Err, p.hint))
 		}
 		return finding{p.broken, fmt.Sprintf("%s: not honoured, so that %s (%s)", p.what, p.means, why), p.hint}
 	case probe.NotApplicable:

@@ -86,6 +86,10 @@ type Patient struct {
 	KeysErr error
 	VaultID string
 
+	// Hint returns what to do about an error: what its cause says, or otherwise if that is
+	// not empty, or what is usual for such an error. Nil: otherwise.
+	Hint func(err error, otherwise string) string
+
 	// Quick leaves out large objects and races.
 	Quick bool
 	// Large is how long a large object is: past the size at which the store goes over to

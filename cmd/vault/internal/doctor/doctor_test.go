@@ -556,7 +556,6 @@ func TestUnreached(t *testing.T) {
 		p    doctor.Patient
 		want string
 	}{
-		{"not opened, with advice", doctor.Patient{Unopened: &explained{errors.New("no route")}}, "the store cannot be opened: no route"},
 		{"not opened", doctor.Patient{Unopened: errors.New("no route")}, "the store cannot be opened: no route"},
 		{"not authenticated", doctor.Patient{Store: answer(vault.ErrUnauthenticated)}, "mem:// does not take these credentials: blob (code=Unknown): not authenticated"},
 		{"no answer", doctor.Patient{Store: answer(errors.New("no route"))}, "mem:// is not reached: blob (code=Unknown): no route"},
@@ -584,12 +583,19 @@ func TestNoStoreYet(t *testing.T) {
 	})
 }
 
-// TestHint: what a provider has to say is the hint.
+// TestHint: the reason of a provider's cause decides the hint.
 func TestHint(t *testing.T) {
 	c := newCloud(t)
 	s := c.as(t, func(intercept.Call) bool { return true })
-	s.Explain = func(error) error { return &explained{vault.ErrPermission} }
-	lines := examine(t, t.Context(), &doctor.Patient{Store: s, Quick: true})
+	s.Explain = func(error) error { return &vault.Cause{Sentinel: vault.ErrPermission, Reason: vault.AccessDenied} }
+	hint := func(err error, otherwise string) string {
+		var cause *vault.Cause
+		if errors.As(err, &cause) && cause.Reason == vault.AccessDenied {
+			return "ask {prog}"
+		}
+		return otherwise
+	}
+	lines := examine(t, t.Context(), &doctor.Patient{Store: s, Quick: true, Hint: hint})
 	if got := lines["bucket"].Hint; got != "ask {prog}" {
 		t.Errorf("hint %q", got)
 	}
@@ -600,7 +606,7 @@ func TestHint(t *testing.T) {
 func TestInFewWords(t *testing.T) {
 	explain := func(err error) error {
 		if a, ok := errors.AsType[*answer](err); ok && a.code == "AccessDenied" {
-			return &explained{fmt.Errorf("%w: S3 PutObject: 403 AccessDenied, request tx1", vault.ErrPermission)}
+			return &vault.Cause{Sentinel: vault.ErrPermission, Message: "S3 PutObject: 403 AccessDenied, request tx1"}
 		}
 		return nil
 	}
@@ -657,11 +663,6 @@ func TestBucketVersioning(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
-
-type explained struct{ error }
-
-func (e *explained) Unwrap() error { return e.error }
-func (e *explained) Hint() string  { return "ask {prog}" }
 
 // TestHistoryStays: where versions may not be deleted it is told how many stay.
 func TestHistoryStays(t *testing.T) {
@@ -885,7 +886,7 @@ func TestPrefix(t *testing.T) {
 	if got := lines["isolation-get"].Message; !strings.Contains(got, "below the own prefix") {
 		t.Errorf("%q", got)
 	}
-	if err := v.Delete(t.Context(), "n"); err != nil {
+	if err := v.Delete(t.Context(), "n", nil); err != nil {
 		t.Errorf("the vault's object is not where it was put: %v", err)
 	}
 }

@@ -108,7 +108,7 @@ func (e *exam) reading(ctx context.Context, read bool) {
 	}
 	switch {
 	case e.Unintroduced != nil:
-		weigh(found(NotProven, "get of a foreign object: the second tenant is not there: %v", e.Unintroduced).hinted(advice(nil, e.Unintroduced, "")))
+		weigh(found(NotProven, "get of a foreign object: the second tenant is not there: %v", e.Unintroduced).hinted(e.advice(nil, e.Unintroduced, "")))
 	case e.Other != nil && e.OtherTenant == e.Tenant:
 		weigh(found(NotProven, "get of a foreign object: the second identity is of tenant %s too", e.Tenant).hinted("give another tenant's identity with --other SRC"))
 	}

@@ -13,7 +13,7 @@ import (
 func (e *exam) keys(ctx context.Context) {
 	switch {
 	case e.KeysErr != nil:
-		e.say(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(advice(nil, e.KeysErr, "")))
+		e.say(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(e.advice(nil, e.KeysErr, "")))
 		return
 	case len(e.Keys) == 0:
 		e.say(ctx, "keys", found(Warning, "there is no key: nothing can be sealed or opened").
@@ -24,7 +24,7 @@ func (e *exam) keys(ctx context.Context) {
 	value := random()
 	var sealed bytes.Buffer
 	if err := seal(ctx, &sealed, ref, e.Keys, value); err != nil {
-		e.say(ctx, "keys", found(Fail, "the keys do not seal: %v", err).hinted(keyAdvice(err)))
+		e.say(ctx, "keys", found(Fail, "the keys do not seal: %v", err).hinted(e.keyAdvice(err)))
 		return
 	}
 	for i, key := range e.Keys {
@@ -36,7 +36,7 @@ func (e *exam) keys(ctx context.Context) {
 			}
 		}
 		if err != nil {
-			e.say(ctx, "keys", found(Fail, "key %d of %d does not open what it sealed: %v", i+1, len(e.Keys), err).hinted(keyAdvice(err)))
+			e.say(ctx, "keys", found(Fail, "key %d of %d does not open what it sealed: %v", i+1, len(e.Keys), err).hinted(e.keyAdvice(err)))
 			return
 		}
 	}
@@ -54,12 +54,12 @@ func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.So
 	return sealed.Close()
 }
 
-func keyAdvice(err error) string {
+func (e *exam) keyAdvice(err error) string {
 	switch {
 	case errors.Is(err, envelope.ErrUnavailable):
 		return "see whether the key source can be reached"
 	case errors.Is(err, envelope.ErrUnauthenticated):
 		return "get new credentials for the key source"
 	}
-	return advice(nil, err, "see what --keys names")
+	return e.advice(nil, err, "see what --keys names")
 }

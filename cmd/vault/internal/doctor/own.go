@@ -43,7 +43,7 @@ func (e *exam) reach(ctx context.Context) bool {
 	case e.Store == nil && e.Unopened == nil:
 		return stop(found(Warning, "there is no store yet").hinted("the first {prog} put makes it"))
 	case e.Store == nil:
-		return stop(found(Fail, "the store cannot be opened: %v", e.Unopened).hinted(advice(nil, e.Unopened, "")))
+		return stop(found(Fail, "the store cannot be opened: %v", e.Unopened).hinted(e.advice(nil, e.Unopened, "")))
 	}
 	e.own = e.party(e.Store, e.Tenant)
 	_, err := list(ctx, e.Store, e.own.prefix)
@@ -52,13 +52,13 @@ func (e *exam) reach(ctx context.Context) bool {
 		e.say(ctx, "bucket", found(OK, "%s answers, and lists the own prefix", e.Store.Name))
 	case kind == vault.ErrPermission:
 		e.say(ctx, "bucket", found(Fail, "%s answers, and does not list the own prefix %s: %s", e.Store.Name, prefix(e.Tenant, e.Collection), described(e.Store, err)).
-			hinted(advice(e.Store, err, "see whether the tenant and the collection are those of this identity, and what it may do")))
+			hinted(e.advice(e.Store, err, "see whether the tenant and the collection are those of this identity, and what it may do")))
 	case kind == vault.ErrUnauthenticated:
 		return stop(found(Fail, "%s does not take these credentials: %s", e.Store.Name, described(e.Store, err)).
-			hinted(advice(e.Store, err, "get new credentials")))
+			hinted(e.advice(e.Store, err, "get new credentials")))
 	default:
 		return stop(found(Fail, "%s is not reached: %s", e.Store.Name, described(e.Store, err)).
-			hinted(advice(e.Store, err, "see whether the URL of the store is right, and whether it can be reached from here: name, proxy, TLS")))
+			hinted(e.advice(e.Store, err, "see whether the URL of the store is right, and whether it can be reached from here: name, proxy, TLS")))
 	}
 	return ctx.Err() == nil
 }
@@ -74,7 +74,7 @@ func (e *exam) ownPrefix(ctx context.Context) {
 	e.trace(o.store, o.prefix, key)
 	bad := func(check, what string, err error) {
 		e.say(ctx, check, found(Fail, "%s: %s", what, described(o.store, err)).
-			hinted(advice(o.store, err, "see what this identity may do under "+prefix(o.tenant, e.Collection))))
+			hinted(e.advice(o.store, err, "see what this identity may do under "+prefix(o.tenant, e.Collection))))
 	}
 
 	err := put(ctx, o.store, key, value)

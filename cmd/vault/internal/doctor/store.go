@@ -89,7 +89,7 @@ func newest(ctx context.Context, st *vault.Store, key string) (id string, err er
 
 // peekVersion says whether a version may be read: it reads one byte, and forgets it.
 func peekVersion(ctx context.Context, st *vault.Store, key, id string) error {
-	r, err := st.History.OpenVersion(ctx, key, id, 0, 1)
+	r, _, err := st.History.OpenVersion(ctx, key, id, 0, 1)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (e *exam) trespass(ctx context.Context, id string, from, to *party, got fun
 	e.trace(to.store, to.prefix, key, added)
 	if err := put(ctx, to.store, key, value); err != nil {
 		got(found(NotProven, "get of tenant %s's object: that tenant cannot put one: %s", to.tenant, described(to.store, err)).
-			hinted(advice(to.store, err, "")))
+			hinted(e.advice(to.store, err, "")))
 		return
 	}
 	did := func(what string) (string, string) {

@@ -3,7 +3,6 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
 	"strings"
 
@@ -11,55 +10,53 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// described is an error of st in words: what it is, and what its cloud said. Of the answer
-// of a service it is what the provider makes of that, and not the text of an SDK.
+// described is an error of st in words: what it is, and what its cloud returned. For the
+// response of a service it is the provider's text, and not that of an SDK.
 func described(st *vault.Store, err error) string {
-	kind, its := probe.Kind(st, err), answered(err)
+	kind := probe.Kind(st, err)
 	if kind == nil {
 		return err.Error()
 	}
-	if its != nil && st.Explain != nil {
-		before, _, _ := strings.Cut(err.Error(), its.Error())
-		before = strings.TrimSuffix(before, kind.Error()+": ")
-		var told hinting
-		var service interface{ ErrorCode() string }
-		switch is := st.Explain(its); {
-		case errors.As(is, &told): // and so it tells all in its text
-			return before + is.Error()
-		case errors.As(its, &service):
-			return before + kind.Error()
-		}
-	}
-	if errors.Is(err, kind) {
+	before, service := apart(err)
+	before = strings.TrimSuffix(before, kind.Error()+": ")
+	var cause *vault.Cause
+	var coded interface{ ErrorCode() string } // of an SDK
+	switch {
+	case st.Explain != nil && errors.As(st.Explain(service), &cause):
+		return before + cause.Error()
+	case errors.As(service, &coded):
+		return before + kind.Error()
+	case errors.Is(err, kind):
 		return err.Error()
 	}
 	return fmt.Sprintf("%v: %v", kind, err)
 }
 
-// answered is the error below the words that package fmt put before it, or nil where
-// there are only words.
-func answered(err error) error {
-	if err == nil {
-		return nil
-	}
-	t := reflect.TypeOf(err)
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if p := t.PkgPath(); p != "fmt" && p != "errors" {
-		return err
-	}
-	switch u := err.(type) {
-	case interface{ Unwrap() error }:
-		return answered(u.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, err := range u.Unwrap() {
-			if its := answered(err); its != nil {
-				return its
+// apart splits off the words that were put before an error with a colon, without those of
+// package blob.
+func apart(err error) (before string, _ error) {
+	for {
+		var below error
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			below = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			if all := e.Unwrap(); len(all) > 0 {
+				below = all[len(all)-1]
 			}
 		}
+		if below == nil {
+			return before, err
+		}
+		words, ok := strings.CutSuffix(err.Error(), ": "+below.Error())
+		if !ok {
+			return before, err
+		}
+		if !strings.HasPrefix(words, "blob (") {
+			before += words + ": "
+		}
+		err = below
 	}
-	return nil
 }
 
 // longest is how much of a reason is told.
@@ -84,18 +81,15 @@ func reason(st *vault.Store, err error) string {
 	return why
 }
 
-type hinting interface{ Hint() string }
-
-// advice is what to do about an error of st: what its provider says, or else otherwise.
-func advice(st *vault.Store, err error, otherwise string) string {
-	var told hinting
-	if errors.As(err, &told) && told.Hint() != "" {
-		return told.Hint()
+// advice returns the hint for an error of st, or otherwise.
+func (p *Patient) advice(st *vault.Store, err error, otherwise string) string {
+	if p.Hint == nil {
+		return otherwise
 	}
 	if st != nil && st.Explain != nil {
-		if is := st.Explain(err); errors.As(is, &told) && told.Hint() != "" {
-			return told.Hint()
+		if cause := st.Explain(err); cause != nil {
+			err = cause
 		}
 	}
-	return otherwise
+	return p.Hint(err, otherwise)
 }

@@ -1,0 +1,97 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// One attempt at a write: one request that stores an envelope, and what is certain about it
+// afterwards.
+
+// A writeKind is what a write does about the object that is there.
+type writeKind int
+
+const (
+	replace writeKind = iota // replaces any object, or none
+	create                   // stores only where there is none
+	swap                     // replaces only the object that was read
+)
+
+func (k writeKind) String() string { return [...]string{"put", "create", "swap"}[k] }
+
+// A condition is what must hold for a write to take place.
+type condition struct {
+	kind writeKind
+	tag  string // swap: the store's tag of the object that was read; never empty
+	old  []byte // swap: the header of that object
+}
+
+// An outcome is what is certain about an attempt.
+type outcome int
+
+const (
+	unknown    outcome = iota // it may have been applied, or may yet be
+	stored                    // it was applied
+	refused                   // it was not applied, and the error says for good why
+	notApplied                // it was not applied, and may be tried again
+)
+
+// An attempt is one request that writes, when it is over.
+type attempt struct {
+	outcome outcome
+	version string
+	err     error
+}
+
+// attempt makes the n-th attempt.
+func (v *Vault) attempt(ctx context.Context, key string, how condition, n int, fill func(io.Writer) error) attempt {
+	full := false // all bytes were handed over
+	version, err := v.backend.write(ctx, key, how, n, func(w io.Writer) error {
+		err := fill(w)
+		full = err == nil
+		return err
+	})
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return attempt{classify(full, err), version, err}
+}
+
+// certain are the sentinels with which a store refuses a request without applying it.
+var certain = []error{ErrPermission, ErrUnauthenticated, ErrNoSpace, ErrNotFound, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrClosed}
+
+// classify returns the outcome of a request that ended with err. full is false for a write
+// whose bytes were not all handed over: the store cannot have published it.
+func classify(full bool, err error) outcome {
+	var cause *Cause
+	switch {
+	case err == nil:
+		return stored
+	case errors.Is(err, ErrUnsure):
+		return unknown
+	case isAny(err, certain):
+		return refused
+	case !full, errors.Is(err, ErrBusy), errors.As(err, &cause) && cause.Effect == NotApplied:
+		return notApplied
+	}
+	return unknown
+}
+
+func isAny(err error, targets []error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxAttempts is how often a write or a delete that got no response is tried.
+const maxAttempts = 3
+
+// retryable reports whether a request that failed with err is worth another try.
+func retryable(err error) bool {
+	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure)
+}

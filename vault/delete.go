@@ -1,0 +1,121 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// DeleteOptions configures [Vault.Delete]. Nil, or the zero value, deletes any object.
+type DeleteOptions struct {
+	// IfTag, when not empty, refuses with [ErrConflict] unless the object has this
+	// [Info].Tag. It costs one request more, and is [ErrUnsupported] where the store has no
+	// [ConditionalRemover].
+	IfTag string
+}
+
+// Delete removes the current object of name; its history stays where the store keeps
+// one. An absent object is [ErrNotFound], except on a cloud that does not report it. Delete
+// is tried again when the store does not respond, and may then remove what another writer
+// wrote meanwhile, unless IfTag was given. An error wraps [ErrUnsure] when the object may
+// have been removed, or may yet be. When ctx has ended Delete may take some 5 seconds more to
+// find that out.
+func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
+	defer wrap(&err, "delete", string(name))
+	key, err := v.writable(name)
+	if err != nil {
+		return err
+	}
+	if o != nil && o.IfTag != "" {
+		return v.deleteIf(ctx, name, key, o.IfTag)
+	}
+	return v.absent(ctx, key, v.remove(ctx, key))
+}
+
+// deleteIf removes the object of name if it has the given tag.
+func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error {
+	if v.store.RemoveIf == nil || v.store.Tag == nil {
+		return fmt.Errorf("%w: it cannot compare and delete", ErrUnsupported)
+	}
+	h, header, err := v.current(ctx, name, key)
+	if err != nil {
+		return err
+	}
+	if tag := tagOf(header); tag != want {
+		return fmt.Errorf("%w: the object has the tag %s", ErrConflict, tag)
+	}
+	if h.tag == "" {
+		return errNoTag
+	}
+	old := h.data[:header.Len()]
+	return v.removal(ctx, func(n int) error { return v.backend.removeIf(ctx, key, h.tag, n) }, func(ctx context.Context) (bool, error) {
+		h, err := v.readHead(ctx, place{key: key}, 0, int64(len(old)))
+		if err = v.absent(ctx, key, err); err != nil {
+			return errors.Is(err, ErrNotFound), nil
+		}
+		if !bytes.HasPrefix(h.data, old) {
+			return false, fmt.Errorf("%w: another object is there now", ErrConflict)
+		}
+		return false, nil
+	})
+}
+
+// current reads and authenticates the header of the current object.
+func (v *Vault) current(ctx context.Context, name Name, key string) (head, *envelope.Header, error) {
+	h, err := v.head(ctx, place{key: key})
+	if err = v.absent(ctx, key, err); err != nil {
+		return head{}, nil, err
+	}
+	o, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), v.ref(name), v.keys)
+	if err != nil {
+		return head{}, nil, v.backend.explain(err)
+	}
+	v.revisions.saw(name, o.Header().Revision)
+	return h, o.Header(), nil
+}
+
+// remove deletes key.
+func (v *Vault) remove(ctx context.Context, key string) error {
+	return v.removal(ctx, func(n int) error { return v.backend.remove(ctx, key, n) }, func(ctx context.Context) (bool, error) {
+		_, err := v.readHead(ctx, place{key: key}, 0, 1)
+		return errors.Is(v.absent(ctx, key, err), ErrNotFound), nil
+	})
+}
+
+// removal makes up to three attempts. After one with an unknown outcome it looks whether the
+// object is gone, or whether something else ends the removal.
+func (v *Vault) removal(ctx context.Context, attempt func(n int) error, look func(context.Context) (gone bool, err error)) error {
+	if err := ctx.Err(); err != nil {
+		return err // nothing was sent
+	}
+	var lost error // of the last attempt with an unknown outcome
+	for n := 1; ; n++ {
+		err := attempt(n)
+		switch o := classify(true, err); {
+		case o == stored:
+			return nil
+		case errors.Is(err, ErrUnsure):
+			return err
+		case o == unknown:
+			lost = err
+		}
+		if lost != nil {
+			ctx, cancel := lingering(ctx)
+			gone, lerr := look(ctx)
+			cancel()
+			if gone || lerr != nil {
+				return lerr
+			}
+		}
+		switch {
+		case n < maxAttempts && retryable(err) && pause(ctx, n):
+		case lost == nil:
+			return err
+		default:
+			return fmt.Errorf("%w: %w", ErrUnsure, err)
+		}
+	}
+}

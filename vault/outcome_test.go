@@ -1,0 +1,300 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/vault"
+)
+
+var errReset = errors.New("connection reset")
+
+// losing returns hooks that lose the requests op, before they are applied, while lose holds.
+func losing(op string, lose func(n int) bool) intercept.Hooks {
+	n := 0
+	return intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op != op {
+			return do()
+		}
+		if n++; lose(n) {
+			return errReset
+		}
+		return do()
+	}}
+}
+
+func always(int) bool { return true }
+
+// TestUnansweredWrite: a write that was sent and never answered may arrive after its caller
+// has given up. That it is not there yet proves nothing.
+func TestUnansweredWrite(t *testing.T) {
+	for _, how := range []string{"put", "overwrite", "create", "swap"} {
+		for _, size := range []int{5, 3 << 20} {
+			s := newStore(t)
+			o := &vault.PutOptions{Create: how == "create"}
+			if how == "overwrite" || how == "swap" {
+				info := put(t, newVault(t, s, nil), "a", "old", nil)
+				if how == "swap" {
+					o.IfRevision = info.Revision
+				}
+			}
+			lossy := *s
+			w := &withheld{s: s, lose: always}
+			lossy.Put, lossy.Create, lossy.Swap = w, w, w
+			v := newVault(t, &lossy, nil)
+			_, err := v.Put(t.Context(), "a", strings.NewReader(strings.Repeat("v", size)), o)
+			if !errors.Is(err, vault.ErrUnsure) || !errors.Is(err, vault.ErrUnavailable) {
+				t.Errorf("%s of %d bytes that is never answered: %v, want ErrUnsure", how, size, err)
+			}
+			w.arrive(t) // and it was not wrong
+			if got := get(t, newVault(t, s, nil), "a", nil); len(got) != size {
+				t.Errorf("%s of %d bytes: after it arrived the value has %d bytes", how, size, len(got))
+			}
+		}
+	}
+}
+
+// A withheld writer keeps writes back, which arrive when the test says so.
+type withheld struct {
+	s    *vault.Store
+	lose func(n int) bool
+
+	mu   sync.Mutex
+	n    int
+	kept []func() error
+	ops  []string
+}
+
+func (w *withheld) write(op string, fill func(io.Writer) error, write func(fill func(io.Writer) error) error) error {
+	var b bytes.Buffer
+	if err := fill(&b); err != nil {
+		return err
+	}
+	send := func() error {
+		return write(func(w io.Writer) error { _, err := w.Write(b.Bytes()); return err })
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n++
+	w.ops = append(w.ops, op)
+	if !w.lose(w.n) {
+		return send()
+	}
+	w.kept = append(w.kept, send)
+	return errReset
+}
+
+// arrive makes the writes that were kept back. Conditions may refuse them.
+func (w *withheld) arrive(t *testing.T) {
+	t.Helper()
+	for _, send := range w.kept {
+		if err := send(); err != nil && !errors.Is(err, vault.ErrExist) && !errors.Is(err, vault.ErrConflict) {
+			t.Error(err)
+		}
+	}
+	w.kept = nil
+}
+
+func (w *withheld) Put(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	return "", w.write("put", fill, func(fill func(io.Writer) error) error {
+		var b bytes.Buffer
+		if err := fill(&b); err != nil {
+			return err
+		}
+		return w.s.Bucket.WriteAll(context.WithoutCancel(ctx), key, b.Bytes(), nil)
+	})
+}
+
+func (w *withheld) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	return "", w.write("create", fill, func(fill func(io.Writer) error) error {
+		_, err := w.s.Create.Create(context.WithoutCancel(ctx), key, fill)
+		return err
+	})
+}
+
+func (w *withheld) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+	return "", w.write("swap", fill, func(fill func(io.Writer) error) error {
+		_, err := w.s.Swap.Swap(context.WithoutCancel(ctx), key, tag, fill)
+		return err
+	})
+}
+
+// TestSecondAttempt: a further attempt at a put that got no response is conditional on what
+// was read back, so that it replaces nothing that another writer wrote meanwhile.
+func TestSecondAttempt(t *testing.T) {
+	for _, old := range []bool{false, true} {
+		s := newStore(t)
+		others := newVault(t, s, nil)
+		if old {
+			put(t, others, "a", "old", nil)
+		}
+		lossy := *s
+		w := &withheld{s: s, lose: func(n int) bool { return n == 1 }}
+		lossy.Put, lossy.Create, lossy.Swap = w, w, w
+		put(t, newVault(t, &lossy, nil), "a", "ours", nil)
+		want := []string{"put", "create"}
+		if old {
+			want = []string{"put", "swap"}
+		}
+		if diff := cmp.Diff(want, w.ops); diff != "" {
+			t.Errorf("old object %v: attempts (-want +got):\n%s", old, diff)
+		}
+	}
+	// Another writer stores a later object between the read-back and the second attempt.
+	s := newStore(t)
+	others := newVault(t, s, nil)
+	lossy := *s
+	w := &withheld{s: s, lose: func(n int) bool {
+		if n == 2 {
+			put(t, others, "a", "theirs", nil)
+		}
+		return n == 1
+	}}
+	lossy.Put, lossy.Create, lossy.Swap = w, w, w
+	_, err := newVault(t, &lossy, nil).Put(t.Context(), "a", strings.NewReader("ours"), nil)
+	if !errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("put = %v, want ErrUnsure: the first attempt may yet arrive", err)
+	}
+	if got := get(t, newVault(t, s, nil), "a", nil); got != "theirs" {
+		t.Errorf("the value is %q: a second attempt overtook another writer", got)
+	}
+}
+
+// TestLateFirstAttempt: of two puts in order, both acknowledged, an attempt at the first one
+// arrives last. The Vault that made them detects it.
+func TestLateFirstAttempt(t *testing.T) {
+	s := newStore(t)
+	lossy := *s
+	w := &withheld{s: s, lose: func(n int) bool { return n == 1 }}
+	lossy.Put, lossy.Create, lossy.Swap = w, w, w
+	v := newVault(t, &lossy, nil)
+	put(t, v, "a", "A", nil)
+	put(t, v, "a", "B", nil)
+	if got := get(t, v, "a", nil); got != "B" {
+		t.Fatalf("the value is %q", got)
+	}
+	w.arrive(t)
+	if _, err := v.Get(t.Context(), "a", nil); !errors.Is(err, vault.ErrRollback) {
+		t.Errorf("get of a value that arrived late = %v, want ErrRollback", err)
+	}
+	if _, err := v.Stat(t.Context(), "a"); !errors.Is(err, vault.ErrRollback) {
+		t.Errorf("stat of a value that arrived late = %v, want ErrRollback", err)
+	}
+	put(t, v, "a", "C", nil)
+	if got := get(t, v, "a", nil); got != "C" {
+		t.Errorf("the value is %q", got)
+	}
+}
+
+// TestCancelledDelete: a delete whose context ends while it is in progress reports what became
+// of it.
+func TestCancelledDelete(t *testing.T) {
+	for _, applied := range []bool{true, false} {
+		s := newStore(t)
+		put(t, newVault(t, s, nil), "a", "1", nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		v := newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			if c.Op != "remove" {
+				return do()
+			}
+			if applied {
+				do()
+			}
+			cancel()
+			return context.Canceled
+		}}), nil)
+		err := v.Delete(ctx, "a", nil)
+		switch {
+		case applied && err != nil:
+			t.Errorf("a delete that took effect: %v", err)
+		case !applied && (!errors.Is(err, vault.ErrUnsure) || !errors.Is(err, context.Canceled)):
+			t.Errorf("a delete that may yet arrive: %v, want ErrUnsure and Canceled", err)
+		}
+	}
+	// One that was never sent is certain.
+	s := newStore(t)
+	put(t, newVault(t, s, nil), "a", "1", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := newVault(t, s, nil).Delete(ctx, "a", nil); !errors.Is(err, context.Canceled) || errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("a delete that was not sent: %v", err)
+	}
+}
+
+// TestCancelledTeardown: what a teardown removed is not listed as still there.
+func TestCancelledTeardown(t *testing.T) {
+	s := newStore(t)
+	for i := range 3 {
+		put(t, newVault(t, s, nil), vault.Name(fmt.Sprint("a", i)), "1", nil)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	v := newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op == "remove" {
+			do()
+			cancel()
+			return context.Canceled
+		}
+		return do()
+	}}), nil)
+	result, err := v.Teardown(ctx, nil)
+	if result.Deleted != 3 || len(result.Failed) != 0 {
+		t.Errorf("teardown = %+v, %v; all three were removed", result, err)
+	}
+	if got := names(t, newVault(t, s, nil), ""); got != nil {
+		t.Errorf("left are %q", got)
+	}
+}
+
+// TestTeardownEnds: a refusal of the request as a whole ends a teardown.
+func TestTeardownEnds(t *testing.T) {
+	s := newStore(t)
+	for i := range 2500 {
+		if err := s.Bucket.WriteAll(t.Context(), fmt.Sprintf("bots/0xabc/credentials/%04d.enc", i), []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, refusal := range []error{vault.ErrUnauthenticated, errReset} {
+		removals := 0
+		v := newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+			if c.Op == "remove" {
+				removals++
+				return refusal
+			}
+			return do()
+		}}), nil)
+		result, err := v.Teardown(t.Context(), nil)
+		most := 1
+		if refusal == errReset {
+			most = 3 // attempts, of the first page
+		}
+		if err == nil || errors.Is(err, vault.ErrPartial) || removals > most || len(result.Failed) > 0 {
+			t.Errorf("%v: teardown = %v after %d requests, %d failures listed", refusal, err, removals, len(result.Failed))
+		}
+	}
+	// Refusals of single objects do not; of many, the first thousand are listed.
+	stuck := *s
+	stuck.Remover = refuseAll{}
+	result, err := newVault(t, &stuck, nil).Teardown(t.Context(), nil)
+	if !errors.Is(err, vault.ErrPartial) || result.NotRemoved != 2500 || len(result.Failed) != 1000 {
+		t.Errorf("teardown = %v, %d not removed, %d listed; want ErrPartial, 2500, 1000", err, result.NotRemoved, len(result.Failed))
+	}
+}
+
+type refuseAll struct{}
+
+func (refuseAll) Remove(_ context.Context, keys []string) (map[string]error, error) {
+	failed := map[string]error{}
+	for _, k := range keys {
+		failed[k] = vault.ErrPermission
+	}
+	return failed, nil
+}

@@ -1,0 +1,82 @@
+package vault
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestRevisionsNeverFall: not after more names than are remembered, and not when the clock
+// goes back.
+func TestRevisionsNeverFall(t *testing.T) {
+	at := time.UnixMicro(1_000_000_000)
+	r := revisions{now: func() time.Time { return at }}
+	last := make(map[Name]int64)
+	next := func(name Name) {
+		t.Helper()
+		got, err := r.next(name)
+		if err != nil || got <= last[name] {
+			t.Fatalf("%s: revision %d after %d, %v", name, got, last[name], err)
+		}
+		last[name] = got
+	}
+	for i := range maxKnownNames + 1000 {
+		next(Name(fmt.Sprint("n", i)))
+	}
+	at = at.Add(-time.Hour)
+	for _, i := range []int{0, 1, 999, 1000, maxKnownNames + 999} {
+		next(Name(fmt.Sprint("n", i)))
+	}
+	if len(r.names) > maxKnownNames || r.used.Len() != len(r.names) {
+		t.Errorf("%d names are remembered, %d in the list", len(r.names), r.used.Len())
+	}
+}
+
+// TestFloor: which revision a current object may have at least.
+func TestFloor(t *testing.T) {
+	r := revisions{now: func() time.Time { return time.UnixMicro(1) }}
+	want := func(what string, floor int64) {
+		t.Helper()
+		if got := r.floor("a"); got != floor {
+			t.Errorf("%s: floor %d, want %d", what, got, floor)
+		}
+	}
+	want("nothing known", 0)
+	r.saw("a", 5)
+	want("read", 5)
+	r.raise("a", 9) // an old version, on purpose
+	want("an old version was read", 5)
+	one, two := r.begin("a"), r.begin("a")
+	two(20)
+	want("two writes overlap, and may arrive in any order", 5)
+	r.saw("a", 20)
+	want("read while a write is in progress", 5)
+	one(10)
+	want("both ended", 5)
+	r.saw("a", 10)
+	want("read afterwards", 10)
+	r.begin("a")(0)
+	want("a write failed", 10)
+	r.begin("a")(30)
+	want("a write was acknowledged", 30)
+	if next, err := r.next("a"); err != nil || next <= 30 {
+		t.Errorf("next is %d, %v", next, err)
+	}
+}
+
+// BenchmarkRevisions: with many known names ahead of the clock each call costs the same.
+func BenchmarkRevisions(b *testing.B) {
+	for _, n := range []int{100, 20_000} {
+		b.Run(fmt.Sprint(n, " names"), func(b *testing.B) {
+			r := revisions{now: func() time.Time { return time.UnixMicro(1) }}
+			for i := range n {
+				r.saw(Name(fmt.Sprint(i)), 100)
+			}
+			i := 0
+			for b.Loop() {
+				r.saw(Name(fmt.Sprint(i%n)), int64(100+i))
+				i++
+			}
+		})
+	}
+}
