@@ -17,20 +17,6 @@ import (
 
 var errReset = errors.New("connection reset")
 
-// losing returns hooks that lose the requests op, before they are applied, while lose holds.
-func losing(op string, lose func(n int) bool) intercept.Hooks {
-	n := 0
-	return intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
-		if c.Op != op {
-			return do()
-		}
-		if n++; lose(n) {
-			return errReset
-		}
-		return do()
-	}}
-}
-
 func always(int) bool { return true }
 
 // TestUnansweredWrite: a write that was sent and never answered may arrive after its caller
