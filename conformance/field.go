@@ -38,7 +38,7 @@ var vaultChecks = []vaultCheck{
 	{"cut-bodies", checkCutBodies},
 	{"frozen-creators", checkFrozenCreators},
 	{"interlopers", checkInterlopers},
-	{"late-writes", checkLateWrites},
+	{"applied-later", checkAppliedLater},
 }
 
 // errNotOffered means that the store has none of what a check is about.

@@ -1,11 +1,9 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,85 +154,4 @@ func checkInterlopers(ctx context.Context, f *field) error {
 		}
 	}
 	return nil
-}
-
-// checkLateWrites takes a write for lost that arrives after all, when the next attempt
-// is under way. That one is refused, by a write which is the vault's own.
-func checkLateWrites(ctx context.Context, f *field) error {
-	if f.store.Create == nil && f.store.Swap == nil {
-		return fmt.Errorf("Create or Swap: %w", errNotOffered)
-	}
-	if f.store.Create != nil && !f.deviates("create") {
-		p, store := f.plot(), *f.store
-		store.Create = &lateCreator{Creator: f.store.Create}
-		value := f.value(100)
-		if _, err := p.put(ctx, p.over(&store, nil), target, value, &vault.PutOptions{Create: true}); err != nil {
-			return fmt.Errorf("a create that arrives late: %w", err)
-		}
-		if err := p.holds(ctx, target, value); err != nil {
-			return fmt.Errorf("a create that arrives late: %w", err)
-		}
-	}
-	if f.store.Swap != nil {
-		p, store := f.plot(), *f.store
-		store.Swap = &lateSwapper{Swapper: f.store.Swap}
-		info, err := p.put(ctx, p.vault(), target, f.value(50), nil)
-		if err != nil {
-			return err
-		}
-		value := f.value(100)
-		if _, err := p.put(ctx, p.over(&store, nil), target, value, &vault.PutOptions{IfRevision: info.Revision}); err != nil {
-			return fmt.Errorf("a swap that arrives late: %w", err)
-		}
-		if err := p.holds(ctx, target, value); err != nil {
-			return fmt.Errorf("a swap that arrives late: %w", err)
-		}
-	}
-	return nil
-}
-
-// A late write is kept, and made when the next one comes.
-type late struct {
-	kept bytes.Buffer
-	made bool
-}
-
-// arrive keeps the first write, and before the second makes the first.
-func (l *late) arrive(fill func(io.Writer) error, write func(fill func(io.Writer) error) error) error {
-	if l.kept.Len() == 0 {
-		return errors.Join(errLost, fill(&l.kept))
-	}
-	if !l.made {
-		l.made = true
-		if err := write(func(w io.Writer) error { _, err := w.Write(l.kept.Bytes()); return err }); err != nil {
-			return err
-		}
-	}
-	return write(fill)
-}
-
-type lateCreator struct {
-	vault.Creator
-	late
-}
-
-func (c *lateCreator) Create(ctx context.Context, key string, fill func(io.Writer) error) (id string, err error) {
-	err = c.arrive(fill, func(fill func(io.Writer) error) (err error) {
-		id, err = c.Creator.Create(ctx, key, fill)
-		return err
-	})
-	return id, err
-}
-
-type lateSwapper struct {
-	vault.Swapper
-	late
-}
-
-func (s *lateSwapper) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
-	err = s.arrive(fill, func(fill func(io.Writer) error) (err error) {
-		newTag, err = s.Swapper.Swap(ctx, key, tag, fill)
-		return err
-	})
-	return newTag, err
 }
