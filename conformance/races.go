@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/objectvault/objectvault/conformance/probe"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -22,7 +22,7 @@ func checkSwapRace(ctx context.Context, f *field) error {
 		if err != nil {
 			return err
 		}
-		together := gather(8)
+		together := probe.Gather(8, 100*time.Millisecond)
 		hooks := intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 			err := do()
 			if c.Op == "get" {
@@ -36,21 +36,6 @@ func checkSwapRace(ctx context.Context, f *field) error {
 		}
 	}
 	return nil
-}
-
-// gather returns what each of n calls: it waits for the others, but not for ever.
-func gather(n int) func() {
-	var here atomic.Int32
-	all := make(chan struct{})
-	return func() {
-		if here.Add(1) == int32(n) {
-			close(all)
-		}
-		select {
-		case <-all:
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
 }
 
 // oneWins puts n values at once, each by a vault of its own. One is told success and stays, the others are told
@@ -102,7 +87,7 @@ func checkFrozenCreators(ctx context.Context, f *field) error {
 			size = streamed
 		}
 		p := f.plot()
-		together := gather(16)
+		together := probe.Gather(16, 100*time.Millisecond)
 		lost := intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 			if c.Op != "create" {
 				return do()

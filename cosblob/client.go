@@ -1,7 +1,6 @@
 package cosblob
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -44,7 +43,7 @@ func NewClient(bucket, region string, c Credentials, o *ClientOptions) (*cos.Cli
 	}
 	s := &signer{credentials: c, base: o.Transport, now: o.Now}
 	if s.base == nil {
-		s.base = newTransport(o.Timeout)
+		s.base = transport.New(o.Timeout)
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -52,15 +51,6 @@ func NewClient(bucket, region string, c Credentials, o *ClientOptions) (*cos.Cli
 	client := cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: s})
 	quiet(client.Conf)
 	return client, nil
-}
-
-func newTransport(timeout time.Duration) *http.Transport {
-	timeout = cmp.Or(timeout, 30*time.Second)
-	t := transport.Default()
-	t.DialContext = transport.DialContext(timeout)
-	t.TLSHandshakeTimeout = timeout
-	t.MaxIdleConnsPerHost = 16
-	return t
 }
 
 func bucketURL(bucket, region, endpoint string) (*url.URL, error) {

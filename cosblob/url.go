@@ -9,6 +9,8 @@ import (
 	"regexp"
 
 	"gocloud.dev/blob"
+
+	"github.com/objectvault/objectvault/internal/transport"
 )
 
 // Scheme is that of the URLs that [blob.OpenBucket] opens with this package.
@@ -55,7 +57,7 @@ func (o *URLOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket
 	}
 	var idle func()
 	if client.Transport == nil {
-		own := newTransport(client.Timeout)
+		own := transport.New(client.Timeout)
 		client.Transport, idle = own, own.CloseIdleConnections
 	}
 	c, err := NewClient(u.Host, region, credentials, &client)

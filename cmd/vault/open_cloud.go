@@ -9,8 +9,6 @@ import (
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 	"github.com/objectvault/objectvault/federation"
-	"github.com/objectvault/objectvault/providers/aws"
-	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -53,7 +51,7 @@ func (s *session) planCloud(ctx context.Context, who *identity, c *cloud, open o
 
 // asUsage makes what a provider says of its configuration an error of the command line.
 func asUsage(err error) error {
-	if errors.Is(err, aws.ErrConfig) || errors.Is(err, tencent.ErrConfig) {
+	if errors.Is(err, vault.ErrConfig) {
 		return tagged{err, errUsage}
 	}
 	return err

@@ -155,7 +155,7 @@ func (t *trial) raceCreates(ctx context.Context, n int, size int64, watched bool
 	if watched {
 		watch = t.watch(ctx, other, key, values)
 	}
-	together := gather(n)
+	together := Gather(n, 20*time.Millisecond)
 	errs := race(n, func(i int) error {
 		_, err := t.create(ctx, stores[i%2], key, func(w io.Writer) error {
 			err := values[i].fill(w)
@@ -179,10 +179,10 @@ func (t *trial) raceCreates(ctx context.Context, n int, size int64, watched bool
 	return nil
 }
 
-// gather returns what a writer calls when its bytes are all there: it waits a moment
-// for the n-1 others, so that they commit together. Not for ever: a store may take its
-// writers one by one.
-func gather(n int) func() {
+// Gather returns a function that each of n goroutines calls: it waits up to d for the others,
+// so that they go on together. It waits no longer because a store may take its writers one by
+// one.
+func Gather(n int, d time.Duration) func() {
 	var here atomic.Int32
 	all := make(chan struct{})
 	return func() {
@@ -191,7 +191,7 @@ func gather(n int) func() {
 		}
 		select {
 		case <-all:
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(d):
 		}
 	}
 }

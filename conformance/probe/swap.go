@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/objectvault/objectvault/vault"
 )
@@ -132,7 +133,7 @@ func checkSwapAtomic(ctx context.Context, t *trial) error {
 		for i := range values {
 			values[i] = newValue(100)
 		}
-		together := gather(len(values))
+		together := Gather(len(values), 20*time.Millisecond)
 		errs := race(len(values), func(i int) error {
 			_, err := t.swap(ctx, stores[i%2], key, tag, func(w io.Writer) error {
 				err := values[i].fill(w)

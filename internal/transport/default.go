@@ -1,9 +1,29 @@
 package transport
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 )
+
+// DefaultTimeout is how long a connection may make no progress.
+const DefaultTimeout = 30 * time.Second
+
+// New returns a transport for the servers of a cloud, whose connections end when they make no
+// progress for timeout; 0 means [DefaultTimeout].
+func New(timeout time.Duration) *http.Transport {
+	t := Default()
+	Configure(t, timeout)
+	return t
+}
+
+// Configure makes a transport that an SDK has built one as [New] returns.
+func Configure(t *http.Transport, timeout time.Duration) {
+	timeout = cmp.Or(timeout, DefaultTimeout)
+	t.DialContext = DialContext(timeout)
+	t.TLSHandshakeTimeout = timeout
+	t.MaxIdleConnsPerHost = 16
+}
 
 // Default returns a copy of [http.DefaultTransport], or, where a program has put something
 // else there, one as net/http makes it.

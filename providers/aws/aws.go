@@ -36,7 +36,6 @@ package aws
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -73,18 +72,15 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// ErrConfig means that a [Config] or a [Role] does not make sense.
-var ErrConfig = errors.New("invalid configuration")
-
 // Open returns the store in a bucket. It makes no request for it, except what the SDK's
 // default chain does to find out region and credentials.
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if c.Bucket == "" {
-		return nil, fmt.Errorf("%w: a bucket is needed", ErrConfig)
+		return nil, fmt.Errorf("%w: a bucket is needed", vault.ErrConfig)
 	}
 	if strings.HasSuffix(c.Bucket, "--x-s3") {
 		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-buckets-overview.html
-		return nil, fmt.Errorf("%w: %s is a directory bucket, which lists without order and keeps no versions: use another one", ErrConfig, c.Bucket)
+		return nil, fmt.Errorf("%w: %s is a directory bucket, which lists without order and keeps no versions: use another one", vault.ErrConfig, c.Bucket)
 	}
 	cfg, err := load(ctx, c)
 	if err != nil {

@@ -1,12 +1,9 @@
 package aws
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +13,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/objectvault/objectvault/internal/transport"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // load reads the SDK's configuration: region, credentials if none were given, the CA
@@ -66,7 +64,6 @@ func fixEndpoint(what string, ours string, insecure bool, to **string) error {
 // loadConfig loads the SDK's configuration with a client of ours. A server at an endpoint
 // of its own needs no region. own may be nil, timeout 0.
 func loadConfig(ctx context.Context, region, endpoint string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
-	timeout = cmp.Or(timeout, 30*time.Second)
 	if region == "" && endpoint != "" {
 		region = "us-east-1"
 	}
@@ -83,18 +80,16 @@ func loadConfig(ctx context.Context, region, endpoint string, own aws.Credential
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return aws.Config{}, fmt.Errorf("%w: the configuration of the AWS SDK: %w", ErrConfig, err)
+		return aws.Config{}, fmt.Errorf("%w: the configuration of the AWS SDK: %w", vault.ErrConfig, err)
 	}
 	if cfg.Region == "" {
-		return aws.Config{}, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", ErrConfig)
+		return aws.Config{}, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", vault.ErrConfig)
 	}
 	base := transport.Default()
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		base = b.GetTransport()
 	}
-	base.DialContext = transport.DialContext(timeout)
-	base.TLSHandshakeTimeout = timeout
-	base.MaxIdleConnsPerHost = 16
+	transport.Configure(base, timeout)
 	cfg.HTTPClient = &http.Client{
 		Transport: transport.Ranges{Base: transport.Bodies{Base: base}},
 		// A redirect tells a wrong region, and a signature does not survive it.
@@ -124,22 +119,9 @@ func closeIdle(c aws.HTTPClient) {
 	}
 }
 
-// checkEndpoint refuses what is no URL of a server, and plain http to another machine.
-func checkEndpoint(what, text string, insecure bool) error {
-	if text == "" {
-		return nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("%w: %s is not a URL such as https://s3.example.com", ErrConfig, what) // not quoted: it may hold a password
-	}
-	if u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
-		return fmt.Errorf("%w: %s is plain http, which shows credentials to the network: use https, or insecure=true", ErrConfig, what)
+func checkEndpoint(param, text string, insecure bool) error {
+	if err := transport.CheckEndpoint(param, text, "https://s3.example.com", insecure); err != nil {
+		return fmt.Errorf("%w: %w", vault.ErrConfig, err)
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

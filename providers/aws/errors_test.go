@@ -361,12 +361,12 @@ func (f sourceFunc) Token(ctx context.Context) (federation.Token, error) { retur
 func TestSDKEndpoint(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_S3", "http://192.0.2.2")
 	t.Setenv("AWS_ENDPOINT_URL_STS", "http://192.0.2.2")
-	if _, err := aws.Open(t.Context(), aws.Config{Bucket: "bucket", Region: "eu-central-1"}); !errors.Is(err, aws.ErrConfig) {
-		t.Errorf("Open: %v, want %v", err, aws.ErrConfig)
+	if _, err := aws.Open(t.Context(), aws.Config{Bucket: "bucket", Region: "eu-central-1"}); !errors.Is(err, vault.ErrConfig) {
+		t.Errorf("Open: %v, want %v", err, vault.ErrConfig)
 	}
 	role := aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1"}
-	if _, err := aws.NewExchanger(t.Context(), role); !errors.Is(err, aws.ErrConfig) {
-		t.Errorf("NewExchanger: %v, want %v", err, aws.ErrConfig)
+	if _, err := aws.NewExchanger(t.Context(), role); !errors.Is(err, vault.ErrConfig) {
+		t.Errorf("NewExchanger: %v, want %v", err, vault.ErrConfig)
 	}
 	asked := false
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) { asked = true; refuse(w, 404, "NoSuchKey") })
@@ -414,7 +414,7 @@ func TestConfig(t *testing.T) {
 		{aws.Config{Bucket: "b", Endpoint: "ftp://s3.example.com"}, "endpoint is not a URL"},
 	} {
 		_, err := aws.Open(t.Context(), tc.c)
-		if !errors.Is(err, aws.ErrConfig) || !strings.Contains(err.Error(), tc.text) || strings.Contains(err.Error(), "hunter2") {
+		if !errors.Is(err, vault.ErrConfig) || !strings.Contains(err.Error(), tc.text) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("Open(%+v): %v, want %q", tc.c, err, tc.text)
 		}
 	}
@@ -435,7 +435,7 @@ func TestConfig(t *testing.T) {
 		{aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1", Duration: time.Minute}, "duration"},
 		{aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: "http://sts.example.com"}, "sts_endpoint is plain http"},
 	} {
-		if _, err := aws.NewExchanger(t.Context(), tc.r); !errors.Is(err, aws.ErrConfig) || !strings.Contains(err.Error(), tc.text) {
+		if _, err := aws.NewExchanger(t.Context(), tc.r); !errors.Is(err, vault.ErrConfig) || !strings.Contains(err.Error(), tc.text) {
 			t.Errorf("NewExchanger(%+v): %v, want %q", tc.r, err, tc.text)
 		}
 	}

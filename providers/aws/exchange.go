@@ -17,6 +17,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // A Role is what AWS STS gives credentials for. ARN and Region are required.
@@ -46,14 +47,14 @@ var sessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
 func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	name, err := arn.Parse(r.ARN)
 	if err != nil || name.Service != "iam" || !strings.HasPrefix(name.Resource, "role/") {
-		return nil, fmt.Errorf("%w: %q is not a role such as arn:aws:iam::123456789012:role/vault", ErrConfig, r.ARN)
+		return nil, fmt.Errorf("%w: %q is not a role such as arn:aws:iam::123456789012:role/vault", vault.ErrConfig, r.ARN)
 	}
 	session := cmp.Or(r.Session, "objectvault")
 	if !sessionName.MatchString(session) {
-		return nil, fmt.Errorf("%w: session %q is not 2 to 64 of A-Z a-z 0-9 _+=,.@-", ErrConfig, session)
+		return nil, fmt.Errorf("%w: session %q is not 2 to 64 of A-Z a-z 0-9 _+=,.@-", vault.ErrConfig, session)
 	}
 	if r.Duration != 0 && (r.Duration < 15*time.Minute || r.Duration > 12*time.Hour) {
-		return nil, fmt.Errorf("%w: duration %v is not between 15m and 12h", ErrConfig, r.Duration)
+		return nil, fmt.Errorf("%w: duration %v is not between 15m and 12h", vault.ErrConfig, r.Duration)
 	}
 	if err := checkEndpoint("sts_endpoint", r.Endpoint, r.Insecure); err != nil {
 		return nil, err

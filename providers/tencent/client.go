@@ -1,48 +1,24 @@
 package tencent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/internal/transport"
+	"github.com/objectvault/objectvault/vault"
 )
 
-func newTransport(timeout time.Duration) *http.Transport {
-	timeout = cmp.Or(timeout, 30*time.Second)
-	t := transport.Default()
-	t.DialContext = transport.DialContext(timeout)
-	t.TLSHandshakeTimeout = timeout
-	t.MaxIdleConnsPerHost = 16
-	return t
-}
-
-// checkEndpoint refuses what is no URL of a server, and plain http to another machine.
-func checkEndpoint(what, text string, insecure bool) error {
-	if text == "" {
-		return nil
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("%w: %s is not a URL such as https://cos.example.com", ErrConfig, what) // not quoted: it may hold a password
-	}
-	if u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
-		return fmt.Errorf("%w: %s is plain http, which shows credentials to the network: use https, or insecure=true", ErrConfig, what)
+func checkEndpoint(param, text string, insecure bool) error {
+	if err := transport.CheckEndpoint(param, text, "https://cos.example.com", insecure); err != nil {
+		return fmt.Errorf("%w: %w", vault.ErrConfig, err)
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // attempts is how often a request is sent, not counting one for a renewed key.

@@ -165,8 +165,8 @@ func TestConfigRefused(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.c.Static = cosblob.Static("id", "key", "")
 			_, err := tencent.Open(t.Context(), tc.c)
-			if !errors.Is(err, tencent.ErrConfig) {
-				t.Fatalf("error %v, want %v", err, tencent.ErrConfig)
+			if !errors.Is(err, vault.ErrConfig) {
+				t.Fatalf("error %v, want %v", err, vault.ErrConfig)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("the error holds a password: %v", err)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/transport"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // A Role is what Tencent's STS gives credentials for. ARN and Provider are required, and
@@ -66,22 +68,22 @@ func NewExchanger(r Role) (federation.Exchanger, error) {
 	r.Session = cmp.Or(r.Session, "objectvault")
 	switch {
 	case name == nil:
-		return nil, fmt.Errorf("%w: %q is not a role such as qcs::cam::uin/100000000001:roleName/vault", ErrConfig, r.ARN)
+		return nil, fmt.Errorf("%w: %q is not a role such as qcs::cam::uin/100000000001:roleName/vault", vault.ErrConfig, r.ARN)
 	case r.Provider == "":
-		return nil, fmt.Errorf("%w: the name of the OIDC provider in CAM is needed", ErrConfig)
+		return nil, fmt.Errorf("%w: the name of the OIDC provider in CAM is needed", vault.ErrConfig)
 	case !sessionName.MatchString(r.Session):
-		return nil, fmt.Errorf("%w: session %q is not 2 to 128 of A-Z a-z 0-9 _+=,.@-", ErrConfig, r.Session)
+		return nil, fmt.Errorf("%w: session %q is not 2 to 128 of A-Z a-z 0-9 _+=,.@-", vault.ErrConfig, r.Session)
 	case r.Duration != 0 && (r.Duration < time.Second || r.Duration > 12*time.Hour):
-		return nil, fmt.Errorf("%w: duration %v is not between 1s and 12h", ErrConfig, r.Duration)
+		return nil, fmt.Errorf("%w: duration %v is not between 1s and 12h", vault.ErrConfig, r.Duration)
 	case r.Region == "" && r.Endpoint == "":
-		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=", ErrConfig)
+		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=", vault.ErrConfig)
 	}
 	if err := checkEndpoint("sts_endpoint", r.Endpoint, r.Insecure); err != nil {
 		return nil, err
 	}
 	r.Endpoint = cmp.Or(r.Endpoint, "https://sts.tencentcloudapi.com")
 	r.Region = cmp.Or(r.Region, "ap-guangzhou")
-	base := newTransport(r.Timeout)
+	base := transport.New(r.Timeout)
 	base.DisableKeepAlives = true // nobody closes an Exchanger, so that no connection may stay behind
 	return &exchanger{role: r, account: name[1], client: &http.Client{
 		Transport: base,

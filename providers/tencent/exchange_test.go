@@ -11,6 +11,7 @@ import (
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/tencent"
+	"github.com/objectvault/objectvault/vault"
 )
 
 func TestExchange(t *testing.T) {
@@ -114,8 +115,8 @@ func TestRoleRefused(t *testing.T) {
 		{"no URL", tencent.Role{ARN: arn, Provider: provider, Endpoint: "sts.example.com"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := tencent.NewExchanger(tc.r); !errors.Is(err, tencent.ErrConfig) {
-				t.Errorf("error %v, want %v", err, tencent.ErrConfig)
+			if _, err := tencent.NewExchanger(tc.r); !errors.Is(err, vault.ErrConfig) {
+				t.Errorf("error %v, want %v", err, vault.ErrConfig)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
+	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/policy/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -35,7 +36,7 @@ func Inspect(ctx context.Context, c Config) ([]Setting, error) {
 		return nil, err
 	}
 	defer s.close()
-	base := newTransport(c.Timeout)
+	base := transport.New(c.Timeout)
 	defer base.CloseIdleConnections()
 	i := &inspection{store: s, bucketName: c.Bucket, base: base}
 	i.policy, i.policyErr = i.bucketPolicy(ctx)

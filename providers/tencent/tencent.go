@@ -50,7 +50,6 @@ package tencent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -60,6 +59,7 @@ import (
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -83,9 +83,6 @@ type Config struct {
 	// Timeout is how long a connection may make no progress; 0 means 30 seconds.
 	Timeout time.Duration
 }
-
-// ErrConfig means that a [Config] or a [Role] does not make sense.
-var ErrConfig = errors.New("invalid configuration")
 
 // Open returns the store in a bucket. It makes one request, GET ?versioning. A bucket that
 // does not answer it is no error: the first operation will say why.
@@ -137,26 +134,26 @@ func (s *store) close() error {
 
 func newStore(ctx context.Context, c Config) (*store, error) {
 	if c.Region == "" && c.Endpoint == "" {
-		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=", ErrConfig)
+		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=", vault.ErrConfig)
 	}
 	if err := checkEndpoint("endpoint", c.Endpoint, c.Insecure); err != nil {
 		return nil, err
 	}
 	s := &store{credentials: newCredentials(c)}
-	base := newTransport(c.Timeout)
+	base := transport.New(c.Timeout)
 	s.idle = base.CloseIdleConnections
 	var err error
 	s.client, err = cosblob.NewClient(c.Bucket, c.Region, s.credentials, &cosblob.ClientOptions{
 		Endpoint: c.Endpoint, Transport: listings{base},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: %w", vault.ErrConfig, err)
 	}
 	s.bucket, err = cosblob.OpenBucket(ctx, s.client, c.Bucket, &cosblob.Options{
 		Credentials: s.credentials, Region: c.Region, UncheckedReads: true, // an envelope authenticates itself
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: %w", vault.ErrConfig, err)
 	}
 	return s, nil
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -60,7 +61,7 @@ func WhoAmI(ctx context.Context, c Config, endpoint string) (Caller, error) {
 	if keys == nil {
 		return who, fmt.Errorf("%w: the credentials are gone", vault.ErrUnauthenticated)
 	}
-	base := newTransport(c.Timeout)
+	base := transport.New(c.Timeout)
 	defer base.CloseIdleConnections()
 	call := signedCall{
 		endpoint: cmp.Or(endpoint, "https://sts.tencentcloudapi.com"), region: cmp.Or(c.Region, "ap-guangzhou"),

@@ -101,7 +101,7 @@ func TestWhoAmIRefused(t *testing.T) {
 	if _, err := tencent.WhoAmI(t.Context(), config(s, nil), s.URL()); !errors.Is(err, vault.ErrUnauthenticated) {
 		t.Errorf("no key: %v", err)
 	}
-	if _, err := tencent.WhoAmI(t.Context(), c, "http://sts.example.com"); !errors.Is(err, tencent.ErrConfig) {
+	if _, err := tencent.WhoAmI(t.Context(), c, "http://sts.example.com"); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("plain http: %v", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestServerTime(t *testing.T) {
 	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket(), Endpoint: nobody(t)}); !errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("where nobody is: %v", err)
 	}
-	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, tencent.ErrConfig) {
+	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("without a region: %v", err)
 	}
 }
