@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/objectvault/objectvault/costest"
-	"github.com/objectvault/objectvault/policy/tencent"
+	policy "github.com/objectvault/objectvault/policy/tencent"
 )
 
 // TestSetup: what is printed is applied whole, and what cannot be applied is named.

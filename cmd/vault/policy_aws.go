@@ -39,9 +39,9 @@ func policyAWSCommand(s *session) *cli.Command {
 			text("account", "`NUMBER` of the account, 12 digits; none at an RGW"),
 			text("role", "`NAME` of the role; with --isolation role what each role's name starts with"),
 			text("issuer", "`URL` of the OIDC issuer, byte for byte as the iss of its tokens"),
-			text("audience", "`AUD` of the tokens; otherwise "+policy.DefaultAudience),
+			text("audience", "`AUD` of the tokens; otherwise "+aws.DefaultAudience),
 			text("subject", "only the tokens of this `SUB`, where tags isolate"),
-			text("tag", "`KEY` of the session tag that names the tenant; otherwise "+policy.DefaultTag),
+			text("tag", "`KEY` of the session tag that names the tenant; otherwise "+aws.DefaultTag),
 			text("isolation", "what tells tenants apart: `HOW` tag, or role"),
 			&cli.StringSliceFlag{Name: "for", Usage: "`TENANT[=SUB]` to print for, with the subject where a role per tenant isolates; may be repeated"},
 			text("grants", "`WHERE` the allows are: role, or bucket, as agentKeys' operators have them"),
@@ -67,7 +67,7 @@ func (s *session) policyAWS(ctx context.Context) error {
 		return err
 	}
 	for _, flag := range []string{"bucket", "role", "issuer", "account"} {
-		if s.c.String(flag) == "" && (flag != "account" || s.c.String("dialect") != string(policy.RGW)) {
+		if s.c.String(flag) == "" && (flag != "account" || s.c.String("dialect") != string(aws.RGW)) {
 			return usagef("--%s is missing", flag)
 		}
 	}
@@ -82,9 +82,9 @@ func (s *session) policyAWS(ctx context.Context) error {
 	case format == "terraform" && (s.json || delta != ""):
 		return usagef("--format terraform goes with neither --json nor --delta")
 	}
-	docs, err := policy.Generate(o)
+	docs, err := aws.Generate(o)
 	if err != nil {
-		return usagef("%s", strings.TrimPrefix(err.Error(), policy.ErrOptions.Error()+": "))
+		return usagef("%s", strings.TrimPrefix(err.Error(), aws.ErrOptions.Error()+": "))
 	}
 	switch {
 	case delta != "":
@@ -100,11 +100,11 @@ func (s *session) policyAWS(ctx context.Context) error {
 }
 
 // policyOptions reads the flags. What they say is checked by the package.
-func (s *session) policyOptions() (policy.Options, error) {
-	o := policy.Options{
-		Dialect:   policy.Dialect(s.c.String("dialect")),
-		Isolation: policy.Isolation(s.c.String("isolation")),
-		Grants:    policy.Grants(s.c.String("grants")),
+func (s *session) policyOptions() (aws.Options, error) {
+	o := aws.Options{
+		Dialect:   aws.Dialect(s.c.String("dialect")),
+		Isolation: aws.Isolation(s.c.String("isolation")),
+		Grants:    aws.Grants(s.c.String("grants")),
 		Partition: s.c.String("partition"), Account: s.c.String("account"), Bucket: s.c.String("bucket"), Role: s.c.String("role"),
 		Issuer: s.c.String("issuer"), Audience: s.c.String("audience"), Subject: s.c.String("subject"), Tag: s.c.String("tag"),
 		ExpireDays: s.c.Int("expire-days"), Thumbprints: s.c.StringSlice("thumbprint"), KMSKey: s.c.String("kms-key"),
@@ -128,13 +128,13 @@ func (s *session) policyOptions() (policy.Options, error) {
 		if err != nil {
 			return o, err
 		}
-		o.Tenants = append(o.Tenants, policy.Tenant{ID: string(tenant), Subject: subject})
+		o.Tenants = append(o.Tenants, aws.Tenant{ID: string(tenant), Subject: subject})
 	}
 	return o, nil
 }
 
 // policyDelta prints what the policy in a file lacks.
-func (s *session) policyDelta(ctx context.Context, docs *policy.Documents, file string) error {
+func (s *session) policyDelta(ctx context.Context, docs *aws.Documents, file string) error {
 	have, err := s.policies(ctx, file)
 	if err != nil {
 		return err
@@ -154,16 +154,16 @@ func (s *session) policyDelta(ctx context.Context, docs *policy.Documents, file 
 }
 
 // part is ours of the documents that are meant.
-func part(docs *policy.Documents, which policy.Part) (*policy.Policy, error) {
-	p := map[policy.Part]*policy.Policy{
-		policy.TrustPolicy: docs.TrustPolicy, policy.RolePolicy: docs.RolePolicy, policy.BucketPolicy: docs.BucketPolicy,
+func part(docs *aws.Documents, which aws.Part) (*aws.Policy, error) {
+	p := map[aws.Part]*aws.Policy{
+		aws.TrustPolicy: docs.TrustPolicy, aws.RolePolicy: docs.RolePolicy, aws.BucketPolicy: docs.BucketPolicy,
 	}[which]
-	if p == nil && which != policy.BucketPolicy {
+	if p == nil && which != aws.BucketPolicy {
 		for _, t := range docs.Tenants {
 			if len(docs.Tenants) > 1 {
 				return nil, usagef("there is a %s per tenant: name one with --for", which)
 			}
-			p = map[policy.Part]*policy.Policy{policy.TrustPolicy: t.TrustPolicy, policy.RolePolicy: t.RolePolicy}[which]
+			p = map[aws.Part]*aws.Policy{aws.TrustPolicy: t.TrustPolicy, aws.RolePolicy: t.RolePolicy}[which]
 		}
 	}
 	if p == nil {
@@ -173,12 +173,12 @@ func part(docs *policy.Documents, which policy.Part) (*policy.Policy, error) {
 }
 
 // policies reads the policies of AWS in a file, or of standard input for "-".
-func (s *session) policies(ctx context.Context, file string) ([]policy.Document, error) {
+func (s *session) policies(ctx context.Context, file string) ([]aws.Document, error) {
 	data, err := s.policyData(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	docs, err := policy.Parse(file, data)
+	docs, err := aws.Parse(file, data)
 	if err != nil {
 		return nil, usagef("%s: %v", file, err)
 	}
@@ -193,7 +193,7 @@ func (s *session) policyData(ctx context.Context, file string) ([]byte, error) {
 		return nil, cannotOpen(file, err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, policy.MaxDocument+1))
+	data, err := io.ReadAll(io.LimitReader(f, aws.MaxDocument+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

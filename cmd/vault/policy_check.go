@@ -9,13 +9,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/objectvault/objectvault/policy/aws"
-	tencent "github.com/objectvault/objectvault/policy/tencent"
+	"github.com/objectvault/objectvault/policy/tencent"
 )
 
 func policyCheckCommand(s *session) *cli.Command {
 	text := func(name, usage string) cli.Flag { return &cli.StringFlag{Name: name, Usage: usage} }
 	var holes, ofTencent strings.Builder
-	for _, h := range policy.Holes() {
+	for _, h := range aws.Holes() {
 		fmt.Fprintf(&holes, "   %-20s %s\n", h.ID, h.Is)
 	}
 	for _, h := range tencent.Holes() {
@@ -57,19 +57,19 @@ func (s *session) policyCheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := policy.CheckOptions{
-		Dialect: policy.Dialect(s.c.String("dialect")), Isolation: policy.Isolation(s.c.String("isolation")),
+	o := aws.CheckOptions{
+		Dialect: aws.Dialect(s.c.String("dialect")), Isolation: aws.Isolation(s.c.String("isolation")),
 		Bucket: s.c.String("bucket"), Tag: s.c.String("tag"), Audience: s.c.String("audience"),
 		AllowPurge: s.c.Bool("allow-purge"), TLS: s.c.Bool("tls"),
 	}
 	const tencentDialect = "tencent"
 	switch {
-	case o.Dialect != "" && o.Dialect != policy.AWS && o.Dialect != policy.RGW && o.Dialect != tencentDialect:
+	case o.Dialect != "" && o.Dialect != aws.AWS && o.Dialect != aws.RGW && o.Dialect != tencentDialect:
 		return usagef("--dialect is aws, rgw or tencent")
-	case o.Isolation != "" && o.Isolation != policy.ByTag && o.Isolation != policy.ByRole:
+	case o.Isolation != "" && o.Isolation != aws.ByTag && o.Isolation != aws.ByRole:
 		return usagef("--isolation is tag or role")
 	}
-	var docs []policy.Document
+	var docs []aws.Document
 	var ofTencent []tencent.Document
 	for _, file := range files {
 		data, err := s.policyData(ctx, file)
@@ -84,7 +84,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 			ofTencent = append(ofTencent, d...)
 			continue
 		}
-		d, err := policy.Parse(file, data)
+		d, err := aws.Parse(file, data)
 		if err != nil {
 			return usagef("%s: %v", file, err)
 		}
@@ -95,7 +95,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 		return usagef("--issuer is about policies of Tencent Cloud, and there is none")
 	}
 	var found []finding
-	for _, f := range policy.Check(docs, o) {
+	for _, f := range aws.Check(docs, o) {
 		found = append(found, finding{f, f.File, f.Where(), f.Hole, f.Message, f.Fix})
 	}
 	for _, f := range tencent.Check(ofTencent, tencent.CheckOptions{Bucket: o.Bucket, Issuer: issuer, Audience: o.Audience}) {

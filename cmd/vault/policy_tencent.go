@@ -70,9 +70,9 @@ func (s *session) policyTencent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	docs, err := policy.Generate(o)
+	docs, err := tencent.Generate(o)
 	if err != nil {
-		return usagef("%s", strings.TrimPrefix(err.Error(), policy.ErrOptions.Error()+": "))
+		return usagef("%s", strings.TrimPrefix(err.Error(), tencent.ErrOptions.Error()+": "))
 	}
 	switch {
 	case format == "terraform":
@@ -86,8 +86,8 @@ func (s *session) policyTencent(ctx context.Context) error {
 }
 
 // policyTencentOptions reads the flags. What they say is checked by the package.
-func (s *session) policyTencentOptions(ctx context.Context) (policy.Options, error) {
-	o := policy.Options{
+func (s *session) policyTencentOptions(ctx context.Context) (tencent.Options, error) {
+	o := tencent.Options{
 		Bucket: s.c.String("bucket"), Region: s.c.String("region"), Account: s.c.String("account"), Role: s.c.String("role"),
 		Provider: s.c.String("provider"), Issuer: s.c.String("issuer"), Audience: s.c.String("audience"),
 		ExpireDays: s.c.Int("expire-days"), Versioned: s.c.Bool("versioned"),
@@ -110,7 +110,7 @@ func (s *session) policyTencentOptions(ctx context.Context) (policy.Options, err
 		if err != nil {
 			return o, err
 		}
-		o.Tenants = append(o.Tenants, policy.Tenant{ID: string(tenant), Subject: subject})
+		o.Tenants = append(o.Tenants, tencent.Tenant{ID: string(tenant), Subject: subject})
 	}
 	if file := s.c.String("jwks"); file != "" {
 		data, err := s.policyData(ctx, file)

@@ -1,4 +1,4 @@
-package policy
+package aws
 
 // A Lifecycle is the input of s3 PutBucketLifecycleConfiguration.
 type Lifecycle struct {

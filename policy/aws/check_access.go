@@ -1,11 +1,11 @@
-package policy
+package aws
 
 import (
 	"slices"
 	"sort"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // needed is what a tenant needs of a bucket. The last three only tell how it is set up.
@@ -163,7 +163,7 @@ func (c *checker) lists(s Statement) (own bool) {
 			case variable:
 				narrow, worst = false, func() { c.hole(OtherVariable, "s3:prefix %s", v) }
 			default:
-				narrow, worst = false, func() { c.hole(ListPrefixWide, "s3:prefix %s", policydoc.Quote(v)) }
+				narrow, worst = false, func() { c.hole(ListPrefixWide, "s3:prefix %s", policy.Quote(v)) }
 			}
 			if !narrow {
 				break

@@ -1,4 +1,4 @@
-package policy_test
+package aws_test
 
 import (
 	"fmt"
@@ -65,14 +65,14 @@ func tagged(principal string) string {
 	return bucket(`{"Effect":"Allow","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`)
 }
 
-func check(t *testing.T, doc string, o policy.CheckOptions) []string {
+func check(t *testing.T, doc string, o aws.CheckOptions) []string {
 	t.Helper()
-	docs, err := policy.Parse("f.json", []byte(doc))
+	docs, err := aws.Parse("f.json", []byte(doc))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, doc)
 	}
 	var found []string
-	for _, f := range policy.Check(docs, o) {
+	for _, f := range aws.Check(docs, o) {
 		if f.File != "f.json" || f.Message == "" || f.Fix == "" {
 			t.Errorf("finding %+v", f)
 		}
@@ -88,18 +88,18 @@ func check(t *testing.T, doc string, o policy.CheckOptions) []string {
 
 func TestCheck(t *testing.T) {
 	seen := make(map[string]bool)
-	rgw := policy.CheckOptions{Dialect: policy.RGW}
-	byTag, byRole := policy.CheckOptions{Isolation: policy.ByTag}, policy.CheckOptions{Isolation: policy.ByRole}
+	rgw := aws.CheckOptions{Dialect: aws.RGW}
+	byTag, byRole := aws.CheckOptions{Isolation: aws.ByTag}, aws.CheckOptions{Isolation: aws.ByRole}
 	for _, tc := range []struct {
 		name string
 		doc  string
-		o    policy.CheckOptions
+		o    aws.CheckOptions
 		want string // statement and hole, all of them
 	}{
-		{"good trust", goodTrust, policy.CheckOptions{Tag: "wallet", Audience: "sts.amazonaws.com"}, ""},
+		{"good trust", goodTrust, aws.CheckOptions{Tag: "wallet", Audience: "sts.amazonaws.com"}, ""},
 		{"good trust of a role per tenant", goodRoleTrust, byRole, ""},
-		{"good role", goodRole, policy.CheckOptions{Tag: "Wallet", Bucket: "vault"}, ""},
-		{"good bucket", goodBucket, policy.CheckOptions{Bucket: "vault"}, ""},
+		{"good role", goodRole, aws.CheckOptions{Tag: "Wallet", Bucket: "vault"}, ""},
+		{"good bucket", goodBucket, aws.CheckOptions{Bucket: "vault"}, ""},
 		{"good role at RGW", goodRGWRole, rgw, ""},
 		{"good trust at RGW", goodRGWTrust, rgw, ""},
 
@@ -108,7 +108,7 @@ func TestCheck(t *testing.T) {
 		{"list with the bucket's objects", role(`{"Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*"],"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), byTag, "0 list_without_prefix"},
 		{"list by pattern", role(`{"Effect":"Allow","Action":"s3:List*","Resource":"arn:aws:s3:::vault"}`), byRole, "0 excess_action, 0 list_without_prefix"},
 		{"versions without prefix", role(`{"Effect":"Allow","Action":"s3:ListBucketVersions","Resource":"arn:aws:s3:::vault"}`), byRole, "0 list_without_prefix"},
-		{"list of another bucket", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::other"}`), policy.CheckOptions{Bucket: "vault"}, ""},
+		{"list of another bucket", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::other"}`), aws.CheckOptions{Bucket: "vault"}, ""},
 		{"list of all tenants", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/*"]`), byTag, "1 list_prefix_wide"},
 		{"list of bots/", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/${aws:PrincipalTag/wallet}/*","bots/"]`), byTag, "1 list_prefix_wide"},
 		{"list of the root", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["","bots/${aws:PrincipalTag/wallet}/*"]`), byTag, "1 list_prefix_wide"},
@@ -132,11 +132,11 @@ func TestCheck(t *testing.T) {
 		{"not broad: elsewhere in the bucket", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, ""},
 		{"a longer name", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}*"`), byTag, "0 open_prefix"},
 		{"a longer name, written out", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xab*"}`), byRole, "0 open_prefix"},
-		{"one tenant's prefix for all", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xabc/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), policy.CheckOptions{}, "0 unbound_prefix"},
+		{"one tenant's prefix for all", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xabc/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), aws.CheckOptions{}, "0 unbound_prefix"},
 		{"one tenant's prefix for another", edit(goodRGWRole, `"Resource":["arn:aws:s3:::vault/bots/0xaaa/*"]`, `"Resource":["arn:aws:s3:::vault/bots/0xbbb/*"]`), rgw, "0 unbound_prefix"},
 		{"one role for two tenants", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::vault/bots/a/*","arn:aws:s3:::vault/bots/b/*"]}`), byRole, "0 unbound_prefix"},
 		{"the name of the session", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:userid}/*"`), byTag, "0 other_variable"},
-		{"another tag", goodRole, policy.CheckOptions{Tag: "team"}, "0 other_variable, 1 other_variable"},
+		{"another tag", goodRole, aws.CheckOptions{Tag: "team"}, "0 other_variable, 1 other_variable"},
 		{"a default for a missing tag", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet, '0xabc'}/*"`), byTag, "0 other_variable"},
 		{"the whole key from a tag", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/${aws:PrincipalTag/prefix}*"}`), byTag, "0 other_variable"},
 
@@ -149,50 +149,50 @@ func TestCheck(t *testing.T) {
 		{"guard of all values", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAllValues:StringLike":{"aws:PrincipalTag/wallet":"?*"}}},`), byTag, "0 no_tag_guard, 0 set_operator"},
 		{"any value that is not", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAnyValue:StringNotEquals":{"aws:PrincipalTag/wallet":"x"},"Null":{"aws:PrincipalTag/wallet":"false"}}},`), byTag, "0 set_operator"},
 		{"guard in other words", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringLike":{"aws:principaltag/Wallet":"?*"}}},`), byTag, ""},
-		{"no TagSession", edit(goodTrust, `,"sts:TagSession"`, ``), policy.CheckOptions{}, "0 no_tag_session"},
+		{"no TagSession", edit(goodTrust, `,"sts:TagSession"`, ``), aws.CheckOptions{}, "0 no_tag_session"},
 		{"TagSession in another statement", trust(`"sts:AssumeRoleWithWebIdentity"`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}},
 			{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},"Action":"sts:TagSession","Condition":{}`), byTag, ""},
-		{"no guard in the trust", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false},`, ``), policy.CheckOptions{}, "0 negated_missing, 0 no_tag_guard"},
-		{"trust upside down", edit(goodTrust, `"aws:RequestTag/wallet":false`, `"aws:RequestTag/wallet":true`), policy.CheckOptions{}, "0 inverted_null, 0 negated_missing, 0 no_tag_guard"},
-		{"no word of the tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"sts.amazonaws.com"}}`), policy.CheckOptions{}, "0 no_tag_guard, 0 wildcard_tag"},
+		{"no guard in the trust", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false},`, ``), aws.CheckOptions{}, "0 negated_missing, 0 no_tag_guard"},
+		{"trust upside down", edit(goodTrust, `"aws:RequestTag/wallet":false`, `"aws:RequestTag/wallet":true`), aws.CheckOptions{}, "0 inverted_null, 0 negated_missing, 0 no_tag_guard"},
+		{"no word of the tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"sts.amazonaws.com"}}`), aws.CheckOptions{}, "0 no_tag_guard, 0 wildcard_tag"},
 		{"wildcards in tags", edit(goodTrust, `,
-			"StringNotLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}`, ``), policy.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards that are not written as such", edit(goodTrust, `"*${*}*","*${?}*"`, `"***","*?*"`), policy.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied", denyTrust, policy.CheckOptions{}, ""},
+			"StringNotLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}`, ``), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards that are not written as such", edit(goodTrust, `"*${*}*","*${?}*"`, `"***","*?*"`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied", denyTrust, aws.CheckOptions{}, ""},
 		{"a guard of another tag", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `,"Condition":{"Null":{"aws:PrincipalTag/team":"false"}}},`), byTag, "0 no_tag_guard"},
 		{"two tags", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/team":"false"}}`), byTag, "1 other_variable"},
 		{"a guard of one tag in the trust, wildcards of another", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/team":false}`), byTag, "0 negated_missing, 0 no_tag_guard"},
 		{"a second tag that has to be there", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/actor":false,"aws:RequestTag/wallet":false}`), byTag, ""},
 		{"two tags at RGW", edit(goodRGWRole, `{"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"StringLike"`, `{"StringEquals":{"aws:PrincipalTag/team":"0xaaa"},"StringLike"`), rgw, "1 unbound_prefix"},
-		{"wildcards, denied to one user", edit(denyTrust, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), policy.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied to tokens of another issuer", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/other.example"}`), policy.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied to all but one", edit(denyTrust, `"Principal":"*"`, `"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), policy.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied to the issuer's tokens", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":["arn:aws:iam::123456789012:oidc-provider/other.example","arn:aws:iam::123456789012:oidc-provider/broker.example"]}`), policy.CheckOptions{}, ""},
+		{"wildcards, denied to one user", edit(denyTrust, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to tokens of another issuer", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/other.example"}`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to all but one", edit(denyTrust, `"Principal":"*"`, `"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards, denied to the issuer's tokens", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":["arn:aws:iam::123456789012:oidc-provider/other.example","arn:aws:iam::123456789012:oidc-provider/broker.example"]}`), aws.CheckOptions{}, ""},
 		{"tags that are written out", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":["0xaaa","0xbbb"]}}`), byTag, ""},
 
 		// Who may assume.
-		{"any audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, ``), policy.CheckOptions{}, "0 no_audience"},
-		{"another audience", goodTrust, policy.CheckOptions{Audience: "vault"}, "0 wrong_audience"},
-		{"a pattern of audiences", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringLike":{"broker.example:aud":"*"},`), policy.CheckOptions{}, "0 wrong_audience"},
-		{"the audience of another issuer", edit(goodTrust, `"broker.example:aud"`, `"accounts.google.com:aud"`), policy.CheckOptions{}, "0 wrong_audience"},
-		{"not that audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringNotEquals":{"broker.example:aud":"x"},`), policy.CheckOptions{}, "0 negated_missing, 0 no_audience"},
-		{"no subject", edit(goodRoleTrust, `,"broker.example:sub":"repo:acme/agents:ref:refs/heads/main"`, ``), policy.CheckOptions{}, "0 no_subject"},
+		{"any audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, ``), aws.CheckOptions{}, "0 no_audience"},
+		{"another audience", goodTrust, aws.CheckOptions{Audience: "vault"}, "0 wrong_audience"},
+		{"a pattern of audiences", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringLike":{"broker.example:aud":"*"},`), aws.CheckOptions{}, "0 wrong_audience"},
+		{"the audience of another issuer", edit(goodTrust, `"broker.example:aud"`, `"accounts.google.com:aud"`), aws.CheckOptions{}, "0 wrong_audience"},
+		{"not that audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringNotEquals":{"broker.example:aud":"x"},`), aws.CheckOptions{}, "0 negated_missing, 0 no_audience"},
+		{"no subject", edit(goodRoleTrust, `,"broker.example:sub":"repo:acme/agents:ref:refs/heads/main"`, ``), aws.CheckOptions{}, "0 no_subject"},
 		{"a subject with a wildcard", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/*"}`), byRole, "0 wildcard_subject"},
 		{"a subject like one", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/a"}`), byRole, ""},
 		{"a subject, perhaps", edit(goodRoleTrust, `"StringEquals"`, `"StringEqualsIfExists"`), byRole, "0 if_exists, 0 no_subject"},
 		{"the subject of another issuer", edit(goodRoleTrust, `"broker.example:sub"`, `"other.example:sub"`), byRole, "0 no_subject"},
-		{"the role of one tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}`), policy.CheckOptions{}, ""},
-		{"any provider", edit(goodTrust, `oidc-provider/broker.example`, `oidc-provider/*`), policy.CheckOptions{}, "0 any_provider"},
-		{"any federation", edit(goodTrust, `"arn:aws:iam::123456789012:oidc-provider/broker.example"`, `"*"`), policy.CheckOptions{}, "0 any_provider"},
-		{"anyone", edit(goodTrust, `{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"}`, `"*"`), policy.CheckOptions{}, "0 anyone_assumes"},
-		{"another role, with tags of its own", role(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":["sts:AssumeRole","sts:TagSession"]}`), policy.CheckOptions{}, "0 anyone_assumes, 0 excess_action"},
-		{"an account beside the provider", edit(goodTrust, `{"Federated":`, `{"AWS":"arn:aws:iam::123456789012:root","Federated":`), policy.CheckOptions{}, "0 anyone_assumes"},
-		{"all of STS", edit(goodTrust, `["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `"sts:*"`), policy.CheckOptions{}, "0 excess_action"},
+		{"the role of one tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}`), aws.CheckOptions{}, ""},
+		{"any provider", edit(goodTrust, `oidc-provider/broker.example`, `oidc-provider/*`), aws.CheckOptions{}, "0 any_provider"},
+		{"any federation", edit(goodTrust, `"arn:aws:iam::123456789012:oidc-provider/broker.example"`, `"*"`), aws.CheckOptions{}, "0 any_provider"},
+		{"anyone", edit(goodTrust, `{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"}`, `"*"`), aws.CheckOptions{}, "0 anyone_assumes"},
+		{"another role, with tags of its own", role(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":["sts:AssumeRole","sts:TagSession"]}`), aws.CheckOptions{}, "0 anyone_assumes, 0 excess_action"},
+		{"an account beside the provider", edit(goodTrust, `{"Federated":`, `{"AWS":"arn:aws:iam::123456789012:root","Federated":`), aws.CheckOptions{}, "0 anyone_assumes"},
+		{"all of STS", edit(goodTrust, `["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `"sts:*"`), aws.CheckOptions{}, "0 excess_action"},
 
 		// What is allowed.
 		{"all actions", edit(goodRole, `["s3:GetObject","s3:PutObject","s3:DeleteObject"]`, `"s3:*"`), byTag, "0 excess_action"},
 		{"purge", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), byTag, "0 excess_action"},
-		{"purge that is wanted", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), policy.CheckOptions{AllowPurge: true}, ""},
+		{"purge that is wanted", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), aws.CheckOptions{AllowPurge: true}, ""},
 		{"ACLs", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:PutObjectAcl"]`), byTag, "0 excess_action"},
 		{"the bucket's policy", role(`{"Effect":"Allow","Action":["s3:PutBucketPolicy"],"Resource":"arn:aws:s3:::vault"}`), byTag, "0 excess_action"},
 		{"IAM", role(`{"Effect":"Allow","Action":["iam:*"],"Resource":"*"}`), byTag, "0 excess_action"},
@@ -224,13 +224,13 @@ func TestCheck(t *testing.T) {
 		{"http for gets", edit(goodBucket, `"s3:*"`, `"s3:PutObject"`), byRole, "- http_allowed"},
 		{"http upside down", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), byRole, "- http_allowed"},
 		{"http from outside only", edit(goodBucket, `"Condition":{`, `"Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"},`), byRole, "- http_allowed"},
-		{"http to another bucket", goodBucket, policy.CheckOptions{Bucket: "other"}, "- http_allowed"},
+		{"http to another bucket", goodBucket, aws.CheckOptions{Bucket: "other"}, "- http_allowed"},
 		{"TLS of everything", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"*"`), byRole, ""},
-		{"TLS in a pattern", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), policy.CheckOptions{Bucket: "vault"}, ""},
-		{"http to the bucket, which a pattern of objects is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*/*"`), policy.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"TLS in a pattern", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), aws.CheckOptions{Bucket: "vault"}, ""},
+		{"http to the bucket, which a pattern of objects is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*/*"`), aws.CheckOptions{Bucket: "vault"}, "- http_allowed"},
 		{"the same, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::*/*"`), byRole, "- http_allowed"},
-		{"http to objects, which a pattern of buckets is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vaul?"`), policy.CheckOptions{Bucket: "vault"}, "- http_allowed"},
-		{"TLS in two patterns", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `["arn:aws:s3:::vault*/*","arn:aws:s3:::vaul?"]`), policy.CheckOptions{Bucket: "vault"}, ""},
+		{"http to objects, which a pattern of buckets is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vaul?"`), aws.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"TLS in two patterns", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `["arn:aws:s3:::vault*/*","arn:aws:s3:::vaul?"]`), aws.CheckOptions{Bucket: "vault"}, ""},
 		{"TLS in a pattern, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), byRole, ""},
 
 		// RGW.
@@ -238,8 +238,8 @@ func TestCheck(t *testing.T) {
 		{"a guard of AWS in a role at RGW", edit(goodRGWRole, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"}}}`, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"Null":{"aws:PrincipalTag/wallet":"false"}}}`), rgw, "0 rgw_null"},
 		{"a variable at RGW", goodRole, rgw, "0 no_tag_guard, 0 rgw_null, 0 rgw_variable, 1 no_tag_guard, 1 rgw_null, 1 rgw_variable"},
 		{"TLS at RGW is not asked for", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), rgw, ""},
-		{"TLS at RGW, which does not say false", goodBucket, policy.CheckOptions{Dialect: policy.RGW, TLS: true}, "- http_allowed"},
-		{"TLS at RGW", edit(goodBucket, `"Bool"`, `"BoolIfExists"`), policy.CheckOptions{Dialect: policy.RGW, TLS: true}, ""},
+		{"TLS at RGW, which does not say false", goodBucket, aws.CheckOptions{Dialect: aws.RGW, TLS: true}, "- http_allowed"},
+		{"TLS at RGW", edit(goodBucket, `"Bool"`, `"BoolIfExists"`), aws.CheckOptions{Dialect: aws.RGW, TLS: true}, ""},
 	} {
 		got := check(t, tc.doc, tc.o)
 		if g := strings.Join(got, ", "); g != tc.want {
@@ -250,7 +250,7 @@ func TestCheck(t *testing.T) {
 			seen[id] = true
 		}
 	}
-	for _, h := range policy.Holes() {
+	for _, h := range aws.Holes() {
 		if !seen[h.ID] {
 			t.Errorf("no document has the hole %s", h.ID)
 		}
@@ -263,7 +263,7 @@ func TestHoles(t *testing.T) {
 		no_tag_session no_tag_guard inverted_null wildcard_tag if_exists set_operator no_audience wrong_audience no_subject
 		wildcard_subject any_provider anyone_assumes public_allow other_principal http_allowed excess_action not_element old_version rgw_null rgw_variable`)
 	var got []string
-	for _, h := range policy.Holes() {
+	for _, h := range aws.Holes() {
 		got = append(got, h.ID)
 		if h.Is == "" || h.Fix == "" {
 			t.Errorf("%s says nothing", h.ID)
@@ -287,16 +287,16 @@ func TestInference(t *testing.T) {
 		{[]string{literal, goodTrust}, "unbound_prefix"},
 		{[]string{goodRole, goodRoleTrust}, "no_tag_guard no_tag_session wildcard_tag"},
 	} {
-		var all []policy.Document
+		var all []aws.Document
 		for _, doc := range tc.docs {
-			docs, err := policy.Parse("f", []byte(doc))
+			docs, err := aws.Parse("f", []byte(doc))
 			if err != nil {
 				t.Fatal(err)
 			}
 			all = append(all, docs...)
 		}
 		var got []string
-		for _, f := range policy.Check(all, policy.CheckOptions{}) {
+		for _, f := range aws.Check(all, aws.CheckOptions{}) {
 			got = append(got, f.Hole)
 		}
 		slices.Sort(got)
@@ -314,29 +314,29 @@ func TestTogether(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		docs []string
-		o    policy.CheckOptions
+		o    aws.CheckOptions
 		want string
 	}{
-		{"a tenant's role", []string{share("acme")}, policy.CheckOptions{}, ""},
-		{"a tenant's role that reaches another tenant", []string{share("globex")}, policy.CheckOptions{}, "unbound_prefix: globex reaches acme"},
-		{"a tag that nothing uses is vouched for", []string{goodRole, otherTrust}, policy.CheckOptions{}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
-		{"the same, told", []string{goodRole, otherTrust}, policy.CheckOptions{Tag: "wallet"}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
-		{"at an RGW", []string{goodRGWRole, strings.ReplaceAll(goodRGWTrust, "RequestTag/wallet", "RequestTag/team")}, policy.CheckOptions{Dialect: policy.RGW}, "no_tag_guard: tokens without the tag wallet"},
-		{"the role of another tag in the same bucket", []string{goodTrust, goodRole, strings.ReplaceAll(goodRole, "wallet", "team")}, policy.CheckOptions{},
+		{"a tenant's role", []string{share("acme")}, aws.CheckOptions{}, ""},
+		{"a tenant's role that reaches another tenant", []string{share("globex")}, aws.CheckOptions{}, "unbound_prefix: globex reaches acme"},
+		{"a tag that nothing uses is vouched for", []string{goodRole, otherTrust}, aws.CheckOptions{}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"the same, told", []string{goodRole, otherTrust}, aws.CheckOptions{Tag: "wallet"}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"at an RGW", []string{goodRGWRole, strings.ReplaceAll(goodRGWTrust, "RequestTag/wallet", "RequestTag/team")}, aws.CheckOptions{Dialect: aws.RGW}, "no_tag_guard: tokens without the tag wallet"},
+		{"the role of another tag in the same bucket", []string{goodTrust, goodRole, strings.ReplaceAll(goodRole, "wallet", "team")}, aws.CheckOptions{},
 			"other_variable: arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*, other_variable: s3:prefix bots/${aws:PrincipalTag/team}/credentials/*"},
-		{"one tag", []string{goodTrust, goodRole, goodBucket}, policy.CheckOptions{}, ""},
-		{"one tag, in any case", []string{goodTrust, strings.ReplaceAll(goodRole, "PrincipalTag/wallet", "principaltag/Wallet")}, policy.CheckOptions{}, ""},
+		{"one tag", []string{goodTrust, goodRole, goodBucket}, aws.CheckOptions{}, ""},
+		{"one tag, in any case", []string{goodTrust, strings.ReplaceAll(goodRole, "PrincipalTag/wallet", "principaltag/Wallet")}, aws.CheckOptions{}, ""},
 	} {
-		var all []policy.Document
+		var all []aws.Document
 		for i, doc := range tc.docs {
-			docs, err := policy.Parse(fmt.Sprint(i), []byte(doc))
+			docs, err := aws.Parse(fmt.Sprint(i), []byte(doc))
 			if err != nil {
 				t.Fatal(err)
 			}
 			all = append(all, docs...)
 		}
 		var got []string
-		for _, f := range policy.Check(all, tc.o) {
+		for _, f := range aws.Check(all, tc.o) {
 			got = append(got, f.Hole+f.Message[strings.Index(f.Message, ":"):])
 		}
 		slices.Sort(got)
@@ -347,16 +347,16 @@ func TestTogether(t *testing.T) {
 }
 
 func TestFinding(t *testing.T) {
-	docs, err := policy.Parse("role.json", []byte(edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/*"]`)))
+	docs, err := aws.Parse("role.json", []byte(edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/*"]`)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := 1
-	want := []policy.Finding{{
-		File: "role.json", Part: policy.RolePolicy, Statement: &at, Sid: "List", Hole: policy.ListPrefixWide,
+	want := []aws.Finding{{
+		File: "role.json", Part: aws.RolePolicy, Statement: &at, Sid: "List", Hole: aws.ListPrefixWide,
 		Message: `a list whose s3:prefix reaches other tenants: s3:prefix "bots/*"`, Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/",
 	}}
-	got := policy.Check(docs, policy.CheckOptions{})
+	got := aws.Check(docs, aws.CheckOptions{})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -1,10 +1,10 @@
-package policy
+package aws
 
 import (
 	"slices"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // trust looks at an allow of a trust policy.
@@ -25,7 +25,7 @@ func (c *checker) trust(s Statement) {
 	case s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*"):
 		c.hole(AnyoneAssumes, "")
 	case s.Principal != nil && (federated == nil || len(s.Principal) > 1):
-		c.hole(AnyoneAssumes, "%s", policydoc.Compact(s.Principal))
+		c.hole(AnyoneAssumes, "%s", policy.Compact(s.Principal))
 	}
 	var keys []string // of the issuers that are trusted
 	for _, f := range federated {
@@ -61,9 +61,9 @@ func (c *checker) audience(s Statement, issuers []string) {
 		}
 		for _, v := range cond.values {
 			if _, plain := literalText(tokens(v, cond.wild())); !plain || v == "" {
-				c.hole(WrongAudience, "%s", policydoc.Quote(v))
+				c.hole(WrongAudience, "%s", policy.Quote(v))
 			} else if c.o.Audience != "" && v != c.o.Audience {
-				c.hole(WrongAudience, "%s, not %s", policydoc.Quote(v), policydoc.Quote(c.o.Audience))
+				c.hole(WrongAudience, "%s, not %s", policy.Quote(v), policy.Quote(c.o.Audience))
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (c *checker) subject(s Statement, issuers []string) {
 		found = true
 		for _, v := range cond.values {
 			if _, plain := literalText(tokens(v, cond.wild())); !plain {
-				c.hole(WildcardSubject, "%s %s", cond.key, policydoc.Quote(v))
+				c.hole(WildcardSubject, "%s %s", cond.key, policy.Quote(v))
 			}
 		}
 	}

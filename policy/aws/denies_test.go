@@ -1,4 +1,4 @@
-package policy_test
+package aws_test
 
 import (
 	"os"
@@ -19,7 +19,7 @@ type request struct {
 
 // refused says whether a denial of p holds for r, whatever anybody allows. It knows the
 // operators that the printed policies have, and fails on others.
-func refused(t *testing.T, p *policy.Policy, r request) bool {
+func refused(t *testing.T, p *aws.Policy, r request) bool {
 	t.Helper()
 	matches := func(list []string, s string) bool {
 		return slices.ContainsFunc(list, func(pattern string) bool {

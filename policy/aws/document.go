@@ -1,4 +1,4 @@
-package policy
+package aws
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // A Policy is a document in the policy language of IAM, in the order in which it was
@@ -88,7 +88,7 @@ func (p *Policy) String() string {
 	if p == nil {
 		return ""
 	}
-	return string(policydoc.Compact(p))
+	return string(policy.Compact(p))
 }
 
 func (p *Policy) size() int { return len(p.String()) }
@@ -126,18 +126,18 @@ func (c Conditions) with(op, key, value string) Conditions {
 // spaces: it takes a form body's + for a plus.
 func (d *Documents) JSON() []byte {
 	var b bytes.Buffer
-	line := policydoc.Compact(d)
+	line := policy.Compact(d)
 	if d.o.Dialect != RGW {
 		_ = json.Indent(&b, line, "", "  ") // line is JSON
 		b.WriteByte('\n')
 		return b.Bytes()
 	}
-	parts, err := policydoc.Parse(line)
+	parts, err := policy.Parse(line)
 	if err != nil {
 		panic("policy: " + err.Error())
 	}
 	for i, part := range parts.Object {
-		name := policydoc.Compact(part.Key)
+		name := policy.Compact(part.Key)
 		fmt.Fprintf(&b, "%s\n  %s: %s", []string{"{", ","}[min(i, 1)], name, line[part.Value.Start:part.Value.End])
 	}
 	b.WriteString("\n}\n")
@@ -208,5 +208,5 @@ func (s Statement) meaning() string {
 		}
 	}
 	s.Condition = c
-	return string(policydoc.Compact(s))
+	return string(policy.Compact(s))
 }

@@ -1,4 +1,4 @@
-package policy_test
+package aws_test
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 
 // One role for all tenants: the tag of the session decides.
 func ExampleGenerate() {
-	docs, err := policy.Generate(policy.Options{
+	docs, err := aws.Generate(aws.Options{
 		Bucket: "vault", Account: "123456789012", Role: "vault",
 		Issuer: "https://broker.example", Tag: "wallet",
 	})
@@ -31,7 +31,7 @@ func ExampleGenerate() {
 
 // A policy with a guard that is none: a negated operator is true for those without the tag.
 func ExampleCheck() {
-	docs, err := policy.Parse("role.json", []byte(`{"Version":"2012-10-17","Statement":[{
+	docs, err := aws.Parse("role.json", []byte(`{"Version":"2012-10-17","Statement":[{
 		"Sid":"Own","Effect":"Allow","Action":"s3:GetObject",
 		"Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*",
 		"Condition":{"StringNotEquals":{"aws:PrincipalTag/wallet":""}}}]}`))
@@ -39,7 +39,7 @@ func ExampleCheck() {
 		fmt.Println(err)
 		return
 	}
-	for _, f := range policy.Check(docs, policy.CheckOptions{Tag: "wallet"}) {
+	for _, f := range aws.Check(docs, aws.CheckOptions{Tag: "wallet"}) {
 		fmt.Println(f.File, f.Where(), f.Hole)
 	}
 	// Output:
@@ -49,25 +49,25 @@ func ExampleCheck() {
 
 // The answers of the AWS CLI are read as they are.
 func ExampleParse() {
-	docs, err := policy.Parse("bucket.json", []byte(`{"Policy": "{\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}"}`))
+	docs, err := aws.Parse("bucket.json", []byte(`{"Policy": "{\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}"}`))
 	fmt.Println(docs[0].Part, docs[0].Policy, err)
 	// Output: bucket_policy {"Statement":[{"Effect":"Deny","Principal":"*","Action":["s3:*"],"Resource":["*"]}]} <nil>
 }
 
 // What has to be added to the policy that a role already has.
 func ExamplePolicy_Missing() {
-	docs, err := policy.Generate(policy.Options{Bucket: "vault", Account: "123456789012", Role: "vault", Issuer: "https://broker.example"})
+	docs, err := aws.Generate(aws.Options{Bucket: "vault", Account: "123456789012", Role: "vault", Issuer: "https://broker.example"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	before := &policy.Policy{Version: "2012-10-17", Statement: docs.RolePolicy.Statement[:1]}
+	before := &aws.Policy{Version: "2012-10-17", Statement: docs.RolePolicy.Statement[:1]}
 	fmt.Println(docs.RolePolicy.Missing(before).Statement[0].Sid)
 	// Output: OwnList
 }
 
 func ExampleDocuments_Terraform() {
-	docs, err := policy.Generate(policy.Options{Bucket: "vault", Account: "123456789012", Role: "vault", Issuer: "https://broker.example"})
+	docs, err := aws.Generate(aws.Options{Bucket: "vault", Account: "123456789012", Role: "vault", Issuer: "https://broker.example"})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -88,9 +88,9 @@ func ExampleDocuments_Terraform() {
 }
 
 func ExampleDocuments_JSON() {
-	docs, err := policy.Generate(policy.Options{
-		Dialect: policy.RGW, Bucket: "vault", Role: "vault", Issuer: "http://127.0.0.1:18010", Tag: "wallet",
-		Tenants: []policy.Tenant{{ID: "0xaaa"}},
+	docs, err := aws.Generate(aws.Options{
+		Dialect: aws.RGW, Bucket: "vault", Role: "vault", Issuer: "http://127.0.0.1:18010", Tag: "wallet",
+		Tenants: []aws.Tenant{{ID: "0xaaa"}},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -106,7 +106,7 @@ func ExampleDocuments_JSON() {
 }
 
 func ExampleHoles() {
-	for _, h := range policy.Holes()[:2] {
+	for _, h := range aws.Holes()[:2] {
 		fmt.Println(h.ID+":", h.Is)
 	}
 	// Output:

@@ -1,4 +1,4 @@
-package policy_test
+package aws_test
 
 import (
 	"errors"
@@ -23,32 +23,32 @@ const (
 var thumbprint = strings.Repeat("0a", 20)
 
 // byTag is the usual form at AWS.
-func byTag() policy.Options {
-	return policy.Options{Bucket: "vault", Account: account, Role: "vault", Issuer: issuer, Tag: "agentkeys_user_wallet", ExpireDays: 30}
+func byTag() aws.Options {
+	return aws.Options{Bucket: "vault", Account: account, Role: "vault", Issuer: issuer, Tag: "agentkeys_user_wallet", ExpireDays: 30}
 }
 
-func byRole() policy.Options {
-	return policy.Options{
-		Isolation: policy.ByRole, Bucket: "vault", Account: account, Role: "vault", Issuer: "https://token.actions.githubusercontent.com",
-		Tenants: []policy.Tenant{{ID: "acme", Subject: "repo:acme/agents:ref:refs/heads/main"}, {ID: "globex", Subject: "repo:globex/agents:ref:refs/heads/main"}},
+func byRole() aws.Options {
+	return aws.Options{
+		Isolation: aws.ByRole, Bucket: "vault", Account: account, Role: "vault", Issuer: "https://token.actions.githubusercontent.com",
+		Tenants: []aws.Tenant{{ID: "acme", Subject: "repo:acme/agents:ref:refs/heads/main"}, {ID: "globex", Subject: "repo:globex/agents:ref:refs/heads/main"}},
 	}
 }
 
-func atRGW() policy.Options {
-	return policy.Options{
-		Dialect: policy.RGW, Bucket: "vault", Role: "vault", Issuer: "http://127.0.0.1:18010", Tag: "wallet", Thumbprints: []string{thumbprint},
-		Audience: "vault", Tenants: []policy.Tenant{{ID: "0xaaa"}, {ID: "0xbbb"}},
+func atRGW() aws.Options {
+	return aws.Options{
+		Dialect: aws.RGW, Bucket: "vault", Role: "vault", Issuer: "http://127.0.0.1:18010", Tag: "wallet", Thumbprints: []string{thumbprint},
+		Audience: "vault", Tenants: []aws.Tenant{{ID: "0xaaa"}, {ID: "0xbbb"}},
 	}
 }
 
-func with(o policy.Options, change func(*policy.Options)) policy.Options {
+func with(o aws.Options, change func(*aws.Options)) aws.Options {
 	change(&o)
 	return o
 }
 
-func generate(t *testing.T, o policy.Options) *policy.Documents {
+func generate(t *testing.T, o aws.Options) *aws.Documents {
 	t.Helper()
-	d, err := policy.Generate(o)
+	d, err := aws.Generate(o)
 	if err != nil {
 		t.Fatalf("Generate: %v", err)
 	}
@@ -56,9 +56,9 @@ func generate(t *testing.T, o policy.Options) *policy.Documents {
 }
 
 // golden has what is printed for the main forms, read by people before it was kept.
-var golden = map[string]policy.Options{
+var golden = map[string]aws.Options{
 	"aws": byTag(),
-	"aws_full": with(byTag(), func(o *policy.Options) {
+	"aws_full": with(byTag(), func(o *aws.Options) {
 		o.Collection, o.ExpireDays = "credentials", 0
 		o.Subject = "agentkeys:agent:0xabc"
 		o.KMSKey = key
@@ -67,16 +67,16 @@ var golden = map[string]policy.Options{
 		o.Region = "eu-west-1"
 		o.Thumbprints = []string{thumbprint}
 	}),
-	"aws_bucket": with(byTag(), func(o *policy.Options) { o.Grants = policy.InBucket }),
-	"aws_cn":     with(byTag(), func(o *policy.Options) { o.Partition = "aws-cn"; o.Region = "cn-north-1" }),
-	"aws_role":   with(byRole(), func(o *policy.Options) { o.ExpireDays = 30 }),
+	"aws_bucket": with(byTag(), func(o *aws.Options) { o.Grants = aws.InBucket }),
+	"aws_cn":     with(byTag(), func(o *aws.Options) { o.Partition = "aws-cn"; o.Region = "cn-north-1" }),
+	"aws_role":   with(byRole(), func(o *aws.Options) { o.ExpireDays = 30 }),
 	"rgw":        atRGW(),
-	"rgw_bucket": with(atRGW(), func(o *policy.Options) {
-		o.Grants = policy.InBucket
+	"rgw_bucket": with(atRGW(), func(o *aws.Options) {
+		o.Grants = aws.InBucket
 		o.TLS = true
 		o.Endpoint = "http://127.0.0.1:18080"
 	}),
-	"rgw_role": with(byRole(), func(o *policy.Options) { o.Dialect = policy.RGW; o.Account = ""; o.Issuer = "http://127.0.0.1:18010" }),
+	"rgw_role": with(byRole(), func(o *aws.Options) { o.Dialect = aws.RGW; o.Account = ""; o.Issuer = "http://127.0.0.1:18010" }),
 }
 
 func TestGolden(t *testing.T) {
@@ -101,18 +101,18 @@ func TestGolden(t *testing.T) {
 }
 
 // matrix calls f with every combination of options that makes sense.
-func matrix(t *testing.T, f func(name string, o policy.Options)) {
+func matrix(t *testing.T, f func(name string, o aws.Options)) {
 	n := 0
 	flags := []bool{false, true}
-	for _, dialect := range []policy.Dialect{policy.AWS, policy.RGW} {
-		for _, isolation := range []policy.Isolation{policy.ByTag, policy.ByRole} {
-			for _, grants := range []policy.Grants{policy.InRole, policy.InBucket} {
+	for _, dialect := range []aws.Dialect{aws.AWS, aws.RGW} {
+		for _, isolation := range []aws.Isolation{aws.ByTag, aws.ByRole} {
+			for _, grants := range []aws.Grants{aws.InRole, aws.InBucket} {
 				for _, partition := range []string{"aws", "aws-cn", "aws-us-gov"} {
 					for _, collection := range []string{"", "credentials"} {
 						for _, subject := range []string{"", "agentkeys:agent:0xabc"} {
 							for _, purge := range flags {
 								for _, more := range flags {
-									o := policy.Options{
+									o := aws.Options{
 										Dialect: dialect, Isolation: isolation, Grants: grants, Partition: partition, Collection: collection,
 										Subject: subject, Bucket: "vault", Role: "vault", Issuer: issuer,
 										AllowPurge: purge, AllowDoctor: more,
@@ -120,7 +120,7 @@ func matrix(t *testing.T, f func(name string, o policy.Options)) {
 									if collection == "" {
 										o.ExpireDays = 30
 									}
-									if dialect == policy.AWS {
+									if dialect == aws.AWS {
 										o.Account = account
 										if more {
 											o.KMSKey = strings.Replace(key, "arn:aws:", "arn:"+partition+":", 1)
@@ -128,15 +128,15 @@ func matrix(t *testing.T, f func(name string, o policy.Options)) {
 									} else if o.TLS = more; partition != "aws" {
 										continue
 									}
-									if isolation == policy.ByRole && subject != "" {
+									if isolation == aws.ByRole && subject != "" {
 										continue
 									}
 									for _, id := range []string{"acme", "0xaaa.b_c-d"} {
 										switch {
-										case isolation == policy.ByRole:
-											o.Tenants = append(o.Tenants, policy.Tenant{ID: id, Subject: "sub-of-" + id})
-										case dialect == policy.RGW:
-											o.Tenants = append(o.Tenants, policy.Tenant{ID: id})
+										case isolation == aws.ByRole:
+											o.Tenants = append(o.Tenants, aws.Tenant{ID: id, Subject: "sub-of-" + id})
+										case dialect == aws.RGW:
+											o.Tenants = append(o.Tenants, aws.Tenant{ID: id})
 										}
 									}
 									n++
@@ -156,20 +156,20 @@ func matrix(t *testing.T, f func(name string, o policy.Options)) {
 
 // TestPrintedIsClean: what is printed has no hole, and reads back as what it was.
 func TestPrintedIsClean(t *testing.T) {
-	matrix(t, func(name string, o policy.Options) {
+	matrix(t, func(name string, o aws.Options) {
 		d := generate(t, o)
-		docs, err := policy.Parse(name, d.JSON())
+		docs, err := aws.Parse(name, d.JSON())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		check := policy.CheckOptions{Dialect: o.Dialect, AllowPurge: o.AllowPurge, TLS: o.TLS}
+		check := aws.CheckOptions{Dialect: o.Dialect, AllowPurge: o.AllowPurge, TLS: o.TLS}
 		strict := check
-		strict.Isolation, strict.Bucket, strict.Audience, strict.Tag = o.Isolation, o.Bucket, policy.DefaultAudience, ""
-		if o.Isolation == policy.ByTag {
-			strict.Tag = policy.DefaultTag
+		strict.Isolation, strict.Bucket, strict.Audience, strict.Tag = o.Isolation, o.Bucket, aws.DefaultAudience, ""
+		if o.Isolation == aws.ByTag {
+			strict.Tag = aws.DefaultTag
 		}
-		for _, check := range []policy.CheckOptions{check, strict} {
-			for _, f := range policy.Check(docs, check) {
+		for _, check := range []aws.CheckOptions{check, strict} {
+			for _, f := range aws.Check(docs, check) {
 				t.Errorf("%s: %s: %s: %s", name, f.Where(), f.Hole, f.Message)
 			}
 		}
@@ -177,14 +177,14 @@ func TestPrintedIsClean(t *testing.T) {
 		if d.BucketPolicy != nil {
 			want++
 		}
-		if o.Isolation == policy.ByTag {
+		if o.Isolation == aws.ByTag {
 			want++
 		}
 		if d.RolePolicy != nil {
 			want++
 		}
 		for _, tenant := range d.Tenants {
-			for _, p := range []*policy.Policy{tenant.TrustPolicy, tenant.RolePolicy} {
+			for _, p := range []*aws.Policy{tenant.TrustPolicy, tenant.RolePolicy} {
 				if p != nil {
 					want++
 				}
@@ -194,21 +194,21 @@ func TestPrintedIsClean(t *testing.T) {
 			t.Errorf("%s: %d policies were read back, want %d", name, len(docs), want)
 		}
 		for _, doc := range docs {
-			var p *policy.Policy
+			var p *aws.Policy
 			switch {
-			case doc.Tenant != "" && doc.Part == policy.TrustPolicy:
+			case doc.Tenant != "" && doc.Part == aws.TrustPolicy:
 				p = d.Tenants[doc.Tenant].TrustPolicy
 			case doc.Tenant != "":
 				p = d.Tenants[doc.Tenant].RolePolicy
 			default:
-				p = map[policy.Part]*policy.Policy{policy.TrustPolicy: d.TrustPolicy, policy.RolePolicy: d.RolePolicy, policy.BucketPolicy: d.BucketPolicy}[doc.Part]
+				p = map[aws.Part]*aws.Policy{aws.TrustPolicy: d.TrustPolicy, aws.RolePolicy: d.RolePolicy, aws.BucketPolicy: d.BucketPolicy}[doc.Part]
 			}
 			if diff := cmp.Diff(p, doc.Policy); diff != "" {
 				t.Errorf("%s %s (-printed +read):\n%s", name, doc.Part, diff)
 			}
 		}
 		for _, doc := range docs {
-			if doc.Part != policy.TrustPolicy {
+			if doc.Part != aws.TrustPolicy {
 				within(t, name, o, doc)
 			}
 		}
@@ -220,7 +220,7 @@ func TestPrintedIsClean(t *testing.T) {
 				}
 			}
 		}
-		if o.Dialect == policy.RGW {
+		if o.Dialect == aws.RGW {
 			for _, part := range docs {
 				if text := part.Policy.String(); strings.ContainsAny(text, " ") || strings.Contains(text, "${") || strings.Contains(text, "Null") {
 					t.Errorf("%s: no RGW takes %s", name, text)
@@ -231,7 +231,7 @@ func TestPrintedIsClean(t *testing.T) {
 }
 
 // within holds each allow to the prefix of the tenant that it is for, as text.
-func within(t *testing.T, name string, o policy.Options, doc policy.Document) {
+func within(t *testing.T, name string, o aws.Options, doc aws.Document) {
 	t.Helper()
 	arn := "arn:" + or(o.Partition, "aws") + ":s3:::vault"
 	prefix := func(tenant string) string { return "bots/" + tenant + "/" + strings.TrimPrefix(o.Collection+"/*", "/") }
@@ -239,17 +239,17 @@ func within(t *testing.T, name string, o policy.Options, doc policy.Document) {
 		if s.Effect != "Allow" {
 			continue
 		}
-		tenant := or(doc.Tenant, "${aws:PrincipalTag/"+policy.DefaultTag+"}")
-		switch tag := s.Condition["StringEquals"]["aws:PrincipalTag/"+policy.DefaultTag]; {
-		case o.Isolation == policy.ByRole && doc.Tenant == "":
+		tenant := or(doc.Tenant, "${aws:PrincipalTag/"+aws.DefaultTag+"}")
+		switch tag := s.Condition["StringEquals"]["aws:PrincipalTag/"+aws.DefaultTag]; {
+		case o.Isolation == aws.ByRole && doc.Tenant == "":
 			role, ok := strings.CutPrefix(strings.Join(s.Principal["AWS"], " "), "arn:"+or(o.Partition, "aws")+":iam::"+o.Account+":role/vault-")
 			if tenant = role; !ok {
 				t.Errorf("%s: %s is for %v", name, s.Sid, s.Principal)
 			}
-		case o.Isolation == policy.ByTag && o.Dialect == policy.RGW:
+		case o.Isolation == aws.ByTag && o.Dialect == aws.RGW:
 			tenant = strings.Join(tag, " ")
 		}
-		if !slices.ContainsFunc(o.Tenants, func(known policy.Tenant) bool { return known.ID == tenant }) && len(o.Tenants) > 0 {
+		if !slices.ContainsFunc(o.Tenants, func(known aws.Tenant) bool { return known.ID == tenant }) && len(o.Tenants) > 0 {
 			t.Errorf("%s: %s is for %q", name, s.Sid, tenant)
 		}
 		kind := strings.TrimRight(s.Sid, "0123456789")
@@ -277,19 +277,19 @@ func or(s, otherwise string) string {
 // TestPrintedSays reads what the golden files do not show.
 func TestPrintedSays(t *testing.T) {
 	long := strings.Repeat("5", 64) // an actor_omni
-	d := generate(t, with(byRole(), func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: long, Subject: "s"}} }))
+	d := generate(t, with(byRole(), func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: long, Subject: "s"}} }))
 	if name := d.Tenants[long].RoleName; len(name) > 64 || !strings.HasPrefix(name, "vault-") || !strings.Contains(d.Tenants[long].RolePolicy.String(), "bots/"+long+"/*") {
 		t.Errorf("role %q", name)
 	}
-	d = generate(t, with(byTag(), func(o *policy.Options) { o.Issuer += "/realm/" }))
+	d = generate(t, with(byTag(), func(o *aws.Options) { o.Issuer += "/realm/" }))
 	if !strings.Contains(d.Notes[0], "byte for byte") || !strings.Contains(d.TrustPolicy.String(), `"broker.example/realm/:aud"`) {
 		t.Errorf("notes %q, trust %s", d.Notes, d.TrustPolicy)
 	}
-	d = generate(t, with(byTag(), func(o *policy.Options) { o.Grants = policy.InBucket; o.KMSKey = key }))
+	d = generate(t, with(byTag(), func(o *aws.Options) { o.Grants = aws.InBucket; o.KMSKey = key }))
 	if text := d.RolePolicy.String(); strings.Contains(text, `"s3:`) || !strings.Contains(text, `"kms:ViaService":"s3.eu-west-1.amazonaws.com"`) {
 		t.Errorf("a bucket policy cannot speak of the key, so the role has it: %s", text)
 	}
-	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Thumbprints = nil }))
+	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Thumbprints = nil }))
 	if !strings.Contains(strings.Join(d.Notes, "\n"), "thumbprint") {
 		t.Errorf("notes %q", d.Notes)
 	}
@@ -300,22 +300,22 @@ func TestPrintedSays(t *testing.T) {
 		if strings.Contains(notes, "bucket policy replaces") != bucket || !strings.Contains(notes, "lifecycle configuration replaces") {
 			t.Errorf("%s: what the commands replace is not said: %q", name, d.Notes)
 		}
-		contained := o.Dialect != policy.RGW && o.Isolation != policy.ByRole
+		contained := o.Dialect != aws.RGW && o.Isolation != aws.ByRole
 		if strings.Contains(notes, "no denial holds") == contained {
 			t.Errorf("%s: what is not contained: %q", name, d.Notes)
 		}
 	}
 	for _, list := range [][]string{nil, {thumbprint}} {
-		text := string(generate(t, with(byTag(), func(o *policy.Options) { o.Thumbprints = list })).Terraform())
+		text := string(generate(t, with(byTag(), func(o *aws.Options) { o.Thumbprints = list })).Terraform())
 		if strings.Contains(text, "\n# without thumbprints hashicorp/aws has to be of 2025 or later") != (list == nil) || strings.Contains(text, "thumbprint_list = ") != (list != nil) {
 			t.Errorf("thumbprints %q:\n%s", list, text)
 		}
 	}
-	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Endpoint = "http://[::1]:18080" }))
+	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Endpoint = "http://[::1]:18080" }))
 	if !strings.HasPrefix(d.Commands[0], "aws --endpoint-url 'http://[::1]:18080' iam ") {
 		t.Errorf("a shell takes brackets for a pattern: %s", d.Commands[0])
 	}
-	d = generate(t, with(atRGW(), func(o *policy.Options) { o.Thumbprints = nil }))
+	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Thumbprints = nil }))
 	if d.Lifecycle.Rules[0].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 || len(d.Lifecycle.Rules) != 1 {
 		t.Errorf("without an age nothing expires: %+v", d.Lifecycle)
 	}
@@ -324,114 +324,114 @@ func TestPrintedSays(t *testing.T) {
 func TestOptions(t *testing.T) {
 	tagged, roles, rgw := byTag(), byRole(), atRGW()
 	for _, tc := range []struct {
-		from   policy.Options
-		change func(*policy.Options)
+		from   aws.Options
+		change func(*aws.Options)
 		want   string // empty: it is taken
 	}{
-		{tagged, func(o *policy.Options) { *o = policy.Options{} }, `bucket ""`},
-		{tagged, func(o *policy.Options) { o.Dialect = "gcs" }, `not "gcs"`},
-		{tagged, func(o *policy.Options) { o.Isolation = "hope" }, `not by "hope"`},
-		{tagged, func(o *policy.Options) { o.Grants = "user" }, `not in "user"`},
-		{tagged, func(o *policy.Options) { o.Partition = "aws-iso" }, `not "aws-iso"`},
-		{tagged, func(o *policy.Options) { o.Bucket = "Vault" }, `bucket "Vault"`},
-		{tagged, func(o *policy.Options) { o.Bucket = "v*" }, "bucket"},
-		{tagged, func(o *policy.Options) { o.Bucket = "a..b" }, "bucket"},
-		{tagged, func(o *policy.Options) { o.Bucket = "10.0.0.1" }, "address"},
-		{tagged, func(o *policy.Options) { o.Bucket = "ab" }, "bucket"},
-		{tagged, func(o *policy.Options) { o.Account = "12345678901" }, "12 digits"},
-		{tagged, func(o *policy.Options) { o.Account = "" }, "12 digits"},
-		{tagged, func(o *policy.Options) { o.Role = "a/b" }, "role"},
-		{tagged, func(o *policy.Options) { o.Role = "" }, "role"},
-		{tagged, func(o *policy.Options) { o.Issuer = "http://broker.example" }, "is not https"},
-		{tagged, func(o *policy.Options) { o.Issuer = "http://127.0.0.1" }, "is not https"},
-		{tagged, func(o *policy.Options) { o.Issuer = "broker.example" }, "is not a URL"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example:8443" }, "has a port"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://u@broker.example" }, "has a user"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example?x=1" }, "a query"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example#" }, "a query"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example/a b" }, "plainly"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example/*" }, "plainly"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://*.example" }, "host"},
-		{tagged, func(o *policy.Options) { o.Issuer = "https://broker.example/realms/one" }, ""},
-		{tagged, func(o *policy.Options) { o.Audience = "a b" }, "audience"},
-		{tagged, func(o *policy.Options) { o.Audience = "${aws:username}" }, "audience"},
-		{tagged, func(o *policy.Options) { o.Subject = "${x}" }, "subject"},
-		{tagged, func(o *policy.Options) { o.Tag = "a b" }, "tag"},
-		{tagged, func(o *policy.Options) { o.Tag = "aws:x" }, "tag"},
-		{tagged, func(o *policy.Options) { o.Tag = "x}" }, "tag"},
-		{tagged, func(o *policy.Options) { o.Collection = "../x" }, "collection"},
-		{tagged, func(o *policy.Options) { o.Collection = "*" }, "collection"},
-		{tagged, func(o *policy.Options) { o.ExpireDays = -1 }, "36500"},
-		{tagged, func(o *policy.Options) { o.Collection = "credentials" }, "every collection"}, // and ExpireDays
-		{tagged, func(o *policy.Options) { o.KMSKey = "alias/x" }, "KMS key"},
-		{tagged, func(o *policy.Options) { o.KMSKey = key + "*" }, "KMS key"},
-		{tagged, func(o *policy.Options) { o.KMSKey = key; o.Partition = "aws-cn" }, "partition"},
-		{tagged, func(o *policy.Options) { o.Thumbprints = []string{"abc"} }, "thumbprint"},
-		{tagged, func(o *policy.Options) { o.Region = "eu west" }, "region"},
-		{tagged, func(o *policy.Options) { o.Endpoint = "http://127.0.0.1" }, "an RGW"},
-		{tagged, func(o *policy.Options) { o.TLS = true }, "always"},
-		{tagged, func(o *policy.Options) { o.Tenants = roles.Tenants }, "all tenants"},
-		{roles, func(o *policy.Options) { o.Tenants = nil }, "at least one tenant"},
-		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme"}} }, `tenant "acme" has no subject`},
-		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme", Subject: "a b"}} }, "subject of tenant"},
-		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "*", Subject: "s"}} }, `tenant "*"`},
-		{roles, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "a/b", Subject: "s"}} }, "tenant"},
-		{roles, func(o *policy.Options) { o.Tenants = append(o.Tenants[:1:1], o.Tenants[0]) }, "twice"},
-		{roles, func(o *policy.Options) {
-			o.Tenants = append(o.Tenants[:1:1], policy.Tenant{ID: "x", Subject: o.Tenants[0].Subject})
+		{tagged, func(o *aws.Options) { *o = aws.Options{} }, `bucket ""`},
+		{tagged, func(o *aws.Options) { o.Dialect = "gcs" }, `not "gcs"`},
+		{tagged, func(o *aws.Options) { o.Isolation = "hope" }, `not by "hope"`},
+		{tagged, func(o *aws.Options) { o.Grants = "user" }, `not in "user"`},
+		{tagged, func(o *aws.Options) { o.Partition = "aws-iso" }, `not "aws-iso"`},
+		{tagged, func(o *aws.Options) { o.Bucket = "Vault" }, `bucket "Vault"`},
+		{tagged, func(o *aws.Options) { o.Bucket = "v*" }, "bucket"},
+		{tagged, func(o *aws.Options) { o.Bucket = "a..b" }, "bucket"},
+		{tagged, func(o *aws.Options) { o.Bucket = "10.0.0.1" }, "address"},
+		{tagged, func(o *aws.Options) { o.Bucket = "ab" }, "bucket"},
+		{tagged, func(o *aws.Options) { o.Account = "12345678901" }, "12 digits"},
+		{tagged, func(o *aws.Options) { o.Account = "" }, "12 digits"},
+		{tagged, func(o *aws.Options) { o.Role = "a/b" }, "role"},
+		{tagged, func(o *aws.Options) { o.Role = "" }, "role"},
+		{tagged, func(o *aws.Options) { o.Issuer = "http://broker.example" }, "is not https"},
+		{tagged, func(o *aws.Options) { o.Issuer = "http://127.0.0.1" }, "is not https"},
+		{tagged, func(o *aws.Options) { o.Issuer = "broker.example" }, "is not a URL"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example:8443" }, "has a port"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://u@broker.example" }, "has a user"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example?x=1" }, "a query"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example#" }, "a query"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/a b" }, "plainly"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/*" }, "plainly"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://*.example" }, "host"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/realms/one" }, ""},
+		{tagged, func(o *aws.Options) { o.Audience = "a b" }, "audience"},
+		{tagged, func(o *aws.Options) { o.Audience = "${aws:username}" }, "audience"},
+		{tagged, func(o *aws.Options) { o.Subject = "${x}" }, "subject"},
+		{tagged, func(o *aws.Options) { o.Tag = "a b" }, "tag"},
+		{tagged, func(o *aws.Options) { o.Tag = "aws:x" }, "tag"},
+		{tagged, func(o *aws.Options) { o.Tag = "x}" }, "tag"},
+		{tagged, func(o *aws.Options) { o.Collection = "../x" }, "collection"},
+		{tagged, func(o *aws.Options) { o.Collection = "*" }, "collection"},
+		{tagged, func(o *aws.Options) { o.ExpireDays = -1 }, "36500"},
+		{tagged, func(o *aws.Options) { o.Collection = "credentials" }, "every collection"}, // and ExpireDays
+		{tagged, func(o *aws.Options) { o.KMSKey = "alias/x" }, "KMS key"},
+		{tagged, func(o *aws.Options) { o.KMSKey = key + "*" }, "KMS key"},
+		{tagged, func(o *aws.Options) { o.KMSKey = key; o.Partition = "aws-cn" }, "partition"},
+		{tagged, func(o *aws.Options) { o.Thumbprints = []string{"abc"} }, "thumbprint"},
+		{tagged, func(o *aws.Options) { o.Region = "eu west" }, "region"},
+		{tagged, func(o *aws.Options) { o.Endpoint = "http://127.0.0.1" }, "an RGW"},
+		{tagged, func(o *aws.Options) { o.TLS = true }, "always"},
+		{tagged, func(o *aws.Options) { o.Tenants = roles.Tenants }, "all tenants"},
+		{roles, func(o *aws.Options) { o.Tenants = nil }, "at least one tenant"},
+		{roles, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "acme"}} }, `tenant "acme" has no subject`},
+		{roles, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "acme", Subject: "a b"}} }, "subject of tenant"},
+		{roles, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "*", Subject: "s"}} }, `tenant "*"`},
+		{roles, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "a/b", Subject: "s"}} }, "tenant"},
+		{roles, func(o *aws.Options) { o.Tenants = append(o.Tenants[:1:1], o.Tenants[0]) }, "twice"},
+		{roles, func(o *aws.Options) {
+			o.Tenants = append(o.Tenants[:1:1], aws.Tenant{ID: "x", Subject: o.Tenants[0].Subject})
 		}, "another tenant's"},
-		{roles, func(o *policy.Options) { o.Tag = "wallet" }, "a tag means nothing"},
-		{roles, func(o *policy.Options) { o.Subject = "s" }, "a subject of its own"},
-		{roles, func(o *policy.Options) { o.Role = strings.Repeat("r", 40) }, "no room"},
-		{roles, func(o *policy.Options) { o.Grants = policy.InBucket; o.Tenants = subjects(60) }, "the bucket policy would have"},
-		{roles, func(o *policy.Options) { o.Tenants = subjects(60) }, ""},
-		{rgw, func(o *policy.Options) { o.Tenants = nil }, "needs the tenants"},
-		{rgw, func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme", Subject: "s"}} }, "tags isolate"},
-		{rgw, func(o *policy.Options) { o.Account = account }, "no account"},
-		{rgw, func(o *policy.Options) { o.Partition = "aws-cn" }, "only the partition"},
-		{rgw, func(o *policy.Options) { o.KMSKey = key }, "KMS"},
-		{rgw, func(o *policy.Options) { o.Issuer = "http://broker.example" }, "is not https"},
-		{rgw, func(o *policy.Options) { o.Issuer = "https://broker.example:8443" }, ""},
-		{rgw, func(o *policy.Options) { o.Issuer = "http://[::1]:18010" }, ""},
-		{rgw, func(o *policy.Options) { o.Endpoint = "$(x)" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://$(x)" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://h;id" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://h&id" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://`id`" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://:80" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://h:80;id" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/;id" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/?x=$(id)" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/?" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://h/#$(id)" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://[::1%25$(id)]:80" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://u@h" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "ftp://h" }, "endpoint"},
-		{rgw, func(o *policy.Options) { o.Endpoint = "https://s3.example:8443/rgw" }, ""},
-		{rgw, func(o *policy.Options) { o.Endpoint = "http://[::1]:18080" }, ""},
-		{rgw, func(o *policy.Options) { o.Issuer = "http://[::1%25$(id)]:80" }, "is not https"},
-		{rgw, func(o *policy.Options) { o.Issuer = "http://127.example.com" }, "is not https"},
-		{rgw, func(o *policy.Options) { o.Tenants = many(500) }, ""},
+		{roles, func(o *aws.Options) { o.Tag = "wallet" }, "a tag means nothing"},
+		{roles, func(o *aws.Options) { o.Subject = "s" }, "a subject of its own"},
+		{roles, func(o *aws.Options) { o.Role = strings.Repeat("r", 40) }, "no room"},
+		{roles, func(o *aws.Options) { o.Grants = aws.InBucket; o.Tenants = subjects(60) }, "the bucket policy would have"},
+		{roles, func(o *aws.Options) { o.Tenants = subjects(60) }, ""},
+		{rgw, func(o *aws.Options) { o.Tenants = nil }, "needs the tenants"},
+		{rgw, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "acme", Subject: "s"}} }, "tags isolate"},
+		{rgw, func(o *aws.Options) { o.Account = account }, "no account"},
+		{rgw, func(o *aws.Options) { o.Partition = "aws-cn" }, "only the partition"},
+		{rgw, func(o *aws.Options) { o.KMSKey = key }, "KMS"},
+		{rgw, func(o *aws.Options) { o.Issuer = "http://broker.example" }, "is not https"},
+		{rgw, func(o *aws.Options) { o.Issuer = "https://broker.example:8443" }, ""},
+		{rgw, func(o *aws.Options) { o.Issuer = "http://[::1]:18010" }, ""},
+		{rgw, func(o *aws.Options) { o.Endpoint = "$(x)" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://$(x)" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://h;id" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://h&id" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://`id`" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://:80" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://h:80;id" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://h/;id" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://h/?x=$(id)" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://h/?" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://h/#$(id)" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://[::1%25$(id)]:80" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://u@h" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "ftp://h" }, "endpoint"},
+		{rgw, func(o *aws.Options) { o.Endpoint = "https://s3.example:8443/rgw" }, ""},
+		{rgw, func(o *aws.Options) { o.Endpoint = "http://[::1]:18080" }, ""},
+		{rgw, func(o *aws.Options) { o.Issuer = "http://[::1%25$(id)]:80" }, "is not https"},
+		{rgw, func(o *aws.Options) { o.Issuer = "http://127.example.com" }, "is not https"},
+		{rgw, func(o *aws.Options) { o.Tenants = many(500) }, ""},
 	} {
-		_, err := policy.Generate(with(tc.from, tc.change))
+		_, err := aws.Generate(with(tc.from, tc.change))
 		switch {
 		case tc.want == "" && err != nil:
 			t.Errorf("refused: %v", err)
-		case tc.want != "" && (!errors.Is(err, policy.ErrOptions) || !strings.Contains(err.Error(), tc.want)):
+		case tc.want != "" && (!errors.Is(err, aws.ErrOptions) || !strings.Contains(err.Error(), tc.want)):
 			t.Errorf("error %v, want one with %s", err, tc.want)
 		}
 	}
 }
 
-func many(n int) []policy.Tenant {
-	var list []policy.Tenant
+func many(n int) []aws.Tenant {
+	var list []aws.Tenant
 	for i := range n {
-		list = append(list, policy.Tenant{ID: fmt.Sprintf("0x%040d", i)})
+		list = append(list, aws.Tenant{ID: fmt.Sprintf("0x%040d", i)})
 	}
 	return list
 }
 
-func subjects(n int) []policy.Tenant {
+func subjects(n int) []aws.Tenant {
 	list := many(n)
 	for i := range list {
 		list[i].Subject = "of-" + list[i].ID

@@ -1,4 +1,4 @@
-package policy
+package aws
 
 import (
 	"errors"
@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // MaxDocument is how many bytes a document may have: AWS keeps policies of 20 KiB, and
 // statement pairs for thousands of tenants at an RGW stay below this.
-const MaxDocument = policydoc.MaxSize
+const MaxDocument = policy.MaxSize
 
 // ErrDocument means that a document is not a policy, or not in a form that is known. It
 // is refused whole: what is not understood cannot be called free of holes.
@@ -53,11 +53,11 @@ func Parse(file string, data []byte) ([]Document, error) {
 var holders = []string{"Role", "PolicyDocument", "PolicyVersion", "Policy", string(TrustPolicy), string(RolePolicy), string(BucketPolicy), "tenants"}
 
 func parse(data []byte) ([]Document, error) {
-	v, err := policydoc.Parse(data)
+	v, err := policy.Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	one := func(part Part, holder *policydoc.Value, key string) ([]Document, error) {
+	one := func(part Part, holder *policy.Value, key string) ([]Document, error) {
 		inner := holder.Get(key)
 		if inner == nil {
 			return nil, fmt.Errorf("it has no %s", key)
@@ -92,11 +92,11 @@ func parse(data []byte) ([]Document, error) {
 }
 
 // parseOwn reads what [Documents.JSON] wrote.
-func parseOwn(v *policydoc.Value) ([]Document, error) {
+func parseOwn(v *policy.Value) ([]Document, error) {
 	known := []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "public_access_block", "versioning", "commands", "notes"}
 	parts := []Part{TrustPolicy, RolePolicy, BucketPolicy}
 	var docs []Document
-	read := func(m policydoc.Member, tenant string) (bool, error) {
+	read := func(m policy.Member, tenant string) (bool, error) {
 		if !slices.Contains(parts, Part(m.Key)) {
 			return false, nil
 		}
@@ -116,17 +116,17 @@ func parseOwn(v *policydoc.Value) ([]Document, error) {
 		case ok || slices.Contains(known, m.Key):
 			continue
 		case m.Key != "tenants" || m.Value.Kind != '{':
-			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policydoc.Quote(m.Key))
+			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policy.Quote(m.Key))
 		}
 		for _, tenant := range m.Value.Object {
 			if tenant.Value.Kind != '{' {
-				return nil, fmt.Errorf("line %d: tenant %s is not an object", tenant.Value.Line, policydoc.Quote(tenant.Key))
+				return nil, fmt.Errorf("line %d: tenant %s is not an object", tenant.Value.Line, policy.Quote(tenant.Key))
 			}
 			for _, part := range tenant.Value.Object {
 				if ok, err := read(part, tenant.Key); err != nil {
-					return nil, fmt.Errorf("tenant %s: %w", policydoc.Quote(tenant.Key), err)
+					return nil, fmt.Errorf("tenant %s: %w", policy.Quote(tenant.Key), err)
 				} else if !ok && !slices.Contains(known, part.Key) {
-					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.Value.Line, policydoc.Quote(part.Key))
+					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.Value.Line, policy.Quote(part.Key))
 				}
 			}
 		}
@@ -139,13 +139,13 @@ func parseOwn(v *policydoc.Value) ([]Document, error) {
 
 // parseInner reads a policy inside another answer: an object, or a string that holds
 // one, perhaps URL-encoded.
-func parseInner(part Part, v *policydoc.Value) (Document, error) {
+func parseInner(part Part, v *policy.Value) (Document, error) {
 	if v.Kind == '"' {
-		text, err := policydoc.Unescape(v.Text)
+		text, err := policy.Unescape(v.Text)
 		if err != nil {
 			return Document{}, fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.Line, err)
 		}
-		inner, err := policydoc.Parse([]byte(text))
+		inner, err := policy.Parse([]byte(text))
 		if err != nil {
 			return Document{}, fmt.Errorf("the policy in the string of line %d: %w", v.Line, err)
 		}
@@ -155,7 +155,7 @@ func parseInner(part Part, v *policydoc.Value) (Document, error) {
 }
 
 // parseBare reads a policy. Without a part it tells which one it is.
-func parseBare(part Part, v *policydoc.Value) (Document, error) {
+func parseBare(part Part, v *policy.Value) (Document, error) {
 	p, err := parsePolicy(v)
 	if err != nil {
 		return Document{}, err
@@ -197,7 +197,7 @@ func parseBare(part Part, v *policydoc.Value) (Document, error) {
 	return Document{Part: part, Policy: p}, nil
 }
 
-func parsePolicy(v *policydoc.Value) (*Policy, error) {
+func parsePolicy(v *policy.Value) (*Policy, error) {
 	p := &Policy{}
 	if v.Kind != '{' {
 		return nil, fmt.Errorf("line %d: the policy is not an object", v.Line)
@@ -207,14 +207,14 @@ func parsePolicy(v *policydoc.Value) (*Policy, error) {
 		switch m.Key {
 		case "Version":
 			if p.Version, err = m.OneText(); err == nil && p.Version != "2012-10-17" && p.Version != "2008-10-17" {
-				err = fmt.Errorf("line %d: there is no Version %s", m.Value.Line, policydoc.Quote(p.Version))
+				err = fmt.Errorf("line %d: there is no Version %s", m.Value.Line, policy.Quote(p.Version))
 			}
 		case "Id":
 			p.ID, err = m.OneText()
 		case "Statement":
 			list := m.Value.Array
 			if m.Value.Kind == '{' {
-				list = []*policydoc.Value{m.Value}
+				list = []*policy.Value{m.Value}
 			}
 			for i, s := range list {
 				one, serr := parseStatement(s)
@@ -224,7 +224,7 @@ func parsePolicy(v *policydoc.Value) (*Policy, error) {
 				p.Statement = append(p.Statement, one)
 			}
 		default:
-			err = fmt.Errorf("line %d: a policy has no %s", m.Value.Line, policydoc.Quote(m.Key))
+			err = fmt.Errorf("line %d: a policy has no %s", m.Value.Line, policy.Quote(m.Key))
 		}
 		if err != nil {
 			return nil, err
@@ -236,7 +236,7 @@ func parsePolicy(v *policydoc.Value) (*Policy, error) {
 	return p, nil
 }
 
-func parseStatement(v *policydoc.Value) (Statement, error) {
+func parseStatement(v *policy.Value) (Statement, error) {
 	var s Statement
 	if v.Kind != '{' {
 		return s, fmt.Errorf("line %d: it is not an object", v.Line)
@@ -248,7 +248,7 @@ func parseStatement(v *policydoc.Value) (Statement, error) {
 			s.Sid, err = m.OneText()
 		case "Effect":
 			if s.Effect, err = m.OneText(); err == nil && s.Effect != "Allow" && s.Effect != "Deny" {
-				err = fmt.Errorf("line %d: Effect is Allow or Deny, not %s", m.Value.Line, policydoc.Quote(s.Effect))
+				err = fmt.Errorf("line %d: Effect is Allow or Deny, not %s", m.Value.Line, policy.Quote(s.Effect))
 			}
 		case "Principal":
 			s.Principal, err = parsePrincipal(m)
@@ -265,7 +265,7 @@ func parseStatement(v *policydoc.Value) (Statement, error) {
 		case "Condition":
 			s.Condition, err = parseConditions(m)
 		default:
-			err = fmt.Errorf("line %d: a statement has no %s", m.Value.Line, policydoc.Quote(m.Key))
+			err = fmt.Errorf("line %d: a statement has no %s", m.Value.Line, policy.Quote(m.Key))
 		}
 		if err != nil {
 			return s, err
@@ -284,14 +284,14 @@ func parseStatement(v *policydoc.Value) (Statement, error) {
 	return s, nil
 }
 
-func parsePrincipal(m policydoc.Member) (Principal, error) {
+func parsePrincipal(m policy.Member) (Principal, error) {
 	if m.Value.Kind == '"' && m.Value.Text == "*" {
 		return Everybody(), nil
 	}
 	p := make(Principal)
 	for _, kind := range m.Value.Object {
 		if !slices.Contains([]string{"AWS", "Federated", "Service", "CanonicalUser"}, kind.Key) {
-			return nil, fmt.Errorf("line %d: there is no principal of kind %s", kind.Value.Line, policydoc.Quote(kind.Key))
+			return nil, fmt.Errorf("line %d: there is no principal of kind %s", kind.Value.Line, policy.Quote(kind.Key))
 		}
 		list, err := kind.Texts(false)
 		if err != nil {
@@ -305,14 +305,14 @@ func parsePrincipal(m policydoc.Member) (Principal, error) {
 	return p, nil
 }
 
-func parseConditions(m policydoc.Member) (Conditions, error) {
+func parseConditions(m policy.Member) (Conditions, error) {
 	if m.Value.Kind != '{' {
 		return nil, fmt.Errorf("line %d: Condition is not an object", m.Value.Line)
 	}
 	c := make(Conditions)
 	for _, op := range m.Value.Object {
 		if !splitOperator(op.Key).known() {
-			return nil, fmt.Errorf("line %d: there is no operator %s", op.Value.Line, policydoc.Quote(op.Key))
+			return nil, fmt.Errorf("line %d: there is no operator %s", op.Value.Line, policy.Quote(op.Key))
 		}
 		if op.Value.Kind != '{' {
 			return nil, fmt.Errorf("line %d: %s is not an object", op.Value.Line, op.Key)
@@ -321,7 +321,7 @@ func parseConditions(m policydoc.Member) (Conditions, error) {
 		for _, key := range op.Value.Object {
 			// Condition keys are the same in any case.
 			if name := strings.ToLower(key.Key); key.Key == "" || folded[name] {
-				return nil, fmt.Errorf("line %d: the key %s is empty or there twice", key.Value.Line, policydoc.Quote(key.Key))
+				return nil, fmt.Errorf("line %d: the key %s is empty or there twice", key.Value.Line, policy.Quote(key.Key))
 			} else {
 				folded[name] = true
 			}

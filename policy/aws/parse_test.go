@@ -1,4 +1,4 @@
-package policy_test
+package aws_test
 
 import (
 	"encoding/json"
@@ -27,23 +27,23 @@ func TestFetched(t *testing.T) {
 	encoded = strings.ReplaceAll(encoded, "+", "%20")
 	for _, tc := range []struct {
 		name, doc, bare string
-		part            policy.Part
+		part            aws.Part
 	}{
-		{"bare trust", goodTrust, goodTrust, policy.TrustPolicy},
-		{"bare role", goodRole, goodRole, policy.RolePolicy},
-		{"bare bucket", goodBucket, goodBucket, policy.BucketPolicy},
-		{"get-role", `{"Role":{"Path":"/","RoleName":"vault","CreateDate":"2026-01-02T03:04:05Z","AssumeRolePolicyDocument":` + goodTrust + `,"MaxSessionDuration":3600}}`, goodTrust, policy.TrustPolicy},
-		{"get-role-policy", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":` + goodRole + `}`, goodRole, policy.RolePolicy},
-		{"get-role-policy of the API", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":"` + encoded + `"}`, goodRole, policy.RolePolicy},
-		{"get-policy-version", `{"PolicyVersion":{"Document":` + goodRole + `,"VersionId":"v1","IsDefaultVersion":true}}`, goodRole, policy.RolePolicy},
-		{"get-bucket-policy", `{"Policy":` + quoted(goodBucket) + `}`, goodBucket, policy.BucketPolicy},
+		{"bare trust", goodTrust, goodTrust, aws.TrustPolicy},
+		{"bare role", goodRole, goodRole, aws.RolePolicy},
+		{"bare bucket", goodBucket, goodBucket, aws.BucketPolicy},
+		{"get-role", `{"Role":{"Path":"/","RoleName":"vault","CreateDate":"2026-01-02T03:04:05Z","AssumeRolePolicyDocument":` + goodTrust + `,"MaxSessionDuration":3600}}`, goodTrust, aws.TrustPolicy},
+		{"get-role-policy", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":` + goodRole + `}`, goodRole, aws.RolePolicy},
+		{"get-role-policy of the API", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":"` + encoded + `"}`, goodRole, aws.RolePolicy},
+		{"get-policy-version", `{"PolicyVersion":{"Document":` + goodRole + `,"VersionId":"v1","IsDefaultVersion":true}}`, goodRole, aws.RolePolicy},
+		{"get-bucket-policy", `{"Policy":` + quoted(goodBucket) + `}`, goodBucket, aws.BucketPolicy},
 	} {
-		got, err := policy.Parse("f.json", []byte(tc.doc))
+		got, err := aws.Parse("f.json", []byte(tc.doc))
 		if err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 			continue
 		}
-		bare, err := policy.Parse("f.json", []byte(tc.bare))
+		bare, err := aws.Parse("f.json", []byte(tc.bare))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,21 +52,21 @@ func TestFetched(t *testing.T) {
 		}
 	}
 	// + is a plus in a path, and IAM never writes it for a space.
-	docs, err := policy.Parse("f", []byte(`{"PolicyDocument":"%7B%22Statement%22%3A%7B%22Sid%22%3A%22a+b%22%2C%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22a%22%2C%22Resource%22%3A%22b%22%7D%7D"}`))
+	docs, err := aws.Parse("f", []byte(`{"PolicyDocument":"%7B%22Statement%22%3A%7B%22Sid%22%3A%22a+b%22%2C%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22a%22%2C%22Resource%22%3A%22b%22%7D%7D"}`))
 	if err != nil || docs[0].Policy.Statement[0].Sid != "a+b" {
 		t.Errorf("%+v, %v", docs, err)
 	}
 }
 
 func TestParsed(t *testing.T) {
-	docs, err := policy.Parse("f", []byte(`{"Version":"2012-10-17","Id":"i","Statement":{"Sid":"s","Effect":"Deny","NotPrincipal":{"AWS":"a","Service":["b","c"]},
+	docs, err := aws.Parse("f", []byte(`{"Version":"2012-10-17","Id":"i","Statement":{"Sid":"s","Effect":"Deny","NotPrincipal":{"AWS":"a","Service":["b","c"]},
 		"NotAction":"x","NotResource":["y"],"Condition":{"Bool":{"k":true},"NumericLessThan":{"n":[1,"2"]},"ForAllValues:StringNotLikeIfExists":{"z":""}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []policy.Document{{File: "f", Part: policy.BucketPolicy, Policy: &policy.Policy{Version: "2012-10-17", ID: "i", Statement: []policy.Statement{{
-		Sid: "s", Effect: "Deny", NotPrincipal: policy.Principal{"AWS": {"a"}, "Service": {"b", "c"}}, NotAction: []string{"x"}, NotResource: []string{"y"},
-		Condition: policy.Conditions{"Bool": {"k": {"true"}}, "NumericLessThan": {"n": {"1", "2"}}, "ForAllValues:StringNotLikeIfExists": {"z": {""}}},
+	want := []aws.Document{{File: "f", Part: aws.BucketPolicy, Policy: &aws.Policy{Version: "2012-10-17", ID: "i", Statement: []aws.Statement{{
+		Sid: "s", Effect: "Deny", NotPrincipal: aws.Principal{"AWS": {"a"}, "Service": {"b", "c"}}, NotAction: []string{"x"}, NotResource: []string{"y"},
+		Condition: aws.Conditions{"Bool": {"k": {"true"}}, "NumericLessThan": {"n": {"1", "2"}}, "ForAllValues:StringNotLikeIfExists": {"z": {""}}},
 	}}}}}
 	if diff := cmp.Diff(want, docs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -135,8 +135,8 @@ func TestMalformed(t *testing.T) {
 		{`{"role_policy":` + strings.Repeat(`[`, 60) + strings.Repeat(`]`, 60) + `}`, "nested too deeply"},
 		{`{"role_policy":"` + strings.Repeat("x", 5<<20) + `"}`, "has more than 4194304 bytes"},
 	} {
-		docs, err := policy.Parse("f.json", []byte(tc.doc))
-		if !errors.Is(err, policy.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
+		docs, err := aws.Parse("f.json", []byte(tc.doc))
+		if !errors.Is(err, aws.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%.80s: %v, %v, want %s", tc.doc, docs, err, tc.want)
 		}
 	}
@@ -151,7 +151,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(`{"PolicyDocument":"` + url.PathEscape(seed) + `"}`))
 	}
 	for _, o := range golden {
-		d, err := policy.Generate(o)
+		d, err := aws.Generate(o)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -161,16 +161,16 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		docs, err := policy.Parse("f", data)
+		docs, err := aws.Parse("f", data)
 		if err != nil {
-			if !errors.Is(err, policy.ErrDocument) || docs != nil {
+			if !errors.Is(err, aws.ErrDocument) || docs != nil {
 				t.Fatalf("%v, %v", docs, err)
 			}
 			return
 		}
-		for _, d := range []policy.Dialect{policy.AWS, policy.RGW} {
-			for _, i := range []policy.Isolation{"", policy.ByTag, policy.ByRole} {
-				for _, finding := range policy.Check(docs, policy.CheckOptions{Dialect: d, Isolation: i, Bucket: "vault", Tag: "wallet", TLS: true}) {
+		for _, d := range []aws.Dialect{aws.AWS, aws.RGW} {
+			for _, i := range []aws.Isolation{"", aws.ByTag, aws.ByRole} {
+				for _, finding := range aws.Check(docs, aws.CheckOptions{Dialect: d, Isolation: i, Bucket: "vault", Tag: "wallet", TLS: true}) {
 					if finding.Where() == "" {
 						t.Fatal("a finding that is nowhere")
 					}
@@ -178,7 +178,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, d := range docs {
-			again, err := policy.Parse("f", []byte(fmt.Sprintf(`{%q:%s}`, d.Part, d.Policy)))
+			again, err := aws.Parse("f", []byte(fmt.Sprintf(`{%q:%s}`, d.Part, d.Policy)))
 			if err != nil {
 				t.Fatalf("%s: %v", d.Policy, err)
 			}
@@ -194,8 +194,8 @@ func FuzzParse(f *testing.F) {
 
 func TestMissing(t *testing.T) {
 	ours := generate(t, byTag())
-	parse := func(doc string) *policy.Policy {
-		docs, err := policy.Parse("f", []byte(doc))
+	parse := func(doc string) *aws.Policy {
+		docs, err := aws.Parse("f", []byte(doc))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,8 +203,8 @@ func TestMissing(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name  string
-		p     *policy.Policy
-		other *policy.Policy
+		p     *aws.Policy
+		other *aws.Policy
 		want  string // Sids of what is missing
 	}{
 		{"nothing is there", ours.RolePolicy, nil, "OwnObjects OwnList"},

@@ -1,7 +1,7 @@
-// Package policy writes what an operator applies at AWS, or at a Ceph RADOS Gateway, so
+// Package aws writes what an operator applies at AWS, or at a Ceph RADOS Gateway, so
 // that the cloud keeps tenants apart; and reads policies for the holes that are known.
 //
-//	docs, err := policy.Generate(policy.Options{
+//	docs, err := aws.Generate(aws.Options{
 //		Bucket: "vault", Account: "123456789012", Role: "vault",
 //		Issuer: "https://broker.example", Tag: "agentkeys_user_wallet",
 //	})
@@ -14,7 +14,7 @@
 //
 // The package does no I/O and knows no SDK. Documents that it prints today may gain
 // statements; the ids of holes are never renamed.
-package policy
+package aws
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-package policy_test
+package aws_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -30,21 +30,21 @@ func TestRGW(t *testing.T) {
 	issuer := testcloud.NewIssuer(nil)
 	defer issuer.Close()
 	provider := false
-	for i, change := range []func(*policy.Options){
-		func(*policy.Options) {},
-		func(o *policy.Options) { o.Collection, o.ExpireDays = "credentials", 0 },
-		func(o *policy.Options) { o.Grants = policy.InBucket },
-		func(o *policy.Options) { o.Isolation = policy.ByRole },
-		func(o *policy.Options) { o.Isolation, o.Grants = policy.ByRole, policy.InBucket },
-		func(o *policy.Options) { o.TLS = true },
+	for i, change := range []func(*aws.Options){
+		func(*aws.Options) {},
+		func(o *aws.Options) { o.Collection, o.ExpireDays = "credentials", 0 },
+		func(o *aws.Options) { o.Grants = aws.InBucket },
+		func(o *aws.Options) { o.Isolation = aws.ByRole },
+		func(o *aws.Options) { o.Isolation, o.Grants = aws.ByRole, aws.InBucket },
+		func(o *aws.Options) { o.TLS = true },
 	} {
-		o := policy.Options{
-			Dialect: policy.RGW, Bucket: testcloud.NewBucket(t, gateway.URL, gateway.Owner, false), Role: fmt.Sprintf("vault%d", i),
+		o := aws.Options{
+			Dialect: aws.RGW, Bucket: testcloud.NewBucket(t, gateway.URL, gateway.Owner, false), Role: fmt.Sprintf("vault%d", i),
 			Issuer: issuer.URL, Thumbprints: []string{issuer.Thumbprint()}, ExpireDays: 30,
-			Tenants: []policy.Tenant{{ID: "0xaaa"}, {ID: "0xbbb"}},
+			Tenants: []aws.Tenant{{ID: "0xaaa"}, {ID: "0xbbb"}},
 		}
 		change(&o)
-		if o.Isolation == policy.ByRole {
+		if o.Isolation == aws.ByRole {
 			o.Tenants[0].Subject, o.Tenants[1].Subject = "alice", "bob"
 		}
 		t.Run(fmt.Sprintf("%s_%s_%s_%v", or(string(o.Isolation), "tag"), or(string(o.Grants), "role"), o.Collection, o.TLS), func(t *testing.T) {
@@ -52,10 +52,10 @@ func TestRGW(t *testing.T) {
 			apply(t, gateway, d, o.Bucket, !provider)
 			provider = true
 			claims := func(tenant, subject string) testcloud.Claims {
-				if o.Isolation == policy.ByRole {
+				if o.Isolation == aws.ByRole {
 					return testcloud.Claims{Subject: subject}
 				}
-				return testcloud.Claims{Subject: subject, Tags: map[string]string{policy.DefaultTag: tenant}}
+				return testcloud.Claims{Subject: subject, Tags: map[string]string{aws.DefaultTag: tenant}}
 			}
 			role := func(tenant string) string { return or(d.Tenants[tenant].RoleARN, d.RoleARN) }
 			ctx := t.Context()
@@ -97,7 +97,7 @@ func TestRGW(t *testing.T) {
 }
 
 // apply puts the documents where the commands put them.
-func apply(t *testing.T, g *testcloud.RGW, d *policy.Documents, bucket string, provider bool) {
+func apply(t *testing.T, g *testcloud.RGW, d *aws.Documents, bucket string, provider bool) {
 	t.Helper()
 	ctx := t.Context()
 	if provider {
@@ -106,11 +106,11 @@ func apply(t *testing.T, g *testcloud.RGW, d *policy.Documents, bucket string, p
 		if err != nil {
 			t.Fatalf("provider: %v", err)
 		}
-		if arn := aws.ToString(out.OpenIDConnectProviderArn); !strings.HasSuffix(arn, strings.TrimPrefix(p.URL, "http://")) {
+		if arn := awssdk.ToString(out.OpenIDConnectProviderArn); !strings.HasSuffix(arn, strings.TrimPrefix(p.URL, "http://")) {
 			t.Errorf("provider %s", arn)
 		}
 	}
-	role := func(name, arn string, trust, policy *policy.Policy) {
+	role := func(name, arn string, trust, own *aws.Policy) {
 		if trust == nil {
 			return
 		}
@@ -119,8 +119,8 @@ func apply(t *testing.T, g *testcloud.RGW, d *policy.Documents, bucket string, p
 			t.Fatalf("role %s, want %s: %v", got, arn, err)
 		}
 		t.Cleanup(func() { g.DeleteRole(context.Background(), name) })
-		if policy != nil {
-			if err := g.PutRolePolicy(ctx, name, "objectvault", policy.String()); err != nil {
+		if own != nil {
+			if err := g.PutRolePolicy(ctx, name, "objectvault", own.String()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -145,11 +145,11 @@ func apply(t *testing.T, g *testcloud.RGW, d *policy.Documents, bucket string, p
 	for _, r := range d.Lifecycle.Rules {
 		rule := types.LifecycleRule{ID: &r.ID, Status: types.ExpirationStatus(r.Status), Filter: &types.LifecycleRuleFilter{Prefix: &r.Filter.Prefix}}
 		if r.Expiration != nil {
-			rule.Expiration = &types.LifecycleExpiration{Days: aws.Int32(int32(r.Expiration.Days))}
-			rule.NoncurrentVersionExpiration = &types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(int32(r.NoncurrentVersionExpiration.NoncurrentDays))}
+			rule.Expiration = &types.LifecycleExpiration{Days: awssdk.Int32(int32(r.Expiration.Days))}
+			rule.NoncurrentVersionExpiration = &types.NoncurrentVersionExpiration{NoncurrentDays: awssdk.Int32(int32(r.NoncurrentVersionExpiration.NoncurrentDays))}
 		}
 		if r.AbortIncompleteMultipartUpload != nil {
-			rule.AbortIncompleteMultipartUpload = &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(int32(r.AbortIncompleteMultipartUpload.DaysAfterInitiation))}
+			rule.AbortIncompleteMultipartUpload = &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: awssdk.Int32(int32(r.AbortIncompleteMultipartUpload.DaysAfterInitiation))}
 		}
 		rules = append(rules, rule)
 	}
@@ -166,7 +166,7 @@ func apply(t *testing.T, g *testcloud.RGW, d *policy.Documents, bucket string, p
 
 func assume(ctx context.Context, g *testcloud.RGW, role, token string) (*s3.Client, error) {
 	client := sts.New(sts.Options{Region: g.Region, BaseEndpoint: &g.URL})
-	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: aws.String("policy-test"), WebIdentityToken: &token})
+	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: awssdk.String("policy-test"), WebIdentityToken: &token})
 	if err != nil {
 		return nil, err
 	}
@@ -193,12 +193,12 @@ var attempts = []attempt{
 		if err != nil {
 			return err
 		}
-		part, err := c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: bytes.NewReader([]byte("part"))})
+		part, err := c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: awssdk.Int32(1), Body: bytes.NewReader([]byte("part"))})
 		if err != nil {
 			return err
 		}
 		_, err = c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId,
-			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: part.ETag, PartNumber: aws.Int32(1)}}}})
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{ETag: part.ETag, PartNumber: awssdk.Int32(1)}}}})
 		return err
 	}},
 	{"abort", func(ctx context.Context, c *s3.Client, bucket, key string) error {
@@ -210,7 +210,7 @@ var attempts = []attempt{
 		return err
 	}},
 	{"list", func(ctx context.Context, c *s3.Client, bucket, key string) error {
-		_, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: aws.String(key[:strings.LastIndex(key, "/")+1])})
+		_, err := c.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: awssdk.String(key[:strings.LastIndex(key, "/")+1])})
 		return err
 	}},
 	{"versions", func(ctx context.Context, c *s3.Client, bucket, key string) error {

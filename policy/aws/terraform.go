@@ -1,17 +1,17 @@
-package policy
+package aws
 
 import (
 	"fmt"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // Terraform is the same documents as resources of the provider hashicorp/aws, version 5
 // or later; without Thumbprints a release of 2025 or later, since they were required
 // before (terraform-provider-aws#37255). The bucket exists already; notes become comments.
 func (d *Documents) Terraform() []byte {
-	t := new(policydoc.Terraform)
+	t := new(policy.Terraform)
 	o := d.o
 	for _, n := range d.Notes {
 		t.Comment(n)
@@ -20,39 +20,39 @@ func (d *Documents) Terraform() []byte {
 		t.Comment("without thumbprints hashicorp/aws has to be of 2025 or later: before, it required them")
 	}
 	t.Resource("aws_iam_openid_connect_provider", "objectvault", func() {
-		t.Set("url", policydoc.Quoted(o.Issuer))
-		t.Set("client_id_list", policydoc.Quoted(d.OIDCProvider.ClientIDs))
+		t.Set("url", policy.Quoted(o.Issuer))
+		t.Set("client_id_list", policy.Quoted(d.OIDCProvider.ClientIDs))
 		if len(o.Thumbprints) > 0 {
-			t.Set("thumbprint_list", policydoc.Quoted(o.Thumbprints))
+			t.Set("thumbprint_list", policy.Quoted(o.Thumbprints))
 		}
 	})
 	var roles []string
-	role := func(name, label string, trust, policy *Policy) {
+	role := func(name, label string, trust, own *Policy) {
 		if trust == nil {
 			return
 		}
 		roles = append(roles, "aws_iam_role."+label)
 		t.Resource("aws_iam_role", label, func() {
-			t.Set("name", policydoc.Quoted(name))
-			t.Set("assume_role_policy", policydoc.Encoded(trust))
+			t.Set("name", policy.Quoted(name))
+			t.Set("assume_role_policy", policy.Encoded(trust))
 			t.Set("depends_on", "[aws_iam_openid_connect_provider.objectvault]")
 		})
-		if policy != nil {
+		if own != nil {
 			t.Resource("aws_iam_role_policy", label, func() {
-				t.Set("name", policydoc.Quoted(policyName))
+				t.Set("name", policy.Quoted(policyName))
 				t.Set("role", "aws_iam_role."+label+".name")
-				t.Set("policy", policydoc.Encoded(policy))
+				t.Set("policy", policy.Encoded(own))
 			})
 		}
 	}
 	role(o.Role, "objectvault", d.TrustPolicy, d.RolePolicy)
 	for _, id := range d.tenantIDs() {
-		role(d.Tenants[id].RoleName, policydoc.Label(id), d.Tenants[id].TrustPolicy, d.Tenants[id].RolePolicy)
+		role(d.Tenants[id].RoleName, policy.Label(id), d.Tenants[id].TrustPolicy, d.Tenants[id].RolePolicy)
 	}
-	bucket := policydoc.Quoted(o.Bucket)
+	bucket := policy.Quoted(o.Bucket)
 	t.Resource("aws_s3_bucket_versioning", "objectvault", func() {
 		t.Set("bucket", bucket)
-		t.Nested("versioning_configuration", func() { t.Set("status", policydoc.Quoted(d.Versioning.Status)) })
+		t.Nested("versioning_configuration", func() { t.Set("status", policy.Quoted(d.Versioning.Status)) })
 	})
 	t.Resource("aws_s3_bucket_public_access_block", "objectvault", func() {
 		t.Set("bucket", bucket)
@@ -70,9 +70,9 @@ func (d *Documents) Terraform() []byte {
 		t.Set("bucket", bucket)
 		for _, r := range d.Lifecycle.Rules {
 			t.Nested("rule", func() {
-				t.Set("id", policydoc.Quoted(r.ID))
-				t.Set("status", policydoc.Quoted(r.Status))
-				t.Nested("filter", func() { t.Set("prefix", policydoc.Quoted(r.Filter.Prefix)) })
+				t.Set("id", policy.Quoted(r.ID))
+				t.Set("status", policy.Quoted(r.Status))
+				t.Nested("filter", func() { t.Set("prefix", policy.Quoted(r.Filter.Prefix)) })
 				if r.Expiration != nil {
 					t.Nested("expiration", func() { t.Set("days", fmt.Sprint(r.Expiration.Days)) })
 				}
@@ -91,7 +91,7 @@ func (d *Documents) Terraform() []byte {
 	if d.BucketPolicy != nil {
 		t.Resource("aws_s3_bucket_policy", "objectvault", func() {
 			t.Set("bucket", bucket)
-			t.Set("policy", policydoc.Encoded(d.BucketPolicy))
+			t.Set("policy", policy.Encoded(d.BucketPolicy))
 			t.Set("depends_on", "["+strings.Join(append(roles, "aws_s3_bucket_public_access_block.objectvault"), ", ")+"]")
 		})
 	}

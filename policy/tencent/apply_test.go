@@ -1,4 +1,4 @@
-package policy_test
+package tencent_test
 
 import (
 	"bytes"
@@ -23,10 +23,10 @@ import (
 type cloud struct {
 	s      *costest.Server
 	issuer *testcloud.Issuer
-	docs   *policy.Documents
+	docs   *tencent.Documents
 }
 
-func apply(t *testing.T, o policy.Options, unsure map[string]string) *cloud {
+func apply(t *testing.T, o tencent.Options, unsure map[string]string) *cloud {
 	t.Helper()
 	c := &cloud{issuer: testcloud.NewIssuer(&testcloud.IssuerOptions{Algorithm: "RS256"})}
 	t.Cleanup(func() { c.issuer.Close() })
@@ -129,13 +129,13 @@ func headed(name, value string) *cos.ObjectPutOptions {
 func TestApplied(t *testing.T) {
 	for _, form := range []struct {
 		name   string
-		o      policy.Options
+		o      tencent.Options
 		unsure map[string]string
 	}{
 		{"usual", usual(), nil},
 		{"usual, read otherwise", usual(), map[string]string{"negated-list": "any-of", "action-wildcard": "evaluate", "multi-delete-denied": "call"}},
 		{"versioned", golden["versioned"], nil},
-		{"forced", with(usual(), func(o *policy.Options) { o.ForbidOverwrite = true }), nil},
+		{"forced", with(usual(), func(o *tencent.Options) { o.ForbidOverwrite = true }), nil},
 	} {
 		t.Run(form.name, func(t *testing.T) {
 			ctx := t.Context()

@@ -1,4 +1,4 @@
-package policy
+package tencent
 
 import (
 	"maps"
@@ -6,7 +6,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // Actions that some tenant needs, by what they are about. The preset policies name
@@ -136,7 +136,7 @@ func (c *checker) lists(s Statement) {
 				id = PrefixNotEncoded
 			}
 			if id != "" {
-				narrow, worst = false, func() { c.hole(id, "cos:prefix %s", policydoc.Quote(v)) }
+				narrow, worst = false, func() { c.hole(id, "cos:prefix %s", policy.Quote(v)) }
 				break
 			}
 		}

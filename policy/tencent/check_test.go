@@ -1,4 +1,4 @@
-package policy_test
+package tencent_test
 
 import (
 	"fmt"
@@ -79,14 +79,14 @@ func writer(whom string) string {
 	return doc + "]}"
 }
 
-func check(t *testing.T, doc string, o policy.CheckOptions) []string {
+func check(t *testing.T, doc string, o tencent.CheckOptions) []string {
 	t.Helper()
-	docs, err := policy.Parse("f.json", []byte(doc))
+	docs, err := tencent.Parse("f.json", []byte(doc))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, doc)
 	}
 	var found []string
-	for _, f := range policy.Check(docs, o) {
+	for _, f := range tencent.Check(docs, o) {
 		if f.File != "f.json" || f.Message == "" || f.Fix == "" || f.Statement == nil {
 			t.Errorf("finding %+v", f)
 			continue
@@ -100,15 +100,15 @@ func check(t *testing.T, doc string, o policy.CheckOptions) []string {
 func TestCheck(t *testing.T) {
 	const equal = `{"string_equal":{"oidc:iss":"https://broker.example","oidc:aud":"vault"`
 	seen := make(map[string]bool)
-	none := policy.CheckOptions{}
+	none := tencent.CheckOptions{}
 	for _, tc := range []struct {
 		name string
 		doc  string
-		o    policy.CheckOptions
+		o    tencent.CheckOptions
 		want string // statement and hole, all of them
 	}{
-		{"good trust", goodTrust, policy.CheckOptions{Issuer: "https://broker.example", Audience: "vault"}, ""},
-		{"good role", goodRole, policy.CheckOptions{Bucket: "vault-1250000000"}, ""},
+		{"good trust", goodTrust, tencent.CheckOptions{Issuer: "https://broker.example", Audience: "vault"}, ""},
+		{"good role", goodRole, tencent.CheckOptions{Bucket: "vault-1250000000"}, ""},
 		{"good bucket", goodBucket, none, ""},
 
 		// Who may assume.
@@ -131,9 +131,9 @@ func TestCheck(t *testing.T) {
 		"condition":{"string_equal":{"oidc:iss":"https://broker.example","oidc:aud":"vault","oidc:sub":"bot:0xabc"}}`, ""), none, "0 no_audience, 0 no_issuer, 0 no_subject"},
 		{"any issuer", trust(`{"string_equal":{"oidc:aud":"vault","oidc:sub":"bot:0xabc"}}`), none, "0 no_issuer"},
 		{"a pattern of issuers", trust(`{"string_like":{"oidc:iss":"https://*"},"string_equal":{"oidc:aud":"vault","oidc:sub":"bot:0xabc"}}`), none, "0 wrong_issuer"},
-		{"another issuer", goodTrust, policy.CheckOptions{Issuer: "https://broker.example/"}, "0 wrong_issuer"},
+		{"another issuer", goodTrust, tencent.CheckOptions{Issuer: "https://broker.example/"}, "0 wrong_issuer"},
 		{"any audience", trust(`{"string_equal":{"oidc:iss":"https://broker.example","oidc:sub":"bot:0xabc"}}`), none, "0 no_audience"},
-		{"another audience", goodTrust, policy.CheckOptions{Audience: "sts.amazonaws.com"}, "0 wrong_audience"},
+		{"another audience", goodTrust, tencent.CheckOptions{Audience: "sts.amazonaws.com"}, "0 wrong_audience"},
 		{"a pattern of audiences", trust(`{"string_equal":{"oidc:iss":"https://broker.example","oidc:sub":"bot:0xabc"},"string_like":{"oidc:aud":"v*"}}`), none, "0 wrong_audience"},
 		{"AssumeRole for tokens", edit(goodTrust, "AssumeRoleWithWebIdentity", "AssumeRole"), none, "0 excess_action"},
 		{"every way to assume", edit(trust(equal+`}}`), "name/sts:AssumeRoleWithWebIdentity", "name/sts:*"), none, "0 broad_action, 0 no_subject"},
@@ -149,7 +149,7 @@ func TestCheck(t *testing.T) {
 		{"versions without prefix", edit(list(""), "cos:GetBucket", "cos:GetBucketObjectVersions"), none, "0 list_without_prefix"},
 		{"uploads without prefix", edit(list(""), "cos:GetBucket", "cos:ListMultipartUploads"), none, "0 list_without_prefix"},
 		{"list of objects", edit(list(""), "1250000000/*", "1250000000/bots/a/*"), none, ""},
-		{"list of another bucket", list(""), policy.CheckOptions{Bucket: "other-1250000000"}, ""},
+		{"list of another bucket", list(""), tencent.CheckOptions{Bucket: "other-1250000000"}, ""},
 		{"list of all tenants", list(`,"string_like":{"cos:prefix":"bots%2F*"}`), none, "0 list_prefix_wide"},
 		{"list of the root", list(`,"string_like":{"cos:prefix":["bots%2Fa%2F*",""]}`), none, "0 list_prefix_wide"},
 		{"list of everything", list(`,"string_like":{"cos:prefix":"*"}`), none, "0 list_prefix_wide"},
@@ -230,7 +230,7 @@ func TestCheck(t *testing.T) {
 			seen[hole] = true
 		}
 	}
-	for _, h := range policy.Holes() {
+	for _, h := range tencent.Holes() {
 		if !seen[h.ID] {
 			t.Errorf("no document has the hole %s", h.ID)
 		}
@@ -246,7 +246,7 @@ func TestHoleIDs(t *testing.T) {
 		"role_principal", "http_allowed", "not_element",
 	}
 	var got []string
-	for _, h := range policy.Holes() {
+	for _, h := range tencent.Holes() {
 		got = append(got, h.ID)
 		if h.Is == "" || h.Fix == "" {
 			t.Errorf("%s says nothing", h.ID)
@@ -260,11 +260,11 @@ func TestHoleIDs(t *testing.T) {
 func TestWhere(t *testing.T) {
 	at := 2
 	for _, tc := range []struct {
-		f    policy.Finding
+		f    tencent.Finding
 		want string
 	}{
-		{policy.Finding{Part: policy.RolePolicy, Tenant: "acme", Statement: &at}, "acme role_policy statement[2]"},
-		{policy.Finding{Part: policy.BucketPolicy, Statement: &at, Sid: "costs-1"}, "bucket_policy statement[2] (costs-1)"},
+		{tencent.Finding{Part: tencent.RolePolicy, Tenant: "acme", Statement: &at}, "acme role_policy statement[2]"},
+		{tencent.Finding{Part: tencent.BucketPolicy, Statement: &at, Sid: "costs-1"}, "bucket_policy statement[2] (costs-1)"},
 	} {
 		if got := tc.f.Where(); got != tc.want {
 			t.Errorf("%s, want %s", got, tc.want)

@@ -1,10 +1,10 @@
-package policy
+package tencent
 
 import (
 	"slices"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // trust looks at an allow of a trust policy.
@@ -29,7 +29,7 @@ func (c *checker) trust(s Statement) {
 	case isPublic(s.Principal):
 		c.hole(AnyoneAssumes, "")
 	case s.Principal != nil && (federated == nil || len(s.Principal) > 1):
-		c.hole(AnyoneAssumes, "%s", policydoc.Compact(s.Principal))
+		c.hole(AnyoneAssumes, "%s", policy.Compact(s.Principal))
 	}
 	for _, f := range federated {
 		if _, name, ok := strings.Cut(f, ":oidc-provider/"); !ok || name == "" || strings.ContainsAny(f, "*$") {
@@ -60,7 +60,7 @@ func (c *checker) shared(s Statement) {
 				continue // no single subject, and a hole of its own
 			}
 			if other, ok := c.subjects[v]; ok && other != c.doc.Tenant {
-				c.hole(SharedSubject, "%s assumes the roles of %s and %s", policydoc.Quote(v), other, c.doc.Tenant)
+				c.hole(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(v), other, c.doc.Tenant)
 			}
 			c.subjects[v] = c.doc.Tenant
 		}
@@ -85,7 +85,7 @@ func (c *checker) claim(s Statement, key, want, none, wrong string) {
 			continue
 		}
 		v := cond.values[loose]
-		worst = func() { c.hole(wrong, "%s %s", key, policydoc.Quote(v)) }
+		worst = func() { c.hole(wrong, "%s %s", key, policy.Quote(v)) }
 	}
 	switch {
 	case !found:

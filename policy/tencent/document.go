@@ -1,11 +1,11 @@
-package policy
+package tencent
 
 import (
 	"bytes"
 	"encoding/json"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // A Policy is a document in the policy language of CAM (598/10603), in the order in
@@ -51,7 +51,7 @@ func (c Conditions) MarshalJSON() ([]byte, error) {
 			}
 		}
 	}
-	return policydoc.Compact(all), nil
+	return policy.Compact(all), nil
 }
 
 // MarshalJSON writes "*", or lists by kind.
@@ -64,7 +64,7 @@ func (p Principal) MarshalJSON() ([]byte, error) {
 
 // MarshalJSON writes the elements that are there, in lower case, as CAM's console insists.
 func (s Statement) MarshalJSON() ([]byte, error) {
-	return policydoc.Compact(struct {
+	return policy.Compact(struct {
 		ID           string     `json:"sid,omitempty"`
 		Effect       string     `json:"effect,omitempty"`
 		Principal    Principal  `json:"principal,omitempty"`
@@ -82,7 +82,7 @@ func (p *Policy) String() string {
 	if p == nil {
 		return ""
 	}
-	return string(policydoc.Compact(p))
+	return string(policy.Compact(p))
 }
 
 func newPolicy(statements ...Statement) *Policy {
@@ -95,7 +95,7 @@ const version = "2.0"
 // JSON is one object that holds every part.
 func (d *Documents) JSON() []byte {
 	var b bytes.Buffer
-	_ = json.Indent(&b, policydoc.Compact(d), "", "  ") // Compact returns JSON
+	_ = json.Indent(&b, policy.Compact(d), "", "  ") // Compact returns JSON
 	b.WriteByte('\n')
 	return b.Bytes()
 }

@@ -1,4 +1,4 @@
-package policy_test
+package tencent_test
 
 import (
 	"fmt"
@@ -7,17 +7,17 @@ import (
 	"github.com/objectvault/objectvault/policy/tencent"
 )
 
-func exampleOptions() policy.Options {
-	return policy.Options{
+func exampleOptions() tencent.Options {
+	return tencent.Options{
 		Bucket: "vault-1250000000", Region: "ap-guangzhou", Account: "100000000001",
 		Role: "vault", Provider: "broker", Issuer: "https://broker.example", Audience: "vault",
-		Tenants: []policy.Tenant{{ID: "0xabc", Subject: "agentkeys:agent:0xabc"}},
+		Tenants: []tencent.Tenant{{ID: "0xabc", Subject: "agentkeys:agent:0xabc"}},
 	}
 }
 
 // A role per tenant: its trust names the subject, its policy the prefix.
 func ExampleGenerate() {
-	docs, err := policy.Generate(exampleOptions())
+	docs, err := tencent.Generate(exampleOptions())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -38,7 +38,7 @@ func ExampleGenerate() {
 
 // Without oidc:sub every token of the issuer may take the role, whoever it was made for.
 func ExampleCheck() {
-	docs, err := policy.Parse("role.json", []byte(`{"version":"2.0","statement":[{"effect":"allow",
+	docs, err := tencent.Parse("role.json", []byte(`{"version":"2.0","statement":[{"effect":"allow",
 		"action":["name/sts:AssumeRoleWithWebIdentity"],
 		"principal":{"federated":["qcs::cam::uin/100000000001:oidc-provider/broker"]},
 		"condition":{"string_equal":{"oidc:iss":["https://broker.example"],"oidc:aud":["vault"]}}}]}`))
@@ -46,7 +46,7 @@ func ExampleCheck() {
 		fmt.Println(err)
 		return
 	}
-	for _, f := range policy.Check(docs, policy.CheckOptions{Audience: "vault"}) {
+	for _, f := range tencent.Check(docs, tencent.CheckOptions{Audience: "vault"}) {
 		fmt.Println(f.File, f.Where(), f.Hole)
 	}
 	// Output: role.json trust_policy statement[0] no_subject
@@ -54,21 +54,21 @@ func ExampleCheck() {
 
 // The answers of CAM are read as they are.
 func ExampleParse() {
-	docs, err := policy.Parse("policy.json", []byte(`{"Type":1,"PolicyDocument":"{\"version\":\"2.0\",\"statement\":[{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\"}]}"}`))
+	docs, err := tencent.Parse("policy.json", []byte(`{"Type":1,"PolicyDocument":"{\"version\":\"2.0\",\"statement\":[{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\"}]}"}`))
 	fmt.Println(docs[0].Part, docs[0].Policy, err)
 	// Output: role_policy {"version":"2.0","statement":[{"effect":"deny","action":["*"],"resource":["*"]}]} <nil>
 }
 
 func ExampleRecognise() {
-	fmt.Println(policy.Recognise([]byte(`{"version": "2.0", "statement": []}`)))
-	fmt.Println(policy.Recognise([]byte(`{"Version": "2012-10-17", "Statement": []}`)))
+	fmt.Println(tencent.Recognise([]byte(`{"version": "2.0", "statement": []}`)))
+	fmt.Println(tencent.Recognise([]byte(`{"Version": "2012-10-17", "Statement": []}`)))
 	// Output:
 	// true
 	// false
 }
 
 func ExampleDocuments_JSON() {
-	docs, err := policy.Generate(exampleOptions())
+	docs, err := tencent.Generate(exampleOptions())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -82,7 +82,7 @@ func ExampleDocuments_JSON() {
 }
 
 func ExampleDocuments_Terraform() {
-	docs, err := policy.Generate(exampleOptions())
+	docs, err := tencent.Generate(exampleOptions())
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -101,7 +101,7 @@ func ExampleDocuments_Terraform() {
 }
 
 func ExampleHoles() {
-	for _, h := range policy.Holes()[:2] {
+	for _, h := range tencent.Holes()[:2] {
 		fmt.Println(h.ID+":", h.Is)
 	}
 	// Output:

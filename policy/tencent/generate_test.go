@@ -1,4 +1,4 @@
-package policy_test
+package tencent_test
 
 import (
 	"encoding/base64"
@@ -18,22 +18,22 @@ import (
 const issuer = "https://broker.example"
 
 // usual is the form of a bucket that was never versioned.
-func usual() policy.Options {
-	return policy.Options{
+func usual() tencent.Options {
+	return tencent.Options{
 		Bucket: "vault-1250000000", Region: "ap-guangzhou", Account: "100000000001", Role: "vault", Provider: "broker", Issuer: issuer, Audience: "vault",
-		Tenants:    []policy.Tenant{{ID: "0xabc", Subject: "agentkeys:agent:0xabc"}, {ID: "acme.b_c-d", Subject: "repo:acme/agents:ref:refs/heads/main"}},
+		Tenants:    []tencent.Tenant{{ID: "0xabc", Subject: "agentkeys:agent:0xabc"}, {ID: "acme.b_c-d", Subject: "repo:acme/agents:ref:refs/heads/main"}},
 		ExpireDays: 30,
 	}
 }
 
-func with(o policy.Options, change func(*policy.Options)) policy.Options {
+func with(o tencent.Options, change func(*tencent.Options)) tencent.Options {
 	change(&o)
 	return o
 }
 
-func generate(t *testing.T, o policy.Options) *policy.Documents {
+func generate(t *testing.T, o tencent.Options) *tencent.Documents {
 	t.Helper()
-	d, err := policy.Generate(o)
+	d, err := tencent.Generate(o)
 	if err != nil {
 		t.Fatalf("Generate: %v", err)
 	}
@@ -41,14 +41,14 @@ func generate(t *testing.T, o policy.Options) *policy.Documents {
 }
 
 // golden has what is printed for the main forms, read by people before it was kept.
-var golden = map[string]policy.Options{
+var golden = map[string]tencent.Options{
 	"usual": usual(),
-	"versioned": with(usual(), func(o *policy.Options) {
+	"versioned": with(usual(), func(o *tencent.Options) {
 		o.Versioned = true
 		o.AllowDoctor = true
 		o.JWKS = []byte(`{"keys":[{"kty":"RSA"}]}`)
 	}),
-	"forced": with(usual(), func(o *policy.Options) {
+	"forced": with(usual(), func(o *tencent.Options) {
 		o.ForbidOverwrite = true
 		o.Collection = "credentials"
 		o.Issuer = "http://127.0.0.1:8080"
@@ -79,7 +79,7 @@ func TestGolden(t *testing.T) {
 }
 
 // matrix calls f with every combination of options that makes sense.
-func matrix(t *testing.T, f func(name string, o policy.Options)) {
+func matrix(t *testing.T, f func(name string, o tencent.Options)) {
 	n := 0
 	flags := []bool{false, true}
 	for _, versioned := range flags {
@@ -109,17 +109,17 @@ func matrix(t *testing.T, f func(name string, o policy.Options)) {
 
 // TestPrintedIsClean: what is printed has no hole, and reads back as what it was.
 func TestPrintedIsClean(t *testing.T) {
-	matrix(t, func(name string, o policy.Options) {
+	matrix(t, func(name string, o tencent.Options) {
 		d := generate(t, o)
-		if !policy.Recognise(d.JSON()) {
+		if !tencent.Recognise(d.JSON()) {
 			t.Errorf("%s is not recognised", name)
 		}
-		docs, err := policy.Parse(name, d.JSON())
+		docs, err := tencent.Parse(name, d.JSON())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for _, check := range []policy.CheckOptions{{}, {Bucket: o.Bucket, Issuer: o.Issuer, Audience: o.Audience}} {
-			for _, f := range policy.Check(docs, check) {
+		for _, check := range []tencent.CheckOptions{{}, {Bucket: o.Bucket, Issuer: o.Issuer, Audience: o.Audience}} {
+			for _, f := range tencent.Check(docs, check) {
 				t.Errorf("%s: %s: %s: %s", name, f.Where(), f.Hole, f.Message)
 			}
 		}
@@ -128,7 +128,7 @@ func TestPrintedIsClean(t *testing.T) {
 		}
 		for _, doc := range docs {
 			want := d.Tenants[doc.Tenant].TrustPolicy
-			if doc.Part == policy.RolePolicy {
+			if doc.Part == tencent.RolePolicy {
 				want = d.Tenants[doc.Tenant].RolePolicy
 			}
 			if diff := cmp.Diff(want, doc.Policy); diff != "" {
@@ -143,7 +143,7 @@ func TestPrintedIsClean(t *testing.T) {
 
 // TestNoVariables: what Tencent lacks must not be what tenants are kept apart by.
 func TestNoVariables(t *testing.T) {
-	matrix(t, func(name string, o policy.Options) {
+	matrix(t, func(name string, o tencent.Options) {
 		text := string(generate(t, o).JSON())
 		for _, bad := range []string{"${", "principal_tag", "request_tag", "string_like\":{\"oidc", `"principal":"*"`} {
 			if strings.Contains(text, bad) {
@@ -167,8 +167,8 @@ func TestTenants(t *testing.T) {
 		t.Errorf("policy %s", text)
 	}
 	long := strings.Repeat("a", 128)
-	d = generate(t, with(usual(), func(o *policy.Options) {
-		o.Tenants = []policy.Tenant{{ID: long, Subject: "a"}, {ID: long[:127] + "b", Subject: "b"}}
+	d = generate(t, with(usual(), func(o *tencent.Options) {
+		o.Tenants = []tencent.Tenant{{ID: long, Subject: "a"}, {ID: long[:127] + "b", Subject: "b"}}
 	}))
 	if a, b := d.Tenants[long].RoleName, d.Tenants[long[:127]+"b"].RoleName; a == b || len(a) != len("vault-")+24 {
 		t.Errorf("long tenants have the roles %s and %s", a, b)
@@ -180,7 +180,7 @@ func TestTenants(t *testing.T) {
 
 // TestEveryDenyHasOneKey: several keys under one condition would all have to hold.
 func TestEveryDenyHasOneKey(t *testing.T) {
-	matrix(t, func(name string, o policy.Options) {
+	matrix(t, func(name string, o tencent.Options) {
 		for id, tenant := range generate(t, o).Tenants {
 			for i, s := range tenant.RolePolicy.Statement {
 				keys := 0
@@ -202,44 +202,48 @@ func TestEveryDenyHasOneKey(t *testing.T) {
 
 func TestBadOptions(t *testing.T) {
 	for _, tc := range []struct {
-		change func(*policy.Options)
+		change func(*tencent.Options)
 		want   string
 	}{
-		{func(o *policy.Options) { o.Bucket = "" }, `bucket "" is not NAME-APPID`},
-		{func(o *policy.Options) { o.Bucket = "vault" }, "is not NAME-APPID"},
-		{func(o *policy.Options) { o.Bucket = "Vault-1250000000" }, "is not NAME-APPID"},
-		{func(o *policy.Options) { o.Bucket = "vault*-1250000000" }, "is not NAME-APPID"},
-		{func(o *policy.Options) { o.Bucket = strings.Repeat("v", 40) + "-1250000000" }, "is longer than 60"},
-		{func(o *policy.Options) { o.Region = "" }, `region "" is not one`},
-		{func(o *policy.Options) { o.Region = "*" }, "is not one"},
-		{func(o *policy.Options) { o.Account = "12345a" }, "is not the digits of a uin"},
-		{func(o *policy.Options) { o.Role = "" }, `role "" is not`},
-		{func(o *policy.Options) { o.Role = strings.Repeat("r", 110) }, "leaves no room for the tenant"},
-		{func(o *policy.Options) { o.Provider = "a/b" }, `provider "a/b" is not`},
-		{func(o *policy.Options) { o.Issuer = "http://broker.example" }, "is not https"},
-		{func(o *policy.Options) { o.Issuer = "broker.example" }, "is not a URL"},
-		{func(o *policy.Options) { o.Issuer = "https://u@broker.example" }, "has a user"},
-		{func(o *policy.Options) { o.Issuer = "https://broker.example/?x" }, "has a user, a query or a fragment"},
-		{func(o *policy.Options) { o.Issuer = "https://broker.example/$(id)" }, "is not written plainly"},
-		{func(o *policy.Options) { o.Issuer = "https://bro_ker.example" }, "has an unusual host"},
-		{func(o *policy.Options) { o.Audience = "" }, "the audience is empty"},
-		{func(o *policy.Options) { o.Audience = "${x}" }, "the audience is empty, longer"},
-		{func(o *policy.Options) { o.Tenants = nil }, "at least one tenant"},
-		{func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme"}} }, `tenant "acme" has no subject: every token`},
-		{func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "acme", Subject: "repo:acme/*"}} }, "or a *"},
-		{func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "*", Subject: "s"}} }, `tenant "*" is not`},
-		{func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "a/b", Subject: "s"}} }, "is not"},
-		{func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "eip155:1:0xabc", Subject: "s"}} }, "is not"},
-		{func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "a", Subject: "s"}, {ID: "a", Subject: "t"}} }, "is there twice"},
-		{func(o *policy.Options) { o.Tenants = []policy.Tenant{{ID: "a", Subject: "s"}, {ID: "b", Subject: "s"}} }, "another tenant's too"},
-		{func(o *policy.Options) { o.Collection = "a/b" }, `collection "a/b" is not`},
-		{func(o *policy.Options) { o.ExpireDays = -1 }, "expire after 1 to 3650 days"},
-		{func(o *policy.Options) { o.ExpireDays = 3651 }, "expire after 1 to 3650 days"},
-		{func(o *policy.Options) { o.Versioned, o.ForbidOverwrite = true, true }, "cannot be forced there"},
-		{func(o *policy.Options) { o.JWKS = []byte("{}") }, "no JSON object with keys"},
+		{func(o *tencent.Options) { o.Bucket = "" }, `bucket "" is not NAME-APPID`},
+		{func(o *tencent.Options) { o.Bucket = "vault" }, "is not NAME-APPID"},
+		{func(o *tencent.Options) { o.Bucket = "Vault-1250000000" }, "is not NAME-APPID"},
+		{func(o *tencent.Options) { o.Bucket = "vault*-1250000000" }, "is not NAME-APPID"},
+		{func(o *tencent.Options) { o.Bucket = strings.Repeat("v", 40) + "-1250000000" }, "is longer than 60"},
+		{func(o *tencent.Options) { o.Region = "" }, `region "" is not one`},
+		{func(o *tencent.Options) { o.Region = "*" }, "is not one"},
+		{func(o *tencent.Options) { o.Account = "12345a" }, "is not the digits of a uin"},
+		{func(o *tencent.Options) { o.Role = "" }, `role "" is not`},
+		{func(o *tencent.Options) { o.Role = strings.Repeat("r", 110) }, "leaves no room for the tenant"},
+		{func(o *tencent.Options) { o.Provider = "a/b" }, `provider "a/b" is not`},
+		{func(o *tencent.Options) { o.Issuer = "http://broker.example" }, "is not https"},
+		{func(o *tencent.Options) { o.Issuer = "broker.example" }, "is not a URL"},
+		{func(o *tencent.Options) { o.Issuer = "https://u@broker.example" }, "has a user"},
+		{func(o *tencent.Options) { o.Issuer = "https://broker.example/?x" }, "has a user, a query or a fragment"},
+		{func(o *tencent.Options) { o.Issuer = "https://broker.example/$(id)" }, "is not written plainly"},
+		{func(o *tencent.Options) { o.Issuer = "https://bro_ker.example" }, "has an unusual host"},
+		{func(o *tencent.Options) { o.Audience = "" }, "the audience is empty"},
+		{func(o *tencent.Options) { o.Audience = "${x}" }, "the audience is empty, longer"},
+		{func(o *tencent.Options) { o.Tenants = nil }, "at least one tenant"},
+		{func(o *tencent.Options) { o.Tenants = []tencent.Tenant{{ID: "acme"}} }, `tenant "acme" has no subject: every token`},
+		{func(o *tencent.Options) { o.Tenants = []tencent.Tenant{{ID: "acme", Subject: "repo:acme/*"}} }, "or a *"},
+		{func(o *tencent.Options) { o.Tenants = []tencent.Tenant{{ID: "*", Subject: "s"}} }, `tenant "*" is not`},
+		{func(o *tencent.Options) { o.Tenants = []tencent.Tenant{{ID: "a/b", Subject: "s"}} }, "is not"},
+		{func(o *tencent.Options) { o.Tenants = []tencent.Tenant{{ID: "eip155:1:0xabc", Subject: "s"}} }, "is not"},
+		{func(o *tencent.Options) {
+			o.Tenants = []tencent.Tenant{{ID: "a", Subject: "s"}, {ID: "a", Subject: "t"}}
+		}, "is there twice"},
+		{func(o *tencent.Options) {
+			o.Tenants = []tencent.Tenant{{ID: "a", Subject: "s"}, {ID: "b", Subject: "s"}}
+		}, "another tenant's too"},
+		{func(o *tencent.Options) { o.Collection = "a/b" }, `collection "a/b" is not`},
+		{func(o *tencent.Options) { o.ExpireDays = -1 }, "expire after 1 to 3650 days"},
+		{func(o *tencent.Options) { o.ExpireDays = 3651 }, "expire after 1 to 3650 days"},
+		{func(o *tencent.Options) { o.Versioned, o.ForbidOverwrite = true, true }, "cannot be forced there"},
+		{func(o *tencent.Options) { o.JWKS = []byte("{}") }, "no JSON object with keys"},
 	} {
-		d, err := policy.Generate(with(usual(), tc.change))
-		if !errors.Is(err, policy.ErrOptions) || !strings.Contains(err.Error(), tc.want) || d != nil {
+		d, err := tencent.Generate(with(usual(), tc.change))
+		if !errors.Is(err, tencent.ErrOptions) || !strings.Contains(err.Error(), tc.want) || d != nil {
 			t.Errorf("%v, want %s", err, tc.want)
 		}
 	}
@@ -247,7 +251,7 @@ func TestBadOptions(t *testing.T) {
 
 // TestCommands: every part that is printed is applied, and from where it is.
 func TestCommands(t *testing.T) {
-	matrix(t, func(name string, o policy.Options) {
+	matrix(t, func(name string, o tencent.Options) {
 		d := generate(t, o)
 		text := strings.Join(d.Commands, "\n")
 		want := []string{"CreateOIDCConfig", "?lifecycle", "?strict-signature"}
@@ -274,9 +278,9 @@ func TestCommands(t *testing.T) {
 
 // TestTerraform: each tenant has its three resources, and the labels are different.
 func TestTerraform(t *testing.T) {
-	d := generate(t, with(usual(), func(o *policy.Options) {
+	d := generate(t, with(usual(), func(o *tencent.Options) {
 		o.ExpireDays = 0
-		o.Tenants = []policy.Tenant{{ID: "a.b", Subject: "1"}, {ID: "a_b", Subject: "2"}, {ID: "a-b", Subject: "%{x}"}}
+		o.Tenants = []tencent.Tenant{{ID: "a.b", Subject: "1"}, {ID: "a_b", Subject: "2"}, {ID: "a-b", Subject: "%{x}"}}
 	}))
 	text := string(d.Terraform())
 	for _, want := range []string{

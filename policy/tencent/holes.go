@@ -1,4 +1,4 @@
-package policy
+package tencent
 
 // A Hole is a way in which policies let a tenant reach another one's objects, or the
 // operator lose hold of them.

@@ -1,4 +1,4 @@
-package policy
+package tencent
 
 import (
 	"errors"
@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // MaxDocument is how many bytes a document may have: CAM keeps policies of 6144 characters,
 // COS those of 20 KB, and what is printed for a thousand tenants stays below this.
-const MaxDocument = policydoc.MaxSize
+const MaxDocument = policy.MaxSize
 
 // ErrDocument means that a document is not a policy, or not in a form that is known. It
 // is refused whole: what is not understood cannot be called free of holes.
@@ -68,14 +68,14 @@ func Parse(file string, data []byte) ([]Document, error) {
 }
 
 func parse(data []byte) ([]Document, error) {
-	v, err := policydoc.Parse(data)
+	v, err := policy.Parse(data)
 	if err != nil {
 		return nil, err
 	}
 	if inner := v.Get("Response"); inner != nil { // as the API answers, and tccli does not
 		v = inner
 	}
-	one := func(part Part, holder *policydoc.Value, key string) ([]Document, error) {
+	one := func(part Part, holder *policy.Value, key string) ([]Document, error) {
 		inner := holder.Get(key)
 		if inner == nil {
 			return nil, fmt.Errorf("it has no %s", key)
@@ -86,7 +86,7 @@ func parse(data []byte) ([]Document, error) {
 	switch {
 	case v.Kind != '{':
 		return nil, errors.New("it is not an object")
-	case slices.ContainsFunc(v.Object, func(m policydoc.Member) bool { return strings.EqualFold(m.Key, "statement") }):
+	case slices.ContainsFunc(v.Object, func(m policy.Member) bool { return strings.EqualFold(m.Key, "statement") }):
 		d, err := parseBare("", v)
 		return []Document{d}, err
 	case v.Get("RoleInfo") != nil: // GetRole
@@ -100,7 +100,7 @@ func parse(data []byte) ([]Document, error) {
 }
 
 // parseOwn reads what [Documents.JSON] wrote.
-func parseOwn(v *policydoc.Value) ([]Document, error) {
+func parseOwn(v *policy.Value) ([]Document, error) {
 	known := []string{"oidc_provider", "lifecycle", "versioning", "strict_signature", "commands", "notes"}
 	var docs []Document
 	for _, m := range v.Object {
@@ -108,24 +108,24 @@ func parseOwn(v *policydoc.Value) ([]Document, error) {
 		case slices.Contains(known, m.Key):
 			continue
 		case m.Key != "tenants" || m.Value.Kind != '{':
-			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policydoc.Quote(m.Key))
+			return nil, fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, policy.Quote(m.Key))
 		}
 		for _, tenant := range m.Value.Object {
 			if tenant.Value.Kind != '{' {
-				return nil, fmt.Errorf("line %d: tenant %s is not an object", tenant.Value.Line, policydoc.Quote(tenant.Key))
+				return nil, fmt.Errorf("line %d: tenant %s is not an object", tenant.Value.Line, policy.Quote(tenant.Key))
 			}
 			for _, part := range tenant.Value.Object {
 				switch Part(part.Key) {
 				case TrustPolicy, RolePolicy:
 					d, err := parseInner(Part(part.Key), part.Value)
 					if err != nil {
-						return nil, fmt.Errorf("tenant %s: %s: %w", policydoc.Quote(tenant.Key), part.Key, err)
+						return nil, fmt.Errorf("tenant %s: %s: %w", policy.Quote(tenant.Key), part.Key, err)
 					}
 					d.Tenant = tenant.Key
 					docs = append(docs, d)
 				case "role_name", "role_arn":
 				default:
-					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.Value.Line, policydoc.Quote(part.Key))
+					return nil, fmt.Errorf("line %d: %s is no part of a policy", part.Value.Line, policy.Quote(part.Key))
 				}
 			}
 		}
@@ -138,13 +138,13 @@ func parseOwn(v *policydoc.Value) ([]Document, error) {
 
 // parseInner reads a policy inside another answer: an object, or a string that holds
 // one, perhaps URL-encoded.
-func parseInner(part Part, v *policydoc.Value) (Document, error) {
+func parseInner(part Part, v *policy.Value) (Document, error) {
 	if v.Kind == '"' {
-		text, err := policydoc.Unescape(v.Text)
+		text, err := policy.Unescape(v.Text)
 		if err != nil {
 			return Document{}, fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.Line, err)
 		}
-		inner, err := policydoc.Parse([]byte(text))
+		inner, err := policy.Parse([]byte(text))
 		if err != nil {
 			return Document{}, fmt.Errorf("the policy in the string of line %d: %w", v.Line, err)
 		}
@@ -154,7 +154,7 @@ func parseInner(part Part, v *policydoc.Value) (Document, error) {
 }
 
 // parseBare reads a policy. Without a part it tells which one it is.
-func parseBare(part Part, v *policydoc.Value) (Document, error) {
+func parseBare(part Part, v *policy.Value) (Document, error) {
 	p, err := parsePolicy(v)
 	if err != nil {
 		return Document{}, err
@@ -198,7 +198,7 @@ func parseBare(part Part, v *policydoc.Value) (Document, error) {
 
 // folded calls f with each member, its name in lower case, and refuses a name that is
 // there twice in different cases: a cloud may take the other one.
-func folded(v *policydoc.Value, f func(name string, m policydoc.Member) error) error {
+func folded(v *policy.Value, f func(name string, m policy.Member) error) error {
 	if v.Kind != '{' {
 		return fmt.Errorf("line %d: it is not an object", v.Line)
 	}
@@ -206,7 +206,7 @@ func folded(v *policydoc.Value, f func(name string, m policydoc.Member) error) e
 	for _, m := range v.Object {
 		name := strings.ToLower(m.Key)
 		if seen[name] {
-			return fmt.Errorf("line %d: %s is there twice", m.Value.Line, policydoc.Quote(m.Key))
+			return fmt.Errorf("line %d: %s is there twice", m.Value.Line, policy.Quote(m.Key))
 		}
 		seen[name] = true
 		if err := f(name, m); err != nil {
@@ -216,21 +216,21 @@ func folded(v *policydoc.Value, f func(name string, m policydoc.Member) error) e
 	return nil
 }
 
-func parsePolicy(v *policydoc.Value) (*Policy, error) {
+func parsePolicy(v *policy.Value) (*Policy, error) {
 	p := &Policy{}
-	err := folded(v, func(name string, m policydoc.Member) error {
+	err := folded(v, func(name string, m policy.Member) error {
 		switch name {
 		case "version":
 			text, err := m.OneText()
 			if err == nil && text != version {
-				err = fmt.Errorf("line %d: CAM has no version %s", m.Value.Line, policydoc.Quote(text))
+				err = fmt.Errorf("line %d: CAM has no version %s", m.Value.Line, policy.Quote(text))
 			}
 			p.Version = text
 			return err
 		case "statement":
 			list := m.Value.Array
 			if m.Value.Kind == '{' {
-				list = []*policydoc.Value{m.Value}
+				list = []*policy.Value{m.Value}
 			}
 			for i, s := range list {
 				one, err := parseStatement(s)
@@ -241,7 +241,7 @@ func parsePolicy(v *policydoc.Value) (*Policy, error) {
 			}
 			return nil
 		}
-		return fmt.Errorf("line %d: a policy has no %s", m.Value.Line, policydoc.Quote(m.Key))
+		return fmt.Errorf("line %d: a policy has no %s", m.Value.Line, policy.Quote(m.Key))
 	})
 	if err == nil && len(p.Statement) == 0 {
 		err = fmt.Errorf("line %d: the policy has no statement", v.Line)
@@ -252,16 +252,16 @@ func parsePolicy(v *policydoc.Value) (*Policy, error) {
 	return p, nil
 }
 
-func parseStatement(v *policydoc.Value) (Statement, error) {
+func parseStatement(v *policy.Value) (Statement, error) {
 	var s Statement
-	err := folded(v, func(name string, m policydoc.Member) (err error) {
+	err := folded(v, func(name string, m policy.Member) (err error) {
 		switch strings.ReplaceAll(name, "_", "") {
 		case "sid", "id":
 			s.ID, err = m.OneText()
 		case "effect":
 			s.Effect, err = m.OneText()
 			if s.Effect = strings.ToLower(s.Effect); err == nil && s.Effect != "allow" && s.Effect != "deny" {
-				err = fmt.Errorf("line %d: effect is allow or deny, not %s", m.Value.Line, policydoc.Quote(s.Effect))
+				err = fmt.Errorf("line %d: effect is allow or deny, not %s", m.Value.Line, policy.Quote(s.Effect))
 			}
 		case "principal":
 			s.Principal, err = parsePrincipal(m)
@@ -278,7 +278,7 @@ func parseStatement(v *policydoc.Value) (Statement, error) {
 		case "condition":
 			s.Condition, err = parseConditions(m)
 		default:
-			err = fmt.Errorf("line %d: a statement has no %s", m.Value.Line, policydoc.Quote(m.Key))
+			err = fmt.Errorf("line %d: a statement has no %s", m.Value.Line, policy.Quote(m.Key))
 		}
 		return err
 	})
@@ -295,14 +295,14 @@ func parseStatement(v *policydoc.Value) (Statement, error) {
 	return s, nil
 }
 
-func parsePrincipal(m policydoc.Member) (Principal, error) {
+func parsePrincipal(m policy.Member) (Principal, error) {
 	if m.Value.Kind == '"' && m.Value.Text == "*" {
 		return Everybody(), nil
 	}
 	p := make(Principal)
-	err := folded(m.Value, func(name string, kind policydoc.Member) error {
+	err := folded(m.Value, func(name string, kind policy.Member) error {
 		if !slices.Contains([]string{"qcs", "federated", "service"}, name) {
-			return fmt.Errorf("line %d: there is no principal of kind %s", kind.Value.Line, policydoc.Quote(kind.Key))
+			return fmt.Errorf("line %d: there is no principal of kind %s", kind.Value.Line, policy.Quote(kind.Key))
 		}
 		list, err := kind.Texts(false)
 		p[name] = list
@@ -317,14 +317,14 @@ func parsePrincipal(m policydoc.Member) (Principal, error) {
 	return p, nil
 }
 
-func parseConditions(m policydoc.Member) (Conditions, error) {
+func parseConditions(m policy.Member) (Conditions, error) {
 	c := make(Conditions)
-	err := folded(m.Value, func(name string, op policydoc.Member) error {
+	err := folded(m.Value, func(name string, op policy.Member) error {
 		if !splitOperator(name).known() {
-			return fmt.Errorf("line %d: there is no operator %s", op.Value.Line, policydoc.Quote(op.Key))
+			return fmt.Errorf("line %d: there is no operator %s", op.Value.Line, policy.Quote(op.Key))
 		}
 		keys := make(map[string][]string)
-		err := folded(op.Value, func(name string, key policydoc.Member) error {
+		err := folded(op.Value, func(name string, key policy.Member) error {
 			if name == "" {
 				return fmt.Errorf("line %d: a condition without a key", key.Value.Line)
 			}

@@ -1,4 +1,4 @@
-package policy_test
+package tencent_test
 
 import (
 	"encoding/json"
@@ -25,26 +25,26 @@ func quoted(s string) string {
 func TestFetched(t *testing.T) {
 	for _, tc := range []struct {
 		name, doc, bare string
-		part            policy.Part
+		part            tencent.Part
 	}{
-		{"a bare trust", goodTrust, goodTrust, policy.TrustPolicy},
-		{"a bare role policy", goodRole, goodRole, policy.RolePolicy},
-		{"a bucket policy", goodBucket, goodBucket, policy.BucketPolicy},
-		{"GetRole", `{"RoleInfo":{"RoleId":"4611686018427397919","RoleName":"vault-0xabc","PolicyDocument":` + quoted(goodTrust) + `,"RoleArn":"x"},"RequestId":"r"}`, goodTrust, policy.TrustPolicy},
-		{"GetRole of the API", `{"Response":{"RoleInfo":{"PolicyDocument":"` + url.PathEscape(goodTrust) + `"},"RequestId":"r"}}`, goodTrust, policy.TrustPolicy},
-		{"GetPolicy", `{"PolicyName":"n","Type":1,"PolicyDocument":` + quoted(goodRole) + `,"RequestId":"r"}`, goodRole, policy.RolePolicy},
-		{"what CreateRole takes", `{"RoleName":"n","PolicyDocument":` + quoted(goodTrust) + `}`, goodTrust, policy.TrustPolicy},
-		{"GetPolicyVersion", `{"PolicyVersion":{"VersionId":1,"Document":` + quoted(goodRole) + `},"RequestId":"r"}`, goodRole, policy.RolePolicy},
+		{"a bare trust", goodTrust, goodTrust, tencent.TrustPolicy},
+		{"a bare role policy", goodRole, goodRole, tencent.RolePolicy},
+		{"a bucket policy", goodBucket, goodBucket, tencent.BucketPolicy},
+		{"GetRole", `{"RoleInfo":{"RoleId":"4611686018427397919","RoleName":"vault-0xabc","PolicyDocument":` + quoted(goodTrust) + `,"RoleArn":"x"},"RequestId":"r"}`, goodTrust, tencent.TrustPolicy},
+		{"GetRole of the API", `{"Response":{"RoleInfo":{"PolicyDocument":"` + url.PathEscape(goodTrust) + `"},"RequestId":"r"}}`, goodTrust, tencent.TrustPolicy},
+		{"GetPolicy", `{"PolicyName":"n","Type":1,"PolicyDocument":` + quoted(goodRole) + `,"RequestId":"r"}`, goodRole, tencent.RolePolicy},
+		{"what CreateRole takes", `{"RoleName":"n","PolicyDocument":` + quoted(goodTrust) + `}`, goodTrust, tencent.TrustPolicy},
+		{"GetPolicyVersion", `{"PolicyVersion":{"VersionId":1,"Document":` + quoted(goodRole) + `},"RequestId":"r"}`, goodRole, tencent.RolePolicy},
 	} {
-		if !policy.Recognise([]byte(tc.doc)) {
+		if !tencent.Recognise([]byte(tc.doc)) {
 			t.Errorf("%s is not recognised", tc.name)
 		}
-		got, err := policy.Parse("f.json", []byte(tc.doc))
+		got, err := tencent.Parse("f.json", []byte(tc.doc))
 		if err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 			continue
 		}
-		bare, err := policy.Parse("f.json", []byte(tc.bare))
+		bare, err := tencent.Parse("f.json", []byte(tc.bare))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,21 +69,21 @@ func TestRecognise(t *testing.T) {
 		{``, false},
 		{"\xff%zz", false},
 	} {
-		if got := policy.Recognise([]byte(tc.doc)); got != tc.want {
+		if got := tencent.Recognise([]byte(tc.doc)); got != tc.want {
 			t.Errorf("%s: %v", tc.doc, got)
 		}
 	}
 }
 
 func TestParsed(t *testing.T) {
-	docs, err := policy.Parse("f", []byte(`{"VERSION":"2.0","Statement":{"Sid":"s","EFFECT":"Deny","Principal":{"QCS":"a","service":["b","c"]},
+	docs, err := tencent.Parse("f", []byte(`{"VERSION":"2.0","Statement":{"Sid":"s","EFFECT":"Deny","Principal":{"QCS":"a","service":["b","c"]},
 		"Action":"x","Resource":["y"],"Condition":{"Bool_equal":{"k":true},"numeric_less_than":{"n":[1,"2"]},"for_any_value:string_not_equal_if_exist":{"Z":""}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []policy.Document{{File: "f", Part: policy.BucketPolicy, Policy: &policy.Policy{Version: "2.0", Statement: []policy.Statement{{
-		ID: "s", Effect: "deny", Principal: policy.Principal{"qcs": {"a"}, "service": {"b", "c"}}, Action: []string{"x"}, Resource: []string{"y"},
-		Condition: policy.Conditions{"bool_equal": {"k": {"true"}}, "numeric_less_than": {"n": {"1", "2"}}, "for_any_value:string_not_equal_if_exist": {"Z": {""}}},
+	want := []tencent.Document{{File: "f", Part: tencent.BucketPolicy, Policy: &tencent.Policy{Version: "2.0", Statement: []tencent.Statement{{
+		ID: "s", Effect: "deny", Principal: tencent.Principal{"qcs": {"a"}, "service": {"b", "c"}}, Action: []string{"x"}, Resource: []string{"y"},
+		Condition: tencent.Conditions{"bool_equal": {"k": {"true"}}, "numeric_less_than": {"n": {"1", "2"}}, "for_any_value:string_not_equal_if_exist": {"Z": {""}}},
 	}}}}}
 	if diff := cmp.Diff(want, docs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -139,8 +139,8 @@ func TestMalformed(t *testing.T) {
 		{`{"tenants":{"a":{"role_policy":` + strings.Repeat(`[`, 60) + strings.Repeat(`]`, 60) + `}}}`, "nested too deeply"},
 		{`{"notes":"` + strings.Repeat("x", 5<<20) + `"}`, "has more than 4194304 bytes"},
 	} {
-		docs, err := policy.Parse("f.json", []byte(tc.doc))
-		if !errors.Is(err, policy.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
+		docs, err := tencent.Parse("f.json", []byte(tc.doc))
+		if !errors.Is(err, tencent.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%.80s: %v, %v, want %s", tc.doc, docs, err, tc.want)
 		}
 	}
@@ -155,7 +155,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(`{"PolicyDocument":"` + url.PathEscape(seed) + `"}`))
 	}
 	for _, o := range golden {
-		d, err := policy.Generate(o)
+		d, err := tencent.Generate(o)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -169,22 +169,22 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		policy.Recognise(data)
-		docs, err := policy.Parse("f", data)
+		tencent.Recognise(data)
+		docs, err := tencent.Parse("f", data)
 		if err != nil {
-			if !errors.Is(err, policy.ErrDocument) || docs != nil {
+			if !errors.Is(err, tencent.ErrDocument) || docs != nil {
 				t.Fatalf("%v, %v", docs, err)
 			}
 			return
 		}
-		for _, finding := range policy.Check(docs, policy.CheckOptions{Bucket: "vault-1250000000", Issuer: issuer, Audience: "vault"}) {
+		for _, finding := range tencent.Check(docs, tencent.CheckOptions{Bucket: "vault-1250000000", Issuer: issuer, Audience: "vault"}) {
 			if finding.Where() == "" {
 				t.Fatal("a finding that is nowhere")
 			}
 		}
-		policy.Check(docs, policy.CheckOptions{})
+		tencent.Check(docs, tencent.CheckOptions{})
 		for _, d := range docs {
-			again, err := policy.Parse("f", fmt.Appendf(nil, `{"PolicyDocument":%s}`, d.Policy))
+			again, err := tencent.Parse("f", fmt.Appendf(nil, `{"PolicyDocument":%s}`, d.Policy))
 			if err != nil {
 				t.Fatalf("%s: %v", d.Policy, err)
 			}

@@ -1,10 +1,10 @@
-// Package policy writes what an operator applies at Tencent Cloud so that CAM and COS
+// Package tencent writes what an operator applies at Tencent Cloud so that CAM and COS
 // keep tenants apart; and reads policies for the holes that are known.
 //
-//	docs, err := policy.Generate(policy.Options{
+//	docs, err := tencent.Generate(tencent.Options{
 //		Bucket: "vault-1250000000", Region: "ap-guangzhou", Account: "100000000001",
 //		Role: "vault", Provider: "broker", Issuer: "https://broker.example", Audience: "vault",
-//		Tenants: []policy.Tenant{{ID: "0xabc", Subject: "agentkeys:agent:0xabc"}},
+//		Tenants: []tencent.Tenant{{ID: "0xabc", Subject: "agentkeys:agent:0xabc"}},
 //	})
 //	os.Stdout.Write(docs.JSON())
 //
@@ -15,7 +15,7 @@
 //
 // The package does no I/O and knows no SDK. Documents that it prints today may gain
 // statements; the ids of holes are never renamed.
-package policy
+package tencent
 
 import (
 	"crypto/sha256"

@@ -1,46 +1,46 @@
-package policy
+package tencent
 
 import (
 	"fmt"
 
-	"github.com/objectvault/objectvault/policy/policydoc"
+	"github.com/objectvault/objectvault/policy"
 )
 
 // Terraform is the same documents as resources of the provider
 // tencentcloudstack/tencentcloud. The bucket exists already and is to be imported; notes
 // become comments. For strict_signature the provider has no resource.
 func (d *Documents) Terraform() []byte {
-	t := new(policydoc.Terraform)
+	t := new(policy.Terraform)
 	o := d.o
 	for _, n := range d.Notes {
 		t.Comment(n)
 	}
-	key := policydoc.Quoted(d.OIDCProvider.IdentityKey)
+	key := policy.Quoted(d.OIDCProvider.IdentityKey)
 	if d.OIDCProvider.IdentityKey == "" {
 		key = "base64encode(var.objectvault_jwks)"
 		t.Variable("objectvault_jwks", func() {
-			t.Set("description", policydoc.Quoted("what jwks_uri of "+o.Issuer+" answers"))
+			t.Set("description", policy.Quoted("what jwks_uri of "+o.Issuer+" answers"))
 			t.Set("type", "string")
 		})
 	}
 	t.Resource("tencentcloud_cam_role_sso", "objectvault", func() {
-		t.Set("name", policydoc.Quoted(o.Provider))
-		t.Set("identity_url", policydoc.Quoted(o.Issuer))
+		t.Set("name", policy.Quoted(o.Provider))
+		t.Set("identity_url", policy.Quoted(o.Issuer))
 		t.Set("identity_key", key)
-		t.Set("client_ids", policydoc.Quoted(d.OIDCProvider.ClientIDs))
+		t.Set("client_ids", policy.Quoted(d.OIDCProvider.ClientIDs))
 		t.Set("auto_rotate_key", "1")
 	})
 	for _, id := range d.tenantIDs() {
-		name, label := policydoc.Quoted(d.Tenants[id].RoleName), policydoc.Label(id)
+		name, label := policy.Quoted(d.Tenants[id].RoleName), policy.Label(id)
 		t.Resource("tencentcloud_cam_role", label, func() {
 			t.Set("name", name)
-			t.Set("document", policydoc.Encoded(d.Tenants[id].TrustPolicy))
+			t.Set("document", policy.Encoded(d.Tenants[id].TrustPolicy))
 			t.Set("console_login", "false")
 			t.Set("depends_on", "[tencentcloud_cam_role_sso.objectvault]")
 		})
 		t.Resource("tencentcloud_cam_policy", label, func() {
 			t.Set("name", name)
-			t.Set("document", policydoc.Encoded(d.Tenants[id].RolePolicy))
+			t.Set("document", policy.Encoded(d.Tenants[id].RolePolicy))
 		})
 		t.Resource("tencentcloud_cam_role_policy_attachment", label, func() {
 			t.Set("role_id", "tencentcloud_cam_role."+label+".id")
@@ -49,15 +49,15 @@ func (d *Documents) Terraform() []byte {
 	}
 	t.Remark("terraform import tencentcloud_cos_bucket.objectvault " + o.Bucket)
 	t.Resource("tencentcloud_cos_bucket", "objectvault", func() {
-		t.Set("bucket", policydoc.Quoted(o.Bucket))
-		t.Set("acl", policydoc.Quoted("private"))
+		t.Set("bucket", policy.Quoted(o.Bucket))
+		t.Set("acl", policy.Quoted("private"))
 		if o.Versioned {
 			t.Set("versioning_enable", "true")
 		}
 		if o.ExpireDays > 0 {
 			t.Nested("lifecycle_rules", func() {
-				t.Set("id", policydoc.Quoted("objectvault-expire"))
-				t.Set("filter_prefix", policydoc.Quoted(root))
+				t.Set("id", policy.Quoted("objectvault-expire"))
+				t.Set("filter_prefix", policy.Quoted(root))
 				t.Nested("expiration", func() { t.Set("days", fmt.Sprint(o.ExpireDays)) })
 				if o.Versioned {
 					t.Nested("non_current_expiration", func() { t.Set("non_current_days", fmt.Sprint(o.ExpireDays)) })
@@ -65,8 +65,8 @@ func (d *Documents) Terraform() []byte {
 			})
 		}
 		t.Nested("lifecycle_rules", func() {
-			t.Set("id", policydoc.Quoted("objectvault-abort-uploads"))
-			t.Set("filter_prefix", policydoc.Quoted(root))
+			t.Set("id", policy.Quoted("objectvault-abort-uploads"))
+			t.Set("filter_prefix", policy.Quoted(root))
 			t.Nested("abort_incomplete_multipart_upload", func() { t.Set("days_after_initiation", "1") })
 		})
 	})

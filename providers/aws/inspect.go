@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
-	"github.com/objectvault/objectvault/policy/aws"
+	policy "github.com/objectvault/objectvault/policy/aws"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/internal/transport"
-	"github.com/objectvault/objectvault/policy/tencent"
+	policy "github.com/objectvault/objectvault/policy/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/federation"
-	"github.com/objectvault/objectvault/policy/tencent"
+	policy "github.com/objectvault/objectvault/policy/tencent"
 )
 
 // A place is where a tenant tries its verbs.

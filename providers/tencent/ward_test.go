@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
-	"github.com/objectvault/objectvault/policy/tencent"
+	policy "github.com/objectvault/objectvault/policy/tencent"
 	"github.com/objectvault/objectvault/providers/tencent"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
-	"github.com/objectvault/objectvault/policy/aws"
+	policy "github.com/objectvault/objectvault/policy/aws"
 	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
 )

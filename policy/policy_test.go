@@ -1,4 +1,4 @@
-package policydoc
+package policy
 
 import (
 	"strings"

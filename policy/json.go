@@ -1,6 +1,6 @@
-// Package policydoc reads and writes what the policies of all clouds are made of: JSON
+// Package policy reads and writes what the policies of all clouds are made of: JSON
 // that says where it was wrong, and Terraform.
-package policydoc
+package policy
 
 import (
 	"bytes"
@@ -194,7 +194,7 @@ func Compact(v any) []byte {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		panic("policydoc: " + err.Error())
+		panic("policy: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
