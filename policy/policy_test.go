@@ -6,7 +6,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	v, err := Parse([]byte("{\n \"a\": [1, \"x\", true, null],\n \"b\": {\"c\": \"d\"}\n}"))
+	v, err := ParseValue([]byte("{\n \"a\": [1, \"x\", true, null],\n \"b\": {\"c\": \"d\"}\n}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 		strings.Repeat("[", 40) + strings.Repeat("]", 40): "nested too deeply",
 		strings.Repeat(" ", MaxSize) + "1":                "more than",
 	} {
-		if _, err := Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ParseValue([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: %v, want %q", text, err, want)
 		}
 	}
@@ -47,7 +47,7 @@ func TestTexts(t *testing.T) {
 		{`{"k":[]}`, true, `line 1: "k" is empty`},
 		{`{"k":{}}`, true, `line 1: "k" is not a string`},
 	} {
-		v, err := Parse([]byte(tc.text))
+		v, err := ParseValue([]byte(tc.text))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,34 +2,32 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 )
 
-// A Terraform writes a file of blocks, their attributes indented. The zero value is ready
-// to use.
+// A Terraform writes a Terraform configuration file. The zero value is ready to use.
 type Terraform struct {
 	b      bytes.Buffer
 	depth  int
 	remark string
 }
 
-// Bytes is what was written.
+// Bytes returns the file.
 func (t *Terraform) Bytes() []byte { return t.b.Bytes() }
 
-// Comment writes a line for the reader.
+// Comment writes a comment of one line.
 func (t *Terraform) Comment(text string) { fmt.Fprintf(&t.b, "# %s\n", text) }
 
-// Remark is a comment right above the next block.
+// Remark writes a comment directly above the next block.
 func (t *Terraform) Remark(text string) { t.remark = "# " + text + "\n" }
 
-// Resource writes a resource, whose attributes fill sets.
+// Resource writes a resource block. It calls fill to write the attributes.
 func (t *Terraform) Resource(kind, label string, fill func()) {
 	t.block(fmt.Sprintf("resource %q %q", kind, label), fill)
 }
 
-// Variable writes a variable.
+// Variable writes a variable block. It calls fill to write the attributes.
 func (t *Terraform) Variable(name string, fill func()) {
 	t.block(fmt.Sprintf("variable %q", name), fill)
 }
@@ -43,7 +41,7 @@ func (t *Terraform) block(head string, fill func()) {
 	t.Nested(head, fill)
 }
 
-// Nested writes a block inside another one.
+// Nested writes a block inside another block. It calls fill to write the attributes.
 func (t *Terraform) Nested(name string, fill func()) {
 	indent := strings.Repeat("  ", t.depth)
 	fmt.Fprintf(&t.b, "%s%s {\n", indent, name)
@@ -53,28 +51,27 @@ func (t *Terraform) Nested(name string, fill func()) {
 	fmt.Fprintf(&t.b, "%s}\n", indent)
 }
 
-// Set writes an attribute. The expression is HCL, such as what [Quoted] returns.
+// Set writes an attribute. The expression is HCL, for example the result of [Quoted].
 func (t *Terraform) Set(name, expression string) {
 	indent := strings.Repeat("  ", t.depth)
 	fmt.Fprintf(&t.b, "%s%s = %s\n", indent, name, strings.ReplaceAll(expression, "\n", "\n"+indent))
 }
 
-// Quoted is a string, or a list of them, as an expression: what JSON writes is one, but
-// for ${ and %{, which Terraform would fill in.
+// Quoted returns v as an HCL expression. JSON is valid HCL except for ${ and %{, which
+// Terraform would interpolate.
 func Quoted[T string | []string](v T) string { return escaped(string(Compact(v))) }
 
-// Encoded is a policy as an expression.
+// Encoded returns a policy as an HCL expression.
 func Encoded(policy any) string {
-	var b bytes.Buffer
-	_ = json.Indent(&b, Compact(policy), "", "  ") // Compact returns JSON
-	return "jsonencode(" + escaped(b.String()) + ")"
+	return "jsonencode(" + escaped(strings.TrimSuffix(string(Indented(policy)), "\n")) + ")"
 }
 
 func escaped(s string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s)
 }
 
-// Label is the name of a tenant's resources: an identifier, which no other tenant has.
+// Label returns the label of a tenant's resources: an identifier that is unique to the
+// tenant.
 func Label(tenant string) string {
 	var b strings.Builder
 	b.WriteString("tenant_")

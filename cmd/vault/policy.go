@@ -2,13 +2,79 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/policy"
+	"github.com/objectvault/objectvault/vault"
 )
 
+// A policyDialect is a cloud whose policies the command generates and checks.
+type policyDialect struct {
+	name, usage string
+	synopsis    string // the flags that are required
+	description string
+	examples    []string // without the program
+	flags       func() []cli.Flag
+	required    func(c *cli.Context) []string // names of flags
+	forTenant   string                        // the form of --for
+	// generate reads the flags. Only the package of the dialect checks their values.
+	generate func(ctx context.Context, s *session, scope policyScope) (policyDocuments, error)
+	// delta prints the statements that the policy in a file lacks. It may be nil.
+	delta func(ctx context.Context, s *session, docs policyDocuments, file string) error
+
+	weaknesses []policy.Weakness
+	heading    string                 // over the weaknesses, in the help
+	values     []string               // of --dialect of check
+	recognises func(data []byte) bool // nil: what no other dialect recognises
+	newCheck   func(c *cli.Context) policyCheck
+}
+
+// policyDocuments are what a dialect generates.
+type policyDocuments interface {
+	JSON() []byte
+	Terraform() []byte
+}
+
+// A policyScope is what all dialects generate documents for.
+type policyScope struct {
+	collection string
+	tenants    []policy.Tenant
+}
+
+// policyDialects is the table of the dialects.
+var policyDialects = []policyDialect{policyAWS, policyTencent}
+
+func textFlag(name, usage string) cli.Flag { return &cli.StringFlag{Name: name, Usage: usage} }
+
+func listFlag(name, usage string) cli.Flag { return &cli.StringSliceFlag{Name: name, Usage: usage} }
+
+func boolFlag(name, usage string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
+}
+
+func daysFlag(name, usage string) cli.Flag {
+	return &cli.IntFlag{Name: name, Usage: usage, DefaultText: "never"}
+}
+
 func policyCommand(s *session) *cli.Command {
-	commands := []*cli.Command{policyAWSCommand(s), policyTencentCommand(s), policyCheckCommand(s)}
+	var commands []*cli.Command
+	for _, d := range policyDialects {
+		commands = append(commands, &cli.Command{
+			Name:        d.name,
+			Usage:       d.usage,
+			UsageText:   s.prog + " policy " + d.name + " " + d.synopsis + " [flags]",
+			HelpName:    s.prog + " policy " + d.name,
+			Description: d.description + "\nOf the common flags --collection limits tenants to one of their collections.\n\n" + examples(s.prog, d.examples),
+			Flags:       d.flags(),
+			Action:      s.action(func(ctx context.Context) error { return s.policyPrint(ctx, d) }),
+		})
+	}
+	commands = append(commands, policyCheckCommand(s))
 	list := ""
 	for _, c := range commands {
 		list += fmt.Sprintf("   %-9s%s\n", c.Name, c.Usage)
@@ -20,15 +86,21 @@ func policyCommand(s *session) *cli.Command {
 		Description: "The cloud keeps tenants apart by policies. They are printed here, and never applied.\n" +
 			"No store, key or identity is needed.\n\n" +
 			"Commands, which " + s.prog + " help policy COMMAND explains:\n" + list + "\n" +
-			"Examples:\n" +
-			"   " + s.prog + " policy aws --bucket vault --account 123456789012 --role vault --issuer https://broker.example > policy.json\n" +
-			"   " + s.prog + " policy check policy.json",
+			examples(s.prog, []string{
+				"{prog} policy aws --bucket vault --account 123456789012 --role vault --issuer https://broker.example > policy.json",
+				"{prog} policy check policy.json",
+			}),
 		Subcommands: commands,
 		Action:      s.action(s.policy),
 	}
 }
 
-// policy is what was asked where no command of the group was named.
+// examples returns the end of a description.
+func examples(prog string, lines []string) string {
+	return "Examples:\n   " + strings.ReplaceAll(strings.Join(lines, "\n   "), "{prog}", prog)
+}
+
+// policy reports an error for "vault policy" without one of its commands.
 func (s *session) policy(context.Context) error {
 	args := s.c.Args().Slice()
 	if len(args) == 0 {
@@ -39,4 +111,88 @@ func (s *session) policy(context.Context) error {
 		e.hint = "did you mean {prog} policy " + near[0] + "?"
 	}
 	return e
+}
+
+// policyPrint generates the documents of a dialect and prints them.
+func (s *session) policyPrint(ctx context.Context, d policyDialect) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	for _, flag := range d.required(s.c) {
+		if s.c.String(flag) == "" {
+			return usagef("--%s is missing", flag)
+		}
+	}
+	format, delta := s.c.String("format"), ""
+	if d.delta != nil {
+		delta = s.c.String("delta")
+	}
+	switch {
+	case format != "" && format != "json" && format != "terraform":
+		return usagef("--format is json or terraform")
+	case format == "terraform" && d.delta != nil && (s.json || delta != ""):
+		return usagef("--format terraform goes with neither --json nor --delta")
+	case format == "terraform" && s.json:
+		return usagef("--format terraform does not go with --json")
+	}
+	scope, err := s.policyScope(d.forTenant)
+	if err != nil {
+		return err
+	}
+	docs, err := d.generate(ctx, s, scope)
+	switch {
+	case errors.Is(err, policy.ErrOptions):
+		return usagef("%s", strings.TrimPrefix(err.Error(), policy.ErrOptions.Error()+": "))
+	case err != nil:
+		return err
+	case delta != "":
+		return d.delta(ctx, s, docs, delta)
+	case format == "terraform":
+		_, err = s.out.Write(docs.Terraform())
+		return err
+	case s.json:
+		return s.print(docs)
+	}
+	_, err = s.out.Write(docs.JSON())
+	return err
+}
+
+// policyScope reads --collection and --for.
+func (s *session) policyScope(forTenant string) (policyScope, error) {
+	var scope policyScope
+	// Only the flag: a collection that a profile names must not limit the policy.
+	if c := s.c.String("collection"); c != "" {
+		parsed, err := vault.ParseCollection(c)
+		if err != nil {
+			return scope, err
+		}
+		scope.collection = string(parsed)
+	}
+	for _, text := range s.c.StringSlice("for") {
+		id, subject, _ := strings.Cut(text, "=")
+		if id == "" {
+			return scope, usagef("--for needs a tenant: %s", forTenant)
+		}
+		tenant, err := vault.ParseTenant(id)
+		if err != nil {
+			return scope, err
+		}
+		scope.tenants = append(scope.tenants, policy.Tenant{ID: string(tenant), Subject: subject})
+	}
+	return scope, nil
+}
+
+// policyData reads a file, or standard input if its name is "-". It reads one byte more
+// than the maximum size of a policy, so that the parser rejects a longer file.
+func (s *session) policyData(ctx context.Context, file string) ([]byte, error) {
+	f, err := s.input(ctx, file)
+	if err != nil {
+		return nil, cannotOpen(file, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, policy.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return data, nil
 }

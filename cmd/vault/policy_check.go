@@ -4,22 +4,22 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/aws"
-	"github.com/objectvault/objectvault/policy/tencent"
 )
 
 func policyCheckCommand(s *session) *cli.Command {
-	text := func(name, usage string) cli.Flag { return &cli.StringFlag{Name: name, Usage: usage} }
-	var holes, ofTencent strings.Builder
-	for _, h := range aws.Holes() {
-		fmt.Fprintf(&holes, "   %-20s %s\n", h.ID, h.Is)
-	}
-	for _, h := range tencent.Holes() {
-		fmt.Fprintf(&ofTencent, "   %-20s %s\n", h.ID, h.Is)
+	list := ""
+	for _, d := range policyDialects {
+		list += d.heading + ":\n"
+		for _, w := range d.weaknesses {
+			list += fmt.Sprintf("   %-20s %s\n", w.ID, w.Meaning)
+		}
+		list += "\n"
 	}
 	return &cli.Command{
 		Name:      "check",
@@ -33,84 +33,92 @@ func policyCheckCommand(s *session) *cli.Command {
 			"Policies of Tencent Cloud are told by their version 2.0: bare ones, the answers of tccli cam GetRole,\n" +
 			"GetPolicy and GetPolicyVersion and of COS GET ?policy, or what policy tencent printed. Of the flags\n" +
 			"--bucket and --audience are for them too, and --issuer is for them alone.\n\n" +
-			"Holes:\n" + holes.String() + "\n" +
-			"Holes at Tencent Cloud:\n" + ofTencent.String() + "\n" +
-			"Examples:\n" +
-			"   " + s.prog + " policy check policy.json\n" +
-			"   aws iam get-role --role-name vault | " + s.prog + " policy check - --tag agentkeys_user_wallet --audience sts.amazonaws.com",
+			list + examples(s.prog, []string{
+			"{prog} policy check policy.json",
+			"aws iam get-role --role-name vault | {prog} policy check - --tag agentkeys_user_wallet --audience sts.amazonaws.com",
+		}),
 		Flags: []cli.Flag{
-			text("dialect", "`WHOSE` reading of policies: aws, rgw or tencent; otherwise found out, aws and not rgw"),
-			text("isolation", "`HOW` tenants are told apart: tag or role; otherwise found out"),
-			text("bucket", "only what concerns the bucket `NAME`"),
-			text("tag", "`KEY` of the session tag that names the tenant; otherwise found out"),
-			text("audience", "`AUD` of the tokens; otherwise found out"),
-			text("issuer", "`URL` of the issuer, at Tencent Cloud; otherwise any"),
-			&cli.BoolFlag{Name: "allow-purge", Usage: "tenants are meant to delete old versions for ever", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "tls", Usage: "plain http is a hole at an RGW too", DisableDefaultText: true},
+			textFlag("dialect", "`WHOSE` reading of policies: aws, rgw or tencent; otherwise found out, aws and not rgw"),
+			textFlag("isolation", "`HOW` tenants are told apart: tag or role; otherwise found out"),
+			textFlag("bucket", "only what concerns the bucket `NAME`"),
+			textFlag("tag", "`KEY` of the session tag that names the tenant; otherwise found out"),
+			textFlag("audience", "`AUD` of the tokens; otherwise found out"),
+			textFlag("issuer", "`URL` of the issuer, at Tencent Cloud; otherwise any"),
+			boolFlag("allow-purge", "tenants are meant to delete old versions for ever"),
+			boolFlag("tls", "plain http is a hole at an RGW too"),
 		},
 		Action: s.action(s.policyCheck),
 	}
 }
+
+// A policyCheck reads the policies of one dialect and checks them together.
+type policyCheck interface {
+	read(file string, data []byte) error
+	check() (policies int, found []policy.Finding)
+}
+
+type checkOf[L policy.Language] struct {
+	docs []policy.Document[L]
+	run  func([]policy.Document[L]) []policy.Finding
+}
+
+func (c *checkOf[L]) read(file string, data []byte) error {
+	docs, err := policy.Parse[L](file, data)
+	c.docs = append(c.docs, docs...)
+	return err
+}
+
+func (c *checkOf[L]) check() (int, []policy.Finding) { return len(c.docs), c.run(c.docs) }
 
 func (s *session) policyCheck(ctx context.Context) error {
 	files, err := s.arguments(1, -1)
 	if err != nil {
 		return err
 	}
-	o := aws.CheckOptions{
-		Dialect: aws.Dialect(s.c.String("dialect")), Isolation: aws.Isolation(s.c.String("isolation")),
-		Bucket: s.c.String("bucket"), Tag: s.c.String("tag"), Audience: s.c.String("audience"),
-		AllowPurge: s.c.Bool("allow-purge"), TLS: s.c.Bool("tls"),
+	dialect, isolation := s.c.String("dialect"), aws.Isolation(s.c.String("isolation"))
+	// The dialect that --dialect names reads every file. Otherwise the dialect that
+	// recognises a file reads it.
+	reads := func(d policyDialect, data []byte) bool {
+		if dialect != "" {
+			return slices.Contains(d.values, dialect)
+		}
+		return d.recognises != nil && d.recognises(data)
 	}
-	const tencentDialect = "tencent"
+	known := slices.ContainsFunc(policyDialects, func(d policyDialect) bool { return reads(d, nil) })
 	switch {
-	case o.Dialect != "" && o.Dialect != aws.AWS && o.Dialect != aws.RGW && o.Dialect != tencentDialect:
+	case dialect != "" && !known:
 		return usagef("--dialect is aws, rgw or tencent")
-	case o.Isolation != "" && o.Isolation != aws.ByTag && o.Isolation != aws.ByRole:
+	case isolation != "" && isolation != aws.ByTag && isolation != aws.ByRole:
 		return usagef("--isolation is tag or role")
 	}
-	var docs []aws.Document
-	var ofTencent []tencent.Document
+	var checks []policyCheck
+	for _, d := range policyDialects {
+		checks = append(checks, d.newCheck(s.c))
+	}
 	for _, file := range files {
 		data, err := s.policyData(ctx, file)
 		if err != nil {
 			return err
 		}
-		if o.Dialect == tencentDialect || o.Dialect == "" && tencent.Recognise(data) {
-			d, err := tencent.Parse(file, data)
-			if err != nil {
-				return usagef("%s: %v", file, err)
-			}
-			ofTencent = append(ofTencent, d...)
-			continue
-		}
-		d, err := aws.Parse(file, data)
-		if err != nil {
+		// The first dialect recognises nothing by itself: it reads the files that are left.
+		i := max(0, slices.IndexFunc(policyDialects, func(d policyDialect) bool { return reads(d, data) }))
+		if err := checks[i].read(file, data); err != nil {
 			return usagef("%s: %v", file, err)
 		}
-		docs = append(docs, d...)
 	}
-	issuer := s.c.String("issuer")
-	if issuer != "" && len(ofTencent) == 0 {
-		return usagef("--issuer is about policies of Tencent Cloud, and there is none")
+	policies := 0
+	var found []policy.Finding
+	for i, c := range checks {
+		n, list := c.check()
+		if policyDialects[i].name == policyTencent.name && n == 0 && s.c.String("issuer") != "" {
+			return usagef("--issuer is about policies of Tencent Cloud, and there is none")
+		}
+		policies, found = policies+n, append(found, list...)
 	}
-	var found []finding
-	for _, f := range aws.Check(docs, o) {
-		found = append(found, finding{f, f.File, f.Where(), f.Hole, f.Message, f.Fix})
-	}
-	for _, f := range tencent.Check(ofTencent, tencent.CheckOptions{Bucket: o.Bucket, Issuer: issuer, Audience: o.Audience}) {
-		found = append(found, finding{f, f.File, f.Where(), f.Hole, f.Message, f.Fix})
-	}
-	return printFindings(s.ui, found, count(len(docs)+len(ofTencent), "policy", "policies"))
+	return printFindings(s.ui, found, count(policies, "policy", "policies"))
 }
 
-// A finding is a hole in a document of any cloud.
-type finding struct {
-	whole                           any // as JSON has it
-	file, where, hole, message, fix string
-}
-
-func printFindings(u *ui, found []finding, policies string) error {
+func printFindings(u *ui, found []policy.Finding, policies string) error {
 	for _, f := range found {
 		if err := printFinding(u, f); err != nil {
 			return err
@@ -123,15 +131,15 @@ func printFindings(u *ui, found []finding, policies string) error {
 	return nil
 }
 
-func printFinding(u *ui, f finding) error {
+func printFinding(u *ui, f policy.Finding) error {
 	switch {
 	case u.json:
-		return u.print(f.whole)
+		return u.print(f)
 	case u.outTTY:
-		_, err := io.WriteString(u.out, visible(fmt.Sprintf("%s: %s: %s", f.file, f.where, f.hole))+"\n   "+visible(f.message)+"\n   fix: "+visible(f.fix)+"\n")
+		_, err := io.WriteString(u.out, visible(fmt.Sprintf("%s: %s: %s", f.File, f.Where(), f.Weakness))+"\n   "+visible(f.Message)+"\n   fix: "+visible(f.Fix)+"\n")
 		return err
 	}
-	return u.columns("lllll", "FILE", "WHERE", "HOLE", "WHAT IT ALLOWS", "WHAT TO DO").add(f.file, f.where, f.hole, f.message, f.fix)
+	return u.columns("lllll", "FILE", "WHERE", "HOLE", "WHAT IT ALLOWS", "WHAT TO DO").add(f.File, f.Where(), f.Weakness, f.Message, f.Fix)
 }
 
 func count(n int, one, more string) string {

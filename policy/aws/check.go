@@ -1,9 +1,11 @@
 package aws
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/policy"
 )
 
 // CheckOptions say what the documents are meant to be. The zero value finds out what it
@@ -18,41 +20,14 @@ type CheckOptions struct {
 	TLS        bool      // RGW: plain http is a hole there too
 }
 
-// A Finding is a hole in a document.
-type Finding struct {
-	File      string `json:"file"`
-	Part      Part   `json:"part"`
-	Tenant    string `json:"tenant,omitempty"`
-	Statement *int   `json:"statement,omitempty"` // its index; nil: the document as a whole
-	Sid       string `json:"sid,omitempty"`
-	Hole      string `json:"hole"`
-	Message   string `json:"message"` // what it allows
-	Fix       string `json:"fix"`
-}
-
-// Where names the part and the statement, as in role_policy Statement[1] (OwnList).
-func (f Finding) Where() string {
-	where := string(f.Part)
-	if f.Tenant != "" {
-		where = f.Tenant + " " + where
-	}
-	if f.Statement != nil {
-		where += fmt.Sprintf(" Statement[%d]", *f.Statement)
-	}
-	if f.Sid != "" {
-		where += " (" + f.Sid + ")"
-	}
-	return where
-}
-
 // Check returns the holes that are known, in the order of docs. None does not mean
 // that tenants are apart: a policy that is not among docs may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
-	o.Dialect = or(o.Dialect, AWS)
+	o.Dialect = cmp.Or(o.Dialect, AWS)
 	if o.Isolation == "" && o.Tag != "" {
 		o.Isolation = ByTag
 	}
-	o.Isolation = or(o.Isolation, isolationOf(docs))
+	o.Isolation = cmp.Or(o.Isolation, isolationOf(docs))
 	tags := []string{o.Tag}
 	if o.Tag == "" && o.Isolation == ByTag {
 		tags = tagsOf(docs, o.Bucket)
@@ -62,129 +37,76 @@ func Check(docs []Document, o CheckOptions) []Finding {
 	for i, tag := range tags {
 		c := &checker{o: o}
 		c.o.Tag = tag
-		for _, d := range docs {
-			c.document(d)
-		}
-		if i == 0 || len(c.found) < len(best) {
-			best = c.found
+		found := c.Run(docs, policy.Rules{
+			Weaknesses: Weaknesses(), Document: c.document, Every: c.rgw, Allow: c.shape, Trust: c.trust, Access: c.access,
+		})
+		if i == 0 || len(found) < len(best) {
+			best = found
 		}
 	}
 	return best
 }
 
 type checker struct {
-	o     CheckOptions
-	found []Finding
-	doc   Document
-	at    int // the statement; -1 for the document
-	// tenants is which tenant a role, or a principal of a bucket policy, has been
-	// allowed to reach, with ByRole.
-	tenants map[string]string
+	policy.Checker[Language]
+	o CheckOptions
 }
 
-// hole adds a finding, once for each statement and message.
-func (c *checker) hole(id, format string, args ...any) {
-	all := Holes()
-	h := all[slices.IndexFunc(all, func(h Hole) bool { return h.ID == id })]
-	f := Finding{File: c.doc.File, Part: c.doc.Part, Tenant: c.doc.Tenant, Hole: id, Message: h.Is, Fix: h.Fix}
-	if format != "" {
-		f.Message += ": " + fmt.Sprintf(format, args...)
-	}
-	if c.at >= 0 {
-		at := c.at
-		f.Statement, f.Sid = &at, c.doc.Policy.Statement[at].Sid
-	}
-	same := func(g Finding) bool {
-		return g.File == f.File && g.Part == f.Part && g.Tenant == f.Tenant && g.Hole == id && g.Message == f.Message &&
-			(g.Statement == nil) == (f.Statement == nil) && (f.Statement == nil || *g.Statement == *f.Statement)
-	}
-	if !slices.ContainsFunc(c.found, same) {
-		c.found = append(c.found, f)
-	}
-}
-
-// isolationOf finds out what isolates. A role that asks for one exact subject or tag is
-// the role of one tenant.
+// isolationOf infers what isolates. A role that asks for one exact subject or tag is the
+// role of one tenant.
 func isolationOf(docs []Document) Isolation {
+	usesTag := func(v string) bool { return strings.Contains(strings.ToLower(v), "${"+principalTag) }
 	for _, d := range docs {
 		for _, s := range d.Policy.Statement {
-			exact := slices.ContainsFunc(s.Condition.list(), func(cond condition) bool {
-				return cond.exact() && (strings.HasSuffix(cond.key, ":sub") || strings.HasPrefix(cond.key, requestTag))
+			oneTenant := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
+				return exact(cond) && (strings.HasSuffix(cond.Key, ":sub") || strings.HasPrefix(cond.Key, requestTag))
 			})
-			if d.Part == TrustPolicy && s.Effect == "Allow" && !exact && grants(s, "sts:TagSession") {
+			byTag := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
+				return strings.HasPrefix(cond.Key, principalTag) || strings.HasPrefix(cond.Key, requestTag) && !exact(cond) || slices.ContainsFunc(cond.Values, usesTag)
+			})
+			if byTag || slices.ContainsFunc(slices.Concat(s.Resource, s.NotResource), usesTag) ||
+				d.Part == policy.TrustPolicy && s.Effect == "Allow" && !oneTenant && grants(s, "sts:TagSession") {
 				return ByTag
-			}
-			for _, list := range [][]string{s.Resource, s.NotResource} {
-				for _, r := range list {
-					if strings.Contains(strings.ToLower(r), "${"+principalTag) {
-						return ByTag
-					}
-				}
-			}
-			for _, cond := range s.Condition.list() {
-				if strings.HasPrefix(cond.key, principalTag) || strings.HasPrefix(cond.key, requestTag) && !cond.exact() {
-					return ByTag
-				}
-				for _, v := range cond.values {
-					if strings.Contains(strings.ToLower(v), "${"+principalTag) {
-						return ByTag
-					}
-				}
 			}
 		}
 	}
 	return ByRole
 }
 
-func (c *checker) document(d Document) {
-	c.doc, c.tenants = d, make(map[string]string)
-	c.at = -1
-	if d.Policy.Version != "2012-10-17" && strings.Contains(d.Policy.String(), "${") {
-		c.hole(OldVersion, "")
+// document checks a document as a whole.
+func (c *checker) document() {
+	p := c.Doc.Policy
+	if p.Version != "2012-10-17" && strings.Contains(p.String(), "${") {
+		c.Report(OldVersion, "")
 	}
-	if d.Part == BucketPolicy && (c.o.Dialect == AWS || c.o.TLS) && !c.refusesHTTP(d.Policy) {
-		c.hole(HTTPAllowed, "")
-	}
-	for i, s := range d.Policy.Statement {
-		c.at = i
-		if c.o.Dialect == RGW {
-			c.rgw(s)
-		}
-		if s.Effect != "Allow" {
-			continue
-		}
-		c.shape(s)
-		if d.Part == TrustPolicy {
-			c.trust(s)
-		} else {
-			c.access(s)
-		}
+	if c.Doc.Part == policy.BucketPolicy && (c.o.Dialect == AWS || c.o.TLS) && !c.refusesHTTP(p) {
+		c.Report(HTTPAllowed, "")
 	}
 }
 
 // shape is what is wrong with an allow whatever it is about.
 func (c *checker) shape(s Statement) {
 	if s.NotAction != nil || s.NotResource != nil || s.NotPrincipal != nil {
-		c.hole(NotElement, "")
+		c.Report(NotElement, "")
 	}
-	for _, cond := range s.Condition.list() {
-		decides := c.isTagKey(cond.key) || cond.key == "s3:prefix" || strings.HasSuffix(cond.key, ":aud") || strings.HasSuffix(cond.key, ":sub")
+	for _, cond := range conditions(s) {
+		decides := c.isTagKey(cond.Key) || cond.Key == "s3:prefix" || strings.HasSuffix(cond.Key, ":aud") || strings.HasSuffix(cond.Key, ":sub")
 		if !decides {
 			continue
 		}
-		guarded := c.guarded(s, cond.key)
+		guarded := c.guarded(s, cond.Key)
 		switch {
-		case cond.base == "Null":
-			if cond.isNull("true") && c.isTagKey(cond.key) && c.o.Dialect != RGW {
-				c.hole(InvertedNull, "%s", cond.key)
+		case cond.Base == "Null":
+			if isNull(cond, "true") && c.isTagKey(cond.Key) && c.o.Dialect != RGW {
+				c.Report(InvertedNull, "%s", cond.Key)
 			}
 			continue
-		case cond.ifExists && !guarded:
-			c.hole(IfExistsOperator, "%s", cond.key)
-		case cond.set == "ForAllValues" && !guarded, cond.set == "ForAnyValue" && cond.negated():
-			c.hole(SetOperator, "%s", cond.key)
-		case cond.negated() && !guarded:
-			c.hole(NegatedMissing, "%s %s", cond.base, cond.key)
+		case cond.IfExists && !guarded:
+			c.Report(IfExistsOperator, "%s", cond.Key)
+		case cond.Set == "ForAllValues" && !guarded, cond.Set == "ForAnyValue" && negated(cond):
+			c.Report(SetOperator, "%s", cond.Key)
+		case negated(cond) && !guarded:
+			c.Report(NegatedMissing, "%s %s", cond.Base, cond.Key)
 		}
 	}
 }
@@ -203,33 +125,36 @@ func (c *checker) isTagKey(key string) bool {
 
 // guarded says whether the statement does not apply where key is missing.
 func (c *checker) guarded(s Statement, key string) bool {
-	return slices.ContainsFunc(s.Condition.list(), func(cond condition) bool {
-		return cond.key == key && (cond.requires() || c.o.Dialect != RGW && cond.isNull("false") && !cond.isNull("true"))
+	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
+		return cond.Key == key && (requires(cond) || c.o.Dialect != RGW && isNull(cond, "false") && !isNull(cond, "true"))
 	})
 }
 
 // tagGuarded says whether the statement does not apply to those without the tag.
 func (c *checker) tagGuarded(s Statement, start string) bool {
-	return slices.ContainsFunc(s.Condition.list(), func(cond condition) bool {
-		return strings.HasPrefix(cond.key, start) && c.isTagKey(cond.key) && c.guarded(s, cond.key)
+	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
+		return strings.HasPrefix(cond.Key, start) && c.isTagKey(cond.Key) && c.guarded(s, cond.Key)
 	})
 }
 
-// rgw is what an RGW reads in a way of its own.
+// rgw checks a statement for what an RGW reads differently from AWS.
 func (c *checker) rgw(s Statement) {
+	if c.o.Dialect != RGW {
+		return
+	}
 	for _, r := range append(slices.Clone(s.Resource), s.NotResource...) {
 		if strings.Contains(r, "${") {
-			c.hole(RGWVariable, "%s", r)
+			c.Report(RGWVariable, "%s", r)
 		}
 	}
-	for _, cond := range s.Condition.list() {
+	for _, cond := range conditions(s) {
 		// A denial of those without the tag is what Null means there.
-		if cond.base == "Null" && c.isTagKey(cond.key) && !(s.Effect == "Deny" && cond.isNull("true")) {
-			c.hole(RGWNull, "%s", cond.key)
+		if cond.Base == "Null" && c.isTagKey(cond.Key) && !(s.Effect == "Deny" && isNull(cond, "true")) {
+			c.Report(RGWNull, "%s", cond.Key)
 		}
-		for _, v := range cond.values {
+		for _, v := range cond.Values {
 			if i := strings.Index(v, "${"); i > 0 || i == 0 && !strings.HasSuffix(v, "}") {
-				c.hole(RGWVariable, "%s", v)
+				c.Report(RGWVariable, "%s", v)
 			}
 		}
 	}
@@ -241,10 +166,10 @@ func (c *checker) refusesHTTP(p *Policy) bool {
 	bucket, objects := false, false
 	for _, s := range p.Statement {
 		everyone := s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*")
-		list := s.Condition.list()
-		if s.Effect != "Deny" || !everyone || len(list) != 1 || list[0].key != "aws:securetransport" || list[0].base != "Bool" || list[0].set != "" ||
-			c.o.Dialect == RGW && !list[0].ifExists || // it says nothing of plain http
-			!slices.ContainsFunc(list[0].values, func(v string) bool { return strings.EqualFold(v, "false") }) ||
+		list := conditions(s)
+		if s.Effect != "Deny" || !everyone || len(list) != 1 || list[0].Key != "aws:securetransport" || list[0].Base != "Bool" || list[0].Set != "" ||
+			c.o.Dialect == RGW && !list[0].IfExists || // it says nothing of plain http
+			!slices.ContainsFunc(list[0].Values, func(v string) bool { return strings.EqualFold(v, "false") }) ||
 			!slices.ContainsFunc(s.Action, func(a string) bool { return a == "*" || strings.EqualFold(a, "s3:*") }) {
 			continue
 		}
@@ -254,7 +179,7 @@ func (c *checker) refusesHTTP(p *Policy) bool {
 				// arn:aws:s3:::vault* covers both, if it is about this bucket at all.
 				_, pattern, _ := strings.Cut(r, ":::")
 				name, _, _ := strings.Cut(pattern, "/")
-				name = or(c.o.Bucket, name)
+				name = cmp.Or(c.o.Bucket, name)
 				bucket = bucket || r == "*" || glob(pattern, name)
 				objects = objects || r == "*" || strings.HasSuffix(pattern, "*") && glob(pattern, name+"/")
 			} else if ok {

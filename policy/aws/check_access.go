@@ -2,7 +2,6 @@ package aws
 
 import (
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/objectvault/objectvault/policy"
@@ -18,7 +17,7 @@ var needed = []string{
 // access looks at an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
 	if s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*") {
-		c.hole(PublicAllow, "")
+		c.Report(PublicAllow, "")
 	}
 	c.excess(s)
 	lists, objects := kinds(s)
@@ -27,7 +26,7 @@ func (c *checker) access(s Statement) {
 	}
 	if s.NotResource != nil {
 		if lists || objects {
-			c.hole(BroadAllow, "whatever is not named")
+			c.Report(BroadAllow, "whatever is not named")
 		}
 		return
 	}
@@ -42,7 +41,7 @@ func (c *checker) access(s Statement) {
 		return
 	}
 	if !c.tagGuarded(s, principalTag) {
-		c.hole(NoTagGuard, "")
+		c.Report(NoTagGuard, "")
 	}
 	c.principals(s)
 }
@@ -54,7 +53,7 @@ func (c *checker) principals(s Statement) {
 			parts := strings.SplitN(p, ":", 6)
 			role := kind == "AWS" && len(parts) == 6 && parts[2] == "iam" && strings.HasPrefix(parts[5], "role/") && !strings.ContainsAny(p, "*?")
 			if p != "*" && !role {
-				c.hole(OtherPrincipal, "%s %s", kind, p)
+				c.Report(OtherPrincipal, "%s %s", kind, p)
 			}
 		}
 	}
@@ -73,9 +72,9 @@ func (c *checker) excess(s Statement) {
 		case action == "s3:deleteobjectversion" && c.o.AllowPurge:
 		case keys && (action == "kms:decrypt" || action == "kms:generatedatakey"):
 		case action == "s3:deleteobjectversion":
-			c.hole(ExcessAction, "%s, unless tenants are to purge their history", a)
+			c.Report(ExcessAction, "%s, unless tenants are to purge their history", a)
 		default:
-			c.hole(ExcessAction, "%s", a)
+			c.Report(ExcessAction, "%s", a)
 		}
 	}
 }
@@ -108,7 +107,7 @@ func (c *checker) objects(s Statement) (own bool) {
 		case !ok || !res.all && !res.object:
 			continue
 		case res.all:
-			c.hole(BroadAllow, "%s", r)
+			c.Report(BroadAllow, "%s", r)
 			continue
 		}
 		switch reach, tenant := reachOf(tokens(res.key, true), c.o.Tag, false); reach {
@@ -117,11 +116,11 @@ func (c *checker) objects(s Statement) (own bool) {
 		case oneTenant:
 			own = c.bound(s, tenant, r) || own
 		case openEnded:
-			c.hole(OpenPrefix, "%s", r)
+			c.Report(OpenPrefix, "%s", r)
 		case variable:
-			c.hole(OtherVariable, "%s", r)
+			c.Report(OtherVariable, "%s", r)
 		case everybody:
-			c.hole(BroadAllow, "%s", r)
+			c.Report(BroadAllow, "%s", r)
 		}
 	}
 	return own
@@ -137,7 +136,7 @@ func (c *checker) lists(s Statement) (own bool) {
 		}
 		reaches = true
 		if res.all {
-			c.hole(BroadAllow, "%s", r)
+			c.Report(BroadAllow, "%s", r)
 		}
 	}
 	if s.Resource != nil && !reaches {
@@ -145,25 +144,25 @@ func (c *checker) lists(s Statement) (own bool) {
 	}
 	// Several operators must all hold, so one that is narrow is enough.
 	held, worst := false, func() {}
-	for _, cond := range s.Condition.list() {
+	for _, cond := range conditions(s) {
 		// ForAnyValue makes no difference: the key has one value.
-		if cond.key != "s3:prefix" || !cond.requires() || !strings.HasPrefix(cond.base, "String") {
+		if cond.Key != "s3:prefix" || !requires(cond) || !strings.HasPrefix(cond.Base, "String") {
 			continue
 		}
 		narrow := true
-		for _, v := range cond.values {
-			switch reach, tenant := reachOf(tokens(v, cond.wild()), c.o.Tag, true); reach {
+		for _, v := range cond.Values {
+			switch reach, tenant := reachOf(tokens(v, wild(cond)), c.o.Tag, true); reach {
 			case ownTag:
 				own = true
 			case oneTenant:
 				own = c.bound(s, tenant, v) || own
 			case noTenant:
 			case openEnded:
-				narrow, worst = false, func() { c.hole(OpenPrefix, "s3:prefix %s", v) }
+				narrow, worst = false, func() { c.Report(OpenPrefix, "s3:prefix %s", v) }
 			case variable:
-				narrow, worst = false, func() { c.hole(OtherVariable, "s3:prefix %s", v) }
+				narrow, worst = false, func() { c.Report(OtherVariable, "s3:prefix %s", v) }
 			default:
-				narrow, worst = false, func() { c.hole(ListPrefixWide, "s3:prefix %s", policy.Quote(v)) }
+				narrow, worst = false, func() { c.Report(ListPrefixWide, "s3:prefix %s", policy.Quote(v)) }
 			}
 			if !narrow {
 				break
@@ -175,7 +174,7 @@ func (c *checker) lists(s Statement) (own bool) {
 		held = true
 	}
 	if !held {
-		c.hole(ListWithoutPrefix, "every name of every tenant")
+		c.Report(ListWithoutPrefix, "every name of every tenant")
 		return false
 	}
 	worst()
@@ -185,33 +184,23 @@ func (c *checker) lists(s Statement) (own bool) {
 // bound judges a prefix that is written out: somebody has to be tied to it.
 func (c *checker) bound(s Statement, tenant, where string) bool {
 	if c.o.Isolation == ByTag {
-		for _, cond := range s.Condition.list() {
-			if strings.HasPrefix(cond.key, principalTag) && c.isTagKey(cond.key) && cond.exact() &&
-				!slices.ContainsFunc(cond.values, func(v string) bool { return v != tenant }) {
+		for _, cond := range conditions(s) {
+			if strings.HasPrefix(cond.Key, principalTag) && c.isTagKey(cond.Key) && exact(cond) &&
+				!slices.ContainsFunc(cond.Values, func(v string) bool { return v != tenant }) {
 				return true
 			}
 		}
-		c.hole(UnboundPrefix, "%s", where)
+		c.Report(UnboundPrefix, "%s", where)
 		return false
 	}
-	if c.doc.Tenant != "" && c.doc.Tenant != tenant {
-		c.hole(UnboundPrefix, "%s reaches %s", c.doc.Tenant, tenant)
+	if c.Doc.Tenant != "" && c.Doc.Tenant != tenant {
+		c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
 	}
-	who := []string{"the role"}
-	if s.Principal != nil {
-		who = nil
-		for kind, list := range s.Principal {
-			for _, p := range list {
-				who = append(who, kind+" "+p)
-			}
+	for _, w := range s.Principals() {
+		if other, ok := c.Reached[w]; ok && other != tenant {
+			c.Report(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
 		}
-		sort.Strings(who)
-	}
-	for _, w := range who {
-		if other, ok := c.tenants[w]; ok && other != tenant {
-			c.hole(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
-		}
-		c.tenants[w] = tenant
+		c.Reached[w] = tenant
 	}
 	return true
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/aws"
 )
 
@@ -80,7 +81,7 @@ func check(t *testing.T, doc string, o aws.CheckOptions) []string {
 		if f.Statement != nil {
 			at = fmt.Sprint(*f.Statement)
 		}
-		found = append(found, at+" "+f.Hole)
+		found = append(found, at+" "+f.Weakness)
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
@@ -250,22 +251,22 @@ func TestCheck(t *testing.T) {
 			seen[id] = true
 		}
 	}
-	for _, h := range aws.Holes() {
+	for _, h := range aws.Weaknesses() {
 		if !seen[h.ID] {
 			t.Errorf("no document has the hole %s", h.ID)
 		}
 	}
 }
 
-// TestHoles is a literal copy of the ids, which are never renamed.
-func TestHoles(t *testing.T) {
+// TestWeaknessIDs is a literal copy of the ids, which are never renamed.
+func TestWeaknessIDs(t *testing.T) {
 	want := strings.Fields(`list_without_prefix list_prefix_wide open_prefix broad_allow unbound_prefix other_variable negated_missing
 		no_tag_session no_tag_guard inverted_null wildcard_tag if_exists set_operator no_audience wrong_audience no_subject
 		wildcard_subject any_provider anyone_assumes public_allow other_principal http_allowed excess_action not_element old_version rgw_null rgw_variable`)
 	var got []string
-	for _, h := range aws.Holes() {
+	for _, h := range aws.Weaknesses() {
 		got = append(got, h.ID)
-		if h.Is == "" || h.Fix == "" {
+		if h.Meaning == "" || h.Fix == "" {
 			t.Errorf("%s says nothing", h.ID)
 		}
 	}
@@ -297,7 +298,7 @@ func TestInference(t *testing.T) {
 		}
 		var got []string
 		for _, f := range aws.Check(all, aws.CheckOptions{}) {
-			got = append(got, f.Hole)
+			got = append(got, f.Weakness)
 		}
 		slices.Sort(got)
 		if g := strings.Join(slices.Compact(got), " "); g != tc.want {
@@ -337,7 +338,7 @@ func TestTogether(t *testing.T) {
 		}
 		var got []string
 		for _, f := range aws.Check(all, tc.o) {
-			got = append(got, f.Hole+f.Message[strings.Index(f.Message, ":"):])
+			got = append(got, f.Weakness+f.Message[strings.Index(f.Message, ":"):])
 		}
 		slices.Sort(got)
 		if g := strings.Join(got, ", "); g != tc.want {
@@ -353,7 +354,7 @@ func TestFinding(t *testing.T) {
 	}
 	at := 1
 	want := []aws.Finding{{
-		File: "role.json", Part: aws.RolePolicy, Statement: &at, Sid: "List", Hole: aws.ListPrefixWide,
+		File: "role.json", Part: policy.RolePolicy, Statement: &at, Sid: "List", Weakness: aws.ListPrefixWide,
 		Message: `a list whose s3:prefix reaches other tenants: s3:prefix "bots/*"`, Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/",
 	}}
 	got := aws.Check(docs, aws.CheckOptions{})

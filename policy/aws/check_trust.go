@@ -16,22 +16,22 @@ func (c *checker) trust(s Statement) {
 			assumes = true
 		case "sts:tagsession":
 		default:
-			c.hole(ExcessAction, "%s", a)
+			c.Report(ExcessAction, "%s", a)
 			assumes = assumes || glob(a, "sts:AssumeRoleWithWebIdentity")
 		}
 	}
 	federated := s.Principal["Federated"]
 	switch {
 	case s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*"):
-		c.hole(AnyoneAssumes, "")
+		c.Report(AnyoneAssumes, "")
 	case s.Principal != nil && (federated == nil || len(s.Principal) > 1):
-		c.hole(AnyoneAssumes, "%s", policy.Compact(s.Principal))
+		c.Report(AnyoneAssumes, "%s", policy.Compact(s.Principal))
 	}
 	var keys []string // of the issuers that are trusted
 	for _, f := range federated {
 		_, host, ok := strings.Cut(f, ":oidc-provider/")
 		if !ok || strings.ContainsAny(f, "*?") {
-			c.hole(AnyProvider, "%s", f)
+			c.Report(AnyProvider, "%s", f)
 			continue
 		}
 		keys = append(keys, strings.ToLower(host))
@@ -50,64 +50,64 @@ func (c *checker) trust(s Statement) {
 // audience judges what is asked of the token's aud.
 func (c *checker) audience(s Statement, issuers []string) {
 	found := false
-	for _, cond := range s.Condition.list() {
-		issuer, ok := strings.CutSuffix(cond.key, ":aud")
-		if !ok || cond.negated() || cond.base == "Null" {
+	for _, cond := range conditions(s) {
+		issuer, ok := strings.CutSuffix(cond.Key, ":aud")
+		if !ok || negated(cond) || cond.Base == "Null" {
 			continue
 		}
 		found = true
 		if len(issuers) > 0 && !slices.Contains(issuers, issuer) {
-			c.hole(WrongAudience, "%s is not of the provider that is trusted", cond.key)
+			c.Report(WrongAudience, "%s is not of the provider that is trusted", cond.Key)
 		}
-		for _, v := range cond.values {
-			if _, plain := literalText(tokens(v, cond.wild())); !plain || v == "" {
-				c.hole(WrongAudience, "%s", policy.Quote(v))
+		for _, v := range cond.Values {
+			if _, plain := literalText(tokens(v, wild(cond))); !plain || v == "" {
+				c.Report(WrongAudience, "%s", policy.Quote(v))
 			} else if c.o.Audience != "" && v != c.o.Audience {
-				c.hole(WrongAudience, "%s, not %s", policy.Quote(v), policy.Quote(c.o.Audience))
+				c.Report(WrongAudience, "%s, not %s", policy.Quote(v), policy.Quote(c.o.Audience))
 			}
 		}
 	}
 	if !found {
-		c.hole(NoAudience, "")
+		c.Report(NoAudience, "")
 	}
 }
 
 // subject judges what ties the role to one tenant: its subject, or one exact tag.
 func (c *checker) subject(s Statement, issuers []string) {
 	found := false
-	for _, cond := range s.Condition.list() {
-		issuer, isSub := strings.CutSuffix(cond.key, ":sub")
-		isTag := strings.HasPrefix(cond.key, requestTag) && c.isTagKey(cond.key)
-		if !isSub && !isTag || !cond.requires() || isSub && len(issuers) > 0 && !slices.Contains(issuers, issuer) {
+	for _, cond := range conditions(s) {
+		issuer, isSub := strings.CutSuffix(cond.Key, ":sub")
+		isTag := strings.HasPrefix(cond.Key, requestTag) && c.isTagKey(cond.Key)
+		if !isSub && !isTag || !requires(cond) || isSub && len(issuers) > 0 && !slices.Contains(issuers, issuer) {
 			continue
 		}
 		found = true
-		for _, v := range cond.values {
-			if _, plain := literalText(tokens(v, cond.wild())); !plain {
-				c.hole(WildcardSubject, "%s %s", cond.key, policy.Quote(v))
+		for _, v := range cond.Values {
+			if _, plain := literalText(tokens(v, wild(cond))); !plain {
+				c.Report(WildcardSubject, "%s %s", cond.Key, policy.Quote(v))
 			}
 		}
 	}
 	if !found {
-		c.hole(NoSubject, "")
+		c.Report(NoSubject, "")
 	}
 }
 
 // requestTag judges what is asked of the tag.
 func (c *checker) requestTag(s Statement) {
-	all := c.doc.Policy.Statement
+	all := c.Doc.Policy.Statement
 	if !slices.ContainsFunc(all, func(s Statement) bool { return s.Effect == "Allow" && grants(s, "sts:TagSession") }) {
-		c.hole(NoTagSession, "")
+		c.Report(NoTagSession, "")
 	}
 	if !c.tagGuarded(s, requestTag) {
-		c.hole(NoTagGuard, "%s", strings.TrimSuffix("tokens without the tag "+c.o.Tag, " "))
+		c.Report(NoTagGuard, "%s", strings.TrimSuffix("tokens without the tag "+c.o.Tag, " "))
 	}
 	if c.o.Dialect == RGW {
 		return // a tag is only ever compared there, never put into a pattern
 	}
 	for _, mark := range []string{"/", "*", "?"} {
 		if !c.narrow(s, mark) && !slices.ContainsFunc(all, func(d Statement) bool { return c.refuses(d, s.Principal["Federated"], mark) }) {
-			c.hole(WildcardTag, "values with %s", mark)
+			c.Report(WildcardTag, "values with %s", mark)
 		}
 	}
 }
@@ -118,14 +118,14 @@ func grants(s Statement, action string) bool {
 
 // narrow says whether an allow takes no tag value that contains mark.
 func (c *checker) narrow(s Statement, mark string) bool {
-	for _, cond := range s.Condition.list() {
-		if !strings.HasPrefix(cond.key, requestTag) || !c.isTagKey(cond.key) || cond.set != "" {
+	for _, cond := range conditions(s) {
+		if !strings.HasPrefix(cond.Key, requestTag) || !c.isTagKey(cond.Key) || cond.Set != "" {
 			continue
 		}
-		if cond.exact() && !slices.ContainsFunc(cond.values, func(v string) bool { return strings.Contains(v, mark) || strings.Contains(v, "${") }) {
+		if exact(cond) && !slices.ContainsFunc(cond.Values, func(v string) bool { return strings.Contains(v, mark) || strings.Contains(v, "${") }) {
 			return true
 		}
-		if cond.base == "StringNotLike" && anywhere(cond.values, mark) {
+		if cond.Base == "StringNotLike" && anywhere(cond.Values, mark) {
 			return true
 		}
 	}
@@ -140,9 +140,9 @@ func (c *checker) refuses(s Statement, trusted []string, mark string) bool {
 	if s.Effect != "Deny" || !everyone && missed || !grants(s, "sts:AssumeRoleWithWebIdentity") && !grants(s, "sts:TagSession") {
 		return false
 	}
-	list := s.Condition.list()
-	return len(list) == 1 && strings.HasPrefix(list[0].key, requestTag) && c.isTagKey(list[0].key) && list[0].base == "StringLike" &&
-		list[0].set != "ForAllValues" && anywhere(list[0].values, mark)
+	list := conditions(s)
+	return len(list) == 1 && strings.HasPrefix(list[0].Key, requestTag) && c.isTagKey(list[0].Key) && list[0].Base == "StringLike" &&
+		list[0].Set != "ForAllValues" && anywhere(list[0].Values, mark)
 }
 
 // anywhere says whether one of patterns matches mark wherever it stands.

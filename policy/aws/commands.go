@@ -2,6 +2,7 @@ package aws
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -37,7 +38,7 @@ func (d *Documents) commands() []string {
 		}
 	}
 	role(o.Role, "", d.TrustPolicy, d.RolePolicy)
-	for _, id := range d.tenantIDs() {
+	for _, id := range slices.Sorted(maps.Keys(d.Tenants)) {
 		t := d.Tenants[id]
 		role(t.RoleName, fmt.Sprintf(`.tenants[%q]`, id), t.TrustPolicy, t.RolePolicy)
 	}
@@ -53,15 +54,6 @@ func (d *Documents) commands() []string {
 	return list
 }
 
-func (d *Documents) tenantIDs() []string {
-	var ids []string
-	for id := range d.Tenants {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
 // notes say what the documents cannot.
 func (d *Documents) notes() []string {
 	o := d.o
@@ -73,9 +65,9 @@ func (d *Documents) notes() []string {
 	if o.Partition == "aws-cn" && o.Audience == DefaultAudience {
 		note("the audience is %s: some issuers mint %s.cn for this partition, and the tokens' aud decides", DefaultAudience, DefaultAudience)
 	}
-	long := d.TrustPolicy.size() > usualTrust
+	long := len(d.TrustPolicy.String()) > usualTrust
 	for _, t := range d.Tenants {
-		long = long || t.TrustPolicy.size() > usualTrust
+		long = long || len(t.TrustPolicy.String()) > usualTrust
 	}
 	if long && o.Dialect == AWS {
 		note("a trust policy has more than %d characters: ask IAM for a higher quota first", usualTrust)

@@ -40,7 +40,7 @@ func ExampleCheck() {
 		return
 	}
 	for _, f := range aws.Check(docs, aws.CheckOptions{Tag: "wallet"}) {
-		fmt.Println(f.File, f.Where(), f.Hole)
+		fmt.Println(f.File, f.Where(), f.Weakness)
 	}
 	// Output:
 	// role.json role_policy Statement[0] (Own) negated_missing
@@ -55,14 +55,14 @@ func ExampleParse() {
 }
 
 // What has to be added to the policy that a role already has.
-func ExamplePolicy_Missing() {
+func ExampleMissing() {
 	docs, err := aws.Generate(aws.Options{Bucket: "vault", Account: "123456789012", Role: "vault", Issuer: "https://broker.example"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	before := &aws.Policy{Version: "2012-10-17", Statement: docs.RolePolicy.Statement[:1]}
-	fmt.Println(docs.RolePolicy.Missing(before).Statement[0].Sid)
+	fmt.Println(aws.Missing(docs.RolePolicy, before).Statement[0].Sid)
 	// Output: OwnList
 }
 
@@ -105,9 +105,9 @@ func ExampleDocuments_JSON() {
 	//   "trust_policy": {"Version":"2012-10-17","Statement":[{"Sid…
 }
 
-func ExampleHoles() {
-	for _, h := range aws.Holes()[:2] {
-		fmt.Println(h.ID+":", h.Is)
+func ExampleWeaknesses() {
+	for _, h := range aws.Weaknesses()[:2] {
+		fmt.Println(h.ID+":", h.Meaning)
 	}
 	// Output:
 	// list_without_prefix: a list without a condition on s3:prefix

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/aws"
 )
 
@@ -170,7 +171,7 @@ func TestPrintedIsClean(t *testing.T) {
 		}
 		for _, check := range []aws.CheckOptions{check, strict} {
 			for _, f := range aws.Check(docs, check) {
-				t.Errorf("%s: %s: %s: %s", name, f.Where(), f.Hole, f.Message)
+				t.Errorf("%s: %s: %s: %s", name, f.Where(), f.Weakness, f.Message)
 			}
 		}
 		want := 0
@@ -196,19 +197,19 @@ func TestPrintedIsClean(t *testing.T) {
 		for _, doc := range docs {
 			var p *aws.Policy
 			switch {
-			case doc.Tenant != "" && doc.Part == aws.TrustPolicy:
+			case doc.Tenant != "" && doc.Part == policy.TrustPolicy:
 				p = d.Tenants[doc.Tenant].TrustPolicy
 			case doc.Tenant != "":
 				p = d.Tenants[doc.Tenant].RolePolicy
 			default:
-				p = map[aws.Part]*aws.Policy{aws.TrustPolicy: d.TrustPolicy, aws.RolePolicy: d.RolePolicy, aws.BucketPolicy: d.BucketPolicy}[doc.Part]
+				p = map[policy.Part]*aws.Policy{policy.TrustPolicy: d.TrustPolicy, policy.RolePolicy: d.RolePolicy, policy.BucketPolicy: d.BucketPolicy}[doc.Part]
 			}
 			if diff := cmp.Diff(p, doc.Policy); diff != "" {
 				t.Errorf("%s %s (-printed +read):\n%s", name, doc.Part, diff)
 			}
 		}
 		for _, doc := range docs {
-			if doc.Part != aws.TrustPolicy {
+			if doc.Part != policy.TrustPolicy {
 				within(t, name, o, doc)
 			}
 		}
@@ -417,7 +418,7 @@ func TestOptions(t *testing.T) {
 		switch {
 		case tc.want == "" && err != nil:
 			t.Errorf("refused: %v", err)
-		case tc.want != "" && (!errors.Is(err, aws.ErrOptions) || !strings.Contains(err.Error(), tc.want)):
+		case tc.want != "" && (!errors.Is(err, policy.ErrOptions) || !strings.Contains(err.Error(), tc.want)):
 			t.Errorf("error %v, want one with %s", err, tc.want)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/aws"
 )
 
@@ -27,16 +28,16 @@ func TestFetched(t *testing.T) {
 	encoded = strings.ReplaceAll(encoded, "+", "%20")
 	for _, tc := range []struct {
 		name, doc, bare string
-		part            aws.Part
+		part            policy.Part
 	}{
-		{"bare trust", goodTrust, goodTrust, aws.TrustPolicy},
-		{"bare role", goodRole, goodRole, aws.RolePolicy},
-		{"bare bucket", goodBucket, goodBucket, aws.BucketPolicy},
-		{"get-role", `{"Role":{"Path":"/","RoleName":"vault","CreateDate":"2026-01-02T03:04:05Z","AssumeRolePolicyDocument":` + goodTrust + `,"MaxSessionDuration":3600}}`, goodTrust, aws.TrustPolicy},
-		{"get-role-policy", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":` + goodRole + `}`, goodRole, aws.RolePolicy},
-		{"get-role-policy of the API", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":"` + encoded + `"}`, goodRole, aws.RolePolicy},
-		{"get-policy-version", `{"PolicyVersion":{"Document":` + goodRole + `,"VersionId":"v1","IsDefaultVersion":true}}`, goodRole, aws.RolePolicy},
-		{"get-bucket-policy", `{"Policy":` + quoted(goodBucket) + `}`, goodBucket, aws.BucketPolicy},
+		{"bare trust", goodTrust, goodTrust, policy.TrustPolicy},
+		{"bare role", goodRole, goodRole, policy.RolePolicy},
+		{"bare bucket", goodBucket, goodBucket, policy.BucketPolicy},
+		{"get-role", `{"Role":{"Path":"/","RoleName":"vault","CreateDate":"2026-01-02T03:04:05Z","AssumeRolePolicyDocument":` + goodTrust + `,"MaxSessionDuration":3600}}`, goodTrust, policy.TrustPolicy},
+		{"get-role-policy", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":` + goodRole + `}`, goodRole, policy.RolePolicy},
+		{"get-role-policy of the API", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":"` + encoded + `"}`, goodRole, policy.RolePolicy},
+		{"get-policy-version", `{"PolicyVersion":{"Document":` + goodRole + `,"VersionId":"v1","IsDefaultVersion":true}}`, goodRole, policy.RolePolicy},
+		{"get-bucket-policy", `{"Policy":` + quoted(goodBucket) + `}`, goodBucket, policy.BucketPolicy},
 	} {
 		got, err := aws.Parse("f.json", []byte(tc.doc))
 		if err != nil {
@@ -64,9 +65,9 @@ func TestParsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []aws.Document{{File: "f", Part: aws.BucketPolicy, Policy: &aws.Policy{Version: "2012-10-17", ID: "i", Statement: []aws.Statement{{
-		Sid: "s", Effect: "Deny", NotPrincipal: aws.Principal{"AWS": {"a"}, "Service": {"b", "c"}}, NotAction: []string{"x"}, NotResource: []string{"y"},
-		Condition: aws.Conditions{"Bool": {"k": {"true"}}, "NumericLessThan": {"n": {"1", "2"}}, "ForAllValues:StringNotLikeIfExists": {"z": {""}}},
+	want := []aws.Document{{File: "f", Part: policy.BucketPolicy, Policy: &aws.Policy{Version: "2012-10-17", ID: "i", Statement: []aws.Statement{{
+		Sid: "s", Effect: "Deny", NotPrincipal: policy.Principal{"AWS": {"a"}, "Service": {"b", "c"}}, NotAction: []string{"x"}, NotResource: []string{"y"},
+		Condition: policy.Conditions{"Bool": {"k": {"true"}}, "NumericLessThan": {"n": {"1", "2"}}, "ForAllValues:StringNotLikeIfExists": {"z": {""}}},
 	}}}}}
 	if diff := cmp.Diff(want, docs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -108,7 +109,7 @@ func TestMalformed(t *testing.T) {
 		{`{"Statement":{"Effect":"Allow","Action":null,"Resource":"*"}}`, `"Action" is not a string or a list`},
 		{"{\"Statement\":{\n\"Effect\":\"Deny\",\n\"Effect\":\"Allow\",\"Action\":\"a\",\"Resource\":\"*\"}}", `line 3: "Effect" is there twice`},
 		{`{"Statement":{` + s + `,"Condition":{"StringEquals":{"a":"1"},"StringEquals":{"a":"2"}}}}`, `"StringEquals" is there twice`},
-		{`{"Statement":{` + s + `,"Condition":{"StringEquals":{"aws:X":"1","AWS:x":"2"}}}}`, `the key "AWS:x" is empty or there twice`},
+		{`{"Statement":{` + s + `,"Condition":{"StringEquals":{"aws:X":"1","AWS:x":"2"}}}}`, `"AWS:x" is there twice`},
 		{`{"Statement":{` + s + `,"Condition":{"StringMatches":{"a":"1"}}}}`, `there is no operator "StringMatches"`},
 		{`{"Statement":{` + s + `,"Condition":{"NullIfExists":{"a":"1"}}}}`, "there is no operator"},
 		{`{"Statement":{` + s + `,"Condition":{"Bool":"x"}}}`, "Bool is not an object"},
@@ -136,7 +137,7 @@ func TestMalformed(t *testing.T) {
 		{`{"role_policy":"` + strings.Repeat("x", 5<<20) + `"}`, "has more than 4194304 bytes"},
 	} {
 		docs, err := aws.Parse("f.json", []byte(tc.doc))
-		if !errors.Is(err, aws.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
+		if !errors.Is(err, policy.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%.80s: %v, %v, want %s", tc.doc, docs, err, tc.want)
 		}
 	}
@@ -163,7 +164,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		docs, err := aws.Parse("f", data)
 		if err != nil {
-			if !errors.Is(err, aws.ErrDocument) || docs != nil {
+			if !errors.Is(err, policy.ErrDocument) || docs != nil {
 				t.Fatalf("%v, %v", docs, err)
 			}
 			return
@@ -185,7 +186,7 @@ func FuzzParse(f *testing.F) {
 			if diff := cmp.Diff(d.Policy, again[0].Policy); diff != "" {
 				t.Fatalf("%s (-first +second):\n%s", d.Policy, diff)
 			}
-			if rest := d.Policy.Missing(again[0].Policy); len(rest.Statement) != 0 {
+			if rest := aws.Missing(d.Policy, again[0].Policy); len(rest.Statement) != 0 {
 				t.Fatalf("%s: %s is missing in itself", d.Policy, rest)
 			}
 		}
@@ -220,7 +221,7 @@ func TestMissing(t *testing.T) {
 		{"the bucket's TLS", ours.BucketPolicy, parse(strings.Replace(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)), "DenyWithoutTag DenyOutsideOwnPrefix DenyListOutsideOwnPrefix DenyBucketItself"},
 		{"a Sid that is taken twice", ours.RolePolicy, parse(`{"Statement":[{"Sid":"OwnList","Effect":"Allow","Action":"a","Resource":"b"},{"Sid":"OwnListV2","Effect":"Allow","Action":"a","Resource":"b"}]}`), "OwnObjects OwnListV3"},
 	} {
-		rest := tc.p.Missing(tc.other)
+		rest := aws.Missing(tc.p, tc.other)
 		var sids []string
 		for _, s := range rest.Statement {
 			sids = append(sids, s.Sid)
@@ -229,7 +230,7 @@ func TestMissing(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
 		}
 	}
-	if text := ours.RolePolicy.Missing(ours.RolePolicy).String(); text != `{"Version":"2012-10-17","Statement":[]}` {
+	if text := aws.Missing(ours.RolePolicy, ours.RolePolicy).String(); text != `{"Version":"2012-10-17","Statement":[]}` {
 		t.Errorf("nothing is %s", text)
 	}
 }

@@ -17,11 +17,11 @@
 package aws
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/objectvault/objectvault/policy"
 )
 
 // A Dialect is the service that will read the documents.
@@ -81,12 +81,6 @@ type Options struct {
 	TLS         bool // RGW: refuse plain http, as is always done at AWS
 }
 
-// A Tenant is one whose statements or role are printed: with ByRole, and at RGW.
-type Tenant struct {
-	ID      string // as vault.ParseTenant returns it
-	Subject string // ByRole: the sub of its tokens, exactly
-}
-
 // DefaultAudience is the audience of tokens for AWS STS.
 const DefaultAudience = "sts.amazonaws.com"
 
@@ -110,15 +104,6 @@ type Documents struct {
 	Notes             []string                   `json:"notes,omitempty"`
 
 	o Options
-}
-
-// TenantDocuments are those of one tenant. At RGW with ByTag there is only the role
-// policy: the tenant's share of the common one, to be added as a policy of its own.
-type TenantDocuments struct {
-	RoleName    string  `json:"role_name,omitempty"`
-	RoleARN     string  `json:"role_arn,omitempty"`
-	TrustPolicy *Policy `json:"trust_policy,omitempty"`
-	RolePolicy  *Policy `json:"role_policy,omitempty"`
 }
 
 // An OIDCProvider is the input of iam CreateOpenIDConnectProvider.
@@ -163,9 +148,9 @@ func Generate(o Options) (*Documents, error) {
 func (d *Documents) variable() []Statement {
 	o := d.o
 	own := "${aws:PrincipalTag/" + o.Tag + "}"
-	guard := Conditions{"Null": {"aws:PrincipalTag/" + o.Tag: {"false"}}}
+	guard := policy.Conditions{"Null": {"aws:PrincipalTag/" + o.Tag: {"false"}}}
 	d.RoleName, d.RoleARN = o.Role, o.roleARN(o.Role)
-	d.TrustPolicy = newPolicy([]Statement{o.trust("", Conditions{
+	d.TrustPolicy = newPolicy([]Statement{o.trust("", policy.Conditions{
 		"Null": {"aws:RequestTag/" + o.Tag: {"false"}},
 		// A negated operator is true where the tag is missing: the Null beside it is not.
 		"StringNotLike": {"aws:RequestTag/" + o.Tag: {"*/*", "*${*}*", "*${?}*"}},
@@ -177,10 +162,10 @@ func (d *Documents) variable() []Statement {
 func (d *Documents) pairs() []Statement {
 	o := d.o
 	d.RoleName, d.RoleARN = o.Role, o.roleARN(o.Role)
-	d.TrustPolicy = newPolicy([]Statement{o.trust("", Conditions{"StringLike": {"aws:RequestTag/" + o.Tag: {"?*"}}})})
+	d.TrustPolicy = newPolicy([]Statement{o.trust("", policy.Conditions{"StringLike": {"aws:RequestTag/" + o.Tag: {"?*"}}})})
 	var all []Statement
 	for i, t := range o.Tenants {
-		pair := o.allows(fmt.Sprint(i+1), t.ID, Conditions{
+		pair := o.allows(fmt.Sprint(i+1), t.ID, policy.Conditions{
 			"StringEquals": {"aws:PrincipalTag/" + o.Tag: {t.ID}},
 			"StringLike":   {"aws:PrincipalTag/" + o.Tag: {"?*"}},
 		})
@@ -227,7 +212,7 @@ func (d *Documents) place(role string, allows []Statement) (inBucket []Statement
 	var inRole []Statement
 	for _, s := range allows {
 		if d.o.Grants == InBucket && strings.HasPrefix(s.Action[0], "s3:") {
-			s.Principal = Principal{"AWS": {role}}
+			s.Principal = policy.Principal{"AWS": {role}}
 			inBucket = append(inBucket, s)
 		} else {
 			inRole = append(inRole, s)
@@ -238,7 +223,7 @@ func (d *Documents) place(role string, allows []Statement) (inBucket []Statement
 }
 
 // trust lets tokens of the issuer assume the role.
-func (o *Options) trust(subject string, also Conditions) Statement {
+func (o *Options) trust(subject string, also policy.Conditions) Statement {
 	host := o.issuerKey()
 	equals := map[string][]string{host + ":aud": {o.Audience}}
 	if subject == "" {
@@ -249,9 +234,9 @@ func (o *Options) trust(subject string, also Conditions) Statement {
 	}
 	s := Statement{
 		Sid: "AssumeWithToken", Effect: "Allow",
-		Principal: Principal{"Federated": {o.providerARN()}},
+		Principal: policy.Principal{"Federated": {o.providerARN()}},
 		Action:    []string{"sts:AssumeRoleWithWebIdentity"},
-		Condition: Conditions{"StringEquals": equals},
+		Condition: policy.Conditions{"StringEquals": equals},
 	}
 	if o.Isolation == ByTag {
 		s.Sid, s.Action = "AssumeWithTag", append(s.Action, "sts:TagSession")
@@ -263,13 +248,13 @@ func (o *Options) trust(subject string, also Conditions) Statement {
 }
 
 // allows is what a tenant may do under its own prefix, and nothing else.
-func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
+func (o *Options) allows(nth, tenant string, guard policy.Conditions) []Statement {
 	prefix := o.prefix(tenant)
 	objects := Statement{
 		Sid: "OwnObjects" + nth, Effect: "Allow",
 		Action:    []string{"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"},
 		Resource:  []string{o.bucketARN() + "/" + prefix},
-		Condition: guard.with("", "", ""),
+		Condition: with(guard, "", "", ""),
 	}
 	if o.AllowPurge {
 		objects.Action = append(objects.Action, "s3:DeleteObjectVersion")
@@ -279,7 +264,7 @@ func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
 		Sid: "OwnList" + nth, Effect: "Allow",
 		Action:    []string{"s3:ListBucket", "s3:ListBucketVersions"},
 		Resource:  []string{o.bucketARN()},
-		Condition: guard.with("StringLike", "s3:prefix", prefix),
+		Condition: with(guard, "StringLike", "s3:prefix", prefix),
 	}
 	all := []Statement{objects, list}
 	if o.Dialect == RGW {
@@ -288,7 +273,7 @@ func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
 			Sid: "DeleteMany" + nth, Effect: "Allow",
 			Action:    []string{"s3:DeleteObject"},
 			Resource:  []string{o.bucketARN()},
-			Condition: guard.with("", "", ""),
+			Condition: with(guard, "", "", ""),
 		}
 		if o.AllowPurge {
 			many.Action = append(many.Action, "s3:DeleteObjectVersion")
@@ -300,7 +285,7 @@ func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
 			Sid: "Doctor" + nth, Effect: "Allow",
 			Action:    slices.Clone(settings),
 			Resource:  []string{o.bucketARN()},
-			Condition: guard.with("", "", ""),
+			Condition: with(guard, "", "", ""),
 		})
 	}
 	return all
@@ -310,7 +295,7 @@ func (o *Options) allows(nth, tenant string, guard Conditions) []Statement {
 var settings = []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicy"}
 
 // kms lets S3, and nobody else, use the bucket's key in the tenant's name.
-func (o *Options) kms(guard Conditions) []Statement {
+func (o *Options) kms(guard policy.Conditions) []Statement {
 	if o.KMSKey == "" {
 		return nil
 	}
@@ -318,7 +303,7 @@ func (o *Options) kms(guard Conditions) []Statement {
 		Sid: "BucketKey", Effect: "Allow",
 		Action:    []string{"kms:GenerateDataKey", "kms:Decrypt"},
 		Resource:  []string{o.KMSKey},
-		Condition: guard.with("StringEquals", "kms:ViaService", "s3."+strings.Split(o.KMSKey, ":")[3]+"."+o.domain()),
+		Condition: with(guard, "StringEquals", "kms:ViaService", "s3."+strings.Split(o.KMSKey, ":")[3]+"."+o.domain()),
 	}}
 }
 
@@ -335,8 +320,8 @@ func (o *Options) denies() []Statement {
 			insecure = "BoolIfExists" // over http RGW 16.2.15 does not say false, it says nothing
 		}
 		list = append(list, Statement{
-			Sid: "DenyInsecureTransport", Effect: "Deny", Principal: Everybody(), Action: []string{"s3:*"}, Resource: all,
-			Condition: Conditions{insecure: {"aws:SecureTransport": {"false"}}},
+			Sid: "DenyInsecureTransport", Effect: "Deny", Principal: policy.Everybody(), Action: []string{"s3:*"}, Resource: all,
+			Condition: policy.Conditions{insecure: {"aws:SecureTransport": {"false"}}},
 		})
 	}
 	if o.Dialect != AWS || o.Isolation != ByTag {
@@ -344,27 +329,27 @@ func (o *Options) denies() []Statement {
 	}
 	// The role is a condition, not the principal: S3 turns the ARN of a principal into
 	// the id of the role that it finds, and forgets a role that is made anew.
-	role := Conditions{"ArnEquals": {"aws:PrincipalArn": {o.roleARN(o.Role)}}}
+	role := policy.Conditions{"ArnEquals": {"aws:PrincipalArn": {o.roleARN(o.Role)}}}
 	prefix := o.prefix("${aws:PrincipalTag/" + o.Tag + "}")
 	return append(list,
 		Statement{
-			Sid: "DenyWithoutTag", Effect: "Deny", Principal: Everybody(), Action: []string{"s3:*"}, Resource: all,
-			Condition: role.with("Null", "aws:PrincipalTag/"+o.Tag, "true"),
+			Sid: "DenyWithoutTag", Effect: "Deny", Principal: policy.Everybody(), Action: []string{"s3:*"}, Resource: all,
+			Condition: with(role, "Null", "aws:PrincipalTag/"+o.Tag, "true"),
 		},
 		Statement{
-			Sid: "DenyOutsideOwnPrefix", Effect: "Deny", Principal: Everybody(), Action: []string{"s3:*"},
+			Sid: "DenyOutsideOwnPrefix", Effect: "Deny", Principal: policy.Everybody(), Action: []string{"s3:*"},
 			NotResource: []string{bucket, bucket + "/" + prefix},
-			Condition:   role.with("", "", ""),
+			Condition:   with(role, "", "", ""),
 		},
 		Statement{ // true also where no prefix was asked for
-			Sid: "DenyListOutsideOwnPrefix", Effect: "Deny", Principal: Everybody(),
+			Sid: "DenyListOutsideOwnPrefix", Effect: "Deny", Principal: policy.Everybody(),
 			Action: []string{"s3:ListBucket", "s3:ListBucketVersions"}, Resource: []string{bucket},
-			Condition: role.with("StringNotLike", "s3:prefix", prefix),
+			Condition: with(role, "StringNotLike", "s3:prefix", prefix),
 		},
 		Statement{ // what concerns objects has their ARNs, and is not meant
-			Sid: "DenyBucketItself", Effect: "Deny", Principal: Everybody(),
+			Sid: "DenyBucketItself", Effect: "Deny", Principal: policy.Everybody(),
 			NotAction: append([]string{"s3:ListBucket", "s3:ListBucketVersions"}, settings...), Resource: []string{bucket},
-			Condition: role.with("", "", ""),
+			Condition: with(role, "", "", ""),
 		})
 }
 
@@ -399,16 +384,7 @@ func (o *Options) domain() string {
 	return "amazonaws.com"
 }
 
-// roleName is ROLE-TENANT, or, where that is longer than a role's name may be,
-// ROLE- and the start of the tenant's hash.
-func (o *Options) roleName(tenant string) string {
-	name := o.Role + "-" + tenant
-	if len(name) > maxRoleName {
-		sum := sha256.Sum256([]byte(tenant))
-		name = o.Role + "-" + hex.EncodeToString(sum[:hashedTenant/2])
-	}
-	return name
-}
+func (o *Options) roleName(tenant string) string { return policy.RoleName(o.Role, tenant, maxRoleName) }
 
 // literal writes s so that no character of it is a wildcard or starts a variable. RGW
 // has no such writing; what needs it is refused there.

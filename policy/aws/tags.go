@@ -20,7 +20,7 @@ func tagsOf(docs []Document, bucket string) []string {
 			if s.Effect != "Allow" {
 				continue
 			}
-			patterns := s.patterns(bucket)
+			patterns := patternsOf(s, bucket)
 			written := slices.ContainsFunc(patterns, func(p []token) bool {
 				r, _ := reachOf(p, "", true)
 				return r == oneTenant
@@ -28,12 +28,12 @@ func tagsOf(docs []Document, bucket string) []string {
 			for _, p := range patterns {
 				add(&prefixes, tagOf(p))
 			}
-			for _, cond := range s.Condition.list() {
-				tag, of := strings.CutPrefix(cond.key, principalTag)
-				if of && written && cond.exact() {
+			for _, cond := range conditions(s) {
+				tag, of := strings.CutPrefix(cond.Key, principalTag)
+				if of && written && exact(cond) {
 					add(&prefixes, tag)
 				}
-				if asked, ok := strings.CutPrefix(cond.key, requestTag); ok {
+				if asked, ok := strings.CutPrefix(cond.Key, requestTag); ok {
 					tag, of = asked, true
 				}
 				if of {
@@ -51,20 +51,20 @@ func tagsOf(docs []Document, bucket string) []string {
 	return []string{""}
 }
 
-// patterns are those of the keys, and of the prefixes of lists, in bucket.
-func (s Statement) patterns(bucket string) [][]token {
+// patternsOf returns the patterns of keys, and of prefixes of lists, in bucket.
+func patternsOf(s Statement, bucket string) [][]token {
 	var all [][]token
 	for _, r := range s.Resource {
 		if res, ok := parseResource(r, bucket); ok && res.object {
 			all = append(all, tokens(res.key, true))
 		}
 	}
-	for _, cond := range s.Condition.list() {
-		if cond.key != "s3:prefix" {
+	for _, cond := range conditions(s) {
+		if cond.Key != "s3:prefix" {
 			continue
 		}
-		for _, v := range cond.values {
-			all = append(all, tokens(v, cond.wild()))
+		for _, v := range cond.Values {
+			all = append(all, tokens(v, wild(cond)))
 		}
 	}
 	return all

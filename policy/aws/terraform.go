@@ -2,6 +2,8 @@ package aws
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/objectvault/objectvault/policy"
@@ -46,7 +48,7 @@ func (d *Documents) Terraform() []byte {
 		}
 	}
 	role(o.Role, "objectvault", d.TrustPolicy, d.RolePolicy)
-	for _, id := range d.tenantIDs() {
+	for _, id := range slices.Sorted(maps.Keys(d.Tenants)) {
 		role(d.Tenants[id].RoleName, policy.Label(id), d.Tenants[id].TrustPolicy, d.Tenants[id].RolePolicy)
 	}
 	bucket := policy.Quoted(o.Bucket)

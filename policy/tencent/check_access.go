@@ -3,7 +3,6 @@ package tencent
 import (
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/objectvault/objectvault/policy"
@@ -23,26 +22,26 @@ var (
 // access looks at an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
 	if isPublic(s.Principal) {
-		c.hole(PublicAllow, "")
+		c.Report(PublicAllow, "")
 	}
 	for _, p := range s.Principal["qcs"] {
 		if strings.HasPrefix(p, "qcs::cam::uin/*") {
-			c.hole(PublicAllow, "%s", p)
+			c.Report(PublicAllow, "%s", p)
 		}
 		if strings.Contains(p, ":roleName/") || strings.Contains(p, ":role/") {
-			c.hole(RolePrincipal, "%s", p)
+			c.Report(RolePrincipal, "%s", p)
 		}
 	}
 	lists, objects := c.actions(s)
 	if s.NotResource != nil {
 		if lists || objects {
-			c.hole(BroadAllow, "whatever is not named")
+			c.Report(BroadAllow, "whatever is not named")
 		}
 		return
 	}
 	for _, r := range s.Resource {
 		if res, ok := parseResource(r, c.o.Bucket); ok && !res.all && res.noOwner {
-			c.hole(WrongOwner, "%s", r)
+			c.Report(WrongOwner, "%s", r)
 		}
 	}
 	if objects {
@@ -72,9 +71,9 @@ func (c *checker) actions(s Statement) (lists, objects bool) {
 		objects = objects || slices.ContainsFunc(aboutObjects, matches)
 		switch {
 		case strings.Contains(a, "*"):
-			c.hole(BroadAction, "%s", a)
+			c.Report(BroadAction, "%s", a)
 		case !slices.ContainsFunc(slices.Concat(aboutObjects, aboutLists, aboutBucket), matches):
-			c.hole(ExcessAction, "%s", a)
+			c.Report(ExcessAction, "%s", a)
 			// What is not known is judged as if it were about objects.
 			objects = objects || strings.HasPrefix(name, "cos:") && !strings.Contains(name, "Bucket")
 		}
@@ -93,19 +92,19 @@ func (c *checker) objects(s Statement) {
 		case !ok:
 			continue
 		case strings.Contains(r, "${"):
-			c.hole(OtherVariable, "%s", r)
+			c.Report(OtherVariable, "%s", r)
 			continue
 		case res.all:
-			c.hole(BroadAllow, "%s", r)
+			c.Report(BroadAllow, "%s", r)
 			continue
 		}
 		switch reach, tenant := reachOf(res.path, true, false); reach {
 		case oneTenant:
 			c.bound(s, tenant, r)
 		case openEnded:
-			c.hole(OpenPrefix, "%s", r)
+			c.Report(OpenPrefix, "%s", r)
 		case everybody:
-			c.hole(BroadAllow, "%s", r)
+			c.Report(BroadAllow, "%s", r)
 		}
 	}
 }
@@ -120,14 +119,14 @@ func (c *checker) lists(s Statement) {
 	}
 	// Several operators must all hold, so one that is narrow is enough.
 	held, worst := false, func() {}
-	for _, cond := range s.Condition.list() {
-		if cond.key != "cos:prefix" || !cond.requires() || cond.set != "" || !strings.HasPrefix(cond.base, "string_") {
+	for _, cond := range conditions(s) {
+		if cond.Key != "cos:prefix" || !requires(cond) || cond.Set != "" || !strings.HasPrefix(cond.Base, "string_") {
 			continue
 		}
 		narrow := true
-		for _, v := range cond.values {
-			prefix, ok := decoded(v, cond.wild())
-			r, tenant := reachOf(prefix, cond.wild(), true)
+		for _, v := range cond.Values {
+			prefix, ok := decoded(v, wild(cond))
+			r, tenant := reachOf(prefix, wild(cond), true)
 			if r == oneTenant {
 				c.bound(s, tenant, v)
 			}
@@ -136,7 +135,7 @@ func (c *checker) lists(s Statement) {
 				id = PrefixNotEncoded
 			}
 			if id != "" {
-				narrow, worst = false, func() { c.hole(id, "cos:prefix %s", policy.Quote(v)) }
+				narrow, worst = false, func() { c.Report(id, "cos:prefix %s", policy.Quote(v)) }
 				break
 			}
 		}
@@ -146,7 +145,7 @@ func (c *checker) lists(s Statement) {
 		held = true
 	}
 	if !held {
-		c.hole(ListWithoutPrefix, "every name of every tenant")
+		c.Report(ListWithoutPrefix, "every name of every tenant")
 		return
 	}
 	worst()
@@ -155,49 +154,39 @@ func (c *checker) lists(s Statement) {
 // bound judges a prefix that is written out: it is that of the tenant whose policy it is,
 // and nobody may have two tenants'.
 func (c *checker) bound(s Statement, tenant, where string) {
-	who := []string{"the role"}
-	if s.Principal != nil {
-		who = nil
-		for kind, list := range s.Principal {
-			for _, p := range list {
-				who = append(who, kind+" "+p)
-			}
-		}
-		sort.Strings(who)
-	}
-	if c.doc.Tenant != "" && c.doc.Tenant != tenant {
-		c.hole(UnboundPrefix, "%s reaches %s", c.doc.Tenant, tenant)
+	if c.Doc.Tenant != "" && c.Doc.Tenant != tenant {
+		c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
 		return
 	}
-	for _, w := range who {
+	for _, w := range s.Principals() {
 		// A principal may be a pattern, of others that are here, too.
-		for _, known := range slices.Sorted(maps.Keys(c.tenants)) {
-			if other := c.tenants[known]; other != tenant && (glob(known, w) || glob(w, known)) {
-				c.hole(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
+		for _, known := range slices.Sorted(maps.Keys(c.Reached)) {
+			if other := c.Reached[known]; other != tenant && (glob(known, w) || glob(w, known)) {
+				c.Report(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
 			}
 		}
-		c.tenants[w] = tenant
+		c.Reached[w] = tenant
 	}
 }
 
 // http judges whether plain http is refused: by the allow, or by a denial of each action.
 func (c *checker) http(s Statement) {
-	tls := func(value string) func(condition) bool {
-		return func(cond condition) bool {
-			return cond.key == "cos:secure-transport" && cond.base == "bool_equal" && len(cond.values) == 1 && strings.EqualFold(cond.values[0], value)
+	tls := func(value string) func(policy.Condition) bool {
+		return func(cond policy.Condition) bool {
+			return cond.Key == "cos:secure-transport" && cond.Base == "bool_equal" && len(cond.Values) == 1 && strings.EqualFold(cond.Values[0], value)
 		}
 	}
-	if slices.ContainsFunc(s.Condition.list(), func(cond condition) bool { return tls("true")(cond) && cond.requires() }) {
+	if slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool { return tls("true")(cond) && requires(cond) }) {
 		return
 	}
 	for _, a := range s.Action {
 		if !c.covered(s, a, tls("false")) {
-			c.hole(HTTPAllowed, "")
+			c.Report(HTTPAllowed, "")
 			return
 		}
 	}
 	if s.NotAction != nil {
-		c.hole(HTTPAllowed, "")
+		c.Report(HTTPAllowed, "")
 	}
 }
 
@@ -213,29 +202,29 @@ func (c *checker) headers(s Statement) {
 		}
 		for _, key := range grantKeys {
 			// x-cos-grant-write is a bucket's header only.
-			if key != "cos:x-cos-grant-write" && !c.covered(s, w, func(cond condition) bool {
-				return cond.key == key && cond.base == "string_like" && slices.Contains(cond.values, "*")
+			if key != "cos:x-cos-grant-write" && !c.covered(s, w, func(cond policy.Condition) bool {
+				return cond.Key == key && cond.Base == "string_like" && slices.Contains(cond.Values, "*")
 			}) {
 				open = append(open, strings.TrimPrefix(key, "cos:"))
 			}
 		}
 		if len(open) > 0 {
-			c.hole(PublicHeader, "%s", strings.Join(open, ", "))
+			c.Report(PublicHeader, "%s", strings.Join(open, ", "))
 		}
 	}
 }
 
 // refusesACL says whether a denial stops each x-cos-acl that gives somebody access.
-func refusesACL(cond condition) bool {
-	has := func(v string) bool { return slices.Contains(cond.values, v) }
+func refusesACL(cond policy.Condition) bool {
+	has := func(v string) bool { return slices.Contains(cond.Values, v) }
 	switch {
-	case cond.key != "cos:x-cos-acl":
+	case cond.Key != "cos:x-cos-acl":
 		return false
-	case cond.base == "string_not_equal":
+	case cond.Base == "string_not_equal":
 		// How a list reads under a negation is not known; both ways are safe here.
-		return !slices.ContainsFunc(cond.values, func(v string) bool { return v != "private" && v != "default" })
-	case cond.base == "string_like":
+		return !slices.ContainsFunc(cond.Values, func(v string) bool { return v != "private" && v != "default" })
+	case cond.Base == "string_like":
 		return has("*")
 	}
-	return cond.base == "string_equal" && has("public-read") && has("authenticated-read")
+	return cond.Base == "string_equal" && has("public-read") && has("authenticated-read")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/tencent"
 )
 
@@ -91,7 +92,7 @@ func check(t *testing.T, doc string, o tencent.CheckOptions) []string {
 			t.Errorf("finding %+v", f)
 			continue
 		}
-		found = append(found, fmt.Sprint(*f.Statement, " ", f.Hole))
+		found = append(found, fmt.Sprint(*f.Statement, " ", f.Weakness))
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
@@ -230,15 +231,15 @@ func TestCheck(t *testing.T) {
 			seen[hole] = true
 		}
 	}
-	for _, h := range tencent.Holes() {
+	for _, h := range tencent.Weaknesses() {
 		if !seen[h.ID] {
 			t.Errorf("no document has the hole %s", h.ID)
 		}
 	}
 }
 
-// TestHoleIDs: scripts of users name them. Ids are added, never changed.
-func TestHoleIDs(t *testing.T) {
+// TestWeaknessIDs: scripts of users name them. Ids are added, never changed.
+func TestWeaknessIDs(t *testing.T) {
 	want := []string{
 		"list_without_prefix", "list_prefix_wide", "prefix_not_encoded", "open_prefix", "broad_allow", "broad_action", "excess_action",
 		"unbound_prefix", "other_variable", "wrong_owner", "if_exists", "set_operator", "no_issuer", "wrong_issuer", "no_audience",
@@ -246,9 +247,9 @@ func TestHoleIDs(t *testing.T) {
 		"role_principal", "http_allowed", "not_element",
 	}
 	var got []string
-	for _, h := range tencent.Holes() {
+	for _, h := range tencent.Weaknesses() {
 		got = append(got, h.ID)
-		if h.Is == "" || h.Fix == "" {
+		if h.Meaning == "" || h.Fix == "" {
 			t.Errorf("%s says nothing", h.ID)
 		}
 	}
@@ -263,8 +264,8 @@ func TestWhere(t *testing.T) {
 		f    tencent.Finding
 		want string
 	}{
-		{tencent.Finding{Part: tencent.RolePolicy, Tenant: "acme", Statement: &at}, "acme role_policy statement[2]"},
-		{tencent.Finding{Part: tencent.BucketPolicy, Statement: &at, Sid: "costs-1"}, "bucket_policy statement[2] (costs-1)"},
+		{tencent.Finding{Part: policy.RolePolicy, Tenant: "acme", Statement: &at, LowerCase: true}, "acme role_policy statement[2]"},
+		{tencent.Finding{Part: policy.BucketPolicy, Statement: &at, Sid: "costs-1", LowerCase: true}, "bucket_policy statement[2] (costs-1)"},
 	} {
 		if got := tc.f.Where(); got != tc.want {
 			t.Errorf("%s, want %s", got, tc.want)

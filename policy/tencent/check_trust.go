@@ -16,24 +16,24 @@ func (c *checker) trust(s Statement) {
 		case name == assume:
 			assumes = true
 		case strings.Contains(a, "*"):
-			c.hole(BroadAction, "%s", a)
+			c.Report(BroadAction, "%s", a)
 			assumes = assumes || glob(name, assume)
 		default:
 			// Whether AssumeRole works for tokens is not known, so it is judged as if it did.
-			c.hole(ExcessAction, "%s", a)
+			c.Report(ExcessAction, "%s", a)
 			assumes = assumes || strings.HasPrefix(name, "sts:AssumeRole")
 		}
 	}
 	federated := s.Principal["federated"]
 	switch {
 	case isPublic(s.Principal):
-		c.hole(AnyoneAssumes, "")
+		c.Report(AnyoneAssumes, "")
 	case s.Principal != nil && (federated == nil || len(s.Principal) > 1):
-		c.hole(AnyoneAssumes, "%s", policy.Compact(s.Principal))
+		c.Report(AnyoneAssumes, "%s", policy.Compact(s.Principal))
 	}
 	for _, f := range federated {
 		if _, name, ok := strings.Cut(f, ":oidc-provider/"); !ok || name == "" || strings.ContainsAny(f, "*$") {
-			c.hole(AnyProvider, "%s", f)
+			c.Report(AnyProvider, "%s", f)
 		}
 	}
 	if !assumes {
@@ -48,21 +48,21 @@ func (c *checker) trust(s Statement) {
 // shared looks for subjects that another tenant's role trusts, too. Of a document that
 // does not say whose role it is nothing can be told.
 func (c *checker) shared(s Statement) {
-	if c.doc.Tenant == "" {
+	if c.Doc.Tenant == "" {
 		return
 	}
-	for _, cond := range s.Condition.list() {
-		if cond.key != "oidc:sub" || cond.base != "string_equal" && cond.base != "string_like" || !cond.requires() {
+	for _, cond := range conditions(s) {
+		if cond.Key != "oidc:sub" || cond.Base != "string_equal" && cond.Base != "string_like" || !requires(cond) {
 			continue
 		}
-		for _, v := range cond.values {
-			if cond.wild() && strings.Contains(v, "*") {
+		for _, v := range cond.Values {
+			if wild(cond) && strings.Contains(v, "*") {
 				continue // no single subject, and a hole of its own
 			}
-			if other, ok := c.subjects[v]; ok && other != c.doc.Tenant {
-				c.hole(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(v), other, c.doc.Tenant)
+			if other, ok := c.subjects[v]; ok && other != c.Doc.Tenant {
+				c.Report(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(v), other, c.Doc.Tenant)
 			}
-			c.subjects[v] = c.doc.Tenant
+			c.subjects[v] = c.Doc.Tenant
 		}
 	}
 }
@@ -72,24 +72,24 @@ func (c *checker) shared(s Statement) {
 func (c *checker) claim(s Statement, key, want, none, wrong string) {
 	found, exact := false, false
 	worst := func() {}
-	for _, cond := range s.Condition.list() {
-		if cond.key != key || !cond.requires() || !strings.HasPrefix(cond.base, "string_") {
+	for _, cond := range conditions(s) {
+		if cond.Key != key || !requires(cond) || !strings.HasPrefix(cond.Base, "string_") {
 			continue
 		}
 		found = true
-		loose := slices.IndexFunc(cond.values, func(v string) bool {
-			return v == "" || cond.base == "string_equal_ignore_case" || cond.wild() && strings.Contains(v, "*") || strings.Contains(v, "${") || want != "" && v != want
+		loose := slices.IndexFunc(cond.Values, func(v string) bool {
+			return v == "" || cond.Base == "string_equal_ignore_case" || wild(cond) && strings.Contains(v, "*") || strings.Contains(v, "${") || want != "" && v != want
 		})
 		if loose < 0 {
 			exact = true
 			continue
 		}
-		v := cond.values[loose]
-		worst = func() { c.hole(wrong, "%s %s", key, policy.Quote(v)) }
+		v := cond.Values[loose]
+		worst = func() { c.Report(wrong, "%s %s", key, policy.Quote(v)) }
 	}
 	switch {
 	case !found:
-		c.hole(none, "")
+		c.Report(none, "")
 	case !exact:
 		worst()
 	}

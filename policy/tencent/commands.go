@@ -2,6 +2,7 @@ package tencent
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,7 @@ func (d *Documents) commands() []string {
 	}
 	list := []string{fmt.Sprintf(`tccli cam CreateOIDCConfig --Name %s --IdentityUrl '%s' --ClientId "$(jq -c .oidc_provider.ClientId policy.json)" --AutoRotateKey 1 --IdentityKey %s`,
 		o.Provider, o.Issuer, key)}
-	for _, id := range d.tenantIDs() {
+	for _, id := range slices.Sorted(maps.Keys(d.Tenants)) {
 		name := d.Tenants[id].RoleName
 		part := func(p string) string { return fmt.Sprintf(`"$(jq -c '.tenants["%s"].%s' policy.json)"`, id, p) }
 		list = append(list,
@@ -33,15 +34,6 @@ func (d *Documents) commands() []string {
 	bucket("lifecycle", "lifecycle")
 	bucket("strict-signature", "strict_signature")
 	return list
-}
-
-func (d *Documents) tenantIDs() []string {
-	var ids []string
-	for id := range d.Tenants {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }
 
 // notes say what the documents cannot.

@@ -47,7 +47,7 @@ func ExampleCheck() {
 		return
 	}
 	for _, f := range tencent.Check(docs, tencent.CheckOptions{Audience: "vault"}) {
-		fmt.Println(f.File, f.Where(), f.Hole)
+		fmt.Println(f.File, f.Where(), f.Weakness)
 	}
 	// Output: role.json trust_policy statement[0] no_subject
 }
@@ -100,9 +100,9 @@ func ExampleDocuments_Terraform() {
 	// resource "tencentcloud_cos_bucket" "objectvault" {
 }
 
-func ExampleHoles() {
-	for _, h := range tencent.Holes()[:2] {
-		fmt.Println(h.ID+":", h.Is)
+func ExampleWeaknesses() {
+	for _, h := range tencent.Weaknesses()[:2] {
+		fmt.Println(h.ID+":", h.Meaning)
 	}
 	// Output:
 	// list_without_prefix: a list without a condition on cos:prefix

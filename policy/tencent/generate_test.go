@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/tencent"
 )
 
@@ -120,7 +121,7 @@ func TestPrintedIsClean(t *testing.T) {
 		}
 		for _, check := range []tencent.CheckOptions{{}, {Bucket: o.Bucket, Issuer: o.Issuer, Audience: o.Audience}} {
 			for _, f := range tencent.Check(docs, check) {
-				t.Errorf("%s: %s: %s: %s", name, f.Where(), f.Hole, f.Message)
+				t.Errorf("%s: %s: %s: %s", name, f.Where(), f.Weakness, f.Message)
 			}
 		}
 		if len(docs) != 2*len(o.Tenants) {
@@ -128,7 +129,7 @@ func TestPrintedIsClean(t *testing.T) {
 		}
 		for _, doc := range docs {
 			want := d.Tenants[doc.Tenant].TrustPolicy
-			if doc.Part == tencent.RolePolicy {
+			if doc.Part == policy.RolePolicy {
 				want = d.Tenants[doc.Tenant].RolePolicy
 			}
 			if diff := cmp.Diff(want, doc.Policy); diff != "" {
@@ -222,6 +223,8 @@ func TestBadOptions(t *testing.T) {
 		{func(o *tencent.Options) { o.Issuer = "https://broker.example/?x" }, "has a user, a query or a fragment"},
 		{func(o *tencent.Options) { o.Issuer = "https://broker.example/$(id)" }, "is not written plainly"},
 		{func(o *tencent.Options) { o.Issuer = "https://bro_ker.example" }, "has an unusual host"},
+		{func(o *tencent.Options) { o.Issuer = "http://[::1%25$(id)]:80" }, "is not https"},
+		{func(o *tencent.Options) { o.Issuer = "https://[::1%25'$(id)']:80" }, "has an unusual host"},
 		{func(o *tencent.Options) { o.Audience = "" }, "the audience is empty"},
 		{func(o *tencent.Options) { o.Audience = "${x}" }, "the audience is empty, longer"},
 		{func(o *tencent.Options) { o.Tenants = nil }, "at least one tenant"},
@@ -243,7 +246,7 @@ func TestBadOptions(t *testing.T) {
 		{func(o *tencent.Options) { o.JWKS = []byte("{}") }, "no JSON object with keys"},
 	} {
 		d, err := tencent.Generate(with(usual(), tc.change))
-		if !errors.Is(err, tencent.ErrOptions) || !strings.Contains(err.Error(), tc.want) || d != nil {
+		if !errors.Is(err, policy.ErrOptions) || !strings.Contains(err.Error(), tc.want) || d != nil {
 			t.Errorf("%v, want %s", err, tc.want)
 		}
 	}

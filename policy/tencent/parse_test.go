@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/tencent"
 )
 
@@ -25,16 +26,16 @@ func quoted(s string) string {
 func TestFetched(t *testing.T) {
 	for _, tc := range []struct {
 		name, doc, bare string
-		part            tencent.Part
+		part            policy.Part
 	}{
-		{"a bare trust", goodTrust, goodTrust, tencent.TrustPolicy},
-		{"a bare role policy", goodRole, goodRole, tencent.RolePolicy},
-		{"a bucket policy", goodBucket, goodBucket, tencent.BucketPolicy},
-		{"GetRole", `{"RoleInfo":{"RoleId":"4611686018427397919","RoleName":"vault-0xabc","PolicyDocument":` + quoted(goodTrust) + `,"RoleArn":"x"},"RequestId":"r"}`, goodTrust, tencent.TrustPolicy},
-		{"GetRole of the API", `{"Response":{"RoleInfo":{"PolicyDocument":"` + url.PathEscape(goodTrust) + `"},"RequestId":"r"}}`, goodTrust, tencent.TrustPolicy},
-		{"GetPolicy", `{"PolicyName":"n","Type":1,"PolicyDocument":` + quoted(goodRole) + `,"RequestId":"r"}`, goodRole, tencent.RolePolicy},
-		{"what CreateRole takes", `{"RoleName":"n","PolicyDocument":` + quoted(goodTrust) + `}`, goodTrust, tencent.TrustPolicy},
-		{"GetPolicyVersion", `{"PolicyVersion":{"VersionId":1,"Document":` + quoted(goodRole) + `},"RequestId":"r"}`, goodRole, tencent.RolePolicy},
+		{"a bare trust", goodTrust, goodTrust, policy.TrustPolicy},
+		{"a bare role policy", goodRole, goodRole, policy.RolePolicy},
+		{"a bucket policy", goodBucket, goodBucket, policy.BucketPolicy},
+		{"GetRole", `{"RoleInfo":{"RoleId":"4611686018427397919","RoleName":"vault-0xabc","PolicyDocument":` + quoted(goodTrust) + `,"RoleArn":"x"},"RequestId":"r"}`, goodTrust, policy.TrustPolicy},
+		{"GetRole of the API", `{"Response":{"RoleInfo":{"PolicyDocument":"` + url.PathEscape(goodTrust) + `"},"RequestId":"r"}}`, goodTrust, policy.TrustPolicy},
+		{"GetPolicy", `{"PolicyName":"n","Type":1,"PolicyDocument":` + quoted(goodRole) + `,"RequestId":"r"}`, goodRole, policy.RolePolicy},
+		{"what CreateRole takes", `{"RoleName":"n","PolicyDocument":` + quoted(goodTrust) + `}`, goodTrust, policy.TrustPolicy},
+		{"GetPolicyVersion", `{"PolicyVersion":{"VersionId":1,"Document":` + quoted(goodRole) + `},"RequestId":"r"}`, goodRole, policy.RolePolicy},
 	} {
 		if !tencent.Recognise([]byte(tc.doc)) {
 			t.Errorf("%s is not recognised", tc.name)
@@ -81,9 +82,9 @@ func TestParsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []tencent.Document{{File: "f", Part: tencent.BucketPolicy, Policy: &tencent.Policy{Version: "2.0", Statement: []tencent.Statement{{
-		ID: "s", Effect: "deny", Principal: tencent.Principal{"qcs": {"a"}, "service": {"b", "c"}}, Action: []string{"x"}, Resource: []string{"y"},
-		Condition: tencent.Conditions{"bool_equal": {"k": {"true"}}, "numeric_less_than": {"n": {"1", "2"}}, "for_any_value:string_not_equal_if_exist": {"Z": {""}}},
+	want := []tencent.Document{{File: "f", Part: policy.BucketPolicy, Policy: &tencent.Policy{Version: "2.0", Statement: []tencent.Statement{{
+		Sid: "s", Effect: "deny", Principal: policy.Principal{"qcs": {"a"}, "service": {"b", "c"}}, Action: []string{"x"}, Resource: []string{"y"},
+		Condition: policy.Conditions{"bool_equal": {"k": {"true"}}, "numeric_less_than": {"n": {"1", "2"}}, "for_any_value:string_not_equal_if_exist": {"Z": {""}}},
 	}}}}}
 	if diff := cmp.Diff(want, docs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -104,7 +105,7 @@ func TestMalformed(t *testing.T) {
 		{`{"tenants":{"a":{"trust_policy":` + goodTrust + `},"b":"none"}}`, `line 3: tenant "b" is not an object`},
 		{`{"statement":[]}`, "has no statement"},
 		{`{"statement":[1]}`, "statement[0]: line 1: it is not an object"},
-		{`{"version":"2012-10-17","statement":{` + s + `}}`, `CAM has no version "2012-10-17"`},
+		{`{"version":"2012-10-17","statement":{` + s + `}}`, `there is no version "2012-10-17"`},
 		{`{"version":2,"statement":{` + s + `}}`, "version is not a string"},
 		{`{"statements":[],"statement":{` + s + `}}`, `a policy has no "statements"`},
 		{`{"statement":{` + s + `},"Statement":{` + s + `}}`, `"Statement" is there twice`},
@@ -112,24 +113,28 @@ func TestMalformed(t *testing.T) {
 		{"{\"statement\":{" + s + ",\n\"Effect\":\"deny\"}}", `line 2: "Effect" is there twice`},
 		{`{"statement":{"effect":"permit","action":"a","resource":"*"}}`, `effect is allow or deny, not "permit"`},
 		{`{"statement":{"action":"a","resource":"*"}}`, "it has no effect"},
-		{`{"statement":{"effect":"allow","resource":"*"}}`, "it needs action"},
-		{`{"statement":{"effect":"allow","action":"a","notaction":"b","resource":"*"}}`, "it needs action"},
+		{`{"statement":{"effect":"allow","resource":"*"}}`, "it needs either action or notaction"},
+		{`{"statement":{"effect":"allow","action":"a","notaction":"b","resource":"*"}}`, "it needs either action or notaction"},
 		{`{"statement":{"effect":"allow","action":"a"}}`, "no resource in statement[0]"},
-		{`{"statement":{` + s + `,"notresource":"x"}}`, "all but something"},
+		{`{"statement":{` + s + `,"notresource":"x"}}`, "both resource and notresource"},
 		{`{"statement":{"effect":"allow","action":[],"resource":"*"}}`, `"action" is empty`},
 		{`{"statement":{"effect":"allow","action":[""],"resource":"*"}}`, `"action" has an empty string`},
 		{`{"statement":{"effect":"allow","action":null,"resource":"*"}}`, `"action" is not a string or a list`},
 		{`{"statement":{` + s + `,"condition":{"string_equal":{"a":"1"},"String_equal":{"a":"2"}}}}`, `"String_equal" is there twice`},
 		{`{"statement":{` + s + `,"condition":{"string_equal":{"cos:Prefix":"1","cos:prefix":"2"}}}}`, `"cos:prefix" is there twice`},
 		{`{"statement":{` + s + `,"condition":{"StringEquals":{"a":"1"}}}}`, `there is no operator "StringEquals"`},
-		{`{"statement":{` + s + `,"condition":{"bool_equal":"x"}}}`, "it is not an object"},
+		{`{"statement":{` + s + `,"condition":{"bool_equal":"x"}}}`, "bool_equal is not an object"},
 		{`{"statement":{` + s + `,"condition":{"bool_equal":{"":"x"}}}}`, "a condition without a key"},
 		{`{"statement":{` + s + `,"condition":{"bool_equal":{"a":{}}}}}`, `"a" is not a string`},
-		{`{"statement":{` + s + `,"principal":"qcs::cam::anyone:anyone"}}`, "it is not an object"},
+		{`{"statement":{` + s + `,"principal":"qcs::cam::anyone:anyone"}}`, `principal is "*", or an object with qcs, federated or service`},
 		{`{"statement":{` + s + `,"principal":{"AWS":"x"}}}`, `no principal of kind "AWS"`},
-		{`{"statement":{` + s + `,"principal":{}}}`, "principal is empty"},
+		{`{"statement":{` + s + `,"principal":{}}}`, `principal is "*", or an object with`},
 		{`{"statement":[{` + s + `},{` + s + `,"principal":"*"}]}`, "no principal in statement[0]"},
 		{`{"statement":{` + s + `,"principal":{"federated":"x"}}}`, "a trust policy never has"},
+		{`{"statement":{"effect":"allow","notaction":"a","not_action":"b","resource":"*"}}`, `"not_action" is there twice`},
+		{`{"statement":{` + s + `,"sid":"a","id":"b"}}`, `"id" is there twice`},
+		{`{"RoleInfo":{"PolicyDocument":` + goodTrust + `},"PolicyDocument":` + goodRole + `}`, "line 1: it holds both RoleInfo and PolicyDocument"},
+		{`{"PolicyDocument":` + goodRole + `,"tenants":{}}`, "it holds both PolicyDocument and tenants"},
 		{`{"RoleInfo":{"RoleName":"x"}}`, "it has no PolicyDocument"},
 		{`{"PolicyDocument":"%7B%zz"}`, "not URL-encoded"},
 		{`{"PolicyVersion":{"Document":{"statement":{` + s + `,"principal":"*"}}}}`, "a role's own policy never has"},
@@ -140,7 +145,7 @@ func TestMalformed(t *testing.T) {
 		{`{"notes":"` + strings.Repeat("x", 5<<20) + `"}`, "has more than 4194304 bytes"},
 	} {
 		docs, err := tencent.Parse("f.json", []byte(tc.doc))
-		if !errors.Is(err, tencent.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
+		if !errors.Is(err, policy.ErrDocument) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%.80s: %v, %v, want %s", tc.doc, docs, err, tc.want)
 		}
 	}
@@ -172,7 +177,7 @@ func FuzzParse(f *testing.F) {
 		tencent.Recognise(data)
 		docs, err := tencent.Parse("f", data)
 		if err != nil {
-			if !errors.Is(err, tencent.ErrDocument) || docs != nil {
+			if !errors.Is(err, policy.ErrDocument) || docs != nil {
 				t.Fatalf("%v, %v", docs, err)
 			}
 			return

@@ -18,11 +18,11 @@
 package tencent
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"net/url"
 	"strings"
+
+	"github.com/objectvault/objectvault/policy"
 )
 
 // Options say what to print. All of the first group are required.
@@ -49,12 +49,6 @@ type Options struct {
 	AllowDoctor     bool // lets tenants read how the bucket is set up
 }
 
-// A Tenant is one whose role is printed.
-type Tenant struct {
-	ID      string // as vault.ParseTenant returns it
-	Subject string // the sub of its tokens, exactly
-}
-
 // Documents is everything an operator applies, each part in the form that the cloud's
 // own API takes. There is no bucket policy: what COS grants there, it grants besides.
 type Documents struct {
@@ -67,14 +61,6 @@ type Documents struct {
 	Notes           []string                   `json:"notes,omitempty"`
 
 	o Options
-}
-
-// TenantDocuments are those of one tenant. The role's policy has the role's name.
-type TenantDocuments struct {
-	RoleName    string  `json:"role_name"`
-	RoleARN     string  `json:"role_arn"`
-	TrustPolicy *Policy `json:"trust_policy"`
-	RolePolicy  *Policy `json:"role_policy"`
 }
 
 // An OIDCProvider is the input of CAM CreateOIDCConfig (598/47115).
@@ -124,9 +110,9 @@ func Generate(o Options) (*Documents, error) {
 func (o *Options) trust(subject string) Statement {
 	return Statement{
 		Effect:    "allow",
-		Principal: Principal{"federated": {"qcs::cam::uin/" + o.Account + ":oidc-provider/" + o.Provider}},
+		Principal: policy.Principal{"federated": {"qcs::cam::uin/" + o.Account + ":oidc-provider/" + o.Provider}},
 		Action:    []string{"name/sts:AssumeRoleWithWebIdentity"},
-		Condition: Conditions{"string_equal": {"oidc:iss": {o.Issuer}, "oidc:aud": {o.Audience}, "oidc:sub": {subject}}},
+		Condition: policy.Conditions{"string_equal": {"oidc:iss": {o.Issuer}, "oidc:aud": {o.Audience}, "oidc:sub": {subject}}},
 	}
 }
 
@@ -164,13 +150,13 @@ func (o *Options) allows(tenant string) []Statement {
 	return []Statement{
 		{
 			Effect: "allow", Action: objectActions, Resource: []string{o.resource(prefix)},
-			Condition: Conditions{"bool_equal": tls},
+			Condition: policy.Conditions{"bool_equal": tls},
 		}, { // cos:prefix exists for lists only: in one statement with the rest nothing would match.
 			Effect: "allow", Action: o.listActions(), Resource: []string{o.resource("*")},
-			Condition: Conditions{"string_like": {"cos:prefix": {encoded(prefix)}}, "bool_equal": tls},
+			Condition: policy.Conditions{"string_like": {"cos:prefix": {encoded(prefix)}}, "bool_equal": tls},
 		}, {
 			Effect: "allow", Action: o.bucketActions(), Resource: []string{o.resource("*")},
-			Condition: Conditions{"bool_equal": tls},
+			Condition: policy.Conditions{"bool_equal": tls},
 		},
 	}
 }
@@ -183,7 +169,7 @@ func (o *Options) denies(tenant string) []Statement {
 	deny := func(actions []string, op, key, value string) {
 		list = append(list, Statement{
 			Effect: "deny", Action: actions, Resource: bucket,
-			Condition: Conditions{op: {key: {value}}},
+			Condition: policy.Conditions{op: {key: {value}}},
 		})
 	}
 	// Every action is named: with * in it and a condition requests are said to fail.
@@ -226,13 +212,4 @@ func (o *Options) resource(key string) string {
 
 func (o *Options) appID() string { return o.Bucket[strings.LastIndex(o.Bucket, "-")+1:] }
 
-// roleName is ROLE-TENANT, or, where that is longer than a role's name may be,
-// ROLE- and the start of the tenant's hash.
-func (o *Options) roleName(tenant string) string {
-	name := o.Role + "-" + tenant
-	if len(name) > maxRoleName {
-		sum := sha256.Sum256([]byte(tenant))
-		name = o.Role + "-" + hex.EncodeToString(sum[:hashedTenant/2])
-	}
-	return name
-}
+func (o *Options) roleName(tenant string) string { return policy.RoleName(o.Role, tenant, maxRoleName) }

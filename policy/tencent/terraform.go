@@ -2,6 +2,8 @@ package tencent
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/objectvault/objectvault/policy"
 )
@@ -30,7 +32,7 @@ func (d *Documents) Terraform() []byte {
 		t.Set("client_ids", policy.Quoted(d.OIDCProvider.ClientIDs))
 		t.Set("auto_rotate_key", "1")
 	})
-	for _, id := range d.tenantIDs() {
+	for _, id := range slices.Sorted(maps.Keys(d.Tenants)) {
 		name, label := policy.Quoted(d.Tenants[id].RoleName), policy.Label(id)
 		t.Resource("tencentcloud_cam_role", label, func() {
 			t.Set("name", name)

@@ -133,7 +133,7 @@ func inspectTLS(ctx context.Context, client *s3.Client, c Config) Setting {
 		return hidden("tls", err)
 	}
 	for _, f := range policy.Check(docs, o) {
-		if f.Hole == policy.HTTPAllowed {
+		if f.Weakness == policy.HTTPAllowed {
 			s.Message, s.Hint = f.Message, f.Fix
 			return s
 		}

@@ -168,7 +168,7 @@ func (i *inspection) inspectPublic(ctx context.Context) Setting {
 // hole is the first one of that kind in the bucket policy, or nil.
 func (i *inspection) hole(id string) *policy.Finding {
 	for _, f := range policy.Check(i.policy, policy.CheckOptions{Bucket: i.bucketName}) {
-		if f.Hole == id {
+		if f.Weakness == id {
 			return &f
 		}
 	}

@@ -232,7 +232,7 @@ func TestSharedRole(t *testing.T) {
 	}
 	var holes []string
 	for _, f := range policy.Check(docs, policy.CheckOptions{}) {
-		holes = append(holes, f.Hole)
+		holes = append(holes, f.Weakness)
 	}
 	for _, want := range []string{policy.NoSubject, policy.BroadAllow, policy.ListPrefixWide} {
 		if !slices.Contains(holes, want) {

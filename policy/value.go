@@ -1,5 +1,3 @@
-// Package policy reads and writes what the policies of all clouds are made of: JSON
-// that says where it was wrong, and Terraform.
 package policy
 
 import (
@@ -12,32 +10,32 @@ import (
 	"unicode/utf8"
 )
 
-// MaxSize is how many bytes a document may have: clouds keep policies of 20 KiB, and
-// what is printed for thousands of tenants stays below this.
+// MaxSize is the maximum size of a document, in bytes. Clouds store policies of up to
+// 20 KiB; the documents that are generated for thousands of tenants stay below MaxSize.
 const MaxSize = 4 << 20
 
 const maxDepth = 32
 
-// A Value is JSON as it was written: with the order of its members, and where it is.
+// A Value is a JSON value with its position. The members of an object keep their order.
 type Value struct {
 	Kind       byte // { [ " 0 t n
 	Object     []Member
 	Array      []*Value
-	Text       string // of a string, number or truth value
-	Start, End int    // where it is in the data, in bytes
+	Text       string // of a string, number or boolean
+	Start, End int    // position in the data, in bytes
 	Line       int    // counts from 1
 }
 
-// A Member is a name and its value.
+// A Member is a member of a JSON object.
 type Member struct {
 	Key   string
 	Value *Value
 }
 
-// Parse takes one value and nothing after it. It refuses what encoding/json lets
-// pass: a name that is there twice, of which a cloud may take the other one, and bytes
-// that are not UTF-8.
-func Parse(data []byte) (*Value, error) {
+// ParseValue parses data, which must contain exactly one JSON value. Unlike encoding/json
+// it rejects an object with two members of the same name, because a cloud may use the
+// other one, and data that is not UTF-8.
+func ParseValue(data []byte) (*Value, error) {
 	switch {
 	case len(data) > MaxSize:
 		return nil, fmt.Errorf("it has more than %d bytes", MaxSize)
@@ -66,7 +64,7 @@ type jsonParser struct {
 	at   int
 }
 
-// value reads a value; that the whole is JSON is known.
+// value reads one value of data that is known to be JSON.
 func (p *jsonParser) value(depth int) (*Value, error) {
 	v := &Value{Start: p.next()}
 	v.Line = p.line
@@ -123,7 +121,7 @@ func (p *jsonParser) value(depth int) (*Value, error) {
 	return v, nil
 }
 
-// next is where the next token starts.
+// next returns the offset of the next token.
 func (p *jsonParser) next() int {
 	i := int(p.d.InputOffset())
 	for i < len(p.data) && bytes.IndexByte([]byte(" \t\r\n,:"), p.data[i]) >= 0 {
@@ -134,7 +132,7 @@ func (p *jsonParser) next() int {
 	return i
 }
 
-// Get is the member called key, or nil.
+// Get returns the value of the member called key, or nil.
 func (v *Value) Get(key string) *Value {
 	for _, m := range v.Object {
 		if m.Key == key {
@@ -148,7 +146,7 @@ func lineAt(data []byte, offset int) int {
 	return 1 + bytes.Count(data[:min(max(offset-1, 0), len(data))], []byte("\n"))
 }
 
-// Quote shows a text of the document, which may be long.
+// Quote quotes a text of the document for a message, and truncates a long one.
 func Quote(s string) string {
 	if len(s) > 80 {
 		s = s[:80] + "…"
@@ -156,7 +154,7 @@ func Quote(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// OneText is a member that is one string.
+// OneText returns the value of a member that must be a string.
 func (m Member) OneText() (string, error) {
 	if m.Value.Kind != '"' {
 		return "", fmt.Errorf("line %d: %s is not a string", m.Value.Line, m.Key)
@@ -164,8 +162,8 @@ func (m Member) OneText() (string, error) {
 	return m.Value.Text, nil
 }
 
-// Texts takes a string or a list of them; where scalars may stand, numbers and truth
-// values too.
+// Texts returns the value of a member that must be a string or a list of strings. With
+// scalars, numbers, booleans and empty strings are accepted too.
 func (m Member) Texts(scalars bool) ([]string, error) {
 	list := m.Value.Array
 	if m.Value.Kind != '[' {
@@ -187,8 +185,8 @@ func (m Member) Texts(scalars bool) ([]string, error) {
 	return all, nil
 }
 
-// Compact is v as JSON on one line without spaces; < > and & stay as they are. A v that
-// JSON does not know panics.
+// Compact encodes v as JSON on one line without spaces. It does not escape <, > and &. It
+// panics if v cannot be encoded.
 func Compact(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -199,7 +197,16 @@ func Compact(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// Unescape is the text of a policy in an answer, where it may be URL-encoded.
+// Indented encodes v as JSON that is indented by two spaces and ends with a newline. It
+// panics if v cannot be encoded.
+func Indented(v any) []byte {
+	var b bytes.Buffer
+	_ = json.Indent(&b, Compact(v), "", "  ") // Compact returns JSON
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+// Unescape returns the text of a policy in a cloud's response, which may be URL-encoded.
 func Unescape(text string) (string, error) {
 	for _, start := range []string{"%7B", "%7b", "%0A", "%20"} {
 		if strings.HasPrefix(text, start) {

@@ -1,0 +1,79 @@
+package aws
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/policy"
+)
+
+// What programs use together with this package.
+type (
+	Document        = policy.Document[Language]
+	Policy          = policy.Policy[Language]
+	Statement       = policy.Statement
+	Tenant          = policy.Tenant
+	TenantDocuments = policy.TenantDocuments[Language]
+	Finding         = policy.Finding
+)
+
+// Language is the policy language of IAM.
+type Language struct{}
+
+// Syntax implements [policy.Language].
+func (Language) Syntax() *policy.Syntax { return syntax }
+
+var syntax = &policy.Syntax{
+	Versions: []string{"2012-10-17", "2008-10-17"},
+	Kinds:    []string{"AWS", "Federated", "Service", "CanonicalUser"},
+	IfExists: "IfExists",
+	Sets:     []string{"ForAllValues", "ForAnyValue"},
+	Operators: []string{
+		"StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "StringLike", "StringNotLike",
+		"NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals",
+		"DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals",
+		"Bool", "BinaryEquals", "IpAddress", "NotIpAddress", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike",
+	},
+	Plain:   []string{"Null"},
+	Single:  func(string) bool { return true },
+	Assumes: func(action string) bool { return strings.HasPrefix(strings.ToLower(action), "sts:") },
+	Holders: []policy.Holder{
+		{Name: "Role", Inner: "AssumeRolePolicyDocument", Part: policy.TrustPolicy}, // get-role, create-role
+		{Name: "PolicyDocument", Part: policy.RolePolicy},                           // get-role-policy
+		{Name: "PolicyVersion", Inner: "Document", Part: policy.RolePolicy},         // get-policy-version
+		{Name: "Policy", Part: policy.BucketPolicy},                                 // get-bucket-policy
+	},
+	Known: []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "public_access_block", "versioning", "commands", "notes"},
+}
+
+// Parse returns the policies in data: a policy on its own, the response of iam get-role,
+// get-role-policy, get-policy-version or s3api get-bucket-policy, URL-encoded or not, or
+// [Documents] as JSON. The name of the file is for messages. Errors wrap
+// [policy.ErrDocument].
+func Parse(file string, data []byte) ([]Document, error) { return policy.Parse[Language](file, data) }
+
+func conditions(s Statement) []policy.Condition { return syntax.Conditions(s) }
+
+// negated reports whether the operator is negated. A negated operator is true if its key is
+// missing.
+func negated(c policy.Condition) bool { return strings.Contains(c.Base, "Not") }
+
+// requires reports whether the condition is false if its key is missing.
+func requires(c policy.Condition) bool {
+	return !negated(c) && !c.IfExists && c.Set != "ForAllValues" && c.Base != "Null"
+}
+
+// wild reports whether * and ? in a value are wildcards.
+func wild(c policy.Condition) bool {
+	return slices.Contains([]string{"StringLike", "StringNotLike", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"}, c.Base)
+}
+
+// exact reports whether only the values themselves match.
+func exact(c policy.Condition) bool {
+	return requires(c) && c.Set == "" && (c.Base == "StringEquals" || c.Base == "StringEqualsIgnoreCase")
+}
+
+// isNull reports whether the condition is Null with the given value.
+func isNull(c policy.Condition, value string) bool {
+	return c.Base == "Null" && slices.ContainsFunc(c.Values, func(v string) bool { return strings.EqualFold(v, value) })
+}

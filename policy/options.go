@@ -1,0 +1,153 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// ErrOptions means that no documents can be generated from the options.
+var ErrOptions = errors.New("policy options")
+
+// OptionError returns an error that wraps [ErrOptions].
+func OptionError(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrOptions, fmt.Errorf(format, args...))
+}
+
+// A Tenant is a tenant for whom statements or a role are generated.
+type Tenant struct {
+	ID      string // as vault.ParseTenant returns it
+	Subject string // of a tenant with its own role: the sub of its tokens, exactly
+}
+
+// TenantDocuments are the generated documents of one tenant.
+type TenantDocuments[L Language] struct {
+	RoleName    string     `json:"role_name,omitempty"`
+	RoleARN     string     `json:"role_arn,omitempty"`
+	TrustPolicy *Policy[L] `json:"trust_policy,omitempty"`
+	RolePolicy  *Policy[L] `json:"role_policy,omitempty"`
+}
+
+var (
+	hostForm = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+	pathForm = regexp.MustCompile(`^[A-Za-z0-9/._~%-]*$`)
+
+	// What package vault accepts.
+	tenantForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,127}$`)
+	collectionForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+)
+
+// CheckCollection returns an error unless collection is the name of one, or empty.
+func CheckCollection(collection string) error {
+	if collection != "" && !collectionForm.MatchString(collection) {
+		return OptionError("collection %q is not 1–63 of a-z 0-9 - starting with a letter or digit", collection)
+	}
+	return nil
+}
+
+// TenantDigits is the number of hexadecimal digits in a role's name that stand for a tenant
+// whose id is too long for the name.
+const TenantDigits = 24
+
+// RoleName returns ROLE-TENANT or, if that is longer than most, ROLE- and the start of the
+// tenant's hash.
+func RoleName(role, tenant string, most int) string {
+	if name := role + "-" + tenant; len(name) <= most {
+		return name
+	}
+	sum := sha256.Sum256([]byte(tenant))
+	return role + "-" + hex.EncodeToString(sum[:TenantDigits/2])
+}
+
+// CheckTenants returns an error if two tenants would be confused with each other. With
+// roles each tenant has its own subject and role; otherwise no tenant has a subject. For
+// forbidden see [CheckText].
+func CheckTenants(tenants []Tenant, roles bool, forbidden string, roleName func(tenant string) string) error {
+	seen, subjects, names := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	for _, t := range tenants {
+		switch {
+		case !tenantForm.MatchString(t.ID):
+			return OptionError("tenant %q is not 1–128 of a-z 0-9 . _ - starting with a letter or digit", t.ID)
+		case seen[t.ID]:
+			return OptionError("tenant %q is there twice", t.ID)
+		case !roles && t.Subject != "":
+			return OptionError("tenant %q has a subject, and tags isolate", t.ID)
+		case roles && t.Subject == "":
+			return OptionError("tenant %q has no subject: every token of the issuer could assume its role", t.ID)
+		case roles && subjects[t.Subject]:
+			return OptionError("the subject of tenant %q is another tenant's too", t.ID)
+		case roles && names[roleName(t.ID)]:
+			return OptionError("tenant %q would have the same role as another one", t.ID)
+		}
+		if roles {
+			if err := CheckText(fmt.Sprintf("the subject of tenant %q", t.ID), t.Subject, forbidden); err != nil {
+				return err
+			}
+		}
+		seen[t.ID], subjects[t.Subject], names[roleName(t.ID)] = true, true, true
+	}
+	return nil
+}
+
+// CheckText returns an error unless every service accepts text as it is. The forbidden
+// characters have a meaning in the language, such as $, which starts a variable.
+func CheckText(what, text, forbidden string) error {
+	if text != "" && len(text) <= 255 && strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(forbidden, r) }) < 0 {
+		return nil
+	}
+	bad := []string{"a space", "a control character"}
+	for _, c := range forbidden {
+		bad = append(bad, "a "+string(c))
+	}
+	return OptionError("%s is empty, longer than 255 bytes, or holds %s", what, oneOf(bad))
+}
+
+// CheckIssuer returns an error unless issuer is a URL that can be compared byte for byte
+// with the iss of tokens. With local it may have a port, and may be plain http on the
+// loopback address.
+func CheckIssuer(issuer string, local bool) error {
+	u, err := url.Parse(issuer)
+	loopback := err == nil && local && isLoopback(u.Hostname())
+	problem := ""
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		problem = "is not a URL"
+	case u.Scheme != "https" && !(u.Scheme == "http" && loopback):
+		problem = "is not https"
+	case u.User != nil || strings.ContainsAny(issuer, "?#"):
+		problem = "has a user, a query or a fragment"
+	case u.Port() != "" && !local:
+		problem = "has a port, which AWS does not take"
+	case u.String() != issuer || !pathForm.MatchString(u.EscapedPath()) || len(issuer) > 255:
+		problem = "is not written plainly: it is compared byte for byte"
+	case !hostForm.MatchString(u.Hostname()) && !loopback:
+		problem = "has an unusual host"
+	default:
+		return nil
+	}
+	return OptionError("issuer %q %s", issuer, problem)
+}
+
+// CheckEndpoint returns an error unless endpoint, which is printed in commands, is a URL
+// without characters that have a meaning in a shell.
+func CheckEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err == nil && u.User == nil && (u.Scheme == "https" || u.Scheme == "http") && !strings.ContainsAny(endpoint, "?#") && u.String() == endpoint {
+		a, err := netip.ParseAddr(u.Hostname())
+		if (hostForm.MatchString(u.Hostname()) || err == nil && a.Zone() == "") && pathForm.MatchString(u.EscapedPath()) {
+			return nil
+		}
+	}
+	return OptionError("endpoint %q is not an http or https URL of a host, a port and a path", endpoint)
+}
+
+// isLoopback reports whether host is a loopback address without a zone, or localhost.
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback() && a.Zone() == ""
+}
