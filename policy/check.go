@@ -1,6 +1,9 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Weakness is a property of policies that lets a tenant reach the objects of another
 // tenant, or that takes control from the operator.
@@ -120,5 +123,27 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 	if !c.seen[p] {
 		c.seen[p] = true
 		c.found = append(c.found, f)
+	}
+}
+
+// Narrow checks conditions that must all hold, so that one whose values are all good is
+// enough. Judge returns the weakness of a value and details of it, or "". If every condition
+// has a bad value, Narrow reports the first bad value of the last condition.
+func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, value string) (id, details string)) {
+	var id, details string
+	for _, cond := range conditions {
+		bad := slices.ContainsFunc(cond.Values, func(v string) bool {
+			i, d := judge(cond, v)
+			if i != "" {
+				id, details = i, d
+			}
+			return i != ""
+		})
+		if !bad {
+			return
+		}
+	}
+	if id != "" {
+		c.Report(id, "%s", details)
 	}
 }

@@ -239,31 +239,23 @@ func (l *Syntax) statements(m Member) ([]Statement, error) {
 func (l *Syntax) statement(v *Value) (Statement, error) {
 	var s Statement
 	allow, deny := l.spell("Allow"), l.spell("Deny")
+	elements := s.elements()
 	err := l.members(v, "it", l.among(statementElements), func(name string, m Member) (err error) {
-		switch name {
-		case "Sid":
-			s.Sid, err = m.OneText()
-		case "Effect":
-			s.Effect, err = m.OneText()
-			if s.Effect = l.spell(s.Effect); err == nil && s.Effect != allow && s.Effect != deny {
-				err = fmt.Errorf("line %d: %s is %s or %s, not %s", m.Value.Line, l.spell(name), allow, deny, Quote(s.Effect))
-			}
-		case "Principal":
-			s.Principal, err = l.principal(m)
-		case "NotPrincipal":
-			s.NotPrincipal, err = l.principal(m)
-		case "Action":
-			s.Action, err = m.Texts(false)
-		case "NotAction":
-			s.NotAction, err = m.Texts(false)
-		case "Resource":
-			s.Resource, err = m.Texts(false)
-		case "NotResource":
-			s.NotResource, err = m.Texts(false)
-		case "Condition":
-			s.Condition, err = l.conditions(m)
-		default:
-			err = fmt.Errorf("line %d: a statement has no %s", m.Value.Line, Quote(m.Key))
+		if name == "" {
+			return fmt.Errorf("line %d: a statement has no %s", m.Value.Line, Quote(m.Key))
+		}
+		switch element := elements[slices.Index(statementElements, name)].(type) {
+		case *string:
+			*element, err = m.OneText()
+		case *[]string:
+			*element, err = m.Texts(false)
+		case *Principal:
+			*element, err = l.principal(m)
+		case *Conditions:
+			*element, err = l.conditions(m)
+		}
+		if s.Effect = l.spell(s.Effect); name == "Effect" && err == nil && s.Effect != allow && s.Effect != deny {
+			err = fmt.Errorf("line %d: %s is %s or %s, not %s", m.Value.Line, l.spell(name), allow, deny, Quote(s.Effect))
 		}
 		return err
 	})

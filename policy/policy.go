@@ -99,6 +99,11 @@ var (
 	statementElements = []string{"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
 
+// elements returns pointers to the elements, in the order of statementElements.
+func (s *Statement) elements() []any {
+	return []any{&s.Sid, &s.Effect, &s.Principal, &s.NotPrincipal, &s.Action, &s.NotAction, &s.Resource, &s.NotResource, &s.Condition}
+}
+
 // A Principal contains lists of names by their kind. A principal that is written as "*" is
 // [Everybody].
 type Principal map[string][]string

@@ -15,38 +15,30 @@ import (
 
 // A policyDialect is a cloud whose policies the command generates and checks.
 type policyDialect struct {
-	name, usage string
-	synopsis    string // the flags that are required
-	description string
-	examples    []string // without the program
-	flags       func() []cli.Flag
-	required    func(c *cli.Context) []string // names of flags
-	forTenant   string                        // the form of --for
-	// generate reads the flags. Only the package of the dialect checks their values.
-	generate func(ctx context.Context, s *session, scope policyScope) (policyDocuments, error)
+	name, usage, synopsis, description string
+	examples                           []string // {prog} stands for the program
+	flags                              func() []cli.Flag
+	required                           []string // names of flags
+	forTenant                          string   // the form of --for
+
+	// generate reads the flags and generates documents. The package of the dialect checks
+	// the values of the flags.
+	generate func(ctx context.Context, s *session, collection string, tenants []policy.Tenant) (policyDocuments, error)
 	// delta prints the statements that the policy in a file lacks. It may be nil.
 	delta func(ctx context.Context, s *session, docs policyDocuments, file string) error
 
 	weaknesses []policy.Weakness
 	heading    string                 // over the weaknesses, in the help
 	values     []string               // of --dialect of check
-	recognises func(data []byte) bool // nil: what no other dialect recognises
+	recognises func(data []byte) bool // nil: the dialect reads what no other one recognises
 	newCheck   func(c *cli.Context) policyCheck
 }
 
-// policyDocuments are what a dialect generates.
 type policyDocuments interface {
 	JSON() []byte
 	Terraform() []byte
 }
 
-// A policyScope is what all dialects generate documents for.
-type policyScope struct {
-	collection string
-	tenants    []policy.Tenant
-}
-
-// policyDialects is the table of the dialects.
 var policyDialects = []policyDialect{policyAWS, policyTencent}
 
 func textFlag(name, usage string) cli.Flag { return &cli.StringFlag{Name: name, Usage: usage} }
@@ -118,15 +110,12 @@ func (s *session) policyPrint(ctx context.Context, d policyDialect) error {
 	if _, err := s.arguments(0, 0); err != nil {
 		return err
 	}
-	for _, flag := range d.required(s.c) {
+	for _, flag := range d.required {
 		if s.c.String(flag) == "" {
 			return usagef("--%s is missing", flag)
 		}
 	}
-	format, delta := s.c.String("format"), ""
-	if d.delta != nil {
-		delta = s.c.String("delta")
-	}
+	format, delta := s.c.String("format"), s.c.String("delta") // "" without such a flag
 	switch {
 	case format != "" && format != "json" && format != "terraform":
 		return usagef("--format is json or terraform")
@@ -135,11 +124,11 @@ func (s *session) policyPrint(ctx context.Context, d policyDialect) error {
 	case format == "terraform" && s.json:
 		return usagef("--format terraform does not go with --json")
 	}
-	scope, err := s.policyScope(d.forTenant)
+	collection, tenants, err := s.policyScope(d.forTenant)
 	if err != nil {
 		return err
 	}
-	docs, err := d.generate(ctx, s, scope)
+	docs, err := d.generate(ctx, s, collection, tenants)
 	switch {
 	case errors.Is(err, policy.ErrOptions):
 		return usagef("%s", strings.TrimPrefix(err.Error(), policy.ErrOptions.Error()+": "))
@@ -158,28 +147,27 @@ func (s *session) policyPrint(ctx context.Context, d policyDialect) error {
 }
 
 // policyScope reads --collection and --for.
-func (s *session) policyScope(forTenant string) (policyScope, error) {
-	var scope policyScope
+func (s *session) policyScope(forTenant string) (collection string, tenants []policy.Tenant, err error) {
 	// Only the flag: a collection that a profile names must not limit the policy.
 	if c := s.c.String("collection"); c != "" {
 		parsed, err := vault.ParseCollection(c)
 		if err != nil {
-			return scope, err
+			return "", nil, err
 		}
-		scope.collection = string(parsed)
+		collection = string(parsed)
 	}
 	for _, text := range s.c.StringSlice("for") {
 		id, subject, _ := strings.Cut(text, "=")
 		if id == "" {
-			return scope, usagef("--for needs a tenant: %s", forTenant)
+			return "", nil, usagef("--for needs a tenant: %s", forTenant)
 		}
 		tenant, err := vault.ParseTenant(id)
 		if err != nil {
-			return scope, err
+			return "", nil, err
 		}
-		scope.tenants = append(scope.tenants, policy.Tenant{ID: string(tenant), Subject: subject})
+		tenants = append(tenants, policy.Tenant{ID: string(tenant), Subject: subject})
 	}
-	return scope, nil
+	return collection, tenants, nil
 }
 
 // policyData reads a file, or standard input if its name is "-". It reads one byte more

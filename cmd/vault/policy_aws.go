@@ -51,22 +51,20 @@ var policyAWS = policyDialect{
 			textFlag("delta", "print only the statements that the policy in `FILE` lacks; - is standard input"),
 		}
 	},
-	required: func(c *cli.Context) []string {
-		if c.String("dialect") == string(aws.RGW) {
-			return []string{"bucket", "role", "issuer"}
-		}
-		return []string{"bucket", "role", "issuer", "account"}
-	},
+	required:  []string{"bucket", "role", "issuer"},
 	forTenant: "TENANT or TENANT=SUB",
-	generate: func(_ context.Context, s *session, scope policyScope) (policyDocuments, error) {
+	generate: func(_ context.Context, s *session, collection string, tenants []policy.Tenant) (policyDocuments, error) {
 		c := s.c
+		if c.String("account") == "" && c.String("dialect") != string(aws.RGW) {
+			return nil, usagef("--account is missing")
+		}
 		return aws.Generate(aws.Options{
 			Dialect:   aws.Dialect(c.String("dialect")),
 			Isolation: aws.Isolation(c.String("isolation")),
 			Grants:    aws.Grants(c.String("grants")),
 			Partition: c.String("partition"), Account: c.String("account"), Bucket: c.String("bucket"), Role: c.String("role"),
 			Issuer: c.String("issuer"), Audience: c.String("audience"), Subject: c.String("subject"), Tag: c.String("tag"),
-			Collection: scope.collection, Tenants: scope.tenants,
+			Collection: collection, Tenants: tenants,
 			ExpireDays: c.Int("expire-days"), Thumbprints: c.StringSlice("thumbprint"), KMSKey: c.String("kms-key"),
 			Region: c.String("region"), Endpoint: c.String("endpoint"),
 			AllowPurge: c.Bool("allow-purge"), AllowDoctor: c.Bool("allow-doctor"), TLS: c.Bool("tls"),

@@ -75,18 +75,10 @@ func (s *session) policyCheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dialect, isolation := s.c.String("dialect"), aws.Isolation(s.c.String("isolation"))
-	// The dialect that --dialect names reads every file. Otherwise the dialect that
-	// recognises a file reads it.
-	reads := func(d policyDialect, data []byte) bool {
-		if dialect != "" {
-			return slices.Contains(d.values, dialect)
-		}
-		return d.recognises != nil && d.recognises(data)
-	}
-	known := slices.ContainsFunc(policyDialects, func(d policyDialect) bool { return reads(d, nil) })
+	named, isolation := s.c.String("dialect"), aws.Isolation(s.c.String("isolation"))
+	dialect := slices.IndexFunc(policyDialects, func(d policyDialect) bool { return slices.Contains(d.values, named) })
 	switch {
-	case dialect != "" && !known:
+	case named != "" && dialect < 0:
 		return usagef("--dialect is aws, rgw or tencent")
 	case isolation != "" && isolation != aws.ByTag && isolation != aws.ByRole:
 		return usagef("--isolation is tag or role")
@@ -100,8 +92,10 @@ func (s *session) policyCheck(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// The first dialect recognises nothing by itself: it reads the files that are left.
-		i := max(0, slices.IndexFunc(policyDialects, func(d policyDialect) bool { return reads(d, data) }))
+		i := dialect
+		if named == "" { // The first dialect reads what no other one recognises.
+			i = max(0, slices.IndexFunc(policyDialects, func(d policyDialect) bool { return d.recognises != nil && d.recognises(data) }))
+		}
 		if err := checks[i].read(file, data); err != nil {
 			return usagef("%s: %v", file, err)
 		}

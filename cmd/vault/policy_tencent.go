@@ -41,16 +41,14 @@ var policyTencent = policyDialect{
 			textFlag("format", "`FORM` json or terraform"),
 		}
 	},
-	required: func(*cli.Context) []string {
-		return []string{"bucket", "region", "account", "role", "provider", "issuer", "audience"}
-	},
+	required:  []string{"bucket", "region", "account", "role", "provider", "issuer", "audience"},
 	forTenant: "TENANT=SUB",
-	generate: func(ctx context.Context, s *session, scope policyScope) (policyDocuments, error) {
+	generate: func(ctx context.Context, s *session, collection string, tenants []policy.Tenant) (policyDocuments, error) {
 		c := s.c
 		o := tencent.Options{
 			Bucket: c.String("bucket"), Region: c.String("region"), Account: c.String("account"), Role: c.String("role"),
 			Provider: c.String("provider"), Issuer: c.String("issuer"), Audience: c.String("audience"),
-			Collection: scope.collection, Tenants: scope.tenants,
+			Collection: collection, Tenants: tenants,
 			ExpireDays: c.Int("expire-days"), Versioned: c.Bool("versioned"),
 			ForbidOverwrite: c.Bool("force-forbid-overwrite"), AllowDoctor: c.Bool("allow-doctor"),
 		}

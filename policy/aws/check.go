@@ -111,6 +111,11 @@ func (c *checker) shape(s Statement) {
 	}
 }
 
+// isPublic reports whether the principal of a statement is everybody.
+func isPublic(s Statement) bool {
+	return s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*")
+}
+
 const requestTag = "aws:requesttag/"
 
 // isTagKey says whether key is the tag of the session, or of the request for one.
@@ -165,9 +170,8 @@ func (c *checker) rgw(s Statement) {
 func (c *checker) refusesHTTP(p *Policy) bool {
 	bucket, objects := false, false
 	for _, s := range p.Statement {
-		everyone := s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*")
 		list := conditions(s)
-		if s.Effect != "Deny" || !everyone || len(list) != 1 || list[0].Key != "aws:securetransport" || list[0].Base != "Bool" || list[0].Set != "" ||
+		if s.Effect != "Deny" || !isPublic(s) || len(list) != 1 || list[0].Key != "aws:securetransport" || list[0].Base != "Bool" || list[0].Set != "" ||
 			c.o.Dialect == RGW && !list[0].IfExists || // it says nothing of plain http
 			!slices.ContainsFunc(list[0].Values, func(v string) bool { return strings.EqualFold(v, "false") }) ||
 			!slices.ContainsFunc(s.Action, func(a string) bool { return a == "*" || strings.EqualFold(a, "s3:*") }) {

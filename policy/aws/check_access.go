@@ -16,7 +16,7 @@ var needed = []string{
 
 // access looks at an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
-	if s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*") {
+	if isPublic(s) {
 		c.Report(PublicAllow, "")
 	}
 	c.excess(s)
@@ -142,42 +142,28 @@ func (c *checker) lists(s Statement) (own bool) {
 	if s.Resource != nil && !reaches {
 		return false
 	}
-	// Several operators must all hold, so one that is narrow is enough.
-	held, worst := false, func() {}
-	for _, cond := range conditions(s) {
-		// ForAnyValue makes no difference: the key has one value.
-		if cond.Key != "s3:prefix" || !requires(cond) || !strings.HasPrefix(cond.Base, "String") {
-			continue
-		}
-		narrow := true
-		for _, v := range cond.Values {
-			switch reach, tenant := reachOf(tokens(v, wild(cond)), c.o.Tag, true); reach {
-			case ownTag:
-				own = true
-			case oneTenant:
-				own = c.bound(s, tenant, v) || own
-			case noTenant:
-			case openEnded:
-				narrow, worst = false, func() { c.Report(OpenPrefix, "s3:prefix %s", v) }
-			case variable:
-				narrow, worst = false, func() { c.Report(OtherVariable, "s3:prefix %s", v) }
-			default:
-				narrow, worst = false, func() { c.Report(ListPrefixWide, "s3:prefix %s", policy.Quote(v)) }
-			}
-			if !narrow {
-				break
-			}
-		}
-		if narrow {
-			return own
-		}
-		held = true
-	}
-	if !held {
+	// ForAnyValue makes no difference: the key has one value.
+	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
+		return cond.Key != "s3:prefix" || !requires(cond) || !strings.HasPrefix(cond.Base, "String")
+	})
+	if len(held) == 0 {
 		c.Report(ListWithoutPrefix, "every name of every tenant")
-		return false
 	}
-	worst()
+	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
+		switch reach, tenant := reachOf(tokens(v, wild(cond)), c.o.Tag, true); reach {
+		case ownTag:
+			own = true
+		case oneTenant:
+			own = c.bound(s, tenant, v) || own
+		case openEnded:
+			return OpenPrefix, "s3:prefix " + v
+		case variable:
+			return OtherVariable, "s3:prefix " + v
+		case everybody:
+			return ListPrefixWide, "s3:prefix " + policy.Quote(v)
+		}
+		return "", ""
+	})
 	return own
 }
 

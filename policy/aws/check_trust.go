@@ -22,7 +22,7 @@ func (c *checker) trust(s Statement) {
 	}
 	federated := s.Principal["Federated"]
 	switch {
-	case s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*"):
+	case isPublic(s):
 		c.Report(AnyoneAssumes, "")
 	case s.Principal != nil && (federated == nil || len(s.Principal) > 1):
 		c.Report(AnyoneAssumes, "%s", policy.Compact(s.Principal))
@@ -135,9 +135,8 @@ func (c *checker) narrow(s Statement, mark string) bool {
 // refuses says whether a denial stops tag values that contain mark, in tokens of all
 // the providers that are trusted.
 func (c *checker) refuses(s Statement, trusted []string, mark string) bool {
-	everyone := s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*")
 	missed := len(trusted) == 0 || slices.ContainsFunc(trusted, func(p string) bool { return !slices.Contains(s.Principal["Federated"], p) })
-	if s.Effect != "Deny" || !everyone && missed || !grants(s, "sts:AssumeRoleWithWebIdentity") && !grants(s, "sts:TagSession") {
+	if s.Effect != "Deny" || !isPublic(s) && missed || !grants(s, "sts:AssumeRoleWithWebIdentity") && !grants(s, "sts:TagSession") {
 		return false
 	}
 	list := conditions(s)

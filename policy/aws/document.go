@@ -3,6 +3,7 @@ package aws
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,16 +22,13 @@ func newPolicy(statements []Statement) *Policy {
 func with(c policy.Conditions, op, key, value string) policy.Conditions {
 	all := make(policy.Conditions)
 	for o, keys := range c {
-		all[o] = make(map[string][]string)
-		for k, values := range keys {
-			all[o][k] = slices.Clone(values)
-		}
+		all[o] = maps.Clone(keys)
 	}
 	if op != "" {
 		if all[op] == nil {
 			all[op] = make(map[string][]string)
 		}
-		all[op][key] = append(all[op][key], value)
+		all[op][key] = append(slices.Clone(all[op][key]), value)
 	}
 	if len(all) == 0 {
 		return nil

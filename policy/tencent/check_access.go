@@ -117,38 +117,24 @@ func (c *checker) lists(s Statement) {
 	}) {
 		return
 	}
-	// Several operators must all hold, so one that is narrow is enough.
-	held, worst := false, func() {}
-	for _, cond := range conditions(s) {
-		if cond.Key != "cos:prefix" || !requires(cond) || cond.Set != "" || !strings.HasPrefix(cond.Base, "string_") {
-			continue
-		}
-		narrow := true
-		for _, v := range cond.Values {
-			prefix, ok := decoded(v, wild(cond))
-			r, tenant := reachOf(prefix, wild(cond), true)
-			if r == oneTenant {
-				c.bound(s, tenant, v)
-			}
-			id := map[reach]string{openEnded: OpenPrefix, variable: OtherVariable, everybody: ListPrefixWide}[r]
-			if id == "" && !ok {
-				id = PrefixNotEncoded
-			}
-			if id != "" {
-				narrow, worst = false, func() { c.Report(id, "cos:prefix %s", policy.Quote(v)) }
-				break
-			}
-		}
-		if narrow {
-			return
-		}
-		held = true
-	}
-	if !held {
+	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
+		return cond.Key != "cos:prefix" || !requires(cond) || cond.Set != "" || !strings.HasPrefix(cond.Base, "string_")
+	})
+	if len(held) == 0 {
 		c.Report(ListWithoutPrefix, "every name of every tenant")
-		return
 	}
-	worst()
+	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
+		prefix, ok := decoded(v, wild(cond))
+		r, tenant := reachOf(prefix, wild(cond), true)
+		if r == oneTenant {
+			c.bound(s, tenant, v)
+		}
+		id = map[reach]string{openEnded: OpenPrefix, variable: OtherVariable, everybody: ListPrefixWide}[r]
+		if id == "" && !ok {
+			id = PrefixNotEncoded
+		}
+		return id, "cos:prefix " + policy.Quote(v)
+	})
 }
 
 // bound judges a prefix that is written out: it is that of the tenant whose policy it is,

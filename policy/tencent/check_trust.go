@@ -67,30 +67,19 @@ func (c *checker) shared(s Statement) {
 	}
 }
 
-// claim judges what is asked of a claim. Conditions must all hold, so one that is exact
-// is enough.
+// claim judges what is asked of a claim.
 func (c *checker) claim(s Statement, key, want, none, wrong string) {
-	found, exact := false, false
-	worst := func() {}
-	for _, cond := range conditions(s) {
-		if cond.Key != key || !requires(cond) || !strings.HasPrefix(cond.Base, "string_") {
-			continue
-		}
-		found = true
-		loose := slices.IndexFunc(cond.Values, func(v string) bool {
-			return v == "" || cond.Base == "string_equal_ignore_case" || wild(cond) && strings.Contains(v, "*") || strings.Contains(v, "${") || want != "" && v != want
-		})
-		if loose < 0 {
-			exact = true
-			continue
-		}
-		v := cond.Values[loose]
-		worst = func() { c.Report(wrong, "%s %s", key, policy.Quote(v)) }
-	}
-	switch {
-	case !found:
+	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
+		return cond.Key != key || !requires(cond) || !strings.HasPrefix(cond.Base, "string_")
+	})
+	if len(held) == 0 {
 		c.Report(none, "")
-	case !exact:
-		worst()
 	}
+	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
+		loose := v == "" || cond.Base == "string_equal_ignore_case" || wild(cond) && strings.Contains(v, "*") || strings.Contains(v, "${")
+		if loose || want != "" && v != want {
+			return wrong, key + " " + policy.Quote(v)
+		}
+		return "", ""
+	})
 }
