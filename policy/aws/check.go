@@ -8,20 +8,20 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// CheckOptions say what the documents are meant to be. The zero value finds out what it
-// can from the documents themselves.
+// CheckOptions describe what the documents are meant to allow. [Check] infers empty fields
+// from the documents.
 type CheckOptions struct {
 	Dialect    Dialect
 	Isolation  Isolation // empty: by tag if a document speaks of session tags, else by role
 	Bucket     string    // empty: all of them
 	Tag        string    // empty: whichever one makes sense of all the documents
 	Audience   string    // empty: any one audience
-	AllowPurge bool      // deleting old versions for ever is wanted
-	TLS        bool      // RGW: plain http is a hole there too
+	AllowPurge bool      // tenants are meant to delete old versions permanently
+	TLS        bool      // RGW: plain http is a weakness there too
 }
 
-// Check returns the holes that are known, in the order of docs. None does not mean
-// that tenants are apart: a policy that is not among docs may allow more.
+// Check returns the known weaknesses of the documents, in their order. Without findings
+// tenants may still reach each other: a policy that is not among docs may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
 	o.Dialect = cmp.Or(o.Dialect, AWS)
 	if o.Isolation == "" && o.Tag != "" {
@@ -84,7 +84,7 @@ func (c *checker) document() {
 	}
 }
 
-// shape is what is wrong with an allow whatever it is about.
+// shape checks an allow for weaknesses that do not depend on its resources.
 func (c *checker) shape(s Statement) {
 	if s.NotAction != nil || s.NotResource != nil || s.NotPrincipal != nil {
 		c.Report(NotElement, "")
@@ -118,7 +118,7 @@ func isPublic(s Statement) bool {
 
 const requestTag = "aws:requesttag/"
 
-// isTagKey says whether key is the tag of the session, or of the request for one.
+// isTagKey reports whether key is the tag of the session, or of the request for one.
 func (c *checker) isTagKey(key string) bool {
 	for _, start := range []string{principalTag, requestTag} {
 		if name, ok := strings.CutPrefix(key, start); ok && (c.o.Tag == "" || name == strings.ToLower(c.o.Tag)) {
@@ -128,14 +128,14 @@ func (c *checker) isTagKey(key string) bool {
 	return false
 }
 
-// guarded says whether the statement does not apply where key is missing.
+// guarded reports whether the statement does not apply where key is missing.
 func (c *checker) guarded(s Statement, key string) bool {
 	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
 		return cond.Key == key && (requires(cond) || c.o.Dialect != RGW && isNull(cond, "false") && !isNull(cond, "true"))
 	})
 }
 
-// tagGuarded says whether the statement does not apply to those without the tag.
+// tagGuarded reports whether the statement does not apply to those without the tag.
 func (c *checker) tagGuarded(s Statement, start string) bool {
 	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
 		return strings.HasPrefix(cond.Key, start) && c.isTagKey(cond.Key) && c.guarded(s, cond.Key)
@@ -165,7 +165,7 @@ func (c *checker) rgw(s Statement) {
 	}
 }
 
-// refusesHTTP says whether everybody is denied everything without TLS: the bucket, and
+// refusesHTTP reports whether everybody is denied everything without TLS: the bucket, and
 // what is in it.
 func (c *checker) refusesHTTP(p *Policy) bool {
 	bucket, objects := false, false

@@ -14,7 +14,7 @@ var needed = []string{
 	"s3:getbucketversioning", "s3:getlifecycleconfiguration", "s3:getbucketpolicy",
 }
 
-// access looks at an allow of a role or bucket policy.
+// access checks an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
 	if isPublic(s) {
 		c.Report(PublicAllow, "")
@@ -79,7 +79,7 @@ func (c *checker) excess(s Statement) {
 	}
 }
 
-// kinds says whether a statement allows lists, and whether it allows anything with
+// kinds reports whether a statement allows lists, and whether it allows anything with
 // objects.
 func kinds(s Statement) (lists, objects bool) {
 	for _, a := range s.Action {
@@ -98,7 +98,7 @@ func kinds(s Statement) (lists, objects bool) {
 	return lists, objects
 }
 
-// objects judges the resources of a statement about objects; own says whether one of
+// objects judges the resources of a statement about objects; own reports whether one of
 // them is a tenant's prefix.
 func (c *checker) objects(s Statement) (own bool) {
 	for _, r := range s.Resource {
@@ -126,7 +126,7 @@ func (c *checker) objects(s Statement) (own bool) {
 	return own
 }
 
-// lists judges a statement that lists; own says whether it is held to a tenant's prefix.
+// lists judges a statement that lists; own reports whether it is held to a tenant's prefix.
 func (c *checker) lists(s Statement) (own bool) {
 	reaches := false
 	for _, r := range s.Resource {

@@ -7,7 +7,7 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// trust looks at an allow of a trust policy.
+// trust checks an allow of a trust policy.
 func (c *checker) trust(s Statement) {
 	assumes := false
 	for _, a := range s.Action {
@@ -116,7 +116,7 @@ func grants(s Statement, action string) bool {
 	return slices.ContainsFunc(s.Action, func(a string) bool { return glob(a, action) })
 }
 
-// narrow says whether an allow takes no tag value that contains mark.
+// narrow reports whether an allow takes no tag value that contains mark.
 func (c *checker) narrow(s Statement, mark string) bool {
 	for _, cond := range conditions(s) {
 		if !strings.HasPrefix(cond.Key, requestTag) || !c.isTagKey(cond.Key) || cond.Set != "" {
@@ -132,7 +132,7 @@ func (c *checker) narrow(s Statement, mark string) bool {
 	return false
 }
 
-// refuses says whether a denial stops tag values that contain mark, in tokens of all
+// refuses reports whether a denial stops tag values that contain mark, in tokens of all
 // the providers that are trusted.
 func (c *checker) refuses(s Statement, trusted []string, mark string) bool {
 	missed := len(trusted) == 0 || slices.ContainsFunc(trusted, func(p string) bool { return !slices.Contains(s.Principal["Federated"], p) })
@@ -144,7 +144,7 @@ func (c *checker) refuses(s Statement, trusted []string, mark string) bool {
 		list[0].Set != "ForAllValues" && anywhere(list[0].Values, mark)
 }
 
-// anywhere says whether one of patterns matches mark wherever it stands.
+// anywhere reports whether one of patterns matches mark wherever it stands.
 func anywhere(patterns []string, mark string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		t := tokens(p, true)

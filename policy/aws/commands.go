@@ -54,7 +54,7 @@ func (d *Documents) commands() []string {
 	return list
 }
 
-// notes say what the documents cannot.
+// notes returns what the documents cannot express.
 func (d *Documents) notes() []string {
 	o := d.o
 	var list []string

@@ -1,5 +1,7 @@
-// Package aws writes what an operator applies at AWS, or at a Ceph RADOS Gateway, so
-// that the cloud keeps tenants apart; and reads policies for the holes that are known.
+// Package aws generates the policies with which AWS, or a Ceph RADOS Gateway, keeps tenants
+// apart, and checks policies for known weaknesses.
+//
+// [Generate] returns the documents that an operator applies:
 //
 //	docs, err := aws.Generate(aws.Options{
 //		Bucket: "vault", Account: "123456789012", Role: "vault",
@@ -7,13 +9,20 @@
 //	})
 //	os.Stdout.Write(docs.JSON())
 //
-// A tenant's objects are under bots/<tenant>/. With [ByTag] there is one role, and the
-// tag of a session decides which prefix it reaches. With [ByRole] each tenant has a role
-// of its own, for issuers that mint no tags. [Check] reads the same documents, or
-// those that somebody else wrote.
+// The objects of a tenant are under bots/<tenant>/. With [ByTag] all tenants share one role,
+// and the tag of a session decides which prefix the session can reach. With [ByRole] each
+// tenant has its own role, for issuers that cannot mint tags.
 //
-// The package does no I/O and knows no SDK. Documents that it prints today may gain
-// statements; the ids of holes are never renamed.
+// [Parse] and [Check] find weaknesses in generated documents, and in policies that were
+// written by hand:
+//
+//	docs, err := aws.Parse("role.json", data)
+//	for _, f := range aws.Check(docs, aws.CheckOptions{}) {
+//		fmt.Println(f.Where(), f.Weakness, f.Message)
+//	}
+//
+// The package does no I/O and imports no SDK. A later version may add statements to the
+// generated documents. The ids of weaknesses are never renamed.
 package aws
 
 import (
@@ -24,35 +33,36 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// A Dialect is the service that will read the documents.
+// A Dialect is the service that evaluates the documents.
 type Dialect string
 
-// The dialects. Empty is AWS.
+// The dialects. The empty value means AWS.
 const (
 	AWS Dialect = "aws"
 	RGW Dialect = "rgw" // Ceph RADOS Gateway 16.2: no variables in a resource, and a Null that ignores its value
 )
 
-// An Isolation is what keeps tenants apart.
+// An Isolation is the mechanism that keeps tenants apart.
 type Isolation string
 
-// The isolations. Empty is ByTag.
+// The isolations. The empty value means ByTag.
 const (
 	ByTag  Isolation = "tag"  // one role; the session tag names the tenant
 	ByRole Isolation = "role" // a role per tenant; its trust names the token's subject
 )
 
-// Grants is where the allows are.
+// Grants is the policy that contains the statements that allow.
 type Grants string
 
-// The places. Empty is InRole. InBucket is the form that agentKeys' operators have: what
-// the role's own policy grants besides is then not seen in one place.
+// The values of Grants. The empty value means InRole. Operators of agentKeys use InBucket;
+// the role's own policy may then grant more than the bucket policy shows.
 const (
 	InRole   Grants = "role"
 	InBucket Grants = "bucket"
 )
 
-// Options say what to print. Bucket, Role and Issuer are required, Account too at AWS.
+// Options are the input of [Generate]. Bucket, Role and Issuer are required; at AWS, Account
+// is required too.
 type Options struct {
 	Dialect   Dialect
 	Isolation Isolation
@@ -76,7 +86,7 @@ type Options struct {
 	Region      string   // of the bucket, for the commands
 	Endpoint    string   // of an RGW, for the commands
 
-	AllowPurge  bool // lets tenants delete old versions for ever
+	AllowPurge  bool // lets tenants delete old versions permanently
 	AllowDoctor bool // lets tenants read how the bucket is set up
 	TLS         bool // RGW: refuse plain http, as is always done at AWS
 }
@@ -87,8 +97,8 @@ const DefaultAudience = "sts.amazonaws.com"
 // DefaultTag is the session tag that agentKeys' broker mints.
 const DefaultTag = "agentkeys_user_wallet"
 
-// Documents is everything an operator applies, each part in the form that the cloud's
-// own API takes. A nil part is not needed.
+// Documents is everything that an operator applies. Each part has the form of the input of
+// the cloud's own API. A part that is not needed is nil.
 type Documents struct {
 	OIDCProvider      *OIDCProvider              `json:"oidc_provider"`
 	RoleName          string                     `json:"role_name,omitempty"`
@@ -113,8 +123,8 @@ type OIDCProvider struct {
 	Thumbprints []string `json:"ThumbprintList,omitempty"`
 }
 
-// Generate returns the documents for o. Options that cannot be served wrap [ErrOptions],
-// and so do documents that would be longer than the cloud takes.
+// Generate returns the documents for o. The error wraps [policy.ErrOptions] if the options
+// are invalid, or if a document would be longer than the cloud accepts.
 func Generate(o Options) (*Documents, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -143,8 +153,8 @@ func Generate(o Options) (*Documents, error) {
 	return d, nil
 }
 
-// variable is the form of AWS: one statement for all tenants. It returns what belongs
-// into the bucket policy.
+// variable generates the form for AWS, where one statement serves all tenants. It returns
+// the statements for the bucket policy.
 func (d *Documents) variable() []Statement {
 	o := d.o
 	own := "${aws:PrincipalTag/" + o.Tag + "}"
@@ -158,7 +168,8 @@ func (d *Documents) variable() []Statement {
 	return d.place(d.RoleARN, append(o.allows("", own, guard), o.kms(guard)...))
 }
 
-// pairs is the form of RGW: a pair of statements per tenant, all in one role.
+// pairs generates the form for RGW, where one role has a pair of statements per tenant. It
+// returns the statements for the bucket policy.
 func (d *Documents) pairs() []Statement {
 	o := d.o
 	d.RoleName, d.RoleARN = o.Role, o.roleARN(o.Role)
@@ -177,7 +188,8 @@ func (d *Documents) pairs() []Statement {
 	return d.place(d.RoleARN, all)
 }
 
-// roles is the form for issuers without tags: a role per tenant, at AWS and at RGW.
+// roles generates the form for issuers without tags, with a role per tenant. It returns the
+// statements for the bucket policy.
 func (d *Documents) roles() []Statement {
 	o := d.o
 	var inBucket []Statement
@@ -206,8 +218,8 @@ func (d *Documents) tenant(id string, t TenantDocuments) {
 	d.Tenants[id] = t
 }
 
-// place puts allows where they are wanted: into the role policy, or into what it
-// returns. A bucket policy cannot speak of another service's key.
+// place adds statements that allow to the role policy, or returns them for the bucket
+// policy. A bucket policy cannot grant access to the key of another service.
 func (d *Documents) place(role string, allows []Statement) (inBucket []Statement) {
 	var inRole []Statement
 	for _, s := range allows {

@@ -9,9 +9,9 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// Terraform is the same documents as resources of the provider hashicorp/aws, version 5
-// or later; without Thumbprints a release of 2025 or later, since they were required
-// before (terraform-provider-aws#37255). The bucket exists already; notes become comments.
+// Terraform returns the documents as resources of the provider hashicorp/aws, version 5 or
+// later. Without Thumbprints it needs a release of 2025 or later, because older ones require
+// them (terraform-provider-aws#37255). The bucket must exist. Notes become comments.
 func (d *Documents) Terraform() []byte {
 	t := new(policy.Terraform)
 	o := d.o

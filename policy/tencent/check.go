@@ -7,16 +7,15 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// CheckOptions say what the documents are meant to be. The zero value takes any bucket,
-// issuer and audience.
+// CheckOptions describe what the documents are meant to allow. An empty field means any.
 type CheckOptions struct {
 	Bucket   string
 	Issuer   string
 	Audience string
 }
 
-// Check returns the holes that are known, in the order of docs. None does not mean that
-// tenants are apart: a policy or an ACL that is not among docs may allow more.
+// Check returns the known weaknesses of the documents, in their order. Without findings
+// tenants may still reach each other: a policy or an ACL that is not among docs may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
 	c := &checker{o: o, subjects: make(map[string]string)}
 	return c.Run(docs, policy.Rules{Weaknesses: Weaknesses(), Allow: c.shape, Trust: c.trust, Access: c.access})
@@ -28,7 +27,7 @@ type checker struct {
 	subjects map[string]string // subject → the tenant whose role it may assume, in all documents
 }
 
-// shape is what is wrong with an allow whatever it is about.
+// shape checks an allow for weaknesses that do not depend on its resources.
 func (c *checker) shape(s Statement) {
 	if s.NotAction != nil || s.NotResource != nil || s.NotPrincipal != nil {
 		c.Report(NotElement, "")
@@ -45,7 +44,7 @@ func (c *checker) shape(s Statement) {
 	}
 }
 
-// covered says whether a denial of the document holds for the action wherever the allow
+// covered reports whether a denial of the document holds for the action wherever the allow
 // does, under one condition that is right.
 func (c *checker) covered(s Statement, action string, right func(policy.Condition) bool) bool {
 	for _, d := range c.Doc.Policy.Statement {
@@ -64,7 +63,7 @@ func (c *checker) covered(s Statement, action string, right func(policy.Conditio
 	return false
 }
 
-// hits says whether a denial is about each principal of an allow. One of anyone hits the
+// hits reports whether a denial is about each principal of an allow. One of anyone hits the
 // unsigned alone, and the signed only where they are allowed as anyone (436/35240).
 func hits(deny, allow Statement) bool {
 	if deny.NotPrincipal != nil || allow.NotPrincipal != nil {
@@ -84,7 +83,7 @@ func hits(deny, allow Statement) bool {
 	return true
 }
 
-// isPublic says whether a principal is anyone, in one of the ways that COS has had.
+// isPublic reports whether a principal is anyone, in one of the ways that COS has had.
 func isPublic(p policy.Principal) bool {
 	return p["*"] != nil || slices.ContainsFunc(p["qcs"], func(name string) bool {
 		return name == "*" || strings.HasPrefix(name, "qcs::cam::anyone:") || strings.HasPrefix(name, "qcs::cam::anonymous:") || strings.HasPrefix(name, "qcs::cam::*")

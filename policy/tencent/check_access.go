@@ -19,7 +19,7 @@ var (
 	aboutBucket = []string{"cos:HeadBucket", "cos:GetBucketVersioning", "cos:GetBucketACL", "cos:GetBucketPolicy", "cos:GetBucketLifecycle"}
 )
 
-// access looks at an allow of a role or bucket policy.
+// access checks an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
 	if isPublic(s.Principal) {
 		c.Report(PublicAllow, "")
@@ -56,12 +56,12 @@ func (c *checker) access(s Statement) {
 	}
 }
 
-// aboutUs says whether a resource is one of the bucket's.
+// aboutUs reports whether a resource is one of the bucket's.
 func (c *checker) aboutUs(s Statement) bool {
 	return slices.ContainsFunc(s.Resource, func(r string) bool { _, ok := parseResource(r, c.o.Bucket); return ok })
 }
 
-// actions names what is allowed and not needed, and says whether lists and whether
+// actions names what is allowed and not needed, and reports whether lists and whether
 // objects are allowed.
 func (c *checker) actions(s Statement) (lists, objects bool) {
 	for _, a := range s.Action {
@@ -200,7 +200,7 @@ func (c *checker) headers(s Statement) {
 	}
 }
 
-// refusesACL says whether a denial stops each x-cos-acl that gives somebody access.
+// refusesACL reports whether a denial stops each x-cos-acl that gives somebody access.
 func refusesACL(cond policy.Condition) bool {
 	has := func(v string) bool { return slices.Contains(cond.Values, v) }
 	switch {

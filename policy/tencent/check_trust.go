@@ -7,7 +7,7 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// trust looks at an allow of a trust policy.
+// trust checks an allow of a trust policy.
 func (c *checker) trust(s Statement) {
 	const assume = "sts:AssumeRoleWithWebIdentity"
 	assumes := s.NotAction != nil
@@ -57,7 +57,7 @@ func (c *checker) shared(s Statement) {
 		}
 		for _, v := range cond.Values {
 			if wild(cond) && strings.Contains(v, "*") {
-				continue // no single subject, and a hole of its own
+				continue // no single subject, and a weakness of its own
 			}
 			if other, ok := c.subjects[v]; ok && other != c.Doc.Tenant {
 				c.Report(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(v), other, c.Doc.Tenant)

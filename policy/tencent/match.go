@@ -93,7 +93,7 @@ type cosResource struct {
 	path    string // a pattern after the bucket's /; * is all, and the bucket itself
 }
 
-// bucket says whether it covers what is asked of the bucket as a whole.
+// bucket reports whether it covers what is asked of the bucket as a whole.
 func (r cosResource) bucket() bool { return r.all || strings.Trim(r.path, "*") == "" }
 
 // parseResource says what r is to COS; ok is false for other services, and for another

@@ -1,5 +1,7 @@
-// Package tencent writes what an operator applies at Tencent Cloud so that CAM and COS
-// keep tenants apart; and reads policies for the holes that are known.
+// Package tencent generates the policies with which Tencent Cloud (CAM and COS) keeps tenants
+// apart, and checks policies for known weaknesses.
+//
+// [Generate] returns the documents that an operator applies:
 //
 //	docs, err := tencent.Generate(tencent.Options{
 //		Bucket: "vault-1250000000", Region: "ap-guangzhou", Account: "100000000001",
@@ -8,13 +10,17 @@
 //	})
 //	os.Stdout.Write(docs.JSON())
 //
-// A tenant's objects are under bots/<tenant>/. The claims of a token do not become tags
-// at Tencent, and no variable works in a COS path, so each tenant has a CAM role of its
-// own: its trust names the token's iss, aud and exact sub, and its policy the tenant's
-// prefix. [Check] reads the same documents, or those that somebody else wrote.
+// The objects of a tenant are under bots/<tenant>/. Each tenant has its own CAM role, because
+// Tencent makes no tags from the claims of a token and accepts no variables in a COS path.
+// The role's trust policy requires the iss, the aud and the exact sub of the tenant's token.
+// The role's own policy allows the tenant's prefix.
 //
-// The package does no I/O and knows no SDK. Documents that it prints today may gain
-// statements; the ids of holes are never renamed.
+// [Parse] and [Check] find weaknesses in generated documents, and in policies that were
+// written by hand. Numbers such as (598/10603) refer to pages of Tencent's documentation:
+// /document/product/598/10603.
+//
+// The package does no I/O and imports no SDK. A later version may add statements to the
+// generated documents. The ids of weaknesses are never renamed.
 package tencent
 
 import (
@@ -25,7 +31,7 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// Options say what to print. All of the first group are required.
+// Options are the input of [Generate]. All of the first group are required.
 type Options struct {
 	Bucket   string // NAME-APPID
 	Region   string // of the bucket, such as ap-guangzhou
@@ -49,8 +55,9 @@ type Options struct {
 	AllowDoctor     bool // lets tenants read how the bucket is set up
 }
 
-// Documents is everything an operator applies, each part in the form that the cloud's
-// own API takes. There is no bucket policy: what COS grants there, it grants besides.
+// Documents is everything that an operator applies. Each part has the form of the input of
+// the cloud's own API. There is no bucket policy, because a bucket policy of COS can only
+// grant more.
 type Documents struct {
 	OIDCProvider    *OIDCProvider              `json:"oidc_provider"`
 	Tenants         map[string]TenantDocuments `json:"tenants"`
@@ -72,8 +79,8 @@ type OIDCProvider struct {
 	AutoRotateKey int      // 1: CAM fetches new keys itself
 }
 
-// Generate returns the documents for o. Options that cannot be served wrap [ErrOptions],
-// and so do policies that would be longer than CAM takes.
+// Generate returns the documents for o. The error wraps [policy.ErrOptions] if the options
+// are invalid, or if a policy would be longer than CAM accepts.
 func Generate(o Options) (*Documents, error) {
 	if err := o.complete(); err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// What programs use together with this package.
+// Names of package policy for programs that use this package.
 type (
 	Document        = policy.Document[Language]
 	Policy          = policy.Policy[Language]

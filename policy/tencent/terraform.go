@@ -8,9 +8,9 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// Terraform is the same documents as resources of the provider
-// tencentcloudstack/tencentcloud. The bucket exists already and is to be imported; notes
-// become comments. For strict_signature the provider has no resource.
+// Terraform returns the documents as resources of the provider
+// tencentcloudstack/tencentcloud. The bucket must exist and be imported. Notes become
+// comments. The provider has no resource for strict_signature.
 func (d *Documents) Terraform() []byte {
 	t := new(policy.Terraform)
 	o := d.o
