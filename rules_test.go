@@ -53,14 +53,16 @@ type importRule struct {
 // importRules is the layering: cmd → vaulturl → providers → vault → envelope.
 var importRules = []importRule{
 	{nil, []string{"./cmd"}, []string{"./cmd"}, "only commands import what is below cmd"},
-	{nil, []string{"./cmd", "./providers"}, []string{"./providers"}, "only the commands and vaulturl import providers"},
+	{nil, []string{"./cmd", "./providers", "./vaulturl"}, []string{"./providers"}, "only the commands and vaulturl import providers"},
+	{nil, []string{"./cmd"}, []string{"./vaulturl"}, "vaulturl is for programs"},
+	{[]string{"./providers"}, nil, []string{"./policy"}, "adapters return raw settings; the doctor judges them"},
 	{[]string{"./providers/aws"}, nil, []string{"./providers/tencent", "./providers/memfs"}, "providers do not import each other"},
 	{[]string{"./providers/tencent"}, nil, []string{"./providers/aws", "./providers/memfs"}, "providers do not import each other"},
 	{[]string{"./providers/memfs"}, nil, []string{"./providers/aws", "./providers/tencent"}, "providers do not import each other"},
 	{nil, []string{"./conformance"}, []string{"testing"}, "only conformance and tests reach package testing"},
 	{[]string{"./envelope"}, nil, []string{"./vault", "./federation", "./policy", "./internal"}, "the format does not depend on the vault"},
 	{[]string{"./vault", "./conformance"}, nil, []string{"github.com/aws", "github.com/tencentyun", "github.com/urfave", "gocloud.dev/blob/s3blob", "./federation", "./policy", "./cosblob", "./costest"}, "the core depends on no cloud and no command line"},
-	{[]string{"./cosblob", "./costest", "./federation", "./policy"}, nil, []string{"./vault", "./envelope", "./conformance"}, "useful without a vault"},
+	{[]string{"./cosblob", "./costest", "./federation", "./policy"}, nil, []string{"./vault", "./envelope", "./conformance", "./vaulturl"}, "useful without a vault"},
 	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation"}, "the test server shares nothing with the clients that it judges"},
 	{[]string{"./federation"}, nil, []string{"gocloud.dev", "github.com/aws", "github.com/tencentyun", "./cosblob", "./policy", "./internal"}, "standard library only"},
 }

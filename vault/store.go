@@ -50,6 +50,9 @@ type Store struct {
 	// Purge lists and removes what stays behind in history. Nil where there is none, or
 	// where the store gives no access to it.
 	Purge Purger
+	// Cloud says what the cloud knows of itself, of the caller and of the bucket. Nil: there is
+	// no cloud.
+	Cloud Cloud
 	// Tag returns the tag of the object that r reads, without a request: the one that Swap
 	// takes, and by which a reader detects that an object was replaced. It is not nil where
 	// Swap is not. It returns "" where the server gave none.

@@ -67,15 +67,13 @@ func (s *session) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	patient, err := s.patient(set, p)
+	patient, err := s.patient(set)
 	if err != nil {
 		return err
 	}
-	if p.cloud != nil && p.cloud.identity != nil {
-		set.Identity = p.cloud.identity.set.Identity // which may be that of the machine
-	}
+	set.Identity = p.set.Identity // which may be that of the machine
 	o := &opened{settings: set}
-	patient.Keys, err = s.keys(set, anyKeys, o)
+	patient.Keys, err = s.keys(ctx, set, anyKeys, o)
 	patient.KeysErr = err
 
 	ctx, stop := context.WithCancel(ctx)
@@ -86,17 +84,13 @@ func (s *session) doctor(ctx context.Context) error {
 	}
 	s.admit(ctx, patient, set, p, lines)
 	s.introduce(ctx, patient, p, second)
-	for _, st := range []*vault.Store{patient.Store, patient.Other} {
-		if st != nil {
-			defer st.Close()
-		}
-	}
-	return lines.verdict(ctx, doctor.Examine(ctx, patient, lines.report))
+	defer patient.close()
+	return lines.verdict(ctx, doctor.Examine(ctx, &patient.Patient, lines.report))
 }
 
 // patient is what is known of the store before anything was opened. What is wrong with
 // the settings is an error, as for every command.
-func (s *session) patient(set config.Settings, p *plan) (*doctor.Patient, error) {
+func (s *session) patient(set config.Settings) (*patient, error) {
 	collection, err := vault.ParseCollection(set.Collection.Text)
 	if err != nil {
 		return nil, from(set.Collection, err)
@@ -110,40 +104,76 @@ func (s *session) patient(set config.Settings, p *plan) (*doctor.Patient, error)
 	if _, err := scope(set); err != nil {
 		return nil, err
 	}
-	patient := &doctor.Patient{
+	patient := &patient{Patient: doctor.Patient{
 		Collection: collection, VaultID: set.VaultID.Text,
 		Hint: hintFor, ForeignKey: s.c.String("foreign-key"), Quick: s.c.Bool("quick"), Now: s.now,
-	}
+	}}
 	switch {
 	case set.ReadOnly:
 		patient.Hands = "the profile is read-only, and nothing is written"
 	case set.Scope != nil:
 		patient.Hands = "the profile has a scope, and nothing outside it is written"
 	}
-	p.cloud.attend(patient)
 	return patient, nil
 }
 
-// admit opens the store. What fails is for the doctor to tell.
-func (s *session) admit(ctx context.Context, patient *doctor.Patient, set config.Settings, p *plan, l *lines) {
-	tenant, err := p.tenant(ctx)
-	if err != nil {
-		patient.Unopened = err
-	} else {
-		patient.Tenant = tenant
-		l.setting("tenant", string(tenant), origin(set.Tenant, p.cloud.names()))
-		if patient.Store, err = p.open(ctx); err != nil {
-			patient.Unopened = err
-		}
+// A patient is what doctor examines, and the stores that it closes.
+type patient struct {
+	doctor.Patient
+	opened []*vault.Store
+}
+
+func (p *patient) close() {
+	for _, st := range p.opened {
+		st.Close()
+	}
+}
+
+// largeObject is past the size at which the clouds' stores use a multipart upload.
+const largeObject = 9 << 20
+
+// admit opens the store. What fails is for the doctor to report.
+func (s *session) admit(ctx context.Context, patient *patient, set config.Settings, p *plan, l *lines) {
+	if p.InCloud() {
+		patient.Isolated, patient.Large = true, largeObject
+	}
+	store, err := p.open(ctx) // also without a tenant: the cloud knows the time, which may be why
+	if err == nil {
+		patient.opened = append(patient.opened, store)
+		patient.Name, patient.Cloud = store.Name, store.Cloud
 	}
 	switch {
-	case patient.Store == nil:
-	case patient.Store.Name != "mem://":
-		patient.Reopen = p.open
-	case set.Store.Text == "": // the default, which is not there
-		patient.Store.Close()
-		patient.Store = nil
+	case p.identity != nil:
+		patient.Identity = func(ctx context.Context) []doctor.Line { return p.identity.examine(ctx, patient.Cloud) }
+	case p.PerRole && patient.Cloud != nil:
+		patient.Identity = func(ctx context.Context) []doctor.Line { return []doctor.Line{examineKeys(ctx, patient.Cloud)} }
 	}
+	tenant, terr := p.tenant(ctx)
+	if terr != nil {
+		patient.Unopened = terr
+		return
+	}
+	patient.Tenant = tenant
+	l.setting("tenant", string(tenant), origin(set.Tenant, p.nameFrom()))
+	switch {
+	case err != nil:
+		patient.Unopened = err
+	case store.Name != "mem://":
+		patient.Store, patient.Reopen = store, p.open
+	case set.Store.Text != "": // else it is the default, which is not there
+		patient.Store = store
+	}
+}
+
+// nameFrom returns where the tenant comes from when none was named.
+func (p *plan) nameFrom() string {
+	switch {
+	case p.identity == nil:
+		return "default"
+	case p.identity.login != nil:
+		return "the login"
+	}
+	return "the token, or default"
 }
 
 // tellSettings says what the run uses, and where that came from. It shows no secret.

@@ -21,9 +21,9 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 		return nil, nil
 	}
 	switch {
-	case first.cloud == nil:
+	case !first.InCloud():
 		return nil, usagef("--other: this store takes no identity")
-	case first.cloud.identity == nil:
+	case first.identity == nil:
 		return nil, usagef("--other takes a role= in the URL of the store")
 	}
 	set.Identity = config.Value{Text: s.c.String("other"), From: "--other"}
@@ -31,35 +31,31 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 	if _, err := vault.ParseTenant(set.Tenant.Text); err != nil {
 		return nil, from(set.Tenant, err)
 	}
-	if s.c.IsSet("other-store") {
-		ours, err := parseStore(set.Store)
-		if err != nil {
-			return nil, err
-		}
+	other := s.c.IsSet("other-store")
+	if other {
 		set.Store = config.Value{Text: s.c.String("other-store"), From: "--other-store"}
-		theirs, err := parseStore(set.Store)
-		if err != nil {
-			return nil, err
-		}
-		if theirs.Scheme != ours.Scheme || theirs.Host != ours.Host {
-			return nil, usagef("--other-store is another bucket, which proves nothing about this one")
-		}
 	}
-	return s.plan(ctx, set)
+	second, err := s.plan(ctx, set)
+	if err == nil && other && (second.Scheme != first.Scheme || second.Bucket != first.Bucket) {
+		return nil, usagef("--other-store is another bucket, which proves nothing about this one")
+	}
+	return second, err
 }
 
 // introduce opens the store as the second tenant. What fails is for the doctor to tell.
-func (s *session) introduce(ctx context.Context, patient *doctor.Patient, first, second *plan) {
+func (s *session) introduce(ctx context.Context, patient *patient, first, second *plan) {
 	if second == nil {
 		return
 	}
-	us, they := first.cloud.identity, second.cloud.identity
+	us, they := first.identity, second.identity
 	err := they.present(ctx, us)
 	if err == nil {
 		patient.OtherTenant, err = second.tenant(ctx)
 	}
 	if err == nil {
-		patient.Other, err = second.open(ctx)
+		if patient.Other, err = second.open(ctx); err == nil {
+			patient.opened = append(patient.opened, patient.Other)
+		}
 	}
 	patient.Unintroduced = err
 	known := patient.Identity

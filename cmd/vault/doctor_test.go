@@ -124,12 +124,3 @@ func TestShown(t *testing.T) {
 		}
 	}
 }
-
-// TestNoCloud: a store without a cloud has nothing to add.
-func TestNoCloud(t *testing.T) {
-	var p doctor.Patient
-	(*cloud)(nil).attend(&p)
-	if p.Isolated || p.Clock != nil || p.Identity != nil || p.Inspect != nil {
-		t.Errorf("%+v", p)
-	}
-}

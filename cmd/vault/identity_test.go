@@ -8,6 +8,7 @@ import (
 
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vaulturl"
 )
 
 // tokensOf gives tokens of one tenant after the other.
@@ -43,7 +44,7 @@ func TestPinned(t *testing.T) {
 func TestTagOf(t *testing.T) {
 	keys := federation.DefaultTagKeys()
 	c := federation.Claims{Tags: map[string][]string{keys[0]: {"0xabc"}, keys[1]: {"C520"}}}
-	i := &identity{}
+	i := &identity{Location: new(vaulturl.Location)}
 	for tenant, want := range map[vault.Tenant]string{"0xabc": keys[0], "c520": keys[1], "somebody": keys[0]} {
 		if key, _, ok := i.tagOf(c, tenant); key != want || !ok {
 			t.Errorf("tag of %s is %s, want %s", tenant, key, want)

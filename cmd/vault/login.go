@@ -56,8 +56,8 @@ func (s *session) who(ctx context.Context) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.cloud == nil || p.cloud.identity == nil {
+	if p.identity == nil {
 		return nil, hint(usagef("this store takes no login"), "a store that does has a role: s3://BUCKET?role=arn:aws:iam::ACCOUNT:role/NAME or cos://BUCKET-APPID?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME")
 	}
-	return p.cloud.identity, nil
+	return p.identity, nil
 }

@@ -9,18 +9,19 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// This file and those called open_*.go know which stores and key sources there are. No
-// other one does.
+// This file opens what flags, environment and profile name. Which stores and key sources there
+// are is known to package vaulturl.
 
 // keyNeed says what a command wants of the keys.
 type keyNeed int
@@ -35,7 +36,6 @@ const (
 type opened struct {
 	*vault.Vault
 	store    *vault.Store
-	cloud    *cloud // what its cloud tells; nil for a store without one
 	settings config.Settings
 	keyed    bool     // it has keys
 	prints   []string // their fingerprints
@@ -67,8 +67,8 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := &opened{settings: set, cloud: plan.cloud}
-	sources, err := s.keys(set, need, opened)
+	opened := &opened{settings: set}
+	sources, err := s.keys(ctx, set, need, opened)
 	if err != nil {
 		return nil, err
 	}
@@ -89,54 +89,90 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 
 // A plan is the store that the settings describe, before anything was opened.
 type plan struct {
-	// tenant is who was asked for, or else who the identity is.
-	tenant func(ctx context.Context) (vault.Tenant, error)
-	open   func(ctx context.Context) (*vault.Store, error)
-	cloud  *cloud // nil for a store without one
+	*vaulturl.Location
+	session  *session
+	set      config.Settings // the identity may be that of the machine
+	identity *identity       // nil: credentials are found without one, or not needed
 }
 
-// plan reads the URL of the store.
+// plan parses the URL of the store, and prepares the identity that it takes.
 func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) {
-	u, err := parseStore(set.Store)
+	storeURL, where := set.Store.Text, set.Store
+	if storeURL == "" {
+		dir, err := config.Places{GOOS: s.goos, Getenv: s.getenv}.Store()
+		if err != nil {
+			return nil, hint(err, "name a store with --store file:///DIR")
+		}
+		storeURL = fileURL(dir)
+	}
+	location, err := vaulturl.ParseStore(storeURL, &vaulturl.Options{
+		Identity: set.Identity.Text, Timeout: set.Timeout, MustExist: !s.makes, Getenv: s.getenv, Now: s.now,
+	})
 	if err != nil {
-		return nil, err
+		return nil, atURL(where, err)
 	}
-	switch u.Scheme {
-	case "s3":
-		return s.planS3(ctx, set, u)
-	case "cos":
-		return s.planCOS(ctx, set, u)
+	if location.Identity != "" {
+		set.Identity = config.Value{Text: location.Identity, From: location.IdentityFrom}
 	}
-	if set.Identity.Text != "" {
-		return nil, hint(usagef("%s: this store takes no identity", set.Identity.From), "leave it out; identities are for stores in a cloud")
+	p := &plan{Location: location, session: s, set: set}
+	switch {
+	case location.Role != "":
+		p.identity = &identity{session: s, Location: location, set: set}
+		return p, p.identity.prepare(ctx)
+	case set.Identity.Text != "" && !location.InCloud():
+		return nil, hint(usagef("%s: this store takes no identity", set.Identity.From), "%s", location.RoleAdvice())
+	case set.Identity.Text != "":
+		return nil, hint(usagef("%s: an identity takes a role, and the URL of the store has none", set.Identity.From), "%s", location.RoleAdvice())
 	}
-	c, err := s.planFile(set, u)
-	if err != nil {
-		return nil, err
-	}
-	return &plan{
-		tenant: func(context.Context) (vault.Tenant, error) { return vault.ParseTenant(set.Tenant.Text) },
-		open: func(ctx context.Context) (*vault.Store, error) {
-			store, err := openFileStore(ctx, c, set.Store.Text == "")
-			if err == nil && c.Dir == "" && !s.quiet {
-				s.note("mem:// is gone when this command ends")
-			}
-			return store, err
-		},
-	}, nil
+	return p, nil
 }
 
-// openFileStore opens a store that is there, unless c may make one. Where nobody named a
-// store, none there is an empty one: nothing was put yet.
-func openFileStore(ctx context.Context, c memfs.Config, byDefault bool) (*vault.Store, error) {
-	store, err := memfs.Open(ctx, c)
-	switch {
-	case !errors.Is(err, memfs.ErrNoStore):
-		return store, err
-	case byDefault:
-		return memfs.Open(ctx, memfs.Config{})
+// tenant returns the tenant that was asked for, or else whose the identity is.
+func (p *plan) tenant(ctx context.Context) (vault.Tenant, error) {
+	if p.identity != nil {
+		return p.identity.tenant(ctx)
 	}
-	return nil, hint(err, "see whether the URL is right and the disk is mounted; {prog} put makes a new store")
+	return vault.ParseTenant(p.set.Tenant.Text)
+}
+
+// open opens the store. Where no store was named and there is none at the default place, it is
+// an empty one: nothing was put yet.
+func (p *plan) open(ctx context.Context) (*vault.Store, error) {
+	var credentials *federation.Provider
+	if p.identity != nil {
+		credentials = p.identity.provider
+	}
+	store, err := p.Location.Open(ctx, credentials)
+	switch {
+	case errors.Is(err, memfs.ErrNoStore) && p.set.Store.Text == "":
+		return memfs.Open(ctx, memfs.Config{})
+	case errors.Is(err, memfs.ErrNoStore):
+		return nil, hint(err, "see whether the URL is right and the disk is mounted; {prog} put makes a new store")
+	case err == nil && p.Scheme == "mem" && !p.session.quiet:
+		p.session.note("mem:// is gone when this command ends")
+	}
+	return store, err
+}
+
+// fileURL is the URL of a directory on this machine.
+func fileURL(dir string) string {
+	path := filepath.ToSlash(dir)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/dir
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}
+
+// atURL says which setting has a URL that does not make sense, and what to write.
+func atURL(v config.Value, err error) error {
+	var u *vaulturl.URLError
+	if !errors.As(err, &u) {
+		return from(v, err)
+	}
+	if u.Advice == "" {
+		return from(v, u)
+	}
+	return hint(from(v, u), "%s", u.Advice)
 }
 
 // from says which setting err is about.
@@ -160,125 +196,16 @@ func scope(set config.Settings) (vault.Scope, error) {
 	return s, nil
 }
 
-// A storeURL is the URL of a store, its parameters read. The zero value is the default.
-type storeURL struct {
-	url.URL
-	from  config.Value
-	query url.Values
-}
-
-// parseStore takes the URL of the store apart. No error repeats it: it may hold a
-// password.
-func parseStore(v config.Value) (storeURL, error) {
-	u := storeURL{from: v}
-	if v.Text == "" {
-		return u, nil
-	}
-	parsed, err := url.Parse(v.Text)
-	if err != nil {
-		return u, u.bad("it is not a URL")
-	}
-	u.URL = *parsed
-	if u.query, err = url.ParseQuery(u.RawQuery); err != nil {
-		return u, u.bad("its parameters are malformed")
-	}
-	if u.Fragment != "" {
-		return u, u.bad("a # is written %%23")
-	}
-	return u, nil
-}
-
-func (u storeURL) bad(format string, args ...any) error {
-	return usagef("%s: %s", u.from.From, fmt.Sprintf(format, args...))
-}
-
-// only refuses parameters that are not known, or there twice.
-func (u storeURL) only(known ...string) error {
-	for name, values := range u.query {
-		if !slices.Contains(known, name) {
-			if len(known) == 0 {
-				return u.bad("unknown parameter %q; %s:// takes none", name, u.Scheme)
-			}
-			return u.bad("unknown parameter %q; %s:// takes %s", name, u.Scheme, strings.Join(known, ", "))
-		}
-		if len(values) > 1 {
-			return u.bad("parameter %q is there twice", name)
-		}
-	}
-	return nil
-}
-
-// planFile reads the URL of a store that is on this machine.
-func (s *session) planFile(set config.Settings, u storeURL) (memfs.Config, error) {
-	c := memfs.Config{Now: s.now, LockTimeout: set.Timeout, MustExist: !s.makes}
-	if set.Store.Text == "" {
-		dir, err := config.Places{GOOS: s.goos, Getenv: s.getenv}.Store()
-		c.Dir = dir
-		return c, hint(err, "name a store with --store file:///DIR")
-	}
-	var err error
-	known := []string{}
-	switch u.Scheme {
-	case "mem":
-		if u.Host != "" || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
-			return c, u.bad("write mem:// and nothing after it")
-		}
-	case "file":
-		known = []string{"versions"}
-		if u.Host != "" || u.Opaque != "" || u.User != nil || u.Path == "" || u.Path == "/" {
-			return c, u.bad("write file:///DIR with an absolute path")
-		}
-		if c.Dir, err = localPath(s.goos, u.Path); err != nil {
-			return c, u.bad("write file:///DIR with an absolute path")
-		}
-	case "":
-		return c, hint(u.bad("it is not a URL"), "write a directory as file:///DIR")
-	default:
-		return c, u.bad("unknown store %s://; this version knows s3://, cos://, file:// and mem://", u.Scheme)
-	}
-	if err := u.only(known...); err != nil {
-		return c, err
-	}
-	if text := u.query.Get("versions"); u.query.Has("versions") {
-		n, err := strconv.ParseUint(text, 10, 20)
-		if err != nil {
-			return c, u.bad("versions=%s is not a number from 0 to 1048575", text)
-		}
-		c.Versions = int(n)
-		if n == 0 {
-			c.Versions = -1 // none; 0 is the default
-		}
-	}
-	return c, nil
-}
-
-// localPath is the path of a file:// or local:// URL.
-func localPath(goos, path string) (string, error) {
-	if goos == "windows" {
-		path = strings.TrimPrefix(path, "/") // /C:/dir
-	}
-	path = filepath.FromSlash(path)
-	if !filepath.IsAbs(path) {
-		return "", errors.New("not an absolute path")
-	}
-	return filepath.Clean(path), nil
-}
-
 // keyFile is the path that a key URL stands for.
 func (s *session) keyFile(v config.Value) (string, error) {
-	u, err := url.Parse(v.Text)
-	switch {
-	case err != nil:
-	case u.Scheme != "local":
-		return "", usagef("%s: unknown key source; this version knows local: and local:///FILE", v.From)
-	case v.Text == "local:":
+	if v.Text == "local:" {
 		return config.Places{GOOS: s.goos, Getenv: s.getenv}.RootKey()
-	case u.Opaque == "" && u.Host == "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && len(u.Path) > 1:
-		if path, err := localPath(s.goos, u.Path); err == nil {
-			return path, nil
-		}
 	}
-	return "", usagef("%s: write local: or local:///FILE with an absolute path", v.From)
+	path, err := vaulturl.KeyFile(v.Text)
+	if err != nil {
+		return "", atURL(v, err)
+	}
+	return path, nil
 }
 
 // keyFiles are the files of all keys; default says that nobody asked for them.
@@ -299,7 +226,7 @@ func (s *session) keyFiles(set config.Settings) (files []string, byDefault bool,
 	return files, byDefault, nil
 }
 
-func (s *session) keys(set config.Settings, need keyNeed, o *opened) (sources []envelope.Source, err error) {
+func (s *session) keys(_ context.Context, set config.Settings, need keyNeed, o *opened) (sources []envelope.Source, err error) {
 	if need == noKeys {
 		return nil, nil
 	}

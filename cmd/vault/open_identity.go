@@ -11,23 +11,15 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// An identity is who we are towards a cloud: a source of tokens, what they are
+// An identity is what a command presents to a cloud: a source of tokens, what they are
 // exchanged for, and what a login left.
 type identity struct {
 	*session
-	set      config.Settings
-	role     string
-	audience string
-	tags     []string
-	exchange func(context.Context) (federation.Exchanger, error)
-	explain  func(error) error
-	// perRole says that the cloud tells tenants apart by the roles that they have, and by
-	// nothing that a token says of its tenant.
-	perRole bool
-	// caller asks the cloud who the credentials of the role are. Nil: the exchange told.
-	caller func(context.Context) (bearer, error)
+	*vaulturl.Location
+	set config.Settings
 
 	source   federation.Source // nil: only a login
 	provider *federation.Provider
@@ -52,12 +44,12 @@ func (i *identity) prepare(ctx context.Context) error {
 	i.cacheKey = federation.CacheKey(i.set.Store.Text, tenant)
 	var err error
 	if i.set.Identity.Text != "" {
-		if i.source, err = i.parse(i.set.Identity.Text); err != nil {
+		if i.source, err = i.Source(i.set.Identity.Text); err != nil {
 			return fmt.Errorf("%w: %s: %w", errUsage, i.set.Identity.From, err)
 		}
 	}
 	i.loadLogin(ctx)
-	i.pin = &pinned{Source: i.source, now: i.now, tags: i.tags}
+	i.pin = &pinned{Source: i.source, now: i.now, tags: i.TagKeys}
 	if i.source == nil {
 		i.pin.Source = noToken{}
 	}
@@ -111,22 +103,16 @@ func (p *pinned) Token(ctx context.Context) (federation.Token, error) {
 	return t, err
 }
 
-func (i *identity) parse(spec string) (federation.Source, error) {
-	return federation.ParseSource(spec, &federation.SourceOptions{
-		Getenv: i.getenv, Audience: i.audience, Timeout: i.set.Timeout,
-	})
-}
-
 // newProvider returns what gives the credentials of source, or of a login, and puts
 // each token that it exchanged into last.
 func (i *identity) newProvider(ctx context.Context, source federation.Source, tenant string, login *federation.Login,
 	last *atomic.Pointer[federation.Token]) (*federation.Provider, error) {
-	exchange, err := i.exchange(ctx)
+	exchange, err := i.Exchanger(ctx)
 	if err != nil {
-		return nil, asUsage(err)
+		return nil, err
 	}
 	o := &federation.Options{
-		Expect: federation.Expectation{Audience: i.audience, Tenant: tenant, TagKeys: i.tags},
+		Expect: federation.Expectation{Audience: i.Audience, Tenant: tenant, TagKeys: i.TagKeys},
 		Now:    i.now, Timeout: i.set.Timeout,
 		Observe: func(t federation.Token, _ federation.Credentials) { last.Store(&t) },
 	}
@@ -202,15 +188,15 @@ func (i *identity) tagOf(c federation.Claims, tenant vault.Tenant) (key, value s
 }
 
 func (i *identity) tagKeys() []string {
-	if i.tags != nil {
-		return i.tags
+	if i.TagKeys != nil {
+		return i.TagKeys
 	}
 	return federation.DefaultTagKeys()
 }
 
 // told gives an error of the federation its sentinel and its hint, as a store does.
 func (i *identity) told(err error) error {
-	if r := i.explain(err); r != nil {
+	if r := i.Explain(err); r != nil {
 		return tagged{r, err}
 	}
 	return err
@@ -282,7 +268,7 @@ type bearer struct {
 
 // bearer finds out who we are: from the token and an exchange, or from a login.
 func (i *identity) bearer(ctx context.Context) (bearer, error) {
-	b := bearer{Store: shownURL(i.set.Store.Text), Identity: shownIdentity(i.set.Identity.Text), Role: i.role}
+	b := bearer{Store: shownURL(i.set.Store.Text), Identity: shownIdentity(i.set.Identity.Text), Role: i.Role}
 	tenant, err := i.tenant(ctx)
 	if err != nil {
 		return b, err

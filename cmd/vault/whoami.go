@@ -41,22 +41,7 @@ func (s *session) whoami(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var b bearer
-	switch {
-	case p.cloud == nil:
-		var tenant vault.Tenant
-		if tenant, err = p.tenant(ctx); err != nil {
-			return err
-		}
-		b = bearer{Store: shownURL(set.Store.Text), Tenant: string(tenant)}
-	case p.cloud.identity != nil:
-		if b, err = p.cloud.identity.bearer(ctx); err == nil {
-			s.identify(ctx, p.cloud.identity.caller, &b)
-		}
-	default:
-		b, err = s.caller(ctx, p)
-		b.Store = shownURL(set.Store.Text)
-	}
+	b, err := s.bearer(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -66,29 +51,49 @@ func (s *session) whoami(ctx context.Context) error {
 	return s.printBearer(b)
 }
 
-// identify adds what the cloud says of the credentials of a role, if it is to be asked. What it
-// does not say is known from the role's own name.
-func (s *session) identify(ctx context.Context, ask func(context.Context) (bearer, error), b *bearer) {
-	if ask == nil {
-		return
+// bearer finds out who the store takes us for.
+func (s *session) bearer(ctx context.Context, p *plan) (bearer, error) {
+	switch {
+	case !p.InCloud():
+		tenant, err := p.tenant(ctx)
+		return bearer{Store: shownURL(p.set.Store.Text), Tenant: string(tenant)}, err
+	case p.identity != nil:
+		b, err := p.identity.bearer(ctx)
+		if err == nil && p.PerRole { // elsewhere the exchange has said it
+			s.askCaller(ctx, p, &b)
+		}
+		return b, err
 	}
-	who, err := ask(ctx)
+	tenant, err := p.tenant(ctx)
+	if err != nil {
+		return bearer{}, err
+	}
+	who, err := p.caller(ctx)
+	return bearer{
+		Store: shownURL(p.set.Store.Text), Tenant: string(tenant),
+		From: who.From, ARN: who.ARN, Account: who.Account, CredentialsExpire: moment(who.Expires),
+	}, err
+}
+
+// caller asks the cloud whose credentials the store uses.
+func (p *plan) caller(ctx context.Context) (vault.Caller, error) {
+	store, err := p.open(ctx)
+	if err != nil {
+		return vault.Caller{}, err
+	}
+	defer store.Close()
+	return store.Cloud.Caller(ctx)
+}
+
+// askCaller adds what the cloud says of the credentials of a role. What it does not say is
+// known from the role's own name.
+func (s *session) askCaller(ctx context.Context, p *plan, b *bearer) {
+	who, err := p.caller(ctx)
 	if err != nil {
 		s.note("STS does not say who this is, and the account is what the role's ARN says: %v", err)
 		return
 	}
 	b.ARN, b.Account = who.ARN, who.Account
-}
-
-// caller is who we are with credentials that were found without an identity.
-func (s *session) caller(ctx context.Context, p *plan) (bearer, error) {
-	tenant, err := p.tenant(ctx)
-	if err != nil {
-		return bearer{}, err
-	}
-	b, err := p.cloud.caller(ctx)
-	b.Tenant = string(tenant)
-	return b, err
 }
 
 func (s *session) printBearer(b bearer) error {

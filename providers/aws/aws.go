@@ -63,6 +63,9 @@ type Config struct {
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
 
+	// STSEndpoint is the URL of an STS that is not AWS's, for [vault.Cloud].
+	STSEndpoint string
+
 	// Identity gives the credentials. Nil: Static, or else the SDK's default chain.
 	Identity *federation.Provider
 	// Static gives the credentials where there is no Identity.
@@ -106,6 +109,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		History: s,
 		Remover: s,
 		Purge:   s,
+		Cloud:   &cloud{s, c, cfg},
 		Tag:     tag,
 		Explain: explain,
 		Closed:  closed.Load,

@@ -22,6 +22,9 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 	if err := checkEndpoint("endpoint", c.Endpoint, c.Insecure); err != nil {
 		return aws.Config{}, err
 	}
+	if err := checkEndpoint("sts_endpoint", c.STSEndpoint, c.Insecure); err != nil {
+		return aws.Config{}, err
+	}
 	var own aws.CredentialsProvider
 	expired := func(string) {}
 	switch {

@@ -156,6 +156,10 @@ type failure struct {
 	reason   vault.Reason
 }
 
+// Explain returns the cause of an error of this package, such as that of an exchange, or nil.
+// The store that Open returns has it as [vault.Store].Explain.
+func Explain(err error) error { return explain(err) }
+
 // explain returns the cause of an error of S3, of STS or of a token source. It
 // decides on codes, and where a server gives none, on the HTTP status.
 func explain(err error) error {

@@ -3,7 +3,6 @@ package aws
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go/middleware"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/vault"
 )
@@ -29,30 +26,12 @@ type order struct {
 // what goes with them.
 const maxPage = 16 << 20
 
-// capture makes one call note the order of its answer.
+// capture makes one call note the order of its response.
 func (o *order) capture(options *s3.Options) {
-	options.APIOptions = append(options.APIOptions, func(s *middleware.Stack) error {
-		// Next to the wire: a body that another one has read is gone.
-		return s.Deserialize.Add(middleware.DeserializeMiddlewareFunc("objectvault:VersionOrder", func(
-			ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
-		) (middleware.DeserializeOutput, middleware.Metadata, error) {
-			out, meta, err := next.HandleDeserialize(ctx, in)
-			resp, ok := out.RawResponse.(*smithyhttp.Response)
-			if err != nil || !ok || resp.StatusCode != 200 {
-				return out, meta, err
-			}
-			body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage+1))
-			resp.Body.Close()
-			if err == nil && len(body) > maxPage {
-				err = fmt.Errorf("%w: a page of versions has more than %d bytes", vault.ErrUnavailable, maxPage)
-			}
-			if err == nil {
-				o.markers, err = readOrder(bytes.NewReader(body))
-			}
-			resp.Body = io.NopCloser(bytes.NewReader(body))
-			return out, meta, err
-		}), middleware.After)
-	})
+	captureBody(maxPage, func(body []byte) (err error) {
+		o.markers, err = readOrder(bytes.NewReader(body))
+		return err
+	})(options)
 }
 
 // readOrder reports for each entry of a ListVersionsResult whether it is a marker.

@@ -129,6 +129,10 @@ var reasons = map[string]failure{
 	"ActionAccelerateNotSupported": {vault.ErrUnsupported, vault.ObjectsOnly},
 }
 
+// Explain returns the cause of an error of this package, such as that of an exchange, or nil.
+// The store that Open returns has it as [vault.Store].Explain.
+func Explain(err error) error { return explain(err) }
+
 // explain returns the cause of an error of COS, of STS or of a token source. It
 // decides on codes, and where the service gives none, on the HTTP status.
 func explain(err error) error {

@@ -74,6 +74,10 @@ type Config struct {
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
 
+	// STSEndpoint is the URL of an STS that is not https://sts.tencentcloudapi.com, for
+	// [vault.Cloud].
+	STSEndpoint string
+
 	// Identity gives the credentials. Nil: Static, or else TENCENTCLOUD_SECRET_ID,
 	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN of the environment.
 	Identity *federation.Provider
@@ -97,6 +101,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Put:     s,
 		Create:  s,
 		Remover: s,
+		Cloud:   &cloud{s, c},
 		Tag:     etag,
 		Explain: explain,
 		Close:   s.close,
@@ -137,6 +142,9 @@ func newStore(ctx context.Context, c Config) (*store, error) {
 		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=", vault.ErrConfig)
 	}
 	if err := checkEndpoint("endpoint", c.Endpoint, c.Insecure); err != nil {
+		return nil, err
+	}
+	if err := checkEndpoint("sts_endpoint", c.STSEndpoint, c.Insecure); err != nil {
 		return nil, err
 	}
 	s := &store{credentials: newCredentials(c)}

@@ -15,12 +15,12 @@ const skewHint = "set the clock of this machine, with NTP"
 
 // clock compares the clock of this machine with that of the cloud.
 func (e *exam) clock(ctx context.Context) {
-	if e.Clock == nil {
+	if e.Cloud == nil {
 		e.say(ctx, "clock", found(Skipped, "clock: this store has none but that of this machine"))
 		return
 	}
 	before := e.now()
-	server, err := e.Clock(ctx)
+	server, err := e.Cloud.ServerTime(ctx)
 	after := e.now()
 	if err != nil {
 		e.say(ctx, "clock", found(NotProven, "the cloud did not tell its time: %v", err))

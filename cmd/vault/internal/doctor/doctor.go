@@ -75,11 +75,13 @@ type Patient struct {
 	// says. That it is denied proves nothing unless Other can read it.
 	ForeignKey string
 
-	// Clock asks the cloud what time it is, Identity who we are, Inspect what is set at
-	// the bucket (versioning, lifecycle, TLS).
-	Clock    func(context.Context) (time.Time, error)
+	// Cloud is the store's, also where Store is nil because the identity failed: it knows the
+	// time, and how the bucket is set up.
+	Cloud vault.Cloud
+	// Name is the store's name, such as s3://bucket.
+	Name string
+	// Identity checks the token, the exchange and the tenant.
 	Identity func(context.Context) []Line
-	Inspect  func(context.Context) []Line
 
 	// Keys seal and open; KeysErr says why there are none though there should be.
 	Keys    []envelope.Source
@@ -115,7 +117,7 @@ func Examine(ctx context.Context, p *Patient, report func(Line)) Summary {
 		e.isolation(ctx)
 		e.contract(ctx)
 	}
-	e.inspect(ctx)
+	e.bucket(ctx)
 	e.keys(ctx)
 	return e.sum
 }
@@ -167,14 +169,14 @@ func (e *exam) identity(ctx context.Context) {
 	e.pass(ctx, e.Identity)
 }
 
-// inspect passes on what the cloud tells of the bucket.
-func (e *exam) inspect(ctx context.Context) {
-	if e.Inspect == nil {
+// bucket checks how the bucket is set up.
+func (e *exam) bucket(ctx context.Context) {
+	if e.Cloud == nil {
 		e.say(ctx, "bucket-settings", found(Skipped, "settings of the bucket: this store tells none"))
 		return
 	}
 	e.pass(ctx, func(ctx context.Context) []Line {
-		lines := e.Inspect(ctx)
+		lines := Bucket(ctx, e.Name, e.Cloud, e.Hint)
 		for i, l := range lines {
 			// "versioning" alone is what the store honours.
 			if l.Check == "versioning" && strings.HasPrefix(l.Message, "versioning") {

@@ -563,7 +563,7 @@ func TestUnreached(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.p.Isolated = true
-			tc.p.Inspect = func(context.Context) []doctor.Line { return []doctor.Line{{Check: "lifecycle", Status: doctor.OK}} }
+			tc.p.Name, tc.p.Cloud = "s3://bucket", settled
 			lines := examine(t, t.Context(), &tc.p)
 			check(t, lines, map[string]doctor.Status{
 				"bucket": doctor.Fail, "own": doctor.NotProven, "isolation": doctor.NotProven, "contract": doctor.NotProven,
@@ -655,11 +655,9 @@ func TestInFewWords(t *testing.T) {
 
 // TestBucketVersioning: the setting is not taken for what the store honours.
 func TestBucketVersioning(t *testing.T) {
-	p := &doctor.Patient{Unopened: errors.New("none"), Inspect: func(context.Context) []doctor.Line {
-		return []doctor.Line{{Check: "versioning", Status: doctor.OK, Message: "versioning is on"}, {Check: "lifecycle", Status: doctor.OK, Message: "a rule"}}
-	}}
+	p := &doctor.Patient{Unopened: errors.New("none"), Name: "s3://bucket", Cloud: settled}
 	lines := examine(t, t.Context(), p)
-	if got := []string{lines["versioning"].Message, lines["lifecycle"].Message}; !slices.Equal(got, []string{"bucket versioning is on", "a rule"}) {
+	if got := []string{lines["versioning"].Message, lines["lifecycle"].Message}; !slices.Equal(got, []string{"bucket versioning is on", "a lifecycle rule removes what killed uploads leave behind"}) {
 		t.Errorf("%q", got)
 	}
 }
@@ -840,7 +838,7 @@ func TestClock(t *testing.T) {
 		t.Run(tc.ahead.String(), func(t *testing.T) {
 			p := &doctor.Patient{
 				Unopened: errors.New("none"), Now: func() time.Time { return now.Add(tc.ahead) },
-				Clock: func(context.Context) (time.Time, error) { return now, nil },
+				Cloud: &fakeCloud{now: now},
 			}
 			l := examine(t, t.Context(), p)["clock"]
 			if l.Status != tc.want || !strings.Contains(l.Message, tc.says) || (l.Hint == "") != (tc.want == doctor.OK) {
@@ -848,7 +846,7 @@ func TestClock(t *testing.T) {
 			}
 		})
 	}
-	p := &doctor.Patient{Unopened: errors.New("none"), Clock: func(context.Context) (time.Time, error) { return now, errors.New("no answer") }}
+	p := &doctor.Patient{Unopened: errors.New("none"), Cloud: &fakeCloud{now: now, err: errors.New("no answer")}}
 	check(t, examine(t, t.Context(), p), all(doctor.NotProven, "clock"))
 }
 
@@ -909,3 +907,23 @@ func ExampleExamine() {
 	// ok delete under the own prefix
 	// 0 0
 }
+
+// A fakeCloud says what a test wants.
+type fakeCloud struct {
+	now      time.Time
+	err      error
+	settings []vault.Setting
+}
+
+func (c *fakeCloud) ServerTime(context.Context) (time.Time, error) { return c.now, c.err }
+func (c *fakeCloud) Caller(context.Context) (vault.Caller, error)  { return vault.Caller{}, c.err }
+func (c *fakeCloud) Settings(context.Context) []vault.Setting      { return c.settings }
+
+// settled is the cloud of a bucket that is set up well.
+var settled = &fakeCloud{now: time.Now(), settings: []vault.Setting{
+	{Name: "endpoint"},
+	{Name: "versioning", Document: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"},
+	{Name: "lifecycle", Document: "<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter><Prefix>bots/</Prefix></Filter>" +
+		"<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>"},
+	{Name: "policy"},
+}}

@@ -18,7 +18,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-func TestWhoAmI(t *testing.T) {
+func TestCaller(t *testing.T) {
 	s := newServer(t, nil)
 	issuer := newIssuer(t, s)
 	role := tencent.Config{Region: s.Region(), Bucket: s.Bucket(), Endpoint: s.URL()}
@@ -27,7 +27,7 @@ func TestWhoAmI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := tencent.WhoAmI(t.Context(), role, s.URL())
+	got, err := callerOf(t, role, s.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,26 +36,26 @@ func TestWhoAmI(t *testing.T) {
 		t.Errorf("a role is %+v", got)
 	}
 	got.ARN, got.User = "", ""
-	if diff := cmp.Diff(tencent.Caller{From: "identity", KeyID: creds.AccessKeyID, Expires: creds.Expires, Account: "100000000001", Type: "CAMRole"}, got); diff != "" {
+	if diff := cmp.Diff(vault.Caller{From: "identity", KeyID: creds.AccessKeyID, Expires: creds.Expires, Account: "100000000001", Type: "CAMRole"}, got); diff != "" {
 		t.Errorf("a role (-want +got):\n%s", diff)
 	}
 
-	ownerIs := tencent.Caller{KeyID: s.SecretID(), ARN: "qcs::cam::uin/100000000001:uin/100000000001", Account: "100000000001", Type: "CAMUser", User: "100000000001"}
+	ownerIs := vault.Caller{KeyID: s.SecretID(), ARN: "qcs::cam::uin/100000000001:uin/100000000001", Account: "100000000001", Type: "CAMUser", User: "100000000001"}
 	ownerIs.From = "static"
-	got, err = tencent.WhoAmI(t.Context(), config(s, owner(s)), s.URL())
+	got, err = callerOf(t, config(s, owner(s)), s.URL())
 	if diff := cmp.Diff(ownerIs, got); diff != "" || err != nil {
 		t.Errorf("the owner: %v (-want +got):\n%s", err, diff)
 	}
 	t.Setenv("TENCENTCLOUD_SECRET_ID", s.SecretID())
 	t.Setenv("TENCENTCLOUD_SECRET_KEY", s.SecretKey())
 	ownerIs.From = "environment"
-	got, err = tencent.WhoAmI(t.Context(), config(s, nil), s.URL())
+	got, err = callerOf(t, config(s, nil), s.URL())
 	if diff := cmp.Diff(ownerIs, got); diff != "" || err != nil {
 		t.Errorf("the owner, by the environment: %v (-want +got):\n%s", err, diff)
 	}
 }
 
-func TestWhoAmIRefused(t *testing.T) {
+func TestCallerRefused(t *testing.T) {
 	s := newServer(t, nil)
 	c := config(s, owner(s))
 	for _, tc := range []struct {
@@ -78,7 +78,7 @@ func TestWhoAmIRefused(t *testing.T) {
 		{costest.CutBody(10), vault.ErrUnavailable, vault.Unreachable},
 	} {
 		s.SetRule(func(*costest.Request) *costest.Fault { return tc.fault })
-		got, err := tencent.WhoAmI(t.Context(), c, s.URL())
+		got, err := callerOf(t, c, s.URL())
 		if !errors.Is(err, tc.want) || !strings.HasPrefix(fmt.Sprint(err), tc.want.Error()) {
 			t.Errorf("error %v, want %v", err, tc.want)
 		}
@@ -95,14 +95,66 @@ func TestWhoAmIRefused(t *testing.T) {
 	}
 	s.SetRule(nil)
 	c.Static = temporary(federation.Credentials{AccessKeyID: s.SecretID(), SecretKey: federation.NewSecret("wrong")})
-	if _, err := tencent.WhoAmI(t.Context(), c, s.URL()); !errors.Is(err, vault.ErrUnauthenticated) || !strings.Contains(err.Error(), "AuthFailure.SignatureFailure") {
+	if _, err := callerOf(t, c, s.URL()); !errors.Is(err, vault.ErrUnauthenticated) || !strings.Contains(err.Error(), "AuthFailure.SignatureFailure") {
 		t.Errorf("a wrong key: %v", err)
 	}
-	if _, err := tencent.WhoAmI(t.Context(), config(s, nil), s.URL()); !errors.Is(err, vault.ErrUnauthenticated) {
+	if _, err := callerOf(t, config(s, nil), s.URL()); !errors.Is(err, vault.ErrUnauthenticated) {
 		t.Errorf("no key: %v", err)
 	}
-	if _, err := tencent.WhoAmI(t.Context(), c, "http://sts.example.com"); !errors.Is(err, vault.ErrConfig) {
+	if _, err := callerOf(t, c, "http://sts.example.com"); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("plain http: %v", err)
+	}
+}
+
+// callerOf asks the STS at endpoint whose credentials c has.
+func callerOf(t *testing.T, c tencent.Config, endpoint string) (vault.Caller, error) {
+	t.Helper()
+	c.STSEndpoint = endpoint
+	store, err := tencent.Open(t.Context(), c)
+	if err != nil {
+		return vault.Caller{}, err
+	}
+	defer store.Close()
+	return store.Cloud.Caller(t.Context())
+}
+
+func timeOf(t *testing.T, c tencent.Config) (time.Time, error) {
+	t.Helper()
+	store, err := tencent.Open(t.Context(), c)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer store.Close()
+	return store.Cloud.ServerTime(t.Context())
+}
+
+// TestSettings says what is asked, once each, and what comes back.
+func TestSettings(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	store := open(t, config(s, owner(s)))
+	before := len(s.Requests())
+	for _, got := range store.Cloud.Settings(t.Context()) {
+		switch got.Name {
+		case "endpoint":
+			if !strings.HasPrefix(got.Document, s.URL()) {
+				t.Errorf("endpoint is %q", got.Document)
+			}
+		case "versioning", "acl":
+			if want := map[string]string{"versioning": "<Status>Enabled</Status>", "acl": "<AccessControlPolicy"}[got.Name]; got.Err != nil || !strings.Contains(got.Document, want) {
+				t.Errorf("%s is %q, %v", got.Name, got.Document, got.Err)
+			}
+		default:
+			if got.Err != nil || got.Document != "" {
+				t.Errorf("%s, which there is none of, is %q, %v", got.Name, got.Document, got.Err)
+			}
+		}
+	}
+	var asked []string
+	for _, r := range s.Requests()[before:] {
+		asked = append(asked, r.Action)
+	}
+	if diff := cmp.Diff([]string{"GetBucketVersioning", "GetBucketLifecycle", "GetBucketACL", "GetBucketPolicy", "GetBucketStrictSignature"}, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }
 
@@ -111,20 +163,27 @@ func TestServerTime(t *testing.T) {
 	for name, c := range map[string]tencent.Config{
 		"the owner": config(s, owner(s)), "nobody": config(s, nil), // nobody signs it in any case
 	} {
-		got, err := tencent.ServerTime(t.Context(), c)
+		got, err := timeOf(t, c)
 		if off := time.Since(got); err != nil || off < -time.Hour || off > time.Hour {
 			t.Errorf("%s: it is %v there, %v", name, got, err)
 		}
 	}
+	heads := 0
 	for _, r := range s.Requests() {
-		if r.Method != "HEAD" || r.AccessKeyID != "" || r.Status != 403 {
+		if r.Method != "HEAD" {
+			continue // Open asks for the versioning
+		}
+		if heads++; r.AccessKeyID != "" || r.Status != 403 {
 			t.Errorf("it asked with %v, key %q", r, r.AccessKeyID)
 		}
 	}
-	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket(), Endpoint: nobody(t)}); !errors.Is(err, vault.ErrUnavailable) {
+	if heads != 2 {
+		t.Errorf("it asked %d times, want once each", heads)
+	}
+	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket(), Endpoint: nobody(t), Static: owner(s)}); !errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("where nobody is: %v", err)
 	}
-	if _, err := tencent.ServerTime(t.Context(), tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, vault.ErrConfig) {
+	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("without a region: %v", err)
 	}
 }
@@ -143,18 +202,14 @@ func TestEchoedTokens(t *testing.T) {
 	t.Cleanup(front.Close)
 	c := tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")}
 	said := []string{}
-	_, err := tencent.WhoAmI(t.Context(), c, front.URL)
+	_, err := callerOf(t, c, front.URL)
 	said = append(said, fmt.Sprint(err))
-	settings, err := tencent.Inspect(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range settings {
-		if s.Name != "tls" {
-			said = append(said, s.Message)
+	store := open(t, c)
+	for _, s := range store.Cloud.Settings(t.Context()) {
+		if s.Name != "endpoint" {
+			said = append(said, fmt.Sprint(s.Err))
 		}
 	}
-	store := open(t, c)
 	_, err = store.Bucket.ReadAll(t.Context(), "key")
 	said = append(said, fmt.Sprint(err), fmt.Sprint(store.Explain(err)))
 	for _, text := range said {

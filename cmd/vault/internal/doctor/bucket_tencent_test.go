@@ -1,13 +1,13 @@
-package tencent_test
+package doctor_test
 
 import (
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/tencentyun/cos-go-sdk-v5"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/providers/tencent"
@@ -16,35 +16,41 @@ import (
 // ownersClient sets up a bucket.
 func ownersClient(t *testing.T, s *costest.Server) *cos.BucketService {
 	t.Helper()
-	client, err := cosblob.NewClient(s.Bucket(), s.Region(), owner(s), &cosblob.ClientOptions{Endpoint: s.URL()})
+	client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""), &cosblob.ClientOptions{Endpoint: s.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client.Bucket
 }
 
-// settings are what Inspect says, by name: ok, bad or hidden, and the message.
-func inspected(t *testing.T, c tencent.Config) map[string]string {
+// newCOS starts a COS of the test's own.
+func newCOS(t *testing.T, o *costest.Options) *costest.Server {
 	t.Helper()
-	settings, err := tencent.Inspect(t.Context(), c)
+	s, err := costest.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// judged are the lines about the bucket, by check: the status and the message.
+func judged(t *testing.T, s *costest.Server) map[string]string {
+	t.Helper()
+	store, err := tencent.Open(t.Context(), tencent.Config{
+		Bucket: s.Bucket(), Region: s.Region(), Endpoint: s.URL(), Static: cosblob.Static(s.SecretID(), s.SecretKey(), ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	hint := func(err error, _ string) string { return "hint about " + err.Error() }
 	got := make(map[string]string)
-	for _, s := range settings {
-		state := "bad"
-		switch {
-		case !s.Known && s.Good:
-			t.Errorf("%s is good, and not known", s.Name)
-		case !s.Known:
-			state = "hidden"
-		case s.Good:
-			state = "ok"
+	for _, l := range doctor.Bucket(t.Context(), store.Name, store.Cloud, hint) {
+		if (l.Status != doctor.OK) != (l.Hint != "") {
+			t.Errorf("%s is %s, with the hint %q", l.Check, l.Status, l.Hint)
 		}
-		if (state != "ok") != (s.Hint != "" || s.Err != nil) {
-			t.Errorf("%s is %s, with the hint %q", s.Name, state, s.Hint)
-		}
-		got[s.Name] = state + ": " + s.Message
+		got[l.Check] = string(l.Status) + ": " + l.Message
 	}
 	return got
 }
@@ -64,17 +70,17 @@ func want(t *testing.T, got, want map[string]string) {
 	}
 }
 
-func TestInspect(t *testing.T) {
+func TestTencentBucket(t *testing.T) {
 	t.Run("bare", func(t *testing.T) {
-		s := newServer(t, nil)
-		want(t, inspected(t, config(s, owner(s))), map[string]string{
-			"versioning": "ok: create-atomic", "lifecycle": "bad: no lifecycle rule", "public": "ok: neither",
-			"tls": "bad: plain http", "strict-signature": "bad: off",
+		s := newCOS(t, nil)
+		want(t, judged(t, s), map[string]string{
+			"versioning": "ok: create-atomic", "lifecycle": "warning: no lifecycle rule", "public": "ok: neither",
+			"tls": "warning: plain http", "strict-signature": "warning: off",
 		})
 	})
 	for _, missing := range []string{"404", "empty"} {
 		t.Run("set up, policy "+missing, func(t *testing.T) {
-			s := newServer(t, &costest.Options{Versioning: "Enabled", Unsure: map[string]string{"policy-missing": missing}})
+			s := newCOS(t, &costest.Options{Versioning: "Enabled", Unsure: map[string]string{"policy-missing": missing}})
 			ctx, b := t.Context(), ownersClient(t, s)
 			if _, err := b.PutLifecycle(ctx, &cos.BucketPutLifecycleOptions{Rules: []cos.BucketLifecycleRule{
 				{ID: "abort", Status: "Enabled", Filter: &cos.BucketLifecycleFilter{Prefix: "bots/"}, AbortIncompleteMultipartUpload: &cos.BucketLifecycleAbortIncompleteMultipartUpload{DaysAfterInitiation: 1}},
@@ -82,14 +88,14 @@ func TestInspect(t *testing.T) {
 			}}); err != nil {
 				t.Fatal(err)
 			}
-			want(t, inspected(t, config(s, owner(s))), map[string]string{
+			want(t, judged(t, s), map[string]string{
 				"versioning": "ok: create-detects", "lifecycle": "ok: objects expire after 30 days", "public": "ok: neither",
-				"tls": "bad: plain http", "strict-signature": "bad: off",
+				"tls": "warning: plain http", "strict-signature": "warning: off",
 			})
 		})
 	}
 	t.Run("open", func(t *testing.T) {
-		s := newServer(t, &costest.Options{Versioning: "Suspended"})
+		s := newCOS(t, &costest.Options{Versioning: "Suspended"})
 		ctx, b := t.Context(), ownersClient(t, s)
 		if _, err := b.PutACL(ctx, &cos.BucketPutACLOptions{Header: &cos.ACLHeaderOptions{XCosACL: "public-read"}}); err != nil {
 			t.Fatal(err)
@@ -100,13 +106,13 @@ func TestInspect(t *testing.T) {
 		}}); err != nil {
 			t.Fatal(err)
 		}
-		want(t, inspected(t, config(s, owner(s))), map[string]string{
-			"versioning": "bad: suspended", "lifecycle": "bad: no lifecycle rule", "public": "bad: the ACL of the bucket grants READ to everybody",
-			"tls": "bad: plain http", "strict-signature": "bad: off",
+		want(t, judged(t, s), map[string]string{
+			"versioning": "warning: suspended", "lifecycle": "warning: no lifecycle rule", "public": "warning: the ACL of the bucket grants READ to everybody",
+			"tls": "warning: plain http", "strict-signature": "warning: off",
 		})
 	})
 	t.Run("open by its policy", func(t *testing.T) {
-		s := newServer(t, nil)
+		s := newCOS(t, nil)
 		b := ownersClient(t, s)
 		if _, err := b.PutPolicy(t.Context(), &cos.BucketPutPolicyOptions{Version: "2.0", Statement: []cos.BucketStatement{{
 			Effect: "allow", Principal: map[string][]string{"qcs": {"qcs::cam::anyone:anyone"}}, Action: []string{"name/cos:GetObject"},
@@ -114,58 +120,47 @@ func TestInspect(t *testing.T) {
 		}}}); err != nil {
 			t.Fatal(err)
 		}
-		if got := inspected(t, config(s, owner(s)))["public"]; !strings.HasPrefix(got, "bad: public: the bucket policy has an allow for anyone") {
+		if got := judged(t, s)["public"]; !strings.HasPrefix(got, "warning: public: the bucket policy has an allow for anyone") {
 			t.Errorf("public is %q", got)
 		}
 	})
-	t.Run("hidden", func(t *testing.T) {
-		s := newServer(t, nil)
-		nothing := temporary(exchanged(t, s, newIssuer(t, s), "nothing", ""))
-		want(t, inspected(t, config(s, nothing)), map[string]string{
-			"versioning": "hidden: may not read it", "lifecycle": "hidden: may not read it", "public": "hidden: may not read it",
-			"tls": "bad: plain http", "strict-signature": "hidden: may not read it",
+	t.Run("denied", func(t *testing.T) {
+		s := newCOS(t, nil)
+		s.SetRule(func(*costest.Request) *costest.Fault {
+			return costest.RespondBefore(http.StatusForbidden, costest.ErrorXML("AccessDenied", ""))
+		})
+		want(t, judged(t, s), map[string]string{
+			"versioning": "not proven: may not read it", "lifecycle": "not proven: may not read it", "public": "not proven: may not read it",
+			"tls": "warning: plain http", "strict-signature": "not proven: may not read it",
 		})
 	})
 	t.Run("policy hidden", func(t *testing.T) { // which alone may open the bucket
-		s := newServer(t, nil)
+		s := newCOS(t, nil)
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			if r.Action == "GetBucketPolicy" {
 				return costest.RespondBefore(http.StatusForbidden, costest.ErrorXML("AccessDenied", ""))
 			}
 			return nil
 		})
-		if got := inspected(t, config(s, owner(s)))["public"]; !strings.HasPrefix(got, "hidden: ") {
+		if got := judged(t, s)["public"]; !strings.HasPrefix(got, "not proven: ") {
 			t.Errorf("public is %q", got)
 		}
 	})
 	t.Run("away", func(t *testing.T) {
-		s := newServer(t, nil)
+		s := newCOS(t, nil)
 		s.SetRule(func(*costest.Request) *costest.Fault {
 			return costest.RespondBefore(http.StatusForbidden, costest.ErrorXML("InvalidAccessKeyId", ""))
 		})
-		for name, is := range inspected(t, config(s, owner(s))) {
-			if name != "tls" && !strings.HasPrefix(is, "hidden: "+name+": COS GET: 403 InvalidAccessKeyId") {
+		for name, is := range judged(t, s) {
+			if name != "tls" && !strings.HasPrefix(is, "not proven: "+name+": COS GET: 403 InvalidAccessKeyId") {
 				t.Errorf("%s is %q", name, is)
 			}
 		}
 	})
 }
 
-// TestInspectRequests says what is asked, once each.
-func TestInspectRequests(t *testing.T) {
-	s := newServer(t, nil)
-	inspected(t, config(s, owner(s)))
-	var asked []string
-	for _, r := range s.Requests() {
-		asked = append(asked, r.Action)
-	}
-	if diff := cmp.Diff([]string{"GetBucketPolicy", "GetBucketVersioning", "GetBucketLifecycle", "GetBucketACL", "GetBucketStrictSignature"}, asked); diff != "" {
-		t.Errorf("requests (-want +got):\n%s", diff)
-	}
-}
-
-// TestInspectStrictSignature reads what is put by what policy tencent prints, and what does less.
-func TestInspectStrictSignature(t *testing.T) {
+// TestStrictSignature judges what is put by what policy tencent prints, and what does less.
+func TestStrictSignature(t *testing.T) {
 	const whole = `<StrictSignatureConfiguration><Rule><ID>a</ID><actionlist><action>*</action></actionlist>` +
 		`<headerlist><header>Host</header></headerlist><paramlist><param>all</param></paramlist></Rule></StrictSignatureConfiguration>`
 	for doc, good := range map[string]bool{
@@ -175,14 +170,14 @@ func TestInspectStrictSignature(t *testing.T) {
 		strings.Replace(whole, "<param>all<", "<param>versionId<", 1):      false,
 		strings.Replace(whole, "<header>Host<", "<header>host<", 1):        true,
 	} {
-		s := newServer(t, nil)
+		s := newCOS(t, nil)
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			if r.Query == "strict-signature" || r.Query == "strict-signature=" {
 				return costest.RespondBefore(200, doc)
 			}
 			return nil
 		})
-		if got := inspected(t, config(s, owner(s)))["strict-signature"]; strings.HasPrefix(got, "ok: ") != good {
+		if got := judged(t, s)["strict-signature"]; strings.HasPrefix(got, "ok: ") != good {
 			t.Errorf("%s\nis %q, want good %v", doc, got, good)
 		}
 	}

@@ -15,71 +15,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
-
-// A Caller is whom the credentials of a [Config] belong to.
-type Caller struct {
-	From    string    // identity, static or environment
-	KeyID   string    // the SecretId, which is no secret
-	Expires time.Time // zero where they do not, or where nobody said
-	// What STS says. Of a role, User is its id and the name of the session, with a colon
-	// between them.
-	ARN, Account, Type, User string
-}
-
-// WhoAmI says whose credentials c uses, with one request to STS: GetCallerIdentity, which is
-// signed and takes no right. endpoint is the URL of an STS that is not
-// https://sts.tencentcloudapi.com. If STS does not tell, the error is about that, and the
-// Caller has what was known before.
-// https://www.tencentcloud.com/document/product/1150/47962
-func WhoAmI(ctx context.Context, c Config, endpoint string) (Caller, error) {
-	if err := checkEndpoint("sts_endpoint", endpoint, c.Insecure); err != nil {
-		return Caller{}, err
-	}
-	s, err := newStore(ctx, c)
-	if err != nil {
-		return Caller{}, err
-	}
-	defer s.close()
-	snapshot, err := s.credentials.Get(ctx)
-	if err != nil {
-		return Caller{}, told(err)
-	}
-	who := Caller{From: "environment", KeyID: snapshot.SecretID()}
-	switch {
-	case c.Identity != nil:
-		who.From = "identity"
-		if creds, err := c.Identity.Credentials(ctx); err == nil {
-			who.Expires = creds.Expires
-		}
-	case c.Static != nil:
-		who.From = "static"
-	}
-	keys := s.client.GetCredential()
-	if keys == nil {
-		return who, fmt.Errorf("%w: the credentials are gone", vault.ErrUnauthenticated)
-	}
-	base := transport.New(c.Timeout)
-	defer base.CloseIdleConnections()
-	call := signedCall{
-		endpoint: cmp.Or(endpoint, "https://sts.tencentcloudapi.com"), region: cmp.Or(c.Region, "ap-guangzhou"),
-		id: keys.SecretID, key: keys.SecretKey, token: keys.SessionToken,
-	}
-	err = call.send(ctx, base, &who)
-	return who, err
-}
-
-// Explain returns the sentinel of package vault behind an error of this package, with a
-// Hint, or nil; what Open returns has it as [vault.Store].Explain.
-func Explain(err error) error { return explain(err) }
 
 // A signedCall is GetCallerIdentity.
 type signedCall struct{ endpoint, region, id, key, token string }
 
 // send makes the call and puts the answer into who.
-func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *Caller) error {
+func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *vault.Caller) error {
 	const body = "{}"
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, strings.NewReader(body))
 	if err != nil {
@@ -93,10 +36,9 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *Calle
 		r.Header.Set("X-TC-Token", c.token)
 	}
 	signTC3(r, c.id, c.key, "sts", []byte(body), time.Now())
-	client := &http.Client{Transport: base, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.Do(r)
+	resp, err := noRedirects(base).Do(r)
 	if err != nil {
-		return told(err)
+		return explained(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -109,7 +51,7 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *Calle
 	}
 	switch {
 	case err != nil:
-		return told(&url.Error{Op: "Post", URL: c.endpoint, Err: err})
+		return explained(&url.Error{Op: "Post", URL: c.endpoint, Err: err})
 	case resp.StatusCode != http.StatusOK:
 		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: fmt.Sprintf("STS answered with status %d", resp.StatusCode)}
 	case json.Unmarshal(text, &got) != nil: // whose error may quote the answer

@@ -13,7 +13,7 @@ import (
 
 // examine is what doctor tells of an identity: its token, the exchange, and whether the
 // token is the tenant's.
-func (i *identity) examine(ctx context.Context) []doctor.Line {
+func (i *identity) examine(ctx context.Context, cloud vault.Cloud) []doctor.Line {
 	if i.broken != nil {
 		return []doctor.Line{failed("exchange", i.broken)}
 	}
@@ -28,9 +28,9 @@ func (i *identity) examine(ctx context.Context) []doctor.Line {
 		from = "logged in to"
 	}
 	lines = append(lines, doctor.Line{Check: "exchange", Status: doctor.OK,
-		Message: fmt.Sprintf("%s role %s, until %s", from, i.role, timestamp(c.Expires))})
-	if i.caller != nil {
-		lines = append(lines, examineCaller(ctx, i.caller, "the credentials of the role", "the account is "+c.Account+", by the role's ARN"))
+		Message: fmt.Sprintf("%s role %s, until %s", from, i.Role, timestamp(c.Expires))})
+	if i.PerRole && cloud != nil { // elsewhere the exchange has said it
+		lines = append(lines, examineCaller(ctx, cloud, "the credentials of the role", "the account is "+c.Account+", by the role's ARN"))
 	}
 	return append(lines, i.examineTenant(ctx, c))
 }
@@ -58,7 +58,7 @@ func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) 
 	if err != nil {
 		return failed(l.Check, err)
 	}
-	if i.perRole {
+	if i.PerRole {
 		return i.examineOwnRole(l, tenant, c)
 	}
 	token := i.token.Load()
@@ -86,7 +86,7 @@ func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) 
 // tenant is for us to see, and its subject alone decides which role it gets.
 func (i *identity) examineOwnRole(l doctor.Line, tenant vault.Tenant, c federation.Credentials) doctor.Line {
 	l.Status = doctor.OK
-	l.Message = fmt.Sprintf("tenant %s: what keeps it apart is its role %s, if that is for the sub %s alone; no claim becomes a tag there", tenant, i.role, c.Subject)
+	l.Message = fmt.Sprintf("tenant %s: what keeps it apart is its role %s, if that is for the sub %s alone; no claim becomes a tag there", tenant, i.Role, c.Subject)
 	named := i.set.Tenant.Text != ""
 	if token := i.token.Load(); token == nil {
 		l.Message += "; as at the login"
@@ -103,8 +103,8 @@ func (i *identity) examineOwnRole(l doctor.Line, tenant vault.Tenant, c federati
 }
 
 // examineCaller is what the cloud says of those who sign.
-func examineCaller(ctx context.Context, ask func(context.Context) (bearer, error), whose, otherwise string) doctor.Line {
-	who, err := ask(ctx)
+func examineCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise string) doctor.Line {
+	who, err := cloud.Caller(ctx)
 	if err != nil {
 		r := explain("doctor", err)
 		return doctor.Line{Check: "caller", Status: doctor.NotProven, Message: fmt.Sprintf("caller: STS does not say: %s; %s", r.Message, otherwise), Hint: r.Hint}
@@ -113,19 +113,19 @@ func examineCaller(ctx context.Context, ask func(context.Context) (bearer, error
 }
 
 // examineKeys is about keys that were found without an identity.
-func examineKeys(ctx context.Context, ask func(context.Context) (bearer, error)) doctor.Line {
-	return examineCaller(ctx, ask, "the keys of the environment", "they are those of the environment")
+func examineKeys(ctx context.Context, cloud vault.Cloud) doctor.Line {
+	return examineCaller(ctx, cloud, "the keys of the environment", "they are those of the environment")
 }
 
 // present makes sure that a second tenant has credentials, and is not the first one.
 func (i *identity) present(ctx context.Context, first *identity) error {
 	theirs, err := i.provider.Credentials(ctx)
 	switch {
-	case err != nil && i.perRole && i.role == first.role && errors.Is(err, federation.ErrRefused):
+	case err != nil && i.PerRole && i.Role == first.Role && errors.Is(err, federation.ErrRefused):
 		return hint(i.told(err), "that is as it should be; to try everything else as well, give that tenant's store, with its own role, as --other-store URL")
 	case err != nil:
 		return i.told(err)
-	case !i.perRole: // tags tell them apart, and one subject may come with several
+	case !i.PerRole: // tags tell them apart, and one subject may come with several
 		return nil
 	}
 	if ours, err := first.provider.Credentials(ctx); err == nil && ours.Issuer == theirs.Issuer && ours.Subject == theirs.Subject {
@@ -137,11 +137,11 @@ func (i *identity) present(ctx context.Context, first *identity) error {
 // examineRoles has each of two tenants ask for the other's role, where roles are what keeps
 // tenants apart.
 func (i *identity) examineRoles(ctx context.Context, other *identity) []doctor.Line {
-	if !i.perRole {
+	if !i.PerRole {
 		return nil
 	}
 	lines := []doctor.Line{i.refuses(ctx, other, "isolation-role")}
-	if other.role != i.role {
+	if other.Role != i.Role {
 		lines = append(lines, other.refuses(ctx, i, "isolation-reverse-role"))
 	}
 	return lines
@@ -153,7 +153,7 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	line := func(status doctor.Status, hint, format string, args ...any) doctor.Line {
 		return doctor.Line{Check: check, Status: status, Message: fmt.Sprintf(format, args...), Hint: hint}
 	}
-	what := fmt.Sprintf("role %s for a token of the other tenant", i.role)
+	what := fmt.Sprintf("role %s for a token of the other tenant", i.Role)
 	if other.source == nil {
 		return line(doctor.Skipped, "", "%s: there is none, but a login", what)
 	}
@@ -163,7 +163,7 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	}
 	token, err := other.source.Token(ctx)
 	if err == nil { // as before any exchange
-		err = federation.Expectation{Audience: i.audience}.Check(token.Claims, i.now())
+		err = federation.Expectation{Audience: i.Audience}.Check(token.Claims, i.now())
 	}
 	if err != nil {
 		return line(doctor.NotProven, "", "%s: not tried: %v", what, err)
@@ -171,16 +171,22 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	if token.Claims.Issuer == own.Issuer && token.Claims.Subject == own.Subject {
 		return line(doctor.NotProven, "give a token of another subject", "%s: both tokens are of the subject %s", what, own.Subject)
 	}
-	exchange, err := i.exchange(ctx)
+	exchange, err := i.Exchanger(ctx)
 	if err == nil {
 		_, err = exchange.Exchange(ctx, token)
 	}
 	switch {
 	case err == nil:
 		return line(doctor.Broken, "the role's trust policy needs string_equal oidc:sub with its one tenant's subject: {prog} policy check names what it lacks",
-			"ISOLATION BROKEN: role %s was given to a token of %s, which is not its tenant's %s", i.role, token.Claims.Subject, own.Subject)
+			"ISOLATION BROKEN: role %s was given to a token of %s, which is not its tenant's %s", i.Role, token.Claims.Subject, own.Subject)
 	case errors.Is(err, federation.ErrRefused):
 		return line(doctor.OK, "", "%s, %s: denied", what, token.Claims.Subject)
 	}
 	return line(doctor.NotProven, "", "%s: neither denied nor given: %v", what, i.told(err))
+}
+
+// failed is the line of a check that ended with an error.
+func failed(check string, err error) doctor.Line {
+	r := explain("doctor", err)
+	return doctor.Line{Check: check, Status: doctor.Fail, Message: check + ": " + r.Message, Hint: r.Hint}
 }

@@ -1,0 +1,88 @@
+package doctor
+
+import (
+	"encoding/xml"
+	"strings"
+
+	"github.com/objectvault/objectvault/policy/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// An awsBucket is a bucket of S3, on AWS or on another server.
+type awsBucket struct {
+	name     string
+	settings map[string]vault.Setting
+	hint     func(error, string) string
+}
+
+func (b awsBucket) lines() []Line {
+	return []Line{b.versioning(), b.lifecycle(), b.tls()}
+}
+
+func (b awsBucket) unknown(check string, err error) Line {
+	return unknown(check, err, b.hint, "ask the operator, or allow it: {prog} policy aws --allow-doctor")
+}
+
+// malformed is the line of a document that is not what S3 returns.
+func malformed(check, service string) Line {
+	return Line{Check: check, Status: NotProven, Message: check + ": the response is not one of " + service}
+}
+
+func (b awsBucket) versioning() Line {
+	s := b.settings["versioning"]
+	if s.Err != nil {
+		return b.unknown("versioning", s.Err)
+	}
+	var doc struct{ Status string }
+	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
+		return malformed("versioning", "S3")
+	}
+	switch doc.Status {
+	case "Enabled":
+		return Line{Check: "versioning", Status: OK, Message: "versioning is on"}
+	case "Suspended":
+		return Line{"versioning", Warning, "versioning is suspended: what is overwritten now is gone", "switch it on again"}
+	}
+	return Line{"versioning", Warning, "versioning is off: what is overwritten or deleted is gone", "switch it on: {prog} policy aws prints how"}
+}
+
+func (b awsBucket) lifecycle() Line {
+	s := b.settings["lifecycle"]
+	if s.Err != nil {
+		return b.unknown("lifecycle", s.Err)
+	}
+	var doc struct {
+		Rules []rule `xml:"Rule"`
+	}
+	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
+		return malformed("lifecycle", "S3")
+	}
+	return lifecycle(doc.Rules, false, "add one: {prog} policy aws prints it")
+}
+
+func (b awsBucket) tls() Line {
+	endpoint, s := b.settings["endpoint"].Document, b.settings["policy"]
+	o := aws.CheckOptions{Bucket: b.name, TLS: true}
+	switch {
+	case strings.HasPrefix(endpoint, "http:"):
+		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and have the bucket refuse http: {prog} policy aws --tls"}
+	case endpoint != "":
+		o.Dialect = aws.RGW // what holds there holds on any server
+	}
+	switch {
+	case s.Err != nil:
+		return b.unknown("tls", s.Err)
+	case s.Document == "":
+		return Line{"tls", Warning, "the bucket takes plain http: it has no policy", "add one: {prog} policy aws prints it"}
+	}
+	docs, err := aws.Parse("bucket policy", []byte(s.Document))
+	if err != nil {
+		return b.unknown("tls", err)
+	}
+	for _, f := range aws.Check(docs, o) {
+		if f.Weakness == aws.HTTPAllowed {
+			return Line{"tls", Warning, f.Message, f.Fix}
+		}
+	}
+	return Line{Check: "tls", Status: OK, Message: "the bucket policy refuses plain http"}
+}

@@ -1,0 +1,176 @@
+package doctor
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/policy"
+	"github.com/objectvault/objectvault/policy/tencent"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A tencentBucket is a bucket of Tencent COS.
+type tencentBucket struct {
+	name     string
+	settings map[string]vault.Setting
+	hint     func(error, string) string
+}
+
+func (b tencentBucket) lines() []Line {
+	findings, err := b.policy()
+	return []Line{b.versioning(), b.lifecycle(), b.public(findings, err), b.tls(findings), b.signature()}
+}
+
+func (b tencentBucket) unknown(check string, err error) Line {
+	return unknown(check, err, b.hint, "ask the operator, or allow it: {prog} policy tencent --allow-doctor")
+}
+
+// policy checks the policy of the bucket. None has no weakness.
+func (b tencentBucket) policy() ([]policy.Finding, error) {
+	s := b.settings["policy"]
+	if s.Err != nil || s.Document == "" {
+		return nil, s.Err
+	}
+	docs, err := tencent.Parse("bucket policy", []byte(s.Document))
+	if err != nil {
+		return nil, err
+	}
+	return tencent.Check(docs, tencent.CheckOptions{Bucket: b.name}), nil
+}
+
+// weakness returns the first finding of that kind, or nil.
+func weakness(findings []policy.Finding, id string) *policy.Finding {
+	i := slices.IndexFunc(findings, func(f policy.Finding) bool { return f.Weakness == id })
+	if i < 0 {
+		return nil
+	}
+	return &findings[i]
+}
+
+func (b tencentBucket) versioning() Line {
+	s := b.settings["versioning"]
+	if s.Err != nil {
+		l := b.unknown("versioning", s.Err)
+		if errors.Is(s.Err, vault.ErrPermission) { // the printed policies allow it to every tenant
+			l.Hint = "create-only depends on it: allow name/cos:GetBucketVersioning, as {prog} policy tencent does"
+		}
+		return l
+	}
+	var doc struct{ Status string }
+	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
+		return malformed("versioning", "COS")
+	}
+	switch doc.Status {
+	case "":
+		return Line{Check: "versioning", Status: OK, Message: "versioning was never on: create-only is atomic (create-atomic), and there is no history"}
+	case "Enabled":
+		return Line{Check: "versioning", Status: OK, Message: "versioning is on: there is history, and create-only tells the loser (create-detects), whose value a reader may see for a moment"}
+	}
+	return Line{
+		"versioning", Warning, "versioning is suspended: create-only is refused, since COS ignores it there, and what is overwritten now is gone",
+		"enable it again, or use a bucket that never had it",
+	}
+}
+
+func (b tencentBucket) lifecycle() Line {
+	s := b.settings["lifecycle"]
+	if s.Err != nil {
+		return b.unknown("lifecycle", s.Err)
+	}
+	var doc struct {
+		Rules []rule `xml:"Rule"`
+	}
+	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
+		return malformed("lifecycle", "COS")
+	}
+	return lifecycle(doc.Rules, true, "add one: {prog} policy tencent prints it")
+}
+
+// groups are the grantees that stand for anyone, and for anyone with an account (436/7733).
+var groups = []string{
+	"http://cam.qcloud.com/groups/global/AllUsers", "http://cam.qcloud.com/groups/global/AuthenticatedUsers",
+}
+
+// public looks for what COS grants to anyone, and so to each tenant, besides what its role
+// allows.
+func (b tencentBucket) public(findings []policy.Finding, policyErr error) Line {
+	acl := b.settings["acl"]
+	var doc struct {
+		Grants []struct {
+			Grantee    struct{ URI string }
+			Permission string
+		} `xml:"AccessControlList>Grant"`
+	}
+	if acl.Err == nil && xml.Unmarshal([]byte(acl.Document), &doc) != nil {
+		return malformed("public", "COS")
+	}
+	for _, g := range doc.Grants {
+		if slices.Contains(groups, g.Grantee.URI) {
+			return Line{
+				"public", Warning, fmt.Sprintf("public: the ACL of the bucket grants %s to everybody, and so to each tenant", g.Permission),
+				"set the ACL of the bucket to private",
+			}
+		}
+	}
+	if f := weakness(findings, tencent.PublicAllow); f != nil {
+		return Line{"public", Warning, "public: the bucket policy has " + f.Message, f.Fix}
+	}
+	for _, err := range []error{acl.Err, policyErr} {
+		if err != nil {
+			return b.unknown("public", err)
+		}
+	}
+	return Line{Check: "public", Status: OK, Message: "public: neither the ACL of the bucket nor its policy grants anybody anything"}
+}
+
+// tls judges what can be seen from here. The policy of the role refuses plain http, and CAM
+// shows it to the operator only; trying it would show the credentials to the network.
+func (b tencentBucket) tls(findings []policy.Finding) Line {
+	if strings.HasPrefix(b.settings["endpoint"].Document, "http:") {
+		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and have http denied, as {prog} policy tencent does"}
+	}
+	if f := weakness(findings, tencent.HTTPAllowed); f != nil {
+		return Line{"tls", Warning, "the bucket policy allows " + f.Message, f.Fix}
+	}
+	return Line{
+		"tls", NotProven, "tls: requests go over https; whether the role's policy denies plain http shows only in CAM",
+		"ask the operator: tccli cam GetPolicy … | {prog} policy check -",
+	}
+}
+
+// signature judges whether COS refuses requests whose signature leaves out the host or a
+// parameter (436/53889), and so could be sent to another bucket or given another meaning.
+func (b tencentBucket) signature() Line {
+	const check, fix = "strict-signature", "put the strict_signature that {prog} policy tencent prints"
+	s := b.settings[check]
+	switch {
+	case s.Err != nil:
+		l := b.unknown(check, s.Err)
+		if errors.Is(s.Err, vault.ErrPermission) { // the printed policies do not allow it to tenants
+			l.Hint = "ask the operator whether it is on"
+		}
+		return l
+	case s.Document == "":
+		return Line{check, Warning, "strict signature is off: a signed request may be given what its signature leaves out", fix}
+	}
+	var doc struct {
+		Rules []struct {
+			Actions []string `xml:"actionlist>action"`
+			Headers []string `xml:"headerlist>header"`
+			Params  []string `xml:"paramlist>param"`
+		} `xml:"Rule"`
+	}
+	if xml.Unmarshal([]byte(s.Document), &doc) != nil {
+		return malformed(check, "COS")
+	}
+	for _, r := range doc.Rules {
+		host := slices.ContainsFunc(r.Headers, func(h string) bool { return strings.EqualFold(h, "Host") })
+		if host && slices.Contains(r.Actions, "*") && slices.Contains(r.Params, "all") {
+			return Line{Check: check, Status: OK, Message: "strict signature is on: host and every parameter have to be signed"}
+		}
+	}
+	return Line{check, Warning, "strict signature does not ask for the host and every parameter of every request", fix}
+}

@@ -1,0 +1,120 @@
+package aws_test
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// cloudOf is the cloud of a store.
+func cloudOf(t *testing.T, c aws.Config) vault.Cloud {
+	t.Helper()
+	store, err := aws.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return store.Cloud
+}
+
+// TestSettings: each setting is what the service returned, none where there is none, or the
+// error.
+func TestSettings(t *testing.T) {
+	const versioning = `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Enabled</Status></VersioningConfiguration>`
+	const policy = `{"Version":"2012-10-17","Statement":[]}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch q := r.URL.Query(); {
+		case q.Has("versioning"):
+			fmt.Fprint(w, versioning)
+		case q.Has("policy"):
+			fmt.Fprint(w, policy)
+		case q.Has("lifecycle") && strings.Contains(r.URL.Path, "none"):
+			refuse(w, 404, "NoSuchLifecycleConfiguration")
+		default:
+			refuse(w, 403, "AccessDenied")
+		}
+	}))
+	defer server.Close()
+	for bucket, denied := range map[string]bool{"none": false, "denied": true} {
+		got := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: server.URL, Static: static(testcloud.Keys{AccessKeyID: "AKIDEXAMPLE", SecretKey: "secret"})}).Settings(t.Context())
+		for i, s := range got {
+			if lifecycle := s.Name == "lifecycle"; (s.Err != nil) != (lifecycle && denied) || s.Err != nil && !errors.Is(s.Err, vault.ErrPermission) {
+				t.Errorf("%s of %s: %v", s.Name, bucket, s.Err)
+			}
+			got[i].Err = nil
+		}
+		want := []vault.Setting{{Name: "endpoint", Document: server.URL}, {Name: "versioning", Document: versioning}, {Name: "lifecycle"}, {Name: "policy", Document: policy}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("settings of %s (-want +got):\n%s", bucket, diff)
+		}
+	}
+}
+
+// TestServerTime: a refusal tells the time as well.
+func TestServerTime(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)
+	for who, k := range map[string]testcloud.Keys{"owner": server.Root, "nobody": {AccessKeyID: "nobody", SecretKey: "nothing"}} {
+		got, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: server.URL, Static: static(k)}).ServerTime(t.Context())
+		if off := time.Since(got).Abs(); err != nil || off > time.Minute {
+			t.Errorf("%s is told %v, %v", who, got, err)
+		}
+	}
+	if _, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: nobody(t), Static: static(server.Root)}).ServerTime(t.Context()); err == nil {
+		t.Error("nobody has told the time")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []aws.Config{{Bucket: bucket, Endpoint: server.URL}, {Bucket: "bucket", Region: "eu_central"}} {
+		c.Static = static(server.Root)
+		if _, err := cloudOf(t, c).ServerTime(ended); err == nil || strings.Contains(fmt.Sprint(err), "PANIC") {
+			t.Errorf("%+v: %v", c.Bucket, err)
+		}
+	}
+}
+
+// TestCaller asks the STS of AWS, for which a server with a fixed response stands in.
+func TestCaller(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Write([]byte(`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/operator</Arn>` +
+			`<UserId>AID</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`))
+	}))
+	defer server.Close()
+	k := testcloud.Keys{AccessKeyID: "AKIDEXAMPLE", SecretKey: "secret"}
+	got, err := cloudOf(t, aws.Config{Bucket: "bucket", Region: "eu-central-1", STSEndpoint: server.URL, Static: static(k)}).Caller(t.Context())
+	if err != nil || got.Account != "123456789012" || got.KeyID != "AKIDEXAMPLE" || !arn.IsARN(got.ARN) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	// A server that is not AWS is not asked.
+	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: nobody(t), Static: static(k)}).Caller(t.Context())
+	if err != nil || got.KeyID != "AKIDEXAMPLE" || got.ARN != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// caFile holds the certificate of a server.
+func caFile(t *testing.T, s *httptest.Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

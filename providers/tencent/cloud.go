@@ -1,0 +1,161 @@
+package tencent
+
+import (
+	"cmp"
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/internal/transport"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A cloud implements [vault.Cloud].
+type cloud struct {
+	*store
+	config Config
+}
+
+// ServerTime sends a HEAD of the bucket that is not signed, so that the response is most
+// likely a refusal, and neither credentials nor a right clock are needed: every response of
+// COS has a Date (436/7729).
+func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
+	base := transport.New(c.config.Timeout)
+	defer base.CloseIdleConnections()
+	var head http.Header
+	err := c.try(ctx, reading, func(ctx context.Context) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodHead, c.client.BaseURL.BucketURL.String(), nil)
+		if err != nil {
+			return err
+		}
+		resp, err := noRedirects(base).Do(r)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		head = resp.Header
+		return nil
+	})
+	if err != nil {
+		return time.Time{}, explained(err)
+	}
+	t, err := http.ParseTime(head.Get("Date"))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: the response has no date", vault.ErrUnavailable)
+	}
+	return t, nil
+}
+
+// explained returns the cause of err, and err itself where there is none.
+func explained(err error) error {
+	if cause := explain(err); cause != nil {
+		return fmt.Errorf("%w", cause)
+	}
+	return err
+}
+
+// Settings makes at most five requests, and those that are sent again.
+func (c *cloud) Settings(ctx context.Context) []vault.Setting {
+	return []vault.Setting{
+		{Name: "endpoint", Document: c.client.BaseURL.BucketURL.String()},
+		c.setting(ctx, "versioning"), c.setting(ctx, "lifecycle"), c.setting(ctx, "acl"),
+		c.setting(ctx, "policy"), c.setting(ctx, "strict-signature"),
+	}
+}
+
+// setting reads a document of the bucket. A 404 means that there is none.
+func (c *cloud) setting(ctx context.Context, name string) vault.Setting {
+	s := vault.Setting{Name: name}
+	var text []byte
+	err := c.try(ctx, reading, func(ctx context.Context) (err error) {
+		text, err = c.document(ctx, name)
+		return err
+	})
+	switch {
+	case err == nil:
+		s.Document = string(text)
+	case status(err) == http.StatusNotFound && code(err) != "NoSuchBucket":
+	default:
+		s.Err = explained(err)
+	}
+	return s
+}
+
+// document reads a document of the bucket as it is, which the SDK does not.
+func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
+	u := *c.client.BaseURL.BucketURL
+	u.Path, u.RawQuery = "/", name
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.credentials.Get(ctx); err != nil {
+		return nil, err
+	}
+	keys := c.client.GetCredential()
+	if keys == nil {
+		return nil, errNoCredentials
+	}
+	signed := r.Clone(ctx)
+	cos.AddAuthorizationHeader(keys.SecretID, keys.SecretKey, keys.SessionToken, signed, cos.NewAuthTime(15*time.Minute))
+	base := transport.New(c.config.Timeout)
+	defer base.CloseIdleConnections()
+	resp, err := noRedirects(base).Do(signed)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	resp.Request = r // without the signature and the token
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return nil, err
+	case resp.StatusCode/100 != 2:
+		e := &cos.ErrorResponse{Response: resp}
+		_ = xml.Unmarshal([]byte(redacted(string(text), keys.SessionToken)), e) // without a body there is the status
+		return nil, e
+	}
+	return text, nil
+}
+
+// noRedirects returns a client that does not take a signature, or a token, elsewhere.
+func noRedirects(base http.RoundTripper) *http.Client {
+	return &http.Client{Transport: base, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// Caller makes one request to STS, GetCallerIdentity, which is signed and needs no permission:
+// to the STS at Config.STSEndpoint, or to https://sts.tencentcloudapi.com.
+// https://www.tencentcloud.com/document/product/1150/47962
+func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
+	snapshot, err := c.credentials.Get(ctx)
+	if err != nil {
+		return vault.Caller{}, explained(err)
+	}
+	who := vault.Caller{From: "environment", KeyID: snapshot.SecretID()}
+	switch {
+	case c.config.Identity != nil:
+		who.From = "identity"
+		if creds, err := c.config.Identity.Credentials(ctx); err == nil {
+			who.Expires = creds.Expires
+		}
+	case c.config.Static != nil:
+		who.From = "static"
+	}
+	keys := c.client.GetCredential()
+	if keys == nil {
+		return who, fmt.Errorf("%w: the credentials are gone", vault.ErrUnauthenticated)
+	}
+	base := transport.New(c.config.Timeout)
+	defer base.CloseIdleConnections()
+	call := signedCall{
+		endpoint: cmp.Or(c.config.STSEndpoint, "https://sts.tencentcloudapi.com"), region: cmp.Or(c.config.Region, "ap-guangzhou"),
+		id: keys.SecretID, key: keys.SecretKey, token: keys.SessionToken,
+	}
+	err = call.send(ctx, base, &who)
+	return who, err
+}

@@ -1,0 +1,182 @@
+package vaulturl
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A Location is a parsed URL of a store. Nothing was opened, and no request was made.
+type Location struct {
+	Scheme string // s3, cos, file or mem
+	Bucket string // empty for file and mem
+	// Role is what a token is exchanged for; empty: the store takes no identity.
+	Role string
+	// Audience is for whom a token has to be; empty: not checked before the cloud does.
+	Audience string
+	// TagKeys are the claims that name a tenant; nil: those that are usual.
+	TagKeys []string
+	// PerRole means that the cloud keeps tenants apart by their roles, and by nothing that a
+	// token says of its tenant.
+	PerRole bool
+	// Identity is the source of tokens that the environment names, such as that of a pod of
+	// TKE; IdentityFrom is the variable. Both are empty where there is none.
+	Identity, IdentityFrom string
+
+	open     func(ctx context.Context, p *federation.Provider) (*vault.Store, error)
+	exchange func(ctx context.Context) (federation.Exchanger, error)
+	explain  func(error) error
+	options  *Options
+}
+
+// InCloud reports whether the store is in a cloud, which keeps tenants apart.
+func (l *Location) InCloud() bool { return l.Scheme == "s3" || l.Scheme == "cos" }
+
+// Open opens the store with the credentials of p, or, where that is nil, with those that the
+// cloud's own tools would find.
+func (l *Location) Open(ctx context.Context, p *federation.Provider) (*vault.Store, error) {
+	return l.open(ctx, p)
+}
+
+// Source opens a source of tokens for the role.
+func (l *Location) Source(spec string) (federation.Source, error) {
+	return parseSource(spec, l.Audience, l.options)
+}
+
+// Exchanger returns what exchanges tokens for credentials of the role.
+func (l *Location) Exchanger(ctx context.Context) (federation.Exchanger, error) {
+	if l.exchange == nil {
+		return nil, &URLError{"the URL of the store has no role", l.roleAdvice()}
+	}
+	return l.exchange(ctx)
+}
+
+// Explain returns the cause of an error of an identity or an exchange, or nil.
+func (l *Location) Explain(err error) error {
+	if l.explain == nil {
+		return nil
+	}
+	return l.explain(err)
+}
+
+// roleAdvice is a URL of the store with a role.
+func (l *Location) roleAdvice() string {
+	switch l.Scheme {
+	case "s3":
+		return fmt.Sprintf("write s3://%s?role=arn:aws:iam::ACCOUNT:role/NAME", l.Bucket)
+	case "cos":
+		return fmt.Sprintf("write cos://%s?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME", l.Bucket)
+	}
+	return "leave the identity out; identities are for stores in a cloud"
+}
+
+// RoleAdvice returns what to write for a store that takes an identity.
+func (l *Location) RoleAdvice() string { return l.roleAdvice() }
+
+// ParseStore parses the URL of a store. Errors are [*URLError].
+func ParseStore(storeURL string, o *Options) (*Location, error) {
+	o = o.orZero()
+	parsed, err := url.Parse(storeURL)
+	if err != nil {
+		return nil, &URLError{"it is not a URL", ""}
+	}
+	u := parsedURL{URL: *parsed}
+	if u.query, err = url.ParseQuery(u.RawQuery); err != nil {
+		return nil, &URLError{"its parameters are malformed", ""}
+	}
+	if u.Fragment != "" {
+		return nil, &URLError{"a # is written %23", ""}
+	}
+	switch u.Scheme {
+	case "s3":
+		return parseS3(u, o)
+	case "cos":
+		return parseCOS(u, o)
+	case "file", "mem":
+		return parseFile(u, o)
+	case "":
+		return nil, &URLError{"it is not a URL", "write a directory as file:///DIR"}
+	}
+	return nil, bad("unknown store %s://; this version knows s3://, cos://, file:// and mem://", u.Scheme)
+}
+
+func bad(format string, args ...any) error {
+	return &URLError{fmt.Sprintf(format, args...), ""}
+}
+
+// A parsedURL is the URL of a store and its parameters.
+type parsedURL struct {
+	url.URL
+	query url.Values
+}
+
+// only refuses parameters that are unknown, or given twice.
+func (u parsedURL) only(known ...string) error {
+	for name, values := range u.query {
+		if !slices.Contains(known, name) {
+			if len(known) == 0 {
+				return bad("unknown parameter %q; %s:// takes none", name, u.Scheme)
+			}
+			return bad("unknown parameter %q; %s:// takes %s", name, u.Scheme, strings.Join(known, ", "))
+		}
+		if len(values) > 1 {
+			return bad("parameter %q is there twice", name)
+		}
+	}
+	return nil
+}
+
+// onlyFilled refuses parameters that are unknown, given twice, or empty.
+func (u parsedURL) onlyFilled(known ...string) error {
+	if err := u.only(known...); err != nil {
+		return err
+	}
+	for name, values := range u.query {
+		if values[0] == "" {
+			return bad("parameter %q is empty: give it a value, or leave it out", name)
+		}
+	}
+	return nil
+}
+
+// without refuses the parameters names, which say more about the absent one.
+func (u parsedURL) without(absent string, names ...string) error {
+	for _, name := range names {
+		if u.query.Has(name) {
+			return bad("%s= is about a %s, and there is no %s=", name, absent, absent)
+		}
+	}
+	return nil
+}
+
+// boolean is a parameter that is true or false; false where it is not given.
+func (u parsedURL) boolean(name string) (bool, error) {
+	if !u.query.Has(name) {
+		return false, nil
+	}
+	value, err := strconv.ParseBool(u.query.Get(name))
+	if err != nil {
+		return false, bad("%s is true or false", name)
+	}
+	return value, nil
+}
+
+// duration is a parameter that is a time; 0 where it is not given.
+func (u parsedURL) duration(name string) (time.Duration, error) {
+	text := u.query.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, bad("%s=%s is not a time such as 1h or 15m", name, text)
+	}
+	return d, nil
+}

@@ -1,0 +1,60 @@
+package vaulturl
+
+import (
+	"cmp"
+	"context"
+	"strings"
+
+	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// parseS3 reads the URL of a store in S3. Package aws judges what the parameters may be
+// together.
+func parseS3(u parsedURL, o *Options) (*Location, error) {
+	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
+		return nil, bad("write s3://BUCKET?region=REGION")
+	}
+	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
+		return nil, err
+	}
+	get := u.query.Get
+	c := aws.Config{Bucket: u.Host, Region: get("region"), Endpoint: get("endpoint"), Timeout: o.Timeout}
+	for name, to := range map[string]*bool{"path_style": &c.PathStyle, "insecure": &c.Insecure} {
+		var err error
+		if *to, err = u.boolean(name); err != nil {
+			return nil, err
+		}
+	}
+	if c.Endpoint != "" && u.query.Has("path_style") && !c.PathStyle {
+		return nil, bad("path_style=false: a server with endpoint= is always asked in path style")
+	}
+	role := aws.Role{
+		ARN: get("role"), Session: get("session"), Region: c.Region,
+		Endpoint: cmp.Or(get("sts_endpoint"), c.Endpoint), // a server that is not AWS has its STS in the same place
+		Insecure: c.Insecure, Timeout: o.Timeout,
+	}
+	c.STSEndpoint = role.Endpoint
+	l := &Location{Scheme: u.Scheme, Bucket: u.Host, Role: role.ARN, explain: aws.Explain, options: o}
+	l.open = func(ctx context.Context, p *federation.Provider) (*vault.Store, error) {
+		c := c
+		c.Identity = p
+		return aws.Open(ctx, c)
+	}
+	var err error
+	if role.Duration, err = u.duration("duration"); err != nil {
+		return nil, err
+	}
+	if role.ARN == "" {
+		return l, u.without("role", "session", "duration", "audience", "tag")
+	}
+	l.exchange = func(ctx context.Context) (federation.Exchanger, error) { return aws.NewExchanger(ctx, role) }
+	if l.Audience = get("audience"); l.Audience == "" && role.Endpoint == "" {
+		l.Audience = "sts.amazonaws.com"
+	}
+	if tag := get("tag"); tag != "" {
+		l.TagKeys = []string{tag}
+	}
+	return l, nil
+}

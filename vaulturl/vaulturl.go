@@ -1,0 +1,167 @@
+// Package vaulturl opens stores, key sources and identities that are named by URLs, the same
+// ones that the command takes:
+//
+//	s3://BUCKET?region= endpoint= path_style= insecure=true
+//	            role= session= duration= sts_endpoint= audience= tag=
+//	cos://BUCKET-APPID?region= endpoint= insecure=true
+//	            role= provider= session= duration= sts_endpoint= audience=
+//	file:///DIR?versions=N
+//	mem://
+//	local:///FILE                                                       a key source
+//	file:PATH, env:VAR, exec:COMMAND, broker+https://HOST, github:      an identity
+//
+// A program opens a store, a key, and a vault over both:
+//
+//	store, err := vaulturl.OpenStore(ctx, "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/agents",
+//		&vaulturl.Options{Identity: "file:/run/token", Tenant: "0xabc"})
+//	key, err := vaulturl.OpenKeySource(ctx, "local:///etc/vault/root.key", nil)
+//	v, err := vault.New(store, "0xabc", []envelope.Source{key}, nil)
+//
+// The package imports every provider, and with them the SDKs of all clouds. Where the size of
+// the binary matters, import one provider directly.
+//
+// Errors about a URL are [vault.ErrConfig]. None repeats the URL, which may hold a password.
+package vaulturl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Options are what a URL does not say. Nil, or the zero value, is ready to use.
+type Options struct {
+	// Identity is the source of the tokens that a store with role= exchanges for credentials.
+	// Empty: such a store cannot be opened, except on a pod of TKE.
+	Identity string
+	// Tenant is whose token Identity gives: a token that names another tenant goes nowhere.
+	// Empty: any tenant's.
+	Tenant vault.Tenant
+	// Timeout is how long a connection may make no progress, or a lock may be waited for; 0
+	// means 30 seconds.
+	Timeout time.Duration
+	// MustExist refuses a file:// store that is not there yet, with memfs.ErrNoStore.
+	MustExist bool
+	// Getenv reads the environment, for identities such as env:VAR and for the variables of
+	// TKE. Nil refuses what needs it. The SDKs of the clouds read the environment by themselves.
+	Getenv func(name string) string
+	// Prompt asks the user for a secret. Nil refuses what needs it.
+	Prompt func(ctx context.Context, text string) (string, error)
+	// Now reports the time; nil means [time.Now].
+	Now func() time.Time
+}
+
+// A URLError is what is wrong with a URL. It is [vault.ErrConfig].
+type URLError struct {
+	Problem string // does not repeat the URL
+	Advice  string // what to write; may be empty
+}
+
+func (e *URLError) Error() string { return e.Problem }
+
+// Unwrap returns [vault.ErrConfig].
+func (e *URLError) Unwrap() error { return vault.ErrConfig }
+
+// OpenStore opens the store that a URL names. The caller closes it.
+func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, error) {
+	l, err := ParseStore(storeURL, o)
+	if err != nil {
+		return nil, err
+	}
+	identity := o.orZero().Identity
+	switch {
+	case l.Role == "" && identity != "":
+		return nil, &URLError{"an identity takes a role, and the URL of the store has none", l.roleAdvice()}
+	case l.Role == "":
+		return l.Open(ctx, nil)
+	case identity == "":
+		identity = l.Identity
+	}
+	if identity == "" {
+		return nil, &URLError{"the URL of the store has a role, and there is no identity to take it with", "give the source of a token, such as file:/run/token"}
+	}
+	source, err := l.Source(identity)
+	if err != nil {
+		return nil, err
+	}
+	exchange, err := l.Exchanger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.Open(ctx, federation.NewProvider(source, exchange, &federation.Options{
+		Expect: federation.Expectation{Audience: l.Audience, Tenant: string(o.orZero().Tenant), TagKeys: l.TagKeys},
+		Now:    o.orZero().Now, Timeout: o.orZero().Timeout,
+	}))
+}
+
+// OpenKeySource opens the key source that a URL names: local:///FILE with a root key. A file
+// that is not there is an error wrapping [io/fs.ErrNotExist].
+func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.Source, error) {
+	path, err := KeyFile(keyURL)
+	if err != nil {
+		return nil, err
+	}
+	return kek.OpenFile(path)
+}
+
+// KeyFile returns the path of a local:///FILE URL.
+func KeyFile(keyURL string) (string, error) {
+	u, err := url.Parse(keyURL)
+	if err == nil && u.Scheme != "local" {
+		return "", &URLError{"unknown key source; this version knows local: and local:///FILE", ""}
+	}
+	if err == nil && u.Opaque == "" && u.Host == "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && len(u.Path) > 1 {
+		if path, err := localPath(u.Path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &URLError{"write local: or local:///FILE with an absolute path", ""}
+}
+
+// OpenIdentity opens a source of tokens: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST
+// or github:. Its errors wrap [federation.ErrInvalidSource]. The audience is the one that the
+// default exchange of the cloud asks for; a program that needs another one calls
+// [federation.ParseSource].
+func OpenIdentity(_ context.Context, spec string, o *Options) (federation.Source, error) {
+	return parseSource(spec, "", o.orZero())
+}
+
+func parseSource(spec, audience string, o *Options) (federation.Source, error) {
+	getenv := o.Getenv
+	if getenv == nil {
+		if scheme, _, _ := strings.Cut(spec, ":"); scheme == "env" || scheme == "github" {
+			return nil, fmt.Errorf("%w: %s: needs the environment, and Options.Getenv is nil", federation.ErrInvalidSource, scheme)
+		}
+		getenv = func(string) string { return "" }
+	}
+	return federation.ParseSource(spec, &federation.SourceOptions{Getenv: getenv, Audience: audience, Timeout: o.Timeout})
+}
+
+func (o *Options) orZero() *Options {
+	if o == nil {
+		return &Options{}
+	}
+	return o
+}
+
+// localPath is the path of a file:// or local:// URL.
+func localPath(path string) (string, error) {
+	if runtime.GOOS == "windows" {
+		path = strings.TrimPrefix(path, "/") // /C:/dir
+	}
+	path = filepath.FromSlash(path)
+	if !filepath.IsAbs(path) {
+		return "", errors.New("not an absolute path")
+	}
+	return filepath.Clean(path), nil
+}

@@ -1,0 +1,144 @@
+package vaulturl_test
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/providers/memfs"
+	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vaulturl"
+)
+
+// TestRefused: what is wrong with a URL is a URLError that does not repeat it.
+func TestRefused(t *testing.T) {
+	for url, want := range map[string]string{
+		"":                                "it is not a URL",
+		"/srv/vault":                      "it is not a URL",
+		"https://PASSWORD@h/%zz":          "it is not a URL",
+		"gs://bucket":                     "unknown store gs://",
+		"file://host/dir":                 "write file:///DIR",
+		"file:///":                        "write file:///DIR",
+		"file:///d?x=1":                   `unknown parameter "x"; file:// takes versions`,
+		"file:///d?versions=-1":           "versions=-1 is not a number",
+		"file:///d?versions=1&versions=2": `parameter "versions" is there twice`,
+		"file:///d#x":                     "a # is written %23",
+		"mem://x":                         "write mem://",
+		"mem://?a=1":                      `unknown parameter "a"; mem:// takes none`,
+		"s3://":                           "write s3://BUCKET",
+		"s3://b/key":                      "write s3://BUCKET",
+		"s3://u:PASSWORD@b":               "write s3://BUCKET",
+		"s3://b?region=":                  `parameter "region" is empty`,
+		"s3://b?session=x":                "session= is about a role",
+		"s3://b?insecure=perhaps":         "insecure is true or false",
+		"s3://b?role=r&duration=long":     "duration=long is not a time",
+		"s3://b?endpoint=https://e&path_style=false": "path_style=false",
+		"cos://b-1?region=r&role=x":                  "role= takes provider=",
+		"cos://b-1250000000?region=ap-guangzhou&endpoint=https://c-1250000000.cos.ap-guangzhou.myqcloud.com": "endpoint= is of bucket c-1250000000",
+	} {
+		_, err := vaulturl.OpenStore(t.Context(), url, nil)
+		var u *vaulturl.URLError
+		if !errors.As(err, &u) || !errors.Is(err, vault.ErrConfig) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s…", url, err, want)
+		} else if strings.Contains(err.Error()+u.Advice, "PASSWORD") {
+			t.Errorf("%s: the error repeats a password: %v", url, err)
+		}
+	}
+	if _, err := vaulturl.OpenStore(t.Context(), "s3://b", nil); !errors.Is(err, vault.ErrConfig) {
+		t.Errorf("s3 without a region: %v, want ErrConfig", err)
+	}
+	for url, identity := range map[string]string{
+		"mem://": "file:/run/token", "s3://b?region=r": "file:/run/token",
+		"s3://b?region=r&role=arn:aws:iam::123456789012:role/v": "",
+	} {
+		if _, err := vaulturl.OpenStore(t.Context(), url, &vaulturl.Options{Identity: identity}); !errors.Is(err, vault.ErrConfig) {
+			t.Errorf("%s with the identity %q: %v, want ErrConfig", url, identity, err)
+		}
+	}
+}
+
+// TestOpenStore opens each kind of store; that of COS with keys of the environment.
+func TestOpenStore(t *testing.T) {
+	cos, err := costest.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cos.Close()
+	t.Setenv("TENCENTCLOUD_SECRET_ID", cos.SecretID())
+	t.Setenv("TENCENTCLOUD_SECRET_KEY", cos.SecretKey())
+	dir := filepath.ToSlash(t.TempDir())
+	if runtime.GOOS == "windows" {
+		dir = "/" + dir
+	}
+	for url, name := range map[string]string{
+		"mem://":                          "mem://",
+		"file://" + dir + "/s?versions=2": "file://" + dir + "/s",
+		"cos://" + cos.Bucket() + "?region=" + cos.Region() + "&endpoint=" + cos.URL(): "cos://" + cos.Bucket(),
+	} {
+		store, err := vaulturl.OpenStore(t.Context(), url, nil)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if store.Name != name {
+			t.Errorf("%s is called %s, want %s", url, store.Name, name)
+		}
+		v, err := vault.New(store, "acme", []envelope.Source{kek.InsecureFixed()}, nil)
+		if err == nil {
+			_, err = v.Put(t.Context(), "openai", strings.NewReader("sk-1"), nil)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if err := store.Close(); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	if _, err := vaulturl.OpenStore(t.Context(), "file://"+dir+"/absent", &vaulturl.Options{MustExist: true}); !errors.Is(err, memfs.ErrNoStore) {
+		t.Errorf("a store that must exist: %v, want ErrNoStore", err)
+	}
+}
+
+// TestRefusedWithoutOptions: what needs the environment is refused where there is none.
+func TestRefusedWithoutOptions(t *testing.T) {
+	if _, err := vaulturl.OpenIdentity(t.Context(), "env:TOKEN", nil); !errors.Is(err, federation.ErrInvalidSource) {
+		t.Errorf("env: without Getenv: %v, want ErrInvalidSource", err)
+	}
+	getenv := func(name string) string { return map[string]string{"TOKEN": "x"}[name] }
+	if _, err := vaulturl.OpenIdentity(t.Context(), "env:TOKEN", &vaulturl.Options{Getenv: getenv}); err != nil {
+		t.Errorf("env: with Getenv: %v", err)
+	}
+	if _, err := vaulturl.OpenIdentity(t.Context(), "file:"+filepath.Join(t.TempDir(), "token"), nil); err != nil {
+		t.Errorf("file: %v", err)
+	}
+}
+
+// TestOpenKeySource opens a root key, or says that there is none.
+func TestOpenKeySource(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "root.key")
+	url := "local://" + filepath.ToSlash(path)
+	if runtime.GOOS == "windows" {
+		url = "local:///" + filepath.ToSlash(path)
+	}
+	if _, err := vaulturl.OpenKeySource(t.Context(), url, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v, want ErrNotExist", err)
+	}
+	if _, _, err := kek.CreateFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if key, err := vaulturl.OpenKeySource(t.Context(), url, nil); err != nil || key == nil {
+		t.Errorf("%v, %v", key, err)
+	}
+	for _, url := range []string{"", "local:", "local://", "local://host/x", "local:x", "vault:///x", "local:///x?y", "local:///x#y"} {
+		if _, err := vaulturl.OpenKeySource(t.Context(), url, nil); !errors.Is(err, vault.ErrConfig) {
+			t.Errorf("%q: %v, want ErrConfig", url, err)
+		}
+	}
+}
