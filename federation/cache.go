@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/durable"
 )
 
 // A Cache keeps the temporary credentials of logins in a directory, mode 0700, one file
@@ -146,37 +148,13 @@ func (c Cache) Save(key string, l Login) error {
 	if _, ok := parseLogin(text); !ok {
 		return errors.New("a login without key id or expiry, or larger than 256 KiB, is not kept")
 	}
-	if err := makeDir(c.Dir); err != nil {
+	if err := durable.MakeDir(c.Dir); err != nil {
 		return err
 	}
 	if err := c.checkDir(); err != nil {
 		return err
 	}
-	return replace(path, text)
-}
-
-// replace writes text to a temporary file, 0600, and renames it to path.
-func replace(path string, text []byte) error {
-	dir, name := filepath.Split(path)
-	tmp, err := os.CreateTemp(dir, "."+name+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return durable.Replace(path, text)
 }
 
 // Remove removes the login of key, and what a Save that was killed left of it, whatever
@@ -195,7 +173,7 @@ func (c Cache) Remove(key string) (bool, error) {
 		return false, err
 	}
 	for _, e := range entries {
-		if ok, _ := filepath.Match("."+key+".*.tmp", e.Name()); ok {
+		if ok, _ := filepath.Match(durable.TempPattern(key), e.Name()); ok {
 			paths = append(paths, filepath.Join(c.Dir, e.Name()))
 		}
 	}
@@ -208,7 +186,7 @@ func (c Cache) Remove(key string) (bool, error) {
 			return removed, err
 		}
 	}
-	return removed, syncDir(c.Dir)
+	return removed, durable.SyncDir(c.Dir)
 }
 
 // path is the file of key, which must be one: a name with a separator would lead
@@ -239,19 +217,4 @@ func (c Cache) now() time.Time {
 		return time.Now()
 	}
 	return c.Now()
-}
-
-// makeDir makes dir and what is missing above it, each on disk before it is used.
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err // there already; if it is no directory, the next step says so
-	}
-	parent := filepath.Dir(dir)
-	if err := makeDir(parent); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
 }

@@ -51,13 +51,3 @@ func checkOwn(path string, info fs.FileInfo, chmod string) error {
 	}
 	return nil
 }
-
-// syncDir puts the names in dir on disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/objectvault/objectvault/internal/durable"
 )
 
 func openFile(name string) (io.ReadCloser, int64, error) {
@@ -27,75 +29,33 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 	return f, info.Size(), nil
 }
 
-// createFile starts a file of mode 0600. What is there already is replaced when it is
-// committed; a device or a pipe is refused, since renaming over it would remove it.
+// createFile starts a file of mode 0600, which replaces an existing file when it is
+// committed. A device or a pipe is refused, since renaming over it would remove it.
 func createFile(name string) (outFile, error) {
-	f, err := newTemp(name)
-	if err != nil {
-		return nil, err // not a nil *tempFile in an interface
-	}
-	return f, nil
-}
-
-func newTemp(name string) (*tempFile, error) {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return nil, errNotRegular
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.tmp")
+	f, err := durable.NewFile(name)
 	if err != nil {
-		return nil, err
+		return nil, err // not a nil *durable.File in an interface
 	}
-	return &tempFile{File: f, name: name}, nil
+	return committed{f}, nil
 }
 
-type tempFile struct {
-	*os.File
-	name string
-	done bool
-}
+type committed struct{ *durable.File }
 
-func (f *tempFile) Commit() error {
-	err := f.Sync()
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), f.name)
-	}
-	f.done = err == nil
-	if err == nil {
-		err = syncDir(filepath.Dir(f.name))
-	}
-	if f.done && errors.Is(err, fs.ErrPermission) {
-		err = nil // a directory that may be written and not read: the file is there
+func (f committed) Commit() error {
+	err := f.Replace()
+	if errors.Is(err, durable.ErrUnsynced) && errors.Is(err, fs.ErrPermission) {
+		return nil // a directory that may be written and not read: the file is there
 	}
 	return err
 }
 
-func (f *tempFile) Abort() {
-	if !f.done {
-		f.Close()
-		os.Remove(f.Name())
-	}
-}
-
+// writeNew creates a file, and its directory if it is missing. It replaces no file.
 func writeNew(name string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+	if err := durable.MakeDir(filepath.Dir(name)); err != nil {
 		return err
 	}
-	f, err := newTemp(name)
-	if err != nil {
-		return err
-	}
-	defer f.Abort()
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), name); err != nil { // of several at once one wins
-		return err
-	}
-	return syncDir(filepath.Dir(name))
+	return durable.Create(name, text)
 }

@@ -27,13 +27,3 @@ func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
 }
 
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
-
-// syncDir makes a rename in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

@@ -29,5 +29,3 @@ func brokenPipe(err error) bool {
 	const noData = syscall.Errno(232) // ERROR_NO_DATA: the pipe is being closed
 	return errors.Is(err, syscall.ERROR_BROKEN_PIPE) || errors.Is(err, noData)
 }
-
-func syncDir(string) error { return nil } // not something that Windows can do

@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"github.com/objectvault/objectvault/internal/durable"
 )
 
 // ErrKeyFile means that a root key file is there and is not one to be used: others may
@@ -110,57 +111,23 @@ func existing(path string) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, syncDir(filepath.Dir(path))
+	return l, durable.SyncDir(filepath.Dir(path))
 }
 
-// publish writes root to a temporary file and links it to path, which decides who of
-// several was first.
+// publish creates the file at path with root in it. Of several processes that create it
+// at once the first one wins.
 func publish(path string, root Root) (*Local, bool, error) {
-	dir := filepath.Dir(path)
-	if err := makeDir(dir); err != nil {
+	if err := durable.MakeDir(filepath.Dir(path)); err != nil {
 		return nil, false, err
 	}
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*.tmp") // 0600
-	if err != nil {
-		return nil, false, err
-	}
-	defer os.Remove(tmp.Name())
 	text := append(hex.AppendEncode(nil, root.Reveal()), '\n')
 	defer clear(text)
-	_, err = tmp.Write(text)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	switch err := os.Link(tmp.Name(), path); {
+	switch err := durable.Create(path, text); {
 	case errors.Is(err, fs.ErrExist):
 		l, err := existing(path)
 		return l, false, err
 	case err != nil:
 		return nil, false, err
 	}
-	if err := syncDir(dir); err != nil {
-		return nil, false, err
-	}
 	return NewLocal(root), true, nil
-}
-
-// makeDir makes dir and what is missing above it, each on disk before it is used.
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err // there already; if it is no directory, the next step says so
-	}
-	parent := filepath.Dir(dir)
-	if err := makeDir(parent); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
 }

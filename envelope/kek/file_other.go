@@ -18,6 +18,3 @@ func checkFile(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
-
-// syncDir has nothing to do: a directory cannot be synced here.
-func syncDir(string) error { return nil }

@@ -26,13 +26,3 @@ func checkFile(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
-
-// syncDir puts the names in dir on disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

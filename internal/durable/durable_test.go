@@ -1,0 +1,144 @@
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// TestMakeDir checks which directories are synced, also when another process had begun
+// to create them.
+func TestMakeDir(t *testing.T) {
+	top := t.TempDir()
+	var synced []string
+	note := func(dir string) error {
+		rel, err := filepath.Rel(top, dir)
+		synced = append(synced, filepath.ToSlash(rel))
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(top, "a"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(top, "a", "b", "c")
+	if err := makeDir(dir, note); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{".", "a", "a/b"}; !slices.Equal(synced, want) {
+		t.Errorf("synced %q, want %q", synced, want)
+	}
+	if fi, err := os.Stat(dir); err != nil || runtime.GOOS != "windows" && fi.Mode() != fs.ModeDir|0o700 {
+		t.Errorf("made %v, %v", fi.Mode(), err)
+	}
+	broken := errors.New("the disk is broken")
+	if err := makeDir(filepath.Join(dir, "new"), func(string) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("a new directory that could not be synced: %v", err)
+	}
+	if err := makeDir(dir, func(string) error { return broken }); err != nil {
+		t.Errorf("an old directory whose parent cannot be synced: %v", err)
+	}
+	file := filepath.Join(top, "file")
+	if err := Create(file, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDir(filepath.Join(file, "below")); err == nil {
+		t.Error("made a directory below a file")
+	}
+}
+
+// holds checks that dir holds one file and nothing temporary.
+func holds(t *testing.T, name, content string) {
+	t.Helper()
+	if b, err := os.ReadFile(name); err != nil || string(b) != content {
+		t.Errorf("%s holds %q, %v; want %q", filepath.Base(name), b, err, content)
+	}
+	entries, err := os.ReadDir(filepath.Dir(name))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the directory holds %v, %v", entries, err)
+	}
+	if fi, err := os.Stat(name); err != nil || runtime.GOOS != "windows" && fi.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", fi.Mode(), err)
+	}
+}
+
+func TestCreateAndReplace(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := Create(name, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, name, "one")
+	if err := Create(name, []byte("two")); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second create: %v", err)
+	}
+	holds(t, name, "one")
+	if err := Replace(name, []byte("three")); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, name, "three")
+	f, err := NewFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("half")); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(name), TempPattern("file")))
+	if err != nil || len(left) != 1 {
+		t.Errorf("temporary files: %v, %v", left, err)
+	}
+	f.Abort()
+	f.Abort()
+	holds(t, name, "three")
+	if _, err := f.Write(nil); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a write after the end: %v", err)
+	}
+	if err := f.Replace(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a replace after the end: %v", err)
+	}
+	holds(t, name, "three")
+}
+
+// Of many creators at once one wins, and its content is complete.
+func TestCreateRaced(t *testing.T) {
+	for range 20 {
+		name := filepath.Join(t.TempDir(), "file")
+		const n = 16
+		won := make([]bool, n)
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for i := range n {
+			wg.Go(func() {
+				<-start
+				err := Create(name, []byte{byte('a' + i)})
+				if won[i] = err == nil; err != nil && !errors.Is(err, fs.ErrExist) {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		winner := slices.Index(won, true)
+		if winner < 0 || slices.Contains(won[winner+1:], true) {
+			t.Fatalf("winners: %v", won)
+		}
+		holds(t, name, string(rune('a'+winner)))
+	}
+}
+
+// A directory in the way of the name is an error, and nothing temporary stays.
+func TestReplaceFails(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.MkdirAll(filepath.Join(name, "below"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(name, nil); err == nil || errors.Is(err, ErrUnsynced) {
+		t.Errorf("replaced a directory: %v", err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(name)); err != nil || len(entries) != 1 {
+		t.Errorf("the directory holds %v, %v", entries, err)
+	}
+}

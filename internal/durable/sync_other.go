@@ -1,0 +1,9 @@
+//go:build !unix
+
+package durable
+
+import "os"
+
+// SyncOpenDir does nothing: this system cannot sync a directory, so a new name may be
+// lost in a power failure.
+func SyncOpenDir(*os.File) error { return nil }
