@@ -79,6 +79,9 @@ type object struct {
 	key      string
 	size     int64
 	modified time.Time
+	// costly says that finding the next object reads a whole directory, and so is not
+	// done only to learn whether there is one.
+	costly bool
 }
 
 // A bucket makes a gocloud driver, and the rest of a [vault.Store], of a shelf.
@@ -265,6 +268,10 @@ func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.
 		} else {
 			page.Objects = append(page.Objects, &driver.ListObject{Key: found.key, ModTime: found.modified, Size: found.size})
 			from = found.key + "\x00"
+		}
+		if found.costly && len(page.Objects) == size {
+			page.NextPageToken = []byte(from) // of a page that may turn out empty
+			break
 		}
 	}
 	return page, nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/durable"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -24,8 +25,16 @@ type disk interface {
 	rename(from, to string) error
 	remove(name string) error                  // a file, or an empty directory
 	chtime(name string, mtime time.Time) error // of a file
-	sync(dir string) error                     // makes the entries of dir durable
 	list(dir string, each func(fs.DirEntry) error) error
+	openDir(name string) (directory, error)
+	close() error
+}
+
+// A directory is an open directory of a disk. It stays what it is when it is removed and
+// another one gets its name.
+type directory interface {
+	lstat(base string) (fs.FileInfo, error) // of a name in it, or of itself: "."
+	sync() error                            // makes its entries durable
 	close() error
 }
 
@@ -140,23 +149,16 @@ func (d *rootDisk) chtime(name string, mtime time.Time) error {
 	return d.root.Chtimes(name, mtime, mtime)
 }
 
-func (d *rootDisk) sync(dir string) error {
-	if err := d.plainDirs(dir); err != nil {
-		return err
-	}
-	f, err := d.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return syncDir(f)
-}
-
 func (d *rootDisk) list(dir string, each func(fs.DirEntry) error) error {
 	if err := d.plainDirs(dir); err != nil {
 		return err
 	}
-	f, err := d.root.Open(dir)
+	opened, err := d.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	f, err := listable(opened)
 	if err != nil {
 		return err
 	}
@@ -177,4 +179,30 @@ func (d *rootDisk) list(dir string, each func(fs.DirEntry) error) error {
 	}
 }
 
+func (d *rootDisk) openDir(name string) (directory, error) {
+	if err := d.plainDirs(name); err != nil {
+		return nil, err
+	}
+	root, err := d.root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	return rootDir{root}, nil
+}
+
 func (d *rootDisk) close() error { return d.root.Close() }
+
+type rootDir struct{ *os.Root }
+
+func (d rootDir) lstat(base string) (fs.FileInfo, error) { return d.Lstat(base) }
+
+func (d rootDir) sync() error {
+	f, err := d.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return durable.SyncOpenDir(f)
+}
+
+func (d rootDir) close() error { return d.Close() }

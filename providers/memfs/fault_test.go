@@ -380,8 +380,8 @@ func (d folding) link(from, to string) error { return d.disk.link(d.spelling(fro
 func (d folding) rename(from, to string) error {
 	return d.disk.rename(d.spelling(from), d.spelling(to))
 }
-func (d folding) remove(name string) error { return d.disk.remove(d.spelling(name)) }
-func (d folding) sync(dir string) error    { return d.disk.sync(d.spelling(dir)) }
+func (d folding) remove(name string) error               { return d.disk.remove(d.spelling(name)) }
+func (d folding) openDir(name string) (directory, error) { return d.disk.openDir(d.spelling(name)) }
 func (d folding) list(dir string, f func(fs.DirEntry) error) error {
 	return d.disk.list(d.spelling(dir), f)
 }

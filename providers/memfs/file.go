@@ -8,7 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"time"
 
+	"github.com/objectvault/objectvault/internal/durable"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -34,14 +37,25 @@ type files struct {
 	config Config
 	folds  bool // the file system takes A and a for one name
 	locks  locks
+
+	listings listings
+	maxHeld  int // see maxHeld
+	synced   syncedDirs
+
+	clock    func() time.Time // measures how long ago things were
+	sweeping sync.Mutex
+	swept    time.Time
 }
 
 // openFiles opens the store in c.Dir, and makes it if it is not there.
 func openFiles(ctx context.Context, c Config) (*files, error) {
 	if !c.MustExist {
-		if err := makeRoot(c.Dir, syncPath); err != nil {
+		if err := durable.MakeDir(c.Dir); err != nil {
 			return nil, classify(err)
 		}
+	}
+	if fi, err := os.Stat(c.Dir); err == nil && !fi.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: c.Dir, Err: errNotDir}
 	}
 	root, err := os.OpenRoot(c.Dir)
 	if c.MustExist && errors.Is(err, fs.ErrNotExist) {
@@ -55,7 +69,7 @@ func openFiles(ctx context.Context, c Config) (*files, error) {
 
 // newFiles opens the store that d holds, and closes d if it cannot.
 func newFiles(ctx context.Context, d disk, c Config) (*files, error) {
-	s := &files{disk: d, dir: c.Dir, config: c, locks: newLocks()}
+	s := &files{disk: d, dir: c.Dir, config: c, locks: newLocks(), maxHeld: maxHeld, clock: time.Now}
 	if err := s.prepare(ctx); err != nil {
 		d.close()
 		return nil, classify(err)
@@ -63,42 +77,9 @@ func newFiles(ctx context.Context, d disk, c Config) (*files, error) {
 	return s, nil
 }
 
-// makeRoot makes dir and what is missing above it, durably.
-func makeRoot(dir string, sync func(dir string) error) error {
-	parent := filepath.Dir(dir)
-	fi, err := os.Stat(dir)
-	switch {
-	case err == nil && !fi.IsDir():
-		return &fs.PathError{Op: "open", Path: dir, Err: errNotDir}
-	case err == nil:
-		// Who made it may have been killed before it was durable; but if it is an old
-		// one, the directory above it need not even be ours to read.
-		sync(parent)
-		return nil
-	case !errors.Is(err, fs.ErrNotExist) || parent == dir:
-		return err
-	}
-	if err := makeRoot(parent, sync); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return sync(parent)
-}
-
-func syncPath(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return syncDir(f)
-}
-
 // prepare checks that the directory is a store, and makes an empty one a store.
 func (s *files) prepare(ctx context.Context) error {
-	if err := s.checkDir("."); err != nil {
+	if err := s.checkDir(".", checkUnshared); err != nil {
 		return err
 	}
 	found, err := s.small(formatFile)
@@ -116,7 +97,7 @@ func (s *files) prepare(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	if err := s.checkDir(meta); err != nil {
+	if err := s.checkDir(meta, checkPrivate); err != nil {
 		return err
 	}
 	if !fresh {
@@ -148,7 +129,7 @@ func (s *files) prepare(ctx context.Context) error {
 		return err
 	}
 	// Also where the store is not new: whoever made it may not have got here yet.
-	if err := s.syncUp(meta, "."); err != nil {
+	if err := errors.Join(s.syncDir(meta), s.syncDir(".")); err != nil {
 		return err
 	}
 	upper, err := s.disk.lstat(".OBJECTVAULT")
@@ -156,7 +137,7 @@ func (s *files) prepare(ctx context.Context) error {
 		lower, err := s.disk.lstat(meta)
 		s.folds = err == nil && os.SameFile(upper, lower)
 	}
-	s.sweep()
+	s.sweepNowAndThen()
 	return nil
 }
 
@@ -192,8 +173,9 @@ func (s *files) makeFormat(ctx context.Context) error {
 	return err
 }
 
-// checkDir refuses a directory of the store that is not the user's alone.
-func (s *files) checkDir(name string) error {
+// checkDir refuses a directory of the store that is another user's, or whose mode does
+// not pass check.
+func (s *files) checkDir(name string, check func(name string, fi fs.FileInfo) error) error {
 	fi, err := s.disk.lstat(name)
 	if err != nil {
 		return err
@@ -204,7 +186,7 @@ func (s *files) checkDir(name string) error {
 	if err := checkOwner(s.abs(name), fi); err != nil {
 		return err
 	}
-	return checkPrivate(s.abs(name), fi)
+	return check(s.abs(name), fi)
 }
 
 // checkEmpty refuses a directory without a format that holds something.
@@ -333,4 +315,7 @@ func (s *files) again(ctx context.Context, try func() error) error {
 	return fmt.Errorf("%w: %s is being changed all the time: try again", vault.ErrUnavailable, s.dir)
 }
 
-func (s *files) close() error { return s.disk.close() }
+func (s *files) close() error {
+	s.synced.close()
+	return s.disk.close()
+}

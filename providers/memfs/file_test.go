@@ -242,10 +242,10 @@ func TestForeignDirectories(t *testing.T) {
 			}
 		}
 	}
-	chmod := func(name string) func(t *testing.T, dir string) {
+	chmod := func(name string, mode fs.FileMode) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
 			openDir(t, dir)
-			if err := os.Chmod(filepath.Join(dir, name), 0o750); err != nil {
+			if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -263,8 +263,9 @@ func TestForeignDirectories(t *testing.T) {
 			`DIR/.objectvault/format says "objectvault file store 2\n", and this program knows "objectvault file store 1\n": the store needs a newer one, or is none`},
 		{"an empty format", make(meta, formatFile+"="), vault.ErrUnsupported, `format says ""`},
 		{"a long format", make(meta, formatFile+"=objectvault file store 1\nx"), vault.ErrUnsupported, "format says"},
-		{"others may enter", chmod("."), vault.ErrPermission, "DIR is open to others (-rwxr-x---): chmod 700 DIR"},
-		{"others may enter ours", chmod(meta), vault.ErrPermission, "DIR/.objectvault is open to others (-rwxr-x---): chmod 700 DIR/.objectvault"},
+		{"the group may write", chmod(".", 0o770), vault.ErrPermission, "DIR is open to others (-rwxrwx---): chmod 700 DIR"},
+		{"all may write", chmod(".", 0o702), vault.ErrPermission, "DIR is open to others (-rwx----w-): chmod 700 DIR"},
+		{"others may enter ours", chmod(meta, 0o750), vault.ErrPermission, "DIR/.objectvault is open to others (-rwxr-x---): chmod 700 DIR/.objectvault"},
 		{"a file", func(t *testing.T, dir string) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)
@@ -298,6 +299,23 @@ func TestForeignDirectories(t *testing.T) {
 				t.Errorf("files have changed:\n%s", diff)
 			}
 		})
+	}
+	// A directory that others may read is accepted, new or not: t.TempDir is one.
+	for _, mode := range []fs.FileMode{0o755, 0o750, 0o711} {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := put(openDir(t, dir), "bots/key", "x"); err != nil {
+				t.Errorf("mode %v: %v", mode, err)
+			}
+		}
+		for name, what := range snapshot(t, dir) {
+			if want := "-rw-------"; name != "." && !strings.HasPrefix(what, "drwx------") && !strings.HasPrefix(what, want) {
+				t.Errorf("others may use %s: %s", name, what)
+			}
+		}
 	}
 	// A link to the directory is the user's own business.
 	dir := newDir(t)
@@ -388,7 +406,14 @@ func TestEmptiedDirectories(t *testing.T) {
 // TestLeftovers leaves what killed processes leave: it does no harm, and goes.
 func TestLeftovers(t *testing.T) {
 	dir := newDir(t)
-	s := openDir(t, dir)
+	shelf, err := openFiles(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var later time.Duration
+	shelf.clock = func() time.Time { return time.Now().Add(later) }
+	s := newStore("file://"+dir, shelf, Config{})
+	defer s.Close()
 	if err := errors.Join(put(s, "key", "one"), put(s, "key", "two")); err != nil {
 		t.Fatal(err)
 	}
@@ -430,6 +455,7 @@ func TestLeftovers(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, tmpDir, "LEFT"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	later = sweepEvery + time.Second
 	if err := put(s, "key", "three"); err != nil {
 		t.Fatal(err)
 	}

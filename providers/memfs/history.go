@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -24,19 +23,20 @@ const (
 // A past is what the directory says about one key. Under the lock of the key it is
 // the truth.
 type past struct {
+	name    string      // where the object is
 	dir     string      // where the versions are
+	present bool        // dir is there
 	current fs.FileInfo // nil: there is no object
 	id      uint64      // its id
 	last    uint64      // the highest id there is, of whatever
 	old     []state     // newest first; current is not among them
-	twin    bool        // a write was killed when current had got its name in dir already
 	stale   []string    // names in dir that mean nothing: what a kill has left
 }
 
 // past reads the past of key. A missing directory is an empty past.
 func (s *files) past(key string) (*past, error) {
 	name := objectPath(key)
-	p := &past{dir: versionsPath(key)}
+	p := &past{name: name, dir: versionsPath(key)}
 	// The object first: what supersedes it from here on is in the versions as well.
 	fi, err := s.disk.lstat(name)
 	switch {
@@ -65,9 +65,8 @@ func (s *files) past(key string) (*past, error) {
 		}
 		switch {
 		case suffix == "" && e.Name() == hex:
-			if p.current != nil && id == p.id {
-				p.twin = true
-			} else {
+			// Not the second name of current, which a killed write has left.
+			if p.current == nil || id != p.id {
 				p.old = append(p.old, state{id: id})
 			}
 		case "."+suffix == deletedSuffix:
@@ -87,6 +86,7 @@ func (s *files) past(key string) (*past, error) {
 	if err != nil && !isAbsent(err) {
 		return nil, err
 	}
+	p.present = err == nil
 	for _, id := range withAttrs {
 		if (p.current == nil || id != p.id) && !slices.Contains(p.old, state{id: id}) {
 			p.stale = append(p.stale, formatID(id)+attrsSuffix)
@@ -94,36 +94,6 @@ func (s *files) past(key string) (*past, error) {
 	}
 	slices.SortFunc(p.old, func(a, b state) int { return cmp.Compare(b.id, a.id) })
 	return p, nil
-}
-
-// keep gives the current object, at name, a second name among the versions, and
-// returns that.
-func (s *files) keep(p *past, name string, undo *undo) (kept string, err error) {
-	kept = p.dir + "/" + formatID(p.id)
-	err = s.disk.link(name, kept)
-	if errors.Is(err, fs.ErrExist) {
-		there, err := s.disk.lstat(kept)
-		if err != nil {
-			return "", err
-		}
-		same := os.SameFile(there, p.current) // left by a kill
-		if !same && there.Size() == p.current.Size() {
-			same, err = s.sameBytes(name, kept) // an old version was copied back, with its time
-		}
-		if err == nil && !same {
-			err = fmt.Errorf("%w: %s and %s have the same time and are different: touch the former",
-				vault.ErrConflict, s.abs(name), s.abs(kept))
-		}
-		return kept, err
-	}
-	if err != nil {
-		if isAbsent(err) {
-			err = errAgain
-		}
-		return "", err
-	}
-	undo.push(func() error { return s.disk.remove(kept) })
-	return kept, nil
 }
 
 // sameBytes reports whether two files hold the same.
@@ -142,40 +112,6 @@ func (s *files) sameBytes(a, b string) (bool, error) {
 		h.Sum(sums[i][:0])
 	}
 	return sums[0] == sums[1], nil
-}
-
-// tidy removes what means nothing. It would mean something later: a deletion that
-// never was, the attributes of another object.
-func (s *files) tidy(p *past) {
-	for _, name := range p.stale {
-		s.disk.remove(p.dir + "/" + name)
-	}
-}
-
-// prune removes what need not be kept of the past of key, under its lock. A write
-// does not fail because of it: the next one tries again.
-func (s *files) prune(key string) {
-	p, err := s.past(key)
-	if err != nil {
-		return
-	}
-	s.tidy(p)
-	if p.twin {
-		s.disk.remove(p.dir + "/" + formatID(p.id))
-	}
-	drop := surplus(p.old, s.config.versions(), p.current != nil)
-	for _, old := range drop {
-		name := p.dir + "/" + formatID(old.id)
-		if old.deleted {
-			s.disk.remove(name + deletedSuffix)
-			continue
-		}
-		s.disk.remove(name)
-		s.disk.remove(name + attrsSuffix)
-	}
-	if len(drop) == len(p.old) {
-		s.removeUp(p.dir, versions)
-	}
 }
 
 // versions returns what is known of key. It takes no lock: if the object changes

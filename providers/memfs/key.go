@@ -100,6 +100,9 @@ func escape(segment string, guarded bool) string {
 		return nothing
 	}
 	guarded = guarded || isDevice(segment)
+	if !guarded && strings.Trim(segment, plainBytes) == "" && !strings.HasSuffix(segment, ".") {
+		return segment
+	}
 	var b strings.Builder
 	for i := range len(segment) {
 		c := segment[i]
@@ -115,11 +118,17 @@ func escape(segment string, guarded bool) string {
 	return b.String()
 }
 
+// plainBytes are bytes that escape leaves as they are, but for a dot at the end.
+const plainBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
 // unescape takes back escape. On what escape never writes it returns anything: the
 // caller compares.
 func unescape(name string) string {
 	if name == nothing {
 		return ""
+	}
+	if strings.IndexByte(name, '!') < 0 {
+		return name
 	}
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {

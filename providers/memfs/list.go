@@ -1,119 +1,210 @@
 package memfs
 
 import (
-	"cmp"
 	"context"
 	"io/fs"
 	"iter"
 	"path"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 )
 
-// batch is how many names of a directory are in memory at once.
-const batch = 1024
+// A listing reads each directory once, however many pages it has: the names that a page
+// did not get to are parked until the next page asks for them. Only the names are kept.
+// Each is looked at when its turn comes, so that a name that has gone since is left out;
+// a name that was there all along is listed exactly once.
+//
+// A name that another process adds after its directory was read may be missing from the
+// pages that follow within a minute. What this store adds is never missing.
+const (
+	maxHeld   = 16 << 20 // bytes of names that one listing holds
+	leastHeld = 16 << 10 // and of one directory, however much those above it hold
+	nameCost  = 40       // bytes that a name takes beside its text
+	maxParked = 32 << 20 // bytes of names in all listings between two pages
+	parkedFor = time.Minute
+)
 
 // list walks the directories in the order of the keys. That is the order of the
 // names as they are before they are escaped, and with a slash after those of
 // directories: a-b comes before a/b, and so does a.
 func (s *files) list(ctx context.Context, prefix string, from *string) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
-		w := &walk{s: s, ctx: ctx, prefix: prefix, from: from, yield: yield}
-		dir, base := ".", ""
-		if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
-			dir, base = objectPath(prefix[:i]), prefix[:i+1]
-		}
-		if first, _, _ := strings.Cut(base, "/"); base != "" && strings.EqualFold(first, meta) {
+		if !s.exact(ctx, prefix, from, yield) {
 			return
 		}
-		if other, err := s.clash(dir); err != nil || other != "" {
-			if err != nil {
-				yield(object{}, classify(err))
+		w := s.listings.resume(prefix, *from, s.clock())
+		if w == nil {
+			dir, base := ".", ""
+			if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
+				dir, base = objectPath(prefix[:i]), prefix[:i+1]
 			}
-			return
+			if first, _, _ := strings.Cut(base, "/"); base != "" && strings.EqualFold(first, meta) {
+				return
+			}
+			if other, err := s.clash(dir); err != nil || other != "" {
+				if err != nil {
+					yield(object{}, classify(err))
+				}
+				return
+			}
+			w = &walk{s: s, prefix: prefix, levels: []level{{dir: dir, base: base, more: true}}}
+			s.listings.begin(w)
 		}
-		w.dir(dir, base)
+		stopped, err := w.run(ctx, from, yield)
+		if err != nil {
+			yield(object{}, classify(err))
+		}
+		s.listings.end(w, stopped, *from, s.clock())
 	}
 }
 
-// A walk is one listing under way.
+// exact yields the object whose key is prefix itself, which comes first, without
+// reading its directory. It reports whether to go on.
+func (s *files) exact(ctx context.Context, prefix string, from *string, yield func(object, error) bool) bool {
+	if *from > prefix || strings.HasSuffix(prefix, "/") || checkKey(prefix) != nil {
+		return true
+	}
+	err := ctx.Err()
+	var fi fs.FileInfo
+	var other string
+	name := objectPath(prefix)
+	if err == nil {
+		other, err = s.clash(name)
+	}
+	if err == nil && other == "" {
+		fi, err = s.disk.lstat(name)
+	}
+	switch {
+	case err == nil && (other != "" || fi.IsDir()), isAbsent(err):
+		return true
+	case err != nil:
+		yield(object{}, classify(err))
+		return false
+	}
+	*from = prefix + "\x00"
+	return yield(object{key: prefix, size: fi.Size(), modified: timeOf(idAt(fi.ModTime())), costly: true}, nil)
+}
+
+// A walk is one listing, under way or parked.
 type walk struct {
 	s      *files
-	ctx    context.Context
 	prefix string
-	from   *string
-	yield  func(object, error) bool
+	levels []level // the directory that it is in, last, and those above it
+
+	dir directory // the open one, while it runs
+	at  string    // its name
+
+	// Of listings, under its mutex:
+	stale  bool      // an object was created in its way: the names have to be read again
+	from   string    // the least key of the next page
+	parked time.Time // since when; zero while it runs
 }
 
-// A name is one entry of a directory: a segment of a key, and where it lies.
-type name struct {
-	segment string // with a slash after it if it is a directory
-	path    string
-	entry   fs.DirEntry
+// A level is a directory that a walk is in.
+type level struct {
+	dir, base string   // its name, and how the keys of what is in it begin
+	names     []string // segments of keys, in order, with a slash after a directory's
+	held      int      // bytes, when names was read
+	more      bool     // there may be more names than these, after last
+	last      string
+	begun     bool // last means something
 }
 
-// dir yields what lies in dir, whose keys begin with base, and reports whether to
-// go on.
-func (w *walk) dir(dir, base string) bool {
-	var last *name
-	for {
-		names, more, err := w.names(dir, base, last)
-		if err != nil && !isAbsent(err) {
-			w.yield(object{}, classify(err))
-			return false
-		}
-		for _, n := range names {
-			dir, key := n.entry.IsDir(), base+n.segment
-			if w.wants(key, dir) && !(dir && w.dir(n.path, key) || !dir && w.object(n, key)) {
-				return false
+// run yields the objects that are left, and reports whether the caller stopped it. Then
+// the object that the caller did not take is the next one.
+func (w *walk) run(ctx context.Context, from *string, yield func(object, error) bool) (stopped bool, err error) {
+	defer w.leave()
+	for len(w.levels) > 0 {
+		l := &w.levels[len(w.levels)-1]
+		switch {
+		case !w.wants(l.base, true, *from), len(l.names) == 0 && !l.more:
+			w.levels = w.levels[:len(w.levels)-1]
+			continue
+		case len(l.names) == 0:
+			if err := ctx.Err(); err != nil {
+				return false, err
 			}
+			if err := w.read(l, *from); err != nil && !isAbsent(err) {
+				return false, err
+			}
+			continue
 		}
-		if !more || !w.wants(base, true) {
-			return true
+		segment, isDir := strings.CutSuffix(l.names[0], "/")
+		key := l.base + l.names[0]
+		if isDir || !w.wants(key, false, *from) {
+			l.names = l.names[1:]
+			if isDir && w.wants(key, true, *from) {
+				w.levels = append(w.levels, level{dir: path.Join(l.dir, segmentPath(segment, false)), base: key, more: true})
+			}
+			continue
 		}
-		last = &names[len(names)-1]
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		fi, err := w.lstat(l.dir, segment)
+		switch {
+		case isAbsent(err), err == nil && fi.IsDir(): // it has gone since its name was read
+		case err != nil:
+			return false, err
+		case !yield(object{key: key, size: fi.Size(), modified: timeOf(idAt(fi.ModTime()))}, nil):
+			return true, nil
+		}
+		l.names = l.names[1:]
 	}
+	return false, nil
 }
 
 // wants reports whether key, or if it is a directory something below it, may be
-// part of the answer.
-func (w *walk) wants(key string, dir bool) bool {
+// part of what is left.
+func (w *walk) wants(key string, dir bool, from string) bool {
 	return (strings.HasPrefix(key, w.prefix) || dir && strings.HasPrefix(w.prefix, key)) &&
-		(key >= *w.from || dir && strings.HasPrefix(*w.from, key))
+		(key >= from || dir && strings.HasPrefix(from, key))
 }
 
-func (w *walk) object(n name, key string) bool {
-	if err := w.ctx.Err(); err != nil {
-		w.yield(object{}, err)
-		return false
+// lstat looks at the object of a segment in dir, which stays open for the next one.
+func (w *walk) lstat(dir, segment string) (fi fs.FileInfo, err error) {
+	base := segmentPath(segment, false)
+	name := path.Join(dir, base)
+	if strings.Contains(base, "/") { // a long one
+		return w.s.disk.lstat(name)
 	}
-	fi, err := n.entry.Info()
-	if err == nil && !fi.Mode().IsRegular() {
-		fi, err = w.s.disk.lstat(n.path) // says what is wrong with it
-	}
-	switch {
-	case isAbsent(err), err == nil && fi.IsDir():
-		return true // it has gone since its name was read
-	case err != nil:
-		w.yield(object{}, classify(err))
-		return false
-	}
-	return w.yield(object{key, fi.Size(), timeOf(idAt(fi.ModTime()))}, nil)
-}
-
-// names returns, in order, the first names in dir that come after last, and whether
-// there are more.
-func (w *walk) names(dir, base string, last *name) (names []name, more bool, err error) {
-	shrink := func() {
-		slices.SortFunc(names, func(a, b name) int { return cmp.Compare(a.segment, b.segment) })
-		if len(names) > batch {
-			names, more = names[:batch], true
+	if w.dir == nil || w.at != dir {
+		w.leave()
+		if w.dir, err = w.s.disk.openDir(dir); err != nil {
+			w.dir = nil
+			return nil, err
 		}
+		w.at = dir
 	}
+	if fi, err = w.dir.lstat(base); err == nil && !fi.Mode().IsRegular() && !fi.IsDir() {
+		fi, err = w.s.disk.lstat(name) // says what is wrong with it
+	}
+	return fi, err
+}
+
+func (w *walk) leave() {
+	if w.dir != nil {
+		w.dir.close()
+		w.dir = nil
+	}
+}
+
+// read reads the names in the directory of l that come after last: all of them, or the
+// first ones if they are too many to hold.
+func (w *walk) read(l *level, from string) error {
+	l.names, l.held = nil, 0
+	first := firstNames{most: w.s.maxHeld}
+	for _, other := range w.levels {
+		first.most -= other.held
+	}
+	first.most = max(first.most, leastHeld)
+
 	// part is the path of a long segment so far, with a slash after it.
 	var read func(part string) error
 	read = func(part string) error {
-		return w.s.disk.list(path.Join(dir, part), func(e fs.DirEntry) error {
+		return w.s.disk.list(path.Join(l.dir, part), func(e fs.DirEntry) error {
 			rest := part + e.Name()
 			if e.IsDir() && strings.HasSuffix(rest, joint) {
 				if err := read(rest + "/"); !isAbsent(err) {
@@ -122,22 +213,125 @@ func (w *walk) names(dir, base string, last *name) (names []name, more bool, err
 				return nil
 			}
 			segment, ok := segmentOf(rest)
-			if !ok || base == "" && strings.EqualFold(segment, meta) {
+			if !ok || l.base == "" && strings.EqualFold(segment, meta) {
 				return nil // nobody's object
 			}
 			if e.IsDir() {
 				segment += "/"
 			}
-			if (last == nil || segment > last.segment) && w.wants(base+segment, e.IsDir()) {
-				names = append(names, name{segment, path.Join(dir, rest), e})
-			}
-			if len(names) >= 2*batch {
-				shrink()
+			if (!l.begun || segment > l.last) && w.wants(l.base+segment, e.IsDir(), from) {
+				first.add(segment)
 			}
 			return nil
 		})
 	}
-	err = read("")
-	shrink()
-	return names, more, err
+	err := read("")
+	first.cut()
+	l.names, l.held, l.more = first.names, first.bytes, first.more
+	if l.more {
+		l.last, l.begun = l.names[len(l.names)-1], true
+	}
+	return err
+}
+
+// firstNames are the first of the names that are added, as many as fit.
+type firstNames struct {
+	names []string
+	bytes int
+	most  int  // bytes
+	more  bool // some were left out, and all that come after bound are
+	bound string
+}
+
+func (f *firstNames) add(name string) {
+	if f.more && name > f.bound {
+		return
+	}
+	f.names = append(f.names, name)
+	if f.bytes += len(name) + nameCost; f.bytes > 2*f.most {
+		f.cut()
+	}
+}
+
+// cut sorts the names and leaves out those that do not fit.
+func (f *firstNames) cut() {
+	slices.Sort(f.names)
+	f.bytes = 0
+	for i, name := range f.names {
+		cost := len(name) + nameCost
+		if i > 0 && f.bytes+cost > f.most {
+			clear(f.names[i:])
+			f.names, f.more, f.bound = f.names[:i], true, f.names[i-1]
+			return
+		}
+		f.bytes += cost
+	}
+}
+
+// listings are the walks of a store, those under way and those that are parked.
+type listings struct {
+	mu     sync.Mutex
+	active map[*walk]bool
+	parked []*walk // the one that has waited longest first
+}
+
+func (l *listings) begin(w *walk) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active == nil {
+		l.active = map[*walk]bool{}
+	}
+	l.active[w] = true
+}
+
+// resume returns a parked walk that goes on with from, or nil.
+func (l *listings) resume(prefix, from string, now time.Time) *walk {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parked = slices.DeleteFunc(l.parked, func(w *walk) bool {
+		age := now.Sub(w.parked)
+		return w.stale || age < 0 || age >= parkedFor
+	})
+	i := slices.IndexFunc(l.parked, func(w *walk) bool { return w.prefix == prefix && w.from == from })
+	if i < 0 {
+		return nil
+	}
+	w := l.parked[i]
+	l.parked = slices.Delete(l.parked, i, i+1)
+	l.active[w] = true
+	return w
+}
+
+// end ends a walk, or parks it for the page that begins with from.
+func (l *listings) end(w *walk, park bool, from string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.active, w)
+	if !park || w.stale {
+		return
+	}
+	w.from, w.parked = from, now
+	l.parked = append(l.parked, w)
+	held := 0
+	for i, w := range slices.Backward(l.parked) {
+		for _, level := range w.levels {
+			held += level.held + nameCost
+		}
+		if held > maxParked {
+			l.parked = slices.Delete(l.parked, 0, i+1)
+			break
+		}
+	}
+}
+
+// created makes the walks that may have passed over key read their directories again.
+func (l *listings) created(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for w := range l.active {
+		w.stale = w.stale || strings.HasPrefix(key, w.prefix)
+	}
+	for _, w := range l.parked {
+		w.stale = w.stale || strings.HasPrefix(key, w.prefix)
+	}
 }

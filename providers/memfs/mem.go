@@ -5,7 +5,6 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 
@@ -16,7 +15,7 @@ import (
 // by any number of stores at once.
 type Memory struct {
 	mu   sync.Mutex
-	keys []string             // of the current objects, sorted
+	keys sortedSet            // of the current objects
 	past map[string][]memento // by key, oldest first
 }
 
@@ -30,7 +29,7 @@ type memento struct {
 // current returns the object at key, nil if there is none. That there is none does
 // not hang on a marker, which may have been purged.
 func (m *Memory) current(key string) *memento {
-	if _, there := slices.BinarySearch(m.keys, key); !there {
+	if !m.keys.has(key) {
 		return nil
 	}
 	all := m.past[key]
@@ -58,12 +57,10 @@ func (m *Memory) push(key string, next memento, keep int) (id uint64) {
 		m.past = map[string][]memento{}
 	}
 	m.past[key] = all
-	i, there := slices.BinarySearch(m.keys, key)
-	switch {
-	case next.deleted && there:
-		m.keys = slices.Delete(m.keys, i, i+1)
-	case !next.deleted && !there:
-		m.keys = slices.Insert(m.keys, i, key)
+	if next.deleted {
+		m.keys.remove(key)
+	} else {
+		m.keys.add(key)
 	}
 	return next.id
 }
@@ -165,13 +162,15 @@ func (m *memory) page(prefix, from string) []object {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var page []object
-	for _, key := range m.keys[sort.SearchStrings(m.keys, max(prefix, from)):] {
+	m.keys.from(max(prefix, from), func(key string) bool {
 		if !strings.HasPrefix(key, prefix) || len(page) == maxPage {
-			break
+			return false
 		}
-		s := m.current(key)
-		page = append(page, object{key, int64(len(s.content)), timeOf(s.id)})
-	}
+		all := m.past[key]
+		s := &all[len(all)-1]
+		page = append(page, object{key: key, size: int64(len(s.content)), modified: timeOf(s.id)})
+		return true
+	})
 	return page
 }
 

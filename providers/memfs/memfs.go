@@ -23,7 +23,9 @@
 // file may be lost without making the current objects unreadable.
 //
 // The file system must have flock, hard links and mtimes of a microsecond. Symbolic
-// links below DIR, and files that others may read, are refused. On a file system
+// links below DIR, files that others may read, and a DIR that others may write to are
+// refused. If others may read DIR itself, they see the names, sizes and times of what lies
+// directly in it; the directories and files that the store makes there are 0700 and 0600. On a file system
 // that folds case, a key that exists in another spelling is a conflict. Windows
 // compiles and is untested.
 package memfs
@@ -92,7 +94,7 @@ var ErrNoStore = errors.New("there is no store")
 var errNoStore = fmt.Errorf("%w: %w", vault.ErrUnavailable, ErrNoStore)
 
 // Open opens the store that c describes, and creates it if need be. Close it when
-// done. A directory that holds something else, or that others may enter, is refused
+// done. A directory that holds something else, or that others may write to, is refused
 // and left as it is.
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if c.Dir == "" {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gocloud.dev/blob/driver"
 
 	"github.com/objectvault/objectvault/vault"
 )
@@ -96,8 +96,13 @@ func (p *platter) do(c *call, real func() error) error {
 	}
 	if !changes {
 		err := real()
-		if c.op == "open" && err == nil {
-			c.file.node = p.at(c.name)
+		if err == nil {
+			switch c.op {
+			case "open":
+				c.file.node = p.at(c.name)
+			case "opendir":
+				c.dir.node = p.at(c.name)
+			}
 		}
 		return err
 	}
@@ -127,7 +132,7 @@ func (p *platter) do(c *call, real func() error) error {
 		n := c.file.node
 		n.synced, n.safeData, n.safeMtime = true, bytes.Clone(n.data), n.mtime
 	case "sync":
-		n := p.at(c.name)
+		n := c.dir.node // which may not have its name any more
 		n.safeEntries = maps.Clone(n.entries)
 	case "mkdir":
 		p.put(c.name, &node{dir: true, entries: map[string]*node{}})
@@ -345,6 +350,8 @@ var dramas = []drama{
 	{[]deed{putDeed(plain)}, removeDeed},
 	{[]deed{putDeed("one"), removeDeed}, putDeed("two")},
 	{[]deed{putDeed("one"), putDeed("two")}, removeDeed},
+	// The first process removes directories whose names it has made durable, and makes them again.
+	{[]deed{putDeed("one"), removeDeed, putDeed("one")}, putDeed("two")},
 }
 
 // cuts say when the power is cut.
@@ -524,14 +531,22 @@ func TestCalls(t *testing.T) {
 			"link bots/t/openai.enc M/versions/bots/t/openai.enc/ID",
 			"sync M/versions/bots/t/openai.enc", "sync M/versions/bots/t", "sync M/versions/bots", "sync M/versions",
 			"rename TMP bots/t/openai.enc",
-			"sync bots/t", "sync bots", "sync .",
+			"sync bots/t",
+		}},
+		{"second overwrite", func() (err error) { id, err = s.Swap.Swap(ctx, subject, id, filled("three")); return err }, []string{
+			"create TMP", "write TMP", "chtime TMP", "fsync TMP",
+			"chtime TMP", "fsync TMP",
+			"link bots/t/openai.enc M/versions/bots/t/openai.enc/ID",
+			"sync M/versions/bots/t/openai.enc",
+			"rename TMP bots/t/openai.enc",
+			"sync bots/t",
 		}},
 		{"delete", func() error { return s.Bucket.Delete(ctx, subject) }, []string{
 			"link bots/t/openai.enc M/versions/bots/t/openai.enc/ID",
 			"create M/versions/bots/t/openai.enc/ID.deleted",
 			"write M/versions/bots/t/openai.enc/ID.deleted",
 			"fsync M/versions/bots/t/openai.enc/ID.deleted",
-			"sync M/versions/bots/t/openai.enc", "sync M/versions/bots/t", "sync M/versions/bots", "sync M/versions",
+			"sync M/versions/bots/t/openai.enc",
 			"remove bots/t/openai.enc",
 			"sync bots/t",
 			"remove bots/t", "remove bots",
@@ -550,27 +565,171 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestMakeRoot checks that the directories of a new store are durable, also when it
-// was another process that had begun to make them.
-func TestMakeRoot(t *testing.T) {
-	top := t.TempDir()
-	var synced []string
-	note := func(dir string) error {
-		rel, err := filepath.Rel(top, dir)
-		synced = append(synced, filepath.ToSlash(rel))
-		return err
-	}
-	if err := os.Mkdir(filepath.Join(top, "a"), 0o700); err != nil {
+// TestDirectoriesMadeAgain lets another process remove the directories that a store has
+// made durable, make them again and be killed before it syncs them. The store's next
+// write is durable all the same.
+func TestDirectoriesMadeAgain(t *testing.T) {
+	t.Parallel()
+	p, a := newPlatter(), &account{}
+	var clock int64
+	config := Config{Dir: quickDir(t), Now: func() time.Time { clock++; return time.Unix(1700000000, clock*1000) }}
+	p.op = "open"
+	s, err := openTapped(t, config, p.do)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := makeRoot(filepath.Join(top, "a", "b", "c"), note); err != nil {
+	defer s.Close()
+	if err := putDeed("one").do(s, a); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{".", "a", "a/b"}, synced); diff != "" {
-		t.Errorf("synced (-want +got):\n%s", diff)
+	killed := false
+	other, err := openTapped(t, config, func(c *call, real func() error) error {
+		if killed = killed || c.op == "link" && c.to == "bots/t/other.enc"; killed {
+			return errKilled
+		}
+		return p.do(c, real)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	fi, err := os.Stat(filepath.Join(top, "a", "b", "c"))
-	if err != nil || fi.Mode() != fs.ModeDir|0o700 {
-		t.Errorf("made %v, %v", fi.Mode(), err)
+	defer other.Close()
+	if err := removeDeed.do(other, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(other, "bots/t/other.enc", "x"); !errors.Is(err, errKilled) || p.at("bots/t") == nil {
+		t.Fatalf("the other process was not killed where it should: %v", err)
+	}
+	if err := putDeed("two").do(s, a); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []outage{nothingLate, namesLate, everything} {
+		if err := a.audit(t, p, o); err != nil {
+			t.Errorf("%s: %v", o, err)
+		}
+	}
+}
+
+// TestPowerCutInPlan takes the plan of a write up to each of its steps, and then cuts the
+// power. It also leaves out each sync of the plan: then a promise must break.
+func TestPowerCutInPlan(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		before []deed
+		value  string // put then; empty means that the object is removed
+		steps  []action
+	}{
+		{"create", nil, plain,
+			[]action{doMakeDirs, doCreate, doSyncUp}},
+		{"create with attributes", nil, "new",
+			[]action{doMakeDirs, doMakeDirs, doWrite, doSyncUp, doCreate, doSyncUp}},
+		{"overwrite", []deed{putDeed(plain)}, "new",
+			[]action{doMakeDirs, doMakeDirs, doWrite, doKeep, doSyncUp, doReplace, doSyncUp}},
+		{"second overwrite", []deed{putDeed("one"), putDeed("two")}, "new",
+			[]action{doMakeDirs, doMakeDirs, doWrite, doKeep, doSyncUp, doReplace, doSyncUp}},
+		{"create again", []deed{putDeed("one"), removeDeed}, "new",
+			[]action{doMakeDirs, doMakeDirs, doWrite, doSyncUp, doCreate, doSyncUp}},
+		{"remove", []deed{putDeed("one")}, "",
+			[]action{doMakeDirs, doKeep, doWrite, doSyncUp, doErase, doSync, doCleanUp}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var id string // of the new object
+			// run makes the plan and takes those of its steps that some returns.
+			run := func(some func(plan []step) []step) (p *platter, a *account, plan []step) {
+				p, a = newPlatter(), &account{}
+				p.op = "run"
+				dir := quickDir(t)
+				defer os.RemoveAll(dir)
+				root, err := os.OpenRoot(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var clock int64
+				config := Config{Dir: dir, Now: func() time.Time { clock++; return time.Unix(1700000000, clock*1000) }}
+				shelf, err := newFiles(t.Context(), &tap{&rootDisk{root}, p.do}, config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer shelf.close()
+				s := newStore("file://"+dir, shelf, config)
+				for _, d := range tc.before {
+					if err := d.do(s, a); err != nil {
+						t.Fatal(err)
+					}
+				}
+				past, err := shelf.past(subject)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tc.value == "" {
+					a.leaving = true
+					plan = planRemove(past, past.last+1, 16)
+				} else {
+					a.pending = []string{tc.value}
+					d, err := shelf.draft(t.Context(), subject)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer d.discard()
+					draft := d.(*fileDraft)
+					attrs, err := newAttrs("", &driver.WriterOptions{Metadata: withItself(tc.value).Metadata}).encode()
+					if _, werr := io.WriteString(draft, tc.value); err != nil || werr != nil {
+						t.Fatal(err, werr)
+					}
+					if err := draft.stamp(past.last + 1); err != nil {
+						t.Fatal(err)
+					}
+					plan = planPut(past, draft.name, draft.id, attrs, 16)
+					id = formatID(draft.id)
+				}
+				if err := shelf.carryOut(some(plan)); err != nil {
+					t.Fatal(err)
+				}
+				return p, a, plan
+			}
+			// done acknowledges the write.
+			done := func(a *account) {
+				if a.value != "" {
+					a.past = append(a.past, a.value)
+				}
+				a.value, a.deleted = tc.value, tc.value == ""
+				a.pending, a.leaving, a.id = nil, false, id
+			}
+			audit := func(p *platter, a *account) error {
+				for _, o := range []outage{nothingLate, namesLate, zerosLate, everything} {
+					if err := a.audit(t, p, o); err != nil {
+						return fmt.Errorf("%s: %w", o, err)
+					}
+				}
+				return nil
+			}
+			var actions []action
+			_, _, plan := run(func(plan []step) []step { return plan })
+			for _, s := range plan {
+				actions = append(actions, s.do)
+			}
+			if diff := cmp.Diff(tc.steps, actions); diff != "" {
+				t.Fatalf("steps (-want +got):\n%s", diff)
+			}
+			for n := range len(plan) + 1 {
+				p, a, _ := run(func(plan []step) []step { return plan[:n] })
+				if n == len(plan) {
+					done(a)
+				}
+				if err := audit(p, a); err != nil {
+					t.Errorf("after %d of %d steps, %v", n, len(plan), err)
+				}
+			}
+			for n, st := range plan {
+				if st.do != doSyncUp && st.do != doSync {
+					continue
+				}
+				p, a, _ := run(func(plan []step) []step { return slices.Delete(plan, n, n+1) })
+				done(a)
+				if audit(p, a) == nil {
+					t.Errorf("no promise breaks without step %d, %s", n+1, st.do)
+				}
+			}
+		})
 	}
 }

@@ -165,10 +165,10 @@ func (s *files) purge(ctx context.Context, key string, old state) error {
 		}
 	}
 	if err == nil {
-		err = s.disk.sync(p.dir)
+		err = s.syncDir(p.dir)
 	}
 	if len(p.old) == 1 && err == nil {
-		s.removeUp(p.dir, versions)
+		s.removeUp(p.dir)
 	}
 	return classify(err)
 }

@@ -77,11 +77,31 @@ func isAny(err error, codes ...unix.Errno) bool {
 	return false
 }
 
-func syncDir(f *os.File) error { return f.Sync() }
+// listable returns a second file for the directory f, whose ReadDir makes no call for
+// each entry. The ReadDir of a file that an [os.Root] has opened makes an lstat for each.
+func listable(f *os.File) (*os.File, error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var fd int
+	var dupErr error
+	err = conn.Control(func(of uintptr) { fd, dupErr = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, dupErr); err != nil {
+		return nil, &fs.PathError{Op: "dup", Path: f.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
 
 // checkPrivate refuses a directory or file that is not its owner's alone.
-func checkPrivate(name string, fi fs.FileInfo) error {
-	if fi.Mode().Perm()&0o077 == 0 {
+func checkPrivate(name string, fi fs.FileInfo) error { return checkMode(name, fi, 0o077) }
+
+// checkUnshared refuses a directory in which others may make and remove names.
+func checkUnshared(name string, fi fs.FileInfo) error { return checkMode(name, fi, 0o022) }
+
+// checkMode refuses a directory or file that has one of the given bits.
+func checkMode(name string, fi fs.FileInfo, bits fs.FileMode) error {
+	if fi.Mode().Perm()&bits == 0 {
 		return nil
 	}
 	mode := "600"

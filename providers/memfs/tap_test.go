@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type call struct {
 	data     []byte    // of write
 	tap      *tap      // whose it is, of chtime
 	file     *tapFile  // of write, fsync and flock; what open has made, once it is done
+	dir      *tapDir   // of sync and opendir
 }
 
 // A tap is a disk that lets do decide what becomes of each call: real makes it.
@@ -67,12 +69,36 @@ func (t *tap) chtime(name string, mtime time.Time) error {
 	return t.do(&call{op: "chtime", name: name, mtime: mtime, tap: t}, func() error { return t.disk.chtime(name, mtime) })
 }
 
-func (t *tap) sync(dir string) error {
-	return t.do(&call{op: "sync", name: dir}, func() error { return t.disk.sync(dir) })
+func (t *tap) openDir(name string) (directory, error) {
+	d := &tapDir{tap: t, name: name}
+	err := t.do(&call{op: "opendir", name: name, dir: d}, func() (err error) { d.directory, err = t.disk.openDir(name); return err })
+	if err != nil {
+		if d.directory != nil {
+			d.directory.close()
+		}
+		return nil, err
+	}
+	return d, nil
 }
 
 func (t *tap) list(dir string, each func(fs.DirEntry) error) error {
 	return t.do(&call{op: "list", name: dir}, func() error { return t.disk.list(dir, each) })
+}
+
+// A tapDir is an open directory of a tap.
+type tapDir struct {
+	directory
+	tap  *tap
+	name string
+	node *node // see power_test.go
+}
+
+func (d *tapDir) lstat(base string) (fi fs.FileInfo, err error) {
+	return fi, d.tap.do(&call{op: "lstat", name: path.Join(d.name, base)}, func() error { fi, err = d.directory.lstat(base); return err })
+}
+
+func (d *tapDir) sync() error {
+	return d.tap.do(&call{op: "sync", name: d.name, dir: d}, d.directory.sync)
 }
 
 // A tapFile is a file of a tap.

@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
+	"time"
 
 	"github.com/objectvault/objectvault/vault"
 )
 
 // draft begins a write.
 func (s *files) draft(ctx context.Context, key string) (draft, error) {
-	s.sweep()
+	s.sweepNowAndThen()
 	t, err := s.newTemp(ctx)
 	if err != nil {
 		return nil, classify(err)
@@ -61,6 +61,25 @@ func (t *temp) remove() {
 	t.Close()
 }
 
+// sweepEvery is how long a store waits after a sweep before the next one: each opens the
+// temporary file of every writer there is.
+const sweepEvery = time.Minute
+
+// sweepNowAndThen sweeps unless that was done a short time ago.
+func (s *files) sweepNowAndThen() {
+	now := s.clock()
+	s.sweeping.Lock()
+	age := now.Sub(s.swept)
+	due := age < 0 || age >= sweepEvery
+	if due {
+		s.swept = now
+	}
+	s.sweeping.Unlock()
+	if due {
+		s.sweep()
+	}
+}
+
 // sweep removes what killed writers left in tmp. What it cannot remove is in
 // nobody's way.
 func (s *files) sweep() {
@@ -87,92 +106,6 @@ func (s *files) isNamed(f file, name string) bool {
 	}
 	named, err := s.disk.lstat(name)
 	return err == nil && os.SameFile(is, named)
-}
-
-// makeDirs makes dir and what is missing above it; undo removes it again. What is
-// empty may be gone the next moment: a deletion removes what it has emptied.
-func (s *files) makeDirs(dir string, undo *undo) error {
-	if dir == "." {
-		return nil
-	}
-	err := s.disk.mkdir(dir)
-	if isAbsent(err) {
-		if err := s.makeDirs(path.Dir(dir), undo); err != nil {
-			return err
-		}
-		err = s.disk.mkdir(dir)
-	}
-	switch {
-	case err == nil:
-		undo.push(func() error { return s.disk.remove(dir) })
-	case errors.Is(err, fs.ErrExist):
-		fi, err := s.disk.lstat(dir)
-		switch {
-		case isAbsent(err):
-			return errAgain // a deletion has just removed it, empty as it was
-		case err != nil:
-			return err
-		case !fi.IsDir():
-			return fmt.Errorf("%w: %s is an object, and so nothing can lie below it", vault.ErrConflict, s.abs(dir))
-		}
-		if other, err := s.clash(dir); err != nil || other != "" {
-			return errors.Join(s.conflict(other), err) // made while we were at it
-		}
-	case isAbsent(err):
-		return errAgain
-	default:
-		return err
-	}
-	return nil
-}
-
-// syncUp makes durable what has been put into dir, and every directory from there to
-// top: whoever made them may have been killed before it came to that. It works only
-// once there is something in dir, since then none of them can be removed.
-func (s *files) syncUp(dir, top string) error {
-	for {
-		if err := s.disk.sync(dir); err != nil || dir == top {
-			return err
-		}
-		dir = path.Dir(dir)
-	}
-}
-
-// removeEmpty removes dir if there are no files in it, only directories, such as a
-// killed writer leaves behind.
-func (s *files) removeEmpty(dir string) error {
-	err := s.disk.list(dir, func(e fs.DirEntry) error {
-		if !e.IsDir() {
-			return fs.ErrExist
-		}
-		return s.removeEmpty(dir + "/" + e.Name())
-	})
-	if err != nil {
-		return err
-	}
-	return s.disk.remove(dir)
-}
-
-// removeUp removes dir and what is above it, up to but without top, as far as they
-// are empty. Who was about to put something there begins again.
-func (s *files) removeUp(dir, top string) {
-	for dir != top && s.disk.remove(dir) == nil {
-		dir = path.Dir(dir)
-	}
-}
-
-// undo is how to take back what was done so far, the last thing first.
-type undo []func() error
-
-func (u *undo) push(f func() error) { *u = append(*u, f) }
-
-// run takes everything back. What cannot be taken back is a leftover of the kind
-// that a kill leaves.
-func (u *undo) run() {
-	for i := len(*u) - 1; i >= 0; i-- {
-		(*u)[i]()
-	}
-	*u = nil
 }
 
 // A fileDraft is a write to a file store.
@@ -234,8 +167,8 @@ func (d *fileDraft) stamp(id uint64) error {
 
 // place puts the draft where its key is, under the lock of the key. If it fails
 // everything is as it was, but for a version equal to the current object.
-func (d *fileDraft) place(attrs []byte, c condition) (err error) {
-	s, name := d.s, objectPath(d.key)
+func (d *fileDraft) place(attrs []byte, c condition) error {
+	s := d.s
 	p, err := s.past(d.key)
 	if err != nil {
 		return err
@@ -243,121 +176,23 @@ func (d *fileDraft) place(attrs []byte, c condition) (err error) {
 	if err := c.check(p.current != nil, p.id); err != nil {
 		return err
 	}
-	s.tidy(p)
 	if d.id <= p.last {
 		if err := d.stamp(p.last + 1); err != nil {
 			return err
 		}
 	}
-	var undo undo
-	defer func() {
-		if err != nil {
-			undo.run()
-		}
-	}()
-	if err := s.makeDirs(path.Dir(name), &undo); err != nil {
+	if err := s.carryOut(planPut(p, d.name, d.id, attrs, s.config.versions())); err != nil {
 		return err
 	}
-	var kept string
-	if p.current != nil || attrs != nil {
-		if err := s.makeDirs(p.dir, &undo); err != nil {
-			return err
-		}
-		if attrs != nil {
-			if err := s.writeFile(p.dir+"/"+formatID(d.id)+attrsSuffix, attrs, &undo); err != nil {
-				return err
-			}
-		}
-		if p.current != nil {
-			if kept, err = s.keep(p, name, &undo); err != nil {
-				return err
-			}
-		}
-		// Before the object is replaced: a power cut could take it from both places.
-		if err := s.syncUp(p.dir, versions); err != nil {
-			return err
-		}
+	if p.current == nil {
+		s.listings.created(d.key)
 	}
-	if p.current != nil {
-		err = s.disk.rename(d.name, name)
-		undo.push(func() error { return s.disk.rename(kept, name) })
-	} else {
-		err = s.disk.link(d.name, name) // not rename: if there is something after all, it stays
-		undo.push(func() error { return s.disk.remove(name) })
-	}
-	if err != nil {
-		undo = undo[:len(undo)-1]
-		return s.refused(err, name)
-	}
-	if err := s.commit(path.Dir(name), ".", &undo); err != nil {
-		return err
-	}
-	s.prune(d.key)
 	return nil
-}
-
-// refused says why there was no place for an object, or errAgain.
-func (s *files) refused(err error, name string) error {
-	switch {
-	case isAbsent(err):
-		return errAgain // a deletion has just removed the directory, empty as it was
-	case !errors.Is(err, fs.ErrExist):
-		return err
-	}
-	if fi, err := s.disk.lstat(name); err == nil && fi.IsDir() {
-		err := s.removeEmpty(name)
-		switch {
-		case errors.Is(err, fs.ErrExist):
-			return fmt.Errorf("%w: %s is a directory with objects in it, and so cannot be an object", vault.ErrConflict, s.abs(name))
-		case err != nil && !isAbsent(err):
-			return err
-		}
-	}
-	return errAgain
-}
-
-// commit makes durable what has just become visible in dir, up to top, or takes it
-// back: the last step of undo.
-func (s *files) commit(dir, top string, undo *undo) error {
-	err := s.syncUp(dir, top)
-	if err == nil {
-		*undo = nil
-		return nil
-	}
-	last := len(*undo) - 1
-	if undone := (*undo)[last](); undone != nil {
-		*undo = nil // what was kept may be all there is
-		return fmt.Errorf("%w: %w, and then %w", vault.ErrUnsure, err, undone)
-	}
-	*undo = (*undo)[:last]
-	s.disk.sync(dir)
-	return err
-}
-
-// writeFile makes a file that others know by its name alone, durable but for the name.
-func (s *files) writeFile(name string, b []byte, undo *undo) error {
-	f, err := s.disk.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
-	if isAbsent(err) {
-		err = errAgain // the directory was removed, empty as it was
-	}
-	if err != nil {
-		return err
-	}
-	undo.push(func() error { return s.disk.remove(name) })
-	if _, err := f.Write(b); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }
 
 // remove deletes the object at key and leaves a marker.
 func (s *files) remove(ctx context.Context, key string) error {
-	s.sweep()
+	s.sweepNowAndThen()
 	release, err := s.lock(ctx, key)
 	if err != nil {
 		return classify(err)
@@ -368,8 +203,7 @@ func (s *files) remove(ctx context.Context, key string) error {
 
 // take removes the object at key, under the lock of the key.
 func (s *files) take(key string) (err error) {
-	name := objectPath(key)
-	if other, err := s.clash(name); err != nil || other != "" {
+	if other, err := s.clash(objectPath(key)); err != nil || other != "" {
 		return errors.Join(vault.ErrNotFound, err)
 	}
 	p, err := s.past(key)
@@ -379,35 +213,5 @@ func (s *files) take(key string) (err error) {
 	case p.current == nil:
 		return vault.ErrNotFound
 	}
-	s.tidy(p)
-	var undo undo
-	defer func() {
-		if err != nil {
-			undo.run()
-		}
-	}()
-	if err := s.makeDirs(p.dir, &undo); err != nil {
-		return err
-	}
-	kept, err := s.keep(p, name, &undo)
-	if err != nil {
-		return err
-	}
-	id := max(s.config.now(), p.last+1)
-	if err := s.writeFile(p.dir+"/"+formatID(id)+deletedSuffix, nil, &undo); err != nil {
-		return err
-	}
-	if err := s.syncUp(p.dir, versions); err != nil {
-		return err
-	}
-	if err := s.disk.remove(name); err != nil {
-		return err
-	}
-	undo.push(func() error { return s.disk.rename(kept, name) })
-	if err := s.commit(path.Dir(name), path.Dir(name), &undo); err != nil {
-		return err
-	}
-	s.prune(key)
-	s.removeUp(path.Dir(name), ".")
-	return nil
+	return s.carryOut(planRemove(p, max(s.config.now(), p.last+1), s.config.versions()))
 }

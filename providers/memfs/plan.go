@@ -1,0 +1,334 @@
+package memfs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A write decides first and acts afterwards. A plan is a list of steps that follows from
+// what is there, the past of the key; making one changes nothing. The steps are then
+// taken in order, under the lock of the key. If a step fails, those before it are taken
+// back, the last one first. If the process is killed or the power fails between two
+// steps, either the old object or the new one is there, and what else is left means nothing.
+
+// A step is one change of the directory, or one sync.
+type step struct {
+	do   action
+	name string // what the step makes, syncs or removes
+	from string // of keep, create and replace: the file that gets the name
+	kept string // of replace and erase: the second name of the old object
+	data []byte // of write
+}
+
+// An action is what a step does with its name.
+type action string
+
+const (
+	doMakeDirs action = "make directories" // the directory and those missing above it
+	doWrite    action = "write"            // a new file, synced but for its name
+	doKeep     action = "keep"             // gives the object a second name
+	doCreate   action = "create"           // gives the draft its name, where nothing is
+	doReplace  action = "replace"          // gives the draft the name of the object
+	doErase    action = "erase"            // removes the object
+	doSyncUp   action = "sync up"          // makes the directory's entries durable, and its own name
+	doSync     action = "sync"             // makes the directory's entries durable
+	doClean    action = "clean"            // removes a file that means nothing; failing does no harm
+	doCleanUp  action = "clean up"         // removes the directory and those above it, as far as they are empty
+)
+
+// planPut makes the draft, which has the given id, the object of the key. attrs are nil
+// if it has none; most is how many old versions are kept.
+func planPut(p *past, draft string, id uint64, attrs []byte, most int) (steps []step) {
+	steps = append(steps, p.cleanStale()...)
+	steps = append(steps, step{do: doMakeDirs, name: path.Dir(p.name)})
+	if p.current != nil || attrs != nil {
+		steps = append(steps, step{do: doMakeDirs, name: p.dir})
+		if attrs != nil {
+			steps = append(steps, step{do: doWrite, name: p.version(id) + attrsSuffix, data: attrs})
+		}
+		if p.current != nil {
+			steps = append(steps, step{do: doKeep, name: p.version(p.id), from: p.name})
+		}
+		// Before the object is replaced: a power failure could take it from both places.
+		steps = append(steps, step{do: doSyncUp, name: p.dir})
+	}
+	old := p.old
+	if p.current != nil {
+		steps = append(steps, step{do: doReplace, name: p.name, from: draft, kept: p.version(p.id)})
+		old = append([]state{{id: p.id}}, old...)
+	} else {
+		steps = append(steps, step{do: doCreate, name: p.name, from: draft})
+	}
+	steps = append(steps, step{do: doSyncUp, name: path.Dir(p.name)})
+	return append(steps, p.prune(old, most, true)...)
+}
+
+// planRemove removes the object of the key, and leaves a marker with the given id.
+func planRemove(p *past, id uint64, most int) (steps []step) {
+	steps = append(steps, p.cleanStale()...)
+	steps = append(steps,
+		step{do: doMakeDirs, name: p.dir},
+		step{do: doKeep, name: p.version(p.id), from: p.name},
+		step{do: doWrite, name: p.version(id) + deletedSuffix},
+		step{do: doSyncUp, name: p.dir},
+		step{do: doErase, name: p.name, kept: p.version(p.id)},
+		step{do: doSync, name: path.Dir(p.name)},
+	)
+	old := append([]state{{id: id, deleted: true}, {id: p.id}}, p.old...)
+	steps = append(steps, p.prune(old, most, false)...)
+	return append(steps, step{do: doCleanUp, name: path.Dir(p.name)})
+}
+
+// cleanStale removes what a killed writer has left. It would mean something later: a
+// deletion that never was, the attributes of another object.
+func (p *past) cleanStale() (steps []step) {
+	for _, name := range p.stale {
+		steps = append(steps, step{do: doClean, name: p.dir + "/" + name})
+	}
+	return steps
+}
+
+// prune removes those of old that need not be kept. present says that there is a current
+// object now.
+func (p *past) prune(old []state, most int, present bool) (steps []step) {
+	slices.SortFunc(old, func(a, b state) int { return cmp.Compare(b.id, a.id) })
+	drop := surplus(old, most, present)
+	for _, s := range drop {
+		if s.deleted {
+			steps = append(steps, step{do: doClean, name: p.version(s.id) + deletedSuffix})
+			continue
+		}
+		steps = append(steps, step{do: doClean, name: p.version(s.id)}, step{do: doClean, name: p.version(s.id) + attrsSuffix})
+	}
+	if len(drop) == len(old) && (p.present || len(old) > 0) {
+		steps = append(steps, step{do: doCleanUp, name: p.dir})
+	}
+	return steps
+}
+
+// version is the name of a version's content.
+func (p *past) version(id uint64) string { return p.dir + "/" + formatID(id) }
+
+// An execution takes the steps of a plan.
+type execution struct {
+	s     *files
+	taken []taken
+	left  directory // where the object was that the plan has erased
+}
+
+// taken is a step that was taken, and what it has made.
+type taken struct {
+	step
+	made []string
+}
+
+// carryOut takes the steps in order. If one fails, everything is as it was, except after
+// [vault.ErrUnsure].
+func (s *files) carryOut(steps []step) error {
+	e := &execution{s: s}
+	defer func() {
+		if e.left != nil {
+			e.left.close()
+		}
+	}()
+	for _, st := range steps {
+		made, err := e.take(st)
+		e.taken = append(e.taken, taken{st, made}) // also if it failed: what it has made goes
+		if err != nil {
+			return e.takeBack(err)
+		}
+	}
+	return nil
+}
+
+// take takes one step. made is what has to go again if a later one fails; the name of an
+// object that was published or erased is in it too.
+func (e *execution) take(st step) (made []string, err error) {
+	s := e.s
+	switch st.do {
+	case doMakeDirs:
+		err = s.makeDirs(st.name, &made)
+	case doWrite:
+		return s.writeFile(st.name, st.data)
+	case doKeep:
+		return s.keep(st.from, st.name)
+	case doCreate: // not a rename: if there is something after all, it stays
+		err = s.refused(s.disk.link(st.from, st.name), st.name)
+	case doReplace:
+		err = s.refused(s.disk.rename(st.from, st.name), st.name)
+	case doErase:
+		if e.left, err = s.disk.openDir(path.Dir(st.name)); err == nil {
+			err = s.disk.remove(st.name)
+		}
+	case doSyncUp:
+		err = s.syncUp(st.name)
+	case doSync:
+		// Not by its name: once the directory is empty another process may remove it.
+		err = e.left.sync()
+	case doClean:
+		s.disk.remove(st.name)
+	case doCleanUp:
+		s.removeUp(st.name)
+	}
+	if err == nil && (st.do == doCreate || st.do == doReplace || st.do == doErase) {
+		made = []string{st.name}
+	}
+	return made, err
+}
+
+// takeBack takes back what was done before err. What cannot be taken back is a leftover
+// of the kind that a kill leaves, unless it is the object itself.
+func (e *execution) takeBack(err error) error {
+	s := e.s
+	for _, t := range slices.Backward(e.taken) {
+		for _, name := range slices.Backward(t.made) {
+			var undone error
+			switch t.do {
+			case doReplace, doErase:
+				undone = s.disk.rename(t.kept, name)
+			default:
+				undone = s.disk.remove(name)
+			}
+			if t.do != doCreate && t.do != doReplace && t.do != doErase {
+				continue
+			}
+			if undone != nil { // the second name may be all there is: it stays
+				return fmt.Errorf("%w: %w, and then %w", vault.ErrUnsure, err, undone)
+			}
+			s.syncDir(path.Dir(name))
+		}
+	}
+	return err
+}
+
+// makeDirs makes dir and what is missing above it. What is empty may be gone the next
+// moment: a deletion removes what it has emptied.
+func (s *files) makeDirs(dir string, made *[]string) error {
+	if dir == "." {
+		return nil
+	}
+	err := s.disk.mkdir(dir)
+	if isAbsent(err) {
+		if err := s.makeDirs(path.Dir(dir), made); err != nil {
+			return err
+		}
+		err = s.disk.mkdir(dir)
+	}
+	switch {
+	case err == nil:
+		*made = append(*made, dir)
+	case errors.Is(err, fs.ErrExist):
+		fi, err := s.disk.lstat(dir)
+		switch {
+		case isAbsent(err):
+			return errAgain // a deletion has just removed it, empty as it was
+		case err != nil:
+			return err
+		case !fi.IsDir():
+			return fmt.Errorf("%w: %s is an object, and so nothing can lie below it", vault.ErrConflict, s.abs(dir))
+		}
+		if other, err := s.clash(dir); err != nil || other != "" {
+			return errors.Join(s.conflict(other), err) // made while we were at it
+		}
+	case isAbsent(err):
+		return errAgain
+	default:
+		return err
+	}
+	return nil
+}
+
+// writeFile makes a file that others know by its name alone, durable but for the name.
+func (s *files) writeFile(name string, b []byte) (made []string, err error) {
+	f, err := s.disk.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if isAbsent(err) {
+		err = errAgain // the directory was removed, empty as it was
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.Write(b); err == nil {
+		err = f.Sync()
+	}
+	return []string{name}, errors.Join(err, f.Close())
+}
+
+// keep gives the current object, at name, a second name among the versions.
+func (s *files) keep(name, kept string) (made []string, err error) {
+	err = s.disk.link(name, kept)
+	switch {
+	case err == nil:
+		return []string{kept}, nil
+	case isAbsent(err):
+		return nil, errAgain
+	case !errors.Is(err, fs.ErrExist):
+		return nil, err
+	}
+	current, err := s.disk.lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	there, err := s.disk.lstat(kept)
+	if err != nil {
+		return nil, err
+	}
+	same := os.SameFile(there, current) // left by a kill
+	if !same && there.Size() == current.Size() {
+		same, err = s.sameBytes(name, kept) // an old version was copied back, with its time
+	}
+	if err == nil && !same {
+		err = fmt.Errorf("%w: %s and %s have the same time and are different: touch the former",
+			vault.ErrConflict, s.abs(name), s.abs(kept))
+	}
+	return nil, err
+}
+
+// refused says why there was no place for an object, or errAgain.
+func (s *files) refused(err error, name string) error {
+	switch {
+	case isAbsent(err):
+		return errAgain // a deletion has just removed the directory, empty as it was
+	case !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if fi, err := s.disk.lstat(name); err == nil && fi.IsDir() {
+		err := s.removeEmpty(name)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			return fmt.Errorf("%w: %s is a directory with objects in it, and so cannot be an object", vault.ErrConflict, s.abs(name))
+		case err != nil && !isAbsent(err):
+			return err
+		}
+	}
+	return errAgain
+}
+
+// removeEmpty removes dir if there are no files in it, only directories, such as a
+// killed writer leaves behind.
+func (s *files) removeEmpty(dir string) error {
+	err := s.disk.list(dir, func(e fs.DirEntry) error {
+		if !e.IsDir() {
+			return fs.ErrExist
+		}
+		return s.removeEmpty(dir + "/" + e.Name())
+	})
+	if err != nil {
+		return err
+	}
+	return s.disk.remove(dir)
+}
+
+// removeUp removes dir and what is above it, as far as they are empty. Who was about to
+// put something there begins again.
+func (s *files) removeUp(dir string) {
+	for dir != topOf(dir) && s.disk.remove(dir) == nil {
+		dir = path.Dir(dir)
+	}
+}
