@@ -41,7 +41,7 @@ func parseFile(u parsedURL, o *Options) (*Location, error) {
 		}
 	}
 	return &Location{
-		Scheme: u.Scheme, options: o,
+		Scheme: u.Scheme, Dir: c.Dir, options: o,
 		open: func(ctx context.Context, _ *federation.Provider) (*vault.Store, error) { return memfs.Open(ctx, c) },
 	}, nil
 }

@@ -17,6 +17,7 @@ import (
 type Location struct {
 	Scheme string // s3, cos, file or mem
 	Bucket string // empty for file and mem
+	Dir    string // of a file store
 	// Role is what a token is exchanged for; empty: the store takes no identity.
 	Role string
 	// Audience is for whom a token has to be; empty: not checked before the cloud does.
