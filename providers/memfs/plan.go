@@ -98,7 +98,7 @@ func (p *past) cleanStale() (steps []step) {
 // prune removes those of old that need not be kept. present says that there is a current
 // object now.
 func (p *past) prune(old []state, most int, present bool) (steps []step) {
-	slices.SortFunc(old, func(a, b state) int { return cmp.Compare(b.id, a.id) })
+	old = slices.SortedFunc(slices.Values(old), func(a, b state) int { return cmp.Compare(b.id, a.id) })
 	drop := surplus(old, most, present)
 	for _, s := range drop {
 		if s.deleted {
@@ -171,7 +171,8 @@ func (e *execution) take(st step) (made []string, err error) {
 		err = s.syncUp(st.name)
 	case doSync:
 		// Not by its name: once the directory is empty another process may remove it.
-		err = e.left.sync()
+		err = errors.Join(e.left.sync(), e.left.close())
+		e.left = nil
 	case doClean:
 		s.disk.remove(st.name)
 	case doCleanUp:

@@ -94,6 +94,9 @@ func (m *syncedDirs) holds(disk disk, name string) bool {
 
 // add remembers a directory that cannot be removed just now.
 func (m *syncedDirs) add(disk disk, name string) {
+	if !syncsDirs {
+		return
+	}
 	d, err := disk.openDir(name)
 	if err != nil {
 		return // it will be synced once more than it need be

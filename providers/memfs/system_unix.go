@@ -18,6 +18,8 @@ const (
 	errNotDir = unix.ENOTDIR
 	errIsDir  = unix.EISDIR
 
+	syncsDirs = true
+
 	// openFlags keep an open from waiting, should somebody have put a pipe there.
 	openFlags = unix.O_NONBLOCK | unix.O_NOFOLLOW
 )

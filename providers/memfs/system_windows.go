@@ -17,6 +17,7 @@ const (
 	errNotDir = syscall.ENOTDIR
 	errIsDir  = syscall.EISDIR
 	openFlags = 0
+	syncsDirs = false // and an open directory cannot be removed
 )
 
 // lockAt is far behind the end of any file: locks are binding on Windows.
