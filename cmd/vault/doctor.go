@@ -138,7 +138,7 @@ func (s *session) admit(ctx context.Context, patient *patient, set config.Settin
 		patient.Isolated, patient.Large = true, largeObject
 	}
 	if p.Dir != "" && s.goos != "windows" { // whose modes say nothing
-		patient.Directory = func(context.Context) []doctor.Line { return inspectDir(p.Dir) }
+		patient.Directory = func(context.Context) []doctor.Line { return doctor.Directory(p.Dir) }
 	}
 	store, err := p.open(ctx) // also without a tenant: the cloud knows the time, which may be why
 	if err == nil {
