@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/internal/transport"
 	ovaws "github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -33,7 +34,9 @@ func newS3(t target) *s3Side {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.DisableLogOutputChecksumValidationSkipped = true
-		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.MaxIdleConnsPerHost = 16 })
+		base := awshttp.NewBuildableClient().GetTransport()
+		base.MaxIdleConnsPerHost = 16
+		o.HTTPClient = &http.Client{Transport: transport.Bodies{Base: base}} // else an answer is lost now and then
 	})
 	manager := transfermanager.New(client, func(o *transfermanager.Options) {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired

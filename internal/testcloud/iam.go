@@ -11,22 +11,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 // ErrNoRole means that there is no role of that name.
 var ErrNoRole = errors.New("no such role")
-
-// IAM returns an IAM client of the owner.
-func (r *RGW) IAM() *iam.Client {
-	return iam.New(iam.Options{
-		Region:       Region,
-		BaseEndpoint: aws.String(r.URL),
-		Credentials:  credentials.NewStaticCredentialsProvider(r.Owner.AccessKeyID, r.Owner.SecretKey, ""),
-	})
-}
 
 // CreateProvider makes an issuer known and returns the ARN that trust policies name.
 // Ceph reads the issuer's keys at each exchange, and does not compare the thumbprint.

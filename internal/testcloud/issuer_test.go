@@ -166,7 +166,7 @@ func TestBroker(t *testing.T) {
 
 // assume exchanges a token and returns an S3 client with what it got.
 func assume(ctx context.Context, url, role, token string) (*s3.Client, error) {
-	client := sts.New(sts.Options{Region: testcloud.Region, BaseEndpoint: &url, RetryMaxAttempts: 1})
+	client := testcloud.STSClient(url, func(o *sts.Options) { o.RetryMaxAttempts = 1 })
 	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn: &role, RoleSessionName: aws.String("test"), WebIdentityToken: &token,
 	})

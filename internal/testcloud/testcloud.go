@@ -44,10 +44,16 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/objectvault/objectvault/internal/transport"
 )
 
 // Region is the region of every server.
@@ -66,12 +72,40 @@ func newKeys(name string) Keys {
 	return Keys{AccessKeyID: name + rand.Text()[:10], SecretKey: rand.Text()}
 }
 
+// httpClient is what each client of the SDK here is made with. Of the SDK's own, answers
+// are lost: it may close a connection while the answer is being read ([transport.Bodies]),
+// and does not read what a server says that refuses a request before it has the body.
+func httpClient() *http.Client {
+	base := transport.Default()
+	base.DialContext = transport.DialContext(2 * time.Minute) // a Ceph on a busy machine takes its time
+	return &http.Client{
+		Transport:     transport.Bodies{Base: base},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
 // S3Client returns a client for a server, with path style addresses and the SDK's defaults.
 func S3Client(endpoint string, k Keys, more ...func(*s3.Options)) *s3.Client {
 	return s3.New(s3.Options{
 		Region:       Region,
 		BaseEndpoint: aws.String(endpoint),
 		UsePathStyle: true,
+		HTTPClient:   httpClient(),
 		Credentials:  credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, ""),
 	}, more...)
+}
+
+// STSClient returns a client that exchanges tokens at a server; it has no keys.
+func STSClient(endpoint string, more ...func(*sts.Options)) *sts.Client {
+	return sts.New(sts.Options{Region: Region, BaseEndpoint: aws.String(endpoint), HTTPClient: httpClient()}, more...)
+}
+
+// IAM returns an IAM client of the owner.
+func (r *RGW) IAM() *iam.Client {
+	return iam.New(iam.Options{
+		Region:       Region,
+		BaseEndpoint: aws.String(r.URL),
+		HTTPClient:   httpClient(),
+		Credentials:  credentials.NewStaticCredentialsProvider(r.Owner.AccessKeyID, r.Owner.SecretKey, ""),
+	})
 }

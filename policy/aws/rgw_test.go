@@ -165,15 +165,13 @@ func apply(t *testing.T, g *testcloud.RGW, d *aws.Documents, bucket string, prov
 }
 
 func assume(ctx context.Context, g *testcloud.RGW, role, token string) (*s3.Client, error) {
-	client := sts.New(sts.Options{Region: g.Region, BaseEndpoint: &g.URL})
-	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: awssdk.String("policy-test"), WebIdentityToken: &token})
+	out, err := testcloud.STSClient(g.URL).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: awssdk.String("policy-test"), WebIdentityToken: &token})
 	if err != nil {
 		return nil, err
 	}
 	c := out.Credentials
-	return s3.New(s3.Options{
-		Region: g.Region, BaseEndpoint: &g.URL, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken),
+	return testcloud.S3Client(g.URL, testcloud.Keys{}, func(o *s3.Options) {
+		o.Credentials = credentials.NewStaticCredentialsProvider(*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken)
 	}), nil
 }
 

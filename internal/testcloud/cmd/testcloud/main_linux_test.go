@@ -133,7 +133,7 @@ func mint(t *testing.T, at server, session string) string {
 func login(t *testing.T, at server, session string) *s3.Client {
 	t.Helper()
 	token := mint(t, at, session)
-	out, err := sts.New(sts.Options{Region: at.Region, BaseEndpoint: &at.URL}).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
+	out, err := testcloud.STSClient(at.URL).AssumeRoleWithWebIdentity(t.Context(), &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn: aws.String("arn:aws:iam:::role/agents"), RoleSessionName: aws.String("test"), WebIdentityToken: &token,
 	})
 	if err != nil {
