@@ -5,3 +5,5 @@ import "github.com/rogpeppe/go-internal/testscript"
 func hold(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("start the script with [windows] skip")
 }
+
+func heedHangup() {}

@@ -26,7 +26,10 @@ func TestMain(m *testing.M) {
 // underCloud stops the servers that tests required.
 type underCloud struct{ *testing.M }
 
-func (m underCloud) Run() int { return testcloud.Main(m.M) }
+func (m underCloud) Run() int {
+	heedHangup()
+	return testcloud.Main(m.M)
+}
 
 // TestScripts runs testdata/script, one behaviour a file.
 func TestScripts(t *testing.T) {
