@@ -5,10 +5,13 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
 BENCH       ?= .
+N           ?= 30
+PKG         ?= ./...
+BUDGET      ?= 60m
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent capabilities test check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -32,8 +35,14 @@ capabilities: ## docs/capabilities.md, from new runs of the suite
 	go run ./internal/capabilities/cmd/capabilities bin/capabilities docs/capabilities.md
 
 test: ## every test; then again with the race detector, but for what -short leaves out
-	go test -timeout 30m ./...
-	OBJECTVAULT_CAPABILITIES= go test -race -short -timeout 30m ./...
+	go build -o bin/suite ./internal/testcloud/cmd/suite
+	bin/suite test \
+		-- go test -timeout 30m ./... \
+		-- env OBJECTVAULT_CAPABILITIES= go test -race -short -timeout 30m ./...
+
+stress: ## N rounds of the tests of PKG on a busy machine, for at most BUDGET; a further run goes on
+	go build -o bin/suite ./internal/testcloud/cmd/suite
+	bin/suite stress -n $(N) -budget $(BUDGET) $(PKG)
 
 check: fmt vet tidy deps docs imports
 	GOOS=darwin  GOARCH=arm64 go build ./... && GOOS=darwin  GOARCH=arm64 go vet ./...

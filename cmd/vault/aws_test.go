@@ -49,9 +49,11 @@ func TestAWS(t *testing.T) {
 		"session-of-a": testcloud.AgentClaims(walletA), "session-of-b": testcloud.AgentClaims(walletB),
 	}})
 	t.Cleanup(func() { issuer.Close() })
-	if _, err := rgw.CreateProvider(t.Context(), issuer.URL, issuer.Thumbprint(), testcloud.Audience); err != nil {
+	provider, err := rgw.CreateProvider(t.Context(), issuer.URL, issuer.Thumbprint(), testcloud.Audience)
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { rgw.DeleteProvider(context.Background(), provider) })
 	owner := testcloud.S3Client(rgw.URL, rgw.Owner)
 	// Owner and tenants share nothing but the bucket.
 	apply := func(ts *testscript.TestScript, neg bool, args []string) {
@@ -65,6 +67,7 @@ func TestAWS(t *testing.T) {
 		ctx := context.Background()
 		_, err := owner.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket})
 		ts.Check(err)
+		ts.Defer(func() { testcloud.RemoveBucket(rgw.URL, rgw.Owner, bucket) }) // whose name is taken the next time
 		if len(args) > 3 {
 			_, err := owner.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &bucket,
 				VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
@@ -72,6 +75,7 @@ func TestAWS(t *testing.T) {
 		}
 		_, err = rgw.CreateRole(ctx, role, string(p.Trust))
 		ts.Check(err)
+		ts.Defer(func() { rgw.DeleteRole(ctx, role) })
 		ts.Check(rgw.PutRolePolicy(ctx, role, "vault", string(p.Role)))
 	}
 	runAWS(t, "testdata/aws/rgw_*.txtar", func(e *testscript.Env) error {

@@ -41,3 +41,6 @@ func TakePorts(n int) (taken [][]int, release func(), err error) {
 	}
 	return taken, release, nil
 }
+
+// RGW is the Ceph that is shared.
+func (s *Shared) RGW() *RGW { return s.rgw }

@@ -19,11 +19,17 @@ import (
 var ErrNoRole = errors.New("no such role")
 
 // CreateProvider makes an issuer known and returns the ARN that trust policies name.
-// Ceph reads the issuer's keys at each exchange, and does not compare the thumbprint.
+// Ceph reads the issuer's keys at each exchange, and does not compare the thumbprint. One
+// that is known by that URL is forgotten: it had the port of ours before.
 func (r *RGW) CreateProvider(ctx context.Context, issuerURL, thumbprint string, audiences ...string) (arn string, err error) {
-	out, err := r.IAM().CreateOpenIDConnectProvider(ctx, &iam.CreateOpenIDConnectProviderInput{
-		Url: &issuerURL, ThumbprintList: []string{thumbprint}, ClientIDList: audiences,
-	})
+	input := &iam.CreateOpenIDConnectProviderInput{Url: &issuerURL, ThumbprintList: []string{thumbprint}, ClientIDList: audiences}
+	out, err := r.IAM().CreateOpenIDConnectProvider(ctx, input)
+	if e := (*awshttp.ResponseError)(nil); errors.As(err, &e) && e.HTTPStatusCode() == http.StatusConflict {
+		if err := r.DeleteProvider(ctx, "arn:aws:iam:::oidc-provider/"+strings.TrimPrefix(issuerURL, "http://")); err != nil {
+			return "", err
+		}
+		out, err = r.IAM().CreateOpenIDConnectProvider(ctx, input)
+	}
 	if err != nil {
 		return "", r.explain("create provider "+issuerURL, err)
 	}

@@ -190,7 +190,7 @@ func TestFederation(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			name := "agents-" + alg
+			name := "agents-" + alg + "-" + bucket // which nobody else has
 			role, err := r.CreateRole(ctx, name, `{
 				"Version": "2012-10-17",
 				"Statement": [{"Effect": "Allow", "Principal": {"Federated": ["`+provider+`"]}, "Action": ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]}]

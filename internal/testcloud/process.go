@@ -29,7 +29,8 @@ var errDied = errors.New("ended early")
 // ends, and any other thread of a Go program may end long before the program.
 type group struct {
 	dir    string // out/NAME there holds what each process said
-	ports  *ports
+	logs   string // the directory with the logs of the daemons, if it is another one
+	ports  *ports // nil for a group without daemons
 	starts chan func()
 	died   chan struct{} // closed when a daemon ended that nobody stopped
 
@@ -47,15 +48,11 @@ type daemon struct {
 	lives int
 }
 
-func newGroup(dir string) (*group, error) {
+func newGroup(dir string, p *ports) (*group, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "out"), 0o700); err != nil {
 		return nil, err
 	}
-	p, err := newPorts()
-	if err != nil {
-		return nil, err
-	}
-	g := &group{dir: dir, ports: p, starts: make(chan func()), died: make(chan struct{})}
+	g := &group{dir: dir, logs: dir, ports: p, starts: make(chan func()), died: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 		for start := range g.starts {
@@ -177,7 +174,9 @@ func (g *group) stop(sig syscall.Signal) error {
 	g.stopping = true
 	daemons := slices.Clone(g.daemons)
 	g.mu.Unlock()
-	defer g.ports.release()
+	if g.ports != nil {
+		defer g.ports.release()
+	}
 	defer close(g.starts) // not before: with their thread the daemons would be killed
 	// A daemon that ended before is why tests have failed: nobody else tells.
 	errs := []error{g.or(nil)}
@@ -214,7 +213,7 @@ const saidLines = 40
 // said is the end of what a process wrote, and of its log, for an error text.
 func (g *group) said(name string) string {
 	var all []string
-	logs, _ := filepath.Glob(filepath.Join(g.dir, "log", "*"+name+"*.log"))
+	logs, _ := filepath.Glob(filepath.Join(g.logs, "log", "*"+name+"*.log"))
 	for _, path := range append([]string{g.out(name)}, logs...) {
 		b, _ := os.ReadFile(path)
 		lines := strings.Split(string(bytes.TrimSpace(b)), "\n")
@@ -230,4 +229,40 @@ func (g *group) said(name string) string {
 // gateway that fetches the keys of a loopback issuer must not ask a proxy for them.
 func environment(dir string) []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8"}
+}
+
+// RunGroup runs a command to its end, with all that it starts: when ctx ends they are
+// asked to end, and what is left of them soon after, or when the command has ended, is
+// killed. The command does not outlive this process.
+func RunGroup(ctx context.Context, cmd *exec.Cmd) error {
+	cmd.WaitDelay = toolGrace
+	ended := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the command dies with its thread
+		cmd.SysProcAttr = dieWithThread()
+		if err := cmd.Start(); err != nil {
+			ended <- err
+			return
+		}
+		signal := func(sig syscall.Signal) {
+			if signalGroup(cmd, sig) != nil { // none is left, or there are no groups
+				cmd.Process.Kill()
+			}
+		}
+		done := make(chan struct{})
+		stop := context.AfterFunc(ctx, func() {
+			signal(syscall.SIGTERM)
+			select {
+			case <-time.After(toolGrace):
+				signal(syscall.SIGKILL)
+			case <-done:
+			}
+		})
+		err := cmd.Wait()
+		close(done)
+		stop()
+		signal(syscall.SIGKILL)
+		ended <- err
+	}()
+	return <-ended
 }

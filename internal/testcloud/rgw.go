@@ -81,8 +81,13 @@ func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *R
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGroup(d.path)
+	p, err := newPorts()
 	if err != nil {
+		return nil, errors.Join(err, d.remove())
+	}
+	g, err := newGroup(d.path, p)
+	if err != nil {
+		p.release()
 		return nil, errors.Join(err, d.remove())
 	}
 	r := &RGW{Region: Region, Owner: newKeys("owner"), Other: newKeys("other"), group: g, dir: d, conf: filepath.Join(d.path, "ceph.conf")}
@@ -138,13 +143,8 @@ func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *R
 		return nil, err
 	}
 	step("first answer")
-	user := func(name string, k Keys, more ...string) error {
-		return run("user."+name, "radosgw-admin", append([]string{"user", "create", "--uid=" + name, "--display-name=" + name,
-			"--access-key=" + k.AccessKeyID, "--secret-key=" + k.SecretKey}, more...)...)
-	}
 	var all errgroup.Group
-	all.Go(func() error { return user("owner", r.Owner, "--caps=roles=*;oidc-provider=*") })
-	all.Go(func() error { return user("other", r.Other) })
+	all.Go(func() error { return r.addUsers(ctx, tools["radosgw-admin"]) })
 	all.Go(func() (err error) { r.Version, err = cephVersion(ctx, tools["radosgw"]); return err })
 	if err := all.Wait(); err != nil {
 		return nil, err
@@ -159,6 +159,19 @@ func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *R
 	g.keep("rgw", func() *exec.Cmd { return daemon("radosgw", "-n", "client.rgw") })
 	step("ready")
 	return r, nil
+}
+
+// addUsers makes Owner and Other, whose ids are those of their keys.
+func (r *RGW) addUsers(ctx context.Context, admin string) error {
+	user := func(k Keys, more ...string) error {
+		args := []string{"-c", r.conf, "user", "create", "--uid=" + k.AccessKeyID, "--display-name=" + k.AccessKeyID,
+			"--access-key=" + k.AccessKeyID, "--secret-key=" + k.SecretKey}
+		return r.group.run("user."+k.AccessKeyID, exec.CommandContext(ctx, admin, append(args, more...)...))
+	}
+	var all errgroup.Group
+	all.Go(func() error { return user(r.Owner, "--caps=roles=*;oidc-provider=*") })
+	all.Go(func() error { return user(r.Other) })
+	return all.Wait()
 }
 
 // Stop ends the daemons, waits for them, and removes a temporary directory. A second

@@ -56,11 +56,18 @@ func Main(m interface{ Run() int }) int {
 }
 
 // RequireRGW returns the Ceph that all tests of this binary share, and installs and
-// starts it for the first. Where it cannot be had the test is skipped, or fails if
+// starts it for the first, unless one runs already for many binaries ([Share]). Where it cannot be had the test is skipped, or fails if
 // OBJECTVAULT_TEST_REQUIRE lists aws. The package's TestMain must call [Main].
 func RequireRGW(tb TB) *RGW {
 	tb.Helper()
 	return sharedRGW.require(tb, "Ceph RGW", InstallRGW, func(ctx context.Context) (*RGW, error) {
+		p, err := running()
+		switch {
+		case err != nil:
+			return nil, err
+		case p.RGW != nil:
+			return p.RGW.join(ctx)
+		}
 		r, err := StartRGW(ctx, nil)
 		if err == nil {
 			if note := unknownCeph(r.Version); note != "" {
@@ -74,7 +81,16 @@ func RequireRGW(tb TB) *RGW {
 // RequireVersity is [RequireRGW] for versitygw.
 func RequireVersity(tb TB) *Versity {
 	tb.Helper()
-	return sharedVersity.require(tb, "versitygw", InstallVersity, func(ctx context.Context) (*Versity, error) { return StartVersity(ctx, nil) })
+	return sharedVersity.require(tb, "versitygw", InstallVersity, func(ctx context.Context) (*Versity, error) {
+		p, err := running()
+		switch {
+		case err != nil:
+			return nil, err
+		case p.Versity != nil:
+			return p.Versity.join(ctx)
+		}
+		return StartVersity(ctx, nil)
+	})
 }
 
 func (s *shared[S]) require(tb TB, name string, install func(context.Context, io.Writer) error, start func(context.Context) (S, error)) S {
@@ -117,12 +133,7 @@ func NewBucket(tb TB, endpoint string, k Keys, versioned bool) string {
 	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		tb.Fatal(fmt.Sprintf("make bucket %s: %v", bucket, err))
 	}
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		once := S3Client(endpoint, k, func(o *s3.Options) { o.RetryMaxAttempts = 1 }) // the server may be gone by now
-		removeBucket(ctx, once, bucket)
-	})
+	tb.Cleanup(func() { RemoveBucket(endpoint, k, bucket) })
 	if versioned {
 		_, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
 		if err != nil {
@@ -132,7 +143,16 @@ func NewBucket(tb TB, endpoint string, k Keys, versioned bool) string {
 	return bucket
 }
 
-// removeBucket stops at the first error; what is left ends with the server.
+// RemoveBucket removes a bucket with all that is in it, as well as it can: what is left
+// ends with the server.
+func RemoveBucket(endpoint string, k Keys, bucket string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	once := S3Client(endpoint, k, func(o *s3.Options) { o.RetryMaxAttempts = 1 }) // the server may be gone by now
+	removeBucket(ctx, once, bucket)
+}
+
+// removeBucket stops at the first error.
 func removeBucket(ctx context.Context, client *s3.Client, bucket string) error {
 	uploads := s3.NewListMultipartUploadsPaginator(client, &s3.ListMultipartUploadsInput{Bucket: &bucket})
 	for uploads.HasMorePages() {

@@ -63,8 +63,13 @@ func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versi
 	if err != nil {
 		return nil, err
 	}
-	g, err := newGroup(d.path)
+	p, err := newPorts()
 	if err != nil {
+		return nil, errors.Join(err, d.remove())
+	}
+	g, err := newGroup(d.path, p)
+	if err != nil {
+		p.release()
 		return nil, errors.Join(err, d.remove())
 	}
 	v := &Versity{Region: Region, Root: newKeys("root"), group: g, dir: d, path: path}

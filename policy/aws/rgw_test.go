@@ -29,6 +29,7 @@ func TestRGW(t *testing.T) {
 	gateway := testcloud.RequireRGW(t)
 	issuer := testcloud.NewIssuer(nil)
 	defer issuer.Close()
+	defer gateway.DeleteProvider(context.Background(), "arn:aws:iam:::oidc-provider/"+strings.TrimPrefix(issuer.URL, "http://"))
 	provider := false
 	for i, change := range []func(*aws.Options){
 		func(*aws.Options) {},

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// TestMain makes this binary the command, or a busy loop of it.
+func TestMain(m *testing.M) {
+	if spins() {
+		spin()
+	}
+	if os.Getenv("SUITE_MAIN") != "" {
+		main()
+	}
+	os.Exit(testcloud.Main(m))
+}
+
+// alone is a world without servers.
+func alone(out, errs io.Writer) *world {
+	return &world{out, errs, func(context.Context, io.Writer) (*testcloud.Shared, error) { return nil, nil }}
+}
+
+// What is written at the end is read from what go test writes, which is passed on as it is.
+func TestTable(t *testing.T) {
+	const first = "ok  \tm/a\t1.500s\n?   \tm/none\t[no test files]\nok  \tm/b\t(cached)\n"
+	const second = "--- FAIL: TestX (0.00s)\nFAIL\nFAIL\tm/a\t20.250s\nFAIL\tm/c [build failed]\nFAIL\n"
+	var out, errs bytes.Buffer
+	script := func(text string, code int) []string {
+		return []string{"--", "sh", "-c", fmt.Sprintf("printf '%%s' \"$0\"; exit %d", code), text}
+	}
+	code := run(t.Context(), slices.Concat([]string{"test"}, script(first, 0), script(second, 3), script("never", 0)), alone(&out, &errs))
+	if code != 1 || errs.Len() > 0 {
+		t.Errorf("exit %d, stderr %q", code, errs.String())
+	}
+	const table = `
+Seconds of each package, in each run:
+  1.5  20.2  m/a
+  0.0     -  m/b
+    2    20  all packages
+    0     0  by the clock, with the compiler
+FAIL	m/a	20.250s
+FAIL	m/c [build failed]
+`
+	if diff := cmp.Diff(first+second+table, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{}, {"down"}, {"test"}, {"test", "go"}, {"test", "--"}, {"test", "--", "a", "--"}, {"stress"}, {"stress", "-no-such", "."}} {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), args, alone(&out, &errs)); code != 2 || out.Len() > 0 || !strings.Contains(errs.String(), "usage: suite test") {
+			t.Errorf("%q: exit %d, %q, %q", args, code, out.String(), errs.String())
+		}
+	}
+}
+
+// When the command is told to end, or nobody is there who would, no server outlives it, nor
+// does what it runs. That a kill ends servers, too, TestKilledParent of testcloud shows.
+func TestEnds(t *testing.T) {
+	testcloud.RequireRGW(t) // both are installed
+	testcloud.RequireVersity(t)
+	const script = `cat "$OBJECTVAULT_TEST_SERVERS"; echo; sleep 600 & echo $!; wait`
+	for name, end := range map[string]func(suite, parent *os.Process) error{
+		"terminated":    func(suite, _ *os.Process) error { return suite.Signal(syscall.SIGTERM) },
+		"parent killed": func(_, parent *os.Process) error { return parent.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmp := t.TempDir()
+			// The shell is the parent: it says who its child is, and waits.
+			cmd := exec.Command("sh", "-c", `"$0" test -- sh -c "$1" & echo $!; wait`, os.Args[0], script)
+			cmd.Env = append(os.Environ(), "SUITE_MAIN=1", "TMPDIR="+tmp)
+			cmd.Stderr = os.Stderr
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Wait()
+			defer cmd.Process.Kill()
+			lines := bufio.NewReader(out)
+			var suite, sleeper int
+			var servers struct{ PIDs []int }
+			if _, err := fmt.Fscanln(lines, &suite); err != nil {
+				t.Fatal(err)
+			}
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(line, &servers); err != nil || len(servers.PIDs) != 4 {
+				t.Fatalf("%s: %v", line, err)
+			}
+			if _, err := fmt.Fscanln(lines, &sleeper); err != nil {
+				t.Fatal(err)
+			}
+			process, err := os.FindProcess(suite)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := end(process, cmd.Process); err != nil {
+				t.Fatal(err)
+			}
+			for _, pid := range append(servers.PIDs, suite, sleeper) {
+				if !ends(pid) {
+					t.Errorf("process %d has not ended", pid)
+				}
+			}
+			if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
+				t.Errorf("it left %q", left)
+			}
+		})
+	}
+}
+
+// ends waits for the end of a process, for two minutes at most.
+func ends(pid int) bool {
+	tick, late := time.NewTicker(5*time.Millisecond), time.After(2*time.Minute)
+	defer tick.Stop()
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || err == nil && strings.HasPrefix(after, "Z") {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			return false
+		}
+	}
+}
+
+// Rounds are counted over several runs, failures are named, and what they said is kept.
+func TestStress(t *testing.T) {
+	dir := t.TempDir()
+	count := filepath.Join(dir, "count")
+	t.Setenv("FLAKY", count)
+	state := filepath.Join(dir, "state")
+	stress := func(more ...string) (code int, table string) {
+		var out, errs bytes.Buffer
+		code = run(t.Context(), slices.Concat([]string{"stress", "-state", state}, more, []string{"./testdata/flaky"}), alone(&out, &errs))
+		t.Log(errs.String())
+		return code, out.String()
+	}
+	times := func() int {
+		b, _ := os.ReadFile(count)
+		return len(b)
+	}
+	const name = "github.com/objectvault/objectvault/internal/testcloud/cmd/suite/testdata/flaky"
+	if code, table := stress("-n", "1"); code != 0 || times() != 1 || !strings.Contains(table, name+"  1       0") {
+		t.Errorf("exit %d, %d times, table\n%s", code, times(), table)
+	}
+	code, table := stress("-n", "4")
+	if code != 1 || times() != 4 || !strings.Contains(table, name+"  4       2") {
+		t.Errorf("exit %d, %d times, table\n%s", code, times(), table)
+	}
+	_, after, _ := strings.Cut(table, "round 4: TestSecondTime/of_two: ")
+	text, err := os.ReadFile(strings.TrimSpace(after))
+	if err != nil || !strings.Contains(string(text), "this is time 4") {
+		t.Errorf("%q, %v, table\n%s", text, err, table)
+	}
+	if code, _ := stress("-n", "4"); code != 1 || times() != 4 {
+		t.Errorf("what was done is done again: exit %d, %d times", code, times())
+	}
+	if code, table := stress("-n", "1", "-short"); code != 0 || times() != 5 || !strings.Contains(table, name+"  1       0") {
+		t.Errorf("other tests go on where these were: exit %d, %d times, table\n%s", code, times(), table)
+	}
+	if code, table := stress("-n", "100", "-budget", "1ns"); code != 0 || times() != 5 {
+		t.Errorf("without a budget: exit %d, %d times, table\n%s", code, times(), table)
+	}
+}
+
+// The loops are there until they are told to end.
+func TestBusy(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loops := func() (pids []string) {
+		all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range all {
+			if text, err := os.ReadFile(path); err == nil && string(text) == self+"\x00"+busyLoop+"\x00" {
+				pids = append(pids, path)
+			}
+		}
+		return pids
+	}
+	stop, err := keepBusy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for len(loops()) == 0 && ctx.Err() == nil {
+		runtime.Gosched()
+	}
+	if len(loops()) == 0 {
+		t.Error("nothing is busy")
+	}
+	stop()
+	if left := loops(); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+)
+
+// test runs commands that are go test, and writes how long each package took in each.
+func test(ctx context.Context, args []string, w *world) error {
+	commands, ok := split(args)
+	if !ok {
+		return flag.ErrHelp
+	}
+	var times times
+	err := withServers(ctx, w, func(env []string) error {
+		for i, argv := range commands {
+			lines := &lineReader{line: func(s string) { times.add(i, s) }}
+			cmd := exec.Command(argv[0], argv[1:]...)
+			cmd.Env, cmd.Stdout, cmd.Stderr = env, io.MultiWriter(w.out, lines), w.err
+			begin := time.Now()
+			err := testcloud.RunGroup(ctx, cmd)
+			times.walls = append(times.walls, time.Since(begin))
+			var exit *exec.ExitError
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case errors.As(err, &exit):
+				return errFailed
+			case err != nil:
+				return err
+			}
+		}
+		return nil
+	})
+	times.write(w.out)
+	return err
+}
+
+// split returns the commands, before each of which is a "--".
+func split(args []string) (commands [][]string, ok bool) {
+	if len(args) == 0 || args[0] != "--" {
+		return nil, false
+	}
+	for _, arg := range args {
+		if arg == "--" {
+			commands = append(commands, nil)
+		} else {
+			last := &commands[len(commands)-1]
+			*last = append(*last, arg)
+		}
+	}
+	return commands, !slices.ContainsFunc(commands, func(c []string) bool { return len(c) == 0 })
+}
+
+// A times is how long packages took, by what go test writes at the end of each.
+type times struct {
+	walls    []time.Duration // of each command
+	packages map[string]map[int]time.Duration
+	failed   []string // the lines that say so
+}
+
+// add takes a line of the output of the command number run.
+func (t *times) add(run int, line string) {
+	fields := strings.Split(line, "\t")
+	verdict := strings.TrimSpace(fields[0])
+	if verdict == "FAIL" && len(fields) > 1 {
+		t.failed = append(t.failed, line)
+	}
+	if len(fields) < 3 || verdict != "ok" && verdict != "FAIL" {
+		return
+	}
+	d, err := time.ParseDuration(fields[2])
+	if err != nil && fields[2] != "(cached)" {
+		return
+	}
+	if t.packages == nil {
+		t.packages = make(map[string]map[int]time.Duration)
+	}
+	if t.packages[fields[1]] == nil {
+		t.packages[fields[1]] = make(map[int]time.Duration)
+	}
+	t.packages[fields[1]][run] = d
+}
+
+// write writes the packages, slowest first, and then once more what failed.
+func (t *times) write(out io.Writer) {
+	var names []string
+	total := make(map[string]time.Duration)
+	sums := make([]time.Duration, len(t.walls))
+	for name, runs := range t.packages {
+		names = append(names, name)
+		for run, d := range runs {
+			total[name] += d
+			sums[run] += d
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if c := total[b] - total[a]; c != 0 {
+			return int(c)
+		}
+		return strings.Compare(a, b)
+	})
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row := func(name string, cell func(run int) string) {
+		for run := range t.walls {
+			fmt.Fprint(w, cell(run), "\t")
+		}
+		fmt.Fprint(w, "  ", name, "\n")
+	}
+	if len(names) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "\nSeconds of each package, in each run:")
+	for _, name := range names {
+		row(name, func(run int) string {
+			if d, ok := t.packages[name][run]; ok {
+				return fmt.Sprintf("%.1f", d.Seconds())
+			}
+			return "-"
+		})
+	}
+	row("all packages", func(run int) string { return fmt.Sprintf("%.0f", sums[run].Seconds()) })
+	row("by the clock, with the compiler", func(run int) string { return fmt.Sprintf("%.0f", t.walls[run].Seconds()) })
+	w.Flush()
+	for _, line := range t.failed {
+		fmt.Fprintln(out, line)
+	}
+}
+
+// A lineReader calls line with each line that is written to it.
+type lineReader struct {
+	line func(string)
+	rest []byte
+}
+
+func (r *lineReader) Write(p []byte) (int, error) {
+	r.rest = append(r.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(r.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		r.line(string(line))
+		r.rest = rest
+	}
+}

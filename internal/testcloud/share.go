@@ -1,0 +1,167 @@
+package testcloud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// serversVar names the file in which [Share] wrote where its servers are. Tests that
+// require a server take that one, each binary with users of its own, and start none.
+const serversVar = "OBJECTVAULT_TEST_SERVERS"
+
+// A Shared is a Ceph and a versitygw for the tests of many binaries. Stop must be called.
+type Shared struct {
+	rgw     *RGW
+	versity *Versity
+	dir     *dir
+}
+
+// A place is what a test binary needs to know of the servers that run already.
+type place struct {
+	PIDs    []int      // of their daemons, for whoever looks
+	RGW     *rgwAt     `json:",omitempty"`
+	Versity *versityAt `json:",omitempty"`
+}
+
+type rgwAt struct{ URL, Dir, Version string }
+
+type versityAt struct {
+	URL, Version string
+	Root         Keys
+}
+
+// Share installs and starts both servers. The error says which of them there is not; a
+// test that requires it installs and starts it, or is skipped, as without Share.
+func Share(ctx context.Context, log io.Writer) (*Shared, error) {
+	d, err := newDir(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	s := &Shared{dir: d}
+	var rgw, versity error
+	var both errgroup.Group
+	both.Go(func() error {
+		if rgw = InstallRGW(ctx, log); rgw == nil {
+			s.rgw, rgw = StartRGW(ctx, nil)
+		}
+		return nil
+	})
+	both.Go(func() error {
+		if versity = InstallVersity(ctx, log); versity == nil {
+			s.versity, versity = StartVersity(ctx, nil)
+		}
+		return nil
+	})
+	both.Wait()
+	var p place
+	if rgw == nil {
+		p.RGW = &rgwAt{s.rgw.URL, s.rgw.dir.path, s.rgw.Version}
+	}
+	if versity == nil {
+		p.Versity = &versityAt{s.versity.URL, s.versity.Version, s.versity.Root}
+	}
+	p.PIDs = s.PIDs()
+	text, err := json.Marshal(p)
+	if err == nil {
+		err = os.WriteFile(s.file(), text, 0o600)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, errors.Join(rgw, versity)
+}
+
+func (s *Shared) file() string { return filepath.Join(s.dir.path, "servers.json") }
+
+// Env is what a test binary must have in its environment to use the servers.
+func (s *Shared) Env() string { return serversVar + "=" + s.file() }
+
+// PIDs returns the process ids of all daemons.
+func (s *Shared) PIDs() (pids []int) {
+	if s.rgw != nil {
+		pids = s.rgw.PIDs()
+	}
+	if s.versity != nil {
+		pids = append(pids, s.versity.PIDs()...)
+	}
+	return pids
+}
+
+// Stop ends the servers and removes all of their files. A second Stop does nothing.
+func (s *Shared) Stop() error {
+	var errs []error
+	if s.rgw != nil {
+		errs = append(errs, s.rgw.Stop())
+	}
+	if s.versity != nil {
+		errs = append(errs, s.versity.Stop())
+	}
+	return errors.Join(append(errs, s.dir.remove())...)
+}
+
+// running reads where the shared servers are; an empty place if there are none.
+func running() (p place, err error) {
+	file := os.Getenv(serversVar)
+	if file == "" {
+		return p, nil
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &p)
+	}
+	if err != nil {
+		return p, fmt.Errorf("%s: %w", serversVar, err)
+	}
+	return p, nil
+}
+
+// join returns the gateway at p with two users of our own. Its Stop leaves it running.
+func (p *rgwAt) join(ctx context.Context) (_ *RGW, err error) {
+	tools, err := cephTools()
+	if err != nil {
+		return nil, err
+	}
+	d, g, err := guest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g.logs = p.Dir
+	r := &RGW{URL: p.URL, Region: Region, Owner: newKeys("owner"), Other: newKeys("other"), Version: p.Version, group: g, dir: d, conf: filepath.Join(p.Dir, "ceph.conf")}
+	if err := r.addUsers(ctx, tools["radosgw-admin"]); err != nil {
+		return nil, errors.Join(err, r.Stop())
+	}
+	return r, nil
+}
+
+// join returns the gateway at p. Its Stop leaves it running.
+func (p *versityAt) join(ctx context.Context) (*Versity, error) {
+	path, err := versityPath()
+	if err != nil {
+		return nil, err
+	}
+	d, g, err := guest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Versity{URL: p.URL, Region: Region, Root: p.Root, Version: p.Version, group: g, dir: d, path: path}, nil
+}
+
+// guest returns what is needed to run the tools of a server that is somebody else's.
+func guest(ctx context.Context) (*dir, *group, error) {
+	d, err := newDir(ctx, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := newGroup(d.path, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, d.remove())
+	}
+	return d, g, nil
+}
