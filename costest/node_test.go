@@ -53,6 +53,9 @@ func nodeClient(t *testing.T) (script string) {
 
 // The judge must not merely agree with one SDK: an independent client drives the same calls.
 func TestNodeClient(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one call after the other; TestManyClients has them at once")
+	}
 	script := nodeClient(t)
 	for _, versioning := range []string{"", "Enabled", "Suspended"} {
 		s := start(t, &costest.Options{Versioning: versioning})

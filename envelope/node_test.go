@@ -18,6 +18,9 @@ import (
 // needNode skips the test without a Node that testdata/open.mjs can run on, or fails it where one is required.
 func needNode(t *testing.T) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("the other reader is another process")
+	}
 	why := ""
 	if out, err := exec.CommandContext(t.Context(), "node", "--version").Output(); err != nil {
 		why = fmt.Sprintf("node does not run: %v", err)
@@ -94,7 +97,7 @@ func TestNodeFailsOnWrongVectors(t *testing.T) {
 		b[at] ^= 1
 		return hex.EncodeToString(b)
 	}
-	for _, test := range []struct {
+	tests := []struct {
 		id    string
 		value any
 		path  string
@@ -130,7 +133,9 @@ func TestNodeFailsOnWrongVectors(t *testing.T) {
 		{"refused-magic", "needs a newer vault", "about", "newer vault: said by one"},
 		{"refused-suite-2", "another suite", "about", "newer vault: said by one"},
 		{"refused-metadata-duplicate", map[string]any{"text": "{}"}, "inputs.metadata", "the inputs give another"},
-	} {
+	}
+	var files []string
+	for _, test := range tests {
 		b, err := os.ReadFile(filepath.Join("testdata/vectors", test.id+".json"))
 		if err != nil {
 			t.Fatal(err)
@@ -139,11 +144,22 @@ func TestNodeFailsOnWrongVectors(t *testing.T) {
 		if err := os.WriteFile(file, setMember(t, b, test.value, strings.Split(test.path, ".")...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		stdout, stderr, err := node(t, openScript, file)
-		if code := exitCode(err); code != 1 || !strings.HasPrefix(stdout, test.id+": ") ||
-			!strings.Contains(stdout, test.want) || !strings.HasSuffix(stdout, "\n0 passed, 1 failed\n") {
-			t.Errorf("%s with another %s: %v\n%s%swant %q", test.id, test.path, err, stdout, stderr, test.want)
+		files = append(files, file)
+	}
+	// Each is judged alone: one call for all says of each, in their order, a line.
+	stdout, stderr, err := node(t, openScript, files...)
+	lines := strings.SplitAfter(stdout, "\n")
+	if want := fmt.Sprintf("0 passed, %d failed\n", len(tests)); exitCode(err) != 1 || len(lines) != len(tests)+2 || lines[len(tests)] != want {
+		t.Fatalf("%v\n%s%swant %d lines and %s", err, stdout, stderr, len(tests), want)
+	}
+	for i, test := range tests {
+		if !strings.HasPrefix(lines[i], test.id+": ") || !strings.Contains(lines[i], test.want) {
+			t.Errorf("%s with another %s: %swant %q", test.id, test.path, lines[i], test.want)
 		}
+	}
+	// A single one of them is a failure, too.
+	if _, _, err := node(t, openScript, append(files[:1:1], "testdata/vectors/open-first.json")...); exitCode(err) != 1 {
+		t.Errorf("one wrong vector of two: %v", err)
 	}
 }
 

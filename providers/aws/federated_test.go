@@ -79,6 +79,7 @@ func conformFederated(t *testing.T, s *site, versioned bool, claims []string, de
 		Denied:  open(s.URL, loggedIn(other)),
 		Expired: open(expiring(t, s.URL), loggedIn(creds)),
 		Secrets: []string{token, creds.SecretKey.Reveal(), creds.SessionToken.Reveal()},
+		Below:   true, // all that the tenant may write is below a directory, and to the policy a path is a string
 		Large:   large,
 		Timeout: 5 * time.Minute,
 	})

@@ -84,6 +84,8 @@ func TestConformance(t *testing.T) {
 				Server: c.server,
 				Claims: c.claims, Open: ours, Reopen: ours,
 				Denied: opener(config(s, temporary(nothing))), Expired: opener(config(s, temporary(late))),
+				// The keys of costest are strings in a map, whatever the versioning.
+				Below:   c.versioning != "Enabled",
 				Secrets: []string{s.SecretKey(), nothing.SecretKey.Reveal(), nothing.SessionToken.Reveal(), late.SecretKey.Reveal()},
 			}
 			if c.versioning == "" { // mostly waiting, and the same with versions
@@ -112,6 +114,7 @@ func TestConformanceFederated(t *testing.T) {
 				Claims: c.claims, Open: ours, Reopen: ours, Tenant: "acme",
 				Denied: opener(w.config("globex")), Expired: opener(config(w.Server, temporary(late))),
 				Secrets: []string{late.SecretKey.Reveal(), late.SessionToken.Reveal()},
+				Below:   true, // all that the tenant may write is below a directory, and to the policy a path is a string
 			})
 		})
 	}
