@@ -4,6 +4,7 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 30s
+FUZZFLAGS   ?=
 BENCH       ?= .
 N           ?= 30
 PKG         ?= ./...
@@ -99,7 +100,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	[ -n "$$targets" ] || { echo 'no fuzz targets found' >&2; exit 1; }; \
 	echo "$$targets" | while read -r dir target; do \
 		echo "fuzz $$dir $$target"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x "./$$dir" </dev/null || exit 1; \
+		go test $(FUZZFLAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x "./$$dir" </dev/null || exit 1; \
 	done
 
 bench: build ## what sealing costs, beside its parts and age; memory and start of the CLI

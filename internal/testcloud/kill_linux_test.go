@@ -54,6 +54,9 @@ func free(t *testing.T, rawURL string) bool {
 
 // A test binary that is killed leaves no daemon, and the next start removes its files.
 func TestKilledParent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is the kernel that ends them")
+	}
 	testcloud.RequireRGW(t) // both are installed
 	testcloud.RequireVersity(t)
 	tmp := t.TempDir()

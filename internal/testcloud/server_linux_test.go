@@ -185,6 +185,9 @@ func TestStartFails(t *testing.T) {
 
 // With a day of a second an object expires while one waits.
 func TestLifecycle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is Ceph that waits")
+	}
 	testcloud.RequireRGW(t)
 	var log bytes.Buffer
 	r, err := testcloud.StartRGW(t.Context(), &testcloud.RGWOptions{LifecycleDay: time.Second, Log: &log})

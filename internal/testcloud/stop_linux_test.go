@@ -11,6 +11,9 @@ import (
 // Daemons whose directory stays end by themselves, with all that they know on disk:
 // SIGTERM reaches them before anything kills them.
 func TestStopInOrder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("TestRGW stops servers, too")
+	}
 	testcloud.RequireRGW(t)
 	testcloud.RequireVersity(t)
 	t.Run("rgw", func(t *testing.T) {

@@ -50,6 +50,9 @@ func start(t *testing.T, args ...string) (line []byte, at server, stop func() in
 
 // The whole way: a server, policies, a token from the broker, an exchange, a put.
 func TestUpAWS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one call after the other")
+	}
 	testcloud.RequireRGW(t)
 	line, at, stop := start(t, "--wallet", "0xaaa", "--wallet", "0xbbb", "aws")
 	defer stop()
