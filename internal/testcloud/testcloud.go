@@ -14,7 +14,9 @@
 // The first test of a binary that asks installs the server if it is missing and starts
 // it (Ceph in a second or so, versitygw at once), all share it, and Main stops it. Where
 // that is impossible (another system, no root, no network) the test is skipped with the
-// reason, unless OBJECTVAULT_TEST_REQUIRE lists aws: then it fails. What cannot be
+// reason, unless OBJECTVAULT_TEST_REQUIRE lists aws: then it fails. Under make test the
+// binaries find one of each running ([Share]), and each makes users of its own there: the
+// names of buckets and roles are one space for all packages. What cannot be
 // shared, such as lifecycle rules with short days, is started by the test itself with
 // [StartRGW] or [StartVersity].
 //
