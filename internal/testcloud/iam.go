@@ -3,11 +3,14 @@ package testcloud
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -116,9 +119,38 @@ func (r *RGW) explain(what string, err error) error {
 	if !errors.As(err, &resp) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	log := ""
-	if r.group != nil {
-		log = r.group.said("rgw")
+	return fmt.Errorf("%s: http %d: %w%s", what, resp.HTTPStatusCode(), err, r.log())
+}
+
+// log is what the gateway's log has to say of the requests that it has answered last: it
+// writes it in its own time, and in order. The lines that say no more than that there was a
+// request are left out: many packages may be at work on the same gateway.
+func (r *RGW) log() string {
+	if r.group == nil {
+		return ""
 	}
-	return fmt.Errorf("%s: http %d: %w%s", what, resp.HTTPStatusCode(), err, log)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	mark := "end-of-log-" + strings.ToLower(rand.Text())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL+"/"+mark, nil)
+	if err != nil {
+		return ""
+	}
+	client := httpClient()
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	if err != nil {
+		return r.group.said("rgw")
+	}
+	resp.Body.Close()
+	var text string
+	poll(ctx, func() (bool, error) {
+		text = r.group.logged("rgw", 1<<20)
+		return strings.Contains(text, mark), nil // else there is what there is
+	})
+	text, _, _ = strings.Cut(text, mark)
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
+		return strings.Contains(line, " ====== ") || strings.Contains(line, " beast: ")
+	})
+	return ":\n\t" + strings.Join(lines[max(0, len(lines)-saidLines):], "\n\t")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -223,6 +224,24 @@ func (g *group) said(name string) string {
 		return ":\n\t" + text
 	}
 	return ""
+}
+
+// logged is the end of the log of a daemon, of at most n bytes.
+func (g *group) logged(name string, n int64) (text string) {
+	paths, _ := filepath.Glob(filepath.Join(g.logs, "log", "*"+name+"*.log"))
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			continue
+		}
+		if info, err := f.Stat(); err == nil && info.Size() > n {
+			f.Seek(-n, io.SeekEnd)
+		}
+		b, _ := io.ReadAll(f)
+		f.Close()
+		text += string(b)
+	}
+	return text
 }
 
 // environment keeps proxies, profiles and a user's own cluster out of the servers: a
