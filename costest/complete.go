@@ -52,7 +52,7 @@ func (x *exchange) complete() error {
 	if err := x.mayCreate(); err != nil {
 		return err
 	}
-	if x.fault.kind == lateError {
+	if x.fault.does.Kind == lateError {
 		x.sendLate(x.lateError())
 		return nil
 	}
@@ -118,7 +118,7 @@ func (x *exchange) lateError() errorXML {
 
 // sendResult answers a complete or a copy that succeeded, unless the fault says otherwise.
 func (x *exchange) sendResult(v any) {
-	switch x.fault.kind {
+	switch x.fault.does.Kind {
 	case lateErrorAfter:
 		x.sendLate(x.lateError())
 	case keepAlive:

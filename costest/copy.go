@@ -95,7 +95,7 @@ func (x *exchange) copyObject() error {
 	if err := x.mayCreate(); err != nil {
 		return err
 	}
-	if x.fault.kind == lateError {
+	if x.fault.does.Kind == lateError {
 		x.sendLate(x.lateError())
 		return nil
 	}
@@ -115,7 +115,7 @@ func (x *exchange) copyObject() error {
 	}
 	return x.store(v, nil, func() error {
 		crc := strconv.FormatUint(v.crc, 10)
-		if x.fault.kind == omitCRC {
+		if x.fault.does.Kind == omitCRC {
 			crc = ""
 		}
 		x.sendResult(copyXML{
@@ -175,7 +175,7 @@ func (x *exchange) copyPart() error {
 	if content.size > maxPut {
 		return errTooLarge
 	}
-	if x.fault.kind == lateError {
+	if x.fault.does.Kind == lateError {
 		x.sendLate(x.lateError())
 		return nil
 	}

@@ -15,8 +15,8 @@
 // which means the one bucket of the options. Path style is refused.
 //
 // What the documents leave open is a [Question], and [Options.Unsure] picks the answer.
-// [Server.SetRule] gives single requests a [Fault]: an answer lost before or after the
-// effect, a connection cut at a byte, a 200 that holds an error. [Server.Requests] shows
+// [Server.SetRule] gives single requests a [Fault]: an answer lost before, after or long
+// before the effect ([Later]), a connection cut at a byte, a 200 that holds an error. [Server.Requests] shows
 // what came.
 //
 // Contents above 256 KiB are kept in a file, which goes when the server is closed or the
@@ -44,6 +44,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/fault"
 )
 
 // Options configures [New]. Nil, or the zero value, is ready to use.
@@ -250,35 +252,60 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	x := s.open(w, r)
-	switch f := x.fault; f.kind {
-	case respondBefore:
+	switch f := x.fault; f.does.Kind {
+	case fault.RespondBefore:
 		io.Copy(io.Discard, r.Body) // else the client may see a broken pipe, not the answer
-		s.note(x.seen, f.status, false)
+		s.note(x.seen, f.does.Status, false)
 		x.answer(w)
-	case dropBefore:
+	case fault.Lost:
 		panic(http.ErrAbortHandler)
-	case applyThen:
+	case fault.ApplyThen:
 		x.out.silent = true
 		x.serve()
-		s.note(x.seen, f.status, true)
+		s.note(x.seen, f.does.Status, true)
 		x.answer(w)
-	case dropAfter:
+	case fault.Applied:
 		x.out.silent = true
 		x.serve()
 		s.note(x.seen, 0, true)
 		panic(http.ErrAbortHandler)
-	case delayed:
-		if x.buffer() != nil || s.pause(r, f.delay) != nil {
+	case fault.Delay:
+		if x.buffer() != nil || s.pause(r, f.does.Delay) != nil {
 			panic(http.ErrAbortHandler)
 		}
 		x.serve()
+	case fault.AppliedLater:
+		x.keep()
+		panic(http.ErrAbortHandler)
 	case cutRequest:
-		if r.ContentLength == 0 || f.bytes <= 0 {
+		if r.ContentLength == 0 || f.does.Bytes <= 0 {
 			panic(http.ErrAbortHandler)
 		}
 		x.serve()
 	default:
 		x.serve()
+	}
+}
+
+// keep reads the request to its end, for the fault to carry it out later. It returns when
+// the client is to be cut off.
+func (x *exchange) keep() {
+	if x.buffer() != nil {
+		return // it did not arrive
+	}
+	gone := x.r.Context()
+	x.r = x.r.WithContext(context.WithoutCancel(gone))
+	x.out.r, x.out.w, x.out.silent = x.r, nowhere{}, true // the real one ends with the connection
+	done := x.fault.does.Later.Keep(func() {
+		x.serve()
+		x.s.note(x.seen, 0, true)
+	})
+	if x.fault.does.Hold {
+		select {
+		case <-done:
+		case <-gone.Done():
+		case <-x.s.port.done:
+		}
 	}
 }
 

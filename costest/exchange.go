@@ -75,8 +75,8 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 	x.fault = s.judge(x.seen)
 	x.out = &reply{s: s, w: w, r: r, seen: x.seen, fault: x.fault, left: -1}
 	x.body = r.Body
-	if x.fault.kind == cutRequest {
-		x.body = &cutReader{r: r.Body, left: x.fault.bytes}
+	if x.fault.does.Kind == cutRequest {
+		x.body = &cutReader{r: r.Body, left: x.fault.does.Bytes}
 	}
 	x.body = &bodyReader{r: x.body}
 	return x

@@ -1,6 +1,7 @@
 package costest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -96,6 +97,45 @@ func TestFaultsOfReads(t *testing.T) {
 	check(t, err)
 	if resp.Header.Get("X-Cos-Hash-Crc64ecma") != "" {
 		t.Error("a CRC, though it was to be left out")
+	}
+}
+
+// A write that takes effect when its client has long given up, cut off or left waiting.
+func TestLater(t *testing.T) {
+	s := start(t, nil)
+	c := sdk(t, s, s.Bucket())
+	var later costest.Later
+	for _, f := range []*costest.Fault{later.Cut(), later.Wait()} {
+		put(t, c, "k", "old")
+		s.Reset()
+		s.SetRule(always("PutObject", f))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { // who is left waiting gives up in the end
+			if later.Kept(ctx) == nil {
+				cancel()
+			}
+		}()
+		_, err := c.Object.Put(ctx, "k", strings.NewReader(bytesOf(300<<10)), nil)
+		cancel()
+		if err == nil {
+			t.Error("the write was answered")
+		}
+		s.SetRule(nil)
+		wantValue(t, c, "k", "old")
+		if r := s.Requests()[0]; r.Applied || r.Status != 0 {
+			t.Errorf("before: %+v", r)
+		}
+		put(t, c, "k", "of another")
+		if n := later.Apply(); n != 1 {
+			t.Errorf("%d requests were carried out", n)
+		}
+		wantValue(t, c, "k", bytesOf(300<<10))
+		if r := s.Requests()[0]; !r.Applied || r.Status != 0 {
+			t.Errorf("after: %+v", r)
+		}
+	}
+	if n := later.Apply(); n != 0 {
+		t.Errorf("%d requests were carried out twice", n)
 	}
 }
 

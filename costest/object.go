@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/fault"
 )
 
 var (
@@ -54,7 +56,7 @@ func (x *exchange) getObject() error {
 func (x *exchange) sendObject(obj *version) error {
 	h := x.out.Header()
 	content, status := obj.data, http.StatusOK
-	if asked := x.r.Header.Get("Range"); asked != "" && x.fault.kind != ignoreRange {
+	if asked := x.r.Header.Get("Range"); asked != "" && x.fault.does.Kind != fault.IgnoreRange {
 		off, n, ok, err := parseRange(asked, obj.data.size, x.s.unsure("suffix-range") == "honour")
 		if err != nil {
 			h.Set("Content-Range", "bytes */"+strconv.FormatInt(obj.data.size, 10))

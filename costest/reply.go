@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/fault"
 )
 
 // A reply writes an answer, or as much of it as the fault leaves.
@@ -21,6 +23,13 @@ type reply struct {
 	left    int64 // bytes of the body, where the fault limits them
 }
 
+// nowhere is where an answer goes that nobody can hear any more.
+type nowhere http.Header
+
+func (h nowhere) Header() http.Header         { return http.Header(h) }
+func (h nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (h nowhere) WriteHeader(int)             {}
+
 func (w *reply) Header() http.Header { return w.w.Header() }
 
 func (w *reply) WriteHeader(status int) {
@@ -34,13 +43,13 @@ func (w *reply) WriteHeader(status int) {
 	}
 	h := w.w.Header()
 	w.left = -1
-	switch w.fault.kind {
+	switch w.fault.does.Kind {
 	case omitCRC:
 		h.Del("X-Cos-Hash-Crc64ecma")
-	case cutBody:
-		w.left = w.fault.bytes
-	case truncated:
-		w.left = w.fault.bytes
+	case fault.CutBody:
+		w.left = w.fault.does.Bytes
+	case fault.Truncated:
+		w.left = w.fault.does.Bytes
 		if n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64); err == nil && n > w.left {
 			h.Set("Content-Length", strconv.FormatInt(w.left, 10))
 		}
@@ -62,7 +71,7 @@ func (w *reply) Write(b []byte) (int, error) {
 	if err := w.send(b); err != nil {
 		return 0, err
 	}
-	if w.fault.kind == cutBody && w.left == 0 {
+	if w.fault.does.Kind == fault.CutBody && w.left == 0 {
 		http.NewResponseController(w.w).Flush()
 		panic(http.ErrAbortHandler)
 	}
@@ -71,15 +80,15 @@ func (w *reply) Write(b []byte) (int, error) {
 
 // send writes b at the pace of the fault.
 func (w *reply) send(b []byte) error {
-	if w.fault.kind != slowBody || w.fault.bytes <= 0 {
+	if w.fault.does.Kind != slowBody || w.fault.does.Bytes <= 0 {
 		_, err := w.w.Write(b)
 		return err
 	}
 	for len(b) > 0 {
-		if err := w.s.pause(w.r, w.fault.delay); err != nil {
+		if err := w.s.pause(w.r, w.fault.does.Delay); err != nil {
 			return err
 		}
-		n := min(int64(len(b)), w.fault.bytes)
+		n := min(int64(len(b)), w.fault.does.Bytes)
 		if _, err := w.w.Write(b[:n]); err != nil {
 			return err
 		}
@@ -106,7 +115,7 @@ func (s *Server) pause(r *http.Request, d time.Duration) error {
 
 // finish cuts what a fault wants cut even though the body was shorter.
 func (w *reply) finish() {
-	if w.fault.kind == cutBody && !w.silent {
+	if w.fault.does.Kind == fault.CutBody && !w.silent {
 		http.NewResponseController(w.w).Flush()
 		panic(http.ErrAbortHandler)
 	}
@@ -119,13 +128,13 @@ func (x *exchange) answer(w http.ResponseWriter) {
 	h.Set("Content-Type", "application/xml")
 	if x.seen.Service == "cos" {
 		h.Set("Server", "tencent-cos")
-		h.Set("X-Cos-Request-Id", cmp.Or(inner(x.fault.body, "RequestId"), newID()))
-		if trace := inner(x.fault.body, "TraceId"); trace != "" {
+		h.Set("X-Cos-Request-Id", cmp.Or(inner(x.fault.does.Body, "RequestId"), newID()))
+		if trace := inner(x.fault.does.Body, "TraceId"); trace != "" {
 			h.Set("X-Cos-Trace-Id", trace)
 		}
 	}
-	w.WriteHeader(x.fault.status)
-	io.WriteString(w, x.fault.body)
+	w.WriteHeader(x.fault.does.Status)
+	io.WriteString(w, x.fault.does.Body)
 }
 
 // inner is the text of an element that has only text.

@@ -1,6 +1,7 @@
 package testcloud
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/objectvault/objectvault/internal/fault"
 )
 
 // A Proxy stands between a client and a server, counts the requests, and does to some
@@ -150,16 +153,16 @@ func (p *Proxy) SlowDown(k int) {
 // ServeHTTP passes one request on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seen, f := p.judge(r)
-	switch f.kind {
-	case respondBefore:
+	switch f.does.Kind {
+	case fault.RespondBefore:
 		io.Copy(io.Discard, r.Body) // else the client may see a broken pipe, not the answer
-		p.note(seen, f.status, false)
+		p.note(seen, f.does.Status, false)
 		answer(w, f)
 		return
-	case dropBefore:
+	case fault.Lost:
 		panic(http.ErrAbortHandler)
-	case delayed:
-		timer := time.NewTimer(f.delay)
+	case fault.Delay:
+		timer := time.NewTimer(f.does.Delay)
 		defer timer.Stop()
 		select {
 		case <-timer.C:
@@ -167,25 +170,55 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}
+	if f.does.Kind == fault.AppliedLater {
+		p.keep(seen, r, f)
+		panic(http.ErrAbortHandler)
+	}
 	resp, err := p.transport.RoundTrip(p.outgoing(r, f))
 	if err != nil {
 		panic(http.ErrAbortHandler) // as the client would have seen it
 	}
 	defer resp.Body.Close()
-	if f.kind == applyThen || f.kind == dropAfter {
+	if f.does.Kind == fault.ApplyThen || f.does.Kind == fault.Applied {
 		io.Copy(io.Discard, resp.Body)
 	}
-	switch f.kind {
-	case applyThen:
-		p.note(seen, f.status, true)
+	switch f.does.Kind {
+	case fault.ApplyThen:
+		p.note(seen, f.does.Status, true)
 		answer(w, f)
 		return
-	case dropAfter:
+	case fault.Applied:
 		p.note(seen, 0, true)
 		panic(http.ErrAbortHandler)
 	}
 	p.note(seen, resp.StatusCode, true)
 	p.relay(w, resp, f)
+}
+
+// keep reads a request to its end, for the fault to pass it on later. It returns when the
+// client is to be cut off.
+func (p *Proxy) keep(seen *Request, r *http.Request, f *Fault) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // it did not arrive
+	}
+	later := r.Clone(context.WithoutCancel(r.Context()))
+	later.Body = io.NopCloser(bytes.NewReader(body))
+	done := f.does.Later.Keep(func() {
+		resp, err := p.transport.RoundTrip(p.outgoing(later, f))
+		if err != nil {
+			return
+		}
+		defer resp.Body.Close()
+		io.Copy(io.Discard, resp.Body)
+		p.note(seen, 0, true)
+	})
+	if f.does.Hold {
+		select {
+		case <-done:
+		case <-r.Context().Done():
+		}
+	}
 }
 
 // judge notes a request and says what is to be done to it.
@@ -250,7 +283,7 @@ func (p *Proxy) outgoing(r *http.Request, f *Fault) *http.Request {
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header.Set("User-Agent", "") // none of Go's own
 	}
-	if f.kind == ignoreRange {
+	if f.does.Kind == fault.IgnoreRange {
 		out.Header.Del("Range")
 		if f.keys != (Keys{}) {
 			resign(out, f.keys)
@@ -266,29 +299,29 @@ func (p *Proxy) relay(w http.ResponseWriter, resp *http.Response, f *Fault) {
 		w.Header()[name] = slices.Clone(values)
 	}
 	body := io.Reader(resp.Body)
-	switch f.kind {
-	case cutBody:
-		body = io.LimitReader(body, f.bytes)
-	case truncated:
-		body = io.LimitReader(body, f.bytes)
-		if resp.ContentLength > f.bytes {
-			w.Header().Set("Content-Length", strconv.FormatInt(f.bytes, 10))
+	switch f.does.Kind {
+	case fault.CutBody:
+		body = io.LimitReader(body, f.does.Bytes)
+	case fault.Truncated:
+		body = io.LimitReader(body, f.does.Bytes)
+		if resp.ContentLength > f.does.Bytes {
+			w.Header().Set("Content-Length", strconv.FormatInt(f.does.Bytes, 10))
 		}
 	}
 	w.WriteHeader(resp.StatusCode)
 	_, err := io.Copy(w, body)
-	if f.kind == cutBody {
+	if f.does.Kind == fault.CutBody {
 		http.NewResponseController(w).Flush()
 	}
-	if err != nil || f.kind == cutBody {
+	if err != nil || f.does.Kind == fault.CutBody {
 		panic(http.ErrAbortHandler)
 	}
 }
 
 func answer(w http.ResponseWriter, f *Fault) {
 	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(f.status)
-	io.WriteString(w, f.body)
+	w.WriteHeader(f.does.Status)
+	io.WriteString(w, f.does.Body)
 }
 
 // dropHopByHop removes what is between two neighbours alone (RFC 9110, 7.6.1).

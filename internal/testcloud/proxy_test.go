@@ -1,6 +1,7 @@
 package testcloud_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -154,6 +155,42 @@ func TestProxyFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A request reaches the server when its client has long given up, cut off or left waiting.
+func TestProxyLater(t *testing.T) {
+	url, applied := echo(t)
+	var later testcloud.Later
+	for i, f := range []*testcloud.Fault{later.Cut(), later.Wait()} {
+		p := newProxy(t, url, &testcloud.ProxyOptions{Rule: func(*http.Request, int) *testcloud.Fault { return f }})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { // who is left waiting gives up in the end
+			if later.Kept(ctx) == nil {
+				cancel()
+			}
+		}()
+		req, err := http.NewRequestWithContext(ctx, "PUT", p.URL+"/b/k", strings.NewReader(strings.Repeat("x", 100_000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			t.Errorf("it was answered: %d", resp.StatusCode)
+		}
+		cancel()
+		if seen := p.Requests()[0]; applied.Load() != int32(i) || seen.Applied || seen.Status != 0 {
+			t.Errorf("before: %d requests reached the server, %+v", applied.Load(), seen)
+		}
+		if n := later.Apply(); n != 1 {
+			t.Errorf("%d requests were passed on", n)
+		}
+		if seen := p.Requests()[0]; applied.Load() != int32(i)+1 || !seen.Applied || seen.Status != 0 {
+			t.Errorf("after: %d requests reached the server, %+v", applied.Load(), seen)
+		}
+	}
+	if n := later.Apply(); n != 0 {
+		t.Errorf("%d requests were passed on twice", n)
 	}
 }
 

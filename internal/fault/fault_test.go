@@ -1,0 +1,51 @@
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/objectvault/objectvault/internal/fault"
+)
+
+// What is kept is carried out once, in its order, and whoever waits hears of both.
+func TestLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l fault.Later
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := l.Kept(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("nothing is kept: %v", err)
+		}
+		kept := make(chan error, 1)
+		go func() { kept <- l.Kept(t.Context()) }()
+		synctest.Wait()
+		if len(kept) > 0 {
+			t.Error("nothing is kept, and somebody heard of something")
+		}
+		var order []int
+		var done []<-chan struct{}
+		for i := range 3 {
+			done = append(done, l.Keep(func() { order = append(order, i) }))
+		}
+		if err := <-kept; err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-done[0]:
+			t.Error("it was carried out before its time")
+		default:
+		}
+		if n := l.Apply(); n != 3 || !slices.Equal(order, []int{0, 1, 2}) {
+			t.Errorf("%d were carried out: %v", n, order)
+		}
+		for _, d := range done {
+			<-d
+		}
+		if n := l.Apply(); n != 0 {
+			t.Errorf("%d were carried out twice", n)
+		}
+	})
+}
