@@ -10,7 +10,7 @@
 //	io.Copy(out, r)
 //
 // An envelope is a header and a payload. The header holds the object's data key,
-// wrapped once for every recipient (a [Source]); sealed [Metadata]; and a commitment,
+// wrapped once for every recipient (a [KeySource]); sealed [Metadata]; and a commitment,
 // which binds data key, header and name ([Ref]) together and is compared before anything
 // else is decrypted. The payload is a stream of Tink (AES256-GCM-HKDF) and can be opened
 // with Tink alone by whoever holds its key.
@@ -28,26 +28,11 @@ package envelope
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
-
-// A Source wraps the data keys of objects, and unwraps what it wrapped. It may be
-// asked by several goroutines at once.
-type Source interface {
-	// Wrap seals dek for the object ref into a stanza, bound to aad. The dek is the
-	// source's to change, but not to keep.
-	Wrap(ctx context.Context, ref Ref, dek []byte, aad AAD) (Stanza, error)
-	// Unwrap opens s. A stanza that is not this source's is an error wrapping
-	// [ErrUnknownKey], one that is and does not verify [ErrDecrypt]; a source that
-	// cannot be reached is [ErrUnavailable], one that wants other credentials
-	// [ErrUnauthenticated]. The dek is the caller's to clear.
-	Unwrap(ctx context.Context, ref Ref, s Stanza, aad AAD) (dek []byte, err error)
-}
 
 // SealOptions configures [Seal]. Nil, or the zero value, is ready to use.
 type SealOptions struct {
@@ -65,7 +50,13 @@ const defaultSegmentLog2 = 16
 // Seal writes a header for sources to w and returns a Writer for the plaintext, which
 // the caller closes or aborts. ctx is for the key sources only. An error before the
 // header was written, such as a source's, or [ErrInvalid], leaves w untouched.
-func Seal(ctx context.Context, w io.Writer, ref Ref, sources []Source, o *SealOptions) (*Writer, error) {
+func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *SealOptions) (*Writer, error) {
+	if w == nil {
+		return nil, misuse("Seal of a nil writer")
+	}
+	if err := checkSources(sources); err != nil {
+		return nil, err
+	}
 	if o == nil {
 		o = &SealOptions{}
 	}
@@ -111,7 +102,8 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []Source, o *SealOp
 	return &Writer{header: h, stream: stream}, nil
 }
 
-// A Writer seals what is written to it. An object is whole only after Close.
+// A Writer seals what is written to it. An object is whole only after Close. The zero
+// Writer answers every call with [ErrInvalid].
 type Writer struct {
 	header *Header
 	stream io.WriteCloser
@@ -121,6 +113,10 @@ type Writer struct {
 var (
 	errClosed  = errors.New("envelope: write after close")
 	errAborted = errors.New("envelope: the writer was aborted")
+
+	errZeroWriter error = misuse("a Writer that Seal did not return")
+	errZeroReader error = misuse("a Reader that Open did not return")
+	errZeroObject error = misuse("an Object that OpenHeader did not return")
 )
 
 // Header returns the header that was written.
@@ -130,6 +126,9 @@ func (w *Writer) Header() *Header { return w.header }
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
+	}
+	if w.stream == nil {
+		return 0, errZeroWriter
 	}
 	n, err := w.stream.Write(p)
 	w.err = err
@@ -141,6 +140,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 func (w *Writer) Close() error {
 	if w.err == errClosed {
 		return nil
+	}
+	if w.err == nil && w.stream == nil {
+		return errZeroWriter
 	}
 	if w.err == nil {
 		if w.err = w.stream.Close(); w.err == nil {
@@ -161,8 +163,16 @@ func (w *Writer) Abort() {
 
 // Open reads and authenticates header and metadata and returns a Reader for the
 // payload. It fails with [ErrFormat], [ErrUnknownKey], [ErrDecrypt], with
-// [ErrUnavailable] or [ErrUnauthenticated] of a source, or with the error of r.
-func Open(ctx context.Context, r io.Reader, ref Ref, sources []Source) (*Reader, error) {
+// [ErrUnavailable] or [ErrUnauthenticated] of a source, or with the error of r. A nil
+// reader or source is [ErrInvalid].
+//
+// Sources that are not remote look at all stanzas first, then remote ones, see
+// [Recognizer]. The first stanza that is a source's own decides: if it does not verify, no
+// other is tried.
+func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Reader, error) {
+	if err := checkSources(sources); err != nil {
+		return nil, err
+	}
 	src := &source{r: r}
 	h, err := readHeader(src)
 	if err != nil {
@@ -186,7 +196,7 @@ func Open(ctx context.Context, r io.Reader, ref Ref, sources []Source) (*Reader,
 }
 
 // A Reader yields the plaintext of one object, each byte verified before it is given
-// out. Every error is final.
+// out. Every error is final. Reading from the zero Reader is [ErrInvalid].
 type Reader struct {
 	header   *Header
 	metadata Metadata
@@ -208,6 +218,9 @@ func (r *Reader) Metadata() Metadata { return r.metadata }
 func (r *Reader) Complete() bool { return r.complete }
 
 func (r *Reader) Read(p []byte) (int, error) {
+	if r.plain == nil {
+		return 0, errZeroReader
+	}
 	if r.err != nil || len(p) == 0 {
 		return 0, r.err
 	}
@@ -239,7 +252,7 @@ func (r *Reader) size() int64 {
 }
 
 // open finds the data key among the stanzas and opens the metadata.
-func (h *Header) open(ctx context.Context, ref Ref, sources []Source) (dataKey, Metadata, error) {
+func (h *Header) open(ctx context.Context, ref Ref, sources []KeySource) (dataKey, Metadata, error) {
 	aad := AAD{Stable: h.stable(), Ctx: ref.Context()}
 	dek, err := h.unwrap(ctx, ref, aad, sources)
 	if err != nil {
@@ -253,31 +266,6 @@ func (h *Header) open(ctx context.Context, ref Ref, sources []Source) (dataKey, 
 	return dek, metadata, nil
 }
 
-// unwrap asks the sources for the data key, stanza by stanza, and compares the
-// commitment. The first stanza that is a source's own decides: after one that does not
-// verify no other is tried.
-func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []Source) (dataKey, error) {
-	var away []error
-	for _, s := range h.Stanzas {
-		for _, source := range sources {
-			key, err := source.Unwrap(ctx, ref, s, aad)
-			switch {
-			case err == nil:
-				return h.verify(key, aad.Ctx)
-			case errors.Is(err, ErrUnknownKey):
-			case errors.Is(err, ErrUnavailable), errors.Is(err, ErrUnauthenticated):
-				away = append(away, err)
-			default:
-				return nil, err
-			}
-		}
-	}
-	if len(away) > 0 {
-		return nil, errors.Join(away...)
-	}
-	return nil, fmt.Errorf("%w: it names %s", ErrUnknownKey, h.keyNames())
-}
-
 func (h *Header) verify(dek dataKey, ctx [32]byte) (dataKey, error) {
 	if len(dek) == dataKeySize {
 		want := dek.commitment(h.Bytes(), ctx)
@@ -287,15 +275,6 @@ func (h *Header) verify(dek dataKey, ctx [32]byte) (dataKey, error) {
 	}
 	clear(dek)
 	return nil, ErrDecrypt
-}
-
-// keyNames lists the keys that h is sealed for, as type:id.
-func (h *Header) keyNames() string {
-	var names []string
-	for _, s := range h.Stanzas {
-		names = append(names, fmt.Sprintf("%d:%s", s.Type, hex.EncodeToString(s.ID[:])))
-	}
-	return strings.Join(names, ", ")
 }
 
 // commit sets the commitment of an otherwise finished header.
@@ -308,7 +287,7 @@ func (h *Header) commit(dek dataKey, ctx [32]byte) error {
 }
 
 // wrap asks every source for its stanza. keep holds those that [Keep] may carry over.
-func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []Source, keep []Stanza) ([]Stanza, error) {
+func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySource, keep []Stanza) ([]Stanza, error) {
 	stanzas := make([]Stanza, len(sources))
 	for i, source := range sources {
 		if k, ok := source.(kept); ok {

@@ -14,7 +14,7 @@ import (
 )
 
 // sealed makes an object for the examples below.
-func sealed(ref envelope.Ref, sources []envelope.Source, value string) []byte {
+func sealed(ref envelope.Ref, sources []envelope.KeySource, value string) []byte {
 	var object bytes.Buffer
 	w, err := envelope.Seal(context.Background(), &object, ref, sources, &envelope.SealOptions{Revision: 1763900000000000})
 	if err != nil {
@@ -27,7 +27,7 @@ func sealed(ref envelope.Ref, sources []envelope.Source, value string) []byte {
 
 func ExampleSeal() {
 	ctx := context.Background()
-	sources := []envelope.Source{kek.InsecureFixed()}
+	sources := []envelope.KeySource{kek.InsecureFixed()}
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
 
 	var object bytes.Buffer
@@ -59,7 +59,7 @@ func ExampleSeal() {
 
 // An object opens under the name it was sealed for, and under no other.
 func ExampleOpen() {
-	sources := []envelope.Source{kek.InsecureFixed()}
+	sources := []envelope.KeySource{kek.InsecureFixed()}
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
 	object := sealed(ref, sources, "sk-or-v1-demo")
 
@@ -71,7 +71,7 @@ func ExampleOpen() {
 
 // A reader that stops early knows that it has not seen the end.
 func ExampleReader_Complete() {
-	sources := []envelope.Source{kek.InsecureFixed()}
+	sources := []envelope.KeySource{kek.InsecureFixed()}
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "notes"}
 	object := sealed(ref, sources, strings.Repeat("note\n", 100000))
 
@@ -93,7 +93,7 @@ func ExampleReader_Complete() {
 // written, and how long the object claims to be.
 func ExampleReadHeader() {
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
-	object := sealed(ref, []envelope.Source{kek.InsecureFixed()}, "sk-or-v1-demo")
+	object := sealed(ref, []envelope.KeySource{kek.InsecureFixed()}, "sk-or-v1-demo")
 
 	h, err := envelope.ReadHeader(bytes.NewReader(object))
 	if err != nil {
@@ -110,21 +110,21 @@ func ExampleRewrap() {
 	ctx := context.Background()
 	mine, theirs := kek.InsecureFixed(), kek.NewLocal(kek.RandomRoot())
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
-	object := sealed(ref, []envelope.Source{mine}, "sk-or-v1-demo")
+	object := sealed(ref, []envelope.KeySource{mine}, "sk-or-v1-demo")
 
 	h, err := envelope.ReadHeader(bytes.NewReader(object))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	header, err := envelope.Rewrap(ctx, h, ref, []envelope.Source{mine}, []envelope.Source{mine, theirs})
+	header, err := envelope.Rewrap(ctx, h, ref, []envelope.KeySource{mine}, []envelope.KeySource{mine, theirs})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	object = slices.Concat(header, object[h.Len():])
 
-	r, err := envelope.Open(ctx, bytes.NewReader(object), ref, []envelope.Source{theirs})
+	r, err := envelope.Open(ctx, bytes.NewReader(object), ref, []envelope.KeySource{theirs})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -137,7 +137,7 @@ func ExampleRewrap() {
 // A rename is a re-wrap too.
 func ExampleMove() {
 	ctx := context.Background()
-	sources := []envelope.Source{kek.InsecureFixed()}
+	sources := []envelope.KeySource{kek.InsecureFixed()}
 	from := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
 	to := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "llm/openrouter"}
 	object := sealed(from, sources, "sk-or-v1-demo")
@@ -165,7 +165,7 @@ func ExampleMove() {
 // Two requests read a part of an object: one for its start, one for the segments.
 func ExampleOpenHeader() {
 	ctx := context.Background()
-	sources := []envelope.Source{kek.InsecureFixed()}
+	sources := []envelope.KeySource{kek.InsecureFixed()}
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "notes"}
 	object := sealed(ref, sources, strings.Repeat("0123456789", 100000))
 

@@ -53,7 +53,7 @@ type Header struct {
 	Revision    int64    // microseconds since the Unix epoch
 	Rewrap      uint16   // how often the stanzas were changed
 	SegmentLog2 int      // the payload's segments have 1<<SegmentLog2 bytes
-	Stanzas     []Stanza // in the order in which they are tried
+	Stanzas     []Stanza // in the order in which a source looks at them
 	Sealed      []byte   // sealed metadata; empty for none
 	Commitment  [32]byte // no two writes share one
 }
@@ -291,8 +291,12 @@ func (h *Header) stable() (s [15]byte) {
 }
 
 // PlaintextSize returns how many bytes an object of total sealed bytes announces, or
-// [ErrDecrypt] when no object has that length. Only the end of a reader proves it.
+// [ErrDecrypt] when no object has that length. Only the end of a reader proves it. A
+// header whose segment size the format does not allow is [ErrFormat].
 func (h *Header) PlaintextSize(total int64) (int64, error) {
+	if h.SegmentLog2 < minSegmentLog2 || h.SegmentLog2 > maxSegmentLog2 {
+		return 0, malformed(fmt.Errorf("segment size 2^%d", h.SegmentLog2))
+	}
 	return plaintextSize(total-int64(h.Len()), int64(1)<<h.SegmentLog2)
 }
 

@@ -20,11 +20,11 @@ import (
 var (
 	ctx     = context.Background()
 	testRef = envelope.Ref{Vault: "v1", Tenant: "acme", Collection: "credentials", Name: "openrouter"}
-	fixed   = []envelope.Source{kek.InsecureFixed()}
+	fixed   = []envelope.KeySource{kek.InsecureFixed()}
 )
 
 // localSource is the source of a root of 32 equal bytes.
-func localSource(t testing.TB, fill byte) envelope.Source {
+func localSource(t testing.TB, fill byte) envelope.KeySource {
 	t.Helper()
 	root, err := kek.NewRoot(bytes.Repeat([]byte{fill}, 32))
 	if err != nil {
@@ -33,7 +33,7 @@ func localSource(t testing.TB, fill byte) envelope.Source {
 	return kek.NewLocal(root)
 }
 
-func seal(t testing.TB, sources []envelope.Source, plain []byte, o *envelope.SealOptions) []byte {
+func seal(t testing.TB, sources []envelope.KeySource, plain []byte, o *envelope.SealOptions) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := envelope.Seal(ctx, &b, testRef, sources, o)
@@ -64,7 +64,7 @@ func refused(err error) bool {
 
 func smallObjects(t *testing.T) map[string][]byte {
 	m := envelope.Metadata{ContentType: "text/plain", Labels: map[string]string{"env": "prod"}}
-	three := []envelope.Source{localSource(t, 1), fixed[0], localSource(t, 2)}
+	three := []envelope.KeySource{localSource(t, 1), fixed[0], localSource(t, 2)}
 	return map[string][]byte{
 		"one stanza":    seal(t, fixed, []byte("sk-1"), &envelope.SealOptions{Metadata: m}),
 		"three stanzas": seal(t, three, []byte("sk-1"), nil),
@@ -189,6 +189,8 @@ type script struct {
 	asked *[]byte
 }
 
+func (script) Name() string { return "script" }
+
 func (s script) Wrap(_ context.Context, _ envelope.Ref, dek []byte, _ envelope.AAD) (envelope.Stanza, error) {
 	if s.err != nil {
 		return envelope.Stanza{}, s.err
@@ -207,26 +209,26 @@ func (s script) Unwrap(_ context.Context, _ envelope.Ref, st envelope.Stanza, _ 
 func TestStanzasAreTriedInOrder(t *testing.T) {
 	away, login, odd := fmt.Errorf("kms: %w", envelope.ErrUnavailable), fmt.Errorf("kms: %w", envelope.ErrUnauthenticated), errors.New("broken")
 	var asked []byte
-	s := func(typ byte, dek []byte, err error) envelope.Source { return script{typ, dek, err, &asked} }
-	object := seal(t, []envelope.Source{s(200, nil, nil), s(201, nil, nil), s(202, nil, nil), fixed[0]}, []byte("sk-1"), nil)
+	s := func(typ byte, dek []byte, err error) envelope.KeySource { return script{typ, dek, err, &asked} }
+	object := seal(t, []envelope.KeySource{s(200, nil, nil), s(201, nil, nil), s(202, nil, nil), fixed[0]}, []byte("sk-1"), nil)
 	for _, tc := range []struct {
 		name    string
-		sources []envelope.Source
+		sources []envelope.KeySource
 		asked   string
 		errs    []error // nil: it opens
 	}{
-		{"header order, not source order", []envelope.Source{fixed[0], s(202, nil, away), s(201, nil, away), s(200, nil, away)}, "\xc8\xc9\xca", nil},
-		{"unavailable and the next opens", []envelope.Source{s(200, nil, away), fixed[0]}, "\xc8", nil},
-		{"not logged in and the next opens", []envelope.Source{s(200, nil, login), fixed[0]}, "\xc8", nil},
-		{"unavailable and no other", []envelope.Source{s(201, nil, away), localSource(t, 9)}, "\xc9", []error{envelope.ErrUnavailable}},
-		{"both", []envelope.Source{s(201, nil, away), s(202, nil, login)}, "\xc9\xca", []error{envelope.ErrUnavailable, envelope.ErrUnauthenticated}},
-		{"does not verify", []envelope.Source{s(200, nil, envelope.ErrDecrypt), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"another failure", []envelope.Source{s(200, nil, odd), fixed[0]}, "\xc8", []error{odd}},
-		{"data key of 31 bytes", []envelope.Source{s(200, make([]byte, 31), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"data key of 64 bytes", []envelope.Source{s(200, make([]byte, 64), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"no data key", []envelope.Source{s(200, nil, nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"another data key", []envelope.Source{s(200, make([]byte, 32), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"nobody's", []envelope.Source{localSource(t, 9)}, "", []error{envelope.ErrUnknownKey}},
+		{"header order, not source order", []envelope.KeySource{fixed[0], s(202, nil, away), s(201, nil, away), s(200, nil, away)}, "\xc8\xc9\xca", nil},
+		{"unavailable and the next opens", []envelope.KeySource{s(200, nil, away), fixed[0]}, "\xc8", nil},
+		{"not logged in and the next opens", []envelope.KeySource{s(200, nil, login), fixed[0]}, "\xc8", nil},
+		{"unavailable and no other", []envelope.KeySource{s(201, nil, away), localSource(t, 9)}, "\xc9", []error{envelope.ErrUnavailable}},
+		{"both", []envelope.KeySource{s(201, nil, away), s(202, nil, login)}, "\xc9\xca", []error{envelope.ErrUnavailable, envelope.ErrUnauthenticated}},
+		{"does not verify", []envelope.KeySource{s(200, nil, envelope.ErrDecrypt), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
+		{"another failure", []envelope.KeySource{s(200, nil, odd), fixed[0]}, "\xc8", []error{odd}},
+		{"data key of 31 bytes", []envelope.KeySource{s(200, make([]byte, 31), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
+		{"data key of 64 bytes", []envelope.KeySource{s(200, make([]byte, 64), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
+		{"no data key", []envelope.KeySource{s(200, nil, nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
+		{"another data key", []envelope.KeySource{s(200, make([]byte, 32), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
+		{"nobody's", []envelope.KeySource{localSource(t, 9)}, "", []error{envelope.ErrUnknownKey}},
 		{"no source", nil, "", []error{envelope.ErrUnknownKey}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -262,7 +264,7 @@ func TestDataKeyHas32Bytes(t *testing.T) {
 		in.Stanzas = []stanza{{Type: 200, KEKID: "c8000000000000000000000000000000", Body: &value{Hex: "01"}}}
 		object, _ := forge(in)
 		var asked []byte
-		got, _, err := readAll(object, v.Reader.ref(), []envelope.Source{script{200, bytes.Repeat([]byte{0x20}, n), nil, &asked}})
+		got, _, err := readAll(object, v.Reader.ref(), []envelope.KeySource{script{200, bytes.Repeat([]byte{0x20}, n), nil, &asked}})
 		if !errors.Is(err, want) || err == nil && !bytes.Equal(got, in.Plaintext.bytes()) || len(asked) != 1 {
 			t.Errorf("a data key of %d bytes: %q, %v", n, got, err)
 		}

@@ -11,7 +11,8 @@ import (
 	"io"
 )
 
-// An Object opens parts of a payload without reading the rest.
+// An Object opens parts of a payload without reading the rest. The zero Object answers
+// [ErrInvalid].
 type Object struct {
 	header   *Header
 	metadata Metadata
@@ -24,7 +25,10 @@ type Object struct {
 // OpenHeader reads and authenticates header and metadata, reads the 40 bytes of the
 // payload that follow (and no more), and returns what opens ranges of it. Its errors
 // are those of [Open].
-func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []Source) (*Object, error) {
+func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Object, error) {
+	if err := checkSources(sources); err != nil {
+		return nil, err
+	}
 	src := &source{r: r}
 	h, err := readHeader(src)
 	if err != nil {
@@ -95,6 +99,9 @@ func (s Span) Final() bool { return s.final }
 // so that reading it proves that the size is true; any other proves its own bytes only.
 // A total that no object has is [ErrDecrypt].
 func (o *Object) Range(total, off, n int64) (Span, error) {
+	if o.aead == nil {
+		return Span{}, errZeroObject
+	}
 	payload := total - o.start
 	size, err := plaintextSize(payload, o.segment)
 	if err != nil {
@@ -139,12 +146,16 @@ func (o *Object) plaintextStart(segment int64) int64 {
 // OpenRange decrypts the plaintext that s was made for. r yields the sealed bytes of s
 // and ends after them. Bytes are verified before they are given out, and every error
 // is final: that of r, or [ErrDecrypt], also when r ends early, or late for a span that
-// is [Span.Final].
+// is [Span.Final]. A span that o.Range did not return is [ErrInvalid], and nothing is read.
 func (o *Object) OpenRange(r io.Reader, s Span) io.Reader {
-	if s.of != o {
-		panic("envelope: a span of another object")
+	rr := &rangeReader{o: o, s: s, src: &source{r: r}, next: s.first}
+	switch {
+	case o.aead == nil:
+		rr.err = errZeroObject
+	case s.of != o:
+		rr.err = misuse("a span of another object")
 	}
-	return &rangeReader{o: o, s: s, src: &source{r: r}, next: s.first}
+	return rr
 }
 
 type rangeReader struct {

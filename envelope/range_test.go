@@ -41,7 +41,7 @@ func TestRangesWithAnEmptyFinalSegment(t *testing.T) {
 	checkRanges(t, v.object(t), v.Inputs.Plaintext.bytes(), v.Reader.ref(), v.Reader.sources(t))
 }
 
-func checkRanges(t *testing.T, object, plain []byte, ref envelope.Ref, sources []envelope.Source) {
+func checkRanges(t *testing.T, object, plain []byte, ref envelope.Ref, sources []envelope.KeySource) {
 	t.Helper()
 	o, err := envelope.OpenHeader(ctx, bytes.NewReader(object), ref, sources)
 	if err != nil {
@@ -179,17 +179,17 @@ func TestImpossibleLengths(t *testing.T) {
 }
 
 func TestSpanOfAnotherObject(t *testing.T) {
-	object := seal(t, fixed, nil, nil)
+	object := seal(t, fixed, []byte("sk-1"), nil)
 	a, _ := envelope.OpenHeader(ctx, bytes.NewReader(object), testRef, fixed)
 	b, _ := envelope.OpenHeader(ctx, bytes.NewReader(object), testRef, fixed)
 	s, err := a.Range(int64(len(object)), 0, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if r := recover(); r != "envelope: a span of another object" {
-			t.Errorf("recovered %v", r)
+	for name, s := range map[string]envelope.Span{"another object's": s, "zero": {}} {
+		got, err := io.ReadAll(b.OpenRange(bytes.NewReader(object[a.Header().Len()+40:]), s))
+		if len(got) > 0 || !errors.Is(err, envelope.ErrInvalid) || err.Error() != "envelope: a span of another object" {
+			t.Errorf("%s span: %q, %v; want ErrInvalid", name, got, err)
 		}
-	}()
-	b.OpenRange(bytes.NewReader(nil), s)
+	}
 }

@@ -3,6 +3,7 @@ package envelope
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 )
@@ -13,13 +14,19 @@ import (
 // payload and replaces the object on condition that it is still the one that h came
 // from. Rewrap takes nothing away from who could read before: for that, seal anew.
 // After 65535 re-wraps it refuses.
-func Rewrap(ctx context.Context, h *Header, ref Ref, have, want []Source) ([]byte, error) {
+func Rewrap(ctx context.Context, h *Header, ref Ref, have, want []KeySource) ([]byte, error) {
 	return Move(ctx, h, ref, ref, have, want)
 }
 
 // Move is [Rewrap] into another name, tenant, collection or vault: after it the object
 // opens as to, and no longer as from. Nothing can be kept.
-func Move(ctx context.Context, h *Header, from, to Ref, have, want []Source) ([]byte, error) {
+func Move(ctx context.Context, h *Header, from, to Ref, have, want []KeySource) ([]byte, error) {
+	if h == nil {
+		return nil, misuse("the header is nil")
+	}
+	if err := errors.Join(checkSources(have), checkSources(want)); err != nil {
+		return nil, err
+	}
 	if err := h.check(); err != nil {
 		return nil, malformed(err)
 	}
@@ -52,11 +59,13 @@ func Move(ctx context.Context, h *Header, from, to Ref, have, want []Source) ([]
 
 // Keep stands among the wanted sources of [Rewrap] for a stanza that stays as it is,
 // such as one whose source is not at hand. It is of no other use.
-func Keep(s Stanza) Source { return kept(s) }
+func Keep(s Stanza) KeySource { return kept(s) }
 
 type kept Stanza
 
 var errKeep = fmt.Errorf("%w: a stanza to keep is not of this object, or the object's name changes", ErrInvalid)
+
+func (kept) Name() string { return "kept stanza" }
 
 func (kept) Wrap(context.Context, Ref, []byte, AAD) (Stanza, error) { return Stanza{}, errKeep }
 

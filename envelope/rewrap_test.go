@@ -22,9 +22,9 @@ func header(t testing.TB, object []byte) (*envelope.Header, []byte) {
 func TestRewrap(t *testing.T) {
 	a, b, c := localSource(t, 1), localSource(t, 2), localSource(t, 3)
 	meta := envelope.Metadata{ContentType: "text/plain"}
-	object := seal(t, []envelope.Source{a, b}, pattern(9000), &envelope.SealOptions{SegmentLog2: 12, Metadata: meta})
+	object := seal(t, []envelope.KeySource{a, b}, pattern(9000), &envelope.SealOptions{SegmentLog2: 12, Metadata: meta})
 	h, payload := header(t, object)
-	head, err := envelope.Rewrap(ctx, h, testRef, []envelope.Source{b}, []envelope.Source{c, envelope.Keep(h.Stanzas[0])})
+	head, err := envelope.Rewrap(ctx, h, testRef, []envelope.KeySource{b}, []envelope.KeySource{c, envelope.Keep(h.Stanzas[0])})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,16 +40,16 @@ func TestRewrap(t *testing.T) {
 		t.Error("the kept stanza was not kept")
 	}
 	for name, tc := range map[string]struct {
-		source envelope.Source
+		source envelope.KeySource
 		want   error
 	}{"kept": {a, nil}, "dropped": {b, envelope.ErrUnknownKey}, "new": {c, nil}} {
-		got, r, err := readAll(again, testRef, []envelope.Source{tc.source})
+		got, r, err := readAll(again, testRef, []envelope.KeySource{tc.source})
 		if !errors.Is(err, tc.want) || err == nil && (!bytes.Equal(got, pattern(9000)) || r.Metadata().ContentType != meta.ContentType) {
 			t.Errorf("%s: %d bytes, %v, want %v", name, len(got), err, tc.want)
 		}
 	}
 	// Old stanzas do not fit the new header, and the other way round.
-	if _, _, err := readAll(slices.Concat(head, seal(t, fixed, nil, nil)), testRef, []envelope.Source{c}); err == nil {
+	if _, _, err := readAll(slices.Concat(head, seal(t, fixed, nil, nil)), testRef, []envelope.KeySource{c}); err == nil {
 		t.Error("a re-wrapped header opens another payload")
 	}
 }
@@ -90,21 +90,21 @@ func TestRewrapRefuses(t *testing.T) {
 		name       string
 		h          *envelope.Header
 		to         envelope.Ref
-		have, want []envelope.Source
+		have, want []envelope.KeySource
 		err        error  // or
 		text       string // of the error
 	}{
 		{"no key", changed(same), testRef, nil, fixed, envelope.ErrUnknownKey, ""},
-		{"another key", changed(same), testRef, []envelope.Source{localSource(t, 9)}, fixed, envelope.ErrUnknownKey, ""},
-		{"a kept stanza is no key", changed(same), testRef, []envelope.Source{keep}, fixed, envelope.ErrUnknownKey, ""},
+		{"another key", changed(same), testRef, []envelope.KeySource{localSource(t, 9)}, fixed, envelope.ErrUnknownKey, ""},
+		{"a kept stanza is no key", changed(same), testRef, []envelope.KeySource{keep}, fixed, envelope.ErrUnknownKey, ""},
 		{"nobody", changed(same), testRef, fixed, nil, nil, "cannot seal: 0 stanzas, there must be 1 to 16"},
 		{"the most", changed(func(h *envelope.Header) { h.Rewrap = 65535 }), testRef, fixed, fixed, nil, "cannot seal: it was re-wrapped 65535 times; seal the object anew"},
 		{"17", changed(same), testRef, fixed, numbered(t, 17), nil, "cannot seal: 17 stanzas, there must be 1 to 16"},
-		{"one twice", changed(same), testRef, fixed, []envelope.Source{keep, fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
-		{"keeping what is not there", changed(same), testRef, fixed, []envelope.Source{envelope.Keep(envelope.Stanza{Type: 9})}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
-		{"keeping another body", changed(same), testRef, fixed, []envelope.Source{envelope.Keep(changed(func(h *envelope.Header) { h.Stanzas[0].Body[0]++ }).Stanzas[0])}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
-		{"keeping under another name", changed(same), other, fixed, []envelope.Source{keep}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
-		{"a source that fails", changed(same), testRef, fixed, []envelope.Source{script{err: errBroken}}, errBroken, ""},
+		{"one twice", changed(same), testRef, fixed, []envelope.KeySource{keep, fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
+		{"keeping what is not there", changed(same), testRef, fixed, []envelope.KeySource{envelope.Keep(envelope.Stanza{Type: 9})}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
+		{"keeping another body", changed(same), testRef, fixed, []envelope.KeySource{envelope.Keep(changed(func(h *envelope.Header) { h.Stanzas[0].Body[0]++ }).Stanzas[0])}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
+		{"keeping under another name", changed(same), other, fixed, []envelope.KeySource{keep}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
+		{"a source that fails", changed(same), testRef, fixed, []envelope.KeySource{script{err: errBroken}}, errBroken, ""},
 		{"too long", changed(same), testRef, fixed, big(4, 8192), nil, "cannot seal: a header of 32898 bytes, the most is 32768"},
 		{"another revision", changed(func(h *envelope.Header) { h.Revision++ }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},
 		{"another re-wrap", changed(func(h *envelope.Header) { h.Rewrap++ }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},

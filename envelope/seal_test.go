@@ -17,8 +17,8 @@ import (
 )
 
 // numbered returns n sources of different keys.
-func numbered(t testing.TB, n int) []envelope.Source {
-	var all []envelope.Source
+func numbered(t testing.TB, n int) []envelope.KeySource {
+	var all []envelope.KeySource
 	for i := range n {
 		all = append(all, localSource(t, byte(i)))
 	}
@@ -26,7 +26,7 @@ func numbered(t testing.TB, n int) []envelope.Source {
 }
 
 // big returns n private stanzas of the longest kind, 8211 bytes each in a header.
-func big(n int, last int) (all []envelope.Source) {
+func big(n int, last int) (all []envelope.KeySource) {
 	for i := range n {
 		size := 8192
 		if i == n-1 {
@@ -50,23 +50,23 @@ func TestSealRefuses(t *testing.T) {
 	meta := func(m envelope.Metadata) *envelope.SealOptions { return &envelope.SealOptions{Metadata: m} }
 	for _, tc := range []struct {
 		name    string
-		sources []envelope.Source
+		sources []envelope.KeySource
 		o       *envelope.SealOptions
 		want    string // the error; empty for none
 	}{
 		{"no source", nil, nil, "cannot seal: 0 stanzas, there must be 1 to 16"},
 		{"16 sources", numbered(t, 16), nil, ""},
 		{"17 sources", numbered(t, 17), nil, "cannot seal: 17 stanzas, there must be 1 to 16"},
-		{"one source twice", []envelope.Source{fixed[0], fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
-		{"a source that fails", []envelope.Source{fixed[0], fail}, nil, "connection reset"},
-		{"a kept stanza", []envelope.Source{envelope.Keep(envelope.Stanza{Type: 1, Body: make([]byte, 60)})}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
-		{"stanza type 0", []envelope.Source{foreign{0, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 0"},
-		{"stanza type 4", []envelope.Source{foreign{4, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 4 is reserved"},
-		{"stanza type 127", []envelope.Source{foreign{127, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 127 is reserved"},
-		{"empty stanza", []envelope.Source{foreign{128, [16]byte{}, nil}}, nil, "cannot seal: stanza type 128 with 0 bytes"},
-		{"long stanza", []envelope.Source{foreign{128, [16]byte{}, make([]byte, 8193)}}, nil, "cannot seal: stanza type 128 with 8193 bytes"},
-		{"stanza that no length field holds", []envelope.Source{foreign{128, [16]byte{}, make([]byte, 65536)}}, nil, "cannot seal: a header of 65609 bytes, the most is 32768"},
-		{"odd type 1", []envelope.Source{foreign{1, [16]byte{}, make([]byte, 59)}}, nil, "cannot seal: stanza type 1 with 59 bytes"},
+		{"one source twice", []envelope.KeySource{fixed[0], fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
+		{"a source that fails", []envelope.KeySource{fixed[0], fail}, nil, "connection reset"},
+		{"a kept stanza", []envelope.KeySource{envelope.Keep(envelope.Stanza{Type: 1, Body: make([]byte, 60)})}, nil, "cannot seal: a stanza to keep is not of this object, or the object's name changes"},
+		{"stanza type 0", []envelope.KeySource{foreign{0, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 0"},
+		{"stanza type 4", []envelope.KeySource{foreign{4, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 4 is reserved"},
+		{"stanza type 127", []envelope.KeySource{foreign{127, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 127 is reserved"},
+		{"empty stanza", []envelope.KeySource{foreign{128, [16]byte{}, nil}}, nil, "cannot seal: stanza type 128 with 0 bytes"},
+		{"long stanza", []envelope.KeySource{foreign{128, [16]byte{}, make([]byte, 8193)}}, nil, "cannot seal: stanza type 128 with 8193 bytes"},
+		{"stanza that no length field holds", []envelope.KeySource{foreign{128, [16]byte{}, make([]byte, 65536)}}, nil, "cannot seal: a header of 65609 bytes, the most is 32768"},
+		{"odd type 1", []envelope.KeySource{foreign{1, [16]byte{}, make([]byte, 59)}}, nil, "cannot seal: stanza type 1 with 59 bytes"},
 		{"longest header", big(4, 32768-54-3*8211-19), nil, ""},
 		{"too long a header", big(4, 32768-54-3*8211-19+1), nil, "cannot seal: a header of 32769 bytes, the most is 32768"},
 		{"revision -1", fixed, &envelope.SealOptions{Revision: -1}, "cannot seal: revision -1"},
@@ -123,7 +123,7 @@ func TestSealAsksNoSourceInVain(t *testing.T) {
 		{1, envelope.SealOptions{Revision: -1}}, {1, envelope.SealOptions{SegmentLog2: 30}}, {17, envelope.SealOptions{}},
 		{1, envelope.SealOptions{Metadata: envelope.Metadata{Labels: manyLabels(65)}}},
 	} {
-		if _, err := envelope.Seal(ctx, io.Discard, testRef, slices.Repeat([]envelope.Source{ask}, tc.n), &tc.o); err == nil || errors.Is(err, errBroken) {
+		if _, err := envelope.Seal(ctx, io.Discard, testRef, slices.Repeat([]envelope.KeySource{ask}, tc.n), &tc.o); err == nil || errors.Is(err, errBroken) {
 			t.Errorf("%d sources, %+v: %v", tc.n, tc.o, err)
 		}
 	}
@@ -188,19 +188,19 @@ func TestEveryWriteIsFresh(t *testing.T) {
 }
 
 // A source that ruins the data key it was given ruins it for nobody else.
-type ruinous struct{ envelope.Source }
+type ruinous struct{ envelope.KeySource }
 
 func (r ruinous) Wrap(ctx context.Context, ref envelope.Ref, dek []byte, aad envelope.AAD) (envelope.Stanza, error) {
-	s, err := r.Source.Wrap(ctx, ref, dek, aad)
+	s, err := r.KeySource.Wrap(ctx, ref, dek, aad)
 	clear(dek)
 	return s, err
 }
 
 func TestSourcesShareNoKey(t *testing.T) {
-	sources := []envelope.Source{ruinous{localSource(t, 1)}, localSource(t, 2)}
+	sources := []envelope.KeySource{ruinous{localSource(t, 1)}, localSource(t, 2)}
 	object := seal(t, sources, []byte("sk-1"), nil)
 	for i, s := range sources {
-		if got, _, err := readAll(object, testRef, []envelope.Source{s}); err != nil || string(got) != "sk-1" {
+		if got, _, err := readAll(object, testRef, []envelope.KeySource{s}); err != nil || string(got) != "sk-1" {
 			t.Errorf("source %d reads %q, %v", i, got, err)
 		}
 	}

@@ -16,6 +16,9 @@ type source struct {
 }
 
 func (s *source) Read(p []byte) (int, error) {
+	if s.r == nil && s.done == nil {
+		s.done = misuse("the reader is nil")
+	}
 	if s.done == nil {
 		n, err := s.r.Read(p)
 		s.n += int64(n)

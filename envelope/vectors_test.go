@@ -95,11 +95,11 @@ func (in inputs) ref() envelope.Ref {
 	return envelope.Ref{Vault: in.Vault, Tenant: in.Tenant, Collection: in.Collection, Name: in.Name}
 }
 
-func (r reader) sources(t testing.TB) []envelope.Source { return sourcesOf(t, r.Roots...) }
+func (r reader) sources(t testing.TB) []envelope.KeySource { return sourcesOf(t, r.Roots...) }
 
-func sourcesOf(t testing.TB, roots ...string) []envelope.Source {
+func sourcesOf(t testing.TB, roots ...string) []envelope.KeySource {
 	t.Helper()
-	var all []envelope.Source
+	var all []envelope.KeySource
 	for _, s := range roots {
 		root, err := kek.NewRoot(unhex(s))
 		if err != nil {
@@ -117,7 +117,7 @@ var sentinels = map[string]error{
 }
 
 // readAll opens and reads a whole object.
-func readAll(object []byte, ref envelope.Ref, sources []envelope.Source) ([]byte, *envelope.Reader, error) {
+func readAll(object []byte, ref envelope.Ref, sources []envelope.KeySource) ([]byte, *envelope.Reader, error) {
 	r, err := envelope.Open(context.Background(), bytes.NewReader(object), ref, sources)
 	if err != nil {
 		return nil, nil, err
@@ -245,7 +245,7 @@ func (v vector) wantMetadata(t *testing.T) (m envelope.Metadata) {
 }
 
 // readByRange reads an object as package vault reads a part of one.
-func readByRange(object []byte, ref envelope.Ref, sources []envelope.Source) ([]byte, error) {
+func readByRange(object []byte, ref envelope.Ref, sources []envelope.KeySource) ([]byte, error) {
 	o, err := envelope.OpenHeader(context.Background(), bytes.NewReader(object), ref, sources)
 	if err != nil {
 		return nil, err
@@ -331,7 +331,7 @@ func TestVectorsSealed(t *testing.T) {
 		}
 		t.Run(v.ID, func(t *testing.T) {
 			roots := v.Inputs.WrittenFor
-			var sources []envelope.Source
+			var sources []envelope.KeySource
 			if roots == nil {
 				for i, s := range v.Inputs.Stanzas {
 					if s.Root == "" || s.DEK != "" {
@@ -414,6 +414,8 @@ type foreign struct {
 	id   [16]byte
 	body []byte
 }
+
+func (foreign) Name() string { return "foreign" }
 
 func (f foreign) Wrap(context.Context, envelope.Ref, []byte, envelope.AAD) (envelope.Stanza, error) {
 	return envelope.Stanza{Type: f.typ, ID: f.id, Body: f.body}, nil

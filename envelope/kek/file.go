@@ -86,8 +86,12 @@ func CreateFile(path string) (l *Local, created bool, err error) {
 }
 
 // ImportFile is [CreateFile] with the root that from holds, in the form of the file. A
-// file that is there already with another root is [fs.ErrExist] and stays.
+// file that is there already with another root is [fs.ErrExist] and stays. A nil reader is
+// [envelope.ErrInvalid].
 func ImportFile(path string, from io.Reader) (l *Local, created bool, err error) {
+	if from == nil {
+		return nil, false, invalid("ImportFile from a nil reader")
+	}
 	root, err := readRoot(from)
 	if err != nil {
 		return nil, false, fmt.Errorf("import: %w", err)

@@ -57,8 +57,14 @@ func RandomRoot() Root {
 	return rootOf(b)
 }
 
-// Reveal returns a copy of the secret, for what stores it. It is the only way to it.
-func (r Root) Reveal() []byte { return []byte(*r.v) }
+// Reveal returns a copy of the secret, for what stores it. It is the only way to it. The
+// zero Root reveals nil.
+func (r Root) Reveal() []byte {
+	if r.v == nil {
+		return nil
+	}
+	return []byte(*r.v)
+}
 
 // Format prints [redacted], whatever the verb.
 func (Root) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
@@ -87,18 +93,27 @@ func (r Root) aead(ctx [32]byte) (tink.AEAD, error) {
 	return subtle.NewAESGCM(key)
 }
 
-// Local is a source with its root at hand. Its stanzas have type 1.
+// Local is a source with its root at hand. Its stanzas have type 1. It does no I/O. A
+// Local without a root, such as the zero Local, answers every call that needs the root with
+// [envelope.ErrInvalid].
 type Local struct{ root Root }
 
-var _ envelope.Source = (*Local)(nil)
+var (
+	_ envelope.KeySource  = (*Local)(nil)
+	_ envelope.Recognizer = (*Local)(nil)
+)
+
+// invalid is an [envelope.ErrInvalid] with a text of its own.
+type invalid string
+
+func (e invalid) Error() string { return "kek: " + string(e) }
+
+func (invalid) Unwrap() error { return envelope.ErrInvalid }
+
+const errNoRoot invalid = "the key source has no root"
 
 // NewLocal returns the source of root.
-func NewLocal(root Root) *Local {
-	if root.v == nil {
-		panic("kek: NewLocal of no root")
-	}
-	return &Local{root}
-}
+func NewLocal(root Root) *Local { return &Local{root} }
 
 // InsecureFixed returns a source whose root everybody knows: the bytes 00 01 … 1f. What
 // it seals is not secret. It is for examples and tests.
@@ -110,9 +125,15 @@ func InsecureFixed() *Local {
 	return &Local{rootOf(b)}
 }
 
+// hasRoot reports whether l, which may be nil, has a root.
+func (l *Local) hasRoot() bool { return l != nil && l.root.v != nil }
+
 // Fingerprint is a short public name of the root, to compare two machines by: the same
-// root has the same one, and it does not help to find the root.
+// root has the same one, and it does not help to find the root. Without a root it is empty.
 func (l *Local) Fingerprint() string {
+	if !l.hasRoot() {
+		return ""
+	}
 	return hex.EncodeToString(l.root.derive("objectvault root fingerprint", 8))
 }
 
@@ -125,8 +146,17 @@ const (
 	bodySize = 12 + dekSize + 16
 )
 
-// Wrap implements [envelope.Source].
+// Name implements [envelope.KeySource]. It returns "local".
+func (*Local) Name() string { return "local" }
+
+// Remote implements [envelope.Recognizer]. It returns false.
+func (*Local) Remote() bool { return false }
+
+// Wrap implements [envelope.KeySource].
 func (l *Local) Wrap(_ context.Context, _ envelope.Ref, dek []byte, aad envelope.AAD) (envelope.Stanza, error) {
+	if !l.hasRoot() {
+		return envelope.Stanza{}, errNoRoot
+	}
 	if len(dek) != dekSize {
 		return envelope.Stanza{}, errors.New("kek: a data key has 32 bytes")
 	}
@@ -139,9 +169,19 @@ func (l *Local) Wrap(_ context.Context, _ envelope.Ref, dek []byte, aad envelope
 	return s, err
 }
 
-// Unwrap implements [envelope.Source].
-func (l *Local) Unwrap(_ context.Context, _ envelope.Ref, s envelope.Stanza, aad envelope.AAD) ([]byte, error) {
-	if s.Type != typeRoot || len(s.Body) != bodySize || s.ID != l.root.id(aad.Ctx) {
+// Recognizes implements [envelope.Recognizer]. It compares the key id of s.
+func (l *Local) Recognizes(_ context.Context, _ envelope.Ref, s envelope.Stanza, aad envelope.AAD) (bool, error) {
+	if !l.hasRoot() {
+		return false, errNoRoot
+	}
+	return s.Type == typeRoot && len(s.Body) == bodySize && s.ID == l.root.id(aad.Ctx), nil
+}
+
+// Unwrap implements [envelope.KeySource].
+func (l *Local) Unwrap(ctx context.Context, ref envelope.Ref, s envelope.Stanza, aad envelope.AAD) ([]byte, error) {
+	if own, err := l.Recognizes(ctx, ref, s, aad); err != nil {
+		return nil, err
+	} else if !own {
 		return nil, envelope.ErrUnknownKey
 	}
 	a, err := l.root.aead(aad.Ctx)

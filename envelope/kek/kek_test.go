@@ -152,12 +152,92 @@ func TestNewRoot(t *testing.T) {
 	if bytes.Equal(kek.RandomRoot().Reveal(), kek.RandomRoot().Reveal()) {
 		t.Error("two random roots are equal")
 	}
-	defer func() {
-		if recover() == nil {
-			t.Error("NewLocal takes no root")
+}
+
+// Without a root there is no key: every call that needs one is an error, and no panic.
+func TestNoRoot(t *testing.T) {
+	ref := envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "a"}
+	aad := envelope.AAD{Ctx: ref.Context()}
+	object := func() []byte {
+		var b bytes.Buffer
+		w, err := envelope.Seal(ctx, &b, ref, []envelope.KeySource{kek.InsecureFixed()}, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
 	}()
-	kek.NewLocal(kek.Root{})
+	for name, l := range map[string]*kek.Local{"zero": {}, "NewLocal of a zero Root": kek.NewLocal(kek.Root{}), "nil": nil} {
+		check := func(call string, err error) {
+			t.Helper()
+			if !errors.Is(err, envelope.ErrInvalid) || err.Error() != "kek: the key source has no root" {
+				t.Errorf("%s: %s = %v, want ErrInvalid", name, call, err)
+			}
+		}
+		_, err := l.Wrap(ctx, ref, make([]byte, 32), aad)
+		check("Wrap", err)
+		_, err = l.Unwrap(ctx, ref, envelope.Stanza{Type: 1, Body: make([]byte, 60)}, aad)
+		check("Unwrap", err)
+		_, err = l.Recognizes(ctx, ref, envelope.Stanza{Type: 1, Body: make([]byte, 60)}, aad)
+		check("Recognizes", err)
+		var b bytes.Buffer
+		_, err = envelope.Seal(ctx, &b, ref, []envelope.KeySource{l}, nil)
+		check("Seal", err)
+		if b.Len() != 0 {
+			t.Errorf("%s: Seal wrote %d bytes", name, b.Len())
+		}
+		_, err = envelope.Open(ctx, bytes.NewReader(object), ref, []envelope.KeySource{l})
+		check("Open", err)
+		if got := l.Fingerprint(); got != "" || l.Name() != "local" || l.Remote() {
+			t.Errorf("%s: fingerprint %q, name %q, remote %v", name, got, l.Name(), l.Remote())
+		}
+	}
+	if got := (kek.Root{}).Reveal(); got != nil {
+		t.Errorf("the zero Root reveals %x", got)
+	}
+	dir := t.TempDir()
+	if _, _, err := kek.ImportFile(dir+"/root.key", nil); !errors.Is(err, envelope.ErrInvalid) {
+		t.Errorf("ImportFile from a nil reader: %v, want ErrInvalid", err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("ImportFile from a nil reader left %v, %v", files, err)
+	}
+}
+
+// Recognizes agrees with Unwrap, but does not open the stanza.
+func TestRecognizes(t *testing.T) {
+	l := kek.InsecureFixed()
+	ref := envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "a"}
+	aad := envelope.AAD{Ctx: ref.Context()}
+	whole, err := l.Wrap(ctx, ref, make([]byte, 32), aad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := ref
+	other.Name = "b"
+	for _, tc := range []struct {
+		name   string
+		change func(s *envelope.Stanza, aad *envelope.AAD)
+		want   bool
+	}{
+		{"its own", func(*envelope.Stanza, *envelope.AAD) {}, true},
+		{"its own, damaged", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body = make([]byte, 60) }, true},
+		{"another type", func(s *envelope.Stanza, _ *envelope.AAD) { s.Type = 128 }, false},
+		{"another key", func(s *envelope.Stanza, _ *envelope.AAD) { s.ID[15]++ }, false},
+		{"another name", func(_ *envelope.Stanza, a *envelope.AAD) { a.Ctx = other.Context() }, false},
+		{"short", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body = s.Body[:59] }, false},
+	} {
+		s, a := whole, aad
+		tc.change(&s, &a)
+		if got, err := l.Recognizes(ctx, ref, s, a); got != tc.want || err != nil {
+			t.Errorf("%s: %v, %v; want %v", tc.name, got, err, tc.want)
+		}
+	}
+	if l.Name() != "local" || l.Remote() {
+		t.Errorf("name %q, remote %v; want local, false", l.Name(), l.Remote())
+	}
 }
 
 // No verb, no struct around it and no encoder shows a root.
