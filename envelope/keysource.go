@@ -45,7 +45,8 @@ type Recognizer interface {
 	// passphrase may derive a key from the stanza's parameters, after it checked their limits,
 	// once per salt and process.
 	//
-	// Recognizes is not called again for an object after it returned true or an error.
+	// After true, or an error that does not wrap [ErrUnknownKey], Recognizes is not called again
+	// for that object.
 	Recognizes(ctx context.Context, ref Ref, s Stanza, aad AAD) (bool, error)
 	// Remote reports whether the source sends requests to a service. Remote sources are asked
 	// after all others. Remote does no I/O and always returns the same value.
