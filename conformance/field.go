@@ -61,7 +61,7 @@ func newField(p Provider, store *vault.Store) *field {
 }
 
 // keys is public: what the suite stores is not secret.
-var keys = []envelope.Source{kek.InsecureFixed()}
+var keys = []envelope.KeySource{kek.InsecureFixed()}
 
 // A plot is a collection of its own.
 type plot struct {

@@ -30,9 +30,6 @@ type KeySource interface {
 	Unwrap(ctx context.Context, ref Ref, s Stanza, aad AAD) (dek []byte, err error)
 }
 
-// Source is the former name of KeySource.
-type Source = KeySource
-
 // A Recognizer is a [KeySource] that can detect its own stanzas without opening them. A
 // source that does not implement it counts as one that is not remote.
 type Recognizer interface {

@@ -20,7 +20,7 @@ func open() *vault.Vault {
 	if err != nil {
 		panic(err)
 	}
-	v, err := vault.New(store, "0xabc", []envelope.Source{kek.InsecureFixed()}, nil)
+	v, err := vault.New(store, "0xabc", []envelope.KeySource{kek.InsecureFixed()}, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -35,7 +35,7 @@ func ExampleNew() {
 	}
 	defer store.Close()
 	// A real key is a file: kek.OpenFile, or kek.CreateFile the first time.
-	keys := []envelope.Source{kek.InsecureFixed()}
+	keys := []envelope.KeySource{kek.InsecureFixed()}
 	v, err := vault.New(store, "0xABC", keys, &vault.Options{
 		Collection: "notes",
 		Scope:      vault.Scope{ReadOnly: true},

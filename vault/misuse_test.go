@@ -30,7 +30,7 @@ func TestZeroValues(t *testing.T) {
 	for name, open := range map[string]func() (*vault.Vault, error){
 		"nil store":      func() (*vault.Vault, error) { return vault.New(nil, "acme", keys, nil) },
 		"empty store":    func() (*vault.Vault, error) { return vault.New(&vault.Store{}, "acme", keys, nil) },
-		"nil key source": func() (*vault.Vault, error) { return vault.New(newStore(t), "acme", []envelope.Source{nil}, nil) },
+		"nil key source": func() (*vault.Vault, error) { return vault.New(newStore(t), "acme", []envelope.KeySource{nil}, nil) },
 	} {
 		if _, err := open(); !errors.Is(err, vault.ErrConfig) {
 			t.Errorf("%s: %v, want ErrConfig", name, err)

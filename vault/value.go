@@ -17,7 +17,7 @@ import (
 // A sealing is one value on its way into an envelope.
 type sealing struct {
 	ref       envelope.Ref
-	keys      []envelope.Source
+	keys      []envelope.KeySource
 	metadata  envelope.Metadata
 	value     io.Reader
 	revisions *revisions

@@ -6,7 +6,7 @@
 //
 //	store, err := memfs.Open(ctx, memfs.Config{Dir: "/srv/vault"})
 //	keys, err := kek.OpenFile("root.key")
-//	v, err := vault.New(store, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a", []envelope.Source{keys}, nil)
+//	v, err := vault.New(store, "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a", []envelope.KeySource{keys}, nil)
 //	info, err := v.Put(ctx, "openrouter", strings.NewReader("sk-or-v1-…"), nil)
 //	r, err := v.Get(ctx, "openrouter", nil)
 //
@@ -42,7 +42,7 @@ type Vault struct {
 	tenant     Tenant
 	collection Collection
 	scope      Scope
-	keys       []envelope.Source
+	keys       []envelope.KeySource
 	revisions  revisions
 }
 
@@ -77,7 +77,7 @@ type Scope struct {
 // any, only what needs no key works: List, Delete, Teardown and History. New makes
 // no request. It refuses bad names with [ErrInvalidName], and a nil store or key source with
 // [ErrConfig].
-func New(store *Store, tenant Tenant, keys []envelope.Source, o *Options) (_ *Vault, err error) {
+func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ *Vault, err error) {
 	defer wrap(&err, "open", "")
 	if o == nil {
 		o = &Options{}

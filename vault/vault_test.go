@@ -20,7 +20,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-var keys = []envelope.Source{kek.InsecureFixed()}
+var keys = []envelope.KeySource{kek.InsecureFixed()}
 
 func newStore(t *testing.T) *vault.Store {
 	t.Helper()

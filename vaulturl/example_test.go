@@ -36,7 +36,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := vault.New(store, "0xabc", []envelope.Source{key}, nil)
+	v, err := vault.New(store, "0xabc", []envelope.KeySource{key}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -15,7 +15,7 @@
 //	store, err := vaulturl.OpenStore(ctx, "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/agents",
 //		&vaulturl.Options{Identity: "file:/run/token", Tenant: "0xabc"})
 //	key, err := vaulturl.OpenKeySource(ctx, "local:///etc/vault/root.key", nil)
-//	v, err := vault.New(store, "0xabc", []envelope.Source{key}, nil)
+//	v, err := vault.New(store, "0xabc", []envelope.KeySource{key}, nil)
 //
 // The package imports every provider, and with them the SDKs of all clouds. Where the size of
 // the binary matters, import one provider directly.
@@ -106,7 +106,7 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 
 // OpenKeySource opens the key source that a URL names: local:///FILE with a root key. A file
 // that is not there is an error wrapping [io/fs.ErrNotExist].
-func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.Source, error) {
+func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.KeySource, error) {
 	path, err := KeyFile(keyURL)
 	if err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ func TestOpenStore(t *testing.T) {
 		if store.Name != name {
 			t.Errorf("%s is called %s, want %s", url, store.Name, name)
 		}
-		v, err := vault.New(store, "acme", []envelope.Source{kek.InsecureFixed()}, nil)
+		v, err := vault.New(store, "acme", []envelope.KeySource{kek.InsecureFixed()}, nil)
 		if err == nil {
 			_, err = v.Put(t.Context(), "openai", strings.NewReader("sk-1"), nil)
 		}

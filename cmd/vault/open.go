@@ -226,7 +226,7 @@ func (s *session) keyFiles(set config.Settings) (files []string, byDefault bool,
 	return files, byDefault, nil
 }
 
-func (s *session) keys(_ context.Context, set config.Settings, need keyNeed, o *opened) (sources []envelope.Source, err error) {
+func (s *session) keys(_ context.Context, set config.Settings, need keyNeed, o *opened) (sources []envelope.KeySource, err error) {
 	if need == noKeys {
 		return nil, nil
 	}

@@ -32,7 +32,7 @@ type scheme struct {
 func schemes(b *testing.B) []scheme {
 	ctx := context.Background()
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
-	keys := []envelope.Source{kek.InsecureFixed()}
+	keys := []envelope.KeySource{kek.InsecureFixed()}
 	block, err := aes.NewCipher(make([]byte, 32))
 	if err != nil {
 		b.Fatal(err)

@@ -48,7 +48,7 @@ func newVaultSide(ctx context.Context, t target) (vaultSide, func() error, error
 	if err != nil {
 		return vaultSide{}, nil, err
 	}
-	v, err := vault.New(store, tenant, []envelope.Source{kek.InsecureFixed()}, nil)
+	v, err := vault.New(store, tenant, []envelope.KeySource{kek.InsecureFixed()}, nil)
 	if err != nil {
 		return vaultSide{}, nil, errors.Join(err, store.Close())
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-var keys = []envelope.Source{kek.InsecureFixed()}
+var keys = []envelope.KeySource{kek.InsecureFixed()}
 
 // answering opens a store whose server answers as handler does.
 func answering(t *testing.T, handler http.HandlerFunc) *vault.Store {

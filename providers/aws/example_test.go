@@ -37,7 +37,7 @@ func Example() {
 		return
 	}
 	defer store.Close()
-	v, err := vault.New(store, tenant, []envelope.Source{kek.InsecureFixed()}, nil) // for examples only
+	v, err := vault.New(store, tenant, []envelope.KeySource{kek.InsecureFixed()}, nil) // for examples only
 	if err != nil {
 		fmt.Println(err)
 		return

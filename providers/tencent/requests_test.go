@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-var keys = []envelope.Source{kek.InsecureFixed()}
+var keys = []envelope.KeySource{kek.InsecureFixed()}
 
 func newVault(t *testing.T, st *vault.Store, tenant vault.Tenant) *vault.Vault {
 	t.Helper()

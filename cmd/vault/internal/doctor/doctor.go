@@ -86,7 +86,7 @@ type Patient struct {
 	Identity func(context.Context) []Line
 
 	// Keys seal and open; KeysErr says why there are none though there should be.
-	Keys    []envelope.Source
+	Keys    []envelope.KeySource
 	KeysErr error
 	VaultID string
 

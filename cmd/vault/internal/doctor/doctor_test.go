@@ -857,11 +857,11 @@ func TestKeys(t *testing.T) {
 		p    doctor.Patient
 		want doctor.Status
 	}{
-		{"one", doctor.Patient{Keys: []envelope.Source{fixed}}, doctor.OK},
+		{"one", doctor.Patient{Keys: []envelope.KeySource{fixed}}, doctor.OK},
 		{"none", doctor.Patient{}, doctor.Warning},
 		{"unusable", doctor.Patient{KeysErr: errors.New("mode 0644")}, doctor.Fail},
-		{"one that does not open", doctor.Patient{Keys: []envelope.Source{fixed, sealsOnly{fixed}}}, doctor.Fail},
-		{"one that does not seal", doctor.Patient{Keys: []envelope.Source{opensOnly{fixed}}}, doctor.Fail},
+		{"one that does not open", doctor.Patient{Keys: []envelope.KeySource{fixed, sealsOnly{fixed}}}, doctor.Fail},
+		{"one that does not seal", doctor.Patient{Keys: []envelope.KeySource{opensOnly{fixed}}}, doctor.Fail},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.p.Unopened = errors.New("none")
@@ -873,7 +873,7 @@ func TestKeys(t *testing.T) {
 // TestPrefix: what is listed below the own prefix is what a vault lists.
 func TestPrefix(t *testing.T) {
 	c := newCloud(t)
-	v, err := vault.New(c.owner, "acme", []envelope.Source{kek.InsecureFixed()}, nil)
+	v, err := vault.New(c.owner, "acme", []envelope.KeySource{kek.InsecureFixed()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -893,7 +893,7 @@ func ExampleExamine() {
 	ctx := context.Background()
 	store, _ := memfs.Open(ctx, memfs.Config{})
 	defer store.Close()
-	p := &doctor.Patient{Store: store, Tenant: "acme", Collection: "credentials", Keys: []envelope.Source{kek.InsecureFixed()}, Quick: true}
+	p := &doctor.Patient{Store: store, Tenant: "acme", Collection: "credentials", Keys: []envelope.KeySource{kek.InsecureFixed()}, Quick: true}
 	sum := doctor.Examine(ctx, p, func(l doctor.Line) {
 		if strings.HasPrefix(l.Check, "own-") {
 			fmt.Println(l.Status, l.Message)

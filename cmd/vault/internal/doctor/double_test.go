@@ -104,13 +104,13 @@ func (decliner) Create(context.Context, string, func(io.Writer) error) (string, 
 	return "", fmt.Errorf("%w: versioning is suspended", vault.ErrUnsupported)
 }
 
-type sealsOnly struct{ envelope.Source }
+type sealsOnly struct{ envelope.KeySource }
 
 func (sealsOnly) Unwrap(context.Context, envelope.Ref, envelope.Stanza, envelope.AAD) ([]byte, error) {
 	return nil, envelope.ErrUnavailable
 }
 
-type opensOnly struct{ envelope.Source }
+type opensOnly struct{ envelope.KeySource }
 
 func (opensOnly) Wrap(context.Context, envelope.Ref, []byte, envelope.AAD) (envelope.Stanza, error) {
 	return envelope.Stanza{}, errors.New("no")

@@ -28,7 +28,7 @@ func (e *exam) keys(ctx context.Context) {
 		return
 	}
 	for i, key := range e.Keys {
-		r, err := envelope.Open(ctx, bytes.NewReader(sealed.Bytes()), ref, []envelope.Source{key})
+		r, err := envelope.Open(ctx, bytes.NewReader(sealed.Bytes()), ref, []envelope.KeySource{key})
 		if err == nil {
 			var is []byte
 			if is, err = io.ReadAll(r); err == nil && string(is) != value {
@@ -43,7 +43,7 @@ func (e *exam) keys(ctx context.Context) {
 	e.say(ctx, "keys", found(OK, "the keys open what they seal"))
 }
 
-func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.Source, value string) error {
+func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.KeySource, value string) error {
 	sealed, err := envelope.Seal(ctx, w, ref, keys, nil)
 	if err != nil {
 		return err
