@@ -23,7 +23,8 @@ type shelf interface {
 	open(ctx context.Context, key, id string) (*content, error)
 	// draft begins a write, which nobody sees before it is published.
 	draft(ctx context.Context, key string) (draft, error)
-	remove(ctx context.Context, key string) error
+	// remove removes the object at key if c, whose absent is not set, holds.
+	remove(ctx context.Context, key string, c condition) error
 	// list yields the objects whose keys begin with prefix and are not less than
 	// *from, in the order of the keys' bytes. The caller may raise *from on the way.
 	list(ctx context.Context, prefix string, from *string) iter.Seq2[object, error]
@@ -93,7 +94,9 @@ var (
 	_ vault.Swapper   = (*bucket)(nil)
 	_ vault.Historian = (*bucket)(nil)
 	_ vault.Remover   = (*bucket)(nil)
-	_ vault.Purger    = (*bucket)(nil)
+
+	_ vault.ConditionalRemover = (*bucket)(nil)
+	_ vault.Purger             = (*bucket)(nil)
 )
 
 // Create implements [vault.Creator].
@@ -163,18 +166,29 @@ func (b *bucket) OpenVersion(ctx context.Context, key, id string, offset, length
 func (b *bucket) Remove(ctx context.Context, keys []string) (failed map[string]error, err error) {
 	failed = map[string]error{}
 	for _, key := range keys {
-		if err := b.remove(ctx, key); err != nil {
+		if err := b.remove(ctx, key, condition{}); err != nil {
 			failed[key] = fmt.Errorf("remove %s: %w", key, err)
 		}
 	}
 	return failed, nil // of each key it is known what became of it, also after ctx ended
 }
 
-func (b *bucket) remove(ctx context.Context, key string) error {
+// RemoveIf implements [vault.ConditionalRemover].
+func (b *bucket) RemoveIf(ctx context.Context, key, tag string) error {
+	if _, ok := parseID(tag); !ok {
+		return fmt.Errorf("remove %s: %w: %q is no tag of this store", key, vault.ErrConflict, tag)
+	}
+	if err := b.remove(ctx, key, condition{tag: tag}); err != nil {
+		return fmt.Errorf("remove %s: %w", key, err)
+	}
+	return nil
+}
+
+func (b *bucket) remove(ctx context.Context, key string, c condition) error {
 	if err := errors.Join(checkKey(key), ctx.Err()); err != nil {
 		return err
 	}
-	return b.shelf.remove(ctx, key)
+	return b.shelf.remove(ctx, key, c)
 }
 
 // ErrorCode implements [driver.Bucket].
@@ -449,7 +463,7 @@ func (b *bucket) Delete(ctx context.Context, key string, o *driver.DeleteOptions
 			return err
 		}
 	}
-	return b.remove(ctx, key)
+	return b.remove(ctx, key, condition{})
 }
 
 // SignedURL implements [driver.Bucket]: nobody serves these objects.

@@ -126,10 +126,18 @@ func (d *memDraft) publish(_ context.Context, a attrs, c condition) (string, err
 
 func (d *memDraft) discard() {}
 
-func (m *memory) remove(_ context.Context, key string) error {
+func (m *memory) remove(_ context.Context, key string, c condition) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.current(key) == nil {
+	there := m.current(key)
+	switch {
+	case there != nil:
+		if err := c.check(true, there.id); err != nil {
+			return err
+		}
+	case c.tag != "":
+		return c.check(false, 0)
+	default:
 		return vault.ErrNotFound
 	}
 	m.push(key, memento{state: state{id: m.config.now(), deleted: true}}, m.config.versions())

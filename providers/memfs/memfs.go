@@ -124,7 +124,7 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 		Name:    name,
 		Create:  b,
 		Swap:    b,
-		Remover: b,
+		Remover: b, RemoveIf: b,
 		Purge:   b, // also where no versions are kept: there may be some from before
 		Tag:     func(r *blob.Reader) string { return formatID(idAt(r.ModTime())) },
 		Explain: explain,

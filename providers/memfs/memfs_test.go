@@ -641,3 +641,38 @@ func TestPurgeWithoutVersions(t *testing.T) {
 		})
 	}
 }
+
+// TestRemoveIf removes an object only while it has the tag, on both kinds of store.
+func TestRemoveIf(t *testing.T) {
+	filled := func(text string) func(io.Writer) error {
+		return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
+	}
+	each(t, memfs.Config{}, func(t *testing.T, s *vault.Store) {
+		ctx := t.Context()
+		first, err := s.Create.Create(ctx, "key", filled("one"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := s.Swap.Swap(ctx, "key", first, filled("two"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tag := range []string{first, "", "x"} {
+			if err := s.RemoveIf.RemoveIf(ctx, "key", tag); !errors.Is(err, vault.ErrConflict) {
+				t.Errorf("remove if %q: %v, want ErrConflict", tag, err)
+			}
+		}
+		if got, err := s.Bucket.ReadAll(ctx, "key"); string(got) != "two" || err != nil {
+			t.Fatalf("the object is %q, %v", got, err)
+		}
+		if err := s.RemoveIf.RemoveIf(ctx, "key", second); err != nil {
+			t.Errorf("remove if %q: %v", second, err)
+		}
+		if there, err := s.Bucket.Exists(ctx, "key"); there || err != nil {
+			t.Errorf("the object is there: %v, %v", there, err)
+		}
+		if err := s.RemoveIf.RemoveIf(ctx, "key", second); !errors.Is(err, vault.ErrConflict) {
+			t.Errorf("remove of what is gone: %v, want ErrConflict", err)
+		}
+	})
+}

@@ -190,19 +190,19 @@ func (d *fileDraft) place(attrs []byte, c condition) error {
 	return nil
 }
 
-// remove deletes the object at key and leaves a marker.
-func (s *files) remove(ctx context.Context, key string) error {
+// remove deletes the object at key, if c holds, and leaves a marker.
+func (s *files) remove(ctx context.Context, key string, c condition) error {
 	s.sweepNowAndThen()
 	release, err := s.lock(ctx, key)
 	if err != nil {
 		return classify(err)
 	}
 	defer release()
-	return classify(s.again(ctx, func() error { return s.take(key) }))
+	return classify(s.again(ctx, func() error { return s.take(key, c) }))
 }
 
 // take removes the object at key, under the lock of the key.
-func (s *files) take(key string) (err error) {
+func (s *files) take(key string, c condition) (err error) {
 	if other, err := s.clash(objectPath(key)); err != nil || other != "" {
 		return errors.Join(vault.ErrNotFound, err)
 	}
@@ -210,8 +210,11 @@ func (s *files) take(key string) (err error) {
 	switch {
 	case err != nil:
 		return err
-	case p.current == nil:
+	case p.current == nil && c.tag == "":
 		return vault.ErrNotFound
+	}
+	if err := c.check(p.current != nil, p.id); err != nil {
+		return err
 	}
 	return s.carryOut(planRemove(p, max(s.config.now(), p.last+1), s.config.versions()))
 }
