@@ -31,15 +31,17 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 	if _, err := vault.ParseTenant(set.Tenant.Text); err != nil {
 		return nil, from(set.Tenant, err)
 	}
-	other := s.c.IsSet("other-store")
-	if other {
+	if s.c.IsSet("other-store") {
 		set.Store = config.Value{Text: s.c.String("other-store"), From: "--other-store"}
+		theirs, err := s.location(set)
+		if err != nil {
+			return nil, err
+		}
+		if theirs.Scheme != first.Scheme || theirs.Bucket != first.Bucket {
+			return nil, usagef("--other-store is another bucket, which proves nothing about this one")
+		}
 	}
-	second, err := s.plan(ctx, set)
-	if err == nil && other && (second.Scheme != first.Scheme || second.Bucket != first.Bucket) {
-		return nil, usagef("--other-store is another bucket, which proves nothing about this one")
-	}
-	return second, err
+	return s.plan(ctx, set)
 }
 
 // introduce opens the store as the second tenant. What fails is for the doctor to tell.

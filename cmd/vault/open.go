@@ -95,9 +95,9 @@ type plan struct {
 	identity *identity       // nil: credentials are found without one, or not needed
 }
 
-// plan parses the URL of the store, and prepares the identity that it takes.
-func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) {
-	storeURL, where := set.Store.Text, set.Store
+// location parses the URL of the store, or of the default one.
+func (s *session) location(set config.Settings) (*vaulturl.Location, error) {
+	storeURL := set.Store.Text
 	if storeURL == "" {
 		dir, err := config.Places{GOOS: s.goos, Getenv: s.getenv}.Store()
 		if err != nil {
@@ -109,7 +109,16 @@ func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) 
 		Identity: set.Identity.Text, Timeout: set.Timeout, MustExist: !s.makes, Getenv: s.getenv, Now: s.now,
 	})
 	if err != nil {
-		return nil, atURL(where, err)
+		return nil, atURL(set.Store, err)
+	}
+	return location, nil
+}
+
+// plan parses the URL of the store, and prepares the identity that it takes.
+func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) {
+	location, err := s.location(set)
+	if err != nil {
+		return nil, err
 	}
 	if location.Identity != "" {
 		set.Identity = config.Value{Text: location.Identity, From: location.IdentityFrom}
