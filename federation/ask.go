@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strings"
+
+	"github.com/objectvault/objectvault/internal/loopback"
 )
 
 // client is o's client, or one of our own, which follows no redirects.
@@ -98,20 +98,12 @@ func mayCarry(u *url.URL) error {
 		return errors.New("a user or password does not belong in it")
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme == "http" && loopback(u.Hostname()):
+	case u.Scheme == "http" && loopback.Host(u.Hostname()):
 		return nil
 	case u.Scheme == "http":
 		return errors.New("http is for this machine only (localhost, 127.0.0.0/8, ::1): use https")
 	}
 	return errors.New("it is not an https URL")
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 // bearer checks that a token fits into a header.

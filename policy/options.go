@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/objectvault/objectvault/internal/loopback"
 )
 
 // ErrOptions means that no documents can be generated from the options.
@@ -112,7 +114,7 @@ func CheckText(what, text, forbidden string) error {
 // loopback address.
 func CheckIssuer(issuer string, local bool) error {
 	u, err := url.Parse(issuer)
-	loopback := err == nil && local && isLoopback(u.Hostname())
+	loopback := err == nil && local && loopback.Host(u.Hostname())
 	problem := ""
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "":
@@ -144,10 +146,4 @@ func CheckEndpoint(endpoint string) error {
 		}
 	}
 	return OptionError("endpoint %q is not an http or https URL of a host, a port and a path", endpoint)
-}
-
-// isLoopback reports whether host is a loopback address without a zone, or localhost.
-func isLoopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && a.IsLoopback() && a.Zone() == ""
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -60,6 +61,36 @@ func ExampleVault_Put() {
 	// put openai: exists already
 	// <nil>
 	// true
+}
+
+// A Cause is why the cloud refused: what kind of failure it is, and what can be done about it.
+func ExampleCause() {
+	ctx := context.Background()
+	store, err := memfs.Open(ctx, memfs.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer store.Close()
+	// A provider fills Explain. Here it stands for a cloud that refuses an expired token.
+	store.Explain = func(error) error {
+		return &vault.Cause{Sentinel: vault.ErrUnauthenticated, Service: "aws", Reason: vault.TokenExpired, Message: "S3 GetObject: 400 ExpiredToken"}
+	}
+	refused := intercept.Store(store, intercept.Hooks{Call: func(context.Context, intercept.Call, func() error) error { return errors.New("400") }})
+	v, err := vault.New(refused, "0xabc", []envelope.KeySource{kek.InsecureFixed()}, nil)
+	if err != nil {
+		panic(err)
+	}
+	_, err = v.Get(ctx, "openai", nil)
+	var cause *vault.Cause
+	if errors.As(err, &cause) && cause.Reason == vault.TokenExpired {
+		fmt.Println("get a new token")
+	}
+	fmt.Println(errors.Is(err, vault.ErrUnauthenticated))
+	fmt.Println(err)
+	// Output:
+	// get a new token
+	// true
+	// get openai: not authenticated: S3 GetObject: 400 ExpiredToken
 }
 
 func ExampleVault_Get() {

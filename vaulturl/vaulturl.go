@@ -36,6 +36,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -50,7 +51,7 @@ type Options struct {
 	// Timeout is how long a connection may make no progress, or a lock may be waited for; 0
 	// means 30 seconds.
 	Timeout time.Duration
-	// MustExist refuses a file:// store that is not there yet, with memfs.ErrNoStore.
+	// MustExist refuses a file:// store that is not there yet, with [ErrNoStore].
 	MustExist bool
 	// Getenv reads the environment, for identities such as env:VAR and for the variables of
 	// TKE. Nil refuses what needs it. The SDKs of the clouds read the environment by themselves.
@@ -60,6 +61,10 @@ type Options struct {
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
 }
+
+// ErrNoStore means that there is no file:// store at a directory where there must be one. It
+// comes with [vault.ErrUnavailable].
+var ErrNoStore = memfs.ErrNoStore
 
 // A URLError is what is wrong with a URL. It is [vault.ErrConfig].
 type URLError struct {

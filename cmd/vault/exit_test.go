@@ -86,6 +86,48 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestReasonHints is the table of hints: each reason that a provider or a key source gives, and
+// each cloud's own words where they differ.
+func TestReasonHints(t *testing.T) {
+	contains := func(reason vault.Reason, service, detail, part string) {
+		t.Helper()
+		err := &vault.Error{Op: "get", Name: "a", Err: fmt.Errorf("deep: %w", &vault.Cause{Sentinel: vault.ErrUnavailable, Service: service, Reason: reason, Detail: detail})}
+		if got := explain("get", err).Hint; !strings.Contains(got, part) || strings.Contains(got, "{detail}") {
+			t.Errorf("reason %d of %q: the hint is %q, want …%s…", reason, service, got, part)
+		}
+	}
+	for reason := vault.ReasonUnknown + 1; reason <= vault.KeyUnavailable; reason++ {
+		if _, ok := reasonHints[reason]; !ok {
+			t.Errorf("reason %d has no hint", reason)
+			continue
+		}
+		for _, service := range []string{"aws", "tencent"} {
+			h := reasonHints[reason]
+			if h.any == "" && (h.aws == "" || h.tencent == "") {
+				t.Errorf("reason %d has no hint for every cloud", reason)
+			}
+			if strings.Contains(h.any+h.aws+h.tencent, "{detail}") && h.fallback == "" {
+				t.Errorf("reason %d has no hint without a detail", reason)
+			}
+			contains(reason, service, "", "")
+		}
+	}
+	if len(reasonHints) != int(vault.KeyUnavailable) {
+		t.Errorf("%d hints, want one for each of %d reasons", len(reasonHints), vault.KeyUnavailable)
+	}
+	contains(vault.AccessDenied, "aws", "", "the tenant is the token's")
+	contains(vault.AccessDenied, "tencent", "", "the tenant is the role's")
+	contains(vault.NoCredentials, "aws", "", "AWS_PROFILE")
+	contains(vault.NoCredentials, "tencent", "", "TENCENTCLOUD_SECRET_ID")
+	contains(vault.TrustRefused, "tencent", "", "{prog} policy tencent")
+	contains(vault.TokenExpired, "aws", "", "get a new token")
+	contains(vault.ClockSkew, "aws", "", "the clock of this machine")
+	contains(vault.WrongRegion, "aws", "eu-west-1", "the bucket is in eu-west-1: give region=eu-west-1")
+	contains(vault.WrongRegion, "aws", "", "give the right one with region=")
+	contains(vault.VersioningUnreadable, "tencent", "", "name/cos:GetBucketVersioning")
+	contains(vault.ReasonUnknown, "aws", "", "see whether the store can be reached") // the hint of the kind
+}
+
 // TestReports reads the messages that no script can provoke on one machine.
 func TestReports(t *testing.T) {
 	for _, tc := range []struct {

@@ -15,7 +15,6 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/federation"
-	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vaulturl"
 )
@@ -153,9 +152,9 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	}
 	store, err := p.Location.Open(ctx, credentials)
 	switch {
-	case errors.Is(err, memfs.ErrNoStore) && p.set.Store.Text == "":
-		return memfs.Open(ctx, memfs.Config{})
-	case errors.Is(err, memfs.ErrNoStore):
+	case errors.Is(err, vaulturl.ErrNoStore) && p.set.Store.Text == "":
+		return vaulturl.OpenStore(ctx, "mem://", nil)
+	case errors.Is(err, vaulturl.ErrNoStore):
 		return nil, hint(err, "see whether the URL is right and the disk is mounted; {prog} put makes a new store")
 	case err == nil && p.Scheme == "mem" && !p.session.quiet:
 		p.session.note("mem:// is gone when this command ends")
