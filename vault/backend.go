@@ -146,15 +146,19 @@ func (b *backend) writeBlob(ctx context.Context, key string, create bool, fill f
 			w.Close()
 		}
 	}()
-	if err := fill(w); err != nil {
+	// The only condition that a bucket is given is create-only. Its driver may find out while it
+	// is written to, or at the end.
+	taken := func(err error) error {
+		if create && gcerrors.Code(err) == gcerrors.FailedPrecondition {
+			return fact(ErrExist, err)
+		}
 		return err
 	}
-	full = true
-	err = w.Close()
-	if create && gcerrors.Code(err) == gcerrors.FailedPrecondition {
-		return fact(ErrExist, err) // the only condition that a bucket is given is create-only
+	if err := fill(w); err != nil {
+		return taken(err)
 	}
-	return err
+	full = true
+	return taken(w.Close())
 }
 
 // page lists at most a page of the keys that start with prefix.
@@ -328,8 +332,9 @@ func status(err error) string {
 	return "error"
 }
 
-// explain returns err with the sentinel of this package in front. Errors that have none keep
-// their own text: those of the envelope, of the caller's own reader, a cancelled context.
+// explain returns err with the sentinel of this package in front. Errors that have none stay as
+// they are: those of the envelope, of the caller's own reader, and a cancelled context, unless
+// the store knows what the request has done.
 func (b *backend) explain(err error) error {
 	err, done := explainOurs(err)
 	switch {
@@ -337,7 +342,7 @@ func (b *backend) explain(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		var cause *Cause
-		if b.store.Explain != nil && errors.As(b.store.Explain(err), &cause) && cause.Effect == NotApplied {
+		if b.store.Explain != nil && errors.As(b.store.Explain(err), &cause) && cause.Effect != EffectUnknown {
 			return fact(cause, err)
 		}
 		return err

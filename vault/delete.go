@@ -65,6 +65,7 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 
 // current reads and authenticates the header of the current object.
 func (v *Vault) current(ctx context.Context, name Name, key string) (head, *envelope.Header, error) {
+	before := v.revisions.mark(name)
 	h, err := v.head(ctx, place{key: key})
 	if err = v.absent(ctx, key, err); err != nil {
 		return head{}, nil, err
@@ -73,7 +74,7 @@ func (v *Vault) current(ctx context.Context, name Name, key string) (head, *enve
 	if err != nil {
 		return head{}, nil, v.backend.explain(err)
 	}
-	v.revisions.saw(name, o.Header().Revision)
+	v.revisions.saw(name, o.Header().Revision, before)
 	return h, o.Header(), nil
 }
 
@@ -89,7 +90,7 @@ func (v *Vault) remove(ctx context.Context, key string) error {
 // object is gone, or whether something else ends the removal.
 func (v *Vault) removal(ctx context.Context, attempt func(n int) error, look func(context.Context) (gone bool, err error)) error {
 	if err := ctx.Err(); err != nil {
-		return err // nothing was sent
+		return v.backend.explain(err) // nothing was sent
 	}
 	var lost error // of the last attempt with an unknown outcome
 	for n := 1; ; n++ {

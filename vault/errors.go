@@ -16,7 +16,8 @@ var (
 	ErrNotFound error = &sentinel{"not found", fs.ErrNotExist}
 	// ErrExist means that a create-only write found an object. It matches [fs.ErrExist].
 	ErrExist error = &sentinel{"exists already", fs.ErrExist}
-	// ErrConflict means that another writer wrote in between; nothing was stored.
+	// ErrConflict means that another writer wrote in between: the object that is there now is
+	// not the caller's.
 	ErrConflict = errors.New("conflict")
 	// ErrPermission means that the caller is known and not allowed.
 	ErrPermission = errors.New("permission denied")

@@ -21,8 +21,8 @@ type place struct {
 	// revision is the one by which the version was chosen, when it was: the header that
 	// said so was not authenticated then.
 	revision int64
-	// floor is the lowest revision that a current object may have: 0 for an old version.
-	floor int64
+	// before is what was known of the name before the request; zero for an old version.
+	before mark
 }
 
 // A body yields sealed bytes from offset to end, all of one stored object, however
@@ -243,8 +243,8 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	if err != nil {
 		return nil, err
 	}
-	if fromEnd && !span.Final() {
-		// Where the end is, is announced by the store: only the final segment proves it.
+	if segment := int64(1) << object.Header().SegmentLog2; fromEnd && (!span.Final() || span.Length > segment) {
+		// The store announces where the end is: only the final segment proves it.
 		if err := v.verifyEnd(ctx, at, h, object, info.Size); err != nil {
 			return nil, err
 		}

@@ -141,8 +141,8 @@ func (p place) check(h *envelope.Header) error {
 	switch {
 	case p.revision != 0 && p.revision != h.Revision:
 		return fmt.Errorf("%w: revision %d was asked for, and the store served %d", ErrRollback, p.revision, h.Revision)
-	case h.Revision < p.floor:
-		return fmt.Errorf("%w: revision %d was current before, and now it is %d: an old object was served, or a writer has a slow clock", ErrRollback, p.floor, h.Revision)
+	case h.Revision < p.before.floor:
+		return fmt.Errorf("%w: revision %d was current before, and now it is %d: an old object was served, a writer has a slow clock, or two wrote at the same time", ErrRollback, p.before.floor, h.Revision)
 	}
 	return nil
 }

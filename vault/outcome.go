@@ -20,14 +20,16 @@ import (
 // publish stores the envelope of s at key, or nothing, and returns which of the two
 // happened even when the store did not respond.
 func (v *Vault) publish(ctx context.Context, key string, how condition, s *sealing) (version string, err error) {
-	again, err := s.prepare(ctx)
+	again, err := s.readStart()
 	if err != nil {
-		err, _ = explainOurs(err) // the store had no part in it
-		return "", err
+		return "", notOfStore(err)
 	}
-	end := v.revisions.begin(s.name)
-	revision := int64(0) // that was stored; also when the reader of the value panics
+	end := v.revisions.begin(s.name) // before a revision is taken
+	revision := int64(0)             // that was stored; also when the reader of the value panics
 	defer func() { end(revision) }()
+	if err := s.refresh(ctx); err != nil {
+		return "", notOfStore(err)
+	}
 	version, err = v.write(ctx, key, how, s, again)
 	if err == nil {
 		revision = s.header.Revision
@@ -43,16 +45,18 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 	arriving := 0       // those that would replace what others wrote if they still arrived
 	var lost error      // the error of the last of them
 	for n := 1; ; n++ {
-		a := v.attempt(ctx, key, now, n, func(w io.Writer) error { return s.fill(ctx, w) })
+		fill := func(w io.Writer) error { return s.fill(ctx, w) }
+		a := v.attempt(ctx, key, now, n, fill)
+		if now.kind != how.kind && a.outcome == refused && !errors.Is(a.err, ErrExist) && !errors.Is(a.err, ErrConflict) {
+			// The store, or what the caller may do, allows no condition: a plain put never needed one.
+			now, conditional = how, false
+			a = v.attempt(ctx, key, now, n, fill)
+		}
 		switch {
 		case a.outcome == stored:
 			return a.version, nil
 		case errors.Is(a.err, ErrUnsure):
 			return "", a.err // what the store itself cannot promise, no read can
-		case now.kind != how.kind && errors.Is(a.err, ErrUnsupported):
-			now, conditional = how, false
-			n--
-			continue
 		case a.outcome == unknown:
 			unknowns++
 			lost = a.err
@@ -91,7 +95,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 			}
 			if unknowns == 0 {
 				if err := s.refresh(ctx); err != nil {
-					return "", err
+					return "", notOfStore(err)
 				}
 			}
 			continue
@@ -104,6 +108,15 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 		}
 		return "", fmt.Errorf("%w: %w, then %w", ErrUnsure, lost, a.err)
 	}
+}
+
+// notOfStore explains an error of reading or sealing the value, in which the store had no part.
+func notOfStore(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fact(ErrUnavailable, err)
+	}
+	err, _ = explainOurs(err)
+	return err
 }
 
 func mayArrive(err error) bool {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -283,4 +284,153 @@ func (refuseAll) Remove(_ context.Context, keys []string) (map[string]error, err
 		failed[k] = vault.ErrPermission
 	}
 	return failed, nil
+}
+
+// TestSlowSealing: another put ends while a key source is still asked for the first one. The
+// first is acknowledged last, so its value is read, and not taken for an old one.
+func TestSlowSealing(t *testing.T) {
+	s := newStore(t)
+	slow := &slowKey{KeySource: keys[0]}
+	v, err := vault.New(s, "0xabc", []envelope.KeySource{slow}, nil)
+	fatal(t, err)
+	var second vault.Info
+	slow.wrapping = func() {
+		slow.wrapping = nil
+		second = put(t, v, "a", "second", nil)
+	}
+	first := put(t, v, "a", "first", nil)
+	if first.Revision <= second.Revision {
+		t.Errorf("the put that was stored last has revision %d, the other one %d", first.Revision, second.Revision)
+	}
+	if got := get(t, v, "a", nil); got != "first" {
+		t.Errorf("the value is %q", got)
+	}
+}
+
+// A slowKey does something while it wraps.
+type slowKey struct {
+	envelope.KeySource
+	wrapping func()
+}
+
+func (k *slowKey) Wrap(ctx context.Context, ref envelope.Ref, dek []byte, aad envelope.AAD) (envelope.Stanza, error) {
+	if k.wrapping != nil {
+		k.wrapping()
+	}
+	return k.KeySource.Wrap(ctx, ref, dek, aad)
+}
+
+// TestMayArrive: a write that would replace what others wrote if it still arrived is judged by
+// the store, also when its context ended.
+func TestMayArrive(t *testing.T) {
+	for _, cause := range []error{errReset, context.Canceled} {
+		for _, how := range []string{"create", "swap"} {
+			s := newStore(t)
+			o := &vault.PutOptions{Create: how == "create"}
+			if how == "swap" {
+				o.IfRevision = put(t, newVault(t, s, nil), "a", "old", nil).Revision
+			}
+			optimistic := *s
+			w := &arriving{Store: s, cause: cause}
+			optimistic.Create, optimistic.Swap, optimistic.Settle = w, w, w
+			optimistic.Explain = func(err error) error {
+				if errors.Is(err, cause) {
+					sentinel := vault.ErrUnavailable
+					if cause == context.Canceled {
+						sentinel = cause
+					}
+					return &vault.Cause{Sentinel: sentinel, Effect: vault.MayArrive}
+				}
+				return nil
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			if cause == context.Canceled {
+				w.cancel = cancel
+			}
+			_, err := newVault(t, &optimistic, nil).Put(ctx, "a", strings.NewReader("ours"), o)
+			cancel()
+			if !errors.Is(err, vault.ErrUnsure) || w.settled != 1 {
+				t.Errorf("%s, %v: %v after %d questions to the store, want ErrUnsure after one", how, cause, err, w.settled)
+			}
+		}
+	}
+}
+
+// An arriving writer never answers, and is not sure afterwards.
+type arriving struct {
+	*vault.Store
+	cause   error
+	cancel  func()
+	settled int
+}
+
+func (w *arriving) lose(fill func(io.Writer) error) error {
+	if err := fill(io.Discard); err != nil {
+		return err
+	}
+	if w.cancel != nil {
+		w.cancel()
+	}
+	return w.cause
+}
+
+func (w *arriving) Create(_ context.Context, _ string, fill func(io.Writer) error) (string, error) {
+	return "", w.lose(fill)
+}
+
+func (w *arriving) Swap(_ context.Context, _, _ string, fill func(io.Writer) error) (string, error) {
+	return "", w.lose(fill)
+}
+
+func (w *arriving) Settle(context.Context, string, vault.UnknownWrite) (string, error) {
+	w.settled++
+	return "", vault.ErrUnsure
+}
+
+// TestFollowUpDenied: a second attempt at a plain put needs no right that the first did not.
+func TestFollowUpDenied(t *testing.T) {
+	s := newStore(t)
+	lossy := *s
+	w := &withheld{s: s, lose: func(n int) bool { return n == 1 }}
+	lossy.Put, lossy.Create = w, deniedCreator{}
+	put(t, newVault(t, &lossy, nil), "a", "value", nil)
+	if diff := cmp.Diff([]string{"put", "put"}, w.ops); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+}
+
+type deniedCreator struct{}
+
+func (deniedCreator) Create(context.Context, string, func(io.Writer) error) (string, error) {
+	return "", &vault.Cause{Sentinel: vault.ErrPermission, Effect: vault.NotApplied}
+}
+
+// TestTeardownUnsure: an attempt that may yet arrive is not forgotten when the next one is
+// refused, and what was not counted is not 0.
+func TestTeardownUnsure(t *testing.T) {
+	s := newStore(t)
+	put(t, newVault(t, s, nil), "a", "1", nil)
+	attempts := 0
+	v := newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op != "remove" {
+			return do()
+		}
+		if attempts++; attempts == 1 {
+			return errReset
+		}
+		return vault.ErrUnauthenticated
+	}}), nil)
+	if _, err := v.Teardown(t.Context(), nil); !errors.Is(err, vault.ErrUnsure) || !errors.Is(err, vault.ErrUnauthenticated) {
+		t.Errorf("teardown = %v, want ErrUnsure and ErrUnauthenticated", err)
+	}
+	v = newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op == "purge" {
+			return vault.ErrUnauthenticated
+		}
+		return do()
+	}}), nil)
+	result, err := v.Teardown(t.Context(), &vault.TeardownOptions{Purge: true})
+	if !errors.Is(err, vault.ErrUnauthenticated) || result.LeftInHistory != -1 {
+		t.Errorf("a purge that was refused = %+v, %v; want -1 left in the history", result, err)
+	}
 }

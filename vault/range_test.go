@@ -36,7 +36,7 @@ func TestRangeFromEnd(t *testing.T) {
 	fatal(t, err)
 	header := info.SealedSize - info.Size - 40 - 16*5
 	fatal(t, s.Bucket.WriteAll(ctx, key, sealed[:header+3*65536], nil))
-	for _, r := range []vault.Range{{Offset: -100_000, Length: 10}, {Offset: -70_000, Length: 100}, {Offset: -5, Length: 2}} {
+	for _, r := range []vault.Range{{Offset: -100_000, Length: 10}, {Offset: -70_000, Length: 100}, {Offset: -5, Length: 2}, {Offset: -100_000}} {
 		reader, err := v.Get(ctx, "a", &vault.GetOptions{Range: &r})
 		var got []byte
 		if err == nil {

@@ -37,6 +37,7 @@ type known struct {
 	floor    int64
 	writing  int  // writes in progress
 	overlaps bool // more than one was in progress since there was none
+	epoch    int  // how many writes have begun or ended
 }
 
 // of returns the entry of name. The caller holds the lock.
@@ -46,9 +47,7 @@ func (r *revisions) of(name Name) *known {
 		return e.Value.(*known)
 	}
 	if len(r.names) >= maxKnownNames {
-		oldest := r.used.Remove(r.used.Back()).(*known)
-		delete(r.names, oldest.name)
-		r.base = max(r.base, oldest.given)
+		r.forgetOne()
 	}
 	if r.names == nil {
 		r.names = make(map[Name]*list.Element)
@@ -56,6 +55,18 @@ func (r *revisions) of(name Name) *known {
 	k := &known{name: name}
 	r.names[name] = r.used.PushFront(k)
 	return k
+}
+
+// forgetOne forgets the name that was not used for the longest time and is not being written.
+func (r *revisions) forgetOne() {
+	for e := r.used.Back(); e != nil; e = e.Prev() {
+		if k := e.Value.(*known); k.writing == 0 {
+			r.used.Remove(e)
+			delete(r.names, k.name)
+			r.base = max(r.base, k.given)
+			return
+		}
+	}
 }
 
 // next returns the revision of a write of name that is about to be sealed.
@@ -71,13 +82,14 @@ func (r *revisions) next(name Name) (int64, error) {
 	return revision, nil
 }
 
-// saw notes the revision of a current object that was authenticated.
-func (r *revisions) saw(name Name, revision int64) {
+// saw notes the revision of a current object that was authenticated. before is the mark from
+// before it was requested: if a write began or ended since, another object may be current by now.
+func (r *revisions) saw(name Name, revision int64, before mark) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := r.of(name)
 	k.given, k.seen = max(k.given, revision), max(k.seen, revision)
-	if k.writing == 0 {
+	if k.writing == 0 && k.epoch == before.epoch {
 		k.floor = max(k.floor, revision)
 	}
 }
@@ -100,14 +112,21 @@ func (r *revisions) latest(name Name) int64 {
 	return 0
 }
 
-// floor returns the lowest revision that an object of name may have that is read from now on.
-func (r *revisions) floor(name Name) int64 {
+// A mark is what is known of a name before its object is requested.
+type mark struct {
+	floor int64 // the lowest revision that the object may have
+	epoch int
+}
+
+// mark returns what is known of name now.
+func (r *revisions) mark(name Name) mark {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e, ok := r.names[name]; ok {
-		return e.Value.(*known).floor
+		k := e.Value.(*known)
+		return mark{k.floor, k.epoch}
 	}
-	return 0
+	return mark{}
 }
 
 // begin notes that a write of name is in progress. The function that it returns notes its
@@ -117,11 +136,13 @@ func (r *revisions) begin(name Name) (end func(stored int64)) {
 	defer r.mu.Unlock()
 	k := r.of(name)
 	k.writing++
+	k.epoch++
 	k.overlaps = k.overlaps || k.writing > 1
 	return func(stored int64) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		k.writing--
+		k.epoch++
 		k.given, k.seen = max(k.given, stored), max(k.seen, stored)
 		if !k.overlaps {
 			k.floor = max(k.floor, stored)

@@ -37,26 +37,29 @@ func TestFloor(t *testing.T) {
 	r := revisions{now: func() time.Time { return time.UnixMicro(1) }}
 	want := func(what string, floor int64) {
 		t.Helper()
-		if got := r.floor("a"); got != floor {
+		if got := r.mark("a").floor; got != floor {
 			t.Errorf("%s: floor %d, want %d", what, got, floor)
 		}
 	}
 	want("nothing known", 0)
-	r.saw("a", 5)
+	r.saw("a", 5, r.mark("a"))
 	want("read", 5)
 	r.raise("a", 9) // an old version, on purpose
 	want("an old version was read", 5)
 	one, two := r.begin("a"), r.begin("a")
 	two(20)
 	want("two writes overlap, and may arrive in any order", 5)
-	r.saw("a", 20)
+	r.saw("a", 20, r.mark("a"))
 	want("read while a write is in progress", 5)
 	one(10)
 	want("both ended", 5)
-	r.saw("a", 10)
+	r.saw("a", 10, r.mark("a"))
 	want("read afterwards", 10)
+	before := r.mark("a")
 	r.begin("a")(0)
 	want("a write failed", 10)
+	r.saw("a", 12, before)
+	want("read before a write, which may have arrived since", 10)
 	r.begin("a")(30)
 	want("a write was acknowledged", 30)
 	if next, err := r.next("a"); err != nil || next <= 30 {
@@ -70,11 +73,11 @@ func BenchmarkRevisions(b *testing.B) {
 		b.Run(fmt.Sprint(n, " names"), func(b *testing.B) {
 			r := revisions{now: func() time.Time { return time.UnixMicro(1) }}
 			for i := range n {
-				r.saw(Name(fmt.Sprint(i)), 100)
+				r.saw(Name(fmt.Sprint(i)), 100, mark{})
 			}
 			i := 0
 			for b.Loop() {
-				r.saw(Name(fmt.Sprint(i%n)), int64(100+i))
+				r.saw(Name(fmt.Sprint(i%n)), int64(100+i), mark{})
 				i++
 			}
 		})

@@ -104,10 +104,9 @@ type ConditionalRemover interface {
 // A Settler finds out what became of a create or a swap that got no response.
 type Settler interface {
 	// Settle is called after the last attempt at a write of which at least one ended with a
-	// [*Cause] whose Effect is [MayArrive]. It looks for the write, sees to it that no loser stays, and returns
-	// what Create or Swap would have returned: the version, an error wrapping [ErrExist]
-	// or [ErrConflict], or one wrapping [ErrUnsure] where the write is not there and may
-	// yet arrive.
+	// [*Cause] whose Effect is [MayArrive]. It looks for the write and sees to it that no loser
+	// stays. It returns the version that was stored, an error wrapping [ErrExist] or
+	// [ErrConflict], or one wrapping [ErrUnsure] where the write is not there and may yet arrive.
 	Settle(ctx context.Context, key string, w UnknownWrite) (version string, err error)
 }
 

@@ -108,15 +108,23 @@ func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, res
 	case v.store.Remover != nil:
 		return v.removePage(ctx, prefix, keys, result)
 	}
+	silent := 0 // requests in a row that got no response
 	for _, key := range keys {
-		switch err := v.remove(ctx, key); {
+		err := v.remove(ctx, key)
+		switch {
 		case err == nil, errors.Is(err, ErrNotFound): // gone, by us or by another client
 			result.Deleted++
+			silent = 0
+			continue
+		case errors.Is(err, ErrUnavailable) && ctx.Err() == nil: // a store may call a damaged file so
+			silent++
 		case concernsAll(err):
 			return err
-		default:
-			v.failed(result, key, err)
 		}
+		if silent == maxAttempts {
+			return err
+		}
+		v.failed(result, key, err)
 	}
 	return nil
 }
@@ -124,8 +132,9 @@ func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, res
 // removePage deletes the keys of one page in one request.
 func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, result *TeardownResult) error {
 	if err := ctx.Err(); err != nil {
-		return err // nothing was sent
+		return v.backend.explain(err) // nothing was sent
 	}
+	var lost error // of the last attempt with an unknown outcome
 	for n := 1; ; n++ {
 		failed, err := v.backend.removeMany(ctx, keys, n)
 		if err == nil {
@@ -140,6 +149,9 @@ func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, re
 		}
 		more := n < maxAttempts && retryable(err)
 		if classify(true, err) == unknown {
+			lost = err
+		}
+		if lost != nil {
 			still, lerr := v.stillThere(ctx, prefix, keys)
 			if lerr == nil {
 				result.Deleted += len(keys) - len(still)
@@ -204,7 +216,8 @@ func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, r
 		result.LeftInHistory = n
 		return nil
 	}
-	result.LeftInHistory = 0
+	left := 0
+	result.LeftInHistory = -1 // until the purge has come to its end
 	for _, markers := range []bool{false, true} {
 		var batch []Leftover
 		for l, err := range v.backend.leftovers(ctx, prefix) {
@@ -215,26 +228,27 @@ func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, r
 				batch = append(batch, l)
 			}
 			if len(batch) == maxPage {
-				if err := v.purge(ctx, batch, result); err != nil {
+				if err := v.purge(ctx, batch, result, &left); err != nil {
 					return err
 				}
 				batch = batch[:0]
 			}
 		}
 		if len(batch) > 0 {
-			if err := v.purge(ctx, batch, result); err != nil {
+			if err := v.purge(ctx, batch, result, &left); err != nil {
 				return err
 			}
 		}
-		if result.LeftInHistory > 0 {
-			return nil
+		if left > 0 {
+			break
 		}
 	}
+	result.LeftInHistory = left
 	return nil
 }
 
-// purge removes one batch of versions.
-func (v *Vault) purge(ctx context.Context, batch []Leftover, result *TeardownResult) error {
+// purge removes one batch of versions, and counts in left those that can still be opened.
+func (v *Vault) purge(ctx context.Context, batch []Leftover, result *TeardownResult, left *int) error {
 	failed, err := v.backend.purge(ctx, batch)
 	if err != nil {
 		return err
@@ -244,7 +258,7 @@ func (v *Vault) purge(ctx context.Context, batch []Leftover, result *TeardownRes
 		case err != nil:
 			v.failed(result, l.Key, err)
 			if !l.Deleted {
-				result.LeftInHistory++
+				*left++
 			}
 		case !l.Deleted:
 			result.Purged++

@@ -34,9 +34,9 @@ type sealing struct {
 // replayable is the longest value that is kept in memory.
 const replayable = 1 << 20
 
-// prepare reads the start of the value and reports whether that is all of it, so that fill
-// may be called again.
-func (s *sealing) prepare(ctx context.Context) (again bool, err error) {
+// readStart reads the start of the value and reports whether that is all of it, so that it can
+// be sealed, and sent, again.
+func (s *sealing) readStart() (again bool, err error) {
 	if len(s.keys) == 0 {
 		return false, fmt.Errorf("%w: there is no key source to seal for", envelope.ErrUnknownKey)
 	}
@@ -49,25 +49,33 @@ func (s *sealing) prepare(ctx context.Context) (again bool, err error) {
 		return false, nil
 	}
 	s.plain = start.Bytes()
-	return true, s.sealAgain(ctx)
+	return true, nil
 }
 
 // sealAgain makes a new envelope of a short value, under a new revision.
 func (s *sealing) sealAgain(ctx context.Context) error {
 	s.value = bytes.NewReader(s.plain)
 	var sealed bytes.Buffer
-	err := s.seal(ctx, &sealed)
+	if err := s.seal(ctx, &sealed); err != nil {
+		return err
+	}
 	s.sealed = sealed.Bytes()
-	return err
+	return nil
 }
 
-// refresh seals a short value again if an object with a later revision was stored since.
-// Nothing of the old envelope may have been sent.
+// refresh seals a short value, and seals it again if an object with a later revision was stored
+// since. Nothing of the old envelope may have been sent.
 func (s *sealing) refresh(ctx context.Context) error {
-	if s.plain == nil || s.revisions.latest(s.name) <= s.header.Revision {
+	if s.plain == nil {
 		return nil
 	}
-	return s.sealAgain(ctx)
+	// Sealing may take long, when a key source is asked over the network.
+	for s.sealed == nil || s.revisions.latest(s.name) > s.header.Revision {
+		if err := s.sealAgain(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var errTwice = errors.New("a store asked twice for a value that streams")

@@ -283,7 +283,7 @@ func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, e
 		return nil, err
 	}
 	if at.known == nil {
-		at.floor = v.revisions.floor(name)
+		at.before = v.revisions.mark(name)
 	}
 	if o.Range != nil {
 		return v.openRange(ctx, name, at, *o.Range)
@@ -359,7 +359,7 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	if err != nil {
 		return Info{}, err
 	}
-	at := place{key: key, floor: v.revisions.floor(name)}
+	at := place{key: key, before: v.revisions.mark(name)}
 	head, err := v.head(ctx, at)
 	if err != nil {
 		return Info{}, v.absent(ctx, key, err)
@@ -439,7 +439,7 @@ func (v *Vault) found(name Name, at place, s snapshot, h *envelope.Header, m env
 	case at.known != nil:
 		v.revisions.raise(name, h.Revision)
 	default:
-		v.revisions.saw(name, h.Revision)
+		v.revisions.saw(name, h.Revision, at.before)
 	}
 	info := v.info(name, h, m)
 	info.Version, info.Size, info.SealedSize, info.Modified = s.version, size, s.size, s.modified

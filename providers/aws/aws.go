@@ -63,7 +63,8 @@ type Config struct {
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
 
-	// STSEndpoint is the URL of an STS that is not AWS's, for [vault.Cloud].
+	// STSEndpoint is the URL of an STS in place of AWS's own, for [vault.Cloud]. It is not used
+	// with an Endpoint.
 	STSEndpoint string
 
 	// Identity gives the credentials. Nil: Static, or else the SDK's default chain.

@@ -45,8 +45,8 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 	return time.Time{}, explained(err)
 }
 
-// Caller asks STS: that of AWS, or the one at Config.STSEndpoint. A server that is not AWS,
-// without an STS, is not asked.
+// Caller asks the STS of AWS, or the one at Config.STSEndpoint. Where Config.Endpoint names a
+// server that is not AWS, no STS is asked.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 	got, err := c.aws.Credentials.Retrieve(ctx)

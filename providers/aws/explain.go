@@ -163,14 +163,18 @@ func Explain(err error) error { return explain(err) }
 // explain returns the cause of an error of S3, of STS or of a token source. It
 // decides on codes, and where a server gives none, on the HTTP status.
 func explain(err error) error {
-	f := failureOf(err)
-	if f.sentinel == nil && err != nil && unpublishable(err) {
-		f.sentinel = vault.ErrUnavailable
-		if errors.Is(err, context.Canceled) {
-			f.sentinel = context.Canceled
-		}
+	if err == nil {
+		return nil
 	}
-	if f.sentinel == nil {
+	f := failureOf(err)
+	switch {
+	case errors.Is(err, context.Canceled) && unpublishable(err):
+		f = failure{context.Canceled, vault.ReasonUnknown}
+	case errors.Is(err, context.Canceled):
+		return nil // by the caller: the network is not to blame
+	case f.sentinel == nil && unpublishable(err):
+		f.sentinel = vault.ErrUnavailable
+	case f.sentinel == nil:
 		return nil
 	}
 	return causeOf(f, err)

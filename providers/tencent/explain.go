@@ -136,16 +136,20 @@ func Explain(err error) error { return explain(err) }
 // explain returns the cause of an error of COS, of STS or of a token source. It
 // decides on codes, and where the service gives none, on the HTTP status.
 func explain(err error) error {
+	if err == nil {
+		return nil
+	}
 	f := failureOf(err)
 	var late *lateWrite
 	arriving := errors.As(err, &late)
 	switch {
-	case f.sentinel != nil:
-	case err != nil && unpublishable(err) && errors.Is(err, context.Canceled):
-		f.sentinel = context.Canceled
-	case err != nil && (unpublishable(err) || arriving):
+	case errors.Is(err, context.Canceled) && (unpublishable(err) || arriving):
+		f = failure{context.Canceled, vault.ReasonUnknown}
+	case errors.Is(err, context.Canceled):
+		return nil // by the caller: the network is not to blame
+	case f.sentinel == nil && (unpublishable(err) || arriving):
 		f.sentinel = vault.ErrUnavailable
-	default:
+	case f.sentinel == nil:
 		return nil
 	}
 	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}

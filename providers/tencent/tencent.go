@@ -101,6 +101,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Put:     s,
 		Create:  s,
 		Remover: s,
+		Settle:  s, // also where versioning is enabled later
 		Cloud:   &cloud{s, c},
 		Tag:     etag,
 		Explain: explain,
@@ -113,7 +114,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		s.close()
 		return nil, ctx.Err()
 	case state == enabled:
-		store.Swap, store.Settle, store.Tag = s, s, tag
+		store.Swap, store.Tag = s, tag
 		store.History, store.Purge = s, s
 	case state == suspended:
 		store.History, store.Purge = s, s
