@@ -18,6 +18,9 @@ THROWN = -gcflags=all=-l
 # TestRaced holds the list to that.
 ALONE = . ./cmd/vault/internal/config ./internal/capabilities/... ./policy/...
 
+# The packages whose tests take longest come first, so that none is left alone at the end.
+LONGEST = ./providers/aws ./providers/memfs ./cmd/vault ./providers/tencent
+
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: build demo demo-aws demo-tencent capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
@@ -46,8 +49,8 @@ capabilities: ## docs/capabilities.md, from new runs of the suite
 test: ## every test; then, where there is anything to race, with the race detector, but for what -short leaves out
 	go build -o bin/suite ./internal/testcloud/cmd/suite
 	bin/suite test \
-		-- go test -timeout 30m ./... \
-		-- env OBJECTVAULT_CAPABILITIES= go test -race -short -timeout 30m $(filter-out $(shell go list $(ALONE)),$(shell go list ./...))
+		-- go test -timeout 30m $(LONGEST) ./... \
+		-- env OBJECTVAULT_CAPABILITIES= go test -race -short -timeout 30m $(filter-out $(shell go list $(ALONE)),$(shell go list $(LONGEST) ./...))
 
 stress: ## N rounds of the tests of PKG on a busy machine, for at most BUDGET; a further run goes on
 	go build -o bin/suite ./internal/testcloud/cmd/suite

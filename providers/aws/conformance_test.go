@@ -100,6 +100,7 @@ func setUp(server string, versioned bool) string {
 var onAWSPlain = without(onAWS, "history", "history-overwriters", "versions", "purge")
 
 func TestConformanceVersity(t *testing.T) {
+	t.Parallel()
 	s := testcloud.RequireVersity(t)
 	known(t, "versitygw", s.Version, knownVersity)
 	other, err := s.AddUser(t.Context(), "conformance")
@@ -123,6 +124,7 @@ func TestConformanceRGW(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it is the client that could race: one server does")
 	}
+	t.Parallel()
 	s := testcloud.RequireRGW(t)
 	known(t, "Ceph", s.Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {

@@ -36,6 +36,7 @@ func TestConformanceFederated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the suite has run with the keys of an owner")
 	}
+	t.Parallel()
 	known(t, "Ceph", testcloud.RequireRGW(t).Version, knownRGW)
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
