@@ -136,7 +136,8 @@ func Explain(err error) error { return explain(err) }
 // explain returns the cause of an error of COS, of STS or of a token source. It
 // decides on codes, and where the service gives none, on the HTTP status.
 func explain(err error) error {
-	if err == nil {
+	var done *vault.Cause
+	if err == nil || errors.As(err, &done) {
 		return nil
 	}
 	f := failureOf(err)
@@ -163,10 +164,7 @@ func explain(err error) error {
 }
 
 func failureOf(err error) failure {
-	var done *vault.Cause
 	switch {
-	case err == nil, errors.As(err, &done):
-		return failure{}
 	case errors.Is(err, federation.ErrTenantMismatch):
 		return failure{vault.ErrPermission, vault.TenantMismatch}
 	case errors.Is(err, federation.ErrTokenInvalid), errors.Is(err, federation.ErrInvalidSource):
