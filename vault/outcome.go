@@ -43,7 +43,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 	conditional := true // the store may be asked for another condition than how
 	unknowns := 0       // attempts with an unknown outcome
 	arriving := 0       // those that would replace what others wrote if they still arrived
-	var lost error      // the error of the last of them
+	var lost error      // of the last attempt with an unknown outcome
 	for n := 1; ; n++ {
 		fill := func(w io.Writer) error { return s.fill(ctx, w) }
 		a := v.attempt(ctx, key, now, n, fill)
