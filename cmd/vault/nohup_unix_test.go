@@ -13,7 +13,7 @@ import (
 
 // heedHangup has the programs that tests start begin with the usual answer to SIGHUP,
 // under nohup as well: one that was told to ignore it goes on ignoring it, and a script
-// that sent it waits for ever. What is caught here is not ignored by a new program.
+// that sent it waits forever. What is caught here is not ignored by a new program.
 func heedHangup() {
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)

@@ -46,7 +46,7 @@ type Fault struct {
 type Later struct {
 	mu   sync.Mutex
 	held []held
-	wake chan struct{} // closed when one comes; nil while nobody waits for that
+	wake chan struct{} // closed when one comes; nil while no caller waits for it
 }
 
 type held struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/internal/fault"
 )
 
-// What is kept is carried out once, in its order, and whoever waits hears of both.
+// What is kept is carried out once, in its order, and a waiting caller learns of both.
 func TestLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l fault.Later
@@ -23,7 +23,7 @@ func TestLater(t *testing.T) {
 		go func() { kept <- l.Kept(t.Context()) }()
 		synctest.Wait()
 		if len(kept) > 0 {
-			t.Error("nothing is kept, and somebody heard of something")
+			t.Error("nothing is kept, and a caller was woken")
 		}
 		var order []int
 		var done []<-chan struct{}

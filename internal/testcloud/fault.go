@@ -48,7 +48,7 @@ func (l *Later) Wait() *Fault { return &Fault{does: l.kept.Wait()} }
 func (l *Later) Kept(ctx context.Context) error { return l.kept.Kept(ctx) }
 
 // Apply passes what was kept on to the server, in the order in which it came, waits for
-// the answers, which nobody hears, and returns how many requests that were.
+// their responses, which no client reads, and returns how many requests that were.
 func (l *Later) Apply() int { return l.kept.Apply() }
 
 // CutBody cuts the connection after that many bytes of the answer's body: less than

@@ -23,7 +23,7 @@ var ErrNoRole = errors.New("no such role")
 
 // CreateProvider makes an issuer known and returns the ARN that trust policies name.
 // Ceph reads the issuer's keys at each exchange, and does not compare the thumbprint. One
-// that is known by that URL is forgotten: it had the port of ours before.
+// that is known by that URL is forgotten: it had the same port before.
 func (r *RGW) CreateProvider(ctx context.Context, issuerURL, thumbprint string, audiences ...string) (arn string, err error) {
 	input := &iam.CreateOpenIDConnectProviderInput{Url: &issuerURL, ThumbprintList: []string{thumbprint}, ClientIDList: audiences}
 	out, err := r.IAM().CreateOpenIDConnectProvider(ctx, input)

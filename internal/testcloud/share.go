@@ -25,7 +25,7 @@ type Shared struct {
 
 // A place is what a test binary needs to know of the servers that run already.
 type place struct {
-	PIDs    []int      // of their daemons, for whoever looks
+	PIDs    []int      // of their daemons, for diagnosis
 	RGW     *rgwAt     `json:",omitempty"`
 	Versity *versityAt `json:",omitempty"`
 }
@@ -153,7 +153,7 @@ func (p *versityAt) join(ctx context.Context) (*Versity, error) {
 	return &Versity{URL: p.URL, Region: Region, Root: p.Root, Version: p.Version, group: g, dir: d, path: path}, nil
 }
 
-// guest returns what is needed to run the tools of a server that is somebody else's.
+// guest returns what is needed to run the tools of a server that another process started.
 func guest(ctx context.Context) (*dir, *group, error) {
 	d, err := newDir(ctx, "")
 	if err != nil {

@@ -44,7 +44,7 @@ type world struct {
 	share    func(ctx context.Context, log io.Writer) (*testcloud.Shared, error)
 }
 
-// orphaned calls stop when the parent of this process has ended: nobody would stop the
+// orphaned calls stop when the parent of this process has ended: no other process would stop the
 // servers of a make that was killed.
 func orphaned(stop func()) {
 	parent := os.Getppid()

@@ -74,7 +74,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// When the command is told to end, or nobody is there who would, no server outlives it, nor
+// When the command is stopped, or its parent has ended, no server outlives it, nor
 // does what it runs. That a kill ends servers, too, TestKilledParent of testcloud shows.
 func TestEnds(t *testing.T) {
 	testcloud.RequireRGW(t) // both are installed
@@ -192,7 +192,7 @@ func TestStress(t *testing.T) {
 	}
 }
 
-// The loops are there until they are told to end.
+// The loops run until they are stopped.
 func TestBusy(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
