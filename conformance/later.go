@@ -66,7 +66,8 @@ func (w *withheld) request(send func() error) error {
 	return send()
 }
 
-// arrive makes the requests that were kept back, in their order. A condition may refuse them.
+// arrive makes the requests that were kept back, in their order. A condition may refuse them,
+// and so may a store that has no conditions.
 func (w *withheld) arrive() error {
 	w.mu.Lock()
 	kept := w.kept
@@ -74,7 +75,7 @@ func (w *withheld) arrive() error {
 	w.mu.Unlock()
 	for _, send := range kept {
 		err := send()
-		if err != nil && !errors.Is(err, vault.ErrExist) && !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrNotFound) {
+		if err != nil && !errors.Is(err, vault.ErrExist) && !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrNotFound) && !errors.Is(err, vault.ErrUnsupported) {
 			return fmt.Errorf("a request that arrives late: %w", err)
 		}
 	}

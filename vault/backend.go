@@ -312,9 +312,9 @@ func (b *backend) begin(ctx context.Context, r request) func(bytes int64, keys i
 	return func(bytes int64, keys int, err error) error {
 		err = b.explain(err)
 		b.log.LogAttrs(ctx, slog.LevelInfo, "request",
-			slog.String("op", r.op), slog.String("key", r.key), slog.Int("keys", keys), slog.String("status", status(err)),
+			slog.String("op", r.op), slog.String("key", r.key), slog.String("status", status(err)),
 			slog.Duration("duration", time.Since(start)), slog.Int64("bytes", bytes),
-			slog.String("tenant", string(b.tenant)), slog.Int("attempt", max(1, r.attempt)))
+			slog.Int("keys", keys), slog.String("tenant", string(b.tenant)), slog.Int("attempt", max(1, r.attempt)))
 		return err
 	}
 }
