@@ -10,10 +10,6 @@ N           ?= 30
 PKG         ?= ./...
 BUDGET      ?= 60m
 
-# What is compiled to see whether it compiles need not be fast: without inlining the compiler
-# takes half the time.
-THROWN = -gcflags=all=-l
-
 # Packages with nothing that goes on at once, neither in them nor in their tests:
 # TestRaced holds the list to that.
 ALONE = . ./cmd/vault/internal/config ./internal/capabilities/... ./policy/...
@@ -57,14 +53,12 @@ stress: ## N rounds of the tests of PKG on a busy machine, for at most BUDGET; a
 	bin/suite stress -n $(N) -budget $(BUDGET) $(PKG)
 
 check: fmt vet tidy deps docs imports
-	GOOS=darwin  GOARCH=arm64 go build $(THROWN) ./... && GOOS=darwin  GOARCH=arm64 go vet $(THROWN) ./...
-	GOOS=windows GOARCH=amd64 go build $(THROWN) ./... && GOOS=windows GOARCH=amd64 go vet $(THROWN) ./...
 
 fmt:
 	@bad=$$(gofmt -l .) && [ -z "$$bad" ] || { echo "run gofmt -w on: $$bad" >&2; exit 1; }
 
-vet:
-	go vet ./...
+vet: ## the analyzers of go vet for Linux, macOS and Windows; staticcheck
+	go run ./internal/vet ./...
 	go run $(STATICCHECK) ./...
 
 tidy:

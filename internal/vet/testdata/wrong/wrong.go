@@ -1,0 +1,7 @@
+package wrong
+
+import "fmt"
+
+func F() {
+	fmt.Printf("%d")
+}

@@ -1,0 +1,7 @@
+package wrong
+
+import "testing"
+
+var _ = nothing
+
+func TestF(t *testing.T) { F() }
