@@ -17,6 +17,11 @@ ALONE = . ./cmd/vault/internal/config ./internal/capabilities/... ./policy/...
 # The packages whose tests take longest come first, so that none is left alone at the end.
 LONGEST = ./providers/aws ./providers/memfs ./cmd/vault ./providers/tencent
 
+RACED = $(filter-out $(shell go list $(ALONE)),$(shell go list $(LONGEST) ./...))
+
+# check runs the analyzers.
+TESTFLAGS = -timeout 30m -vet=off
+
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: build demo demo-aws demo-tencent capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
@@ -42,11 +47,12 @@ capabilities: ## docs/capabilities.md, from new runs of the suite
 	OBJECTVAULT_CAPABILITIES=$(CURDIR)/bin/capabilities go test -count=1 -timeout 30m -run '^TestConformance' ./providers/...
 	go run ./internal/capabilities/cmd/capabilities bin/capabilities docs/capabilities.md
 
-test: ## every test; then, where there is anything to race, with the race detector, but for what -short leaves out
+test: ## every test, with the race detector but for what -short leaves out and for ALONE
 	go build -o bin/suite ./internal/testcloud/cmd/suite
 	bin/suite test \
-		-- go test -timeout 30m $(LONGEST) ./... \
-		-- env OBJECTVAULT_CAPABILITIES= go test -race -short -timeout 30m $(filter-out $(shell go list $(ALONE)),$(shell go list $(LONGEST) ./...))
+		-- go test $(TESTFLAGS) $(ALONE) \
+		-- go test $(TESTFLAGS) -race -short $(RACED) \
+		-- go test $(TESTFLAGS) $(RACED)
 
 stress: ## N rounds of the tests of PKG on a busy machine, for at most BUDGET; a further run goes on
 	go build -o bin/suite ./internal/testcloud/cmd/suite

@@ -89,6 +89,9 @@ func TestScripts(t *testing.T) {
 			"hold": hold,
 		},
 	})
+	if testing.Short() {
+		t.Skip("the other scripts do one thing after the other")
+	}
 }
 
 // exits runs a command that has to end with the given code, and no other.

@@ -39,29 +39,85 @@ func alone(out, errs io.Writer) *world {
 	return &world{out, errs, func(context.Context, io.Writer) (*testcloud.Shared, error) { return nil, nil }}
 }
 
-// What is written at the end is read from what go test writes, which is passed on as it is.
-func TestTable(t *testing.T) {
-	const first = "ok  \tm/a\t1.500s\n?   \tm/none\t[no test files]\nok  \tm/b\t(cached)\n"
-	const second = "--- FAIL: TestX (0.00s)\nFAIL\nFAIL\tm/a\t20.250s\nFAIL\tm/c [build failed]\nFAIL\n"
-	var out, errs bytes.Buffer
-	script := func(text string, code int) []string {
-		return []string{"--", "sh", "-c", fmt.Sprintf("printf '%%s' \"$0\"; exit %d", code), text}
+// TestTest: what failed is shown, what passed is not run twice, and the times are at the end.
+func TestTest(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("DIR", dir)
+	// A go command that writes the file that its last argument names, and fails as the next file says.
+	script := "#!/bin/sh\necho \"$@\" >>$DIR/argv\nfor last; do :; done\ncat $DIR/$last\nexit $(cat $DIR/$last.code)\n"
+	files := map[string]string{
+		"first.code": "0", "second.code": "1",
+		"first": `{"Action":"start","Package":"m/a"}
+{"Action":"run","Package":"m/a","Test":"TestWhole"}
+{"Action":"output","Package":"m/a","Test":"TestWhole","Output":"=== RUN   TestWhole\n"}
+{"Action":"pass","Package":"m/a","Test":"TestWhole/sub","Elapsed":1}
+{"Action":"pass","Package":"m/a","Test":"TestWhole","Elapsed":1}
+{"Action":"skip","Package":"m/a","Test":"TestPart/slow","Elapsed":0}
+{"Action":"pass","Package":"m/a","Test":"TestPart","Elapsed":0}
+{"Action":"skip","Package":"m/a","Test":"TestSlow","Elapsed":0}
+{"Action":"pass","Package":"m/a","Test":"ExampleNew","Elapsed":0}
+{"Action":"pass","Package":"m/a","Test":"TestTwins","Elapsed":0}
+{"Action":"output","Package":"m/a","Output":"PASS\n"}
+{"Action":"output","Package":"m/a","Output":"ok  \tm/a\t1.500s\n"}
+{"Action":"pass","Package":"m/a","Elapsed":1.5}
+{"Action":"output","Package":"m/none","Output":"?   \tm/none\t[no test files]\n"}
+{"Action":"skip","Package":"m/none","Elapsed":0}
+{"Action":"skip","Package":"m/b","Test":"TestTwins","Elapsed":0}
+{"Action":"output","Package":"m/b","Output":"ok  \tm/b\t(cached)\n"}
+{"Action":"pass","Package":"m/b","Elapsed":0}
+`,
+		"second": `not an event
+{"Action":"output","Package":"m/a","Test":"TestPart/slow","Output":"    why it failed\n"}
+{"Action":"fail","Package":"m/a","Test":"TestPart/slow","Elapsed":1}
+{"Action":"fail","Package":"m/a","Test":"TestPart","Elapsed":1}
+{"Action":"output","Package":"m/a","Test":"TestSlow","Output":"panic: cut off\n"}
+{"Action":"output","Package":"m/a","Output":"FAIL\tm/a\t20.250s\n"}
+{"Action":"fail","Package":"m/a","Elapsed":20.25}
+{"ImportPath":"m/c","Action":"build-output","Output":"c.go:1: undefined: x\n"}
+{"ImportPath":"m/c","Action":"build-fail"}
+{"Action":"output","Package":"m/c","Output":"FAIL\tm/c [build failed]\n"}
+{"Action":"fail","Package":"m/c","Elapsed":0,"FailedBuild":"m/c"}
+`,
 	}
-	code := run(t.Context(), slices.Concat([]string{"test"}, script(first, 0), script(second, 3), script("never", 0)), alone(&out, &errs))
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	code := run(t.Context(), []string{"test", "--", "go", "test", "-race", "first", "--", "go", "test", "second", "--", "sh", "-c", "echo never"}, alone(&out, &errs))
 	if code != 1 || errs.Len() > 0 {
 		t.Errorf("exit %d, stderr %q", code, errs.String())
 	}
-	const table = `
+	const want = `ok  	m/a	1.500s
+?   	m/none	[no test files]
+ok  	m/b	(cached)
+not an event
+    why it failed
+FAIL	m/a	20.250s
+panic: cut off
+c.go:1: undefined: x
+FAIL	m/c [build failed]
+
 Seconds of each package, in each run:
   1.5  20.2  m/a
   0.0     -  m/b
+    -   0.0  m/c
     2    20  all packages
     0     0  by the clock, with the compiler
 FAIL	m/a	20.250s
 FAIL	m/c [build failed]
 `
-	if diff := cmp.Diff(first+second+table, out.String()); diff != "" {
+	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	argv, err := os.ReadFile(filepath.Join(dir, "argv"))
+	if diff := cmp.Diff("test -json -race first\ntest -json -skip=^(ExampleNew|TestWhole)$ second\n", string(argv)); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -16,21 +16,26 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// test runs commands that are go test, and writes how long each package took in each.
+// test runs commands that are go test, and writes how long each package took in each. A test
+// that passed in one of them, with all that is in it, is left out of the next ones.
 func test(ctx context.Context, args []string, w *world) error {
 	commands, ok := split(args)
 	if !ok {
 		return flag.ErrHelp
 	}
 	var times times
+	tests := make(outcomes)
 	err := withServers(ctx, w, func(env []string) error {
 		for i, argv := range commands {
-			lines := &lineReader{line: func(s string) { times.add(i, s) }}
+			events := &events{out: w.out, tests: tests, took: func(pkg string, d time.Duration) { times.add(i, pkg, d) }}
+			lines := &lineReader{line: events.line}
+			argv = goTest(argv, tests.passed())
 			cmd := exec.Command(argv[0], argv[1:]...)
-			cmd.Env, cmd.Stdout, cmd.Stderr = env, io.MultiWriter(w.out, lines), w.err
+			cmd.Env, cmd.Stdout, cmd.Stderr = env, lines, w.err
 			begin := time.Now()
 			err := testcloud.RunGroup(ctx, cmd)
 			times.walls = append(times.walls, time.Since(begin))
+			times.failed = append(times.failed, events.failed...)
 			var exit *exec.ExitError
 			switch {
 			case ctx.Err() != nil:
@@ -45,6 +50,18 @@ func test(ctx context.Context, args []string, w *world) error {
 	})
 	times.write(w.out)
 	return err
+}
+
+// goTest returns the command line with which go test writes events and leaves tests out.
+func goTest(argv, done []string) []string {
+	if len(argv) < 2 || argv[0] != "go" || argv[1] != "test" {
+		return argv
+	}
+	flags := []string{"go", "test", "-json"}
+	if len(done) > 0 {
+		flags = append(flags, "-skip=^("+strings.Join(done, "|")+")$")
+	}
+	return append(flags, argv[2:]...)
 }
 
 // split returns the commands, before each of which is a "--".
@@ -63,35 +80,22 @@ func split(args []string) (commands [][]string, ok bool) {
 	return commands, !slices.ContainsFunc(commands, func(c []string) bool { return len(c) == 0 })
 }
 
-// A times is how long packages took, by what go test writes at the end of each.
+// A times is how long packages took.
 type times struct {
 	walls    []time.Duration // of each command
 	packages map[string]map[int]time.Duration
 	failed   []string // the lines that say so
 }
 
-// add takes a line of the output of the command number run.
-func (t *times) add(run int, line string) {
-	fields := strings.Split(line, "\t")
-	verdict := strings.TrimSpace(fields[0])
-	if verdict == "FAIL" && len(fields) > 1 {
-		t.failed = append(t.failed, line)
-	}
-	if len(fields) < 3 || verdict != "ok" && verdict != "FAIL" {
-		return
-	}
-	took, _, _ := strings.Cut(fields[2], " ") // [no tests to run]
-	d, err := time.ParseDuration(took)
-	if err != nil && took != "(cached)" {
-		return
-	}
+// add takes the time of a package in the command number run.
+func (t *times) add(run int, pkg string, d time.Duration) {
 	if t.packages == nil {
 		t.packages = make(map[string]map[int]time.Duration)
 	}
-	if t.packages[fields[1]] == nil {
-		t.packages[fields[1]] = make(map[int]time.Duration)
+	if t.packages[pkg] == nil {
+		t.packages[pkg] = make(map[int]time.Duration)
 	}
-	t.packages[fields[1]][run] = d
+	t.packages[pkg][run] = d
 }
 
 // write writes the packages, slowest first, and then once more what failed.
@@ -135,7 +139,7 @@ func (t *times) write(out io.Writer) {
 	row("by the clock, with the compiler", func(run int) string { return fmt.Sprintf("%.0f", t.walls[run].Seconds()) })
 	w.Flush()
 	for _, line := range t.failed {
-		fmt.Fprintln(out, line)
+		io.WriteString(out, line)
 	}
 }
 
