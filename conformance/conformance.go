@@ -99,6 +99,7 @@ var required = []string{"create", "read-after-write", "errors"}
 
 // Run judges a provider. It fails t for each clause that is claimed and not honoured,
 // or honoured and not claimed, and for each promise that a vault over the store breaks.
+// With -short it leaves out the checks of a vault that do many things one after the other.
 func Run(t *testing.T, p Provider) {
 	for _, err := range checkClaims(p.Claims, p.Deviations) {
 		t.Error(err)
@@ -259,6 +260,9 @@ func (p Provider) vaults(t *testing.T, store *vault.Store) {
 	store = p.claimed(store)
 	for _, c := range vaultChecks {
 		t.Run(c.name, func(t *testing.T) {
+			if c.serial && testing.Short() {
+				t.Skip("one thing after the other")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
 			defer cancel()
 			f := newField(p, store)

@@ -22,23 +22,26 @@ import (
 type vaultCheck struct {
 	name  string
 	check func(context.Context, *field) error
+	// serial says that it does many things, one after the other: -short leaves it out, which
+	// is for the race detector.
+	serial bool
 }
 
 var vaultChecks = []vaultCheck{
-	{"round-trip", checkRoundTrip},
-	{"names", checkNames},
-	{"second-client", checkSecondClient},
-	{"history", checkHistory},
-	{"scope", checkScope},
-	{"teardown", checkTeardown},
-	{"swap-race", checkSwapRace},
-	{"kinds", checkKinds},
-	{"sources", checkSources},
-	{"faults", checkFaults},
-	{"cut-bodies", checkCutBodies},
-	{"frozen-creators", checkFrozenCreators},
-	{"interlopers", checkInterlopers},
-	{"applied-later", checkAppliedLater},
+	{name: "round-trip", check: checkRoundTrip},
+	{name: "names", check: checkNames},
+	{name: "second-client", check: checkSecondClient},
+	{name: "history", check: checkHistory},
+	{name: "scope", check: checkScope},
+	{name: "teardown", check: checkTeardown},
+	{name: "swap-race", check: checkSwapRace},
+	{name: "kinds", check: checkKinds},
+	{name: "sources", check: checkSources, serial: true},
+	{name: "faults", check: checkFaults, serial: true},
+	{name: "cut-bodies", check: checkCutBodies, serial: true},
+	{name: "frozen-creators", check: checkFrozenCreators},
+	{name: "interlopers", check: checkInterlopers},
+	{name: "applied-later", check: checkAppliedLater, serial: true},
 }
 
 // errNotOffered means that the store has none of what a check is about.
@@ -180,7 +183,7 @@ func about(value []byte) string {
 
 // clean removes what the check wrote, and looks for secrets in all that was said.
 func (f *field) clean(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute) // as in package probe
 	defer cancel()
 	var errs []error
 	for _, c := range f.collections {

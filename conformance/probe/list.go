@@ -70,6 +70,7 @@ func (t *trial) listsOn(ctx context.Context, keys []string) error {
 	if err := t.cleanKeys(ctx, gone); err != nil {
 		return t.works(t.Store, err, "a delete of what was listed")
 	}
+	t.forget(gone)
 	rest := keys[len(page):]
 	var seen []string
 	for len(next) > 0 {

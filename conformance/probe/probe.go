@@ -202,7 +202,7 @@ type trial struct {
 	prefix string
 
 	mu      sync.Mutex
-	keys    map[string]bool // handed out, so perhaps written
+	keys    map[string]bool // handed out, and whether something may be there
 	clients []*vault.Store
 }
 
@@ -235,21 +235,37 @@ func (t *trial) client(ctx context.Context, open func(context.Context) (*vault.S
 	return st, nil
 }
 
+// forget says that nothing is at keys, nor will be: in a bucket with versions another delete
+// would only add to its history.
+func (t *trial) forget(keys []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range keys {
+		t.keys[key] = false
+	}
+}
+
+// cleaning is how long the cleanup of a trial may take: a server that is busy with others
+// deletes some ten versions a second.
+const cleaning = 5 * time.Minute
+
 // clean closes the other clients and removes all that was written.
 func (t *trial) clean(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
 	defer cancel()
 	var errs []error
 	for _, st := range t.clients {
 		errs = append(errs, st.Close())
 	}
 	keys := make([]string, 0, len(t.keys))
-	for key := range t.keys {
-		keys = append(keys, key)
+	for key, written := range t.keys {
+		if written {
+			keys = append(keys, key)
+		}
 	}
 	slices.Sort(keys)
 	errs = append(errs, t.cleanKeys(ctx, keys))
-	if t.Store.Purge != nil && len(keys) > 0 {
+	if t.Store.Purge != nil && len(t.keys) > 0 {
 		errs = append(errs, t.purge(ctx, t.Store, t.prefix))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -49,6 +49,7 @@ func checkRemove(ctx context.Context, t *trial) error {
 	if err != nil {
 		return err
 	}
+	t.forget(keys)
 	if err := t.holds(ctx, other, stays, &v, "after others were removed"); err != nil {
 		return err
 	}

@@ -43,6 +43,9 @@ func TestConformanceMemWithoutHistory(t *testing.T) {
 }
 
 func TestConformanceFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("what could race is raced by TestRacingCreates and others; the vault, over a store in memory")
+	}
 	conform(t, "directory", memfs.Config{Dir: privateDir(t)}, claims, false)
 }
 

@@ -404,11 +404,11 @@ func unsealed(b []byte) (int, error) {
 // acknowledged is there and whole, nothing is there in part, and the next one finds
 // nothing in its way.
 func TestKill(t *testing.T) {
-	t.Parallel()
-	n := 300
 	if testing.Short() {
-		n = 30
+		t.Skip("it kills one process after the other")
 	}
+	t.Parallel()
+	const n = 300
 	var c memfs.Config
 	acked := map[string]int{} // number by key; -1 is a deletion
 	// How many writes of the hot object may have been killed after they had published and
@@ -485,9 +485,6 @@ func TestKill(t *testing.T) {
 	t.Logf("%d rounds, %d acknowledgements", n, total)
 	if total < n {
 		t.Errorf("%d acknowledgements in %d rounds: the victims hardly live", total, n)
-	}
-	if testing.Short() {
-		t.Skip("the rounds so far passed; without -short there are more")
 	}
 }
 
