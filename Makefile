@@ -12,7 +12,7 @@ BUDGET      ?= 60m
 
 # Packages with nothing that goes on at once, neither in them nor in their tests:
 # TestRaced holds the list to that.
-ALONE = . ./cmd/vault/internal/config ./internal/capabilities/... ./policy/...
+ALONE = . ./cmd/vault/internal/argv ./cmd/vault/internal/config ./cmd/vault/internal/envfile ./cmd/vault/internal/usage ./internal/capabilities/... ./policy/...
 
 # The packages whose tests take longest come first, so that none is left alone at the end.
 LONGEST = ./providers/aws ./providers/memfs ./cmd/vault ./providers/tencent

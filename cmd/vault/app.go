@@ -8,12 +8,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/vault"
 )
 
-// run is the whole program: it takes the command line apart, builds a fresh app, runs
-// it, tells the error and returns the exit code.
+// run is the whole program: it builds a fresh app, parses the command line, runs the
+// command, reports the error and returns the exit code.
 func run(ctx context.Context, args []string, w *world) int {
 	prog, words := "vault", []string(nil)
 	if len(args) > 0 {
@@ -26,13 +27,13 @@ func run(ctx context.Context, args []string, w *world) int {
 	own.out = out
 	u := &ui{
 		world: &own, prog: prog,
-		json: isSet(words, "json"), quiet: isSet(words, "quiet") || isSet(words, "q"),
+		json: argv.IsSet(words, "json"), quiet: argv.IsSet(words, "quiet") || argv.IsSet(words, "q"),
 	}
 	s := &session{ui: u}
 	app := newApp(s)
-	inv, err := takeApart(app.Flags, app.Commands, words)
+	line, err := argv.Parse(app.Flags, app.Commands, words)
 	if err == nil {
-		s.inv, err = inv, s.dispatch(ctx, app, inv)
+		s.line, err = line, s.dispatch(ctx, app, line)
 	}
 	if err == nil && out.err != nil {
 		err = out.err // fmt did not look
@@ -40,8 +41,8 @@ func run(ctx context.Context, args []string, w *world) int {
 	if err == nil {
 		return exitOK
 	}
-	op := strings.Join(inv.path(), " ")
-	if findCommand(app.Commands, inv.command) == nil {
+	op := strings.Join(line.Path(), " ")
+	if argv.FindCommand(app.Commands, line.Command) == nil {
 		op = ""
 	}
 	return u.fail(op, err)
@@ -50,39 +51,39 @@ func run(ctx context.Context, args []string, w *world) int {
 // A session is one run of one command.
 type session struct {
 	*ui
-	inv    invocation
+	line   argv.Line
 	c      *cli.Context
 	opened *opened             // the vault, once it was needed
 	makes  bool                // the command may make a store where there is none
 	given  map[string][]string // flags, where there is no c
 }
 
-// dispatch runs the command that inv names.
-func (s *session) dispatch(ctx context.Context, app *cli.App, inv invocation) error {
+// dispatch runs the command that line names.
+func (s *session) dispatch(ctx context.Context, app *cli.App, line argv.Line) error {
 	switch {
-	case inv.command == completeVerb:
-		return complete(ctx, s, app, inv.args)
-	case inv.version:
-		inv = invocation{command: "version", flags: slices.DeleteFunc(inv.flags, func(f string) bool { return f != "--json" })}
-	case inv.command != "" && findCommand(app.Commands, inv.command) == nil:
-		err := usagef("unknown command %q", inv.command)
-		if near := nearest(inv.command, commandNames(app.Commands), 1); len(near) > 0 {
-			err.hint = "did you mean {prog} " + near[0] + "?"
+	case line.Command == completeVerb:
+		return complete(ctx, s, app, line.Args)
+	case line.Version:
+		line = argv.Line{Command: "version", Flags: slices.DeleteFunc(line.Flags, func(f string) bool { return f != "--json" })}
+	case line.Command != "" && argv.FindCommand(app.Commands, line.Command) == nil:
+		err := usagef("unknown command %q", line.Command)
+		if near := argv.Nearest(line.Command, commandNames(app.Commands), 1); len(near) > 0 {
+			err.Hint = "did you mean {prog} " + near[0] + "?"
 		} else {
-			err.hint = "{prog} help lists the commands"
+			err.Hint = "{prog} help lists the commands"
 		}
 		return err
-	case inv.help && inv.command == "help":
-		inv = invocation{command: "help", args: []string{"help"}}
-	case inv.help && inv.command == "":
-		inv = invocation{command: "help"}
-	case inv.help:
-		inv = invocation{command: "help", args: inv.path()}
-	case inv.command == "":
+	case line.Help && line.Command == "help":
+		line = argv.Line{Command: "help", Args: []string{"help"}}
+	case line.Help && line.Command == "":
+		line = argv.Line{Command: "help"}
+	case line.Help:
+		line = argv.Line{Command: "help", Args: line.Path()}
+	case line.Command == "":
 		return usagef("which command?")
 	}
-	s.inv = inv
-	err := app.RunContext(ctx, inv.canonical(s.prog))
+	s.line = line
+	err := app.RunContext(ctx, line.Canonical(s.prog))
 	if s.opened != nil {
 		if cerr := s.opened.close(); err == nil {
 			err = cerr

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 )
 
@@ -74,54 +75,54 @@ func complete(ctx context.Context, s *session, app *cli.App, words []string) err
 	}
 	typed, before := words[len(words)-1], words[:len(words)-1]
 	s.json, s.quiet = false, true
-	inv, pending := unfinished(app, before)
+	line, pending := unfinished(app, before)
 	s.given = make(map[string][]string)
-	for _, word := range inv.flags {
+	for _, word := range line.Flags {
 		name, value, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
 		s.given[name] = append(s.given[name], value)
 	}
 	flags := app.Flags
-	c := inv.find(app.Commands)
+	c := line.Find(app.Commands)
 	if c != nil {
 		flags = c.Flags
 	}
 	switch flag, value, glued := strings.Cut(typed, "="); {
 	case pending != nil:
 		s.completeValue(ctx, pending.Names()[0], typed, "")
-	case !inv.dashed && glued && strings.HasPrefix(flag, "--"):
-		if f := findFlag(flags, flag[2:]); f != nil && takesValue(f) {
+	case !line.Terminated && glued && strings.HasPrefix(flag, "--"):
+		if f := argv.FindFlag(flags, flag[2:]); f != nil && argv.TakesValue(f) {
 			s.completeValue(ctx, f.Names()[0], value, flag+"=")
 		}
-	case !inv.dashed && strings.HasPrefix(typed, "-"):
+	case !line.Terminated && strings.HasPrefix(typed, "-"):
 		for _, f := range flags {
 			s.offer(typed, "--"+f.Names()[0])
 		}
-	case c == nil && inv.command == "":
+	case c == nil && line.Command == "":
 		s.offer(typed, commandNames(app.Commands)...)
-	case c != nil && len(c.Subcommands) > 0 && len(inv.args) == 0:
+	case c != nil && len(c.Subcommands) > 0 && len(line.Args) == 0:
 		s.offer(typed, commandNames(c.Subcommands)...)
 	case c != nil:
-		s.completeArgument(ctx, app, inv, typed)
+		s.completeArgument(ctx, app, line, typed)
 	}
 	return nil
 }
 
-// unfinished takes apart what stands before the cursor. A flag that waits for its
-// value is pending.
-func unfinished(app *cli.App, words []string) (invocation, cli.Flag) {
-	inv, err := takeApart(app.Flags, app.Commands, words)
+// unfinished parses the words before the cursor. If the last one is a flag that lacks its
+// value, unfinished returns that flag too.
+func unfinished(app *cli.App, words []string) (argv.Line, cli.Flag) {
+	line, err := argv.Parse(app.Flags, app.Commands, words)
 	if err == nil || len(words) == 0 {
-		return inv, nil
+		return line, nil
 	}
-	rest, err := takeApart(app.Flags, app.Commands, words[:len(words)-1])
+	rest, err := argv.Parse(app.Flags, app.Commands, words[:len(words)-1])
 	if err != nil {
-		return inv, nil
+		return line, nil
 	}
 	flags := app.Flags
-	if c := rest.find(app.Commands); c != nil {
+	if c := rest.Find(app.Commands); c != nil {
 		flags = c.Flags
 	}
-	return rest, findFlag(flags, strings.TrimLeft(words[len(words)-1], "-"))
+	return rest, argv.FindFlag(flags, strings.TrimLeft(words[len(words)-1], "-"))
 }
 
 // offer prints those of candidates that start with what was typed.
@@ -154,29 +155,29 @@ func (s *session) completeValue(ctx context.Context, flag, typed, before string)
 	}
 }
 
-func (s *session) completeArgument(ctx context.Context, app *cli.App, inv invocation, typed string) {
-	switch n := len(inv.args); inv.command {
+func (s *session) completeArgument(ctx context.Context, app *cli.App, line argv.Line, typed string) {
+	switch n := len(line.Args); line.Command {
 	case "get", "stat", "history", "rollback", "ls", "put", "rm":
 		switch {
-		case n == 0 || inv.command == "rm":
+		case n == 0 || line.Command == "rm":
 			s.offer(typed, s.completeNames(ctx, typed)...)
-		case n == 1 && inv.command == "put":
+		case n == 1 && line.Command == "put":
 			fmt.Fprintln(s.out, completeFiles)
 		}
 	case "completion":
 		s.offer(typed, "bash", "zsh", "fish")
 	case "policy":
-		if inv.sub == "check" {
+		if line.Subcommand == "check" {
 			fmt.Fprintln(s.out, completeFiles)
 		}
 	case "help":
 		if n == 0 {
 			s.offer(typed, append(commandNames(app.Commands), "exit-codes")...)
-		} else if c := findCommand(app.Commands, inv.args[0]); c != nil && n == 1 {
+		} else if c := argv.FindCommand(app.Commands, line.Args[0]); c != nil && n == 1 {
 			s.offer(typed, commandNames(c.Subcommands)...)
 		}
 	case "exec":
-		if inv.dashed {
+		if line.Terminated {
 			fmt.Fprintln(s.out, completeFiles)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/envfile"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -41,22 +42,22 @@ func execCommand(s *session) *cli.Command {
 
 func (s *session) exec(ctx context.Context) error {
 	argv := s.c.Args().Slice()
-	if !s.inv.dashed || s.inv.before > 0 || len(argv) == 0 {
+	if !s.line.Terminated || s.line.BeforeTerminator > 0 || len(argv) == 0 {
 		return usagef("the program goes after --: %s", s.c.Command.UsageText)
 	}
 	wanted, err := s.wanted(ctx)
 	if err != nil {
 		return err
 	}
-	names := wanted.names()
-	values := make(map[vault.Name]string)
+	names := wanted.Names()
+	values := make(map[string]string)
 	if len(names) > 0 {
 		v, err := s.open(ctx, mustKeys)
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
-			if values[name], err = fetchValue(ctx, v.Vault, name); err != nil {
+			if values[name], err = fetchValue(ctx, v.Vault, vault.Name(name)); err != nil {
 				return v.explainKey(s.suggest(ctx, v.Vault, err))
 			}
 		}
@@ -81,19 +82,19 @@ func (s *session) exec(ctx context.Context) error {
 }
 
 // wanted collects the variables that were asked for; later ones win.
-func (s *session) wanted(ctx context.Context) (variables, error) {
-	var all variables
+func (s *session) wanted(ctx context.Context) (envfile.Variables, error) {
+	var all envfile.Variables
 	if s.c.Bool("strict") {
 		for _, entry := range s.environ() {
 			key, text, _ := strings.Cut(entry, "=")
-			if !strings.HasPrefix(text, reference) || ours(key) {
+			name, ok := strings.CutPrefix(text, envfile.ReferencePrefix)
+			if !ok || envfile.IsReserved(key) {
 				continue
 			}
-			name, err := vault.ParseName(strings.TrimPrefix(text, reference))
-			if err != nil {
+			if err := checkName(name); err != nil {
 				return nil, fmt.Errorf("variable %s: %w", key, err)
 			}
-			all = append(all, variable{key: key, name: name})
+			all = append(all, envfile.Variable{Key: key, Name: name})
 		}
 	}
 	for _, file := range s.c.StringSlice("env-file") {
@@ -109,7 +110,7 @@ func (s *session) wanted(ctx context.Context) (variables, error) {
 		if len(text) > maxEnvFile {
 			return nil, usagef("%s: an environment file has at most %s", file, size(maxEnvFile))
 		}
-		more, err := parseEnvFile(string(text))
+		more, err := envfile.ParseFile(string(text), checkName)
 		if err != nil {
 			return nil, fmt.Errorf("%s, %w", file, err)
 		}
@@ -117,17 +118,23 @@ func (s *session) wanted(ctx context.Context) (variables, error) {
 	}
 	var asked []string
 	for _, text := range s.c.StringSlice("env") {
-		v, err := parseEnvFlag(text)
+		v, err := envfile.ParseFlag(text, checkName)
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(asked, v.key) {
-			return nil, usagef("--env has %s twice", v.key)
+		if slices.Contains(asked, v.Key) {
+			return nil, usagef("--env has %s twice", v.Key)
 		}
-		asked = append(asked, v.key)
+		asked = append(asked, v.Key)
 		all = append(all, v)
 	}
 	return all, nil
+}
+
+// checkName returns an error if no secret can have the name.
+func checkName(name string) error {
+	_, err := vault.ParseName(name)
+	return err
 }
 
 // fetchValue reads a value that fits into an environment.
@@ -156,29 +163,26 @@ const (
 )
 
 // childEnv is the environment of the program.
-func childEnv(parent []string, pristine bool, wanted variables, values map[vault.Name]string) []string {
+func childEnv(parent []string, pristine bool, wanted envfile.Variables, values map[string]string) []string {
 	env := []string{}
 	set := make(map[string]string)
 	for _, v := range wanted {
-		set[v.key] = v.text
-		if v.name != "" {
-			set[v.key] = values[v.name]
+		set[v.Key] = v.Text
+		if v.Name != "" {
+			set[v.Key] = values[v.Name]
 		}
 	}
 	for _, entry := range parent {
 		key, _, _ := strings.Cut(entry, "=")
-		if _, replaced := set[key]; !pristine && !replaced && !ours(key) {
+		if _, replaced := set[key]; !pristine && !replaced && !envfile.IsReserved(key) {
 			env = append(env, entry)
 		}
 	}
 	for _, v := range wanted {
-		if text, ok := set[v.key]; ok {
-			env = append(env, v.key+"="+text)
-			delete(set, v.key) // once, where it was asked for several times
+		if text, ok := set[v.Key]; ok {
+			env = append(env, v.Key+"="+text)
+			delete(set, v.Key) // once, where it was asked for several times
 		}
 	}
 	return env
 }
-
-// ours says whether a variable is meant for this program, not for its child.
-func ours(key string) bool { return strings.HasPrefix(key, "OBJECTVAULT_") }

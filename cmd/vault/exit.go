@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -56,7 +57,6 @@ var exitCodes = []struct {
 
 // What only the command knows.
 var (
-	errUsage          = errors.New("usage")
 	errPartial        = errors.New("partial")
 	errNotInitialised = errors.New("there is no root key")
 	errKeyFile        = errors.New("unusable root key file")
@@ -81,7 +81,7 @@ var outcomes = []struct {
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
 	{errPartial, exitPartial, "partial", ""},
 	{context.Canceled, exitInterrupted, "interrupted", ""},
-	{errUsage, exitUsage, "usage", ""},
+	{usage.ErrUsage, exitUsage, "usage", ""},
 	{config.ErrInvalid, exitUsage, "usage", ""},
 	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "another key, tenant, collection or vault id sealed it: compare --keys, --tenant, --collection and vault_id with those of its writer"},
 	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to make one, or {prog} init --import FILE to bring it from another machine"},
@@ -186,15 +186,7 @@ func reasonHint(err error) string {
 
 const integrityHint = "the stored bytes are damaged or were tampered with: {prog} history {name} lists older versions to go back to"
 
-// A usageError is a command line that does not make sense.
-type usageError struct{ text, hint string }
-
-func usagef(format string, args ...any) *usageError {
-	return &usageError{text: fmt.Sprintf(format, args...)}
-}
-
-func (e *usageError) Error() string { return e.text }
-func (e *usageError) Unwrap() error { return errUsage }
+func usagef(format string, args ...any) *usage.Error { return usage.Errorf(format, args...) }
 
 // hint says what can be done about err, better than the hint of its kind.
 func hint(err error, format string, args ...any) error {
@@ -251,14 +243,14 @@ func explain(op string, err error) report {
 		r.Message = "interrupted"
 	}
 	var h *hinted
-	var u *usageError
+	var u *usage.Error
 	switch {
 	case errors.As(err, &h):
 		r.Hint = h.hint
 	case reasonHint(err) != "":
 		r.Hint = reasonHint(err)
-	case errors.As(err, &u) && u.hint != "":
-		r.Hint = u.hint
+	case errors.As(err, &u) && u.Hint != "":
+		r.Hint = u.Hint
 	case r.Code == exitUsage && r.Hint == "":
 		r.Hint = "{prog} help " + op
 		if op == "" {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -29,7 +30,7 @@ func TestExitCodes(t *testing.T) {
 		{errKeyFile, 1, "key_file"},
 		{errIsolationBroken, 1, "isolation_broken"},
 		{errHolesFound, 1, "holes_found"},
-		{errUsage, 2, "usage"},
+		{usage.ErrUsage, 2, "usage"},
 		{usagef("x"), 2, "usage"},
 		{config.ErrInvalid, 2, "usage"},
 		{vault.ErrInvalidName, 2, "usage"},

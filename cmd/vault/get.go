@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -66,15 +65,15 @@ func (s *session) get(ctx context.Context) error {
 		o.file = ""
 	}
 	if s.c.IsSet("range") {
-		r, err := parseRange(s.c.String("range"))
+		r, err := argv.ParseRange(s.c.String("range"))
 		if err != nil {
 			return err
 		}
-		o.Range = &r
+		o.Range = (*vault.Range)(&r)
 	}
 	if o.file == "" && s.outTTY && !o.reveal {
 		e := usagef("a value is not shown on a terminal")
-		e.hint = "--reveal shows it, -o FILE or a pipe takes it"
+		e.Hint = "--reveal shows it, -o FILE or a pipe takes it"
 		return e
 	}
 	v, err := s.open(ctx, mustKeys)
@@ -169,7 +168,7 @@ func (u *ui) reveal(r io.Reader, info vault.Info) error {
 	}
 	if !isText(value) {
 		e := usagef("the value is not text")
-		e.hint = "-o FILE or a pipe takes it"
+		e.Hint = "-o FILE or a pipe takes it"
 		return about(info.Name, e)
 	}
 	if len(value) == 0 || value[len(value)-1] != '\n' {
@@ -199,38 +198,10 @@ func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 	value, err := io.ReadAll(io.LimitReader(r, maxInMemory+1))
 	if err == nil && len(value) > maxInMemory {
 		e := usagef("the value has more than %s", size(maxInMemory))
-		e.hint = "-o FILE or a pipe takes it"
+		e.Hint = "-o FILE or a pipe takes it"
 		err = about(info.Name, e)
 	}
 	return value, err
-}
-
-// parseRange reads A-B, A- or -N.
-func parseRange(text string) (vault.Range, error) {
-	bad := usagef("--range takes A-B, A- or -N: whole numbers of bytes, A not above B, N above 0")
-	first, last, ok := strings.Cut(text, "-")
-	if !ok {
-		return vault.Range{}, bad
-	}
-	number := func(s string) int64 {
-		n, err := strconv.ParseUint(s, 10, 63)
-		if err != nil {
-			return -1
-		}
-		return int64(n)
-	}
-	a, b := number(first), number(last)
-	switch {
-	case first == "" && b > 0:
-		return vault.Range{Offset: -b, Length: -1}, nil
-	case last == "" && a >= 0:
-		return vault.Range{Offset: a, Length: -1}, nil
-	case first == "" || last == "" || a < 0 || b < a:
-		return vault.Range{}, bad
-	case b-a == math.MaxInt64:
-		return vault.Range{Offset: a, Length: -1}, nil
-	}
-	return vault.Range{Offset: a, Length: b - a + 1}, nil
 }
 
 // suggest adds names that look like the one that was not found.
@@ -240,9 +211,9 @@ func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error 
 		return err
 	}
 	first, _ := utf8.DecodeRuneInString(e.Name)
-	near := nearest(e.Name, someNames(ctx, v, string(first)), 3)
+	near := argv.Nearest(e.Name, someNames(ctx, v, string(first)), 3)
 	if len(near) == 0 {
-		near = nearest(e.Name, someNames(ctx, v, ""), 3)
+		near = argv.Nearest(e.Name, someNames(ctx, v, ""), 3)
 	}
 	if len(near) == 0 {
 		return err

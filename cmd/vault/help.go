@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 )
 
 func helpCommand(s *session) *cli.Command {
@@ -32,10 +34,10 @@ func (s *session) help(context.Context) error {
 	var c *cli.Command
 	group, known := "", append(commandNames(s.c.App.Commands), "exit-codes")
 	for list := s.c.App.Commands; len(args) > 0; args = args[1:] {
-		if c = findCommand(list, args[0]); c == nil {
+		if c = argv.FindCommand(list, args[0]); c == nil {
 			e := usagef("there is no command %q", group+args[0])
-			if near := nearest(args[0], known, 1); len(near) > 0 {
-				e.hint = "did you mean {prog} help " + group + near[0] + "?"
+			if near := argv.Nearest(args[0], known, 1); len(near) > 0 {
+				e.Hint = "did you mean {prog} help " + group + near[0] + "?"
 			}
 			return e
 		}

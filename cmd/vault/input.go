@@ -106,7 +106,7 @@ func notAFile(err error) error {
 		return hint(errors.New("the file may not be read: permission denied"), "chmod u+r the file, or pass it by standard input")
 	}
 	e := usagef("the second argument is no file that can be read (not shown, it may be the secret)")
-	e.hint = "a value never stands on the command line: pass it by standard input, as in {prog} put {name} < FILE"
+	e.Hint = "a value never stands on the command line: pass it by standard input, as in {prog} put {name} < FILE"
 	return e
 }
 
@@ -116,7 +116,7 @@ func notEmpty(r io.Reader, allowed bool) (io.Reader, error) {
 	switch _, err := b.Peek(1); {
 	case err == io.EOF && !allowed:
 		e := usagef("the value is empty")
-		e.hint = "the command that should have written it may have failed; --allow-empty stores it all the same"
+		e.Hint = "the command that should have written it may have failed; --allow-empty stores it all the same"
 		return nil, e
 	case err != nil && err != io.EOF:
 		return nil, err
@@ -144,11 +144,11 @@ func (s *session) secret(ctx context.Context, question string) ([]byte, error) {
 	switch {
 	case errors.Is(err, terminal.ErrTooLong):
 		e := usagef("%v", err)
-		e.hint = "pass a long value by standard input: {prog} put {name} < FILE"
+		e.Hint = "pass a long value by standard input: {prog} put {name} < FILE"
 		return nil, e
 	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
 		e := usagef("no value was given")
-		e.hint = "pass it by standard input: {prog} put {name} < FILE"
+		e.Hint = "pass it by standard input: {prog} put {name} < FILE"
 		return nil, e
 	}
 	return text, err

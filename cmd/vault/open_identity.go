@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vaulturl"
@@ -45,7 +46,7 @@ func (i *identity) prepare(ctx context.Context) error {
 	var err error
 	if i.set.Identity.Text != "" {
 		if i.source, err = i.Source(i.set.Identity.Text); err != nil {
-			return fmt.Errorf("%w: %s: %w", errUsage, i.set.Identity.From, err)
+			return fmt.Errorf("%w: %s: %w", usage.ErrUsage, i.set.Identity.From, err)
 		}
 	}
 	i.loadLogin(ctx)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -99,8 +100,8 @@ func (s *session) policy(context.Context) error {
 		return usagef("which one? %s", s.c.Command.UsageText)
 	}
 	e := usagef("unknown command \"policy %s\"", args[0])
-	if near := nearest(args[0], commandNames(s.c.Command.Subcommands), 1); len(near) > 0 {
-		e.hint = "did you mean {prog} policy " + near[0] + "?"
+	if near := argv.Nearest(args[0], commandNames(s.c.Command.Subcommands), 1); len(near) > 0 {
+		e.Hint = "did you mean {prog} policy " + near[0] + "?"
 	}
 	return e
 }

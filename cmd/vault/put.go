@@ -6,10 +6,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -116,7 +116,7 @@ func (s *session) putOptions() (*vault.PutOptions, error) {
 		return nil, usagef("--create and --if-revision exclude each other")
 	}
 	if text := s.c.String("expires"); s.c.IsSet("expires") {
-		if o.Expires, err = parseExpiry(text, s.now()); err != nil {
+		if o.Expires, err = argv.ParseExpiry(text, s.now()); err != nil {
 			return nil, err
 		}
 	}
@@ -137,24 +137,4 @@ func (s *session) putOptions() (*vault.PutOptions, error) {
 		o.Labels[key] = value
 	}
 	return o, nil
-}
-
-// parseExpiry reads a time, or a duration from now with the units d and w as well, in
-// whole seconds, which is what is sealed.
-func parseExpiry(text string, now time.Time) (time.Time, error) {
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t.UTC().Truncate(time.Second), nil
-	}
-	d, err := time.ParseDuration(text)
-	for unit, of := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if count, ok := strings.CutSuffix(text, unit); ok {
-			var n uint64
-			n, err = strconv.ParseUint(count, 10, 16)
-			d = time.Duration(n) * of
-		}
-	}
-	if err != nil || d <= 0 {
-		return time.Time{}, usagef("--expires takes a time such as 2027-01-31T12:00:00Z, or 30d, 12h from now")
-	}
-	return now.Add(d).UTC().Truncate(time.Second), nil
 }

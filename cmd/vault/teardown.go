@@ -37,7 +37,7 @@ func (s *session) teardown(ctx context.Context) error {
 	}
 	if !s.yes && !s.inTTY {
 		e := usagef("it would remove everything, and there is no terminal to ask on")
-		e.hint = "--yes does it without a question"
+		e.Hint = "--yes does it without a question"
 		return e
 	}
 	v, err := s.open(ctx, noKeys)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -126,5 +127,36 @@ func TestJSONOnATerminal(t *testing.T) {
 	var out string
 	if err := json.Unmarshal(b.Bytes(), &out); err != nil || out != in {
 		t.Errorf("it reads as %q, %v", out, err)
+	}
+}
+
+func TestForPeople(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1.0 MiB", 5 << 30: "5.0 GiB", math.MaxInt64: "8.0 EiB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+	now := time.Unix(1_800_000_000, 0)
+	for d, want := range map[time.Duration]string{-time.Hour: "now", 0: "now", 59 * time.Second: "59s", 61 * time.Second: "1m", 90 * time.Minute: "1h", 49 * time.Hour: "2d", 400 * 24 * time.Hour: "400d"} {
+		if got := age(now, now.Add(-d)); got != want {
+			t.Errorf("age of %v = %q, want %q", d, got, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"plain é 漢字": "plain é 漢字", "a\x1b[31m": `a\x1b[31m`, "a\nb\tc": `a\x0ab\x09c`, "\u202eevil": `\u202eevil`, "\xff": `\xff`, "\u0085": `\u0085`, "�": `\ufffd`,
+	} {
+		if got := visible(in); got != want {
+			t.Errorf("visible(%q) = %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{"acme/open-ai": "acme/open-ai", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "$(x)": "'$(x)'", "é": "'é'"} {
+		if got := shellWord(in); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", in, got, want)
+		}
+	}
+	for in, want := range map[string]bool{"text\n\ttext": true, "漢字": true, "": true, "\x1b[31m": false, "\xff": false, "a\rb": false, "a\u202eb": false} {
+		if isText([]byte(in)) != want {
+			t.Errorf("isText(%q) = %v", in, !want)
+		}
 	}
 }

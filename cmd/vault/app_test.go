@@ -3,19 +3,22 @@ package main
 import (
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
+	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 )
 
 func testApp() *cli.App {
 	return newApp(&session{ui: &ui{world: &world{out: io.Discard, err: io.Discard}, prog: "vault"}})
 }
 
-func TestTakeApart(t *testing.T) {
+// TestParse parses command lines with the flags and the commands of the app.
+func TestParse(t *testing.T) {
 	for _, tc := range []struct {
 		line string
 		want string // the canonical line; empty with an error
@@ -61,69 +64,19 @@ func TestTakeApart(t *testing.T) {
 		{"policy check --grants x", "", "unknown flag --grants"},
 	} {
 		app := testApp()
-		inv, err := takeApart(app.Flags, app.Commands, strings.Fields(tc.line))
+		line, err := argv.Parse(app.Flags, app.Commands, strings.Fields(tc.line))
 		if tc.err != "" {
-			if err == nil || err.Error() != tc.err || !errors.Is(err, errUsage) {
+			if err == nil || err.Error() != tc.err || !errors.Is(err, usage.ErrUsage) {
 				t.Errorf("%q: error %v, want %s", tc.line, err, tc.err)
 			}
 			continue
 		}
 		if err != nil {
 			t.Errorf("%q: %v", tc.line, err)
-		} else if got := strings.Join(inv.canonical("vault"), " "); got != tc.want {
+		} else if got := strings.Join(line.Canonical("vault"), " "); got != tc.want {
 			t.Errorf("%q becomes %q, want %q", tc.line, got, tc.want)
 		}
 	}
-	app := testApp()
-	inv, err := takeApart(app.Flags, app.Commands, []string{"exec", "a", "--env", "X=y", "--", "b", "--", "-c", "--help"})
-	if err != nil || inv.before != 1 || !inv.dashed || inv.help || !slices.Equal(inv.args, []string{"a", "b", "--", "-c", "--help"}) {
-		t.Errorf("exec: %+v, %v", inv, err)
-	}
-	for line, want := range map[string]bool{
-		"get a --json": true, "--json": true, "get -json": true, "get --json=false": false, "get --json --json=0": false,
-		"get -- --json": false, "get json": false, "get --jsonx": false, "get --nope --json": true,
-	} {
-		if got := isSet(strings.Fields(line), "json"); got != want {
-			t.Errorf("isSet(%q) = %v", line, got)
-		}
-	}
-}
-
-// FuzzTakeApart: a canonical line means itself, arguments keep their order and are what
-// the flag package hands out.
-func FuzzTakeApart(f *testing.F) {
-	for _, seed := range []string{"get a --json", "get a -o F", "exec --env A=b -- sh -c 'x'", "--tenant t get -- -a", "put a -", "get --range -5", "x --y", "", "-- --", "get a --json=", "--version", "ls -l=1 -h", "policy --json aws --bucket b", "policy check a --tag t b", "policy x", "policy -- aws"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		words := strings.Split(line, " ")
-		app := testApp()
-		inv, err := takeApart(app.Flags, app.Commands, words)
-		if err != nil {
-			if !errors.Is(err, errUsage) {
-				t.Fatalf("%q: %v", line, err)
-			}
-			return
-		}
-		if n := len(inv.args) + len(inv.flags); n > len(words) {
-			t.Fatalf("%q: %d words became %d", line, len(words), n)
-		}
-		c := inv.find(app.Commands)
-		if c == nil {
-			return
-		}
-		again, err := takeApart(app.Flags, app.Commands, inv.canonical("vault")[1:])
-		again.help, again.version, again.dashed, again.before = inv.help, inv.version, inv.dashed, inv.before
-		if diff := cmp.Diff(inv, again, cmp.AllowUnexported(invocation{}), cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); err != nil || diff != "" {
-			t.Fatalf("%q: %v, (-first +second):\n%s", line, err, diff)
-		}
-		var got []string
-		ran := false
-		c.Action = func(ctx *cli.Context) error { got, ran = ctx.Args().Slice(), true; return nil }
-		if err := app.Run(inv.canonical("vault")); err == nil && (!ran || !slices.Equal(got, append([]string{}, inv.args...))) {
-			t.Fatalf("%q: the command got %q (ran %v), want %q", line, got, ran, inv.args)
-		}
-	})
 }
 
 // TestEveryCommand: what urfave does not hand down is there, everywhere.

@@ -1,0 +1,131 @@
+// Package envfile parses the variables that vault exec sets for a program: those of an
+// environment file, and those of --env.
+//
+// Its errors are [usage.Error]. None of them holds the value of a variable, because that
+// may be a secret.
+package envfile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
+)
+
+// ReferencePrefix starts a value that is the name of a secret.
+const ReferencePrefix = "vault://"
+
+// A Variable gets a text, or the value of a secret.
+type Variable struct {
+	Key  string
+	Text string
+	Name string // the name of the secret; empty: Text is the value
+}
+
+// Variables are in the order in which they were given. A later one replaces an earlier
+// one with the same key.
+type Variables []Variable
+
+// Names returns the names of the secrets that are needed, each once. The secret of a
+// replaced variable is not needed.
+func (vs Variables) Names() []string {
+	last := make(map[string]string)
+	for _, v := range vs {
+		last[v.Key] = v.Name
+	}
+	var names []string
+	for _, v := range vs {
+		if name := last[v.Key]; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// A NameCheck returns an error if no secret can have the name. The command passes
+// vault.ParseName; this package does not import vault, which would make its fuzz target
+// slow to build.
+type NameCheck func(name string) error
+
+// ParseFlag parses the value of --env: VAR=NAME or VAR=vault://NAME.
+func ParseFlag(text string, checkName NameCheck) (Variable, error) {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return Variable{}, usage.Errorf("--env takes VAR=NAME")
+	}
+	if err := checkKey(key); err != nil {
+		return Variable{}, fmt.Errorf("--env: %w", err)
+	}
+	name := strings.TrimPrefix(value, ReferencePrefix)
+	// The message does not quote the name: the user may have written a secret there.
+	if checkName(name) != nil {
+		return Variable{}, usage.Errorf("--env %s: what follows the = is not a name", key)
+	}
+	return Variable{Key: key, Name: name}, nil
+}
+
+// ParseFile parses an environment file. Each line is VAR=vault://NAME or VAR=text. The
+// text extends to the end of the line; there are no quotes and no escapes. Empty lines
+// and lines that start with # are skipped. An error gives the number of the line.
+func ParseFile(text string, checkName NameCheck) (Variables, error) {
+	var all Variables
+	seen := make(map[string]bool)
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		if trimmed := strings.TrimLeft(line, " \t"); trimmed == "" || trimmed[0] == '#' {
+			continue
+		}
+		v, err := parseLine(line, checkName)
+		if err == nil && seen[v.Key] {
+			err = usage.Errorf("%s is there twice", v.Key)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
+		}
+		seen[v.Key] = true
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func parseLine(line string, checkName NameCheck) (Variable, error) {
+	key, text, ok := strings.Cut(line, "=")
+	if !ok {
+		return Variable{}, usage.Errorf("write VAR=vault://NAME or VAR=text")
+	}
+	if err := checkKey(key); err != nil {
+		return Variable{}, err
+	}
+	if strings.ContainsAny(text, "\x00") {
+		return Variable{}, usage.Errorf("%s holds a zero byte", key)
+	}
+	name, ok := strings.CutPrefix(text, ReferencePrefix)
+	if !ok {
+		return Variable{Key: key, Text: text}, nil
+	}
+	if checkName(name) != nil {
+		return Variable{}, usage.Errorf("%s: what follows vault:// is not a name", key)
+	}
+	return Variable{Key: key, Name: name}, nil
+}
+
+func checkKey(key string) error {
+	for i, c := range []byte(key) {
+		if !(c == '_' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9') {
+			return usage.Errorf("a variable has only letters, digits and _, and starts with no digit")
+		}
+	}
+	switch {
+	case key == "":
+		return usage.Errorf("the variable has no name")
+	case IsReserved(key):
+		return usage.Errorf("%s is not handed on to the program", key)
+	}
+	return nil
+}
+
+// IsReserved reports whether a variable configures vault itself. The program never gets it.
+func IsReserved(key string) bool { return strings.HasPrefix(key, "OBJECTVAULT_") }

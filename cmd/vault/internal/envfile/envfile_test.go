@@ -1,0 +1,82 @@
+package envfile
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
+)
+
+// checkName is less strict than vault.ParseName. An import of vault would make the fuzz
+// target slow to build.
+func checkName(name string) error {
+	for segment := range strings.SplitSeq(name, "/") {
+		if segment == "" {
+			return errors.New("empty segment")
+		}
+	}
+	return nil
+}
+
+func TestParseFile(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		want Variables
+		err  string
+	}{
+		{"", nil, ""},
+		{"# c\n\n  \t\n\t# c\nA=vault://x/y\r\nB=text \n_c9==\nD=", Variables{{Key: "A", Name: "x/y"}, {Key: "B", Text: "text "}, {Key: "_c9", Text: "="}, {Key: "D"}}, ""},
+		{"A='vault://x'", Variables{{Key: "A", Text: "'vault://x'"}}, ""},
+		{"A= vault://x", Variables{{Key: "A", Text: " vault://x"}}, ""},
+		{"A=1\nA=2", nil, "line 2: A is there twice"},
+		{" A=1", nil, "line 1: a variable has only letters, digits and _, and starts with no digit"},
+		{"\nexport A=1", nil, "line 2: a variable has only letters, digits and _, and starts with no digit"},
+		{"=1", nil, "line 1: the variable has no name"},
+		{"A", nil, "line 1: write VAR=vault://NAME or VAR=text"},
+		{"A=\x00", nil, "line 1: A holds a zero byte"},
+		{"A=vault://", nil, "line 1: A: what follows vault:// is not a name"},
+		{"A=vault://x/", nil, "line 1: A: what follows vault:// is not a name"},
+		{"OBJECTVAULT_STORE=x", nil, "line 1: OBJECTVAULT_STORE is not handed on to the program"},
+	} {
+		got, err := ParseFile(tc.in, checkName)
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" || text != tc.err || err != nil && !errors.Is(err, usage.ErrUsage) {
+			t.Errorf("%q: %v, want %q, (-want +got):\n%s", tc.in, err, tc.err, diff)
+		}
+	}
+}
+
+// FuzzParseFile writes the variables of an accepted file to a new file, and expects the
+// same variables from it.
+func FuzzParseFile(f *testing.F) {
+	for _, seed := range []string{"A=vault://x\nB=text", "# c\n\nA=", "A=1\r\n", "A", "A=vault://a//b", "export A=1", "A=\x00", "é=1", "A=1\nA=2"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		vs, err := ParseFile(in, checkName)
+		if err != nil {
+			return
+		}
+		var b strings.Builder
+		for _, v := range vs {
+			if v.Name != "" {
+				b.WriteString(v.Key + "=vault://" + v.Name + "\n")
+			} else {
+				b.WriteString(v.Key + "=" + v.Text + "\n")
+			}
+			if v.Key == "" || strings.ContainsAny(v.Key, "=\x00 \n") || strings.ContainsAny(v.Text, "\x00\n") {
+				t.Fatalf("%q gave %+v", in, v)
+			}
+		}
+		again, err := ParseFile(b.String(), checkName)
+		if diff := cmp.Diff(vs, again); err != nil && !strings.Contains(in, "\r") || diff != "" && !strings.Contains(in, "\r") {
+			t.Fatalf("%q: %v (-first +second):\n%s", in, err, diff)
+		}
+	})
+}

@@ -1,0 +1,24 @@
+// Package usage has the error for a command that was used wrongly.
+package usage
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrUsage is the error that every [Error] wraps.
+var ErrUsage = errors.New("usage")
+
+// An Error says what is wrong with a command line, or with the input of a command.
+type Error struct {
+	Text string
+	Hint string // what to do about it; empty: read the help. "{prog}" stands for the program
+}
+
+// Errorf returns an Error without a hint. Its text is formatted as by [fmt.Sprintf].
+func Errorf(format string, args ...any) *Error {
+	return &Error{Text: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string { return e.Text }
+func (e *Error) Unwrap() error { return ErrUsage }
