@@ -39,7 +39,7 @@ func TestScripts(t *testing.T) {
 	}
 	if testing.Short() { // one of each kind of work that is done at once with another
 		scripts = nil
-		for _, name := range []string{"doctor", "exec", "get", "interrupted", "put", "teardown", "unreachable"} {
+		for _, name := range []string{"exec", "interrupted", "put", "teardown"} {
 			scripts = append(scripts, filepath.Join("testdata/script", name+".txtar"))
 		}
 	}

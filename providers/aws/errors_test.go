@@ -67,6 +67,9 @@ func refuse(w http.ResponseWriter, status int, code string) {
 
 // TestKinds answers with each code that S3 has for what a user can do something about.
 func TestKinds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	for _, tc := range []struct {
 		status int
 		code   string
@@ -139,6 +142,9 @@ func TestKinds(t *testing.T) {
 
 // TestThrottled is told to slow down before a write takes place: it waits and goes on.
 func TestThrottled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	var n atomic.Int32
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -203,6 +209,9 @@ func TestNotSent(t *testing.T) {
 // TestDeadline: a server that takes a request and does not answer ends it with the
 // context, a few seconds later, and it is the deadline that is told.
 func TestDeadline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	stop := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

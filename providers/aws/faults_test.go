@@ -15,6 +15,9 @@ import (
 // TestLostAnswers has a server carry out a request, or not, and the client hear
 // something else. What a vault says must be true.
 func TestLostAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
 	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)

@@ -148,6 +148,9 @@ func TestHostileNames(t *testing.T) {
 // It answers before it has read them, and then takes what comes for another request:
 // the answer must not get lost, or a vault would not know what became of the value.
 func TestDeniedPut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	s := newSite(t, false)
 	v := newVault(t, s.join(t, alice).store, bob)

@@ -20,6 +20,9 @@ import (
 // refuses got no credentials, so that S3 hears nothing. Then the same token is taken to
 // the gateway past our own checks: it does not rely on them.
 func TestTokensRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	s := newSite(t, false)
 	stranger := testcloud.NewIssuer(nil)
@@ -148,6 +151,9 @@ func everyVerbOf(ctx context.Context, v *vault.Vault, name vault.Name) map[strin
 // not, and takes tags to it that are nobody's: the gateway gives credentials, and
 // denies every request that is made with them.
 func TestTagsThatReachNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	s := newSite(t, false)
 	trust := s.docs.TrustPolicy.Statement[0]
@@ -236,6 +242,9 @@ func TestSeveralTenants(t *testing.T) {
 // TestTenantsRefused has ids that would reach beyond a tenant, or that no store keeps
 // apart: they are refused before anything is sent, whoever names them.
 func TestTenantsRefused(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	t.Parallel()
 	s := newSite(t, false)
 	proxy := testcloud.NewProxy(s.URL, nil)

@@ -759,6 +759,9 @@ func TestHands(t *testing.T) {
 
 // TestContract: what a store does not honour is told with what follows from it.
 func TestContract(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one check after the other")
+	}
 	for _, tc := range []struct {
 		name  string
 		store func(s *vault.Store) *vault.Store
