@@ -99,15 +99,15 @@ var errands = []errand{
 // tells the truth about what it did, done again it leaves one value, and newServer checks
 // that no upload is left.
 func TestFaultPairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	for _, versioning := range []string{"", "Enabled"} {
 		for _, e := range errands {
 			if e.needs != "" && e.needs != versioning {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s %q", e.name, versioning), func(t *testing.T) {
-				if testing.Short() && versioning == "" {
-					t.Skip("the requests run with versioning")
-				}
 				t.Parallel()
 				s := newServer(t, &costest.Options{Versioning: versioning})
 				actions := e.actions(t, s)

@@ -34,6 +34,9 @@ func noise(seed uint64, n int64) io.Reader {
 
 // TestRequests holds each operation to the requests that it may make, whatever the bucket.
 func TestRequests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
 	const (
 		put = "PUT bots/acme/credentials/x.enc"
 		get = "GET bots/acme/credentials/x.enc"
