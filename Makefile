@@ -49,7 +49,7 @@ capabilities: ## docs/capabilities.md, from new runs of the suite
 
 test: ## every test, with the race detector but for what -short leaves out and for ALONE
 	go build -o bin/suite ./internal/testcloud/cmd/suite
-	bin/suite test \
+	@bin/suite test \
 		-- go test $(TESTFLAGS) $(ALONE) \
 		-- go test $(TESTFLAGS) -race -short $(RACED) \
 		-- go test $(TESTFLAGS) $(RACED)
