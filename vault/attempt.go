@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 )
 
 // One attempt at a write: one request that stores an envelope, and what is certain about it
@@ -60,7 +61,7 @@ func (v *Vault) attempt(ctx context.Context, key string, how condition, n int, f
 }
 
 // certain are the sentinels with which a store refuses a request without applying it.
-var certain = []error{ErrPermission, ErrUnauthenticated, ErrNoSpace, ErrNotFound, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrClosed}
+var certain = []error{ErrPermission, ErrUnauthenticated, ErrNoSpace, ErrNotFound, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrClosed, ErrRefused}
 
 // classify returns the outcome of a request that ended with err. full is false for a write
 // whose bytes were not all handed over: the store cannot have published it.
@@ -71,7 +72,7 @@ func classify(full bool, err error) outcome {
 		return stored
 	case errors.Is(err, ErrUnsure):
 		return unknown
-	case isAny(err, certain):
+	case isAny(err, certain), isRefused(err):
 		return refused
 	case !full, errors.Is(err, ErrBusy), errors.As(err, &cause) && cause.Effect == NotApplied:
 		return notApplied
@@ -88,10 +89,23 @@ func isAny(err error, targets []error) bool {
 	return false
 }
 
+// isRefused reports whether the store would refuse the same request again.
+func isRefused(err error) bool {
+	var cause *Cause
+	return errors.As(err, &cause) && cause.Effect == Refused
+}
+
+// isSilent reports whether the store did not respond within the timeout of a connection: another
+// attempt would only double the wait.
+func isSilent(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
 // maxAttempts is how often a write or a delete that got no response is tried.
 const maxAttempts = 3
 
 // retryable reports whether a request that failed with err is worth another try.
 func retryable(err error) bool {
-	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure)
+	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure) && !isRefused(err) && !isSilent(err)
 }

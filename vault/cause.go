@@ -20,10 +20,14 @@ type Cause struct {
 }
 
 // Error returns the sentinel's text and the message. "Not found" and "already exists" say
-// all by themselves.
+// all by themselves. The message of [ErrRefused] begins with the service's code, which is all
+// that is known.
 func (c *Cause) Error() string {
-	if c.Message == "" || c.Sentinel == ErrNotFound || c.Sentinel == ErrExist {
+	switch {
+	case c.Message == "" || c.Sentinel == ErrNotFound || c.Sentinel == ErrExist:
 		return c.Sentinel.Error()
+	case c.Sentinel == ErrRefused:
+		return c.Message
 	}
 	return c.Sentinel.Error() + ": " + c.Message
 }
@@ -36,7 +40,10 @@ type Effect int
 
 const (
 	EffectUnknown Effect = iota // it may have been applied, or may yet be
-	NotApplied                  // it has changed nothing, and will not
+	NotApplied                  // it has changed nothing, and will not; it may be tried again
+	// Refused means that it has changed nothing, and that the service would refuse the same
+	// request again: it is sent once, and nothing is read back for it.
+	Refused
 	// MayArrive means that a create or a swap was not applied yet, and that it would replace
 	// what other writers wrote if it still arrived: only [Store].Settle can end it.
 	MayArrive
@@ -61,6 +68,10 @@ const (
 	// create-only depends.
 	VersioningUnreadable
 
+	// StoreKey means that the key cannot be used with which the cloud encrypts the bucket; also
+	// with ErrRefused.
+	StoreKey
+
 	// With ErrUnauthenticated.
 	NoCredentials       // there are none
 	CredentialsRejected // the service does not know them, or the signature is wrong
@@ -72,6 +83,9 @@ const (
 
 	// With ErrUnavailable.
 	Unreachable            // no connection, or no response
+	Untrusted              // the certificate of the server, or of a proxy, is not trusted
+	ForeignResponse        // the response is not one of the service: a proxy or another server gave it
+	IssuerUnreachable      // the cloud could not fetch the keys of the token's issuer
 	TokenSourceUnavailable // the source of the token, or the cloud's STS, did not respond
 	Throttled              // the service asks for fewer requests; also with ErrBusy
 	WrongRegion            // the bucket is in another region, which Detail names if known

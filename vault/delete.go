@@ -19,7 +19,7 @@ type DeleteOptions struct {
 
 // Delete removes the current object of name; its history stays where the store keeps
 // one. An absent object is [ErrNotFound], except on a cloud that does not report it. Delete
-// is tried again when the store does not respond, and may then remove what another writer
+// is tried again when the connection breaks, and may then remove what another writer
 // wrote meanwhile, unless IfTag was given. An error wraps [ErrUnsure] when the object may
 // have been removed, or may yet be. When ctx has ended Delete may take some 5 seconds more to
 // find that out.

@@ -30,6 +30,9 @@ var (
 	ErrConfig = errors.New("invalid configuration")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the store is closed")
+	// ErrRefused means that the store understood a request and refuses it for a reason that has no
+	// sentinel of its own: nothing changed, and the same request would be refused again.
+	ErrRefused = errors.New("refused by the store")
 	// ErrUnavailable means that a store or key source could not be reached, or stopped
 	// responding.
 	ErrUnavailable = errors.New("unavailable")
@@ -53,7 +56,7 @@ var (
 // specific one comes first.
 var sentinels = []error{
 	ErrRollback, ErrUnsure, ErrBusy, ErrUnauthenticated, ErrPermission, ErrNoSpace, ErrConflict,
-	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrConfig, ErrClosed, ErrUnavailable,
+	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrConfig, ErrClosed, ErrRefused, ErrUnavailable,
 }
 
 // A sentinel is an error that is also another one.

@@ -40,6 +40,7 @@ type body struct {
 	response *response // what is being read; nil before the first request
 	requests int
 	stalled  int   // requests since the last byte
+	silent   bool  // a connection was silent for its timeout since the last byte
 	finished error // what every further Read returns
 }
 
@@ -92,7 +93,7 @@ func (b *body) Read(p []byte) (int, error) {
 		n, err := b.response.Read(p[:min(int64(len(p)), b.end-b.offset)])
 		b.offset += int64(n)
 		if n > 0 {
-			b.stalled = 0
+			b.stalled, b.silent = 0, false
 		}
 		if err != nil && b.offset < b.end {
 			b.resume(err)
@@ -115,6 +116,12 @@ func (b *body) resume(cause error) {
 	}
 	b.response.Close()
 	for b.stalled < maxStalled {
+		if isSilent(cause) {
+			if b.silent {
+				break // or the timeout would be waited for again and again
+			}
+			b.silent = true
+		}
 		b.stalled++
 		if !pause(b.ctx, b.stalled) {
 			b.finish(b.b.explain(b.ctx.Err()))
@@ -122,7 +129,7 @@ func (b *body) resume(cause error) {
 		}
 		if err := b.open(); err == nil {
 			return
-		} else if cause = err; !errors.Is(err, ErrUnavailable) || err == errReplaced {
+		} else if cause = err; !errors.Is(err, ErrUnavailable) || isRefused(err) || err == errReplaced {
 			break
 		}
 	}

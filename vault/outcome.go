@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/linger"
 )
 
 // The outcome of a write. Each attempt ends as stored, refused, not applied or unknown.
@@ -217,7 +218,7 @@ const readBackTime = 5 * time.Second
 // lingering returns a context that goes on for a while after ctx has ended: a caller who
 // gave up still wants to know the outcome.
 func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), readBackTime)
+	return linger.Context(ctx, readBackTime)
 }
 
 // readBack reads what is at key, and in its history, after an unknown attempt. It recognises

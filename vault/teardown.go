@@ -206,7 +206,10 @@ func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, r
 	if !purge {
 		n := 0
 		for l, err := range v.backend.leftovers(ctx, prefix) {
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
+				return nil // what was asked for is done: only how many are left is not known
+			case err != nil:
 				return err
 			}
 			if !l.Deleted {

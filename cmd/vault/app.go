@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -169,7 +172,8 @@ func commonFlags() []cli.Flag {
 		text("vault-id", "tells two vaults of one tenant and one key apart: `ID`"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),
 		text("config", "configuration `FILE` [$OBJECTVAULT_CONFIG]"),
-		text("timeout", "the longest to wait without progress: `DURATION` such as 30s, the default [$OBJECTVAULT_TIMEOUT]"),
+		text("timeout", "the longest that a connection may be silent: `DURATION` such as 30s, the default [$OBJECTVAULT_TIMEOUT]"),
+		text("deadline", "the longest that the command may take: `DURATION`, without limit by default [$OBJECTVAULT_DEADLINE]"),
 		yes("json", "output and errors as JSON"),
 		yes("quiet", "no talk but errors", "q"),
 		yes("verbose", "log each request to the store", "v"),
@@ -182,8 +186,33 @@ func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		s.c = c
 		s.json, s.quiet, s.verbose, s.yes = c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.Bool("yes")
-		return do(c.Context)
+		ctx, cancel, deadline := s.limited(c.Context)
+		defer cancel()
+		err := do(ctx)
+		if deadline != "" && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, vault.ErrUnsure) {
+			return hint(err, "it took longer than %s allows", deadline)
+		}
+		return err
 	}
+}
+
+// limited returns a context that ends in time for the whole command to end at its deadline: what
+// follows a write that was cut short, reading it back and aborting an upload, has the last 5
+// seconds, or the second half. deadline names the setting; empty: there is none. Settings that
+// make no sense are reported by the commands that read them.
+func (s *session) limited(ctx context.Context) (_ context.Context, cancel context.CancelFunc, deadline string) {
+	start := time.Now()
+	set, err := s.settings()
+	if err != nil {
+		return ctx, func() {}, ""
+	}
+	total, err := set.TotalTime()
+	if err != nil || total == 0 {
+		return ctx, func() {}, ""
+	}
+	ctx = linger.WithEnd(ctx, start.Add(total))
+	ctx, cancel = context.WithDeadline(ctx, start.Add(total-min(5*time.Second, total/2)))
+	return ctx, cancel, set.Deadline.Text + " (" + set.Deadline.From + ")"
 }
 
 // flag returns what was given for a flag of the common ones; nil if nothing was.

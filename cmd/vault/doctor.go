@@ -216,6 +216,9 @@ func (s *session) tellSettings(l *lines, set config.Settings, o *opened) error {
 		l.setting("config", set.File, there)
 	}
 	l.setting("timeout", set.Timeout.String(), "")
+	if set.Deadline.Text != "" {
+		l.setting("deadline", set.Deadline.Text, set.Deadline.From)
+	}
 	l.report(s.firstOnPath())
 	return nil
 }

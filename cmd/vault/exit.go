@@ -97,8 +97,10 @@ var outcomes = []struct {
 	{vault.ErrInvalidName, exitUsage, "usage", ""},
 	{vault.ErrConfig, exitUsage, "usage", ""},
 	{envelope.ErrInvalid, exitUsage, "usage", "metadata has at most 4096 bytes of UTF-8 and 64 labels"},
+	{vault.ErrRefused, exitFailure, "failure", "the store refuses this request, and would again: its code is in front, and its documentation or its operator knows what it means"},
 	{vault.ErrBusy, exitUnreachable, "unreachable", "wait for the other program, or end it, then try again"},
 	{vault.ErrUnavailable, exitUnreachable, "unreachable", "see whether the store can be reached, then try again"},
+	{context.DeadlineExceeded, exitUnreachable, "unreachable", "it took longer than --deadline allows"},
 }
 
 // reasonHints is what to do about a failure whose reason the provider or the key source knows.
@@ -119,6 +121,12 @@ var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 	vault.PathStyle:            {any: "the endpoint has to be the bucket's own, such as https://BUCKET.cos.REGION.myqcloud.com"},
 	vault.TenantMismatch:       {any: "the token is another tenant's: leave --tenant out, or take that tenant's token"},
 	vault.VersioningUnreadable: {any: "allow name/cos:GetBucketVersioning, as {prog} policy tencent does"},
+
+	vault.StoreKey: {
+		any:     "the cloud encrypts this bucket with a key that cannot be used: see that it exists and is enabled, and allow its use",
+		aws:     "the key in KMS that encrypts this bucket cannot be used: see that it exists and is enabled, and allow kms:GenerateDataKey and kms:Decrypt",
+		tencent: "the key in KMS that encrypts this bucket cannot be used: see that it exists and is enabled, and allow its use",
+	},
 
 	vault.NoCredentials: {
 		aws:     "give --identity, or credentials that the AWS SDK finds: AWS_PROFILE, AWS_ACCESS_KEY_ID, an instance role",
@@ -141,6 +149,12 @@ var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 		aws:     "the service was not reached, or stopped responding: check the network, a proxy (HTTPS_PROXY) and endpoint=",
 		tencent: "the service was not reached, or stopped responding: check the network, a proxy (HTTPS_PROXY), region= and endpoint=",
 	},
+	vault.Untrusted: {
+		any: "the server's certificate is not trusted: name the CA's certificate with SSL_CERT_FILE, or correct endpoint=",
+		aws: "the server's certificate is not trusted: name the CA's certificate with AWS_CA_BUNDLE or SSL_CERT_FILE, or correct endpoint=",
+	},
+	vault.ForeignResponse:        {any: "another server, a proxy or a login page of the network responded in place of the service: check endpoint=, HTTPS_PROXY and the network"},
+	vault.IssuerUnreachable:      {any: "the cloud could not fetch the keys of the token's issuer: see whether the issuer's address and its jwks_uri can be reached from the internet, then try again"},
 	vault.TokenSourceUnavailable: {any: "the source of the token, or the cloud's STS, did not respond: see whether it works and can be reached"},
 	vault.Throttled:              {any: "the service asks for fewer requests: try again later"},
 	vault.WrongRegion:            {any: "the bucket is in {detail}: give region={detail}", fallback: "the bucket is in another region: give the right one with region="},

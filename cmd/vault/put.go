@@ -79,8 +79,10 @@ func put(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, value io.R
 		return hint(err, "drop --create to replace it")
 	case errors.Is(err, vault.ErrConflict):
 		return hint(err, "{prog} stat {name} shows the current revision")
-	case errors.Is(err, vault.ErrUnsupported):
+	case errors.Is(err, vault.ErrUnsupported) && o.IfRevision != 0:
 		return hint(err, "drop --if-revision")
+	case errors.Is(err, vault.ErrUnsupported) && o.Create && reasonHint(err) == "":
+		return hint(err, "drop --create")
 	case err != nil:
 		return err
 	}

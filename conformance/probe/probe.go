@@ -60,6 +60,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -251,7 +252,7 @@ const cleaning = 5 * time.Minute
 
 // clean closes the other clients and removes all that was written.
 func (t *trial) clean(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
+	ctx, cancel := linger.Context(ctx, cleaning)
 	defer cancel()
 	var errs []error
 	for _, st := range t.clients {

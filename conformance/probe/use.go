@@ -214,7 +214,7 @@ func Kind(st *vault.Store, err error) error {
 func sentinel(err error) error {
 	for _, s := range []error{
 		vault.ErrUnauthenticated, vault.ErrPermission, vault.ErrNoSpace, vault.ErrConflict, vault.ErrExist,
-		vault.ErrNotFound, vault.ErrUnsupported, vault.ErrUnavailable,
+		vault.ErrNotFound, vault.ErrUnsupported, vault.ErrRefused, vault.ErrUnavailable,
 	} {
 		if errors.Is(err, s) {
 			return s

@@ -19,10 +19,10 @@ type Ranges struct{ Base http.RoundTripper }
 // RoundTrip answers with an error wrapping [ErrRange] instead of the wrong bytes.
 func (t Ranges) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.Base.RoundTrip(r)
-	if err != nil || r.Method != http.MethodGet || r.Header.Get("Range") == "" {
-		return resp, err
+	if err != nil {
+		return nil, err
 	}
-	if err := check(r.Header.Get("Range"), resp); err != nil {
+	if err := CheckRange(r, resp); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
@@ -31,6 +31,15 @@ func (t Ranges) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes those of Base.
 func (t Ranges) CloseIdleConnections() { closeIdle(t.Base) }
+
+// CheckRange returns an error wrapping [ErrRange] if a response to a GET is not the range that
+// the request named. It does not close the body.
+func CheckRange(r *http.Request, resp *http.Response) error {
+	if r.Method != http.MethodGet || r.Header.Get("Range") == "" {
+		return nil
+	}
+	return check(r.Header.Get("Range"), resp)
+}
 
 func check(asked string, resp *http.Response) error {
 	switch {

@@ -31,6 +31,7 @@ type Settings struct {
 	Scope      []string // nil: everything; empty: nothing
 	ReadOnly   bool
 	Timeout    time.Duration
+	Deadline   Value // empty: none
 }
 
 // DefaultTimeout is how long anything may go without progress.
@@ -88,6 +89,7 @@ func (r Reader) Read() (Settings, error) {
 		{&s.Collection, "collection", "OBJECTVAULT_COLLECTION", p.Collection},
 		{&s.Identity, "identity", "OBJECTVAULT_IDENTITY", p.Identity},
 		{&s.VaultID, "vault-id", "", p.VaultID},
+		{&s.Deadline, "deadline", "OBJECTVAULT_DEADLINE", p.Deadline},
 	} {
 		if *v.to, err = r.one(v.flag, v.env); err != nil {
 			return s, err
@@ -99,8 +101,19 @@ func (r Reader) Read() (Settings, error) {
 	if s.Keys, err = r.keys(p.Keys, s.Profile); err != nil {
 		return s, err
 	}
-	s.Timeout, err = r.timeout()
+	if s.Timeout, err = r.timeout(); err != nil {
+		return s, err
+	}
+	_, err = s.TotalTime()
 	return s, err
+}
+
+// TotalTime returns how long the whole command may take, or 0 where there is no limit.
+func (s Settings) TotalTime() (time.Duration, error) {
+	if s.Deadline.Text == "" {
+		return 0, nil
+	}
+	return positive(s.Deadline)
 }
 
 // one is a setting that has one value, from its flag or else its variable.
@@ -145,6 +158,11 @@ func (r Reader) timeout() (time.Duration, error) {
 	if err != nil || v.Text == "" {
 		return DefaultTimeout, err
 	}
+	return positive(v)
+}
+
+// positive is a time above 0.
+func positive(v Value) (time.Duration, error) {
 	d, err := time.ParseDuration(v.Text)
 	if err != nil || d <= 0 {
 		return 0, fmt.Errorf("%w: %s: %q is not a time such as 30s or 2m", ErrInvalid, v.From, v.Text)

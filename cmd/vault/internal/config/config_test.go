@@ -44,6 +44,7 @@ identity = "file:token"
 vault_id = "w"
 scope = ["a", "b"]
 read_only = true
+deadline = "9m"
 [profiles.other]
 keys = "local:///one"
 scope = []
@@ -75,27 +76,28 @@ func TestPrecedence(t *testing.T) {
 			Collection: config.Value{Text: "notes", From: "profile work"}, Identity: config.Value{Text: "file:token", From: "profile work"},
 			VaultID: config.Value{Text: "w", From: "profile work"},
 			Keys:    []config.Value{{Text: "local:", From: "keys of profile work"}, {Text: "local:///b", From: "keys of profile work"}},
-			Scope:   []string{"a", "b"}, ReadOnly: true,
+			Scope:   []string{"a", "b"}, ReadOnly: true, Deadline: config.Value{Text: "9m", From: "profile work"},
 		}},
 		{"environment over profile, which keeps scope", given{files: files, env: with(
 			"OBJECTVAULT_STORE", "mem://", "OBJECTVAULT_TENANT", "t", "OBJECTVAULT_COLLECTION", "c", "OBJECTVAULT_KEYS", "local:///x,local:///y",
-			"OBJECTVAULT_IDENTITY", "env:T", "OBJECTVAULT_TIMEOUT", "2m")},
+			"OBJECTVAULT_IDENTITY", "env:T", "OBJECTVAULT_TIMEOUT", "2m", "OBJECTVAULT_DEADLINE", "7m")},
 			config.Settings{
 				File: place, Found: true, Profile: "work", Timeout: 2 * time.Minute,
 				Store: config.Value{Text: "mem://", From: "OBJECTVAULT_STORE"}, Tenant: config.Value{Text: "t", From: "OBJECTVAULT_TENANT"},
 				Collection: config.Value{Text: "c", From: "OBJECTVAULT_COLLECTION"}, Identity: config.Value{Text: "env:T", From: "OBJECTVAULT_IDENTITY"},
-				VaultID: config.Value{Text: "w", From: "profile work"},
-				Keys:    []config.Value{{Text: "local:///x", From: "OBJECTVAULT_KEYS"}, {Text: "local:///y", From: "OBJECTVAULT_KEYS"}},
-				Scope:   []string{"a", "b"}, ReadOnly: true,
+				VaultID: config.Value{Text: "w", From: "profile work"}, Deadline: config.Value{Text: "7m", From: "OBJECTVAULT_DEADLINE"},
+				Keys:  []config.Value{{Text: "local:///x", From: "OBJECTVAULT_KEYS"}, {Text: "local:///y", From: "OBJECTVAULT_KEYS"}},
+				Scope: []string{"a", "b"}, ReadOnly: true,
 			}},
 		{"flags over environment", given{files: files, env: with("OBJECTVAULT_TENANT", "t", "OBJECTVAULT_PROFILE", "work", "OBJECTVAULT_KEYS", "local:///x", "OBJECTVAULT_TIMEOUT", "2m"),
-			flags: map[string][]string{"tenant": {"first", "last"}, "profile": {"other"}, "keys": {"local:///f"}, "timeout": {"5s"}, "vault-id": {"v"}}},
+			flags: map[string][]string{"tenant": {"first", "last"}, "profile": {"other"}, "keys": {"local:///f"}, "timeout": {"5s"}, "vault-id": {"v"}, "deadline": {"3s"}}},
 			config.Settings{
 				File: place, Found: true, Profile: "other", Timeout: 5 * time.Second,
 				Store: config.Value{From: "OBJECTVAULT_STORE"}, Collection: config.Value{From: "OBJECTVAULT_COLLECTION"}, Identity: config.Value{From: "OBJECTVAULT_IDENTITY"},
 				Tenant: config.Value{Text: "last", From: "--tenant"}, VaultID: config.Value{Text: "v", From: "--vault-id"},
-				Keys:  []config.Value{{Text: "local:///f", From: "--keys"}},
-				Scope: []string{},
+				Deadline: config.Value{Text: "3s", From: "--deadline"},
+				Keys:     []config.Value{{Text: "local:///f", From: "--keys"}},
+				Scope:    []string{},
 			}},
 		{"file by flag over file by environment", given{files: files, env: with("OBJECTVAULT_CONFIG", "/no/such"), flags: map[string][]string{"config": {"/etc/vault.toml"}}},
 			config.Settings{File: "/etc/vault.toml", Found: true, Profile: "x", Timeout: 30 * time.Second, Tenant: config.Value{Text: "explicit", From: "profile x"}}},
@@ -106,7 +108,7 @@ func TestPrecedence(t *testing.T) {
 			continue
 		}
 		// Where an empty value would have come from does not matter.
-		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID} {
+		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline} {
 			if v.Text == "" {
 				v.From = ""
 			}
@@ -150,6 +152,9 @@ func TestRefused(t *testing.T) {
 		{given{env: map[string]string{"OBJECTVAULT_KEYS": "local:,"}}, "configuration: OBJECTVAULT_KEYS has an empty entry"},
 		{flag("timeout", "0s"), "configuration: --timeout: \"0s\" is not a time such as 30s or 2m"},
 		{flag("timeout", "30"), "configuration: --timeout: \"30\" is not a time such as 30s or 2m"},
+		{flag("deadline", "0s"), "configuration: --deadline: \"0s\" is not a time such as 30s or 2m"},
+		{given{env: map[string]string{"OBJECTVAULT_DEADLINE": "soon"}}, "configuration: OBJECTVAULT_DEADLINE: \"soon\" is not a time such as 30s or 2m"},
+		{given{env: home, files: map[string]string{place: "profile = \"a\"\n[profiles.a]\ndeadline = \"-1s\"\n"}}, "configuration: profile a: \"-1s\" is not a time such as 30s or 2m"},
 		{given{env: map[string]string{"OBJECTVAULT_TIMEOUT": "soon"}}, "configuration: OBJECTVAULT_TIMEOUT: \"soon\" is not a time such as 30s or 2m"},
 	} {
 		_, err := tc.in.read()

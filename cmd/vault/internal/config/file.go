@@ -24,6 +24,7 @@ import (
 //	vault_id = "work"
 //	scope = ["openai", "github"]    # the only names that may be used
 //	read_only = true
+//	deadline = "2m"                 # the longest that a command may take
 type File struct {
 	Profile  string             `toml:"profile"`
 	Profiles map[string]Profile `toml:"profiles"`
@@ -39,13 +40,14 @@ type Profile struct {
 	VaultID    string   `toml:"vault_id"`
 	Scope      []string `toml:"scope"` // nil: everything; empty: nothing
 	ReadOnly   bool     `toml:"read_only"`
+	Deadline   string   `toml:"deadline"`
 }
 
 // The keys that a file may have, spelled exactly: the decoder would take STORE for
 // store, and drop what it does not know.
 var (
 	fileKeys    = []string{"profile", "profiles"}
-	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only", "deadline"}
 )
 
 // Strings is a list of strings, or one string.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -38,7 +39,7 @@ func (e *exam) cleanUp(ctx context.Context) {
 	if len(e.traces) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
+	ctx, cancel := linger.Context(ctx, cleanWithin)
 	defer cancel()
 	var left []string
 	old, places := 0, []string(nil)

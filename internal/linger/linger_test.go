@@ -1,0 +1,56 @@
+package linger_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/linger"
+)
+
+// TestContext: it outlives its parent, and not the end.
+func TestContext(t *testing.T) {
+	parent, cancel := context.WithCancel(t.Context())
+	end := time.Now().Add(time.Hour)
+	bounded := linger.WithEnd(parent, end)
+	cancel()
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		d    time.Duration
+		most time.Duration
+	}{
+		{"no end", parent, 2 * time.Hour, 2 * time.Hour},
+		{"before the end", bounded, time.Minute, time.Minute},
+		{"after the end", bounded, 2 * time.Hour, time.Hour},
+	} {
+		ctx, stop := linger.Context(tc.ctx, tc.d)
+		deadline, ok := ctx.Deadline()
+		if left := time.Until(deadline); ctx.Err() != nil || !ok || left > tc.most || left < tc.most/2 {
+			t.Errorf("%s: it ends in %v (%v), want %v", tc.name, left, ctx.Err(), tc.most)
+		}
+		stop()
+	}
+	ctx, stop := linger.Context(linger.WithEnd(t.Context(), time.Now().Add(-time.Second)), time.Hour)
+	defer stop()
+	if ctx.Err() != context.DeadlineExceeded {
+		t.Errorf("past the end: %v", ctx.Err())
+	}
+}
+
+// TestHalf: what follows has as much time.
+func TestHalf(t *testing.T) {
+	ctx := linger.WithEnd(t.Context(), time.Now().Add(time.Hour))
+	if d := linger.Half(t.Context(), time.Hour); d != time.Hour {
+		t.Errorf("no end: %v", d)
+	}
+	if d := linger.Half(ctx, time.Minute); d != time.Minute {
+		t.Errorf("far from the end: %v", d)
+	}
+	if d := linger.Half(ctx, time.Hour); d > 30*time.Minute || d < 20*time.Minute {
+		t.Errorf("near the end: %v", d)
+	}
+	if d := linger.Half(linger.WithEnd(t.Context(), time.Now().Add(-time.Hour)), time.Hour); d != 0 {
+		t.Errorf("past the end: %v", d)
+	}
+}

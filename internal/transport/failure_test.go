@@ -1,0 +1,76 @@
+package transport_test
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/transport"
+)
+
+// TestFailures: of a request without a response it is known whether it was sent, and whether the
+// server was silent.
+func TestFailures(t *testing.T) {
+	stop := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/first" {
+			<-stop
+		}
+	}))
+	defer silent.Close()
+	defer close(stop)
+	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer cut.Close()
+	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
+	defer untrusted.Close()
+	untrusted.Config.ErrorLog = nil
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	plain := httptest.NewServer(http.NotFoundHandler()) // no TLS
+	defer plain.Close()
+
+	for _, tc := range []struct {
+		name, url                  string
+		first                      bool
+		notSent, untrusted, silent bool
+	}{
+		{"silent", silent.URL, false, false, false, true},
+		{"silent after one response", silent.URL, true, false, false, false}, // the connection may have been dead
+		{"cut", cut.URL, false, false, false, false},
+		{"unknown CA", untrusted.URL, false, true, true, false},
+		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), false, true, false, false},
+		{"refused", "http://" + l.Addr().String(), false, true, false, false},
+		{"no such host", "http://host.invalid", false, true, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := &http.Client{Transport: transport.Failures{Base: transport.New(200 * time.Millisecond)}}
+			defer c.CloseIdleConnections()
+			if tc.first {
+				resp, err := c.Get(tc.url + "/first")
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+			}
+			_, err := c.Post(tc.url, "", strings.NewReader("x"))
+			if err == nil {
+				t.Fatal("it succeeded")
+			}
+			if got := transport.NotSent(err); got != tc.notSent {
+				t.Errorf("not sent is %v: %v", got, err)
+			}
+			if got := transport.Untrusted(err); got != tc.untrusted {
+				t.Errorf("untrusted is %v: %v", got, err)
+			}
+			if got := transport.Silent(err); got != tc.silent {
+				t.Errorf("silent is %v: %v", got, err)
+			}
+		})
+	}
+}
