@@ -43,7 +43,7 @@ func NewClient(bucket, region string, c Credentials, o *ClientOptions) (*cos.Cli
 	}
 	s := &signer{credentials: c, base: o.Transport, now: o.Now}
 	if s.base == nil {
-		s.base = transport.New(o.Timeout)
+		s.base = transport.Failures{Base: transport.New(o.Timeout)}
 	}
 	if s.now == nil {
 		s.now = time.Now

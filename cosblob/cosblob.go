@@ -7,7 +7,7 @@
 //
 // For [blob.OpenBucket] the scheme is cos: cos://vault-1250000000?region=ap-guangzhou.
 // Credentials then come from TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and, for
-// temporary ones, TENCENTCLOUD_TOKEN, read anew for each request. See [URLOpener].
+// temporary ones, TENCENTCLOUD_TOKEN or TENCENTCLOUD_SECURITY_TOKEN, read anew for each request. See [URLOpener].
 //
 // # Credentials
 //
@@ -33,6 +33,9 @@
 //     other errors leave open whether the service did it. A multipart upload whose
 //     answer was lost is looked up by the object's CRC64 and size.
 //   - The SDK's own retries, which repeat everything, are switched off by OpenBucket.
+//   - A response of status 200 is believed only if it has what COS sends with it, an ETag
+//     or the root element of the call; a 404 only with a request id, an error body or a
+//     list that confirms it. Anything else is [ErrForeign], and proves nothing.
 //   - An error in the body of a 200, which COS sends at the end of a long copy or upload,
 //     is an error. Bodies other than an object's are read up to a limit.
 //   - PUT carries Content-MD5. Whatever was sent is compared with the CRC64 in the
@@ -78,6 +81,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -219,6 +223,9 @@ func (b *bucket) head(ctx context.Context, key string, o *cos.ObjectHeadOptions,
 		return resp, err
 	}
 	resp, err := ask()
+	if f := (*foreign)(nil); errors.As(err, &f) && f.status == http.StatusNotFound && len(version) == 0 && b.absent(ctx, name) {
+		return nil, &cos.ErrorResponse{Code: "NoSuchKey", Message: "HEAD gave 404, and a list does not have it", Response: notFound}
+	}
 	if s := status(err); s != http.StatusForbidden && s != http.StatusBadRequest || code(err) != "" {
 		return resp, err
 	}
@@ -233,6 +240,25 @@ func (b *bucket) head(ctx context.Context, key string, o *cos.ObjectHeadOptions,
 		return nil, why
 	}
 	return ask()
+}
+
+// notFound stands for a response to HEAD that a list confirmed.
+var notFound = &http.Response{StatusCode: http.StatusNotFound, Status: "404 Not Found", Header: http.Header{}, Request: &http.Request{Method: http.MethodHead, URL: &url.URL{}}}
+
+// absent reports whether a list of one key proves that there is no object. A HEAD that is
+// answered 404 without the id of a request does not: the response has no body that would tell
+// whose it is.
+func (b *bucket) absent(ctx context.Context, name string) bool {
+	var got *cos.BucketGetResult
+	err := b.try(ctx, repeatable, func(ctx context.Context) (err error) {
+		got, _, err = b.client.Bucket.Get(ctx, &cos.BucketGetOptions{Prefix: name, EncodingType: "url", MaxKeys: 1})
+		return err
+	})
+	if err != nil || len(got.Contents) == 0 {
+		return err == nil
+	}
+	first, err := url.PathUnescape(got.Contents[0].Key)
+	return err == nil && first != name
 }
 
 // plain is h and a header without which net/http would unpack gzip that was stored.

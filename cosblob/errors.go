@@ -3,7 +3,6 @@ package cosblob
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
@@ -149,8 +148,5 @@ func clean(err error) error {
 	return err
 }
 
-// unsent reports whether no connection was made for a request.
-func unsent(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
+// unsent reports whether the service received nothing of a request.
+func unsent(err error) bool { return transport.NotSent(err) }

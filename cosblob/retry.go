@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/internal/transport"
 )
 
 // attempts is how often a request is sent, not counting one for a renewed key.
@@ -74,18 +76,26 @@ var undone = map[string]bool{
 	"KmsFreqControl":       true,
 	"PathConflict":         true,
 	"UploadConflict":       true,
+	"OperationAborted":     true,
+	"RequestTimeout":       true,
+	"UserNetworkTooSlow":   true,
 }
 
 // passing are the codes, other than of status 5xx, that may not come a second time.
 var passing = map[string]bool{
-	"RequestTimeout":     true,
-	"UserNetworkTooSlow": true,
-	"IncompleteBody":     true,
-	"BadDigest":          true,
+	"IncompleteBody": true,
+	"BadDigest":      true,
 }
 
 func again(k kind, err error) bool {
-	if undone[code(err)] || unsent(err) {
+	switch {
+	case transport.Silent(err), transport.Untrusted(err): // another attempt would only double the wait
+		return false
+	case undone[code(err)], unsent(err):
+		return true
+	}
+	switch status(err) {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
 	}
 	if k == publishing || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrCredentials) {
@@ -95,7 +105,7 @@ func again(k kind, err error) bool {
 	if errors.As(err, &answer) {
 		s := status(err)
 		// A status of success is an answer that could not be understood.
-		return s >= 500 && s != http.StatusNotImplemented || s == http.StatusTooManyRequests || s/100 == 2 || passing[answer.Code]
+		return s >= 500 && s != http.StatusNotImplemented || s/100 == 2 || passing[answer.Code]
 	}
 	var sent *url.Error
 	var network net.Error

@@ -75,6 +75,10 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp.Request = r // without the signature and the token
 	_, signature, _ := strings.Cut(signed.Header.Get("Authorization"), "q-signature=")
 	secrets := []string{token, url.QueryEscape(token), signature} // of what was sent
+	if err := CheckResponse(signed, resp, secrets...); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
 	switch {
 	case resp.StatusCode/100 != 2:
 		body := hold(resp, maxError, secrets)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc64"
 	"net/http"
@@ -61,7 +60,7 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 		return nil, err
 	}
 	if got.UploadID == "" {
-		return nil, errors.New("cosblob: the service began an upload and gave it no id")
+		return nil, fmt.Errorf("cosblob: %w: an upload was begun, and has no id", ErrForeign)
 	}
 	u := &upload{
 		b: b, name: name, id: url.QueryEscape(got.UploadID), // the SDK puts it into the URL as it is

@@ -1,6 +1,7 @@
 package cosblob
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 // which is [ClientOptions].Endpoint; others are refused.
 type URLOpener struct {
 	// Credentials sign the requests; nil means TENCENTCLOUD_SECRET_ID,
-	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN of the environment
+	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN, or else
+	// TENCENTCLOUD_SECURITY_TOKEN, of the environment
 	// (https://cloud.tencent.com/document/product/440/96291).
 	Credentials Credentials
 	// Client configures the client, but for its Endpoint where the URL has one.
@@ -80,5 +82,5 @@ func (environment) Get(context.Context) (Snapshot, error) {
 	if id == "" || key == "" {
 		return Snapshot{}, errors.New("TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set")
 	}
-	return NewSnapshot(id, key, os.Getenv("TENCENTCLOUD_TOKEN")), nil
+	return NewSnapshot(id, key, cmp.Or(os.Getenv("TENCENTCLOUD_TOKEN"), os.Getenv("TENCENTCLOUD_SECURITY_TOKEN"))), nil
 }

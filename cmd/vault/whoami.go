@@ -19,7 +19,7 @@ func whoamiCommand(s *session) *cli.Command {
 		Description: "Issuer, subject and tags are what the token says; role and account are what the cloud answered when\n" +
 			"it was exchanged, or is asked: GetCallerIdentity of STS, which takes no right. No secret is shown.\n\n" +
 			"A store whose URL has no role takes the credentials that the cloud's own tools would: of s3:// those\n" +
-			"that the AWS SDK finds; of cos:// TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN,\n" +
+			"that the AWS SDK finds; of cos:// TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN (or _SECURITY_TOKEN),\n" +
 			"or, where neither id nor key is set, what a pod of Tencent's Kubernetes Engine gets for its token:\n" +
 			"TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and TKE_WEB_IDENTITY_TOKEN_FILE, all four.\n\n" +
 			"Examples:\n" +

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
@@ -63,7 +62,9 @@ func refused(err error) bool { return status(err)/100 == 4 }
 
 func again(k kind, err error) bool {
 	switch {
-	case throttled[code(err)], undialed(err):
+	case transport.Silent(err): // another attempt would only double the wait
+		return false
+	case temporary(err), undialed(err) && !transport.Untrusted(err):
 		return true
 	case k == changing, own(err):
 		return false
@@ -76,7 +77,8 @@ func again(k kind, err error) bool {
 // when asked again.
 var throttled = map[string]bool{
 	"SlowDown": true, "RequestLimitExceeded": true, "KmsFreqControl": true,
-	"PathConflict": true, "UploadConflict": true,
+	"PathConflict": true, "UploadConflict": true, "OperationAborted": true,
+	"RequestTimeout": true, "UserNetworkTooSlow": true,
 }
 
 // pause waits before attempt n+1, and reports whether ctx is still alive.
@@ -119,8 +121,5 @@ func status(err error) int {
 	return 0
 }
 
-// undialed says whether no connection was made for a request.
-func undialed(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
+// undialed reports whether the service received nothing of a request.
+func undialed(err error) bool { return transport.NotSent(err) }

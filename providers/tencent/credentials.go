@@ -1,6 +1,7 @@
 package tencent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,5 +81,7 @@ func (environment) Get(context.Context) (cosblob.Snapshot, error) {
 	if id == "" || key == "" {
 		return cosblob.Snapshot{}, fmt.Errorf("%w: TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set", errNoCredentials)
 	}
-	return cosblob.NewSnapshot(id, key, os.Getenv("TENCENTCLOUD_TOKEN")), nil
+	// TENCENTCLOUD_SECURITY_TOKEN is how Terraform and others call it.
+	// https://registry.terraform.io/providers/tencentcloudstack/tencentcloud/latest/docs
+	return cosblob.NewSnapshot(id, key, cmp.Or(os.Getenv("TENCENTCLOUD_TOKEN"), os.Getenv("TENCENTCLOUD_SECURITY_TOKEN"))), nil
 }

@@ -3,6 +3,7 @@ package tencent_test
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func explained(t *testing.T, st *vault.Store, err error) (text string, reason va
 	if !errors.As(err, &cause) {
 		return err.Error(), vault.ReasonUnknown, false
 	}
-	return err.Error(), cause.Reason, cause.Effect == vault.NotApplied
+	return err.Error(), cause.Reason, cause.Effect == vault.NotApplied || cause.Effect == vault.Refused
 }
 
 func is(st *vault.Store, err, want error) bool {
@@ -64,6 +65,15 @@ func TestExplain(t *testing.T) {
 		{403, "", vault.ErrPermission, vault.AccessDenied, true},
 		{401, "", vault.ErrUnauthenticated, vault.CredentialsRejected, true},
 		{307, "TemporaryRedirect", vault.ErrUnavailable, vault.WrongRegion, true},
+		{400, "InvalidArgument", vault.ErrRefused, vault.ReasonUnknown, true},
+		{409, "SomethingNew", vault.ErrRefused, vault.ReasonUnknown, true},
+		{403, "BucketQuotaExceeded", vault.ErrNoSpace, vault.ReasonUnknown, true},
+		{400, "KmsKeyDisabled", vault.ErrRefused, vault.StoreKey, true},
+		{403, "KMS.AccessDenied", vault.ErrPermission, vault.StoreKey, true},
+		{400, "RequestTimeout", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{408, "", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{425, "", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{429, "", vault.ErrBusy, vault.Throttled, true},
 	} {
 		t.Run(tc.code, func(t *testing.T) {
 			body := ""
@@ -77,8 +87,12 @@ func TestExplain(t *testing.T) {
 				t.Fatalf("error %v, want %v", err, tc.want)
 			}
 			text, reason, unapplied := explained(t, st, err)
-			if !strings.HasPrefix(text, tc.want.Error()) || !strings.Contains(text, tc.code) {
-				t.Errorf("it says %q, want %q and the code", text, tc.want)
+			begin := tc.want.Error()
+			if tc.want == vault.ErrRefused {
+				begin = tc.code
+			}
+			if !strings.HasPrefix(text, begin) || !strings.Contains(text, tc.code) {
+				t.Errorf("it says %q, want %q and the code", text, begin)
 			}
 			if reason != tc.reason {
 				t.Errorf("reason %v, want %v", reason, tc.reason)
@@ -132,8 +146,120 @@ func errRemove(t *testing.T, st *vault.Store, keys ...string) error {
 	return err
 }
 
+// TestSentOnce: what COS refuses for good is sent once, what it calls temporary three times, and
+// nothing is read for a write that was refused.
+func TestSentOnce(t *testing.T) {
+	s := newServer(t, nil)
+	v := newVault(t, open(t, config(s, owner(s))), "acme")
+	for _, tc := range []struct {
+		status int
+		code   string
+		want   int
+	}{
+		{400, "InvalidArgument", 1}, {403, "AccessDenied", 1}, {404, "NoSuchBucket", 1}, {409, "SomethingNew", 1}, {403, "QuotaExceeded", 1},
+		{400, "RequestTimeout", 3}, {429, "", 3}, {408, "", 3}, {409, "OperationAborted", 3},
+	} {
+		var sent []string
+		s.SetRule(func(r *costest.Request) *costest.Fault {
+			sent = append(sent, r.Method)
+			body := ""
+			if tc.code != "" {
+				body = costest.ErrorXML(tc.code, "told by a test.")
+			}
+			return costest.RespondBefore(tc.status, body)
+		})
+		_, err := v.Put(t.Context(), "name", strings.NewReader("value"), nil)
+		s.SetRule(nil)
+		puts := slices.DeleteFunc(slices.Clone(sent), func(m string) bool { return m != "PUT" })
+		if err == nil || errors.Is(err, vault.ErrUnsure) || tc.want == 1 && len(sent) != 1 || len(puts) < tc.want {
+			t.Errorf("%d %s: %v, and %v was sent, want %d writes", tc.status, tc.code, err, sent, tc.want)
+		}
+	}
+}
+
+// TestVersioningUnknown: where the versioning could not be read when the store was opened, what
+// depends on it fails for that reason, and works once it can be read.
+func TestVersioningUnknown(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault *costest.Fault
+		want  error
+	}{
+		"wrong secret": {costest.RespondBefore(403, costest.ErrorXML("SignatureDoesNotMatch", "told by a test")), vault.ErrUnauthenticated},
+		"unavailable":  {costest.RespondBefore(503, costest.ErrorXML("ServiceUnavailable", "told by a test")), vault.ErrUnavailable},
+		"denied":       {costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test")), vault.ErrPermission},
+		"a page":       {costest.RespondBefore(200, "<html>please log in</html>"), vault.ErrUnavailable},
+		"empty":        {costest.RespondBefore(200, ""), vault.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, versioning := range []string{"Enabled", "Suspended", ""} {
+				s := newServer(t, &costest.Options{Versioning: versioning})
+				s.SetRule(func(r *costest.Request) *costest.Fault {
+					if r.Action == "GetBucketVersioning" {
+						return tc.fault
+					}
+					return nil
+				})
+				v := newVault(t, open(t, config(s, owner(s))), "acme")
+				info, err := v.Put(t.Context(), "name", strings.NewReader("value"), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				history := func() (n int, err error) {
+					for _, err := range v.History(t.Context(), "name") {
+						if err != nil {
+							return n, err
+						}
+						n++
+					}
+					return n, nil
+				}
+				if _, err := history(); !errors.Is(err, tc.want) || errors.Is(err, vault.ErrUnsupported) {
+					t.Errorf("%q: history says %v, want %v", versioning, err, tc.want)
+				}
+				if _, err := v.Put(t.Context(), "name", strings.NewReader("other"), &vault.PutOptions{IfRevision: info.Revision}); !errors.Is(err, tc.want) {
+					t.Errorf("%q: put --if-revision says %v, want %v", versioning, err, tc.want)
+				}
+				if _, err := v.Put(t.Context(), "new", strings.NewReader("other"), &vault.PutOptions{Create: true}); !errors.Is(err, tc.want) {
+					t.Errorf("%q: put --create says %v, want %v", versioning, err, tc.want)
+				}
+				result, err := v.Teardown(t.Context(), nil)
+				if result.Deleted != 1 || result.LeftInHistory == 0 || err != nil && !errors.Is(err, tc.want) {
+					t.Errorf("%q: teardown says %+v, %v", versioning, result, err)
+				}
+				s.SetRule(nil)
+				n, err := history()
+				if versioning == "" {
+					if !errors.Is(err, vault.ErrUnsupported) {
+						t.Errorf("never versioned: %v, want %v", err, vault.ErrUnsupported)
+					}
+				} else if err != nil || n == 0 {
+					t.Errorf("%q: the history has %d entries, %v", versioning, n, err)
+				}
+			}
+		})
+	}
+}
+
+// TestSecurityToken: Terraform's name of the session token is read, too.
+func TestSecurityToken(t *testing.T) {
+	s := newServer(t, nil)
+	issuer := newIssuer(t, s)
+	creds := exchanged(t, s, issuer, "env", `{"version":"2.0","statement":[{"effect":"allow","action":["name/cos:*"],"resource":["*"]}]}`)
+	t.Setenv("TENCENTCLOUD_SECRET_ID", creds.AccessKeyID)
+	t.Setenv("TENCENTCLOUD_SECRET_KEY", creds.SecretKey.Reveal())
+	for set, other := range map[string]string{"TENCENTCLOUD_TOKEN": "TENCENTCLOUD_SECURITY_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN": "TENCENTCLOUD_TOKEN"} {
+		t.Setenv(set, creds.SessionToken.Reveal())
+		t.Setenv(other, "")
+		st := open(t, config(s, nil))
+		if _, err := st.Put.Put(t.Context(), "key", value); err != nil {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
 func TestNoCredentials(t *testing.T) {
-	for _, name := range []string{"TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN"} {
+	for _, name := range []string{"TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN", "TENCENTCLOUD_SECURITY_TOKEN"} {
 		t.Setenv(name, "")
 	}
 	s := newServer(t, nil)

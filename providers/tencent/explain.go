@@ -1,6 +1,7 @@
 package tencent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,14 +21,22 @@ import (
 // notApplied reports whether the service has certainly done nothing. It may have done what it
 // answers with 5xx, and what it does not answer.
 func notApplied(err error) bool {
-	switch {
-	case unpublishable(err), throttled[code(err)]:
-		return true
-	case errors.Is(err, cosblob.ErrChecksum):
-		return false
-	}
+	return unpublishable(err) || temporary(err) || final(err)
+}
+
+// final reports whether the service refused a request and would refuse it again.
+func final(err error) bool {
 	s := status(err)
-	return s >= 300 && s < 500
+	return s >= 300 && s < 500 && !temporary(err) && !errors.Is(err, cosblob.ErrChecksum)
+}
+
+// temporary reports whether the service did nothing, and may do it when asked again.
+func temporary(err error) bool {
+	switch status(err) {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return throttled[code(err)]
 }
 
 // unpublishable reports whether the request that would have made an object visible was not
@@ -52,6 +61,9 @@ func said(err error) string {
 	case errors.As(err, &mine):
 		return mine.Error()
 	case errors.As(err, &answer) && answer.Response != nil:
+		if _, known := reasons[answer.Code]; !known && answer.Code != "" {
+			return unknownCode(answer)
+		}
 		text := fmt.Sprintf("%d %s", answer.Response.StatusCode, answer.Code)
 		if answer.Code == "" {
 			text = fmt.Sprintf("%d %s", answer.Response.StatusCode, http.StatusText(answer.Response.StatusCode))
@@ -70,10 +82,25 @@ func said(err error) string {
 			text = r.Method + ": " + text
 		}
 		return "COS " + text
+	case errors.Is(err, cosblob.ErrForeign) && errors.As(err, &network):
+		return network.Op + ": " + strings.TrimPrefix(network.Err.Error(), "cosblob: ")
 	case errors.As(err, &network):
 		return network.Error()
 	}
 	return err.Error()
+}
+
+// unknownCode describes a refusal of which nothing is known but what the service says.
+func unknownCode(answer *cos.ErrorResponse) string {
+	text := answer.Code
+	if m := strings.TrimRight(answer.Message, "."); m != "" {
+		text += ": " + m
+	}
+	text += fmt.Sprintf(" (COS, status %d", answer.Response.StatusCode)
+	if id := cmp.Or(answer.RequestID, answer.Response.Header.Get("X-Cos-Request-Id")); id != "" {
+		text += ", request " + id
+	}
+	return text + ")"
 }
 
 // A failure is what a code says about the caller, the bucket or the moment.
@@ -155,6 +182,8 @@ func explain(err error) error {
 	}
 	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}
 	switch {
+	case final(err):
+		c.Effect = vault.Refused
 	case notApplied(err):
 		c.Effect = vault.NotApplied
 	case arriving:
@@ -181,11 +210,15 @@ func failureOf(err error) failure {
 		return failure{vault.ErrUnsupported, vault.RangeIgnored}
 	case errors.Is(err, cosblob.ErrChecksum):
 		return failure{vault.ErrUnavailable, vault.Damaged}
+	case errors.Is(err, cosblob.ErrForeign):
+		return failure{vault.ErrUnavailable, vault.ForeignResponse}
+	case transport.Untrusted(err):
+		return failure{vault.ErrUnavailable, vault.Untrusted}
 	}
 	if code(err) == "InvalidRange" && isEmpty(err) {
 		return failure{envelope.ErrFormat, vault.ReasonUnknown}
 	}
-	if f, ok := reasons[code(err)]; ok {
+	if f, ok := failureOfCode(code(err)); ok {
 		return f
 	}
 	var network *url.Error
@@ -200,10 +233,29 @@ func failureOf(err error) failure {
 		return failure{vault.ErrBusy, vault.Throttled}
 	case s >= 300 && s < 400 && s != http.StatusNotModified:
 		return failure{vault.ErrUnavailable, vault.WrongRegion}
-	case s >= 500:
+	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
 		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
+	case s >= 400 && s != http.StatusNotFound && s != http.StatusPreconditionFailed:
+		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
 	return failure{}
+}
+
+// failureOfCode returns what a code of COS means. The documents do not list those of a key in
+// KMS and of a quota; the names of both are told by what they are about.
+func failureOfCode(code string) (f failure, ok bool) {
+	if f, ok := reasons[code]; ok {
+		return f, true
+	}
+	switch lower := strings.ToLower(code); {
+	case strings.Contains(lower, "quota"):
+		return failure{vault.ErrNoSpace, vault.ReasonUnknown}, true
+	case strings.HasPrefix(lower, "kms") && (strings.Contains(lower, "denied") || strings.Contains(lower, "unauthorized") || strings.Contains(lower, "forbidden")):
+		return failure{vault.ErrPermission, vault.StoreKey}, true
+	case strings.HasPrefix(lower, "kms"):
+		return failure{vault.ErrRefused, vault.StoreKey}, true
+	}
+	return failure{}, false
 }
 
 // isEmpty says whether a range was refused because the object has no bytes at all, and so

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -51,7 +52,7 @@ const maxListing = 8 << 20
 
 // listings fills the listing of a request's context, if there is one, while the SDK
 // reads the same answer.
-type listings struct{ base *http.Transport }
+type listings struct{ base transport.Failures }
 
 func (t listings) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(r)

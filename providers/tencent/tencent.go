@@ -31,8 +31,8 @@
 //   - Versioning suspended: there is history of what was written before. A write replaces
 //     the last one that was made while suspended, history included, so that create is
 //     refused with [vault.ErrUnsupported], and there is no swap.
-//   - Not known, because the bucket may not be asked or did not answer: neither swap nor
-//     history. Create asks again, and is refused as long as it gets no answer.
+//   - Not known, because the bucket may not be asked or did not answer: create, swap and
+//     history ask again, and fail for that reason as long as they get no answer.
 //
 // BUG(objectvault): versioning that is suspended while a Store is open is found out only
 // by a create or swap that has written already: it is then [vault.ErrUnsure]. A bucket
@@ -79,7 +79,8 @@ type Config struct {
 	STSEndpoint string
 
 	// Identity gives the credentials. Nil: Static, or else TENCENTCLOUD_SECRET_ID,
-	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN of the environment.
+	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN, or else TENCENTCLOUD_SECURITY_TOKEN, of
+	// the environment.
 	Identity *federation.Provider
 	// Static gives the credentials where there is no Identity.
 	Static cosblob.Credentials
@@ -113,6 +114,9 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	case err != nil && ctx.Err() != nil:
 		s.close()
 		return nil, ctx.Err()
+	case err != nil:
+		store.Swap, store.Tag = s, s.tag
+		store.History, store.Purge = undecided{s}, undecided{s}
 	case state == enabled:
 		store.Swap, store.Tag = s, tag
 		store.History, store.Purge = s, s
@@ -153,7 +157,7 @@ func newStore(ctx context.Context, c Config) (*store, error) {
 	s.idle = base.CloseIdleConnections
 	var err error
 	s.client, err = cosblob.NewClient(c.Bucket, c.Region, s.credentials, &cosblob.ClientOptions{
-		Endpoint: c.Endpoint, Transport: listings{base},
+		Endpoint: c.Endpoint, Transport: listings{transport.Failures{Base: base}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", vault.ErrConfig, err)

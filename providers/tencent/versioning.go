@@ -2,6 +2,10 @@ package tencent
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
 	"sync"
 	"time"
 
@@ -64,7 +68,7 @@ func (s *store) versioning(ctx context.Context) (versioning, error) {
 		return unknown, err
 	}
 	is := never
-	switch got.Status {
+	switch got.Status { // of a VersioningConfiguration, which cosblob saw to
 	case "":
 	case string(enabled):
 		is = enabled
@@ -79,13 +83,8 @@ func (s *store) versioning(ctx context.Context) (versioning, error) {
 func (s *store) versioningForCreate(ctx context.Context) (versioning, error) {
 	is, err := s.versioning(ctx)
 	switch {
-	case code(err) == "AccessDenied":
-		return unknown, &vault.Cause{
-			Service: service, Sentinel: vault.ErrPermission, Reason: vault.VersioningUnreadable, Effect: vault.NotApplied,
-			Message: "the versioning of the bucket may not be read, and create-only depends on it",
-		}
 	case err != nil:
-		return unknown, &unpublished{err}
+		return unknown, &unpublished{unreadable(err)}
 	case is == suspended:
 		return is, &vault.Cause{
 			Service: service, Sentinel: vault.ErrUnsupported, Reason: vault.VersioningSuspended, Effect: vault.NotApplied,
@@ -93,6 +92,61 @@ func (s *store) versioningForCreate(ctx context.Context) (versioning, error) {
 		}
 	}
 	return is, nil
+}
+
+// unreadable says of a denial that it is the versioning that may not be read.
+func unreadable(err error) error {
+	if code(err) != "AccessDenied" {
+		return err
+	}
+	return &vault.Cause{
+		Service: service, Sentinel: vault.ErrPermission, Reason: vault.VersioningUnreadable, Effect: vault.Refused,
+		Message: "the versioning of the bucket may not be read, and create-only, swap and history depend on it",
+	}
+}
+
+// An undecided store could not learn the versioning of its bucket when it was opened. Each call
+// that depends on it asks again, and fails for the reason for which that is not known.
+type undecided struct{ *store }
+
+// decided returns nil in a bucket that has, or had, versioning.
+func (s undecided) decided(ctx context.Context) error {
+	switch is, err := s.versioning(ctx); {
+	case err != nil:
+		return unreadable(err)
+	case is == never:
+		return fmt.Errorf("%w: it keeps no history", vault.ErrUnsupported)
+	}
+	return nil
+}
+
+func (s undecided) Versions(ctx context.Context, key string) iter.Seq2[vault.Version, error] {
+	return func(yield func(vault.Version, error) bool) {
+		if err := s.decided(ctx); err != nil {
+			yield(vault.Version{}, err)
+			return
+		}
+		s.store.Versions(ctx, key)(yield)
+	}
+}
+
+func (s undecided) OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error) {
+	if err := s.decided(ctx); err != nil {
+		return nil, "", err
+	}
+	return s.store.OpenVersion(ctx, key, id, offset, length)
+}
+
+func (s undecided) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Leftover, error] {
+	return func(yield func(vault.Leftover, error) bool) {
+		switch err := s.decided(ctx); {
+		case errors.Is(err, vault.ErrUnsupported): // nothing stays
+		case err != nil:
+			yield(vault.Leftover{}, err)
+		default:
+			s.store.Leftovers(ctx, prefix)(yield)
+		}
+	}
 }
 
 // An unpublished write failed before anything was sent that could change the bucket.

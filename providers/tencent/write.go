@@ -72,6 +72,14 @@ func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) 
 // before has the id null, and never another content.
 func tag(r *blob.Reader) string { return cmp.Or(header(r, "X-Cos-Version-Id"), "null") }
 
+// tag is by what an object is known as long as the versioning of the bucket is undecided.
+func (s *store) tag(r *blob.Reader) string {
+	if s.state.get() == enabled {
+		return tag(r)
+	}
+	return etag(r)
+}
+
 // etag tells a reader in any other bucket that an object was replaced.
 func etag(r *blob.Reader) string { return header(r, "ETag") }
 

@@ -1,33 +1,13 @@
 package cosblob_test
 
 import (
-	"errors"
 	"io"
 	"testing"
 
 	"gocloud.dev/blob"
 
-	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
 )
-
-// TestForeignAnswers: a 200 that holds nothing is no answer of COS, and neither an empty
-// list nor a write that took place.
-func TestForeignAnswers(t *testing.T) {
-	t.Parallel()
-	s := newServer(t, nil)
-	b := open(t, s, owner(s))
-	mustWrite(t, b, "key", []byte("value"))
-	s.SetRule(func(*costest.Request) *costest.Fault { return costest.RespondBefore(200, "") })
-	if o, err := b.List(nil).Next(t.Context()); err == nil || err == io.EOF {
-		t.Errorf("a list: %v, %v", o, err)
-	}
-	if err := b.WriteAll(t.Context(), "new", []byte("value"), nil); !errors.Is(err, cosblob.ErrChecksum) {
-		t.Errorf("a write: %v, want %v", err, cosblob.ErrChecksum)
-	}
-	s.SetRule(nil)
-	holds(t, b, "new", nil)
-}
 
 // TestPrefixOfEscape: a list has the keys with its prefix, not those whose names have.
 func TestPrefixOfEscape(t *testing.T) {

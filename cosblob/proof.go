@@ -1,0 +1,213 @@
+package cosblob
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrForeign means that a response does not come from COS: a proxy, a captive portal or another
+// server gave it. It proves nothing. What it responds to may have been carried out all the same.
+var ErrForeign = errors.New("this is not a COS response")
+
+// A foreign is a response that is not one of COS.
+type foreign struct {
+	status      int
+	contentType string
+	start       string // the first printable bytes of the body
+}
+
+func (e *foreign) Error() string {
+	text := fmt.Sprintf("cosblob: %v: status %d", ErrForeign, e.status)
+	if e.contentType != "" {
+		text += ", " + e.contentType
+	}
+	if e.start != "" {
+		text += fmt.Sprintf(", %q", e.start)
+	}
+	return text
+}
+
+// Is reports that it is [ErrForeign].
+func (e *foreign) Is(target error) bool { return target == ErrForeign }
+
+// A proof is what a response of status 2xx must have to prove that COS carried out the request.
+// The status alone proves nothing: a captive portal responds to everything with 200.
+type proof struct {
+	request string // for the reader
+	is      func(r *http.Request) bool
+	status  []int
+	etag    bool   // there is an ETag
+	root    string // the root element of the body, or Error
+	empty   bool   // there is no body
+}
+
+// proofs are tried in this order; a request that none describes is not checked. The documents
+// are those of the COS API (436/7751), the number of each is at the end.
+var proofs = []proof{
+	{"PUT Object - Copy (436/10881), Upload Part - Copy (436/8287)", func(r *http.Request) bool {
+		return r.Method == http.MethodPut && r.Header.Get(headerCopySource) != ""
+	}, []int{200}, false, "Copy", false},
+	{"PUT Object (436/7749), Upload Part (436/7750)", func(r *http.Request) bool {
+		return r.Method == http.MethodPut && ofObject(r) && !has(r, "acl", "tagging", "retention", "legal-hold")
+	}, []int{200}, true, "", false},
+	{"Initiate Multipart Upload (436/7746)", post("uploads"), []int{200}, false, "InitiateMultipartUploadResult", false},
+	{"Complete Multipart Upload (436/7742)", post("uploadId"), []int{200}, false, "CompleteMultipartUploadResult", false},
+	{"DELETE Multiple Objects (436/8289)", post("delete"), []int{200}, false, "DeleteResult", false},
+	{"DELETE Object (436/7743), Abort Multipart Upload (436/7740)", func(r *http.Request) bool {
+		return r.Method == http.MethodDelete
+	}, []int{200, 204}, false, "", true},
+	{"GET Object (436/7753), HEAD Object (436/7745)", func(r *http.Request) bool {
+		return (r.Method == http.MethodGet || r.Method == http.MethodHead) && ofObject(r) && !has(r, "acl", "tagging", "uploadId")
+	}, []int{200, 206}, true, "", false},
+	{"GET Bucket versioning (436/19888)", ofBucket("versioning"), []int{200}, false, "VersioningConfiguration", false},
+	{"GET Bucket Object versions (436/31551)", ofBucket("versions"), []int{200}, false, "ListVersionsResult", false},
+	{"List Multipart Uploads (436/7736)", ofBucket("uploads"), []int{200}, false, "ListMultipartUploadsResult", false},
+	{"GET Bucket lifecycle (436/8278)", ofBucket("lifecycle"), []int{200}, false, "LifecycleConfiguration", false},
+	{"GET Bucket acl (436/7733)", ofBucket("acl"), []int{200}, false, "AccessControlPolicy", false},
+	{"GET Bucket (436/7734)", func(r *http.Request) bool {
+		return r.Method == http.MethodGet && !ofObject(r) && (r.URL.RawQuery == "" || has(r, "prefix", "delimiter", "marker", "max-keys", "encoding-type"))
+	}, []int{200}, false, "ListBucketResult", false},
+}
+
+func ofObject(r *http.Request) bool { return r.URL.Path != "" && r.URL.Path != "/" }
+
+func has(r *http.Request, parameters ...string) bool {
+	q := r.URL.Query()
+	return slices.ContainsFunc(parameters, q.Has)
+}
+
+func post(parameter string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.Method == http.MethodPost && has(r, parameter) }
+}
+
+func ofBucket(parameter string) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		return r.Method == http.MethodGet && !ofObject(r) && has(r, parameter)
+	}
+}
+
+// CheckResponse returns an error wrapping [ErrForeign] if resp does not prove that COS responded
+// to r. It reads the start of the body and puts it back. A client of [NewClient] checks its
+// responses by itself. secrets are left out of the error.
+func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) error {
+	switch {
+	case resp.StatusCode >= 500: // whoever says so, the service is not available
+		return nil
+	case resp.StatusCode/100 != 2:
+		// COS names each refusal by a request id, and by a body except to HEAD.
+		if resp.Header.Get("X-Cos-Request-Id") != "" || rootOf(resp) == "Error" {
+			return nil
+		}
+		return newForeign(resp, secrets)
+	}
+	for _, p := range proofs {
+		if !p.is(r) {
+			continue
+		}
+		if !slices.Contains(p.status, resp.StatusCode) || p.etag && resp.Header.Get("ETag") == "" || p.empty && !isEmpty(resp) {
+			return newForeign(resp, secrets)
+		}
+		if root := p.root; root != "" {
+			// CopyObjectResult, or CopyPartResult.
+			if got := rootOf(resp); got != "Error" && got != root && (root != "Copy" || got != "CopyObjectResult" && got != "CopyPartResult") {
+				return newForeign(resp, secrets)
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+// maxStart is how much of a body is read to judge it: more than the longest token, so that none
+// is cut before it is left out.
+const maxStart = 8 << 10
+
+func newForeign(resp *http.Response, secrets []string) *foreign {
+	start := startOf(resp, func([]byte) bool { return false })
+	for _, secret := range secrets {
+		if secret != "" {
+			start = bytes.ReplaceAll(start, []byte(secret), []byte("[redacted]"))
+		}
+	}
+	return &foreign{resp.StatusCode, printable([]byte(resp.Header.Get("Content-Type"))), printable(start)}
+}
+
+// printable returns the first printable bytes, 80 at most, without line breaks.
+func printable(text []byte) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		c, n := utf8.DecodeRune(text)
+		if b.Len()+n > 80 {
+			break
+		}
+		switch {
+		case c == utf8.RuneError && n == 1, !unicode.IsPrint(c) && !unicode.IsSpace(c):
+		case unicode.IsSpace(c):
+			if s := b.String(); s != "" && !strings.HasSuffix(s, " ") {
+				b.WriteByte(' ')
+			}
+		default:
+			b.WriteRune(c)
+		}
+		text = text[n:]
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// rootOf is the name of the root element of a body, or "" if it is no XML. COS may send blanks
+// before it for as long as an operation takes.
+func rootOf(resp *http.Response) (name string) {
+	startOf(resp, func(start []byte) bool {
+		d := xml.NewDecoder(bytes.NewReader(start))
+		for {
+			t, err := d.RawToken()
+			if err != nil {
+				return false
+			}
+			if root, ok := t.(xml.StartElement); ok {
+				name = root.Name.Local
+				return true
+			}
+		}
+	})
+	return name
+}
+
+func isEmpty(resp *http.Response) bool {
+	return len(startOf(resp, func(start []byte) bool { return len(start) > 0 })) == 0
+}
+
+// startOf reads the start of a body, until enough is true or there is no more, and puts it back.
+func startOf(resp *http.Response, enough func(start []byte) bool) []byte {
+	var start []byte
+	var err error
+	for buf := make([]byte, 1<<10); err == nil && len(start) < maxStart; {
+		var n int
+		n, err = resp.Body.Read(buf)
+		start = append(start, buf[:n]...)
+		// Blanks that keep the connection alive do not count.
+		if trimmed := bytes.TrimLeft(start, " \t\r\n"); len(trimmed) == 0 && len(start) > maxStart/2 {
+			start = start[:0]
+		}
+		if n > 0 && enough(start) {
+			break
+		}
+	}
+	var rest io.Reader = resp.Body
+	if err != nil {
+		rest = failing{err}
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(start), rest), resp.Body}
+	return start
+}
