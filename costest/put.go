@@ -103,7 +103,7 @@ func (x *exchange) store(v *version, u *upload, answer func() error) error {
 	if u != nil && b.uploads[u.id] != u {
 		err = errNoSuchUpload // another complete, or an abort, was quicker
 	}
-	if err == nil && x.createOnly() && b.versioning == "" && b.exists(x.key) {
+	if err == nil && x.createOnly() && b.versioning == "" && b.exists(x.key) && x.s.unsure("create-commit") == "checked" {
 		err = errExists
 		if x.s.unsure("create-race") == "PathConflict" {
 			err = errRace // mayCreate did not find it: somebody else was quicker

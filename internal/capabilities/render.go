@@ -27,9 +27,9 @@ bucket in use.
 var about = map[string]string{
 	"memfs": "`mem://` and `file://`.",
 	"aws":   "`s3://`. \"As a tenant\" is with credentials that a token was exchanged for, under the printed policies.",
-	"tencent": "`cos://`. \"As a tenant\" is over https with credentials that a token was exchanged for, under the printed policies. A bucket that was never " +
-		"versioned has create-only that is atomic (`create-atomic`); with versioning it is found out afterwards (`create-detects` alone), so that a " +
-		"reader may see the loser's value for a moment.",
+	"tencent": "`cos://`. \"As a tenant\" is over https with credentials that a token was exchanged for, under the printed policies. Create-only " +
+		"is found out afterwards (`create-detects`): with versioning a reader may see the loser's value for a moment, and where versioning was never on " +
+		"COS is reported not to refuse every loser of a race ([tencent.md](tencent.md#what-a-bucket-honours)).",
 }
 
 // Render writes the page.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,6 +30,7 @@ type live struct {
 	sts     string // the URL of an STS
 	prefix  string // of every key
 	never   bool   // the bucket was never versioned
+	rounds  int    // of the race of creators
 }
 
 // A question is one of the facts that are not known of the cloud. ask is nil where a
@@ -69,7 +71,7 @@ var questions = []question{
 }
 
 // askTime bounds each question.
-const askTime = time.Minute
+const askTime = 3 * time.Minute
 
 // put stores a value with headers, and returns the code of the answer, or OK.
 func (l *live) put(ctx context.Context, key, value string, h http.Header) (string, error) {
@@ -298,24 +300,41 @@ func (l *live) createRace(ctx context.Context) (string, error) {
 	if !l.never {
 		return "", errors.New("the bucket is, or was, versioned, where COS ignores the header")
 	}
-	const writers = 8
-	var all sync.WaitGroup
-	told := make([]string, writers)
-	errs := make([]error, writers)
-	for i := range writers {
-		all.Go(func() {
-			told[i], errs[i] = l.put(ctx, "race", strings.Repeat("x", 100_000), http.Header{"X-Cos-Forbid-Overwrite": {"true"}})
-		})
+	const writers = 16
+	counts := make(map[string]int)
+	several := 0
+	for range l.rounds {
+		var all sync.WaitGroup
+		told := make([]string, writers)
+		errs := make([]error, writers)
+		for i := range writers {
+			all.Go(func() {
+				told[i], errs[i] = l.put(ctx, "race", strings.Repeat("x", 1000), http.Header{"X-Cos-Forbid-Overwrite": {"true"}})
+			})
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return "", err
+		}
+		won := 0
+		for _, code := range told {
+			counts[code]++
+			if code == "OK" {
+				won++
+			}
+		}
+		if won > 1 {
+			several++
+		}
+		if _, err := l.client.Object.Delete(ctx, l.prefix+"race"); err != nil {
+			return "", err
+		}
 	}
-	all.Wait()
-	slices.Sort(told)
-	counted := ""
-	for len(told) > 0 {
-		n := len(told) - len(slices.DeleteFunc(slices.Clone(told), func(s string) bool { return s == told[0] }))
-		counted += fmt.Sprintf("%d %s, ", n, told[0])
-		told = told[n:]
+	var counted []string
+	for _, code := range slices.Sorted(maps.Keys(counts)) {
+		counted = append(counted, fmt.Sprintf("%d %s", counts[code], code))
 	}
-	return strings.TrimSuffix(counted, ", "), errors.Join(errs...)
+	return fmt.Sprintf("%s; in %d of %d rounds of %d creators more than one was told success", strings.Join(counted, ", "), several, l.rounds, writers), nil
 }
 
 // answers asks every question, and returns a line for each.

@@ -67,7 +67,7 @@ func TestConformanceLive(t *testing.T) {
 
 	l := &live{
 		client: client, base: client.BaseURL.BucketURL, id: keys[0], key: keys[1], token: keys[2],
-		sts: "https://sts.tencentcloudapi.com", prefix: "conformance-" + rand.Text() + "/", never: got.Status == "",
+		sts: "https://sts.tencentcloudapi.com", prefix: "conformance-" + rand.Text() + "/", never: got.Status == "", rounds: 200,
 	}
 	if strings.HasPrefix(l.base.Host, "127.0.0.1:") { // costest
 		l.sts = c.Endpoint
@@ -165,7 +165,7 @@ func TestQuestions(t *testing.T) {
 		for _, variant := range q.Variants {
 			s := newServer(t, &costest.Options{Unsure: map[string]string{q.Name: variant}})
 			client := ownerClient(t, s)
-			l := &live{client: client, base: client.BaseURL.BucketURL, id: s.SecretID(), key: s.SecretKey(), sts: s.URL(), prefix: "questions/", never: true}
+			l := &live{client: client, base: client.BaseURL.BucketURL, id: s.SecretID(), key: s.SecretKey(), sts: s.URL(), prefix: "questions/", never: true, rounds: 5}
 			want := variant
 			if variant == "documented" {
 				want = "InvalidPart and InvalidPartOrder"

@@ -18,7 +18,10 @@
 // which never had versioning; in any other it is ignored without notice. So the bucket
 // decides what the store honours, and [Open] asks it (GET ?versioning):
 //
-//   - Never versioned: create-only is atomic. There is neither swap nor history.
+//   - Never versioned: create-only is documented, and under many creators at once reported not
+//     to hold (see Create). What was created is read back, so that a creator who was
+//     overwritten by then is told. One that is overwritten later is not: create-only is no
+//     lock here. There is neither swap nor history.
 //   - Versioning enabled: there is history. Create and swap are optimistic: they write,
 //     look at what came before their own version, and remove it for ever if that is not
 //     what they may replace. The loser is told, and what it met stays. But a reader may

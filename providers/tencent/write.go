@@ -13,6 +13,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -34,7 +35,11 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	if is == enabled {
 		return s.optimistic(ctx, key, precondition{}, fill)
 	}
-	done, _, err := s.write(ctx, key, nil, true, fill)
+	var sent opening
+	done, _, err := s.write(ctx, key, nil, true, func(w io.Writer) error {
+		sent = opening{w: w}
+		return fill(&sent)
+	})
 	if err != nil {
 		if exists(err) {
 			err = fmt.Errorf("%w: %w", vault.ErrExist, err)
@@ -45,11 +50,28 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	case done.Untold:
 		return "", fmt.Errorf("%w: it was written, and the service did not return whether as a version", vault.ErrUnsure)
 	case done.VersionID == "":
-		return "", nil
+		return "", s.confirm(ctx, key, sent)
 	}
 	// Versioning was enabled meanwhile, and the condition was ignored.
 	s.state.set(enabled)
 	return s.judge(ctx, key, done.VersionID, precondition{})
+}
+
+// confirm reads back what a create stored, in a bucket that never had versioning. The documents
+// let one creator win; a live report has more than one told success when they are many at once
+// (https://github.com/apache/opendal/pull/7526). What comes over ours before this read is found
+// out; what comes later is not.
+func (s *store) confirm(ctx context.Context, key string, sent opening) error {
+	ctx, cancel := linger.Context(ctx, judgeTime)
+	defer cancel()
+	id, ours, err := s.compare(ctx, key, "", sent.first, sent.size)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: it was written, and could not be read back: %w", vault.ErrUnsure, err)
+	case !ours && id != "": // nothing there: it was deleted since
+		return fmt.Errorf("%w: another create of it succeeded at the same moment, and replaced this one", vault.ErrExist)
+	}
+	return nil
 }
 
 // exists reports whether a create-only write was refused because something is there.

@@ -65,7 +65,7 @@ func (b tencentBucket) versioning() Line {
 	}
 	switch doc.Status {
 	case "":
-		return Line{Check: "versioning", Status: OK, Message: "versioning was never on: create-only is atomic (create-atomic), and there is no history"}
+		return Line{Check: "versioning", Status: OK, Message: "versioning was never on: create-only tells most losers (create-detects) and is no lock, and there is no history"}
 	case "Enabled":
 		return Line{Check: "versioning", Status: OK, Message: "versioning is on: there is history, and create-only tells the loser (create-detects), whose value a reader may see for a moment"}
 	}

@@ -74,7 +74,7 @@ func TestTencentBucket(t *testing.T) {
 	t.Run("bare", func(t *testing.T) {
 		s := newCOS(t, nil)
 		want(t, judged(t, s), map[string]string{
-			"versioning": "ok: create-atomic", "lifecycle": "warning: no lifecycle rule", "public": "ok: neither",
+			"versioning": "ok: create-detects", "lifecycle": "warning: no lifecycle rule", "public": "ok: neither",
 			"tls": "warning: plain http", "strict-signature": "warning: off",
 		})
 	})

@@ -1,0 +1,106 @@
+package tencent_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestCreateUnchecked has two creators of a new key at once at a COS that checks
+// x-cos-forbid-overwrite only when a request begins. The one who is overwritten before it has
+// read back is told; the other one is not, and both believe that they won.
+func TestCreateUnchecked(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		early bool // the other creator's object comes before the read-back
+		want  error
+	}{
+		{"overwritten before the read-back", true, vault.ErrExist},
+		{"overwritten after it", false, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newServer(t, &costest.Options{Unsure: map[string]string{"create-commit": "unchecked"}})
+			client, err := cosblob.NewClient(s.Bucket(), s.Region(), owner(s), &cosblob.ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The other one has begun. More of its body than any buffer takes has been read, and so
+			// its request has passed the check.
+			begin := strings.Repeat("other", 4<<20)
+			body, rest := io.Pipe()
+			other := make(chan error, 1)
+			go func() {
+				_, err := client.Object.Put(t.Context(), "key", body, &cos.ObjectPutOptions{ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{
+					ContentLength: int64(len(begin) + 1), XOptionHeader: &http.Header{"X-Cos-Forbid-Overwrite": {"true"}},
+				}})
+				other <- err
+			}()
+			finish := func() {
+				io.WriteString(rest, "!")
+				rest.Close()
+				if err := <-other; err != nil {
+					t.Errorf("the other creator is told %v", err)
+				}
+			}
+			io.WriteString(rest, begin)
+			st := open(t, config(s, owner(s)))
+			finished := false
+			s.SetRule(func(r *costest.Request) *costest.Fault {
+				if r.Action == "GetObject" && tc.early && !finished {
+					finished = true
+					finish()
+				}
+				return nil
+			})
+			_, err = st.Create.Create(t.Context(), "key", func(w io.Writer) error { _, err := io.WriteString(w, "ours"); return err })
+			if !errors.Is(err, tc.want) {
+				t.Errorf("create says %v, want %v", err, tc.want)
+			}
+			s.SetRule(nil)
+			if !tc.early {
+				finish()
+			}
+			got, err := st.Bucket.ReadAll(t.Context(), "key")
+			if err != nil || !strings.HasPrefix(string(got), "other") {
+				t.Errorf("the object is that of ours, of %d bytes, %v", len(got), err)
+			}
+		})
+	}
+}
+
+// TestCreateReadBack: a create that could not be read back is not certain, and neither is one
+// that was removed since lost.
+func TestCreateReadBack(t *testing.T) {
+	s := newServer(t, nil)
+	st := open(t, config(s, owner(s)))
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action == "GetObject" {
+			return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test"))
+		}
+		return nil
+	})
+	if _, err := st.Create.Create(t.Context(), "key", value); !errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("where it may not be read: %v, want %v", err, vault.ErrUnsure)
+	}
+	removed := false
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action == "GetObject" && !removed {
+			removed = true
+			if err := st.Bucket.Delete(t.Context(), r.Key); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+	if _, err := st.Create.Create(t.Context(), "new", value); err != nil {
+		t.Errorf("where it was removed since: %v", err)
+	}
+}
