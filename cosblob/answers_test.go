@@ -2,10 +2,13 @@ package cosblob_test
 
 import (
 	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"gocloud.dev/blob"
 
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
 )
 
@@ -52,5 +55,38 @@ func TestLateRefusal(t *testing.T) {
 	})
 	if err := b.WriteAll(t.Context(), "key", value, inParts(blob.WriterOptions{})); err == nil {
 		t.Error("the write says nil")
+	}
+}
+
+// TestDocumentedHost: the source of a copy is named by the documented host, whichever the client uses.
+func TestDocumentedHost(t *testing.T) {
+	s := newServer(t, nil)
+	const documented = "vault-1250000000.cos.ap-guangzhou.myqcloud.com/there"
+	for endpoint, region := range map[string]string{
+		"http://vault-1250000000.cos-internal.ap-guangzhou.tencentcos.cn": "",
+		"http://vault-1250000000.cos.ap-guangzhou.tencentcos.cn":          "",
+		"http://vault-1250000000.cos.accelerate.myqcloud.com":             "ap-guangzhou",
+		"http://keys.example.com":                                         "ap-guangzhou",
+	} {
+		var source string
+		via := roundTrip(func(r *http.Request) (*http.Response, error) {
+			if h := r.Header.Get("X-Cos-Copy-Source"); h != "" {
+				source = h
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("<CopyObjectResult/>"))}, nil
+			}
+			return &http.Response{StatusCode: 200, Header: http.Header{"Etag": {`"1"`}, "Content-Length": {"1"}}, ContentLength: 1, Body: http.NoBody}, nil
+		})
+		client, err := cosblob.NewClient(s.Bucket(), s.Region(), owner(s), &cosblob.ClientOptions{Endpoint: endpoint, Transport: via})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := cosblob.OpenBucket(t.Context(), client, s.Bucket(), &cosblob.Options{Region: region})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if err := b.Copy(t.Context(), "copy", "there", nil); err != nil || source != documented {
+			t.Errorf("%s: the source is %q, want %q; %v", endpoint, source, documented, err)
+		}
 	}
 }

@@ -132,16 +132,25 @@ func openBucket(client *cos.Client, name string, o *Options) (*bucket, error) {
 	}
 	b := &bucket{client: client, name: name, o: *o, copyLimit: copyLimit, copyPart: copyPart}
 	switch host := client.BaseURL.BucketURL.Host; {
-	case strings.HasPrefix(host, name+"."):
-		b.host = host
-	case strings.HasSuffix(host, ".myqcloud.com"), strings.HasSuffix(host, ".tencentcos.cn"):
+	case !strings.HasPrefix(host, name+".") && (strings.HasSuffix(host, ".myqcloud.com") || strings.HasSuffix(host, ".tencentcos.cn")):
 		return nil, fmt.Errorf("cosblob: the client is for %s, not for the bucket %s", host, name)
 	case o.Region != "":
-		b.host = name + ".cos." + o.Region + ".myqcloud.com"
+		b.host = documentedHost(name, o.Region)
+	default:
+		if m := bucketHost.FindStringSubmatch(strings.TrimPrefix(host, name+".")); m != nil && m[1] != "accelerate" {
+			b.host = documentedHost(name, m[1])
+		}
 	}
 	quiet(client.Conf)
 	return b, nil
 }
+
+// bucketHost is what follows the name in the hosts of a bucket (436/6224).
+var bucketHost = regexp.MustCompile(`^cos(?:-internal)?\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
+
+// documentedHost is the host that the source of a copy is named by, whichever the client uses
+// (436/10881).
+func documentedHost(bucket, region string) string { return bucket + ".cos." + region + ".myqcloud.com" }
 
 // quiet switches off what the SDK does by itself.
 func quiet(c *cos.Config) {

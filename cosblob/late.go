@@ -6,20 +6,26 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/linger"
 )
 
-// When the context of a write ends, what is not all sent yet is cut off. The answer to
+// When the context of a write ends, what is not all sent yet is cut off. The response to
 // what is sent is waited for: it may take place, and a part that arrives after its
-// upload was aborted would stay, and be paid for.
+// upload was aborted would stay, and be billed. The write returns within lateTime all the same.
 
-// answerTime is how long an answer is waited for after the context has ended.
-const answerTime = 10 * time.Second
+const (
+	// lateTime is how long a write goes on after its context has ended.
+	lateTime = 4500 * time.Millisecond
+	// answerTime is the part of it in which a response is waited for; the rest is for an abort.
+	answerTime = 2500 * time.Millisecond
+)
 
 // answered returns a context that ends answerTime after ctx.
 func answered(ctx context.Context) (context.Context, context.CancelFunc) {
 	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		t := time.NewTimer(answerTime)
+		t := time.NewTimer(linger.Half(ctx, answerTime))
 		defer t.Stop()
 		select {
 		case <-t.C:

@@ -11,9 +11,12 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/objectvault/objectvault/internal/linger"
 )
 
 // abortTime is how long an upload that failed may take to be aborted.
@@ -24,6 +27,8 @@ type upload struct {
 	b        *bucket
 	name, id string
 	ctx      context.Context // ends with the caller's, and with the first part that fails
+	caller   context.Context
+	ended    atomic.Int64 // when the caller's context ended, in nanoseconds since 1970; 0: it has not
 	fail     context.CancelCauseFunc
 	slots    chan struct{} // one for each part under way
 	free     chan []byte   // buffers of parts that were sent
@@ -67,6 +72,8 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 		slots: make(chan struct{}, once), free: make(chan []byte, once),
 	}
 	u.ctx, u.fail = context.WithCancelCause(ctx)
+	u.caller = ctx
+	context.AfterFunc(ctx, func() { u.ended.CompareAndSwap(0, time.Now().UnixNano()) })
 	return u, nil
 }
 
@@ -149,6 +156,17 @@ func checkPart(h http.Header, n int, p *part, data []byte) error {
 	return checkCRC(h, p.crc)
 }
 
+// after returns a context for what has to follow an upload that failed, or whose response was
+// lost. The caller's may have ended: then little time is left.
+func (u *upload) after() (context.Context, context.CancelFunc) {
+	d := abortTime
+	if u.caller.Err() != nil {
+		u.ended.CompareAndSwap(0, time.Now().UnixNano())
+		d = time.Until(time.Unix(0, u.ended.Load()).Add(lateTime))
+	}
+	return linger.Context(u.caller, d)
+}
+
 // sent is what the parts are together.
 func (u *upload) sent() *part {
 	whole := new(part)
@@ -207,7 +225,7 @@ func (u *upload) finish(ctx context.Context, forbid string, whole *part) (Writte
 // untold asks for what the answer to the end of an upload did not tell: its head may have
 // gone out before there was an object (436/7742).
 func (u *upload) untold(tag string, whole *part) (Written, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTime)
+	ctx, cancel := u.after()
 	defer cancel()
 	resp, err := u.b.head(ctx, unescapeKey(u.name), nil)
 	switch {
@@ -229,7 +247,7 @@ func (u *upload) lost(err error, whole *part) (Written, error) {
 	if aerr != nil || !gone || whole == nil || refused(err) {
 		return Written{}, alsoAbort(err, aerr)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTime)
+	ctx, cancel := u.after()
 	defer cancel()
 	resp, herr := u.b.head(ctx, unescapeKey(u.name), nil)
 	if herr != nil || resp.ContentLength != whole.size {
@@ -260,7 +278,7 @@ func alsoAbort(err, aerr error) error {
 func (u *upload) abort() (gone bool, err error) {
 	u.fail(nil)
 	u.sending.Wait()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), abortTime)
+	ctx, cancel := u.after()
 	defer cancel()
 	err = u.b.try(ctx, repeatable, func(ctx context.Context) error {
 		_, err := u.b.client.Object.AbortMultipartUpload(ctx, u.name, u.id)

@@ -167,7 +167,8 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 }
 
 // Undelete puts the newest value of a deleted name again, under a new revision. A
-// name that is not deleted is [ErrExist].
+// name that is not deleted is [ErrExist]. Where the store has a history and no create-only, as COS
+// while versioning is suspended, it replaces what another writer puts at the same moment.
 func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "undelete", string(name))
 	key, err := v.writable(name)
@@ -181,7 +182,11 @@ func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) 
 		case version.Current && !version.Deleted:
 			return Info{}, fmt.Errorf("%w: it is not deleted", ErrExist)
 		case !version.Deleted:
-			return v.putAgain(ctx, name, at(key, version), true)
+			info, err := v.putAgain(ctx, name, at(key, version), true)
+			if errors.Is(err, ErrUnsupported) {
+				return v.putAgain(ctx, name, at(key, version), false)
+			}
+			return info, err
 		}
 	}
 	return Info{}, ErrNotFound

@@ -11,6 +11,7 @@ import (
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -102,5 +103,58 @@ func TestCreateReadBack(t *testing.T) {
 	})
 	if _, err := st.Create.Create(t.Context(), "new", value); err != nil {
 		t.Errorf("where it was removed since: %v", err)
+	}
+}
+
+// TestUndeleteSuspended: what was deleted while versioning was on comes back after it was
+// suspended.
+func TestUndeleteSuspended(t *testing.T) {
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	v := newVault(t, open(t, config(s, owner(s))), "acme")
+	if _, err := v.Put(t.Context(), "name", strings.NewReader("sk-1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Delete(t.Context(), "name", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetVersioning(s.Bucket(), "Suspended"); err != nil {
+		t.Fatal(err)
+	}
+	v = newVault(t, open(t, config(s, owner(s))), "acme")
+	if _, err := v.Undelete(t.Context(), "name"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := v.Get(t.Context(), "name", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != "sk-1" {
+		t.Errorf("it is %d bytes, %v", len(got), err)
+	}
+	if _, err := v.Undelete(t.Context(), "name"); !errors.Is(err, vault.ErrExist) {
+		t.Errorf("a second time: %v, want %v", err, vault.ErrExist)
+	}
+}
+
+// TestAccelerated: an endpoint that takes no lists is refused, with what to write instead.
+func TestAccelerated(t *testing.T) {
+	for _, endpoint := range []string{
+		"https://vault-1250000000.cos.accelerate.myqcloud.com", "https://vault-1250000000.cos.accelerate.tencentcos.cn/",
+	} {
+		_, err := tencent.Open(t.Context(), tencent.Config{Bucket: "vault-1250000000", Endpoint: endpoint, Static: cosblob.Static("id", "key", "")})
+		if !errors.Is(err, vault.ErrConfig) || !strings.Contains(err.Error(), "endpoint") {
+			t.Errorf("%s: %v, want %v", endpoint, err, vault.ErrConfig)
+		}
+	}
+	s := newServer(t, nil)
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Key != "" {
+			return nil
+		}
+		return costest.RespondBefore(400, costest.ErrorXML("ActionAccelerateNotSupported", "told by a test"))
+	})
+	if _, err := tencent.Open(t.Context(), config(s, owner(s))); !errors.Is(err, vault.ErrConfig) {
+		t.Errorf("behind another name: %v, want %v", err, vault.ErrConfig)
 	}
 }

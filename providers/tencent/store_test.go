@@ -79,8 +79,13 @@ func TestVersioningHidden(t *testing.T) {
 	c := exchanged(t, s, newIssuer(t, s), "blind", `{"version":"2.0","statement":[{"effect":"allow",
 		"action":["name/cos:PutObject","name/cos:GetObject","name/cos:HeadObject"],"resource":["*"]}]}`)
 	st := open(t, config(s, temporary(c)))
-	if st.Swap != nil || st.History != nil || st.Purge != nil {
-		t.Error("swap or history is offered, and nobody knows whether it is there")
+	for _, err := range st.History.Versions(t.Context(), "key") {
+		if _, reason, _ := explained(t, st, err); !errors.Is(err, vault.ErrPermission) || reason != vault.VersioningUnreadable {
+			t.Errorf("history: %v, reason %v", err, reason)
+		}
+	}
+	if _, err := st.Swap.Swap(t.Context(), "key", "tag", value); !errors.Is(err, vault.ErrPermission) {
+		t.Errorf("swap: %v, want %v", err, vault.ErrPermission)
 	}
 	if _, err := st.Put.Put(t.Context(), "key", value); err != nil {
 		t.Errorf("put: %v", err)

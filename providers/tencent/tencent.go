@@ -54,6 +54,8 @@ package tencent
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -117,6 +119,9 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	case err != nil && ctx.Err() != nil:
 		s.close()
 		return nil, ctx.Err()
+	case code(err) == "ActionAccelerateNotSupported": // behind a name of one's own
+		s.close()
+		return nil, errAccelerated
 	case err != nil:
 		store.Swap, store.Tag = s, s.tag
 		store.History, store.Purge = undecided{s}, undecided{s}
@@ -128,6 +133,9 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	}
 	return store, nil
 }
+
+// errAccelerated is why a store cannot use an endpoint of global acceleration (436/38864).
+var errAccelerated = fmt.Errorf("%w: endpoint: an accelerated endpoint takes no requests about the bucket, such as lists: leave endpoint= out, or give an endpoint of the bucket's region", vault.ErrConfig)
 
 // store is the bucket beyond what cosblob does with it.
 type store struct {
@@ -154,6 +162,9 @@ func newStore(ctx context.Context, c Config) (*store, error) {
 	}
 	if err := checkEndpoint("sts_endpoint", c.STSEndpoint, c.Insecure); err != nil {
 		return nil, err
+	}
+	if u, err := url.Parse(c.Endpoint); err == nil && strings.Contains(u.Hostname()+".", ".cos.accelerate.") {
+		return nil, errAccelerated
 	}
 	s := &store{credentials: newCredentials(c)}
 	base := transport.New(c.Timeout)
