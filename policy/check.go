@@ -16,6 +16,7 @@ type Weakness struct {
 // A Finding is a weakness of a document.
 type Finding struct {
 	File      string `json:"file"`
+	Document  string `json:"document,omitempty"` // of several in the file with the same part
 	Part      Part   `json:"part"`
 	Tenant    string `json:"tenant,omitempty"`
 	Statement *int   `json:"statement,omitempty"` // its index; nil: the document as a whole
@@ -29,6 +30,9 @@ type Finding struct {
 // Where returns the part and the statement, as in "role_policy Statement[1] (OwnList)".
 func (f Finding) Where() string {
 	where := string(f.Part)
+	if f.Document != "" {
+		where = f.Document + " " + where
+	}
 	if f.Tenant != "" {
 		where = f.Tenant + " " + where
 	}
@@ -54,7 +58,8 @@ type Rules struct {
 // A Checker collects the findings of a dialect's rules.
 type Checker[L Language] struct {
 	Doc     Document[L]       // the document that is being checked
-	Reached map[string]string // principal of the document → the tenant whose prefix it was allowed
+	Nth     int               // its index
+	Reached map[string]string // role or principal → the tenant whose prefix it was allowed first
 
 	at         int // index of the statement; -1: the document as a whole
 	weaknesses map[string]Weakness
@@ -64,9 +69,7 @@ type Checker[L Language] struct {
 
 // A place identifies a finding, so that it is reported once.
 type place struct {
-	file      string
-	part      Part
-	tenant    string
+	document  int
 	statement int
 	id        string
 	message   string
@@ -75,13 +78,13 @@ type place struct {
 // Run applies the rules to the documents and returns the findings, in the order of the
 // documents and their statements.
 func (c *Checker[L]) Run(docs []Document[L], rules Rules) []Finding {
-	c.weaknesses, c.seen = make(map[string]Weakness), make(map[place]bool)
+	c.weaknesses, c.seen, c.Reached = make(map[string]Weakness), make(map[place]bool), make(map[string]string)
 	for _, w := range rules.Weaknesses {
 		c.weaknesses[w.ID] = w
 	}
 	allow := syntaxOf[L]().spell("Allow")
-	for _, d := range docs {
-		c.Doc, c.Reached, c.at = d, make(map[string]string), -1
+	for n, d := range docs {
+		c.Doc, c.Nth, c.at = d, n, -1
 		if rules.Document != nil {
 			rules.Document()
 		}
@@ -109,7 +112,7 @@ func (c *Checker[L]) Run(docs []Document[L], rules Rules) []Finding {
 func (c *Checker[L]) Report(id, format string, args ...any) {
 	w := c.weaknesses[id]
 	f := Finding{
-		File: c.Doc.File, Part: c.Doc.Part, Tenant: c.Doc.Tenant,
+		File: c.Doc.File, Document: c.Doc.Origin.label, Part: c.Doc.Part, Tenant: c.Doc.Tenant,
 		Weakness: id, Message: w.Meaning, Fix: w.Fix, LowerCase: syntaxOf[L]().LowerCase,
 	}
 	if format != "" {
@@ -119,7 +122,7 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 		at := c.at
 		f.Statement, f.Sid = &at, c.Doc.Policy.Statement[at].Sid
 	}
-	p := place{f.File, f.Part, f.Tenant, c.at, id, f.Message}
+	p := place{c.Nth, c.at, id, f.Message}
 	if !c.seen[p] {
 		c.seen[p] = true
 		c.found = append(c.found, f)
@@ -146,4 +149,95 @@ func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, valu
 	if id != "" {
 		c.Report(id, "%s", details)
 	}
+}
+
+// Roles returns the role that has the policy of each document: ROLE as [ShortName] writes it,
+// the tenant whose role it is, or a text that no other document has. It is empty for bucket
+// policies. Documents that do not say whose they are belong to the one role that there is, if
+// the others do not speak of several.
+func Roles[L Language](docs []Document[L]) []string {
+	roles := make([]string, len(docs))
+	known, trusts := make(map[string]bool), 0
+	for i, d := range docs {
+		switch {
+		case d.Part == BucketPolicy:
+		case d.Origin.Owner != "":
+			roles[i] = ShortName(d.Origin.Owner)
+			known[roles[i]] = true
+		case d.Tenant != "":
+			roles[i] = "tenant " + d.Tenant
+			known[roles[i]] = true
+		case d.Part == TrustPolicy:
+			trusts++
+		}
+	}
+	one := ""
+	if len(known) <= 1 && trusts <= 1 {
+		one = "the role that no document names"
+		for role := range known {
+			one = role
+		}
+	}
+	for i, d := range docs {
+		if roles[i] != "" || d.Part == BucketPolicy {
+			continue
+		}
+		if roles[i] = one; one == "" {
+			roles[i] = fmt.Sprintf("the role of %s", d.File)
+			if d.Origin.label != "" {
+				roles[i] += " " + d.Origin.label
+			}
+			for slices.Contains(roles[:i], roles[i]) {
+				roles[i] += ", another document"
+			}
+		}
+	}
+	return roles
+}
+
+// A Trusted is whose tokens an allow of a trust policy accepts.
+type Trusted struct {
+	Role     string              // that it is about, or its tenant
+	Issuers  []string            // empty: any
+	Subjects []string            // empty: any
+	Tags     map[string][]string // values of tags that tokens need, by key
+}
+
+// Shared returns the first of others that is about another role and accepts a token that t
+// accepts, and the subject or tag of that token. It compares what both name: a token that has a
+// subject of the one and a tag of the other is not known to exist.
+func (t Trusted) Shared(others []Trusted) (value, role string) {
+	for _, o := range others {
+		if o.Role == t.Role || len(t.Issuers) > 0 && len(o.Issuers) > 0 && common(t.Issuers, o.Issuers) == "" {
+			continue
+		}
+		value, disjoint := common(t.Subjects, o.Subjects), false
+		if value == "" && (len(t.Subjects) > 0 || len(o.Subjects) > 0) {
+			continue
+		}
+		for key, values := range t.Tags {
+			if o.Tags[key] == nil {
+				continue
+			}
+			tag := common(values, o.Tags[key])
+			disjoint = disjoint || tag == ""
+			if value == "" {
+				value = tag
+			}
+		}
+		if value != "" && !disjoint {
+			return value, o.Role
+		}
+	}
+	return "", ""
+}
+
+// common returns the first text that is in both lists, or "".
+func common(a, b []string) string {
+	for _, text := range a {
+		if slices.Contains(b, text) {
+			return text
+		}
+	}
+	return ""
 }

@@ -1,80 +1,232 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
 
-// Parse returns the policies in data: a policy on its own, a response of the cloud, or
-// generated documents. A policy inside another document may be an object or a string, which
-// may be URL-encoded. The name of the file is for messages. Errors wrap [ErrDocument].
+// Parse returns the policies in data: policies on their own, responses of the cloud, generated
+// documents, or lists of these, one value after the other. Each of them, and a policy inside
+// another document, may be a string that holds it, which may be URL-encoded. The name of the
+// file is for messages. Errors wrap [ErrDocument].
 func Parse[L Language](file string, data []byte) ([]Document[L], error) {
-	docs, err := (&reader[L]{Syntax: syntaxOf[L]()}).read(data)
-	if err != nil {
+	r := &reader[L]{Syntax: syntaxOf[L]()}
+	if err := r.read(data); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDocument, err)
 	}
-	for i := range docs {
-		docs[i].File = file
+	for i := range r.docs {
+		r.docs[i].File = file
 	}
-	return docs, nil
+	label(r.docs)
+	return r.docs, nil
+}
+
+// label gives documents that share their file and part a label that tells them apart.
+func label[L Language](docs []Document[L]) {
+	count := make(map[Part]int)
+	for _, d := range docs {
+		if d.Tenant == "" {
+			count[d.Part]++
+		}
+	}
+	seen := make(map[Part]int)
+	for i := range docs {
+		d := &docs[i]
+		if d.Tenant != "" || count[d.Part] < 2 {
+			continue
+		}
+		seen[d.Part]++
+		d.Origin.label = strings.TrimSpace(ShortName(d.Origin.Owner) + " " + d.Origin.Name)
+		if d.Origin.label == "" {
+			d.Origin.label = fmt.Sprintf("number %d", seen[d.Part])
+		}
+	}
+}
+
+// A Source is a policy inside a response of the cloud.
+type Source struct {
+	Part   Part // empty: the policy shows it
+	Origin Origin
+	Policy *Value // nil: the response names the policy and does not contain it
+	tenant string
 }
 
 type reader[L Language] struct {
 	*Syntax
-	docs []Document[L]
+	docs    []Document[L]
+	account []*Value // pages of a response about an account, or objects of one
 }
 
-func (r *reader[L]) read(data []byte) ([]Document[L], error) {
-	v, err := ParseValue(data)
+func (r *reader[L]) read(data []byte) error {
+	values, err := ParseValues(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	for _, v := range values {
+		if err := r.value(v, 0); err != nil {
+			return err
+		}
+	}
+	if len(r.account) > 0 {
+		sources, err := r.Account(r.account)
+		if err != nil {
+			return err
+		}
+		for _, s := range sources {
+			if err := r.inner(s); err != nil {
+				return err
+			}
+		}
+	}
+	if len(r.docs) == 0 {
+		return errors.New("it holds no policy")
+	}
+	return nil
+}
+
+// maxStrings is the maximum number of strings around a document, each in the other.
+const maxStrings = 3
+
+// value reads a document, or a list or a string of documents.
+func (r *reader[L]) value(v *Value, depth int) error {
+	switch v.Kind {
+	case '{':
+		return r.object(v)
+	case '[':
+		if len(v.Array) == 0 {
+			return errors.New("it is not an object with a policy, but an empty list")
+		}
+		for _, one := range v.Array {
+			if err := r.value(one, depth); err != nil {
+				return err
+			}
+		}
+		return nil
+	case '"':
+		if depth >= maxStrings {
+			return fmt.Errorf("line %d: it is not an object, but a string in a string", v.Line)
+		}
+		values, err := stringValues(v)
+		if err != nil {
+			return fmt.Errorf("it is not an object: %w", err)
+		}
+		for _, one := range values {
+			if err := r.value(one, depth+1); err != nil {
+				return fmt.Errorf("in the string of line %d: %w", v.Line, err)
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("line %d: it is not an object", v.Line)
+}
+
+// stringValues parses a string that contains JSON, which may be URL-encoded.
+func stringValues(v *Value) ([]*Value, error) {
+	text, err := Unescape(v.Text)
+	if err != nil {
+		return nil, fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.Line, err)
+	}
+	values, err := ParseValues([]byte(text))
+	if err != nil && strings.Contains(text, "+") && text != v.Text {
+		// Some encoders write a blank as +. JSON has a plus inside strings only.
+		if form, formErr := url.QueryUnescape(v.Text); formErr == nil {
+			if values, formErr := ParseValues([]byte(form)); formErr == nil {
+				return values, nil
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the policy in the string of line %d: %w", v.Line, err)
+	}
+	return values, nil
+}
+
+// object reads a policy, a response of the cloud, or generated documents.
+func (r *reader[L]) object(v *Value) error {
 	if inner := v.Get(r.Envelope); inner != nil && r.Envelope != "" {
+		if inner.Kind != '{' {
+			return fmt.Errorf("line %d: it is not an object", inner.Line)
+		}
 		v = inner
 	}
-	if v.Kind != '{' {
-		return nil, errors.New("it is not an object")
-	}
 	if slices.ContainsFunc(v.Object, func(m Member) bool { return r.spell(m.Key) == r.spell("Statement") }) {
-		err := r.policy("", "", v)
-		return r.docs, err
+		return r.policy(Source{Policy: v})
 	}
 	parts := []string{string(TrustPolicy), string(RolePolicy), string(BucketPolicy)}
+	// What is beside the policy of a response would not be read.
+	alone := func(name string, others []string) error {
+		for _, other := range others {
+			if v.Get(other) != nil {
+				return fmt.Errorf("line %d: it holds both %s and %s: give each policy alone", v.Line, name, other)
+			}
+		}
+		return nil
+	}
+	others := slices.Concat(parts, []string{"tenants"})
+	if r.IsAccount != nil && r.IsAccount(v) {
+		r.account = append(r.account, v)
+		return alone("details of an account", others)
+	}
+	for _, list := range r.Lists {
+		if l := v.Get(list); l != nil && (l.Kind == '[' || l.Kind == '{') {
+			if err := alone(list, others); err != nil {
+				return err
+			}
+			if l.Kind == '[' && len(l.Array) == 0 {
+				return nil
+			}
+			return r.value(l, 0)
+		}
+	}
 	holder := slices.IndexFunc(r.Holders, func(h Holder) bool { return v.Get(h.Name) != nil })
 	if holder < 0 {
-		err := r.generated(v, parts)
-		return r.docs, err
+		return r.generated(v, parts)
 	}
 	h := r.Holders[holder]
-	// What is beside the policy of a response would not be read.
-	others := slices.Concat(parts, []string{"tenants"})
 	for _, other := range r.Holders[holder+1:] {
 		others = append(others, other.Name)
 	}
-	for _, other := range others {
-		if v.Get(other) != nil {
-			return nil, fmt.Errorf("line %d: it holds both %s and %s: give each policy alone", v.Line, h.Name, other)
-		}
+	if err := alone(h.Name, others); err != nil {
+		return err
 	}
-	inner := v.Get(h.Name)
+	s := Source{Part: h.Part, Origin: r.origin(v), Policy: v.Get(h.Name)}
 	if h.Inner != "" {
-		inner = inner.Get(h.Inner)
+		s.Origin = r.origin(s.Policy)
+		s.Policy = s.Policy.Get(h.Inner)
 	}
-	if inner == nil {
-		return nil, fmt.Errorf("it has no %s", h.Inner)
+	switch {
+	case s.Policy == nil:
+		return fmt.Errorf("it has no %s", h.Inner)
+	case s.Policy.Get("DefaultVersionId") != nil:
+		return fmt.Errorf("line %d: it names a policy and does not contain it: aws iam get-policy-version fetches it", s.Policy.Line)
 	}
-	err = r.inner(h.Part, "", inner)
-	return r.docs, err
+	return r.inner(s)
+}
+
+// origin returns what an object says about the owner of the policy in it.
+func (r *reader[L]) origin(v *Value) Origin {
+	if r.OriginOf == nil {
+		return Origin{}
+	}
+	return r.OriginOf(v)
 }
 
 // generated reads the documents that a dialect generates.
 func (r *reader[L]) generated(v *Value, parts []string) error {
-	read := func(m Member, tenant string) error {
+	found := false
+	read := func(holder *Value, m Member, tenant string) error {
 		switch {
 		case slices.Contains(parts, m.Key):
-			if err := r.inner(Part(m.Key), tenant, m.Value); err != nil {
+			found = true
+			owner := Origin{Owner: cmp.Or(holder.StringOf("role_arn"), prefixed("role/", holder.StringOf("role_name")))}
+			if m.Key == string(BucketPolicy) {
+				owner = Origin{}
+			}
+			if err := r.inner(Source{Part: Part(m.Key), tenant: tenant, Origin: owner, Policy: m.Value}); err != nil {
 				return fmt.Errorf("%s: %w", m.Key, err)
 			}
 			return nil
@@ -85,7 +237,7 @@ func (r *reader[L]) generated(v *Value, parts []string) error {
 	}
 	for _, m := range v.Object {
 		if m.Key != "tenants" || m.Value.Kind != '{' {
-			if err := read(m, ""); err != nil {
+			if err := read(v, m, ""); err != nil {
 				return err
 			}
 			continue
@@ -95,37 +247,48 @@ func (r *reader[L]) generated(v *Value, parts []string) error {
 				return fmt.Errorf("line %d: tenant %s is not an object", tenant.Value.Line, Quote(tenant.Key))
 			}
 			for _, part := range tenant.Value.Object {
-				if err := read(part, tenant.Key); err != nil {
+				if err := read(tenant.Value, part, tenant.Key); err != nil {
 					return fmt.Errorf("tenant %s: %w", Quote(tenant.Key), err)
 				}
 			}
 		}
 	}
-	if len(r.docs) == 0 {
+	if !found {
 		return errors.New("it holds no policy")
 	}
 	return nil
 }
 
-// inner reads a policy inside another document.
-func (r *reader[L]) inner(part Part, tenant string, v *Value) error {
-	if v.Kind == '"' {
-		text, err := Unescape(v.Text)
-		if err != nil {
-			return fmt.Errorf("line %d: the policy is not URL-encoded: %w", v.Line, err)
-		}
-		inner, err := ParseValue([]byte(text))
-		if err != nil {
-			return fmt.Errorf("the policy in the string of line %d: %w", v.Line, err)
-		}
-		v = inner
+// prefixed returns prefix and text, or "" if text is empty.
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
 	}
-	return r.policy(part, tenant, v)
+	return prefix + text
+}
+
+// inner reads a policy inside another document.
+func (r *reader[L]) inner(s Source) error {
+	if s.Policy == nil {
+		r.docs = append(r.docs, Document[L]{Part: s.Part, Origin: s.Origin, Policy: &Policy[L]{}})
+		return nil
+	}
+	for depth := 0; s.Policy.Kind == '"' && depth < maxStrings; depth++ {
+		values, err := stringValues(s.Policy)
+		if err != nil {
+			return err
+		}
+		if len(values) != 1 {
+			return fmt.Errorf("line %d: the string holds %d values, not one policy", s.Policy.Line, len(values))
+		}
+		s.Policy = values[0]
+	}
+	return r.policy(s)
 }
 
 // policy reads a policy. If part is empty, the statements show which part it is.
-func (r *reader[L]) policy(part Part, tenant string, v *Value) error {
-	p := &Policy[L]{}
+func (r *reader[L]) policy(s Source) error {
+	p, part, v := &Policy[L]{}, s.Part, s.Policy
 	if v.Kind != '{' {
 		return fmt.Errorf("line %d: the policy is not an object", v.Line)
 	}
@@ -167,7 +330,7 @@ func (r *reader[L]) policy(part Part, tenant string, v *Value) error {
 			return fmt.Errorf("there is no %s in %s", r.spell("Resource"), at)
 		}
 	}
-	r.docs = append(r.docs, Document[L]{Part: part, Tenant: tenant, Policy: p})
+	r.docs = append(r.docs, Document[L]{Part: part, Tenant: s.tenant, Origin: s.Origin, Policy: p})
 	return nil
 }
 

@@ -44,8 +44,16 @@ type Syntax struct {
 	Assumes func(action string) bool
 
 	Envelope string   // the member around a response of the cloud's API; empty: none
+	Lists    []string // the members of responses that contain objects with policies
 	Holders  []Holder // the members of responses that contain policies
 	Known    []string // the members of generated documents that contain no policies
+	// OriginOf returns the owner and the name of the policy in an object of a response. It may
+	// be nil.
+	OriginOf func(v *Value) Origin
+	// IsAccount reports whether an object of a response is about an account, with all policies
+	// of its roles. Account returns the policies in such objects. Both may be nil.
+	IsAccount func(v *Value) bool
+	Account   func(all []*Value) ([]Source, error)
 }
 
 // A Holder is a member that contains a policy in a response of a cloud.
@@ -70,7 +78,35 @@ type Document[L Language] struct {
 	File   string // for messages
 	Part   Part
 	Tenant string // of a policy under tenants in generated documents; else empty
+	Origin Origin
 	Policy *Policy[L]
+}
+
+// An Origin is what the file of a document says about it, besides the policy.
+type Origin struct {
+	Owner  string // the role, user or group that has the policy: its ARN, or role/NAME; empty: not said
+	Name   string // of the policy, if its owner may have several
+	Whole  bool   // the file lists every policy of the owner
+	Unseen bool   // the file names the policy and does not contain it
+
+	label string // of one of several documents with the same part; else empty
+}
+
+// Equal returns true: a policy means the same, whatever file it was read from.
+func (Origin) Equal(Origin) bool { return true }
+
+// ShortName returns KIND/NAME of an ARN, such as role/vault, without account and path.
+func ShortName(arn string) string {
+	rest := arn[strings.LastIndex(arn, ":")+1:]
+	kind, name, ok := strings.Cut(rest, "/")
+	if !ok {
+		return rest
+	}
+	if kind == "assumed-role" { // of one session
+		name, _, _ = strings.Cut(name, "/")
+		kind = "role"
+	}
+	return kind + "/" + name[strings.LastIndex(name, "/")+1:]
 }
 
 // A Policy is a policy document. Its statements keep their order.
@@ -119,12 +155,8 @@ func (p Principal) MarshalJSON() ([]byte, error) {
 	return Compact(map[string][]string(p)), nil
 }
 
-// Principals returns the kind and name of each principal of the statement, sorted. For the
-// policy of a role, which names none, it returns "the role".
+// Principals returns the kind and name of each principal of the statement, sorted.
 func (s Statement) Principals() []string {
-	if s.Principal == nil {
-		return []string{"the role"}
-	}
 	var all []string
 	for kind, list := range s.Principal {
 		for _, name := range list {

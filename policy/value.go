@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -40,7 +41,7 @@ func ParseValue(data []byte) (*Value, error) {
 	case len(data) > MaxSize:
 		return nil, fmt.Errorf("it has more than %d bytes", MaxSize)
 	case !utf8.Valid(data):
-		return nil, errors.New("it is not UTF-8")
+		return nil, notUTF8(data)
 	case len(bytes.TrimSpace(data)) == 0:
 		return nil, errors.New("it is empty")
 	}
@@ -55,6 +56,81 @@ func ParseValue(data []byte) (*Value, error) {
 	p := &jsonParser{data: data, d: json.NewDecoder(bytes.NewReader(data)), line: 1}
 	p.d.UseNumber()
 	return p.value(0)
+}
+
+// byteOrderMark is written in front of UTF-8 by some editors and shells.
+const byteOrderMark = "\ufeff"
+
+// notUTF8 names the encoding of data that is not UTF-8 as far as it can be recognised.
+func notUTF8(data []byte) error {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return errUTF16
+	}
+	return errors.New("it is not UTF-8")
+}
+
+var errUTF16 = errors.New("it is UTF-16, not UTF-8: save it as UTF-8, which PowerShell does with -Encoding utf8")
+
+// ParseValues parses data, which contains one or more JSON values, each as [ParseValue] takes
+// it. Commands print one value after the other when their output goes to the same file. A value
+// may also be URL-encoded text without blanks, bare or in single quotes. Such a text is returned
+// as a string. Byte order marks of UTF-8 are ignored.
+func ParseValues(data []byte) ([]*Value, error) {
+	switch start := data[:min(len(data), 2)]; {
+	case len(data) > MaxSize:
+		return nil, fmt.Errorf("it has more than %d bytes", MaxSize)
+	case bytes.IndexByte(start, 0) >= 0: // without a byte order mark
+		return nil, errUTF16
+	case !utf8.Valid(data):
+		return nil, notUTF8(data)
+	}
+	var all []*Value
+	for i := 0; ; {
+		for n := -1; n != i; { // marks stand between values where files were concatenated
+			n = i
+			i = len(data) - len(bytes.TrimLeft(data[i:], " \t\r\n"))
+			i = len(data) - len(bytes.TrimPrefix(data[i:], []byte(byteOrderMark)))
+		}
+		if i == len(data) {
+			break
+		}
+		line := lineAt(data, i+1)
+		if data[i] == '%' || data[i] == '\'' {
+			text := data[i:]
+			if end := bytes.IndexAny(text, " \t\r\n"); end >= 0 {
+				text = text[:end]
+			}
+			i += len(text)
+			if text[0] == '\'' {
+				text = bytes.TrimSuffix(text[1:], []byte("'"))
+			}
+			all = append(all, &Value{Kind: '"', Text: string(text), Start: i - len(text), End: i, Line: line})
+			continue
+		}
+		d := json.NewDecoder(bytes.NewReader(data[i:]))
+		var one json.RawMessage
+		if err := d.Decode(&one); err != nil {
+			offset := len(data) - i
+			var syntax *json.SyntaxError
+			if errors.As(err, &syntax) {
+				offset = int(syntax.Offset)
+			}
+			return nil, fmt.Errorf("line %d: it is not JSON: %w", lineAt(data, i+offset), err)
+		}
+		end := i + int(d.InputOffset())
+		p := &jsonParser{data: data[i:end], d: json.NewDecoder(bytes.NewReader(data[i:end])), line: line}
+		p.d.UseNumber()
+		v, err := p.value(0)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+		i = end
+	}
+	if len(all) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	return all, nil
 }
 
 type jsonParser struct {
@@ -142,6 +218,14 @@ func (v *Value) Get(key string) *Value {
 	return nil
 }
 
+// StringOf returns the string that is the member called key, or "".
+func (v *Value) StringOf(key string) string {
+	if m := v.Get(key); m != nil && m.Kind == '"' {
+		return m.Text
+	}
+	return ""
+}
+
 func lineAt(data []byte, offset int) int {
 	return 1 + bytes.Count(data[:min(max(offset-1, 0), len(data))], []byte("\n"))
 }
@@ -208,10 +292,12 @@ func Indented(v any) []byte {
 
 // Unescape returns the text of a policy in a cloud's response, which may be URL-encoded.
 func Unescape(text string) (string, error) {
-	for _, start := range []string{"%7B", "%7b", "%0A", "%20"} {
-		if strings.HasPrefix(text, start) {
-			return url.PathUnescape(text) // not a query: + is a plus
-		}
+	if len(text) < 3 || !slices.Contains(encodedStarts, strings.ToUpper(text[:3])) {
+		return text, nil
 	}
-	return text, nil
+	return url.PathUnescape(text) // not a query: + is a plus
 }
+
+// encodedStarts is what a URL-encoded document starts with: {, [, ", a blank, a byte order mark,
+// or % where it was encoded twice.
+var encodedStarts = []string{"%7B", "%5B", "%22", "%20", "%09", "%0A", "%0D", "%EF", "%25"}

@@ -79,7 +79,7 @@ var policyAWS = policyDialect{
 		o := aws.CheckOptions{
 			Dialect: aws.Dialect(c.String("dialect")), Isolation: aws.Isolation(c.String("isolation")),
 			Bucket: c.String("bucket"), Tag: c.String("tag"), Audience: c.String("audience"),
-			AllowPurge: c.Bool("allow-purge"), TLS: c.Bool("tls"),
+			AllowPurge: c.Bool("allow-purge"), TLS: c.Bool("tls"), Operators: c.StringSlice("operator"),
 		}
 		return &checkOf[aws.Language]{run: func(docs []aws.Document) []policy.Finding { return aws.Check(docs, o) }}
 	},

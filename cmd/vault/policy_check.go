@@ -10,6 +10,7 @@ import (
 
 	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/aws"
+	"github.com/objectvault/objectvault/policy/tencent"
 )
 
 func policyCheckCommand(s *session) *cli.Command {
@@ -26,24 +27,30 @@ func policyCheckCommand(s *session) *cli.Command {
 		Usage:     "name the known holes of policies",
 		UsageText: s.prog + " policy check FILE…",
 		HelpName:  s.prog + " policy check",
-		Description: "Reads trust, role and bucket policies: bare ones, the answers of aws iam get-role, get-role-policy,\n" +
-			"get-policy-version and s3api get-bucket-policy, or what policy aws printed; - is standard input. Give all\n" +
-			"that concern a role at once: what isolates is found out from all of them. With a hole the exit code is 1.\n" +
-			"No hole means none of these, in these files; an RGW of version 16.2 is meant by --dialect rgw.\n" +
-			"Policies of Tencent Cloud are told by their version 2.0: bare ones, the answers of tccli cam GetRole,\n" +
-			"GetPolicy and GetPolicyVersion and of COS GET ?policy, or what policy tencent printed. Of the flags\n" +
-			"--bucket and --audience are for them too, and --issuer is for them alone.\n\n" +
+		Description: "Reads trust, role and bucket policies: bare ones, the responses of aws iam get-role, get-role-policy,\n" +
+			"get-policy-version, list-roles, get-account-authorization-details and s3api get-bucket-policy, or what\n" +
+			"--query takes from them, or what policy aws printed; - is standard input. A file may hold several, one\n" +
+			"after the other or in a list, and may be URL-encoded. Give all that concern a role at once: what isolates\n" +
+			"is found out from all of them, and policies that do not name their role are taken for those of one role.\n" +
+			"With a hole the exit code is 1. No hole means none of these, in these files; an RGW of version 16.2 is\n" +
+			"meant by --dialect rgw.\n" +
+			"Policies of Tencent Cloud are told by their version 2.0: bare ones, the responses of tccli cam GetRole,\n" +
+			"DescribeRoleList, GetPolicy and GetPolicyVersion, or what --filter takes from them, and of COS GET ?policy,\n" +
+			"or what policy tencent printed. Of the flags --bucket, --audience and --operator are for them too, and\n" +
+			"--issuer is for them alone.\n\n" +
 			list + examples(s.prog, []string{
 			"{prog} policy check policy.json",
 			"aws iam get-role --role-name vault | {prog} policy check - --tag agentkeys_user_wallet --audience sts.amazonaws.com",
+			"aws iam get-account-authorization-details | {prog} policy check - --bucket vault --operator arn:aws:iam::123456789012:role/admin",
 		}),
 		Flags: []cli.Flag{
 			textFlag("dialect", "`WHOSE` reading of policies: aws, rgw or tencent; otherwise found out, aws and not rgw"),
 			textFlag("isolation", "`HOW` tenants are told apart: tag or role; otherwise found out"),
-			textFlag("bucket", "only what concerns the bucket `NAME`"),
+			textFlag("bucket", "only what concerns the bucket `NAME`; otherwise those in which a policy names bots/, or all"),
 			textFlag("tag", "`KEY` of the session tag that names the tenant; otherwise found out"),
 			textFlag("audience", "`AUD` of the tokens; otherwise found out"),
 			textFlag("issuer", "`URL` of the issuer, at Tencent Cloud; otherwise any"),
+			listFlag("operator", "`ARN`, or qcs::cam::uin/… at Tencent Cloud, of one who is meant to reach every tenant; may be repeated"),
 			boolFlag("allow-purge", "tenants are meant to delete old versions for ever"),
 			boolFlag("tls", "plain http is a hole at an RGW too"),
 		},
@@ -82,6 +89,11 @@ func (s *session) policyCheck(ctx context.Context) error {
 		return usagef("--dialect is aws, rgw or tencent")
 	case isolation != "" && isolation != aws.ByTag && isolation != aws.ByRole:
 		return usagef("--isolation is tag or role")
+	}
+	for _, name := range s.c.StringSlice("operator") {
+		if !aws.IsPrincipal(name) && !tencent.IsPrincipal(name) {
+			return usagef("--operator %s is neither the ARN of a role, user or account nor a principal such as qcs::cam::uin/1:uin/2", name)
+		}
 	}
 	var checks []policyCheck
 	for _, d := range policyDialects {

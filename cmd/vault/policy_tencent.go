@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/urfave/cli/v2"
@@ -57,6 +58,7 @@ var policyTencent = policyDialect{
 			if o.JWKS, err = s.policyData(ctx, file); err != nil {
 				return nil, err
 			}
+			o.JWKS = bytes.TrimPrefix(o.JWKS, []byte("\ufeff")) // which CAM does not take
 		}
 		return tencent.Generate(o)
 	},
@@ -66,7 +68,7 @@ var policyTencent = policyDialect{
 	values:     []string{"tencent"},
 	recognises: tencent.Recognise,
 	newCheck: func(c *cli.Context) policyCheck {
-		o := tencent.CheckOptions{Bucket: c.String("bucket"), Issuer: c.String("issuer"), Audience: c.String("audience")}
+		o := tencent.CheckOptions{Bucket: c.String("bucket"), Issuer: c.String("issuer"), Audience: c.String("audience"), Operators: c.StringSlice("operator")}
 		return &checkOf[tencent.Language]{run: func(docs []tencent.Document) []policy.Finding { return tencent.Check(docs, o) }}
 	},
 }

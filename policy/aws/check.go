@@ -13,11 +13,12 @@ import (
 type CheckOptions struct {
 	Dialect    Dialect
 	Isolation  Isolation // empty: by tag if a document speaks of session tags, else by role
-	Bucket     string    // empty: all of them
+	Bucket     string    // empty: those in which a document names a prefix of tenants, or else all
 	Tag        string    // empty: whichever one makes sense of all the documents
 	Audience   string    // empty: any one audience
 	AllowPurge bool      // tenants are meant to delete old versions permanently
 	TLS        bool      // RGW: plain http is a weakness there too
+	Operators  []string  // ARNs of principals that are meant to reach every tenant
 }
 
 // Check returns the known weaknesses of the documents, in their order. Without findings
@@ -28,17 +29,41 @@ func Check(docs []Document, o CheckOptions) []Finding {
 		o.Isolation = ByTag
 	}
 	o.Isolation = cmp.Or(o.Isolation, isolationOf(docs))
+	docs = slices.DeleteFunc(slices.Clone(docs), operators(o.Operators).owns)
+	v := newSurvey(docs, o)
 	tags := []string{o.Tag}
 	if o.Tag == "" && o.Isolation == ByTag {
-		tags = tagsOf(docs, o.Bucket)
+		tags = tagsOf(docs, v.buckets)
+	}
+	strangers := v.strangers(docs, o.Bucket)
+	unrelated := make([]bool, len(docs))
+	for i := range docs {
+		unrelated[i] = v.unrelated(docs, i)
 	}
 	// Prefixes, guards and trust all have to speak of one tag.
 	var best []Finding
 	for i, tag := range tags {
-		c := &checker{o: o}
+		c := &checker{o: o, survey: v}
 		c.o.Tag = tag
+		// judged returns a rule that leaves out operators, and roles that reach no tenant.
+		judged := func(rule func(Statement)) func(Statement) {
+			return func(s Statement) {
+				if rest, ok := operators(o.Operators).without(s); ok && !unrelated[c.Nth] {
+					rule(rest)
+				}
+			}
+		}
 		found := c.Run(docs, policy.Rules{
-			Weaknesses: Weaknesses(), Document: c.document, Every: c.rgw, Allow: c.shape, Trust: c.trust, Access: c.access,
+			Weaknesses: Weaknesses(),
+			Document: func() {
+				switch {
+				case strangers[c.Nth]:
+					c.Report(OtherBucket, "%s", names(otherBuckets(c.Doc)))
+				case !unrelated[c.Nth]:
+					c.document()
+				}
+			},
+			Every: c.rgw, Allow: judged(c.shape), Trust: judged(c.trust), Access: judged(c.access),
 		})
 		if i == 0 || len(found) < len(best) {
 			best = found
@@ -47,9 +72,19 @@ func Check(docs []Document, o CheckOptions) []Finding {
 	return best
 }
 
+// names joins what a document names.
+func names(list []string) string {
+	if len(list) == 0 {
+		return "it names none"
+	}
+	return "it names " + strings.Join(list, ", ")
+}
+
 type checker struct {
 	policy.Checker[Language]
-	o CheckOptions
+	*survey
+	o       CheckOptions
+	trusted []policy.Trusted // by the trust policies so far
 }
 
 // isolationOf infers what isolates. A role that asks for one exact subject or tag is the
@@ -59,10 +94,10 @@ func isolationOf(docs []Document) Isolation {
 	for _, d := range docs {
 		for _, s := range d.Policy.Statement {
 			oneTenant := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-				return exact(cond) && (strings.HasSuffix(cond.Key, ":sub") || strings.HasPrefix(cond.Key, requestTag))
+				return (exact(cond) || ignoresCase(cond)) && (strings.HasSuffix(cond.Key, ":sub") || strings.HasPrefix(cond.Key, requestTag))
 			})
 			byTag := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-				return strings.HasPrefix(cond.Key, principalTag) || strings.HasPrefix(cond.Key, requestTag) && !exact(cond) || slices.ContainsFunc(cond.Values, usesTag)
+				return strings.HasPrefix(cond.Key, principalTag) || strings.HasPrefix(cond.Key, requestTag) && !exact(cond) && !ignoresCase(cond) || cond.Key == tagKeys || slices.ContainsFunc(cond.Values, usesTag)
 			})
 			if byTag || slices.ContainsFunc(slices.Concat(s.Resource, s.NotResource), usesTag) ||
 				d.Part == policy.TrustPolicy && s.Effect == "Allow" && !oneTenant && grants(s, "sts:TagSession") {
@@ -76,6 +111,9 @@ func isolationOf(docs []Document) Isolation {
 // document checks a document as a whole.
 func (c *checker) document() {
 	p := c.Doc.Policy
+	if c.Doc.Origin.Unseen {
+		c.Report(UnseenPolicy, "%s of %s", c.Doc.Origin.Name, policy.ShortName(c.Doc.Origin.Owner))
+	}
 	if p.Version != "2012-10-17" && strings.Contains(p.String(), "${") {
 		c.Report(OldVersion, "")
 	}
@@ -84,8 +122,12 @@ func (c *checker) document() {
 	}
 }
 
-// shape checks an allow for weaknesses that do not depend on its resources.
+// shape checks an allow for weaknesses that do not depend on its resources, if it is about
+// roles or one of the buckets.
 func (c *checker) shape(s Statement) {
+	if c.Doc.Part != policy.TrustPolicy && !c.concerns(s) {
+		return
+	}
 	if s.NotAction != nil || s.NotResource != nil || s.NotPrincipal != nil {
 		c.Report(NotElement, "")
 	}
@@ -95,6 +137,14 @@ func (c *checker) shape(s Statement) {
 			continue
 		}
 		guarded := c.guarded(s, cond.Key)
+		if ignoresCase(cond) && !slices.ContainsFunc(conditions(s), func(other policy.Condition) bool { return other.Key == cond.Key && exact(other) }) {
+			switch {
+			case c.isTagKey(cond.Key):
+				c.Report(IgnoresCase, "%s", cond.Key)
+			case strings.HasSuffix(cond.Key, ":sub"):
+				c.Report(WildcardSubject, "%s in any case of its letters", cond.Key)
+			}
+		}
 		switch {
 		case cond.Base == "Null":
 			if isNull(cond, "true") && c.isTagKey(cond.Key) && c.o.Dialect != RGW {
@@ -116,7 +166,10 @@ func isPublic(s Statement) bool {
 	return s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*")
 }
 
-const requestTag = "aws:requesttag/"
+const (
+	requestTag = "aws:requesttag/"
+	tagKeys    = "aws:tagkeys" // of the request for a session, a set
+)
 
 // isTagKey reports whether key is the tag of the session, or of the request for one.
 func (c *checker) isTagKey(key string) bool {
@@ -131,14 +184,26 @@ func (c *checker) isTagKey(key string) bool {
 // guarded reports whether the statement does not apply where key is missing.
 func (c *checker) guarded(s Statement, key string) bool {
 	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-		return cond.Key == key && (requires(cond) || c.o.Dialect != RGW && isNull(cond, "false") && !isNull(cond, "true"))
+		tag, requested := strings.CutPrefix(key, requestTag)
+		return cond.Key == key && (requires(cond) || c.o.Dialect != RGW && isNull(cond, "false") && !isNull(cond, "true")) ||
+			requested && asksFor(cond, tag)
 	})
+}
+
+// asksFor reports whether a condition is false unless the request for a session has the tag.
+func asksFor(cond policy.Condition, tag string) bool {
+	return cond.Key == tagKeys && cond.Set == "ForAnyValue" && requires(cond) && (exact(cond) || ignoresCase(cond)) &&
+		!slices.ContainsFunc(cond.Values, func(v string) bool { return !strings.EqualFold(v, tag) })
 }
 
 // tagGuarded reports whether the statement does not apply to those without the tag.
 func (c *checker) tagGuarded(s Statement, start string) bool {
 	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-		return strings.HasPrefix(cond.Key, start) && c.isTagKey(cond.Key) && c.guarded(s, cond.Key)
+		key := cond.Key
+		if key == tagKeys && start == requestTag && len(cond.Values) > 0 {
+			key = requestTag + strings.ToLower(cond.Values[0])
+		}
+		return strings.HasPrefix(key, start) && c.isTagKey(key) && c.guarded(s, key)
 	})
 }
 
@@ -165,9 +230,33 @@ func (c *checker) rgw(s Statement) {
 	}
 }
 
-// refusesHTTP reports whether everybody is denied everything without TLS: the bucket, and
-// what is in it.
+// targets returns the buckets that a bucket policy is about: one of those that hold tenants,
+// or else those that its statements name. It may be empty.
+func (c *checker) targets() []string {
+	list := otherBuckets(c.Doc)
+	if len(c.buckets) == 0 {
+		return list
+	}
+	ours := slices.DeleteFunc(list, func(name string) bool { return !slices.Contains(c.buckets, name) })
+	if len(ours) == 0 {
+		return c.buckets
+	}
+	return ours
+}
+
+// refusesHTTP reports whether everybody is denied everything without TLS: each bucket that the
+// document is about, and what is in it.
 func (c *checker) refusesHTTP(p *Policy) bool {
+	targets := c.targets()
+	if len(targets) == 0 {
+		targets = []string{""}
+	}
+	return !slices.ContainsFunc(targets, func(bucket string) bool { return !c.deniesHTTP(p, bucket) })
+}
+
+// deniesHTTP reports whether everybody is denied everything without TLS in a bucket. With an
+// empty name, what a pattern is about is taken for a bucket.
+func (c *checker) deniesHTTP(p *Policy, name string) bool {
 	bucket, objects := false, false
 	for _, s := range p.Statement {
 		list := conditions(s)
@@ -178,14 +267,18 @@ func (c *checker) refusesHTTP(p *Policy) bool {
 			continue
 		}
 		for _, r := range s.Resource {
-			res, ok := parseResource(r, c.o.Bucket)
+			var only []string
+			if name != "" {
+				only = []string{name}
+			}
+			res, ok := parseResource(r, only)
 			if ok && res.all {
 				// arn:aws:s3:::vault* covers both, if it is about this bucket at all.
 				_, pattern, _ := strings.Cut(r, ":::")
-				name, _, _ := strings.Cut(pattern, "/")
-				name = cmp.Or(c.o.Bucket, name)
-				bucket = bucket || r == "*" || glob(pattern, name)
-				objects = objects || r == "*" || strings.HasSuffix(pattern, "*") && glob(pattern, name+"/")
+				start, _, _ := strings.Cut(pattern, "/")
+				of := cmp.Or(name, start)
+				bucket = bucket || r == "*" || glob(pattern, of)
+				objects = objects || r == "*" || strings.HasSuffix(pattern, "*") && glob(pattern, of+"/")
 			} else if ok {
 				bucket, objects = bucket || !res.object, objects || res.key == "*"
 			}

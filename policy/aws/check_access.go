@@ -16,10 +16,13 @@ var needed = []string{
 
 // access checks an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
+	c.excess(s)
+	if !c.concerns(s) {
+		return
+	}
 	if isPublic(s) {
 		c.Report(PublicAllow, "")
 	}
-	c.excess(s)
 	lists, objects := kinds(s)
 	if s.NotAction != nil {
 		lists, objects = true, true
@@ -59,16 +62,18 @@ func (c *checker) principals(s Statement) {
 	}
 }
 
-// excess names what is allowed and not needed.
+// excess names what is allowed and not needed, if it is about the buckets or may hand out rights.
 func (c *checker) excess(s Statement) {
 	keys := !slices.ContainsFunc(s.Resource, func(r string) bool {
 		parts := strings.SplitN(r, ":", 6)
 		return len(parts) < 6 || parts[2] != "kms" || !strings.HasPrefix(parts[5], "key/") || strings.ContainsAny(r, "*?$")
 	})
+	services := len(s.Principal) == 1 && s.Principal["Service"] != nil // such as the one that writes logs
 	for _, a := range s.Action {
 		action := strings.ToLower(a)
 		switch {
 		case slices.Contains(needed, action):
+		case services || !c.matters(action, c.concerns(s)):
 		case action == "s3:deleteobjectversion" && c.o.AllowPurge:
 		case keys && (action == "kms:decrypt" || action == "kms:generatedatakey"):
 		case action == "s3:deleteobjectversion":
@@ -77,6 +82,25 @@ func (c *checker) excess(s Statement) {
 			c.Report(ExcessAction, "%s", a)
 		}
 	}
+}
+
+// Services whose actions hand out rights, keys or objects, and what of them only reads.
+var (
+	rightsServices = []string{"s3", "s3-object-lambda", "iam", "sts", "kms", "organizations", "sso", "sso-directory", "identitystore", "account"}
+	readingActions = []string{"iam:get", "iam:list", "iam:simulate", "kms:describe", "kms:list", "kms:getkey", "organizations:describe", "organizations:list",
+		"sts:getcalleridentity", "sts:decodeauthorizationmessage"}
+)
+
+// matters reports whether an action, in lower case, may reach the buckets or take rights. Others
+// of a role, such as logs:PutLogEvents, do not concern tenants.
+func (c *checker) matters(action string, ours bool) bool {
+	service, _, ok := strings.Cut(action, ":")
+	if !ok {
+		return true // "*"
+	}
+	return slices.ContainsFunc(rightsServices, func(known string) bool {
+		return glob(service, known) && (known != "s3" || ours)
+	}) && !slices.ContainsFunc(readingActions, func(start string) bool { return strings.HasPrefix(action, start) })
 }
 
 // kinds reports whether a statement allows lists, and whether it allows anything with
@@ -102,7 +126,7 @@ func kinds(s Statement) (lists, objects bool) {
 // them is a tenant's prefix.
 func (c *checker) objects(s Statement) (own bool) {
 	for _, r := range s.Resource {
-		res, ok := parseResource(r, c.o.Bucket)
+		res, ok := parseResource(r, c.buckets)
 		switch {
 		case !ok || !res.all && !res.object:
 			continue
@@ -130,7 +154,7 @@ func (c *checker) objects(s Statement) (own bool) {
 func (c *checker) lists(s Statement) (own bool) {
 	reaches := false
 	for _, r := range s.Resource {
-		res, ok := parseResource(r, c.o.Bucket)
+		res, ok := parseResource(r, c.buckets)
 		if !ok || !res.all && res.object {
 			continue
 		}
@@ -150,6 +174,9 @@ func (c *checker) lists(s Statement) (own bool) {
 		c.Report(ListWithoutPrefix, "every name of every tenant")
 	}
 	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
+		if ignoresCase(cond) { // tenants are in lower case, and so is bots/
+			v = strings.ToLower(v)
+		}
 		switch reach, tenant := reachOf(tokens(v, wild(cond)), c.o.Tag, true); reach {
 		case ownTag:
 			own = true
@@ -179,14 +206,58 @@ func (c *checker) bound(s Statement, tenant, where string) bool {
 		c.Report(UnboundPrefix, "%s", where)
 		return false
 	}
-	if c.Doc.Tenant != "" && c.Doc.Tenant != tenant {
-		c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
-	}
-	for _, w := range s.Principals() {
-		if other, ok := c.Reached[w]; ok && other != tenant {
-			c.Report(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
+	switch {
+	case c.Doc.Part == policy.BucketPolicy:
+		for kind, list := range s.Principal {
+			for _, p := range list {
+				c.grant(kind, p, tenant)
+			}
 		}
-		c.Reached[w] = tenant
+	case c.Doc.Tenant != "":
+		if c.Doc.Tenant != tenant {
+			c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
+		}
+	default:
+		role := c.roles[c.Nth]
+		if other := c.byName(role); other != "" && !named(role, tenant) {
+			c.Report(UnboundPrefix, "%s, the role of %s, reaches %s", role, other, tenant)
+		} else {
+			c.one(role, tenant)
+		}
 	}
 	return true
+}
+
+// one judges that a role or principal reaches one tenant only.
+func (c *checker) one(who, tenant string) {
+	switch other, ok := c.Reached[who]; {
+	case !ok:
+		c.Reached[who] = tenant
+	case other != tenant:
+		c.Report(UnboundPrefix, "%s reaches %s and %s", who, other, tenant)
+	}
+}
+
+// grant judges a principal to whom a bucket policy gives the prefix of a tenant. It has to be
+// that tenant's role: by what its own documents reach, or by its name.
+func (c *checker) grant(kind, principal, tenant string) {
+	role := policy.ShortName(principal)
+	known := kind == "AWS" && (strings.HasPrefix(role, "role/") || strings.HasPrefix(role, "user/"))
+	mine := c.reaches[role]
+	byName := c.byName(role)
+	switch {
+	case principal == "*": // is a weakness of its own
+	case !known || strings.ContainsAny(principal, "*?"):
+		c.Report(UnboundPrefix, "%s %s is not the role of %s alone", kind, principal, tenant)
+	case slices.Contains(mine, tenant):
+		c.one(role, tenant)
+	case len(mine) > 0:
+		c.Report(UnboundPrefix, "%s, the role of %s, reaches %s", role, strings.Join(mine, " and "), tenant)
+	case named(role, tenant) && (byName == tenant || byName == ""):
+		c.one(role, tenant)
+	case byName != "":
+		c.Report(UnboundPrefix, "%s, the role of %s by its name, reaches %s", role, byName, tenant)
+	default:
+		c.Report(UnboundPrefix, "no document shows that %s is the role of %s", role, tenant)
+	}
 }

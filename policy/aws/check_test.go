@@ -109,7 +109,7 @@ func TestCheck(t *testing.T) {
 		{"list with the bucket's objects", role(`{"Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*"],"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), byTag, "0 list_without_prefix"},
 		{"list by pattern", role(`{"Effect":"Allow","Action":"s3:List*","Resource":"arn:aws:s3:::vault"}`), byRole, "0 excess_action, 0 list_without_prefix"},
 		{"versions without prefix", role(`{"Effect":"Allow","Action":"s3:ListBucketVersions","Resource":"arn:aws:s3:::vault"}`), byRole, "0 list_without_prefix"},
-		{"list of another bucket", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::other"}`), aws.CheckOptions{Bucket: "vault"}, ""},
+		{"list of another bucket", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::other"}`), aws.CheckOptions{Bucket: "vault"}, "- other_bucket"},
 		{"list of all tenants", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/*"]`), byTag, "1 list_prefix_wide"},
 		{"list of bots/", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/${aws:PrincipalTag/wallet}/*","bots/"]`), byTag, "1 list_prefix_wide"},
 		{"list of the root", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["","bots/${aws:PrincipalTag/wallet}/*"]`), byTag, "1 list_prefix_wide"},
@@ -190,7 +190,11 @@ func TestCheck(t *testing.T) {
 		{"an account beside the provider", edit(goodTrust, `{"Federated":`, `{"AWS":"arn:aws:iam::123456789012:root","Federated":`), aws.CheckOptions{}, "0 anyone_assumes"},
 		{"all of STS", edit(goodTrust, `["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `"sts:*"`), aws.CheckOptions{}, "0 excess_action"},
 
+		{"one subject for two tenants", `{"tenants":{"a":{"trust_policy":` + goodRoleTrust + `},"b":{"trust_policy":` + goodRoleTrust + `}}}`, byRole, "0 shared_subject"},
+		{"the tag in any case", edit(goodTrust, `"Null":{`, `"StringEqualsIgnoreCase":{"aws:RequestTag/wallet":"a"},"Null":{`), byTag, "0 ignores_case"},
+
 		// What is allowed.
+		{"a policy that is not here", `{"RoleDetailList":[{"RoleName":"r","RolePolicyList":[{"PolicyName":"p","PolicyDocument":` + role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/a/*"}`) + `}],"AttachedManagedPolicies":[{"PolicyName":"q","PolicyArn":"arn:aws:iam::1:policy/q"}]}]}`, byRole, "- unseen_policy"},
 		{"all actions", edit(goodRole, `["s3:GetObject","s3:PutObject","s3:DeleteObject"]`, `"s3:*"`), byTag, "0 excess_action"},
 		{"purge", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), byTag, "0 excess_action"},
 		{"purge that is wanted", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), aws.CheckOptions{AllowPurge: true}, ""},
@@ -225,7 +229,8 @@ func TestCheck(t *testing.T) {
 		{"http for gets", edit(goodBucket, `"s3:*"`, `"s3:PutObject"`), byRole, "- http_allowed"},
 		{"http upside down", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), byRole, "- http_allowed"},
 		{"http from outside only", edit(goodBucket, `"Condition":{`, `"Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"},`), byRole, "- http_allowed"},
-		{"http to another bucket", goodBucket, aws.CheckOptions{Bucket: "other"}, "- http_allowed"},
+		{"the policy of another bucket", goodBucket, aws.CheckOptions{Bucket: "other"}, "- other_bucket"},
+		{"http to another bucket", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:DeleteBucket","Resource":"arn:aws:s3:::other"}`), aws.CheckOptions{Bucket: "other"}, "- http_allowed"},
 		{"TLS of everything", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"*"`), byRole, ""},
 		{"TLS in a pattern", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), aws.CheckOptions{Bucket: "vault"}, ""},
 		{"http to the bucket, which a pattern of objects is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*/*"`), aws.CheckOptions{Bucket: "vault"}, "- http_allowed"},
@@ -261,8 +266,9 @@ func TestCheck(t *testing.T) {
 // TestWeaknessIDs is a literal copy of the ids, which are never renamed.
 func TestWeaknessIDs(t *testing.T) {
 	want := strings.Fields(`list_without_prefix list_prefix_wide open_prefix broad_allow unbound_prefix other_variable negated_missing
-		no_tag_session no_tag_guard inverted_null wildcard_tag if_exists set_operator no_audience wrong_audience no_subject
-		wildcard_subject any_provider anyone_assumes public_allow other_principal http_allowed excess_action not_element old_version rgw_null rgw_variable`)
+		no_tag_session no_tag_guard inverted_null wildcard_tag ignores_case if_exists set_operator no_audience wrong_audience no_subject
+		wildcard_subject shared_subject any_provider anyone_assumes public_allow other_principal http_allowed excess_action not_element old_version
+		other_bucket unseen_policy rgw_null rgw_variable`)
 	var got []string
 	for _, h := range aws.Weaknesses() {
 		got = append(got, h.ID)

@@ -72,25 +72,44 @@ func (c *checker) audience(s Statement, issuers []string) {
 	}
 }
 
-// subject judges what ties the role to one tenant: its subject, or one exact tag.
+// subject judges what ties the role to one tenant: its subject, or one exact tag. It also looks
+// for other roles that accept the same token.
 func (c *checker) subject(s Statement, issuers []string) {
-	found := false
-	for _, cond := range conditions(s) {
+	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		issuer, isSub := strings.CutSuffix(cond.Key, ":sub")
 		isTag := strings.HasPrefix(cond.Key, requestTag) && c.isTagKey(cond.Key)
-		if !isSub && !isTag || !requires(cond) || isSub && len(issuers) > 0 && !slices.Contains(issuers, issuer) {
+		return !isSub && !isTag || !requires(cond) || isSub && len(issuers) > 0 && !slices.Contains(issuers, issuer)
+	})
+	if len(held) == 0 {
+		c.Report(NoSubject, "")
+	}
+	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
+		if ignoresCase(cond) { // is reported with the shape of the statement
+			return "", ""
+		}
+		if _, plain := literalText(tokens(v, wild(cond))); !plain {
+			return WildcardSubject, cond.Key + " " + policy.Quote(v)
+		}
+		return "", ""
+	})
+	t := policy.Trusted{Role: c.tenantOf(c.roles[c.Nth]), Issuers: issuers, Tags: make(map[string][]string)}
+	for _, cond := range held {
+		if !exact(cond) && !ignoresCase(cond) {
 			continue
 		}
-		found = true
 		for _, v := range cond.Values {
-			if _, plain := literalText(tokens(v, wild(cond))); !plain {
-				c.Report(WildcardSubject, "%s %s", cond.Key, policy.Quote(v))
+			text, _ := literalText(tokens(v, wild(cond)))
+			if strings.HasSuffix(cond.Key, ":sub") {
+				t.Subjects = append(t.Subjects, text)
+			} else {
+				t.Tags[cond.Key] = append(t.Tags[cond.Key], text)
 			}
 		}
 	}
-	if !found {
-		c.Report(NoSubject, "")
+	if value, other := t.Shared(c.trusted); value != "" {
+		c.Report(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(value), other, t.Role)
 	}
+	c.trusted = append(c.trusted, t)
 }
 
 // requestTag judges what is asked of the tag.

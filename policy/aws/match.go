@@ -1,6 +1,9 @@
 package aws
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A token is a piece of a pattern.
 type token struct {
@@ -156,9 +159,9 @@ type s3Resource struct {
 	object bool   // there is a key
 }
 
-// parseResource says what r is to S3; ok is false for other services, and for another
-// bucket than the one that is asked about.
-func parseResource(r, bucket string) (res s3Resource, ok bool) {
+// parseResource says what r is to S3; ok is false for other services, and for other buckets
+// than those that are asked about. Without buckets it is about any.
+func parseResource(r string, buckets []string) (res s3Resource, ok bool) {
 	parts := strings.SplitN(r, ":", 6)
 	if len(parts) < 6 {
 		return s3Resource{all: true}, strings.ContainsAny(r, "*?$")
@@ -167,9 +170,25 @@ func parseResource(r, bucket string) (res s3Resource, ok bool) {
 		return s3Resource{}, false
 	}
 	name, key, object := strings.Cut(parts[5], "/")
-	if strings.ContainsAny(name, "*?$") || parts[3] != "" || parts[4] != "" {
+	switch {
+	case parts[3] != "" || parts[4] != "":
 		// Access points have a region and an account; who may pass them is not seen here.
 		return s3Resource{all: true}, true
+	case strings.ContainsAny(name, "*?$"):
+		return s3Resource{all: true}, len(buckets) == 0 || slices.ContainsFunc(buckets, func(b string) bool { return mayName(name, b) })
 	}
-	return s3Resource{bucket: name, key: key, object: object}, bucket == "" || name == bucket
+	return s3Resource{bucket: name, key: key, object: object}, len(buckets) == 0 || slices.Contains(buckets, name)
+}
+
+// mayName reports whether a pattern, up to its first /, may match the bucket or what is in it. A
+// * matches a / too.
+func mayName(pattern, bucket string) bool {
+	if start := strings.IndexAny(pattern, "*$"); start >= 0 {
+		pattern = pattern[:start]
+		if len(pattern) > len(bucket)+1 {
+			return false
+		}
+		bucket = (bucket + "/")[:len(pattern)]
+	}
+	return glob(pattern, bucket) // with ? alone
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -59,6 +60,99 @@ func TestFetched(t *testing.T) {
 	}
 }
 
+// TestForms: whatever form a document has in the output of a command, it is the same policy.
+func TestForms(t *testing.T) {
+	escaped := strings.ReplaceAll(url.QueryEscape(goodRole), "+", "%20")
+	pretty := "{\n    \"Role\": {\n        \"RoleName\": \"vault\",\n        \"AssumeRolePolicyDocument\": " + goodTrust + "\n    }\n}\n"
+	account := `{"UserDetailList":[{"UserName":"u","Arn":"arn:aws:iam::123456789012:user/u","GroupList":["g"],"UserPolicyList":[{"PolicyName":"a","PolicyDocument":` + goodRole + `}],"AttachedManagedPolicies":[]}],
+		"GroupDetailList":[{"GroupName":"g","GroupPolicyList":[{"PolicyName":"b","PolicyDocument":"` + escaped + `"}],"AttachedManagedPolicies":[]}],
+		"RoleDetailList":[{"RoleName":"vault","Arn":"arn:aws:iam::123456789012:role/vault","AssumeRolePolicyDocument":` + goodTrust + `,"RolePolicyList":[],
+			"AttachedManagedPolicies":[{"PolicyName":"m","PolicyArn":"arn:aws:iam::123456789012:policy/m"}],"Tags":[],"InstanceProfileList":[]}],
+		"Policies":[{"PolicyName":"m","Arn":"arn:aws:iam::123456789012:policy/m","DefaultVersionId":"v2","AttachmentCount":1,"PolicyVersionList":[
+			{"Document":` + goodBucket + `,"VersionId":"v1","IsDefaultVersion":false},{"Document":` + goodRole + `,"VersionId":"v2","IsDefaultVersion":true}]}],"IsTruncated":false}`
+	for _, tc := range []struct {
+		name, doc string
+		want      []string // bare documents
+	}{
+		{"--query Policy", quoted(goodBucket), []string{goodBucket}},
+		{"--query Policy --output text", goodBucket + "\n", []string{goodBucket}},
+		{"a string in a string", quoted(quoted(goodBucket)), []string{goodBucket}},
+		{"a response in a string", quoted(`{"Policy":` + quoted(goodBucket) + `}`), []string{goodBucket}},
+		{"URL-encoded, bare", escaped + "\n", []string{goodRole}},
+		{"URL-encoded in small letters, bare", regexp.MustCompile("%..").ReplaceAllStringFunc(escaped, strings.ToLower), []string{goodRole}},
+		{"URL-encoded in quotes", `"` + escaped + `"`, []string{goodRole}},
+		{"URL-encoded in single quotes", "'" + escaped + "'", []string{goodRole}},
+		{"URL-encoded, with + for blanks", url.QueryEscape(goodRole), []string{goodRole}},
+		{"URL-encoded twice", url.QueryEscape(escaped), []string{goodRole}},
+		{"URL-encoded, with a mark", "\ufeff" + escaped, []string{goodRole}},
+		{"a URL-encoded response", url.PathEscape(`{"Policy":` + quoted(goodBucket) + `}`), []string{goodBucket}},
+		{"a URL-encoded list", url.PathEscape("[" + goodRole + "]"), []string{goodRole}},
+		{"a URL-encoded string", url.PathEscape(quoted(goodRole)), []string{goodRole}},
+		{"a byte order mark", "\ufeff" + goodRole, []string{goodRole}},
+		{"byte order marks where files were joined", "\ufeff" + goodRole + "\r\n\ufeff" + goodTrust, []string{goodRole, goodTrust}},
+		{"a mark in the string", quoted("\ufeff" + goodRole), []string{goodRole}},
+		{"responses one after the other", pretty + pretty + `{"Policy":` + quoted(goodBucket) + "}", []string{goodTrust, goodTrust, goodBucket}},
+		{"responses without a blank between them", `{"Policy":` + quoted(goodBucket) + "}" + goodTrust + quoted(goodRole), []string{goodBucket, goodTrust, goodRole}},
+		{"responses of which some are encoded", goodTrust + "\n" + escaped + "\n'" + escaped + "'\n" + goodBucket, []string{goodTrust, goodRole, goodRole, goodBucket}},
+		{"a list of responses", "[" + pretty + `,{"Policy":` + quoted(goodBucket) + "}]", []string{goodTrust, goodBucket}},
+		{"a list of policies", "[" + goodRole + "," + goodTrust + "]", []string{goodRole, goodTrust}},
+		{"a list of strings", "[" + quoted(goodRole) + `,"` + escaped + `"]`, []string{goodRole, goodRole}},
+		{"a list of lists", "[[" + goodRole + "],[" + goodTrust + "," + goodTrust + "]]", []string{goodRole, goodTrust, goodTrust}},
+		{"printed documents in a list", `[{"role_policy":` + goodRole + `},{"trust_policy":` + goodTrust + `}]`, []string{goodRole, goodTrust}},
+		{"list-roles", `{"Roles":[{"RoleName":"a","AssumeRolePolicyDocument":` + goodTrust + `},{"RoleName":"b","AssumeRolePolicyDocument":` + goodTrust + `}]}`, []string{goodTrust, goodTrust}},
+		{"--query Role", `{"Path":"/","RoleName":"a","AssumeRolePolicyDocument":` + goodTrust + `}`, []string{goodTrust}},
+		{"--query PolicyVersion", `{"Document":` + goodRole + `,"VersionId":"v1","IsDefaultVersion":true}`, []string{goodRole}},
+		{"get-instance-profile", `{"InstanceProfile":{"InstanceProfileName":"i","Roles":[{"RoleName":"a","AssumeRolePolicyDocument":` + goodTrust + `}]}}`, []string{goodTrust}},
+		{"get-user-policy", `{"UserName":"u","PolicyName":"p","PolicyDocument":` + goodRole + `}`, []string{goodRole}},
+		{"get-group-policy", `{"GroupName":"g","PolicyName":"p","PolicyDocument":"` + escaped + `"}`, []string{goodRole}},
+		{"radosgw-admin role get", `{"RoleId":"i","RoleName":"a","Path":"/","AssumeRolePolicyDocument":` + quoted(goodTrust) + `}`, []string{goodTrust}},
+		{"radosgw-admin role-policy get", `{"Permission policy":` + quoted(goodRole) + `}`, []string{goodRole}},
+		{"get-account-authorization-details", account, []string{goodTrust, goodRole, goodRole, goodRole}},
+		{"its roles", `[{"RoleName":"a","AssumeRolePolicyDocument":` + goodTrust + `,"RolePolicyList":[{"PolicyName":"p","PolicyDocument":` + goodRole + `}]}]`, []string{goodTrust, goodRole}},
+		{"its policies", `[{"PolicyName":"m","Arn":"a:b","PolicyVersionList":[{"Document":` + goodRole + `,"IsDefaultVersion":true}]}]`, []string{goodRole}},
+	} {
+		got, err := aws.Parse("f.json", []byte(tc.doc))
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		var want []aws.Document
+		for _, bare := range tc.want {
+			docs, err := aws.Parse("f.json", []byte(bare))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, docs...)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
+
+// TestLabels: findings of documents in one file say which of them is meant.
+func TestLabels(t *testing.T) {
+	wide := role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}`)
+	for _, tc := range []struct{ doc, want string }{
+		{wide, "role_policy Statement[0]"},
+		{`{"RoleName":"r","PolicyName":"p","PolicyDocument":` + wide + `}`, "role_policy Statement[0]"},
+		{wide + wide, "number 1 role_policy Statement[0], number 2 role_policy Statement[0]"},
+		{`{"RoleName":"r","PolicyName":"p","PolicyDocument":` + wide + `} {"RoleName":"r","PolicyName":"q","PolicyDocument":` + wide + `}`, "role/r p role_policy Statement[0], role/r q role_policy Statement[0]"},
+	} {
+		docs, err := aws.Parse("f", []byte(tc.doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range aws.Check(docs, aws.CheckOptions{}) {
+			got = append(got, f.Where())
+		}
+		if g := strings.Join(got, ", "); g != tc.want {
+			t.Errorf("%s\n got %s\nwant %s", tc.doc, g, tc.want)
+		}
+	}
+}
+
 func TestParsed(t *testing.T) {
 	docs, err := aws.Parse("f", []byte(`{"Version":"2012-10-17","Id":"i","Statement":{"Sid":"s","Effect":"Deny","NotPrincipal":{"AWS":"a","Service":["b","c"]},
 		"NotAction":"x","NotResource":["y"],"Condition":{"Bool":{"k":true},"NumericLessThan":{"n":[1,"2"]},"ForAllValues:StringNotLikeIfExists":{"z":""}}}}`))
@@ -81,7 +175,26 @@ func TestMalformed(t *testing.T) {
 		{" \n", "it is empty"},
 		{"{", "line 1: it is not JSON"},
 		{"{\n\n\"a\":x}", "line 3: it is not JSON"},
-		{"{} {}", "not JSON"},
+		{"{} {}", "it holds no policy"},
+		{goodRole + " x", "line 5: it is not JSON"},
+		{goodRole + "\n{", "line 6: it is not JSON"},
+		{goodRole + " null", "it is not an object"},
+		{goodRole + " {}", "it holds no policy"},
+		{"[" + goodRole + ",null]", "it is not an object"},
+		{"[" + goodRole + ",1]", "it is not an object"},
+		{"\xff\xfe{\x00}\x00", "it is UTF-16, not UTF-8"},
+		{"\xfe\xff\x00{\x00}", "it is UTF-16, not UTF-8"},
+		{"{\x00}\x00", "it is UTF-16, not UTF-8"},
+		{"\x00{\x00}", "it is UTF-16, not UTF-8"},
+		{"\ufeff", "it is empty"},
+		{`%7B%22a%22`, "in the string of line 1"},
+		{`"\"\\\"\\\\\\\"{}\\\\\\\"\\\"\""`, "it is not an object"},
+		{`{"RoleDetailList":[{"RoleName":"r","AssumeRolePolicyDocument":` + goodTrust + `}],"IsTruncated":true,"Marker":"m"}`, "the response is cut off"},
+		{`{"RoleDetailList":[{"RoleName":"r","AssumeRolePolicyDocument":` + goodTrust + `}],"role_policy":` + goodRole + `}`, "it holds both details of an account and role_policy"},
+		{`{"RoleDetailList":[{"RoleName":"r","AssumeRolePolicyDocument":` + goodRole + `}]}`, "no Principal in Statement[0]"},
+		{`{"RoleDetailList":[]}`, "it holds no policy"},
+		{`{"Policies":[{"PolicyName":"p","Arn":"arn:aws:iam::1:policy/p","DefaultVersionId":"v1"}]}`, "it holds no policy"},
+		{`{"Policy":{"PolicyName":"p","Arn":"arn:aws:iam::1:policy/p","DefaultVersionId":"v1"}}`, "names a policy and does not contain it: aws iam get-policy-version"},
 		{"\xff", "not UTF-8"},
 		{"[]", "it is not an object"},
 		{`"x"`, "it is not an object"},
@@ -179,6 +292,9 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, d := range docs {
+			if d.Origin.Unseen {
+				continue
+			}
 			again, err := aws.Parse("f", []byte(fmt.Sprintf(`{%q:%s}`, d.Part, d.Policy)))
 			if err != nil {
 				t.Fatalf("%s: %v", d.Policy, err)

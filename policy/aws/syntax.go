@@ -37,19 +37,27 @@ var syntax = &policy.Syntax{
 	Plain:   []string{"Null"},
 	Single:  func(string) bool { return true },
 	Assumes: func(action string) bool { return strings.HasPrefix(strings.ToLower(action), "sts:") },
+	Lists:   []string{"Roles", "InstanceProfiles", "InstanceProfile"},
 	Holders: []policy.Holder{
 		{Name: "Role", Inner: "AssumeRolePolicyDocument", Part: policy.TrustPolicy}, // get-role, create-role
-		{Name: "PolicyDocument", Part: policy.RolePolicy},                           // get-role-policy
+		{Name: "AssumeRolePolicyDocument", Part: policy.TrustPolicy},                // list-roles; at an RGW, radosgw-admin role get
+		{Name: "PolicyDocument", Part: policy.RolePolicy},                           // get-role-policy, get-user-policy, get-group-policy
 		{Name: "PolicyVersion", Inner: "Document", Part: policy.RolePolicy},         // get-policy-version
+		{Name: "Document", Part: policy.RolePolicy},                                 // its --query PolicyVersion
+		{Name: "Permission policy", Part: policy.RolePolicy},                        // radosgw-admin role-policy get
 		{Name: "Policy", Part: policy.BucketPolicy},                                 // get-bucket-policy
 	},
-	Known: []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "public_access_block", "versioning", "commands", "notes"},
+	Known:     []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "public_access_block", "versioning", "commands", "comments", "notes"},
+	OriginOf:  originOf,
+	IsAccount: isAccount,
+	Account:   accountPolicies,
 }
 
-// Parse returns the policies in data: a policy on its own, the response of iam get-role,
-// get-role-policy, get-policy-version or s3api get-bucket-policy, URL-encoded or not, or
-// [Documents] as JSON. The name of the file is for messages. Errors wrap
-// [policy.ErrDocument].
+// Parse returns the policies in data: policies on their own, responses of iam get-role,
+// get-role-policy, get-policy-version, list-roles, get-account-authorization-details and of
+// s3api get-bucket-policy, as a whole or what --query takes from them, URL-encoded or not, lists
+// of these, several one after the other, or [Documents] as JSON. The name of the file is for
+// messages. Errors wrap [policy.ErrDocument].
 func Parse(file string, data []byte) ([]Document, error) { return policy.Parse[Language](file, data) }
 
 func conditions(s Statement) []policy.Condition { return syntax.Conditions(s) }
@@ -68,10 +76,17 @@ func wild(c policy.Condition) bool {
 	return slices.Contains([]string{"StringLike", "StringNotLike", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"}, c.Base)
 }
 
-// exact reports whether only the values themselves match.
+// exact reports whether only the values themselves match. ForAnyValue makes no difference where
+// the key has one value.
 func exact(c policy.Condition) bool {
-	return requires(c) && c.Set == "" && (c.Base == "StringEquals" || c.Base == "StringEqualsIgnoreCase")
+	return requires(c) && (c.Base == "StringEquals" || c.Base == "StringLike" && !slices.ContainsFunc(c.Values, func(v string) bool {
+		_, plain := literalText(tokens(v, true))
+		return !plain
+	}))
 }
+
+// ignoresCase reports whether values match in any case of their letters.
+func ignoresCase(c policy.Condition) bool { return c.Base == "StringEqualsIgnoreCase" }
 
 // isNull reports whether the condition is Null with the given value.
 func isNull(c policy.Condition, value string) bool {

@@ -8,7 +8,7 @@ import (
 // tagsOf returns the tags that may be the one which names the tenant, the likeliest
 // first: those that prefixes are made from or bound to, or else those that any allow
 // speaks of. It is never empty; "" is any tag.
-func tagsOf(docs []Document, bucket string) []string {
+func tagsOf(docs []Document, buckets []string) []string {
 	var prefixes, spoken []string
 	add := func(list *[]string, tag string) {
 		if tag != "" && !slices.Contains(*list, tag) {
@@ -20,7 +20,7 @@ func tagsOf(docs []Document, bucket string) []string {
 			if s.Effect != "Allow" {
 				continue
 			}
-			patterns := patternsOf(s, bucket)
+			patterns := patternsOf(s, buckets)
 			written := slices.ContainsFunc(patterns, func(p []token) bool {
 				r, _ := reachOf(p, "", true)
 				return r == oneTenant
@@ -39,6 +39,9 @@ func tagsOf(docs []Document, bucket string) []string {
 				if of {
 					add(&spoken, tag)
 				}
+				if cond.Key == tagKeys && len(cond.Values) == 1 && cond.Set == "ForAnyValue" {
+					add(&spoken, strings.ToLower(cond.Values[0]))
+				}
 			}
 		}
 	}
@@ -51,16 +54,18 @@ func tagsOf(docs []Document, bucket string) []string {
 	return []string{""}
 }
 
-// patternsOf returns the patterns of keys, and of prefixes of lists, in bucket.
-func patternsOf(s Statement, bucket string) [][]token {
+// patternsOf returns the patterns of keys, and of prefixes of lists, in the buckets.
+func patternsOf(s Statement, buckets []string) [][]token {
 	var all [][]token
+	ours := false
 	for _, r := range s.Resource {
-		if res, ok := parseResource(r, bucket); ok && res.object {
+		res, ok := parseResource(r, buckets)
+		if ours = ours || ok; ok && res.object {
 			all = append(all, tokens(res.key, true))
 		}
 	}
 	for _, cond := range conditions(s) {
-		if cond.Key != "s3:prefix" {
+		if cond.Key != "s3:prefix" || !ours {
 			continue
 		}
 		for _, v := range cond.Values {

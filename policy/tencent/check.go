@@ -9,26 +9,56 @@ import (
 
 // CheckOptions describe what the documents are meant to allow. An empty field means any.
 type CheckOptions struct {
-	Bucket   string
-	Issuer   string
-	Audience string
+	Bucket    string // empty: those in which a document names a prefix of tenants, or else all
+	Issuer    string
+	Audience  string
+	Operators []string // principals, as qcs::cam::uin/…, that are meant to reach every tenant
 }
 
 // Check returns the known weaknesses of the documents, in their order. Without findings
 // tenants may still reach each other: a policy or an ACL that is not among docs may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
-	c := &checker{o: o, subjects: make(map[string]string)}
-	return c.Run(docs, policy.Rules{Weaknesses: Weaknesses(), Allow: c.shape, Trust: c.trust, Access: c.access})
+	c := &checker{o: o, survey: newSurvey(docs, o)}
+	strangers := c.strangers(docs, o.Bucket)
+	judged := func(rule func(Statement)) func(Statement) { // leaves out operators
+		return func(s Statement) {
+			if rest, ok := operators(o.Operators).without(s); ok {
+				rule(rest)
+			}
+		}
+	}
+	return c.Run(docs, policy.Rules{
+		Weaknesses: Weaknesses(),
+		Document: func() {
+			if strangers[c.Nth] {
+				c.Report(OtherBucket, "%s", names(otherBuckets(c.Doc)))
+			}
+		},
+		Allow: judged(c.shape), Trust: judged(c.trust), Access: judged(c.access),
+	})
+}
+
+// names joins what a document names.
+func names(list []string) string {
+	if len(list) == 0 {
+		return "it names none"
+	}
+	return "it names " + strings.Join(list, ", ")
 }
 
 type checker struct {
 	policy.Checker[Language]
-	o        CheckOptions
-	subjects map[string]string // subject → the tenant whose role it may assume, in all documents
+	*survey
+	o       CheckOptions
+	trusted []policy.Trusted // by the trust policies so far
 }
 
-// shape checks an allow for weaknesses that do not depend on its resources.
+// shape checks an allow for weaknesses that do not depend on its resources, if it is about
+// roles or one of the buckets.
 func (c *checker) shape(s Statement) {
+	if c.Doc.Part != policy.TrustPolicy && !c.concerns(s) {
+		return
+	}
 	if s.NotAction != nil || s.NotResource != nil || s.NotPrincipal != nil {
 		c.Report(NotElement, "")
 	}

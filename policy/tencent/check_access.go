@@ -21,6 +21,10 @@ var (
 
 // access checks an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
+	lists, objects := c.actions(s)
+	if !c.concerns(s) {
+		return
+	}
 	if isPublic(s.Principal) {
 		c.Report(PublicAllow, "")
 	}
@@ -32,7 +36,6 @@ func (c *checker) access(s Statement) {
 			c.Report(RolePrincipal, "%s", p)
 		}
 	}
-	lists, objects := c.actions(s)
 	if s.NotResource != nil {
 		if lists || objects {
 			c.Report(BroadAllow, "whatever is not named")
@@ -40,7 +43,7 @@ func (c *checker) access(s Statement) {
 		return
 	}
 	for _, r := range s.Resource {
-		if res, ok := parseResource(r, c.o.Bucket); ok && !res.all && res.noOwner {
+		if res, ok := parseResource(r, c.buckets); ok && !res.all && res.noOwner {
 			c.Report(WrongOwner, "%s", r)
 		}
 	}
@@ -51,14 +54,31 @@ func (c *checker) access(s Statement) {
 	if lists {
 		c.lists(s)
 	}
-	if c.aboutUs(s) {
-		c.http(s)
-	}
+	c.http(s)
 }
 
-// aboutUs reports whether a resource is one of the bucket's.
-func (c *checker) aboutUs(s Statement) bool {
-	return slices.ContainsFunc(s.Resource, func(r string) bool { _, ok := parseResource(r, c.o.Bucket); return ok })
+// rightsServices are those whose actions hand out rights, keys or objects.
+var rightsServices = []string{"cos", "ci", "cam", "sts", "kms", "organization", "account"}
+
+// matters reports whether an action may reach the buckets or take rights. Others of a role, such
+// as cls:pushLog, do not concern tenants.
+func (c *checker) matters(name string, s Statement) bool {
+	service, action, ok := strings.Cut(name, ":")
+	if !ok {
+		return true // "*"
+	}
+	reads := strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "List") || strings.HasPrefix(action, "Describe")
+	return slices.ContainsFunc(rightsServices, func(known string) bool {
+		switch known {
+		case "cos", "ci":
+			return glob(service, known) && c.concerns(s)
+		case "sts": // GetFederationToken hands out a key
+			return glob(service, known) && action != "GetCallerIdentity"
+		case "kms", "cam", "organization", "account":
+			return glob(service, known) && !reads
+		}
+		return glob(service, known)
+	})
 }
 
 // actions names what is allowed and not needed, and reports whether lists and whether
@@ -70,6 +90,7 @@ func (c *checker) actions(s Statement) (lists, objects bool) {
 		lists = lists || slices.ContainsFunc(aboutLists, matches)
 		objects = objects || slices.ContainsFunc(aboutObjects, matches)
 		switch {
+		case !c.matters(name, s):
 		case strings.Contains(a, "*"):
 			c.Report(BroadAction, "%s", a)
 		case !slices.ContainsFunc(slices.Concat(aboutObjects, aboutLists, aboutBucket), matches):
@@ -87,7 +108,7 @@ func (c *checker) actions(s Statement) (lists, objects bool) {
 // objects judges the resources of a statement about objects.
 func (c *checker) objects(s Statement) {
 	for _, r := range s.Resource {
-		res, ok := parseResource(r, c.o.Bucket)
+		res, ok := parseResource(r, c.buckets)
 		switch {
 		case !ok:
 			continue
@@ -112,7 +133,7 @@ func (c *checker) objects(s Statement) {
 // lists judges a statement that lists.
 func (c *checker) lists(s Statement) {
 	if !slices.ContainsFunc(s.Resource, func(r string) bool {
-		res, ok := parseResource(r, c.o.Bucket)
+		res, ok := parseResource(r, c.buckets)
 		return ok && res.bucket()
 	}) {
 		return
@@ -144,14 +165,20 @@ func (c *checker) bound(s Statement, tenant, where string) {
 		c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
 		return
 	}
-	for _, w := range s.Principals() {
+	who := s.Principals()
+	if c.Doc.Part != policy.BucketPolicy {
+		who = []string{c.roles[c.Nth]}
+	}
+	for _, w := range who {
 		// A principal may be a pattern, of others that are here, too.
 		for _, known := range slices.Sorted(maps.Keys(c.Reached)) {
 			if other := c.Reached[known]; other != tenant && (glob(known, w) || glob(w, known)) {
 				c.Report(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
 			}
 		}
-		c.Reached[w] = tenant
+		if c.Reached[w] == "" {
+			c.Reached[w] = tenant
+		}
 	}
 }
 

@@ -45,26 +45,27 @@ func (c *checker) trust(s Statement) {
 	c.shared(s)
 }
 
-// shared looks for subjects that another tenant's role trusts, too. Of a document that
-// does not say whose role it is nothing can be told.
+// shared looks for subjects of the same issuer that another tenant's role trusts, too.
 func (c *checker) shared(s Statement) {
-	if c.Doc.Tenant == "" {
-		return
-	}
+	t := policy.Trusted{Role: c.tenantOf(c.roles[c.Nth])}
 	for _, cond := range conditions(s) {
-		if cond.Key != "oidc:sub" || cond.Base != "string_equal" && cond.Base != "string_like" || !requires(cond) {
+		if cond.Base != "string_equal" && cond.Base != "string_like" || !requires(cond) {
 			continue
 		}
 		for _, v := range cond.Values {
-			if wild(cond) && strings.Contains(v, "*") {
-				continue // no single subject, and a weakness of its own
+			switch {
+			case wild(cond) && strings.Contains(v, "*"): // no single one, and a weakness of its own
+			case cond.Key == "oidc:sub":
+				t.Subjects = append(t.Subjects, v)
+			case cond.Key == "oidc:iss":
+				t.Issuers = append(t.Issuers, v)
 			}
-			if other, ok := c.subjects[v]; ok && other != c.Doc.Tenant {
-				c.Report(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(v), other, c.Doc.Tenant)
-			}
-			c.subjects[v] = c.Doc.Tenant
 		}
 	}
+	if subject, other := t.Shared(c.trusted); subject != "" {
+		c.Report(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(subject), other, t.Role)
+	}
+	c.trusted = append(c.trusted, t)
 }
 
 // claim judges what is asked of a claim.

@@ -2,6 +2,7 @@ package tencent
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -90,15 +91,16 @@ func glob(pattern, s string) bool {
 type cosResource struct {
 	all     bool   // it may be any bucket
 	noOwner bool   // it does not say uid/APPID
+	name    string // of the bucket, unless it may be any
 	path    string // a pattern after the bucket's /; * is all, and the bucket itself
 }
 
 // bucket reports whether it covers what is asked of the bucket as a whole.
 func (r cosResource) bucket() bool { return r.all || strings.Trim(r.path, "*") == "" }
 
-// parseResource says what r is to COS; ok is false for other services, and for another
-// bucket than the one that is asked about.
-func parseResource(r, bucket string) (res cosResource, ok bool) {
+// parseResource says what r is to COS; ok is false for other services, and for other buckets
+// than those that are asked about. Without buckets it is about any.
+func parseResource(r string, buckets []string) (res cosResource, ok bool) {
 	parts := strings.SplitN(r, ":", 6)
 	if len(parts) < 6 {
 		return cosResource{all: true}, strings.Contains(r, "*")
@@ -108,6 +110,16 @@ func parseResource(r, bucket string) (res cosResource, ok bool) {
 	}
 	name, path, _ := strings.Cut(parts[5], "/")
 	res = cosResource{path: path, noOwner: !strings.HasPrefix(parts[4], "uid/")}
-	res.all = parts[2] != "cos" || strings.ContainsAny(name, "*$") || name == ""
-	return res, res.all || bucket == "" || name == bucket
+	start := strings.IndexAny(name, "*$")
+	switch {
+	case parts[2] != "cos" || name == "":
+		res.all = true
+	case start >= 0: // a * matches a / too
+		res.all = true
+		ok = len(buckets) == 0 || slices.ContainsFunc(buckets, func(b string) bool { return strings.HasPrefix(b+"/", name[:start]) })
+		return res, ok
+	default:
+		res.name = name
+	}
+	return res, res.all || len(buckets) == 0 || slices.Contains(buckets, name)
 }

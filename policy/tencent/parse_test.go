@@ -55,6 +55,51 @@ func TestFetched(t *testing.T) {
 	}
 }
 
+// TestForms: whatever form a document has in the output of a command, it is the same policy.
+func TestForms(t *testing.T) {
+	escaped := url.PathEscape(goodRole)
+	for _, tc := range []struct {
+		name, doc string
+		want      []string // bare documents
+	}{
+		{"--filter PolicyDocument", quoted(goodRole), []string{goodRole}},
+		{"a string in a string", quoted(quoted(goodRole)), []string{goodRole}},
+		{"--filter RoleInfo", `{"RoleName":"r","PolicyDocument":` + quoted(goodTrust) + `}`, []string{goodTrust}},
+		{"--filter PolicyVersion", `{"VersionId":1,"Document":` + quoted(goodRole) + `}`, []string{goodRole}},
+		{"GetBucketPolicy of an SDK", `{"Policy":` + quoted(goodBucket) + `}`, []string{goodBucket}},
+		{"DescribeRoleList", `{"List":[{"RoleName":"a","PolicyDocument":` + quoted(goodTrust) + `},{"RoleName":"b","PolicyDocument":` + quoted(goodTrust) + `}],"TotalNum":2,"RequestId":"r"}`, []string{goodTrust, goodTrust}},
+		{"DescribeRoleList of the API", `{"Response":{"List":[{"RoleName":"a","PolicyDocument":` + quoted(goodTrust) + `}],"TotalNum":1}}`, []string{goodTrust}},
+		{"--filter List[].PolicyDocument", "[" + quoted(goodTrust) + "," + quoted(goodTrust) + "]", []string{goodTrust, goodTrust}},
+		{"URL-encoded, bare", escaped, []string{goodRole}},
+		{"URL-encoded in quotes", `"` + escaped + `"`, []string{goodRole}},
+		{"URL-encoded twice", url.PathEscape(escaped), []string{goodRole}},
+		{"URL-encoded, with + for blanks", url.QueryEscape(goodRole), []string{goodRole}},
+		{"a byte order mark", "\ufeff" + goodRole, []string{goodRole}},
+		{"one after the other", `{"RoleInfo":{"PolicyDocument":` + quoted(goodTrust) + "}}\n" + `{"PolicyName":"n","PolicyDocument":` + quoted(goodRole) + "}\n" + goodBucket, []string{goodTrust, goodRole, goodBucket}},
+		{"in lists", "[" + goodBucket + ",[" + goodRole + "]]", []string{goodBucket, goodRole}},
+	} {
+		if !tencent.Recognise([]byte(tc.doc)) {
+			t.Errorf("%s is not recognised", tc.name)
+		}
+		got, err := tencent.Parse("f.json", []byte(tc.doc))
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		var want []tencent.Document
+		for _, bare := range tc.want {
+			docs, err := tencent.Parse("f.json", []byte(bare))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, docs...)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
+
 func TestRecognise(t *testing.T) {
 	for _, tc := range []struct {
 		doc  string
@@ -96,7 +141,12 @@ func TestMalformed(t *testing.T) {
 	for _, tc := range []struct{ doc, want string }{
 		{"", "it is empty"},
 		{"{", "line 1: it is not JSON"},
-		{"{} {}", "not JSON"},
+		{"{} {}", "it holds no policy"},
+		{goodBucket + "\n{", "it is not JSON"},
+		{"[" + goodRole + ",null]", "it is not an object"},
+		{"\xff\xfe{\x00}\x00", "it is UTF-16, not UTF-8"},
+		{"{\x00}\x00", "it is UTF-16, not UTF-8"},
+		{`{"List":[{"PolicyId":1,"PolicyName":"p"}],"TotalNum":1}`, "is no part of a policy"},
 		{"\xff", "not UTF-8"},
 		{"[]", "it is not an object"},
 		{`{"Response":[]}`, "it is not an object"},

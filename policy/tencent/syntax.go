@@ -1,7 +1,6 @@
 package tencent
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -46,14 +45,30 @@ var syntax = &policy.Syntax{
 		return strings.HasPrefix(operator, "bool_") || strings.HasPrefix(operator, "numeric_")
 	},
 	Assumes:  func(action string) bool { return strings.HasPrefix(strings.TrimPrefix(action, "name/"), "sts:") },
-	Envelope: "Response", // of the API; tccli removes it
+	Envelope: "Response",               // of the API; tccli removes it
+	Lists:    []string{"List", "Data"}, // DescribeRoleList
 	Holders: []policy.Holder{
 		{Name: "RoleInfo", Inner: "PolicyDocument", Part: policy.TrustPolicy}, // GetRole
 		{Name: "PolicyDocument"}, // GetPolicy, and the input of CreateRole and CreatePolicy
 		{Name: "PolicyVersion", Inner: "Document", Part: policy.RolePolicy}, // GetPolicyVersion
+		{Name: "Document", Part: policy.RolePolicy},                         // its --filter PolicyVersion
+		{Name: "Policy", Part: policy.BucketPolicy},                         // GET ?policy, of SDKs
 	},
-	Known: []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "versioning", "strict_signature", "commands", "notes"},
+	Known:    []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "versioning", "strict_signature", "commands", "comments", "notes"},
+	OriginOf: originOf,
 }
+
+// originOf returns whose policy an object of a response contains.
+func originOf(v *policy.Value) policy.Origin {
+	o := policy.Origin{Name: v.StringOf("PolicyName")}
+	if name := v.StringOf("RoleName"); name != "" {
+		o.Owner = "role/" + name
+	}
+	return o
+}
+
+// decoder decodes what the expressions below look for.
+var decoder = strings.NewReplacer("%25", "%", "%22", `"`, "%3A", ":", "%3a", ":", "%20", " ", "%5C", `\`, "%5c", `\`)
 
 var (
 	hasVersion = regexp.MustCompile(`(?i)"version\\*"\s*:\s*\\*"2\.0\\*"`)
@@ -64,15 +79,16 @@ var (
 // 2.0, or names in lower case. Documents of AWS have neither. [Parse] reports errors in it.
 func Recognise(data []byte) bool {
 	text := string(data[:min(len(data), policy.MaxSize)])
-	if plain, err := url.PathUnescape(text); err == nil {
-		text = plain
+	for range 3 { // encoded, perhaps more than once; there may be a % that encodes nothing
+		text = decoder.Replace(text)
 	}
 	return hasVersion.MatchString(text) || hasName.MatchString(text)
 }
 
-// Parse returns the policies in data: a policy on its own, the response of CAM GetRole,
-// GetPolicy or GetPolicyVersion or of COS GET ?policy, URL-encoded or not, or [Documents]
-// as JSON. The name of the file is for messages. Errors wrap [policy.ErrDocument].
+// Parse returns the policies in data: policies on their own, responses of CAM GetRole,
+// DescribeRoleList, GetPolicy and GetPolicyVersion and of COS GET ?policy, as a whole or what
+// --filter takes from them, URL-encoded or not, lists of these, several one after the other, or
+// [Documents] as JSON. The name of the file is for messages. Errors wrap [policy.ErrDocument].
 func Parse(file string, data []byte) ([]Document, error) { return policy.Parse[Language](file, data) }
 
 func conditions(s Statement) []policy.Condition { return syntax.Conditions(s) }

@@ -30,6 +30,7 @@ const (
 	RolePrincipal     = "role_principal"
 	HTTPAllowed       = "http_allowed"
 	NotElement        = "not_element"
+	OtherBucket       = "other_bucket"
 )
 
 // Weaknesses returns the weaknesses that [Check] detects.
@@ -61,5 +62,6 @@ func Weaknesses() []policy.Weakness {
 		{ID: RolePrincipal, Meaning: "a role in a bucket policy, where COS does not say that it knows roles", Fix: "grant on the role itself"},
 		{ID: HTTPAllowed, Meaning: "plain http", Fix: "add bool_equal cos:secure-transport true to each allow"},
 		{ID: NotElement, Meaning: "an allow of all but something", Fix: "name what is allowed: action, resource, principal"},
+		{ID: OtherBucket, Meaning: "a policy that is about no bucket of the name that --bucket gives", Fix: "correct --bucket, which is NAME-APPID, or leave out the file"},
 	}
 }

@@ -1,0 +1,263 @@
+package aws
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/policy"
+)
+
+// A survey is what all documents together show, before any of them is judged.
+type survey struct {
+	buckets []string            // that hold tenants' prefixes, or that the operator named; empty: any bucket may
+	roles   []string            // of each document, as policy.Roles returns them
+	tenants []string            // whose prefixes are written out anywhere
+	reaches map[string][]string // role → the tenants that its own documents are about
+	granted map[string]bool     // roles that a bucket policy names
+	about   []bool              // by document: whether a statement is about one of the buckets
+}
+
+func newSurvey(docs []Document, o CheckOptions) *survey {
+	v := &survey{roles: policy.Roles(docs), reaches: make(map[string][]string), granted: make(map[string]bool), about: make([]bool, len(docs))}
+	if o.Bucket != "" {
+		v.buckets = []string{o.Bucket}
+	} else {
+		v.buckets = bucketsOf(docs)
+	}
+	add := func(list []string, tenant string) []string {
+		if slices.Contains(list, tenant) {
+			return list
+		}
+		return append(list, tenant)
+	}
+	for i, d := range docs {
+		if d.Tenant != "" {
+			v.tenants = add(v.tenants, d.Tenant)
+			v.reaches[v.roles[i]] = []string{d.Tenant}
+		}
+	}
+	for i, d := range docs {
+		v.about[i] = v.speaksOf(d)
+		for _, s := range d.Policy.Statement {
+			for _, p := range slices.Concat(s.Principal["AWS"], s.NotPrincipal["AWS"]) {
+				if d.Part == policy.BucketPolicy && s.Effect == "Allow" && v.concerns(s) {
+					v.granted[policy.ShortName(p)] = true
+				}
+			}
+			for _, p := range patternsOf(s, v.buckets) {
+				r, tenant := reachOf(p, "", true)
+				if r != oneTenant {
+					continue
+				}
+				v.tenants = add(v.tenants, tenant)
+				if d.Part == policy.RolePolicy && d.Tenant == "" && s.Effect == "Allow" {
+					v.reaches[v.roles[i]] = add(v.reaches[v.roles[i]], tenant)
+				}
+			}
+		}
+	}
+	return v
+}
+
+// concerns reports whether a statement of a role or bucket policy is about one of the buckets.
+func (v *survey) concerns(s Statement) bool {
+	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
+		_, ok := parseResource(r, v.buckets)
+		return ok
+	})
+}
+
+// speaksOf reports whether a document is about one of the buckets. A denial of everything beside
+// other buckets is not about this one.
+func (v *survey) speaksOf(d Document) bool {
+	elsewhere := len(otherBuckets(d)) > 0
+	return slices.ContainsFunc(d.Policy.Statement, func(s Statement) bool {
+		named := slices.ContainsFunc(slices.Concat(s.Resource, s.NotResource), func(r string) bool {
+			res, ok := parseResource(r, v.buckets)
+			return ok && !res.all
+		})
+		return named || v.concerns(s) && (s.Effect == "Allow" || !elsewhere)
+	})
+}
+
+// bucketsOf returns the buckets in which any statement names a prefix of tenants.
+func bucketsOf(docs []Document) []string {
+	var all []string
+	for _, d := range docs {
+		for _, s := range d.Policy.Statement {
+			lists := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
+				return cond.Key == "s3:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool { return strings.HasPrefix(v, root) })
+			})
+			for _, r := range slices.Concat(s.Resource, s.NotResource) {
+				res, ok := parseResource(r, nil)
+				if ok && !res.all && (strings.HasPrefix(res.key, root) || lists && !res.object) && !slices.Contains(all, res.bucket) {
+					all = append(all, res.bucket)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// tenantOf returns the one tenant that the role of a document serves, or else the role.
+func (v *survey) tenantOf(role string) string {
+	if tenants := v.reaches[role]; len(tenants) == 1 {
+		return tenants[0]
+	}
+	return role
+}
+
+// named reports whether the name of a role says that it is the tenant's, as ROLE-TENANT does.
+func named(role, tenant string) bool {
+	_, name, _ := strings.Cut(role, "/")
+	letter := func(s string, i int) bool {
+		return i >= 0 && i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
+	}
+	for from := 0; ; {
+		i := strings.Index(name[from:], tenant)
+		if i < 0 {
+			break
+		}
+		start, end := from+i, from+i+len(tenant)
+		if !letter(name, start-1) && !letter(name, end) {
+			return true
+		}
+		from = start + 1
+	}
+	short := policy.RoleName("", tenant, 0) // the form of a tenant whose id is too long
+	return strings.HasSuffix(name, short)
+}
+
+// byName returns the tenant that the name of a role names: of several, the longest.
+func (v *survey) byName(role string) string {
+	tenant := ""
+	for _, t := range v.tenants {
+		if len(t) > len(tenant) && named(role, t) {
+			tenant = t
+		}
+	}
+	return tenant
+}
+
+// unrelated reports whether document n belongs to a role of an account that is known as a
+// whole, and that neither its own policies nor a bucket policy give anything in the buckets.
+func (v *survey) unrelated(docs []Document, n int) bool {
+	if !docs[n].Origin.Whole || v.granted[v.roles[n]] {
+		return false
+	}
+	for i, d := range docs {
+		if v.roles[i] != v.roles[n] || d.Part != policy.RolePolicy {
+			continue
+		}
+		for _, s := range d.Policy.Statement {
+			if lists, objects := kinds(s); s.Effect == "Allow" && v.concerns(s) && (lists || objects || s.NotAction != nil) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// strangers returns the indexes of documents that are about other buckets than the one that
+// was asked for. A policy beside one that is about it may be about anything.
+func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
+	all := make(map[int]bool)
+	if bucket == "" {
+		return all
+	}
+	any := slices.Contains(v.about, true)
+	for i, d := range docs {
+		if d.Part == policy.TrustPolicy || v.about[i] || d.Origin.Unseen {
+			continue
+		}
+		others := otherBuckets(d)
+		for k, other := range docs {
+			if k != i && d.Part == policy.RolePolicy && other.Part == d.Part && v.roles[k] == v.roles[i] && v.about[k] {
+				others = nil
+			}
+		}
+		all[i] = !any || len(others) > 0 && !d.Origin.Whole
+	}
+	return all
+}
+
+// otherBuckets returns the buckets that a document names, sorted.
+func otherBuckets(d Document) []string {
+	var all []string
+	for _, s := range d.Policy.Statement {
+		for _, r := range slices.Concat(s.Resource, s.NotResource) {
+			if res, ok := parseResource(r, nil); ok && res.bucket != "" {
+				all = append(all, res.bucket)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// An operators list contains the ARNs of principals that may reach every tenant.
+type operators []string
+
+func (o operators) contains(kind, principal string) bool {
+	if kind != "AWS" {
+		return false
+	}
+	account := func(p string) string { // an account may be written as its number
+		if parts := strings.Split(p, ":"); len(parts) == 6 && parts[2] == "iam" && parts[5] == "root" {
+			return parts[4]
+		}
+		return p
+	}
+	role := func(p string) string { // a session has the ARN of its role, but for the path
+		parts := strings.SplitN(p, ":", 6)
+		if len(parts) < 6 || parts[2] != "sts" || !strings.HasPrefix(parts[5], "assumed-role/") {
+			return ""
+		}
+		return parts[4] + " " + policy.ShortName(p)
+	}
+	return slices.ContainsFunc(o, func(arn string) bool {
+		parts := strings.SplitN(arn, ":", 6)
+		return arn == principal || account(arn) == account(principal) ||
+			len(parts) == 6 && role(principal) != "" && role(principal) == parts[4]+" "+policy.ShortName(arn)
+	})
+}
+
+// owns reports whether an operator is the owner of a document.
+func (o operators) owns(d Document) bool {
+	owner := d.Origin.Owner
+	return owner != "" && slices.ContainsFunc(o, func(arn string) bool {
+		return arn == owner || !strings.Contains(owner, ":") && policy.ShortName(arn) == owner
+	})
+}
+
+// without returns a statement that allows something without the principals that are operators;
+// ok is false if nobody is left.
+func (o operators) without(s Statement) (rest Statement, ok bool) {
+	if len(o) == 0 || s.Principal == nil {
+		return s, true
+	}
+	// Everybody, if it is an operator.
+	for _, cond := range conditions(s) {
+		if cond.Key == "aws:principalarn" && requires(cond) && slices.Contains([]string{"ArnEquals", "ArnLike", "StringEquals", "StringLike"}, cond.Base) &&
+			!slices.ContainsFunc(cond.Values, func(v string) bool { return !o.contains("AWS", v) }) {
+			return s, false
+		}
+	}
+	left := make(policy.Principal)
+	for kind, list := range s.Principal {
+		for _, p := range list {
+			if !o.contains(kind, p) {
+				left[kind] = append(left[kind], p)
+			}
+		}
+	}
+	s.Principal = left
+	return s, len(left) > 0
+}
+
+// IsPrincipal reports whether arn is the ARN of one role, user or account, as
+// CheckOptions.Operators has them.
+func IsPrincipal(arn string) bool {
+	parts := strings.SplitN(arn, ":", 6)
+	return len(parts) == 6 && parts[0] == "arn" && (parts[2] == "iam" || parts[2] == "sts") && parts[5] != "" && !strings.ContainsAny(arn, "*?$ ")
+}
