@@ -154,6 +154,7 @@ if command -v jq >/dev/null; then
 	try 'jq -c ".tenants.acme.trust_policy.statement[], .tenants.acme.role_policy.statement[]" policy.json'
 	try 'jq -r ".lifecycle, .strict_signature" policy.json'
 	try 'jq -r ".commands[]" policy.json'
+	try 'jq -r ".comments[]" policy.json'
 	try 'jq -r ".notes[]" policy.json'
 	try 'jq "del(.tenants.acme.trust_policy.statement[0].condition.string_equal[\"oidc:sub\"])" policy.json | vault policy check -; echo "exit code $?"'
 fi

@@ -15,7 +15,8 @@ var policyTencent = policyDialect{
 	usage:    "print provider, roles and bucket settings for Tencent Cloud",
 	synopsis: "--bucket B-APPID --region R --account UIN --role R --provider P --issuer URL --audience AUD --for TENANT=SUB…",
 	description: "Prints one JSON object: oidc_provider, tenants, lifecycle, strict_signature and, with --versioned,\n" +
-		"versioning, each as the cloud's own API takes it, and the calls that apply them from policy.json.\n" +
+		"versioning, each as the cloud's own API takes it, the commands that apply them from policy.json, and\n" +
+		"under comments the requests for which the cloud's tools have no command.\n" +
 		"Under tenants is a role for each, with its trust policy and its role policy. Claims do not become tags\n" +
 		"at Tencent, and no variable works in a COS path: one role for all would keep nobody apart.",
 	examples: []string{

@@ -296,6 +296,11 @@ func TestPrintedSays(t *testing.T) {
 	}
 	for name, o := range golden {
 		d := generate(t, o)
+		for _, c := range d.Commands {
+			if !strings.HasPrefix(c, "aws ") || strings.Contains(c, "\n") {
+				t.Errorf("%s: not a command of aws: %s", name, c)
+			}
+		}
 		notes := strings.Join(d.Notes, "\n")
 		bucket := d.BucketPolicy != nil
 		if strings.Contains(notes, "bucket policy replaces") != bucket || !strings.Contains(notes, "lifecycle configuration replaces") {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// commands apply each part, read from policy.json, in an order that works: tccli for
-// CAM. For COS tccli has no calls: these are named, for any client that signs.
+// commands apply each part that a command can apply, read from policy.json, in an order that
+// works: tccli for CAM, and coscli for COS, which has no command for the other settings.
 func (d *Documents) commands() []string {
 	o := d.o
 	key := `"$(jq -r .oidc_provider.IdentityKey policy.json)"`
@@ -25,15 +25,18 @@ func (d *Documents) commands() []string {
 			"tccli cam CreatePolicy --PolicyName "+name+" --PolicyDocument "+part("role_policy"),
 			"tccli cam AttachRolePolicy --AttachRoleName "+name+" --PolicyName "+name)
 	}
-	bucket := func(query, part string) {
-		list = append(list, fmt.Sprintf("# PUT https://%s.cos.%s.myqcloud.com/?%s as the bucket's owner, with the body: jq -r .%s policy.json", o.Bucket, o.Region, query, part))
+	if d.Versioning != "" { // 436/69256
+		list = append(list, fmt.Sprintf("coscli bucket-versioning --method put cos://%s Enabled -e cos.%s.myqcloud.com", o.Bucket, o.Region))
 	}
-	if d.Versioning != "" {
-		bucket("versioning", "versioning")
-	}
-	bucket("lifecycle", "lifecycle")
-	bucket("strict-signature", "strict_signature")
 	return list
+}
+
+// comments describe the requests that no command makes, for any client that signs.
+func (d *Documents) comments() []string {
+	put := func(query, part string) string {
+		return fmt.Sprintf("PUT https://%s.cos.%s.myqcloud.com/?%s as the bucket's owner, with the body: jq -r .%s policy.json", d.o.Bucket, d.o.Region, query, part)
+	}
+	return []string{put("lifecycle", "lifecycle"), put("strict-signature", "strict_signature")}
 }
 
 // notes returns what the documents cannot express.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -252,14 +253,20 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
-// TestCommands: every part that is printed is applied, and from where it is.
+// TestCommands: every part that is printed is applied, and from where it is. What a shell runs
+// are commands of the cloud's tools, and the rest is beside them.
 func TestCommands(t *testing.T) {
 	matrix(t, func(name string, o tencent.Options) {
 		d := generate(t, o)
-		text := strings.Join(d.Commands, "\n")
+		for _, c := range d.Commands {
+			if !strings.HasPrefix(c, "tccli cam ") && !strings.HasPrefix(c, "coscli ") || strings.Contains(c, "\n") {
+				t.Errorf("%s: not a command of tccli or coscli: %s", name, c)
+			}
+		}
+		text := strings.Join(slices.Concat(d.Commands, d.Comments), "\n")
 		want := []string{"CreateOIDCConfig", "?lifecycle", "?strict-signature"}
 		if o.Versioned {
-			want = append(want, "?versioning")
+			want = append(want, "coscli bucket-versioning --method put cos://"+o.Bucket+" Enabled ")
 		} else if strings.Contains(text, "versioning") {
 			t.Errorf("%s: versioning, which cannot be taken back", name)
 		}

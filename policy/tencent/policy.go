@@ -65,6 +65,7 @@ type Documents struct {
 	Versioning      string                     `json:"versioning,omitempty"` // XML, of COS PUT ?versioning
 	StrictSignature string                     `json:"strict_signature"`     // XML, of COS PUT ?strict-signature; advised
 	Commands        []string                   `json:"commands"`             // they read the parts from policy.json
+	Comments        []string                   `json:"comments"`             // requests that the operator makes beside them
 	Notes           []string                   `json:"notes,omitempty"`
 
 	o Options
@@ -106,7 +107,7 @@ func Generate(o Options) (*Documents, error) {
 			RolePolicy:  newPolicy(append(o.allows(t.ID), o.denies(t.ID)...)...),
 		}
 	}
-	d.Commands, d.Notes = d.commands(), d.notes()
+	d.Commands, d.Comments, d.Notes = d.commands(), d.comments(), d.notes()
 	if err := d.fits(); err != nil {
 		return nil, err
 	}
