@@ -261,3 +261,13 @@ func IsPrincipal(arn string) bool {
 	parts := strings.SplitN(arn, ":", 6)
 	return len(parts) == 6 && parts[0] == "arn" && (parts[2] == "iam" || parts[2] == "sts") && parts[5] != "" && !strings.ContainsAny(arn, "*?$ ")
 }
+
+// Reaches reports whether a statement is about the bucket as a whole, or about objects of
+// tenants in it.
+func Reaches(s Statement, bucket string) bool {
+	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
+		res, ok := parseResource(r, []string{bucket})
+		reach, _ := reachOf(tokens(res.key, true), "", false)
+		return ok && (res.all || !res.object || reach != noTenant)
+	})
+}

@@ -172,3 +172,13 @@ func IsPrincipal(name string) bool {
 	_, who, named := strings.Cut(rest, ":")
 	return ok && named && who != "" && !strings.ContainsAny(rest, "*$ ")
 }
+
+// Reaches reports whether a statement is about the bucket as a whole, or about objects of
+// tenants in it.
+func Reaches(s Statement, bucket string) bool {
+	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
+		res, ok := parseResource(r, []string{bucket})
+		reach, _ := reachOf(res.path, true, false)
+		return ok && (res.bucket() || reach != noTenant)
+	})
+}

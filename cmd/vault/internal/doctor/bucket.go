@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/objectvault/objectvault/vault"
 )
@@ -20,7 +22,14 @@ func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err 
 	}
 	switch scheme {
 	case "s3":
-		return awsBucket{name, settings, hint}.lines()
+		account := sync.OnceValue(func() string { // asked for only if a policy grants something
+			who, err := cloud.Caller(ctx)
+			if err != nil {
+				return ""
+			}
+			return who.Account
+		})
+		return awsBucket{name, settings, hint, account}.lines()
 	case "cos":
 		return tencentBucket{name, settings, hint}.lines()
 	}
@@ -53,27 +62,75 @@ func reasonOf(err error) string {
 // A rule is one of a lifecycle configuration, as S3 and COS write it.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html, 436/8280
 type rule struct {
-	Status string
-	Prefix *string // the old form of S3, without a filter
-	Filter *struct {
-		Prefix string
-		Tag    *struct{} `xml:"Tag"`
-		And    *struct{} `xml:"And"`
-		More   *struct{} `xml:"ObjectSizeGreaterThan"`
-		Less   *struct{} `xml:"ObjectSizeLessThan"`
+	Status     string
+	Prefix     *string // the old form, without a filter
+	Filter     *ruleFilter
+	Expiration *struct {
+		Days int
+		Date string
 	}
-	Expiration *struct{ Days int }
-	Abort      *struct{} `xml:"AbortIncompleteMultipartUpload"`
+	Noncurrent *struct {
+		NoncurrentDays int
+		Newer          int `xml:"NewerNoncurrentVersions"`
+	} `xml:"NoncurrentVersionExpiration"`
+	Abort *struct{} `xml:"AbortIncompleteMultipartUpload"`
 }
 
-// coversTenants reports whether a rule is about all objects of all tenants. whole is whether
-// one without a filter is about the whole bucket.
-func (r rule) coversTenants(whole bool) bool {
+// A ruleFilter selects objects. And holds several conditions that all have to be met.
+type ruleFilter struct {
+	Prefix string
+	Tag    *struct{} `xml:"Tag"`
+	And    *struct {
+		Prefix string
+		Tag    *struct{} `xml:"Tag"`
+		More   *struct{} `xml:"ObjectSizeGreaterThan"`
+		Less   *struct{} `xml:"ObjectSizeLessThan"`
+	} `xml:"And"`
+	More *struct{} `xml:"ObjectSizeGreaterThan"`
+	Less *struct{} `xml:"ObjectSizeLessThan"`
+}
+
+// selects returns the prefix that a rule is about, and whether it is about all objects with it.
+// whole is whether a rule without a filter and a prefix is about the whole bucket; otherwise it is
+// about nothing, and ok is false.
+func (r rule) selects(whole bool) (prefix string, all, ok bool) {
 	f := r.Filter
-	if f == nil {
-		return whole
+	switch {
+	case f == nil && r.Prefix != nil:
+		return *r.Prefix, true, true
+	case f == nil:
+		return "", whole, whole
+	case f.And != nil:
+		a := f.And
+		return a.Prefix, a.Tag == nil && a.More == nil && a.Less == nil, true
 	}
-	return f.Tag == nil && f.And == nil && f.More == nil && f.Less == nil && strings.HasPrefix(everybody, f.Prefix)
+	return f.Prefix, f.Tag == nil && f.More == nil && f.Less == nil, true
+}
+
+// coversTenants reports whether a rule is about all objects of all tenants, and whether it is
+// about any of them.
+func (r rule) coversTenants(whole bool) (all, some bool) {
+	prefix, every, ok := r.selects(whole)
+	covers := strings.HasPrefix(everybody, prefix)
+	return ok && every && covers, ok && (covers || strings.HasPrefix(prefix, everybody))
+}
+
+// removes returns what a rule removes, in words.
+func (r rule) removes() (all []string) {
+	if n := r.Noncurrent; n != nil && n.NoncurrentDays > 0 {
+		text := fmt.Sprintf("old versions expire after %d days", n.NoncurrentDays)
+		if n.Newer > 0 {
+			text += fmt.Sprintf(" but for the newest %d", n.Newer)
+		}
+		all = append(all, text)
+	}
+	if x := r.Expiration; x != nil && x.Days > 0 {
+		all = append(all, fmt.Sprintf("objects expire after %d days", x.Days))
+	} else if x != nil && x.Date != "" {
+		date, _, _ := strings.Cut(x.Date, "T")
+		all = append(all, "objects expire on "+date)
+	}
+	return all
 }
 
 const (
@@ -81,23 +138,30 @@ const (
 	keepsUploads  = "no lifecycle rule removes what killed uploads leave behind"
 )
 
-// lifecycle judges the rules.
+// lifecycle judges the rules about tenants' objects.
 func lifecycle(rules []rule, whole bool, fix string) Line {
 	l := Line{Check: "lifecycle", Status: Warning, Message: keepsUploads, Hint: fix}
-	var expires []string
+	var removed []string
 	for _, r := range rules {
-		if r.Status != "Enabled" {
+		all, some := r.coversTenants(whole)
+		if r.Status != "Enabled" || !some {
 			continue
 		}
-		if r.Abort != nil && r.coversTenants(whole) {
+		if r.Abort != nil && all {
 			l.Status, l.Message, l.Hint = OK, abortsUploads, ""
 		}
-		if r.Expiration != nil && r.Expiration.Days > 0 {
-			expires = append(expires, fmt.Sprintf("%d days", r.Expiration.Days))
+		for _, text := range r.removes() {
+			if !all {
+				prefix, _, _ := r.selects(whole)
+				text += " (some, under " + quoted(prefix) + ")"
+			}
+			if !slices.Contains(removed, text) {
+				removed = append(removed, text)
+			}
 		}
 	}
-	if len(expires) > 0 {
-		l.Message += "; objects expire after " + strings.Join(expires, ", ")
+	if len(removed) > 0 {
+		l.Message += "; " + strings.Join(removed, "; ")
 	}
 	return l
 }

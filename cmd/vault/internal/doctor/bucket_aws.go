@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"encoding/xml"
+	"fmt"
 	"strings"
 
 	"github.com/objectvault/objectvault/policy/aws"
@@ -13,10 +14,48 @@ type awsBucket struct {
 	name     string
 	settings map[string]vault.Setting
 	hint     func(error, string) string
+	account  func() string // of the caller; empty: not known
 }
 
 func (b awsBucket) lines() []Line {
-	return []Line{b.versioning(), b.lifecycle(), b.tls()}
+	all := []Line{b.versioning(), b.lifecycle(), b.tls()}
+	if l, ok := b.public(); ok {
+		all = append(all, l)
+	}
+	return all
+}
+
+// public looks for what the bucket policy grants to anyone or to another account, besides what
+// the roles allow; ok is false if there is nothing to say. S3 does not apply the ACLs of new buckets.
+func (b awsBucket) public() (l Line, ok bool) {
+	docs, err := aws.Parse("bucket policy", []byte(b.settings["policy"].Document))
+	if err != nil { // tls says so
+		return Line{}, false
+	}
+	warn := func(hint, format string, args ...any) (Line, bool) {
+		return Line{"public", Warning, "public: " + fmt.Sprintf(format, args...), hint}, true
+	}
+	for _, f := range aws.Check(docs, aws.CheckOptions{Bucket: b.name}) {
+		if f.Weakness == aws.PublicAllow || f.Weakness == aws.NotElement {
+			return warn(f.Fix, "the bucket policy has %s", f.Message)
+		}
+	}
+	for _, s := range allows(docs, "Allow") {
+		if !aws.Reaches(s, b.name) {
+			continue
+		}
+		for _, name := range append(s.Principal["AWS"], s.Principal["CanonicalUser"]...) {
+			account := name // a number, or the id of a canonical user
+			if parts := strings.SplitN(name, ":", 6); len(parts) == 6 {
+				account = parts[4] // none at an RGW
+			}
+			if own := b.account(); account != "" && own != "" && account != own {
+				return warn("drop the statement, unless that account is meant to have it",
+					"the bucket policy allows %s to %s, which is another account", strings.Join(append(s.Action, s.NotAction...), ", "), name)
+			}
+		}
+	}
+	return Line{}, false
 }
 
 func (b awsBucket) unknown(check string, err error) Line {
@@ -80,8 +119,11 @@ func (b awsBucket) tls() Line {
 		return b.unknown("tls", err)
 	}
 	for _, f := range aws.Check(docs, o) {
-		if f.Weakness == aws.HTTPAllowed {
+		switch f.Weakness {
+		case aws.HTTPAllowed:
 			return Line{"tls", Warning, f.Message, f.Fix}
+		case aws.OtherBucket: // an alias has another name than the bucket
+			return Line{"tls", NotProven, "tls: the bucket policy does not name the bucket " + b.name, "ask the operator, or use the name of the bucket"}
 		}
 	}
 	return Line{Check: "tls", Status: OK, Message: "the bucket policy refuses plain http"}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -20,25 +21,25 @@ type tencentBucket struct {
 }
 
 func (b tencentBucket) lines() []Line {
-	findings, err := b.policy()
-	return []Line{b.versioning(), b.lifecycle(), b.public(findings, err), b.tls(findings), b.signature()}
+	docs, findings, err := b.policy()
+	return []Line{b.versioning(), b.lifecycle(), b.public(docs, findings, err), b.tls(findings), b.signature()}
 }
 
 func (b tencentBucket) unknown(check string, err error) Line {
 	return unknown(check, err, b.hint, "ask the operator, or allow it: {prog} policy tencent --allow-doctor")
 }
 
-// policy checks the policy of the bucket. None has no weakness.
-func (b tencentBucket) policy() ([]policy.Finding, error) {
+// policy reads and checks the policy of the bucket. None has no weakness.
+func (b tencentBucket) policy() ([]tencent.Document, []policy.Finding, error) {
 	s := b.settings["policy"]
 	if s.Err != nil || s.Document == "" {
-		return nil, s.Err
+		return nil, nil, s.Err
 	}
 	docs, err := tencent.Parse("bucket policy", []byte(s.Document))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return tencent.Check(docs, tencent.CheckOptions{Bucket: b.name}), nil
+	return docs, tencent.Check(docs, tencent.CheckOptions{Bucket: b.name}), nil
 }
 
 // weakness returns the first finding of that kind, or nil.
@@ -94,36 +95,85 @@ var groups = []string{
 	"http://cam.qcloud.com/groups/global/AllUsers", "http://cam.qcloud.com/groups/global/AuthenticatedUsers",
 }
 
-// public looks for what COS grants to anyone, and so to each tenant, besides what its role
-// allows.
-func (b tencentBucket) public(findings []policy.Finding, policyErr error) Line {
+// public looks for what COS grants to anyone, and so to each tenant, or to another account,
+// besides what the roles allow.
+func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding, policyErr error) Line {
 	acl := b.settings["acl"]
 	var doc struct {
+		Owner  struct{ ID string }
 		Grants []struct {
-			Grantee    struct{ URI string }
+			Grantee    struct{ URI, ID string }
 			Permission string
 		} `xml:"AccessControlList>Grant"`
 	}
-	if acl.Err == nil && xml.Unmarshal([]byte(acl.Document), &doc) != nil {
+	if acl.Err == nil && (xml.Unmarshal([]byte(acl.Document), &doc) != nil || doc.Owner.ID == "" && len(doc.Grants) > 0) {
 		return malformed("public", "COS")
 	}
+	warn := func(hint, format string, args ...any) Line {
+		return Line{"public", Warning, "public: " + fmt.Sprintf(format, args...), hint}
+	}
+	owner := accountOf(doc.Owner.ID)
 	for _, g := range doc.Grants {
 		if slices.Contains(groups, g.Grantee.URI) {
-			return Line{
-				"public", Warning, fmt.Sprintf("public: the ACL of the bucket grants %s to everybody, and so to each tenant", g.Permission),
-				"set the ACL of the bucket to private",
-			}
+			return warn("set the ACL of the bucket to private", "the ACL of the bucket grants %s to everybody, and so to each tenant", g.Permission)
 		}
 	}
 	if f := weakness(findings, tencent.PublicAllow); f != nil {
-		return Line{"public", Warning, "public: the bucket policy has " + f.Message, f.Fix}
+		return warn(f.Fix, "the bucket policy has %s", f.Message)
+	}
+	for _, g := range doc.Grants {
+		if account := accountOf(g.Grantee.ID); account != owner || g.Grantee.URI != "" {
+			return warn("set the ACL of the bucket to private, unless that account is meant to have it",
+				"the ACL of the bucket grants %s to %s, which is not the owner's account", g.Permission, cmp.Or(g.Grantee.ID, g.Grantee.URI, "somebody"))
+		}
+	}
+	for _, id := range []string{tencent.RolePrincipal, tencent.NotElement} {
+		if f := weakness(findings, id); f != nil {
+			return warn(f.Fix, "the bucket policy has %s", f.Message)
+		}
+	}
+	for _, s := range allows(docs, "allow") {
+		for kind, list := range s.Principal {
+			for _, name := range list {
+				if tencent.Reaches(s, b.name) && owner != "" && (kind != "qcs" || accountOf(name) != owner) {
+					return warn("drop the statement, unless that account is meant to have it",
+						"the bucket policy allows %s to %s, which is not the owner's account", strings.Join(append(s.Action, s.NotAction...), ", "), name)
+				}
+			}
+		}
 	}
 	for _, err := range []error{acl.Err, policyErr} {
 		if err != nil {
 			return b.unknown("public", err)
 		}
 	}
+	if len(allows(docs, "allow")) > 0 {
+		return Line{Check: "public", Status: OK, Message: "public: neither the ACL of the bucket nor its policy grants anything to everybody or to another account"}
+	}
 	return Line{Check: "public", Status: OK, Message: "public: neither the ACL of the bucket nor its policy grants anybody anything"}
+}
+
+// accountOf returns the uin of the account of a principal such as qcs::cam::uin/1:uin/2, or the
+// principal where it has another form.
+func accountOf(principal string) string {
+	rest, ok := strings.CutPrefix(principal, "qcs::cam::uin/")
+	if !ok {
+		return principal
+	}
+	account, _, _ := strings.Cut(rest, ":")
+	return account
+}
+
+// allows returns the statements that allow.
+func allows[L policy.Language](docs []policy.Document[L], effect string) (all []policy.Statement) {
+	for _, d := range docs {
+		for _, s := range d.Policy.Statement {
+			if s.Effect == effect {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
 }
 
 // tls judges what can be seen from here. The policy of the role refuses plain http, and CAM

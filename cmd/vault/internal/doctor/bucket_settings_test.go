@@ -1,0 +1,164 @@
+package doctor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A set is a cloud with settings of a bucket, by name.
+type set map[string]string
+
+func (s set) Settings(context.Context) (all []vault.Setting) {
+	for name, doc := range s {
+		all = append(all, vault.Setting{Name: name, Document: doc})
+	}
+	return all
+}
+
+func (s set) ServerTime(context.Context) (time.Time, error) {
+	return time.Time{}, errors.ErrUnsupported
+}
+
+func (s set) Caller(context.Context) (vault.Caller, error) {
+	return vault.Caller{Account: "123456789012"}, nil
+}
+
+// lineOf returns the line of one check, as STATUS: MESSAGE; "" if there is none.
+func lineOf(t *testing.T, store, check string, s set) string {
+	t.Helper()
+	for _, l := range doctor.Bucket(t.Context(), store, s, nil) {
+		if l.Check == check {
+			if l.Status == doctor.Warning && l.Hint == "" {
+				t.Errorf("%+v has no hint", l)
+			}
+			return string(l.Status) + ": " + l.Message
+		}
+	}
+	return ""
+}
+
+// TestLifecycleRules: the same rules mean the same on both clouds, and only what is about
+// tenants' objects counts.
+func TestLifecycleRules(t *testing.T) {
+	const (
+		abort  = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
+		expire = "<Expiration><Days>30</Days></Expiration>"
+		old    = "<NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration>"
+		date   = "<Expiration><Date>2030-01-02T00:00:00Z</Date></Expiration>"
+		none   = "warning: no lifecycle rule removes what killed uploads leave behind"
+		some   = "ok: a lifecycle rule removes what killed uploads leave behind"
+	)
+	rule := func(filter, rest string) string {
+		return "<Rule>" + filter + "<Status>Enabled</Status>" + rest + "</Rule>"
+	}
+	prefix := func(p string) string { return "<Filter><Prefix>" + p + "</Prefix></Filter>" }
+	for _, tc := range []struct{ name, rules, want string }{
+		{"none", "", none},
+		{"on bots/", rule(prefix("bots/"), abort+expire), some + "; objects expire after 30 days"},
+		{"on everything", rule(prefix(""), abort+expire), some + "; objects expire after 30 days"},
+		{"an empty filter", rule("<Filter/>", abort+expire), some + "; objects expire after 30 days"},
+		{"on what bots/ starts with", rule(prefix("bot"), abort), some},
+		{"on logs/", rule(prefix("logs/"), abort+expire+old), none},
+		{"on bots-old/", rule(prefix("bots-old/"), abort+expire), none},
+		{"on logs/ and bots/", rule(prefix("logs/"), expire) + rule(prefix("bots/"), abort), some},
+		{"on one tenant", rule(prefix("bots/acme/"), abort+expire), none + `; objects expire after 30 days (some, under "bots/acme/")`},
+		{"by the old form", rule("<Prefix>bots/</Prefix>", abort+expire), some + "; objects expire after 30 days"},
+		{"by the old form, on logs/", rule("<Prefix>logs/</Prefix>", abort+expire), none},
+		{"by the old form, on everything", rule("<Prefix></Prefix>", abort+date), some + "; objects expire on 2030-01-02"},
+		{"on a tag", rule("<Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter>", abort+expire), none + `; objects expire after 30 days (some, under "")`},
+		{"on logs/ with a tag", rule("<Filter><And><Prefix>logs/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter>", abort+expire), none},
+		{"on bots/ with a tag", rule("<Filter><And><Prefix>bots/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter>", abort+expire), none + `; objects expire after 30 days (some, under "bots/")`},
+		{"a date", rule(prefix("bots/"), date), none + "; objects expire on 2030-01-02"},
+		{"old versions", rule(prefix("bots/"), abort+old), some + "; old versions expire after 7 days"},
+		{"old versions but some", rule(prefix("bots/"), abort+"<NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays><NewerNoncurrentVersions>3</NewerNoncurrentVersions></NoncurrentVersionExpiration>"), some + "; old versions expire after 7 days but for the newest 3"},
+		{"both", rule(prefix("bots/"), abort+expire+old), some + "; old versions expire after 7 days; objects expire after 30 days"},
+		{"delete markers", rule(prefix("bots/"), abort+"<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"), some},
+		{"disabled", strings.ReplaceAll(rule(prefix("bots/"), abort+expire), "Enabled", "Disabled"), none},
+	} {
+		for _, store := range []string{"s3://vault", "cos://vault-1250000000"} {
+			got := lineOf(t, store, "lifecycle", set{"lifecycle": "<LifecycleConfiguration>" + tc.rules + "</LifecycleConfiguration>"})
+			if got != tc.want {
+				t.Errorf("%s, %s:\n got %s\nwant %s", store, tc.name, got, tc.want)
+			}
+		}
+	}
+}
+
+// TestGrantsAtCOS: what is granted outside the owner's account is not ok.
+func TestGrantsAtCOS(t *testing.T) {
+	const owner = "qcs::cam::uin/100000000001:uin/100000000001"
+	grant := func(grantee, permission string) string {
+		return "<Grant><Grantee>" + grantee + "</Grantee><Permission>" + permission + "</Permission></Grant>"
+	}
+	acl := func(grants string) string {
+		return "<AccessControlPolicy><Owner><ID>" + owner + "</ID></Owner><AccessControlList>" + grant("<ID>"+owner+"</ID>", "FULL_CONTROL") + grants + "</AccessControlList></AccessControlPolicy>"
+	}
+	statement := func(principal, action, path string) string {
+		return `{"version":"2.0","Statement":[{"Effect":"Allow","Principal":{"qcs":["` + principal + `"]},"Action":["` + action + `"],
+			"Resource":["qcs::cos:ap-guangzhou:uid/1250000000:vault-1250000000/` + path + `"],"Condition":{"bool_equal":{"cos:secure-transport":"true"}}}]}`
+	}
+	const staff, stranger = "qcs::cam::uin/100000000001:uin/100000000099", "qcs::cam::uin/200000000002:uin/200000000002"
+	for _, tc := range []struct{ name, acl, policy, want string }{
+		{"the owner", acl(""), "", "ok: public: neither"},
+		{"everybody", acl(grant("<URI>http://cam.qcloud.com/groups/global/AllUsers</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to everybody"},
+		{"another group", acl(grant("<URI>http://example.com/group</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to http://example.com/group"},
+		{"FULL_CONTROL", acl(grant("<ID>"+stranger+"</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to " + stranger},
+		{"READ", acl(grant("<ID>"+stranger+"</ID>", "READ")), "", "warning: public: the ACL of the bucket grants READ to " + stranger},
+		{"WRITE_ACP", acl(grant("<ID>"+stranger+"</ID>", "WRITE_ACP")), "", "warning: public: the ACL of the bucket grants WRITE_ACP to " + stranger},
+		{"an account by its number", acl(grant("<ID>200000000002</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to 200000000002"},
+		{"the owner's staff", acl(grant("<ID>"+staff+"</ID>", "FULL_CONTROL")), "", "ok: public: neither"},
+		{"no owner", strings.Replace(acl(""), owner, "", 1), "", "not proven: public: the response is not one of COS"},
+		{"cos:*", acl(""), statement(stranger, "name/cos:*", "*"), "warning: public: the bucket policy allows name/cos:* to " + stranger},
+		{"one tenant's objects", acl(""), statement(stranger, "name/cos:GetObject", "bots/acme/*"), "warning: public: the bucket policy allows name/cos:GetObject to " + stranger},
+		{"the root of another account", acl(""), statement("qcs::cam::uin/200000000002:root", "name/cos:PutBucketPolicy", "*"), "warning: public: the bucket policy allows name/cos:PutBucketPolicy to qcs::cam::uin/200000000002:root"},
+		{"what is no tenant's", acl(""), statement(stranger, "name/cos:GetObject", "site/*"), "ok: public: neither"},
+		{"the staff by policy", acl(""), statement(staff, "name/cos:*", "*"), "ok: public: neither"},
+		{"a role by policy", acl(""), statement("qcs::cam::uin/100000000001:roleName/vault-acme", "name/cos:*", "*"), "warning: public: the bucket policy has a role"},
+		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has an allow for anyone"},
+		{"all but one by policy", acl(""), strings.Replace(statement(staff, "name/cos:GetObject", "*"), `"Principal"`, `"NotPrincipal"`, 1), "warning: public: the bucket policy has an allow of all but something"},
+	} {
+		got := lineOf(t, "cos://vault-1250000000", "public", set{"acl": tc.acl, "policy": tc.policy})
+		if !strings.HasPrefix(got, tc.want) {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestGrantsAtS3: a bucket policy that opens the bucket is not passed over.
+func TestGrantsAtS3(t *testing.T) {
+	statement := func(principal, more string) string {
+		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",%s,%s},{"Effect":"Deny","Principal":"*","Action":"s3:*",
+			"Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/*"],"Condition":{"Bool":{"aws:SecureTransport":"false"}}}]}`, principal, more)
+	}
+	const all = `"Action":"s3:*","Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`
+	for _, tc := range []struct{ name, policy, want string }{
+		{"none", "", ""},
+		{"a role of the account", statement(`"Principal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), ""},
+		{"a role of another account", statement(`"Principal":{"AWS":"arn:aws:iam::210987654321:role/x"}`, all), "warning: public: the bucket policy allows s3:* to arn:aws:iam::210987654321:role/x, which is another account"},
+		{"another account by its number", statement(`"Principal":{"AWS":["123456789012","210987654321"]}`, all), "warning: public: the bucket policy allows s3:* to 210987654321, which"},
+		{"one tenant's objects", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"`), "warning: public: the bucket policy allows s3:GetObject to 210987654321"},
+		{"what is no tenant's", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/site/*"`), ""},
+		{"everybody", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has an allow for everybody"},
+		{"all but one", statement(`"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), "warning: public: the bucket policy has an allow of all but something"},
+		{"a role at an RGW", statement(`"Principal":{"AWS":"arn:aws:iam:::role/vault"}`, all), ""},
+	} {
+		got := lineOf(t, "s3://vault", "public", set{"policy": tc.policy})
+		if got != tc.want && (tc.want == "" || !strings.HasPrefix(got, tc.want)) {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, got, tc.want)
+		}
+		if want := map[bool]string{true: "warning: ", false: "ok: "}[tc.policy == ""]; !strings.HasPrefix(lineOf(t, "s3://vault", "tls", set{"policy": tc.policy}), want) {
+			t.Errorf("%s: tls is %s, want %s", tc.name, lineOf(t, "s3://vault", "tls", set{"policy": tc.policy}), want)
+		}
+	}
+	other := strings.ReplaceAll(statement(`"Principal":{"AWS":"123456789012"}`, all), "vault", "logs")
+	if got := lineOf(t, "s3://vault", "tls", set{"policy": other}); !strings.HasPrefix(got, "not proven: ") {
+		t.Errorf("the policy of another bucket: tls is %s", got)
+	}
+}
