@@ -60,7 +60,6 @@ var (
 	errPartial        = errors.New("partial")
 	errNotInitialised = errors.New("there is no root key")
 	errKeyFile        = errors.New("unusable root key file")
-	errNotRegular     = errors.New("it is not a regular file")
 
 	errIsolationBroken = errors.New("ISOLATION BROKEN")
 	errHolesFound      = errors.New("holes found")

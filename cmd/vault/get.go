@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,6 +23,9 @@ func getCommand(s *session) *cli.Command {
 		Description: "Writes exactly the bytes that were put. A terminal gets them only with --reveal.\n" +
 			"What does not verify is never written. Of a value of more than 64 KiB the parts before the\n" +
 			"damage may be out by then, and the exit code is 15; with -o there is no file.\n\n" +
+			"-o replaces FILE. If FILE is a symbolic link of yours, or of root, the file that it leads to is replaced,\n" +
+			"unless others may write to that file's directory. A file that is a mount point, as in containers, is\n" +
+			"overwritten in place after the whole value has verified.\n\n" +
 			"Examples:\n" +
 			"   curl -H \"Authorization: Bearer $(" + s.prog + " get openai)\" …\n" +
 			"   " + s.prog + " get acme/tls.key -o server.key\n" +
@@ -95,6 +97,8 @@ func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptio
 		switch {
 		case errors.Is(err, errNotRegular):
 			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "without -o the value goes to standard output, to be sent anywhere")
+		case errors.Is(err, errForeignLink), errors.Is(err, errSharedLink):
+			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "name the file itself, or a file in a directory of your own")
 		case err != nil:
 			return about(name, fmt.Errorf("writing %s: %w", o.file, plain(err)))
 		}
@@ -149,15 +153,6 @@ func (u *ui) getFile(ctx context.Context, r *vault.Reader, file outFile, path st
 		return about(r.Info().Name, fmt.Errorf("writing %s: %w", path, plain(err)))
 	}
 	return nil
-}
-
-// plain is err without the name of the file, which may be a temporary one.
-func plain(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 // reveal shows a text on the terminal, with a newline after it.

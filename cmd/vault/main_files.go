@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -27,29 +26,6 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 		return f, -1, nil
 	}
 	return f, info.Size(), nil
-}
-
-// createFile starts a file of mode 0600, which replaces an existing file when it is
-// committed. A device or a pipe is refused, since renaming over it would remove it.
-func createFile(name string) (outFile, error) {
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return nil, errNotRegular
-	}
-	f, err := durable.NewFile(name)
-	if err != nil {
-		return nil, err // not a nil *durable.File in an interface
-	}
-	return committed{f}, nil
-}
-
-type committed struct{ *durable.File }
-
-func (f committed) Commit() error {
-	err := f.Replace()
-	if errors.Is(err, durable.ErrUnsynced) && errors.Is(err, fs.ErrPermission) {
-		return nil // a directory that may be written and not read: the file is there
-	}
-	return err
 }
 
 // writeNew creates a file, and its directory if it is missing. It replaces no file.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -27,3 +28,14 @@ func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
 }
 
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
+
+// isTrusted reports whether a file belongs to this user or to root.
+func isTrusted(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid())
+}
+
+// isShared reports whether others than the owner may create files in a directory.
+func isShared(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
+
+func isReadOnlyDisk(err error) bool { return errors.Is(err, syscall.EROFS) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -28,4 +29,15 @@ func replace(bool) func(argv, env []string) (int, error) {
 func brokenPipe(err error) bool {
 	const noData = syscall.Errno(232) // ERROR_NO_DATA: the pipe is being closed
 	return errors.Is(err, syscall.ERROR_BROKEN_PIPE) || errors.Is(err, noData)
+}
+
+// BUG(objectvault): On Windows get -o follows every symbolic link. Making one takes a
+// privilege there that other users do not have by default.
+func isTrusted(fs.FileInfo) bool { return true }
+
+func isShared(fs.FileInfo) bool { return false }
+
+func isReadOnlyDisk(err error) bool {
+	const writeProtected = syscall.Errno(19) // ERROR_WRITE_PROTECT
+	return errors.Is(err, writeProtected)
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // ErrUnsynced means that a file is complete and has its name, but that its directory
@@ -49,8 +50,9 @@ func SyncDir(dir string) error {
 	return SyncOpenDir(d)
 }
 
-// A File is a new file, mode 0600, that has a temporary name in the directory of its
-// final name. It ends with one call of [File.Create], [File.Replace] or [File.Abort].
+// A File is a new file, mode 0600, that has a temporary name, in the directory of its
+// final name unless [NewFileIn] made it. It ends with one call of [File.Create],
+// [File.Replace], [File.Overwrite] or [File.Abort].
 type File struct {
 	temp *os.File // nil once it ended
 	name string
@@ -58,7 +60,13 @@ type File struct {
 
 // NewFile creates a temporary file for name. The directory of name must exist.
 func NewFile(name string) (*File, error) {
-	temp, err := os.CreateTemp(filepath.Dir(name), TempPattern(filepath.Base(name))) // 0600
+	return NewFileIn(filepath.Dir(name), name)
+}
+
+// NewFileIn creates a temporary file in dir whose content [File.Overwrite] will write into
+// the file called name.
+func NewFileIn(dir, name string) (*File, error) {
+	temp, err := os.CreateTemp(dir, TempPattern(filepath.Base(name))) // 0600
 	if err != nil {
 		return nil, err
 	}
@@ -84,9 +92,31 @@ func (f *File) Create() error { return f.publish(os.Link) }
 
 // Replace gives the file its name, durably, in place of a file that may have it. After
 // [ErrUnsynced] the file has its name, after any other error nothing has changed.
-func (f *File) Replace() error { return f.publish(os.Rename) }
+//
+// No file can get the name of a mount point, such as a single file that is mounted into a
+// container. There Replace does what [File.Overwrite] does.
+func (f *File) Replace() error {
+	return f.publish(func(from, to string) error {
+		err := os.Rename(from, to)
+		if errors.Is(err, syscall.EBUSY) {
+			return overwrite(from, to)
+		}
+		return err
+	})
+}
 
 func (f *File) publish(move func(from, to string) error) error {
+	if err := f.end(move); err != nil {
+		return err
+	}
+	if err := SyncDir(filepath.Dir(f.name)); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsynced, err)
+	}
+	return nil
+}
+
+// end passes the complete temporary file to move, and removes what is left of it.
+func (f *File) end(move func(from, to string) error) error {
 	if f.temp == nil {
 		return fs.ErrClosed
 	}
@@ -97,16 +127,10 @@ func (f *File) publish(move func(from, to string) error) error {
 	if err := f.temp.Close(); err != nil { // Windows renames no open file
 		return err
 	}
-	if err := move(f.temp.Name(), f.name); err != nil {
-		return err
-	}
-	if err := SyncDir(filepath.Dir(f.name)); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnsynced, err)
-	}
-	return nil
+	return move(f.temp.Name(), f.name)
 }
 
-// Abort removes the temporary file. After Create, Replace or Abort it does nothing.
+// Abort removes the temporary file. After any other end it does nothing.
 func (f *File) Abort() {
 	if f.temp != nil {
 		f.temp.Close()
