@@ -186,7 +186,10 @@ func (c Cache) Remove(key string) (bool, error) {
 			return removed, err
 		}
 	}
-	return removed, durable.SyncDir(c.Dir)
+	if err := durable.SyncDir(c.Dir); err != nil && !durable.NoSync(err) {
+		return removed, err
+	}
+	return removed, nil
 }
 
 // path is the file of key, which must be one: a name with a separator would lead

@@ -12,7 +12,7 @@ import (
 
 // parseFile reads the URL of a store on this machine: file:///DIR?versions=N or mem://.
 func parseFile(u parsedURL, o *Options) (*Location, error) {
-	c := memfs.Config{Now: o.Now, LockTimeout: o.Timeout, MustExist: o.MustExist}
+	c := memfs.Config{Now: o.Now, LockTimeout: o.Timeout, MustExist: o.MustExist, Unsynced: o.Unsynced}
 	known := []string{}
 	switch u.Scheme {
 	case "mem":

@@ -53,6 +53,9 @@ type Options struct {
 	Timeout time.Duration
 	// MustExist refuses a file:// store that is not there yet, with [ErrNoStore].
 	MustExist bool
+	// Unsynced is called once, at the first write, where the file system of a file:// store does
+	// not sync directories: see [memfs.Config]. Nil means that nobody is told.
+	Unsynced func(dir string)
 	// Getenv reads the environment, for identities such as env:VAR and for the variables of
 	// TKE. Nil refuses what needs it. The SDKs of the clouds read the environment by themselves.
 	Getenv func(name string) string

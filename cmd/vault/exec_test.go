@@ -25,7 +25,7 @@ func TestStayParent(t *testing.T) {
 			environ:  func() []string { return []string{"KEPT=1", "OBJECTVAULT_TENANT=", "A=old", "ODD"} },
 			readFile: os.ReadFile, open: openFile, create: createFile,
 			exec:    func(a, e []string) (int, error) { argv, env = a, e; return code, failure },
-			quietly: func(error) bool { return false },
+			quietly: func(error) bool { return false }, canSync: canSync,
 		})
 	}
 	if vault("", "init") != 0 || vault("sk-1", "put", "a") != 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
@@ -70,6 +71,9 @@ func (s *session) init(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if created {
+		s.wrote(filepath.Dir(path))
+	}
 	if s.json {
 		return s.print(struct {
 			Path        string `json:"path"`
@@ -108,6 +112,7 @@ func (s *session) initProfile(file string, there bool, id, from string) (made st
 	if err := s.writeNew(file, text.Bytes()); err != nil {
 		return "", err
 	}
+	s.wrote(filepath.Dir(file))
 	s.note("made %s, whose profile has the vault id %s", file, id)
 	return file, nil
 }

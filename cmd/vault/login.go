@@ -31,6 +31,7 @@ func (s *session) logIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.wrote(who.cache.Dir)
 	if s.json {
 		return s.print(struct {
 			Store   string    `json:"store"`

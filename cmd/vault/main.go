@@ -39,7 +39,7 @@ func main() {
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
-		writeNew: writeNew, exec: exec, quietly: brokenPipe,
+		writeNew: writeNew, canSync: canSync, exec: exec, quietly: brokenPipe,
 	}))
 }
 
@@ -62,6 +62,8 @@ type world struct {
 	create func(name string) (outFile, error)
 	// writeNew writes a file that is not there yet, and its directory.
 	writeNew func(name string, text []byte) error
+	// canSync reports whether the file system of dir syncs directories.
+	canSync func(dir string) bool
 	// exec replaces this process by a program where the system can, or else runs it
 	// and returns its exit code.
 	exec func(argv, env []string) (code int, err error)

@@ -28,6 +28,8 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 	return f, info.Size(), nil
 }
 
+func canSync(dir string) bool { return !durable.NoSync(durable.SyncDir(dir)) }
+
 // writeNew creates a file, and its directory if it is missing. It replaces no file.
 func writeNew(name string, text []byte) error {
 	if err := durable.MakeDir(filepath.Dir(name)); err != nil {

@@ -105,7 +105,7 @@ func (s *session) location(set config.Settings) (*vaulturl.Location, error) {
 		storeURL = fileURL(dir)
 	}
 	location, err := vaulturl.ParseStore(storeURL, &vaulturl.Options{
-		Identity: set.Identity.Text, Timeout: set.Timeout, MustExist: !s.makes, Getenv: s.getenv, Now: s.now,
+		Identity: set.Identity.Text, Timeout: set.Timeout, MustExist: !s.makes, Unsynced: s.noteUnsynced, Getenv: s.getenv, Now: s.now,
 	})
 	if err != nil {
 		return nil, atURL(set.Store, err)

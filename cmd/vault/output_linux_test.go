@@ -139,3 +139,39 @@ func TestGetIntoForeignLink(t *testing.T) {
 		t.Errorf("the target holds %q, %v", got, err)
 	}
 }
+
+// TestReadOnlyStore: a store that is mounted read-only, without its empty directories, is
+// read as any other.
+func TestReadOnlyStore(t *testing.T) {
+	h := newHome(t)
+	for _, value := range []string{"one", "two"} {
+		h.run(strings.NewReader(value), 0, "put", "a", "-q", "--store", "file://"+h.dir+"/store")
+	}
+	for _, empty := range []string{"tmp", "lock"} {
+		if err := os.RemoveAll(filepath.Join(h.dir, "store/.objectvault", empty)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(h.dir, "mount")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount(filepath.Join(h.dir, "store"), dir, "", syscall.MS_BIND, ""); err != nil {
+		t.Skipf("nothing can be mounted here: %v", err)
+	}
+	defer syscall.Unmount(dir, 0)
+	if err := syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ args, want string }{
+		{"get a", "two"}, {"get a --version @2", "one"}, {"ls", "a\n"}, {"exec --env A=a -- printenv A", "two\n"},
+	} {
+		if out, _ := h.run(nil, 0, append(strings.Fields("--store file://"+dir), strings.Fields(tc.args)...)...); out != tc.want {
+			t.Errorf("%s wrote %q, want %q", tc.args, out, tc.want)
+		}
+	}
+	h.run(nil, 0, "stat", "a", "--store", "file://"+dir)
+	h.run(nil, 0, "history", "a", "--store", "file://"+dir)
+	h.run(strings.NewReader("x"), 13, "put", "a", "--store", "file://"+dir)
+	h.run(nil, 13, "rm", "a", "--store", "file://"+dir)
+}

@@ -41,12 +41,28 @@ type ui struct {
 	prog                      string // how the program was called
 	json, quiet, verbose, yes bool
 	subject                   string // the name that errors are about, unless they say another
+	unsynced                  bool   // noteUnsynced has said it
 }
 
 // note tells something that is no error.
 func (u *ui) note(format string, args ...any) {
 	if !u.quiet && !u.json {
 		fmt.Fprintf(u.err, "%s: %s\n", u.prog, visible(fmt.Sprintf(format, args...)))
+	}
+}
+
+// noteUnsynced says, once, what a write into dir is worth where directories are not synced.
+func (u *ui) noteUnsynced(dir string) {
+	if !u.unsynced {
+		u.unsynced = true
+		u.note("the file system of %s does not sync directories: whether a write survives a power failure depends on how it is mounted", dir)
+	}
+}
+
+// wrote says so if what was just written into dir could not be made durable.
+func (u *ui) wrote(dir string) {
+	if !u.canSync(dir) {
+		u.noteUnsynced(dir)
 	}
 }
 

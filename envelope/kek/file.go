@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/objectvault/objectvault/internal/durable"
 )
@@ -43,6 +44,10 @@ func OpenFile(path string) (*Local, error) {
 	return NewLocal(root), nil
 }
 
+// errEmpty means that a root key file is empty: a process is creating it, or was killed
+// while it did so. Only file systems without hard links have that state.
+var errEmpty = errors.New("it is empty; restore it from a copy, or remove it if no key was made yet")
+
 // readRoot reads the text of a root, and looks whether anything follows.
 func readRoot(r io.Reader) (Root, error) {
 	text, err := io.ReadAll(io.LimitReader(r, fileSize+1))
@@ -52,6 +57,8 @@ func readRoot(r io.Reader) (Root, error) {
 	}
 	const remedy = "restore it from a copy"
 	switch {
+	case len(text) == 0:
+		return Root{}, fmt.Errorf("%w: %w", ErrKeyFile, errEmpty)
 	case len(text) > fileSize:
 		return Root{}, fmt.Errorf("%w: it holds more than 64 characters and a newline; %s", ErrKeyFile, remedy)
 	case len(text) < fileSize:
@@ -77,7 +84,9 @@ func readRoot(r io.Reader) (Root, error) {
 // CreateFile makes a new root and a file for it at path, mode 0600, with its directory,
 // mode 0700; when a file is there already it is opened as it is, and created is false.
 // Of several at once one creates and all return its key. The file is on disk when
-// CreateFile returns, and whatever interrupts it, path holds the whole of it or nothing.
+// CreateFile returns, unless its file system does not sync directories, and whatever
+// interrupts it, path holds the whole of it or nothing. Where there are no hard links a kill
+// can leave an empty file at path.
 func CreateFile(path string) (l *Local, created bool, err error) {
 	if l, err = existing(path); !errors.Is(err, fs.ErrNotExist) {
 		return l, false, err
@@ -109,13 +118,21 @@ func ImportFile(path string, from io.Reader) (l *Local, created bool, err error)
 }
 
 // existing opens the file at path and sees to it that it stays: whoever created it may
-// have been stopped before the directory was on disk.
+// have been stopped before the directory was on disk. It waits a moment for a process that
+// is creating the file.
 func existing(path string) (*Local, error) {
 	l, err := OpenFile(path)
+	for tries := 0; errors.Is(err, errEmpty) && tries < 100; tries++ {
+		time.Sleep(10 * time.Millisecond)
+		l, err = OpenFile(path)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return l, durable.SyncDir(filepath.Dir(path))
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil && !durable.NoSync(err) {
+		return nil, err
+	}
+	return l, nil
 }
 
 // publish creates the file at path with root in it. Of several processes that create it

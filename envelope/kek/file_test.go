@@ -117,7 +117,7 @@ func TestOpenFileRefuses(t *testing.T) {
 		name, path, want string
 		unix             bool
 	}{
-		{"empty", write("a", "", 0o600), "it is cut short, 0 of 65 bytes; restore it from a copy", false},
+		{"empty", write("a", "", 0o600), "it is empty; restore it from a copy, or remove it if no key was made yet", false},
 		{"cut", write("b", someRoot[:40], 0o600), "it is cut short, 40 of 65 bytes; restore it from a copy", false},
 		{"no newline", write("c", body, 0o600), "it is cut short, 64 of 65 bytes; restore it from a copy", false},
 		{"carriage return", write("d", body+"\r\n", 0o600), "it holds more than 64 characters and a newline; restore it from a copy", false},
@@ -177,7 +177,7 @@ func TestImportFile(t *testing.T) {
 		t.Errorf("another: %v, want %s", err, want)
 	}
 	fresh := filepath.Join(t.TempDir(), "root.key")
-	for text, want := range map[string]string{"": "import: unusable root key file: it is cut short", someRoot + "x": "import: unusable root key file: it holds more"} {
+	for text, want := range map[string]string{"": "import: unusable root key file: it is empty", someRoot + "x": "import: unusable root key file: it holds more"} {
 		if _, _, err := kek.ImportFile(fresh, strings.NewReader(text)); !errors.Is(err, kek.ErrKeyFile) || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}

@@ -1,5 +1,8 @@
 // Package durable creates directories and files that survive a power failure once the
 // call that made them has returned. A file appears under its name complete or not at all.
+//
+// Where the file system does not sync directories, [NoSync], whether the names survive
+// depends on how it is mounted. That is no error here.
 package durable
 
 import (
@@ -22,6 +25,12 @@ var ErrUnsynced = errors.New("the directory could not be synced")
 func MakeDir(dir string) error { return makeDir(dir, SyncDir) }
 
 func makeDir(dir string, sync func(dir string) error) error {
+	required := func(dir string) error {
+		if err := sync(dir); err != nil && !NoSync(err) {
+			return err
+		}
+		return nil
+	}
 	parent := filepath.Dir(dir)
 	_, err := os.Stat(dir)
 	switch {
@@ -37,10 +46,10 @@ func makeDir(dir string, sync func(dir string) error) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return sync(parent)
+	return required(parent)
 }
 
-// SyncDir makes the names in dir durable.
+// SyncDir makes the names in dir durable. An error may be [NoSync].
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -56,7 +65,16 @@ func SyncDir(dir string) error {
 type File struct {
 	temp *os.File // nil once it ended
 	name string
+	sys  system
 }
+
+// A system has the calls that not every file system supports. Tests have their own.
+type system struct {
+	link    func(from, to string) error
+	syncDir func(dir string) error
+}
+
+var thisSystem = system{os.Link, SyncDir}
 
 // NewFile creates a temporary file for name. The directory of name must exist.
 func NewFile(name string) (*File, error) {
@@ -65,12 +83,14 @@ func NewFile(name string) (*File, error) {
 
 // NewFileIn creates a temporary file in dir whose content [File.Overwrite] will write into
 // the file called name.
-func NewFileIn(dir, name string) (*File, error) {
+func NewFileIn(dir, name string) (*File, error) { return thisSystem.newFile(dir, name) }
+
+func (sys system) newFile(dir, name string) (*File, error) {
 	temp, err := os.CreateTemp(dir, TempPattern(filepath.Base(name))) // 0600
 	if err != nil {
 		return nil, err
 	}
-	return &File{temp, name}, nil
+	return &File{temp, name, sys}, nil
 }
 
 // TempPattern matches the temporary names of a file in its directory, as
@@ -88,7 +108,32 @@ func (f *File) Write(p []byte) (int, error) {
 // Create gives the file its name, durably. If the name is taken Create changes nothing
 // and returns an error that wraps [fs.ErrExist]. After [ErrUnsynced] the file has its
 // name, after any other error there is no new file.
-func (f *File) Create() error { return f.publish(os.Link) }
+//
+// Where there are no hard links, Create takes the name with an empty file, which the file
+// then replaces. If the process is killed in between, the empty file stays.
+func (f *File) Create() error {
+	return f.publish(func(from, to string) error {
+		if err := f.sys.link(from, to); !noLinks(err) {
+			return err
+		}
+		return take(from, to)
+	})
+}
+
+// take gives the file from the name to. Only one of several that take a name creates the
+// empty file, and only that one replaces it.
+func take(from, to string) error {
+	empty, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	empty.Close()
+	if err := os.Rename(from, to); err != nil {
+		os.Remove(to)
+		return err
+	}
+	return nil
+}
 
 // Replace gives the file its name, durably, in place of a file that may have it. After
 // [ErrUnsynced] the file has its name, after any other error nothing has changed.
@@ -109,7 +154,7 @@ func (f *File) publish(move func(from, to string) error) error {
 	if err := f.end(move); err != nil {
 		return err
 	}
-	if err := SyncDir(filepath.Dir(f.name)); err != nil {
+	if err := f.sys.syncDir(filepath.Dir(f.name)); err != nil && !NoSync(err) {
 		return fmt.Errorf("%w: %w", ErrUnsynced, err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -102,8 +103,79 @@ func TestCreateAndReplace(t *testing.T) {
 	holds(t, name, "three")
 }
 
+// without is a system without hard links and without a sync of directories.
+func without(linkErr, syncErr error) system {
+	return system{
+		link:    func(from, to string) error { return &os.LinkError{Op: "link", Old: from, New: to, Err: linkErr} },
+		syncDir: func(dir string) error { return &fs.PathError{Op: "sync", Path: dir, Err: syncErr} },
+	}
+}
+
+// A file of a system without hard links, or without a sync of directories, is created
+// and replaced as anywhere else.
+func TestOtherFileSystems(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the codes are those of unix")
+	}
+	for _, code := range []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.EMLINK, syscall.ENOSYS} {
+		name := filepath.Join(t.TempDir(), "file")
+		sys := without(code, syscall.EINVAL)
+		end := func(content string, end func(*File) error) error {
+			f, err := sys.newFile(filepath.Dir(name), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.Write([]byte(content)); err != nil {
+				t.Fatal(err)
+			}
+			return end(f)
+		}
+		if err := end("one", (*File).Create); err != nil {
+			t.Errorf("%v: create: %v", code, err)
+		}
+		holds(t, name, "one")
+		if err := end("two", (*File).Create); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%v: a second create: %v", code, err)
+		}
+		holds(t, name, "one")
+		if err := end("three", (*File).Replace); err != nil {
+			t.Errorf("%v: replace: %v", code, err)
+		}
+		holds(t, name, "three")
+	}
+	for _, code := range []syscall.Errno{syscall.EINVAL, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS} {
+		dir := filepath.Join(t.TempDir(), "a", "b")
+		if err := makeDir(dir, without(nil, code).syncDir); err != nil {
+			t.Errorf("a directory whose parent answers %v: %v", code, err)
+		}
+	}
+	// What is wrong with a disk stays an error.
+	name := filepath.Join(t.TempDir(), "file")
+	f, err := without(syscall.EIO, nil).newFile(filepath.Dir(name), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Create(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a link that fails: %v", err)
+	}
+	f, err = without(nil, syscall.EIO).newFile(filepath.Dir(name), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Replace(); !errors.Is(err, ErrUnsynced) || !errors.Is(err, syscall.EIO) {
+		t.Errorf("a sync that fails: %v", err)
+	}
+}
+
 // Of many creators at once one wins, and its content is complete.
 func TestCreateRaced(t *testing.T) {
+	t.Run("links", func(t *testing.T) { createRaced(t, thisSystem) })
+	if runtime.GOOS != "windows" {
+		t.Run("no links", func(t *testing.T) { createRaced(t, without(syscall.EPERM, syscall.EINVAL)) })
+	}
+}
+
+func createRaced(t *testing.T, sys system) {
 	for range 20 {
 		name := filepath.Join(t.TempDir(), "file")
 		const n = 16
@@ -113,7 +185,11 @@ func TestCreateRaced(t *testing.T) {
 		for i := range n {
 			wg.Go(func() {
 				<-start
-				err := Create(name, []byte{byte('a' + i)})
+				f, err := sys.newFile(filepath.Dir(name), name)
+				if err == nil {
+					f.Write([]byte{byte('a' + i)})
+					err = f.Create()
+				}
 				if won[i] = err == nil; err != nil && !errors.Is(err, fs.ErrExist) {
 					t.Error(err)
 				}

@@ -361,7 +361,7 @@ func TestSyncsOfWrites(t *testing.T) {
 		do   func() error
 		want int
 	}{
-		{"the first create of a store", func() error { return put(s, key("a"), "1") }, 5},
+		{"the first create of a store", func() error { return put(s, key("a"), "1") }, 7},
 		{"a create", func() error { return put(s, key("b"), "1") }, 2},
 		{"the first overwrite of a store", func() error { return put(s, key("a"), "2") }, 7},
 		{"the first overwrite of a key", func() error { return put(s, key("b"), "2") }, 4},

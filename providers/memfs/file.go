@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/objectvault/objectvault/internal/durable"
@@ -42,6 +43,11 @@ type files struct {
 	maxHeld  int // see maxHeld
 	synced   syncedDirs
 
+	workDirs  atomic.Bool // makeWorkDirs has done its work
+	preparing sync.Mutex
+	prepared  bool // preparePut has done its work
+	unsynced  sync.Once
+
 	clock    func() time.Time // measures how long ago things were
 	sweeping sync.Mutex
 	swept    time.Time
@@ -49,13 +55,14 @@ type files struct {
 
 // openFiles opens the store in c.Dir, and makes it if it is not there.
 func openFiles(ctx context.Context, c Config) (*files, error) {
-	if !c.MustExist {
+	fi, err := os.Stat(c.Dir)
+	switch {
+	case err == nil && !fi.IsDir():
+		return nil, &fs.PathError{Op: "open", Path: c.Dir, Err: errNotDir}
+	case errors.Is(err, fs.ErrNotExist) && !c.MustExist:
 		if err := durable.MakeDir(c.Dir); err != nil {
 			return nil, classify(err)
 		}
-	}
-	if fi, err := os.Stat(c.Dir); err == nil && !fi.IsDir() {
-		return nil, &fs.PathError{Op: "open", Path: c.Dir, Err: errNotDir}
 	}
 	root, err := os.OpenRoot(c.Dir)
 	if c.MustExist && errors.Is(err, fs.ErrNotExist) {
@@ -105,16 +112,10 @@ func (s *files) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, dir := range []string{tmpDir, lockDir, versions} {
-		if _, err := s.disk.lstat(dir); isAbsent(err) {
-			if err := s.disk.mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
-				return err
-			}
-		} else if err != nil {
+	if fresh {
+		if err := s.makeWorkDirs(); err != nil {
 			return err
 		}
-	}
-	if fresh {
 		if err := s.makeFormat(ctx); err != nil {
 			return err
 		}
@@ -128,16 +129,56 @@ func (s *files) prepare(ctx context.Context) error {
 	if err := s.probeLocks(); err != nil {
 		return err
 	}
-	// Also where the store is not new: whoever made it may not have got here yet.
-	if err := errors.Join(s.syncDir(meta), s.syncDir(".")); err != nil {
-		return err
-	}
 	upper, err := s.disk.lstat(".OBJECTVAULT")
 	if err == nil {
 		lower, err := s.disk.lstat(meta)
 		s.folds = err == nil && os.SameFile(upper, lower)
 	}
 	s.sweepNowAndThen()
+	return nil
+}
+
+// makeWorkDirs makes the directories that only writes need. A copy of a store may lack
+// them, because some programs that copy leave out what is empty.
+func (s *files) makeWorkDirs() error {
+	if s.workDirs.Load() {
+		return nil
+	}
+	for _, dir := range []string{tmpDir, lockDir, versions} {
+		if _, err := s.disk.lstat(dir); isAbsent(err) {
+			if err := s.disk.mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		} else if err != nil {
+			return err
+		}
+	}
+	s.workDirs.Store(true)
+	return nil
+}
+
+// preparePut makes sure, before the first put, that the store itself is complete and
+// durable: whoever made it may not have got as far as this. [Open] does none of it, so that
+// a store can be read where nothing can be written or synced. A delete need not do it: who put
+// the object has.
+func (s *files) preparePut() error {
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	if s.prepared {
+		return nil
+	}
+	if err := s.makeWorkDirs(); err != nil {
+		return err
+	}
+	if !s.config.MustExist {
+		if err := durable.MakeDir(s.dir); err != nil { // it is there, so that its name is made durable
+			return err
+		}
+	}
+	if err := errors.Join(s.syncDir(meta), s.syncDir(".")); err != nil {
+		return err
+	}
+	s.prepared = true
 	return nil
 }
 

@@ -18,11 +18,15 @@
 // !XX), and two keys cannot be there at once if one is the directory of the other.
 //
 // Several processes may use one directory. A write that returned has been synced,
-// its directories included; a reader sees whole objects only; what a killed writer
+// its directories included, where the file system can do that; reading syncs nothing and
+// changes nothing, so that a store on a read-only file system can be read. A reader sees whole objects only; what a killed writer
 // leaves behind is ignored, and removed by the next one. Everything but the format
 // file may be lost without making the current objects unreadable.
 //
-// The file system must have flock, hard links and mtimes of a microsecond. Symbolic
+// The file system must have flock, hard links and mtimes of a microsecond. Hard links are
+// what makes create-only atomic and keeps the old version while the new one gets its name, and
+// there is no substitute for them: [Open] makes no store on a file system without them, such
+// as exFAT, or on Android, where programs may not make them. Symbolic
 // links below DIR, files that others may read, and a DIR that others may write to are
 // refused. If others may read DIR itself, they see the names, sizes and times of what lies
 // directly in it; the directories and files that the store makes there are 0700 and 0600. On a file system
@@ -61,6 +65,10 @@ type Config struct {
 	// LockTimeout is how long a write waits for one of another process to end, which
 	// takes milliseconds unless that process was stopped; 0 means 30 s.
 	LockTimeout time.Duration
+	// Unsynced is called once, at the first write, where the file system of Dir does not sync
+	// directories, as some network file systems and FUSE do not. Whether a write that returned
+	// survives a power failure then depends on how it is mounted. Nil means that nobody is told.
+	Unsynced func(dir string)
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
 }

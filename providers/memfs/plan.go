@@ -171,7 +171,7 @@ func (e *execution) take(st step) (made []string, err error) {
 		err = s.syncUp(st.name)
 	case doSync:
 		// Not by its name: once the directory is empty another process may remove it.
-		err = errors.Join(e.left.sync(), e.left.close())
+		err = errors.Join(s.sync(e.left), e.left.close())
 		e.left = nil
 	case doClean:
 		s.disk.remove(st.name)

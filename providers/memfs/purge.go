@@ -147,6 +147,9 @@ func keyOf(dir string) (key string, ok bool) {
 
 // purge removes one old version for ever, under the lock of its key.
 func (s *files) purge(ctx context.Context, key string, old state) error {
+	if err := s.makeWorkDirs(); err != nil {
+		return classify(err)
+	}
 	release, err := s.lock(ctx, key)
 	if err != nil {
 		return classify(err)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/objectvault/objectvault/internal/durable"
 )
 
 // What has to be synced before a write is durable: the directory whose entries have
@@ -53,7 +55,20 @@ func (s *files) syncDir(dir string) error {
 		return err
 	}
 	defer d.close()
-	return d.sync()
+	return s.sync(d)
+}
+
+// sync makes the entries of d durable, as far as the file system can. Where it cannot, the
+// caller of [Open] is told so once.
+func (s *files) sync(d directory) error {
+	err := d.sync()
+	if err == nil || !durable.NoSync(err) {
+		return err
+	}
+	if s.config.Unsynced != nil {
+		s.unsynced.Do(func() { s.config.Unsynced(s.dir) })
+	}
+	return nil
 }
 
 // maxSynced is how many directories are remembered; each takes a file descriptor.

@@ -58,9 +58,10 @@ func hasNoLocks(err error) bool {
 }
 
 // hasNoLinks reports whether err, of a link between two files of our own, means
-// that the file system has none.
+// that the file system has none, or, with EACCES, that the system does not let programs
+// make them, as Android.
 func hasNoLinks(err error) bool {
-	return isAny(err, unix.EPERM, unix.ENOSYS, unix.EOPNOTSUPP, unix.ENOTSUP, unix.EMLINK)
+	return isAny(err, unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EOPNOTSUPP, unix.ENOTSUP, unix.EMLINK)
 }
 
 func isFull(err error) bool   { return isAny(err, unix.ENOSPC, unix.EDQUOT) }

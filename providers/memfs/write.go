@@ -14,6 +14,9 @@ import (
 
 // draft begins a write.
 func (s *files) draft(ctx context.Context, key string) (draft, error) {
+	if err := s.preparePut(); err != nil {
+		return nil, classify(err)
+	}
 	s.sweepNowAndThen()
 	t, err := s.newTemp(ctx)
 	if err != nil {
@@ -192,6 +195,9 @@ func (d *fileDraft) place(attrs []byte, c condition) error {
 
 // remove deletes the object at key, if c holds, and leaves a marker.
 func (s *files) remove(ctx context.Context, key string, c condition) error {
+	if err := s.makeWorkDirs(); err != nil {
+		return classify(err)
+	}
 	s.sweepNowAndThen()
 	release, err := s.lock(ctx, key)
 	if err != nil {
