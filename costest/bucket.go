@@ -160,6 +160,9 @@ func (x *exchange) getService() error {
 	out := serviceXML{Owner: ownerXML{id, x.s.o.OwnerUin}}
 	x.s.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(x.s.buckets)) {
+		if x.region != "" && x.region != x.s.o.Region {
+			break // all are in that one
+		}
 		b := x.s.buckets[name]
 		out.Buckets = append(out.Buckets, serviceBucketXML{name, x.s.o.Region, b.created.UTC().Format("2006-01-02T15:04:05Z"), "cos"})
 	}

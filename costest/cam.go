@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -692,7 +693,7 @@ func (a *access) claimsOf(ctx context.Context, providerName, token string) (clai
 		algorithms = algorithms[:1]
 	}
 	c, err := verify(token, keys, algorithms...)
-	if err != nil && p.rotate {
+	if errors.Is(err, errNoKey) && p.rotate { // a bad signature by a key that is known is no reason to ask
 		var jwks []byte
 		if jwks, err = discover(ctx, p.Client, p.Issuer); err == nil {
 			if keys, err = parseKeys(jwks); err == nil {

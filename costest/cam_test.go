@@ -1,6 +1,7 @@
 package costest_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -95,7 +96,9 @@ func TestKeyRotation(t *testing.T) {
 	config["IdentityKey"] = base64.StdEncoding.EncodeToString(jwks(t, i))
 	wantCall(t, "update", ask(t, s, now, ownerKey(s), "cam", "UpdateOIDCConfig", config, nil), "")
 	wantCall(t, "the new keys", assume(), "")
-	config["IdentityKey"], config["AutoRotateKey"] = base64.StdEncoding.EncodeToString(jwks(t, old)), 1
+	// The old keys had another id: one that is known is not fetched anew.
+	outdated := bytes.ReplaceAll(jwks(t, old), []byte(`"key-1"`), []byte(`"outdated"`))
+	config["IdentityKey"], config["AutoRotateKey"] = base64.StdEncoding.EncodeToString(outdated), 1
 	wantCall(t, "rotate", ask(t, s, now, ownerKey(s), "cam", "UpdateOIDCConfig", config, nil), "")
 	wantCall(t, "fetched keys", assume(), "")
 	config["Name"] = "none"

@@ -13,8 +13,10 @@ type source struct{ bucket, key, version string }
 
 var errCopySource = failure(http.StatusBadRequest, "InvalidCopySource", "The copy source is not valid.")
 
-// parseSource reads <bucket>.cos.<region>.myqcloud.com/<url-encoded key>[?versionId=…].
+// parseSource reads <bucket>.cos.<region>.myqcloud.com/<url-encoded key>[?versionId=…]. A slash
+// in front, as S3 writes it, is taken, too.
 func (s *Server) parseSource(text string) (source, error) {
+	text = strings.TrimPrefix(text, "/")
 	host, rest, ok := strings.Cut(text, "/")
 	at, bucket, _ := s.locate(host)
 	if !ok || at != atBucket && at != atLoopback || rest == "" {

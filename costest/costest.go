@@ -20,9 +20,11 @@
 // what came.
 //
 // Contents above 256 KiB are kept in a file, which goes when the server is closed or the
-// process ends. There is no archive, replication, object lock, encryption with keys of
-// the client's or of KMS, form upload, append, select or image processing: these calls are
-// refused, most of them as NotImplemented.
+// process ends. Not implemented, and refused, are: archive classes and restore, replication,
+// object lock (retention, legal hold), encryption with keys of the client's or of KMS, form
+// upload, append, select, symlinks, image processing (CI), callbacks, CORS and static websites,
+// origin rules, referer rules, inventory, intelligent tiering, public access block, custom
+// domains, acceleration settings, notification, torrents, and the list of type 2 of S3.
 //
 // The server is no evidence of what the cloud does: it plays what the documents say
 // (tencentcloud.com/document/product/436, 598 and 1150) and what was seen of it.

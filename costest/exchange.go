@@ -20,6 +20,7 @@ type exchange struct {
 
 	at          place
 	accelerated bool
+	region      string // of a host that names no bucket
 	bucket      string // as the host names it, "" if it names none that can exist
 	key         string
 	query       query
@@ -37,6 +38,12 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 	x.at, x.bucket, x.accelerated = s.locate(r.Host)
 	if x.at == atLoopback {
 		x.at = api(r)
+	}
+	if x.at == atPathStyle {
+		x.region, x.bucket = x.bucket, ""
+		if r.Method == http.MethodGet && r.URL.Path == "/" { // GET Service of a region (436/8291)
+			x.at = atService
+		}
 	}
 	raw := rawPath(r)
 	path, err := decodePath(raw)

@@ -66,6 +66,15 @@ func storageClass(h http.Header) (string, error) {
 	return class, nil
 }
 
+// headerEncryption asks for encryption at rest, and is sent back with what has it (436/7749).
+const headerEncryption = "X-Cos-Server-Side-Encryption"
+
+func (v *version) echoEncryption(h http.Header) {
+	if v.encryption != "" {
+		h.Set(headerEncryption, v.encryption)
+	}
+}
+
 // checkEncryption refuses encryption whose ETag and checks are different.
 func checkEncryption(h http.Header) error {
 	for name := range h {

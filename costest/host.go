@@ -23,7 +23,8 @@ const (
 // bucketHost is a host of COS; a bucket's is <bucket>.cos.<region>.<domain>.
 var bucketHost = regexp.MustCompile(`^(?:([a-z0-9-]+)\.)?(cos|cos-internal)\.([a-z0-9-]+)\.(myqcloud\.com|tencentcos\.cn)$`)
 
-// locate says what a Host means, which bucket it names, and whether through global acceleration.
+// locate says what a Host means, which bucket it names (one of path style: which region), and
+// whether through global acceleration.
 func (s *Server) locate(host string) (at place, bucket string, accelerated bool) {
 	name := strings.ToLower(host)
 	if h, _, err := net.SplitHostPort(name); err == nil {
@@ -39,7 +40,7 @@ func (s *Server) locate(host string) (at place, bucket string, accelerated bool)
 		case m[1] == "service" || m[1] == "" && m[3] == "service":
 			return atService, "", false
 		case m[1] == "":
-			return atPathStyle, "", false
+			return atPathStyle, m[3], false
 		case !accelerated && m[3] != s.o.Region:
 			return atBucket, "", false // no such bucket in that region
 		}

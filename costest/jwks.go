@@ -94,6 +94,9 @@ func (k verificationKey) public() (crypto.PublicKey, error) {
 }
 
 // verify checks the signature of a token in compact form (RFC 7515) and returns its
+// errNoKey means that none of the keys is the one that a token names.
+var errNoKey = errors.New("verification failure")
+
 // claims, of which nothing else has been checked.
 func verify(token string, keys []verificationKey, algorithms ...string) (claims, error) {
 	var c claims
@@ -119,11 +122,13 @@ func verify(token string, keys []verificationKey, algorithms ...string) (claims,
 		return c, fmt.Errorf("the algorithm %q is not supported", header.Alg)
 	}
 	digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+	tried := false
 	for _, k := range keys {
 		public, err := k.public()
 		if err != nil || header.Kid != "" && k.Kid != "" && k.Kid != header.Kid || k.Alg != "" && k.Alg != header.Alg {
 			continue
 		}
+		tried = true
 		good := false
 		switch public := public.(type) {
 		case *rsa.PublicKey:
@@ -139,6 +144,9 @@ func verify(token string, keys []verificationKey, algorithms ...string) (claims,
 			return claims{}, errors.New("malformed token")
 		}
 		return c, nil
+	}
+	if !tried {
+		return c, errNoKey
 	}
 	return c, errors.New("verification failure")
 }

@@ -96,6 +96,7 @@ func (x *exchange) initiate() error {
 	u.id = fmt.Sprintf("%d%08x%x", u.initiated.Unix(), b.initiated, newID())
 	b.uploads[u.id] = u
 	x.s.mu.Unlock()
+	v.echoEncryption(x.out.Header())
 	x.sendXML(http.StatusOK, initiateXML{Bucket: x.bucket, Key: x.key, UploadID: u.id})
 	return nil
 }
@@ -130,7 +131,7 @@ func (x *exchange) uploadPart() error {
 		return errTooLarge
 	}
 	x.s.mu.Lock()
-	_, err = x.upload()
+	u, err := x.upload()
 	x.s.mu.Unlock()
 	if err != nil {
 		return err
@@ -147,6 +148,7 @@ func (x *exchange) uploadPart() error {
 	}
 	h := x.out.Header()
 	h.Set("Etag", sum.etag())
+	u.version.echoEncryption(h)
 	setCRC(h, sum.crc)
 	h.Set("Content-Length", "0")
 	x.out.WriteHeader(http.StatusOK)

@@ -74,6 +74,7 @@ func (x *exchange) sendObject(obj *version) error {
 	h.Set("Last-Modified", obj.modified.UTC().Format(http.TimeFormat))
 	h.Set("Accept-Ranges", "bytes")
 	setCRC(h, obj.crc)
+	obj.echoEncryption(h)
 	if obj.class != "STANDARD" {
 		h.Set("X-Cos-Storage-Class", obj.class)
 	}

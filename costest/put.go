@@ -59,6 +59,7 @@ func (x *exchange) newVersion() (*version, error) {
 	if err := checkEncryption(x.r.Header); err != nil {
 		return nil, err
 	}
+	v.encryption = x.r.Header.Get(headerEncryption)
 	if v.acl, err = x.s.headerACL(x.r.Header, objectACLs); err != nil {
 		return nil, err
 	}
@@ -116,6 +117,7 @@ func (x *exchange) store(v *version, u *upload, answer func() error) error {
 		}
 		b.put(x.key, v)
 		b.setVersionHeader(x.out.Header(), v, u != nil)
+		v.echoEncryption(x.out.Header())
 		if u != nil {
 			delete(b.uploads, u.id)
 		}

@@ -25,17 +25,18 @@ type bucket struct {
 
 // A version is one content of a key, or a delete marker.
 type version struct {
-	id       string // "" if the bucket was never versioned, "null" if it was not when written
-	marker   bool
-	data     data
-	etag     string
-	crc      uint64
-	modified time.Time
-	header   http.Header
-	class    string
-	acl      acl
-	tags     []tag
-	replaced *version // what lists show as long as they lag behind
+	id         string // "" if the bucket was never versioned, "null" if it was not when written
+	marker     bool
+	data       data
+	etag       string
+	crc        uint64
+	modified   time.Time
+	header     http.Header
+	class      string
+	encryption string // at rest: AES256, or ""
+	acl        acl
+	tags       []tag
+	replaced   *version // what lists show as long as they lag behind
 }
 
 // newVersionID is opaque: the documents' samples have neither +, nor / or =, and base64 may.
