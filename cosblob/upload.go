@@ -245,7 +245,7 @@ func (u *upload) untold(tag string, whole *part) (Written, error) {
 func (u *upload) lost(err error, whole *part) (Written, error) {
 	gone, aerr := u.abort()
 	if aerr != nil || !gone || whole == nil || refused(err) {
-		return Written{}, alsoAbort(err, aerr)
+		return Written{}, u.alsoAbort(err, aerr)
 	}
 	ctx, cancel := u.after()
 	defer cancel()
@@ -262,15 +262,28 @@ func (u *upload) lost(err error, whole *part) (Written, error) {
 // abandon removes the parts and returns err.
 func (u *upload) abandon(err error) error {
 	_, aerr := u.abort()
-	return alsoAbort(err, aerr)
+	return u.alsoAbort(err, aerr)
 }
 
-func alsoAbort(err, aerr error) error {
+// An UnfinishedError is a write that failed, and whose parts could not be removed.
+type UnfinishedError struct {
+	Err   error // of the write
+	Abort error // why the parts stay
+	Size  int64 // of the parts, in bytes
+}
+
+func (e *UnfinishedError) Error() string {
+	return fmt.Sprintf("%v; the %d bytes that were sent stay until the upload is aborted: %v", e.Err, e.Size, e.Abort)
+}
+
+// Unwrap returns the error of the write: that the abort was refused says nothing of it.
+func (e *UnfinishedError) Unwrap() error { return e.Err }
+
+func (u *upload) alsoAbort(err, aerr error) error {
 	if aerr == nil {
 		return err
 	}
-	// Not wrapped: that the abort was refused says nothing of what came before.
-	return fmt.Errorf("%w; the parts that were sent stay until the upload is aborted: %v", err, aerr)
+	return &UnfinishedError{err, aerr, u.sent().size}
 }
 
 // abort removes the parts, once nothing is sent any more. It reports whether the upload

@@ -156,10 +156,14 @@ func (w *writer) Close() error {
 	if errors.Is(err, w.ctx.Err()) {
 		return err // and what it says of parts that stay
 	}
-	if sure := (*unpublished)(nil); errors.As(err, &sure) {
-		return &unpublished{w.ctx.Err()}
+	ended := w.ctx.Err()
+	if left := (*UnfinishedError)(nil); errors.As(err, &left) {
+		ended = &UnfinishedError{ended, left.Abort, left.Size}
 	}
-	return w.ctx.Err()
+	if sure := (*unpublished)(nil); errors.As(err, &sure) {
+		return &unpublished{ended}
+	}
+	return ended
 }
 
 func (w *writer) publish() error {

@@ -410,6 +410,9 @@ type factError struct{ sentinel, cause error }
 
 func (e *factError) Error() string {
 	if _, ok := e.sentinel.(*Cause); ok || e.sentinel == ErrNotFound || e.sentinel == ErrExist {
+		if cause := (*Cause)(nil); !ok && errors.As(e.cause, &cause) && cause.Unfinished > 0 {
+			return cause.Error()
+		}
 		return e.sentinel.Error()
 	}
 	return e.sentinel.Error() + ": " + e.cause.Error()

@@ -1,5 +1,7 @@
 package vault
 
+import "fmt"
+
 // A Cause is what a provider or a key source knows of a failure, for programs and for
 // people. Errors of a [Vault] hold one wherever the service said why:
 //
@@ -17,19 +19,25 @@ type Cause struct {
 	Detail   string // what Reason is about: the bucket's region for WrongRegion; may be empty
 	Message  string // what was tried and what the service returned, with its code; no secret
 	Effect   Effect // of a write or a delete that failed
+	// Unfinished is how many bytes of an upload in parts could not be removed: they are billed.
+	Unfinished int64
 }
 
 // Error returns the sentinel's text and the message. "Not found" and "already exists" say
 // all by themselves. The message of [ErrRefused] begins with the service's code, which is all
 // that is known.
 func (c *Cause) Error() string {
+	text := c.Sentinel.Error() + ": " + c.Message
 	switch {
 	case c.Message == "" || c.Sentinel == ErrNotFound || c.Sentinel == ErrExist:
-		return c.Sentinel.Error()
+		text = c.Sentinel.Error()
 	case c.Sentinel == ErrRefused:
-		return c.Message
+		text = c.Message
 	}
-	return c.Sentinel.Error() + ": " + c.Message
+	if c.Unfinished > 0 {
+		text += fmt.Sprintf("; an unfinished upload of %d MB remains; it is billed until a lifecycle rule removes it", (c.Unfinished+999_999)/1_000_000)
+	}
+	return text
 }
 
 // Unwrap returns the sentinel.

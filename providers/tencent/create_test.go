@@ -1,6 +1,7 @@
 package tencent_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -156,5 +157,48 @@ func TestAccelerated(t *testing.T) {
 	})
 	if _, err := tencent.Open(t.Context(), config(s, owner(s))); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("behind another name: %v, want %v", err, vault.ErrConfig)
+	}
+}
+
+// TestUnfinishedUpload: parts that could not be removed are told, whatever ended the write.
+func TestUnfinishedUpload(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		code string // of the response to the end of the upload
+		want error
+	}{
+		{"refused", "AccessDenied", vault.ErrPermission},
+		{"taken", "FileAlreadyExists", vault.ErrExist},
+		{"cancelled", "", context.Canceled},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, err := costest.New(nil) // newServer would complain of what is left
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s.SetRule(func(r *costest.Request) *costest.Fault {
+				switch {
+				case r.Action == "AbortMultipartUpload":
+					return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test"))
+				case r.Action == "CompleteMultipartUpload":
+					return costest.RespondBefore(403, costest.ErrorXML(tc.code, "told by a test"))
+				case r.Action == "UploadPart" && tc.code == "":
+					cancel()
+				}
+				return nil
+			})
+			v := newVault(t, open(t, config(s, owner(s))), "acme")
+			_, err = v.Put(ctx, "x", noise(1, 20<<20), &vault.PutOptions{Create: tc.want == vault.ErrExist})
+			var cause *vault.Cause
+			if !errors.Is(err, tc.want) || !errors.As(err, &cause) || cause.Unfinished == 0 || !strings.Contains(err.Error(), "an unfinished upload of ") {
+				t.Errorf("put says %v, want %v and what remains", err, tc.want)
+			}
+			if len(s.Uploads(s.Bucket())) != 1 {
+				t.Error("no upload remains")
+			}
+		})
 	}
 }

@@ -168,12 +168,20 @@ func explain(err error) error {
 		return nil
 	}
 	f := failureOf(err)
+	var left *cosblob.UnfinishedError
+	if errors.As(err, &left) && f.sentinel == nil && left.Err != nil {
+		for _, ended := range []error{context.Canceled, context.DeadlineExceeded} {
+			if errors.Is(err, ended) {
+				f.sentinel = ended
+			}
+		}
+	}
 	var late *lateWrite
 	arriving := errors.As(err, &late)
 	switch {
 	case errors.Is(err, context.Canceled) && (unpublishable(err) || arriving):
 		f = failure{context.Canceled, vault.ReasonUnknown}
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && left == nil:
 		return nil // by the caller: the network is not to blame
 	case f.sentinel == nil && (unpublishable(err) || arriving):
 		f.sentinel = vault.ErrUnavailable
@@ -181,6 +189,10 @@ func explain(err error) error {
 		return nil
 	}
 	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}
+	if left != nil {
+		c.Unfinished = left.Size
+		c.Message = said(left.Err)
+	}
 	switch {
 	case final(err):
 		c.Effect = vault.Refused

@@ -41,7 +41,11 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 		return fill(&sent)
 	})
 	if err != nil {
-		if exists(err) {
+		var left *cosblob.UnfinishedError
+		switch {
+		case exists(err) && errors.As(err, &left):
+			err = &vault.Cause{Service: service, Sentinel: vault.ErrExist, Message: said(left.Err), Effect: vault.Refused, Unfinished: left.Size}
+		case exists(err):
 			err = fmt.Errorf("%w: %w", vault.ErrExist, err)
 		}
 		return "", err
@@ -139,9 +143,12 @@ func (s *store) write(ctx context.Context, key string, metadata map[string]strin
 		return done, false, err
 	}
 	defer func() {
-		if !full { // also when fill panics: a plain Close would publish the part that was written
-			cancel()
-			w.Close()
+		if full {
+			return
+		}
+		cancel() // also when fill panics: a plain Close would publish the part that was written
+		if left := (*cosblob.UnfinishedError)(nil); errors.As(w.Close(), &left) && err != nil {
+			err = &unpublished{&cosblob.UnfinishedError{Err: err, Abort: left.Abort, Size: left.Size}}
 		}
 	}()
 	if err := fill(w); err != nil {
