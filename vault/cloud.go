@@ -19,6 +19,19 @@ type Cloud interface {
 	Settings(ctx context.Context) []Setting
 }
 
+// A CloudTrier is a [Cloud] that also makes requests which a store has no use for, so that a
+// doctor finds out whether they are denied. None of them changes anything. An error is that of the
+// service, as the store's other methods return it.
+type CloudTrier interface {
+	// TryUnsigned reads the first byte of an object without credentials.
+	TryUnsigned(ctx context.Context, key string) error
+	// TryUploads lists unfinished multipart uploads of keys that start with prefix.
+	TryUploads(ctx context.Context, prefix string) error
+	// TryAbort aborts an upload of key that does not exist. It returns nil if the service
+	// says so: the request was not denied.
+	TryAbort(ctx context.Context, key string) error
+}
+
 // A Caller is whose credentials a store uses. Absent values are zero.
 type Caller struct {
 	From    string    // where they were found: identity, static, environment, or a name of the AWS SDK's

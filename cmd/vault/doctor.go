@@ -26,7 +26,8 @@ func doctorCommand(s *session) *cli.Command {
 			"proves something only where --other sees that it exists, since what is missing is denied, too.\n" +
 			"Where each tenant has a role of its own, as at Tencent, the token of --other must not be given yours;\n" +
 			"--other-store is the URL of the same bucket with the other's role, for everything else, and\n" +
-			"--other-tenant says who that is, if the token does not.\n\n" +
+			"--other-tenant says who that is, if the token does not. A read without credentials must be denied,\n" +
+			"and so must a list of others' unfinished uploads; whether the bucket's policy can be changed is not tried.\n\n" +
 			"A line is ok, a warning, a fail, ISOLATION BROKEN, not proven, or skipped. Only a denial proves\n" +
 			"isolation. The exit code is 1 when a line is a fail or ISOLATION BROKEN, whatever the reason: also\n" +
 			"when the store is not reached, or refuses the credentials. No key is needed. With --json each line\n" +

@@ -21,6 +21,7 @@ func (e *exam) isolation(ctx context.Context) {
 	e.roots(ctx)
 	e.reading(ctx, read)
 	e.reverse(ctx)
+	e.trials(ctx)
 }
 
 // outside judges the answer to a request that has to be denied. mine says whether the

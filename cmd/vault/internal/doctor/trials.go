@@ -1,0 +1,77 @@
+package doctor
+
+import (
+	"context"
+
+	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// trials tries what a tenant has no use for: a read without credentials, and what concerns
+// other tenants' unfinished uploads and the bucket's policy.
+func (e *exam) trials(ctx context.Context) {
+	if e.Cloud == nil {
+		return
+	}
+	trier, ok := e.Cloud.(vault.CloudTrier)
+	for _, t := range []struct {
+		check, what string
+		try         func(context.Context, vault.CloudTrier) finding
+	}{
+		{"isolation-unsigned", "get of an object without credentials", e.unsigned},
+		{"isolation-uploads", "list of unfinished uploads under a foreign prefix", e.uploads},
+		{"isolation-abort", "abort of an upload under a foreign prefix", e.abort},
+	} {
+		f := found(NotProven, "%s: this store does not try it", t.what)
+		if ok && ctx.Err() == nil {
+			f = t.try(ctx, trier)
+		}
+		e.say(ctx, t.check, f)
+	}
+	e.say(ctx, "isolation-policy", found(NotProven, "change of the bucket's policy: not tried, since it would be changed").
+		hinted("{prog} policy check names a role that may change it: give it the policies of the role"))
+}
+
+// unsigned reads an object of ours as nobody.
+func (e *exam) unsigned(ctx context.Context, trier vault.CloudTrier) finding {
+	const what = "get of an object without credentials"
+	switch {
+	case e.Hands != "":
+		return found(Skipped, "%s: %s", what, e.Hands)
+	case !e.own.gets:
+		return found(NotProven, "%s: not tried: nothing could be put and read under the own prefix", what)
+	}
+	key := e.own.prefix + "unsigned.enc"
+	e.trace(e.Store, e.own.prefix, key)
+	if err := put(ctx, e.Store, key, random()); err != nil {
+		return found(NotProven, "%s: not tried: nothing could be put under the own prefix: %s", what, described(e.Store, err))
+	}
+	err := trier.TryUnsigned(ctx, key)
+	if probe.Kind(e.Store, err) == vault.ErrUnauthenticated { // how some servers deny it
+		return found(OK, "%s: denied", what)
+	}
+	return outside(e.Store, err, true, what, "an object could be read without credentials")
+}
+
+// uploads lists other tenants' unfinished uploads, whose keys are the names of what is stored. No
+// tenant has to list its own, so a denial counts by itself.
+func (e *exam) uploads(ctx context.Context, trier vault.CloudTrier) finding {
+	return outside(e.Store, trier.TryUploads(ctx, prefix(vault.Tenant(e.run), e.Collection)), true,
+		"list of unfinished uploads under a foreign prefix", "unfinished uploads under a foreign prefix could be listed")
+}
+
+// abort aborts an upload that does not exist. Servers that look for the upload before the right
+// do not deny that to anybody, so that it is no proof of a hole.
+func (e *exam) abort(ctx context.Context, trier vault.CloudTrier) finding {
+	const what = "abort of an upload under a foreign prefix"
+	if e.Hands != "" {
+		return found(Skipped, "%s: %s", what, e.Hands)
+	}
+	mine := trier.TryAbort(ctx, e.own.prefix+"abort.enc") == nil
+	err := trier.TryAbort(ctx, prefix(vault.Tenant(e.run), e.Collection)+e.run+"/abort.enc")
+	if err == nil {
+		return found(NotProven, "%s: not denied: there is no such upload, which some servers say before they look at the right", what).
+			hinted("see whether the role may abort uploads outside its prefix: {prog} policy check")
+	}
+	return outside(e.Store, err, mine, what, "")
+}
