@@ -69,6 +69,9 @@ func TestTrials(t *testing.T) {
 
 // TestRGWTrials: a real server denies a tenant all of it, or gives what a role has too much.
 func TestRGWTrials(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it asks one thing after the other")
+	}
 	t.Parallel()
 	w := newWard(t, false)
 	p := w.patient(t)
