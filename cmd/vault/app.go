@@ -228,9 +228,22 @@ func (s *session) flag(name string) []string {
 	return []string{s.c.String(name)}
 }
 
+// places says where our files are.
+func (s *session) places() config.Places {
+	return config.Places{GOOS: s.goos, Getenv: s.getenv, UserHome: s.userHome}
+}
+
+// noHome says what to do about an error of places.
+func noHome(err error) error {
+	if errors.Is(err, config.ErrNoHome) {
+		return hint(err, "set HOME, or name the files: --store file:///DIR and --keys local:///FILE")
+	}
+	return err
+}
+
 func (s *session) settings() (config.Settings, error) {
 	return config.Reader{
-		Places:   config.Places{GOOS: s.goos, Getenv: s.getenv},
+		Places:   s.places(),
 		Flag:     s.flag,
 		ReadFile: s.readFile,
 	}.Read()

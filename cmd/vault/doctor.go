@@ -229,7 +229,7 @@ func (s *session) shownStore(set config.Settings) (string, error) {
 	if set.Store.Text != "" {
 		return shownURL(set.Store.Text), nil
 	}
-	dir, err := config.Places{GOOS: s.goos, Getenv: s.getenv}.Store()
+	dir, err := s.places().Store()
 	if err != nil {
 		return "", err
 	}

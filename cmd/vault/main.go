@@ -37,7 +37,7 @@ func main() {
 	os.Exit(run(ctx, os.Args, &world{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr),
-		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, now: time.Now,
+		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
 		writeNew: writeNew, canSync: canSync, exec: exec, quietly: brokenPipe,
 	}))
@@ -52,6 +52,7 @@ type world struct {
 	getenv                func(string) string
 	environ               func() []string
 	goos                  string
+	userHome              func() string // what the user database says, or ""
 	now                   func() time.Time
 	// ask puts a question to the terminal, wherever the streams lead.
 	ask      func(ctx context.Context, question string, hidden bool) ([]byte, error)

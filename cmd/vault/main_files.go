@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 
 	"github.com/objectvault/objectvault/internal/durable"
@@ -26,6 +27,19 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 		return f, -1, nil
 	}
 	return f, info.Size(), nil
+}
+
+// userHome returns the home directory that the user database has for this user, or "" if
+// there is no such directory: service users have one that was never made.
+func userHome() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	if info, err := os.Stat(u.HomeDir); err != nil || !info.IsDir() {
+		return ""
+	}
+	return u.HomeDir
 }
 
 func canSync(dir string) bool { return !durable.NoSync(durable.SyncDir(dir)) }

@@ -98,9 +98,9 @@ type plan struct {
 func (s *session) location(set config.Settings) (*vaulturl.Location, error) {
 	storeURL := set.Store.Text
 	if storeURL == "" {
-		dir, err := config.Places{GOOS: s.goos, Getenv: s.getenv}.Store()
+		dir, err := s.places().Store()
 		if err != nil {
-			return nil, hint(err, "name a store with --store file:///DIR")
+			return nil, noHome(err)
 		}
 		storeURL = fileURL(dir)
 	}
@@ -207,7 +207,8 @@ func scope(set config.Settings) (vault.Scope, error) {
 // keyFile is the path that a key URL stands for.
 func (s *session) keyFile(v config.Value) (string, error) {
 	if v.Text == "local:" {
-		return config.Places{GOOS: s.goos, Getenv: s.getenv}.RootKey()
+		path, err := s.places().RootKey()
+		return path, noHome(err)
 	}
 	path, err := vaulturl.KeyFile(v.Text)
 	if err != nil {

@@ -62,7 +62,7 @@ func (i *identity) prepare(ctx context.Context) error {
 // same subject as far as the token that it gives now can be read. A variable, a file or a
 // command may by now be somebody else's.
 func (i *identity) loadLogin(ctx context.Context) {
-	dir, err := (config.Places{GOOS: i.goos, Getenv: i.getenv}).Logins()
+	dir, err := i.places().Logins()
 	if err != nil {
 		return
 	}
@@ -209,7 +209,8 @@ func (i *identity) logIn(ctx context.Context) (federation.Login, error) {
 		return federation.Login{}, hint(usagef("there is no identity to log in with"), "give --identity, such as file:/run/token")
 	}
 	if i.cache.Dir == "" {
-		return federation.Login{}, usagef("there is no place to keep a login: neither XDG_STATE_HOME nor HOME names a directory")
+		_, err := i.places().Logins()
+		return federation.Login{}, hint(err, "set HOME, or XDG_STATE_HOME")
 	}
 	var token atomic.Pointer[federation.Token]
 	var wanted vault.Tenant

@@ -188,9 +188,33 @@ func TestPlaces(t *testing.T) {
 			}
 		}
 	}
-	_, err := config.Places{GOOS: "linux", Getenv: func(string) string { return "" }}.Store()
-	if want := "configuration: no place for store: neither XDG_DATA_HOME nor HOME names a directory"; !errors.Is(err, config.ErrInvalid) || err.Error() != want {
-		t.Errorf("no home: %v, want %s", err, want)
+	for _, home := range []func() string{nil, func() string { return "" }, func() string { return "relative" }} {
+		_, err := config.Places{GOOS: "linux", Getenv: func(string) string { return "" }, UserHome: home}.Store()
+		if want := "configuration: no place for store: neither XDG_DATA_HOME nor HOME names a directory, nor does the user database"; !errors.Is(err, config.ErrInvalid) || !errors.Is(err, config.ErrNoHome) || err.Error() != want {
+			t.Errorf("no home: %v, want %s", err, want)
+		}
+	}
+}
+
+// TestPlacesOfUser: without HOME, or with one that is no place, the user database decides.
+func TestPlacesOfUser(t *testing.T) {
+	for _, tc := range []struct {
+		goos string
+		env  map[string]string
+		want string
+	}{
+		{"linux", nil, "/db/.local/share/objectvault/root.key"},
+		{"linux", map[string]string{"HOME": "relative"}, "/db/.local/share/objectvault/root.key"},
+		{"linux", map[string]string{"HOME": "/h"}, "/h/.local/share/objectvault/root.key"},
+		{"linux", map[string]string{"XDG_DATA_HOME": "/d"}, "/d/objectvault/root.key"},
+		{"darwin", nil, "/db/Library/Application Support/objectvault/root.key"},
+		{"windows", nil, "/db/AppData/Local/objectvault/root.key"},
+		{"windows", map[string]string{"LocalAppData": "/l"}, "/l/objectvault/root.key"},
+	} {
+		p := config.Places{GOOS: tc.goos, Getenv: func(k string) string { return tc.env[k] }, UserHome: func() string { return "/db" }}
+		if got, err := p.RootKey(); got != tc.want || err != nil {
+			t.Errorf("%s %v: %q, %v, want %q", tc.goos, tc.env, got, err, tc.want)
+		}
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 type Places struct {
 	GOOS   string
 	Getenv func(string) string
+	// UserHome returns the home directory that the user database has for this user, for where
+	// the environment names none; empty: it has none. Nil means that it is not asked.
+	UserHome func() string
 }
 
 // Config is the configuration file.
@@ -39,20 +42,29 @@ func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {
 	if dir := p.Getenv(xdg); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "objectvault", file), nil
 	}
-	variable := "HOME"
+	variable, below := "HOME", home // below the user's home
 	switch p.GOOS {
 	case "windows":
-		variable, home = windows, ""
+		variable, home, below = windows, "", windowsFolders[windows]
 	case "darwin":
-		home = darwin
+		home, below = darwin, darwin
 	}
 	dir := p.Getenv(variable)
+	if !filepath.IsAbs(dir) && p.UserHome != nil {
+		dir, home = p.UserHome(), below
+	}
 	if !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("%w: no place for %s: neither %s nor %s names a directory", ErrInvalid, file, xdg, variable)
+		return "", fmt.Errorf("%w for %s: neither %s nor %s names a directory, nor does the user database", ErrNoHome, file, xdg, variable)
 	}
 	return filepath.Join(dir, filepath.FromSlash(home), "objectvault", file), nil
 }
 
+// windowsFolders are the values that the variables have, below the user's home.
+var windowsFolders = map[string]string{"AppData": "AppData/Roaming", "LocalAppData": "AppData/Local"}
+
 // ErrInvalid means that flags, environment or configuration file do not make sense;
 // the message names the one to blame.
 var ErrInvalid = errors.New("configuration")
+
+// ErrNoHome means that nobody said where the files of this user are. It is [ErrInvalid].
+var ErrNoHome = fmt.Errorf("%w: no place", ErrInvalid)
