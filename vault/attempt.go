@@ -102,10 +102,17 @@ func isSilent(err error) bool {
 	return errors.As(err, &e) && e.Timeout()
 }
 
+// isForeign reports whether the response was not one of the service: another attempt would meet
+// the same server.
+func isForeign(err error) bool {
+	var cause *Cause
+	return errors.As(err, &cause) && cause.Reason == ForeignResponse
+}
+
 // maxAttempts is how often a write or a delete that got no response is tried.
 const maxAttempts = 3
 
 // retryable reports whether a request that failed with err is worth another try.
 func retryable(err error) bool {
-	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure) && !isRefused(err) && !isSilent(err)
+	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure) && !isRefused(err) && !isSilent(err) && !isForeign(err)
 }

@@ -94,8 +94,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != ""}
-	s.uploads = s.newUploads(cfg.RequestChecksumCalculation)
+	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != "", sums: cfg.RequestChecksumCalculation}
 	bucket, err := s3blob.OpenBucket(ctx, s.client, c.Bucket, &s3blob.Options{RequestChecksumCalculation: cfg.RequestChecksumCalculation})
 	if err != nil {
 		return nil, err
@@ -124,10 +123,10 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 
 // store is the bucket beyond what s3blob does with it.
 type store struct {
-	bucket  string
-	client  *s3.Client
-	uploads *uploads
-	groups  bool // lists of versions may have the markers of deletion apart
+	bucket string
+	client *s3.Client
+	sums   aws.RequestChecksumCalculation
+	groups bool // lists of versions may have the markers of deletion apart
 }
 
 // tag is the ETag of what r reads, as S3 writes it: in quotes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,10 +27,11 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 		return aws.Config{}, err
 	}
 	var own aws.CredentialsProvider
-	expired := func(string) {}
+	renew := func(context.Context, string) bool { return true } // Static is asked for every request
 	switch {
 	case c.Identity != nil:
-		own, expired = federated{c.Identity}, c.Identity.Expired
+		own = federated{c.Identity}
+		renew = func(_ context.Context, id string) bool { c.Identity.Expired(id); return true }
 	case c.Static != nil:
 		own = c.Static
 	}
@@ -41,11 +43,15 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 		cfg.Credentials = own // without the SDK's cache: the provider has one
 	} else {
 		if cache, ok := cfg.Credentials.(*aws.CredentialsCache); ok {
-			expired = func(string) { cache.Invalidate() }
+			renew = func(ctx context.Context, id string) bool {
+				cache.Invalidate()
+				other, err := cache.Retrieve(ctx)
+				return err == nil && other.AccessKeyID != id
+			}
 		}
 		cfg.Credentials = chain{cfg.Credentials}
 	}
-	cfg.APIOptions = append(cfg.APIOptions, onceMore(expired))
+	cfg.APIOptions = append(cfg.APIOptions, onceMore(renew))
 	if c.Endpoint != "" {
 		// Servers that are not AWS choke on checksums they do not know.
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
@@ -94,18 +100,22 @@ func loadConfig(ctx context.Context, region, endpoint string, own aws.Credential
 	}
 	transport.Configure(base, timeout)
 	cfg.HTTPClient = &http.Client{
-		Transport: transport.Ranges{Base: transport.Bodies{Base: base}},
+		Transport: transport.Failures{Base: transport.Bodies{Base: base}},
 		// A redirect tells a wrong region, and a signature does not survive it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	cfg.APIOptions = append(cfg.APIOptions, prove)
 	return cfg, nil
 }
 
 func newClient(cfg aws.Config, c Config) (*s3.Client, error) {
 	var err error
-	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+	var client *s3.Client
+	cfg.APIOptions = append(slices.Clip(cfg.APIOptions), confirmAbsence(func() *s3.Client { return client }))
+	client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		err = fixEndpoint("the SDK's endpoint for S3", c.Endpoint, c.Insecure, &o.BaseEndpoint)
 		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
+		o.Retryer = repeating()
 		o.DisableLogOutputChecksumValidationSkipped = true
 		if c.Endpoint != "" {
 			// A Ceph that refuses a request with Expect: 100-continue takes its body for the

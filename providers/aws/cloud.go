@@ -37,7 +37,7 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%w: the response has no date", vault.ErrUnavailable)
 	}
 	var re *awshttp.ResponseError
-	if errors.As(err, &re) && re.Response != nil {
+	if errors.As(err, &re) && re.Response != nil && !errors.As(err, new(*foreignError)) {
 		if t, perr := http.ParseTime(re.Response.Header.Get("Date")); perr == nil {
 			return t, nil
 		}
@@ -64,7 +64,7 @@ func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 	if err != nil {
 		return who, err
 	}
-	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.Retryer = repeating() })
 	if err != nil {
 		return who, explained(err)
 	}
@@ -126,8 +126,8 @@ func explained(err error) error {
 func captureBody(most int64, read func(body []byte) error) func(*s3.Options) {
 	return func(options *s3.Options) {
 		options.APIOptions = append(options.APIOptions, func(s *middleware.Stack) error {
-			// Next to the wire: a body that another one has read is gone.
-			return s.Deserialize.Add(middleware.DeserializeMiddlewareFunc("objectvault:Body", func(
+			// Before the SDK reads the body, and after it was proven to be one of the service.
+			return s.Deserialize.Insert(middleware.DeserializeMiddlewareFunc("objectvault:Body", func(
 				ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
 			) (middleware.DeserializeOutput, middleware.Metadata, error) {
 				out, meta, err := next.HandleDeserialize(ctx, in)
@@ -145,7 +145,7 @@ func captureBody(most int64, read func(body []byte) error) func(*s3.Options) {
 				}
 				resp.Body = io.NopCloser(bytes.NewReader(body))
 				return out, meta, err
-			}), middleware.After)
+			}), proveID, middleware.Before)
 		})
 	}
 }

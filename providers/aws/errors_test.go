@@ -151,7 +151,9 @@ func TestThrottled(t *testing.T) {
 		io.Copy(io.Discard, r.Body)
 		if n.Add(1) <= 2 {
 			refuse(w, 503, "SlowDown")
+			return
 		}
+		w.Header().Set("ETag", `"e"`)
 	})
 	if _, err := newVault(t, s, "acme").Put(t.Context(), "openai", strings.NewReader("sk"), &vault.PutOptions{Create: true}); err != nil || n.Load() != 3 {
 		t.Errorf("%v after %d requests, want success after 3", err, n.Load())
@@ -387,7 +389,10 @@ func TestSDKEndpoint(t *testing.T) {
 // TestRangeIgnored has a server that answers a range with the whole object.
 func TestRangeIgnored(t *testing.T) {
 	t.Parallel()
-	s := answering(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, strings.Repeat("x", 100)) })
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"e"`)
+		io.WriteString(w, strings.Repeat("x", 100))
+	})
 	_, err := newVault(t, s, "acme").Stat(t.Context(), "openai")
 	if !errors.Is(err, vault.ErrUnsupported) {
 		t.Errorf("stat: %v, want %v", err, vault.ErrUnsupported)

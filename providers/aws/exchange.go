@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/federation"
@@ -103,7 +105,7 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 	if e.role.Duration != 0 {
 		in.DurationSeconds = aws.Int32(int32(e.role.Duration / time.Second))
 	}
-	out, err := e.client.AssumeRoleWithWebIdentity(ctx, in)
+	out, err := e.assume(ctx, in)
 	if err != nil {
 		return federation.Credentials{}, e.refused(err)
 	}
@@ -126,16 +128,68 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 	return c, nil
 }
 
+// assume asks STS, and again while it cannot fetch the keys of the issuer, as long as the timeout
+// allows.
+func (e *exchanger) assume(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(e.role.Timeout, 30*time.Second))
+	defer cancel()
+	var unreachable error
+	for n := 0; ; n++ {
+		out, err := e.client.AssumeRoleWithWebIdentity(ctx, in)
+		switch {
+		case unreachable != nil && ctx.Err() != nil:
+			return nil, unreachable
+		case !issuerUnreachable(err) || !waitBefore(ctx, 250*time.Millisecond<<min(n, 4)):
+			return out, err
+		}
+		unreachable = err
+	}
+}
+
+// waitBefore waits for d, and reports whether there is time for another request. Where there is
+// not it does not wait.
+func waitBefore(ctx context.Context, d time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
+		return false
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// noVerificationKey is how STS begins the message of InvalidIdentityToken when it could not fetch
+// the keys of the issuer, which is a matter of time and not of the token. The code is that of
+// tokens which will never do, and nothing else tells the two apart: this is the only place where a
+// text decides. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_roles.html and
+// https://repost.aws/knowledge-center/iam-sts-invalididentitytoken have the message.
+const noVerificationKey = "Couldn't retrieve verification key from your identity provider"
+
+// issuerUnreachable reports whether STS says that it did not reach the issuer of the token.
+func issuerUnreachable(err error) bool {
+	var ae smithy.APIError
+	if !errors.As(err, &ae) {
+		return false
+	}
+	return ae.ErrorCode() == "IDPCommunicationError" ||
+		ae.ErrorCode() == "InvalidIdentityToken" && strings.HasPrefix(ae.ErrorMessage(), noVerificationKey)
+}
+
 // refused says whose fault it is that there are no credentials.
 func (e *exchanger) refused(err error) error {
 	is := federation.ErrUnavailable
 	var re *smithyhttp.ResponseError
-	switch code := code(err); code {
-	case "ExpiredTokenException", "InvalidIdentityToken", "InvalidIdentityTokenException", "IDPRejectedClaim":
+	switch code := code(err); {
+	case issuerUnreachable(err):
+	case slices.Contains([]string{"ExpiredTokenException", "ExpiredToken", "InvalidIdentityToken", "InvalidIdentityTokenException", "IDPRejectedClaim"}, code):
 		is = federation.ErrTokenInvalid
-	case "AccessDenied", "ValidationError", "MalformedPolicyDocument", "RegionDisabledException":
+	case slices.Contains([]string{"AccessDenied", "ValidationError", "MalformedPolicyDocument", "RegionDisabledException"}, code):
 		is = federation.ErrRefused
-	case "IDPCommunicationError", "RequestExpired", "ServiceUnavailable":
+	case slices.Contains([]string{"RequestExpired", "ServiceUnavailable"}, code), errors.As(err, new(*foreignError)):
 	default:
 		if _, busy := retry.DefaultThrottleErrorCodes[code]; busy { // AWS's STS says so with 400
 			break
@@ -143,7 +197,7 @@ func (e *exchanger) refused(err error) error {
 		// Servers that are not AWS give no code that the SDK finds.
 		if errors.As(err, &re) {
 			switch re.HTTPStatusCode() {
-			case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+			case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
 				is = federation.ErrRefused
 			}
 		}

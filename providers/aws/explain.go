@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -24,30 +24,61 @@ import (
 // causeOf returns the cause of err: in the service's words, but without those of the layers
 // in between.
 func causeOf(f failure, err error) *vault.Cause {
-	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}
-	if notApplied(err) {
-		c.Effect = vault.NotApplied
-	}
-	if f.reason == vault.WrongRegion {
+	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err), Effect: effectOf(err)}
+	switch {
+	case f.reason == vault.WrongRegion:
 		c.Detail = regionOf(err)
+	case f.sentinel == vault.ErrRefused:
+		c.Message = codeFirst(err)
+	}
+	if errors.As(err, new(*unfinished)) {
+		c.Message += unfinishedText
 	}
 	return c
 }
 
-// notApplied reports whether the service has certainly done nothing. It may have done what it
-// answers with 5xx, and what it does not answer.
-func notApplied(err error) bool {
+// effectOf returns what the request has done to the store. The service may have done what it
+// answers with 5xx, and what it does not answer. A 4xx is certain, and the same request would get
+// it again, unless the service calls it temporary. What is no response of the service proves
+// nothing.
+func effectOf(err error) vault.Effect {
 	var re *awshttp.ResponseError
+	var foreign *foreignError
 	switch {
 	case unpublishable(err):
-		return true
+		return vault.NotApplied
+	case errors.As(err, &foreign):
+		if foreign.status == http.StatusTooManyRequests {
+			return vault.NotApplied
+		}
+		return vault.EffectUnknown
 	case !errors.As(err, &re):
-		return false
+		return vault.EffectUnknown
+	case isTemporary(err):
+		return vault.NotApplied
+	case re.HTTPStatusCode() >= 300 && re.HTTPStatusCode() < 500, code(err) == "NotImplemented":
+		return vault.Refused
 	}
-	if _, throttled := retry.DefaultThrottleErrorCodes[code(err)]; throttled {
+	return vault.EffectUnknown
+}
+
+// isTemporary reports whether the service says that it did nothing, and may do it later.
+func isTemporary(err error) bool {
+	if _, throttled := retry.DefaultThrottleErrorCodes[code(err)]; throttled || temporaryCodes[code(err)] {
 		return true
 	}
-	return re.HTTPStatusCode() >= 300 && re.HTTPStatusCode() < 500
+	var re *awshttp.ResponseError
+	return errors.As(err, &re) && slices.Contains(temporaryStatus, re.HTTPStatusCode())
+}
+
+// temporaryStatus are those of 4xx that another attempt may not get.
+var temporaryStatus = []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
+
+// temporaryCodes are those, beside the SDK's codes of throttling, with which a service says that
+// it did nothing and may do it later. MinIO has the last two.
+var temporaryCodes = map[string]bool{
+	"RequestTimeout": true, "OperationAborted": true, codeConflict: true, "SlowDown": true, "TooManyRequests": true,
+	"KMS.ThrottlingException": true, "SlowDownRead": true, "SlowDownWrite": true,
 }
 
 // unpublishable reports whether the request that would have made an object visible was not
@@ -55,8 +86,30 @@ func notApplied(err error) bool {
 func unpublishable(err error) bool {
 	var own *credentialsError
 	var before *unpublished
-	var op *net.OpError
-	return errors.As(err, &own) || errors.As(err, &before) || errors.As(err, &op) && op.Op == "dial"
+	return errors.As(err, &own) || errors.As(err, &before) || transport.NotSent(err)
+}
+
+// codeFirst is what the service said, with its code in front.
+func codeFirst(err error) string {
+	var op *smithy.OperationError
+	var re *awshttp.ResponseError
+	var ae smithy.APIError
+	if !errors.As(err, &re) || !errors.As(err, &ae) {
+		return said(err)
+	}
+	text := ae.ErrorCode()
+	if m := ae.ErrorMessage(); m != "" && m != text && m != "UnknownError" {
+		text += ": " + m
+	}
+	text += " ("
+	if errors.As(err, &op) {
+		text += op.ServiceID + " " + op.OperationName + ", "
+	}
+	text += fmt.Sprintf("status %d", re.HTTPStatusCode())
+	if id := re.ServiceRequestID(); id != "" {
+		text += ", request " + id
+	}
+	return text + ")"
 }
 
 // said is what the service said, with its code and the id of the request, by which AWS's
@@ -68,11 +121,17 @@ func said(err error) string {
 	var ae smithy.APIError
 	var network *url.Error
 	var exchange *exchangeError
+	var foreign *foreignError
 	switch {
 	case errors.As(err, &exchange):
 		return exchange.Error()
 	case errors.As(err, &own):
 		return own.Error()
+	case errors.As(err, &foreign):
+		if errors.As(err, &op) {
+			return op.ServiceID + " " + op.OperationName + ": " + foreign.Error()
+		}
+		return foreign.Error()
 	case errors.As(err, &re) && errors.As(err, &ae):
 		text := ae.ErrorCode()
 		if m := ae.ErrorMessage(); m != "" && m != text && m != "UnknownError" {
@@ -140,8 +199,18 @@ var reasons = map[string]failure{
 	"TemporaryRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
 	"MovedPermanently":             {vault.ErrUnavailable, vault.WrongRegion},
 
-	"QuotaExceeded":       {vault.ErrNoSpace, vault.QuotaExceeded},
-	"InsufficientStorage": {vault.ErrNoSpace, vault.QuotaExceeded},
+	// Codes that have Quota in them are in [family].
+	"InsufficientStorage":  {vault.ErrNoSpace, vault.QuotaExceeded},
+	"InsufficientCapacity": {vault.ErrNoSpace, vault.QuotaExceeded},
+	"StorageCapExceeded":   {vault.ErrNoSpace, vault.QuotaExceeded}, // Backblaze B2
+	"StorageFull":          {vault.ErrNoSpace, vault.QuotaExceeded},
+	"XMinioStorageFull":    {vault.ErrNoSpace, vault.QuotaExceeded},
+
+	// What went wrong on the way. The codes are of this one request: another may be fine.
+	"BadDigest":                   {vault.ErrRefused, vault.Damaged},
+	"IncompleteBody":              {vault.ErrRefused, vault.Damaged},
+	"XAmzContentSHA256Mismatch":   {vault.ErrRefused, vault.Damaged},
+	"XAmzContentChecksumMismatch": {vault.ErrRefused, vault.Damaged},
 
 	"KeyTooLongError":   {vault.ErrInvalidName, vault.ReasonUnknown},
 	"InvalidObjectName": {vault.ErrInvalidName, vault.ReasonUnknown},
@@ -192,7 +261,7 @@ func failureOf(err error) failure {
 	case errors.Is(err, federation.ErrRefused):
 		return failure{vault.ErrUnauthenticated, vault.TrustRefused}
 	case errors.Is(err, federation.ErrUnavailable):
-		return failure{vault.ErrUnavailable, vault.TokenSourceUnavailable}
+		return failure{vault.ErrUnavailable, whyUnavailable(err)}
 	case errors.Is(err, errNoCredentials):
 		return failure{vault.ErrUnauthenticated, vault.NoCredentials}
 	case errors.Is(err, transport.ErrRange):
@@ -201,12 +270,27 @@ func failureOf(err error) failure {
 	if code(err) == "InvalidRange" && isEmpty(err) {
 		return failure{envelope.ErrFormat, vault.ReasonUnknown}
 	}
+	var foreign *foreignError
+	if errors.As(err, &foreign) {
+		switch {
+		case foreign.status == http.StatusTooManyRequests:
+			return failure{vault.ErrBusy, vault.Throttled}
+		case foreign.temporary():
+			return failure{vault.ErrUnavailable, vault.ReasonUnknown}
+		}
+		return failure{vault.ErrUnavailable, vault.ForeignResponse}
+	}
 	if f, ok := reasons[code(err)]; ok {
+		return f
+	}
+	if f, ok := family(err); ok {
 		return f
 	}
 	var re *smithyhttp.ResponseError
 	var network *url.Error
 	switch {
+	case transport.Untrusted(err):
+		return failure{vault.ErrUnavailable, vault.Untrusted}
 	case errors.As(err, &network):
 		return failure{vault.ErrUnavailable, vault.Unreachable}
 	case !errors.As(err, &re):
@@ -221,12 +305,50 @@ func failureOf(err error) failure {
 		return reasons["SlowDown"]
 	case status == http.StatusInsufficientStorage:
 		return reasons["InsufficientStorage"]
-	case status >= 300 && status < 400:
+	case status >= 300 && status < 400 && regionOf(err) != "":
 		return failure{vault.ErrUnavailable, vault.WrongRegion}
-	case status >= 500:
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status >= 500:
 		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
+	case status >= 300:
+		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
 	return failure{}
+}
+
+// whyUnavailable is why there are no credentials for a token.
+func whyUnavailable(err error) vault.Reason {
+	var foreign *foreignError
+	switch {
+	case issuerUnreachable(err):
+		return vault.IssuerUnreachable
+	case errors.As(err, &foreign) && !foreign.temporary():
+		return vault.ForeignResponse
+	case transport.Untrusted(err):
+		return vault.Untrusted
+	}
+	return vault.TokenSourceUnavailable
+}
+
+// family explains the codes of which services have many: those of quotas, whose names the service
+// makes up, and those that S3 passes on from KMS.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#KMSErrorList
+func family(err error) (failure, bool) {
+	code := code(err)
+	switch {
+	case isTemporary(err):
+		if strings.Contains(code, "KMS") {
+			return failure{vault.ErrBusy, vault.Throttled}, true
+		}
+	case strings.Contains(code, "Quota"):
+		return failure{vault.ErrNoSpace, vault.QuotaExceeded}, true
+	case strings.Contains(code, "KMS") && strings.Contains(code, "AccessDenied"):
+		return failure{vault.ErrPermission, vault.StoreKey}, true
+	case strings.Contains(code, "KMS") && effectOf(err) == vault.Refused:
+		return failure{vault.ErrRefused, vault.StoreKey}, true
+	case strings.Contains(code, "KMS"):
+		return failure{vault.ErrUnavailable, vault.StoreKey}, true
+	}
+	return failure{}, false
 }
 
 // isEmpty says whether a range was refused because the object has no bytes at all, and so

@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/objectvault/objectvault/internal/transport"
 )
 
 // The SDK tries reads, lists and parts three times. Writes that publish something and
@@ -26,27 +29,47 @@ func throttledOnly() aws.Retryer {
 	})
 }
 
+// repeating is the retryer of requests that may be repeated: what the SDK repeats, and the
+// statuses that say so by themselves. But when a server was silent for the whole timeout, it is not
+// asked again: the timeout bounds the silence once. before is asked first.
+func repeating(before ...retry.IsErrorRetryable) aws.Retryer {
+	codes := make(map[int]struct{})
+	for _, status := range temporaryStatus {
+		codes[status] = struct{}{}
+	}
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		if len(before) > 0 {
+			o.RateLimiter = ratelimit.None
+		}
+		silent := retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+			if transport.Silent(err) {
+				return aws.FalseTernary
+			}
+			return aws.UnknownTernary
+		})
+		o.Retryables = slices.Concat(before, []retry.IsErrorRetryable{silent}, o.Retryables, []retry.IsErrorRetryable{retry.RetryableHTTPStatusCode{Codes: codes}})
+	})
+}
+
 // once is the option of one call that is not repeated unless it was throttled.
 func once(o *s3.Options) { o.Retryer = throttledOnly() }
 
-// untilEnd is the option of a call that the SDK repeats, until ctx ends.
+// untilEnd is the option of a call that is repeated, until ctx ends.
 func untilEnd(ctx context.Context) func(*s3.Options) {
 	return func(o *s3.Options) {
-		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-			o.RateLimiter = ratelimit.None
-			o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(error) aws.Ternary {
-				if ctx.Err() != nil {
-					return aws.FalseTernary
-				}
-				return aws.UnknownTernary
-			})}, o.Retryables...)
-		})
+		o.Retryer = repeating(retry.IsErrorRetryableFunc(func(error) aws.Ternary {
+			if ctx.Err() != nil {
+				return aws.FalseTernary
+			}
+			return aws.UnknownTernary
+		}))
 	}
 }
 
 // onceMore tries a request again, once, after the service said that its credentials
-// have expired, which means that it did nothing. expired gets the access key's id.
-func onceMore(expired func(accessKeyID string)) func(*middleware.Stack) error {
+// have expired, which means that it did nothing. renew gets the access key's id, and reports
+// whether there may be other credentials now.
+func onceMore(renew func(ctx context.Context, accessKeyID string) bool) func(*middleware.Stack) error {
 	return func(s *middleware.Stack) error {
 		return s.Finalize.Insert(middleware.FinalizeMiddlewareFunc("objectvault:OnceMore", func(
 			ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
@@ -57,19 +80,22 @@ func onceMore(expired func(accessKeyID string)) func(*middleware.Stack) error {
 				return out, meta, err
 			}
 			r, ok := in.Request.(*smithyhttp.Request)
-			if !ok || r.RewindStream() != nil {
+			if !ok || !renew(ctx, id) || r.RewindStream() != nil {
 				return out, meta, err
 			}
-			expired(id)
 			return next.HandleFinalize(ctx, in)
 		}), "Retry", middleware.Before)
 	}
 }
 
+// expiredCodes are those of credentials that were good once: fresh ones may be. AWS has the first
+// three for those that have expired, and the last for some that STS does not know any more.
+var expiredCodes = map[string]bool{"ExpiredToken": true, "ExpiredTokenException": true, "TokenRefreshRequired": true, "InvalidToken": true}
+
 // expiredKey returns the id of the access key that err says has expired, or "".
 func expiredKey(err error) string {
 	var re *smithyhttp.ResponseError
-	if code(err) != "ExpiredToken" || !errors.As(err, &re) || re.Response == nil || re.Response.Request == nil {
+	if !expiredCodes[code(err)] || !errors.As(err, &re) || re.Response == nil || re.Response.Request == nil {
 		return ""
 	}
 	_, rest, _ := strings.Cut(re.Response.Request.Header.Get("Authorization"), "Credential=")

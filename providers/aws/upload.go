@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/objectvault/objectvault/internal/linger"
 )
 
 const (
@@ -21,17 +24,17 @@ const (
 	abortTime = 10 * time.Second
 )
 
-// uploads is the SDK's transfer manager the way a vault needs it.
-type uploads = transfermanager.Client
-
-func (s *store) newUploads(sums aws.RequestChecksumCalculation) *uploads {
-	return transfermanager.New(publisher{s.client}, func(o *transfermanager.Options) {
+// newUploads returns the SDK's transfer manager the way one upload of a vault needs it, whose
+// context is ctx.
+func (s *store) newUploads(ctx context.Context) (*transfermanager.Client, *publisher) {
+	p := &publisher{Client: s.client, ctx: ctx}
+	return transfermanager.New(p, func(o *transfermanager.Options) {
 		o.PartSizeBytes = partSize
 		o.MultipartUploadThreshold = partSize // what comes here is longer than wholeSize
 		o.Concurrency = partsOnce
 		o.FailTimeout = abortTime
-		o.RequestChecksumCalculation = sums
-	})
+		o.RequestChecksumCalculation = s.sums
+	}), p
 }
 
 // A publisher does not repeat the two requests that make an object visible. And when
@@ -39,9 +42,13 @@ func (s *store) newUploads(sums aws.RequestChecksumCalculation) *uploads {
 // what is: such a write may take place, and a part that arrives after its upload was
 // aborted is kept, and paid for.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
-type publisher struct{ *s3.Client }
+type publisher struct {
+	*s3.Client
+	ctx  context.Context // of the upload: the manager aborts it with another one
+	left atomic.Bool     // the upload could not be aborted
+}
 
-func (p publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
+func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
 	}
@@ -52,7 +59,7 @@ func (p publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...fu
 	return out, ended(ctx, err)
 }
 
-func (p publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, o ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
+func (p *publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, o ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
 	out, err := p.Client.CreateMultipartUpload(ctx, in, o...)
 	if err != nil {
 		err = &unpublished{err}
@@ -60,7 +67,7 @@ func (p publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMulti
 	return out, err
 }
 
-func (p publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
+func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
 	in.Body = until(ctx, in.Body)
 	lasting, cancel := answered(ctx)
 	defer cancel()
@@ -71,7 +78,7 @@ func (p publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ...
 	return out, err
 }
 
-func (p publisher) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput, o ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
+func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput, o ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
 	}
@@ -80,6 +87,26 @@ func (p publisher) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteM
 	out, err := p.Client.CompleteMultipartUpload(lasting, in, append(o, once)...)
 	return out, ended(ctx, err)
 }
+
+// AbortMultipartUpload goes on when the context of the upload has ended, but not past the end of
+// everything. Its own error would replace the one for which the upload is aborted.
+func (p *publisher) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
+	ctx, cancel := linger.Context(p.ctx, abortTime)
+	defer cancel()
+	_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
+	if err != nil && code(err) != "NoSuchUpload" {
+		p.left.Store(true)
+	}
+	return &s3.AbortMultipartUploadOutput{}, nil
+}
+
+// An unfinished error is from an upload whose parts are still there.
+type unfinished struct{ err error }
+
+func (e *unfinished) Error() string { return e.err.Error() + unfinishedText }
+func (e *unfinished) Unwrap() error { return e.err }
+
+const unfinishedText = "; its parts could not be removed, and are billed until a lifecycle rule removes them"
 
 // An unpublished error is from a request that makes nothing visible.
 type unpublished struct{ err error }
@@ -103,7 +130,7 @@ const answerTime = 5 * time.Second
 func answered(ctx context.Context) (context.Context, context.CancelFunc) {
 	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		t := time.NewTimer(answerTime)
+		t := time.NewTimer(linger.Half(ctx, answerTime)) // the other half is for reading back
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -170,7 +197,7 @@ func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error
 }
 
 func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (written, error) {
-	out, err := publisher{s.client}.PutObject(ctx, &s3.PutObjectInput{
+	out, err := (&publisher{Client: s.client, ctx: ctx}).PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: bytes.NewReader(whole),
 	})
@@ -181,11 +208,15 @@ func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (writte
 }
 
 func (s *store) uploadParts(ctx context.Context, o object, r io.Reader) (written, error) {
-	out, err := s.uploads.UploadObject(ctx, &transfermanager.UploadObjectInput{
+	uploads, p := s.newUploads(ctx)
+	out, err := uploads.UploadObject(ctx, &transfermanager.UploadObjectInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: r,
 	})
 	if err != nil {
+		if p.left.Load() {
+			err = &unfinished{err}
+		}
 		return written{}, err
 	}
 	return written{out.VersionID, out.ETag}, nil

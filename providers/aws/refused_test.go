@@ -1,0 +1,283 @@
+package aws_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestRefused: a 4xx is certain. It is sent once, nothing is read back, and it is called what it is.
+// What the service calls temporary is tried again.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		status int
+		code   string
+		want   error
+		reason vault.Reason
+		again  bool
+	}{
+		{400, "InvalidArgument", vault.ErrRefused, vault.ReasonUnknown, false},
+		{400, "InvalidRequest", vault.ErrRefused, vault.ReasonUnknown, false},
+		{400, "InvalidEncryptionAlgorithmError", vault.ErrRefused, vault.ReasonUnknown, false},
+		{405, "SomethingOfTheirs", vault.ErrRefused, vault.ReasonUnknown, false},
+		{409, "InvalidBucketState", vault.ErrRefused, vault.ReasonUnknown, false},
+		{422, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
+		{302, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
+		{400, "BadDigest", vault.ErrRefused, vault.Damaged, false},
+		{400, "XMinioAdminBucketQuotaExceeded", vault.ErrNoSpace, vault.QuotaExceeded, false},
+		{403, "QuotaExceeded", vault.ErrNoSpace, vault.QuotaExceeded, false},
+		{403, "StorageQuotaReached", vault.ErrNoSpace, vault.QuotaExceeded, false},
+		{403, "StorageCapExceeded", vault.ErrNoSpace, vault.QuotaExceeded, false},
+		{507, "XMinioStorageFull", vault.ErrNoSpace, vault.QuotaExceeded, false},
+		{400, "KMS.NotFoundException", vault.ErrRefused, vault.StoreKey, false},
+		{400, "KMS.DisabledException", vault.ErrRefused, vault.StoreKey, false},
+		{400, "KMS.KMSInvalidStateException", vault.ErrRefused, vault.StoreKey, false},
+		{400, "KMSNotConfigured", vault.ErrRefused, vault.StoreKey, false},
+		{403, "KMS.AccessDeniedException", vault.ErrPermission, vault.StoreKey, false},
+		{404, "NoSuchBucket", vault.ErrUnavailable, vault.NoBucket, false},
+		{400, "AuthorizationHeaderMalformed", vault.ErrUnavailable, vault.WrongRegion, false},
+		{301, "PermanentRedirect", vault.ErrUnavailable, vault.WrongRegion, false},
+		{403, "AccessDenied", vault.ErrPermission, vault.AccessDenied, false},
+
+		{408, "Whatever", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{425, "Whatever", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{400, "RequestTimeout", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{409, "OperationAborted", vault.ErrUnavailable, vault.WriteConflict, true},
+		{409, "ConditionalRequestConflict", vault.ErrUnavailable, vault.WriteConflict, true},
+		{503, "SlowDown", vault.ErrBusy, vault.Throttled, true},
+		{400, "Throttling", vault.ErrBusy, vault.Throttled, true},
+	} {
+		t.Run(fmt.Sprint(tc.status, " ", tc.code), func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var requests []string
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				mu.Lock()
+				requests = append(requests, r.Method)
+				mu.Unlock()
+				refuse(w, tc.status, tc.code)
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			v := newVault(t, s, "acme")
+			_, putErr := v.Put(ctx, "openai", strings.NewReader("sk"), nil)
+			rmErr := v.Delete(ctx, "openai", nil)
+			mu.Lock()
+			sent := strings.Join(requests, " ")
+			mu.Unlock()
+			_, getErr := v.Get(ctx, "openai", nil)
+			for op, err := range map[string]error{"put": putErr, "rm": rmErr, "get": getErr} {
+				var cause *vault.Cause
+				if !errors.Is(err, tc.want) || errors.Is(err, vault.ErrUnsure) || !errors.As(err, &cause) || cause.Reason != tc.reason {
+					t.Errorf("%s: %v (%+v), want %v, reason %v", op, err, cause, tc.want, tc.reason)
+				}
+				if tc.want == vault.ErrRefused && !strings.HasPrefix(cause.Error(), tc.code+": no (S3 ") {
+					t.Errorf("%s: the message is %q, want the code in front", op, cause)
+				}
+			}
+			switch {
+			case tc.again && (!strings.HasPrefix(sent, "PUT PUT") || !strings.HasSuffix(sent, "DELETE DELETE")):
+				t.Errorf("requests %s, want more than one attempt", sent)
+			case !tc.again && sent != "PUT DELETE" && (tc.want != vault.ErrPermission || !strings.HasPrefix(sent, "PUT DELETE GET")): // which may mean that it is absent
+				t.Errorf("requests %s, want one attempt and nothing read back", sent)
+			case strings.Contains(sent, "GET") && tc.want != vault.ErrPermission:
+				t.Errorf("requests %s: something was read back", sent)
+			}
+		})
+	}
+}
+
+// TestNothingSent: what never reached a server has certainly changed nothing.
+func TestNothingSent(t *testing.T) {
+	t.Parallel()
+	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
+	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	untrusted.StartTLS()
+	t.Cleanup(untrusted.Close)
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	versity := testcloud.RequireVersity(t)
+	rgw := testcloud.RequireRGW(t)
+	for name, tc := range map[string]struct {
+		c      aws.Config
+		reason vault.Reason
+	}{
+		"unknown CA":                {aws.Config{Bucket: "bucket", Endpoint: untrusted.URL}, vault.Untrusted},
+		"no TLS":                    {aws.Config{Bucket: "bucket", Endpoint: strings.Replace(plain.URL, "http:", "https:", 1)}, vault.Unreachable},
+		"refused":                   {aws.Config{Bucket: "bucket", Endpoint: nobody(t)}, vault.Unreachable},
+		"no such host":              {aws.Config{Bucket: "bucket", Endpoint: "https://host.invalid"}, vault.Unreachable},
+		"no such bucket, versitygw": {aws.Config{Bucket: "ov-missing", Endpoint: versity.URL, Static: static(versity.Root)}, vault.NoBucket},
+		"no such bucket, Ceph":      {aws.Config{Bucket: "ov-missing", Endpoint: rgw.URL, Static: static(rgw.Owner)}, vault.NoBucket},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVault(t, open(t, tc.c), "acme")
+			_, putErr := v.Put(t.Context(), "openai", strings.NewReader("sk"), nil)
+			_, createErr := v.Put(t.Context(), "openai", strings.NewReader("sk"), &vault.PutOptions{Create: true})
+			_, partsErr := v.Put(t.Context(), "openai", noise(1, 20<<20), nil)
+			_, tearErr := v.Teardown(t.Context(), nil)
+			for op, err := range map[string]error{"put": putErr, "create": createErr, "parts": partsErr, "rm": v.Delete(t.Context(), "openai", nil), "teardown": tearErr} {
+				var cause *vault.Cause
+				if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) || !errors.As(err, &cause) || cause.Reason != tc.reason {
+					t.Errorf("%s: %v (%+v), want reason %v, and to be sure", op, err, cause, tc.reason)
+				}
+			}
+		})
+	}
+}
+
+// TestIssuerUnreachable: an STS that cannot fetch the issuer's keys is asked again, and refuses
+// nothing.
+func TestIssuerUnreachable(t *testing.T) {
+	t.Parallel()
+	const key = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements</Message></Error></ErrorResponse>"
+	const down = "<ErrorResponse><Error><Code>IDPCommunicationError</Code><Message>no</Message></Error></ErrorResponse>"
+	const wrong = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>No OpenIDConnect provider found in your account</Message></Error></ErrorResponse>"
+	for _, tc := range []struct {
+		name, answer string
+		lasts        int32
+		want         error
+		reason       vault.Reason
+	}{
+		{"for a while", key, 2, nil, 0},
+		{"down for a while", down, 2, nil, 0},
+		{"for good", key, 1000, federation.ErrUnavailable, vault.IssuerUnreachable},
+		{"down for good", down, 1000, federation.ErrUnavailable, vault.IssuerUnreachable},
+		{"another reason", wrong, 1000, federation.ErrTokenInvalid, vault.TokenInvalid},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) <= tc.lasts {
+					w.WriteHeader(http.StatusBadRequest)
+					io.WriteString(w, tc.answer)
+					return
+				}
+				io.WriteString(w, assumed)
+			}))
+			defer server.Close()
+			exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL, Timeout: 6 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = exchange.Exchange(t.Context(), federation.Token{})
+			if !errors.Is(err, tc.want) {
+				t.Errorf("exchange: %v, want %v", err, tc.want)
+			}
+			var cause *vault.Cause
+			if tc.want != nil && (!errors.As(aws.Explain(err), &cause) || cause.Reason != tc.reason) {
+				t.Errorf("exchange: the cause is %+v, want reason %v", cause, tc.reason)
+			}
+			if n := asked.Load(); tc.answer != wrong && n < 3 || tc.answer == wrong && n != 1 {
+				t.Errorf("it was asked %d times", n)
+			}
+		})
+	}
+}
+
+// TestExpiredCodes: every code of credentials that were good once leads to one exchange and one more
+// request, and not to a third.
+func TestExpiredCodes(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"} {
+		for _, lasts := range []bool{false, true} {
+			t.Run(fmt.Sprint(code, lasts), func(t *testing.T) {
+				t.Parallel()
+				var exchanges, requests atomic.Int32
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					switch {
+					case r.Method == http.MethodPost:
+						io.WriteString(w, strings.Replace(assumed, "AKIDEXAMPLE", fmt.Sprint("AKID", exchanges.Add(1)), 1))
+					case requests.Add(1) == 1 || lasts:
+						refuse(w, 400, code)
+					default:
+						w.Header().Set("ETag", `"e"`)
+					}
+				}))
+				defer server.Close()
+				exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL})
+				if err != nil {
+					t.Fatal(err)
+				}
+				source := sourceFunc(func(context.Context) (federation.Token, error) {
+					return federation.Token{Claims: federation.Claims{Expires: time.Now().Add(time.Hour)}}, nil
+				})
+				s := open(t, aws.Config{Bucket: "b", Endpoint: server.URL, Identity: federation.NewProvider(source, exchange, nil)})
+				_, err = newVault(t, s, "acme").Put(t.Context(), "openai", strings.NewReader("sk"), nil)
+				if lasts != errors.Is(err, vault.ErrUnauthenticated) || !lasts && err != nil {
+					t.Errorf("put: %v", err)
+				}
+				if exchanges.Load() != 2 || requests.Load() != 2 {
+					t.Errorf("%d exchanges and %d requests, want 2 and 2", exchanges.Load(), requests.Load())
+				}
+			})
+		}
+	}
+}
+
+// TestExpiredEnvironment: keys of the environment stay what they are, so that nothing is repeated.
+func TestExpiredEnvironment(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
+	t.Setenv("AWS_SESSION_TOKEN", "t")
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		requests.Add(1)
+		refuse(w, 400, "ExpiredToken")
+	}))
+	defer server.Close()
+	s := open(t, aws.Config{Bucket: "environment", Endpoint: server.URL})
+	if _, err := newVault(t, s, "acme").Put(t.Context(), "openai", strings.NewReader("sk"), nil); !errors.Is(err, vault.ErrUnauthenticated) || requests.Load() != 1 {
+		t.Errorf("put: %v after %d requests, want %v after 1", err, requests.Load(), vault.ErrUnauthenticated)
+	}
+}
+
+// TestRedirects: only what S3 says is another region is one.
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, region, body string
+		want               error
+		reason             vault.Reason
+	}{
+		{"of S3", "", "<Error><Code>PermanentRedirect</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
+		{"of S3 with the region", "eu-west-1", "<Error><Code>Moved</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
+		{"of a web server", "", "<html>moved</html>", vault.ErrUnavailable, vault.ForeignResponse},
+		{"with another code", "", "<Error><Code>Moved</Code></Error>", vault.ErrRefused, vault.ReasonUnknown},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				if tc.region != "" {
+					w.Header().Set("X-Amz-Bucket-Region", tc.region)
+				}
+				w.WriteHeader(http.StatusMovedPermanently)
+				io.WriteString(w, tc.body)
+			})
+			_, err := newVault(t, s, "acme").Get(t.Context(), "openai", nil)
+			var cause *vault.Cause
+			if !errors.Is(err, tc.want) || !errors.As(err, &cause) || cause.Reason != tc.reason || cause.Detail != tc.region {
+				t.Errorf("get: %v (%+v), want %v, reason %v", err, cause, tc.want, tc.reason)
+			}
+		})
+	}
+}
