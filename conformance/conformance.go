@@ -99,8 +99,8 @@ var required = []string{"create", "read-after-write", "errors"}
 
 // Run judges a provider. It fails t for each clause that is claimed and not honoured,
 // or honoured and not claimed, and for each promise that a vault over the store breaks.
-// With -short it leaves out the keys at the top of the bucket, and the checks of a vault that
-// do many things one after the other.
+// With -short it leaves out the keys at the top of the bucket, and what does many things one
+// after the other.
 func Run(t *testing.T, p Provider) {
 	for _, err := range checkClaims(p.Claims, p.Deviations) {
 		t.Error(err)
@@ -170,6 +170,9 @@ func (p Provider) probe(t *testing.T, store *vault.Store, prefix string, clauses
 	}
 	for _, clause := range clauses {
 		t.Run(clause.Clause, func(t *testing.T) {
+			if testing.Short() && !raced(clause) {
+				t.Skip("one thing after the other")
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
 			defer cancel()
 			s.Store, s.Reopen = p.subject(clause.Clause, store)
@@ -195,6 +198,11 @@ func (p Provider) probe(t *testing.T, store *vault.Store, prefix string, clauses
 			}
 		})
 	}
+}
+
+// raced reports whether a clause has several things happen at once.
+func raced(p probe.Probe) bool {
+	return p.Large || p.Chance || slices.Contains([]string{"two-clients", "create-detects", "history-overwriters"}, p.Clause)
 }
 
 // settled says whether another run of a clause could tell nothing new.
