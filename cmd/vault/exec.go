@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -21,9 +22,14 @@ func execCommand(s *session) *cli.Command {
 		UsageText: s.prog + " exec --env VAR=NAME… [--env-file FILE] -- COMMAND [ARG…]",
 		Description: "The program gets the secrets in its environment and nowhere else. All of them are read before it\n" +
 			"starts; when one is missing it does not start. From then on the exit code is the program's.\n" +
+			"Before, 127 means that COMMAND was not found, and 126 that it cannot be executed. COMMAND is looked up\n" +
+			"in the PATH that it gets, or, if it gets none, in that of " + s.prog + ".\n" +
 			"Variables that start with OBJECTVAULT_ are not handed on.\n\n" +
+			"A secret whose only line break is at its end, as editors and echo leave it, goes in without it. A secret\n" +
+			"of several lines, such as a PEM key, goes in as it is. --raw keeps every line break.\n\n" +
 			"FILE has a variable a line, VAR=vault://NAME for a secret or VAR=text for a text, which goes to the\n" +
-			"end of the line as it is. Empty lines, and lines that start with #, are skipped. --env wins over FILE.\n\n" +
+			"end of the line as it is. A reference may be in quotes. Anything else that looks like one is refused.\n" +
+			"Empty lines, and lines that start with #, are skipped. --env wins over FILE.\n\n" +
 			"--pristine hands on nothing but the variables that were asked for. --strict sees to it that no reference\n" +
 			"is left: a variable in the environment whose value is vault://NAME becomes that secret too, and when it\n" +
 			"is missing the program does not start.\n\n" +
@@ -34,6 +40,7 @@ func execCommand(s *session) *cli.Command {
 			&cli.StringSliceFlag{Name: "env", Usage: "`VAR=NAME`: the variable gets the value of the name; may be repeated"},
 			&cli.StringSliceFlag{Name: "env-file", Usage: "variables from `FILE`; may be repeated, later ones win"},
 			&cli.BoolFlag{Name: "pristine", Usage: "hand on nothing else of the environment", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "raw", Usage: "keep the line break at the end of a secret", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "strict", Usage: "resolve references in the environment too", DisableDefaultText: true},
 		},
 		Action: s.action(s.exec),
@@ -57,9 +64,14 @@ func (s *session) exec(ctx context.Context) error {
 			return err
 		}
 		for _, name := range names {
-			if values[name], err = fetchValue(ctx, v.Vault, vault.Name(name)); err != nil {
+			value, err := fetchValue(ctx, v.Vault, vault.Name(name))
+			if err != nil {
 				return v.explainKey(s.suggest(ctx, v.Vault, err))
 			}
+			if !s.c.Bool("raw") {
+				value = trimLineBreak(value)
+			}
+			values[name] = value
 		}
 		// What comes now may never return.
 		s.opened = nil
@@ -72,7 +84,10 @@ func (s *session) exec(ctx context.Context) error {
 		return err // stopped meanwhile
 	}
 	code, err := s.world.exec(argv, env)
-	if err != nil {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return hint(fmt.Errorf("the program does not start: %w", err), "pass less by the environment: {prog} get NAME -o FILE for what is large, --pristine without what the program does not need")
+	case err != nil:
 		return hint(fmt.Errorf("the program does not start: %w", err), "see whether it is installed, on PATH and executable")
 	}
 	if code != exitOK {
@@ -87,8 +102,14 @@ func (s *session) wanted(ctx context.Context) (envfile.Variables, error) {
 	if s.c.Bool("strict") {
 		for _, entry := range s.environ() {
 			key, text, _ := strings.Cut(entry, "=")
-			name, ok := strings.CutPrefix(text, envfile.ReferencePrefix)
-			if !ok || envfile.IsReserved(key) {
+			if envfile.IsReserved(key) {
+				continue
+			}
+			name, ok, err := envfile.ParseReference(text)
+			if err != nil {
+				return nil, fmt.Errorf("variable %s: %w", key, err)
+			}
+			if !ok {
 				continue
 			}
 			if err := checkName(name); err != nil {
@@ -149,11 +170,20 @@ func fetchValue(ctx context.Context, v *vault.Vault, name vault.Name) (string, e
 	case err != nil:
 		return "", err
 	case len(value) > maxValue:
-		return "", about(name, usagef("the value has more than %s, too much for an environment", size(maxValue)))
+		return "", about(name, usagef("the value has %s, too much for an environment variable, which holds at most %s", size(max(r.Info().Size, maxValue+1)), size(maxValue)))
 	case bytes.IndexByte(value, 0) >= 0:
 		return "", about(name, usagef("the value holds a zero byte, which no environment can"))
 	}
 	return string(value), nil
+}
+
+// trimLineBreak returns value without the line break at its end, if it has no other one.
+func trimLineBreak(value string) string {
+	line, ok := strings.CutSuffix(value, "\n")
+	if !ok || strings.Contains(line, "\n") {
+		return value
+	}
+	return strings.TrimSuffix(line, "\r")
 }
 
 // What fits: Linux takes 128 KiB a variable.

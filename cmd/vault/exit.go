@@ -30,6 +30,8 @@ const (
 	exitNotInitialised  = 16
 	exitUnreachable     = 20
 	exitSpooled         = 75
+	exitNotExecutable   = 126
+	exitNoCommand       = 127
 	exitInterrupted     = 130
 )
 
@@ -52,6 +54,8 @@ var exitCodes = []struct {
 	{exitNotInitialised, "not_initialised", "there is no root key yet: vault init"},
 	{exitUnreachable, "unreachable, unsure", "the store did not answer; not known to be saved"},
 	{exitSpooled, "spooled", "saved here, not yet in the store"},
+	{exitNotExecutable, "not_executable", "the command of exec was found and cannot be executed"},
+	{exitNoCommand, "no_command", "the command of exec was not found"},
 	{exitInterrupted, "interrupted", "stopped by a signal; tells nothing of a write under way"},
 }
 
@@ -63,6 +67,10 @@ var (
 
 	errIsolationBroken = errors.New("ISOLATION BROKEN")
 	errHolesFound      = errors.New("holes found")
+
+	errNoCommand     = errors.New("command not found")
+	errNotExecutable = errors.New("the command cannot be executed")
+	errTooLarge      = errors.New("too large")
 )
 
 // outcomes is how an error gets its code: the first one that it is. What is worse, or
@@ -79,6 +87,8 @@ var outcomes = []struct {
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
 	{errPartial, exitPartial, "partial", ""},
+	{errNoCommand, exitNoCommand, "no_command", ""},
+	{errNotExecutable, exitNotExecutable, "not_executable", ""},
 	{context.Canceled, exitInterrupted, "interrupted", ""},
 	{usage.ErrUsage, exitUsage, "usage", ""},
 	{config.ErrInvalid, exitUsage, "usage", ""},

@@ -47,6 +47,8 @@ func TestExitCodes(t *testing.T) {
 		{errNotInitialised, 16, "not_initialised"},
 		{vault.ErrUnavailable, 20, "unreachable"},
 		{vault.ErrUnsure, 20, "unsure"},
+		{errNotExecutable, 126, "not_executable"},
+		{errNoCommand, 127, "no_command"},
 		{context.Canceled, 130, "interrupted"},
 		// Of several, what is worse or says more.
 		{fmt.Errorf("%w: %w", vault.ErrUnavailable, envelope.ErrDecrypt), 15, "integrity"},
@@ -77,7 +79,7 @@ func TestExitCodes(t *testing.T) {
 	for _, c := range exitCodes {
 		codes = append(codes, c.code)
 	}
-	if want := []int{0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 20, 75, 130}; !slices.Equal(codes, want) {
+	if want := []int{0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 20, 75, 126, 127, 130}; !slices.Equal(codes, want) {
 		t.Errorf("help exit-codes has %v, want %v", codes, want)
 	}
 	for _, o := range outcomes {

@@ -4,11 +4,17 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // replace turns this process into the program: exit code, signals, terminal and job
@@ -16,15 +22,111 @@ import (
 // ignores ^C, and goes on doing so.
 func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
 	return func(argv, env []string) (int, error) {
-		path, err := exec.LookPath(argv[0])
+		path, err := lookUp(argv[0], env)
 		if err != nil {
 			return 0, err
 		}
 		if ignoresInterrupt {
 			signal.Ignore(os.Interrupt)
 		}
-		return 0, syscall.Exec(path, argv, env)
+		switch err := syscall.Exec(path, argv, env); {
+		case errors.Is(err, syscall.E2BIG):
+			return 0, tooLarge(argv, env)
+		case errors.Is(err, syscall.ENOENT):
+			return 0, fmt.Errorf("%w: %s: what interprets it was not found", errNotExecutable, path)
+		default:
+			return 0, fmt.Errorf("%w: %s: %w", errNotExecutable, path, err)
+		}
 	}
+}
+
+// lookUp finds a command in the PATH of env, or in ours if env has none. As in a shell, a
+// file that cannot be executed does not end the search, and is what is reported if nothing
+// else is found. A directory of PATH that is not absolute is not searched: what is found there
+// depends on where the command was started.
+func lookUp(command string, env []string) (string, error) {
+	if strings.Contains(command, "/") {
+		switch err := executable(command); {
+		case errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("%w: %s", errNoCommand, command)
+		case err != nil:
+			return "", fmt.Errorf("%w: %s: %w", errNotExecutable, command, err)
+		}
+		return command, nil
+	}
+	search := os.Getenv("PATH")
+	if i := slices.IndexFunc(env, func(entry string) bool { return strings.HasPrefix(entry, "PATH=") }); i >= 0 {
+		search = strings.TrimPrefix(env[i], "PATH=")
+	}
+	notFound := fmt.Errorf("%w: %s", errNoCommand, command)
+	for _, dir := range filepath.SplitList(search) {
+		if command == "" || !filepath.IsAbs(dir) {
+			continue
+		}
+		path := filepath.Join(dir, command)
+		switch err := executable(path); {
+		case err == nil:
+			return path, nil
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && errors.Is(notFound, errNoCommand):
+			notFound = fmt.Errorf("%w: %s: %w", errNotExecutable, path, err)
+		}
+	}
+	return "", notFound
+}
+
+// executable returns nil if path is a file that this process may execute.
+func executable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return plain(err)
+	case info.IsDir():
+		return syscall.EISDIR
+	case info.Mode()&0o111 == 0:
+		return syscall.EACCES
+	}
+	err = unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
+	if errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EINVAL) {
+		return nil // an old system: executing it will tell
+	}
+	return err
+}
+
+// tooLarge says what is too large for the system to pass to a program. It names variables
+// and sizes, no values.
+func tooLarge(argv, env []string) error {
+	const pointer = 8 // each string costs one
+	total := int64(0)
+	for _, text := range slices.Concat(argv, env) {
+		total += int64(len(text)) + 1 + pointer
+		if most := maxString(); most > 0 && len(text) >= most {
+			what := "an argument"
+			if slices.Contains(env, text) {
+				what, _, _ = strings.Cut(text, "=")
+				what = "the variable " + what
+			}
+			return fmt.Errorf("%s is %w: it has %s, and this system takes at most %s", what, errTooLarge, size(int64(len(text))), size(int64(most)))
+		}
+	}
+	return fmt.Errorf("the environment is %w: with the arguments it has %s, and this system takes at most %s", errTooLarge, size(total), size(maxArguments()))
+}
+
+// maxString is the longest argument or variable, 0 if only their sum is limited.
+func maxString() int {
+	if runtime.GOOS == "linux" {
+		return 32 * os.Getpagesize()
+	}
+	return 0
+}
+
+// maxArguments is how large arguments and environment may be together.
+func maxArguments() int64 {
+	const posix, macOS = 128 << 10, 1 << 20
+	var stack syscall.Rlimit
+	if runtime.GOOS != "linux" || syscall.Getrlimit(syscall.RLIMIT_STACK, &stack) != nil {
+		return macOS
+	}
+	return int64(min(max(uint64(stack.Cur)/4, posix), 6<<20))
 }
 
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }

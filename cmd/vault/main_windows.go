@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -13,14 +15,29 @@ import (
 // console sends ^C to both, and it is the child's to act on.
 func replace(bool) func(argv, env []string) (int, error) {
 	return func(argv, env []string) (int, error) {
-		cmd := exec.Command(argv[0], argv[1:]...)
+		for _, entry := range env { // the command is looked up in the PATH that it gets
+			if name, value, ok := strings.Cut(entry, "="); ok && strings.EqualFold(name, "PATH") {
+				os.Setenv("PATH", value)
+			}
+		}
+		path, err := exec.LookPath(argv[0])
+		switch {
+		case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+			return 0, fmt.Errorf("%w: %s", errNoCommand, argv[0])
+		case err != nil:
+			return 0, fmt.Errorf("%w: %w", errNotExecutable, err)
+		}
+		cmd := exec.Command(path, argv[1:]...)
 		cmd.Env = env
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 		signal.Ignore(os.Interrupt)
-		err := cmd.Run()
+		err = cmd.Run()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			return exit.ExitCode(), nil
+		}
+		if err != nil && cmd.Process == nil {
+			err = fmt.Errorf("%w: %w", errNotExecutable, err)
 		}
 		return 0, err
 	}

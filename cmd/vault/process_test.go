@@ -96,7 +96,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 		{2, "put a//b", nil}, {2, "put a " + secret, nil}, {2, "put a -- -" + secret, nil}, {2, "put a -" + secret, nil}, {2, "put a --if-revision " + secret, nil},
 		{2, "put a --create=" + secret, nil}, {2, "put a x " + secret, nil}, {2, "put a --expires " + secret, nil}, {2, "put a --label " + secret, nil},
 		{2, "put a --store s3://b", nil}, {16, "put a --keys local:///none", nil},
-		{2, "exec --env A=" + secret + "// -- true", nil}, {0, "exec --env A=a -v -- true", nil}, {1, "exec --env A=a -- no-such", nil},
+		{2, "exec --env A=" + secret + "// -- true", nil}, {0, "exec --env A=a -v -- true", nil}, {127, "exec --env A=a -- no-such", nil},
 		{0, "ls -v", nil}, {0, "ls --long --json -v", nil}, {0, "stat a -v", nil}, {0, "stat a --json", nil}, {0, "history a -v", nil}, {0, "history a --json", nil},
 		{0, "get a -o out -v", nil}, {0, "get a -o out --json", nil}, {0, "rollback a @2 -v --json", nil}, {0, "version", nil}, {0, "help put", nil},
 		{15, "get a -v", flip}, {15, "get a --json", nil}, {15, "exec --env A=a -- true", nil}, {15, "rollback a @1", nil},

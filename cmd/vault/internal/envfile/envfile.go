@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 )
@@ -57,7 +59,13 @@ func ParseFlag(text string, checkName NameCheck) (Variable, error) {
 	if err := checkKey(key); err != nil {
 		return Variable{}, fmt.Errorf("--env: %w", err)
 	}
-	name := strings.TrimPrefix(value, ReferencePrefix)
+	name, ok, err := ParseReference(value)
+	if err != nil {
+		return Variable{}, usage.Errorf("--env %s: %v", key, err)
+	}
+	if !ok {
+		name = value
+	}
 	// The message does not quote the name: the user may have written a secret there.
 	if checkName(name) != nil {
 		return Variable{}, usage.Errorf("--env %s: what follows the = is not a name", key)
@@ -65,8 +73,39 @@ func ParseFlag(text string, checkName NameCheck) (Variable, error) {
 	return Variable{Key: key, Name: name}, nil
 }
 
+// ParseReference returns the name in a reference, vault://NAME, which may be in quotes. ok
+// is false for any other text, unless it seems to be meant as a reference: it is in another
+// case, in unbalanced quotes, or has blanks or invisible characters around it. That is an
+// error, because the program would get the text in place of the secret.
+func ParseReference(text string) (name string, ok bool, err error) {
+	bare := text
+	if n := len(text); n >= 2 && (text[0] == '"' || text[0] == '\'') && text[n-1] == text[0] {
+		bare = text[1 : n-1]
+	}
+	if name, ok := strings.CutPrefix(bare, ReferencePrefix); ok && strings.IndexFunc(name, isAround) != 0 {
+		if last, _ := utf8.DecodeLastRuneInString(name); !isAround(last) {
+			return name, true, nil
+		}
+	}
+	letters := strings.Map(func(r rune) rune {
+		if isAround(r) {
+			return -1
+		}
+		return r
+	}, text)
+	if len(letters) >= len(ReferencePrefix) && strings.EqualFold(letters[:len(ReferencePrefix)], ReferencePrefix) {
+		return "", false, usage.Errorf("a reference is vault://NAME, in lower case, with nothing around it")
+	}
+	return "", false, nil
+}
+
+// isAround reports whether r is a quote, a blank or a character that cannot be seen.
+func isAround(r rune) bool {
+	return strings.ContainsRune("\"'`“”‘’„«»", r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r)
+}
+
 // ParseFile parses an environment file. Each line is VAR=vault://NAME or VAR=text. The
-// text extends to the end of the line; there are no quotes and no escapes. Empty lines
+// text extends to the end of the line as it is; only a reference may be in quotes. Empty lines
 // and lines that start with # are skipped. An error gives the number of the line.
 func ParseFile(text string, checkName NameCheck) (Variables, error) {
 	var all Variables
@@ -102,7 +141,10 @@ func parseLine(line string, checkName NameCheck) (Variable, error) {
 	if strings.ContainsAny(text, "\x00") {
 		return Variable{}, usage.Errorf("%s holds a zero byte", key)
 	}
-	name, ok := strings.CutPrefix(text, ReferencePrefix)
+	name, ok, err := ParseReference(text)
+	if err != nil {
+		return Variable{}, usage.Errorf("%s: %v", key, err)
+	}
 	if !ok {
 		return Variable{Key: key, Text: text}, nil
 	}

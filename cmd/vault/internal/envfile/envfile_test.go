@@ -21,6 +21,21 @@ func checkName(name string) error {
 	return nil
 }
 
+const resembles = "a reference is vault://NAME, in lower case, with nothing around it"
+
+// TestParseFlag: what --env takes, the name alone included.
+func TestParseFlag(t *testing.T) {
+	for in, want := range map[string]string{
+		"A=x": "x", "A=vault://x": "x", `A="vault://x"`: "x", "A='vault://x/y'": "x/y",
+		"A= vault://x": "", "A=Vault://x": "", `A="vault://x`: "", "A=": "", "A": "",
+	} {
+		v, err := ParseFlag(in, checkName)
+		if v.Name != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, usage.ErrUsage) {
+			t.Errorf("%q: %q, %v, want %q", in, v.Name, err, want)
+		}
+	}
+}
+
 func TestParseFile(t *testing.T) {
 	for _, tc := range []struct {
 		in   string
@@ -29,8 +44,24 @@ func TestParseFile(t *testing.T) {
 	}{
 		{"", nil, ""},
 		{"# c\n\n  \t\n\t# c\nA=vault://x/y\r\nB=text \n_c9==\nD=", Variables{{Key: "A", Name: "x/y"}, {Key: "B", Text: "text "}, {Key: "_c9", Text: "="}, {Key: "D"}}, ""},
-		{"A='vault://x'", Variables{{Key: "A", Text: "'vault://x'"}}, ""},
-		{"A= vault://x", Variables{{Key: "A", Text: " vault://x"}}, ""},
+		{"A='vault://x'\nB=\"vault://y/z\"\nC=vault://a b\nD=\"vault://a b\"", Variables{{Key: "A", Name: "x"}, {Key: "B", Name: "y/z"}, {Key: "C", Name: "a b"}, {Key: "D", Name: "a b"}}, ""},
+		{"A='text'\nB=\"\"\nC=see vault://x\nD=vault:x\nE=\"\nF=xvault://y", Variables{{Key: "A", Text: "'text'"}, {Key: "B", Text: `""`}, {Key: "C", Text: "see vault://x"}, {Key: "D", Text: "vault:x"}, {Key: "E", Text: `"`}, {Key: "F", Text: "xvault://y"}}, ""},
+		{"B=1\nA= vault://x", nil, "line 2: A: " + resembles},
+		{"A=vault://x ", nil, "line 1: A: " + resembles},
+		{"A=vault:// x", nil, "line 1: A: " + resembles},
+		{"A=vault://x\u00a0", nil, "line 1: A: " + resembles},
+		{"A=\ufeffvault://x", nil, "line 1: A: " + resembles},
+		{"A=\u200bvault://x", nil, "line 1: A: " + resembles},
+		{"A=\"vault://x", nil, "line 1: A: " + resembles},
+		{"A=\"vault://x'", nil, "line 1: A: " + resembles},
+		{"A=\" vault://x\"", nil, "line 1: A: " + resembles},
+		{"A=\"vault://x\" # why", nil, "line 1: A: " + resembles},
+		{"A=“vault://x”", nil, "line 1: A: " + resembles},
+		{"A=`vault://x`", nil, "line 1: A: " + resembles},
+		{"A=Vault://x", nil, "line 1: A: " + resembles},
+		{"A=VAULT://x", nil, "line 1: A: " + resembles},
+		{"A=\"Vault://x\"", nil, "line 1: A: " + resembles},
+		{"A=''vault://x''", nil, "line 1: A: " + resembles},
 		{"A=1\nA=2", nil, "line 2: A is there twice"},
 		{" A=1", nil, "line 1: a variable has only letters, digits and _, and starts with no digit"},
 		{"\nexport A=1", nil, "line 2: a variable has only letters, digits and _, and starts with no digit"},
