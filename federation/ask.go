@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/objectvault/objectvault/internal/loopback"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // client is o's client, or one of our own, which follows no redirects.
@@ -72,6 +73,9 @@ func ask(c *http.Client, req *http.Request, denied string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the answer broke off: %w", ErrUnavailable, err)
 	case len(b) > maxAnswer:
 		return nil, fmt.Errorf("%w: the answer is longer than 1 MiB", ErrUnavailable)
+	}
+	if b, err = text.UTF8(b); err != nil {
+		return nil, fmt.Errorf("%w: the answer is no JSON: %w", ErrUnavailable, err)
 	}
 	return b, nil
 }

@@ -38,8 +38,8 @@ func newFile(path string, o *SourceOptions) (*source, error) {
 
 var errNoFile = errors.New("not a regular file or a pipe")
 
-// maxText is a token with a newline.
-const maxText = maxToken + 2
+// maxText is a token with a byte order mark and a newline.
+const maxText = maxToken + 5
 
 // readFile reads the file at path, which may be a pipe that somebody still writes to.
 func readFile(ctx context.Context, path string) ([]byte, error) {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // A Source gives tokens. Each call reads one afresh and ends soon after its context does.
@@ -61,7 +63,8 @@ const forms = "write file:PATH, env:VARIABLE, exec:COMMAND, github: or broker+ht
 //
 // The broker's session token is read from ?session=, which is a file:, env: or exec:
 // source written for a query, and env:OBJECTVAULT_BROKER_SESSION without it.
-// broker+http:// is for loopback only. One newline after a token is not part of it.
+// broker+http:// is for loopback only. One newline after a token, and a byte order mark before it, are not
+// part of it.
 //
 // Nothing is read before the first call of Token. Anything else is an error wrapping
 // [ErrInvalidSource], which repeats nothing that may be secret.
@@ -125,7 +128,8 @@ func (s *source) Token(ctx context.Context) (Token, error) {
 	return t, nil
 }
 
-// text reads the token, or the session, without the newline after it.
+// text reads the token, or the session, without the byte order mark before it and the
+// newline after it.
 func (s *source) text(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -137,11 +141,15 @@ func (s *source) text(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", s.name, inTime(ctx, err))
 	}
-	text, newline := strings.CutSuffix(string(b), "\n")
-	if newline {
-		text = strings.TrimSuffix(text, "\r")
+	b, err = text.UTF8(b)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %w", s.name, ErrTokenInvalid, err)
 	}
-	return text, nil
+	line, newline := strings.CutSuffix(string(b), "\n")
+	if newline {
+		line = strings.TrimSuffix(line, "\r")
+	}
+	return line, nil
 }
 
 // inTime returns err, or what the end of ctx means where it has ended: the caller's

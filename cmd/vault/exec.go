@@ -29,7 +29,7 @@ func execCommand(s *session) *cli.Command {
 			"of several lines, such as a PEM key, goes in as it is. --raw keeps every line break.\n\n" +
 			"FILE has a variable a line, VAR=vault://NAME for a secret or VAR=text for a text, which goes to the\n" +
 			"end of the line as it is. A reference may be in quotes. Anything else that looks like one is refused.\n" +
-			"Empty lines, and lines that start with #, are skipped. --env wins over FILE.\n\n" +
+			"Empty lines, and lines that start with #, are skipped; export may stand before VAR. --env wins over FILE.\n\n" +
 			"--pristine hands on nothing but the variables that were asked for. --strict sees to it that no reference\n" +
 			"is left: a variable in the environment whose value is vault://NAME becomes that secret too, and when it\n" +
 			"is missing the program does not start.\n\n" +

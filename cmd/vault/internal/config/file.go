@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // A File is the configuration file:
@@ -75,7 +77,15 @@ func (s *Strings) UnmarshalTOML(v any) error {
 
 // ParseFile reads the text of a configuration file; name is for messages. An unknown
 // key is an error that names its line.
-func ParseFile(name, text string) (File, error) {
+func ParseFile(name, content string) (File, error) {
+	plain, err := text.UTF8([]byte(content))
+	if err != nil {
+		return File{}, fmt.Errorf("%w: %s: %w", ErrInvalid, name, err)
+	}
+	return parseFile(name, string(plain))
+}
+
+func parseFile(name, text string) (File, error) {
 	var f File
 	md, err := toml.Decode(text, &f)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // ReferencePrefix starts a value that is the name of a secret.
@@ -105,14 +106,19 @@ func isAround(r rune) bool {
 }
 
 // ParseFile parses an environment file. Each line is VAR=vault://NAME or VAR=text. The
-// text extends to the end of the line as it is; only a reference may be in quotes. Empty lines
-// and lines that start with # are skipped. An error gives the number of the line.
-func ParseFile(text string, checkName NameCheck) (Variables, error) {
+// text extends to the end of the line as it is; only a reference may be in quotes. The word
+// export may stand before VAR. A byte order mark is skipped. Empty lines and lines that start with # are skipped. An error gives the number of the line.
+func ParseFile(content string, checkName NameCheck) (Variables, error) {
+	plain, err := text.UTF8([]byte(content))
+	if err != nil {
+		return nil, usage.Errorf("line 1: %v", err)
+	}
 	var all Variables
 	seen := make(map[string]bool)
 	number := 0
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(string(plain)) {
 		number++
+		line = strings.TrimPrefix(line, text.Mark) // where files were joined
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 		if trimmed := strings.TrimLeft(line, " \t"); trimmed == "" || trimmed[0] == '#' {
 			continue
@@ -131,6 +137,9 @@ func ParseFile(text string, checkName NameCheck) (Variables, error) {
 }
 
 func parseLine(line string, checkName NameCheck) (Variable, error) {
+	if rest, ok := strings.CutPrefix(line, "export"); ok && rest != strings.TrimLeft(rest, " \t") {
+		line = strings.TrimLeft(rest, " \t")
+	}
 	key, text, ok := strings.Cut(line, "=")
 	if !ok {
 		return Variable{}, usage.Errorf("write VAR=vault://NAME or VAR=text")

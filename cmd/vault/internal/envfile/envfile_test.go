@@ -64,7 +64,13 @@ func TestParseFile(t *testing.T) {
 		{"A=''vault://x''", nil, "line 1: A: " + resembles},
 		{"A=1\nA=2", nil, "line 2: A is there twice"},
 		{" A=1", nil, "line 1: a variable has only letters, digits and _, and starts with no digit"},
-		{"\nexport A=1", nil, "line 2: a variable has only letters, digits and _, and starts with no digit"},
+		{"\nexport A=1\nexport\t  B=vault://x\nexport=2\nexports=3", Variables{{Key: "A", Text: "1"}, {Key: "B", Name: "x"}, {Key: "export", Text: "2"}, {Key: "exports", Text: "3"}}, ""},
+		{"export A", nil, "line 1: write VAR=vault://NAME or VAR=text"},
+		{"export A B=1", nil, "line 1: a variable has only letters, digits and _, and starts with no digit"},
+		{"export A=1\nA=2", nil, "line 2: A is there twice"},
+		{"\ufeffA=1\n\ufeffB=2\n\ufeff# c\n\ufeff\nC=\ufeff", Variables{{Key: "A", Text: "1"}, {Key: "B", Text: "2"}, {Key: "C", Text: "\ufeff"}}, ""},
+		{"\xff\xfeA\x00=\x001\x00", nil, "line 1: it is UTF-16 text: save it as UTF-8"},
+		{"A\x00=\x001\x00", nil, "line 1: it is UTF-16 text: save it as UTF-8"},
 		{"=1", nil, "line 1: the variable has no name"},
 		{"A", nil, "line 1: write VAR=vault://NAME or VAR=text"},
 		{"A=\x00", nil, "line 1: A holds a zero byte"},
@@ -86,7 +92,7 @@ func TestParseFile(t *testing.T) {
 // FuzzParseFile writes the variables of an accepted file to a new file, and expects the
 // same variables from it.
 func FuzzParseFile(f *testing.F) {
-	for _, seed := range []string{"A=vault://x\nB=text", "# c\n\nA=", "A=1\r\n", "A", "A=vault://a//b", "export A=1", "A=\x00", "é=1", "A=1\nA=2"} {
+	for _, seed := range []string{"A=vault://x\nB=text", "# c\n\nA=", "A=1\r\n", "A", "A=vault://a//b", "export A=1", "A=\x00", "é=1", "A=1\nA=2", "\ufeffA=1\n\ufeffB=2", "\xff\xfeA\x00", "A=\"vault://x\"", "A= Vault://x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
