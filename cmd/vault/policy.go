@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
-	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -183,9 +182,6 @@ func (s *session) policyData(ctx context.Context, file string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, policy.MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if data, err = text.UTF8(data); err != nil {
-		return nil, usagef("%s: %v", file, err)
 	}
 	return data, nil
 }
