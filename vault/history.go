@@ -152,7 +152,7 @@ func (p place) check(h *envelope.Header) error {
 // verify to its end is not put.
 func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
 	defer wrap(&err, "rollback", string(name))
-	key, err := v.writable(name)
+	key, err := v.storable(name)
 	if err != nil {
 		return Info{}, err
 	}
@@ -171,7 +171,7 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 // while versioning is suspended, it replaces what another writer puts at the same moment.
 func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "undelete", string(name))
-	key, err := v.writable(name)
+	key, err := v.storable(name)
 	if err != nil {
 		return Info{}, err
 	}

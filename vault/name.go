@@ -88,7 +88,8 @@ type Name string
 // ParseName checks s and changes nothing. It refuses with [ErrInvalidName]: empty
 // segments, "." and "..", control characters, line and paragraph separators,
 // bidirectional controls, noncharacters, text that is not in NFC, and names that are
-// too long once they are encoded into an object key.
+// too long once they are encoded into an object key. [ParseNewName] is for a name that
+// something is to be stored under.
 func ParseName(s string) (Name, error) {
 	bad := func(why string) (Name, error) {
 		return "", fmt.Errorf("%w: %q %s", ErrInvalidName, s, why)

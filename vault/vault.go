@@ -188,7 +188,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if conditions > 1 || o.IfRewrap != 0 && o.IfRevision == 0 {
 		return Info{}, fmt.Errorf("%w: Create, IfTag and IfRevision exclude one another, and IfRewrap goes with IfRevision", ErrConfig)
 	}
-	key, err := v.writable(name)
+	key, err := v.storable(name)
 	if err != nil {
 		return Info{}, err
 	}
@@ -481,6 +481,15 @@ func (v *Vault) readable(name Name) (string, error) {
 		return "", fmt.Errorf("%w: the name is outside the scope of this vault", ErrPermission)
 	}
 	return objectKey(v.tenant, v.collection, name)
+}
+
+// storable is [Vault.writable] for verbs that store something under the name.
+func (v *Vault) storable(name Name) (string, error) {
+	key, err := v.writable(name)
+	if err == nil {
+		err = name.checkNew()
+	}
+	return key, err
 }
 
 // writable is [Vault.readable] for verbs that change something.

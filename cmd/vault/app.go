@@ -256,6 +256,12 @@ func (s *session) name(arg string) (vault.Name, error) {
 	return vault.ParseName(arg)
 }
 
+// newName is [session.name] for commands that store something under the name.
+func (s *session) newName(arg string) (vault.Name, error) {
+	s.subject = arg
+	return vault.ParseNewName(arg)
+}
+
 // arguments checks how many arguments there are; most < 0 means any number. What is
 // wrong is told without repeating them: one may be a secret in the wrong place.
 func (s *session) arguments(least, most int) ([]string, error) {

@@ -210,8 +210,17 @@ func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error 
 	if len(near) == 0 {
 		near = argv.Nearest(e.Name, someNames(ctx, v, ""), 3)
 	}
-	if len(near) == 0 {
-		return err
+	unseen := ""
+	if _, bad := vault.ParseNewName(e.Name); bad != nil {
+		unseen = "the name has a character that cannot be seen, or a blank at its end: type it anew"
 	}
-	return hint(err, "did you mean %s?", strings.Join(near, " or "))
+	switch {
+	case len(near) == 0 && unseen == "":
+		return err
+	case len(near) == 0:
+		return hint(err, "%s", unseen)
+	case unseen == "":
+		return hint(err, "did you mean %s?", strings.Join(near, " or "))
+	}
+	return hint(err, "%s; did you mean %s?", unseen, strings.Join(near, " or "))
 }

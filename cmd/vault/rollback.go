@@ -27,7 +27,7 @@ func (s *session) rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name, err := s.name(args[0])
+	name, err := s.newName(args[0])
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (s *session) undelete(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	name, err := s.name(args[0])
+	name, err := s.newName(args[0])
 	if err != nil {
 		return err
 	}
