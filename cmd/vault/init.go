@@ -22,7 +22,7 @@ func initCommand(s *session) *cli.Command {
 			"A key that is there already is kept: running init again changes nothing.\n" +
 			"Back the key up. Without it nothing opens, and nobody can help.\n\n" +
 			"With --import the key comes from a copy of the root key file of another machine, or from\n" +
-			"standard input. With --vault-id a configuration file is made, if there is none, whose profile has\n" +
+			"standard input; blanks, line breaks and the case of the digits do not matter. With --vault-id a configuration file is made, if there is none, whose profile has\n" +
 			"this vault id; where there is one, the line to add is shown.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " init\n" +

@@ -273,6 +273,8 @@ func makeKey(path string, from io.Reader) (print string, created bool, err error
 	switch {
 	case from != nil && errors.Is(err, fs.ErrExist):
 		return "", false, hint(tagged{err, vault.ErrExist}, "keep it, it may be all that opens your objects; --keys local:///FILE names another place")
+	case errors.Is(err, kek.ErrNotRoot):
+		return "", false, hint(tagged{err, errKeyFile}, "copy root.key of the other machine again: 64 digits 0-9 a-f")
 	case err != nil:
 		return "", false, keyFileError(path, err)
 	}

@@ -94,14 +94,15 @@ func CreateFile(path string) (l *Local, created bool, err error) {
 	return publish(path, RandomRoot())
 }
 
-// ImportFile is [CreateFile] with the root that from holds, in the form of the file. A
-// file that is there already with another root is [fs.ErrExist] and stays. A nil reader is
-// [envelope.ErrInvalid].
+// ImportFile is [CreateFile] with the root that from holds: 64 hexadecimal digits in either
+// case, with blanks, line breaks and a byte order mark wherever they are. Anything else is
+// [ErrNotRoot], and the message says what is wrong with it. A file that is there already
+// with another root is [fs.ErrExist] and stays. A nil reader is [envelope.ErrInvalid].
 func ImportFile(path string, from io.Reader) (l *Local, created bool, err error) {
 	if from == nil {
 		return nil, false, invalid("ImportFile from a nil reader")
 	}
-	root, err := readRoot(from)
+	root, err := importRoot(from)
 	if err != nil {
 		return nil, false, fmt.Errorf("import: %w", err)
 	}

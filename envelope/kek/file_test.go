@@ -177,9 +177,37 @@ func TestImportFile(t *testing.T) {
 		t.Errorf("another: %v, want %s", err, want)
 	}
 	fresh := filepath.Join(t.TempDir(), "root.key")
-	for text, want := range map[string]string{"": "import: unusable root key file: it is empty", someRoot + "x": "import: unusable root key file: it holds more"} {
-		if _, _, err := kek.ImportFile(fresh, strings.NewReader(text)); !errors.Is(err, kek.ErrKeyFile) || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%q: %v", text, err)
+	body := strings.TrimSuffix(someRoot, "\n")
+	for text, want := range map[string]string{
+		"":                                     "it is empty",
+		" \r\n\ufeff":                          "it is empty",
+		someRoot + "x":                         "character 1 of line 2 is no digit 0-9 a-f",
+		"0x" + body:                            "character 2 of line 1 is no digit 0-9 a-f",
+		body[:40] + "\r\n" + body[40:63] + "g": "character 24 of line 2 is no digit 0-9 a-f",
+		body[:63]:                              "it has 63 of 64 digits",
+		body + "a":                             "it has 65 digits, and a root key has 64",
+		body + "\n" + body:                     "it has 128 digits, and a root key has 64",
+		"5702411fe3f18693\n":                   "it has 16 of 64 digits, as a fingerprint has",
+		strings.Repeat(body+"\n", 64):          "it is longer than 4 KiB, and a root key has 64 digits",
+		"\xff\xfe" + strings.Join(strings.Split(body, ""), "\x00") + "\x00": "it is UTF-16 text: save it as UTF-8",
+		"\x00" + body: "it is UTF-16 text: save it as UTF-8",
+		body + "\x00": "character 65 of line 1 is no digit 0-9 a-f",
+	} {
+		_, _, err := kek.ImportFile(fresh, strings.NewReader(text))
+		if !errors.Is(err, kek.ErrKeyFile) || !errors.Is(err, kek.ErrNotRoot) || err.Error() != "import: unusable root key file: "+want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+	for _, text := range []string{
+		body, body + "\r\n", body + "\n\n", " \t" + body + " \n", strings.ToUpper(body), "\ufeff" + body, "\u00a0" + body + "\u200b",
+		body[:32] + "\r\n" + body[32:] + "\r\n", strings.Join([]string{body[:16], body[16:32], body[32:48], body[48:]}, " "),
+	} {
+		path := filepath.Join(t.TempDir(), "root.key")
+		if _, created, err := kek.ImportFile(path, strings.NewReader(text)); err != nil || !created {
+			t.Errorf("%q: created %v, %v", text, created, err)
+		}
+		if got, err := os.ReadFile(path); string(got) != someRoot {
+			t.Errorf("%q made %q, %v", text, got, err)
 		}
 	}
 	if _, _, err := kek.ImportFile(fresh, iotest.ErrReader(io.ErrClosedPipe)); !errors.Is(err, io.ErrClosedPipe) {

@@ -1,0 +1,70 @@
+package kek
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"unicode"
+
+	"github.com/objectvault/objectvault/internal/text"
+)
+
+// ErrNotRoot means that what was to be imported is no root. It comes with [ErrKeyFile].
+var ErrNotRoot = errors.New("not a root key")
+
+// A notRoot is an [ErrNotRoot] that says why. It never holds what it was read from.
+type notRoot string
+
+func (e notRoot) Error() string   { return ErrKeyFile.Error() + ": " + string(e) }
+func (e notRoot) Unwrap() []error { return []error{ErrKeyFile, ErrNotRoot} }
+
+// maxImport is more than any text that holds a root and nothing else.
+const maxImport = 4 << 10
+
+// importRoot reads a root as people and other systems may have copied it: with or without
+// a newline, with CRLF, blanks, upper-case digits, or a byte order mark.
+func importRoot(r io.Reader) (Root, error) {
+	content, err := io.ReadAll(io.LimitReader(r, maxImport+1))
+	defer clear(content)
+	if err != nil {
+		return Root{}, err
+	}
+	plain, err := text.UTF8(content)
+	switch {
+	case err != nil:
+		return Root{}, notRoot(err.Error())
+	case len(content) > maxImport:
+		return Root{}, notRoot("it is longer than 4 KiB, and a root key has 64 digits")
+	}
+	digits := make([]byte, 0, len(plain))
+	defer func() { clear(digits) }()
+	line, column := 1, 0
+	for _, c := range string(plain) {
+		column++
+		switch {
+		case '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F':
+			digits = append(digits, byte(c))
+		case c == '\n':
+			line, column = line+1, 0
+		case !unicode.IsSpace(c) && !unicode.Is(unicode.Cf, c):
+			return Root{}, notRoot(fmt.Sprintf("character %d of line %d is no digit 0-9 a-f", column, line))
+		}
+	}
+	switch n := len(digits); {
+	case n == 0:
+		return Root{}, notRoot("it is empty")
+	case n == 16:
+		return Root{}, notRoot("it has 16 of 64 digits, as a fingerprint has")
+	case n < 2*rootSize:
+		return Root{}, notRoot(fmt.Sprintf("it has %d of 64 digits", n))
+	case n > 2*rootSize:
+		return Root{}, notRoot(fmt.Sprintf("it has %d digits, and a root key has 64", n))
+	}
+	b := make([]byte, rootSize)
+	defer clear(b)
+	if _, err := hex.Decode(b, digits); err != nil {
+		panic("kek: " + err.Error()) // only digits are in it
+	}
+	return rootOf(b), nil
+}
