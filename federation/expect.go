@@ -16,6 +16,8 @@ func DefaultTagKeys() []string { return []string{"agentkeys_user_wallet", "agent
 type Expectation struct {
 	Issuer   string // to the byte, as the cloud compares it
 	Audience string // one of the token's
+	// OtherAudiences are as good as Audience, where that is not empty.
+	OtherAudiences []string
 	// Tenant is the tenant asked for, with A-Z folded to a-z as tenants are; the token's
 	// tag is folded before it is compared. A token without such a tag passes: isolation
 	// is then by role.
@@ -48,7 +50,7 @@ func (e Expectation) Check(c Claims, now time.Time) error {
 		return invalidToken("the token is not valid before %s, and it is %s here", clock(c.NotBefore), clock(now))
 	case e.Issuer != "" && c.Issuer != e.Issuer:
 		return invalidToken("the token is from issuer %s, and %s is wanted", shown(c.Issuer), shown(e.Issuer))
-	case e.Audience != "" && !slices.Contains(c.Audience, e.Audience):
+	case e.Audience != "" && !slices.ContainsFunc(c.Audience, func(a string) bool { return a == e.Audience || slices.Contains(e.OtherAudiences, a) }):
 		return invalidToken("the token is for %s, and %s is wanted", audience(c.Audience), shown(e.Audience))
 	}
 	return e.checkTenant(c)

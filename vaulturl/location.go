@@ -22,6 +22,8 @@ type Location struct {
 	Role string
 	// Audience is for whom a token has to be; empty: not checked before the cloud does.
 	Audience string
+	// OtherAudiences are as good.
+	OtherAudiences []string
 	// TagKeys are the claims that name a tenant; nil: those that are usual.
 	TagKeys []string
 	// PerRole means that the cloud keeps tenants apart by their roles, and by nothing that a
@@ -84,6 +86,9 @@ func (l *Location) RoleAdvice() string { return l.roleAdvice() }
 // ParseStore parses the URL of a store. Errors are [*URLError].
 func ParseStore(storeURL string, o *Options) (*Location, error) {
 	o = o.orZero()
+	if arn := strings.ReplaceAll(strings.ToLower(storeURL), "%3a", ":"); strings.HasPrefix(arn, "s3://arn:") {
+		return nil, &URLError{"the ARN of an access point is no name of a bucket", "write its alias, which ends in -s3alias, as the bucket: aws s3control get-access-point --account-id ACCOUNT --name NAME shows it"}
+	}
 	parsed, err := url.Parse(storeURL)
 	if err != nil {
 		return nil, &URLError{"it is not a URL", ""}

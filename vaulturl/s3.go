@@ -16,7 +16,7 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
 		return nil, bad("write s3://BUCKET?region=REGION")
 	}
-	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
+	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "sse", "kms_key", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
 		return nil, err
 	}
 	get := u.query.Get
@@ -27,12 +27,20 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 			return nil, err
 		}
 	}
-	if c.Endpoint != "" && u.query.Has("path_style") && !c.PathStyle {
-		return nil, bad("path_style=false: a server with endpoint= is always asked in path style")
+	c.VirtualHost = u.query.Has("path_style") && !c.PathStyle
+	c.SSE, c.KMSKey = get("sse"), get("kms_key")
+	if c.KMSKey != "" && c.SSE == "" {
+		return nil, bad("kms_key= is about encryption with KMS, and there is no sse=aws:kms")
+	}
+	var sts string
+	if o.Getenv != nil { // the environment's way to say endpoint= and sts_endpoint=
+		var s3 string
+		s3, sts = aws.EnvironmentEndpoints(o.Getenv)
+		c.Endpoint = cmp.Or(c.Endpoint, s3)
 	}
 	role := aws.Role{
 		ARN: get("role"), Session: get("session"), Region: c.Region,
-		Endpoint: cmp.Or(get("sts_endpoint"), c.Endpoint), // a server that is not AWS has its STS in the same place
+		Endpoint: cmp.Or(get("sts_endpoint"), get("endpoint"), sts, c.Endpoint), // a server that is not AWS has its STS in the same place
 		Insecure: c.Insecure, Timeout: o.Timeout,
 	}
 	c.STSEndpoint = role.Endpoint
@@ -52,6 +60,9 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	l.exchange = func(ctx context.Context) (federation.Exchanger, error) { return aws.NewExchanger(ctx, role) }
 	if l.Audience = get("audience"); l.Audience == "" && role.Endpoint == "" {
 		l.Audience = "sts.amazonaws.com"
+		if strings.HasPrefix(role.ARN, "arn:aws-cn:") { // where issuers mint either
+			l.OtherAudiences = []string{"sts.amazonaws.com.cn"}
+		}
 	}
 	if tag := get("tag"); tag != "" {
 		l.TagKeys = []string{tag}

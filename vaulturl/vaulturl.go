@@ -1,7 +1,7 @@
 // Package vaulturl opens stores, key sources and identities that are named by URLs, the same
 // ones that the command takes:
 //
-//	s3://BUCKET?region= endpoint= path_style= insecure=true
+//	s3://BUCKET?region= endpoint= path_style= insecure=true sse= kms_key=
 //	            role= session= duration= sts_endpoint= audience= tag=
 //	cos://BUCKET-APPID?region= endpoint= insecure=true
 //	            role= provider= session= duration= sts_endpoint= audience=
@@ -107,7 +107,7 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 		return nil, err
 	}
 	return l.Open(ctx, federation.NewProvider(source, exchange, &federation.Options{
-		Expect: federation.Expectation{Audience: l.Audience, Tenant: string(o.orZero().Tenant), TagKeys: l.TagKeys},
+		Expect: federation.Expectation{Audience: l.Audience, OtherAudiences: l.OtherAudiences, Tenant: string(o.orZero().Tenant), TagKeys: l.TagKeys},
 		Now:    o.orZero().Now, Timeout: o.orZero().Timeout,
 	}))
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/envelope"
@@ -39,13 +40,20 @@ func TestRefused(t *testing.T) {
 		"s3://b?session=x":                "session= is about a role",
 		"s3://b?insecure=perhaps":         "insecure is true or false",
 		"s3://b?role=r&duration=long":     "duration=long is not a time",
-		"s3://b?endpoint=https://e&path_style=false": "path_style=false",
-		"cos://b-1?region=r&role=x":                  "role= takes provider=",
+		"s3://b?region=r&kms_key=k":       "kms_key= is about encryption with KMS",
+		"s3://b?region=r&sse=x":           "invalid configuration: sse is AES256",
+		"s3://arn:aws:s3:eu-central-1:1:accesspoint/PASSWORD": "the ARN of an access point is no name of a bucket",
+		"cos://b-1?region=r&role=x":                           "role= takes provider=",
 		"cos://b-1250000000?region=ap-guangzhou&endpoint=https://c-1250000000.cos.ap-guangzhou.myqcloud.com": "endpoint= is of bucket c-1250000000",
 	} {
 		_, err := vaulturl.OpenStore(t.Context(), url, nil)
 		var u *vaulturl.URLError
-		if !errors.As(err, &u) || !errors.Is(err, vault.ErrConfig) || !strings.HasPrefix(err.Error(), want) {
+		if strings.HasPrefix(want, "invalid configuration") { // of the provider
+			u = new(vaulturl.URLError)
+		} else if !errors.As(err, &u) {
+			u = nil
+		}
+		if u == nil || !errors.Is(err, vault.ErrConfig) || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s…", url, err, want)
 		} else if strings.Contains(err.Error()+u.Advice, "PASSWORD") {
 			t.Errorf("%s: the error repeats a password: %v", url, err)
@@ -139,6 +147,37 @@ func TestOpenKeySource(t *testing.T) {
 	for _, url := range []string{"", "local:", "local://", "local://host/x", "local:x", "vault:///x", "local:///x?y", "local:///x#y"} {
 		if _, err := vaulturl.OpenKeySource(t.Context(), url, nil); !errors.Is(err, vault.ErrConfig) {
 			t.Errorf("%q: %v, want ErrConfig", url, err)
+		}
+	}
+}
+
+// TestAudience: tokens for either of China's audiences will do there, and nowhere else.
+func TestAudience(t *testing.T) {
+	for _, tc := range []struct {
+		url, env string
+		audience string
+		others   int
+	}{
+		{"s3://b?region=r&role=arn:aws:iam::1:role/v", "", "sts.amazonaws.com", 0},
+		{"s3://b?region=cn-north-1&role=arn:aws-cn:iam::1:role/v", "", "sts.amazonaws.com", 1},
+		{"s3://b?region=cn-north-1&role=arn:aws-cn:iam::1:role/v&audience=mine", "", "mine", 0},
+		{"s3://b?role=arn:aws:iam::1:role/v&endpoint=https://e", "", "", 0},
+		{"s3://b?role=arn:aws:iam::1:role/v", "https://e", "", 0}, // the environment's way to say the same
+		{"s3://b?region=r&role=arn:aws:iam::1:role/v", "https://sts.eu-central-1.amazonaws.com", "sts.amazonaws.com", 0},
+	} {
+		getenv := func(name string) string { return map[string]string{"AWS_ENDPOINT_URL": tc.env}[name] }
+		l, err := vaulturl.ParseStore(tc.url, &vaulturl.Options{Getenv: getenv})
+		if err != nil {
+			t.Errorf("%s: %v", tc.url, err)
+			continue
+		}
+		if l.Audience != tc.audience || len(l.OtherAudiences) != tc.others {
+			t.Errorf("%s with %q: audience %q and %q", tc.url, tc.env, l.Audience, l.OtherAudiences)
+		}
+		claims := federation.Claims{Expires: time.Now().Add(time.Hour), Audience: []string{"sts.amazonaws.com.cn"}}
+		err = federation.Expectation{Audience: l.Audience, OtherAudiences: l.OtherAudiences}.Check(claims, time.Now())
+		if accepted := err == nil; accepted != (tc.others == 1 || tc.audience == "") {
+			t.Errorf("%s: a token for China: %v", tc.url, err)
 		}
 	}
 }

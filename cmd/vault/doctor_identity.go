@@ -163,7 +163,7 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	}
 	token, err := other.source.Token(ctx)
 	if err == nil { // as before any exchange
-		err = federation.Expectation{Audience: i.Audience}.Check(token.Claims, i.now())
+		err = federation.Expectation{Audience: i.Audience, OtherAudiences: i.OtherAudiences}.Check(token.Claims, i.now())
 	}
 	if err != nil {
 		return line(doctor.NotProven, "", "%s: not tried: %v", what, err)

@@ -113,7 +113,7 @@ func (i *identity) newProvider(ctx context.Context, source federation.Source, te
 		return nil, err
 	}
 	o := &federation.Options{
-		Expect: federation.Expectation{Audience: i.Audience, Tenant: tenant, TagKeys: i.TagKeys},
+		Expect: federation.Expectation{Audience: i.Audience, OtherAudiences: i.OtherAudiences, Tenant: tenant, TagKeys: i.TagKeys},
 		Now:    i.now, Timeout: i.set.Timeout,
 		Observe: func(t federation.Token, _ federation.Credentials) { last.Store(&t) },
 	}

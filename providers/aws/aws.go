@@ -37,12 +37,14 @@ package aws
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/s3blob"
 
@@ -56,10 +58,18 @@ type Config struct {
 	// Region is where the bucket is. Empty: what the SDK's environment or profile says,
 	// or us-east-1 where there is an Endpoint.
 	Region string
-	// Endpoint is the URL of a server that is not AWS. It implies PathStyle, and
-	// checksums only where an operation requires them.
+	// Endpoint is the URL of a server that is not AWS. It implies PathStyle, unless VirtualHost is
+	// set, and checksums only where an operation requires them. Empty: the one that the SDK's
+	// environment or profile names, or AWS.
 	Endpoint  string
 	PathStyle bool
+	// VirtualHost asks an Endpoint for the bucket by host name, https://BUCKET.HOST: some services
+	// know it by no other. An Endpoint that is an IP address has no such names.
+	VirtualHost bool
+	// SSE is the header by which each write asks for encryption at rest, for buckets whose policy
+	// demands it: AES256, aws:kms or aws:kms:dsse. Empty: the bucket's own setting. KMSKey is the
+	// ARN of the key, with aws:kms.
+	SSE, KMSKey string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
 
@@ -86,7 +96,13 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-buckets-overview.html
 		return nil, fmt.Errorf("%w: %s is a directory bucket, which lists without order and keeps no versions: use another one", vault.ErrConfig, c.Bucket)
 	}
-	cfg, err := load(ctx, c)
+	if strings.HasPrefix(c.Bucket, "arn:") {
+		return nil, accessPoint()
+	}
+	if err := c.checkEncryption(); err != nil {
+		return nil, err
+	}
+	cfg, err := load(ctx, &c)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +110,13 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != "", sums: cfg.RequestChecksumCalculation}
-	bucket, err := s3blob.OpenBucket(ctx, s.client, c.Bucket, &s3blob.Options{RequestChecksumCalculation: cfg.RequestChecksumCalculation})
+	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != "", sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	if c.KMSKey != "" {
+		s.key = &c.KMSKey
+	}
+	bucket, err := s3blob.OpenBucket(ctx, s.client, c.Bucket, &s3blob.Options{
+		RequestChecksumCalculation: cfg.RequestChecksumCalculation, EncryptionType: s.sse, KMSEncryptionID: c.KMSKey,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -121,12 +142,24 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	}, nil
 }
 
+func (c Config) checkEncryption() error {
+	switch {
+	case !slices.Contains([]string{"", "AES256", "aws:kms", "aws:kms:dsse"}, c.SSE):
+		return fmt.Errorf("%w: sse is AES256, aws:kms or aws:kms:dsse", vault.ErrConfig)
+	case c.KMSKey != "" && !strings.HasPrefix(c.SSE, "aws:kms"):
+		return fmt.Errorf("%w: a key of KMS needs sse=aws:kms", vault.ErrConfig)
+	}
+	return nil
+}
+
 // store is the bucket beyond what s3blob does with it.
 type store struct {
 	bucket string
 	client *s3.Client
 	sums   aws.RequestChecksumCalculation
-	groups bool // lists of versions may have the markers of deletion apart
+	sse    types.ServerSideEncryption
+	key    *string // of KMS
+	groups bool    // lists of versions may have the markers of deletion apart
 }
 
 // tag is the ETag of what r reads, as S3 writes it: in quotes.

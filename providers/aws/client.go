@@ -1,9 +1,13 @@
 package aws
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -18,8 +22,8 @@ import (
 )
 
 // load reads the SDK's configuration: region, credentials if none were given, the CA
-// bundle of AWS_CA_BUNDLE.
-func load(ctx context.Context, c Config) (aws.Config, error) {
+// bundle of AWS_CA_BUNDLE, and an endpoint that is not AWS's, which is added to c.
+func load(ctx context.Context, c *Config) (aws.Config, error) {
 	if err := checkEndpoint("endpoint", c.Endpoint, c.Insecure); err != nil {
 		return aws.Config{}, err
 	}
@@ -35,8 +39,17 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 	case c.Static != nil:
 		own = c.Static
 	}
-	cfg, err := loadConfig(ctx, c.Region, c.Endpoint, own, c.Timeout)
+	cfg, err := loadConfig(ctx, c.Region, own, c.Timeout)
 	if err != nil {
+		return aws.Config{}, err
+	}
+	if c.Endpoint == "" {
+		c.Endpoint = configuredEndpoint(cfg)
+		if err := checkEndpoint("the SDK's endpoint for S3", c.Endpoint, c.Insecure); err != nil {
+			return aws.Config{}, err
+		}
+	}
+	if err := needRegion(&cfg, c.Endpoint); err != nil {
 		return aws.Config{}, err
 	}
 	if own != nil {
@@ -56,6 +69,9 @@ func load(ctx context.Context, c Config) (aws.Config, error) {
 		// Servers that are not AWS choke on checksums they do not know.
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		if !isAWS(c.Endpoint) {
+			cfg.APIOptions = append(cfg.APIOptions, unsignedEncoding)
+		}
 	}
 	return cfg, nil
 }
@@ -70,12 +86,21 @@ func fixEndpoint(what string, ours string, insecure bool, to **string) error {
 	return checkEndpoint(what, aws.ToString(*to), insecure)
 }
 
-// loadConfig loads the SDK's configuration with a client of ours. A server at an endpoint
-// of its own needs no region. own may be nil, timeout 0.
-func loadConfig(ctx context.Context, region, endpoint string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
-	if region == "" && endpoint != "" {
-		region = "us-east-1"
+// needRegion refuses a configuration without a region, which a server at an endpoint of its own does
+// not need.
+func needRegion(cfg *aws.Config, endpoint string) error {
+	switch {
+	case cfg.Region != "":
+	case endpoint != "":
+		cfg.Region = "us-east-1"
+	default:
+		return fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", vault.ErrConfig)
 	}
+	return nil
+}
+
+// loadConfig loads the SDK's configuration with a client of ours. own may be nil, timeout 0.
+func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		// The SDK's own client, so that it can add the CA bundle.
 		config.WithHTTPClient(awshttp.NewBuildableClient()),
@@ -88,11 +113,13 @@ func loadConfig(ctx context.Context, region, endpoint string, own aws.Credential
 		options = append(options, config.WithCredentialsProvider(own))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil && own != nil {
+		// Profiles are for finding credentials. One that is gone, or a file that is broken, is no
+		// reason to fail for who brings them.
+		cfg, err = withoutProfiles(region, err)
+	}
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("%w: the configuration of the AWS SDK: %w", vault.ErrConfig, err)
-	}
-	if cfg.Region == "" {
-		return aws.Config{}, fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", vault.ErrConfig)
 	}
 	base := transport.Default()
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
@@ -108,13 +135,41 @@ func loadConfig(ctx context.Context, region, endpoint string, own aws.Credential
 	return cfg, nil
 }
 
+// withoutProfiles returns the SDK's configuration as the environment alone has it. It returns why
+// where it is the environment that is wrong.
+func withoutProfiles(region string, why error) (aws.Config, error) {
+	env, err := config.NewEnvConfig()
+	if err != nil {
+		return aws.Config{}, why
+	}
+	client := awshttp.NewBuildableClient()
+	if env.CustomCABundle != "" {
+		pem, err := os.ReadFile(env.CustomCABundle)
+		pool := x509.NewCertPool()
+		if err != nil || !pool.AppendCertsFromPEM(pem) {
+			return aws.Config{}, why
+		}
+		client = client.WithTransportOptions(func(t *http.Transport) {
+			if t.TLSClientConfig == nil {
+				t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+			}
+			t.TLSClientConfig.RootCAs = pool
+		})
+	}
+	return aws.Config{
+		Region: cmp.Or(region, env.Region), HTTPClient: client, Logger: logging.Nop{}, ConfigSources: []any{env},
+		RequestChecksumCalculation: cmp.Or(env.RequestChecksumCalculation, aws.RequestChecksumCalculationWhenSupported),
+		ResponseChecksumValidation: cmp.Or(env.ResponseChecksumValidation, aws.ResponseChecksumValidationWhenSupported),
+	}, nil
+}
+
 func newClient(cfg aws.Config, c Config) (*s3.Client, error) {
 	var err error
 	var client *s3.Client
 	cfg.APIOptions = append(slices.Clip(cfg.APIOptions), confirmAbsence(func() *s3.Client { return client }))
 	client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		err = fixEndpoint("the SDK's endpoint for S3", c.Endpoint, c.Insecure, &o.BaseEndpoint)
-		o.UsePathStyle = c.PathStyle || c.Endpoint != ""
+		o.UsePathStyle = c.PathStyle || c.Endpoint != "" && !c.VirtualHost
 		o.Retryer = repeating()
 		o.DisableLogOutputChecksumValidationSkipped = true
 		if c.Endpoint != "" {

@@ -28,6 +28,7 @@ func TestAsOnAWS(t *testing.T) {
 		r.Out.Host = r.In.Host // what was signed
 	}})
 	t.Cleanup(front.Close)
+	t.Cleanup(aws.TakeForAWS("127.0.0.1"))
 	t.Setenv("AWS_ENDPOINT_URL_S3", front.URL)
 	t.Setenv("AWS_CA_BUNDLE", caFile(t, front))
 	v := newVault(t, open(t, aws.Config{Bucket: bucket, Region: server.Region, Static: static(server.Root)}), "acme")

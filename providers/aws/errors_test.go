@@ -26,11 +26,15 @@ import (
 var keys = []envelope.KeySource{kek.InsecureFixed()}
 
 // answering opens a store whose server answers as handler does.
-func answering(t *testing.T, handler http.HandlerFunc) *vault.Store {
+func answering(t *testing.T, handler http.HandlerFunc, with ...aws.Config) *vault.Store {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL})
+	var c aws.Config
+	for _, c = range with {
+	}
+	c.Bucket, c.Endpoint = "bucket", server.URL
+	return open(t, c)
 }
 
 // open opens a store that is closed when the test ends.
@@ -426,6 +430,10 @@ func TestConfig(t *testing.T) {
 		{aws.Config{Bucket: "bucket", Endpoint: "http://10.0.0.1:9000"}, "endpoint is plain http"},
 		{aws.Config{Bucket: "bucket", Endpoint: "https://user:hunter2@s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "b", Endpoint: "ftp://s3.example.com"}, "endpoint is not a URL"},
+		{aws.Config{Bucket: "arn:aws:s3:eu-central-1:1:accesspoint/mine", Region: "eu-central-1"}, "alias"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "rot13"}, "sse is AES256"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "AES256", KMSKey: "k"}, "needs sse=aws:kms"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", KMSKey: "k"}, "needs sse=aws:kms"},
 	} {
 		_, err := aws.Open(t.Context(), tc.c)
 		if !errors.Is(err, vault.ErrConfig) || !strings.Contains(err.Error(), tc.text) || strings.Contains(err.Error(), "hunter2") {

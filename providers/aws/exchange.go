@@ -61,8 +61,11 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if err := checkEndpoint("sts_endpoint", r.Endpoint, r.Insecure); err != nil {
 		return nil, err
 	}
-	cfg, err := loadConfig(ctx, r.Region, r.Endpoint, aws.AnonymousCredentials{}, r.Timeout)
+	cfg, err := loadConfig(ctx, r.Region, aws.AnonymousCredentials{}, r.Timeout)
 	if err != nil {
+		return nil, err
+	}
+	if err := needRegion(&cfg, r.Endpoint); err != nil {
 		return nil, err
 	}
 	// One attempt that hangs is not the last. The SDK's has no limit of its own.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
+	managertypes "github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/objectvault/objectvault/internal/linger"
@@ -200,6 +201,7 @@ func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (writte
 	out, err := (&publisher{Client: s.client, ctx: ctx}).PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: bytes.NewReader(whole),
+		ServerSideEncryption: s.sse, SSEKMSKeyId: s.key,
 	})
 	if err != nil {
 		return written{}, err
@@ -212,6 +214,7 @@ func (s *store) uploadParts(ctx context.Context, o object, r io.Reader) (written
 	out, err := uploads.UploadObject(ctx, &transfermanager.UploadObjectInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: r,
+		ServerSideEncryption: managertypes.ServerSideEncryption(s.sse), SSEKMSKeyID: s.key,
 	})
 	if err != nil {
 		if p.left.Load() {
