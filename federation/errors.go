@@ -1,6 +1,9 @@
 package federation
 
-import "errors"
+import (
+	"errors"
+	"io/fs"
+)
 
 // What can go wrong, one sentinel a fact. Test with [errors.Is]; a caller's own
 // [context.Canceled] is passed on as it is.
@@ -21,4 +24,11 @@ var (
 	// ErrLoginFile means that the file of a login is there and is not one to be used:
 	// others may read it, or it is malformed. The message says what to do.
 	ErrLoginFile = errors.New("unusable login file")
+	// ErrLoginExpired means that the login that is there has expired. It wraps [fs.ErrNotExist].
+	ErrLoginExpired error = loginExpired{}
 )
+
+type loginExpired struct{}
+
+func (loginExpired) Error() string { return "the login has expired" }
+func (loginExpired) Unwrap() error { return fs.ErrNotExist }

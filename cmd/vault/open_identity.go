@@ -26,6 +26,7 @@ type identity struct {
 	provider *federation.Provider
 	token    atomic.Pointer[federation.Token] // what was exchanged last
 	login    *federation.Login                // nil: none that holds
+	ended    error                            // that the login has expired
 	broken   error                            // why the login that is there cannot be used
 	pin      *pinned
 	cache    federation.Cache
@@ -52,7 +53,7 @@ func (i *identity) prepare(ctx context.Context) error {
 	i.loadLogin(ctx)
 	i.pin = &pinned{Source: i.source, now: i.now, tags: i.TagKeys}
 	if i.source == nil {
-		i.pin.Source = noToken{}
+		i.pin.Source = noToken{i.login, i.ended}
 	}
 	i.provider, err = i.newProvider(ctx, i.pin, tenant, i.login, &i.token)
 	return err
@@ -69,6 +70,9 @@ func (i *identity) loadLogin(ctx context.Context) {
 	i.cache = federation.Cache{Dir: dir, Now: i.now}
 	login, err := i.cache.Load(i.cacheKey)
 	switch {
+	case errors.Is(err, federation.ErrLoginExpired):
+		i.ended = err
+		return
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
@@ -124,9 +128,19 @@ func (i *identity) newProvider(ctx context.Context, source federation.Source, te
 }
 
 // noToken is where there is a role and nothing to get a token from.
-type noToken struct{}
+type noToken struct {
+	login *federation.Login // whose credentials the cloud refuses by now
+	ended error             // that a login has expired
+}
 
-func (noToken) Token(context.Context) (federation.Token, error) {
+func (n noToken) Token(context.Context) (federation.Token, error) {
+	const again = "run {prog} login again, or give --identity"
+	switch {
+	case n.ended != nil:
+		return federation.Token{}, hint(fmt.Errorf("%w: %w", federation.ErrTokenInvalid, n.ended), again)
+	case n.login != nil:
+		return federation.Token{}, hint(fmt.Errorf("%w: the cloud does not accept the login any more, which was good until %s", federation.ErrTokenInvalid, timestamp(n.login.Expires)), again)
+	}
 	return federation.Token{}, hint(fmt.Errorf("%w: there is no identity, and no login that holds", federation.ErrTokenInvalid),
 		"give --identity, such as file:/run/token, or run {prog} login with it")
 }
@@ -251,29 +265,41 @@ func (i *identity) logOut() (bool, error) {
 
 // A bearer is what is known of who we are.
 type bearer struct {
-	Store    string `json:"store"`
-	Tenant   string `json:"tenant"`
-	Identity string `json:"identity,omitempty"` // the source
-	From     string `json:"from,omitempty"`     // where the credentials come from: login, token, environment, or a name of the AWS SDK's
-	Issuer   string `json:"issuer,omitempty"`
-	Subject  string `json:"subject,omitempty"`
-	Audience any    `json:"audience,omitempty"`
-	Tag      string `json:"tag,omitempty"` // KEY=VALUE, as the token says
-	Role     string `json:"role,omitempty"`
-	Session  string `json:"session,omitempty"`
-	Account  string `json:"account,omitempty"`
-	ARN      string `json:"arn,omitempty"`
+	Store    string              `json:"store"`
+	Tenant   string              `json:"tenant"`
+	Identity string              `json:"identity,omitempty"` // the source
+	From     string              `json:"from,omitempty"`     // where the credentials come from: login, token, environment, or a name of the AWS SDK's
+	Issuer   string              `json:"issuer,omitempty"`
+	Subject  string              `json:"subject,omitempty"`
+	Audience any                 `json:"audience,omitempty"`
+	Tag      string              `json:"tag,omitempty"`  // KEY=VALUE, as the token says
+	Tags     map[string][]string `json:"tags,omitempty"` // all of them
+	Role     string              `json:"role,omitempty"`
+	Session  string              `json:"session,omitempty"`
+	Account  string              `json:"account,omitempty"`
+	ARN      string              `json:"arn,omitempty"`
 
 	TokenExpires      *time.Time `json:"token_expires,omitempty"`
 	CredentialsExpire *time.Time `json:"credentials_expire,omitempty"`
 }
 
-// bearer finds out who we are: from the token and an exchange, or from a login.
+// bearer finds out who we are: from the token and an exchange, or from a login. When the cloud, or
+// we, refuse the token, the bearer is what the token says of itself, and comes with the error.
 func (i *identity) bearer(ctx context.Context) (bearer, error) {
 	b := bearer{Store: shownURL(i.set.Store.Text), Identity: shownIdentity(i.set.Identity.Text), Role: i.Role}
+	refused := func(err error) (bearer, error) {
+		if i.source == nil {
+			return b, err
+		}
+		if t, terr := i.source.Token(ctx); terr == nil {
+			b.From = "token"
+			b.claim(t.Claims, i.tagKeys())
+		}
+		return b, err
+	}
 	tenant, err := i.tenant(ctx)
 	if err != nil {
-		return b, err
+		return refused(err)
 	}
 	b.Tenant, b.From = string(tenant), "token"
 	if i.login != nil {
@@ -281,20 +307,28 @@ func (i *identity) bearer(ctx context.Context) (bearer, error) {
 	}
 	c, err := i.provider.Credentials(ctx)
 	if err != nil {
-		return b, i.told(err)
+		return refused(i.told(err))
 	}
 	b.Issuer, b.Subject, b.Session, b.Account, b.CredentialsExpire = c.Issuer, c.Subject, c.Session, c.Account, moment(c.Expires)
 	if token := i.token.Load(); token != nil {
-		t := token.Claims
-		b.Issuer, b.Subject, b.TokenExpires = t.Issuer, t.Subject, moment(t.Expires)
-		if b.Audience = t.Audience; len(t.Audience) == 1 {
-			b.Audience = t.Audience[0]
-		}
-		if key, value, ok := i.tagOf(t, tenant); ok {
+		b.claim(token.Claims, i.tagKeys())
+		if key, value, ok := i.tagOf(token.Claims, tenant); ok {
 			b.Tag = key + "=" + value
 		}
 	}
 	return b, nil
+}
+
+// claim takes what a token says. The tag is the first that may name a tenant.
+func (b *bearer) claim(c federation.Claims, tagKeys []string) {
+	b.Issuer, b.Subject, b.TokenExpires = c.Issuer, c.Subject, moment(c.Expires)
+	if b.Audience = c.Audience; len(c.Audience) == 1 {
+		b.Audience = c.Audience[0]
+	}
+	if key, value, ok := c.Tag(tagKeys...); ok {
+		b.Tag = key + "=" + value
+	}
+	b.Tags = c.Tags
 }
 
 func moment(t time.Time) *time.Time {

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,7 +20,8 @@ func whoamiCommand(s *session) *cli.Command {
 		Usage:     "tell who the store takes you for",
 		UsageText: s.prog + " whoami",
 		Description: "Issuer, subject and tags are what the token says; role and account are what the cloud answered when\n" +
-			"it was exchanged, or is asked: GetCallerIdentity of STS, which takes no right. No secret is shown.\n\n" +
+			"it was exchanged, or is asked: GetCallerIdentity of STS, which takes no right. No secret is shown. When\n" +
+			"the token is refused its claims are shown all the same, and the error after them.\n\n" +
 			"A store whose URL has no role takes the credentials that the cloud's own tools would: of s3:// those\n" +
 			"that the AWS SDK finds; of cos:// TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN (or _SECURITY_TOKEN),\n" +
 			"or, where neither id nor key is set, what a pod of Tencent's Kubernetes Engine gets for its token:\n" +
@@ -42,13 +46,17 @@ func (s *session) whoami(ctx context.Context) error {
 		return err
 	}
 	b, err := s.bearer(ctx, p)
-	if err != nil {
+	if err != nil && b.Issuer == "" {
 		return err
 	}
+	print := s.printBearer
 	if s.json {
-		return s.print(b)
+		print = func(b bearer) error { return s.print(b) }
 	}
-	return s.printBearer(b)
+	if perr := print(b); perr != nil {
+		return perr
+	}
+	return err
 }
 
 // bearer finds out who the store takes us for.
@@ -118,6 +126,13 @@ func (s *session) printBearer(b bearer) error {
 		line("audience", fmt.Sprint(b.Audience))
 	}
 	line("tag", b.Tag)
+	switch {
+	case b.Tag != "" || b.TokenExpires == nil: // a login does not know them
+	case len(b.Tags) == 0:
+		line("tags", "none")
+	default:
+		line("tags", strings.Join(slices.Sorted(maps.Keys(b.Tags)), " "))
+	}
 	line("token expires", until(b.TokenExpires))
 	line("role", b.Role)
 	line("session", b.Session)

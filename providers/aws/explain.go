@@ -280,6 +280,9 @@ func failureOf(err error) failure {
 		}
 		return failure{vault.ErrUnavailable, vault.ForeignResponse}
 	}
+	if code(err) == codeFailed {
+		return failure{} // the write that had the condition says what it means
+	}
 	if f, ok := reasons[code(err)]; ok {
 		return f
 	}
