@@ -68,7 +68,7 @@ type loginFile struct {
 const maxLogin = 256 << 10
 
 // Load returns the login of key. None is [fs.ErrNotExist], one that has expired is
-// [ErrLoginExpired] as well; a
+// a [*LoginExpiredError]; a
 // file that others may use, or that is malformed, is [ErrLoginFile] and stays.
 func (c Cache) Load(key string) (Login, error) {
 	path, err := c.path(key)
@@ -103,7 +103,7 @@ func (c Cache) Load(key string) (Login, error) {
 		return Login{}, fmt.Errorf("%w: %s is malformed: log out, and log in again", ErrLoginFile, path)
 	}
 	if l.expired(c.now()) {
-		return Login{}, fmt.Errorf("%w: it was good until %s", ErrLoginExpired, clock(l.Expires))
+		return Login{}, &LoginExpiredError{l.Expires}
 	}
 	return l, nil
 }

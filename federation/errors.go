@@ -3,6 +3,7 @@ package federation
 import (
 	"errors"
 	"io/fs"
+	"time"
 )
 
 // What can go wrong, one sentinel a fact. Test with [errors.Is]; a caller's own
@@ -24,11 +25,15 @@ var (
 	// ErrLoginFile means that the file of a login is there and is not one to be used:
 	// others may read it, or it is malformed. The message says what to do.
 	ErrLoginFile = errors.New("unusable login file")
-	// ErrLoginExpired means that the login that is there has expired. It wraps [fs.ErrNotExist].
-	ErrLoginExpired error = loginExpired{}
 )
 
-type loginExpired struct{}
+// A LoginExpiredError means that there is a login, and that it has expired. It wraps
+// [fs.ErrNotExist].
+type LoginExpiredError struct{ At time.Time }
 
-func (loginExpired) Error() string { return "the login has expired" }
-func (loginExpired) Unwrap() error { return fs.ErrNotExist }
+func (e *LoginExpiredError) Error() string {
+	return "the login expired at " + clock(e.At) + ": " + fs.ErrNotExist.Error()
+}
+
+// Unwrap returns [fs.ErrNotExist].
+func (e *LoginExpiredError) Unwrap() error { return fs.ErrNotExist }

@@ -26,7 +26,7 @@ type identity struct {
 	provider *federation.Provider
 	token    atomic.Pointer[federation.Token] // what was exchanged last
 	login    *federation.Login                // nil: none that holds
-	ended    error                            // that the login has expired
+	ended    *federation.LoginExpiredError    // nil: no login has expired
 	broken   error                            // why the login that is there cannot be used
 	pin      *pinned
 	cache    federation.Cache
@@ -70,8 +70,7 @@ func (i *identity) loadLogin(ctx context.Context) {
 	i.cache = federation.Cache{Dir: dir, Now: i.now}
 	login, err := i.cache.Load(i.cacheKey)
 	switch {
-	case errors.Is(err, federation.ErrLoginExpired):
-		i.ended = err
+	case errors.As(err, &i.ended):
 		return
 	case errors.Is(err, fs.ErrNotExist):
 		return
@@ -130,14 +129,14 @@ func (i *identity) newProvider(ctx context.Context, source federation.Source, te
 // noToken is where there is a role and nothing to get a token from.
 type noToken struct {
 	login *federation.Login // whose credentials the cloud refuses by now
-	ended error             // that a login has expired
+	ended *federation.LoginExpiredError
 }
 
 func (n noToken) Token(context.Context) (federation.Token, error) {
 	const again = "run {prog} login again, or give --identity"
 	switch {
 	case n.ended != nil:
-		return federation.Token{}, hint(fmt.Errorf("%w: %w", federation.ErrTokenInvalid, n.ended), again)
+		return federation.Token{}, hint(fmt.Errorf("%w: the login expired at %s", federation.ErrTokenInvalid, timestamp(n.ended.At)), again)
 	case n.login != nil:
 		return federation.Token{}, hint(fmt.Errorf("%w: the cloud does not accept the login any more, which was good until %s", federation.ErrTokenInvalid, timestamp(n.login.Expires)), again)
 	}

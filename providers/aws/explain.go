@@ -145,6 +145,8 @@ func said(err error) string {
 			text = op.ServiceID + " " + op.OperationName + ": " + text
 		}
 		return text
+	case errors.Is(err, context.DeadlineExceeded) && errors.As(err, &op):
+		return op.ServiceID + " " + op.OperationName + ": no response in time"
 	case errors.As(err, &network):
 		return network.Error()
 	}
@@ -294,7 +296,7 @@ func failureOf(err error) failure {
 	switch {
 	case transport.Untrusted(err):
 		return failure{vault.ErrUnavailable, vault.Untrusted}
-	case errors.As(err, &network):
+	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return failure{vault.ErrUnavailable, vault.Unreachable}
 	case !errors.As(err, &re):
 		return failure{}
