@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole way against a Ceph on this machine: sh docs/aws.sh bin/vault bin/testcloud
-# It installs Ceph the first time (Debian, root). The last part needs aws and jq.
+# It installs Ceph the first time (Debian, root), and nothing else. The last part needs aws and jq.
 set -eu
 HOME=$(mktemp -d)
 trap 'exec 3>&-; wait; rm -rf "$HOME"' EXIT
@@ -13,6 +13,10 @@ unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME AWS_PROFILE AW
 	OBJECTVAULT_STORE OBJECTVAULT_TENANT OBJECTVAULT_COLLECTION OBJECTVAULT_KEYS \
 	OBJECTVAULT_IDENTITY OBJECTVAULT_PROFILE OBJECTVAULT_CONFIG OBJECTVAULT_TIMEOUT
 cd "$HOME"
+done='The demo is done: every command, also each that was to be refused, ended with the exit code that it should.'
+
+# It says what it installs before it does.
+testcloud install rgw
 
 # The gateway and the issuer end when their standard input does: with this script.
 mkfifo stop
@@ -35,9 +39,15 @@ SESSION_B=$(field '},{"wallet":[^}]*"token":"\([^"]*\)"')
 export ENDPOINT ISSUER THUMBPRINT A B SESSION_A SESSION_B
 
 say() { printf '\n## %s\n' "$1"; }
-try() {
-	printf '\n$ %s\n' "$1"
-	sh -c "$1" 2>&1 | sed "s|$HOME|~|g"
+# try shows COMMAND and what it prints. The exit code has to be CODE, which is shown if it is
+# given, and 0 otherwise: with another one the script ends and fails.
+try() { # COMMAND [CODE]
+	code=0
+	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
+	sh -c "$1" >.output 2>&1 || code=$?
+	sed "s|$HOME|~|g" .output
+	[ $# -lt 2 ] || echo "exit code $code"
+	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and should be ${2:-0}: $1" >&2; exit 1; }
 }
 
 say 'The operator'
@@ -58,34 +68,34 @@ try 'vault init'
 try 'vault login --identity "$IDENTITY_A"'
 try 'vault whoami'
 try 'printf %s sk-or-v1-demo-0123456789 | vault put openrouter --create --label team=red'
-try 'printf %s sk-or-v1-other | vault put openrouter --create; echo "exit code $?"'
+try 'printf %s sk-or-v1-other | vault put openrouter --create' 11
 try 'vault get openrouter && echo'
 try 'vault ls'
 try 'vault stat openrouter'
 try 'vault history openrouter'
-try 'vault get anthropic; echo "exit code $?"'
-try 'vault doctor; echo "exit code $?"'
-try 'vault doctor --quick --other "$IDENTITY_B"; echo "exit code $?"'
+try 'vault get anthropic' 10
+try 'vault doctor' 0
+try 'vault doctor --quick --other "$IDENTITY_B"' 0
 
 say 'Tenant B'
 try 'vault whoami --identity "$IDENTITY_B"'
-try 'vault ls --identity "$IDENTITY_B"; echo "exit code $?"'
-try 'vault get openrouter --identity "$IDENTITY_B"; echo "exit code $?"'
-try 'vault get openrouter --identity "$IDENTITY_B" --tenant $A; echo "exit code $?"'
+try 'vault ls --identity "$IDENTITY_B"' 0
+try 'vault get openrouter --identity "$IDENTITY_B"' 10
+try 'vault get openrouter --identity "$IDENTITY_B" --tenant $A' 13
 # A tag that the tokens do not carry blinds the client's own check: the gateway answers.
-try 'vault get openrouter --identity "$IDENTITY_B" --tenant $A --store "$OBJECTVAULT_STORE&tag=no-such-tag"; echo "exit code $?"'
-try 'printf %s x | vault put openrouter --identity "$IDENTITY_B" --tenant $A --store "$OBJECTVAULT_STORE&tag=no-such-tag"; echo "exit code $?"'
-try 'vault rm openrouter --identity "$IDENTITY_B" --tenant $A --store "$OBJECTVAULT_STORE&tag=no-such-tag"; echo "exit code $?"'
+try 'vault get openrouter --identity "$IDENTITY_B" --tenant $A --store "$OBJECTVAULT_STORE&tag=no-such-tag"' 13
+try 'printf %s x | vault put openrouter --identity "$IDENTITY_B" --tenant $A --store "$OBJECTVAULT_STORE&tag=no-such-tag"' 13
+try 'vault rm openrouter --identity "$IDENTITY_B" --tenant $A --store "$OBJECTVAULT_STORE&tag=no-such-tag"' 13
 
 say 'The end'
 try 'vault get openrouter && echo'
 try 'vault rm openrouter'
 try 'vault logout'
-try 'vault ls; echo "exit code $?"'
+try 'vault ls' 14
 
 say 'The printed commands, on a bucket with versioning'
 if ! command -v aws >/dev/null || ! command -v jq >/dev/null; then
-	echo 'aws and jq are not installed'
+	printf '\nThe rest needs aws and jq, which are not both installed. %s\n' "$done"
 	exit
 fi
 AWS_DEFAULT_REGION=us-east-1
@@ -103,28 +113,32 @@ try 'vault policy aws --dialect rgw --bucket history --role versioned --issuer $
 try 'jq -r ".commands[]" policy.json'
 try 'aws --endpoint-url $ENDPOINT s3api create-bucket --bucket history'
 # All but the first: testcloud has told the gateway of the issuer already.
-try 'jq -r ".commands[]" policy.json | tail -n +2 | sh >applied.json; echo "exit code $?"'
+try 'jq -r ".commands[]" policy.json | tail -n +2 | sh -e >applied.json' 0
 try 'for v in 1 2; do printf %s sk-$v | vault put openrouter; done'
 try 'vault rm openrouter'
 try 'vault undelete openrouter'
 try 'vault history openrouter'
-try 'vault doctor --quick; echo "exit code $?"'
+try 'vault doctor --quick' 1
 
 say 'A hole'
 WIDE="s3://wide?endpoint=$ENDPOINT&role=arn:aws:iam:::role/wide"
 export WIDE
 try 'vault policy aws --dialect rgw --bucket wide --role wide --issuer $ISSUER --thumbprint $THUMBPRINT --for $A --for $B |
     jq -c ".role_policy.Statement += [{Sid: \"Wide\", Effect: \"Allow\", Action: [\"s3:GetObject\"], Resource: [\"arn:aws:s3:::wide/bots/*\"]}]" >wide.json'
-try 'vault policy check --dialect rgw wide.json; echo "exit code $?"'
+try 'vault policy check --dialect rgw wide.json' 1
 try 'testcloud apply --server server.json --bucket wide --role wide <wide.json'
-try 'vault doctor --quick --store "$WIDE" >alone.txt; echo "exit code $?"; grep "get of a foreign" alone.txt'
-try 'vault doctor --quick --store "$WIDE" --other "$IDENTITY_B" >both.txt; echo "exit code $?"; grep BROKEN both.txt'
+try 'vault doctor --quick --store "$WIDE" >alone.txt' 0
+try 'grep "get of a foreign" alone.txt'
+try 'vault doctor --quick --store "$WIDE" --other "$IDENTITY_B" >both.txt' 1
+try 'grep BROKEN both.txt'
 
 say 'For AWS: printed and checked, applied nowhere'
 try 'vault policy aws --bucket vault-111122223333 --account 111122223333 --role agents --issuer https://broker.example \
     --region eu-central-1 --expire-days 30 >policy.json'
+try 'jq "del(.role_policy.Statement[1].Condition.StringLike)" policy.json | vault policy check -' 1
 try 'vault policy check policy.json'
 try 'jq -c ".trust_policy.Statement[], .role_policy.Statement[], .bucket_policy.Statement[]" policy.json'
 try 'jq -c ".lifecycle, .public_access_block, .versioning" policy.json'
 try 'jq -r ".commands[]" policy.json'
-try 'jq "del(.role_policy.Statement[1].Condition.StringLike)" policy.json | vault policy check -; echo "exit code $?"'
+
+printf '\n%s\n' "$done"

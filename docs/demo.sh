@@ -10,9 +10,15 @@ unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME \
 trap 'rm -rf "$HOME"' EXIT
 cd "$HOME"
 
-try() {
-	printf '\n$ %s\n' "$1"
-	sh -c "$1" 2>&1
+# try shows COMMAND and what it prints. The exit code has to be CODE, which is shown if it is
+# given, and 0 otherwise: with another one the script ends and fails.
+try() { # COMMAND [CODE]
+	code=0
+	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
+	sh -c "$1" >.output 2>&1 || code=$?
+	sed "s|$HOME|~|g" .output
+	[ $# -lt 2 ] || echo "exit code $code"
+	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and should be ${2:-0}: $1" >&2; exit 1; }
 }
 
 try 'vault init'
@@ -23,6 +29,6 @@ try 'grep -r sk-or-v1 .local/share/objectvault || echo "the store holds no plain
 try 'vault get openrouter && echo'
 try 'vault exec --env OPENROUTER_API_KEY=openrouter -- sh -c "echo the child sees \${#OPENROUTER_API_KEY} characters"'
 try 'vault rm openrouter'
-try 'vault get openrouter; echo "exit code $?"'
+try 'vault get openrouter' 10
 try 'vault undelete openrouter && vault history openrouter'
 try 'vault teardown --yes'

@@ -33,9 +33,15 @@ start() { # FILE COMMAND…: its line of JSON goes to FILE
 	ready "$line" $!
 }
 say() { printf '\n## %s\n' "$1"; }
-try() {
-	printf '\n$ %s\n' "$1"
-	sh -c "$1" 2>&1 | sed "s|$HOME|~|g"
+# try shows COMMAND and what it prints. The exit code has to be CODE, which is shown if it is
+# given, and 0 otherwise: with another one the script ends and fails.
+try() { # COMMAND [CODE]
+	code=0
+	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
+	sh -c "$1" >.output 2>&1 || code=$?
+	sed "s|$HOME|~|g" .output
+	[ $# -lt 2 ] || echo "exit code $code"
+	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and should be ${2:-0}: $1" >&2; exit 1; }
 }
 
 start issuer.json testcloud up --until-eof --untagged issuer
@@ -78,29 +84,29 @@ try 'vault init'
 try 'vault login --identity "$IDENTITY_A"'
 try 'vault whoami'
 try 'printf %s sk-or-v1-demo-0123456789 | vault put openrouter --create --label team=red'
-try 'printf %s sk-or-v1-other | vault put openrouter --create; echo "exit code $?"'
+try 'printf %s sk-or-v1-other | vault put openrouter --create' 11
 try 'vault get openrouter && echo'
 try 'vault ls'
 try 'vault stat openrouter'
-try 'vault get anthropic; echo "exit code $?"'
-try 'vault history openrouter; echo "exit code $?"'
-try 'vault doctor; echo "exit code $?"'
+try 'vault get anthropic' 10
+try 'vault history openrouter' 1
+try 'vault doctor' 0
 STORE_B="cos://$BUCKET?region=ap-guangzhou&endpoint=$ENDPOINT&provider=broker&role=$ROLES/vault-$B"
 export STORE_B
-try 'vault doctor --quick --identity "$IDENTITY_A" --other "$IDENTITY_B" --other-tenant $B --other-store "$STORE_B"; echo "exit code $?"'
+try 'vault doctor --quick --identity "$IDENTITY_A" --other "$IDENTITY_B" --other-tenant $B --other-store "$STORE_B"' 0
 
 say 'Tenant B'
-try 'vault ls --store "$STORE_B" --tenant $B --identity "$IDENTITY_B"; echo "exit code $?"'
-try 'vault get openrouter --store "$STORE_B" --tenant $A --identity "$IDENTITY_B"; echo "exit code $?"'
-try 'printf %s x | vault put openrouter --store "$STORE_B" --tenant $A --identity "$IDENTITY_B"; echo "exit code $?"'
-try 'vault rm openrouter --store "$STORE_B" --tenant $A --identity "$IDENTITY_B"; echo "exit code $?"'
-try 'vault get openrouter --tenant $A --identity "$IDENTITY_B"; echo "exit code $?"'
+try 'vault ls --store "$STORE_B" --tenant $B --identity "$IDENTITY_B"' 0
+try 'vault get openrouter --store "$STORE_B" --tenant $A --identity "$IDENTITY_B"' 13
+try 'printf %s x | vault put openrouter --store "$STORE_B" --tenant $A --identity "$IDENTITY_B"' 13
+try 'vault rm openrouter --store "$STORE_B" --tenant $A --identity "$IDENTITY_B"' 13
+try 'vault get openrouter --tenant $A --identity "$IDENTITY_B"' 14
 
 say 'The end'
 try 'vault get openrouter && echo'
 try 'vault rm openrouter'
 try 'vault logout'
-try 'vault ls; echo "exit code $?"'
+try 'vault ls' 14
 
 say 'A bucket with versioning'
 HISTORY=history-1250000000
@@ -112,11 +118,11 @@ OBJECTVAULT_STORE="cos://$HISTORY?region=ap-guangzhou&endpoint=$ENDPOINT&provide
 OBJECTVAULT_IDENTITY=$IDENTITY_A
 export OBJECTVAULT_STORE OBJECTVAULT_IDENTITY
 try 'for v in 1 2; do printf %s sk-$v | vault put openrouter; done'
-try 'printf %s sk-3 | vault put openrouter --create; echo "exit code $?"'
+try 'printf %s sk-3 | vault put openrouter --create' 11
 try 'vault rm openrouter'
 try 'vault undelete openrouter'
 try 'vault history openrouter'
-try 'vault doctor --quick; echo "exit code $?"'
+try 'vault doctor --quick' 0
 
 say 'A hole: one role for all'
 WIDE=wide-1250000000
@@ -126,11 +132,13 @@ try 'vault policy tencent --bucket $WIDE --region ap-guangzhou --account 1000000
 if command -v jq >/dev/null; then
 	try 'jq "del(.tenants[\$ENV.B]) | .tenants[\$ENV.A].trust_policy.statement[0].condition.string_equal |= del(.[\"oidc:sub\"])
     | .tenants[\$ENV.A].role_policy |= (tojson | gsub(\$ENV.A + \"(/|%2F)\"; \"\") | fromjson)" both.json >wide.json'
-	try 'vault policy check wide.json; echo "exit code $?"'
+	try 'vault policy check wide.json' 1
 	serve wide.json $WIDE
 	OBJECTVAULT_STORE="cos://$WIDE?region=ap-guangzhou&endpoint=$ENDPOINT&provider=broker&role=$ROLES/wide-$A"
-	try 'vault doctor --quick >alone.txt; echo "exit code $?"; grep BROKEN alone.txt'
-	try 'vault doctor --quick --other "$IDENTITY_B" --other-tenant $B >pair.txt; echo "exit code $?"; grep BROKEN pair.txt'
+	try 'vault doctor --quick >alone.txt' 1
+	try 'grep BROKEN alone.txt'
+	try 'vault doctor --quick --other "$IDENTITY_B" --other-tenant $B >pair.txt' 1
+	try 'grep BROKEN pair.txt'
 else
 	echo 'jq is not installed'
 fi
@@ -144,11 +152,14 @@ OBJECTVAULT_STORE="cos://${WIDE}?region=ap-guangzhou&endpoint=$ENDPOINT"
 export OBJECTVAULT_STORE
 try 'vault whoami'
 try 'printf %s sk-static | vault put openrouter && vault get openrouter && echo && vault rm openrouter'
-try 'TENCENTCLOUD_SECRET_KEY=wrong vault ls; echo "exit code $?"'
+try 'TENCENTCLOUD_SECRET_KEY=wrong vault ls' 14
 
 say 'For Tencent Cloud: printed and checked, applied nowhere'
 try 'vault policy tencent --bucket vault-1250000000 --region ap-guangzhou --account 100000000001 --role vault \
     --provider broker --issuer https://broker.example --audience vault --for acme=agent:acme --expire-days 30 >policy.json'
+if command -v jq >/dev/null; then
+	try 'jq "del(.tenants.acme.trust_policy.statement[0].condition.string_equal[\"oidc:sub\"])" policy.json | vault policy check -' 1
+fi
 try 'vault policy check policy.json'
 if command -v jq >/dev/null; then
 	try 'jq -c ".tenants.acme.trust_policy.statement[], .tenants.acme.role_policy.statement[]" policy.json'
@@ -156,5 +167,6 @@ if command -v jq >/dev/null; then
 	try 'jq -r ".commands[]" policy.json'
 	try 'jq -r ".comments[]" policy.json'
 	try 'jq -r ".notes[]" policy.json'
-	try 'jq "del(.tenants.acme.trust_policy.statement[0].condition.string_equal[\"oidc:sub\"])" policy.json | vault policy check -; echo "exit code $?"'
 fi
+
+printf '\nThe demo is done: every command, also each that was to be refused, ended with the exit code that it should.\n'

@@ -13,6 +13,9 @@ import (
 // knownCeph is what the tests know the deviations of.
 const knownCeph = "16.2"
 
+// cephPackages are the packages that hold the programs of [cephTools].
+var cephPackages = []string{"radosgw", "ceph-mon", "ceph-osd"}
+
 // installCeph installs Ceph as the package lists have it, be they fresh or, where that
 // cannot be had, those of before: one source that does not answer is no reason to stop.
 func installCeph(ctx context.Context, log io.Writer, grace time.Duration) error {
@@ -27,7 +30,7 @@ func installCeph(ctx context.Context, log io.Writer, grace time.Duration) error 
 	if note != "" && log != nil {
 		fmt.Fprintln(log, note)
 	}
-	err := tool(ctx, log, grace, env, "apt-get", "install", "-o", lock, "-y", "--no-install-recommends", "radosgw", "ceph-mon", "ceph-osd")
+	err := tool(ctx, log, grace, env, "apt-get", append([]string{"install", "-o", lock, "-y", "--no-install-recommends"}, cephPackages...)...)
 	switch {
 	case err == nil:
 		return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -24,25 +25,35 @@ var ErrNotInstalled = errors.New("not installed")
 const toolGrace = 30 * time.Second
 
 // InstallRGW installs Ceph with apt-get, unless it is there; it needs root for that.
-// Only one process at a time installs, the others wait. log, if not nil, is told what
-// the package manager says.
+// Only one process at a time installs, the others wait. log, if not nil, gets what will be
+// installed and the output of the package manager.
 func InstallRGW(ctx context.Context, log io.Writer) error {
 	return install(ctx, log, func() error { _, err := cephTools(); return err }, func() error {
 		if os.Geteuid() != 0 {
-			return errors.New("installing it needs root")
+			return errors.New("installing it needs root: apt-get install --no-install-recommends " + strings.Join(cephPackages, " "))
 		}
+		announce(log, "installing Ceph (the packages %s and what they depend on) with apt-get update and apt-get install: about 100 MB to download and 400 MB on disk on a minimal Debian 12",
+			strings.Join(cephPackages, ", "))
 		return installCeph(ctx, log, toolGrace)
 	})
 }
 
+// announce writes what is about to be installed to log, unless log is nil.
+func announce(log io.Writer, format string, args ...any) {
+	if log != nil {
+		fmt.Fprintf(log, format+"\n", args...)
+	}
+}
+
 // InstallVersity builds [VersityModule] into the user's cache directory, unless it is
-// there: in a minute the first time.
+// there: in a minute the first time. For log see [InstallRGW].
 func InstallVersity(ctx context.Context, log io.Writer) error {
 	return install(ctx, log, func() error { _, err := versityPath(); return err }, func() error {
 		path, err := versityPlace()
 		if err != nil {
 			return err
 		}
+		announce(log, "installing %s with go install, about a minute: one file of 60 MB, %s", VersityModule, path)
 		// Built beside its place and moved there: a build that was killed is not found.
 		tmp, err := os.MkdirTemp(filepath.Dir(path), "build-")
 		if err != nil {
