@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -79,8 +80,13 @@ func TestAWSBucketTLS(t *testing.T) {
 	const deny = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"],"Condition":{%q:{"aws:SecureTransport":"false"}}}]}`
 	for operator, want := range map[string]bool{"BoolIfExists": true, "Bool": false, "": false} {
 		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Query().Has("policy") && operator != "" {
+			switch {
+			case !r.URL.Query().Has("policy"):
+			case operator != "":
 				fmt.Fprintf(w, deny, operator)
+			default:
+				w.WriteHeader(http.StatusNotFound)
+				io.WriteString(w, testcloud.ErrorXML("NoSuchBucketPolicy", "There is none."))
 			}
 		}))
 		t.Setenv("AWS_CA_BUNDLE", caFile(t, server))
