@@ -23,7 +23,7 @@ func (s *session) input(ctx context.Context, name string) (io.ReadCloser, error)
 
 // cannotOpen says which flag names a file that does not open.
 func cannotOpen(flag string, err error) error {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return usagef("%s: %v", flag, err)
@@ -99,7 +99,7 @@ func (s *session) value(ctx context.Context, file string, allowEmpty bool) (io.R
 
 // notAFile says why a file does not open, without its name: it may be the secret.
 func notAFile(err error) error {
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if errors.Is(err, fs.ErrPermission) {

@@ -113,7 +113,7 @@ type lister struct {
 func (l *lister) add(r row) error {
 	var e *vault.Error
 	switch {
-	case r.err != nil && r.Name == "", errors.Is(r.err, context.Canceled):
+	case r.err != nil && r.Name == "", errors.Is(r.err, context.Canceled), errors.Is(r.err, context.DeadlineExceeded):
 		return r.err // the listing itself
 	case l.long && errors.Is(r.err, vault.ErrNotFound):
 		return nil // removed since it was listed

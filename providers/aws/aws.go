@@ -110,7 +110,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != "", sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}

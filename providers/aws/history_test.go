@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -84,29 +82,6 @@ func TestVersionsInOrder(t *testing.T) {
 				t.Errorf("versions (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-// TestVersionsAsAWSHasThem: AWS's own order is kept, whatever the times say. A marker
-// above an upload in parts, which began before an older version was put, is such a case.
-func TestVersionsAsAWSHasThem(t *testing.T) {
-	const key = "bots/acme/credentials/a.enc"
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, "<ListVersionsResult>"+entry("DeleteMarker", key, "3", "09", true)+
-			entry("Version", key, "2", "01", false)+entry("Version", key, "1", "05", false)+"</ListVersionsResult>")
-	}))
-	defer server.Close()
-	t.Setenv("AWS_ENDPOINT_URL_S3", server.URL)
-	s := open(t, aws.Config{Bucket: "bucket", Region: "eu-central-1"})
-	var got []string
-	for v, err := range s.History.Versions(t.Context(), key) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, v.ID)
-	}
-	if diff := cmp.Diff("3 2 1", strings.Join(got, " ")); diff != "" {
-		t.Errorf("versions (-want +got):\n%s", diff)
 	}
 }
 
