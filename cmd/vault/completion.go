@@ -34,6 +34,7 @@ func completionCommand(s *session) *cli.Command {
 			"Examples:\n" +
 			"   eval \"$(" + s.prog + " completion bash)\"           # in ~/.bashrc\n" +
 			"   eval \"$(" + s.prog + " completion zsh)\"            # in ~/.zshrc, after compinit\n" +
+			"   " + s.prog + " completion zsh > DIR/_" + s.prog + "        # DIR in fpath, before compinit\n" +
 			"   " + s.prog + " completion fish | source             # in ~/.config/fish/config.fish",
 		Action: s.action(s.completion),
 	}

@@ -9,3 +9,7 @@
 	compadd -- ${answers:#}
 }
 compdef @FUNCTION@ @PROGRAM@
+# A file of fpath is run as a function, on the first Tab, to complete something.
+if [[ ${zsh_eval_context[-1]} == (loadautofunc|shfunc) ]]; then
+	@FUNCTION@ "$@"
+fi
