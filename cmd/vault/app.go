@@ -44,6 +44,9 @@ func run(ctx context.Context, args []string, w *world) int {
 	if err == nil {
 		return exitOK
 	}
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && cause != nil {
+		err = tagged{err, cause} // which signal it was
+	}
 	op := strings.Join(line.Path(), " ")
 	if argv.FindCommand(app.Commands, line.Command) == nil {
 		op = ""

@@ -32,7 +32,9 @@ const (
 	exitSpooled         = 75
 	exitNotExecutable   = 126
 	exitNoCommand       = 127
+	exitHungUp          = 129
 	exitInterrupted     = 130
+	exitTerminated      = 143
 )
 
 // exitCodes is what "vault help exit-codes" prints.
@@ -56,7 +58,9 @@ var exitCodes = []struct {
 	{exitSpooled, "spooled", "saved here, not yet in the store"},
 	{exitNotExecutable, "not_executable", "the command of exec was found and cannot be executed"},
 	{exitNoCommand, "no_command", "the command of exec was not found"},
-	{exitInterrupted, "interrupted", "stopped by a signal; tells nothing of a write under way"},
+	{exitHungUp, "interrupted", "as 130, by SIGHUP: the terminal went away"},
+	{exitInterrupted, "interrupted", "stopped by ^C or SIGINT; tells nothing of a write under way"},
+	{exitTerminated, "interrupted", "as 130, by SIGTERM"},
 }
 
 // What only the command knows.
@@ -67,6 +71,9 @@ var (
 
 	errIsolationBroken = errors.New("ISOLATION BROKEN")
 	errHolesFound      = errors.New("holes found")
+
+	errTerminated = errors.New("terminated by a signal")
+	errHungUp     = errors.New("the terminal went away")
 
 	errNoCommand     = errors.New("command not found")
 	errNotExecutable = errors.New("the command cannot be executed")
@@ -89,6 +96,8 @@ var outcomes = []struct {
 	{errPartial, exitPartial, "partial", ""},
 	{errNoCommand, exitNoCommand, "no_command", ""},
 	{errNotExecutable, exitNotExecutable, "not_executable", ""},
+	{errTerminated, exitTerminated, "interrupted", ""},
+	{errHungUp, exitHungUp, "interrupted", ""},
 	{context.Canceled, exitInterrupted, "interrupted", ""},
 	{usage.ErrUsage, exitUsage, "usage", ""},
 	{config.ErrInvalid, exitUsage, "usage", ""},

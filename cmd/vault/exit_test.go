@@ -50,6 +50,8 @@ func TestExitCodes(t *testing.T) {
 		{errNotExecutable, 126, "not_executable"},
 		{errNoCommand, 127, "no_command"},
 		{context.Canceled, 130, "interrupted"},
+		{tagged{context.Canceled, errTerminated}, 143, "interrupted"},
+		{tagged{context.Canceled, errHungUp}, 129, "interrupted"},
 		// Of several, what is worse or says more.
 		{fmt.Errorf("%w: %w", vault.ErrUnavailable, envelope.ErrDecrypt), 15, "integrity"},
 		{fmt.Errorf("%w: %w", vault.ErrUnsure, vault.ErrPermission), 20, "unsure"},
@@ -79,7 +81,7 @@ func TestExitCodes(t *testing.T) {
 	for _, c := range exitCodes {
 		codes = append(codes, c.code)
 	}
-	if want := []int{0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 20, 75, 126, 127, 130}; !slices.Equal(codes, want) {
+	if want := []int{0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 20, 75, 126, 127, 129, 130, 143}; !slices.Equal(codes, want) {
 		t.Errorf("help exit-codes has %v, want %v", codes, want)
 	}
 	for _, o := range outcomes {

@@ -32,15 +32,34 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		ends = append(ends, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), ends...)
-	context.AfterFunc(ctx, stop) // a second ^C kills at once
-	os.Exit(run(ctx, os.Args, &world{
+	os.Exit(run(untilSignal(ends), os.Args, &world{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
 		writeNew: writeNew, canSync: canSync, exec: exec, quietly: brokenPipe,
 	}))
+}
+
+// untilSignal returns a context that the first of the signals ends, which is its cause. A
+// second one kills at once.
+func untilSignal(signals []os.Signal) context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, signals...)
+	go func() {
+		s := <-got
+		signal.Stop(got)
+		switch s {
+		case syscall.SIGTERM:
+			cancel(errTerminated)
+		case syscall.SIGHUP:
+			cancel(errHungUp)
+		default:
+			cancel(context.Canceled)
+		}
+	}()
+	return ctx
 }
 
 // A world is all that a command may touch besides its arguments: nothing but this file

@@ -193,7 +193,8 @@ func TestKillPut(t *testing.T) {
 	}
 }
 
-// TestInterrupted: whatever the command waits for, it ends with 130 when it is told to.
+// TestInterrupted: whatever the command waits for, it ends when a signal tells it to, with
+// the code that a shell gives to such an end.
 func TestInterrupted(t *testing.T) {
 	h := newHome(t)
 	h.run(bytes.NewReader(make([]byte, 1<<20)), 0, "put", "big", "-q")
@@ -209,14 +210,14 @@ func TestInterrupted(t *testing.T) {
 		{"a key on stdin", []string{"init", "--keys", "local://" + h.dir + "/other", "--import", "-"}},
 		{"a reader of stdout", []string{"get", "big"}},
 	} {
-		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 			// A process that has not got as far as main dies of the signal: it gets more time.
 			for wait := 100 * time.Millisecond; ; wait *= 2 {
 				died, code, errs := h.interrupt(sig, wait, tc.args)
 				if died && wait < 10*time.Second {
 					continue
 				}
-				if died || code != 130 || !strings.Contains(errs, "interrupted") {
+				if died || code != want || !strings.Contains(errs, "interrupted") {
 					t.Errorf("waiting for %s, %v: exit code %d, stderr %q", tc.what, sig, code, errs)
 				}
 				break
