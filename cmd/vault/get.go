@@ -78,6 +78,9 @@ func (s *session) get(ctx context.Context) error {
 		e.Hint = "--reveal shows it, -o FILE or a pipe takes it"
 		return e
 	}
+	if o.file == "" && s.outClosed {
+		return hint(about(name, fmt.Errorf("%w: standard output is closed", errOutput)), "-o FILE or a pipe takes the value; {prog} stat {name} shows whether there is one")
+	}
 	v, err := s.open(ctx, mustKeys)
 	if err != nil {
 		return err

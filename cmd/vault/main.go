@@ -34,7 +34,7 @@ func main() {
 	}
 	os.Exit(run(untilSignal(ends), os.Args, &world{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr),
+		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
 		writeNew: writeNew, canSync: canSync, exec: exec, quietly: brokenPipe,
@@ -68,6 +68,7 @@ type world struct {
 	in                    io.Reader
 	out, err              io.Writer
 	inTTY, outTTY, errTTY bool
+	outClosed             bool // there is no standard output
 	getenv                func(string) string
 	environ               func() []string
 	goos                  string

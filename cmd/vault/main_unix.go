@@ -129,6 +129,25 @@ func maxArguments() int64 {
 	return int64(min(max(uint64(stack.Cur)/4, posix), 6<<20))
 }
 
+// isClosed reports whether a standard stream was closed when the process started. The
+// runtime of Go then opens /dev/null in its place, for reading and writing. A shell opens
+// /dev/null for writing alone.
+//
+// BUG(objectvault): A parent that passes a /dev/null of that kind by itself, as Node.js and
+// Python do for output that is to be ignored, cannot be told from one that passes nothing.
+func isClosed(f *os.File) bool {
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_ACCMODE != unix.O_RDWR {
+		return errors.Is(err, syscall.EBADF)
+	}
+	is, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(is, null)
+}
+
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
 
 // isTrusted reports whether a file belongs to this user or to root.

@@ -43,6 +43,9 @@ func replace(bool) func(argv, env []string) (int, error) {
 	}
 }
 
+// isClosed returns false: a write to a handle that is closed fails here.
+func isClosed(*os.File) bool { return false }
+
 func brokenPipe(err error) bool {
 	const noData = syscall.Errno(232) // ERROR_NO_DATA: the pipe is being closed
 	return errors.Is(err, syscall.ERROR_BROKEN_PIPE) || errors.Is(err, noData)
