@@ -32,6 +32,13 @@ type CloudTrier interface {
 	TryAbort(ctx context.Context, key string) error
 }
 
+// A BucketOwner is a [Cloud] that can say whether a caller owns the bucket.
+type BucketOwner interface {
+	// OwnsBucket reports whether the bucket is of the caller's account, and the credentials are the
+	// account's own: those of its root, or of a user, and not of a role.
+	OwnsBucket(ctx context.Context, who Caller) (bool, error)
+}
+
 // A Caller is whose credentials a store uses. Absent values are zero.
 type Caller struct {
 	From    string    // where they were found: identity, static, environment, or a name of the AWS SDK's

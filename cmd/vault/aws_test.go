@@ -81,12 +81,15 @@ func TestAWS(t *testing.T) {
 	runAWS(t, "testdata/aws/rgw_*.txtar", func(e *testscript.Env) error {
 		e.Setenv("ENDPOINT", rgw.URL)
 		e.Setenv("ISSUER", issuer.URL)
+		e.Setenv("OWNER_ID", rgw.Owner.AccessKeyID)
+		e.Setenv("OWNER_SECRET", rgw.Owner.SecretKey)
 		e.Setenv("BROKER", strings.TrimPrefix(issuer.URL, "http://"))
 		e.Setenv("A", walletA)
 		e.Setenv("B", walletB)
 		for name, c := range map[string]testcloud.Claims{
 			"a": testcloud.AgentClaims(walletA), "b": testcloud.AgentClaims(walletB),
 			"c": testcloud.AgentClaims("0xcccccccccccccccccccccccccccccccccccccccc"), "untagged": {Subject: "nobody"},
+			"capital": testcloud.AgentClaims("0xAaAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
 		} {
 			// A subject a script: Ceph refuses one of two first exchanges of the same at once.
 			c.Subject += "/" + filepath.Base(e.WorkDir)

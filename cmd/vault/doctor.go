@@ -152,6 +152,9 @@ func (s *session) admit(ctx context.Context, patient *patient, set config.Settin
 	case p.PerRole && patient.Cloud != nil:
 		patient.Identity = func(ctx context.Context) []doctor.Line { return []doctor.Line{examineKeys(ctx, patient.Cloud)} }
 	}
+	if s.nobodyAsked(set) && p.Scheme == "s3" && p.identity == nil && patient.Cloud != nil {
+		patient.Whole = func(ctx context.Context) (bool, string) { return owner(ctx, patient.Cloud) }
+	}
 	tenant, terr := p.tenant(ctx)
 	if terr != nil {
 		patient.Unopened = terr
@@ -167,6 +170,29 @@ func (s *session) admit(ctx context.Context, patient *patient, set config.Settin
 	case set.Store.Text != "": // else it is the default, which is not there
 		patient.Store = store
 	}
+}
+
+// nobodyAsked reports whether nobody asked for a tenant, or for a second one.
+func (s *session) nobodyAsked(set config.Settings) bool {
+	return set.Identity.Text == "" && set.Tenant.Text == "" && !s.c.IsSet("other") && !s.c.IsSet("foreign-key")
+}
+
+// owner reports whether the credentials are those of whoever owns the bucket, as far as the cloud
+// says, and whose they are. A server without STS knows no roles that a tenant could have.
+func owner(ctx context.Context, cloud vault.Cloud) (bool, string) {
+	who, err := cloud.Caller(ctx)
+	switch {
+	case err != nil:
+		return false, "STS does not say whose: " + explain("doctor", err).Message
+	case who.ARN == "":
+		return true, "the server has no STS that says whose they are"
+	}
+	if o, ok := cloud.(vault.BucketOwner); ok {
+		if owns, err := o.OwnsBucket(ctx, who); err == nil {
+			return owns, who.ARN
+		}
+	}
+	return false, who.ARN
 }
 
 // nameFrom returns where the tenant comes from when none was named.

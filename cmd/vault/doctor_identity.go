@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
@@ -74,6 +75,12 @@ func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) 
 	}
 	// The provider has refused a token of another tenant by now.
 	l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s is the token's tag %s=%s", tenant, key, value)
+	if value != string(tenant) && strings.EqualFold(value, string(tenant)) {
+		l.Status = doctor.Warning
+		l.Message = fmt.Sprintf("the token's tag %s=%s has capital letters, and the objects of tenant %s are stored in lower case: the cloud compares the tag as it is, and denies everything", key, value, tenant)
+		l.Hint = "have the issuer write the tag in lower case, or keep tenants apart by role: {prog} policy aws --isolation role"
+		return l
+	}
 	if first, another, _ := token.Claims.Tag(i.tagKeys()...); first != key {
 		l.Status = doctor.Warning
 		l.Message += fmt.Sprintf("; its tag %s=%s names another", first, another)

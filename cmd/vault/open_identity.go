@@ -133,15 +133,14 @@ type noToken struct {
 }
 
 func (n noToken) Token(context.Context) (federation.Token, error) {
-	const again = "run {prog} login again, or give --identity"
+	const again = "give --identity, such as file:/run/token, or run {prog} login with it"
 	switch {
 	case n.ended != nil:
 		return federation.Token{}, hint(fmt.Errorf("%w: the login expired at %s", federation.ErrTokenInvalid, timestamp(n.ended.At)), again)
 	case n.login != nil:
 		return federation.Token{}, hint(fmt.Errorf("%w: the cloud does not accept the login any more, which was good until %s", federation.ErrTokenInvalid, timestamp(n.login.Expires)), again)
 	}
-	return federation.Token{}, hint(fmt.Errorf("%w: there is no identity, and no login that holds", federation.ErrTokenInvalid),
-		"give --identity, such as file:/run/token, or run {prog} login with it")
+	return federation.Token{}, hint(fmt.Errorf("%w: there is no identity, and no login that holds", federation.ErrTokenInvalid), again)
 }
 
 // tenant is who was asked for, or who the login was, or who the token is that the

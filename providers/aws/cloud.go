@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -70,6 +72,23 @@ func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 	}
 	who.ARN, who.Account = aws.ToString(out.Arn), aws.ToString(out.Account)
 	return who, nil
+}
+
+// OwnsBucket implements [vault.BucketOwner]: S3 refuses a request that expects another owner.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+func (c *cloud) OwnsBucket(ctx context.Context, who vault.Caller) (bool, error) {
+	name, err := arn.Parse(who.ARN)
+	if err != nil || name.Service != "iam" || name.Resource != "root" && !strings.HasPrefix(name.Resource, "user/") {
+		return false, nil
+	}
+	_, err = c.store.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.config.Bucket, ExpectedBucketOwner: &who.Account})
+	if err == nil {
+		return true, nil
+	}
+	if err = explained(err); errors.Is(err, vault.ErrPermission) {
+		return false, nil
+	}
+	return false, err
 }
 
 // Settings makes three requests.

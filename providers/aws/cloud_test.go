@@ -109,6 +109,35 @@ func TestCaller(t *testing.T) {
 	}
 }
 
+// TestOwnsBucket: root and users of the bucket's account own it, roles and others do not.
+func TestOwnsBucket(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amz-Request-Id", "ID")
+		if r.Header.Get("X-Amz-Expected-Bucket-Owner") != "111122223333" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer server.Close()
+	cloud := cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Static: static(testcloud.Keys{AccessKeyID: "AKIDEXAMPLE", SecretKey: "secret"})}).(vault.BucketOwner)
+	for _, tc := range []struct {
+		arn, account string
+		want         bool
+	}{
+		{"arn:aws:iam::111122223333:root", "111122223333", true},
+		{"arn:aws:iam::111122223333:user/me", "111122223333", true},
+		{"arn:aws-cn:iam::111122223333:user/path/me", "111122223333", true},
+		{"arn:aws:iam::444455556666:user/me", "444455556666", false},
+		{"arn:aws:sts::111122223333:assumed-role/agents/s", "111122223333", false},
+		{"arn:aws:sts::111122223333:federated-user/me", "111122223333", false},
+		{"", "", false},
+	} {
+		if got, err := cloud.OwnsBucket(t.Context(), vault.Caller{ARN: tc.arn, Account: tc.account}); got != tc.want || err != nil {
+			t.Errorf("%s: %v, %v, want %v", tc.arn, got, err, tc.want)
+		}
+	}
+}
+
 // caFile holds the certificate of a server.
 func caFile(t *testing.T, s *httptest.Server) string {
 	t.Helper()

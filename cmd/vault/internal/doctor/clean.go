@@ -65,7 +65,7 @@ func (e *exam) cleanUp(ctx context.Context) {
 		f = found(Warning, "%d old versions stay in the history below %s", old, strings.Join(places, " and ")).
 			hinted("a lifecycle rule for old versions removes them, or whoever may delete versions for ever; this identity may not")
 	}
-	e.tell(Line{"cleanup", f.status, f.message, f.hint})
+	e.tell(Line{Check: "cleanup", Status: f.status, Message: f.message, Hint: f.hint})
 }
 
 func unique(s []string) []string {

@@ -2,7 +2,10 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/objectvault/objectvault/vault"
 )
 
 const (
@@ -26,7 +29,11 @@ func (e *exam) clock(ctx context.Context) {
 		e.say(ctx, "clock", found(NotProven, "the cloud did not tell its time: %v", err))
 		return
 	}
-	e.say(ctx, "clock", skew(before.Add(after.Sub(before)/2).Sub(server)))
+	f := skew(before.Add(after.Sub(before) / 2).Sub(server))
+	e.say(ctx, "clock", f)
+	if f.status == Fail {
+		e.causes[fmt.Sprint("reason ", vault.ClockSkew)] = "the clock"
+	}
 }
 
 // skew judges by how much the local clock is ahead.

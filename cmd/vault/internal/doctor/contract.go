@@ -115,9 +115,25 @@ func (p promise) judge(e *exam, st *vault.Store, r probe.Result) finding {
 		if p.clause == "create" && errors.Is(r.Err, vault.ErrUnsupported) { // it says no, and overwrites nothing
 			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(e.advice(st, r.Err, p.hint))
 		}
-		return finding{p.broken, fmt.Sprintf("%s: not honoured, so that %s (%s)", p.what, p.means, why), p.hint}
+		if requestRefused(st, r.Err) { // which says nothing of what the store honours
+			return found(NotProven, "%s: a request was refused", p.what).because(st, r.Err)
+		}
+		return finding{status: p.broken, message: fmt.Sprintf("%s: not honoured, so that %s (%s)", p.what, p.means, why), hint: p.hint}
 	case probe.NotApplicable:
 		return found(Skipped, "%s: %s", p.what, why)
 	}
+	if requestRefused(st, r.Err) {
+		return found(NotProven, "%s: a request was refused", p.what).because(st, r.Err)
+	}
 	return found(NotProven, "%s: %s", p.what, why)
+}
+
+// requestRefused reports whether a request of a check failed for a reason that has nothing to do with
+// what is checked: the caller, the clock, the network, a full disk.
+func requestRefused(st *vault.Store, err error) bool {
+	switch probe.Kind(st, err) {
+	case vault.ErrUnauthenticated, vault.ErrPermission, vault.ErrNoSpace, vault.ErrUnavailable, vault.ErrRefused:
+		return true
+	}
+	return false
 }

@@ -19,7 +19,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -66,6 +68,10 @@ type Patient struct {
 
 	// Isolated says that the store has a cloud which keeps tenants apart.
 	Isolated bool
+	// Whole, if not nil, says that nobody asked for a tenant, so that the credentials may be those
+	// of whoever owns the bucket: what they reach is then one line. It returns whether they are the
+	// owner's, for whom it is a warning, and whose they are, for the message.
+	Whole func(context.Context) (owner bool, whose string)
 	// Other is the store as a second tenant sees it, Unintroduced why there is none though
 	// one was asked for.
 	Other        *vault.Store
@@ -103,14 +109,15 @@ type Patient struct {
 	Now func() time.Time
 }
 
-// A Summary counts the lines by status.
+// A Summary counts the lines by status. The one line that [Patient].Whole leads to counts as many
+// checks as it stands for.
 type Summary map[Status]int
 
 // Examine runs all checks in order and reports each as it is found. When ctx ends it
 // stops, and removes what it has written all the same; the last line says what is left.
 // The caller closes the stores.
 func Examine(ctx context.Context, p *Patient, report func(Line)) Summary {
-	e := &exam{Patient: p, report: report, sum: make(Summary), run: "doctor-" + random()}
+	e := &exam{Patient: p, report: report, sum: make(Summary), run: "doctor-" + random(), causes: make(map[string]string)}
 	defer e.cleanUp(ctx)
 	e.clock(ctx)
 	e.identity(ctx)
@@ -132,14 +139,46 @@ type exam struct {
 	run    string // the start of every name in it
 	own    party
 	traces []*trace
+	causes map[string]string // of requests that were refused: the subject of the first line about each
+	broken *[]string         // the subjects of broken lines that become one; nil: they do not
 }
 
 // say reports a line. What is found after ctx ended is about that, and not reported.
 func (e *exam) say(ctx context.Context, check string, f finding) {
-	if ctx.Err() == nil {
-		e.tell(Line{check, f.status, f.message, f.hint})
+	if ctx.Err() != nil {
+		return
 	}
+	if f.status == Broken && e.broken != nil {
+		*e.broken = append(*e.broken, strings.TrimPrefix(f.message, brokenPrefix))
+		return
+	}
+	if f.err != nil {
+		f = e.explained(f)
+	}
+	e.tell(Line{Check: check, Status: f.status, Message: f.message, Hint: f.hint})
 }
+
+// explained adds to a finding why the request was refused. A cause is told once, and referred to
+// after that.
+func (e *exam) explained(f finding) finding {
+	why := reason(f.store, f.err)
+	key := requestID.ReplaceAllString(why, "")
+	var cause *vault.Cause
+	if errors.As(causeOf(f.store, f.err), &cause) && cause.Reason != vault.ReasonUnknown {
+		key = fmt.Sprint("reason ", cause.Reason)
+	}
+	if first, ok := e.causes[key]; ok {
+		f.message += ": for the reason above, at " + quoted(first)
+		return f
+	}
+	e.causes[key], _, _ = strings.Cut(f.message, ":")
+	f.message += ": " + why
+	f.hint = e.advice(f.store, f.err, f.hint)
+	return f
+}
+
+// requestID is what differs between two messages about the same thing.
+var requestID = regexp.MustCompile(`, request [^ )]*`)
 
 func (e *exam) tell(l Line) {
 	e.sum[l.Status]++
@@ -151,6 +190,15 @@ type finding struct {
 	status  Status
 	message string
 	hint    string
+
+	store *vault.Store // that refused the request of the check
+	err   error        // why; nil where the check could be made
+}
+
+// because says that a check could not be made, since st refused a request.
+func (f finding) because(st *vault.Store, err error) finding {
+	f.store, f.err = st, err
+	return f
 }
 
 func found(s Status, format string, args ...any) finding {
@@ -198,7 +246,7 @@ func (e *exam) pass(ctx context.Context, lines func(context.Context) []Line) {
 		return
 	}
 	for _, l := range lines(ctx) {
-		e.say(ctx, l.Check, finding{l.Status, l.Message, l.Hint})
+		e.say(ctx, l.Check, finding{status: l.Status, message: l.Message, hint: l.Hint})
 	}
 }
 

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/objectvault/objectvault/conformance/probe"
@@ -15,6 +16,10 @@ func (e *exam) isolation(ctx context.Context) {
 		e.say(ctx, "isolation", found(Skipped, "isolation: %s:// keeps nobody apart", scheme))
 		return
 	}
+	if e.Whole != nil {
+		e.broken = new([]string)
+		defer e.reportWhole(ctx)
+	}
 	e.own.lists = e.listable(ctx, &e.own)
 	read := e.stranger(ctx)
 	e.longerName(ctx)
@@ -24,15 +29,38 @@ func (e *exam) isolation(ctx context.Context) {
 	e.trials(ctx)
 }
 
+const brokenPrefix = "ISOLATION BROKEN: "
+
+// reportWhole reports in one line that the credentials reach what is not under the own prefix.
+func (e *exam) reportWhole(ctx context.Context) {
+	reached := *e.broken
+	e.broken = nil
+	if len(reached) == 0 || ctx.Err() != nil {
+		return
+	}
+	owner, whose := e.Whole(ctx)
+	if owner {
+		e.tell(Line{Check: "isolation", Status: Warning,
+			Message: fmt.Sprintf("these credentials reach the whole bucket, as an owner's do (%s): %d checks of isolation were not denied", whose, len(reached)),
+			Hint:    "agents need a token: {prog} policy prints the role, and --identity takes the token"})
+		return
+	}
+	e.tell(Line{Check: "isolation", Status: Broken,
+		Message: fmt.Sprintf("%sthese credentials (%s) reach the whole bucket, in %d checks: %s", brokenPrefix, whose, len(reached), strings.Join(reached, "; ")),
+		Hint:    closedHint})
+	e.sum[Broken] += len(reached) - 1
+}
+
+const closedHint = "keep secrets out of this store until the cloud's policies are right: {prog} policy check names their holes"
+
 // outside judges the answer to a request that has to be denied. mine says whether the
 // same request works under the own prefix: where it does not, a denial says nothing.
 func outside(st *vault.Store, err error, mine bool, what, otherwise string) finding {
 	switch {
 	case err == nil:
-		return found(Broken, "ISOLATION BROKEN: %s", otherwise).
-			hinted("keep secrets out of this store until the cloud's policies are right: {prog} policy check names their holes")
+		return found(Broken, "%s%s", brokenPrefix, otherwise).hinted(closedHint)
 	case probe.Kind(st, err) != vault.ErrPermission:
-		return found(NotProven, "%s: neither denied nor allowed: %s", what, described(st, err))
+		return found(NotProven, "%s: neither denied nor allowed", what).because(st, err)
 	case !mine:
 		return found(NotProven, "%s: denied, but the same was not seen to work under the own prefix: it may be denied everywhere", what)
 	}

@@ -81,6 +81,17 @@ func reason(st *vault.Store, err error) string {
 	return why
 }
 
+// causeOf returns the cause of an error of st, or the error where there is none.
+func causeOf(st *vault.Store, err error) error {
+	if !errors.As(err, new(*vault.Cause)) && st != nil && st.Explain != nil {
+		_, service := apart(err)
+		if cause := st.Explain(service); cause != nil {
+			return cause
+		}
+	}
+	return err
+}
+
 // advice returns the hint for an error of st, or otherwise.
 func (p *Patient) advice(st *vault.Store, err error, otherwise string) string {
 	if p.Hint == nil {
