@@ -281,3 +281,34 @@ func TestRedirects(t *testing.T) {
 		})
 	}
 }
+
+// TestSilentServer: a server that takes requests and never responds is not asked again and again.
+func TestSilentServer(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	var requests sync.Map
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		n, _ := requests.LoadOrStore(r.Method, new(atomic.Int32))
+		n.(*atomic.Int32).Add(1)
+		<-stop
+	}))
+	defer server.Close()
+	defer close(stop)
+	s := open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Timeout: 300 * time.Millisecond})
+	v := newVault(t, s, "acme")
+	if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) {
+		t.Errorf("stat: %v", err)
+	}
+	if _, err := v.Put(t.Context(), "openai", strings.NewReader("sk"), &vault.PutOptions{Create: true}); !errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("create: %v", err)
+	}
+	if err := v.Delete(t.Context(), "openai", nil); !errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("delete: %v", err)
+	}
+	for method, want := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and two that read back
+		if n, ok := requests.Load(method); !ok || n.(*atomic.Int32).Load() != want {
+			t.Errorf("%s: not %d requests", method, want)
+		}
+	}
+}

@@ -91,7 +91,7 @@ func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 
 // AbortMultipartUpload goes on when the context of the upload has ended, but not past the end of
 // everything. Its own error would replace the one for which the upload is aborted.
-func (p *publisher) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
+func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
 	ctx, cancel := linger.Context(p.ctx, abortTime)
 	defer cancel()
 	_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
