@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// blocks returns the fenced code blocks of README.md in a language.
-func blocks(t *testing.T, language string) []string {
+// blocks returns the fenced code blocks of a page in a language.
+func blocks(t *testing.T, page, language string) []string {
 	t.Helper()
-	data, err := os.ReadFile("README.md")
+	data, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,14 +23,14 @@ func blocks(t *testing.T, language string) []string {
 		list = append(list, block+"\n")
 	}
 	if len(list) == 0 {
-		t.Fatalf("README.md has no %s block: this test would pass without looking at anything", language)
+		t.Fatalf("%s has no %s block: this test would pass without looking at anything", page, language)
 	}
 	return list
 }
 
 // TestReadmeProgram compiles and runs the program that README.md shows.
 func TestReadmeProgram(t *testing.T) {
-	program := blocks(t, "go")[0]
+	program := blocks(t, "README.md", "go")[0]
 	if n := strings.Count(program, "\n"); n > 35 {
 		t.Errorf("the program has %d lines", n)
 	}
@@ -56,7 +56,7 @@ func TestReadmeSession(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, session := range blocks(t, "console") {
+	for _, session := range blocks(t, "README.md", "console") {
 		for _, step := range strings.Split("\n"+session, "\n$ ")[1:] {
 			command, want, _ := strings.Cut(step, "\n")
 			sh := exec.Command("sh", "-c", command)
