@@ -100,7 +100,7 @@ func (p *past) cleanStale() (steps []step) {
 func (p *past) prune(old []state, most int, present bool) (steps []step) {
 	old = slices.SortedFunc(slices.Values(old), func(a, b state) int { return cmp.Compare(b.id, a.id) })
 	drop := surplus(old, most, present)
-	for _, s := range drop {
+	for _, s := range slices.Backward(drop) { // the oldest first: a kill in between leaves no gap
 		if s.deleted {
 			steps = append(steps, step{do: doClean, name: p.version(s.id) + deletedSuffix})
 			continue
