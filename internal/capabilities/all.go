@@ -9,7 +9,6 @@ var All = []Column{
 	{Provider: "aws", Server: "versitygw 1.8.0"},
 	{Provider: "aws", Server: "versitygw 1.8.0, versioning"},
 	{Provider: "aws", Server: "Ceph RGW 16.2.15"},
-	{Provider: "aws", Server: "Ceph RGW 16.2.15, versioning"},
 	{Provider: "aws", Server: "Ceph RGW 16.2.15, as a tenant"},
 	{Provider: "aws", Server: "Ceph RGW 16.2.15, versioning, as a tenant"},
 	{Provider: "tencent", Server: "costest"},
