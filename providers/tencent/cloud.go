@@ -11,6 +11,7 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -54,7 +55,7 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 // explained returns the cause of err, and err itself where there is none.
 func explained(err error) error {
 	if cause := explain(err); cause != nil {
-		return fmt.Errorf("%w", cause)
+		return cause
 	}
 	return err
 }
@@ -111,6 +112,9 @@ func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	resp.Request = r // without the signature and the token
+	if err := cosblob.CheckResponse(r, resp, keys.SessionToken, signed.Header.Get("Authorization")); err != nil {
+		return nil, err
+	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
 	case err != nil:
