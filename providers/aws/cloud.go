@@ -135,7 +135,7 @@ const maxDocument = 1 << 20
 // explained returns the cause of err, and err itself where there is none.
 func explained(err error) error {
 	if cause := explain(err); cause != nil {
-		return fmt.Errorf("%w", cause)
+		return cause
 	}
 	return err
 }
