@@ -99,7 +99,7 @@ func ofBucket(parameter string) func(*http.Request) bool {
 // responses by itself. secrets are left out of the error.
 func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) error {
 	switch {
-	case resp.StatusCode >= 500: // whoever says so, the service is not available
+	case resp.StatusCode >= 500: // also from a proxy: the service is not available
 		return nil
 	case resp.StatusCode/100 != 2:
 		// COS names each refusal by a request id, and by a body except to HEAD.

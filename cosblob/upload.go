@@ -276,7 +276,7 @@ func (e *UnfinishedError) Error() string {
 	return fmt.Sprintf("%v; the %d bytes that were sent stay until the upload is aborted: %v", e.Err, e.Size, e.Abort)
 }
 
-// Unwrap returns the error of the write: that the abort was refused says nothing of it.
+// Unwrap returns the error of the write. Abort is not wrapped: it does not say why the write failed.
 func (e *UnfinishedError) Unwrap() error { return e.Err }
 
 func (u *upload) alsoAbort(err, aerr error) error {

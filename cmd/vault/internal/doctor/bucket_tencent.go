@@ -124,7 +124,7 @@ func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding
 	for _, g := range doc.Grants {
 		if account := accountOf(g.Grantee.ID); account != owner || g.Grantee.URI != "" {
 			return warn("set the ACL of the bucket to private, unless that account is meant to have it",
-				"the ACL of the bucket grants %s to %s, which is not the owner's account", g.Permission, cmp.Or(g.Grantee.ID, g.Grantee.URI, "somebody"))
+				"the ACL of the bucket grants %s to %s, which is not the owner's account", g.Permission, cmp.Or(g.Grantee.ID, g.Grantee.URI, "a grantee without a name"))
 		}
 	}
 	for _, id := range []string{tencent.RolePrincipal, tencent.NotElement} {
