@@ -34,6 +34,9 @@ func TestAnalyzers(t *testing.T) {
 
 // TestVet: what is wrong on one platform, or in a test, is found and named once.
 func TestVet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one platform after the other")
+	}
 	t.Chdir(filepath.Join("testdata", "wrong"))
 	var out, errs strings.Builder
 	code := run(t.Context(), []string{"-platforms", "linux/amd64,windows/amd64", "./..."}, &out, &errs)

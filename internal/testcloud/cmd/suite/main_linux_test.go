@@ -47,7 +47,12 @@ func TestTest(t *testing.T) {
 	// A go command that writes the file that its last argument names, and fails as the next file says.
 	script := "#!/bin/sh\necho \"$@\" >>$DIR/argv\nfor last; do :; done\ncat $DIR/$last\nexit $(cat $DIR/$last.code)\n"
 	files := map[string]string{
-		"first.code": "0", "second.code": "1",
+		"other.code": "0", "first.code": "0", "second.code": "1",
+		// Another package's tests of these names say nothing about those of m/a.
+		"other": `{"Action":"pass","Package":"m/o","Test":"TestSlow","Elapsed":0}
+{"Action":"pass","Package":"m/o","Test":"TestWhole","Elapsed":0}
+{"Action":"pass","Package":"m/o","Elapsed":0.5}
+`,
 		"first": `{"Action":"start","Package":"m/a"}
 {"Action":"run","Package":"m/a","Test":"TestWhole"}
 {"Action":"output","Package":"m/a","Test":"TestWhole","Output":"=== RUN   TestWhole\n"}
@@ -89,7 +94,10 @@ func TestTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code := run(t.Context(), []string{"test", "--", "go", "test", "-race", "first", "--", "go", "test", "second", "--", "sh", "-c", "echo never"}, alone(&out, &errs))
+	code := run(t.Context(), []string{
+		"test", "--", "go", "test", "./o", "other", "--", "go", "test", "-race", "./a", "./b", "first",
+		"--", "go", "test", "./a", "./b", "second", "--", "sh", "-c", "echo never",
+	}, alone(&out, &errs))
 	if code != 1 || errs.Len() > 0 {
 		t.Errorf("exit %d, stderr %q", code, errs.String())
 	}
@@ -104,11 +112,12 @@ c.go:1: undefined: x
 FAIL	m/c [build failed]
 
 Seconds of each package, in each run:
-  1.5  20.2  m/a
-  0.0     -  m/b
-    -   0.0  m/c
-    2    20  all packages
-    0     0  by the clock, with the compiler
+    -  1.5  20.2  m/a
+  0.5    -     -  m/o
+    -  0.0     -  m/b
+    -    -   0.0  m/c
+    0    2    20  all packages
+    0    0     0  by the clock, with the compiler
 FAIL	m/a	20.250s
 FAIL	m/c [build failed]
 `
@@ -116,7 +125,7 @@ FAIL	m/c [build failed]
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	argv, err := os.ReadFile(filepath.Join(dir, "argv"))
-	if diff := cmp.Diff("test -json -race first\ntest -json -skip=^(ExampleNew|TestWhole)$ second\n", string(argv)); err != nil || diff != "" {
+	if diff := cmp.Diff("test -json ./o other\ntest -json -race ./a ./b first\ntest -json -skip=^(ExampleNew|TestWhole)$ ./a ./b second\n", string(argv)); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }

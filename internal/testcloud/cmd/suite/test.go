@@ -17,19 +17,25 @@ import (
 )
 
 // test runs commands that are go test, and writes how long each package took in each. A test
-// that passed in one of them, with all that is in it, is left out of the next ones.
+// that passed in one command, with all of its subtests, is left out of the next commands with
+// the same packages. The packages must be the same because go test -skip goes by the name
+// alone, and packages have tests of the same name.
 func test(ctx context.Context, args []string, w *world) error {
 	commands, ok := split(args)
 	if !ok {
 		return flag.ErrHelp
 	}
 	var times times
-	tests := make(outcomes)
+	tests := make(map[string]outcomes) // by the packages of the command
 	err := withServers(ctx, w, func(env []string) error {
 		for i, argv := range commands {
-			events := &events{out: w.out, tests: tests, took: func(pkg string, d time.Duration) { times.add(i, pkg, d) }}
+			of := strings.Join(packages(argv), " ")
+			if tests[of] == nil {
+				tests[of] = make(outcomes)
+			}
+			events := &events{out: w.out, tests: tests[of], took: func(pkg string, d time.Duration) { times.add(i, pkg, d) }}
 			lines := &lineReader{line: events.line}
-			argv = goTest(argv, tests.passed())
+			argv = goTest(argv, tests[of].passed())
 			cmd := exec.Command(argv[0], argv[1:]...)
 			cmd.Env, cmd.Stdout, cmd.Stderr = env, lines, w.err
 			begin := time.Now()
@@ -50,6 +56,16 @@ func test(ctx context.Context, args []string, w *world) error {
 	})
 	times.write(w.out)
 	return err
+}
+
+// packages returns the arguments that name packages: directories and import paths.
+func packages(argv []string) (list []string) {
+	for _, arg := range argv {
+		if !strings.HasPrefix(arg, "-") && (arg == "." || strings.Contains(arg, "/")) {
+			list = append(list, arg)
+		}
+	}
+	return list
 }
 
 // goTest returns the command line with which go test writes events and leaves tests out.
