@@ -44,6 +44,7 @@ type Caller struct {
 	From    string    // where they were found: identity, static, environment, or a name of the AWS SDK's
 	KeyID   string    // the access key's id, which is no secret
 	Expires time.Time // zero where they do not expire, or it is not known
+	Session bool      // they are temporary, of a role or a federated user, and have a session token
 	// The cloud's response. For a role at Tencent, User is its id and the name of the session,
 	// with a colon between them.
 	ARN, Account, Type, User string

@@ -192,7 +192,8 @@ func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
 		ctx, cancel, deadline := s.limited(c.Context)
 		defer cancel()
 		err := do(ctx)
-		if deadline != "" && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, vault.ErrUnsure) {
+		// The time limit of one connection is also a context.DeadlineExceeded.
+		if deadline != "" && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, vault.ErrUnsure) {
 			return hint(err, "it took longer than %s allows", deadline)
 		}
 		return err

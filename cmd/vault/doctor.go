@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -184,6 +185,8 @@ func owner(ctx context.Context, cloud vault.Cloud) (bool, string) {
 	switch {
 	case err != nil:
 		return false, "STS does not say whose: " + explain("doctor", err).Message
+	case who.Session:
+		return false, "temporary credentials, which no owner has: " + cmp.Or(who.ARN, "key "+who.KeyID)
 	case who.ARN == "":
 		return true, "the server has no STS that says whose they are"
 	}

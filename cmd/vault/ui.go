@@ -251,7 +251,9 @@ func size(n int64) string {
 
 // visible escapes what a terminal would act on, or not show.
 func visible(s string) string {
-	return escape(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) })
+	return escape(s, func(r rune) bool {
+		return r == utf8.RuneError || !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	})
 }
 
 // oneLine escapes what would break a line or a column of a pipe, and nothing else: a
@@ -272,6 +274,8 @@ func escape(s string, hidden func(rune) bool) string {
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
+		case r > 0xffff:
+			fmt.Fprintf(&b, `\U%08x`, r)
 		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		}

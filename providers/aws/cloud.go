@@ -47,19 +47,19 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 	return time.Time{}, explained(err)
 }
 
-// Caller asks the STS of AWS, or the one at Config.STSEndpoint. Where Config.Endpoint names a
-// server that is not AWS, no STS is asked.
+// Caller asks the STS of AWS, or the one at Config.STSEndpoint. It asks no STS if that is the
+// S3 server at Config.Endpoint, or empty beside it: servers that are not AWS have no such call.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 	got, err := c.aws.Credentials.Retrieve(ctx)
 	if err != nil {
 		return vault.Caller{}, explained(err)
 	}
-	who := vault.Caller{From: got.Source, KeyID: got.AccessKeyID}
+	who := vault.Caller{From: got.Source, KeyID: got.AccessKeyID, Session: got.SessionToken != ""}
 	if got.CanExpire {
 		who.Expires = got.Expires
 	}
-	if c.config.Endpoint != "" {
+	if c.config.Endpoint != "" && (c.config.STSEndpoint == "" || c.config.STSEndpoint == c.config.Endpoint) {
 		return who, nil
 	}
 	client, err := newSTS(c.aws, c.config.STSEndpoint, c.config.Insecure)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/aws"
@@ -100,6 +101,12 @@ func TestCaller(t *testing.T) {
 	k := testcloud.Keys{AccessKeyID: "AKIDEXAMPLE", SecretKey: "secret"}
 	got, err := cloudOf(t, aws.Config{Bucket: "bucket", Region: "eu-central-1", STSEndpoint: server.URL, Static: static(k)}).Caller(t.Context())
 	if err != nil || got.Account != "123456789012" || got.KeyID != "AKIDEXAMPLE" || !arn.IsARN(got.ARN) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	// An STS that was given beside an S3 server is asked, also for credentials of a role.
+	role := credentials.NewStaticCredentialsProvider("ASIAEXAMPLE", "secret", "token")
+	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: nobody(t), STSEndpoint: server.URL, Static: role}).Caller(t.Context())
+	if err != nil || got.Account != "123456789012" || !got.Session {
 		t.Errorf("%+v, %v", got, err)
 	}
 	// A server that is not AWS is not asked.

@@ -100,6 +100,15 @@ func TestWhole(t *testing.T) {
 			}
 		})
 	}
+	// That anyone can read the objects is not summed up: an owner's credentials do not explain it.
+	readable := examine(t, t.Context(), &doctor.Patient{
+		Store: newCloud(t).as(t, everything), Tenant: "default", Collection: vault.DefaultCollection, Isolated: true, Quick: true,
+		Cloud: trier{uploads: vault.ErrPermission, abort: vault.ErrPermission, ownAbort: vault.ErrPermission},
+		Whole: func(context.Context) (bool, string) { return true, "arn:aws:iam::1:user/me" },
+	})
+	if l := readable["isolation-unsigned"]; l.Status != doctor.Broken {
+		t.Errorf("a bucket that anyone can read: %+v", l)
+	}
 	// Where the cloud keeps tenants apart there is nothing to sum up.
 	lines := examine(t, t.Context(), &doctor.Patient{Store: newCloud(t).as(t, own("acme")), Isolated: true, Quick: true,
 		Whole: func(context.Context) (bool, string) { t.Error("it was asked whose they are"); return true, "" }})

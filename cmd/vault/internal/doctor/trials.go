@@ -7,6 +7,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
+const unsignedCheck = "isolation-unsigned"
+
 // trials tries what a tenant has no use for: a read without credentials, and what concerns
 // other tenants' unfinished uploads and the bucket's policy.
 func (e *exam) trials(ctx context.Context) {
@@ -18,7 +20,7 @@ func (e *exam) trials(ctx context.Context) {
 		check, what string
 		try         func(context.Context, vault.CloudTrier) finding
 	}{
-		{"isolation-unsigned", "get of an object without credentials", e.unsigned},
+		{unsignedCheck, "get of an object without credentials", e.unsigned},
 		{"isolation-uploads", "list of unfinished uploads under a foreign prefix", e.uploads},
 		{"isolation-abort", "abort of an upload under a foreign prefix", e.abort},
 	} {

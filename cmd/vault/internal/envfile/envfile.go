@@ -94,6 +94,7 @@ func ParseReference(text string) (name string, ok bool, err error) {
 		}
 		return r
 	}, text)
+	letters = strings.TrimLeftFunc(letters, func(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) }) // ${vault://a}
 	if len(letters) >= len(ReferencePrefix) && strings.EqualFold(letters[:len(ReferencePrefix)], ReferencePrefix) {
 		return "", false, usage.Errorf("a reference is vault://NAME, in lower case, with nothing around it")
 	}
