@@ -5,9 +5,9 @@
 //
 // test runs the commands one after the other, up to the first that fails, and ends with a table
 // of how long each package took. A test that passed in one command, none of its subtests
-// skipped, is left out of the next ones: with the race detector and -short first, the second
-// command runs what was too slow for it. A test of the same name in another package that did
-// not pass keeps both.
+// skipped, is left out of the next commands with the same packages: with the race detector and
+// -short first, the second command runs what was too slow for it. If the test of another of
+// these packages has the same name and did not pass, both run again.
 //
 // stress runs the tests of each package again and again while a busy loop runs on each
 // processor: a round of every package, then the next, up to so many rounds or until the
