@@ -116,3 +116,10 @@ const maxAttempts = 3
 func retryable(err error) bool {
 	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure) && !isRefused(err) && !isSilent(err) && !isForeign(err)
 }
+
+// needsNewUpload reports whether a write was refused for a reason that another upload may not
+// meet: it was in parts, so that no single request of it can be repeated.
+func needsNewUpload(err error) bool {
+	var cause *Cause
+	return errors.As(err, &cause) && (cause.Reason == WriteConflict || cause.Reason == UploadAborted)
+}

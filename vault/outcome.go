@@ -66,7 +66,8 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 			}
 		}
 		raced := now.kind != how.kind && (errors.Is(a.err, ErrExist) || errors.Is(a.err, ErrConflict))
-		more := again && n < maxAttempts && (retryable(a.err) || raced)
+		reload := !again && unknowns == 0 && a.outcome == notApplied && needsNewUpload(a.err)
+		more := n < maxAttempts && (again && (retryable(a.err) || raced) || reload && s.source != nil)
 		if arriving > 0 && v.store.Settle != nil && how.kind != replace {
 			// What is there now proves nothing: the store judges it, in the end.
 			if more && a.outcome != refused && pause(ctx, n) {
@@ -99,9 +100,16 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 					return "", notOfStore(err)
 				}
 			}
+			if reload {
+				if err := s.rewind(); err != nil {
+					return "", notOfStore(err)
+				}
+			}
 			continue
 		}
 		switch {
+		case reload && s.source == nil:
+			return "", fmt.Errorf("%w; nothing was stored, and the value streams, so that it has to be put again from its start", a.err)
 		case unknowns == 0:
 			return "", a.err
 		case a.outcome == unknown:

@@ -11,15 +11,17 @@ import (
 )
 
 // Sealing a value: what Put is given becomes the bytes of an envelope. A value of up to
-// 1 MiB is sealed in memory, so that the same bytes can be sent again; a longer one streams
-// and is sent once.
+// 1 MiB is sealed in memory, so that the same bytes can be sent again; a longer one streams. It
+// is read again from its start, where its reader can seek, only if the store applied nothing and
+// asked for the whole upload to be made again.
 
 // A sealing is one value on its way into an envelope.
 type sealing struct {
 	ref       envelope.Ref
 	keys      []envelope.KeySource
 	metadata  envelope.Metadata
-	value     io.Reader
+	value     io.Reader // what is left to read; nil once that was sealed
+	source    *source   // the reader of the value; nil if it cannot be read again
 	revisions *revisions
 	name      Name
 
@@ -80,6 +82,16 @@ func (s *sealing) refresh(ctx context.Context) error {
 
 var errTwice = errors.New("a store asked twice for a value that streams")
 
+// rewind goes back to the start of a value that streams. Nothing of its old envelope may have
+// been stored.
+func (s *sealing) rewind() error {
+	if err := s.source.rewind(); err != nil {
+		return err
+	}
+	s.value = s.source
+	return nil
+}
+
 // fill writes the envelope.
 func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 	switch {
@@ -123,8 +135,20 @@ func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 // A source is the caller's reader. It stops when ctx ends, and marks its errors, so that
 // they never pass for errors of the store.
 type source struct {
-	ctx context.Context
-	r   io.Reader
+	ctx   context.Context
+	r     io.Reader
+	seek  io.Seeker // nil if r cannot be read again
+	start int64     // where r was
+}
+
+func newSource(ctx context.Context, r io.Reader) *source {
+	s := &source{ctx: ctx, r: r}
+	if seeker, ok := r.(io.Seeker); ok {
+		if start, err := seeker.Seek(0, io.SeekCurrent); err == nil { // a pipe is an *os.File, too
+			s.seek, s.start = seeker, start
+		}
+	}
+	return s
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -136,4 +160,12 @@ func (s *source) Read(p []byte) (int, error) {
 		err = &SourceError{err}
 	}
 	return n, err
+}
+
+// rewind goes back to where the reader was.
+func (s *source) rewind() error {
+	if _, err := s.seek.Seek(s.start, io.SeekStart); err != nil {
+		return &SourceError{err}
+	}
+	return nil
 }

@@ -163,8 +163,10 @@ type PutOptions struct {
 // unless the error wraps [ErrUnsure]: then the outcome is unknown, and the value may still
 // appear. When ctx has ended Put may take some 20 seconds more to find out what became of a
 // request in progress, and to clean up. A value of up to 1 MiB is tried again when the store
-// does not respond, a longer one streams and is tried once. Where the store has conditional
-// writes, a further attempt never replaces what another writer wrote meanwhile. A value that
+// does not respond, a longer one streams and is tried once. It is read again only if value is an
+// [io.Seeker] and the store, which stored nothing, wants the upload to be made again: another
+// write of the same name was in progress, or another client aborted the upload. Where the store
+// has conditional writes, a further attempt never replaces what another writer wrote meanwhile. A value that
 // streams is refused with [ErrConflict] if a later Put of this Vault has stored another one
 // meanwhile. An error of the reader is a [*SourceError].
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
@@ -172,7 +174,7 @@ func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if value == nil {
 		return Info{}, fmt.Errorf("%w: there is no reader of the value", ErrConfig)
 	}
-	return v.put(ctx, name, &source{ctx: ctx, r: value}, o)
+	return v.put(ctx, name, newSource(ctx, value), o)
 }
 
 func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (Info, error) {
@@ -204,6 +206,9 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		m.Labels = nil
 	}
 	sealed := sealing{ref: v.ref(name), keys: v.keys, metadata: m, value: value, revisions: &v.revisions, name: name}
+	if s, ok := value.(*source); ok && s.seek != nil {
+		sealed.source = s
+	}
 	version, err := v.publish(ctx, key, how, &sealed)
 	if err != nil {
 		return Info{}, err

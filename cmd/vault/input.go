@@ -79,7 +79,7 @@ func (s *session) value(ctx context.Context, file string, allowEmpty bool) (io.R
 		if err != nil {
 			return nil, 0, nil, notAFile(err)
 		}
-		r, err := notEmpty(f, allowEmpty)
+		r, err := notEmpty(f, size, allowEmpty)
 		if err != nil {
 			f.Close()
 			return nil, 0, nil, err
@@ -90,10 +90,13 @@ func (s *session) value(ctx context.Context, file string, allowEmpty bool) (io.R
 		if err != nil {
 			return nil, 0, nil, err
 		}
-		r, err := notEmpty(bytes.NewReader(text), allowEmpty)
+		r, err := notEmpty(bytes.NewReader(text), int64(len(text)), allowEmpty)
 		return r, int64(len(text)), nothing, err
 	}
-	r, err := notEmpty(interruptible(ctx, s.in), allowEmpty)
+	if s.inSize > 0 {
+		return s.in, s.inSize, nothing, nil
+	}
+	r, err := notEmpty(interruptible(ctx, s.in), -1, allowEmpty)
 	return r, -1, nothing, err
 }
 
@@ -110,8 +113,12 @@ func notAFile(err error) error {
 	return e
 }
 
-// notEmpty refuses what has no first byte.
-func notEmpty(r io.Reader, allowed bool) (io.Reader, error) {
+// notEmpty refuses what has no first byte. A reader of known size is returned as it is, so that
+// it can be read again from where it is.
+func notEmpty(r io.Reader, size int64, allowed bool) (io.Reader, error) {
+	if _, ok := r.(io.Seeker); ok && size > 0 {
+		return r, nil
+	}
 	b := bufio.NewReaderSize(r, 64<<10)
 	switch _, err := b.Peek(1); {
 	case err == io.EOF && !allowed:

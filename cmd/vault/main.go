@@ -33,7 +33,7 @@ func main() {
 		ends = append(ends, syscall.SIGHUP)
 	}
 	os.Exit(run(untilSignal(ends), os.Args, &world{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		in: os.Stdin, inSize: sizeLeft(os.Stdin), out: os.Stdout, err: os.Stderr,
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
@@ -66,6 +66,7 @@ func untilSignal(signals []os.Signal) context.Context {
 // and its system-dependent parts knows package os.
 type world struct {
 	in                    io.Reader
+	inSize                int64 // what is left to read of in, if it is a regular file; else 0
 	out, err              io.Writer
 	inTTY, outTTY, errTTY bool
 	outClosed             bool // there is no standard output

@@ -29,6 +29,20 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 	return f, info.Size(), nil
 }
 
+// sizeLeft returns how many bytes of a regular file are left to read. It returns 0 for any other
+// file.
+func sizeLeft(f *os.File) int64 {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0
+	}
+	return max(0, info.Size()-at)
+}
+
 // userHome returns the home directory that the user database has for this user, or "" if
 // there is no such directory: service users have one that was never made.
 func userHome() string {

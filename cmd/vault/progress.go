@@ -30,7 +30,27 @@ func (p *progress) reader(r io.Reader) io.Reader {
 	if p == nil {
 		return r
 	}
+	if s, ok := r.(io.Seeker); ok {
+		if start, err := s.Seek(0, io.SeekCurrent); err == nil {
+			return &rewindable{watched{p, r}, s, start}
+		}
+	}
 	return &watched{p, r}
+}
+
+// A rewindable is a watched reader that can be read again; then the bar goes back.
+type rewindable struct {
+	watched
+	s     io.Seeker
+	start int64
+}
+
+func (w *rewindable) Seek(offset int64, whence int) (int64, error) {
+	at, err := w.s.Seek(offset, whence)
+	if err == nil {
+		w.p.moved = at - w.start
+	}
+	return at, err
 }
 
 type watched struct {

@@ -77,7 +77,7 @@ var temporaryStatus = []int{http.StatusRequestTimeout, http.StatusTooEarly, http
 // temporaryCodes are those, beside the SDK's codes of throttling, with which a service says that
 // it did nothing and may do it later. MinIO has the last two.
 var temporaryCodes = map[string]bool{
-	"RequestTimeout": true, "OperationAborted": true, codeConflict: true, "SlowDown": true, "TooManyRequests": true,
+	"RequestTimeout": true, codeAborted: true, codeConflict: true, "SlowDown": true, "TooManyRequests": true,
 	"KMS.ThrottlingException": true, "SlowDownRead": true, "SlowDownWrite": true,
 }
 
@@ -186,7 +186,7 @@ var reasons = map[string]failure{
 	"NotSignedUp":           {vault.ErrUnauthenticated, vault.CredentialsRejected},
 
 	codeConflict:                   {vault.ErrUnavailable, vault.WriteConflict},
-	"OperationAborted":             {vault.ErrUnavailable, vault.WriteConflict},
+	codeAborted:                    {vault.ErrUnavailable, vault.WriteConflict},
 	"SlowDown":                     {vault.ErrBusy, vault.Throttled},
 	"ServiceUnavailable":           {vault.ErrUnavailable, vault.Throttled},
 	"Throttling":                   {vault.ErrBusy, vault.Throttled},

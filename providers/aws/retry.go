@@ -19,13 +19,15 @@ import (
 // The SDK tries reads, lists and parts three times. Writes that publish something and
 // deletions are tried by package vault, which finds out whether an attempt was applied;
 // here they get a second attempt only when the service said that it did nothing because
-// it was busy.
+// it was busy. After another write was in progress PutObject is sent again, whose bytes are in
+// memory; the parts that CompleteMultipartUpload was about are gone, and package vault makes
+// another upload where it can read the value again.
 
 // throttledOnly is the retryer of those.
-func throttledOnly() aws.Retryer {
+func throttledOnly(also ...retry.IsErrorRetryable) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
-		o.Retryables = []retry.IsErrorRetryable{retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes}}
+		o.Retryables = append(also, retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes})
 	})
 }
 
@@ -53,6 +55,12 @@ func repeating(before ...retry.IsErrorRetryable) aws.Retryer {
 
 // once is the option of one call that is not repeated unless it was throttled.
 func once(o *s3.Options) { o.Retryer = throttledOnly() }
+
+// onceWhole is [once] for a request that holds the whole object: another write of the same key
+// may have been in progress, so that S3 did nothing.
+func onceWhole(o *s3.Options) {
+	o.Retryer = throttledOnly(retry.RetryableErrorCode{Codes: map[string]struct{}{codeConflict: {}, codeAborted: {}}})
+}
 
 // untilEnd is the option of a call that is repeated, until ctx ends.
 func untilEnd(ctx context.Context) func(*s3.Options) {

@@ -56,7 +56,7 @@ func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...f
 	in.Body = until(ctx, in.Body)
 	lasting, cancel := answered(ctx)
 	defer cancel()
-	out, err := p.Client.PutObject(lasting, in, append(o, once)...)
+	out, err := p.Client.PutObject(lasting, in, append(o, onceWhole)...)
 	return out, ended(ctx, err)
 }
 

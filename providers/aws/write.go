@@ -18,7 +18,9 @@ import (
 // The condition goes with PutObject, or with CompleteMultipartUpload: 412
 // PreconditionFailed when it does not hold, 404 for If-Match where nothing is, and 409
 // ConditionalRequestConflict when another conditional write, or a deletion, was under
-// way; then nothing was written, and it is not told whether the condition holds.
+// way; then nothing was written, and it is not told whether the condition holds. A PutObject may
+// then be sent again; after CompleteMultipartUpload the whole upload has to be made again.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
 
 // Put stores an object over what may be there.
 func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
@@ -67,6 +69,7 @@ func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) 
 const (
 	codeFailed   = "PreconditionFailed"
 	codeConflict = "ConditionalRequestConflict"
+	codeAborted  = "OperationAborted"
 )
 
 // etag returns the tag of the object at key, or "" where there is none. It reads a byte

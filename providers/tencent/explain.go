@@ -139,6 +139,7 @@ var reasons = map[string]failure{
 
 	"PathConflict":         {vault.ErrUnavailable, vault.WriteConflict},
 	"UploadConflict":       {vault.ErrUnavailable, vault.WriteConflict},
+	"OperationAborted":     {vault.ErrUnavailable, vault.WriteConflict},
 	"NoSuchUpload":         {vault.ErrUnavailable, vault.UploadAborted},
 	"SlowDown":             {vault.ErrBusy, vault.Throttled},
 	"RequestLimitExceeded": {vault.ErrBusy, vault.Throttled},

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPutAgain: a file that met another write of its name is uploaded again, also from standard input
+// and while a bar is shown. A pipe is not, and the user is told what to do.
+func TestPutAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "value")
+	if err := os.WriteFile(file, make([]byte, 20<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name     string
+		from     string
+		terminal bool
+		uploads  int
+		code     int
+	}{
+		{"file", "argument", false, 2, exitOK},
+		{"file with a bar", "argument", true, 2, exitOK},
+		{"redirected", "redirection", false, 2, exitOK},
+		{"pipe", "pipe", false, 1, exitUnreachable},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			uploads, ends := 0, 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				w.Header().Set("ETag", `"e"`)
+				switch q := r.URL.Query(); {
+				case q.Has("uploads"):
+					uploads++
+					fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>u%d</UploadId></InitiateMultipartUploadResult>", uploads)
+				case r.Method == http.MethodDelete:
+					w.WriteHeader(http.StatusNoContent)
+				case r.Method == http.MethodPost:
+					if ends++; ends == 1 {
+						w.WriteHeader(http.StatusConflict)
+						io.WriteString(w, "<Error><Code>ConditionalRequestConflict</Code><Message>no</Message></Error>")
+						return
+					}
+					io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+				}
+			}))
+			defer server.Close()
+			home := t.TempDir()
+			env := map[string]string{
+				"HOME": home, "OBJECTVAULT_STORE": "s3://bucket?endpoint=" + server.URL, "OBJECTVAULT_TENANT": "acme",
+				"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+			}
+			for name, value := range env {
+				t.Setenv(name, value) // the SDK looks here
+			}
+			in, args := io.Reader(strings.NewReader("")), []string{"vault", "put", "a"}
+			inSize := int64(0)
+			f, err := os.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			switch tc.from {
+			case "argument":
+				args = append(args, file)
+			case "redirection":
+				in, inSize = f, sizeLeft(f)
+			case "pipe":
+				r, w, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				go func() {
+					defer w.Close()
+					io.Copy(w, f)
+				}()
+				in, inSize = r, sizeLeft(r)
+			}
+			var errs bytes.Buffer
+			world := func() *world {
+				return &world{
+					in: in, inSize: inSize, out: new(bytes.Buffer), err: &errs, errTTY: tc.terminal, goos: "linux", now: time.Now,
+					getenv: func(k string) string { return env[k] }, readFile: os.ReadFile, open: openFile, writeNew: writeNew,
+					canSync: canSync, quietly: func(error) bool { return false },
+				}
+			}
+			if code := run(t.Context(), []string{"vault", "init"}, world()); code != exitOK {
+				t.Fatalf("init: exit code %d, stderr %q", code, &errs)
+			}
+			errs.Reset()
+			if code := run(t.Context(), args, world()); code != tc.code || uploads != tc.uploads {
+				t.Errorf("exit code %d, %d uploads, want %d and %d; stderr %q", code, uploads, tc.code, tc.uploads, &errs)
+			}
+			if tc.code != exitOK && (!strings.Contains(errs.String(), "nothing was stored, and the value streams") || !strings.Contains(errs.String(), "another write of the same name was in progress: try again")) {
+				t.Errorf("stderr %q does not say what to do", &errs)
+			}
+		})
+	}
+}

@@ -1,0 +1,101 @@
+package aws_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A conflicted server answers the first n requests that would make an object visible with 409, and
+// gives out a new upload each time. It knows no upload whose end it has refused.
+type conflicted struct {
+	mu       sync.Mutex
+	code     string
+	n        int
+	ends     int // requests that would make an object visible
+	uploads  int
+	over     map[string]bool
+	unsought string // what was wrong with the requests
+}
+
+func (c *conflicted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q := r.URL.Query()
+	id := q.Get("uploadId")
+	w.Header().Set("ETag", `"e"`)
+	switch {
+	case q.Has("uploads"):
+		c.uploads++
+		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>u%d</UploadId></InitiateMultipartUploadResult>", c.uploads)
+	case r.Method == http.MethodDelete:
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodGet:
+		w.Header().Del("ETag")
+		refuse(w, 404, "NoSuchKey")
+	case id != "" && c.over[id]:
+		c.unsought += " " + r.Method + " of an upload that is over;"
+		refuse(w, 404, "NoSuchUpload")
+	case q.Has("partNumber"):
+	default:
+		if c.ends++; c.ends <= c.n {
+			c.over[id] = id != ""
+			refuse(w, 409, c.code)
+			return
+		}
+		if r.Method == http.MethodPost {
+			io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+		}
+	}
+}
+
+// TestNewUpload: after a 409 at the end of an upload a new one is made, where the value can be read
+// again; a PutObject, whose bytes are in memory, is sent again in any case.
+func TestNewUpload(t *testing.T) {
+	t.Parallel()
+	large := make([]byte, 20<<20)
+	seekable := func() io.Reader { return bytes.NewReader(large) }
+	stream := func() io.Reader { return io.LimitReader(bytes.NewReader(large), int64(len(large))) }
+	middle := func() io.Reader { return io.LimitReader(bytes.NewReader(large), 3<<20) }
+	for _, code := range []string{"ConditionalRequestConflict", "OperationAborted"} {
+		for _, tc := range []struct {
+			name    string
+			value   func() io.Reader
+			create  bool
+			ends    int
+			uploads int
+			fails   bool
+		}{
+			{"create in parts", seekable, true, 2, 2, false},
+			{"put in parts", seekable, false, 2, 2, false},
+			{"create of a stream in parts", stream, true, 1, 1, true},
+			{"create of a stream in one request", middle, true, 2, 0, false},
+		} {
+			t.Run(code+"/"+tc.name, func(t *testing.T) {
+				t.Parallel()
+				server := &conflicted{code: code, n: 1, over: make(map[string]bool)}
+				v := newVault(t, answering(t, server.ServeHTTP), "acme")
+				_, err := v.Put(t.Context(), "openai", tc.value(), &vault.PutOptions{Create: tc.create})
+				var cause *vault.Cause
+				switch {
+				case !tc.fails && err != nil:
+					t.Errorf("put: %v", err)
+				case tc.fails && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) ||
+					!strings.Contains(err.Error(), "nothing was stored, and the value streams")):
+					t.Errorf("put: %v, want what to do", err)
+				}
+				if server.ends != tc.ends || server.uploads != tc.uploads || server.unsought != "" {
+					t.Errorf("%d requests to publish, %d uploads, want %d and %d;%s", server.ends, server.uploads, tc.ends, tc.uploads, server.unsought)
+				}
+			})
+		}
+	}
+}

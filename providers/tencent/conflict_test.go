@@ -1,0 +1,52 @@
+package tencent_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestNewUpload: where the end of an upload meets another write, and again when it is repeated, a new
+// upload is made if the value can be read again.
+func TestNewUpload(t *testing.T) {
+	large := make([]byte, 20<<20)
+	for _, code := range []string{"PathConflict", "UploadConflict", "OperationAborted"} {
+		for _, versioning := range []string{"", "Enabled"} {
+			for _, stream := range []bool{false, true} {
+				s := newServer(t, &costest.Options{Versioning: versioning})
+				uploads, first := 0, ""
+				s.SetRule(func(r *costest.Request) *costest.Fault {
+					switch {
+					case r.Action == "InitiateMultipartUpload":
+						uploads++
+					case r.Action == "CompleteMultipartUpload" && uploads == 1:
+						first = r.Key
+						return costest.RespondBefore(409, costest.ErrorXML(code, "told by a test"))
+					}
+					return nil
+				})
+				v := newVault(t, open(t, config(s, owner(s))), "acme")
+				var value io.Reader = bytes.NewReader(large)
+				if stream {
+					value = io.LimitReader(value, int64(len(large)))
+				}
+				_, err := v.Put(t.Context(), "x", value, &vault.PutOptions{Create: true})
+				var cause *vault.Cause
+				switch {
+				case first == "":
+					t.Errorf("%s: no upload was refused", code)
+				case !stream && (err != nil || uploads != 2):
+					t.Errorf("%s, versioning %q: %v after %d uploads, want a second one", code, versioning, err, uploads)
+				case stream && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) || uploads != 1 ||
+					!strings.Contains(err.Error(), "nothing was stored, and the value streams")):
+					t.Errorf("%s, versioning %q: %v after %d uploads, want what to do", code, versioning, err, uploads)
+				}
+			}
+		}
+	}
+}
