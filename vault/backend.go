@@ -342,7 +342,7 @@ func (b *backend) explain(err error) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		var cause *Cause
-		if b.store.Explain != nil && errors.As(b.store.Explain(err), &cause) && cause.Effect != EffectUnknown {
+		if b.store.Explain != nil && errors.As(b.store.Explain(err), &cause) && (cause.Effect != EffectUnknown || cause.Unfinished > 0) {
 			return fact(cause, err)
 		}
 		return err

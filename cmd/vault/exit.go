@@ -273,6 +273,10 @@ func explain(op string, err error) report {
 	}
 	if r.Kind == "interrupted" {
 		r.Message = "interrupted"
+		var cause *vault.Cause
+		if errors.As(err, &cause) && cause.Unfinished > 0 { // it costs money, and nobody else knows of it
+			r.Message = (&vault.Cause{Sentinel: errors.New(r.Message), Unfinished: cause.Unfinished}).Error()
+		}
 	}
 	var h *hinted
 	var u *usage.Error

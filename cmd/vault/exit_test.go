@@ -146,6 +146,8 @@ func TestReports(t *testing.T) {
 		{vault.ErrUnauthenticated, "vault: put: not authenticated\nvault: hint: get new credentials and try again\n"},
 		{&vault.Error{Op: "get", Name: "a", Err: vault.ErrRollback}, "vault: put a: rolled back\nvault: hint: an old object was served in place of a newer one, or its writer's clock is slow\n"},
 		{&vault.Error{Op: "get", Name: "a", Err: fmt.Errorf("%w: more", context.Canceled)}, "vault: put a: interrupted\n"},
+		{&vault.Error{Op: "put", Name: "a", Err: fmt.Errorf("deep: %w", &vault.Cause{Sentinel: context.Canceled, Unfinished: 300_000_000})},
+			"vault: put a: interrupted; an unfinished upload of 300 MB remains; it is billed until a lifecycle rule removes it\n"},
 		{errors.New("line\nbreak\x1b"), "vault: put: line\\x0abreak\\x1b\n"},
 		{childCode(7), ""},
 	} {

@@ -24,15 +24,12 @@ import (
 // causeOf returns the cause of err: in the service's words, but without those of the layers
 // in between.
 func causeOf(f failure, err error) *vault.Cause {
-	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err), Effect: effectOf(err)}
+	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err), Effect: effectOf(err), Unfinished: remains(err)}
 	switch {
 	case f.reason == vault.WrongRegion:
 		c.Detail = regionOf(err)
 	case f.sentinel == vault.ErrRefused:
 		c.Message = codeFirst(err)
-	}
-	if errors.As(err, new(*unfinished)) {
-		c.Message += unfinishedText
 	}
 	return c
 }
@@ -122,6 +119,10 @@ func said(err error) string {
 	var network *url.Error
 	var exchange *exchangeError
 	var foreign *foreignError
+	var left *unfinished
+	if errors.As(err, &left) {
+		err = left.err
+	}
 	switch {
 	case errors.As(err, &exchange):
 		return exchange.Error()
@@ -240,7 +241,7 @@ func explain(err error) error {
 	}
 	f := failureOf(err)
 	switch {
-	case errors.Is(err, context.Canceled) && unpublishable(err):
+	case errors.Is(err, context.Canceled) && (unpublishable(err) || remains(err) > 0):
 		f = failure{context.Canceled, vault.ReasonUnknown}
 	case errors.Is(err, context.Canceled):
 		return nil // by the caller: the network is not to blame

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/objectvault/objectvault/internal/linger"
+	"github.com/objectvault/objectvault/vault"
 )
 
 const (
@@ -46,6 +47,7 @@ func (s *store) newUploads(ctx context.Context) (*transfermanager.Client, *publi
 type publisher struct {
 	*s3.Client
 	ctx  context.Context // of the upload: the manager aborts it with another one
+	sent atomic.Int64    // bytes of the parts that the server may have
 	left atomic.Bool     // the upload could not be aborted
 }
 
@@ -61,14 +63,27 @@ func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...f
 }
 
 func (p *publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, o ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
-	out, err := p.Client.CreateMultipartUpload(ctx, in, o...)
-	if err != nil {
-		err = &unpublished{err}
+	if err := ctx.Err(); err != nil {
+		return nil, &unpublished{err}
 	}
-	return out, err
+	lasting, cancel := answered(ctx) // only the response has the id, without which nobody can abort it
+	defer cancel()
+	out, err := p.Client.CreateMultipartUpload(lasting, in, append(o, untilEnd(ctx))...)
+	if err != nil {
+		return out, &unpublished{ended(ctx, err)}
+	}
+	if err := ctx.Err(); err != nil {
+		p.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: in.Bucket, Key: in.Key, UploadId: out.UploadId})
+		return nil, &unpublished{err}
+	}
+	return out, nil
 }
 
 func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &unpublished{err}
+	}
+	p.sent.Add(sizeOf(in.Body))
 	in.Body = until(ctx, in.Body)
 	lasting, cancel := answered(ctx)
 	defer cancel()
@@ -101,13 +116,42 @@ func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipar
 	return &s3.AbortMultipartUploadOutput{}, nil
 }
 
-// An unfinished error is from an upload whose parts are still there.
-type unfinished struct{ err error }
+// sizeOf returns how many bytes are left in the body of a part.
+func sizeOf(body io.Reader) int64 {
+	s, ok := body.(io.Seeker)
+	if !ok {
+		return partSize
+	}
+	at, err := s.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return partSize
+	}
+	end, err := s.Seek(0, io.SeekEnd)
+	if _, berr := s.Seek(at, io.SeekStart); err != nil || berr != nil {
+		return partSize
+	}
+	return end - at
+}
 
-func (e *unfinished) Error() string { return e.err.Error() + unfinishedText }
+// An unfinished error is from an upload whose parts could not be removed.
+type unfinished struct {
+	err  error
+	size int64 // of the parts
+}
+
+func (e *unfinished) Error() string {
+	return (&vault.Cause{Sentinel: e.err, Unfinished: e.size}).Error()
+}
 func (e *unfinished) Unwrap() error { return e.err }
 
-const unfinishedText = "; its parts could not be removed, and are billed until a lifecycle rule removes them"
+// remains returns how many bytes of an upload err says remain.
+func remains(err error) int64 {
+	var left *unfinished
+	if !errors.As(err, &left) {
+		return 0
+	}
+	return left.size
+}
 
 // An unpublished error is from a request that makes nothing visible.
 type unpublished struct{ err error }
@@ -189,7 +233,9 @@ func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error
 	case errors.Is(err, errEnded):
 		return b.end(nil)
 	case err != nil:
-		b.end(err)
+		if _, uerr := b.end(err); remains(uerr) > 0 {
+			err = &unpublished{&unfinished{err, remains(uerr)}}
+		}
 		return written{}, err
 	case b.pipe != nil:
 		return b.end(nil)
@@ -218,7 +264,7 @@ func (s *store) uploadParts(ctx context.Context, o object, r io.Reader) (written
 	})
 	if err != nil {
 		if p.left.Load() {
-			err = &unfinished{err}
+			err = &unfinished{err, p.sent.Load()}
 		}
 		return written{}, err
 	}

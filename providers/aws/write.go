@@ -38,10 +38,10 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	case err == nil:
 		return versionID(out.version), nil
 	case code(err) == codeFailed:
-		return "", fmt.Errorf("%w: %w", vault.ErrExist, err)
+		return "", lost(vault.ErrExist, err)
 	case code(err) == codeConflict:
 		if there, terr := s.etag(ctx, key); terr == nil && there != "" {
-			return "", fmt.Errorf("%w: %w", vault.ErrExist, err)
+			return "", lost(vault.ErrExist, err)
 		}
 	}
 	return "", err
@@ -57,13 +57,21 @@ func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) 
 	case err == nil:
 		return aws.ToString(out.etag), nil
 	case code(err) == codeFailed, code(err) == "NoSuchKey":
-		return "", fmt.Errorf("%w: %w", vault.ErrConflict, err)
+		return "", lost(vault.ErrConflict, err)
 	case code(err) == codeConflict:
 		if now, terr := s.etag(ctx, key); terr == nil && now != tag {
-			return "", fmt.Errorf("%w: %w", vault.ErrConflict, err)
+			return "", lost(vault.ErrConflict, err)
 		}
 	}
 	return "", err
+}
+
+// lost returns the error of a writer whose condition does not hold.
+func lost(sentinel, err error) error {
+	if left := remains(err); left > 0 {
+		return &vault.Cause{Service: service, Sentinel: sentinel, Message: said(err), Effect: vault.Refused, Unfinished: left}
+	}
+	return fmt.Errorf("%w: %w", sentinel, err)
 }
 
 const (

@@ -170,6 +170,8 @@ func TestUnfinishedUpload(t *testing.T) {
 		{"refused", "AccessDenied", vault.ErrPermission},
 		{"taken", "FileAlreadyExists", vault.ErrExist},
 		{"cancelled", "", context.Canceled},
+		{"cancelled at the end", "late", context.Canceled},
+		{"unknown", "InternalError", vault.ErrUnsure},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, err := costest.New(nil) // newServer would complain of what is left
@@ -183,6 +185,11 @@ func TestUnfinishedUpload(t *testing.T) {
 				switch {
 				case r.Action == "AbortMultipartUpload":
 					return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test"))
+				case r.Action == "CompleteMultipartUpload" && tc.code == "late":
+					cancel()
+					return costest.RespondBefore(500, costest.ErrorXML("InternalError", "told by a test"))
+				case r.Action == "CompleteMultipartUpload" && tc.code == "InternalError":
+					return costest.RespondBefore(500, costest.ErrorXML(tc.code, "told by a test"))
 				case r.Action == "CompleteMultipartUpload":
 					return costest.RespondBefore(403, costest.ErrorXML(tc.code, "told by a test"))
 				case r.Action == "UploadPart" && tc.code == "":

@@ -1,0 +1,124 @@
+package aws_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestUnfinishedUpload: parts that could not be removed are reported, whatever ended the write.
+func TestUnfinishedUpload(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		refuse string // the code of the response to the end of the upload
+		status int
+		o      vault.PutOptions
+		end    bool // the context ends while the second part is sent
+		source bool // the source fails after the second part
+		want   error
+	}{
+		{name: "refused", refuse: "AccessDenied", status: 403, want: vault.ErrPermission},
+		{name: "taken", refuse: "PreconditionFailed", status: 412, o: vault.PutOptions{Create: true}, want: vault.ErrExist},
+		{name: "unknown", refuse: "InternalError", status: 500, want: vault.ErrUnsure},
+		{name: "interrupted", end: true, want: context.Canceled},
+		{name: "the source fails", source: true, want: io.ErrUnexpectedEOF},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				w.Header().Set("ETag", `"e"`)
+				switch q := r.URL.Query(); {
+				case q.Has("uploads"):
+					io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+				case r.Method == http.MethodDelete:
+					refuse(w, 403, "AccessDenied")
+				case r.Method == http.MethodPost:
+					refuse(w, tc.status, tc.refuse)
+				case r.Method == http.MethodGet:
+					w.Header().Del("ETag")
+					refuse(w, 404, "NoSuchKey")
+				case q.Get("partNumber") == "2" && tc.end:
+					cancel()
+				}
+			})
+			v := newVault(t, s, "acme")
+			value := noise(1, 20<<20)
+			if tc.source {
+				value = io.MultiReader(value, broken{})
+			}
+			_, err := v.Put(ctx, "x", value, &tc.o)
+			if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), "an unfinished upload of ") ||
+				!strings.HasSuffix(err.Error(), " MB remains; it is billed until a lifecycle rule removes it") {
+				t.Errorf("put says %v, want %v and what remains", err, tc.want)
+			}
+			var cause *vault.Cause
+			if !tc.source && (!errors.As(err, &cause) || cause.Unfinished < 8<<20 || cause.Unfinished > 21<<20) {
+				t.Errorf("the cause is %+v, want how many bytes remain", cause)
+			}
+			if strings.Count(err.Error(), "unfinished") != 1 {
+				t.Errorf("put says it more than once: %v", err)
+			}
+		})
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// TestInterruptedStart: a caller who gives up while the response to the start of an upload is under
+// way leaves no upload behind.
+func TestInterruptedStart(t *testing.T) {
+	t.Parallel()
+	server := testcloud.RequireVersity(t)
+	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	started := false
+	front := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(u)
+			r.Out.Host = r.In.Host
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			if !resp.Request.URL.Query().Has("uploads") {
+				return nil
+			}
+			started = true
+			cancel()
+			held := time.NewTimer(300 * time.Millisecond)
+			defer held.Stop()
+			select {
+			case <-held.C:
+			case <-resp.Request.Context().Done(): // the client did not wait
+			}
+			return nil
+		},
+	})
+	t.Cleanup(front.Close)
+	v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: front.URL, Static: static(server.Root)}), "acme")
+	_, err = v.Put(ctx, "x", noise(1, 20<<20), nil)
+	if !errors.Is(err, context.Canceled) || errors.Is(err, vault.ErrUnsure) || !started {
+		t.Errorf("put: %v, started %v", err, started)
+	}
+	noOrphans(t, testcloud.S3Client(server.URL, server.Root), bucket)
+}
