@@ -12,8 +12,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 
@@ -64,6 +67,7 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 		}
 		cfg.Credentials = chain{cfg.Credentials}
 	}
+	cfg.Credentials = punctual{cfg.Credentials}
 	cfg.APIOptions = append(cfg.APIOptions, onceMore(renew))
 	if c.Endpoint != "" {
 		// Servers that are not AWS choke on checksums they do not know.
@@ -101,9 +105,17 @@ func needRegion(cfg *aws.Config, endpoint string) error {
 
 // loadConfig loads the SDK's configuration with a client of ours. own may be nil, timeout 0.
 func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
+	// The SDK's own client, so that it can add the CA bundle. What finds credentials keeps it.
+	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { transport.Configure(t, timeout) })
+	metadata := newMetadata(timeout)
 	options := []func(*config.LoadOptions) error{
-		// The SDK's own client, so that it can add the CA bundle.
-		config.WithHTTPClient(awshttp.NewBuildableClient()),
+		config.WithHTTPClient(client),
+		config.WithRetryer(func() aws.Retryer { return repeating() }),
+		config.WithEndpointCredentialOptions(func(o *endpointcreds.Options) {
+			o.HTTPClient = client
+			o.Retryer = repeating(retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusNotFound: {}}}) // as the SDK's own
+		}),
+		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }),
 		config.WithLogger(logging.Nop{}), // a library does not write to standard error
 	}
 	if region != "" {
@@ -121,6 +133,7 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("%w: the configuration of the AWS SDK: %w", vault.ErrConfig, err)
 	}
+	metadata.use(cfg)
 	base := transport.Default()
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		base = b.GetTransport()

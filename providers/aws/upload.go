@@ -173,7 +173,7 @@ const answerTime = 5 * time.Second
 
 // answered returns a context that ends answerTime after ctx.
 func answered(ctx context.Context) (context.Context, context.CancelFunc) {
-	lasting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	lasting, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), callerKey{}, ctx))
 	stop := context.AfterFunc(ctx, func() {
 		t := time.NewTimer(linger.Half(ctx, answerTime)) // the other half is for reading back
 		defer t.Stop()
