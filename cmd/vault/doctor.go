@@ -153,7 +153,7 @@ func (s *session) admit(ctx context.Context, patient *patient, set config.Settin
 	case p.PerRole && patient.Cloud != nil:
 		patient.Identity = func(ctx context.Context) []doctor.Line { return []doctor.Line{examineKeys(ctx, patient.Cloud)} }
 	}
-	if s.nobodyAsked(set) && p.Scheme == "s3" && p.identity == nil && patient.Cloud != nil {
+	if s.nobodyAsked(set) && (p.Scheme == "s3" || p.Scheme == "cos") && p.identity == nil && patient.Cloud != nil {
 		patient.Whole = func(ctx context.Context) (bool, string) { return owner(ctx, patient.Cloud) }
 	}
 	tenant, terr := p.tenant(ctx)

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
@@ -125,6 +127,39 @@ func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
 		return nil, e
 	}
 	return text, nil
+}
+
+// OwnsBucket implements [vault.BucketOwner]: the ACL of the bucket names its owner, by a principal of
+// the account (436/7733), and CAM calls the keys of an account and of its users CAMUser.
+func (c *cloud) OwnsBucket(ctx context.Context, who vault.Caller) (bool, error) {
+	account, ok := accountOf(who.ARN)
+	if !ok || who.Type != "CAMUser" {
+		return false, nil
+	}
+	acl := c.setting(ctx, "acl")
+	if errors.Is(acl.Err, vault.ErrPermission) {
+		return false, nil // an owner reads it
+	}
+	if acl.Err != nil {
+		return false, acl.Err
+	}
+	var doc struct{ Owner struct{ ID string } }
+	if err := xml.Unmarshal([]byte(acl.Document), &doc); err != nil {
+		return false, fmt.Errorf("%w: the ACL of the bucket is not COS's: %w", vault.ErrUnavailable, err)
+	}
+	owner, ok := accountOf(doc.Owner.ID)
+	return ok && owner == account, nil
+}
+
+// accountOf returns the uin of the account of a principal such as qcs::cam::uin/1:uin/2, and whether
+// it is one.
+func accountOf(principal string) (string, bool) {
+	rest, ok := strings.CutPrefix(principal, "qcs::cam::uin/")
+	if !ok {
+		return "", false
+	}
+	account, user, ok := strings.Cut(rest, ":uin/")
+	return account, ok && account != "" && user != ""
 }
 
 // noRedirects returns a client that does not take a signature, or a token, elsewhere.

@@ -158,6 +158,53 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestOwnsBucket: the account that the bucket's ACL names as its owner owns it, and so do its users.
+// Roles, federated users and others do not.
+func TestOwnsBucket(t *testing.T) {
+	s := newServer(t, nil)
+	const denied = "denied"
+	for _, tc := range []struct {
+		arn, kind, owner string
+		want             bool
+	}{
+		{"qcs::cam::uin/100000000001:uin/100000000001", "CAMUser", "", true},
+		{"qcs::cam::uin/100000000001:uin/100000000011", "CAMUser", "", true},
+		{"qcs::cam::uin/100000000002:uin/100000000002", "CAMUser", "", false},
+		{"qcs::cam::uin/1000000000011:uin/1", "CAMUser", "", false},
+		{"qcs::cam::uin/100000000001:roleName/vault", "CAMUser", "", false},
+		{"qcs::sts:100000000001:assumed-role/4611686018427397919", "CAMRole", "", false},
+		{"qcs::sts:100000000001:federated-user/100000000001", "FederatedUser", "", false},
+		{"qcs::cam::uin/100000000001:uin/100000000001", "", "", false},
+		{"qcs::cam::uin/100000000001:uin/100000000001", "CAMUser", "1250000000", false},
+		{"qcs::cam::uin/100000000001:uin/100000000001", "CAMUser", denied, false},
+		{"", "CAMUser", " ", false},
+	} {
+		s.SetRule(func(r *costest.Request) *costest.Fault {
+			switch {
+			case r.Action != "GetBucketACL" || tc.owner == "":
+				return nil
+			case tc.owner == denied:
+				return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test"))
+			}
+			return costest.RespondBefore(200, "<AccessControlPolicy><Owner><ID>"+tc.owner+"</ID></Owner></AccessControlPolicy>")
+		})
+		o, ok := open(t, config(s, owner(s))).Cloud.(vault.BucketOwner)
+		if !ok {
+			t.Fatal("the cloud does not say who owns the bucket")
+		}
+		if got, err := o.OwnsBucket(t.Context(), vault.Caller{ARN: tc.arn, Type: tc.kind, Account: "100000000001"}); got != tc.want || err != nil {
+			t.Errorf("%s %s, ACL %q: %v, %v, want %v", tc.kind, tc.arn, tc.owner, got, err, tc.want)
+		}
+	}
+	s.SetRule(func(*costest.Request) *costest.Fault {
+		return costest.RespondBefore(503, costest.ErrorXML("SlowDown", "told by a test"))
+	})
+	o := open(t, config(s, owner(s))).Cloud.(vault.BucketOwner)
+	if got, err := o.OwnsBucket(t.Context(), vault.Caller{ARN: "qcs::cam::uin/100000000001:uin/100000000001", Type: "CAMUser"}); got || err == nil {
+		t.Errorf("an ACL that cannot be read: %v, %v", got, err)
+	}
+}
+
 func TestServerTime(t *testing.T) {
 	s := newServer(t, nil)
 	for name, c := range map[string]tencent.Config{
