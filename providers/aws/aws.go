@@ -59,7 +59,7 @@ type Config struct {
 	// or us-east-1 where there is an Endpoint.
 	Region string
 	// Endpoint is the URL of a server that is not AWS. It implies PathStyle, unless VirtualHost is
-	// set, and checksums only where an operation requires them. Empty: the one that the SDK's
+	// set, and Content-MD5 in place of S3's newer checksums, unless it is one of AWS's. Empty: the one that the SDK's
 	// environment or profile names, or AWS.
 	Endpoint  string
 	PathStyle bool
@@ -110,7 +110,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, groups: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	s := &store{bucket: c.Bucket, client: client, other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}
@@ -158,8 +158,9 @@ type store struct {
 	client *s3.Client
 	sums   aws.RequestChecksumCalculation
 	sse    types.ServerSideEncryption
-	key    *string // of KMS
-	groups bool    // lists of versions may have the markers of deletion apart
+	key    *string     // of KMS
+	other  bool        // the server is not AWS: see dialects.go, and [order] for its lists of versions
+	single atomic.Bool // it deletes no more than one object in a request
 }
 
 // tag is the ETag of what r reads, as S3 writes it: in quotes.

@@ -69,13 +69,10 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 	}
 	cfg.Credentials = punctual{cfg.Credentials}
 	cfg.APIOptions = append(cfg.APIOptions, onceMore(renew))
-	if c.Endpoint != "" {
-		// Servers that are not AWS choke on checksums they do not know.
+	if c.Endpoint != "" && !isAWS(c.Endpoint) { // see dialects.go
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
-		if !isAWS(c.Endpoint) {
-			cfg.APIOptions = append(cfg.APIOptions, unsignedEncoding)
-		}
+		cfg.APIOptions = append(cfg.APIOptions, unsignedEncoding)
 	}
 	return cfg, nil
 }

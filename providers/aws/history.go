@@ -102,7 +102,7 @@ func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, 
 	return func(yield func(version, error) bool) {
 		in := &s3.ListObjectVersionsInput{Bucket: aws.String(s.bucket), Prefix: aws.String(prefix), MaxKeys: aws.Int32(pageSize)}
 		for {
-			order := order{mayGroup: s.groups}
+			order := order{mayGroup: s.other}
 			out, err := s.client.ListObjectVersions(ctx, in, order.capture)
 			var page []version
 			if err == nil {

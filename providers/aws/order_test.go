@@ -28,7 +28,7 @@ func TestVersionsAsAWSHasThem(t *testing.T) {
 	}
 	defer st.Close()
 	for groups, want := range map[bool]string{false: "3 2 1", true: "3 1 2"} {
-		st.History.(*store).groups = groups // as with an endpoint that is not AWS
+		st.History.(*store).other = groups // as with an endpoint that is not AWS
 		var got []string
 		for v, err := range st.History.Versions(t.Context(), key) {
 			if err != nil {

@@ -37,6 +37,9 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 	if len(leftovers) == 0 {
 		return nil, nil
 	}
+	if s.single.Load() {
+		return s.removeEach(ctx, leftovers)
+	}
 	type id struct{ key, version string }
 	asked := make(map[id]vault.Leftover, len(leftovers))
 	objects := make([]types.ObjectIdentifier, len(leftovers))
@@ -49,7 +52,11 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 	}
 	out, err := s.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
 		Bucket: aws.String(s.bucket), Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)},
-	}, once)
+	}, once, s.withMD5)
+	if s.other && noMultiDelete(err) {
+		s.single.Store(true)
+		return s.removeEach(ctx, leftovers)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ const (
 // newUploads returns the SDK's transfer manager the way one upload of a vault needs it, whose
 // context is ctx.
 func (s *store) newUploads(ctx context.Context) (*transfermanager.Client, *publisher) {
-	p := &publisher{Client: s.client, ctx: ctx}
+	p := &publisher{Client: s.client, ctx: ctx, md5: s.other}
 	return transfermanager.New(p, func(o *transfermanager.Options) {
 		o.PartSizeBytes = partSize
 		o.MultipartUploadThreshold = partSize // what comes here is longer than wholeSize
@@ -47,6 +47,7 @@ func (s *store) newUploads(ctx context.Context) (*transfermanager.Client, *publi
 type publisher struct {
 	*s3.Client
 	ctx  context.Context // of the upload: the manager aborts it with another one
+	md5  bool            // send Content-MD5: see [store].other
 	sent atomic.Int64    // bytes of the parts that the server may have
 	left atomic.Bool     // the upload could not be aborted
 }
@@ -54,6 +55,9 @@ type publisher struct {
 func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
+	}
+	if p.md5 {
+		in.ContentMD5 = contentMD5(in.Body)
 	}
 	in.Body = until(ctx, in.Body)
 	lasting, cancel := answered(ctx)
@@ -84,6 +88,9 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 		return nil, &unpublished{err}
 	}
 	p.sent.Add(sizeOf(in.Body))
+	if p.md5 {
+		in.ContentMD5 = contentMD5(in.Body)
+	}
 	in.Body = until(ctx, in.Body)
 	lasting, cancel := answered(ctx)
 	defer cancel()
@@ -244,7 +251,7 @@ func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error
 }
 
 func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (written, error) {
-	out, err := (&publisher{Client: s.client, ctx: ctx}).PutObject(ctx, &s3.PutObjectInput{
+	out, err := (&publisher{Client: s.client, ctx: ctx, md5: s.other}).PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: bytes.NewReader(whole),
 		ServerSideEncryption: s.sse, SSEKMSKeyId: s.key,

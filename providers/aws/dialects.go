@@ -1,0 +1,218 @@
+// # Dialects
+//
+// What the services demand of a request, or lack, as far as a document or a tracker says so. What is
+// not named is not known. The numbers are the sources below; "seen" is what the tests of this
+// package see on Ceph RGW 16.2.15 and versitygw 1.8.0.
+//
+//	every request
+//	  GCS          Accept-Encoding must not be signed: its front end rewrites it [7]; a client also left out
+//	               amz-sdk-invocation-id, amz-sdk-request and x-id [8], others did not need to [7]
+//	  R2           ignores x-id [2]
+//	  OSS          the bucket as host name, not in the path [12]
+//	PutObject
+//	  AWS          in a bucket with Object Lock Content-MD5 or x-amz-checksum-*, else 400 InvalidRequest [1]
+//	  R2           takes Content-MD5 [3]; refused x-amz-checksum-* with 501 [4], later took CRC32 [5]; no
+//	               x-amz-server-side-encryption [3]
+//	  GCS          refuses the newer checksums [7]
+//	  B2           refuses x-amz-checksum-* and x-amz-sdk-checksum-algorithm with 400 [9]; one tester saw
+//	               CRC32 taken in us-east-005 [10]
+//	  OSS          refuses aws-chunked with a trailer, 400 InvalidArgument [13]
+//	  MinIO        takes a write without a checksum into a bucket with Object Lock [15]
+//	  SeaweedFS    stored the trailer of aws-chunked as content where IAM was off, before June 2025 [17]
+//	  versitygw    takes one without a checksum into a bucket with Object Lock [19]; Content-MD5: seen
+//	  Ceph         Content-MD5 and CRC32: seen
+//	  Garage       most x-amz- headers are not implemented [20]; checksums: not known
+//	PutObject with If-None-Match or If-Match
+//	  AWS          409 ConditionalRequestConflict: send it again [1]
+//	  R2           conditions are honoured, also at the end of an upload, which is then gone [2]
+//	  B2           501 NotImplemented [10]
+//	  GCS          compares generations, x-goog-if-generation-match, instead [22]
+//	  OSS          has x-oss-forbid-overwrite instead [22]; the S3 headers: not known
+//	  MinIO        honoured [14]
+//	  SeaweedFS    atomic since March 2026 [18]
+//	  versitygw    honoured: seen
+//	  Ceph         16 ignores If-None-Match in a bucket with versioning, and wants the tag of If-Match
+//	               without quotes: seen
+//	  Garage       not known
+//	CreateMultipartUpload
+//	  AWS          takes no condition [1]
+//	  R2, B2, GCS, OSS, MinIO, Garage, Ceph, SeaweedFS, versitygw
+//	               have it [3] [11] [6] [12] [14] [20]; nothing known that they demand
+//	UploadPart
+//	  AWS          as PutObject, in a bucket with Object Lock [23]
+//	  R2           parts of one size but for the last [21]
+//	  B2, OSS      as PutObject [9] [13]
+//	  others       as PutObject, as far as known
+//	CompleteMultipartUpload
+//	  AWS          409 ConditionalRequestConflict: the upload has to be made again [1]
+//	  R2           after a condition that does not hold the upload is gone: an abort is 404 [2]
+//	  SeaweedFS    conditions are atomic since March 2026 [18]
+//	  Ceph         16 ignores conditions: seen
+//	  versitygw    honoured: seen
+//	  others       not known
+//	AbortMultipartUpload, GetObject with Range, HeadObject, ListObjectsV2
+//	  R2, B2, OSS, Garage
+//	               have them [3] [11] [12] [20]; nothing known that they demand
+//	  others       not known to differ
+//	DeleteObject
+//	  R2, B2, OSS, Garage
+//	               have it [3] [11] [12] [20]; nothing known that they demand
+//	  others       not known to differ
+//	DeleteObjects
+//	  AWS          documents Content-MD5 or a checksum as required [1]
+//	  MinIO        before 2025 Content-MD5, else 400 MissingContentMD5 [16]
+//	  OSS          Content-MD5, else 400 MissingArgument [12] [24]
+//	  GCS          long had none, and answered 400 InvalidArgument [25]; has one now, without checksum [6]
+//	  B2           has it [11]; refuses the newer checksums [9]
+//	  R2, Garage   have it [3] [20]; what they demand: not known
+//	  SeaweedFS    has it [18]; what it demands: not known
+//	  versitygw    knew no x-amz-sdk-checksum-algorithm [26]; Content-MD5: seen
+//	  Ceph         answers 403 for the whole when one key is refused: seen; Content-MD5: seen
+//	ListObjectVersions
+//	  Garage       501: it has no versions [20]
+//	  OSS          not among the operations of its S3 dialect [12]
+//	  GCS          fails, with a client of S3 [25]
+//	  B2           has it [11]
+//	  R2           not among the operations on buckets that it lists as implemented [3]
+//	  Ceph, versitygw
+//	               have it: seen
+//	  MinIO, SeaweedFS
+//	               have versions [14] [18]
+//	GetBucketVersioning, which only the doctor asks for
+//	  R2           not implemented [3]
+//	  Garage       a stub, since it has no versions [20]
+//	  OSS          not among its operations [12]
+//	  B2           has it [11]
+//	GetBucketLifecycleConfiguration
+//	  R2, OSS      have it [3] [12]
+//	  B2, Garage   not among their operations [11] [20]
+//	  versitygw    501: seen
+//	GetBucketPolicy
+//	  R2           not implemented [3]
+//	  B2, OSS, Garage
+//	               not among their operations [11] [12] [20]
+//	GetBucketAcl, GetPublicAccessBlock, GetBucketOwnershipControls, CopyObject
+//	  are not sent. R2 has none of the first three [3], MinIO none of the last two of them [14].
+//	ListMultipartUploads, by the doctor
+//	  MinIO        takes only the whole key as prefix [14]
+//	HeadBucket with an expected owner, by the doctor, at AWS alone
+//	  R2           has no such header [3]
+//	AssumeRoleWithWebIdentity
+//	  AWS, Ceph, SeaweedFS, MinIO have it; Ceph 16 answers 409 to one of two first exchanges of a subject:
+//	  seen. R2, B2, GCS, Garage, OSS by this name, versitygw with a private issuer: not known.
+//	GetCallerIdentity
+//	  is sent to AWS alone.
+//
+// So each PutObject, UploadPart and DeleteObjects that goes to another server than AWS has
+// Content-MD5, which is as old as S3 and which all of them take, and none has one of the newer
+// checksums. AWS gets those of the SDK, also at an endpoint that was named. A server that refuses
+// DeleteObjects as such gets one DeleteObject an object, from then on. Without a list of versions a
+// teardown does what it can; a history is not supported. No condition is ever left out: a create
+// that a server cannot make is an error.
+//
+//	[1]  https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html, API_CompleteMultipartUpload.html, API_DeleteObjects.html
+//	[2]  https://developers.cloudflare.com/r2/reference/changelog/ (2023-08-11, 2023-12-11)
+//	[3]  https://developers.cloudflare.com/r2/api/s3/api/
+//	[4]  https://github.com/cloudflare/cloudflare-docs/pull/19236
+//	[5]  https://github.com/skypilot-org/skypilot/pull/5282
+//	[6]  https://docs.cloud.google.com/storage/docs/xml-api/post-bucket, https://github.com/ClickHouse/ClickHouse/pull/49390
+//	[7]  https://github.com/aws/aws-sdk-go-v2/issues/1816, https://github.com/benbjohnson/litestream/issues/1386
+//	[8]  https://github.com/afreidah/s3-orchestrator/pull/229
+//	[9]  https://github.com/home-assistant/core/issues/143995, https://github.com/stonith404/pingvin-share/issues/798
+//	[10] https://github.com/sathinduga/obsidian-s3-sync-and-backup/pull/84
+//	[11] https://www.backblaze.com/apidocs/introduction-to-the-s3-compatible-api
+//	[12] https://help.aliyun.com/en/oss/developer-reference/compatibility-with-amazon-s3, https://help.aliyun.com/en/oss/developer-reference/use-aws-sdks-to-access-oss
+//	[13] https://www.alibabacloud.com/help/en/oss/user-guide/0017-00000804, https://github.com/apache/polaris/issues/3346
+//	[14] https://docs.min.io/enterprise/aistor-object-store/developers/s3-api-compatibility
+//	[15] https://github.com/minio/minio/issues/16480
+//	[16] https://github.com/minio/minio/issues/20845, https://github.com/aws/aws-sdk-go-v2/issues/3258
+//	[17] https://github.com/seaweedfs/seaweedfs/issues/6895
+//	[18] https://github.com/seaweedfs/seaweedfs/pull/8802
+//	[19] https://github.com/versity/versitygw/issues/1535
+//	[20] https://garagehq.deuxfleurs.fr/documentation/reference-manual/s3-compatibility, https://garagehq.deuxfleurs.fr/reference_manual/s3_compatibility.html
+//	[21] https://gist.github.com/johnspurlock-skymethod/6027c81953f81aa535d889d86a1061ba
+//	[22] https://github.com/gaul/undocumented-s3-apis/issues/4
+//	[23] https://github.com/s3tools/s3cmd/issues/1436
+//	[24] https://help.aliyun.com/zh/oss/support/0016-00000606, https://github.com/stormkit-io/stormkit-io/pull/142
+//	[25] https://gist.github.com/harshavardhana/5d4d7410afb02ec9837e2b4d82a932e7
+//	[26] https://github.com/versity/versitygw/issues/1355
+package aws
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"errors"
+	"io"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/objectvault/objectvault/vault"
+)
+
+// contentMD5 returns the header Content-MD5 of a body, which it leaves where it was, or nil if it
+// cannot be read twice.
+func contentMD5(body io.Reader) *string {
+	s, ok := body.(io.ReadSeeker)
+	if !ok {
+		return nil
+	}
+	at, err := s.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil
+	}
+	sum := md5.New()
+	_, err = io.Copy(sum, s)
+	if _, berr := s.Seek(at, io.SeekStart); err != nil || berr != nil {
+		return nil // sending the body reports it
+	}
+	return aws.String(base64.StdEncoding.EncodeToString(sum.Sum(nil)))
+}
+
+// withMD5 is the option of a DeleteObjects to a server that is not AWS: Content-MD5 in place of the
+// SDK's CRC32, for which the SDK has no setting.
+// https://docs.aws.amazon.com/sdk-for-go/v2/developer-guide/s3-checksums.html
+func (s *store) withMD5(o *s3.Options) {
+	if !s.other {
+		return
+	}
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		// Each is absent where the SDK has no checksum to add.
+		_, _ = stack.Initialize.Remove("AWSChecksum:SetupInputContext")
+		_, _ = stack.Finalize.Remove("AWSChecksum:ComputeInputPayloadChecksum")
+		_, _ = stack.Finalize.Remove("addInputChecksumTrailer")
+		return smithyhttp.AddContentChecksumMiddleware(stack)
+	})
+}
+
+// noMultiDelete reports whether a server refuses DeleteObjects as such, and not the right to it.
+func noMultiDelete(err error) bool {
+	f := failureOf(err)
+	return err != nil && effectOf(err) == vault.Refused && f.reason == vault.ReasonUnknown &&
+		(f.sentinel == vault.ErrUnsupported || f.sentinel == vault.ErrRefused)
+}
+
+// removeEach deletes one object, or version, in a request.
+func (s *store) removeEach(ctx context.Context, leftovers []vault.Leftover) (failed map[vault.Leftover]error, err error) {
+	failed = make(map[vault.Leftover]error)
+	for _, l := range leftovers {
+		in := &s3.DeleteObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(l.Key)}
+		if l.ID != "" {
+			in.VersionId = aws.String(l.ID)
+		}
+		_, err := s.client.DeleteObject(ctx, in, once)
+		if err == nil || gone(l, code(err)) {
+			continue
+		}
+		cause := explain(err)
+		switch {
+		case cause == nil, errors.Is(cause, vault.ErrUnavailable), errors.Is(cause, vault.ErrUnauthenticated), errors.Is(cause, context.Canceled):
+			return nil, err // the next one would meet the same
+		}
+		failed[l] = cause
+	}
+	return failed, nil
+}

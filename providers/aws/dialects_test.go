@@ -1,0 +1,284 @@
+package aws_test
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/aws"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// A strict server takes what one of the services takes, and refuses the rest as it does.
+type strict struct {
+	mu          sync.Mutex
+	objects     map[string]bool
+	sums        bool                             // an error for a body without Content-MD5, or with a newer checksum
+	multiDelete func(w http.ResponseWriter)      // the refusal of DeleteObjects; nil: it works
+	versions    func(w http.ResponseWriter)      // the refusal of ListObjectVersions; nil: there are none
+	deleteOne   func(w http.ResponseWriter) bool // whether it refused a DeleteObject
+	asked       map[string]int                   // requests by what they are
+	headers     map[string][]http.Header         // of those with a body
+}
+
+func (s *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := r.URL.Query()
+	key := strings.TrimPrefix(r.URL.Path, "/bucket/")
+	op := ""
+	switch {
+	case q.Has("uploads"):
+		op = "CreateMultipartUpload"
+	case q.Has("partNumber"):
+		op = "UploadPart"
+	case q.Has("delete"):
+		op = "DeleteObjects"
+	case r.Method == http.MethodPost:
+		op = "CompleteMultipartUpload"
+	case q.Has("versions"):
+		op = "ListObjectVersions"
+	case q.Has("list-type"):
+		op = "ListObjectsV2"
+	case r.Method == http.MethodPut:
+		op = "PutObject"
+	case r.Method == http.MethodDelete:
+		op = "DeleteObject"
+	}
+	s.asked[op]++
+	s.headers[op] = append(s.headers[op], r.Header.Clone())
+	if s.sums && (op == "PutObject" || op == "UploadPart" || op == "DeleteObjects") {
+		sum := md5.Sum(body)
+		if r.Header.Get("Content-Md5") != base64.StdEncoding.EncodeToString(sum[:]) {
+			refuse(w, 400, "InvalidRequest") // Content-MD5 HTTP header is required
+			return
+		}
+	}
+	for name := range r.Header {
+		if lower := strings.ToLower(name); s.sums && (strings.HasPrefix(lower, "x-amz-checksum-") || strings.HasPrefix(lower, "x-amz-sdk-checksum") || lower == "x-amz-trailer") {
+			refuse(w, 400, "InvalidArgument") // Unsupported header
+			return
+		}
+	}
+	w.Header().Set("ETag", `"e"`)
+	switch op {
+	case "CreateMultipartUpload":
+		io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+	case "CompleteMultipartUpload":
+		s.objects[key] = true
+		io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+	case "PutObject":
+		s.objects[key] = true
+	case "DeleteObject":
+		if s.deleteOne != nil && s.deleteOne(w) {
+			return
+		}
+		delete(s.objects, key)
+		w.WriteHeader(http.StatusNoContent)
+	case "DeleteObjects":
+		if s.multiDelete != nil {
+			s.multiDelete(w)
+			return
+		}
+		for key := range s.objects {
+			if bytes.Contains(body, []byte("<Key>"+key+"</Key>")) {
+				delete(s.objects, key)
+			}
+		}
+		io.WriteString(w, "<DeleteResult></DeleteResult>")
+	case "ListObjectVersions":
+		if s.versions != nil {
+			s.versions(w)
+			return
+		}
+		io.WriteString(w, "<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>")
+	case "ListObjectsV2":
+		io.WriteString(w, "<ListBucketResult><IsTruncated>false</IsTruncated>")
+		for _, key := range slices.Sorted(maps.Keys(s.objects)) {
+			if strings.HasPrefix(key, q.Get("prefix")) {
+				fmt.Fprintf(w, "<Contents><Key>%s</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified><ETag>&quot;e&quot;</ETag></Contents>", key)
+			}
+		}
+		io.WriteString(w, "</ListBucketResult>")
+	}
+}
+
+func newStrict(t *testing.T) (*strict, *vault.Vault) {
+	t.Helper()
+	s := &strict{objects: make(map[string]bool), asked: make(map[string]int), headers: make(map[string][]http.Header)}
+	return s, newVault(t, answering(t, s.ServeHTTP), "acme")
+}
+
+func (s *strict) fill(t *testing.T, v *vault.Vault) {
+	t.Helper()
+	for _, name := range []vault.Name{"a", "b", "c"} {
+		if _, err := v.Put(t.Context(), name, strings.NewReader("value"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestContentMD5: a server that is not AWS gets Content-MD5, which all know and some demand, and none
+// of the newer checksums, which some refuse.
+func TestContentMD5(t *testing.T) {
+	t.Parallel()
+	s, v := newStrict(t)
+	s.sums = true
+	s.fill(t, v)
+	for _, o := range []*vault.PutOptions{nil, {Create: true}} {
+		for _, size := range []int64{0, 3 << 20, 20 << 20} {
+			if _, err := v.Put(t.Context(), "large", noise(1, size), o); err != nil {
+				t.Errorf("put of %d bytes: %v", size, err)
+			}
+		}
+	}
+	if _, err := v.Teardown(t.Context(), nil); err != nil || len(s.objects) > 0 {
+		t.Errorf("teardown: %v, and %v is left", err, s.objects)
+	}
+	if s.asked["DeleteObjects"] != 1 || s.asked["DeleteObject"] != 0 || s.asked["UploadPart"] != 6 {
+		t.Errorf("requests: %v", s.asked)
+	}
+}
+
+// TestAWSChecksums: an endpoint of AWS that was named gets the SDK's checksums, as AWS does without
+// one: a bucket with Object Lock refuses a write that has none.
+func TestAWSChecksums(t *testing.T) {
+	defer aws.TakeForAWS("127.0.0.1")()
+	s, v := newStrict(t)
+	s.fill(t, v)
+	if _, err := v.Put(t.Context(), "large", noise(1, 20<<20), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Teardown(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []string{"PutObject", "UploadPart", "DeleteObjects"} {
+		if len(s.headers[op]) == 0 {
+			t.Errorf("no %s", op)
+		}
+		for _, h := range s.headers[op] {
+			if h.Get("X-Amz-Checksum-Crc32") == "" {
+				t.Errorf("%s has no checksum: %v", op, h)
+			}
+		}
+	}
+}
+
+// TestNoMultiDelete: where a server has no DeleteObjects, or wants something else of it, objects are
+// deleted one by one, and it is not asked for again.
+func TestNoMultiDelete(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		status int
+		code   string
+	}{{501, "NotImplemented"}, {405, "MethodNotAllowed"}, {400, "InvalidArgument"}, {400, "MissingArgument"}, {400, "MissingContentMD5"}} {
+		t.Run(fmt.Sprint(tc.status, " ", tc.code), func(t *testing.T) {
+			t.Parallel()
+			s, v := newStrict(t)
+			s.multiDelete = func(w http.ResponseWriter) { refuse(w, tc.status, tc.code) }
+			for range 2 {
+				s.fill(t, v)
+				result, err := v.Teardown(t.Context(), nil)
+				if err != nil || result.Deleted != 3 || len(s.objects) > 0 {
+					t.Errorf("teardown: %+v, %v, and %v is left", result, err, s.objects)
+				}
+			}
+			if s.asked["DeleteObjects"] != 1 || s.asked["DeleteObject"] != 6 {
+				t.Errorf("requests: %v", s.asked)
+			}
+		})
+	}
+	// One that others have removed is gone, and one that may not be removed is named.
+	s, v := newStrict(t)
+	s.fill(t, v)
+	s.multiDelete = func(w http.ResponseWriter) { refuse(w, 501, "NotImplemented") }
+	s.deleteOne = func(w http.ResponseWriter) bool {
+		switch s.asked["DeleteObject"] {
+		case 1:
+			refuse(w, 404, "NoSuchKey")
+		case 2:
+			refuse(w, 403, "AccessDenied")
+		}
+		return s.asked["DeleteObject"] < 3
+	}
+	result, err := v.Teardown(t.Context(), nil)
+	if !errors.Is(err, vault.ErrPartial) || !errors.Is(err, vault.ErrPermission) || result.Deleted != 2 || result.NotRemoved != 1 {
+		t.Errorf("teardown: %+v, %v", result, err)
+	}
+	// A refusal of the right is none of the request.
+	s, v = newStrict(t)
+	s.fill(t, v)
+	s.multiDelete = func(w http.ResponseWriter) { refuse(w, 403, "AccessDenied") }
+	if _, err := v.Teardown(t.Context(), nil); !errors.Is(err, vault.ErrPermission) || s.asked["DeleteObject"] != 0 {
+		t.Errorf("teardown: %v after %v", err, s.asked)
+	}
+}
+
+// TestNoVersions: a server that has no list of versions, or does not understand the request for it,
+// hinders no teardown but one that is to purge.
+func TestNoVersions(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		status int
+		code   string
+		want   error
+	}{{501, "NotImplemented", vault.ErrUnsupported}, {400, "InvalidArgument", vault.ErrRefused}} {
+		s, v := newStrict(t)
+		s.versions = func(w http.ResponseWriter) { refuse(w, tc.status, tc.code) }
+		s.fill(t, v)
+		result, err := v.Teardown(t.Context(), nil)
+		if err != nil || result.Deleted != 3 {
+			t.Errorf("%s: teardown: %+v, %v", tc.code, result, err)
+		}
+		s.fill(t, v)
+		if _, err := v.Teardown(t.Context(), &vault.TeardownOptions{Purge: true}); !errors.Is(err, tc.want) {
+			t.Errorf("%s: purge: %v, want %v", tc.code, err, tc.want)
+		}
+		for _, err := range v.History(t.Context(), "a") {
+			if !errors.Is(err, tc.want) {
+				t.Errorf("%s: history: %v, want %v", tc.code, err, tc.want)
+			}
+		}
+	}
+}
+
+// TestRealMD5 has real servers take Content-MD5 on every request that has it.
+func TestRealMD5(t *testing.T) {
+	t.Parallel()
+	rgw, versity := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
+	for name, tc := range map[string]struct {
+		url  string
+		keys testcloud.Keys
+	}{"Ceph": {rgw.URL, rgw.Owner}, "versitygw": {versity.URL, versity.Root}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bucket := testcloud.NewBucket(t, tc.url, tc.keys, true)
+			proxy := testcloud.NewProxy(tc.url, nil)
+			t.Cleanup(func() { proxy.Close() })
+			roundTrip(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(tc.keys)}))
+			sent := 0
+			for _, r := range proxy.Requests() {
+				if r.Header.Get("Content-Md5") != "" {
+					sent++
+				}
+				if r.Header.Get("X-Amz-Checksum-Crc32") != "" {
+					t.Errorf("%v has a CRC32", r)
+				}
+			}
+			if sent < 5 { // an object, three parts, a multi-delete
+				t.Errorf("%d requests had Content-MD5", sent)
+			}
+		})
+	}
+}
