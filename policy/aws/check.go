@@ -58,7 +58,7 @@ func Check(docs []Document, o CheckOptions) []Finding {
 			Document: func() {
 				switch {
 				case strangers[c.Nth]:
-					c.Report(OtherBucket, "%s", names(otherBuckets(c.Doc)))
+					c.Report(OtherBucket, "%s", names(subject.Named(c.Doc.Policy.Statement)))
 				case !unrelated[c.Nth]:
 					c.document()
 				}
@@ -233,7 +233,7 @@ func (c *checker) rgw(s Statement) {
 // targets returns the buckets that a bucket policy is about: one of those that hold tenants,
 // or else those that its statements name. It may be empty.
 func (c *checker) targets() []string {
-	list := otherBuckets(c.Doc)
+	list := subject.Named(c.Doc.Policy.Statement)
 	if len(c.buckets) == 0 {
 		return list
 	}

@@ -31,7 +31,7 @@ func Check(docs []Document, o CheckOptions) []Finding {
 		Weaknesses: Weaknesses(),
 		Document: func() {
 			if strangers[c.Nth] {
-				c.Report(OtherBucket, "%s", names(otherBuckets(c.Doc)))
+				c.Report(OtherBucket, "%s", names(subject.Named(c.Doc.Policy.Statement)))
 			}
 		},
 		Allow: judged(c.shape), Trust: judged(c.trust), Access: judged(c.access),

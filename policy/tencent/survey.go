@@ -20,7 +20,9 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 	if o.Bucket != "" {
 		v.buckets = []string{o.Bucket}
 	} else {
-		v.buckets = bucketsOf(docs)
+		for _, d := range docs {
+			v.buckets = subject.OfTenants(v.buckets, d.Policy.Statement)
+		}
 	}
 	for i, d := range docs {
 		if d.Tenant != "" {
@@ -28,7 +30,7 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 		}
 	}
 	for i, d := range docs {
-		v.about[i] = v.speaksOf(d)
+		v.about[i] = subject.SpeaksOf(d.Policy.Statement, v.buckets)
 		for _, s := range d.Policy.Statement {
 			if d.Part != policy.RolePolicy || d.Tenant != "" || s.Effect != "allow" {
 				continue
@@ -44,48 +46,25 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 	return v
 }
 
-// concerns reports whether a statement of a role or bucket policy is about one of the buckets.
-func (v *survey) concerns(s Statement) bool {
-	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
-		_, ok := parseResource(r, v.buckets)
-		return ok
-	})
-}
-
-// speaksOf reports whether a document is about one of the buckets. A denial of everything beside
-// other buckets is not about this one.
-func (v *survey) speaksOf(d Document) bool {
-	elsewhere := len(otherBuckets(d)) > 0
-	return slices.ContainsFunc(d.Policy.Statement, func(s Statement) bool {
-		named := slices.ContainsFunc(slices.Concat(s.Resource, s.NotResource), func(r string) bool {
-			res, ok := parseResource(r, v.buckets)
-			return ok && !res.all
-		})
-		return named || v.concerns(s) && (s.Effect == "allow" || !elsewhere)
-	})
-}
-
-// bucketsOf returns the buckets in which any statement names a prefix of tenants.
-func bucketsOf(docs []Document) []string {
-	var all []string
-	for _, d := range docs {
-		for _, s := range d.Policy.Statement {
-			lists := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-				return cond.Key == "cos:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool {
-					prefix, _ := decoded(v, wild(cond))
-					return strings.HasPrefix(prefix, root)
-				})
+// subject is how statements of CAM say what they are about.
+var subject = policy.Subject{
+	Allow: "allow",
+	Resource: func(r string, buckets []string) (policy.Resource, bool) {
+		res, ok := parseResource(r, buckets)
+		return policy.Resource{Bucket: res.name, All: res.all, Whole: res.bucket(), Tenants: strings.HasPrefix(res.path, root)}, ok
+	},
+	Lists: func(s Statement) bool {
+		return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
+			return cond.Key == "cos:prefix" && slices.ContainsFunc(cond.Values, func(v string) bool {
+				prefix, _ := decoded(v, wild(cond))
+				return strings.HasPrefix(prefix, root)
 			})
-			for _, r := range slices.Concat(s.Resource, s.NotResource) {
-				res, ok := parseResource(r, nil)
-				if ok && res.name != "" && (strings.HasPrefix(res.path, root) || lists && res.bucket()) && !slices.Contains(all, res.name) {
-					all = append(all, res.name)
-				}
-			}
-		}
-	}
-	return all
+		})
+	},
 }
+
+// concerns reports whether a statement of a role or bucket policy is about one of the buckets.
+func (v *survey) concerns(s Statement) bool { return subject.Concerns(s, v.buckets) }
 
 // tenantOf returns the one tenant that the role of a document serves, or else the role.
 func (v *survey) tenantOf(role string) string {
@@ -96,40 +75,12 @@ func (v *survey) tenantOf(role string) string {
 }
 
 // strangers returns the indexes of documents that are about other buckets than the one that
-// was asked for. A policy beside one that is about it may be about anything.
+// was asked for.
 func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
-	all := make(map[int]bool)
 	if bucket == "" {
-		return all
+		return nil
 	}
-	any := slices.Contains(v.about, true)
-	for i, d := range docs {
-		if d.Part == policy.TrustPolicy || v.about[i] {
-			continue
-		}
-		others := otherBuckets(d)
-		for k, other := range docs {
-			if k != i && d.Part == policy.RolePolicy && other.Part == d.Part && v.roles[k] == v.roles[i] && v.about[k] {
-				others = nil
-			}
-		}
-		all[i] = !any || len(others) > 0
-	}
-	return all
-}
-
-// otherBuckets returns the buckets that a document names, sorted.
-func otherBuckets(d Document) []string {
-	var all []string
-	for _, s := range d.Policy.Statement {
-		for _, r := range slices.Concat(s.Resource, s.NotResource) {
-			if res, ok := parseResource(r, nil); ok && res.name != "" {
-				all = append(all, res.name)
-			}
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return policy.Strangers(subject, docs, v.roles, v.about)
 }
 
 // An operators list contains principals that may reach every tenant.
