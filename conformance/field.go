@@ -9,8 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/objectvault/objectvault/conformance/probe"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/internal/intercept"
@@ -183,7 +183,7 @@ func about(value []byte) string {
 
 // clean removes what the check wrote, and looks for secrets in all that was said.
 func (f *field) clean(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute) // as in package probe
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probe.CleanupTime)
 	defer cancel()
 	var errs []error
 	for _, c := range f.collections {

@@ -246,13 +246,13 @@ func (t *trial) forget(keys []string) {
 	}
 }
 
-// cleaning is how long the cleanup of a trial may take: a server that is busy with others
+// CleanupTime is how long removing what a check wrote may take: a server that is busy with others
 // deletes some ten versions a second.
-const cleaning = 5 * time.Minute
+const CleanupTime = 5 * time.Minute
 
 // clean closes the other clients and removes all that was written.
 func (t *trial) clean(ctx context.Context) error {
-	ctx, cancel := linger.Context(ctx, cleaning)
+	ctx, cancel := linger.Context(ctx, CleanupTime)
 	defer cancel()
 	var errs []error
 	for _, st := range t.clients {
