@@ -112,11 +112,12 @@ func newApp(s *session) *cli.App {
 	app := &cli.App{
 		Name:      s.prog,
 		HelpName:  s.prog,
-		Usage:     "keeps secrets sealed in a store of your own",
+		Usage:     "stores secrets, sealed on this machine, in your own bucket or directory",
 		UsageText: s.prog + " COMMAND [flags] [arguments]",
-		Description: "Values are sealed on this machine before they are stored. Without any set-up they go to a\n" +
-			"directory below your home; --store, the environment or a profile names another place.\n\n" +
-			"   " + s.prog + " help COMMAND explains a command, " + s.prog + " help exit-codes the exit codes.",
+		Description: "Values are sealed on this machine before they are stored. By default the store is a directory in\n" +
+			"your home directory; --store, an environment variable or a profile selects another one.\n\n" +
+			"   " + s.prog + " help COMMAND      describes a command\n" +
+			"   " + s.prog + " help exit-codes   lists the exit codes",
 		Writer: s.out, ErrWriter: s.err, Reader: s.in,
 		HideVersion: true, HideHelp: true, HideHelpCommand: true,
 		DisableSliceFlagSeparator: true,
@@ -159,7 +160,7 @@ func helpFlag() cli.Flag {
 
 // commonFlags are the flags of every command. None of them ever holds a secret.
 func commonFlags() []cli.Flag {
-	const category = "Everywhere:"
+	const category = "All commands:"
 	text := func(name, usage string) cli.Flag {
 		return &cli.StringFlag{Name: name, Usage: usage, Category: category}
 	}
@@ -167,20 +168,20 @@ func commonFlags() []cli.Flag {
 		return &cli.BoolFlag{Name: name, Usage: usage, Aliases: aliases, Category: category, DisableDefaultText: true}
 	}
 	return []cli.Flag{
-		text("store", "where objects are: `URL` s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
-		text("tenant", "whose objects: `ID` [$OBJECTVAULT_TENANT]"),
-		text("collection", "which of the tenant's collections: `NAME` [$OBJECTVAULT_COLLECTION]"),
-		&cli.StringSliceFlag{Name: "keys", Usage: "what seals and opens: `URL` local: or local:///FILE; may be repeated [$OBJECTVAULT_KEYS, split by commas]", Category: category},
-		text("identity", "who to be towards a cloud: `SOURCE` file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
-		text("vault-id", "tells two vaults of one tenant and one key apart: `ID`"),
+		text("store", "`URL` of the store: s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
+		text("tenant", "`ID` of the tenant [$OBJECTVAULT_TENANT]"),
+		text("collection", "`NAME` of the tenant's collection [$OBJECTVAULT_COLLECTION]"),
+		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source, local: or local:///FILE; may be repeated [$OBJECTVAULT_KEYS, separated by commas]", Category: category},
+		text("identity", "identity to present to the cloud: `SOURCE` file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
+		text("vault-id", "`ID` that separates two vaults with the same tenant and key"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),
 		text("config", "configuration `FILE` [$OBJECTVAULT_CONFIG]"),
-		text("timeout", "the longest that a connection may be silent: `DURATION` such as 30s, the default [$OBJECTVAULT_TIMEOUT]"),
-		text("deadline", "the longest that the command may take: `DURATION`, without limit by default [$OBJECTVAULT_DEADLINE]"),
+		text("timeout", "close a connection that is silent for this `DURATION`; 30s by default [$OBJECTVAULT_TIMEOUT]"),
+		text("deadline", "stop the command after this `DURATION`; no limit by default [$OBJECTVAULT_DEADLINE]"),
 		yes("json", "output and errors as JSON"),
-		yes("quiet", "no talk but errors", "q"),
+		yes("quiet", "print only results and errors", "q"),
 		yes("verbose", "log each request to the store", "v"),
-		yes("yes", "do not ask"),
+		yes("yes", "answer yes to every question"),
 	}
 }
 

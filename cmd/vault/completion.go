@@ -30,7 +30,7 @@ func completionCommand(s *session) *cli.Command {
 		Name:      "completion",
 		Usage:     "print the completion script of a shell",
 		UsageText: s.prog + " completion bash|zsh|fish",
-		Description: "Completes commands, flags, names and profiles. Names come from a short listing, without a key.\n\n" +
+		Description: "Completes commands, flags, names and profiles. It lists the store for names and needs no key.\n\n" +
 			"Examples:\n" +
 			"   eval \"$(" + s.prog + " completion bash)\"           # in ~/.bashrc\n" +
 			"   eval \"$(" + s.prog + " completion zsh)\"            # in ~/.zshrc, after compinit\n" +

@@ -17,32 +17,35 @@ import (
 func doctorCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "doctor",
-		Usage:     "examine the store, the identity and the keys",
+		Usage:     "check the store, the identity, the keys and the isolation",
 		UsageText: s.prog + " doctor [--other SOURCE [--other-tenant ID] [--other-store URL]] [--foreign-key KEY] [--quick]",
-		Description: "Tries what the store honours, and whether its cloud keeps tenants apart: puts, lists and deletes\n" +
-			"under foreign prefixes must be denied. It writes objects of random names and removes them again;\n" +
-			"names of yours are not touched. Whether foreign objects can be read shows only on one that exists:\n" +
-			"--other takes a second tenant's identity, which puts one, and then both try everything with what\n" +
-			"is the other's. --foreign-key names one: if it can be read, that is a hole; if it is denied, that\n" +
-			"proves something only where --other sees that it exists, since what is missing is denied, too.\n" +
-			"Where each tenant has a role of its own, as at Tencent, the token of --other must not be given yours;\n" +
-			"--other-store is the URL of the same bucket with the other's role, for everything else, and\n" +
-			"--other-tenant says who that is, if the token does not. A read without credentials must be denied,\n" +
-			"and so must a list of others' unfinished uploads; whether the bucket's policy can be changed is not tried.\n\n" +
-			"A line is ok, a warning, a fail, ISOLATION BROKEN, not proven, or skipped. Only a denial proves\n" +
-			"isolation. The exit code is 1 when a line is a fail or ISOLATION BROKEN, whatever the reason: also\n" +
-			"when the store is not reached, or refuses the credentials. No key is needed. With --json each line\n" +
-			"is {check, status, message, hint}.\n\n" +
+		Description: "Checks which features the store supports, and that its cloud isolates tenants: a put, a list\n" +
+			"and a delete under other tenants' prefixes must be denied. The doctor writes objects with\n" +
+			"random names and removes them; it does not touch your names, and needs no key.\n\n" +
+			"To check that other tenants' objects cannot be read, an object of another tenant is needed.\n" +
+			"--other names the identity of a second tenant: it stores an object, and then each tenant tries\n" +
+			"every operation on the object of the other. --foreign-key names an existing object: if it can\n" +
+			"be read, the isolation is broken; if it is denied, that proves something only if --other sees\n" +
+			"the object, because missing objects are denied, too. If each tenant has its own role, as at\n" +
+			"Tencent Cloud, the doctor checks that the token of --other cannot assume yours. --other-store\n" +
+			"is then the URL of the same bucket with the role of the second tenant, and --other-tenant its\n" +
+			"id, unless the token has it.\n\n" +
+			"A read without credentials and a list of other tenants' multipart uploads must be denied. The\n" +
+			"doctor does not try to change the policy of the bucket.\n\n" +
+			"Each result is ok, warning, fail, ISOLATION BROKEN, not proven or skipped. Only a denied\n" +
+			"request proves isolation. The exit code is 1 if any result is fail or ISOLATION BROKEN, also\n" +
+			"if the store cannot be reached or refuses the credentials. With --json each result is {check,\n" +
+			"status, message, hint}.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " doctor --quick\n" +
 			"   " + s.prog + " doctor --other file:/run/token-of-b --json\n" +
 			"   " + s.prog + " doctor --other file:/run/token-of-b --other-tenant b --other-store 'cos://…&role=qcs::cam::uin/UIN:roleName/vault-b'",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "other", Usage: "a second tenant's identity: `SOURCE` as for --identity"},
-			&cli.StringFlag{Name: "other-tenant", Usage: "the second tenant's `ID`, where its token does not say"},
-			&cli.StringFlag{Name: "other-store", Usage: "the same bucket as the second tenant opens it: `URL` with its role"},
-			&cli.StringFlag{Name: "foreign-key", Usage: "the `KEY` in the bucket of an object of another tenant"},
-			&cli.BoolFlag{Name: "quick", Usage: "leave out large objects and races", DisableDefaultText: true},
+			&cli.StringFlag{Name: "other", Usage: "identity of a second tenant: `SOURCE` as for --identity"},
+			&cli.StringFlag{Name: "other-tenant", Usage: "`ID` of the second tenant, if its token does not name it"},
+			&cli.StringFlag{Name: "other-store", Usage: "`URL` of the same bucket with the role of the second tenant"},
+			&cli.StringFlag{Name: "foreign-key", Usage: "`KEY` in the bucket of an object of another tenant"},
+			&cli.BoolFlag{Name: "quick", Usage: "skip large objects and races", DisableDefaultText: true},
 		},
 		Action: s.action(s.doctor),
 	}

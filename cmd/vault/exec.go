@@ -20,28 +20,29 @@ func execCommand(s *session) *cli.Command {
 		Name:      "exec",
 		Usage:     "run a program with secrets in its environment",
 		UsageText: s.prog + " exec --env VAR=NAME… [--env-file FILE] -- COMMAND [ARG…]",
-		Description: "The program gets the secrets in its environment and nowhere else. All of them are read before it\n" +
-			"starts; when one is missing it does not start. From then on the exit code is the program's.\n" +
-			"Before, 127 means that COMMAND was not found, and 126 that it cannot be executed. COMMAND is looked up\n" +
-			"in the PATH that it gets, or, if it gets none, in that of " + s.prog + ".\n" +
-			"Variables that start with OBJECTVAULT_ are not handed on.\n\n" +
-			"A secret whose only line break is at its end, as editors and echo leave it, goes in without it. A secret\n" +
-			"of several lines, such as a PEM key, goes in as it is. --raw keeps every line break.\n\n" +
-			"FILE has a variable a line, VAR=vault://NAME for a secret or VAR=text for a text, which goes to the\n" +
-			"end of the line as it is. A reference may be in quotes. Anything else that looks like one is refused.\n" +
-			"Empty lines, and lines that start with #, are skipped; export may stand before VAR. --env wins over FILE.\n\n" +
-			"--pristine hands on nothing but the variables that were asked for. --strict sees to it that no reference\n" +
-			"is left: a variable in the environment whose value is vault://NAME becomes that secret too, and when it\n" +
-			"is missing the program does not start.\n\n" +
+		Description: "Reads all secrets, then starts COMMAND with the secrets in its environment. If a secret is\n" +
+			"missing, the command does not start. The exit code is that of the command; 127 means that it\n" +
+			"was not found, 126 that it cannot be executed. The command is looked up in the PATH of its own\n" +
+			"environment or, if there is none, in the PATH of " + s.prog + ". Variables that start with\n" +
+			"OBJECTVAULT_ are not passed to the command.\n\n" +
+			"If the only line break of a secret is at its end, as editors and echo leave it, it is removed.\n" +
+			"A secret of several lines, such as a PEM key, is not changed. --raw keeps every line break.\n\n" +
+			"An --env-file has one variable per line: VAR=vault://NAME for a secret, or VAR=text. The text\n" +
+			"extends to the end of the line. The reference may be in quotes; text that resembles a\n" +
+			"reference but is none is an error. Empty lines and lines that start with # are skipped. A line\n" +
+			"may start with \"export\". --env overrides the file.\n\n" +
+			"--pristine passes only the variables that --env and --env-file name. --strict also resolves\n" +
+			"references in the environment: if a variable has the value vault://NAME, the command gets the\n" +
+			"secret instead.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " exec --env OPENAI_API_KEY=openai -- ./agent --serve\n" +
 			"   " + s.prog + " exec --env-file agent.env --pristine -- env",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "env", Usage: "`VAR=NAME`: the variable gets the value of the name; may be repeated"},
-			&cli.StringSliceFlag{Name: "env-file", Usage: "variables from `FILE`; may be repeated, later ones win"},
-			&cli.BoolFlag{Name: "pristine", Usage: "hand on nothing else of the environment", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "raw", Usage: "keep the line break at the end of a secret", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "strict", Usage: "resolve references in the environment too", DisableDefaultText: true},
+			&cli.StringSliceFlag{Name: "env", Usage: "set the variable to the value of the name: `VAR=NAME`; may be repeated"},
+			&cli.StringSliceFlag{Name: "env-file", Usage: "read variables from `FILE`; may be repeated, later files override earlier ones"},
+			&cli.BoolFlag{Name: "pristine", Usage: "pass no other variables of the environment", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "raw", Usage: "keep the line break at the end of secrets", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "strict", Usage: "also resolve references in the environment", DisableDefaultText: true},
 		},
 		Action: s.action(s.exec),
 	}

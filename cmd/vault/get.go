@@ -20,21 +20,21 @@ func getCommand(s *session) *cli.Command {
 		Name:      "get",
 		Usage:     "write the value of a name",
 		UsageText: s.prog + " get NAME [-o FILE]",
-		Description: "Writes exactly the bytes that were put. A terminal gets them only with --reveal.\n" +
-			"What does not verify is never written. Of a value of more than 64 KiB the parts before the\n" +
-			"damage may be out by then, and the exit code is 15; with -o there is no file.\n\n" +
-			"-o replaces FILE. If FILE is a symbolic link of yours, or of root, the file that it leads to is replaced,\n" +
-			"unless others may write to that file's directory. A file that is a mount point, as in containers, is\n" +
-			"overwritten in place after the whole value has verified.\n\n" +
+		Description: "Writes the exact bytes that were stored. On a terminal it needs --reveal. Bytes that fail\n" +
+			"verification are never written. If a value of more than 64 KiB is damaged, the part before the\n" +
+			"damage may already be written when get exits with 15; with -o no file is created.\n\n" +
+			"-o replaces FILE. If FILE is a symbolic link that you or root own, its target is replaced,\n" +
+			"unless other users can write to the target's directory. If FILE is a mount point, as in\n" +
+			"containers, it is overwritten in place after the whole value was verified.\n\n" +
 			"Examples:\n" +
 			"   curl -H \"Authorization: Bearer $(" + s.prog + " get openai)\" …\n" +
 			"   " + s.prog + " get acme/tls.key -o server.key\n" +
 			"   " + s.prog + " get openai --version @2 --reveal",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE` of mode 0600, which is there only once it is complete"},
-			&cli.StringFlag{Name: "version", Usage: "`VERSION` from history: an id, @2 for the second newest, r:REVISION"},
-			&cli.StringFlag{Name: "range", Usage: "only the bytes `A-B`, both included, from 0; A- to the end; -N the last N"},
-			&cli.BoolFlag{Name: "reveal", Usage: "show a text on the terminal", DisableDefaultText: true},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, with mode 0600, once the value is complete and verified"},
+			&cli.StringFlag{Name: "version", Usage: "the `VERSION`: an id from history, @2 for the second newest, or r:REVISION"},
+			&cli.StringFlag{Name: "range", Usage: "only the bytes `A-B`, counted from 0, both included; A- to the end; -N for the last N"},
+			&cli.BoolFlag{Name: "reveal", Usage: "allow a text value on a terminal", DisableDefaultText: true},
 		},
 		Action: s.action(s.get),
 	}

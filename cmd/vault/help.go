@@ -11,7 +11,7 @@ import (
 func helpCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "help",
-		Usage:     "explain a command, or the exit codes",
+		Usage:     "describe a command, or list the exit codes",
 		UsageText: s.prog + " help [COMMAND|exit-codes]",
 		Description: "Examples:\n" +
 			"   " + s.prog + " help put\n" +

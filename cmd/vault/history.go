@@ -16,9 +16,9 @@ func historyCommand(s *session) *cli.Command {
 		Name:      "history",
 		Usage:     "list the versions of a name",
 		UsageText: s.prog + " history NAME",
-		Description: "Newest first. The first column is what get --version and rollback take, as they take @2 for the\n" +
-			"second line, or r:REVISION. In a pipe the columns are split by tabs: version, revision, size,\n" +
-			"modified, state. No key is needed.\n\n" +
+		Description: "Lists the newest version first. get --version and rollback take the version from the first\n" +
+			"column, @2 for the second line, or r:REVISION. Without a terminal the columns are separated by\n" +
+			"tabs: version, revision, size, modified, state. history needs no key.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " history openai\n" +
 			"   " + s.prog + " get openai --version @2 -o old",

@@ -16,20 +16,20 @@ import (
 func initCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "init",
-		Usage:     "make the root key",
+		Usage:     "create the root key",
 		UsageText: s.prog + " init [--import FILE|-] [--vault-id ID]",
-		Description: "Makes the root key that seals and opens everything, and prints where it is and its fingerprint.\n" +
-			"A key that is there already is kept: running init again changes nothing.\n" +
-			"Back the key up. Without it nothing opens, and nobody can help.\n\n" +
-			"With --import the key comes from a copy of the root key file of another machine, or from\n" +
-			"standard input; blanks, line breaks and the case of the digits do not matter. With --vault-id a configuration file is made, if there is none, whose profile has\n" +
-			"this vault id; where there is one, the line to add is shown.\n\n" +
+		Description: "Creates the root key, which seals and opens all values, and prints its path and its\n" +
+			"fingerprint. An existing key is kept, so a second init changes nothing. Back up the key:\n" +
+			"without it your secrets are unrecoverable.\n\n" +
+			"--import copies the root key from a file of another machine, or from standard input. Blanks,\n" +
+			"line breaks and the case of the digits do not matter. --vault-id creates a configuration file\n" +
+			"with a profile that has this vault id; if the file exists, init prints the line to add.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " init\n" +
 			"   " + s.prog + " init --import /media/usb/root.key\n" +
 			"   ssh old-machine cat .local/share/objectvault/root.key | " + s.prog + " init --import -",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "import", Usage: "take the key from `FILE`, or from standard input if it is -"},
+			&cli.StringFlag{Name: "import", Usage: "copy the key from `FILE`; - is standard input"},
 		},
 		Action: s.action(s.init),
 	}

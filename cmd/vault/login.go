@@ -10,11 +10,12 @@ import (
 func loginCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "login",
-		Usage:     "exchange the identity's token and keep the credentials until they expire",
+		Usage:     "exchange a token and save the credentials until they expire",
 		UsageText: s.prog + " login --identity SOURCE",
-		Description: "What is kept are the temporary credentials, in a file of your own below the state directory, and\n" +
-			"nothing else: commands with the same --store and --tenant use them and need no token until they\n" +
-			"expire. Without a login nothing of that kind touches the disk.\n\n" +
+		Description: "Exchanges the token of --identity and saves the temporary credentials in a file in the state\n" +
+			"directory, with mode 0600. Commands with the same --store and --tenant use them, and need no\n" +
+			"token until they expire. Nothing else is saved, and without login no credentials are written\n" +
+			"to disk.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " login --identity file:/run/token\n" +
 			"   " + s.prog + " login --identity 'broker+https://broker.example?session=env:SESSION'",

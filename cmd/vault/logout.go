@@ -9,10 +9,10 @@ import (
 func logoutCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "logout",
-		Usage:     "remove what a login kept",
+		Usage:     "remove the credentials that login saved",
 		UsageText: s.prog + " logout",
-		Description: "It removes the credentials that login kept for the same --store and --tenant. The cloud goes on\n" +
-			"taking them until they expire, so a copy of the file stays good until then.\n\n" +
+		Description: "Removes the credentials that login saved for the same --store and --tenant. It does not revoke\n" +
+			"them: a copy of the file stays valid until the credentials expire.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " logout",
 		Action: s.action(s.logOut),

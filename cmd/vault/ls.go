@@ -16,15 +16,16 @@ func lsCommand(s *session) *cli.Command {
 		Name:      "ls",
 		Usage:     "list names",
 		UsageText: s.prog + " ls [PREFIX]",
-		Description: "Lists the names that start with PREFIX: a table on a terminal, one name a line in a pipe.\n" +
-			"Sizes are those of the sealed objects; no key is needed. --long opens each object's header\n" +
-			"as well and shows the value's size, revision, expiry and type; without a key only the first two.\n" +
-			"In a pipe its columns are split by tabs: name, size, revision, modified, expires, type.\n\n" +
+		Description: "Lists the names that start with PREFIX: as a table on a terminal, otherwise one name per line.\n" +
+			"It shows the sizes of the sealed objects and needs no key. --long also opens each object and\n" +
+			"shows the size of the value, its revision, expiry and type; without a key it shows only size\n" +
+			"and revision. Without a terminal the columns are separated by tabs: name, size, revision,\n" +
+			"modified, expires, type.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " ls acme/\n" +
 			"   " + s.prog + " ls --long --json",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "read the headers too", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "open each object and show its details", DisableDefaultText: true},
 		},
 		Action: s.action(s.ls),
 	}

@@ -18,20 +18,20 @@ func putCommand(s *session) *cli.Command {
 		Name:      "put",
 		Usage:     "store a value under a name",
 		UsageText: s.prog + " put NAME [FILE|-]",
-		Description: "The value comes from FILE, from standard input, or, on a terminal, from a hidden question that\n" +
-			"is asked twice. It never stands on the command line, where others could see it.\n" +
-			"What was there before is replaced, and stays in the history.\n\n" +
+		Description: "Reads the value from FILE, from standard input, or, on a terminal, from a hidden prompt that\n" +
+			"asks twice. Values are never read from the command line, where other users could see them. An\n" +
+			"existing value is replaced and stays in the history.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " put openai\n" +
 			"   pass show openai | " + s.prog + " put openai --expires 90d\n" +
 			"   " + s.prog + " put acme/tls.key server.key --label env=prod --create",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "create", Usage: "only if there is no such name yet", DisableDefaultText: true},
-			&cli.StringFlag{Name: "if-revision", Usage: "only if `REVISION` is the current one, as stat shows it"},
-			&cli.StringFlag{Name: "content-type", Usage: "`TYPE` of the value, sealed with it"},
-			&cli.StringFlag{Name: "expires", Usage: "`WHEN` the value ends, sealed with it: 2027-01-31T12:00:00Z, or from now: 30d, 12h"},
-			&cli.StringSliceFlag{Name: "label", Usage: "`KEY=VALUE` sealed with the value; may be repeated"},
-			&cli.BoolFlag{Name: "allow-empty", Usage: "store an empty value", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "create", Usage: "fail if the name exists", DisableDefaultText: true},
+			&cli.StringFlag{Name: "if-revision", Usage: "fail unless `REVISION` is the current one (see stat)"},
+			&cli.StringFlag{Name: "content-type", Usage: "`TYPE` of the value, such as text/plain; sealed with the value"},
+			&cli.StringFlag{Name: "expires", Usage: "`WHEN` the value expires: 2027-01-31T12:00:00Z, or 30d or 12h from now; sealed with the value"},
+			&cli.StringSliceFlag{Name: "label", Usage: "add the label `KEY=VALUE`, sealed with the value; may be repeated"},
+			&cli.BoolFlag{Name: "allow-empty", Usage: "allow an empty value", DisableDefaultText: true},
 		},
 		Action: s.action(s.put),
 	}

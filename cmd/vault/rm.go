@@ -14,8 +14,8 @@ func rmCommand(s *session) *cli.Command {
 		Name:      "rm",
 		Usage:     "remove names",
 		UsageText: s.prog + " rm NAME…",
-		Description: "Where the store keeps a history, undelete brings a name back. Of several names all are tried;\n" +
-			"when some could not be removed the exit code is 3. No key is needed.\n\n" +
+		Description: "Removes each NAME. If the store keeps a history, undelete restores it. If some of several\n" +
+			"names cannot be removed, the others are removed and the exit code is 3. rm needs no key.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " rm openai\n" +
 			"   " + s.prog + " rm --json old/a old/b",

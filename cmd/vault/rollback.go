@@ -12,10 +12,11 @@ import (
 func rollbackCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "rollback",
-		Usage:     "put an old version again",
+		Usage:     "store an old version again as a new revision",
 		UsageText: s.prog + " rollback NAME VERSION",
-		Description: "The old value becomes a new revision; nothing is removed from the history. VERSION is an id from\n" +
-			"history, @2 for the second newest, or r:REVISION. A version that does not verify is not put.\n\n" +
+		Description: "Stores the old value as a new revision, and removes nothing from the history. VERSION is an id\n" +
+			"from history, @2 for the second newest version, or r:REVISION. A version that fails\n" +
+			"verification is not stored.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " rollback openai @2",
 		Action: s.action(s.rollback),

@@ -15,10 +15,10 @@ import (
 func statCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "stat",
-		Usage:     "tell what is known of a name, without its value",
+		Usage:     "show revision, times, type and labels of a name, without its value",
 		UsageText: s.prog + " stat NAME",
-		Description: "Revision, times, type, expiry and labels are verified; the size is announced, and proven only by\n" +
-			"reading the value.\n\n" +
+		Description: "Revision, times, type, expiry and labels are verified. The size is not: only reading the whole\n" +
+			"value verifies it.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " stat openai\n" +
 			"   " + s.prog + " stat openai --json | jq .revision",

@@ -15,17 +15,18 @@ import (
 func teardownCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "teardown",
-		Usage:     "remove everything of the tenant",
+		Usage:     "remove all objects of the tenant",
 		UsageText: s.prog + " teardown [--all-collections] [--purge] [--yes]",
-		Description: "Removes every object of the tenant in the collection, foreign ones included. It asks on a terminal,\n" +
-			"and needs --yes without one. Old versions stay in the history unless --purge removes them too,\n" +
-			"for ever. When something is left the exit code is 3. No key is needed.\n\n" +
+		Description: "Removes every object of the tenant in the collection, including objects that vault did not\n" +
+			"store. It asks for confirmation on a terminal, and otherwise needs --yes. Old versions stay in\n" +
+			"the history unless --purge permanently deletes them, too. If objects are left, the exit code\n" +
+			"is 3. teardown needs no key.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " teardown --tenant 0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a\n" +
 			"   " + s.prog + " teardown --all-collections --purge --yes --json",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "all-collections", Usage: "of all the tenant's collections", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "purge", Usage: "and the history, for ever", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "all-collections", Usage: "remove all collections of the tenant", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "purge", Usage: "also delete the history, permanently", DisableDefaultText: true},
 		},
 		Action: s.action(s.teardown),
 	}

@@ -12,9 +12,9 @@ import (
 func undeleteCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "undelete",
-		Usage:     "bring a removed name back",
+		Usage:     "restore a removed name",
 		UsageText: s.prog + " undelete NAME",
-		Description: "The newest value in the history becomes a new revision.\n\n" +
+		Description: "Stores the newest value in the history as a new revision.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " undelete openai",
 		Action: s.action(s.undelete),

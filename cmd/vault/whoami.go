@@ -17,15 +17,16 @@ import (
 func whoamiCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "whoami",
-		Usage:     "tell who the store takes you for",
+		Usage:     "show the tenant and the cloud's name for the caller",
 		UsageText: s.prog + " whoami",
-		Description: "Issuer, subject and tags are what the token says; role and account are what the cloud answered when\n" +
-			"it was exchanged, or is asked: GetCallerIdentity of STS, which takes no right. No secret is shown. When\n" +
-			"the token is refused its claims are shown all the same, and the error after them.\n\n" +
-			"A store whose URL has no role takes the credentials that the cloud's own tools would: of s3:// those\n" +
-			"that the AWS SDK finds; of cos:// TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN (or _SECURITY_TOKEN),\n" +
-			"or, where neither id nor key is set, what a pod of Tencent's Kubernetes Engine gets for its token:\n" +
-			"TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and TKE_WEB_IDENTITY_TOKEN_FILE, all four.\n\n" +
+		Description: "Shows issuer, subject and tags as the token states them, and role and account as the cloud\n" +
+			"reports them (STS GetCallerIdentity, which needs no permission). It shows no secret. If the\n" +
+			"token is refused, whoami shows its claims and then the error.\n\n" +
+			"If the store URL has no role, whoami uses the same credentials as the cloud's own tools. For\n" +
+			"s3:// these are the credentials that the AWS SDK finds. For cos:// they are\n" +
+			"TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN (or\n" +
+			"TENCENTCLOUD_SECURITY_TOKEN); if both id and key are unset, the role of the pod in Tencent\n" +
+			"Kubernetes Engine: TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and TKE_WEB_IDENTITY_TOKEN_FILE.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " whoami\n" +
 			"   " + s.prog + " whoami --json | jq -r .tenant",
