@@ -43,37 +43,37 @@ var exitCodes = []struct {
 	kinds   string
 	meaning string
 }{
-	{exitOK, "", "done, and durable where the command says so"},
-	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, key_file", "anything without a code of its own"},
-	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, bad name"},
-	{exitPartial, "partial", "of several items some failed; with --json each has its own code"},
-	{exitNotFound, "not_found", "no such name, or no such version of it"},
-	{exitConflict, "exists, conflict", "there already, or somebody else wrote in between; nothing was stored"},
-	{exitUnknownKey, "unknown_key", "wrong key, or an object of another name, tenant or vault"},
-	{exitDenied, "denied", "known, but not allowed to"},
-	{exitUnauthenticated, "unauthenticated", "no credentials, or expired ones"},
-	{exitIntegrity, "integrity", "the stored bytes were altered, cut or rolled back"},
-	{exitNotInitialised, "not_initialised", "there is no root key yet: vault init"},
-	{exitUnreachable, "unreachable, unsure", "the store did not answer; not known to be saved"},
-	{exitSpooled, "spooled", "saved here, not yet in the store"},
-	{exitNotExecutable, "not_executable", "the command of exec was found and cannot be executed"},
-	{exitNoCommand, "no_command", "the command of exec was not found"},
-	{exitHungUp, "interrupted", "as 130, by SIGHUP: the terminal went away"},
-	{exitInterrupted, "interrupted", "stopped by ^C or SIGINT; tells nothing of a write under way"},
+	{exitOK, "", "success; what put stored is durable"},
+	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, key_file", "any failure that has no code of its own"},
+	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, invalid name"},
+	{exitPartial, "partial", "some of several items failed; with --json each has its own code"},
+	{exitNotFound, "not_found", "the name, or the version of it, does not exist"},
+	{exitConflict, "exists, conflict", "the name exists, or another writer changed it; nothing was stored"},
+	{exitUnknownKey, "unknown_key", "wrong key, or the object has another name, tenant or vault id"},
+	{exitDenied, "denied", "the caller is known, but access is denied"},
+	{exitUnauthenticated, "unauthenticated", "no credentials, or they are invalid or have expired"},
+	{exitIntegrity, "integrity", "the stored bytes were changed, truncated or replaced by older ones"},
+	{exitNotInitialised, "not_initialised", "no root key: run vault init"},
+	{exitUnreachable, "unreachable, unsure", "the store cannot be reached, or the outcome of a write is unknown"},
+	{exitSpooled, "spooled", "saved on this machine, not yet in the store"},
+	{exitNotExecutable, "not_executable", "exec: the command cannot be executed"},
+	{exitNoCommand, "no_command", "exec: the command was not found"},
+	{exitHungUp, "interrupted", "as 130, by SIGHUP: the terminal was closed"},
+	{exitInterrupted, "interrupted", "interrupted by ^C or SIGINT; a write in progress may or may not have completed"},
 	{exitTerminated, "interrupted", "as 130, by SIGTERM"},
 }
 
 // What only the command knows.
 var (
 	errPartial        = errors.New("partial")
-	errNotInitialised = errors.New("there is no root key")
+	errNotInitialised = errors.New("no root key")
 	errKeyFile        = errors.New("unusable root key file")
 
 	errIsolationBroken = errors.New("ISOLATION BROKEN")
-	errHolesFound      = errors.New("holes found")
+	errHolesFound      = errors.New("weaknesses found")
 
 	errTerminated = errors.New("terminated by a signal")
-	errHungUp     = errors.New("the terminal went away")
+	errHungUp     = errors.New("the terminal was closed")
 
 	errNoCommand     = errors.New("command not found")
 	errNotExecutable = errors.New("the command cannot be executed")
@@ -88,9 +88,9 @@ var outcomes = []struct {
 	kind string
 	hint string
 }{
-	{errIsolationBroken, exitFailure, "isolation_broken", "keep secrets out of this store until {prog} doctor is content: {prog} policy check names the holes of policies"},
+	{errIsolationBroken, exitFailure, "isolation_broken", "store no secrets here until {prog} doctor succeeds; {prog} policy check finds weaknesses in the policies"},
 	{errHolesFound, exitFailure, "holes_found", ""},
-	{vault.ErrRollback, exitIntegrity, "integrity", "an old object was served in place of a newer one, or its writer's clock is slow"},
+	{vault.ErrRollback, exitIntegrity, "integrity", "the store returned an older object than before, or the clock of its writer is slow"},
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
 	{errPartial, exitPartial, "partial", ""},
@@ -101,24 +101,24 @@ var outcomes = []struct {
 	{context.Canceled, exitInterrupted, "interrupted", ""},
 	{usage.ErrUsage, exitUsage, "usage", ""},
 	{config.ErrInvalid, exitUsage, "usage", ""},
-	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "another key, tenant, collection or vault id sealed it: compare --keys, --tenant, --collection and vault_id with those of its writer"},
-	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to make one, or {prog} init --import FILE to bring it from another machine"},
+	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "compare --keys, --tenant, --collection and --vault-id with those of the writer: at least one differs"},
+	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"},
 	{errKeyFile, exitFailure, "key_file", ""},
-	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to see whether it took effect"},
+	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether it was stored"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
-	{vault.ErrPermission, exitDenied, "denied", "the scope of the profile, or the rights at the store, do not allow this: ask whoever gave them, or chmod what is yours"},
-	{vault.ErrNoSpace, exitFailure, "no_space", "nothing was changed; make room and try again"},
-	{vault.ErrConflict, exitConflict, "conflict", "somebody else wrote it: look at {prog} stat {name}, then try again"},
+	{vault.ErrPermission, exitDenied, "denied", "check the scope of the profile, and the permissions of the store or its files"},
+	{vault.ErrNoSpace, exitFailure, "no_space", "nothing was changed; free some space and try again"},
+	{vault.ErrConflict, exitConflict, "conflict", "another writer changed it: check {prog} stat {name}, then try again"},
 	{vault.ErrExist, exitConflict, "exists", ""},
-	{vault.ErrNotFound, exitNotFound, "not_found", "{prog} ls lists the names there are"},
+	{vault.ErrNotFound, exitNotFound, "not_found", "{prog} ls lists the existing names"},
 	{vault.ErrUnsupported, exitFailure, "unsupported", ""},
 	{vault.ErrInvalidName, exitUsage, "usage", ""},
 	{vault.ErrConfig, exitUsage, "usage", ""},
-	{envelope.ErrInvalid, exitUsage, "usage", "metadata has at most 4096 bytes of UTF-8 and 64 labels"},
-	{vault.ErrRefused, exitFailure, "failure", "the store refuses this request, and would again: its code is in front, and its documentation or its operator knows what it means"},
-	{vault.ErrBusy, exitUnreachable, "unreachable", "wait for the other program, or end it, then try again"},
-	{vault.ErrUnavailable, exitUnreachable, "unreachable", "see whether the store can be reached, then try again"},
-	{context.DeadlineExceeded, exitUnreachable, "unreachable", "it took longer than --deadline allows"},
+	{envelope.ErrInvalid, exitUsage, "usage", "use at most 4096 bytes of UTF-8 and 64 labels"},
+	{vault.ErrRefused, exitFailure, "failure", "look up the code in the documentation of the store; the same request will be refused again"},
+	{vault.ErrBusy, exitUnreachable, "unreachable", "wait until the other program has ended, then try again"},
+	{vault.ErrUnavailable, exitUnreachable, "unreachable", "check that the store can be reached, then try again"},
+	{context.DeadlineExceeded, exitUnreachable, "unreachable", "increase --deadline, or check the connection to the store"},
 }
 
 // reasonHints is what to do about a failure whose reason the provider or the key source knows.
@@ -127,73 +127,73 @@ var outcomes = []struct {
 // there is none.
 var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 	vault.AccessDenied: {
-		aws:     "the cloud's policies do not allow this: see whether the tenant is the token's, {prog} whoami, and {prog} policy check",
-		tencent: "the cloud's policies do not allow this: see whether the tenant is the role's, {prog} whoami, and {prog} policy check",
+		aws:     "check that --tenant is the token's tenant ({prog} whoami), and check the policies ({prog} policy check)",
+		tencent: "check that --tenant is the role's tenant ({prog} whoami), and check the policies ({prog} policy check)",
 	},
 	vault.AccountBlocked: {
-		aws:     "AWS says that something is wrong with the account: see its console",
-		tencent: "Tencent Cloud has blocked the account or the object: see its console",
+		aws:     "AWS reports a problem with the account: check its console",
+		tencent: "Tencent Cloud has blocked the account or the object: check its console",
 	},
-	vault.Archived:             {any: "the object was moved to an archive class: restore it first"},
-	vault.Locked:               {any: "the object is locked until its retention ends"},
-	vault.PathStyle:            {any: "the endpoint has to be the bucket's own, such as https://BUCKET.cos.REGION.myqcloud.com"},
-	vault.TenantMismatch:       {any: "the token is another tenant's: leave --tenant out, or take that tenant's token"},
-	vault.VersioningUnreadable: {any: "allow name/cos:GetBucketVersioning, as {prog} policy tencent does"},
+	vault.Archived:             {any: "restore the object first: it is in an archive storage class"},
+	vault.Locked:               {any: "wait until the retention period of the object ends"},
+	vault.PathStyle:            {any: "use the bucket's own endpoint, such as https://BUCKET.cos.REGION.myqcloud.com"},
+	vault.TenantMismatch:       {any: "omit --tenant, or use a token of that tenant"},
+	vault.VersioningUnreadable: {any: "allow name/cos:GetBucketVersioning, as {prog} policy tencent prints it"},
 
 	vault.StoreKey: {
-		any:     "the cloud encrypts this bucket with a key that cannot be used: see that it exists and is enabled, and allow its use",
-		aws:     "the key in KMS that encrypts this bucket cannot be used: see that it exists and is enabled, and allow kms:GenerateDataKey and kms:Decrypt",
-		tencent: "the key in KMS that encrypts this bucket cannot be used: see that it exists and is enabled, and allow its use",
+		any:     "check that the key that encrypts the bucket exists and is enabled, and allow its use",
+		aws:     "check that the KMS key that encrypts the bucket exists and is enabled, and allow kms:GenerateDataKey and kms:Decrypt",
+		tencent: "check that the KMS key that encrypts the bucket exists and is enabled, and allow its use",
 	},
 
 	vault.NoCredentials: {
-		aws:     "give --identity, or credentials that the AWS SDK finds: AWS_PROFILE, AWS_ACCESS_KEY_ID, an instance role",
-		tencent: "give --identity, or TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY",
+		aws:     "set --identity, or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use an instance role",
+		tencent: "set --identity, or TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY",
 	},
-	vault.CredentialsRejected: {any: "the service does not know these credentials, or not with this secret: {prog} whoami shows where they come from"},
-	vault.TokenExpired:        {any: "the credentials have expired: get a new token, and {prog} login again if that is how you work"},
-	vault.ClockSkew:           {any: "the clock of this machine is too far off: set it"},
+	vault.CredentialsRejected: {any: "check the access key and its secret; {prog} whoami shows where they come from"},
+	vault.TokenExpired:        {any: "get a new token; if you use {prog} login, log in again"},
+	vault.ClockSkew:           {any: "set the clock of this machine"},
 	vault.TokenInvalid: {
 		aws:     "get a new token from the issuer, for this audience and tenant",
-		tencent: "get a new token from the issuer; its iss and aud have to be those of the OIDC provider in CAM",
+		tencent: "get a new token from the issuer; its iss and aud must be those of the OIDC provider in CAM",
 	},
-	vault.TokenRefused: {any: "the issuer gives no token: renew what it knows you by"},
+	vault.TokenRefused: {any: "renew the session or credential that the issuer expects"},
 	vault.TrustRefused: {
-		aws:     "the role's trust policy does not accept this token: compare issuer, audience, subject and tags, {prog} whoami, with {prog} policy aws",
-		tencent: "there is no such role, or its trust policy does not accept this token: compare issuer, audience and subject, {prog} whoami, with {prog} policy tencent",
+		aws:     "compare issuer, audience, subject and tags of the token ({prog} whoami) with the role's trust policy ({prog} policy aws)",
+		tencent: "check that the role exists, and compare issuer, audience and subject of the token ({prog} whoami) with its trust policy ({prog} policy tencent)",
 	},
 
 	vault.Unreachable: {
-		aws:     "the service was not reached, or stopped responding: check the network, a proxy (HTTPS_PROXY) and endpoint=",
-		tencent: "the service was not reached, or stopped responding: check the network, a proxy (HTTPS_PROXY), region= and endpoint=",
+		aws:     "check the network, the proxy (HTTPS_PROXY) and endpoint=",
+		tencent: "check the network, the proxy (HTTPS_PROXY), region= and endpoint=",
 	},
 	vault.Untrusted: {
-		any: "the server's certificate is not trusted: name the CA's certificate with SSL_CERT_FILE, or correct endpoint=",
-		aws: "the server's certificate is not trusted: name the CA's certificate with AWS_CA_BUNDLE or SSL_CERT_FILE, or correct endpoint=",
+		any: "set SSL_CERT_FILE to the CA certificate of the server, or correct endpoint=",
+		aws: "set AWS_CA_BUNDLE or SSL_CERT_FILE to the CA certificate of the server, or correct endpoint=",
 	},
-	vault.ForeignResponse:        {any: "another server, a proxy or a login page of the network responded in place of the service: check endpoint=, HTTPS_PROXY and the network"},
-	vault.IssuerUnreachable:      {any: "the cloud could not fetch the keys of the token's issuer: see whether the issuer's address and its jwks_uri can be reached from the internet, then try again"},
-	vault.TokenSourceUnavailable: {any: "the source of the token, or the cloud's STS, did not respond: see whether it works and can be reached"},
-	vault.Throttled:              {any: "the service asks for fewer requests: try again later"},
-	vault.WrongRegion:            {any: "the bucket is in {detail}: give region={detail}", fallback: "the bucket is in another region: give the right one with region="},
+	vault.ForeignResponse:        {any: "check endpoint=, HTTPS_PROXY and the network: another server, a proxy or a login page responded"},
+	vault.IssuerUnreachable:      {any: "check that the issuer and its jwks_uri can be reached from the internet, then try again"},
+	vault.TokenSourceUnavailable: {any: "check that the token source and the cloud's STS can be reached"},
+	vault.Throttled:              {any: "try again later, with fewer requests"},
+	vault.WrongRegion:            {any: "set region={detail}", fallback: "set region= to the region of the bucket"},
 	vault.NoBucket: {
-		aws:     "there is no such bucket: see whether its name, region= and endpoint= are right, or make it",
-		tencent: "there is no such bucket: see whether its name, with the APPID, and region= are right, or make it",
+		aws:     "check the name of the bucket, region= and endpoint=, or create the bucket",
+		tencent: "check the name of the bucket, which ends in the APPID, and region=, or create the bucket",
 	},
-	vault.WriteConflict: {any: "another write of the same name was in progress: try again"},
-	vault.UploadAborted: {any: "another client, or a lifecycle rule, aborted the upload: try again"},
-	vault.Damaged:       {any: "bytes were damaged on the way: try again"},
+	vault.WriteConflict: {any: "try again: another write of the same name was in progress"},
+	vault.UploadAborted: {any: "try again: another client, or a lifecycle rule, aborted the upload"},
+	vault.Damaged:       {any: "try again: the data was damaged in transit"},
 
-	vault.QuotaExceeded: {any: "nothing was changed; make room or raise the quota, and try again"},
+	vault.QuotaExceeded: {any: "nothing was changed; free some space or raise the quota, and try again"},
 
 	vault.RangeIgnored: {
-		aws:     "the server, or a proxy in front of it, ignores ranges: use another one",
-		tencent: "the server, or a proxy or CDN in front of it, ignores ranges: use the bucket's own endpoint",
+		aws:     "use another server or proxy: this one ignores range requests",
+		tencent: "use the bucket's own endpoint: the server, proxy or CDN ignores range requests",
 	},
-	vault.VersioningSuspended: {any: "enable versioning again, or use a bucket that never had it"},
-	vault.ObjectsOnly:         {any: "the accelerated endpoint has no buckets, only objects: use the bucket's own"},
+	vault.VersioningSuspended: {any: "enable versioning again, or use a bucket that was never versioned"},
+	vault.ObjectsOnly:         {any: "use the bucket's own endpoint: the accelerated one supports only object requests"},
 
-	vault.KeyUnavailable: {any: "the key cannot be used now: ask its operator"},
+	vault.KeyUnavailable: {any: "ask the operator of the key: it cannot be used now"},
 }
 
 // reasonHint returns the hint for the cause of err, or "".
@@ -216,7 +216,7 @@ func reasonHint(err error) string {
 	return strings.ReplaceAll(text, "{detail}", cause.Detail)
 }
 
-const integrityHint = "the stored bytes are damaged or were tampered with: {prog} history {name} lists older versions to go back to"
+const integrityHint = "restore an older version: {prog} history {name} lists them"
 
 func usagef(format string, args ...any) *usage.Error { return usage.Errorf(format, args...) }
 

@@ -62,7 +62,7 @@ func policyCommand(s *session) *cli.Command {
 			Usage:       d.usage,
 			UsageText:   s.prog + " policy " + d.name + " " + d.synopsis + " [flags]",
 			HelpName:    s.prog + " policy " + d.name,
-			Description: d.description + "\nOf the common flags --collection limits tenants to one of their collections.\n\n" + examples(s.prog, d.examples),
+			Description: d.description + "\n--collection limits the tenants to one collection.\n\n" + examples(s.prog, d.examples),
 			Flags:       d.flags(),
 			Action:      s.action(func(ctx context.Context) error { return s.policyPrint(ctx, d) }),
 		})
@@ -74,11 +74,11 @@ func policyCommand(s *session) *cli.Command {
 	}
 	return &cli.Command{
 		Name:      "policy",
-		Usage:     "print what an operator applies at a cloud, or look for holes in it",
+		Usage:     "print the policies that isolate tenants, or find weaknesses in policies",
 		UsageText: s.prog + " policy aws|tencent|check",
-		Description: "The cloud keeps tenants apart by policies. They are printed here, and never applied.\n" +
-			"No store, key or identity is needed.\n\n" +
-			"Commands, which " + s.prog + " help policy COMMAND explains:\n" + list + "\n" +
+		Description: "Prints the policies with which a cloud isolates tenants. It applies nothing, and needs no store,\n" +
+			"key or identity.\n\n" +
+			"Commands (" + s.prog + " help policy COMMAND describes each):\n" + list + "\n" +
 			examples(s.prog, []string{
 				"{prog} policy aws --bucket vault --account 123456789012 --role vault --issuer https://broker.example > policy.json",
 				"{prog} policy check policy.json",
@@ -97,7 +97,7 @@ func examples(prog string, lines []string) string {
 func (s *session) policy(context.Context) error {
 	args := s.c.Args().Slice()
 	if len(args) == 0 {
-		return usagef("which one? %s", s.c.Command.UsageText)
+		return usagef("no subcommand: %s", s.c.Command.UsageText)
 	}
 	e := usagef("unknown command \"policy %s\"", args[0])
 	if near := argv.Nearest(args[0], commandNames(s.c.Command.Subcommands), 1); len(near) > 0 {
@@ -119,11 +119,11 @@ func (s *session) policyPrint(ctx context.Context, d policyDialect) error {
 	format, delta := s.c.String("format"), s.c.String("delta") // "" without such a flag
 	switch {
 	case format != "" && format != "json" && format != "terraform":
-		return usagef("--format is json or terraform")
+		return usagef("--format must be json or terraform")
 	case format == "terraform" && d.delta != nil && (s.json || delta != ""):
-		return usagef("--format terraform goes with neither --json nor --delta")
+		return usagef("--format terraform cannot be used with --json or --delta")
 	case format == "terraform" && s.json:
-		return usagef("--format terraform does not go with --json")
+		return usagef("--format terraform cannot be used with --json")
 	}
 	collection, tenants, err := s.policyScope(d.forTenant)
 	if err != nil {

@@ -13,11 +13,11 @@ var policyAWS = policyDialect{
 	name:     "aws",
 	usage:    "print provider, policies and bucket settings for AWS or a Ceph RGW",
 	synopsis: "--bucket B --account N --role R --issuer URL",
-	description: "Prints one JSON object: oidc_provider, trust_policy, role_policy, bucket_policy, lifecycle,\n" +
-		"public_access_block, versioning, each as the cloud's own API takes it, and the commands that apply\n" +
-		"them from policy.json. Where there is one per tenant it is under tenants.\n" +
-		"One role serves all tenants, told apart by the tag of their session. Tokens without tags need\n" +
-		"--isolation role: a role per tenant, whose trust names the token's subject.",
+	description: "Prints one JSON object with oidc_provider, trust_policy, role_policy, bucket_policy, lifecycle,\n" +
+		"public_access_block and versioning in the form of the AWS API, and commands, which apply them from\n" +
+		"policy.json. Documents of which each tenant has one are in the field tenants.\n\n" +
+		"By default all tenants use one role, and a session tag names the tenant. If the issuer's tokens have\n" +
+		"no tags, use --isolation role: each tenant has a role whose trust policy names the token's subject.\n",
 	examples: []string{
 		"{prog} policy aws --bucket vault --account 123456789012 --role vault --issuer https://broker.example > policy.json",
 		"{prog} policy aws --bucket vault --account 123456789012 --role vault --isolation role \\",
@@ -28,27 +28,27 @@ var policyAWS = policyDialect{
 	flags: func() []cli.Flag {
 		return []cli.Flag{
 			textFlag("bucket", "`NAME` of the bucket"),
-			textFlag("account", "`NUMBER` of the account, 12 digits; none at an RGW"),
-			textFlag("role", "`NAME` of the role; with --isolation role what each role's name starts with"),
-			textFlag("issuer", "`URL` of the OIDC issuer, byte for byte as the iss of its tokens"),
-			textFlag("audience", "`AUD` of the tokens; otherwise "+aws.DefaultAudience),
-			textFlag("subject", "only the tokens of this `SUB`, where tags isolate"),
-			textFlag("tag", "`KEY` of the session tag that names the tenant; otherwise "+aws.DefaultTag),
-			textFlag("isolation", "what tells tenants apart: `HOW` tag, or role"),
-			listFlag("for", "`TENANT[=SUB]` to print for, with the subject where a role per tenant isolates; may be repeated"),
-			textFlag("grants", "`WHERE` the allows are: role, or bucket, as agentKeys' operators have them"),
-			textFlag("dialect", "`WHOSE` reading of policies: aws, or rgw for Ceph RADOS Gateway 16.2"),
-			textFlag("partition", "`NAME` aws, aws-cn or aws-us-gov"),
-			textFlag("region", "`NAME` of the bucket's region, for the commands"),
-			textFlag("endpoint", "`URL` of an RGW, for the commands"),
-			daysFlag("expire-days", "objects and old versions go after so many `DAYS`; otherwise never"),
-			listFlag("thumbprint", "`HEX` SHA-1 of the issuer's certificate; may be repeated"),
-			textFlag("kms-key", "`ARN` of the key that the bucket encrypts with"),
-			boolFlag("allow-purge", "tenants may delete old versions for ever"),
-			boolFlag("allow-doctor", "tenants may read how the bucket is set up"),
-			boolFlag("tls", "refuse plain http at an RGW too"),
-			textFlag("format", "`FORM` json or terraform"),
-			textFlag("delta", "print only the statements that the policy in `FILE` lacks; - is standard input"),
+			textFlag("account", "account `NUMBER`, 12 digits; not used for an RGW"),
+			textFlag("role", "`NAME` of the role; with --isolation role the start of each role's name"),
+			textFlag("issuer", "`URL` of the OIDC issuer, exactly as in the iss claim of its tokens"),
+			textFlag("audience", "`AUD` of the tokens; by default "+aws.DefaultAudience),
+			textFlag("subject", "accept only tokens with this `SUB`; with --isolation tag"),
+			textFlag("tag", "`KEY` of the session tag that names the tenant; by default "+aws.DefaultTag),
+			textFlag("isolation", "`HOW` tenants are isolated: tag or role"),
+			listFlag("for", "print for this tenant: `TENANT[=SUB]`, with the subject of its tokens for --isolation role; may be repeated"),
+			textFlag("grants", "`WHERE` the Allow statements go: role, or bucket as with agentKeys"),
+			textFlag("dialect", "policy `DIALECT`: aws, or rgw for Ceph RADOS Gateway 16.2"),
+			textFlag("partition", "partition `NAME`: aws, aws-cn or aws-us-gov"),
+			textFlag("region", "`NAME` of the bucket's region, used in the commands"),
+			textFlag("endpoint", "`URL` of an RGW, used in the commands"),
+			daysFlag("expire-days", "objects and old versions expire after this number of `DAYS`"),
+			listFlag("thumbprint", "SHA-1 of the issuer's certificate in `HEX`; may be repeated"),
+			textFlag("kms-key", "`ARN` of the KMS key that encrypts the bucket"),
+			boolFlag("allow-purge", "let tenants permanently delete their old versions"),
+			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
+			boolFlag("tls", "deny plain http also at an RGW"),
+			textFlag("format", "output `FORMAT`: json or terraform"),
+			textFlag("delta", "print only the statements that are missing in the policy in `FILE`; - is standard input"),
 		}
 	},
 	required:  []string{"bucket", "role", "issuer"},
@@ -96,7 +96,7 @@ func policyDelta(ctx context.Context, s *session, docs policyDocuments, file str
 	case err != nil:
 		return usagef("%s: %v", file, err)
 	case len(have) != 1:
-		return usagef("%s: there are %d policies in it: --delta takes one", file, len(have))
+		return usagef("%s contains %d policies, but --delta takes one", file, len(have))
 	}
 	want, err := partOf(docs.(*aws.Documents), have[0].Part)
 	if err != nil {
@@ -117,13 +117,13 @@ func partOf(docs *aws.Documents, part policy.Part) (*aws.Policy, error) {
 	if p == nil && part != policy.BucketPolicy {
 		for _, t := range docs.Tenants {
 			if len(docs.Tenants) > 1 {
-				return nil, usagef("there is a %s per tenant: name one with --for", part)
+				return nil, usagef("each tenant has its own %s: choose one with --for", part)
 			}
 			p = map[policy.Part]*aws.Policy{policy.TrustPolicy: t.TrustPolicy, policy.RolePolicy: t.RolePolicy}[part]
 		}
 	}
 	if p == nil {
-		return nil, usagef("with these flags there is no %s", part)
+		return nil, usagef("these flags produce no %s", part)
 	}
 	return p, nil
 }

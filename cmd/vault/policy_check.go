@@ -24,35 +24,35 @@ func policyCheckCommand(s *session) *cli.Command {
 	}
 	return &cli.Command{
 		Name:      "check",
-		Usage:     "name the known holes of policies",
+		Usage:     "find known weaknesses in policies",
 		UsageText: s.prog + " policy check FILE…",
 		HelpName:  s.prog + " policy check",
-		Description: "Reads trust, role and bucket policies: bare ones, the responses of aws iam get-role, get-role-policy,\n" +
-			"get-policy-version, list-roles, get-account-authorization-details and s3api get-bucket-policy, or what\n" +
-			"--query takes from them, or what policy aws printed; - is standard input. A file may hold several, one\n" +
-			"after the other or in a list, and may be URL-encoded. Give all that concern a role at once: what isolates\n" +
-			"is found out from all of them, and policies that do not name their role are taken for those of one role.\n" +
-			"With a hole the exit code is 1. No hole means none of these, in these files; an RGW of version 16.2 is\n" +
-			"meant by --dialect rgw.\n" +
-			"Policies of Tencent Cloud are told by their version 2.0: bare ones, the responses of tccli cam GetRole,\n" +
-			"DescribeRoleList, GetPolicy and GetPolicyVersion, or what --filter takes from them, and of COS GET ?policy,\n" +
-			"or what policy tencent printed. Of the flags --bucket, --audience and --operator are for them too, and\n" +
-			"--issuer is for them alone.\n\n" +
+		Description: "Reads trust, role and bucket policies from each FILE; - is standard input. A file may contain several\n" +
+			"policies, one after the other or in a list, and may be URL-encoded. Accepted are plain policies, the\n" +
+			"output of policy aws and policy tencent, and the responses of these commands, also after --query or\n" +
+			"--filter:\n\n" +
+			"   aws iam get-role, get-role-policy, get-policy-version, list-roles,\n" +
+			"      get-account-authorization-details; aws s3api get-bucket-policy\n" +
+			"   tccli cam GetRole, DescribeRoleList, GetPolicy, GetPolicyVersion; COS GET ?policy\n\n" +
+			"Check all policies that concern a role together, because two policies may be weak together and not\n" +
+			"alone. Policies that do not name their role are taken as those of one role. The exit code is 1 if a\n" +
+			"weakness is found. No weakness means that none of the list below was found in these files.\n\n" +
+			"Policies of Tencent Cloud have version 2.0. For them use --bucket, --audience, --operator and --issuer.\n\n" +
 			list + examples(s.prog, []string{
 			"{prog} policy check policy.json",
 			"aws iam get-role --role-name vault | {prog} policy check - --tag agentkeys_user_wallet --audience sts.amazonaws.com",
 			"aws iam get-account-authorization-details | {prog} policy check - --bucket vault --operator arn:aws:iam::123456789012:role/admin",
 		}),
 		Flags: []cli.Flag{
-			textFlag("dialect", "`WHOSE` reading of policies: aws, rgw or tencent; otherwise found out, aws and not rgw"),
-			textFlag("isolation", "`HOW` tenants are told apart: tag or role; otherwise found out"),
-			textFlag("bucket", "only what concerns the bucket `NAME`; otherwise those in which a policy names bots/, or all"),
-			textFlag("tag", "`KEY` of the session tag that names the tenant; otherwise found out"),
-			textFlag("audience", "`AUD` of the tokens; otherwise found out"),
-			textFlag("issuer", "`URL` of the issuer, at Tencent Cloud; otherwise any"),
-			listFlag("operator", "`ARN`, or qcs::cam::uin/… at Tencent Cloud, of one who is meant to reach every tenant; may be repeated"),
-			boolFlag("allow-purge", "tenants are meant to delete old versions for ever"),
-			boolFlag("tls", "plain http is a hole at an RGW too"),
+			textFlag("dialect", "policy `DIALECT`: aws, rgw (Ceph RADOS Gateway 16.2) or tencent; detected by default, never as rgw"),
+			textFlag("isolation", "`HOW` tenants are isolated: tag or role; detected by default"),
+			textFlag("bucket", "check only the bucket `NAME`; by default the buckets in which a policy names bots/, or all"),
+			textFlag("tag", "`KEY` of the session tag that names the tenant; detected by default"),
+			textFlag("audience", "`AUD` of the tokens; detected by default"),
+			textFlag("issuer", "`URL` of the issuer, for Tencent Cloud; any by default"),
+			listFlag("operator", "accept access to all tenants by this principal: `ARN`, or qcs::cam::uin/… at Tencent Cloud; may be repeated"),
+			boolFlag("allow-purge", "accept that tenants may permanently delete old versions"),
+			boolFlag("tls", "report plain http also for an RGW"),
 		},
 		Action: s.action(s.policyCheck),
 	}
@@ -86,13 +86,13 @@ func (s *session) policyCheck(ctx context.Context) error {
 	dialect := slices.IndexFunc(policyDialects, func(d policyDialect) bool { return slices.Contains(d.values, named) })
 	switch {
 	case named != "" && dialect < 0:
-		return usagef("--dialect is aws, rgw or tencent")
+		return usagef("--dialect must be aws, rgw or tencent")
 	case isolation != "" && isolation != aws.ByTag && isolation != aws.ByRole:
-		return usagef("--isolation is tag or role")
+		return usagef("--isolation must be tag or role")
 	}
 	for _, name := range s.c.StringSlice("operator") {
 		if !aws.IsPrincipal(name) && !tencent.IsPrincipal(name) {
-			return usagef("--operator %s is neither the ARN of a role, user or account nor a principal such as qcs::cam::uin/1:uin/2", name)
+			return usagef("--operator %s is not a principal: use the ARN of a role, user or account, or a form such as qcs::cam::uin/1:uin/2", name)
 		}
 	}
 	var checks []policyCheck
@@ -117,7 +117,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 	for i, c := range checks {
 		n, list := c.check()
 		if policyDialects[i].name == policyTencent.name && n == 0 && s.c.String("issuer") != "" {
-			return usagef("--issuer is about policies of Tencent Cloud, and there is none")
+			return usagef("--issuer is for policies of Tencent Cloud, but none was given")
 		}
 		policies, found = policies+n, append(found, list...)
 	}
@@ -133,7 +133,7 @@ func printFindings(u *ui, found []policy.Finding, policies string) error {
 	if len(found) > 0 {
 		return fmt.Errorf("%w: %d in %s", errHolesFound, len(found), policies)
 	}
-	u.note("no known hole in %s", policies)
+	u.note("no known weakness in %s", policies)
 	return nil
 }
 
@@ -145,7 +145,7 @@ func printFinding(u *ui, f policy.Finding) error {
 		_, err := io.WriteString(u.out, visible(fmt.Sprintf("%s: %s: %s", f.File, f.Where(), f.Weakness))+"\n   "+visible(f.Message)+"\n   fix: "+visible(f.Fix)+"\n")
 		return err
 	}
-	return u.columns("lllll", "FILE", "WHERE", "HOLE", "WHAT IT ALLOWS", "WHAT TO DO").add(f.File, f.Where(), f.Weakness, f.Message, f.Fix)
+	return u.columns("lllll", "FILE", "WHERE", "WEAKNESS", "MEANING", "FIX").add(f.File, f.Where(), f.Weakness, f.Message, f.Fix)
 }
 
 func count(n int, one, more string) string {

@@ -14,11 +14,11 @@ var policyTencent = policyDialect{
 	name:     "tencent",
 	usage:    "print provider, roles and bucket settings for Tencent Cloud",
 	synopsis: "--bucket B-APPID --region R --account UIN --role R --provider P --issuer URL --audience AUD --for TENANT=SUB…",
-	description: "Prints one JSON object: oidc_provider, tenants, lifecycle, strict_signature and, with --versioned,\n" +
-		"versioning, each as the cloud's own API takes it, the commands that apply them from policy.json, and\n" +
-		"under comments the requests for which the cloud's tools have no command.\n" +
-		"Under tenants is a role for each, with its trust policy and its role policy. Claims do not become tags\n" +
-		"at Tencent, and no variable works in a COS path: one role for all would keep nobody apart.",
+	description: "Prints one JSON object with oidc_provider, tenants, lifecycle, strict_signature and, with --versioned,\n" +
+		"versioning in the form of the cloud's API. The field commands applies them from policy.json; comments\n" +
+		"has the requests for which the cloud's tools have no command.\n\n" +
+		"The field tenants has a role for each tenant, with its trust policy and its role policy. One role for\n" +
+		"all tenants would isolate none: Tencent Cloud has no session tags, and COS paths have no variables.\n",
 	examples: []string{
 		"{prog} policy tencent --bucket vault-1250000000 --region ap-guangzhou --account 100000000001 --role vault \\",
 		"   --provider broker --issuer https://broker.example --audience vault --for 0xabc=agentkeys:agent:0xabc > policy.json",
@@ -29,18 +29,18 @@ var policyTencent = policyDialect{
 		return []cli.Flag{
 			textFlag("bucket", "`NAME-APPID` of the bucket"),
 			textFlag("region", "`NAME` of the bucket's region"),
-			textFlag("account", "`UIN` of the account that owns bucket and roles"),
-			textFlag("role", "what the `NAME` of each role starts with"),
+			textFlag("account", "`UIN` of the account that owns the bucket and the roles"),
+			textFlag("role", "start of the `NAME` of each role"),
 			textFlag("provider", "`NAME` of the OIDC provider in CAM"),
-			textFlag("issuer", "`URL` of the OIDC issuer, byte for byte as the iss of its tokens"),
+			textFlag("issuer", "`URL` of the OIDC issuer, exactly as in the iss claim of its tokens"),
 			textFlag("audience", "`AUD` of the tokens"),
-			listFlag("for", "`TENANT=SUB` to print a role for, with the subject of its tokens; may be repeated"),
-			textFlag("jwks", "`FILE` with the issuer's key set; otherwise the commands fetch it; - is standard input"),
-			daysFlag("expire-days", "objects and old versions go after so many `DAYS`; otherwise never"),
-			boolFlag("versioned", "for a bucket with versioning: turn it on, and let tenants list and delete versions of their own"),
-			boolFlag("force-forbid-overwrite", "deny each write that would replace an object; not with --versioned"),
-			boolFlag("allow-doctor", "tenants may read how the bucket is set up"),
-			textFlag("format", "`FORM` json or terraform"),
+			listFlag("for", "print a role for this tenant: `TENANT=SUB`, with the subject of its tokens; may be repeated"),
+			textFlag("jwks", "`FILE` with the issuer's key set; - is standard input. By default the commands fetch it"),
+			daysFlag("expire-days", "objects and old versions expire after this number of `DAYS`"),
+			boolFlag("versioned", "enable versioning, and let tenants list and delete their own versions"),
+			boolFlag("force-forbid-overwrite", "deny every write that would replace an object; cannot be used with --versioned"),
+			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
+			textFlag("format", "output `FORMAT`: json or terraform"),
 		}
 	},
 	required:  []string{"bucket", "region", "account", "role", "provider", "issuer", "audience"},
