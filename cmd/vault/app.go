@@ -86,7 +86,7 @@ func (s *session) dispatch(ctx context.Context, app *cli.App, line argv.Line) er
 	case line.Help:
 		line = argv.Line{Command: "help", Args: line.Path()}
 	case line.Command == "":
-		return usagef("which command?")
+		return usagef("no command given")
 	}
 	s.line = line
 	err := app.RunContext(ctx, line.Canonical(s.prog))
@@ -151,7 +151,7 @@ func prepare(c *cli.Command) {
 
 // onUsageError does not repeat what the flag package says: it quotes values.
 func onUsageError(*cli.Context, error, bool) error {
-	return usagef("a flag has a value that it does not take")
+	return usagef("a flag has an invalid value")
 }
 
 func helpFlag() cli.Flag {
@@ -241,7 +241,7 @@ func (s *session) places() config.Places {
 // noHome says what to do about an error of places.
 func noHome(err error) error {
 	if errors.Is(err, config.ErrNoHome) {
-		return hint(err, "set HOME, or name the files: --store file:///DIR and --keys local:///FILE")
+		return hint(err, "set HOME, or set --store file:///DIR and --keys local:///FILE")
 	}
 	return err
 }

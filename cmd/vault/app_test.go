@@ -49,7 +49,7 @@ func TestParse(t *testing.T) {
 		{"--reveal get a", "", "unknown flag --reveal"},
 		{"get a -o", "", "flag -o needs a value"},
 		{"get --tenant", "", "flag --tenant needs a value"},
-		{"put a -sk", "", "unknown flag (not shown, it may be the secret)"},
+		{"put a -sk", "", "unknown flag (not shown, because it may be the secret)"},
 		{"stat a --version", "", "unknown flag --version"},
 		{"policy", "vault policy --", ""},
 		{"policy aws --bucket b", "vault policy aws --bucket=b --", ""},

@@ -47,7 +47,7 @@ func (s *session) completion(context.Context) error {
 	}
 	script, ok := map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}[args[0]]
 	if !ok {
-		return usagef("there are scripts for bash, zsh and fish")
+		return usagef("the shell must be bash, zsh or fish")
 	}
 	// A shell function has a plainer name than a program may have.
 	plain := strings.Map(func(r rune) rune {

@@ -129,14 +129,14 @@ func (i *identity) present(ctx context.Context, first *identity) error {
 	theirs, err := i.provider.Credentials(ctx)
 	switch {
 	case err != nil && i.PerRole && i.Role == first.Role && errors.Is(err, federation.ErrRefused):
-		return hint(i.told(err), "that is as it should be; to try everything else as well, give that tenant's store, with its own role, as --other-store URL")
+		return hint(i.told(err), "this is the correct result; to run the other checks, set --other-store to the store URL with that tenant's role")
 	case err != nil:
 		return i.told(err)
 	case !i.PerRole: // tags tell them apart, and one subject may come with several
 		return nil
 	}
 	if ours, err := first.provider.Credentials(ctx); err == nil && ours.Issuer == theirs.Issuer && ours.Subject == theirs.Subject {
-		return hint(fmt.Errorf("both tokens are of the subject %s", ours.Subject), "give a token of another subject with --other SRC")
+		return hint(fmt.Errorf("both tokens have the subject %s", ours.Subject), "set --other to a token of another subject")
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 		return line(doctor.NotProven, "", "%s: not tried: %v", what, err)
 	}
 	if token.Claims.Issuer == own.Issuer && token.Claims.Subject == own.Subject {
-		return line(doctor.NotProven, "give a token of another subject", "%s: both tokens are of the subject %s", what, own.Subject)
+		return line(doctor.NotProven, "give a token of another subject", "%s: both tokens have the subject %s", what, own.Subject)
 	}
 	exchange, err := i.Exchanger(ctx)
 	if err == nil {

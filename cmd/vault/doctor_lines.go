@@ -66,7 +66,7 @@ func (l *lines) verdict(ctx context.Context, sum doctor.Summary) error {
 	}
 	switch {
 	case sum[doctor.Broken] > 0:
-		return fmt.Errorf("%w: what belongs to other tenants was within reach in %d checks", errIsolationBroken, sum[doctor.Broken])
+		return fmt.Errorf("%w: objects of other tenants were accessible in %d checks", errIsolationBroken, sum[doctor.Broken])
 	case l.err != nil:
 		return l.err
 	case ctx.Err() != nil:

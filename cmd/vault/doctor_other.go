@@ -15,16 +15,16 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 	if !s.c.IsSet("other") {
 		for _, name := range []string{"other-tenant", "other-store"} {
 			if s.c.IsSet(name) {
-				return nil, usagef("--%s is about a second tenant: give its identity with --other", name)
+				return nil, usagef("--%s describes a second tenant: set its identity with --other", name)
 			}
 		}
 		return nil, nil
 	}
 	switch {
 	case !first.InCloud():
-		return nil, usagef("--other: this store takes no identity")
+		return nil, usagef("--other: this store uses no identity")
 	case first.identity == nil:
-		return nil, usagef("--other takes a role= in the URL of the store")
+		return nil, usagef("--other requires role= in the store URL")
 	}
 	set.Identity = config.Value{Text: s.c.String("other"), From: "--other"}
 	set.Tenant = config.Value{Text: s.c.String("other-tenant"), From: "--other-tenant"}
@@ -38,7 +38,7 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 			return nil, err
 		}
 		if theirs.Scheme != first.Scheme || theirs.Bucket != first.Bucket {
-			return nil, usagef("--other-store is another bucket, which proves nothing about this one")
+			return nil, usagef("--other-store must be the same bucket")
 		}
 	}
 	return s.plan(ctx, set)

@@ -32,13 +32,13 @@ func TestIsolationBroken(t *testing.T) {
 	}{
 		{
 			false, "BROKEN      ISOLATION BROKEN: an object\\x1b[2J could be read\n            hint: vault policy check\n",
-			"vault: doctor: ISOLATION BROKEN: what belongs to other tenants was within reach in 1 checks\n" +
-				"vault: hint: keep secrets out of this store until vault doctor is content: vault policy check names the holes of policies\n",
+			"vault: doctor: ISOLATION BROKEN: objects of other tenants were accessible in 1 checks\n" +
+				"vault: hint: store no secrets here until vault doctor succeeds; vault policy check finds weaknesses in the policies\n",
 		},
 		{
 			true, `{"check":"isolation-get","status":"broken","message":"ISOLATION BROKEN: an object\u001b[2J could be read","hint":"vault policy check"}` + "\n",
-			`{"error":{"code":1,"kind":"isolation_broken","op":"doctor","message":"ISOLATION BROKEN: what belongs to other tenants was within reach in 1 checks",` +
-				`"hint":"keep secrets out of this store until vault doctor is content: vault policy check names the holes of policies"}}` + "\n",
+			`{"error":{"code":1,"kind":"isolation_broken","op":"doctor","message":"ISOLATION BROKEN: objects of other tenants were accessible in 1 checks",` +
+				`"hint":"store no secrets here until vault doctor succeeds; vault policy check finds weaknesses in the policies"}}` + "\n",
 		},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

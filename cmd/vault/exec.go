@@ -51,7 +51,7 @@ func execCommand(s *session) *cli.Command {
 func (s *session) exec(ctx context.Context) error {
 	argv := s.c.Args().Slice()
 	if !s.line.Terminated || s.line.BeforeTerminator > 0 || len(argv) == 0 {
-		return usagef("the program goes after --: %s", s.c.Command.UsageText)
+		return usagef("the command must follow --: %s", s.c.Command.UsageText)
 	}
 	wanted, err := s.wanted(ctx)
 	if err != nil {
@@ -87,9 +87,9 @@ func (s *session) exec(ctx context.Context) error {
 	code, err := s.world.exec(argv, env)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return hint(fmt.Errorf("the program does not start: %w", err), "pass less by the environment: {prog} get NAME -o FILE for what is large, --pristine without what the program does not need")
+		return hint(fmt.Errorf("cannot start the program: %w", err), "shrink the environment: write large values with {prog} get NAME -o FILE, or use --pristine")
 	case err != nil:
-		return hint(fmt.Errorf("the program does not start: %w", err), "see whether it is installed, on PATH and executable")
+		return hint(fmt.Errorf("cannot start the program: %w", err), "check that it is installed, in PATH and executable")
 	}
 	if code != exitOK {
 		return childCode(code)
@@ -130,7 +130,7 @@ func (s *session) wanted(ctx context.Context) (envfile.Variables, error) {
 			return nil, err
 		}
 		if len(text) > maxEnvFile {
-			return nil, usagef("%s: an environment file has at most %s", file, size(maxEnvFile))
+			return nil, usagef("%s: an environment file may have at most %s", file, size(maxEnvFile))
 		}
 		more, err := envfile.ParseFile(string(text), checkName)
 		if err != nil {
@@ -145,7 +145,7 @@ func (s *session) wanted(ctx context.Context) (envfile.Variables, error) {
 			return nil, err
 		}
 		if slices.Contains(asked, v.Key) {
-			return nil, usagef("--env has %s twice", v.Key)
+			return nil, usagef("--env sets %s twice", v.Key)
 		}
 		asked = append(asked, v.Key)
 		all = append(all, v)
@@ -171,9 +171,9 @@ func fetchValue(ctx context.Context, v *vault.Vault, name vault.Name) (string, e
 	case err != nil:
 		return "", err
 	case len(value) > maxValue:
-		return "", about(name, usagef("the value has %s, too much for an environment variable, which holds at most %s", size(max(r.Info().Size, maxValue+1)), size(maxValue)))
+		return "", about(name, usagef("the value has %s, but an environment variable may have at most %s", size(max(r.Info().Size, maxValue+1)), size(maxValue)))
 	case bytes.IndexByte(value, 0) >= 0:
-		return "", about(name, usagef("the value holds a zero byte, which no environment can"))
+		return "", about(name, usagef("the value contains a zero byte, which an environment variable cannot"))
 	}
 	return string(value), nil
 }

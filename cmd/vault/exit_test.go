@@ -141,10 +141,10 @@ func TestReports(t *testing.T) {
 	}{
 		{&vault.Error{Op: "put", Name: "a b", Err: vault.ErrUnsure},
 			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to see whether it took effect\n"},
-		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrNoSpace}, "vault: put a: no space left\nvault: hint: nothing was changed; make room and try again\n"},
-		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrConflict}, "vault: put a: conflict\nvault: hint: somebody else wrote it: look at vault stat a, then try again\n"},
+		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrNoSpace}, "vault: put a: no space left\nvault: hint: nothing was changed; free some space and try again\n"},
+		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrConflict}, "vault: put a: conflict\nvault: hint: another writer changed it: check vault stat a, then try again\n"},
 		{vault.ErrUnauthenticated, "vault: put: not authenticated\nvault: hint: get new credentials and try again\n"},
-		{&vault.Error{Op: "get", Name: "a", Err: vault.ErrRollback}, "vault: put a: rolled back\nvault: hint: an old object was served in place of a newer one, or its writer's clock is slow\n"},
+		{&vault.Error{Op: "get", Name: "a", Err: vault.ErrRollback}, "vault: put a: rolled back\nvault: hint: the store returned an older object than before, or the clock of its writer is slow\n"},
 		{&vault.Error{Op: "get", Name: "a", Err: fmt.Errorf("%w: more", context.Canceled)}, "vault: put a: interrupted\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: fmt.Errorf("deep: %w", &vault.Cause{Sentinel: context.Canceled, Unfinished: 300_000_000})},
 			"vault: put a: interrupted; an unfinished upload of 300 MB remains; it is billed until a lifecycle rule removes it\n"},

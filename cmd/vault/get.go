@@ -74,12 +74,12 @@ func (s *session) get(ctx context.Context) error {
 		o.Range = (*vault.Range)(&r)
 	}
 	if o.file == "" && s.outTTY && !o.reveal {
-		e := usagef("a value is not shown on a terminal")
-		e.Hint = "--reveal shows it, -o FILE or a pipe takes it"
+		e := usagef("the value is not written to a terminal")
+		e.Hint = "use --reveal to show it, or -o FILE, or a pipe"
 		return e
 	}
 	if o.file == "" && s.outClosed {
-		return hint(about(name, fmt.Errorf("%w: standard output is closed", errOutput)), "-o FILE or a pipe takes the value; {prog} stat {name} shows whether there is one")
+		return hint(about(name, fmt.Errorf("%w: standard output is closed", errOutput)), "use -o FILE or a pipe; {prog} stat {name} shows whether the name exists")
 	}
 	v, err := s.open(ctx, mustKeys)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *session) get(ctx context.Context) error {
 	}
 	err = get(ctx, s.ui, v.Vault, name, o)
 	if o.Version != "" && errors.Is(err, vault.ErrNotFound) {
-		return hint(err, "{prog} history {name} lists the versions there are")
+		return hint(err, "{prog} history {name} lists the existing versions")
 	}
 	return v.explainKey(s.suggest(ctx, v.Vault, err))
 }
@@ -99,9 +99,9 @@ func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptio
 		file, err = u.create(o.file)
 		switch {
 		case errors.Is(err, errNotRegular):
-			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "without -o the value goes to standard output, to be sent anywhere")
+			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "omit -o to write to standard output, and redirect it")
 		case errors.Is(err, errForeignLink), errors.Is(err, errSharedLink):
-			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "name the file itself, or a file in a directory of your own")
+			return hint(about(name, fmt.Errorf("writing %s: %w", o.file, err)), "use the path of the file itself, or of a file in your own directory")
 		case err != nil:
 			return about(name, fmt.Errorf("writing %s: %w", o.file, plain(err)))
 		}
@@ -166,7 +166,7 @@ func (u *ui) reveal(r io.Reader, info vault.Info) error {
 	}
 	if !isText(value) {
 		e := usagef("the value is not text")
-		e.Hint = "-o FILE or a pipe takes it"
+		e.Hint = "use -o FILE or a pipe"
 		return about(info.Name, e)
 	}
 	if len(value) == 0 || value[len(value)-1] != '\n' {
@@ -196,7 +196,7 @@ func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 	value, err := io.ReadAll(io.LimitReader(r, maxInMemory+1))
 	if err == nil && len(value) > maxInMemory {
 		e := usagef("the value has more than %s", size(maxInMemory))
-		e.Hint = "-o FILE or a pipe takes it"
+		e.Hint = "use -o FILE or a pipe"
 		err = about(info.Name, e)
 	}
 	return value, err

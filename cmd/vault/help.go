@@ -35,7 +35,7 @@ func (s *session) help(context.Context) error {
 	group, known := "", append(commandNames(s.c.App.Commands), "exit-codes")
 	for list := s.c.App.Commands; len(args) > 0; args = args[1:] {
 		if c = argv.FindCommand(list, args[0]); c == nil {
-			e := usagef("there is no command %q", group+args[0])
+			e := usagef("unknown command %q", group+args[0])
 			if near := argv.Nearest(args[0], known, 1); len(near) > 0 {
 				e.Hint = "did you mean {prog} help " + group + near[0] + "?"
 			}

@@ -103,7 +103,7 @@ func join(a, b string) string {
 // noHistory says what a store without history means.
 func noHistory(err error) error {
 	if errors.Is(err, vault.ErrUnsupported) {
-		return hint(err, "a bucket keeps one with versioning, a file:// store unless its URL says versions=0")
+		return hint(err, "enable versioning for the bucket, or remove versions=0 from a file:// URL")
 	}
 	return err
 }

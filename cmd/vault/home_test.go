@@ -29,7 +29,7 @@ func TestNoHome(t *testing.T) {
 	} {
 		code := vault(args...)
 		if !strings.Contains(errs.String(), "neither XDG_DATA_HOME nor HOME names a directory, nor does the user database\n") || code != exitUsage ||
-			!strings.Contains(errs.String(), "vault: hint: set HOME, or name the files: --store file:///DIR and --keys local:///FILE\n") {
+			!strings.Contains(errs.String(), "vault: hint: set HOME, or set --store file:///DIR and --keys local:///FILE\n") {
 			t.Errorf("%q without a home: exit code %d, stderr %q", args, code, &errs)
 		}
 	}

@@ -51,7 +51,7 @@ func (s *session) init(ctx context.Context) error {
 		return err
 	}
 	if len(files) != 1 {
-		return usagef("init makes one key, and --keys names %d", len(files))
+		return usagef("init creates one key, but --keys names %d", len(files))
 	}
 	path := files[0]
 	var copied io.Reader
@@ -85,10 +85,10 @@ func (s *session) init(ctx context.Context) error {
 	}
 	fmt.Fprintf(s.out, "root key:    %s\nfingerprint: %s\n", visible(path), print)
 	if !created {
-		s.note("the key was there already, nothing was changed")
+		s.note("the key already exists; nothing was changed")
 		return nil
 	}
-	s.note("back this file up: without it nothing opens, and nobody can help")
+	s.note("back up this file: without it your secrets are unrecoverable")
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (s *session) initProfile(file string, there bool, id, from string) (made st
 		return "", nil
 	}
 	if there || file == "" {
-		s.note("add to your profile, or nothing sealed with it opens again: vault_id = %q", id)
+		s.note("add this line to your profile, because values sealed with this vault id need it: vault_id = %q", id)
 		return "", nil
 	}
 	var text bytes.Buffer
@@ -113,6 +113,6 @@ func (s *session) initProfile(file string, there bool, id, from string) (made st
 		return "", err
 	}
 	s.wrote(filepath.Dir(file))
-	s.note("made %s, whose profile has the vault id %s", file, id)
+	s.note("created %s; its profile has the vault id %s", file, id)
 	return file, nil
 }

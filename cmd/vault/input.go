@@ -106,10 +106,10 @@ func notAFile(err error) error {
 		return err
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		return hint(errors.New("the file may not be read: permission denied"), "chmod u+r the file, or pass it by standard input")
+		return hint(errors.New("cannot read the file: permission denied"), "run chmod u+r on the file, or pass the value through standard input")
 	}
-	e := usagef("the second argument is no file that can be read (not shown, it may be the secret)")
-	e.Hint = "a value never stands on the command line: pass it by standard input, as in {prog} put {name} < FILE"
+	e := usagef("the second argument is not a readable file (not shown, because it may be the secret)")
+	e.Hint = "pass the value through standard input: {prog} put {name} < FILE"
 	return e
 }
 
@@ -123,7 +123,7 @@ func notEmpty(r io.Reader, size int64, allowed bool) (io.Reader, error) {
 	switch _, err := b.Peek(1); {
 	case err == io.EOF && !allowed:
 		e := usagef("the value is empty")
-		e.Hint = "the command that should have written it may have failed; --allow-empty stores it all the same"
+		e.Hint = "check the command that wrote the value, or use --allow-empty to store it"
 		return nil, e
 	case err != nil && err != io.EOF:
 		return nil, err
@@ -151,11 +151,11 @@ func (s *session) secret(ctx context.Context, question string) ([]byte, error) {
 	switch {
 	case errors.Is(err, terminal.ErrTooLong):
 		e := usagef("%v", err)
-		e.Hint = "pass a long value by standard input: {prog} put {name} < FILE"
+		e.Hint = "pass a long value through standard input: {prog} put {name} < FILE"
 		return nil, e
 	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
-		e := usagef("no value was given")
-		e.Hint = "pass it by standard input: {prog} put {name} < FILE"
+		e := usagef("no value given")
+		e.Hint = "pass it through standard input: {prog} put {name} < FILE"
 		return nil, e
 	}
 	return text, err

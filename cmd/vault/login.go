@@ -59,7 +59,7 @@ func (s *session) who(ctx context.Context) (*identity, error) {
 		return nil, err
 	}
 	if p.identity == nil {
-		return nil, hint(usagef("this store takes no login"), "a store that does has a role: s3://BUCKET?role=arn:aws:iam::ACCOUNT:role/NAME or cos://BUCKET-APPID?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME")
+		return nil, hint(usagef("this store has no login"), "use a store with a role: s3://BUCKET?role=arn:aws:iam::ACCOUNT:role/NAME or cos://BUCKET-APPID?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME")
 	}
 	return p.identity, nil
 }

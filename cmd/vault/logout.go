@@ -36,7 +36,7 @@ func (s *session) logOut(ctx context.Context) error {
 	if was {
 		s.note("logged out of %s", shownURL(who.set.Store.Text))
 	} else {
-		s.note("there was no login to %s", shownURL(who.set.Store.Text))
+		s.note("no login to %s was saved", shownURL(who.set.Store.Text))
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (s *session) ls(ctx context.Context) error {
 		return err
 	}
 	if long && !v.keyed {
-		s.note("there is no root key: what is sealed is not shown, and nothing is proven")
+		s.note("no root key: sealed details are not shown, and nothing is verified")
 	}
 	return ls(ctx, s.ui, v.Vault, prefix, long)
 }
@@ -178,10 +178,10 @@ func (l *lister) end() error {
 		return err
 	}
 	if l.foreign > 0 && !l.u.outTTY && !l.u.json {
-		l.u.note("%d foreign objects are left out; --json shows them", l.foreign)
+		l.u.note("%d objects that vault did not store are not shown; --json shows them", l.foreign)
 	}
 	if l.failed > 0 {
-		return fmt.Errorf("%w: the headers of %d objects could not be read", errPartial, l.failed)
+		return fmt.Errorf("%w: %d objects could not be read", errPartial, l.failed)
 	}
 	return nil
 }

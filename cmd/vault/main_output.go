@@ -60,7 +60,7 @@ func (f overwriting) Commit() error { return f.Overwrite() }
 
 var (
 	errNotRegular  = errors.New("it is not a regular file")
-	errForeignLink = errors.New("it is a symbolic link of another user")
+	errForeignLink = errors.New("it is a symbolic link owned by another user")
 	errSharedLink  = errors.New("it is a symbolic link into a directory in which other users may create files")
 	errLinkLoop    = errors.New("too many symbolic links")
 )

@@ -33,7 +33,7 @@ func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
 		case errors.Is(err, syscall.E2BIG):
 			return 0, tooLarge(argv, env)
 		case errors.Is(err, syscall.ENOENT):
-			return 0, fmt.Errorf("%w: %s: what interprets it was not found", errNotExecutable, path)
+			return 0, fmt.Errorf("%w: %s: its interpreter was not found", errNotExecutable, path)
 		default:
 			return 0, fmt.Errorf("%w: %s: %w", errNotExecutable, path, err)
 		}
@@ -105,10 +105,10 @@ func tooLarge(argv, env []string) error {
 				what, _, _ = strings.Cut(text, "=")
 				what = "the variable " + what
 			}
-			return fmt.Errorf("%s is %w: it has %s, and this system takes at most %s", what, errTooLarge, size(int64(len(text))), size(int64(most)))
+			return fmt.Errorf("%s is %w: it has %s, but this system allows at most %s", what, errTooLarge, size(int64(len(text))), size(int64(most)))
 		}
 	}
-	return fmt.Errorf("the environment is %w: with the arguments it has %s, and this system takes at most %s", errTooLarge, size(total), size(maxArguments()))
+	return fmt.Errorf("the environment is %w: with the arguments it has %s, but this system allows at most %s", errTooLarge, size(total), size(maxArguments()))
 }
 
 // maxString is the longest argument or variable, 0 if only their sum is limited.

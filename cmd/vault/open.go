@@ -128,9 +128,9 @@ func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) 
 		p.identity = &identity{session: s, Location: location, set: set}
 		return p, p.identity.prepare(ctx)
 	case set.Identity.Text != "" && !location.InCloud():
-		return nil, hint(usagef("%s: this store takes no identity", set.Identity.From), "%s", location.RoleAdvice())
+		return nil, hint(usagef("%s: this store uses no identity", set.Identity.From), "%s", location.RoleAdvice())
 	case set.Identity.Text != "":
-		return nil, hint(usagef("%s: an identity takes a role, and the URL of the store has none", set.Identity.From), "%s", location.RoleAdvice())
+		return nil, hint(usagef("%s: an identity requires role= in the store URL", set.Identity.From), "%s", location.RoleAdvice())
 	}
 	return p, nil
 }
@@ -155,9 +155,9 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	case errors.Is(err, vaulturl.ErrNoStore) && p.set.Store.Text == "":
 		return vaulturl.OpenStore(ctx, "mem://", nil)
 	case errors.Is(err, vaulturl.ErrNoStore):
-		return nil, hint(err, "see whether the URL is right and the disk is mounted; {prog} put makes a new store")
+		return nil, hint(err, "check the URL and that the disk is mounted; {prog} put creates a new store")
 	case err == nil && p.Scheme == "mem" && !p.session.quiet:
-		p.session.note("mem:// is gone when this command ends")
+		p.session.note("mem:// is lost when this command ends")
 	}
 	return store, err
 }
@@ -272,9 +272,9 @@ func makeKey(path string, from io.Reader) (print string, created bool, err error
 	}
 	switch {
 	case from != nil && errors.Is(err, fs.ErrExist):
-		return "", false, hint(tagged{err, vault.ErrExist}, "keep it, it may be all that opens your objects; --keys local:///FILE names another place")
+		return "", false, hint(tagged{err, vault.ErrExist}, "keep the existing key, because your objects may need it; use --keys local:///FILE for another file")
 	case errors.Is(err, kek.ErrNotRoot):
-		return "", false, hint(tagged{err, errKeyFile}, "copy root.key of the other machine again: 64 digits 0-9 a-f")
+		return "", false, hint(tagged{err, errKeyFile}, "copy root.key from the other machine again: it has 64 digits 0-9 a-f")
 	case err != nil:
 		return "", false, keyFileError(path, err)
 	}
@@ -285,7 +285,7 @@ func keyFileError(path string, err error) error {
 	if errors.Is(err, kek.ErrKeyFile) {
 		err = tagged{err, errKeyFile}
 	}
-	return hint(err, "a root key is a file of your own of mode 0600 (chmod 600 %s): 64 characters 0-9 a-f and a newline", shellWord(path))
+	return hint(err, "the root key must be your own file with mode 0600 (chmod 600 %s) and contain 64 characters 0-9 a-f and a newline", shellWord(path))
 }
 
 // explainKey adds to an object that no key of ours opens what it was tried with.
@@ -297,6 +297,6 @@ func (o *opened) explainKey(err error) error {
 	if id != "" {
 		id = ", vault id " + id
 	}
-	return hint(err, "it was tried with key %s as tenant %s, collection %s%s: another --keys, --tenant, --collection or vault_id sealed it, or it was moved here from another name",
+	return hint(err, "tried key %s, tenant %s, collection %s%s: use the --keys, --tenant, --collection and --vault-id of the writer; an object that was renamed cannot be opened",
 		strings.Join(o.prints, " and "), o.Tenant(), o.Collection(), id)
 }

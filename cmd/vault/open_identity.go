@@ -133,14 +133,14 @@ type noToken struct {
 }
 
 func (n noToken) Token(context.Context) (federation.Token, error) {
-	const again = "give --identity, such as file:/run/token, or run {prog} login with it"
+	const again = "set --identity, for example file:/run/token, or run {prog} login with it"
 	switch {
 	case n.ended != nil:
 		return federation.Token{}, hint(fmt.Errorf("%w: the login expired at %s", federation.ErrTokenInvalid, timestamp(n.ended.At)), again)
 	case n.login != nil:
-		return federation.Token{}, hint(fmt.Errorf("%w: the cloud does not accept the login any more, which was good until %s", federation.ErrTokenInvalid, timestamp(n.login.Expires)), again)
+		return federation.Token{}, hint(fmt.Errorf("%w: the cloud no longer accepts the login, which was valid until %s", federation.ErrTokenInvalid, timestamp(n.login.Expires)), again)
 	}
-	return federation.Token{}, hint(fmt.Errorf("%w: there is no identity, and no login that holds", federation.ErrTokenInvalid), again)
+	return federation.Token{}, hint(fmt.Errorf("%w: no identity and no valid login", federation.ErrTokenInvalid), again)
 }
 
 // tenant is who was asked for, or who the login was, or who the token is that the
@@ -218,7 +218,7 @@ func (i *identity) told(err error) error {
 // logIn exchanges a token and keeps what it got.
 func (i *identity) logIn(ctx context.Context) (federation.Login, error) {
 	if i.source == nil {
-		return federation.Login{}, hint(usagef("there is no identity to log in with"), "give --identity, such as file:/run/token")
+		return federation.Login{}, hint(usagef("no identity to log in with"), "set --identity, for example file:/run/token")
 	}
 	if i.cache.Dir == "" {
 		_, err := i.places().Logins()

@@ -132,7 +132,7 @@ func TestGetIntoForeignLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, errs := h.run(nil, 1, "get", "a", "-o", link)
-	if !strings.Contains(errs, "link: it is a symbolic link of another user\n") {
+	if !strings.Contains(errs, "link: it is a symbolic link owned by another user\n") {
 		t.Errorf("stderr: %s", errs)
 	}
 	if got, err := os.ReadFile(target); string(got) != "old" || err != nil {

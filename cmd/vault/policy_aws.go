@@ -104,7 +104,7 @@ func policyDelta(ctx context.Context, s *session, docs policyDocuments, file str
 	}
 	rest := aws.Missing(want, have[0].Policy)
 	if len(rest.Statement) == 0 {
-		s.note("nothing has to be added to the %s", have[0].Part)
+		s.note("the %s lacks no statement", have[0].Part)
 	}
 	return s.print(rest)
 }

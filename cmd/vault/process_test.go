@@ -266,7 +266,7 @@ func TestFullDisk(t *testing.T) {
 	store := "file://" + disk + "/store"
 	h.run(strings.NewReader("old"), 0, "put", "a", "-q", "--store", store)
 	_, errs := h.run(bytes.NewReader(make([]byte, 4<<20)), 1, "put", "a", "--store", store)
-	if !strings.HasPrefix(errs, "vault: put a: ") || !strings.Contains(errs, "no space left") || !strings.Contains(errs, "vault: hint: nothing was changed; make room and try again") {
+	if !strings.HasPrefix(errs, "vault: put a: ") || !strings.Contains(errs, "no space left") || !strings.Contains(errs, "vault: hint: nothing was changed; free some space and try again") {
 		t.Errorf("stderr: %s", errs)
 	}
 	_, errs = h.run(bytes.NewReader(make([]byte, 4<<20)), 1, "put", "new", "--create", "--json", "--store", store)

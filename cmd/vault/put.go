@@ -55,7 +55,7 @@ func (s *session) put(ctx context.Context) error {
 		return err
 	}
 	if file == "" {
-		return usagef("the file has no name")
+		return usagef("the file name is empty")
 	}
 	s.makes = true
 	v, err := s.open(ctx, mustKeys)
@@ -76,13 +76,13 @@ func put(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, value io.R
 	bar.done()
 	switch {
 	case errors.Is(err, vault.ErrExist):
-		return hint(err, "drop --create to replace it")
+		return hint(err, "omit --create to replace it")
 	case errors.Is(err, vault.ErrConflict):
 		return hint(err, "{prog} stat {name} shows the current revision")
 	case errors.Is(err, vault.ErrUnsupported) && o.IfRevision != 0:
-		return hint(err, "drop --if-revision")
+		return hint(err, "omit --if-revision")
 	case errors.Is(err, vault.ErrUnsupported) && o.Create && reasonHint(err) == "":
-		return hint(err, "drop --create")
+		return hint(err, "omit --create")
 	case err != nil:
 		return err
 	}
@@ -92,7 +92,7 @@ func put(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, value io.R
 // stored tells what a write stored.
 func (u *ui) stored(info vault.Info) error {
 	if !info.Expires.IsZero() && info.Expired {
-		u.note("%s has expired already, at %s", info.Name, timestamp(info.Expires))
+		u.note("%s has already expired, at %s", info.Name, timestamp(info.Expires))
 	}
 	if u.json {
 		return u.print(toJSON(info))
@@ -111,7 +111,7 @@ func (s *session) putOptions() (*vault.PutOptions, error) {
 	var err error
 	if text := s.c.String("if-revision"); s.c.IsSet("if-revision") {
 		if o.IfRevision, err = strconv.ParseInt(text, 10, 64); err != nil || o.IfRevision <= 0 {
-			return nil, usagef("--if-revision takes a revision as stat shows it, a number above 0")
+			return nil, usagef("--if-revision must be a number above 0, as stat shows it")
 		}
 	}
 	if o.Create && o.IfRevision != 0 {
@@ -123,18 +123,18 @@ func (s *session) putOptions() (*vault.PutOptions, error) {
 		}
 	}
 	if len(o.ContentType) > 255 {
-		return nil, usagef("--content-type has more than 255 bytes")
+		return nil, usagef("--content-type may have at most 255 bytes")
 	}
 	for _, label := range s.c.StringSlice("label") {
 		key, value, ok := strings.Cut(label, "=")
 		if !ok || key == "" {
-			return nil, usagef("--label takes KEY=VALUE")
+			return nil, usagef("--label must be KEY=VALUE")
 		}
 		if o.Labels == nil {
 			o.Labels = make(map[string]string)
 		}
 		if _, twice := o.Labels[key]; twice {
-			return nil, usagef("--label has the key %q twice", key)
+			return nil, usagef("--label sets the key %q twice", key)
 		}
 		o.Labels[key] = value
 	}

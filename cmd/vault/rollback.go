@@ -41,7 +41,7 @@ func (s *session) rollback(ctx context.Context) error {
 	}
 	info, err := v.Rollback(ctx, name, args[1])
 	if errors.Is(err, vault.ErrNotFound) {
-		return hint(err, "{prog} history {name} lists the versions there are")
+		return hint(err, "{prog} history {name} lists the existing versions")
 	}
 	if err != nil {
 		return v.explainKey(noHistory(err))

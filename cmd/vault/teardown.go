@@ -37,8 +37,8 @@ func (s *session) teardown(ctx context.Context) error {
 		return err
 	}
 	if !s.yes && !s.inTTY {
-		e := usagef("it would remove everything, and there is no terminal to ask on")
-		e.Hint = "--yes does it without a question"
+		e := usagef("teardown removes everything, and there is no terminal to ask for confirmation")
+		e.Hint = "use --yes to skip the confirmation"
 		return e
 	}
 	v, err := s.open(ctx, noKeys)
@@ -62,14 +62,14 @@ func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptio
 	if o.Purge {
 		what += " and their history, for ever,"
 	}
-	answer, err := s.ask(ctx, visible(fmt.Sprintf("Remove %s of tenant %s in %s? Type the tenant to go on: ", what, v.Tenant(), v.store.Name)), false)
+	answer, err := s.ask(ctx, visible(fmt.Sprintf("Remove %s of tenant %s in %s? Type the tenant to confirm: ", what, v.Tenant(), v.store.Name)), false)
 	switch {
 	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
-		return usagef("there was no answer; nothing was removed")
+		return usagef("no answer; nothing was removed")
 	case err != nil:
 		return err
 	case string(answer) != string(v.Tenant()):
-		return usagef("that is not the tenant; nothing was removed")
+		return usagef("the answer is not the tenant; nothing was removed")
 	}
 	return nil
 }
@@ -101,9 +101,9 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 		u.note("%d objects removed", result.Deleted)
 		switch {
 		case result.LeftInHistory > 0:
-			u.note("%d old versions are left in the history; --purge removes them for ever", result.LeftInHistory)
+			u.note("%d old versions are left in the history; --purge deletes them permanently", result.LeftInHistory)
 		case result.LeftInHistory < 0:
-			u.note("old versions may be left in the history: this store does not tell")
+			u.note("old versions may be left in the history; this store does not report them")
 		}
 		if o.Purge {
 			u.note("%d old versions removed", result.Purged)

@@ -55,7 +55,7 @@ func (u *ui) note(format string, args ...any) {
 func (u *ui) noteUnsynced(dir string) {
 	if !u.unsynced {
 		u.unsynced = true
-		u.note("the file system of %s does not sync directories: whether a write survives a power failure depends on how it is mounted", dir)
+		u.note("the file system of %s cannot sync directories: after a power failure a write may be lost, depending on the mount", dir)
 	}
 }
 

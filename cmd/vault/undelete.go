@@ -37,9 +37,9 @@ func (s *session) undelete(ctx context.Context) error {
 	info, err := v.Undelete(ctx, name)
 	switch {
 	case errors.Is(err, vault.ErrExist):
-		return hint(err, "{prog} history {name} lists its versions, {prog} rollback puts one of them again")
+		return hint(err, "{prog} history {name} lists its versions; {prog} rollback stores one of them again")
 	case errors.Is(err, vault.ErrNotFound):
-		return hint(err, "nothing of this name is in the history")
+		return hint(err, "the history has no version of this name")
 	case err != nil:
 		return v.explainKey(noHistory(err))
 	}

@@ -99,7 +99,7 @@ func (p *plan) caller(ctx context.Context) (vault.Caller, error) {
 func (s *session) askCaller(ctx context.Context, p *plan, b *bearer) {
 	who, err := p.caller(ctx)
 	if err != nil {
-		s.note("STS does not say who this is, and the account is what the role's ARN says: %v", err)
+		s.note("STS does not report the caller; the account is that of the role's ARN: %v", err)
 		return
 	}
 	b.ARN, b.Account = who.ARN, who.Account

@@ -157,8 +157,8 @@ func unknownFlag(command, name string, flags []cli.Flag) error {
 	}
 	err := usage.Errorf("unknown flag %s", dashes(name))
 	if command == "put" {
-		err = usage.Errorf("unknown flag (not shown, it may be the secret)")
-		err.Hint = "a value never stands on the command line; an argument that starts with - goes after --"
+		err = usage.Errorf("unknown flag (not shown, because it may be the secret)")
+		err.Hint = "pass the value through standard input; put an argument that starts with - after --"
 	}
 	if near := Nearest(name, known, 1); len(near) > 0 {
 		err.Hint = "did you mean " + dashes(near[0]) + "?"

@@ -18,7 +18,7 @@ type Range struct {
 
 // ParseRange parses the value of --range: A-B, A- or -N.
 func ParseRange(text string) (Range, error) {
-	bad := usage.Errorf("--range takes A-B, A- or -N: whole numbers of bytes, A not above B, N above 0")
+	bad := usage.Errorf("--range must be A-B, A- or -N in whole bytes, with A not above B and N above 0")
 	first, last, ok := strings.Cut(text, "-")
 	if !ok {
 		return Range{}, bad
@@ -59,7 +59,7 @@ func ParseExpiry(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	if err != nil || d <= 0 {
-		return time.Time{}, usage.Errorf("--expires takes a time such as 2027-01-31T12:00:00Z, or 30d, 12h from now")
+		return time.Time{}, usage.Errorf("--expires must be a time such as 2027-01-31T12:00:00Z, or a duration such as 30d or 12h")
 	}
 	return now.Add(d).UTC().Truncate(time.Second), nil
 }

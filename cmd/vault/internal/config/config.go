@@ -72,10 +72,10 @@ func (r Reader) Read() (Settings, error) {
 	}
 	p, ok := f.Profiles[profile.Text]
 	if profile.Text != "" && !s.Found {
-		return s, fmt.Errorf("%w: %s asks for profile %q, and there is no configuration file", ErrInvalid, profile.From, profile.Text)
+		return s, fmt.Errorf("%w: %s selects profile %q, but there is no configuration file", ErrInvalid, profile.From, profile.Text)
 	}
 	if profile.Text != "" && !ok {
-		return s, fmt.Errorf("%w: %s asks for profile %q, which %s does not have", ErrInvalid, profile.From, profile.Text, s.File)
+		return s, fmt.Errorf("%w: %s selects profile %q, which is not in %s", ErrInvalid, profile.From, profile.Text, s.File)
 	}
 	s.Profile = profile.Text
 	s.Scope, s.ReadOnly = p.Scope, p.ReadOnly
@@ -165,7 +165,7 @@ func (r Reader) timeout() (time.Duration, error) {
 func positive(v Value) (time.Duration, error) {
 	d, err := time.ParseDuration(v.Text)
 	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("%w: %s: %q is not a time such as 30s or 2m", ErrInvalid, v.From, v.Text)
+		return 0, fmt.Errorf("%w: %s: %q is not a duration such as 30s or 2m", ErrInvalid, v.From, v.Text)
 	}
 	return d, nil
 }

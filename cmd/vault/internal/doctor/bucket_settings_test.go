@@ -122,7 +122,7 @@ func TestGrantsAtCOS(t *testing.T) {
 		{"the staff by policy", acl(""), statement(staff, "name/cos:*", "*"), "ok: public: neither"},
 		{"a role by policy", acl(""), statement("qcs::cam::uin/100000000001:roleName/vault-acme", "name/cos:*", "*"), "warning: public: the bucket policy has a role"},
 		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has an allow for anyone"},
-		{"all but one by policy", acl(""), strings.Replace(statement(staff, "name/cos:GetObject", "*"), `"Principal"`, `"NotPrincipal"`, 1), "warning: public: the bucket policy has an allow of all but something"},
+		{"all but one by policy", acl(""), strings.Replace(statement(staff, "name/cos:GetObject", "*"), `"Principal"`, `"NotPrincipal"`, 1), "warning: public: the bucket policy has an Allow with NotAction, NotResource or NotPrincipal"},
 	} {
 		got := lineOf(t, "cos://vault-1250000000", "public", set{"acl": tc.acl, "policy": tc.policy})
 		if !strings.HasPrefix(got, tc.want) {
@@ -145,8 +145,8 @@ func TestGrantsAtS3(t *testing.T) {
 		{"another account by its number", statement(`"Principal":{"AWS":["123456789012","210987654321"]}`, all), "warning: public: the bucket policy allows s3:* to 210987654321, which"},
 		{"one tenant's objects", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"`), "warning: public: the bucket policy allows s3:GetObject to 210987654321"},
 		{"what is no tenant's", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/site/*"`), ""},
-		{"everybody", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has an allow for everybody"},
-		{"all but one", statement(`"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), "warning: public: the bucket policy has an allow of all but something"},
+		{"everybody", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has an Allow for every principal"},
+		{"all but one", statement(`"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), "warning: public: the bucket policy has an Allow with NotAction, NotResource or NotPrincipal"},
 		{"a role at an RGW", statement(`"Principal":{"AWS":"arn:aws:iam:::role/vault"}`, all), ""},
 	} {
 		got := lineOf(t, "s3://vault", "public", set{"policy": tc.policy})

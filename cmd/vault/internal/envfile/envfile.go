@@ -55,7 +55,7 @@ type NameCheck func(name string) error
 func ParseFlag(text string, checkName NameCheck) (Variable, error) {
 	key, value, ok := strings.Cut(text, "=")
 	if !ok {
-		return Variable{}, usage.Errorf("--env takes VAR=NAME")
+		return Variable{}, usage.Errorf("--env must be VAR=NAME")
 	}
 	if err := checkKey(key); err != nil {
 		return Variable{}, fmt.Errorf("--env: %w", err)
@@ -69,7 +69,7 @@ func ParseFlag(text string, checkName NameCheck) (Variable, error) {
 	}
 	// The message does not quote the name: the user may have written a secret there.
 	if checkName(name) != nil {
-		return Variable{}, usage.Errorf("--env %s: what follows the = is not a name", key)
+		return Variable{}, usage.Errorf("--env %s: the text after = is not a name", key)
 	}
 	return Variable{Key: key, Name: name}, nil
 }
@@ -96,7 +96,7 @@ func ParseReference(text string) (name string, ok bool, err error) {
 	}, text)
 	letters = strings.TrimLeftFunc(letters, func(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) }) // ${vault://a}
 	if len(letters) >= len(ReferencePrefix) && strings.EqualFold(letters[:len(ReferencePrefix)], ReferencePrefix) {
-		return "", false, usage.Errorf("a reference is vault://NAME, in lower case, with nothing around it")
+		return "", false, usage.Errorf("a reference must be vault://NAME, in lower case and without other text")
 	}
 	return "", false, nil
 }
@@ -126,7 +126,7 @@ func ParseFile(content string, checkName NameCheck) (Variables, error) {
 		}
 		v, err := parseLine(line, checkName)
 		if err == nil && seen[v.Key] {
-			err = usage.Errorf("%s is there twice", v.Key)
+			err = usage.Errorf("%s is set twice", v.Key)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
@@ -149,7 +149,7 @@ func parseLine(line string, checkName NameCheck) (Variable, error) {
 		return Variable{}, err
 	}
 	if strings.ContainsAny(text, "\x00") {
-		return Variable{}, usage.Errorf("%s holds a zero byte", key)
+		return Variable{}, usage.Errorf("%s contains a zero byte", key)
 	}
 	name, ok, err := ParseReference(text)
 	if err != nil {
@@ -159,7 +159,7 @@ func parseLine(line string, checkName NameCheck) (Variable, error) {
 		return Variable{Key: key, Text: text}, nil
 	}
 	if checkName(name) != nil {
-		return Variable{}, usage.Errorf("%s: what follows vault:// is not a name", key)
+		return Variable{}, usage.Errorf("%s: the text after vault:// is not a name", key)
 	}
 	return Variable{Key: key, Name: name}, nil
 }
@@ -167,14 +167,14 @@ func parseLine(line string, checkName NameCheck) (Variable, error) {
 func checkKey(key string) error {
 	for i, c := range []byte(key) {
 		if !(c == '_' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9') {
-			return usage.Errorf("a variable has only letters, digits and _, and starts with no digit")
+			return usage.Errorf("the name of a variable has only letters, digits and _, and does not start with a digit")
 		}
 	}
 	switch {
 	case key == "":
-		return usage.Errorf("the variable has no name")
+		return usage.Errorf("the name of the variable is empty")
 	case IsReserved(key):
-		return usage.Errorf("%s is not handed on to the program", key)
+		return usage.Errorf("%s is not passed to the program", key)
 	}
 	return nil
 }

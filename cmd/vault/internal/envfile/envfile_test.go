@@ -21,7 +21,7 @@ func checkName(name string) error {
 	return nil
 }
 
-const resembles = "a reference is vault://NAME, in lower case, with nothing around it"
+const resembles = "a reference must be vault://NAME, in lower case and without other text"
 
 // TestParseFlag: what --env takes, the name alone included.
 func TestParseFlag(t *testing.T) {
@@ -69,15 +69,15 @@ func TestParseFile(t *testing.T) {
 		{"A={{ Vault://x }}", nil, "line 1: A: " + resembles},
 		{"A=see vault://x", Variables{{Key: "A", Text: "see vault://x"}}, ""},
 		{"A=1\nA=2", nil, "line 2: A is there twice"},
-		{" A=1", nil, "line 1: a variable has only letters, digits and _, and starts with no digit"},
+		{" A=1", nil, "line 1: the name of a variable has only letters, digits and _, and does not start with a digit"},
 		{"\nexport A=1\nexport\t  B=vault://x\nexport=2\nexports=3", Variables{{Key: "A", Text: "1"}, {Key: "B", Name: "x"}, {Key: "export", Text: "2"}, {Key: "exports", Text: "3"}}, ""},
 		{"export A", nil, "line 1: write VAR=vault://NAME or VAR=text"},
-		{"export A B=1", nil, "line 1: a variable has only letters, digits and _, and starts with no digit"},
+		{"export A B=1", nil, "line 1: the name of a variable has only letters, digits and _, and does not start with a digit"},
 		{"export A=1\nA=2", nil, "line 2: A is there twice"},
 		{"\ufeffA=1\n\ufeffB=2\n\ufeff# c\n\ufeff\nC=\ufeff", Variables{{Key: "A", Text: "1"}, {Key: "B", Text: "2"}, {Key: "C", Text: "\ufeff"}}, ""},
 		{"\xff\xfeA\x00=\x001\x00", nil, "line 1: it is UTF-16 text: save it as UTF-8"},
 		{"A\x00=\x001\x00", nil, "line 1: it is UTF-16 text: save it as UTF-8"},
-		{"=1", nil, "line 1: the variable has no name"},
+		{"=1", nil, "line 1: the name of the variable is empty"},
 		{"A", nil, "line 1: write VAR=vault://NAME or VAR=text"},
 		{"A=\x00", nil, "line 1: A holds a zero byte"},
 		{"A=vault://", nil, "line 1: A: what follows vault:// is not a name"},
