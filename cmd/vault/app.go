@@ -85,6 +85,10 @@ func (s *session) dispatch(ctx context.Context, app *cli.App, line argv.Line) er
 		line = argv.Line{Command: "help"}
 	case line.Help:
 		line = argv.Line{Command: "help", Args: line.Path()}
+	case line.Command == "" && !s.json:
+		app.Setup()
+		cli.HelpPrinter(s.err, cli.AppHelpTemplate, app)
+		return childCode(exitUsage)
 	case line.Command == "":
 		return usagef("no command given")
 	}
