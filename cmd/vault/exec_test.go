@@ -42,7 +42,7 @@ func TestStayParent(t *testing.T) {
 		t.Errorf("argv %q, env %q", argv, env)
 	}
 	failure = errors.New("no such program")
-	if got := vault("", "exec", "--", "prog"); got != exitFailure || !strings.Contains(errs.String(), "vault: exec: the program does not start: no such program\n") {
+	if got := vault("", "exec", "--", "prog"); got != exitFailure || !strings.Contains(errs.String(), "vault: exec: cannot start the program: no such program\n") {
 		t.Errorf("exit code %d, stderr %q", got, &errs)
 	}
 	// A run that was cancelled before it began starts nothing.

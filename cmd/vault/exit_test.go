@@ -120,17 +120,17 @@ func TestReasonHints(t *testing.T) {
 	if len(reasonHints) != int(vault.KeyUnavailable) {
 		t.Errorf("%d hints, want one for each of %d reasons", len(reasonHints), vault.KeyUnavailable)
 	}
-	contains(vault.AccessDenied, "aws", "", "the tenant is the token's")
-	contains(vault.AccessDenied, "tencent", "", "the tenant is the role's")
+	contains(vault.AccessDenied, "aws", "", "the token's tenant")
+	contains(vault.AccessDenied, "tencent", "", "the role's tenant")
 	contains(vault.NoCredentials, "aws", "", "AWS_PROFILE")
 	contains(vault.NoCredentials, "tencent", "", "TENCENTCLOUD_SECRET_ID")
 	contains(vault.TrustRefused, "tencent", "", "{prog} policy tencent")
 	contains(vault.TokenExpired, "aws", "", "get a new token")
 	contains(vault.ClockSkew, "aws", "", "the clock of this machine")
-	contains(vault.WrongRegion, "aws", "eu-west-1", "the bucket is in eu-west-1: give region=eu-west-1")
-	contains(vault.WrongRegion, "aws", "", "give the right one with region=")
+	contains(vault.WrongRegion, "aws", "eu-west-1", "set region=eu-west-1")
+	contains(vault.WrongRegion, "aws", "", "set region=")
 	contains(vault.VersioningUnreadable, "tencent", "", "name/cos:GetBucketVersioning")
-	contains(vault.ReasonUnknown, "aws", "", "see whether the store can be reached") // the hint of the kind
+	contains(vault.ReasonUnknown, "aws", "", "check that the store can be reached") // the hint of the kind
 }
 
 // TestReports reads the messages that no script can provoke on one machine.
@@ -140,7 +140,7 @@ func TestReports(t *testing.T) {
 		want string
 	}{
 		{&vault.Error{Op: "put", Name: "a b", Err: vault.ErrUnsure},
-			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to see whether it took effect\n"},
+			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to check whether it was stored\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrNoSpace}, "vault: put a: no space left\nvault: hint: nothing was changed; free some space and try again\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrConflict}, "vault: put a: conflict\nvault: hint: another writer changed it: check vault stat a, then try again\n"},
 		{vault.ErrUnauthenticated, "vault: put: not authenticated\nvault: hint: get new credentials and try again\n"},

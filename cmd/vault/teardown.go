@@ -60,7 +60,7 @@ func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptio
 		what = "all collections"
 	}
 	if o.Purge {
-		what += " and their history, for ever,"
+		what += " and their history, permanently,"
 	}
 	answer, err := s.ask(ctx, visible(fmt.Sprintf("Remove %s of tenant %s in %s? Type the tenant to confirm: ", what, v.Tenant(), v.store.Name)), false)
 	switch {

@@ -17,7 +17,7 @@ func (e *exam) keys(ctx context.Context) {
 		return
 	case len(e.Keys) == 0:
 		e.say(ctx, "keys", found(Warning, "there is no key: nothing can be sealed or opened").
-			hinted("run {prog} init to make one, or {prog} init --import FILE to bring it from another machine"))
+			hinted("run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"))
 		return
 	}
 	ref := envelope.Ref{Vault: e.VaultID, Tenant: string(e.Tenant), Collection: string(e.Collection), Name: e.run}
