@@ -121,7 +121,7 @@ func TestGrantsAtCOS(t *testing.T) {
 		{"what is no tenant's", acl(""), statement(stranger, "name/cos:GetObject", "site/*"), "ok: public: neither"},
 		{"the staff by policy", acl(""), statement(staff, "name/cos:*", "*"), "ok: public: neither"},
 		{"a role by policy", acl(""), statement("qcs::cam::uin/100000000001:roleName/vault-acme", "name/cos:*", "*"), "warning: public: the bucket policy has a role"},
-		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has an allow for anyone"},
+		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has an Allow for anyone"},
 		{"all but one by policy", acl(""), strings.Replace(statement(staff, "name/cos:GetObject", "*"), `"Principal"`, `"NotPrincipal"`, 1), "warning: public: the bucket policy has an Allow with NotAction, NotResource or NotPrincipal"},
 	} {
 		got := lineOf(t, "cos://vault-1250000000", "public", set{"acl": tc.acl, "policy": tc.policy})

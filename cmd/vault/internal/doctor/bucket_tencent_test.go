@@ -120,7 +120,7 @@ func TestTencentBucket(t *testing.T) {
 		}}}); err != nil {
 			t.Fatal(err)
 		}
-		if got := judged(t, s)["public"]; !strings.HasPrefix(got, "warning: public: the bucket policy has an allow for anyone") {
+		if got := judged(t, s)["public"]; !strings.HasPrefix(got, "warning: public: the bucket policy has an Allow for anyone") {
 			t.Errorf("public is %q", got)
 		}
 	})
