@@ -73,8 +73,8 @@ var errUTF16 = errors.New("it is UTF-16, not UTF-8: save it as UTF-8, which Powe
 
 // ParseValues parses data, which contains one or more JSON values, each as [ParseValue] takes
 // it. Commands print one value after the other when their output goes to the same file. A value
-// may also be URL-encoded text without blanks, bare or in single quotes. Such a text is returned
-// as a string. Byte order marks of UTF-8 are ignored.
+// may also be URL-encoded text without blanks, which is returned as a string. Single quotes around
+// values, as shells need them, and byte order marks of UTF-8 are ignored.
 func ParseValues(data []byte) ([]*Value, error) {
 	switch start := data[:min(len(data), 2)]; {
 	case len(data) > MaxSize:
@@ -85,6 +85,7 @@ func ParseValues(data []byte) ([]*Value, error) {
 		return nil, notUTF8(data)
 	}
 	var all []*Value
+	quote := 0 // the line of a single quote that is open
 	for i := 0; ; {
 		for n := -1; n != i; { // marks stand between values where files were concatenated
 			n = i
@@ -95,16 +96,25 @@ func ParseValues(data []byte) ([]*Value, error) {
 			break
 		}
 		line := lineAt(data, i+1)
-		if data[i] == '%' || data[i] == '\'' {
+		switch data[i] {
+		case '\'':
+			i++
+			if quote > 0 {
+				quote = 0
+			} else {
+				quote = line
+			}
+			continue
+		case '%':
 			text := data[i:]
 			if end := bytes.IndexAny(text, " \t\r\n"); end >= 0 {
 				text = text[:end]
 			}
-			i += len(text)
-			if text[0] == '\'' {
-				text = bytes.TrimSuffix(text[1:], []byte("'"))
+			if quote > 0 { // some encoders leave other single quotes as they are
+				text = bytes.TrimSuffix(text, []byte("'"))
 			}
-			all = append(all, &Value{Kind: '"', Text: string(text), Start: i - len(text), End: i, Line: line})
+			all = append(all, &Value{Kind: '"', Text: string(text), Start: i, End: i + len(text), Line: line})
+			i += len(text)
 			continue
 		}
 		d := json.NewDecoder(bytes.NewReader(data[i:]))
@@ -127,7 +137,10 @@ func ParseValues(data []byte) ([]*Value, error) {
 		all = append(all, v)
 		i = end
 	}
-	if len(all) == 0 {
+	switch {
+	case quote > 0:
+		return nil, fmt.Errorf("line %d: the single quote has no end", quote)
+	case len(all) == 0:
 		return nil, errors.New("it is empty")
 	}
 	return all, nil
@@ -298,6 +311,6 @@ func Unescape(text string) (string, error) {
 	return url.PathUnescape(text) // not a query: + is a plus
 }
 
-// encodedStarts is what a URL-encoded document starts with: {, [, ", a blank, a byte order mark,
-// or % where it was encoded twice.
-var encodedStarts = []string{"%7B", "%5B", "%22", "%20", "%09", "%0A", "%0D", "%EF", "%25"}
+// encodedStarts is what a URL-encoded document starts with: {, [, ", ', a blank, a byte order
+// mark, or % where it was encoded twice.
+var encodedStarts = []string{"%7B", "%5B", "%22", "%27", "%20", "%09", "%0A", "%0D", "%EF", "%25"}

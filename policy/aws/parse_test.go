@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,14 @@ func quoted(s string) string {
 		panic(err)
 	}
 	return string(b)
+}
+
+func indented(s string) string {
+	var b bytes.Buffer
+	if err := json.Indent(&b, []byte(s), "", "    "); err != nil {
+		panic(err)
+	}
+	return b.String()
 }
 
 // TestFetched: the forms in which the AWS CLI and its API hand policies out.
@@ -82,6 +91,19 @@ func TestForms(t *testing.T) {
 		{"URL-encoded in small letters, bare", regexp.MustCompile("%..").ReplaceAllStringFunc(escaped, strings.ToLower), []string{goodRole}},
 		{"URL-encoded in quotes", `"` + escaped + `"`, []string{goodRole}},
 		{"URL-encoded in single quotes", "'" + escaped + "'", []string{goodRole}},
+		{"URL-encoded in single quotes, with blanks around it", "' \n" + escaped + "\n'\n", []string{goodRole}},
+		{"in single quotes", "'" + goodRole + "'\n", []string{goodRole}},
+		{"in single quotes, over several lines", "'\n" + indented(goodRole) + "\n'", []string{goodRole}},
+		{"a response in single quotes", "'" + pretty + "'", []string{goodTrust}},
+		{"a list in single quotes", "'[" + goodRole + "," + goodBucket + "]'", []string{goodRole, goodBucket}},
+		{"a string in single quotes", "'" + quoted(goodRole) + "'", []string{goodRole}},
+		{"two in single quotes", "'" + goodRole + "'\n'" + goodBucket + "'", []string{goodRole, goodBucket}},
+		{"two in the same single quotes", "'" + goodRole + "\n" + goodBucket + "'", []string{goodRole, goodBucket}},
+		{"single quotes inside", "'" + strings.ReplaceAll(goodRole, "credentials", "it's") + "'", []string{strings.ReplaceAll(goodRole, "credentials", "it's")}},
+		{"single quotes in a string", quoted("'" + goodRole + "'"), []string{goodRole}},
+		{"single quotes that are URL-encoded", url.QueryEscape("'" + goodRole + "'"), []string{goodRole}},
+		{"a mark before single quotes", "\ufeff'" + goodRole + "'", []string{goodRole}},
+		{"a mark inside single quotes", "'\ufeff" + goodRole + "'", []string{goodRole}},
 		{"URL-encoded, with + for blanks", url.QueryEscape(goodRole), []string{goodRole}},
 		{"URL-encoded twice", url.QueryEscape(escaped), []string{goodRole}},
 		{"URL-encoded, with a mark", "\ufeff" + escaped, []string{goodRole}},
@@ -199,6 +221,9 @@ func TestMalformed(t *testing.T) {
 		{"[]", "it is not an object"},
 		{`"x"`, "it is not an object"},
 		{"{}", "it holds no policy"},
+		{"\n'{}", "line 2: the single quote has no end"},
+		{"''", "it is empty"},
+		{"'Statement'", "line 1: it is not JSON"},
 		{`{"hello":1}`, `line 1: "hello" is no part of a policy`},
 		{`{"tenants":{"a":"none"}}`, `line 1: tenant "a" is not an object`},
 		{`{"Statement":[]}`, "has no Statement"},

@@ -63,6 +63,8 @@ func TestForms(t *testing.T) {
 		want      []string // bare documents
 	}{
 		{"--filter PolicyDocument", quoted(goodRole), []string{goodRole}},
+		{"in single quotes", "'" + goodRole + "\n'", []string{goodRole}},
+		{"a response in single quotes", "'\n{\n \"PolicyDocument\": " + quoted(goodRole) + "\n}\n'\n", []string{goodRole}},
 		{"a string in a string", quoted(quoted(goodRole)), []string{goodRole}},
 		{"--filter RoleInfo", `{"RoleName":"r","PolicyDocument":` + quoted(goodTrust) + `}`, []string{goodTrust}},
 		{"--filter PolicyVersion", `{"VersionId":1,"Document":` + quoted(goodRole) + `}`, []string{goodRole}},
