@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A Weakness is a property of policies that lets a tenant reach the objects of another
@@ -193,6 +194,55 @@ func Roles[L Language](docs []Document[L]) []string {
 		}
 	}
 	return roles
+}
+
+// NamesTenant reports whether the name of a role says that it is the tenant's, as ROLE-TENANT does.
+func NamesTenant(role, tenant string) bool {
+	_, name, _ := strings.Cut(role, "/")
+	letter := func(s string, i int) bool {
+		return i >= 0 && i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
+	}
+	for from := 0; ; {
+		i := strings.Index(name[from:], tenant)
+		if i < 0 {
+			break
+		}
+		start, end := from+i, from+i+len(tenant)
+		if !letter(name, start-1) && !letter(name, end) {
+			return true
+		}
+		from = start + 1
+	}
+	short := RoleName("", tenant, 0) // the form of a tenant whose id is too long
+	return strings.HasSuffix(name, short)
+}
+
+// TenantNamed returns the tenant that the name of a role names: of several, the longest.
+func TenantNamed(role string, tenants []string) string {
+	tenant := ""
+	for _, t := range tenants {
+		if len(t) > len(tenant) && NamesTenant(role, t) {
+			tenant = t
+		}
+	}
+	return tenant
+}
+
+// Stranger returns why a role or user is not known to be the tenant's, or "". Its own documents
+// reach the tenants in reached. All tenants that any document names are in tenants.
+func Stranger(role, tenant string, reached, tenants []string) string {
+	other := TenantNamed(role, tenants)
+	switch {
+	case slices.Contains(reached, tenant):
+		return ""
+	case len(reached) > 0:
+		return fmt.Sprintf("%s, the role of %s, reaches %s", role, strings.Join(reached, " and "), tenant)
+	case NamesTenant(role, tenant) && (other == tenant || other == ""):
+		return ""
+	case other != "":
+		return fmt.Sprintf("%s, the role of %s by its name, reaches %s", role, other, tenant)
+	}
+	return fmt.Sprintf("no document shows that %s is the role of %s", role, tenant)
 }
 
 // A Trusted is whose tokens an allow of a trust policy accepts.

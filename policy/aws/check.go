@@ -28,30 +28,38 @@ func Check(docs []Document, o CheckOptions) []Finding {
 	if o.Isolation == "" && o.Tag != "" {
 		o.Isolation = ByTag
 	}
-	o.Isolation = cmp.Or(o.Isolation, isolationOf(docs))
-	docs = slices.DeleteFunc(slices.Clone(docs), operators(o.Operators).owns)
+	docs = slices.DeleteFunc(slices.Clone(docs), func(d Document) bool { return operators(o.Operators).owns(d) || serviceLinked(d) })
 	v := newSurvey(docs, o)
+	unrelated, related := make([]bool, len(docs)), []Document{}
+	for i, d := range docs {
+		if unrelated[i] = v.unrelated(docs, i); !unrelated[i] {
+			related = append(related, d)
+		}
+	}
+	o.Isolation = cmp.Or(o.Isolation, v.isolation(related))
 	tags := []string{o.Tag}
 	if o.Tag == "" && o.Isolation == ByTag {
-		tags = tagsOf(docs, v.buckets)
+		tags = tagsOf(related, v.buckets)
 	}
 	strangers := v.strangers(docs, o.Bucket)
-	unrelated := make([]bool, len(docs))
-	for i := range docs {
-		unrelated[i] = v.unrelated(docs, i)
-	}
 	// Prefixes, guards and trust all have to speak of one tag.
 	var best []Finding
 	for i, tag := range tags {
-		c := &checker{o: o, survey: v}
+		c := &checker{o: o, survey: v, unrelated: unrelated, used: usedBy(related, o.Operators)}
 		c.o.Tag = tag
-		// judged returns a rule that leaves out operators, and roles that reach no tenant.
-		judged := func(rule func(Statement)) func(Statement) {
+		judged := func(rule func(Statement)) func(Statement) { // leaves out operators
 			return func(s Statement) {
-				if rest, ok := operators(o.Operators).without(s); ok && !unrelated[c.Nth] {
+				if rest, ok := operators(o.Operators).without(s); ok {
 					rule(rest)
 				}
 			}
+		}
+		tenants := func(rule func(Statement)) func(Statement) { // leaves out roles that reach no tenant, too
+			return judged(func(s Statement) {
+				if !unrelated[c.Nth] {
+					rule(s)
+				}
+			})
 		}
 		found := c.Run(docs, policy.Rules{
 			Weaknesses: Weaknesses(),
@@ -61,9 +69,11 @@ func Check(docs []Document, o CheckOptions) []Finding {
 					c.Report(OtherBucket, "%s", names(subject.Named(c.Doc.Policy.Statement)))
 				case !unrelated[c.Nth]:
 					c.document()
+				default:
+					c.unseen()
 				}
 			},
-			Every: c.rgw, Allow: judged(c.shape), Trust: judged(c.trust), Access: judged(c.access),
+			Every: c.rgw, Allow: tenants(c.shape), Trust: tenants(c.trust), Access: judged(c.access),
 		})
 		if i == 0 || len(found) < len(best) {
 			best = found
@@ -83,21 +93,26 @@ func names(list []string) string {
 type checker struct {
 	policy.Checker[Language]
 	*survey
-	o       CheckOptions
-	trusted []policy.Trusted // by the trust policies so far
+	o         CheckOptions
+	unrelated []bool           // by document: it belongs to a role that reaches no tenant
+	used      arns             // by tenants and operators
+	trusted   []policy.Trusted // by the trust policies so far
 }
 
-// isolationOf infers what isolates. A role that asks for one exact subject or tag is the
-// role of one tenant.
-func isolationOf(docs []Document) Isolation {
+// isolation infers what isolates, from statements about the buckets and about tokens. A role that
+// asks for one exact subject or tag is the role of one tenant.
+func (v *survey) isolation(docs []Document) Isolation {
 	usesTag := func(v string) bool { return strings.Contains(strings.ToLower(v), "${"+principalTag) }
 	for _, d := range docs {
 		for _, s := range d.Policy.Statement {
+			if d.Part == policy.TrustPolicy && !takesTokens(s) || d.Part != policy.TrustPolicy && !v.gives(s) {
+				continue
+			}
 			oneTenant := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
 				return (exact(cond) || ignoresCase(cond)) && (strings.HasSuffix(cond.Key, ":sub") || strings.HasPrefix(cond.Key, requestTag))
 			})
 			byTag := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
-				return strings.HasPrefix(cond.Key, principalTag) || strings.HasPrefix(cond.Key, requestTag) && !exact(cond) && !ignoresCase(cond) || cond.Key == tagKeys || slices.ContainsFunc(cond.Values, usesTag)
+				return s.Effect == "Allow" && strings.HasPrefix(cond.Key, principalTag) || strings.HasPrefix(cond.Key, requestTag) && !exact(cond) && !ignoresCase(cond) || cond.Key == tagKeys || slices.ContainsFunc(cond.Values, usesTag)
 			})
 			if byTag || slices.ContainsFunc(slices.Concat(s.Resource, s.NotResource), usesTag) ||
 				d.Part == policy.TrustPolicy && s.Effect == "Allow" && !oneTenant && grants(s, "sts:TagSession") {
@@ -111,14 +126,19 @@ func isolationOf(docs []Document) Isolation {
 // document checks a document as a whole.
 func (c *checker) document() {
 	p := c.Doc.Policy
-	if c.Doc.Origin.Unseen {
-		c.Report(UnseenPolicy, "%s of %s", c.Doc.Origin.Name, policy.ShortName(c.Doc.Origin.Owner))
-	}
+	c.unseen()
 	if p.Version != "2012-10-17" && strings.Contains(p.String(), "${") {
 		c.Report(OldVersion, "")
 	}
 	if c.Doc.Part == policy.BucketPolicy && (c.o.Dialect == AWS || c.o.TLS) && !c.refusesHTTP(p) {
 		c.Report(HTTPAllowed, "")
+	}
+}
+
+// unseen names a policy that no document contains. It may allow anything.
+func (c *checker) unseen() {
+	if c.Doc.Origin.Unseen {
+		c.Report(UnseenPolicy, "%s of %s", c.Doc.Origin.Name, policy.ShortName(c.Doc.Origin.Owner))
 	}
 }
 
@@ -209,7 +229,7 @@ func (c *checker) tagGuarded(s Statement, start string) bool {
 
 // rgw checks a statement for what an RGW reads differently from AWS.
 func (c *checker) rgw(s Statement) {
-	if c.o.Dialect != RGW {
+	if c.o.Dialect != RGW || c.unrelated[c.Nth] {
 		return
 	}
 	for _, r := range append(slices.Clone(s.Resource), s.NotResource...) {

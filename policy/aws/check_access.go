@@ -17,7 +17,7 @@ var needed = []string{
 // access checks an allow of a role or bucket policy.
 func (c *checker) access(s Statement) {
 	c.excess(s)
-	if !c.concerns(s) {
+	if c.unrelated[c.Nth] || !c.concerns(s) {
 		return
 	}
 	if isPublic(s) {
@@ -55,52 +55,11 @@ func (c *checker) principals(s Statement) {
 		for _, p := range list {
 			parts := strings.SplitN(p, ":", 6)
 			role := kind == "AWS" && len(parts) == 6 && parts[2] == "iam" && strings.HasPrefix(parts[5], "role/") && !strings.ContainsAny(p, "*?")
-			if p != "*" && !role {
+			if p != "*" && (!role || c.foreign(p)) {
 				c.Report(OtherPrincipal, "%s %s", kind, p)
 			}
 		}
 	}
-}
-
-// excess names what is allowed and not needed, if it is about the buckets or may hand out rights.
-func (c *checker) excess(s Statement) {
-	keys := !slices.ContainsFunc(s.Resource, func(r string) bool {
-		parts := strings.SplitN(r, ":", 6)
-		return len(parts) < 6 || parts[2] != "kms" || !strings.HasPrefix(parts[5], "key/") || strings.ContainsAny(r, "*?$")
-	})
-	services := len(s.Principal) == 1 && s.Principal["Service"] != nil // such as the one that writes logs
-	for _, a := range s.Action {
-		action := strings.ToLower(a)
-		switch {
-		case slices.Contains(needed, action):
-		case services || !c.matters(action, c.concerns(s)):
-		case action == "s3:deleteobjectversion" && c.o.AllowPurge:
-		case keys && (action == "kms:decrypt" || action == "kms:generatedatakey"):
-		case action == "s3:deleteobjectversion":
-			c.Report(ExcessAction, "%s, unless tenants are to purge their history", a)
-		default:
-			c.Report(ExcessAction, "%s", a)
-		}
-	}
-}
-
-// Services whose actions hand out rights, keys or objects, and what of them only reads.
-var (
-	rightsServices = []string{"s3", "s3-object-lambda", "iam", "sts", "kms", "organizations", "sso", "sso-directory", "identitystore", "account"}
-	readingActions = []string{"iam:get", "iam:list", "iam:simulate", "kms:describe", "kms:list", "kms:getkey", "organizations:describe", "organizations:list",
-		"sts:getcalleridentity", "sts:decodeauthorizationmessage"}
-)
-
-// matters reports whether an action, in lower case, may reach the buckets or take rights. Others
-// of a role, such as logs:PutLogEvents, do not concern tenants.
-func (c *checker) matters(action string, ours bool) bool {
-	service, _, ok := strings.Cut(action, ":")
-	if !ok {
-		return true // "*"
-	}
-	return slices.ContainsFunc(rightsServices, func(known string) bool {
-		return glob(service, known) && (known != "s3" || ours)
-	}) && !slices.ContainsFunc(readingActions, func(start string) bool { return strings.HasPrefix(action, start) })
 }
 
 // kinds reports whether a statement allows lists, and whether it allows anything with
@@ -115,11 +74,19 @@ func kinds(s Statement) (lists, objects bool) {
 			continue
 		}
 		lists = lists || glob(name, "listbucket") || glob(name, "listbucketversions")
-		if strings.ContainsAny(name, "*?") || !strings.Contains(name, "bucket") && name != "getlifecycleconfiguration" {
-			objects = true
-		}
+		objects = objects || !ofBucket(name)
 	}
 	return lists, objects
+}
+
+// ofBucket reports whether an action of S3, or each one that a pattern matches, is about a bucket
+// or an account as a whole.
+func ofBucket(name string) bool {
+	start := name
+	if i := strings.IndexAny(name, "*?"); i >= 0 {
+		start = name[:i]
+	}
+	return strings.Contains(start, "bucket") || strings.Contains(start, "accesspoint") || strings.HasSuffix(name, "configuration") || strings.HasSuffix(name, "publicaccessblock")
 }
 
 // objects judges the resources of a statement about objects; own reports whether one of
@@ -219,7 +186,7 @@ func (c *checker) bound(s Statement, tenant, where string) bool {
 		}
 	default:
 		role := c.roles[c.Nth]
-		if other := c.byName(role); other != "" && !named(role, tenant) {
+		if other := policy.TenantNamed(role, c.tenants); other != "" && !policy.NamesTenant(role, tenant) {
 			c.Report(UnboundPrefix, "%s, the role of %s, reaches %s", role, other, tenant)
 		} else {
 			c.one(role, tenant)
@@ -243,21 +210,15 @@ func (c *checker) one(who, tenant string) {
 func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	known := kind == "AWS" && (strings.HasPrefix(role, "role/") || strings.HasPrefix(role, "user/"))
-	mine := c.reaches[role]
-	byName := c.byName(role)
-	switch {
+	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
 	case principal == "*": // is a weakness of its own
 	case !known || strings.ContainsAny(principal, "*?"):
 		c.Report(UnboundPrefix, "%s %s is not the role of %s alone", kind, principal, tenant)
-	case slices.Contains(mine, tenant):
-		c.one(role, tenant)
-	case len(mine) > 0:
-		c.Report(UnboundPrefix, "%s, the role of %s, reaches %s", role, strings.Join(mine, " and "), tenant)
-	case named(role, tenant) && (byName == tenant || byName == ""):
-		c.one(role, tenant)
-	case byName != "":
-		c.Report(UnboundPrefix, "%s, the role of %s by its name, reaches %s", role, byName, tenant)
+	case c.foreign(principal):
+		c.Report(UnboundPrefix, "%s is of another account than the role of %s", principal, tenant)
+	case problem != "":
+		c.Report(UnboundPrefix, "%s", problem)
 	default:
-		c.Report(UnboundPrefix, "no document shows that %s is the role of %s", role, tenant)
+		c.one(role, tenant)
 	}
 }

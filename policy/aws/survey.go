@@ -14,11 +14,12 @@ type survey struct {
 	tenants []string            // whose prefixes are written out anywhere
 	reaches map[string][]string // role → the tenants that its own documents are about
 	granted map[string]bool     // roles that a bucket policy names
+	account map[string][]string // role → the accounts that documents show for it; "" → for any role
 	about   []bool              // by document: whether a statement is about one of the buckets
 }
 
 func newSurvey(docs []Document, o CheckOptions) *survey {
-	v := &survey{roles: policy.Roles(docs), reaches: make(map[string][]string), granted: make(map[string]bool), about: make([]bool, len(docs))}
+	v := &survey{roles: policy.Roles(docs), reaches: make(map[string][]string), granted: make(map[string]bool), account: accountsOf(docs), about: make([]bool, len(docs))}
 	if o.Bucket != "" {
 		v.buckets = []string{o.Bucket}
 	} else {
@@ -86,38 +87,6 @@ func (v *survey) tenantOf(role string) string {
 	return role
 }
 
-// named reports whether the name of a role says that it is the tenant's, as ROLE-TENANT does.
-func named(role, tenant string) bool {
-	_, name, _ := strings.Cut(role, "/")
-	letter := func(s string, i int) bool {
-		return i >= 0 && i < len(s) && (s[i] >= '0' && s[i] <= '9' || s[i] >= 'a' && s[i] <= 'z' || s[i] >= 'A' && s[i] <= 'Z')
-	}
-	for from := 0; ; {
-		i := strings.Index(name[from:], tenant)
-		if i < 0 {
-			break
-		}
-		start, end := from+i, from+i+len(tenant)
-		if !letter(name, start-1) && !letter(name, end) {
-			return true
-		}
-		from = start + 1
-	}
-	short := policy.RoleName("", tenant, 0) // the form of a tenant whose id is too long
-	return strings.HasSuffix(name, short)
-}
-
-// byName returns the tenant that the name of a role names: of several, the longest.
-func (v *survey) byName(role string) string {
-	tenant := ""
-	for _, t := range v.tenants {
-		if len(t) > len(tenant) && named(role, t) {
-			tenant = t
-		}
-	}
-	return tenant
-}
-
 // unrelated reports whether document n belongs to a role of an account that is known as a
 // whole, and that neither its own policies nor a bucket policy give anything in the buckets.
 func (v *survey) unrelated(docs []Document, n int) bool {
@@ -129,7 +98,7 @@ func (v *survey) unrelated(docs []Document, n int) bool {
 			continue
 		}
 		for _, s := range d.Policy.Statement {
-			if lists, objects := kinds(s); s.Effect == "Allow" && v.concerns(s) && (lists || objects || s.NotAction != nil) {
+			if s.Effect == "Allow" && v.gives(s) {
 				return false
 			}
 		}
@@ -216,9 +185,5 @@ func IsPrincipal(arn string) bool {
 // Reaches reports whether a statement is about the bucket as a whole, or about objects of
 // tenants in it.
 func Reaches(s Statement, bucket string) bool {
-	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
-		res, ok := parseResource(r, []string{bucket})
-		reach, _ := reachOf(tokens(res.key, true), "", false)
-		return ok && (res.all || !res.object || reach != noTenant)
-	})
+	return (&survey{buckets: []string{bucket}}).reachesTenants(s)
 }
