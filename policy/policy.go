@@ -102,8 +102,11 @@ func ShortName(arn string) string {
 	if !ok {
 		return rest
 	}
-	if kind == "assumed-role" { // of one session
+	switch kind {
+	case "assumed-role": // of one session
 		name, _, _ = strings.Cut(name, "/")
+		kind = "role"
+	case "roleName": // of CAM
 		kind = "role"
 	}
 	return kind + "/" + name[strings.LastIndex(name, "/")+1:]

@@ -18,6 +18,7 @@ type CheckOptions struct {
 // Check returns the known weaknesses of the documents, in their order. Without findings
 // tenants may still reach each other: a policy or an ACL that is not among docs may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
+	docs = slices.DeleteFunc(slices.Clone(docs), operators(o.Operators).owns)
 	c := &checker{o: o, survey: newSurvey(docs, o)}
 	strangers := c.strangers(docs, o.Bucket)
 	judged := func(rule func(Statement)) func(Statement) { // leaves out operators

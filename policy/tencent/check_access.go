@@ -57,8 +57,18 @@ func (c *checker) access(s Statement) {
 	c.http(s)
 }
 
-// rightsServices are those whose actions hand out rights, keys or objects.
-var rightsServices = []string{"cos", "ci", "cam", "sts", "kms", "organization", "account"}
+var (
+	// takers are services whose actions hand out rights or keys, or move objects.
+	takers = []string{"cos", "ci", "cam", "sts", "kms", "organization", "account", "msp", "csg"}
+	// doers are actions that run something with the rights of another role, or that publish what
+	// is in a bucket.
+	doers = strings.Fields(`scf:CreateFunction scf:UpdateFunctionCode scf:UpdateFunctionConfiguration scf:CreateTrigger
+		tat:RunCommand tat:CreateCommand tat:ModifyCommand tat:InvokeCommand tat:CreateInvoker cvm:RunInstances cvm:ModifyInstancesAttribute
+		as:CreateLaunchConfiguration as:CreateAutoScalingGroup batch:SubmitJob batch:CreateComputeEnv tione:CreateTrainingTask tione:CreateNotebook
+		tic:CreateStack tic:ApplyStack tic:UpdateStack tke:CreateCluster emr:CreateInstance dlc:CreateSparkApp dlc:CreateTask
+		cdn:AddCdnDomain cdn:UpdateDomainConfig cdn:ModifyDomainConfig ecdn:AddEcdnDomain ecdn:UpdateDomainConfig
+		teo:CreateAccelerationDomain teo:ModifyAccelerationDomain teo:CreateOriginGroup teo:ModifyOriginGroup`)
+)
 
 // matters reports whether an action may reach the buckets or take rights. Others of a role, such
 // as cls:pushLog, do not concern tenants.
@@ -68,16 +78,14 @@ func (c *checker) matters(name string, s Statement) bool {
 		return true // "*"
 	}
 	reads := strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "List") || strings.HasPrefix(action, "Describe")
-	return slices.ContainsFunc(rightsServices, func(known string) bool {
+	return slices.ContainsFunc(doers, func(known string) bool { return glob(name, known) }) || slices.ContainsFunc(takers, func(known string) bool {
 		switch known {
 		case "cos", "ci":
 			return glob(service, known) && c.concerns(s)
 		case "sts": // GetFederationToken hands out a key
 			return glob(service, known) && action != "GetCallerIdentity"
-		case "kms", "cam", "organization", "account":
-			return glob(service, known) && !reads
 		}
-		return glob(service, known)
+		return glob(service, known) && !reads
 	})
 }
 
@@ -167,7 +175,12 @@ func (c *checker) bound(s Statement, tenant, where string) {
 	}
 	who := s.Principals()
 	if c.Doc.Part != policy.BucketPolicy {
-		who = []string{c.roles[c.Nth]}
+		role := c.roles[c.Nth]
+		if other := policy.TenantNamed(role, c.tenants); other != "" && !policy.NamesTenant(role, tenant) {
+			c.Report(UnboundPrefix, "%s, the role of %s, reaches %s", role, other, tenant)
+			return
+		}
+		who = []string{role}
 	}
 	for _, w := range who {
 		// A principal may be a pattern, of others that are here, too.
@@ -180,6 +193,71 @@ func (c *checker) bound(s Statement, tenant, where string) {
 			c.Reached[w] = tenant
 		}
 	}
+	if c.Doc.Part == policy.BucketPolicy {
+		for kind, list := range s.Principal {
+			for _, p := range list {
+				c.grant(kind, p, tenant)
+			}
+		}
+	}
+}
+
+// grant judges a principal to whom a bucket policy gives the prefix of a tenant: it has to be that
+// tenant's role. The uin of a user names no tenant, so a user may be the tenant's, unless the
+// documents of roles say whose they are.
+func (c *checker) grant(kind, principal, tenant string) {
+	role := policy.ShortName(principal)
+	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
+	case isPublic(policy.Principal{kind: {principal}}): // is a weakness of its own
+	case kind != "qcs" || ownerOf(principal) == "": // the holder of a session chooses its name
+		c.Report(UnboundPrefix, "%s %s is not the role of %s alone", kind, principal, tenant)
+	case len(c.owners) > 0 && !slices.Contains(c.owners, ownerOf(principal)):
+		c.Report(UnboundPrefix, "%s is of another account than the role of %s", principal, tenant)
+	case problem != "" && (c.named || strings.HasPrefix(role, "role/")):
+		c.Report(UnboundPrefix, "%s", problem)
+	}
+}
+
+// ownerOf returns the uin of the account in the name of a user, role or provider of CAM, or "".
+func ownerOf(name string) string {
+	rest, _ := strings.CutPrefix(name, "qcs::cam::uin/")
+	owner, _, ok := strings.Cut(rest, ":")
+	if !ok || rest == name {
+		return ""
+	}
+	return owner
+}
+
+// ownersOf returns the accounts in the name of a document's role, and of the providers that it
+// trusts.
+func ownersOf(d Document) []string {
+	names := []string{d.Origin.Owner}
+	for _, s := range d.Policy.Statement {
+		if d.Part == policy.TrustPolicy {
+			names = append(names, s.Principal["federated"]...)
+		}
+	}
+	var all []string
+	for _, name := range names {
+		if owner := ownerOf(name); owner != "" {
+			all = append(all, owner)
+		}
+	}
+	return all
+}
+
+// tenantsOf returns the tenants whose prefixes a document names.
+func tenantsOf(d Document, buckets []string) []string {
+	var all []string
+	for _, s := range d.Policy.Statement {
+		for _, r := range s.Resource {
+			res, ok := parseResource(r, buckets)
+			if reach, tenant := reachOf(res.path, true, false); ok && !res.all && reach == oneTenant {
+				all = append(all, tenant)
+			}
+		}
+	}
+	return all
 }
 
 // http judges whether plain http is refused: by the allow, or by a denial of each action.

@@ -34,6 +34,80 @@ func getRole(name, doc string) string {
 	return `{"RoleInfo":{"RoleName":"` + name + `","PolicyDocument":` + quoted(doc) + `},"RequestId":"r"}`
 }
 
+// TestGrants: to whom a bucket policy gives the prefix of a tenant.
+func TestGrants(t *testing.T) {
+	none := tencent.CheckOptions{}
+	grant := func(principal, tenant string) file {
+		return file{"bucket", `{"Policy":` + quoted(`{"version":"2.0","statement":[{"effect":"allow","principal":`+principal+`,"action":"name/cos:GetObject",
+			"resource":"qcs::cos:ap-hongkong:uid/1250000000:vault-1250000000/bots/`+tenant+`/*","condition":{"bool_equal":{"cos:secure-transport":"true"}}}]}`) + `}`}
+	}
+	qcs := func(names ...string) string { return `{"qcs":["` + strings.Join(names, `","`) + `"]}` }
+	const user = "qcs::cam::uin/100000000001:"
+	printed := file{"f", `{"tenants":{"acme":{"role_name":"vault-acme","role_arn":"` + user + `roleName/vault-acme","trust_policy":` + edit(goodTrust, "bot:0xabc", "bot:acme") + `,"role_policy":` + strings.ReplaceAll(goodRole, "0xabc", "acme") + `},
+		"globex":{"role_name":"vault-globex","role_arn":"` + user + `roleName/vault-globex","trust_policy":` + edit(goodTrust, "bot:0xabc", "bot:globex") + `,"role_policy":` + strings.ReplaceAll(goodRole, "0xabc", "globex") + `}}}`}
+	fetched := file{"t", getRole("vault-acme", edit(goodTrust, "bot:0xabc", "bot:acme"))}
+	for _, tc := range []struct {
+		name  string
+		o     tencent.CheckOptions
+		files []file
+		want  string
+	}{
+		{"what was printed", none, []file{printed}, ""},
+		{"another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:root"), "acme")}, "bucket unbound_prefix"},
+		{"a user of another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:uin/200000000003"), "acme")}, "bucket unbound_prefix"},
+		{"a role of another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:roleName/vault-acme"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
+		{"a user", none, []file{printed, grant(qcs(user+"uin/100000000011"), "acme")}, "bucket unbound_prefix"},
+		{"a user, as fetched", none, []file{fetched, grant(qcs(user+"uin/100000000011"), "acme")}, "bucket unbound_prefix"},
+		{"every user", none, []file{printed, grant(qcs(user+"uin/*"), "acme")}, "bucket unbound_prefix"},
+		{"the account", none, []file{printed, grant(qcs(user+"root"), "acme")}, "bucket unbound_prefix"},
+		{"a user who is an operator", tencent.CheckOptions{Operators: []string{user + "uin/100000000011"}}, []file{printed, grant(qcs(user+"uin/100000000011"), "acme")}, ""},
+		{"a session", none, []file{printed, grant(qcs("qcs::sts::uin/100000000001:assumed-role/4611686018427397919:vault-acme"), "globex")}, "bucket unbound_prefix"},
+		{"a session whose name is the tenant's", none, []file{printed, grant(qcs("qcs::sts:100000000001:assumed-role/4611686018427397919:vault-acme"), "acme")}, "bucket unbound_prefix"},
+		{"tokens", none, []file{printed, grant(`{"federated":["`+user+`oidc-provider/broker"]}`, "globex")}, "bucket unbound_prefix"},
+		{"a service", none, []file{printed, grant(`{"service":["scf.qcloud.com"]}`, "globex")}, "bucket unbound_prefix"},
+		{"the tenant's role", none, []file{printed, grant(qcs(user+"roleName/vault-acme"), "acme")}, "bucket role_principal"},
+		{"another tenant's role", none, []file{printed, grant(qcs(user+"roleName/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
+		{"another tenant's role in other words", none, []file{printed, grant(qcs(user+"role/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
+		{"another role", none, []file{printed, grant(qcs(user+"roleName/ops"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
+		{"each role", none, []file{printed, grant(qcs(user+"roleName/*"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
+		{"anyone", none, []file{printed, grant(`"*"`, "acme")}, "bucket public_allow"},
+		{"another's list", none, []file{printed, {"bucket", `{"version":"2.0","statement":[{"effect":"allow","principal":` + qcs(user+"uin/100000000011") + `,"action":"name/cos:GetBucket",
+			"resource":"qcs::cos:ap-hongkong:uid/1250000000:vault-1250000000/","condition":{"string_like":{"cos:prefix":"bots%2Facme%2F*"},"bool_equal":{"cos:secure-transport":"true"}}}]}`}}, "bucket unbound_prefix"},
+
+		// Without the roles a user may be the tenant's.
+		{"the bucket alone gives a user", none, []file{grant(qcs(user+"uin/100000000011"), "acme")}, ""},
+		{"the bucket alone gives tokens", none, []file{grant(`{"federated":["`+user+`oidc-provider/broker"]}`, "acme")}, "bucket unbound_prefix"},
+		{"the bucket alone gives a session", none, []file{grant(qcs("qcs::sts:100000000001:assumed-role/4611686018427397919:vault-acme"), "acme")}, "bucket unbound_prefix"},
+		{"the bucket alone gives a role", none, []file{grant(qcs(user+"roleName/vault-acme"), "acme")}, "bucket role_principal"},
+		{"the bucket alone gives another's role", none, []file{grant(qcs(user+"roleName/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
+		{"a user of another account than the bare trust's", none, []file{{"t", goodTrust}, grant(qcs("qcs::cam::uin/200000000002:uin/200000000003"), "0xabc")}, "bucket unbound_prefix"},
+
+		// Roles that are fetched.
+		{"a role that has another tenant's name", none, []file{{"a", `{"RoleName":"vault-acme","PolicyDocument":` + object("bots/acme/*") + `}`}, {"b", `{"RoleName":"vault-globex","PolicyDocument":` + object("bots/acme/*") + `}`}, {"c", `{"RoleName":"x","PolicyDocument":` + object("bots/globex/*") + `}`}}, "b unbound_prefix"},
+		{"a role, printed and fetched", none, []file{printed, {"b", `{"RoleName":"vault-acme","PolicyDocument":` + object("bots/globex/*") + `}`}}, "b unbound_prefix"},
+	} {
+		if g := strings.Join(holes(t, tc.o, tc.files...), ", "); g != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
+		}
+	}
+}
+
+// TestOtherServices: what moves objects, publishes them or acts for a tenant's role by way of
+// another service.
+func TestOtherServices(t *testing.T) {
+	for action, want := range map[string]string{
+		"msp:CreateMigrationTask": "excess_action", "name/msp:*": "broad_action", "csg:CreateGateway": "excess_action",
+		"scf:CreateFunction": "excess_action", "name/scf:*": "broad_action", "scf:Update*": "broad_action", "tat:RunCommand": "excess_action",
+		"cvm:RunInstances": "excess_action", "tic:CreateStack": "excess_action", "cdn:AddCdnDomain": "excess_action", "teo:CreateAccelerationDomain": "excess_action",
+		"scf:InvokeFunction": "", "scf:Invoke": "", "scf:Get*": "", "cvm:DescribeInstances": "", "msp:DescribeTasks": "", "name/cls:*": "", "ssm:GetSecretValue": "", "hunyuan:ChatCompletions": "",
+	} {
+		doc := edit(goodRole, `"statement":[`, `"statement":[{"effect":"allow","action":"`+action+`","resource":"qcs::scf:::*"},`)
+		if got := strings.Join(check(t, doc, tencent.CheckOptions{}), ", "); strings.TrimPrefix(got, "0 ") != want {
+			t.Errorf("%s: %s, want %s", action, got, want)
+		}
+	}
+}
+
 // TestTogether: what keeps tenants with a role each apart shows in all documents together.
 func TestTogether(t *testing.T) {
 	none, typo := tencent.CheckOptions{}, tencent.CheckOptions{Bucket: "valut-1250000000"}
@@ -85,6 +159,8 @@ func TestTogether(t *testing.T) {
 		{"another operator is named", operator("qcs::cam::uin/100000000001:uin/100000000098"), []file{{"a", bucket(staff, "name/cos:GetObject", "vault-1250000000/*")}}, "a broad_allow"},
 		{"the owner, in other words", operator("qcs::cam::uin/100000000001:root"), []file{{"a", bucket("qcs::cam::uin/100000000001:uin/100000000001", "name/cos:GetObject", "vault-1250000000/*")}}, ""},
 		{"an operator beside anyone", operator(staff), []file{{"a", edit(bucket(staff, "name/cos:GetObject", "vault-1250000000/bots/a/*"), `["qcs`, `["qcs::cam::anyone:anyone","qcs`)}}, "a public_allow"},
+		{"an operator's role", operator("qcs::cam::uin/100000000001:roleName/admin"), []file{{"a", goodRole}, {"t", getRole("admin", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["qcs::cam::uin/100000000001:root"]}}]}`)}}, ""},
+		{"a role of an operator's name", operator("qcs::cam::uin/100000000001:roleName/adm"), []file{{"a", goodRole}, {"t", getRole("admin", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["qcs::cam::uin/100000000001:root"]}}]}`)}}, "t anyone_assumes, t excess_action, t no_audience, t no_issuer, t no_subject"},
 		{"an operator may assume the role", operator(staff), []file{{"t", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["` + staff + `"]}}]}`}}, ""},
 	} {
 		if g := strings.Join(holes(t, tc.o, tc.files...), ", "); g != tc.want {

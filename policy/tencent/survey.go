@@ -12,6 +12,9 @@ type survey struct {
 	buckets []string            // that hold tenants' prefixes, or that the operator named; empty: any bucket may
 	roles   []string            // of each document, as policy.Roles returns them
 	reaches map[string][]string // role → the tenants that its own documents are about
+	tenants []string            // whose prefixes are written out anywhere
+	owners  []string            // the uins of accounts that documents of roles name
+	named   bool                // documents of roles say whose they are
 	about   []bool              // by document: whether a statement is about one of the buckets
 }
 
@@ -25,12 +28,16 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 		}
 	}
 	for i, d := range docs {
+		v.named = v.named || d.Tenant != "" || d.Origin.Owner != ""
+		v.owners = append(v.owners, ownersOf(d)...)
 		if d.Tenant != "" {
+			v.tenants = append(v.tenants, d.Tenant)
 			v.reaches[v.roles[i]] = []string{d.Tenant}
 		}
 	}
 	for i, d := range docs {
 		v.about[i] = subject.SpeaksOf(d.Policy.Statement, v.buckets)
+		v.tenants = append(v.tenants, tenantsOf(d, v.buckets)...)
 		for _, s := range d.Policy.Statement {
 			if d.Part != policy.RolePolicy || d.Tenant != "" || s.Effect != "allow" {
 				continue
@@ -96,6 +103,14 @@ func (o operators) contains(principal string) bool {
 		return p
 	}
 	return slices.ContainsFunc(o, func(name string) bool { return account(name) == account(principal) })
+}
+
+// owns reports whether an operator is the role of a document.
+func (o operators) owns(d Document) bool {
+	owner := d.Origin.Owner
+	return owner != "" && slices.ContainsFunc(o, func(name string) bool {
+		return name == owner || ownerOf(owner) == "" && policy.ShortName(name) == owner
+	})
 }
 
 // without returns a statement that allows something without the principals that are operators;

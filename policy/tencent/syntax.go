@@ -63,6 +63,9 @@ func originOf(v *policy.Value) policy.Origin {
 	o := policy.Origin{Name: v.StringOf("PolicyName")}
 	if name := v.StringOf("RoleName"); name != "" {
 		o.Owner = "role/" + name
+		if arn := v.StringOf("RoleArn"); policy.ShortName(arn) == o.Owner {
+			o.Owner = arn
+		}
 	}
 	return o
 }
