@@ -1180,3 +1180,36 @@ func TestKind(t *testing.T) {
 		}
 	}
 }
+
+// TestSwapQuotes has a store that compares tags without their quotes, as some S3 servers do. It is
+// right: HTTP writes tags in quotes, and what is in them tells objects apart.
+func TestSwapQuotes(t *testing.T) {
+	s := subject(t, func(s *vault.Store) *vault.Store {
+		return changed(s, func(c *vault.Store) {
+			c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+				return s.Swap.Swap(ctx, key, strings.Trim(tag, `"`), fill)
+			})
+		})
+	})
+	if r := run(t, s, "swap"); r.Verdict != probe.Honoured {
+		t.Errorf("swap is %s: %v", r.Verdict, r.Err)
+	}
+}
+
+// TestSwapBeginning has a store that compares no more than the beginning of a tag.
+func TestSwapBeginning(t *testing.T) {
+	s := subject(t, func(s *vault.Store) *vault.Store {
+		return changed(s, func(c *vault.Store) {
+			c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
+				is := tagOf(ctx, s, key)
+				if len(tag) == len(is) && tag[:len(tag)-1] == is[:len(is)-1] {
+					tag = is
+				}
+				return s.Swap.Swap(ctx, key, tag, fill)
+			})
+		})
+	})
+	if r := run(t, s, "swap"); r.Verdict != probe.NotHonoured {
+		t.Errorf("swap is %s: %v", r.Verdict, r.Err)
+	}
+}
