@@ -327,6 +327,21 @@ func TestSTSHangs(t *testing.T) {
 	}
 }
 
+// TestNoAssumedRoleUser: SeaweedFS does not say whose the credentials are, which takes nothing
+// from them.
+func TestNoAssumedRoleUser(t *testing.T) {
+	t.Parallel()
+	begin, end := strings.Index(assumed, "<AssumedRoleUser>"), strings.Index(assumed, "</AssumeRoleWithWebIdentityResult>")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, assumed[:begin]+assumed[end:])
+	}))
+	defer server.Close()
+	c, err := exchanger(t, server.URL, "arn:aws:iam::123456789012:role/vault").Exchange(t.Context(), federation.Token{})
+	if err != nil || c.AccessKeyID != "AKIDEXAMPLE" || c.Account != "" {
+		t.Errorf("exchange: %q of account %q, %v", c.AccessKeyID, c.Account, err)
+	}
+}
+
 // TestConflictAtSTS: two first exchanges of one subject at once are a conflict for a Ceph,
 // which is gone when it is asked again.
 func TestConflictAtSTS(t *testing.T) {

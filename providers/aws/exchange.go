@@ -112,7 +112,7 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 	if err != nil {
 		return federation.Credentials{}, e.refused(err)
 	}
-	if out.Credentials == nil || out.AssumedRoleUser == nil {
+	if out.Credentials == nil {
 		return federation.Credentials{}, fmt.Errorf("%w: STS answered without credentials", federation.ErrUnavailable)
 	}
 	c := federation.Credentials{
@@ -125,8 +125,10 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 		Subject:      aws.ToString(out.SubjectFromWebIdentityToken),
 		Issuer:       t.Claims.Issuer,
 	}
-	if name, err := arn.Parse(aws.ToString(out.AssumedRoleUser.Arn)); err == nil {
-		c.Account = name.AccountID
+	if out.AssumedRoleUser != nil { // AWS always says it, SeaweedFS never
+		if name, err := arn.Parse(aws.ToString(out.AssumedRoleUser.Arn)); err == nil {
+			c.Account = name.AccountID
+		}
 	}
 	return c, nil
 }
