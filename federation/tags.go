@@ -15,6 +15,10 @@ import (
 // A claim of the tag's name alone is none: the cloud would not make a tag of it.
 const tagsClaim = "https://aws.amazon.com/tags"
 
+// flatTagsClaim is where SeaweedFS reads session tags, from an object. AWS documents no such
+// claim and would not make tags of it, so its tags are none here either.
+const flatTagsClaim = tagsClaim + "/principal_tags"
+
 var errTags = errors.New("its claim " + tagsClaim + " is not an object with principal_tags")
 
 func (o object) tags() (map[string][]string, error) {

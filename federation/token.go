@@ -29,6 +29,9 @@ type Claims struct {
 	Expires, NotBefore, IssuedAt time.Time // zero when the token does not say
 	// Tags are the session tags that the cloud takes from the token.
 	Tags map[string][]string
+	// Ignored are the names of claims that hold session tags in a form that AWS does not
+	// document, such as SeaweedFS's. They are not in Tags.
+	Ignored []string
 }
 
 // Tag returns the first of keys that the token carries a tag for, with its first value.
@@ -182,6 +185,9 @@ func (o object) claims() (Claims, error) {
 	}
 	if c.Tags, err = o.tags(); err != nil {
 		return Claims{}, err
+	}
+	if _, ok := o[flatTagsClaim]; ok {
+		c.Ignored = []string{flatTagsClaim}
 	}
 	return c, nil
 }

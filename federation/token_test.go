@@ -69,6 +69,10 @@ func TestParseToken(t *testing.T) {
 		{"several values", `{"https://aws.amazon.com/tags":{"principal_tags":{"wallet":["0xa","0xb"],"none":[]}}}`,
 			federation.Claims{Tags: map[string][]string{"wallet": {"0xa", "0xb"}, "none": {}}}},
 		{"a tags claim without tags", `{"https://aws.amazon.com/tags":{"transitive_tag_keys":[]}}`, federation.Claims{}},
+		{"SeaweedFS's tags", `{"https://aws.amazon.com/tags/principal_tags":{"wallet":["0xabc"]}}`,
+			federation.Claims{Ignored: []string{"https://aws.amazon.com/tags/principal_tags"}}},
+		{"SeaweedFS's tags beside AWS's", `{"https://aws.amazon.com/tags/principal_tags":{"wallet":"0xb","other":"c"},"https://aws.amazon.com/tags":{"principal_tags":{"wallet":["0xa"]}}}`,
+			federation.Claims{Tags: map[string][]string{"wallet": {"0xa"}}, Ignored: []string{"https://aws.amazon.com/tags/principal_tags"}}},
 		{"a bare claim is no tag", `{"agentkeys_user_wallet":"0xabc"}`, federation.Claims{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

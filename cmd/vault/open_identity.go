@@ -270,8 +270,9 @@ type bearer struct {
 	Issuer   string              `json:"issuer,omitempty"`
 	Subject  string              `json:"subject,omitempty"`
 	Audience any                 `json:"audience,omitempty"`
-	Tag      string              `json:"tag,omitempty"`  // KEY=VALUE, as the token says
-	Tags     map[string][]string `json:"tags,omitempty"` // all of them
+	Tag      string              `json:"tag,omitempty"`            // KEY=VALUE, as the token says
+	Tags     map[string][]string `json:"tags,omitempty"`           // all of them
+	Ignored  []string            `json:"ignored_claims,omitempty"` // with tags in a form that AWS does not document
 	Role     string              `json:"role,omitempty"`
 	Session  string              `json:"session,omitempty"`
 	Account  string              `json:"account,omitempty"`
@@ -326,7 +327,7 @@ func (b *bearer) claim(c federation.Claims, tagKeys []string) {
 	if key, value, ok := c.Tag(tagKeys...); ok {
 		b.Tag = key + "=" + value
 	}
-	b.Tags = c.Tags
+	b.Tags, b.Ignored = c.Tags, c.Ignored
 }
 
 func moment(t time.Time) *time.Time {

@@ -21,7 +21,8 @@ func whoamiCommand(s *session) *cli.Command {
 		UsageText: s.prog + " whoami",
 		Description: "Shows issuer, subject and tags as the token states them, and role and account as the cloud\n" +
 			"reports them (STS GetCallerIdentity, which needs no permission). It shows no secret. If the\n" +
-			"token is refused, whoami shows its claims and then the error.\n\n" +
+			"token is refused, whoami shows its claims and then the error. Claims with tags in a form that\n" +
+			"AWS does not document are shown as ignored.\n\n" +
 			"If the store URL has no role, whoami uses the same credentials as the cloud's own tools. For\n" +
 			"s3:// these are the credentials that the AWS SDK finds. For cos:// they are\n" +
 			"TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN (or\n" +
@@ -133,6 +134,9 @@ func (s *session) printBearer(b bearer) error {
 		line("tags", "none")
 	default:
 		line("tags", strings.Join(slices.Sorted(maps.Keys(b.Tags)), " "))
+	}
+	for _, name := range b.Ignored {
+		line("ignored claim", name+", a form of session tags that AWS does not document")
 	}
 	line("token expires", until(b.TokenExpires))
 	line("role", b.Role)
