@@ -14,11 +14,15 @@ const (
 
 	// TagsClaim is the only claim that STS makes session tags of.
 	TagsClaim = "https://aws.amazon.com/tags"
+
+	// FlatTagsClaim is the claim that SeaweedFS makes session tags of: an object, or of several
+	// values a list, under each name. AWS documents no such claim.
+	FlatTagsClaim = TagsClaim + "/principal_tags"
 )
 
 // Claims are what a token says. Whatever is left zero is filled with what is right.
 type Claims struct {
-	Issuer   string // the issuer's URL
+	Issuer   string // the issuer's name
 	Subject  string // agent
 	Audience string // [Audience]
 
@@ -28,6 +32,7 @@ type Claims struct {
 	Tags       map[string]string   // session tags of one value each
 	MultiTags  map[string][]string // session tags of several values
 	Transitive []string            // names of the tags that a chained role keeps
+	FlatTags   bool                // the same tags also as [FlatTagsClaim], beside the nested claim
 	TagsInList bool                // the tags claim as in Ceph's documentation: a list of one object, not the object
 
 	Extra map[string]any // further claims; they win over the above, and a nil one is left out
@@ -46,7 +51,7 @@ func AgentClaims(wallet string) Claims {
 
 func (c Claims) filled(i *Issuer) Claims {
 	now := i.now()
-	fill(&c.Issuer, i.URL)
+	fill(&c.Issuer, i.Name)
 	fill(&c.Subject, "agent")
 	fill(&c.Audience, Audience)
 	fill(&c.IssuedAt, now)
@@ -81,6 +86,9 @@ func (c Claims) encode() []byte {
 		all[TagsClaim] = tags
 		if c.TagsInList {
 			all[TagsClaim] = []any{tags}
+		}
+		if c.FlatTags {
+			all[FlatTagsClaim] = values
 		}
 	}
 	for name, value := range c.Extra {

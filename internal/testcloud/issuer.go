@@ -2,6 +2,7 @@ package testcloud
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -29,7 +30,8 @@ import (
 // (RFC 7517, with x5c, which Ceph wants), for tokens with claims as the test likes
 // them. With sessions it also mints like the broker of agentKeys. Close must be called.
 type Issuer struct {
-	URL string // http://127.0.0.1:port, the iss of its tokens
+	URL  string // http://127.0.0.1:port
+	Name string // the iss of its tokens: URL, unless the options say another
 
 	alg         jose.SignatureAlgorithm
 	key, forged crypto.Signer // forged is in no key set
@@ -44,11 +46,19 @@ type IssuerOptions struct {
 	Algorithm string           // ES256, the default, or RS256
 	Now       func() time.Time // nil means [time.Now]
 
+	// Name is the iss of its tokens: AWS takes https URLs without a port alone. A server that
+	// trusts the issuer must be told where its keys are, or be able to resolve the name. ""
+	// means the URL where the issuer listens.
+	Name string
+
 	// Sessions says what the broker mints for a session token: POST /v1/mint-oidc-jwt
 	// with "Authorization: Bearer TOKEN" answers {"jwt","wallet","expiration"}, the last
 	// in seconds since 1970; any other token is 401.
 	Sessions map[string]Claims
 }
+
+// jwksPath is where the keys of an issuer are.
+const jwksPath = "/.well-known/jwks.json"
 
 // keyID is the kid of every issuer: that they are the same proves that nobody trusts it.
 const keyID = "key-1"
@@ -69,6 +79,7 @@ func NewIssuer(o *IssuerOptions) *Issuer {
 	i.key, i.forged = newSigningKey(i.alg), newSigningKey(i.alg)
 	i.cert = selfSigned(i.key)
 	i.server, i.URL = serve(i)
+	i.Name = cmp.Or(o.Name, i.URL)
 	return i
 }
 
@@ -86,13 +97,13 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /.well-known/openid-configuration":
 		reply(w, http.StatusOK, map[string]any{
-			"issuer":                                i.URL,
-			"jwks_uri":                              i.URL + "/.well-known/jwks.json",
+			"issuer":                                i.Name,
+			"jwks_uri":                              i.URL + jwksPath,
 			"response_types_supported":              []string{"id_token"},
 			"subject_types_supported":               []string{"public"},
 			"id_token_signing_alg_values_supported": []string{string(i.alg)},
 		})
-	case "GET /.well-known/jwks.json":
+	case "GET " + jwksPath:
 		reply(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{
 			Key: i.key.Public(), KeyID: keyID, Algorithm: string(i.alg), Use: "sig", Certificates: []*x509.Certificate{i.cert},
 		}}})

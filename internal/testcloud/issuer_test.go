@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
@@ -93,6 +94,11 @@ func TestIssuer(t *testing.T) {
 		if got, err = verified(t, i, i.Mint(c)); err != nil || !cmp.Equal(want, got) {
 			t.Errorf("%s: %v (-want +got):\n%s", alg, err, cmp.Diff(want, got))
 		}
+		c.FlatTags = true
+		want["https://aws.amazon.com/tags/principal_tags"] = tags["principal_tags"]
+		if got, err = verified(t, i, i.Mint(c)); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%s: %v (-want +got):\n%s", alg, err, cmp.Diff(want, got))
+		}
 		c.TagsInList = true
 		want["https://aws.amazon.com/tags"] = []any{tags}
 		if got, err = verified(t, i, i.Mint(c)); err != nil || !cmp.Equal(want, got) {
@@ -114,6 +120,15 @@ func TestIssuer(t *testing.T) {
 		if _, err := verified(t, i, i.MintUnsigned(testcloud.Claims{})); err == nil || !strings.Contains(err.Error(), "none") {
 			t.Errorf("%s: unsigned: %v", alg, err)
 		}
+	}
+}
+
+// An issuer may have another name than the address where its keys are.
+func TestIssuerName(t *testing.T) {
+	i := newIssuer(t, &testcloud.IssuerOptions{Name: "https://issuer.example"})
+	got, err := federation.ParseToken(i.Mint(testcloud.AgentClaims("0xaaa")))
+	if err != nil || got.Claims.Issuer != i.Name || i.Name != "https://issuer.example" || !strings.HasPrefix(i.URL, "http://127.0.0.1:") {
+		t.Errorf("%s at %s mints a token of %s, %v", i.Name, i.URL, got.Claims.Issuer, err)
 	}
 }
 

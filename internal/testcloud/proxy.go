@@ -3,6 +3,8 @@ package testcloud
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log"
@@ -49,6 +51,10 @@ type ProxyOptions struct {
 	// Rule is asked about each request; n counts them from 1, anew after
 	// [Proxy.Reset]. A nil fault passes the request on. It is called concurrently.
 	Rule func(r *http.Request, n int) *Fault
+
+	// CA has the certificate of an upstream with an https URL. The signatures of clients stay
+	// valid: they do not cover the scheme.
+	CA *x509.CertPool
 }
 
 // A Request is what the proxy saw of one request.
@@ -76,7 +82,7 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s%s %d", r.Method, r.Path, query, r.Status)
 }
 
-// NewProxy starts a proxy before the server at upstream, an http URL. Like
+// NewProxy starts a proxy before the server at upstream, an http or https URL. Like
 // [net/http/httptest.NewServer] it panics if there is no loopback.
 func NewProxy(upstream string, o *ProxyOptions) *Proxy {
 	u, err := url.Parse(upstream)
@@ -90,9 +96,12 @@ func NewProxy(upstream string, o *ProxyOptions) *Proxy {
 		upstream: u,
 		// A connection for each request: a server that closes an idle one must not look
 		// like a fault. And no header of our own, for the server signs for them.
-		transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second},
-		rule:      o.Rule,
-		expired:   make(map[string]bool),
+		transport: &http.Transport{
+			DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second,
+			TLSClientConfig: &tls.Config{RootCAs: o.CA, MinVersion: tls.VersionTLS12},
+		},
+		rule:    o.Rule,
+		expired: make(map[string]bool),
 	}
 	p.server, p.URL = serve(p)
 	return p

@@ -2,9 +2,11 @@ package testcloud_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -354,4 +356,26 @@ func TestProxyVersity(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An https server stands behind a proxy with its certificate, and behind one without it nothing.
+func TestProxyTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the proxy breaks off
+	server.StartTLS()
+	defer server.Close()
+	ca := x509.NewCertPool()
+	ca.AddCert(server.Certificate())
+	for _, known := range []bool{true, false} {
+		o := new(testcloud.ProxyOptions)
+		if known {
+			o.CA = ca
+		}
+		p := testcloud.NewProxy(server.URL, o)
+		defer p.Close()
+		_, body, err := send(t, "GET", p.URL, "")
+		if (err == nil) != known || known && "http://"+body != p.URL {
+			t.Errorf("certificate known %v: %q, %v", known, body, err)
+		}
+	}
 }

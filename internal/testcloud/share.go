@@ -17,6 +17,10 @@ import (
 const serversVar = "OBJECTVAULT_TEST_SERVERS"
 
 // A Shared is a Ceph and a versitygw for the tests of many binaries. Stop must be called.
+//
+// There is no SeaweedFS among them: it takes an issuer, and the tags that the issuer may set,
+// from a file at its start, and the issuers of tests live in the test binaries. Each binary
+// that requires it starts one, which takes some seconds.
 type Shared struct {
 	rgw     *RGW
 	versity *Versity
@@ -37,7 +41,7 @@ type versityAt struct {
 	Root         Keys
 }
 
-// Share installs and starts both servers. The error says which of them there is not; a
+// Share installs all servers and starts both. The error says which of them there is not; a
 // test that requires it installs and starts it, or is skipped, as without Share.
 func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 	d, err := newDir(ctx, "")
@@ -45,7 +49,7 @@ func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 		return nil, err
 	}
 	s := &Shared{dir: d}
-	var rgw, versity error
+	var rgw, versity, weed error
 	var both errgroup.Group
 	both.Go(func() error {
 		if rgw = InstallRGW(ctx, log); rgw == nil {
@@ -60,6 +64,7 @@ func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 		return nil
 	})
 	both.Wait()
+	weed = InstallWeed(ctx, log)
 	var p place
 	if rgw == nil {
 		p.RGW = &rgwAt{s.rgw.URL, s.rgw.dir.path, s.rgw.Version}
@@ -75,7 +80,7 @@ func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	return s, errors.Join(rgw, versity)
+	return s, errors.Join(rgw, versity, weed)
 }
 
 func (s *Shared) file() string { return filepath.Join(s.dir.path, "servers.json") }

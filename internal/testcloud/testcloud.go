@@ -6,25 +6,29 @@
 //	func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
 //
 //	func TestPut(t *testing.T) {
-//		r := testcloud.RequireRGW(t) // or RequireVersity
+//		r := testcloud.RequireRGW(t) // or RequireVersity, RequireWeed
 //		bucket := testcloud.NewBucket(t, r.URL, r.Owner, false)
 //		client := testcloud.S3Client(r.URL, r.Owner)
 //		…
 //
 // The first test of a binary that asks installs the server if it is missing and starts
-// it (Ceph in a second or so, versitygw at once), all share it, and Main stops it. Where
+// it (Ceph in a second or so, versitygw at once, SeaweedFS in twelve), all share it, and Main stops it. Where
 // that is impossible (another system, no root, no network) the test is skipped with the
 // reason, unless OBJECTVAULT_TEST_REQUIRE lists aws: then it fails. Under make test the
-// binaries find one of each running ([Share]), and each makes users of its own there: the
+// binaries find a Ceph and a versitygw running ([Share]), and each makes users of its own there: the
 // names of buckets and roles are one space for all packages. What cannot be
 // shared, such as lifecycle rules with short days, is started by the test itself with
-// [StartRGW] or [StartVersity].
+// [StartRGW] or [StartVersity]; a SeaweedFS knows the issuer that it is started with, and each
+// binary has its own.
 //
 //   - [RGW] is Ceph with S3, IAM and STS: roles, OpenID Connect providers, session tags,
 //     lifecycle. It takes no variable in a policy's Resource and ignores create-only in
 //     several places.
 //   - [Versity] is versitygw: S3 closer to AWS, with versions and conditional writes.
-//   - [Issuer] mints tokens for RGW, good ones and bad ones, and plays agentKeys' broker.
+//   - [Weed] is SeaweedFS: S3, IAM and STS, where the policies for AWS apply with the variable
+//     of the tag in a resource. It reads session tags from a claim of its own form, refuses some
+//     keys, and ignores case in a resource.
+//   - [Issuer] mints tokens for RGW and Weed, good ones and bad ones, and plays agentKeys' broker.
 //   - [Proxy] stands before a server, counts requests, injects each [Fault], expires
 //     access keys and throttles.
 //
@@ -103,11 +107,16 @@ func STSClient(endpoint string, more ...func(*sts.Options)) *sts.Client {
 }
 
 // IAM returns an IAM client of the owner.
-func (r *RGW) IAM() *iam.Client {
+func (r *RGW) IAM() *iam.Client { return iamClient(r.URL, r.Owner) }
+
+// IAM returns an IAM client of the owner.
+func (w *Weed) IAM() *iam.Client { return iamClient(w.URL, w.Owner) }
+
+func iamClient(endpoint string, k Keys) *iam.Client {
 	return iam.New(iam.Options{
 		Region:       Region,
-		BaseEndpoint: aws.String(r.URL),
+		BaseEndpoint: aws.String(endpoint),
 		HTTPClient:   httpClient(),
-		Credentials:  credentials.NewStaticCredentialsProvider(r.Owner.AccessKeyID, r.Owner.SecretKey, ""),
+		Credentials:  credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, ""),
 	})
 }

@@ -3,6 +3,7 @@ package testcloud
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,10 @@ type TB interface {
 	Skip(args ...any)
 }
 
+// requireWithin bounds the installation and the start of a server that a test requires. The
+// longest is to build SeaweedFS; make test and testcloud install do so before the tests.
+const requireWithin = 20 * time.Minute
+
 // A shared server is started by the first test that requires it and stopped by Main.
 type shared[S interface{ Stop() error }] struct {
 	once   sync.Once
@@ -38,6 +43,7 @@ var (
 	underMain     atomic.Bool
 	sharedRGW     shared[*RGW]
 	sharedVersity shared[*Versity]
+	sharedWeed    shared[*Weed]
 )
 
 // Main runs the tests and stops the servers that they required; it returns the exit code.
@@ -46,7 +52,7 @@ var (
 func Main(m interface{ Run() int }) int {
 	underMain.Store(true)
 	code := m.Run()
-	for _, stop := range []func() error{sharedRGW.stop, sharedVersity.stop} {
+	for _, stop := range []func() error{sharedRGW.stop, sharedVersity.stop, sharedWeed.stop} {
 		if err := stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "testcloud:", err)
 			code = max(code, 1)
@@ -93,6 +99,21 @@ func RequireVersity(tb TB) *Versity {
 	})
 }
 
+// RequireWeed is [RequireRGW] for SeaweedFS. Each binary has one of its own, also under
+// [Share], and its Issuer is one that it trusts, with a name that AWS would take.
+func RequireWeed(tb TB) *Weed {
+	tb.Helper()
+	return sharedWeed.require(tb, "SeaweedFS", InstallWeed, func(ctx context.Context) (*Weed, error) {
+		issuer := NewIssuer(&IssuerOptions{Name: WeedIssuer})
+		w, err := StartWeed(ctx, &WeedOptions{Issuer: issuer})
+		if err != nil {
+			return nil, errors.Join(err, issuer.Close())
+		}
+		w.ours = issuer
+		return w, nil
+	})
+}
+
 func (s *shared[S]) require(tb TB, name string, install func(context.Context, io.Writer) error, start func(context.Context) (S, error)) S {
 	tb.Helper()
 	if !underMain.Load() {
@@ -100,7 +121,7 @@ func (s *shared[S]) require(tb TB, name string, install func(context.Context, io
 	}
 	s.once.Do(func() {
 		// The server outlives the test that is the first to require it.
-		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), requireWithin)
 		defer cancel()
 		if s.err = install(ctx, nil); s.err != nil {
 			return

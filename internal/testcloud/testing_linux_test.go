@@ -13,6 +13,7 @@ import (
 func TestRequired(t *testing.T) {
 	t.Run("rgw", func(t *testing.T) { testcloud.RequireRGW(t) })
 	t.Run("versity", func(t *testing.T) { testcloud.RequireVersity(t) })
+	t.Run("weed", func(t *testing.T) { testcloud.RequireWeed(t) })
 }
 
 // A server that cannot be had skips a test, and fails it where it is required.
@@ -36,7 +37,7 @@ func TestRequire(t *testing.T) {
 		if (err != nil) != tc.fails {
 			t.Errorf("%q: %v\n%s", tc.require, err, out)
 		}
-		for _, want := range []string{tc.want + ": TestRequired/rgw", tc.want + ": TestRequired/versity", "no Ceph RGW: ", "no versitygw: ", "not installed"} {
+		for _, want := range []string{tc.want + ": TestRequired/rgw", tc.want + ": TestRequired/versity", tc.want + ": TestRequired/weed", "no Ceph RGW: ", "no versitygw: ", "no SeaweedFS: ", "not installed"} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("%q: no %q in\n%s", tc.require, want, out)
 			}

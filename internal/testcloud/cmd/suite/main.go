@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, w *world) int {
 // withServers calls do with the environment of the tests while the servers run.
 func withServers(ctx context.Context, w *world, do func(env []string) error) (err error) {
 	env := os.Environ()
-	start, cancel := context.WithTimeout(ctx, 20*time.Minute) // where Ceph has to be installed
+	start, cancel := context.WithTimeout(ctx, 30*time.Minute) // where Ceph has to be installed and SeaweedFS built
 	servers, missing := w.share(start, w.err)
 	cancel()
 	if missing != nil {

@@ -8,16 +8,16 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// install installs the named servers, or both.
+// install installs the named servers, or all.
 func install(ctx context.Context, w *world, names []string) error {
-	known := map[string]func(context.Context, io.Writer) error{"rgw": testcloud.InstallRGW, "versity": testcloud.InstallVersity}
+	known := map[string]func(context.Context, io.Writer) error{"rgw": testcloud.InstallRGW, "versity": testcloud.InstallVersity, "weed": testcloud.InstallWeed}
 	if len(names) == 0 {
-		names = []string{"rgw", "versity"}
+		names = []string{"rgw", "versity", "weed"}
 	}
 	for _, name := range names {
 		do := known[name]
 		if do == nil {
-			return fmt.Errorf("no server %q: rgw and versity are known", name)
+			return fmt.Errorf("no server %q: rgw, versity and weed are known", name)
 		}
 		if err := do(ctx, w.err); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

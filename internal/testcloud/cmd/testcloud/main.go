@@ -1,18 +1,18 @@
 // Command testcloud installs and starts the S3 servers that the tests run on, for
 // transcripts and benchmarks, and for a look at what a test saw.
 //
-//	testcloud install [rgw|versity]
-//	testcloud up [flags] rgw|versity|aws|issuer
+//	testcloud install [rgw|versity|weed]
+//	testcloud up [flags] rgw|versity|aws|weed|issuer
 //	testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 //
 // up prints one line of JSON: where the server is and what keys its users have, and,
 // for aws, the OpenID Connect issuer beside it, which the server knows, and a session
-// for each wallet, with which its broker mints tokens; issuer is that issuer alone, for
-// another server. It stops on ^C and SIGTERM, and
+// for each wallet, with which its broker mints tokens; weed is SeaweedFS with such an issuer;
+// issuer is that issuer alone, for another server. It stops on ^C and SIGTERM, and
 // with --until-eof when its standard input ends. go run does not pass SIGTERM on: from
 // a script, build the command first or use --until-eof.
 //
-// apply makes the bucket and the role on a server, of whose line FILE is a copy, and
+// apply makes the bucket and the role on a Ceph, of whose line FILE is a copy, and
 // sets what vault policy aws --format json prints: trust, role and bucket policy.
 package main
 
@@ -37,8 +37,8 @@ type world struct {
 	out, err io.Writer
 }
 
-const usage = `usage: testcloud install [rgw|versity]
-       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--untagged] [--until-eof] rgw|versity|aws|issuer
+const usage = `usage: testcloud install [rgw|versity|weed]
+       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--untagged] [--until-eof] rgw|versity|aws|weed|issuer
        testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 `
 

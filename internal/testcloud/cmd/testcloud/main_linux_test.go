@@ -163,6 +163,32 @@ func TestUpVersity(t *testing.T) {
 	}
 }
 
+// The issuer that comes with SeaweedFS mints tokens that it takes.
+func TestUpWeed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes its time to start")
+	}
+	testcloud.RequireWeed(t) // it is installed
+	line, at, stop := start(t, "--wallet", "0xaaa", "weed")
+	defer stop()
+	if at.TLSURL == "" || at.CAFile == "" || at.Other == nil || at.Version != testcloud.WeedVersion || at.Issuer.Name != testcloud.WeedIssuer {
+		t.Errorf("up printed %s", line)
+	}
+	if _, err := testcloud.S3Client(at.URL, testcloud.Keys(at.Owner)).ListBuckets(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	token, err := federation.ParseToken(mint(t, at, at.Session[0].Token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := token.Claims; c.Issuer != at.Issuer.Name || len(c.Tags) == 0 || !slices.Contains(c.Ignored, testcloud.FlatTagsClaim) {
+		t.Errorf("the broker mints a token of %s with tags %v, and beside them %v", c.Issuer, c.Tags, c.Ignored)
+	}
+	if code := stop(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
 func TestUpIssuer(t *testing.T) {
 	line, at, stop := start(t, "--wallet", "0xccc", "--untagged", "issuer")
 	defer stop()
@@ -190,8 +216,8 @@ func TestUsage(t *testing.T) {
 	}{
 		{"", "", 2, "usage: testcloud install"},
 		{"down", "", 2, "usage: testcloud install"},
-		{"install minio", "", 1, `testcloud: install: no server "minio": rgw and versity are known`},
-		{"up", "", 1, `testcloud: up: no server "": rgw, versity, aws and issuer are known`},
+		{"install minio", "", 1, `testcloud: install: no server "minio": rgw, versity and weed are known`},
+		{"up", "", 1, `testcloud: up: no server "": rgw, versity, aws, weed and issuer are known`},
 		{"up --port 1 rgw", "", 1, "flag provided but not defined: -port"},
 		{"apply", "", 1, "testcloud: apply: --server, --bucket and --role are needed"},
 		{"apply --server /absent --bucket b --role r", "", 1, "testcloud: apply: open /absent: "},

@@ -22,6 +22,8 @@ type server struct {
 	PIDs    []int     `json:"pids,omitempty"`
 	Owner   keys      `json:"owner,omitzero"` // versitygw's root user
 	Other   *keys     `json:"other,omitempty"`
+	TLSURL  string    `json:"tls_url,omitempty"` // of the same server, with the certificate in CAFile
+	CAFile  string    `json:"ca_file,omitempty"`
 	Issuer  *issuer   `json:"issuer,omitempty"`
 	Session []session `json:"sessions,omitempty"`
 }
@@ -33,6 +35,7 @@ type keys struct {
 
 type issuer struct {
 	URL        string `json:"url"`
+	Name       string `json:"name,omitempty"` // the iss of its tokens, if that is not URL
 	Audience   string `json:"audience"`
 	Thumbprint string `json:"thumbprint"`
 	Provider   string `json:"provider,omitempty"` // its ARN at the server
@@ -83,13 +86,19 @@ func up(ctx context.Context, w *world, args []string) error {
 		return upRGW(ctx, w, o, true)
 	case "versity":
 		return upVersity(ctx, w, o)
+	case "weed":
+		return upWeed(ctx, w, o)
 	case "issuer":
 		var line server
-		i := line.issue(o.wallets, o.untagged)
+		i := line.issue(o.wallets, "", func(c *testcloud.Claims) {
+			if o.untagged {
+				*c = testcloud.Claims{Subject: c.Subject}
+			}
+		})
 		defer i.Close()
 		return wait(ctx, w, line)
 	}
-	return fmt.Errorf("no server %q: rgw, versity, aws and issuer are known", f.Arg(0))
+	return fmt.Errorf("no server %q: rgw, versity, aws, weed and issuer are known", f.Arg(0))
 }
 
 func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err error) {
@@ -104,7 +113,7 @@ func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err err
 	other := keys(r.Other)
 	line := server{URL: r.URL, Region: r.Region, Version: r.Version, PIDs: r.PIDs(), Owner: keys(r.Owner), Other: &other}
 	if withIssuer {
-		i := line.issue(o.wallets, false)
+		i := line.issue(o.wallets, "", func(*testcloud.Claims) {})
 		defer i.Close()
 		if line.Issuer.Provider, err = r.CreateProvider(ctx, i.URL, i.Thumbprint(), testcloud.Audience); err != nil {
 			return err
@@ -113,21 +122,40 @@ func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err err
 	return wait(ctx, w, line)
 }
 
-// issue starts an issuer whose broker knows a session for each wallet.
-func (s *server) issue(wallets []string, untagged bool) *testcloud.Issuer {
+// issue starts an issuer whose broker knows a session for each wallet, whose claims are an
+// agent's with a change.
+func (s *server) issue(wallets []string, name string, change func(*testcloud.Claims)) *testcloud.Issuer {
 	sessions := make(map[string]testcloud.Claims)
 	for _, wallet := range wallets {
 		token := rand.Text()
 		claims := testcloud.AgentClaims(wallet)
-		if untagged {
-			claims = testcloud.Claims{Subject: claims.Subject}
-		}
+		change(&claims)
 		sessions[token] = claims
 		s.Session = append(s.Session, session{wallet, token})
 	}
-	i := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: sessions})
-	s.Issuer = &issuer{URL: i.URL, Audience: testcloud.Audience, Thumbprint: i.Thumbprint(), Broker: "broker+" + i.URL}
+	i := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: sessions, Name: name})
+	s.Issuer = &issuer{URL: i.URL, Name: name, Audience: testcloud.Audience, Thumbprint: i.Thumbprint(), Broker: "broker+" + i.URL}
 	return i
+}
+
+// upWeed starts a SeaweedFS and an issuer that it trusts, under a name that AWS takes, whose
+// tokens have the tags also in the form that SeaweedFS reads.
+func upWeed(ctx context.Context, w *world, o upOptions) (err error) {
+	if err := testcloud.InstallWeed(ctx, w.err); err != nil {
+		return err
+	}
+	var line server
+	i := line.issue(o.wallets, testcloud.WeedIssuer, func(c *testcloud.Claims) { c.FlatTags = true })
+	defer i.Close()
+	s, err := testcloud.StartWeed(ctx, &testcloud.WeedOptions{Issuer: i, Dir: o.dir, Log: w.err})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	other := keys(s.Other)
+	line.URL, line.TLSURL, line.CAFile, line.Region, line.Version, line.PIDs = s.URL, s.TLSURL, s.CAFile, s.Region, s.Version, s.PIDs()
+	line.Owner, line.Other, line.Issuer.Provider = keys(s.Owner), &other, s.ProviderARN()
+	return wait(ctx, w, line)
 }
 
 func upVersity(ctx context.Context, w *world, o upOptions) (err error) {
