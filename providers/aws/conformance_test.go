@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/objectvault/objectvault/conformance"
 	"github.com/objectvault/objectvault/internal/testcloud"
+	policy "github.com/objectvault/objectvault/policy/aws"
 	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -64,7 +66,7 @@ const large = 10 << 20
 const patience = 2 * time.Minute
 
 // conform runs the suite with the keys of the bucket's owner.
-func conform(t *testing.T, server, url string, owner, other testcloud.Keys, versioned bool, claims []string, deviations map[string]string) {
+func conform(t *testing.T, server, url string, owner, other testcloud.Keys, versioned bool, claims []string, deviations map[string]string, change ...func(*conformance.Provider)) {
 	bucket := testcloud.NewBucket(t, url, owner, versioned)
 	client := func(c aws.Config) func(context.Context) (*vault.Store, error) {
 		c.Bucket = bucket
@@ -73,10 +75,10 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 	ours := client(aws.Config{Endpoint: url, Static: static(owner), Timeout: patience})
 	// Mostly waiting, and the same with and without versions: it is done without.
 	unreachable := client(aws.Config{Endpoint: nobody(t), Static: static(owner)})
-	if versioned {
+	if versioned || !slices.Contains(claims, "errors-unreachable") {
 		unreachable, claims = nil, without(claims, "errors-unreachable")
 	}
-	conformance.Run(t, conformance.Provider{
+	p := conformance.Provider{
 		Name: "aws", Server: setUp(server, versioned), Open: ours, Reopen: ours, Claims: deviating(claims, deviations), Deviations: deviations,
 		Denied:      client(aws.Config{Endpoint: url, Static: static(other)}),
 		Expired:     client(aws.Config{Endpoint: expiring(t, url), Static: static(owner)}),
@@ -84,7 +86,11 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 		Secrets:     []string{owner.SecretKey},
 		Large:       large,
 		Timeout:     5 * time.Minute,
-	})
+	}
+	for _, f := range change {
+		f(&p)
+	}
+	conformance.Run(t, p)
 }
 
 // setUp is a server with its bucket, for the table of what was seen.
@@ -129,4 +135,35 @@ func TestConformanceRGW(t *testing.T) {
 	s := testcloud.RequireRGW(t)
 	known(t, "Ceph", s.Version, knownRGW)
 	conform(t, "Ceph RGW "+s.Version, s.URL, s.Owner, s.Other, false, onAWSPlain, rgwPlain)
+}
+
+// TestConformanceWeed runs the suite with the owner's keys and as a tenant, on keys below a
+// directory alone: SeaweedFS keeps keys as files, and knows no others. Whoever loses a race waits
+// a second there for the lock of the object, so all runs go on at once, on one turn of the
+// parallel tests.
+func TestConformanceWeed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is the client that could race: one server does")
+	}
+	t.Parallel()
+	s := testcloud.RequireWeed(t)
+	known(t, "SeaweedFS", s.Version, knownWeed)
+	below := func(p *conformance.Provider) { p.Below = true }
+	server := "SeaweedFS " + s.Version
+	var all sync.WaitGroup
+	defer all.Wait()
+	for name, run := range map[string]func(*testing.T){
+		"plain": func(t *testing.T) {
+			conform(t, server, s.URL, s.Owner, s.Other, false, without(onAWSPlain, "errors-unreachable"), weedPlain, below)
+		},
+		"versioned": func(t *testing.T) {
+			conform(t, server, s.URL, s.Owner, s.Other, true, onAWS, weedVersioned, below)
+		},
+		"as a tenant": func(t *testing.T) {
+			site := newWeedSite(t, true, func(o *policy.Options) { o.AllowPurge = true })
+			conformFederated(t, server, site, true, append(slices.Clone(federatedVersioned), "delete-tells-absent"), weedVersioned)
+		},
+	} {
+		all.Go(func() { t.Run(name, run) })
+	}
 }

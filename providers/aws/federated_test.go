@@ -37,19 +37,21 @@ func TestConformanceFederated(t *testing.T) {
 		t.Skip("the suite has run with the keys of an owner")
 	}
 	t.Parallel()
-	known(t, "Ceph", testcloud.RequireRGW(t).Version, knownRGW)
+	version := testcloud.RequireRGW(t).Version
+	known(t, "Ceph", version, knownRGW)
+	server := "Ceph RGW " + version
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		conformFederated(t, newSite(t, false), false, federatedPlain, rgwPlain)
+		conformFederated(t, server, newSite(t, false), false, federatedPlain, rgwPlain)
 	})
 	t.Run("versioned", func(t *testing.T) {
 		t.Parallel()
 		s := newSite(t, true, func(o *policy.Options) { o.AllowPurge = true })
-		conformFederated(t, s, true, federatedVersioned, rgwVersioned)
+		conformFederated(t, server, s, true, federatedVersioned, rgwVersioned)
 	})
 }
 
-func conformFederated(t *testing.T, s *site, versioned bool, claims []string, deviations map[string]string) {
+func conformFederated(t *testing.T, server string, s *site, versioned bool, claims []string, deviations map[string]string) {
 	token := s.issuer.Mint(s.claims(alice))
 	exchange := exchanger(t, s.URL, s.docs.RoleARN)
 	first := federation.NewProvider(fromFile(t, token), exchange, expect(alice))
@@ -73,7 +75,7 @@ func conformFederated(t *testing.T, s *site, versioned bool, claims []string, de
 		}
 	}
 	conformance.Run(t, conformance.Provider{
-		Name: "aws", Server: setUp("Ceph RGW "+s.Version, versioned) + ", as a tenant", Tenant: alice, HidesAbsent: true,
+		Name: "aws", Server: setUp(server, versioned) + ", as a tenant", Tenant: alice, HidesAbsent: true,
 		Claims: deviating(claims, deviations), Deviations: deviations,
 		Open:    open(s.URL, func() *federation.Provider { return first }),
 		Reopen:  open(s.URL, loggedIn(creds)),

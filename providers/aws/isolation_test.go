@@ -43,12 +43,16 @@ func TestIsolation(t *testing.T) {
 		}
 		t.Run(bucket, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, versioned)
-			a, b, l := s.join(t, alice), s.join(t, bob), s.join(t, longer)
-			t.Run("as alice", func(t *testing.T) { s.isolates(t, a, b, l) })
-			t.Run("as longer", func(t *testing.T) { s.isolates(t, l, b, a) })
+			newSite(t, versioned).isolatesAll(t)
 		})
 	}
+}
+
+// isolatesAll runs the matrix as two tenants.
+func (s *site) isolatesAll(t *testing.T) {
+	a, b, l := s.join(t, alice), s.join(t, bob), s.join(t, longer)
+	t.Run("as alice", func(t *testing.T) { s.isolates(t, a, b, l) })
+	t.Run("as longer", func(t *testing.T) { s.isolates(t, l, b, a) })
 }
 
 // isolates runs the matrix as actor.
@@ -57,7 +61,13 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 	for _, p := range places {
 		p.seed(t, s)
 	}
-	before := s.outside(t, actor.tenant)
+	var open []string
+	for _, p := range places {
+		if s.deviations.letIn[p.name] != nil {
+			open = append(open, p.list)
+		}
+	}
+	before := s.outside(t, actor.tenant, open...)
 	cells := 0
 	for _, v := range verbs {
 		t.Run(v.name, func(t *testing.T) {
@@ -73,10 +83,16 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 						}
 						t.Run(api.name, func(t *testing.T) {
 							cells++
-							c := cell{ctx: t.Context(), site: s, actor: actor, place: p}
+							if p.own && s.deviations.unkept[p.name] != "" {
+								if err := s.cell(t, actor, p).put(p.key, ownValue); !is(err, "InvalidRequest") {
+									t.Errorf("the server is known not to hold such a key (%s), and says %v", s.deviations.unkept[p.name], err)
+								}
+								return
+							}
+							c := s.cell(t, actor, p)
 							c.prepare(t, api.name)
 							for _, call := range api.do(c) {
-								c.judge(t, api.name, call)
+								c.judge(t, v.name, api.name, call)
 							}
 						})
 					}
@@ -87,7 +103,7 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 	if cells < cellsPerActor {
 		t.Errorf("%d cells ran, want %d", cells, cellsPerActor)
 	}
-	if diff := cmp.Diff(before, s.outside(t, actor.tenant)); diff != "" {
+	if diff := cmp.Diff(before, s.outside(t, actor.tenant, open...)); diff != "" {
 		t.Errorf("what is not %s's (-before +after):\n%s", actor.tenant, diff)
 	}
 	for _, p := range places {
@@ -292,6 +308,13 @@ func (p *place) seed(t *testing.T, s *site) {
 		if _, err := p.sealed.Put(ctx, p.called, strings.NewReader(secretOf(p.sealed.tenant)), nil); err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
+	case s.deviations.unkept[p.name] != "":
+		p.empty = true
+		_, err := p.keeper.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &p.key, Body: strings.NewReader("what is at " + p.key)})
+		if !is(err, "InvalidRequest") {
+			t.Errorf("%s: the server is known not to hold such a key (%s), and says %v", p.name, s.deviations.unkept[p.name], err)
+		}
+		return
 	default:
 		if _, err := p.keeper.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &p.key, Body: strings.NewReader("what is at " + p.key)}); err != nil {
 			t.Fatalf("%s: %v", p.name, err)
@@ -315,7 +338,7 @@ func (p *place) seed(t *testing.T, s *site) {
 func (p *place) verify(t *testing.T, s *site) {
 	t.Helper()
 	ctx := t.Context()
-	if p.own {
+	if p.own || s.deviations.unkept[p.name] != "" || s.deviations.letIn[p.name] != nil {
 		return
 	}
 	if !p.empty {
@@ -341,6 +364,13 @@ type cell struct {
 	actor *member
 	*place
 }
+
+func (s *site) cell(t *testing.T, actor *member, p *place) cell {
+	return cell{ctx: t.Context(), site: s, actor: actor, place: p}
+}
+
+// is reports whether the server said that code.
+func is(err error, code string) bool { return outcome(err) == code }
 
 // The actor's own, to copy from and to, and to delete with another.
 func (c cell) ownKey(name string) string {
@@ -388,10 +418,62 @@ func (c *calls) check(own bool, what string, err error) {
 	}
 }
 
+// The deviations of a server from AWS, as the matrix meets them. The zero value is those of a
+// server that has none.
+type deviations struct {
+	// unkept has the places whose keys the server refuses, whoever asks, and why.
+	unkept map[string]string
+	// letIn has the places of others that the server takes for the actor's own, and what it
+	// lets the actor do there.
+	letIn map[string][]string
+	// cells has by "verb, place: call" the code of what the SDK is told, or other for what
+	// is no error of the server.
+	cells map[string]string
+}
+
+const other = "other"
+
+// outcome is the code of an error of the server.
+func outcome(err error) string {
+	var e smithy.APIError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.ErrorCode()
+	}
+	return other
+}
+
 // judge has everything succeed that is the actor's own, and everything else be denied:
-// by the gateway, with the status and the code that say so.
-func (c cell) judge(t *testing.T, api string, call call) {
+// by the gateway, with the status and the code that say so. Where the server is known to do
+// something else, it has to do just that.
+func (c cell) judge(t *testing.T, verb, api string, call call) {
 	t.Helper()
+	var answer *awshttp.ResponseError
+	var each deniedKeys
+	status := 0
+	if errors.As(call.err, &answer) {
+		status = answer.HTTPStatusCode()
+	}
+	if want, known := c.deviations.cells[verb+", "+c.name+": "+call.what]; known {
+		if is := outcome(call.err); is != want {
+			t.Errorf("%s is known to be answered with %q, and is with %q: %v", call.what, want, is, call.err)
+		}
+		return
+	}
+	if why := c.deviations.unkept[c.name]; why != "" {
+		if status != http.StatusBadRequest && status != http.StatusForbidden && !errors.As(call.err, new(refusedKey)) {
+			t.Errorf("%s: %v, want a refusal: %s", call.what, call.err, why)
+		}
+		return
+	}
+	if slices.Contains(c.deviations.letIn[c.name], call.what) {
+		if status == http.StatusForbidden || errors.As(call.err, &each) {
+			t.Errorf("%s: the server is known to let the actor in, and now does not: %v", call.what, call.err)
+		}
+		return
+	}
 	if c.own {
 		if call.err != nil {
 			t.Errorf("%s: %v", call.what, call.err)
@@ -403,12 +485,10 @@ func (c cell) judge(t *testing.T, api string, call call) {
 			t.Errorf("%s: %v, want %v", call.what, call.err, vault.ErrPermission)
 		}
 	}
-	var each deniedKeys
 	if errors.As(call.err, &each) {
 		return
 	}
-	var answer *awshttp.ResponseError
-	if !errors.As(call.err, &answer) || answer.HTTPStatusCode() != http.StatusForbidden {
+	if status != http.StatusForbidden {
 		t.Errorf("%s: %v, want %d from the gateway", call.what, call.err, http.StatusForbidden)
 	}
 	// The answer to a HEAD has no body to say it in, and that to a long PUT is cut.
@@ -420,6 +500,11 @@ func (c cell) judge(t *testing.T, api string, call call) {
 
 // deniedKeys are those of a multi-delete that the gateway answered with AccessDenied.
 type deniedKeys []string
+
+// A refusedKey is one of a multi-delete that the server answered with another code.
+type refusedKey struct{ key, code string }
+
+func (r refusedKey) Error() string { return r.key + ": " + r.code }
 
 func (d deniedKeys) Error() string { return fmt.Sprintf("AccessDenied for %q", []string(d)) }
 
@@ -536,8 +621,10 @@ func sdkHistory(c cell) (all calls) {
 	all.add("list of versions", err)
 	version := c.version
 	if c.own {
-		if err != nil || len(out.Versions) == 0 {
-			all.add("list of versions", fmt.Errorf("none of its own: %w", err))
+		if err == nil && len(out.Versions) == 0 {
+			err = errors.New("it has none")
+		}
+		if all.add("its own version", err); err != nil {
 			return all
 		}
 		version = *out.Versions[0].VersionId
@@ -643,7 +730,7 @@ func (c cell) remove(keys ...string) error {
 	var denied deniedKeys
 	for _, e := range out.Errors {
 		if *e.Code != "AccessDenied" {
-			return fmt.Errorf("%s: %s", *e.Key, *e.Code)
+			return refusedKey{*e.Key, *e.Code}
 		}
 		denied = append(denied, *e.Key)
 	}

@@ -34,17 +34,22 @@ const (
 // A site is a bucket that the tenants share: one role for all of them, with the
 // policies that package policy prints, and the issuer of their tokens.
 type site struct {
-	*testcloud.RGW
-	issuer *testcloud.Issuer
-	bucket string
-	owner  *s3.Client // of the bucket
-	docs   *policy.Documents
+	*testcloud.RGW // nil at a SeaweedFS
+	URL, Version   string
+	Owner          testcloud.Keys
+	issuer         *testcloud.Issuer
+	bucket         string
+	owner          *s3.Client // of the bucket
+	docs           *policy.Documents
+	flat           bool       // the tags of tokens are also in the claim that SeaweedFS reads
+	deviations     deviations // of the server, from AWS
 }
 
 // newSite applies what is printed for the three tenants, changed as the test likes.
 func newSite(t *testing.T, versioned bool, change ...func(*policy.Options)) *site {
 	t.Helper()
-	s := &site{RGW: testcloud.RequireRGW(t), issuer: testcloud.NewIssuer(nil)}
+	server := testcloud.RequireRGW(t)
+	s := &site{RGW: server, URL: server.URL, Version: server.Version, Owner: server.Owner, issuer: testcloud.NewIssuer(nil)}
 	t.Cleanup(func() { s.issuer.Close() })
 	s.bucket = testcloud.NewBucket(t, s.URL, s.Owner, versioned)
 	s.owner = testcloud.S3Client(s.URL, s.Owner)
@@ -126,6 +131,7 @@ func expect(tenant vault.Tenant) *federation.Options {
 func (s *site) claims(tenant vault.Tenant) testcloud.Claims {
 	c := testcloud.AgentClaims(string(tenant))
 	c.Subject += "@" + s.bucket
+	c.FlatTags = s.flat
 	return c
 }
 
@@ -183,12 +189,12 @@ func (s *site) bytes(ctx context.Context, client *s3.Client, key string) (value 
 }
 
 // outside lists, as the owner of the bucket, all that is not actor's: versions, markers,
-// and uploads that were begun.
-func (s *site) outside(t *testing.T, actor vault.Tenant) (all []string) {
+// and uploads that were begun. What is below the prefixes of open is left out.
+func (s *site) outside(t *testing.T, actor vault.Tenant, open ...string) (all []string) {
 	t.Helper()
-	own := "bots/" + string(actor) + "/"
+	open = append(open, "bots/"+string(actor)+"/")
 	add := func(key *string, format string, args ...any) {
-		if !strings.HasPrefix(*key, own) {
+		if !slices.ContainsFunc(open, func(prefix string) bool { return strings.HasPrefix(*key, prefix) }) {
 			all = append(all, *key+": "+fmt.Sprintf(format, args...))
 		}
 	}

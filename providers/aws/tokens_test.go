@@ -195,11 +195,11 @@ func TestTagsThatReachNothing(t *testing.T) {
 						continue
 					}
 					if v.name == "multi-delete" {
-						c.judge(t, "sdk", call{"multi-delete", c.remove(key)})
+						c.judge(t, v.name, "sdk", call{"multi-delete", c.remove(key)})
 						continue
 					}
 					for _, call := range v.sdk(c) {
-						c.judge(t, "sdk", call)
+						c.judge(t, v.name, "sdk", call)
 					}
 				}
 			}
