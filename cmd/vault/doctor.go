@@ -115,9 +115,9 @@ func (s *session) patient(set config.Settings) (*patient, error) {
 	}}
 	switch {
 	case set.ReadOnly:
-		patient.Hands = "the profile is read-only, and nothing is written"
+		patient.Hands = "the profile is read-only, so the doctor writes nothing"
 	case set.Scope != nil:
-		patient.Hands = "the profile has a scope, and nothing outside it is written"
+		patient.Hands = "the profile has a scope, so the doctor writes nothing"
 	}
 	return patient, nil
 }
@@ -187,11 +187,11 @@ func owner(ctx context.Context, cloud vault.Cloud) (bool, string) {
 	who, err := cloud.Caller(ctx)
 	switch {
 	case err != nil:
-		return false, "STS does not say whose: " + explain("doctor", err).Message
+		return false, "STS did not report the owner: " + explain("doctor", err).Message
 	case who.Session:
-		return false, "temporary credentials, which no owner has: " + cmp.Or(who.ARN, "key "+who.KeyID)
+		return false, "temporary credentials, which are not an owner's: " + cmp.Or(who.ARN, "key "+who.KeyID)
 	case who.ARN == "":
-		return true, "the server has no STS that says whose they are"
+		return true, "the server has no STS that reports the owner"
 	}
 	if o, ok := cloud.(vault.BucketOwner); ok {
 		if owns, err := o.OwnsBucket(ctx, who); err == nil {

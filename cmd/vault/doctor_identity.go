@@ -38,7 +38,7 @@ func (i *identity) examine(ctx context.Context, cloud vault.Cloud) []doctor.Line
 
 func (i *identity) examineToken(ctx context.Context) doctor.Line {
 	if i.source == nil {
-		return doctor.Line{Check: "token", Status: doctor.Skipped, Message: "token: none was given, there is a login"}
+		return doctor.Line{Check: "token", Status: doctor.Skipped, Message: "token: none given; a login exists"}
 	}
 	token := i.token.Load()
 	if token == nil { // there was no exchange
@@ -50,7 +50,7 @@ func (i *identity) examineToken(ctx context.Context) doctor.Line {
 	}
 	c := token.Claims
 	return doctor.Line{Check: "token", Status: doctor.OK,
-		Message: fmt.Sprintf("token of %s for %s, good for %v", c.Issuer, c.Subject, c.Expires.Sub(i.now()).Round(time.Second))}
+		Message: fmt.Sprintf("token of %s for %s, valid for %v", c.Issuer, c.Subject, c.Expires.Sub(i.now()).Round(time.Second))}
 }
 
 func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) doctor.Line {
@@ -64,27 +64,27 @@ func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) 
 	}
 	token := i.token.Load()
 	if token == nil {
-		l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s, as at the login", tenant)
+		l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s, as in the login", tenant)
 		return l
 	}
 	key, value, ok := i.tagOf(token.Claims, tenant)
 	if !ok {
-		l.Status, l.Message = doctor.Warning, fmt.Sprintf("the token has no tag that names a tenant, and %s is used", tenant)
-		l.Hint = "isolation is then by role: {prog} policy aws --isolation role"
+		l.Status, l.Message = doctor.Warning, fmt.Sprintf("the token has no tag that names a tenant; %s is used", tenant)
+		l.Hint = "isolate by role: {prog} policy aws --isolation role"
 		return l
 	}
 	// The provider has refused a token of another tenant by now.
 	l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s is the token's tag %s=%s", tenant, key, value)
 	if value != string(tenant) && strings.EqualFold(value, string(tenant)) {
 		l.Status = doctor.Warning
-		l.Message = fmt.Sprintf("the token's tag %s=%s has capital letters, and the objects of tenant %s are stored in lower case: the cloud compares the tag as it is, and denies everything", key, value, tenant)
-		l.Hint = "have the issuer write the tag in lower case, or keep tenants apart by role: {prog} policy aws --isolation role"
+		l.Message = fmt.Sprintf("the token's tag %s=%s has capital letters, but the objects of tenant %s are stored in lower case: the cloud compares the tag exactly and denies every request", key, value, tenant)
+		l.Hint = "let the issuer write the tag in lower case, or isolate by role: {prog} policy aws --isolation role"
 		return l
 	}
 	if first, another, _ := token.Claims.Tag(i.tagKeys()...); first != key {
 		l.Status = doctor.Warning
-		l.Message += fmt.Sprintf("; its tag %s=%s names another", first, another)
-		l.Hint = fmt.Sprintf("the policies must tell tenants apart by %s: {prog} policy aws --tag %s", key, key)
+		l.Message += fmt.Sprintf("; its tag %s=%s names another tenant", first, another)
+		l.Hint = fmt.Sprintf("let the policies use the tag %s: {prog} policy aws --tag %s", key, key)
 	}
 	return l
 }
@@ -93,18 +93,18 @@ func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) 
 // tenant is for us to see, and its subject alone decides which role it gets.
 func (i *identity) examineOwnRole(l doctor.Line, tenant vault.Tenant, c federation.Credentials) doctor.Line {
 	l.Status = doctor.OK
-	l.Message = fmt.Sprintf("tenant %s: what keeps it apart is its role %s, if that is for the sub %s alone; no claim becomes a tag there", tenant, i.Role, c.Subject)
+	l.Message = fmt.Sprintf("tenant %s: isolated by its role %s, if only the sub %s can assume it; Tencent Cloud has no session tags", tenant, i.Role, c.Subject)
 	named := i.set.Tenant.Text != ""
 	if token := i.token.Load(); token == nil {
-		l.Message += "; as at the login"
+		l.Message += "; as in the login"
 		named = true
 	} else if key, value, ok := i.tagOf(token.Claims, tenant); ok {
-		l.Message += fmt.Sprintf(", also not %s=%s", key, value)
+		l.Message += fmt.Sprintf("; the tag %s=%s is ignored", key, value)
 		named = true
 	}
 	if !named {
 		l.Status = doctor.Warning
-		l.Hint = "nobody named a tenant, and default is used: give --tenant, as the role's policy has it"
+		l.Hint = "set --tenant to the tenant of the role's policy: none was given, so default is used"
 	}
 	return l
 }
@@ -114,14 +114,14 @@ func examineCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise stri
 	who, err := cloud.Caller(ctx)
 	if err != nil {
 		r := explain("doctor", err)
-		return doctor.Line{Check: "caller", Status: doctor.NotProven, Message: fmt.Sprintf("caller: STS does not say: %s; %s", r.Message, otherwise), Hint: r.Hint}
+		return doctor.Line{Check: "caller", Status: doctor.NotProven, Message: fmt.Sprintf("caller: STS did not report it: %s; %s", r.Message, otherwise), Hint: r.Hint}
 	}
-	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s are those of %s, account %s", whose, who.ARN, who.Account)}
+	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s belong to %s, account %s", whose, who.ARN, who.Account)}
 }
 
 // examineKeys is about keys that were found without an identity.
 func examineKeys(ctx context.Context, cloud vault.Cloud) doctor.Line {
-	return examineCaller(ctx, cloud, "the keys of the environment", "they are those of the environment")
+	return examineCaller(ctx, cloud, "the keys of the environment", "they come from the environment")
 }
 
 // present makes sure that a second tenant has credentials, and is not the first one.
@@ -162,11 +162,11 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	}
 	what := fmt.Sprintf("role %s for a token of the other tenant", i.Role)
 	if other.source == nil {
-		return line(doctor.Skipped, "", "%s: there is none, but a login", what)
+		return line(doctor.Skipped, "", "%s: not tried, because there is a login and no token", what)
 	}
 	own, err := i.provider.Credentials(ctx)
 	if err != nil {
-		return line(doctor.NotProven, "", "%s: not tried: its own tenant does not get it", what)
+		return line(doctor.NotProven, "", "%s: not tried, because its own tenant cannot assume it", what)
 	}
 	token, err := other.source.Token(ctx)
 	if err == nil { // as before any exchange
@@ -176,7 +176,7 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 		return line(doctor.NotProven, "", "%s: not tried: %v", what, err)
 	}
 	if token.Claims.Issuer == own.Issuer && token.Claims.Subject == own.Subject {
-		return line(doctor.NotProven, "give a token of another subject", "%s: both tokens have the subject %s", what, own.Subject)
+		return line(doctor.NotProven, "use a token of another subject", "%s: both tokens have the subject %s", what, own.Subject)
 	}
 	exchange, err := i.Exchanger(ctx)
 	if err == nil {
@@ -184,12 +184,12 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	}
 	switch {
 	case err == nil:
-		return line(doctor.Broken, "the role's trust policy needs string_equal oidc:sub with its one tenant's subject: {prog} policy check names what it lacks",
-			"ISOLATION BROKEN: role %s was given to a token of %s, which is not its tenant's %s", i.Role, token.Claims.Subject, own.Subject)
+		return line(doctor.Broken, "add string_equal oidc:sub with its tenant's subject to the trust policy of the role; check it with {prog} policy check",
+			"ISOLATION BROKEN: role %s can be assumed with a token of %s, which is not its tenant's %s", i.Role, token.Claims.Subject, own.Subject)
 	case errors.Is(err, federation.ErrRefused):
 		return line(doctor.OK, "", "%s, %s: denied", what, token.Claims.Subject)
 	}
-	return line(doctor.NotProven, "", "%s: neither denied nor given: %v", what, i.told(err))
+	return line(doctor.NotProven, "", "%s: neither denied nor granted: %v", what, i.told(err))
 }
 
 // failed is the line of a check that ended with an error.

@@ -18,7 +18,7 @@ func (s *session) firstOnPath() doctor.Line {
 	}
 	ours, ok := debug.ReadBuildInfo()
 	if !ok || ours.Main.Path == "" {
-		return line(doctor.Skipped, "", "this program does not know how it was built, nor whether it is the one on PATH")
+		return line(doctor.Skipped, "", "this program has no build information to compare with the one on PATH")
 	}
 	name := s.prog
 	if s.goos == "windows" {
@@ -34,18 +34,18 @@ func (s *session) firstOnPath() doctor.Line {
 			continue
 		}
 		defer f.Close()
-		const hint = "put the right one first, or install this one under another name"
+		const hint = "put the correct program first on PATH, or install this one under another name"
 		r, ok := f.(io.ReaderAt)
 		if !ok {
 			break
 		}
 		switch its, err := buildinfo.Read(r); {
 		case err != nil || its.Main.Path != ours.Main.Path:
-			return line(doctor.Warning, hint, "%s, which is first on PATH, is another program", path)
+			return line(doctor.Warning, hint, "%s, first on PATH, is another program", path)
 		case its.Main.Version != ours.Main.Version:
-			return line(doctor.Warning, hint, "%s, which is first on PATH, is version %s, and this is %s", path, its.Main.Version, ours.Main.Version)
+			return line(doctor.Warning, hint, "%s, first on PATH, is version %s; this is %s", path, its.Main.Version, ours.Main.Version)
 		}
-		return line(doctor.OK, "", "%s, which is first on PATH, is this version of this program", path)
+		return line(doctor.OK, "", "%s, first on PATH, is this version of this program", path)
 	}
-	return line(doctor.Skipped, "", "there is no %s on PATH", name)
+	return line(doctor.Skipped, "", "no %s on PATH", name)
 }

@@ -33,14 +33,14 @@ func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err 
 	case "cos":
 		return tencentBucket{name, settings, hint}.lines()
 	}
-	return []Line{{Check: "bucket-settings", Status: Skipped, Message: "settings of the bucket: this store returns none"}}
+	return []Line{{Check: "bucket-settings", Status: Skipped, Message: "settings of the bucket: this store has none"}}
 }
 
 // unknown is the line of a setting that could not be read.
 func unknown(check string, err error, hint func(error, string) string, allow string) Line {
 	l := Line{Check: check, Status: NotProven, Message: check + ": " + reasonOf(err)}
 	if errors.Is(err, vault.ErrPermission) {
-		l.Message = check + ": this identity may not read it"
+		l.Message = check + ": this identity may not read the setting"
 		l.Hint = allow
 		return l
 	}
@@ -134,8 +134,8 @@ func (r rule) removes() (all []string) {
 }
 
 const (
-	abortsUploads = "a lifecycle rule removes what killed uploads leave behind"
-	keepsUploads  = "no lifecycle rule removes what killed uploads leave behind"
+	abortsUploads = "a lifecycle rule removes parts of unfinished uploads"
+	keepsUploads  = "no lifecycle rule removes parts of unfinished uploads"
 )
 
 // lifecycle judges the rules about tenants' objects.

@@ -37,7 +37,7 @@ func (b awsBucket) public() (l Line, ok bool) {
 	}
 	for _, f := range aws.Check(docs, aws.CheckOptions{Bucket: b.name}) {
 		if f.Weakness == aws.PublicAllow || f.Weakness == aws.NotElement {
-			return warn(f.Fix, "the bucket policy has %s", f.Message)
+			return warn(f.Fix, "the bucket policy has a weakness: %s", f.Message)
 		}
 	}
 	for _, s := range allows(docs, "Allow") {
@@ -50,7 +50,7 @@ func (b awsBucket) public() (l Line, ok bool) {
 				account = parts[4] // none at an RGW
 			}
 			if own := b.account(); account != "" && own != "" && account != own {
-				return warn("drop the statement, unless that account is meant to have it",
+				return warn("remove the statement, unless that account should have access",
 					"the bucket policy allows %s to %s, which is another account", strings.Join(append(s.Action, s.NotAction...), ", "), name)
 			}
 		}
@@ -64,7 +64,7 @@ func (b awsBucket) unknown(check string, err error) Line {
 
 // malformed is the line of a document that is not what S3 returns.
 func malformed(check, service string) Line {
-	return Line{Check: check, Status: NotProven, Message: check + ": the response is not one of " + service}
+	return Line{Check: check, Status: NotProven, Message: check + ": the response is not from " + service}
 }
 
 func (b awsBucket) versioning() Line {
@@ -78,11 +78,11 @@ func (b awsBucket) versioning() Line {
 	}
 	switch doc.Status {
 	case "Enabled":
-		return Line{Check: "versioning", Status: OK, Message: "versioning is on"}
+		return Line{Check: "versioning", Status: OK, Message: "versioning is enabled"}
 	case "Suspended":
-		return Line{"versioning", Warning, "versioning is suspended: what is overwritten now is gone", "switch it on again"}
+		return Line{"versioning", Warning, "versioning is suspended: an overwritten value is lost", "enable versioning again"}
 	}
-	return Line{"versioning", Warning, "versioning is off: what is overwritten or deleted is gone", "switch it on: {prog} policy aws prints how"}
+	return Line{"versioning", Warning, "versioning is disabled: an overwritten or deleted value is lost", "enable versioning: {prog} policy aws prints the command"}
 }
 
 func (b awsBucket) lifecycle() Line {
@@ -96,7 +96,7 @@ func (b awsBucket) lifecycle() Line {
 	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
 		return malformed("lifecycle", "S3")
 	}
-	return lifecycle(doc.Rules, false, "add one: {prog} policy aws prints it")
+	return lifecycle(doc.Rules, false, "add the rule that {prog} policy aws prints it")
 }
 
 func (b awsBucket) tls() Line {
@@ -104,7 +104,7 @@ func (b awsBucket) tls() Line {
 	o := aws.CheckOptions{Bucket: b.name, TLS: true}
 	switch {
 	case strings.HasPrefix(endpoint, "http:"):
-		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and have the bucket refuse http: {prog} policy aws --tls"}
+		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and deny http in the bucket policy: {prog} policy aws --tls"}
 	case endpoint != "":
 		o.Dialect = aws.RGW // what holds there holds on any server
 	}
@@ -112,7 +112,7 @@ func (b awsBucket) tls() Line {
 	case s.Err != nil:
 		return b.unknown("tls", s.Err)
 	case s.Document == "":
-		return Line{"tls", Warning, "the bucket takes plain http: it has no policy", "add one: {prog} policy aws prints it"}
+		return Line{"tls", Warning, "the bucket accepts plain http, because it has no policy", "add the rule that {prog} policy aws prints it"}
 	}
 	docs, err := aws.Parse("bucket policy", []byte(s.Document))
 	if err != nil {
@@ -126,5 +126,5 @@ func (b awsBucket) tls() Line {
 			return Line{"tls", NotProven, "tls: the bucket policy does not name the bucket " + b.name, "ask the operator, or use the name of the bucket"}
 		}
 	}
-	return Line{Check: "tls", Status: OK, Message: "the bucket policy refuses plain http"}
+	return Line{Check: "tls", Status: OK, Message: "the bucket policy denies plain http"}
 }

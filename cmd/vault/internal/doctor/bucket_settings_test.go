@@ -52,8 +52,8 @@ func TestLifecycleRules(t *testing.T) {
 		expire = "<Expiration><Days>30</Days></Expiration>"
 		old    = "<NoncurrentVersionExpiration><NoncurrentDays>7</NoncurrentDays></NoncurrentVersionExpiration>"
 		date   = "<Expiration><Date>2030-01-02T00:00:00Z</Date></Expiration>"
-		none   = "warning: no lifecycle rule removes what killed uploads leave behind"
-		some   = "ok: a lifecycle rule removes what killed uploads leave behind"
+		none   = "warning: no lifecycle rule removes parts of unfinished uploads"
+		some   = "ok: a lifecycle rule removes parts of unfinished uploads"
 	)
 	rule := func(filter, rest string) string {
 		return "<Rule>" + filter + "<Status>Enabled</Status>" + rest + "</Rule>"
@@ -107,22 +107,22 @@ func TestGrantsAtCOS(t *testing.T) {
 	const staff, stranger = "qcs::cam::uin/100000000001:uin/100000000099", "qcs::cam::uin/200000000002:uin/200000000002"
 	for _, tc := range []struct{ name, acl, policy, want string }{
 		{"the owner", acl(""), "", "ok: public: neither"},
-		{"everybody", acl(grant("<URI>http://cam.qcloud.com/groups/global/AllUsers</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to everybody"},
+		{"everybody", acl(grant("<URI>http://cam.qcloud.com/groups/global/AllUsers</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to everyone"},
 		{"another group", acl(grant("<URI>http://example.com/group</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to http://example.com/group"},
 		{"FULL_CONTROL", acl(grant("<ID>"+stranger+"</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to " + stranger},
 		{"READ", acl(grant("<ID>"+stranger+"</ID>", "READ")), "", "warning: public: the ACL of the bucket grants READ to " + stranger},
 		{"WRITE_ACP", acl(grant("<ID>"+stranger+"</ID>", "WRITE_ACP")), "", "warning: public: the ACL of the bucket grants WRITE_ACP to " + stranger},
 		{"an account by its number", acl(grant("<ID>200000000002</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to 200000000002"},
 		{"the owner's staff", acl(grant("<ID>"+staff+"</ID>", "FULL_CONTROL")), "", "ok: public: neither"},
-		{"no owner", strings.Replace(acl(""), owner, "", 1), "", "not proven: public: the response is not one of COS"},
+		{"no owner", strings.Replace(acl(""), owner, "", 1), "", "not proven: public: the response is not from COS"},
 		{"cos:*", acl(""), statement(stranger, "name/cos:*", "*"), "warning: public: the bucket policy allows name/cos:* to " + stranger},
 		{"one tenant's objects", acl(""), statement(stranger, "name/cos:GetObject", "bots/acme/*"), "warning: public: the bucket policy allows name/cos:GetObject to " + stranger},
 		{"the root of another account", acl(""), statement("qcs::cam::uin/200000000002:root", "name/cos:PutBucketPolicy", "*"), "warning: public: the bucket policy allows name/cos:PutBucketPolicy to qcs::cam::uin/200000000002:root"},
 		{"what is no tenant's", acl(""), statement(stranger, "name/cos:GetObject", "site/*"), "ok: public: neither"},
 		{"the staff by policy", acl(""), statement(staff, "name/cos:*", "*"), "ok: public: neither"},
-		{"a role by policy", acl(""), statement("qcs::cam::uin/100000000001:roleName/vault-acme", "name/cos:*", "*"), "warning: public: the bucket policy has a role"},
-		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has an Allow for anyone"},
-		{"all but one by policy", acl(""), strings.Replace(statement(staff, "name/cos:GetObject", "*"), `"Principal"`, `"NotPrincipal"`, 1), "warning: public: the bucket policy has an Allow with NotAction, NotResource or NotPrincipal"},
+		{"a role by policy", acl(""), statement("qcs::cam::uin/100000000001:roleName/vault-acme", "name/cos:*", "*"), "warning: public: the bucket policy has a weakness: a role"},
+		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has a weakness: an Allow for anyone"},
+		{"all but one by policy", acl(""), strings.Replace(statement(staff, "name/cos:GetObject", "*"), `"Principal"`, `"NotPrincipal"`, 1), "warning: public: the bucket policy has a weakness: an Allow with NotAction, NotResource or NotPrincipal"},
 	} {
 		got := lineOf(t, "cos://vault-1250000000", "public", set{"acl": tc.acl, "policy": tc.policy})
 		if !strings.HasPrefix(got, tc.want) {
@@ -145,8 +145,8 @@ func TestGrantsAtS3(t *testing.T) {
 		{"another account by its number", statement(`"Principal":{"AWS":["123456789012","210987654321"]}`, all), "warning: public: the bucket policy allows s3:* to 210987654321, which"},
 		{"one tenant's objects", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"`), "warning: public: the bucket policy allows s3:GetObject to 210987654321"},
 		{"what is no tenant's", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/site/*"`), ""},
-		{"everybody", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has an Allow for every principal"},
-		{"all but one", statement(`"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), "warning: public: the bucket policy has an Allow with NotAction, NotResource or NotPrincipal"},
+		{"everybody", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has a weakness: an Allow for every principal"},
+		{"all but one", statement(`"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), "warning: public: the bucket policy has a weakness: an Allow with NotAction, NotResource or NotPrincipal"},
 		{"a role at an RGW", statement(`"Principal":{"AWS":"arn:aws:iam:::role/vault"}`, all), ""},
 	} {
 		got := lineOf(t, "s3://vault", "public", set{"policy": tc.policy})

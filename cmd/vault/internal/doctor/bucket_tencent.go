@@ -56,7 +56,7 @@ func (b tencentBucket) versioning() Line {
 	if s.Err != nil {
 		l := b.unknown("versioning", s.Err)
 		if errors.Is(s.Err, vault.ErrPermission) { // the printed policies allow it to every tenant
-			l.Hint = "create-only depends on it: allow name/cos:GetBucketVersioning, as {prog} policy tencent does"
+			l.Hint = "allow name/cos:GetBucketVersioning, as {prog} policy tencent prints it: create-only depends on it"
 		}
 		return l
 	}
@@ -66,13 +66,13 @@ func (b tencentBucket) versioning() Line {
 	}
 	switch doc.Status {
 	case "":
-		return Line{Check: "versioning", Status: OK, Message: "versioning was never on: create-only tells most losers (create-detects) and is no lock, and there is no history"}
+		return Line{Check: "versioning", Status: OK, Message: "versioning was never enabled: create-only detects most conflicts (create-detects) and is not a lock; there is no history"}
 	case "Enabled":
-		return Line{Check: "versioning", Status: OK, Message: "versioning is on: there is history, and create-only tells the loser (create-detects), whose value a reader may see for a moment"}
+		return Line{Check: "versioning", Status: OK, Message: "versioning is enabled: there is history; create-only detects a conflict after the write (create-detects), so a reader may briefly see the losing value"}
 	}
 	return Line{
-		"versioning", Warning, "versioning is suspended: create-only is refused, since COS ignores it there, and what is overwritten now is gone",
-		"enable it again, or use a bucket that never had it",
+		"versioning", Warning, "versioning is suspended: create-only is refused, because COS ignores it there, and an overwritten value is lost",
+		"enable versioning again, or use a bucket that was never versioned",
 	}
 }
 
@@ -87,7 +87,7 @@ func (b tencentBucket) lifecycle() Line {
 	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
 		return malformed("lifecycle", "COS")
 	}
-	return lifecycle(doc.Rules, true, "add one: {prog} policy tencent prints it")
+	return lifecycle(doc.Rules, true, "add one: {prog} policy tencent prints")
 }
 
 // groups are the grantees that stand for anyone, and for anyone with an account (436/7733).
@@ -115,28 +115,28 @@ func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding
 	owner := accountOf(doc.Owner.ID)
 	for _, g := range doc.Grants {
 		if slices.Contains(groups, g.Grantee.URI) {
-			return warn("set the ACL of the bucket to private", "the ACL of the bucket grants %s to everybody, and so to each tenant", g.Permission)
+			return warn("set the ACL of the bucket to private", "the ACL of the bucket grants %s to everyone, including each tenant", g.Permission)
 		}
 	}
 	if f := weakness(findings, tencent.PublicAllow); f != nil {
-		return warn(f.Fix, "the bucket policy has %s", f.Message)
+		return warn(f.Fix, "the bucket policy has a weakness: %s", f.Message)
 	}
 	for _, g := range doc.Grants {
 		if account := accountOf(g.Grantee.ID); account != owner || g.Grantee.URI != "" {
-			return warn("set the ACL of the bucket to private, unless that account is meant to have it",
+			return warn("set the ACL of the bucket to private, unless that account should have access",
 				"the ACL of the bucket grants %s to %s, which is not the owner's account", g.Permission, cmp.Or(g.Grantee.ID, g.Grantee.URI, "a grantee without a name"))
 		}
 	}
 	for _, id := range []string{tencent.RolePrincipal, tencent.NotElement} {
 		if f := weakness(findings, id); f != nil {
-			return warn(f.Fix, "the bucket policy has %s", f.Message)
+			return warn(f.Fix, "the bucket policy has a weakness: %s", f.Message)
 		}
 	}
 	for _, s := range allows(docs, "allow") {
 		for kind, list := range s.Principal {
 			for _, name := range list {
 				if tencent.Reaches(s, b.name) && owner != "" && (kind != "qcs" || accountOf(name) != owner) {
-					return warn("drop the statement, unless that account is meant to have it",
+					return warn("remove the statement, unless that account should have access",
 						"the bucket policy allows %s to %s, which is not the owner's account", strings.Join(append(s.Action, s.NotAction...), ", "), name)
 				}
 			}
@@ -148,9 +148,9 @@ func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding
 		}
 	}
 	if len(allows(docs, "allow")) > 0 {
-		return Line{Check: "public", Status: OK, Message: "public: neither the ACL of the bucket nor its policy grants anything to everybody or to another account"}
+		return Line{Check: "public", Status: OK, Message: "public: neither the bucket's ACL nor its policy grants access to everyone or to another account"}
 	}
-	return Line{Check: "public", Status: OK, Message: "public: neither the ACL of the bucket nor its policy grants anybody anything"}
+	return Line{Check: "public", Status: OK, Message: "public: neither the bucket's ACL nor its policy grants access to everyone"}
 }
 
 // accountOf returns the uin of the account of a principal such as qcs::cam::uin/1:uin/2, or the
@@ -180,13 +180,13 @@ func allows[L policy.Language](docs []policy.Document[L], effect string) (all []
 // shows it to the operator only; trying it would show the credentials to the network.
 func (b tencentBucket) tls(findings []policy.Finding) Line {
 	if strings.HasPrefix(b.settings["endpoint"].Document, "http:") {
-		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and have http denied, as {prog} policy tencent does"}
+		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and deny http as {prog} policy tencent prints it"}
 	}
 	if f := weakness(findings, tencent.HTTPAllowed); f != nil {
 		return Line{"tls", Warning, "the bucket policy allows " + f.Message, f.Fix}
 	}
 	return Line{
-		"tls", NotProven, "tls: requests go over https; whether the role's policy denies plain http shows only in CAM",
+		"tls", NotProven, "tls: requests use https; only CAM shows whether the role's policy denies plain http",
 		"ask the operator: tccli cam GetPolicy … | {prog} policy check -",
 	}
 }
@@ -194,17 +194,17 @@ func (b tencentBucket) tls(findings []policy.Finding) Line {
 // signature judges whether COS refuses requests whose signature leaves out the host or a
 // parameter (436/53889), and so could be sent to another bucket or given another meaning.
 func (b tencentBucket) signature() Line {
-	const check, fix = "strict-signature", "put the strict_signature that {prog} policy tencent prints"
+	const check, fix = "strict-signature", "apply the strict_signature that {prog} policy tencent prints"
 	s := b.settings[check]
 	switch {
 	case s.Err != nil:
 		l := b.unknown(check, s.Err)
 		if errors.Is(s.Err, vault.ErrPermission) { // the printed policies do not allow it to tenants
-			l.Hint = "ask the operator whether it is on"
+			l.Hint = "ask the operator whether it is enabled"
 		}
 		return l
 	case s.Document == "":
-		return Line{check, Warning, "strict signature is off: a signed request may be given what its signature leaves out", fix}
+		return Line{check, Warning, "strict signature is disabled: parameters can be added to a signed request that does not sign them", fix}
 	}
 	var doc struct {
 		Rules []struct {
@@ -219,8 +219,8 @@ func (b tencentBucket) signature() Line {
 	for _, r := range doc.Rules {
 		host := slices.ContainsFunc(r.Headers, func(h string) bool { return strings.EqualFold(h, "Host") })
 		if host && slices.Contains(r.Actions, "*") && slices.Contains(r.Params, "all") {
-			return Line{Check: check, Status: OK, Message: "strict signature is on: host and every parameter have to be signed"}
+			return Line{Check: check, Status: OK, Message: "strict signature is enabled: host and every parameter must be signed"}
 		}
 	}
-	return Line{check, Warning, "strict signature does not ask for the host and every parameter of every request", fix}
+	return Line{check, Warning, "strict signature does not require the host and every parameter of every request", fix}
 }

@@ -75,7 +75,7 @@ func TestTencentBucket(t *testing.T) {
 		s := newCOS(t, nil)
 		want(t, judged(t, s), map[string]string{
 			"versioning": "ok: create-detects", "lifecycle": "warning: no lifecycle rule", "public": "ok: neither",
-			"tls": "warning: plain http", "strict-signature": "warning: off",
+			"tls": "warning: plain http", "strict-signature": "warning: disabled",
 		})
 	})
 	for _, missing := range []string{"404", "empty"} {
@@ -90,7 +90,7 @@ func TestTencentBucket(t *testing.T) {
 			}
 			want(t, judged(t, s), map[string]string{
 				"versioning": "ok: create-detects", "lifecycle": "ok: objects expire after 30 days", "public": "ok: neither",
-				"tls": "warning: plain http", "strict-signature": "warning: off",
+				"tls": "warning: plain http", "strict-signature": "warning: disabled",
 			})
 		})
 	}
@@ -107,8 +107,8 @@ func TestTencentBucket(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(t, judged(t, s), map[string]string{
-			"versioning": "warning: suspended", "lifecycle": "warning: no lifecycle rule", "public": "warning: the ACL of the bucket grants READ to everybody",
-			"tls": "warning: plain http", "strict-signature": "warning: off",
+			"versioning": "warning: suspended", "lifecycle": "warning: no lifecycle rule", "public": "warning: the ACL of the bucket grants READ to everyone",
+			"tls": "warning: plain http", "strict-signature": "warning: disabled",
 		})
 	})
 	t.Run("open by its policy", func(t *testing.T) {
@@ -120,7 +120,7 @@ func TestTencentBucket(t *testing.T) {
 		}}}); err != nil {
 			t.Fatal(err)
 		}
-		if got := judged(t, s)["public"]; !strings.HasPrefix(got, "warning: public: the bucket policy has an Allow for anyone") {
+		if got := judged(t, s)["public"]; !strings.HasPrefix(got, "warning: public: the bucket policy has a weakness: an Allow for anyone") {
 			t.Errorf("public is %q", got)
 		}
 	})
@@ -130,8 +130,8 @@ func TestTencentBucket(t *testing.T) {
 			return costest.RespondBefore(http.StatusForbidden, costest.ErrorXML("AccessDenied", ""))
 		})
 		want(t, judged(t, s), map[string]string{
-			"versioning": "not proven: may not read it", "lifecycle": "not proven: may not read it", "public": "not proven: may not read it",
-			"tls": "warning: plain http", "strict-signature": "not proven: may not read it",
+			"versioning": "not proven: may not read the setting", "lifecycle": "not proven: may not read the setting", "public": "not proven: may not read the setting",
+			"tls": "warning: plain http", "strict-signature": "not proven: may not read the setting",
 		})
 	})
 	t.Run("policy hidden", func(t *testing.T) { // which alone may open the bucket

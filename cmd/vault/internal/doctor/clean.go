@@ -49,21 +49,21 @@ func (e *exam) cleanUp(ctx context.Context) {
 		}
 		switch n, err := t.purge(ctx); {
 		case err != nil:
-			left = append(left, fmt.Sprintf("old versions below %s may stay: %s", t.place(), described(t.store, err)))
+			left = append(left, fmt.Sprintf("old versions under %s may be left: %s", t.place(), described(t.store, err)))
 		case n > 0:
 			old += n
 			places = append(places, t.place())
 		}
 	}
 	left, places = unique(left), unique(places)
-	f := found(OK, "nothing of this examination is left")
+	f := found(OK, "all test objects were removed")
 	switch {
 	case len(left) > 0:
-		f = found(Warning, "not all was seen to be removed: %s", strings.Join(left, "; ")).
-			hinted("whoever owns the bucket removes what is left; no other object has such a name")
+		f = found(Warning, "some test objects may be left: %s", strings.Join(left, "; ")).
+			hinted("let the owner of the bucket remove them; no other object has such a name")
 	case old > 0:
-		f = found(Warning, "%d old versions stay in the history below %s", old, strings.Join(places, " and ")).
-			hinted("a lifecycle rule for old versions removes them, or whoever may delete versions for ever; this identity may not")
+		f = found(Warning, "%d old versions are left in the history under %s", old, strings.Join(places, " and ")).
+			hinted("add a lifecycle rule for old versions, or let the owner of the bucket delete them permanently; this identity may not")
 	}
 	e.tell(Line{Check: "cleanup", Status: f.status, Message: f.message, Hint: f.hint})
 }

@@ -19,14 +19,14 @@ const skewHint = "set the clock of this machine, with NTP"
 // clock compares the clock of this machine with that of the cloud.
 func (e *exam) clock(ctx context.Context) {
 	if e.Cloud == nil {
-		e.say(ctx, "clock", found(Skipped, "clock: this store has none but that of this machine"))
+		e.say(ctx, "clock", found(Skipped, "clock: this store uses the clock of this machine"))
 		return
 	}
 	before := e.now()
 	server, err := e.Cloud.ServerTime(ctx)
 	after := e.now()
 	if err != nil {
-		e.say(ctx, "clock", found(NotProven, "the cloud did not tell its time: %v", err))
+		e.say(ctx, "clock", found(NotProven, "the cloud did not return its time: %v", err))
 		return
 	}
 	f := skew(before.Add(after.Sub(before) / 2).Sub(server))
@@ -44,11 +44,11 @@ func skew(ahead time.Duration) finding {
 	}
 	switch {
 	case off >= skewAWS:
-		return found(Fail, "the clock is %v %s the cloud's, which refuses requests from 15m0s on", off, way).hinted(skewHint)
+		return found(Fail, "the clock is %v %s the cloud's; from 15m0s on the cloud refuses requests", off, way).hinted(skewHint)
 	case off >= skewTokens:
-		return found(Warning, "the clock is %v %s the cloud's: short tokens look expired, or not yet valid", off, way).hinted(skewHint)
+		return found(Warning, "the clock is %v %s the cloud's: tokens may seem expired or not yet valid", off, way).hinted(skewHint)
 	case off >= skewSeen:
 		return found(Warning, "the clock is %v %s the cloud's", off, way).hinted(skewHint)
 	}
-	return found(OK, "the clock agrees with the cloud's to within a minute")
+	return found(OK, "the clock differs from the cloud's by less than a minute")
 }

@@ -21,45 +21,45 @@ type promise struct {
 	needs  string // the clause without which this one says nothing
 }
 
-const otherServer = "do not use this store, or the proxy before it"
+const otherServer = "do not use this store, or the proxy in front of it"
 
 var promises = []promise{
 	{clause: "create", what: "create-only", broken: Fail,
-		means: "put --create may overwrite what is there", hint: "do not rely on put --create in this store: some servers ignore it once a bucket is versioned"},
-	{clause: "create-after-delete", what: "create-only where an object was deleted", broken: Warning, needs: "create",
-		means: "a name cannot be created again after rm", hint: "put without --create"},
+		means: "put --create may overwrite an existing object", hint: "do not rely on put --create in this store; some servers ignore it in a bucket with versioning"},
+	{clause: "create-after-delete", what: "create-only after a delete", broken: Warning, needs: "create",
+		means: "a name cannot be created again after rm", hint: "use put without --create"},
 	{clause: "create-detects", what: "create-only in a race", broken: Fail, race: true, needs: "create",
-		means: "of several that create at once more than one may be told success, or none", hint: "let only one program create names in this store"},
+		means: "several concurrent creates may all succeed, or all fail", hint: "let only one program at a time create names in this store"},
 	{clause: "create-large", what: "create-only of a large object", broken: Warning, needs: "create",
-		means: "put --create of more than 8 MiB may overwrite what is there", hint: "do not rely on put --create for large objects in this store"},
+		means: "put --create of more than 8 MiB may overwrite an existing object", hint: "do not rely on put --create for large objects in this store"},
 	{clause: "swap", what: "swap", broken: Warning,
-		means: "put --if-revision may overwrite what somebody else wrote, or never work", hint: "do not rely on put --if-revision in this store"},
+		means: "put --if-revision may overwrite another writer's object, or always fail", hint: "do not rely on put --if-revision in this store"},
 	{clause: "swap-atomic", what: "swap in a race", broken: Warning, race: true, needs: "swap",
-		means: "of several that swap at once more than one may be told success, or none", hint: "do not rely on put --if-revision in this store"},
+		means: "several concurrent writes with --if-revision may all succeed, or all fail", hint: "do not rely on put --if-revision in this store"},
 	{clause: "swap-large", what: "swap of a large object", broken: Warning, needs: "swap",
-		means: "put --if-revision of more than 8 MiB may overwrite what somebody else wrote", hint: "do not rely on put --if-revision for large objects in this store"},
-	{clause: "read-after-write", what: "what was written is what is read", broken: Fail,
-		means: "a read may give an older value", hint: otherServer},
-	{clause: "ranges", what: "ranges are exact", broken: Fail,
-		means: "a part of an object may be another one than was asked for", hint: otherServer},
+		means: "put --if-revision of more than 8 MiB may overwrite another writer's object", hint: "do not rely on put --if-revision for large objects in this store"},
+	{clause: "read-after-write", what: "a read returns the last write", broken: Fail,
+		means: "a read may return an older value", hint: otherServer},
+	{clause: "ranges", what: "range reads are exact", broken: Fail,
+		means: "a range read may return the wrong bytes", hint: otherServer},
 	{clause: "history", what: "versioning", broken: Warning,
-		means: "rollback and undelete have nothing to go back to", hint: "switch versioning on: {prog} policy prints how, where the store has it"},
+		means: "rollback and undelete have no version to restore", hint: "enable versioning if the store supports it: {prog} policy prints the command"},
 	{clause: "versions", what: "old versions can be read", broken: Warning, needs: "history",
-		means: "rollback and undelete may not find what they go back to"},
-	{clause: "all-or-nothing", what: "a write is all or nothing", broken: Fail,
-		means: "a write that was cut short may leave a part", hint: otherServer},
-	{clause: "all-or-nothing-large", what: "a large write is all or nothing", broken: Fail,
-		means: "an upload that was cut short may leave a part", hint: otherServer},
+		means: "rollback and undelete may not find the version to restore"},
+	{clause: "all-or-nothing", what: "a write is complete or absent", broken: Fail,
+		means: "an interrupted write may leave a part", hint: otherServer},
+	{clause: "all-or-nothing-large", what: "a large write is complete or absent", broken: Fail,
+		means: "an interrupted upload may leave a part", hint: otherServer},
 }
 
 // contract finds out which promises the store keeps.
 func (e *exam) contract(ctx context.Context) {
 	switch {
 	case e.Hands != "":
-		e.say(ctx, "contract", found(Skipped, "what the store honours: %s", e.Hands))
+		e.say(ctx, "contract", found(Skipped, "features of the store: %s", e.Hands))
 		return
 	case !e.own.puts:
-		e.say(ctx, "contract", found(NotProven, "what the store honours: not tried: nothing could be put under the own prefix"))
+		e.say(ctx, "contract", found(NotProven, "features of the store: not tried, because no object could be stored under your prefix"))
 		return
 	}
 	s := e.subject(e.Store)
@@ -77,10 +77,10 @@ func (e *exam) contract(ctx context.Context) {
 		whats[p.clause] = p.what
 		switch {
 		case e.Quick && (p.race || all[i].Large):
-			e.say(ctx, p.clause, found(Skipped, "%s: left out, to be quick", p.what))
+			e.say(ctx, p.clause, found(Skipped, "%s: skipped because of --quick", p.what))
 			continue
 		case p.needs != "" && !kept[p.needs]:
-			e.say(ctx, p.clause, found(Skipped, "%s: not tried, since %s was not seen to be honoured", p.what, whats[p.needs]))
+			e.say(ctx, p.clause, found(Skipped, "%s: not tried, because the check %s did not succeed", p.what, whats[p.needs]))
 			continue
 		}
 		r := s.Run(ctx, all[i])
@@ -110,15 +110,15 @@ func (p promise) judge(e *exam, st *vault.Store, r probe.Result) finding {
 	}
 	switch r.Verdict {
 	case probe.Honoured:
-		return found(OK, "%s: honoured", p.what)
+		return found(OK, "%s: supported", p.what)
 	case probe.NotHonoured:
 		if p.clause == "create" && errors.Is(r.Err, vault.ErrUnsupported) { // it says no, and overwrites nothing
 			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(e.advice(st, r.Err, p.hint))
 		}
-		if requestRefused(st, r.Err) { // which says nothing of what the store honours
+		if requestRefused(st, r.Err) { // which says nothing of features of the store
 			return found(NotProven, "%s: a request was refused", p.what).because(st, r.Err)
 		}
-		return finding{status: p.broken, message: fmt.Sprintf("%s: not honoured, so that %s (%s)", p.what, p.means, why), hint: p.hint}
+		return finding{status: p.broken, message: fmt.Sprintf("%s: not supported: %s (%s)", p.what, p.means, why), hint: p.hint}
 	case probe.NotApplicable:
 		return found(Skipped, "%s: %s", p.what, why)
 	}

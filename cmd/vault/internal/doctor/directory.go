@@ -8,7 +8,7 @@ import (
 // Directory checks whether other users can enter the directory of a file:// store. A store does
 // not open one that others can write to.
 func Directory(dir string) []Line {
-	lines := []Line{{Check: "bucket-settings", Status: Skipped, Message: "settings of the bucket: this store tells none"}}
+	lines := []Line{{Check: "bucket-settings", Status: Skipped, Message: "settings of the bucket: this store has none"}}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return lines // there is no store yet, or the line about opening it says more

@@ -169,7 +169,7 @@ func (e *exam) explained(f finding) finding {
 		key = fmt.Sprint("reason ", cause.Reason)
 	}
 	if first, ok := e.causes[key]; ok {
-		f.message += ": for the reason above, at " + quoted(first)
+		f.message += ": same cause as for " + quoted(first)
 		return f
 	}
 	e.causes[key], _, _ = strings.Cut(f.message, ":")
@@ -214,7 +214,7 @@ func (f finding) hinted(hint string) finding {
 // identity passes on what is known of who we are.
 func (e *exam) identity(ctx context.Context) {
 	if e.Identity == nil {
-		e.say(ctx, "identity", found(Skipped, "identity: this store takes none"))
+		e.say(ctx, "identity", found(Skipped, "identity: this store uses none"))
 		return
 	}
 	e.pass(ctx, e.Identity)
@@ -227,7 +227,7 @@ func (e *exam) bucket(ctx context.Context) {
 		e.pass(ctx, e.Directory)
 		return
 	case e.Cloud == nil:
-		e.say(ctx, "bucket-settings", found(Skipped, "settings of the bucket: this store tells none"))
+		e.say(ctx, "bucket-settings", found(Skipped, "settings of the bucket: this store has none"))
 		return
 	}
 	e.pass(ctx, func(ctx context.Context) []Line {

@@ -344,7 +344,7 @@ func TestForeignKeyDenied(t *testing.T) {
 			if l.Status != tc.want {
 				t.Errorf("%q, want %q: %s", l.Status, tc.want, l.Message)
 			}
-			if !tc.second && !strings.Contains(l.Message, "if it exists") {
+			if !tc.second && !strings.Contains(l.Message, "if the object exists") {
 				t.Errorf("it is not said what a denial is worth: %s", l.Message)
 			}
 		})
@@ -557,9 +557,9 @@ func TestUnreached(t *testing.T) {
 		want string
 	}{
 		{"not opened", doctor.Patient{Unopened: errors.New("no route")}, "the store cannot be opened: no route"},
-		{"not authenticated", doctor.Patient{Store: answer(vault.ErrUnauthenticated)}, "mem:// does not take these credentials: blob (code=Unknown): not authenticated"},
-		{"no answer", doctor.Patient{Store: answer(errors.New("no route"))}, "mem:// is not reached: blob (code=Unknown): no route"},
-		{"no bucket", doctor.Patient{Store: answer(vault.ErrUnavailable)}, "mem:// is not reached: blob (code=Unknown): unavailable"},
+		{"not authenticated", doctor.Patient{Store: answer(vault.ErrUnauthenticated)}, "mem:// refuses these credentials: blob (code=Unknown): not authenticated"},
+		{"no answer", doctor.Patient{Store: answer(errors.New("no route"))}, "mem:// cannot be reached: blob (code=Unknown): no route"},
+		{"no bucket", doctor.Patient{Store: answer(vault.ErrUnavailable)}, "mem:// cannot be reached: blob (code=Unknown): unavailable"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.p.Isolated = true
@@ -624,11 +624,11 @@ func TestInFewWords(t *testing.T) {
 		name, check, want string
 		store             func(t *testing.T, s *vault.Store) *vault.Store
 	}{
-		{"a sentinel before the answer", "swap", "or never work (a swap was refused: conflict)", func(_ *testing.T, s *vault.Store) *vault.Store {
+		{"a sentinel before the answer", "swap", "or always fail (a swap was refused: conflict)", func(_ *testing.T, s *vault.Store) *vault.Store {
 			s.Swap = conflicted{}
 			return s
 		}},
-		{"an answer that is explained", "own-put", "put under the own prefix: permission denied: S3 PutObject: 403 AccessDenied, request tx1", refusing("AccessDenied")},
+		{"an answer that is explained", "own-put", "put under your prefix: permission denied: S3 PutObject: 403 AccessDenied, request tx1", refusing("AccessDenied")},
 		{"a history", "history", `.past.enc" has 1 versions, want 5)`, func(_ *testing.T, s *vault.Store) *vault.Store {
 			s.History = forgetful{s.History}
 			return s
@@ -657,7 +657,7 @@ func TestInFewWords(t *testing.T) {
 func TestBucketVersioning(t *testing.T) {
 	p := &doctor.Patient{Unopened: errors.New("none"), Name: "s3://bucket", Cloud: settled}
 	lines := examine(t, t.Context(), p)
-	if got := []string{lines["versioning"].Message, lines["lifecycle"].Message}; !slices.Equal(got, []string{"bucket versioning is on", "a lifecycle rule removes what killed uploads leave behind"}) {
+	if got := []string{lines["versioning"].Message, lines["lifecycle"].Message}; !slices.Equal(got, []string{"bucket versioning is enabled", "a lifecycle rule removes parts of unfinished uploads"}) {
 		t.Errorf("%q", got)
 	}
 }
@@ -677,7 +677,7 @@ func TestHistoryStays(t *testing.T) {
 		}
 		n++
 	}
-	want := fmt.Sprintf("%d old versions stay in the history below bots/acme/credentials/doctor-", n)
+	want := fmt.Sprintf("%d old versions are left in the history under bots/acme/credentials/doctor-", n)
 	if got := lines["cleanup"].Message; n == 0 || !strings.HasPrefix(got, want) {
 		t.Errorf("%q, want %q…", got, want)
 	}
@@ -818,7 +818,7 @@ func TestContract(t *testing.T) {
 	if got := examine(t, t.Context(), &doctor.Patient{Store: declining, Quick: true})["create"].Message; !strings.HasPrefix(got, "create-only: refused by this store: ") || strings.Contains(got, "overwrite") {
 		t.Errorf("a create that is refused: %q", got)
 	}
-	if got, want := "isolation: mem:// keeps nobody apart", examine(t, t.Context(), &doctor.Patient{Store: newCloud(t).owner, Quick: true})["isolation"].Message; got != want {
+	if got, want := "isolation: mem:// does not isolate tenants", examine(t, t.Context(), &doctor.Patient{Store: newCloud(t).owner, Quick: true})["isolation"].Message; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -830,12 +830,12 @@ func TestClock(t *testing.T) {
 		want  doctor.Status
 		says  string
 	}{
-		{0, doctor.OK, "within a minute"},
-		{-59 * time.Second, doctor.OK, "within a minute"},
+		{0, doctor.OK, "less than a minute"},
+		{-59 * time.Second, doctor.OK, "less than a minute"},
 		{time.Minute, doctor.Warning, "the clock is 1m0s ahead of the cloud's"},
 		{-2 * time.Minute, doctor.Warning, "the clock is 2m0s behind the cloud's"},
-		{5 * time.Minute, doctor.Warning, "short tokens"},
-		{15 * time.Minute, doctor.Fail, "15m0s ahead of the cloud's, which refuses"},
+		{5 * time.Minute, doctor.Warning, "tokens may seem expired"},
+		{15 * time.Minute, doctor.Fail, "15m0s ahead of the cloud's; from 15m0s on"},
 		{-24 * time.Hour, doctor.Fail, "24h0m0s behind"},
 	} {
 		t.Run(tc.ahead.String(), func(t *testing.T) {
@@ -884,7 +884,7 @@ func TestPrefix(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := examine(t, t.Context(), &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: "bots/acme/credentials/n.enc"})
-	if got := lines["isolation-get"].Message; !strings.Contains(got, "below the own prefix") {
+	if got := lines["isolation-get"].Message; !strings.Contains(got, "under your prefix") {
 		t.Errorf("%q", got)
 	}
 	if err := v.Delete(t.Context(), "n", nil); err != nil {
@@ -904,10 +904,10 @@ func ExampleExamine() {
 	})
 	fmt.Println(sum[doctor.Fail], sum[doctor.Broken])
 	// Output:
-	// ok put under the own prefix
-	// ok get under the own prefix
-	// ok list under the own prefix
-	// ok delete under the own prefix
+	// ok put under your prefix
+	// ok get under your prefix
+	// ok list under your prefix
+	// ok delete under your prefix
 	// 0 0
 }
 

@@ -13,7 +13,7 @@ import (
 func (e *exam) isolation(ctx context.Context) {
 	if !e.Isolated {
 		scheme, _, _ := strings.Cut(e.Store.Name, "://")
-		e.say(ctx, "isolation", found(Skipped, "isolation: %s:// keeps nobody apart", scheme))
+		e.say(ctx, "isolation", found(Skipped, "isolation: %s:// does not isolate tenants", scheme))
 		return
 	}
 	if e.Whole != nil {
@@ -41,17 +41,17 @@ func (e *exam) reportWhole(ctx context.Context) {
 	owner, whose := e.Whole(ctx)
 	if owner {
 		e.tell(Line{Check: "isolation", Status: Warning,
-			Message: fmt.Sprintf("these credentials reach the whole bucket, as an owner's do (%s): %d checks of isolation were not denied", whose, len(reached)),
-			Hint:    "agents need a token: {prog} policy prints the role, and --identity takes the token"})
+			Message: fmt.Sprintf("these credentials can access the whole bucket, as those of its owner can (%s): %d isolation checks were not denied", whose, len(reached)),
+			Hint:    "let agents use a token: {prog} policy prints the role, and --identity names the token"})
 		return
 	}
 	e.tell(Line{Check: "isolation", Status: Broken,
-		Message: fmt.Sprintf("%sthese credentials (%s) reach the whole bucket, in %d checks: %s", brokenPrefix, whose, len(reached), strings.Join(reached, "; ")),
+		Message: fmt.Sprintf("%sthese credentials (%s) can access the whole bucket, in %d checks: %s", brokenPrefix, whose, len(reached), strings.Join(reached, "; ")),
 		Hint:    closedHint})
 	e.sum[Broken] += len(reached) - 1
 }
 
-const closedHint = "keep secrets out of this store until the cloud's policies are right: {prog} policy check names their holes"
+const closedHint = "store no secrets here until the policies of the cloud are correct; {prog} policy check finds weaknesses"
 
 // outside judges the answer to a request that has to be denied. mine says whether the
 // same request works under the own prefix: where it does not, a denial says nothing.
@@ -62,7 +62,7 @@ func outside(st *vault.Store, err error, mine bool, what, otherwise string) find
 	case probe.Kind(st, err) != vault.ErrPermission:
 		return found(NotProven, "%s: neither denied nor allowed", what).because(st, err)
 	case !mine:
-		return found(NotProven, "%s: denied, but the same was not seen to work under the own prefix: it may be denied everywhere", what)
+		return found(NotProven, "%s: denied, but the same request did not succeed under your prefix, so it may be denied everywhere", what)
 	}
 	return found(OK, "%s: denied", what)
 }
@@ -72,20 +72,20 @@ func outside(st *vault.Store, err error, mine bool, what, otherwise string) find
 func (e *exam) stranger(ctx context.Context) (read bool) {
 	theirs := prefix(vault.Tenant(e.run), e.Collection)
 	key := theirs + e.run + "/isolation.enc"
-	if e.putOutside(ctx, "isolation-put", key, "put under a foreign prefix", "an object could be put under a foreign prefix") {
+	if e.putOutside(ctx, "isolation-put", key, "put under another tenant's prefix", "an object could be stored under another tenant's prefix") {
 		read = peek(ctx, e.Store, key) == nil
 	}
-	e.say(ctx, "isolation-list", e.unlisted(ctx, &e.own, vault.Tenant(e.run), "list of a foreign prefix", "a foreign prefix could be listed"))
+	e.say(ctx, "isolation-list", e.unlisted(ctx, &e.own, vault.Tenant(e.run), "list of another tenant's prefix", "another tenant's prefix could be listed"))
 	if e.Store.History != nil {
 		mine := versions(ctx, e.Store, e.own.prefix+"own.enc") == nil
 		err := versions(ctx, e.Store, key)
-		e.say(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under a foreign prefix", "old versions under a foreign prefix could be listed"))
+		e.say(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under another tenant's prefix", "old versions under another tenant's prefix could be listed"))
 	}
 	if e.Hands != "" {
-		e.say(ctx, "isolation-delete", found(Skipped, "delete under a foreign prefix: %s", e.Hands))
+		e.say(ctx, "isolation-delete", found(Skipped, "delete under another tenant's prefix: %s", e.Hands))
 	} else {
 		err := remove(ctx, e.Store, key)
-		e.say(ctx, "isolation-delete", e.looked(outside(e.Store, err, e.own.deletes, "delete under a foreign prefix", "a delete under a foreign prefix was not denied")))
+		e.say(ctx, "isolation-delete", e.looked(outside(e.Store, err, e.own.deletes, "delete under another tenant's prefix", "a delete under another tenant's prefix was not denied")))
 	}
 	return read
 }
@@ -110,7 +110,7 @@ func (e *exam) putOutside(ctx context.Context, check, key, what, otherwise strin
 // looked takes a denial back that may be that of looking, and not of deleting.
 func (e *exam) looked(f finding) finding {
 	if f.status == OK && e.Store.Remover == nil {
-		return found(NotProven, "%s, but perhaps only looking was: this store has no other delete", f.message)
+		return found(NotProven, "%s, but the denied request may be the look-up before the delete, which this store needs", f.message)
 	}
 	return f
 }
@@ -120,15 +120,15 @@ func (e *exam) looked(f finding) finding {
 func (e *exam) longerName(ctx context.Context) {
 	longer := e.Tenant + "x"
 	key := prefix(longer, e.Collection) + e.run + "/isolation.enc"
-	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object could be put under "+tenantPrefix(longer)+", which starts like the own prefix")
-	e.say(ctx, "isolation-longer-list", e.unlisted(ctx, &e.own, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts like the own prefix, could be listed"))
+	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object could be stored under "+tenantPrefix(longer)+", which starts like your prefix")
+	e.say(ctx, "isolation-longer-list", e.unlisted(ctx, &e.own, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts like your prefix, could be listed"))
 }
 
 // reading decides whether foreign objects can be read: by one that the second tenant
 // puts there, by one that is known to exist, or by one that should not have been stored.
 func (e *exam) reading(ctx context.Context, read bool) {
-	unknown := found(NotProven, "get of a foreign object: there is none to try; a missing one is denied even where every object may be read").
-		hinted("give a second tenant's identity with --other SRC; --foreign-key KEY, the key of another tenant's object, shows a hole, and alone proves nothing")
+	unknown := found(NotProven, "get of another tenant's object: not tried, because no such object is known; missing objects are denied in any case").
+		hinted("set --other to the identity of a second tenant; --foreign-key KEY alone can show broken isolation, but cannot prove isolation")
 	best := unknown
 	weigh := func(f finding) {
 		if best == unknown || f.status == Broken || f.status == OK && best.status == NotProven {
@@ -137,15 +137,15 @@ func (e *exam) reading(ctx context.Context, read bool) {
 	}
 	switch {
 	case e.Unintroduced != nil:
-		weigh(found(NotProven, "get of a foreign object: the second tenant is not there: %v", e.Unintroduced).hinted(e.advice(nil, e.Unintroduced, "")))
+		weigh(found(NotProven, "get of another tenant's object: the second tenant cannot be used: %v", e.Unintroduced).hinted(e.advice(nil, e.Unintroduced, "")))
 	case e.Other != nil && e.OtherTenant == e.Tenant:
-		weigh(found(NotProven, "get of a foreign object: the second identity is of tenant %s too", e.Tenant).hinted("give another tenant's identity with --other SRC"))
+		weigh(found(NotProven, "get of another tenant's object: the second identity is also of tenant %s", e.Tenant).hinted("set --other to the identity of another tenant"))
 	}
 	if e.ForeignKey != "" {
 		weigh(e.readKey(ctx))
 	}
 	if read {
-		weigh(outside(e.Store, nil, true, "", "an object under a foreign prefix could be read"))
+		weigh(outside(e.Store, nil, true, "", "an object under another tenant's prefix could be read"))
 	}
 	if e.introduced() && e.Hands == "" {
 		other := e.party(e.Other, e.OtherTenant)
@@ -166,17 +166,17 @@ func (e *exam) introduced() bool { return e.Other != nil && e.OtherTenant != e.T
 func (e *exam) readKey(ctx context.Context) finding {
 	what := "get of " + e.ForeignKey
 	if strings.HasPrefix(e.ForeignKey, tenantPrefix(e.Tenant)) {
-		return found(NotProven, "%s: that is below the own prefix", what).hinted("--foreign-key is the key of another tenant's object")
+		return found(NotProven, "%s: the key is under your prefix", what).hinted("set --foreign-key to the key of another tenant's object")
 	}
 	exists := e.introduced() && peek(ctx, e.Other, e.ForeignKey) == nil
 	err := peek(ctx, e.Store, e.ForeignKey)
 	if probe.Kind(e.Store, err) == vault.ErrNotFound && !exists {
-		return found(NotProven, "%s: it is not there", what).hinted("--foreign-key is the key of an object that exists, such as bots/TENANT/credentials/NAME.enc")
+		return found(NotProven, "%s: the object does not exist", what).hinted("set --foreign-key to the key of an existing object, such as bots/TENANT/credentials/NAME.enc")
 	}
 	f := outside(e.Store, err, e.own.gets, what, e.ForeignKey+" could be read")
 	if f.status == OK && !exists {
-		return found(NotProven, "%s, which proves something only if it exists: a missing one is denied even where every object may be read", f.message).
-			hinted("give the identity of its tenant with --other SRC as well")
+		return found(NotProven, "%s, which proves something only if the object exists, because missing objects are denied, too", f.message).
+			hinted("also set --other to the identity of its tenant")
 	}
 	return f
 }

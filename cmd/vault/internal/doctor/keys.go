@@ -16,7 +16,7 @@ func (e *exam) keys(ctx context.Context) {
 		e.say(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(e.advice(nil, e.KeysErr, "")))
 		return
 	case len(e.Keys) == 0:
-		e.say(ctx, "keys", found(Warning, "there is no key: nothing can be sealed or opened").
+		e.say(ctx, "keys", found(Warning, "no key: values can be neither sealed nor opened").
 			hinted("run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"))
 		return
 	}
@@ -24,7 +24,7 @@ func (e *exam) keys(ctx context.Context) {
 	value := random()
 	var sealed bytes.Buffer
 	if err := seal(ctx, &sealed, ref, e.Keys, value); err != nil {
-		e.say(ctx, "keys", found(Fail, "the keys do not seal: %v", err).hinted(e.keyAdvice(err)))
+		e.say(ctx, "keys", found(Fail, "sealing with the keys failed: %v", err).hinted(e.keyAdvice(err)))
 		return
 	}
 	for i, key := range e.Keys {
@@ -32,15 +32,15 @@ func (e *exam) keys(ctx context.Context) {
 		if err == nil {
 			var is []byte
 			if is, err = io.ReadAll(r); err == nil && string(is) != value {
-				err = errors.New("it gives other bytes than were sealed")
+				err = errors.New("it returns other bytes than were sealed")
 			}
 		}
 		if err != nil {
-			e.say(ctx, "keys", found(Fail, "key %d of %d does not open what it sealed: %v", i+1, len(e.Keys), err).hinted(e.keyAdvice(err)))
+			e.say(ctx, "keys", found(Fail, "key %d of %d cannot open a value that it sealed: %v", i+1, len(e.Keys), err).hinted(e.keyAdvice(err)))
 			return
 		}
 	}
-	e.say(ctx, "keys", found(OK, "the keys open what they seal"))
+	e.say(ctx, "keys", found(OK, "the keys seal and open a value"))
 }
 
 func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.KeySource, value string) error {
@@ -57,9 +57,9 @@ func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.Ke
 func (e *exam) keyAdvice(err error) string {
 	switch {
 	case errors.Is(err, envelope.ErrUnavailable):
-		return "see whether the key source can be reached"
+		return "check that the key source can be reached"
 	case errors.Is(err, envelope.ErrUnauthenticated):
 		return "get new credentials for the key source"
 	}
-	return e.advice(nil, err, "see what --keys names")
+	return e.advice(nil, err, "check --keys")
 }

@@ -30,18 +30,18 @@ func (e *exam) party(st *vault.Store, t vault.Tenant) party {
 func (e *exam) reach(ctx context.Context) bool {
 	stop := func(f finding) bool {
 		e.say(ctx, "bucket", f)
-		status, why := NotProven, "not tried: the store was not reached"
+		status, why := NotProven, "not tried, because the store cannot be reached"
 		if f.status == Warning {
 			status, why = Skipped, "there is no store yet"
 		}
-		for _, g := range []struct{ check, what string }{{"own", "the own prefix"}, {"isolation", "isolation"}, {"contract", "what the store honours"}} {
+		for _, g := range []struct{ check, what string }{{"own", "your prefix"}, {"isolation", "isolation"}, {"contract", "features of the store"}} {
 			e.say(ctx, g.check, found(status, "%s: %s", g.what, why))
 		}
 		return false
 	}
 	switch {
 	case e.Store == nil && e.Unopened == nil:
-		return stop(found(Warning, "there is no store yet").hinted("the first {prog} put makes it"))
+		return stop(found(Warning, "there is no store yet").hinted("the first {prog} put creates it"))
 	case e.Store == nil:
 		return stop(found(Fail, "the store cannot be opened: %v", e.Unopened).hinted(e.advice(nil, e.Unopened, "")))
 	}
@@ -49,16 +49,16 @@ func (e *exam) reach(ctx context.Context) bool {
 	_, err := list(ctx, e.Store, e.own.prefix)
 	switch kind := probe.Kind(e.Store, err); {
 	case err == nil:
-		e.say(ctx, "bucket", found(OK, "%s answers, and lists the own prefix", e.Store.Name))
+		e.say(ctx, "bucket", found(OK, "%s responds and lists your prefix", e.Store.Name))
 	case kind == vault.ErrPermission:
-		e.say(ctx, "bucket", found(Fail, "%s answers, and does not list the own prefix %s: %s", e.Store.Name, prefix(e.Tenant, e.Collection), described(e.Store, err)).
-			hinted(e.advice(e.Store, err, "see whether the tenant and the collection are those of this identity, and what it may do")))
+		e.say(ctx, "bucket", found(Fail, "%s responds, but does not list your prefix %s: %s", e.Store.Name, prefix(e.Tenant, e.Collection), described(e.Store, err)).
+			hinted(e.advice(e.Store, err, "check the tenant, the collection and the permissions of this identity")))
 	case kind == vault.ErrUnauthenticated:
-		return stop(found(Fail, "%s does not take these credentials: %s", e.Store.Name, described(e.Store, err)).
+		return stop(found(Fail, "%s refuses these credentials: %s", e.Store.Name, described(e.Store, err)).
 			hinted(e.advice(e.Store, err, "get new credentials")))
 	default:
-		return stop(found(Fail, "%s is not reached: %s", e.Store.Name, described(e.Store, err)).
-			hinted(e.advice(e.Store, err, "see whether the URL of the store is right, and whether it can be reached from here: name, proxy, TLS")))
+		return stop(found(Fail, "%s cannot be reached: %s", e.Store.Name, described(e.Store, err)).
+			hinted(e.advice(e.Store, err, "check the store URL, the network, the proxy and TLS")))
 	}
 	return ctx.Err() == nil
 }
@@ -66,7 +66,7 @@ func (e *exam) reach(ctx context.Context) bool {
 // ownPrefix does under the own prefix all that must be denied elsewhere.
 func (e *exam) ownPrefix(ctx context.Context) {
 	if e.Hands != "" {
-		e.say(ctx, "own", found(Skipped, "the own prefix: %s", e.Hands))
+		e.say(ctx, "own", found(Skipped, "your prefix: %s", e.Hands))
 		return
 	}
 	o := &e.own
@@ -74,51 +74,51 @@ func (e *exam) ownPrefix(ctx context.Context) {
 	e.trace(o.store, o.prefix, key)
 	bad := func(check, what string, err error) {
 		e.say(ctx, check, found(Fail, "%s: %s", what, described(o.store, err)).
-			hinted(e.advice(o.store, err, "see what this identity may do under "+prefix(o.tenant, e.Collection))))
+			hinted(e.advice(o.store, err, "check the permissions of this identity under "+prefix(o.tenant, e.Collection))))
 	}
 
 	err := put(ctx, o.store, key, value)
 	if err != nil {
-		bad("own-put", "put under the own prefix", err)
+		bad("own-put", "put under your prefix", err)
 		for _, check := range []string{"own-get", "own-list", "own-delete"} {
-			e.say(ctx, check, found(NotProven, "%s under the own prefix: not tried: nothing could be put", strings.TrimPrefix(check, "own-")))
+			e.say(ctx, check, found(NotProven, "%s under your prefix: not tried, because the put failed", strings.TrimPrefix(check, "own-")))
 		}
 		return
 	}
 	o.puts = true
-	e.say(ctx, "own-put", found(OK, "put under the own prefix"))
+	e.say(ctx, "own-put", found(OK, "put under your prefix"))
 
 	switch is, err := get(ctx, o.store, key, int64(len(value))); {
 	case err != nil:
-		bad("own-get", "get under the own prefix", err)
+		bad("own-get", "get under your prefix", err)
 	case is != value:
-		e.say(ctx, "own-get", found(Fail, "get under the own prefix gives other bytes than were put").
-			hinted("do not use this store, or the proxy before it"))
+		e.say(ctx, "own-get", found(Fail, "get under your prefix returns other bytes than were stored").
+			hinted("do not use this store, or the proxy in front of it"))
 	default:
 		o.gets = true
-		e.say(ctx, "own-get", found(OK, "get under the own prefix"))
+		e.say(ctx, "own-get", found(OK, "get under your prefix"))
 	}
 
 	switch keys, err := list(ctx, o.store, o.prefix); {
 	case err != nil:
-		bad("own-list", "list under the own prefix", err)
+		bad("own-list", "list under your prefix", err)
 	case !slices.Contains(keys, key):
-		e.say(ctx, "own-list", found(Warning, "a list right after a put does not show it").hinted("names may show late in {prog} ls"))
+		e.say(ctx, "own-list", found(Warning, "a list right after a put does not contain the object").hinted("{prog} ls may show new names late"))
 	default:
-		e.say(ctx, "own-list", found(OK, "list under the own prefix"))
+		e.say(ctx, "own-list", found(OK, "list under your prefix"))
 	}
 
 	if err := remove(ctx, o.store, key); err != nil {
-		bad("own-delete", "delete under the own prefix", err)
+		bad("own-delete", "delete under your prefix", err)
 		return
 	}
 	switch gone, err := absent(ctx, o.store, key); {
 	case err != nil:
-		e.say(ctx, "own-delete", found(NotProven, "deleted under the own prefix, and then not readable: %s", described(o.store, err)))
+		e.say(ctx, "own-delete", found(NotProven, "delete under your prefix: deleted, but reading it afterwards failed: %s", described(o.store, err)))
 	case !gone:
-		e.say(ctx, "own-delete", found(Fail, "an object is still there after it was deleted"))
+		e.say(ctx, "own-delete", found(Fail, "an object still exists after it was deleted"))
 	default:
 		o.deletes = true
-		e.say(ctx, "own-delete", found(OK, "delete under the own prefix"))
+		e.say(ctx, "own-delete", found(OK, "delete under your prefix"))
 	}
 }

@@ -41,7 +41,7 @@ func TestRefusedRequests(t *testing.T) {
 					t.Errorf("%s: %+v, want not proven", check, l)
 				}
 				told += strings.Count(l.Message, tc.told)
-				if !strings.Contains(l.Message, tc.told) && !strings.Contains(l.Message, `for the reason above, at "create-only"`) {
+				if !strings.Contains(l.Message, tc.told) && !strings.Contains(l.Message, `same cause as for "create-only"`) {
 					t.Errorf("%s: %q does not say why", check, l.Message)
 				}
 			}
@@ -59,7 +59,7 @@ func TestRefusedRequests(t *testing.T) {
 		return do()
 	}})
 	lines := examine(t, t.Context(), &doctor.Patient{Store: refusing, Quick: true, Cloud: late{20 * time.Minute}})
-	if l := lines["create"]; l.Status != doctor.NotProven || !strings.Contains(l.Message, `for the reason above, at "the clock"`) {
+	if l := lines["create"]; l.Status != doctor.NotProven || !strings.Contains(l.Message, `same cause as for "the clock"`) {
 		t.Errorf("create: %+v", l)
 	}
 }
@@ -85,7 +85,7 @@ func TestWhole(t *testing.T) {
 				if l.Status == doctor.Broken {
 					broken++
 				}
-				if l.Check == "isolation" && l.Status == doctor.Warning && strings.Contains(l.Message, "as an owner's do (arn:aws:iam::1:user/me): ") {
+				if l.Check == "isolation" && l.Status == doctor.Warning && strings.Contains(l.Message, "as those of its owner can (arn:aws:iam::1:user/me): ") {
 					warned++
 				}
 				if strings.Contains(l.Message, "ISOLATION BROKEN") == owner && strings.Contains(l.Message, "ISOLATION BROKEN") {

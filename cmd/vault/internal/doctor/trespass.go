@@ -52,7 +52,7 @@ func (e *exam) trespass(ctx context.Context, id string, from, to *party, got fun
 	key, added, value := in+"theirs.enc", in+"added.enc", random()
 	e.trace(to.store, to.prefix, key, added)
 	if err := put(ctx, to.store, key, value); err != nil {
-		got(found(NotProven, "get of tenant %s's object: that tenant cannot put one: %s", to.tenant, described(to.store, err)).
+		got(found(NotProven, "get of an object of tenant %s: that tenant cannot store one: %s", to.tenant, described(to.store, err)).
 			hinted(e.advice(to.store, err, "")))
 		return
 	}
@@ -75,7 +75,7 @@ func (e *exam) trespass(ctx context.Context, id string, from, to *party, got fun
 	judgeVersion := func(ask func() error, mine bool, what string) finding {
 		if unknown != nil {
 			is, _ := did(what)
-			return found(NotProven, "%s: that tenant cannot tell its id: %s", is, described(to.store, unknown))
+			return found(NotProven, "%s: that tenant cannot read its version id: %s", is, described(to.store, unknown))
 		}
 		return judge(ask(), mine, what)
 	}
@@ -102,10 +102,10 @@ func (e *exam) intact(ctx context.Context, to *party, in, key, value string) fin
 			kind = vault.ErrNotFound
 		}
 	}
-	spoilt := "the object of tenant " + string(to.tenant) + " is not as it was put, though the answers were"
+	spoilt := "the object of tenant " + string(to.tenant) + " was changed or removed, whatever the responses above"
 	switch {
 	case kind == vault.ErrNotFound, err == nil && is != value:
-		return outside(to.store, nil, true, "", spoilt+" what the lines above say")
+		return outside(to.store, nil, true, "", spoilt+" claim")
 	case err != nil:
 		return found(NotProven, "tenant %s cannot read back its own object: %s", to.tenant, described(to.store, err))
 	}
@@ -114,7 +114,7 @@ func (e *exam) intact(ctx context.Context, to *party, in, key, value string) fin
 	case err != nil:
 		return found(NotProven, "tenant %s cannot list its own prefix: %s", to.tenant, described(to.store, err))
 	case slices.ContainsFunc(keys, func(k string) bool { return k != key }):
-		return outside(to.store, nil, true, "", "tenant "+string(to.tenant)+" lists an object that it did not put")
+		return outside(to.store, nil, true, "", "tenant "+string(to.tenant)+" lists an object that it did not store")
 	}
-	return found(OK, "the object of tenant %s is as it was put, and there is no new one", to.tenant)
+	return found(OK, "the object of tenant %s is unchanged, and no object was added", to.tenant)
 }

@@ -21,17 +21,17 @@ func (e *exam) trials(ctx context.Context) {
 		try         func(context.Context, vault.CloudTrier) finding
 	}{
 		{unsignedCheck, "get of an object without credentials", e.unsigned},
-		{"isolation-uploads", "list of unfinished uploads under a foreign prefix", e.uploads},
-		{"isolation-abort", "abort of an upload under a foreign prefix", e.abort},
+		{"isolation-uploads", "list of multipart uploads under another tenant's prefix", e.uploads},
+		{"isolation-abort", "abort of a multipart upload under another tenant's prefix", e.abort},
 	} {
-		f := found(NotProven, "%s: this store does not try it", t.what)
+		f := found(NotProven, "%s: this store has no such check", t.what)
 		if ok && ctx.Err() == nil {
 			f = t.try(ctx, trier)
 		}
 		e.say(ctx, t.check, f)
 	}
-	e.say(ctx, "isolation-policy", found(NotProven, "change of the bucket's policy: not tried, since it would be changed").
-		hinted("{prog} policy check names a role that may change it: give it the policies of the role"))
+	e.say(ctx, "isolation-policy", found(NotProven, "change of the bucket policy: not tried, because it would change the policy").
+		hinted("check the policies of the role with {prog} policy check"))
 }
 
 // unsigned reads an object of ours as nobody.
@@ -41,12 +41,12 @@ func (e *exam) unsigned(ctx context.Context, trier vault.CloudTrier) finding {
 	case e.Hands != "":
 		return found(Skipped, "%s: %s", what, e.Hands)
 	case !e.own.gets:
-		return found(NotProven, "%s: not tried: nothing could be put and read under the own prefix", what)
+		return found(NotProven, "%s: not tried, because no object could be stored and read under your prefix", what)
 	}
 	key := e.own.prefix + "unsigned.enc"
 	e.trace(e.Store, e.own.prefix, key)
 	if err := put(ctx, e.Store, key, random()); err != nil {
-		return found(NotProven, "%s: not tried: nothing could be put under the own prefix: %s", what, described(e.Store, err))
+		return found(NotProven, "%s: not tried, because no object could be stored under your prefix: %s", what, described(e.Store, err))
 	}
 	err := trier.TryUnsigned(ctx, key)
 	if probe.Kind(e.Store, err) == vault.ErrUnauthenticated { // how some servers deny it
@@ -59,21 +59,21 @@ func (e *exam) unsigned(ctx context.Context, trier vault.CloudTrier) finding {
 // tenant has to list its own, so a denial counts by itself.
 func (e *exam) uploads(ctx context.Context, trier vault.CloudTrier) finding {
 	return outside(e.Store, trier.TryUploads(ctx, prefix(vault.Tenant(e.run), e.Collection)), true,
-		"list of unfinished uploads under a foreign prefix", "unfinished uploads under a foreign prefix could be listed")
+		"list of multipart uploads under another tenant's prefix", "multipart uploads under another tenant's prefix could be listed")
 }
 
 // abort aborts an upload that does not exist. Servers that look for the upload before the right
 // do not deny that to anybody, so that it is no proof of a hole.
 func (e *exam) abort(ctx context.Context, trier vault.CloudTrier) finding {
-	const what = "abort of an upload under a foreign prefix"
+	const what = "abort of a multipart upload under another tenant's prefix"
 	if e.Hands != "" {
 		return found(Skipped, "%s: %s", what, e.Hands)
 	}
 	mine := trier.TryAbort(ctx, e.own.prefix+"abort.enc") == nil
 	err := trier.TryAbort(ctx, prefix(vault.Tenant(e.run), e.Collection)+e.run+"/abort.enc")
 	if err == nil {
-		return found(NotProven, "%s: not denied: there is no such upload, which some servers say before they look at the right", what).
-			hinted("see whether the role may abort uploads outside its prefix: {prog} policy check")
+		return found(NotProven, "%s: not denied: the server reports that there is no such upload, which some servers check before the permission", what).
+			hinted("check with {prog} policy check whether the role may abort uploads outside its prefix")
 	}
 	return outside(e.Store, err, mine, what, "")
 }
