@@ -12,7 +12,7 @@ import (
 // from the documents.
 type CheckOptions struct {
 	Dialect    Dialect
-	Isolation  Isolation // empty: by tag if a document speaks of session tags, else by role
+	Isolation  Isolation // empty: by tag if a statement about the buckets or about tokens speaks of session tags, else by role
 	Bucket     string    // empty: those in which a document names a prefix of tenants, or else all
 	Tag        string    // empty: whichever one makes sense of all the documents
 	Audience   string    // empty: any one audience

@@ -230,6 +230,40 @@ func TestOtherAccount(t *testing.T) {
 	}
 }
 
+// TestOtherOperators: an operator that does not compare texts ties a role to no subject, and to no
+// audience.
+func TestOtherOperators(t *testing.T) {
+	const subject = `"StringEquals":{"broker.example:aud":"x","broker.example:sub":"a"}`
+	for condition, want := range map[string]string{
+		`{` + subject + `}`: "",
+		`{"StringEquals":{"broker.example:aud":"x"},"NumericGreaterThan":{"broker.example:sub":"1"}}`:            "0 no_subject",
+		`{"StringEquals":{"broker.example:aud":"x"},"DateGreaterThan":{"broker.example:sub":"2020-01-01"}}`:      "0 no_subject",
+		`{"StringEquals":{"broker.example:aud":"x"},"ArnEquals":{"broker.example:sub":"arn:aws:iam::1:role/*"}}`: "0 wildcard_subject",
+		`{"StringEquals":{"broker.example:sub":"a"},"NumericGreaterThan":{"broker.example:aud":"1"}}`:            "0 no_audience",
+	} {
+		if g := strings.Join(check(t, trust(`"sts:AssumeRoleWithWebIdentity"`, condition), aws.CheckOptions{Isolation: aws.ByRole}), ", "); g != want {
+			t.Errorf("%s:\n got %s\nwant %s", condition, g, want)
+		}
+	}
+}
+
+// TestServicesOfBucket: a service may write logs, and not change the bucket.
+func TestServicesOfBucket(t *testing.T) {
+	to := func(action, resource string) string {
+		return bucket(`{"Effect":"Allow","Principal":{"Service":"logging.s3.amazonaws.com"},"Action":` + action + `,"Resource":` + resource + `}`)
+	}
+	for doc, want := range map[string]string{
+		to(`["s3:GetBucketAcl","s3:ListBucketMultipartUploads","s3:PutObject"]`, `["arn:aws:s3:::vault","arn:aws:s3:::vault/logs/*"]`): "",
+		to(`"s3:PutBucketPolicy"`, `"arn:aws:s3:::vault"`):             "0 excess_action",
+		to(`"s3:PutReplicationConfiguration"`, `"arn:aws:s3:::vault"`): "0 excess_action",
+		to(`"s3:Put*"`, `"arn:aws:s3:::vault"`):                        "0 excess_action",
+	} {
+		if g := strings.Join(check(t, doc, aws.CheckOptions{}), ", "); g != want {
+			t.Errorf("%s:\n got %s\nwant %s", doc, g, want)
+		}
+	}
+}
+
 // TestOtherServices: what moves objects or acts for a tenant's role by way of another service.
 func TestOtherServices(t *testing.T) {
 	beside := func(actions string) string {

@@ -42,12 +42,17 @@ func (c *checker) excess(s Statement) {
 		service, name := serviceOf(r)
 		return service != "kms" || !strings.HasPrefix(name, "key/") || strings.ContainsAny(r, "*?$")
 	})
-	services := len(s.Principal) == 1 && s.Principal["Service"] != nil // such as the one that writes logs
+	// Services, such as the one that writes logs, may have what does not change the bucket.
+	services := func(action string) bool {
+		name, ok := strings.CutPrefix(action, "s3:")
+		reads := strings.HasPrefix(name, "get") || strings.HasPrefix(name, "list")
+		return len(s.Principal) == 1 && s.Principal["Service"] != nil && ok && (reads || !strings.ContainsAny(name, "*?") && !ofBucket(name))
+	}
 	for _, a := range s.Action {
 		action := strings.ToLower(a)
 		switch {
 		case slices.Contains(needed, action):
-		case services || !c.matters(action, s):
+		case services(action) || !c.matters(action, s):
 		case action == "s3:deleteobjectversion" && c.o.AllowPurge:
 		case keys && (action == "kms:decrypt" || action == "kms:generatedatakey"):
 		case action == "s3:deleteobjectversion":

@@ -52,7 +52,7 @@ func (c *checker) audience(s Statement, issuers []string) {
 	found := false
 	for _, cond := range conditions(s) {
 		issuer, ok := strings.CutSuffix(cond.Key, ":aud")
-		if !ok || negated(cond) || cond.Base == "Null" {
+		if !ok || negated(cond) || !compares(cond) {
 			continue
 		}
 		found = true
@@ -78,7 +78,7 @@ func (c *checker) subject(s Statement, issuers []string) {
 	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		issuer, isSub := strings.CutSuffix(cond.Key, ":sub")
 		isTag := strings.HasPrefix(cond.Key, requestTag) && c.isTagKey(cond.Key)
-		return !isSub && !isTag || !requires(cond) || isSub && len(issuers) > 0 && !slices.Contains(issuers, issuer)
+		return !isSub && !isTag || !requires(cond) || !compares(cond) || isSub && len(issuers) > 0 && !slices.Contains(issuers, issuer)
 	})
 	if len(held) == 0 {
 		c.Report(NoSubject, "")

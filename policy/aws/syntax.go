@@ -71,6 +71,12 @@ func requires(c policy.Condition) bool {
 	return !negated(c) && !c.IfExists && c.Set != "ForAllValues" && c.Base != "Null"
 }
 
+// compares reports whether the operator compares a text with each value. A number may be within
+// a range, and the like.
+func compares(c policy.Condition) bool {
+	return strings.HasPrefix(c.Base, "String") || strings.HasPrefix(c.Base, "Arn")
+}
+
 // wild reports whether * and ? in a value are wildcards.
 func wild(c policy.Condition) bool {
 	return slices.Contains([]string{"StringLike", "StringNotLike", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"}, c.Base)

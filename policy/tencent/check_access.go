@@ -108,6 +108,12 @@ func (c *checker) actions(s Statement) (lists, objects bool) {
 		}
 	}
 	if s.NotAction != nil {
+		if slices.ContainsFunc(s.Resource, func(r string) bool {
+			parts := strings.SplitN(r, ":", 6)
+			return len(parts) == 6 && parts[2] != "cos" && slices.ContainsFunc(takers, func(known string) bool { return glob(parts[2], known) })
+		}) {
+			c.Report(NotElement, "")
+		}
 		return true, true
 	}
 	return lists, objects
@@ -154,6 +160,9 @@ func (c *checker) lists(s Statement) {
 	}
 	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
 		prefix, ok := decoded(v, wild(cond))
+		if cond.Base == "string_equal_ignore_case" { // tenants are in lower case, and so is bots/
+			prefix = strings.ToLower(prefix)
+		}
 		r, tenant := reachOf(prefix, wild(cond), true)
 		if r == oneTenant {
 			c.bound(s, tenant, v)

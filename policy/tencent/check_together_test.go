@@ -108,6 +108,31 @@ func TestOtherServices(t *testing.T) {
 	}
 }
 
+// TestOtherForms: what is written in less usual ways.
+func TestOtherForms(t *testing.T) {
+	old := func(path string) string {
+		return one(`"name/cos:GetObject"`, `"qcs::cos:ap-hongkong:uid/1250000000:prefix//1250000000/vault/`+path+`"`, "")
+	}
+	vault := tencent.CheckOptions{Bucket: "vault-1250000000"}
+	for _, tc := range []struct {
+		name, doc string
+		o         tencent.CheckOptions
+		want      string
+	}{
+		{"the resource of older manuals", old("bots/*"), vault, "0 broad_allow"},
+		{"the resource of older manuals, of one tenant", old("bots/acme/*"), vault, ""},
+		{"the resource of older manuals, of another bucket", old("bots/acme/*"), tencent.CheckOptions{Bucket: "other-1250000000"}, "- other_bucket"},
+		{"a list of bots/ in any case", list(`,"string_equal_ignore_case":{"cos:prefix":"BOTS%2F"}`), vault, "0 list_prefix_wide"},
+		{"a list of a tenant in any case", list(`,"string_equal_ignore_case":{"cos:prefix":"Bots%2FAcme%2F"}`), vault, ""},
+		{"all but something, of roles", `{"version":"2.0","statement":[{"effect":"allow","notaction":["name/cos:*"],"resource":"qcs::cam::uin/100000000001:roleName/*"}]}`, tencent.CheckOptions{}, "0 not_element"},
+		{"all but something, of another service", `{"version":"2.0","statement":[{"effect":"allow","notaction":["name/cos:*"],"resource":"qcs::cls:ap-hongkong:uin/100000000001:topic/*"}]}`, tencent.CheckOptions{}, ""},
+	} {
+		if g := strings.Join(check(t, tc.doc, tc.o), ", "); g != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
+		}
+	}
+}
+
 // TestTogether: what keeps tenants with a role each apart shows in all documents together.
 func TestTogether(t *testing.T) {
 	none, typo := tencent.CheckOptions{}, tencent.CheckOptions{Bucket: "valut-1250000000"}

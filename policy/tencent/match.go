@@ -109,6 +109,11 @@ func parseResource(r string, buckets []string) (res cosResource, ok bool) {
 		return cosResource{}, false
 	}
 	name, path, _ := strings.Cut(parts[5], "/")
+	if old, ok := strings.CutPrefix(parts[5], "prefix//"); ok { // of older manuals: prefix//APPID/NAME/…
+		appID, rest, _ := strings.Cut(old, "/")
+		name, path, _ = strings.Cut(rest, "/")
+		name += "-" + appID
+	}
 	res = cosResource{path: path, noOwner: !strings.HasPrefix(parts[4], "uid/")}
 	start := strings.IndexAny(name, "*$")
 	switch {
