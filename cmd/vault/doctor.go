@@ -72,30 +72,30 @@ func (s *session) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	patient, err := s.patient(set)
+	doctorRun, err := s.doctorRun(set)
 	if err != nil {
 		return err
 	}
 	set.Identity = p.set.Identity // which may be that of the machine
 	o := &opened{settings: set}
-	patient.Keys, err = s.keys(ctx, set, anyKeys, o)
-	patient.KeysErr = err
+	doctorRun.Keys, err = s.keys(ctx, set, anyKeys, o)
+	doctorRun.KeysErr = err
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	lines := &lines{u: s.ui, stop: stop}
-	if err := s.tellSettings(lines, set, o); err != nil {
+	if err := s.reportSettings(lines, set, o); err != nil {
 		return err
 	}
-	s.admit(ctx, patient, set, p, lines)
-	s.introduce(ctx, patient, p, second)
-	defer patient.close()
-	return lines.verdict(ctx, doctor.Examine(ctx, &patient.Patient, lines.report))
+	s.openDoctorStore(ctx, doctorRun, set, p, lines)
+	s.introduce(ctx, doctorRun, p, second)
+	defer doctorRun.close()
+	return lines.verdict(ctx, doctor.Run(ctx, &doctorRun.Options, lines.report))
 }
 
-// patient is what is known of the store before anything was opened. What is wrong with
+// doctorRun is what is known of the store before anything was opened. What is wrong with
 // the settings is an error, as for every command.
-func (s *session) patient(set config.Settings) (*patient, error) {
+func (s *session) doctorRun(set config.Settings) (*doctorRun, error) {
 	collection, err := vault.ParseCollection(set.Collection.Text)
 	if err != nil {
 		return nil, from(set.Collection, err)
@@ -109,26 +109,26 @@ func (s *session) patient(set config.Settings) (*patient, error) {
 	if _, err := scope(set); err != nil {
 		return nil, err
 	}
-	patient := &patient{Patient: doctor.Patient{
+	doctorRun := &doctorRun{Options: doctor.Options{
 		Collection: collection, VaultID: set.VaultID.Text,
 		Hint: hintFor, ForeignKey: s.c.String("foreign-key"), Quick: s.c.Bool("quick"), Now: s.now,
 	}}
 	switch {
 	case set.ReadOnly:
-		patient.Hands = "the profile is read-only, so the doctor writes nothing"
+		doctorRun.NoWrites = "the profile is read-only, so the doctor writes nothing"
 	case set.Scope != nil:
-		patient.Hands = "the profile has a scope, so the doctor writes nothing"
+		doctorRun.NoWrites = "the profile has a scope, so the doctor writes nothing"
 	}
-	return patient, nil
+	return doctorRun, nil
 }
 
 // A patient is what doctor examines, and the stores that it closes.
-type patient struct {
-	doctor.Patient
+type doctorRun struct {
+	doctor.Options
 	opened []*vault.Store
 }
 
-func (p *patient) close() {
+func (p *doctorRun) close() {
 	for _, st := range p.opened {
 		st.Close()
 	}
@@ -137,47 +137,47 @@ func (p *patient) close() {
 // largeObject is past the size at which the clouds' stores use a multipart upload.
 const largeObject = 9 << 20
 
-// admit opens the store. What fails is for the doctor to report.
-func (s *session) admit(ctx context.Context, patient *patient, set config.Settings, p *plan, l *lines) {
+// openDoctorStore opens the store. What fails is for the doctor to report.
+func (s *session) openDoctorStore(ctx context.Context, doctorRun *doctorRun, set config.Settings, p *plan, l *lines) {
 	if p.InCloud() {
-		patient.Isolated, patient.Large = true, largeObject
+		doctorRun.Isolated, doctorRun.Large = true, largeObject
 	}
 	if p.Dir != "" && s.goos != "windows" { // whose modes say nothing
-		patient.Directory = func(context.Context) []doctor.Line { return doctor.Directory(p.Dir) }
+		doctorRun.Directory = func(context.Context) []doctor.Line { return doctor.Directory(p.Dir) }
 	}
 	store, err := p.open(ctx) // also without a tenant: the cloud knows the time, which may be why
 	if err == nil {
-		patient.opened = append(patient.opened, store)
-		patient.Name, patient.Cloud = store.Name, store.Cloud
+		doctorRun.opened = append(doctorRun.opened, store)
+		doctorRun.Name, doctorRun.Cloud = store.Name, store.Cloud
 	}
 	switch {
 	case p.identity != nil:
-		patient.Identity = func(ctx context.Context) []doctor.Line { return p.identity.examine(ctx, patient.Cloud) }
-	case p.PerRole && patient.Cloud != nil:
-		patient.Identity = func(ctx context.Context) []doctor.Line { return []doctor.Line{examineKeys(ctx, patient.Cloud)} }
+		doctorRun.Identity = func(ctx context.Context) []doctor.Line { return p.identity.check(ctx, doctorRun.Cloud) }
+	case p.PerRole && doctorRun.Cloud != nil:
+		doctorRun.Identity = func(ctx context.Context) []doctor.Line { return []doctor.Line{checkKeys(ctx, doctorRun.Cloud)} }
 	}
-	if s.nobodyAsked(set) && (p.Scheme == "s3" || p.Scheme == "cos") && p.identity == nil && patient.Cloud != nil {
-		patient.Whole = func(ctx context.Context) (bool, string) { return owner(ctx, patient.Cloud) }
+	if s.hasNoTenant(set) && (p.Scheme == "s3" || p.Scheme == "cos") && p.identity == nil && doctorRun.Cloud != nil {
+		doctorRun.OwnerCredentials = func(ctx context.Context) (bool, string) { return owner(ctx, doctorRun.Cloud) }
 	}
 	tenant, terr := p.tenant(ctx)
 	if terr != nil {
-		patient.Unopened = terr
+		doctorRun.StoreErr = terr
 		return
 	}
-	patient.Tenant = tenant
+	doctorRun.Tenant = tenant
 	l.setting("tenant", string(tenant), origin(set.Tenant, p.nameFrom()))
 	switch {
 	case err != nil:
-		patient.Unopened = err
+		doctorRun.StoreErr = err
 	case store.Name != "mem://":
-		patient.Store, patient.Reopen = store, p.open
+		doctorRun.Store, doctorRun.Reopen = store, p.open
 	case set.Store.Text != "": // else it is the default, which is not there
-		patient.Store = store
+		doctorRun.Store = store
 	}
 }
 
-// nobodyAsked reports whether nobody asked for a tenant, or for a second one.
-func (s *session) nobodyAsked(set config.Settings) bool {
+// hasNoTenant reports whether nobody asked for a tenant, or for a second one.
+func (s *session) hasNoTenant(set config.Settings) bool {
 	return set.Identity.Text == "" && set.Tenant.Text == "" && !s.c.IsSet("other") && !s.c.IsSet("foreign-key")
 }
 
@@ -212,8 +212,8 @@ func (p *plan) nameFrom() string {
 	return "the token, or default"
 }
 
-// tellSettings says what the run uses, and where that came from. It shows no secret.
-func (s *session) tellSettings(l *lines, set config.Settings, o *opened) error {
+// reportSettings says what the run uses, and where that came from. It shows no secret.
+func (s *session) reportSettings(l *lines, set config.Settings, o *opened) error {
 	store, err := s.shownStore(set)
 	if err != nil {
 		return err

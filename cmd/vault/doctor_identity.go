@@ -12,9 +12,9 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// examine is what doctor tells of an identity: its token, the exchange, and whether the
+// check is what doctor tells of an identity: its token, the exchange, and whether the
 // token is the tenant's.
-func (i *identity) examine(ctx context.Context, cloud vault.Cloud) []doctor.Line {
+func (i *identity) check(ctx context.Context, cloud vault.Cloud) []doctor.Line {
 	if i.broken != nil {
 		return []doctor.Line{failed("exchange", i.broken)}
 	}
@@ -31,7 +31,7 @@ func (i *identity) examine(ctx context.Context, cloud vault.Cloud) []doctor.Line
 	lines = append(lines, doctor.Line{Check: "exchange", Status: doctor.OK,
 		Message: fmt.Sprintf("%s role %s, until %s", from, i.Role, timestamp(c.Expires))})
 	if i.PerRole && cloud != nil { // elsewhere the exchange has said it
-		lines = append(lines, examineCaller(ctx, cloud, "the credentials of the role", "the account is "+c.Account+", by the role's ARN"))
+		lines = append(lines, checkCaller(ctx, cloud, "the credentials of the role", "the account is "+c.Account+", by the role's ARN"))
 	}
 	return append(lines, i.examineTenant(ctx, c))
 }
@@ -109,8 +109,8 @@ func (i *identity) examineOwnRole(l doctor.Line, tenant vault.Tenant, c federati
 	return l
 }
 
-// examineCaller is what the cloud says of those who sign.
-func examineCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise string) doctor.Line {
+// checkCaller is what the cloud says of those who sign.
+func checkCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise string) doctor.Line {
 	who, err := cloud.Caller(ctx)
 	if err != nil {
 		r := explain("doctor", err)
@@ -119,9 +119,9 @@ func examineCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise stri
 	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s belong to %s, account %s", whose, who.ARN, who.Account)}
 }
 
-// examineKeys is about keys that were found without an identity.
-func examineKeys(ctx context.Context, cloud vault.Cloud) doctor.Line {
-	return examineCaller(ctx, cloud, "the keys of the environment", "they come from the environment")
+// checkKeys is about keys that were found without an identity.
+func checkKeys(ctx context.Context, cloud vault.Cloud) doctor.Line {
+	return checkCaller(ctx, cloud, "the keys of the environment", "they come from the environment")
 }
 
 // present makes sure that a second tenant has credentials, and is not the first one.

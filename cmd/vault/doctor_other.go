@@ -45,21 +45,21 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 }
 
 // introduce opens the store as the second tenant. What fails is for the doctor to tell.
-func (s *session) introduce(ctx context.Context, patient *patient, first, second *plan) {
+func (s *session) introduce(ctx context.Context, doctorRun *doctorRun, first, second *plan) {
 	if second == nil {
 		return
 	}
 	us, they := first.identity, second.identity
 	err := they.present(ctx, us)
 	if err == nil {
-		patient.OtherTenant, err = second.tenant(ctx)
+		doctorRun.OtherTenant, err = second.tenant(ctx)
 	}
 	if err == nil {
-		if patient.Other, err = second.open(ctx); err == nil {
-			patient.opened = append(patient.opened, patient.Other)
+		if doctorRun.Other, err = second.open(ctx); err == nil {
+			doctorRun.opened = append(doctorRun.opened, doctorRun.Other)
 		}
 	}
-	patient.Unintroduced = err
-	known := patient.Identity
-	patient.Identity = func(ctx context.Context) []doctor.Line { return append(known(ctx), us.examineRoles(ctx, they)...) }
+	doctorRun.OtherErr = err
+	known := doctorRun.Identity
+	doctorRun.Identity = func(ctx context.Context) []doctor.Line { return append(known(ctx), us.examineRoles(ctx, they)...) }
 }

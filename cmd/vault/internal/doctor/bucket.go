@@ -13,7 +13,7 @@ import (
 
 // Bucket judges how the bucket of a store is set up, from what its cloud returns. store is the
 // store's name, such as s3://bucket. A setting that may not be read is [NotProven]. hint is as
-// [Patient].Hint, and may be nil.
+// [Options].Hint, and may be nil.
 func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err error, otherwise string) string) []Line {
 	scheme, name, _ := strings.Cut(store, "://")
 	settings := make(map[string]vault.Setting)
@@ -111,8 +111,8 @@ func (r rule) selects(whole bool) (prefix string, all, ok bool) {
 // about any of them.
 func (r rule) coversTenants(whole bool) (all, some bool) {
 	prefix, every, ok := r.selects(whole)
-	covers := strings.HasPrefix(everybody, prefix)
-	return ok && every && covers, ok && (covers || strings.HasPrefix(prefix, everybody))
+	covers := strings.HasPrefix(tenantsPrefix, prefix)
+	return ok && every && covers, ok && (covers || strings.HasPrefix(prefix, tenantsPrefix))
 }
 
 // removes returns what a rule removes, in words.

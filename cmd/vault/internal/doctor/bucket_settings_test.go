@@ -104,21 +104,21 @@ func TestGrantsAtCOS(t *testing.T) {
 		return `{"version":"2.0","Statement":[{"Effect":"Allow","Principal":{"qcs":["` + principal + `"]},"Action":["` + action + `"],
 			"Resource":["qcs::cos:ap-guangzhou:uid/1250000000:vault-1250000000/` + path + `"],"Condition":{"bool_equal":{"cos:secure-transport":"true"}}}]}`
 	}
-	const staff, stranger = "qcs::cam::uin/100000000001:uin/100000000099", "qcs::cam::uin/200000000002:uin/200000000002"
+	const staff, missingTenant = "qcs::cam::uin/100000000001:uin/100000000099", "qcs::cam::uin/200000000002:uin/200000000002"
 	for _, tc := range []struct{ name, acl, policy, want string }{
 		{"the owner", acl(""), "", "ok: public: neither"},
 		{"everybody", acl(grant("<URI>http://cam.qcloud.com/groups/global/AllUsers</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to everyone"},
 		{"another group", acl(grant("<URI>http://example.com/group</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to http://example.com/group"},
-		{"FULL_CONTROL", acl(grant("<ID>"+stranger+"</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to " + stranger},
-		{"READ", acl(grant("<ID>"+stranger+"</ID>", "READ")), "", "warning: public: the ACL of the bucket grants READ to " + stranger},
-		{"WRITE_ACP", acl(grant("<ID>"+stranger+"</ID>", "WRITE_ACP")), "", "warning: public: the ACL of the bucket grants WRITE_ACP to " + stranger},
+		{"FULL_CONTROL", acl(grant("<ID>"+missingTenant+"</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to " + missingTenant},
+		{"READ", acl(grant("<ID>"+missingTenant+"</ID>", "READ")), "", "warning: public: the ACL of the bucket grants READ to " + missingTenant},
+		{"WRITE_ACP", acl(grant("<ID>"+missingTenant+"</ID>", "WRITE_ACP")), "", "warning: public: the ACL of the bucket grants WRITE_ACP to " + missingTenant},
 		{"an account by its number", acl(grant("<ID>200000000002</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to 200000000002"},
 		{"the owner's staff", acl(grant("<ID>"+staff+"</ID>", "FULL_CONTROL")), "", "ok: public: neither"},
 		{"no owner", strings.Replace(acl(""), owner, "", 1), "", "not proven: public: the response is not from COS"},
-		{"cos:*", acl(""), statement(stranger, "name/cos:*", "*"), "warning: public: the bucket policy allows name/cos:* to " + stranger},
-		{"one tenant's objects", acl(""), statement(stranger, "name/cos:GetObject", "bots/acme/*"), "warning: public: the bucket policy allows name/cos:GetObject to " + stranger},
+		{"cos:*", acl(""), statement(missingTenant, "name/cos:*", "*"), "warning: public: the bucket policy allows name/cos:* to " + missingTenant},
+		{"one tenant's objects", acl(""), statement(missingTenant, "name/cos:GetObject", "bots/acme/*"), "warning: public: the bucket policy allows name/cos:GetObject to " + missingTenant},
 		{"the root of another account", acl(""), statement("qcs::cam::uin/200000000002:root", "name/cos:PutBucketPolicy", "*"), "warning: public: the bucket policy allows name/cos:PutBucketPolicy to qcs::cam::uin/200000000002:root"},
-		{"what is no tenant's", acl(""), statement(stranger, "name/cos:GetObject", "site/*"), "ok: public: neither"},
+		{"what is no tenant's", acl(""), statement(missingTenant, "name/cos:GetObject", "site/*"), "ok: public: neither"},
 		{"the staff by policy", acl(""), statement(staff, "name/cos:*", "*"), "ok: public: neither"},
 		{"a role by policy", acl(""), statement("qcs::cam::uin/100000000001:roleName/vault-acme", "name/cos:*", "*"), "warning: public: the bucket policy has a weakness: a role"},
 		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has a weakness: an Allow for anyone"},

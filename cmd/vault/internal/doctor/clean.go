@@ -14,45 +14,45 @@ import (
 
 // A trace is where something was written, or may have been: below a prefix that nobody
 // else uses, or at one key.
-type trace struct {
+type leftover struct {
 	store  *vault.Store
 	prefix string // empty: nothing but one key
 	keys   []string
 }
 
-// trace notes keys before they are written to.
-func (e *exam) trace(st *vault.Store, prefix string, keys ...string) {
-	for _, t := range e.traces {
+// leftover notes keys before they are written to.
+func (e *checker) leftover(st *vault.Store, prefix string, keys ...string) {
+	for _, t := range e.leftovers {
 		if t.store == st && t.prefix == prefix && prefix != "" {
 			t.keys = unique(append(t.keys, keys...))
 			return
 		}
 	}
-	e.traces = append(e.traces, &trace{st, prefix, keys})
+	e.leftovers = append(e.leftovers, &leftover{st, prefix, keys})
 }
 
-// cleanWithin bounds the removal of what was written.
-const cleanWithin = 2 * time.Minute
+// cleanupTime bounds the removal of what was written.
+const cleanupTime = 2 * time.Minute
 
 // cleanUp removes what was written, also after ctx ended, and tells what is left.
-func (e *exam) cleanUp(ctx context.Context) {
-	if len(e.traces) == 0 {
+func (e *checker) cleanUp(ctx context.Context) {
+	if len(e.leftovers) == 0 {
 		return
 	}
-	ctx, cancel := linger.Context(ctx, cleanWithin)
+	ctx, cancel := linger.Context(ctx, cleanupTime)
 	defer cancel()
 	var left []string
 	old, places := 0, []string(nil)
-	for _, t := range e.traces {
+	for _, t := range e.leftovers {
 		if err := t.remove(ctx); err != nil {
 			left = append(left, err.Error())
 		}
 		switch n, err := t.purge(ctx); {
 		case err != nil:
-			left = append(left, fmt.Sprintf("old versions under %s may be left: %s", t.place(), described(t.store, err)))
+			left = append(left, fmt.Sprintf("old versions under %s may be left: %s", t.prefixOrKey(), described(t.store, err)))
 		case n > 0:
 			old += n
-			places = append(places, t.place())
+			places = append(places, t.prefixOrKey())
 		}
 	}
 	left, places = unique(left), unique(places)
@@ -78,7 +78,7 @@ func unique(s []string) []string {
 	return u
 }
 
-func (t *trace) place() string {
+func (t *leftover) prefixOrKey() string {
 	if t.prefix != "" {
 		return t.prefix
 	}
@@ -86,7 +86,7 @@ func (t *trace) place() string {
 }
 
 // remove deletes the current objects: the known keys, and what is listed.
-func (t *trace) remove(ctx context.Context) error {
+func (t *leftover) remove(ctx context.Context) error {
 	for _, key := range t.keys {
 		// Deleting what is not there leaves a marker in the history of some stores.
 		if gone, err := absent(ctx, t.store, key); err == nil && gone {
@@ -116,7 +116,7 @@ func (t *trace) remove(ctx context.Context) error {
 	return nil
 }
 
-func (t *trace) removeKey(ctx context.Context, key string) error {
+func (t *leftover) removeKey(ctx context.Context, key string) error {
 	if err := remove(ctx, t.store, key); err != nil && probe.Kind(t.store, err) != vault.ErrNotFound {
 		return fmt.Errorf("%s: %s", key, described(t.store, err))
 	}
@@ -124,18 +124,18 @@ func (t *trace) removeKey(ctx context.Context, key string) error {
 }
 
 // purge removes old versions for ever, and says how many stay because that is denied.
-func (t *trace) purge(ctx context.Context) (stay int, err error) {
+func (t *leftover) purge(ctx context.Context) (stay int, err error) {
 	if t.store.Purge == nil {
 		return 0, nil
 	}
 	var contents, markers []vault.Leftover
-	for l, err := range t.store.Purge.Leftovers(ctx, t.place()) {
+	for l, err := range t.store.Purge.Leftovers(ctx, t.prefixOrKey()) {
 		switch {
 		case probe.Kind(t.store, err) == vault.ErrPermission && t.prefix == "":
 			return 0, nil // somebody else's place: there may be nothing
 		case err != nil:
 			return 0, err
-		case t.prefix == "" && l.Key != t.place():
+		case t.prefix == "" && l.Key != t.prefixOrKey():
 		case l.Deleted:
 			markers = append(markers, l)
 		default:

@@ -17,7 +17,7 @@ const (
 const skewHint = "set the clock of this machine, with NTP"
 
 // clock compares the clock of this machine with that of the cloud.
-func (e *exam) clock(ctx context.Context) {
+func (e *checker) clock(ctx context.Context) {
 	if e.Cloud == nil {
 		e.say(ctx, "clock", found(Skipped, "clock: this store uses the clock of this machine"))
 		return
@@ -32,7 +32,7 @@ func (e *exam) clock(ctx context.Context) {
 	f := skew(before.Add(after.Sub(before) / 2).Sub(server))
 	e.say(ctx, "clock", f)
 	if f.status == Fail {
-		e.causes[fmt.Sprint("reason ", vault.ClockSkew)] = "the clock"
+		e.reportedCauses[fmt.Sprint("reason ", vault.ClockSkew)] = "the clock"
 	}
 }
 

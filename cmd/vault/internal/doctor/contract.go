@@ -11,7 +11,7 @@ import (
 )
 
 // A promise is a clause of the contract that the user of a store depends on.
-type promise struct {
+type feature struct {
 	clause string
 	what   string
 	broken Status // when it is not kept
@@ -23,7 +23,7 @@ type promise struct {
 
 const otherServer = "do not use this store, or the proxy in front of it"
 
-var promises = []promise{
+var features = []feature{
 	{clause: "create", what: "create-only", broken: Fail,
 		means: "put --create may overwrite an existing object", hint: "do not rely on put --create in this store; some servers ignore it in a bucket with versioning"},
 	{clause: "create-after-delete", what: "create-only after a delete", broken: Warning, needs: "create",
@@ -53,10 +53,10 @@ var promises = []promise{
 }
 
 // contract finds out which promises the store keeps.
-func (e *exam) contract(ctx context.Context) {
+func (e *checker) contract(ctx context.Context) {
 	switch {
-	case e.Hands != "":
-		e.say(ctx, "contract", found(Skipped, "features of the store: %s", e.Hands))
+	case e.NoWrites != "":
+		e.say(ctx, "contract", found(Skipped, "features of the store: %s", e.NoWrites))
 		return
 	case !e.own.puts:
 		e.say(ctx, "contract", found(NotProven, "features of the store: not tried, because no object could be stored under your prefix"))
@@ -64,9 +64,9 @@ func (e *exam) contract(ctx context.Context) {
 	}
 	s := e.subject(e.Store)
 	all := probe.All()
-	kept := make(map[string]bool)
-	whats := make(map[string]string)
-	for _, p := range promises {
+	supported := make(map[string]bool)
+	titles := make(map[string]string)
+	for _, p := range features {
 		if ctx.Err() != nil {
 			return
 		}
@@ -74,25 +74,25 @@ func (e *exam) contract(ctx context.Context) {
 		if i < 0 {
 			panic("doctor: there is no clause " + p.clause)
 		}
-		whats[p.clause] = p.what
+		titles[p.clause] = p.what
 		switch {
 		case e.Quick && (p.race || all[i].Large):
 			e.say(ctx, p.clause, found(Skipped, "%s: skipped because of --quick", p.what))
 			continue
-		case p.needs != "" && !kept[p.needs]:
-			e.say(ctx, p.clause, found(Skipped, "%s: not tried, because the check %s did not succeed", p.what, whats[p.needs]))
+		case p.needs != "" && !supported[p.needs]:
+			e.say(ctx, p.clause, found(Skipped, "%s: not tried, because the check %s did not succeed", p.what, titles[p.needs]))
 			continue
 		}
 		r := s.Run(ctx, all[i])
-		kept[p.clause] = r.Verdict == probe.Honoured
+		supported[p.clause] = r.Verdict == probe.Honoured
 		e.say(ctx, p.clause, p.judge(e, e.Store, r))
-		if p.clause == "swap" && !kept["swap"] {
+		if p.clause == "swap" && !supported["swap"] {
 			s = e.subject(withoutSwap(e.Store)) // or every later clause that swaps would be judged by it
 		}
 	}
 }
 
-func (e *exam) subject(st *vault.Store) *probe.Subject {
+func (e *checker) subject(st *vault.Store) *probe.Subject {
 	return &probe.Subject{Store: st, Reopen: e.Reopen, Prefix: e.own.prefix, Large: e.Large, HidesAbsent: e.Isolated}
 }
 
@@ -103,7 +103,7 @@ func withoutSwap(st *vault.Store) *vault.Store {
 }
 
 // judge says what a verdict means for the user.
-func (p promise) judge(e *exam, st *vault.Store, r probe.Result) finding {
+func (p feature) judge(e *checker, st *vault.Store, r probe.Result) finding {
 	why := ""
 	if r.Err != nil {
 		why = reason(st, r.Err)
@@ -116,14 +116,14 @@ func (p promise) judge(e *exam, st *vault.Store, r probe.Result) finding {
 			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(e.advice(st, r.Err, p.hint))
 		}
 		if requestRefused(st, r.Err) { // which says nothing of features of the store
-			return found(NotProven, "%s: a request was refused", p.what).because(st, r.Err)
+			return found(NotProven, "%s: a request was refused", p.what).refusedBy(st, r.Err)
 		}
 		return finding{status: p.broken, message: fmt.Sprintf("%s: not supported: %s (%s)", p.what, p.means, why), hint: p.hint}
 	case probe.NotApplicable:
 		return found(Skipped, "%s: %s", p.what, why)
 	}
 	if requestRefused(st, r.Err) {
-		return found(NotProven, "%s: a request was refused", p.what).because(st, r.Err)
+		return found(NotProven, "%s: a request was refused", p.what).refusedBy(st, r.Err)
 	}
 	return found(NotProven, "%s: %s", p.what, why)
 }

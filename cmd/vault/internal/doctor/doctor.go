@@ -3,8 +3,8 @@
 // honours (package probe), whether its cloud keeps tenants apart, and whether the keys
 // open what they seal.
 //
-//	p := &doctor.Patient{Store: store, Tenant: "acme", Collection: "credentials", Isolated: true}
-//	sum := doctor.Examine(ctx, p, func(l doctor.Line) { fmt.Println(l.Status, l.Check, l.Message) })
+//	p := &doctor.Options{Store: store, Tenant: "acme", Collection: "credentials", Isolated: true}
+//	sum := doctor.Run(ctx, p, func(l doctor.Line) { fmt.Println(l.Status, l.Check, l.Message) })
 //
 // Isolation is proven by denials and by nothing else. A foreign prefix that answers is
 // [Broken]; one that answers with any other error than a denial is [NotProven], and so is
@@ -51,34 +51,34 @@ const (
 	Broken    Status = "broken" // tenants are not kept apart
 )
 
-// A Patient is what is examined. Nil fields leave their checks out.
-type Patient struct {
-	// Store holds the objects of Tenant in Collection. Nil: it could not be opened, and
-	// Unopened says why, or else there is none yet.
+// Options is what the doctor checks. A nil field skips its checks.
+type Options struct {
+	// Store holds the objects of Tenant in Collection. Nil: the store could not be opened
+	// because of StoreErr, or does not exist yet if that is nil.
 	Store      *vault.Store
-	Unopened   error
+	StoreErr   error
 	Tenant     vault.Tenant
 	Collection vault.Collection
-	// Reopen opens another client of the same store, for races. Nil: one takes part in
-	// them twice.
+	// Reopen opens another client of the same store, for races. Nil: one client races with
+	// itself.
 	Reopen func(context.Context) (*vault.Store, error)
-	// Hands says why nothing may be written, such as a profile that is read-only; empty
-	// means that it may.
-	Hands string
+	// NoWrites is the reason why the doctor may not write, such as a read-only profile. Empty:
+	// it may write.
+	NoWrites string
 
-	// Isolated says that the store has a cloud which keeps tenants apart.
+	// Isolated: the cloud of the store isolates tenants.
 	Isolated bool
-	// Whole, if not nil, says that nobody asked for a tenant, so that the credentials may be those
-	// of whoever owns the bucket: what they reach is then one line. It returns whether they are the
-	// owner's, for whom it is a warning, and whose they are, for the message.
-	Whole func(context.Context) (owner bool, whose string)
-	// Other is the store as a second tenant sees it, Unintroduced why there is none though
-	// one was asked for.
-	Other        *vault.Store
-	OtherTenant  vault.Tenant
-	Unintroduced error
-	// ForeignKey is the key of another tenant's object that exists, as whoever gave it
-	// says. That it is denied proves nothing unless Other can read it.
+	// OwnerCredentials is not nil if the user named no tenant, so that the credentials may be
+	// those of the bucket's owner. The broken isolation checks are then one result. It returns
+	// whether the credentials are the owner's, for which the result is a warning, and their name
+	// for the message.
+	OwnerCredentials func(context.Context) (owner bool, whose string)
+	// Other is the store as a second tenant opens it. OtherErr is the error if that failed.
+	Other       *vault.Store
+	OtherTenant vault.Tenant
+	OtherErr    error
+	// ForeignKey is the key of another tenant's object, which the user states to exist. A
+	// denial proves nothing unless Other can read the object.
 	ForeignKey string
 
 	// Cloud is the store's, also where Store is nil because the identity failed: it knows the
@@ -109,15 +109,15 @@ type Patient struct {
 	Now func() time.Time
 }
 
-// A Summary counts the lines by status. The one line that [Patient].Whole leads to counts as many
-// checks as it stands for.
+// A Summary counts the results by status. The one result of [Options].OwnerCredentials counts
+// as many checks as it replaces.
 type Summary map[Status]int
 
-// Examine runs all checks in order and reports each as it is found. When ctx ends it
-// stops, and removes what it has written all the same; the last line says what is left.
-// The caller closes the stores.
-func Examine(ctx context.Context, p *Patient, report func(Line)) Summary {
-	e := &exam{Patient: p, report: report, sum: make(Summary), run: "doctor-" + random(), causes: make(map[string]string)}
+// Run runs all checks in order and reports each result. When ctx ends it stops, and still
+// removes the objects that it has written; the last result lists those that are left. The caller
+// closes the stores.
+func Run(ctx context.Context, p *Options, report func(Line)) Summary {
+	e := &checker{Options: p, report: report, sum: make(Summary), run: "doctor-" + random(), reportedCauses: make(map[string]string)}
 	defer e.cleanUp(ctx)
 	e.clock(ctx)
 	e.identity(ctx)
@@ -131,20 +131,20 @@ func Examine(ctx context.Context, p *Patient, report func(Line)) Summary {
 	return e.sum
 }
 
-// An exam is one examination.
-type exam struct {
-	*Patient
-	report func(Line)
-	sum    Summary
-	run    string // the start of every name in it
-	own    party
-	traces []*trace
-	causes map[string]string // of requests that were refused: the subject of the first line about each
-	broken *[]string         // the subjects of broken lines that become one; nil: they do not
+// A checker is one run of the doctor.
+type checker struct {
+	*Options
+	report         func(Line)
+	sum            Summary
+	run            string // the start of every name in it
+	own            tenantAccess
+	leftovers      []*leftover
+	reportedCauses map[string]string // of requests that were refused: the subject of the first line about each
+	broken         *[]string         // the subjects of broken lines that become one; nil: they do not
 }
 
-// say reports a line. What is found after ctx ended is about that, and not reported.
-func (e *exam) say(ctx context.Context, check string, f finding) {
+// say reports a result, unless ctx has ended: then the result is about that.
+func (e *checker) say(ctx context.Context, check string, f finding) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -159,20 +159,20 @@ func (e *exam) say(ctx context.Context, check string, f finding) {
 	e.tell(Line{Check: check, Status: f.status, Message: f.message, Hint: f.hint})
 }
 
-// explained adds to a finding why the request was refused. A cause is told once, and referred to
-// after that.
-func (e *exam) explained(f finding) finding {
+// explained adds the cause of a refused request to a finding. Each cause is described once; later
+// findings refer to it.
+func (e *checker) explained(f finding) finding {
 	why := reason(f.store, f.err)
 	key := requestID.ReplaceAllString(why, "")
 	var cause *vault.Cause
 	if errors.As(causeOf(f.store, f.err), &cause) && cause.Reason != vault.ReasonUnknown {
 		key = fmt.Sprint("reason ", cause.Reason)
 	}
-	if first, ok := e.causes[key]; ok {
+	if first, ok := e.reportedCauses[key]; ok {
 		f.message += ": same cause as for " + quoted(first)
 		return f
 	}
-	e.causes[key], _, _ = strings.Cut(f.message, ":")
+	e.reportedCauses[key], _, _ = strings.Cut(f.message, ":")
 	f.message += ": " + why
 	f.hint = e.advice(f.store, f.err, f.hint)
 	return f
@@ -181,7 +181,7 @@ func (e *exam) explained(f finding) finding {
 // requestID is what differs between two messages about the same thing.
 var requestID = regexp.MustCompile(`, request [^ )]*`)
 
-func (e *exam) tell(l Line) {
+func (e *checker) tell(l Line) {
 	e.sum[l.Status]++
 	e.report(l)
 }
@@ -196,8 +196,8 @@ type finding struct {
 	err   error        // why; nil where the check could be made
 }
 
-// because says that a check could not be made, since st refused a request.
-func (f finding) because(st *vault.Store, err error) finding {
+// refusedBy records that a check could not be made because st refused a request.
+func (f finding) refusedBy(st *vault.Store, err error) finding {
 	f.store, f.err = st, err
 	return f
 }
@@ -212,7 +212,7 @@ func (f finding) hinted(hint string) finding {
 }
 
 // identity passes on what is known of who we are.
-func (e *exam) identity(ctx context.Context) {
+func (e *checker) identity(ctx context.Context) {
 	if e.Identity == nil {
 		e.say(ctx, "identity", found(Skipped, "identity: this store uses none"))
 		return
@@ -221,7 +221,7 @@ func (e *exam) identity(ctx context.Context) {
 }
 
 // bucket checks how the bucket is set up.
-func (e *exam) bucket(ctx context.Context) {
+func (e *checker) bucket(ctx context.Context) {
 	switch {
 	case e.Cloud == nil && e.Directory != nil:
 		e.pass(ctx, e.Directory)
@@ -242,7 +242,7 @@ func (e *exam) bucket(ctx context.Context) {
 	})
 }
 
-func (e *exam) pass(ctx context.Context, lines func(context.Context) []Line) {
+func (e *checker) pass(ctx context.Context, lines func(context.Context) []Line) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -251,7 +251,7 @@ func (e *exam) pass(ctx context.Context, lines func(context.Context) []Line) {
 	}
 }
 
-func (e *exam) now() time.Time {
+func (e *checker) now() time.Time {
 	if e.Now == nil {
 		return time.Now()
 	}

@@ -104,7 +104,7 @@ func op(ops ...string) func(intercept.Call) bool {
 }
 
 // examine runs an examination and returns what it found.
-func examine(t *testing.T, ctx context.Context, p *doctor.Patient) map[string]doctor.Line {
+func examine(t *testing.T, ctx context.Context, p *doctor.Options) map[string]doctor.Line {
 	t.Helper()
 	p.Collection = vault.DefaultCollection
 	if p.Large == 0 {
@@ -115,7 +115,7 @@ func examine(t *testing.T, ctx context.Context, p *doctor.Patient) map[string]do
 	}
 	lines := make(map[string]doctor.Line)
 	want := make(doctor.Summary)
-	sum := doctor.Examine(ctx, p, func(l doctor.Line) {
+	sum := doctor.Run(ctx, p, func(l doctor.Line) {
 		if _, twice := lines[l.Check]; twice {
 			t.Errorf("two lines about %s", l.Check)
 		}
@@ -206,7 +206,7 @@ func all(s doctor.Status, ids ...string) map[string]doctor.Status {
 // tenant, and nothing is left.
 func TestIsolated(t *testing.T) {
 	c := newCloud(t)
-	p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true}
+	p := &doctor.Options{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, all(doctor.OK, isolated...))
 	check(t, lines, all(doctor.OK, "bucket", "own-put", "own-get", "own-list", "own-delete", "cleanup",
@@ -233,7 +233,7 @@ func TestIsolated(t *testing.T) {
 // elsewhere is removed.
 func TestNotIsolated(t *testing.T) {
 	c := newCloud(t)
-	p := &doctor.Patient{Store: c.as(t, everything), Isolated: true, Quick: true}
+	p := &doctor.Options{Store: c.as(t, everything), Isolated: true, Quick: true}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, all(doctor.Broken, isolated...))
 	check(t, lines, all(doctor.Broken, "isolation-get")) // of what could be put there
@@ -253,38 +253,38 @@ func TestReadsAll(t *testing.T) {
 	hole := own("acme").unless(purging("acme")).unless(func(c intercept.Call) bool { return c.Op == "get" })
 	for _, tc := range []struct {
 		name string
-		with func(t *testing.T, c *cloud, p *doctor.Patient)
+		with func(t *testing.T, c *cloud, p *doctor.Options)
 		want doctor.Status
 	}{
-		{"alone", func(*testing.T, *cloud, *doctor.Patient) {}, doctor.NotProven},
-		{"with a second tenant", func(t *testing.T, c *cloud, p *doctor.Patient) {
+		{"alone", func(*testing.T, *cloud, *doctor.Options) {}, doctor.NotProven},
+		{"with a second tenant", func(t *testing.T, c *cloud, p *doctor.Options) {
 			p.Other, p.OtherTenant = c.as(t, own("other").unless(purging("other"))), "other"
 		}, doctor.Broken},
-		{"with a key", func(_ *testing.T, _ *cloud, p *doctor.Patient) {
+		{"with a key", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.ForeignKey = "bots/other/credentials/openai.enc"
 		}, doctor.Broken},
-		{"with a key that does not exist", func(_ *testing.T, _ *cloud, p *doctor.Patient) {
+		{"with a key that does not exist", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.ForeignKey = "bots/other/credentials/none.enc"
 		}, doctor.NotProven},
-		{"with a key of one's own", func(_ *testing.T, _ *cloud, p *doctor.Patient) {
+		{"with a key of one's own", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.ForeignKey = "bots/acme/credentials/openai.enc"
 		}, doctor.NotProven},
-		{"with the same tenant", func(t *testing.T, c *cloud, p *doctor.Patient) {
+		{"with the same tenant", func(t *testing.T, c *cloud, p *doctor.Options) {
 			p.Other, p.OtherTenant = c.as(t, own("acme")), "acme"
 		}, doctor.NotProven},
-		{"with a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Patient) {
-			p.Unintroduced = vault.ErrUnauthenticated
+		{"with a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+			p.OtherErr = vault.ErrUnauthenticated
 		}, doctor.NotProven},
-		{"with a second tenant that may not put", func(t *testing.T, c *cloud, p *doctor.Patient) {
+		{"with a second tenant that may not put", func(t *testing.T, c *cloud, p *doctor.Options) {
 			p.Other, p.OtherTenant = c.as(t, func(intercept.Call) bool { return true }), "other"
 		}, doctor.NotProven},
-		{"with a key and a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Patient) {
-			p.Unintroduced, p.ForeignKey = vault.ErrUnauthenticated, "bots/other/credentials/openai.enc"
+		{"with a key and a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+			p.OtherErr, p.ForeignKey = vault.ErrUnauthenticated, "bots/other/credentials/openai.enc"
 		}, doctor.Broken},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
-			p := &doctor.Patient{Store: c.as(t, hole), Isolated: true, Quick: true}
+			p := &doctor.Options{Store: c.as(t, hole), Isolated: true, Quick: true}
 			tc.with(t, c, p)
 			lines := examine(t, t.Context(), p)
 			check(t, lines, all(doctor.OK, isolated...))
@@ -309,7 +309,7 @@ func TestAnswersLie(t *testing.T) {
 			return do()
 		}})
 		liar.Purge = bouncer{c.owner.Purge, own("acme").unless(purging("acme"))}
-		p := &doctor.Patient{Store: liar, Isolated: true, Quick: true, Other: c.as(t, own("other").unless(purging("other"))), OtherTenant: "other"}
+		p := &doctor.Options{Store: liar, Isolated: true, Quick: true, Other: c.as(t, own("other").unless(purging("other"))), OtherTenant: "other"}
 		lines := examine(t, t.Context(), p)
 		check(t, lines, map[string]doctor.Status{
 			"isolation-overwrite": doctor.OK, "isolation-add": doctor.OK, "isolation-intact": doctor.Broken, "isolation-reverse-intact": doctor.OK,
@@ -335,7 +335,7 @@ func TestForeignKeyDenied(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
-			p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: tc.key}
+			p := &doctor.Options{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: tc.key}
 			if tc.second {
 				// It puts nothing, so that the key alone decides.
 				p.Other, p.OtherTenant = c.as(t, func(c intercept.Call) bool { return own("other")(c) || c.Op == "put" }), "other"
@@ -352,7 +352,7 @@ func TestForeignKeyDenied(t *testing.T) {
 }
 
 // TestListHoles: policies see the prefix and the delimiter of a list, so that a foreign
-// place may be denied in one form and open in another. One form is enough.
+// prefixOrKey may be denied in one form and open in another. One form is enough.
 func TestListHoles(t *testing.T) {
 	lists := func(c intercept.Call) bool { return c.Op == "list" }
 	for _, tc := range []struct {
@@ -383,7 +383,7 @@ func TestListHoles(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
 			denied := own("acme").unless(purging("acme"))
-			p := &doctor.Patient{
+			p := &doctor.Options{
 				Store: c.as(t, func(c intercept.Call) bool {
 					return (denied(c) || tc.deny != nil && tc.deny(c)) && (tc.allow == nil || !tc.allow(c))
 				}),
@@ -421,7 +421,7 @@ func TestVersionIDs(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
-			p := &doctor.Patient{
+			p := &doctor.Options{
 				Store: c.as(t, tc.rule), Isolated: true, Quick: true,
 				Other: c.as(t, own("other").unless(purging("other"))), OtherTenant: "other",
 			}
@@ -432,7 +432,7 @@ func TestVersionIDs(t *testing.T) {
 
 	// Without a history there are no ids, and whoever cannot list his own proves nothing.
 	c := newCloud(t)
-	p := &doctor.Patient{
+	p := &doctor.Options{
 		Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, OtherTenant: "other",
 		Other: c.as(t, func(c intercept.Call) bool { return own("other")(c) || c.Op == "versions" }),
 	}
@@ -450,7 +450,7 @@ func TestNobodyDeletes(t *testing.T) {
 	as := func(tenant string) *vault.Store {
 		return c.as(t, func(c intercept.Call) bool { return own(tenant)(c) || c.Op == "remove" })
 	}
-	p := &doctor.Patient{Store: as("acme"), Isolated: true, Quick: true, Other: as("other"), OtherTenant: "other"}
+	p := &doctor.Options{Store: as("acme"), Isolated: true, Quick: true, Other: as("other"), OtherTenant: "other"}
 	check(t, examine(t, t.Context(), p), map[string]doctor.Status{
 		"own-delete": doctor.Fail, "isolation-remove": doctor.NotProven, "isolation-intact": doctor.OK,
 		"isolation-reverse-remove": doctor.NotProven, "isolation-reverse-intact": doctor.OK, "cleanup": doctor.Warning,
@@ -475,7 +475,7 @@ func TestOneHole(t *testing.T) {
 	} {
 		t.Run(tc.line, func(t *testing.T) {
 			c := newCloud(t)
-			p := &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme")).unless(tc.allow)), Isolated: true, Quick: true}
+			p := &doctor.Options{Store: c.as(t, own("acme").unless(purging("acme")).unless(tc.allow)), Isolated: true, Quick: true}
 			lines := examine(t, t.Context(), p)
 			want := all(doctor.OK, isolated...)
 			want[tc.line] = doctor.Broken
@@ -538,7 +538,7 @@ func TestOtherAnswers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
-			p := &doctor.Patient{Store: tc.store(t, c), Isolated: true, Quick: true}
+			p := &doctor.Options{Store: tc.store(t, c), Isolated: true, Quick: true}
 			check(t, examine(t, t.Context(), p), tc.want)
 			c.untouched(t, false)
 		})
@@ -553,13 +553,13 @@ func TestUnreached(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name string
-		p    doctor.Patient
+		p    doctor.Options
 		want string
 	}{
-		{"not opened", doctor.Patient{Unopened: errors.New("no route")}, "the store cannot be opened: no route"},
-		{"not authenticated", doctor.Patient{Store: answer(vault.ErrUnauthenticated)}, "mem:// refuses these credentials: blob (code=Unknown): not authenticated"},
-		{"no answer", doctor.Patient{Store: answer(errors.New("no route"))}, "mem:// cannot be reached: blob (code=Unknown): no route"},
-		{"no bucket", doctor.Patient{Store: answer(vault.ErrUnavailable)}, "mem:// cannot be reached: blob (code=Unknown): unavailable"},
+		{"not opened", doctor.Options{StoreErr: errors.New("no route")}, "the store cannot be opened: no route"},
+		{"not authenticated", doctor.Options{Store: answer(vault.ErrUnauthenticated)}, "mem:// refuses these credentials: blob (code=Unknown): not authenticated"},
+		{"no answer", doctor.Options{Store: answer(errors.New("no route"))}, "mem:// cannot be reached: blob (code=Unknown): no route"},
+		{"no bucket", doctor.Options{Store: answer(vault.ErrUnavailable)}, "mem:// cannot be reached: blob (code=Unknown): unavailable"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.p.Isolated = true
@@ -578,7 +578,7 @@ func TestUnreached(t *testing.T) {
 
 // TestNoStoreYet: what was not made yet is no failure.
 func TestNoStoreYet(t *testing.T) {
-	check(t, examine(t, t.Context(), &doctor.Patient{}), map[string]doctor.Status{
+	check(t, examine(t, t.Context(), &doctor.Options{}), map[string]doctor.Status{
 		"bucket": doctor.Warning, "own": doctor.Skipped, "isolation": doctor.Skipped, "contract": doctor.Skipped,
 	})
 }
@@ -595,7 +595,7 @@ func TestHint(t *testing.T) {
 		}
 		return otherwise
 	}
-	lines := examine(t, t.Context(), &doctor.Patient{Store: s, Quick: true, Hint: hint})
+	lines := examine(t, t.Context(), &doctor.Options{Store: s, Quick: true, Hint: hint})
 	if got := lines["bucket"].Hint; got != "ask {prog}" {
 		t.Errorf("hint %q", got)
 	}
@@ -645,7 +645,7 @@ func TestInFewWords(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := tc.store(t, newCloud(t).open(t))
 			s.Explain = explain
-			got := examine(t, t.Context(), &doctor.Patient{Store: s, Quick: true})[tc.check].Message
+			got := examine(t, t.Context(), &doctor.Options{Store: s, Quick: true})[tc.check].Message
 			if !strings.HasSuffix(got, tc.want) || strings.Contains(got, "blob (") {
 				t.Errorf("%q, want …%q", got, tc.want)
 			}
@@ -655,7 +655,7 @@ func TestInFewWords(t *testing.T) {
 
 // TestBucketVersioning: the setting is not taken for what the store honours.
 func TestBucketVersioning(t *testing.T) {
-	p := &doctor.Patient{Unopened: errors.New("none"), Name: "s3://bucket", Cloud: settled}
+	p := &doctor.Options{StoreErr: errors.New("none"), Name: "s3://bucket", Cloud: settled}
 	lines := examine(t, t.Context(), p)
 	if got := []string{lines["versioning"].Message, lines["lifecycle"].Message}; !slices.Equal(got, []string{"bucket versioning is enabled", "a lifecycle rule removes parts of unfinished uploads"}) {
 		t.Errorf("%q", got)
@@ -665,7 +665,7 @@ func TestBucketVersioning(t *testing.T) {
 // TestHistoryStays: where versions may not be deleted it is told how many stay.
 func TestHistoryStays(t *testing.T) {
 	c := newCloud(t)
-	p := &doctor.Patient{Store: c.as(t, own("acme")), Isolated: true, Quick: true}
+	p := &doctor.Options{Store: c.as(t, own("acme")), Isolated: true, Quick: true}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, all(doctor.OK, isolated...))
 	check(t, lines, map[string]doctor.Status{"cleanup": doctor.Warning, "create": doctor.OK, "history": doctor.OK})
@@ -687,7 +687,7 @@ func TestHistoryStays(t *testing.T) {
 func TestNotRemoved(t *testing.T) {
 	c := newCloud(t)
 	denied := own("acme").unless(func(c intercept.Call) bool { return c.Op == "put" })
-	p := &doctor.Patient{Store: c.as(t, denied), Isolated: true, Quick: true}
+	p := &doctor.Options{Store: c.as(t, denied), Isolated: true, Quick: true}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, map[string]doctor.Status{"isolation-put": doctor.Broken, "isolation-delete": doctor.OK, "cleanup": doctor.Warning})
 	if got := lines["cleanup"].Message; !strings.Contains(got, "bots/doctor-") || !strings.Contains(got, "bots/acmex/credentials/doctor-") {
@@ -719,7 +719,7 @@ func TestInterrupted(t *testing.T) {
 					return err
 				}})
 			}
-			p := &doctor.Patient{
+			p := &doctor.Options{
 				Store: end(c.as(t, own("acme").unless(purging("acme")))), Isolated: true,
 				Other: end(c.as(t, own("other").unless(purging("other")))), OtherTenant: "other",
 			}
@@ -746,7 +746,7 @@ func TestHands(t *testing.T) {
 		}
 		return do()
 	}})
-	p := &doctor.Patient{Store: s, Isolated: true, Hands: "this profile is read-only", Other: c.as(t, own("other")), OtherTenant: "other"}
+	p := &doctor.Options{Store: s, Isolated: true, NoWrites: "this profile is read-only", Other: c.as(t, own("other")), OtherTenant: "other"}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, map[string]doctor.Status{
 		"bucket": doctor.OK, "own": doctor.Skipped, "contract": doctor.Skipped, "isolation-put": doctor.Skipped,
@@ -807,7 +807,7 @@ func TestContract(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
-			lines := examine(t, t.Context(), &doctor.Patient{Store: tc.store(c.open(t))})
+			lines := examine(t, t.Context(), &doctor.Options{Store: tc.store(c.open(t))})
 			check(t, lines, tc.want)
 			check(t, lines, all(doctor.Skipped, "isolation"))
 			c.untouched(t, false)
@@ -815,10 +815,10 @@ func TestContract(t *testing.T) {
 	}
 	declining := newCloud(t).open(t)
 	declining.Create = decliner{}
-	if got := examine(t, t.Context(), &doctor.Patient{Store: declining, Quick: true})["create"].Message; !strings.HasPrefix(got, "create-only: refused by this store: ") || strings.Contains(got, "overwrite") {
+	if got := examine(t, t.Context(), &doctor.Options{Store: declining, Quick: true})["create"].Message; !strings.HasPrefix(got, "create-only: refused by this store: ") || strings.Contains(got, "overwrite") {
 		t.Errorf("a create that is refused: %q", got)
 	}
-	if got, want := "isolation: mem:// does not isolate tenants", examine(t, t.Context(), &doctor.Patient{Store: newCloud(t).owner, Quick: true})["isolation"].Message; got != want {
+	if got, want := "isolation: mem:// does not isolate tenants", examine(t, t.Context(), &doctor.Options{Store: newCloud(t).owner, Quick: true})["isolation"].Message; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -839,8 +839,8 @@ func TestClock(t *testing.T) {
 		{-24 * time.Hour, doctor.Fail, "24h0m0s behind"},
 	} {
 		t.Run(tc.ahead.String(), func(t *testing.T) {
-			p := &doctor.Patient{
-				Unopened: errors.New("none"), Now: func() time.Time { return now.Add(tc.ahead) },
+			p := &doctor.Options{
+				StoreErr: errors.New("none"), Now: func() time.Time { return now.Add(tc.ahead) },
 				Cloud: &fakeCloud{now: now},
 			}
 			l := examine(t, t.Context(), p)["clock"]
@@ -849,7 +849,7 @@ func TestClock(t *testing.T) {
 			}
 		})
 	}
-	p := &doctor.Patient{Unopened: errors.New("none"), Cloud: &fakeCloud{now: now, err: errors.New("no answer")}}
+	p := &doctor.Options{StoreErr: errors.New("none"), Cloud: &fakeCloud{now: now, err: errors.New("no answer")}}
 	check(t, examine(t, t.Context(), p), all(doctor.NotProven, "clock"))
 }
 
@@ -857,17 +857,17 @@ func TestKeys(t *testing.T) {
 	fixed := kek.InsecureFixed()
 	for _, tc := range []struct {
 		name string
-		p    doctor.Patient
+		p    doctor.Options
 		want doctor.Status
 	}{
-		{"one", doctor.Patient{Keys: []envelope.KeySource{fixed}}, doctor.OK},
-		{"none", doctor.Patient{}, doctor.Warning},
-		{"unusable", doctor.Patient{KeysErr: errors.New("mode 0644")}, doctor.Fail},
-		{"one that does not open", doctor.Patient{Keys: []envelope.KeySource{fixed, sealsOnly{fixed}}}, doctor.Fail},
-		{"one that does not seal", doctor.Patient{Keys: []envelope.KeySource{opensOnly{fixed}}}, doctor.Fail},
+		{"one", doctor.Options{Keys: []envelope.KeySource{fixed}}, doctor.OK},
+		{"none", doctor.Options{}, doctor.Warning},
+		{"unusable", doctor.Options{KeysErr: errors.New("mode 0644")}, doctor.Fail},
+		{"one that does not open", doctor.Options{Keys: []envelope.KeySource{fixed, sealsOnly{fixed}}}, doctor.Fail},
+		{"one that does not seal", doctor.Options{Keys: []envelope.KeySource{opensOnly{fixed}}}, doctor.Fail},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			tc.p.Unopened = errors.New("none")
+			tc.p.StoreErr = errors.New("none")
 			check(t, examine(t, t.Context(), &tc.p), all(tc.want, "keys"))
 		})
 	}
@@ -883,7 +883,7 @@ func TestPrefix(t *testing.T) {
 	if _, err := v.Put(t.Context(), "n", strings.NewReader("value"), nil); err != nil {
 		t.Fatal(err)
 	}
-	lines := examine(t, t.Context(), &doctor.Patient{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: "bots/acme/credentials/n.enc"})
+	lines := examine(t, t.Context(), &doctor.Options{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: "bots/acme/credentials/n.enc"})
 	if got := lines["isolation-get"].Message; !strings.Contains(got, "under your prefix") {
 		t.Errorf("%q", got)
 	}
@@ -892,12 +892,12 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-func ExampleExamine() {
+func ExampleRun() {
 	ctx := context.Background()
 	store, _ := memfs.Open(ctx, memfs.Config{})
 	defer store.Close()
-	p := &doctor.Patient{Store: store, Tenant: "acme", Collection: "credentials", Keys: []envelope.KeySource{kek.InsecureFixed()}, Quick: true}
-	sum := doctor.Examine(ctx, p, func(l doctor.Line) {
+	p := &doctor.Options{Store: store, Tenant: "acme", Collection: "credentials", Keys: []envelope.KeySource{kek.InsecureFixed()}, Quick: true}
+	sum := doctor.Run(ctx, p, func(l doctor.Line) {
 		if strings.HasPrefix(l.Check, "own-") {
 			fmt.Println(l.Status, l.Message)
 		}

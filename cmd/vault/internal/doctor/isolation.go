@@ -10,18 +10,18 @@ import (
 )
 
 // isolation asks for what belongs to somebody else, and wants to be denied.
-func (e *exam) isolation(ctx context.Context) {
+func (e *checker) isolation(ctx context.Context) {
 	if !e.Isolated {
 		scheme, _, _ := strings.Cut(e.Store.Name, "://")
 		e.say(ctx, "isolation", found(Skipped, "isolation: %s:// does not isolate tenants", scheme))
 		return
 	}
-	if e.Whole != nil {
+	if e.OwnerCredentials != nil {
 		e.broken = new([]string)
 		defer e.reportWhole(ctx)
 	}
 	e.own.lists = e.listable(ctx, &e.own)
-	read := e.stranger(ctx)
+	read := e.missingTenant(ctx)
 	e.longerName(ctx)
 	e.roots(ctx)
 	e.reading(ctx, read)
@@ -32,13 +32,13 @@ func (e *exam) isolation(ctx context.Context) {
 const brokenPrefix = "ISOLATION BROKEN: "
 
 // reportWhole reports in one line that the credentials reach what is not under the own prefix.
-func (e *exam) reportWhole(ctx context.Context) {
+func (e *checker) reportWhole(ctx context.Context) {
 	reached := *e.broken
 	e.broken = nil
 	if len(reached) == 0 || ctx.Err() != nil {
 		return
 	}
-	owner, whose := e.Whole(ctx)
+	owner, whose := e.OwnerCredentials(ctx)
 	if owner {
 		e.tell(Line{Check: "isolation", Status: Warning,
 			Message: fmt.Sprintf("these credentials can access the whole bucket, as those of its owner can (%s): %d isolation checks were not denied", whose, len(reached)),
@@ -60,20 +60,20 @@ func outside(st *vault.Store, err error, mine bool, what, otherwise string) find
 	case err == nil:
 		return found(Broken, "%s%s", brokenPrefix, otherwise).hinted(closedHint)
 	case probe.Kind(st, err) != vault.ErrPermission:
-		return found(NotProven, "%s: neither denied nor allowed", what).because(st, err)
+		return found(NotProven, "%s: neither denied nor allowed", what).refusedBy(st, err)
 	case !mine:
 		return found(NotProven, "%s: denied, but the same request did not succeed under your prefix, so it may be denied everywhere", what)
 	}
 	return found(OK, "%s: denied", what)
 }
 
-// stranger tries the prefix of a tenant that does not exist. read says that it could
+// missingTenant tries the prefix of a tenant that does not exist. read says that it could
 // store something there, and read it.
-func (e *exam) stranger(ctx context.Context) (read bool) {
+func (e *checker) missingTenant(ctx context.Context) (read bool) {
 	theirs := prefix(vault.Tenant(e.run), e.Collection)
 	key := theirs + e.run + "/isolation.enc"
 	if e.putOutside(ctx, "isolation-put", key, "put under another tenant's prefix", "an object could be stored under another tenant's prefix") {
-		read = peek(ctx, e.Store, key) == nil
+		read = readByte(ctx, e.Store, key) == nil
 	}
 	e.say(ctx, "isolation-list", e.unlisted(ctx, &e.own, vault.Tenant(e.run), "list of another tenant's prefix", "another tenant's prefix could be listed"))
 	if e.Store.History != nil {
@@ -81,19 +81,19 @@ func (e *exam) stranger(ctx context.Context) (read bool) {
 		err := versions(ctx, e.Store, key)
 		e.say(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under another tenant's prefix", "old versions under another tenant's prefix could be listed"))
 	}
-	if e.Hands != "" {
-		e.say(ctx, "isolation-delete", found(Skipped, "delete under another tenant's prefix: %s", e.Hands))
+	if e.NoWrites != "" {
+		e.say(ctx, "isolation-delete", found(Skipped, "delete under another tenant's prefix: %s", e.NoWrites))
 	} else {
 		err := remove(ctx, e.Store, key)
-		e.say(ctx, "isolation-delete", e.looked(outside(e.Store, err, e.own.deletes, "delete under another tenant's prefix", "a delete under another tenant's prefix was not denied")))
+		e.say(ctx, "isolation-delete", e.notLookup(outside(e.Store, err, e.own.deletes, "delete under another tenant's prefix", "a delete under another tenant's prefix was not denied")))
 	}
 	return read
 }
 
 // putOutside tries to put an object where none may be put, and says whether it is there.
-func (e *exam) putOutside(ctx context.Context, check, key, what, otherwise string) bool {
-	if e.Hands != "" {
-		e.say(ctx, check, found(Skipped, "%s: %s", what, e.Hands))
+func (e *checker) putOutside(ctx context.Context, check, key, what, otherwise string) bool {
+	if e.NoWrites != "" {
+		e.say(ctx, check, found(Skipped, "%s: %s", what, e.NoWrites))
 		return false
 	}
 	if ctx.Err() != nil {
@@ -101,14 +101,14 @@ func (e *exam) putOutside(ctx context.Context, check, key, what, otherwise strin
 	}
 	err := put(ctx, e.Store, key, random())
 	if probe.Kind(e.Store, err) != vault.ErrPermission {
-		e.trace(e.Store, "", key) // it is there, or may be
+		e.leftover(e.Store, "", key) // it is there, or may be
 	}
 	e.say(ctx, check, outside(e.Store, err, e.own.puts, what, otherwise))
 	return err == nil
 }
 
-// looked takes a denial back that may be that of looking, and not of deleting.
-func (e *exam) looked(f finding) finding {
+// notLookup takes a denial back that may be that of looking, and not of deleting.
+func (e *checker) notLookup(f finding) finding {
 	if f.status == OK && e.Store.Remover == nil {
 		return found(NotProven, "%s, but the denied request may be the look-up before the delete, which this store needs", f.message)
 	}
@@ -117,7 +117,7 @@ func (e *exam) looked(f finding) finding {
 
 // longerName tries a tenant whose id starts like the own one: a policy that lacks the
 // slash after the tenant lets it through.
-func (e *exam) longerName(ctx context.Context) {
+func (e *checker) longerName(ctx context.Context) {
 	longer := e.Tenant + "x"
 	key := prefix(longer, e.Collection) + e.run + "/isolation.enc"
 	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object could be stored under "+tenantPrefix(longer)+", which starts like your prefix")
@@ -126,32 +126,32 @@ func (e *exam) longerName(ctx context.Context) {
 
 // reading decides whether foreign objects can be read: by one that the second tenant
 // puts there, by one that is known to exist, or by one that should not have been stored.
-func (e *exam) reading(ctx context.Context, read bool) {
+func (e *checker) reading(ctx context.Context, read bool) {
 	unknown := found(NotProven, "get of another tenant's object: not tried, because no such object is known; missing objects are denied in any case").
 		hinted("set --other to the identity of a second tenant; --foreign-key KEY alone can show broken isolation, but cannot prove isolation")
 	best := unknown
-	weigh := func(f finding) {
+	add := func(f finding) {
 		if best == unknown || f.status == Broken || f.status == OK && best.status == NotProven {
 			best = f
 		}
 	}
 	switch {
-	case e.Unintroduced != nil:
-		weigh(found(NotProven, "get of another tenant's object: the second tenant cannot be used: %v", e.Unintroduced).hinted(e.advice(nil, e.Unintroduced, "")))
+	case e.OtherErr != nil:
+		add(found(NotProven, "get of another tenant's object: the second tenant cannot be used: %v", e.OtherErr).hinted(e.advice(nil, e.OtherErr, "")))
 	case e.Other != nil && e.OtherTenant == e.Tenant:
-		weigh(found(NotProven, "get of another tenant's object: the second identity is also of tenant %s", e.Tenant).hinted("set --other to the identity of another tenant"))
+		add(found(NotProven, "get of another tenant's object: the second identity is also of tenant %s", e.Tenant).hinted("set --other to the identity of another tenant"))
 	}
 	if e.ForeignKey != "" {
-		weigh(e.readKey(ctx))
+		add(e.readKey(ctx))
 	}
 	if read {
-		weigh(outside(e.Store, nil, true, "", "an object under another tenant's prefix could be read"))
+		add(outside(e.Store, nil, true, "", "an object under another tenant's prefix could be read"))
 	}
-	if e.introduced() && e.Hands == "" {
-		other := e.party(e.Other, e.OtherTenant)
+	if e.hasOther() && e.NoWrites == "" {
+		other := e.tenantAccess(e.Other, e.OtherTenant)
 		e.measureVersions(ctx, &e.own)
-		e.trespass(ctx, "isolation", &e.own, &other, func(get finding) {
-			weigh(get)
+		e.crossTenant(ctx, "isolation", &e.own, &other, func(get finding) {
+			add(get)
 			e.say(ctx, "isolation-get", best)
 		})
 		return
@@ -159,17 +159,17 @@ func (e *exam) reading(ctx context.Context, read bool) {
 	e.say(ctx, "isolation-get", best)
 }
 
-func (e *exam) introduced() bool { return e.Other != nil && e.OtherTenant != e.Tenant }
+func (e *checker) hasOther() bool { return e.Other != nil && e.OtherTenant != e.Tenant }
 
 // readKey reads one byte of an object that is said to exist. Only the second tenant shows
 // that it does.
-func (e *exam) readKey(ctx context.Context) finding {
+func (e *checker) readKey(ctx context.Context) finding {
 	what := "get of " + e.ForeignKey
 	if strings.HasPrefix(e.ForeignKey, tenantPrefix(e.Tenant)) {
 		return found(NotProven, "%s: the key is under your prefix", what).hinted("set --foreign-key to the key of another tenant's object")
 	}
-	exists := e.introduced() && peek(ctx, e.Other, e.ForeignKey) == nil
-	err := peek(ctx, e.Store, e.ForeignKey)
+	exists := e.hasOther() && readByte(ctx, e.Other, e.ForeignKey) == nil
+	err := readByte(ctx, e.Store, e.ForeignKey)
 	if probe.Kind(e.Store, err) == vault.ErrNotFound && !exists {
 		return found(NotProven, "%s: the object does not exist", what).hinted("set --foreign-key to the key of an existing object, such as bots/TENANT/credentials/NAME.enc")
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // keys seals a value in memory, for a name that nobody has, and opens it with each key.
-func (e *exam) keys(ctx context.Context) {
+func (e *checker) keys(ctx context.Context) {
 	switch {
 	case e.KeysErr != nil:
 		e.say(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(e.advice(nil, e.KeysErr, "")))
@@ -54,7 +54,7 @@ func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.Ke
 	return sealed.Close()
 }
 
-func (e *exam) keyAdvice(err error) string {
+func (e *checker) keyAdvice(err error) string {
 	switch {
 	case errors.Is(err, envelope.ErrUnavailable):
 		return "check that the key source can be reached"

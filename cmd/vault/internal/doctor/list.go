@@ -10,17 +10,17 @@ import (
 
 // A shape is a form in which a place is listed. Policies see the prefix and the delimiter
 // of a request, not what would be listed, and may open one form and deny another.
-type shape struct {
+type listForm struct {
 	below     string // what follows the tenant's prefix: empty, or ends in a slash
 	delimiter string
 }
 
-// shapes are the forms in which a tenant's objects are listed, from its prefix down.
-func (e *exam) shapes() (all []shape) {
+// listForms are the forms in which a tenant's objects are listed, from its prefix down.
+func (e *checker) listForms() (all []listForm) {
 	collection := string(e.Collection) + "/"
 	for _, delimiter := range delimiters {
 		for _, below := range []string{"", collection, collection + e.run + "/"} {
-			all = append(all, shape{below, delimiter})
+			all = append(all, listForm{below, delimiter})
 		}
 	}
 	return all
@@ -29,9 +29,9 @@ func (e *exam) shapes() (all []shape) {
 var delimiters = []string{"", "/"}
 
 // listable finds out in which forms a party may list what is its own.
-func (e *exam) listable(ctx context.Context, p *party) map[shape]bool {
-	may := make(map[shape]bool)
-	for _, s := range e.shapes() {
+func (e *checker) listable(ctx context.Context, p *tenantAccess) map[listForm]bool {
+	may := make(map[listForm]bool)
+	for _, s := range e.listForms() {
 		_, err := listAs(ctx, p.store, tenantPrefix(p.tenant)+s.below, s.delimiter)
 		may[s] = err == nil
 	}
@@ -39,34 +39,34 @@ func (e *exam) listable(ctx context.Context, p *party) map[shape]bool {
 }
 
 // unlisted has a party list what is another tenant's, in every form, and tells the worst.
-func (e *exam) unlisted(ctx context.Context, from *party, to vault.Tenant, what, otherwise string) finding {
-	var w worst
-	for _, s := range e.shapes() {
-		w.weigh(from.denied(ctx, tenantPrefix(to)+s.below, s.delimiter, from.lists[s], what, otherwise))
+func (e *checker) unlisted(ctx context.Context, from *tenantAccess, to vault.Tenant, what, otherwise string) finding {
+	var w worstFinding
+	for _, s := range e.listForms() {
+		w.add(from.denied(ctx, tenantPrefix(to)+s.below, s.delimiter, from.lists[s], what, otherwise))
 	}
 	return w.finding
 }
 
 // roots lists what all tenants have in common.
-func (e *exam) roots(ctx context.Context) {
+func (e *checker) roots(ctx context.Context) {
 	for _, r := range []struct{ check, prefix, what string }{
 		{"isolation-root", "", "the whole bucket"},
-		{"isolation-tenants", everybody, everybody + ", where all tenants are,"},
+		{"isolation-tenants", tenantsPrefix, tenantsPrefix + ", where all tenants are,"},
 	} {
-		var w worst
+		var w worstFinding
 		for _, delimiter := range delimiters {
 			mine := false
 			for s, may := range e.own.lists {
 				mine = mine || may && s.delimiter == delimiter
 			}
-			w.weigh(e.own.denied(ctx, r.prefix, delimiter, mine, "list of "+strings.TrimSuffix(r.what, ","), r.what+" could be listed"))
+			w.add(e.own.denied(ctx, r.prefix, delimiter, mine, "list of "+strings.TrimSuffix(r.what, ","), r.what+" could be listed"))
 		}
 		e.say(ctx, r.check, w.finding)
 	}
 }
 
 // denied sends one list that has to be denied. proof says that the denial counts.
-func (p *party) denied(ctx context.Context, prefix, delimiter string, mine bool, what, otherwise string) (f finding, proof bool) {
+func (p *tenantAccess) denied(ctx context.Context, prefix, delimiter string, mine bool, what, otherwise string) (f finding, proof bool) {
 	_, err := listAs(ctx, p.store, prefix, delimiter)
 	otherwise += ", with the prefix " + quoted(prefix)
 	if delimiter != "" {
@@ -79,12 +79,12 @@ func quoted(s string) string { return `"` + s + `"` }
 
 // A worst is the gravest of several findings about one thing. A denial that proves
 // nothing counts only where there is nothing else.
-type worst struct {
+type worstFinding struct {
 	finding
 	weight int
 }
 
-func (w *worst) weigh(f finding, proof bool) {
+func (w *worstFinding) add(f finding, proof bool) {
 	weight := 1
 	switch {
 	case f.status == Broken:

@@ -11,23 +11,23 @@ import (
 
 // A party is a tenant with a store. What it may do under its own prefix is what makes a
 // denial elsewhere mean something.
-type party struct {
+type tenantAccess struct {
 	store  *vault.Store
 	tenant vault.Tenant
 	prefix string // its own, for this run: ends in a slash
 
 	puts, gets, deletes bool
-	lists               map[shape]bool
+	lists               map[listForm]bool
 	opens, purges       bool // a version, by its id
 }
 
-func (e *exam) party(st *vault.Store, t vault.Tenant) party {
-	return party{store: st, tenant: t, prefix: prefix(t, e.Collection) + e.run + "/"}
+func (e *checker) tenantAccess(st *vault.Store, t vault.Tenant) tenantAccess {
+	return tenantAccess{store: st, tenant: t, prefix: prefix(t, e.Collection) + e.run + "/"}
 }
 
 // reach finds out whether the store answers, by listing the own prefix. It says whether
 // there is any use in asking further.
-func (e *exam) reach(ctx context.Context) bool {
+func (e *checker) reach(ctx context.Context) bool {
 	stop := func(f finding) bool {
 		e.say(ctx, "bucket", f)
 		status, why := NotProven, "not tried, because the store cannot be reached"
@@ -40,12 +40,12 @@ func (e *exam) reach(ctx context.Context) bool {
 		return false
 	}
 	switch {
-	case e.Store == nil && e.Unopened == nil:
+	case e.Store == nil && e.StoreErr == nil:
 		return stop(found(Warning, "there is no store yet").hinted("the first {prog} put creates it"))
 	case e.Store == nil:
-		return stop(found(Fail, "the store cannot be opened: %v", e.Unopened).hinted(e.advice(nil, e.Unopened, "")))
+		return stop(found(Fail, "the store cannot be opened: %v", e.StoreErr).hinted(e.advice(nil, e.StoreErr, "")))
 	}
-	e.own = e.party(e.Store, e.Tenant)
+	e.own = e.tenantAccess(e.Store, e.Tenant)
 	_, err := list(ctx, e.Store, e.own.prefix)
 	switch kind := probe.Kind(e.Store, err); {
 	case err == nil:
@@ -64,14 +64,14 @@ func (e *exam) reach(ctx context.Context) bool {
 }
 
 // ownPrefix does under the own prefix all that must be denied elsewhere.
-func (e *exam) ownPrefix(ctx context.Context) {
-	if e.Hands != "" {
-		e.say(ctx, "own", found(Skipped, "your prefix: %s", e.Hands))
+func (e *checker) ownPrefix(ctx context.Context) {
+	if e.NoWrites != "" {
+		e.say(ctx, "own", found(Skipped, "your prefix: %s", e.NoWrites))
 		return
 	}
 	o := &e.own
 	key, value := o.prefix+"own.enc", random()
-	e.trace(o.store, o.prefix, key)
+	e.leftover(o.store, o.prefix, key)
 	bad := func(check, what string, err error) {
 		e.say(ctx, check, found(Fail, "%s: %s", what, described(o.store, err)).
 			hinted(e.advice(o.store, err, "check the permissions of this identity under "+prefix(o.tenant, e.Collection))))

@@ -33,7 +33,7 @@ func TestRefusedRequests(t *testing.T) {
 				}
 				return do()
 			}})
-			lines := examine(t, t.Context(), &doctor.Patient{Store: refusing, Quick: true})
+			lines := examine(t, t.Context(), &doctor.Options{Store: refusing, Quick: true})
 			told := 0
 			for _, check := range []string{"create", "read-after-write", "swap"} {
 				l := lines[check]
@@ -58,7 +58,7 @@ func TestRefusedRequests(t *testing.T) {
 		}
 		return do()
 	}})
-	lines := examine(t, t.Context(), &doctor.Patient{Store: refusing, Quick: true, Cloud: late{20 * time.Minute}})
+	lines := examine(t, t.Context(), &doctor.Options{Store: refusing, Quick: true, Cloud: late{20 * time.Minute}})
 	if l := lines["create"]; l.Status != doctor.NotProven || !strings.Contains(l.Message, `same cause as for "the clock"`) {
 		t.Errorf("create: %+v", l)
 	}
@@ -78,9 +78,9 @@ func TestWhole(t *testing.T) {
 		t.Run(fmt.Sprint("owner ", owner), func(t *testing.T) {
 			st := newCloud(t).as(t, everything)
 			broken, warned := 0, 0
-			sum := doctor.Examine(t.Context(), &doctor.Patient{
+			sum := doctor.Run(t.Context(), &doctor.Options{
 				Store: st, Tenant: "default", Collection: vault.DefaultCollection, Isolated: true, Quick: true,
-				Whole: func(context.Context) (bool, string) { return owner, "arn:aws:iam::1:user/me" },
+				OwnerCredentials: func(context.Context) (bool, string) { return owner, "arn:aws:iam::1:user/me" },
 			}, func(l doctor.Line) {
 				if l.Status == doctor.Broken {
 					broken++
@@ -101,17 +101,17 @@ func TestWhole(t *testing.T) {
 		})
 	}
 	// That anyone can read the objects is not summed up: an owner's credentials do not explain it.
-	readable := examine(t, t.Context(), &doctor.Patient{
+	readable := examine(t, t.Context(), &doctor.Options{
 		Store: newCloud(t).as(t, everything), Tenant: "default", Collection: vault.DefaultCollection, Isolated: true, Quick: true,
-		Cloud: trier{uploads: vault.ErrPermission, abort: vault.ErrPermission, ownAbort: vault.ErrPermission},
-		Whole: func(context.Context) (bool, string) { return true, "arn:aws:iam::1:user/me" },
+		Cloud:            trier{uploads: vault.ErrPermission, abort: vault.ErrPermission, ownAbort: vault.ErrPermission},
+		OwnerCredentials: func(context.Context) (bool, string) { return true, "arn:aws:iam::1:user/me" },
 	})
 	if l := readable["isolation-unsigned"]; l.Status != doctor.Broken {
 		t.Errorf("a bucket that anyone can read: %+v", l)
 	}
 	// Where the cloud keeps tenants apart there is nothing to sum up.
-	lines := examine(t, t.Context(), &doctor.Patient{Store: newCloud(t).as(t, own("acme")), Isolated: true, Quick: true,
-		Whole: func(context.Context) (bool, string) { t.Error("it was asked whose they are"); return true, "" }})
+	lines := examine(t, t.Context(), &doctor.Options{Store: newCloud(t).as(t, own("acme")), Isolated: true, Quick: true,
+		OwnerCredentials: func(context.Context) (bool, string) { t.Error("it was asked whose they are"); return true, "" }})
 	if l := lines["isolation-put"]; l.Status != doctor.OK {
 		t.Errorf("%+v", l)
 	}

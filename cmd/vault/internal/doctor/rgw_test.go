@@ -93,9 +93,9 @@ func (w *ward) open(t *testing.T, tenant vault.Tenant) func(context.Context) (*v
 }
 
 // patient is alice, and bob as the second tenant.
-func (w *ward) patient(t *testing.T) *doctor.Patient {
+func (w *ward) patient(t *testing.T) *doctor.Options {
 	t.Helper()
-	p := &doctor.Patient{Tenant: alice, OtherTenant: bob, Isolated: true, Quick: true, Reopen: w.open(t, alice)}
+	p := &doctor.Options{Tenant: alice, OtherTenant: bob, Isolated: true, Quick: true, Reopen: w.open(t, alice)}
 	for to, open := range map[**vault.Store]func(context.Context) (*vault.Store, error){&p.Store: p.Reopen, &p.Other: w.open(t, bob)} {
 		st, err := open(t.Context())
 		if err != nil {

@@ -15,10 +15,10 @@ import (
 // prefix is where the objects of a tenant's collection are, as package vault has it.
 func prefix(t vault.Tenant, c vault.Collection) string { return tenantPrefix(t) + string(c) + "/" }
 
-func tenantPrefix(t vault.Tenant) string { return everybody + string(t) + "/" }
+func tenantPrefix(t vault.Tenant) string { return tenantsPrefix + string(t) + "/" }
 
-// everybody is where the objects of all tenants are.
-const everybody = "bots/"
+// tenantsPrefix is where the objects of all tenants are.
+const tenantsPrefix = "bots/"
 
 func put(ctx context.Context, st *vault.Store, key, value string) error {
 	if st.Put != nil {
@@ -51,8 +51,8 @@ func get(ctx context.Context, st *vault.Store, key string, most int64) (string, 
 	return string(value), err
 }
 
-// peek says whether an object may be read: it reads one byte, and forgets it.
-func peek(ctx context.Context, st *vault.Store, key string) error {
+// readByte says whether an object may be read: it reads one byte, and forgets it.
+func readByte(ctx context.Context, st *vault.Store, key string) error {
 	_, err := get(ctx, st, key, 0)
 	return err
 }
@@ -87,8 +87,8 @@ func newest(ctx context.Context, st *vault.Store, key string) (id string, err er
 	return "", vault.ErrNotFound
 }
 
-// peekVersion says whether a version may be read: it reads one byte, and forgets it.
-func peekVersion(ctx context.Context, st *vault.Store, key, id string) error {
+// readVersionByte says whether a version may be read: it reads one byte, and forgets it.
+func readVersionByte(ctx context.Context, st *vault.Store, key, id string) error {
 	r, _, err := st.History.OpenVersion(ctx, key, id, 0, 1)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func remove(ctx context.Context, st *vault.Store, key string) error {
 // absent says whether key is not there: a denied read may mean that, too, so that one
 // list of exactly that key decides.
 func absent(ctx context.Context, st *vault.Store, key string) (bool, error) {
-	err := peek(ctx, st, key)
+	err := readByte(ctx, st, key)
 	switch probe.Kind(st, err) {
 	case vault.ErrNotFound:
 		return true, nil

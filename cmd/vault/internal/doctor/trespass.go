@@ -9,20 +9,20 @@ import (
 )
 
 // reverse has the second tenant try the same with what is ours.
-func (e *exam) reverse(ctx context.Context) {
-	if !e.introduced() || e.Hands != "" || ctx.Err() != nil {
+func (e *checker) reverse(ctx context.Context) {
+	if !e.hasOther() || e.NoWrites != "" || ctx.Err() != nil {
 		return
 	}
-	other := e.party(e.Other, e.OtherTenant)
+	other := e.tenantAccess(e.Other, e.OtherTenant)
 	e.measure(ctx, &other)
 	e.measureVersions(ctx, &other)
-	e.trespass(ctx, "isolation-reverse", &other, &e.own, func(get finding) { e.say(ctx, "isolation-reverse-get", get) })
+	e.crossTenant(ctx, "isolation-reverse", &other, &e.own, func(get finding) { e.say(ctx, "isolation-reverse-get", get) })
 }
 
 // measure finds out what a party may do under its own prefix.
-func (e *exam) measure(ctx context.Context, p *party) {
+func (e *checker) measure(ctx context.Context, p *tenantAccess) {
 	key, value := p.prefix+"own.enc", random()
-	e.trace(p.store, p.prefix, key)
+	e.leftover(p.store, p.prefix, key)
 	p.puts = put(ctx, p.store, key, value) == nil
 	is, err := get(ctx, p.store, key, int64(len(value)))
 	p.gets = err == nil && is == value
@@ -31,9 +31,9 @@ func (e *exam) measure(ctx context.Context, p *party) {
 }
 
 // measureVersions finds out what a party may do with a version of its own.
-func (e *exam) measureVersions(ctx context.Context, p *party) {
+func (e *checker) measureVersions(ctx context.Context, p *tenantAccess) {
 	key := p.prefix + "version.enc"
-	e.trace(p.store, p.prefix, key)
+	e.leftover(p.store, p.prefix, key)
 	if p.store.History == nil || put(ctx, p.store, key, random()) != nil {
 		return
 	}
@@ -41,16 +41,16 @@ func (e *exam) measureVersions(ctx context.Context, p *party) {
 	if err != nil {
 		return
 	}
-	p.opens = peekVersion(ctx, p.store, key, id) == nil
+	p.opens = readVersionByte(ctx, p.store, key, id) == nil
 	p.purges = p.store.Purge != nil && purge(ctx, p.store, key, id) == nil
 }
 
-// trespass has one party try everything with an object that the other has just put, who
+// crossTenant has one party try everything with an object that the other has just put, who
 // then looks whether it is as it was. got is told what reading it found.
-func (e *exam) trespass(ctx context.Context, id string, from, to *party, got func(finding)) {
+func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAccess, got func(finding)) {
 	in := to.prefix + "crossed/" // nothing else of this examination is there
 	key, added, value := in+"theirs.enc", in+"added.enc", random()
-	e.trace(to.store, to.prefix, key, added)
+	e.leftover(to.store, to.prefix, key, added)
 	if err := put(ctx, to.store, key, value); err != nil {
 		got(found(NotProven, "get of an object of tenant %s: that tenant cannot store one: %s", to.tenant, described(to.store, err)).
 			hinted(e.advice(to.store, err, "")))
@@ -64,7 +64,7 @@ func (e *exam) trespass(ctx context.Context, id string, from, to *party, got fun
 		is, otherwise := did(what)
 		return outside(from.store, err, mine, is, otherwise)
 	}
-	got(judge(peek(ctx, from.store, key), from.gets, "get of an object"))
+	got(judge(readByte(ctx, from.store, key), from.gets, "get of an object"))
 	// By its id a version takes rights of its own, also in a bucket that was never versioned.
 	var version string
 	var unknown error
@@ -80,21 +80,21 @@ func (e *exam) trespass(ctx context.Context, id string, from, to *party, got fun
 		return judge(ask(), mine, what)
 	}
 	if byID {
-		e.say(ctx, id+"-get-version", judgeVersion(func() error { return peekVersion(ctx, from.store, key, version) }, from.opens, "get of a version"))
+		e.say(ctx, id+"-get-version", judgeVersion(func() error { return readVersionByte(ctx, from.store, key, version) }, from.opens, "get of a version"))
 	}
 	e.say(ctx, id+"-overwrite", judge(put(ctx, from.store, key, random()), from.puts, "overwrite of an object"))
 	e.say(ctx, id+"-add", judge(put(ctx, from.store, added, random()), from.puts, "put of a new object under the prefix"))
-	e.say(ctx, id+"-remove", e.looked(judge(remove(ctx, from.store, key), from.deletes, "delete of an object")))
+	e.say(ctx, id+"-remove", e.notLookup(judge(remove(ctx, from.store, key), from.deletes, "delete of an object")))
 	if byID && from.store.Purge != nil {
 		e.say(ctx, id+"-remove-version", judgeVersion(func() error { return purge(ctx, from.store, key, version) }, from.purges, "delete of a version"))
 	}
 	is, otherwise := did("list of the prefix")
 	e.say(ctx, id+"-names", e.unlisted(ctx, from, to.tenant, is, otherwise))
-	e.say(ctx, id+"-intact", e.intact(ctx, to, in, key, value))
+	e.say(ctx, id+"-intact", e.unchanged(ctx, to, in, key, value))
 }
 
-// intact has a party look whether its object, and nothing else below in, is still there.
-func (e *exam) intact(ctx context.Context, to *party, in, key, value string) finding {
+// unchanged has a party look whether its object, and nothing else below in, is still there.
+func (e *checker) unchanged(ctx context.Context, to *tenantAccess, in, key, value string) finding {
 	is, err := get(ctx, to.store, key, int64(len(value)))
 	kind := probe.Kind(to.store, err)
 	if kind == vault.ErrPermission { // or absent

@@ -11,7 +11,7 @@ const unsignedCheck = "isolation-unsigned"
 
 // trials tries what a tenant has no use for: a read without credentials, and what concerns
 // other tenants' unfinished uploads and the bucket's policy.
-func (e *exam) trials(ctx context.Context) {
+func (e *checker) trials(ctx context.Context) {
 	if e.Cloud == nil {
 		return
 	}
@@ -35,16 +35,16 @@ func (e *exam) trials(ctx context.Context) {
 }
 
 // unsigned reads an object of ours as nobody.
-func (e *exam) unsigned(ctx context.Context, trier vault.CloudTrier) finding {
+func (e *checker) unsigned(ctx context.Context, trier vault.CloudTrier) finding {
 	const what = "get of an object without credentials"
 	switch {
-	case e.Hands != "":
-		return found(Skipped, "%s: %s", what, e.Hands)
+	case e.NoWrites != "":
+		return found(Skipped, "%s: %s", what, e.NoWrites)
 	case !e.own.gets:
 		return found(NotProven, "%s: not tried, because no object could be stored and read under your prefix", what)
 	}
 	key := e.own.prefix + "unsigned.enc"
-	e.trace(e.Store, e.own.prefix, key)
+	e.leftover(e.Store, e.own.prefix, key)
 	if err := put(ctx, e.Store, key, random()); err != nil {
 		return found(NotProven, "%s: not tried, because no object could be stored under your prefix: %s", what, described(e.Store, err))
 	}
@@ -57,17 +57,17 @@ func (e *exam) unsigned(ctx context.Context, trier vault.CloudTrier) finding {
 
 // uploads lists other tenants' unfinished uploads, whose keys are the names of what is stored. No
 // tenant has to list its own, so a denial counts by itself.
-func (e *exam) uploads(ctx context.Context, trier vault.CloudTrier) finding {
+func (e *checker) uploads(ctx context.Context, trier vault.CloudTrier) finding {
 	return outside(e.Store, trier.TryUploads(ctx, prefix(vault.Tenant(e.run), e.Collection)), true,
 		"list of multipart uploads under another tenant's prefix", "multipart uploads under another tenant's prefix could be listed")
 }
 
 // abort aborts an upload that does not exist. Servers that look for the upload before the right
 // do not deny that to anybody, so that it is no proof of a hole.
-func (e *exam) abort(ctx context.Context, trier vault.CloudTrier) finding {
+func (e *checker) abort(ctx context.Context, trier vault.CloudTrier) finding {
 	const what = "abort of a multipart upload under another tenant's prefix"
-	if e.Hands != "" {
-		return found(Skipped, "%s: %s", what, e.Hands)
+	if e.NoWrites != "" {
+		return found(Skipped, "%s: %s", what, e.NoWrites)
 	}
 	mine := trier.TryAbort(ctx, e.own.prefix+"abort.enc") == nil
 	err := trier.TryAbort(ctx, prefix(vault.Tenant(e.run), e.Collection)+e.run+"/abort.enc")

@@ -56,7 +56,7 @@ func TestTrials(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
-			p := &doctor.Patient{Store: c.as(t, tc.denied.unless(purging("acme"))), Isolated: true, Quick: true, Cloud: tc.cloud, Hands: tc.hands}
+			p := &doctor.Options{Store: c.as(t, tc.denied.unless(purging("acme"))), Isolated: true, Quick: true, Cloud: tc.cloud, NoWrites: tc.hands}
 			lines := examine(t, t.Context(), p)
 			check(t, lines, map[string]doctor.Status{"isolation-unsigned": tc.want[0], "isolation-uploads": tc.want[1], "isolation-abort": tc.want[2]})
 			if want := map[bool]doctor.Status{true: doctor.NotProven}[tc.cloud != nil]; lines["isolation-policy"].Status != want {
@@ -106,7 +106,7 @@ func TestCOSTrials(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	p := &doctor.Patient{Store: store, Cloud: store.Cloud, Isolated: true, Quick: true}
+	p := &doctor.Options{Store: store, Cloud: store.Cloud, Isolated: true, Quick: true}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, map[string]doctor.Status{"isolation-unsigned": doctor.OK, "isolation-uploads": doctor.Broken, "isolation-abort": doctor.NotProven})
 	if got := lines["isolation-abort"].Message; !strings.Contains(got, "not denied") {

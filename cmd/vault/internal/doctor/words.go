@@ -93,7 +93,7 @@ func causeOf(st *vault.Store, err error) error {
 }
 
 // advice returns the hint for an error of st, or otherwise.
-func (p *Patient) advice(st *vault.Store, err error, otherwise string) string {
+func (p *Options) advice(st *vault.Store, err error, otherwise string) string {
 	if p.Hint == nil {
 		return otherwise
 	}
