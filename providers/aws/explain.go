@@ -283,8 +283,8 @@ func failureOf(err error) failure {
 		}
 		return failure{vault.ErrUnavailable, vault.ForeignResponse}
 	}
-	if code(err) == codeFailed {
-		return failure{} // the write that had the condition says what it means
+	if code(err) == codeFailed { // a write with a condition has dealt with its own
+		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
 	if f, ok := reasons[code(err)]; ok {
 		return f

@@ -36,6 +36,7 @@ func TestRefused(t *testing.T) {
 		{400, "InvalidEncryptionAlgorithmError", vault.ErrRefused, vault.ReasonUnknown, false},
 		{405, "SomethingOfTheirs", vault.ErrRefused, vault.ReasonUnknown, false},
 		{409, "InvalidBucketState", vault.ErrRefused, vault.ReasonUnknown, false},
+		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, false}, // of a condition that was not asked for
 		{422, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
 		{302, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
 		{400, "BadDigest", vault.ErrRefused, vault.Damaged, false},
@@ -310,5 +311,25 @@ func TestSilentServer(t *testing.T) {
 		if n, ok := requests.Load(method); !ok || n.(*atomic.Int32).Load() != want {
 			t.Errorf("%s: not %d requests", method, want)
 		}
+	}
+}
+
+// TestConditionOfPart: a part has no condition, so that its 412 does not mean that an object exists.
+func TestConditionOfPart(t *testing.T) {
+	t.Parallel()
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		switch {
+		case r.URL.Query().Has("uploads"):
+			io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+		case r.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			refuse(w, http.StatusPreconditionFailed, "PreconditionFailed")
+		}
+	})
+	_, err := newVault(t, s, "acme").Put(t.Context(), "openai", noise(1, 20<<20), &vault.PutOptions{Create: true})
+	if !errors.Is(err, vault.ErrRefused) || errors.Is(err, vault.ErrExist) || errors.Is(err, vault.ErrUnsure) {
+		t.Errorf("create: %v, want %v", err, vault.ErrRefused)
 	}
 }

@@ -37,7 +37,7 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	switch {
 	case err == nil:
 		return versionID(out.version), nil
-	case code(err) == codeFailed:
+	case unmet(err):
 		return "", lost(vault.ErrExist, err)
 	case code(err) == codeConflict:
 		if there, terr := s.etag(ctx, key); terr == nil && there != "" {
@@ -56,7 +56,7 @@ func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) 
 	switch {
 	case err == nil:
 		return aws.ToString(out.etag), nil
-	case code(err) == codeFailed, code(err) == "NoSuchKey":
+	case unmet(err), code(err) == "NoSuchKey":
 		return "", lost(vault.ErrConflict, err)
 	case code(err) == codeConflict:
 		if now, terr := s.etag(ctx, key); terr == nil && now != tag {
@@ -64,6 +64,13 @@ func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) 
 		}
 	}
 	return "", err
+}
+
+// unmet reports whether the condition of a write does not hold. Only the request that makes the
+// object visible has one: the same code means something else as the response to a part.
+func unmet(err error) bool {
+	var before *unpublished
+	return code(err) == codeFailed && !errors.As(err, &before)
 }
 
 // lost returns the error of a writer whose condition does not hold.

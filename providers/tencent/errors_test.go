@@ -67,6 +67,8 @@ func TestExplain(t *testing.T) {
 		{307, "TemporaryRedirect", vault.ErrUnavailable, vault.WrongRegion, true},
 		{400, "InvalidArgument", vault.ErrRefused, vault.ReasonUnknown, true},
 		{409, "SomethingNew", vault.ErrRefused, vault.ReasonUnknown, true},
+		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, true}, // of a condition that was not asked for
+		{409, "FileAlreadyExists", vault.ErrRefused, vault.ReasonUnknown, true},  // likewise
 		{403, "BucketQuotaExceeded", vault.ErrNoSpace, vault.ReasonUnknown, true},
 		{400, "KmsKeyDisabled", vault.ErrRefused, vault.StoreKey, true},
 		{403, "KMS.AccessDenied", vault.ErrPermission, vault.StoreKey, true},

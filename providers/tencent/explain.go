@@ -118,8 +118,6 @@ var reasons = map[string]failure{
 	"NoSuchKey":     {vault.ErrNotFound, vault.ReasonUnknown},
 	"NoSuchVersion": {vault.ErrNotFound, vault.ReasonUnknown},
 
-	"FileAlreadyExists": {vault.ErrExist, vault.ReasonUnknown},
-
 	"NoSuchBucket": {vault.ErrUnavailable, vault.NoBucket},
 
 	"AccessDenied":               {vault.ErrPermission, vault.AccessDenied},
@@ -248,7 +246,7 @@ func failureOf(err error) failure {
 		return failure{vault.ErrUnavailable, vault.WrongRegion}
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
 		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
-	case s >= 400 && s != http.StatusNotFound && s != http.StatusPreconditionFailed:
+	case s >= 300 && s != http.StatusNotFound:
 		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
 	return failure{}

@@ -78,11 +78,18 @@ func (s *store) confirm(ctx context.Context, key string, sent opening) error {
 	return nil
 }
 
-// exists reports whether a create-only write was refused because something is there.
+// exists reports whether a create-only write was refused because something is there. After a
+// conflict with another write cosblob has looked.
 func exists(err error) bool {
-	c := code(err)
-	return gcerrors.Code(err) == gcerrors.FailedPrecondition && c != "ObjectLocked" && c != "InvalidObjectState"
+	switch code(err) {
+	case codeExists, "PathConflict", "UploadConflict":
+		return gcerrors.Code(err) == gcerrors.FailedPrecondition
+	}
+	return false
 }
+
+// codeExists is the response to a create-only write that found an object.
+const codeExists = "FileAlreadyExists"
 
 // Swap replaces an object only while it has the given tag, which is its version's id.
 func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
