@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -262,7 +263,14 @@ func (x exchanged) checkDocument(want proof, body []byte) error {
 		return x.foreign("a document that is cut or malformed", body)
 	case want.holds != "" && d.text[want.holds] == "":
 		return x.foreign("no "+want.holds, body)
-	case want.next == "" || d.text["IsTruncated"] != "true":
+	case want.next == "" || d.text["IsTruncated"] == "":
+		return nil
+	}
+	truncated, err := strconv.ParseBool(strings.TrimSpace(d.text["IsTruncated"])) // as the SDK reads it
+	switch {
+	case err != nil:
+		return x.foreign("a list that does not say whether it is cut", body)
+	case !truncated:
 		return nil
 	case d.text[want.next] == "":
 		return x.foreign("a list that is cut and does not say where it goes on", body)

@@ -298,6 +298,11 @@ func TestCutLists(t *testing.T) {
 		"no token":     {"<IsTruncated>true</IsTruncated>", "<IsTruncated>true</IsTruncated>"},
 		"the same one": {"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>", "<IsTruncated>true</IsTruncated><NextKeyMarker>t</NextKeyMarker>"},
 		"cut":          {"<Contents>", "<Version>"},
+		"True":         {"<IsTruncated>True</IsTruncated>", "<IsTruncated>True</IsTruncated>"}, // the SDK takes these for true
+		"TRUE":         {"<IsTruncated>TRUE</IsTruncated>", "<IsTruncated>TRUE</IsTruncated>"},
+		"1":            {"<IsTruncated>1</IsTruncated>", "<IsTruncated>1</IsTruncated>"},
+		"t":            {"<IsTruncated>t</IsTruncated>", "<IsTruncated>t</IsTruncated>"},
+		"yes":          {"<IsTruncated>yes</IsTruncated>", "<IsTruncated>yes</IsTruncated>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
