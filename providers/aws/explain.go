@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -51,6 +50,8 @@ func effectOf(err error) vault.Effect {
 		return vault.EffectUnknown
 	case !errors.As(err, &re):
 		return vault.EffectUnknown
+	case isRepeated(err):
+		return vault.Refused
 	case isTemporary(err):
 		return vault.NotApplied
 	case re.HTTPStatusCode() >= 300 && re.HTTPStatusCode() < 500, code(err) == "NotImplemented":
@@ -61,7 +62,7 @@ func effectOf(err error) vault.Effect {
 
 // isTemporary reports whether the service says that it did nothing, and may do it later.
 func isTemporary(err error) bool {
-	if _, throttled := retry.DefaultThrottleErrorCodes[code(err)]; throttled || temporaryCodes[code(err)] {
+	if asksForFewer(err) || temporaryCodes[code(err)] {
 		return true
 	}
 	var re *awshttp.ResponseError
@@ -71,11 +72,15 @@ func isTemporary(err error) bool {
 // temporaryStatus are those of 4xx that another attempt may not get.
 var temporaryStatus = []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
 
-// temporaryCodes are those, beside the SDK's codes of throttling, with which a service says that
-// it did nothing and may do it later. MinIO has the last two.
-var temporaryCodes = map[string]bool{
-	"RequestTimeout": true, codeAborted: true, codeConflict: true, "SlowDown": true, "TooManyRequests": true,
-	"KMS.ThrottlingException": true, "SlowDownRead": true, "SlowDownWrite": true,
+// temporaryCodes are those, beside [throttleCodes], with which a service says that it did nothing
+// and may do it later.
+var temporaryCodes = map[string]bool{"RequestTimeout": true, "RequestTimeoutException": true, codeAborted: true, codeConflict: true}
+
+// isRepeated reports whether the SDK has repeated a request after another write of the key was in
+// progress: package vault does not do so again.
+func isRepeated(err error) bool {
+	var op *smithy.OperationError
+	return (code(err) == codeAborted || code(err) == codeConflict) && errors.As(err, &op) && op.OperationName == "PutObject"
 }
 
 // unpublishable reports whether the request that would have made an object visible was not
@@ -188,21 +193,17 @@ var reasons = map[string]failure{
 
 	codeConflict:                   {vault.ErrUnavailable, vault.WriteConflict},
 	codeAborted:                    {vault.ErrUnavailable, vault.WriteConflict},
-	"SlowDown":                     {vault.ErrBusy, vault.Throttled},
 	"ServiceUnavailable":           {vault.ErrUnavailable, vault.Throttled},
-	"Throttling":                   {vault.ErrBusy, vault.Throttled},
-	"ThrottlingException":          {vault.ErrBusy, vault.Throttled},
-	"RequestLimitExceeded":         {vault.ErrBusy, vault.Throttled},
-	"TooManyRequests":              {vault.ErrBusy, vault.Throttled},
 	"InternalError":                {vault.ErrUnavailable, vault.ReasonUnknown},
 	"RequestTimeout":               {vault.ErrUnavailable, vault.ReasonUnknown},
+	"RequestTimeoutException":      {vault.ErrUnavailable, vault.ReasonUnknown},
 	"NoSuchUpload":                 {vault.ErrUnavailable, vault.UploadAborted},
 	"AuthorizationHeaderMalformed": {vault.ErrUnavailable, vault.WrongRegion},
 	"PermanentRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
 	"TemporaryRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
 	"MovedPermanently":             {vault.ErrUnavailable, vault.WrongRegion},
 
-	// Codes that have Quota in them are in [family].
+	// Codes that have Quota in them are in [failureOfCode].
 	"InsufficientStorage":  {vault.ErrNoSpace, vault.QuotaExceeded},
 	"InsufficientCapacity": {vault.ErrNoSpace, vault.QuotaExceeded},
 	"StorageCapExceeded":   {vault.ErrNoSpace, vault.QuotaExceeded}, // Backblaze B2
@@ -286,10 +287,10 @@ func failureOf(err error) failure {
 	if code(err) == codeFailed { // a write with a condition has dealt with its own
 		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
-	if f, ok := reasons[code(err)]; ok {
-		return f
+	if asksForFewer(err) {
+		return failure{vault.ErrBusy, vault.Throttled}
 	}
-	if f, ok := family(err); ok {
+	if f, ok := failureOfCode(code(err), effectOf(err)); ok {
 		return f
 	}
 	var re *smithyhttp.ResponseError
@@ -307,8 +308,8 @@ func failureOf(err error) failure {
 		return reasons["InvalidAccessKeyId"]
 	case status == http.StatusForbidden:
 		return reasons["AccessDenied"]
-	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return reasons["SlowDown"]
+	case status == http.StatusServiceUnavailable:
+		return failure{vault.ErrBusy, vault.Throttled}
 	case status == http.StatusInsufficientStorage:
 		return reasons["InsufficientStorage"]
 	case status >= 300 && status < 400 && regionOf(err) != "":
@@ -335,21 +336,23 @@ func whyUnavailable(err error) vault.Reason {
 	return vault.TokenSourceUnavailable
 }
 
-// family explains the codes of which services have many: those of quotas, whose names the service
-// makes up, and those that S3 passes on from KMS.
+// failureOfCode returns what a code means, of a request with this effect. Of some codes services
+// have many: those of quotas, whose names the service makes up, and those that S3 passes on from
+// KMS.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#KMSErrorList
-func family(err error) (failure, bool) {
-	code := code(err)
+func failureOfCode(code string, effect vault.Effect) (f failure, ok bool) {
+	if throttleCodes[code] {
+		return failure{vault.ErrBusy, vault.Throttled}, true
+	}
+	if f, ok := reasons[code]; ok {
+		return f, true
+	}
 	switch {
-	case isTemporary(err):
-		if strings.Contains(code, "KMS") {
-			return failure{vault.ErrBusy, vault.Throttled}, true
-		}
 	case strings.Contains(code, "Quota"):
 		return failure{vault.ErrNoSpace, vault.QuotaExceeded}, true
 	case strings.Contains(code, "KMS") && strings.Contains(code, "AccessDenied"):
 		return failure{vault.ErrPermission, vault.StoreKey}, true
-	case strings.Contains(code, "KMS") && effectOf(err) == vault.Refused:
+	case strings.Contains(code, "KMS") && effect == vault.Refused:
 		return failure{vault.ErrRefused, vault.StoreKey}, true
 	case strings.Contains(code, "KMS"):
 		return failure{vault.ErrUnavailable, vault.StoreKey}, true

@@ -333,3 +333,97 @@ func TestConditionOfPart(t *testing.T) {
 		t.Errorf("create: %v, want %v", err, vault.ErrRefused)
 	}
 }
+
+// TestThrottlingCodes: the service asks for fewer requests with many codes, and not always with 503. Each is
+// called the same, and sent three times by one layer.
+func TestThrottlingCodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits between attempts")
+	}
+	t.Parallel()
+	for i, code := range []string{
+		"Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException", "RequestLimitExceeded",
+		"TooManyRequests", "TooManyRequestsException", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
+		"ProvisionedThroughputExceededException", "EC2ThrottledException", "SlowDown", "SlowDownRead", "SlowDownWrite",
+		"KMS.ThrottlingException", "", // 429 alone
+	} {
+		status := []int{400, 403, 503}[i%3]
+		if code == "" {
+			status = http.StatusTooManyRequests
+		}
+		t.Run(fmt.Sprint(status, " ", code), func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			sent := make(map[string]int)
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				mu.Lock()
+				sent[r.Method]++
+				mu.Unlock()
+				if code == "" {
+					w.Header().Set("X-Amz-Request-Id", "REQ1")
+					w.WriteHeader(status)
+					return
+				}
+				refuse(w, status, code)
+			})
+			v := newVault(t, s, "acme")
+			var errs [3]error
+			var wg sync.WaitGroup
+			wg.Go(func() { _, errs[0] = v.Put(t.Context(), "openai", strings.NewReader("sk"), nil) })
+			wg.Go(func() { errs[1] = v.Delete(t.Context(), "openai", nil) })
+			wg.Go(func() { _, errs[2] = v.Get(t.Context(), "openai", nil) })
+			wg.Wait()
+			for i, err := range errs {
+				var cause *vault.Cause
+				if !errors.Is(err, vault.ErrBusy) || !errors.As(err, &cause) || cause.Reason != vault.Throttled {
+					t.Errorf("%s: %v", []string{"put", "rm", "get"}[i], err)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, method := range []string{"PUT", "DELETE", "GET"} {
+				if sent[method] != 3 {
+					t.Errorf("%s was sent %d times, want 3", method, sent[method])
+				}
+			}
+		})
+	}
+}
+
+// TestOneLayer: what the service calls temporary is sent three times, not three times three.
+func TestOneLayer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits between attempts")
+	}
+	t.Parallel()
+	for _, tc := range []struct {
+		status int
+		code   string
+	}{{400, "RequestTimeout"}, {408, ""}, {425, ""}, {409, "OperationAborted"}, {409, "ConditionalRequestConflict"}, {503, "ServiceUnavailable"}, {500, "InternalError"}} {
+		t.Run(fmt.Sprint(tc.status, " ", tc.code), func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			sent := make(map[string]int)
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				mu.Lock()
+				sent[r.Method]++
+				mu.Unlock()
+				if r.Method == http.MethodGet { // nothing is there, after an unknown outcome
+					refuse(w, 404, "NoSuchKey")
+					return
+				}
+				refuse(w, tc.status, tc.code)
+			})
+			v := newVault(t, s, "acme")
+			v.Put(t.Context(), "openai", strings.NewReader("sk"), nil)
+			v.Delete(t.Context(), "openai", nil)
+			mu.Lock()
+			defer mu.Unlock()
+			if sent["PUT"] != 3 || sent["DELETE"] > 3 {
+				t.Errorf("%v, want 3 of PUT and at most 3 of DELETE", sent)
+			}
+		})
+	}
+}

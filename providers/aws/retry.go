@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -23,11 +24,34 @@ import (
 // memory; the parts that CompleteMultipartUpload was about are gone, and package vault makes
 // another upload where it can read the value again.
 
+// throttleCodes are the codes with which a service asks for fewer requests: those of the SDK, and
+// those that S3 passes on from KMS and that other servers have. MinIO has the last two.
+var throttleCodes = func() map[string]bool {
+	codes := map[string]bool{"TooManyRequests": true, "KMS.ThrottlingException": true, "SlowDownRead": true, "SlowDownWrite": true}
+	for code := range retry.DefaultThrottleErrorCodes {
+		codes[code] = true
+	}
+	return codes
+}()
+
+// asksForFewer reports whether the service did nothing because there are too many requests.
+func asksForFewer(err error) bool {
+	var answered interface{ HTTPStatusCode() int }
+	return throttleCodes[code(err)] || errors.As(err, &answered) && answered.HTTPStatusCode() == http.StatusTooManyRequests
+}
+
+var isThrottled = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+	if asksForFewer(err) {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
+})
+
 // throttledOnly is the retryer of those.
 func throttledOnly(also ...retry.IsErrorRetryable) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
-		o.Retryables = append(also, retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes})
+		o.Retryables = append(also, isThrottled)
 	})
 }
 
@@ -49,7 +73,7 @@ func repeating(before ...retry.IsErrorRetryable) aws.Retryer {
 			}
 			return aws.UnknownTernary
 		})
-		o.Retryables = slices.Concat(before, []retry.IsErrorRetryable{silent}, o.Retryables, []retry.IsErrorRetryable{retry.RetryableHTTPStatusCode{Codes: codes}})
+		o.Retryables = slices.Concat(before, []retry.IsErrorRetryable{silent}, o.Retryables, []retry.IsErrorRetryable{isThrottled, retry.RetryableHTTPStatusCode{Codes: codes}})
 	})
 }
 
