@@ -427,3 +427,35 @@ func TestOneLayer(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedAmongMany: an object that DeleteObjects refuses is refused for the reason that its code
+// gives, as it would be by itself.
+func TestRefusedAmongMany(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		code   string
+		want   error
+		reason vault.Reason
+	}{
+		{"AccessDenied", vault.ErrPermission, vault.AccessDenied},
+		{"InvalidArgument", vault.ErrRefused, vault.ReasonUnknown},
+		{"SomethingOfTheirs", vault.ErrRefused, vault.ReasonUnknown},
+		{"PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown},
+		{"QuotaExceeded", vault.ErrNoSpace, vault.QuotaExceeded},
+		{"KMS.DisabledException", vault.ErrRefused, vault.StoreKey},
+		{"KMS.AccessDeniedException", vault.ErrPermission, vault.StoreKey},
+		{"ThrottledException", vault.ErrBusy, vault.Throttled},
+		{"InternalError", vault.ErrUnavailable, vault.ReasonUnknown},
+	} {
+		s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "<DeleteResult><Error><Key>a</Key><Code>%s</Code><Message>no</Message></Error></DeleteResult>", tc.code)
+		})
+		failed, err := s.Remover.Remove(t.Context(), []string{"a", "b"})
+		var cause *vault.Cause
+		if err != nil || len(failed) != 1 || !errors.Is(failed["a"], tc.want) || !errors.As(failed["a"], &cause) || cause.Reason != tc.reason {
+			t.Errorf("%s: %v, %v (%+v), want %v, reason %v", tc.code, failed, err, cause, tc.want, tc.reason)
+		} else if tc.want == vault.ErrRefused && !strings.HasPrefix(cause.Error(), tc.code+": no (S3 DeleteObjects") {
+			t.Errorf("the message is %q, want the code in front", cause)
+		}
+	}
+}

@@ -85,14 +85,23 @@ func gone(l vault.Leftover, code string) bool {
 
 // deletion is the error of one object among many.
 func deletion(e types.Error) error {
-	code := aws.ToString(e.Code)
-	text := "S3 DeleteObjects: " + code
-	if m := aws.ToString(e.Message); m != "" {
-		text += ", " + m
-	}
-	f, ok := reasons[code]
-	if !ok {
+	code, message := aws.ToString(e.Code), aws.ToString(e.Message)
+	f, known := failureOfCode(code, vault.Refused)
+	switch {
+	case code == "":
 		f.sentinel = vault.ErrUnavailable
+	case !known:
+		f = failure{vault.ErrRefused, vault.ReasonUnknown}
+	}
+	text := "S3 DeleteObjects: " + code
+	if message != "" {
+		text += ", " + message
+	}
+	if f.sentinel == vault.ErrRefused {
+		if text = code; message != "" {
+			text += ": " + message
+		}
+		text += " (S3 DeleteObjects)"
 	}
 	return &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: text}
 }

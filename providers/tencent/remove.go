@@ -88,13 +88,22 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 
 // deletion is the error of one object among many.
 func deletion(code, message string) error {
+	f, known := failureOfCode(code)
+	switch {
+	case code == "":
+		f.sentinel = vault.ErrUnavailable
+	case !known:
+		f = failure{vault.ErrRefused, vault.ReasonUnknown}
+	}
 	text := "COS multi-delete: " + code
 	if message != "" {
 		text += ", " + message
 	}
-	f, ok := reasons[code]
-	if !ok {
-		f.sentinel = vault.ErrUnavailable
+	if f.sentinel == vault.ErrRefused {
+		if text = code; message != "" {
+			text += ": " + message
+		}
+		text += " (COS multi-delete)"
 	}
 	return &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: text}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -334,6 +335,38 @@ func TestRemoveTellsEachKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusedAmongMany: an object that multi-delete refuses is refused for the reason that its code
+// gives, as it would be by itself.
+func TestRefusedAmongMany(t *testing.T) {
+	s := newServer(t, nil)
+	st := open(t, config(s, owner(s)))
+	for _, tc := range []struct {
+		code   string
+		want   error
+		reason vault.Reason
+	}{
+		{"AccessDenied", vault.ErrPermission, vault.AccessDenied},
+		{"InvalidArgument", vault.ErrRefused, vault.ReasonUnknown},
+		{"PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown},
+		{"BucketQuotaExceeded", vault.ErrNoSpace, vault.ReasonUnknown},
+		{"KmsKeyDisabled", vault.ErrRefused, vault.StoreKey},
+		{"SlowDown", vault.ErrBusy, vault.Throttled},
+		{"InternalError", vault.ErrUnavailable, vault.ReasonUnknown},
+	} {
+		s.SetRule(func(r *costest.Request) *costest.Fault {
+			return costest.RespondBefore(200, "<DeleteResult><Error><Key>a</Key><Code>"+tc.code+"</Code><Message>no</Message></Error></DeleteResult>")
+		})
+		failed, err := st.Remover.Remove(t.Context(), []string{"a", "b"})
+		var cause *vault.Cause
+		if err != nil || len(failed) != 1 || !errors.Is(failed["a"], tc.want) || !errors.As(failed["a"], &cause) || cause.Reason != tc.reason {
+			t.Errorf("%s: %v, %v (%+v), want %v, reason %v", tc.code, failed, err, cause, tc.want, tc.reason)
+		} else if tc.want == vault.ErrRefused && !strings.HasPrefix(cause.Error(), tc.code+": no (COS multi-delete") {
+			t.Errorf("the message is %q, want the code in front", cause)
+		}
+	}
+	s.SetRule(nil)
 }
 
 // TestRemoveStrangeKeys removes what a list shows, although COS has it under another name.
