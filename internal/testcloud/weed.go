@@ -295,15 +295,15 @@ func (w *Weed) Stop() error {
 // PIDs returns the process id of the server.
 func (w *Weed) PIDs() []int { return w.group.pids() }
 
-// InstallWeed builds SeaweedFS into the user's cache directory, unless it is there: in up to
-// ten minutes of one processor. For log see [InstallRGW].
+// InstallWeed builds SeaweedFS into the user's cache directory, unless it is there: in 5 to
+// 15 minutes of one processor. For log see [InstallRGW].
 func InstallWeed(ctx context.Context, log io.Writer) error {
 	return install(ctx, log, func() error { _, err := weedPath(); return err }, func() error {
 		path, err := weedPlace()
 		if err != nil {
 			return err
 		}
-		announce(log, "installing SeaweedFS %s with go build, up to ten minutes of one processor: about 500 MB of modules to download and one file of 115 MB, %s", WeedVersion, path)
+		announce(log, "installing SeaweedFS %s with go build, 5 to 15 minutes of one processor: about 500 MB of modules to download and one file of 165 MB, %s", WeedVersion, path)
 		// Built beside its place and moved there: a build that was killed is not found.
 		tmp, err := os.MkdirTemp(filepath.Dir(path), "build-")
 		if err != nil {
