@@ -25,7 +25,7 @@ TESTFLAGS = -timeout 30m -vet=off
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent transcripts capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -42,6 +42,15 @@ demo-tencent: build ## the whole way of docs/tencent.md against a COS on this ma
 	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@sh docs/tencent.sh bin/vault bin/costest bin/testcloud
+
+transcripts: build ## docs/transcripts, from new runs of the demos
+	go build -o bin/costest ./cmd/costest
+	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
+	@mkdir -p docs/transcripts
+	sh docs/aws.sh bin/vault bin/testcloud > bin/aws.out
+	awk -v title='A session with S3 on Ceph RGW' -v from='make demo-aws' -f docs/transcript.awk bin/aws.out > docs/transcripts/aws.md
+	sh docs/tencent.sh bin/vault bin/costest bin/testcloud > bin/tencent.out
+	awk -v title='A session with COS on costest' -v from='make demo-tencent' -f docs/transcript.awk bin/tencent.out > docs/transcripts/tencent.md
 
 capabilities: ## docs/capabilities.md, from new runs of the suite
 	rm -rf bin/capabilities
@@ -81,8 +90,8 @@ docs:
 	@bad=$$(go list -f '{{if .GoFiles}}{{if not .Doc}}{{.ImportPath}}{{end}}{{end}}' ./...) && [ -z "$$bad" ] || \
 		{ echo "no package comment: $$bad" >&2; exit 1; }
 
-imports: ## who may import whom
-	go test -count=1 -run '^TestImports$$' .
+imports: ## which package may import which; the words that the text avoids
+	go test -count=1 -run '^(TestImports|TestWords)$$' .
 
 cross: ## binaries for all six platforms, in bin/
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \

@@ -124,7 +124,7 @@ try 'vault undelete openrouter'
 try 'vault history openrouter'
 try 'vault doctor --quick' 0
 
-say 'A hole: one role for all'
+say 'Broken isolation: one role for all tenants'
 WIDE=wide-1250000000
 export WIDE
 try 'vault policy tencent --bucket $WIDE --region ap-guangzhou --account 100000000001 --role wide \
@@ -154,7 +154,7 @@ try 'vault whoami'
 try 'printf %s sk-static | vault put openrouter && vault get openrouter && echo && vault rm openrouter'
 try 'TENCENTCLOUD_SECRET_KEY=wrong vault ls' 14
 
-say 'For Tencent Cloud: printed and checked, applied nowhere'
+say 'For Tencent Cloud: printed and checked, not applied'
 try 'vault policy tencent --bucket vault-1250000000 --region ap-guangzhou --account 100000000001 --role vault \
     --provider broker --issuer https://broker.example --audience vault --for acme=agent:acme --expire-days 30 >policy.json'
 if command -v jq >/dev/null; then
@@ -169,4 +169,4 @@ if command -v jq >/dev/null; then
 	try 'jq -r ".notes[]" policy.json'
 fi
 
-printf '\nThe demo is done: every command, also each that was to be refused, ended with the exit code that it should.\n'
+printf '\nThe demo is done: every command ended with the expected exit code.\n'
