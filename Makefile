@@ -20,8 +20,8 @@ LONGEST = ./providers/aws ./providers/memfs ./cmd/vault ./providers/tencent
 
 RACED = $(filter-out $(shell go list $(ALONE)),$(shell go list $(LONGEST) ./...))
 
-# check runs the analyzers.
-TESTFLAGS = -timeout 30m -vet=off
+# check runs the analyzers. Most tests wait for servers: more of them at once than processors take less time.
+TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
@@ -34,11 +34,11 @@ build: ## the static binary, bin/vault
 demo: build ## a credential sealed, stored, listed, read back and removed
 	@sh docs/demo.sh bin/vault
 
-demo-aws: build ## the whole way of docs/aws.md against a Ceph on this machine
+demo-aws: build ## the walkthrough of docs/transcripts/aws.md against a Ceph on this machine
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@sh docs/aws.sh bin/vault bin/testcloud
 
-demo-tencent: build ## the whole way of docs/tencent.md against a COS on this machine
+demo-tencent: build ## the walkthrough of docs/transcripts/tencent.md against a COS on this machine
 	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@sh docs/tencent.sh bin/vault bin/costest bin/testcloud

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestSDKClients: clients of the AWS SDK are made where they get a transport of ours. With
+// TestSDKClients: clients of the AWS SDK are made where they get our transport. With
 // the SDK's own an answer is lost now and then, on a busy machine, and the test that
 // wanted it fails.
 func TestSDKClients(t *testing.T) {

@@ -84,7 +84,7 @@ func TestImports(t *testing.T) {
 	if len(ours) < 5 {
 		t.Fatalf("go list found only %d packages", len(ours))
 	}
-	// A rule about a directory that is gone would pass for ever.
+	// A rule about a directory that is gone would always pass.
 	for _, r := range importRules {
 		for _, dir := range slices.Concat(r.from, r.except, r.to) {
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(modules)), func(p string) bool { return under(p, dir) }) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole way against a COS on this machine: sh docs/tencent.sh bin/vault bin/costest bin/testcloud
+# A walkthrough against a COS on this machine: sh docs/tencent.sh bin/vault bin/costest bin/testcloud
 # costest is the COS, the CAM and the STS of the tests; testcloud is their issuer.
 set -eu
 HOME=$(mktemp -d)

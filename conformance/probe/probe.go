@@ -15,37 +15,37 @@
 //
 // The identifiers of clauses are stable: tests list them. New ones may be added.
 //
-//	read-after-write      a write, an overwrite and a delete that were answered are what the next read sees
-//	two-clients           a second client sees at once what the first one wrote, replaced and deleted
-//	sizes                 objects of 0 bytes, 1 byte and 1 MiB come back as they were
-//	large                 a large object comes back as it was, whole and in ranges over its seams
-//	names                 every key that a vault makes of a name works and is listed under its own name
-//	ranges                a range is answered exactly, clipped at the end, or with an error
-//	list                  a listing of 1,100 objects comes in pages of at most 1000, in byte order, and goes on by key
-//	list-after-write      a listing sees at once what was written and deleted
-//	all-or-nothing        a write whose source fails or panics, or whose context ends, leaves what was there
-//	all-or-nothing-large  the same of large objects, where some parts are stored already
-//	create                create-only stores where nothing is, and refuses and keeps what is there
-//	create-after-delete   create-only stores where an object was deleted
-//	create-large          create-only has one winner among large objects as well
-//	create-detects        of sixteen creators at once exactly one is told success, and its value stays
-//	create-atomic         the same, and no reader ever sees the value of a loser
-//	swap                  a swap replaces only what its tag names; a tag costs no request
-//	swap-atomic           of sixteen swaps of one tag exactly one is told success, and its value stays
-//	swap-large            a swap of a large object looks at its tag as well
-//	history               every state of a key is listed, newest first, markers of deletion included
-//	history-overwriters   when several overwrite a key at once, every value is in its history
-//	versions              every version opens by its id, whole and in ranges; ids of nothing are not found
+//	read-after-write      a read returns the last completed write, overwrite or delete
+//	two-clients           a second client sees completed writes, overwrites and deletes of the first at once
+//	sizes                 objects of 0 bytes, 1 byte and 1 MiB are returned unchanged
+//	large                 a large object is returned unchanged, as a whole and in ranges across parts
+//	names                 every key that a vault derives from a name works, and is listed unchanged
+//	ranges                a range returns exactly its bytes, up to the end of the object, or an error
+//	list                  a list of 1,100 objects has pages of at most 1000, in byte order, and continues by key
+//	list-after-write      a list shows completed writes and deletes at once
+//	all-or-nothing        a write whose source fails or panics, or whose context ends, leaves the previous object
+//	all-or-nothing-large  the same for large objects, after some parts were stored
+//	create                create-only stores a missing object, and refuses to replace an existing one
+//	create-after-delete   create-only stores an object that was deleted before
+//	create-large          create-only also refuses to replace a large object
+//	create-detects        exactly one of sixteen concurrent creates succeeds, and its value stays
+//	create-atomic         the same, and no reader ever sees another value
+//	swap                  compare-and-swap replaces only the object with its tag; a tag needs no request
+//	swap-atomic           exactly one of sixteen concurrent swaps of one tag succeeds, and its value stays
+//	swap-large            compare-and-swap also works for a large object
+//	history               every version of a key is listed, newest first, including delete markers
+//	history-overwriters   after concurrent overwrites of a key every value is in its history
+//	versions              every version opens by its id, as a whole and in ranges; other ids are not found
 //	remove                one call removes the objects of 1000 keys, and no others
-//	remove-tells-absent   removing many tells which of them were not there
-//	delete-tells-absent   deleting what is not there is not found
-//	purge                 what stays in history is listed and removed for ever; current objects stay
-//	errors                absent, taken and conflict are told by code, each as itself
-//	errors-denied         a caller without rights is told so by code, and changes nothing
-//	errors-expired        expired credentials are told by code, and change nothing
-//	errors-unreachable    a store that does not answer is taken for nothing else
-//	close                 closing a store ends what it started
-//	no-secrets            no error holds a credential or a value
+//	remove-tells-absent   removing several keys reports the missing ones
+//	delete-tells-absent   deleting a missing object is not found
+//	purge                 old versions are listed and permanently deleted; current objects stay
+//	errors                not found, exists and conflict have different codes
+//	errors-denied         a caller without permission gets the code for that, and changes nothing
+//	errors-expired        expired credentials have their own code, and change nothing
+//	errors-unreachable    an unreachable store has its own code
+//	close                 closing a store ends its goroutines
+//	no-secrets            no error contains a credential or a value
 package probe
 
 import (

@@ -46,7 +46,7 @@ func compare(b *testing.B, l load, sides ...work) {
 	for b.Loop() {
 		for range l.rounds {
 			for i := range sides {
-				i = (i + turns) % len(sides) // nobody is always the first
+				i = (i + turns) % len(sides) // no side is always first
 				got, err := l.turn(b.Context(), sides[i])
 				if err != nil {
 					b.Fatalf("%s: %v", sides[i].side, err)

@@ -12,7 +12,6 @@ var All = []Column{
 	{Provider: "aws", Server: "Ceph RGW 16.2.15, as a tenant"},
 	{Provider: "aws", Server: "Ceph RGW 16.2.15, versioning, as a tenant"},
 	{Provider: "aws", Server: "SeaweedFS 4.53"},
-	{Provider: "aws", Server: "SeaweedFS 4.53, versioning"},
 	{Provider: "aws", Server: "SeaweedFS 4.53, versioning, as a tenant"},
 	{Provider: "tencent", Server: "costest"},
 	{Provider: "tencent", Server: "costest, versioning"},

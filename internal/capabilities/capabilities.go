@@ -92,7 +92,7 @@ func Read(dir string) ([]Column, error) {
 	}
 	for _, f := range files {
 		if !known[f.Name()] {
-			return nil, fmt.Errorf("%w: nobody expects %s: see All", ErrIncomplete, f.Name())
+			return nil, fmt.Errorf("%w: no column expects %s: see All", ErrIncomplete, f.Name())
 		}
 	}
 	return columns, nil

@@ -9,27 +9,28 @@ import (
 	"github.com/objectvault/objectvault/conformance/probe"
 )
 
-const intro = `# What each store honours
+const intro = `# What each store supports
 
-Made by ` + "`make capabilities`" + ` from runs of the conformance suite; CI fails when it is out of date. A row is a clause of the contract that
-package ` + "`vault`" + ` states and the suite tests, a column a provider on one server as one bucket is set up there.
+` + "`make capabilities`" + ` generates this page from runs of the conformance suite; CI fails if it is out of date.
+Each row is a clause of the contract of package ` + "`vault`" + `. Each column is a provider on one server with
+one set-up of the bucket.
 
-- **yes**: honoured. The run claimed it and saw it hold.
-- **no**: not honoured, and known: the run asserts that it is so. The notes say why.
-- **–**: not claimed. The provider promises nothing there, the store has no such thing, or the run leaves it to another column (what an
-  unreachable server is told as, for example, is tried in one of them).
+- **yes**: supported, as the run showed.
+- **no**: not supported. The run asserts this deviation, and the notes give the reason.
+- **–**: not claimed. The provider does not promise it, the store has no such feature, or another
+  column tests it.
 
-The servers ran on one machine. costest is this project's own stand-in for Tencent COS and CAM, which is no evidence of what the cloud does.
-**No column is a cloud**: ` + "`make conformance-aws` and `make conformance-tencent`" + ` run the suite on a bucket of yours, and ` + "`vault doctor`" + ` asks a
-bucket in use.
+The servers ran on one machine. costest is this project's test server for Tencent COS and CAM, which is
+no evidence of what the cloud does. **No column is a cloud**: ` + "`make conformance-aws`" + ` and
+` + "`make conformance-tencent`" + ` run the suite on a bucket of yours, and ` + "`vault doctor`" + ` checks a bucket in use.
 `
 
 var about = map[string]string{
 	"memfs": "`mem://` and `file://`.",
-	"aws":   "`s3://`. \"As a tenant\" is with credentials that a token was exchanged for, under the printed policies.",
-	"tencent": "`cos://`. \"As a tenant\" is over https with credentials that a token was exchanged for, under the printed policies. Create-only " +
-		"is found out afterwards (`create-detects`): with versioning a reader may see the loser's value for a moment, and where versioning was never on " +
-		"COS is reported not to refuse every loser of a race ([tencent.md](tencent.md#what-a-bucket-honours)).",
+	"aws":   "`s3://`. \"As a tenant\": with credentials from a token exchange, under the printed policies.",
+	"tencent": "`cos://`. \"As a tenant\": over https, with credentials from a token exchange, under the printed policies. Create-only " +
+		"detects a conflict after the write (`create-detects`): with versioning a reader may briefly see the losing value, and where " +
+		"versioning was never enabled COS is reported not to refuse every loser of a race ([tencent.md](tencent.md#what-a-bucket-supports)).",
 }
 
 // Render writes the page.

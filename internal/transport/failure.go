@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// A Failure is a request that got no response. It says whether the server can have received any
+// A Failure is a request that got no response. It reports whether the server can have received any
 // of it: a write that was not sent has certainly changed nothing.
 type Failure struct {
 	Sent bool // there was a connection, and the request may have been written to it

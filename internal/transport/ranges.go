@@ -50,7 +50,7 @@ func check(asked string, resp *http.Response) error {
 	}
 	first, last, ok := parse(asked)
 	if !ok {
-		return fmt.Errorf("%w: %q is no range of ours", ErrRange, asked)
+		return fmt.Errorf("%w: %q is not a range that this client requests", ErrRange, asked)
 	}
 	text := resp.Header.Get("Content-Range")
 	answer, ok := strings.CutPrefix(text, "bytes ")

@@ -29,7 +29,7 @@ func DialContext(timeout time.Duration) func(ctx context.Context, network, addr 
 //
 // And it keeps from the transport that the peer has closed in the middle of a request: a
 // server may refuse a request before it has read the body, and its answer is there to be
-// read. Without this net/http reports the failed write, and nobody hears why.
+// read. Without this net/http reports the failed write, and the reason is lost.
 type conn struct {
 	net.Conn
 	timeout time.Duration

@@ -44,7 +44,7 @@ func TestRanges(t *testing.T) {
 		{"bytes=5-9", 206, "bytes 5-9/100", 6, false},
 		{"bytes=5-9", 206, "", 5, false},
 		{"bytes=5-", 206, "bytes 5-98/100", 94, false},
-		{"bytes=-5", 206, "bytes 95-99/100", 5, false}, // nothing of ours asks so
+		{"bytes=-5", 206, "bytes 95-99/100", 5, false}, // this client never asks so
 	} {
 		body := &closing{Reader: strings.NewReader("x")}
 		rt := transport.Ranges{Base: answer(func(*http.Request) *http.Response {
@@ -181,7 +181,7 @@ func TestRefusedEarly(t *testing.T) {
 			resp, err := (&http.Client{Transport: tr}).Do(r)
 			if !answers {
 				if err == nil {
-					t.Fatal("an answer that nobody gave")
+					t.Fatal("a response that no server sent")
 				}
 				continue
 			}

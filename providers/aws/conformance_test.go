@@ -156,9 +156,6 @@ func TestConformanceWeed(t *testing.T) {
 		"plain": func(t *testing.T) {
 			conform(t, server, s.URL, s.Owner, s.Other, false, without(onAWSPlain, "errors-unreachable"), weedPlain, below)
 		},
-		"versioned": func(t *testing.T) {
-			conform(t, server, s.URL, s.Owner, s.Other, true, onAWS, weedVersioned, below)
-		},
 		"as a tenant": func(t *testing.T) {
 			site := newWeedSite(t, true, func(o *policy.Options) { o.AllowPurge = true })
 			conformFederated(t, server, site, true, append(slices.Clone(federatedVersioned), "delete-tells-absent"), weedVersioned)

@@ -16,9 +16,9 @@ const (
 
 var (
 	versityVersioned = map[string]string{
-		"create-after-delete": "If-None-Match takes a marker of deletion for an object (AWS: 200)",
-		"swap":                "If-Match takes the version below a marker of deletion for the object (AWS: 404)",
-		"history":             "markers of deletion are listed apart from the versions, whose times are in whole seconds",
+		"create-after-delete": "If-None-Match takes a delete marker for an object (AWS: 200)",
+		"swap":                "If-Match takes the version below a delete marker for the object (AWS: 404)",
+		"history":             "delete markers are listed separately from versions, whose times are in whole seconds",
 	}
 	weedPlain     = map[string]string{}
 	weedVersioned = map[string]string{}

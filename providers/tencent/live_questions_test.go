@@ -43,7 +43,7 @@ type question struct {
 }
 
 var questions = []question{
-	{1, "If-None-Match: * on PUT of what is there", "", (*live).putCondition},
+	{1, "If-None-Match: * on PUT of an existing object", "", (*live).putCondition},
 	{2, "the formula of the ETag of an upload in parts", "", (*live).multipartETag},
 	{3, "a role as the principal of a bucket policy", "it would change the bucket's policy", nil},
 	{4, "whether tags of AssumeRole reach the decisions of COS", "it takes a role with a policy made for it", nil},
@@ -65,7 +65,7 @@ var questions = []question{
 	{20, "the codes for parts with a gap, and out of order", "", (*live).partOrder},
 	{21, "the code for the absent source of a copy", "", (*live).copySource},
 	{21, "GET ?policy of a bucket without one", "", (*live).policyMissing},
-	{22, "what writers are told who lose a race with x-cos-forbid-overwrite", "", (*live).createRace},
+	{22, "the response to writers that lose a race with x-cos-forbid-overwrite", "", (*live).createRace},
 	{23, "a colon in the path of a resource", "it takes a policy made for it", nil},
 	{24, "anything newer than the documents that were read", "only the documents tell", nil},
 }
@@ -334,7 +334,7 @@ func (l *live) createRace(ctx context.Context) (string, error) {
 	for _, code := range slices.Sorted(maps.Keys(counts)) {
 		counted = append(counted, fmt.Sprintf("%d %s", counts[code], code))
 	}
-	return fmt.Sprintf("%s; in %d of %d rounds of %d creators more than one was told success", strings.Join(counted, ", "), several, l.rounds, writers), nil
+	return fmt.Sprintf("%s; in %d of %d rounds of %d creators more than one succeeded", strings.Join(counted, ", "), several, l.rounds, writers), nil
 }
 
 // answers asks every question, and returns a line for each.

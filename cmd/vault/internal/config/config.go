@@ -170,7 +170,7 @@ func positive(v Value) (time.Duration, error) {
 	return d, nil
 }
 
-// file reads the configuration file. One that nobody named may be missing.
+// file reads the configuration file. The default file may be missing.
 func (r Reader) file(s *Settings, explicit Value) (File, error) {
 	if s.File == "" {
 		return File{}, nil

@@ -66,5 +66,5 @@ var windowsFolders = map[string]string{"AppData": "AppData/Roaming", "LocalAppDa
 // the message names the one to blame.
 var ErrInvalid = errors.New("configuration")
 
-// ErrNoHome means that nobody said where the files of this user are. It is [ErrInvalid].
+// ErrNoHome means that neither the environment nor the user database names a home directory. It is [ErrInvalid].
 var ErrNoHome = fmt.Errorf("%w: no place", ErrInvalid)

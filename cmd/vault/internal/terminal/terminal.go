@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Is says whether f is a terminal.
+// Is reports whether f is a terminal.
 func Is(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // ErrNone means that there is no terminal to ask on.

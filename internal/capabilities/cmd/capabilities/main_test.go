@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 		want  string
 	}{
 		"another page": {func() { os.WriteFile(file, append(page, '\n'), 0o600) }, "run make capabilities"},
-		"a stranger":   {func() { capabilities.Write(dir, capabilities.Column{Provider: "gcs", Server: "x"}) }, "nobody expects gcs-x.json"},
+		"a stranger":   {func() { capabilities.Write(dir, capabilities.Column{Provider: "gcs", Server: "x"}) }, "no column expects gcs-x.json"},
 		"no verdict": {func() { capabilities.Write(dir, capabilities.Column{Provider: "memfs", Server: "memory"}) },
 			"memfs on memory has no verdict about read-after-write"},
 		"a run is missing": {func() { os.Remove(filepath.Join(dir, "tencent-costest.json")) }, "there is none of tencent on costest"},

@@ -48,7 +48,7 @@ func start(t *testing.T, args ...string) (line []byte, at server, stop func() in
 	return line, at, sync.OnceValue(func() int { eof.Close(); return <-code })
 }
 
-// The whole way: a server, policies, a token from the broker, an exchange, a put.
+// A walkthrough: a server, policies, a token from the broker, an exchange, a put.
 func TestUpAWS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one call after the other")
