@@ -207,7 +207,7 @@ func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, r
 		n := 0
 		for l, err := range v.backend.leftovers(ctx, prefix) {
 			switch {
-			case errors.Is(err, ErrUnsupported), errors.Is(err, ErrRefused), errors.Is(err, ErrPermission):
+			case errors.Is(err, ErrUnsupported), errors.Is(err, ErrRefused), errors.Is(err, ErrPermission), errors.Is(err, ErrNotFound), isForeign(err):
 				return nil // what was asked for is done: only how many are left is not known
 			case err != nil:
 				return err

@@ -410,3 +410,35 @@ func TestForeignSTS(t *testing.T) {
 		})
 	}
 }
+
+// TestTeardownWithoutVersions: a server that cannot list versions, or lists objects in their place,
+// has removed everything all the same.
+func TestTeardownWithoutVersions(t *testing.T) {
+	t.Parallel()
+	const key = "bots/acme/credentials/openai.enc"
+	for name, list := range map[string]func(w http.ResponseWriter){
+		"InvalidRequest":       func(w http.ResponseWriter) { refuse(w, 400, "InvalidRequest") },
+		"UnsupportedOperation": func(w http.ResponseWriter) { refuse(w, 400, "UnsupportedOperation") },
+		"NoSuchKey":            func(w http.ResponseWriter) { refuse(w, 404, "NoSuchKey") },
+		"NotFound":             func(w http.ResponseWriter) { refuse(w, 404, "SomethingOfTheirs") },
+		"ignored":              func(w http.ResponseWriter) { io.WriteString(w, "<ListBucketResult></ListBucketResult>") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Query().Has("versions"):
+					list(w)
+				case r.Method == http.MethodDelete:
+					w.WriteHeader(http.StatusNoContent)
+				default:
+					fmt.Fprintf(w, "<ListBucketResult><Contents><Key>%s</Key><Size>3</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>", key)
+				}
+			})
+			result, err := newVault(t, s, "acme").Teardown(t.Context(), nil)
+			if err != nil || result.Deleted != 1 || result.LeftInHistory != -1 {
+				t.Errorf("teardown: %+v, %v", result, err)
+			}
+		})
+	}
+}
