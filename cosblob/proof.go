@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ var proofs = []proof{
 	}, []int{200}, false, "Copy", false},
 	{"PUT Object (436/7749), Upload Part (436/7750)", func(r *http.Request) bool {
 		return r.Method == http.MethodPut && ofObject(r) && !has(r, "acl", "tagging", "retention", "legal-hold")
-	}, []int{200}, true, "", false},
+	}, []int{200}, true, "", true},
 	{"Initiate Multipart Upload (436/7746)", post("uploads"), []int{200}, false, "InitiateMultipartUploadResult", false},
 	{"Complete Multipart Upload (436/7742)", post("uploadId"), []int{200}, false, "CompleteMultipartUploadResult", false},
 	{"DELETE Multiple Objects (436/8289)", post("delete"), []int{200}, false, "DeleteResult", false},
@@ -112,7 +113,7 @@ func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) erro
 		if !p.is(r) {
 			continue
 		}
-		if !slices.Contains(p.status, resp.StatusCode) || p.etag && resp.Header.Get("ETag") == "" || p.empty && !isEmpty(resp) {
+		if !slices.Contains(p.status, resp.StatusCode) || p.etag && (resp.Header.Get("ETag") == "" || isPage(resp, p.empty)) || p.empty && !isEmpty(resp) {
 			return newForeign(resp, secrets)
 		}
 		if root := p.root; root != "" {
@@ -124,6 +125,18 @@ func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) erro
 		return nil
 	}
 	return nil
+}
+
+// isPage reports whether a response with an ETag looks like the page of a web server. Web
+// frameworks give each page a weak ETag, which COS does not have. An object may be a page: then COS
+// names the request.
+func isPage(resp *http.Response, write bool) bool {
+	weak := strings.HasPrefix(resp.Header.Get("ETag"), "W/")
+	if write {
+		return weak
+	}
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return resp.Header.Get("X-Cos-Request-Id") == "" && (weak || kind == "text/html" || kind == "application/xhtml+xml")
 }
 
 // maxStart is how much of a body is read to judge it: more than the longest token, so that none

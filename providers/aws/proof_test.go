@@ -442,3 +442,55 @@ func TestTeardownWithoutVersions(t *testing.T) {
 		})
 	}
 }
+
+// TestPageWithETag: web frameworks give each page an ETag. It proves nothing, and neither does that of
+// a page which is sent in place of an object.
+func TestPageWithETag(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ kind, tag, body string }{
+		"weak":       {"text/html", `W/"1a-x"`, loginPage},
+		"page":       {"text/html; charset=utf-8", `"1a-x"`, loginPage},
+		"weak, JSON": {"application/json", `W/"1a-x"`, `{"ok":true}`},
+		"weak alone": {"", `W/"1a-x"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				w.Header()["Content-Type"] = nil
+				if tc.kind != "" {
+					w.Header().Set("Content-Type", tc.kind)
+				}
+				w.Header().Set("ETag", tc.tag)
+				io.WriteString(w, tc.body)
+			})
+			v := newVault(t, s, "acme")
+			_, putErr := v.Put(t.Context(), "openai", strings.NewReader("sk"), nil)
+			_, getErr := v.Get(t.Context(), "openai", nil)
+			_, statErr := v.Stat(t.Context(), "openai")
+			if !errors.Is(putErr, vault.ErrUnsure) {
+				t.Errorf("put: %v, want %v", putErr, vault.ErrUnsure)
+			}
+			for op, err := range map[string]error{"put": putErr, "get": getErr, "stat": statErr} {
+				var cause *vault.Cause
+				if !errors.Is(err, vault.ErrUnavailable) && op != "put" || !errors.As(err, &cause) || cause.Reason != vault.ForeignResponse {
+					t.Errorf("%s: %v (%+v), want a foreign response", op, err, cause)
+				}
+			}
+		})
+	}
+}
+
+// TestWebObject: an object of another program may be a page, and a service names its response.
+func TestWebObject(t *testing.T) {
+	t.Parallel()
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("ETag", `"e"`)
+		w.Header().Set("X-Amz-Request-Id", "REQ1")
+		io.WriteString(w, loginPage)
+	})
+	if _, err := s.Bucket.ReadAll(t.Context(), "index.html"); err != nil {
+		t.Error(err)
+	}
+}
