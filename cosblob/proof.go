@@ -42,40 +42,45 @@ func (e *foreign) Is(target error) bool { return target == ErrForeign }
 // A proof is what a response of status 2xx must have to prove that COS carried out the request.
 // The status alone proves nothing: a captive portal responds to everything with 200.
 type proof struct {
-	request string // for the reader
-	is      func(r *http.Request) bool
-	status  []int
-	etag    bool   // there is an ETag
-	root    string // the root element of the body, or Error
-	empty   bool   // there is no body
+	request   string // for the reader
+	is        func(r *http.Request) bool
+	status    []int
+	etag      bool   // there is an ETag
+	root      string // the root element of the body, or Error; * for any of XML
+	empty     bool   // there is no body
+	json      bool   // the body begins as a JSON object
+	requestID bool   // COS names the request
 }
 
 // proofs are tried in this order; a request that none describes is not checked. The documents
 // are those of the COS API (436/7751), the number of each is at the end.
 var proofs = []proof{
-	{"PUT Object - Copy (436/10881), Upload Part - Copy (436/8287)", func(r *http.Request) bool {
+	{request: "PUT Object - Copy (436/10881), Upload Part - Copy (436/8287)", is: func(r *http.Request) bool {
 		return r.Method == http.MethodPut && r.Header.Get(headerCopySource) != ""
-	}, []int{200}, false, "Copy", false},
-	{"PUT Object (436/7749), Upload Part (436/7750)", func(r *http.Request) bool {
+	}, status: []int{200}, root: "Copy"},
+	{request: "PUT Object (436/7749), Upload Part (436/7750)", is: func(r *http.Request) bool {
 		return r.Method == http.MethodPut && ofObject(r) && !has(r, "acl", "tagging", "retention", "legal-hold")
-	}, []int{200}, true, "", true},
-	{"Initiate Multipart Upload (436/7746)", post("uploads"), []int{200}, false, "InitiateMultipartUploadResult", false},
-	{"Complete Multipart Upload (436/7742)", post("uploadId"), []int{200}, false, "CompleteMultipartUploadResult", false},
-	{"DELETE Multiple Objects (436/8289)", post("delete"), []int{200}, false, "DeleteResult", false},
-	{"DELETE Object (436/7743), Abort Multipart Upload (436/7740)", func(r *http.Request) bool {
+	}, status: []int{200}, etag: true, empty: true},
+	{request: "Initiate Multipart Upload (436/7746)", is: post("uploads"), status: []int{200}, root: "InitiateMultipartUploadResult"},
+	{request: "Complete Multipart Upload (436/7742)", is: post("uploadId"), status: []int{200}, root: "CompleteMultipartUploadResult"},
+	{request: "DELETE Multiple Objects (436/8289)", is: post("delete"), status: []int{200}, root: "DeleteResult"},
+	{request: "DELETE Object (436/7743), Abort Multipart Upload (436/7740)", is: func(r *http.Request) bool {
 		return r.Method == http.MethodDelete
-	}, []int{200, 204}, false, "", true},
-	{"GET Object (436/7753), HEAD Object (436/7745)", func(r *http.Request) bool {
+	}, status: []int{200, 204}, empty: true},
+	{request: "GET Object (436/7753), HEAD Object (436/7745)", is: func(r *http.Request) bool {
 		return (r.Method == http.MethodGet || r.Method == http.MethodHead) && ofObject(r) && !has(r, "acl", "tagging", "uploadId")
-	}, []int{200, 206}, true, "", false},
-	{"GET Bucket versioning (436/19888)", ofBucket("versioning"), []int{200}, false, "VersioningConfiguration", false},
-	{"GET Bucket Object versions (436/31551)", ofBucket("versions"), []int{200}, false, "ListVersionsResult", false},
-	{"List Multipart Uploads (436/7736)", ofBucket("uploads"), []int{200}, false, "ListMultipartUploadsResult", false},
-	{"GET Bucket lifecycle (436/8278)", ofBucket("lifecycle"), []int{200}, false, "LifecycleConfiguration", false},
-	{"GET Bucket acl (436/7733)", ofBucket("acl"), []int{200}, false, "AccessControlPolicy", false},
-	{"GET Bucket (436/7734)", func(r *http.Request) bool {
+	}, status: []int{200, 206}, etag: true},
+	{request: "GET Bucket versioning (436/19888)", is: ofBucket("versioning"), status: []int{200}, root: "VersioningConfiguration"},
+	{request: "GET Bucket Object versions (436/31551)", is: ofBucket("versions"), status: []int{200}, root: "ListVersionsResult"},
+	{request: "List Multipart Uploads (436/7736)", is: ofBucket("uploads"), status: []int{200}, root: "ListMultipartUploadsResult"},
+	{request: "GET Bucket lifecycle (436/8278)", is: ofBucket("lifecycle"), status: []int{200}, root: "LifecycleConfiguration"},
+	{request: "GET Bucket acl (436/7733)", is: ofBucket("acl"), status: []int{200}, root: "AccessControlPolicy"},
+	{request: "GET Bucket policy (436/8276)", is: ofBucket("policy"), status: []int{200}, json: true},
+	{request: "GET Bucket strict-signature (436/53889)", is: ofBucket("strict-signature"), status: []int{200}, root: "*"},
+	{request: "HEAD Bucket (436/7735)", is: func(r *http.Request) bool { return r.Method == http.MethodHead && !ofObject(r) }, status: []int{200}, requestID: true},
+	{request: "GET Bucket (436/7734)", is: func(r *http.Request) bool {
 		return r.Method == http.MethodGet && !ofObject(r) && (r.URL.RawQuery == "" || has(r, "prefix", "delimiter", "marker", "max-keys", "encoding-type"))
-	}, []int{200}, false, "ListBucketResult", false},
+	}, status: []int{200}, root: "ListBucketResult"},
 }
 
 func ofObject(r *http.Request) bool { return r.URL.Path != "" && r.URL.Path != "/" }
@@ -116,9 +121,16 @@ func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) erro
 		if !slices.Contains(p.status, resp.StatusCode) || p.etag && (resp.Header.Get("ETag") == "" || isPage(resp, p.empty)) || p.empty && !isEmpty(resp) {
 			return newForeign(resp, secrets)
 		}
+		if p.requestID && resp.Header.Get("X-Cos-Request-Id") == "" || p.json && !isObject(resp) {
+			return newForeign(resp, secrets)
+		}
 		if root := p.root; root != "" {
 			// CopyObjectResult, or CopyPartResult.
-			if got := rootOf(resp); got != "Error" && got != root && (root != "Copy" || got != "CopyObjectResult" && got != "CopyPartResult") {
+			got := rootOf(resp)
+			if root == "*" && got != "" && !strings.EqualFold(got, "html") {
+				root = got
+			}
+			if got != "Error" && got != root && (root != "Copy" || got != "CopyObjectResult" && got != "CopyPartResult") {
 				return newForeign(resp, secrets)
 			}
 		}
@@ -192,6 +204,12 @@ func rootOf(resp *http.Response) (name string) {
 		}
 	})
 	return name
+}
+
+// isObject reports whether a body begins as a JSON object.
+func isObject(resp *http.Response) bool {
+	start := startOf(resp, func(start []byte) bool { return len(bytes.TrimSpace(start)) > 0 })
+	return bytes.HasPrefix(bytes.TrimSpace(start), []byte("{"))
 }
 
 func isEmpty(resp *http.Response) bool {

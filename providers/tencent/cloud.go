@@ -40,7 +40,10 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 		if err != nil {
 			return err
 		}
-		resp.Body.Close()
+		defer resp.Body.Close()
+		if err := checkNamed(r, resp); err != nil {
+			return err
+		}
 		head = resp.Header
 		return nil
 	})
@@ -52,6 +55,18 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%w: the response has no date", vault.ErrUnavailable)
 	}
 	return t, nil
+}
+
+// checkNamed returns an error wrapping [cosblob.ErrForeign] if resp does not come from COS, which names
+// every request (436/7729). A page of a network has a date, and may have an ETag.
+func checkNamed(r *http.Request, resp *http.Response) error {
+	if err := cosblob.CheckResponse(r, resp); err != nil {
+		return err
+	}
+	if resp.Header.Get("X-Cos-Request-Id") == "" {
+		return fmt.Errorf("%w: status %d, and no id of the request", cosblob.ErrForeign, resp.StatusCode)
+	}
+	return nil
 }
 
 // explained returns the cause of err, and err itself where there is none.

@@ -1,8 +1,10 @@
 package tencent_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -262,6 +264,46 @@ func TestEchoedTokens(t *testing.T) {
 	for _, text := range said {
 		if strings.Contains(text, "the-token") || !strings.Contains(text, "bad token [redacted]") {
 			t.Errorf("it is told %q", text)
+		}
+	}
+}
+
+// TestForeignCloud: a page of a network is no setting of a bucket, no clock of COS and no object that
+// is public.
+func TestForeignCloud(t *testing.T) {
+	const page = "<!DOCTYPE html>\n<html><head><title>Welcome to the hotel</title></head></html>"
+	for name, body := range map[string]string{"page": page, "empty": "", "object": "{}", "blank": " \n"} {
+		for _, status := range []int{200, 302, 404, 503} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				t.Parallel()
+				front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("ETag", `"e"`)
+					if body == page {
+						w.Header().Set("Content-Type", "text/html")
+					}
+					w.WriteHeader(status)
+					io.WriteString(w, body)
+				}))
+				t.Cleanup(front.Close)
+				store := open(t, tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")})
+				if got, err := store.Cloud.ServerTime(t.Context()); !errors.Is(err, vault.ErrUnavailable) {
+					t.Errorf("%s, %d: the time is %v, %v", name, status, got, err)
+				}
+				err := store.Cloud.(interface {
+					TryUnsigned(ctx context.Context, key string) error
+				}).TryUnsigned(t.Context(), "key")
+				if !errors.Is(err, vault.ErrUnavailable) {
+					t.Errorf("%s, %d: an unsigned read: %v, want %v", name, status, err, vault.ErrUnavailable)
+				}
+				for _, s := range store.Cloud.Settings(t.Context()) {
+					if s.Name == "endpoint" || s.Name == "policy" && name == "object" && status == 200 { // which is one
+						continue
+					}
+					if !errors.Is(s.Err, vault.ErrUnavailable) {
+						t.Errorf("%s, %d: %s is %q, %v", name, status, s.Name, s.Document, s.Err)
+					}
+				}
+			})
 		}
 	}
 }

@@ -87,7 +87,7 @@ func said(err error) string {
 	case errors.As(err, &network):
 		return network.Error()
 	}
-	return err.Error()
+	return strings.TrimPrefix(err.Error(), "cosblob: ")
 }
 
 // unknownCode describes a refusal of which nothing is known but what the service says.

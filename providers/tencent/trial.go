@@ -31,6 +31,9 @@ func (c *cloud) TryUnsigned(ctx context.Context, key string) error {
 			return err
 		}
 		defer resp.Body.Close()
+		if err := checkNamed(r, resp); err != nil {
+			return err
+		}
 		text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 		if err != nil || resp.StatusCode/100 == 2 {
 			return err
