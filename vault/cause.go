@@ -49,8 +49,9 @@ type Effect int
 const (
 	EffectUnknown Effect = iota // it may have been applied, or may yet be
 	NotApplied                  // it has changed nothing, and will not; it may be tried again
-	// Refused means that it has changed nothing, and that the service would refuse the same
-	// request again: it is sent once, and nothing is read back for it.
+	// Refused means that it has changed nothing, and that another attempt would not help: the
+	// service would refuse it again, or the provider has made the attempts. Package vault makes no
+	// more of them, and reads nothing back.
 	Refused
 	// MayArrive means that a create or a swap was not applied yet, and that it would replace
 	// what other writers wrote if it still arrived: only [Store].Settle can end it.

@@ -159,7 +159,8 @@ func TestSentOnce(t *testing.T) {
 		want   int
 	}{
 		{400, "InvalidArgument", 1}, {403, "AccessDenied", 1}, {404, "NoSuchBucket", 1}, {409, "SomethingNew", 1}, {403, "QuotaExceeded", 1},
-		{400, "RequestTimeout", 3}, {429, "", 3}, {408, "", 3}, {409, "OperationAborted", 3},
+		{400, "RequestTimeout", 3}, {429, "", 3}, {408, "", 3}, {425, "", 3}, {409, "OperationAborted", 3}, {409, "PathConflict", 3}, {400, "UserNetworkTooSlow", 3},
+		{503, "SlowDown", 3},
 	} {
 		var sent []string
 		s.SetRule(func(r *costest.Request) *costest.Fault {
@@ -171,10 +172,17 @@ func TestSentOnce(t *testing.T) {
 			return costest.RespondBefore(tc.status, body)
 		})
 		_, err := v.Put(t.Context(), "name", strings.NewReader("value"), nil)
-		s.SetRule(nil)
 		puts := slices.DeleteFunc(slices.Clone(sent), func(m string) bool { return m != "PUT" })
-		if err == nil || errors.Is(err, vault.ErrUnsure) || tc.want == 1 && len(sent) != 1 || len(puts) < tc.want {
+		first := len(sent)
+		rmErr := v.Delete(t.Context(), "name", nil)
+		s.SetRule(nil)
+		rms := slices.DeleteFunc(slices.Clone(sent[first:]), func(m string) bool { return m != "DELETE" })
+		sent = sent[:first]
+		if err == nil || errors.Is(err, vault.ErrUnsure) || tc.want == 1 && len(sent) != 1 || len(puts) != tc.want {
 			t.Errorf("%d %s: %v, and %v was sent, want %d writes", tc.status, tc.code, err, sent, tc.want)
+		}
+		if err == nil || errors.Is(rmErr, vault.ErrUnsure) || len(rms) != tc.want {
+			t.Errorf("%d %s: %v, and %v was sent, want %d deletions", tc.status, tc.code, rmErr, sent, tc.want)
 		}
 	}
 }

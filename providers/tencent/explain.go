@@ -39,6 +39,18 @@ func temporary(err error) bool {
 	return throttled[code(err)]
 }
 
+// repeated reports whether a request that did nothing has had all its attempts here, so that package
+// vault does not make them again. But after the end of an upload another upload may help.
+func repeated(err error) bool {
+	var e *cos.ErrorResponse
+	if errors.As(err, &e) && e.Response != nil && e.Response.Request != nil {
+		if r := e.Response.Request; r.Method == http.MethodPost && r.URL.Query().Has("uploadId") {
+			return false
+		}
+	}
+	return temporary(err) && reasons[code(err)].sentinel != vault.ErrBusy
+}
+
 // unpublishable reports whether the request that would have made an object visible was not
 // sent.
 func unpublishable(err error) bool {
@@ -193,7 +205,7 @@ func explain(err error) error {
 		c.Message = said(left.Err)
 	}
 	switch {
-	case final(err):
+	case final(err), repeated(err):
 		c.Effect = vault.Refused
 	case notApplied(err):
 		c.Effect = vault.NotApplied
