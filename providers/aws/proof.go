@@ -308,17 +308,31 @@ func (x exchanged) checkError() error {
 	if err != nil {
 		return err
 	}
-	if len(body) == 0 && x.hasRequestID() {
+	if len(body) == 0 && x.hasRequestID() && (x.service != "STS" || x.response.StatusCode >= 500) {
 		return nil
 	}
 	d, _ := readDocument(body)
-	if x.service == "STS" && x.response.StatusCode == http.StatusNotFound && d.root == "Error" {
-		return x.foreign("an error of S3", body) // STS does not answer so, and a server without STS does
+	if x.service == "STS" && d.root == "Error" && x.response.StatusCode < 500 && x.response.StatusCode != http.StatusConflict && !isErrorOfCeph(d) {
+		return x.foreign("an error of S3", body) // a server without STS
 	}
 	if (d.root == "Error" || d.root == "ErrorResponse") && d.text["Code"] != "" {
 		return nil
 	}
 	return x.foreign("", body)
+}
+
+// isErrorOfCeph reports whether an error in the form of S3 may be one of an STS. That of a Ceph has this
+// form; with AccessDenied it has no message, while S3 has one.
+func isErrorOfCeph(d shallow) bool {
+	code := d.text["Code"]
+	return code == "AccessDenied" && d.text["Message"] == "" || codesOfSTS[code] || throttleCodes[code]
+}
+
+// codesOfSTS are those of AssumeRoleWithWebIdentity, without AccessDenied.
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html#API_AssumeRoleWithWebIdentity_Errors
+var codesOfSTS = map[string]bool{
+	"ExpiredToken": true, "ExpiredTokenException": true, "IDPCommunicationError": true, "IDPRejectedClaim": true,
+	"InvalidIdentityToken": true, "MalformedPolicyDocument": true, "PackedPolicyTooLarge": true, "RegionDisabledException": true,
 }
 
 func (x exchanged) hasRequestID() bool {

@@ -381,6 +381,11 @@ func TestForeignSTS(t *testing.T) {
 	}{
 		{"web server", 404, "404 page not found", federation.ErrUnavailable},
 		{"S3 without STS", 404, "<Error><Code>NoSuchBucket</Code></Error>", federation.ErrUnavailable},
+		{"S3 without STS, 403", 403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", federation.ErrUnavailable},
+		{"S3 without STS, 405", 405, "<Error><Code>MethodNotAllowed</Code><Message>no</Message></Error>", federation.ErrUnavailable},
+		{"S3 without STS, 400", 400, "<Error><Code>InvalidRequest</Code></Error>", federation.ErrUnavailable},
+		{"empty 403", 403, "", federation.ErrUnavailable},
+		{"empty 400", 400, "", federation.ErrUnavailable},
 		{"login page", 200, loginPage, federation.ErrUnavailable},
 		{"forbidden by a proxy", 403, "<html>no</html>", federation.ErrUnavailable},
 		{"bad request of a proxy", 400, "no", federation.ErrUnavailable},
@@ -388,10 +393,13 @@ func TestForeignSTS(t *testing.T) {
 		{"another document", 200, "<GetCallerIdentityResponse></GetCallerIdentityResponse>", federation.ErrUnavailable},
 		{"refused by AWS", 403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", federation.ErrRefused},
 		{"refused by a Ceph", 403, "<Error><Code>AccessDenied</Code></Error>", federation.ErrRefused},
+		{"refused by a Ceph, with an element", 403, "<Error><Code>AccessDenied</Code><Message></Message></Error>", federation.ErrRefused},
+		{"an invalid token at a Ceph", 400, "<Error><Code>InvalidIdentityToken</Code><Message>no</Message></Error>", federation.ErrRefused}, // the SDK finds no code in it
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Amz-Request-Id", "REQ1")
 				w.WriteHeader(tc.status)
 				io.WriteString(w, tc.body)
 			}))
