@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -151,6 +152,41 @@ func TestDocsDemoFails(t *testing.T) {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "the exit code is 9 and should be 0: vault ") {
 			t.Errorf("%s: %v\n%s", script, err, out)
+		}
+	}
+}
+
+// TestTranscripts compares the commands of each transcript with those of the script that makes it:
+// a script that has changed needs a new transcript (make transcripts).
+func TestTranscripts(t *testing.T) {
+	try := regexp.MustCompile(`(?m)^\s*try '((?:[^']|'\\'')*)'( \d+)?$`)
+	for page, script := range map[string]string{"docs/transcripts/aws.md": "docs/aws.sh", "docs/transcripts/tencent.md": "docs/tencent.sh"} {
+		text, err := os.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, m := range try.FindAllStringSubmatch(string(text), -1) {
+			command := m[1]
+			if m[2] != "" {
+				command += `; echo "exit code $?"`
+			}
+			want = append(want, command)
+		}
+		if len(want) < 20 {
+			t.Fatalf("%s has %d commands", script, len(want))
+		}
+		rest, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range want {
+			_, after, ok := strings.Cut(string(rest), "\n$ "+command+"\n")
+			if !ok {
+				t.Errorf("%s lacks, or has in another place: %s", page, command)
+				break
+			}
+			rest = []byte("\n" + after)
 		}
 	}
 }

@@ -205,7 +205,7 @@ func raced(p probe.Probe) bool {
 	return p.Large || p.Chance || slices.Contains([]string{"two-clients", "create-detects", "history-overwriters"}, p.Clause)
 }
 
-// settled says whether another run of a clause could tell nothing new.
+// settled reports whether another run of a clause could show nothing new.
 func (p Provider) settled(r probe.Result) bool {
 	if p.deviates(r.Clause) {
 		return r.Verdict == probe.NotHonoured

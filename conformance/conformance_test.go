@@ -301,7 +301,7 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
-// TestLeak: goroutines are told apart by who started them.
+// TestLeak: goroutines are distinguished by the code that started them.
 func TestLeak(t *testing.T) {
 	stop := make(chan struct{})
 	mine, others := watchGoroutines(t.Context()), watchGoroutines(t.Context())
@@ -312,7 +312,7 @@ func TestLeak(t *testing.T) {
 		<-done
 	})
 	if left := others.left(); left != "" {
-		t.Errorf("goroutines that ended, or are somebody else's: %s", left)
+		t.Errorf("goroutines that ended, or belong to other code: %s", left)
 	}
 	if left := mine.left(); !strings.Contains(left, "TestLeak") {
 		t.Errorf("a goroutine that is left is not seen: %q", left)

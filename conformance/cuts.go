@@ -55,8 +55,8 @@ var cuts = []cut{
 		}
 		return -1
 	}, with: errLost},
-	{name: "for ever, without progress", limit: func(n int) int64 { return max(0, 1000-int64(n)*1000) }, with: errLost, fails: true, asked: 6},
-	{name: "for ever, with a clean end", limit: func(n int) int64 { return max(0, 1000-int64(n)*1000) }, with: io.EOF, fails: true, asked: 6},
+	{name: "always, without progress", limit: func(n int) int64 { return max(0, 1000-int64(n)*1000) }, with: errLost, fails: true, asked: 6},
+	{name: "always, with a clean end", limit: func(n int) int64 { return max(0, 1000-int64(n)*1000) }, with: io.EOF, fails: true, asked: 6},
 	{name: "once, and replaced meanwhile", limit: once(70_000), with: errLost, fails: true, pinned: true,
 		then: func(ctx context.Context, p plot) error {
 			_, err := p.put(ctx, p.vault(), target, p.value(cutSize), nil)

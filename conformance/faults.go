@@ -66,7 +66,7 @@ type operation struct {
 	// prepare makes the rest of what the operation needs; the value before is there.
 	prepare func(ctx context.Context, s *scene) error
 	run     func(ctx context.Context, s *scene, v *vault.Vault) error
-	// refused means that the operation tries to write, and what is there forbids it.
+	// refused means that the operation tries to write, and the existing object forbids it.
 	refused bool
 	// partial means that a failure may leave a part done, and says which.
 	partial bool
@@ -76,7 +76,7 @@ type operation struct {
 	again error
 }
 
-// possible says whether the store offers the operation, and honours what it needs.
+// possible reports whether the store offers the operation, and honours what it needs.
 func (op operation) possible(f *field) bool {
 	return (op.offered == nil || op.offered(f.store)) && !f.deviates(op.needs)
 }
@@ -152,7 +152,7 @@ var operations = []operation{
 	{name: "refused create", needs: "create", before: 50, after: same, refused: true,
 		run: func(ctx context.Context, s *scene, v *vault.Vault) error {
 			_, err := s.put(ctx, v, target, s.value(60), &vault.PutOptions{Create: true})
-			return expected(vault.ErrExist, err, "a create of what is there")
+			return expected(vault.ErrExist, err, "a create of an existing object")
 		}},
 	{name: "refused put if revision", offered: hasSwap, before: 50, after: same, refused: true,
 		run: func(ctx context.Context, s *scene, v *vault.Vault) error {

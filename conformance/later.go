@@ -16,7 +16,7 @@ import (
 // The fault "applied later": a request gets no response and is applied after the client has
 // given up, as when it waited in a proxy. It is played on every kind of write.
 
-// A withheld store keeps requests that change something back, and makes them when it is told
+// A withheld store keeps requests that change something back, and sends them when the test asks
 // to. A kept request fails with errLost.
 type withheld struct {
 	store *vault.Store

@@ -38,7 +38,7 @@ func checkSwapRace(ctx context.Context, f *field) error {
 	return nil
 }
 
-// oneWins puts n values at once, each by a vault of its own. One is told success and stays, the others are told
+// oneWins puts n values at once, each by a vault of its own. One succeeds and its value stays, the others get
 // that they lost.
 func (p plot) oneWins(ctx context.Context, name vault.Name, n, size int, o *vault.PutOptions, lost error, open func() *vault.Vault) error {
 	values, errs := make([][]byte, n), make([]error, n)
@@ -106,7 +106,7 @@ func checkFrozenCreators(ctx context.Context, f *field) error {
 	return nil
 }
 
-// checkInterlopers has somebody else write after an operation looked and before its
+// checkInterlopers lets another writer write after an operation looked and before its
 // own write arrives. What they wrote stays.
 func checkInterlopers(ctx context.Context, f *field) error {
 	for _, op := range operations {
@@ -131,11 +131,11 @@ func checkInterlopers(ctx context.Context, f *field) error {
 		if perr != nil {
 			return perr
 		}
-		if err := want(lost, err, "%s, when somebody else writes just before", op.name); err != nil {
+		if err := want(lost, err, "%s, when another writer writes just before", op.name); err != nil {
 			return err
 		}
 		if err := s.holds(ctx, target, theirs); err != nil {
-			return fmt.Errorf("%s, after somebody else wrote: %w", op.name, err)
+			return fmt.Errorf("%s, after another writer wrote: %w", op.name, err)
 		}
 	}
 	return nil

@@ -85,7 +85,7 @@ func (p plot) roundTrip(ctx context.Context, v *vault.Vault, name vault.Name, va
 
 	if !p.deviates("create") {
 		if _, err := p.put(ctx, v, name, p.value(3), o); want(vault.ErrExist, err, "") != nil {
-			return want(vault.ErrExist, err, "a create of what is there")
+			return want(vault.ErrExist, err, "a create of an existing object")
 		}
 		if err := p.holds(ctx, name, value); err != nil {
 			return fmt.Errorf("after a refused create: %w", err)
@@ -248,7 +248,7 @@ func checkHistory(ctx context.Context, f *field) error {
 		return fmt.Errorf("after a rollback: %w", err)
 	}
 	if _, err = v.Undelete(ctx, name); want(vault.ErrExist, p.saw(err), "") != nil {
-		return want(vault.ErrExist, err, "undeleting what is there")
+		return want(vault.ErrExist, err, "undeleting an existing object")
 	}
 	if err := p.delete(ctx, v, name); err != nil {
 		return err

@@ -29,7 +29,7 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 // checkSources puts values whose source fails, panics or outlives its context: what
-// was there stays, and nobody else is blamed.
+// was there stays, and the error names the source.
 func checkSources(ctx context.Context, f *field) error {
 	sizes := []int{0, 1000, 1<<20 + 70_000} // the last one streams
 	if f.Large >= 0 {

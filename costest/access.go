@@ -48,7 +48,7 @@ func (s *Server) credential(id string, now time.Time) (credential, bool) {
 	return s.access.credential(id, now)
 }
 
-// authorize says whether a caller may do what r names: nil, or an error of the
+// authorize reports whether a caller may do what r names: nil, or an error of the
 // service, AccessDenied as a rule. It is called without s.mu.
 func (s *Server) authorize(c caller, r accessRequest) error {
 	if c.root {

@@ -263,7 +263,7 @@ func TestWebIdentityRefused(t *testing.T) {
 }
 
 // TestOpenRole: without oidc:sub in the trust every token of the issuer has the role, and
-// tags in tokens tell nobody apart.
+// tags in tokens isolate no tenant.
 func TestOpenRole(t *testing.T) {
 	i := newIssuer(t, nil)
 	s := federated(t, i, nil)
@@ -429,7 +429,7 @@ func TestAssumeRole(t *testing.T) {
 		want string
 	}{
 		{"by a role that may assume another", chained, map[string]any{"RoleArn": roleARN + "chained", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
-		{"trusts somebody else", ownerKey(s), map[string]any{"RoleArn": roleARN + "stranger", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
+		{"trusts another subject", ownerKey(s), map[string]any{"RoleArn": roleARN + "stranger", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
 		{"trusts tokens", ownerKey(s), map[string]any{"RoleArn": roleARN + "role-a", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
 		{"by a role that may not", whole, map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
 		{"a policy that is not encoded", ownerKey(s), map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx", "Policy": own}, "InvalidParameter.StrategyFormatError"},

@@ -47,7 +47,7 @@ func (s *Server) headerACL(h http.Header, canned []string) (acl, error) {
 	return a, nil
 }
 
-// admits says whether the ACLs of the bucket or of an object allow a caller an action.
+// admits reports whether the ACLs of the bucket or of an object allow a caller an action.
 // A policy may still deny it.
 func (b *bucket) admits(c caller, action, key, version string) bool {
 	switch action {

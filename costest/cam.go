@@ -209,7 +209,7 @@ func (a *access) createRole(name, trust, description string, duration int) (id s
 	return strconv.Itoa(a.lastRole), nil
 }
 
-// checkTrust says whether a trust policy can be stored. For an OIDC provider it has to
+// checkTrust reports whether a trust policy can be stored. For an OIDC provider it has to
 // compare oidc:iss and oidc:aud by string_equal; oidc:sub may be left out, which opens
 // the role to every token of the issuer.
 func (a *access) checkTrust(text string) error {

@@ -128,7 +128,7 @@ func (x *exchange) copyObject() error {
 	})
 }
 
-// directive says whether what a copy's header speaks of is replaced, not copied.
+// directive reports whether what a copy's header speaks of is replaced, not copied.
 func directive(h http.Header, name string) (bool, error) {
 	switch h.Get(name) {
 	case "", "Copy":

@@ -40,7 +40,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestBlocksComeBack: what nobody refers to any more is written over.
+// TestBlocksComeBack: blocks without references is written over.
 func TestBlocksComeBack(t *testing.T) {
 	s, err := New(nil)
 	if err != nil {

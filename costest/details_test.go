@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// TestEncryptionAtRest: what asks for SSE-COS is told that it has it, at each step.
+// TestEncryptionAtRest: a request for SSE-COS gets the header in each response.
 func TestEncryptionAtRest(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())

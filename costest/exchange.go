@@ -147,7 +147,7 @@ func (x *exchange) serveCOS() error {
 	return x.op.serve(x)
 }
 
-// namesBucket says whether a path on a loopback Host starts with the bucket's name, as
+// namesBucket reports whether a path on a loopback Host starts with the bucket's name, as
 // path style has it.
 func (x *exchange) namesBucket() bool {
 	first, _, _ := strings.Cut(x.key, "/")

@@ -235,7 +235,7 @@ func TestLifecycleRefused(t *testing.T) {
 	}
 }
 
-// TestDescriptors: contents take no descriptor each, and what nobody refers to any more is
+// TestDescriptors: contents take no descriptor each, and blocks without references is
 // written over.
 func TestDescriptors(t *testing.T) {
 	fds := func() int {

@@ -56,7 +56,7 @@ func (l *Later) Wait() *Fault { return &Fault{does: l.kept.Wait()} }
 func (l *Later) Kept(ctx context.Context) error { return l.kept.Kept(ctx) }
 
 // Apply carries out what was kept, in the order in which it came, and returns how many
-// requests that were. Nobody hears the answers; [Request].Applied tells.
+// requests that were. The responses are lost; [Request].Applied reports the effect.
 func (l *Later) Apply() int { return l.kept.Apply() }
 
 // CutRequest cuts the connection once that many bytes of the request's body have been

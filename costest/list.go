@@ -81,7 +81,7 @@ func (p page) matching(keys []string, marker string) []string {
 	return keys[from:to]
 }
 
-// skips says whether a marker that is a common prefix covers a key.
+// skips reports whether a marker that is a common prefix covers a key.
 func (p page) skips(marker, group string) bool { return group != "" && marker == group }
 
 type prefixXML struct{ Prefix string }

@@ -75,7 +75,7 @@ func TestNodeClient(t *testing.T) {
 	}
 }
 
-// The lock file must work with whatever registry npm is told to use.
+// The lock file must work with any registry that npm is configured to use.
 func TestLockFileNamesNoRegistry(t *testing.T) {
 	b, err := os.ReadFile("testdata/node/package-lock.json")
 	check(t, err)

@@ -322,7 +322,7 @@ func TestForbidOverwriteIsDecidedAtTheEnd(t *testing.T) {
 		put(t, c, "k", "quick")
 		check(t, w.Close())
 		if got := <-done; !strings.Contains(got, "409 ") || !strings.Contains(got, "<Code>"+code+"</Code>") {
-			t.Errorf("the slow one is told %s", got)
+			t.Errorf("the slow one gets %s", got)
 		}
 		wantValue(t, c, "k", "quick")
 	}
@@ -371,7 +371,7 @@ func TestForbidOverwriteHasOneWinner(t *testing.T) {
 			case one == "no error":
 				won++
 			case !slices.Contains([]string{"409 FileAlreadyExists", "409 " + race}, one):
-				t.Errorf("a loser is told %s", one)
+				t.Errorf("a loser gets %s", one)
 			}
 		}
 		if won != 1 {

@@ -234,7 +234,7 @@ func parsePolicyConditions(raw json.RawMessage) (all []policyCondition, err erro
 	return all, nil
 }
 
-// matches says whether a statement is about an action on a resource under conditions.
+// matches reports whether a statement is about an action on a resource under conditions.
 // A resource of "" is not looked at.
 func (s policyStatement) matches(srv *Server, action, resource string, conditions map[string]string) bool {
 	if !slices.ContainsFunc(s.actions, func(pattern string) bool { return matchAction(pattern, action) }) {
@@ -357,7 +357,7 @@ func matchResource(pattern, resource string) bool {
 	return !hasVariable(p[5]) && (p[5] == r[5] || end && strings.HasPrefix(r[5], core))
 }
 
-// evaluate says whether a document allows and whether it denies. Without principals who
+// evaluate reports whether a document allows and whether it denies. Without principals who
 // is not asked.
 func (s *Server) evaluate(doc policyDoc, r accessRequest, who func(policyStatement) bool) (allowed, denied bool) {
 	for _, st := range doc {
@@ -413,14 +413,14 @@ func (a *access) authorize(c caller, r accessRequest) error {
 	return nil
 }
 
-// anyone is everybody, signed or not. Older pages have the other names.
+// anyone is every caller, signed or not. Older pages have the other names.
 const anyone = "qcs::cam::anyone:anyone"
 
 func isAnyone(principals map[string][]string) bool {
 	return slices.ContainsFunc(principals["qcs"], func(p string) bool { return p == anyone || p == "qcs::cam::anonymous:anonymous" || p == "*" })
 }
 
-// names says whether principals name the caller himself.
+// names reports whether principals name the caller himself.
 func (s *Server) names(principals map[string][]string, c caller) bool {
 	account := "qcs::cam::uin/" + c.uin + ":"
 	names := []string{account + "root", account + "uin/" + c.uin}
@@ -436,7 +436,7 @@ func (s *Server) names(principals map[string][]string, c caller) bool {
 // maxBucketPolicy is how many bytes a bucket policy may have.
 const maxBucketPolicy = 20 << 10
 
-// checkPolicy says whether a bucket policy can be stored: nil, or MalformedPolicy.
+// checkPolicy reports whether a bucket policy can be stored: nil, or MalformedPolicy.
 func (s *Server) checkPolicy(bucket string, text []byte) error {
 	bad := func(format string, args ...any) error {
 		return failure(http.StatusBadRequest, "MalformedPolicy", format, args...)

@@ -71,7 +71,7 @@ func (x *exchange) newVersion() (*version, error) {
 	return v, nil
 }
 
-// createOnly says whether the request must not overwrite.
+// createOnly reports whether the request must not overwrite.
 func (x *exchange) createOnly() bool {
 	return strings.EqualFold(x.r.Header.Get("X-Cos-Forbid-Overwrite"), "true")
 }
@@ -107,7 +107,7 @@ func (x *exchange) store(v *version, u *upload, answer func() error) error {
 	if err == nil && x.createOnly() && b.versioning == "" && b.exists(x.key) && x.s.unsure("create-commit") == "checked" {
 		err = errExists
 		if x.s.unsure("create-race") == "PathConflict" {
-			err = errRace // mayCreate did not find it: somebody else was quicker
+			err = errRace // mayCreate did not find it: another writer was first
 		}
 	}
 	if err == nil {

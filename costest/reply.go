@@ -23,7 +23,7 @@ type reply struct {
 	left    int64 // bytes of the body, where the fault limits them
 }
 
-// nowhere is where an answer goes that nobody can hear any more.
+// nowhere discards a response whose client has gone.
 type nowhere http.Header
 
 func (h nowhere) Header() http.Header         { return http.Header(h) }
@@ -171,7 +171,7 @@ func (x *exchange) sendLate(v any) {
 	io.WriteString(x.out, marshal(v))
 }
 
-// maxDrain is how much of a body is read that nobody wants.
+// maxDrain is how much of an unwanted body is read.
 const maxDrain = 256 << 20
 
 // sendError answers with an error of the service.

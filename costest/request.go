@@ -87,7 +87,7 @@ func (s *Server) ExpireKey(id string) {
 	s.expired[id] = true
 }
 
-// keyExpired says whether a test made a key expire.
+// keyExpired reports whether a test made a key expire.
 func (s *Server) keyExpired(id string) bool {
 	s.watch.Lock()
 	defer s.watch.Unlock()

@@ -20,7 +20,7 @@ type spill struct {
 // blockSize is as much as is kept in memory.
 const blockSize = inMemory
 
-// A hold is the blocks of one content. The runtime gives them back when nobody refers to it
+// A hold is the blocks of one content. The runtime gives them back when nothing refers to it
 // any more.
 type hold struct{ blocks *blocks }
 

@@ -44,7 +44,7 @@ func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request) {
 
 var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,128}$`)
 
-// assumeWithToken is AssumeRoleWithWebIdentity, the one call that nobody signs.
+// assumeWithToken is AssumeRoleWithWebIdentity, the one call that is not signed.
 func (a *access) assumeWithToken(c *call) (map[string]any, error) {
 	switch h := c.r.Header.Get("Authorization"); {
 	case h != "" && h != "SKIP", h == "" && a.s.unsure("authorization-skip") == "refuse":
@@ -89,7 +89,7 @@ func (a *access) assumeWithToken(c *call) (map[string]any, error) {
 	return a.issue(caller{uin: a.s.o.OwnerUin, roleID: r.id, roleName: r.name, session: in.RoleSessionName}, duration), nil
 }
 
-// tooMany counts an exchange, and says whether it is one too many in its second.
+// tooMany counts an exchange, and reports whether it is one too many in its second.
 func (a *access) tooMany() bool {
 	limit, err := strconv.Atoi(a.s.unsure("web-identity-rate"))
 	if err != nil {
@@ -228,7 +228,7 @@ func (a *access) roleByARN(arn string) (role, error) {
 	return role{}, refuse(a.s.unsure("role-missing"), "The role does not exist.")
 }
 
-// trusts says whether a role's trust lets one of names take it by one of the actions.
+// trusts reports whether a role's trust lets one of names take it by one of the actions.
 func (a *access) trusts(r role, actions []string, kind string, names []string, conditions map[string]string) bool {
 	doc, err := parsePolicy(r.trust, ofTrust)
 	if err != nil {

@@ -26,8 +26,8 @@ var objectQuestions = []Question{
 	{"part-order", "the code for parts with gaps and parts not ascending; documented is InvalidPart for the one, InvalidPartOrder for the other", []string{"documented", "InvalidPart", "InvalidPartOrder"}},
 	{"copy-source-missing", "the code for the absent source of a copy", []string{"NoSuchCopySource", "NoSuchKey"}},
 	{"policy-missing", "GET ?policy of a bucket without one", []string{"404", "empty"}},
-	{"create-commit", "whether forbid-overwrite is checked again when an object is stored, or only when its request began, so that of several at once more than one is told success (github.com/apache/opendal/pull/7526)", []string{"checked", "unchecked"}},
-	{"create-race", "what a forbid-overwrite writer that lost a race is told", []string{"FileAlreadyExists", "PathConflict"}},
+	{"create-commit", "whether forbid-overwrite is checked again when an object is stored, or only when its request began, so that of several at once more than one succeeds (github.com/apache/opendal/pull/7526)", []string{"checked", "unchecked"}},
+	{"create-race", "the error of a forbid-overwrite writer that lost a race", []string{"FileAlreadyExists", "PathConflict"}},
 	{"version-id", "the characters of a version's id, an opaque string", []string{"base64url", "base64"}},
 	{"suffix-range", "Range: bytes=-N", []string{"honour", "ignore"}},
 }

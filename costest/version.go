@@ -70,7 +70,7 @@ func (b *bucket) latest(key string) *version {
 	return nil
 }
 
-// exists says whether a plain get would find the key.
+// exists reports whether a plain get would find the key.
 func (b *bucket) exists(key string) bool {
 	v := b.latest(key)
 	return v != nil && !v.marker

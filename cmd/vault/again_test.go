@@ -14,7 +14,7 @@ import (
 )
 
 // TestPutAgain: a file that met another write of its name is uploaded again, also from standard input
-// and while a bar is shown. A pipe is not, and the user is told what to do.
+// and while a bar is shown. A pipe is not; the error says what to do.
 func TestPutAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "value")
 	if err := os.WriteFile(file, make([]byte, 20<<20), 0o600); err != nil {

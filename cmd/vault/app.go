@@ -272,7 +272,7 @@ func (s *session) newName(arg string) (vault.Name, error) {
 }
 
 // arguments checks how many arguments there are; most < 0 means any number. What is
-// wrong is told without repeating them: one may be a secret in the wrong place.
+// wrong is reported without repeating the arguments: one may be a secret in the wrong place.
 func (s *session) arguments(least, most int) ([]string, error) {
 	args := s.c.Args().Slice()
 	switch {

@@ -88,7 +88,7 @@ func TestAWS(t *testing.T) {
 		e.Setenv("B", walletB)
 		for name, c := range map[string]testcloud.Claims{
 			"a": testcloud.AgentClaims(walletA), "b": testcloud.AgentClaims(walletB),
-			"c": testcloud.AgentClaims("0xcccccccccccccccccccccccccccccccccccccccc"), "untagged": {Subject: "nobody"},
+			"c": testcloud.AgentClaims("0xcccccccccccccccccccccccccccccccccccccccc"), "untagged": {Subject: "stranger"},
 			"capital": testcloud.AgentClaims("0xAaAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
 		} {
 			// A subject a script: Ceph refuses one of two first exchanges of the same at once.
@@ -133,7 +133,7 @@ func params(files []string, setup func(*testscript.Env) error, cmds map[string]f
 }
 
 // TestPrivateNetwork reaches a store by a name that only a proxy knows, over TLS with a
-// certificate that only a CA of ours vouches for.
+// certificate that only our CA signed.
 func TestPrivateNetwork(t *testing.T) {
 	server := testcloud.RequireVersity(t)
 	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)
@@ -148,7 +148,7 @@ func TestPrivateNetwork(t *testing.T) {
 		return os.WriteFile(filepath.Join(e.WorkDir, "ca.pem"), ca, 0o600)
 	}, map[string]func(*testscript.TestScript, bool, []string){})
 	if connects.Load() == 0 {
-		t.Error("nobody went through the proxy")
+		t.Error("no request went through the proxy")
 	}
 }
 

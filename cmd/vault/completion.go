@@ -69,7 +69,7 @@ const completeVerb = "__complete"
 const completeFiles = ":files"
 
 // complete prints what the last of words may become, one a line. What goes wrong goes
-// unsaid: somebody is typing.
+// unreported, because the user is typing.
 func complete(ctx context.Context, s *session, app *cli.App, words []string) error {
 	if len(words) == 0 {
 		words = []string{""}

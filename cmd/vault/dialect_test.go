@@ -17,7 +17,7 @@ import (
 
 type scriptCommands = map[string]func(*testscript.TestScript, bool, []string)
 
-// serverOf starts a server for a script, which finds it at $ENDPOINT with keys that nobody checks.
+// serverOf starts a server for a script, which finds it at $ENDPOINT with keys that it does not check.
 func serverOf(t *testing.T, h http.HandlerFunc) func(*testscript.Env) error {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -88,6 +88,6 @@ func TestVirtualHost(t *testing.T) {
 		return nil
 	}, scriptCommands{})
 	if hosts.Load() == 0 {
-		t.Error("nobody asked for the bucket by its host name")
+		t.Error("no request named the bucket by its host name")
 	}
 }

@@ -176,12 +176,12 @@ func (s *session) openDoctorStore(ctx context.Context, doctorRun *doctorRun, set
 	}
 }
 
-// hasNoTenant reports whether nobody asked for a tenant, or for a second one.
+// hasNoTenant reports whether the user named neither a tenant nor a second one.
 func (s *session) hasNoTenant(set config.Settings) bool {
 	return set.Identity.Text == "" && set.Tenant.Text == "" && !s.c.IsSet("other") && !s.c.IsSet("foreign-key")
 }
 
-// owner reports whether the credentials are those of whoever owns the bucket, as far as the cloud
+// owner reports whether the credentials are those of the bucket's owner, as far as the cloud
 // says, and whose they are. A server without STS knows no roles that a tenant could have.
 func owner(ctx context.Context, cloud vault.Cloud) (bool, string) {
 	who, err := cloud.Caller(ctx)

@@ -248,7 +248,7 @@ type childCode int
 
 func (c childCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// A report is an error as it is told.
+// A report is an error as the user sees it.
 type report struct {
 	Code    int    `json:"code"`
 	Kind    string `json:"kind"`
@@ -274,7 +274,7 @@ func explain(op string, err error) report {
 	if r.Kind == "interrupted" {
 		r.Message = "interrupted"
 		var cause *vault.Cause
-		if errors.As(err, &cause) && cause.Unfinished > 0 { // it costs money, and nobody else knows of it
+		if errors.As(err, &cause) && cause.Unfinished > 0 { // it costs money, and only this process knows of it
 			r.Message = (&vault.Cause{Sentinel: errors.New(r.Message), Unfinished: cause.Unfinished}).Error()
 		}
 	}
@@ -303,7 +303,7 @@ func (u *ui) fail(op string, err error) int {
 		return int(child)
 	}
 	if errors.Is(err, errOutput) && u.quietly(err) {
-		return exitFailure // nobody reads any more, so nobody is told
+		return exitFailure // the reader of the output has gone
 	}
 	r := explain(op, err)
 	if r.Name == "" {

@@ -176,7 +176,7 @@ func (u *ui) reveal(r io.Reader, info vault.Info) error {
 	return err
 }
 
-// isText says whether a terminal shows all of b and obeys none of it.
+// isText reports whether a terminal shows all of b as text and interprets none of it.
 func isText(b []byte) bool {
 	if !utf8.Valid(b) {
 		return false

@@ -22,13 +22,13 @@ func (s *tokensOf) Token(context.Context) (federation.Token, error) {
 	return t, nil
 }
 
-// TestPinned: once it is known whose objects these are, a token of somebody else is
+// TestPinned: once it is known whose objects these are, a token of another tenant is
 // refused before it is sent.
 func TestPinned(t *testing.T) {
 	p := &pinned{Source: &tokensOf{"0xaaa", "0xbbb", "0xAAA", "0xbbb"}, now: time.Now}
 	for i, want := range []error{nil, nil} {
 		if _, err := p.Token(t.Context()); !errors.Is(err, want) {
-			t.Fatalf("token %d, when nobody is known: %v", i, err)
+			t.Fatalf("token %d, when no tenant is known: %v", i, err)
 		}
 	}
 	tenant := vault.Tenant("0xaaa")
@@ -45,7 +45,7 @@ func TestTagOf(t *testing.T) {
 	keys := federation.DefaultTagKeys()
 	c := federation.Claims{Tags: map[string][]string{keys[0]: {"0xabc"}, keys[1]: {"C520"}}}
 	i := &identity{Location: new(vaulturl.Location)}
-	for tenant, want := range map[vault.Tenant]string{"0xabc": keys[0], "c520": keys[1], "somebody": keys[0]} {
+	for tenant, want := range map[vault.Tenant]string{"0xabc": keys[0], "c520": keys[1], "other": keys[0]} {
 		if key, _, ok := i.tagOf(c, tenant); key != want || !ok {
 			t.Errorf("tag of %s is %s, want %s", tenant, key, want)
 		}

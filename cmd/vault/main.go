@@ -89,7 +89,7 @@ type world struct {
 	// exec replaces this process by a program where the system can, or else runs it
 	// and returns its exit code.
 	exec func(argv, env []string) (code int, err error)
-	// quietly says whether a write failed because nobody reads any more.
+	// quietly reports whether a write failed because its reader has gone.
 	quietly func(error) bool
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // createFile starts a file of mode 0600, which replaces an existing file when it is
-// committed. A symbolic link is followed, if nobody else could have put it there. A device
+// committed. A symbolic link is followed, if no other user can have created it. A device
 // or a pipe is refused, since renaming over it would remove it.
 func createFile(name string) (outFile, error) {
 	place, err := followLinks(name)

@@ -7,7 +7,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// How far a listing goes that nobody asked for.
+// The limits of a list that the user did not request.
 const (
 	nearNames = 2000
 	nearTime  = 2 * time.Second

@@ -9,7 +9,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestSomeNames: a listing that nobody asked for ends somewhere, and fails quietly.
+// TestSomeNames: a list that the user did not request is limited, and fails without a message.
 func TestSomeNames(t *testing.T) {
 	store, err := memfs.Open(t.Context(), memfs.Config{})
 	if err != nil {

@@ -217,7 +217,7 @@ func (s *session) keyFile(v config.Value) (string, error) {
 	return path, nil
 }
 
-// keyFiles are the files of all keys; default says that nobody asked for them.
+// keyFiles are the files of all keys; default reports that the user named none.
 func (s *session) keyFiles(set config.Settings) (files []string, byDefault bool, err error) {
 	asked := set.Keys
 	if len(asked) == 0 {
@@ -288,7 +288,7 @@ func keyFileError(path string, err error) error {
 	return hint(err, "the root key must be your own file with mode 0600 (chmod 600 %s) and contain 64 characters 0-9 a-f and a newline", shellWord(path))
 }
 
-// explainKey adds to an object that no key of ours opens what it was tried with.
+// explainKey adds a hint with the settings that were tried to the error of an object that no key opens.
 func (o *opened) explainKey(err error) error {
 	if !errors.Is(err, envelope.ErrUnknownKey) {
 		return err

@@ -61,7 +61,7 @@ func (i *identity) prepare(ctx context.Context) error {
 
 // loadLogin takes what a login left, if it is ours: that of the same identity, and of the
 // same subject as far as the token that it gives now can be read. A variable, a file or a
-// command may by now be somebody else's.
+// command may by now be those of another user.
 func (i *identity) loadLogin(ctx context.Context) {
 	dir, err := i.places().Logins()
 	if err != nil {

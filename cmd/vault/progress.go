@@ -17,7 +17,7 @@ type progress struct {
 	bar   *progressbar.ProgressBar
 }
 
-// progress is nil, which shows nothing, unless somebody watches.
+// progress is nil, which shows nothing, unless standard error is a terminal.
 func (u *ui) progress(what string, total int64) *progress {
 	if !u.errTTY || u.quiet || u.json || u.verbose {
 		return nil

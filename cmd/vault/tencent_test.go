@@ -72,7 +72,7 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"apply": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).Setup([]byte(ts.ReadFile(args[0])), nil))
 	},
-	// role NAME TRUST POLICY makes a role that nobody printed.
+	// role NAME TRUST POLICY makes a role that was not printed.
 	"role": func(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := cosOf(ts).AddRole(args[0], os.Expand(ts.ReadFile(args[1]), ts.Getenv), os.Expand(ts.ReadFile(args[2]), ts.Getenv))
 		ts.Check(err)

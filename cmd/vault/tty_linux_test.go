@@ -95,7 +95,7 @@ func converse(cmd *exec.Cmd, streams, dialog string) (screen, stdout []byte, err
 				shown <- bytes.Clone(buf[:n])
 			}
 			if err != nil {
-				return // EIO: nobody has the terminal open any more
+				return // EIO: no process has the terminal open
 			}
 		}
 	}()

@@ -137,7 +137,7 @@ func writeJSON(w io.Writer, document any) error {
 func isC1(r rune) bool { return 0x7f <= r && r <= 0x9f }
 
 // An output remembers that a write failed, since what prints with fmt does not look.
-// It stops waiting for whoever should read when ctx ends.
+// It stops waiting for the reader when ctx ends.
 type output struct {
 	ctx context.Context
 	w   io.Writer

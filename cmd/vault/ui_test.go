@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestProgress: a bar comes after a second, to a terminal, and to nobody else.
+// TestProgress: a bar comes after a second, and only to a terminal.
 func TestProgress(t *testing.T) {
 	for _, tc := range []struct {
 		what                      string
@@ -57,7 +57,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestOutput: a failed write is remembered, whoever looks at it, and ctx ends the wait
+// TestOutput: a failed write is remembered, and ctx ends the wait
 // for a reader.
 func TestOutput(t *testing.T) {
 	full := errors.New("full")
@@ -67,7 +67,7 @@ func TestOutput(t *testing.T) {
 		t.Errorf("second write: %v, remembered %v", err, o.err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r, w := io.Pipe() // that nobody reads
+	r, w := io.Pipe() // without a reader
 	defer r.Close()
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if _, err := (&output{ctx: ctx, w: w}).Write([]byte("x")); !errors.Is(err, context.Canceled) {

@@ -12,8 +12,8 @@ import (
 	"gocloud.dev/blob"
 )
 
-// checkClose uses a client of its own, badly, and closes it. Goroutines are told apart
-// by a label, which they inherit from whoever starts them, so that other probes may
+// checkClose uses a client of its own, badly, and closes it. Goroutines are distinguished
+// by a label, which they inherit from the code that starts them, so that other probes may
 // run meanwhile.
 func checkClose(ctx context.Context, t *trial) error {
 	label := "probe-" + random() + random()

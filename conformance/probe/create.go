@@ -22,7 +22,7 @@ func checkCreate(ctx context.Context, t *trial) error {
 			return err
 		}
 	}
-	// What is there need not have been created.
+	// The existing object need not have been created.
 	key, old := t.key("put"), newValue(10)
 	if err := t.put(ctx, t.Store, key, old.fill); err != nil {
 		return t.works(t.Store, err, "a write")
@@ -138,7 +138,7 @@ func checkCreateAtomic(ctx context.Context, t *trial) error {
 }
 
 // raceCreates has n creators on one key at once, half of them on another client.
-// Exactly one is told success, the others that something is there; the winner's value
+// Exactly one succeeds, the others get an error that the object exists; the winner's value
 // stays. When watched, no reader ever sees another one.
 func (t *trial) raceCreates(ctx context.Context, n int, size int64, watched bool) error {
 	other, err := t.second(ctx)
@@ -276,7 +276,7 @@ func (w *watcher) stop(winner int) error {
 	}
 	for whose := range w.seen {
 		if whose < 0 {
-			return broken("during a race of creators a reader saw what nobody wrote whole")
+			return broken("during a race of creators a reader saw a value that no writer wrote completely")
 		}
 		if whose != winner {
 			return broken("during a race of creators a reader saw the value of one that lost")

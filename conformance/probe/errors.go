@@ -244,7 +244,7 @@ func checkNoSecrets(ctx context.Context, t *trial) error {
 	return nil
 }
 
-// leaks says whether err, or any error behind it, shows a secret, without showing it.
+// leaks reports whether err, or any error behind it, shows a secret, without showing it.
 func leaks(err error, secrets []string) error {
 	for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err)} {
 		for i, secret := range secrets {

@@ -12,7 +12,7 @@ import (
 
 // A state is what a history is to tell of one version.
 type state struct {
-	value   *value // nil: a marker of deletion
+	value   *value // nil: a delete marker
 	current bool
 }
 
@@ -185,7 +185,7 @@ func checkVersions(ctx context.Context, t *trial) error {
 			continue
 		}
 		if p.states[i].value == nil {
-			return broken("version %d of %d of %q is a content, want a marker of deletion: %+v", i, len(all), p.key, all)
+			return broken("version %d of %d of %q is a content, want a delete marker: %+v", i, len(all), p.key, all)
 		}
 		value := *p.states[i].value
 		for _, r := range []struct{ offset, length int64 }{{0, -1}, {0, 1}, {0, 16 << 10}, {0, 1 << 40}, {17, 50}, {90, 100}, {99, -1}, {0, 0}} {

@@ -85,7 +85,7 @@ type Subject struct {
 	// Reopen opens another client of the same store, as another process would. Nil
 	// leaves out what takes two.
 	Reopen func(context.Context) (*vault.Store, error)
-	// Prefix starts every key that is written; nobody else uses it.
+	// Prefix starts every key that is written; no other program uses it.
 	Prefix string
 	// Large is how long a large object is. It is past the size at which the store goes
 	// over to several requests. 0 means a little over 16 MiB, below 0 leaves large
@@ -346,7 +346,7 @@ func race(n int, f func(i int) error) []error {
 	return errs
 }
 
-// guard makes a panic in a goroutine of ours an error, as judge does in its own.
+// guard turns a panic in a goroutine of the probe into an error, as judge does in its own.
 func guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -740,7 +740,7 @@ var wrong = []struct {
 		broken: []string{"errors", "read-after-write"}, honoured: []string{"ranges"},
 	},
 	{
-		name: "absent is told by text only",
+		name: "absent is reported by text only",
 		breaks: func(s *vault.Store) *vault.Store {
 			return with(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
@@ -1154,7 +1154,7 @@ func TestHidesAbsent(t *testing.T) {
 			t.Errorf("absent is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
 		}
 		if r := run(t, denying(false, true), clause); r.Verdict != probe.NotProven || !errors.Is(r.Err, vault.ErrPermission) {
-			t.Errorf("what is there is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotProven)
+			t.Errorf("an existing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotProven)
 		}
 	}
 }

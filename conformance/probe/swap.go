@@ -24,7 +24,7 @@ func checkSwap(ctx context.Context, t *trial) error {
 		return t.works(other, err, "reading a tag")
 	}
 
-	// The right tag replaces, and the tag that it returns is that of what is there now.
+	// The right tag replaces, and the tag that it returns is that of the new object.
 	tag, err := t.swap(ctx, t.Store, key, stale, second.fill)
 	if err != nil {
 		return t.works(t.Store, err, "a swap")
@@ -57,7 +57,7 @@ func checkSwap(ctx context.Context, t *trial) error {
 		return err
 	}
 
-	// A tag is that of what the reader reads, though somebody else wrote meanwhile.
+	// A tag is that of what the reader reads, even if another writer wrote meanwhile.
 	if tag, err = t.swap(ctx, t.Store, key, tag, first.fill); err != nil {
 		return t.works(t.Store, err, "a third swap")
 	}

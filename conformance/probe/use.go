@@ -225,7 +225,7 @@ func sentinel(err error) error {
 
 func (t *trial) kind(st *vault.Store, err error) error { return Kind(st, err) }
 
-// silent says whether err means that the store did not answer at all.
+// silent reports whether err means that the store did not answer at all.
 func silent(err error) bool {
 	var network net.Error
 	return errors.Is(err, vault.ErrUnavailable) || errors.As(err, &network) ||

@@ -99,7 +99,7 @@ func cacheDir() (string, error) {
 	return path, os.MkdirAll(path, 0o700)
 }
 
-// lock waits until path is locked by nobody else on this machine.
+// lock waits until path is not locked by another process on this machine.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -83,7 +83,7 @@ func install(ctx context.Context, log io.Writer, missing, do func() error) error
 		return err
 	}
 	defer unlock()
-	if missing() == nil { // somebody else was first
+	if missing() == nil { // another process was first
 		return nil
 	}
 	if err := do(); err != nil {

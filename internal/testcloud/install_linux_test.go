@@ -63,6 +63,6 @@ func TestInstallVersityAnnounces(t *testing.T) {
 	}
 	log.Reset()
 	if err := testcloud.InstallVersity(t.Context(), &log); err != nil || log.Len() > 0 {
-		t.Errorf("what is there is installed again: %v, %q", err, log.String())
+		t.Errorf("an installed server is installed again: %v, %q", err, log.String())
 	}
 }

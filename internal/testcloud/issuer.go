@@ -60,7 +60,7 @@ type IssuerOptions struct {
 // jwksPath is where the keys of an issuer are.
 const jwksPath = "/.well-known/jwks.json"
 
-// keyID is the kid of every issuer: that they are the same proves that nobody trusts it.
+// keyID is the kid of every issuer: that they are the same proves that no server trusts it alone.
 const keyID = "key-1"
 
 // NewIssuer starts an issuer. Like [net/http/httptest.NewServer] it panics if there

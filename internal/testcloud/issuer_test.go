@@ -205,7 +205,7 @@ func TestFederation(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			name := "agents-" + alg + "-" + bucket // which nobody else has
+			name := "agents-" + alg + "-" + bucket // which no other test has
 			role, err := r.CreateRole(ctx, name, `{
 				"Version": "2012-10-17",
 				"Statement": [{"Effect": "Allow", "Principal": {"Federated": ["`+provider+`"]}, "Action": ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]}]

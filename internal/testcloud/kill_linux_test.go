@@ -34,7 +34,7 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// gone reports whether there is no process with that id, not even a zombie of ours.
+// gone reports whether there is no process with that id, not even a zombie of this process.
 func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // free reports whether the port of rawURL can be listened on.
@@ -91,7 +91,7 @@ func TestKilledParent(t *testing.T) {
 		}
 	})
 	for _, pid := range r.PIDs {
-		// Whoever adopts orphans here may be slow to reap them: a zombie has ended, too.
+		// The process that adopts orphans may be slow to reap them: a zombie has ended, too.
 		until(t, fmt.Sprintf("process %d ends", pid), func() bool { return gone(pid) || zombie(pid) })
 	}
 	for _, u := range r.URLs {

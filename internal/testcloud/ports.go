@@ -26,7 +26,7 @@ type ports struct {
 	held  *os.File // locked until release, or the death of the process
 }
 
-// newPorts takes a block where nobody listens.
+// newPorts takes a block in which no process listens.
 func newPorts() (*ports, error) {
 	cache, err := cacheDir()
 	if err != nil {
@@ -57,7 +57,7 @@ func newPorts() (*ports, error) {
 // release lets others have the block.
 func (p *ports) release() { p.held.Close() }
 
-// unused reports whether nobody listens in the block.
+// unused reports whether no process listens in the block.
 func unused(first int) bool {
 	for port := first; port < first+blockSize; port++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))

@@ -9,8 +9,8 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// No two servers have a port in common, whoever starts them, and none is one that
-// somebody else listens on or that an outgoing connection may get.
+// No two servers have a port in common, and none is one that
+// another process listens on or that an outgoing connection may get.
 func TestPorts(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	taken, release, err := testcloud.TakePorts(60) // drawn by lot, two of them would be the same

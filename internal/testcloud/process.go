@@ -22,7 +22,7 @@ import (
 const stopWithin = 30 * time.Second
 
 // errDied means that a daemon ended while the server still needed it. Its usual
-// reason is a port that somebody else took in the meantime.
+// reason is a port that another process took in the meantime.
 var errDied = errors.New("ended early")
 
 // A group is the processes of one server. One thread, which lives as long as they do,
@@ -33,7 +33,7 @@ type group struct {
 	logs   string // the directory with the logs of the daemons, if it is another one
 	ports  *ports // nil for a group without daemons
 	starts chan func()
-	died   chan struct{} // closed when a daemon ended that nobody stopped
+	died   chan struct{} // closed when a daemon ended that was not stopped
 
 	mu       sync.Mutex
 	daemons  []*daemon
@@ -179,7 +179,7 @@ func (g *group) stop(sig syscall.Signal) error {
 		defer g.ports.release()
 	}
 	defer close(g.starts) // not before: with their thread the daemons would be killed
-	// A daemon that ended before is why tests have failed: nobody else tells.
+	// A daemon that ended before is why tests have failed, and nothing else reports it.
 	errs := []error{g.or(nil)}
 	for _, d := range slices.Backward(daemons) {
 		d.cmd.Process.Signal(sig) // an error means that it has ended

@@ -48,7 +48,7 @@ type RGWOptions struct {
 	// "" means a temporary directory, which Stop removes.
 	Dir string
 
-	// Log is told each step of the start and how long it took; nil means nobody.
+	// Log gets each step of the start and how long it took. Nil: no log.
 	Log io.Writer
 }
 
@@ -67,7 +67,7 @@ func StartRGW(ctx context.Context, o *RGWOptions) (*RGW, error) {
 	}
 	for attempt := 1; ; attempt++ {
 		r, err := startRGW(ctx, tools, o)
-		// Somebody may have taken a port in the meantime. Each try has others.
+		// Another process may have taken a port in the meantime. Each try has others.
 		if errors.Is(err, errDied) && attempt < 3 && o.Dir == "" {
 			continue
 		}

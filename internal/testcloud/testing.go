@@ -117,7 +117,7 @@ func RequireWeed(tb TB) *Weed {
 func (s *shared[S]) require(tb TB, name string, install func(context.Context, io.Writer) error, start func(context.Context) (S, error)) S {
 	tb.Helper()
 	if !underMain.Load() {
-		tb.Fatal("nobody would stop the server: TestMain must call testcloud.Main")
+		tb.Fatal("TestMain must call testcloud.Main, which stops the server")
 	}
 	s.once.Do(func() {
 		// The server outlives the test that is the first to require it.

@@ -82,7 +82,7 @@ type WeedOptions struct {
 	// "" means a temporary directory, which Stop removes.
 	Dir string
 
-	// Log is told each step of the start and how long it took; nil means nobody.
+	// Log gets each step of the start and how long it took. Nil: no log.
 	Log io.Writer
 }
 

@@ -95,6 +95,6 @@ while [ $# -gt 1 ]; do [ $1 = -o ] && : >$2; shift; done
 	}
 	log.Reset()
 	if err := testcloud.InstallWeed(t.Context(), &log); err != nil || log.Len() > 0 {
-		t.Errorf("what is there is installed again: %v, %q", err, log.String())
+		t.Errorf("an installed server is installed again: %v, %q", err, log.String())
 	}
 }

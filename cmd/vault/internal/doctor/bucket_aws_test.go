@@ -24,7 +24,7 @@ import (
 )
 
 // TestAWSBucket judges the settings of a bucket as its owner, before and after it was set
-// up, and as somebody who may not.
+// up, and as a caller who may not.
 func TestAWSBucket(t *testing.T) {
 	t.Parallel()
 	rgw := testcloud.RequireRGW(t)
@@ -71,7 +71,7 @@ func TestAWSBucket(t *testing.T) {
 		t.Errorf("a bucket that is set up, over plain http (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff("versioning not proven, lifecycle not proven, tls warning", inspect(rgw.Other)); diff != "" {
-		t.Errorf("somebody else's bucket (-want +got):\n%s", diff)
+		t.Errorf("another bucket (-want +got):\n%s", diff)
 	}
 }
 

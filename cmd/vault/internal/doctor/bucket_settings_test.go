@@ -107,7 +107,7 @@ func TestGrantsAtCOS(t *testing.T) {
 	const staff, missingTenant = "qcs::cam::uin/100000000001:uin/100000000099", "qcs::cam::uin/200000000002:uin/200000000002"
 	for _, tc := range []struct{ name, acl, policy, want string }{
 		{"the owner", acl(""), "", "ok: public: neither"},
-		{"everybody", acl(grant("<URI>http://cam.qcloud.com/groups/global/AllUsers</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to everyone"},
+		{"everyone", acl(grant("<URI>http://cam.qcloud.com/groups/global/AllUsers</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to everyone"},
 		{"another group", acl(grant("<URI>http://example.com/group</URI>", "READ")), "", "warning: public: the ACL of the bucket grants READ to http://example.com/group"},
 		{"FULL_CONTROL", acl(grant("<ID>"+missingTenant+"</ID>", "FULL_CONTROL")), "", "warning: public: the ACL of the bucket grants FULL_CONTROL to " + missingTenant},
 		{"READ", acl(grant("<ID>"+missingTenant+"</ID>", "READ")), "", "warning: public: the ACL of the bucket grants READ to " + missingTenant},
@@ -145,7 +145,7 @@ func TestGrantsAtS3(t *testing.T) {
 		{"another account by its number", statement(`"Principal":{"AWS":["123456789012","210987654321"]}`, all), "warning: public: the bucket policy allows s3:* to 210987654321, which"},
 		{"one tenant's objects", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"`), "warning: public: the bucket policy allows s3:GetObject to 210987654321"},
 		{"what is no tenant's", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/site/*"`), ""},
-		{"everybody", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has a weakness: an Allow for every principal"},
+		{"everyone", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has a weakness: an Allow for every principal"},
 		{"all but one", statement(`"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), "warning: public: the bucket policy has a weakness: an Allow with NotAction, NotResource or NotPrincipal"},
 		{"a role at an RGW", statement(`"Principal":{"AWS":"arn:aws:iam:::role/vault"}`, all), ""},
 	} {

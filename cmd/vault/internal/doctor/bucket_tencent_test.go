@@ -66,7 +66,7 @@ func want(t *testing.T, got, want map[string]string) {
 		delete(got, name)
 	}
 	if len(got) > 0 {
-		t.Errorf("and nobody asked for %v", got)
+		t.Errorf("unexpected: %v", got)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A trace is where something was written, or may have been: below a prefix that nobody
-// else uses, or at one key.
+// A leftover is a place to which the doctor wrote, or may have written: a prefix that only this
+// run uses, or one key.
 type leftover struct {
 	store  *vault.Store
 	prefix string // empty: nothing but one key
@@ -123,7 +123,7 @@ func (t *leftover) removeKey(ctx context.Context, key string) error {
 	return nil
 }
 
-// purge removes old versions for ever, and says how many stay because that is denied.
+// purge permanently deletes old versions, and returns how many are left because that is denied.
 func (t *leftover) purge(ctx context.Context) (stay int, err error) {
 	if t.store.Purge == nil {
 		return 0, nil
@@ -132,7 +132,7 @@ func (t *leftover) purge(ctx context.Context) (stay int, err error) {
 	for l, err := range t.store.Purge.Leftovers(ctx, t.prefixOrKey()) {
 		switch {
 		case probe.Kind(t.store, err) == vault.ErrPermission && t.prefix == "":
-			return 0, nil // somebody else's place: there may be nothing
+			return 0, nil // another tenant's prefix: there may be nothing
 		case err != nil:
 			return 0, err
 		case t.prefix == "" && l.Key != t.prefixOrKey():
@@ -142,7 +142,7 @@ func (t *leftover) purge(ctx context.Context) (stay int, err error) {
 			contents = append(contents, l)
 		}
 	}
-	// Without its marker of deletion the newest content is current again.
+	// Without its delete marker the newest content is current again.
 	for _, all := range [][]vault.Leftover{contents, markers} {
 		for batch := range slices.Chunk(all, 1000) {
 			failed, err := t.store.Purge.Purge(ctx, batch)

@@ -1,5 +1,5 @@
 // Package doctor examines a store the way its user has it: with the user's own identity,
-// in the user's own bucket, under names that nobody else has. It finds out what the store
+// in the user's own bucket, under names that no other object has. It finds out what the store
 // honours (package probe), whether its cloud keeps tenants apart, and whether the keys
 // open what they seal.
 //
@@ -8,7 +8,7 @@
 //
 // Isolation is proven by denials and by nothing else. A foreign prefix that answers is
 // [Broken]; one that answers with any other error than a denial is [NotProven], and so is
-// a denial where the same request under the own prefix was denied too. Reading is decided
+// a denial of a request that is also denied under the caller's own prefix. Reading is decided
 // only on an object that a second tenant has just seen: a missing foreign key is denied
 // even where every object may be read.
 //
@@ -258,7 +258,7 @@ func (e *checker) now() time.Time {
 	return e.Now()
 }
 
-// random is long enough to be nobody else's name.
+// random returns a name that no other object has.
 func random() string {
 	b := make([]byte, 16)
 	rand.Read(b)

@@ -33,7 +33,7 @@ func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	c := &cloud{memory: new(memfs.Memory)}
 	c.owner = c.open(t)
-	// Names that somebody uses.
+	// Names that are in use.
 	for _, key := range used {
 		if err := c.owner.Bucket.WriteAll(t.Context(), key, []byte("value of "+key), nil); err != nil {
 			t.Fatal(err)
@@ -57,7 +57,7 @@ func (c *cloud) open(t *testing.T) *vault.Store {
 	return s
 }
 
-// A rule says whether a call is denied.
+// A rule reports whether a call is denied.
 type rule func(c intercept.Call) bool
 
 var errDenied = fmt.Errorf("the policy: %w", vault.ErrPermission)
@@ -361,7 +361,7 @@ func TestListHoles(t *testing.T) {
 		deny   func(c intercept.Call) bool
 		broken []string
 	}{
-		{name: "one collection of everybody", allow: func(c intercept.Call) bool {
+		{name: "one collection of all tenants", allow: func(c intercept.Call) bool {
 			return lists(c) && strings.HasPrefix(c.Key, "bots/") && strings.Contains(c.Key, "/credentials/")
 		}, deny: func(c intercept.Call) bool {
 			return lists(c) && !strings.Contains(c.Key, "/credentials/")
@@ -375,7 +375,7 @@ func TestListHoles(t *testing.T) {
 		{name: "deep down", allow: func(c intercept.Call) bool {
 			return lists(c) && strings.Count(c.Key, "/") == 4
 		}, broken: []string{"isolation-list", "isolation-longer-list", "isolation-names"}},
-		{name: "only the own collection", deny: func(c intercept.Call) bool {
+		{name: "only its own collection", deny: func(c intercept.Call) bool {
 			return lists(c) && !strings.HasPrefix(c.Key, "bots/acme/credentials/")
 		}},
 		{name: "no delimiter", deny: func(c intercept.Call) bool { return lists(c) && c.Delimiter != "" }},
@@ -430,7 +430,7 @@ func TestVersionIDs(t *testing.T) {
 		})
 	}
 
-	// Without a history there are no ids, and whoever cannot list his own proves nothing.
+	// Without a history there are no ids, and a tenant that cannot list its own prefix proves nothing.
 	c := newCloud(t)
 	p := &doctor.Options{
 		Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, OtherTenant: "other",
@@ -486,7 +486,7 @@ func TestOneHole(t *testing.T) {
 }
 
 // TestOtherAnswers: an answer that is neither a denial nor a success proves nothing, and
-// neither does a denial of what is denied under the own prefix too.
+// neither does a denial of a request that is also denied under its own prefix.
 func TestOtherAnswers(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -545,7 +545,7 @@ func TestOtherAnswers(t *testing.T) {
 	}
 }
 
-// TestUnreached: what cannot be asked is not proven, and it is told why.
+// TestUnreached: a check that cannot be made is not proven, with the reason.
 func TestUnreached(t *testing.T) {
 	c := newCloud(t)
 	answer := func(err error) *vault.Store {
@@ -601,7 +601,7 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// TestInFewWords: of an answer it is told what the provider makes of it, and of a probe's
+// TestInFewWords: a response is described as the provider explains it, and a probe's
 // reasons what a user can read.
 func TestInFewWords(t *testing.T) {
 	explain := func(err error) error {
@@ -662,7 +662,7 @@ func TestBucketVersioning(t *testing.T) {
 	}
 }
 
-// TestHistoryStays: where versions may not be deleted it is told how many stay.
+// TestHistoryStays: where versions may not be deleted, the result has their number.
 func TestHistoryStays(t *testing.T) {
 	c := newCloud(t)
 	p := &doctor.Options{Store: c.as(t, own("acme")), Isolated: true, Quick: true}
@@ -757,7 +757,7 @@ func TestHands(t *testing.T) {
 	}
 }
 
-// TestContract: what a store does not honour is told with what follows from it.
+// TestContract: a missing feature of a store is reported with its consequence.
 func TestContract(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one check after the other")
@@ -873,7 +873,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestPrefix: what is listed below the own prefix is what a vault lists.
+// TestPrefix: a list of the tenant's prefix is the list of a vault.
 func TestPrefix(t *testing.T) {
 	c := newCloud(t)
 	v, err := vault.New(c.owner, "acme", []envelope.KeySource{kek.InsecureFixed()}, nil)

@@ -38,7 +38,7 @@ func (b bouncer) Purge(ctx context.Context, leftovers []vault.Leftover) (map[vau
 }
 
 // An overwriter takes a create for a put, as some servers do in versioned buckets, or in
-// uploads of several parts: then there is somebody who creates what is small.
+// uploads of several parts: then a creator of small objects runs.
 type overwriter struct {
 	*vault.Store
 	small vault.Creator

@@ -9,7 +9,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// isolation asks for what belongs to somebody else, and wants to be denied.
+// isolation requests objects of other tenants, which must be denied.
 func (e *checker) isolation(ctx context.Context) {
 	if !e.Isolated {
 		scheme, _, _ := strings.Cut(e.Store.Name, "://")
@@ -31,7 +31,7 @@ func (e *checker) isolation(ctx context.Context) {
 
 const brokenPrefix = "ISOLATION BROKEN: "
 
-// reportWhole reports in one line that the credentials reach what is not under the own prefix.
+// reportWhole reports in one result that the credentials can access objects outside the tenant's prefix.
 func (e *checker) reportWhole(ctx context.Context) {
 	reached := *e.broken
 	e.broken = nil
@@ -53,8 +53,8 @@ func (e *checker) reportWhole(ctx context.Context) {
 
 const closedHint = "store no secrets here until the policies of the cloud are correct; {prog} policy check finds weaknesses"
 
-// outside judges the answer to a request that has to be denied. mine says whether the
-// same request works under the own prefix: where it does not, a denial says nothing.
+// outside judges the response to a request that must be denied. mine reports whether the same
+// request succeeds under the tenant's prefix; if it does not, a denial proves nothing.
 func outside(st *vault.Store, err error, mine bool, what, otherwise string) finding {
 	switch {
 	case err == nil:
@@ -90,7 +90,7 @@ func (e *checker) missingTenant(ctx context.Context) (read bool) {
 	return read
 }
 
-// putOutside tries to put an object where none may be put, and says whether it is there.
+// putOutside tries to store an object outside the tenant's prefix, and reports whether it succeeded.
 func (e *checker) putOutside(ctx context.Context, check, key, what, otherwise string) bool {
 	if e.NoWrites != "" {
 		e.say(ctx, check, found(Skipped, "%s: %s", what, e.NoWrites))
@@ -115,7 +115,7 @@ func (e *checker) notLookup(f finding) finding {
 	return f
 }
 
-// longerName tries a tenant whose id starts like the own one: a policy that lacks the
+// longerName tries a tenant whose id starts with this tenant's: a policy that lacks the
 // slash after the tenant lets it through.
 func (e *checker) longerName(ctx context.Context) {
 	longer := e.Tenant + "x"

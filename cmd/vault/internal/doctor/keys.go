@@ -9,7 +9,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// keys seals a value in memory, for a name that nobody has, and opens it with each key.
+// keys seals a value in memory, for a name that does not exist, and opens it with each key.
 func (e *checker) keys(ctx context.Context) {
 	switch {
 	case e.KeysErr != nil:

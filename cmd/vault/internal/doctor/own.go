@@ -25,8 +25,7 @@ func (e *checker) tenantAccess(st *vault.Store, t vault.Tenant) tenantAccess {
 	return tenantAccess{store: st, tenant: t, prefix: prefix(t, e.Collection) + e.run + "/"}
 }
 
-// reach finds out whether the store answers, by listing the own prefix. It says whether
-// there is any use in asking further.
+// reach lists the tenant's prefix, and reports whether the store can be used for further checks.
 func (e *checker) reach(ctx context.Context) bool {
 	stop := func(f finding) bool {
 		e.say(ctx, "bucket", f)
@@ -63,7 +62,7 @@ func (e *checker) reach(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// ownPrefix does under the own prefix all that must be denied elsewhere.
+// ownPrefix makes every request under the tenant's prefix that must be denied elsewhere.
 func (e *checker) ownPrefix(ctx context.Context) {
 	if e.NoWrites != "" {
 		e.say(ctx, "own", found(Skipped, "your prefix: %s", e.NoWrites))

@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestRefusedRequests: a check whose request was refused found nothing out. The cause is told once.
+// TestRefusedRequests: a check whose request was refused proved nothing. The cause is reported once.
 func TestRefusedRequests(t *testing.T) {
 	skewed := &vault.Cause{Sentinel: vault.ErrUnauthenticated, Reason: vault.ClockSkew, Message: "S3 PutObject: 403 RequestTimeTooSkewed"}
 	for _, tc := range []struct {
@@ -46,7 +46,7 @@ func TestRefusedRequests(t *testing.T) {
 				}
 			}
 			if told != 1 && tc.cause.Reason != vault.ReasonUnknown {
-				t.Errorf("the cause is told %d times", told)
+				t.Errorf("the cause is reported %d times", told)
 			}
 		})
 	}
@@ -71,7 +71,7 @@ func (l late) ServerTime(context.Context) (time.Time, error) { return time.Now()
 func (late) Caller(context.Context) (vault.Caller, error)    { return vault.Caller{}, nil }
 func (late) Settings(context.Context) (none []vault.Setting) { return none }
 
-// TestWhole: credentials for which nobody asked for a tenant are judged in one line: a warning for who
+// TestWhole: without a tenant the credentials get one result: a warning for those of the one who
 // owns the bucket, and broken isolation for anybody else.
 func TestWhole(t *testing.T) {
 	for _, owner := range []bool{true, false} {

@@ -127,7 +127,7 @@ func (w *ward) empty(t *testing.T) {
 }
 
 // TestRGWIsolated: with the printed policies a real server denies what it has to, and
-// what it does not honour is told.
+// a missing feature is reported.
 func TestRGWIsolated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks one thing after the other")
@@ -169,7 +169,7 @@ func TestRGWVersioned(t *testing.T) {
 }
 
 // TestRGWVersionIDs: in a bucket that was never versioned a real server reads and removes
-// any object for whoever may do so with versions.
+// any object for a caller who may do so with versions.
 func TestRGWVersionIDs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks one thing after the other")

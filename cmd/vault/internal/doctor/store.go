@@ -51,7 +51,7 @@ func get(ctx context.Context, st *vault.Store, key string, most int64) (string, 
 	return string(value), err
 }
 
-// readByte says whether an object may be read: it reads one byte, and forgets it.
+// readByte returns an error if the object cannot be read. It reads one byte and discards it.
 func readByte(ctx context.Context, st *vault.Store, key string) error {
 	_, err := get(ctx, st, key, 0)
 	return err
@@ -87,7 +87,7 @@ func newest(ctx context.Context, st *vault.Store, key string) (id string, err er
 	return "", vault.ErrNotFound
 }
 
-// readVersionByte says whether a version may be read: it reads one byte, and forgets it.
+// readVersionByte returns an error if the version cannot be read. It reads one byte and discards it.
 func readVersionByte(ctx context.Context, st *vault.Store, key, id string) error {
 	r, _, err := st.History.OpenVersion(ctx, key, id, 0, 1)
 	if err != nil {
@@ -98,7 +98,7 @@ func readVersionByte(ctx context.Context, st *vault.Store, key, id string) error
 	return err
 }
 
-// purge removes one version for ever.
+// purge permanently deletes one version.
 func purge(ctx context.Context, st *vault.Store, key, id string) error {
 	l := vault.Leftover{Key: key, ID: id}
 	failed, err := st.Purge.Purge(ctx, []vault.Leftover{l})
@@ -121,8 +121,8 @@ func remove(ctx context.Context, st *vault.Store, key string) error {
 	return err
 }
 
-// absent says whether key is not there: a denied read may mean that, too, so that one
-// list of exactly that key decides.
+// absent reports whether no object has the key. A denied read may mean that, too; then one list
+// of exactly that key decides.
 func absent(ctx context.Context, st *vault.Store, key string) (bool, error) {
 	err := readByte(ctx, st, key)
 	switch probe.Kind(st, err) {

@@ -46,7 +46,7 @@ func (e *checker) measureVersions(ctx context.Context, p *tenantAccess) {
 }
 
 // crossTenant has one party try everything with an object that the other has just put, who
-// then looks whether it is as it was. got is told what reading it found.
+// then checks that it is unchanged. got is called with the result of reading it.
 func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAccess, got func(finding)) {
 	in := to.prefix + "crossed/" // nothing else of this examination is there
 	key, added, value := in+"theirs.enc", in+"added.enc", random()

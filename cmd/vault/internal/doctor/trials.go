@@ -34,7 +34,7 @@ func (e *checker) trials(ctx context.Context) {
 		hinted("check the policies of the role with {prog} policy check"))
 }
 
-// unsigned reads an object of ours as nobody.
+// unsigned reads an object of the tenant without credentials.
 func (e *checker) unsigned(ctx context.Context, trier vault.CloudTrier) finding {
 	const what = "get of an object without credentials"
 	switch {

@@ -78,7 +78,7 @@ func TestRGWTrials(t *testing.T) {
 	p.Other, p.Cloud = nil, p.Store.Cloud
 	check(t, examine(t, t.Context(), p), all(doctor.OK, "isolation-unsigned", "isolation-uploads", "isolation-abort"))
 
-	// Everybody may read, by the policy of the bucket.
+	// Everyone may read, by the policy of the bucket.
 	public := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::%s/*"]}]}`, w.bucket)
 	if err := w.PutBucketPolicy(t.Context(), w.bucket, public); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestCOSTrials(t *testing.T) {
 		trier := other.Cloud.(vault.CloudTrier)
 		for name, err := range map[string]error{"uploads": trier.TryUploads(t.Context(), "bots/x/"), "abort": trier.TryAbort(t.Context(), "bots/x/y")} {
 			if err == nil || errors.Is(err, vault.ErrPermission) {
-				t.Errorf("%s with keys of nobody: %v", name, err)
+				t.Errorf("%s with unknown keys: %v", name, err)
 			}
 		}
 	}

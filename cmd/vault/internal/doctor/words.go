@@ -59,7 +59,7 @@ func apart(err error) (before string, _ error) {
 	}
 }
 
-// longest is how much of a reason is told.
+// longest is the maximum length of a reason, in bytes.
 const longest = 300
 
 // dump is what %+v makes of a struct, or of several.
