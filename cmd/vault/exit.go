@@ -168,8 +168,9 @@ var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 		tencent: "check the network, the proxy (HTTPS_PROXY), region= and endpoint=",
 	},
 	vault.Untrusted: {
-		any: "set SSL_CERT_FILE to the CA certificate of the server, or correct endpoint=",
-		aws: "set AWS_CA_BUNDLE or SSL_CERT_FILE to the CA certificate of the server, or correct endpoint=",
+		any:     "set SSL_CERT_FILE to the CA certificate of the server, or correct its address",
+		tencent: "set SSL_CERT_FILE to the CA certificate of the server, or correct endpoint=",
+		aws:     "set AWS_CA_BUNDLE or SSL_CERT_FILE to the CA certificate of the server, or correct endpoint=",
 	},
 	vault.ForeignResponse:        {any: "check endpoint=, HTTPS_PROXY and the network: another server, a proxy or a login page responded"},
 	vault.IssuerUnreachable:      {any: "check that the issuer and its jwks_uri can be reached from the internet, then try again"},

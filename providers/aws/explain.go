@@ -27,6 +27,8 @@ func causeOf(f failure, err error) *vault.Cause {
 	switch {
 	case f.reason == vault.WrongRegion:
 		c.Detail = regionOf(err)
+	case f.reason == vault.Untrusted && errors.Is(err, federation.ErrUnavailable) && !errors.As(err, new(*exchangeError)):
+		c.Service = "" // the source of the token, whose client reads no setting of the cloud
 	case f.sentinel == vault.ErrRefused:
 		c.Message = codeFirst(err)
 	}

@@ -11,11 +11,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
@@ -25,6 +23,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
@@ -355,7 +354,7 @@ func (x exchanged) foreign(lacks string, body []byte) error {
 	if body == nil && x.request.Method != http.MethodHead {
 		body, _ = io.ReadAll(io.LimitReader(x.response.Body, 4<<10+1))
 	}
-	e := &foreignError{service: x.service, status: x.response.StatusCode, lacks: lacks, page: excerpt(body)}
+	e := &foreignError{service: x.service, status: x.response.StatusCode, lacks: lacks, page: text.Excerpt(body)}
 	if kind, _, err := mime.ParseMediaType(x.response.Header.Get("Content-Type")); err == nil {
 		e.kind = kind
 	}
@@ -363,32 +362,6 @@ func (x exchanged) foreign(lacks string, body []byte) error {
 		e.where = (&url.URL{Scheme: to.Scheme, Host: to.Host}).String()
 	}
 	return e
-}
-
-// secretish is what may be a credential: a server may repeat in its page the request that it got.
-var secretish = regexp.MustCompile(`[A-Za-z0-9+/=_.~%:-]{32,}`)
-
-// excerpt returns at most 80 bytes of a page, of what is printed and is no credential.
-func excerpt(page []byte) string {
-	const longest = 80
-	if most := 4 << 10; len(page) > most {
-		page = page[:most]
-		page = page[:bytes.LastIndexAny(page, " \t\r\n")+1] // not the beginning of a word
-	}
-	text := strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r == unicode.ReplacementChar, !unicode.IsPrint(r):
-			return -1
-		}
-		return r
-	}, string(page))
-	text = strings.Join(strings.Fields(secretish.ReplaceAllString(text, "…")), " ")
-	if len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "")
-	}
-	return text
 }
 
 func isJSONObject(body []byte) bool {

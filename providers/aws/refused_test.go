@@ -459,3 +459,22 @@ func TestRefusedAmongMany(t *testing.T) {
 		}
 	}
 }
+
+// TestUntrustedSource: the certificate of a broker that is not trusted is named, and no setting of AWS,
+// which its client does not read.
+func TestUntrustedSource(t *testing.T) {
+	front := httptest.NewUnstartedServer(http.NotFoundHandler())
+	front.Config.ErrorLog = log.New(io.Discard, "", 0)
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	t.Setenv("OBJECTVAULT_BROKER_SESSION", "session")
+	source, err := federation.ParseSource("broker+"+front.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = source.Token(t.Context())
+	var cause *vault.Cause
+	if !errors.As(aws.Explain(err), &cause) || cause.Reason != vault.Untrusted || cause.Service != "" {
+		t.Errorf("broker: %v (%+v), want %v of no service", err, cause, vault.Untrusted)
+	}
+}

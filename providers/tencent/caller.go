@@ -52,10 +52,10 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *vault
 	switch {
 	case err != nil:
 		return explained(&url.Error{Op: "Post", URL: c.endpoint, Err: err})
-	case resp.StatusCode != http.StatusOK:
+	case isTemporary(resp.StatusCode):
 		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: fmt.Sprintf("STS answered with status %d", resp.StatusCode)}
-	case json.Unmarshal(text, &got) != nil: // whose error may quote the answer
-		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: "the answer is not STS's"}
+	case !isAnswer(resp, text), json.Unmarshal(text, &got) != nil: // whose error may quote the answer
+		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Reason: vault.ForeignResponse, Message: newForeignSTS(resp, text, c.token).Error()}
 	}
 	answer := got.Response
 	if no := answer.Error; no != nil {

@@ -74,7 +74,7 @@ func TestCallerRefused(t *testing.T) {
 		{answers("InvalidAction"), vault.ErrUnsupported, vault.ReasonUnknown},
 		{answers("InternalError.SystemError"), vault.ErrUnavailable, vault.ReasonUnknown},
 		{costest.RespondBefore(502, "<html>"), vault.ErrUnavailable, vault.ReasonUnknown},
-		{costest.RespondBefore(200, "<html>"), vault.ErrUnavailable, vault.ReasonUnknown},
+		{costest.RespondBefore(200, "<html>"), vault.ErrUnavailable, vault.ForeignResponse},
 		{costest.RespondBefore(200, `{"Response":{}}`), vault.ErrUnavailable, vault.ReasonUnknown},
 		{costest.DropBefore(), vault.ErrUnavailable, vault.Unreachable},
 		{costest.CutBody(10), vault.ErrUnavailable, vault.Unreachable},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -147,7 +149,7 @@ func (e *exchanger) ask(ctx context.Context, t federation.Token) (*answer, error
 		once, cancel := context.WithTimeout(ctx, cmp.Or(e.role.Timeout, 30*time.Second)/attempts)
 		got, err := e.call(once, t)
 		cancel()
-		if err == nil || n == attempts || !errors.Is(err, federation.ErrUnavailable) || !pause(ctx, n) {
+		if err == nil || n == attempts || !errors.Is(err, federation.ErrUnavailable) || errors.As(err, new(*foreignSTS)) || !pause(ctx, n) {
 			return got, err
 		}
 	}
@@ -184,23 +186,23 @@ func (e *exchanger) call(ctx context.Context, t federation.Token) (*answer, erro
 		return nil, e.unavailable(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	said, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	switch {
 	case err != nil:
 		return nil, e.unavailable(err)
-	case resp.StatusCode != http.StatusOK:
+	case isTemporary(resp.StatusCode):
 		return nil, e.unavailable(fmt.Errorf("STS answered with status %d", resp.StatusCode))
 	}
 	var got answer
-	if json.Unmarshal(text, &got) != nil { // whose error may quote the answer
-		return nil, e.unavailable(errors.New("the answer is not STS's"))
+	if !isAnswer(resp, said) || json.Unmarshal(said, &got) != nil { // whose error may quote the answer
+		return nil, e.unavailable(newForeignSTS(resp, said, t.Raw.Reveal()))
 	}
 	if no := got.Response.Error; no != nil {
-		said := no.Code + ", " + redacted(no.Message, t.Raw.Reveal())
+		why := no.Code + ", " + redacted(no.Message, t.Raw.Reveal())
 		if got.Response.RequestID != "" {
-			said += ", request " + got.Response.RequestID
+			why += ", request " + got.Response.RequestID
 		}
-		return nil, &exchangeError{role: e.role.ARN, is: blame(no.Code), err: errors.New(said)}
+		return nil, &exchangeError{role: e.role.ARN, is: blame(no.Code), err: errors.New(why)}
 	}
 	return &got, nil
 }
@@ -209,7 +211,46 @@ func (e *exchanger) unavailable(err error) error {
 	return &exchangeError{role: e.role.ARN, is: federation.ErrUnavailable, err: err}
 }
 
-// blame says whose fault it is that there are no credentials.
+// isTemporary reports whether a status says that it is a matter of time.
+func isTemporary(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
+}
+
+// isAnswer reports whether STS gave a response: each has status 200, and an object of this name.
+// https://www.tencentcloud.com/document/product/1150/49443
+func isAnswer(resp *http.Response, body []byte) bool {
+	var got struct {
+		Response *struct{}
+	}
+	return resp.StatusCode == http.StatusOK && json.Unmarshal(body, &got) == nil && got.Response != nil
+}
+
+// A foreignSTS is a response that does not come from STS.
+type foreignSTS struct {
+	status     int
+	kind, page string // the content type; the start of the body, without what may be secret
+}
+
+func newForeignSTS(resp *http.Response, body []byte, token string) *foreignSTS {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return &foreignSTS{resp.StatusCode, kind, text.Excerpt([]byte(redacted(string(body), token)))}
+}
+
+func (e *foreignSTS) Error() string {
+	text := fmt.Sprintf("this is not an STS response: status %d, %s", e.status, cmp.Or(e.kind, "no content type"))
+	if e.page != "" {
+		text += ": " + e.page
+	}
+	return text
+}
+
+// blame says whose fault it is that there are no credentials. No code means that the keys of the
+// issuer could not be fetched: CAM has them from its provider (CreateOIDCConfig, 598/47115), and an
+// exchange fetches nothing.
 func blame(code string) error {
 	switch code {
 	case "InvalidParameter.WebIdentityTokenError": // also for an iss or aud that the provider does not have

@@ -68,7 +68,7 @@ func TestExchangeErrors(t *testing.T) {
 		{"a code that is not known", good, valid, answers("Surprise"), federation.ErrUnavailable, "Surprise"},
 		{"another status", good, valid, costest.RespondBefore(502, "<html>"), federation.ErrUnavailable, "status 502"},
 		{"no answer", good, valid, costest.DropBefore(), federation.ErrUnavailable, "EOF"},
-		{"not JSON", good, valid, costest.RespondBefore(200, "<html>"), federation.ErrUnavailable, "not STS's"},
+		{"not JSON", good, valid, costest.RespondBefore(200, "<html>"), federation.ErrUnavailable, "not an STS response"},
 		{"no credentials", good, valid, costest.RespondBefore(200, `{"Response":{"RequestId":"x"}}`), federation.ErrUnavailable, "without credentials"},
 		{"the token repeated", good, valid, costest.RespondBefore(200, costest.ErrorJSON("InvalidParameter.ParamError", "bad token "+valid)), federation.ErrRefused, "[redacted]"},
 	} {

@@ -200,6 +200,9 @@ func explain(err error) error {
 		return nil
 	}
 	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}
+	if f.reason == vault.Untrusted && isSourceError(err) {
+		c.Service = "" // its client reads no setting of the cloud
+	}
 	if left != nil {
 		c.Unfinished = left.Size
 		c.Message = said(left.Err)
@@ -226,7 +229,7 @@ func failureOf(err error) failure {
 	case errors.Is(err, federation.ErrRefused):
 		return failure{vault.ErrUnauthenticated, vault.TrustRefused}
 	case errors.Is(err, federation.ErrUnavailable):
-		return failure{vault.ErrUnavailable, vault.TokenSourceUnavailable}
+		return failure{vault.ErrUnavailable, whyUnavailable(err)}
 	case errors.Is(err, errNoCredentials):
 		return failure{vault.ErrUnauthenticated, vault.NoCredentials}
 	case errors.Is(err, transport.ErrRange):
@@ -262,6 +265,22 @@ func failureOf(err error) failure {
 		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
 	return failure{}
+}
+
+// whyUnavailable is why there are no credentials for a token.
+func whyUnavailable(err error) vault.Reason {
+	switch {
+	case errors.As(err, new(*foreignSTS)):
+		return vault.ForeignResponse
+	case transport.Untrusted(err):
+		return vault.Untrusted
+	}
+	return vault.TokenSourceUnavailable
+}
+
+// isSourceError reports whether err comes from the source of the token, and not from STS.
+func isSourceError(err error) bool {
+	return errors.Is(err, federation.ErrUnavailable) && !errors.As(err, new(*exchangeError))
 }
 
 // failureOfCode returns what a code of COS means. The documents do not list those of a key in

@@ -1,0 +1,108 @@
+package tencent_test
+
+import (
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/testcloud"
+	"github.com/objectvault/objectvault/providers/tencent"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// TestForeignSTS: what is no STS is named with what it sent, and has refused nothing.
+func TestForeignSTS(t *testing.T) {
+	const arn = "qcs::cam::uin/100000000001:roleName/vault"
+	issuer := testcloud.NewIssuer(nil)
+	t.Cleanup(func() { issuer.Close() })
+	token := mint(t, issuer)
+	for _, tc := range []struct {
+		name, kind string
+		status     int
+		body, want string
+		reason     vault.Reason
+		asked      int32
+	}{
+		{"login page", "text/html; charset=utf-8", 200, "<html>Welcome to the hotel</html>", "status 200, text/html: <html>Welcome to the hotel</html>", vault.ForeignResponse, 1},
+		{"web server", "text/plain", 404, "404 page not found", "status 404, text/plain: 404 page not found", vault.ForeignResponse, 1},
+		{"proxy", "text/html", 403, "<html>blocked</html>", "status 403, text/html: <html>blocked</html>", vault.ForeignResponse, 1},
+		{"redirect", "text/html", 302, "<html>moved</html>", "status 302, text/html", vault.ForeignResponse, 1},
+		{"empty", "", 200, "", "status 200, no content type", vault.ForeignResponse, 1},
+		{"another object", "application/json", 200, `{"error":"no such route"}`, `status 200, application/json: {"error":"no such route"}`, vault.ForeignResponse, 1},
+		{"echo", "text/plain", 200, "you sent " + token.Raw.Reveal(), "you sent", vault.ForeignResponse, 1},
+		{"busy", "text/html", 503, "<html>later</html>", "status 503", vault.TokenSourceUnavailable, 3},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked.Add(1)
+				w.Header()["Content-Type"] = nil
+				if tc.kind != "" {
+					w.Header().Set("Content-Type", tc.kind)
+				}
+				w.WriteHeader(tc.status)
+				io.WriteString(w, tc.body)
+			}))
+			t.Cleanup(front.Close)
+			e, err := tencent.NewExchanger(tencent.Role{ARN: arn, Provider: provider, Endpoint: front.URL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = e.Exchange(t.Context(), token)
+			var cause *vault.Cause
+			if !errors.Is(err, federation.ErrUnavailable) || !errors.As(tencent.Explain(err), &cause) || cause.Reason != tc.reason || !errors.Is(cause, vault.ErrUnavailable) {
+				t.Errorf("exchange: %v (%+v), want reason %v", err, cause, tc.reason)
+			} else if !strings.Contains(cause.Message, tc.want) || strings.Contains(err.Error(), token.Raw.Reveal()) {
+				t.Errorf("exchange: %s, want …%s…", cause.Message, tc.want)
+			}
+			if asked.Load() != tc.asked {
+				t.Errorf("it was asked %d times, want %d", asked.Load(), tc.asked)
+			}
+			_, err = callerOf(t, tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")}, front.URL)
+			want := tc.reason
+			if want == vault.TokenSourceUnavailable { // no token was involved
+				want = vault.ReasonUnknown
+			}
+			if !errors.Is(err, vault.ErrUnavailable) || !errors.As(err, &cause) || cause.Reason != want {
+				t.Errorf("caller: %v (%+v), want reason %v", err, cause, want)
+			}
+		})
+	}
+}
+
+// TestUntrusted: a certificate that is not trusted is named, also that of STS and that of a broker,
+// whose client reads no setting of the cloud.
+func TestUntrusted(t *testing.T) {
+	front := httptest.NewUnstartedServer(http.NotFoundHandler())
+	front.Config.ErrorLog = log.New(io.Discard, "", 0)
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	issuer := testcloud.NewIssuer(nil)
+	t.Cleanup(func() { issuer.Close() })
+	e, err := tencent.NewExchanger(tencent.Role{ARN: "qcs::cam::uin/100000000001:roleName/vault", Provider: provider, Endpoint: front.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.Exchange(t.Context(), mint(t, issuer))
+	var cause *vault.Cause
+	if !errors.As(tencent.Explain(err), &cause) || cause.Reason != vault.Untrusted || cause.Service != "tencent" {
+		t.Errorf("STS: %v (%+v), want %v", err, cause, vault.Untrusted)
+	}
+	t.Setenv("OBJECTVAULT_BROKER_SESSION", "session")
+	source, err := federation.ParseSource("broker+"+front.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = source.Token(t.Context())
+	if !errors.As(tencent.Explain(err), &cause) || cause.Reason != vault.Untrusted || cause.Service != "" {
+		t.Errorf("broker: %v (%+v), want %v of no service", err, cause, vault.Untrusted)
+	}
+}
