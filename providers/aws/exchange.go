@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/federation"
@@ -134,21 +135,50 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 }
 
 // assume asks STS, and again while it cannot fetch the keys of the issuer, as long as the timeout
-// allows.
+// allows. If time runs out while it waits for another attempt, the error is what STS answered last.
 func (e *exchanger) assume(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput) (*sts.AssumeRoleWithWebIdentityOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(e.role.Timeout, 30*time.Second))
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, e.within(ctx))
 	defer cancel()
-	var unreachable error
+	var last lastResponse
 	for n := 0; ; n++ {
-		out, err := e.client.AssumeRoleWithWebIdentity(ctx, in)
+		out, err := e.client.AssumeRoleWithWebIdentity(ctx, in, last.keep)
 		switch {
-		case unreachable != nil && ctx.Err() != nil:
-			return nil, unreachable
+		case err != nil && ctx.Err() != nil && !errors.Is(caller.Err(), context.Canceled) && last.err != nil:
+			return nil, last.err
 		case !issuerUnreachable(err) || !waitBefore(ctx, 250*time.Millisecond<<min(n, 4)):
 			return out, err
 		}
-		unreachable = err
 	}
+}
+
+// within returns how long an exchange may take: a little less than ctx allows, whose end has an
+// error of its own that says less.
+func (e *exchanger) within(ctx context.Context) time.Duration {
+	d := cmp.Or(e.role.Timeout, 30*time.Second)
+	if end, ok := ctx.Deadline(); ok {
+		d = min(d, time.Until(end)*19/20)
+	}
+	return d
+}
+
+// A lastResponse keeps the last error that STS answered with. The SDK drops it when the context ends
+// between two attempts.
+type lastResponse struct{ err error }
+
+// keep is the option of one call.
+func (l *lastResponse) keep(o *sts.Options) {
+	o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
+		return s.Finalize.Insert(middleware.FinalizeMiddlewareFunc("objectvault:LastResponse", func(
+			ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
+		) (middleware.FinalizeOutput, middleware.Metadata, error) {
+			out, meta, err := next.HandleFinalize(ctx, in)
+			if errors.As(err, new(smithy.APIError)) {
+				l.err = &smithy.OperationError{ServiceID: sts.ServiceID, OperationName: "AssumeRoleWithWebIdentity", Err: err}
+			}
+			return out, meta, err
+		}), "Retry", middleware.After)
+	})
 }
 
 // waitBefore waits for d, and reports whether there is time for another request. Where there is

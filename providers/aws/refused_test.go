@@ -478,3 +478,45 @@ func TestUntrustedSource(t *testing.T) {
 		t.Errorf("broker: %v (%+v), want %v of no service", err, cause, vault.Untrusted)
 	}
 }
+
+// TestLastResponse: an exchange that runs out of time while it waits for another attempt is explained
+// by what STS answered last, also with a short timeout that the token's provider has as well.
+func TestLastResponse(t *testing.T) {
+	t.Parallel()
+	const down = "<ErrorResponse><Error><Code>IDPCommunicationError</Code><Message>no</Message></Error></ErrorResponse>"
+	const key = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>Couldn't retrieve verification key from your identity provider</Message></Error></ErrorResponse>"
+	const busy = "<ErrorResponse><Error><Code>ServiceUnavailable</Code><Message>no</Message></Error></ErrorResponse>"
+	for _, tc := range []struct {
+		name, answer string
+		status       int
+		reason       vault.Reason
+		want         string
+	}{
+		{"issuer down", down, 400, vault.IssuerUnreachable, "IDPCommunicationError"},
+		{"no key", key, 400, vault.IssuerUnreachable, "InvalidIdentityToken"},
+		{"busy", busy, 503, vault.TokenSourceUnavailable, "ServiceUnavailable"},
+	} {
+		for _, timeout := range []time.Duration{time.Second, 3 * time.Second} {
+			t.Run(fmt.Sprint(tc.name, " ", timeout), func(t *testing.T) {
+				t.Parallel()
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.WriteHeader(tc.status)
+					io.WriteString(w, tc.answer)
+				}))
+				defer server.Close()
+				exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: server.URL, Timeout: timeout})
+				if err != nil {
+					t.Fatal(err)
+				}
+				source := sourceFunc(func(context.Context) (federation.Token, error) {
+					return federation.Token{Claims: federation.Claims{Expires: time.Now().Add(time.Hour)}}, nil
+				})
+				_, err = federation.NewProvider(source, exchange, &federation.Options{Timeout: timeout}).Credentials(t.Context())
+				var cause *vault.Cause
+				if !errors.As(aws.Explain(err), &cause) || cause.Reason != tc.reason || !strings.Contains(cause.Message, tc.want) {
+					t.Errorf("exchange: %v (%+v), want reason %v and %s", err, cause, tc.reason, tc.want)
+				}
+			})
+		}
+	}
+}
