@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A contested store refuses the first n writes: what was sent for them is gone.
+// A contested store fails the first n writes after it has consumed their bytes.
 type contested struct {
 	vault.Store
 	cause  vault.Cause
@@ -31,8 +31,8 @@ func (c *contested) Create(ctx context.Context, key string, fill func(io.Writer)
 	return "", &c.cause
 }
 
-// TestNewUpload: where the store asks for a new upload, a value that streams is read again from
-// where it was, if its reader can seek. Otherwise the error says that nothing was stored.
+// TestNewUpload: if the store needs a new upload, Put seeks a streamed value back to where it
+// started. If the reader cannot seek, the error states that nothing was stored.
 func TestNewUpload(t *testing.T) {
 	const size = 3 << 20
 	text := strings.Repeat("0123456789abcdef", size/16)
@@ -74,7 +74,7 @@ func TestNewUpload(t *testing.T) {
 		fail   int
 		writes int
 		stored bool
-		again  bool // the error says that the caller has to put it again
+		again  bool // the error asks the caller to put the value again
 	}{
 		{"in memory", memory, conflict, 2, 3, true, false},
 		{"a file from its middle", openFile, conflict, 1, 2, true, false},
@@ -113,7 +113,7 @@ func TestNewUpload(t *testing.T) {
 	}
 }
 
-// A seeker fails to go back.
+// A seeker fails to seek back.
 type seeker struct {
 	io.Reader
 	moved int
@@ -127,7 +127,8 @@ func (s *seeker) Seek(int64, int) (int64, error) {
 	return 0, nil
 }
 
-// TestNewUploadSource: a reader that does not go back is to blame, not the store.
+// TestNewUploadSource: a reader that fails to seek back is an error of the reader, not of the
+// store.
 func TestNewUploadSource(t *testing.T) {
 	s := newStore(t)
 	broken := errors.New("the disk is gone")

@@ -8,38 +8,38 @@ import (
 	"net"
 )
 
-// One attempt at a write: one request that stores an envelope, and what is certain about it
-// afterwards.
+// An attempt at a write is one request that stores an envelope. It ends with an outcome: the
+// part of the result that is certain.
 
-// A writeKind is what a write does about the object that is there.
+// A writeKind is how a write treats the existing object.
 type writeKind int
 
 const (
-	replace writeKind = iota // replaces any object, or none
-	create                   // stores only where there is none
+	replace writeKind = iota // replaces any object; needs none
+	create                   // stores only if there is no object
 	swap                     // replaces only the object that was read
 )
 
 func (k writeKind) String() string { return [...]string{"put", "create", "swap"}[k] }
 
-// A condition is what must hold for a write to take place.
+// A condition must be true for a write to be applied.
 type condition struct {
 	kind writeKind
 	tag  string // swap: the store's tag of the object that was read; never empty
 	old  []byte // swap: the header of that object
 }
 
-// An outcome is what is certain about an attempt.
+// An outcome is the certain result of an attempt.
 type outcome int
 
 const (
 	unknown    outcome = iota // it may have been applied, or may yet be
 	stored                    // it was applied
-	refused                   // it was not applied, and the error says for good why
+	refused                   // it was not applied, and the error is final
 	notApplied                // it was not applied, and may be tried again
 )
 
-// An attempt is one request that writes, when it is over.
+// An attempt is the result of one write request.
 type attempt struct {
 	outcome outcome
 	version string
@@ -102,23 +102,23 @@ func isSilent(err error) bool {
 	return errors.As(err, &e) && e.Timeout()
 }
 
-// isForeign reports whether the response was not one of the service: another attempt would meet
-// the same server.
+// isForeign reports whether another server answered in place of the service: another attempt
+// would reach the same server.
 func isForeign(err error) bool {
 	var cause *Cause
 	return errors.As(err, &cause) && cause.Reason == ForeignResponse
 }
 
-// maxAttempts is how often a write or a delete that got no response is tried.
+// maxAttempts is the number of attempts at a write or a delete that receives no response.
 const maxAttempts = 3
 
-// retryable reports whether a request that failed with err is worth another try.
+// retryable reports whether a request that failed with err should be tried again.
 func retryable(err error) bool {
 	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure) && !isRefused(err) && !isSilent(err) && !isForeign(err)
 }
 
-// needsNewUpload reports whether a write was refused for a reason that another upload may not
-// meet: it was in parts, so that no single request of it can be repeated.
+// needsNewUpload reports whether a multipart upload failed in a way that a new upload may not.
+// None of its requests can be repeated alone.
 func needsNewUpload(err error) bool {
 	var cause *Cause
 	return errors.As(err, &cause) && (cause.Reason == WriteConflict || cause.Reason == UploadAborted)

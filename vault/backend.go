@@ -16,9 +16,9 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// A backend is a Store as a Vault uses it. Each method is one request, or one listing of
-// versions: it is logged, and the errors that it returns have been explained, so that no
-// caller explains an error of the store again.
+// A backend sends the requests of a Vault to its Store. Each method is one request, or one
+// listing of versions. It logs the request and explains its error, so callers must not explain
+// an error of the store again.
 type backend struct {
 	store  *Store
 	tenant Tenant
@@ -33,14 +33,14 @@ type snapshot struct {
 	size     int64
 	modified time.Time
 	version  string
-	tag      string // empty where the store gives none
+	tag      string // empty if the store returns none
 }
 
 func (s snapshot) same(o snapshot) bool {
 	return s.size == o.size && s.modified.Equal(o.modified) && s.version == o.version && s.tag == o.tag
 }
 
-// open requests length bytes of the object at offset, a negative length meaning the rest.
+// open requests length bytes of the object at offset. A negative length means the rest.
 func (b *backend) open(ctx context.Context, at place, offset, length int64, attempt int) (snapshot, *response, error) {
 	done := b.begin(ctx, request{op: "get", key: at.key, attempt: attempt})
 	s, body, err := b.openRange(ctx, at, offset, length)
@@ -90,10 +90,11 @@ func (r *response) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fail notes that the body could not be used, as one that ends early.
+// fail records that the body could not be used, for example because it ended early.
 func (r *response) fail(err error) { r.err = err }
 
-// Close ends the request. Whether the connection closes well says nothing about the bytes.
+// Close ends the request. It ignores errors of closing, which do not concern the bytes that
+// were read.
 func (r *response) Close() {
 	if r.done == nil {
 		return
@@ -103,7 +104,7 @@ func (r *response) Close() {
 	r.done = nil
 }
 
-// write makes one request that stores what fill writes. bytes are those that fill wrote.
+// write sends one request that stores the bytes that fill writes.
 func (b *backend) write(ctx context.Context, key string, how condition, attempt int, fill func(io.Writer) error) (version string, err error) {
 	var n int64
 	done := b.begin(ctx, request{op: how.kind.String(), key: key, attempt: attempt})
@@ -128,7 +129,7 @@ func (b *backend) write(ctx context.Context, key string, how condition, attempt 
 	return "", b.writeBlob(ctx, key, how.kind == create, counted)
 }
 
-// writeBlob writes through the portable bucket.
+// writeBlob writes with the blob.Bucket.
 func (b *backend) writeBlob(ctx context.Context, key string, create bool, fill func(io.Writer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -146,19 +147,19 @@ func (b *backend) writeBlob(ctx context.Context, key string, create bool, fill f
 			w.Close()
 		}
 	}()
-	// The only condition that a bucket is given is create-only. Its driver may find out while it
-	// is written to, or at the end.
-	taken := func(err error) error {
+	// Create-only is the only condition that is passed to a bucket. Its driver may detect an
+	// existing object during a write or at the end.
+	existing := func(err error) error {
 		if create && gcerrors.Code(err) == gcerrors.FailedPrecondition {
 			return fact(ErrExist, err)
 		}
 		return err
 	}
 	if err := fill(w); err != nil {
-		return taken(err)
+		return existing(err)
 	}
 	full = true
-	return taken(w.Close())
+	return existing(w.Close())
 }
 
 // page lists at most a page of the keys that start with prefix.
@@ -216,8 +217,8 @@ func (b *backend) removeIf(ctx context.Context, key, tag string, attempt int) (e
 	return b.store.RemoveIf.RemoveIf(ctx, key, tag)
 }
 
-// removeMany deletes the current objects of at most a page of keys. failed holds the
-// explained error of each one that is still there.
+// removeMany deletes the current objects of at most a page of keys. failed contains the
+// explained error of each object that was not removed.
 func (b *backend) removeMany(ctx context.Context, keys []string, attempt int) (failed map[string]error, err error) {
 	done := b.begin(ctx, request{op: "delete", key: keys[0], attempt: attempt})
 	if err = b.closed(); err == nil {
@@ -239,12 +240,12 @@ func (b *backend) versions(ctx context.Context, key string) iter.Seq2[Version, e
 	return logged(b, ctx, request{op: "versions", key: key}, b.store.History.Versions(ctx, key))
 }
 
-// leftovers yields what stays in the history below prefix.
+// leftovers yields the old versions and delete markers of the keys below prefix.
 func (b *backend) leftovers(ctx context.Context, prefix string) iter.Seq2[Leftover, error] {
 	return logged(b, ctx, request{op: "leftovers", key: prefix}, b.store.Purge.Leftovers(ctx, prefix))
 }
 
-// logged yields what seq does, logs it as one request, and explains its error.
+// logged yields the items of seq, logs the iteration as one request, and explains its error.
 func logged[T any](b *backend, ctx context.Context, r request, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		n := 0
@@ -270,8 +271,8 @@ func logged[T any](b *backend, ctx context.Context, r request, seq iter.Seq2[T, 
 	}
 }
 
-// purge removes at most a page of versions permanently. failed holds the explained error of
-// each one that is still there.
+// purge removes at most a page of versions permanently. failed contains the explained error of
+// each version that was not removed.
 func (b *backend) purge(ctx context.Context, batch []Leftover) (failed map[Leftover]error, err error) {
 	done := b.begin(ctx, request{op: "purge", key: batch[0].Key})
 	if err = b.closed(); err == nil {
@@ -283,7 +284,7 @@ func (b *backend) purge(ctx context.Context, batch []Leftover) (failed map[Lefto
 	return failed, done(0, len(batch), err)
 }
 
-// settle has the store find out what became of a write.
+// settle asks the store for the outcome of a write.
 func (b *backend) settle(ctx context.Context, key string, w UnknownWrite) (version string, err error) {
 	done := b.begin(ctx, request{op: "settle", key: key})
 	if err = b.closed(); err == nil {
@@ -299,14 +300,14 @@ func (b *backend) closed() error {
 	return nil
 }
 
-// A request is what the log knows of it when it starts.
+// A request contains the log attributes that are known when a request starts.
 type request struct {
 	op, key string
-	attempt int // from 1; 0 for what is not attempted again
+	attempt int // from 1; 0 for a request that is never retried
 }
 
-// begin notes that a request starts. The function that it returns logs how the request
-// ended, and returns the explained error. [Options].Log documents the attributes.
+// begin starts a request. The function that it returns logs the result of the request and
+// returns the explained error. [Options].Log documents the attributes.
 func (b *backend) begin(ctx context.Context, r request) func(bytes int64, keys int, err error) error {
 	start := time.Now()
 	return func(bytes int64, keys int, err error) error {
@@ -319,7 +320,7 @@ func (b *backend) begin(ctx context.Context, r request) func(bytes int64, keys i
 	}
 }
 
-// status is an explained error in a word or two, without the text of its causes.
+// status returns the sentinel's text of an explained error, without the text of its causes.
 func status(err error) string {
 	if err == nil {
 		return "ok"
@@ -332,9 +333,9 @@ func status(err error) string {
 	return "error"
 }
 
-// explain returns err with the sentinel of this package in front. Errors that have none stay as
-// they are: those of the envelope, of the caller's own reader, and a cancelled context, unless
-// the store knows what the request has done.
+// explain returns err wrapped in a sentinel of this package. Some errors stay as they are:
+// those of the envelope, of the caller's reader, and a cancelled context, unless the store
+// knows the effect of the request.
 func (b *backend) explain(err error) error {
 	err, done := explainOurs(err)
 	switch {
@@ -359,7 +360,7 @@ func (b *backend) explain(err error) error {
 		return fact(ErrPermission, err)
 	case gcerrors.AlreadyExists:
 		return fact(ErrExist, err)
-	case gcerrors.FailedPrecondition: // see writeBlob: this one is no condition of ours
+	case gcerrors.FailedPrecondition: // the condition of writeBlob was handled there
 		return fact(ErrClosed, err)
 	case gcerrors.Unimplemented:
 		return fact(ErrUnsupported, err)
@@ -369,7 +370,8 @@ func (b *backend) explain(err error) error {
 	return fact(ErrUnavailable, err)
 }
 
-// explainOurs explains an error that did not come from a store, and reports whether it did.
+// explainOurs explains an error that has a sentinel already, or that is not from a store. It
+// reports whether err is such an error.
 func explainOurs(err error) (_ error, done bool) {
 	var source *SourceError
 	var already *factError
@@ -384,7 +386,7 @@ func explainOurs(err error) (_ error, done bool) {
 		case !errors.Is(err, s):
 		case s == ErrNotFound, s == ErrExist:
 			return fact(s, err), true
-		default: // the provider's text is worth reading
+		default: // keep the provider's text
 			return err, true
 		}
 	}
@@ -402,8 +404,8 @@ func explainOurs(err error) (_ error, done bool) {
 	return err, false
 }
 
-// fact returns an error that is both sentinel and cause. Where the sentinel says all,
-// as in "not found" or in a [*Cause], the cause is left out of the text.
+// fact returns an error that wraps sentinel and cause. Its text omits the cause if the sentinel
+// is sufficient, such as "not found" or a [*Cause].
 func fact(sentinel, cause error) error { return &factError{sentinel, cause} }
 
 type factError struct{ sentinel, cause error }

@@ -2,30 +2,31 @@ package vault
 
 import "fmt"
 
-// A Cause is what a provider or a key source knows of a failure, for programs and for
-// people. Errors of a [Vault] hold one wherever the service said why:
+// A Cause describes why a request failed, as reported by a provider or a key source. Errors of
+// a [Vault] wrap one if the service gave a reason:
 //
 //	var cause *vault.Cause
 //	if errors.As(err, &cause) && cause.Reason == vault.TokenExpired {
 //		// get a new token
 //	}
 //
-// Decide by Sentinel, with [errors.Is], what kind of failure it is, and by Reason what to
-// do about it.
+// Sentinel is the kind of failure; test it with [errors.Is]. A program decides by Reason how to
+// react.
 type Cause struct {
-	Sentinel error  // of this package, of package envelope, or context.Canceled: what kind of failure it is
+	Sentinel error  // kind of failure: a sentinel of this package or of package envelope, or context.Canceled
 	Service  string // the cloud that failed, such as "aws" or "tencent"; may be empty
-	Reason   Reason // why, as far as it is known
-	Detail   string // what Reason is about: the bucket's region for WrongRegion; may be empty
-	Message  string // what was tried and what the service returned, with its code; no secret
+	Reason   Reason // why the request failed; may be ReasonUnknown
+	Detail   string // depends on Reason: the bucket's region for WrongRegion; may be empty
+	Message  string // the operation and the response with its code; contains no secret
 	Effect   Effect // of a write or a delete that failed
-	// Unfinished is how many bytes of an upload in parts could not be removed: they are billed.
+	// Unfinished is the number of bytes of a multipart upload that could not be removed. The
+	// cloud bills them.
 	Unfinished int64
 }
 
-// Error returns the sentinel's text and the message. "Not found" and "already exists" say
-// all by themselves. The message of [ErrRefused] begins with the service's code, which is all
-// that is known.
+// Error returns the sentinel's text and the message. It omits the message of "not found" and
+// "already exists". For [ErrRefused] it returns the message only, which begins with the
+// service's code.
 func (c *Cause) Error() string {
 	text := c.Sentinel.Error() + ": " + c.Message
 	switch {
@@ -43,23 +44,24 @@ func (c *Cause) Error() string {
 // Unwrap returns the sentinel.
 func (c *Cause) Unwrap() error { return c.Sentinel }
 
-// An Effect is what a failed request to write or to delete has done to the store.
+// An Effect is the effect of a failed write or delete on the store.
 type Effect int
 
 const (
-	EffectUnknown Effect = iota // it may have been applied, or may yet be
-	NotApplied                  // it has changed nothing, and will not; it may be tried again
-	// Refused means that it has changed nothing, and that another attempt would not help: the
-	// service would refuse it again, or the provider has made the attempts. Package vault makes no
-	// more of them, and reads nothing back.
+	EffectUnknown Effect = iota // the request may have been applied, or may still be
+	NotApplied                  // the request changed nothing and will not; it may be retried
+	// Refused means that the request changed nothing and that another attempt would not help: the
+	// service would refuse it again, or the provider has already retried it. Package vault does
+	// not retry it, and reads nothing back.
 	Refused
-	// MayArrive means that a create or a swap was not applied yet, and that it would replace
-	// what other writers wrote if it still arrived: only [Store].Settle can end it.
+	// MayArrive means that a create or a compare-and-swap was not applied yet, and that it
+	// would replace the objects of other writers if it still arrived. Only [Store].Settle can
+	// prevent that.
 	MayArrive
 )
 
-// A Reason is why an operation failed: one for each thing that a caller, or the operator,
-// can do about it. The list grows; a program handles those that it does not know like
+// A Reason is why an operation failed. There is one for each way in which a caller or the
+// operator can react. Later versions may add reasons; a program treats an unknown one like
 // ReasonUnknown.
 type Reason int
 
@@ -67,41 +69,41 @@ const (
 	ReasonUnknown Reason = iota
 
 	// With ErrPermission.
-	AccessDenied   // the policies of the cloud do not allow it
+	AccessDenied   // no policy of the cloud allows the request
 	AccountBlocked // the cloud has blocked the account, or asks for payment
-	Archived       // the object is in an archive class and has to be restored first
-	Locked         // a retention rule keeps the object as it is
+	Archived       // the object is in an archive storage class and must be restored first
+	Locked         // a retention rule forbids changing the object
 	PathStyle      // the endpoint does not serve this bucket
-	TenantMismatch // the token is another tenant's
-	// VersioningUnreadable means that the bucket's versioning may not be read, on which
-	// create-only depends.
+	TenantMismatch // the token belongs to another tenant
+	// VersioningUnreadable means that the caller may not read the versioning of the bucket,
+	// which decides whether create-only is possible.
 	VersioningUnreadable
 
-	// StoreKey means that the key cannot be used with which the cloud encrypts the bucket; also
-	// with ErrRefused.
+	// StoreKey means that the key that encrypts the bucket cannot be used. It also occurs with
+	// ErrRefused.
 	StoreKey
 
 	// With ErrUnauthenticated.
-	NoCredentials       // there are none
-	CredentialsRejected // the service does not know them, or the signature is wrong
-	TokenExpired        // they have expired
-	ClockSkew           // the clock of this machine is too far off
-	TokenInvalid        // the token is malformed, or of another issuer or audience
-	TokenRefused        // the issuer gives no token
+	NoCredentials       // no credentials were found
+	CredentialsRejected // the service does not know the credentials, or the signature is wrong
+	TokenExpired        // the credentials or the token have expired
+	ClockSkew           // the clock of this machine is wrong
+	TokenInvalid        // the token is malformed, or has another issuer or audience
+	TokenRefused        // the issuer refused to issue a token
 	TrustRefused        // the role's trust policy does not accept the token
 
 	// With ErrUnavailable.
 	Unreachable            // no connection, or no response
 	Untrusted              // the certificate of the server, or of a proxy, is not trusted
-	ForeignResponse        // the response is not one of the service: a proxy or another server gave it
+	ForeignResponse        // a proxy or another server responded instead of the service
 	IssuerUnreachable      // the cloud could not fetch the keys of the token's issuer
 	TokenSourceUnavailable // the source of the token, or the cloud's STS, did not respond
 	Throttled              // the service asks for fewer requests; also with ErrBusy
-	WrongRegion            // the bucket is in another region, which Detail names if known
-	NoBucket               // there is no such bucket
+	WrongRegion            // the bucket is in another region; Detail is the region, if known
+	NoBucket               // the bucket does not exist
 	WriteConflict          // another write of the same key was in progress
 	UploadAborted          // another client, or a lifecycle rule, aborted the multipart upload
-	Damaged                // bytes were damaged on the way
+	Damaged                // bytes were damaged in transit
 
 	// With ErrNoSpace.
 	QuotaExceeded
@@ -111,6 +113,6 @@ const (
 	VersioningSuspended // create-only is impossible while versioning is suspended
 	ObjectsOnly         // the endpoint serves objects, and no requests about buckets
 
-	// Of a key source.
+	// From a key source.
 	KeyUnavailable // the key cannot be used now
 )

@@ -11,18 +11,18 @@ import (
 
 // DeleteOptions configures [Vault.Delete]. Nil, or the zero value, deletes any object.
 type DeleteOptions struct {
-	// IfTag, when not empty, refuses with [ErrConflict] unless the object has this
-	// [Info].Tag. It costs one request more, and is [ErrUnsupported] where the store has no
-	// [ConditionalRemover].
+	// IfTag, if not empty, makes Delete fail with [ErrConflict] unless the object has this
+	// [Info].Tag. It sends one more request. If the store has no [ConditionalRemover], Delete
+	// fails with [ErrUnsupported].
 	IfTag string
 }
 
-// Delete removes the current object of name; its history stays where the store keeps
-// one. An absent object is [ErrNotFound], except on a cloud that does not report it. Delete
-// is tried again when the connection breaks, and may then remove what another writer
-// wrote meanwhile, unless IfTag was given. An error wraps [ErrUnsure] when the object may
-// have been removed, or may yet be. When ctx has ended Delete may take some 5 seconds more to
-// find that out.
+// Delete removes the current object called name. Its history stays, if the store keeps one. An
+// absent object is [ErrNotFound], unless the cloud does not report absent objects. Delete
+// retries if the connection breaks; a retry may remove an object that another writer stored in
+// between, unless IfTag is set. An error that wraps [ErrUnsure] means that the object may have
+// been removed, or may still be. After ctx has ended, Delete may take 5 more seconds to learn
+// the outcome.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
 	defer wrap(&err, "delete", string(name))
 	key, err := v.writable(name)
@@ -57,7 +57,7 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 			return errors.Is(err, ErrNotFound), nil
 		}
 		if !bytes.HasPrefix(h.data, old) {
-			return false, fmt.Errorf("%w: another object is there now", ErrConflict)
+			return false, fmt.Errorf("%w: the object was replaced by another one", ErrConflict)
 		}
 		return false, nil
 	})
@@ -86,8 +86,8 @@ func (v *Vault) remove(ctx context.Context, key string) error {
 	})
 }
 
-// removal makes up to three attempts. After one with an unknown outcome it looks whether the
-// object is gone, or whether something else ends the removal.
+// removal makes up to three attempts. After an unknown outcome it calls look, which reports
+// whether the object is gone and returns an error that ends the removal.
 func (v *Vault) removal(ctx context.Context, attempt func(n int) error, look func(context.Context) (gone bool, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return v.backend.explain(err) // nothing was sent

@@ -8,58 +8,60 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// What can go wrong, one sentinel for each fact. Test with [errors.Is]. Errors of package
-// envelope stay visible behind them: errors.Is(err, envelope.ErrDecrypt).
+// Errors of this package, one sentinel for each kind of failure. Test with [errors.Is].
+// Sentinels of package envelope remain visible: errors.Is(err, envelope.ErrDecrypt).
 var (
-	// ErrNotFound means that there is no such object, or no such version. It matches
+	// ErrNotFound means that the object or the version does not exist. It matches
 	// [fs.ErrNotExist].
 	ErrNotFound error = &sentinel{"not found", fs.ErrNotExist}
-	// ErrExist means that a create-only write found an object. It matches [fs.ErrExist].
+	// ErrExist means that a create-only write found an existing object. It matches
+	// [fs.ErrExist].
 	ErrExist error = &sentinel{"exists already", fs.ErrExist}
-	// ErrConflict means that another writer wrote in between: the object that is there now is
-	// not the caller's.
+	// ErrConflict means that another writer changed the object in between: the caller's value
+	// is not the current one.
 	ErrConflict = errors.New("conflict")
-	// ErrPermission means that the caller is known and not allowed.
+	// ErrPermission means that the caller is authenticated and not allowed.
 	ErrPermission = errors.New("permission denied")
 	// ErrUnauthenticated means that there are no credentials, or that they expired.
 	ErrUnauthenticated = errors.New("not authenticated")
 	// ErrInvalidName means that a name, collection, tenant or vault id breaks the rules.
 	ErrInvalidName = errors.New("invalid name")
-	// ErrConfig means that a value that a program or a user configured makes no sense: an
-	// incomplete Config of a provider, a nil store, two conditions that exclude each other.
+	// ErrConfig means that the configuration is invalid: an incomplete Config of a provider, a
+	// nil store, two conditions that exclude each other.
 	ErrConfig = errors.New("invalid configuration")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the store is closed")
-	// ErrRefused means that the store understood a request and refuses it for a reason that has no
-	// sentinel of its own: nothing changed, and the same request would be refused again.
+	// ErrRefused means that the store refused a request for a reason without a sentinel:
+	// nothing changed, and the store would refuse the same request again.
 	ErrRefused = errors.New("refused by the store")
 	// ErrUnavailable means that a store or key source could not be reached, or stopped
 	// responding.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrUnsure means that the outcome of a write or a delete is unknown: it may have been
-	// applied, or may yet be. It wraps [ErrUnavailable].
+	// applied, or may still be. It wraps [ErrUnavailable].
 	ErrUnsure error = &sentinel{"may or may not have taken effect", ErrUnavailable}
-	// ErrBusy means that a lock could not be acquired, or that the service asks for fewer
-	// requests; nothing changed. It wraps [ErrUnavailable], and is not retried.
+	// ErrBusy means that a lock could not be acquired, or that the service throttled the
+	// request. Nothing changed. It wraps [ErrUnavailable], and is not retried.
 	ErrBusy error = &sentinel{"busy", ErrUnavailable}
-	// ErrNoSpace means that the store is full; nothing was changed.
+	// ErrNoSpace means that the store is full; nothing changed.
 	ErrNoSpace = errors.New("no space left")
-	// ErrUnsupported means that this store cannot do what was asked.
+	// ErrUnsupported means that this store does not support the operation.
 	ErrUnsupported = errors.New("not supported by this store")
-	// ErrPartial means that a teardown went to its end and could not remove everything.
+	// ErrPartial means that a teardown completed but could not remove every object.
 	ErrPartial = errors.New("not everything was removed")
-	// ErrRollback means that an object came back that is older than one already seen.
+	// ErrRollback means that the store returned an object older than one that was already read
+	// or stored.
 	ErrRollback = errors.New("rolled back")
 )
 
-// sentinels in the order in which an error that holds several is classified: the more
-// specific one comes first.
+// sentinels lists the sentinels in the order in which an error that wraps several is
+// classified: the more specific one comes first.
 var sentinels = []error{
 	ErrRollback, ErrUnsure, ErrBusy, ErrUnauthenticated, ErrPermission, ErrNoSpace, ErrConflict,
 	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrConfig, ErrClosed, ErrRefused, ErrUnavailable,
 }
 
-// A sentinel is an error that is also another one.
+// A sentinel is an error that wraps a more general one.
 type sentinel struct {
 	text string
 	also error
@@ -86,8 +88,8 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// wrap makes *err an [*Error], once. An [*Error] further down is another Vault's, whose
-// reader was the value of a Put.
+// wrap makes *err an [*Error] unless it is one. An [*Error] that *err wraps belongs to another
+// Vault, whose reader was the value of a Put.
 func wrap(err *error, op, name string) {
 	if *err == nil {
 		return
@@ -97,10 +99,10 @@ func wrap(err *error, op, name string) {
 	}
 }
 
-// A SourceError means that the reader which was to give the value of a [Vault.Put] failed;
-// nothing was stored. Err is the reader's own error. [errors.Is] and [errors.As] find it,
-// except for the sentinels and types of this package and of package envelope: an object that
-// another Vault could not read is not missing, or damaged, in this one.
+// A SourceError means that the reader of the value passed to [Vault.Put] failed; nothing was
+// stored. Err is the error of that reader. [errors.Is] and [errors.As] find it, except for the
+// sentinels and types of this package and of package envelope: an error of another Vault, whose
+// reader was the value, is not an error of this one.
 type SourceError struct{ Err error }
 
 func (e *SourceError) Error() string { return "reading the value: " + e.Err.Error() }
@@ -120,7 +122,7 @@ func (e *SourceError) As(target any) bool {
 	return errors.As(e.Err, target)
 }
 
-// envelopeErrors are those that concern the object or the keys, and not the store.
+// envelopeErrors concern the object or the keys, and not the store.
 var envelopeErrors = []error{
 	envelope.ErrFormat, envelope.ErrUnknownKey, envelope.ErrDecrypt, envelope.ErrInvalid,
 	envelope.ErrUnavailable, envelope.ErrUnauthenticated,

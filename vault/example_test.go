@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// open gives each example a vault of its own, in memory.
+// open returns a vault in memory.
 func open() *vault.Vault {
 	store, err := memfs.Open(context.Background(), memfs.Config{})
 	if err != nil {
@@ -30,7 +30,7 @@ func open() *vault.Vault {
 
 func ExampleNew() {
 	ctx := context.Background()
-	store, err := memfs.Open(ctx, memfs.Config{}) // Dir: "/srv/vault" keeps it
+	store, err := memfs.Open(ctx, memfs.Config{}) // Dir: "/srv/vault" stores it on disk
 	if err != nil {
 		panic(err)
 	}
@@ -51,7 +51,7 @@ func ExampleVault_Put() {
 	fmt.Println(info.Name, info.Size, err)
 	_, err = v.Put(ctx, "openai", strings.NewReader("sk-other"), &vault.PutOptions{Create: true})
 	fmt.Println(err)
-	// Replace it only while it is what was read.
+	// Replace the value only if it has not changed since it was read.
 	_, err = v.Put(ctx, "openai", strings.NewReader("sk-new"), &vault.PutOptions{IfRevision: info.Revision})
 	fmt.Println(err)
 	_, err = v.Put(ctx, "openai", strings.NewReader("sk-late"), &vault.PutOptions{IfRevision: info.Revision})
@@ -63,7 +63,7 @@ func ExampleVault_Put() {
 	// true
 }
 
-// A Cause is why the cloud refused: what kind of failure it is, and what can be done about it.
+// A Cause reports the kind of failure and its reason.
 func ExampleCause() {
 	ctx := context.Background()
 	store, err := memfs.Open(ctx, memfs.Config{})
@@ -71,7 +71,7 @@ func ExampleCause() {
 		panic(err)
 	}
 	defer store.Close()
-	// A provider fills Explain. Here it stands for a cloud that refuses an expired token.
+	// A provider sets Explain. This one simulates a cloud that rejects an expired token.
 	store.Explain = func(error) error {
 		return &vault.Cause{Sentinel: vault.ErrUnauthenticated, Service: "aws", Reason: vault.TokenExpired, Message: "S3 GetObject: 400 ExpiredToken"}
 	}
@@ -171,7 +171,7 @@ func ExampleVault_Rollback() {
 	ctx, v := context.Background(), open()
 	v.Put(ctx, "openai", strings.NewReader("sk-good"), nil)
 	v.Put(ctx, "openai", strings.NewReader("sk-broken"), nil)
-	info, err := v.Rollback(ctx, "openai", "@2") // the line after the current one
+	info, err := v.Rollback(ctx, "openai", "@2") // the entry after the current one
 	fmt.Println(info.Size, err)
 	// Output: 7 <nil>
 }

@@ -13,22 +13,22 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// A place is where to read: the current object of a key, or one version of it.
+// A place identifies an object to read: the current object of a key, or one version of it.
 type place struct {
 	key     string
 	version string    // empty means current
-	known   *snapshot // what a listing said of the version; nil for the current object
-	// revision is the one by which the version was chosen, when it was: the header that
-	// said so was not authenticated then.
+	known   *snapshot // the version in the listing; nil for the current object
+	// revision is the revision by which the version was chosen, or 0. It was read from a header
+	// that was not authenticated yet.
 	revision int64
-	// before is what was known of the name before the request; zero for an old version.
+	// before is the mark of the name from before the request; zero for an old version.
 	before mark
 }
 
-// A body yields sealed bytes from offset to end, all of one stored object, however
-// many requests that takes: a body cut midway goes on from where it stopped, pinned
-// to what was opened first. A body that stays cut is [ErrUnavailable], never an early
-// EOF, so that a bad connection is not mistaken for a damaged object.
+// A body yields sealed bytes from offset to end, all of one stored object. If a response is
+// cut, it requests the rest, and checks that the object is still the same. If responses
+// continue to be cut, it returns [ErrUnavailable] and never an early EOF, so that a bad
+// connection does not look like a damaged object.
 type body struct {
 	snapshot
 	b        *backend
@@ -37,15 +37,15 @@ type body struct {
 	at       place
 	offset   int64 // of the next byte
 	end      int64
-	response *response // what is being read; nil before the first request
+	response *response // the response being read; nil before the first request
 	requests int
 	stalled  int   // requests since the last byte
 	silent   bool  // a connection was silent for its timeout since the last byte
 	finished error // what every further Read returns
 }
 
-// fetch opens length bytes of the object at offset, a negative length meaning the
-// rest. What lies past the end is left out.
+// fetch opens length bytes of the object at offset. A negative length means the rest. The range
+// is clipped to the size of the object.
 func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*body, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	b := &body{b: v.backend, ctx: ctx, cancel: cancel, at: at, offset: offset, end: offset + length}
@@ -62,20 +62,20 @@ func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*bod
 	return b, nil
 }
 
-// open makes one request for what is still missing.
+// open sends one request for the bytes that are still missing.
 func (b *body) open() error {
 	length := int64(-1)
 	if b.end >= 0 {
 		length = b.end - b.offset
 	}
 	b.requests++
-	now, r, err := b.b.open(b.ctx, b.at, b.offset, length, b.requests)
+	current, r, err := b.b.open(b.ctx, b.at, b.offset, length, b.requests)
 	if err != nil {
 		return err
 	}
 	if b.requests == 1 {
-		b.snapshot = now
-	} else if !now.same(b.snapshot) {
+		b.snapshot = current
+	} else if !current.same(b.snapshot) {
 		r.fail(errReplaced)
 		r.Close()
 		return errReplaced
@@ -105,10 +105,11 @@ func (b *body) Read(p []byte) (int, error) {
 	return 0, b.finished
 }
 
-// maxStalled is how many requests may follow one another without a byte.
+// maxStalled is the maximum number of consecutive requests that return no byte.
 const maxStalled = 5
 
-// resume asks for the rest after cause cut the body, or finishes.
+// resume requests the rest of a body that was cut because of cause. If that fails, it finishes
+// the body.
 func (b *body) resume(cause error) {
 	if cause == io.EOF {
 		cause = fact(ErrUnavailable, io.ErrUnexpectedEOF)
@@ -118,7 +119,7 @@ func (b *body) resume(cause error) {
 	for b.stalled < maxStalled {
 		if isSilent(cause) {
 			if b.silent {
-				break // or the timeout would be waited for again and again
+				break // do not wait for the timeout again
 			}
 			b.silent = true
 		}
@@ -152,7 +153,7 @@ func (b *body) Close() {
 
 var errClosedReader = errors.New("read after close")
 
-// pause waits a little longer each time, and reports whether ctx is still alive.
+// pause waits longer for each attempt, and reports whether ctx is still active.
 func pause(ctx context.Context, attempt int) bool {
 	t := time.NewTimer(25 * time.Millisecond << min(attempt, 6))
 	defer t.Stop()
@@ -170,10 +171,10 @@ type head struct {
 	data []byte
 }
 
-// headSize holds the header of any object with a handful of recipients.
+// headSize is enough for the header of an object with a few recipients.
 const headSize = 16 << 10
 
-// payloadHeader is the header of the payload, which opening a range needs as well.
+// payloadHeader is the length of the payload's header, which is needed to open a range.
 const payloadHeader = 40
 
 // head reads the header in one request, or in two when it is longer than 16 KiB.
@@ -207,12 +208,12 @@ func (v *Vault) readHead(ctx context.Context, at place, offset, length int64) (h
 	return head{b.snapshot, data}, err
 }
 
-// maxReplaced is how often a range is started again when the object is replaced meanwhile.
+// maxReplaced is the number of attempts to read a range of an object that is being replaced.
 const maxReplaced = 5
 
-// openRange reads the header, then exactly the segments that hold the range. Both
-// come from one object: when it is replaced between the two requests, the second one
-// is refused by its tag, or does not verify, and the reading starts again.
+// openRange reads the header, then exactly the segments that contain the range, all of one
+// object. If the object is replaced between the two requests, the second one fails by its tag,
+// or does not verify, and openRange starts again.
 func (v *Vault) openRange(ctx context.Context, name Name, at place, want Range) (*Reader, error) {
 	for attempt := 1; ; attempt++ {
 		r, err := v.tryRange(ctx, name, at, want)
@@ -251,7 +252,7 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 		return nil, err
 	}
 	if segment := int64(1) << object.Header().SegmentLog2; fromEnd && (!span.Final() || span.Length > segment) {
-		// The store announces where the end is: only the final segment proves it.
+		// The size is the store's claim. Only the final segment proves it.
 		if err := v.verifyEnd(ctx, at, h, object, info.Size); err != nil {
 			return nil, err
 		}
@@ -281,7 +282,7 @@ func (v *Vault) fetchSpan(ctx context.Context, at place, h head, span envelope.S
 	return b, nil
 }
 
-// verifyEnd reads and verifies the final segment of an object of which h was read.
+// verifyEnd reads and verifies the final segment of the object whose head is h.
 func (v *Vault) verifyEnd(ctx context.Context, at place, h head, object *envelope.Object, size int64) error {
 	span, err := object.Range(h.size, size, -1)
 	if err != nil {
@@ -302,23 +303,23 @@ func (v *Vault) verifyEnd(ctx context.Context, at place, h head, object *envelop
 	return v.replacedOrDamaged(ctx, at, h.data[:object.Header().Len()], h.tag, err)
 }
 
-// replacedOrDamaged returns err, or errReplaced if bytes of two objects were mixed: where a
-// store has no tags, the object may have been replaced between two requests, and what does
-// not verify was not tampered with. header is that of the first request.
+// replacedOrDamaged returns errReplaced if bytes of two objects were mixed, and err otherwise.
+// In a store without tags an object may be replaced between two requests; then decryption fails
+// without tampering. header is the header that the first request returned.
 func (v *Vault) replacedOrDamaged(ctx context.Context, at place, header []byte, tag string, err error) error {
 	if !errors.Is(err, envelope.ErrDecrypt) || tag != "" || at.known != nil {
 		return err
 	}
-	now, rerr := v.readHead(ctx, at, 0, int64(len(header)))
-	if rerr == nil && !bytes.Equal(now.data, header) || errors.Is(rerr, ErrNotFound) {
+	current, rerr := v.readHead(ctx, at, 0, int64(len(header)))
+	if rerr == nil && !bytes.Equal(current.data, header) || errors.Is(rerr, ErrNotFound) {
 		return errReplaced
 	}
 	return err
 }
 
-// absent settles what a denied read or delete of an own key means. Where listing is
-// granted only under a prefix, a cloud answers 403 for a key that is not there; one
-// list of exactly that key tells the two apart.
+// absent returns ErrNotFound in place of a denied read or delete if the object does not exist.
+// If the caller may list only below a prefix, a cloud returns 403 for a missing key, too. One
+// list request for exactly that key distinguishes the two.
 func (v *Vault) absent(ctx context.Context, key string, err error) error {
 	if !errors.Is(err, ErrPermission) {
 		return err
@@ -326,20 +327,21 @@ func (v *Vault) absent(ctx context.Context, key string, err error) error {
 	for o, lerr := range v.backend.list(ctx, key) {
 		switch {
 		case lerr != nil && !errors.Is(lerr, ErrPermission):
-			return lerr // it stays open which of the two it is
+			return lerr // denied or absent is still unknown
 		case lerr != nil || o.Key == key:
 			return err
 		}
-		break // listed in order: key itself would come first
+		break // a list is in order: key itself would be the first entry
 	}
 	if ctx.Err() != nil {
 		return err
 	}
-	// Not wrapped: it is not denied, it is not there.
+	// err is not wrapped, because the object is absent and not denied.
 	return fmt.Errorf("%w (the request was denied, and a listing shows no such object: %v)", ErrNotFound, err)
 }
 
-// absentAt is absent for the current object. Of an old version a list tells nothing.
+// absentAt is absent for the current object. It returns err for an old version, which a list
+// does not contain.
 func (v *Vault) absentAt(ctx context.Context, at place, err error) error {
 	if at.known != nil {
 		return err
@@ -347,7 +349,7 @@ func (v *Vault) absentAt(ctx context.Context, at place, err error) error {
 	return v.absent(ctx, at.key, err)
 }
 
-// locate turns a version spec into a place.
+// locate resolves a version spec to a place.
 func (v *Vault) locate(ctx context.Context, key, spec string) (place, error) {
 	if spec == "" {
 		return place{key: key}, nil

@@ -13,20 +13,20 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// A HistoryEntry is one state that an object was in.
+// A HistoryEntry is one version of an object, or a deletion.
 type HistoryEntry struct {
 	Version    string    // the store's id, for [GetOptions].Version
-	Revision   int64     // as the header says, which is not proven before the version is opened
-	Size       int64     // bytes of the value, announced
+	Revision   int64     // from the header; not authenticated until the version is opened
+	Size       int64     // bytes of the value; not verified
 	SealedSize int64     // bytes stored
 	Modified   time.Time // the store's time of the write
-	Current    bool      // what Get opens without a version
-	Deleted    bool      // a deletion: there is nothing to open
+	Current    bool      // the version that Get opens by default
+	Deleted    bool      // a delete marker: there is no value to open
 	Damaged    bool      // not an envelope; Revision and Size are 0
 }
 
-// History yields what name was, newest first, at one small request an entry. A name
-// that never was is [ErrNotFound], a store without history [ErrUnsupported].
+// History yields the versions of name, newest first. It sends one small request for each entry.
+// A name that never existed is [ErrNotFound]; a store without history is [ErrUnsupported].
 func (v *Vault) History(ctx context.Context, name Name) iter.Seq2[HistoryEntry, error] {
 	return func(yield func(HistoryEntry, error) bool) {
 		fail := func(err error) {
@@ -130,26 +130,26 @@ func (v *Vault) findVersion(ctx context.Context, key, spec string) (Version, err
 	return Version{}, fmt.Errorf("%w: version %s", ErrNotFound, spec)
 }
 
-// at is the place of one version.
+// at returns the place of one version.
 func at(key string, version Version) place {
 	return place{key: key, version: version.ID, known: &snapshot{size: version.Size, modified: version.Modified, version: version.ID}}
 }
 
-// check refuses an object whose authenticated header is not the one by which it was chosen,
-// and a current one that is older than one already seen.
+// check returns an error if the authenticated revision is not the one by which the version was
+// chosen, or if a current object is older than one that was already seen.
 func (p place) check(h *envelope.Header) error {
 	switch {
 	case p.revision != 0 && p.revision != h.Revision:
-		return fmt.Errorf("%w: revision %d was asked for, and the store served %d", ErrRollback, p.revision, h.Revision)
+		return fmt.Errorf("%w: revision %d was requested, and the store returned revision %d", ErrRollback, p.revision, h.Revision)
 	case h.Revision < p.before.floor:
-		return fmt.Errorf("%w: revision %d was current before, and now it is %d: an old object was served, a writer has a slow clock, or two wrote at the same time", ErrRollback, p.before.floor, h.Revision)
+		return fmt.Errorf("%w: the current revision was %d before and is %d: the store returned an old object, the clock of a writer is slow, or two writers wrote at the same time", ErrRollback, p.before.floor, h.Revision)
 	}
 	return nil
 }
 
-// Rollback puts the value of an old version again, under a new revision; nothing of
-// the history is removed. version is as in [GetOptions]. An old version that does not
-// verify to its end is not put.
+// Rollback stores the value of an old version again, under a new revision. It removes nothing
+// from the history. version is as in [GetOptions]. If the old version does not verify to its
+// end, Rollback stores nothing.
 func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
 	defer wrap(&err, "rollback", string(name))
 	key, err := v.storable(name)
@@ -157,7 +157,7 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 		return Info{}, err
 	}
 	if version == "" {
-		return Info{}, fmt.Errorf("%w: which version?", ErrInvalidName)
+		return Info{}, fmt.Errorf("%w: the version is empty", ErrInvalidName)
 	}
 	old, err := v.locate(ctx, key, version)
 	if err != nil {
@@ -166,9 +166,10 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 	return v.putAgain(ctx, name, old, false)
 }
 
-// Undelete puts the newest value of a deleted name again, under a new revision. A
-// name that is not deleted is [ErrExist]. Where the store has a history and no create-only, as COS
-// while versioning is suspended, it replaces what another writer puts at the same moment.
+// Undelete stores the newest value of a deleted name again, under a new revision. A name that
+// is not deleted is [ErrExist]. If the store has a history but no create-only, as COS while
+// versioning is suspended, Undelete replaces an object that another writer stores at the same
+// moment.
 func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "undelete", string(name))
 	key, err := v.storable(name)

@@ -6,18 +6,19 @@ import (
 	"unicode"
 )
 
-// What a new name may not hold is stricter than what a name may hold: an object whose name
-// was accepted by an earlier version can still be read, listed and removed.
+// The rules for new names are stricter than those for existing ones: an object whose name was
+// accepted by an earlier version can still be read, listed and removed.
 
-// ParseNewName is [ParseName] for a name that something is to be stored under. It also
-// refuses what makes two names look alike: characters that cannot be seen, such as the zero
-// width space, the word joiner, the byte order mark, the soft hyphen and the Hangul fillers,
-// and a blank at the start or end of a segment. [Vault.Put], [Vault.Rollback] and
-// [Vault.Undelete] refuse the same names.
+// ParseNewName is [ParseName] for the name of an object to be stored. It also rejects
+// characters that make two names look alike: invisible ones, such as the zero width space, the
+// word joiner, the byte order mark, the soft hyphen and the Hangul fillers, and a blank at the
+// start or end of a segment. [Vault.Put], [Vault.Rollback] and [Vault.Undelete] reject the same
+// names.
 //
 // U+200C and U+200D are part of the spelling in scripts whose letters join or form conjuncts.
-// They are accepted between two letters of one such script, combining marks aside. So are
-// the variation selectors and the vowel separator of Mongolian after a letter of it.
+// They are accepted between two letters of one such script; combining marks between them are
+// ignored. The variation selectors and the vowel separator of Mongolian are accepted after a
+// Mongolian letter.
 func ParseNewName(s string) (Name, error) {
 	n, err := ParseName(s)
 	if err == nil {
@@ -29,13 +30,13 @@ func ParseNewName(s string) (Name, error) {
 	return n, nil
 }
 
-// checkNew returns an error for a name that [ParseName] accepts and nothing may be stored
-// under any more.
+// checkNew returns an error for a name that [ParseName] accepts but that may not be used for a
+// new object.
 func (n Name) checkNew() error {
 	runes := []rune(string(n))
 	for i, r := range runes {
 		if isInvisible(r) && !isSpelling(runes, i) {
-			return fmt.Errorf("%w: %q holds the character %U, which cannot be seen", ErrInvalidName, string(n), r)
+			return fmt.Errorf("%w: %q contains the invisible character %U", ErrInvalidName, string(n), r)
 		}
 	}
 	for segment := range strings.SplitSeq(string(n), "/") {
@@ -46,11 +47,11 @@ func (n Name) checkNew() error {
 	return nil
 }
 
-// isInvisible reports whether r leaves no mark of its own. These are the characters with the
-// property Default_Ignorable_Code_Point, as DerivedCoreProperties.txt derives it, which UTS
-// #39 (Unicode Security Mechanisms, Identifier_Type) excludes from identifiers, and the
-// interlinear annotation characters. The format characters that are visible are left out:
-// prepended concatenation marks and the controls of Egyptian hieroglyphs.
+// isInvisible reports whether r is not visible. These are the characters with the property
+// Default_Ignorable_Code_Point, as DerivedCoreProperties.txt derives it, which UTS #39 (Unicode
+// Security Mechanisms, Identifier_Type) excludes from identifiers, and the interlinear
+// annotation characters. Visible format characters are not included: prepended concatenation
+// marks and the controls of Egyptian hieroglyphs.
 func isInvisible(r rune) bool {
 	switch {
 	case unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
@@ -64,10 +65,10 @@ func isInvisible(r rune) bool {
 // isBlank reports whether r looks like a space: White_Space, and the Braille cell without dots.
 func isBlank(r rune) bool { return unicode.IsSpace(r) || r == 0x2800 }
 
-// isSpelling reports whether the invisible character at i is part of how a word is written.
+// isSpelling reports whether the invisible character at i is part of the spelling of a word.
 // For the joiners the rule follows UAX #31 (Unicode Identifiers and Syntax), rules A1, A2 and
-// B: they matter where letters connect, or where a virama forms a conjunct. Unlike there, the
-// shaping classes of the letters are not looked at.
+// B: they matter where letters connect, or where a virama forms a conjunct. Unlike UAX #31,
+// isSpelling does not check the shaping classes of the letters.
 func isSpelling(runes []rune, i int) bool {
 	switch r := runes[i]; {
 	case r == 0x200C || r == 0x200D: // zero width non-joiner, zero width joiner
@@ -88,8 +89,8 @@ func isSpelling(runes []rune, i int) bool {
 
 func isMongolian(r rune) bool { return unicode.IsLetter(r) && unicode.Is(unicode.Mongolian, r) }
 
-// letter returns the letter next to i in a direction, behind the combining marks between
-// them, or 0 if another character is there.
+// letter returns the next letter from i in the direction of step, skipping combining marks, or
+// 0 if another character comes first.
 func letter(runes []rune, i, step int) rune {
 	for i += step; i >= 0 && i < len(runes); i += step {
 		switch r := runes[i]; {
@@ -102,9 +103,9 @@ func letter(runes []rune, i, step int) rune {
 	return 0
 }
 
-// joiningScripts are the scripts whose letters join, by ArabicShaping.txt, and those that
-// form conjuncts or stacks, by the values Virama and Invisible_Stacker of
-// IndicSyllabicCategory.txt: Arabic and its kin, and the Brahmic scripts.
+// joiningScripts are the scripts whose letters join, by ArabicShaping.txt, and those that form
+// conjuncts or stacks, by the values Virama and Invisible_Stacker of IndicSyllabicCategory.txt:
+// Arabic and related scripts, and the Brahmic scripts.
 var joiningScripts = []*unicode.RangeTable{
 	unicode.Adlam, unicode.Arabic, unicode.Chorasmian, unicode.Hanifi_Rohingya, unicode.Mandaic, unicode.Manichaean,
 	unicode.Mongolian, unicode.Nko, unicode.Old_Uyghur, unicode.Phags_Pa, unicode.Psalter_Pahlavi, unicode.Sogdian, unicode.Syriac,

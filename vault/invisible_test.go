@@ -19,8 +19,8 @@ func TestParseNewName(t *testing.T) {
 	for _, name := range []string{
 		"openai", "a b", "no\u00a0break", "a\u3000b", "naïve/ключ/鍵", "ไทย", "日本語", "한국어", "עברית", "ᠮᠣᠩᠭᠣᠯ",
 		"می\u200cخواهم", "نامه\u200cای", "مُـ\u0650م", // Persian
-		"क\u094d\u200dष", "क\u094d\u200cष", // Devanagari, behind a virama
-		"র\u200d\u09cdয", "শ\u09cd\u200dর", // Bengali, before and behind one
+		"क\u094d\u200dष", "क\u094d\u200cष", // Devanagari, after a virama
+		"র\u200d\u09cdয", "শ\u09cd\u200dর", // Bengali, before and after a virama
 		"ක\u0dca\u200dෂ", "ශ\u0dca\u200dරී", // Sinhala
 		"ക\u0d4d\u200dഷ", "క\u0c4d\u200cష", "ಕ\u0ccd\u200cಷ", "க\u0bcd\u200cஷ", "ગ\u0acd\u200cજ",
 		"ខ\u17d2\u200cម", "က\u1039\u200cခ", "ܐ\u200cܒ",
@@ -32,7 +32,7 @@ func TestParseNewName(t *testing.T) {
 		}
 	}
 	refused := []string{
-		"", "a//b", "a\u202eb", // as ParseName
+		"", "a//b", "a\u202eb", // rejected by ParseName, too
 		" a", "a ", "\u00a0a", "a\u00a0", "\u3000a", "a\u2003", "\u2800a", "a\u2800", " ", "a/ b", "a /b", "a\u200a/b",
 		"\u200c", "a\u200cb", "a\u200db", "\u200dक", "क\u200d", "क\u094d\u200d", "क\u200da", "a\u200dक", "क\u200d\u200dक", "क\u200d\u200cक",
 		"क\u200dم", "م\u200c م", "م\u200c1", "日\u200d本", "ก\u200cข", "א\u200dב", "👩\u200d🔧", "क\u0301\u200d",
@@ -51,7 +51,7 @@ func TestParseNewName(t *testing.T) {
 	}
 }
 
-// TestEveryLetter: a letter of any script is a name, unless it cannot be seen.
+// TestEveryLetter: every visible letter of every script is a valid name.
 func TestEveryLetter(t *testing.T) {
 	fillers := "\u115f\u1160\u3164\uffa0"
 	letters := 0
@@ -69,8 +69,8 @@ func TestEveryLetter(t *testing.T) {
 	}
 }
 
-// TestOldNames: nothing is written under a name that cannot be seen, and what an earlier
-// version has written under one is read, listed and removed as before.
+// TestOldNames: no object is written under an invisible name. One that an earlier version wrote
+// can be read, listed and removed.
 func TestOldNames(t *testing.T) {
 	const old, hidden = "openai", "open\u200bai"
 	store, err := memfs.Open(t.Context(), memfs.Config{})

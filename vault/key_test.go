@@ -47,7 +47,7 @@ func TestObjectKey(t *testing.T) {
 	}
 }
 
-// TestObjectKeyVectors compares with the keys that the published vectors give.
+// TestObjectKeyVectors compares object keys with those of the published vectors.
 func TestObjectKeyVectors(t *testing.T) {
 	files, err := filepath.Glob("../envelope/testdata/vectors/*.json")
 	if err != nil || len(files) == 0 {
@@ -86,8 +86,8 @@ func seedNames(f *testing.F) {
 	}
 }
 
-// FuzzName: a name that is accepted makes a key that says the same name again, inside
-// its tenant and collection, of segments that any store holds.
+// FuzzName: the key of every valid name decodes to the same name, stays inside its tenant and
+// collection, and has segments that every store accepts.
 func FuzzName(f *testing.F) {
 	seedNames(f)
 	f.Fuzz(func(t *testing.T, s string) {
@@ -123,7 +123,7 @@ func FuzzName(f *testing.F) {
 	})
 }
 
-// FuzzKey: a key that is taken for ours is exactly the key of the name it stands for.
+// FuzzKey: a key that nameOf accepts is exactly the key of the name that it returns.
 func FuzzKey(f *testing.F) {
 	for _, s := range []string{"bots/t/c/a.enc", "bots/t/c/a%2Eenc/b.enc", "bots/t/c/_%5F.enc", "bots/t/c/%C3%A9.enc", "bots/t/c/%2e.enc", "bots/t/c/../d.enc"} {
 		f.Add(s)

@@ -24,7 +24,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestZeroValues: what a program forgot is an error, and not a panic.
+// TestZeroValues: a nil or zero argument is an error, not a panic.
 func TestZeroValues(t *testing.T) {
 	ctx := t.Context()
 	for name, open := range map[string]func() (*vault.Vault, error){
@@ -72,7 +72,7 @@ func TestZeroValues(t *testing.T) {
 	}
 }
 
-// TestClosedStore: after Close every operation fails, and none says that a name is taken.
+// TestClosedStore: after Close every operation fails with ErrClosed, never with ErrExist.
 func TestClosedStore(t *testing.T) {
 	ctx := t.Context()
 	for name, open := range map[string]func() *vault.Store{
@@ -136,7 +136,7 @@ func fatal(t *testing.T, err error) {
 	}
 }
 
-// TestSourceErrors: what the caller's reader says is never an error of the store.
+// TestSourceErrors: an error of the caller's reader is never reported as an error of the store.
 func TestSourceErrors(t *testing.T) {
 	ctx := t.Context()
 	source := newVault(t, newStore(t), nil)
@@ -175,7 +175,7 @@ func TestSourceErrors(t *testing.T) {
 	}
 }
 
-// TestClose: closing a reader is no error, before its end, after a cut body, and again.
+// TestClose: Close returns nil before the end, after a cut body, and when it is called again.
 func TestClose(t *testing.T) {
 	s := newStore(t)
 	put(t, newVault(t, s, nil), "a", strings.Repeat("0123456789", 50_000), nil)
@@ -201,7 +201,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestPutInfo: what Put returns is what was sealed.
+// TestPutInfo: the Info that Put returns matches the sealed object.
 func TestPutInfo(t *testing.T) {
 	v := newVault(t, newStore(t), nil)
 	labels := map[string]string{"team": "red"}
@@ -222,7 +222,7 @@ func TestPutInfo(t *testing.T) {
 	}
 }
 
-// TestNoTag: without a tag there is nothing to compare, and nothing is written.
+// TestNoTag: if the store returns no tag, a conditional write stores nothing.
 func TestNoTag(t *testing.T) {
 	s := newStore(t)
 	info := put(t, newVault(t, s, nil), "a", "old", nil)
@@ -241,7 +241,7 @@ func TestNoTag(t *testing.T) {
 	}
 }
 
-// TestIfTag: the tag tells apart what shares a revision.
+// TestIfTag: the tag distinguishes objects that share a revision.
 func TestIfTag(t *testing.T) {
 	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	o := &vault.Options{Now: func() time.Time { return at }}
@@ -269,7 +269,7 @@ func TestIfTag(t *testing.T) {
 	if info = put(t, v, "a", "swapped", &vault.PutOptions{IfTag: theirs.Tag}); get(t, v, "a", nil) != "swapped" {
 		t.Error("a put with the right tag was not stored")
 	}
-	// The same for a delete, where the store can compare.
+	// A conditional delete works the same, if the store supports it.
 	err := v.Delete(t.Context(), "a", &vault.DeleteOptions{IfTag: theirs.Tag})
 	if s.RemoveIf == nil {
 		if !errors.Is(err, vault.ErrUnsupported) {
@@ -288,7 +288,8 @@ func TestIfTag(t *testing.T) {
 	}
 }
 
-// TestIfRewrap: what was wrapped again since it was read is not replaced.
+// TestIfRewrap: a put conditional on a revision does not replace an object that was rewrapped
+// after it was read.
 func TestIfRewrap(t *testing.T) {
 	ctx := t.Context()
 	s := newStore(t)
@@ -314,8 +315,8 @@ func TestIfRewrap(t *testing.T) {
 	put(t, v, "a", "2", &vault.PutOptions{IfRevision: info.Revision, IfRewrap: 1})
 }
 
-// TestOverlappingPuts: the revision of a put whose value takes long to read is later than that
-// of a put which ended meanwhile.
+// TestOverlappingPuts: a put with a slow reader gets a later revision than a put that ended
+// before it.
 func TestOverlappingPuts(t *testing.T) {
 	for _, size := range []int64{10, 3 << 20} {
 		s := newStore(t)
@@ -341,7 +342,7 @@ func TestOverlappingPuts(t *testing.T) {
 	}
 }
 
-// TestLog reads the log as a program would.
+// TestLog parses the log and compares its attributes.
 func TestLog(t *testing.T) {
 	var log bytes.Buffer
 	s := newStore(t)

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A Tenant is an operator whose objects the cloud keeps apart from everybody
-// else's: a wallet address, or any other id of 1–128 bytes [a-z0-9._-] that starts
-// with a letter or digit and does not hold "__0x".
+// A Tenant is the owner of objects that the cloud isolates from those of other tenants: a
+// wallet address, or any other id of 1–128 bytes [a-z0-9._-] that starts with a letter or digit
+// and does not contain "__0x".
 type Tenant string
 
-// DefaultTenant is the tenant where none was given.
+// DefaultTenant is used if no tenant is given.
 const DefaultTenant Tenant = "default"
 
-// ParseTenant folds A–Z to a–z, nothing else, and checks the result. Empty is
-// [DefaultTenant]. What is refused wraps [ErrInvalidName].
+// ParseTenant folds A–Z to a–z, changes nothing else, and checks the result. The empty string
+// is [DefaultTenant]. An invalid tenant is an error wrapping [ErrInvalidName].
 func ParseTenant(s string) (Tenant, error) {
 	if s == "" {
 		return DefaultTenant, nil
@@ -32,10 +32,10 @@ func ParseTenant(s string) (Tenant, error) {
 	if !isLabel(string(folded), 128, "._-") {
 		return "", fmt.Errorf("%w: tenant %q is not 1–128 of a-z 0-9 . _ - starting with a letter or digit", ErrInvalidName, s)
 	}
-	// gocloud's drivers write what a cloud cannot hold as __0xHEX__, and would list the
-	// keys of such a tenant as those of another one.
+	// gocloud's drivers escape characters that a cloud does not accept as __0xHEX__. They would
+	// list the keys of such a tenant as those of another one.
 	if strings.Contains(string(folded), "__0x") {
-		return "", fmt.Errorf("%w: tenant %q holds __0x, which object stores take for an escape", ErrInvalidName, s)
+		return "", fmt.Errorf("%w: tenant %q contains __0x, which object stores read as an escape", ErrInvalidName, s)
 	}
 	return Tenant(folded), nil
 }
@@ -44,11 +44,11 @@ func ParseTenant(s string) (Tenant, error) {
 // a letter or digit.
 type Collection string
 
-// DefaultCollection is the collection where none was given.
+// DefaultCollection is used if no collection is given.
 const DefaultCollection Collection = "credentials"
 
-// ParseCollection checks s. Empty is [DefaultCollection]. What is refused wraps
-// [ErrInvalidName].
+// ParseCollection checks s. The empty string is [DefaultCollection]. An invalid collection is
+// an error wrapping [ErrInvalidName].
 func ParseCollection(s string) (Collection, error) {
 	if s == "" {
 		return DefaultCollection, nil
@@ -59,8 +59,8 @@ func ParseCollection(s string) (Collection, error) {
 	return Collection(s), nil
 }
 
-// ParseVaultID checks a vault id: empty, or 1–64 bytes [a-z0-9._-] that start with a
-// letter or digit. What is refused wraps [ErrInvalidName].
+// ParseVaultID checks a vault id: empty, or 1–64 bytes [a-z0-9._-] that start with a letter or
+// digit. An invalid id is an error wrapping [ErrInvalidName].
 func ParseVaultID(s string) (string, error) {
 	if s != "" && !isLabel(s, 64, "._-") {
 		return "", fmt.Errorf("%w: vault id %q is not 1–64 of a-z 0-9 . _ - starting with a letter or digit", ErrInvalidName, s)
@@ -80,19 +80,18 @@ func isLabel(s string, most int, also string) bool {
 	return true
 }
 
-// A Name is what an object is called inside its collection, such as "openrouter" or
-// "acme/openai": 1–512 bytes of UTF-8 in NFC, in segments split by '/'. Make one
-// with [ParseName]; a [Vault] checks what it is given all the same.
+// A Name identifies an object in its collection, such as "openrouter" or "acme/openai": 1–512
+// bytes of UTF-8 in NFC, with '/' between segments. [ParseName] returns a valid one; a [Vault]
+// checks every name that it is given.
 type Name string
 
-// ParseName checks s and changes nothing. It refuses with [ErrInvalidName]: empty
-// segments, "." and "..", control characters, line and paragraph separators,
-// bidirectional controls, noncharacters, text that is not in NFC, and names that are
-// too long once they are encoded into an object key. [ParseNewName] is for a name that
-// something is to be stored under.
+// ParseName checks s and changes nothing. It rejects with [ErrInvalidName]: empty segments, "."
+// and "..", control characters, line and paragraph separators, bidirectional controls,
+// noncharacters, text that is not in NFC, and names whose encoding is too long for an object
+// key. Use [ParseNewName] for the name of an object to be stored.
 func ParseName(s string) (Name, error) {
-	bad := func(why string) (Name, error) {
-		return "", fmt.Errorf("%w: %q %s", ErrInvalidName, s, why)
+	bad := func(problem string) (Name, error) {
+		return "", fmt.Errorf("%w: %q %s", ErrInvalidName, s, problem)
 	}
 	switch {
 	case s == "":
@@ -106,7 +105,7 @@ func ParseName(s string) (Name, error) {
 	}
 	for _, r := range s {
 		if unicode.Is(unicode.Cc, r) || unwanted(r) {
-			return bad(fmt.Sprintf("holds the character %U", r))
+			return bad(fmt.Sprintf("contains the character %U", r))
 		}
 	}
 	for segment := range strings.SplitSeq(s, "/") {
@@ -126,8 +125,8 @@ func ParseName(s string) (Name, error) {
 	return Name(s), nil
 }
 
-// unwanted tells characters that make two names look alike, or a terminal show
-// something else: separators, bidirectional controls, noncharacters.
+// unwanted reports whether r makes two names look alike or changes how a terminal shows a name:
+// separators, bidirectional controls, noncharacters.
 func unwanted(r rune) bool {
 	return r == 0x2028 || r == 0x2029 ||
 		r == 0x200E || r == 0x200F || 0x202A <= r && r <= 0x202E || 0x2066 <= r && r <= 0x2069 ||
@@ -141,13 +140,12 @@ const (
 	suffix     = ".enc"
 )
 
-// keyPrefix is where the objects of a collection are. No other place in this
-// package puts an object key together.
+// keyPrefix is the prefix of the keys of a collection. Object keys are made here only.
 func keyPrefix(t Tenant, c Collection) string { return tenantPrefix(t) + string(c) + "/" }
 
 func tenantPrefix(t Tenant) string { return "bots/" + string(t) + "/" }
 
-// objectKey is the key of n, which [ParseName] has accepted.
+// objectKey returns the key of n, which [ParseName] has accepted.
 func objectKey(t Tenant, c Collection, n Name) (string, error) {
 	key := keyPrefix(t, c) + encodeName(n)
 	if len(key) > maxKey {
@@ -156,8 +154,8 @@ func objectKey(t Tenant, c Collection, n Name) (string, error) {
 	return key, nil
 }
 
-// nameOf is the inverse of [objectKey]. A key that is not exactly what objectKey
-// makes is foreign: somebody else put it there.
+// nameOf is the inverse of [objectKey]. It returns false for a key that objectKey does not
+// make: another program stored that object.
 func nameOf(t Tenant, c Collection, key string) (Name, bool) {
 	encoded, ok := strings.CutPrefix(key, keyPrefix(t, c))
 	if !ok {
@@ -180,10 +178,10 @@ func nameOf(t Tenant, c Collection, key string) (Name, bool) {
 
 const hexDigits = "0123456789ABCDEF"
 
-// encodeName writes n as the last part of an object key. Besides what is not
-// A-Za-z0-9-_.~@= it encodes two things that would change meaning: an underscore
-// after an underscore (gocloud.dev reads __0x2f__ as an escape), and the dot of a
-// directory segment ending in ".enc" (so that no key is a directory of another).
+// encodeName encodes n as the last part of an object key. It escapes all bytes but
+// A-Za-z0-9-_.~@= and the slash. It also escapes an underscore after an underscore, because
+// gocloud.dev reads __0x2f__ as an escape, and the dot of a directory segment ending in ".enc",
+// so that no key is a directory of another.
 func encodeName(n Name) string {
 	var b strings.Builder
 	b.Grow(len(n) + len(suffix))
@@ -233,9 +231,9 @@ func percentDecode(s string) (string, bool) {
 	return string(b), true
 }
 
-// listPrefix is the longest key prefix that every name starting with prefix has.
-// The end of prefix may be the start of a directory segment's ".enc", whose dot is
-// encoded or not depending on what follows, so it stops before that dot.
+// listPrefix returns the longest prefix of the keys of all names that start with prefix. If
+// prefix ends with the start of ".enc", that may be the end of a directory segment, whose dot
+// is escaped, or not, so listPrefix stops before that dot.
 func listPrefix(t Tenant, c Collection, prefix string) string {
 	segment := prefix[strings.LastIndexByte(prefix, '/')+1:]
 	if dot := strings.LastIndexByte(segment, '.'); dot >= 0 && strings.HasPrefix(suffix, segment[dot:]) {

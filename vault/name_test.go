@@ -9,7 +9,7 @@ import (
 )
 
 func TestParseName(t *testing.T) {
-	long := strings.Repeat("a", 251) // with .enc exactly a segment
+	long := strings.Repeat("a", 251) // with .enc the longest segment
 	for _, tc := range []struct {
 		in string
 		ok bool
@@ -53,7 +53,7 @@ func TestParseName(t *testing.T) {
 		{"e\u0301", false},                       // NFD of é
 		{"\u212b", false},                        // Å, the unit: NFC is U+00C5
 		{long + "a", false},                      // segment of 256 bytes
-		{long + "aa", false},                     // one more
+		{long + "aa", false},                     // segment of 257 bytes
 		{strings.Repeat("é", 43), false},         // 86 bytes, 258 encoded
 		{strings.Repeat("a/", 256) + "a", false}, // 513 bytes
 	} {

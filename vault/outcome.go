@@ -12,21 +12,21 @@ import (
 	"github.com/objectvault/objectvault/internal/linger"
 )
 
-// The outcome of a write. Each attempt ends as stored, refused, not applied or unknown.
-// After an unknown one only proof ends the write without ErrUnsure: our own envelope is
-// there (stored); for a create, another writer's object is there (ErrExist); for a
-// compare-and-swap, the object is no longer the one that was read (ErrConflict). "Not there
-// yet" proves nothing, because a request may be applied after its client has given up.
+// Each attempt at a write ends as stored, refused, not applied or unknown. After an unknown
+// attempt only proof ends the write without ErrUnsure: the key holds our envelope (stored); for
+// a create, it holds an object of another writer (ErrExist); for a compare-and-swap, it no
+// longer holds the object that was read (ErrConflict). A missing object proves nothing, because
+// a request may be applied after its client has given up.
 
-// publish stores the envelope of s at key, or nothing, and returns which of the two
-// happened even when the store did not respond.
+// publish stores the envelope of s at key, or nothing. It finds out which, even if the store
+// did not respond.
 func (v *Vault) publish(ctx context.Context, key string, how condition, s *sealing) (version string, err error) {
 	again, err := s.readStart()
 	if err != nil {
 		return "", notOfStore(err)
 	}
-	end := v.revisions.begin(s.name) // before a revision is taken
-	revision := int64(0)             // that was stored; also when the reader of the value panics
+	end := v.revisions.begin(s.name) // before s takes a revision
+	revision := int64(0)             // the stored revision; 0 also if the reader of the value panics
 	defer func() { end(revision) }()
 	if err := s.refresh(ctx); err != nil {
 		return "", notOfStore(err)
@@ -38,26 +38,27 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	return version, err
 }
 
-// write makes the attempts. again is whether there may be more than one.
+// write makes the attempts. If again is false, the value cannot be sent again.
 func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing, again bool) (version string, err error) {
-	now := how          // the condition of the next attempt
-	conditional := true // the store may be asked for another condition than how
+	next := how         // the condition of the next attempt
+	conditional := true // a retry may use another condition than how
 	unknowns := 0       // attempts with an unknown outcome
-	arriving := 0       // those that would replace what others wrote if they still arrived
-	var lost error      // of the last attempt with an unknown outcome
+	arriving := 0       // attempts that would replace the objects of other writers if they still arrived
+	var lost error      // error of the last attempt with an unknown outcome
 	for n := 1; ; n++ {
 		fill := func(w io.Writer) error { return s.fill(ctx, w) }
-		a := v.attempt(ctx, key, now, n, fill)
-		if now.kind != how.kind && a.outcome == refused && !errors.Is(a.err, ErrExist) && !errors.Is(a.err, ErrConflict) {
-			// The store, or what the caller may do, allows no condition: a plain put never needed one.
-			now, conditional = how, false
-			a = v.attempt(ctx, key, now, n, fill)
+		a := v.attempt(ctx, key, next, n, fill)
+		if next.kind != how.kind && a.outcome == refused && !errors.Is(a.err, ErrExist) && !errors.Is(a.err, ErrConflict) {
+			// The store or the caller's permissions do not allow the condition, and a plain put
+			// needs none.
+			next, conditional = how, false
+			a = v.attempt(ctx, key, next, n, fill)
 		}
 		switch {
 		case a.outcome == stored:
 			return a.version, nil
 		case errors.Is(a.err, ErrUnsure):
-			return "", a.err // what the store itself cannot promise, no read can
+			return "", a.err // a read cannot prove what the store cannot guarantee
 		case a.outcome == unknown:
 			unknowns++
 			lost = a.err
@@ -65,21 +66,21 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 				arriving++
 			}
 		}
-		raced := now.kind != how.kind && (errors.Is(a.err, ErrExist) || errors.Is(a.err, ErrConflict))
+		raced := next.kind != how.kind && (errors.Is(a.err, ErrExist) || errors.Is(a.err, ErrConflict))
 		reload := !again && unknowns == 0 && a.outcome == notApplied && needsNewUpload(a.err)
 		more := n < maxAttempts && (again && (retryable(a.err) || raced) || reload && s.source != nil)
 		if arriving > 0 && v.store.Settle != nil && how.kind != replace {
-			// What is there now proves nothing: the store judges it, in the end.
+			// The current object proves nothing. In the end the store decides.
 			if more && a.outcome != refused && pause(ctx, n) {
 				continue
 			}
 			return v.settle(ctx, key, how, s, arriving, a.err)
 		}
-		var there object
+		var found object
 		if unknowns > 0 {
-			there = v.readBack(ctx, key, how, s.header)
+			found = v.readBack(ctx, key, how, s.header)
 		}
-		switch decide(how.kind, a.outcome, unknowns > 0, there.seen) {
+		switch decide(how.kind, a.outcome, unknowns > 0, found.seen) {
 		case succeed:
 			return "", nil
 		case failed:
@@ -90,7 +91,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 			return "", fact(ErrConflict, a.err)
 		case tryAgain:
 			if unknowns > 0 && how.kind == replace && conditional {
-				now, more = v.followUp(there, s.header.Revision, more)
+				next, more = v.followUp(found, s.header.Revision, more)
 			}
 			if !more || !pause(ctx, n) {
 				break
@@ -119,7 +120,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 	}
 }
 
-// notOfStore explains an error of reading or sealing the value, in which the store had no part.
+// notOfStore explains an error of reading or sealing the value, before the store was involved.
 func notOfStore(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fact(ErrUnavailable, err)
@@ -133,8 +134,8 @@ func mayArrive(err error) bool {
 	return errors.As(err, &cause) && cause.Effect == MayArrive
 }
 
-// settle has the store find out which of several writers won, after the last attempt, which
-// ended with err. arriving is how many attempts may still arrive.
+// settle asks the store which of several writers won, after the last attempt, which ended with
+// err. arriving is the number of attempts that may still arrive.
 func (v *Vault) settle(ctx context.Context, key string, how condition, s *sealing, arriving int, err error) (version string, _ error) {
 	version, serr := v.backend.settle(ctx, key, UnknownWrite{Tag: how.tag, Header: s.header.Bytes(), Size: s.written})
 	lost := errors.Is(serr, ErrExist) || errors.Is(serr, ErrConflict)
@@ -145,13 +146,13 @@ func (v *Vault) settle(ctx context.Context, key string, how condition, s *sealin
 		return "", fmt.Errorf("%w: %w", serr, err)
 	case lost && arriving == 1:
 		return "", serr
-	case lost: // one attempt was undone, another may arrive
+	case lost: // one attempt was undone, another may still arrive
 		return "", fmt.Errorf("%w: %w", ErrUnsure, serr)
 	}
 	return "", fmt.Errorf("%w: %w, then %w", ErrUnsure, err, serr)
 }
 
-// A verdict is what follows from an attempt.
+// A verdict is how a write continues after an attempt.
 type verdict int
 
 const (
@@ -159,14 +160,14 @@ const (
 	failed            // with the error of the attempt
 	exists            // ErrExist
 	conflicts         // ErrConflict
-	tryAgain          // or, if there is no further attempt: ErrUnsure after an unknown one, else failed
+	tryAgain          // without a further attempt: ErrUnsure if an attempt is unknown, else failed
 	unsure            // ErrUnsure
 )
 
-// decide returns what follows from an attempt at a write of the given kind. afterUnknown is
-// whether its outcome, or that of an earlier attempt, is unknown; only then was the object
-// read back.
-func decide(kind writeKind, o outcome, afterUnknown bool, there seen) verdict {
+// decide returns the verdict on an attempt at a write of the given kind. afterUnknown reports
+// whether the outcome of this or an earlier attempt is unknown; only then was the object read
+// back.
+func decide(kind writeKind, o outcome, afterUnknown bool, readBack seen) verdict {
 	switch {
 	case o == stored:
 		return succeed
@@ -174,74 +175,74 @@ func decide(kind writeKind, o outcome, afterUnknown bool, there seen) verdict {
 		return failed
 	case !afterUnknown:
 		return tryAgain
-	case there == ours:
+	case readBack == ours:
 		return succeed
-	case there == unreadable:
+	case readBack == unreadable:
 		return unsure
-	case kind == create && there == others:
+	case kind == create && readBack == others:
 		return exists
-	case kind == swap && there != unchanged:
+	case kind == swap && readBack != unchanged:
 		return conflicts
 	}
 	return tryAgain
 }
 
-// What a key holds after a write whose outcome is unknown.
+// A seen is the content of a key after a write with an unknown outcome.
 type seen int
 
 const (
 	nothing    seen = iota // no object
-	ours                   // the envelope that was written, now or in the history
-	unchanged              // the object that a swap was to replace
+	ours                   // the envelope that was written, current or in the history
+	unchanged              // the object that the compare-and-swap was meant to replace
 	others                 // another object
 	unreadable             // unknown: it could not be read
 )
 
-// An object is what a read-back found.
+// An object is the result of a read back.
 type object struct {
 	seen
 	tag      string
-	revision int64 // as its header says, not authenticated; 0 for what is no envelope
+	revision int64 // from the header, not authenticated; 0 if the object is not an envelope
 }
 
-// followUp returns the condition of another attempt at an unconditional put after an unknown
-// one, and whether there may be one. Where the store has conditions it is conditional on what
-// the read-back found, so that it cannot overtake another writer. An object with a later
-// revision is never replaced.
-func (v *Vault) followUp(there object, revision int64, more bool) (condition, bool) {
+// followUp returns the condition of the next attempt at an unconditional put after an unknown
+// one, and reports whether there may be one. If the store supports conditions, the attempt is
+// conditional on the object that was read back, so that it cannot overtake another writer. An
+// object with a later revision is never replaced.
+func (v *Vault) followUp(found object, revision int64, more bool) (condition, bool) {
 	switch {
-	case there.seen == nothing:
+	case found.seen == nothing:
 		return condition{kind: create}, more
-	case there.revision > revision:
+	case found.revision > revision:
 		return condition{}, false
-	case there.tag != "" && v.store.Swap != nil:
-		return condition{kind: swap, tag: there.tag}, more
+	case found.tag != "" && v.store.Swap != nil:
+		return condition{kind: swap, tag: found.tag}, more
 	}
 	return condition{}, more
 }
 
-// readBackTime is how long a caller whose context has ended waits for the outcome of a write.
+// readBackTime is the time to learn the outcome of a write after its context has ended.
 const readBackTime = 5 * time.Second
 
-// lingering returns a context that goes on for a while after ctx has ended: a caller who
-// gave up still wants to know the outcome.
+// lingering returns a context that ends readBackTime after ctx, because a caller who gave up
+// still needs the outcome.
 func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	return linger.Context(ctx, readBackTime)
 }
 
-// readBack reads what is at key, and in its history, after an unknown attempt. It recognises
-// a write by the one thing that no two writes share: the header, whose commitment holds a
-// fresh key. Revisions do not decide, because two writers can share a microsecond.
+// readBack reads the object at key, and its history, after an unknown attempt. It recognizes a
+// write by its header, which no other write shares: the commitment depends on a fresh key. It
+// does not compare revisions, because two writers can share a microsecond.
 func (v *Vault) readBack(ctx context.Context, key string, how condition, mine *envelope.Header) object {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
 	want := mine.Bytes()
 	h, err := v.head(ctx, place{key: key})
 	err = v.absent(ctx, key, err)
-	there := object{seen: others, tag: h.tag}
+	found := object{seen: others, tag: h.tag}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		there.seen = nothing
+		found.seen = nothing
 	case err != nil:
 		return object{seen: unreadable}
 	case bytes.HasPrefix(h.data, want):
@@ -253,13 +254,12 @@ func (v *Vault) readBack(ctx context.Context, key string, how condition, mine *e
 		return object{seen: ours}
 	}
 	if header, err := envelope.ReadHeader(bytes.NewReader(h.data)); err == nil {
-		there.revision = header.Revision
+		found.revision = header.Revision
 	}
-	return there
+	return found
 }
 
-// maxReadBack is how many versions may have been written since a write of ours, for it to
-// be found.
+// maxReadBack is the number of versions in which wasStored looks for a write.
 const maxReadBack = 32
 
 // wasStored reports whether any version in the history has this header. Our write stays there

@@ -7,13 +7,12 @@ import (
 	"testing"
 )
 
-// TestDecide is the whole table of what follows from an attempt: condition, outcome, and what
-// was read back.
+// TestDecide compares the verdict for each condition, outcome and result of a read back.
 func TestDecide(t *testing.T) {
 	kinds := []writeKind{replace, create, swap}
 	for _, kind := range kinds {
 		for o, want := range map[outcome]verdict{stored: succeed, refused: failed, notApplied: tryAgain} {
-			// Nothing is read back while every outcome is certain.
+			// No object is read back while every outcome is certain.
 			if got := decide(kind, o, false, nothing); got != want {
 				t.Errorf("%v, outcome %d, nothing unknown: verdict %d, want %d", kind, o, got, want)
 			}
@@ -42,7 +41,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestClassify is the table of what is certain about a request.
+// TestClassify compares the outcome of each kind of error.
 func TestClassify(t *testing.T) {
 	reset := errors.New("connection reset")
 	for _, tc := range []struct {

@@ -20,8 +20,8 @@ var errReset = errors.New("connection reset")
 
 func always(int) bool { return true }
 
-// TestUnansweredWrite: a write that was sent and never answered may arrive after its caller
-// has given up. That it is not there yet proves nothing.
+// TestUnansweredWrite: a request without a response may be applied after its caller has given
+// up. A missing object does not prove that it was not applied.
 func TestUnansweredWrite(t *testing.T) {
 	for _, how := range []string{"put", "overwrite", "create", "swap"} {
 		for _, size := range []int{5, 3 << 20} {
@@ -41,7 +41,7 @@ func TestUnansweredWrite(t *testing.T) {
 			if !errors.Is(err, vault.ErrUnsure) || !errors.Is(err, vault.ErrUnavailable) {
 				t.Errorf("%s of %d bytes that is never answered: %v, want ErrUnsure", how, size, err)
 			}
-			w.arrive(t) // and it was not wrong
+			w.arrive(t) // the write may really arrive later
 			if got := get(t, newVault(t, s, nil), "a", nil); len(got) != size {
 				t.Errorf("%s of %d bytes: after it arrived the value has %d bytes", how, size, len(got))
 			}
@@ -49,7 +49,7 @@ func TestUnansweredWrite(t *testing.T) {
 	}
 }
 
-// A withheld writer keeps writes back, which arrive when the test says so.
+// A withheld writer delays writes until the test calls arrive.
 type withheld struct {
 	s    *vault.Store
 	lose func(n int) bool
@@ -79,7 +79,7 @@ func (w *withheld) write(op string, fill func(io.Writer) error, write func(fill 
 	return errReset
 }
 
-// arrive makes the writes that were kept back. Conditions may refuse them.
+// arrive applies the delayed writes. Their conditions may reject them.
 func (w *withheld) arrive(t *testing.T) {
 	t.Helper()
 	for _, send := range w.kept {
@@ -114,8 +114,8 @@ func (w *withheld) Swap(ctx context.Context, key, tag string, fill func(io.Write
 	})
 }
 
-// TestSecondAttempt: a further attempt at a put that got no response is conditional on what
-// was read back, so that it replaces nothing that another writer wrote meanwhile.
+// TestSecondAttempt: a retry of a put without a response is conditional on the object that was
+// read back, so that it does not replace an object that another writer stored in between.
 func TestSecondAttempt(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		s := newStore(t)
@@ -155,8 +155,8 @@ func TestSecondAttempt(t *testing.T) {
 	}
 }
 
-// TestLateFirstAttempt: of two puts in order, both acknowledged, an attempt at the first one
-// arrives last. The Vault that made them detects it.
+// TestLateFirstAttempt: two puts succeed in order, and then an attempt at the first one
+// arrives. The Vault that made them detects it.
 func TestLateFirstAttempt(t *testing.T) {
 	s := newStore(t)
 	lossy := *s
@@ -181,8 +181,7 @@ func TestLateFirstAttempt(t *testing.T) {
 	}
 }
 
-// TestCancelledDelete: a delete whose context ends while it is in progress reports what became
-// of it.
+// TestCancelledDelete: a delete whose context ends while it is in progress reports its outcome.
 func TestCancelledDelete(t *testing.T) {
 	for _, applied := range []bool{true, false} {
 		s := newStore(t)
@@ -206,7 +205,7 @@ func TestCancelledDelete(t *testing.T) {
 			t.Errorf("a delete that may yet arrive: %v, want ErrUnsure and Canceled", err)
 		}
 	}
-	// One that was never sent is certain.
+	// The outcome of a request that was never sent is certain.
 	s := newStore(t)
 	put(t, newVault(t, s, nil), "a", "1", nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -216,7 +215,7 @@ func TestCancelledDelete(t *testing.T) {
 	}
 }
 
-// TestCancelledTeardown: what a teardown removed is not listed as still there.
+// TestCancelledTeardown: the result of a teardown does not list removed objects as failed.
 func TestCancelledTeardown(t *testing.T) {
 	s := newStore(t)
 	for i := range 3 {
@@ -241,7 +240,7 @@ func TestCancelledTeardown(t *testing.T) {
 	}
 }
 
-// TestTeardownEnds: a refusal of the request as a whole ends a teardown.
+// TestTeardownEnds: a teardown stops when a whole request is refused.
 func TestTeardownEnds(t *testing.T) {
 	s := newStore(t)
 	for i := range 2500 {
@@ -267,7 +266,8 @@ func TestTeardownEnds(t *testing.T) {
 			t.Errorf("%v: teardown = %v after %d requests, %d failures listed", refusal, err, removals, len(result.Failed))
 		}
 	}
-	// Refusals of single objects do not; of many, the first thousand are listed.
+	// A teardown continues when single objects are refused, and lists the first thousand of
+	// them.
 	stuck := *s
 	stuck.Remover = refuseAll{}
 	result, err := newVault(t, &stuck, nil).Teardown(t.Context(), nil)
@@ -286,8 +286,8 @@ func (refuseAll) Remove(_ context.Context, keys []string) (map[string]error, err
 	return failed, nil
 }
 
-// TestSlowSealing: another put ends while a key source is still asked for the first one. The
-// first is acknowledged last, so its value is read, and not taken for an old one.
+// TestSlowSealing: a put ends while the key source of an earlier put is still busy. The earlier
+// put succeeds last, so its value is the current one, and reading it is not ErrRollback.
 func TestSlowSealing(t *testing.T) {
 	s := newStore(t)
 	slow := &slowKey{KeySource: keys[0]}
@@ -307,7 +307,7 @@ func TestSlowSealing(t *testing.T) {
 	}
 }
 
-// A slowKey does something while it wraps.
+// A slowKey calls a function while it wraps a key.
 type slowKey struct {
 	envelope.KeySource
 	wrapping func()
@@ -320,8 +320,8 @@ func (k *slowKey) Wrap(ctx context.Context, ref envelope.Ref, dek []byte, aad en
 	return k.KeySource.Wrap(ctx, ref, dek, aad)
 }
 
-// TestMayArrive: a write that would replace what others wrote if it still arrived is judged by
-// the store, also when its context ended.
+// TestMayArrive: if a write may arrive late and replace the objects of other writers, the store
+// decides its outcome, even if its context has ended.
 func TestMayArrive(t *testing.T) {
 	for _, cause := range []error{errReset, context.Canceled} {
 		for _, how := range []string{"create", "swap"} {
@@ -356,7 +356,7 @@ func TestMayArrive(t *testing.T) {
 	}
 }
 
-// An arriving writer never answers, and is not sure afterwards.
+// An arriving writer never responds, and cannot settle the outcome.
 type arriving struct {
 	*vault.Store
 	cause   error
@@ -387,7 +387,7 @@ func (w *arriving) Settle(context.Context, string, vault.UnknownWrite) (string, 
 	return "", vault.ErrUnsure
 }
 
-// TestFollowUpDenied: a second attempt at a plain put needs no right that the first did not.
+// TestFollowUpDenied: a retry of a plain put needs no additional permission.
 func TestFollowUpDenied(t *testing.T) {
 	s := newStore(t)
 	lossy := *s
@@ -405,8 +405,8 @@ func (deniedCreator) Create(context.Context, string, func(io.Writer) error) (str
 	return "", &vault.Cause{Sentinel: vault.ErrPermission, Effect: vault.NotApplied}
 }
 
-// TestTeardownUnsure: an attempt that may yet arrive is not forgotten when the next one is
-// refused, and what was not counted is not 0.
+// TestTeardownUnsure: an attempt that may still arrive makes the outcome unknown, even if the
+// next attempt is refused. An unknown count is -1, not 0.
 func TestTeardownUnsure(t *testing.T) {
 	s := newStore(t)
 	put(t, newVault(t, s, nil), "a", "1", nil)

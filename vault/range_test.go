@@ -15,8 +15,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestRangeFromEnd: where the end of a value is, is proven before a byte that was counted from
-// it is given out. The store cuts an object at the end of a segment.
+// TestRangeFromEnd: the end of the value is verified before a range that is counted from the
+// end is returned. The store truncates the object at the end of a segment.
 func TestRangeFromEnd(t *testing.T) {
 	ctx := t.Context()
 	s := newStore(t)
@@ -49,7 +49,7 @@ func TestRangeFromEnd(t *testing.T) {
 	}
 }
 
-// TestRangeOffsetOnly: without a length a range goes to the end.
+// TestRangeOffsetOnly: a range without a length extends to the end.
 func TestRangeOffsetOnly(t *testing.T) {
 	v := newVault(t, newStore(t), nil)
 	put(t, v, "a", "0123456789", nil)
@@ -58,7 +58,7 @@ func TestRangeOffsetOnly(t *testing.T) {
 	}
 }
 
-// TestRangeInFirstRequest: what the first request returned is not asked for again.
+// TestRangeInFirstRequest: bytes of the first response are not requested again.
 func TestRangeInFirstRequest(t *testing.T) {
 	s := newStore(t)
 	put(t, newVault(t, s, nil), "a", strings.Repeat("x", 10_000), nil)
@@ -72,7 +72,7 @@ func TestRangeInFirstRequest(t *testing.T) {
 	}
 }
 
-// TestHotRange: an object that is replaced before each second request is read in the end.
+// TestHotRange: a range can be read even if the object is replaced before each second request.
 func TestHotRange(t *testing.T) {
 	s := newStore(t)
 	plain := newVault(t, s, nil)
@@ -92,8 +92,8 @@ func TestHotRange(t *testing.T) {
 	}
 }
 
-// TestReplacedWithoutTag: a store that gives no tag mixes two objects when one is replaced
-// between two requests. That is no tampering.
+// TestReplacedWithoutTag: in a store without tags, a reader may get bytes of two objects if one
+// is replaced between two requests. The error is not ErrDecrypt.
 func TestReplacedWithoutTag(t *testing.T) {
 	ctx := t.Context()
 	inner := memblob.OpenBucket(nil)
@@ -102,7 +102,7 @@ func TestReplacedWithoutTag(t *testing.T) {
 	plain := newVault(t, plainStore, nil)
 	put(t, plain, "a", strings.Repeat("old", 100_000), nil)
 	first := true
-	// The time of the object is hidden too: many stores know it to the second only.
+	// The modification time is hidden as well, because many stores round it to seconds.
 	v := newVault(t, intercept.Store(&vault.Store{Bucket: inner, Close: inner.Close}, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 		err := do()
 		if first && c.Op == "get" {
@@ -122,8 +122,8 @@ func TestReplacedWithoutTag(t *testing.T) {
 	}
 }
 
-// TestMutableVersion: the version null of S3 and COS is replaced by the next write, and what
-// goes on after a cut body is the same object or an error, but never the tamper alarm.
+// TestMutableVersion: the next write replaces the version null of S3 and COS. Continuing after
+// a cut body returns the same object or an error, but never ErrDecrypt.
 func TestMutableVersion(t *testing.T) {
 	s := newStore(t)
 	plain := newVault(t, s, nil)

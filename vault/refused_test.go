@@ -13,8 +13,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// counted returns a store whose requests are noted, and fail with fail(op) before they reach the
-// store.
+// counted returns a store that records its requests. They fail with fail(op) before they reach
+// the store.
 func counted(t *testing.T, s *vault.Store, fail func(op string) error) (*vault.Store, *[]string) {
 	t.Helper()
 	ops := new([]string)
@@ -27,7 +27,8 @@ func counted(t *testing.T, s *vault.Store, fail func(op string) error) (*vault.S
 	}}), ops
 }
 
-// TestRefusedOnce: what the service would refuse again is sent once, and nothing is read back.
+// TestRefusedOnce: a request that the service would refuse again is sent once, and no object is
+// read back.
 func TestRefusedOnce(t *testing.T) {
 	for name, cause := range map[string]*vault.Cause{
 		"an unknown code":   {Sentinel: vault.ErrRefused, Effect: vault.Refused, Message: "InvalidRequest, no"},
@@ -55,13 +56,13 @@ func TestRefusedOnce(t *testing.T) {
 	}
 }
 
-// TestSilentOnce: a store that was silent for a whole timeout is not asked again and again.
+// TestSilentOnce: a request is not retried if the store was silent for the whole timeout.
 func TestSilentOnce(t *testing.T) {
 	writes := func(op string) error {
 		if op == "get" || op == "list" {
 			return nil
 		}
-		return os.ErrDeadlineExceeded // as of a connection
+		return os.ErrDeadlineExceeded // returned by a connection
 	}
 	inner := newStore(t)
 	put(t, newVault(t, inner, nil), "there", "v", nil)
@@ -79,7 +80,7 @@ func TestSilentOnce(t *testing.T) {
 	}
 }
 
-// TestSilentBody: a body that stands still is asked for once more, not five times.
+// TestSilentBody: a stalled body is requested once more, not five times.
 func TestSilentBody(t *testing.T) {
 	inner := newStore(t)
 	put(t, newVault(t, inner, nil), "a", strings.Repeat("v", 100_000), nil)
@@ -108,8 +109,8 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestTeardownUncounted: a store that does not list versions has removed everything all the same.
-// Only a purge fails there.
+// TestTeardownUncounted: a teardown succeeds in a store that cannot list versions. Only a purge
+// fails.
 func TestTeardownUncounted(t *testing.T) {
 	for _, why := range []error{
 		vault.ErrUnsupported, vault.ErrPermission, vault.ErrRefused, vault.ErrNotFound,

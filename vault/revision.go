@@ -7,40 +7,41 @@ import (
 	"time"
 )
 
-// maxRevision is the largest that a header holds: JSON numbers are exact up to here.
+// maxRevision is the largest revision of a header: JSON numbers are exact up to this limit.
 const maxRevision = 1<<53 - 1
 
-// maxKnownNames is how many names a Vault remembers revisions of.
+// maxKnownNames is the number of names whose revisions a Vault remembers.
 const maxKnownNames = 1 << 14
 
-// revisions gives revisions to writes and remembers those of each name: microseconds since
-// the Unix epoch, or one more than the highest known revision of the name, whichever is more.
+// revisions assigns revisions to writes and remembers the highest one of each name. A revision
+// is the time in microseconds since the Unix epoch, or the highest known revision of the name
+// plus one, whichever is greater.
 //
-// Memory is bounded: the name that was not used for the longest time is forgotten, and base
-// keeps its revision, so that no later write of any name gets a lower one.
+// Memory is bounded: revisions forgets the least recently used name. base keeps its revision,
+// so that no later write of any name gets a lower one.
 type revisions struct {
 	now func() time.Time
 
 	mu    sync.Mutex
 	names map[Name]*list.Element // of a *known
-	used  list.List              // the name used last is in front
+	used  list.List              // most recently used first
 	base  int64                  // the highest revision of a forgotten name
 }
 
-// known is what a Vault knows of one name.
+// known contains the revisions of one name.
 type known struct {
 	name  Name
-	given int64 // the highest revision that was given to a write, or seen
-	seen  int64 // the highest one that was stored with certainty, or authenticated when read
-	// floor is the lowest revision that the current object may have. It lags behind seen while
-	// several writes of the name are in progress: they may arrive in any order.
+	given int64 // the highest revision that was assigned to a write, or seen
+	seen  int64 // the highest revision that was certainly stored, or authenticated when read
+	// floor is the lowest possible revision of the current object. It does not follow seen
+	// while several writes of the name are in progress, because they may arrive in any order.
 	floor    int64
 	writing  int  // writes in progress
-	overlaps bool // more than one was in progress since there was none
-	epoch    int  // how many writes have begun or ended
+	overlaps bool // writes overlapped since the last time that none was in progress
+	epoch    int  // number of writes that have begun or ended
 }
 
-// of returns the entry of name. The caller holds the lock.
+// of returns the entry of name. The caller must hold the lock.
 func (r *revisions) of(name Name) *known {
 	if e, ok := r.names[name]; ok {
 		r.used.MoveToFront(e)
@@ -57,7 +58,7 @@ func (r *revisions) of(name Name) *known {
 	return k
 }
 
-// forgetOne forgets the name that was not used for the longest time and is not being written.
+// forgetOne forgets the least recently used name that is not being written.
 func (r *revisions) forgetOne() {
 	for e := r.used.Back(); e != nil; e = e.Prev() {
 		if k := e.Value.(*known); k.writing == 0 {
@@ -76,14 +77,14 @@ func (r *revisions) next(name Name) (int64, error) {
 	k := r.of(name)
 	revision := max(1, r.now().UnixMicro(), k.given+1, r.base+1)
 	if revision > maxRevision {
-		return 0, fmt.Errorf("%w: the revisions of this name are used up; delete it and use another name", ErrConflict)
+		return 0, fmt.Errorf("%w: the name has no revisions left; delete it and use another name", ErrConflict)
 	}
 	k.given = revision
 	return revision, nil
 }
 
-// saw notes the revision of a current object that was authenticated. before is the mark from
-// before it was requested: if a write began or ended since, another object may be current by now.
+// saw records the authenticated revision of a current object. before is the mark from before
+// the request: if a write has begun or ended since, another object may be current.
 func (r *revisions) saw(name Name, revision int64, before mark) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,13 +113,13 @@ func (r *revisions) latest(name Name) int64 {
 	return 0
 }
 
-// A mark is what is known of a name before its object is requested.
+// A mark is the state of a name before its object is requested.
 type mark struct {
 	floor int64 // the lowest revision that the object may have
 	epoch int
 }
 
-// mark returns what is known of name now.
+// mark returns the current mark of name.
 func (r *revisions) mark(name Name) mark {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,8 +130,8 @@ func (r *revisions) mark(name Name) mark {
 	return mark{}
 }
 
-// begin notes that a write of name is in progress. The function that it returns notes its
-// end: the revision that was stored, or 0 when none was with certainty.
+// begin records the start of a write of name. The function that it returns records the end of
+// the write: stored is the revision that was stored, or 0 if none certainly was.
 func (r *revisions) begin(name Name) (end func(stored int64)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestRevisionsNeverFall: not after more names than are remembered, and not when the clock
-// goes back.
+// TestRevisionsNeverFall: revisions grow even if more names are written than are remembered,
+// and if the clock goes back.
 func TestRevisionsNeverFall(t *testing.T) {
 	at := time.UnixMicro(1_000_000_000)
 	r := revisions{now: func() time.Time { return at }}
@@ -32,7 +32,7 @@ func TestRevisionsNeverFall(t *testing.T) {
 	}
 }
 
-// TestFloor: which revision a current object may have at least.
+// TestFloor compares the lowest possible revision of the current object.
 func TestFloor(t *testing.T) {
 	r := revisions{now: func() time.Time { return time.UnixMicro(1) }}
 	want := func(what string, floor int64) {
@@ -44,7 +44,7 @@ func TestFloor(t *testing.T) {
 	want("nothing known", 0)
 	r.saw("a", 5, r.mark("a"))
 	want("read", 5)
-	r.raise("a", 9) // an old version, on purpose
+	r.raise("a", 9) // the revision of an old version
 	want("an old version was read", 5)
 	one, two := r.begin("a"), r.begin("a")
 	two(20)
@@ -67,7 +67,8 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// BenchmarkRevisions: with many known names ahead of the clock each call costs the same.
+// BenchmarkRevisions: the cost of a call does not depend on the number of names whose revision
+// is ahead of the clock.
 func BenchmarkRevisions(b *testing.B) {
 	for _, n := range []int{100, 20_000} {
 		b.Run(fmt.Sprint(n, " names"), func(b *testing.B) {

@@ -11,37 +11,36 @@ import (
 // TeardownOptions configures [Vault.Teardown]. Nil, or the zero value, removes the
 // current objects of the vault's collection.
 type TeardownOptions struct {
-	// AllCollections removes those of the tenant's other collections too.
+	// AllCollections also removes the objects of the tenant's other collections.
 	AllCollections bool
-	// Purge removes the history as well, permanently. [ErrUnsupported] where the store
-	// has no [Purger].
+	// Purge also removes the history, permanently. If the store has no [Purger], Teardown fails
+	// with [ErrUnsupported] and removes nothing.
 	Purge bool
 }
 
-// A TeardownResult is what a teardown did.
+// A TeardownResult counts the objects that a teardown removed, and those that it did not.
 type TeardownResult struct {
 	Deleted       int       // current objects removed
 	Purged        int       // old versions removed
-	LeftInHistory int       // old versions that can still be opened; -1 where that is not known
-	NotRemoved    int       // how many objects and versions could not be removed
-	Failed        []Failure // the first 1000 of them
+	LeftInHistory int       // old versions that can still be opened; -1 if unknown
+	NotRemoved    int       // objects and versions that could not be removed
+	Failed        []Failure // the first 1000 that could not be removed
 }
 
 // A Failure is an object that could not be removed.
 type Failure struct {
 	Key  string
-	Name Name // empty for a key that this package did not make, or one of another collection
+	Name Name // empty for a key of another program or another collection
 	Err  error
 }
 
-// maxFailures is how many failures a result lists.
+// maxFailures is the maximum length of TeardownResult.Failed.
 const maxFailures = 1000
 
-// Teardown removes every current object of the tenant in this collection, also those whose
-// keys this package did not make. It goes on after an error that concerns a single object:
-// such objects are in the result, and the error is [ErrPartial]. An error of the request as
-// a whole ends it: the service cannot be reached, or refuses the caller. It needs a Vault
-// without a scope.
+// Teardown removes every current object of the tenant in this collection, including objects of
+// other programs. If a single object cannot be removed, Teardown continues, adds the object to
+// the result, and returns [ErrPartial]. If a whole request fails, because the service cannot be
+// reached or rejects the caller, Teardown stops. It needs a Vault without a scope.
 func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
 	defer wrap(&err, "teardown", "")
 	result.LeftInHistory = -1 // not counted yet
@@ -61,8 +60,8 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	if o.AllCollections {
 		prefix = tenantPrefix(v.tenant)
 	}
-	// A page is listed, then deleted, then the next one: a listing goes on by key, so
-	// what was deleted behind it does not matter, and memory stays bounded.
+	// Each page is deleted before the next one is listed. Deletions do not disturb the listing,
+	// which continues after the last key, and memory stays bounded.
 	for token := blob.FirstPageToken; len(token) > 0; {
 		page, next, err := v.backend.page(ctx, prefix, token)
 		if err != nil {
@@ -86,7 +85,7 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	return result, nil
 }
 
-// failed adds an object that could not be removed.
+// failed adds an object that could not be removed to result.
 func (v *Vault) failed(result *TeardownResult, key string, err error) {
 	if result.NotRemoved++; len(result.Failed) < maxFailures {
 		name, _ := nameOf(v.tenant, v.collection, key)
@@ -94,13 +93,13 @@ func (v *Vault) failed(result *TeardownResult, key string, err error) {
 	}
 }
 
-// concernsAll reports whether err is about the caller or the store, and not about one object:
-// the next request would fail in the same way.
+// concernsAll reports whether err concerns the caller or the store, and not one object, so that
+// the next request would fail, too.
 func concernsAll(err error) bool {
 	return err != nil && (errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled))
 }
 
-// removeAll deletes the keys of one page. Its error is one that ends the teardown.
+// removeAll deletes the keys of one page. An error ends the teardown.
 func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, result *TeardownResult) error {
 	switch {
 	case len(keys) == 0:
@@ -108,15 +107,15 @@ func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, res
 	case v.store.Remover != nil:
 		return v.removePage(ctx, prefix, keys, result)
 	}
-	silent := 0 // requests in a row that got no response
+	silent := 0 // consecutive requests without a response
 	for _, key := range keys {
 		err := v.remove(ctx, key)
 		switch {
-		case err == nil, errors.Is(err, ErrNotFound): // gone, by us or by another client
+		case err == nil, errors.Is(err, ErrNotFound): // removed by this request or by another client
 			result.Deleted++
 			silent = 0
 			continue
-		case errors.Is(err, ErrUnavailable) && ctx.Err() == nil: // a store may call a damaged file so
+		case errors.Is(err, ErrUnavailable) && ctx.Err() == nil: // may be one damaged file
 			silent++
 		case concernsAll(err):
 			return err
@@ -171,7 +170,7 @@ func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, re
 	}
 }
 
-// stillThere returns those keys, of a sorted page below prefix, that are still there.
+// stillThere returns the keys of a sorted page below prefix that still have an object.
 func (v *Vault) stillThere(ctx context.Context, prefix string, keys []string) (still []string, err error) {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
@@ -193,8 +192,9 @@ func (v *Vault) stillThere(ctx context.Context, prefix string, keys []string) (s
 	return still, nil
 }
 
-// countLeftovers counts what stays in history below prefix, or removes it: contents first,
-// since on some clouds an object whose delete marker is removed comes back.
+// countLeftovers counts the old versions below prefix, or removes them and the delete markers.
+// It removes versions first, because on some clouds removing a delete marker restores the
+// object.
 func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, result *TeardownResult) error {
 	switch {
 	case v.store.Purge == nil && v.store.History != nil:
@@ -208,7 +208,7 @@ func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, r
 		for l, err := range v.backend.leftovers(ctx, prefix) {
 			switch {
 			case errors.Is(err, ErrUnsupported), errors.Is(err, ErrRefused), errors.Is(err, ErrPermission), errors.Is(err, ErrNotFound), isForeign(err):
-				return nil // what was asked for is done: only how many are left is not known
+				return nil // the objects are removed; only the number of old versions is unknown
 			case err != nil:
 				return err
 			}
@@ -220,7 +220,7 @@ func (v *Vault) countLeftovers(ctx context.Context, prefix string, purge bool, r
 		return nil
 	}
 	left := 0
-	result.LeftInHistory = -1 // until the purge has come to its end
+	result.LeftInHistory = -1 // until the purge is complete
 	for _, markers := range []bool{false, true} {
 		var batch []Leftover
 		for l, err := range v.backend.leftovers(ctx, prefix) {

@@ -10,22 +10,21 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// Sealing a value: what Put is given becomes the bytes of an envelope. A value of up to
-// 1 MiB is sealed in memory, so that the same bytes can be sent again; a longer one streams. It
-// is read again from its start, where its reader can seek, only if the store applied nothing and
-// asked for the whole upload to be made again.
+// Put seals a value of up to 1 MiB in memory, so that it can send the same bytes again. It
+// streams a longer value. It reads a long value again from its start only if its reader can
+// seek and the store reports that it applied nothing and needs a new upload.
 
-// A sealing is one value on its way into an envelope.
+// A sealing turns one value into an envelope.
 type sealing struct {
 	ref       envelope.Ref
 	keys      []envelope.KeySource
 	metadata  envelope.Metadata
-	value     io.Reader // what is left to read; nil once that was sealed
+	value     io.Reader // the rest of the value; nil after it was sealed
 	source    *source   // the reader of the value; nil if it cannot be read again
 	revisions *revisions
 	name      Name
 
-	header  *envelope.Header // of the envelope that was written last
+	header  *envelope.Header // header of the last envelope that was written
 	read    int64            // plaintext bytes
 	written int64            // sealed bytes
 
@@ -33,11 +32,11 @@ type sealing struct {
 	sealed []byte // its envelope
 }
 
-// replayable is the longest value that is kept in memory.
+// replayable is the maximum length of a value that is held in memory.
 const replayable = 1 << 20
 
-// readStart reads the start of the value and reports whether that is all of it, so that it can
-// be sealed, and sent, again.
+// readStart reads the start of the value. It reports whether it read all of it, so that the
+// value can be sealed and sent again.
 func (s *sealing) readStart() (again bool, err error) {
 	if len(s.keys) == 0 {
 		return false, fmt.Errorf("%w: there is no key source to seal for", envelope.ErrUnknownKey)
@@ -54,7 +53,7 @@ func (s *sealing) readStart() (again bool, err error) {
 	return true, nil
 }
 
-// sealAgain makes a new envelope of a short value, under a new revision.
+// sealAgain seals a short value under a new revision.
 func (s *sealing) sealAgain(ctx context.Context) error {
 	s.value = bytes.NewReader(s.plain)
 	var sealed bytes.Buffer
@@ -65,13 +64,13 @@ func (s *sealing) sealAgain(ctx context.Context) error {
 	return nil
 }
 
-// refresh seals a short value, and seals it again if an object with a later revision was stored
-// since. Nothing of the old envelope may have been sent.
+// refresh seals a short value. If an object with a later revision was stored in the meantime,
+// it seals the value again. The caller must not have sent any of the old envelope.
 func (s *sealing) refresh(ctx context.Context) error {
 	if s.plain == nil {
 		return nil
 	}
-	// Sealing may take long, when a key source is asked over the network.
+	// Sealing may take long if a key source uses the network.
 	for s.sealed == nil || s.revisions.latest(s.name) > s.header.Revision {
 		if err := s.sealAgain(ctx); err != nil {
 			return err
@@ -80,10 +79,10 @@ func (s *sealing) refresh(ctx context.Context) error {
 	return nil
 }
 
-var errTwice = errors.New("a store asked twice for a value that streams")
+var errTwice = errors.New("the store requested a streamed value twice")
 
-// rewind goes back to the start of a value that streams. Nothing of its old envelope may have
-// been stored.
+// rewind seeks to the start of a streamed value. The store must not have stored any of its old
+// envelope.
 func (s *sealing) rewind() error {
 	if err := s.source.rewind(); err != nil {
 		return err
@@ -98,7 +97,7 @@ func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 	case s.sealed != nil:
 		_, err := w.Write(s.sealed)
 		return err
-	case s.value == nil: // what is left of the value would pass for all of it
+	case s.value == nil: // never store the rest of a value as the whole value
 		return errTwice
 	}
 	defer func() { s.value = nil }()
@@ -132,13 +131,13 @@ func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 	return err
 }
 
-// A source is the caller's reader. It stops when ctx ends, and marks its errors, so that
-// they never pass for errors of the store.
+// A source reads the caller's reader until ctx ends. It wraps errors of the reader in a
+// SourceError, to distinguish them from errors of the store.
 type source struct {
 	ctx   context.Context
 	r     io.Reader
 	seek  io.Seeker // nil if r cannot be read again
-	start int64     // where r was
+	start int64     // initial position of r
 }
 
 func newSource(ctx context.Context, r io.Reader) *source {
@@ -162,7 +161,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// rewind goes back to where the reader was.
+// rewind seeks to the initial position of the reader.
 func (s *source) rewind() error {
 	if _, err := s.seek.Seek(s.start, io.SeekStart); err != nil {
 		return &SourceError{err}

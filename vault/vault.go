@@ -1,8 +1,8 @@
-// Package vault keeps the credentials of AI agents, or any object, sealed in a
-// bucket of the operator's own. Nothing readable leaves the process: every object is
-// an envelope (package envelope) bound to its vault, tenant, collection and name.
+// Package vault stores the credentials of AI agents, or any other object, sealed in a bucket
+// that the operator owns. Plaintext never leaves the process: every object is an envelope
+// (package envelope) that is bound to its vault, tenant, collection and name.
 //
-// A provider opens a [Store], [New] makes a [Vault] of it:
+// A provider opens a [Store]; [New] returns a [Vault] that uses it:
 //
 //	store, err := memfs.Open(ctx, memfs.Config{Dir: "/srv/vault"})
 //	keys, err := kek.OpenFile("root.key")
@@ -10,10 +10,10 @@
 //	info, err := v.Put(ctx, "openrouter", strings.NewReader("sk-or-v1-…"), nil)
 //	r, err := v.Get(ctx, "openrouter", nil)
 //
-// What holds: a Put that returned nil is stored and durable; one that failed left
-// nothing, unless its error wraps [ErrUnsure]. A reader gets bytes that were sealed
-// under this very name, or an error. What does not: the sizes, times and names of
-// objects are visible to whoever may list the bucket.
+// When Put returns nil, the value is durable. When Put fails, nothing was stored, unless the
+// error wraps [ErrUnsure]. A reader receives bytes that were sealed under the requested name,
+// or an error. The sizes, times and names of objects are not hidden from clients that may list
+// the bucket.
 //
 // A Vault may be used by several goroutines at once.
 package vault
@@ -48,34 +48,34 @@ type Vault struct {
 
 // Options configures a [Vault]. Nil, or the zero value, is ready to use.
 type Options struct {
-	// VaultID tells two vaults of one tenant and one key apart. It is sealed into
-	// every object, so it is the same wherever the vault is copied.
+	// VaultID distinguishes two vaults of the same tenant with the same key. Every object is
+	// bound to it, so a copy of the vault must use the same VaultID.
 	VaultID string
-	// Collection is where the objects are; empty means [DefaultCollection].
+	// Collection contains the objects; empty means [DefaultCollection].
 	Collection Collection
-	// Scope limits what this Vault may touch; the zero value limits nothing.
+	// Scope limits the names and operations of this Vault; the zero value limits nothing.
 	Scope Scope
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
-	// Log gets a line for each request to the store, never a value. Nil means none. The
-	// attributes: "op" (get, put, create, swap, delete, delete-if, list, versions, leftovers,
-	// purge, settle), "key" (the object's key, the prefix of a list, or the first of several
-	// keys), "keys" (how many keys the request was about, or returned), "status" ("ok", or the
-	// text of a sentinel), "duration", "bytes" (sealed bytes of one object that were sent or
-	// received), "tenant", and "attempt" (from 1).
+	// Log receives one record for each request to the store. It never contains a value. Nil
+	// disables logging. The attributes: "op" (get, put, create, swap, delete, delete-if, list,
+	// versions, leftovers, purge, settle), "key" (the object's key, the prefix of a list, or
+	// the first of several keys), "keys" (how many keys the request was about, or returned),
+	// "status" ("ok", or the text of a sentinel), "duration", "bytes" (sealed bytes of one
+	// object that were sent or received), "tenant", and "attempt" (from 1).
 	Log *slog.Logger
 }
 
-// A Scope limits a [Vault] before any request is made: the cloud knows the tenant,
-// but not the name. A verb outside the scope is [ErrPermission].
+// A Scope limits a [Vault] before it sends a request: the cloud authorizes the tenant, but not
+// single names. An operation outside the scope is [ErrPermission].
 type Scope struct {
 	Names    []Name // the only names that may be used; nil means all, empty means none
 	ReadOnly bool   // refuses every write
 }
 
-// New returns a Vault over store for tenant. keys seal and open the objects; without
-// any, only what needs no key works: List, Delete, Teardown and History. New makes
-// no request. It refuses bad names with [ErrInvalidName], and a nil store or key source with
+// New returns a Vault that keeps the objects of tenant in store. It seals and opens them with
+// keys. A Vault without keys can only List, Delete, Teardown and read the History. New sends no
+// request. It rejects invalid names with [ErrInvalidName], and a nil store or key source with
 // [ErrConfig].
 func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ *Vault, err error) {
 	defer wrap(&err, "open", "")
@@ -114,61 +114,66 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	return v, nil
 }
 
-// Tenant returns the tenant whose objects these are, as [ParseTenant] folded it.
+// Tenant returns the tenant of the Vault, in the form that [ParseTenant] returns.
 func (v *Vault) Tenant() Tenant { return v.tenant }
 
-// Collection returns the collection that the objects are in.
+// Collection returns the collection of the Vault.
 func (v *Vault) Collection() Collection { return v.collection }
 
-// An Info is what is known of an object. Absent values are zero.
+// An Info describes an object. Unknown values are zero.
 type Info struct {
 	Name        Name
 	Tenant      Tenant
 	Collection  Collection
 	Revision    int64             // microseconds since the Unix epoch; grows with every write of the name
-	Rewrap      int               // how often the data key was wrapped again since that write
-	Tag         string            // opaque; identifies this very write: see PutOptions.IfTag; empty without keys
-	Version     string            // the store's id of it, where it was asked for or the store returned it
-	Size        int64             // bytes of the value; announced, and proven only by reading to the end
+	Rewrap      int               // number of rewraps since that write
+	Tag         string            // opaque; identifies this write: see PutOptions.IfTag; empty without keys
+	Version     string            // the store's id of this version, if it was requested or the store returned it
+	Size        int64             // bytes of the value; verified only when the value was read to its end
 	SealedSize  int64             // bytes stored
-	Modified    time.Time         // the store's time of the write; zero after a write
+	Modified    time.Time         // the store's time of the write; zero in the result of Put
 	ContentType string            // sealed with the value
-	Expires     time.Time         // sealed with the value: a note, not an access control
-	Expired     bool              // Expires is not after now
+	Expires     time.Time         // sealed with the value; informational, not an access control
+	Expired     bool              // Expires has passed
 	Labels      map[string]string // sealed with the value
 }
 
 // PutOptions configures [Vault.Put]. Nil, or the zero value, replaces any object. At most one
 // of Create, IfTag and IfRevision may be set.
 type PutOptions struct {
-	// Create refuses with [ErrExist] when the name is taken.
+	// Create makes Put fail with [ErrExist] if the object exists.
 	Create bool
-	// IfTag, when not empty, refuses with [ErrConflict] unless the object has this
-	// [Info].Tag: it is compare-and-swap. It costs one request more, and is [ErrUnsupported]
-	// where the store has no [Swapper], or gives no tag of the object; then nothing is stored.
+	// IfTag, if not empty, makes Put a compare-and-swap: it fails with [ErrConflict] unless the
+	// object has this [Info].Tag. It sends one more request. If the store has no [Swapper], or
+	// returns no tag of the object, Put fails with [ErrUnsupported] and stores nothing.
 	IfTag string
-	// IfRevision, when not 0, is the human form of IfTag: the object must have this
-	// [Info].Revision, and IfRewrap as its [Info].Rewrap. Two writers may share a revision,
-	// so a program takes IfTag.
+	// IfRevision, if not 0, is IfTag for people: the object must have this [Info].Revision, and
+	// IfRewrap as its [Info].Rewrap. Two writers may share a revision, so programs should use
+	// IfTag.
 	IfRevision int64
 	IfRewrap   int
-	// ContentType, Expires and Labels are sealed beside the value (at most 255 bytes,
-	// whole seconds, 64 labels, all together 4096 bytes). The store does not see them.
+	// ContentType, Expires and Labels are sealed with the value, so the store cannot read them.
+	// ContentType has at most 255 bytes, Expires is cut to whole seconds, and there are at most
+	// 64 labels. Together they take at most 4096 bytes.
 	ContentType string
 	Expires     time.Time
 	Labels      map[string]string
 }
 
-// Put seals value and stores it under name. On error no reader will see the value,
-// unless the error wraps [ErrUnsure]: then the outcome is unknown, and the value may still
-// appear. When ctx has ended Put may take some 20 seconds more to find out what became of a
-// request in progress, and to clean up. A value of up to 1 MiB is tried again when the store
-// does not respond, a longer one streams and is tried once. It is read again only if value is an
-// [io.Seeker] and the store, which stored nothing, wants the upload to be made again: another
-// write of the same name was in progress, or another client aborted the upload. Where the store
-// has conditional writes, a further attempt never replaces what another writer wrote meanwhile. A value that
-// streams is refused with [ErrConflict] if a later Put of this Vault has stored another one
-// meanwhile. An error of the reader is a [*SourceError].
+// Put seals value and stores it under name. If it fails, nothing was stored, unless the error
+// wraps [ErrUnsure]: then the outcome is unknown, and the value may still appear. After ctx has
+// ended, Put may take 20 more seconds to learn the outcome of a request in progress and to
+// clean up.
+//
+// Put holds a value of up to 1 MiB in memory and retries it if the store does not respond. It
+// streams a longer value and does not retry it, with one exception: if value is an [io.Seeker],
+// Put seeks back and starts a new upload when the store reports that it stored nothing because
+// another write of the name was in progress, or because another client aborted the upload. If
+// the store supports conditional writes, a retry never replaces a value that another writer
+// stored after the first attempt. Put fails with [ErrConflict] if it streams a value and a Put
+// of the same Vault that began later has stored another one.
+//
+// An error of the reader is a [*SourceError].
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
 	if value == nil {
@@ -218,10 +223,12 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	return info, nil
 }
 
-// errNoTag means that a conditional write was asked for and the server gave no tag to compare.
-var errNoTag = fmt.Errorf("%w: the server gives no tag of the object, so it cannot compare", ErrUnsupported)
+// errNoTag means that a conditional write was requested and the server returned no tag to
+// compare.
+var errNoTag = fmt.Errorf("%w: the server returns no tag of the object, so it cannot compare", ErrUnsupported)
 
-// condition reads the object that is to be replaced, if that was asked for.
+// condition returns the condition of the write. For a compare-and-swap it reads the object that
+// the write replaces.
 func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOptions) (condition, error) {
 	switch {
 	case o.Create:
@@ -251,29 +258,29 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	return condition{kind: swap, tag: h.tag, old: h.data[:header.Len()]}, nil
 }
 
-// tagOf is the commitment, which no two writes and no two re-wraps share.
+// tagOf returns the commitment, which is unique to each write and each rewrap.
 func tagOf(h *envelope.Header) string { return hex.EncodeToString(h.Commitment[:]) }
 
 // GetOptions configures [Vault.Get]. Nil, or the zero value, reads the whole current object.
 type GetOptions struct {
-	// Version is an id from [Vault.History], "@N" for the N-th newest line of it (1 is
-	// the current one), or "r:REVISION". Empty means current.
+	// Version is an id from [Vault.History], "@N" for its N-th newest entry (1 is the current
+	// one), or "r:REVISION". Empty means the current object.
 	Version string
-	// Range, when not nil, reads a part of the value, in one or two requests. One that is
-	// counted from the end, and ends before it, may take a third: it is given out only after
-	// the end was verified.
+	// Range, if not nil, selects a part of the value. Get reads it with one or two requests. A
+	// range that is counted from the end and stops before it may take a third request, because
+	// Get verifies the end of the object before it returns the range.
 	Range *Range
 }
 
 // A Range is a part of a value. The zero value is all of it.
 type Range struct {
 	Offset int64 // first byte; below 0, counted from the end: -5 means the last five
-	Length int64 // how many; 0 or less means to the end; clipped to what is there
+	Length int64 // number of bytes; 0 or less means to the end; clipped to the size of the value
 }
 
-// Get opens the object called name. The caller closes the reader. A reader gives only
-// what was verified, and [io.EOF] only after the end was; every error is final.
-// An expired object is given all the same: see [Info].
+// Get opens the object called name. The caller closes the reader. The reader returns only
+// verified bytes, and returns [io.EOF] only after the end was verified; every error is final.
+// Get opens an expired object too: see [Info].
 func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, err error) {
 	defer wrap(&err, "get", string(name))
 	if o == nil {
@@ -316,11 +323,11 @@ type Reader struct {
 	info   Info
 	header []byte // sealed bytes of the header that was verified
 	plain  io.Reader
-	body   *body // nil when the first request returned all that is needed
-	err    error // what every further Read returns
+	body   *body // nil if the first request returned the whole range
+	err    error // returned by every further Read
 }
 
-// Info returns what is known of the object. It was authenticated before Get returned.
+// Info describes the object. It was authenticated before Get returned.
 func (r *Reader) Info() Info { return r.info }
 
 func (r *Reader) Read(p []byte) (int, error) {
@@ -332,7 +339,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.plain.Read(p)
 	if err != nil && err != io.EOF {
-		// A body of its own after the header, or several requests, may mix two objects.
+		// If header and payload were read by different requests, they may belong to two
+		// objects.
 		if r.body != nil && r.body.finished != errClosedReader {
 			err = r.v.replacedOrDamaged(r.body.ctx, r.body.at, r.header, r.body.tag, err)
 		}
@@ -343,8 +351,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the request. It returns nil, also when called again: the bytes that were read
-// were verified, and whether the object ends there is known only after [io.EOF].
+// Close ends the request. It always returns nil, and may be called again. Only [io.EOF] from
+// Read proves that the object was complete.
 func (r *Reader) Close() error {
 	if r.body != nil {
 		r.body.Close()
@@ -355,9 +363,9 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Stat returns what is known of name from the object's first 16 KiB: revision and sealed
-// metadata are authenticated, the size is announced. A Vault without keys returns
-// revision and size only, and neither is proven.
+// Stat describes the object called name. It reads the first 16 KiB. Revision and sealed
+// metadata are authenticated, the size is not. A Vault without keys returns revision and size
+// only, and neither is authenticated.
 func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
 	key, err := v.readable(name)
@@ -383,17 +391,17 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	return v.found(name, at, head.snapshot, object.Header(), object.Metadata())
 }
 
-// An Entry is what a listing knows of an object.
+// An Entry is an object in a listing.
 type Entry struct {
 	Name       Name      // empty when Foreign
 	Key        string    // the object's key in the bucket
 	SealedSize int64     // bytes stored
 	Modified   time.Time // the store's time of the last write
-	Foreign    bool      // not a key that this package makes: somebody else put it there, and it is never opened
+	Foreign    bool      // not a key that this package makes: another program stored the object, and this package never opens it
 }
 
-// List yields the objects whose names start with prefix, in the order of their keys,
-// a page of 1000 at a request. It ends after its first error.
+// List yields the objects whose names start with prefix, in the order of their keys. It sends
+// one request for each 1000 objects and stops after the first error.
 func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		if err := v.opened(); err != nil {
@@ -424,13 +432,13 @@ func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
 	}
 }
 
-// ref is what an envelope of name is bound to.
+// ref returns the full name that the envelope of name is bound to.
 func (v *Vault) ref(name Name) envelope.Ref {
 	return envelope.Ref{Vault: v.id, Tenant: string(v.tenant), Collection: string(v.collection), Name: string(name)}
 }
 
-// found makes the Info of an object that was opened, remembers its revision, and
-// refuses a length that no envelope has, or a version that is not the one asked for.
+// found returns the Info of an object that was opened and remembers its revision. It rejects a
+// length that no envelope has, and a version other than the requested one.
 func (v *Vault) found(name Name, at place, s snapshot, h *envelope.Header, m envelope.Metadata) (Info, error) {
 	if err := at.check(h); err != nil {
 		return Info{}, err
@@ -466,7 +474,7 @@ func (v *Vault) info(name Name, h *envelope.Header, m envelope.Metadata) Info {
 // allows reports whether name is inside the scope.
 func (s Scope) allows(name Name) bool { return s.Names == nil || slices.Contains(s.Names, name) }
 
-// opened refuses a Vault that does not come from New.
+// opened returns an error if the Vault was not made by New.
 func (v *Vault) opened() error {
 	if v == nil || v.backend == nil {
 		return fmt.Errorf("%w: a Vault comes from New", ErrConfig)
@@ -474,7 +482,7 @@ func (v *Vault) opened() error {
 	return nil
 }
 
-// readable checks name and scope and returns the object's key; nothing was requested.
+// readable checks name and scope and returns the key of the object. It sends no request.
 func (v *Vault) readable(name Name) (string, error) {
 	if err := v.opened(); err != nil {
 		return "", err
@@ -488,7 +496,7 @@ func (v *Vault) readable(name Name) (string, error) {
 	return objectKey(v.tenant, v.collection, name)
 }
 
-// storable is [Vault.writable] for verbs that store something under the name.
+// storable is [Vault.writable] for operations that store an object under the name.
 func (v *Vault) storable(name Name) (string, error) {
 	key, err := v.writable(name)
 	if err == nil {
@@ -497,7 +505,7 @@ func (v *Vault) storable(name Name) (string, error) {
 	return key, err
 }
 
-// writable is [Vault.readable] for verbs that change something.
+// writable is [Vault.readable] for operations that change the store.
 func (v *Vault) writable(name Name) (string, error) {
 	key, err := v.readable(name)
 	if err == nil && v.scope.ReadOnly {

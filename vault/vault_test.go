@@ -80,7 +80,7 @@ func names(t *testing.T, v *vault.Vault, prefix string) []string {
 	return list
 }
 
-// A recorder notes every request.
+// A recorder records every request.
 type recorder struct {
 	mu    sync.Mutex
 	calls []string
@@ -161,7 +161,7 @@ func TestRequests(t *testing.T) {
 	check("rollback", err, "versions", "open-version 0+-1", "put")
 }
 
-// TestPages lists and tears down around the size of a page.
+// TestPages lists and tears down about as many objects as fit in a page.
 func TestPages(t *testing.T) {
 	for _, tc := range []struct{ n, pages int }{{0, 1}, {1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {2000, 2}} {
 		var rec recorder
@@ -182,7 +182,7 @@ func TestPages(t *testing.T) {
 		if err != nil || result.Deleted != tc.n {
 			t.Errorf("%d objects: teardown = %+v, %v", tc.n, result, err)
 		}
-		want := tc.pages + (tc.n+999)/1000 + 1 // lists, removes, and one look at the history
+		want := tc.pages + (tc.n+999)/1000 + 1 // lists, removes, and one list of the history
 		if got := len(rec.take()); got != want {
 			t.Errorf("%d objects: teardown in %d requests, want %d", tc.n, got, want)
 		}
@@ -215,7 +215,7 @@ func TestInfo(t *testing.T) {
 	if diff := cmp.Diff(want, stat); diff != "" {
 		t.Errorf("stat (-want +got):\n%s", diff)
 	}
-	now = now.Add(time.Hour) // from here on it is expired, and opens all the same
+	now = now.Add(time.Hour) // now the object has expired, and can still be opened
 	r, err := v.Get(t.Context(), "a/b", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -406,7 +406,7 @@ func TestRange(t *testing.T) {
 	}
 }
 
-// TestSourceFails shows that a write whose source ends badly leaves nothing.
+// TestSourceFails: a write whose source fails stores nothing.
 func TestSourceFails(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	for _, size := range []int64{0, 10, 3 << 20} {
@@ -455,7 +455,7 @@ func TestSourceFails(t *testing.T) {
 				v.Put(t.Context(), "a", value(readerFunc(func([]byte) (int, error) { panic("source") })), o)
 			}()
 			check("panicking")
-			put(t, v, "a", "new", o) // and nothing is locked
+			put(t, v, "a", "new", o) // no lock is left
 		}
 	}
 }
@@ -528,8 +528,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestDeniedOrAbsent: where a list is granted only under a prefix, a missing own key
-// is answered with 403, and one list tells.
+// TestDeniedOrAbsent: if a tenant may list only below a prefix, reading a missing key returns
+// 403, and one list request distinguishes denied from absent.
 func TestDeniedOrAbsent(t *testing.T) {
 	ctx := t.Context()
 	s := newStore(t)
@@ -661,7 +661,7 @@ func TestTeardown(t *testing.T) {
 	if err := s.Bucket.WriteAll(ctx, "bots/0xabc/credentials/raw", nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	// One key cannot be removed: the others go all the same, and it is named.
+	// One key cannot be removed: the other keys are removed, and the error names the one.
 	stuck := *s
 	stuck.Remover = stuckRemover{s.Remover, "bots/0xabc/credentials/b.enc", broken}
 	result, err := newVault(t, &stuck, nil).Teardown(ctx, nil)
@@ -709,8 +709,8 @@ func (r stuckRemover) Remove(ctx context.Context, keys []string) (map[string]err
 	return failed, err
 }
 
-// TestCutBody: a body that is cut goes on from where it stopped, at most five times
-// without a byte, and never ends early.
+// TestCutBody: reading continues after a body was cut, makes at most five requests without a
+// byte, and never ends early.
 func TestCutBody(t *testing.T) {
 	s := newStore(t)
 	value := strings.Repeat("0123456789abcdef", 20_000)
@@ -719,7 +719,7 @@ func TestCutBody(t *testing.T) {
 		requests := 0
 		v := newVault(t, intercept.Store(s, intercept.Hooks{Body: func(c intercept.Call, r io.Reader) io.Reader {
 			requests++
-			if each == 1 && requests > 3 { // a byte a request would take all day
+			if each == 1 && requests > 3 { // one byte per request would take too long
 				return r
 			}
 			if requests%2 == 0 {
@@ -746,7 +746,7 @@ func TestCutBody(t *testing.T) {
 	}
 }
 
-// TestReplacedWhileReading: what goes on after a cut is the same object, or an error.
+// TestReplacedWhileReading: after a cut, a read continues with the same object or fails.
 func TestReplacedWhileReading(t *testing.T) {
 	s := newStore(t)
 	plain := newVault(t, s, nil)
@@ -769,7 +769,7 @@ func TestReplacedWhileReading(t *testing.T) {
 	if !errors.Is(err, vault.ErrUnavailable) || bytes.Contains(got, []byte("new")) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
-	// A range starts again, and gives the new value.
+	// A range is read again from its start and returns the new value.
 	first = true
 	v = newVault(t, intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 		err := do()
@@ -784,7 +784,8 @@ func TestReplacedWhileReading(t *testing.T) {
 	}
 }
 
-// TestLostAnswers: whatever happens to the answer, what Put says is true.
+// TestLostAnswers: Put reports the true outcome whether a lost response was sent before or
+// after the write was applied.
 func TestLostAnswers(t *testing.T) {
 	reset := errors.New("connection reset")
 	for _, applied := range []bool{false, true} {
@@ -828,8 +829,8 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// TestLostAnswerInHistory: what was applied, and replaced or deleted by others before its
-// writer could look, was stored all the same, and is not written over what they did.
+// TestLostAnswerInHistory: a write was applied, its response was lost, and another writer
+// replaced or deleted the object before the read back. Put succeeds and does not write again.
 func TestLostAnswerInHistory(t *testing.T) {
 	for _, how := range []string{"put", "create", "swap"} {
 		for _, then := range []string{"replaced", "deleted"} {
@@ -872,7 +873,7 @@ func TestLostAnswerInHistory(t *testing.T) {
 	}
 }
 
-// A lossyWriter loses the answers of a store, after something else has happened.
+// A lossyWriter drops the response of a write, after another write or delete.
 type lossyWriter struct {
 	s    *vault.Store
 	then func()
@@ -906,8 +907,8 @@ func (l *lossyWriter) Swap(ctx context.Context, key, tag string, fill func(io.Wr
 	return "", l.lose(err)
 }
 
-// TestUnsure: when the write may have been applied and nothing can be read back, Put
-// says so.
+// TestUnsure: Put returns ErrUnsure if the write may have been applied and the object cannot be
+// read back.
 func TestUnsure(t *testing.T) {
 	down := false
 	v := newVault(t, intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
@@ -925,8 +926,8 @@ func TestUnsure(t *testing.T) {
 	}
 }
 
-// TestFilledTwice: a store that asks again for a value that streams gets an error, not
-// what is left of the value.
+// TestFilledTwice: a store that requests a streamed value twice gets an error, not the rest of
+// the value.
 func TestFilledTwice(t *testing.T) {
 	s := newStore(t)
 	twice := *s
@@ -956,8 +957,8 @@ func (c twiceCreator) Create(ctx context.Context, key string, fill func(io.Write
 	})
 }
 
-// TestStoreUnsure: what the store itself cannot promise, because its disk failed after
-// the write, is not made a success by reading it back.
+// TestStoreUnsure: if the store itself reports ErrUnsure, because its disk failed after the
+// write, reading the object back does not turn that into success.
 func TestStoreUnsure(t *testing.T) {
 	for _, op := range []string{"put", "create", "swap", "remove"} {
 		s := newStore(t)
@@ -989,7 +990,7 @@ func TestStoreUnsure(t *testing.T) {
 	}
 }
 
-// TestBusy: a store that somebody else holds is not asked again and again.
+// TestBusy: a request is not retried if another process holds the lock of the store.
 func TestBusy(t *testing.T) {
 	requests := 0
 	v := newVault(t, intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
@@ -1006,7 +1007,8 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// TestMetadataRefused: what cannot be sealed is the caller's mistake, not the store's.
+// TestMetadataRefused: metadata that cannot be sealed is an error of the caller, not of the
+// store.
 func TestMetadataRefused(t *testing.T) {
 	var rec recorder
 	v := newVault(t, intercept.Store(newStore(t), rec.hooks()), nil)
@@ -1025,8 +1027,8 @@ func TestMetadataRefused(t *testing.T) {
 	}
 }
 
-// TestPrunedHistory: a version that goes while its line is being made is left out; the
-// name is not "not found".
+// TestPrunedHistory: a version that is removed during a listing is omitted; the listing does
+// not fail with ErrNotFound.
 func TestPrunedHistory(t *testing.T) {
 	s := newStore(t)
 	plain := newVault(t, s, nil)
@@ -1058,11 +1060,12 @@ func TestPrunedHistory(t *testing.T) {
 	}
 }
 
-// TestRevisionIsProven: a version chosen by its revision is the one that opens.
+// TestRevisionIsProven: a version that is chosen by revision has that revision when it is
+// opened.
 func TestRevisionIsProven(t *testing.T) {
 	s := newStore(t)
 	plain := newVault(t, s, nil)
-	put(t, plain, "a", "value 1", nil) // of the same length, or it would be a cut body
+	put(t, plain, "a", "value 1", nil) // same length, so that it does not look like a cut body
 	want := put(t, plain, "a", "value 2", nil)
 	put(t, plain, "a", "new", nil)
 	lying := *s
@@ -1083,7 +1086,7 @@ func TestRevisionIsProven(t *testing.T) {
 	}
 }
 
-// A lyingHistorian serves the oldest version after the headers were read.
+// A lyingHistorian returns the oldest version after the headers were read.
 type lyingHistorian struct {
 	vault.Historian
 	reads int
@@ -1098,7 +1101,7 @@ func (h *lyingHistorian) OpenVersion(ctx context.Context, key, id string, offset
 	return h.Historian.OpenVersion(ctx, key, id, offset, length)
 }
 
-// TestTeardownNotCounted: what was not counted is not 0.
+// TestTeardownNotCounted: an unknown count is -1, not 0.
 func TestTeardownNotCounted(t *testing.T) {
 	for _, op := range []string{"list", "leftovers"} {
 		v := newVault(t, intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
