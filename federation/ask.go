@@ -11,7 +11,7 @@ import (
 	"github.com/objectvault/objectvault/internal/text"
 )
 
-// client is o's client, or one of our own, which follows no redirects.
+// client returns o.Client, or a default client, with redirects disabled.
 func (o *SourceOptions) client() *http.Client {
 	var c http.Client
 	if o != nil && o.Client != nil {
@@ -30,22 +30,22 @@ func transport() http.RoundTripper {
 		return http.DefaultTransport
 	}
 	t = t.Clone()
-	t.DisableKeepAlives = true // a token is minted once in a while
+	t.DisableKeepAlives = true // tokens are requested rarely
 	t.Proxy = func(r *http.Request) (*url.URL, error) {
 		u, err := http.ProxyFromEnvironment(r)
 		if err != nil {
-			return nil, errors.New("HTTPS_PROXY or HTTP_PROXY is not a proxy's URL") // which may have a password
+			return nil, errors.New("HTTPS_PROXY or HTTP_PROXY is not a proxy's URL") // the URL may contain a password
 		}
 		return u, nil
 	}
 	return t
 }
 
-// maxAnswer bounds what a broker says.
-const maxAnswer = 1 << 20
+// maxResponse is the maximum length of a broker's response.
+const maxResponse = 1 << 20
 
-// ask sends req and returns the body of a 2xx answer. No error shows the URL's query, a
-// header, or what the answer holds: each may have a token.
+// ask sends req and returns the body of a 2xx response. Errors do not contain the query of the
+// URL, a header or the response, because each may contain a token.
 func ask(c *http.Client, req *http.Request, denied string) ([]byte, error) {
 	req.Header.Set("Accept", "application/json")
 	resp, err := c.Do(req)
@@ -67,11 +67,11 @@ func ask(c *http.Client, req *http.Request, denied string) ([]byte, error) {
 	case code/100 != 2:
 		return nil, fmt.Errorf("%w: it answers %d: is the address right?", ErrRefused, code)
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: the answer broke off: %w", ErrUnavailable, err)
-	case len(b) > maxAnswer:
+	case len(b) > maxResponse:
 		return nil, fmt.Errorf("%w: the answer is longer than 1 MiB", ErrUnavailable)
 	}
 	if b, err = text.UTF8(b); err != nil {
@@ -80,10 +80,10 @@ func ask(c *http.Client, req *http.Request, denied string) ([]byte, error) {
 	return b, nil
 }
 
-// field returns a string of the JSON object that an answer holds.
-func field(answer []byte, name string) ([]byte, error) {
+// field returns a string member of the JSON object in a response.
+func field(response []byte, name string) ([]byte, error) {
 	var value string
-	o, err := readObject(answer)
+	o, err := readObject(response)
 	if err == nil {
 		err = o.read(name, &value, "a string")
 	}
@@ -93,8 +93,8 @@ func field(answer []byte, name string) ([]byte, error) {
 	return []byte(value), nil
 }
 
-// mayCarry returns an error when a bearer token sent to u could be read on its way.
-func mayCarry(u *url.URL) error {
+// checkBearerURL returns an error if a bearer token that is sent to u could be read in transit.
+func checkBearerURL(u *url.URL) error {
 	switch {
 	case u.Host == "" || u.Hostname() == "" || u.Opaque != "":
 		return errors.New("there is no host in it")
@@ -110,7 +110,7 @@ func mayCarry(u *url.URL) error {
 	return errors.New("it is not an https URL")
 }
 
-// bearer checks that a token fits into a header.
+// bearer checks that a token is valid in a header.
 func bearer(token string) (string, error) {
 	for _, c := range []byte(token) {
 		if c <= ' ' || c > '~' {

@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// defaultSession is where a broker's session token is unless ?session= says otherwise.
+// defaultSession is the source of a broker's session token if the URL has no ?session=.
 const defaultSession = "env:OBJECTVAULT_BROKER_SESSION"
 
-// parseBroker is broker+https:, in the form of the agentKeys broker: POST
-// {base}/v1/mint-oidc-jwt with the session token as bearer and no body is answered by
+// parseBroker parses broker+https:, in the form of the agentKeys broker: POST
+// {base}/v1/mint-oidc-jwt with the session token as bearer and no body returns
 // {"jwt","wallet","expiration"}.
 func parseBroker(scheme, rest string, o *SourceOptions) (*source, error) {
 	u, err := url.Parse(strings.TrimPrefix(scheme, "broker+") + ":" + rest)
 	if err != nil {
-		return nil, fmt.Errorf("%s: it is not a URL", scheme) // err would repeat it
+		return nil, fmt.Errorf("%s: it is not a URL", scheme) // err contains the URL
 	}
 	if strings.Contains(rest, "#") {
 		return nil, fmt.Errorf("%s: a # does not belong in it", scheme)
 	}
-	if err := mayCarry(u); err != nil {
+	if err := checkBearerURL(u); err != nil {
 		return nil, fmt.Errorf("%s: %w", scheme, err)
 	}
 	spec, err := sessionOf(u.RawQuery)
@@ -60,14 +60,14 @@ func parseBroker(scheme, rest string, o *SourceOptions) (*source, error) {
 	}}, nil
 }
 
-// sessionOf returns the one parameter that a broker's URL may have.
+// sessionOf returns the only parameter that a broker's URL may have.
 func sessionOf(query string) (string, error) {
 	q, err := url.ParseQuery(query)
 	if err != nil {
 		return "", errors.New("the part after ? is not a query")
 	}
 	for name, values := range q {
-		if name != "session" || len(values) != 1 { // a name may be a secret that went astray
+		if name != "session" || len(values) != 1 { // an unknown name may be a secret, so it is not repeated
 			return "", errors.New("the only parameter is session, once")
 		}
 	}

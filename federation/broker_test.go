@@ -26,8 +26,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 	return strings.TrimPrefix(s.URL, "http:")
 }
 
-// mint is a broker that checks what it is asked, and answers with a token whose subject
-// is the session.
+// mint is a broker that checks the request and returns a token whose subject is the session.
 func mint(t *testing.T, path string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -80,7 +79,7 @@ func TestBrokerByTLS(t *testing.T) {
 	o := &federation.SourceOptions{Getenv: func(string) string { return "s" }, Client: server.Client()}
 	gives(t, parseSource(t, "broker+"+server.URL, o), "s")
 
-	o.Client = nil // which does not know the server's certificate
+	o.Client = nil // a client that does not trust the server's certificate
 	_, err := parseSource(t, "broker+"+server.URL, o).Token(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "broker+"+server.URL+": identity service unavailable: tls: ") {
 		t.Error(err)
@@ -152,7 +151,7 @@ func TestBrokerThatIsSlow(t *testing.T) {
 	host := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
-		select { // the client goes at its timeout
+		select { // the client gives up at its timeout
 		case <-r.Context().Done():
 		case <-over:
 		}
@@ -176,7 +175,7 @@ func TestBrokerIsNotAskedWithoutSession(t *testing.T) {
 	}
 }
 
-// A broker that is not there is named, and nothing of its query.
+// The error names an unreachable broker, without its query.
 func TestBrokerOnDeadPort(t *testing.T) {
 	s := httptest.NewServer(nil)
 	host := strings.TrimPrefix(s.URL, "http:")

@@ -17,22 +17,24 @@ import (
 	"github.com/objectvault/objectvault/internal/durable"
 )
 
-// A Cache keeps the temporary credentials of logins in a directory, mode 0700, one file
-// 0600 a login. The secrets are in the clear there, which is what a login asks for.
+// A Cache stores the temporary credentials of logins in a directory of mode 0700, in one file
+// of mode 0600 for each login. The secrets in it are not encrypted.
 type Cache struct {
-	Dir string           // absolute; made by Save
+	Dir string           // absolute; created by Save
 	Now func() time.Time // nil means [time.Now]
 }
 
-// A Login is what a login obtained, and for what.
+// A Login contains temporary credentials and the store and identity that they were obtained
+// for.
 type Login struct {
 	Credentials
 	Tenant          string
-	Store, Identity string // as shown to the user, without what may be secret
-	Source          string // the [CacheKey] of the identity, which tells it from others
+	Store, Identity string // as displayed, without secrets
+	Source          string // distinguishes it from others
 }
 
-// CacheKey is the name of a login: the SHA-256 over parts, each after its length, in hex.
+// CacheKey returns the key of a login: the SHA-256, in hex, over the length and the bytes of
+// each part.
 func CacheKey(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {
@@ -42,10 +44,10 @@ func CacheKey(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// loginFormat is in the first line of each file.
+// loginFormat is the first line of each file.
 const loginFormat = "objectvault login 1"
 
-// A loginFile is the JSON in the file of a login.
+// A loginFile is the JSON document in the file of a login.
 type loginFile struct {
 	Format       string    `json:"format"`
 	AccessKeyID  string    `json:"access_key_id"`
@@ -64,12 +66,12 @@ type loginFile struct {
 	Source       string    `json:"source,omitempty"`
 }
 
-// maxLogin bounds a file; the session token is what may be long.
+// maxLogin is the maximum size of a file; session tokens may be long.
 const maxLogin = 256 << 10
 
-// Load returns the login of key. None is [fs.ErrNotExist], one that has expired is
-// a [*LoginExpiredError]; a
-// file that others may use, or that is malformed, is [ErrLoginFile] and stays.
+// Load returns the login of key. A missing login is [fs.ErrNotExist], an expired one is a
+// [*LoginExpiredError]. A file that is malformed, or that other users may access, is
+// [ErrLoginFile]; it is not removed.
 func (c Cache) Load(key string) (Login, error) {
 	path, err := c.path(key)
 	if err != nil {
@@ -83,11 +85,11 @@ func (c Cache) Load(key string) (Login, error) {
 	if err := c.checkDir(); err != nil {
 		return Login{}, err
 	}
-	info, err := f.Stat() // of what was opened: path may mean another file by now
+	info, err := f.Stat() // of the open file: path may lead to another file by now
 	if err != nil {
 		return Login{}, err
 	}
-	if err := checkOwn(path, info, "600"); err != nil {
+	if err := checkPrivateFile(path, info, "600"); err != nil {
 		return Login{}, err
 	}
 	if !info.Mode().IsRegular() {
@@ -128,8 +130,8 @@ func parseLogin(text []byte) (Login, bool) {
 	}, true
 }
 
-// Save writes the login of key in place of one that may be there. It is on disk when
-// Save returns; on error the old one, or none, is there as before.
+// Save stores the login of key and replaces any other. When Save returns nil, the login is on
+// disk; when it fails, the previous state is unchanged.
 func (c Cache) Save(key string, l Login) error {
 	path, err := c.path(key)
 	if err != nil {
@@ -158,8 +160,8 @@ func (c Cache) Save(key string, l Login) error {
 	return durable.Replace(path, text)
 }
 
-// Remove removes the login of key, and what a Save that was killed left of it, whatever
-// state they are in. It returns false when there was none.
+// Remove removes the login of key, in whatever state, and the temporary files of an interrupted
+// Save. It returns false if there was no login.
 func (c Cache) Remove(key string) (bool, error) {
 	path, err := c.path(key)
 	if err != nil {
@@ -193,8 +195,8 @@ func (c Cache) Remove(key string) (bool, error) {
 	return removed, nil
 }
 
-// path is the file of key, which must be one: a name with a separator would lead
-// elsewhere.
+// path returns the path of the login's file. It rejects a key that CacheKey does not make,
+// because a separator in it would lead to another directory.
 func (c Cache) path(key string) (string, error) {
 	if b, err := hex.DecodeString(key); err != nil || len(b) != sha256.Size {
 		return "", errors.New("federation: a key of a login is made by CacheKey")
@@ -213,7 +215,7 @@ func (c Cache) checkDir() error {
 	if !info.IsDir() {
 		return fmt.Errorf("%w: %s is not a directory", ErrLoginFile, c.Dir)
 	}
-	return checkOwn(c.Dir, info, "700")
+	return checkPrivateFile(c.Dir, info, "700")
 }
 
 func (c Cache) now() time.Time {

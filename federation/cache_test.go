@@ -44,7 +44,7 @@ func save(t *testing.T, c federation.Cache, key, id string) {
 	}
 }
 
-// plain makes a login comparable, secrets included.
+// plain returns a comparable copy of a login, secrets included.
 func plain(l federation.Login) string {
 	return fmt.Sprintf("%+v %q %q", l, l.SecretKey.Reveal(), l.SessionToken.Reveal())
 }
@@ -103,7 +103,7 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// What a killed Save left goes with the login.
+// Remove also removes the temporary files of a killed Save.
 func TestRemoveLeftovers(t *testing.T) {
 	c, _ := newCache(t)
 	key, other := federation.CacheKey("a"), federation.CacheKey("b")
@@ -120,7 +120,7 @@ func TestRemoveLeftovers(t *testing.T) {
 	if err != nil || len(entries) != 1 || entries[0].Name() != "."+other+".123.tmp" {
 		t.Errorf("there are %v, %v", entries, err)
 	}
-	if ok, err := c.Remove(other); ok || err != nil { // which was no login yet
+	if ok, err := c.Remove(other); ok || err != nil { // which has no login yet
 		t.Errorf("%v, %v", ok, err)
 	}
 	if entries, err := os.ReadDir(c.Dir); err != nil || len(entries) != 0 {
@@ -128,7 +128,7 @@ func TestRemoveLeftovers(t *testing.T) {
 	}
 }
 
-// A Save that fails leaves no secret behind.
+// A failed Save leaves no file with a secret.
 func TestSaveFails(t *testing.T) {
 	c, _ := newCache(t)
 	key := federation.CacheKey("a")
@@ -184,7 +184,7 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
-// The format stays: an older file is read, field by field.
+// The format is stable: a file of an older version is read, field by field.
 func TestLoginFormat(t *testing.T) {
 	c, _ := newCache(t)
 	key := federation.CacheKey("a")
@@ -256,7 +256,7 @@ func TestSaveRefuses(t *testing.T) {
 	}
 }
 
-// A reader sees one login or the other, whole, whoever writes.
+// Concurrent readers and writers: a reader gets one whole login.
 func TestSaveIsAtomic(t *testing.T) {
 	c, _ := newCache(t)
 	key := federation.CacheKey("a")

@@ -48,7 +48,7 @@ func TestCacheOfOthers(t *testing.T) {
 		t.Errorf("%v, %v", l, err)
 	}
 
-	// Links and pipes are not what Save made, and a pipe keeps nobody waiting.
+	// Load rejects links and pipes, and does not wait for the writer of a pipe.
 	elsewhere := filepath.Join(t.TempDir(), "login")
 	if err := os.Rename(path, elsewhere); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestCacheOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	load("a link", path+" is a symbolic link: remove it, and log in again")
-	save(t, c, key, "two") // takes the link's place
+	save(t, c, key, "two") // replaces the link
 	if l, err := c.Load(key); err != nil || l.AccessKeyID != "two" {
 		t.Errorf("%v, %v", l, err)
 	}

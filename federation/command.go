@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// newCommand is exec:. The command has no input, its messages are dropped, since they may
-// show a token, and at the timeout it is killed with what it started. It cannot ask on a
-// terminal: it is not in the foreground there.
+// newCommand parses exec:. The command has no input. Its standard error is discarded, because
+// it may contain a token. At the timeout it is killed together with its children. It cannot
+// prompt on a terminal, because it does not run in the foreground.
 func newCommand(line string, o *SourceOptions) (*source, error) {
 	argv, err := words(line)
 	switch {
@@ -19,7 +19,7 @@ func newCommand(line string, o *SourceOptions) (*source, error) {
 		return nil, fmt.Errorf("exec: %w", err)
 	case len(argv) == 0 || argv[0] == "":
 		return nil, errors.New("exec: needs a command")
-	case strings.Contains(argv[0], "="): // and what follows it may be secret
+	case strings.Contains(argv[0], "="): // the rest may be a secret, so it is not repeated
 		return nil, errors.New("exec: there is no shell that would set a variable: start with the command")
 	}
 	return &source{"exec:" + argv[0], o.timeout(), func(ctx context.Context) ([]byte, error) {
@@ -27,14 +27,14 @@ func newCommand(line string, o *SourceOptions) (*source, error) {
 	}}, nil
 }
 
-// run returns what a command prints on its standard output.
+// run returns the standard output of a command.
 func run(ctx context.Context, argv []string) ([]byte, error) {
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
 	out := &output{full: kill}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout = out
-	cmd.WaitDelay = time.Second // for a pipe that is held open by what the command left behind
+	cmd.WaitDelay = time.Second // in case a child of the command keeps the pipe open
 	endTogether(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, invalidToken("the command cannot be started: %v", startError(err))
@@ -44,7 +44,7 @@ func run(ctx context.Context, argv []string) ([]byte, error) {
 	switch {
 	case out.over:
 		return nil, fmt.Errorf("%w: %w", ErrTokenInvalid, errTooLong)
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it succeeded, and something it left behind has its output
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it succeeded, but a child of it keeps its output open
 		return out.text, nil
 	case errors.As(err, &exit):
 		return nil, fmt.Errorf("%w: the command ended with %s; run it by hand to see why", ErrUnavailable, exit.ProcessState)
@@ -53,8 +53,8 @@ func run(ctx context.Context, argv []string) ([]byte, error) {
 	}
 }
 
-// startError is why a command could not be started, without its name, which the source
-// has.
+// startError returns the reason why a command could not be started, without its name, which is
+// part of the source's name.
 func startError(err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
@@ -62,7 +62,7 @@ func startError(err error) error {
 	return err
 }
 
-// output keeps what a token may have and ends its writer when there is more.
+// output keeps at most the length of a token and fails a write that exceeds it.
 type output struct {
 	text []byte
 	full func()

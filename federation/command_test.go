@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/federation"
 )
 
-// The test binary plays the commands of exec: sources.
+// The test binary acts as the commands of exec: sources.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "play" {
 		play(os.Args[2], os.Args[3:])
@@ -25,11 +25,11 @@ func TestMain(m *testing.M) {
 }
 
 func play(part string, args []string) {
-	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // should the test be killed
+	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // in case the test is killed
 	switch part {
-	case "print": // its arguments as a subject
+	case "print": // a token with its arguments as subject
 		fmt.Println(jwt(fmt.Sprintf(`{"sub":%q}`, strings.Join(args, "|"))))
-	case "input": // what it is given to read
+	case "input": // its standard input
 		b, err := io.ReadAll(os.Stdin)
 		fmt.Print(jwt(fmt.Sprintf(`{"sub":"%d %v"}`, len(b), err)))
 	case "fail":
@@ -41,7 +41,7 @@ func play(part string, args []string) {
 		fmt.Println(jwt(`{"sub":"a"}`))
 	case "flood":
 		signal.Ignore(syscall.SIGPIPE)
-		for { // no error ends it
+		for { // ignores errors
 			fmt.Println(strings.Repeat(hidden, 1000))
 		}
 	case "hang":
@@ -53,11 +53,11 @@ func play(part string, args []string) {
 			os.Exit(1)
 		}
 		fmt.Println(jwt(`{"sub":"a"}`))
-	case "stay": // for as long as there is this directory
+	case "stay": // until this directory is removed
 		for _, err := os.Stat(args[0]); err == nil; _, err = os.Stat(args[0]) {
 			time.Sleep(20 * time.Millisecond)
 		}
-	case "family": // a child that keeps the pipe, which says ready, and both hang
+	case "family": // starts a child that keeps the pipe and writes ready; both hang
 		child := exec.Command(os.Args[0], "play", "hold", args[0])
 		child.Stdout = os.Stdout
 		child.Run()
@@ -72,7 +72,7 @@ func play(part string, args []string) {
 	os.Exit(0)
 }
 
-// command is the source of a part that the test binary plays.
+// command returns an exec: source that runs the test binary in the given role.
 func command(t *testing.T, part string, o *federation.SourceOptions) federation.Source {
 	t.Helper()
 	return parseSource(t, "exec:'"+os.Args[0]+"' play "+part, o)

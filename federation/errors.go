@@ -6,29 +6,28 @@ import (
 	"time"
 )
 
-// What can go wrong, one sentinel a fact. Test with [errors.Is]; a caller's own
-// [context.Canceled] is passed on as it is.
+// Errors of this package, one sentinel for each kind of failure. Test with [errors.Is]. The
+// caller's [context.Canceled] is returned as it is.
 var (
-	// ErrInvalidSource means that a source is written in a way that has no meaning, or
-	// one that would send a token in the clear.
+	// ErrInvalidSource means that the text of a source is invalid, or that the source would
+	// send a token unencrypted.
 	ErrInvalidSource = errors.New("invalid identity source")
-	// ErrTokenInvalid means that there is no token that may be sent: none where it should
-	// be, or one that is malformed, expired, or for somebody else.
+	// ErrTokenInvalid means that there is no token that may be sent: it is missing, malformed,
+	// expired, or for another audience.
 	ErrTokenInvalid = errors.New("no valid identity token")
-	// ErrTenantMismatch means that the token is of another tenant than the one asked for.
+	// ErrTenantMismatch means that the token belongs to another tenant than the expected one.
 	ErrTenantMismatch = errors.New("tenant mismatch")
-	// ErrUnavailable means that a source or the exchange did not answer, or not in time;
-	// trying again may help.
+	// ErrUnavailable means that a source or the exchange did not respond in time; a retry may
+	// succeed.
 	ErrUnavailable = errors.New("identity service unavailable")
-	// ErrRefused means that a broker or the cloud said no to the token or the session.
+	// ErrRefused means that a broker or the cloud refused the token or the session.
 	ErrRefused = errors.New("identity refused")
-	// ErrLoginFile means that the file of a login is there and is not one to be used:
-	// others may read it, or it is malformed. The message says what to do.
+	// ErrLoginFile means that the file of a login must not be used: it is malformed, or other
+	// users may access it. The message says how to repair it.
 	ErrLoginFile = errors.New("unusable login file")
 )
 
-// A LoginExpiredError means that there is a login, and that it has expired. It wraps
-// [fs.ErrNotExist].
+// A LoginExpiredError means that a login exists but has expired. It wraps [fs.ErrNotExist].
 type LoginExpiredError struct{ At time.Time }
 
 func (e *LoginExpiredError) Error() string {

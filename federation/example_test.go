@@ -11,7 +11,7 @@ import (
 	"github.com/objectvault/objectvault/federation"
 )
 
-// demoCloud stands for the exchange of a real one.
+// demoCloud is a fake exchange.
 type demoCloud struct{}
 
 func (demoCloud) Exchange(_ context.Context, t federation.Token) (federation.Credentials, error) {

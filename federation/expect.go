@@ -8,22 +8,22 @@ import (
 	"time"
 )
 
-// DefaultTagKeys are the tags that name a tenant unless an [Expectation] says others.
+// DefaultTagKeys returns the tags that contain the tenant unless an [Expectation] has others.
 func DefaultTagKeys() []string { return []string{"agentkeys_user_wallet", "agentkeys_actor_omni"} }
 
-// An Expectation is what a token must say before it is sent anywhere. Zero fields expect
-// nothing; the times are looked at in any case.
+// An Expectation is checked before a token leaves the process. A zero field is not checked; the
+// validity times always are.
 type Expectation struct {
-	Issuer   string // to the byte, as the cloud compares it
-	Audience string // one of the token's
-	// OtherAudiences are as good as Audience, where that is not empty.
+	Issuer   string // compared byte by byte, as in the cloud
+	Audience string // one of the audiences of the token
+	// OtherAudiences are accepted in place of Audience, unless Audience is empty.
 	OtherAudiences []string
-	// Tenant is the tenant asked for, with A-Z folded to a-z as tenants are; the token's
-	// tag is folded before it is compared. A token without such a tag passes: isolation
-	// is then by role.
+	// Tenant is the expected tenant, with A-Z folded to a-z. The tag of the token is folded
+	// before it is compared. A token without such a tag is accepted: then roles isolate the
+	// tenants.
 	Tenant string
-	// TagKeys are the tags that name the tenant; of several that the token carries one
-	// must equal it. Each has one value, which could be a tenant. Nil means
+	// TagKeys are the tags that contain the tenant. If the token has several of them, one must
+	// equal Tenant. Each must have exactly one value, which must be a valid tenant. Nil means
 	// [DefaultTagKeys].
 	TagKeys []string
 }
@@ -35,11 +35,11 @@ func (e Expectation) tagKeys() []string {
 	return e.TagKeys
 }
 
-// leeway is how far the issuer's clock may be ahead of ours.
+// leeway is the tolerated clock difference to the issuer.
 const leeway = time.Minute
 
-// Check returns what c says otherwise than expected, wrapping [ErrTokenInvalid] or, for
-// the tenant, [ErrTenantMismatch].
+// Check returns an error if c does not meet the expectation at the given time. It wraps
+// [ErrTokenInvalid] or, for the tenant, [ErrTenantMismatch].
 func (e Expectation) Check(c Claims, now time.Time) error {
 	switch {
 	case c.Expires.IsZero():
@@ -64,12 +64,12 @@ func (e Expectation) checkTenant(c Claims) error {
 		switch {
 		case !ok:
 			continue
-		case len(values) != 1: // Ceph would open the prefix of each of them
+		case len(values) != 1: // Ceph would grant the prefix of each value
 			return invalidToken("its tag %s has %d values, and a tenant is one", shown(key), len(values))
-		case !plain(values[0]): // * or / in a policy reach beyond the tenant's prefix
+		case !plain(values[0]): // in a policy * or / reach beyond
 			return invalidToken("its tag %s is %s, and a tenant is letters and digits, with . _ - between them", shown(key), shown(values[0]))
 		case fold(values[0]) == e.Tenant:
-			found = true // go on: the other tags must be in order, too
+			found = true // continue: the other tags must be valid, too
 		default:
 			others = append(others, fmt.Sprintf("%s (tag %s)", shown(values[0]), shown(key)))
 		}
@@ -84,7 +84,7 @@ func invalidToken(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrTokenInvalid, fmt.Sprintf(format, args...))
 }
 
-// fold makes A-Z lower case and nothing else, as tenants are folded.
+// fold maps A-Z to lower case and changes nothing else, like the folding of tenants.
 func fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -94,7 +94,7 @@ func fold(s string) string {
 	}, s)
 }
 
-// plain says whether s is made of what tenants are made of.
+// plain reports whether s has only characters of tenants.
 func plain(s string) bool {
 	alone := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' }
 	return s != "" && alone(rune(s[0])) && !strings.Contains(fold(s), "__0x") &&
@@ -118,7 +118,7 @@ func audience(list []string) string {
 
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// shown quotes what a token says for a message, on one line and not endless.
+// shown quotes text from a token for a message, on one line, and truncates it.
 func shown(s string) string {
 	const most = 128
 	if len(s) > most {

@@ -1,7 +1,7 @@
-// Package federation turns an OIDC token into temporary credentials of a cloud, with no
-// static key anywhere. A [Source] gives the token, an [Expectation] says what it must
-// say before it is sent anywhere, an [Exchanger], which each cloud has its own of, takes
-// it to the cloud, and a [Provider] shares what comes back among its callers:
+// Package federation exchanges an OIDC token for temporary credentials of a cloud, without any
+// static key. A [Source] supplies the token, an [Expectation] is checked before the token
+// leaves the process, an [Exchanger] (one per cloud) trades it for credentials, and a
+// [Provider] shares the credentials among its callers:
 //
 //	source, err := federation.ParseSource("file:/run/token", nil)
 //	p := federation.NewProvider(source, exchanger, &federation.Options{
@@ -9,12 +9,12 @@
 //	})
 //	creds, err := p.Credentials(ctx)
 //
-// Tokens are parsed and not verified: the cloud does that. What is checked here keeps a
-// token from going where it does not belong, and an agent from working as another tenant
-// than it believes to be.
+// The package parses tokens and does not verify them; the cloud does. Its checks prevent a
+// token from being sent to the wrong place, and an agent from working as another tenant by
+// mistake.
 //
-// Nothing is written to disk, except by a [Cache], which is there for a login. No error,
-// and no verb of package fmt, shows a token or a key.
+// Only a [Cache] writes to disk, and only for a login. No error, and no verb of package fmt,
+// shows a token or a key.
 package federation
 
 import (
@@ -32,13 +32,13 @@ type Credentials struct {
 	AccessKeyID  string
 	SecretKey    Secret
 	SessionToken Secret
-	Expires      time.Time // by the cloud's clock; zero: the cloud did not say
-	Issued       time.Time // when the exchange began, by our clock; [Provider] fills it in
-	// What the cloud said of them, for the user to see; each may be empty.
+	Expires      time.Time // by the cloud's clock; zero if the cloud does not report it
+	Issued       time.Time // start of the exchange by the local clock; set by [Provider]
+	// Reported by the cloud, for display; each may be empty.
 	Role, Session, Account, Subject, Issuer string
 }
 
-// dueAt is when c is to be renewed: after 80 % of its life.
+// dueAt returns the time at which c should be renewed: after 80 % of its lifetime.
 func (c Credentials) dueAt() time.Time {
 	return c.Issued.Add(c.Expires.Sub(c.Issued) / 5 * 4)
 }
@@ -47,32 +47,32 @@ func (c Credentials) expired(now time.Time) bool {
 	return !c.Expires.IsZero() && !now.Before(c.Expires)
 }
 
-// An Exchanger takes a token to the cloud. It ends soon after its context does, and its
-// errors wrap [ErrRefused], [ErrUnavailable] or [ErrTokenInvalid].
+// An Exchanger exchanges a token for credentials at the cloud. It returns soon after its
+// context ends. Its errors wrap [ErrRefused], [ErrUnavailable] or [ErrTokenInvalid].
 type Exchanger interface {
 	Exchange(ctx context.Context, t Token) (Credentials, error)
 }
 
-// Options configures a [Provider]. Nil, or the zero value, expects nothing of a token
-// but that it has not expired.
+// Options configures a [Provider]. Nil, or the zero value, expects only that the token has not
+// expired.
 type Options struct {
 	Expect Expectation
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
-	// Timeout is that of one reading of a token with its exchange; 0 means 30 s.
+	// Timeout limits reading a token together with its exchange; 0 means 30 s.
 	Timeout time.Duration
-	// Cached are credentials of a login. They are used until they expire, and are not
-	// held to Expect: whoever loads them compares their tenant.
+	// Cached are credentials of a login. They are used until they expire and are not checked
+	// against Expect: the caller must compare their tenant.
 	Cached *Credentials
-	// Observe, if not nil, is called after each exchange, in a goroutine of its own and
-	// before the credentials are returned to anybody. It must not call the Provider.
+	// Observe, if not nil, is called after each exchange, in its own goroutine, before the
+	// credentials are returned to any caller. It must not call the Provider.
 	Observe func(Token, Credentials)
 }
 
-// A Provider exchanges tokens for credentials and shares them among its callers. Past
-// 80 % of their life it renews them in the background of the next call, and nobody waits
-// while the old ones are good. It is safe for concurrent use, and has nothing to close: a
-// renewal ends at Timeout at the latest.
+// A Provider exchanges tokens for credentials and shares them among its callers. After 80 % of
+// their lifetime, the next call renews them in the background; callers do not wait while the
+// old ones are valid. It is safe for concurrent use, and does not need to be closed: a renewal
+// ends at Timeout at the latest.
 type Provider struct {
 	source   Source
 	exchange Exchanger
@@ -80,20 +80,20 @@ type Provider struct {
 
 	mu      sync.Mutex
 	have    bool
-	current Credentials // if have
-	due     time.Time   // when current is to be renewed, or that is to be tried again; zero: never
-	flight  *flight     // nil: nobody exchanges
+	current Credentials // valid if have is true
+	due     time.Time   // time of the next renewal; zero: never
+	flight  *flight     // the exchange in progress, or nil
 }
 
-// A flight is one exchange. Callers who have no good credentials wait for it together.
+// A flight is one exchange. All callers without valid credentials wait for it.
 type flight struct {
-	exchanging atomic.Bool   // it has a token, and waits for the cloud
-	done       chan struct{} // closed once the rest is set
+	exchanging atomic.Bool   // it has a token and waits for the cloud
+	done       chan struct{} // closed when the other fields are set
 	creds      Credentials
 	err        error
 }
 
-// NewProvider returns a Provider that has not read a token yet.
+// NewProvider returns a Provider. It does not read a token.
 func NewProvider(source Source, exchange Exchanger, o *Options) *Provider {
 	p := &Provider{source: source, exchange: exchange}
 	if o != nil {
@@ -105,16 +105,16 @@ func NewProvider(source Source, exchange Exchanger, o *Options) *Provider {
 	return p
 }
 
-// renewPause is how long a renewal that did not work out is left alone, while the old
-// credentials are still good.
+// renewPause is the time between a failed renewal and the next one, while the old credentials
+// are valid.
 const renewPause = 15 * time.Second
 
-// Credentials returns credentials that have not expired: at once, while the last ones
-// are good. The first call past 80 % of their life begins a renewal and does not wait for
-// it; one that fails is tried again after 15 s. When there are none, or [Provider.Expired]
-// was told so, one of several callers causes an exchange, and all wait for it. Whoever's
-// context ends leaves with its error, and the exchange goes on for the others. Errors
-// wrap a sentinel of this package, or are ctx's own.
+// Credentials returns credentials that have not expired. While the current ones are valid it
+// returns immediately; after 80 % of their lifetime it also starts a renewal in the background,
+// and a failed renewal is repeated after 15 s. If there are no valid credentials, or
+// [Provider.Expired] reported them, one caller starts an exchange and all callers wait for it.
+// A caller whose context ends returns its error, and the exchange continues for the others.
+// Errors wrap a sentinel of this package or are those of ctx.
 func (p *Provider) Credentials(ctx context.Context) (Credentials, error) {
 	if err := ctx.Err(); err != nil {
 		return Credentials{}, err
@@ -149,9 +149,9 @@ func (p *Provider) join(ctx context.Context) (Credentials, *flight) {
 	return Credentials{}, p.flight
 }
 
-// start begins an exchange, which ends at the timeout and not with ctx. One that ignores
-// its context is given up then: those who wait for it are told, and the next caller
-// begins another.
+// start begins an exchange, which ends at the timeout and not with ctx. If a source or
+// exchanger ignores its context, start abandons it at the timeout: the waiting callers get an
+// error, and the next caller begins another exchange.
 func (p *Provider) start(ctx context.Context) *flight {
 	f := &flight{done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout())
@@ -166,7 +166,7 @@ func (p *Provider) start(ctx context.Context) *flight {
 		defer cancel()
 		defer giveUp()
 		var creds Credentials
-		err := fmt.Errorf("%w: the exchange ended without an answer", ErrUnavailable) // by runtime.Goexit
+		err := fmt.Errorf("%w: the exchange ended without an answer", ErrUnavailable) // it called runtime.Goexit
 		defer func() {
 			if r := recover(); r != nil {
 				err = panicked(r)
@@ -199,7 +199,7 @@ func (p *Provider) obtain(ctx context.Context, f *flight) (Credentials, error) {
 	return creds, nil
 }
 
-// land ends f for those who wait, unless it was ended before.
+// land sets the result of f, unless f has ended already.
 func (p *Provider) land(f *flight, creds Credentials, err error) {
 	now := p.now()
 	p.mu.Lock()
@@ -227,9 +227,9 @@ func (p *Provider) land(f *flight, creds Credentials, err error) {
 	close(f.done)
 }
 
-// Expired says that the cloud called the credentials with this id expired: the next call
-// of Credentials exchanges a fresh token. It does nothing when they are not the current
-// ones any more, so of many who are told at once one causes an exchange.
+// Expired reports that the cloud rejected the credentials with this id as expired. The next
+// call of Credentials exchanges a fresh token. Expired does nothing if these credentials are
+// not the current ones, so several callers that report them cause one exchange.
 func (p *Provider) Expired(accessKeyID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -245,7 +245,7 @@ func (p *Provider) Token(ctx context.Context) (Token, error) {
 	return p.read(ctx)
 }
 
-// read returns a token that may be sent.
+// read returns a token that meets the expectation.
 func (p *Provider) read(ctx context.Context) (Token, error) {
 	t, err := p.source.Token(ctx)
 	if err != nil {
@@ -257,8 +257,8 @@ func (p *Provider) read(ctx context.Context) (Token, error) {
 	return t, nil
 }
 
-// now has no monotonic reading: that clock stands still while a machine sleeps, and
-// credentials grow old.
+// now returns the time without its monotonic reading: the monotonic clock stops while a machine
+// sleeps, and credentials still age.
 func (p *Provider) now() time.Time {
 	if p.o.Now == nil {
 		return time.Now().Round(0)
@@ -273,8 +273,8 @@ func (p *Provider) timeout() time.Duration {
 	return p.o.Timeout
 }
 
-// panicked makes an error of a panic in a source or an exchanger, whose value is not
-// shown unless the runtime made it: it may hold a token.
+// panicked returns an error for a panic in a source or an exchanger. It omits the value of the
+// panic, which may contain a token, unless the runtime made it.
 func panicked(r any) error {
 	var known runtime.Error
 	if err, ok := r.(error); ok && errors.As(err, &known) {

@@ -27,8 +27,8 @@ func (f exchangeFunc) Exchange(ctx context.Context, t federation.Token) (federat
 	return f(ctx, t)
 }
 
-// A cloud is both ends of a Provider. It gives tokens of an hour, and credentials of an
-// hour that are numbered.
+// A cloud is source and exchanger of a Provider. Its tokens and its credentials are valid for
+// an hour; the credentials are numbered.
 type cloud struct {
 	t         *testing.T
 	delay     time.Duration // of each exchange
@@ -59,7 +59,7 @@ func (c *cloud) Exchange(ctx context.Context, t federation.Token) (federation.Cr
 	}, nil
 }
 
-// counts fails unless this many tokens were read and exchanged.
+// counts fails unless the given number of tokens were read and exchanged.
 func (c *cloud) counts(read, exchanged int32) {
 	c.t.Helper()
 	if r, e := c.read.Load(), c.exchanged.Load(); r != read || e != exchanged {
@@ -76,7 +76,7 @@ func gets(t *testing.T, p *federation.Provider, key string) federation.Credentia
 	return creds
 }
 
-// renews gets old at once, and now after the renewal that this may have begun.
+// renews gets the old credentials at once, and the new ones after the renewal.
 func renews(t *testing.T, p *federation.Provider, old, now string) {
 	t.Helper()
 	gets(t, p, old)
@@ -112,7 +112,7 @@ func TestManyCallersShareOneExchange(t *testing.T) {
 		}
 		wg.Wait()
 		c.counts(1, 1)
-		// The cloud tells all of them at once that their credentials expired, and some late.
+		// All callers report their credentials as expired at once, and some report them late.
 		for range 50 {
 			wg.Go(func() {
 				p.Expired("key-1")
@@ -126,7 +126,7 @@ func TestManyCallersShareOneExchange(t *testing.T) {
 	})
 }
 
-// The same with the real clock and no order at all, for the race detector.
+// The same with the real clock and without synchronization, for the race detector.
 func TestCallersRace(t *testing.T) {
 	c := &cloud{t: t}
 	p := federation.NewProvider(c, c, &federation.Options{Observe: func(federation.Token, federation.Credentials) {}})
@@ -152,7 +152,7 @@ func TestCallersRace(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := c.exchanged.Load(); n < 1 || n > 101 { // five callers of twenty rounds, and the first
+	if n := c.exchanged.Load(); n < 1 || n > 101 { // five callers in twenty rounds, and the first exchange
 		t.Errorf("%d exchanges", n)
 	}
 }
@@ -172,11 +172,11 @@ func TestErrorsAreShared(t *testing.T) {
 		wg.Wait()
 		c.counts(1, 1)
 		c.err = nil
-		gets(t, p, "key-2") // an error is not kept
+		gets(t, p, "key-2") // an error is not cached
 	})
 }
 
-// Whoever began an exchange may go: the others get its credentials.
+// The caller that began an exchange may leave: the others get its credentials.
 func TestFirstCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, delay: 10 * time.Second}
@@ -209,7 +209,7 @@ func TestFirstCallerLeaves(t *testing.T) {
 	})
 }
 
-// If all go, the exchange ends for the next one.
+// If all callers leave, the next caller gets the result of the exchange.
 func TestAllCallersLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, delay: 10 * time.Second}
@@ -257,15 +257,15 @@ func TestRenewalByTheInjectedClock(t *testing.T) {
 		now = creds.Issued.Add(creds.Expires.Sub(creds.Issued) * 81 / 100)
 		renews(t, p, "key-1", "key-2")
 		now = now.Add(48 * time.Hour)
-		if _, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) { // the token has expired, too
+		if _, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) { // the token has also expired
 			t.Error(err)
 		}
 		c.counts(3, 2)
 	})
 }
 
-// The 80 % count from when the exchange began by our clock, however far that is from the
-// cloud's, unless the exchanger says when that was.
+// The 80 % of the lifetime start when the exchange began by the local clock, independent of the
+// cloud's clock, unless the exchanger sets the time.
 func TestRenewalCountsFromIssued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issued := time.Now().Add(-30 * time.Minute)
@@ -294,14 +294,14 @@ func TestRenewalFails(t *testing.T) {
 		c.counts(2, 2)
 		time.Sleep(15*time.Second - 1)
 		renews(t, p, "key-1", "key-1")
-		c.counts(2, 2) // it is left alone for 15 s
+		c.counts(2, 2) // no new renewal for 15 s
 		time.Sleep(time.Nanosecond)
 		renews(t, p, "key-1", "key-1")
 		c.counts(3, 3)
 		time.Sleep(12*time.Minute - 15*time.Second - 1)
 		renews(t, p, "key-1", "key-1")
 		c.counts(4, 4)
-		time.Sleep(time.Nanosecond) // they expire, and it is not 15 s since
+		time.Sleep(time.Nanosecond) // the credentials expire less than 15 s after the renewal
 		if _, err := p.Credentials(t.Context()); err == nil || err.Error() != "identity service unavailable: it answers 503" {
 			t.Error(err)
 		}
@@ -310,8 +310,8 @@ func TestRenewalFails(t *testing.T) {
 	})
 }
 
-// Nobody waits for a renewal, whoever began it and however long it takes, while the old
-// credentials are good; and it goes on when who began it has gone.
+// While the old credentials are valid no caller waits for a renewal, not even the one that
+// began it. The renewal continues when that caller leaves.
 func TestRenewalInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t}
@@ -341,8 +341,8 @@ func TestRenewalInTheBackground(t *testing.T) {
 	})
 }
 
-// A renewal that hangs ends at the timeout, and another begins 15 s later. What holds
-// the callers up in the end is the expiry of the old credentials.
+// A renewal that hangs ends at the timeout, and another begins 15 s later. Callers wait only
+// after the old credentials have expired.
 func TestRenewalHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t}
@@ -383,7 +383,7 @@ func TestRenewalHangs(t *testing.T) {
 	}) // no goroutine is left, or the bubble would say so
 }
 
-// The old credentials expire while they are renewed: from then on one waits.
+// If the old credentials expire during a renewal, callers wait for it.
 func TestRenewalOutlastsExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t}
@@ -406,7 +406,7 @@ func TestExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, delay: time.Second}
 		p := federation.NewProvider(c, c, nil)
-		p.Expired("") // of nothing
+		p.Expired("") // of no credentials
 		gets(t, p, "key-1")
 		p.Expired("key-0")
 		p.Expired("")
@@ -414,12 +414,12 @@ func TestExpired(t *testing.T) {
 		c.counts(1, 1)
 		p.Expired("key-1")
 		gets(t, p, "key-2")
-		p.Expired("key-1") // is history
+		p.Expired("key-1") // already replaced
 		gets(t, p, "key-2")
 		c.counts(2, 2)
 
-		// While they are renewed, the cloud calls the old ones expired: there is no second
-		// exchange, and if the first fails, no going back to them.
+		// The credentials are reported as expired during their renewal. There is no second
+		// exchange. If the renewal fails, the old credentials are not used again.
 		time.Sleep(50 * time.Minute)
 		c.err = federation.ErrUnavailable
 		gets(t, p, "key-2")
@@ -451,7 +451,7 @@ func TestCached(t *testing.T) {
 	})
 }
 
-// Credentials that do not say when they expire last until the cloud says so.
+// Credentials without an expiry are used until they are reported as expired.
 func TestCredentialsWithoutExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -468,7 +468,7 @@ func TestCredentialsWithoutExpiry(t *testing.T) {
 	})
 }
 
-// Nothing that the expectation refuses reaches the exchanger.
+// A token that does not meet the expectation does not reach the exchanger.
 func TestRefusedTokensAreNotSent(t *testing.T) {
 	now := time.Now()
 	wallet := func(v ...string) map[string]any {
@@ -537,8 +537,8 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// Neither a source nor an exchanger that ignores its context holds anybody longer than
-// the timeout, and what it says later does not count.
+// If a source or an exchanger ignores its context, callers wait until the timeout at most, and
+// its late result is discarded.
 func TestTimeout(t *testing.T) {
 	const inSource = "identity service unavailable: the source gave no token within 3s: context deadline exceeded"
 	const inExchange = "identity service unavailable: the cloud gave no credentials within 3s: context deadline exceeded"
@@ -577,7 +577,7 @@ func TestTimeout(t *testing.T) {
 					})
 				}
 				wg.Wait()
-				gets(t, p, "key-1") // another try
+				gets(t, p, "key-1") // a second attempt
 				close(release)
 				synctest.Wait()
 				gets(t, p, "key-1")
@@ -586,7 +586,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// Those that end with their context are told apart from a caller that goes.
+// An exchange that ends at its timeout is distinguished from a caller whose context ended.
 func TestTimeoutThatIsObeyed(t *testing.T) {
 	waits := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	waitingSource := sourceFunc(func(ctx context.Context) (federation.Token, error) { return federation.Token{}, waits(ctx) })
@@ -603,7 +603,7 @@ func TestTimeoutThatIsObeyed(t *testing.T) {
 			"Credentials, waiting for a token": func(ctx context.Context) error { _, err := source.Credentials(ctx); return err },
 			"Credentials":                      func(ctx context.Context) error { _, err := exchange.Credentials(ctx); return err },
 		}) {
-			for range 20 { // who is first at the timeout is anybody's guess
+			for range 20 { // the order at the timeout is random
 				began := time.Now()
 				if err := call(t.Context()); !errors.Is(err, federation.ErrUnavailable) || time.Since(began) != 30*time.Second {
 					t.Errorf("%s after %v: %v", what, time.Since(began), err)
@@ -614,7 +614,7 @@ func TestTimeoutThatIsObeyed(t *testing.T) {
 			if err := call(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, federation.ErrUnavailable) {
 				t.Errorf("%s of a caller that goes: %v", what, err)
 			}
-			time.Sleep(30 * time.Second) // until what it began has ended
+			time.Sleep(30 * time.Second) // until the exchange has ended
 		}
 	}) // no goroutine is left, or the bubble would say so
 }

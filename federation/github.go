@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// newGitHub asks the runner of a GitHub Actions job for its token, as documented in
-// "Security hardening with OpenID Connect".
+// newGitHub returns a source that requests a token from the runner of a GitHub Actions job, as
+// documented in "Security hardening with OpenID Connect".
 func newGitHub(audience string, o *SourceOptions) (*source, error) {
 	if audience == "" {
 		audience = o.audience()
@@ -30,7 +30,7 @@ func newGitHub(audience string, o *SourceOptions) (*source, error) {
 			return nil, invalidToken("ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN are not set: this works in a GitHub Actions job that has permissions: id-token: write")
 		}
 		u, err := url.Parse(address)
-		if err != nil || mayCarry(u) != nil {
+		if err != nil || checkBearerURL(u) != nil {
 			return nil, invalidToken("ACTIONS_ID_TOKEN_REQUEST_URL is not an https URL")
 		}
 		auth, err := bearer(token)

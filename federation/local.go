@@ -23,7 +23,7 @@ func newFile(path string, o *SourceOptions) (*source, error) {
 		b, err := read(ctx, path)
 		var named *fs.PathError
 		if errors.As(err, &named) {
-			err = named.Err // the source has the path in its name
+			err = named.Err // the name of the source contains the path
 		}
 		switch {
 		case err == nil:
@@ -38,10 +38,10 @@ func newFile(path string, o *SourceOptions) (*source, error) {
 
 var errNoFile = errors.New("not a regular file or a pipe")
 
-// maxText is a token with a byte order mark and a newline.
+// maxText is the length of the longest token with a byte order mark and a newline.
 const maxText = maxToken + 5
 
-// readFile reads the file at path, which may be a pipe that somebody still writes to.
+// readFile reads the file at path, which may be a pipe with an active writer.
 func readFile(ctx context.Context, path string) ([]byte, error) {
 	f, err := openFile(path)
 	if err != nil {
@@ -55,7 +55,7 @@ func readFile(ctx context.Context, path string) ([]byte, error) {
 	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeNamedPipe {
 		return nil, errNoFile
 	}
-	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Now()) }) // of use for pipes only
+	stop := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Now()) }) // works for pipes only
 	defer stop()
 	b, err := io.ReadAll(io.LimitReader(patient{ctx, f}, maxText+1))
 	if err == nil && len(b) > maxText {
@@ -64,8 +64,8 @@ func readFile(ctx context.Context, path string) ([]byte, error) {
 	return b, err
 }
 
-// A patient reader waits for the writer of a pipe where the runtime's poller does not: on
-// Darwin.
+// A patient reader waits for the writer of a pipe on Darwin, where the poller of the runtime
+// does not.
 type patient struct {
 	ctx context.Context
 	f   *os.File
@@ -85,7 +85,7 @@ func (p patient) Read(b []byte) (int, error) {
 }
 
 func newVariable(name string, o *SourceOptions) (*source, error) {
-	if !variable(name) { // it may be the value, which is not to be repeated
+	if !variable(name) { // it may be the token itself, so it is not repeated
 		return nil, errors.New("env: needs the name of a variable: letters, digits and _, at most 64")
 	}
 	return &source{"env:" + name, o.timeout(), func(context.Context) ([]byte, error) {

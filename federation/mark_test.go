@@ -10,8 +10,8 @@ import (
 	"github.com/objectvault/objectvault/federation"
 )
 
-// TestByteOrderMark: a byte order mark before a token is not part of it, wherever the token
-// comes from. UTF-16 is named.
+// TestByteOrderMark: a byte order mark before a token is ignored, for every source. The error
+// for UTF-16 names the encoding.
 func TestByteOrderMark(t *testing.T) {
 	token := jwt(`{"iss":"https://issuer.example","sub":"s"}`)
 	path := filepath.Join(t.TempDir(), "token")

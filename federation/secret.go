@@ -6,12 +6,12 @@ import (
 )
 
 // A Secret cannot be printed by accident; Reveal is the only way to its value.
-type Secret struct{ v *string } // a pointer: fmt calls no methods of unexported fields, it prints what they hold
+type Secret struct{ v *string } // a pointer, because fmt ignores the methods of unexported fields and prints their contents
 
 // NewSecret returns s as a Secret.
 func NewSecret(s string) Secret { return Secret{&s} }
 
-// Reveal returns the value, for what sends or stores it. The zero Secret is empty.
+// Reveal returns the value, for code that sends or stores it. The zero Secret is empty.
 func (s Secret) Reveal() string {
 	if s.v == nil {
 		return ""
@@ -19,8 +19,8 @@ func (s Secret) Reveal() string {
 	return *s.v
 }
 
-// Format prints [redacted], whatever the verb.
+// Format prints [redacted] for every verb.
 func (Secret) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
-// MarshalText is redacted too, so that JSON and the like are.
+// MarshalText returns [redacted], so that JSON and other encodings do not contain the value.
 func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }

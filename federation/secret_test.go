@@ -13,10 +13,10 @@ import (
 	"github.com/objectvault/objectvault/federation"
 )
 
-// hidden is in every secret of these tests, and nowhere else.
+// hidden is part of every secret of these tests, and of no other text.
 const hidden = "hunter2"
 
-// noSecret fails when text shows a secret in any of the forms that fmt has.
+// noSecret fails if text contains a secret in any form that fmt prints.
 func noSecret(t *testing.T, what, text string) {
 	t.Helper()
 	forms := []string{hidden, fmt.Sprintf("%x", hidden), fmt.Sprintf("%X", hidden), strings.Trim(fmt.Sprint([]byte(hidden)), "[]"), "0x68, 0x75, 0x6e"}

@@ -12,22 +12,22 @@ import (
 	"github.com/objectvault/objectvault/internal/text"
 )
 
-// A Source gives tokens. Each call reads one afresh and ends soon after its context does.
-// Errors wrap a sentinel of this package or are the context's own.
+// A Source supplies tokens. Each call reads a new one and returns soon after its context ends.
+// Errors wrap a sentinel of this package or are those of the context.
 type Source interface {
 	Token(ctx context.Context) (Token, error)
 }
 
-// SourceOptions is what sources may touch. Nil, or the zero value, is the world of the
-// process.
+// SourceOptions configures the access of sources to their environment. Nil, or the zero value,
+// uses that of the process.
 type SourceOptions struct {
 	Getenv   func(string) string          // nil means [os.Getenv]
-	ReadFile func(string) ([]byte, error) // nil reads regular files and pipes, and no more than a token may have
-	Audience string                       // what github: asks for when its text does not say
-	// Client sends requests; nil means one with the proxy of the environment. Redirects
-	// are not followed in either case: they would take the bearer token elsewhere.
+	ReadFile func(string) ([]byte, error) // nil reads regular files and pipes, up to the maximum length of a token
+	Audience string                       // audience for github: without an audience
+	// Client sends requests; nil means a client with the proxy of the environment. Redirects
+	// are never followed, because they would send the bearer token to another server.
 	Client  *http.Client
-	Timeout time.Duration // of reading one token; 0 means 30 s
+	Timeout time.Duration // timeout for reading one token; 0 means 30 s
 }
 
 func (o *SourceOptions) getenv(name string) string {
@@ -57,17 +57,17 @@ const forms = "write file:PATH, env:VARIABLE, exec:COMMAND, github: or broker+ht
 //
 //	file:PATH                      a file, regular or a pipe such as /dev/fd/3
 //	env:VARIABLE                   a variable of the environment
-//	exec:COMMAND ARG…              what a command prints; quotes and \ as in a shell, and no shell
+//	exec:COMMAND ARG…              the output of a command; quotes and \ as in a shell, but no shell is used
 //	broker+https://HOST[/BASE]     POST to /v1/mint-oidc-jwt under BASE with a session token
 //	github:[AUDIENCE]              GitHub Actions, in a job with permissions: id-token: write
 //
-// The broker's session token is read from ?session=, which is a file:, env: or exec:
-// source written for a query, and env:OBJECTVAULT_BROKER_SESSION without it.
-// broker+http:// is for loopback only. One newline after a token, and a byte order mark before it, are not
-// part of it.
+// The broker's session token is read from the source in ?session=, a query-escaped file:, env:
+// or exec: source; the default is env:OBJECTVAULT_BROKER_SESSION. broker+http:// is accepted
+// for loopback addresses only. A byte order mark before a token and one newline after it are
+// ignored.
 //
-// Nothing is read before the first call of Token. Anything else is an error wrapping
-// [ErrInvalidSource], which repeats nothing that may be secret.
+// ParseSource reads nothing; Token does. An invalid spec is an error wrapping
+// [ErrInvalidSource]. The error does not repeat text that may be secret.
 func ParseSource(spec string, o *SourceOptions) (Source, error) {
 	s, err := parseSource(spec, o)
 	if err != nil {
@@ -90,8 +90,7 @@ func parseSource(spec string, o *SourceOptions) (*source, error) {
 	return parseLocal(spec, o)
 }
 
-// parseLocal parses the sources that need no network, which may hold a session token as
-// well.
+// parseLocal parses the sources that need no network. They may also supply a session token.
 func parseLocal(spec string, o *SourceOptions) (*source, error) {
 	scheme, rest, ok := strings.Cut(spec, ":")
 	if _, err := ParseToken(rest); err == nil {
@@ -108,9 +107,9 @@ func parseLocal(spec string, o *SourceOptions) (*source, error) {
 	return nil, errors.New(forms)
 }
 
-// A source is a Source, or gives a session token. It keeps no secret.
+// A source is a Source, or supplies a session token. It stores no secret.
 type source struct {
-	name    string // for messages: no arguments, query or user
+	name    string // for messages; without arguments, query and user
 	timeout time.Duration
 	read    func(context.Context) ([]byte, error)
 }
@@ -128,8 +127,8 @@ func (s *source) Token(ctx context.Context) (Token, error) {
 	return t, nil
 }
 
-// text reads the token, or the session, without the byte order mark before it and the
-// newline after it.
+// text reads the token or the session, without the byte order mark before it and the newline
+// after it.
 func (s *source) text(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -152,7 +151,7 @@ func (s *source) text(ctx context.Context) (string, error) {
 	return line, nil
 }
 
-// inTime returns err, or what the end of ctx means where it has ended: the caller's
+// inTime returns err while ctx is active. After ctx has ended it returns the caller's
 // [context.Canceled], or [ErrUnavailable] for a deadline.
 func inTime(ctx context.Context, err error) error {
 	switch end := ctx.Err(); {

@@ -22,7 +22,7 @@ func parseSource(t *testing.T, spec string, o *federation.SourceOptions) federat
 	return s
 }
 
-// gives fails unless s gives a token of this subject.
+// gives fails unless s returns a token with this subject.
 func gives(t *testing.T, s federation.Source, subject string) {
 	t.Helper()
 	token, err := s.Token(t.Context())
@@ -31,7 +31,7 @@ func gives(t *testing.T, s federation.Source, subject string) {
 	}
 }
 
-// refuses fails unless s gives this error and no secret with it.
+// refuses fails unless s returns this error, without a secret.
 func refuses(t *testing.T, s federation.Source, sentinel error, want string) {
 	t.Helper()
 	token, err := s.Token(t.Context())
@@ -124,7 +124,7 @@ func TestParseSourceReadsNothing(t *testing.T) {
 	}
 }
 
-// A file is read anew each time: whoever keeps it replaces it before it expires.
+// A file is read for each token, because its owner replaces it before the token expires.
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	s := parseSource(t, "file:"+path, nil)
@@ -188,7 +188,7 @@ func TestVariable(t *testing.T) {
 	gives(t, parseSource(t, "env:OBJECTVAULT_TEST_TOKEN", nil), "b")
 }
 
-// A caller that has gone is told so, and nothing is read for it.
+// A source reads nothing if the context has ended, and returns the error of the context.
 func TestSourceOfNobody(t *testing.T) {
 	o := &federation.SourceOptions{Getenv: func(string) string { t.Error("read"); return "" }}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,11 +10,11 @@ import (
 
 func openFile(path string) (*os.File, error) { return os.Open(path) }
 
-// endTogether leaves the default, which ends cmd alone.
+// endTogether does nothing: at the timeout only cmd itself is killed.
 func endTogether(*exec.Cmd) {}
 
 func openLogin(path string) (*os.File, error) { return os.Open(path) }
 
-// checkOwn does not look: mode bits say nothing here, who may read a file is in access
-// lists inherited from its directory.
-func checkOwn(string, fs.FileInfo, string) error { return nil }
+// checkPrivateFile does nothing: on this system access lists that are inherited from the
+// directory, not mode bits, decide who may read a file.
+func checkPrivateFile(string, fs.FileInfo, string) error { return nil }

@@ -10,12 +10,12 @@ import (
 	"syscall"
 )
 
-// openFile does not wait for a writer when path is a named pipe.
+// openFile opens path and does not wait for a writer if it is a named pipe.
 func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
-// endTogether makes cmd the head of a process group, so that what it started ends with it.
+// endTogether makes cmd the leader of a process group, so that its children are killed with it.
 func endTogether(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {
@@ -27,7 +27,8 @@ func endTogether(cmd *exec.Cmd) {
 	}
 }
 
-// openLogin follows no link: it would lead to a file that was not written here.
+// openLogin opens path and does not follow a symbolic link, which could lead to a file that
+// Save did not write.
 func openLogin(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil && isLink(path) {
@@ -41,8 +42,8 @@ func isLink(path string) bool {
 	return err == nil && info.Mode().Type() == fs.ModeSymlink
 }
 
-// checkOwn returns an error when somebody else may read or replace what info is of.
-func checkOwn(path string, info fs.FileInfo, chmod string) error {
+// checkPrivateFile returns an error if another user may read or replace the file.
+func checkPrivateFile(path string, info fs.FileInfo, chmod string) error {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != os.Geteuid() {
 		return fmt.Errorf("%w: %s belongs to user %d, and this is user %d: use a place of your own", ErrLoginFile, path, s.Uid, os.Geteuid())
 	}

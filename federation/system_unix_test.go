@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/federation"
 )
 
-// What a command started ends with it.
+// The children of a command are killed with it.
 func TestCommandEndsWithItsChildren(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -28,7 +28,7 @@ func TestCommandEndsWithItsChildren(t *testing.T) {
 		_, err := command(t, "family "+path, nil).Token(ctx)
 		got <- err
 	}()
-	pipe, err := os.Open(path) // until the child opens it too
+	pipe, err := os.Open(path) // blocks until the child opens it, too
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestFileThatIsAPipe(t *testing.T) {
 	gives(t, s, "a")
 	refuses(t, s, federation.ErrTokenInvalid, "file:"+path+": no valid identity token: it is empty")
 
-	// One that nobody writes to keeps nobody waiting.
+	// Reading a pipe without a writer does not wait.
 	path = filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)

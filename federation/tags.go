@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// tagsClaim is where a token carries its session tags. STS reads three forms, and so do we:
+// tagsClaim is the claim that contains session tags. STS reads three forms, and so does this
+// package:
 //
 //	"https://aws.amazon.com/tags": {"principal_tags": {"wallet": ["0xabc"]}}    AWS, nested
 //	"https://aws.amazon.com/tags": [{"principal_tags": {"wallet": ["0xabc"]}}]  Ceph
 //	"https://aws.amazon.com/tags/principal_tags/wallet": "0xabc"                AWS, flat
 //
-// A claim of the tag's name alone is none: the cloud would not make a tag of it.
+// A claim with the name of the tag alone is not a session tag: the cloud ignores it.
 const tagsClaim = "https://aws.amazon.com/tags"
 
-// flatTagsClaim is where SeaweedFS reads session tags, from an object. AWS documents no such
-// claim and would not make tags of it, so its tags are none here either.
+// flatTagsClaim is the object in which SeaweedFS reads session tags. AWS does not document this
+// claim and ignores it, so its tags are ignored here, too.
 const flatTagsClaim = tagsClaim + "/principal_tags"
 
 var errTags = errors.New("its claim " + tagsClaim + " is not an object with principal_tags")
@@ -52,7 +53,7 @@ func (o object) tags() (map[string][]string, error) {
 	return tags, nil
 }
 
-// nestedTags returns the object principal_tags; nil means that there is none.
+// nestedTags returns the object principal_tags, or nil if there is none.
 func (o object) nestedTags() (object, error) {
 	claim := o[tagsClaim]
 	var list []json.RawMessage

@@ -14,19 +14,18 @@ import (
 	"unicode/utf8"
 )
 
-// A Token is an OIDC token, a signed JWT of RFC 7519 in the compact form. It is parsed
-// and not verified: its claims are good for showing and for a check before it is sent,
-// and the cloud decides.
+// A Token is an OIDC token: a signed JWT of RFC 7519 in compact form. It is parsed, not
+// verified: use its claims for display and for checks before it is sent. The cloud verifies it.
 type Token struct {
 	Raw    Secret
 	Claims Claims
 }
 
-// Claims is what a token says, as far as we ask.
+// Claims contains the claims of a token that this package uses.
 type Claims struct {
 	Issuer, Subject              string
 	Audience                     []string  // a string or a list in the token
-	Expires, NotBefore, IssuedAt time.Time // zero when the token does not say
+	Expires, NotBefore, IssuedAt time.Time // zero if the token does not have the claim
 	// Tags are the session tags that the cloud takes from the token.
 	Tags map[string][]string
 	// Ignored are the names of claims that hold session tags in a form that AWS does not
@@ -34,8 +33,8 @@ type Claims struct {
 	Ignored []string
 }
 
-// Tag returns the first of keys that the token carries a tag for, with its first value.
-// As in AWS, the case of a key does not count.
+// Tag returns the first of keys for which the token has a tag, and the first value of the tag.
+// Like AWS, it ignores the case of keys.
 func (c Claims) Tag(keys ...string) (key, value string, ok bool) {
 	for _, key := range keys {
 		if values, _ := c.tag(key); len(values) > 0 {
@@ -45,7 +44,7 @@ func (c Claims) Tag(keys ...string) (key, value string, ok bool) {
 	return "", "", false
 }
 
-// tag returns the values of a tag, of which there may be none, and whether it is there.
+// tag returns the values of a tag, possibly none, and reports whether the token has the tag.
 func (c Claims) tag(key string) (values []string, ok bool) {
 	for _, k := range slices.Sorted(maps.Keys(c.Tags)) {
 		if strings.EqualFold(k, key) {
@@ -55,12 +54,12 @@ func (c Claims) tag(key string) (values []string, ok bool) {
 	return values, ok
 }
 
-// maxToken bounds a token; AWS takes at most 20,000 characters.
+// maxToken is the maximum length of a token; AWS accepts at most 20,000 characters.
 const maxToken = 64 << 10
 
-// ParseToken reads the claims of a token and does not verify it. What is not exactly
-// three parts, with a JSON object in each of the first two and a signature in the third,
-// is an error wrapping [ErrTokenInvalid]. No error repeats the token.
+// ParseToken parses the claims of a token and does not verify it. The token must have exactly
+// three parts: two JSON objects and a signature. Otherwise the error wraps [ErrTokenInvalid].
+// No error repeats the token.
 func ParseToken(raw string) (Token, error) {
 	claims, err := parse(raw)
 	if err != nil {
@@ -75,7 +74,7 @@ func parse(raw string) (Claims, error) {
 		return Claims{}, errors.New("it is empty")
 	case len(raw) > maxToken:
 		return Claims{}, errTooLong
-	case strings.ContainsAny(raw, "\r\n"): // which package base64 would skip
+	case strings.ContainsAny(raw, "\r\n"): // package base64 would ignore them
 		return Claims{}, errors.New("it has more than one line")
 	}
 	parts := strings.SplitN(raw, ".", 4)
@@ -108,8 +107,8 @@ var (
 	errTooLong = errors.New("it is longer than 64 KiB")
 )
 
-// An object is a JSON object whose names count exactly, and once: package json would
-// take "ISS" for "iss", and the last of two.
+// An object is a JSON object with unique, case-sensitive names. Package json would accept "ISS"
+// for "iss", and the last of two equal names.
 type object map[string]json.RawMessage
 
 func part(s string) (object, error) {
@@ -159,7 +158,7 @@ func readObject(b []byte) (object, error) {
 	return o, nil
 }
 
-// read stores the value of name in v; one that is absent or null leaves it.
+// read stores the value of name in v. If it is absent or null, v stays unchanged.
 func (o object) read(name string, v any, kind string) error {
 	if raw, ok := o[name]; ok && json.Unmarshal(raw, v) != nil {
 		return fmt.Errorf("its %s is not %s", shown(name), kind)

@@ -21,12 +21,12 @@ import (
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// jwt is a token with this payload and a signature that nobody here looks at.
+// jwt returns a token with this payload and a dummy signature.
 func jwt(payload string) string {
 	return b64(`{"alg":"ES256","typ":"JWT"}`) + "." + b64(payload) + "." + b64(hidden)
 }
 
-// tokenOf is a token with claims, good for an hour from now unless they say otherwise.
+// tokenOf returns a token with the given claims, valid for an hour by default.
 func tokenOf(t *testing.T, now time.Time, claims map[string]any) string {
 	t.Helper()
 	all := map[string]any{"iss": "https://issuer.example", "sub": "agent", "aud": "vault", "exp": now.Add(time.Hour).Unix()}
@@ -144,7 +144,7 @@ func TestParseTokenRefuses(t *testing.T) {
 	}
 }
 
-// What a JOSE library signs is what we parse.
+// A token that a JOSE library signed can be parsed.
 func TestParseTokenOfLibrary(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -180,7 +180,7 @@ func TestTag(t *testing.T) {
 		{[]string{"absent"}, "", "", false},
 		{[]string{"none"}, "", "", false},
 		{[]string{"absent", "omni", "Wallet"}, "omni", "ff", true},
-		{[]string{"wallet", "omni"}, "wallet", "0xA", true}, // AWS does not look at the case of a key
+		{[]string{"wallet", "omni"}, "wallet", "0xA", true}, // AWS ignores the case of a key
 	} {
 		key, value, ok := c.Tag(tc.keys...)
 		if key != tc.key || value != tc.value || ok != tc.ok {

@@ -5,12 +5,11 @@ import (
 	"strings"
 )
 
-// words splits s into words where a POSIX shell splits a simple command (XCU 2.2):
-// blanks part them, '…' keeps everything, "…" everything but \ before one of "\$`, and
-// outside of quotes \ keeps what follows. Nothing has another meaning: there is no shell
-// that would expand or redirect.
+// words splits s into words like a POSIX shell splits a simple command (XCU 2.2): blanks
+// separate words, '…' keeps every character, "…" every character but \ before one of "\$`, and
+// outside of quotes \ keeps the next character. There is no expansion and no redirection.
 func words(s string) ([]string, error) {
-	if strings.IndexByte(s, 0) >= 0 { // which no argument can hold
+	if strings.IndexByte(s, 0) >= 0 { // an argument cannot contain it
 		return nil, errors.New("there is a NUL in it")
 	}
 	var list []string

@@ -46,7 +46,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Words that are quoted and joined come back as they were.
+// Quoted and joined words are split into the same words.
 func FuzzWords(f *testing.F) {
 	for _, seed := range []string{"", "a b", `'a "b' "c \" d" e\ f`, "'", `\`, "a\x00", "\\\x00", "$(x) `y` ''", `"\a\\"`, "\xff '\xfe'"} {
 		f.Add(seed)
