@@ -12,12 +12,12 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// parseCOS reads the URL of a store in Tencent COS. Package tencent judges what the parameters
-// may be together.
+// parseCOS parses the URL of a store in Tencent COS. Package tencent checks combinations of
+// parameters.
 //
-// Without a role and without an identity the credentials are the TENCENTCLOUD_SECRET_ID,
-// _SECRET_KEY and _TOKEN of the environment; where the first two are not set, they are what
-// a pod of TKE exchanges its token for.
+// Without a role and an identity, the credentials are TENCENTCLOUD_SECRET_ID, _SECRET_KEY and
+// _TOKEN from the environment. If the first two are not set, the store exchanges the token of a
+// TKE pod.
 func parseCOS(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
 		return nil, bad("write cos://BUCKET-APPID?region=REGION")
@@ -39,7 +39,7 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 		Endpoint: get("sts_endpoint"), Insecure: c.Insecure, Timeout: o.Timeout,
 	}
 	if role.Endpoint == "" && onThisMachine(c.Endpoint) {
-		role.Endpoint = c.Endpoint // a test server has its STS in the same place; no other host of COS does
+		role.Endpoint = c.Endpoint // a test server has its STS at the same address; no other COS host does
 	}
 	c.STSEndpoint = role.Endpoint
 	switch {
@@ -73,15 +73,14 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 	return l, nil
 }
 
-// cosHost is a bucket's host at Tencent (436/6224).
+// cosHost matches the host of a bucket at Tencent (436/6224).
 var cosHost = regexp.MustCompile(`(?i)^([a-z0-9-]+)\.(?:cos|cos-internal)\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
 
-// agrees refuses an endpoint of Tencent's that is of another bucket, or in another region,
-// than the URL says.
+// agrees rejects an endpoint of Tencent that belongs to another bucket or region than the URL.
 func agrees(c tencent.Config) error {
 	at, err := url.Parse(c.Endpoint)
 	if err != nil {
-		return nil // the package reports what is wrong with it
+		return nil // package tencent reports the error
 	}
 	host := cosHost.FindStringSubmatch(at.Hostname())
 	switch {

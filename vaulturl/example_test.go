@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// A program that takes the same URLs as the command: a store, a key, a put and a get.
+// A program that opens a store and a key by URL, puts a value and gets it.
 func Example() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "vaulturl")
@@ -23,7 +23,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if _, _, err := kek.CreateFile(filepath.Join(dir, "root.key")); err != nil { // as vault init does
+	if _, _, err := kek.CreateFile(filepath.Join(dir, "root.key")); err != nil { // like vault init
 		log.Fatal(err)
 	}
 

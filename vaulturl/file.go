@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// parseFile reads the URL of a store on this machine: file:///DIR?versions=N or mem://.
+// parseFile parses the URL of a local store: file:///DIR?versions=N or mem://.
 func parseFile(u parsedURL, o *Options) (*Location, error) {
 	c := memfs.Config{Now: o.Now, LockTimeout: o.Timeout, MustExist: o.MustExist, Unsynced: o.Unsynced}
 	known := []string{}
@@ -37,7 +37,7 @@ func parseFile(u parsedURL, o *Options) (*Location, error) {
 		}
 		c.Versions = int(n)
 		if n == 0 {
-			c.Versions = -1 // none; 0 is the default
+			c.Versions = -1 // no versions; 0 means the default
 		}
 	}
 	return &Location{

@@ -13,24 +13,24 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A Location is a parsed URL of a store. Nothing was opened, and no request was made.
+// A Location is the parsed URL of a store. Parsing opens nothing and sends no request.
 type Location struct {
 	Scheme string // s3, cos, file or mem
 	Bucket string // empty for file and mem
 	Dir    string // of a file store
-	// Role is what a token is exchanged for; empty: the store takes no identity.
+	// Role is the role to assume with a token; empty: the store uses no identity.
 	Role string
-	// Audience is for whom a token has to be; empty: not checked before the cloud does.
+	// Audience is the required audience of a token; empty: only the cloud checks it.
 	Audience string
-	// OtherAudiences are as good.
+	// OtherAudiences are accepted in place of Audience.
 	OtherAudiences []string
-	// TagKeys are the claims that name a tenant; nil: those that are usual.
+	// TagKeys are the session tags that contain the tenant; nil: the default ones.
 	TagKeys []string
-	// PerRole means that the cloud keeps tenants apart by their roles, and by nothing that a
-	// token says of its tenant.
+	// PerRole means that the cloud isolates tenants by their roles only, and not by claims of
+	// the token.
 	PerRole bool
-	// Identity is the source of tokens that the environment names, such as that of a pod of
-	// TKE; IdentityFrom is the variable. Both are empty where there is none.
+	// Identity is the source of tokens that the environment names, such as that of a TKE pod;
+	// IdentityFrom is the name of the variable. Both are empty if there is none.
 	Identity, IdentityFrom string
 
 	open     func(ctx context.Context, p *federation.Provider) (*vault.Store, error)
@@ -39,21 +39,21 @@ type Location struct {
 	options  *Options
 }
 
-// InCloud reports whether the store is in a cloud, which keeps tenants apart.
+// InCloud reports whether the store is in a cloud, which isolates tenants from each other.
 func (l *Location) InCloud() bool { return l.Scheme == "s3" || l.Scheme == "cos" }
 
-// Open opens the store with the credentials of p, or, where that is nil, with those that the
-// cloud's own tools would find.
+// Open opens the store with the credentials of p. If p is nil, it uses the credentials that the
+// tools of the cloud would find.
 func (l *Location) Open(ctx context.Context, p *federation.Provider) (*vault.Store, error) {
 	return l.open(ctx, p)
 }
 
-// Source opens a source of tokens for the role.
+// Source parses spec as a source of tokens for the role.
 func (l *Location) Source(spec string) (federation.Source, error) {
 	return parseSource(spec, l.Audience, l.options)
 }
 
-// Exchanger returns what exchanges tokens for credentials of the role.
+// Exchanger returns the exchanger of tokens for credentials of the role.
 func (l *Location) Exchanger(ctx context.Context) (federation.Exchanger, error) {
 	if l.exchange == nil {
 		return nil, &URLError{"the URL of the store has no role", l.roleAdvice()}
@@ -61,7 +61,7 @@ func (l *Location) Exchanger(ctx context.Context) (federation.Exchanger, error) 
 	return l.exchange(ctx)
 }
 
-// Explain returns the cause of an error of an identity or an exchange, or nil.
+// Explain returns the [*vault.Cause] of an error of an identity or an exchange, or nil.
 func (l *Location) Explain(err error) error {
 	if l.explain == nil {
 		return nil
@@ -69,7 +69,7 @@ func (l *Location) Explain(err error) error {
 	return l.explain(err)
 }
 
-// roleAdvice is a URL of the store with a role.
+// roleAdvice returns an example URL of the store with a role.
 func (l *Location) roleAdvice() string {
 	switch l.Scheme {
 	case "s3":
@@ -80,7 +80,7 @@ func (l *Location) roleAdvice() string {
 	return "leave the identity out; identities are for stores in a cloud"
 }
 
-// RoleAdvice returns what to write for a store that takes an identity.
+// RoleAdvice returns an instruction with an example URL of the store with a role.
 func (l *Location) RoleAdvice() string { return l.roleAdvice() }
 
 // ParseStore parses the URL of a store. Errors are [*URLError].
@@ -123,7 +123,7 @@ type parsedURL struct {
 	query url.Values
 }
 
-// only refuses parameters that are unknown, or given twice.
+// only rejects parameters that are unknown or repeated.
 func (u parsedURL) only(known ...string) error {
 	for name, values := range u.query {
 		if !slices.Contains(known, name) {
@@ -139,7 +139,7 @@ func (u parsedURL) only(known ...string) error {
 	return nil
 }
 
-// onlyFilled refuses parameters that are unknown, given twice, or empty.
+// onlyFilled rejects parameters that are unknown, repeated or empty.
 func (u parsedURL) onlyFilled(known ...string) error {
 	if err := u.only(known...); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (u parsedURL) onlyFilled(known ...string) error {
 	return nil
 }
 
-// without refuses the parameters names, which say more about the absent one.
+// without rejects the parameters names, which are meaningless without the absent one.
 func (u parsedURL) without(absent string, names ...string) error {
 	for _, name := range names {
 		if u.query.Has(name) {
@@ -162,7 +162,7 @@ func (u parsedURL) without(absent string, names ...string) error {
 	return nil
 }
 
-// boolean is a parameter that is true or false; false where it is not given.
+// boolean returns the value of a true or false parameter; false if it is absent.
 func (u parsedURL) boolean(name string) (bool, error) {
 	if !u.query.Has(name) {
 		return false, nil
@@ -174,7 +174,7 @@ func (u parsedURL) boolean(name string) (bool, error) {
 	return value, nil
 }
 
-// duration is a parameter that is a time; 0 where it is not given.
+// duration returns the value of a duration parameter; 0 if it is absent.
 func (u parsedURL) duration(name string) (time.Duration, error) {
 	text := u.query.Get(name)
 	if text == "" {

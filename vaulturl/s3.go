@@ -10,8 +10,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// parseS3 reads the URL of a store in S3. Package aws judges what the parameters may be
-// together.
+// parseS3 parses the URL of a store in S3. Package aws checks combinations of parameters.
 func parseS3(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
 		return nil, bad("write s3://BUCKET?region=REGION")
@@ -33,14 +32,14 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 		return nil, bad("kms_key= is about encryption with KMS, and there is no sse=aws:kms")
 	}
 	var sts string
-	if o.Getenv != nil { // the environment's way to say endpoint= and sts_endpoint=
+	if o.Getenv != nil { // environment variables for endpoint= and sts_endpoint=
 		var s3 string
 		s3, sts = aws.EnvironmentEndpoints(o.Getenv)
 		c.Endpoint = cmp.Or(c.Endpoint, s3)
 	}
 	role := aws.Role{
 		ARN: get("role"), Session: get("session"), Region: c.Region,
-		Endpoint: cmp.Or(get("sts_endpoint"), get("endpoint"), sts, c.Endpoint), // a server that is not AWS has its STS in the same place
+		Endpoint: cmp.Or(get("sts_endpoint"), get("endpoint"), sts, c.Endpoint), // a server other than AWS has its STS at the same address
 		Insecure: c.Insecure, Timeout: o.Timeout,
 	}
 	c.STSEndpoint = role.Endpoint
@@ -60,7 +59,7 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	l.exchange = func(ctx context.Context) (federation.Exchanger, error) { return aws.NewExchanger(ctx, role) }
 	if l.Audience = get("audience"); l.Audience == "" && role.Endpoint == "" {
 		l.Audience = "sts.amazonaws.com"
-		if strings.HasPrefix(role.ARN, "arn:aws-cn:") { // where issuers mint either
+		if strings.HasPrefix(role.ARN, "arn:aws-cn:") { // issuers in China use either audience
 			l.OtherAudiences = []string{"sts.amazonaws.com.cn"}
 		}
 	}

@@ -1,5 +1,5 @@
-// Package vaulturl opens stores, key sources and identities that are named by URLs, the same
-// ones that the command takes:
+// Package vaulturl opens stores, key sources and identities by URL. The command `vault` accepts
+// the same URLs:
 //
 //	s3://BUCKET?region= endpoint= path_style= insecure=true sse= kms_key=
 //	            role= session= duration= sts_endpoint= audience= tag=
@@ -10,17 +10,18 @@
 //	local:///FILE                                                       a key source
 //	file:PATH, env:VAR, exec:COMMAND, broker+https://HOST, github:      an identity
 //
-// A program opens a store, a key, and a vault over both:
+// A program opens a store and a key, and makes a vault of them:
 //
 //	store, err := vaulturl.OpenStore(ctx, "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/agents",
 //		&vaulturl.Options{Identity: "file:/run/token", Tenant: "0xabc"})
 //	key, err := vaulturl.OpenKeySource(ctx, "local:///etc/vault/root.key", nil)
 //	v, err := vault.New(store, "0xabc", []envelope.KeySource{key}, nil)
 //
-// The package imports every provider, and with them the SDKs of all clouds. Where the size of
-// the binary matters, import one provider directly.
+// The package imports every provider and thus the SDKs of all clouds. If the size of the binary
+// matters, import one provider directly.
 //
-// Errors about a URL are [vault.ErrConfig]. None repeats the URL, which may hold a password.
+// Errors about a URL wrap [vault.ErrConfig]. They do not repeat the URL, which may contain a
+// password.
 package vaulturl
 
 import (
@@ -40,39 +41,41 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Options are what a URL does not say. Nil, or the zero value, is ready to use.
+// Options configures the functions of this package beyond the URL. Nil, or the zero value, is
+// ready to use.
 type Options struct {
-	// Identity is the source of the tokens that a store with role= exchanges for credentials.
-	// Empty: such a store cannot be opened, except on a pod of TKE.
+	// Identity is the source of tokens for a store with role=. If it is empty, such a store
+	// cannot be opened, except on a TKE pod.
 	Identity string
-	// Tenant is whose token Identity gives: a token that names another tenant goes nowhere.
-	// Empty: any tenant's.
+	// Tenant is the expected tenant of the token: a token of another tenant is not sent. Empty
+	// means any tenant.
 	Tenant vault.Tenant
-	// Timeout is how long a connection may make no progress, or a lock may be waited for; 0
-	// means 30 seconds.
+	// Timeout limits the time that a connection may make no progress, and the wait for a lock;
+	// 0 means 30 seconds.
 	Timeout time.Duration
-	// MustExist refuses a file:// store that is not there yet, with [ErrNoStore].
+	// MustExist makes OpenStore fail with [ErrNoStore] if a file:// store does not exist.
 	MustExist bool
-	// Unsynced is called once, at the first write, where the file system of a file:// store does
-	// not sync directories: see [memfs.Config]. Nil means that nobody is told.
+	// Unsynced, if not nil, is called once, at the first write, if the file system of a file://
+	// store cannot sync directories: see [memfs.Config].
 	Unsynced func(dir string)
 	// Getenv reads the environment, for identities such as env:VAR and for the variables of
-	// TKE. Nil refuses what needs it. The SDKs of the clouds read the environment by themselves.
+	// TKE. If it is nil, those are rejected. The SDKs of the clouds read the environment
+	// themselves.
 	Getenv func(name string) string
-	// Prompt asks the user for a secret. Nil refuses what needs it.
+	// Prompt asks the user for a secret. If it is nil, key sources that need it are rejected.
 	Prompt func(ctx context.Context, text string) (string, error)
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
 }
 
-// ErrNoStore means that there is no file:// store at a directory where there must be one. It
-// comes with [vault.ErrUnavailable].
+// ErrNoStore means that a directory that must contain a file:// store does not. Errors with it
+// also wrap [vault.ErrUnavailable].
 var ErrNoStore = memfs.ErrNoStore
 
-// A URLError is what is wrong with a URL. It is [vault.ErrConfig].
+// A URLError describes an invalid URL. It wraps [vault.ErrConfig].
 type URLError struct {
 	Problem string // does not repeat the URL
-	Advice  string // what to write; may be empty
+	Advice  string // how to correct the URL; may be empty
 }
 
 func (e *URLError) Error() string { return e.Problem }
@@ -80,7 +83,7 @@ func (e *URLError) Error() string { return e.Problem }
 // Unwrap returns [vault.ErrConfig].
 func (e *URLError) Unwrap() error { return vault.ErrConfig }
 
-// OpenStore opens the store that a URL names. The caller closes it.
+// OpenStore opens the store at a URL. The caller must close it.
 func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, error) {
 	l, err := ParseStore(storeURL, o)
 	if err != nil {
@@ -112,8 +115,8 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 	}))
 }
 
-// OpenKeySource opens the key source that a URL names: local:///FILE with a root key. A file
-// that is not there is an error wrapping [io/fs.ErrNotExist].
+// OpenKeySource opens the key source at a URL: local:///FILE with a root key. If the file does
+// not exist, the error wraps [io/fs.ErrNotExist].
 func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.KeySource, error) {
 	path, err := KeyFile(keyURL)
 	if err != nil {
@@ -137,8 +140,8 @@ func KeyFile(keyURL string) (string, error) {
 }
 
 // OpenIdentity opens a source of tokens: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST
-// or github:. Its errors wrap [federation.ErrInvalidSource]. The audience is the one that the
-// default exchange of the cloud asks for; a program that needs another one calls
+// or github:. Its errors wrap [federation.ErrInvalidSource]. A github: source without an
+// audience requests the default audience of the cloud; to use another default, call
 // [federation.ParseSource].
 func OpenIdentity(_ context.Context, spec string, o *Options) (federation.Source, error) {
 	return parseSource(spec, "", o.orZero())
@@ -162,7 +165,7 @@ func (o *Options) orZero() *Options {
 	return o
 }
 
-// localPath is the path of a file:// or local:// URL.
+// localPath returns the path of a file:// or local:// URL.
 func localPath(path string) (string, error) {
 	if runtime.GOOS == "windows" {
 		path = strings.TrimPrefix(path, "/") // /C:/dir

@@ -18,7 +18,7 @@ import (
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// TestRefused: what is wrong with a URL is a URLError that does not repeat it.
+// TestRefused: an invalid URL is a URLError that does not repeat the URL.
 func TestRefused(t *testing.T) {
 	for url, want := range map[string]string{
 		"":                                "it is not a URL",
@@ -48,7 +48,7 @@ func TestRefused(t *testing.T) {
 	} {
 		_, err := vaulturl.OpenStore(t.Context(), url, nil)
 		var u *vaulturl.URLError
-		if strings.HasPrefix(want, "invalid configuration") { // of the provider
+		if strings.HasPrefix(want, "invalid configuration") { // checked by the provider
 			u = new(vaulturl.URLError)
 		} else if !errors.As(err, &u) {
 			u = nil
@@ -72,7 +72,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestOpenStore opens each kind of store; that of COS with keys of the environment.
+// TestOpenStore opens each kind of store; COS with keys from the environment.
 func TestOpenStore(t *testing.T) {
 	cos, err := costest.New(nil)
 	if err != nil {
@@ -114,7 +114,8 @@ func TestOpenStore(t *testing.T) {
 	}
 }
 
-// TestRefusedWithoutOptions: what needs the environment is refused where there is none.
+// TestRefusedWithoutOptions: a source that needs the environment is rejected if Options.Getenv
+// is nil.
 func TestRefusedWithoutOptions(t *testing.T) {
 	if _, err := vaulturl.OpenIdentity(t.Context(), "env:TOKEN", nil); !errors.Is(err, federation.ErrInvalidSource) {
 		t.Errorf("env: without Getenv: %v, want ErrInvalidSource", err)
@@ -128,7 +129,7 @@ func TestRefusedWithoutOptions(t *testing.T) {
 	}
 }
 
-// TestOpenKeySource opens a root key, or says that there is none.
+// TestOpenKeySource opens a root key; a missing file is an error.
 func TestOpenKeySource(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "root.key")
 	url := "local://" + filepath.ToSlash(path)
@@ -151,7 +152,8 @@ func TestOpenKeySource(t *testing.T) {
 	}
 }
 
-// TestAudience: tokens for either of China's audiences will do there, and nowhere else.
+// TestAudience: in the China partition tokens for either audience are accepted, elsewhere for
+// one.
 func TestAudience(t *testing.T) {
 	for _, tc := range []struct {
 		url, env string
@@ -162,7 +164,7 @@ func TestAudience(t *testing.T) {
 		{"s3://b?region=cn-north-1&role=arn:aws-cn:iam::1:role/v", "", "sts.amazonaws.com", 1},
 		{"s3://b?region=cn-north-1&role=arn:aws-cn:iam::1:role/v&audience=mine", "", "mine", 0},
 		{"s3://b?role=arn:aws:iam::1:role/v&endpoint=https://e", "", "", 0},
-		{"s3://b?role=arn:aws:iam::1:role/v", "https://e", "", 0}, // the environment's way to say the same
+		{"s3://b?role=arn:aws:iam::1:role/v", "https://e", "", 0}, // the same endpoint from the environment
 		{"s3://b?region=r&role=arn:aws:iam::1:role/v", "https://sts.eu-central-1.amazonaws.com", "sts.amazonaws.com", 0},
 	} {
 		getenv := func(name string) string { return map[string]string{"AWS_ENDPOINT_URL": tc.env}[name] }
