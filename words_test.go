@@ -27,8 +27,6 @@ var unrevised = []string{
 	"providers/aws",
 	"providers/memfs",
 	"providers/tencent",
-	"vault",
-	"vaulturl",
 }
 
 // TestWords fails on words of words.txt in any text of the repository: code, comments, documents.
