@@ -202,7 +202,7 @@ var reasons = map[string]failure{
 	"NoSuchUpload":                 {vault.ErrUnavailable, vault.UploadAborted},
 	"AuthorizationHeaderMalformed": {vault.ErrUnavailable, vault.WrongRegion},
 	"PermanentRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
-	"TemporaryRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
+	"TemporaryRedirect":            {vault.ErrUnavailable, vault.ReasonUnknown}, // of a bucket that is new: see [isElsewhere]
 	"MovedPermanently":             {vault.ErrUnavailable, vault.WrongRegion},
 
 	// Codes that have Quota in them are in [failureOfCode].
@@ -292,6 +292,9 @@ func failureOf(err error) failure {
 	if asksForFewer(err) {
 		return failure{vault.ErrBusy, vault.Throttled}
 	}
+	if code(err) == "TemporaryRedirect" && isElsewhere(err) {
+		return failure{vault.ErrUnavailable, vault.WrongRegion}
+	}
 	if f, ok := failureOfCode(code(err), effectOf(err)); ok {
 		return f
 	}
@@ -379,6 +382,20 @@ func regionOf(err error) string {
 		}
 	}
 	return ""
+}
+
+// isElsewhere reports whether S3 says that the bucket is in another region than the request was signed
+// for. It redirects requests of a bucket that was just made, too, until its name resolves.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html
+func isElsewhere(err error) bool {
+	var re *smithyhttp.ResponseError
+	region := regionOf(err)
+	if region == "" || !errors.As(err, &re) || re.Response.Request == nil {
+		return region != ""
+	}
+	_, scope, _ := strings.Cut(re.Response.Request.Header.Get("Authorization"), "Credential=")
+	parts := strings.Split(scope, "/") // key, date, region, service
+	return len(parts) < 3 || parts[2] != region
 }
 
 var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)

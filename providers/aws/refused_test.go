@@ -260,6 +260,9 @@ func TestRedirects(t *testing.T) {
 		want               error
 		reason             vault.Reason
 	}{
+		{"of a new bucket", "", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.ReasonUnknown},
+		{"of a new bucket in this region", "us-east-1", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.ReasonUnknown},
+		{"for a while, with the region", "eu-west-1", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
 		{"of S3", "", "<Error><Code>PermanentRedirect</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
 		{"of S3 with the region", "eu-west-1", "<Error><Code>Moved</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
 		{"of a web server", "", "<html>moved</html>", vault.ErrUnavailable, vault.ForeignResponse},
@@ -271,12 +274,16 @@ func TestRedirects(t *testing.T) {
 				if tc.region != "" {
 					w.Header().Set("X-Amz-Bucket-Region", tc.region)
 				}
-				w.WriteHeader(http.StatusMovedPermanently)
+				status := http.StatusMovedPermanently
+				if strings.Contains(tc.body, "TemporaryRedirect") {
+					status = http.StatusTemporaryRedirect
+				}
+				w.WriteHeader(status)
 				io.WriteString(w, tc.body)
 			})
 			_, err := newVault(t, s, "acme").Get(t.Context(), "openai", nil)
 			var cause *vault.Cause
-			if !errors.Is(err, tc.want) || !errors.As(err, &cause) || cause.Reason != tc.reason || cause.Detail != tc.region {
+			if !errors.Is(err, tc.want) || !errors.As(err, &cause) || cause.Reason != tc.reason || tc.reason == vault.WrongRegion && cause.Detail != tc.region {
 				t.Errorf("get: %v (%+v), want %v, reason %v", err, cause, tc.want, tc.reason)
 			}
 		})

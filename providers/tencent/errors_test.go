@@ -64,7 +64,9 @@ func TestExplain(t *testing.T) {
 		{520, "", vault.ErrUnavailable, vault.ReasonUnknown, false},
 		{403, "", vault.ErrPermission, vault.AccessDenied, true},
 		{401, "", vault.ErrUnauthenticated, vault.CredentialsRejected, true},
-		{307, "TemporaryRedirect", vault.ErrUnavailable, vault.WrongRegion, true},
+		{301, "PermanentRedirect", vault.ErrUnavailable, vault.WrongRegion, true},
+		{307, "TemporaryRedirect", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{302, "Found", vault.ErrRefused, vault.ReasonUnknown, true},
 		{400, "InvalidArgument", vault.ErrRefused, vault.ReasonUnknown, true},
 		{409, "SomethingNew", vault.ErrRefused, vault.ReasonUnknown, true},
 		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, true}, // of a condition that was not asked for

@@ -257,14 +257,22 @@ func failureOf(err error) failure {
 		return failure{vault.ErrPermission, vault.AccessDenied}
 	case s == http.StatusTooManyRequests:
 		return failure{vault.ErrBusy, vault.Throttled}
-	case s >= 300 && s < 400 && s != http.StatusNotModified:
+	case s >= 300 && s < 400 && (code(err) == "PermanentRedirect" || isElsewhere(err)):
 		return failure{vault.ErrUnavailable, vault.WrongRegion}
+	case s == http.StatusTemporaryRedirect, s == http.StatusPermanentRedirect:
+		return failure{vault.ErrUnavailable, vault.ReasonUnknown} // of a bucket that is new, or moved
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
 		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
 	case s >= 300 && s != http.StatusNotFound:
 		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
 	return failure{}
+}
+
+// isElsewhere reports whether COS names the region of the bucket.
+func isElsewhere(err error) bool {
+	var e *cos.ErrorResponse
+	return errors.As(err, &e) && e.Response != nil && e.Response.Header.Get("X-Cos-Bucket-Region") != ""
 }
 
 // whyUnavailable is why there are no credentials for a token.
