@@ -79,12 +79,9 @@ var undone = map[string]bool{
 	"OperationAborted":     true,
 	"RequestTimeout":       true,
 	"UserNetworkTooSlow":   true,
-}
-
-// passing are the codes, other than of status 5xx, that may not come a second time.
-var passing = map[string]bool{
-	"IncompleteBody": true,
-	"BadDigest":      true,
+	"IncompleteBody":       true,
+	"BadDigest":            true,
+	"EntitySizeNotMatch":   true,
 }
 
 func again(k kind, err error) bool {
@@ -105,7 +102,7 @@ func again(k kind, err error) bool {
 	if errors.As(err, &answer) {
 		s := status(err)
 		// A status of success is an answer that could not be understood.
-		return s >= 500 && s != http.StatusNotImplemented || s/100 == 2 || passing[answer.Code]
+		return s >= 500 && s != http.StatusNotImplemented || s/100 == 2
 	}
 	var sent *url.Error
 	var network net.Error

@@ -64,7 +64,7 @@ func effectOf(err error) vault.Effect {
 
 // isTemporary reports whether the service says that it did nothing, and may do it later.
 func isTemporary(err error) bool {
-	if asksForFewer(err) || temporaryCodes[code(err)] {
+	if asksForFewer(err) || temporaryCodes[code(err)] || damagedCodes[code(err)] {
 		return true
 	}
 	var re *awshttp.ResponseError
@@ -78,11 +78,15 @@ var temporaryStatus = []int{http.StatusRequestTimeout, http.StatusTooEarly, http
 // and may do it later.
 var temporaryCodes = map[string]bool{"RequestTimeout": true, "RequestTimeoutException": true, codeAborted: true, codeConflict: true}
 
-// isRepeated reports whether the SDK has repeated a request after another write of the key was in
-// progress: package vault does not do so again.
+// damagedCodes mean that the bytes which arrived are not those that were sent. Another attempt may be
+// fine.
+var damagedCodes = map[string]bool{"BadDigest": true, "IncompleteBody": true, "XAmzContentSHA256Mismatch": true, "XAmzContentChecksumMismatch": true}
+
+// isRepeated reports whether the SDK has repeated a request, for which see [onceWhole]: package vault
+// does not do so again.
 func isRepeated(err error) bool {
 	var op *smithy.OperationError
-	return (code(err) == codeAborted || code(err) == codeConflict) && errors.As(err, &op) && op.OperationName == "PutObject"
+	return (code(err) == codeAborted || code(err) == codeConflict || damagedCodes[code(err)]) && errors.As(err, &op) && op.OperationName == "PutObject"
 }
 
 // unpublishable reports whether the request that would have made an object visible was not
@@ -212,11 +216,11 @@ var reasons = map[string]failure{
 	"StorageFull":          {vault.ErrNoSpace, vault.QuotaExceeded},
 	"XMinioStorageFull":    {vault.ErrNoSpace, vault.QuotaExceeded},
 
-	// What went wrong on the way. The codes are of this one request: another may be fine.
-	"BadDigest":                   {vault.ErrRefused, vault.Damaged},
-	"IncompleteBody":              {vault.ErrRefused, vault.Damaged},
-	"XAmzContentSHA256Mismatch":   {vault.ErrRefused, vault.Damaged},
-	"XAmzContentChecksumMismatch": {vault.ErrRefused, vault.Damaged},
+	// Bytes were damaged on the way: see [damagedCodes].
+	"BadDigest":                   {vault.ErrUnavailable, vault.Damaged},
+	"IncompleteBody":              {vault.ErrUnavailable, vault.Damaged},
+	"XAmzContentSHA256Mismatch":   {vault.ErrUnavailable, vault.Damaged},
+	"XAmzContentChecksumMismatch": {vault.ErrUnavailable, vault.Damaged},
 
 	"KeyTooLongError":   {vault.ErrInvalidName, vault.ReasonUnknown},
 	"InvalidObjectName": {vault.ErrInvalidName, vault.ReasonUnknown},

@@ -39,7 +39,6 @@ func TestRefused(t *testing.T) {
 		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, false}, // of a condition that was not asked for
 		{422, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
 		{302, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
-		{400, "BadDigest", vault.ErrRefused, vault.Damaged, false},
 		{400, "XMinioAdminBucketQuotaExceeded", vault.ErrNoSpace, vault.QuotaExceeded, false},
 		{403, "QuotaExceeded", vault.ErrNoSpace, vault.QuotaExceeded, false},
 		{403, "StorageQuotaReached", vault.ErrNoSpace, vault.QuotaExceeded, false},
@@ -55,6 +54,10 @@ func TestRefused(t *testing.T) {
 		{301, "PermanentRedirect", vault.ErrUnavailable, vault.WrongRegion, false},
 		{403, "AccessDenied", vault.ErrPermission, vault.AccessDenied, false},
 
+		{400, "BadDigest", vault.ErrUnavailable, vault.Damaged, true},
+		{400, "IncompleteBody", vault.ErrUnavailable, vault.Damaged, true},
+		{400, "XAmzContentSHA256Mismatch", vault.ErrUnavailable, vault.Damaged, true},
+		{400, "XAmzContentChecksumMismatch", vault.ErrUnavailable, vault.Damaged, true},
 		{408, "Whatever", vault.ErrUnavailable, vault.ReasonUnknown, true},
 		{425, "Whatever", vault.ErrUnavailable, vault.ReasonUnknown, true},
 		{400, "RequestTimeout", vault.ErrUnavailable, vault.ReasonUnknown, true},
@@ -407,7 +410,7 @@ func TestOneLayer(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		code   string
-	}{{400, "RequestTimeout"}, {408, ""}, {425, ""}, {409, "OperationAborted"}, {409, "ConditionalRequestConflict"}, {503, "ServiceUnavailable"}, {500, "InternalError"}} {
+	}{{400, "BadDigest"}, {400, "IncompleteBody"}, {400, "RequestTimeout"}, {408, ""}, {425, ""}, {409, "OperationAborted"}, {409, "ConditionalRequestConflict"}, {503, "ServiceUnavailable"}, {500, "InternalError"}} {
 		t.Run(fmt.Sprint(tc.status, " ", tc.code), func(t *testing.T) {
 			t.Parallel()
 			var mu sync.Mutex

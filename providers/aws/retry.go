@@ -73,7 +73,7 @@ func repeating(before ...retry.IsErrorRetryable) aws.Retryer {
 			}
 			return aws.UnknownTernary
 		})
-		o.Retryables = slices.Concat(before, []retry.IsErrorRetryable{silent}, o.Retryables, []retry.IsErrorRetryable{isThrottled, retry.RetryableHTTPStatusCode{Codes: codes}})
+		o.Retryables = slices.Concat(before, []retry.IsErrorRetryable{silent}, o.Retryables, []retry.IsErrorRetryable{isThrottled, isDamaged, retry.RetryableHTTPStatusCode{Codes: codes}})
 	})
 }
 
@@ -81,10 +81,17 @@ func repeating(before ...retry.IsErrorRetryable) aws.Retryer {
 func once(o *s3.Options) { o.Retryer = throttledOnly() }
 
 // onceWhole is [once] for a request that holds the whole object: another write of the same key
-// may have been in progress, so that S3 did nothing.
+// may have been in progress, or bytes were damaged on the way, so that S3 did nothing.
 func onceWhole(o *s3.Options) {
-	o.Retryer = throttledOnly(retry.RetryableErrorCode{Codes: map[string]struct{}{codeConflict: {}, codeAborted: {}}})
+	o.Retryer = throttledOnly(retry.RetryableErrorCode{Codes: map[string]struct{}{codeConflict: {}, codeAborted: {}}}, isDamaged)
 }
+
+var isDamaged = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
+	if damagedCodes[code(err)] {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
+})
 
 // untilEnd is the option of a call that is repeated, until ctx ends.
 func untilEnd(ctx context.Context) func(*s3.Options) {

@@ -79,6 +79,7 @@ var throttled = map[string]bool{
 	"SlowDown": true, "RequestLimitExceeded": true, "KmsFreqControl": true,
 	"PathConflict": true, "UploadConflict": true, "OperationAborted": true,
 	"RequestTimeout": true, "UserNetworkTooSlow": true,
+	"BadDigest": true, "IncompleteBody": true, "EntitySizeNotMatch": true,
 }
 
 // pause waits before attempt n+1, and reports whether ctx is still alive.

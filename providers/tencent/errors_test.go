@@ -75,6 +75,9 @@ func TestExplain(t *testing.T) {
 		{400, "KmsKeyDisabled", vault.ErrRefused, vault.StoreKey, true},
 		{403, "KMS.AccessDenied", vault.ErrPermission, vault.StoreKey, true},
 		{400, "RequestTimeout", vault.ErrUnavailable, vault.ReasonUnknown, true},
+		{400, "BadDigest", vault.ErrUnavailable, vault.Damaged, true},
+		{400, "IncompleteBody", vault.ErrUnavailable, vault.Damaged, true},
+		{400, "EntitySizeNotMatch", vault.ErrUnavailable, vault.Damaged, true},
 		{408, "", vault.ErrUnavailable, vault.ReasonUnknown, true},
 		{425, "", vault.ErrUnavailable, vault.ReasonUnknown, true},
 		{429, "", vault.ErrBusy, vault.Throttled, true},
@@ -162,7 +165,7 @@ func TestSentOnce(t *testing.T) {
 	}{
 		{400, "InvalidArgument", 1}, {403, "AccessDenied", 1}, {404, "NoSuchBucket", 1}, {409, "SomethingNew", 1}, {403, "QuotaExceeded", 1},
 		{400, "RequestTimeout", 3}, {429, "", 3}, {408, "", 3}, {425, "", 3}, {409, "OperationAborted", 3}, {409, "PathConflict", 3}, {400, "UserNetworkTooSlow", 3},
-		{503, "SlowDown", 3},
+		{503, "SlowDown", 3}, {400, "BadDigest", 3}, {400, "IncompleteBody", 3}, {400, "EntitySizeNotMatch", 3},
 	} {
 		var sent []string
 		s.SetRule(func(r *costest.Request) *costest.Fault {

@@ -158,6 +158,9 @@ var reasons = map[string]failure{
 	"InternalError":        {vault.ErrUnavailable, vault.ReasonUnknown},
 	"RequestTimeout":       {vault.ErrUnavailable, vault.ReasonUnknown},
 	"UserNetworkTooSlow":   {vault.ErrUnavailable, vault.ReasonUnknown},
+	"BadDigest":            {vault.ErrUnavailable, vault.Damaged},
+	"IncompleteBody":       {vault.ErrUnavailable, vault.Damaged},
+	"EntitySizeNotMatch":   {vault.ErrUnavailable, vault.Damaged},
 
 	"KeyTooLong":                   {vault.ErrInvalidName, vault.ReasonUnknown},
 	"InvalidObjectName":            {vault.ErrInvalidName, vault.ReasonUnknown},
