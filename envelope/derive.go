@@ -11,11 +11,11 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// A Ref is the full name of an object. Its parts are hashed as they are: package
-// vault says which are allowed, and folds a tenant's case.
+// A Ref is the full name of an object. Its parts are hashed unchanged: package vault checks
+// them and folds the case of the tenant.
 type Ref struct{ Vault, Tenant, Collection, Name string }
 
-// Context is the hash that binds stanzas and commitment to the name.
+// Context returns the hash that binds stanzas and commitment to the name.
 func (r Ref) Context() [32]byte {
 	b := []byte("ove1 ctx")
 	for _, part := range []string{r.Vault, r.Tenant, r.Collection, r.Name} {
@@ -25,13 +25,13 @@ func (r Ref) Context() [32]byte {
 	return sha256.Sum256(b)
 }
 
-// An AAD is what a wrapped data key is bound to.
+// An AAD contains the values to which a wrapped data key is bound.
 type AAD struct {
-	Stable [15]byte // what no re-wrap changes of the header
+	Stable [15]byte // the part of the header that a rewrap does not change
 	Ctx    [32]byte // [Ref.Context]
 }
 
-// Bytes is the associated data of a stanza of that type and key id.
+// Bytes returns the associated data of a stanza with the given type and key id.
 func (a AAD) Bytes(typ byte, kekID [16]byte) []byte {
 	b := make([]byte, 0, len("ove1 wrap")+len(a.Stable)+1+len(kekID)+len(a.Ctx))
 	b = append(b, "ove1 wrap"...)
@@ -41,14 +41,14 @@ func (a AAD) Bytes(typ byte, kekID [16]byte) []byte {
 	return append(b, a.Ctx[:]...)
 }
 
-// A dataKey is the key of one object. Everything but the stanzas comes from it.
+// A dataKey is the key of one object. All keys but those of the stanzas are derived from it.
 type dataKey []byte
 
 const dataKeySize = 32
 
 func newDataKey() dataKey {
 	k := make(dataKey, dataKeySize)
-	rand.Read(k) // never fails: it ends the program instead
+	rand.Read(k) // never fails; it would crash the program instead
 	return k
 }
 
@@ -60,7 +60,8 @@ func (k dataKey) derive(info string) []byte {
 	return b
 }
 
-// commitment pins data key, header and name at once. AES-GCM alone commits to none.
+// commitment returns a hash that binds data key, header and name. AES-GCM alone does not commit
+// to its key.
 func (k dataKey) commitment(header []byte, ctx [32]byte) [32]byte {
 	hash := sha256.Sum256(header[:len(header)-commitmentSize])
 	return [32]byte(k.derive("ove1 commit" + string(hash[:]) + string(ctx[:])))

@@ -1,6 +1,6 @@
-// Package envelope seals an object so that whoever stores it can neither read it, nor
-// change it, nor pass one object off as another. FORMAT.md of this module is the format,
-// byte by byte.
+// Package envelope seals an object so that the party that stores it can neither read nor change
+// it, nor replace it by another object. FORMAT.md of this module specifies the format byte by
+// byte.
 //
 //	w, err := envelope.Seal(ctx, file, ref, sources, nil)
 //	io.Copy(w, value)
@@ -9,20 +9,22 @@
 //	r, err := envelope.Open(ctx, file, ref, sources)
 //	io.Copy(out, r)
 //
-// An envelope is a header and a payload. The header holds the object's data key,
-// wrapped once for every recipient (a [KeySource]); sealed [Metadata]; and a commitment,
-// which binds data key, header and name ([Ref]) together and is compared before anything
-// else is decrypted. The payload is a stream of Tink (AES256-GCM-HKDF) and can be opened
-// with Tink alone by whoever holds its key.
+// An envelope is a header and a payload. The header contains the data key of the object,
+// wrapped for each recipient (a [KeySource]), the sealed [Metadata], and a commitment, which
+// binds data key, header and name ([Ref]) together. The commitment is compared before anything
+// else is decrypted. The payload is a stream of Tink (AES256-GCM-HKDF); a holder of its key can
+// open it with Tink alone.
 //
-// What holds: bytes that come out of a [Reader] were sealed under this very name by
-// somebody who had a key of it, and come from one write, in order, from its start.
-// [io.EOF] comes only after the end was verified. What does not: whoever can read an
-// object can also seal another one under that name, an older object of the name looks as
-// good as the newest, and length and revision can be seen by everybody.
+// The bytes that a [Reader] returns were sealed under the requested name by a holder of a key
+// for it. They come from one write, in order, from the start of the value. The Reader returns
+// [io.EOF] only after it has verified the end.
 //
-// Memory is constant, one or two segments whatever the size. An envelope that this
-// version writes will be read by every later version.
+// The format has limits. A party that can read an object can also seal another one under the
+// same name. An older object of the name is as valid as the newest. Length and revision are not
+// secret.
+//
+// Memory use is constant: one or two segments, for any size. Every later version will open the
+// envelopes of this version.
 package envelope
 
 import (
@@ -36,20 +38,20 @@ import (
 
 // SealOptions configures [Seal]. Nil, or the zero value, is ready to use.
 type SealOptions struct {
-	// Revision orders the objects of one name, in microseconds since the Unix epoch;
-	// 0 means now.
+	// Revision orders the objects of one name, in microseconds since the Unix epoch; 0 means
+	// the current time.
 	Revision int64
-	// Metadata is sealed beside the payload.
+	// Metadata is sealed with the payload.
 	Metadata Metadata
-	// SegmentLog2 makes segments of 1<<SegmentLog2 bytes, 12 to 20; 0 means 16.
+	// SegmentLog2 sets the segment size to 1<<SegmentLog2 bytes, 12 to 20; 0 means 16.
 	SegmentLog2 int
 }
 
 const defaultSegmentLog2 = 16
 
-// Seal writes a header for sources to w and returns a Writer for the plaintext, which
-// the caller closes or aborts. ctx is for the key sources only. An error before the
-// header was written, such as a source's, or [ErrInvalid], leaves w untouched.
+// Seal writes a header for sources to w and returns a Writer for the plaintext. The caller must
+// close or abort it. ctx is used by the key sources only. If Seal fails before it writes the
+// header, with [ErrInvalid] or an error of a source, it has written nothing to w.
 func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *SealOptions) (*Writer, error) {
 	if w == nil {
 		return nil, misuse("Seal of a nil writer")
@@ -71,7 +73,7 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	// What no key is needed for comes first: a source may ask its user, or cost money.
+	// Checks that need no key come first, because a source may ask its user, or cost money.
 	if err := h.checkNumbers(len(sources)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -102,12 +104,12 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	return &Writer{header: h, stream: stream}, nil
 }
 
-// A Writer seals what is written to it. An object is whole only after Close. The zero
-// Writer answers every call with [ErrInvalid].
+// A Writer seals the bytes that are written to it. The object is complete only after Close.
+// Every method of the zero Writer returns [ErrInvalid].
 type Writer struct {
 	header *Header
 	stream io.WriteCloser
-	err    error // what every further call answers
+	err    error // returned by every further call
 }
 
 var (
@@ -122,7 +124,7 @@ var (
 // Header returns the header that was written.
 func (w *Writer) Header() *Header { return w.header }
 
-// Write seals p; what fills a segment is written. After an error nothing more is.
+// Write seals p. It writes each segment when it is full. After an error it writes nothing more.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
@@ -135,8 +137,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close writes the final segment, without which nobody takes the object for whole. It
-// does not close what is written to.
+// Close writes the final segment. Without it no reader accepts the object as complete. Close
+// does not close the underlying writer.
 func (w *Writer) Close() error {
 	if w.err == errClosed {
 		return nil
@@ -153,22 +155,22 @@ func (w *Writer) Close() error {
 	return w.err
 }
 
-// Abort gives the object up: the final segment will not be written, so that what was
-// can never be taken for a whole object. After Close it does nothing.
+// Abort abandons the object: the final segment is never written, so no reader accepts the
+// object as complete. After Close it does nothing.
 func (w *Writer) Abort() {
 	if w.err == nil {
 		w.err = errAborted
 	}
 }
 
-// Open reads and authenticates header and metadata and returns a Reader for the
-// payload. It fails with [ErrFormat], [ErrUnknownKey], [ErrDecrypt], with
-// [ErrUnavailable] or [ErrUnauthenticated] of a source, or with the error of r. A nil
-// reader or source is [ErrInvalid].
+// Open reads and authenticates header and metadata and returns a Reader for the payload. It
+// fails with [ErrFormat], [ErrUnknownKey] or [ErrDecrypt], with [ErrUnavailable] or
+// [ErrUnauthenticated] of a source, or with the error of r. A nil reader or source is
+// [ErrInvalid].
 //
-// Sources that are not remote look at all stanzas first, then remote ones, see
-// [Recognizer]. The first stanza that is a source's own decides: if it does not verify, no
-// other is tried.
+// Sources that are not remote see all stanzas before remote sources do; see [Recognizer]. The
+// first stanza that a source recognizes decides: if it does not verify, no other stanza is
+// tried.
 func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Reader, error) {
 	if err := checkSources(sources); err != nil {
 		return nil, err
@@ -195,8 +197,8 @@ func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Read
 	return &Reader{header: h, metadata: metadata, src: src, plain: plain}, nil
 }
 
-// A Reader yields the plaintext of one object, each byte verified before it is given
-// out. Every error is final. Reading from the zero Reader is [ErrInvalid].
+// A Reader returns the plaintext of one object. It verifies each byte before it returns it.
+// Every error is final. Read of the zero Reader returns [ErrInvalid].
 type Reader struct {
 	header   *Header
 	metadata Metadata
@@ -204,17 +206,17 @@ type Reader struct {
 	plain    io.Reader
 	given    int64
 	complete bool
-	err      error // what every further Read answers
+	err      error // returned by every further Read
 }
 
 // Header returns the header, which is authenticated.
 func (r *Reader) Header() *Header { return r.header }
 
-// Metadata returns what was sealed beside the payload.
+// Metadata returns the metadata that was sealed with the payload.
 func (r *Reader) Metadata() Metadata { return r.metadata }
 
-// Complete says whether all of the plaintext was read and the final segment verified.
-// While it is false, what was read may be only the start of the object.
+// Complete reports whether all of the plaintext was read and the final segment was verified.
+// While it returns false, the bytes that were read may be only the start of the object.
 func (r *Reader) Complete() bool { return r.complete }
 
 func (r *Reader) Read(p []byte) (int, error) {
@@ -225,7 +227,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	for {
-		// Tink forgets its errors, and answers EOF after a final segment that failed.
+		// Tink forgets its errors, and returns EOF after a final segment that failed.
 		n, err := r.plain.Read(p)
 		switch {
 		case err == io.EOF:
@@ -242,7 +244,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 }
 
-// size is the plaintext's, once the end of the sealed bytes was seen.
+// size returns the length of the plaintext, after the end of the sealed bytes was read.
 func (r *Reader) size() int64 {
 	n, err := r.header.PlaintextSize(r.src.n)
 	if err != nil {
@@ -251,7 +253,7 @@ func (r *Reader) size() int64 {
 	return n
 }
 
-// open finds the data key among the stanzas and opens the metadata.
+// open unwraps the data key from a stanza and decrypts the metadata.
 func (h *Header) open(ctx context.Context, ref Ref, sources []KeySource) (dataKey, Metadata, error) {
 	aad := AAD{Stable: h.stable(), Ctx: ref.Context()}
 	dek, err := h.unwrap(ctx, ref, aad, sources)
@@ -286,7 +288,7 @@ func (h *Header) commit(dek dataKey, ctx [32]byte) error {
 	return nil
 }
 
-// wrap asks every source for its stanza. keep holds those that [Keep] may carry over.
+// wrap calls every source for its stanza. keep contains the stanzas that [Keep] may carry over.
 func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySource, keep []Stanza) ([]Stanza, error) {
 	stanzas := make([]Stanza, len(sources))
 	for i, source := range sources {
@@ -297,9 +299,9 @@ func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySourc
 			stanzas[i] = Stanza(k)
 			continue
 		}
-		own := append(dataKey(nil), dek...) // so that no source can change what the next one wraps
-		s, err := source.Wrap(ctx, ref, own, aad)
-		clear(own)
+		dekCopy := append(dataKey(nil), dek...) // so that a source cannot change the key that the next source wraps
+		s, err := source.Wrap(ctx, ref, dekCopy, aad)
+		clear(dekCopy)
 		if err != nil {
 			return nil, err
 		}
@@ -341,7 +343,8 @@ func (k dataKey) openMetadata(sealed []byte, aad AAD) (Metadata, error) {
 	return m, nil
 }
 
-// A fullWriter makes a short write an error: what follows it would be garbage.
+// A fullWriter returns an error for a short write, after which further bytes would be
+// misplaced.
 type fullWriter struct{ w io.Writer }
 
 func (f fullWriter) Write(p []byte) (int, error) {

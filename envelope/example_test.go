@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/envelope/kek"
 )
 
-// sealed makes an object for the examples below.
+// sealed returns an object for the examples below.
 func sealed(ref envelope.Ref, sources []envelope.KeySource, value string) []byte {
 	var object bytes.Buffer
 	w, err := envelope.Seal(context.Background(), &object, ref, sources, &envelope.SealOptions{Revision: 1763900000000000})
@@ -39,7 +39,7 @@ func ExampleSeal() {
 		return
 	}
 	if _, err := io.WriteString(w, "sk-or-v1-demo"); err != nil {
-		w.Abort() // the object must not be taken for whole
+		w.Abort() // no reader accepts the object as complete
 		fmt.Println(err)
 		return
 	}
@@ -57,7 +57,7 @@ func ExampleSeal() {
 	// sk-or-v1-demo prod <nil>
 }
 
-// An object opens under the name it was sealed for, and under no other.
+// An object opens only under the name that it was sealed for.
 func ExampleOpen() {
 	sources := []envelope.KeySource{kek.InsecureFixed()}
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
@@ -69,7 +69,7 @@ func ExampleOpen() {
 	// Output: true
 }
 
-// A reader that stops early knows that it has not seen the end.
+// A reader that stops early reports that the value is not complete.
 func ExampleReader_Complete() {
 	sources := []envelope.KeySource{kek.InsecureFixed()}
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "notes"}
@@ -89,8 +89,8 @@ func ExampleReader_Complete() {
 	// 500000 true <nil>
 }
 
-// Without a key a header still tells for how many it is sealed, when it claims to be
-// written, and how long the object claims to be.
+// Without a key a header shows the number of recipients, and the unverified revision and
+// length.
 func ExampleReadHeader() {
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}
 	object := sealed(ref, []envelope.KeySource{kek.InsecureFixed()}, "sk-or-v1-demo")
@@ -105,7 +105,7 @@ func ExampleReadHeader() {
 	// Output: 1 1763900000000000 13 <nil>
 }
 
-// A second recipient is added without touching the payload.
+// A rewrap adds a recipient without changing the payload.
 func ExampleRewrap() {
 	ctx := context.Background()
 	mine, theirs := kek.InsecureFixed(), kek.NewLocal(kek.RandomRoot())
@@ -134,7 +134,7 @@ func ExampleRewrap() {
 	// Output: sk-or-v1-demo 1 <nil>
 }
 
-// A rename is a re-wrap too.
+// A rename is a rewrap, too.
 func ExampleMove() {
 	ctx := context.Background()
 	sources := []envelope.KeySource{kek.InsecureFixed()}

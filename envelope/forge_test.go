@@ -1,7 +1,7 @@
 package envelope_test
 
-// A second writer of the format, over the standard library alone and with nothing
-// hidden: it makes what the package refuses to make, and shows every intermediate.
+// A second writer of the format, with the standard library only. It also makes objects that the
+// package refuses to make, and returns all intermediate values.
 
 import (
 	"crypto/aes"
@@ -16,7 +16,7 @@ import (
 	"strings"
 )
 
-// A vector is one file of testdata/vectors; FORMAT.md says what its members mean.
+// A vector is one file of testdata/vectors; FORMAT.md describes its members.
 type vector struct {
 	Format       string        `json:"format"`
 	ID           string        `json:"id"`
@@ -124,7 +124,7 @@ type second struct {
 	Plaintext  string `json:"plaintext"`
 }
 
-// A value is bytes: a hex string, {"text": …} or {"repeat": hex, "size": n}.
+// A value represents bytes: a hex string, {"text": …} or {"repeat": hex, "size": n}.
 type value struct {
 	Hex    string
 	Text   string
@@ -196,7 +196,7 @@ func gcm(key []byte) cipher.AEAD {
 	return a
 }
 
-// A tape gives out the random bytes of a vector, in order.
+// A tape returns the random bytes of a vector, in order.
 type tape []drawn
 
 func (t *tape) next(what string) []byte {
@@ -215,7 +215,7 @@ func (t tape) bytes() (all []byte) {
 	return all
 }
 
-// forge makes the object that in describes.
+// forge returns the object that in describes.
 func forge(in inputs) (object []byte, d derived) {
 	random := tape(in.Random)
 	dek := random.next("dek")
@@ -243,7 +243,7 @@ func forge(in inputs) (object []byte, d derived) {
 	wrapNonces := &random
 	if in.Rewrap > 0 && len(in.RewrapRandom) > 0 {
 		for random[0].For == "wrap nonce" {
-			random.next("wrap nonce") // of the write; the re-wrap drew others
+			random.next("wrap nonce") // the nonce of the write; the rewrap used others
 		}
 		again := tape(in.RewrapRandom)
 		wrapNonces = &again
@@ -361,7 +361,8 @@ func forgePayload(in inputs, key, salt, prefix []byte) (segments, nonces [][]byt
 	}
 }
 
-// objectKey is the key of a name, as FORMAT.md has it. Package vault has its own.
+// objectKey returns the object key of a name according to FORMAT.md. Package vault has its own
+// implementation.
 func objectKey(tenant, collection, name string) string {
 	var b strings.Builder
 	for i := range len(name) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// FORMAT.md must hold what the code computes, where a reader looks for it.
+// FORMAT.md must contain the values that the code computes.
 func TestFormatPage(t *testing.T) {
 	b, err := os.ReadFile("../FORMAT.md")
 	if err != nil {

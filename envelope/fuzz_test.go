@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// seeds adds the objects of the vectors, shortened to what a fuzzer can work with.
+// seeds adds the objects of the vectors, shortened for the fuzzer.
 func seeds(f *testing.F) []vector {
 	f.Helper()
 	all := vectors(f)
@@ -29,7 +29,7 @@ func seeds(f *testing.F) []vector {
 	return all
 }
 
-// What parses marshals back to the bytes that were read.
+// A header that parses marshals back to the bytes that were read.
 func FuzzHeader(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -55,10 +55,10 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// Whatever the bytes, what comes out was sealed: the start of a plaintext of a vector,
-// and all of it before the end is told.
+// For any bytes, the plaintext that Open returns is the start of the plaintext of a vector, and
+// all of it if the reader ends without an error.
 func FuzzOpen(f *testing.F) {
-	sealed := make(map[[32]byte][][]byte) // by commitment: the vectors share data keys, as no writes do
+	sealed := make(map[[32]byte][][]byte) // by commitment, because vectors share data keys
 	for _, v := range seeds(f) {
 		c := [32]byte(unhex(v.Derived.Commitment))
 		sealed[c] = append(sealed[c], v.Inputs.Plaintext.bytes())
@@ -97,8 +97,8 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// Metadata of any text is read as encoding/json reads it, or refused; what is read can
-// be sealed again. The text is sealed by the second writer, so that the key fits.
+// Any metadata is parsed like encoding/json does, or rejected; parsed metadata can be sealed
+// again. The second writer seals the text, so that the key fits.
 func FuzzMetadata(f *testing.F) {
 	added := 0
 	for _, v := range vectors(f) {
@@ -132,8 +132,8 @@ func FuzzMetadata(f *testing.F) {
 			Expires     string            `json:"expires"`
 			Labels      map[string]string `json:"labels"`
 		}
-		// encoding/json folds more letters than the format does, so a name of its
-		// own taste may make it differ; it does so for no name in ASCII.
+		// encoding/json folds more letters than the format does, so the results may differ if a
+		// name is not ASCII.
 		if err := json.Unmarshal(text, &std); isASCII(text) && (err != nil || std.ContentType != m.ContentType || len(std.Labels) != len(m.Labels) ||
 			(std.Expires == "") != m.Expires.IsZero() && std.Expires != "0001-01-01T00:00:00Z") {
 			t.Fatalf("%q is read as %+v, and by encoding/json as %+v, %v", text, m, std, err)
@@ -152,6 +152,6 @@ func FuzzMetadata(f *testing.F) {
 }
 
 func isASCII(b []byte) bool {
-	// An escape may stand for any letter.
+	// An escape may represent any letter.
 	return !bytes.ContainsFunc(b, func(r rune) bool { return r > 126 }) && !bytes.Contains(b, []byte(`\u`))
 }

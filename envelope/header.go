@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// MaxHeaderLen is the most that a header takes, commitment included.
+	// MaxHeaderLen is the maximum length of a header, including the commitment.
 	MaxHeaderLen = 32768
 
 	magic          = "OVE1"
 	suite          = 1
-	fixedSize      = 20 // up to the first stanza
-	stanzaSize     = 19 // of a stanza without its body
+	fixedSize      = 20 // bytes before the first stanza
+	stanzaSize     = 19 // bytes of a stanza without its body
 	commitmentSize = 32
 	minSegmentLog2 = 12
 	maxSegmentLog2 = 20
@@ -27,7 +27,7 @@ const (
 	maxSealedMeta  = sealOverhead + maxMetadata
 )
 
-// Stanza types that this version of the format knows.
+// Stanza types of this version of the format.
 const (
 	typeRoot       = 1
 	typePassphrase = 2
@@ -35,31 +35,31 @@ const (
 	firstPrivate   = 128
 )
 
-// A Stanza is the data key, wrapped for one recipient.
+// A Stanza is the data key wrapped for one recipient.
 type Stanza struct {
 	Type byte     // 1 root, 2 passphrase, 3 KMS, 128–255 private use
-	ID   [16]byte // which key it is wrapped under
+	ID   [16]byte // id of the wrapping key
 	Body []byte   // the wrapped data key
 }
 
-// A Header is what precedes a payload. It is public, and nothing of it is proven until
-// [Open] or [OpenHeader] compared the commitment: one that [ReadHeader] returned may be
-// anybody's.
+// A Header precedes the payload. It is public. It is not authenticated until [Open] or
+// [OpenHeader] has compared the commitment: a header from [ReadHeader] may have been written by
+// anyone.
 //
 //	magic[4] suite[1] flags[1] k[1] n[1] H[2] revision[8] rewrap[2]
 //	stanza{n}: type[1] id[16] len[2] body[len]
 //	mlen[2] metadata[mlen] commitment[32]
 type Header struct {
 	Revision    int64    // microseconds since the Unix epoch
-	Rewrap      uint16   // how often the stanzas were changed
+	Rewrap      uint16   // number of rewraps
 	SegmentLog2 int      // the payload's segments have 1<<SegmentLog2 bytes
-	Stanzas     []Stanza // in the order in which a source looks at them
+	Stanzas     []Stanza // in the order in which sources see them
 	Sealed      []byte   // sealed metadata; empty for none
-	Commitment  [32]byte // no two writes share one
+	Commitment  [32]byte // unique to each write
 }
 
-// HeaderLen returns the length of the header that starts with start, which need not be
-// the whole of it, or 0 when start does not begin like a header that can be read.
+// HeaderLen returns the length of the header that begins with start, which may be shorter than
+// the header. It returns 0 if start is not the beginning of a readable header.
 func HeaderLen(start []byte) int {
 	if len(start) < fixedSize || string(start[:6]) != magic+"\x01\x00" {
 		return 0
@@ -70,15 +70,16 @@ func HeaderLen(start []byte) int {
 	return 0
 }
 
-// ReadHeader reads a header and not a byte more. It uses no key, so what it returns
-// may be forged, an older object, or one of another name.
+// ReadHeader reads a header and no byte more. It uses no key, so the header may be forged, of
+// an older object, or of another name.
 func ReadHeader(r io.Reader) (*Header, error) {
 	return readHeader(&source{r: r})
 }
 
 func readHeader(src *source) (*Header, error) {
 	var fixed [fixedSize]byte
-	// A newer format may go on in any way after the byte that says so, or end there.
+	// Check each byte of the version as soon as it is read: in a newer format the bytes that
+	// follow may differ, or be absent.
 	for _, step := range []struct {
 		from, to int
 		check    func([]byte) error
@@ -137,8 +138,8 @@ func checkFlags(b []byte) error {
 	return nil
 }
 
-// parseFixed checks the numbers before the first stanza; magic, suite and flags were
-// checked when they were read.
+// parseFixed checks the numbers before the first stanza. Magic, suite and flags were checked
+// when they were read.
 func parseFixed(b []byte) (n, length int, err error) {
 	n, length = int(b[7]), int(binary.BigEndian.Uint16(b[8:]))
 	switch revision := binary.BigEndian.Uint64(b[10:]); {
@@ -154,7 +155,7 @@ func parseFixed(b []byte) (n, length int, err error) {
 	return n, length, err
 }
 
-// parseHeader parses b, a whole header whose first bytes were checked already.
+// parseHeader parses b, a whole header whose first bytes were checked.
 func parseHeader(b []byte) (*Header, error) {
 	n, _, err := parseFixed(b)
 	if err != nil {
@@ -227,7 +228,7 @@ func checkStanzas(stanzas []Stanza) error {
 	return nil
 }
 
-// Len returns the length of the header in bytes, which is where the payload starts.
+// Len returns the length of the header in bytes, which is the offset of the payload.
 func (h *Header) Len() int {
 	n := fixedSize + 2 + len(h.Sealed) + commitmentSize
 	for _, s := range h.Stanzas {
@@ -236,8 +237,8 @@ func (h *Header) Len() int {
 	return n
 }
 
-// Bytes returns the header as it is stored. For a header that was read these are the
-// bytes that were read.
+// Bytes returns the encoded header. For a header that was read, these are the bytes that were
+// read.
 func (h *Header) Bytes() []byte {
 	length := h.Len()
 	b := make([]byte, 0, length)
@@ -257,7 +258,7 @@ func (h *Header) Bytes() []byte {
 	return append(b, h.Commitment[:]...)
 }
 
-// check refuses what a parser would refuse, before it is written.
+// check rejects a header that the parser would reject, before it is written.
 func (h *Header) check() error {
 	if err := h.checkNumbers(len(h.Stanzas)); err != nil {
 		return err
@@ -282,7 +283,7 @@ func (h *Header) checkNumbers(stanzas int) error {
 	return nil
 }
 
-// stable is what a re-wrap does not change: all that precedes n, and the revision.
+// stable returns the bytes that a rewrap does not change: those before n, and the revision.
 func (h *Header) stable() (s [15]byte) {
 	copy(s[:], magic)
 	s[4], s[5], s[6] = suite, 0, byte(h.SegmentLog2)
@@ -290,9 +291,9 @@ func (h *Header) stable() (s [15]byte) {
 	return s
 }
 
-// PlaintextSize returns how many bytes an object of total sealed bytes announces, or
-// [ErrDecrypt] when no object has that length. Only the end of a reader proves it. A
-// header whose segment size the format does not allow is [ErrFormat].
+// PlaintextSize returns the length of the plaintext of an object of total sealed bytes, or
+// [ErrDecrypt] if no object has that length. The length is verified only when the object is
+// read to its end. If the segment size in the header is invalid, the error is [ErrFormat].
 func (h *Header) PlaintextSize(total int64) (int64, error) {
 	if h.SegmentLog2 < minSegmentLog2 || h.SegmentLog2 > maxSegmentLog2 {
 		return 0, malformed(fmt.Errorf("segment size 2^%d", h.SegmentLog2))
@@ -300,7 +301,7 @@ func (h *Header) PlaintextSize(total int64) (int64, error) {
 	return plaintextSize(total-int64(h.Len()), int64(1)<<h.SegmentLog2)
 }
 
-// Sizes of Tink's stream: its own header counts in the first segment.
+// Sizes of Tink's stream: its own header is part of the first segment.
 const (
 	payloadHeaderSize = 40
 	tagSize           = 16

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The format depends on Tink, what Tink depends on, and the standard library; nothing
-// that ships reaches package testing.
+// The format depends on Tink, its dependencies, and the standard library. No package that is
+// not a test depends on package testing.
 func TestImports(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".", "./kek").Output()
 	if err != nil {
@@ -21,8 +21,8 @@ func TestImports(t *testing.T) {
 		switch {
 		case dep == module+"envelope", dep == module+"envelope/kek":
 			seen++
-		case dep == module+"internal/durable": // of kek: key files are durable
-		case dep == module+"internal/text": // of kek: an imported key may come from any editor
+		case dep == module+"internal/durable": // for kek: key files
+		case dep == module+"internal/text": // for kek: an imported key may come from any editor
 		case dep == "testing", strings.HasPrefix(dep, "testing/"):
 			t.Errorf("envelope reaches %s", dep)
 		case !strings.Contains(first, "."), // the standard library
@@ -36,7 +36,7 @@ func TestImports(t *testing.T) {
 	if seen != 2 {
 		t.Errorf("go list shows %d packages of ours, want 2:\n%s", seen, out)
 	}
-	// The keys know the format, never the other way round.
+	// Package kek imports envelope, never the other way round.
 	out, err = exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil || strings.Contains(string(out), module+"envelope/kek") {
 		t.Errorf("envelope reaches envelope/kek (%v)", err)

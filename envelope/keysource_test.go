@@ -13,8 +13,8 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// A double is a key source that records its calls in calls. A stanza of the type and with the
-// first id byte of its key is its own; the body is the data key in the clear.
+// A double is a key source that records its calls in calls. It recognizes a stanza by the type
+// and the first id byte of its key; the body is the unencrypted data key.
 type double struct {
 	key       byte
 	name      string
@@ -55,7 +55,7 @@ func (d *double) Unwrap(_ context.Context, _ envelope.Ref, s envelope.Stanza, _ 
 	return bytes.Clone(s.Body), nil
 }
 
-// A remoteDouble is a double behind a service.
+// A remoteDouble is a double that is remote.
 type remoteDouble struct{ *double }
 
 func (remoteDouble) Remote() bool { return true }
@@ -76,7 +76,7 @@ type nearDouble struct{ remoteDouble }
 
 func (nearDouble) Remote() bool { return false }
 
-// unwrapping is every function that unwraps a data key.
+// unwrapping lists every function that unwraps a data key.
 var unwrapping = map[string]func(object []byte, sources []envelope.KeySource) error{
 	"Open": func(object []byte, sources []envelope.KeySource) error {
 		r, err := envelope.Open(ctx, bytes.NewReader(object), testRef, sources)
@@ -133,7 +133,7 @@ func TestOrderOfSources(t *testing.T) {
 		stanzas string
 		sources []envelope.KeySource
 		calls   []string
-		errs    []error // nil: it opens
+		errs    []error // nil: the object opens
 	}{
 		{"15 stanzas of other recipients", others(15) + "r", []envelope.KeySource{remote('r')},
 			append(asksOthers(15), "remote recognizes 7201", "remote unwraps 7201"), nil},
@@ -214,8 +214,8 @@ func TestOrderOfSources(t *testing.T) {
 	}
 }
 
-// The error of a source that could not be reached names the source, and that of an object for
-// other recipients names their keys.
+// If a source could not be reached, the error names the source. If an object is for other
+// recipients, the error names their keys.
 func TestSourcesInErrors(t *testing.T) {
 	object := seal(t, []envelope.KeySource{&double{key: 'o'}, &double{key: 'r'}}, nil, nil)
 	away := &double{key: 'r', name: "signer https://host", err: envelope.ErrUnavailable}
@@ -229,7 +229,7 @@ func TestSourcesInErrors(t *testing.T) {
 	}
 }
 
-// A nil argument or the zero value of a type is an error, and no panic.
+// A nil argument, or a method of a zero value, is an error, not a panic.
 func TestMisuse(t *testing.T) {
 	object := seal(t, fixed, []byte("sk-1"), nil)
 	h, payload := header(t, object)

@@ -11,10 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// Metadata is sealed beside the payload: the store does not see it.
+// Metadata is sealed with the payload, so the store cannot read it.
 type Metadata struct {
 	ContentType string            // at most 255 bytes
-	Expires     time.Time         // zero for none; sealed in UTC, cut to whole seconds. A note, not an access control
+	Expires     time.Time         // zero for none; sealed in UTC, cut to whole seconds; informational, not an access control
 	Labels      map[string]string // at most 64
 }
 
@@ -25,7 +25,7 @@ const (
 	expiresLayout  = "2006-01-02T15:04:05Z"
 )
 
-// marshal returns the metadata as JSON, nil when there is none.
+// marshal returns the metadata as JSON, or nil if it is empty.
 func (m Metadata) marshal() ([]byte, error) {
 	out := struct {
 		ContentType string            `json:"content_type,omitempty"`
@@ -68,8 +68,8 @@ func (m Metadata) marshal() ([]byte, error) {
 
 var errMetadata = errors.New("malformed metadata")
 
-// parseMetadata is stricter than encoding/json, which takes any case of a name, the
-// last of two equal ones, and text that is not Unicode.
+// parseMetadata is stricter than encoding/json, which ignores the case of names, accepts the
+// last of two equal names, and replaces invalid Unicode.
 func parseMetadata(text []byte) (m Metadata, err error) {
 	padless := bytes.TrimRight(text, " ")
 	if len(text) > maxMetadata || !bytes.HasPrefix(text, []byte("{")) || !bytes.HasSuffix(padless, []byte("}")) ||
@@ -105,7 +105,7 @@ func parseMetadata(text []byte) (m Metadata, err error) {
 		}
 		switch asciiLower(name) {
 		case "content_type", "expires", "labels":
-			return errMetadata // somebody's parser would take it for the real one
+			return errMetadata // some parsers would accept it as the known name
 		}
 		return skip(d)
 	})
@@ -115,7 +115,7 @@ func parseMetadata(text []byte) (m Metadata, err error) {
 	return m, nil
 }
 
-// object reads an object, calling member after each name, which must read the value.
+// object reads an object. After each name it calls member, which must read the value.
 func object(d *json.Decoder, member func(name string) error) error {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return errMetadata
@@ -139,7 +139,7 @@ func members(d *json.Decoder, member func(name string) error) error {
 	return err
 }
 
-// skip reads a value of any kind; inside it, too, a name may be used only once.
+// skip reads a value of any kind. It rejects repeated names inside the value, too.
 func skip(d *json.Decoder) error {
 	t, err := d.Token()
 	if err != nil {
@@ -168,7 +168,7 @@ func text1(d *json.Decoder) (string, error) {
 	return s, nil
 }
 
-// parseExpires takes exactly the form that is written, and a date that exists.
+// parseExpires accepts only the form that marshal writes, and only an existing date.
 func parseExpires(s string) (time.Time, error) {
 	t, err := time.Parse(expiresLayout, s)
 	if err != nil || t.Format(expiresLayout) != s {
@@ -177,8 +177,8 @@ func parseExpires(s string) (time.Time, error) {
 	return t, nil
 }
 
-// loneSurrogate finds an escape that is half a character, which encoding/json replaces
-// silently. text is valid JSON, so a backslash is inside a string.
+// loneSurrogate reports whether text, which is valid JSON, contains an escape of half a
+// surrogate pair, which encoding/json replaces silently.
 func loneSurrogate(text []byte) bool {
 	unit := func(i int) (uint64, bool) {
 		if i+6 > len(text) || text[i] != '\\' || text[i+1] != 'u' {

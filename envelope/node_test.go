@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// needNode skips the test without a Node that testdata/open.mjs can run on, or fails it where one is required.
+// needNode skips the test if there is no Node that can run testdata/open.mjs, or fails it if
+// Node is required.
 func needNode(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -42,7 +43,8 @@ func needNode(t *testing.T) {
 
 func node(t *testing.T, script string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	// Read here, too: go test reuses the result of a test whose own files did not change, and knows none of a command's.
+	// Read the files here, too: go test caches results, and does not know which files a command
+	// reads.
 	if _, err := os.ReadFile(script); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func node(t *testing.T, script string, args ...string) (stdout, stderr string, e
 
 const openScript = "testdata/open.mjs"
 
-// A reader that was written from FORMAT.md alone opens and refuses the same vectors.
+// A reader that was written from FORMAT.md alone opens and rejects the same vectors.
 func TestNodeOpensVectors(t *testing.T) {
 	needNode(t)
 	stdout, stderr, err := node(t, openScript)
@@ -64,7 +66,7 @@ func TestNodeOpensVectors(t *testing.T) {
 	}
 }
 
-// setMember changes one member of a vector, given by its path, or takes it out if there is no value.
+// setMember sets the member of a vector at the given path, or removes it if there is no value.
 func setMember(t *testing.T, b []byte, value any, path ...string) []byte {
 	t.Helper()
 	var v map[string]any
@@ -89,7 +91,7 @@ func setMember(t *testing.T, b []byte, value any, path ...string) []byte {
 	return b
 }
 
-// The script must fail on a vector that is wrong, and say why; else that it passes says nothing.
+// The script must detect a vector that is wrong; otherwise its success proves nothing.
 func TestNodeFailsOnWrongVectors(t *testing.T) {
 	needNode(t)
 	flipped := func(id string, at int) string {
@@ -146,7 +148,8 @@ func TestNodeFailsOnWrongVectors(t *testing.T) {
 		}
 		files = append(files, file)
 	}
-	// Each is judged alone: one call for all says of each, in their order, a line.
+	// The script checks each vector alone; one call for all vectors reports each on its own
+	// line, in order.
 	stdout, stderr, err := node(t, openScript, files...)
 	lines := strings.SplitAfter(stdout, "\n")
 	if want := fmt.Sprintf("0 passed, %d failed\n", len(tests)); exitCode(err) != 1 || len(lines) != len(tests)+2 || lines[len(tests)] != want {
@@ -157,7 +160,7 @@ func TestNodeFailsOnWrongVectors(t *testing.T) {
 			t.Errorf("%s with another %s: %swant %q", test.id, test.path, lines[i], test.want)
 		}
 	}
-	// A single one of them is a failure, too.
+	// A single wrong vector makes the script fail.
 	if _, _, err := node(t, openScript, append(files[:1:1], "testdata/vectors/open-first.json")...); exitCode(err) != 1 {
 		t.Errorf("one wrong vector of two: %v", err)
 	}
@@ -170,7 +173,7 @@ func exitCode(err error) int {
 	return 0
 }
 
-// Vectors that went missing must not look like vectors that pass.
+// Missing vectors must not look like vectors that pass.
 func TestNodeMissesVectors(t *testing.T) {
 	needNode(t)
 	dir := t.TempDir()
@@ -196,7 +199,8 @@ func TestNodeMissesVectors(t *testing.T) {
 	}
 }
 
-// The script opens an object file, and writes nothing of one that does not verify to its end.
+// The script opens an object file. If the object does not verify to its end, the script writes
+// nothing.
 func TestNodeOpensFile(t *testing.T) {
 	needNode(t)
 	v := find(t, "open-size-2s-71") // three segments
@@ -214,7 +218,7 @@ func TestNodeOpensFile(t *testing.T) {
 	whole, cut := file("whole", object), file("cut", object[:len(object)-17])
 	for _, test := range []struct{ file, root, tenant, name, stderr string }{
 		{whole, root, v.Reader.Tenant, v.Reader.Name, ""},
-		{whole, root, "0x" + strings.ToUpper(v.Reader.Tenant[2:]), v.Reader.Name, ""}, // what a user gives is folded
+		{whole, root, "0x" + strings.ToUpper(v.Reader.Tenant[2:]), v.Reader.Name, ""}, // the tenant that a user enters is folded
 		{whole, other, v.Reader.Tenant, v.Reader.Name, "ErrUnknownKey: "},
 		{whole, root, v.Reader.Tenant, "other", "ErrUnknownKey: "},
 		{whole, root, v.Reader.Tenant, "a//b", "Error: "},

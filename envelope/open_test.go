@@ -23,7 +23,7 @@ var (
 	fixed   = []envelope.KeySource{kek.InsecureFixed()}
 )
 
-// localSource is the source of a root of 32 equal bytes.
+// localSource returns the source of a root of 32 equal bytes.
 func localSource(t testing.TB, fill byte) envelope.KeySource {
 	t.Helper()
 	root, err := kek.NewRoot(bytes.Repeat([]byte{fill}, 32))
@@ -57,7 +57,7 @@ func pattern(n int) []byte {
 	return b
 }
 
-// refused says whether err is one of the three answers to bytes that are not right.
+// refused reports whether err is one of the three errors for invalid bytes.
 func refused(err error) bool {
 	return errors.Is(err, envelope.ErrFormat) || errors.Is(err, envelope.ErrUnknownKey) || errors.Is(err, envelope.ErrDecrypt)
 }
@@ -113,7 +113,7 @@ func TestEveryTruncationIsRefused(t *testing.T) {
 	}
 }
 
-// Every way to keep, drop, double and reorder four segments, but the right one.
+// Every way to keep, drop, repeat and reorder four segments fails, except the original order.
 func TestSegmentsOutOfOrderAreRefused(t *testing.T) {
 	const s = 1 << 12
 	plain := pattern(3*s + 100)
@@ -146,8 +146,8 @@ func TestSegmentsOutOfOrderAreRefused(t *testing.T) {
 	try(nil)
 }
 
-// The commitment is what refuses the second key: without it both readers would get a
-// text of the writer's choice.
+// The commitment rejects the second key: without it each of two readers would get another
+// plaintext that the writer chose.
 func TestTwoKeyAttack(t *testing.T) {
 	v := find(t, "refused-two-keys-second")
 	object := v.object(t)
@@ -175,13 +175,13 @@ func TestTwoKeyAttack(t *testing.T) {
 	if got, _, err := readAll(object, v.Reader.ref(), sourcesOf(t, stanzas[0].Root)); err != nil || !bytes.Equal(got, v.Inputs.Plaintext.bytes()) {
 		t.Errorf("the first key reads %x, %v", got, err)
 	}
-	// The second stanza verifies: only the commitment tells.
+	// The second stanza verifies; only the commitment detects it.
 	if got, _, err := readAll(object, v.Reader.ref(), sourcesOf(t, stanzas[1].Root)); !errors.Is(err, envelope.ErrDecrypt) || len(got) > 0 {
 		t.Errorf("the second key reads %x, %v", got, err)
 	}
 }
 
-// A script answers for one stanza type and counts.
+// A script is a key source for one stanza type with given errors; it counts its calls.
 type script struct {
 	typ   byte
 	dek   []byte
@@ -215,7 +215,7 @@ func TestStanzasAreTriedInOrder(t *testing.T) {
 		name    string
 		sources []envelope.KeySource
 		asked   string
-		errs    []error // nil: it opens
+		errs    []error // nil: the object opens
 	}{
 		{"header order, not source order", []envelope.KeySource{fixed[0], s(202, nil, away), s(201, nil, away), s(200, nil, away)}, "\xc8\xc9\xca", nil},
 		{"unavailable and the next opens", []envelope.KeySource{s(200, nil, away), fixed[0]}, "\xc8", nil},
@@ -253,7 +253,7 @@ func TestStanzasAreTriedInOrder(t *testing.T) {
 	}
 }
 
-// A data key of another length is refused even when the commitment is under it.
+// A data key of another length is rejected even if the commitment matches it.
 func TestDataKeyHas32Bytes(t *testing.T) {
 	v := find(t, "open-first")
 	for n, want := range map[int]error{31: envelope.ErrDecrypt, 32: nil, 33: envelope.ErrDecrypt, 64: envelope.ErrDecrypt} {
@@ -273,13 +273,13 @@ func TestDataKeyHas32Bytes(t *testing.T) {
 
 var errBroken = errors.New("connection reset")
 
-// failing yields b and then err.
+// failing returns b and then err.
 func failing(b []byte, err error) io.Reader {
 	return io.MultiReader(bytes.NewReader(b), iotest.ErrReader(err))
 }
 
-// An error of the reader comes through as itself wherever it comes, also the one that
-// net/http has for a cut body, which Tink takes for an honest end.
+// An error of the reader is returned as it is, wherever it occurs. That includes
+// io.ErrUnexpectedEOF, which net/http returns for a cut body and Tink accepts as a regular end.
 func TestSourceErrorsComeThrough(t *testing.T) {
 	plain := pattern(9000)
 	object := seal(t, fixed, plain, &envelope.SealOptions{SegmentLog2: 12})
@@ -339,7 +339,7 @@ func TestReadersMayBeSlow(t *testing.T) {
 	}
 }
 
-// Tink's reader forgets an error, and answers EOF after a final segment that failed.
+// Tink's reader forgets an error, and returns EOF after a final segment that failed.
 func TestErrorsAreSticky(t *testing.T) {
 	plain := pattern(9000)
 	object := seal(t, fixed, plain, &envelope.SealOptions{SegmentLog2: 12})
@@ -351,7 +351,7 @@ func TestErrorsAreSticky(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, first := io.ReadAll(r)
-		if first != envelope.ErrDecrypt { // and nothing that tells where
+		if first != envelope.ErrDecrypt { // without a position
 			t.Fatalf("byte %d changed: %v", at, first)
 		}
 		for range 3 {
@@ -394,7 +394,7 @@ func TestComplete(t *testing.T) {
 			t.Errorf("size %d: %d, %v, complete %v at the end", size, n, err, r.Complete())
 		}
 	}
-	// All data and an empty final segment that fails: the end was not seen.
+	// All data and an invalid empty final segment: the end was not verified.
 	v := find(t, "open-empty-final")
 	object := v.object(t)
 	object[len(object)-1] ^= 1
@@ -422,7 +422,7 @@ func TestSwappedParts(t *testing.T) {
 	}
 }
 
-// Two objects of one name: no part of one fits the other.
+// No part of an object fits into another object of the same name.
 func TestPartsOfTwoObjects(t *testing.T) {
 	o := &envelope.SealOptions{Revision: 7}
 	a, b := seal(t, fixed, []byte("sk-1"), o), seal(t, fixed, []byte("sk-2"), o)
@@ -439,7 +439,7 @@ func TestPartsOfTwoObjects(t *testing.T) {
 	}
 }
 
-// A hostile header costs no more than what was read of it.
+// A malicious header does not cost more memory than the bytes that were read.
 func TestLengthsAreBoundedBeforeAllocation(t *testing.T) {
 	for name, b := range map[string]string{
 		"header of 65535":          "OVE1\x01\x00\x10\x01\xff\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00",
@@ -460,7 +460,7 @@ func TestLengthsAreBoundedBeforeAllocation(t *testing.T) {
 	}
 }
 
-// Nothing is read past what a function needs.
+// No function reads more bytes than it needs.
 func TestReadsNoFurther(t *testing.T) {
 	object := seal(t, fixed, pattern(100), nil)
 	h, _ := envelope.ReadHeader(bytes.NewReader(object))
@@ -501,7 +501,7 @@ func TestHeaderLen(t *testing.T) {
 	}
 }
 
-// Whatever is read in whatever steps, a random object opens to what was sealed.
+// A random object opens to the sealed plaintext, for any sequence of read sizes.
 func TestRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 200 {
@@ -533,8 +533,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// 64 MiB pass through in segments of 64 KiB; what is allocated on the way is a few of
-// these, not the object.
+// Sealing and opening 64 MiB in segments of 64 KiB allocates a few segments, not the object.
 func TestMemoryIsConstant(t *testing.T) {
 	const size = 64 << 20
 	pr, pw := io.Pipe()

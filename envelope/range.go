@@ -11,20 +11,20 @@ import (
 	"io"
 )
 
-// An Object opens parts of a payload without reading the rest. The zero Object answers
-// [ErrInvalid].
+// An Object opens parts of a payload without reading the rest. Every method of the zero Object
+// that can fail returns [ErrInvalid].
 type Object struct {
 	header   *Header
 	metadata Metadata
-	start    int64 // of the payload
+	start    int64 // offset of the payload
 	segment  int64 // sealed bytes of a segment
 	aead     cipher.AEAD
 	prefix   [7]byte // of every segment's nonce
 }
 
-// OpenHeader reads and authenticates header and metadata, reads the 40 bytes of the
-// payload that follow (and no more), and returns what opens ranges of it. Its errors
-// are those of [Open].
+// OpenHeader reads and authenticates header and metadata. It also reads the first 40 bytes of
+// the payload, and no byte more. The Object that it returns opens ranges of the payload. Its
+// errors are those of [Open].
 func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Object, error) {
 	if err := checkSources(sources); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) 
 	return o, nil
 }
 
-// segmentAEAD is the cipher of all segments, as Tink derives it.
+// segmentAEAD returns the cipher of all segments, derived as in Tink.
 func (k dataKey) segmentAEAD(salt []byte, stable [15]byte) (cipher.AEAD, error) {
 	main := k.payloadKey()
 	defer clear(main)
@@ -76,28 +76,28 @@ func (k dataKey) segmentAEAD(salt []byte, stable [15]byte) (cipher.AEAD, error) 
 // Header returns the header, which is authenticated.
 func (o *Object) Header() *Header { return o.header }
 
-// Metadata returns what was sealed beside the payload.
+// Metadata returns the metadata that was sealed with the payload.
 func (o *Object) Metadata() Metadata { return o.metadata }
 
-// A Span is the sealed bytes that hold a range of plaintext.
+// A Span identifies the sealed bytes that contain a range of plaintext.
 type Span struct {
-	Offset, Length int64 // in the object, its header counted
+	Offset, Length int64 // relative to the start of the object's header
 
 	of          *Object
-	first, last int64 // segments; last < first for none
+	first, last int64 // segment numbers; last < first if there is none
 	final       bool  // last is the object's final segment
-	skip, take  int64 // plaintext to drop, then to give
+	skip, take  int64 // plaintext bytes to skip, then to return
 }
 
-// Final says whether the span holds the final segment, so that reading it proves the
+// Final reports whether the span contains the final segment, so that reading it verifies the
 // end of the object.
 func (s Span) Final() bool { return s.final }
 
-// Range says which bytes of an object of total sealed bytes hold the plaintext from
-// off on, n bytes of it or, when n is negative, the rest. The range is clipped to the
-// announced size. One that reaches the end, or lies past it, includes the final segment,
-// so that reading it proves that the size is true; any other proves its own bytes only.
-// A total that no object has is [ErrDecrypt].
+// Range returns the span of the n bytes of plaintext at offset off, or of the rest if n is
+// negative, in an object of total sealed bytes. The range is clipped to the plaintext size that
+// total implies. A range that reaches or passes the end includes the final segment, so that
+// reading it verifies the size; any other range verifies its own bytes only. If no object has
+// that total, the error is [ErrDecrypt].
 func (o *Object) Range(total, off, n int64) (Span, error) {
 	if o.aead == nil {
 		return Span{}, errZeroObject
@@ -132,7 +132,7 @@ func (o *Object) Range(total, off, n int64) (Span, error) {
 	return s, nil
 }
 
-// holding returns the segment that holds the plaintext byte at off.
+// holding returns the number of the segment that contains the plaintext byte at off.
 func (o *Object) holding(off int64) int64 {
 	// The first segment is shorter by Tink's header.
 	return (off + payloadHeaderSize) / (o.segment - tagSize)
@@ -143,10 +143,10 @@ func (o *Object) plaintextStart(segment int64) int64 {
 	return max(0, segment*(o.segment-tagSize)-payloadHeaderSize)
 }
 
-// OpenRange decrypts the plaintext that s was made for. r yields the sealed bytes of s
-// and ends after them. Bytes are verified before they are given out, and every error
-// is final: that of r, or [ErrDecrypt], also when r ends early, or late for a span that
-// is [Span.Final]. A span that o.Range did not return is [ErrInvalid], and nothing is read.
+// OpenRange decrypts the plaintext of the span s. r must return exactly the sealed bytes of s.
+// Each byte is verified before it is returned. Every error is final: that of r, or
+// [ErrDecrypt], also if r ends early, or has more bytes than a span that is [Span.Final]. If s
+// was not returned by o.Range, the error is [ErrInvalid] and nothing is read.
 func (o *Object) OpenRange(r io.Reader, s Span) io.Reader {
 	rr := &rangeReader{o: o, s: s, src: &source{r: r}, next: s.first}
 	switch {
@@ -164,7 +164,7 @@ type rangeReader struct {
 	src   *source
 	next  int64  // segment
 	buf   []byte // one segment
-	plain []byte // verified and not given out; in buf
+	plain []byte // verified bytes not returned yet; part of buf
 	err   error
 }
 
@@ -186,7 +186,7 @@ func (r *rangeReader) Read(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// after is the error once all that was verified is given out.
+// after returns the error that follows the verified bytes.
 func (r *rangeReader) after() error {
 	if len(r.plain) > 0 {
 		return nil
@@ -210,7 +210,7 @@ func (r *rangeReader) fill() error {
 	}
 	last := r.s.final && r.next == r.s.last
 	if last {
-		// The end of the object must be the end of r, before its bytes are given out.
+		// Verify that r ends here before the bytes of the final segment are returned.
 		if _, err := io.ReadFull(r.src, r.buf[len(sealed):len(sealed)+1]); err != io.EOF {
 			return r.src.or(ErrDecrypt)
 		}

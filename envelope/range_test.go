@@ -15,7 +15,7 @@ import (
 
 const rangeS = 1 << 12
 
-// Ranges agree with stock Tink: the payload is Tink's own, made here by Tink alone.
+// Ranges match the plaintext of a payload that stock Tink made.
 func TestRangesOfATinkStream(t *testing.T) {
 	v := find(t, "open-size-2s-71")
 	for _, size := range []int{0, 1, rangeS - 57, rangeS - 56, rangeS - 55, 2*rangeS - 72, 2*rangeS - 71, 9000} {
@@ -70,7 +70,8 @@ func checkRanges(t *testing.T, object, plain []byte, ref envelope.Ref, sources [
 			if s.Offset < int64(h.Len()) || s.Length < 0 || s.Offset+s.Length > total {
 				t.Fatalf("%s: span %d+%d", name, s.Offset, s.Length)
 			}
-			// No more than the segments that hold it, and the end when it is touched.
+			// A range reads only the segments that contain it, and the final one if it reaches
+			// the end.
 			if most := int64(len(want)) + 2*rangeS; s.Length > most {
 				t.Errorf("%s: %d bytes are fetched", name, s.Length)
 			}
@@ -88,13 +89,13 @@ func checkRanges(t *testing.T, object, plain []byte, ref envelope.Ref, sources [
 			if s.Length == 0 {
 				continue
 			}
-			// Before the last of its segments verified, some of a range is withheld, but
-			// where that segment is an empty final one.
+			// Until its last segment is verified, part of a range is withheld, unless that
+			// segment is an empty final one.
 			most := max(0, len(want)-1)
 			if emptyFinal && s.Final() {
 				most = len(want)
 			}
-			// Damage, a cut, and an error of the reader.
+			// A damaged byte, a cut, and an error of the reader.
 			bad := slices.Clone(sealed)
 			bad[len(bad)-1] ^= 1
 			for what, r := range map[string]io.Reader{"damaged": bytes.NewReader(bad), "cut": bytes.NewReader(sealed[:len(sealed)-1])} {
@@ -109,7 +110,8 @@ func checkRanges(t *testing.T, object, plain []byte, ref envelope.Ref, sources [
 	}
 }
 
-// checkFails reads to the error, which is final, and sees nothing but a part of want.
+// checkFails reads to the error, which must be final, and checks that the bytes before it are a
+// part of want.
 func checkFails(t *testing.T, name string, r io.Reader, want []byte, most int, cause error) {
 	t.Helper()
 	got, err := io.ReadAll(r)
@@ -124,8 +126,8 @@ func checkFails(t *testing.T, name string, r io.Reader, want []byte, most int, c
 	}
 }
 
-// An object whose end was taken away announces another length: whatever touches the
-// announced end is refused, and so is a place past it.
+// A truncated object appears to have another length: a range that reaches its apparent end is
+// rejected, and so is one past it.
 func TestRangeProvesTheEnd(t *testing.T) {
 	object := seal(t, fixed, pattern(3*rangeS), &envelope.SealOptions{SegmentLog2: 12})
 	o, err := envelope.OpenHeader(ctx, bytes.NewReader(object), testRef, fixed)

@@ -8,18 +8,18 @@ import (
 	"math"
 )
 
-// Rewrap returns a new header for the payload of h: the data key, which one of have
-// unwraps, is wrapped for want. Stanzas of h that want does not name are dropped (see
-// [Keep]); revision and metadata stay. The caller puts the new header before the old
-// payload and replaces the object on condition that it is still the one that h came
-// from. Rewrap takes nothing away from who could read before: for that, seal anew.
-// After 65535 re-wraps it refuses.
+// Rewrap returns a new header for the payload of h: the data key, which one of have unwraps, is
+// wrapped for want. It drops the other stanzas of h, except those that [Keep] selects; revision
+// and metadata stay. The caller must store the new header followed by the old payload, with a
+// compare-and-swap against the object that h was read from. Rewrap does not revoke access:
+// recipients that could read the object before may know its data key. To revoke access, seal
+// the value again. Rewrap fails after 65535 rewraps.
 func Rewrap(ctx context.Context, h *Header, ref Ref, have, want []KeySource) ([]byte, error) {
 	return Move(ctx, h, ref, ref, have, want)
 }
 
-// Move is [Rewrap] into another name, tenant, collection or vault: after it the object
-// opens as to, and no longer as from. Nothing can be kept.
+// Move is [Rewrap] for another name, tenant, collection or vault: the result opens as to, and
+// no longer as from. Want must not contain a [Keep].
 func Move(ctx context.Context, h *Header, from, to Ref, have, want []KeySource) ([]byte, error) {
 	if h == nil {
 		return nil, misuse("the header is nil")
@@ -57,8 +57,8 @@ func Move(ctx context.Context, h *Header, from, to Ref, have, want []KeySource) 
 	return n.Bytes(), nil
 }
 
-// Keep stands among the wanted sources of [Rewrap] for a stanza that stays as it is,
-// such as one whose source is not at hand. It is of no other use.
+// Keep returns a source that stands for a stanza to be kept unchanged, for example because its
+// source is not available. It is valid only in want of [Rewrap].
 func Keep(s Stanza) KeySource { return kept(s) }
 
 type kept Stanza

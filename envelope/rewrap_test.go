@@ -48,7 +48,7 @@ func TestRewrap(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v, want %v", name, len(got), err, tc.want)
 		}
 	}
-	// Old stanzas do not fit the new header, and the other way round.
+	// Old stanzas do not fit the new header, nor new stanzas the old one.
 	if _, _, err := readAll(slices.Concat(head, seal(t, fixed, nil, nil)), testRef, []envelope.KeySource{c}); err == nil {
 		t.Error("a re-wrapped header opens another payload")
 	}

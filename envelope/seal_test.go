@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// numbered returns n sources of different keys.
+// numbered returns n sources with different keys.
 func numbered(t testing.TB, n int) []envelope.KeySource {
 	var all []envelope.KeySource
 	for i := range n {
@@ -25,7 +25,7 @@ func numbered(t testing.TB, n int) []envelope.KeySource {
 	return all
 }
 
-// big returns n private stanzas of the longest kind, 8211 bytes each in a header.
+// big returns n private stanzas of the maximum length, 8211 bytes each in a header.
 func big(n int, last int) (all []envelope.KeySource) {
 	for i := range n {
 		size := 8192
@@ -113,7 +113,7 @@ func TestSealRefuses(t *testing.T) {
 	}
 }
 
-// What is wrong without any key is said before a source is asked.
+// Errors that need no key are returned before a source is called.
 func TestSealAsksNoSourceInVain(t *testing.T) {
 	ask := script{err: errBroken}
 	for _, tc := range []struct {
@@ -187,7 +187,7 @@ func TestEveryWriteIsFresh(t *testing.T) {
 	}
 }
 
-// A source that ruins the data key it was given ruins it for nobody else.
+// A source that overwrites its data key does not affect other sources.
 type ruinous struct{ envelope.KeySource }
 
 func (r ruinous) Wrap(ctx context.Context, ref envelope.Ref, dek []byte, aad envelope.AAD) (envelope.Stanza, error) {
@@ -256,7 +256,7 @@ func TestCloseTwice(t *testing.T) {
 	}
 }
 
-// A limited writer fails, or writes short, once it is full; and works again later.
+// A limited writer fails, or writes short, when it is full. Later it works again.
 type limited struct {
 	b     bytes.Buffer
 	limit int
@@ -276,8 +276,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return n, errBroken
 }
 
-// A write that failed is final, also when the next one would succeed: Tink would go on
-// and leave a hole.
+// A failed write is final, even if the next one would succeed: Tink would continue and leave a
+// gap.
 func TestWriteErrorsAreSticky(t *testing.T) {
 	plain := pattern(9000)
 	full := len(seal(t, fixed, plain, &envelope.SealOptions{SegmentLog2: 12}))

@@ -6,13 +6,13 @@ import (
 	"io"
 )
 
-// A source is where sealed bytes come from. It stands below Tink, which takes any
-// early end for the last segment and drops the cause of other errors.
+// A source reads sealed bytes. Tink reads from it instead of the caller's reader, because Tink
+// accepts an early end as the last segment and drops the cause of other errors.
 type source struct {
 	r    io.Reader
 	n    int64 // bytes delivered
-	end  bool  // the end was seen, by whoever reads here
-	done error // what r said last
+	end  bool  // the end was seen by a reader
+	done error // last error of r
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -22,8 +22,8 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.done == nil {
 		n, err := s.r.Read(p)
 		s.n += int64(n)
-		// An error that comes with bytes is told after them: io.ReadFull drops it
-		// when the bytes suffice.
+		// Return an error that comes with bytes after the bytes: io.ReadFull drops it if the
+		// bytes suffice.
 		if s.done = err; n > 0 || err == nil {
 			return n, nil
 		}
@@ -32,12 +32,12 @@ func (s *source) Read(p []byte) (int, error) {
 		s.end = true
 		return 0, io.EOF
 	}
-	return 0, errSource // never io.ErrUnexpectedEOF, which would pass for an honest end
+	return 0, errSource // not io.ErrUnexpectedEOF, which looks like a regular end
 }
 
 var errSource = errors.New("source failed")
 
-// err returns what went wrong below, or nil when r is fine or just at its end.
+// err returns the error of r, or nil if r has none or has just ended.
 func (s *source) err() error {
 	if s.done == nil || s.done == io.EOF {
 		return nil
@@ -45,7 +45,7 @@ func (s *source) err() error {
 	return fmt.Errorf("reading the sealed bytes: %w", s.done)
 }
 
-// or returns what went wrong below, or else other.
+// or returns the error of r, or else other.
 func (s *source) or(other error) error {
 	if err := s.err(); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (s *source) or(other error) error {
 	return other
 }
 
-// fill reads all of b; an early end is the error cut.
+// fill reads all of b. If r ends early, it returns cut.
 func (s *source) fill(b []byte, cut error) error {
 	if _, err := io.ReadFull(s, b); err != nil {
 		return s.or(cut)

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 )
 
-// AES-GCM does not commit to its key: for any two keys and one free block there is a
-// ciphertext that both open. This file solves for the block.
+// AES-GCM does not commit to its key: for any two keys and one free block there is a ciphertext
+// that both keys open. This file computes the block.
 
-// An element of GF(2^128) as GCM writes it: bit 0 is the highest bit of hi.
+// An element of GF(2^128) in the notation of GCM: bit 0 is the highest bit of hi.
 type element struct{ hi, lo uint64 }
 
 func elementOf(b []byte) element {
@@ -39,7 +39,7 @@ func (x element) mul(y element) (z element) {
 	return z
 }
 
-// inverse is x^(2^128-2).
+// inverse returns x^(2^128-2).
 func (x element) inverse() element {
 	z := element{1 << 63, 0} // one
 	for range 127 {
@@ -66,7 +66,7 @@ func bothKeys(key1, key2, nonce, first []byte) (sealed []byte) {
 		block.Encrypt(b, b)
 		return side{h, h.mul(h), h.mul(h).mul(h), elementOf(b)}
 	}
-	// tag = c0·H³ + c1·H² + lengths·H + mask, and both sides must agree on it.
+	// tag = c0·H³ + c1·H² + lengths·H + mask must be equal for both keys.
 	a, b := of(key1), of(key2)
 	c0, lengths := elementOf(first), element{0, 256}
 	rest := c0.mul(a.h3.add(b.h3)).add(lengths.mul(a.h.add(b.h))).add(a.mask).add(b.mask)

@@ -28,13 +28,13 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// The frozen vector, written out here because nothing else may decide what it is.
+// The frozen vector is repeated here, so that no other code can change it.
 const firstObject = "4f56453101000c01008500064441f8eb5800000001099e8f1efff89cae51afc83a115d3fd4003c" +
 	"a0a1a2a3a4a5a6a7a8a9aaab18c4eec0e72fbd63c5c08697cbcbbe8e3d2ec3ade61e3ab558e750b30ad8159e31dd9cc9cb55a5974bf2b0aa97f8cccb0000" +
 	"4deb2da615a5ebd81132e8aa0779420e04bba8a628851f9e8dd8347c0f709045" +
 	"28404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f80818283848586148513cb54d56b74078301429659be2e259f1f399b681a0d2d7c6dd40e72e2205069"
 
-// vectors reads testdata/vectors. Files are only ever added, so the count only grows.
+// vectors reads testdata/vectors. Files are only added, never removed.
 func vectors(t testing.TB) []vector {
 	t.Helper()
 	files, err := filepath.Glob("testdata/vectors/*.json")
@@ -72,7 +72,7 @@ func find(t testing.TB, id string) vector {
 	return vector{}
 }
 
-// object returns the sealed bytes, which a large vector gives by their hash only.
+// object returns the sealed bytes; a large vector contains only their hash.
 func (v vector) object(t testing.TB) []byte {
 	t.Helper()
 	var b []byte
@@ -142,7 +142,7 @@ func TestFirstVector(t *testing.T) {
 	}
 }
 
-// Every vector is made again from its inputs, with every intermediate.
+// The second writer makes every vector again from its inputs, with every intermediate value.
 func TestVectorsRecomputed(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.ID, func(t *testing.T) {
@@ -175,7 +175,7 @@ func TestVectorsRecomputed(t *testing.T) {
 
 func ctxOf(ref envelope.Ref) []byte { c := ref.Context(); return c[:] }
 
-// Every vector is read: whole, header only, and by ranges.
+// Every vector is read as a whole, by its header only, and by ranges.
 func TestVectorsRead(t *testing.T) {
 	opened := 0
 	for _, v := range vectors(t) {
@@ -244,7 +244,7 @@ func (v vector) wantMetadata(t *testing.T) (m envelope.Metadata) {
 	return m
 }
 
-// readByRange reads an object as package vault reads a part of one.
+// readByRange reads an object like package vault reads a part of one.
 func readByRange(object []byte, ref envelope.Ref, sources []envelope.KeySource) ([]byte, error) {
 	o, err := envelope.OpenHeader(context.Background(), bytes.NewReader(object), ref, sources)
 	if err != nil {
@@ -257,7 +257,7 @@ func readByRange(object []byte, ref envelope.Ref, sources []envelope.KeySource) 
 	return io.ReadAll(o.OpenRange(bytes.NewReader(object[s.Offset:s.Offset+s.Length]), s))
 }
 
-// stockTink opens payloads with nothing but Tink's own keyset handle.
+// stockTink opens payloads with Tink's keyset handle only.
 func stockTink(t testing.TB, key []byte, log2 int) tink.StreamingAEAD {
 	t.Helper()
 	params, err := aesgcmhkdf.NewParameters(aesgcmhkdf.ParametersOpts{
@@ -301,7 +301,7 @@ func openWithTink(t *testing.T, v vector, payload, want []byte) {
 	}
 }
 
-// feed makes crypto/rand give out exactly b. Tests that use it are not parallel.
+// feed makes crypto/rand return exactly b. Tests that use it are not parallel.
 func feed(t *testing.T, b []byte) {
 	t.Helper()
 	left := bytes.NewReader(b)
@@ -315,19 +315,19 @@ func feed(t *testing.T, b []byte) {
 	})
 }
 
-// What the package itself can write it writes byte for byte, drawing in the order of
-// the vector.
+// The package writes each vector that it can write byte for byte, drawing random bytes in the
+// order of the vector.
 func TestVectorsSealed(t *testing.T) {
 	sealed := 0
 	for _, v := range vectors(t) {
 		if v.Error != "" || v.Inputs.EmptyFinal || strings.HasPrefix(v.ID, "open-type-4-") || strings.HasPrefix(v.ID, "open-type-127-") {
-			continue // what this package never writes
+			continue // this package never writes it
 		}
 		m := v.wantMetadata(t)
 		if v.Inputs.Metadata != nil && v.ID != "open-metadata-full" && v.ID != "open-metadata-4096-label" &&
 			v.ID != "open-metadata-labels-64" && v.ID != "open-metadata-content-type-255" &&
 			v.ID != "open-metadata-expires-leap-day" && v.ID != "open-metadata-expires-9999" {
-			continue // text that only other writers make
+			continue // only other writers make this text
 		}
 		t.Run(v.ID, func(t *testing.T) {
 			roots := v.Inputs.WrittenFor
@@ -379,8 +379,8 @@ func TestVectorsSealed(t *testing.T) {
 	}
 }
 
-// rewrapTo takes an object to the re-wrap before the one of v, by other means, and then
-// does the last one.
+// rewrapTo rewraps an object until only the last rewrap of v is missing, and then does that
+// one.
 func rewrapTo(t *testing.T, v vector, object []byte) []byte {
 	t.Helper()
 	in := v.Inputs
@@ -408,7 +408,7 @@ func rewrapTo(t *testing.T, v vector, object []byte) []byte {
 	return append(header, object[h.Len():]...)
 }
 
-// A foreign source has one stanza for everybody.
+// A foreign source wraps every key into the same stanza.
 type foreign struct {
 	typ  byte
 	id   [16]byte
