@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/envelope/kek"
 )
 
-// A second create finds the first one's key.
+// A second CreateFile returns the key of the first one.
 func ExampleCreateFile() {
 	dir, err := os.MkdirTemp("", "objectvault")
 	if err != nil {
@@ -46,7 +46,7 @@ func ExampleOpenFile() {
 	// Output: unusable root key file: it is cut short, 8 of 65 bytes; restore it from a copy
 }
 
-// A root is carried to a second machine in the form of its file.
+// The file of a root can be imported on a second machine.
 func ExampleImportFile() {
 	dir, err := os.MkdirTemp("", "objectvault")
 	if err != nil {
@@ -55,7 +55,7 @@ func ExampleImportFile() {
 	}
 	defer os.RemoveAll(dir)
 
-	text := "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n" // keep yours secret
+	text := "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n" // keep your root secret
 	keys, created, err := kek.ImportFile(filepath.Join(dir, "root.key"), strings.NewReader(text))
 	fmt.Println(keys.Fingerprint(), created, err)
 	// Output: 5702411fe3f18693 true <nil>

@@ -13,24 +13,24 @@ import (
 	"github.com/objectvault/objectvault/internal/durable"
 )
 
-// ErrKeyFile means that a root key file is there and is not one to be used: others may
-// read it, or it does not hold exactly a root. The message says what to do.
+// ErrKeyFile means that a root key file exists but must not be used: other users may read it,
+// or it does not contain exactly one root. The message says how to repair it.
 var ErrKeyFile = errors.New("unusable root key file")
 
 // fileSize is 64 lower-case hex characters and one newline.
 const fileSize = 2*rootSize + 1
 
-// OpenFile returns the source whose root is in the file at path. A file that is not
-// there is [fs.ErrNotExist]; one that others may read, that another user owns, that is
-// not a regular file or not exactly 64 lower-case hex characters and a newline is
-// [ErrKeyFile]. A symbolic link is followed, and what it leads to is held to the same.
+// OpenFile returns the source whose root is in the file at path. A missing file is
+// [fs.ErrNotExist]. The error is [ErrKeyFile] if other users may read the file, if another user
+// owns it, if it is not a regular file, or if it does not contain exactly 64 lower-case hex
+// characters and a newline. OpenFile follows a symbolic link and checks its target.
 func OpenFile(path string) (*Local, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat() // of what was opened: path may mean another file by now
+	info, err := f.Stat() // of the open file: path may lead to another file by now
 	if err != nil {
 		return nil, err
 	}
@@ -44,11 +44,11 @@ func OpenFile(path string) (*Local, error) {
 	return NewLocal(root), nil
 }
 
-// errEmpty means that a root key file is empty: a process is creating it, or was killed
-// while it did so. Only file systems without hard links have that state.
+// errEmpty means that a root key file is empty: a process is creating it, or was killed while
+// creating it. This happens only on file systems without hard links.
 var errEmpty = errors.New("it is empty; restore it from a copy, or remove it if no key was made yet")
 
-// readRoot reads the text of a root, and looks whether anything follows.
+// readRoot reads the text of a root, and checks that nothing follows.
 func readRoot(r io.Reader) (Root, error) {
 	text, err := io.ReadAll(io.LimitReader(r, fileSize+1))
 	defer clear(text)
@@ -81,12 +81,12 @@ func readRoot(r io.Reader) (Root, error) {
 	return rootOf(b), nil
 }
 
-// CreateFile makes a new root and a file for it at path, mode 0600, with its directory,
-// mode 0700; when a file is there already it is opened as it is, and created is false.
-// Of several at once one creates and all return its key. The file is on disk when
-// CreateFile returns, unless its file system does not sync directories, and whatever
-// interrupts it, path holds the whole of it or nothing. Where there are no hard links a kill
-// can leave an empty file at path.
+// CreateFile creates a random root and a file of mode 0600 for it at path, and the directory,
+// of mode 0700, if necessary. If the file exists, CreateFile opens it unchanged and returns
+// created as false. If several processes call CreateFile at once, one creates the file and all
+// return its key. When CreateFile returns nil, the file is on disk, unless its file system does
+// not sync directories. If CreateFile is interrupted, path has the whole file or none; on a
+// file system without hard links, it may have an empty file.
 func CreateFile(path string) (l *Local, created bool, err error) {
 	if l, err = existing(path); !errors.Is(err, fs.ErrNotExist) {
 		return l, false, err
@@ -94,10 +94,10 @@ func CreateFile(path string) (l *Local, created bool, err error) {
 	return publish(path, RandomRoot())
 }
 
-// ImportFile is [CreateFile] with the root that from holds: 64 hexadecimal digits in either
-// case, with blanks, line breaks and a byte order mark wherever they are. Anything else is
-// [ErrNotRoot], and the message says what is wrong with it. A file that is there already
-// with another root is [fs.ErrExist] and stays. A nil reader is [envelope.ErrInvalid].
+// ImportFile is [CreateFile] with the root that it reads from from: 64 hexadecimal digits in
+// either case; blanks, line breaks and byte order marks are ignored. Other input is
+// [ErrNotRoot], and the message describes the problem. If the file exists with another root,
+// the error is [fs.ErrExist] and the file stays. A nil reader is [envelope.ErrInvalid].
 func ImportFile(path string, from io.Reader) (l *Local, created bool, err error) {
 	if from == nil {
 		return nil, false, invalid("ImportFile from a nil reader")
@@ -118,9 +118,9 @@ func ImportFile(path string, from io.Reader) (l *Local, created bool, err error)
 	return l, created, nil
 }
 
-// existing opens the file at path and sees to it that it stays: whoever created it may
-// have been stopped before the directory was on disk. It waits a moment for a process that
-// is creating the file.
+// existing opens the file at path and makes it durable, because the process that created it may
+// have been stopped before the directory was on disk. It waits briefly for a process that is
+// creating the file.
 func existing(path string) (*Local, error) {
 	l, err := OpenFile(path)
 	for tries := 0; errors.Is(err, errEmpty) && tries < 100; tries++ {
@@ -136,8 +136,8 @@ func existing(path string) (*Local, error) {
 	return l, nil
 }
 
-// publish creates the file at path with root in it. Of several processes that create it
-// at once the first one wins.
+// publish creates the file at path with root in it. If several processes create it at once, the
+// first one wins.
 func publish(path string, root Root) (*Local, bool, error) {
 	if err := durable.MakeDir(filepath.Dir(path)); err != nil {
 		return nil, false, err

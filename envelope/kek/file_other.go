@@ -10,8 +10,8 @@ import (
 
 func openFile(path string) (*os.File, error) { return os.Open(path) }
 
-// checkFile does not look at permissions: mode bits say nothing here, who may read the
-// file is in access lists inherited from its directory.
+// checkFile does not check permissions: on this system access lists that are inherited from the
+// directory, not mode bits, decide who may read a file.
 func checkFile(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", path)

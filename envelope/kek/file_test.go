@@ -53,7 +53,7 @@ func TestCreateFile(t *testing.T) {
 	onlyFile(t, dir)
 }
 
-// onlyFile says that nothing temporary is left.
+// onlyFile checks that no temporary file is left.
 func onlyFile(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -62,7 +62,7 @@ func onlyFile(t *testing.T, dir string) {
 	}
 }
 
-// Of many at once one creates, and all have its key.
+// Of many concurrent calls one creates the file, and all return its key.
 func TestCreateFileRaced(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "a", "root.key")
@@ -218,7 +218,7 @@ func TestImportFile(t *testing.T) {
 	}
 }
 
-// A failure leaves neither a file nor a temporary one.
+// A failed call leaves neither the file nor a temporary one.
 func TestCreateFileFails(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

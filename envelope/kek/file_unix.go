@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// openFile does not wait for a writer when path is a named pipe; checkFile refuses it.
+// openFile opens path and does not wait for a writer if it is a named pipe; checkFile rejects
+// pipes.
 func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }

@@ -31,7 +31,7 @@ func TestOpenFileLinksAndPipes(t *testing.T) {
 	if _, err := kek.OpenFile(link); !errors.Is(err, kek.ErrKeyFile) {
 		t.Errorf("a link to a file that others may read: %v", err)
 	}
-	// A link that leads nowhere is a name that is taken: nothing is created through it.
+	// A dangling link occupies its name: nothing is created through it.
 	nowhere := filepath.Join(dir, "nowhere")
 	if err := os.Symlink(filepath.Join(dir, "absent"), nowhere); err != nil {
 		t.Fatal(err)

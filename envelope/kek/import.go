@@ -10,20 +10,20 @@ import (
 	"github.com/objectvault/objectvault/internal/text"
 )
 
-// ErrNotRoot means that what was to be imported is no root. It comes with [ErrKeyFile].
+// ErrNotRoot means that the imported text is not a root. Errors with it also wrap [ErrKeyFile].
 var ErrNotRoot = errors.New("not a root key")
 
-// A notRoot is an [ErrNotRoot] that says why. It never holds what it was read from.
+// A notRoot is an [ErrNotRoot] with a reason. It never contains the imported text.
 type notRoot string
 
 func (e notRoot) Error() string   { return ErrKeyFile.Error() + ": " + string(e) }
 func (e notRoot) Unwrap() []error { return []error{ErrKeyFile, ErrNotRoot} }
 
-// maxImport is more than any text that holds a root and nothing else.
+// maxImport is longer than any text with a single root.
 const maxImport = 4 << 10
 
-// importRoot reads a root as people and other systems may have copied it: with or without
-// a newline, with CRLF, blanks, upper-case digits, or a byte order mark.
+// importRoot reads a root in the forms in which people and other systems may have copied it:
+// with or without a newline, with CRLF, blanks, upper-case digits, or a byte order mark.
 func importRoot(r io.Reader) (Root, error) {
 	content, err := io.ReadAll(io.LimitReader(r, maxImport+1))
 	defer clear(content)
@@ -64,7 +64,7 @@ func importRoot(r io.Reader) (Root, error) {
 	b := make([]byte, rootSize)
 	defer clear(b)
 	if _, err := hex.Decode(b, digits); err != nil {
-		panic("kek: " + err.Error()) // only digits are in it
+		panic("kek: " + err.Error()) // it contains digits only
 	}
 	return rootOf(b), nil
 }

@@ -1,14 +1,14 @@
-// Package kek has the key sources of package envelope: where key-encryption keys come
-// from. Every key is derived for one name of one collection of one tenant, so a process
-// that was given one of them holds no other.
+// Package kek contains the key sources of package envelope, which supply key-encryption keys.
+// Each key is derived for one name of one collection of one tenant, so a process that receives
+// one key has no other.
 //
-// The source here is [Local]: a root of 32 random bytes, usually in a file.
+// The source of this package is [Local]: a root of 32 random bytes, usually in a file.
 //
-//	keys, created, err := kek.CreateFile("root.key") // once, by whoever sets up
-//	keys, err := kek.OpenFile("root.key")            // from then on
+//	keys, created, err := kek.CreateFile("root.key") // once
+//	keys, err := kek.OpenFile("root.key")            // afterwards
 //
-// Whoever has the root reads and forges all objects sealed under it, and without it
-// they are lost: keep a copy, and carry it to another machine with [ImportFile].
+// A holder of the root can read and forge all objects that are sealed with it. Without the root
+// they are unrecoverable: keep a copy. [ImportFile] installs the root on another machine.
 package kek
 
 import (
@@ -26,14 +26,14 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// A Root is the secret that a source derives its keys from. It cannot be printed by
-// accident. The zero Root is none.
-type Root struct{ v *string } // not *[]byte, which fmt prints for a verb that it does not know
+// A Root is the secret from which a source derives its keys. It is redacted when it is printed.
+// The zero Root has no secret.
+type Root struct{ v *string } // not *[]byte, which fmt prints for unknown verbs
 
 const (
 	minRoot  = 32
 	maxRoot  = 64
-	rootSize = 32 // of a root that is made here
+	rootSize = 32 // length of a root from RandomRoot
 )
 
 // NewRoot returns a copy of b, 32 to 64 bytes, as a Root.
@@ -57,8 +57,8 @@ func RandomRoot() Root {
 	return rootOf(b)
 }
 
-// Reveal returns a copy of the secret, for what stores it. It is the only way to it. The
-// zero Root reveals nil.
+// Reveal returns a copy of the secret, for code that stores it. No other method returns the
+// secret. The zero Root returns nil.
 func (r Root) Reveal() []byte {
 	if r.v == nil {
 		return nil
@@ -69,7 +69,7 @@ func (r Root) Reveal() []byte {
 // Format prints [redacted], whatever the verb.
 func (Root) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
-// MarshalText is redacted too, so that JSON and the like are.
+// MarshalText returns [redacted], so that JSON and other encodings do not contain the secret.
 func (Root) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 func (r Root) derive(info string, n int) []byte {
@@ -86,16 +86,15 @@ func (r Root) id(ctx [32]byte) [16]byte {
 	return [16]byte(r.derive("ove1 kek-id"+string(ctx[:]), 16))
 }
 
-// aead is the key-encryption key of one object.
+// aead returns the key-encryption key of one object.
 func (r Root) aead(ctx [32]byte) (tink.AEAD, error) {
 	key := r.derive("ove1 kek"+string(ctx[:]), 32)
 	defer clear(key)
 	return subtle.NewAESGCM(key)
 }
 
-// Local is a source with its root at hand. Its stanzas have type 1. It does no I/O. A
-// Local without a root, such as the zero Local, answers every call that needs the root with
-// [envelope.ErrInvalid].
+// Local is a source with a root in memory. Its stanzas have type 1. It does no I/O. If a Local
+// has no root, like the zero Local, every method that needs one returns [envelope.ErrInvalid].
 type Local struct{ root Root }
 
 var (
@@ -103,7 +102,7 @@ var (
 	_ envelope.Recognizer = (*Local)(nil)
 )
 
-// invalid is an [envelope.ErrInvalid] with a text of its own.
+// An invalid is an [envelope.ErrInvalid] with its own text.
 type invalid string
 
 func (e invalid) Error() string { return "kek: " + string(e) }
@@ -115,8 +114,8 @@ const errNoRoot invalid = "the key source has no root"
 // NewLocal returns the source of root.
 func NewLocal(root Root) *Local { return &Local{root} }
 
-// InsecureFixed returns a source whose root everybody knows: the bytes 00 01 … 1f. What
-// it seals is not secret. It is for examples and tests.
+// InsecureFixed returns a source with a public root: the bytes 00 01 … 1f. Its objects are not
+// secret. Use it in examples and tests only.
 func InsecureFixed() *Local {
 	b := make([]byte, rootSize)
 	for i := range b {
@@ -128,8 +127,8 @@ func InsecureFixed() *Local {
 // hasRoot reports whether l, which may be nil, has a root.
 func (l *Local) hasRoot() bool { return l != nil && l.root.v != nil }
 
-// Fingerprint is a short public name of the root, to compare two machines by: the same
-// root has the same one, and it does not help to find the root. Without a root it is empty.
+// Fingerprint returns a short public identifier of the root, for comparing the roots of two
+// machines. It does not help to find the root. Without a root it is empty.
 func (l *Local) Fingerprint() string {
 	if !l.hasRoot() {
 		return ""

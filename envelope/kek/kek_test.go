@@ -35,7 +35,7 @@ func counting(n int) []byte {
 	return b
 }
 
-// The table of FORMAT.md, by the KEK itself: what Wrap seals, a bare AEAD opens.
+// The table of FORMAT.md, computed by a bare AEAD that opens the result of Wrap.
 func TestDerivations(t *testing.T) {
 	page, err := os.ReadFile("../../FORMAT.md")
 	if err != nil {
@@ -154,7 +154,7 @@ func TestNewRoot(t *testing.T) {
 	}
 }
 
-// Without a root there is no key: every call that needs one is an error, and no panic.
+// Without a root every call that needs one is an error, not a panic.
 func TestNoRoot(t *testing.T) {
 	ref := envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "a"}
 	aad := envelope.AAD{Ctx: ref.Context()}
@@ -206,7 +206,7 @@ func TestNoRoot(t *testing.T) {
 	}
 }
 
-// Recognizes agrees with Unwrap, but does not open the stanza.
+// Recognizes returns the same result as Unwrap, but does not decrypt the stanza.
 func TestRecognizes(t *testing.T) {
 	l := kek.InsecureFixed()
 	ref := envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "a"}
@@ -240,7 +240,7 @@ func TestRecognizes(t *testing.T) {
 	}
 }
 
-// No verb, no struct around it and no encoder shows a root.
+// No verb, no enclosing struct and no encoder shows a root.
 func TestRootIsNotPrinted(t *testing.T) {
 	root, _ := kek.NewRoot([]byte("0123456789abcdef0123456789ABCDEF"))
 	type holder struct {
