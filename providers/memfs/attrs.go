@@ -11,16 +11,16 @@ import (
 	"gocloud.dev/blob/driver"
 )
 
-// octetStream is the content type of an object that was given none.
+// octetStream is the default content type.
 const octetStream = "application/octet-stream"
 
-// maxAttrs bounds the attributes of one object as they are stored.
+// maxAttrs limits the encoded attributes of one object.
 const maxAttrs = 64 << 10
 
-// attrs are the attributes that gocloud lets a writer set. The zero value is what
-// an object without attributes has.
+// attrs are the attributes that gocloud lets a writer set. The zero value represents an object
+// without attributes.
 type attrs struct {
-	ContentType        string            `json:"content_type,omitempty"` // empty: octetStream
+	ContentType        string            `json:"content_type,omitempty"` // empty means octetStream
 	CacheControl       string            `json:"cache_control,omitempty"`
 	ContentDisposition string            `json:"content_disposition,omitempty"`
 	ContentEncoding    string            `json:"content_encoding,omitempty"`
@@ -50,7 +50,7 @@ func (a attrs) contentType() string {
 	return a.ContentType
 }
 
-// encode returns the bytes to store, none if there are no attributes.
+// encode returns the bytes to store, or none if there are no attributes.
 func (a attrs) encode() ([]byte, error) {
 	b, err := json.Marshal(a)
 	switch {
@@ -64,7 +64,7 @@ func (a attrs) encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// decodeAttrs reads what encode wrote; anything more is an error.
+// decodeAttrs parses the bytes that encode returned; anything else is an error.
 func decodeAttrs(b []byte) (a attrs, err error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()

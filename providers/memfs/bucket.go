@@ -16,44 +16,44 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A shelf holds the objects of a bucket and their versions, in memory or in a
-// directory. Its errors wrap the sentinels of package vault. Keys are checked.
+// A shelf stores the objects of a bucket and their versions, in memory or in a directory. Its
+// errors wrap the sentinels of package vault. The caller has checked the keys.
 type shelf interface {
 	// open returns the object at key or, if id is not empty, that version of it.
 	open(ctx context.Context, key, id string) (*content, error)
-	// draft begins a write, which nobody sees before it is published.
+	// draft begins a write, which is invisible until it is published.
 	draft(ctx context.Context, key string) (draft, error)
-	// remove removes the object at key if c, whose absent is not set, holds.
+	// remove removes the object at key if c, whose absent is not set, is true.
 	remove(ctx context.Context, key string, c condition) error
-	// list yields the objects whose keys begin with prefix and are not less than
-	// *from, in the order of the keys' bytes. The caller may raise *from on the way.
+	// list yields the objects whose keys begin with prefix and are not less than *from, in the
+	// order of the keys' bytes. The caller may raise *from during the iteration.
 	list(ctx context.Context, prefix string, from *string) iter.Seq2[object, error]
-	// versions returns the states of key: the current one, then newest first.
+	// versions returns the versions of key: the current one first, then newest first.
 	versions(ctx context.Context, key string) ([]vault.Version, error)
-	// keysWithPast yields, and may yield more than, the keys that begin with prefix
-	// and have old versions.
+	// keysWithPast yields all keys that begin with prefix and have old versions. It may yield
+	// other keys, too.
 	keysWithPast(ctx context.Context, prefix string) iter.Seq2[string, error]
-	// purge removes one state of key that is not current for ever, if it is there.
+	// purge permanently removes one version of key that is not current, if it exists.
 	purge(ctx context.Context, key string, old state) error
 	close() error
 }
 
-// A draft is an object in the making. It ends with one call of publish or discard.
+// A draft is an object that is being written. It ends with one call of publish or discard.
 type draft interface {
 	io.Writer
-	// publish makes what was written the object at its key if c holds, and returns
-	// its id. If it fails nothing has changed.
+	// publish makes the written content the object at its key if c is true, and returns its id.
+	// If it fails, nothing has changed.
 	publish(ctx context.Context, a attrs, c condition) (id string, err error)
 	discard()
 }
 
-// A condition is what must be true of the object to be replaced; the zero value is nothing.
+// A condition must be true of the object that is replaced. The zero value is always true.
 type condition struct {
-	absent bool   // there is none
-	tag    string // if not empty: it has this id
+	absent bool   // no object exists
+	tag    string // if not empty: the object has this id
 }
 
-// check says whether an object with that id, or none, meets c.
+// check returns an error unless the object, with the given id if it is present, meets c.
 func (c condition) check(present bool, id uint64) error {
 	switch {
 	case c.absent && present:
@@ -66,7 +66,7 @@ func (c condition) check(present bool, id uint64) error {
 	return nil
 }
 
-// A content is an object opened for reading. What it reads does not change.
+// A content is an object opened for reading. Its bytes do not change.
 type content struct {
 	io.ReaderAt
 	size  int64
@@ -75,17 +75,17 @@ type content struct {
 	close func() error
 }
 
-// An object is what a list says of one.
+// An object is an entry of a list.
 type object struct {
 	key      string
 	size     int64
 	modified time.Time
-	// costly says that finding the next object reads a whole directory, and so is not
-	// done only to learn whether there is one.
+	// costly reports whether finding the next object reads a whole directory. Then the caller
+	// does not search only to learn whether there is a next object.
 	costly bool
 }
 
-// A bucket makes a gocloud driver, and the rest of a [vault.Store], of a shelf.
+// A bucket implements a gocloud driver, and the rest of a [vault.Store], with a shelf.
 type bucket struct{ shelf shelf }
 
 var (
@@ -170,7 +170,7 @@ func (b *bucket) Remove(ctx context.Context, keys []string) (failed map[string]e
 			failed[key] = fmt.Errorf("remove %s: %w", key, err)
 		}
 	}
-	return failed, nil // of each key it is known what became of it, also after ctx ended
+	return failed, nil // the outcome of each key is known, even after ctx has ended
 }
 
 // RemoveIf implements [vault.ConditionalRemover].
@@ -196,7 +196,7 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	switch explain(err) {
 	case vault.ErrNotFound:
 		return gcerrors.NotFound
-	case vault.ErrExist, vault.ErrConflict: // the portable type wants this code for a refused create
+	case vault.ErrExist, vault.ErrConflict: // blob.Bucket requires this code for a refused create
 		return gcerrors.FailedPrecondition
 	case vault.ErrPermission:
 		return gcerrors.PermissionDenied
@@ -245,11 +245,11 @@ func (b *bucket) open(ctx context.Context, key, id string) (*content, error) {
 	return b.shelf.open(ctx, key, id)
 }
 
-// maxPage is the most objects in one page, whatever the caller asks for.
+// maxPage is the maximum number of objects in a page.
 const maxPage = 1000
 
-// ListPaged implements [driver.Bucket]. A page token is the least key that may
-// follow, so that writes and deletions between two pages do no harm.
+// ListPaged implements [driver.Bucket]. A page token is the least key that may follow, so
+// writes and deletions between two pages do not disturb a list.
 func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
 	if o.BeforeList != nil {
 		if err := o.BeforeList(asNothing); err != nil {
@@ -284,15 +284,15 @@ func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.
 			from = found.key + "\x00"
 		}
 		if found.costly && len(page.Objects) == size {
-			page.NextPageToken = []byte(from) // of a page that may turn out empty
+			page.NextPageToken = []byte(from) // the page may be empty
 			break
 		}
 	}
 	return page, nil
 }
 
-// after returns the least string that is greater than all that begin with prefix,
-// which is UTF-8 and so holds a byte to raise.
+// after returns the least string that is greater than all strings with the prefix. Since prefix
+// is UTF-8, it has a byte that can be raised.
 func after(prefix string) string {
 	return prefix[:len(prefix)-1] + string([]byte{prefix[len(prefix)-1] + 1})
 }
@@ -324,7 +324,8 @@ func (b *bucket) newReader(ctx context.Context, key, id string, offset, length i
 	return &reader{ctx, c, offset, left}, nil
 }
 
-// A reader reads a range of a content. It keeps the context of its making, as gocloud has it.
+// A reader reads a range of a content. It keeps the context of its creation, as gocloud
+// requires.
 type reader struct {
 	ctx    context.Context
 	c      *content
@@ -344,7 +345,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	r.left -= int64(n)
 	if errors.Is(err, io.EOF) {
 		if err = nil; r.left > 0 {
-			err = io.ErrUnexpectedEOF // somebody else cut the file
+			err = io.ErrUnexpectedEOF // another program truncated the file
 		}
 	}
 	return n, err
@@ -385,15 +386,15 @@ func (b *bucket) newWriter(ctx context.Context, key string, a attrs, c condition
 
 var errClosed = errors.New("the writer was closed before")
 
-// A writer publishes its draft when it is closed, unless a write failed or the
-// context ended before. It keeps the context of its making, as gocloud has it.
+// A writer publishes its draft when it is closed, unless a write failed or the context has
+// ended. It keeps the context of its creation, as gocloud requires.
 type writer struct {
 	ctx       context.Context
-	draft     draft // nil once it is closed
+	draft     draft // nil after it was closed
 	attrs     attrs
 	condition condition
-	id        string // once it is published
-	err       error  // what went wrong first
+	id        string // set when it is published
+	err       error  // the first error
 }
 
 func (w *writer) Write(p []byte) (n int, err error) {
@@ -466,7 +467,8 @@ func (b *bucket) Delete(ctx context.Context, key string, o *driver.DeleteOptions
 	return b.remove(ctx, key, condition{})
 }
 
-// SignedURL implements [driver.Bucket]: nobody serves these objects.
+// SignedURL implements [driver.Bucket]. It is not supported, because no server serves the
+// objects.
 func (b *bucket) SignedURL(context.Context, string, *driver.SignedURLOptions) (string, error) {
 	return "", fmt.Errorf("signed URL: %w", vault.ErrUnsupported)
 }

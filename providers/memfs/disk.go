@@ -13,13 +13,12 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A disk makes the calls of a file store below its directory. Names are relative to
-// it, with slashes; symbolic links are refused wherever they are met. Tests put
-// their own disks in front of this one: one that is full, one that folds case, one
-// that forgets what was not synced.
+// A disk makes the system calls of a file store. Names are relative to the directory of the
+// store, with slashes; symbolic links are rejected everywhere. Tests wrap the disk to simulate
+// one that is full, that folds case, or that loses data that was not synced.
 type disk interface {
 	lstat(name string) (fs.FileInfo, error)
-	open(name string, flag int) (file, error) // plain files only; new ones are 0600
+	open(name string, flag int) (file, error) // regular files only; new ones have mode 0600
 	mkdir(name string) error                  // 0700
 	link(from, to string) error
 	rename(from, to string) error
@@ -30,10 +29,10 @@ type disk interface {
 	close() error
 }
 
-// A directory is an open directory of a disk. It stays what it is when it is removed and
-// another one gets its name.
+// A directory is an open directory of a disk. It refers to the same directory even after that
+// was removed and another one has its name.
 type directory interface {
-	lstat(base string) (fs.FileInfo, error) // of a name in it, or of itself: "."
+	lstat(base string) (fs.FileInfo, error) // of a name in it, or of the directory itself: "."
 	sync() error                            // makes its entries durable
 	close() error
 }
@@ -44,25 +43,25 @@ type file interface {
 	io.WriteCloser
 	Stat() (fs.FileInfo, error)
 	Sync() error
-	// lock takes a flock on the file, for as long as it is open, or returns errBusy.
+	// lock acquires a flock on the file until it is closed, or returns errBusy.
 	lock(exclusive bool) error
 }
 
-// A rootDisk is the disk itself. [os.Root] keeps every call inside the directory;
-// it would follow symbolic links that stay inside, so it is asked about each name
-// before. Only the owner of the directory could put a link there in between.
+// A rootDisk is the real disk. [os.Root] keeps every call inside the directory, but follows
+// symbolic links that stay inside, so rootDisk checks each name first. Only the owner of the
+// directory could create a link between check and call.
 type rootDisk struct {
 	root *os.Root
 }
 
-// rootFile is *os.File; see the lock of each system.
+// rootFile is *os.File; its method lock depends on the system.
 type rootFile struct{ *os.File }
 
 func (d *rootDisk) abs(name string) string {
 	return filepath.Join(d.root.Name(), filepath.FromSlash(name))
 }
 
-// plainDirs returns an error if dir, or a directory above it, is not a real one.
+// plainDirs returns an error if dir, or a directory above it, is not a real directory.
 func (d *rootDisk) plainDirs(dir string) error {
 	if dir == "." {
 		return nil
@@ -82,7 +81,7 @@ func (d *rootDisk) plainDirs(dir string) error {
 	return d.odd(dir, fi)
 }
 
-// odd is the error for what is neither a file nor a directory.
+// odd returns the error for a name that is neither a regular file nor a directory.
 func (d *rootDisk) odd(name string, fi fs.FileInfo) error {
 	what := "neither a file nor a directory"
 	if fi.Mode().Type() == fs.ModeSymlink {
@@ -164,7 +163,7 @@ func (d *rootDisk) list(dir string, each func(fs.DirEntry) error) error {
 	}
 	defer f.Close()
 	for {
-		entries, err := f.ReadDir(256) // a part at a time: directories may be large
+		entries, err := f.ReadDir(256) // in parts: directories may be large
 		for _, e := range entries {
 			if err := each(e); err != nil {
 				return err

@@ -24,36 +24,36 @@ const (
 	versions   = meta + "/versions"
 )
 
-// maxTries bounds how often an operation begins again because somebody else changed
-// the directory under it. Each time means that somebody else has got on.
+// maxTries limits how often an operation starts again because another process changed the
+// directory. Each time another process has made progress.
 const maxTries = 100
 
-// errAgain is why an operation begins again.
+// errAgain means that the operation must start again.
 var errAgain = errors.New("the directory has changed")
 
-// files is the shelf in a directory.
+// files is a shelf in a directory.
 type files struct {
 	disk   disk
 	dir    string // for messages
 	config Config
-	folds  bool // the file system takes A and a for one name
+	folds  bool // the file system folds case
 	locks  locks
 
 	listings listings
 	maxHeld  int // see maxHeld
 	synced   syncedDirs
 
-	workDirs  atomic.Bool // makeWorkDirs has done its work
+	workDirs  atomic.Bool // makeWorkDirs is complete
 	preparing sync.Mutex
-	prepared  bool // preparePut has done its work
+	prepared  bool // preparePut is complete
 	unsynced  sync.Once
 
-	clock    func() time.Time // measures how long ago things were
+	clock    func() time.Time // monotonic clock
 	sweeping sync.Mutex
 	swept    time.Time
 }
 
-// openFiles opens the store in c.Dir, and makes it if it is not there.
+// openFiles opens the store in c.Dir, and creates it if it does not exist.
 func openFiles(ctx context.Context, c Config) (*files, error) {
 	fi, err := os.Stat(c.Dir)
 	switch {
@@ -74,7 +74,7 @@ func openFiles(ctx context.Context, c Config) (*files, error) {
 	return newFiles(ctx, &rootDisk{root}, c)
 }
 
-// newFiles opens the store that d holds, and closes d if it cannot.
+// newFiles opens the store on d. If it fails, it closes d.
 func newFiles(ctx context.Context, d disk, c Config) (*files, error) {
 	s := &files{disk: d, dir: c.Dir, config: c, locks: newLocks(), maxHeld: maxHeld, clock: time.Now}
 	if err := s.prepare(ctx); err != nil {
@@ -84,7 +84,7 @@ func newFiles(ctx context.Context, d disk, c Config) (*files, error) {
 	return s, nil
 }
 
-// prepare checks that the directory is a store, and makes an empty one a store.
+// prepare checks that the directory is a store, and makes a store of an empty directory.
 func (s *files) prepare(ctx context.Context) error {
 	if err := s.checkDir(".", checkUnshared); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (s *files) prepare(ctx context.Context) error {
 		if found, err = s.small(formatFile); err != nil {
 			return err
 		}
-		if err := s.checkFormat(found); err != nil { // of the faster one
+		if err := s.checkFormat(found); err != nil { // made by another process
 			return err
 		}
 	}
@@ -138,8 +138,8 @@ func (s *files) prepare(ctx context.Context) error {
 	return nil
 }
 
-// makeWorkDirs makes the directories that only writes need. A copy of a store may lack
-// them, because some programs that copy leave out what is empty.
+// makeWorkDirs creates the directories that only writes need. A copy of a store may lack them,
+// because some copy programs omit empty directories.
 func (s *files) makeWorkDirs() error {
 	if s.workDirs.Load() {
 		return nil
@@ -157,10 +157,10 @@ func (s *files) makeWorkDirs() error {
 	return nil
 }
 
-// preparePut makes sure, before the first put, that the store itself is complete and
-// durable: whoever made it may not have got as far as this. [Open] does none of it, so that
-// a store can be read where nothing can be written or synced. A delete need not do it: who put
-// the object has.
+// preparePut makes the store itself complete and durable before the first put, because the
+// process that created it may have been killed earlier. [Open] does not do this, so that a
+// store can be read where nothing can be written or synced. A delete does not need it: the put
+// of the object did it.
 func (s *files) preparePut() error {
 	s.preparing.Lock()
 	defer s.preparing.Unlock()
@@ -171,7 +171,7 @@ func (s *files) preparePut() error {
 		return err
 	}
 	if !s.config.MustExist {
-		if err := durable.MakeDir(s.dir); err != nil { // it is there, so that its name is made durable
+		if err := durable.MakeDir(s.dir); err != nil { // the directory exists; this makes its name durable
 			return err
 		}
 	}
@@ -190,8 +190,8 @@ func (s *files) checkFormat(found []byte) error {
 		vault.ErrUnsupported, s.abs(formatFile), found, format)
 }
 
-// makeFormat makes the format file, unless another process was faster. It is here
-// that a file system without hard links shows.
+// makeFormat creates the format file, unless another process was faster. It fails on a file
+// system without hard links.
 func (s *files) makeFormat(ctx context.Context) error {
 	t, err := s.newTemp(ctx)
 	if err != nil {
@@ -214,7 +214,7 @@ func (s *files) makeFormat(ctx context.Context) error {
 	return err
 }
 
-// checkDir refuses a directory of the store that is another user's, or whose mode does
+// checkDir rejects a directory of the store that belongs to another user, or whose mode does
 // not pass check.
 func (s *files) checkDir(name string, check func(name string, fi fs.FileInfo) error) error {
 	fi, err := s.disk.lstat(name)
@@ -230,7 +230,7 @@ func (s *files) checkDir(name string, check func(name string, fi fs.FileInfo) er
 	return check(s.abs(name), fi)
 }
 
-// checkEmpty refuses a directory without a format that holds something.
+// checkEmpty rejects a directory that has no format file and is not empty.
 func (s *files) checkEmpty() error {
 	var stranger string
 	err := s.disk.list(".", func(e fs.DirEntry) error {
@@ -242,8 +242,7 @@ func (s *files) checkEmpty() error {
 	if err != nil || stranger == "" {
 		return err
 	}
-	// Another process may just have made the store and put that there; then there is
-	// a format by now.
+	// Another process may have created the store in the meantime; then the format file exists.
 	if _, err := s.disk.lstat(formatFile); !isAbsent(err) {
 		return err
 	}
@@ -251,7 +250,7 @@ func (s *files) checkEmpty() error {
 		"the objects of a store, write %q into %s", vault.ErrUnsupported, stranger, format, s.abs(formatFile))
 }
 
-// small reads a file of our own that is short, or none of ours.
+// small reads a short file of the store. Longer files are not files of the store.
 func (s *files) small(name string) ([]byte, error) {
 	f, err := s.disk.open(name, os.O_RDONLY)
 	if err != nil {
@@ -263,7 +262,7 @@ func (s *files) small(name string) ([]byte, error) {
 
 func (s *files) abs(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
-// classify puts the sentinel of package vault before what the system said.
+// classify wraps an error of the system in the sentinel of package vault.
 func classify(err error) error {
 	switch {
 	case err == nil, explain(err) != nil:
@@ -302,8 +301,8 @@ func (s *files) openCurrent(key string) (*content, error) {
 	return c, err
 }
 
-// openFile opens an object, current or not, with its attributes. Its id is the given
-// one or, if that is nil, its mtime. errAgain means that it was replaced meanwhile.
+// openFile opens an object, current or not, with its attributes. Its id is the given one or, if
+// that is nil, its mtime. errAgain means that the object was replaced in the meantime.
 func (s *files) openFile(name, key string, id *uint64) (_ *content, err error) {
 	f, err := s.disk.open(name, os.O_RDONLY)
 	if err != nil {
@@ -329,8 +328,9 @@ func (s *files) openFile(name, key string, id *uint64) (_ *content, err error) {
 	b, err := s.small(attrsName)
 	switch {
 	case isAbsent(err):
-		// It has none, unless it was superseded and then dropped since it was opened.
-		if now, err := s.disk.lstat(name); err != nil || !os.SameFile(now, fi) {
+		// The object has no attributes, unless it was replaced and its old version removed
+		// after it was opened.
+		if current, err := s.disk.lstat(name); err != nil || !os.SameFile(current, fi) {
 			return nil, errAgain
 		}
 		return c, nil
@@ -343,7 +343,7 @@ func (s *files) openFile(name, key string, id *uint64) (_ *content, err error) {
 	return c, nil
 }
 
-// again calls try until it returns something other than errAgain.
+// again calls try until it returns an error other than errAgain, or nil.
 func (s *files) again(ctx context.Context, try func() error) error {
 	for range maxTries {
 		if err := ctx.Err(); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// clash returns the other spelling under which a file system that folds case has
-// name, or something above it. Other file systems have none.
+// clash returns the other spelling of name, or of a directory above it, that exists on a file
+// system that folds case. On other file systems it returns "".
 func (s *files) clash(name string) (other string, err error) {
 	if !s.folds || name == "." {
 		return "", nil
@@ -26,11 +26,11 @@ func (s *files) clash(name string) (other string, err error) {
 		}
 		return "", err
 	}
-	// It answers to this name; but does it bear it?
+	// The lookup succeeds; check whether the spelling is the same.
 	err = s.disk.list(path.Dir(name), func(e fs.DirEntry) error {
 		if e.Name() == path.Base(name) {
 			other = ""
-			return errBears
+			return errExactName
 		}
 		if other == "" {
 			if there, err := e.Info(); err == nil && os.SameFile(there, fi) {
@@ -39,16 +39,16 @@ func (s *files) clash(name string) (other string, err error) {
 		}
 		return nil
 	})
-	if errors.Is(err, errBears) {
+	if errors.Is(err, errExactName) {
 		return "", nil
 	}
 	return other, err
 }
 
-// errBears ends a list that has shown the name.
-var errBears = errors.New("it bears the name")
+// errExactName ends a list when it has found the exact name.
+var errExactName = errors.New("exact name found")
 
-// conflict is the error for a key that exists in another spelling.
+// conflict returns the error for a key that exists in another spelling.
 func (s *files) conflict(other string) error {
 	if other == "" {
 		return nil

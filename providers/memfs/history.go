@@ -20,24 +20,23 @@ const (
 	attrsSuffix   = ".attrs"
 )
 
-// A past is what the directory says about one key. Under the lock of the key it is
-// the truth.
+// A past is the state of one key in the directory. It is accurate while the key is locked.
 type past struct {
-	name    string      // where the object is
-	dir     string      // where the versions are
-	present bool        // dir is there
-	current fs.FileInfo // nil: there is no object
-	id      uint64      // its id
-	last    uint64      // the highest id there is, of whatever
-	old     []state     // newest first; current is not among them
-	stale   []string    // names in dir that mean nothing: what a kill has left
+	name    string      // path of the object
+	dir     string      // directory of the versions
+	present bool        // dir exists
+	current fs.FileInfo // nil if there is no object
+	id      uint64      // id of current
+	last    uint64      // the highest id of any version
+	old     []state     // newest first; without current
+	stale   []string    // names in dir that a killed process left
 }
 
 // past reads the past of key. A missing directory is an empty past.
 func (s *files) past(key string) (*past, error) {
 	name := objectPath(key)
 	p := &past{name: name, dir: versionsPath(key)}
-	// The object first: what supersedes it from here on is in the versions as well.
+	// Read the object first: if it is replaced after this call, it is also among the versions.
 	fi, err := s.disk.lstat(name)
 	switch {
 	case err == nil && fi.Mode().IsRegular():
@@ -65,13 +64,13 @@ func (s *files) past(key string) (*past, error) {
 		}
 		switch {
 		case suffix == "" && e.Name() == hex:
-			// Not the second name of current, which a killed write has left.
+			// Skip the second name of current, which a killed writer left.
 			if p.current == nil || id != p.id {
 				p.old = append(p.old, state{id: id})
 			}
 		case "."+suffix == deletedSuffix:
 			if p.current != nil && id > p.id {
-				p.stale = append(p.stale, e.Name()) // it was killed before the object was removed
+				p.stale = append(p.stale, e.Name()) // the writer was killed before it removed the object
 			} else {
 				p.old = append(p.old, state{id: id, deleted: true})
 			}
@@ -96,7 +95,7 @@ func (s *files) past(key string) (*past, error) {
 	return p, nil
 }
 
-// sameBytes reports whether two files hold the same.
+// sameBytes reports whether two files have the same contents.
 func (s *files) sameBytes(a, b string) (bool, error) {
 	var sums [2][sha256.Size]byte
 	for i, name := range []string{a, b} {
@@ -114,8 +113,8 @@ func (s *files) sameBytes(a, b string) (bool, error) {
 	return sums[0] == sums[1], nil
 }
 
-// versions returns what is known of key. It takes no lock: if the object changes
-// meanwhile it looks again.
+// versions returns the versions of key. It takes no lock: if the object changes, it starts
+// again.
 func (s *files) versions(ctx context.Context, key string) (all []vault.Version, err error) {
 	err = s.again(ctx, func() (err error) {
 		all, err = s.look(key)
@@ -143,7 +142,7 @@ func (s *files) look(key string) ([]vault.Version, error) {
 		} else {
 			fi, err := s.disk.lstat(p.dir + "/" + v.ID)
 			if isAbsent(err) {
-				continue // it has just been dropped
+				continue // it has just been removed
 			}
 			if err != nil {
 				return nil, err

@@ -9,23 +9,22 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// What a key may be, and the path of its file. A segment of a key is a file name,
-// byte for byte, unless no file system, or not every one, would keep it: then the
-// bytes in question are written !XX. Segments longer than a name may be go on in a
-// directory whose name ends in the joint.
+// This file maps keys to paths. A segment of a key is a file name, byte for byte. Bytes that
+// some file system would reject or change are escaped as !XX. A segment that is longer than a
+// file name may be continues in a directory whose name ends in the joint.
 //
 //	a/b.enc        a/b.enc
 //	a//b/          a/!/b/!
 //	../con/x:y!    .!2E/!63on/x!3Ay!21
 const (
-	meta    = ".objectvault" // our own directory
+	meta    = ".objectvault" // directory of the store itself
 	maxKey  = 1024           // bytes, as in S3
 	maxName = 255            // bytes of a file name
 	nothing = "!"            // an empty segment
-	joint   = "!+"           // the segment goes on below
+	joint   = "!+"           // the segment continues below
 )
 
-// checkKey refuses what cannot be the key of an object.
+// checkKey rejects invalid keys of objects.
 func checkKey(key string) error {
 	first, _, _ := strings.Cut(key, "/")
 	switch {
@@ -35,19 +34,19 @@ func checkKey(key string) error {
 		return fmt.Errorf("%w: a key of %d bytes, and %d is the most", vault.ErrInvalidName, len(key), maxKey)
 	case !utf8.ValidString(key):
 		return fmt.Errorf("%w: key %q is not UTF-8", vault.ErrInvalidName, key)
-	case strings.EqualFold(first, meta): // in any case: the disk may fold it
+	case strings.EqualFold(first, meta): // ignoring case, because the disk may fold it
 		return fmt.Errorf("%w: keys below %s/ belong to the store itself", vault.ErrInvalidName, meta)
 	}
 	return nil
 }
 
-// objectPath is where the object at key lies, relative to the store's directory.
+// objectPath returns the path of the object at key, relative to the directory of the store.
 func objectPath(key string) string {
 	return joinSegments(key, func(string) bool { return false })
 }
 
-// versionsPath is the directory of the superseded contents of key. Below it are
-// also those of key/..., which may not look like a version of key.
+// versionsPath returns the directory of the old versions of key. The versions of key/... are
+// below it, so their names must not look like a version of key.
 func versionsPath(key string) string {
 	return meta + "/versions/" + joinSegments(key, func(segment string) bool {
 		if len(segment) < idLen || len(segment) > idLen && segment[idLen] != '.' {
@@ -66,15 +65,15 @@ func joinSegments(key string, guard func(segment string) bool) string {
 	return strings.Join(names, "/")
 }
 
-// segmentPath is the file name of a segment, or several with slashes between them
-// if it is long. guarded escapes the first byte whatever it is.
+// segmentPath returns the file name of a segment, or several names with slashes between them if
+// the segment is long. If guarded is set, the first byte is always escaped.
 func segmentPath(segment string, guarded bool) string {
 	rest := escape(segment, guarded)
 	var names []string
 	for len(rest) > maxName {
 		n := maxName - len(joint)
 		if i := strings.LastIndexByte(rest[:n], '!'); i > n-3 {
-			n = i // not through an escape
+			n = i // do not split an escape
 		}
 		names = append(names, rest[:n]+joint)
 		rest = rest[n:]
@@ -82,8 +81,8 @@ func segmentPath(segment string, guarded bool) string {
 	return strings.Join(append(names, rest), "/")
 }
 
-// segmentOf is the segment whose segmentPath is path. Paths that are not some
-// segment's are nobody's objects.
+// segmentOf returns the segment whose segmentPath is path. It returns false for other paths,
+// which are not objects.
 func segmentOf(path string) (segment string, ok bool) {
 	names := strings.Split(path, "/")
 	for i := range names[:len(names)-1] {
@@ -106,7 +105,7 @@ func escape(segment string, guarded bool) string {
 	var b strings.Builder
 	for i := range len(segment) {
 		c := segment[i]
-		last := i == len(segment)-1 // Windows drops a dot or space there; and so . and .. are covered
+		last := i == len(segment)-1 // Windows drops a dot or space at the end; this also covers . and ..
 		switch {
 		case c < ' ', c > '~', strings.IndexByte(`!"*:<>?\|`, c) >= 0,
 			last && (c == '.' || c == ' '), i == 0 && guarded:
@@ -118,11 +117,11 @@ func escape(segment string, guarded bool) string {
 	return b.String()
 }
 
-// plainBytes are bytes that escape leaves as they are, but for a dot at the end.
+// plainBytes are the bytes that escape does not escape, except for a dot at the end.
 const plainBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
-// unescape takes back escape. On what escape never writes it returns anything: the
-// caller compares.
+// unescape is the inverse of escape. For names that escape never returns, the result is
+// arbitrary: the caller must compare.
 func unescape(name string) string {
 	if name == nothing {
 		return ""
@@ -144,7 +143,7 @@ func unescape(name string) string {
 	return b.String()
 }
 
-// isDevice reports whether Windows would take a file of that name for a device.
+// isDevice reports whether Windows would open a device for a file of that name.
 func isDevice(segment string) bool {
 	base, _, _ := strings.Cut(strings.ToUpper(segment), ".")
 	base = strings.TrimRight(base, " ")

@@ -11,24 +11,23 @@ import (
 	"time"
 )
 
-// A listing reads each directory once, however many pages it has: the names that a page
-// did not get to are parked until the next page asks for them. Only the names are kept.
-// Each is looked at when its turn comes, so that a name that has gone since is left out;
-// a name that was there all along is listed exactly once.
+// A listing reads each directory once, even if it has many pages: names that were not used for
+// a page are parked until the next page is requested. Only the names are kept. Each object is
+// examined when its turn comes, so an object that was removed in the meantime is omitted, and
+// an object that existed all the time is listed exactly once.
 //
-// A name that another process adds after its directory was read may be missing from the
-// pages that follow within a minute. What this store adds is never missing.
+// A name that another process adds after its directory was read may be missing from pages that
+// are requested within a minute. Objects that this store adds are never missing.
 const (
-	maxHeld   = 16 << 20 // bytes of names that one listing holds
-	leastHeld = 16 << 10 // and of one directory, however much those above it hold
-	nameCost  = 40       // bytes that a name takes beside its text
-	maxParked = 32 << 20 // bytes of names in all listings between two pages
+	maxHeld   = 16 << 20 // bytes of names in memory for one listing
+	leastHeld = 16 << 10 // minimum for one directory, whatever the directories above it need
+	nameCost  = 40       // bytes of a name in addition to its text
+	maxParked = 32 << 20 // bytes of names in all parked listings
 	parkedFor = time.Minute
 )
 
-// list walks the directories in the order of the keys. That is the order of the
-// names as they are before they are escaped, and with a slash after those of
-// directories: a-b comes before a/b, and so does a.
+// list walks the directories in the order of the keys. This is the order of the unescaped
+// names, with a slash after those of directories: a-b comes before a/b, and so does a.
 func (s *files) list(ctx context.Context, prefix string, from *string) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
 		if !s.exact(ctx, prefix, from, yield) {
@@ -60,8 +59,8 @@ func (s *files) list(ctx context.Context, prefix string, from *string) iter.Seq2
 	}
 }
 
-// exact yields the object whose key is prefix itself, which comes first, without
-// reading its directory. It reports whether to go on.
+// exact yields the object whose key is prefix itself, which comes first, without reading its
+// directory. It reports whether to continue.
 func (s *files) exact(ctx context.Context, prefix string, from *string, yield func(object, error) bool) bool {
 	if *from > prefix || strings.HasSuffix(prefix, "/") || checkKey(prefix) != nil {
 		return true
@@ -87,33 +86,33 @@ func (s *files) exact(ctx context.Context, prefix string, from *string, yield fu
 	return yield(object{key: prefix, size: fi.Size(), modified: timeOf(idAt(fi.ModTime())), costly: true}, nil)
 }
 
-// A walk is one listing, under way or parked.
+// A walk is one listing, in progress or parked.
 type walk struct {
 	s      *files
 	prefix string
-	levels []level // the directory that it is in, last, and those above it
+	levels []level // from the top directory to the current one
 
-	dir directory // the open one, while it runs
+	dir directory // the open directory, during a run
 	at  string    // its name
 
-	// Of listings, under its mutex:
-	stale  bool      // an object was created in its way: the names have to be read again
+	// Used by listings, protected by its mutex:
+	stale  bool      // an object was created among the names: they must be read again
 	from   string    // the least key of the next page
-	parked time.Time // since when; zero while it runs
+	parked time.Time // time of parking; zero during a run
 }
 
 // A level is a directory that a walk is in.
 type level struct {
-	dir, base string   // its name, and how the keys of what is in it begin
-	names     []string // segments of keys, in order, with a slash after a directory's
-	held      int      // bytes, when names was read
-	more      bool     // there may be more names than these, after last
+	dir, base string   // its name, and the prefix of the keys in it
+	names     []string // segments of keys, in order; a directory's ends with a slash
+	held      int      // bytes of names when it was read
+	more      bool     // there may be more names after last
 	last      string
-	begun     bool // last means something
+	begun     bool // last is valid
 }
 
-// run yields the objects that are left, and reports whether the caller stopped it. Then
-// the object that the caller did not take is the next one.
+// run yields the remaining objects and reports whether the caller stopped it. In that case the
+// next run starts with the object that the caller did not take.
 func (w *walk) run(ctx context.Context, from *string, yield func(object, error) bool) (stopped bool, err error) {
 	defer w.leave()
 	for len(w.levels) > 0 {
@@ -145,7 +144,7 @@ func (w *walk) run(ctx context.Context, from *string, yield func(object, error) 
 		}
 		fi, err := w.lstat(l.dir, segment)
 		switch {
-		case isAbsent(err), err == nil && fi.IsDir(): // it has gone since its name was read
+		case isAbsent(err), err == nil && fi.IsDir(): // it was removed after its name was read
 		case err != nil:
 			return false, err
 		case !yield(object{key: key, size: fi.Size(), modified: timeOf(idAt(fi.ModTime()))}, nil):
@@ -156,18 +155,19 @@ func (w *walk) run(ctx context.Context, from *string, yield func(object, error) 
 	return false, nil
 }
 
-// wants reports whether key, or if it is a directory something below it, may be
-// part of what is left.
+// wants reports whether key, or an object below it if it is a directory, may be among the
+// remaining objects.
 func (w *walk) wants(key string, dir bool, from string) bool {
 	return (strings.HasPrefix(key, w.prefix) || dir && strings.HasPrefix(w.prefix, key)) &&
 		(key >= from || dir && strings.HasPrefix(from, key))
 }
 
-// lstat looks at the object of a segment in dir, which stays open for the next one.
+// lstat returns the file info of a segment's object in dir. It keeps dir open for the next
+// call.
 func (w *walk) lstat(dir, segment string) (fi fs.FileInfo, err error) {
 	base := segmentPath(segment, false)
 	name := path.Join(dir, base)
-	if strings.Contains(base, "/") { // a long one
+	if strings.Contains(base, "/") { // a long segment
 		return w.s.disk.lstat(name)
 	}
 	if w.dir == nil || w.at != dir {
@@ -179,7 +179,7 @@ func (w *walk) lstat(dir, segment string) (fi fs.FileInfo, err error) {
 		w.at = dir
 	}
 	if fi, err = w.dir.lstat(base); err == nil && !fi.Mode().IsRegular() && !fi.IsDir() {
-		fi, err = w.s.disk.lstat(name) // says what is wrong with it
+		fi, err = w.s.disk.lstat(name) // returns the specific error
 	}
 	return fi, err
 }
@@ -191,8 +191,8 @@ func (w *walk) leave() {
 	}
 }
 
-// read reads the names in the directory of l that come after last: all of them, or the
-// first ones if they are too many to hold.
+// read reads the names in the directory of l that come after last: all of them, or the first
+// ones if they do not fit into memory.
 func (w *walk) read(l *level, from string) error {
 	l.names, l.held = nil, 0
 	first := firstNames{most: w.s.maxHeld}
@@ -201,7 +201,7 @@ func (w *walk) read(l *level, from string) error {
 	}
 	first.most = max(first.most, leastHeld)
 
-	// part is the path of a long segment so far, with a slash after it.
+	// part is the path of the long segment read so far, with a slash after it.
 	var read func(part string) error
 	read = func(part string) error {
 		return w.s.disk.list(path.Join(l.dir, part), func(e fs.DirEntry) error {
@@ -214,7 +214,7 @@ func (w *walk) read(l *level, from string) error {
 			}
 			segment, ok := segmentOf(rest)
 			if !ok || l.base == "" && strings.EqualFold(segment, meta) {
-				return nil // nobody's object
+				return nil // not an object
 			}
 			if e.IsDir() {
 				segment += "/"
@@ -234,12 +234,12 @@ func (w *walk) read(l *level, from string) error {
 	return err
 }
 
-// firstNames are the first of the names that are added, as many as fit.
+// firstNames collects the first of the added names, as many as fit.
 type firstNames struct {
 	names []string
 	bytes int
 	most  int  // bytes
-	more  bool // some were left out, and all that come after bound are
+	more  bool // names after bound were omitted
 	bound string
 }
 
@@ -253,7 +253,7 @@ func (f *firstNames) add(name string) {
 	}
 }
 
-// cut sorts the names and leaves out those that do not fit.
+// cut sorts the names and omits those that do not fit.
 func (f *firstNames) cut() {
 	slices.Sort(f.names)
 	f.bytes = 0
@@ -268,11 +268,11 @@ func (f *firstNames) cut() {
 	}
 }
 
-// listings are the walks of a store, those under way and those that are parked.
+// listings are the walks of a store, in progress or parked.
 type listings struct {
 	mu     sync.Mutex
 	active map[*walk]bool
-	parked []*walk // the one that has waited longest first
+	parked []*walk // oldest first
 }
 
 func (l *listings) begin(w *walk) {
@@ -284,7 +284,7 @@ func (l *listings) begin(w *walk) {
 	l.active[w] = true
 }
 
-// resume returns a parked walk that goes on with from, or nil.
+// resume returns a parked walk that continues at from, or nil.
 func (l *listings) resume(prefix, from string, now time.Time) *walk {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -302,7 +302,7 @@ func (l *listings) resume(prefix, from string, now time.Time) *walk {
 	return w
 }
 
-// end ends a walk, or parks it for the page that begins with from.
+// end ends a walk, or parks it for the page that starts at from.
 func (l *listings) end(w *walk, park bool, from string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -324,7 +324,7 @@ func (l *listings) end(w *walk, park bool, from string, now time.Time) {
 	}
 }
 
-// created makes the walks that may have passed over key read their directories again.
+// created marks the walks that may have passed key, so that they read their directories again.
 func (l *listings) created(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// errBusy means that somebody else holds the lock.
+// errBusy means that another holder has the lock.
 var errBusy = errors.New("locked")
 
-// locks serve the writers of one store in this process one after the other, so that
-// only the first in line polls for the flock.
+// locks serialize the writers of one store in this process, so that only one of them polls for
+// the flock.
 type locks [256]chan struct{}
 
 func newLocks() (l locks) {
@@ -25,13 +25,13 @@ func newLocks() (l locks) {
 	return l
 }
 
-// How a flock is waited for: by polling, since one that waits cannot be called off.
+// A flock is polled, because a blocking one cannot be cancelled.
 const (
 	firstPoll = time.Millisecond
 	lastPoll  = 50 * time.Millisecond
 )
 
-// lock takes the lock of key, which dies with its holder.
+// lock acquires the lock of key. The system releases it when the process ends.
 func (s *files) lock(ctx context.Context, key string) (release func(), err error) {
 	n := sha256.Sum256([]byte(key))[0]
 	name := fmt.Sprintf("%s/%02x", lockDir, n)
@@ -69,7 +69,7 @@ func (s *files) lock(ctx context.Context, key string) (release func(), err error
 	}
 }
 
-// flock takes the flock of name once.
+// flock tries once to acquire the flock of name.
 func (s *files) flock(name string) (file, error) {
 	f, err := s.disk.open(name, os.O_RDWR|os.O_CREATE)
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *files) flock(name string) (file, error) {
 	}
 	err = f.lock(true)
 	if err == nil && !s.isNamed(f, name) {
-		err = errBusy // somebody has removed the file; the lock is on the next one
+		err = errBusy // the file was removed; the lock is on its successor
 	}
 	if err != nil {
 		f.Close()
@@ -86,8 +86,8 @@ func (s *files) flock(name string) (file, error) {
 	return f, nil
 }
 
-// probeLocks refuses a file system without flock. A store that may only be read has
-// to have it, too: there is no telling who else writes.
+// probeLocks rejects a file system without flock. A store that is only read needs it, too,
+// because other processes may write.
 func (s *files) probeLocks() error {
 	f, err := s.disk.open(formatFile, os.O_RDONLY)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *files) probeLocks() error {
 	return nil
 }
 
-// noLocks says what to do if err means that the file system has no locks.
+// noLocks returns an error with advice if err means that the file system has no locks.
 func noLocks(err error) error {
 	if err != nil && hasNoLocks(err) {
 		return fmt.Errorf("%w: the file system has no flock, and the store needs it: choose another one: %w", vault.ErrUnsupported, err)

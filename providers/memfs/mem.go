@@ -11,23 +11,23 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Memory is what a mem:// store holds. The zero value is empty and ready to use,
-// by any number of stores at once.
+// Memory contains the objects of a mem:// store. The zero value is empty and ready to use, by
+// any number of stores at once.
 type Memory struct {
 	mu   sync.Mutex
 	keys sortedSet            // of the current objects
 	past map[string][]memento // by key, oldest first
 }
 
-// A memento is one state of a key in memory.
+// A memento is one version of a key in memory.
 type memento struct {
 	state
-	content []byte // never written to again
+	content []byte // immutable
 	attrs   attrs
 }
 
-// current returns the object at key, nil if there is none. That there is none does
-// not hang on a marker, which may have been purged.
+// current returns the object at key, or nil. It does not depend on the delete marker, which may
+// have been purged.
 func (m *Memory) current(key string) *memento {
 	if !m.keys.has(key) {
 		return nil
@@ -36,7 +36,7 @@ func (m *Memory) current(key string) *memento {
 	return &all[len(all)-1]
 }
 
-// push makes next, under a new id, the state of key, and drops what need not be kept.
+// push makes next the current version of key, under a new id, and removes surplus versions.
 func (m *Memory) push(key string, next memento, keep int) (id uint64) {
 	all := m.past[key]
 	if len(all) > 0 {
@@ -65,7 +65,7 @@ func (m *Memory) push(key string, next memento, keep int) (id uint64) {
 	return next.id
 }
 
-// memory is the shelf over a Memory.
+// memory is a shelf that uses a Memory.
 type memory struct {
 	*Memory
 	config Config
@@ -107,7 +107,7 @@ type memDraft struct {
 
 func (d *memDraft) publish(_ context.Context, a attrs, c condition) (string, error) {
 	m := d.m
-	if _, err := a.encode(); err != nil { // as much as a file:// store would take
+	if _, err := a.encode(); err != nil { // the same limit as a file:// store
 		return "", err
 	}
 	m.mu.Lock()
@@ -147,7 +147,7 @@ func (m *memory) remove(_ context.Context, key string, c condition) error {
 func (m *memory) list(ctx context.Context, prefix string, from *string) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
 		for {
-			// One page at a time, so that the caller may write while it lists.
+			// Copy one page at a time, so that the caller may write during the iteration.
 			page := m.page(prefix, *from)
 			for _, o := range page {
 				if err := ctx.Err(); err != nil {

@@ -1,37 +1,35 @@
-// Package memfs is the embedded store: mem:// in the memory of the process, and
-// file:// in a directory, both as a [vault.Store] over a gocloud driver of our own.
-// Both keep versions, create only where nothing is, and swap; what one of them
-// claims the other claims too.
+// Package memfs contains the embedded stores: mem:// in the memory of the process, and file://
+// in a directory. Both are a [vault.Store] with a gocloud driver of this package. Both support
+// versions, create-only and compare-and-swap.
 //
 // A file:// store is an ordinary directory that rsync and backup programs can read:
 //
 //	DIR/<key>                              current object, a plain file 0600
 //	DIR/.objectvault/format                "objectvault file store 1\n"
-//	DIR/.objectvault/tmp/<random>          being written; its writer holds a flock on it
+//	DIR/.objectvault/tmp/<random>          temporary file; its writer has a flock on it
 //	DIR/.objectvault/lock/<hh>             flock while publishing and deleting; hh is the first byte of SHA-256(key)
-//	DIR/.objectvault/versions/<key>/<id>   superseded contents; <id>.deleted marks a deletion;
+//	DIR/.objectvault/versions/<key>/<id>   old versions; <id>.deleted is a delete marker;
 //	                                       <id>.attrs holds gocloud attributes, only if any
 //
-// An id is a time in microseconds as 16 hexadecimal digits, raised above every id
-// of its key. The current object's id is its mtime, so that tools have to preserve
-// mtimes (rsync -t, cp -p). Keys that a file name cannot hold are escaped (bytes as
-// !XX), and two keys cannot be there at once if one is the directory of the other.
+// An id is a time in microseconds, as 16 hexadecimal digits. It is raised if necessary to
+// exceed every other id of its key. The id of the current object is its mtime, so copy programs
+// must preserve mtimes (rsync -t, cp -p). Bytes of keys that file names cannot contain are
+// escaped as !XX. Two keys cannot exist at once if one is a directory of the other.
 //
-// Several processes may use one directory. A write that returned has been synced,
-// its directories included, where the file system can do that; reading syncs nothing and
-// changes nothing, so that a store on a read-only file system can be read. A reader sees whole objects only; what a killed writer
-// leaves behind is ignored, and removed by the next one. Everything but the format
-// file may be lost without making the current objects unreadable.
+// Several processes may use one directory. When a write returns nil, the file and its
+// directories have been synced, if the file system can sync directories. Reading changes and
+// syncs nothing, so a store on a read-only file system can be read. A reader sees complete
+// objects only. Readers ignore the files that a killed writer left, and the next writer removes
+// them. The current objects remain readable if any file in .objectvault but format is lost.
 //
-// The file system must have flock, hard links and mtimes of a microsecond. Hard links are
-// what makes create-only atomic and keeps the old version while the new one gets its name, and
-// there is no substitute for them: [Open] makes no store on a file system without them, such
-// as exFAT, or on Android, where programs may not make them. Symbolic
-// links below DIR, files that others may read, and a DIR that others may write to are
-// refused. If others may read DIR itself, they see the names, sizes and times of what lies
-// directly in it; the directories and files that the store makes there are 0700 and 0600. On a file system
-// that folds case, a key that exists in another spelling is a conflict. Windows
-// compiles and is untested.
+// The file system must support flock, hard links and mtimes with microseconds. Hard links make
+// create-only atomic, and keep the old version while the new one gets its name. [Open] fails on
+// a file system without hard links, such as exFAT, and on Android, where programs may not
+// create them. The store rejects symbolic links below DIR, files that other users may read, and
+// a DIR that other users may write to. If other users may read DIR itself, they see the names,
+// sizes and times of its entries; directories and files of the store have modes 0700 and 0600.
+// On a file system that folds case, a key that exists in another spelling is a conflict. The
+// package compiles on Windows but is not tested there.
 package memfs
 
 import (
@@ -48,26 +46,26 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Config says where the store is. The zero value is an empty store in memory.
+// Config describes a store. The zero value is an empty store in memory.
 type Config struct {
-	// Dir is the directory of a file:// store, an absolute path. It is created, for
-	// its owner alone, if it is not there. Empty means mem://.
+	// Dir is the directory of a file:// store, an absolute path. Open creates it with mode 0700
+	// if it does not exist. Empty means mem://.
 	Dir string
-	// MustExist refuses, with [ErrNoStore], to make a store where there is none: an empty
-	// directory may be a disk that is not mounted.
+	// MustExist makes Open fail with [ErrNoStore] instead of creating a store. An empty
+	// directory may be the mount point of a disk that is not mounted.
 	MustExist bool
-	// Memory is what a mem:// store holds; nil means a new, empty one. Stores that
-	// are opened on the same Memory are clients of one store. It goes with no Dir.
+	// Memory contains the objects of a mem:// store; nil means a new, empty one. Stores that
+	// are opened with the same Memory are clients of one store. It cannot be combined with Dir.
 	Memory *Memory
-	// Versions is how many superseded versions of a key are kept: 0 means 16, a
-	// negative number none, and then the store has no History and no Purge.
+	// Versions is the number of old versions of a key that are kept: 0 means 16; a negative
+	// number means none, and then the store has no History and no Purge.
 	Versions int
-	// LockTimeout is how long a write waits for one of another process to end, which
-	// takes milliseconds unless that process was stopped; 0 means 30 s.
+	// LockTimeout is the maximum time that a write waits for a write of another process; 0
+	// means 30 s. A write takes milliseconds, unless its process was stopped.
 	LockTimeout time.Duration
-	// Unsynced is called once, at the first write, where the file system of Dir does not sync
-	// directories, as some network file systems and FUSE do not. Whether a write that returned
-	// survives a power failure then depends on how it is mounted. Nil means that nobody is told.
+	// Unsynced, if not nil, is called once, at the first write, if the file system of Dir
+	// cannot sync directories, like some network file systems and FUSE. Then the mount options
+	// decide whether a completed write survives a power failure.
 	Unsynced func(dir string)
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
@@ -95,15 +93,15 @@ func (c Config) now() uint64 {
 	return idAt(now())
 }
 
-// ErrNoStore means that there is no store at a directory where there must be one. What
-// Open returns wraps [vault.ErrUnavailable] as well.
+// ErrNoStore means that a directory that must contain a store does not. Errors of Open with it
+// also wrap [vault.ErrUnavailable].
 var ErrNoStore = errors.New("there is no store")
 
 var errNoStore = fmt.Errorf("%w: %w", vault.ErrUnavailable, ErrNoStore)
 
-// Open opens the store that c describes, and creates it if need be. Close it when
-// done. A directory that holds something else, or that others may write to, is refused
-// and left as it is.
+// Open opens the store that c describes, and creates it if necessary. The caller must close it.
+// Open rejects a directory that is not a store and not empty, or that other users may write to,
+// and leaves it unchanged.
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if c.Dir == "" {
 		if c.Memory == nil {
@@ -133,7 +131,7 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 		Create:  b,
 		Swap:    b,
 		Remover: b, RemoveIf: b,
-		Purge:   b, // also where no versions are kept: there may be some from before
+		Purge:   b, // needed without versions, too: old ones may exist
 		Tag:     func(r *blob.Reader) string { return formatID(idAt(r.ModTime())) },
 		Explain: explain,
 		Closed:  closed.Load,

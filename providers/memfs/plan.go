@@ -12,39 +12,39 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A write decides first and acts afterwards. A plan is a list of steps that follows from
-// what is there, the past of the key; making one changes nothing. The steps are then
-// taken in order, under the lock of the key. If a step fails, those before it are taken
-// back, the last one first. If the process is killed or the power fails between two
-// steps, either the old object or the new one is there, and what else is left means nothing.
+// A write first makes a plan: a list of steps that depends on the past of the key. Making a
+// plan changes nothing. Then the steps are taken in order, under the lock of the key. If a step
+// fails, the steps before it are undone, the last one first. If the process is killed or the
+// power fails between two steps, either the old object or the new one is current, and any other
+// remaining files are ignored.
 
 // A step is one change of the directory, or one sync.
 type step struct {
 	do   action
-	name string // what the step makes, syncs or removes
-	from string // of keep, create and replace: the file that gets the name
-	kept string // of replace and erase: the second name of the old object
-	data []byte // of write
+	name string // the name that the step creates, syncs or removes
+	from string // keep, create, replace: the file that gets the name
+	kept string // replace, erase: the second name of the old object
+	data []byte // write: contents
 }
 
-// An action is what a step does with its name.
+// An action is the effect of a step on its name.
 type action string
 
 const (
-	doMakeDirs action = "make directories" // the directory and those missing above it
-	doWrite    action = "write"            // a new file, synced but for its name
+	doMakeDirs action = "make directories" // creates the directory and missing ones above it
+	doWrite    action = "write"            // creates a file and syncs it, but not its name
 	doKeep     action = "keep"             // gives the object a second name
-	doCreate   action = "create"           // gives the draft its name, where nothing is
+	doCreate   action = "create"           // gives the draft its name if the name is free
 	doReplace  action = "replace"          // gives the draft the name of the object
 	doErase    action = "erase"            // removes the object
 	doSyncUp   action = "sync up"          // makes the directory's entries durable, and its own name
 	doSync     action = "sync"             // makes the directory's entries durable
-	doClean    action = "clean"            // removes a file that means nothing; failing does no harm
-	doCleanUp  action = "clean up"         // removes the directory and those above it, as far as they are empty
+	doClean    action = "clean"            // removes a leftover file; may fail without harm
+	doCleanUp  action = "clean up"         // removes the directory and those above it while they are empty
 )
 
-// planPut makes the draft, which has the given id, the object of the key. attrs are nil
-// if it has none; most is how many old versions are kept.
+// planPut plans to make the draft, which has the given id, the object of the key. attrs is nil
+// if the object has none; most is the number of old versions to keep.
 func planPut(p *past, draft string, id uint64, attrs []byte, most int) (steps []step) {
 	steps = append(steps, p.cleanStale()...)
 	steps = append(steps, step{do: doMakeDirs, name: path.Dir(p.name)})
@@ -56,7 +56,8 @@ func planPut(p *past, draft string, id uint64, attrs []byte, most int) (steps []
 		if p.current != nil {
 			steps = append(steps, step{do: doKeep, name: p.version(p.id), from: p.name})
 		}
-		// Before the object is replaced: a power failure could take it from both places.
+		// Sync before the object is replaced: otherwise a power failure could remove both
+		// copies of the old object.
 		steps = append(steps, step{do: doSyncUp, name: p.dir})
 	}
 	old := p.old
@@ -70,7 +71,8 @@ func planPut(p *past, draft string, id uint64, attrs []byte, most int) (steps []
 	return append(steps, p.prune(old, most, true)...)
 }
 
-// planRemove removes the object of the key, and leaves a marker with the given id.
+// planRemove plans to remove the object of the key and to leave a delete marker with the given
+// id.
 func planRemove(p *past, id uint64, most int) (steps []step) {
 	steps = append(steps, p.cleanStale()...)
 	steps = append(steps,
@@ -86,8 +88,8 @@ func planRemove(p *past, id uint64, most int) (steps []step) {
 	return append(steps, step{do: doCleanUp, name: path.Dir(p.name)})
 }
 
-// cleanStale removes what a killed writer has left. It would mean something later: a
-// deletion that never was, the attributes of another object.
+// cleanStale plans to remove the files that a killed writer left. Later they could be misread:
+// as a deletion that never happened, or as attributes of another object.
 func (p *past) cleanStale() (steps []step) {
 	for _, name := range p.stale {
 		steps = append(steps, step{do: doClean, name: p.dir + "/" + name})
@@ -95,12 +97,12 @@ func (p *past) cleanStale() (steps []step) {
 	return steps
 }
 
-// prune removes those of old that need not be kept. present says that there is a current
-// object now.
+// prune plans to remove the surplus of the old versions. present reports whether the key will
+// have a current object.
 func (p *past) prune(old []state, most int, present bool) (steps []step) {
 	old = slices.SortedFunc(slices.Values(old), func(a, b state) int { return cmp.Compare(b.id, a.id) })
 	drop := surplus(old, most, present)
-	for _, s := range slices.Backward(drop) { // the oldest first: a kill in between leaves no gap
+	for _, s := range slices.Backward(drop) { // oldest first, so that a kill leaves no gap
 		if s.deleted {
 			steps = append(steps, step{do: doClean, name: p.version(s.id) + deletedSuffix})
 			continue
@@ -113,23 +115,23 @@ func (p *past) prune(old []state, most int, present bool) (steps []step) {
 	return steps
 }
 
-// version is the name of a version's content.
+// version returns the path of a version's content.
 func (p *past) version(id uint64) string { return p.dir + "/" + formatID(id) }
 
-// An execution takes the steps of a plan.
+// An execution carries out the steps of a plan.
 type execution struct {
 	s     *files
 	taken []taken
-	left  directory // where the object was that the plan has erased
+	left  directory // directory of the erased object
 }
 
-// taken is a step that was taken, and what it has made.
+// taken is a completed step with the names that it created.
 type taken struct {
 	step
 	made []string
 }
 
-// carryOut takes the steps in order. If one fails, everything is as it was, except after
+// carryOut takes the steps in order. If one fails, nothing has changed, unless the error is
 // [vault.ErrUnsure].
 func (s *files) carryOut(steps []step) error {
 	e := &execution{s: s}
@@ -140,7 +142,7 @@ func (s *files) carryOut(steps []step) error {
 	}()
 	for _, st := range steps {
 		made, err := e.take(st)
-		e.taken = append(e.taken, taken{st, made}) // also if it failed: what it has made goes
+		e.taken = append(e.taken, taken{st, made}) // also after a failure, so that its names are removed
 		if err != nil {
 			return e.takeBack(err)
 		}
@@ -148,8 +150,8 @@ func (s *files) carryOut(steps []step) error {
 	return nil
 }
 
-// take takes one step. made is what has to go again if a later one fails; the name of an
-// object that was published or erased is in it too.
+// take takes one step. made contains the names to remove if a later step fails, including the
+// name of an object that was published or erased.
 func (e *execution) take(st step) (made []string, err error) {
 	s := e.s
 	switch st.do {
@@ -159,7 +161,7 @@ func (e *execution) take(st step) (made []string, err error) {
 		return s.writeFile(st.name, st.data)
 	case doKeep:
 		return s.keep(st.from, st.name)
-	case doCreate: // not a rename: if there is something after all, it stays
+	case doCreate: // not a rename, which would replace an existing object
 		err = s.refused(s.disk.link(st.from, st.name), st.name)
 	case doReplace:
 		err = s.refused(s.disk.rename(st.from, st.name), st.name)
@@ -170,7 +172,7 @@ func (e *execution) take(st step) (made []string, err error) {
 	case doSyncUp:
 		err = s.syncUp(st.name)
 	case doSync:
-		// Not by its name: once the directory is empty another process may remove it.
+		// Use the open directory, not its name: another process may remove it when it is empty.
 		err = errors.Join(s.sync(e.left), e.left.close())
 		e.left = nil
 	case doClean:
@@ -184,8 +186,8 @@ func (e *execution) take(st step) (made []string, err error) {
 	return made, err
 }
 
-// takeBack takes back what was done before err. What cannot be taken back is a leftover
-// of the kind that a kill leaves, unless it is the object itself.
+// takeBack undoes the steps before err. A name that cannot be removed is ignored like that of a
+// killed process, unless it is the object itself.
 func (e *execution) takeBack(err error) error {
 	s := e.s
 	for _, t := range slices.Backward(e.taken) {
@@ -200,7 +202,7 @@ func (e *execution) takeBack(err error) error {
 			if t.do != doCreate && t.do != doReplace && t.do != doErase {
 				continue
 			}
-			if undone != nil { // the second name may be all there is: it stays
+			if undone != nil { // the second name may be the only one left: keep it
 				return fmt.Errorf("%w: %w, and then %w", vault.ErrUnsure, err, undone)
 			}
 			s.syncDir(path.Dir(name))
@@ -209,8 +211,8 @@ func (e *execution) takeBack(err error) error {
 	return err
 }
 
-// makeDirs makes dir and what is missing above it. What is empty may be gone the next
-// moment: a deletion removes what it has emptied.
+// makeDirs creates dir and missing directories above it. A concurrent deletion may remove an
+// empty one at any time.
 func (s *files) makeDirs(dir string, made *[]string) error {
 	if dir == "." {
 		return nil
@@ -236,7 +238,7 @@ func (s *files) makeDirs(dir string, made *[]string) error {
 			return fmt.Errorf("%w: %s is an object, and so nothing can lie below it", vault.ErrConflict, s.abs(dir))
 		}
 		if other, err := s.clash(dir); err != nil || other != "" {
-			return errors.Join(s.conflict(other), err) // made while we were at it
+			return errors.Join(s.conflict(other), err) // created concurrently
 		}
 	case isAbsent(err):
 		return errAgain
@@ -246,11 +248,11 @@ func (s *files) makeDirs(dir string, made *[]string) error {
 	return nil
 }
 
-// writeFile makes a file that others know by its name alone, durable but for the name.
+// writeFile creates a file and syncs its contents, but not its name.
 func (s *files) writeFile(name string, b []byte) (made []string, err error) {
 	f, err := s.disk.open(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if isAbsent(err) {
-		err = errAgain // the directory was removed, empty as it was
+		err = errAgain // the empty directory was removed
 	}
 	if err != nil {
 		return nil, err
@@ -280,9 +282,9 @@ func (s *files) keep(name, kept string) (made []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	same := os.SameFile(there, current) // left by a kill
+	same := os.SameFile(there, current) // left by a killed process
 	if !same && there.Size() == current.Size() {
-		same, err = s.sameBytes(name, kept) // an old version was copied back, with its time
+		same, err = s.sameBytes(name, kept) // an old version was copied back with its mtime
 	}
 	if err == nil && !same {
 		err = fmt.Errorf("%w: %s and %s have the same time and are different: touch the former",
@@ -291,7 +293,7 @@ func (s *files) keep(name, kept string) (made []string, err error) {
 	return nil, err
 }
 
-// refused says why there was no place for an object, or errAgain.
+// refused returns the reason why the name of an object is not available, or errAgain.
 func (s *files) refused(err error, name string) error {
 	switch {
 	case isAbsent(err):
@@ -311,8 +313,8 @@ func (s *files) refused(err error, name string) error {
 	return errAgain
 }
 
-// removeEmpty removes dir if there are no files in it, only directories, such as a
-// killed writer leaves behind.
+// removeEmpty removes dir if it contains no files, only directories, as a killed writer leaves
+// them.
 func (s *files) removeEmpty(dir string) error {
 	err := s.disk.list(dir, func(e fs.DirEntry) error {
 		if !e.IsDir() {
@@ -326,8 +328,8 @@ func (s *files) removeEmpty(dir string) error {
 	return s.disk.remove(dir)
 }
 
-// removeUp removes dir and what is above it, as far as they are empty. Who was about to
-// put something there begins again.
+// removeUp removes dir and the directories above it while they are empty. A process that is
+// about to create a file there starts again.
 func (s *files) removeUp(dir string) {
 	for dir != topOf(dir) && s.disk.remove(dir) == nil {
 		dir = path.Dir(dir)

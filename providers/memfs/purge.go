@@ -41,7 +41,7 @@ func (b *bucket) Purge(ctx context.Context, leftovers []vault.Leftover) (failed 
 	for _, l := range leftovers {
 		id, ok := parseID(l.ID)
 		if !ok {
-			continue // there is no such version
+			continue // the version does not exist
 		}
 		if err := errors.Join(checkKey(l.Key), ctx.Err()); err != nil {
 			failed[l] = err
@@ -80,7 +80,7 @@ func (m *memory) purge(_ context.Context, key string, old state) error {
 	return nil
 }
 
-// keysWithPast walks the versions, a directory at a time.
+// keysWithPast walks the directories of versions.
 func (s *files) keysWithPast(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		var walk func(dir string) error
@@ -98,7 +98,7 @@ func (s *files) keysWithPast(ctx context.Context, prefix string) iter.Seq2[strin
 				}
 				return nil
 			})
-			if err != nil && !isAbsent(err) { // absent: just purged
+			if err != nil && !isAbsent(err) { // absent: it was just purged
 				return err
 			}
 			if key, ok := keyOf(dir); ours && ok && strings.HasPrefix(key, prefix) && !yield(key, nil) {
@@ -122,10 +122,10 @@ func (s *files) keysWithPast(ctx context.Context, prefix string) iter.Seq2[strin
 	}
 }
 
-// errStop ends a walk whose caller has seen enough.
+// errStop ends a walk that the caller has stopped.
 var errStop = errors.New("stop")
 
-// keyOf is the key whose versionsPath is dir.
+// keyOf returns the key whose versionsPath is dir.
 func keyOf(dir string) (key string, ok bool) {
 	rest, ok := strings.CutPrefix(dir, versions+"/")
 	if !ok {
@@ -145,7 +145,7 @@ func keyOf(dir string) (key string, ok bool) {
 	return key, versionsPath(key) == dir
 }
 
-// purge removes one old version for ever, under the lock of its key.
+// purge permanently removes one old version, under the lock of its key.
 func (s *files) purge(ctx context.Context, key string, old state) error {
 	if err := s.makeWorkDirs(); err != nil {
 		return classify(err)

@@ -2,17 +2,16 @@ package memfs
 
 import "math/rand/v2"
 
-// A sortedSet is a set of strings in the order of their bytes. All it does to one string
-// takes a time that grows with the logarithm of its size: it is a treap, a search tree
-// that random priorities keep balanced.
+// A sortedSet is a set of strings in the order of their bytes. Each operation takes logarithmic
+// time: the set is a treap, a search tree that random priorities keep balanced.
 type sortedSet struct {
 	root  *treapNode
-	steps int // nodes that were visited, for tests
+	steps int // number of visited nodes, for tests
 }
 
 type treapNode struct {
 	key         string
-	priority    uint64 // none below has a higher one
+	priority    uint64 // greater than or equal to those of the nodes below
 	left, right *treapNode
 }
 
@@ -45,8 +44,8 @@ func (s *sortedSet) remove(key string) {
 	}
 }
 
-// from calls yield for the strings that are not less than least, in order, until it
-// returns false.
+// from calls yield for the strings that are not less than least, in order, until yield returns
+// false.
 func (s *sortedSet) from(least string, yield func(string) bool) {
 	s.walk(s.root, least, yield)
 }
@@ -62,7 +61,7 @@ func (s *sortedSet) walk(n *treapNode, least string, yield func(string) bool) bo
 	return s.walk(n.left, least, yield) && yield(n.key) && s.walk(n.right, "", yield)
 }
 
-// split takes a tree apart into the strings that are less than key and the others.
+// split splits a tree into the strings that are less than key and the others.
 func (s *sortedSet) split(n *treapNode, key string) (less, others *treapNode) {
 	if n == nil {
 		return nil, nil
@@ -76,7 +75,7 @@ func (s *sortedSet) split(n *treapNode, key string) (less, others *treapNode) {
 	return less, n
 }
 
-// join makes one tree of two; all of a comes before all of b.
+// join returns the union of two trees; all strings of a come before those of b.
 func (s *sortedSet) join(a, b *treapNode) *treapNode {
 	switch {
 	case a == nil:

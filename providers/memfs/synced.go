@@ -10,18 +10,18 @@ import (
 	"github.com/objectvault/objectvault/internal/durable"
 )
 
-// What has to be synced before a write is durable: the directory whose entries have
-// changed, and each one above it whose own name may not be durable, because it is new or
-// because the process that made it may have been killed before it came to that. A store
-// remembers the directories whose names it has made durable, and does not sync those
-// above them again.
+// A write is durable after two kinds of sync: of the directory whose entries have changed, and
+// of each directory above it whose own name may not be durable, because it is new or because
+// the process that created it may have been killed before the sync. A store remembers the
+// directories whose names it has made durable, and does not sync the directories above them
+// again.
 //
-// A directory may be removed when it is empty, and made again, by any process. So the
-// memory is of a directory and not of a name: it is kept open, so that no other one can
-// have its inode number, and it is compared with what has the name now.
+// Any process may remove an empty directory and create it again. Therefore the store remembers
+// the directory, not its name: it keeps the directory open, so that no other one can get its
+// inode number, and compares it with the directory that has the name now.
 
-// topOf is the directory above dir that is never removed, and durable since the store
-// was opened.
+// topOf returns the directory above dir that is never removed and that has been durable since
+// the store was opened.
 func topOf(dir string) string {
 	if dir == versions || strings.HasPrefix(dir, versions+"/") {
 		return versions
@@ -29,8 +29,8 @@ func topOf(dir string) string {
 	return "."
 }
 
-// syncUp makes durable what has been put into dir, and the names of dir and all above
-// it. It works only once there is something in dir, since then none of them can be removed.
+// syncUp makes the entries of dir durable, and the names of dir and all directories above it.
+// dir must not be empty, because only then none of them can be removed.
 func (s *files) syncUp(dir string) error {
 	if err := s.syncDir(dir); err != nil {
 		return err
@@ -58,8 +58,8 @@ func (s *files) syncDir(dir string) error {
 	return s.sync(d)
 }
 
-// sync makes the entries of d durable, as far as the file system can. Where it cannot, the
-// caller of [Open] is told so once.
+// sync makes the entries of d durable if the file system can. If it cannot, sync calls
+// Config.Unsynced once.
 func (s *files) sync(d directory) error {
 	err := d.sync()
 	if err == nil || !durable.NoSync(err) {
@@ -71,13 +71,13 @@ func (s *files) sync(d directory) error {
 	return nil
 }
 
-// maxSynced is how many directories are remembered; each takes a file descriptor.
+// maxSynced is the number of remembered directories; each uses a file descriptor.
 const maxSynced = 32
 
-// syncedDirs are directories whose names are durable, and those of all above them.
+// syncedDirs are directories whose names, and those of all directories above them, are durable.
 type syncedDirs struct {
 	mu     sync.Mutex
-	dirs   []syncedDir // the last used one last
+	dirs   []syncedDir // most recently used last
 	closed bool
 }
 
@@ -107,14 +107,14 @@ func (m *syncedDirs) holds(disk disk, name string) bool {
 	return false
 }
 
-// add remembers a directory that cannot be removed just now.
+// add remembers a directory that is not empty, so that it cannot be removed now.
 func (m *syncedDirs) add(disk disk, name string) {
 	if !syncsDirs {
 		return
 	}
 	d, err := disk.openDir(name)
 	if err != nil {
-		return // it will be synced once more than it need be
+		return // it is synced once more than necessary
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 
 	syncsDirs = true
 
-	// openFlags keep an open from waiting, should somebody have put a pipe there.
+	// openFlags keep an open of a named pipe from blocking.
 	openFlags = unix.O_NONBLOCK | unix.O_NOFOLLOW
 )
 
@@ -52,14 +52,13 @@ func (f rootFile) lock(exclusive bool) error {
 	return nil
 }
 
-// hasNoLocks reports whether err, of a lock, means that the file system has none.
+// hasNoLocks reports whether err, from a lock, means that the file system has no locks.
 func hasNoLocks(err error) bool {
 	return isAny(err, unix.ENOSYS, unix.ENOLCK, unix.EOPNOTSUPP, unix.ENOTSUP, unix.EINVAL)
 }
 
-// hasNoLinks reports whether err, of a link between two files of our own, means
-// that the file system has none, or, with EACCES, that the system does not let programs
-// make them, as Android.
+// hasNoLinks reports whether err, from a link between two files of the store, means that the
+// file system has no links, or, with EACCES, that the system forbids them, like Android.
 func hasNoLinks(err error) bool {
 	return isAny(err, unix.EPERM, unix.EACCES, unix.ENOSYS, unix.EOPNOTSUPP, unix.ENOTSUP, unix.EMLINK)
 }
@@ -67,8 +66,8 @@ func hasNoLinks(err error) bool {
 func isFull(err error) bool   { return isAny(err, unix.ENOSPC, unix.EDQUOT) }
 func isDenied(err error) bool { return isAny(err, unix.EACCES, unix.EPERM, unix.EROFS) }
 
-// isAbsent reports whether err means that there is no such file, perhaps because
-// something above it is not a directory.
+// isAbsent reports whether err means that the file does not exist, possibly because a name
+// above it is not a directory.
 func isAbsent(err error) bool { return isAny(err, unix.ENOENT, unix.ENOTDIR) }
 
 func isAny(err error, codes ...unix.Errno) bool {
@@ -80,8 +79,8 @@ func isAny(err error, codes ...unix.Errno) bool {
 	return false
 }
 
-// listable returns a second file for the directory f, whose ReadDir makes no call for
-// each entry. The ReadDir of a file that an [os.Root] has opened makes an lstat for each.
+// listable returns a second file for the directory f, whose ReadDir makes no call per entry.
+// ReadDir of a file that [os.Root] opened calls lstat for each entry.
 func listable(f *os.File) (*os.File, error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -96,13 +95,13 @@ func listable(f *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
-// checkPrivate refuses a directory or file that is not its owner's alone.
+// checkPrivate rejects a directory or file that other users may access.
 func checkPrivate(name string, fi fs.FileInfo) error { return checkMode(name, fi, 0o077) }
 
-// checkUnshared refuses a directory in which others may make and remove names.
+// checkUnshared rejects a directory in which other users may create and remove names.
 func checkUnshared(name string, fi fs.FileInfo) error { return checkMode(name, fi, 0o022) }
 
-// checkMode refuses a directory or file that has one of the given bits.
+// checkMode rejects a directory or file with one of the given mode bits.
 func checkMode(name string, fi fs.FileInfo, bits fs.FileMode) error {
 	if fi.Mode().Perm()&bits == 0 {
 		return nil
@@ -114,7 +113,7 @@ func checkMode(name string, fi fs.FileInfo, bits fs.FileMode) error {
 	return fmt.Errorf("%w: %s is open to others (%v): chmod %s %[2]s", vault.ErrPermission, name, fi.Mode().Perm(), mode)
 }
 
-// checkOwner refuses a directory that is another user's.
+// checkOwner rejects a directory of another user.
 func checkOwner(name string, fi fs.FileInfo) error {
 	if stat, ok := fi.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
 		return fmt.Errorf("%w: %s belongs to user %d, and this is user %d: run as the owner, or chown it",

@@ -9,18 +9,17 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// BUG(objectvault): Windows is untested. It has no sync for directories, so a write
-// that returned may be lost with the power there; and who may read the files is left
-// to the access list of the directory.
+// BUG(objectvault): Windows is untested. It cannot sync directories, so a completed write may
+// be lost in a power failure. The access list of the directory decides who may read the files.
 
 const (
 	errNotDir = syscall.ENOTDIR
 	errIsDir  = syscall.EISDIR
 	openFlags = 0
-	syncsDirs = false // and an open directory cannot be removed
+	syncsDirs = false // an open directory cannot be removed
 )
 
-// lockAt is far behind the end of any file: locks are binding on Windows.
+// lockAt is beyond the end of any file, because locks are mandatory on Windows.
 const lockAt = 1 << 30
 
 func (f rootFile) lock(exclusive bool) error {
@@ -67,7 +66,7 @@ func isAny(err error, codes ...syscall.Errno) bool {
 	return false
 }
 
-// listable returns f: reading a directory finds its entries' types at no cost here.
+// listable returns f: on Windows reading a directory also returns the types of its entries.
 func listable(f *os.File) (*os.File, error) { return f, nil }
 
 func checkPrivate(string, fs.FileInfo) error  { return nil }

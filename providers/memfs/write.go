@@ -25,15 +25,14 @@ func (s *files) draft(ctx context.Context, key string) (draft, error) {
 	return &fileDraft{temp: t, s: s, key: key}, nil
 }
 
-// A temp is a file in tmp with a flock on it: an unlocked one is what a killed
-// writer left.
+// A temp is a file in tmp with a flock on it. A file without flock was left by a killed writer.
 type temp struct {
 	file
 	disk disk
 	name string
 }
 
-// newTemp makes a temp.
+// newTemp creates a temp.
 func (s *files) newTemp(ctx context.Context) (*temp, error) {
 	for range maxTries {
 		if err := ctx.Err(); err != nil {
@@ -44,7 +43,7 @@ func (s *files) newTemp(ctx context.Context) (*temp, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Until it is locked it looks like a leftover, and somebody may be removing it.
+		// Until it is locked it looks like a leftover, and another process may remove it.
 		err = f.lock(true)
 		if err == nil && s.isNamed(f, name) {
 			return &temp{f, s.disk, name}, nil
@@ -58,17 +57,17 @@ func (s *files) newTemp(ctx context.Context) (*temp, error) {
 	return nil, fmt.Errorf("%w: files in %s vanish: is another program cleaning up there?", vault.ErrUnavailable, s.abs(tmpDir))
 }
 
-// remove removes the file, or its name if it has got another one.
+// remove removes the file, or only its name if the file has another one.
 func (t *temp) remove() {
 	t.disk.remove(t.name)
 	t.Close()
 }
 
-// sweepEvery is how long a store waits after a sweep before the next one: each opens the
-// temporary file of every writer there is.
+// sweepEvery is the minimum time between two sweeps of a store: each one opens the temporary
+// files of all writers.
 const sweepEvery = time.Minute
 
-// sweepNowAndThen sweeps unless that was done a short time ago.
+// sweepNowAndThen sweeps unless the last sweep was less than sweepEvery ago.
 func (s *files) sweepNowAndThen() {
 	now := s.clock()
 	s.sweeping.Lock()
@@ -83,8 +82,8 @@ func (s *files) sweepNowAndThen() {
 	}
 }
 
-// sweep removes what killed writers left in tmp. What it cannot remove is in
-// nobody's way.
+// sweep removes the files that killed writers left in tmp. It ignores errors, because those
+// files do no harm.
 func (s *files) sweep() {
 	s.disk.list(tmpDir, func(e fs.DirEntry) error {
 		name := tmpDir + "/" + e.Name()
@@ -93,7 +92,7 @@ func (s *files) sweep() {
 			return nil
 		}
 		defer f.Close()
-		// Its writer may have published it, under another name, before the lock.
+		// Before the lock its writer may have published it under another name.
 		if f.lock(true) == nil && s.isNamed(f, name) {
 			s.disk.remove(name)
 		}
@@ -101,7 +100,7 @@ func (s *files) sweep() {
 	})
 }
 
-// isNamed reports whether name is still the name of f.
+// isNamed reports whether f still has name.
 func (s *files) isNamed(f file, name string) bool {
 	is, err := f.Stat()
 	if err != nil {
@@ -116,7 +115,7 @@ type fileDraft struct {
 	*temp
 	s   *files
 	key string
-	id  uint64 // once it is stamped
+	id  uint64 // set by stamp
 }
 
 func (d *fileDraft) Write(p []byte) (int, error) {
@@ -126,8 +125,8 @@ func (d *fileDraft) Write(p []byte) (int, error) {
 
 func (d *fileDraft) discard() { d.remove() }
 
-// publish makes the draft the object at its key. The data are synced before the lock
-// is taken, so that nobody waits for them.
+// publish makes the draft the object at its key. It syncs the data before it takes the lock, so
+// that other writers do not wait for that.
 func (d *fileDraft) publish(ctx context.Context, a attrs, c condition) (id string, err error) {
 	defer d.discard()
 	encoded, err := a.encode()
@@ -148,7 +147,7 @@ func (d *fileDraft) publish(ctx context.Context, a attrs, c condition) (id strin
 	return formatID(d.id), nil
 }
 
-// stamp gives the draft its id, and makes it durable.
+// stamp gives the draft its id and makes it durable.
 func (d *fileDraft) stamp(id uint64) error {
 	if err := d.s.disk.chtime(d.name, timeOf(id)); err != nil {
 		return err
@@ -168,8 +167,8 @@ func (d *fileDraft) stamp(id uint64) error {
 	return nil
 }
 
-// place puts the draft where its key is, under the lock of the key. If it fails
-// everything is as it was, but for a version equal to the current object.
+// place makes the draft the object at its key, under the lock of the key. If it fails, nothing
+// has changed, except that the current object may also be among the versions.
 func (d *fileDraft) place(attrs []byte, c condition) error {
 	s := d.s
 	p, err := s.past(d.key)
@@ -193,7 +192,7 @@ func (d *fileDraft) place(attrs []byte, c condition) error {
 	return nil
 }
 
-// remove deletes the object at key, if c holds, and leaves a marker.
+// remove deletes the object at key, if c is true, and leaves a delete marker.
 func (s *files) remove(ctx context.Context, key string, c condition) error {
 	if err := s.makeWorkDirs(); err != nil {
 		return classify(err)
