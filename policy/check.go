@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// A Weakness is a property of policies that lets a tenant reach the objects of another
-// tenant, or that takes control from the operator.
+// A Weakness is a property of policies that lets a tenant reach the objects of another tenant,
+// or that deprives the operator of control.
 type Weakness struct {
-	ID      string // is never renamed
+	ID      string // stable: never renamed
 	Meaning string // one line
 	Fix     string // what the operator should do
 }
@@ -17,13 +17,13 @@ type Weakness struct {
 // A Finding is a weakness of a document.
 type Finding struct {
 	File      string `json:"file"`
-	Document  string `json:"document,omitempty"` // of several in the file with the same part
+	Document  string `json:"document,omitempty"` // distinguishes documents of the same file and part
 	Part      Part   `json:"part"`
 	Tenant    string `json:"tenant,omitempty"`
 	Statement *int   `json:"statement,omitempty"` // its index; nil: the document as a whole
 	Sid       string `json:"sid,omitempty"`
 	Weakness  string `json:"hole"`    // its id
-	Message   string `json:"message"` // what it allows
+	Message   string `json:"message"` // what the weakness allows
 	Fix       string `json:"fix"`
 	LowerCase bool   `json:"-"` // the language writes names in lower case
 }
@@ -46,7 +46,7 @@ func (f Finding) Where() string {
 	return where
 }
 
-// Rules are what a dialect checks. Document and Every may be nil.
+// Rules contains the checks of a dialect. Document and Every may be nil.
 type Rules struct {
 	Weaknesses []Weakness
 	Document   func()          // once for each document
@@ -130,9 +130,9 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 	}
 }
 
-// Narrow checks conditions that must all hold, so that one whose values are all good is
-// enough. Judge returns the weakness of a value and details of it, or "". If every condition
-// has a bad value, Narrow reports the first bad value of the last condition.
+// Narrow checks conditions that must all be true, so one condition whose values are all valid
+// is enough. Judge returns the weakness of a value and its details, or "". If every condition
+// has an invalid value, Narrow reports the first invalid value of the last condition.
 func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, value string) (id, details string)) {
 	var id, details string
 	for _, cond := range conditions {
@@ -152,10 +152,9 @@ func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, valu
 	}
 }
 
-// Roles returns the role that has the policy of each document: ROLE as [ShortName] writes it,
-// the tenant whose role it is, or a text that no other document has. It is empty for bucket
-// policies. Documents that do not say whose they are belong to the one role that there is, if
-// the others do not speak of several.
+// Roles returns the role of each document: ROLE as [ShortName] returns it, the tenant of the
+// role, or a text that no other document has. It is empty for bucket policies. Documents
+// without an owner belong to the only role of the other documents, unless those have several.
 func Roles[L Language](docs []Document[L]) []string {
 	roles := make([]string, len(docs))
 	known, trusts := make(map[string]bool), 0
@@ -196,7 +195,7 @@ func Roles[L Language](docs []Document[L]) []string {
 	return roles
 }
 
-// NamesTenant reports whether the name of a role says that it is the tenant's, as ROLE-TENANT does.
+// NamesTenant reports whether the name of a role contains the tenant, like ROLE-TENANT.
 func NamesTenant(role, tenant string) bool {
 	_, name, _ := strings.Cut(role, "/")
 	letter := func(s string, i int) bool {
@@ -213,11 +212,11 @@ func NamesTenant(role, tenant string) bool {
 		}
 		from = start + 1
 	}
-	short := RoleName("", tenant, 0) // the form of a tenant whose id is too long
+	short := RoleName("", tenant, 0) // the form for a tenant whose id
 	return strings.HasSuffix(name, short)
 }
 
-// TenantNamed returns the tenant that the name of a role names: of several, the longest.
+// TenantNamed returns the tenant in the name of a role; if several match, the longest.
 func TenantNamed(role string, tenants []string) string {
 	tenant := ""
 	for _, t := range tenants {
@@ -228,8 +227,9 @@ func TenantNamed(role string, tenants []string) string {
 	return tenant
 }
 
-// Stranger returns why a role or user is not known to be the tenant's, or "". Its own documents
-// reach the tenants in reached. All tenants that any document names are in tenants.
+// Stranger returns the reason why a role or user is not known to belong to the tenant, or "".
+// reached contains the tenants that the role's own documents reach, tenants all tenants in any
+// document.
 func Stranger(role, tenant string, reached, tenants []string) string {
 	other := TenantNamed(role, tenants)
 	switch {
@@ -245,17 +245,17 @@ func Stranger(role, tenant string, reached, tenants []string) string {
 	return fmt.Sprintf("no document shows that %s is the role of %s", role, tenant)
 }
 
-// A Trusted is whose tokens an allow of a trust policy accepts.
+// A Trusted describes the tokens that an allow of a trust policy accepts.
 type Trusted struct {
-	Role     string              // that it is about, or its tenant
+	Role     string              // the role of the policy, or its tenant
 	Issuers  []string            // empty: any
 	Subjects []string            // empty: any
 	Tags     map[string][]string // values of tags that tokens need, by key
 }
 
 // Shared returns the first of others that is about another role and accepts a token that t
-// accepts, and the subject or tag of that token. It compares what both name: a token that has a
-// subject of the one and a tag of the other is not known to exist.
+// accepts, and the subject or tag of that token. It compares subjects with subjects and tags
+// with tags: a token with the subject of one role and the tag of another is not known to exist.
 func (t Trusted) Shared(others []Trusted) (value, role string) {
 	for _, o := range others {
 		if o.Role == t.Role || len(t.Issuers) > 0 && len(o.Issuers) > 0 && common(t.Issuers, o.Issuers) == "" {

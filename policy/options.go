@@ -24,7 +24,7 @@ func OptionError(format string, args ...any) error {
 // A Tenant is a tenant for whom statements or a role are generated.
 type Tenant struct {
 	ID      string // as vault.ParseTenant returns it
-	Subject string // of a tenant with its own role: the sub of its tokens, exactly
+	Subject string // with a role per tenant: the exact sub of its tokens
 }
 
 // TenantDocuments are the generated documents of one tenant.
@@ -39,12 +39,12 @@ var (
 	hostForm = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
 	pathForm = regexp.MustCompile(`^[A-Za-z0-9/._~%-]*$`)
 
-	// What package vault accepts.
+	// The form that package vault accepts.
 	tenantForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,127}$`)
 	collectionForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 )
 
-// CheckCollection returns an error unless collection is the name of one, or empty.
+// CheckCollection returns an error unless collection is empty or a valid name of a collection.
 func CheckCollection(collection string) error {
 	if collection != "" && !collectionForm.MatchString(collection) {
 		return OptionError("collection %q is not 1–63 of a-z 0-9 - starting with a letter or digit", collection)

@@ -11,8 +11,8 @@ import (
 
 // Parse returns the policies in data: policies on their own, responses of the cloud, generated
 // documents, or lists of these, one value after the other. Each of them, and a policy inside
-// another document, may be a string that holds it, which may be URL-encoded. The name of the
-// file is for messages. Errors wrap [ErrDocument].
+// another document, may be encoded as a JSON string, which may be URL-encoded. The name of the
+// file is used in messages. Errors wrap [ErrDocument].
 func Parse[L Language](file string, data []byte) ([]Document[L], error) {
 	r := &reader[L]{Syntax: syntaxOf[L]()}
 	if err := r.read(data); err != nil {
@@ -25,7 +25,7 @@ func Parse[L Language](file string, data []byte) ([]Document[L], error) {
 	return r.docs, nil
 }
 
-// label gives documents that share their file and part a label that tells them apart.
+// label labels documents of the same file and part, to distinguish them.
 func label[L Language](docs []Document[L]) {
 	count := make(map[Part]int)
 	for _, d := range docs {
@@ -88,7 +88,7 @@ func (r *reader[L]) read(data []byte) error {
 	return nil
 }
 
-// maxStrings is the maximum number of strings around a document, each in the other.
+// maxStrings is the maximum number of nested strings around a document.
 const maxStrings = 3
 
 // value reads a document, or a list or a string of documents.
@@ -157,7 +157,7 @@ func (r *reader[L]) object(v *Value) error {
 		return r.policy(Source{Policy: v})
 	}
 	parts := []string{string(TrustPolicy), string(RolePolicy), string(BucketPolicy)}
-	// What is beside the policy of a response would not be read.
+	// Other members beside the policy of a response would be ignored.
 	alone := func(name string, others []string) error {
 		for _, other := range others {
 			if v.Get(other) != nil {
@@ -207,7 +207,7 @@ func (r *reader[L]) object(v *Value) error {
 	return r.inner(s)
 }
 
-// origin returns what an object says about the owner of the policy in it.
+// origin returns the owner of the policy in an object.
 func (r *reader[L]) origin(v *Value) Origin {
 	if r.OriginOf == nil {
 		return Origin{}
@@ -350,7 +350,7 @@ func (l *Syntax) partOf(statements []Statement) Part {
 	return BucketPolicy
 }
 
-// among returns a function that returns the name of names for which a key stands, or "".
+// among returns a function that maps a key to the name in names that it stands for, or "".
 func (l *Syntax) among(names []string) func(key string) string {
 	return func(key string) string {
 		if name, ok := l.Aliases[l.spell(key)]; ok {
@@ -363,8 +363,8 @@ func (l *Syntax) among(names []string) func(key string) string {
 	}
 }
 
-// members calls f for each member of the object v, which messages call what. Two members
-// whose keys have the same name are rejected, because a cloud may use the other one.
+// members calls f for each member of the object v; what is the name of v in messages. It
+// rejects two members whose keys have the same name, because a cloud may use the other one.
 func (l *Syntax) members(v *Value, what string, nameOf func(key string) string, f func(name string, m Member) error) error {
 	if v.Kind != '{' {
 		return fmt.Errorf("line %d: %s is not an object", v.Line, what)
@@ -468,7 +468,7 @@ func (l *Syntax) conditions(m Member) (Conditions, error) {
 			return fmt.Errorf("line %d: there is no operator %s", op.Value.Line, Quote(op.Key))
 		}
 		keys := make(map[string][]string)
-		// The case of a condition key makes no difference in any language.
+		// Condition keys are case-insensitive in every language.
 		err := l.members(op.Value, op.Key, strings.ToLower, func(name string, key Member) (err error) {
 			if name == "" {
 				return fmt.Errorf("line %d: a condition without a key", key.Value.Line)

@@ -18,12 +18,12 @@ import (
 	"strings"
 )
 
-// ErrDocument means that a document is not a policy, or has an unknown form. The whole
-// document is rejected, because a checker cannot vouch for what it does not understand.
+// ErrDocument means that a document is not a policy, or has an unknown form. The whole document
+// is rejected, because a checker cannot judge elements that it does not know.
 var ErrDocument = errors.New("malformed policy")
 
-// A Language is a type without data that stands for a policy language. The documents of
-// different languages have different types.
+// A Language is an empty type that represents a policy language. Documents of different
+// languages have different types.
 type Language interface{ Syntax() *Syntax }
 
 // A Syntax describes how the documents of a language are written.
@@ -82,17 +82,17 @@ type Document[L Language] struct {
 	Policy *Policy[L]
 }
 
-// An Origin is what the file of a document says about it, besides the policy.
+// An Origin describes the source of a document, as far as its file shows it.
 type Origin struct {
-	Owner  string // the role, user or group that has the policy: its ARN, or role/NAME; empty: not said
+	Owner  string // the role, user or group that has the policy: its ARN, or role/NAME; empty: unknown
 	Name   string // of the policy, if its owner may have several
 	Whole  bool   // the file lists every policy of the owner
-	Unseen bool   // the file names the policy and does not contain it
+	Unseen bool   // the file names the policy without its contents
 
-	label string // of one of several documents with the same part; else empty
+	label string // distinguishes documents with the same part
 }
 
-// Equal returns true: a policy means the same, whatever file it was read from.
+// Equal returns true, because the meaning of a policy does not depend on its file.
 func (Origin) Equal(Origin) bool { return true }
 
 // ShortName returns KIND/NAME of an ARN, such as role/vault, without account and path.

@@ -2,8 +2,8 @@ package policy
 
 import "slices"
 
-// A Subject says what the statements of a language are about. Its functions take the buckets that
-// were asked about; none means any.
+// A Subject determines what the statements of a language are about. Its functions take the
+// buckets in question; none means any.
 type Subject struct {
 	Allow string // the effect of a statement that allows
 	// Resource reads a resource; ok is false for other services, and for other buckets.
@@ -12,7 +12,7 @@ type Subject struct {
 	Lists func(s Statement) bool
 }
 
-// A Resource is what a resource of a statement is about, as far as the cloud's store is concerned.
+// A Resource is a resource of a statement, reduced to the store of the cloud.
 type Resource struct {
 	Bucket  string // its name; empty if it may be any
 	All     bool   // it may be any bucket
@@ -28,8 +28,8 @@ func (j Subject) Concerns(s Statement, buckets []string) bool {
 	})
 }
 
-// SpeaksOf reports whether a document is about one of the buckets. A denial of everything beside
-// other buckets is not about this one.
+// SpeaksOf reports whether a document is about one of the buckets. A denial for everything but
+// other buckets is not.
 func (j Subject) SpeaksOf(statements []Statement, buckets []string) bool {
 	elsewhere := len(j.Named(statements)) > 0
 	return slices.ContainsFunc(statements, func(s Statement) bool {
@@ -55,7 +55,7 @@ func (j Subject) Named(statements []Statement) []string {
 	return slices.Compact(all)
 }
 
-// OfTenants adds to all the buckets in which a statement names a prefix of tenants.
+// OfTenants adds the buckets in which a statement names a prefix of tenants to all.
 func (j Subject) OfTenants(all []string, statements []Statement) []string {
 	for _, s := range statements {
 		lists := j.Lists(s)
@@ -69,9 +69,9 @@ func (j Subject) OfTenants(all []string, statements []Statement) []string {
 	return all
 }
 
-// Strangers returns the indexes of documents that are about other buckets than the one that was
-// asked for. A policy beside one that is about it may be about anything. roles and about are, by
-// document, its role and whether it speaks of the bucket.
+// Strangers returns the indexes of documents that are about other buckets than the requested
+// one. A document of a role that also has a document about the bucket is not among them. By
+// document, roles contains its role, and about reports whether it is about the bucket.
 func Strangers[L Language](j Subject, docs []Document[L], roles []string, about []bool) map[int]bool {
 	all := make(map[int]bool)
 	any := slices.Contains(about, true)

@@ -71,10 +71,10 @@ func notUTF8(data []byte) error {
 
 var errUTF16 = errors.New("it is UTF-16, not UTF-8: save it as UTF-8, which PowerShell does with -Encoding utf8")
 
-// ParseValues parses data, which contains one or more JSON values, each as [ParseValue] takes
-// it. Commands print one value after the other when their output goes to the same file. A value
-// may also be URL-encoded text without blanks, which is returned as a string. Single quotes around
-// values, as shells need them, and byte order marks of UTF-8 are ignored.
+// ParseValues parses data, which contains one or more JSON values, each as [ParseValue] accepts
+// it, so the outputs of several commands may be in one file. A value may also be URL-encoded
+// text without blanks, which is returned as a string. Single quotes around values, as shells
+// need them, and byte order marks of UTF-8 are ignored.
 func ParseValues(data []byte) ([]*Value, error) {
 	switch start := data[:min(len(data), 2)]; {
 	case len(data) > MaxSize:
@@ -231,7 +231,7 @@ func (v *Value) Get(key string) *Value {
 	return nil
 }
 
-// StringOf returns the string that is the member called key, or "".
+// StringOf returns the string value of the member called key, or "".
 func (v *Value) StringOf(key string) string {
 	if m := v.Get(key); m != nil && m.Kind == '"' {
 		return m.Text
