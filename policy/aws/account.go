@@ -8,7 +8,7 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// originOf returns whose policy an object of a response contains.
+// originOf returns the owner of a policy in an object of a response.
 func originOf(v *policy.Value) policy.Origin {
 	o := policy.Origin{Name: v.StringOf("PolicyName")}
 	for _, kind := range []struct{ member, prefix string }{{"RoleName", "role/"}, {"UserName", "user/"}, {"GroupName", "group/"}} {
@@ -23,8 +23,8 @@ func originOf(v *policy.Value) policy.Origin {
 	return o
 }
 
-// Members of the response of iam get-account-authorization-details. --query takes lists from it,
-// and their elements.
+// Members of the response of iam get-account-authorization-details. --query selects lists of
+// it, and their elements.
 var (
 	accountLists   = []string{"UserDetailList", "GroupDetailList", "RoleDetailList"}
 	accountMembers = []string{"RolePolicyList", "UserPolicyList", "GroupPolicyList", "PolicyVersionList", "AttachedManagedPolicies"}
@@ -37,7 +37,7 @@ func isAccount(v *policy.Value) bool {
 	return slices.ContainsFunc(slices.Concat(accountLists, accountMembers), func(name string) bool { return v.Get(name) != nil })
 }
 
-// An account is what the response says, from all its pages.
+// An account collects the response from all its pages.
 type account struct {
 	roles, users, groups []*policy.Value
 	managed              map[string]*policy.Value // ARN → the default version of a managed policy
@@ -125,8 +125,8 @@ func (a *account) collect(page *policy.Value) {
 			arn = fmt.Sprintf("policy/%s%d", p.StringOf("PolicyName"), i)
 		}
 		for _, version := range elements(p, "PolicyVersionList") {
-			is := version.Get("IsDefaultVersion")
-			if doc := version.Get("Document"); doc != nil && (is == nil || is.Text == "true") {
+			isDefault := version.Get("IsDefaultVersion")
+			if doc := version.Get("Document"); doc != nil && (isDefault == nil || isDefault.Text == "true") {
 				if a.managed[arn] == nil {
 					a.arns = append(a.arns, arn)
 				}

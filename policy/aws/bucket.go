@@ -5,7 +5,7 @@ type Lifecycle struct {
 	Rules []LifecycleRule
 }
 
-// A LifecycleRule says what S3 removes by itself.
+// A LifecycleRule selects objects that S3 removes automatically.
 type LifecycleRule struct {
 	ID                             string
 	Filter                         LifecycleFilter
@@ -18,13 +18,13 @@ type LifecycleRule struct {
 // A LifecycleFilter selects objects.
 type LifecycleFilter struct{ Prefix string }
 
-// An Expiration ends current objects, Days after they were written.
+// An Expiration removes current objects, Days after they were written.
 type Expiration struct{ Days int }
 
-// A NoncurrentExpiration ends old versions, so many days after they became old.
+// A NoncurrentExpiration removes old versions, NoncurrentDays after they were replaced.
 type NoncurrentExpiration struct{ NoncurrentDays int }
 
-// AbortUploads ends uploads that nobody completed.
+// AbortUploads aborts incomplete multipart uploads.
 type AbortUploads struct{ DaysAfterInitiation int }
 
 // A PublicAccessBlock is the input of s3 PutPublicAccessBlock.

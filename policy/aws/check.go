@@ -12,7 +12,7 @@ import (
 // from the documents.
 type CheckOptions struct {
 	Dialect    Dialect
-	Isolation  Isolation // empty: by tag if a statement about the buckets or about tokens speaks of session tags, else by role
+	Isolation  Isolation // empty: by tag if a statement about the buckets or about tokens refers to session tags, else by role
 	Bucket     string    // empty: those in which a document names a prefix of tenants, or else all
 	Tag        string    // empty: whichever one makes sense of all the documents
 	Audience   string    // empty: any one audience
@@ -42,7 +42,7 @@ func Check(docs []Document, o CheckOptions) []Finding {
 		tags = tagsOf(related, v.buckets)
 	}
 	strangers := v.strangers(docs, o.Bucket)
-	// Prefixes, guards and trust all have to speak of one tag.
+	// Prefixes, guards and trust must refer to the same tag.
 	var best []Finding
 	for i, tag := range tags {
 		c := &checker{o: o, survey: v, unrelated: unrelated, used: usedBy(related, o.Operators)}
@@ -82,7 +82,7 @@ func Check(docs []Document, o CheckOptions) []Finding {
 	return best
 }
 
-// names joins what a document names.
+// names joins the names in a document for a message.
 func names(list []string) string {
 	if len(list) == 0 {
 		return "it names none"
@@ -99,8 +99,8 @@ type checker struct {
 	trusted   []policy.Trusted // by the trust policies so far
 }
 
-// isolation infers what isolates, from statements about the buckets and about tokens. A role that
-// asks for one exact subject or tag is the role of one tenant.
+// isolation infers the mechanism that isolates tenants from statements about the buckets and
+// about tokens. A role that requires one exact subject or tag is the role of one tenant.
 func (v *survey) isolation(docs []Document) Isolation {
 	usesTag := func(v string) bool { return strings.Contains(strings.ToLower(v), "${"+principalTag) }
 	for _, d := range docs {
@@ -181,7 +181,7 @@ func (c *checker) shape(s Statement) {
 	}
 }
 
-// isPublic reports whether the principal of a statement is everybody.
+// isPublic reports whether the principal of a statement is "*".
 func isPublic(s Statement) bool {
 	return s.Principal["*"] != nil || slices.Contains(s.Principal["AWS"], "*")
 }
@@ -216,7 +216,7 @@ func asksFor(cond policy.Condition, tag string) bool {
 		!slices.ContainsFunc(cond.Values, func(v string) bool { return !strings.EqualFold(v, tag) })
 }
 
-// tagGuarded reports whether the statement does not apply to those without the tag.
+// tagGuarded reports whether the statement does not apply to sessions without the tag.
 func (c *checker) tagGuarded(s Statement, start string) bool {
 	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
 		key := cond.Key
@@ -227,7 +227,7 @@ func (c *checker) tagGuarded(s Statement, start string) bool {
 	})
 }
 
-// rgw checks a statement for what an RGW reads differently from AWS.
+// rgw checks a statement for elements that an RGW interprets differently from AWS.
 func (c *checker) rgw(s Statement) {
 	if c.o.Dialect != RGW || c.unrelated[c.Nth] {
 		return
@@ -264,8 +264,8 @@ func (c *checker) targets() []string {
 	return ours
 }
 
-// refusesHTTP reports whether everybody is denied everything without TLS: each bucket that the
-// document is about, and what is in it.
+// refusesHTTP reports whether all principals are denied all actions without TLS, for each
+// bucket of the document and its objects.
 func (c *checker) refusesHTTP(p *Policy) bool {
 	targets := c.targets()
 	if len(targets) == 0 {
@@ -274,14 +274,14 @@ func (c *checker) refusesHTTP(p *Policy) bool {
 	return !slices.ContainsFunc(targets, func(bucket string) bool { return !c.deniesHTTP(p, bucket) })
 }
 
-// deniesHTTP reports whether everybody is denied everything without TLS in a bucket. With an
-// empty name, what a pattern is about is taken for a bucket.
+// deniesHTTP reports whether all principals are denied all actions without TLS in a bucket. If
+// the name is empty, the pattern of the resource is used as the bucket.
 func (c *checker) deniesHTTP(p *Policy, name string) bool {
 	bucket, objects := false, false
 	for _, s := range p.Statement {
 		list := conditions(s)
 		if s.Effect != "Deny" || !isPublic(s) || len(list) != 1 || list[0].Key != "aws:securetransport" || list[0].Base != "Bool" || list[0].Set != "" ||
-			c.o.Dialect == RGW && !list[0].IfExists || // it says nothing of plain http
+			c.o.Dialect == RGW && !list[0].IfExists || // it has no key for plain http
 			!slices.ContainsFunc(list[0].Values, func(v string) bool { return strings.EqualFold(v, "false") }) ||
 			!slices.ContainsFunc(s.Action, func(a string) bool { return a == "*" || strings.EqualFold(a, "s3:*") }) {
 			continue

@@ -7,7 +7,8 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// needed is what a tenant needs of a bucket. The last three only tell how it is set up.
+// needed lists the actions that a tenant needs on a bucket. The last three only read its
+// settings.
 var needed = []string{
 	"s3:getobject", "s3:getobjectversion", "s3:putobject", "s3:deleteobject", "s3:abortmultipartupload",
 	"s3:listbucket", "s3:listbucketversions",
@@ -33,14 +34,14 @@ func (c *checker) access(s Statement) {
 		}
 		return
 	}
-	own := false
+	tenantPrefix := false
 	if objects {
-		own = c.objects(s)
+		tenantPrefix = c.objects(s)
 	}
 	if lists {
-		own = c.lists(s) || own
+		tenantPrefix = c.lists(s) || tenantPrefix
 	}
-	if !own || c.o.Isolation != ByTag {
+	if !tenantPrefix || c.o.Isolation != ByTag {
 		return
 	}
 	if !c.tagGuarded(s, principalTag) {
@@ -89,9 +90,9 @@ func ofBucket(name string) bool {
 	return strings.Contains(start, "bucket") || strings.Contains(start, "accesspoint") || strings.HasSuffix(name, "configuration") || strings.HasSuffix(name, "publicaccessblock")
 }
 
-// objects judges the resources of a statement about objects; own reports whether one of
-// them is a tenant's prefix.
-func (c *checker) objects(s Statement) (own bool) {
+// objects checks the resources of a statement about objects; tenantPrefix reports whether one
+// of them is a tenant's prefix.
+func (c *checker) objects(s Statement) (tenantPrefix bool) {
 	for _, r := range s.Resource {
 		res, ok := parseResource(r, c.buckets)
 		switch {
@@ -103,22 +104,23 @@ func (c *checker) objects(s Statement) (own bool) {
 		}
 		switch reach, tenant := reachOf(tokens(res.key, true), c.o.Tag, false); reach {
 		case ownTag:
-			own = true
+			tenantPrefix = true
 		case oneTenant:
-			own = c.bound(s, tenant, r) || own
+			tenantPrefix = c.bound(s, tenant, r) || tenantPrefix
 		case openEnded:
 			c.Report(OpenPrefix, "%s", r)
 		case variable:
 			c.Report(OtherVariable, "%s", r)
-		case everybody:
+		case allTenants:
 			c.Report(BroadAllow, "%s", r)
 		}
 	}
-	return own
+	return tenantPrefix
 }
 
-// lists judges a statement that lists; own reports whether it is held to a tenant's prefix.
-func (c *checker) lists(s Statement) (own bool) {
+// lists checks a statement that lists; tenantPrefix reports whether it is limited to a tenant's
+// prefix.
+func (c *checker) lists(s Statement) (tenantPrefix bool) {
 	reaches := false
 	for _, r := range s.Resource {
 		res, ok := parseResource(r, c.buckets)
@@ -146,22 +148,22 @@ func (c *checker) lists(s Statement) (own bool) {
 		}
 		switch reach, tenant := reachOf(tokens(v, wild(cond)), c.o.Tag, true); reach {
 		case ownTag:
-			own = true
+			tenantPrefix = true
 		case oneTenant:
-			own = c.bound(s, tenant, v) || own
+			tenantPrefix = c.bound(s, tenant, v) || tenantPrefix
 		case openEnded:
 			return OpenPrefix, "s3:prefix " + v
 		case variable:
 			return OtherVariable, "s3:prefix " + v
-		case everybody:
+		case allTenants:
 			return ListPrefixWide, "s3:prefix " + policy.Quote(v)
 		}
 		return "", ""
 	})
-	return own
+	return tenantPrefix
 }
 
-// bound judges a prefix that is written out: somebody has to be tied to it.
+// bound checks a literal prefix: a principal must be tied to it.
 func (c *checker) bound(s Statement, tenant, where string) bool {
 	if c.o.Isolation == ByTag {
 		for _, cond := range conditions(s) {
@@ -195,7 +197,7 @@ func (c *checker) bound(s Statement, tenant, where string) bool {
 	return true
 }
 
-// one judges that a role or principal reaches one tenant only.
+// one checks that a role or principal reaches one tenant only.
 func (c *checker) one(who, tenant string) {
 	switch other, ok := c.Reached[who]; {
 	case !ok:
@@ -205,13 +207,13 @@ func (c *checker) one(who, tenant string) {
 	}
 }
 
-// grant judges a principal to whom a bucket policy gives the prefix of a tenant. It has to be
-// that tenant's role: by what its own documents reach, or by its name.
+// grant checks a principal that a bucket policy grants the prefix of a tenant. It must be the
+// role of that tenant, according to its own documents or its name.
 func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	known := kind == "AWS" && (strings.HasPrefix(role, "role/") || strings.HasPrefix(role, "user/"))
 	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
-	case principal == "*": // is a weakness of its own
+	case principal == "*": // reported as another weakness
 	case !known || strings.ContainsAny(principal, "*?"):
 		c.Report(UnboundPrefix, "%s %s is not the role of %s alone", kind, principal, tenant)
 	case c.foreign(principal):

@@ -183,13 +183,14 @@ func (all arns) matches(resource string) bool {
 	})
 }
 
-// serviceLinked reports whether a document belongs to a role that only a service of AWS assumes,
-// and whose policies AWS alone writes. Nobody else may make a role with such a path.
+// serviceLinked reports whether a document belongs to a role that only a service of AWS
+// assumes, and whose policies AWS alone writes. Customers cannot create a role with such a
+// path.
 func serviceLinked(d Document) bool {
 	return strings.Contains(d.Origin.Owner, ":role/aws-service-role/")
 }
 
-// gives reports whether a statement gives or denies anything of tenants.
+// gives reports whether a statement allows or denies access to objects of tenants.
 func (v *survey) gives(s Statement) bool {
 	lists, objects := kinds(s)
 	if s.NotAction != nil {

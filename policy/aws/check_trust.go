@@ -47,7 +47,7 @@ func (c *checker) trust(s Statement) {
 	}
 }
 
-// audience judges what is asked of the token's aud.
+// audience checks the condition on the token's aud.
 func (c *checker) audience(s Statement, issuers []string) {
 	found := false
 	for _, cond := range conditions(s) {
@@ -72,8 +72,8 @@ func (c *checker) audience(s Statement, issuers []string) {
 	}
 }
 
-// subject judges what ties the role to one tenant: its subject, or one exact tag. It also looks
-// for other roles that accept the same token.
+// subject checks the condition that ties the role to one tenant: its subject, or one exact tag.
+// It also looks for other roles that accept the same token.
 func (c *checker) subject(s Statement, issuers []string) {
 	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		issuer, isSub := strings.CutSuffix(cond.Key, ":sub")
@@ -112,7 +112,7 @@ func (c *checker) subject(s Statement, issuers []string) {
 	c.trusted = append(c.trusted, t)
 }
 
-// requestTag judges what is asked of the tag.
+// requestTag checks the conditions on the tag.
 func (c *checker) requestTag(s Statement) {
 	all := c.Doc.Policy.Statement
 	if !slices.ContainsFunc(all, func(s Statement) bool { return s.Effect == "Allow" && grants(s, "sts:TagSession") }) {
@@ -135,7 +135,7 @@ func grants(s Statement, action string) bool {
 	return slices.ContainsFunc(s.Action, func(a string) bool { return glob(a, action) })
 }
 
-// narrow reports whether an allow takes no tag value that contains mark.
+// narrow reports whether an allow accepts no tag value that contains mark.
 func (c *checker) narrow(s Statement, mark string) bool {
 	for _, cond := range conditions(s) {
 		if !strings.HasPrefix(cond.Key, requestTag) || !c.isTagKey(cond.Key) || cond.Set != "" {
@@ -151,8 +151,8 @@ func (c *checker) narrow(s Statement, mark string) bool {
 	return false
 }
 
-// refuses reports whether a denial stops tag values that contain mark, in tokens of all
-// the providers that are trusted.
+// refuses reports whether a denial excludes tag values that contain mark in tokens of all
+// trusted providers.
 func (c *checker) refuses(s Statement, trusted []string, mark string) bool {
 	missed := len(trusted) == 0 || slices.ContainsFunc(trusted, func(p string) bool { return !slices.Contains(s.Principal["Federated"], p) })
 	if s.Effect != "Deny" || !isPublic(s) && missed || !grants(s, "sts:AssumeRoleWithWebIdentity") && !grants(s, "sts:TagSession") {

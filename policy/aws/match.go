@@ -11,7 +11,7 @@ type token struct {
 	text string
 }
 
-// tokens takes a pattern apart. Where wild is false, * and ? are literal.
+// tokens splits a pattern into tokens. If wild is false, * and ? are literal.
 func tokens(pattern string, wild bool) []token {
 	var list []token
 	add := func(kind byte, text string) {
@@ -54,22 +54,22 @@ func literalText(list []token) (string, bool) {
 	return "", false
 }
 
-// A reach is whose objects a pattern for keys, or for prefixes of keys, covers.
+// A reach is the set of tenants whose objects a pattern covers.
 type reach int
 
 const (
 	noTenant  reach = iota // nothing under bots/
 	ownTag                 // bots/${aws:PrincipalTag/TAG}/
 	oneTenant              // bots/<tenant>/
-	openEnded              // the tenant, and those whose names go on
-	variable               // what another variable says
-	everybody
+	openEnded              // the tenant, and tenants whose names start with its name
+	variable               // the value of another variable
+	allTenants
 )
 
 const root = "bots/"
 
-// reachOf tells whose objects match. A list is asked by prefix, so "" and "bots/" cover
-// everybody there. With an empty tag every aws:PrincipalTag counts.
+// reachOf returns whose objects match. A list request has a prefix, so for lists "" and "bots/"
+// cover all tenants. With an empty tag every aws:PrincipalTag counts.
 func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 	lit := ""
 	if len(list) > 0 && list[0].kind == 'l' {
@@ -79,7 +79,7 @@ func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 	switch {
 	case !under && !strings.HasPrefix(root, lit):
 		return noTenant, ""
-	case !under && (len(list) > 1 || len(list) == 1 && lit == ""): // what follows may complete it
+	case !under && (len(list) > 1 || len(list) == 1 && lit == ""): // the rest of the pattern may complete it
 		next := list[0]
 		if lit != "" {
 			next = list[1]
@@ -87,10 +87,10 @@ func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 		if next.kind == '$' {
 			return variable, ""
 		}
-		return everybody, ""
+		return allTenants, ""
 	case !under:
 		if prefix {
-			return everybody, ""
+			return allTenants, ""
 		}
 		return noTenant, ""
 	}
@@ -100,9 +100,9 @@ func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 	if len(list) == 1 {
 		switch {
 		case !prefix:
-			return noTenant, "" // the object bots/x, which no tenant has
+			return noTenant, "" // the object bots/x, which belongs to no tenant
 		case rest == "":
-			return everybody, ""
+			return allTenants, ""
 		}
 		return openEnded, rest
 	}
@@ -118,7 +118,7 @@ func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 	case next.kind == '$':
 		return variable, ""
 	case rest == "":
-		return everybody, ""
+		return allTenants, ""
 	}
 	return openEnded, rest
 }
@@ -159,8 +159,8 @@ type s3Resource struct {
 	object bool   // there is a key
 }
 
-// parseResource says what r is to S3; ok is false for other services, and for other buckets
-// than those that are asked about. Without buckets it is about any.
+// parseResource parses r as a resource of S3; ok is false for other services, and for buckets
+// that are not in the list. An empty list means any bucket.
 func parseResource(r string, buckets []string) (res s3Resource, ok bool) {
 	parts := strings.SplitN(r, ":", 6)
 	if len(parts) < 6 {

@@ -110,7 +110,7 @@ func (o *Options) complete() error {
 	)
 }
 
-// fits compares the documents with what IAM and S3 take.
+// fits checks the documents against the limits of IAM and S3.
 func (d *Documents) fits() error {
 	if d.o.Dialect == RGW {
 		return nil

@@ -259,7 +259,7 @@ func (o *Options) trust(subject string, also policy.Conditions) Statement {
 	return s
 }
 
-// allows is what a tenant may do under its own prefix, and nothing else.
+// allows returns the statements that allow a tenant access to its own prefix, and nothing else.
 func (o *Options) allows(nth, tenant string, guard policy.Conditions) []Statement {
 	prefix := o.prefix(tenant)
 	objects := Statement{
@@ -303,10 +303,10 @@ func (o *Options) allows(nth, tenant string, guard policy.Conditions) []Statemen
 	return all
 }
 
-// settings are the actions that tell how the bucket is set up.
+// settings are the actions that read the settings of the bucket.
 var settings = []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicy"}
 
-// kms lets S3, and nobody else, use the bucket's key in the tenant's name.
+// kms lets S3, and no other service, use the key of the bucket on behalf of the tenant.
 func (o *Options) kms(guard policy.Conditions) []Statement {
 	if o.KMSKey == "" {
 		return nil
@@ -319,9 +319,9 @@ func (o *Options) kms(guard policy.Conditions) []Statement {
 	}}
 }
 
-// denies holds whatever else is allowed, here or in any other policy. At AWS, by tag,
-// it holds the role to its own prefix and to reading the bucket's settings, so that
-// no tenant lifts it. A role per tenant, and an RGW, are held by their allows alone.
+// denies returns statements that apply whatever other policies allow. At AWS, by tag, they
+// limit the role to its own prefix and to reading the bucket's settings, so that no tenant can
+// lift them. A role per tenant, and an RGW, are limited by their allows alone.
 func (o *Options) denies() []Statement {
 	bucket := o.bucketARN()
 	all := []string{bucket, bucket + "/*"}
@@ -329,7 +329,7 @@ func (o *Options) denies() []Statement {
 	if o.Dialect == AWS || o.TLS {
 		insecure := "Bool"
 		if o.Dialect == RGW {
-			insecure = "BoolIfExists" // over http RGW 16.2.15 does not say false, it says nothing
+			insecure = "BoolIfExists" // over http, RGW 16.2.15 omits the key
 		}
 		list = append(list, Statement{
 			Sid: "DenyInsecureTransport", Effect: "Deny", Principal: policy.Everybody(), Action: []string{"s3:*"}, Resource: all,
@@ -339,8 +339,8 @@ func (o *Options) denies() []Statement {
 	if o.Dialect != AWS || o.Isolation != ByTag {
 		return list
 	}
-	// The role is a condition, not the principal: S3 turns the ARN of a principal into
-	// the id of the role that it finds, and forgets a role that is made anew.
+	// The role is a condition, not the principal: S3 replaces the ARN of a principal by the id
+	// of the existing role, which a recreated role does not have.
 	role := policy.Conditions{"ArnEquals": {"aws:PrincipalArn": {o.roleARN(o.Role)}}}
 	prefix := o.prefix("${aws:PrincipalTag/" + o.Tag + "}")
 	return append(list,
@@ -353,7 +353,7 @@ func (o *Options) denies() []Statement {
 			NotResource: []string{bucket, bucket + "/" + prefix},
 			Condition:   with(role, "", "", ""),
 		},
-		Statement{ // true also where no prefix was asked for
+		Statement{ // also true if the request has no prefix
 			Sid: "DenyListOutsideOwnPrefix", Effect: "Deny", Principal: policy.Everybody(),
 			Action: []string{"s3:ListBucket", "s3:ListBucketVersions"}, Resource: []string{bucket},
 			Condition: with(role, "StringNotLike", "s3:prefix", prefix),
@@ -365,7 +365,7 @@ func (o *Options) denies() []Statement {
 		})
 }
 
-// prefix is the only place that knows where a tenant's objects are.
+// prefix returns the prefix of a tenant's objects.
 func (o *Options) prefix(tenant string) string {
 	if o.Collection != "" {
 		return "bots/" + tenant + "/" + literal(o.Dialect, o.Collection) + "/*"
@@ -383,7 +383,7 @@ func (o *Options) providerARN() string {
 	return o.arn("iam", o.Account+":oidc-provider/"+o.issuerKey())
 }
 
-// issuerKey is the issuer as ARNs and condition keys have it.
+// issuerKey returns the issuer in the form of ARNs and condition keys.
 func (o *Options) issuerKey() string {
 	_, rest, _ := strings.Cut(o.Issuer, "://")
 	return rest
@@ -398,8 +398,8 @@ func (o *Options) domain() string {
 
 func (o *Options) roleName(tenant string) string { return policy.RoleName(o.Role, tenant, maxRoleName) }
 
-// literal writes s so that no character of it is a wildcard or starts a variable. RGW
-// has no such writing; what needs it is refused there.
+// literal escapes s so that no character of it is a wildcard or starts a variable. RGW has no
+// such escape; values that need it are rejected there.
 func literal(d Dialect, s string) string {
 	if d == RGW {
 		return s

@@ -7,7 +7,7 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// A survey is what all documents together show, before any of them is judged.
+// A survey contains facts from all documents, which the checks of each document use.
 type survey struct {
 	buckets []string            // that hold tenants' prefixes, or that the operator named; empty: any bucket may
 	roles   []string            // of each document, as policy.Roles returns them
@@ -62,7 +62,7 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 	return v
 }
 
-// subject is how statements of AWS say what they are about.
+// subject reads the statements of AWS.
 var subject = policy.Subject{
 	Allow: "Allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
@@ -150,13 +150,13 @@ func (o operators) owns(d Document) bool {
 	})
 }
 
-// without returns a statement that allows something without the principals that are operators;
-// ok is false if nobody is left.
+// without returns an allow without the principals that are operators; ok is false if no
+// principal is left.
 func (o operators) without(s Statement) (rest Statement, ok bool) {
 	if len(o) == 0 || s.Principal == nil {
 		return s, true
 	}
-	// Everybody, if it is an operator.
+	// The principal "*", if it is an operator.
 	for _, cond := range conditions(s) {
 		if cond.Key == "aws:principalarn" && requires(cond) && slices.Contains([]string{"ArnEquals", "ArnLike", "StringEquals", "StringLike"}, cond.Base) &&
 			!slices.ContainsFunc(cond.Values, func(v string) bool { return !o.contains("AWS", v) }) {
