@@ -103,7 +103,7 @@ func (c *checker) actions(s Statement) (lists, objects bool) {
 			c.Report(BroadAction, "%s", a)
 		case !slices.ContainsFunc(slices.Concat(aboutObjects, aboutLists, aboutBucket), matches):
 			c.Report(ExcessAction, "%s", a)
-			// What is not known is judged as if it were about objects.
+			// An unknown action is treated as one on objects.
 			objects = objects || strings.HasPrefix(name, "cos:") && !strings.Contains(name, "Bucket")
 		}
 	}
@@ -119,7 +119,7 @@ func (c *checker) actions(s Statement) (lists, objects bool) {
 	return lists, objects
 }
 
-// objects judges the resources of a statement about objects.
+// objects checks the resources of a statement about objects.
 func (c *checker) objects(s Statement) {
 	for _, r := range s.Resource {
 		res, ok := parseResource(r, c.buckets)
@@ -138,13 +138,13 @@ func (c *checker) objects(s Statement) {
 			c.bound(s, tenant, r)
 		case openEnded:
 			c.Report(OpenPrefix, "%s", r)
-		case everybody:
+		case allTenants:
 			c.Report(BroadAllow, "%s", r)
 		}
 	}
 }
 
-// lists judges a statement that lists.
+// lists checks a statement that lists.
 func (c *checker) lists(s Statement) {
 	if !slices.ContainsFunc(s.Resource, func(r string) bool {
 		res, ok := parseResource(r, c.buckets)
@@ -167,7 +167,7 @@ func (c *checker) lists(s Statement) {
 		if r == oneTenant {
 			c.bound(s, tenant, v)
 		}
-		id = map[reach]string{openEnded: OpenPrefix, variable: OtherVariable, everybody: ListPrefixWide}[r]
+		id = map[reach]string{openEnded: OpenPrefix, variable: OtherVariable, allTenants: ListPrefixWide}[r]
 		if id == "" && !ok {
 			id = PrefixNotEncoded
 		}
@@ -175,8 +175,8 @@ func (c *checker) lists(s Statement) {
 	})
 }
 
-// bound judges a prefix that is written out: it is that of the tenant whose policy it is,
-// and nobody may have two tenants'.
+// bound checks a literal prefix: it must belong to the tenant of the policy, and no role may
+// have the prefixes of two tenants.
 func (c *checker) bound(s Statement, tenant, where string) {
 	if c.Doc.Tenant != "" && c.Doc.Tenant != tenant {
 		c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
@@ -211,13 +211,13 @@ func (c *checker) bound(s Statement, tenant, where string) {
 	}
 }
 
-// grant judges a principal to whom a bucket policy gives the prefix of a tenant: it has to be that
-// tenant's role. The uin of a user names no tenant, so a user may be the tenant's, unless the
-// documents of roles say whose they are.
+// grant checks a principal that a bucket policy grants the prefix of a tenant: it must be the
+// role of that tenant. The uin of a user does not contain a tenant, so a user is accepted
+// unless the documents of roles show their owners.
 func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
-	case isPublic(policy.Principal{kind: {principal}}): // is a weakness of its own
+	case isPublic(policy.Principal{kind: {principal}}): // reported as another weakness
 	case kind != "qcs" || ownerOf(principal) == "": // the holder of a session chooses its name
 		c.Report(UnboundPrefix, "%s %s is not the role of %s alone", kind, principal, tenant)
 	case len(c.owners) > 0 && !slices.Contains(c.owners, ownerOf(principal)):
@@ -269,7 +269,7 @@ func tenantsOf(d Document, buckets []string) []string {
 	return all
 }
 
-// http judges whether plain http is refused: by the allow, or by a denial of each action.
+// http checks that plain http is refused: by the allow, or by a denial of each action.
 func (c *checker) http(s Statement) {
 	tls := func(value string) func(policy.Condition) bool {
 		return func(cond policy.Condition) bool {
@@ -290,7 +290,7 @@ func (c *checker) http(s Statement) {
 	}
 }
 
-// headers judges whether what is written may be made public in the writing.
+// headers checks whether a writer may make its objects public by headers.
 func (c *checker) headers(s Statement) {
 	for _, w := range writeActions {
 		if s.NotAction == nil && !slices.ContainsFunc(s.Action, func(a string) bool { return globAction(a, w) }) {
@@ -314,7 +314,7 @@ func (c *checker) headers(s Statement) {
 	}
 }
 
-// refusesACL reports whether a denial stops each x-cos-acl that gives somebody access.
+// refusesACL reports whether a denial excludes each x-cos-acl that grants access to others.
 func refusesACL(cond policy.Condition) bool {
 	has := func(v string) bool { return slices.Contains(cond.Values, v) }
 	switch {

@@ -68,7 +68,7 @@ func (c *checker) shared(s Statement) {
 	c.trusted = append(c.trusted, t)
 }
 
-// claim judges what is asked of a claim.
+// claim checks the condition on a claim.
 func (c *checker) claim(s Statement, key, want, none, wrong string) {
 	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		return cond.Key != key || !requires(cond) || !strings.HasPrefix(cond.Base, "string_")

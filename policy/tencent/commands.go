@@ -55,8 +55,8 @@ func (d *Documents) notes() []string {
 		note("the issuer is plain http on the loopback address: for a test server, no real CAM reaches it")
 	}
 	if o.Versioned {
-		note("versioning cannot be taken back, and from then on create-only is detected, not enforced: both values stay in history and the loser is told")
-		note("tenants may delete old versions of their own for ever: the undo of a lost race needs it")
+		note("versioning cannot be disabled again. From then on create-only conflicts are detected after the write: both values stay in history and the loser gets an error")
+		note("tenants may delete their own old versions permanently: undoing the write that lost a race requires it")
 	} else {
 		note("create-only holds only while the bucket was never versioned")
 	}

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// A reach is whose objects a pattern for keys, or for prefixes of keys, covers.
+// A reach is the set of tenants whose objects a pattern covers.
 type reach int
 
 const (
 	noTenant  reach = iota // nothing under bots/
 	oneTenant              // bots/<tenant>/
-	openEnded              // the tenant, and those whose names go on
-	variable               // what COS takes for plain text
-	everybody
+	openEnded              // the tenant, and tenants whose names start with its name
+	variable               // a variable, which COS reads as plain text
+	allTenants
 )
 
-// root is where the tenants are.
+// root is the prefix of all tenants.
 const root = "bots/"
 
-// reachOf tells whose objects match. A list is asked by prefix, so "" and "bots/" cover
-// everybody there. Where wild is false, * is literal.
+// reachOf returns whose objects match. A list request has a prefix, so for lists "" and "bots/"
+// cover all tenants. If wild is false, * is literal.
 func reachOf(pattern string, wild, prefix bool) (r reach, tenant string) {
 	if strings.Contains(pattern, "${") {
 		return variable, ""
@@ -37,7 +37,7 @@ func reachOf(pattern string, wild, prefix bool) (r reach, tenant string) {
 	case !under && !strings.HasPrefix(root, lit):
 		return noTenant, ""
 	case !under && more, under && rest == "" && more:
-		return everybody, ""
+		return allTenants, ""
 	case !under:
 		return noTenant, ""
 	}
@@ -45,13 +45,13 @@ func reachOf(pattern string, wild, prefix bool) (r reach, tenant string) {
 		return oneTenant, t
 	}
 	if !more {
-		return noTenant, "" // the object bots/x, which no tenant has
+		return noTenant, "" // the object bots/x, which belongs to no tenant
 	}
 	return openEnded, rest
 }
 
-// decoded is a value of cos:prefix as the prefix it stands for; ok is false if it is not
-// written as COS writes what it compares it with.
+// decoded returns the prefix that a value of cos:prefix represents; ok is false if the value is
+// not encoded in the form that COS compares.
 func decoded(value string, wild bool) (prefix string, ok bool) {
 	prefix, err := url.QueryUnescape(value)
 	if err != nil {
@@ -90,16 +90,16 @@ func glob(pattern, s string) bool {
 // A cosResource is a resource of a statement, as far as COS is concerned.
 type cosResource struct {
 	all     bool   // it may be any bucket
-	noOwner bool   // it does not say uid/APPID
+	noOwner bool   // it has no uid/APPID
 	name    string // of the bucket, unless it may be any
 	path    string // a pattern after the bucket's /; * is all, and the bucket itself
 }
 
-// bucket reports whether it covers what is asked of the bucket as a whole.
+// bucket reports whether the resource covers the bucket as a whole.
 func (r cosResource) bucket() bool { return r.all || strings.Trim(r.path, "*") == "" }
 
-// parseResource says what r is to COS; ok is false for other services, and for other buckets
-// than those that are asked about. Without buckets it is about any.
+// parseResource parses r as a resource of COS; ok is false for other services, and for buckets
+// that are not in the list. An empty list means any bucket.
 func parseResource(r string, buckets []string) (res cosResource, ok bool) {
 	parts := strings.SplitN(r, ":", 6)
 	if len(parts) < 6 {

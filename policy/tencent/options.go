@@ -62,7 +62,7 @@ func (o *Options) complete() error {
 	)
 }
 
-// fits compares the policies with what CAM takes.
+// fits checks the policies against the limits of CAM.
 func (d *Documents) fits() error {
 	for _, id := range slices.Sorted(maps.Keys(d.Tenants)) {
 		for what, p := range map[string]*Policy{"trust policy": d.Tenants[id].TrustPolicy, "role policy": d.Tenants[id].RolePolicy} {

@@ -124,7 +124,7 @@ func (o *Options) trust(subject string) Statement {
 	}
 }
 
-// objectActions are what a tenant does with its own objects.
+// objectActions are the actions of a tenant on its own objects.
 var objectActions = []string{
 	"name/cos:GetObject", "name/cos:HeadObject", "name/cos:PutObject", "name/cos:DeleteObject",
 	"name/cos:InitiateMultipartUpload", "name/cos:UploadPart", "name/cos:CompleteMultipartUpload",
@@ -141,8 +141,8 @@ func (o *Options) listActions() []string {
 	return []string{"name/cos:GetBucket"}
 }
 
-// bucketActions tell how the bucket is set up, and nothing of what is in it. Whether it
-// is versioned decides what create-only is worth, so every tenant may ask for that.
+// bucketActions read the settings of the bucket, not its contents. The versioning of the bucket
+// determines how create-only works, so every tenant may read it.
 func (o *Options) bucketActions() []string {
 	list := []string{"name/cos:GetBucketVersioning"}
 	if o.AllowDoctor {
@@ -151,7 +151,7 @@ func (o *Options) bucketActions() []string {
 	return list
 }
 
-// allows is what a tenant may do under its own prefix, and nothing else.
+// allows returns the statements that allow a tenant access to its own prefix, and nothing else.
 func (o *Options) allows(tenant string) []Statement {
 	prefix := o.prefix(tenant)
 	tls := map[string][]string{"cos:secure-transport": {"true"}}
@@ -169,8 +169,8 @@ func (o *Options) allows(tenant string) []Statement {
 	}
 }
 
-// denies holds whatever else the role is allowed. A condition with one key each: several
-// of one statement would all have to hold.
+// denies returns statements that apply whatever else the role is allowed. Each has conditions
+// with one key: with several keys all of them would have to match.
 func (o *Options) denies(tenant string) []Statement {
 	bucket := []string{o.resource("*")}
 	var list []Statement
@@ -182,8 +182,8 @@ func (o *Options) denies(tenant string) []Statement {
 	}
 	// Every action is named: with * in it and a condition requests are said to fail.
 	deny(append(append(append([]string{}, objectActions...), o.listActions()...), o.bucketActions()...), "bool_equal", "cos:secure-transport", "false")
-	// Whoever may write may also publish what he writes, by these headers. Without the
-	// header a plain string_not_equal is false.
+	// A writer could publish its objects with these headers. If the header is absent, a plain
+	// string_not_equal is false.
 	deny(writeActions, "string_not_equal", "cos:x-cos-acl", "private")
 	for _, key := range grantKeys {
 		deny(writeActions, "string_like", key, "*")
@@ -200,7 +200,7 @@ func (o *Options) denies(tenant string) []Statement {
 // grantKeys are the condition keys of the headers that grant access to an object.
 var grantKeys = []string{"cos:x-cos-grant-read", "cos:x-cos-grant-write", "cos:x-cos-grant-read-acp", "cos:x-cos-grant-write-acp", "cos:x-cos-grant-full-control"}
 
-// prefix is the only place that knows where a tenant's objects are.
+// prefix returns the prefix of a tenant's objects.
 func (o *Options) prefix(tenant string) string {
 	if o.Collection != "" {
 		return root + tenant + "/" + o.Collection + "/*"
@@ -208,12 +208,13 @@ func (o *Options) prefix(tenant string) string {
 	return root + tenant + "/*"
 }
 
-// encoded is a prefix as cos:prefix has it: URL-encoded, but for the wildcard at the end.
+// encoded returns a prefix in the form of cos:prefix: URL-encoded, except for the wildcard at
+// the end.
 func encoded(prefix string) string {
 	return url.QueryEscape(strings.TrimSuffix(prefix, "*")) + "*"
 }
 
-// resource is a key, or a pattern of keys, in six segments.
+// resource returns a key, or a pattern of keys, as a resource in six segments.
 func (o *Options) resource(key string) string {
 	return "qcs::cos:" + o.Region + ":uid/" + o.appID() + ":" + o.Bucket + "/" + key
 }

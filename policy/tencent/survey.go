@@ -7,14 +7,14 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// A survey is what all documents together show, before any of them is judged.
+// A survey contains facts from all documents, which the checks of each document use.
 type survey struct {
 	buckets []string            // that hold tenants' prefixes, or that the operator named; empty: any bucket may
 	roles   []string            // of each document, as policy.Roles returns them
 	reaches map[string][]string // role → the tenants that its own documents are about
 	tenants []string            // whose prefixes are written out anywhere
 	owners  []string            // the uins of accounts that documents of roles name
-	named   bool                // documents of roles say whose they are
+	named   bool                // documents of roles show their owners
 	about   []bool              // by document: whether a statement is about one of the buckets
 }
 
@@ -53,7 +53,7 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 	return v
 }
 
-// subject is how statements of CAM say what they are about.
+// subject reads the statements of CAM.
 var subject = policy.Subject{
 	Allow: "allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
@@ -113,8 +113,8 @@ func (o operators) owns(d Document) bool {
 	})
 }
 
-// without returns a statement that allows something without the principals that are operators;
-// ok is false if nobody is left.
+// without returns an allow without the principals that are operators; ok is false if no
+// principal is left.
 func (o operators) without(s Statement) (rest Statement, ok bool) {
 	if len(o) == 0 || s.Principal == nil {
 		return s, true

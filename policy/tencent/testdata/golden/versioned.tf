@@ -2,8 +2,8 @@
 # strict_signature is advice: COS checks only what a signature lists, and with it a signed request fits no other host and no other parameters
 # CAM takes about a minute until a new policy, or the end of an old one, holds everywhere
 # AutoRotateKey is not on the international site's pages: where CAM does not know it, drop it and push each new key with UpdateOIDCConfig
-# versioning cannot be taken back, and from then on create-only is detected, not enforced: both values stay in history and the loser is told
-# tenants may delete old versions of their own for ever: the undo of a lost race needs it
+# versioning cannot be disabled again. From then on create-only conflicts are detected after the write: both values stay in history and the loser gets an error
+# tenants may delete their own old versions permanently: undoing the write that lost a race requires it
 
 resource "tencentcloud_cam_role_sso" "objectvault" {
   name = "broker"
