@@ -210,7 +210,7 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	return gcerrors.Unknown
 }
 
-// As implements [driver.Bucket]: there is nothing underneath.
+// As implements [driver.Bucket]. There is no underlying type.
 func (b *bucket) As(any) bool { return false }
 
 // ErrorAs implements [driver.Bucket].

@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Every clause but those about credentials and networks, of which there are none.
+// Every check except those about credentials and networks, which these stores do not have.
 var claims = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -21,7 +21,7 @@ var claims = []string{
 	"errors", "close", "no-secrets",
 }
 
-// The same without history: a configuration of its own, with a list of its own.
+// The same without history, which is a separate configuration.
 var claimsWithoutHistory = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -70,6 +70,6 @@ func conform(t *testing.T, server string, c memfs.Config, claims []string, below
 	open := func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, c) }
 	conformance.Run(t, conformance.Provider{
 		Name: "memfs", Server: server, Open: open, Reopen: open, Claims: claims, Below: below,
-		Large: 3 << 20, // there are no parts
+		Large: 3 << 20, // no multipart uploads
 	})
 }

@@ -39,7 +39,7 @@ func (m *meter) do(c *call, real func() error) error {
 	return real()
 }
 
-// fillDir makes n objects in dir of a store, as names of a few files.
+// fillDir creates n objects in dir of a store, as hard links to a few files.
 func fillDir(t testing.TB, store, dir string, n int) {
 	t.Helper()
 	at := filepath.Join(store, filepath.FromSlash(dir))
@@ -60,7 +60,7 @@ func fillDir(t testing.TB, store, dir string, n int) {
 	}
 }
 
-// pages lists prefix in pages and calls between before each one but the first.
+// pages lists prefix in pages and calls between before each page but the first.
 func pages(t testing.TB, s *vault.Store, prefix string, size int, between func()) (keys []string) {
 	t.Helper()
 	for token := blob.FirstPageToken; len(token) > 0; {
@@ -78,8 +78,8 @@ func pages(t testing.TB, s *vault.Store, prefix string, size int, between func()
 	return keys
 }
 
-// TestListIsLinear counts what a list in pages asks of the disk: each directory is read
-// once, and each object is looked at once, and once more if it is the first of a page.
+// TestListIsLinear counts the calls of a list in pages: each directory is read once, and each
+// object is examined once, and once more if it is the first of a page.
 func TestListIsLinear(t *testing.T) {
 	const dir = "bots/t/credentials/"
 	for _, n := range []int{1000, 2000, 4000, 8000} {
@@ -99,7 +99,7 @@ func TestListIsLinear(t *testing.T) {
 		if most := n + 2*n/size; m.lists > 1 || m.lstats > most {
 			t.Errorf("%d names: %d directories read, want 1; %d objects looked at, want %d at most", n, m.lists, m.lstats, most)
 		}
-		// One name: its directory is read, but nothing else in it is looked at.
+		// One name: its directory is read, but no other object in it is examined.
 		m = meter{}
 		if got := pages(t, s, dir+"name-000777", 1000, nil); len(got) != 1 || m.lists > 1 || m.lstats > 3 {
 			t.Errorf("one of %d names: listed %q, %d directories read, %d objects looked at", n, got, m.lists, m.lstats)
@@ -113,7 +113,7 @@ func TestListIsLinear(t *testing.T) {
 	}
 }
 
-// TestTeardownIsLinear removes each page before it asks for the next one.
+// TestTeardownIsLinear removes each page before it requests the next one.
 func TestTeardownIsLinear(t *testing.T) {
 	const dir, n, size = "bots/t/credentials/", 300, 30
 	store := quickDir(t)
@@ -148,8 +148,8 @@ func TestTeardownIsLinear(t *testing.T) {
 	}
 }
 
-// TestListLooksLazily removes each file when its name is read. Only then it is looked at:
-// a list that looks at every entry of a directory costs a call for each of them.
+// TestListLooksLazily removes each file when its name is read. Objects must be examined later
+// only, because examining every entry of a directory costs a call for each.
 func TestListLooksLazily(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("reading a directory finds everything at no cost")
@@ -178,7 +178,7 @@ func TestListLooksLazily(t *testing.T) {
 	}
 }
 
-// listed is a store whose listings hold only a few names, and the files of it.
+// listed returns a store whose listings keep only a few names, and its shelf.
 func listed(t *testing.T, n int) (s *vault.Store, shelf *files, dir string) {
 	t.Helper()
 	dir = quickDir(t)
@@ -199,7 +199,7 @@ func objects(n int) (keys []string) {
 	return keys
 }
 
-// TestListInParts lists a directory with more names than a listing may hold.
+// TestListInParts lists a directory with more names than a listing may keep.
 func TestListInParts(t *testing.T) {
 	s, shelf, dir := listed(t, 5000)
 	shelf.maxHeld = 50_000
@@ -232,9 +232,9 @@ func TestListInParts(t *testing.T) {
 	}
 }
 
-// TestListWhileOthersWrite adds, removes and replaces names between the pages of two
-// listings at once. What was there all along is in each of them exactly once, in order,
-// and what this store has created behind the page that was last seen is there, too.
+// TestListWhileOthersWrite adds, removes and replaces names between the pages of two concurrent
+// listings. An object that exists all the time is in each listing exactly once, in order. So is
+// an object that this store creates after the last page.
 func TestListWhileOthersWrite(t *testing.T) {
 	s, _, dir := listed(t, 400)
 	other := openDir(t, dir)
@@ -293,8 +293,8 @@ func TestListWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// TestAbandonedListings begins many listings and goes on with none: what is kept of them
-// is bounded, and none is kept for long. A token can be used more than once, and late.
+// TestAbandonedListings begins many listings and continues none: the memory for them is
+// bounded, and is released soon. A token can be used more than once, and late.
 func TestAbandonedListings(t *testing.T) {
 	s, shelf, _ := listed(t, 500)
 	var later time.Duration
@@ -378,8 +378,8 @@ func TestSyncsOfWrites(t *testing.T) {
 	}
 }
 
-// TestPutLeavesOtherWritersAlone counts the temporary files that a put opens while many
-// writers are at work: its own.
+// TestPutLeavesOtherWritersAlone: a put opens only its own temporary file, even with many
+// active writers.
 func TestPutLeavesOtherWritersAlone(t *testing.T) {
 	dir := newDir(t)
 	var m meter
@@ -411,8 +411,8 @@ func TestPutLeavesOtherWritersAlone(t *testing.T) {
 	}
 }
 
-// TestEmptiedBeforeSync deletes the last object of a directory, which another process
-// removes before it is synced: the deletion is certain all the same.
+// TestEmptiedBeforeSync deletes the last object of a directory, which another process removes
+// before it is synced. The deletion succeeds.
 func TestEmptiedBeforeSync(t *testing.T) {
 	dir := newDir(t)
 	erased, acted := false, false

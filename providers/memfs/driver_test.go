@@ -40,7 +40,7 @@ func (h *harness) SupportsCopy() bool               { return true }
 func (h *harness) SupportsNonSlashDelimiters() bool { return true }
 func (h *harness) Close()                           {}
 
-// TestDriver holds both drivers to gocloud's rules, plain and under a prefix.
+// TestDriver runs gocloud's tests on both drivers, plain and under a prefix.
 func TestDriver(t *testing.T) {
 	for _, prefix := range []string{"", "some/prefix/dir/"} {
 		t.Run("mem/"+prefix, func(t *testing.T) {

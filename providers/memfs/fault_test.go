@@ -22,16 +22,14 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// needsSpace reports whether a call may fail because the disk is full, or may not be
-// written to.
+// needsSpace reports whether a call can fail because the disk is full or read-only.
 func needsSpace(c *call) bool {
 	return slices.Contains([]string{"write", "fsync", "mkdir", "link", "rename", "chtime", "sync"}, c.op) ||
 		c.op == "open" && c.flag&os.O_CREATE != 0
 }
 
-// TestFullDisk lets each call of each write fail in turn, with each of the errors of
-// a disk that takes nothing: the write says so by the right sentinel, and nothing has
-// changed; or it was complete by then.
+// TestFullDisk makes each call of each write fail in turn, with each error of a full disk: the
+// write returns the right sentinel and nothing has changed, or the write was complete.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -117,8 +115,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestUnsure lets the last sync of a write fail, and taking it back as well: nobody
-// can tell then, and so nobody does.
+// TestUnsure makes the last sync of a write and undoing the write fail: the outcome is unknown,
+// and the error is ErrUnsure.
 func TestUnsure(t *testing.T) {
 	for _, full := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		dir := newDir(t)
@@ -155,7 +153,7 @@ func TestUnsure(t *testing.T) {
 	}
 }
 
-// TestPoorDisks opens stores on file systems that lack what a store needs.
+// TestPoorDisks opens stores on file systems without a required feature.
 func TestPoorDisks(t *testing.T) {
 	made := newDir(t)
 	openDir(t, made)
@@ -207,8 +205,8 @@ func TestPoorDisks(t *testing.T) {
 	}
 }
 
-// TestSwept removes a temporary file between its making and its locking, as another
-// process that sweeps may: the write makes another one.
+// TestSwept removes a temporary file before it is locked, like the sweep of another process:
+// the write creates another one.
 func TestSwept(t *testing.T) {
 	for _, how := range []string{"removed before the lock", "locked by the sweeper"} {
 		dir := newDir(t)
@@ -253,9 +251,8 @@ func TestSwept(t *testing.T) {
 	}
 }
 
-// TestLocked writes while another process holds the lock: the write waits, but not
-// longer than its context, nor than LockTimeout, and a lock whose file was replaced
-// is none.
+// TestLocked writes while another process holds the lock: the write waits until its context
+// ends or LockTimeout passes. A lock on a file that was replaced does not count.
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
@@ -295,7 +292,7 @@ func TestLocked(t *testing.T) {
 	if b, err := s.Bucket.ReadAll(t.Context(), key); string(b) != "old" {
 		t.Errorf("a read needs no lock: %q, %v", b, err)
 	}
-	// Others go on, and so does this one as soon as the lock is free.
+	// Writes of other keys continue, and this one continues when the lock is free.
 	patient := openDir(t, dir)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -308,7 +305,7 @@ func TestLocked(t *testing.T) {
 	}
 	held.Close()
 	wg.Wait()
-	// A lock on a file that is not there any more keeps nobody out, and keeps nobody in.
+	// A lock on a removed file has no effect.
 	again, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -331,7 +328,7 @@ func TestLockIsHeld(t *testing.T) {
 			held = c.file
 		}
 		if c.op == "rename" || c.op == "link" && path.Dir(c.name) == tmpDir && c.to != formatFile || c.op == "remove" && c.name == "key" {
-			// Somebody else asks for the lock at the worst moment.
+			// Another process tries to lock at the worst moment.
 			f, err := os.OpenFile(filepath.Join(dir, held.name), os.O_RDWR, 0)
 			if err != nil {
 				t.Error(err)
@@ -353,10 +350,10 @@ func TestLockIsHeld(t *testing.T) {
 	}
 }
 
-// A folding disk takes A and a for one name, as that of a Mac does.
+// A folding disk folds case, like that of a Mac.
 type folding struct{ disk }
 
-// spelling is name as the directory has it.
+// spelling returns name as it is spelled in the directory.
 func (d folding) spelling(name string) string {
 	if name == "." {
 		return name
@@ -386,8 +383,8 @@ func (d folding) list(dir string, f func(fs.DirEntry) error) error {
 	return d.disk.list(d.spelling(dir), f)
 }
 
-// TestFoldingDisk puts keys that differ in case only: where the file system does not
-// tell them apart the second is a conflict, and is not there; elsewhere both are.
+// TestFoldingDisk puts keys that differ in case only: on a file system that folds case the
+// second put is a conflict and stores nothing; elsewhere both are stored.
 func TestFoldingDisk(t *testing.T) {
 	ctx := t.Context()
 	for _, folds := range []bool{false, true} {
@@ -457,7 +454,7 @@ func TestFoldingDisk(t *testing.T) {
 	}
 }
 
-// TestBetweenCalls lets others act between two calls of a write.
+// TestBetweenCalls lets other processes act between two calls of a write.
 func TestBetweenCalls(t *testing.T) {
 	var dir string
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
@@ -466,7 +463,7 @@ func TestBetweenCalls(t *testing.T) {
 		name    string
 		before  func(c *call) bool
 		others  func() error
-		create  error    // what a create answers
+		create  error    // the error of a create
 		history []string // after a put
 	}{
 		{"a deletion removes the directory before the link", isPublication,
@@ -534,8 +531,8 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// TestReplacedWhileRead overwrites an object, and drops its old version, after it was
-// opened and before its attributes are: they are not taken for none.
+// TestReplacedWhileRead replaces an object and removes its old version between opening the
+// object and opening its attributes. The read does not return the object without attributes.
 func TestReplacedWhileRead(t *testing.T) {
 	dir := newDir(t)
 	c := Config{Dir: dir, Versions: -1}

@@ -36,7 +36,7 @@ func put(s *vault.Store, key, value string) error {
 	return s.Bucket.WriteAll(context.Background(), key, []byte(value), withItself(plain))
 }
 
-// contents are the values in the history of key, newest first; "-" is a deletion.
+// contents returns the values in the history of key, newest first; "-" is a deletion.
 func contents(t testing.TB, s *vault.Store, key string) []string {
 	t.Helper()
 	var all []string
@@ -62,7 +62,7 @@ func contents(t testing.TB, s *vault.Store, key string) []string {
 	return all
 }
 
-// snapshot is all that is below dir, but for locks: names, modes, times and contents.
+// snapshot returns all entries below dir except locks: names, modes, times and contents.
 func snapshot(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -92,7 +92,7 @@ func snapshot(t testing.TB, dir string) map[string]string {
 	return all
 }
 
-// TestLayout holds the files of a store as the package comment draws them.
+// TestLayout compares the files of a store with the package comment.
 func TestLayout(t *testing.T) {
 	dir := filepath.Join(newDir(t), "new")
 	var micros int64
@@ -121,7 +121,7 @@ func TestLayout(t *testing.T) {
 	}
 	got := snapshot(t, dir)
 	for name := range got {
-		if at, ok := want[name]; ok && strings.HasSuffix(at, "at ") { // nobody reads that time
+		if at, ok := want[name]; ok && strings.HasSuffix(at, "at ") { // the time has no meaning
 			got[name] = got[name][:strings.LastIndexByte(got[name], ' ')+1]
 		}
 	}
@@ -130,8 +130,8 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestOddFiles puts things into a store that do not belong there: they are refused,
-// nothing is followed, and nobody is told that the object is absent.
+// TestOddFiles puts files into a store that do not belong there: the store rejects them,
+// follows no link, and does not report the object as absent.
 func TestOddFiles(t *testing.T) {
 	const key = "bots/t/openai.enc"
 	ctx := t.Context()
@@ -224,7 +224,8 @@ func TestOddFiles(t *testing.T) {
 	}
 }
 
-// TestForeignDirectories opens what is no store, or not for us: it stays as it was.
+// TestForeignDirectories opens directories that are not stores, or belong to another user: they
+// stay unchanged.
 func TestForeignDirectories(t *testing.T) {
 	make := func(names ...string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
@@ -300,7 +301,7 @@ func TestForeignDirectories(t *testing.T) {
 			}
 		})
 	}
-	// A directory that others may read is accepted, new or not: t.TempDir is one.
+	// A directory that other users may read is accepted, new or not: t.TempDir is one.
 	for _, mode := range []fs.FileMode{0o755, 0o750, 0o711} {
 		dir := t.TempDir()
 		if err := os.Chmod(dir, mode); err != nil {
@@ -317,7 +318,7 @@ func TestForeignDirectories(t *testing.T) {
 			}
 		}
 	}
-	// A link to the directory is the user's own business.
+	// A link to the directory is accepted.
 	dir := newDir(t)
 	link := filepath.Join(filepath.Dir(dir), "link")
 	if err := os.Symlink("store", link); err != nil {
@@ -328,7 +329,7 @@ func TestForeignDirectories(t *testing.T) {
 	}
 }
 
-// TestDirectoryOfAnother puts keys of which one is the directory of the other.
+// TestDirectoryOfAnother puts two keys, one of which is the directory of the other.
 func TestDirectoryOfAnother(t *testing.T) {
 	dir := newDir(t)
 	s := openDir(t, dir)
@@ -355,7 +356,7 @@ func TestDirectoryOfAnother(t *testing.T) {
 			t.Errorf("%s: files have changed:\n%s", key, diff)
 		}
 	}
-	// One after the other they may be there, also where a killed writer left directories.
+	// They may exist one after the other, even if a killed writer left directories.
 	if err := s.Bucket.Delete(ctx, "a/b/c"); err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +379,7 @@ func TestDirectoryOfAnother(t *testing.T) {
 	}
 }
 
-// TestEmptiedDirectories creates objects where deletions keep removing the directory.
+// TestEmptiedDirectories creates objects while deletions keep removing the directory.
 func TestEmptiedDirectories(t *testing.T) {
 	t.Parallel()
 	s := openDir(t, newDir(t))
@@ -403,7 +404,7 @@ func TestEmptiedDirectories(t *testing.T) {
 	wg.Wait()
 }
 
-// TestLeftovers leaves what killed processes leave: it does no harm, and goes.
+// TestLeftovers creates the files that killed processes leave: they do no harm and are removed.
 func TestLeftovers(t *testing.T) {
 	dir := newDir(t)
 	shelf, err := openFiles(t.Context(), Config{Dir: dir})
@@ -489,7 +490,7 @@ func names(t testing.TB, dir string) []string {
 	return all
 }
 
-// TestForeignTools changes the files of a store from outside.
+// TestForeignTools changes the files of a store with other programs.
 func TestForeignTools(t *testing.T) {
 	dir := newDir(t)
 	s := openDir(t, dir)
@@ -523,7 +524,8 @@ func TestForeignTools(t *testing.T) {
 			}
 		}
 	}
-	// An old version is copied back with its time: it is what it was, its attributes included.
+	// An old version that is copied back with its time is the same version, including its
+	// attributes.
 	copyBack(filepath.Join(dir, versions, "key", ids[2]), false)
 	attrs, err := s.Bucket.Attributes(t.Context(), "key")
 	if err != nil || attrs.Metadata["value"] != "one" || attrs.ETag != `"`+ids[2]+`"` {
@@ -538,7 +540,7 @@ func TestForeignTools(t *testing.T) {
 	if diff := cmp.Diff([]string{"four", "two", "one"}, contents(t, s, "key")); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
-	// One without its time is a new one.
+	// A copy without its time is a new version.
 	copyBack(filepath.Join(dir, versions, "key", ids[2]), true)
 	if err := write(s, "key", "five"); err != nil {
 		t.Error(err)
@@ -546,7 +548,7 @@ func TestForeignTools(t *testing.T) {
 	if diff := cmp.Diff([]string{"five", "one", "two", "one"}, contents(t, s, "key")); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
-	// Two files of one time are not taken for one.
+	// Two files with the same time are not the same version.
 	copyBack(filepath.Join(dir, versions, "key", ids[1]), false)
 	fi, err := os.Stat(file)
 	if err != nil {
@@ -569,7 +571,7 @@ func TestForeignTools(t *testing.T) {
 	if err := errors.Join(os.Chtimes(file, now, now), write(s, "key", "six")); err != nil {
 		t.Error(err)
 	}
-	// What was lost of our own directory does not keep anybody from the objects.
+	// Objects can be read if parts of .objectvault are lost.
 	if err := os.RemoveAll(filepath.Join(dir, meta)); err != nil {
 		t.Fatal(err)
 	}
@@ -594,7 +596,7 @@ func TestForeignTools(t *testing.T) {
 	if _, err := s.Bucket.ReadAll(t.Context(), "key"); err == nil || errors.Is(err, vault.ErrNotFound) || !strings.Contains(err.Error(), "attributes in "+dir) {
 		t.Errorf("damaged attributes: %v", err)
 	}
-	// A file that is cut while it is read is not taken for whole.
+	// A file that is truncated while it is read is an error.
 	if err := put(s, "cut", "0123456789"); err != nil {
 		t.Fatal(err)
 	}

@@ -27,14 +27,14 @@ func TestObjectPath(t *testing.T) {
 		{"a/.objectvault/b", "a/.objectvault/b"},
 		{strings.Repeat("n", 255), strings.Repeat("n", 255)},
 		{strings.Repeat("n", 256), strings.Repeat("n", 253) + "!+/nnn"},
-		{strings.Repeat("n", 251) + "::", strings.Repeat("n", 251) + "!+/!3A!3A"}, // not through an escape
+		{strings.Repeat("n", 251) + "::", strings.Repeat("n", 251) + "!+/!3A!3A"}, // an escape is not split
 		{"00060a24181e4000", "00060a24181e4000"},
 	} {
 		if got := objectPath(tc.key); got != tc.want {
 			t.Errorf("objectPath(%q) = %q, want %q", tc.key, got, tc.want)
 		}
 	}
-	// Below the versions nothing of a key may look like a version.
+	// No part of a key may look like a version.
 	const versions = ".objectvault/versions/"
 	for _, tc := range []struct{ key, want string }{
 		{"a/b.enc", versions + "a/b.enc"},
@@ -49,8 +49,8 @@ func TestObjectPath(t *testing.T) {
 	}
 }
 
-// FuzzKey checks that every key has a path of its own, inside the store and outside
-// what is the store's own, from which it can be told.
+// FuzzKey checks that every key has a unique path, inside the store and outside its own
+// directory, from which the key can be recovered.
 func FuzzKey(f *testing.F) {
 	seeds := []string{
 		"bots/default/credentials/openai.enc", "a//b/", "../../x", "/", "", ".objectvault/format", ".OBJECTVAULT",
@@ -117,7 +117,7 @@ func FuzzKey(f *testing.F) {
 	})
 }
 
-// FuzzPath checks the other direction: what a file name is taken for has that name.
+// FuzzPath checks the other direction: the segment of a file name maps back to that name.
 func FuzzPath(f *testing.F) {
 	for _, seed := range []string{"a", "!", "!!", "!2e", "!2E", "!+", "x!+/y", strings.Repeat("n", 253) + "!+/nnn", "!63on", "con", "!4", "a!", "", "/"} {
 		f.Add(seed)

@@ -22,7 +22,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// each runs a test on an empty store of each kind: what one claims the other claims.
+// each runs a test on an empty store of each kind.
 func each(t *testing.T, with memfs.Config, test func(t *testing.T, s *vault.Store)) {
 	for name, c := range configs(t) {
 		with.Dir, with.Memory = c.Dir, c.Memory
@@ -164,7 +164,7 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// TestNothingStored fails writes in every way a caller can: nothing is stored.
+// TestNothingStored makes writes fail in every way that a caller can: nothing is stored.
 func TestNothingStored(t *testing.T) {
 	each(t, memfs.Config{}, func(t *testing.T, s *vault.Store) {
 		tag, err := s.Create.Create(t.Context(), "there", fill("before"))
@@ -322,8 +322,8 @@ func TestVersionsKept(t *testing.T) {
 	})
 }
 
-// TestClock lets the clock stand still, and go back: ids grow all the same, also over
-// a deletion and where no versions are kept.
+// TestClock stops the clock and sets it back: ids still grow, even over a deletion and without
+// versions.
 func TestClock(t *testing.T) {
 	for _, versions := range []int{0, -1} {
 		now := time.Unix(1700000000, 123456789)
@@ -367,7 +367,7 @@ func keys(t testing.TB, s *vault.Store, o *blob.ListOptions, size int) []string 
 	return all
 }
 
-// TestListOrder compares lists of hostile keys with what sorting them gives.
+// TestListOrder compares lists of unusual keys with the sorted keys.
 func TestListOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{"a", "b", "-", ".", "!", "/", "/", "//", "A", "~", " ", "0", "\x00", "☺", "é", `\`, "con", "%2F", "!21", "!+",
@@ -433,7 +433,7 @@ func TestListOrder(t *testing.T) {
 	})
 }
 
-// TestManyInOneDirectory lists more than is held in memory at once.
+// TestManyInOneDirectory lists more objects than are kept in memory at once.
 func TestManyInOneDirectory(t *testing.T) {
 	each(t, memfs.Config{}, func(t *testing.T, s *vault.Store) {
 		var want []string
@@ -478,7 +478,7 @@ func TestPurge(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"a/current": 1, "a/deleted": 3, hostile: 1}, count); diff != "" {
 			t.Errorf("leftovers by key (-want +got):\n%s", diff)
 		}
-		// Markers first: that must not bring anything back.
+		// Purge delete markers first: that must not restore any object.
 		slices.SortFunc(all, func(a, b vault.Leftover) int {
 			switch {
 			case a.Deleted == b.Deleted:
@@ -497,7 +497,7 @@ func TestPurge(t *testing.T) {
 				t.Errorf("a/deleted is back as %q", value)
 			}
 		}
-		// What is current cannot be purged.
+		// The current object cannot be purged.
 		current := vault.Leftover{Key: "a/current", ID: currentID(t, s, "a/current")}
 		if _, err := s.Purge.Purge(ctx, []vault.Leftover{current}); err != nil {
 			t.Error(err)
@@ -537,7 +537,7 @@ func TestOpenStores(t *testing.T) {
 			t.Errorf("opened %+v", c)
 		}
 	}
-	// Whoever closed a store is told so, and others go on.
+	// A closed store returns ErrClosed; other stores on the same objects continue.
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -586,8 +586,8 @@ func TestLargeObject(t *testing.T) {
 	}
 }
 
-// TestMustExist: a store that must be there is not made, neither in a place that is not
-// there nor in an empty directory, which may be a disk that is not mounted.
+// TestMustExist: with MustExist, Open creates no store, neither in a missing directory nor in
+// an empty one, which may be the mount point of a disk.
 func TestMustExist(t *testing.T) {
 	top := privateDir(t)
 	for _, dir := range []string{filepath.Join(top, "typo", "store"), top} {
@@ -606,8 +606,8 @@ func TestMustExist(t *testing.T) {
 	open(t, memfs.Config{Dir: top, MustExist: true})
 }
 
-// TestPurgeWithoutVersions: history from a time when versions were kept can be counted
-// and purged also where none are kept any more.
+// TestPurgeWithoutVersions: versions that an earlier configuration kept can be counted and
+// purged by a store without versions.
 func TestPurgeWithoutVersions(t *testing.T) {
 	for name, c := range configs(t) {
 		t.Run(name, func(t *testing.T) {
@@ -642,7 +642,7 @@ func TestPurgeWithoutVersions(t *testing.T) {
 	}
 }
 
-// TestRemoveIf removes an object only while it has the tag, on both kinds of store.
+// TestRemoveIf removes an object only if it has the tag, in both kinds of store.
 func TestRemoveIf(t *testing.T) {
 	filled := func(text string) func(io.Writer) error {
 		return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }

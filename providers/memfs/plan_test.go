@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPruneOldestFirst: where a process is killed while it removes old versions, what is left is
-// the history without its end, and not one with a gap.
+// TestPruneOldestFirst: a process that is killed while it removes old versions leaves the
+// newest ones, without a gap.
 func TestPruneOldestFirst(t *testing.T) {
 	p := &past{dir: "versions/x"}
 	var removed []string

@@ -26,8 +26,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// The test binary plays other processes: the variable names the part, and the
-// arguments after it the directory.
+// The test binary acts as other processes: a variable selects the role, and the arguments
+// contain the directory.
 const partVariable = "MEMFS_TEST_PART"
 
 func TestMain(m *testing.M) {
@@ -74,7 +74,7 @@ func open(t testing.TB, c memfs.Config) *vault.Store {
 	return s
 }
 
-// configs are one empty store of each kind. Opened again they are the same stores.
+// configs returns one empty store of each kind. Opening them again opens the same stores.
 func configs(t testing.TB) map[string]memfs.Config {
 	return map[string]memfs.Config{
 		"mem":  {Memory: new(memfs.Memory)},
@@ -86,8 +86,7 @@ func fill(value string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, value); return err }
 }
 
-// race lets creators of key start at once and returns the values of those that were
-// told that they won.
+// race starts concurrent creators of key and returns the values of those that succeeded.
 func race(s *vault.Store, key string, creators int, value func(i int) string) (winners []string, err error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -116,8 +115,7 @@ const (
 	rounds   = 200
 )
 
-// TestRacingCreates lets 16 creators race 200 times, and one wins each time: what it
-// wrote is there.
+// TestRacingCreates runs 200 races of 16 creators: one wins each time, and its value is stored.
 func TestRacingCreates(t *testing.T) {
 	t.Parallel()
 	for name, c := range configs(t) {
@@ -228,8 +226,8 @@ func creator(dir, name string, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// TestOverwritersAtOnce lets two clients overwrite and swap one object: no value that
-// was acknowledged is missing in history, and of the swaps from one tag one wins.
+// TestOverwritersAtOnce lets two clients overwrite and swap one object: every acknowledged
+// value is in the history, and of the swaps with one tag one succeeds.
 func TestOverwritersAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range configs(t) {
@@ -325,7 +323,7 @@ func history(t testing.TB, s *vault.Store, key string) []string {
 	return all
 }
 
-// TestReadersSeeWholeObjects reads while others overwrite and delete.
+// TestReadersSeeWholeObjects reads while other clients overwrite and delete.
 func TestReadersSeeWholeObjects(t *testing.T) {
 	t.Parallel()
 	for name, c := range configs(t) {
@@ -381,7 +379,7 @@ func TestReadersSeeWholeObjects(t *testing.T) {
 	}
 }
 
-// sealed is a content that shows whether it is whole: a number, padding, a checksum.
+// sealed returns a content that shows whether it is complete: a number, padding, a checksum.
 func sealed(n int) []byte {
 	b := fmt.Appendf(nil, "%08d %s ", n, strings.Repeat("x", n*37%9000))
 	sum := sha256.Sum256(b)
@@ -400,9 +398,8 @@ func unsealed(b []byte) (int, error) {
 	return strconv.Atoi(string(b[:8]))
 }
 
-// TestKill kills a process that writes at a random moment, 300 times: what it had
-// acknowledged is there and whole, nothing is there in part, and the next one finds
-// nothing in its way.
+// TestKill kills a writing process at a random moment, 300 times: acknowledged objects exist
+// and are complete, no object is partial, and the next process is not blocked.
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it kills one process after the other")

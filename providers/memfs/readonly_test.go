@@ -36,8 +36,8 @@ func readAll(t *testing.T, s *vault.Store, key, want string) {
 	}
 }
 
-// TestReadsChangeNothing: a store that is opened and read makes no call that changes the
-// disk, and none that waits for it.
+// TestReadsChangeNothing: opening and reading a store makes no call that changes or syncs the
+// disk.
 func TestReadsChangeNothing(t *testing.T) {
 	dir := newDir(t)
 	s, err := Open(t.Context(), Config{Dir: dir})
@@ -63,8 +63,8 @@ func TestReadsChangeNothing(t *testing.T) {
 	readAll(t, s, "key", "two")
 }
 
-// TestReadOnlyCopy: a copy of a store on a read-only disk, without the directories that
-// were empty, can be read. A write is denied, and changes nothing.
+// TestReadOnlyCopy: a copy of a store on a read-only disk, without its empty directories, can
+// be read. A write is denied and changes nothing.
 func TestReadOnlyCopy(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the codes are those of unix")
@@ -104,7 +104,7 @@ func TestReadOnlyCopy(t *testing.T) {
 		readAll(t, s, "key", "value")
 		s.Close()
 	}
-	// Where it can be written again it is complete again.
+	// After it becomes writable, the next write completes it.
 	s, err = Open(t.Context(), Config{Dir: dir, MustExist: true})
 	if err != nil {
 		t.Fatal(err)
@@ -118,8 +118,8 @@ func TestReadOnlyCopy(t *testing.T) {
 	}
 }
 
-// TestUnsyncedDirectories: a file system that does not sync directories holds a store, and
-// the first write says so. One whose disk fails does not.
+// TestUnsyncedDirectories: a store on a file system that cannot sync directories works, and the
+// first write reports it. A disk failure is not reported as such.
 func TestUnsyncedDirectories(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the codes are those of unix")

@@ -47,7 +47,7 @@ func TestMemoryIsLogarithmic(t *testing.T) {
 	}
 }
 
-// TestSortedSet compares a sortedSet with what sorting a map gives.
+// TestSortedSet compares a sortedSet with the sorted keys of a map.
 func TestSortedSet(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var s sortedSet

@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A call is one that a file store makes on its disk.
+// A call is a call of a file store on its disk.
 type call struct {
 	op       string // a method of disk, or write, fsync or flock of a file
 	name, to string
@@ -27,7 +27,7 @@ type call struct {
 	dir      *tapDir   // of sync and opendir
 }
 
-// A tap is a disk that lets do decide what becomes of each call: real makes it.
+// A tap is a disk on which do decides the result of each call; real executes it.
 type tap struct {
 	disk
 	do func(c *call, real func() error) error
@@ -121,7 +121,7 @@ func (f *tapFile) lock(exclusive bool) error {
 	return f.tap.do(&call{op: "flock", name: f.name, file: f}, func() error { return f.file.lock(exclusive) })
 }
 
-// newDir returns a directory that a store can be made in.
+// newDir returns a directory for a store.
 func newDir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "store")
@@ -157,7 +157,7 @@ func openTapped(t testing.TB, c Config, do func(c *call, real func() error) erro
 	return newStore("file://"+c.Dir, s, c), nil
 }
 
-// plain is the value that has no attributes.
+// plain returns the value without attributes.
 const plain = "plain"
 
 // withItself gives a value attributes from which it can be told.
