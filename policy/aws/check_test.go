@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/policy/aws"
 )
 
-// Documents in the words of a careful operator, not in ours.
+// Documents as a careful operator would write them, different from the generated ones.
 const (
 	goodTrust = `{"Version":"2012-10-17","Statement":{"Sid":"T","Effect":"Allow",
 		"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},

@@ -13,7 +13,7 @@ import (
 // A file is a document and the name of its file.
 type file struct{ name, doc string }
 
-// holes are what Check reports for files, as FILE HOLE, sorted.
+// holes returns the findings of Check for files, as FILE WEAKNESS, sorted.
 func holes(t *testing.T, o aws.CheckOptions, files ...file) []string {
 	t.Helper()
 	var all []aws.Document
@@ -273,7 +273,7 @@ func TestOtherBucket(t *testing.T) {
 	}
 }
 
-// TestNotOurs: what does not concern tenants is no weakness.
+// TestNotOurs: statements that do not concern tenants are not weaknesses.
 func TestNotOurs(t *testing.T) {
 	beside := func(statement string) string { return edit(goodRole, `"Statement":[`, `"Statement":[`+statement+",") }
 	vault, none := aws.CheckOptions{Bucket: "vault"}, aws.CheckOptions{}
@@ -313,7 +313,7 @@ func TestNotOurs(t *testing.T) {
 	}
 }
 
-// TestCase: an operator that ignores the case of letters takes one tenant for another.
+// TestCase: an operator that ignores case confuses one tenant with another.
 func TestCase(t *testing.T) {
 	byTag, byRole := aws.CheckOptions{Isolation: aws.ByTag}, aws.CheckOptions{Isolation: aws.ByRole}
 	bound := func(operator string) string {

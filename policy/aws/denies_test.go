@@ -17,8 +17,8 @@ type request struct {
 	keys     map[string]string // of conditions; a key that is not there is missing
 }
 
-// refused says whether a denial of p holds for r, whatever anybody allows. It knows the
-// operators that the printed policies have, and fails on others.
+// refused reports whether a denial of p applies to r. It knows the operators of the printed
+// policies, and fails on others.
 func refused(t *testing.T, p *aws.Policy, r request) bool {
 	t.Helper()
 	matches := func(list []string, s string) bool {
@@ -61,8 +61,8 @@ func refused(t *testing.T, p *aws.Policy, r request) bool {
 	return false
 }
 
-// TestDenies: with AmazonS3FullAccess on the role, a tenant still does to the bucket
-// what it needs and nothing else; and nobody but the role is concerned.
+// TestDenies: with AmazonS3FullAccess on the role, a tenant can do only what it needs on the
+// bucket. Other principals are not affected.
 func TestDenies(t *testing.T) {
 	const tag = "aws:PrincipalTag/agentkeys_user_wallet"
 	p := generate(t, byTag()).BucketPolicy

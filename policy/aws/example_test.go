@@ -47,7 +47,7 @@ func ExampleCheck() {
 	// role.json role_policy Statement[0] (Own) no_tag_guard
 }
 
-// The answers of the AWS CLI are read as they are.
+// Responses of the AWS CLI can be parsed unchanged.
 func ExampleParse() {
 	docs, err := aws.Parse("bucket.json", []byte(`{"Policy": "{\"Statement\":[{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}"}`))
 	fmt.Println(docs[0].Part, docs[0].Policy, err)

@@ -155,7 +155,7 @@ func matrix(t *testing.T, f func(name string, o aws.Options)) {
 	}
 }
 
-// TestPrintedIsClean: what is printed has no hole, and reads back as what it was.
+// TestPrintedIsClean: the printed documents have no weakness, and can be parsed back.
 func TestPrintedIsClean(t *testing.T) {
 	matrix(t, func(name string, o aws.Options) {
 		d := generate(t, o)

@@ -69,7 +69,7 @@ func TestFetched(t *testing.T) {
 	}
 }
 
-// TestForms: whatever form a document has in the output of a command, it is the same policy.
+// TestForms: a document in any form of a command's output is the same policy.
 func TestForms(t *testing.T) {
 	escaped := strings.ReplaceAll(url.QueryEscape(goodRole), "+", "%20")
 	pretty := "{\n    \"Role\": {\n        \"RoleName\": \"vault\",\n        \"AssumeRolePolicyDocument\": " + goodTrust + "\n    }\n}\n"
@@ -281,8 +281,8 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// FuzzParse: no panic, neither in the parser nor in what looks for holes, and what is
-// taken is taken again, with the same meaning.
+// FuzzParse: neither the parser nor the checker panics, and a parsed policy can be parsed
+// again, with the same meaning.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{goodTrust, goodRoleTrust, goodRole, goodBucket, goodRGWRole, goodRGWTrust} {
 		f.Add([]byte(seed))

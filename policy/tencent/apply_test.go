@@ -203,7 +203,7 @@ func TestApplied(t *testing.T) {
 				cell{"get, unsigned", get(c.client(t, "https", "", "", ""), own), denied},
 			)
 
-			// Nobody publishes what he writes.
+			// A tenant cannot make its objects public.
 			for header, value := range map[string]string{
 				"X-Cos-Acl": "public-read", "X-Cos-Grant-Read": `id="100000000002"`, "X-Cos-Grant-Read-Acp": `id="100000000002"`,
 				"X-Cos-Grant-Write-Acp": `id="100000000002"`, "X-Cos-Grant-Full-Control": `id="100000000002"`,

@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/policy/tencent"
 )
 
-// Documents in the words of a careful operator, not in ours.
+// Documents as a careful operator would write them, different from the generated ones.
 const (
 	goodTrust = `{"version":"2.0","statement":{"effect":"allow","action":"name/sts:AssumeRoleWithWebIdentity",
 		"principal":{"federated":["qcs::cam::uin/100000000001:oidc-provider/broker"]},
@@ -68,7 +68,8 @@ func twoPrincipals(a, b string) string {
 	return `{"version":"2.0","statement":[` + one(a, "a") + "," + one(b, "b") + "]}"
 }
 
-// writer is a bucket policy that lets one write, and denies somebody http and headers.
+// writer is a bucket policy that lets one principal write, and denies principals http and
+// headers.
 func writer(whom string) string {
 	doc := `{"version":"2.0","statement":[{"effect":"allow","principal":{"qcs":["qcs::cam::uin/1:uin/2"]},"action":"name/cos:PutObject","resource":"qcs::cos:r:uid/1:b-1/bots/a/*"}`
 	for _, cond := range []string{

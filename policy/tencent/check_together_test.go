@@ -11,7 +11,7 @@ import (
 // A file is a document and the name of its file.
 type file struct{ name, doc string }
 
-// holes are what Check reports for files, as FILE HOLE, sorted.
+// holes returns the findings of Check for files, as FILE WEAKNESS, sorted.
 func holes(t *testing.T, o tencent.CheckOptions, files ...file) []string {
 	t.Helper()
 	var all []tencent.Document

@@ -36,7 +36,7 @@ func ExampleGenerate() {
 	// tccli cam CreateRole --RoleName vault-0xabc --PolicyDocument "$(jq -c '.tenants["0xabc"].trust_policy' policy.json)"
 }
 
-// Without oidc:sub every token of the issuer may take the role, whoever it was made for.
+// Without oidc:sub every token of the issuer can assume the role.
 func ExampleCheck() {
 	docs, err := tencent.Parse("role.json", []byte(`{"version":"2.0","statement":[{"effect":"allow",
 		"action":["name/sts:AssumeRoleWithWebIdentity"],
@@ -52,7 +52,7 @@ func ExampleCheck() {
 	// Output: role.json trust_policy statement[0] no_subject
 }
 
-// The answers of CAM are read as they are.
+// Responses of CAM can be parsed unchanged.
 func ExampleParse() {
 	docs, err := tencent.Parse("policy.json", []byte(`{"Type":1,"PolicyDocument":"{\"version\":\"2.0\",\"statement\":[{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\"}]}"}`))
 	fmt.Println(docs[0].Part, docs[0].Policy, err)

@@ -22,7 +22,7 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// TestFetched: what the cloud answers is read as if it were the bare document.
+// TestFetched: a policy in a response of the cloud is parsed like the bare document.
 func TestFetched(t *testing.T) {
 	for _, tc := range []struct {
 		name, doc, bare string
@@ -55,7 +55,7 @@ func TestFetched(t *testing.T) {
 	}
 }
 
-// TestForms: whatever form a document has in the output of a command, it is the same policy.
+// TestForms: a document in any form of a command's output is the same policy.
 func TestForms(t *testing.T) {
 	escaped := url.PathEscape(goodRole)
 	for _, tc := range []struct {
@@ -203,8 +203,8 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// FuzzParse: no panic, neither in the parser nor in what looks for holes, and what is
-// taken is taken again, with the same meaning.
+// FuzzParse: neither the parser nor the checker panics, and a parsed policy can be parsed
+// again, with the same meaning.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{goodTrust, goodRole, goodBucket} {
 		f.Add([]byte(seed))
