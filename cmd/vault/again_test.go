@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -24,7 +25,7 @@ func TestPutAgain(t *testing.T) {
 		name     string
 		from     string
 		terminal bool
-		uploads  int
+		uploads  int32
 		code     int
 	}{
 		{"file", "argument", false, 2, exitOK},
@@ -33,18 +34,17 @@ func TestPutAgain(t *testing.T) {
 		{"pipe", "pipe", false, 1, exitUnreachable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			uploads, ends := 0, 0
+			var uploads, ends atomic.Int32
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 				w.Header().Set("ETag", `"e"`)
 				switch q := r.URL.Query(); {
 				case q.Has("uploads"):
-					uploads++
-					fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>u%d</UploadId></InitiateMultipartUploadResult>", uploads)
+					fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>u%d</UploadId></InitiateMultipartUploadResult>", uploads.Add(1))
 				case r.Method == http.MethodDelete:
 					w.WriteHeader(http.StatusNoContent)
 				case r.Method == http.MethodPost:
-					if ends++; ends == 1 {
+					if ends.Add(1) == 1 {
 						w.WriteHeader(http.StatusConflict)
 						io.WriteString(w, "<Error><Code>ConditionalRequestConflict</Code><Message>no</Message></Error>")
 						return
@@ -97,8 +97,8 @@ func TestPutAgain(t *testing.T) {
 				t.Fatalf("init: exit code %d, stderr %q", code, &errs)
 			}
 			errs.Reset()
-			if code := run(t.Context(), args, world()); code != tc.code || uploads != tc.uploads {
-				t.Errorf("exit code %d, %d uploads, want %d and %d; stderr %q", code, uploads, tc.code, tc.uploads, &errs)
+			if code := run(t.Context(), args, world()); code != tc.code || uploads.Load() != tc.uploads {
+				t.Errorf("exit code %d, %d uploads, want %d and %d; stderr %q", code, uploads.Load(), tc.code, tc.uploads, &errs)
 			}
 			if tc.code != exitOK && (!strings.Contains(errs.String(), "nothing was stored, and the value streams") || !strings.Contains(errs.String(), "try again: another write of the same name was in progress")) {
 				t.Errorf("stderr %q does not say what to do", &errs)

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,7 +94,7 @@ func TestInterruptedStart(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	started := false
+	var started atomic.Bool
 	front := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(u)
@@ -103,7 +104,7 @@ func TestInterruptedStart(t *testing.T) {
 			if !resp.Request.URL.Query().Has("uploads") {
 				return nil
 			}
-			started = true
+			started.Store(true)
 			cancel()
 			held := time.NewTimer(300 * time.Millisecond)
 			defer held.Stop()
@@ -117,8 +118,8 @@ func TestInterruptedStart(t *testing.T) {
 	t.Cleanup(front.Close)
 	v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: front.URL, Static: static(server.Root)}), "acme")
 	_, err = v.Put(ctx, "x", noise(1, 20<<20), nil)
-	if !errors.Is(err, context.Canceled) || errors.Is(err, vault.ErrUnsure) || !started {
-		t.Errorf("put: %v, started %v", err, started)
+	if !errors.Is(err, context.Canceled) || errors.Is(err, vault.ErrUnsure) || !started.Load() {
+		t.Errorf("put: %v, started %v", err, started.Load())
 	}
 	noOrphans(t, testcloud.S3Client(server.URL, server.Root), bucket)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/objectvault/objectvault/costest"
@@ -19,13 +20,14 @@ func TestNewUpload(t *testing.T) {
 		for _, versioning := range []string{"", "Enabled"} {
 			for _, stream := range []bool{false, true} {
 				s := newServer(t, &costest.Options{Versioning: versioning})
-				uploads, first := 0, ""
+				var uploads atomic.Int32
+				var first atomic.Bool // an upload was refused
 				s.SetRule(func(r *costest.Request) *costest.Fault {
 					switch {
 					case r.Action == "InitiateMultipartUpload":
-						uploads++
-					case r.Action == "CompleteMultipartUpload" && uploads == 1:
-						first = r.Key
+						uploads.Add(1)
+					case r.Action == "CompleteMultipartUpload" && uploads.Load() == 1:
+						first.Store(true)
 						return costest.RespondBefore(409, costest.ErrorXML(code, "told by a test"))
 					}
 					return nil
@@ -38,13 +40,13 @@ func TestNewUpload(t *testing.T) {
 				_, err := v.Put(t.Context(), "x", value, &vault.PutOptions{Create: true})
 				var cause *vault.Cause
 				switch {
-				case first == "":
+				case !first.Load():
 					t.Errorf("%s: no upload was refused", code)
-				case !stream && (err != nil || uploads != 2):
-					t.Errorf("%s, versioning %q: %v after %d uploads, want a second one", code, versioning, err, uploads)
-				case stream && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) || uploads != 1 ||
+				case !stream && (err != nil || uploads.Load() != 2):
+					t.Errorf("%s, versioning %q: %v after %d uploads, want a second one", code, versioning, err, uploads.Load())
+				case stream && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) || uploads.Load() != 1 ||
 					!strings.Contains(err.Error(), "nothing was stored, and the value streams")):
-					t.Errorf("%s, versioning %q: %v after %d uploads, want what to do", code, versioning, err, uploads)
+					t.Errorf("%s, versioning %q: %v after %d uploads, want what to do", code, versioning, err, uploads.Load())
 				}
 			}
 		}
