@@ -89,8 +89,21 @@ func TestCreateReadBack(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := st.Create.Create(t.Context(), "key", value); !errors.Is(err, vault.ErrUnsure) {
-		t.Errorf("where it may not be read: %v, want %v", err, vault.ErrUnsure)
+	if _, err := st.Create.Create(t.Context(), "key", value); !errors.Is(err, vault.ErrUnsure) || !strings.Contains(err.Error(), "allow name/cos:GetObject") {
+		t.Errorf("where it may not be read: %v, want %v and what to allow", err, vault.ErrUnsure)
+	}
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action == "GetObject" && r.Key == "replaced" {
+			s.SetRule(nil)
+			if _, err := st.Put.Put(t.Context(), r.Key, func(w io.Writer) error { _, err := io.WriteString(w, "later"); return err }); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+	// Which kind of write it was cannot be known, and the message claims none.
+	if _, err := st.Create.Create(t.Context(), "replaced", value); !errors.Is(err, vault.ErrExist) || strings.Contains(err.Error(), "create") {
+		t.Errorf("where a put replaced it: %v, want %v", err, vault.ErrExist)
 	}
 	removed := false
 	s.SetRule(func(r *costest.Request) *costest.Fault {

@@ -70,10 +70,12 @@ func (s *store) confirm(ctx context.Context, key string, sent opening) error {
 	defer cancel()
 	id, ours, err := s.compare(ctx, key, "", sent.first, sent.size)
 	switch {
+	case errors.Is(explain(err), vault.ErrPermission):
+		return fmt.Errorf("%w: it was written, and may not be read back: allow name/cos:GetObject, which a create needs in a bucket without versioning: %w", vault.ErrUnsure, err)
 	case err != nil:
 		return fmt.Errorf("%w: it was written, and could not be read back: %w", vault.ErrUnsure, err)
 	case !ours && id != "": // nothing there: it was deleted since
-		return fmt.Errorf("%w: another create of it succeeded at the same moment, and replaced this one", vault.ErrExist)
+		return fmt.Errorf("%w: this one was stored, and another write replaced it at the same moment", vault.ErrExist)
 	}
 	return nil
 }
