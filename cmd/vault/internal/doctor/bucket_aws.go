@@ -96,7 +96,7 @@ func (b awsBucket) lifecycle() Line {
 	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
 		return malformed("lifecycle", "S3")
 	}
-	return lifecycle(doc.Rules, false, "add the rule that {prog} policy aws prints it")
+	return lifecycle(doc.Rules, false, "add the rule that {prog} policy aws prints")
 }
 
 func (b awsBucket) tls() Line {
@@ -112,7 +112,7 @@ func (b awsBucket) tls() Line {
 	case s.Err != nil:
 		return b.unknown("tls", s.Err)
 	case s.Document == "":
-		return Line{"tls", Warning, "the bucket accepts plain http, because it has no policy", "add the rule that {prog} policy aws prints it"}
+		return Line{"tls", Warning, "the bucket accepts plain http, because it has no policy", "add the rule that {prog} policy aws prints"}
 	}
 	docs, err := aws.Parse("bucket policy", []byte(s.Document))
 	if err != nil {
