@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -35,6 +36,9 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	if o.Getenv != nil { // environment variables for endpoint= and sts_endpoint=
 		var s3 string
 		s3, sts = aws.EnvironmentEndpoints(o.Getenv)
+		if err := checkNamed(o.Getenv, get, c.Insecure, s3, sts); err != nil {
+			return nil, err
+		}
 		c.Endpoint = cmp.Or(c.Endpoint, s3)
 	}
 	role := aws.Role{
@@ -67,4 +71,22 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 		l.TagKeys = []string{tag}
 	}
 	return l, nil
+}
+
+// checkNamed checks the endpoints that the environment names, as far as the URL has none, and calls
+// them by the variable.
+func checkNamed(getenv, get func(string) string, insecure bool, s3, sts string) error {
+	for service, endpoint := range map[string]string{"S3": s3, "STS": sts} {
+		if get("endpoint") != "" || service == "STS" && get("sts_endpoint") != "" {
+			continue
+		}
+		name := "AWS_ENDPOINT_URL"
+		if getenv(name+"_"+service) != "" {
+			name += "_" + service
+		}
+		if err := transport.CheckEndpoint(name, endpoint, "https://s3.example.com", insecure); err != nil {
+			return bad("%v", err)
+		}
+	}
+	return nil
 }
