@@ -2,6 +2,7 @@ package objectvault_test
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -45,12 +46,8 @@ func TestWords(t *testing.T) {
 		t.Fatalf("words.txt has %d phrases", len(phrases))
 	}
 	avoided := regexp.MustCompile(`\b(` + strings.Join(phrases, "|") + `)\b`)
-	out, err := exec.Command("git", "ls-files", "-z").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := make(map[string]bool)
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+	for _, name := range textFiles(t) {
 		if name == "words.txt" || name == "words_test.go" || name == "LICENSE" {
 			continue
 		}
@@ -73,4 +70,27 @@ func TestWords(t *testing.T) {
 			t.Errorf("%s has none of the words: remove it from the list", dir)
 		}
 	}
+}
+
+// textFiles returns the files of the repository, or of a copy of it without git.
+func textFiles(t *testing.T) (names []string) {
+	t.Helper()
+	if out, err := exec.Command("git", "ls-files", "-z").Output(); err == nil {
+		return strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	}
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == ".git" || name == "bin"):
+			return fs.SkipDir
+		case d.Type().IsRegular():
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
