@@ -157,7 +157,7 @@ func (e *exchanger) assume(ctx context.Context, in *sts.AssumeRoleWithWebIdentit
 func (e *exchanger) within(ctx context.Context) time.Duration {
 	d := cmp.Or(e.role.Timeout, 30*time.Second)
 	if end, ok := ctx.Deadline(); ok {
-		d = min(d, time.Until(end)*19/20)
+		d = min(d, time.Until(end)*9/10)
 	}
 	return d
 }

@@ -506,7 +506,7 @@ func TestLastResponse(t *testing.T) {
 		{"no key", key, 400, vault.IssuerUnreachable, "InvalidIdentityToken"},
 		{"busy", busy, 503, vault.TokenSourceUnavailable, "ServiceUnavailable"},
 	} {
-		for _, timeout := range []time.Duration{time.Second, 3 * time.Second} {
+		for _, timeout := range []time.Duration{3 * time.Second, 6 * time.Second} {
 			t.Run(fmt.Sprint(tc.name, " ", timeout), func(t *testing.T) {
 				t.Parallel()
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
