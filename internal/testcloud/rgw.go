@@ -65,30 +65,14 @@ func StartRGW(ctx context.Context, o *RGWOptions) (*RGW, error) {
 	if err != nil {
 		return nil, err
 	}
-	for attempt := 1; ; attempt++ {
-		r, err := startRGW(ctx, tools, o)
-		// Another process may have taken a port in the meantime. Each try has others.
-		if errors.Is(err, errDied) && attempt < 3 && o.Dir == "" {
-			continue
-		}
-		return r, err
-	}
+	return onFreePorts(o.Dir, func() (*RGW, error) { return startRGW(ctx, tools, o) })
 }
 
 func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *RGW, err error) {
 	step := steps(o.Log)
-	d, err := newDir(ctx, o.Dir)
+	d, g, err := newHost(ctx, o.Dir)
 	if err != nil {
 		return nil, err
-	}
-	p, err := newPorts()
-	if err != nil {
-		return nil, errors.Join(err, d.remove())
-	}
-	g, err := newGroup(d.path, p)
-	if err != nil {
-		p.release()
-		return nil, errors.Join(err, d.remove())
 	}
 	r := &RGW{Region: Region, Owner: newKeys("owner"), Other: newKeys("other"), group: g, dir: d, conf: filepath.Join(d.path, "ceph.conf")}
 	defer func() {

@@ -3,7 +3,6 @@ package testcloud
 import (
 	"context"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,29 +47,14 @@ func StartVersity(ctx context.Context, o *VersityOptions) (*Versity, error) {
 	if err != nil {
 		return nil, err
 	}
-	for attempt := 1; ; attempt++ {
-		v, err := startVersity(ctx, path, o)
-		if errors.Is(err, errDied) && attempt < 3 && o.Dir == "" {
-			continue
-		}
-		return v, err
-	}
+	return onFreePorts(o.Dir, func() (*Versity, error) { return startVersity(ctx, path, o) })
 }
 
 func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versity, err error) {
 	step := steps(o.Log)
-	d, err := newDir(ctx, o.Dir)
+	d, g, err := newHost(ctx, o.Dir)
 	if err != nil {
 		return nil, err
-	}
-	p, err := newPorts()
-	if err != nil {
-		return nil, errors.Join(err, d.remove())
-	}
-	g, err := newGroup(d.path, p)
-	if err != nil {
-		p.release()
-		return nil, errors.Join(err, d.remove())
 	}
 	v := &Versity{Region: Region, Root: newKeys("root"), group: g, dir: d, path: path}
 	defer func() {

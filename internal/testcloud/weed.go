@@ -99,30 +99,14 @@ func StartWeed(ctx context.Context, o *WeedOptions) (*Weed, error) {
 	if err != nil {
 		return nil, err
 	}
-	for attempt := 1; ; attempt++ {
-		w, err := startWeed(ctx, path, o)
-		// Another process may have taken a port in the meantime. Each try has others.
-		if errors.Is(err, errDied) && attempt < 3 && o.Dir == "" {
-			continue
-		}
-		return w, err
-	}
+	return onFreePorts(o.Dir, func() (*Weed, error) { return startWeed(ctx, path, o) })
 }
 
 func startWeed(ctx context.Context, path string, o *WeedOptions) (_ *Weed, err error) {
 	step := steps(o.Log)
-	d, err := newDir(ctx, o.Dir)
+	d, g, err := newHost(ctx, o.Dir)
 	if err != nil {
 		return nil, err
-	}
-	p, err := newPorts()
-	if err != nil {
-		return nil, errors.Join(err, d.remove())
-	}
-	g, err := newGroup(d.path, p)
-	if err != nil {
-		p.release()
-		return nil, errors.Join(err, d.remove())
 	}
 	w := &Weed{Region: Region, Owner: newKeys("owner"), Other: newKeys("other"), Issuer: o.Issuer, group: g, dir: d}
 	defer func() {
