@@ -72,14 +72,14 @@ func (s *session) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	doctorRun, err := s.doctorRun(set)
+	d, err := s.newDoctorRun(set)
 	if err != nil {
 		return err
 	}
 	set.Identity = p.set.Identity // which may be that of the machine
 	o := &opened{settings: set}
-	doctorRun.Keys, err = s.keys(ctx, set, anyKeys, o)
-	doctorRun.KeysErr = err
+	d.Keys, err = s.keys(ctx, set, anyKeys, o)
+	d.KeysErr = err
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -87,15 +87,15 @@ func (s *session) doctor(ctx context.Context) error {
 	if err := s.reportSettings(lines, set, o); err != nil {
 		return err
 	}
-	s.openDoctorStore(ctx, doctorRun, set, p, lines)
-	s.introduce(ctx, doctorRun, p, second)
-	defer doctorRun.close()
-	return lines.verdict(ctx, doctor.Run(ctx, &doctorRun.Options, lines.report))
+	s.openDoctorStore(ctx, d, set, p, lines)
+	s.introduce(ctx, d, p, second)
+	defer d.close()
+	return lines.verdict(ctx, doctor.Run(ctx, &d.Options, lines.report))
 }
 
-// doctorRun is what is known of the store before anything was opened. What is wrong with
-// the settings is an error, as for every command.
-func (s *session) doctorRun(set config.Settings) (*doctorRun, error) {
+// newDoctorRun checks the settings and opens nothing. Invalid settings are an error, as for every
+// command.
+func (s *session) newDoctorRun(set config.Settings) (*doctorRun, error) {
 	collection, err := vault.ParseCollection(set.Collection.Text)
 	if err != nil {
 		return nil, from(set.Collection, err)
@@ -109,20 +109,20 @@ func (s *session) doctorRun(set config.Settings) (*doctorRun, error) {
 	if _, err := scope(set); err != nil {
 		return nil, err
 	}
-	doctorRun := &doctorRun{Options: doctor.Options{
+	d := &doctorRun{Options: doctor.Options{
 		Collection: collection, VaultID: set.VaultID.Text,
 		Hint: hintFor, ForeignKey: s.c.String("foreign-key"), Quick: s.c.Bool("quick"), Now: s.now,
 	}}
 	switch {
 	case set.ReadOnly:
-		doctorRun.NoWrites = "the profile is read-only, so the doctor writes nothing"
+		d.NoWrites = "the profile is read-only, so the doctor writes nothing"
 	case set.Scope != nil:
-		doctorRun.NoWrites = "the profile has a scope, so the doctor writes nothing"
+		d.NoWrites = "the profile has a scope, so the doctor writes nothing"
 	}
-	return doctorRun, nil
+	return d, nil
 }
 
-// A patient is what doctor examines, and the stores that it closes.
+// A doctorRun is one run of the doctor, with the stores to close after it.
 type doctorRun struct {
 	doctor.Options
 	opened []*vault.Store
@@ -137,42 +137,42 @@ func (p *doctorRun) close() {
 // largeObject is past the size at which the clouds' stores use a multipart upload.
 const largeObject = 9 << 20
 
-// openDoctorStore opens the store. What fails is for the doctor to report.
-func (s *session) openDoctorStore(ctx context.Context, doctorRun *doctorRun, set config.Settings, p *plan, l *lines) {
+// openDoctorStore opens the store. The doctor reports errors.
+func (s *session) openDoctorStore(ctx context.Context, d *doctorRun, set config.Settings, p *plan, l *lines) {
 	if p.InCloud() {
-		doctorRun.Isolated, doctorRun.Large = true, largeObject
+		d.Isolated, d.Large = true, largeObject
 	}
 	if p.Dir != "" && s.goos != "windows" { // whose modes say nothing
-		doctorRun.Directory = func(context.Context) []doctor.Line { return doctor.Directory(p.Dir) }
+		d.Directory = func(context.Context) []doctor.Line { return doctor.Directory(p.Dir) }
 	}
 	store, err := p.open(ctx) // also without a tenant: the cloud knows the time, which may be why
 	if err == nil {
-		doctorRun.opened = append(doctorRun.opened, store)
-		doctorRun.Name, doctorRun.Cloud = store.Name, store.Cloud
+		d.opened = append(d.opened, store)
+		d.Name, d.Cloud = store.Name, store.Cloud
 	}
 	switch {
 	case p.identity != nil:
-		doctorRun.Identity = func(ctx context.Context) []doctor.Line { return p.identity.check(ctx, doctorRun.Cloud) }
-	case p.PerRole && doctorRun.Cloud != nil:
-		doctorRun.Identity = func(ctx context.Context) []doctor.Line { return []doctor.Line{checkKeys(ctx, doctorRun.Cloud)} }
+		d.Identity = func(ctx context.Context) []doctor.Line { return p.identity.check(ctx, d.Cloud) }
+	case p.PerRole && d.Cloud != nil:
+		d.Identity = func(ctx context.Context) []doctor.Line { return []doctor.Line{checkKeys(ctx, d.Cloud)} }
 	}
-	if s.hasNoTenant(set) && (p.Scheme == "s3" || p.Scheme == "cos") && p.identity == nil && doctorRun.Cloud != nil {
-		doctorRun.OwnerCredentials = func(ctx context.Context) (bool, string) { return owner(ctx, doctorRun.Cloud) }
+	if s.hasNoTenant(set) && (p.Scheme == "s3" || p.Scheme == "cos") && p.identity == nil && d.Cloud != nil {
+		d.OwnerCredentials = func(ctx context.Context) (bool, string) { return owner(ctx, d.Cloud) }
 	}
 	tenant, terr := p.tenant(ctx)
 	if terr != nil {
-		doctorRun.StoreErr = terr
+		d.StoreErr = terr
 		return
 	}
-	doctorRun.Tenant = tenant
+	d.Tenant = tenant
 	l.setting("tenant", string(tenant), origin(set.Tenant, p.nameFrom()))
 	switch {
 	case err != nil:
-		doctorRun.StoreErr = err
+		d.StoreErr = err
 	case store.Name != "mem://":
-		doctorRun.Store, doctorRun.Reopen = store, p.open
+		d.Store, d.Reopen = store, p.open
 	case set.Store.Text != "": // else it is the default, which is not there
-		doctorRun.Store = store
+		d.Store = store
 	}
 }
 

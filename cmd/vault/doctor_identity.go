@@ -12,15 +12,15 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// check is what doctor tells of an identity: its token, the exchange, and whether the
-// token is the tenant's.
+// check returns the doctor's results for an identity: its token, the exchange, and whether the token
+// belongs to the tenant.
 func (i *identity) check(ctx context.Context, cloud vault.Cloud) []doctor.Line {
 	if i.broken != nil {
 		return []doctor.Line{failed("exchange", i.broken)}
 	}
-	// Before its token is looked at: a source need not give the same one twice.
+	// Exchange first and check the token after it: a source need not return the same token twice.
 	c, err := i.provider.Credentials(ctx)
-	lines := []doctor.Line{i.examineToken(ctx)}
+	lines := []doctor.Line{i.checkToken(ctx)}
 	if err != nil {
 		return append(lines, failed("exchange", i.told(err)))
 	}
@@ -33,10 +33,10 @@ func (i *identity) check(ctx context.Context, cloud vault.Cloud) []doctor.Line {
 	if i.PerRole && cloud != nil { // elsewhere the exchange has said it
 		lines = append(lines, checkCaller(ctx, cloud, "the credentials of the role", "the account is "+c.Account+", by the role's ARN"))
 	}
-	return append(lines, i.examineTenant(ctx, c))
+	return append(lines, i.checkTenant(ctx, c))
 }
 
-func (i *identity) examineToken(ctx context.Context) doctor.Line {
+func (i *identity) checkToken(ctx context.Context) doctor.Line {
 	if i.source == nil {
 		return doctor.Line{Check: "token", Status: doctor.Skipped, Message: "token: none given; a login exists"}
 	}
@@ -53,14 +53,14 @@ func (i *identity) examineToken(ctx context.Context) doctor.Line {
 		Message: fmt.Sprintf("token of %s for %s, valid for %v", c.Issuer, c.Subject, c.Expires.Sub(i.now()).Round(time.Second))}
 }
 
-func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) doctor.Line {
+func (i *identity) checkTenant(ctx context.Context, c federation.Credentials) doctor.Line {
 	l := doctor.Line{Check: "tenant"}
 	tenant, err := i.tenant(ctx)
 	if err != nil {
 		return failed(l.Check, err)
 	}
 	if i.PerRole {
-		return i.examineOwnRole(l, tenant, c)
+		return i.checkOwnRole(l, tenant, c)
 	}
 	token := i.token.Load()
 	if token == nil {
@@ -73,7 +73,7 @@ func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) 
 		l.Hint = "isolate by role: {prog} policy aws --isolation role"
 		return l
 	}
-	// The provider has refused a token of another tenant by now.
+	// The provider has already refused a token of another tenant.
 	l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s is the token's tag %s=%s", tenant, key, value)
 	if value != string(tenant) && strings.EqualFold(value, string(tenant)) {
 		l.Status = doctor.Warning
@@ -89,9 +89,9 @@ func (i *identity) examineTenant(ctx context.Context, c federation.Credentials) 
 	return l
 }
 
-// examineOwnRole is about a cloud that makes no tags of claims: what a token says of its
-// tenant is for us to see, and its subject alone decides which role it gets.
-func (i *identity) examineOwnRole(l doctor.Line, tenant vault.Tenant, c federation.Credentials) doctor.Line {
+// checkOwnRole checks the tenant in a cloud without session tags: only the subject of the token
+// decides which role it can assume.
+func (i *identity) checkOwnRole(l doctor.Line, tenant vault.Tenant, c federation.Credentials) doctor.Line {
 	l.Status = doctor.OK
 	l.Message = fmt.Sprintf("tenant %s: isolated by its role %s, if only the sub %s can assume it; Tencent Cloud has no session tags", tenant, i.Role, c.Subject)
 	named := i.set.Tenant.Text != ""
@@ -109,7 +109,7 @@ func (i *identity) examineOwnRole(l doctor.Line, tenant vault.Tenant, c federati
 	return l
 }
 
-// checkCaller is what the cloud says of those who sign.
+// checkCaller returns the caller as the cloud reports it.
 func checkCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise string) doctor.Line {
 	who, err := cloud.Caller(ctx)
 	if err != nil {
@@ -119,12 +119,12 @@ func checkCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise string
 	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s belong to %s, account %s", whose, who.ARN, who.Account)}
 }
 
-// checkKeys is about keys that were found without an identity.
+// checkKeys reports keys that were found without an identity.
 func checkKeys(ctx context.Context, cloud vault.Cloud) doctor.Line {
 	return checkCaller(ctx, cloud, "the keys of the environment", "they come from the environment")
 }
 
-// present makes sure that a second tenant has credentials, and is not the first one.
+// present returns an error unless the second tenant has credentials and is not the first one.
 func (i *identity) present(ctx context.Context, first *identity) error {
 	theirs, err := i.provider.Credentials(ctx)
 	switch {
@@ -141,9 +141,8 @@ func (i *identity) present(ctx context.Context, first *identity) error {
 	return nil
 }
 
-// examineRoles has each of two tenants ask for the other's role, where roles are what keeps
-// tenants apart.
-func (i *identity) examineRoles(ctx context.Context, other *identity) []doctor.Line {
+// checkRoles lets each of two tenants try to assume the other's role, if roles isolate tenants.
+func (i *identity) checkRoles(ctx context.Context, other *identity) []doctor.Line {
 	if !i.PerRole {
 		return nil
 	}
@@ -154,8 +153,8 @@ func (i *identity) examineRoles(ctx context.Context, other *identity) []doctor.L
 	return lines
 }
 
-// refuses takes a token of another tenant to the role of i, whose trust has to refuse it. A
-// refusal proves something only where the role can be had.
+// refuses tries to assume the role of i with a token of another tenant, which must be refused. A
+// refusal proves something only if the role can be assumed at all.
 func (i *identity) refuses(ctx context.Context, other *identity, check string) doctor.Line {
 	line := func(status doctor.Status, hint, format string, args ...any) doctor.Line {
 		return doctor.Line{Check: check, Status: status, Message: fmt.Sprintf(format, args...), Hint: hint}
@@ -192,7 +191,7 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	return line(doctor.NotProven, "", "%s: neither denied nor granted: %v", what, i.told(err))
 }
 
-// failed is the line of a check that ended with an error.
+// failed returns the result of a check that ended with an error.
 func failed(check string, err error) doctor.Line {
 	r := explain("doctor", err)
 	return doctor.Line{Check: check, Status: doctor.Fail, Message: check + ": " + r.Message, Hint: r.Hint}

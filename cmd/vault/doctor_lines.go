@@ -8,11 +8,10 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
-// lines are what doctor tells, each as soon as it is known: text with the hint below it,
-// or JSON.
+// lines prints the results of the doctor at once: as text with the hint below, or as JSON.
 type lines struct {
 	u       *ui
-	stop    func()      // ends the examination
+	stop    func()      // ends the run
 	err     error       // of the output: there was no use in going on
 	cleanup doctor.Line // the last one
 }
@@ -51,7 +50,7 @@ func (l *lines) write(line doctor.Line) error {
 	return err
 }
 
-// setting tells something that the run uses.
+// setting prints a setting of the run.
 func (l *lines) setting(name, value, from string) {
 	if from != "" {
 		value += " (" + from + ")"
@@ -59,7 +58,7 @@ func (l *lines) setting(name, value, from string) {
 	l.report(doctor.Line{Check: "setting-" + name, Status: doctor.Info, Message: name + ": " + value})
 }
 
-// verdict is how the command ends.
+// verdict returns the error with which the command ends.
 func (l *lines) verdict(ctx context.Context, sum doctor.Summary) error {
 	if ctx.Err() != nil && l.cleanup.Status == doctor.Warning { // the output is closed by now
 		l.u.note("%s", l.cleanup.Message)

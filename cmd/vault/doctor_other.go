@@ -8,9 +8,9 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// The second tenant of doctor is a plan of its own, of the same store.
+// The second tenant of the doctor has its own plan for the same store.
 
-// second plans the same store as the second tenant has it, if one was asked for.
+// second returns the plan of the second tenant, if --other names one.
 func (s *session) second(ctx context.Context, set config.Settings, first *plan) (*plan, error) {
 	if !s.c.IsSet("other") {
 		for _, name := range []string{"other-tenant", "other-store"} {
@@ -44,22 +44,22 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 	return s.plan(ctx, set)
 }
 
-// introduce opens the store as the second tenant. What fails is for the doctor to tell.
-func (s *session) introduce(ctx context.Context, doctorRun *doctorRun, first, second *plan) {
+// introduce opens the store as the second tenant. The doctor reports errors.
+func (s *session) introduce(ctx context.Context, d *doctorRun, first, second *plan) {
 	if second == nil {
 		return
 	}
 	us, they := first.identity, second.identity
 	err := they.present(ctx, us)
 	if err == nil {
-		doctorRun.OtherTenant, err = second.tenant(ctx)
+		d.OtherTenant, err = second.tenant(ctx)
 	}
 	if err == nil {
-		if doctorRun.Other, err = second.open(ctx); err == nil {
-			doctorRun.opened = append(doctorRun.opened, doctorRun.Other)
+		if d.Other, err = second.open(ctx); err == nil {
+			d.opened = append(d.opened, d.Other)
 		}
 	}
-	doctorRun.OtherErr = err
-	known := doctorRun.Identity
-	doctorRun.Identity = func(ctx context.Context) []doctor.Line { return append(known(ctx), us.examineRoles(ctx, they)...) }
+	d.OtherErr = err
+	known := d.Identity
+	d.Identity = func(ctx context.Context) []doctor.Line { return append(known(ctx), us.checkRoles(ctx, they)...) }
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Bucket judges how the bucket of a store is set up, from what its cloud returns. store is the
-// store's name, such as s3://bucket. A setting that may not be read is [NotProven]. hint is as
-// [Options].Hint, and may be nil.
+// Bucket checks the settings of a bucket as its cloud returns them. store is the name of the store,
+// such as s3://bucket. A setting that may not be read is [NotProven]. hint is as [Options].Hint, and
+// may be nil.
 func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err error, otherwise string) string) []Line {
 	scheme, name, _ := strings.Cut(store, "://")
 	settings := make(map[string]vault.Setting)
@@ -36,7 +36,7 @@ func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err 
 	return []Line{{Check: "bucket-settings", Status: Skipped, Message: "settings of the bucket: this store has none"}}
 }
 
-// unknown is the line of a setting that could not be read.
+// unknown returns the result for a setting that could not be read.
 func unknown(check string, err error, hint func(error, string) string, allow string) Line {
 	l := Line{Check: check, Status: NotProven, Message: check + ": " + reasonOf(err)}
 	if errors.Is(err, vault.ErrPermission) {
@@ -50,7 +50,7 @@ func unknown(check string, err error, hint func(error, string) string, allow str
 	return l
 }
 
-// reasonOf is what the service returned, without the sentinel in front.
+// reasonOf returns the response of the service, without the text of the sentinel.
 func reasonOf(err error) string {
 	var cause *vault.Cause
 	if errors.As(err, &cause) && cause.Message != "" {
@@ -76,7 +76,7 @@ type rule struct {
 	Abort *struct{} `xml:"AbortIncompleteMultipartUpload"`
 }
 
-// A ruleFilter selects objects. And holds several conditions that all have to be met.
+// A ruleFilter selects objects. And has several conditions, which must all be true.
 type ruleFilter struct {
 	Prefix string
 	Tag    *struct{} `xml:"Tag"`
@@ -90,9 +90,9 @@ type ruleFilter struct {
 	Less *struct{} `xml:"ObjectSizeLessThan"`
 }
 
-// selects returns the prefix that a rule is about, and whether it is about all objects with it.
-// whole is whether a rule without a filter and a prefix is about the whole bucket; otherwise it is
-// about nothing, and ok is false.
+// selects returns the prefix of a rule and reports whether the rule applies to all objects with it.
+// whole: a rule without filter and prefix applies to the whole bucket. Otherwise it applies to no
+// object, and ok is false.
 func (r rule) selects(whole bool) (prefix string, all, ok bool) {
 	f := r.Filter
 	switch {
@@ -107,15 +107,15 @@ func (r rule) selects(whole bool) (prefix string, all, ok bool) {
 	return f.Prefix, f.Tag == nil && f.More == nil && f.Less == nil, true
 }
 
-// coversTenants reports whether a rule is about all objects of all tenants, and whether it is
-// about any of them.
+// coversTenants reports whether a rule applies to all objects of all tenants, and whether it applies
+// to some.
 func (r rule) coversTenants(whole bool) (all, some bool) {
 	prefix, every, ok := r.selects(whole)
 	covers := strings.HasPrefix(tenantsPrefix, prefix)
 	return ok && every && covers, ok && (covers || strings.HasPrefix(prefix, tenantsPrefix))
 }
 
-// removes returns what a rule removes, in words.
+// removes describes the objects that a rule removes.
 func (r rule) removes() (all []string) {
 	if n := r.Noncurrent; n != nil && n.NoncurrentDays > 0 {
 		text := fmt.Sprintf("old versions expire after %d days", n.NoncurrentDays)
@@ -138,7 +138,7 @@ const (
 	keepsUploads  = "no lifecycle rule removes parts of unfinished uploads"
 )
 
-// lifecycle judges the rules about tenants' objects.
+// lifecycle checks the rules for tenants' objects.
 func lifecycle(rules []rule, whole bool, fix string) Line {
 	l := Line{Check: "lifecycle", Status: Warning, Message: keepsUploads, Hint: fix}
 	var removed []string

@@ -20,7 +20,7 @@ type leftover struct {
 	keys   []string
 }
 
-// leftover notes keys before they are written to.
+// leftover records keys before the doctor writes to them.
 func (e *checker) leftover(st *vault.Store, prefix string, keys ...string) {
 	for _, t := range e.leftovers {
 		if t.store == st && t.prefix == prefix && prefix != "" {
@@ -31,10 +31,11 @@ func (e *checker) leftover(st *vault.Store, prefix string, keys ...string) {
 	e.leftovers = append(e.leftovers, &leftover{st, prefix, keys})
 }
 
-// cleanupTime bounds the removal of what was written.
+// cleanupTime bounds the removal of the objects that were written.
 const cleanupTime = 2 * time.Minute
 
-// cleanUp removes what was written, also after ctx ended, and tells what is left.
+// cleanUp removes the objects that were written, also after ctx has ended, and reports those that
+// are left.
 func (e *checker) cleanUp(ctx context.Context) {
 	if len(e.leftovers) == 0 {
 		return
@@ -85,10 +86,10 @@ func (t *leftover) prefixOrKey() string {
 	return t.keys[0]
 }
 
-// remove deletes the current objects: the known keys, and what is listed.
+// remove deletes the current objects: the known keys, and those that a list returns.
 func (t *leftover) remove(ctx context.Context) error {
 	for _, key := range t.keys {
-		// Deleting what is not there leaves a marker in the history of some stores.
+		// In some stores, deleting a missing object adds a delete marker to the history.
 		if gone, err := absent(ctx, t.store, key); err == nil && gone {
 			continue
 		}

@@ -36,7 +36,7 @@ func (e *checker) clock(ctx context.Context) {
 	}
 }
 
-// skew judges by how much the local clock is ahead.
+// skew returns the finding for a local clock that is ahead by this much.
 func skew(ahead time.Duration) finding {
 	off, way := ahead.Round(time.Second), "ahead of"
 	if off < 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A promise is a clause of the contract that the user of a store depends on.
+// A feature is a clause of the contract of a store that its user depends on.
 type feature struct {
 	clause string
 	what   string
@@ -52,7 +52,7 @@ var features = []feature{
 		means: "an interrupted upload may leave a part", hint: otherServer},
 }
 
-// contract finds out which promises the store keeps.
+// contract checks which features the store supports.
 func (e *checker) contract(ctx context.Context) {
 	switch {
 	case e.NoWrites != "":
@@ -102,7 +102,7 @@ func withoutSwap(st *vault.Store) *vault.Store {
 	return &c
 }
 
-// judge says what a verdict means for the user.
+// judge returns the finding that a verdict means for the user.
 func (p feature) judge(e *checker, st *vault.Store, r probe.Result) finding {
 	why := ""
 	if r.Err != nil {
@@ -128,8 +128,8 @@ func (p feature) judge(e *checker, st *vault.Store, r probe.Result) finding {
 	return found(NotProven, "%s: %s", p.what, why)
 }
 
-// requestRefused reports whether a request of a check failed for a reason that has nothing to do with
-// what is checked: the caller, the clock, the network, a full disk.
+// requestRefused reports whether a request of a check failed for a reason other than the feature:
+// the caller, the clock, the network, a full disk.
 func requestRefused(st *vault.Store, err error) bool {
 	switch probe.Kind(st, err) {
 	case vault.ErrUnauthenticated, vault.ErrPermission, vault.ErrNoSpace, vault.ErrUnavailable, vault.ErrRefused:

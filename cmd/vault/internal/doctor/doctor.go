@@ -1,18 +1,17 @@
-// Package doctor examines a store the way its user has it: with the user's own identity,
-// in the user's own bucket, under names that no other object has. It finds out what the store
-// honours (package probe), whether its cloud keeps tenants apart, and whether the keys
-// open what they seal.
+// Package doctor checks a store with the identity, bucket and keys of its user, under names that no
+// other object has: which features the store supports (package probe), whether its cloud isolates
+// tenants, and whether the keys open what they seal.
 //
 //	p := &doctor.Options{Store: store, Tenant: "acme", Collection: "credentials", Isolated: true}
 //	sum := doctor.Run(ctx, p, func(l doctor.Line) { fmt.Println(l.Status, l.Check, l.Message) })
 //
-// Isolation is proven by denials and by nothing else. A foreign prefix that answers is
-// [Broken]; one that answers with any other error than a denial is [NotProven], and so is
-// a denial of a request that is also denied under the caller's own prefix. Reading is decided
-// only on an object that a second tenant has just seen: a missing foreign key is denied
-// even where every object may be read.
+// Only a denied request proves isolation. If a request to another tenant's prefix succeeds, the
+// result is [Broken]. If it fails with any error other than a denial, or if the same request is
+// also denied under the tenant's own prefix, the result is [NotProven]. Reads are tried on an
+// object that a second tenant has just read, because a missing key is denied even if every object
+// can be read.
 //
-// All that is written has a random name and is removed again, also when the context ends.
+// The doctor writes objects with random names and removes them, also when the context ends.
 package doctor
 
 import (
@@ -29,7 +28,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A Line is what one check found.
+// A Line is the result of one check.
 type Line struct {
 	Check   string // a stable identifier, such as "isolation-put"
 	Status  Status
@@ -37,7 +36,7 @@ type Line struct {
 	Hint    string // what to do; may be empty, and hold {prog} for the name of the program
 }
 
-// A Status is how a check ended.
+// A Status is the outcome of a check.
 type Status string
 
 // The statuses.

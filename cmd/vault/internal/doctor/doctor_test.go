@@ -103,7 +103,7 @@ func op(ops ...string) func(intercept.Call) bool {
 	return func(c intercept.Call) bool { return slices.Contains(ops, c.Op) }
 }
 
-// examine runs an examination and returns what it found.
+// examine runs the doctor and returns its results by check.
 func examine(t *testing.T, ctx context.Context, p *doctor.Options) map[string]doctor.Line {
 	t.Helper()
 	p.Collection = vault.DefaultCollection

@@ -67,8 +67,8 @@ func outside(st *vault.Store, err error, mine bool, what, otherwise string) find
 	return found(OK, "%s: denied", what)
 }
 
-// missingTenant tries the prefix of a tenant that does not exist. read says that it could
-// store something there, and read it.
+// missingTenant tries the prefix of a tenant that does not exist. read reports that it could store
+// an object there and read it.
 func (e *checker) missingTenant(ctx context.Context) (read bool) {
 	theirs := prefix(vault.Tenant(e.run), e.Collection)
 	key := theirs + e.run + "/isolation.enc"
@@ -107,7 +107,7 @@ func (e *checker) putOutside(ctx context.Context, check, key, what, otherwise st
 	return err == nil
 }
 
-// notLookup takes a denial back that may be that of looking, and not of deleting.
+// notLookup makes a denial NotProven if it may be that of a look-up and not of the delete.
 func (e *checker) notLookup(f finding) finding {
 	if f.status == OK && e.Store.Remover == nil {
 		return found(NotProven, "%s, but the denied request may be the look-up before the delete, which this store needs", f.message)
@@ -124,8 +124,8 @@ func (e *checker) longerName(ctx context.Context) {
 	e.say(ctx, "isolation-longer-list", e.unlisted(ctx, &e.own, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts like your prefix, could be listed"))
 }
 
-// reading decides whether foreign objects can be read: by one that the second tenant
-// puts there, by one that is known to exist, or by one that should not have been stored.
+// reading checks whether another tenant's object can be read: one that the second tenant stores,
+// one that is known to exist, or one that should not have been stored.
 func (e *checker) reading(ctx context.Context, read bool) {
 	unknown := found(NotProven, "get of another tenant's object: not tried, because no such object is known; missing objects are denied in any case").
 		hinted("set --other to the identity of a second tenant; --foreign-key KEY alone can show broken isolation, but cannot prove isolation")
@@ -161,8 +161,8 @@ func (e *checker) reading(ctx context.Context, read bool) {
 
 func (e *checker) hasOther() bool { return e.Other != nil && e.OtherTenant != e.Tenant }
 
-// readKey reads one byte of an object that is said to exist. Only the second tenant shows
-// that it does.
+// readKey reads one byte of an object that the user states to exist. Only a read by the second
+// tenant proves that.
 func (e *checker) readKey(ctx context.Context) finding {
 	what := "get of " + e.ForeignKey
 	if strings.HasPrefix(e.ForeignKey, tenantPrefix(e.Tenant)) {

@@ -8,14 +8,14 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A shape is a form in which a place is listed. Policies see the prefix and the delimiter
-// of a request, not what would be listed, and may open one form and deny another.
+// A listForm is a form of a list request. Policies see the prefix and the delimiter of a request,
+// not the objects, and may allow one form and deny another.
 type listForm struct {
 	below     string // what follows the tenant's prefix: empty, or ends in a slash
 	delimiter string
 }
 
-// listForms are the forms in which a tenant's objects are listed, from its prefix down.
+// listForms returns the forms of requests that list a tenant's objects.
 func (e *checker) listForms() (all []listForm) {
 	collection := string(e.Collection) + "/"
 	for _, delimiter := range delimiters {
@@ -28,7 +28,7 @@ func (e *checker) listForms() (all []listForm) {
 
 var delimiters = []string{"", "/"}
 
-// listable finds out in which forms a party may list what is its own.
+// listable returns the forms in which a tenant may list its own objects.
 func (e *checker) listable(ctx context.Context, p *tenantAccess) map[listForm]bool {
 	may := make(map[listForm]bool)
 	for _, s := range e.listForms() {
@@ -38,7 +38,7 @@ func (e *checker) listable(ctx context.Context, p *tenantAccess) map[listForm]bo
 	return may
 }
 
-// unlisted has a party list what is another tenant's, in every form, and tells the worst.
+// unlisted lists another tenant's objects in every form, and returns the worst finding.
 func (e *checker) unlisted(ctx context.Context, from *tenantAccess, to vault.Tenant, what, otherwise string) finding {
 	var w worstFinding
 	for _, s := range e.listForms() {
@@ -47,7 +47,7 @@ func (e *checker) unlisted(ctx context.Context, from *tenantAccess, to vault.Ten
 	return w.finding
 }
 
-// roots lists what all tenants have in common.
+// roots lists the prefixes that contain all tenants.
 func (e *checker) roots(ctx context.Context) {
 	for _, r := range []struct{ check, prefix, what string }{
 		{"isolation-root", "", "the whole bucket"},
@@ -65,7 +65,7 @@ func (e *checker) roots(ctx context.Context) {
 	}
 }
 
-// denied sends one list that has to be denied. proof says that the denial counts.
+// denied sends one list request that must be denied. proof reports that a denial proves isolation.
 func (p *tenantAccess) denied(ctx context.Context, prefix, delimiter string, mine bool, what, otherwise string) (f finding, proof bool) {
 	_, err := listAs(ctx, p.store, prefix, delimiter)
 	otherwise += ", with the prefix " + quoted(prefix)
@@ -77,8 +77,8 @@ func (p *tenantAccess) denied(ctx context.Context, prefix, delimiter string, min
 
 func quoted(s string) string { return `"` + s + `"` }
 
-// A worst is the gravest of several findings about one thing. A denial that proves
-// nothing counts only where there is nothing else.
+// A worstFinding is the worst of several findings about one check. A denial that proves nothing
+// counts only if there is no other finding.
 type worstFinding struct {
 	finding
 	weight int

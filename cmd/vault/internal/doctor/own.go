@@ -9,8 +9,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A party is a tenant with a store. What it may do under its own prefix is what makes a
-// denial elsewhere mean something.
+// A tenantAccess is a tenant, its store, and the requests that succeed under its own prefix. Only
+// for these a denial elsewhere proves isolation.
 type tenantAccess struct {
 	store  *vault.Store
 	tenant vault.Tenant

@@ -9,15 +9,15 @@ import (
 	"gocloud.dev/blob"
 )
 
-// What an examination does with a store, below package vault: a vault would not touch
-// anybody else's keys.
+// The requests of the doctor go to the store directly, because a vault never requests another
+// tenant's keys.
 
-// prefix is where the objects of a tenant's collection are, as package vault has it.
+// prefix returns the prefix of the objects of a tenant's collection, as package vault uses it.
 func prefix(t vault.Tenant, c vault.Collection) string { return tenantPrefix(t) + string(c) + "/" }
 
 func tenantPrefix(t vault.Tenant) string { return tenantsPrefix + string(t) + "/" }
 
-// tenantsPrefix is where the objects of all tenants are.
+// tenantsPrefix is the prefix of the objects of all tenants.
 const tenantsPrefix = "bots/"
 
 func put(ctx context.Context, st *vault.Store, key, value string) error {
@@ -39,8 +39,8 @@ func put(ctx context.Context, st *vault.Store, key, value string) error {
 	return w.Close()
 }
 
-// get reads an object, or as much of it as value has and a byte more: what is not ours
-// is not read.
+// get reads at most most+1 bytes of an object, so that it never reads a large object of another
+// writer.
 func get(ctx context.Context, st *vault.Store, key string, most int64) (string, error) {
 	r, err := st.Bucket.NewRangeReader(ctx, key, 0, most+1, nil)
 	if err != nil {
@@ -62,7 +62,7 @@ func list(ctx context.Context, st *vault.Store, prefix string) (keys []string, e
 	return listAs(ctx, st, prefix, "")
 }
 
-// listAs is a list that may end at a delimiter, as of a directory.
+// listAs is list with a delimiter.
 func listAs(ctx context.Context, st *vault.Store, prefix, delimiter string) (keys []string, err error) {
 	page, _, err := st.Bucket.ListPage(ctx, blob.FirstPageToken, 1000, &blob.ListOptions{Prefix: prefix, Delimiter: delimiter})
 	for _, o := range page {
@@ -71,7 +71,7 @@ func listAs(ctx context.Context, st *vault.Store, prefix, delimiter string) (key
 	return keys, err
 }
 
-// versions asks for the history of a key.
+// versions requests the history of a key.
 func versions(ctx context.Context, st *vault.Store, key string) error {
 	for _, err := range st.History.Versions(ctx, key) {
 		return err
@@ -108,8 +108,8 @@ func purge(ctx context.Context, st *vault.Store, key, id string) error {
 	return err
 }
 
-// remove deletes one key. Bucket.Delete looks whether it is there before it deletes, at
-// least on S3, so a denial may be that of looking.
+// remove deletes one key. Without a Remover, Bucket.Delete looks the key up before it deletes, at
+// least on S3, so a denial may be that of the look-up.
 func remove(ctx context.Context, st *vault.Store, key string) error {
 	if st.Remover == nil {
 		return st.Bucket.Delete(ctx, key)

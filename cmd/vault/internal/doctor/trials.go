@@ -9,8 +9,8 @@ import (
 
 const unsignedCheck = "isolation-unsigned"
 
-// trials tries what a tenant has no use for: a read without credentials, and what concerns
-// other tenants' unfinished uploads and the bucket's policy.
+// trials tries requests that no tenant needs: a read without credentials, and requests for other
+// tenants' multipart uploads.
 func (e *checker) trials(ctx context.Context) {
 	if e.Cloud == nil {
 		return
@@ -55,15 +55,15 @@ func (e *checker) unsigned(ctx context.Context, trier vault.CloudTrier) finding 
 	return outside(e.Store, err, true, what, "an object could be read without credentials")
 }
 
-// uploads lists other tenants' unfinished uploads, whose keys are the names of what is stored. No
-// tenant has to list its own, so a denial counts by itself.
+// uploads lists other tenants' multipart uploads, whose keys show names. No tenant needs to list
+// its own, so a denial alone proves isolation.
 func (e *checker) uploads(ctx context.Context, trier vault.CloudTrier) finding {
 	return outside(e.Store, trier.TryUploads(ctx, prefix(vault.Tenant(e.run), e.Collection)), true,
 		"list of multipart uploads under another tenant's prefix", "multipart uploads under another tenant's prefix could be listed")
 }
 
-// abort aborts an upload that does not exist. Servers that look for the upload before the right
-// do not deny that to anybody, so that it is no proof of a hole.
+// abort aborts an upload that does not exist. Some servers look for the upload before they check
+// the permission, so a response other than a denial proves nothing.
 func (e *checker) abort(ctx context.Context, trier vault.CloudTrier) finding {
 	const what = "abort of a multipart upload under another tenant's prefix"
 	if e.NoWrites != "" {

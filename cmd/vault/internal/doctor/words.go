@@ -10,8 +10,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// described is an error of st in words: what it is, and what its cloud returned. For the
-// response of a service it is the provider's text, and not that of an SDK.
+// described returns the text of an error of st: the kind of error, and the response of the service
+// as the provider describes it, not as an SDK does.
 func described(st *vault.Store, err error) string {
 	kind := probe.Kind(st, err)
 	if kind == nil {
@@ -32,8 +32,8 @@ func described(st *vault.Store, err error) string {
 	return fmt.Sprintf("%v: %v", kind, err)
 }
 
-// apart splits off the words that were put before an error with a colon, without those of
-// package blob.
+// apart splits an error into the texts that wrap it, without those of package blob, and the
+// innermost error.
 func apart(err error) (before string, _ error) {
 	for {
 		var below error
@@ -62,10 +62,10 @@ func apart(err error) (before string, _ error) {
 // longest is the maximum length of a reason, in bytes.
 const longest = 300
 
-// dump is what %+v makes of a struct, or of several.
+// dump matches the output of %+v for structs.
 var dump = regexp.MustCompile(`(: )?\[(\{[^{}]*\} ?)+\]|\{\w+:[^{}]*\}`)
 
-// reason is why a probe came to its verdict, without what only its author understands.
+// reason returns the reason for a probe's verdict, without stacks and dumps.
 func reason(st *vault.Store, err error) string {
 	why := strings.TrimPrefix(described(st, err), probe.ErrNotHonoured.Error()+": ")
 	why, _, _ = strings.Cut(why, "\n") // no stack
@@ -81,7 +81,7 @@ func reason(st *vault.Store, err error) string {
 	return why
 }
 
-// causeOf returns the cause of an error of st, or the error where there is none.
+// causeOf returns the cause of an error of st, or the error if it has none.
 func causeOf(st *vault.Store, err error) error {
 	if !errors.As(err, new(*vault.Cause)) && st != nil && st.Explain != nil {
 		_, service := apart(err)

@@ -8,7 +8,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// reverse has the second tenant try the same with what is ours.
+// reverse lets the second tenant try the same requests on an object of the first.
 func (e *checker) reverse(ctx context.Context) {
 	if !e.hasOther() || e.NoWrites != "" || ctx.Err() != nil {
 		return
@@ -19,7 +19,7 @@ func (e *checker) reverse(ctx context.Context) {
 	e.crossTenant(ctx, "isolation-reverse", &other, &e.own, func(get finding) { e.say(ctx, "isolation-reverse-get", get) })
 }
 
-// measure finds out what a party may do under its own prefix.
+// measure tries each request under the tenant's own prefix.
 func (e *checker) measure(ctx context.Context, p *tenantAccess) {
 	key, value := p.prefix+"own.enc", random()
 	e.leftover(p.store, p.prefix, key)
@@ -30,7 +30,7 @@ func (e *checker) measure(ctx context.Context, p *tenantAccess) {
 	p.deletes = p.puts && remove(ctx, p.store, key) == nil
 }
 
-// measureVersions finds out what a party may do with a version of its own.
+// measureVersions tries to read and delete a version of the tenant's own object.
 func (e *checker) measureVersions(ctx context.Context, p *tenantAccess) {
 	key := p.prefix + "version.enc"
 	e.leftover(p.store, p.prefix, key)
@@ -45,10 +45,10 @@ func (e *checker) measureVersions(ctx context.Context, p *tenantAccess) {
 	p.purges = p.store.Purge != nil && purge(ctx, p.store, key, id) == nil
 }
 
-// crossTenant has one party try everything with an object that the other has just put, who
-// then checks that it is unchanged. got is called with the result of reading it.
+// crossTenant lets one tenant try every request on an object that the other has just stored. Then
+// the other checks that the object is unchanged. got is called with the finding of the read.
 func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAccess, got func(finding)) {
-	in := to.prefix + "crossed/" // nothing else of this examination is there
+	in := to.prefix + "crossed/" // the doctor stores no other object there
 	key, added, value := in+"theirs.enc", in+"added.enc", random()
 	e.leftover(to.store, to.prefix, key, added)
 	if err := put(ctx, to.store, key, value); err != nil {
@@ -65,7 +65,7 @@ func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAc
 		return outside(from.store, err, mine, is, otherwise)
 	}
 	got(judge(readByte(ctx, from.store, key), from.gets, "get of an object"))
-	// By its id a version takes rights of its own, also in a bucket that was never versioned.
+	// Requests by version id need separate permissions, also in a bucket that was never versioned.
 	var version string
 	var unknown error
 	byID := from.store.History != nil && to.store.History != nil
@@ -93,7 +93,7 @@ func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAc
 	e.say(ctx, id+"-intact", e.unchanged(ctx, to, in, key, value))
 }
 
-// unchanged has a party look whether its object, and nothing else below in, is still there.
+// unchanged lets a tenant check that its object is still there, and is the only one below in.
 func (e *checker) unchanged(ctx context.Context, to *tenantAccess, in, key, value string) finding {
 	is, err := get(ctx, to.store, key, int64(len(value)))
 	kind := probe.Kind(to.store, err)
