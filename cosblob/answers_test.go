@@ -35,7 +35,7 @@ func TestPrefixOfEscape(t *testing.T) {
 	}
 }
 
-// TestLateRefusal: a create that was refused after a 200 has not created what is there, be
+// TestLateRefusal: a create that was refused after a 200 has not created the object, be
 // it the same.
 func TestLateRefusal(t *testing.T) {
 	t.Parallel()

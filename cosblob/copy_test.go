@@ -196,7 +196,7 @@ func TestCopySource(t *testing.T) {
 	if err := b.Copy(t.Context(), "copy", "absent", nil); gcerrors.Code(err) != gcerrors.NotFound {
 		t.Errorf("of what is absent: %v, want NotFound", err)
 	}
-	// A client of somebody else's sends the wrong name, which the ETag shows.
+	// A foreign client sends the wrong name, which the ETag shows.
 	plain := cos.NewClient(&cos.BaseURL{BucketURL: clientURL(t, b)}, &http.Client{Transport: &cos.AuthorizationTransport{
 		SecretID: s.SecretID(), SecretKey: s.SecretKey(), Transport: s.Client().Transport,
 	}})

@@ -13,7 +13,7 @@
 //
 // Each request is signed with one [Snapshot] of a [Credentials]: id, key and token of
 // the same generation, valid for 15 minutes. When the service says that a key has
-// expired, a Credentials that is a [Renewer] is told, and the request is sent once more.
+// expired, cosblob calls a Credentials that is a [Renewer], and sends the request once more.
 //
 // # What is promised
 //

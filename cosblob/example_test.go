@@ -92,7 +92,7 @@ func ExampleWritten() {
 	// Output: true <nil>
 }
 
-// Sign a URL with which somebody without keys may upload, for a while, what he says is
+// Sign a URL with which a caller without keys may upload, for a while, what he says is
 // plain text.
 func ExampleNewClient_signedURL() {
 	s, err := costest.New(nil)

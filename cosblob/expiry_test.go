@@ -29,7 +29,7 @@ func expiredAs(t *testing.T) []string {
 	return nil
 }
 
-// TestExpiry has a key expire in the middle of each operation, whatever the code: nobody
+// TestExpiry has a key expire in the middle of each operation, whatever the code: no caller
 // notices, and there is one exchange more.
 func TestExpiry(t *testing.T) {
 	t.Parallel()

@@ -36,8 +36,8 @@ var faults = []struct {
 }
 
 // TestLostAnswers has an answer to each kind of request lost once. What can be repeated is,
-// and nobody notices; what publishes is not, and its error is no lie: what is there is
-// either old or new, and a write that was told nil is there.
+// unnoticed; what publishes is not, and its error is true: the object is either the old or the
+// new one, and a write that returned nil is stored.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -81,7 +81,7 @@ func TestLostAnswers(t *testing.T) {
 				case err == nil:
 					t.Error("write: no error, and the answer was lost")
 				case gcerrors.Code(err) == gcerrors.FailedPrecondition:
-					t.Errorf("write: %v, although nobody else wrote", err)
+					t.Errorf("write: %v, although there was no other writer", err)
 				case f.applied:
 					holds(t, b, "key", data)
 				default:
@@ -93,7 +93,7 @@ func TestLostAnswers(t *testing.T) {
 }
 
 // TestOwnCreation: a create-only write whose answer was lost meets itself when it is
-// made again, and the one who asks is told that the object exists, not success.
+// made again, and its caller gets the error that the object exists.
 func TestOwnCreation(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -180,7 +180,7 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
-// TestLostDeletion: a deletion is not made again, since somebody may have written in
+// TestLostDeletion: a deletion is not made again, because another writer may have written in
 // between.
 func TestLostDeletion(t *testing.T) {
 	t.Parallel()
@@ -199,7 +199,7 @@ func TestLostDeletion(t *testing.T) {
 	}
 }
 
-// TestInitiateIsRepeated: the first upload, which nobody knows, has no parts.
+// TestInitiateIsRepeated: the first upload, whose id is lost, has no parts.
 func TestInitiateIsRepeated(t *testing.T) {
 	t.Parallel()
 	s, err := costest.New(nil)

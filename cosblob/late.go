@@ -60,7 +60,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return b.r.Read(p)
 }
 
-// cutOff ends the reading, and says whether something was left, so that the service can
+// cutOff ends the reading, and reports whether something was left, so that the service can
 // have got no whole request: the transport may read even after it has given up.
 func (b *body) cutOff() bool {
 	b.mu.Lock()

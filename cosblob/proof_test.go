@@ -141,7 +141,7 @@ func TestHeadNotFound(t *testing.T) {
 	b := openVia(t, s, owner(s), i)
 	mustWrite(t, b, "there", []byte("x"))
 	if _, err := b.Attributes(t.Context(), "there"); !errors.Is(err, cosblob.ErrForeign) {
-		t.Errorf("of what is there: %v, want %v", err, cosblob.ErrForeign)
+		t.Errorf("of an existing object: %v, want %v", err, cosblob.ErrForeign)
 	}
 	if _, err := b.Attributes(t.Context(), "absent"); gcerrors.Code(err) != gcerrors.NotFound {
 		t.Errorf("of what is absent: %v, want not found", err)

@@ -54,7 +54,7 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 	o.ContentMD5, o.ContentLength = "", 0
 	var got *cos.InitiateMultipartUploadResult
 	err := b.try(ctx, repeatable, func(ctx context.Context) (err error) {
-		lasting, cancel := answered(ctx) // without the answer nobody could abort it
+		lasting, cancel := answered(ctx) // only the response has the id, which an abort needs
 		defer cancel()
 		got, _, err = b.client.Object.InitiateMultipartUpload(lasting, name, &cos.InitiateMultipartUploadOptions{
 			ACLHeaderOptions: o.ACLHeaderOptions, ObjectPutHeaderOptions: o.ObjectPutHeaderOptions,

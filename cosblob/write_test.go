@@ -75,7 +75,7 @@ func TestPartsOnce(t *testing.T) {
 }
 
 // TestCreateRace: sixteen create one key, below and above the size of a part, and one
-// wins; what is there is the winner's.
+// wins, and its object stays.
 func TestCreateRace(t *testing.T) {
 	t.Parallel()
 	for _, told := range []string{"FileAlreadyExists", "PathConflict"} {
@@ -448,7 +448,7 @@ func TestConflict(t *testing.T) {
 	})
 	o := inParts(blob.WriterOptions{IfNotExist: true})
 	if err := b.WriteAll(t.Context(), "there", nil, o); gcerrors.Code(err) != gcerrors.FailedPrecondition {
-		t.Errorf("create what is there: %v, want FailedPrecondition", err)
+		t.Errorf("create of an existing object: %v, want FailedPrecondition", err)
 	}
 	err := b.WriteAll(t.Context(), "absent", nil, o)
 	var e *cos.ErrorResponse

@@ -34,7 +34,7 @@ func TestImports(t *testing.T) {
 		}
 	}
 	if seen != 2 {
-		t.Errorf("go list shows %d packages of ours, want 2:\n%s", seen, out)
+		t.Errorf("go list shows %d own packages, want 2:\n%s", seen, out)
 	}
 	// Package kek imports envelope, never the other way round.
 	out, err = exec.Command("go", "list", "-deps", ".").Output()

@@ -228,7 +228,7 @@ func TestStanzasAreTriedInOrder(t *testing.T) {
 		{"data key of 64 bytes", []envelope.KeySource{s(200, make([]byte, 64), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
 		{"no data key", []envelope.KeySource{s(200, nil, nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
 		{"another data key", []envelope.KeySource{s(200, make([]byte, 32), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"nobody's", []envelope.KeySource{localSource(t, 9)}, "", []error{envelope.ErrUnknownKey}},
+		{"another key", []envelope.KeySource{localSource(t, 9)}, "", []error{envelope.ErrUnknownKey}},
 		{"no source", nil, "", []error{envelope.ErrUnknownKey}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -97,7 +97,7 @@ func TestRewrapRefuses(t *testing.T) {
 		{"no key", changed(same), testRef, nil, fixed, envelope.ErrUnknownKey, ""},
 		{"another key", changed(same), testRef, []envelope.KeySource{localSource(t, 9)}, fixed, envelope.ErrUnknownKey, ""},
 		{"a kept stanza is no key", changed(same), testRef, []envelope.KeySource{keep}, fixed, envelope.ErrUnknownKey, ""},
-		{"nobody", changed(same), testRef, fixed, nil, nil, "cannot seal: 0 stanzas, there must be 1 to 16"},
+		{"no source", changed(same), testRef, fixed, nil, nil, "cannot seal: 0 stanzas, there must be 1 to 16"},
 		{"the most", changed(func(h *envelope.Header) { h.Rewrap = 65535 }), testRef, fixed, fixed, nil, "cannot seal: it was re-wrapped 65535 times; seal the object anew"},
 		{"17", changed(same), testRef, fixed, numbered(t, 17), nil, "cannot seal: 17 stanzas, there must be 1 to 16"},
 		{"one twice", changed(same), testRef, fixed, []envelope.KeySource{keep, fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},

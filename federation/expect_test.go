@@ -53,7 +53,7 @@ func TestCheck(t *testing.T) {
 			invalid + `its tag "agentkeys_user_wallet" is "*", and a tenant is letters and digits, with . _ - between them`},
 		{"a tag of the directory above", federation.Expectation{}, tagged(map[string][]string{"agentkeys_user_wallet": {".."}}),
 			invalid + `its tag "agentkeys_user_wallet" is "..", and a tenant is letters and digits, with . _ - between them`},
-		{"a tag of nobody", federation.Expectation{}, tagged(map[string][]string{"agentkeys_actor_omni": {""}}),
+		{"an empty tag", federation.Expectation{}, tagged(map[string][]string{"agentkeys_actor_omni": {""}}),
 			invalid + `its tag "agentkeys_actor_omni" is "", and a tenant is letters and digits, with . _ - between them`},
 		{"a tag with a directory", all, tagged(map[string][]string{"agentkeys_user_wallet": {"0xabc/credentials"}}),
 			invalid + `its tag "agentkeys_user_wallet" is "0xabc/credentials", and a tenant is letters and digits, with . _ - between them`},

@@ -442,7 +442,7 @@ func (l *Syntax) statement(v *Value) (Statement, error) {
 
 func (l *Syntax) principal(m Member) (Principal, error) {
 	if m.Value.Kind == '"' && m.Value.Text == "*" {
-		return Everybody(), nil
+		return AnyPrincipal(), nil
 	}
 	if len(m.Value.Object) == 0 {
 		return nil, fmt.Errorf("line %d: %s is \"*\", or an object with %s", m.Value.Line, m.Key, oneOf(l.Kinds))

@@ -144,11 +144,11 @@ func (s *Statement) elements() []any {
 }
 
 // A Principal contains lists of names by their kind. A principal that is written as "*" is
-// [Everybody].
+// [AnyPrincipal].
 type Principal map[string][]string
 
-// Everybody returns the principal "*".
-func Everybody() Principal { return Principal{"*": {"*"}} }
+// AnyPrincipal returns the principal "*".
+func AnyPrincipal() Principal { return Principal{"*": {"*"}} }
 
 // MarshalJSON returns "*", or lists by kind.
 func (p Principal) MarshalJSON() ([]byte, error) {

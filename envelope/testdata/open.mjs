@@ -386,7 +386,7 @@ function problems(file) {
   check(v.format === 'objectvault envelope vector 1', 'another format');
   check(v.id === basename(file, '.json') && v.id.startsWith(v.error ? 'refused-' : 'open-'), `the id ${v.id}`);
 
-  // Everything is made from its inputs, also what is there as bytes.
+  // Everything is made from its inputs, also the parts that are given as bytes.
   const made = make(v.inputs), object = v.object === undefined ? made.object : hex(v.object);
   check(object.length === v.object_len, 'object_len');
   check(sha256(object).toString('hex') === v.object_sha256, 'object_sha256');

@@ -214,7 +214,7 @@ func TestCheck(t *testing.T) {
 		{"an account by its number", tagged(`{"AWS":"123456789012"}`), byTag, "0 other_principal"},
 		{"a user", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault","arn:aws:iam::123456789012:user/eve"]}`), byTag, "0 other_principal"},
 		{"a canonical user", tagged(`{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}`), byTag, "0 other_principal"},
-		{"everybody with a tag", tagged(`"*"`), byTag, "0 public_allow"},
+		{"every principal with a tag", tagged(`"*"`), byTag, "0 public_allow"},
 		{"an account, elsewhere in the bucket", bucket(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byTag, ""},
 		{"a denial of much is no hole", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::vault/bots/*"]}`), byRole, ""},
 		{"variables in an old version", edit(goodRole, `"2012-10-17"`, `"2008-10-17"`), byTag, "- old_version"},

@@ -97,7 +97,7 @@ func meaning(s Statement) string {
 	}
 	principal := func(p policy.Principal) policy.Principal {
 		if slices.Contains(p["AWS"], "*") && len(p) == 1 {
-			return policy.Everybody()
+			return policy.AnyPrincipal()
 		}
 		if p == nil {
 			return nil

@@ -332,7 +332,7 @@ func (o *Options) denies() []Statement {
 			insecure = "BoolIfExists" // over http, RGW 16.2.15 omits the key
 		}
 		list = append(list, Statement{
-			Sid: "DenyInsecureTransport", Effect: "Deny", Principal: policy.Everybody(), Action: []string{"s3:*"}, Resource: all,
+			Sid: "DenyInsecureTransport", Effect: "Deny", Principal: policy.AnyPrincipal(), Action: []string{"s3:*"}, Resource: all,
 			Condition: policy.Conditions{insecure: {"aws:SecureTransport": {"false"}}},
 		})
 	}
@@ -345,21 +345,21 @@ func (o *Options) denies() []Statement {
 	prefix := o.prefix("${aws:PrincipalTag/" + o.Tag + "}")
 	return append(list,
 		Statement{
-			Sid: "DenyWithoutTag", Effect: "Deny", Principal: policy.Everybody(), Action: []string{"s3:*"}, Resource: all,
+			Sid: "DenyWithoutTag", Effect: "Deny", Principal: policy.AnyPrincipal(), Action: []string{"s3:*"}, Resource: all,
 			Condition: with(role, "Null", "aws:PrincipalTag/"+o.Tag, "true"),
 		},
 		Statement{
-			Sid: "DenyOutsideOwnPrefix", Effect: "Deny", Principal: policy.Everybody(), Action: []string{"s3:*"},
+			Sid: "DenyOutsideOwnPrefix", Effect: "Deny", Principal: policy.AnyPrincipal(), Action: []string{"s3:*"},
 			NotResource: []string{bucket, bucket + "/" + prefix},
 			Condition:   with(role, "", "", ""),
 		},
 		Statement{ // also true if the request has no prefix
-			Sid: "DenyListOutsideOwnPrefix", Effect: "Deny", Principal: policy.Everybody(),
+			Sid: "DenyListOutsideOwnPrefix", Effect: "Deny", Principal: policy.AnyPrincipal(),
 			Action: []string{"s3:ListBucket", "s3:ListBucketVersions"}, Resource: []string{bucket},
 			Condition: with(role, "StringNotLike", "s3:prefix", prefix),
 		},
 		Statement{ // what concerns objects has their ARNs, and is not meant
-			Sid: "DenyBucketItself", Effect: "Deny", Principal: policy.Everybody(),
+			Sid: "DenyBucketItself", Effect: "Deny", Principal: policy.AnyPrincipal(),
 			NotAction: append([]string{"s3:ListBucket", "s3:ListBucketVersions"}, settings...), Resource: []string{bucket},
 			Condition: with(role, "", "", ""),
 		})

@@ -15,7 +15,7 @@ const strictSignature = `<StrictSignatureConfiguration><Rule><ID>objectvault-sig
 	`<headerlist><header>Host</header></headerlist>` +
 	`<paramlist><param>all</param></paramlist></Rule></StrictSignatureConfiguration>`
 
-// lifecycle is the body of COS PUT ?lifecycle (436/8280), which replaces what is there.
+// lifecycle is the body of COS PUT ?lifecycle (436/8280), which replaces the previous configuration.
 func (o *Options) lifecycle() string {
 	var b strings.Builder
 	rule := func(id, rest string) {

@@ -146,7 +146,7 @@ func TestCheck(t *testing.T) {
 		{"a provider of another kind", edit(goodTrust, "oidc-provider/broker", "saml-provider/broker"), none, "0 any_provider"},
 		{"an account beside the provider", edit(goodTrust, `"federated":`, `"qcs":["qcs::cam::uin/100000000002:root"],"federated":`), none, "0 anyone_assumes"},
 		{"an account alone", edit(goodTrust, `"federated":["qcs::cam::uin/100000000001:oidc-provider/broker"]`, `"qcs":["qcs::cam::uin/100000000002:root"]`), none, "0 anyone_assumes"},
-		{"everybody", edit(goodTrust, `{"federated":["qcs::cam::uin/100000000001:oidc-provider/broker"]}`, `"*"`), none, "0 anyone_assumes"},
+		{"every principal", edit(goodTrust, `{"federated":["qcs::cam::uin/100000000001:oidc-provider/broker"]}`, `"*"`), none, "0 anyone_assumes"},
 		{"all but an action", edit(goodTrust, `"action":"name/sts:AssumeRoleWithWebIdentity"`, `"notaction":"name/sts:GetFederationToken"`), none, "0 not_element"},
 
 		// Lists.

@@ -1,34 +1,32 @@
 // Package aws keeps the objects of a vault in an S3 bucket, on AWS or on a server that
 // speaks S3.
 //
-// Credentials are temporary ones, which an OIDC token was exchanged for ([NewExchanger],
-// package federation), or those that the SDK finds by itself: environment, profile, SSO,
-// instance role, EKS.
+// Its credentials come from the exchange of an OIDC token ([NewExchanger], package federation), or
+// from the default chain of the SDK: environment, profile, SSO, instance role, EKS.
 //
 //	exchange, err := aws.NewExchanger(ctx, aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1"})
 //	source, err := federation.ParseSource("file:/run/token", nil)
 //	store, err := aws.Open(ctx, aws.Config{
 //		Bucket: "vault", Region: "eu-central-1",
 //		Identity: federation.NewProvider(source, exchange, &federation.Options{
-//			// A token that is meant for somebody else, or of another tenant, goes nowhere.
+//			// A token for another audience or tenant is never sent.
 //			Expect: federation.Expectation{Audience: "sts.amazonaws.com", Tenant: tenant},
 //		}),
 //	})
 //
-// What the bucket has decides what the store honours: with versioning there is history;
-// create-only and swap are S3's conditional writes (If-None-Match, If-Match), below and
-// above the size at which an upload has several parts. A server that answers such a
-// request without looking at the condition overwrites; run the conformance suite, or
-// "vault doctor", on a server that is not AWS.
+// The set-up of the bucket decides which features the store has. With versioning it has history.
+// Create-only and compare-and-swap are S3's conditional writes (If-None-Match, If-Match), also for
+// multipart uploads. A server that ignores these headers overwrites objects: run the conformance
+// suite, or "vault doctor", on a server that is not AWS.
 //
-// An upload of more than 9 MiB has parts of 8 MiB, three at a time, and at most 10,000 of
-// them: 78 GiB. It takes about 70 MiB of memory. What is written to the Store's Bucket
-// directly goes the way of gocloud's driver, which leaves the parts of a cancelled upload. One that fails, or whose context ends,
-// is aborted; a process that is killed leaves parts, which a lifecycle rule removes
-// (AbortIncompleteMultipartUpload).
+// A write of more than 9 MiB is a multipart upload with parts of 8 MiB, three at a time and at most
+// 10,000: 78 GiB. It needs about 70 MiB of memory. If it fails, or its context ends, it is aborted. A
+// process that is killed leaves parts, which a lifecycle rule removes
+// (AbortIncompleteMultipartUpload). Writes to the Store's Bucket itself use gocloud's driver, which
+// leaves the parts of a cancelled upload.
 //
-// BUG(objectvault): keys that hold __0xHEX__, which no vault writes, are listed by gocloud
-// as if it were the character of that number, and a teardown does not remove them.
+// BUG(objectvault): gocloud lists a key that contains __0xHEX__, which no vault writes, with the
+// character of that number instead, and a teardown does not remove it.
 //
 // BUG(objectvault): the SDK's transfer manager writes a line to the standard logger when
 // the last request of an upload fails, a refused create included.
@@ -59,8 +57,8 @@ type Config struct {
 	// or us-east-1 where there is an Endpoint.
 	Region string
 	// Endpoint is the URL of a server that is not AWS. It implies PathStyle, unless VirtualHost is
-	// set, and Content-MD5 in place of S3's newer checksums, unless it is one of AWS's. Empty: the one that the SDK's
-	// environment or profile names, or AWS.
+	// set, and Content-MD5 instead of S3's newer checksums, unless it is an endpoint of AWS. Empty:
+	// the endpoint of the SDK's environment or profile, or AWS.
 	Endpoint  string
 	PathStyle bool
 	// VirtualHost asks an Endpoint for the bucket by host name, https://BUCKET.HOST: some services

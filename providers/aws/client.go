@@ -77,7 +77,7 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 	return cfg, nil
 }
 
-// fixEndpoint gives a client the endpoint of ours, or else holds the one that the SDK
+// fixEndpoint gives a client the configured endpoint, or else holds the one that the SDK
 // found, in AWS_ENDPOINT_URL or a profile, to the same rule.
 func fixEndpoint(what string, ours string, insecure bool, to **string) error {
 	if ours != "" {
@@ -100,7 +100,7 @@ func needRegion(cfg *aws.Config, endpoint string) error {
 	return nil
 }
 
-// loadConfig loads the SDK's configuration with a client of ours. own may be nil, timeout 0.
+// loadConfig loads the SDK's configuration with our HTTP client. own may be nil, timeout 0.
 func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
 	// The SDK's own client, so that it can add the CA bundle. What finds credentials keeps it.
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { transport.Configure(t, timeout) })

@@ -72,14 +72,14 @@ func TestServerTime(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
 	bucket := testcloud.NewBucket(t, server.URL, server.Root, false)
-	for who, k := range map[string]testcloud.Keys{"owner": server.Root, "nobody": {AccessKeyID: "nobody", SecretKey: "nothing"}} {
+	for who, k := range map[string]testcloud.Keys{"owner": server.Root, "unknown": {AccessKeyID: "unknown", SecretKey: "nothing"}} {
 		got, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: server.URL, Static: static(k)}).ServerTime(t.Context())
 		if off := time.Since(got).Abs(); err != nil || off > time.Minute {
-			t.Errorf("%s is told %v, %v", who, got, err)
+			t.Errorf("%s gets %v, %v", who, got, err)
 		}
 	}
-	if _, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: nobody(t), Static: static(server.Root)}).ServerTime(t.Context()); err == nil {
-		t.Error("nobody has told the time")
+	if _, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: noServer(t), Static: static(server.Root)}).ServerTime(t.Context()); err == nil {
+		t.Error("no error, and no server")
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -105,12 +105,12 @@ func TestCaller(t *testing.T) {
 	}
 	// An STS that was given beside an S3 server is asked, also for credentials of a role.
 	role := credentials.NewStaticCredentialsProvider("ASIAEXAMPLE", "secret", "token")
-	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: nobody(t), STSEndpoint: server.URL, Static: role}).Caller(t.Context())
+	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t), STSEndpoint: server.URL, Static: role}).Caller(t.Context())
 	if err != nil || got.Account != "123456789012" || !got.Session {
 		t.Errorf("%+v, %v", got, err)
 	}
 	// A server that is not AWS is not asked.
-	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: nobody(t), Static: static(k)}).Caller(t.Context())
+	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t), Static: static(k)}).Caller(t.Context())
 	if err != nil || got.KeyID != "AKIDEXAMPLE" || got.ARN != "" {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -37,8 +37,8 @@ func static(k testcloud.Keys) credentials.StaticCredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, "")
 }
 
-// nobody returns an address where no server is.
-func nobody(t *testing.T) string {
+// noServer returns an address at which no server listens.
+func noServer(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,7 +74,7 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 	}
 	ours := client(aws.Config{Endpoint: url, Static: static(owner), Timeout: patience})
 	// Mostly waiting, and the same with and without versions: it is done without.
-	unreachable := client(aws.Config{Endpoint: nobody(t), Static: static(owner)})
+	unreachable := client(aws.Config{Endpoint: noServer(t), Static: static(owner)})
 	if versioned || !slices.Contains(claims, "errors-unreachable") {
 		unreachable, claims = nil, without(claims, "errors-unreachable")
 	}
@@ -138,7 +138,7 @@ func TestConformanceRGW(t *testing.T) {
 }
 
 // TestConformanceWeed runs the suite with the owner's keys and as a tenant, on keys below a
-// directory alone: SeaweedFS keeps keys as files, and knows no others. Whoever loses a race waits
+// directory alone: SeaweedFS keeps keys as files, and knows no others. The loser of a race waits
 // a second there for the lock of the object, so all runs go on at once, on one turn of the
 // parallel tests.
 func TestConformanceWeed(t *testing.T) {

@@ -113,5 +113,5 @@ func (e *credentialsError) Error() string { return e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
 // RetryableError keeps the SDK from making of a token that cannot be had a request that
-// failed: whoever gives the credentials has tried again by now.
+// failed: the source of the credentials has retried already.
 func (e *credentialsError) RetryableError() bool { return false }

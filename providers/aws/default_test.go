@@ -13,7 +13,7 @@ import (
 )
 
 // TestAsOnAWS goes the way that is gone to AWS, to a server that is not: over TLS, with
-// the SDK's checksums, and with no endpoint of ours. Credentials expire once on the way.
+// the SDK's checksums, and without an endpoint. Credentials expire once on the way.
 func TestAsOnAWS(t *testing.T) {
 	server := testcloud.RequireVersity(t)
 	bucket := testcloud.NewBucket(t, server.URL, server.Root, true)

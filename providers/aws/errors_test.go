@@ -132,9 +132,9 @@ func TestKinds(t *testing.T) {
 				if !errors.As(err, &cause) || cause.Reason != tc.reason || cause.Detail != tc.detail {
 					t.Errorf("%s: %v has the cause %+v, want reason %v, detail %q", op, err, cause, tc.reason, tc.detail)
 				}
-				// What the service answered without doing anything is told as that.
+				// A response with which the service did nothing is reported as certain.
 				if unsure := errors.Is(err, vault.ErrUnsure); unsure && (op == "get" || tc.status < 500 || tc.code == "SlowDown") {
-					t.Errorf("%s: %v: nobody need be unsure", op, err)
+					t.Errorf("%s: %v: the outcome is certain", op, err)
 				}
 				if tc.want == vault.ErrNotFound && errors.Is(err, vault.ErrPermission) || tc.want == vault.ErrPermission && errors.Is(err, vault.ErrNotFound) {
 					t.Errorf("%s: %v is both denied and absent", op, err)
@@ -144,7 +144,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestThrottled is told to slow down before a write takes place: it waits and goes on.
+// TestThrottled: a write that gets SlowDown waits and is sent again.
 func TestThrottled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -178,7 +178,7 @@ func TestNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: nobody(t)})
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: noServer(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +198,8 @@ func TestNotSent(t *testing.T) {
 		size int64
 		want error
 	}{
-		"nobody is there":  {open(t, aws.Config{Bucket: "bucket", Endpoint: nobody(t)}), 100, vault.ErrUnavailable},
-		"no token":         {open(t, aws.Config{Bucket: "b", Endpoint: nobody(t), Identity: federation.NewProvider(noToken, exchange, nil)}), 100, vault.ErrUnauthenticated},
+		"no server":        {open(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t)}), 100, vault.ErrUnavailable},
+		"no token":         {open(t, aws.Config{Bucket: "b", Endpoint: noServer(t), Identity: federation.NewProvider(noToken, exchange, nil)}), 100, vault.ErrUnauthenticated},
 		"a part is missed": {parts, 20 << 20, vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestNotSent(t *testing.T) {
 }
 
 // TestDeadline: a server that takes a request and does not answer ends it with the
-// context, a few seconds later, and it is the deadline that is told.
+// context, a few seconds later, and the error is the deadline.
 func TestDeadline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -372,11 +372,11 @@ func TestOneExchangeFails(t *testing.T) {
 		asked.Add(1)
 		return federation.Token{}, fmt.Errorf("%w: the broker is down", federation.ErrUnavailable)
 	})
-	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: nobody(t)})
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: noServer(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, aws.Config{Bucket: "b", Endpoint: nobody(t), Identity: federation.NewProvider(source, exchange, nil)})
+	s := open(t, aws.Config{Bucket: "b", Endpoint: noServer(t), Identity: federation.NewProvider(source, exchange, nil)})
 	if _, err := newVault(t, s, "acme").Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) || asked.Load() != 1 {
 		t.Errorf("stat: %v after %d tokens, want %v after 1", err, asked.Load(), vault.ErrUnavailable)
 	}

@@ -73,7 +73,7 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if c, ok := cfg.HTTPClient.(*http.Client); ok {
 		c.Timeout = cmp.Or(r.Timeout, 30*time.Second) / time.Duration(retry.DefaultMaxAttempts)
 	}
-	// Nobody closes an Exchanger, so that no connection may stay behind.
+	// An Exchanger is never closed, so no connection may stay open.
 	cfg.APIOptions = append(cfg.APIOptions, smithyhttp.SetHeaderValue("Connection", "close"))
 	client, err := newSTS(cfg, r.Endpoint, r.Insecure)
 	if err != nil {

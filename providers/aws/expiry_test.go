@@ -166,7 +166,7 @@ func sum(t *testing.T, r io.Reader) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-// isComplete says whether a request makes the parts of an upload one object.
+// isComplete reports whether a request makes the parts of an upload one object.
 func isComplete(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
 }

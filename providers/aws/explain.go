@@ -369,7 +369,7 @@ func failureOfCode(code string, effect vault.Effect) (f failure, ok bool) {
 	return failure{}, false
 }
 
-// isEmpty says whether a range was refused because the object has no bytes at all, and so
+// isEmpty reports whether a range was refused because the object has no bytes at all, and so
 // is no envelope: there is not even a first one.
 func isEmpty(err error) bool {
 	var re *awshttp.ResponseError

@@ -98,7 +98,7 @@ func TestLostAnswers(t *testing.T) {
 					}
 					defer r.Close()
 					if sum(t, r) != sum(t, noise(6, tc.size)) {
-						t.Error("what is there is another value")
+						t.Error("the object has another value")
 					}
 				}
 			})

@@ -16,7 +16,7 @@ import (
 // federatedPlain is what a tenant is promised under its own policy: all that AWS
 // documents, but that a HEAD of what is not there is denied, so that a delete through
 // the portable bucket cannot tell. Package vault deletes otherwise. A server that does
-// not answer is the same for everybody, and slow to try: TestConformanceRGW does.
+// not answer is the same for every caller, and slow to try: TestConformanceRGW does.
 var federatedPlain = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",

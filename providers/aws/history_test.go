@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// An entry of a listing of versions; a marker of deletion has no size.
+// An entry of a listing of versions; a delete marker has no size.
 func entry(kind, key, id, modified string, latest bool) string {
 	size := ""
 	if kind == "Version" {
@@ -22,7 +22,7 @@ func entry(kind, key, id, modified string, latest bool) string {
 		kind, key, id, modified, latest, size)
 }
 
-// TestVersionsInOrder: S3 mixes versions and markers of deletion, newest first, and the
+// TestVersionsInOrder: S3 mixes versions and delete markers, newest first, and the
 // SDK takes them apart.
 func TestVersionsInOrder(t *testing.T) {
 	const key = "bots/acme/credentials/a.enc"
@@ -112,11 +112,11 @@ func TestConcurrentConditions(t *testing.T) {
 	fill := func(w io.Writer) error { _, err := io.WriteString(w, "value"); return err }
 	for _, tc := range []struct {
 		name   string
-		etag   string // of what is there then; "" for nothing
+		etag   string // of the object after that; "" for none
 		create error
 		swap   error
 	}{
-		{"somebody else's is there", `"theirs"`, vault.ErrExist, vault.ErrConflict},
+		{"another object", `"theirs"`, vault.ErrExist, vault.ErrConflict},
 		{"nothing is there", "", vault.ErrUnavailable, vault.ErrConflict},
 		{"the same is still there", `"mine"`, vault.ErrExist, vault.ErrUnavailable},
 	} {

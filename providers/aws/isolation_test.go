@@ -181,7 +181,7 @@ func TestDeniedPut(t *testing.T) {
 }
 
 // TestOwnAbsent has the gateway deny a read of what is not there, for it may not be
-// listed without a prefix. It is the tenant's own, so it is told as not found.
+// listed without a prefix. It is the tenant's own, so it is reported as not found.
 func TestOwnAbsent(t *testing.T) {
 	t.Parallel()
 	for _, versioned := range []bool{false, true} {
@@ -421,12 +421,12 @@ func (c *calls) check(own bool, what string, err error) {
 // The deviations of a server from AWS, as the matrix meets them. The zero value is those of a
 // server that has none.
 type deviations struct {
-	// unkept has the places whose keys the server refuses, whoever asks, and why.
+	// unkept has the places whose keys the server refuses from every caller, and why.
 	unkept map[string]string
 	// letIn has the places of others that the server takes for the actor's own, and what it
 	// lets the actor do there.
 	letIn map[string][]string
-	// cells has by "verb, place: call" the code of what the SDK is told, or other for what
+	// cells has by "verb, place: call" the code that the SDK gets, or other for
 	// is no error of the server.
 	cells map[string]string
 }
@@ -534,7 +534,7 @@ func (c cell) holds(key, want string) error {
 	return err
 }
 
-// listed says whether a key is in a listing of the actor's.
+// listed reports whether a key is in a listing of the actor's.
 func (c cell) listed(key string) (bool, error) {
 	out, err := c.actor.raw.ListObjectsV2(c.ctx, &s3.ListObjectsV2Input{Bucket: &c.bucket, Prefix: &c.list})
 	if err != nil {

@@ -25,7 +25,7 @@ func TestConformanceLive(t *testing.T) {
 	c := aws.Config{Bucket: bucket, Region: os.Getenv("OBJECTVAULT_CONFORMANCE_REGION"), Endpoint: os.Getenv("OBJECTVAULT_CONFORMANCE_ENDPOINT")}
 	ours := func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
 	lost := c
-	lost.Endpoint = nobody(t)
+	lost.Endpoint = noServer(t)
 	client := liveClient(t, c)
 	out, err := client.GetBucketVersioning(t.Context(), &s3.GetBucketVersioningInput{Bucket: &bucket})
 	if err != nil {

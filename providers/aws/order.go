@@ -14,9 +14,9 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// An order is the order in which one page of ListObjectVersions has its entries. S3
-// mixes versions and markers of deletion, newest first; the SDK gives two lists, and
-// their times, in whole seconds, do not tell how they belong together.
+// An order is the order of the entries in one page of ListObjectVersions. S3 mixes versions and
+// delete markers, newest first. The SDK returns two lists, and their times, in whole seconds, do not
+// show how to merge them.
 type order struct {
 	markers  []bool
 	mayGroup bool // the server is not AWS
@@ -86,7 +86,7 @@ func (o *order) merge(out *s3.ListObjectVersionsOutput) ([]version, error) {
 	return page, nil
 }
 
-// grouped says whether all markers come before all versions, or after them, as some
+// grouped reports whether all markers come before all versions, or after them, as some
 // servers have it: then it is only their times that tell how they belong together. In
 // the order that AWS made, times are no help: that of an upload in parts is when it began.
 func (o *order) grouped() bool {

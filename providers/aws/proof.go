@@ -143,7 +143,7 @@ func (e *foreignError) ErrorMessage() string { return e.Error() }
 // ErrorFault implements [smithy.APIError].
 func (e *foreignError) ErrorFault() smithy.ErrorFault { return smithy.FaultUnknown }
 
-// temporary reports whether whoever answered says that it is a matter of time.
+// temporary reports whether the responding server says that the failure is temporary.
 func (e *foreignError) temporary() bool {
 	return e.status >= 500 || e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout || e.status == http.StatusTooEarly
 }

@@ -23,7 +23,7 @@ import (
 const loginPage = "<!DOCTYPE html>\n<html><head><title>Welcome to the hotel</title></head><body>Please log in.</body></html>"
 
 // TestUnprovenWrite: a response that is no proof is not taken for success. The object is read back,
-// and if it is not there nobody knows.
+// and if it is not there the outcome is unknown.
 func TestUnprovenWrite(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)

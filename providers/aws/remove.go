@@ -32,7 +32,7 @@ func (s *store) Remove(ctx context.Context, keys []string) (failed map[string]er
 	return failed, err
 }
 
-// Purge removes versions for ever.
+// Purge permanently deletes versions.
 func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed map[vault.Leftover]error, err error) {
 	if len(leftovers) == 0 {
 		return nil, nil
@@ -63,7 +63,7 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 	for _, e := range out.Errors {
 		l, ok := asked[id{aws.ToString(e.Key), aws.ToString(e.VersionId)}]
 		if !ok {
-			// Some servers leave the version out, or answer for keys that nobody named.
+			// Some servers leave the version out, or respond with keys that were not requested.
 			return nil, fmt.Errorf("%w: the answer is about another object: %w", vault.ErrUnavailable, deletion(e))
 		}
 		if gone(l, aws.ToString(e.Code)) {
@@ -77,7 +77,7 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 	return failed, nil
 }
 
-// gone says whether a code means that a version is not there any more. Not AWS, but
+// gone reports whether a code means that a version is not there any more. Not AWS, but
 // other servers have them.
 func gone(l vault.Leftover, code string) bool {
 	return l.ID != "" && (code == "NoSuchVersion" || code == "NoSuchKey" || code == "InvalidArgument")

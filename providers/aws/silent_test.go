@@ -66,14 +66,14 @@ func fromChain(t *testing.T, source, url string) {
 }
 
 // TestSilentCredentials: what the SDK's chain asks for credentials may be silent as long as any
-// other connection, and not for ever.
+// other connection, and not forever.
 func TestSilentCredentials(t *testing.T) {
 	silent, halting := silentSources(t)
 	for _, source := range []string{"metadata service", "container", "web identity"} {
 		for _, url := range []string{silent, halting} {
 			t.Run(fmt.Sprint(source, " silent ", url == silent), func(t *testing.T) {
 				fromChain(t, source, url)
-				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: nobody(t), Timeout: time.Second})
+				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: noServer(t), Timeout: time.Second})
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
 				_, err := newVault(t, s, "acme").Put(ctx, "x", strings.NewReader("value"), nil)
@@ -100,7 +100,7 @@ func TestCredentialsUntilEnd(t *testing.T) {
 		for _, cancelled := range []bool{false, true} {
 			t.Run(fmt.Sprint(source, " cancelled ", cancelled), func(t *testing.T) {
 				fromChain(t, source, silent)
-				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: nobody(t)})
+				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: noServer(t)})
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				want := vault.ErrUnavailable
 				if cancelled {

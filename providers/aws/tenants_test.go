@@ -126,7 +126,7 @@ func expect(tenant vault.Tenant) *federation.Options {
 }
 
 // claims are those of an agent of tenant. Each site has agents of its own: the gateway
-// makes a user of a subject when it sees it first, and answers 409 to whoever comes at
+// makes a user of a subject when it sees it first, and answers 409 to a request at
 // the same time.
 func (s *site) claims(tenant vault.Tenant) testcloud.Claims {
 	c := testcloud.AgentClaims(string(tenant))

@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestTokensRefused goes the whole way with tokens that are not good, through a proxy
+// TestTokensRefused runs a whole exchange with tokens that are not valid, through a proxy
 // that sees what is sent. What we refuse ourselves is not sent at all; what the gateway
 // refuses got no credentials, so that S3 hears nothing. Then the same token is taken to
 // the gateway past our own checks: it does not rely on them.
@@ -148,7 +148,7 @@ func everyVerbOf(ctx context.Context, v *vault.Vault, name vault.Name) map[strin
 }
 
 // TestTagsThatReachNothing has a role that trusts every token of the issuer, tagged or
-// not, and takes tags to it that are nobody's: the gateway gives credentials, and
+// not, and takes tags to it of no tenant: the gateway gives credentials, and
 // denies every request that is made with them.
 func TestTagsThatReachNothing(t *testing.T) {
 	if testing.Short() {
@@ -240,7 +240,7 @@ func TestSeveralTenants(t *testing.T) {
 }
 
 // TestTenantsRefused has ids that would reach beyond a tenant, or that no store keeps
-// apart: they are refused before anything is sent, whoever names them.
+// apart: they are refused before anything is sent, wherever they come from.
 func TestTenantsRefused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -287,7 +287,7 @@ func TestTenantsRefused(t *testing.T) {
 func TestUnreachableSTS(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
-	identity := federation.NewProvider(fromFile(t, s.issuer.Mint(s.claims(alice))), exchanger(t, nobody(t), s.docs.RoleARN), expect(alice))
+	identity := federation.NewProvider(fromFile(t, s.issuer.Mint(s.claims(alice))), exchanger(t, noServer(t), s.docs.RoleARN), expect(alice))
 	v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: s.URL, Identity: identity}), alice)
 	if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) || !errors.Is(err, federation.ErrUnavailable) {
 		t.Errorf("stat: %v, want %v", err, vault.ErrUnavailable)

@@ -70,7 +70,7 @@ func (p *publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
 	}
-	lasting, cancel := answered(ctx) // only the response has the id, without which nobody can abort it
+	lasting, cancel := answered(ctx) // only the response has the id, which an abort needs
 	defer cancel()
 	out, err := p.Client.CreateMultipartUpload(lasting, in, append(o, untilEnd(ctx))...)
 	if err != nil {

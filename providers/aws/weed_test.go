@@ -149,7 +149,7 @@ func (s *site) putBucketPolicy(ctx context.Context, text string) error {
 	return err
 }
 
-// TestWeedPlainHTTP: the printed bucket policy refuses plain http to everybody, the owner included.
+// TestWeedPlainHTTP: the printed bucket policy denies plain http to every caller, including the owner.
 func TestWeedPlainHTTP(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -229,7 +229,7 @@ func TestWeedTokens(t *testing.T) {
 		own    string // and of a write of alice's
 	}{
 		"tags":                 {s.claims(alice), "AccessDenied", ""},
-		"no tags":              {testcloud.Claims{Subject: "nobody"}, "AccessDenied", "AccessDenied"},
+		"no tags":              {testcloud.Claims{Subject: "untagged"}, "AccessDenied", "AccessDenied"},
 		"AWS's form alone":     {with(func(c *testcloud.Claims) { c.FlatTags = false }), "AccessDenied", "AccessDenied"},
 		"a tag of a star":      {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" }), "", ""},
 		"a tag of a directory": {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice) + "/x" }), "AccessDenied", "AccessDenied"},
@@ -255,7 +255,7 @@ func TestWeedTokens(t *testing.T) {
 	}
 }
 
-// TestWeedNotGranted asks for what the printed policies grant nobody, at a tenant's own object and
+// TestWeedNotGranted makes requests that the printed policies grant to no role, at a tenant's own object and
 // at another's.
 func TestWeedNotGranted(t *testing.T) {
 	if testing.Short() {

@@ -480,7 +480,7 @@ func TestBetweenCalls(t *testing.T) {
 			func() error { return os.WriteFile(at("a/b/key"), []byte("its"), 0o600) }, vault.ErrExist, []string{"new", "its"}},
 		{"another program puts a directory there", isPublication,
 			func() error { return os.Mkdir(at("a/b/key"), 0o700) }, nil, []string{"new"}},
-		{"somebody removes the file of the lock before it is locked",
+		{"another process removes the file of the lock before it is locked",
 			func(c *call) bool { return c.op == "flock" && path.Dir(c.name) == lockDir },
 			func() error { return os.RemoveAll(at(lockDir + "/" + names(t, at(lockDir))[0])) }, nil, []string{"new"}},
 	} {

@@ -432,7 +432,7 @@ func TestLeftovers(t *testing.T) {
 		os.WriteFile(filepath.Join(dir, tmpDir, "LEFT"), []byte("half"), 0o600),          // killed while it wrote
 		os.Link(filepath.Join(dir, "key"), filepath.Join(dir, tmpDir, "LINKED")),         // killed after the link
 		os.WriteFile(filepath.Join(dir, tmpDir, "LIVE"), []byte("still writing"), 0o600), // not killed
-		os.WriteFile(filepath.Join(of, "README"), []byte("somebody else's"), 0o600),
+		os.WriteFile(filepath.Join(of, "README"), []byte("another program's"), 0o600),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -471,7 +471,7 @@ func TestLeftovers(t *testing.T) {
 	}
 	live.Close()
 	openDir(t, dir)
-	want := len(clean) + 2 // one more version, and somebody else's file
+	want := len(clean) + 2 // one more version, and another program's file
 	if got := snapshot(t, dir); len(got) != want {
 		t.Errorf("%d files are left, want %d: %v", len(got), want, got)
 	}

@@ -93,7 +93,7 @@ func FuzzKey(f *testing.F) {
 			}
 			segment, ok := segmentOf(part)
 			if !ok {
-				t.Errorf("segmentOf(%q), a part of %q, is nobody's", part, p)
+				t.Errorf("segmentOf(%q), a part of %q, belongs to no key", part, p)
 			}
 			segments = append(segments, segment)
 			part = ""

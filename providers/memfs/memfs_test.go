@@ -393,7 +393,7 @@ func TestListOrder(t *testing.T) {
 		for _, i := range random.Perm(len(set)) {
 			write(t, s, set[i], "x")
 		}
-		for _, prefix := range []string{"", "a", "b", "b/", "c", "c/", "/", "//", "!", strings.Repeat("q", 299), strings.Repeat("q", 300) + "/", "nobody", "☺"} {
+		for _, prefix := range []string{"", "a", "b", "b/", "c", "c/", "/", "//", "!", strings.Repeat("q", 299), strings.Repeat("q", 300) + "/", "none", "☺"} {
 			for _, delimiter := range []string{"", "/", "x", "☺"} {
 				var want []string
 				for _, key := range set {

@@ -251,7 +251,7 @@ func TestOverwritersAtOnce(t *testing.T) {
 				}
 				wg.Wait()
 				if swapped[0] || swapped[1] {
-					t.Fatal("swapped what somebody else had overwritten")
+					t.Fatal("swapped what another writer had overwritten")
 				}
 				if got := history(t, clients[0], key); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
 					t.Fatalf("history has %q, want %q in some order", got, want)
@@ -576,7 +576,7 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 	}
 	for key := range found {
 		if n, ok := acked[key]; !ok || n == -1 {
-			t.Fatalf("%s is there, and nobody wrote it", key)
+			t.Fatalf("%s is there, and was not written", key)
 		}
 	}
 	// The history of the hot object goes back as far as there are versions, without a

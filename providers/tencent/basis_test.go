@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestSwapOnLoser: nobody builds on the value of a loser that is about to be removed, or the
+// TestSwapOnLoser: no writer builds on the value of a loser that is about to be removed, or the
 // winner's would be lost with it.
 func TestSwapOnLoser(t *testing.T) {
 	for _, created := range []bool{false, true} {
@@ -34,7 +34,7 @@ func TestSwapOnLoser(t *testing.T) {
 			}
 		}
 		var put, undo atomic.Bool
-		built := errors.New("nobody tried")
+		built := errors.New("not tried")
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			switch {
 			case r.Action == "PutObject" && put.CompareAndSwap(false, true): // the loser's

@@ -57,7 +57,7 @@ func (s *store) try(ctx context.Context, k kind, call func(ctx context.Context) 
 	}
 }
 
-// refused says whether the service said no, and so did nothing.
+// refused reports whether the service said no, and so did nothing.
 func refused(err error) bool { return status(err)/100 == 4 }
 
 func again(k kind, err error) bool {

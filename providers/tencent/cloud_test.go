@@ -210,7 +210,7 @@ func TestOwnsBucket(t *testing.T) {
 func TestServerTime(t *testing.T) {
 	s := newServer(t, nil)
 	for name, c := range map[string]tencent.Config{
-		"the owner": config(s, owner(s)), "nobody": config(s, nil), // nobody signs it in any case
+		"the owner": config(s, owner(s)), "unsigned": config(s, nil), // it is unsigned in any case
 	} {
 		got, err := timeOf(t, c)
 		if off := time.Since(got); err != nil || off < -time.Hour || off > time.Hour {
@@ -229,16 +229,16 @@ func TestServerTime(t *testing.T) {
 	if heads != 2 {
 		t.Errorf("it asked %d times, want once each", heads)
 	}
-	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket(), Endpoint: nobody(t), Static: owner(s)}); !errors.Is(err, vault.ErrUnavailable) {
-		t.Errorf("where nobody is: %v", err)
+	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket(), Endpoint: noServer(t), Static: owner(s)}); !errors.Is(err, vault.ErrUnavailable) {
+		t.Errorf("without a server: %v", err)
 	}
 	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, vault.ErrConfig) {
 		t.Errorf("without a region: %v", err)
 	}
 }
 
-// TestEchoedTokens: what a service, or a gateway before it, sends back of a token is told to
-// nobody.
+// TestEchoedTokens: what a service, or a gateway before it, sends back of a token is in no
+// message.
 func TestEchoedTokens(t *testing.T) {
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if token := r.Header.Get("X-TC-Token"); token != "" {
@@ -263,7 +263,7 @@ func TestEchoedTokens(t *testing.T) {
 	said = append(said, fmt.Sprint(err), fmt.Sprint(store.Explain(err)))
 	for _, text := range said {
 		if strings.Contains(text, "the-token") || !strings.Contains(text, "bad token [redacted]") {
-			t.Errorf("it is told %q", text)
+			t.Errorf("the message is %q", text)
 		}
 	}
 }

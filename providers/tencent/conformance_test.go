@@ -90,7 +90,7 @@ func TestConformance(t *testing.T) {
 				Secrets: []string{s.SecretKey(), nothing.SecretKey.Reveal(), nothing.SessionToken.Reveal(), late.SecretKey.Reveal()},
 			}
 			if c.versioning == "" { // mostly waiting, and the same with versions
-				p.Unreachable = opener(tencent.Config{Bucket: s.Bucket(), Region: s.Region(), Endpoint: nobody(t), Static: owner(s)})
+				p.Unreachable = opener(tencent.Config{Bucket: s.Bucket(), Region: s.Region(), Endpoint: noServer(t), Static: owner(s)})
 			}
 			c.run(t, p)
 		})
@@ -134,8 +134,8 @@ func opener(c tencent.Config) func(context.Context) (*vault.Store, error) {
 	return func(ctx context.Context) (*vault.Store, error) { return tencent.Open(ctx, c) }
 }
 
-// nobody returns an address where no server is.
-func nobody(t *testing.T) string {
+// noServer returns an address at which no server listens.
+func noServer(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

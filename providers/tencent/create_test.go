@@ -18,7 +18,7 @@ import (
 
 // TestCreateUnchecked has two creators of a new key at once at a COS that checks
 // x-cos-forbid-overwrite only when a request begins. The one who is overwritten before it has
-// read back is told; the other one is not, and both believe that they won.
+// read back gets an error; one that is overwritten later does not, and both believe that they won.
 func TestCreateUnchecked(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -49,7 +49,7 @@ func TestCreateUnchecked(t *testing.T) {
 				io.WriteString(rest, "!")
 				rest.Close()
 				if err := <-other; err != nil {
-					t.Errorf("the other creator is told %v", err)
+					t.Errorf("the other creator gets %v", err)
 				}
 			}
 			io.WriteString(rest, begin)
@@ -72,7 +72,7 @@ func TestCreateUnchecked(t *testing.T) {
 			}
 			got, err := st.Bucket.ReadAll(t.Context(), "key")
 			if err != nil || !strings.HasPrefix(string(got), "other") {
-				t.Errorf("the object is that of ours, of %d bytes, %v", len(got), err)
+				t.Errorf("the object is our own, of %d bytes, %v", len(got), err)
 			}
 		})
 	}
@@ -173,7 +173,7 @@ func TestAccelerated(t *testing.T) {
 	}
 }
 
-// TestUnfinishedUpload: parts that could not be removed are told, whatever ended the write.
+// TestUnfinishedUpload: parts that could not be removed are reported, whatever ended the write.
 func TestUnfinishedUpload(t *testing.T) {
 	for _, tc := range []struct {
 		name string

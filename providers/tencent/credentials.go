@@ -50,7 +50,7 @@ type credentialsError struct{ err error }
 func (e *credentialsError) Error() string { return e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// own says whether err was there before any request.
+// own reports whether err occurred before any request.
 func own(err error) bool {
 	var e *credentialsError
 	return errors.As(err, &e)

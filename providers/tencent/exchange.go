@@ -86,7 +86,7 @@ func NewExchanger(r Role) (federation.Exchanger, error) {
 	r.Endpoint = cmp.Or(r.Endpoint, "https://sts.tencentcloudapi.com")
 	r.Region = cmp.Or(r.Region, "ap-guangzhou")
 	base := transport.New(r.Timeout)
-	base.DisableKeepAlives = true // nobody closes an Exchanger, so that no connection may stay behind
+	base.DisableKeepAlives = true // an Exchanger is never closed, so no connection may stay open
 	return &exchanger{role: r, account: name[1], client: &http.Client{
 		Transport: base,
 		// It would take the token elsewhere.

@@ -53,7 +53,7 @@ func (o *tokens) Token(context.Context) (federation.Token, error) {
 
 // TestExpiryMidway lets the keys expire between the pages of a list, the parts of an
 // upload, before its end, and between the requests of a download that was cut. One
-// exchange with a fresh token, and it goes on; without a token, that is what is told.
+// exchange with a fresh token, and it goes on; without a token, that is the error.
 func TestExpiryMidway(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -128,7 +128,7 @@ func TestExpiryMidway(t *testing.T) {
 					if err := s.compare(t); err != nil {
 						t.Errorf("what was there: %v", err)
 					}
-					// Nobody without a key can abort the second upload: that is left to the
+					// Without a key the second upload cannot be aborted: that is left to the
 					// lifecycle that package policy prints.
 					for _, u := range s.s.Uploads(s.s.Bucket()) {
 						if _, err := ownerClient(t, s.s).Object.AbortMultipartUpload(t.Context(), u.Key, u.ID); err != nil {

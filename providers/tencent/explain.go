@@ -295,7 +295,7 @@ func isSourceError(err error) bool {
 }
 
 // failureOfCode returns what a code of COS means. The documents do not list those of a key in
-// KMS and of a quota; the names of both are told by what they are about.
+// KMS and of a quota; both kinds are recognised by the service in their names.
 func failureOfCode(code string) (f failure, ok bool) {
 	if f, ok := reasons[code]; ok {
 		return f, true
@@ -311,7 +311,7 @@ func failureOfCode(code string) (f failure, ok bool) {
 	return failure{}, false
 }
 
-// isEmpty says whether a range was refused because the object has no bytes at all, and so
+// isEmpty reports whether a range was refused because the object has no bytes at all, and so
 // is no envelope: there is not even a first one.
 func isEmpty(err error) bool {
 	var e *cos.ErrorResponse

@@ -213,7 +213,7 @@ func (e errand) meets(t *testing.T, s *costest.Server, a accident, action string
 		t.Errorf("%s: %v", what, err)
 	case errors.Is(err, vault.ErrUnsure):
 		if !bytes.Equal(now, wrote) && !bytes.Equal(now, old) {
-			t.Errorf("%s: %v, and %d bytes are there that nobody wrote", what, err, len(now))
+			t.Errorf("%s: %v, and %d bytes are there that no write stored", what, err, len(now))
 		}
 	default: // nothing happened
 		if !bytes.Equal(now, old) {
@@ -244,7 +244,7 @@ func read(t *testing.T, v *vault.Vault, o *vault.GetOptions) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// drop ends the uploads whose beginning was answered to nobody, as the lifecycle does that
+// drop ends the uploads whose initiation got no response, as the lifecycle does that
 // package policy prints; see the BUG note of cosblob.
 func drop(t *testing.T, s *costest.Server) {
 	t.Helper()

@@ -66,7 +66,7 @@ func (s *store) open(ctx context.Context, key, id string, offset, length int64) 
 }
 
 // Leftovers yields what would stay in the bucket if the current objects were deleted:
-// versions that are not current, and markers of deletion.
+// versions that are not current, and delete markers.
 func (s *store) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Leftover, error] {
 	return func(yield func(vault.Leftover, error) bool) {
 		for v, err := range s.versions(ctx, prefix) {

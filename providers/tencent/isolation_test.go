@@ -197,7 +197,7 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// TestSharedRole: one role for all, whose trust names no subject, keeps nobody apart, and
+// TestSharedRole: one role for all, whose trust names no subject, isolates no tenant, and
 // its documents say so.
 func TestSharedRole(t *testing.T) {
 	w := newWardWith(t, "", func(d *policy.Documents) {
@@ -289,7 +289,7 @@ func (w *ward) places(t *testing.T, all *cos.Client) []place {
 	return places
 }
 
-// others is what is there that is not acme's.
+// others returns the objects that are not acme's.
 func (w *ward) others(t *testing.T, all *cos.Client) (state []string) {
 	t.Helper()
 	out, _, err := all.Bucket.GetObjectVersions(t.Context(), &cos.BucketGetObjectVersionsOptions{})

@@ -85,8 +85,8 @@ func all(t *testing.T, r io.Reader) []byte {
 	return b
 }
 
-// TestLateWrite: a PUT that was cut off arrives after the store has looked for it. Nobody is
-// told success whose value was replaced by somebody who did not see it.
+// TestLateWrite: a PUT that was cut off arrives after the store has looked for it. No writer
+// succeeds whose value was replaced by a writer that did not see it.
 func TestLateWrite(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

@@ -19,8 +19,8 @@ type version struct {
 	vault.Version
 }
 
-// A listing is the answer to GET ?versions (436/31551). The SDK's own type has the markers
-// of deletion apart, and what was written in the same second then has no order.
+// A listing is the answer to GET ?versions (436/31551). The SDK's own type has the delete
+// markers apart, and what was written in the same second then has no order.
 type listing struct {
 	XMLName       xml.Name `xml:"ListVersionsResult"`
 	EncodingType  string

@@ -21,7 +21,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 )
 
-// A live bucket is asked what the documents leave open. Whoever asks is its owner.
+// A live bucket is asked what the documents leave open. The caller owns it.
 type live struct {
 	client  *cos.Client // signs, and repeats nothing
 	base    *url.URL

@@ -79,7 +79,7 @@ func TestConformanceLive(t *testing.T) {
 
 	ours := opener(c)
 	lost := c
-	lost.Endpoint = nobody(t)
+	lost.Endpoint = noServer(t)
 	conformance.Run(t, conformance.Provider{
 		Name: "tencent", Open: ours, Reopen: ours, Unreachable: opener(lost), Large: 9 << 20, Timeout: 10 * time.Minute,
 		Claims: slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return c == "errors-denied" || c == "errors-expired" }), Deviations: deviations,
@@ -150,7 +150,7 @@ func remove(t *testing.T, client *cos.Client, e thing) {
 	}
 }
 
-// TestQuestions: what is asked of a live bucket is told as costest plays it.
+// TestQuestions: the answers of a live bucket are those that costest plays.
 func TestQuestions(t *testing.T) {
 	asked := map[string]int{ // the fact that a question of costest is
 		"put-condition": 1, "multipart-etag": 2, "expired-token": 7, "metadata-limit": 11, "sign-time": 17, "key-length": 18,
@@ -181,7 +181,7 @@ func TestQuestions(t *testing.T) {
 				}
 			}
 			if !told {
-				t.Errorf("%s=%s is told as\n%s", q.Name, variant, strings.Join(lines, "\n"))
+				t.Errorf("%s=%s is reported as\n%s", q.Name, variant, strings.Join(lines, "\n"))
 			}
 			sweep(t, client, l.prefix)
 			if left := everything(t, client); len(left) > 0 {

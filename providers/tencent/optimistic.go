@@ -13,8 +13,8 @@
 //     envelope's commitment; no other write has them.
 //  4. Judge. The versions are listed until ours is among them. If what it came after is what
 //     the precondition asks for, it has won.
-//  5. Undo. Otherwise our version is deleted permanently, by its id, and the caller is told
-//     that it lost.
+//  5. Undo. Otherwise our version is deleted permanently, by its id, and the caller gets
+//     the error that it lost.
 //  6. Settle. A write that step 3 did not find may arrive later. After its last attempt package
 //     vault asks for step 3 once more. If the version is still not there the outcome is
 //     unknown, [vault.ErrUnsure].

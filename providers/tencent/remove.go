@@ -37,7 +37,7 @@ func (s *store) Remove(ctx context.Context, keys []string) (failed map[string]er
 	return failed, err
 }
 
-// plain says whether cosblob stores a key under the key itself. Others, which no vault
+// plain reports whether cosblob stores a key under the key itself. Others, which no vault
 // writes, are deleted through it.
 func plain(key string) bool {
 	if key == "" || key[0] == '/' || key[0] == '\\' || strings.Contains(key, "__0x") {
@@ -51,7 +51,7 @@ func plain(key string) bool {
 	return !strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// Purge removes versions for ever.
+// Purge permanently deletes versions.
 func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed map[vault.Leftover]error, err error) {
 	if len(leftovers) == 0 {
 		return nil, nil

@@ -171,7 +171,7 @@ func TestOptimisticFaults(t *testing.T) {
 	}
 }
 
-// TestOptimisticLoser has somebody else write between the look and the write.
+// TestOptimisticLoser lets another writer write between the look and the write.
 func TestOptimisticLoser(t *testing.T) {
 	for _, undone := range []bool{true, false} {
 		t.Run(fmt.Sprint("undone ", undone), func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestOptimisticLoser(t *testing.T) {
 	}
 }
 
-// TestLostAnswer loses the answer to an optimistic write, and has somebody else write
+// TestLostAnswer loses the answer to an optimistic write, and lets another writer write
 // before or after it: the store finds its own version and tells the truth about it.
 func TestLostAnswer(t *testing.T) {
 	theirs := func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err } // of the same length

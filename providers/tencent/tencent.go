@@ -1,7 +1,7 @@
 // Package tencent keeps the objects of a vault in a bucket of Tencent Cloud COS.
 //
-// Credentials are temporary ones of a CAM role, which an OIDC token was exchanged for
-// ([NewExchanger], package federation), given ones, or those of the environment.
+// Its credentials come from the exchange of an OIDC token for a CAM role ([NewExchanger], package
+// federation), from the caller, or from the environment.
 //
 //	exchange, err := tencent.NewExchanger(tencent.Role{
 //		ARN: "qcs::cam::uin/100000000001:roleName/vault-0xabc", Provider: "broker", Region: "ap-guangzhou",
@@ -14,41 +14,38 @@
 //		}),
 //	})
 //
-// COS has no conditional writes but x-cos-forbid-overwrite, and that only in a bucket
-// which never had versioning; in any other it is ignored without notice. So the bucket
-// decides what the store honours, and [Open] asks it (GET ?versioning):
+// The only conditional write of COS is x-cos-forbid-overwrite. COS ignores it silently in a bucket
+// that has, or ever had, versioning. So the bucket decides which features the store has, and [Open]
+// requests its versioning (GET ?versioning):
 //
-//   - Never versioned: create-only is documented, and under many creators at once reported not
-//     to hold (see Create). What was created is read back, so that a creator who was
-//     overwritten by then is told. One that is overwritten later is not: create-only is no
-//     lock here. There is neither swap nor history.
-//   - Versioning enabled: there is history. Create and swap are optimistic: they write,
-//     look at what came before their own version, and remove it for ever if that is not
-//     what they may replace. The loser is told, and what it met stays. But a reader may
-//     see the loser's value for a moment, and for good if the loser is killed right then.
-//     Each such write tells in its metadata what it wants to come after (x-cos-meta-basis),
-//     so that a swap is not based on a loser: it is refused with [vault.ErrConflict] until
-//     that one is removed, or a minute old.
-//     If the answer to such a write is lost, the store looks whether it is there, and
-//     judges it then; where that cannot be told it is [vault.ErrUnsure].
-//   - Versioning suspended: there is history of what was written before. A write replaces
-//     the last one that was made while suspended, history included, so that create is
-//     refused with [vault.ErrUnsupported], and there is no swap.
-//   - Not known, because the bucket may not be asked or did not answer: create, swap and
-//     history ask again, and fail for that reason as long as they get no answer.
+//   - Never enabled: create-only uses the header. Several creators of a key at the same moment are
+//     reported to succeed together (see Create), so the object is read back, and a creator whose
+//     object was overwritten by then gets an error. One that is overwritten later does not:
+//     create-only is not a lock here. There is no compare-and-swap and no history.
+//   - Enabled: there is history. Create and compare-and-swap are optimistic: they write a version,
+//     check the version before it, and permanently delete their own if another writer was first. That
+//     writer's version stays, and the loser gets an error. Until then a reader may see the losing
+//     value; it stays if the process is killed at this moment. The version stores in its metadata
+//     (x-cos-meta-basis) which version it is based on. A compare-and-swap based on a version that
+//     may still be deleted fails with [vault.ErrConflict] until that is deleted or a minute old. If
+//     the response to a write is lost, the store looks for the version; if the outcome cannot be
+//     determined, the error wraps [vault.ErrUnsure].
+//   - Suspended: there is only the history from before. A write permanently replaces the last one made
+//     while suspended, so create fails with [vault.ErrUnsupported], and there is no compare-and-swap.
+//   - Unknown, because the request was denied or failed: create, compare-and-swap and history request
+//     it again, and fail with its error until it succeeds.
 //
-// BUG(objectvault): versioning that is suspended while a Store is open is found out only
-// by a create or swap that has written already: it is then [vault.ErrUnsure]. A bucket
-// that never had versioning is asked again after a minute; if it is enabled and suspended
-// within that minute, a create may replace what is there.
+// BUG(objectvault): if versioning is suspended while a Store is open, only a create or swap that has
+// already written detects it; its error wraps [vault.ErrUnsure]. A bucket that never had versioning is
+// asked again after a minute; if versioning is enabled and suspended within that minute, a create
+// may replace an existing object.
 //
-// BUG(objectvault): a request that got no answer may be carried out later. With versioning,
-// such a write may then come over what others wrote, which stays in the history. The one
-// who made it is told [vault.ErrUnsure], or success if another attempt of his won.
+// BUG(objectvault): COS may apply a request without a response later. With versioning such a write
+// may then replace another writer's object, which stays in the history. Its caller gets
+// [vault.ErrUnsure], or success if another attempt succeeded.
 //
-// BUG(objectvault): keys that hold control characters or __0x, which no vault writes,
-// have no history here, since package cosblob stores them under other names. Leftovers
-// have those names.
+// BUG(objectvault): keys that contain control characters or __0x, which no vault writes, have no
+// history here, because package cosblob stores them under other names. Leftovers have those names.
 package tencent
 
 import (
@@ -142,7 +139,7 @@ type store struct {
 	bucket      *blob.Bucket
 	client      *cos.Client
 	credentials *credentials
-	idle        func() // closes the connections that nobody uses
+	idle        func() // closes unused connections
 	state       state
 	closed      atomic.Bool
 }

@@ -47,7 +47,7 @@ func (s *state) set(is versioning) {
 	s.is, s.at = is, time.Now()
 }
 
-// stale says whether to ask, for the first time or again.
+// stale reports whether to ask, for the first time or again.
 func (s *state) stale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 )
 
 // TestNeverIsAskedAgain: versioning that was enabled and suspended while a Store was open is
-// found out before a create replaces what is there.
+// found out before a create replaces an object.
 func TestNeverIsAskedAgain(t *testing.T) {
 	server, err := costest.New(&costest.Options{Bucket: "bucket-1250000000"})
 	if err != nil {
