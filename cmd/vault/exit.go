@@ -104,7 +104,7 @@ var outcomes = []struct {
 	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "compare --keys, --tenant, --collection and --vault-id with those of the writer: at least one differs"},
 	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"},
 	{errKeyFile, exitFailure, "key_file", ""},
-	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether it was stored"},
+	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether it took effect"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
 	{vault.ErrPermission, exitDenied, "denied", "check the scope of the profile, and the permissions of the store or its files"},
 	{vault.ErrNoSpace, exitFailure, "no_space", "nothing was changed; free some space and try again"},

@@ -140,7 +140,7 @@ func TestReports(t *testing.T) {
 		want string
 	}{
 		{&vault.Error{Op: "put", Name: "a b", Err: vault.ErrUnsure},
-			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to check whether it was stored\n"},
+			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to check whether it took effect\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrNoSpace}, "vault: put a: no space left\nvault: hint: nothing was changed; free some space and try again\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrConflict}, "vault: put a: conflict\nvault: hint: another writer changed it: check vault stat a, then try again\n"},
 		{vault.ErrUnauthenticated, "vault: put: not authenticated\nvault: hint: get new credentials and try again\n"},

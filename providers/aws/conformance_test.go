@@ -37,6 +37,18 @@ func static(k testcloud.Keys) credentials.StaticCredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, "")
 }
 
+// A realServer is one that all packages share, and the keys of its owner.
+type realServer struct {
+	url  string
+	keys testcloud.Keys
+}
+
+func realServers(t *testing.T) map[string]realServer {
+	t.Helper()
+	rgw, versity := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
+	return map[string]realServer{"Ceph": {rgw.URL, rgw.Owner}, "versitygw": {versity.URL, versity.Root}}
+}
+
 // noServer returns an address at which no server listens.
 func noServer(t *testing.T) string {
 	t.Helper()

@@ -47,11 +47,7 @@ func roundTrip(t *testing.T, s *vault.Store) {
 // signed.
 func TestRewrittenEncoding(t *testing.T) {
 	t.Parallel()
-	rgw, versity := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
-	for name, tc := range map[string]struct {
-		url  string
-		keys testcloud.Keys
-	}{"Ceph": {rgw.URL, rgw.Owner}, "versitygw": {versity.URL, versity.Root}} {
+	for name, tc := range realServers(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bucket := testcloud.NewBucket(t, tc.url, tc.keys, true)

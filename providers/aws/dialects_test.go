@@ -256,11 +256,7 @@ func TestNoVersions(t *testing.T) {
 // TestRealMD5 has real servers take Content-MD5 on every request that has it.
 func TestRealMD5(t *testing.T) {
 	t.Parallel()
-	rgw, versity := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
-	for name, tc := range map[string]struct {
-		url  string
-		keys testcloud.Keys
-	}{"Ceph": {rgw.URL, rgw.Owner}, "versitygw": {versity.URL, versity.Root}} {
+	for name, tc := range realServers(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bucket := testcloud.NewBucket(t, tc.url, tc.keys, true)
