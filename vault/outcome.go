@@ -21,6 +21,8 @@ import (
 // publish stores the envelope of s at key, or nothing. It finds out which, even if the store
 // did not respond.
 func (v *Vault) publish(ctx context.Context, key string, how condition, s *sealing) (version string, err error) {
+	ctx, stop := linger.Within(ctx, writeTime)
+	defer stop()
 	again, err := s.readStart()
 	if err != nil {
 		return "", notOfStore(err)
@@ -221,8 +223,12 @@ func (v *Vault) followUp(found object, revision int64, more bool) (condition, bo
 	return condition{}, more
 }
 
-// readBackTime is the time to learn the outcome of a write after its context has ended.
+// readBackTime is the time to learn the outcome of a deletion after its context has ended.
 const readBackTime = 5 * time.Second
+
+// writeTime is the time that a write may take after its context has ended, to wait for the response,
+// to abort an upload and to read the object back.
+const writeTime = 4500 * time.Millisecond
 
 // lingering returns a context that ends readBackTime after ctx, because a caller who gave up
 // still needs the outcome.

@@ -162,7 +162,7 @@ type PutOptions struct {
 
 // Put seals value and stores it under name. If it fails, nothing was stored, unless the error
 // wraps [ErrUnsure]: then the outcome is unknown, and the value may still appear. After ctx has
-// ended, Put may take 20 more seconds to learn the outcome of a request in progress and to
+// ended, Put may take 5 more seconds to learn the outcome of a request in progress and to
 // clean up.
 //
 // Put holds a value of up to 1 MiB in memory and retries it if the store does not respond. It

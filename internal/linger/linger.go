@@ -19,19 +19,17 @@ func WithEnd(ctx context.Context, end time.Time) context.Context {
 }
 
 // Context returns a context that goes on after ctx has ended, for at most d from now, and not
-// longer than [WithEnd] allows.
+// longer than [WithEnd] and [Within] allow.
 func Context(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if end, ok := ctx.Value(endKey{}).(time.Time); ok {
-		d = min(d, time.Until(end))
-	}
-	return context.WithTimeout(context.WithoutCancel(ctx), d)
+	return context.WithTimeout(context.WithoutCancel(ctx), left(ctx, d))
 }
 
 // Half returns how long the first of two waits may take: d, or half of the time that
-// [WithEnd] leaves, so that the second has as much.
+// [WithEnd] and [Within] leave, so that the second has as much.
 func Half(ctx context.Context, d time.Duration) time.Duration {
-	if end, ok := ctx.Value(endKey{}).(time.Time); ok {
-		d = max(0, min(d, time.Until(end)/2))
+	const unbounded = 1 << 62
+	if rest := left(ctx, unbounded); rest < unbounded {
+		d = max(0, min(d, rest/2))
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package linger_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/objectvault/objectvault/internal/linger"
@@ -53,4 +54,33 @@ func TestHalf(t *testing.T) {
 	if d := linger.Half(linger.WithEnd(t.Context(), time.Now().Add(-time.Hour)), time.Hour); d != 0 {
 		t.Errorf("past the end: %v", d)
 	}
+}
+
+// TestWithin: what follows the end of a context is bounded together, and not before that end.
+func TestWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parent, cancel := context.WithCancel(t.Context())
+		ctx, stop := linger.Within(parent, 5*time.Second)
+		defer stop()
+		if d := linger.Half(ctx, time.Minute); d != time.Minute {
+			t.Errorf("before the end: %v", d)
+		}
+		<-time.After(time.Hour) // of the test's own clock
+		cancel()
+		if d := linger.Half(ctx, time.Minute); d != 2500*time.Millisecond {
+			t.Errorf("at the end: half is %v, want 2.5s", d)
+		}
+		<-time.After(2 * time.Second)
+		after, release := linger.Context(ctx, time.Minute)
+		defer release()
+		if end, _ := after.Deadline(); time.Until(end) != 3*time.Second || after.Err() != nil {
+			t.Errorf("2s later: it ends in %v, %v, want 3s", time.Until(end), after.Err())
+		}
+		<-time.After(4 * time.Second)
+		late, release := linger.Context(ctx, time.Minute)
+		defer release()
+		if late.Err() == nil {
+			t.Error("6s later: it goes on")
+		}
+	})
 }

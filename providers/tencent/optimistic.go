@@ -34,6 +34,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -91,7 +92,7 @@ func (s *store) optimistic(ctx context.Context, key string, p precondition, fill
 		return s.judge(ctx, key, done.VersionID, p)
 	case err == nil, full && !notApplied(err):
 		// It is there, or may be: an id is needed to judge it and to undo it by.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+		ctx, cancel := linger.Context(ctx, judgeTime)
 		defer cancel()
 		id, ferr := s.find(ctx, key, sent.first, sent.size, before)
 		switch {
@@ -298,7 +299,7 @@ func (s *store) judge(ctx context.Context, key, id string, p precondition) (vers
 		// It replaced what had no version before it, and is not ours alone to remove.
 		return "", fmt.Errorf("%w: it was written without a version, so that versioning was suspended meanwhile", vault.ErrUnsure)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+	ctx, cancel := linger.Context(ctx, judgeTime)
 	defer cancel()
 	before, newest, err := s.predecessor(ctx, key, id)
 	switch {
@@ -356,7 +357,7 @@ var errMayArrive = fmt.Errorf("%w: a request that got no response may still arri
 // Settle is step 6, and implements [vault.Settler]. All versions of the write came too late if
 // the oldest did.
 func (s *store) Settle(ctx context.Context, key string, w vault.UnknownWrite) (version string, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), judgeTime)
+	ctx, cancel := linger.Context(ctx, judgeTime)
 	defer cancel()
 	p := precondition{w.Tag}
 	first := w.Header[:min(len(w.Header), maxOpening)]
