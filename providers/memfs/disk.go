@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/internal/durable"
+	"github.com/objectvault/objectvault/internal/filelock"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -56,6 +57,8 @@ type rootDisk struct {
 
 // rootFile is *os.File; its method lock depends on the system.
 type rootFile struct{ *os.File }
+
+func (f rootFile) lock(exclusive bool) error { return filelock.Try(f.File, exclusive) }
 
 func (d *rootDisk) abs(name string) string {
 	return filepath.Join(d.root.Name(), filepath.FromSlash(name))

@@ -8,11 +8,12 @@ import (
 	"os"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/filelock"
 	"github.com/objectvault/objectvault/vault"
 )
 
 // errBusy means that another holder has the lock.
-var errBusy = errors.New("locked")
+var errBusy = filelock.ErrLocked
 
 // locks serialize the writers of one store in this process, so that only one of them polls for
 // the flock.

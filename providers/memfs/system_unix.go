@@ -24,34 +24,6 @@ const (
 	openFlags = unix.O_NONBLOCK | unix.O_NOFOLLOW
 )
 
-func (f rootFile) lock(exclusive bool) error {
-	how := unix.LOCK_SH | unix.LOCK_NB
-	if exclusive {
-		how = unix.LOCK_EX | unix.LOCK_NB
-	}
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var lockErr error
-	err = conn.Control(func(fd uintptr) {
-		for {
-			if lockErr = unix.Flock(int(fd), how); lockErr != unix.EINTR {
-				return
-			}
-		}
-	})
-	switch {
-	case err != nil:
-		return err
-	case errors.Is(lockErr, unix.EWOULDBLOCK):
-		return errBusy
-	case lockErr != nil:
-		return &fs.PathError{Op: "flock", Path: f.Name(), Err: lockErr}
-	}
-	return nil
-}
-
 // hasNoLocks reports whether err, from a lock, means that the file system has no locks.
 func hasNoLocks(err error) bool {
 	return isAny(err, unix.ENOSYS, unix.ENOLCK, unix.EOPNOTSUPP, unix.ENOTSUP, unix.EINVAL)

@@ -19,24 +19,6 @@ const (
 	syncsDirs = false // an open directory cannot be removed
 )
 
-// lockAt is beyond the end of any file, because locks are mandatory on Windows.
-const lockAt = 1 << 30
-
-func (f rootFile) lock(exclusive bool) error {
-	how := uint32(windows.LOCKFILE_FAIL_IMMEDIATELY)
-	if exclusive {
-		how |= windows.LOCKFILE_EXCLUSIVE_LOCK
-	}
-	err := windows.LockFileEx(windows.Handle(f.Fd()), how, 0, 1, 0, &windows.Overlapped{OffsetHigh: lockAt})
-	switch {
-	case errors.Is(err, windows.ERROR_LOCK_VIOLATION), errors.Is(err, windows.ERROR_IO_PENDING):
-		return errBusy
-	case err != nil:
-		return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
-	}
-	return nil
-}
-
 func hasNoLocks(err error) bool {
 	return isAny(err, windows.ERROR_INVALID_FUNCTION, windows.ERROR_NOT_SUPPORTED)
 }
