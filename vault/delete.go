@@ -23,16 +23,30 @@ type DeleteOptions struct {
 // between, unless IfTag is set. An error that wraps [ErrUnsure] means that the object may have
 // been removed, or may still be. After ctx has ended, Delete may take 5 more seconds to learn
 // the outcome.
+//
+// With [Options].Spool, Delete first sets the pending entries of the name aside, so that they are not
+// sent later.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
 	defer wrap(&err, "delete", string(name))
 	key, err := v.writable(name)
 	if err != nil {
 		return err
 	}
+	ended, err := v.endPending(ctx, name, false, "the name was removed")
+	if err != nil {
+		return err
+	}
+	if err := v.connect(ctx); err != nil {
+		return err
+	}
 	if o != nil && o.IfTag != "" {
 		return v.deleteIf(ctx, name, key, o.IfTag)
 	}
-	return v.absent(ctx, key, v.remove(ctx, key))
+	err = v.absent(ctx, key, v.remove(ctx, key))
+	if ended > 0 && errors.Is(err, ErrNotFound) {
+		return nil // what existed was in the spool
+	}
+	return err
 }
 
 // deleteIf removes the object of name if it has the given tag.

@@ -52,13 +52,17 @@ var (
 	// ErrRollback means that the store returned an object older than one that was already read
 	// or stored.
 	ErrRollback = errors.New("rolled back")
+	// ErrSpooled means that the value is saved on this machine, and not certainly in the store.
+	ErrSpooled = errors.New("saved on this machine, not yet in the store")
+	// ErrTooLarge means that a value is longer than the caller, or the spool, accepts.
+	ErrTooLarge = errors.New("too large")
 )
 
 // sentinels lists the sentinels in the order in which an error that wraps several is
 // classified: the more specific one comes first.
 var sentinels = []error{
-	ErrRollback, ErrUnsure, ErrBusy, ErrUnauthenticated, ErrPermission, ErrNoSpace, ErrConflict,
-	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrConfig, ErrClosed, ErrRefused, ErrUnavailable,
+	ErrSpooled, ErrRollback, ErrUnsure, ErrBusy, ErrUnauthenticated, ErrPermission, ErrNoSpace, ErrConflict,
+	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrConfig, ErrClosed, ErrTooLarge, ErrRefused, ErrUnavailable,
 }
 
 // A sentinel is an error that wraps a more general one.

@@ -33,7 +33,7 @@ func (v *Vault) History(ctx context.Context, name Name) iter.Seq2[HistoryEntry, 
 			wrap(&err, "history", string(name))
 			yield(HistoryEntry{}, err)
 		}
-		key, err := v.readable(name)
+		key, err := v.readable(ctx, name)
 		if err != nil {
 			fail(err)
 			return
@@ -153,6 +153,9 @@ func (p place) check(h *envelope.Header) error {
 func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
 	defer wrap(&err, "rollback", string(name))
 	key, err := v.storable(name)
+	if err == nil {
+		err = v.connect(ctx)
+	}
 	if err != nil {
 		return Info{}, err
 	}
@@ -173,6 +176,9 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "undelete", string(name))
 	key, err := v.storable(name)
+	if err == nil {
+		err = v.connect(ctx)
+	}
 	if err != nil {
 		return Info{}, err
 	}
@@ -208,5 +214,5 @@ func (v *Vault) putAgain(ctx context.Context, name Name, old place, create bool)
 	}
 	v.revisions.raise(name, r.Header().Revision)
 	m := r.Metadata()
-	return v.put(ctx, name, r, &PutOptions{Create: create, ContentType: m.ContentType, Expires: m.Expires, Labels: m.Labels})
+	return v.put(ctx, name, r, &PutOptions{Create: create, ContentType: m.ContentType, Expires: m.Expires, Labels: m.Labels, Spool: SpoolOff})
 }

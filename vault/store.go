@@ -67,6 +67,8 @@ type Store struct {
 	// Closed reports whether Close was called; then every request is [ErrClosed]. Nil: the
 	// errors of the bucket report it.
 	Closed func() bool
+
+	deferral *deferral // not nil: the Store of Deferred
 }
 
 // A Putter stores an object and replaces any other. It calls fill once.

@@ -53,6 +53,12 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	if v.scope.Names != nil || v.scope.ReadOnly {
 		return result, fmt.Errorf("%w: teardown needs a vault without a scope", ErrPermission)
 	}
+	if _, err := v.endPending(ctx, "", o.AllCollections, "the tenant was torn down"); err != nil {
+		return result, err
+	}
+	if err := v.connect(ctx); err != nil {
+		return result, err
+	}
 	if o.Purge && v.store.Purge == nil {
 		return result, fmt.Errorf("%w: it cannot purge its history", ErrUnsupported)
 	}

@@ -30,6 +30,16 @@ type sealing struct {
 
 	plain  []byte // the whole value, if it is short
 	sealed []byte // its envelope
+
+	// With a spool: see journal.go.
+	sealer *envelope.Writer              // seals the rest of the value; nil: there is none left
+	out    redirect                      // where sealer writes
+	start  []byte                        // the header, which was sealed before the entry was created
+	prefix func() (io.ReadCloser, error) // the start of the envelope; nil: there is none
+	unread io.Reader                     // the rest of the value, after prefix and rest
+	rest   []byte                        // what follows prefix, and could not be written to the entry
+	replay func() (io.ReadCloser, error) // the whole envelope; nil: it is not on this machine
+	local  error                         // why the envelope is for the key of the spool; nil: it is not
 }
 
 // replayable is the maximum length of a value that is held in memory.
@@ -38,7 +48,12 @@ const replayable = 1 << 20
 // readStart reads the start of the value. It reports whether it read all of it, so that the
 // value can be sealed and sent again.
 func (s *sealing) readStart() (again bool, err error) {
-	if len(s.keys) == 0 {
+	switch {
+	case s.replay != nil:
+		return true, nil
+	case s.prefix != nil:
+		return false, nil
+	case len(s.keys) == 0:
 		return false, fmt.Errorf("%w: there is no key source to seal for", envelope.ErrUnknownKey)
 	}
 	var start bytes.Buffer
@@ -94,15 +109,24 @@ func (s *sealing) rewind() error {
 // fill writes the envelope.
 func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 	switch {
+	case s.replay != nil:
+		return copyFrom(w, s.replay)
 	case s.sealed != nil:
 		_, err := w.Write(s.sealed)
 		return err
+	case s.prefix != nil:
+		start := s.prefix
+		s.prefix, s.value = nil, nil
+		if err := s.sealRest(w, start); err != nil {
+			return err
+		}
 	case s.value == nil: // never store the rest of a value as the whole value
 		return errTwice
-	}
-	defer func() { s.value = nil }()
-	if err := s.seal(ctx, w); err != nil {
-		return err
+	default:
+		defer func() { s.value = nil }()
+		if err := s.seal(ctx, w); err != nil {
+			return err
+		}
 	}
 	if s.revisions.latest(s.name) > s.header.Revision {
 		return fmt.Errorf("%w: a value with a later revision was stored while this one was being written", ErrConflict)
@@ -136,15 +160,21 @@ func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 type source struct {
 	ctx   context.Context
 	r     io.Reader
-	seek  io.Seeker // nil if r cannot be read again
-	start int64     // initial position of r
+	again func() error // returns to the initial position of r; nil if r cannot be read again
 }
 
 func newSource(ctx context.Context, r io.Reader) *source {
 	s := &source{ctx: ctx, r: r}
+	if c, ok := r.(*Content); ok {
+		s.again = c.rewind
+		return s
+	}
 	if seeker, ok := r.(io.Seeker); ok {
 		if start, err := seeker.Seek(0, io.SeekCurrent); err == nil { // a pipe is an *os.File, too
-			s.seek, s.start = seeker, start
+			s.again = func() error {
+				_, err := seeker.Seek(start, io.SeekStart)
+				return err
+			}
 		}
 	}
 	return s
@@ -163,7 +193,7 @@ func (s *source) Read(p []byte) (int, error) {
 
 // rewind seeks to the initial position of the reader.
 func (s *source) rewind() error {
-	if _, err := s.seek.Seek(s.start, io.SeekStart); err != nil {
+	if err := s.again(); err != nil {
 		return &SourceError{err}
 	}
 	return nil

@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -36,8 +37,11 @@ import (
 
 // A Vault stores and opens the objects of one tenant in one collection.
 type Vault struct {
-	store      *Store
-	backend    *backend // every request to store goes through it
+	store      *Store     // set by New, or by connect
+	backend    *backend   // every request to store goes through it
+	deferral   *deferral  // nil: the store is open
+	mu         sync.Mutex // held while connect sets store
+	spool      Spool      // nil: Put saves nothing on this machine
 	id         string
 	tenant     Tenant
 	collection Collection
@@ -57,6 +61,9 @@ type Options struct {
 	Scope Scope
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
+	// Spool saves values on this machine until the store has them; nil saves nothing. See
+	// [Vault.Put].
+	Spool Spool
 	// Log receives one record for each request to the store. It never contains a value. Nil
 	// disables logging. The attributes: "op" (get, put, create, swap, delete, delete-if, list,
 	// versions, leftovers, purge, settle), "key" (the object's key, the prefix of a list, or
@@ -82,13 +89,13 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	if o == nil {
 		o = &Options{}
 	}
-	if store == nil || store.Bucket == nil {
+	if store == nil || store.Bucket == nil && store.deferral == nil {
 		return nil, fmt.Errorf("%w: there is no store", ErrConfig)
 	}
 	if slices.Contains(keys, nil) {
 		return nil, fmt.Errorf("%w: a key source is nil", ErrConfig)
 	}
-	v := &Vault{store: store, keys: slices.Clone(keys), revisions: revisions{now: o.Now}}
+	v := &Vault{store: store, deferral: store.deferral, spool: o.Spool, keys: slices.Clone(keys), revisions: revisions{now: o.Now}}
 	if v.revisions.now == nil {
 		v.revisions.now = time.Now
 	}
@@ -117,6 +124,9 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 // Tenant returns the tenant of the Vault, in the form that [ParseTenant] returns.
 func (v *Vault) Tenant() Tenant { return v.tenant }
 
+// VaultID returns the id that distinguishes vaults of the same tenant and key; it may be empty.
+func (v *Vault) VaultID() string { return v.id }
+
 // Collection returns the collection of the Vault.
 func (v *Vault) Collection() Collection { return v.collection }
 
@@ -136,6 +146,7 @@ type Info struct {
 	Expires     time.Time         // sealed with the value; informational, not an access control
 	Expired     bool              // Expires has passed
 	Labels      map[string]string // sealed with the value
+	Pending     bool              // the value is on this machine only, and not certainly in the store: see [Spool]
 }
 
 // PutOptions configures [Vault.Put]. Nil, or the zero value, replaces any object. At most one
@@ -158,6 +169,9 @@ type PutOptions struct {
 	ContentType string
 	Expires     time.Time
 	Labels      map[string]string
+	// Spool is whether the value is saved on this machine first; the zero value saves it if the
+	// Vault has an [Options].Spool.
+	Spool SpoolMode
 }
 
 // Put seals value and stores it under name. If it fails, nothing was stored, unless the error
@@ -172,6 +186,11 @@ type PutOptions struct {
 // the store supports conditional writes, a retry never replaces a value that another writer
 // stored after the first attempt. Put fails with [ErrConflict] if it streams a value and a Put
 // of the same Vault that began later has stored another one.
+//
+// With [Options].Spool, Put first saves the sealed value on this machine, before it sends a request.
+// If it then cannot store the value, or the outcome is unknown, it returns the Info of the value and a
+// [*SpooledError], and package spool sends the value later. Nil still means that the store has the
+// value. If neither the store nor the spool has the value, the error is an [*UnsavedError].
 //
 // An error of the reader is a [*SourceError].
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
@@ -199,9 +218,8 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if err != nil {
 		return Info{}, err
 	}
-	how, err := v.condition(ctx, name, key, o)
-	if err != nil {
-		return Info{}, err
+	if o.Spool == SpoolRequire && v.spool == nil {
+		return Info{}, fmt.Errorf("%w: SpoolRequire, and this vault has no spool", ErrConfig)
 	}
 	m := envelope.Metadata{ContentType: o.ContentType, Expires: o.Expires, Labels: maps.Clone(o.Labels)}
 	if !m.Expires.IsZero() {
@@ -211,16 +229,23 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		m.Labels = nil
 	}
 	sealed := sealing{ref: v.ref(name), keys: v.keys, metadata: m, value: value, revisions: &v.revisions, name: name}
-	if s, ok := value.(*source); ok && s.seek != nil {
+	if s, ok := value.(*source); ok && s.again != nil {
 		sealed.source = s
 	}
-	version, err := v.publish(ctx, key, how, &sealed)
-	if err != nil {
+	var version string
+	if v.spool == nil || o.Spool == SpoolOff {
+		version, err = v.sendFirst(ctx, key, &sealed, o)
+	} else {
+		version, err = v.putSpooled(ctx, key, &sealed, o)
+	}
+	var spooled *SpooledError
+	if err != nil && !errors.As(err, &spooled) {
 		return Info{}, err
 	}
 	info := v.info(name, sealed.header, m)
 	info.Version, info.Size, info.SealedSize = version, sealed.read, sealed.written
-	return info, nil
+	info.Pending = spooled != nil && !spooled.Refused
+	return info, err
 }
 
 // errNoTag means that a conditional write was requested and the server returned no tag to
@@ -281,13 +306,40 @@ type Range struct {
 // Get opens the object called name. The caller closes the reader. The reader returns only
 // verified bytes, and returns [io.EOF] only after the end was verified; every error is final.
 // Get opens an expired object too: see [Info].
+//
+// With [Options].Spool, Get returns the pending value of the name, with [Info].Pending set, if the store
+// cannot be reached or has an older object. It never returns a value that the store refused.
 func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, err error) {
 	defer wrap(&err, "get", string(name))
 	if o == nil {
 		o = &GetOptions{}
 	}
-	key, err := v.readable(name)
+	key, err := v.allowed(name)
 	if err != nil {
+		return nil, err
+	}
+	if o.Version == "" {
+		if entry := v.pendingOf(ctx, name); entry != nil {
+			r, err := v.get(ctx, name, key, o)
+			var info Info
+			if err == nil {
+				info = r.info
+			}
+			if !prefersPending(entry.Entry().Revision, info, err) {
+				return r, err
+			}
+			if err == nil {
+				r.Close()
+			}
+			return v.readPending(ctx, name, entry, o.Range)
+		}
+	}
+	return v.get(ctx, name, key, o)
+}
+
+// get opens an object of the store.
+func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (*Reader, error) {
+	if err := v.connect(ctx); err != nil {
 		return nil, err
 	}
 	at, err := v.locate(ctx, key, o.Version)
@@ -323,8 +375,9 @@ type Reader struct {
 	info   Info
 	header []byte // sealed bytes of the header that was verified
 	plain  io.Reader
-	body   *body // nil if the first request returned the whole range
-	err    error // returned by every further Read
+	body   *body     // nil if the first request returned the whole range
+	local  io.Closer // the entry of the spool; nil: the value is in the store
+	err    error     // returned by every further Read
 }
 
 // Info describes the object. It was authenticated before Get returned.
@@ -357,6 +410,9 @@ func (r *Reader) Close() error {
 	if r.body != nil {
 		r.body.Close()
 	}
+	if r.local != nil {
+		r.local.Close()
+	}
 	if r.plain != nil && r.err == nil {
 		r.err = &Error{Op: "get", Name: string(r.info.Name), Err: errClosedReader}
 	}
@@ -368,8 +424,24 @@ func (r *Reader) Close() error {
 // only, and neither is authenticated.
 func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
-	key, err := v.readable(name)
+	key, err := v.allowed(name)
 	if err != nil {
+		return Info{}, err
+	}
+	entry := v.pendingOf(ctx, name)
+	if info, err = v.stat(ctx, name, key); entry == nil || !prefersPending(entry.Entry().Revision, info, err) {
+		return info, err
+	}
+	value, info, err := v.pendingInfo(ctx, name, entry)
+	if err == nil {
+		value.Close()
+	}
+	return info, err
+}
+
+// stat describes an object of the store.
+func (v *Vault) stat(ctx context.Context, name Name, key string) (Info, error) {
+	if err := v.connect(ctx); err != nil {
 		return Info{}, err
 	}
 	at := place{key: key, before: v.revisions.mark(name)}
@@ -404,7 +476,11 @@ type Entry struct {
 // one request for each 1000 objects and stops after the first error.
 func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		if err := v.opened(); err != nil {
+		err := v.opened()
+		if err == nil {
+			err = v.connect(ctx)
+		}
+		if err != nil {
 			wrap(&err, "list", prefix)
 			yield(Entry{}, err)
 			return
@@ -482,8 +558,17 @@ func (v *Vault) opened() error {
 	return nil
 }
 
-// readable checks name and scope and returns the key of the object. It sends no request.
-func (v *Vault) readable(name Name) (string, error) {
+// readable checks name and scope, opens a deferred store, and returns the key of the object.
+func (v *Vault) readable(ctx context.Context, name Name) (string, error) {
+	key, err := v.allowed(name)
+	if err == nil {
+		err = v.connect(ctx)
+	}
+	return key, err
+}
+
+// allowed checks name and scope and returns the key of the object. It sends no request.
+func (v *Vault) allowed(name Name) (string, error) {
 	if err := v.opened(); err != nil {
 		return "", err
 	}
@@ -505,9 +590,9 @@ func (v *Vault) storable(name Name) (string, error) {
 	return key, err
 }
 
-// writable is [Vault.readable] for operations that change the store.
+// writable is [Vault.allowed] for operations that change the store.
 func (v *Vault) writable(name Name) (string, error) {
-	key, err := v.readable(name)
+	key, err := v.allowed(name)
 	if err == nil && v.scope.ReadOnly {
 		return "", fmt.Errorf("%w: this vault is read-only", ErrPermission)
 	}

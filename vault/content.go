@@ -1,0 +1,132 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Content is a value of known size that can be read more than once. As the value of [Vault.Put], it
+// lets Put try again if the store reports that it applied nothing, whatever the length of the value.
+// Put recognizes an [*os.File] of a regular file, a [*bytes.Reader] and a [*strings.Reader] by itself.
+type Content struct {
+	Size int64                         // bytes; Put fails if the reader returns another number
+	Open func() (io.ReadCloser, error) // opens the value at its start
+
+	r io.ReadCloser
+	n int64
+}
+
+// Read reads the value. It opens the value first, and closes it after an error.
+func (c *Content) Read(p []byte) (int, error) {
+	if c.r == nil {
+		if err := c.rewind(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	switch {
+	case c.n > c.Size, err == io.EOF && c.n < c.Size:
+		err = fmt.Errorf("%w: its Size is %d and it has %d bytes or more", ErrConfig, c.Size, c.n)
+		if c.n < c.Size {
+			err = fmt.Errorf("%w: its Size is %d and it has %d bytes", io.ErrUnexpectedEOF, c.Size, c.n)
+		}
+	}
+	if err != nil {
+		c.close()
+	}
+	return n, err
+}
+
+// rewind opens the value at its start.
+func (c *Content) rewind() error {
+	c.close()
+	if c.Open == nil {
+		return fmt.Errorf("%w: a Content needs Open", ErrConfig)
+	}
+	r, err := c.Open()
+	if err != nil {
+		return err
+	}
+	c.r, c.n = r, 0
+	return nil
+}
+
+func (c *Content) close() {
+	if c.r != nil {
+		c.r.Close()
+		c.r = nil
+	}
+}
+
+// sizeOf returns how many bytes are left in r, if that is known.
+func sizeOf(r io.Reader) (int64, bool) {
+	switch r := r.(type) {
+	case *source:
+		return sizeOf(r.r)
+	case *Content:
+		return r.Size, true
+	case *bytes.Reader:
+		return int64(r.Len()), true
+	case *strings.Reader:
+		return int64(r.Len()), true
+	case *os.File:
+		fi, err := r.Stat()
+		if err != nil || !fi.Mode().IsRegular() {
+			return 0, false
+		}
+		at, err := r.Seek(0, io.SeekCurrent)
+		return max(0, fi.Size()-at), err == nil
+	case interface{ Size() (int64, bool) }: // a reader around one of these
+		return r.Size()
+	}
+	return 0, false
+}
+
+// DefaultReadLimit is the longest value that [Vault.ReadAll] returns by default, in bytes.
+const DefaultReadLimit = 16 << 20
+
+// ReadAllOptions configures [Vault.ReadAll]. Nil, or the zero value, reads the whole current object.
+type ReadAllOptions struct {
+	GetOptions
+	// Limit is the maximum length of the value in bytes; 0 means [DefaultReadLimit].
+	Limit int64
+}
+
+// ReadAll returns the value called name, after it has verified all of it. A value longer than the
+// limit is [ErrTooLarge]. Otherwise the errors are those of [Vault.Get].
+func (v *Vault) ReadAll(ctx context.Context, name Name, o *ReadAllOptions) (value []byte, info Info, err error) {
+	defer wrap(&err, "get", string(name))
+	if o == nil {
+		o = &ReadAllOptions{}
+	}
+	limit := o.Limit
+	if limit <= 0 {
+		limit = DefaultReadLimit
+	}
+	r, err := v.Get(ctx, name, &o.GetOptions)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer r.Close()
+	if o.Range == nil && r.Info().Size > limit { // the store's claim, which is enough to refuse
+		return nil, Info{}, tooLarge(limit)
+	}
+	value, err = io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, Info{}, err
+	case int64(len(value)) > limit:
+		return nil, Info{}, tooLarge(limit)
+	}
+	return value, r.Info(), nil
+}
+
+func tooLarge(limit int64) error {
+	return fmt.Errorf("%w: the value has more than %d bytes", ErrTooLarge, limit)
+}

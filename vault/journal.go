@@ -1,0 +1,458 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// A Put with a Spool has three steps. It seals the value into an entry of the spool, which makes it
+// durable on this machine. It sends the older entries of the name, so that they keep their order.
+// Then it sends its own entry, and removes it. If the store cannot be reached, or the outcome is
+// unknown, the entry stays, and Deliver sends it later.
+
+// journal seals the value into the spool. entry is nil if the value was not read, and is to be sent
+// without an entry. saved reports whether the entry is durable; otherwise it contains only the start
+// of the envelope, and cause is why.
+func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry Spooled, saved bool, cause error) {
+	limit := v.spool.Limit()
+	if size, known := sizeOf(s.value); known && size > limit {
+		return nil, false, fmt.Errorf("%w: it has %d bytes, and the spool takes %d", ErrTooLarge, size, limit)
+	}
+	older, err := v.spool.Entries(ctx, s.ref)
+	if err != nil {
+		older = nil // Add reports what is wrong with the spool
+	}
+	for _, e := range older {
+		v.revisions.raise(s.name, e.Entry().Revision)
+	}
+	e := SpoolEntry{Ref: s.ref, Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap}
+	if err := v.begin(ctx, s, &e); err != nil {
+		return nil, false, err
+	}
+	read := false
+	entry, err = v.spool.Add(ctx, e, func(w io.Writer) error {
+		read = true
+		return s.sealStart(w, limit)
+	})
+	switch {
+	case err == nil:
+		s.replay = entry.Open
+		return entry, true, nil
+	case !read:
+		s.sealer.Abort()
+		s.sealer, s.header = nil, nil
+		return nil, false, err
+	case entry == nil, isSourceError(err):
+		if entry != nil {
+			entry.Remove()
+			entry.Unlock()
+		}
+		return nil, false, &brokenJournal{err}
+	case s.sealer == nil: // complete, and not durable
+		s.replay = entry.Open
+	default:
+		s.prefix = entry.Open
+	}
+	if errors.Is(err, errPastLimit) {
+		err = fmt.Errorf("%w: it is longer than %d bytes", ErrTooLarge, limit)
+	}
+	return entry, false, err
+}
+
+// A brokenJournal means that the value was read and lost, so that it cannot be sent.
+type brokenJournal struct{ err error }
+
+func (e *brokenJournal) Error() string { return e.err.Error() }
+func (e *brokenJournal) Unwrap() error { return e.err }
+
+func isSourceError(err error) bool {
+	var source *SourceError
+	return errors.As(err, &source)
+}
+
+// begin seals the header. If the key sources of the vault cannot be reached, it seals for the key
+// of the spool.
+func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
+	if len(s.keys) == 0 {
+		return notOfStore(fmt.Errorf("%w: there is no key source to seal for", envelope.ErrUnknownKey))
+	}
+	err := s.begin(ctx)
+	if errors.Is(err, envelope.ErrUnavailable) || errors.Is(err, envelope.ErrUnauthenticated) {
+		local, lerr := v.spool.KeySource()
+		if lerr != nil {
+			return notOfStore(fmt.Errorf("%w, and no key of the spool: %w", err, lerr))
+		}
+		s.keys, e.Local, s.local = []envelope.KeySource{local}, true, notOfStore(err)
+		err = s.begin(ctx)
+	}
+	if err != nil {
+		return notOfStore(err)
+	}
+	e.Revision, e.Created = s.header.Revision, v.revisions.now()
+	return nil
+}
+
+// putSpooled is put with a spool. It returns the version that was stored.
+func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOptions) (version string, err error) {
+	entry, saved, cause := v.journal(ctx, s, o)
+	var lost *brokenJournal
+	switch {
+	case cause == nil:
+	case isSourceError(cause), s.header == nil && isKeyError(cause):
+		return "", cause
+	case errors.As(cause, &lost):
+		return "", &UnsavedError{Err: fact(ErrUnavailable, lost.err), Spool: lost.err}
+	case o.Spool == SpoolRequire:
+		if entry != nil {
+			entry.Remove()
+			entry.Unlock()
+		}
+		return "", fmt.Errorf("the value cannot be saved on this machine: %w", cause)
+	}
+	if entry != nil {
+		defer entry.Unlock()
+	}
+	if !saved {
+		version, err = v.sendFirst(ctx, key, s, o)
+		if entry != nil {
+			entry.Remove()
+		}
+		if err != nil && !isSourceError(err) {
+			err = &UnsavedError{Err: err, Spool: cause}
+		}
+		return version, err
+	}
+	err = v.sendOlder(ctx, s, entry.Entry().ID)
+	switch {
+	case err != nil:
+	case s.local != nil:
+		err = s.local
+	default:
+		version, err = v.sendFirst(ctx, key, s, o)
+	}
+	return version, v.finish(ctx, entry, err)
+}
+
+func isKeyError(err error) bool {
+	return errors.Is(err, envelope.ErrInvalid) || errors.Is(err, envelope.ErrUnknownKey)
+}
+
+// sendFirst makes the first attempts at a write of s.
+func (v *Vault) sendFirst(ctx context.Context, key string, s *sealing, o *PutOptions) (version string, err error) {
+	if err := v.connect(ctx); err != nil {
+		return "", err
+	}
+	how, err := v.condition(ctx, s.name, key, o)
+	if err != nil {
+		return "", err
+	}
+	return v.publish(ctx, key, how, s)
+}
+
+// sendOlder sends the entries of the name that are older than the entry id. It returns an error if
+// one of them is still pending: then the entry id must wait, too.
+func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
+	entries, err := v.spool.Entries(ctx, s.ref)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Entry().ID >= id || e.Entry().Refused {
+			continue
+		}
+		var spooled *SpooledError
+		if _, err := v.Deliver(ctx, e); errors.As(err, &spooled) && !spooled.Refused {
+			return spooled.Err
+		}
+	}
+	return nil
+}
+
+// finish removes an entry that was sent, or records the attempt that ended with err.
+func (v *Vault) finish(ctx context.Context, entry Spooled, err error) error {
+	if err == nil {
+		if rerr := entry.Remove(); rerr != nil {
+			v.backend.log.WarnContext(ctx, "spool", "op", "remove", "id", entry.Entry().ID, "err", rerr)
+		}
+		return nil
+	}
+	final := isFinal(err)
+	entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: err.Error(), Refused: final})
+	if final {
+		v.dropEqual(ctx, entry)
+	}
+	return &SpooledError{ID: entry.Entry().ID, Refused: final, Err: err}
+}
+
+// isFinal reports whether the store refused a value, so that another attempt would not help.
+func isFinal(err error) bool {
+	var cause *Cause
+	switch {
+	case errors.Is(err, ErrUnsure), errors.Is(err, context.Canceled), errors.Is(err, ErrUnauthenticated):
+		return false
+	case errors.As(err, &cause) && cause.Reason == NoBucket:
+		return true
+	}
+	return isAny(err, []error{ErrPermission, ErrNoSpace, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrRefused})
+}
+
+// dropEqual removes the other refused entries of the same name and value.
+func (v *Vault) dropEqual(ctx context.Context, entry Spooled) {
+	entries, err := v.spool.Entries(ctx, entry.Entry().Ref)
+	if err != nil {
+		return
+	}
+	for _, old := range entries {
+		o := old.Entry()
+		if o.ID == entry.Entry().ID || !o.Refused || !v.sameValue(ctx, entry, old) || old.Lock(ctx) != nil {
+			continue
+		}
+		if old.Entry().Refused {
+			old.Remove()
+		}
+		old.Unlock()
+	}
+}
+
+// sameValue reports whether two entries contain the same value. It opens both.
+func (v *Vault) sameValue(ctx context.Context, a, b Spooled) bool {
+	ra, err := v.openEntry(ctx, a)
+	if err != nil {
+		return false
+	}
+	defer ra.Close()
+	rb, err := v.openEntry(ctx, b)
+	if err != nil {
+		return false
+	}
+	defer rb.Close()
+	return equal(ra, rb)
+}
+
+// equal reports whether two readers return the same bytes, to the end.
+func equal(a, b io.Reader) bool {
+	pa, pb := make([]byte, 32<<10), make([]byte, 32<<10)
+	for {
+		na, erra := io.ReadFull(a, pa)
+		nb, errb := io.ReadFull(b, pb)
+		atEnd := erra == io.EOF || erra == io.ErrUnexpectedEOF
+		if na != nb || !bytes.Equal(pa[:na], pb[:nb]) || erra != errb || erra != nil && !atEnd {
+			return false
+		}
+		if atEnd {
+			return true
+		}
+	}
+}
+
+// An openedEntry is the value of an entry.
+type openedEntry struct {
+	*envelope.Reader
+	sealed io.Closer
+}
+
+func (o *openedEntry) Close() error { return o.sealed.Close() }
+
+// openEntry opens the value of an entry.
+func (v *Vault) openEntry(ctx context.Context, entry Spooled) (*openedEntry, error) {
+	e := entry.Entry()
+	keys := v.keys
+	if e.Local {
+		local, err := v.spool.KeySource()
+		if err != nil {
+			return nil, err
+		}
+		keys = []envelope.KeySource{local}
+	}
+	sealed, err := entry.Open()
+	if err != nil {
+		return nil, err
+	}
+	r, err := envelope.Open(ctx, sealed, e.Ref, keys)
+	if err != nil {
+		sealed.Close()
+		return nil, err
+	}
+	if r.Header().Revision != e.Revision {
+		sealed.Close()
+		return nil, fmt.Errorf("%w: the entry contains another revision", envelope.ErrDecrypt)
+	}
+	return &openedEntry{r, sealed}, nil
+}
+
+// Deliver sends an entry of the spool to the store and removes it. It never replaces an object with
+// a later revision, unless the entry says Overwrite: that is [ErrConflict]. An object that already
+// has the envelope, now or in its history, counts as sent. If Deliver fails, it returns a
+// [*SpooledError], and the entry stays: pending, or refused. An entry of another name, vault or
+// tenant than its envelope is set aside, and the error wraps [envelope.ErrDecrypt].
+func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err error) {
+	name := Name(entry.Entry().Ref.Name)
+	defer wrap(&err, "sync", string(name))
+	key, err := v.storable(name)
+	if err != nil {
+		return Info{}, err
+	}
+	if v.spool == nil {
+		return Info{}, fmt.Errorf("%w: this vault has no spool", ErrConfig)
+	}
+	if err := entry.Lock(ctx); err != nil {
+		if errors.Is(err, ErrNotFound) { // another process has sent it, or ended it
+			return Info{}, nil
+		}
+		return Info{}, err
+	}
+	defer func() { entry.Unlock() }()
+	e := entry.Entry()
+	claims := e.Local && e.Ref.Tenant == "" // nothing named the tenant when the value was saved
+	own := v.ref(name)
+	if e.Ref != own && !(claims && e.Ref == envelope.Ref{Vault: own.Vault, Collection: own.Collection, Name: own.Name}) {
+		return Info{}, fmt.Errorf("%w: the entry belongs to another tenant, collection or vault", ErrConfig)
+	}
+	if e.Refused {
+		return Info{}, &SpooledError{ID: e.ID, Refused: true, Err: fmt.Errorf("%w: %s", ErrRefused, lastReason(e))}
+	}
+	value, err := v.openEntry(ctx, entry)
+	switch {
+	case errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat):
+		entry.SetAside("the envelope does not match the entry: " + err.Error())
+		return Info{}, err
+	case err != nil:
+		return Info{}, v.finish(ctx, entry, notOfStore(err))
+	}
+	defer value.Close()
+	m, header := value.Metadata(), value.Header()
+	s := &sealing{ref: own, keys: v.keys, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open}
+	s.read, _ = header.PlaintextSize(e.Size)
+	if err := v.connect(ctx); err != nil {
+		return Info{}, v.finish(ctx, entry, err)
+	}
+	next, err := v.again(ctx, key, e, s)
+	if err == nil && !next.done && (e.Local || e.Overwrite) {
+		// Sealed again, for the keys of the vault and under a revision of its own.
+		var fresh Spooled
+		if fresh, err = v.reseal(ctx, entry, value, s); err == nil {
+			entry.Remove()
+			entry.Unlock()
+			entry = fresh
+			s.replay = entry.Open
+		}
+	}
+	var version string
+	if err == nil && !next.done {
+		version, err = v.publishAgain(ctx, key, next, s)
+	}
+	info = v.info(name, s.header, m)
+	info.Version, info.Size, info.SealedSize = version, s.read, s.written
+	return info, v.finish(ctx, entry, err)
+}
+
+func lastReason(e SpoolEntry) string {
+	if len(e.Attempts) == 0 {
+		return "refused"
+	}
+	return e.Attempts[len(e.Attempts)-1].Reason
+}
+
+// reseal seals the value of an entry into a new entry, which replaces it. It returns the new entry,
+// locked.
+func (v *Vault) reseal(ctx context.Context, old Spooled, value io.Reader, s *sealing) (Spooled, error) {
+	e := old.Entry()
+	s.value = value
+	v.revisions.raise(s.name, e.Revision)
+	if err := s.begin(ctx); err != nil {
+		return nil, notOfStore(err)
+	}
+	fresh := SpoolEntry{
+		Ref: s.ref, Revision: s.header.Revision, Created: e.Created, Replaces: e.ID, Overwrite: e.Overwrite,
+		Create: e.Create, IfTag: e.IfTag, IfRevision: e.IfRevision, IfRewrap: e.IfRewrap,
+	}
+	entry, err := v.spool.Add(ctx, fresh, func(w io.Writer) error { return s.sealStart(w, v.spool.Limit()) })
+	if err != nil && entry != nil {
+		entry.Remove()
+		entry.Unlock()
+	}
+	return entry, err
+}
+
+// A nextWrite is how an entry is sent.
+type nextWrite struct {
+	done bool // an earlier attempt was applied
+	how  condition
+	// derived means that how is not the condition of the Put. It makes sure that the object that was
+	// just looked at is the one that is replaced.
+	derived bool
+}
+
+// publishAgain sends the envelope of s.
+func (v *Vault) publishAgain(ctx context.Context, key string, next nextWrite, s *sealing) (version string, err error) {
+	version, err = v.publish(ctx, key, next.how, s)
+	switch {
+	case err == nil || !next.derived || errors.Is(err, ErrUnsure):
+	case errors.Is(err, ErrExist), errors.Is(err, ErrConflict):
+		return "", fact(ErrBusy, errors.New("another writer stored an object of this name at the same time"))
+	case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
+		// The store or the caller's permissions do not allow the condition, and a plain put needs none.
+		return v.publish(ctx, key, condition{}, s)
+	}
+	return version, err
+}
+
+// again decides how an entry is sent after an earlier attempt, which may have been applied.
+func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing) (next nextWrite, err error) {
+	header := s.header.Bytes()
+	h, err := v.head(ctx, place{key: key})
+	err = v.absent(ctx, key, err)
+	absent := errors.Is(err, ErrNotFound)
+	switch {
+	case err != nil && !absent:
+		return next, err
+	case e.Local: // never sent
+	case !absent && bytes.HasPrefix(h.data, header), v.wasStored(ctx, key, header):
+		return nextWrite{done: true}, nil
+	}
+	switch {
+	case e.Create && !absent && !e.Overwrite:
+		return next, ErrExist
+	case e.Create && !e.Overwrite:
+		return nextWrite{how: condition{kind: create}}, nil
+	case (e.IfTag != "" || e.IfRevision != 0) && !e.Overwrite:
+		next.how, err = v.condition(ctx, s.name, key, &PutOptions{IfTag: e.IfTag, IfRevision: e.IfRevision, IfRewrap: e.IfRewrap})
+		return next, err
+	case absent:
+		return nextWrite{how: condition{kind: create}, derived: true}, nil
+	}
+	remote, err := v.revisionOf(ctx, h, s, e.Overwrite)
+	switch {
+	case err != nil:
+		return next, err
+	case e.Overwrite:
+		v.revisions.raise(s.name, remote)
+	case remote >= e.Revision:
+		return next, fmt.Errorf("%w: the store has the later revision %d, of %s", ErrConflict, remote, time.UnixMicro(remote).UTC().Format(time.RFC3339))
+	}
+	if v.store.Swap == nil || h.tag == "" {
+		return nextWrite{}, nil
+	}
+	return nextWrite{how: condition{kind: swap, tag: h.tag, old: h.data[:min(len(h.data), envelope.HeaderLen(h.data))]}, derived: true}, nil
+}
+
+// revisionOf returns the authenticated revision of the object h. If the object cannot be opened, that
+// is a conflict, unless it is to be overwritten.
+func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bool) (int64, error) {
+	object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), s.ref, v.keys)
+	switch {
+	case err == nil:
+		return object.Header().Revision, nil
+	case errors.Is(err, envelope.ErrUnavailable), errors.Is(err, envelope.ErrUnauthenticated):
+		return 0, notOfStore(err)
+	case overwrite:
+		return 0, nil
+	}
+	return 0, fmt.Errorf("%w: the store has an object that the keys of this vault do not open: %v", ErrConflict, err)
+}

@@ -1,0 +1,133 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// A value that is journalled is sealed once. Its envelope goes into the entry, and from there to the
+// store. A value that turns out to be longer than the spool takes goes to the store from the entry
+// as far as it is there, and is sealed directly into the request from then on. The same happens if
+// the entry cannot be written any further.
+
+// begin takes a revision and seals the header, and nothing of the value.
+func (s *sealing) begin(ctx context.Context) error {
+	revision, err := s.revisions.next(s.name)
+	if err != nil {
+		return err
+	}
+	var start bytes.Buffer
+	s.out = redirect{w: &start}
+	if s.sealer, err = envelope.Seal(ctx, &s.out, s.ref, s.keys, &envelope.SealOptions{Revision: revision, Metadata: s.metadata}); err != nil {
+		return err
+	}
+	s.header, s.start, s.read = s.sealer.Header(), start.Bytes(), 0
+	return nil
+}
+
+// errPastLimit means that the value is longer than the limit of the spool.
+var errPastLimit = errors.New("the value is longer than the spool takes")
+
+// sealStart seals up to limit bytes of the value into the entry w. If it returns an error, sealer is
+// still able to seal the rest of the value, unless the value itself could not be read.
+func (s *sealing) sealStart(w io.Writer, limit int64) error {
+	entry := &entryWriter{w: w}
+	s.out.w = entry
+	s.out.Write(s.start)
+	const piece = 64 << 10
+	for entry.err == nil {
+		n, err := io.CopyN(s.sealer, s.value, min(piece, limit+1-s.read))
+		s.read += n
+		switch {
+		case err == io.EOF:
+			if err := s.sealer.Close(); err != nil {
+				return err
+			}
+			s.sealer, s.value, s.rest, s.written = nil, nil, entry.rest, s.out.n
+			if entry.err != nil { // only the end is missing: there is no whole envelope to replay
+				s.sealer = closedSealer
+			}
+			return entry.err
+		case err != nil:
+			s.sealer.Abort()
+			return err
+		case s.read > limit:
+			s.rest, s.unread = entry.rest, s.value
+			return errPastLimit
+		}
+	}
+	s.rest, s.unread = entry.rest, s.value
+	return entry.err
+}
+
+// closedSealer stands for a sealer that has sealed all of the value.
+var closedSealer = new(envelope.Writer)
+
+// sealRest writes the start of the envelope from the entry, and seals the rest of the value.
+func (s *sealing) sealRest(w io.Writer, start func() (io.ReadCloser, error)) error {
+	if err := copyFrom(w, start); err != nil {
+		return err
+	}
+	if _, err := w.Write(s.rest); err != nil {
+		return err
+	}
+	if s.sealer == closedSealer {
+		return nil
+	}
+	s.out.w = w
+	n, err := io.Copy(s.sealer, s.unread)
+	s.read += n
+	if err != nil {
+		s.sealer.Abort()
+		return err
+	}
+	err = s.sealer.Close()
+	s.written = s.out.n
+	return err
+}
+
+// copyFrom copies what open opens to w.
+func copyFrom(w io.Writer, open func() (io.ReadCloser, error)) error {
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(w, r)
+	return err
+}
+
+// A redirect is a writer whose target can be replaced. It counts what was written.
+type redirect struct {
+	w io.Writer
+	n int64
+}
+
+func (r *redirect) Write(p []byte) (int, error) {
+	n, err := r.w.Write(p)
+	r.n += int64(n)
+	return n, err
+}
+
+// An entryWriter writes to an entry. When the entry cannot be written any further, it keeps the bytes
+// that are left over and reports no error, because a sealer would not go on after one.
+type entryWriter struct {
+	w    io.Writer
+	rest []byte
+	err  error
+}
+
+func (e *entryWriter) Write(p []byte) (int, error) {
+	n := 0
+	if e.err == nil {
+		n, e.err = e.w.Write(p)
+	}
+	if e.err != nil {
+		e.rest = append(e.rest, p[n:]...)
+	}
+	return len(p), nil
+}

@@ -1,0 +1,115 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// A value that is pending in the spool is newer than what the store has. Get and Stat return it, if
+// the store cannot be reached or has an older object, and set Info.Pending. They never return a value
+// that the store refused.
+
+// pendingOf returns the newest pending entry of name, or nil.
+func (v *Vault) pendingOf(ctx context.Context, name Name) Spooled {
+	if v.spool == nil || len(v.keys) == 0 {
+		return nil
+	}
+	entries, err := v.spool.Entries(ctx, v.ref(name))
+	if err != nil {
+		return nil
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if !entries[i].Entry().Refused {
+			return entries[i]
+		}
+	}
+	return nil
+}
+
+// prefersPending reports whether a pending entry of the given revision is to be read instead of what
+// the store returned: info, or err.
+func prefersPending(revision int64, info Info, err error) bool {
+	if err == nil {
+		return info.Revision < revision
+	}
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnauthenticated)
+}
+
+// pendingInfo opens a pending entry. The caller closes the value.
+func (v *Vault) pendingInfo(ctx context.Context, name Name, entry Spooled) (*openedEntry, Info, error) {
+	value, err := v.openEntry(ctx, entry)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	h, e := value.Header(), entry.Entry()
+	info := v.info(name, h, value.Metadata())
+	info.Pending, info.SealedSize, info.Modified = true, e.Size, e.Created
+	if e.Local {
+		info.Tag = "" // it is sealed again before it is sent
+	}
+	if info.Size, err = h.PlaintextSize(e.Size); err != nil {
+		value.Close()
+		return nil, Info{}, err
+	}
+	return value, info, nil
+}
+
+// readPending returns a Reader of a pending entry.
+func (v *Vault) readPending(ctx context.Context, name Name, entry Spooled, want *Range) (*Reader, error) {
+	value, info, err := v.pendingInfo(ctx, name, entry)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{v: v, info: info, plain: value, local: value}
+	if want == nil {
+		return r, nil
+	}
+	offset, length := want.Offset, want.Length
+	if offset < 0 {
+		offset = max(0, info.Size+offset)
+	}
+	if _, err := io.CopyN(io.Discard, value, min(offset, info.Size)); err != nil {
+		value.Close()
+		return nil, err
+	}
+	if length > 0 {
+		r.plain = io.LimitReader(value, length)
+	}
+	return r, nil
+}
+
+// endPending sets the pending entries of name aside, so that they are not sent after the name was
+// removed. An empty name means every name of the collection, or of the tenant. It returns the number
+// of entries that it ended.
+func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, reason string) (n int, err error) {
+	if v.spool == nil {
+		return 0, nil
+	}
+	ref := v.ref(name)
+	if allCollections {
+		ref.Collection = ""
+	}
+	entries, err := v.spool.Entries(ctx, ref)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if e.Entry().Refused {
+			continue
+		}
+		switch err := e.Lock(ctx); {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			return n, err
+		}
+		err := e.SetAside(reason)
+		e.Unlock()
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
