@@ -1,0 +1,403 @@
+// Package spool keeps sealed values on this machine until the store has them. It is a write-ahead
+// journal: [vault.Vault.Put] writes an entry before it sends a request, and removes it when the store
+// has the value. What stays is sent later, by [Spool.Sync].
+//
+//	id, err := spool.StoreID("s3://bucket?region=eu-central-1")
+//	sp, err := spool.Open(spool.Config{Dir: dir, Store: id})
+//	v, err := vault.New(store, tenant, keys, &vault.Options{Spool: sp})
+//	_, err = v.Put(ctx, "openrouter", strings.NewReader(key), nil)
+//	if errors.Is(err, vault.ErrSpooled) {
+//		// saved here; later:
+//		result, err := sp.Sync(ctx, v, nil)
+//	}
+//
+// An entry is a file, which is complete and synced before Put sends a request. FORMAT.md of this module
+// specifies it. Several processes may use a directory at once: an entry is locked while it is sent,
+// and the system releases the lock when the process ends. The entries of one name are sent in order.
+//
+// The package starts no goroutine, except while Sync runs.
+package spool
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/internal/durable"
+	"github.com/objectvault/objectvault/internal/filelock"
+	"github.com/objectvault/objectvault/vault"
+)
+
+const (
+	// DefaultLimit is the maximum length of a value by default, in bytes.
+	DefaultLimit = 64 << 20
+	// DefaultTotal is the maximum size of all entries of a store by default, in bytes.
+	DefaultTotal = 256 << 20
+)
+
+// A Config configures a [Spool].
+type Config struct {
+	// Dir contains the spools of all stores, and the key of the spool. It is created, mode 0700,
+	// when the first entry is added.
+	Dir string
+	// Store is the [StoreID] of the store that the entries are for.
+	Store string
+	// Limit is the maximum length of a value in bytes; 0 means [DefaultLimit].
+	Limit int64
+	// Total is the maximum size of all entries of the store in bytes; 0 means [DefaultTotal].
+	Total int64
+	// Now reports the time; nil means [time.Now].
+	Now func() time.Time
+	// Warn receives errors that do not fail an operation: a value that could not be saved and was
+	// sent all the same, a damaged entry that was set aside. Nil ignores them.
+	Warn func(error)
+}
+
+// A Spool is the directory of the entries of one store. It implements [vault.Spool]. It is safe for
+// concurrent use.
+type Spool struct {
+	config Config
+	dir    string
+	sys    system
+
+	mu    sync.Mutex
+	ready bool // dir exists durably
+	key   envelope.KeySource
+}
+
+var _ vault.Spool = (*Spool)(nil)
+
+// A system has the calls that make entries durable. Tests have their own.
+type system struct {
+	makeDir func(dir string) error
+	sync    func(*os.File) error
+	rename  func(from, to string) error
+	syncDir func(dir string) error
+}
+
+var thisSystem = system{durable.MakeDir, (*os.File).Sync, os.Rename, func(dir string) error {
+	if err := durable.SyncDir(dir); err != nil && !durable.NoSync(err) {
+		return err
+	}
+	return nil
+}}
+
+// Open returns the spool of a store. It creates nothing. An incomplete Config is [vault.ErrConfig].
+func Open(c Config) (*Spool, error) {
+	if c.Dir == "" || c.Store == "" || strings.ContainsAny(c.Store, `/\`) {
+		return nil, fmt.Errorf("%w: a spool needs Dir and Store", vault.ErrConfig)
+	}
+	if c.Limit <= 0 {
+		c.Limit = DefaultLimit
+	}
+	if c.Total <= 0 {
+		c.Total = DefaultTotal
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Warn == nil {
+		c.Warn = func(error) {}
+	}
+	return &Spool{config: c, dir: filepath.Join(c.Dir, c.Store), sys: thisSystem}, nil
+}
+
+// Dir returns the directory of the entries.
+func (s *Spool) Dir() string { return s.dir }
+
+// Limit implements [vault.Spool].
+func (s *Spool) Limit() int64 { return s.config.Limit }
+
+// KeySource implements [vault.Spool]. It creates the key of the spool, which seals nothing but entries,
+// in Config.Dir, mode 0600. Who loses the key loses the entries that are sealed for it.
+func (s *Spool) KeySource() (envelope.KeySource, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key != nil {
+		return s.key, nil
+	}
+	if err := s.sys.makeDir(s.config.Dir); err != nil {
+		return nil, err
+	}
+	key, _, err := kek.CreateFile(s.keyFile())
+	if err != nil {
+		return nil, err
+	}
+	s.key = key
+	return key, nil
+}
+
+func (s *Spool) keyFile() string { return filepath.Join(s.config.Dir, "spool.key") }
+
+// HasKey reports whether the key of the spool exists.
+func (s *Spool) HasKey() bool {
+	_, err := kek.OpenFile(s.keyFile())
+	return err == nil
+}
+
+// An id is 16 hex digits that grow, 12 that depend on the full name of the object, and 8 random ones.
+const (
+	idLen     = 16 + 1 + 12 + 1 + 8
+	extension = ".entry"
+	asideDir  = "aside"
+)
+
+// isID reports whether text has the form of an id.
+func isID(text string) bool {
+	return len(text) == idLen && text[16] == '-' && text[29] == '-' && strings.Trim(text, "0123456789abcdef-") == ""
+}
+
+// hashOf returns the part of an id that depends on the name of the object.
+func hashOf(ref envelope.Ref) string {
+	sum := ref.Context()
+	return hex.EncodeToString(sum[:6])
+}
+
+// Add implements [vault.Spool].
+func (s *Spool) Add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer) error) (_ vault.Spooled, err error) {
+	added, err := s.add(ctx, e, fill)
+	if err != nil {
+		err = fmt.Errorf("the spool %s: %w", s.dir, explain(err))
+		s.config.Warn(err)
+	}
+	if added == nil {
+		return nil, err
+	}
+	return added, err
+}
+
+// explain gives an error of the file system its sentinel.
+func explain(err error) error {
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", vault.ErrNoSpace, err)
+	}
+	return err
+}
+
+func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer) error) (*entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	names, total, err := s.scan()
+	if err != nil {
+		return nil, err
+	}
+	if total >= s.config.Total {
+		return nil, fmt.Errorf("%w: it has %d bytes, and its limit is %d", vault.ErrNoSpace, total, s.config.Total)
+	}
+	e.ID = s.newID(names, e.Ref)
+	added := &entry{spool: s, e: e, temp: true}
+	f, err := os.OpenFile(s.temp(e.ID), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	added.f = f
+	if err := filelock.Try(f, true); err != nil {
+		added.discard()
+		return nil, err
+	}
+	w, err := newWriter(f, headOf(s.config.Store, e))
+	if err != nil {
+		added.discard()
+		return nil, err
+	}
+	err = fill(w)
+	added.layout, added.e.Size = w.layout, w.envelope
+	if err == nil {
+		err = w.finish(s.sys.sync)
+	}
+	if err == nil {
+		err = s.sys.rename(s.temp(e.ID), s.file(e.ID))
+	}
+	if err != nil {
+		return added, err
+	}
+	added.temp = false
+	return added, s.sys.syncDir(s.dir)
+}
+
+// prepare creates the directory of the entries. The file "ready" marks a directory whose name and
+// whose parents' names are durable, so that later processes need not sync them again.
+func (s *Spool) prepare() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ready {
+		return nil
+	}
+	mark := filepath.Join(s.dir, "ready")
+	if _, err := os.Stat(mark); err == nil {
+		s.ready = true
+		return nil
+	}
+	if err := s.sys.makeDir(s.dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return err
+	}
+	s.ready = true
+	return nil
+}
+
+// scan returns the ids of all entries in order, of unfinished ones, too, and the size of all files.
+func (s *Spool) scan() (ids []string, total int64, err error) {
+	for _, dir := range []string{s.dir, filepath.Join(s.dir, asideDir)} {
+		list, err := os.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, d := range list {
+			if fi, err := d.Info(); err == nil {
+				total += fi.Size()
+			}
+			if id := strings.TrimPrefix(strings.TrimSuffix(strings.TrimSuffix(d.Name(), extension), ".tmp"), "."); isID(id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids, total, nil
+}
+
+// newID returns an id that is greater than those of the other entries. Its first part is the time in
+// microseconds.
+func (s *Spool) newID(ids []string, ref envelope.Ref) string {
+	sequence := uint64(max(1, s.config.Now().UnixMicro()))
+	if len(ids) > 0 {
+		if last, err := strconv.ParseUint(ids[len(ids)-1][:16], 16, 64); err == nil {
+			sequence = max(sequence, last+1)
+		}
+	}
+	random := make([]byte, 4)
+	rand.Read(random)
+	return fmt.Sprintf("%016x-%s-%x", sequence, hashOf(ref), random)
+}
+
+func (s *Spool) file(id string) string { return filepath.Join(s.dir, id+extension) }
+func (s *Spool) temp(id string) string { return filepath.Join(s.dir, "."+id+".tmp") }
+
+// ids returns the ids of the complete entries, oldest first.
+func (s *Spool) ids() ([]string, error) {
+	list, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, d := range list {
+		if id, ok := strings.CutSuffix(d.Name(), extension); ok && isID(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Entries implements [vault.Spool]. It sets damaged entries aside.
+func (s *Spool) Entries(ctx context.Context, ref envelope.Ref) ([]vault.Spooled, error) {
+	entries, err := s.entries(ctx, func(id string) bool {
+		return ref.Name == "" || ref.Collection == "" || id[17:29] == hashOf(ref)
+	}, func(e vault.SpoolEntry) bool {
+		return e.Ref.Vault == ref.Vault && e.Ref.Tenant == ref.Tenant &&
+			(ref.Collection == "" || e.Ref.Collection == ref.Collection) && (ref.Name == "" || e.Ref.Name == ref.Name)
+	})
+	return spooled(entries), err
+}
+
+func spooled(entries []*entry) []vault.Spooled {
+	list := make([]vault.Spooled, len(entries))
+	for i, e := range entries {
+		list[i] = e
+	}
+	return list
+}
+
+// All returns the entries of all tenants, oldest first.
+func (s *Spool) All(ctx context.Context) ([]vault.Spooled, error) {
+	entries, err := s.entries(ctx, func(string) bool { return true }, func(vault.SpoolEntry) bool { return true })
+	return spooled(entries), err
+}
+
+func (s *Spool) entries(ctx context.Context, wanted func(id string) bool, selected func(vault.SpoolEntry) bool) ([]*entry, error) {
+	ids, err := s.ids()
+	if err != nil {
+		return nil, fmt.Errorf("the spool: %w", err)
+	}
+	var entries []*entry
+	replaced := make(map[string]bool)
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !wanted(id) {
+			continue
+		}
+		e := &entry{spool: s, e: vault.SpoolEntry{ID: id}}
+		switch err := e.read(); {
+		case errors.Is(err, fs.ErrNotExist): // sent meanwhile
+			continue
+		case errors.Is(err, ErrDamaged):
+			s.damaged(id, err)
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("the spool: %w", err)
+		}
+		if e.e.Replaces != "" {
+			replaced[e.e.Replaces] = true
+		}
+		if selected(e.e) {
+			entries = append(entries, e)
+		}
+	}
+	return slices.DeleteFunc(entries, func(e *entry) bool { return replaced[e.e.ID] }), nil
+}
+
+// damaged sets a damaged entry aside.
+func (s *Spool) damaged(id string, cause error) {
+	if err := s.setAside(id, cause.Error()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		cause = fmt.Errorf("%w, and cannot be set aside: %w", cause, err)
+	}
+	s.config.Warn(fmt.Errorf("entry %s: %w", id, cause))
+}
+
+// setAside moves an entry to the directory of those that are not sent any more.
+func (s *Spool) setAside(id, reason string) error {
+	aside := filepath.Join(s.dir, asideDir)
+	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(aside, id+".reason"), []byte(reason+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(s.file(id), filepath.Join(aside, id+extension))
+}
+
+// StoreID returns the name of the spool of a store: the first 16 hex digits of the SHA-256 of its
+// scheme, endpoint host, bucket and prefix. Parameters such as a region or a role do not count, so that
+// a URL can be corrected without losing sight of the entries.
+func StoreID(scheme, endpointHost, bucket, prefix string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{scheme, strings.ToLower(endpointHost), bucket, prefix}, "\x00")))
+	return hex.EncodeToString(sum[:8])
+}

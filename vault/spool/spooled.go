@@ -1,0 +1,210 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/objectvault/objectvault/internal/filelock"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// An entry is a file of the spool. It implements [vault.Spooled].
+type entry struct {
+	spool *Spool
+	e     vault.SpoolEntry
+	layout
+	f    *os.File // open and locked; nil: it is not locked
+	temp bool     // the entry is not complete, and has its temporary name
+}
+
+// Entry implements [vault.Spooled].
+func (e *entry) Entry() vault.SpoolEntry { return e.e }
+
+func (e *entry) path() string {
+	if e.temp {
+		return e.spool.temp(e.e.ID)
+	}
+	return e.spool.file(e.e.ID)
+}
+
+// read reads the description of the entry.
+func (e *entry) read() error {
+	f, err := os.Open(e.path())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	e.e, e.layout, err = readEntry(f, e.spool.config.Store, e.e.ID)
+	return err
+}
+
+// Open implements [vault.Spooled].
+func (e *entry) Open() (io.ReadCloser, error) {
+	f, err := os.Open(e.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &section{io.NewSectionReader(f, e.start(), e.layout.envelope), f}, nil
+}
+
+type section struct {
+	*io.SectionReader
+	f *os.File
+}
+
+func (s *section) Close() error { return s.f.Close() }
+
+// Lock implements [vault.Spooled]. It verifies the digest of the entry, and sets a damaged entry aside.
+func (e *entry) Lock(ctx context.Context) error {
+	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	if err := filelock.Lock(ctx, f); err != nil {
+		f.Close()
+		return err
+	}
+	return e.locked(f)
+}
+
+// TryLock is Lock, but returns [filelock.ErrLocked] if another holder has the lock.
+func (e *entry) tryLock() error {
+	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+	}
+	if err != nil {
+		return err
+	}
+	if err := filelock.Try(f, true); err != nil {
+		f.Close()
+		return err
+	}
+	return e.locked(f)
+}
+
+func (e *entry) locked(f *os.File) error {
+	named, err := os.Stat(e.path())
+	have, herr := f.Stat()
+	if err != nil || herr != nil || !os.SameFile(named, have) {
+		f.Close()
+		return fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+	}
+	read, l, err := readEntry(f, e.spool.config.Store, e.e.ID)
+	if err == nil {
+		err = verify(f, l)
+	}
+	if err != nil {
+		f.Close()
+		if errors.Is(err, ErrDamaged) {
+			e.spool.damaged(e.e.ID, err)
+		}
+		return err
+	}
+	e.e, e.layout, e.f = read, l, f
+	return nil
+}
+
+// Unlock implements [vault.Spooled].
+func (e *entry) Unlock() {
+	if e.f != nil {
+		e.f.Close()
+		e.f = nil
+	}
+}
+
+var errUnlocked = errors.New("the entry is not locked")
+
+// Attempted implements [vault.Spooled]. It does not sync: a lost line costs one more attempt.
+func (e *entry) Attempted(a vault.SpoolAttempt) error {
+	if e.f == nil {
+		return errUnlocked
+	}
+	a.Time = a.Time.UTC()
+	const maxReason = 500
+	if len(a.Reason) > maxReason {
+		a.Reason = a.Reason[:maxReason] + "…"
+	}
+	e.e.Attempts = append(e.e.Attempts, a)
+	e.e.Refused, e.e.Overwrite = a.Refused || e.e.Refused && !a.Retry, e.e.Overwrite || a.Overwrite
+	if len(e.e.Attempts) <= maxAttempts {
+		return e.appendLine(a)
+	}
+	// Only the last ones are kept.
+	e.e.Attempts = append([]vault.SpoolAttempt(nil), e.e.Attempts[len(e.e.Attempts)-keptAttempts:]...)
+	e.e.Attempts[0].Refused, e.e.Attempts[0].Overwrite = e.e.Refused, e.e.Overwrite
+	if err := e.f.Truncate(e.attempts()); err != nil {
+		return err
+	}
+	for _, a := range e.e.Attempts {
+		if err := e.appendLine(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *entry) appendLine(a vault.SpoolAttempt) error {
+	text, err := json.Marshal(line(a))
+	if err != nil {
+		return err
+	}
+	end, err := e.f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	var before [1]byte
+	if end > e.attempts() {
+		if _, err := e.f.ReadAt(before[:], end-1); err != nil {
+			return err
+		}
+		if before[0] != '\n' { // a process was killed while it wrote a line
+			text = append([]byte{'\n'}, text...)
+		}
+	}
+	_, err = e.f.WriteAt(append(bytes.TrimRight(text, "\n"), '\n'), end)
+	return err
+}
+
+// Remove implements [vault.Spooled]. It does not sync: an entry that reappears after a power failure is
+// found in the store when it is sent again.
+func (e *entry) Remove() error {
+	if e.f == nil {
+		return errUnlocked
+	}
+	err := os.Remove(e.path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil { // on Windows an open file cannot be removed
+		if _, werr := e.f.WriteAt(make([]byte, len(magic)), 0); werr != nil {
+			return err
+		}
+		e.Unlock()
+		return os.Remove(e.path())
+	}
+	return nil
+}
+
+// discard removes an entry that was never complete.
+func (e *entry) discard() {
+	os.Remove(e.path())
+	e.Unlock()
+}
+
+// SetAside implements [vault.Spooled].
+func (e *entry) SetAside(reason string) error {
+	return e.spool.setAside(e.e.ID, reason)
+}

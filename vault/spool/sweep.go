@@ -1,0 +1,133 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/internal/filelock"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// sweep looks at the files that processes left when they were killed. A file that is complete becomes
+// an entry, although Put never returned: its value may exist nowhere else. An incomplete one is removed.
+// sweep also removes entries that another entry replaces.
+func (s *Spool) sweep(ctx context.Context) {
+	list, err := os.ReadDir(s.dir)
+	if err != nil {
+		return
+	}
+	for _, d := range list {
+		id, ok := strings.CutSuffix(strings.TrimPrefix(d.Name(), "."), ".tmp")
+		if ok && isID(id) && ctx.Err() == nil {
+			s.sweepTemp(id)
+		}
+	}
+	all, err := s.entries(ctx, func(string) bool { return true }, func(vault.SpoolEntry) bool { return true })
+	if err != nil {
+		return
+	}
+	for _, e := range all {
+		if e.e.Replaces != "" {
+			old := &entry{spool: s, e: vault.SpoolEntry{ID: e.e.Replaces}}
+			if old.tryLock() == nil {
+				old.Remove()
+				old.Unlock()
+			}
+		}
+	}
+}
+
+func (s *Spool) sweepTemp(id string) {
+	f, err := os.OpenFile(s.temp(id), os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if filelock.Try(f, true) != nil {
+		return // its process is at work
+	}
+	_, l, err := readEntry(f, s.config.Store, id)
+	if err == nil {
+		err = verify(f, l)
+	}
+	switch {
+	case err == nil && s.sys.sync(f) == nil:
+		if s.sys.rename(s.temp(id), s.file(id)) == nil {
+			s.sys.syncDir(s.dir)
+		}
+	case errors.Is(err, ErrDamaged):
+		os.Remove(s.temp(id))
+	}
+}
+
+// An Aside is an entry that is not sent any more.
+type Aside struct {
+	ID     string
+	Reason string
+	Size   int64 // bytes of the file
+	Time   time.Time
+	// Entry describes the entry, if the file is readable.
+	Entry vault.SpoolEntry
+}
+
+// Aside returns the entries that were set aside: those of names that were removed, and damaged ones.
+func (s *Spool) Aside(ctx context.Context) ([]Aside, error) {
+	dir := filepath.Join(s.dir, asideDir)
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var aside []Aside
+	for _, d := range list {
+		id, ok := strings.CutSuffix(d.Name(), extension)
+		if !ok || !isID(id) {
+			continue
+		}
+		a := Aside{ID: id, Entry: vault.SpoolEntry{ID: id}}
+		if fi, err := d.Info(); err == nil {
+			a.Size, a.Time = fi.Size(), fi.ModTime()
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, id+".reason")); err == nil {
+			a.Reason = strings.TrimSpace(string(text))
+		}
+		if f, err := os.Open(filepath.Join(dir, d.Name())); err == nil {
+			if e, _, err := readEntry(f, s.config.Store, id); err == nil {
+				a.Entry = e
+			}
+			f.Close()
+		}
+		aside = append(aside, a)
+	}
+	return aside, ctx.Err()
+}
+
+// Restore makes an entry that was set aside pending again.
+func (s *Spool) Restore(id string) error {
+	if !isID(id) {
+		return errors.New("not the id of an entry")
+	}
+	dir := filepath.Join(s.dir, asideDir)
+	if err := s.sys.rename(filepath.Join(dir, id+extension), s.file(id)); err != nil {
+		return err
+	}
+	os.Remove(filepath.Join(dir, id+".reason"))
+	return s.sys.syncDir(s.dir)
+}
+
+// Forget removes an entry that was set aside, and with it the value.
+func (s *Spool) Forget(id string) error {
+	if !isID(id) {
+		return errors.New("not the id of an entry")
+	}
+	dir := filepath.Join(s.dir, asideDir)
+	os.Remove(filepath.Join(dir, id+".reason"))
+	return os.Remove(filepath.Join(dir, id+extension))
+}

@@ -1,0 +1,252 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/filelock"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// SyncOptions configures [Spool.Sync]. Nil, or the zero value, sends every pending entry of the vault.
+type SyncOptions struct {
+	// OnlyDue skips entries whose last attempt failed a short time ago. The pause doubles with each
+	// attempt, from a second to ten minutes.
+	OnlyDue bool
+	// Identity selects the entries without a tenant that belong to the caller: see
+	// [vault.SpoolEntry].Identity. Empty selects none.
+	Identity string
+	// Jobs is the number of names that are sent at once; 0 means 16.
+	Jobs int
+	// Each receives the result of each entry, one at a time. It may be nil.
+	Each func(Result)
+}
+
+// A Result is the result of an entry. Err is nil if the store has the value.
+type Result struct {
+	Entry vault.SpoolEntry
+	Info  vault.Info
+	Err   error
+}
+
+// A Summary counts the entries of a vault after a [Spool.Sync].
+type Summary struct {
+	Sent    int
+	Pending int
+	Refused int // by this Sync, or earlier
+	// Cause is why the first of the pending entries was not sent; nil if there is none, or if none was
+	// due.
+	Cause error
+}
+
+// Sync sends the pending entries of the tenant and collection of v to the store, the entries of one
+// name in order. It skips entries that another process is sending. When the store cannot be reached,
+// or does not accept the caller, Sync ends. The error is nil unless the spool itself cannot be read:
+// the Summary says what is left.
+func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summary, error) {
+	if o == nil {
+		o = &SyncOptions{}
+	}
+	s.sweep(ctx)
+	ref := envelope.Ref{Vault: v.VaultID(), Tenant: string(v.Tenant()), Collection: string(v.Collection())}
+	entries, err := s.entries(ctx, func(string) bool { return true }, func(e vault.SpoolEntry) bool {
+		tenant := e.Ref.Tenant == ref.Tenant || e.Ref.Tenant == "" && e.Identity == o.Identity && o.Identity != ""
+		return e.Ref.Vault == ref.Vault && e.Ref.Collection == ref.Collection && tenant
+	})
+	if err != nil {
+		return Summary{}, err
+	}
+	run := &syncRun{spool: s, vault: v, options: o}
+	names := make(map[string][]*entry)
+	var order []string
+	for _, e := range entries {
+		name := e.e.Ref.Name
+		if _, ok := names[name]; !ok {
+			order = append(order, name)
+		}
+		names[name] = append(names[name], e)
+	}
+	jobs := o.Jobs
+	if jobs <= 0 {
+		jobs = 16
+	}
+	work := make(chan []*entry)
+	var workers sync.WaitGroup
+	for range min(jobs, len(order)) {
+		workers.Go(func() {
+			for entries := range work {
+				run.name(ctx, entries)
+			}
+		})
+	}
+	for _, name := range order {
+		work <- names[name]
+	}
+	close(work)
+	workers.Wait()
+	return run.summary, nil
+}
+
+// A syncRun is one call of Sync.
+type syncRun struct {
+	spool   *Spool
+	vault   *vault.Vault
+	options *SyncOptions
+
+	mu      sync.Mutex
+	summary Summary
+	ended   bool // the store cannot be reached, or does not accept the caller
+}
+
+// name sends the entries of one name, until one of them stays pending.
+func (r *syncRun) name(ctx context.Context, entries []*entry) {
+	for i, e := range entries {
+		switch {
+		case e.e.Refused:
+			r.count(e, vault.Info{}, nil, func(s *Summary) { s.Refused++ })
+			continue
+		case r.isEnded(ctx), r.options.OnlyDue && !due(e.e, r.spool.config.Now()):
+			r.pending(entries[i:], nil)
+			return
+		}
+		// Deliver waits for the lock, and a busy entry is not worth waiting for.
+		switch err := e.tryLock(); {
+		case errors.Is(err, vault.ErrNotFound):
+			continue
+		case errors.Is(err, filelock.ErrLocked):
+			r.pending(entries[i:], nil)
+			return
+		case errors.Is(err, ErrDamaged):
+			continue
+		case err != nil:
+			r.pending(entries[i:], err)
+			return
+		}
+		e.Unlock()
+		info, err := r.vault.Deliver(ctx, e)
+		var spooled *vault.SpooledError
+		switch {
+		case err == nil:
+			r.count(e, info, nil, func(s *Summary) { s.Sent++ })
+		case errors.As(err, &spooled) && spooled.Refused:
+			r.count(e, info, err, func(s *Summary) { s.Refused++ })
+		case errors.Is(err, ErrDamaged), errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat):
+			r.count(e, info, err, func(*Summary) {}) // set aside
+		default:
+			r.mu.Lock()
+			r.ended = r.ended || errors.Is(err, vault.ErrUnavailable) && !errors.Is(err, vault.ErrBusy) || errors.Is(err, vault.ErrUnauthenticated)
+			r.mu.Unlock()
+			r.pending(entries[i:], err)
+			return
+		}
+	}
+}
+
+func (r *syncRun) isEnded(ctx context.Context) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended || ctx.Err() != nil
+}
+
+// pending counts entries that stay. Those of a name wait for the first of them, which failed with err.
+func (r *syncRun) pending(entries []*entry, err error) {
+	for i, e := range entries {
+		switch {
+		case e.e.Refused:
+			r.count(e, vault.Info{}, nil, func(s *Summary) { s.Refused++ })
+		case i == 0 && err != nil:
+			r.count(e, vault.Info{}, err, func(s *Summary) {
+				s.Pending++
+				if s.Cause == nil {
+					s.Cause = err
+				}
+			})
+		default:
+			r.count(e, vault.Info{}, nil, func(s *Summary) { s.Pending++ })
+		}
+	}
+}
+
+func (r *syncRun) count(e *entry, info vault.Info, err error, add func(*Summary)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sent := r.summary.Sent
+	add(&r.summary)
+	if r.options.Each != nil && (err != nil || r.summary.Sent > sent) {
+		r.options.Each(Result{Entry: e.e, Info: info, Err: err})
+	}
+}
+
+const (
+	firstPause = time.Second
+	lastPause  = 10 * time.Minute
+)
+
+// due reports whether the entry should be sent again.
+func due(e vault.SpoolEntry, now time.Time) bool { return !now.Before(NextAttempt(e)) }
+
+// NextAttempt returns the time from which [SyncOptions].OnlyDue sends the entry again; zero means now.
+func NextAttempt(e vault.SpoolEntry) time.Time {
+	n := len(e.Attempts)
+	if n == 0 || e.Attempts[n-1].Retry {
+		return time.Time{}
+	}
+	pause := lastPause
+	if n <= 10 {
+		pause = min(lastPause, firstPause<<(n-1))
+	}
+	// Jitter of up to a quarter, the same for every process.
+	h := fnv.New32a()
+	fmt.Fprint(h, e.ID, n)
+	pause += time.Duration(int64(pause) / 4 * int64(h.Sum32()%1000) / 1000)
+	return e.Attempts[n-1].Time.Add(pause)
+}
+
+// Retry makes the entry id pending again, if the store has refused it. With overwrite it replaces
+// whatever the store has.
+func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
+	return s.locked(ctx, id, func(e *entry) error {
+		return e.Attempted(vault.SpoolAttempt{Time: s.config.Now(), Reason: "retry requested", Retry: true, Overwrite: overwrite})
+	})
+}
+
+// Drop removes the entry id, and with it the value.
+func (s *Spool) Drop(ctx context.Context, id string) error {
+	return s.locked(ctx, id, (*entry).Remove)
+}
+
+func (s *Spool) locked(ctx context.Context, id string, do func(*entry) error) error {
+	if !isID(id) {
+		return fmt.Errorf("%w: %q is not the id of an entry", vault.ErrInvalidName, id)
+	}
+	e := &entry{spool: s, e: vault.SpoolEntry{ID: id}}
+	if err := e.Lock(ctx); err != nil {
+		return err
+	}
+	defer e.Unlock()
+	return do(e)
+}
+
+// Find returns the entry whose id starts with prefix.
+func (s *Spool) Find(ctx context.Context, prefix string) (vault.Spooled, error) {
+	all, err := s.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(e vault.Spooled) bool {
+		return len(e.Entry().ID) < len(prefix) || e.Entry().ID[:len(prefix)] != prefix
+	})
+	switch len(all) {
+	case 0:
+		return nil, fmt.Errorf("%w: the spool has no entry %s", vault.ErrNotFound, prefix)
+	case 1:
+		return all[0], nil
+	}
+	return nil, fmt.Errorf("%w: %d entries start with %s", vault.ErrInvalidName, len(all), prefix)
+}
