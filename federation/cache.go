@@ -105,7 +105,7 @@ func (c Cache) Load(key string) (Login, error) {
 		return Login{}, fmt.Errorf("%w: %s is malformed: log out, and log in again", ErrLoginFile, path)
 	}
 	if l.expired(c.now()) {
-		return Login{}, &LoginExpiredError{l.Expires}
+		return Login{}, &LoginExpiredError{l.Expires, l.Tenant}
 	}
 	return l, nil
 }

@@ -28,7 +28,10 @@ var (
 )
 
 // A LoginExpiredError means that a login exists but has expired. It wraps [fs.ErrNotExist].
-type LoginExpiredError struct{ At time.Time }
+type LoginExpiredError struct {
+	At     time.Time
+	Tenant string // of the login
+}
 
 func (e *LoginExpiredError) Error() string {
 	return "the login expired at " + clock(e.At) + ": " + fs.ErrNotExist.Error()

@@ -54,7 +54,7 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 	if role.Duration, err = u.duration("duration"); err != nil {
 		return nil, err
 	}
-	l := &Location{Scheme: u.Scheme, Bucket: u.Host, Audience: get("audience"), PerRole: true, explain: tencent.Explain, options: o}
+	l := &Location{Scheme: u.Scheme, Bucket: u.Host, endpoint: c.Endpoint, Audience: get("audience"), PerRole: true, explain: tencent.Explain, options: o}
 	if role.ARN == "" && o.Identity == "" && o.Getenv != nil && o.Getenv("TENCENTCLOUD_SECRET_ID") == "" && o.Getenv("TENCENTCLOUD_SECRET_KEY") == "" {
 		if tke, file, ok := tencent.TKE(o.Getenv); ok {
 			role.ARN, role.Provider, role.Region = tke.ARN, tke.Provider, tke.Region

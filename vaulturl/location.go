@@ -11,6 +11,7 @@ import (
 
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 )
 
 // A Location is the parsed URL of a store. Parsing opens nothing and sends no request.
@@ -33,6 +34,8 @@ type Location struct {
 	// IdentityFrom is the name of the variable. Both are empty if there is none.
 	Identity, IdentityFrom string
 
+	endpoint string // of S3 or COS; empty: the default one
+
 	open     func(ctx context.Context, p *federation.Provider) (*vault.Store, error)
 	exchange func(ctx context.Context) (federation.Exchanger, error)
 	explain  func(error) error
@@ -41,6 +44,19 @@ type Location struct {
 
 // InCloud reports whether the store is in a cloud, which isolates tenants from each other.
 func (l *Location) InCloud() bool { return l.Scheme == "s3" || l.Scheme == "cos" }
+
+// SpoolID returns the [spool.StoreID] of the store.
+func (l *Location) SpoolID() string {
+	host := ""
+	if u, err := url.Parse(l.endpoint); err == nil {
+		host = u.Host
+	}
+	bucket := l.Bucket
+	if !l.InCloud() {
+		bucket = l.Dir
+	}
+	return spool.StoreID(l.Scheme, host, bucket, "")
+}
 
 // Open opens the store with the credentials of p. If p is nil, it uses the credentials that the
 // tools of the cloud would find.

@@ -47,7 +47,7 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 		Insecure: c.Insecure, Timeout: o.Timeout,
 	}
 	c.STSEndpoint = role.Endpoint
-	l := &Location{Scheme: u.Scheme, Bucket: u.Host, Role: role.ARN, explain: aws.Explain, options: o}
+	l := &Location{Scheme: u.Scheme, Bucket: u.Host, endpoint: c.Endpoint, Role: role.ARN, explain: aws.Explain, options: o}
 	l.open = func(ctx context.Context, p *federation.Provider) (*vault.Store, error) {
 		c := c
 		c.Identity = p

@@ -31,7 +31,8 @@ func TestPutAgain(t *testing.T) {
 		{"file", "argument", false, 2, exitOK},
 		{"file with a bar", "argument", true, 2, exitOK},
 		{"redirected", "redirection", false, 2, exitOK},
-		{"pipe", "pipe", false, 1, exitUnreachable},
+		{"pipe", "pipe", false, 2, exitOK}, // from the spool
+		{"pipe without a spool", "pipe", false, 1, exitUnreachable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var uploads, ends atomic.Int32
@@ -62,6 +63,9 @@ func TestPutAgain(t *testing.T) {
 				t.Setenv(name, value) // the SDK looks here
 			}
 			in, args := io.Reader(strings.NewReader("")), []string{"vault", "put", "a"}
+			if strings.HasSuffix(tc.name, "without a spool") {
+				args = append(args, "--no-spool")
+			}
 			inSize := int64(0)
 			f, err := os.Open(file)
 			if err != nil {

@@ -59,9 +59,13 @@ type session struct {
 	*ui
 	line   argv.Line
 	c      *cli.Context
-	opened *opened             // the vault, once it was needed
-	makes  bool                // the command may make a store where there is none
-	given  map[string][]string // flags, where there is no c
+	opened *opened // the vault, once it was needed
+	makes  bool    // the command may make a store where there is none
+
+	spoolLimit   int64 // maximum length of a value that is saved on this machine; 0: the default
+	flushesLater bool  // the command sends the entries of the spool itself
+
+	given map[string][]string // flags, where there is no c
 }
 
 // dispatch runs the command that line names.
@@ -132,7 +136,7 @@ func newApp(s *session) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
 			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
-			execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+			syncCommand(s), spoolCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
 		},
 	}
 	app.OnUsageError = onUsageError
@@ -182,6 +186,7 @@ func commonFlags() []cli.Flag {
 		text("config", "configuration `FILE` [$OBJECTVAULT_CONFIG]"),
 		text("timeout", "close a connection that is silent for this `DURATION`; 30s by default [$OBJECTVAULT_TIMEOUT]"),
 		text("deadline", "stop the command after this `DURATION`; no limit by default [$OBJECTVAULT_DEADLINE]"),
+		text("spool", "directory `DIR` in which values are saved until the store has them [$OBJECTVAULT_SPOOL]"),
 		yes("json", "output and errors as JSON"),
 		yes("quiet", "print only results and errors", "q"),
 		yes("verbose", "log each request to the store", "v"),

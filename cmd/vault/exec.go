@@ -65,7 +65,7 @@ func (s *session) exec(ctx context.Context) error {
 			return err
 		}
 		for _, name := range names {
-			value, err := fetchValue(ctx, v.Vault, vault.Name(name))
+			value, err := fetchValue(ctx, s.ui, v.Vault, vault.Name(name))
 			if err != nil {
 				return v.explainKey(s.suggest(ctx, v.Vault, err))
 			}
@@ -160,12 +160,13 @@ func checkName(name string) error {
 }
 
 // fetchValue reads a value that fits into an environment.
-func fetchValue(ctx context.Context, v *vault.Vault, name vault.Name) (string, error) {
+func fetchValue(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) (string, error) {
 	r, err := v.Get(ctx, name, nil)
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
+	u.notePending(r.Info())
 	value, err := io.ReadAll(io.LimitReader(r, maxValue+1))
 	switch {
 	case err != nil:

@@ -99,6 +99,7 @@ var outcomes = []struct {
 	{errTerminated, exitTerminated, "interrupted", ""},
 	{errHungUp, exitHungUp, "interrupted", ""},
 	{context.Canceled, exitInterrupted, "interrupted", ""},
+	{vault.ErrSpooled, exitSpooled, "spooled", ""},
 	{usage.ErrUsage, exitUsage, "usage", ""},
 	{config.ErrInvalid, exitUsage, "usage", ""},
 	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "compare --keys, --tenant, --collection and --vault-id with those of the writer: at least one differs"},
@@ -116,6 +117,7 @@ var outcomes = []struct {
 	{vault.ErrConfig, exitUsage, "usage", ""},
 	{envelope.ErrInvalid, exitUsage, "usage", "use at most 4096 bytes of UTF-8 and 64 labels"},
 	{vault.ErrRefused, exitFailure, "failure", "look up the code in the documentation of the store; the same request will be refused again"},
+	{vault.ErrTooLarge, exitFailure, "failure", ""},
 	{vault.ErrBusy, exitUnreachable, "unreachable", "wait until the other program has ended, then try again"},
 	{vault.ErrUnavailable, exitUnreachable, "unreachable", "check that the store can be reached, then try again"},
 	{context.DeadlineExceeded, exitUnreachable, "unreachable", "increase --deadline, or check the connection to the store"},
@@ -257,6 +259,8 @@ type report struct {
 	Name    string `json:"name,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+	// Spooled means that the value is saved on this machine.
+	Spooled bool `json:"spooled,omitempty"`
 }
 
 // explain decides what err is to the user of the command op.
@@ -277,6 +281,14 @@ func explain(op string, err error) report {
 		var cause *vault.Cause
 		if errors.As(err, &cause) && cause.Unfinished > 0 { // it costs money, and only this process knows of it
 			r.Message = (&vault.Cause{Sentinel: errors.New(r.Message), Unfinished: cause.Unfinished}).Error()
+		}
+	}
+	var spooled *vault.SpooledError
+	var required *requiredRemote
+	if errors.As(err, &spooled) || errors.As(err, &required) {
+		r.Spooled = true
+		if r.Kind == "interrupted" {
+			r.Message += "; the value is saved on this machine"
 		}
 	}
 	var h *hinted

@@ -116,6 +116,7 @@ func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptio
 	if info.Expired {
 		u.note("%s expired at %s", name, timestamp(info.Expires))
 	}
+	u.notePending(info)
 	switch {
 	case file != nil:
 		if err := u.getFile(ctx, r, file, o.file); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -51,7 +53,7 @@ func (s *session) ls(ctx context.Context) error {
 	if long && !v.keyed {
 		s.note("no root key: sealed details are not shown, and nothing is verified")
 	}
-	return ls(ctx, s.ui, v.Vault, prefix, long)
+	return ls(ctx, s.ui, v.Vault, prefix, long, v.waiting(ctx, prefix))
 }
 
 // A row is a line of ls.
@@ -61,10 +63,11 @@ type row struct {
 	err  error      // of reading the header
 }
 
-func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool) error {
+// ls lists the objects of the store, and the values that wait in the spool.
+func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool, waiting map[vault.Name]vault.SpoolEntry) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	list := &lister{u: u, long: long}
+	list := &lister{u: u, long: long, waiting: waiting}
 	list.table = u.columns("lrr", "NAME", "SIZE", "AGE")
 	if long {
 		list.table = u.columns("lrlrll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
@@ -91,10 +94,13 @@ func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool) er
 	}()
 	for r := range rows {
 		if err := list.add(<-r); err != nil {
-			return err
+			return errors.Join(list.addWaiting(), err)
 		}
 	}
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := list.addWaiting(); err != nil {
 		return err
 	}
 	return list.end()
@@ -109,6 +115,7 @@ type lister struct {
 	table   *columns
 	foreign int
 	failed  int
+	waiting map[vault.Name]vault.SpoolEntry // those that were not listed yet
 }
 
 func (l *lister) add(r row) error {
@@ -130,8 +137,13 @@ func (l *lister) add(r row) error {
 	case r.Foreign:
 		l.foreign++
 	}
+	state := ""
+	if e, ok := l.waiting[r.Name]; ok && r.Name != "" {
+		state = stateOf(e)
+		delete(l.waiting, r.Name)
+	}
 	if l.u.json {
-		return l.u.print(l.json(r))
+		return l.u.print(l.json(r, state))
 	}
 	if r.Foreign && !l.u.outTTY {
 		return nil
@@ -141,6 +153,9 @@ func (l *lister) add(r row) error {
 		name = "(foreign) " + r.Key
 	}
 	modified := timestamp(r.Modified)
+	if state != "" && l.u.outTTY {
+		name += " (" + state + " in the spool)"
+	}
 	if l.u.outTTY {
 		modified = age(l.u.now(), r.Modified)
 	}
@@ -159,18 +174,45 @@ func (l *lister) add(r row) error {
 	return l.table.add(name, bytes, fmt.Sprint(r.info.Revision), modified, timestamp(r.info.Expires), r.info.ContentType)
 }
 
-func (l *lister) json(r row) any {
+// stateOf returns the state of an entry, as ls and spool ls show it.
+func stateOf(e vault.SpoolEntry) string {
+	if e.Refused {
+		return "refused"
+	}
+	return "pending"
+}
+
+// addWaiting adds the names that are only in the spool.
+func (l *lister) addWaiting() error {
+	for _, name := range slices.Sorted(maps.Keys(l.waiting)) {
+		e := l.waiting[name]
+		r := row{Entry: vault.Entry{Name: name, SealedSize: e.Size, Modified: e.Created}}
+		r.info = vault.Info{Name: name, Revision: e.Revision, SealedSize: e.Size, Modified: e.Created, Pending: true}
+		if e.Refused {
+			continue // spool ls lists it
+		}
+		if err := l.add(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister) json(r row, state string) any {
 	switch {
 	case r.Foreign:
 		return infoJSON{Key: r.Key, Foreign: true, SealedSize: r.SealedSize, Modified: utc(r.Modified)}
 	case l.long:
-		return toJSON(r.info)
+		j := toJSON(r.info)
+		j.Spool = state
+		return j
 	}
 	return struct {
 		Name       vault.Name `json:"name"`
 		SealedSize int64      `json:"sealed_size"`
 		Modified   *time.Time `json:"modified,omitempty"`
-	}{r.Name, r.SealedSize, utc(r.Modified)}
+		Spool      string     `json:"spool,omitempty"` // pending or refused: a value of the name waits on this machine
+	}{r.Name, r.SealedSize, utc(r.Modified), state}
 }
 
 func (l *lister) end() error {

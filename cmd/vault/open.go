@@ -16,6 +16,7 @@ import (
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
@@ -38,6 +39,12 @@ type opened struct {
 	settings config.Settings
 	keyed    bool     // it has keys
 	prints   []string // their fingerprints
+
+	spool    *spool.Spool // nil: there is none for this store
+	sealing  *vault.Vault // the vault with keys, for the entries of the spool; nil: there are no keys
+	identity string       // of the caller, for entries without a tenant
+	sources  []envelope.KeySource
+	options  vault.Options
 }
 
 func (o *opened) close() error { return o.store.Close() }
@@ -62,28 +69,70 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if o.Scope, err = scope(set); err != nil {
 		return nil, err
 	}
-	plan, err := s.plan(ctx, set)
+	location, err := s.location(set)
 	if err != nil {
 		return nil, err
 	}
-	opened := &opened{settings: set}
+	opened := &opened{settings: set, identity: identityID(set, location)}
+	if opened.spool, err = s.openSpool(set, location, s.spoolLimit); err != nil {
+		return nil, err
+	}
+	var tenant vault.Tenant
+	if opened.spool != nil {
+		o.Spool = opened.spool
+		if _, err := s.planOffline(ctx, set); err != nil {
+			return nil, err
+		}
+		if known, ok := s.tenantOffline(ctx, set, location); ok {
+			tenant, opened.store = known, s.deferredStore(set, location, known)
+		}
+	}
+	var plan *plan
+	if opened.store == nil {
+		if plan, err = s.plan(ctx, set); err != nil {
+			return nil, err
+		}
+	}
 	sources, err := s.keys(ctx, set, need, opened)
 	if err != nil {
 		return nil, err
 	}
-	tenant, err := plan.tenant(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if opened.store, err = plan.open(ctx); err != nil {
-		return nil, err
+	if opened.store == nil {
+		if tenant, err = plan.tenant(ctx); err != nil {
+			return nil, err
+		}
+		if opened.store, err = plan.open(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if opened.Vault, err = vault.New(opened.store, tenant, sources, o); err != nil {
 		opened.close()
 		return nil, err
 	}
-	s.opened = opened
+	s.opened, opened.sources, opened.options = opened, sources, *o
+	if opened.spool != nil {
+		if opened.sealing = opened.Vault; need == noKeys {
+			opened.sealing = s.sealing(ctx, set, opened, tenant, *o)
+		}
+		if !s.flushesLater {
+			s.flush(ctx, opened)
+		}
+	}
 	return opened, nil
+}
+
+// sealing returns the vault with keys, for a command that needs none itself; nil: there are no keys.
+func (s *session) sealing(ctx context.Context, set config.Settings, o *opened, tenant vault.Tenant, options vault.Options) *vault.Vault {
+	scratch := *o
+	sources, err := s.keys(ctx, set, anyKeys, &scratch)
+	if err != nil || len(sources) == 0 {
+		return nil
+	}
+	v, err := vault.New(o.store, tenant, sources, &options)
+	if err != nil {
+		return nil
+	}
+	return v
 }
 
 // A plan is the store that the settings describe, before anything was opened.
@@ -115,6 +164,15 @@ func (s *session) location(set config.Settings) (*vaulturl.Location, error) {
 
 // plan parses the URL of the store, and prepares the identity that it takes.
 func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) {
+	return s.planWith(ctx, set, false)
+}
+
+// planOffline is plan without a request.
+func (s *session) planOffline(ctx context.Context, set config.Settings) (*plan, error) {
+	return s.planWith(ctx, set, true)
+}
+
+func (s *session) planWith(ctx context.Context, set config.Settings, offline bool) (*plan, error) {
 	location, err := s.location(set)
 	if err != nil {
 		return nil, err
@@ -125,7 +183,7 @@ func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) 
 	p := &plan{Location: location, session: s, set: set}
 	switch {
 	case location.Role != "":
-		p.identity = &identity{session: s, Location: location, set: set}
+		p.identity = &identity{session: s, Location: location, set: set, offline: offline}
 		return p, p.identity.prepare(ctx)
 	case set.Identity.Text != "" && !location.InCloud():
 		return nil, hint(usagef("%s: this store uses no identity", set.Identity.From), "%s", location.RoleAdvice())

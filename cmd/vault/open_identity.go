@@ -20,7 +20,8 @@ import (
 type identity struct {
 	*session
 	*vaulturl.Location
-	set config.Settings
+	set     config.Settings
+	offline bool // no token is asked for
 
 	source   federation.Source // nil: only a login
 	provider *federation.Provider
@@ -80,6 +81,9 @@ func (i *identity) loadLogin(ctx context.Context) {
 	}
 	if i.source != nil {
 		if federation.CacheKey(i.set.Identity.Text) != login.Source {
+			return
+		}
+		if i.offline {
 			return
 		}
 		t, err := i.source.Token(ctx)

@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -21,6 +20,9 @@ func putCommand(s *session) *cli.Command {
 		Description: "Reads the value from FILE, from standard input, or, on a terminal, from a hidden prompt that\n" +
 			"asks twice. Values are never read from the command line, where other users could see them. An\n" +
 			"existing value is replaced and stays in the history.\n\n" +
+			"For a store in a cloud, put first saves the sealed value on this machine, before it asks for a token\n" +
+			"or a connection. If the store cannot be reached, put exits with 75, and later commands and\n" +
+			"" + s.prog + " sync send the value. See " + s.prog + " help spool.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " put openai\n" +
 			"   pass show openai | " + s.prog + " put openai --expires 90d\n" +
@@ -32,6 +34,9 @@ func putCommand(s *session) *cli.Command {
 			&cli.StringFlag{Name: "expires", Usage: "`WHEN` the value expires: 2027-01-31T12:00:00Z, or 30d or 12h from now; sealed with the value"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add the label `KEY=VALUE`, sealed with the value; may be repeated"},
 			&cli.BoolFlag{Name: "allow-empty", Usage: "allow an empty value", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "no-spool", Usage: "do not save the value on this machine first", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "require-remote", Usage: "exit with the code of the cause instead of 75 if the value is saved on this machine only", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "spool-large", Usage: "save values of more than 64 MiB on this machine, too", DisableDefaultText: true},
 		},
 		Action: s.action(s.put),
 	}
@@ -57,8 +62,12 @@ func (s *session) put(ctx context.Context) error {
 	if file == "" {
 		return usagef("the file name is empty")
 	}
-	s.makes = true
-	v, err := s.open(ctx, mustKeys)
+	s.makes, s.flushesLater = true, true
+	if s.c.Bool("spool-large") {
+		s.spoolLimit = math.MaxInt64
+	}
+	p := &putting{session: s, name: name, options: o, remote: s.c.Bool("require-remote")}
+	v, err := p.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,26 +76,10 @@ func (s *session) put(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	return v.explainKey(put(ctx, s.ui, v.Vault, name, value, size, o))
-}
-
-func put(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, value io.Reader, size int64, o *vault.PutOptions) error {
-	bar := u.progress("put "+string(name), size)
-	info, err := v.Put(ctx, name, bar.reader(value), o)
-	bar.done()
-	switch {
-	case errors.Is(err, vault.ErrExist):
-		return hint(err, "omit --create to replace it")
-	case errors.Is(err, vault.ErrConflict):
-		return hint(err, "{prog} stat {name} shows the current revision")
-	case errors.Is(err, vault.ErrUnsupported) && o.IfRevision != 0:
-		return hint(err, "omit --if-revision")
-	case errors.Is(err, vault.ErrUnsupported) && o.Create && reasonHint(err) == "":
-		return hint(err, "omit --create")
-	case err != nil:
-		return err
+	if v == nil {
+		return p.withoutTenant(ctx, value, size)
 	}
-	return u.stored(info)
+	return p.put(ctx, v, value, size)
 }
 
 // stored tells what a write stored.
@@ -108,6 +101,9 @@ func about(name vault.Name, err error) error {
 
 func (s *session) putOptions() (*vault.PutOptions, error) {
 	o := &vault.PutOptions{Create: s.c.Bool("create"), ContentType: s.c.String("content-type")}
+	if s.c.Bool("no-spool") {
+		o.Spool = vault.SpoolOff
+	}
 	var err error
 	if text := s.c.String("if-revision"); s.c.IsSet("if-revision") {
 		if o.IfRevision, err = strconv.ParseInt(text, 10, 64); err != nil || o.IfRevision <= 0 {

@@ -70,6 +70,9 @@ func stat(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error {
 		expires += " (expired)"
 	}
 	line("expires", expires)
+	if info.Pending {
+		line("pending", "on this machine only, not yet in the store")
+	}
 	for _, key := range slices.Sorted(maps.Keys(info.Labels)) {
 		line("label "+visible(key), info.Labels[key])
 	}

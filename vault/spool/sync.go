@@ -233,20 +233,23 @@ func (s *Spool) locked(ctx context.Context, id string, do func(*entry) error) er
 	return do(e)
 }
 
-// Find returns the entry whose id starts with prefix.
-func (s *Spool) Find(ctx context.Context, prefix string) (vault.Spooled, error) {
+// ShortID returns the last 8 digits of an id, which [Spool.Find] accepts.
+func ShortID(id string) string { return id[max(0, len(id)-8):] }
+
+// Find returns the entry whose id, or whose [ShortID], is text.
+func (s *Spool) Find(ctx context.Context, text string) (vault.Spooled, error) {
 	all, err := s.All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(e vault.Spooled) bool {
-		return len(e.Entry().ID) < len(prefix) || e.Entry().ID[:len(prefix)] != prefix
+		return e.Entry().ID != text && ShortID(e.Entry().ID) != text
 	})
 	switch len(all) {
 	case 0:
-		return nil, fmt.Errorf("%w: the spool has no entry %s", vault.ErrNotFound, prefix)
+		return nil, fmt.Errorf("%w: the spool has no entry %s", vault.ErrNotFound, text)
 	case 1:
 		return all[0], nil
 	}
-	return nil, fmt.Errorf("%w: %d entries start with %s", vault.ErrInvalidName, len(all), prefix)
+	return nil, fmt.Errorf("%w: %d entries have the id %s: use the whole id", vault.ErrInvalidName, len(all), text)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -32,7 +33,16 @@ type Settings struct {
 	ReadOnly   bool
 	Timeout    time.Duration
 	Deadline   Value // empty: none
+	Spool      Value // a directory, [SpoolOff], or empty: the default directory
+	// SpoolRequired means that put fails unless the spool can be written.
+	SpoolRequired bool
 }
+
+// The values of Spool that are no directories.
+const (
+	SpoolRequire = "require" // put fails unless the spool can be written
+	SpoolOff     = "off"     // put saves nothing on this machine
+)
 
 // DefaultTimeout is how long anything may go without progress.
 const DefaultTimeout = 30 * time.Second
@@ -90,6 +100,7 @@ func (r Reader) Read() (Settings, error) {
 		{&s.Identity, "identity", "OBJECTVAULT_IDENTITY", p.Identity},
 		{&s.VaultID, "vault-id", "", p.VaultID},
 		{&s.Deadline, "deadline", "OBJECTVAULT_DEADLINE", p.Deadline},
+		{&s.Spool, "spool", "OBJECTVAULT_SPOOL", p.Spool},
 	} {
 		if *v.to, err = r.one(v.flag, v.env); err != nil {
 			return s, err
@@ -103,6 +114,12 @@ func (r Reader) Read() (Settings, error) {
 	}
 	if s.Timeout, err = r.timeout(); err != nil {
 		return s, err
+	}
+	if s.SpoolRequired = p.Spool == SpoolRequire; s.Spool.Text == SpoolRequire {
+		s.Spool.Text, s.SpoolRequired = "", true
+	}
+	if dir := s.Spool.Text; dir != "" && dir != SpoolOff && !filepath.IsAbs(dir) {
+		return s, fmt.Errorf("%w: %s: %q is not an absolute path", ErrInvalid, s.Spool.From, dir)
 	}
 	_, err = s.TotalTime()
 	return s, err

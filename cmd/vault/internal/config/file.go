@@ -27,6 +27,7 @@ import (
 //	scope = ["openai", "github"]    # the only names that may be used
 //	read_only = true
 //	deadline = "2m"                 # the longest that a command may take
+//	spool = "/var/spool/vault"      # a directory, or "require", or "off"
 type File struct {
 	Profile  string             `toml:"profile"`
 	Profiles map[string]Profile `toml:"profiles"`
@@ -43,13 +44,14 @@ type Profile struct {
 	Scope      []string `toml:"scope"` // nil: everything; empty: nothing
 	ReadOnly   bool     `toml:"read_only"`
 	Deadline   string   `toml:"deadline"`
+	Spool      string   `toml:"spool"`
 }
 
 // The keys that a file may have, spelled exactly: the decoder would take STORE for
 // store, and drop what it does not know.
 var (
 	fileKeys    = []string{"profile", "profiles"}
-	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only", "deadline"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only", "deadline", "spool"}
 )
 
 // Strings is a list of strings, or one string.

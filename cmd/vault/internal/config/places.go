@@ -36,6 +36,11 @@ func (p Places) Logins() (string, error) {
 	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "logins")
 }
 
+// Spool is the directory where values are saved until a store has them.
+func (p Places) Spool() (string, error) {
+	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "spool")
+}
+
 // place is file in our folder. A relative XDG variable is ignored, as its
 // specification asks.
 func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {

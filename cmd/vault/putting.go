@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
+)
+
+// A putting is one put of the command. It saves the value in the spool before it needs a token or a
+// connection.
+type putting struct {
+	*session
+	name    vault.Name
+	options *vault.PutOptions
+	remote  bool // --require-remote
+
+	// Where no setting names the tenant, and only a request can: see withoutTenant.
+	set      config.Settings
+	identity string // of the caller
+	spool    *spool.Spool
+}
+
+// open opens the vault without a request. It returns nil if only a request can tell the tenant.
+func (p *putting) open(ctx context.Context) (*opened, error) {
+	set, err := p.settings()
+	if err != nil {
+		return nil, err
+	}
+	if set.SpoolRequired && p.options.Spool == vault.SpoolDefault {
+		p.options.Spool = vault.SpoolRequire
+	}
+	location, err := p.session.location(set)
+	if err != nil {
+		return nil, err
+	}
+	if p.options.Spool == vault.SpoolOff || !spooling(set, location) {
+		if p.options.Spool == vault.SpoolRequire {
+			p.options.Spool = vault.SpoolDefault // this store needs none
+		}
+		return p.session.open(ctx, mustKeys)
+	}
+	if _, known := p.tenantOffline(ctx, set, location); known {
+		return p.session.open(ctx, mustKeys)
+	}
+	if _, err := p.planOffline(ctx, set); err != nil {
+		return nil, err
+	}
+	if _, err := p.keys(ctx, set, mustKeys, new(opened)); err != nil {
+		return nil, err
+	}
+	p.set, p.identity = set, identityID(set, location)
+	if p.spool, err = p.openSpool(set, location, p.spoolLimit); err != nil {
+		return nil, err
+	}
+	return nil, nil
+}
+
+// put stores the value.
+func (p *putting) put(ctx context.Context, v *opened, value io.Reader, size int64) error {
+	bar := p.progress("put "+string(p.name), size)
+	info, err := v.Put(ctx, p.name, bar.reader(value), p.options)
+	bar.done()
+	return p.finish(ctx, v, info, v.explainKey(err))
+}
+
+// withoutTenant saves the value for the key of the spool, and then asks for the token that names the
+// tenant. A value of more than a MiB is not saved before.
+func (p *putting) withoutTenant(ctx context.Context, value io.Reader, size int64) error {
+	const short = 1 << 20
+	start, err := io.ReadAll(io.LimitReader(value, short+1))
+	if err != nil {
+		return about(p.name, &vault.SourceError{Err: err})
+	}
+	var entry vault.Spooled
+	if p.spool != nil && len(start) <= short {
+		ref := envelope.Ref{Vault: p.set.VaultID.Text, Collection: string(vault.DefaultCollection), Name: string(p.name)}
+		if c, err := vault.ParseCollection(p.set.Collection.Text); err == nil {
+			ref.Collection = string(c)
+		}
+		entry, err = p.spool.Keep(ctx, ref, bytes.NewReader(start), p.options, p.identity)
+		if err != nil && p.options.Spool == vault.SpoolRequire {
+			return about(p.name, fmt.Errorf("the value cannot be saved on this machine: %w", err))
+		}
+	}
+	v, err := p.session.open(ctx, mustKeys)
+	switch {
+	case entry == nil && err != nil:
+		return err
+	case entry == nil:
+		return p.put(ctx, v, io.MultiReader(bytes.NewReader(start), value), size)
+	case err != nil:
+		if lerr := entry.Lock(context.WithoutCancel(ctx)); lerr == nil {
+			entry.Attempted(vault.SpoolAttempt{Time: p.now(), Reason: err.Error()})
+			entry.Unlock()
+		}
+		return p.finish(ctx, nil, vault.Info{Name: p.name}, about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Err: err}))
+	}
+	info, err := v.Deliver(ctx, entry)
+	return p.finish(ctx, v, info, v.explainKey(err))
+}
+
+// finish reports the result of a put.
+func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err error) error {
+	var spooled *vault.SpooledError
+	o := p.options
+	switch {
+	case errors.As(err, &spooled) && !spooled.Refused:
+		return p.saved(v, spooled)
+	case errors.Is(err, vault.ErrExist):
+		return hint(err, "omit --create to replace it")
+	case errors.Is(err, vault.ErrConflict):
+		return hint(err, "{prog} stat {name} shows the current revision")
+	case errors.Is(err, vault.ErrUnsupported) && o.IfRevision != 0:
+		return hint(err, "omit --if-revision")
+	case errors.Is(err, vault.ErrUnsupported) && o.Create && reasonHint(err) == "":
+		return hint(err, "omit --create")
+	case err != nil:
+		return err
+	}
+	if v.spool != nil {
+		v.spool.MarkReached()
+		p.flush(ctx, v)
+	}
+	return p.stored(info)
+}
+
+// saved reports a value that is on this machine only.
+func (p *putting) saved(v *opened, spooled *vault.SpooledError) error {
+	sp := p.spool
+	if v != nil {
+		sp = v.spool
+	}
+	if sp != nil && !sp.Reached() {
+		store, _ := p.settings()
+		p.note("this store was never reached from this machine, check its URL: %s", shownURL(store.Store.Text))
+	}
+	if p.remote {
+		return about(p.name, &requiredRemote{spooled})
+	}
+	cause := explain("put", spooled.Err)
+	dir := ""
+	if sp != nil {
+		dir = " in " + sp.Dir()
+	}
+	return &hinted{about(p.name, &savedError{spooled, fmt.Sprintf("saved%s, not yet in the store: %s; later commands and %s sync send it", dir, cause.Message, p.prog)}), ""}
+}
+
+// A savedError is a SpooledError with a text for people.
+type savedError struct {
+	err  error
+	text string
+}
+
+func (e *savedError) Error() string { return e.text }
+func (e *savedError) Unwrap() error { return e.err }
+
+// A requiredRemote is the error of a put with --require-remote: the cause decides about the exit code.
+type requiredRemote struct{ spooled *vault.SpooledError }
+
+func (e *requiredRemote) Error() string { return e.spooled.Err.Error() }
+func (e *requiredRemote) Unwrap() error { return e.spooled.Err }

@@ -1,0 +1,328 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
+	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
+)
+
+func spoolCommand(s *session) *cli.Command {
+	sub := func(name, usage, synopsis, description string, action func(context.Context, *spool.Spool) error, flags ...cli.Flag) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, UsageText: s.prog + " spool " + synopsis, HelpName: s.prog + " spool " + name,
+			Description: description, Flags: flags,
+			Action: s.action(func(ctx context.Context) error {
+				sp, err := s.ownSpool()
+				if err != nil {
+					return err
+				}
+				return action(ctx, sp)
+			}),
+		}
+	}
+	return &cli.Command{
+		Name:      "spool",
+		Usage:     "list and manage the values that are saved on this machine",
+		UsageText: s.prog + " spool ls|show|retry|drop|export",
+		Description: "For a store in a cloud, put saves the sealed value in the spool, a directory on this machine, before\n" +
+			"it sends a request, and removes it when the store has the value. A value that could not be sent is\n" +
+			"pending: later commands and " + s.prog + " sync send it, in the order in which the values of a name were put.\n" +
+			"A value that the store refused is kept, and is sent only after " + s.prog + " spool retry.\n\n" +
+			"A value whose key source could not be reached is sealed for a key of the spool. If that key is lost,\n" +
+			"such values are lost, too; ls marks them.\n\n" +
+			"Commands (" + s.prog + " help spool COMMAND describes each):\n" +
+			"   ls      list the values\n" +
+			"   show    show one value's history of attempts\n" +
+			"   retry   send a refused value again\n" +
+			"   drop    delete a value\n" +
+			"   export  copy values to another directory\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " spool ls\n" +
+			"   " + s.prog + " spool retry 3c4934d0 --overwrite",
+		Subcommands: []*cli.Command{
+			sub("ls", "list the values", "ls", "Lists the values that are saved on this machine: those that are pending, those that the store\n"+
+				"refused, and those that were set aside, because their name was removed or their file is damaged.\n"+
+				"Without a terminal the columns are separated by tabs: id, name, state, tenant, time, size, reason.\n\n"+
+				"Examples:\n   "+s.prog+" spool ls\n   "+s.prog+" spool ls --json | jq -r .name", s.spoolList),
+			sub("show", "show one value's history of attempts", "show ID", "Shows an entry of the spool and the attempts to send it. It does not show the value.\n\n"+
+				"Examples:\n   "+s.prog+" spool show 3c4934d0", s.spoolShow),
+			sub("retry", "send a refused value again", "retry ID [--overwrite]", "Makes a value pending that the store refused, or that was set aside, and sends all pending values.\n\n"+
+				"Examples:\n   "+s.prog+" spool retry 3c4934d0\n   "+s.prog+" spool retry 3c4934d0 --overwrite",
+				s.spoolRetry, boolFlag("overwrite", "replace the object in the store, even if it is newer")),
+			sub("drop", "delete a value", "drop ID", "Deletes a value from the spool. It asks for confirmation, unless --yes is set.\n\n"+
+				"Examples:\n   "+s.prog+" spool drop 3c4934d0", s.spoolDrop),
+			sub("export", "copy values to another directory", "export DIR [ID…]", "Copies the values, or those with the given ids, to DIR in the layout of a spool. On another machine,\n"+
+				s.prog+" sync --spool DIR sends them. The values stay in this spool, too.\n\n"+
+				"Examples:\n   "+s.prog+" spool export /media/usb/spool\n   "+s.prog+" spool export /media/usb/spool 3c4934d0 --with-key",
+				s.spoolExport, boolFlag("with-key", "copy the key of the spool, too, which some of the values need")),
+		},
+		Action: s.action(func(context.Context) error {
+			if s.c.NArg() > 0 {
+				return usagef("unknown command: %s", s.c.Command.UsageText)
+			}
+			return usagef("too few arguments: %s", s.c.Command.UsageText)
+		}),
+	}
+}
+
+// A spoolRow is an entry as spool ls shows it. Its JSON names are only added to.
+type spoolRow struct {
+	ID         string      `json:"id"`
+	Name       string      `json:"name,omitempty"`
+	Tenant     string      `json:"tenant,omitempty"`
+	Collection string      `json:"collection,omitempty"`
+	State      string      `json:"state"` // pending, refused or aside
+	Created    *time.Time  `json:"created,omitempty"`
+	Size       int64       `json:"sealed_size,omitempty"`
+	Revision   int64       `json:"revision,omitempty"`
+	Condition  string      `json:"condition,omitempty"`
+	SpoolKey   bool        `json:"spool_key,omitempty"` // only the key of the spool opens it
+	KeyMissing bool        `json:"key_missing,omitempty"`
+	Reason     string      `json:"reason,omitempty"`
+	Next       *time.Time  `json:"next_attempt,omitempty"`
+	Attempts   []attempted `json:"attempts,omitempty"`
+}
+
+type attempted struct {
+	Time    time.Time `json:"time"`
+	Reason  string    `json:"reason"`
+	Refused bool      `json:"refused,omitempty"`
+}
+
+func spoolRowOf(e vault.SpoolEntry, sp *spool.Spool) spoolRow {
+	r := spoolRow{
+		ID: e.ID, Name: e.Ref.Name, Tenant: e.Ref.Tenant, Collection: e.Ref.Collection, State: "pending", Created: utc(e.Created),
+		Size: e.Size, Revision: e.Revision, SpoolKey: e.Local, KeyMissing: e.Local && !sp.HasKey(),
+	}
+	switch {
+	case e.Create:
+		r.Condition = "create"
+	case e.IfTag != "":
+		r.Condition = "if-tag " + e.IfTag
+	case e.IfRevision != 0:
+		r.Condition = fmt.Sprintf("if-revision %d", e.IfRevision)
+	}
+	if e.Refused {
+		r.State = "refused"
+	} else if next := spool.NextAttempt(e); !next.IsZero() {
+		r.Next = utc(next)
+	}
+	if n := len(e.Attempts); n > 0 {
+		r.Reason = e.Attempts[n-1].Reason
+	}
+	return r
+}
+
+// spoolRows returns all entries, oldest first.
+func spoolRows(ctx context.Context, sp *spool.Spool) ([]spoolRow, error) {
+	all, err := sp.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	aside, err := sp.Aside(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rows []spoolRow
+	for _, e := range all {
+		rows = append(rows, spoolRowOf(e.Entry(), sp))
+	}
+	for _, a := range aside {
+		r := spoolRowOf(a.Entry, sp)
+		r.State, r.Reason, r.Next = "aside", a.Reason, nil
+		rows = append(rows, r)
+	}
+	slices.SortStableFunc(rows, func(a, b spoolRow) int { return strings.Compare(a.ID, b.ID) })
+	return rows, nil
+}
+
+func (s *session) spoolList(ctx context.Context, sp *spool.Spool) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	rows, err := spoolRows(ctx, sp)
+	if err != nil {
+		return err
+	}
+	table := s.columns("lllllrl", "ID", "NAME", "STATE", "TENANT", "AGE", "SIZE", "REASON")
+	for _, r := range rows {
+		if s.json {
+			if err := s.print(r); err != nil {
+				return err
+			}
+			continue
+		}
+		state := r.State
+		switch {
+		case r.KeyMissing:
+			state += ", its key is lost"
+		case r.SpoolKey:
+			state += ", needs the spool's key"
+		}
+		id, when, bytes := r.ID, "", fmt.Sprint(r.Size)
+		if r.Created != nil {
+			when = timestamp(*r.Created)
+		}
+		if s.outTTY {
+			id, bytes = spool.ShortID(r.ID), size(r.Size)
+			if r.Created != nil {
+				when = age(s.now(), *r.Created)
+			}
+		}
+		if err := table.add(id, r.Name, state, r.Tenant, when, bytes, r.Reason); err != nil {
+			return err
+		}
+	}
+	return table.flush()
+}
+
+// findEntry returns the entry, or the one that was set aside, with the id of the first argument.
+func (s *session) findEntry(ctx context.Context, sp *spool.Spool) (spoolRow, error) {
+	args, err := s.arguments(1, 1)
+	if err != nil {
+		return spoolRow{}, err
+	}
+	rows, err := spoolRows(ctx, sp)
+	if err != nil {
+		return spoolRow{}, err
+	}
+	rows = slices.DeleteFunc(rows, func(r spoolRow) bool { return r.ID != args[0] && spool.ShortID(r.ID) != args[0] })
+	switch len(rows) {
+	case 0:
+		return spoolRow{}, hint(fmt.Errorf("%w: the spool has no such entry", vault.ErrNotFound), "{prog} spool ls lists the entries")
+	case 1:
+		return rows[0], nil
+	}
+	return spoolRow{}, usagef("%d entries have this id: use the whole id", len(rows))
+}
+
+func (s *session) spoolShow(ctx context.Context, sp *spool.Spool) error {
+	r, err := s.findEntry(ctx, sp)
+	if err != nil {
+		return err
+	}
+	if e, err := sp.Find(ctx, r.ID); err == nil {
+		for _, a := range e.Entry().Attempts {
+			r.Attempts = append(r.Attempts, attempted{a.Time.UTC(), a.Reason, a.Refused})
+		}
+	}
+	if s.json {
+		return s.print(r)
+	}
+	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	line := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s:\t%s\n", key, visible(value))
+		}
+	}
+	line("id", r.ID)
+	line("name", r.Name)
+	line("tenant", r.Tenant)
+	line("collection", r.Collection)
+	line("state", r.State)
+	if r.Created != nil {
+		line("put", timestamp(*r.Created))
+	}
+	line("revision", fmt.Sprint(r.Revision))
+	line("sealed size", fmt.Sprint(r.Size))
+	line("condition", r.Condition)
+	switch {
+	case r.KeyMissing:
+		line("sealed for", "the key of the spool, which is lost")
+	case r.SpoolKey:
+		line("sealed for", "the key of the spool")
+	}
+	if len(r.Attempts) == 0 {
+		line("reason", r.Reason)
+	}
+	for _, a := range r.Attempts {
+		line("attempt "+timestamp(a.Time), a.Reason)
+	}
+	if r.Next != nil {
+		line("next attempt", timestamp(*r.Next))
+	}
+	return t.Flush()
+}
+
+func (s *session) spoolRetry(ctx context.Context, sp *spool.Spool) error {
+	r, err := s.findEntry(ctx, sp)
+	if err != nil {
+		return err
+	}
+	if r.State == "aside" {
+		if err := sp.Restore(r.ID); err != nil {
+			return err
+		}
+	}
+	if err := sp.Retry(ctx, r.ID, s.c.Bool("overwrite")); err != nil {
+		return err
+	}
+	sum, err := s.syncAll(ctx, sp, nil)
+	if err != nil {
+		return err
+	}
+	return s.summarize(sum)
+}
+
+func (s *session) spoolDrop(ctx context.Context, sp *spool.Spool) error {
+	r, err := s.findEntry(ctx, sp)
+	if err != nil {
+		return err
+	}
+	if !s.yes {
+		answer, err := s.ask(ctx, visible(fmt.Sprintf("Delete the %s value of %s, put at %s, from this machine? Type yes to confirm: ", r.State, r.Name, timestamp(*r.Created))), false)
+		switch {
+		case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
+			e := usagef("no answer; nothing was deleted")
+			e.Hint = "use --yes to skip the confirmation"
+			return e
+		case err != nil:
+			return err
+		case string(answer) != "yes":
+			return usagef("the answer is not yes; nothing was deleted")
+		}
+	}
+	if r.State == "aside" {
+		return sp.Forget(r.ID)
+	}
+	return sp.Drop(ctx, r.ID)
+}
+
+func (s *session) spoolExport(ctx context.Context, sp *spool.Spool) error {
+	args, err := s.arguments(1, -1)
+	if err != nil {
+		return err
+	}
+	var entries []vault.Spooled
+	if len(args) == 1 {
+		if entries, err = sp.All(ctx); err != nil {
+			return err
+		}
+	}
+	for _, id := range args[1:] {
+		e, err := sp.Find(ctx, id)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, e)
+	}
+	err = sp.Export(ctx, args[0], entries, s.c.Bool("with-key"))
+	if errors.Is(err, spool.ErrNeedsKey) {
+		return hint(err, "use --with-key to copy the key, too: its holder can open these values")
+	}
+	if err == nil {
+		s.note("copied %s to %s", plural(len(entries), "value", "values"), args[0])
+	}
+	return err
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
+)
+
+func syncCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "sync",
+		Usage:     "send the values that are saved on this machine to the store",
+		UsageText: s.prog + " sync [--once|--watch]",
+		Description: "Sends every pending value of the spool. It exits with 0 if none is left, with 75 if some are still\n" +
+			"pending, and with 3 if the store refused some. " + s.prog + " spool ls lists them.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " sync\n" +
+			"   " + s.prog + " sync --watch --quiet",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "once", Usage: "try once and exit; the default", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "watch", Usage: "send values until it is interrupted", DisableDefaultText: true},
+		},
+		Action: s.action(s.sync),
+	}
+}
+
+func (s *session) sync(ctx context.Context) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	if s.c.Bool("once") && s.c.Bool("watch") {
+		return usagef("--once and --watch exclude each other")
+	}
+	sp, err := s.ownSpool()
+	if err != nil {
+		return err
+	}
+	if s.c.Bool("watch") {
+		return s.watch(ctx, sp)
+	}
+	sum, err := s.syncAll(ctx, sp, nil)
+	if err != nil {
+		return err
+	}
+	return s.summarize(sum)
+}
+
+// ownSpool returns the spool of the store, for a command that is about it.
+func (s *session) ownSpool() (*spool.Spool, error) {
+	set, err := s.settings()
+	if err != nil {
+		return nil, err
+	}
+	location, err := s.location(set)
+	if err != nil {
+		return nil, err
+	}
+	set.SpoolRequired = true // without a directory there is nothing to do
+	sp, err := s.openSpool(set, location, 0)
+	if err == nil && sp == nil {
+		err = hint(usagef("nothing is saved on this machine for this store"), "stores in a cloud have a spool; for another store set --spool DIR")
+	}
+	return sp, err
+}
+
+// syncAll sends the entries of the caller's tenant, of all collections and vault ids. each may be nil.
+func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.Result)) (spool.Summary, error) {
+	all, err := sp.All(ctx)
+	if err != nil || len(all) == 0 {
+		return spool.Summary{}, err
+	}
+	s.flushesLater = true
+	s.opened = nil
+	o, err := s.open(ctx, mustKeys)
+	if err != nil {
+		if errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnauthenticated) {
+			return spool.Summary{Pending: len(all), Cause: err}, nil
+		}
+		return spool.Summary{}, err
+	}
+	var total spool.Summary
+	type part struct{ vault, collection string }
+	done := make(map[part]bool)
+	for _, e := range all {
+		ref := e.Entry().Ref
+		if ref.Tenant != "" && ref.Tenant != string(o.Tenant()) {
+			continue // its own identity sends it
+		}
+		if p := (part{ref.Vault, ref.Collection}); done[p] {
+			continue
+		} else {
+			done[p] = true
+		}
+		v, err := o.with(ref)
+		if err != nil {
+			return total, err
+		}
+		sum, err := sp.Sync(ctx, v, &spool.SyncOptions{Identity: o.identity, Each: each})
+		if err != nil {
+			return total, err
+		}
+		total.Sent += sum.Sent
+		if total.Cause == nil {
+			total.Cause = sum.Cause
+		}
+	}
+	if total.Sent > 0 {
+		sp.MarkReached()
+	}
+	left, err := sp.All(context.WithoutCancel(ctx))
+	for _, e := range left {
+		if e.Entry().Refused {
+			total.Refused++
+		} else {
+			total.Pending++
+		}
+	}
+	return total, err
+}
+
+// with returns the vault with another collection or vault id.
+func (o *opened) with(ref envelope.Ref) (*vault.Vault, error) {
+	options := o.options
+	options.VaultID, options.Collection = ref.Vault, vault.Collection(ref.Collection)
+	return vault.New(o.store, o.Tenant(), o.sources, &options)
+}
+
+// summarize reports what sync left.
+func (s *session) summarize(sum spool.Summary) error {
+	if s.json {
+		j := struct {
+			Sent    int    `json:"sent"`
+			Pending int    `json:"pending"`
+			Refused int    `json:"refused"`
+			Reason  string `json:"reason,omitempty"`
+		}{sum.Sent, sum.Pending, sum.Refused, ""}
+		if sum.Cause != nil {
+			j.Reason = explain("sync", causeOf(sum.Cause)).Message
+		}
+		if err := s.print(j); err != nil {
+			return err
+		}
+	} else {
+		s.note("%d sent, %d pending, %d refused", sum.Sent, sum.Pending, sum.Refused)
+	}
+	switch {
+	case sum.Pending > 0 && sum.Cause != nil:
+		r := explain("sync", causeOf(sum.Cause))
+		return hint(&savedError{vault.ErrSpooled, plural(sum.Pending, "value is", "values are") + " on this machine only: " + r.Message}, "%s", r.Hint)
+	case sum.Pending > 0:
+		return hint(&savedError{vault.ErrSpooled, plural(sum.Pending, "value is", "values are") + " on this machine only"}, "another process is sending them, or another tenant must: {prog} spool ls")
+	case sum.Refused > 0:
+		return hint(tagged{errors.New(plural(sum.Refused, "value was", "values were") + " refused by the store"), errPartial}, "{prog} spool ls shows the reasons; {prog} spool retry and {prog} spool drop decide")
+	}
+	return nil
+}
+
+// causeOf returns why a value is not in the store.
+func causeOf(err error) error {
+	var spooled *vault.SpooledError
+	if errors.As(err, &spooled) {
+		return spooled.Err
+	}
+	return err
+}
+
+const (
+	firstWatch = time.Second
+	lastWatch  = time.Minute
+)
+
+// watch sends values until ctx ends.
+func (s *session) watch(ctx context.Context, sp *spool.Spool) error {
+	wait := firstWatch
+	for {
+		sum, err := s.syncAll(ctx, sp, func(r spool.Result) {
+			switch {
+			case r.Err == nil:
+				s.note("sent %s, put at %s", r.Entry.Ref.Name, timestamp(r.Entry.Created))
+			case !errors.Is(r.Err, context.Canceled):
+				s.note("%s: %s", r.Entry.Ref.Name, explain("sync", causeOf(r.Err)).Message)
+			}
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if wait = min(2*wait, lastWatch); sum.Pending == 0 {
+			wait = firstWatch
+		}
+		if s.opened != nil {
+			s.opened.close()
+			s.opened = nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package spool
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// Keep adds a value whose tenant is not known, because only a token that cannot be had now names it.
+// The value is sealed for the key of the spool. ref has no Tenant. identity identifies the caller:
+// [Spool.Sync] sends the value to the tenant of a caller with the same [SyncOptions].Identity.
+func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions, identity string) (vault.Spooled, error) {
+	if o == nil {
+		o = &vault.PutOptions{}
+	}
+	key, err := s.KeySource()
+	if err != nil {
+		return nil, err
+	}
+	now := s.config.Now()
+	e := vault.SpoolEntry{
+		Ref: ref, Revision: max(1, now.UnixMicro()), Created: now, Local: true, Identity: identity,
+		Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap,
+	}
+	m := envelope.Metadata{ContentType: o.ContentType, Expires: o.Expires, Labels: o.Labels}
+	entry, err := s.Add(ctx, e, func(w io.Writer) error {
+		sealer, err := envelope.Seal(ctx, w, ref, []envelope.KeySource{key}, &envelope.SealOptions{Revision: e.Revision, Metadata: m})
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(sealer, value); err != nil {
+			sealer.Abort()
+			return err
+		}
+		return sealer.Close()
+	})
+	if entry != nil {
+		if err != nil {
+			entry.Remove()
+		}
+		entry.Unlock()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return entry, nil
+}
+
+// Reached reports whether [Spool.MarkReached] was called: the store was reached from this machine.
+func (s *Spool) Reached() bool {
+	_, err := os.Stat(s.reachedFile())
+	return err == nil
+}
+
+// MarkReached records that the store was reached from this machine.
+func (s *Spool) MarkReached() {
+	if !s.Reached() && s.prepare() == nil {
+		os.WriteFile(s.reachedFile(), nil, 0o600)
+	}
+}
+
+func (s *Spool) reachedFile() string { return filepath.Join(s.dir, "reached") }
