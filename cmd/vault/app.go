@@ -26,10 +26,10 @@ func run(ctx context.Context, args []string, w *world) int {
 			prog = base
 		}
 	}
-	own, out := *w, &output{ctx: ctx, w: w.out}
-	own.out = out
+	copied, out := *w, &output{ctx: ctx, w: w.out}
+	copied.out = out
 	u := &ui{
-		world: &own, prog: prog,
+		world: &copied, prog: prog,
 		json: argv.IsSet(words, "json"), quiet: argv.IsSet(words, "quiet") || argv.IsSet(words, "q"),
 	}
 	s := &session{ui: u}
@@ -39,13 +39,13 @@ func run(ctx context.Context, args []string, w *world) int {
 		s.line, err = line, s.dispatch(ctx, app, line)
 	}
 	if err == nil && out.err != nil {
-		err = out.err // fmt did not look
+		err = out.err // code that prints with fmt ignores write errors
 	}
 	if err == nil {
 		return exitOK
 	}
 	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && cause != nil {
-		err = tagged{err, cause} // which signal it was
+		err = tagged{err, cause} // the cause tells which signal
 	}
 	op := strings.Join(line.Path(), " ")
 	if argv.FindCommand(app.Commands, line.Command) == nil {
@@ -59,13 +59,14 @@ type session struct {
 	*ui
 	line   argv.Line
 	c      *cli.Context
-	opened *opened // the vault, once it was needed
-	makes  bool    // the command may make a store where there is none
+	opened *opened // nil until the command opens the vault
+	// createsStore means that the command may create the store if it does not exist.
+	createsStore bool
 
 	spoolLimit   int64 // maximum length of a value that is saved on this machine; 0: the default
 	flushesLater bool  // the command sends the entries of the spool itself
 
-	given map[string][]string // flags, where there is no c
+	partialFlags map[string][]string // the flags before the cursor in a completion, where c is nil
 }
 
 // dispatch runs the command that line names.
@@ -114,8 +115,8 @@ func commandNames(commands []*cli.Command) []string {
 	return names
 }
 
-// newApp builds the app of one run. It is never used twice: urfave keeps what was
-// parsed in the flags themselves.
+// newApp builds the app of one run. The app cannot be used twice, because urfave stores the
+// parsed values in the flags.
 func newApp(s *session) *cli.App {
 	app := &cli.App{
 		Name:      s.prog,
@@ -129,7 +130,7 @@ func newApp(s *session) *cli.App {
 		Writer: s.out, ErrWriter: s.err, Reader: s.in,
 		HideVersion: true, HideHelp: true, HideHelpCommand: true,
 		DisableSliceFlagSeparator: true,
-		// Errors are returned, told once, and become a code in one place.
+		// Errors are returned: run prints them once and converts them into an exit code.
 		ExitErrHandler: func(*cli.Context, error) {},
 		Flags: append(commonFlags(), helpFlag(),
 			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}),
@@ -146,27 +147,27 @@ func newApp(s *session) *cli.App {
 	return app
 }
 
-// prepare gives a command, and those below it, what urfave does not hand down.
+// prepare sets the options that urfave does not pass on to subcommands.
 func prepare(c *cli.Command) {
 	c.HideHelp, c.HideHelpCommand = true, true
 	c.OnUsageError = onUsageError
-	// A copy each: the flags hold what was parsed.
+	// Each command needs its own copy, because a flag stores its parsed value.
 	c.Flags = append(c.Flags, append(commonFlags(), helpFlag())...)
 	for _, sub := range c.Subcommands {
 		prepare(sub)
 	}
 }
 
-// onUsageError does not repeat what the flag package says: it quotes values.
+// onUsageError drops the message of the flag package, because it quotes the value.
 func onUsageError(*cli.Context, error, bool) error {
-	return usagef("a flag has an invalid value")
+	return usagef("a flag has an invalid value (not shown, because it may be a secret)")
 }
 
 func helpFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
 }
 
-// commonFlags are the flags of every command. None of them ever holds a secret.
+// commonFlags returns the flags of every command. None of them contains a secret.
 func commonFlags() []cli.Flag {
 	const category = "All commands:"
 	text := func(name, usage string) cli.Flag {
@@ -177,24 +178,25 @@ func commonFlags() []cli.Flag {
 	}
 	return []cli.Flag{
 		text("store", "`URL` of the store: s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
-		text("tenant", "`ID` of the tenant [$OBJECTVAULT_TENANT]"),
-		text("collection", "`NAME` of the tenant's collection [$OBJECTVAULT_COLLECTION]"),
-		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source, local: or local:///FILE; may be repeated [$OBJECTVAULT_KEYS, separated by commas]", Category: category},
-		text("identity", "identity to present to the cloud: `SOURCE` file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
-		text("vault-id", "`ID` that separates two vaults with the same tenant and key"),
+		text("tenant", "`ID` of the tenant, the user or agent whose values these are [$OBJECTVAULT_TENANT]"),
+		text("collection", "`NAME` of a collection, a separate group of names within the tenant [$OBJECTVAULT_COLLECTION]"),
+		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a root key: local: is the default key file, local:///FILE is another file. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by commas]", Category: category},
+		text("identity", "`SOURCE` of the OIDC token for the cloud: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
+		text("vault-id", "`ID` of the vault. A value can be opened only with the vault id that it was sealed with"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),
 		text("config", "configuration `FILE` [$OBJECTVAULT_CONFIG]"),
 		text("timeout", "close a connection that is silent for this `DURATION`; 30s by default [$OBJECTVAULT_TIMEOUT]"),
 		text("deadline", "stop the command after this `DURATION`; no limit by default [$OBJECTVAULT_DEADLINE]"),
 		text("spool", "directory `DIR` in which values are saved until the store has them [$OBJECTVAULT_SPOOL]"),
-		yes("json", "output and errors as JSON"),
+		yes("json", "print results and errors as JSON"),
 		yes("quiet", "print only results and errors", "q"),
 		yes("verbose", "log each request to the store", "v"),
 		yes("yes", "answer yes to every question"),
 	}
 }
 
-// action is what every command does before its own work.
+// action returns the action of a command: it reads the common flags, sets the deadline, and
+// calls do.
 func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		s.c = c
@@ -204,16 +206,16 @@ func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
 		err := do(ctx)
 		// The time limit of one connection is also a context.DeadlineExceeded.
 		if deadline != "" && ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, vault.ErrUnsure) {
-			return hint(err, "it took longer than %s allows", deadline)
+			return hint(err, "increase the deadline: the command did not finish within %s", deadline)
 		}
 		return err
 	}
 }
 
-// limited returns a context that ends in time for the whole command to end at its deadline: what
-// follows a write that was cut short, reading it back and aborting an upload, has the last 5
-// seconds, or the second half. deadline names the setting; empty: there is none. Settings that
-// make no sense are reported by the commands that read them.
+// limited returns a context that ends early enough for the command to finish at its deadline. The
+// last 5 seconds, or half of a shorter deadline, are left to clean up after an interrupted write:
+// to read the object back and to abort an upload. deadline describes the setting; it is empty if
+// there is no deadline. limited ignores invalid settings, because each command reports them.
 func (s *session) limited(ctx context.Context) (_ context.Context, cancel context.CancelFunc, deadline string) {
 	start := time.Now()
 	set, err := s.settings()
@@ -229,11 +231,11 @@ func (s *session) limited(ctx context.Context) (_ context.Context, cancel contex
 	return ctx, cancel, set.Deadline.Text + " (" + set.Deadline.From + ")"
 }
 
-// flag returns what was given for a flag of the common ones; nil if nothing was.
+// flag returns the values of a common flag, or nil if the flag is not set.
 func (s *session) flag(name string) []string {
 	switch {
-	case s.given != nil:
-		return s.given[name]
+	case s.partialFlags != nil:
+		return s.partialFlags[name]
 	case s.c == nil || !s.c.IsSet(name):
 		return nil
 	case name == "keys":
@@ -242,12 +244,12 @@ func (s *session) flag(name string) []string {
 	return []string{s.c.String(name)}
 }
 
-// places says where our files are.
+// places returns the locations of the command's files.
 func (s *session) places() config.Places {
 	return config.Places{GOOS: s.goos, Getenv: s.getenv, UserHome: s.userHome}
 }
 
-// noHome says what to do about an error of places.
+// noHome adds a hint to an error that means that there is no home directory.
 func noHome(err error) error {
 	if errors.Is(err, config.ErrNoHome) {
 		return hint(err, "set HOME, or set --store file:///DIR and --keys local:///FILE")
@@ -263,21 +265,20 @@ func (s *session) settings() (config.Settings, error) {
 	}.Read()
 }
 
-// name checks the name that a command is about. Errors that do not say which one
-// they are about, are about this one.
+// name parses the NAME argument of a command. Error messages that contain no name show this one.
 func (s *session) name(arg string) (vault.Name, error) {
 	s.subject = arg
 	return vault.ParseName(arg)
 }
 
-// newName is [session.name] for commands that store something under the name.
+// newName is like [session.name], for commands that store a value under the name.
 func (s *session) newName(arg string) (vault.Name, error) {
 	s.subject = arg
 	return vault.ParseNewName(arg)
 }
 
-// arguments checks how many arguments there are; most < 0 means any number. What is
-// wrong is reported without repeating the arguments: one may be a secret in the wrong place.
+// arguments returns the arguments and checks their number; most < 0 means any number. The error
+// does not quote the arguments, because one may be a secret in the wrong place.
 func (s *session) arguments(least, most int) ([]string, error) {
 	args := s.c.Args().Slice()
 	switch {

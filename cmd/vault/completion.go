@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 )
 
-// The scripts ask the program itself what may come next, so they know nothing.
+// The scripts contain no knowledge of the command line: they call the program for each completion.
 var (
 	//go:embed completion/vault.bash
 	bashScript string
@@ -30,7 +30,8 @@ func completionCommand(s *session) *cli.Command {
 		Name:      "completion",
 		Usage:     "print the completion script of a shell",
 		UsageText: s.prog + " completion bash|zsh|fish",
-		Description: "Completes commands, flags, names and profiles. It lists the store for names and needs no key.\n\n" +
+		Description: "Prints a shell script that completes commands, flags, names and profiles. To complete names, the\n" +
+			"script lists the objects in the store. It needs no key.\n\n" +
 			"Examples:\n" +
 			"   eval \"$(" + s.prog + " completion bash)\"           # in ~/.bashrc\n" +
 			"   eval \"$(" + s.prog + " completion zsh)\"            # in ~/.zshrc, after compinit\n" +
@@ -49,7 +50,7 @@ func (s *session) completion(context.Context) error {
 	if !ok {
 		return usagef("the shell must be bash, zsh or fish")
 	}
-	// A shell function has a plainer name than a program may have.
+	// The name of a program may contain characters that the name of a shell function may not.
 	plain := strings.Map(func(r rune) rune {
 		if r < 0x80 && (r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z') {
 			return r
@@ -61,15 +62,15 @@ func (s *session) completion(context.Context) error {
 	return err
 }
 
-// completeVerb is the hidden command that the scripts call with the words up to the
-// cursor; the last one is being typed.
+// completeVerb is the hidden command that the scripts call with the words up to the cursor. The
+// last word is the one that the user is typing.
 const completeVerb = "__complete"
 
-// completeFiles asks the script for the names of files.
+// completeFiles is the output that makes the script complete names of files.
 const completeFiles = ":files"
 
-// complete prints what the last of words may become, one a line. What goes wrong goes
-// unreported, because the user is typing.
+// complete prints the possible completions of the last word, one per line. It does not report
+// errors, because the user is typing.
 func complete(ctx context.Context, s *session, app *cli.App, words []string) error {
 	if len(words) == 0 {
 		words = []string{""}
@@ -77,10 +78,10 @@ func complete(ctx context.Context, s *session, app *cli.App, words []string) err
 	typed, before := words[len(words)-1], words[:len(words)-1]
 	s.json, s.quiet = false, true
 	line, pending := unfinished(app, before)
-	s.given = make(map[string][]string)
+	s.partialFlags = make(map[string][]string)
 	for _, word := range line.Flags {
 		name, value, _ := strings.Cut(strings.TrimPrefix(word, "--"), "=")
-		s.given[name] = append(s.given[name], value)
+		s.partialFlags[name] = append(s.partialFlags[name], value)
 	}
 	flags := app.Flags
 	c := line.Find(app.Commands)
@@ -108,8 +109,8 @@ func complete(ctx context.Context, s *session, app *cli.App, words []string) err
 	return nil
 }
 
-// unfinished parses the words before the cursor. If the last one is a flag that lacks its
-// value, unfinished returns that flag too.
+// unfinished parses the words before the cursor. If the last word is a flag without its value,
+// unfinished also returns this flag.
 func unfinished(app *cli.App, words []string) (argv.Line, cli.Flag) {
 	line, err := argv.Parse(app.Flags, app.Commands, words)
 	if err == nil || len(words) == 0 {
@@ -126,7 +127,7 @@ func unfinished(app *cli.App, words []string) (argv.Line, cli.Flag) {
 	return rest, argv.FindFlag(flags, strings.TrimLeft(words[len(words)-1], "-"))
 }
 
-// offer prints those of candidates that start with what was typed.
+// offer prints the candidates that start with typed.
 func (s *session) offer(typed string, candidates ...string) {
 	for _, c := range candidates {
 		if strings.HasPrefix(c, typed) && oneLine(c) == c {
@@ -184,7 +185,7 @@ func (s *session) completeArgument(ctx context.Context, app *cli.App, line argv.
 	}
 }
 
-// completeNames lists names.
+// completeNames returns the existing names that start with typed.
 func (s *session) completeNames(ctx context.Context, typed string) []string {
 	v, err := s.open(ctx, noKeys)
 	if err != nil {

@@ -19,33 +19,36 @@ func doctorCommand(s *session) *cli.Command {
 		Name:      "doctor",
 		Usage:     "check the store, the identity, the keys and the isolation",
 		UsageText: s.prog + " doctor [--other SOURCE [--other-tenant ID] [--other-store URL]] [--foreign-key KEY] [--quick]",
-		Description: "Checks which features the store supports, and that its cloud isolates tenants: a put, a list\n" +
-			"and a delete under other tenants' prefixes must be denied. The doctor writes objects with\n" +
-			"random names and removes them; it does not touch your names, and needs no key.\n\n" +
-			"To check that other tenants' objects cannot be read, an object of another tenant is needed.\n" +
-			"--other names the identity of a second tenant: it stores an object, and then each tenant tries\n" +
-			"every operation on the object of the other. --foreign-key names an existing object: if it can\n" +
-			"be read, the isolation is broken; if it is denied, that proves something only if --other sees\n" +
-			"the object, because missing objects are denied, too. If each tenant has its own role, as at\n" +
-			"Tencent Cloud, the doctor checks that the token of --other cannot assume yours. --other-store\n" +
-			"is then the URL of the same bucket with the role of the second tenant, and --other-tenant its\n" +
-			"id, unless the token has it.\n\n" +
-			"A read without credentials and a list of other tenants' multipart uploads must be denied. The\n" +
-			"doctor does not try to change the policy of the bucket.\n\n" +
+		Description: "Checks which features the store supports, and whether its cloud isolates tenants: the cloud must\n" +
+			"deny a put, a list and a delete under the prefixes of other tenants. The doctor writes objects\n" +
+			"with random names and removes them. It does not touch your names, and needs no key.\n\n" +
+			"The doctor needs an object of another tenant to check that it cannot be read. There are two\n" +
+			"ways to provide one. --other gives the identity of a second tenant: the doctor stores an object\n" +
+			"as each tenant, and then tries every operation as each tenant on the object of the other\n" +
+			"tenant. --foreign-key gives the key of an existing object of another tenant. If you can read\n" +
+			"this object, the isolation is broken. If the read is denied, the isolation is proven only if\n" +
+			"the identity of --other can read the object, because the cloud also denies reads of missing\n" +
+			"objects.\n\n" +
+			"If each tenant has its own role, as in Tencent Cloud, the doctor checks that the token of\n" +
+			"--other cannot assume your role. In this case, set --other-store to the URL of the same bucket\n" +
+			"with the role of the second tenant. Also set --other-tenant to the id of the second tenant,\n" +
+			"unless the token contains it.\n\n" +
+			"The cloud must also deny a read without credentials, and a list of other tenants' multipart\n" +
+			"uploads. The doctor does not try to change the policy of the bucket.\n\n" +
 			"Each result is ok, warning, fail, ISOLATION BROKEN, not proven or skipped. Only a denied\n" +
-			"request proves isolation. The exit code is 1 if any result is fail or ISOLATION BROKEN, also\n" +
-			"if the store cannot be reached or refuses the credentials. With --json each result is {check,\n" +
-			"status, message, hint}.\n\n" +
+			"request proves isolation. The exit code is 1 if any result is fail or ISOLATION BROKEN. If the\n" +
+			"store cannot be reached or refuses the credentials, the result is fail. With --json, each\n" +
+			"result is an object with check, status, message and hint.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " doctor --quick\n" +
 			"   " + s.prog + " doctor --other file:/run/token-of-b --json\n" +
 			"   " + s.prog + " doctor --other file:/run/token-of-b --other-tenant b --other-store 'cos://…&role=qcs::cam::uin/UIN:roleName/vault-b'",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "other", Usage: "identity of a second tenant: `SOURCE` as for --identity"},
-			&cli.StringFlag{Name: "other-tenant", Usage: "`ID` of the second tenant, if its token does not name it"},
+			&cli.StringFlag{Name: "other", Usage: "`SOURCE` of the OIDC token of a second tenant, as for --identity"},
+			&cli.StringFlag{Name: "other-tenant", Usage: "`ID` of the second tenant, if its token does not contain it"},
 			&cli.StringFlag{Name: "other-store", Usage: "`URL` of the same bucket with the role of the second tenant"},
-			&cli.StringFlag{Name: "foreign-key", Usage: "`KEY` in the bucket of an object of another tenant"},
-			&cli.BoolFlag{Name: "quick", Usage: "skip large objects and races", DisableDefaultText: true},
+			&cli.StringFlag{Name: "foreign-key", Usage: "object `KEY` of an existing object of another tenant in the same bucket"},
+			&cli.BoolFlag{Name: "quick", Usage: "skip the checks with large objects and with concurrent writes", DisableDefaultText: true},
 		},
 		Action: s.action(s.doctor),
 	}
@@ -76,7 +79,7 @@ func (s *session) doctor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	set.Identity = p.set.Identity // which may be that of the machine
+	set.Identity = p.set.Identity // if no identity was named, this may be the machine's
 	o := &opened{settings: set}
 	d.Keys, err = s.keys(ctx, set, anyKeys, o)
 	d.KeysErr = err
@@ -88,13 +91,13 @@ func (s *session) doctor(ctx context.Context) error {
 		return err
 	}
 	s.openDoctorStore(ctx, d, set, p, lines)
-	s.introduce(ctx, d, p, second)
+	s.openOther(ctx, d, p, second)
 	defer d.close()
 	return lines.verdict(ctx, doctor.Run(ctx, &d.Options, lines.report))
 }
 
-// newDoctorRun checks the settings and opens nothing. Invalid settings are an error, as for every
-// command.
+// newDoctorRun checks the settings and opens nothing. As in every command, invalid settings are an
+// error.
 func (s *session) newDoctorRun(set config.Settings) (*doctorRun, error) {
 	collection, err := vault.ParseCollection(set.Collection.Text)
 	if err != nil {
@@ -117,12 +120,12 @@ func (s *session) newDoctorRun(set config.Settings) (*doctorRun, error) {
 	case set.ReadOnly:
 		d.NoWrites = "the profile is read-only, so the doctor writes nothing"
 	case set.Scope != nil:
-		d.NoWrites = "the profile has a scope, so the doctor writes nothing"
+		d.NoWrites = "the profile limits the names that may be used (scope), so the doctor writes nothing"
 	}
 	return d, nil
 }
 
-// A doctorRun is one run of the doctor, with the stores to close after it.
+// A doctorRun is one run of the doctor, with the stores to close afterwards.
 type doctorRun struct {
 	doctor.Options
 	opened []*vault.Store
@@ -134,18 +137,20 @@ func (p *doctorRun) close() {
 	}
 }
 
-// largeObject is past the size at which the clouds' stores use a multipart upload.
+// largeObject is larger than the size at which the clouds' stores use a multipart upload.
 const largeObject = 9 << 20
 
-// openDoctorStore opens the store. The doctor reports errors.
+// openDoctorStore opens the store. The doctor reports the errors.
 func (s *session) openDoctorStore(ctx context.Context, d *doctorRun, set config.Settings, p *plan, l *lines) {
 	if p.InCloud() {
 		d.Isolated, d.Large = true, largeObject
 	}
-	if p.Dir != "" && s.goos != "windows" { // whose modes say nothing
+	if p.Dir != "" && s.goos != "windows" { // on Windows, file modes do not show who has access
 		d.Directory = func(context.Context) []doctor.Line { return doctor.Directory(p.Dir) }
 	}
-	store, err := p.open(ctx) // also without a tenant: the cloud knows the time, which may be why
+	// Open the store even if the tenant is not known: a wrong clock may be the reason, and the
+	// cloud knows the time.
+	store, err := p.open(ctx)
 	if err == nil {
 		d.opened = append(d.opened, store)
 		d.Name, d.Cloud = store.Name, store.Cloud
@@ -159,19 +164,19 @@ func (s *session) openDoctorStore(ctx context.Context, d *doctorRun, set config.
 	if s.hasNoTenant(set) && (p.Scheme == "s3" || p.Scheme == "cos") && p.identity == nil && d.Cloud != nil {
 		d.OwnerCredentials = func(ctx context.Context) (bool, string) { return owner(ctx, d.Cloud) }
 	}
-	tenant, terr := p.tenant(ctx)
-	if terr != nil {
-		d.StoreErr = terr
+	tenant, tenantErr := p.tenant(ctx)
+	if tenantErr != nil {
+		d.StoreErr = tenantErr
 		return
 	}
 	d.Tenant = tenant
-	l.setting("tenant", string(tenant), origin(set.Tenant, p.nameFrom()))
+	l.setting("tenant", string(tenant), origin(set.Tenant, p.tenantOrigin()))
 	switch {
 	case err != nil:
 		d.StoreErr = err
 	case store.Name != "mem://":
 		d.Store, d.Reopen = store, p.open
-	case set.Store.Text != "": // else it is the default, which is not there
+	case set.Store.Text != "": // otherwise mem:// stands for the default store, which does not exist yet
 		d.Store = store
 	}
 }
@@ -181,38 +186,39 @@ func (s *session) hasNoTenant(set config.Settings) bool {
 	return set.Identity.Text == "" && set.Tenant.Text == "" && !s.c.IsSet("other") && !s.c.IsSet("foreign-key")
 }
 
-// owner reports whether the credentials are those of the bucket's owner, as far as the cloud
-// says, and whose they are. A server without STS knows no roles that a tenant could have.
+// owner reports whether the credentials belong to the bucket's owner, as far as the cloud reports
+// it, and returns a description of the caller. A server without STS has no roles for tenants, so
+// its credentials are the owner's.
 func owner(ctx context.Context, cloud vault.Cloud) (bool, string) {
-	who, err := cloud.Caller(ctx)
+	caller, err := cloud.Caller(ctx)
 	switch {
 	case err != nil:
-		return false, "STS did not report the owner: " + explain("doctor", err).Message
-	case who.Session:
-		return false, "temporary credentials, which are not an owner's: " + cmp.Or(who.ARN, "key "+who.KeyID)
-	case who.ARN == "":
-		return true, "the server has no STS that reports the owner"
+		return false, "STS did not report the caller: " + explain("doctor", err).Message
+	case caller.Session:
+		return false, "temporary credentials, which cannot belong to the bucket's owner: " + cmp.Or(caller.ARN, "key "+caller.KeyID)
+	case caller.ARN == "":
+		return true, "the server has no STS, so it has no roles for tenants"
 	}
 	if o, ok := cloud.(vault.BucketOwner); ok {
-		if owns, err := o.OwnsBucket(ctx, who); err == nil {
-			return owns, who.ARN
+		if owns, err := o.OwnsBucket(ctx, caller); err == nil {
+			return owns, caller.ARN
 		}
 	}
-	return false, who.ARN
+	return false, caller.ARN
 }
 
-// nameFrom returns where the tenant comes from when none was named.
-func (p *plan) nameFrom() string {
+// tenantOrigin returns the origin of a tenant that the settings do not name.
+func (p *plan) tenantOrigin() string {
 	switch {
 	case p.identity == nil:
 		return "default"
 	case p.identity.login != nil:
-		return "the login"
+		return "from the login"
 	}
-	return "the token, or default"
+	return "from the token, or default"
 }
 
-// reportSettings says what the run uses, and where that came from. It shows no secret.
+// reportSettings prints the settings of the run and their origins. It shows no secret.
 func (s *session) reportSettings(l *lines, set config.Settings, o *opened) error {
 	store, err := s.shownStore(set)
 	if err != nil {
@@ -242,11 +248,11 @@ func (s *session) reportSettings(l *lines, set config.Settings, o *opened) error
 		l.setting("profile", set.Profile, "")
 	}
 	if set.File != "" {
-		there := ""
+		state := ""
 		if !set.Found {
-			there = "not there"
+			state = "does not exist"
 		}
-		l.setting("config", set.File, there)
+		l.setting("config", set.File, state)
 	}
 	l.setting("timeout", set.Timeout.String(), "")
 	if set.Deadline.Text != "" {
@@ -256,7 +262,7 @@ func (s *session) reportSettings(l *lines, set config.Settings, o *opened) error
 	return nil
 }
 
-// shownStore is the URL of the store, or of the place where it is by default.
+// shownStore returns the URL of the store, or of the default store.
 func (s *session) shownStore(set config.Settings) (string, error) {
 	if set.Store.Text != "" {
 		return shownURL(set.Store.Text), nil
@@ -268,7 +274,7 @@ func (s *session) shownStore(set config.Settings) (string, error) {
 	return (&url.URL{Scheme: "file", Path: dir}).String(), nil
 }
 
-// origin says where a setting came from.
+// origin returns the origin of a setting.
 func origin(v config.Value, otherwise string) string {
 	if v.Text == "" {
 		return otherwise
@@ -283,7 +289,7 @@ func orDefault(text, otherwise string) string {
 	return text
 }
 
-// shownURL is a URL without a password, also in its parameters.
+// shownURL returns a URL without the secrets that it may contain, also in its parameters.
 func shownURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -297,8 +303,8 @@ func shownURL(text string) string {
 	secret := err != nil
 	for _, values := range query {
 		for _, v := range values {
-			in, err := url.Parse(v)
-			secret = secret || err != nil || in.User != nil
+			parameter, err := url.Parse(v)
+			secret = secret || err != nil || parameter.User != nil
 		}
 	}
 	if secret {
@@ -310,8 +316,8 @@ func shownURL(text string) string {
 	return u.String()
 }
 
-// shownIdentity is the source of tokens without what may be a secret: of a command its
-// program, of a broker its address.
+// shownIdentity returns the source of tokens without the parts that may be secret. It shows only
+// the program of a command, and only the address of a broker.
 func shownIdentity(text string) string {
 	scheme, rest, _ := strings.Cut(text, ":")
 	switch {
@@ -331,8 +337,8 @@ func shownIdentity(text string) string {
 	return text
 }
 
-// hintFor returns the hint for err: the one of its cause, otherwise, or the one that the
-// command would give.
+// hintFor returns the hint for err: the hint for its cause, or else otherwise, or else the hint
+// that a command would print for this error.
 func hintFor(err error, otherwise string) string {
 	var h *hinted
 	switch text := reasonHint(err); {

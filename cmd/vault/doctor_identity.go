@@ -12,17 +12,18 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// check returns the doctor's results for an identity: its token, the exchange, and whether the token
-// belongs to the tenant.
+// check returns the doctor's results for an identity: its token, the exchange, and whether the
+// token belongs to the tenant.
 func (i *identity) check(ctx context.Context, cloud vault.Cloud) []doctor.Line {
 	if i.broken != nil {
 		return []doctor.Line{failed("exchange", i.broken)}
 	}
-	// Exchange first and check the token after it: a source need not return the same token twice.
+	// Exchange first, and then check the token that was exchanged, because a source may return
+	// another token each time.
 	c, err := i.provider.Credentials(ctx)
 	lines := []doctor.Line{i.checkToken(ctx)}
 	if err != nil {
-		return append(lines, failed("exchange", i.told(err)))
+		return append(lines, failed("exchange", i.withCause(err)))
 	}
 	from := "exchanged for"
 	if i.token.Load() == nil {
@@ -30,21 +31,21 @@ func (i *identity) check(ctx context.Context, cloud vault.Cloud) []doctor.Line {
 	}
 	lines = append(lines, doctor.Line{Check: "exchange", Status: doctor.OK,
 		Message: fmt.Sprintf("%s role %s, until %s", from, i.Role, timestamp(c.Expires))})
-	if i.PerRole && cloud != nil { // elsewhere the exchange has said it
-		lines = append(lines, checkCaller(ctx, cloud, "the credentials of the role", "the account is "+c.Account+", by the role's ARN"))
+	if i.PerRole && cloud != nil { // in other clouds, the exchange returned the caller
+		lines = append(lines, checkCaller(ctx, cloud, "the credentials of the role", "according to the role's ARN, the account is "+c.Account))
 	}
 	return append(lines, i.checkTenant(ctx, c))
 }
 
 func (i *identity) checkToken(ctx context.Context) doctor.Line {
 	if i.source == nil {
-		return doctor.Line{Check: "token", Status: doctor.Skipped, Message: "token: none given; a login exists"}
+		return doctor.Line{Check: "token", Status: doctor.Skipped, Message: "token: skipped, because credentials of a login are used"}
 	}
 	token := i.token.Load()
 	if token == nil { // there was no exchange
 		t, err := i.provider.Token(ctx)
 		if err != nil {
-			return failed("token", i.told(err))
+			return failed("token", i.withCause(err))
 		}
 		token = &t
 	}
@@ -77,7 +78,7 @@ func (i *identity) checkTenant(ctx context.Context, c federation.Credentials) do
 	l.Status, l.Message = doctor.OK, fmt.Sprintf("tenant %s is the token's tag %s=%s", tenant, key, value)
 	if value != string(tenant) && strings.EqualFold(value, string(tenant)) {
 		l.Status = doctor.Warning
-		l.Message = fmt.Sprintf("the token's tag %s=%s has capital letters, but the objects of tenant %s are stored in lower case: the cloud compares the tag exactly and denies every request", key, value, tenant)
+		l.Message = fmt.Sprintf("the token's tag %s=%s has capital letters, but the prefix of tenant %s is in lower case: the cloud compares them exactly, so it denies every request", key, value, tenant)
 		l.Hint = "let the issuer write the tag in lower case, or isolate by role: {prog} policy aws --isolation role"
 		return l
 	}
@@ -93,10 +94,10 @@ func (i *identity) checkTenant(ctx context.Context, c federation.Credentials) do
 // decides which role it can assume.
 func (i *identity) checkOwnRole(l doctor.Line, tenant vault.Tenant, c federation.Credentials) doctor.Line {
 	l.Status = doctor.OK
-	l.Message = fmt.Sprintf("tenant %s: isolated by its role %s, if only the sub %s can assume it; Tencent Cloud has no session tags", tenant, i.Role, c.Subject)
+	l.Message = fmt.Sprintf("tenant %s is isolated by its role %s, provided that only tokens with the subject %s can assume this role (Tencent Cloud has no session tags)", tenant, i.Role, c.Subject)
 	named := i.set.Tenant.Text != ""
 	if token := i.token.Load(); token == nil {
-		l.Message += "; as in the login"
+		l.Message += "; the tenant is that of the login"
 		named = true
 	} else if key, value, ok := i.tagOf(token.Claims, tenant); ok {
 		l.Message += fmt.Sprintf("; the tag %s=%s is ignored", key, value)
@@ -104,78 +105,80 @@ func (i *identity) checkOwnRole(l doctor.Line, tenant vault.Tenant, c federation
 	}
 	if !named {
 		l.Status = doctor.Warning
-		l.Hint = "set --tenant to the tenant of the role's policy: none was given, so default is used"
+		l.Hint = "set --tenant to the tenant in the role's policy; without it, the tenant \"default\" is used"
 	}
 	return l
 }
 
-// checkCaller returns the caller as the cloud reports it.
+// checkCaller reports the caller that the cloud returns.
 func checkCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise string) doctor.Line {
-	who, err := cloud.Caller(ctx)
+	caller, err := cloud.Caller(ctx)
 	if err != nil {
 		r := explain("doctor", err)
-		return doctor.Line{Check: "caller", Status: doctor.NotProven, Message: fmt.Sprintf("caller: STS did not report it: %s; %s", r.Message, otherwise), Hint: r.Hint}
+		return doctor.Line{Check: "caller", Status: doctor.NotProven, Message: fmt.Sprintf("caller: STS did not report the caller: %s; %s", r.Message, otherwise), Hint: r.Hint}
 	}
-	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s belong to %s, account %s", whose, who.ARN, who.Account)}
+	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s belong to %s, account %s", whose, caller.ARN, caller.Account)}
 }
 
-// checkKeys reports keys that were found without an identity.
+// checkKeys reports access keys that were found without an identity.
 func checkKeys(ctx context.Context, cloud vault.Cloud) doctor.Line {
-	return checkCaller(ctx, cloud, "the keys of the environment", "they come from the environment")
+	return checkCaller(ctx, cloud, "the access keys", "the access keys come from environment variables")
 }
 
-// present returns an error unless the second tenant has credentials and is not the first one.
-func (i *identity) present(ctx context.Context, first *identity) error {
-	theirs, err := i.provider.Credentials(ctx)
+// requireDistinct returns an error unless the second tenant has credentials and is another tenant
+// than the first.
+func (i *identity) requireDistinct(ctx context.Context, first *identity) error {
+	second, err := i.provider.Credentials(ctx)
 	switch {
 	case err != nil && i.PerRole && i.Role == first.Role && errors.Is(err, federation.ErrRefused):
-		return hint(i.told(err), "this is the correct result; to run the other checks, set --other-store to the store URL with that tenant's role")
+		return hint(i.withCause(err), "set --other-store to the store URL with the second tenant's role, to run the other checks; this refusal is correct")
 	case err != nil:
-		return i.told(err)
-	case !i.PerRole: // tags tell them apart, and one subject may come with several
+		return i.withCause(err)
+	case !i.PerRole: // the tags distinguish the tenants, which may have the same subject
 		return nil
 	}
-	if ours, err := first.provider.Credentials(ctx); err == nil && ours.Issuer == theirs.Issuer && ours.Subject == theirs.Subject {
-		return hint(fmt.Errorf("both tokens have the subject %s", ours.Subject), "set --other to a token of another subject")
+	if c, err := first.provider.Credentials(ctx); err == nil && c.Issuer == second.Issuer && c.Subject == second.Subject {
+		return hint(fmt.Errorf("both tokens have the subject %s", c.Subject), "set --other to a token of another subject")
 	}
 	return nil
 }
 
-// checkRoles lets each of two tenants try to assume the other's role, if roles isolate tenants.
+// checkRoles tries to assume the role of each of two tenants as the other tenant, if roles isolate
+// tenants.
 func (i *identity) checkRoles(ctx context.Context, other *identity) []doctor.Line {
 	if !i.PerRole {
 		return nil
 	}
-	lines := []doctor.Line{i.refuses(ctx, other, "isolation-role")}
+	lines := []doctor.Line{i.checkRefusal(ctx, other, "isolation-role")}
 	if other.Role != i.Role {
-		lines = append(lines, other.refuses(ctx, i, "isolation-reverse-role"))
+		lines = append(lines, other.checkRefusal(ctx, i, "isolation-reverse-role"))
 	}
 	return lines
 }
 
-// refuses tries to assume the role of i with a token of another tenant, which must be refused. A
-// refusal proves something only if the role can be assumed at all.
-func (i *identity) refuses(ctx context.Context, other *identity, check string) doctor.Line {
+// checkRefusal tries to assume the role of i with a token of another tenant. The cloud must refuse
+// this. The refusal proves isolation only if the tenant of i can assume the role.
+func (i *identity) checkRefusal(ctx context.Context, other *identity, check string) doctor.Line {
 	line := func(status doctor.Status, hint, format string, args ...any) doctor.Line {
 		return doctor.Line{Check: check, Status: status, Message: fmt.Sprintf(format, args...), Hint: hint}
 	}
-	what := fmt.Sprintf("role %s for a token of the other tenant", i.Role)
+	attempt := fmt.Sprintf("assume role %s with a token of the other tenant", i.Role)
 	if other.source == nil {
-		return line(doctor.Skipped, "", "%s: not tried, because there is a login and no token", what)
+		return line(doctor.Skipped, "", "%s: not tried, because the other tenant has a login and no token", attempt)
 	}
-	own, err := i.provider.Credentials(ctx)
+	tenant, err := i.provider.Credentials(ctx)
 	if err != nil {
-		return line(doctor.NotProven, "", "%s: not tried, because its own tenant cannot assume it", what)
+		return line(doctor.NotProven, "", "%s: not tried, because the role's own tenant cannot assume it either", attempt)
 	}
 	token, err := other.source.Token(ctx)
-	if err == nil { // as before any exchange
+	if err == nil { // the same check as before any exchange
 		err = federation.Expectation{Audience: i.Audience, OtherAudiences: i.OtherAudiences}.Check(token.Claims, i.now())
 	}
 	if err != nil {
-		return line(doctor.NotProven, "", "%s: not tried: %v", what, err)
+		return line(doctor.NotProven, "", "%s: not tried: %v", attempt, err)
 	}
-	if token.Claims.Issuer == own.Issuer && token.Claims.Subject == own.Subject {
-		return line(doctor.NotProven, "use a token of another subject", "%s: both tokens have the subject %s", what, own.Subject)
+	if token.Claims.Issuer == tenant.Issuer && token.Claims.Subject == tenant.Subject {
+		return line(doctor.NotProven, "use a token of another subject", "%s: both tokens have the subject %s", attempt, tenant.Subject)
 	}
 	exchange, err := i.Exchanger(ctx)
 	if err == nil {
@@ -183,12 +186,12 @@ func (i *identity) refuses(ctx context.Context, other *identity, check string) d
 	}
 	switch {
 	case err == nil:
-		return line(doctor.Broken, "add string_equal oidc:sub with its tenant's subject to the trust policy of the role; check it with {prog} policy check",
-			"ISOLATION BROKEN: role %s can be assumed with a token of %s, which is not its tenant's %s", i.Role, token.Claims.Subject, own.Subject)
+		return line(doctor.Broken, "add string_equal oidc:sub with the subject of the role's tenant to the role's trust policy; check it with {prog} policy check",
+			"ISOLATION BROKEN: role %s was assumed with a token of %s; only a token of %s may assume it", i.Role, token.Claims.Subject, tenant.Subject)
 	case errors.Is(err, federation.ErrRefused):
-		return line(doctor.OK, "", "%s, %s: denied", what, token.Claims.Subject)
+		return line(doctor.OK, "", "%s, %s: denied", attempt, token.Claims.Subject)
 	}
-	return line(doctor.NotProven, "", "%s: neither denied nor granted: %v", what, i.told(err))
+	return line(doctor.NotProven, "", "%s: the response is neither success nor a denial: %v", attempt, i.withCause(err))
 }
 
 // failed returns the result of a check that ended with an error.

@@ -8,12 +8,12 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
-// lines prints the results of the doctor at once: as text with the hint below, or as JSON.
+// lines prints each result of the doctor immediately, as text with the hint below it, or as JSON.
 type lines struct {
 	u       *ui
 	stop    func()      // ends the run
-	err     error       // of the output: there was no use in going on
-	cleanup doctor.Line // the last one
+	err     error       // set if the output failed, which also ends the run
+	cleanup doctor.Line // the result of the cleanup
 }
 
 func (l *lines) report(line doctor.Line) {
@@ -60,7 +60,7 @@ func (l *lines) setting(name, value, from string) {
 
 // verdict returns the error with which the command ends.
 func (l *lines) verdict(ctx context.Context, sum doctor.Summary) error {
-	if ctx.Err() != nil && l.cleanup.Status == doctor.Warning { // the output is closed by now
+	if ctx.Err() != nil && l.cleanup.Status == doctor.Warning { // the output is already closed
 		l.u.note("%s", l.cleanup.Message)
 	}
 	switch {
@@ -74,7 +74,7 @@ func (l *lines) verdict(ctx context.Context, sum doctor.Summary) error {
 	l.u.note("%d ok, %d warnings, %d failed, %d not proven, %d skipped",
 		sum[doctor.OK], sum[doctor.Warning], sum[doctor.Fail], sum[doctor.NotProven], sum[doctor.Skipped])
 	if n := sum[doctor.Fail]; n > 0 {
-		return fmt.Errorf("%d of the checks failed", n)
+		return fmt.Errorf("%d checks failed", n)
 	}
 	return nil
 }

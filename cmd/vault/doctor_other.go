@@ -15,7 +15,7 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 	if !s.c.IsSet("other") {
 		for _, name := range []string{"other-tenant", "other-store"} {
 			if s.c.IsSet(name) {
-				return nil, usagef("--%s describes a second tenant: set its identity with --other", name)
+				return nil, usagef("--%s requires --other, the identity of the second tenant", name)
 			}
 		}
 		return nil, nil
@@ -33,24 +33,24 @@ func (s *session) second(ctx context.Context, set config.Settings, first *plan) 
 	}
 	if s.c.IsSet("other-store") {
 		set.Store = config.Value{Text: s.c.String("other-store"), From: "--other-store"}
-		theirs, err := s.location(set)
+		other, err := s.location(set)
 		if err != nil {
 			return nil, err
 		}
-		if theirs.Scheme != first.Scheme || theirs.Bucket != first.Bucket {
-			return nil, usagef("--other-store must be the same bucket")
+		if other.Scheme != first.Scheme || other.Bucket != first.Bucket {
+			return nil, usagef("--other-store must be a URL of the same bucket as --store")
 		}
 	}
 	return s.plan(ctx, set)
 }
 
-// introduce opens the store as the second tenant. The doctor reports errors.
-func (s *session) introduce(ctx context.Context, d *doctorRun, first, second *plan) {
+// openOther opens the store as the second tenant. The doctor reports the errors.
+func (s *session) openOther(ctx context.Context, d *doctorRun, first, second *plan) {
 	if second == nil {
 		return
 	}
-	us, they := first.identity, second.identity
-	err := they.present(ctx, us)
+	firstIdentity, secondIdentity := first.identity, second.identity
+	err := secondIdentity.requireDistinct(ctx, firstIdentity)
 	if err == nil {
 		d.OtherTenant, err = second.tenant(ctx)
 	}
@@ -60,6 +60,8 @@ func (s *session) introduce(ctx context.Context, d *doctorRun, first, second *pl
 		}
 	}
 	d.OtherErr = err
-	known := d.Identity
-	d.Identity = func(ctx context.Context) []doctor.Line { return append(known(ctx), us.checkRoles(ctx, they)...) }
+	checkFirst := d.Identity
+	d.Identity = func(ctx context.Context) []doctor.Line {
+		return append(checkFirst(ctx), firstIdentity.checkRoles(ctx, secondIdentity)...)
+	}
 }

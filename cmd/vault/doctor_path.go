@@ -10,15 +10,15 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
-// firstOnPath looks at the program that a shell finds by our name: another one, such as
-// HashiCorp's, may have it too.
+// firstOnPath checks whether a shell that searches for this program's name finds this program.
+// Other programs have the same name, such as HashiCorp Vault.
 func (s *session) firstOnPath() doctor.Line {
 	line := func(status doctor.Status, hint, format string, args ...any) doctor.Line {
 		return doctor.Line{Check: "path", Status: status, Message: fmt.Sprintf(format, args...), Hint: hint}
 	}
 	ours, ok := debug.ReadBuildInfo()
 	if !ok || ours.Main.Path == "" {
-		return line(doctor.Skipped, "", "this program has no build information to compare with the one on PATH")
+		return line(doctor.Skipped, "", "this program contains no build information, so it cannot be compared with the program on PATH")
 	}
 	name := s.prog
 	if s.goos == "windows" {
@@ -34,18 +34,18 @@ func (s *session) firstOnPath() doctor.Line {
 			continue
 		}
 		defer f.Close()
-		const hint = "put the correct program first on PATH, or install this one under another name"
+		const hint = "put this program first on PATH, or install it under another name"
 		r, ok := f.(io.ReaderAt)
 		if !ok {
 			break
 		}
-		switch its, err := buildinfo.Read(r); {
-		case err != nil || its.Main.Path != ours.Main.Path:
-			return line(doctor.Warning, hint, "%s, first on PATH, is another program", path)
-		case its.Main.Version != ours.Main.Version:
-			return line(doctor.Warning, hint, "%s, first on PATH, is version %s; this is %s", path, its.Main.Version, ours.Main.Version)
+		switch found, err := buildinfo.Read(r); {
+		case err != nil || found.Main.Path != ours.Main.Path:
+			return line(doctor.Warning, hint, "%s is first on PATH, and is another program", path)
+		case found.Main.Version != ours.Main.Version:
+			return line(doctor.Warning, hint, "%s is first on PATH, and is version %s; this program is version %s", path, found.Main.Version, ours.Main.Version)
 		}
-		return line(doctor.OK, "", "%s, first on PATH, is this version of this program", path)
+		return line(doctor.OK, "", "%s is first on PATH, and is the same version of this program", path)
 	}
-	return line(doctor.Skipped, "", "no %s on PATH", name)
+	return line(doctor.Skipped, "", "there is no program %s on PATH", name)
 }

@@ -21,26 +21,26 @@ func execCommand(s *session) *cli.Command {
 		Usage:     "run a program with secrets in its environment",
 		UsageText: s.prog + " exec --env VAR=NAME… [--env-file FILE] -- COMMAND [ARG…]",
 		Description: "Reads all secrets, then starts COMMAND with the secrets in its environment. If a secret is\n" +
-			"missing, the command does not start. The exit code is that of the command; 127 means that it\n" +
-			"was not found, 126 that it cannot be executed. The command is looked up in the PATH of its own\n" +
-			"environment or, if there is none, in the PATH of " + s.prog + ". Variables that start with\n" +
-			"OBJECTVAULT_ are not passed to the command.\n\n" +
-			"If the only line break of a secret is at its end, as editors and echo leave it, it is removed.\n" +
-			"A secret of several lines, such as a PEM key, is not changed. --raw keeps every line break.\n\n" +
+			"missing, COMMAND does not start. exec exits with the exit code of COMMAND, with 127 if COMMAND\n" +
+			"is not found, or with 126 if COMMAND cannot be executed. exec searches for COMMAND in the PATH\n" +
+			"that COMMAND will get. If its environment has no PATH, exec searches in the PATH of\n" +
+			s.prog + ". Variables that start with OBJECTVAULT_ are not passed to COMMAND.\n\n" +
+			"Editors and echo add a line break to the end of a secret. exec removes this line break, unless\n" +
+			"the secret has several lines, such as a PEM key. --raw keeps every line break.\n\n" +
 			"An --env-file has one variable per line: VAR=vault://NAME for a secret, or VAR=text. The text\n" +
-			"extends to the end of the line. The reference may be in quotes; text that resembles a\n" +
-			"reference but is none is an error. Empty lines and lines that start with # are skipped. A line\n" +
-			"may start with \"export\". --env overrides the file.\n\n" +
-			"--pristine passes only the variables that --env and --env-file name. --strict also resolves\n" +
-			"references in the environment: if a variable has the value vault://NAME, the command gets the\n" +
+			"extends to the end of the line. vault://NAME is a reference, and may be in quotes. Text that\n" +
+			"looks like a reference, but is not a valid one, is an error. Empty lines and lines that start\n" +
+			"with # are skipped. A line may start with \"export\". --env overrides the file.\n\n" +
+			"--pristine passes only the variables that --env and --env-file set. --strict also resolves\n" +
+			"references in the environment: if a variable has the value vault://NAME, COMMAND gets the\n" +
 			"secret instead.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " exec --env OPENAI_API_KEY=openai -- ./agent --serve\n" +
 			"   " + s.prog + " exec --env-file agent.env --pristine -- env",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "env", Usage: "set the variable to the value of the name: `VAR=NAME`; may be repeated"},
+			&cli.StringSliceFlag{Name: "env", Usage: "`VAR=NAME` sets the variable VAR to the value of NAME; may be repeated"},
 			&cli.StringSliceFlag{Name: "env-file", Usage: "read variables from `FILE`; may be repeated, later files override earlier ones"},
-			&cli.BoolFlag{Name: "pristine", Usage: "pass no other variables of the environment", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "pristine", Usage: "pass only the variables that --env and --env-file set", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "raw", Usage: "keep the line break at the end of secrets", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "strict", Usage: "also resolve references in the environment", DisableDefaultText: true},
 		},
@@ -74,7 +74,7 @@ func (s *session) exec(ctx context.Context) error {
 			}
 			values[name] = value
 		}
-		// What comes now may never return.
+		// Close the vault now: on Unix, exec does not return.
 		s.opened = nil
 		if err := v.close(); err != nil {
 			return err
@@ -82,14 +82,14 @@ func (s *session) exec(ctx context.Context) error {
 	}
 	env := childEnv(s.environ(), s.c.Bool("pristine"), wanted, values)
 	if err := ctx.Err(); err != nil {
-		return err // stopped meanwhile
+		return err // the command was interrupted
 	}
 	code, err := s.world.exec(argv, env)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return hint(fmt.Errorf("cannot start the program: %w", err), "shrink the environment: write large values with {prog} get NAME -o FILE, or use --pristine")
+		return hint(fmt.Errorf("cannot start the program: %w", err), "reduce the environment: write large values to a file with {prog} get NAME -o FILE, or use --pristine")
 	case err != nil:
-		return hint(fmt.Errorf("cannot start the program: %w", err), "check that it is installed, in PATH and executable")
+		return hint(fmt.Errorf("cannot start the program: %w", err), "check that the program is installed, executable and in PATH")
 	}
 	if code != exitOK {
 		return childCode(code)
@@ -97,7 +97,7 @@ func (s *session) exec(ctx context.Context) error {
 	return nil
 }
 
-// wanted collects the variables that were asked for; later ones win.
+// wanted collects the variables to set. A later variable overrides an earlier one.
 func (s *session) wanted(ctx context.Context) (envfile.Variables, error) {
 	var all envfile.Variables
 	if s.c.Bool("strict") {
@@ -138,28 +138,28 @@ func (s *session) wanted(ctx context.Context) (envfile.Variables, error) {
 		}
 		all = append(all, more...)
 	}
-	var asked []string
+	var keys []string
 	for _, text := range s.c.StringSlice("env") {
 		v, err := envfile.ParseFlag(text, checkName)
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(asked, v.Key) {
+		if slices.Contains(keys, v.Key) {
 			return nil, usagef("--env sets %s twice", v.Key)
 		}
-		asked = append(asked, v.Key)
+		keys = append(keys, v.Key)
 		all = append(all, v)
 	}
 	return all, nil
 }
 
-// checkName returns an error if no secret can have the name.
+// checkName returns an error if name is not a valid name of a secret.
 func checkName(name string) error {
 	_, err := vault.ParseName(name)
 	return err
 }
 
-// fetchValue reads a value that fits into an environment.
+// fetchValue reads a value, and returns an error if an environment variable cannot contain it.
 func fetchValue(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) (string, error) {
 	r, err := v.Get(ctx, name, nil)
 	if err != nil {
@@ -174,12 +174,12 @@ func fetchValue(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) (st
 	case len(value) > maxValue:
 		return "", about(name, usagef("the value has %s, but an environment variable may have at most %s", size(max(r.Info().Size, maxValue+1)), size(maxValue)))
 	case bytes.IndexByte(value, 0) >= 0:
-		return "", about(name, usagef("the value contains a zero byte, which an environment variable cannot"))
+		return "", about(name, usagef("the value contains a zero byte, but an environment variable cannot contain one"))
 	}
 	return string(value), nil
 }
 
-// trimLineBreak returns value without the line break at its end, if it has no other one.
+// trimLineBreak removes the line break at the end of value, if value has no other line break.
 func trimLineBreak(value string) string {
 	line, ok := strings.CutSuffix(value, "\n")
 	if !ok || strings.Contains(line, "\n") {
@@ -188,13 +188,13 @@ func trimLineBreak(value string) string {
 	return strings.TrimSuffix(line, "\r")
 }
 
-// What fits: Linux takes 128 KiB a variable.
+// The limits of exec. Linux limits a variable to 128 KiB.
 const (
-	maxValue   = 127 << 10 // which leaves a KiB for the name of the variable
+	maxValue   = 127 << 10 // leaves 1 KiB for the name of the variable
 	maxEnvFile = 1 << 20
 )
 
-// childEnv is the environment of the program.
+// childEnv returns the environment of the program.
 func childEnv(parent []string, pristine bool, wanted envfile.Variables, values map[string]string) []string {
 	env := []string{}
 	set := make(map[string]string)
@@ -213,7 +213,7 @@ func childEnv(parent []string, pristine bool, wanted envfile.Variables, values m
 	for _, v := range wanted {
 		if text, ok := set[v.Key]; ok {
 			env = append(env, v.Key+"="+text)
-			delete(set, v.Key) // once, where it was asked for several times
+			delete(set, v.Key) // set each variable only once
 		}
 	}
 	return env

@@ -18,29 +18,31 @@ import (
 func getCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "get",
-		Usage:     "write the value of a name",
+		Usage:     "print the value of a name",
 		UsageText: s.prog + " get NAME [-o FILE]",
-		Description: "Writes the exact bytes that were stored. On a terminal it needs --reveal. Bytes that fail\n" +
-			"verification are never written. If a value of more than 64 KiB is damaged, the part before the\n" +
-			"damage may already be written when get exits with 15; with -o no file is created.\n\n" +
-			"-o replaces FILE. If FILE is a symbolic link that you or root own, its target is replaced,\n" +
-			"unless other users can write to the target's directory. If FILE is a mount point, as in\n" +
-			"containers, it is overwritten in place after the whole value was verified.\n\n" +
+		Description: "Writes the stored value, unchanged, to standard output or to FILE. If standard output is a\n" +
+			"terminal, get requires --reveal. Bytes that fail verification are never written. If a value of\n" +
+			"more than 64 KiB is damaged, the bytes before the damage may already be written when get exits\n" +
+			"with code 15. With -o, no file is created in this case.\n\n" +
+			"-o replaces FILE. If FILE is a symbolic link, its target is replaced. get fails if the link\n" +
+			"belongs to a user other than you or root, or if other users can write to the target's\n" +
+			"directory. If FILE is a mount point, as in containers, get verifies the whole value and then\n" +
+			"overwrites the file in place.\n\n" +
 			"Examples:\n" +
 			"   curl -H \"Authorization: Bearer $(" + s.prog + " get openai)\" …\n" +
 			"   " + s.prog + " get acme/tls.key -o server.key\n" +
 			"   " + s.prog + " get openai --version @2 --reveal",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, with mode 0600, once the value is complete and verified"},
-			&cli.StringFlag{Name: "version", Usage: "the `VERSION`: an id from history, @2 for the second newest, or r:REVISION"},
-			&cli.StringFlag{Name: "range", Usage: "only the bytes `A-B`, counted from 0, both included; A- to the end; -N for the last N"},
-			&cli.BoolFlag{Name: "reveal", Usage: "allow a text value on a terminal", DisableDefaultText: true},
+			&cli.StringFlag{Name: "version", Usage: "read this `VERSION`: an id that history prints, @2 for the second newest, or r:REVISION"},
+			&cli.StringFlag{Name: "range", Usage: "write only the bytes `A-B`, counted from 0, including B; A- means from A to the end, -N means the last N"},
+			&cli.BoolFlag{Name: "reveal", Usage: "show the value on the terminal, if it is text", DisableDefaultText: true},
 		},
 		Action: s.action(s.get),
 	}
 }
 
-// getOptions is what get does with the value.
+// getOptions selects the value, and where get writes it.
 type getOptions struct {
 	vault.GetOptions
 	file   string // empty: standard output
@@ -74,8 +76,8 @@ func (s *session) get(ctx context.Context) error {
 		o.Range = (*vault.Range)(&r)
 	}
 	if o.file == "" && s.outTTY && !o.reveal {
-		e := usagef("the value is not written to a terminal")
-		e.Hint = "use --reveal to show it, or -o FILE, or a pipe"
+		e := usagef("standard output is a terminal, so the value is not shown")
+		e.Hint = "use --reveal to show the value, or use -o FILE or a pipe"
 		return e
 	}
 	if o.file == "" && s.outClosed {
@@ -151,7 +153,7 @@ func (u *ui) getFile(ctx context.Context, r *vault.Reader, file outFile, path st
 	if err == nil {
 		err = file.Commit()
 	} else if w.err == nil {
-		return err // of the vault
+		return err // the value could not be read
 	}
 	if err != nil {
 		return about(r.Info().Name, fmt.Errorf("writing %s: %w", path, plain(err)))
@@ -159,7 +161,7 @@ func (u *ui) getFile(ctx context.Context, r *vault.Reader, file outFile, path st
 	return nil
 }
 
-// reveal shows a text on the terminal, with a newline after it.
+// reveal prints a text on the terminal, and ends it with a newline.
 func (u *ui) reveal(r io.Reader, info vault.Info) error {
 	value, err := readSmall(r, info)
 	if err != nil {
@@ -177,7 +179,7 @@ func (u *ui) reveal(r io.Reader, info vault.Info) error {
 	return err
 }
 
-// isText reports whether a terminal shows all of b as text and interprets none of it.
+// isText reports whether a terminal prints all of b as text, without control characters.
 func isText(b []byte) bool {
 	if !utf8.Valid(b) {
 		return false
@@ -190,20 +192,20 @@ func isText(b []byte) bool {
 	return true
 }
 
-// maxInMemory is the longest value that is held in memory to be shown or encoded.
+// maxInMemory is the maximum size of a value that is read into memory to be shown or encoded.
 const maxInMemory = 16 << 20
 
 func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 	value, err := io.ReadAll(io.LimitReader(r, maxInMemory+1))
 	if err == nil && len(value) > maxInMemory {
-		e := usagef("the value has more than %s", size(maxInMemory))
+		e := usagef("the value is larger than %s", size(maxInMemory))
 		e.Hint = "use -o FILE or a pipe"
 		err = about(info.Name, e)
 	}
 	return value, err
 }
 
-// suggest adds names that look like the one that was not found.
+// suggest adds a hint with similar existing names to an error that means "not found".
 func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error {
 	var e *vault.Error
 	if !errors.Is(err, vault.ErrNotFound) || !errors.As(err, &e) || e.Name == "" {
@@ -216,7 +218,7 @@ func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error 
 	}
 	unseen := ""
 	if _, bad := vault.ParseNewName(e.Name); bad != nil {
-		unseen = "the name has a character that cannot be seen, or a blank at its end: type it anew"
+		unseen = "the name contains an invisible character, or ends with a space: type the name again"
 	}
 	switch {
 	case len(near) == 0 && unseen == "":

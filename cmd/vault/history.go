@@ -16,9 +16,11 @@ func historyCommand(s *session) *cli.Command {
 		Name:      "history",
 		Usage:     "list the versions of a name",
 		UsageText: s.prog + " history NAME",
-		Description: "Lists the newest version first. get --version and rollback take the version from the first\n" +
-			"column, @2 for the second line, or r:REVISION. Without a terminal the columns are separated by\n" +
-			"tabs: version, revision, size, modified, state. history needs no key.\n\n" +
+		Description: "Lists the versions of NAME, the newest first. Each version has an id, which the store assigns,\n" +
+			"and a revision, which is a number that increases with each write. For get --version and\n" +
+			"rollback, use the id in the first column, @2 for the version in the second line, or\n" +
+			"r:REVISION. If the output is not a terminal, the columns are separated by tabs: version,\n" +
+			"revision, size, modified, state. history needs no key.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " history openai\n" +
 			"   " + s.prog + " get openai --version @2 -o old",
@@ -59,10 +61,10 @@ func history(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error 
 		if err != nil {
 			return errors.Join(table.flush(), err)
 		}
-		there := !e.Deleted && !e.Damaged
+		readable := !e.Deleted && !e.Damaged
 		if u.json {
 			l := historyLine{Version: e.Version, Revision: e.Revision, Modified: utc(e.Modified), Current: e.Current, Deleted: e.Deleted, Damaged: e.Damaged}
-			if there {
+			if readable {
 				l.Size = &e.Size
 			}
 			if err := u.print(l); err != nil {
@@ -71,7 +73,7 @@ func history(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error 
 			continue
 		}
 		revision, bytes, state := "", "", ""
-		if there {
+		if readable {
 			revision, bytes = fmt.Sprint(e.Revision), fmt.Sprint(e.Size)
 			if u.outTTY {
 				bytes = size(e.Size)
@@ -100,7 +102,7 @@ func join(a, b string) string {
 	return a + ", " + b
 }
 
-// noHistory says what a store without history means.
+// noHistory adds a hint to the error of a store that keeps no history.
 func noHistory(err error) error {
 	if errors.Is(err, vault.ErrUnsupported) {
 		return hint(err, "enable versioning for the bucket, or remove versions=0 from a file:// URL")

@@ -21,9 +21,10 @@ func initCommand(s *session) *cli.Command {
 		Description: "Creates the root key, which seals and opens all values, and prints its path and its\n" +
 			"fingerprint. An existing key is kept, so a second init changes nothing. Back up the key:\n" +
 			"without it your secrets are unrecoverable.\n\n" +
-			"--import copies the root key from a file of another machine, or from standard input. Blanks,\n" +
-			"line breaks and the case of the digits do not matter. --vault-id creates a configuration file\n" +
-			"with a profile that has this vault id; if the file exists, init prints the line to add.\n\n" +
+			"--import copies the root key of another machine from a file or from standard input. Spaces,\n" +
+			"line breaks, and the case of the hexadecimal digits do not matter. --vault-id creates a\n" +
+			"configuration file whose profile contains this vault id. If the file exists, init prints the\n" +
+			"line that you must add to your profile.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " init\n" +
 			"   " + s.prog + " init --import /media/usb/root.key\n" +
@@ -51,7 +52,7 @@ func (s *session) init(ctx context.Context) error {
 		return err
 	}
 	if len(files) != 1 {
-		return usagef("init creates one key, but --keys names %d", len(files))
+		return usagef("init creates one key, but %d keys are configured", len(files))
 	}
 	path := files[0]
 	var copied io.Reader
@@ -72,7 +73,7 @@ func (s *session) init(ctx context.Context) error {
 		return err
 	}
 	if created {
-		s.wrote(filepath.Dir(path))
+		s.noteIfUnsynced(filepath.Dir(path))
 	}
 	if s.json {
 		return s.print(struct {
@@ -80,7 +81,7 @@ func (s *session) init(ctx context.Context) error {
 			Fingerprint string `json:"fingerprint"`
 			Created     bool   `json:"created"`
 			VaultID     string `json:"vault_id,omitempty"`
-			Config      string `json:"config,omitempty"` // was made
+			Config      string `json:"config,omitempty"` // the configuration file, if init created it
 		}{path, print, created, set.VaultID.Text, profile})
 	}
 	fmt.Fprintf(s.out, "root key:    %s\nfingerprint: %s\n", visible(path), print)
@@ -92,14 +93,14 @@ func (s *session) init(ctx context.Context) error {
 	return nil
 }
 
-// initProfile keeps a vault id that was given as a flag: it belongs into a profile, and
-// an id that is forgotten once makes objects that do not open.
-func (s *session) initProfile(file string, there bool, id, from string) (made string, err error) {
+// initProfile creates a profile with the vault id of the flag. A vault id belongs in a profile: if
+// one put omits it, the other commands cannot open the object.
+func (s *session) initProfile(file string, exists bool, id, from string) (created string, err error) {
 	if id == "" || from != "--vault-id" {
 		return "", nil
 	}
-	if there || file == "" {
-		s.note("add this line to your profile, because values sealed with this vault id need it: vault_id = %q", id)
+	if exists || file == "" {
+		s.note("add this line to your profile, because values that are sealed with this vault id can be opened only with it: vault_id = %q", id)
 		return "", nil
 	}
 	var text bytes.Buffer
@@ -112,7 +113,7 @@ func (s *session) initProfile(file string, there bool, id, from string) (made st
 	if err := s.writeNew(file, text.Bytes()); err != nil {
 		return "", err
 	}
-	s.wrote(filepath.Dir(file))
+	s.noteIfUnsynced(filepath.Dir(file))
 	s.note("created %s; its profile has the vault id %s", file, id)
 	return file, nil
 }

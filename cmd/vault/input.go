@@ -11,8 +11,8 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 )
 
-// input opens a file named by a flag, or standard input for "-". It can be waited for
-// without end, so it gives up with ctx.
+// input opens a file named by a flag, or standard input for "-". A read may block for an unlimited
+// time, so it stops when ctx ends.
 func (s *session) input(ctx context.Context, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(interruptible(ctx, s.in)), nil
@@ -21,7 +21,7 @@ func (s *session) input(ctx context.Context, name string) (io.ReadCloser, error)
 	return f, err
 }
 
-// cannotOpen says which flag names a file that does not open.
+// cannotOpen adds the flag that names a file to the error of opening the file.
 func cannotOpen(flag string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -29,8 +29,8 @@ func cannotOpen(flag string, err error) error {
 	return usagef("%s: %v", flag, err)
 }
 
-// openFile opens name. A pipe is opened only when its other end is, so that is done
-// beside; size is -1 where it is not known.
+// openFile opens name. Opening a pipe blocks until the other end is opened, so openFile does it in
+// a goroutine. The size is -1 if it is not known.
 func (s *session) openFile(ctx context.Context, name string) (io.ReadCloser, int64, error) {
 	type result struct {
 		f    io.ReadCloser
@@ -69,8 +69,8 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	return pr
 }
 
-// value is what put stores, and its size, -1 if that is not known: from a file, from
-// standard input, or asked for on the terminal.
+// value returns the value that put stores, and its size, or -1 if the size is not known. The value
+// is read from a file, from standard input, or from a prompt on the terminal.
 func (s *session) value(ctx context.Context, file string, allowEmpty bool) (io.Reader, int64, func() error, error) {
 	nothing := func() error { return nil }
 	switch {
@@ -100,7 +100,8 @@ func (s *session) value(ctx context.Context, file string, allowEmpty bool) (io.R
 	return r, -1, nothing, err
 }
 
-// notAFile says why a file does not open, without its name: it may be the secret.
+// notAFile returns an error for a file that cannot be opened. It does not contain the name, which
+// may be a secret in the wrong place.
 func notAFile(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -113,8 +114,8 @@ func notAFile(err error) error {
 	return e
 }
 
-// notEmpty refuses what has no first byte. A reader of known size is returned as it is, so that
-// it can be read again from where it is.
+// notEmpty returns an error if r is empty, unless that is allowed. A reader of known size is
+// returned unchanged, so that it can be read a second time.
 func notEmpty(r io.Reader, size int64, allowed bool) (io.Reader, error) {
 	if _, ok := r.(io.Seeker); ok && size > 0 {
 		return r, nil
@@ -154,8 +155,8 @@ func (s *session) secret(ctx context.Context, question string) ([]byte, error) {
 		e.Hint = "pass a long value through standard input: {prog} put {name} < FILE"
 		return nil, e
 	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
-		e := usagef("no value given")
-		e.Hint = "pass it through standard input: {prog} put {name} < FILE"
+		e := usagef("the value is missing")
+		e.Hint = "pass the value through standard input: {prog} put {name} < FILE"
 		return nil, e
 	}
 	return text, err

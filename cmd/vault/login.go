@@ -13,9 +13,9 @@ func loginCommand(s *session) *cli.Command {
 		Usage:     "exchange a token and save the credentials until they expire",
 		UsageText: s.prog + " login --identity SOURCE",
 		Description: "Exchanges the token of --identity and saves the temporary credentials in a file in the state\n" +
-			"directory, with mode 0600. Commands with the same --store and --tenant use them, and need no\n" +
-			"token until they expire. Nothing else is saved, and without login no credentials are written\n" +
-			"to disk.\n\n" +
+			"directory, with mode 0600. Until the credentials expire, commands with the same --store and\n" +
+			"--tenant use them and need no token. login saves nothing else. No other command writes\n" +
+			"credentials to disk.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " login --identity file:/run/token\n" +
 			"   " + s.prog + " login --identity 'broker+https://broker.example?session=env:SESSION'",
@@ -24,15 +24,15 @@ func loginCommand(s *session) *cli.Command {
 }
 
 func (s *session) logIn(ctx context.Context) error {
-	who, err := s.who(ctx)
+	identity, err := s.requireIdentity(ctx)
 	if err != nil {
 		return err
 	}
-	login, err := who.logIn(ctx)
+	login, err := identity.logIn(ctx)
 	if err != nil {
 		return err
 	}
-	s.wrote(who.cache.Dir)
+	s.noteIfUnsynced(identity.cache.Dir)
 	if s.json {
 		return s.print(struct {
 			Store   string    `json:"store"`
@@ -41,12 +41,12 @@ func (s *session) logIn(ctx context.Context) error {
 			Expires time.Time `json:"credentials_expire"`
 		}{login.Store, login.Tenant, login.Role, login.Expires.UTC()})
 	}
-	s.note("logged in to %s as tenant %s until %s", shownURL(who.set.Store.Text), login.Tenant, timestamp(login.Expires))
+	s.note("logged in to %s as tenant %s until %s", shownURL(identity.set.Store.Text), login.Tenant, timestamp(login.Expires))
 	return nil
 }
 
-// who is the identity of a command that is about nothing else.
-func (s *session) who(ctx context.Context) (*identity, error) {
+// requireIdentity returns the identity for login and logout, and an error if the store uses none.
+func (s *session) requireIdentity(ctx context.Context) (*identity, error) {
 	if _, err := s.arguments(0, 0); err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *session) who(ctx context.Context) (*identity, error) {
 		return nil, err
 	}
 	if p.identity == nil {
-		return nil, hint(usagef("this store has no login"), "use a store with a role: s3://BUCKET?role=arn:aws:iam::ACCOUNT:role/NAME or cos://BUCKET-APPID?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME")
+		return nil, hint(usagef("this store does not support login, because its URL has no role"), "use a store URL with a role: s3://BUCKET?role=arn:aws:iam::ACCOUNT:role/NAME or cos://BUCKET-APPID?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME")
 	}
 	return p.identity, nil
 }

@@ -20,23 +20,23 @@ func logoutCommand(s *session) *cli.Command {
 }
 
 func (s *session) logOut(ctx context.Context) error {
-	who, err := s.who(ctx)
+	identity, err := s.requireIdentity(ctx)
 	if err != nil {
 		return err
 	}
-	was, err := who.logOut()
+	removed, err := identity.logOut()
 	if err != nil {
 		return err
 	}
 	if s.json {
 		return s.print(struct {
 			LoggedOut bool `json:"logged_out"`
-		}{was})
+		}{removed})
 	}
-	if was {
-		s.note("logged out of %s", shownURL(who.set.Store.Text))
+	if removed {
+		s.note("logged out of %s", shownURL(identity.set.Store.Text))
 	} else {
-		s.note("no login to %s was saved", shownURL(who.set.Store.Text))
+		s.note("no credentials for %s were saved", shownURL(identity.set.Store.Text))
 	}
 	return nil
 }

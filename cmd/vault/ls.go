@@ -19,10 +19,11 @@ func lsCommand(s *session) *cli.Command {
 		Usage:     "list names",
 		UsageText: s.prog + " ls [PREFIX]",
 		Description: "Lists the names that start with PREFIX: as a table on a terminal, otherwise one name per line.\n" +
-			"It shows the sizes of the sealed objects and needs no key. --long also opens each object and\n" +
-			"shows the size of the value, its revision, expiry and type; without a key it shows only size\n" +
-			"and revision. Without a terminal the columns are separated by tabs: name, size, revision,\n" +
-			"modified, expires, type.\n\n" +
+			"The table shows the size of each sealed object. ls needs no key.\n\n" +
+			"--long also opens each object, and shows the size of the value, its revision, expiry and type.\n" +
+			"Without a key, --long shows only the size of the value and its revision, and cannot verify\n" +
+			"them. If the output is not a terminal, --long prints these columns, separated by tabs: name,\n" +
+			"size, revision, modified, expires, type.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " ls acme/\n" +
 			"   " + s.prog + " ls --long --json",
@@ -51,7 +52,7 @@ func (s *session) ls(ctx context.Context) error {
 		return err
 	}
 	if long && !v.keyed {
-		s.note("no root key: sealed details are not shown, and nothing is verified")
+		s.note("there is no root key: the sealed details are not shown, and nothing is verified")
 	}
 	return ls(ctx, s.ui, v.Vault, prefix, long, v.waiting(ctx, prefix))
 }
@@ -60,7 +61,7 @@ func (s *session) ls(ctx context.Context) error {
 type row struct {
 	vault.Entry
 	info vault.Info // with --long
-	err  error      // of reading the header
+	err  error      // set if the header could not be read
 }
 
 // ls lists the objects of the store, and the values that wait in the spool.
@@ -72,13 +73,13 @@ func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool, wa
 	if long {
 		list.table = u.columns("lrlrll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
 	}
-	rows := make(chan (chan row), statsAtOnce-1) // and the one that is waited for
+	rows := make(chan (chan row), statsAtOnce-1) // one more row is outside the channel, in the loop below
 	go func() {
 		defer close(rows)
 		for e, err := range v.List(ctx, prefix) {
 			r := make(chan row, 1)
 			select {
-			case rows <- r: // waits while statsAtOnce are under way
+			case rows <- r: // waits while statsAtOnce headers are being read
 			case <-ctx.Done():
 				return
 			}
@@ -106,7 +107,7 @@ func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool, wa
 	return list.end()
 }
 
-// statsAtOnce is how many headers are read at a time.
+// statsAtOnce is the number of headers that are read concurrently.
 const statsAtOnce = 8
 
 type lister struct {
@@ -122,9 +123,9 @@ func (l *lister) add(r row) error {
 	var e *vault.Error
 	switch {
 	case r.err != nil && r.Name == "", errors.Is(r.err, context.Canceled), errors.Is(r.err, context.DeadlineExceeded):
-		return r.err // the listing itself
+		return r.err // the listing failed
 	case l.long && errors.Is(r.err, vault.ErrNotFound):
-		return nil // removed since it was listed
+		return nil // the object was removed after it was listed
 	case errors.As(r.err, &e):
 		l.failed++
 		if l.u.json {
@@ -133,7 +134,7 @@ func (l *lister) add(r row) error {
 				Error report     `json:"error"`
 			}{r.Name, explain("ls", r.err)})
 		}
-		l.u.tell(explain("ls", r.err))
+		l.u.printError(explain("ls", r.err))
 	case r.Foreign:
 		l.foreign++
 	}

@@ -1,8 +1,8 @@
-// Command vault keeps secrets, or any object, sealed in a store of your own.
+// Command vault stores secrets, or any other objects, sealed in your own bucket or directory.
 //
 //	vault init
-//	vault put openai          # asks for the value, hidden, twice
-//	vault get openai | …      # exactly the bytes that were put
+//	vault put openai          # prompts twice for the value, without showing it
+//	vault get openai | …      # writes the stored value, unchanged
 //	vault exec --env OPENAI_API_KEY=openai -- ./agent
 //
 // "vault help COMMAND" explains each command, "vault help exit-codes" the exit codes.
@@ -21,18 +21,18 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 )
 
-// version is set by the linker: -X main.version=v1.2.3. Empty means that what the Go
-// command recorded is shown.
+// version is set by the linker: -X main.version=v1.2.3. If it is empty, the version command shows
+// the version that the Go command recorded.
 var version string
 
 func main() {
-	exec := replace(signal.Ignored(os.Interrupt)) // before that changes
-	log.SetOutput(io.Discard)                     // the AWS SDK's transfer manager, and net/http, write there
-	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
-		ends = append(ends, syscall.SIGHUP)
+	exec := replace(signal.Ignored(os.Interrupt)) // must be called before untilSignal changes the handling
+	log.SetOutput(io.Discard)                     // the AWS SDK's transfer manager and net/http write to it
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		signals = append(signals, syscall.SIGHUP)
 	}
-	os.Exit(run(untilSignal(ends), os.Args, &world{
+	os.Exit(run(untilSignal(signals), os.Args, &world{
 		in: os.Stdin, inSize: sizeLeft(os.Stdin), out: os.Stdout, err: os.Stderr,
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
@@ -41,8 +41,8 @@ func main() {
 	}))
 }
 
-// untilSignal returns a context that the first of the signals ends, which is its cause. A
-// second one kills at once.
+// untilSignal returns a context that ends at the first of the signals. The cause of the context
+// tells which signal it was. A second signal kills the process immediately.
 func untilSignal(signals []os.Signal) context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	got := make(chan os.Signal, 1)
@@ -62,40 +62,41 @@ func untilSignal(signals []os.Signal) context.Context {
 	return ctx
 }
 
-// A world is all that a command may touch besides its arguments: nothing but this file
-// and its system-dependent parts knows package os.
+// A world is everything that a command may use besides its arguments. Only this file and its
+// system-dependent parts import package os.
 type world struct {
 	in                    io.Reader
-	inSize                int64 // what is left to read of in, if it is a regular file; else 0
+	inSize                int64 // the number of bytes left to read from in, if in is a regular file; otherwise 0
 	out, err              io.Writer
 	inTTY, outTTY, errTTY bool
-	outClosed             bool // there is no standard output
+	outClosed             bool // standard output was closed when the process started
 	getenv                func(string) string
 	environ               func() []string
 	goos                  string
-	userHome              func() string // what the user database says, or ""
+	userHome              func() string // the home directory in the user database, or ""
 	now                   func() time.Time
-	// ask puts a question to the terminal, wherever the streams lead.
+	// ask asks a question on the terminal, even if the standard streams are redirected.
 	ask      func(ctx context.Context, question string, hidden bool) ([]byte, error)
 	readFile func(name string) ([]byte, error)
-	// open opens a file and tells its size, or -1 for what is no regular file.
+	// open opens a file and returns its size, or -1 if it is not a regular file.
 	open func(name string) (f io.ReadCloser, size int64, err error)
-	// create makes a file that is there only once it is committed.
+	// create returns a file that appears under its name only when it is committed.
 	create func(name string) (outFile, error)
-	// writeNew writes a file that is not there yet, and its directory.
+	// writeNew creates a file with the given text, and its directory if it is missing. It
+	// replaces no file.
 	writeNew func(name string, text []byte) error
 	// canSync reports whether the file system of dir syncs directories.
 	canSync func(dir string) bool
-	// exec replaces this process by a program where the system can, or else runs it
-	// and returns its exit code.
+	// exec replaces this process with a program. On systems that cannot do this, it runs the
+	// program and returns its exit code.
 	exec func(argv, env []string) (code int, err error)
-	// quietly reports whether a write failed because its reader has gone.
+	// quietly reports whether a write failed because the reader has closed the pipe.
 	quietly func(error) bool
 }
 
-// An outFile is a file being written beside the place where it will be.
+// An outFile is a temporary file beside its final place.
 type outFile interface {
 	io.Writer
-	Commit() error // puts it in its place
-	Abort()        // removes it, unless it was committed
+	Commit() error // moves the file to its final place
+	Abort()        // removes the file, unless it was committed
 }

@@ -43,8 +43,8 @@ func sizeLeft(f *os.File) int64 {
 	return max(0, info.Size()-at)
 }
 
-// userHome returns the home directory that the user database has for this user, or "" if
-// there is no such directory: service users have one that was never made.
+// userHome returns the home directory of this user in the user database. It returns "" if the
+// directory does not exist, as for many service users.
 func userHome() string {
 	u, err := user.Current()
 	if err != nil {

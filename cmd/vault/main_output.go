@@ -10,9 +10,9 @@ import (
 	"github.com/objectvault/objectvault/internal/durable"
 )
 
-// createFile starts a file of mode 0600, which replaces an existing file when it is
-// committed. A symbolic link is followed, if no other user can have created it. A device
-// or a pipe is refused, since renaming over it would remove it.
+// createFile returns a new file with mode 0600, which replaces an existing file when it is
+// committed. It follows a symbolic link only if no other user can have created the link. It
+// refuses a device or a pipe, because a rename would replace it.
 func createFile(name string) (outFile, error) {
 	place, err := followLinks(name)
 	if err != nil {
@@ -28,10 +28,10 @@ func createFile(name string) (outFile, error) {
 		return replacing{f}, nil
 	}
 	if !exists || !errors.Is(err, fs.ErrPermission) && !isReadOnlyDisk(err) {
-		return nil, err // not a nil *durable.File in an interface
+		return nil, err // f would be a nil *durable.File in a non-nil interface
 	}
-	// No file can be made beside it, such as one file that is mounted into a container whose
-	// disk is read-only. It can still be written if its own mode allows that.
+	// No file can be created beside the existing file, for example if only this file is mounted
+	// into a container with a read-only disk. The file can still be overwritten in place.
 	if w, openErr := os.OpenFile(place, os.O_WRONLY, 0); openErr != nil {
 		return nil, err
 	} else {
@@ -49,7 +49,7 @@ type replacing struct{ *durable.File }
 func (f replacing) Commit() error {
 	err := f.Replace()
 	if errors.Is(err, durable.ErrUnsynced) && errors.Is(err, fs.ErrPermission) {
-		return nil // a directory that may be written and not read: the file is there
+		return nil // the directory is writable but not readable, so it cannot be synced; the file was replaced
 	}
 	return err
 }
@@ -65,17 +65,17 @@ var (
 	errLinkLoop    = errors.New("too many symbolic links")
 )
 
-const maxLinks = 40 // as Linux has it
+const maxLinks = 40 // the limit of Linux
 
-// followLinks returns the path of the file that name leads to, which may not exist yet. The
-// last element of the result is no symbolic link. Each link on the way has to be this user's
-// or root's, and has to lead into a directory that only they may write to. Another link could
-// have been made by another user, to have a file of this user's overwritten.
+// followLinks follows symbolic links from name, and returns the path of the file, which may not
+// exist yet. The last element of the result is not a symbolic link. Each link must belong to this
+// user or to root, and its target must be in a directory that only they can write to. Otherwise
+// another user could have created the link to make this user overwrite a file.
 func followLinks(name string) (string, error) {
 	for range maxLinks {
 		info, err := os.Lstat(name)
 		if err != nil || info.Mode().Type() != fs.ModeSymlink {
-			return name, nil // whatever is wrong shows when it is opened
+			return name, nil // opening the file returns the error
 		}
 		if !isTrusted(info) {
 			return "", errForeignLink
@@ -88,14 +88,14 @@ func followLinks(name string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		// What /dev/stdout leads to on Linux. Its target is a path only for show.
+		// On Linux, /dev/stdout points here. The target of this link is not a usable path.
 		if strings.HasPrefix(dir, "/proc/") {
 			return "", errNotRegular
 		}
 		if !filepath.IsAbs(target) {
 			target = dir + string(filepath.Separator) + target
 		}
-		parent, base := filepath.Split(target) // not cleaned: ".." after a link is not where it seems to be
+		parent, base := filepath.Split(target) // not cleaned, because ".." after a symbolic link means the parent of its target
 		if base == "" || base == "." || base == ".." {
 			return "", errNotRegular
 		}
@@ -114,7 +114,7 @@ func followLinks(name string) (string, error) {
 	return "", errLinkLoop
 }
 
-// plain is err without the name of the file, which may be a temporary one.
+// plain returns err without the name of the file, which may be a temporary file.
 func plain(err error) error {
 	var path *fs.PathError
 	var link *os.LinkError

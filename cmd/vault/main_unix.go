@@ -17,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// replace turns this process into the program: exit code, signals, terminal and job
-// control are right by construction. A program that runs in the background of a script
-// ignores ^C, and goes on doing so.
+// replace returns a function that replaces this process with a program, so that exit code,
+// signals, terminal and job control are those of the program. If this process ignores ^C, as in
+// the background of a script, the program ignores it, too.
 func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
 	return func(argv, env []string) (int, error) {
 		path, err := lookUp(argv[0], env)
@@ -40,10 +40,10 @@ func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
 	}
 }
 
-// lookUp finds a command in the PATH of env, or in ours if env has none. As in a shell, a
-// file that cannot be executed does not end the search, and is what is reported if nothing
-// else is found. A directory of PATH that is not absolute is not searched: what is found there
-// depends on where the command was started.
+// lookUp searches for a command in the PATH of env, or in the PATH of this process if env has
+// none. As in a shell, the search continues after a file that cannot be executed. The error is
+// about this file if no other is found. Relative directories in PATH are skipped, because they
+// depend on the working directory.
 func lookUp(command string, env []string) (string, error) {
 	if strings.Contains(command, "/") {
 		switch err := executable(command); {
@@ -87,31 +87,31 @@ func executable(path string) error {
 	}
 	err = unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
 	if errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.EINVAL) {
-		return nil // an old system: executing it will tell
+		return nil // an old system does not support the check; executing the file returns the error
 	}
 	return err
 }
 
-// tooLarge says what is too large for the system to pass to a program. It names variables
-// and sizes, no values.
+// tooLarge returns an error that describes the argument or variable that is too large to pass to a
+// program. It contains the variable's name and its size, but not its value.
 func tooLarge(argv, env []string) error {
-	const pointer = 8 // each string costs one
+	const pointer = 8 // the system adds one for each string
 	total := int64(0)
 	for _, text := range slices.Concat(argv, env) {
 		total += int64(len(text)) + 1 + pointer
-		if most := maxString(); most > 0 && len(text) >= most {
-			what := "an argument"
+		if limit := maxString(); limit > 0 && len(text) >= limit {
+			subject := "an argument"
 			if slices.Contains(env, text) {
-				what, _, _ = strings.Cut(text, "=")
-				what = "the variable " + what
+				key, _, _ := strings.Cut(text, "=")
+				subject = "the variable " + key
 			}
-			return fmt.Errorf("%s is %w: it has %s, but this system allows at most %s", what, errTooLarge, size(int64(len(text))), size(int64(most)))
+			return fmt.Errorf("%s is %w: its size is %s, but this system allows at most %s", subject, errTooLarge, size(int64(len(text))), size(int64(limit)))
 		}
 	}
-	return fmt.Errorf("the environment is %w: with the arguments it has %s, but this system allows at most %s", errTooLarge, size(total), size(maxArguments()))
+	return fmt.Errorf("the environment is %w: with the arguments its size is %s, but this system allows at most %s", errTooLarge, size(total), size(maxArguments()))
 }
 
-// maxString is the longest argument or variable, 0 if only their sum is limited.
+// maxString returns the maximum size of an argument or variable, or 0 if only their sum is limited.
 func maxString() int {
 	if runtime.GOOS == "linux" {
 		return 32 * os.Getpagesize()
@@ -119,7 +119,7 @@ func maxString() int {
 	return 0
 }
 
-// maxArguments is how large arguments and environment may be together.
+// maxArguments returns the maximum size of arguments and environment together.
 func maxArguments() int64 {
 	const posix, macOS = 128 << 10, 1 << 20
 	var stack syscall.Rlimit
@@ -129,23 +129,23 @@ func maxArguments() int64 {
 	return int64(min(max(uint64(stack.Cur)/4, posix), 6<<20))
 }
 
-// isClosed reports whether a standard stream was closed when the process started. The
-// runtime of Go then opens /dev/null in its place, for reading and writing. A shell opens
-// /dev/null for writing alone.
+// isClosed reports whether a standard stream was closed when the process started. The Go runtime
+// replaces a closed stream with /dev/null, opened for reading and writing. A shell opens /dev/null
+// only for writing.
 //
-// BUG(objectvault): A parent that passes a /dev/null of that kind by itself, as Node.js and
-// Python do for output that is to be ignored, cannot be told from one that passes nothing.
+// BUG(objectvault): Node.js and Python also open /dev/null for reading and writing if a program's
+// output is to be ignored. isClosed reports such a stream as closed.
 func isClosed(f *os.File) bool {
 	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
 	if err != nil || flags&unix.O_ACCMODE != unix.O_RDWR {
 		return errors.Is(err, syscall.EBADF)
 	}
-	is, err := f.Stat()
+	info, err := f.Stat()
 	if err != nil {
 		return false
 	}
 	null, err := os.Stat(os.DevNull)
-	return err == nil && os.SameFile(is, null)
+	return err == nil && os.SameFile(info, null)
 }
 
 func brokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
@@ -156,7 +156,7 @@ func isTrusted(info fs.FileInfo) bool {
 	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid())
 }
 
-// isShared reports whether others than the owner may create files in a directory.
+// isShared reports whether users other than the owner may create files in a directory.
 func isShared(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
 
 func isReadOnlyDisk(err error) bool { return errors.Is(err, syscall.EROFS) }

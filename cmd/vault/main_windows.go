@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// replace runs the program and stays its parent: Windows cannot replace a process. The
-// console sends ^C to both, and it is the child's to act on.
+// replace returns a function that runs a program as a child, because Windows cannot replace a
+// process. The console sends ^C to both processes; this one ignores it.
 func replace(bool) func(argv, env []string) (int, error) {
 	return func(argv, env []string) (int, error) {
-		for _, entry := range env { // the command is looked up in the PATH that it gets
+		for _, entry := range env { // search in the PATH that the command gets
 			if name, value, ok := strings.Cut(entry, "="); ok && strings.EqualFold(name, "PATH") {
 				os.Setenv("PATH", value)
 			}
@@ -43,7 +43,7 @@ func replace(bool) func(argv, env []string) (int, error) {
 	}
 }
 
-// isClosed returns false: a write to a handle that is closed fails here.
+// isClosed returns false, because on Windows a write to a closed handle fails.
 func isClosed(*os.File) bool { return false }
 
 func brokenPipe(err error) bool {
@@ -51,8 +51,8 @@ func brokenPipe(err error) bool {
 	return errors.Is(err, syscall.ERROR_BROKEN_PIPE) || errors.Is(err, noData)
 }
 
-// BUG(objectvault): On Windows get -o follows every symbolic link. Making one takes a
-// privilege there that other users do not have by default.
+// BUG(objectvault): On Windows, get -o follows every symbolic link. By default, other users do not
+// have the privilege that is required to create one.
 func isTrusted(fs.FileInfo) bool { return true }
 
 func isShared(fs.FileInfo) bool { return false }

@@ -7,13 +7,13 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// The limits of a list that the user did not request.
+// The limits of a listing that the user did not request.
 const (
 	nearNames = 2000
 	nearTime  = 2 * time.Second
 )
 
-// someNames lists the start of a vault, for suggestions. Not being able to is fine.
+// someNames returns the first names with a prefix, for suggestions. It ignores errors.
 func someNames(ctx context.Context, v *vault.Vault, prefix string) []string {
 	ctx, cancel := context.WithTimeout(ctx, nearTime)
 	defer cancel()

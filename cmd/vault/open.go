@@ -20,25 +20,25 @@ import (
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// This file opens what flags, environment and profile name. Which stores and key sources there
-// are is known to package vaulturl.
+// This file opens the store and the keys that flags, environment and profile select. Package
+// vaulturl knows the existing kinds of stores and key sources.
 
-// keyNeed says what a command wants of the keys.
+// A keyNeed describes whether a command needs keys.
 type keyNeed int
 
 const (
-	noKeys   keyNeed = iota // they are not touched
-	anyKeys                 // fine without, where none were asked for
-	mustKeys                // without, the command cannot do its work
+	noKeys   keyNeed = iota // the command does not open the keys
+	anyKeys                 // the default key may be missing
+	mustKeys                // a missing key is an error
 )
 
-// opened is a vault and what it was opened with.
+// opened is a vault, with its store and the settings that describe it.
 type opened struct {
 	*vault.Vault
 	store    *vault.Store
 	settings config.Settings
-	keyed    bool     // it has keys
-	prints   []string // their fingerprints
+	keyed    bool     // the vault has keys
+	prints   []string // the fingerprints of the keys
 
 	spool    *spool.Spool // nil: there is none for this store
 	sealing  *vault.Vault // the vault with keys, for the entries of the spool; nil: there are no keys
@@ -49,8 +49,8 @@ type opened struct {
 
 func (o *opened) close() error { return o.store.Close() }
 
-// open opens the vault that flags, environment and profile describe. What is wrong
-// with those is found before anything is opened.
+// open opens the vault that flags, environment and profile describe. It checks these settings
+// before it opens the store.
 func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	set, err := s.settings()
 	if err != nil {
@@ -135,12 +135,12 @@ func (s *session) sealing(ctx context.Context, set config.Settings, o *opened, t
 	return v
 }
 
-// A plan is the store that the settings describe, before anything was opened.
+// A plan describes the store of the settings before it is opened.
 type plan struct {
 	*vaulturl.Location
 	session  *session
-	set      config.Settings // the identity may be that of the machine
-	identity *identity       // nil: credentials are found without one, or not needed
+	set      config.Settings // if they name no identity, it may be the machine's
+	identity *identity       // nil: the store needs no credentials, or finds them without an identity
 }
 
 // location parses the URL of the store, or of the default one.
@@ -154,7 +154,7 @@ func (s *session) location(set config.Settings) (*vaulturl.Location, error) {
 		storeURL = fileURL(dir)
 	}
 	location, err := vaulturl.ParseStore(storeURL, &vaulturl.Options{
-		Identity: set.Identity.Text, Timeout: set.Timeout, MustExist: !s.makes, Unsynced: s.noteUnsynced, Getenv: s.getenv, Now: s.now,
+		Identity: set.Identity.Text, Timeout: set.Timeout, MustExist: !s.createsStore, Unsynced: s.noteUnsynced, Getenv: s.getenv, Now: s.now,
 	})
 	if err != nil {
 		return nil, atURL(set.Store, err)
@@ -162,7 +162,7 @@ func (s *session) location(set config.Settings) (*vaulturl.Location, error) {
 	return location, nil
 }
 
-// plan parses the URL of the store, and prepares the identity that it takes.
+// plan parses the URL of the store, and prepares the identity if the URL has a role.
 func (s *session) plan(ctx context.Context, set config.Settings) (*plan, error) {
 	return s.planWith(ctx, set, false)
 }
@@ -193,7 +193,7 @@ func (s *session) planWith(ctx context.Context, set config.Settings, offline boo
 	return p, nil
 }
 
-// tenant returns the tenant that was asked for, or else whose the identity is.
+// tenant returns the tenant of the settings, or else the tenant of the identity.
 func (p *plan) tenant(ctx context.Context) (vault.Tenant, error) {
 	if p.identity != nil {
 		return p.identity.tenant(ctx)
@@ -201,8 +201,8 @@ func (p *plan) tenant(ctx context.Context) (vault.Tenant, error) {
 	return vault.ParseTenant(p.set.Tenant.Text)
 }
 
-// open opens the store. Where no store was named and there is none at the default place, it is
-// an empty one: nothing was put yet.
+// open opens the store. If the settings name no store and the default store does not exist yet,
+// open returns an empty store.
 func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	var credentials *federation.Provider
 	if p.identity != nil {
@@ -213,14 +213,14 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	case errors.Is(err, vaulturl.ErrNoStore) && p.set.Store.Text == "":
 		return vaulturl.OpenStore(ctx, "mem://", nil)
 	case errors.Is(err, vaulturl.ErrNoStore):
-		return nil, hint(err, "check the URL and that the disk is mounted; {prog} put creates a new store")
+		return nil, hint(err, "check the URL, and check that the disk is mounted; {prog} put creates a new store")
 	case err == nil && p.Scheme == "mem" && !p.session.quiet:
-		p.session.note("mem:// is lost when this command ends")
+		p.session.note("the contents of mem:// are lost when this command ends")
 	}
 	return store, err
 }
 
-// fileURL is the URL of a directory on this machine.
+// fileURL returns the URL of a directory on this machine.
 func fileURL(dir string) string {
 	path := filepath.ToSlash(dir)
 	if !strings.HasPrefix(path, "/") {
@@ -229,7 +229,7 @@ func fileURL(dir string) string {
 	return (&url.URL{Scheme: "file", Path: path}).String()
 }
 
-// atURL says which setting has a URL that does not make sense, and what to write.
+// atURL adds the setting that contains an invalid URL to err, and a hint if the error has one.
 func atURL(v config.Value, err error) error {
 	var u *vaulturl.URLError
 	if !errors.As(err, &u) {
@@ -241,7 +241,7 @@ func atURL(v config.Value, err error) error {
 	return hint(from(v, u), "%s", u.Advice)
 }
 
-// from says which setting err is about.
+// from adds the setting that caused err.
 func from(v config.Value, err error) error {
 	return fmt.Errorf("%s: %w", v.From, err)
 }
@@ -262,7 +262,7 @@ func scope(set config.Settings) (vault.Scope, error) {
 	return s, nil
 }
 
-// keyFile is the path that a key URL stands for.
+// keyFile returns the path of the key file that a key URL describes.
 func (s *session) keyFile(v config.Value) (string, error) {
 	if v.Text == "local:" {
 		path, err := s.places().RootKey()
@@ -275,13 +275,13 @@ func (s *session) keyFile(v config.Value) (string, error) {
 	return path, nil
 }
 
-// keyFiles are the files of all keys; default reports that the user named none.
+// keyFiles returns the paths of all key files. byDefault reports that the user named none.
 func (s *session) keyFiles(set config.Settings) (files []string, byDefault bool, err error) {
-	asked := set.Keys
-	if len(asked) == 0 {
-		asked, byDefault = []config.Value{{Text: "local:"}}, true
+	urls := set.Keys
+	if len(urls) == 0 {
+		urls, byDefault = []config.Value{{Text: "local:"}}, true
 	}
-	for _, v := range asked {
+	for _, v := range urls {
 		path, err := s.keyFile(v)
 		if err != nil {
 			return nil, false, err
@@ -320,7 +320,7 @@ func (s *session) keys(_ context.Context, set config.Settings, need keyNeed, o *
 	return sources, nil
 }
 
-// makeKey makes a root key, or takes the one that from holds.
+// makeKey creates a root key, or imports the key that from contains.
 func makeKey(path string, from io.Reader) (print string, created bool, err error) {
 	var key *kek.Local
 	if from == nil {
@@ -330,9 +330,9 @@ func makeKey(path string, from io.Reader) (print string, created bool, err error
 	}
 	switch {
 	case from != nil && errors.Is(err, fs.ErrExist):
-		return "", false, hint(tagged{err, vault.ErrExist}, "keep the existing key, because your objects may need it; use --keys local:///FILE for another file")
+		return "", false, hint(tagged{err, vault.ErrExist}, "keep the existing key, because your objects may need it; use --keys local:///FILE to import into another file")
 	case errors.Is(err, kek.ErrNotRoot):
-		return "", false, hint(tagged{err, errKeyFile}, "copy root.key from the other machine again: it has 64 digits 0-9 a-f")
+		return "", false, hint(tagged{err, errKeyFile}, "copy root.key from the other machine again: the file must contain 64 digits 0-9 a-f")
 	case err != nil:
 		return "", false, keyFileError(path, err)
 	}
@@ -343,10 +343,10 @@ func keyFileError(path string, err error) error {
 	if errors.Is(err, kek.ErrKeyFile) {
 		err = tagged{err, errKeyFile}
 	}
-	return hint(err, "the root key must be your own file with mode 0600 (chmod 600 %s) and contain 64 characters 0-9 a-f and a newline", shellWord(path))
+	return hint(err, "check the key file: it must belong to you, have mode 0600 (chmod 600 %s), and contain 64 characters 0-9 a-f and a newline", shellWord(path))
 }
 
-// explainKey adds a hint with the settings that were tried to the error of an object that no key opens.
+// explainKey adds a hint to the error for an object that no key opens: the settings that were used.
 func (o *opened) explainKey(err error) error {
 	if !errors.Is(err, envelope.ErrUnknownKey) {
 		return err
@@ -355,6 +355,6 @@ func (o *opened) explainKey(err error) error {
 	if id != "" {
 		id = ", vault id " + id
 	}
-	return hint(err, "tried key %s, tenant %s, collection %s%s: use the --keys, --tenant, --collection and --vault-id of the writer; an object that was renamed cannot be opened",
+	return hint(err, "use the --keys, --tenant, --collection and --vault-id of the writer (tried: key %s, tenant %s, collection %s%s); an object that was renamed cannot be opened",
 		strings.Join(o.prints, " and "), o.Tenant(), o.Collection(), id)
 }

@@ -15,29 +15,29 @@ import (
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// An identity is what a command presents to a cloud: a source of tokens, what they are
-// exchanged for, and what a login left.
+// An identity is the identity of a command in a cloud: the source of its tokens, the provider that
+// exchanges them for credentials, and the credentials that a login saved.
 type identity struct {
 	*session
 	*vaulturl.Location
 	set     config.Settings
 	offline bool // no token is asked for
 
-	source   federation.Source // nil: only a login
+	source   federation.Source // nil: there is only a login
 	provider *federation.Provider
-	token    atomic.Pointer[federation.Token] // what was exchanged last
-	login    *federation.Login                // nil: none that holds
+	token    atomic.Pointer[federation.Token] // the token of the last exchange
+	login    *federation.Login                // nil: there is no valid login
 	ended    *federation.LoginExpiredError    // nil: no login has expired
-	broken   error                            // why the login that is there cannot be used
+	broken   error                            // set if the saved login cannot be read
 	pin      *pinned
 	cache    federation.Cache
 	cacheKey string
 }
 
-// prepare reads the settings and what a login left. It makes no request.
+// prepare reads the settings and the saved login. It sends no request.
 func (i *identity) prepare(ctx context.Context) error {
 	tenant := i.set.Tenant.Text
-	if tenant != "" { // checked before: it folds
+	if tenant != "" { // converts the tenant to lower case; the caller has checked it
 		t, err := vault.ParseTenant(tenant)
 		if err != nil {
 			return err
@@ -60,9 +60,9 @@ func (i *identity) prepare(ctx context.Context) error {
 	return err
 }
 
-// loadLogin takes what a login left, if it is ours: that of the same identity, and of the
-// same subject as far as the token that it gives now can be read. A variable, a file or a
-// command may by now be those of another user.
+// loadLogin loads the saved login if it belongs to the same identity. If the identity's current
+// token can be read, it must also have the same subject: meanwhile a variable, a file or a command
+// may supply the tokens of another user.
 func (i *identity) loadLogin(ctx context.Context) {
 	dir, err := i.places().Logins()
 	if err != nil {
@@ -76,7 +76,7 @@ func (i *identity) loadLogin(ctx context.Context) {
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
-		i.broken = err // login and logout mend it
+		i.broken = err // login and logout replace or remove the file
 		return
 	}
 	if i.source != nil {
@@ -94,8 +94,8 @@ func (i *identity) loadLogin(ctx context.Context) {
 	i.login = &login
 }
 
-// A pinned source gives tokens of one tenant, once it is known which that is: a token
-// of another one, some time later, goes nowhere.
+// A pinned source returns only tokens of one tenant, as soon as the tenant is known. It rejects a
+// later token of another tenant.
 type pinned struct {
 	federation.Source
 	now    func() time.Time
@@ -111,8 +111,8 @@ func (p *pinned) Token(ctx context.Context) (federation.Token, error) {
 	return t, err
 }
 
-// newProvider returns what gives the credentials of source, or of a login, and puts
-// each token that it exchanged into last.
+// newProvider returns a provider of credentials, which it gets from a login, or in exchange for a
+// token of source. The provider stores each token that it exchanged in last.
 func (i *identity) newProvider(ctx context.Context, source federation.Source, tenant string, login *federation.Login,
 	last *atomic.Pointer[federation.Token]) (*federation.Provider, error) {
 	exchange, err := i.Exchanger(ctx)
@@ -130,35 +130,35 @@ func (i *identity) newProvider(ctx context.Context, source federation.Source, te
 	return federation.NewProvider(source, exchange, o), nil
 }
 
-// noToken is where there is a role and nothing to get a token from.
+// noToken is the source of tokens if the store has a role, but there is no identity.
 type noToken struct {
-	login *federation.Login // whose credentials the cloud refuses by now
+	login *federation.Login // the cloud has refused its credentials
 	ended *federation.LoginExpiredError
 }
 
 func (n noToken) Token(context.Context) (federation.Token, error) {
-	const again = "set --identity, for example file:/run/token, or run {prog} login with it"
+	const again = "set --identity, for example to file:/run/token, or run {prog} login with --identity"
 	switch {
 	case n.ended != nil:
 		return federation.Token{}, hint(fmt.Errorf("%w: the login expired at %s", federation.ErrTokenInvalid, timestamp(n.ended.At)), again)
 	case n.login != nil:
-		return federation.Token{}, hint(fmt.Errorf("%w: the cloud no longer accepts the login, which was valid until %s", federation.ErrTokenInvalid, timestamp(n.login.Expires)), again)
+		return federation.Token{}, hint(fmt.Errorf("%w: the cloud no longer accepts the login, although it is valid until %s", federation.ErrTokenInvalid, timestamp(n.login.Expires)), again)
 	}
-	return federation.Token{}, hint(fmt.Errorf("%w: no identity and no valid login", federation.ErrTokenInvalid), again)
+	return federation.Token{}, hint(fmt.Errorf("%w: there is no identity and no valid login", federation.ErrTokenInvalid), again)
 }
 
-// tenant is who was asked for, or who the login was, or who the token is that the
-// credentials were given for.
+// tenant returns the tenant of the settings, or of the login, or of the token that was exchanged
+// for the credentials.
 func (i *identity) tenant(ctx context.Context) (tenant vault.Tenant, err error) {
 	switch {
 	case i.broken != nil:
 		return "", i.broken
 	case i.set.Tenant.Text != "":
-		return vault.ParseTenant(i.set.Tenant.Text) // the provider looks at it
+		return vault.ParseTenant(i.set.Tenant.Text) // the provider compares it with the token
 	case i.login != nil:
 		tenant, err = vault.ParseTenant(i.login.Tenant)
 	default:
-		tenant, err = i.exchanged(ctx, i.provider, &i.token)
+		tenant, err = i.exchangeForTenant(ctx, i.provider, &i.token)
 	}
 	if err == nil {
 		i.pin.tenant.Store(&tenant)
@@ -166,21 +166,21 @@ func (i *identity) tenant(ctx context.Context) (tenant vault.Tenant, err error) 
 	return tenant, err
 }
 
-// exchanged makes sure that there are credentials, and returns the tenant that the
-// token names which they were given for.
-func (i *identity) exchanged(ctx context.Context, p *federation.Provider, last *atomic.Pointer[federation.Token]) (vault.Tenant, error) {
+// exchangeForTenant ensures that there are credentials, and returns the tenant that the exchanged
+// token names.
+func (i *identity) exchangeForTenant(ctx context.Context, p *federation.Provider, last *atomic.Pointer[federation.Token]) (vault.Tenant, error) {
 	if _, err := p.Credentials(ctx); err != nil {
-		return "", i.told(err)
+		return "", i.withCause(err)
 	}
 	token := last.Load()
-	if token == nil { // the credentials are those of a login, which knows its tenant
+	if token == nil { // the credentials belong to a login; its tenant is known
 		return vault.DefaultTenant, nil
 	}
-	return i.claimed(token.Claims)
+	return i.tenantOf(token.Claims)
 }
 
-// claimed is the tenant that a token names.
-func (i *identity) claimed(c federation.Claims) (vault.Tenant, error) {
+// tenantOf returns the tenant that a token names.
+func (i *identity) tenantOf(c federation.Claims) (vault.Tenant, error) {
 	key, value, ok := c.Tag(i.tagKeys()...)
 	if !ok {
 		return vault.DefaultTenant, nil
@@ -192,7 +192,7 @@ func (i *identity) claimed(c federation.Claims) (vault.Tenant, error) {
 	return tenant, nil
 }
 
-// tagOf is the tag of a token that names tenant, or else the first that names one.
+// tagOf returns the tag of a token that names tenant, or else the first tag that names a tenant.
 func (i *identity) tagOf(c federation.Claims, tenant vault.Tenant) (key, value string, ok bool) {
 	for _, k := range i.tagKeys() {
 		if key, value, ok := c.Tag(k); ok {
@@ -211,45 +211,46 @@ func (i *identity) tagKeys() []string {
 	return federation.DefaultTagKeys()
 }
 
-// told gives an error of the federation its sentinel and its hint, as a store does.
-func (i *identity) told(err error) error {
+// withCause adds the cause of a federation error, so that it gets the same sentinel and hint as an
+// error of a store.
+func (i *identity) withCause(err error) error {
 	if r := i.Explain(err); r != nil {
 		return tagged{r, err}
 	}
 	return err
 }
 
-// logIn exchanges a token and keeps what it got.
+// logIn exchanges a token and saves the credentials.
 func (i *identity) logIn(ctx context.Context) (federation.Login, error) {
 	if i.source == nil {
-		return federation.Login{}, hint(usagef("no identity to log in with"), "set --identity, for example file:/run/token")
+		return federation.Login{}, hint(usagef("login requires an identity"), "set --identity, for example to file:/run/token")
 	}
 	if i.cache.Dir == "" {
 		_, err := i.places().Logins()
 		return federation.Login{}, hint(err, "set HOME, or XDG_STATE_HOME")
 	}
 	var token atomic.Pointer[federation.Token]
-	var wanted vault.Tenant
+	var expected vault.Tenant
 	if i.set.Tenant.Text != "" {
 		var err error
-		if wanted, err = vault.ParseTenant(i.set.Tenant.Text); err != nil {
+		if expected, err = vault.ParseTenant(i.set.Tenant.Text); err != nil {
 			return federation.Login{}, err
 		}
 	}
-	p, err := i.newProvider(ctx, i.source, string(wanted), nil, &token)
+	p, err := i.newProvider(ctx, i.source, string(expected), nil, &token)
 	if err != nil {
 		return federation.Login{}, err
 	}
-	tenant, err := i.exchanged(ctx, p, &token)
+	tenant, err := i.exchangeForTenant(ctx, p, &token)
 	if err != nil {
 		return federation.Login{}, err
 	}
-	if wanted != "" { // where the token has no tag
-		tenant = wanted
+	if expected != "" { // the token may have no tag
+		tenant = expected
 	}
 	c, err := p.Credentials(ctx)
 	if err != nil {
-		return federation.Login{}, i.told(err)
+		return federation.Login{}, i.withCause(err)
 	}
 	login := federation.Login{
 		Credentials: c, Tenant: string(tenant), Store: shownURL(i.set.Store.Text),
@@ -265,18 +266,18 @@ func (i *identity) logOut() (bool, error) {
 	return i.cache.Remove(i.cacheKey)
 }
 
-// A bearer is what is known of who we are.
+// A bearer describes the caller's identity, as far as it is known.
 type bearer struct {
 	Store    string              `json:"store"`
 	Tenant   string              `json:"tenant"`
 	Identity string              `json:"identity,omitempty"` // the source
-	From     string              `json:"from,omitempty"`     // where the credentials come from: login, token, environment, or a name of the AWS SDK's
+	From     string              `json:"from,omitempty"`     // the origin of the credentials: login, token, environment, or a name from the AWS SDK
 	Issuer   string              `json:"issuer,omitempty"`
 	Subject  string              `json:"subject,omitempty"`
 	Audience any                 `json:"audience,omitempty"`
-	Tag      string              `json:"tag,omitempty"`            // KEY=VALUE, as the token says
-	Tags     map[string][]string `json:"tags,omitempty"`           // all of them
-	Ignored  []string            `json:"ignored_claims,omitempty"` // with tags in a form that AWS does not document
+	Tag      string              `json:"tag,omitempty"`            // KEY=VALUE, from the token
+	Tags     map[string][]string `json:"tags,omitempty"`           // all tags of the token
+	Ignored  []string            `json:"ignored_claims,omitempty"` // claims with tags in a form that AWS does not document
 	Role     string              `json:"role,omitempty"`
 	Session  string              `json:"session,omitempty"`
 	Account  string              `json:"account,omitempty"`
@@ -286,8 +287,8 @@ type bearer struct {
 	CredentialsExpire *time.Time `json:"credentials_expire,omitempty"`
 }
 
-// bearer finds out who we are: from the token and an exchange, or from a login. When the cloud, or
-// we, refuse the token, the bearer is what the token says of itself, and comes with the error.
+// bearer returns the caller's identity, from a login, or from a token that it exchanges. If the
+// client or the cloud rejects the token, bearer returns the claims of the token and the error.
 func (i *identity) bearer(ctx context.Context) (bearer, error) {
 	b := bearer{Store: shownURL(i.set.Store.Text), Identity: shownIdentity(i.set.Identity.Text), Role: i.Role}
 	refused := func(err error) (bearer, error) {
@@ -310,7 +311,7 @@ func (i *identity) bearer(ctx context.Context) (bearer, error) {
 	}
 	c, err := i.provider.Credentials(ctx)
 	if err != nil {
-		return refused(i.told(err))
+		return refused(i.withCause(err))
 	}
 	b.Issuer, b.Subject, b.Session, b.Account, b.CredentialsExpire = c.Issuer, c.Subject, c.Session, c.Account, moment(c.Expires)
 	if token := i.token.Load(); token != nil {
@@ -322,7 +323,7 @@ func (i *identity) bearer(ctx context.Context) (bearer, error) {
 	return b, nil
 }
 
-// claim takes what a token says. The tag is the first that may name a tenant.
+// claim sets the fields that a token contains. The tag is the first tag that can name a tenant.
 func (b *bearer) claim(c federation.Claims, tagKeys []string) {
 	b.Issuer, b.Subject, b.TokenExpires = c.Issuer, c.Subject, moment(c.Expires)
 	if b.Audience = c.Audience; len(c.Audience) == 1 {

@@ -72,7 +72,7 @@ func (s *session) tenantOffline(ctx context.Context, set config.Settings, l *vau
 		if source, err := l.Source(spec); err == nil {
 			if token, err := source.Token(ctx); err == nil {
 				i := &identity{session: s, Location: l, set: set}
-				if tenant, err := i.claimed(token.Claims); err == nil {
+				if tenant, err := i.tenantOf(token.Claims); err == nil {
 					return tenant, true
 				}
 			}

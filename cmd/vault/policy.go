@@ -25,13 +25,13 @@ type policyDialect struct {
 	// generate reads the flags and generates documents. The package of the dialect checks
 	// the values of the flags.
 	generate func(ctx context.Context, s *session, collection string, tenants []policy.Tenant) (policyDocuments, error)
-	// delta prints the statements that the policy in a file lacks. It may be nil.
+	// delta prints the statements that are missing in the policy in a file. It may be nil.
 	delta func(ctx context.Context, s *session, docs policyDocuments, file string) error
 
 	weaknesses []policy.Weakness
-	heading    string                 // over the weaknesses, in the help
-	values     []string               // of --dialect of check
-	recognises func(data []byte) bool // nil: the dialect reads what no other one recognises
+	heading    string                 // of the list of weaknesses in the help
+	values     []string               // the values of --dialect of policy check
+	recognises func(data []byte) bool // nil: the dialect reads the files that no other dialect recognises
 	newCheck   func(c *cli.Context) policyCheck
 }
 
@@ -62,7 +62,7 @@ func policyCommand(s *session) *cli.Command {
 			Usage:       d.usage,
 			UsageText:   s.prog + " policy " + d.name + " " + d.synopsis + " [flags]",
 			HelpName:    s.prog + " policy " + d.name,
-			Description: d.description + "\n--collection limits the tenants to one collection.\n\n" + examples(s.prog, d.examples),
+			Description: d.description + "\n--collection limits each tenant to one collection.\n\n" + examples(s.prog, d.examples),
 			Flags:       d.flags(),
 			Action:      s.action(func(ctx context.Context) error { return s.policyPrint(ctx, d) }),
 		})
@@ -76,8 +76,8 @@ func policyCommand(s *session) *cli.Command {
 		Name:      "policy",
 		Usage:     "print the policies that isolate tenants, or find weaknesses in policies",
 		UsageText: s.prog + " policy aws|tencent|check",
-		Description: "Prints the policies with which a cloud isolates tenants. It applies nothing, and needs no store,\n" +
-			"key or identity.\n\n" +
+		Description: "Prints the policies with which a cloud isolates tenants, or checks existing policies. It changes\n" +
+			"nothing in the cloud, and needs no store, key or identity.\n\n" +
 			"Commands (" + s.prog + " help policy COMMAND describes each):\n" + list + "\n" +
 			examples(s.prog, []string{
 				"{prog} policy aws --bucket vault --account 123456789012 --role vault --issuer https://broker.example > policy.json",
@@ -88,7 +88,7 @@ func policyCommand(s *session) *cli.Command {
 	}
 }
 
-// examples returns the end of a description.
+// examples returns the last part of a description.
 func examples(prog string, lines []string) string {
 	return "Examples:\n   " + strings.ReplaceAll(strings.Join(lines, "\n   "), "{prog}", prog)
 }
@@ -97,7 +97,7 @@ func examples(prog string, lines []string) string {
 func (s *session) policy(context.Context) error {
 	args := s.c.Args().Slice()
 	if len(args) == 0 {
-		return usagef("no subcommand: %s", s.c.Command.UsageText)
+		return usagef("the subcommand is missing: %s", s.c.Command.UsageText)
 	}
 	e := usagef("unknown command \"policy %s\"", args[0])
 	if near := argv.Nearest(args[0], commandNames(s.c.Command.Subcommands), 1); len(near) > 0 {
@@ -116,7 +116,7 @@ func (s *session) policyPrint(ctx context.Context, d policyDialect) error {
 			return usagef("--%s is missing", flag)
 		}
 	}
-	format, delta := s.c.String("format"), s.c.String("delta") // "" without such a flag
+	format, delta := s.c.String("format"), s.c.String("delta") // "" if the dialect has no such flag
 	switch {
 	case format != "" && format != "json" && format != "terraform":
 		return usagef("--format must be json or terraform")
@@ -149,7 +149,7 @@ func (s *session) policyPrint(ctx context.Context, d policyDialect) error {
 
 // policyScope reads --collection and --for.
 func (s *session) policyScope(forTenant string) (collection string, tenants []policy.Tenant, err error) {
-	// Only the flag: a collection that a profile names must not limit the policy.
+	// Read only the flag: the collection of a profile must not limit the policy.
 	if c := s.c.String("collection"); c != "" {
 		parsed, err := vault.ParseCollection(c)
 		if err != nil {
@@ -160,7 +160,7 @@ func (s *session) policyScope(forTenant string) (collection string, tenants []po
 	for _, text := range s.c.StringSlice("for") {
 		id, subject, _ := strings.Cut(text, "=")
 		if id == "" {
-			return "", nil, usagef("--for needs a tenant: %s", forTenant)
+			return "", nil, usagef("--for must be %s", forTenant)
 		}
 		tenant, err := vault.ParseTenant(id)
 		if err != nil {
@@ -171,8 +171,8 @@ func (s *session) policyScope(forTenant string) (collection string, tenants []po
 	return collection, tenants, nil
 }
 
-// policyData reads a file, or standard input if its name is "-". It reads one byte more
-// than the maximum size of a policy, so that the parser rejects a longer file.
+// policyData reads a file, or standard input if the name is "-". It reads one byte more than the
+// maximum size of a policy, so that the parser rejects a longer file.
 func (s *session) policyData(ctx context.Context, file string) ([]byte, error) {
 	f, err := s.input(ctx, file)
 	if err != nil {

@@ -11,13 +11,15 @@ import (
 
 var policyAWS = policyDialect{
 	name:     "aws",
-	usage:    "print provider, policies and bucket settings for AWS or a Ceph RGW",
+	usage:    "print the OIDC provider, policies and bucket settings for AWS or a Ceph RGW",
 	synopsis: "--bucket B --account N --role R --issuer URL",
-	description: "Prints one JSON object with oidc_provider, trust_policy, role_policy, bucket_policy, lifecycle,\n" +
-		"public_access_block and versioning in the form of the AWS API, and commands, which apply them from\n" +
-		"policy.json. Documents of which each tenant has one are in the field tenants.\n\n" +
+	description: "Prints one JSON object. Its fields \"oidc_provider\", \"trust_policy\", \"role_policy\", \"bucket_policy\",\n" +
+		"\"lifecycle\", \"public_access_block\" and \"versioning\" have the form of the AWS API. The field\n" +
+		"\"tenants\" contains the documents that differ for each tenant. The field \"commands\" lists the shell\n" +
+		"commands that apply all documents from the file policy.json.\n\n" +
 		"By default all tenants use one role, and a session tag names the tenant. If the issuer's tokens have\n" +
-		"no tags, use --isolation role: each tenant has a role whose trust policy names the token's subject.\n",
+		"no tags, use --isolation role: then each tenant has its own role, and the trust policy of the role\n" +
+		"names the subject of the tenant's tokens.\n",
 	examples: []string{
 		"{prog} policy aws --bucket vault --account 123456789012 --role vault --issuer https://broker.example > policy.json",
 		"{prog} policy aws --bucket vault --account 123456789012 --role vault --isolation role \\",
@@ -29,14 +31,14 @@ var policyAWS = policyDialect{
 		return []cli.Flag{
 			textFlag("bucket", "`NAME` of the bucket"),
 			textFlag("account", "account `NUMBER`, 12 digits; not used for an RGW"),
-			textFlag("role", "`NAME` of the role; with --isolation role the start of each role's name"),
+			textFlag("role", "`NAME` of the role; with --isolation role, the start of each role's name"),
 			textFlag("issuer", "`URL` of the OIDC issuer, exactly as in the iss claim of its tokens"),
-			textFlag("audience", "`AUD` of the tokens; by default "+aws.DefaultAudience),
-			textFlag("subject", "accept only tokens with this `SUB`; with --isolation tag"),
+			textFlag("audience", "audience `AUD` of the tokens; by default "+aws.DefaultAudience),
+			textFlag("subject", "accept only tokens with the subject `SUB`; cannot be used with --isolation role"),
 			textFlag("tag", "`KEY` of the session tag that names the tenant; by default "+aws.DefaultTag),
-			textFlag("isolation", "`HOW` tenants are isolated: tag or role"),
-			listFlag("for", "print for this tenant: `TENANT[=SUB]`, with the subject of its tokens for --isolation role; may be repeated"),
-			textFlag("grants", "`WHERE` the Allow statements go: role, or bucket as with agentKeys"),
+			textFlag("isolation", "`HOW` tenants are isolated: tag (the default) or role"),
+			listFlag("for", "print the policies of `TENANT[=SUB]`; with --isolation role, SUB is the subject of the tenant's tokens; may be repeated"),
+			textFlag("grants", "policy `WHERE` the Allow statements are: role (the default) or bucket"),
 			textFlag("dialect", "policy `DIALECT`: aws, or rgw for Ceph RADOS Gateway 16.2"),
 			textFlag("partition", "partition `NAME`: aws, aws-cn or aws-us-gov"),
 			textFlag("region", "`NAME` of the bucket's region, used in the commands"),
@@ -46,9 +48,9 @@ var policyAWS = policyDialect{
 			textFlag("kms-key", "`ARN` of the KMS key that encrypts the bucket"),
 			boolFlag("allow-purge", "let tenants permanently delete their old versions"),
 			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
-			boolFlag("tls", "deny plain http also at an RGW"),
-			textFlag("format", "output `FORMAT`: json or terraform"),
-			textFlag("delta", "print only the statements that are missing in the policy in `FILE`; - is standard input"),
+			boolFlag("tls", "deny plain http at an RGW, too"),
+			textFlag("format", "output `FORMAT`: json (the default) or terraform"),
+			textFlag("delta", "read a policy from `FILE` and print only the statements that it lacks; - is standard input"),
 		}
 	},
 	required:  []string{"bucket", "role", "issuer"},
@@ -73,7 +75,7 @@ var policyAWS = policyDialect{
 	delta: policyDelta,
 
 	weaknesses: aws.Weaknesses(),
-	heading:    "Holes",
+	heading:    "Weaknesses in policies for AWS and for an RGW",
 	values:     []string{string(aws.AWS), string(aws.RGW)},
 	newCheck: func(c *cli.Context) policyCheck {
 		o := aws.CheckOptions{
@@ -85,32 +87,32 @@ var policyAWS = policyDialect{
 	},
 }
 
-// policyDelta prints what the policy in a file lacks.
+// policyDelta prints the statements that are missing in the policy in a file.
 func policyDelta(ctx context.Context, s *session, docs policyDocuments, file string) error {
 	data, err := s.policyData(ctx, file)
 	if err != nil {
 		return err
 	}
-	have, err := aws.Parse(file, data)
+	existing, err := aws.Parse(file, data)
 	switch {
 	case err != nil:
 		return usagef("%s: %v", file, err)
-	case len(have) != 1:
-		return usagef("%s contains %d policies, but --delta takes one", file, len(have))
+	case len(existing) != 1:
+		return usagef("%s contains %d policies, but --delta requires exactly one", file, len(existing))
 	}
-	want, err := partOf(docs.(*aws.Documents), have[0].Part)
+	generated, err := generatedPart(docs.(*aws.Documents), existing[0].Part)
 	if err != nil {
 		return err
 	}
-	rest := aws.Missing(want, have[0].Policy)
-	if len(rest.Statement) == 0 {
-		s.note("the %s lacks no statement", have[0].Part)
+	missing := aws.Missing(generated, existing[0].Policy)
+	if len(missing.Statement) == 0 {
+		s.note("no statement is missing in the %s", existing[0].Part)
 	}
-	return s.print(rest)
+	return s.print(missing)
 }
 
-// partOf returns the generated policy that is the given part.
-func partOf(docs *aws.Documents, part policy.Part) (*aws.Policy, error) {
+// generatedPart returns the generated policy with the given part.
+func generatedPart(docs *aws.Documents, part policy.Part) (*aws.Policy, error) {
 	p := map[policy.Part]*aws.Policy{
 		policy.TrustPolicy: docs.TrustPolicy, policy.RolePolicy: docs.RolePolicy, policy.BucketPolicy: docs.BucketPolicy,
 	}[part]
@@ -123,7 +125,7 @@ func partOf(docs *aws.Documents, part policy.Part) (*aws.Policy, error) {
 		}
 	}
 	if p == nil {
-		return nil, usagef("these flags produce no %s", part)
+		return nil, usagef("with these flags, %s is not generated, so it cannot be compared", part)
 	}
 	return p, nil
 }

@@ -28,31 +28,33 @@ func policyCheckCommand(s *session) *cli.Command {
 		UsageText: s.prog + " policy check FILE…",
 		HelpName:  s.prog + " policy check",
 		Description: "Reads trust, role and bucket policies from each FILE; - is standard input. A file may contain several\n" +
-			"policies, one after the other or in a list, and may be URL-encoded. Accepted are plain policies, the\n" +
-			"output of policy aws and policy tencent, and the responses of these commands, also after --query or\n" +
-			"--filter:\n\n" +
+			"policies, one after the other or in a list, and may be URL-encoded. A file may contain plain\n" +
+			"policies, the output of policy aws and policy tencent, or the output of the commands below, which\n" +
+			"may be reduced with --query or --filter:\n\n" +
 			"   aws iam get-role, get-role-policy, get-policy-version, list-roles,\n" +
 			"      get-account-authorization-details; aws s3api get-bucket-policy\n" +
 			"   tccli cam GetRole, DescribeRoleList, GetPolicy, GetPolicyVersion; COS GET ?policy\n\n" +
-			"Check all policies that concern a role together, because two policies may be weak together and not\n" +
-			"alone. Policies that do not name their role are taken as those of one role. The exit code is 1 if a\n" +
-			"weakness is found. No weakness means that none of the list below was found in these files.\n\n" +
-			"Policies of Tencent Cloud have version 2.0. For them use --bucket, --audience, --operator and --issuer.\n\n" +
+			"Check all policies that apply to a role in one run, because two policies that are safe separately\n" +
+			"may be weak together. Policies that do not name a role are checked as if they belong to the same\n" +
+			"role. If check finds a weakness, it exits with code 1. Otherwise, the files contain none of the\n" +
+			"weaknesses listed below, but may have others.\n\n" +
+			"Policies with version 2.0 are policies of Tencent Cloud. Only the flags --dialect, --bucket,\n" +
+			"--audience, --operator and --issuer have an effect on them.\n\n" +
 			list + examples(s.prog, []string{
 			"{prog} policy check policy.json",
 			"aws iam get-role --role-name vault | {prog} policy check - --tag agentkeys_user_wallet --audience sts.amazonaws.com",
 			"aws iam get-account-authorization-details | {prog} policy check - --bucket vault --operator arn:aws:iam::123456789012:role/admin",
 		}),
 		Flags: []cli.Flag{
-			textFlag("dialect", "policy `DIALECT`: aws, rgw (Ceph RADOS Gateway 16.2) or tencent; detected by default, never as rgw"),
+			textFlag("dialect", "policy `DIALECT`: aws, rgw (Ceph RADOS Gateway 16.2) or tencent. By default aws and tencent are detected; rgw is not"),
 			textFlag("isolation", "`HOW` tenants are isolated: tag or role; detected by default"),
-			textFlag("bucket", "check only the bucket `NAME`; by default the buckets in which a policy names bots/, or all"),
+			textFlag("bucket", "check only the bucket `NAME`. By default, check the buckets in which a policy names the prefix bots/ of the tenants, or all buckets if none does"),
 			textFlag("tag", "`KEY` of the session tag that names the tenant; detected by default"),
-			textFlag("audience", "`AUD` of the tokens; detected by default"),
-			textFlag("issuer", "`URL` of the issuer, for Tencent Cloud; any by default"),
-			listFlag("operator", "accept access to all tenants by this principal: `ARN`, or qcs::cam::uin/… at Tencent Cloud; may be repeated"),
-			boolFlag("allow-purge", "accept that tenants may permanently delete old versions"),
-			boolFlag("tls", "report plain http also for an RGW"),
+			textFlag("audience", "audience `AUD` of the tokens; detected by default"),
+			textFlag("issuer", "`URL` of the issuer, for Tencent Cloud; by default any issuer"),
+			listFlag("operator", "accept that this principal can access all tenants: `ARN`, or qcs::cam::uin/… for Tencent Cloud; may be repeated"),
+			boolFlag("allow-purge", "accept that tenants can permanently delete old versions"),
+			boolFlag("tls", "report plain http for an RGW, too"),
 		},
 		Action: s.action(s.policyCheck),
 	}
@@ -82,17 +84,17 @@ func (s *session) policyCheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	named, isolation := s.c.String("dialect"), aws.Isolation(s.c.String("isolation"))
-	dialect := slices.IndexFunc(policyDialects, func(d policyDialect) bool { return slices.Contains(d.values, named) })
+	dialectName, isolation := s.c.String("dialect"), aws.Isolation(s.c.String("isolation"))
+	dialect := slices.IndexFunc(policyDialects, func(d policyDialect) bool { return slices.Contains(d.values, dialectName) })
 	switch {
-	case named != "" && dialect < 0:
+	case dialectName != "" && dialect < 0:
 		return usagef("--dialect must be aws, rgw or tencent")
 	case isolation != "" && isolation != aws.ByTag && isolation != aws.ByRole:
 		return usagef("--isolation must be tag or role")
 	}
 	for _, name := range s.c.StringSlice("operator") {
 		if !aws.IsPrincipal(name) && !tencent.IsPrincipal(name) {
-			return usagef("--operator %s is not a principal: use the ARN of a role, user or account, or a form such as qcs::cam::uin/1:uin/2", name)
+			return usagef("--operator %s is not a principal: use the ARN of a role, user or account, or for Tencent Cloud a form such as qcs::cam::uin/1:uin/2", name)
 		}
 	}
 	var checks []policyCheck
@@ -105,7 +107,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 			return err
 		}
 		i := dialect
-		if named == "" { // The first dialect reads what no other one recognises.
+		if dialectName == "" { // The first dialect reads the files that no other dialect recognises.
 			i = max(0, slices.IndexFunc(policyDialects, func(d policyDialect) bool { return d.recognises != nil && d.recognises(data) }))
 		}
 		if err := checks[i].read(file, data); err != nil {
@@ -117,7 +119,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 	for i, c := range checks {
 		n, list := c.check()
 		if policyDialects[i].name == policyTencent.name && n == 0 && s.c.String("issuer") != "" {
-			return usagef("--issuer is for policies of Tencent Cloud, but none was given")
+			return usagef("--issuer applies only to policies of Tencent Cloud, but the files contain none")
 		}
 		policies, found = policies+n, append(found, list...)
 	}

@@ -12,13 +12,15 @@ import (
 
 var policyTencent = policyDialect{
 	name:     "tencent",
-	usage:    "print provider, roles and bucket settings for Tencent Cloud",
+	usage:    "print the OIDC provider, roles and bucket settings for Tencent Cloud",
 	synopsis: "--bucket B-APPID --region R --account UIN --role R --provider P --issuer URL --audience AUD --for TENANT=SUB…",
-	description: "Prints one JSON object with oidc_provider, tenants, lifecycle, strict_signature and, with --versioned,\n" +
-		"versioning in the form of the cloud's API. The field commands applies them from policy.json; comments\n" +
-		"has the requests for which the cloud's tools have no command.\n\n" +
-		"The field tenants has a role for each tenant, with its trust policy and its role policy. One role for\n" +
-		"all tenants would isolate none: Tencent Cloud has no session tags, and COS paths have no variables.\n",
+	description: "Prints one JSON object. Its fields \"oidc_provider\", \"lifecycle\", \"strict_signature\" and, with\n" +
+		"--versioned, \"versioning\" have the form of the cloud's API. The field \"commands\" lists the shell\n" +
+		"commands that apply them from the file policy.json. The field \"comments\" lists the requests for which\n" +
+		"the cloud's tools have no command.\n\n" +
+		"The field \"tenants\" contains a role for each tenant, with its trust policy and its role policy. One\n" +
+		"role for all tenants would not isolate them, because Tencent Cloud has no session tags and COS does\n" +
+		"not support variables in paths.\n",
 	examples: []string{
 		"{prog} policy tencent --bucket vault-1250000000 --region ap-guangzhou --account 100000000001 --role vault \\",
 		"   --provider broker --issuer https://broker.example --audience vault --for 0xabc=agentkeys:agent:0xabc > policy.json",
@@ -33,14 +35,14 @@ var policyTencent = policyDialect{
 			textFlag("role", "start of the `NAME` of each role"),
 			textFlag("provider", "`NAME` of the OIDC provider in CAM"),
 			textFlag("issuer", "`URL` of the OIDC issuer, exactly as in the iss claim of its tokens"),
-			textFlag("audience", "`AUD` of the tokens"),
-			listFlag("for", "print a role for this tenant: `TENANT=SUB`, with the subject of its tokens; may be repeated"),
-			textFlag("jwks", "`FILE` with the issuer's key set; - is standard input. By default the commands fetch it"),
+			textFlag("audience", "audience `AUD` of the tokens"),
+			listFlag("for", "print a role for this tenant: `TENANT=SUB`, where SUB is the subject of the tenant's tokens; may be repeated"),
+			textFlag("jwks", "`FILE` with the issuer's key set; - is standard input. By default the printed commands download the key set"),
 			daysFlag("expire-days", "objects and old versions expire after this number of `DAYS`"),
 			boolFlag("versioned", "enable versioning, and let tenants list and delete their own versions"),
 			boolFlag("force-forbid-overwrite", "deny every write that would replace an object; cannot be used with --versioned"),
 			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
-			textFlag("format", "output `FORMAT`: json or terraform"),
+			textFlag("format", "output `FORMAT`: json (the default) or terraform"),
 		}
 	},
 	required:  []string{"bucket", "region", "account", "role", "provider", "issuer", "audience"},
@@ -59,13 +61,13 @@ var policyTencent = policyDialect{
 			if o.JWKS, err = s.policyData(ctx, file); err != nil {
 				return nil, err
 			}
-			o.JWKS = bytes.TrimPrefix(o.JWKS, []byte("\ufeff")) // which CAM does not take
+			o.JWKS = bytes.TrimPrefix(o.JWKS, []byte("\ufeff")) // CAM rejects a byte order mark
 		}
 		return tencent.Generate(o)
 	},
 
 	weaknesses: tencent.Weaknesses(),
-	heading:    "Holes at Tencent Cloud",
+	heading:    "Weaknesses in policies for Tencent Cloud",
 	values:     []string{"tencent"},
 	recognises: tencent.Recognise,
 	newCheck: func(c *cli.Context) policyCheck {

@@ -17,7 +17,7 @@ type progress struct {
 	bar   *progressbar.ProgressBar
 }
 
-// progress is nil, which shows nothing, unless standard error is a terminal.
+// progress returns nil, which shows nothing, unless standard error is a terminal.
 func (u *ui) progress(what string, total int64) *progress {
 	if !u.errTTY || u.quiet || u.json || u.verbose {
 		return nil
@@ -25,7 +25,7 @@ func (u *ui) progress(what string, total int64) *progress {
 	return &progress{u: u, what: visible(what), total: total, start: u.now()}
 }
 
-// reader counts what is read from r.
+// reader returns a reader that counts the bytes read from r.
 func (p *progress) reader(r io.Reader) io.Reader {
 	if p == nil {
 		return r
@@ -38,7 +38,7 @@ func (p *progress) reader(r io.Reader) io.Reader {
 	return &watched{p, r}
 }
 
-// A rewindable is a watched reader that can be read again; then the bar goes back.
+// A rewindable is a watched reader that can seek. Seek also sets the position of the bar.
 type rewindable struct {
 	watched
 	s     io.Seeker
@@ -78,14 +78,14 @@ func (p *progress) show() {
 			progressbar.OptionSetWidth(24),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionClearOnFinish(),
-			// Where the length is unknown a goroutine of the bar would go on drawing after Clear.
+			// If the length is unknown, a goroutine of the bar would continue to draw after Clear.
 			progressbar.OptionSetSpinnerChangeInterval(0),
 		)
 	}
 	p.bar.Set64(p.moved)
 }
 
-// done takes the bar away.
+// done removes the bar from the screen.
 func (p *progress) done() {
 	if p != nil && p.bar != nil {
 		p.bar.Clear()

@@ -19,19 +19,19 @@ func putCommand(s *session) *cli.Command {
 		UsageText: s.prog + " put NAME [FILE|-]",
 		Description: "Reads the value from FILE, from standard input, or, on a terminal, from a hidden prompt that\n" +
 			"asks twice. Values are never read from the command line, where other users could see them. An\n" +
-			"existing value is replaced and stays in the history.\n\n" +
+			"existing value is replaced. If the store keeps a history, the old value stays there.\n\n" +
 			"For a store in a cloud, put first saves the sealed value on this machine, before it asks for a token\n" +
 			"or a connection. If the store cannot be reached, put exits with 75, and later commands and\n" +
-			"" + s.prog + " sync send the value. See " + s.prog + " help spool.\n\n" +
+			s.prog + " sync send the value. See " + s.prog + " help spool.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " put openai\n" +
 			"   pass show openai | " + s.prog + " put openai --expires 90d\n" +
 			"   " + s.prog + " put acme/tls.key server.key --label env=prod --create",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "create", Usage: "fail if the name exists", DisableDefaultText: true},
-			&cli.StringFlag{Name: "if-revision", Usage: "fail unless `REVISION` is the current one (see stat)"},
+			&cli.StringFlag{Name: "if-revision", Usage: "fail unless the current revision is `REVISION` (see stat)"},
 			&cli.StringFlag{Name: "content-type", Usage: "`TYPE` of the value, such as text/plain; sealed with the value"},
-			&cli.StringFlag{Name: "expires", Usage: "`WHEN` the value expires: 2027-01-31T12:00:00Z, or 30d or 12h from now; sealed with the value"},
+			&cli.StringFlag{Name: "expires", Usage: "time `WHEN` the value expires, such as 2027-01-31T12:00:00Z, or 30d or 12h from now; sealed with the value"},
 			&cli.StringSliceFlag{Name: "label", Usage: "add the label `KEY=VALUE`, sealed with the value; may be repeated"},
 			&cli.BoolFlag{Name: "allow-empty", Usage: "allow an empty value", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "no-spool", Usage: "do not save the value on this machine first", DisableDefaultText: true},
@@ -62,7 +62,7 @@ func (s *session) put(ctx context.Context) error {
 	if file == "" {
 		return usagef("the file name is empty")
 	}
-	s.makes, s.flushesLater = true, true
+	s.createsStore, s.flushesLater = true, true
 	if s.c.Bool("spool-large") {
 		s.spoolLimit = math.MaxInt64
 	}
@@ -82,7 +82,7 @@ func (s *session) put(ctx context.Context) error {
 	return p.put(ctx, v, value, size)
 }
 
-// stored tells what a write stored.
+// stored prints the result of a write.
 func (u *ui) stored(info vault.Info) error {
 	if !info.Expires.IsZero() && info.Expired {
 		u.note("%s has already expired, at %s", info.Name, timestamp(info.Expires))
@@ -94,7 +94,7 @@ func (u *ui) stored(info vault.Info) error {
 	return nil
 }
 
-// about says which name an error is about.
+// about adds a name to an error.
 func about(name vault.Name, err error) error {
 	return &vault.Error{Name: string(name), Err: err}
 }
@@ -107,11 +107,11 @@ func (s *session) putOptions() (*vault.PutOptions, error) {
 	var err error
 	if text := s.c.String("if-revision"); s.c.IsSet("if-revision") {
 		if o.IfRevision, err = strconv.ParseInt(text, 10, 64); err != nil || o.IfRevision <= 0 {
-			return nil, usagef("--if-revision must be a number above 0, as stat shows it")
+			return nil, usagef("--if-revision must be a number above 0: use the revision that stat shows")
 		}
 	}
 	if o.Create && o.IfRevision != 0 {
-		return nil, usagef("--create and --if-revision exclude each other")
+		return nil, usagef("--create and --if-revision cannot be used together")
 	}
 	if text := s.c.String("expires"); s.c.IsSet("expires") {
 		if o.Expires, err = argv.ParseExpiry(text, s.now()); err != nil {

@@ -14,8 +14,8 @@ func rmCommand(s *session) *cli.Command {
 		Name:      "rm",
 		Usage:     "remove names",
 		UsageText: s.prog + " rm NAME…",
-		Description: "Removes each NAME. If the store keeps a history, undelete restores it. If some of several\n" +
-			"names cannot be removed, the others are removed and the exit code is 3. rm needs no key.\n\n" +
+		Description: "Removes each NAME. If the store keeps a history, undelete restores the name. If rm cannot\n" +
+			"remove some of several names, it removes the others and exits with code 3. rm needs no key.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " rm openai\n" +
 			"   " + s.prog + " rm --json old/a old/b",
@@ -32,7 +32,7 @@ func (s *session) rm(ctx context.Context) error {
 	for _, arg := range args {
 		name, err := vault.ParseName(arg)
 		if err != nil {
-			return err // before anything is removed
+			return err // check all names before removing the first
 		}
 		names = append(names, name)
 	}
@@ -60,7 +60,7 @@ func (s *session) remove(ctx context.Context, v *vault.Vault, names []vault.Name
 			failed++
 			r := explain("rm", err)
 			if l.Error = &r; !s.json {
-				s.tell(r)
+				s.printError(r)
 			}
 		}
 		if s.json {

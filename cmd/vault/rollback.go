@@ -12,11 +12,11 @@ import (
 func rollbackCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "rollback",
-		Usage:     "store an old version again as a new revision",
+		Usage:     "restore the value of an old version",
 		UsageText: s.prog + " rollback NAME VERSION",
-		Description: "Stores the old value as a new revision, and removes nothing from the history. VERSION is an id\n" +
-			"from history, @2 for the second newest version, or r:REVISION. A version that fails\n" +
-			"verification is not stored.\n\n" +
+		Description: "Reads the old version and stores its value again, with a new revision number. Nothing is removed\n" +
+			"from the history. VERSION is an id that history prints, @2 for the second newest version, or\n" +
+			"r:REVISION. If the old version fails verification, nothing is stored.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " rollback openai @2",
 		Action: s.action(s.rollback),

@@ -18,9 +18,9 @@ func teardownCommand(s *session) *cli.Command {
 		Usage:     "remove all objects of the tenant",
 		UsageText: s.prog + " teardown [--all-collections] [--purge] [--yes]",
 		Description: "Removes every object of the tenant in the collection, including objects that vault did not\n" +
-			"store. It asks for confirmation on a terminal, and otherwise needs --yes. Old versions stay in\n" +
-			"the history unless --purge permanently deletes them, too. If objects are left, the exit code\n" +
-			"is 3. teardown needs no key.\n\n" +
+			"store. On a terminal it asks for confirmation; otherwise it requires --yes. Old versions stay\n" +
+			"in the history, unless --purge permanently deletes them, too. If teardown cannot remove some\n" +
+			"objects, it exits with code 3. teardown needs no key.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " teardown --tenant 0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a\n" +
 			"   " + s.prog + " teardown --all-collections --purge --yes --json",
@@ -37,7 +37,7 @@ func (s *session) teardown(ctx context.Context) error {
 		return err
 	}
 	if !s.yes && !s.inTTY {
-		e := usagef("teardown removes everything, and there is no terminal to ask for confirmation")
+		e := usagef("teardown removes all objects, and cannot ask for confirmation without a terminal")
 		e.Hint = "use --yes to skip the confirmation"
 		return e
 	}
@@ -55,17 +55,17 @@ func (s *session) teardown(ctx context.Context) error {
 }
 
 func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptions) error {
-	what := "collection " + string(v.Collection())
+	objects := "collection " + string(v.Collection())
 	if o.AllCollections {
-		what = "all collections"
+		objects = "all collections"
 	}
 	if o.Purge {
-		what += " and their history, permanently,"
+		objects += " and their history, permanently,"
 	}
-	answer, err := s.ask(ctx, visible(fmt.Sprintf("Remove %s of tenant %s in %s? Type the tenant to confirm: ", what, v.Tenant(), v.store.Name)), false)
+	answer, err := s.ask(ctx, visible(fmt.Sprintf("Remove %s of tenant %s in %s? Type the tenant to confirm: ", objects, v.Tenant(), v.store.Name)), false)
 	switch {
 	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
-		return usagef("no answer; nothing was removed")
+		return usagef("the confirmation is missing; nothing was removed")
 	case err != nil:
 		return err
 	case string(answer) != string(v.Tenant()):
@@ -77,11 +77,11 @@ func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptio
 func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptions) error {
 	result, err := v.Teardown(ctx, o)
 	if ctx.Err() != nil {
-		err = ctx.Err() // what was not removed is so because of that
+		err = ctx.Err() // the reason why objects are left
 	}
 	if err != nil && !errors.Is(err, vault.ErrPartial) {
 		if result.Deleted > 0 {
-			u.note("%d objects were removed before that", result.Deleted)
+			u.note("%d objects were removed before the error", result.Deleted)
 		}
 		if n := len(result.Failed); n > 0 {
 			u.note("%d objects could not be removed", n)
@@ -96,7 +96,7 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 		for _, f := range result.Failed {
 			r := explain("teardown", f.Err)
 			r.Name = f.Key
-			u.tell(r)
+			u.printError(r)
 		}
 		u.note("%d objects removed", result.Deleted)
 		switch {
@@ -126,7 +126,7 @@ func teardownJSON(result vault.TeardownResult) any {
 	j := struct {
 		Deleted       int       `json:"deleted"`
 		Purged        int       `json:"purged,omitempty"`
-		LeftInHistory *int      `json:"left_in_history,omitempty"` // left out where the store does not tell
+		LeftInHistory *int      `json:"left_in_history,omitempty"` // nil: the store does not report old versions
 		Failed        []failure `json:"failed"`
 	}{Deleted: result.Deleted, Purged: result.Purged, Failed: []failure{}}
 	if result.LeftInHistory >= 0 {

@@ -1,23 +1,23 @@
 package main
 
-// How the command talks. Every command keeps to it.
+// The rules for the output of every command:
 //
-//   - Data goes to standard output, all talk to standard error. What fails before its
-//     data is there leaves standard output empty.
-//   - A value is written to a pipe or a file, exactly as it was put. A terminal gets it
-//     only with --reveal. It is never part of a message, a log, or the output of put.
-//   - A table is for a terminal. A pipe gets one name a line, or columns split by tabs
-//     and no headings.
-//   - --json is one document, or one a line; an error is one line on standard error.
-//     Times are RFC 3339 in UTC, sizes bytes, absent values left out.
+//   - Data goes to standard output, and all messages go to standard error. If a command fails
+//     before it has data, standard output stays empty.
+//   - A value is written unchanged to a pipe or a file, and to a terminal only with --reveal. A
+//     value is never part of a message, a log, or the output of put.
+//   - A terminal gets a table with headings. A pipe gets one name per line, or columns that are
+//     separated by tabs, without headings.
+//   - --json prints one document, or one document per line. An error is one line on standard
+//     error. Times are RFC 3339 in UTC, sizes are in bytes, and absent values are omitted.
 //   - An error is "vault: COMMAND NAME: reason", then "vault: hint: what to do".
-//   - Nothing waits for an answer without a terminal: that is a usage error. Questions
-//     go to the terminal itself, whatever the streams are connected to.
-//   - Text from outside (names, keys, messages of a store) is shown with its control
-//     characters escaped; a name in a pipe is as it is. There is no colour, and no
-//     cursor game but the progress bar, which only a terminal gets, after a second.
-//   - Output that cannot be written is a failure; a reader that went away is none worth
-//     telling.
+//   - Without a terminal, a command does not ask questions: it returns a usage error. With a
+//     terminal, it asks on the terminal itself, even if the standard streams are redirected.
+//   - Control characters in external text (names, keys, messages of a store) are escaped. A name
+//     in a pipe is unchanged. There are no colours. The progress bar is the only text that moves
+//     the cursor; only a terminal gets it, after one second.
+//   - Output that cannot be written is an error. If the reader has closed the pipe, the command
+//     exits without a message.
 
 import (
 	"bytes"
@@ -35,39 +35,41 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A ui is the world with the wishes of one run.
+// A ui is the world with the output flags of one run.
 type ui struct {
 	*world
-	prog                      string // how the program was called
+	prog                      string // the name by which the program was called
 	json, quiet, verbose, yes bool
-	subject                   string // the name that errors are about, unless they say another
-	unsynced                  bool   // noteUnsynced has said it
+	subject                   string // the name that is shown for errors without a name
+	unsynced                  bool   // noteUnsynced was called
 }
 
-// note tells something that is no error.
+// note prints a message that is not an error.
 func (u *ui) note(format string, args ...any) {
 	if !u.quiet && !u.json {
 		fmt.Fprintf(u.err, "%s: %s\n", u.prog, visible(fmt.Sprintf(format, args...)))
 	}
 }
 
-// noteUnsynced says, once, what a write into dir is worth where directories are not synced.
+// noteUnsynced warns once that a write into dir may be lost after a power failure, because the
+// file system cannot sync directories.
 func (u *ui) noteUnsynced(dir string) {
 	if !u.unsynced {
 		u.unsynced = true
-		u.note("the file system of %s cannot sync directories: after a power failure a write may be lost, depending on the mount", dir)
+		u.note("the file system of %s cannot sync directories: depending on its mount options, a write may be lost after a power failure", dir)
 	}
 }
 
-// wrote says so if what was just written into dir could not be made durable.
-func (u *ui) wrote(dir string) {
+// noteIfUnsynced warns if the file system of dir cannot sync directories, so that a file that was
+// just written there may not be durable.
+func (u *ui) noteIfUnsynced(dir string) {
 	if !u.canSync(dir) {
 		u.noteUnsynced(dir)
 	}
 }
 
-// tell writes an error.
-func (u *ui) tell(r report) {
+// printError prints an error and its hint.
+func (u *ui) printError(r report) {
 	r.Hint = strings.ReplaceAll(r.Hint, "{prog}", u.prog)
 	if strings.Contains(r.Hint, "{name}") {
 		name := "NAME"
@@ -82,20 +84,20 @@ func (u *ui) tell(r report) {
 		}{r})
 		return
 	}
-	where := ""
+	operation := ""
 	if r.Op != "" {
-		where = r.Op + ": "
+		operation = r.Op + ": "
 		if r.Name != "" {
-			where = r.Op + " " + r.Name + ": "
+			operation = r.Op + " " + r.Name + ": "
 		}
 	}
-	fmt.Fprintf(u.err, "%s: %s%s\n", u.prog, visible(where), visible(r.Message))
+	fmt.Fprintf(u.err, "%s: %s%s\n", u.prog, visible(operation), visible(r.Message))
 	if r.Hint != "" {
 		fmt.Fprintf(u.err, "%s: hint: %s\n", u.prog, visible(r.Hint))
 	}
 }
 
-// log is where requests are logged, nil without --verbose.
+// log returns the logger for requests, or nil without --verbose.
 func (u *ui) log() *slog.Logger {
 	switch {
 	case !u.verbose:
@@ -109,8 +111,8 @@ func (u *ui) log() *slog.Logger {
 // print writes one JSON document as a line of output.
 func (u *ui) print(document any) error { return writeJSON(u.out, document) }
 
-// writeJSON writes a line of JSON that a terminal can show: encoding/json leaves DEL and
-// the controls above it, U+0080 to U+009F, as they are.
+// writeJSON writes a line of JSON that is safe for a terminal: it also escapes DEL and the control
+// characters U+0080 to U+009F, which encoding/json does not escape.
 func writeJSON(w io.Writer, document any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -136,8 +138,8 @@ func writeJSON(w io.Writer, document any) error {
 
 func isC1(r rune) bool { return 0x7f <= r && r <= 0x9f }
 
-// An output remembers that a write failed, since what prints with fmt does not look.
-// It stops waiting for the reader when ctx ends.
+// An output stores the first write error, because code that prints with fmt ignores it. Write stops
+// waiting for the reader when ctx ends.
 type output struct {
 	ctx context.Context
 	w   io.Writer
@@ -171,7 +173,7 @@ func (o *output) Write(p []byte) (int, error) {
 	}
 }
 
-// infoJSON is an object as --json shows it. Its names are only added to.
+// infoJSON is the JSON form of an object. Names may be added, but are never changed or removed.
 type infoJSON struct {
 	Name        vault.Name        `json:"name,omitempty"`
 	Key         string            `json:"key,omitempty"` // of a foreign object
@@ -204,7 +206,7 @@ func toJSON(i vault.Info) infoJSON {
 	return j
 }
 
-// utc is t for JSON: nil when there is none.
+// utc returns t for JSON, or nil if t is zero.
 func utc(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -220,7 +222,7 @@ func timestamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// age is how long ago t was, in one unit.
+// age returns the time since t, in one unit.
 func age(now, t time.Time) string {
 	d := now.Sub(t)
 	const day = 24 * time.Hour
@@ -239,7 +241,7 @@ func age(now, t time.Time) string {
 	return fmt.Sprintf("%dd", d/day)
 }
 
-// size is n bytes for people.
+// size returns n bytes in a readable unit.
 func size(n int64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)
@@ -251,15 +253,14 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", f, units[0])
 }
 
-// visible escapes what a terminal would act on, or not show.
+// visible escapes the characters that a terminal would interpret or would not show.
 func visible(s string) string {
 	return escape(s, func(r rune) bool {
 		return r == utf8.RuneError || !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 	})
 }
 
-// oneLine escapes what would break a line or a column of a pipe, and nothing else: a
-// name comes out as it is.
+// oneLine escapes only control characters, which would break a line or a column in a pipe.
 func oneLine(s string) string { return escape(s, unicode.IsControl) }
 
 func escape(s string, hidden func(rune) bool) string {
@@ -285,7 +286,7 @@ func escape(s string, hidden func(rune) bool) string {
 	return b.String()
 }
 
-// shellWord is s as one word of a shell, for commands to be copied from a hint.
+// shellWord quotes s as one word of a shell, so that a command in a hint can be copied.
 func shellWord(s string) string {
 	plain := func(r rune) bool {
 		return r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("-_./@=%+,:", r)
@@ -296,8 +297,8 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// columns writes lines of output: aligned under headings for a terminal, split by tabs
-// for a pipe. Each batch of lines is aligned by itself, so that memory stays bounded.
+// columns writes lines of output: aligned under headings for a terminal, or separated by tabs for
+// a pipe. Each batch of lines is aligned separately, to limit the use of memory.
 type columns struct {
 	u        *ui
 	headings []string

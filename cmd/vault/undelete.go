@@ -14,7 +14,7 @@ func undeleteCommand(s *session) *cli.Command {
 		Name:      "undelete",
 		Usage:     "restore a removed name",
 		UsageText: s.prog + " undelete NAME",
-		Description: "Stores the newest value in the history as a new revision.\n\n" +
+		Description: "Reads the newest value from the history and stores it again, with a new revision number.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " undelete openai",
 		Action: s.action(s.undelete),
@@ -37,9 +37,9 @@ func (s *session) undelete(ctx context.Context) error {
 	info, err := v.Undelete(ctx, name)
 	switch {
 	case errors.Is(err, vault.ErrExist):
-		return hint(err, "{prog} history {name} lists its versions; {prog} rollback stores one of them again")
+		return hint(err, "to restore an older version, use {prog} history {name} and {prog} rollback")
 	case errors.Is(err, vault.ErrNotFound):
-		return hint(err, "the history has no version of this name")
+		return hint(err, "check the name: the history contains no version of it")
 	case err != nil:
 		return v.explainKey(noHistory(err))
 	}

@@ -17,17 +17,18 @@ import (
 func whoamiCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "whoami",
-		Usage:     "show the tenant and the cloud's name for the caller",
+		Usage:     "show the tenant and the caller's identity in the cloud",
 		UsageText: s.prog + " whoami",
-		Description: "Shows issuer, subject and tags as the token states them, and role and account as the cloud\n" +
-			"reports them (STS GetCallerIdentity, which needs no permission). It shows no secret. If the\n" +
-			"token is refused, whoami shows its claims and then the error. Claims with tags in a form that\n" +
-			"AWS does not document are shown as ignored.\n\n" +
+		Description: "Shows the issuer, subject and tags from the token, and the role and account that the cloud\n" +
+			"reports (STS GetCallerIdentity, which needs no permission). It shows no secret. If the cloud\n" +
+			"refuses the token, whoami shows the token's claims and then the error. If a claim contains\n" +
+			"session tags in a form that AWS does not document, whoami lists the claim as ignored.\n\n" +
 			"If the store URL has no role, whoami uses the same credentials as the cloud's own tools. For\n" +
-			"s3:// these are the credentials that the AWS SDK finds. For cos:// they are\n" +
+			"s3:// these are the credentials that the AWS SDK finds. For cos:// whoami reads\n" +
 			"TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN (or\n" +
-			"TENCENTCLOUD_SECURITY_TOKEN); if both id and key are unset, the role of the pod in Tencent\n" +
-			"Kubernetes Engine: TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and TKE_WEB_IDENTITY_TOKEN_FILE.\n\n" +
+			"TENCENTCLOUD_SECURITY_TOKEN). If both the id and the key are unset, whoami uses the role of\n" +
+			"the pod in Tencent Kubernetes Engine (TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and\n" +
+			"TKE_WEB_IDENTITY_TOKEN_FILE).\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " whoami\n" +
 			"   " + s.prog + " whoami --json | jq -r .tenant",
@@ -61,7 +62,7 @@ func (s *session) whoami(ctx context.Context) error {
 	return err
 }
 
-// bearer finds out who the store takes us for.
+// bearer returns the identity of the caller as the store sees it.
 func (s *session) bearer(ctx context.Context, p *plan) (bearer, error) {
 	switch {
 	case !p.InCloud():
@@ -69,7 +70,7 @@ func (s *session) bearer(ctx context.Context, p *plan) (bearer, error) {
 		return bearer{Store: shownURL(p.set.Store.Text), Tenant: string(tenant)}, err
 	case p.identity != nil:
 		b, err := p.identity.bearer(ctx)
-		if err == nil && p.PerRole { // elsewhere the exchange has said it
+		if err == nil && p.PerRole { // in other clouds, the exchange returned the ARN
 			s.askCaller(ctx, p, &b)
 		}
 		return b, err
@@ -78,14 +79,14 @@ func (s *session) bearer(ctx context.Context, p *plan) (bearer, error) {
 	if err != nil {
 		return bearer{}, err
 	}
-	who, err := p.caller(ctx)
+	caller, err := p.caller(ctx)
 	return bearer{
 		Store: shownURL(p.set.Store.Text), Tenant: string(tenant),
-		From: who.From, ARN: who.ARN, Account: who.Account, CredentialsExpire: moment(who.Expires),
+		From: caller.From, ARN: caller.ARN, Account: caller.Account, CredentialsExpire: moment(caller.Expires),
 	}, err
 }
 
-// caller asks the cloud whose credentials the store uses.
+// caller asks the cloud for the owner of the store's credentials.
 func (p *plan) caller(ctx context.Context) (vault.Caller, error) {
 	store, err := p.open(ctx)
 	if err != nil {
@@ -95,15 +96,15 @@ func (p *plan) caller(ctx context.Context) (vault.Caller, error) {
 	return store.Cloud.Caller(ctx)
 }
 
-// askCaller adds what the cloud says of the credentials of a role. What it does not say is
-// known from the role's own name.
+// askCaller adds the ARN and the account that the cloud reports for the credentials of a role. If
+// the cloud reports nothing, the account in b remains, which was taken from the role's ARN.
 func (s *session) askCaller(ctx context.Context, p *plan, b *bearer) {
-	who, err := p.caller(ctx)
+	caller, err := p.caller(ctx)
 	if err != nil {
-		s.note("STS does not report the caller; the account is that of the role's ARN: %v", err)
+		s.note("STS did not report the caller, so the account is taken from the ARN of the role: %v", err)
 		return
 	}
-	b.ARN, b.Account = who.ARN, who.Account
+	b.ARN, b.Account = caller.ARN, caller.Account
 }
 
 func (s *session) printBearer(b bearer) error {
@@ -129,14 +130,14 @@ func (s *session) printBearer(b bearer) error {
 	}
 	line("tag", b.Tag)
 	switch {
-	case b.Tag != "" || b.TokenExpires == nil: // a login does not know them
+	case b.Tag != "" || b.TokenExpires == nil: // a login does not contain the tags
 	case len(b.Tags) == 0:
 		line("tags", "none")
 	default:
 		line("tags", strings.Join(slices.Sorted(maps.Keys(b.Tags)), " "))
 	}
 	for _, name := range b.Ignored {
-		line("ignored claim", name+", a form of session tags that AWS does not document")
+		line("ignored claim", name+" (contains session tags in a form that AWS does not document)")
 	}
 	line("token expires", until(b.TokenExpires))
 	line("role", b.Role)

@@ -1,5 +1,5 @@
-// Package argv parses the command line of vault: its words, and the values of flags that
-// have a syntax of their own. It also suggests a known word for a mistyped one.
+// Package argv parses the command line of vault: its words, and the values of flags with a special
+// syntax. It also suggests a known word for a mistyped word.
 //
 // Its errors are [usage.Error].
 package argv
@@ -21,7 +21,7 @@ type Line struct {
 	Subcommand       string   // the command of the group Command; empty: Command is no group, or none of its commands is named
 	Flags            []string // one word each: --name or --name=value
 	Args             []string
-	BeforeTerminator int  // how many of Args stood before "--"
+	BeforeTerminator int  // the number of Args before "--"
 	Terminated       bool // the line has a "--"
 	Help             bool // --help or -h was among the flags
 	Version          bool // --version stood before the command
@@ -57,10 +57,10 @@ func (l Line) Find(commands []*cli.Command) *cli.Command {
 	return c
 }
 
-// Parse parses a command line, without the name of the program. Flags before the
-// command are those of root; all but --version become flags of the command. A flag that
-// takes a value takes the next word, even one that starts with "-". The word "-" is an
-// argument. With an error, Parse returns the part of the line that it parsed.
+// Parse parses a command line, without the name of the program. Flags before the command are flags
+// of root; all except --version become flags of the command. If a flag needs a value, the next word
+// is its value, even if the word starts with "-". The word "-" is an argument. If Parse returns an
+// error, it also returns the part of the line that it parsed.
 func Parse(root []cli.Flag, commands []*cli.Command, words []string) (Line, error) {
 	var l Line
 	flags := root
@@ -104,8 +104,8 @@ func Parse(root []cli.Flag, commands []*cli.Command, words []string) (Line, erro
 	return l, nil
 }
 
-// addWord adds a word that is no flag. The first one is the command, and the one after a
-// group is a command of the group; flags becomes the flags of that command.
+// addWord adds a word that is not a flag. The first word is the command, and the word after a group
+// is a command of the group. addWord sets flags to the flags of the command.
 func (l *Line) addWord(word string, commands []*cli.Command, flags *[]cli.Flag) {
 	if l.Command != "" {
 		group := FindCommand(commands, l.Command)
@@ -142,14 +142,14 @@ func FindFlag(flags []cli.Flag, name string) cli.Flag {
 	return flags[i]
 }
 
-// TakesValue reports whether f takes a value. A boolean flag takes none.
+// TakesValue reports whether f needs a value. A boolean flag does not.
 func TakesValue(f cli.Flag) bool {
 	d, ok := f.(cli.DocGenerationFlag)
 	return ok && d.TakesValue()
 }
 
-// unknownFlag returns an error that names the flag, except after put: there a word that
-// looks like a flag may be a secret in the wrong place.
+// unknownFlag returns an error that names the flag. After put it does not name it, because a word
+// that looks like a flag may be a secret in the wrong place.
 func unknownFlag(command, name string, flags []cli.Flag) error {
 	var known []string
 	for _, f := range flags {
@@ -173,8 +173,8 @@ func dashes(name string) string {
 	return "--" + name
 }
 
-// IsSet reports whether words set a boolean flag. It needs no valid command line, because
-// the form of an error message has to be known before the line is parsed.
+// IsSet reports whether words set a boolean flag. It also works for an invalid command line,
+// because the flag decides the form of the error message.
 func IsSet(words []string, flag string) bool {
 	set := false
 	for _, word := range words {

@@ -31,26 +31,27 @@ func Nearest(word string, known []string, n int) []string {
 	return texts
 }
 
-// editDistance counts the letters to insert, remove, replace or swap with their neighbour.
+// editDistance returns the number of letters to insert, remove, replace or swap with their
+// neighbour, to turn a into b.
 func editDistance(a, b string) int {
 	s, t := []rune(a), []rune(b)
-	before, last, now := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
+	beforeLast, last, row := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
 	for j := range last {
 		last[j] = j
 	}
 	for i := range s {
-		now[0] = i + 1
+		row[0] = i + 1
 		for j := range t {
 			cost := 1
 			if s[i] == t[j] {
 				cost = 0
 			}
-			now[j+1] = min(last[j+1]+1, now[j]+1, last[j]+cost)
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
 			if i > 0 && j > 0 && s[i] == t[j-1] && s[i-1] == t[j] {
-				now[j+1] = min(now[j+1], before[j-1]+1)
+				row[j+1] = min(row[j+1], beforeLast[j-1]+1)
 			}
 		}
-		before, last, now = last, now, before
+		beforeLast, last, row = last, row, beforeLast
 	}
 	return last[len(t)]
 }

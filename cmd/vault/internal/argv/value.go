@@ -18,7 +18,7 @@ type Range struct {
 
 // ParseRange parses the value of --range: A-B, A- or -N.
 func ParseRange(text string) (Range, error) {
-	bad := usage.Errorf("--range must be A-B, A- or -N in whole bytes, with A not above B and N above 0")
+	bad := usage.Errorf("--range must be A-B, A- or -N, where A, B and N are numbers of bytes, A is at most B, and N is at least 1")
 	first, last, ok := strings.Cut(text, "-")
 	if !ok {
 		return Range{}, bad
@@ -44,18 +44,18 @@ func ParseRange(text string) (Range, error) {
 	return Range{Offset: a, Length: b - a + 1}, nil
 }
 
-// ParseExpiry parses the value of --expires: a time, or a duration from now with the
-// additional units d and w. The result is in whole seconds, as it is sealed.
+// ParseExpiry parses the value of --expires: a time, or a duration from now, which may also have
+// the units d and w. The result is in whole seconds, because the envelope stores whole seconds.
 func ParseExpiry(text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t.UTC().Truncate(time.Second), nil
 	}
 	d, err := time.ParseDuration(text)
-	for unit, of := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
 		if count, ok := strings.CutSuffix(text, unit); ok {
 			var n uint64
 			n, err = strconv.ParseUint(count, 10, 16)
-			d = time.Duration(n) * of
+			d = time.Duration(n) * length
 		}
 	}
 	if err != nil || d <= 0 {

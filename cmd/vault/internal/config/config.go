@@ -1,6 +1,5 @@
-// Package config finds out what one run of the command shall use: flags win over the
-// environment, which wins over the profile in the configuration file, which wins over
-// the defaults.
+// Package config reads the settings of one run of the command. Flags override environment
+// variables, which override the profile in the configuration file, which overrides the defaults.
 package config
 
 import (
@@ -12,16 +11,16 @@ import (
 	"time"
 )
 
-// A Value is a setting and where it came from, for messages.
+// A Value is a setting and its origin, for messages.
 type Value struct {
 	Text string
 	From string // "--store", "OBJECTVAULT_STORE", "profile work"; empty for a default
 }
 
-// Settings is what a run shall use. Texts are as they were given.
+// Settings are the settings of a run. Their texts are unchanged and not yet parsed.
 type Settings struct {
-	File       string // the configuration file, whether it is there or not
-	Found      bool   // it is there
+	File       string // the path of the configuration file, which may not exist
+	Found      bool   // the configuration file exists
 	Profile    string // empty: none
 	Store      Value  // empty: the default store
 	Tenant     Value
@@ -44,36 +43,36 @@ const (
 	SpoolOff     = "off"     // put saves nothing on this machine
 )
 
-// DefaultTimeout is how long anything may go without progress.
+// DefaultTimeout is the maximum time that a connection may be silent.
 const DefaultTimeout = 30 * time.Second
 
-// A Reader has the sources of the settings.
+// A Reader contains the sources of the settings.
 type Reader struct {
 	Places
-	// Flag returns what was given for a flag, several values for one that repeats;
-	// nil means that it was not given.
+	// Flag returns the values of a flag, which may be repeated. Nil means that the flag is not
+	// set.
 	Flag func(name string) []string
 	// ReadFile reads the configuration file.
 	ReadFile func(name string) ([]byte, error)
 }
 
-// Read returns the settings. What does not make sense is [ErrInvalid].
+// Read returns the settings. Invalid settings are [ErrInvalid].
 func (r Reader) Read() (Settings, error) {
 	var s Settings
-	explicit, err := r.one("config", "OBJECTVAULT_CONFIG")
+	explicit, err := r.single("config", "OBJECTVAULT_CONFIG")
 	if err != nil {
 		return s, err
 	}
 	if s.File = explicit.Text; s.File == "" {
-		// Without a home there is no file, which is no reason to stop: all that is
-		// needed may have been given.
+		// Without a home directory there is no configuration file. This is no error, because flags
+		// and variables may be sufficient.
 		s.File, _ = r.Config()
 	}
 	f, err := r.file(&s, explicit)
 	if err != nil {
 		return s, err
 	}
-	profile, err := r.one("profile", "OBJECTVAULT_PROFILE")
+	profile, err := r.single("profile", "OBJECTVAULT_PROFILE")
 	if err != nil {
 		return s, err
 	}
@@ -91,8 +90,8 @@ func (r Reader) Read() (Settings, error) {
 	s.Scope, s.ReadOnly = p.Scope, p.ReadOnly
 
 	for _, v := range []struct {
-		to            *Value
-		flag, env, in string
+		setting            *Value
+		flag, env, profile string
 	}{
 		{&s.Store, "store", "OBJECTVAULT_STORE", p.Store},
 		{&s.Tenant, "tenant", "OBJECTVAULT_TENANT", p.Tenant},
@@ -102,11 +101,11 @@ func (r Reader) Read() (Settings, error) {
 		{&s.Deadline, "deadline", "OBJECTVAULT_DEADLINE", p.Deadline},
 		{&s.Spool, "spool", "OBJECTVAULT_SPOOL", p.Spool},
 	} {
-		if *v.to, err = r.one(v.flag, v.env); err != nil {
+		if *v.setting, err = r.single(v.flag, v.env); err != nil {
 			return s, err
 		}
-		if v.to.Text == "" && v.in != "" {
-			*v.to = Value{v.in, "profile " + s.Profile}
+		if v.setting.Text == "" && v.profile != "" {
+			*v.setting = Value{v.profile, "profile " + s.Profile}
 		}
 	}
 	if s.Keys, err = r.keys(p.Keys, s.Profile); err != nil {
@@ -125,7 +124,7 @@ func (r Reader) Read() (Settings, error) {
 	return s, err
 }
 
-// TotalTime returns how long the whole command may take, or 0 where there is no limit.
+// TotalTime returns the maximum time of the whole command, or 0 if there is no limit.
 func (s Settings) TotalTime() (time.Duration, error) {
 	if s.Deadline.Text == "" {
 		return 0, nil
@@ -133,12 +132,12 @@ func (s Settings) TotalTime() (time.Duration, error) {
 	return positive(s.Deadline)
 }
 
-// one is a setting that has one value, from its flag or else its variable.
-func (r Reader) one(flag, env string) (Value, error) {
-	if given := r.Flag(flag); len(given) > 0 {
-		text := given[len(given)-1]
+// single returns a setting with one value, from its flag or else from its variable.
+func (r Reader) single(flag, env string) (Value, error) {
+	if values := r.Flag(flag); len(values) > 0 {
+		text := values[len(values)-1]
 		if text == "" {
-			// An unset variable in a script, most likely: a default would be a surprise.
+			// Probably a script used an unset variable, so the default would be a surprise.
 			return Value{}, fmt.Errorf("%w: --%s is empty", ErrInvalid, flag)
 		}
 		return Value{text, "--" + flag}, nil
@@ -151,17 +150,17 @@ func (r Reader) one(flag, env string) (Value, error) {
 
 func (r Reader) keys(profile []string, name string) ([]Value, error) {
 	const env = "OBJECTVAULT_KEYS"
-	given, from := r.Flag("keys"), "--keys"
-	if given == nil {
+	urls, from := r.Flag("keys"), "--keys"
+	if urls == nil {
 		if text := r.Getenv(env); text != "" {
-			given, from = strings.Split(text, ","), env
+			urls, from = strings.Split(text, ","), env
 		}
 	}
-	if given == nil {
-		given, from = profile, "keys of profile "+name
+	if urls == nil {
+		urls, from = profile, "keys of profile "+name
 	}
 	var keys []Value
-	for _, text := range given {
+	for _, text := range urls {
 		if text == "" {
 			return nil, fmt.Errorf("%w: %s has an empty entry", ErrInvalid, from)
 		}
@@ -171,14 +170,14 @@ func (r Reader) keys(profile []string, name string) ([]Value, error) {
 }
 
 func (r Reader) timeout() (time.Duration, error) {
-	v, err := r.one("timeout", "OBJECTVAULT_TIMEOUT")
+	v, err := r.single("timeout", "OBJECTVAULT_TIMEOUT")
 	if err != nil || v.Text == "" {
 		return DefaultTimeout, err
 	}
 	return positive(v)
 }
 
-// positive is a time above 0.
+// positive parses a duration above 0.
 func positive(v Value) (time.Duration, error) {
 	d, err := time.ParseDuration(v.Text)
 	if err != nil || d <= 0 {

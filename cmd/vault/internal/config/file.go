@@ -15,7 +15,7 @@ import (
 
 // A File is the configuration file:
 //
-//	profile = "work"                # the profile that is used when none is named
+//	profile = "work"                # the profile that is used by default
 //
 //	[profiles.work]
 //	store = "file:///srv/vault"
@@ -26,7 +26,7 @@ import (
 //	vault_id = "work"
 //	scope = ["openai", "github"]    # the only names that may be used
 //	read_only = true
-//	deadline = "2m"                 # the longest that a command may take
+//	deadline = "2m"                 # the maximum time of a command
 //	spool = "/var/spool/vault"      # a directory, or "require", or "off"
 type File struct {
 	Profile  string             `toml:"profile"`
@@ -47,8 +47,8 @@ type Profile struct {
 	Spool      string   `toml:"spool"`
 }
 
-// The keys that a file may have, spelled exactly: the decoder would take STORE for
-// store, and drop what it does not know.
+// The keys that a file may have. They are compared exactly, because the decoder would accept STORE
+// as store, and would ignore unknown keys.
 var (
 	fileKeys    = []string{"profile", "profiles"}
 	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only", "deadline", "spool"}
@@ -57,7 +57,7 @@ var (
 // Strings is a list of strings, or one string.
 type Strings []string
 
-// UnmarshalTOML takes both forms.
+// UnmarshalTOML accepts both forms.
 func (s *Strings) UnmarshalTOML(v any) error {
 	switch v := v.(type) {
 	case string:
@@ -77,8 +77,8 @@ func (s *Strings) UnmarshalTOML(v any) error {
 	return errors.New("neither a string nor a list of strings")
 }
 
-// ParseFile reads the text of a configuration file; name is for messages. An unknown
-// key is an error that names its line.
+// ParseFile parses the text of a configuration file. name is used in messages. An unknown key is an
+// error that contains its line.
 func ParseFile(name, content string) (File, error) {
 	plain, err := text.UTF8([]byte(content))
 	if err != nil {
@@ -95,7 +95,7 @@ func parseFile(name, text string) (File, error) {
 		if errors.As(err, &at) {
 			return File{}, fmt.Errorf("%w: %s, line %d: %s", ErrInvalid, name, at.Position.Line, at.Message)
 		}
-		// An error about a type has its line in its text only.
+		// An error about a type contains its line only in its text.
 		return File{}, fmt.Errorf("%w: %s: %s", ErrInvalid, name, strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	for _, key := range md.Keys() {
@@ -115,8 +115,8 @@ func parseFile(name, text string) (File, error) {
 	return f, nil
 }
 
-// lineOf is the line of key in text. The decoder keeps the lines to itself, except in
-// an error about a key, so it is made to fail at this one.
+// lineOf returns the line of key in text. The decoder reports lines only in errors, so lineOf lets
+// it fail at this key.
 func lineOf(text string, key toml.Key) int {
 	t := reflect.TypeFor[refuse]()
 	for _, part := range slices.Backward(key) {

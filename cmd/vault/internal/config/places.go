@@ -6,32 +6,32 @@ import (
 	"path/filepath"
 )
 
-// Places says where things are kept: what XDG asks for, and the native folders of
-// macOS and Windows where its variables are not set.
+// Places returns the locations of the command's files: the directories of the XDG specification
+// or, if its variables are not set, the native directories of macOS and Windows.
 type Places struct {
 	GOOS   string
 	Getenv func(string) string
-	// UserHome returns the home directory that the user database has for this user, for where
-	// the environment names none; empty: it has none. Nil means that it is not asked.
+	// UserHome returns this user's home directory in the user database, or "" if there is none.
+	// It is used if the environment names no home directory. It may be nil.
 	UserHome func() string
 }
 
-// Config is the configuration file.
+// Config returns the path of the configuration file.
 func (p Places) Config() (string, error) {
 	return p.place("XDG_CONFIG_HOME", ".config", "Library/Application Support", "AppData", "config.toml")
 }
 
-// RootKey is the file of the root key.
+// RootKey returns the path of the root key.
 func (p Places) RootKey() (string, error) {
 	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "root.key")
 }
 
-// Store is the directory of the store that is used where none was named.
+// Store returns the directory of the default store.
 func (p Places) Store() (string, error) {
 	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "store")
 }
 
-// Logins is the directory where the credentials of a login are kept until they expire.
+// Logins returns the directory that contains the credentials of logins until they expire.
 func (p Places) Logins() (string, error) {
 	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "logins")
 }
@@ -41,8 +41,8 @@ func (p Places) Spool() (string, error) {
 	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "spool")
 }
 
-// place is file in our folder. A relative XDG variable is ignored, as its
-// specification asks.
+// place returns the path of file in the directory of this program. A relative XDG variable is
+// ignored, as the XDG specification requires.
 func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {
 	if dir := p.Getenv(xdg); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "objectvault", file), nil
@@ -59,17 +59,18 @@ func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {
 		dir, home = p.UserHome(), below
 	}
 	if !filepath.IsAbs(dir) {
-		return "", fmt.Errorf("%w for %s: neither %s nor %s names a directory, nor does the user database", ErrNoHome, file, xdg, variable)
+		return "", fmt.Errorf("%w for %s: neither %s nor %s nor the user database contains an absolute path", ErrNoHome, file, xdg, variable)
 	}
 	return filepath.Join(dir, filepath.FromSlash(home), "objectvault", file), nil
 }
 
-// windowsFolders are the values that the variables have, below the user's home.
+// windowsFolders are the usual values of the variables, relative to the user's home directory.
 var windowsFolders = map[string]string{"AppData": "AppData/Roaming", "LocalAppData": "AppData/Local"}
 
-// ErrInvalid means that flags, environment or configuration file do not make sense;
-// the message names the one to blame.
+// ErrInvalid means that a flag, an environment variable or the configuration file is invalid. The
+// message names the setting.
 var ErrInvalid = errors.New("configuration")
 
-// ErrNoHome means that neither the environment nor the user database names a home directory. It is [ErrInvalid].
-var ErrNoHome = fmt.Errorf("%w: no place", ErrInvalid)
+// ErrNoHome means that neither the environment nor the user database names a home directory. It
+// wraps [ErrInvalid].
+var ErrNoHome = fmt.Errorf("%w: there is no directory", ErrInvalid)

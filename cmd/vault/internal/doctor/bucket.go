@@ -12,8 +12,8 @@ import (
 )
 
 // Bucket checks the settings of a bucket as its cloud returns them. store is the name of the store,
-// such as s3://bucket. A setting that may not be read is [NotProven]. hint is as [Options].Hint, and
-// may be nil.
+// such as s3://bucket. If reading a setting is denied, its result is [NotProven]. hint has the
+// meaning of [Options].Hint, and may be nil.
 func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err error, otherwise string) string) []Line {
 	scheme, name, _ := strings.Cut(store, "://")
 	settings := make(map[string]vault.Setting)
@@ -22,12 +22,12 @@ func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err 
 	}
 	switch scheme {
 	case "s3":
-		account := sync.OnceValue(func() string { // asked for only if a policy grants something
-			who, err := cloud.Caller(ctx)
+		account := sync.OnceValue(func() string { // requested only if a policy grants access
+			caller, err := cloud.Caller(ctx)
 			if err != nil {
 				return ""
 			}
-			return who.Account
+			return caller.Account
 		})
 		return awsBucket{name, settings, hint, account}.lines()
 	case "cos":
@@ -40,7 +40,7 @@ func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err 
 func unknown(check string, err error, hint func(error, string) string, allow string) Line {
 	l := Line{Check: check, Status: NotProven, Message: check + ": " + reasonOf(err)}
 	if errors.Is(err, vault.ErrPermission) {
-		l.Message = check + ": this identity may not read the setting"
+		l.Message = check + ": this identity has no permission to read the setting"
 		l.Hint = allow
 		return l
 	}
@@ -59,11 +59,11 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// A rule is one of a lifecycle configuration, as S3 and COS write it.
+// A rule is a rule of a lifecycle configuration of S3 or COS.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html, 436/8280
 type rule struct {
 	Status     string
-	Prefix     *string // the old form, without a filter
+	Prefix     *string // set in the old form, which has no filter
 	Filter     *ruleFilter
 	Expiration *struct {
 		Days int
@@ -76,7 +76,7 @@ type rule struct {
 	Abort *struct{} `xml:"AbortIncompleteMultipartUpload"`
 }
 
-// A ruleFilter selects objects. And has several conditions, which must all be true.
+// A ruleFilter selects objects. And contains several conditions, which must all be true.
 type ruleFilter struct {
 	Prefix string
 	Tag    *struct{} `xml:"Tag"`
@@ -90,9 +90,9 @@ type ruleFilter struct {
 	Less *struct{} `xml:"ObjectSizeLessThan"`
 }
 
-// selects returns the prefix of a rule and reports whether the rule applies to all objects with it.
-// whole: a rule without filter and prefix applies to the whole bucket. Otherwise it applies to no
-// object, and ok is false.
+// selects returns the prefix of a rule and reports whether the rule applies to all objects with
+// this prefix. If whole is true, a rule without filter and prefix applies to the whole bucket.
+// Otherwise such a rule applies to no object, and ok is false.
 func (r rule) selects(whole bool) (prefix string, all, ok bool) {
 	f := r.Filter
 	switch {
@@ -107,8 +107,8 @@ func (r rule) selects(whole bool) (prefix string, all, ok bool) {
 	return f.Prefix, f.Tag == nil && f.More == nil && f.Less == nil, true
 }
 
-// coversTenants reports whether a rule applies to all objects of all tenants, and whether it applies
-// to some.
+// coversTenants reports whether a rule applies to all objects of all tenants, and whether it
+// applies to some of them.
 func (r rule) coversTenants(whole bool) (all, some bool) {
 	prefix, every, ok := r.selects(whole)
 	covers := strings.HasPrefix(tenantsPrefix, prefix)
@@ -120,7 +120,7 @@ func (r rule) removes() (all []string) {
 	if n := r.Noncurrent; n != nil && n.NoncurrentDays > 0 {
 		text := fmt.Sprintf("old versions expire after %d days", n.NoncurrentDays)
 		if n.Newer > 0 {
-			text += fmt.Sprintf(" but for the newest %d", n.Newer)
+			text += fmt.Sprintf(", except the newest %d", n.Newer)
 		}
 		all = append(all, text)
 	}
@@ -153,7 +153,7 @@ func lifecycle(rules []rule, whole bool, fix string) Line {
 		for _, text := range r.removes() {
 			if !all {
 				prefix, _, _ := r.selects(whole)
-				text += " (some, under " + quoted(prefix) + ")"
+				text += " (this rule does not apply to all objects, but to some under " + quoted(prefix) + ")"
 			}
 			if !slices.Contains(removed, text) {
 				removed = append(removed, text)

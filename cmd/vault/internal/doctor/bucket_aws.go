@@ -14,7 +14,7 @@ type awsBucket struct {
 	name     string
 	settings map[string]vault.Setting
 	hint     func(error, string) string
-	account  func() string // of the caller; empty: not known
+	account  func() string // returns the account of the caller, or "" if it is not known
 }
 
 func (b awsBucket) lines() []Line {
@@ -25,11 +25,11 @@ func (b awsBucket) lines() []Line {
 	return all
 }
 
-// public looks for what the bucket policy grants to anyone or to another account, besides what
-// the roles allow; ok is false if there is nothing to say. S3 does not apply the ACLs of new buckets.
+// public checks whether the bucket policy grants access to anyone or to another account; ok is
+// false if it does not. It does not check ACLs, because S3 ignores the ACLs of new buckets.
 func (b awsBucket) public() (l Line, ok bool) {
 	docs, err := aws.Parse("bucket policy", []byte(b.settings["policy"].Document))
-	if err != nil { // tls says so
+	if err != nil { // tls reports the error
 		return Line{}, false
 	}
 	warn := func(hint, format string, args ...any) (Line, bool) {
@@ -47,11 +47,11 @@ func (b awsBucket) public() (l Line, ok bool) {
 		for _, name := range append(s.Principal["AWS"], s.Principal["CanonicalUser"]...) {
 			account := name // a number, or the id of a canonical user
 			if parts := strings.SplitN(name, ":", 6); len(parts) == 6 {
-				account = parts[4] // none at an RGW
+				account = parts[4] // empty at an RGW
 			}
-			if own := b.account(); account != "" && own != "" && account != own {
+			if caller := b.account(); account != "" && caller != "" && account != caller {
 				return warn("remove the statement, unless that account should have access",
-					"the bucket policy allows %s to %s, which is another account", strings.Join(append(s.Action, s.NotAction...), ", "), name)
+					"the bucket policy grants %s to %s, which is a different account", strings.Join(append(s.Action, s.NotAction...), ", "), name)
 			}
 		}
 	}
@@ -59,10 +59,10 @@ func (b awsBucket) public() (l Line, ok bool) {
 }
 
 func (b awsBucket) unknown(check string, err error) Line {
-	return unknown(check, err, b.hint, "ask the operator, or allow it: {prog} policy aws --allow-doctor")
+	return unknown(check, err, b.hint, "ask the operator of the bucket, or grant the permission: {prog} policy aws --allow-doctor prints it")
 }
 
-// malformed is the line of a document that is not what S3 returns.
+// malformed returns the result for a document that is not a response of the service.
 func malformed(check, service string) Line {
 	return Line{Check: check, Status: NotProven, Message: check + ": the response is not from " + service}
 }
@@ -106,7 +106,7 @@ func (b awsBucket) tls() Line {
 	case strings.HasPrefix(endpoint, "http:"):
 		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and deny http in the bucket policy: {prog} policy aws --tls"}
 	case endpoint != "":
-		o.Dialect = aws.RGW // what holds there holds on any server
+		o.Dialect = aws.RGW // a policy that is safe at an RGW is safe at any server
 	}
 	switch {
 	case s.Err != nil:
@@ -122,7 +122,7 @@ func (b awsBucket) tls() Line {
 		switch f.Weakness {
 		case aws.HTTPAllowed:
 			return Line{"tls", Warning, f.Message, f.Fix}
-		case aws.OtherBucket: // an alias has another name than the bucket
+		case aws.OtherBucket: // the configured name may be an alias of the bucket
 			return Line{"tls", NotProven, "tls: the bucket policy does not name the bucket " + b.name, "ask the operator, or use the name of the bucket"}
 		}
 	}

@@ -26,10 +26,10 @@ func (b tencentBucket) lines() []Line {
 }
 
 func (b tencentBucket) unknown(check string, err error) Line {
-	return unknown(check, err, b.hint, "ask the operator, or allow it: {prog} policy tencent --allow-doctor")
+	return unknown(check, err, b.hint, "ask the operator of the bucket, or grant the permission: {prog} policy tencent --allow-doctor prints it")
 }
 
-// policy reads and checks the policy of the bucket. None has no weakness.
+// policy reads and checks the policy of the bucket. A bucket without a policy has no findings.
 func (b tencentBucket) policy() ([]tencent.Document, []policy.Finding, error) {
 	s := b.settings["policy"]
 	if s.Err != nil || s.Document == "" {
@@ -42,7 +42,7 @@ func (b tencentBucket) policy() ([]tencent.Document, []policy.Finding, error) {
 	return docs, tencent.Check(docs, tencent.CheckOptions{Bucket: b.name}), nil
 }
 
-// weakness returns the first finding of that kind, or nil.
+// weakness returns the first finding with the id, or nil.
 func weakness(findings []policy.Finding, id string) *policy.Finding {
 	i := slices.IndexFunc(findings, func(f policy.Finding) bool { return f.Weakness == id })
 	if i < 0 {
@@ -55,8 +55,8 @@ func (b tencentBucket) versioning() Line {
 	s := b.settings["versioning"]
 	if s.Err != nil {
 		l := b.unknown("versioning", s.Err)
-		if errors.Is(s.Err, vault.ErrPermission) { // the printed policies allow it to every tenant
-			l.Hint = "allow name/cos:GetBucketVersioning, as {prog} policy tencent prints it: create-only depends on it"
+		if errors.Is(s.Err, vault.ErrPermission) { // the generated policies grant it to every tenant
+			l.Hint = "allow name/cos:GetBucketVersioning, as in the policies that {prog} policy tencent prints: put --create requires it"
 		}
 		return l
 	}
@@ -66,12 +66,12 @@ func (b tencentBucket) versioning() Line {
 	}
 	switch doc.Status {
 	case "":
-		return Line{Check: "versioning", Status: OK, Message: "versioning was never enabled: create-only detects most conflicts (create-detects) and is not a lock; there is no history"}
+		return Line{Check: "versioning", Status: OK, Message: "versioning was never enabled, so there is no history; put --create detects most conflicts but not all, so do not use it as a lock"}
 	case "Enabled":
-		return Line{Check: "versioning", Status: OK, Message: "versioning is enabled: there is history; create-only detects a conflict after the write (create-detects), so a reader may briefly see the losing value"}
+		return Line{Check: "versioning", Status: OK, Message: "versioning is enabled, so there is a history; put --create detects a conflict only after the write, so a reader may briefly see the value of the writer that fails"}
 	}
 	return Line{
-		"versioning", Warning, "versioning is suspended: create-only is refused, because COS ignores it there, and an overwritten value is lost",
+		"versioning", Warning, "versioning is suspended: an overwritten value is lost, and vault refuses put --create, because COS ignores create-only in this state",
 		"enable versioning again, or use a bucket that was never versioned",
 	}
 }
@@ -87,16 +87,16 @@ func (b tencentBucket) lifecycle() Line {
 	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
 		return malformed("lifecycle", "COS")
 	}
-	return lifecycle(doc.Rules, true, "add one: {prog} policy tencent prints")
+	return lifecycle(doc.Rules, true, "add the rule that {prog} policy tencent prints")
 }
 
-// groups are the grantees that stand for anyone, and for anyone with an account (436/7733).
+// groups are the grantees that mean anyone, and anyone with an account (436/7733).
 var groups = []string{
 	"http://cam.qcloud.com/groups/global/AllUsers", "http://cam.qcloud.com/groups/global/AuthenticatedUsers",
 }
 
-// public looks for what COS grants to anyone, and so to each tenant, or to another account,
-// besides what the roles allow.
+// public checks whether the ACL or the policy of the bucket grants access to anyone, which includes
+// each tenant, or to another account.
 func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding, policyErr error) Line {
 	acl := b.settings["acl"]
 	var doc struct {
@@ -124,7 +124,7 @@ func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding
 	for _, g := range doc.Grants {
 		if account := accountOf(g.Grantee.ID); account != owner || g.Grantee.URI != "" {
 			return warn("set the ACL of the bucket to private, unless that account should have access",
-				"the ACL of the bucket grants %s to %s, which is not the owner's account", g.Permission, cmp.Or(g.Grantee.ID, g.Grantee.URI, "a grantee without a name"))
+				"the ACL of the bucket grants %s to %s, which is not the account of the bucket's owner", g.Permission, cmp.Or(g.Grantee.ID, g.Grantee.URI, "a grantee without a name"))
 		}
 	}
 	for _, id := range []string{tencent.RolePrincipal, tencent.NotElement} {
@@ -137,7 +137,7 @@ func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding
 			for _, name := range list {
 				if tencent.Reaches(s, b.name) && owner != "" && (kind != "qcs" || accountOf(name) != owner) {
 					return warn("remove the statement, unless that account should have access",
-						"the bucket policy allows %s to %s, which is not the owner's account", strings.Join(append(s.Action, s.NotAction...), ", "), name)
+						"the bucket policy grants %s to %s, which is not the account of the bucket's owner", strings.Join(append(s.Action, s.NotAction...), ", "), name)
 				}
 			}
 		}
@@ -153,8 +153,8 @@ func (b tencentBucket) public(docs []tencent.Document, findings []policy.Finding
 	return Line{Check: "public", Status: OK, Message: "public: neither the bucket's ACL nor its policy grants access to everyone"}
 }
 
-// accountOf returns the uin of the account of a principal such as qcs::cam::uin/1:uin/2, or the
-// principal where it has another form.
+// accountOf returns the uin of the account in a principal such as qcs::cam::uin/1:uin/2. It returns
+// a principal with another form unchanged.
 func accountOf(principal string) string {
 	rest, ok := strings.CutPrefix(principal, "qcs::cam::uin/")
 	if !ok {
@@ -164,7 +164,7 @@ func accountOf(principal string) string {
 	return account
 }
 
-// allows returns the statements that allow.
+// allows returns the statements with the given effect.
 func allows[L policy.Language](docs []policy.Document[L], effect string) (all []policy.Statement) {
 	for _, d := range docs {
 		for _, s := range d.Policy.Statement {
@@ -176,35 +176,37 @@ func allows[L policy.Language](docs []policy.Document[L], effect string) (all []
 	return all
 }
 
-// tls judges what can be seen from here. The policy of the role refuses plain http, and CAM
-// shows it to the operator only; trying it would show the credentials to the network.
+// tls checks the endpoint and the bucket policy. It cannot check the policy of the role, which
+// should deny plain http: CAM shows it only to the operator, and a request over plain http would
+// expose the credentials to the network.
 func (b tencentBucket) tls(findings []policy.Finding) Line {
 	if strings.HasPrefix(b.settings["endpoint"].Document, "http:") {
-		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and deny http as {prog} policy tencent prints it"}
+		return Line{"tls", Warning, "the endpoint is plain http", "use its https address, and deny http as in the policies that {prog} policy tencent prints"}
 	}
 	if f := weakness(findings, tencent.HTTPAllowed); f != nil {
-		return Line{"tls", Warning, "the bucket policy allows " + f.Message, f.Fix}
+		return Line{"tls", Warning, "the bucket policy has a weakness: " + f.Message, f.Fix}
 	}
 	return Line{
-		"tls", NotProven, "tls: requests use https; only CAM shows whether the role's policy denies plain http",
-		"ask the operator: tccli cam GetPolicy … | {prog} policy check -",
+		"tls", NotProven, "tls: requests use https, but only CAM shows whether the role's policy denies plain http",
+		"ask the operator to check the policy: tccli cam GetPolicy … | {prog} policy check -",
 	}
 }
 
-// signature judges whether COS refuses requests whose signature leaves out the host or a
-// parameter (436/53889), and so could be sent to another bucket or given another meaning.
+// signature checks whether COS refuses requests whose signature does not cover the host or a
+// parameter (436/53889). An attacker could send such a request to another bucket, or change its
+// parameters.
 func (b tencentBucket) signature() Line {
 	const check, fix = "strict-signature", "apply the strict_signature that {prog} policy tencent prints"
 	s := b.settings[check]
 	switch {
 	case s.Err != nil:
 		l := b.unknown(check, s.Err)
-		if errors.Is(s.Err, vault.ErrPermission) { // the printed policies do not allow it to tenants
-			l.Hint = "ask the operator whether it is enabled"
+		if errors.Is(s.Err, vault.ErrPermission) { // the generated policies do not grant it to tenants
+			l.Hint = "ask the operator of the bucket whether strict signature is enabled"
 		}
 		return l
 	case s.Document == "":
-		return Line{check, Warning, "strict signature is disabled: parameters can be added to a signed request that does not sign them", fix}
+		return Line{check, Warning, "strict signature is disabled: an attacker can change the headers and parameters that a signature does not cover", fix}
 	}
 	var doc struct {
 		Rules []struct {
@@ -219,8 +221,8 @@ func (b tencentBucket) signature() Line {
 	for _, r := range doc.Rules {
 		host := slices.ContainsFunc(r.Headers, func(h string) bool { return strings.EqualFold(h, "Host") })
 		if host && slices.Contains(r.Actions, "*") && slices.Contains(r.Params, "all") {
-			return Line{Check: check, Status: OK, Message: "strict signature is enabled: host and every parameter must be signed"}
+			return Line{Check: check, Status: OK, Message: "strict signature is enabled: the host and all parameters must be signed"}
 		}
 	}
-	return Line{check, Warning, "strict signature does not require the host and every parameter of every request", fix}
+	return Line{check, Warning, "strict signature is incomplete: some requests are accepted although the signature does not cover the host and all parameters", fix}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A leftover is a place to which the doctor wrote, or may have written: a prefix that only this
-// run uses, or one key.
+// A leftover is a prefix or a key to which the doctor wrote, or may have written. Only this run
+// uses the prefix.
 type leftover struct {
 	store  *vault.Store
-	prefix string // empty: nothing but one key
+	prefix string // empty: the leftover is one key
 	keys   []string
 }
 
@@ -31,11 +31,11 @@ func (e *checker) leftover(st *vault.Store, prefix string, keys ...string) {
 	e.leftovers = append(e.leftovers, &leftover{st, prefix, keys})
 }
 
-// cleanupTime bounds the removal of the objects that were written.
+// cleanupTime limits the time for removing the objects.
 const cleanupTime = 2 * time.Minute
 
-// cleanUp removes the objects that were written, also after ctx has ended, and reports those that
-// are left.
+// cleanUp removes the objects that the doctor wrote, also after ctx has ended. It reports the
+// objects that it could not remove.
 func (e *checker) cleanUp(ctx context.Context) {
 	if len(e.leftovers) == 0 {
 		return
@@ -61,10 +61,10 @@ func (e *checker) cleanUp(ctx context.Context) {
 	switch {
 	case len(left) > 0:
 		f = found(Warning, "some test objects may be left: %s", strings.Join(left, "; ")).
-			hinted("let the owner of the bucket remove them; no other object has such a name")
+			hinted("ask the owner of the bucket to remove them; no other object has such a name")
 	case old > 0:
 		f = found(Warning, "%d old versions are left in the history under %s", old, strings.Join(places, " and ")).
-			hinted("add a lifecycle rule for old versions, or let the owner of the bucket delete them permanently; this identity may not")
+			hinted("add a lifecycle rule for old versions, or ask the owner of the bucket to delete them permanently; this identity has no permission to do so")
 	}
 	e.tell(Line{Check: "cleanup", Status: f.status, Message: f.message, Hint: f.hint})
 }
@@ -124,7 +124,8 @@ func (t *leftover) removeKey(ctx context.Context, key string) error {
 	return nil
 }
 
-// purge permanently deletes old versions, and returns how many are left because that is denied.
+// purge permanently deletes old versions. It returns the number of versions that are left because
+// the delete was denied.
 func (t *leftover) purge(ctx context.Context) (stay int, err error) {
 	if t.store.Purge == nil {
 		return 0, nil
@@ -133,7 +134,7 @@ func (t *leftover) purge(ctx context.Context) (stay int, err error) {
 	for l, err := range t.store.Purge.Leftovers(ctx, t.prefixOrKey()) {
 		switch {
 		case probe.Kind(t.store, err) == vault.ErrPermission && t.prefix == "":
-			return 0, nil // another tenant's prefix: there may be nothing
+			return 0, nil // the key belongs to another tenant's prefix, and may have no versions
 		case err != nil:
 			return 0, err
 		case t.prefix == "" && l.Key != t.prefixOrKey():
@@ -143,7 +144,8 @@ func (t *leftover) purge(ctx context.Context) (stay int, err error) {
 			contents = append(contents, l)
 		}
 	}
-	// Without its delete marker the newest content is current again.
+	// Delete the contents first: without its delete marker, the newest content would become current
+	// again.
 	for _, all := range [][]vault.Leftover{contents, markers} {
 		for batch := range slices.Chunk(all, 1000) {
 			failed, err := t.store.Purge.Purge(ctx, batch)

@@ -10,7 +10,7 @@ import (
 
 const (
 	skewSeen   = time.Minute
-	skewTokens = 5 * time.Minute  // the life of a short token
+	skewTokens = 5 * time.Minute  // the lifetime of a short-lived token
 	skewAWS    = 15 * time.Minute // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: RequestTimeTooSkewed
 )
 
@@ -44,11 +44,11 @@ func skew(ahead time.Duration) finding {
 	}
 	switch {
 	case off >= skewAWS:
-		return found(Fail, "the clock is %v %s the cloud's; from 15m0s on the cloud refuses requests", off, way).hinted(skewHint)
+		return found(Fail, "the local clock is %v %s the clock of the cloud; the cloud refuses requests if the difference is 15 minutes or more", off, way).hinted(skewHint)
 	case off >= skewTokens:
-		return found(Warning, "the clock is %v %s the cloud's: tokens may seem expired or not yet valid", off, way).hinted(skewHint)
+		return found(Warning, "the local clock is %v %s the clock of the cloud, so tokens may seem expired or not yet valid", off, way).hinted(skewHint)
 	case off >= skewSeen:
-		return found(Warning, "the clock is %v %s the cloud's", off, way).hinted(skewHint)
+		return found(Warning, "the local clock is %v %s the clock of the cloud", off, way).hinted(skewHint)
 	}
-	return found(OK, "the clock differs from the cloud's by less than a minute")
+	return found(OK, "the local clock differs from the clock of the cloud by less than a minute")
 }

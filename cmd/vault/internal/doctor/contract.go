@@ -10,15 +10,15 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A feature is a clause of the contract of a store that its user depends on.
+// A feature is a clause of the contract of a store that the user depends on.
 type feature struct {
 	clause string
 	what   string
-	broken Status // when it is not kept
-	means  string // what follows from that
+	broken Status // the result if the store does not support the feature
+	means  string // the consequence for the user in this case
 	hint   string
-	race   bool   // left out when it has to be quick, as large objects are
-	needs  string // the clause without which this one says nothing
+	race   bool   // --quick skips the check, as it skips large objects
+	needs  string // the clause that the store must support for this check to be meaningful
 }
 
 const otherServer = "do not use this store, or the proxy in front of it"
@@ -29,14 +29,14 @@ var features = []feature{
 	{clause: "create-after-delete", what: "create-only after a delete", broken: Warning, needs: "create",
 		means: "a name cannot be created again after rm", hint: "use put without --create"},
 	{clause: "create-detects", what: "create-only in a race", broken: Fail, race: true, needs: "create",
-		means: "several concurrent creates may all succeed, or all fail", hint: "let only one program at a time create names in this store"},
+		means: "several concurrent creates may all succeed, or may all fail", hint: "let only one program at a time create names in this store"},
 	{clause: "create-large", what: "create-only of a large object", broken: Warning, needs: "create",
 		means: "put --create of more than 8 MiB may overwrite an existing object", hint: "do not rely on put --create for large objects in this store"},
-	{clause: "swap", what: "swap", broken: Warning,
+	{clause: "swap", what: "compare-and-swap", broken: Warning,
 		means: "put --if-revision may overwrite another writer's object, or always fail", hint: "do not rely on put --if-revision in this store"},
-	{clause: "swap-atomic", what: "swap in a race", broken: Warning, race: true, needs: "swap",
-		means: "several concurrent writes with --if-revision may all succeed, or all fail", hint: "do not rely on put --if-revision in this store"},
-	{clause: "swap-large", what: "swap of a large object", broken: Warning, needs: "swap",
+	{clause: "swap-atomic", what: "compare-and-swap in a race", broken: Warning, race: true, needs: "swap",
+		means: "several concurrent writes with --if-revision may all succeed, or may all fail", hint: "do not rely on put --if-revision in this store"},
+	{clause: "swap-large", what: "compare-and-swap of a large object", broken: Warning, needs: "swap",
 		means: "put --if-revision of more than 8 MiB may overwrite another writer's object", hint: "do not rely on put --if-revision for large objects in this store"},
 	{clause: "read-after-write", what: "a read returns the last write", broken: Fail,
 		means: "a read may return an older value", hint: otherServer},
@@ -47,9 +47,9 @@ var features = []feature{
 	{clause: "versions", what: "old versions can be read", broken: Warning, needs: "history",
 		means: "rollback and undelete may not find the version to restore"},
 	{clause: "all-or-nothing", what: "a write is complete or absent", broken: Fail,
-		means: "an interrupted write may leave a part", hint: otherServer},
+		means: "an interrupted write may store an incomplete value", hint: otherServer},
 	{clause: "all-or-nothing-large", what: "a large write is complete or absent", broken: Fail,
-		means: "an interrupted upload may leave a part", hint: otherServer},
+		means: "an interrupted upload may store an incomplete value", hint: otherServer},
 }
 
 // contract checks which features the store supports.
@@ -70,9 +70,9 @@ func (e *checker) contract(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		i := slices.IndexFunc(all, func(in probe.Probe) bool { return in.Clause == p.clause })
+		i := slices.IndexFunc(all, func(candidate probe.Probe) bool { return candidate.Clause == p.clause })
 		if i < 0 {
-			panic("doctor: there is no clause " + p.clause)
+			panic("doctor: package probe has no check for the clause " + p.clause)
 		}
 		titles[p.clause] = p.what
 		switch {
@@ -87,7 +87,7 @@ func (e *checker) contract(ctx context.Context) {
 		supported[p.clause] = r.Verdict == probe.Honoured
 		e.say(ctx, p.clause, p.judge(e, e.Store, r))
 		if p.clause == "swap" && !supported["swap"] {
-			s = e.subject(withoutSwap(e.Store)) // or every later clause that swaps would be judged by it
+			s = e.subject(withoutSwap(e.Store)) // otherwise later checks that use Swap would fail, too
 		}
 	}
 }
@@ -102,7 +102,7 @@ func withoutSwap(st *vault.Store) *vault.Store {
 	return &c
 }
 
-// judge returns the finding that a verdict means for the user.
+// judge returns the finding for a verdict.
 func (p feature) judge(e *checker, st *vault.Store, r probe.Result) finding {
 	why := ""
 	if r.Err != nil {
@@ -112,10 +112,10 @@ func (p feature) judge(e *checker, st *vault.Store, r probe.Result) finding {
 	case probe.Honoured:
 		return found(OK, "%s: supported", p.what)
 	case probe.NotHonoured:
-		if p.clause == "create" && errors.Is(r.Err, vault.ErrUnsupported) { // it says no, and overwrites nothing
+		if p.clause == "create" && errors.Is(r.Err, vault.ErrUnsupported) { // the store refuses the write and overwrites nothing
 			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(e.advice(st, r.Err, p.hint))
 		}
-		if requestRefused(st, r.Err) { // which says nothing of features of the store
+		if requestRefused(st, r.Err) { // does not depend on the features of the store
 			return found(NotProven, "%s: a request was refused", p.what).refusedBy(st, r.Err)
 		}
 		return finding{status: p.broken, message: fmt.Sprintf("%s: not supported: %s (%s)", p.what, p.means, why), hint: p.hint}

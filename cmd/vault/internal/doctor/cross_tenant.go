@@ -8,7 +8,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// reverse lets the second tenant try the same requests on an object of the first.
+// reverse tries the same requests as the second tenant on an object of the first tenant.
 func (e *checker) reverse(ctx context.Context) {
 	if !e.hasOther() || e.NoWrites != "" || ctx.Err() != nil {
 		return
@@ -24,8 +24,8 @@ func (e *checker) measure(ctx context.Context, p *tenantAccess) {
 	key, value := p.prefix+"own.enc", random()
 	e.leftover(p.store, p.prefix, key)
 	p.puts = put(ctx, p.store, key, value) == nil
-	is, err := get(ctx, p.store, key, int64(len(value)))
-	p.gets = err == nil && is == value
+	got, err := get(ctx, p.store, key, int64(len(value)))
+	p.gets = err == nil && got == value
 	p.lists = e.listable(ctx, p)
 	p.deletes = p.puts && remove(ctx, p.store, key) == nil
 }
@@ -45,26 +45,27 @@ func (e *checker) measureVersions(ctx context.Context, p *tenantAccess) {
 	p.purges = p.store.Purge != nil && purge(ctx, p.store, key, id) == nil
 }
 
-// crossTenant lets one tenant try every request on an object that the other has just stored. Then
-// the other checks that the object is unchanged. got is called with the finding of the read.
-func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAccess, got func(finding)) {
-	in := to.prefix + "crossed/" // the doctor stores no other object there
-	key, added, value := in+"theirs.enc", in+"added.enc", random()
+// crossTenant tries every request as one tenant on an object that the other tenant has just stored.
+// Then the other tenant checks that the object is unchanged. reportGet is called with the finding
+// of the read.
+func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAccess, reportGet func(finding)) {
+	dir := to.prefix + "crossed/" // contains only the objects of this check
+	key, added, value := dir+"theirs.enc", dir+"added.enc", random()
 	e.leftover(to.store, to.prefix, key, added)
 	if err := put(ctx, to.store, key, value); err != nil {
-		got(found(NotProven, "get of an object of tenant %s: that tenant cannot store one: %s", to.tenant, described(to.store, err)).
+		reportGet(found(NotProven, "get of an object of tenant %s: not tried, because that tenant cannot store an object: %s", to.tenant, described(to.store, err)).
 			hinted(e.advice(to.store, err, "")))
 		return
 	}
-	did := func(what string) (string, string) {
-		return "tenant " + string(from.tenant) + ", " + what + " of tenant " + string(to.tenant),
-			"tenant " + string(from.tenant) + " was not denied " + what + " of tenant " + string(to.tenant)
+	describe := func(request string) (attempt, broken string) {
+		return "tenant " + string(from.tenant) + ", " + request + " of tenant " + string(to.tenant),
+			"tenant " + string(from.tenant) + " was not denied " + request + " of tenant " + string(to.tenant)
 	}
-	judge := func(err error, mine bool, what string) finding {
-		is, otherwise := did(what)
-		return outside(from.store, err, mine, is, otherwise)
+	judge := func(err error, mine bool, request string) finding {
+		attempt, broken := describe(request)
+		return outside(from.store, err, mine, attempt, broken)
 	}
-	got(judge(readByte(ctx, from.store, key), from.gets, "get of an object"))
+	reportGet(judge(readByte(ctx, from.store, key), from.gets, "get of an object"))
 	// Requests by version id need separate permissions, also in a bucket that was never versioned.
 	var version string
 	var unknown error
@@ -72,12 +73,12 @@ func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAc
 	if byID {
 		version, unknown = newest(ctx, to.store, key)
 	}
-	judgeVersion := func(ask func() error, mine bool, what string) finding {
+	judgeVersion := func(send func() error, mine bool, request string) finding {
 		if unknown != nil {
-			is, _ := did(what)
-			return found(NotProven, "%s: that tenant cannot read its version id: %s", is, described(to.store, unknown))
+			attempt, _ := describe(request)
+			return found(NotProven, "%s: not tried, because tenant %s cannot read the version id: %s", attempt, to.tenant, described(to.store, unknown))
 		}
-		return judge(ask(), mine, what)
+		return judge(send(), mine, request)
 	}
 	if byID {
 		e.say(ctx, id+"-get-version", judgeVersion(func() error { return readVersionByte(ctx, from.store, key, version) }, from.opens, "get of a version"))
@@ -88,28 +89,27 @@ func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAc
 	if byID && from.store.Purge != nil {
 		e.say(ctx, id+"-remove-version", judgeVersion(func() error { return purge(ctx, from.store, key, version) }, from.purges, "delete of a version"))
 	}
-	is, otherwise := did("list of the prefix")
-	e.say(ctx, id+"-names", e.unlisted(ctx, from, to.tenant, is, otherwise))
-	e.say(ctx, id+"-intact", e.unchanged(ctx, to, in, key, value))
+	attempt, broken := describe("list of the prefix")
+	e.say(ctx, id+"-names", e.unlisted(ctx, from, to.tenant, attempt, broken))
+	e.say(ctx, id+"-intact", e.unchanged(ctx, to, dir, key, value))
 }
 
-// unchanged lets a tenant check that its object is still there, and is the only one below in.
-func (e *checker) unchanged(ctx context.Context, to *tenantAccess, in, key, value string) finding {
-	is, err := get(ctx, to.store, key, int64(len(value)))
+// unchanged checks, as a tenant, that its object is unchanged and is the only object below dir.
+func (e *checker) unchanged(ctx context.Context, to *tenantAccess, dir, key, value string) finding {
+	got, err := get(ctx, to.store, key, int64(len(value)))
 	kind := probe.Kind(to.store, err)
-	if kind == vault.ErrPermission { // or absent
+	if kind == vault.ErrPermission { // a read of a missing object may be denied, too
 		if gone, aerr := absent(ctx, to.store, key); gone && aerr == nil {
 			kind = vault.ErrNotFound
 		}
 	}
-	spoilt := "the object of tenant " + string(to.tenant) + " was changed or removed, whatever the responses above"
 	switch {
-	case kind == vault.ErrNotFound, err == nil && is != value:
-		return outside(to.store, nil, true, "", spoilt+" claim")
+	case kind == vault.ErrNotFound, err == nil && got != value:
+		return outside(to.store, nil, true, "", "the object of tenant "+string(to.tenant)+" was changed or removed, even if the results above are ok")
 	case err != nil:
 		return found(NotProven, "tenant %s cannot read back its own object: %s", to.tenant, described(to.store, err))
 	}
-	keys, err := list(ctx, to.store, in)
+	keys, err := list(ctx, to.store, dir)
 	switch {
 	case err != nil:
 		return found(NotProven, "tenant %s cannot list its own prefix: %s", to.tenant, described(to.store, err))

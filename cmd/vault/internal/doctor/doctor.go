@@ -1,6 +1,6 @@
-// Package doctor checks a store with the identity, bucket and keys of its user, under names that no
-// other object has: which features the store supports (package probe), whether its cloud isolates
-// tenants, and whether the keys open what they seal.
+// Package doctor checks a store with the user's identity, bucket and keys: which features the store
+// supports (package probe), whether its cloud isolates tenants, and whether the keys can open the
+// values that they seal. It uses names that no other object has.
 //
 //	p := &doctor.Options{Store: store, Tenant: "acme", Collection: "credentials", Isolated: true}
 //	sum := doctor.Run(ctx, p, func(l doctor.Line) { fmt.Println(l.Status, l.Check, l.Message) })
@@ -33,7 +33,7 @@ type Line struct {
 	Check   string // a stable identifier, such as "isolation-put"
 	Status  Status
 	Message string
-	Hint    string // what to do; may be empty, and hold {prog} for the name of the program
+	Hint    string // what to do; may be empty, and may contain {prog} for the name of the program
 }
 
 // A Status is the outcome of a check.
@@ -42,46 +42,46 @@ type Status string
 // The statuses.
 const (
 	OK        Status = "ok"
-	Info      Status = "info" // nothing was checked
+	Info      Status = "info" // a setting; nothing was checked
 	Skipped   Status = "skipped"
 	NotProven Status = "not proven"
 	Warning   Status = "warning"
 	Fail      Status = "fail"
-	Broken    Status = "broken" // tenants are not kept apart
+	Broken    Status = "broken" // tenants are not isolated
 )
 
-// Options is what the doctor checks. A nil field skips its checks.
+// Options describes what the doctor checks. If a field is nil, its checks are skipped.
 type Options struct {
-	// Store holds the objects of Tenant in Collection. Nil: the store could not be opened
-	// because of StoreErr, or does not exist yet if that is nil.
+	// Store contains the objects of Tenant in Collection. If it is nil, opening the store failed
+	// with StoreErr, or StoreErr is nil and the store does not exist yet.
 	Store      *vault.Store
 	StoreErr   error
 	Tenant     vault.Tenant
 	Collection vault.Collection
-	// Reopen opens another client of the same store, for races. Nil: one client races with
-	// itself.
+	// Reopen opens another client of the same store for concurrent requests. If it is nil, one
+	// client sends all requests.
 	Reopen func(context.Context) (*vault.Store, error)
-	// NoWrites is the reason why the doctor may not write, such as a read-only profile. Empty:
-	// it may write.
+	// NoWrites is the reason why the doctor must not write, such as a read-only profile. If it
+	// is empty, the doctor may write.
 	NoWrites string
 
-	// Isolated: the cloud of the store isolates tenants.
+	// Isolated means that the cloud of the store isolates tenants.
 	Isolated bool
-	// OwnerCredentials is not nil if the user named no tenant, so that the credentials may be
-	// those of the bucket's owner. The broken isolation checks are then one result. It returns
-	// whether the credentials are the owner's, for which the result is a warning, and their name
-	// for the message.
+	// OwnerCredentials is set if the user named no tenant, because then the credentials may
+	// belong to the bucket's owner. In this case, all broken isolation checks are reported as
+	// one result. OwnerCredentials reports whether the credentials belong to the owner, which
+	// makes this result a warning. It also returns their name for the message.
 	OwnerCredentials func(context.Context) (owner bool, whose string)
-	// Other is the store as a second tenant opens it. OtherErr is the error if that failed.
+	// Other is the store, opened as a second tenant. OtherErr is the error if this failed.
 	Other       *vault.Store
 	OtherTenant vault.Tenant
 	OtherErr    error
-	// ForeignKey is the key of another tenant's object, which the user states to exist. A
+	// ForeignKey is the key of another tenant's object. The user states that it exists, so a
 	// denial proves nothing unless Other can read the object.
 	ForeignKey string
 
-	// Cloud is the store's, also where Store is nil because the identity failed: it knows the
-	// time, and how the bucket is set up.
+	// Cloud is the store's cloud. It may be set even if Store is nil because the identity
+	// failed. It returns the time and the settings of the bucket.
 	Cloud vault.Cloud
 	// Directory checks the directory of a store that has no cloud.
 	Directory func(context.Context) []Line
@@ -90,30 +90,31 @@ type Options struct {
 	// Identity checks the token, the exchange and the tenant.
 	Identity func(context.Context) []Line
 
-	// Keys seal and open; KeysErr says why there are none though there should be.
+	// Keys seal and open values. KeysErr is the error if the keys could not be opened.
 	Keys    []envelope.KeySource
 	KeysErr error
 	VaultID string
 
-	// Hint returns what to do about an error: what its cause says, or otherwise if that is
-	// not empty, or what is usual for such an error. Nil: otherwise.
+	// Hint returns the hint for an error: the hint for its cause, or else otherwise if that is
+	// not empty, or else the usual hint for such an error. If Hint is nil, the hint is
+	// otherwise.
 	Hint func(err error, otherwise string) string
 
-	// Quick leaves out large objects and races.
+	// Quick skips the checks with large objects and with concurrent writes.
 	Quick bool
-	// Large is how long a large object is: past the size at which the store goes over to
-	// several requests. 0 means what package probe takes.
+	// Large is the size of a large object. It must be larger than the size at which the store
+	// splits a write into several requests. 0 means the default of package probe.
 	Large int64
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
 }
 
-// A Summary counts the results by status. The one result of [Options].OwnerCredentials counts
-// as many checks as it replaces.
+// A Summary counts the results by status. The result for [Options].OwnerCredentials counts as many
+// times as the checks that it replaces.
 type Summary map[Status]int
 
-// Run runs all checks in order and reports each result. When ctx ends it stops, and still
-// removes the objects that it has written; the last result lists those that are left. The caller
+// Run runs all checks in order and reports each result. When ctx ends, Run stops, but still removes
+// the objects that it has written; the last result lists the objects that are left. The caller
 // closes the stores.
 func Run(ctx context.Context, p *Options, report func(Line)) Summary {
 	e := &checker{Options: p, report: report, sum: make(Summary), run: "doctor-" + random(), reportedCauses: make(map[string]string)}
@@ -135,19 +136,19 @@ type checker struct {
 	*Options
 	report         func(Line)
 	sum            Summary
-	run            string // the start of every name in it
+	run            string // the start of the names of all objects in this run
 	own            tenantAccess
 	leftovers      []*leftover
-	reportedCauses map[string]string // of requests that were refused: the subject of the first line about each
-	broken         *[]string         // the subjects of broken lines that become one; nil: they do not
+	reportedCauses map[string]string // for each cause of a refused request, the subject of the first result about it
+	broken         *[]string         // collects the subjects of broken results that are reported as one; nil: they are not
 }
 
-// say reports a result, unless ctx has ended: then the result is about that.
+// say reports a result, unless ctx has ended, because then the end of ctx may be its cause.
 func (e *checker) say(ctx context.Context, check string, f finding) {
 	if ctx.Err() != nil {
 		return
 	}
-	// A read without credentials has nothing to do with whose credentials these are.
+	// The result of a read without credentials does not depend on the owner of the credentials.
 	if f.status == Broken && e.broken != nil && check != unsignedCheck {
 		*e.broken = append(*e.broken, strings.TrimPrefix(f.message, brokenPrefix))
 		return
@@ -177,7 +178,7 @@ func (e *checker) explained(f finding) finding {
 	return f
 }
 
-// requestID is what differs between two messages about the same thing.
+// requestID matches the part that differs between two messages with the same cause.
 var requestID = regexp.MustCompile(`, request [^ )]*`)
 
 func (e *checker) tell(l Line) {
@@ -191,8 +192,8 @@ type finding struct {
 	message string
 	hint    string
 
-	store *vault.Store // that refused the request of the check
-	err   error        // why; nil where the check could be made
+	store *vault.Store // the store that refused the request of the check
+	err   error        // the refusal; nil if the check could be made
 }
 
 // refusedBy records that a check could not be made because st refused a request.
@@ -210,7 +211,7 @@ func (f finding) hinted(hint string) finding {
 	return f
 }
 
-// identity passes on what is known of who we are.
+// identity reports the results about the identity.
 func (e *checker) identity(ctx context.Context) {
 	if e.Identity == nil {
 		e.say(ctx, "identity", found(Skipped, "identity: this store uses none"))
@@ -219,7 +220,7 @@ func (e *checker) identity(ctx context.Context) {
 	e.pass(ctx, e.Identity)
 }
 
-// bucket checks how the bucket is set up.
+// bucket checks the settings of the bucket.
 func (e *checker) bucket(ctx context.Context) {
 	switch {
 	case e.Cloud == nil && e.Directory != nil:
@@ -232,7 +233,7 @@ func (e *checker) bucket(ctx context.Context) {
 	e.pass(ctx, func(ctx context.Context) []Line {
 		lines := Bucket(ctx, e.Name, e.Cloud, e.Hint)
 		for i, l := range lines {
-			// "versioning" alone is what the store honours.
+			// "versioning" without "bucket" is the result for the feature of the store.
 			if l.Check == "versioning" && strings.HasPrefix(l.Message, "versioning") {
 				lines[i].Message = "bucket " + l.Message
 			}

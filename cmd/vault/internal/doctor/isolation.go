@@ -41,12 +41,12 @@ func (e *checker) reportWhole(ctx context.Context) {
 	owner, whose := e.OwnerCredentials(ctx)
 	if owner {
 		e.tell(Line{Check: "isolation", Status: Warning,
-			Message: fmt.Sprintf("these credentials can access the whole bucket, as those of its owner can (%s): %d isolation checks were not denied", whose, len(reached)),
-			Hint:    "let agents use a token: {prog} policy prints the role, and --identity names the token"})
+			Message: fmt.Sprintf("these credentials can access the whole bucket, because they belong to its owner (%s): the requests of %d isolation checks were not denied", whose, len(reached)),
+			Hint:    "let agents use a token: {prog} policy prints the role for the token, and --identity selects the token"})
 		return
 	}
 	e.tell(Line{Check: "isolation", Status: Broken,
-		Message: fmt.Sprintf("%sthese credentials (%s) can access the whole bucket, in %d checks: %s", brokenPrefix, whose, len(reached), strings.Join(reached, "; ")),
+		Message: fmt.Sprintf("%sthese credentials (%s) can access the whole bucket; %d checks show this: %s", brokenPrefix, whose, len(reached), strings.Join(reached, "; ")),
 		Hint:    closedHint})
 	e.sum[Broken] += len(reached) - 1
 }
@@ -60,26 +60,25 @@ func outside(st *vault.Store, err error, mine bool, what, otherwise string) find
 	case err == nil:
 		return found(Broken, "%s%s", brokenPrefix, otherwise).hinted(closedHint)
 	case probe.Kind(st, err) != vault.ErrPermission:
-		return found(NotProven, "%s: neither denied nor allowed", what).refusedBy(st, err)
+		return found(NotProven, "%s: the response is neither success nor a denial", what).refusedBy(st, err)
 	case !mine:
 		return found(NotProven, "%s: denied, but the same request did not succeed under your prefix, so it may be denied everywhere", what)
 	}
 	return found(OK, "%s: denied", what)
 }
 
-// missingTenant tries the prefix of a tenant that does not exist. read reports that it could store
-// an object there and read it.
+// missingTenant tries requests under the prefix of a tenant that does not exist. read reports
+// whether it could store an object there and read it.
 func (e *checker) missingTenant(ctx context.Context) (read bool) {
-	theirs := prefix(vault.Tenant(e.run), e.Collection)
-	key := theirs + e.run + "/isolation.enc"
-	if e.putOutside(ctx, "isolation-put", key, "put under another tenant's prefix", "an object could be stored under another tenant's prefix") {
+	key := prefix(vault.Tenant(e.run), e.Collection) + e.run + "/isolation.enc"
+	if e.putOutside(ctx, "isolation-put", key, "put under another tenant's prefix", "an object was stored under another tenant's prefix") {
 		read = readByte(ctx, e.Store, key) == nil
 	}
-	e.say(ctx, "isolation-list", e.unlisted(ctx, &e.own, vault.Tenant(e.run), "list of another tenant's prefix", "another tenant's prefix could be listed"))
+	e.say(ctx, "isolation-list", e.unlisted(ctx, &e.own, vault.Tenant(e.run), "list of another tenant's prefix", "another tenant's prefix was listed"))
 	if e.Store.History != nil {
 		mine := versions(ctx, e.Store, e.own.prefix+"own.enc") == nil
 		err := versions(ctx, e.Store, key)
-		e.say(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under another tenant's prefix", "old versions under another tenant's prefix could be listed"))
+		e.say(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under another tenant's prefix", "old versions under another tenant's prefix were listed"))
 	}
 	if e.NoWrites != "" {
 		e.say(ctx, "isolation-delete", found(Skipped, "delete under another tenant's prefix: %s", e.NoWrites))
@@ -101,34 +100,36 @@ func (e *checker) putOutside(ctx context.Context, check, key, what, otherwise st
 	}
 	err := put(ctx, e.Store, key, random())
 	if probe.Kind(e.Store, err) != vault.ErrPermission {
-		e.leftover(e.Store, "", key) // it is there, or may be
+		e.leftover(e.Store, "", key) // the object was stored, or may have been
 	}
 	e.say(ctx, check, outside(e.Store, err, e.own.puts, what, otherwise))
 	return err == nil
 }
 
-// notLookup makes a denial NotProven if it may be that of a look-up and not of the delete.
+// notLookup changes a denial to NotProven if the store looks the object up before the delete,
+// because then the look-up may have been denied instead of the delete.
 func (e *checker) notLookup(f finding) finding {
 	if f.status == OK && e.Store.Remover == nil {
-		return found(NotProven, "%s, but the denied request may be the look-up before the delete, which this store needs", f.message)
+		return found(NotProven, "%s, but perhaps only the look-up was denied, which this store performs before each delete", f.message)
 	}
 	return f
 }
 
-// longerName tries a tenant whose id starts with this tenant's: a policy that lacks the
-// slash after the tenant lets it through.
+// longerName tries the prefix of a tenant whose id starts with this tenant's id. A policy without
+// the slash after the tenant allows access to it.
 func (e *checker) longerName(ctx context.Context) {
 	longer := e.Tenant + "x"
 	key := prefix(longer, e.Collection) + e.run + "/isolation.enc"
-	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object could be stored under "+tenantPrefix(longer)+", which starts like your prefix")
-	e.say(ctx, "isolation-longer-list", e.unlisted(ctx, &e.own, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts like your prefix, could be listed"))
+	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object was stored under "+tenantPrefix(longer)+", which starts with your tenant id")
+	e.say(ctx, "isolation-longer-list", e.unlisted(ctx, &e.own, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts with your tenant id, was listed"))
 }
 
-// reading checks whether another tenant's object can be read: one that the second tenant stores,
-// one that is known to exist, or one that should not have been stored.
+// reading checks whether another tenant's object can be read: an object that the second tenant
+// stores, the object of --foreign-key, or an object that an earlier check stored although the put
+// should have been denied.
 func (e *checker) reading(ctx context.Context, read bool) {
-	unknown := found(NotProven, "get of another tenant's object: not tried, because no such object is known; missing objects are denied in any case").
-		hinted("set --other to the identity of a second tenant; --foreign-key KEY alone can show broken isolation, but cannot prove isolation")
+	unknown := found(NotProven, "get of another tenant's object: not tried, because no such object is known, and the get of a missing object is always denied").
+		hinted("set --other to the identity of a second tenant; with --foreign-key KEY alone, the doctor can detect broken isolation but cannot prove isolation")
 	best := unknown
 	add := func(f finding) {
 		if best == unknown || f.status == Broken || f.status == OK && best.status == NotProven {
@@ -139,13 +140,13 @@ func (e *checker) reading(ctx context.Context, read bool) {
 	case e.OtherErr != nil:
 		add(found(NotProven, "get of another tenant's object: the second tenant cannot be used: %v", e.OtherErr).hinted(e.advice(nil, e.OtherErr, "")))
 	case e.Other != nil && e.OtherTenant == e.Tenant:
-		add(found(NotProven, "get of another tenant's object: the second identity is also of tenant %s", e.Tenant).hinted("set --other to the identity of another tenant"))
+		add(found(NotProven, "get of another tenant's object: not tried, because both identities belong to tenant %s", e.Tenant).hinted("set --other to the identity of another tenant"))
 	}
 	if e.ForeignKey != "" {
 		add(e.readKey(ctx))
 	}
 	if read {
-		add(outside(e.Store, nil, true, "", "an object under another tenant's prefix could be read"))
+		add(outside(e.Store, nil, true, "", "an object under another tenant's prefix was read"))
 	}
 	if e.hasOther() && e.NoWrites == "" {
 		other := e.tenantAccess(e.Other, e.OtherTenant)
@@ -161,8 +162,8 @@ func (e *checker) reading(ctx context.Context, read bool) {
 
 func (e *checker) hasOther() bool { return e.Other != nil && e.OtherTenant != e.Tenant }
 
-// readKey reads one byte of an object that the user states to exist. Only a read by the second
-// tenant proves that.
+// readKey reads one byte of the object of --foreign-key. Only a read by the second tenant proves
+// that the object exists.
 func (e *checker) readKey(ctx context.Context) finding {
 	what := "get of " + e.ForeignKey
 	if strings.HasPrefix(e.ForeignKey, tenantPrefix(e.Tenant)) {
@@ -173,10 +174,10 @@ func (e *checker) readKey(ctx context.Context) finding {
 	if probe.Kind(e.Store, err) == vault.ErrNotFound && !exists {
 		return found(NotProven, "%s: the object does not exist", what).hinted("set --foreign-key to the key of an existing object, such as bots/TENANT/credentials/NAME.enc")
 	}
-	f := outside(e.Store, err, e.own.gets, what, e.ForeignKey+" could be read")
+	f := outside(e.Store, err, e.own.gets, what, e.ForeignKey+" was read")
 	if f.status == OK && !exists {
-		return found(NotProven, "%s, which proves something only if the object exists, because missing objects are denied, too", f.message).
-			hinted("also set --other to the identity of its tenant")
+		return found(NotProven, "%s, but the object may not exist, and the get of a missing object is denied, too", f.message).
+			hinted("also set --other to the identity of the object's tenant, which proves that the object exists")
 	}
 	return f
 }

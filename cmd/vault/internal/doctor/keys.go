@@ -9,14 +9,14 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// keys seals a value in memory, for a name that does not exist, and opens it with each key.
+// keys seals a value in memory, under a name that does not exist, and opens it with each key.
 func (e *checker) keys(ctx context.Context) {
 	switch {
 	case e.KeysErr != nil:
 		e.say(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(e.advice(nil, e.KeysErr, "")))
 		return
 	case len(e.Keys) == 0:
-		e.say(ctx, "keys", found(Warning, "no key: values can be neither sealed nor opened").
+		e.say(ctx, "keys", found(Warning, "there is no key, so values can be neither sealed nor opened").
 			hinted("run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"))
 		return
 	}
@@ -30,9 +30,9 @@ func (e *checker) keys(ctx context.Context) {
 	for i, key := range e.Keys {
 		r, err := envelope.Open(ctx, bytes.NewReader(sealed.Bytes()), ref, []envelope.KeySource{key})
 		if err == nil {
-			var is []byte
-			if is, err = io.ReadAll(r); err == nil && string(is) != value {
-				err = errors.New("it returns other bytes than were sealed")
+			var opened []byte
+			if opened, err = io.ReadAll(r); err == nil && string(opened) != value {
+				err = errors.New("the opened bytes differ from the sealed bytes")
 			}
 		}
 		if err != nil {

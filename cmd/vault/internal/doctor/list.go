@@ -8,10 +8,10 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A listForm is a form of a list request. Policies see the prefix and the delimiter of a request,
-// not the objects, and may allow one form and deny another.
+// A listForm is a form of a list request. A policy is evaluated with the prefix and the delimiter
+// of a request, not with the objects, so it may allow one form and deny another.
 type listForm struct {
-	below     string // what follows the tenant's prefix: empty, or ends in a slash
+	below     string // the rest of the prefix, after the tenant's prefix: empty, or ends in a slash
 	delimiter string
 }
 
@@ -28,14 +28,14 @@ func (e *checker) listForms() (all []listForm) {
 
 var delimiters = []string{"", "/"}
 
-// listable returns the forms in which a tenant may list its own objects.
+// listable reports for each form whether the tenant can list its own objects.
 func (e *checker) listable(ctx context.Context, p *tenantAccess) map[listForm]bool {
-	may := make(map[listForm]bool)
+	allowed := make(map[listForm]bool)
 	for _, s := range e.listForms() {
 		_, err := listAs(ctx, p.store, tenantPrefix(p.tenant)+s.below, s.delimiter)
-		may[s] = err == nil
+		allowed[s] = err == nil
 	}
-	return may
+	return allowed
 }
 
 // unlisted lists another tenant's objects in every form, and returns the worst finding.
@@ -51,21 +51,22 @@ func (e *checker) unlisted(ctx context.Context, from *tenantAccess, to vault.Ten
 func (e *checker) roots(ctx context.Context) {
 	for _, r := range []struct{ check, prefix, what string }{
 		{"isolation-root", "", "the whole bucket"},
-		{"isolation-tenants", tenantsPrefix, tenantsPrefix + ", where all tenants are,"},
+		{"isolation-tenants", tenantsPrefix, tenantsPrefix + ", the prefix of all tenants,"},
 	} {
 		var w worstFinding
 		for _, delimiter := range delimiters {
 			mine := false
-			for s, may := range e.own.lists {
-				mine = mine || may && s.delimiter == delimiter
+			for s, allowed := range e.own.lists {
+				mine = mine || allowed && s.delimiter == delimiter
 			}
-			w.add(e.own.denied(ctx, r.prefix, delimiter, mine, "list of "+strings.TrimSuffix(r.what, ","), r.what+" could be listed"))
+			w.add(e.own.denied(ctx, r.prefix, delimiter, mine, "list of "+strings.TrimSuffix(r.what, ","), r.what+" was listed"))
 		}
 		e.say(ctx, r.check, w.finding)
 	}
 }
 
-// denied sends one list request that must be denied. proof reports that a denial proves isolation.
+// denied sends one list request that must be denied. proof reports whether the finding proves
+// something.
 func (p *tenantAccess) denied(ctx context.Context, prefix, delimiter string, mine bool, what, otherwise string) (f finding, proof bool) {
 	_, err := listAs(ctx, p.store, prefix, delimiter)
 	otherwise += ", with the prefix " + quoted(prefix)

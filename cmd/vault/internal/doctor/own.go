@@ -9,16 +9,16 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A tenantAccess is a tenant, its store, and the requests that succeed under its own prefix. Only
-// for these a denial elsewhere proves isolation.
+// A tenantAccess is a tenant, its store, and the requests that succeed under the tenant's prefix.
+// A denial under another prefix proves isolation only for these requests.
 type tenantAccess struct {
 	store  *vault.Store
 	tenant vault.Tenant
-	prefix string // its own, for this run: ends in a slash
+	prefix string // the tenant's prefix for this run; ends in a slash
 
 	puts, gets, deletes bool
 	lists               map[listForm]bool
-	opens, purges       bool // a version, by its id
+	opens, purges       bool // reads and permanent deletes of a version by its id
 }
 
 func (e *checker) tenantAccess(st *vault.Store, t vault.Tenant) tenantAccess {
@@ -29,7 +29,7 @@ func (e *checker) tenantAccess(st *vault.Store, t vault.Tenant) tenantAccess {
 func (e *checker) reach(ctx context.Context) bool {
 	stop := func(f finding) bool {
 		e.say(ctx, "bucket", f)
-		status, why := NotProven, "not tried, because the store cannot be reached"
+		status, why := NotProven, "not tried, because the store cannot be used"
 		if f.status == Warning {
 			status, why = Skipped, "there is no store yet"
 		}
@@ -62,7 +62,7 @@ func (e *checker) reach(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// ownPrefix makes every request under the tenant's prefix that must be denied elsewhere.
+// ownPrefix sends, under the tenant's prefix, each request that must be denied under other prefixes.
 func (e *checker) ownPrefix(ctx context.Context) {
 	if e.NoWrites != "" {
 		e.say(ctx, "own", found(Skipped, "your prefix: %s", e.NoWrites))
@@ -87,11 +87,11 @@ func (e *checker) ownPrefix(ctx context.Context) {
 	o.puts = true
 	e.say(ctx, "own-put", found(OK, "put under your prefix"))
 
-	switch is, err := get(ctx, o.store, key, int64(len(value))); {
+	switch got, err := get(ctx, o.store, key, int64(len(value))); {
 	case err != nil:
 		bad("own-get", "get under your prefix", err)
-	case is != value:
-		e.say(ctx, "own-get", found(Fail, "get under your prefix returns other bytes than were stored").
+	case got != value:
+		e.say(ctx, "own-get", found(Fail, "get under your prefix did not return the stored bytes").
 			hinted("do not use this store, or the proxy in front of it"))
 	default:
 		o.gets = true
@@ -102,7 +102,7 @@ func (e *checker) ownPrefix(ctx context.Context) {
 	case err != nil:
 		bad("own-list", "list under your prefix", err)
 	case !slices.Contains(keys, key):
-		e.say(ctx, "own-list", found(Warning, "a list right after a put does not contain the object").hinted("{prog} ls may show new names late"))
+		e.say(ctx, "own-list", found(Warning, "a list immediately after a put does not contain the object").hinted("expect a delay until {prog} ls shows new names"))
 	default:
 		e.say(ctx, "own-list", found(OK, "list under your prefix"))
 	}
@@ -113,7 +113,7 @@ func (e *checker) ownPrefix(ctx context.Context) {
 	}
 	switch gone, err := absent(ctx, o.store, key); {
 	case err != nil:
-		e.say(ctx, "own-delete", found(NotProven, "delete under your prefix: deleted, but reading it afterwards failed: %s", described(o.store, err)))
+		e.say(ctx, "own-delete", found(NotProven, "delete under your prefix: the delete succeeded, but the check that the object is gone failed: %s", described(o.store, err)))
 	case !gone:
 		e.say(ctx, "own-delete", found(Fail, "an object still exists after it was deleted"))
 	default:

@@ -9,7 +9,7 @@ import (
 	"gocloud.dev/blob"
 )
 
-// The requests of the doctor go to the store directly, because a vault never requests another
+// The doctor sends its requests directly to the store, because a vault never requests another
 // tenant's keys.
 
 // prefix returns the prefix of the objects of a tenant's collection, as package vault uses it.
@@ -39,15 +39,15 @@ func put(ctx context.Context, st *vault.Store, key, value string) error {
 	return w.Close()
 }
 
-// get reads at most most+1 bytes of an object, so that it never reads a large object of another
+// get reads at most limit+1 bytes of an object, so that it never reads a large object of another
 // writer.
-func get(ctx context.Context, st *vault.Store, key string, most int64) (string, error) {
-	r, err := st.Bucket.NewRangeReader(ctx, key, 0, most+1, nil)
+func get(ctx context.Context, st *vault.Store, key string, limit int64) (string, error) {
+	r, err := st.Bucket.NewRangeReader(ctx, key, 0, limit+1, nil)
 	if err != nil {
 		return "", err
 	}
 	defer r.Close()
-	value, err := io.ReadAll(io.LimitReader(r, most+1))
+	value, err := io.ReadAll(io.LimitReader(r, limit+1))
 	return string(value), err
 }
 
@@ -108,8 +108,8 @@ func purge(ctx context.Context, st *vault.Store, key, id string) error {
 	return err
 }
 
-// remove deletes one key. Without a Remover, Bucket.Delete looks the key up before it deletes, at
-// least on S3, so a denial may be that of the look-up.
+// remove deletes one key. Without a Remover it calls Bucket.Delete, which on S3 looks the key up
+// before it deletes it, so the look-up may be the denied request.
 func remove(ctx context.Context, st *vault.Store, key string) error {
 	if st.Remover == nil {
 		return st.Bucket.Delete(ctx, key)
@@ -121,8 +121,8 @@ func remove(ctx context.Context, st *vault.Store, key string) error {
 	return err
 }
 
-// absent reports whether no object has the key. A denied read may mean that, too; then one list
-// of exactly that key decides.
+// absent reports whether no object has the key. If the read is denied, which may also mean that the
+// object is missing, absent lists exactly this key.
 func absent(ctx context.Context, st *vault.Store, key string) (bool, error) {
 	err := readByte(ctx, st, key)
 	switch probe.Kind(st, err) {

@@ -24,7 +24,7 @@ func (e *checker) trials(ctx context.Context) {
 		{"isolation-uploads", "list of multipart uploads under another tenant's prefix", e.uploads},
 		{"isolation-abort", "abort of a multipart upload under another tenant's prefix", e.abort},
 	} {
-		f := found(NotProven, "%s: this store has no such check", t.what)
+		f := found(NotProven, "%s: not tried, because this store does not support the check", t.what)
 		if ok && ctx.Err() == nil {
 			f = t.try(ctx, trier)
 		}
@@ -52,14 +52,14 @@ func (e *checker) unsigned(ctx context.Context, trier vault.CloudTrier) finding 
 	if probe.Kind(e.Store, err) == vault.ErrUnauthenticated { // how some servers deny it
 		return found(OK, "%s: denied", what)
 	}
-	return outside(e.Store, err, true, what, "an object could be read without credentials")
+	return outside(e.Store, err, true, what, "an object was read without credentials")
 }
 
-// uploads lists other tenants' multipart uploads, whose keys show names. No tenant needs to list
-// its own, so a denial alone proves isolation.
+// uploads lists other tenants' multipart uploads, whose keys contain names. No tenant needs to list
+// multipart uploads, so a denial alone proves isolation.
 func (e *checker) uploads(ctx context.Context, trier vault.CloudTrier) finding {
 	return outside(e.Store, trier.TryUploads(ctx, prefix(vault.Tenant(e.run), e.Collection)), true,
-		"list of multipart uploads under another tenant's prefix", "multipart uploads under another tenant's prefix could be listed")
+		"list of multipart uploads under another tenant's prefix", "multipart uploads under another tenant's prefix were listed")
 }
 
 // abort aborts an upload that does not exist. Some servers look for the upload before they check
@@ -72,8 +72,8 @@ func (e *checker) abort(ctx context.Context, trier vault.CloudTrier) finding {
 	mine := trier.TryAbort(ctx, e.own.prefix+"abort.enc") == nil
 	err := trier.TryAbort(ctx, prefix(vault.Tenant(e.run), e.Collection)+e.run+"/abort.enc")
 	if err == nil {
-		return found(NotProven, "%s: not denied: the server reports that there is no such upload, which some servers check before the permission", what).
-			hinted("check with {prog} policy check whether the role may abort uploads outside its prefix")
+		return found(NotProven, "%s: not denied: the server reports that the upload does not exist, but some servers check this before the permission", what).
+			hinted("check with {prog} policy check whether the role can abort uploads outside its prefix")
 	}
 	return outside(e.Store, err, mine, what, "")
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// described returns the text of an error of st: the kind of error, and the response of the service
-// as the provider describes it, not as an SDK does.
+// described returns the text of an error of st: the kind of error, and the provider's description
+// of the response instead of the SDK's text.
 func described(st *vault.Store, err error) string {
 	kind := probe.Kind(st, err)
 	if kind == nil {
 		return err.Error()
 	}
-	before, service := apart(err)
+	before, service := splitError(err)
 	before = strings.TrimSuffix(before, kind.Error()+": ")
 	var cause *vault.Cause
-	var coded interface{ ErrorCode() string } // of an SDK
+	var coded interface{ ErrorCode() string } // an error of an SDK
 	switch {
 	case st.Explain != nil && errors.As(st.Explain(service), &cause):
 		return before + cause.Error()
@@ -32,9 +32,9 @@ func described(st *vault.Store, err error) string {
 	return fmt.Sprintf("%v: %v", kind, err)
 }
 
-// apart splits an error into the texts that wrap it, without those of package blob, and the
-// innermost error.
-func apart(err error) (before string, _ error) {
+// splitError splits an error into the texts that wrap it, without the texts of package blob, and
+// the innermost error.
+func splitError(err error) (before string, _ error) {
 	for {
 		var below error
 		switch e := err.(type) {
@@ -84,7 +84,7 @@ func reason(st *vault.Store, err error) string {
 // causeOf returns the cause of an error of st, or the error if it has none.
 func causeOf(st *vault.Store, err error) error {
 	if !errors.As(err, new(*vault.Cause)) && st != nil && st.Explain != nil {
-		_, service := apart(err)
+		_, service := splitError(err)
 		if cause := st.Explain(service); cause != nil {
 			return cause
 		}

@@ -1,8 +1,8 @@
-// Package envfile parses the variables that vault exec sets for a program: those of an
-// environment file, and those of --env.
+// Package envfile parses the variables that vault exec sets for a program, from an environment file
+// or from --env.
 //
-// Its errors are [usage.Error]. None of them holds the value of a variable, because that
-// may be a secret.
+// Its errors are [usage.Error]. They never contain the value of a variable, because the value may
+// be a secret.
 package envfile
 
 import (
@@ -19,19 +19,19 @@ import (
 // ReferencePrefix starts a value that is the name of a secret.
 const ReferencePrefix = "vault://"
 
-// A Variable gets a text, or the value of a secret.
+// A Variable is set to a text, or to the value of a secret.
 type Variable struct {
 	Key  string
 	Text string
 	Name string // the name of the secret; empty: Text is the value
 }
 
-// Variables are in the order in which they were given. A later one replaces an earlier
-// one with the same key.
+// Variables are in the order of the command line. A later variable replaces an earlier variable
+// with the same key.
 type Variables []Variable
 
-// Names returns the names of the secrets that are needed, each once. The secret of a
-// replaced variable is not needed.
+// Names returns the names of the required secrets, each once. The secret of a replaced variable is
+// not required.
 func (vs Variables) Names() []string {
 	last := make(map[string]string)
 	for _, v := range vs {
@@ -46,9 +46,9 @@ func (vs Variables) Names() []string {
 	return names
 }
 
-// A NameCheck returns an error if no secret can have the name. The command passes
-// vault.ParseName; this package does not import vault, which would make its fuzz target
-// slow to build.
+// A NameCheck returns an error if the name is not a valid name of a secret. The command passes
+// vault.ParseName; this package does not import vault, because that would make its fuzz target slow
+// to build.
 type NameCheck func(name string) error
 
 // ParseFlag parses the value of --env: VAR=NAME or VAR=vault://NAME.
@@ -74,10 +74,10 @@ func ParseFlag(text string, checkName NameCheck) (Variable, error) {
 	return Variable{Key: key, Name: name}, nil
 }
 
-// ParseReference returns the name in a reference, vault://NAME, which may be in quotes. ok
-// is false for any other text, unless it seems to be meant as a reference: it is in another
-// case, in unbalanced quotes, or has blanks or invisible characters around it. That is an
-// error, because the program would get the text in place of the secret.
+// ParseReference returns the name in a reference, vault://NAME, which may be in quotes. ok is false
+// for any other text. Text that was probably meant as a reference is an error, because the program
+// would get the text instead of the secret: for example VAULT://NAME, a reference in unbalanced
+// quotes, or one with spaces or invisible characters around it.
 func ParseReference(text string) (name string, ok bool, err error) {
 	bare := text
 	if n := len(text); n >= 2 && (text[0] == '"' || text[0] == '\'') && text[n-1] == text[0] {
@@ -96,19 +96,20 @@ func ParseReference(text string) (name string, ok bool, err error) {
 	}, text)
 	letters = strings.TrimLeftFunc(letters, func(r rune) bool { return unicode.IsPunct(r) || unicode.IsSymbol(r) }) // ${vault://a}
 	if len(letters) >= len(ReferencePrefix) && strings.EqualFold(letters[:len(ReferencePrefix)], ReferencePrefix) {
-		return "", false, usage.Errorf("a reference must be vault://NAME, in lower case and without other text")
+		return "", false, usage.Errorf("a reference must have the form vault://NAME, with vault in lower case and no other text")
 	}
 	return "", false, nil
 }
 
-// isAround reports whether r is a quote, a blank or a character that cannot be seen.
+// isAround reports whether r is a quote, a space or an invisible character.
 func isAround(r rune) bool {
 	return strings.ContainsRune("\"'`“”‘’„«»", r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || unicode.IsControl(r)
 }
 
-// ParseFile parses an environment file. Each line is VAR=vault://NAME or VAR=text. The
-// text extends to the end of the line as it is; only a reference may be in quotes. The word
-// export may stand before VAR. A byte order mark is skipped. Empty lines and lines that start with # are skipped. An error gives the number of the line.
+// ParseFile parses an environment file. Each line is VAR=vault://NAME or VAR=text. The text extends
+// to the end of the line, including any quotes; only a reference may be in quotes. The word export
+// may precede VAR. Byte order marks, empty lines and lines that start with # are skipped. An error
+// contains the number of the line.
 func ParseFile(content string, checkName NameCheck) (Variables, error) {
 	plain, err := text.UTF8([]byte(content))
 	if err != nil {
@@ -119,7 +120,7 @@ func ParseFile(content string, checkName NameCheck) (Variables, error) {
 	number := 0
 	for line := range strings.Lines(string(plain)) {
 		number++
-		line = strings.TrimPrefix(line, text.Mark) // where files were joined
+		line = strings.TrimPrefix(line, text.Mark) // a concatenated file may contain several marks
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
 		if trimmed := strings.TrimLeft(line, " \t"); trimmed == "" || trimmed[0] == '#' {
 			continue
@@ -143,7 +144,7 @@ func parseLine(line string, checkName NameCheck) (Variable, error) {
 	}
 	key, text, ok := strings.Cut(line, "=")
 	if !ok {
-		return Variable{}, usage.Errorf("write VAR=vault://NAME or VAR=text")
+		return Variable{}, usage.Errorf("the line must be VAR=vault://NAME or VAR=text")
 	}
 	if err := checkKey(key); err != nil {
 		return Variable{}, err
@@ -167,17 +168,18 @@ func parseLine(line string, checkName NameCheck) (Variable, error) {
 func checkKey(key string) error {
 	for i, c := range []byte(key) {
 		if !(c == '_' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || i > 0 && '0' <= c && c <= '9') {
-			return usage.Errorf("the name of a variable has only letters, digits and _, and does not start with a digit")
+			return usage.Errorf("the name of a variable must contain only letters, digits and _, and must not start with a digit")
 		}
 	}
 	switch {
 	case key == "":
 		return usage.Errorf("the name of the variable is empty")
 	case IsReserved(key):
-		return usage.Errorf("%s is not passed to the program", key)
+		return usage.Errorf("%s cannot be set, because variables of vault itself are not passed to the program", key)
 	}
 	return nil
 }
 
-// IsReserved reports whether a variable configures vault itself. The program never gets it.
+// IsReserved reports whether a variable configures vault itself. Such variables are never passed to
+// the program.
 func IsReserved(key string) bool { return strings.HasPrefix(key, "OBJECTVAULT_") }

@@ -1,5 +1,5 @@
-// Package terminal asks questions on the terminal of the process, whatever its standard
-// streams are connected to.
+// Package terminal asks questions on the terminal of the process, even if the standard streams are
+// redirected.
 package terminal
 
 import (
@@ -16,17 +16,17 @@ import (
 // Is reports whether f is a terminal.
 func Is(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// ErrNone means that there is no terminal to ask on.
-var ErrNone = errors.New("no terminal to ask on")
+// ErrNone means that the process has no terminal.
+var ErrNone = errors.New("there is no terminal for the prompt")
 
-// ErrTooLong means that the answer is longer than anybody types.
-var ErrTooLong = fmt.Errorf("the answer has more than %d bytes", maxLine)
+// ErrTooLong means that the typed line is too long.
+var ErrTooLong = fmt.Errorf("the typed line has more than %d bytes", maxLine)
 
 const maxLine = 64 << 10
 
-// Ask writes question to the terminal and returns the line that is typed, hidden if
-// so asked. ^C is [context.Canceled]. However Ask ends, also with ctx, the terminal is
-// as it was before.
+// Ask writes question to the terminal and returns the line that the user types. If hidden is true,
+// the terminal does not show it. ^C returns [context.Canceled]. Ask always restores the state of
+// the terminal, also if ctx ends.
 func Ask(ctx context.Context, question string, hidden bool) ([]byte, error) {
 	in, out, err := open()
 	if err != nil {
@@ -36,10 +36,10 @@ func Ask(ctx context.Context, question string, hidden bool) ([]byte, error) {
 	defer in.Close()
 	read := readLine
 	if hidden {
-		// Before the question is shown, so that nothing that is typed after it is. Raw,
-		// since a terminal that edits lines drops what is longer than 1 or 4 KiB without
-		// a word, and because term.ReadPassword, which cannot be interrupted, would hide
-		// the terminal again after it was put back.
+		// Change the mode before the question is shown, so that no typed character is shown. The
+		// mode is raw, because a terminal that edits lines silently drops input after 1 or 4 KiB.
+		// term.ReadPassword cannot be interrupted: it would change the mode of the terminal after
+		// Ask has restored it.
 		before, err := term.MakeRaw(int(in.Fd()))
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrNone, err)
@@ -55,21 +55,21 @@ func Ask(ctx context.Context, question string, hidden bool) ([]byte, error) {
 		line []byte
 		err  error
 	}
-	answered := make(chan answer, 1)
+	answers := make(chan answer, 1)
 	go func() {
 		line, err := read(in)
-		answered <- answer{line, err}
+		answers <- answer{line, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case a := <-answered:
+	case a := <-answers:
 		return a.line, a.err
 	}
 }
 
-// readLine reads a line that the terminal has edited, byte by byte: what follows the
-// line is not ours.
+// readLine reads a line that the terminal has edited. It reads byte by byte, so that it does not
+// consume the input after the line.
 func readLine(r io.Reader) ([]byte, error) {
 	var line []byte
 	for b := make([]byte, 1); ; {
@@ -88,7 +88,7 @@ func readLine(r io.Reader) ([]byte, error) {
 	}
 }
 
-// What the keys of a raw terminal send.
+// The bytes that the keys of a raw terminal send.
 const (
 	ctrlC     = 3
 	ctrlD     = 4
@@ -97,7 +97,7 @@ const (
 	backspace = 127
 )
 
-// readHidden reads a line from a terminal that edits nothing.
+// readHidden reads a line from a raw terminal, and edits the line itself.
 func readHidden(r io.Reader) ([]byte, error) {
 	var line []byte
 	for b := make([]byte, 1); ; {

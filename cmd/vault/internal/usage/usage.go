@@ -1,4 +1,4 @@
-// Package usage has the error for a command that was used wrongly.
+// Package usage defines the error for a wrong command line or wrong input.
 package usage
 
 import (
@@ -9,10 +9,10 @@ import (
 // ErrUsage is the error that every [Error] wraps.
 var ErrUsage = errors.New("usage")
 
-// An Error says what is wrong with a command line, or with the input of a command.
+// An Error describes a mistake in a command line, or in the input of a command.
 type Error struct {
 	Text string
-	Hint string // what to do about it; empty: read the help. "{prog}" stands for the program
+	Hint string // what to do; empty: read the help. "{prog}" stands for the program
 }
 
 // Errorf returns an Error without a hint. Its text is formatted as by [fmt.Sprintf].
