@@ -466,7 +466,7 @@ var defectiveStores = []struct {
 		broken: []string{"names"}, honoured: []string{"list-after-write"},
 	},
 	{
-		name: "a listing goes on by number",
+		name: "a list continues by number",
 		breaks: func(s *vault.Store) *vault.Store {
 			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {

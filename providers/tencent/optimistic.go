@@ -88,7 +88,7 @@ func (s *store) optimistic(ctx context.Context, key string, p precondition, fill
 	switch {
 	case errors.Is(err, vault.ErrUnsure):
 		return "", err
-	case err == nil && !done.Untold:
+	case err == nil && !done.VersionUnknown:
 		return s.judge(ctx, key, done.VersionID, p)
 	case err == nil, full && !notApplied(err):
 		// It is there, or may be: an id is needed to judge it and to undo it by.

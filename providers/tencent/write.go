@@ -20,7 +20,7 @@ import (
 // Put stores an object over what may be there.
 func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
 	done, _, err := s.write(ctx, key, nil, false, fill)
-	if is := s.state.get(); err != nil || done.Untold || is == never || is == unknown {
+	if is := s.state.get(); err != nil || done.VersionUnknown || is == never || is == unknown {
 		return done.VersionID, err
 	}
 	return cmp.Or(done.VersionID, "null"), nil
@@ -51,7 +51,7 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 		return "", err
 	}
 	switch {
-	case done.Untold:
+	case done.VersionUnknown:
 		return "", fmt.Errorf("%w: it was written, and the service did not return whether as a version", vault.ErrUnsure)
 	case done.VersionID == "":
 		return "", s.confirm(ctx, key, sent)
