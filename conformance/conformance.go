@@ -1,9 +1,9 @@
-// Package conformance is the suite that every provider of objectvault passes. A
-// provider opens a [vault.Store]; the suite holds the store to the contract that
-// package vault states, and a [vault.Vault] over that store to its promises while
-// requests and answers get lost.
+// Package conformance is the test suite that every provider of objectvault must pass. A
+// provider opens a [vault.Store]. The suite checks that the store meets the contract of
+// package vault. It also checks that a [vault.Vault] over the store keeps its promises
+// when requests and responses are lost.
 //
-// A provider's test is one call. It holds a literal list of what the provider claims:
+// A provider's test is one call. It lists, literally, the clauses that the provider supports:
 //
 //	func TestConformance(t *testing.T) {
 //		ctx, bucket := t.Context(), startServer(t)
@@ -15,26 +15,29 @@
 //		})
 //	}
 //
-// The clauses are those of [probe.All]; the comment of package probe says what each
-// promises. A clause that is claimed and not honoured fails the test, and so does one
-// that is honoured and not claimed: a list that has to be exact cannot rot. The
-// clauses create, read-after-write and errors have to be claimed. What is not claimed
-// is logged as "not claimed", with what was seen. Only of clauses where a violation
-// shows by chance ([probe.Probe].Chance) a pass need not be claimed.
+// A clause is one promise of the contract. [probe.All] returns all clauses, and the comment
+// of package probe describes them. The test fails if the store does not support a listed
+// clause, and also if it supports a clause that is not listed, so that the list stays exact.
+// The clauses create, read-after-write and errors must be listed. The suite logs every other
+// clause as "not claimed", with its result. There is one exception: if a violation of a
+// clause depends on timing ([probe.Probe].Chance), the store may pass an unlisted clause.
 //
-// Claims are those of one configuration. A bucket with versions promises other things
-// than one without: run the suite once for each, with a list for each.
+// A list of claims belongs to one configuration. A bucket with versioning supports other
+// clauses than a bucket without it. Run the suite once for each configuration, with a list
+// for each.
 //
-// Everything runs twice, on keys at the top of the bucket and on keys below a
-// directory; only what takes large objects runs once, below a directory, where a vault's
-// are, and all of it where [Provider].Below says that the two cannot differ. Keys are random and are removed again, so the bucket need not be empty.
-// Then vaults with real envelopes run over the same store; their part is not a matter
-// of claims. Each request that an operation makes is lost before it took effect and
-// after it did, once and for good; bodies are cut; sixteen creators lose every answer.
-// What must hold: an operation tells the truth about what it did, a retry leaves
-// exactly one value, and no goroutine stays behind.
+// The suite runs every clause twice: on keys at the top level of the bucket, and on keys
+// below a directory. Clauses with large objects run only below a directory, where a vault
+// stores its objects. If [Provider].Below is set, every clause runs only there. Keys are
+// random, and the suite deletes its objects, so the bucket may contain other objects.
 //
-// The checks of the store live in package probe, which programs may use on a bucket in
+// After that, the suite runs vaults with real envelopes over the same store. These checks do
+// not depend on the claims. The suite loses each request of an operation before and after it
+// takes effect, once and permanently. It truncates response bodies. Sixteen concurrent
+// creators lose every response. In all cases an operation must report its outcome correctly,
+// a retry must leave exactly one value, and no goroutine may remain.
+//
+// The checks of the store are in package probe, which programs may use on a bucket in
 // production. This package is for tests.
 package conformance
 
@@ -52,55 +55,54 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A Provider says how to reach a store, and what it claims. Open and Claims are
-// required; any other field that is nil or zero does not apply, and what needs it is
-// logged as not claimed.
+// A Provider describes how to open a store and which clauses it supports. Open and Claims
+// are required. The suite skips a check that needs another field if that field is nil or
+// zero, and logs it as not claimed.
 type Provider struct {
-	// Name is what the provider is called in messages.
+	// Name is the name of the provider in messages.
 	Name string
-	// Server is what it runs on, and how that is set up, for a table of what was seen; see
-	// docs/capabilities.md. Empty leaves the run out of it.
+	// Server names the server and its configuration. It is the title of a column in
+	// docs/capabilities.md. If it is empty, the page does not include the run.
 	Server string
-	// Open opens the store, once a [Run].
+	// Open opens the store. [Run] calls it once.
 	Open func(context.Context) (*vault.Store, error)
-	// Reopen opens another client of the store that Open opened, as another process
-	// would: it shares nothing with the first one but the store.
+	// Reopen opens another client of the store that Open opened. Like a client in another
+	// process, it shares nothing with the first client except the store.
 	Reopen func(context.Context) (*vault.Store, error)
-	// Claims are the clauses that the store must honour, as a literal list.
+	// Claims lists, literally, the clauses that the store must support.
 	Claims []string
-	// Deviations are clauses that the cloud honours and this server is known not to, each
-	// with the reason. The test fails when the server honours one after all. A vault over
-	// it is spared what needs them.
+	// Deviations lists clauses that the cloud supports but this server does not, each with
+	// the reason. The test fails if the server does support one of them. Vault checks that
+	// depend on one of them are skipped.
 	Deviations map[string]string
-	// Denied opens a client that the store knows and allows nothing, Expired one whose
-	// credentials have expired, Unreachable one whose store does not answer.
+	// Denied opens a client without any permission. Expired opens a client whose credentials
+	// have expired. Unreachable opens a client whose store does not respond.
 	Denied, Expired, Unreachable func(context.Context) (*vault.Store, error)
-	// Secrets are the store's credentials, which must not appear in any error or log.
+	// Secrets are the credentials of the store. They must not appear in any error or log.
 	Secrets []string
-	// Tenant is whose objects the client may write, where a policy limits it to one.
-	// Empty means that every key may be written.
+	// Tenant is the only tenant whose objects the client may write. If it is empty, the
+	// client may write every key.
 	Tenant vault.Tenant
-	// HidesAbsent says that the store denies a read of what is not there, as it does to a
-	// tenant who may list only below a prefix; see [probe.Subject].
+	// HidesAbsent means that the store denies reads of objects that do not exist. Clouds do
+	// this for a tenant that may list only its own prefix; see [probe.Subject].
 	HidesAbsent bool
-	// Below leaves out the run on keys at the top of the bucket. It is for a store that
-	// cannot tell them from keys below a directory, or that is, but for what another run
-	// judges, the same as one that had both.
+	// Below skips the run on keys at the top level of the bucket. Set it if the store treats
+	// these keys like keys below a directory, or if another run already tests them.
 	Below bool
-	// Large is the length of a large object, past what the store takes in one request;
-	// see [probe.Subject].
+	// Large is the size of a large object. The store must need more than one request to
+	// write it; see [probe.Subject].
 	Large int64
-	// Timeout limits each check; 0 means two minutes.
+	// Timeout limits each check. The default is two minutes.
 	Timeout time.Duration
 }
 
-// required are the clauses without which a store is of no use.
+// required lists the clauses that every store must support.
 var required = []string{"create", "read-after-write", "errors"}
 
-// Run judges a provider. It fails t for each clause that is claimed and not honoured,
-// or honoured and not claimed, and for each promise that a vault over the store breaks.
-// With -short it leaves out the keys at the top of the bucket, and what does many things one
-// after the other.
+// Run tests a provider. It reports an error on t for each listed clause that the store does
+// not support, for each unlisted clause that it supports, and for each promise that a vault
+// over the store breaks. With -short it skips the keys at the top level of the bucket and
+// all sequential checks.
 func Run(t *testing.T, p Provider) {
 	for _, err := range checkClaims(p.Claims, p.Deviations) {
 		t.Error(err)
@@ -108,8 +110,8 @@ func Run(t *testing.T, p Provider) {
 	small := slices.DeleteFunc(probe.All(), func(p probe.Probe) bool { return p.Large })
 	leak := watchGoroutines(t.Context())
 	defer func() {
-		if left := leak.left(); left != "" {
-			t.Errorf("after the store was closed goroutines are left:\n%s", left)
+		if left := leak.remaining(); left != "" {
+			t.Errorf("goroutines are still running after the store was closed:\n%s", left)
 		}
 	}()
 	seen := newRecord(p)
@@ -127,7 +129,7 @@ func Run(t *testing.T, p Provider) {
 		if !p.Below {
 			t.Run("plain", func(t *testing.T) {
 				if testing.Short() {
-					t.Skip("it is the server that could tell these keys from others")
+					t.Skip("-short skips keys at the top level of the bucket, because only a server could treat them differently")
 				}
 				p.probe(t, store, p.plain(), small, seen)
 			})
@@ -137,8 +139,8 @@ func Run(t *testing.T, p Provider) {
 	})
 }
 
-// plain is a prefix of keys that are in no directory, as far as the tenant may write
-// there; below is a directory.
+// plain returns a prefix for keys that are in no directory, or in the tenant's directory if
+// the client may write only there.
 func (p Provider) plain() string {
 	if p.Tenant == "" {
 		return "conformance-" + random() + "-"
@@ -146,6 +148,7 @@ func (p Provider) plain() string {
 	return "bots/" + string(p.Tenant) + "/" + random() + "-"
 }
 
+// below returns a prefix that is a directory.
 func (p Provider) below() string { return "bots/" + string(p.tenant()) + "/" + random() + "/" }
 
 func (p Provider) tenant() vault.Tenant {
@@ -162,7 +165,7 @@ func (p Provider) timeout() time.Duration {
 	return p.Timeout
 }
 
-// probe judges clauses on keys that start with prefix.
+// probe checks clauses on keys that start with prefix.
 func (p Provider) probe(t *testing.T, store *vault.Store, prefix string, clauses []probe.Probe, seen *record) {
 	s := &probe.Subject{
 		Store: store, Reopen: p.Reopen, Prefix: prefix, Large: p.Large, Secrets: p.Secrets, HidesAbsent: p.HidesAbsent,
@@ -170,19 +173,20 @@ func (p Provider) probe(t *testing.T, store *vault.Store, prefix string, clauses
 	}
 	for _, clause := range clauses {
 		t.Run(clause.Clause, func(t *testing.T) {
-			if testing.Short() && !raced(clause) {
-				t.Skip("one thing after the other")
+			if testing.Short() && !isConcurrent(clause) {
+				t.Skip("-short skips sequential checks")
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
 			defer cancel()
 			s.Store, s.Reopen = p.subject(clause.Clause, store)
 			r := s.Run(ctx, clause)
-			// A broken connection is no verdict, and what a server breaks may work by chance.
+			// Repeat the check if a connection broke, or if a known violation did not show:
+			// it may depend on timing.
 			for range 2 {
-				if p.settled(r) || ctx.Err() != nil {
+				if p.isFinal(r) || ctx.Err() != nil {
 					break
 				}
-				t.Logf("%s: %s is %s, once more: %v", p.Name, r.Clause, r.Verdict, r.Err)
+				t.Logf("%s: %s is %s and is checked again: %v", p.Name, r.Clause, r.Verdict, r.Err)
 				r = s.Run(ctx, clause)
 			}
 			note, err := judge(clause, r, p.claims(clause.Clause), p.Deviations[clause.Clause])
@@ -200,43 +204,43 @@ func (p Provider) probe(t *testing.T, store *vault.Store, prefix string, clauses
 	}
 }
 
-// raced reports whether a clause has several things happen at once.
-func raced(p probe.Probe) bool {
+// isConcurrent reports whether the check of a clause makes concurrent requests.
+func isConcurrent(p probe.Probe) bool {
 	return p.Large || p.Chance || slices.Contains([]string{"two-clients", "create-detects", "history-overwriters"}, p.Clause)
 }
 
-// settled reports whether another run of a clause could show nothing new.
-func (p Provider) settled(r probe.Result) bool {
+// isFinal reports whether repeating the check of a clause could not change its result.
+func (p Provider) isFinal(r probe.Result) bool {
 	if p.deviates(r.Clause) {
 		return r.Verdict == probe.NotHonoured
 	}
 	return r.Verdict != probe.NotProven || !p.claims(r.Clause)
 }
 
-// judge compares a verdict with what is claimed, or known to be otherwise. note is for
-// the log.
+// judge compares a verdict with the claims and the known deviations. It returns a note for
+// the log, or an error if they differ.
 func judge(p probe.Probe, r probe.Result, claimed bool, deviation string) (note string, err error) {
 	switch {
 	case deviation != "" && (r.Verdict == probe.NotHonoured || r.Verdict == probe.Honoured && p.Chance):
 		return fmt.Sprintf("known deviation: %s: %s", p.Clause, deviation), nil
 	case deviation != "" && r.Err == nil:
-		return "", fmt.Errorf("%s is a known deviation (%s), and now is %s: claim it", p.Clause, deviation, r.Verdict)
+		return "", fmt.Errorf("%s is listed in Deviations (%s), but the result is %s: move it to Claims", p.Clause, deviation, r.Verdict)
 	case deviation != "":
-		return "", fmt.Errorf("%s is a known deviation (%s), and now is %s: %w", p.Clause, deviation, r.Verdict, r.Err)
+		return "", fmt.Errorf("%s is listed in Deviations (%s), but the result is %s: %w", p.Clause, deviation, r.Verdict, r.Err)
 	case claimed && r.Verdict == probe.Honoured:
 		return "", nil
 	case claimed:
-		return "", fmt.Errorf("%s is claimed (%s) and %s: %w", p.Clause, p.Doc, r.Verdict, r.Err)
+		return "", fmt.Errorf("%s is listed in Claims (%s), but the result is %s: %w", p.Clause, p.Doc, r.Verdict, r.Err)
 	case r.Verdict == probe.Honoured && p.Chance:
-		return fmt.Sprintf("not claimed: %s, no violation was seen", p.Clause), nil
+		return fmt.Sprintf("not claimed: %s: no violation was detected", p.Clause), nil
 	case r.Verdict == probe.Honoured:
-		return "", fmt.Errorf("%s is honoured (%s) and not claimed: claim it", p.Clause, p.Doc)
+		return "", fmt.Errorf("the store supports %s (%s): add it to Claims", p.Clause, p.Doc)
 	default:
-		return fmt.Sprintf("not claimed: %s, %s: %v", p.Clause, r.Verdict, r.Err), nil
+		return fmt.Sprintf("not claimed: %s is %s: %v", p.Clause, r.Verdict, r.Err), nil
 	}
 }
 
-// checkClaims refuses lists that cannot be meant.
+// checkClaims rejects unknown, repeated and missing clauses.
 func checkClaims(claims []string, deviations map[string]string) (errs []error) {
 	known := make(map[string]bool)
 	for _, p := range probe.All() {
@@ -245,25 +249,25 @@ func checkClaims(claims []string, deviations map[string]string) (errs []error) {
 	seen := make(map[string]bool)
 	for _, c := range claims {
 		if !known[c] {
-			errs = append(errs, fmt.Errorf("claim %q: there is no such clause", c))
+			errs = append(errs, fmt.Errorf("Claims contains %q, which is not a clause", c))
 		}
 		if seen[c] {
-			errs = append(errs, fmt.Errorf("claim %q: listed twice", c))
+			errs = append(errs, fmt.Errorf("Claims contains %q twice", c))
 		}
 		seen[c] = true
 	}
 	for c := range deviations {
 		if !known[c] {
-			errs = append(errs, fmt.Errorf("deviation %q: there is no such clause", c))
+			errs = append(errs, fmt.Errorf("Deviations contains %q, which is not a clause", c))
 		}
 		if seen[c] {
-			errs = append(errs, fmt.Errorf("deviation %q: it is claimed", c))
+			errs = append(errs, fmt.Errorf("%q is in both Claims and Deviations", c))
 		}
 		seen[c] = true
 	}
 	for _, c := range required {
 		if !seen[c] {
-			errs = append(errs, fmt.Errorf("claim %q: it cannot be left out", c))
+			errs = append(errs, fmt.Errorf("%q is required: add it to Claims or Deviations", c))
 		}
 	}
 	return errs
@@ -275,11 +279,11 @@ func (p Provider) vaults(t *testing.T, store *vault.Store) {
 	for _, c := range vaultChecks {
 		t.Run(c.name, func(t *testing.T) {
 			if c.serial && testing.Short() {
-				t.Skip("one thing after the other")
+				t.Skip("-short skips sequential checks")
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
 			defer cancel()
-			f := newField(p, store)
+			f := newFixture(p, store)
 			err := c.check(ctx, f)
 			if errors.Is(err, errNotOffered) {
 				t.Logf("%s: not claimed: %v", p.Name, err)
@@ -293,8 +297,8 @@ func (p Provider) vaults(t *testing.T, store *vault.Store) {
 	}
 }
 
-// subject is the store that a clause is judged on, and another client of it: what is
-// offered and not claimed is left out, where the clause is not about that.
+// subject returns the store to check a clause on, and a function that opens another client
+// of it. It removes features that the provider does not claim, unless the clause tests them.
 func (p Provider) subject(clause string, store *vault.Store) (*vault.Store, func(context.Context) (*vault.Store, error)) {
 	about := func(full *vault.Store) *vault.Store {
 		s := p.claimed(full)
@@ -318,8 +322,8 @@ func (p Provider) subject(clause string, store *vault.Store) (*vault.Store, func
 	}
 }
 
-// claimed is store without what it offers and does not claim: a store may offer its
-// history, and the bucket have none.
+// claimed returns a copy of store without the features that the provider does not claim. For
+// example, the store supports a history, but the bucket has no versions.
 func (p Provider) claimed(store *vault.Store) *vault.Store {
 	s := *store
 	if !p.claims("history") {
@@ -329,7 +333,7 @@ func (p Provider) claimed(store *vault.Store) *vault.Store {
 		s.Purge = nil
 	}
 	if !p.claims("swap") {
-		s.Swap = nil // the tag stays: it tells whether an object was replaced
+		s.Swap = nil // keep Tag: it shows whether an object was replaced
 	}
 	return &s
 }

@@ -23,16 +23,16 @@ import (
 	"gocloud.dev/blob"
 )
 
-// TestRecord: what a run saw of a clause has a place in the table, and what fails it has not.
+// TestRecord: a run records the result of each clause, but not of a clause that failed the test.
 func TestRecord(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("OBJECTVAULT_CAPABILITIES", dir)
-	r := newRecord(Provider{Name: "acme", Server: "1.2, versioning", Claims: []string{"create"}, Deviations: map[string]string{"swap": "it cannot"}})
+	r := newRecord(Provider{Name: "acme", Server: "1.2, versioning", Claims: []string{"create"}, Deviations: map[string]string{"swap": "not implemented"}})
 	r.add("create", nil)
-	r.add("create", nil) // below a prefix
+	r.add("create", nil) // again, below a prefix
 	r.add("swap", nil)
 	r.add("purge", nil)
-	r.add("close", errors.New("a goroutine stays"))
+	r.add("close", errors.New("a goroutine is still running"))
 	r.write(t)
 	text, err := os.ReadFile(filepath.Join(dir, "acme-1-2-versioning.json"))
 	if err != nil {
@@ -43,16 +43,16 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]capabilities.Cell{
-		"create": {Found: capabilities.Honoured}, "swap": {Found: capabilities.NotHonoured, Reason: "it cannot"}, "purge": {Found: capabilities.NotClaimed},
+		"create": {Found: capabilities.Honoured}, "swap": {Found: capabilities.NotHonoured, Reason: "not implemented"}, "purge": {Found: capabilities.NotClaimed},
 	}, got.Clauses); diff != "" {
 		t.Errorf("the record (-want +got):\n%s", diff)
 	}
 }
 
 func TestJudge(t *testing.T) {
-	p := probe.Probe{Clause: "swap", Doc: "a swap looks at its tag"}
-	lucky := probe.Probe{Clause: "swap", Doc: "a swap looks at its tag", Chance: true}
-	why := errors.New("the tag was ignored")
+	p := probe.Probe{Clause: "swap", Doc: "a swap compares the tag"}
+	lucky := probe.Probe{Clause: "swap", Doc: "a swap compares the tag", Chance: true}
+	cause := errors.New("the tag was ignored")
 	for _, tc := range []struct {
 		probe   probe.Probe
 		verdict probe.Verdict
@@ -62,24 +62,24 @@ func TestJudge(t *testing.T) {
 		known   string
 	}{
 		{p, probe.Honoured, true, "", "", ""},
-		{p, probe.NotHonoured, true, "", "swap is claimed (a swap looks at its tag) and not honoured: the tag was ignored", ""},
-		{p, probe.NotProven, true, "", "swap is claimed (a swap looks at its tag) and not proven: the tag was ignored", ""},
-		{p, probe.NotApplicable, true, "", "swap is claimed (a swap looks at its tag) and not applicable: the tag was ignored", ""},
-		{p, probe.Honoured, false, "", "swap is honoured (a swap looks at its tag) and not claimed: claim it", ""},
-		{p, probe.NotHonoured, false, "not claimed: swap, not honoured: the tag was ignored", "", ""},
-		{p, probe.NotProven, false, "not claimed: swap, not proven: the tag was ignored", "", ""},
-		{p, probe.NotApplicable, false, "not claimed: swap, not applicable: the tag was ignored", "", ""},
-		{lucky, probe.Honoured, false, "not claimed: swap, no violation was seen", "", ""},
+		{p, probe.NotHonoured, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not supported: the tag was ignored", ""},
+		{p, probe.NotProven, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not proven: the tag was ignored", ""},
+		{p, probe.NotApplicable, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not applicable: the tag was ignored", ""},
+		{p, probe.Honoured, false, "", "the store supports swap (a swap compares the tag): add it to Claims", ""},
+		{p, probe.NotHonoured, false, "not claimed: swap is not supported: the tag was ignored", "", ""},
+		{p, probe.NotProven, false, "not claimed: swap is not proven: the tag was ignored", "", ""},
+		{p, probe.NotApplicable, false, "not claimed: swap is not applicable: the tag was ignored", "", ""},
+		{lucky, probe.Honoured, false, "not claimed: swap: no violation was detected", "", ""},
 		{lucky, probe.Honoured, true, "", "", ""},
-		{lucky, probe.NotHonoured, true, "", "swap is claimed (a swap looks at its tag) and not honoured: the tag was ignored", ""},
-		{p, probe.NotHonoured, false, "known deviation: swap: it is old", "", "it is old"},
-		{p, probe.Honoured, false, "", "swap is a known deviation (it is old), and now is honoured: claim it", "it is old"},
-		{p, probe.NotProven, false, "", "swap is a known deviation (it is old), and now is not proven: the tag was ignored", "it is old"},
-		{lucky, probe.Honoured, false, "known deviation: swap: it is old", "", "it is old"},
+		{lucky, probe.NotHonoured, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not supported: the tag was ignored", ""},
+		{p, probe.NotHonoured, false, "known deviation: swap: old server", "", "old server"},
+		{p, probe.Honoured, false, "", "swap is listed in Deviations (old server), but the result is supported: move it to Claims", "old server"},
+		{p, probe.NotProven, false, "", "swap is listed in Deviations (old server), but the result is not proven: the tag was ignored", "old server"},
+		{lucky, probe.Honoured, false, "known deviation: swap: old server", "", "old server"},
 	} {
 		r := probe.Result{Clause: "swap", Verdict: tc.verdict}
 		if tc.verdict != probe.Honoured {
-			r.Err = why
+			r.Err = cause
 		}
 		note, err := judge(tc.probe, r, tc.claimed, tc.known)
 		if text := fmt.Sprint(err); note != tc.note || (err == nil) != (tc.err == "") || err != nil && text != tc.err {
@@ -96,18 +96,18 @@ func TestCheckClaims(t *testing.T) {
 	}{
 		{"create read-after-write errors", "", ""},
 		{"create read-after-write errors swap", "", ""},
-		{"create read-after-write errors swop", `claim "swop": there is no such clause`, ""},
-		{"create read-after-write errors create", `claim "create": listed twice`, ""},
-		{"create errors", `claim "read-after-write": it cannot be left out`, ""},
-		{"read-after-write errors", `claim "create": it cannot be left out`, ""},
-		{"create read-after-write", `claim "errors": it cannot be left out`, ""},
+		{"create read-after-write errors swop", `Claims contains "swop", which is not a clause`, ""},
+		{"create read-after-write errors create", `Claims contains "create" twice`, ""},
+		{"create errors", `"read-after-write" is required: add it to Claims or Deviations`, ""},
+		{"read-after-write errors", `"create" is required: add it to Claims or Deviations`, ""},
+		{"create read-after-write", `"errors" is required: add it to Claims or Deviations`, ""},
 		{"read-after-write errors", "", "create"},
-		{"create read-after-write errors", `deviation "create": it is claimed`, "create"},
-		{"create read-after-write errors", `deviation "swop": there is no such clause`, "swop"},
+		{"create read-after-write errors", `"create" is in both Claims and Deviations`, "create"},
+		{"create read-after-write errors", `Deviations contains "swop", which is not a clause`, "swop"},
 	} {
 		known := map[string]string{}
 		if tc.known != "" {
-			known[tc.known] = "it is old"
+			known[tc.known] = "old server"
 		}
 		if got := errors.Join(checkClaims(strings.Fields(tc.claims), known)...); fmt.Sprint(got) != tc.errs && (got != nil || tc.errs != "") {
 			t.Errorf("claims %s: %v, want %s", tc.claims, got, tc.errs)
@@ -115,7 +115,7 @@ func TestCheckClaims(t *testing.T) {
 	}
 }
 
-// TestPrefixes: a tenant writes below bots/TENANT/ and nowhere else.
+// TestPrefixes: with a tenant, all keys are below bots/TENANT/.
 func TestPrefixes(t *testing.T) {
 	for _, tc := range []struct {
 		tenant       vault.Tenant
@@ -165,7 +165,7 @@ func (b backwards) Versions(ctx context.Context, key string) iter.Seq2[vault.Ver
 	}
 }
 
-// overwrite puts what fill writes, whatever is there.
+// overwrite replaces the object at key unconditionally.
 func overwrite(ctx context.Context, s *vault.Store, key string, fill func(io.Writer) error) error {
 	var b bytes.Buffer
 	if err := fill(&b); err != nil {
@@ -177,10 +177,10 @@ func overwrite(ctx context.Context, s *vault.Store, key string, fill func(io.Wri
 	return s.Bucket.WriteAll(ctx, key, b.Bytes(), &blob.WriterOptions{ContentType: "application/octet-stream"})
 }
 
-// TestWrongStores: each check of a vault sees a store that keeps it from its promises.
+// TestWrongStores: each check of a vault detects a store that violates the contract.
 func TestWrongStores(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the checks are the same over a store that is right, and are raced there")
+		t.Skip("-short skips this test: a test with a correct store runs the same checks for the race detector")
 	}
 	overwrites := func(s *vault.Store) {
 		right := *s
@@ -227,8 +227,8 @@ func TestWrongStores(t *testing.T) {
 	}{
 		{"create overwrites", overwrites, "round-trip"},
 		{"create overwrites", overwrites, "faults"},
-		{"create overwrites", overwrites, "frozen-creators"},
-		{"create overwrites", overwrites, "interlopers"},
+		{"create overwrites", overwrites, "simultaneous-creators"},
+		{"create overwrites", overwrites, "competing-writer"},
 		{"create overwrites", overwrites, "applied-later"},
 		{"a swap ignores its tag", ignoresTags, "swap-race"},
 		{"a swap ignores its tag", ignoresTags, "applied-later"},
@@ -239,59 +239,60 @@ func TestWrongStores(t *testing.T) {
 		{"create stores nothing", storesNothing, "round-trip"},
 		{"create stores nothing", storesNothing, "names"},
 		{"create stores nothing", storesNothing, "faults"},
-		{"create stores nothing", storesNothing, "frozen-creators"},
-		{"a failed create publishes its part", publishesParts, "sources"},
+		{"create stores nothing", storesNothing, "simultaneous-creators"},
+		{"a failed create publishes a part of the value", publishesParts, "sources"},
 		{"ranges are ignored", ignoresRanges, "round-trip"},
-		{"ranges are ignored", ignoresRanges, "cut-bodies"},
-		{"a history is the wrong way round", func(s *vault.Store) { s.History = backwards{s.History} }, "history"},
+		{"ranges are ignored", ignoresRanges, "truncated-bodies"},
+		{"a history is listed in the wrong order", func(s *vault.Store) { s.History = backwards{s.History} }, "history"},
 	} {
 		t.Run(tc.name+"/"+tc.check, func(t *testing.T) {
 			t.Parallel()
-			f := newTestField(t, tc.breaks)
+			f := newTestFixture(t, tc.breaks)
 			err := checkNamed(t, tc.check)(t.Context(), f)
 			if err == nil || errors.Is(err, errNotOffered) {
-				t.Errorf("%s says %v of a store where %s", tc.check, err, tc.name)
+				t.Errorf("%s returned %v for a store where %s", tc.check, err, tc.name)
 			} else if text := err.Error(); strings.Contains(text, "%!") || strings.Contains(text, f.canary) {
-				t.Errorf("the message is not formatted, or holds a value: %s", text)
+				t.Errorf("the message is not formatted, or contains a value: %s", text)
 			}
 			t.Log(err)
 		})
 	}
 }
 
-// TestKinds: what a vault makes of a client that the store refuses.
-func TestKinds(t *testing.T) {
+// TestErrorKinds: the check requires the error for a denied client, and rejects other errors.
+func TestErrorKinds(t *testing.T) {
 	for _, tc := range []struct {
-		says error
-		ok   bool
+		err error
+		ok  bool
 	}{{vault.ErrPermission, true}, {vault.ErrNotFound, false}, {vault.ErrUnauthenticated, false}} {
-		f := newTestField(t, nil)
+		f := newTestFixture(t, nil)
 		f.Denied = func(ctx context.Context) (*vault.Store, error) {
 			st, err := f.Reopen(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return intercept.Store(st, intercept.Hooks{Call: func(context.Context, intercept.Call, func() error) error { return tc.says }}), nil
+			return intercept.Store(st, intercept.Hooks{Call: func(context.Context, intercept.Call, func() error) error { return tc.err }}), nil
 		}
-		if err := checkKinds(t.Context(), f); (err == nil) != tc.ok {
-			t.Errorf("a denied client that says %q: %v", tc.says, err)
+		if err := checkErrorKinds(t.Context(), f); (err == nil) != tc.ok {
+			t.Errorf("a denied client with the error %q: %v", tc.err, err)
 		}
 	}
 }
 
-// TestLeaks: a value or a credential in an error or in a log is seen, and not repeated.
+// TestLeaks: a value or a credential in an error or in a log is detected, and is not repeated in
+// the report.
 func TestLeaks(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		leak func(f *field)
+		leak func(f *fixture)
 		ok   bool
 	}{
-		{"none", func(f *field) { f.saw(errors.New("refused")); f.log.WriteString("op=put") }, true},
-		{"a value in an error", func(f *field) { f.saw(fmt.Errorf("writing %q", f.value(100))) }, false},
-		{"a value in the log", func(f *field) { f.log.Write(f.value(100)) }, false},
-		{"a credential in an error", func(f *field) { f.saw(errors.New("key AKIASECRET is refused")) }, false},
+		{"none", func(f *fixture) { f.recordError(errors.New("refused")); f.log.WriteString("op=put") }, true},
+		{"a value in an error", func(f *fixture) { f.recordError(fmt.Errorf("writing %q", f.value(100))) }, false},
+		{"a value in the log", func(f *fixture) { f.log.Write(f.value(100)) }, false},
+		{"a credential in an error", func(f *fixture) { f.recordError(errors.New("key AKIASECRET is refused")) }, false},
 	} {
-		f := newTestField(t, nil)
+		f := newTestFixture(t, nil)
 		f.Secrets = []string{"AKIASECRET"}
 		tc.leak(f)
 		err := f.leaks()
@@ -301,8 +302,8 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
-// TestLeak: goroutines are distinguished by the code that started them.
-func TestLeak(t *testing.T) {
+// TestRemainingGoroutines: a watch reports only goroutines that its own function started.
+func TestRemainingGoroutines(t *testing.T) {
 	stop := make(chan struct{})
 	mine, others := watchGoroutines(t.Context()), watchGoroutines(t.Context())
 	mine.do(func(context.Context) { go func() { <-stop }() })
@@ -311,19 +312,19 @@ func TestLeak(t *testing.T) {
 		go close(done)
 		<-done
 	})
-	if left := others.left(); left != "" {
-		t.Errorf("goroutines that ended, or belong to other code: %s", left)
+	if left := others.remaining(); left != "" {
+		t.Errorf("reported, although they ended or belong to other code: %s", left)
 	}
-	if left := mine.left(); !strings.Contains(left, "TestLeak") {
-		t.Errorf("a goroutine that is left is not seen: %q", left)
+	if left := mine.remaining(); !strings.Contains(left, "TestRemainingGoroutines") {
+		t.Errorf("a goroutine that is still running is not reported: %q", left)
 	}
 	close(stop)
-	if left := mine.left(); left != "" {
-		t.Errorf("a goroutine that ended is seen: %s", left)
+	if left := mine.remaining(); left != "" {
+		t.Errorf("a goroutine that ended is reported: %s", left)
 	}
 }
 
-func newTestField(t *testing.T, breaks func(*vault.Store)) *field {
+func newTestFixture(t *testing.T, breaks func(*vault.Store)) *fixture {
 	t.Helper()
 	memory := new(memfs.Memory)
 	open := func(ctx context.Context) (*vault.Store, error) {
@@ -338,10 +339,10 @@ func newTestField(t *testing.T, breaks func(*vault.Store)) *field {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	return newField(Provider{Name: "test", Open: open, Reopen: open, Claims: []string{"list-after-write"}}, store)
+	return newFixture(Provider{Name: "test", Open: open, Reopen: open, Claims: []string{"list-after-write"}}, store)
 }
 
-func checkNamed(t *testing.T, name string) func(context.Context, *field) error {
+func checkNamed(t *testing.T, name string) func(context.Context, *fixture) error {
 	for _, c := range vaultChecks {
 		if c.name == name {
 			return c.check

@@ -9,9 +9,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A provider's test is one call. This one is in a file of its own, as
-// TestConformance(t *testing.T); here it holds only what must be claimed, so that it
-// would fail and name every other clause that is honoured.
+// A provider's test is one call in TestConformance(t *testing.T). This example claims only the
+// required clauses. It would fail, and name every other clause that the store supports.
 func ExampleRun() {
 	_ = func(t *testing.T) {
 		memory := new(memfs.Memory)

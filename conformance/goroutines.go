@@ -8,21 +8,24 @@ import (
 	"time"
 )
 
-// A leak tells which goroutines were started below it: they inherit its label, whatever
-// else the program does.
-type leak struct {
+// A goroutineWatch finds the goroutines that a function started. They inherit its label, so
+// other goroutines of the program are not counted.
+type goroutineWatch struct {
 	ctx   context.Context
 	label string
 }
 
-func watchGoroutines(ctx context.Context) leak { return leak{ctx, random() + random()} }
+func watchGoroutines(ctx context.Context) goroutineWatch {
+	return goroutineWatch{ctx, random() + random()}
+}
 
-func (l leak) do(f func(context.Context)) {
+func (l goroutineWatch) do(f func(context.Context)) {
 	pprof.Do(l.ctx, pprof.Labels("objectvault-conformance", l.label), f)
 }
 
-// left returns the stacks of those that are still there after three seconds.
-func (l leak) left() string {
+// remaining waits up to three seconds for the goroutines to end, and returns the stacks of
+// the others.
+func (l goroutineWatch) remaining() string {
 	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		var all bytes.Buffer
 		pprof.Lookup("goroutine").WriteTo(&all, 1)

@@ -12,11 +12,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-func checkSwapRace(ctx context.Context, f *field) error {
+func checkSwapRace(ctx context.Context, f *fixture) error {
 	if f.store.Swap == nil {
 		return fmt.Errorf("swap: %w", errNotOffered)
 	}
-	p := f.plot()
+	p := f.newSpace()
 	for range 3 {
 		info, err := p.put(ctx, p.vault(), "raced", f.value(10), nil)
 		if err != nil {
@@ -26,21 +26,21 @@ func checkSwapRace(ctx context.Context, f *field) error {
 		hooks := intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 			err := do()
 			if c.Op == "get" {
-				together() // now that all have read the same revision, only the swap decides
+				together() // all writers have now read the same revision, so only the swap decides
 			}
 			return err
 		}}
 		open := func() *vault.Vault { return p.hooked(hooks) }
-		if err := p.oneWins(ctx, "raced", 8, 100, &vault.PutOptions{IfRevision: info.Revision}, vault.ErrConflict, open); err != nil {
+		if err := p.wantOneWinner(ctx, "raced", 8, 100, &vault.PutOptions{IfRevision: info.Revision}, vault.ErrConflict, open); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// oneWins puts n values at once, each by a vault of its own. One succeeds and its value stays, the others get
-// that they lost.
-func (p plot) oneWins(ctx context.Context, name vault.Name, n, size int, o *vault.PutOptions, lost error, open func() *vault.Vault) error {
+// wantOneWinner puts n values concurrently, each with its own vault. Exactly one put must
+// succeed, and its value must stay. The others must fail with the error lost.
+func (p space) wantOneWinner(ctx context.Context, name vault.Name, n, size int, o *vault.PutOptions, lost error, open func() *vault.Vault) error {
 	values, errs := make([][]byte, n), make([]error, n)
 	start := make(chan struct{})
 	var wg sync.WaitGroup
@@ -58,25 +58,25 @@ func (p plot) oneWins(ctx context.Context, name vault.Name, n, size int, o *vaul
 	for i, err := range errs {
 		switch {
 		case err == nil && winner >= 0:
-			return fmt.Errorf("of %d writers at once two were told success", n)
+			return fmt.Errorf("two of %d concurrent writers succeeded", n)
 		case err == nil:
 			winner = i
 		case !errors.Is(err, lost):
-			return want(lost, err, "one of %d writers at once", n)
+			return wantError(lost, err, "one of %d concurrent writers", n)
 		}
 	}
 	if winner < 0 {
-		return fmt.Errorf("none of %d writers at once was told success: %w", n, errs[0])
+		return fmt.Errorf("none of %d concurrent writers succeeded: %w", n, errs[0])
 	}
-	if err := p.holds(ctx, name, values[winner]); err != nil {
+	if err := p.wantValue(ctx, name, values[winner]); err != nil {
 		return fmt.Errorf("the winner's value: %w", err)
 	}
 	return nil
 }
 
-// checkFrozenCreators has sixteen vaults create one name in the same microsecond, and
-// loses every answer. Only the headers can tell them whose write it was.
-func checkFrozenCreators(ctx context.Context, f *field) error {
+// checkSimultaneousCreators lets sixteen vaults create one name in the same microsecond, and loses
+// every response. Each vault must find out from the header of the object whose write succeeded.
+func checkSimultaneousCreators(ctx context.Context, f *fixture) error {
 	if f.deviates("create-detects") {
 		return fmt.Errorf("create-only: %w", errNotOffered)
 	}
@@ -86,7 +86,7 @@ func checkFrozenCreators(ctx context.Context, f *field) error {
 		if round == 5 {
 			size = streamed
 		}
-		p := f.plot()
+		p := f.newSpace()
 		together := probe.Gather(16, 100*time.Millisecond)
 		lost := intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 			if c.Op != "create" {
@@ -97,7 +97,7 @@ func checkFrozenCreators(ctx context.Context, f *field) error {
 			return errLost
 		}}
 		create := &vault.PutOptions{Create: true}
-		if err := p.oneWins(ctx, "frozen", 16, size, create, vault.ErrExist, func() *vault.Vault {
+		if err := p.wantOneWinner(ctx, "created", 16, size, create, vault.ErrExist, func() *vault.Vault {
 			return p.over(intercept.Store(f.store, lost), &vault.Options{Now: func() time.Time { return at }})
 		}); err != nil {
 			return err
@@ -106,36 +106,36 @@ func checkFrozenCreators(ctx context.Context, f *field) error {
 	return nil
 }
 
-// checkInterlopers lets another writer write after an operation looked and before its
-// own write arrives. What they wrote stays.
-func checkInterlopers(ctx context.Context, f *field) error {
+// checkCompetingWriter lets another writer write between the read and the write of an operation.
+// The value of the other writer must stay.
+func checkCompetingWriter(ctx context.Context, f *fixture) error {
 	for _, op := range operations {
-		lost := op.again
-		if lost != vault.ErrExist && lost != vault.ErrConflict || !op.possible(f) {
+		lost := op.secondError
+		if lost != vault.ErrExist && lost != vault.ErrConflict || !op.applies(f) {
 			continue
 		}
-		s, err := f.scene(ctx, op)
+		s, err := f.setUp(ctx, op)
 		if err != nil {
 			return err
 		}
-		theirs := f.value(33)
-		var perr error
-		cutIn := sync.OnceFunc(func() { _, perr = s.put(ctx, s.vault(), target, theirs, nil) })
+		otherValue := f.value(33)
+		var otherErr error
+		writeOnce := sync.OnceFunc(func() { _, otherErr = s.put(ctx, s.vault(), target, otherValue, nil) })
 		err = op.run(ctx, s, s.hooked(intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 			switch c.Op {
 			case "put", "create", "swap":
-				cutIn()
+				writeOnce()
 			}
 			return do()
 		}}))
-		if perr != nil {
-			return perr
+		if otherErr != nil {
+			return otherErr
 		}
-		if err := want(lost, err, "%s, when another writer writes just before", op.name); err != nil {
+		if err := wantError(lost, err, "%s, after another writer wrote", op.name); err != nil {
 			return err
 		}
-		if err := s.holds(ctx, target, theirs); err != nil {
-			return fmt.Errorf("%s, after another writer wrote: %w", op.name, err)
+		if err := s.wantValue(ctx, target, otherValue); err != nil {
+			return fmt.Errorf("the value of another writer, after %s: %w", op.name, err)
 		}
 	}
 	return nil

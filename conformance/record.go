@@ -7,7 +7,7 @@ import (
 	"github.com/objectvault/objectvault/internal/capabilities"
 )
 
-// A record is what a run found, for a table of all of them.
+// A record contains the results of a run, for docs/capabilities.md.
 type record struct {
 	p      Provider
 	column capabilities.Column
@@ -17,8 +17,7 @@ func newRecord(p Provider) *record {
 	return &record{p, capabilities.Column{Provider: p.Name, Server: p.Server, Clauses: make(map[string]capabilities.Cell)}}
 }
 
-// add takes the verdict on a clause that was as it should be; any other fails the test,
-// and has no place in the table.
+// add records the result of a clause. It ignores a clause with an error, which fails the test.
 func (r *record) add(clause string, err error) {
 	cell := capabilities.Cell{Found: capabilities.NotClaimed}
 	switch reason := r.p.Deviations[clause]; {
@@ -32,13 +31,13 @@ func (r *record) add(clause string, err error) {
 	r.column.Clauses[clause] = cell
 }
 
-// write puts the record into the directory that the environment names.
+// write stores the record in the directory that the environment variable names.
 func (r *record) write(t *testing.T) {
 	dir := os.Getenv("OBJECTVAULT_CAPABILITIES")
 	if dir == "" || r.p.Server == "" || t.Failed() {
 		return
 	}
 	if err := capabilities.Write(dir, r.column); err != nil {
-		t.Errorf("the record of this run: %v", err)
+		t.Errorf("write the record of this run: %v", err)
 	}
 }

@@ -15,16 +15,16 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// want returns an error unless err wraps sentinel.
-func want(sentinel, err error, what string, args ...any) error {
+// wantError returns an error unless err wraps sentinel.
+func wantError(sentinel, err error, what string, args ...any) error {
 	if errors.Is(err, sentinel) {
 		return nil
 	}
-	return fmt.Errorf("%s: want %q, the answer is: %v", fmt.Sprintf(what, args...), sentinel, err)
+	return fmt.Errorf("%s: want the error %q, got: %v", fmt.Sprintf(what, args...), sentinel, err)
 }
 
-func checkRoundTrip(ctx context.Context, f *field) error {
-	p := f.plot()
+func checkRoundTrip(ctx context.Context, f *fixture) error {
+	p := f.newSpace()
 	v := p.vault()
 	sizes := []int{0, 1, 1<<16 - 1, 1 << 16, 1<<16 + 1, 1 << 20, 1<<20 + 1}
 	if f.Large >= 0 {
@@ -36,13 +36,13 @@ func checkRoundTrip(ctx context.Context, f *field) error {
 		}
 	}
 	if names, err := p.names(ctx, v, ""); err != nil || len(names) > 0 {
-		return fmt.Errorf("after all was deleted there are %q, %v", names, err)
+		return fmt.Errorf("after all names were deleted, the list contains %q, error %v", names, err)
 	}
 	return nil
 }
 
-// roundTrip takes one name through all that can be done with it, history apart.
-func (p plot) roundTrip(ctx context.Context, v *vault.Vault, name vault.Name, value []byte) error {
+// roundTrip runs every operation on one name, except those on the history.
+func (p space) roundTrip(ctx context.Context, v *vault.Vault, name vault.Name, value []byte) error {
 	expires := time.Date(2042, 1, 2, 3, 4, 5, 0, time.UTC)
 	o := &vault.PutOptions{Create: !p.deviates("create"), ContentType: "text/plain", Expires: expires, Labels: map[string]string{"env": "test"}}
 	put, err := p.put(ctx, v, name, value, o)
@@ -50,19 +50,19 @@ func (p plot) roundTrip(ctx context.Context, v *vault.Vault, name vault.Name, va
 		return err
 	}
 	if put.Size != int64(len(value)) || put.SealedSize <= put.Size {
-		return fmt.Errorf("put says: size %d, sealed %d", put.Size, put.SealedSize)
+		return fmt.Errorf("put returned size %d, sealed size %d", put.Size, put.SealedSize)
 	}
-	if err := p.holds(ctx, name, value); err != nil {
+	if err := p.wantValue(ctx, name, value); err != nil {
 		return err
 	}
 
 	stat, err := v.Stat(ctx, name)
-	if p.saw(err) != nil {
+	if p.recordError(err) != nil {
 		return err
 	}
 	if stat.Size != put.Size || stat.SealedSize != put.SealedSize || stat.Revision != put.Revision || stat.ContentType != o.ContentType ||
 		!stat.Expires.Equal(expires) || !maps.Equal(stat.Labels, o.Labels) || stat.Modified.IsZero() || stat.Name != name {
-		return fmt.Errorf("stat says %+v of what was put as %+v", stat, put)
+		return fmt.Errorf("stat returned %+v, but put returned %+v", stat, put)
 	}
 	n := int64(len(value))
 	for _, r := range []vault.Range{{Offset: 0, Length: -1}, {Offset: 0, Length: 1}, {Offset: n / 2, Length: 70_000}, {Offset: max(0, n-1), Length: 5}, {Offset: -min(5, n), Length: -1}} {
@@ -79,52 +79,52 @@ func (p plot) roundTrip(ctx context.Context, v *vault.Vault, name vault.Name, va
 			to = min(n, from+r.Length)
 		}
 		if !bytes.Equal(got, value[from:to]) {
-			return fmt.Errorf("range %+v gives %d bytes, or others; want %d", r, len(got), to-from)
+			return fmt.Errorf("range %+v returned %d bytes; want %d bytes of the value", r, len(got), to-from)
 		}
 	}
 
 	if !p.deviates("create") {
-		if _, err := p.put(ctx, v, name, p.value(3), o); want(vault.ErrExist, err, "") != nil {
-			return want(vault.ErrExist, err, "a create of an existing object")
+		if _, err := p.put(ctx, v, name, p.value(3), o); wantError(vault.ErrExist, err, "") != nil {
+			return wantError(vault.ErrExist, err, "a create of an existing object")
 		}
-		if err := p.holds(ctx, name, value); err != nil {
+		if err := p.wantValue(ctx, name, value); err != nil {
 			return fmt.Errorf("after a refused create: %w", err)
 		}
 	}
 	value = p.value(len(value) + 1)
 	if p.store.Swap != nil {
-		if _, err := p.put(ctx, v, name, p.value(3), &vault.PutOptions{IfRevision: put.Revision - 1}); want(vault.ErrConflict, err, "") != nil {
-			return want(vault.ErrConflict, err, "a put if another revision is there")
+		if _, err := p.put(ctx, v, name, p.value(3), &vault.PutOptions{IfRevision: put.Revision - 1}); wantError(vault.ErrConflict, err, "") != nil {
+			return wantError(vault.ErrConflict, err, "a put with a wrong IfRevision")
 		}
 		if _, err := p.put(ctx, v, name, value, &vault.PutOptions{IfRevision: put.Revision}); err != nil {
-			return fmt.Errorf("a put if this revision is there: %w", err)
+			return fmt.Errorf("a put with the current IfRevision: %w", err)
 		}
 	} else if _, err := p.put(ctx, v, name, value, nil); err != nil {
 		return err
 	}
-	if err := p.holds(ctx, name, value); err != nil {
-		return fmt.Errorf("after it was replaced: %w", err)
+	if err := p.wantValue(ctx, name, value); err != nil {
+		return fmt.Errorf("after the value was replaced: %w", err)
 	}
 
 	if err := p.delete(ctx, v, name); err != nil {
 		return err
 	}
-	if err := p.holds(ctx, name, nil); err != nil {
-		return fmt.Errorf("after it was deleted: %w", err)
+	if err := p.wantValue(ctx, name, nil); err != nil {
+		return fmt.Errorf("after the name was deleted: %w", err)
 	}
 	_, err = v.Stat(ctx, name)
-	if err := want(vault.ErrNotFound, p.saw(err), "stat of what was deleted"); err != nil {
+	if err := wantError(vault.ErrNotFound, p.recordError(err), "stat of a deleted name"); err != nil {
 		return err
 	}
-	// A cloud that does not tell says nil.
+	// Some clouds report success for a missing object.
 	if err := p.delete(ctx, v, name); err != nil && !errors.Is(err, vault.ErrNotFound) {
-		return want(vault.ErrNotFound, err, "deleting what was deleted")
+		return wantError(vault.ErrNotFound, err, "deleting a deleted name")
 	}
 	return nil
 }
 
-func checkNames(ctx context.Context, f *field) error {
-	p := f.plot()
+func checkNames(ctx context.Context, f *fixture) error {
+	p := f.newSpace()
 	v := p.vault()
 	names := []vault.Name{
 		"openrouter", "acme/openai", "acme/openai.enc", "acme/openai.enc/x", "a b", "a%20b", "%", "100%", "__0x2f__", "_", "@=~", ".hidden", "...",
@@ -138,7 +138,7 @@ func checkNames(ctx context.Context, f *field) error {
 		}
 	}
 	for name, value := range values {
-		if err := p.holds(ctx, name, value); err != nil {
+		if err := p.wantValue(ctx, name, value); err != nil {
 			return fmt.Errorf("%q: %w", name, err)
 		}
 	}
@@ -149,7 +149,7 @@ func checkNames(ctx context.Context, f *field) error {
 	if f.claims("list-after-write") {
 		all := slices.Sorted(maps.Keys(values))
 		if !slices.Equal(slices.Sorted(slices.Values(toNames(got))), all) {
-			return fmt.Errorf("names that were put: %q, listed: %q", all, got)
+			return fmt.Errorf("the list is %[2]q, want %[1]q", all, got)
 		}
 	}
 	return nil
@@ -167,7 +167,7 @@ func (p Provider) claims(clause string) bool { return slices.Contains(p.Claims, 
 
 func (p Provider) deviates(clause string) bool { return p.Deviations[clause] != "" }
 
-func checkSecondClient(ctx context.Context, f *field) error {
+func checkSecondClient(ctx context.Context, f *fixture) error {
 	if f.Reopen == nil {
 		return fmt.Errorf("a second client: %w", errNotOffered)
 	}
@@ -176,7 +176,7 @@ func checkSecondClient(ctx context.Context, f *field) error {
 		return err
 	}
 	defer store.Close()
-	p := f.plot()
+	p := f.newSpace()
 	first, second := p.vault(), p.over(store, nil)
 	for i := range 5 {
 		value := f.value(100 + i)
@@ -185,7 +185,7 @@ func checkSecondClient(ctx context.Context, f *field) error {
 		}
 		got, err := p.get(ctx, second, "shared", nil)
 		if err != nil || !bytes.Equal(got, value) {
-			return fmt.Errorf("put %d of one client is, for another, %s, %v", i, about(got), err)
+			return fmt.Errorf("after put %d of one client, another client reads %s, error %v", i, describe(got), err)
 		}
 		first, second = second, first
 	}
@@ -193,14 +193,14 @@ func checkSecondClient(ctx context.Context, f *field) error {
 		return err
 	}
 	_, err = p.get(ctx, second, "shared", nil)
-	return want(vault.ErrNotFound, err, "getting what another client deleted")
+	return wantError(vault.ErrNotFound, err, "get of a name that another client deleted")
 }
 
-func checkHistory(ctx context.Context, f *field) error {
+func checkHistory(ctx context.Context, f *fixture) error {
 	if f.store.History == nil {
 		return fmt.Errorf("history: %w", errNotOffered)
 	}
-	p := f.plot()
+	p := f.newSpace()
 	v := p.vault()
 	const name = "historic"
 	var values [][]byte
@@ -228,41 +228,41 @@ func checkHistory(ctx context.Context, f *field) error {
 		for _, spec := range []string{e.Version, fmt.Sprintf("@%d", i+1), fmt.Sprintf("r:%d", revisions[n])} {
 			got, err := p.get(ctx, v, name, &vault.GetOptions{Version: spec})
 			if err != nil || !bytes.Equal(got, values[n]) {
-				return fmt.Errorf("version %s is %s, %v", spec, about(got), err)
+				return fmt.Errorf("get of version %s returned %s, error %v", spec, describe(got), err)
 			}
 			got, err = p.get(ctx, v, name, &vault.GetOptions{Version: spec, Range: &vault.Range{Offset: 0, Length: 50}})
 			if err != nil || !bytes.Equal(got, values[n][:min(50, len(values[n]))]) {
-				return fmt.Errorf("a range of version %s is %s, %v", spec, about(got), err)
+				return fmt.Errorf("get of a range of version %s returned %s, error %v", spec, describe(got), err)
 			}
 		}
 	}
 
 	info, err := v.Rollback(ctx, name, "@3")
-	if p.saw(err) != nil {
+	if p.recordError(err) != nil {
 		return err
 	}
 	if info.Revision <= revisions[2] {
-		return fmt.Errorf("a rollback has revision %d, not above %d", info.Revision, revisions[2])
+		return fmt.Errorf("a rollback wrote revision %d, want a revision above %d", info.Revision, revisions[2])
 	}
-	if err := p.holds(ctx, name, values[0]); err != nil {
+	if err := p.wantValue(ctx, name, values[0]); err != nil {
 		return fmt.Errorf("after a rollback: %w", err)
 	}
-	if _, err = v.Undelete(ctx, name); want(vault.ErrExist, p.saw(err), "") != nil {
-		return want(vault.ErrExist, err, "undeleting an existing object")
+	if _, err = v.Undelete(ctx, name); wantError(vault.ErrExist, p.recordError(err), "") != nil {
+		return wantError(vault.ErrExist, err, "undeleting an existing object")
 	}
 	if err := p.delete(ctx, v, name); err != nil {
 		return err
 	}
-	if _, err = p.get(ctx, v, name, &vault.GetOptions{Version: "@1"}); want(vault.ErrNotFound, err, "") != nil {
-		return want(vault.ErrNotFound, err, "getting a deletion")
+	if _, err = p.get(ctx, v, name, &vault.GetOptions{Version: "@1"}); wantError(vault.ErrNotFound, err, "") != nil {
+		return wantError(vault.ErrNotFound, err, "get of a version that is a delete marker")
 	}
 	if p.deviates("create-after-delete") {
-		return nil // there is no undelete
+		return nil // undelete is not possible
 	}
-	if _, err = v.Undelete(ctx, name); p.saw(err) != nil {
+	if _, err = v.Undelete(ctx, name); p.recordError(err) != nil {
 		return err
 	}
-	if err := p.holds(ctx, name, values[0]); err != nil {
+	if err := p.wantValue(ctx, name, values[0]); err != nil {
 		return fmt.Errorf("after an undelete: %w", err)
 	}
 	if entries, err = p.history(ctx, v, name); err != nil {
@@ -271,28 +271,28 @@ func checkHistory(ctx context.Context, f *field) error {
 	if len(entries) != 6 || !entries[1].Deleted || !entries[0].Current {
 		return fmt.Errorf("after three puts, a rollback, a delete and an undelete the history is %+v", entries)
 	}
-	for _, spec := range []string{"never-was", "@7", "r:1"} {
+	for _, spec := range []string{"no-such-version", "@7", "r:1"} {
 		_, err = p.get(ctx, v, name, &vault.GetOptions{Version: spec})
-		if err := want(vault.ErrNotFound, err, "getting version %s", spec); err != nil {
+		if err := wantError(vault.ErrNotFound, err, "get of the missing version %s", spec); err != nil {
 			return err
 		}
 	}
-	_, err = p.history(ctx, v, "never-was")
-	return want(vault.ErrNotFound, err, "the history of what never was")
+	_, err = p.history(ctx, v, "never-existed")
+	return wantError(vault.ErrNotFound, err, "the history of a name that never existed")
 }
 
-func (p plot) history(ctx context.Context, v *vault.Vault, name vault.Name) (all []vault.HistoryEntry, err error) {
+func (p space) history(ctx context.Context, v *vault.Vault, name vault.Name) (all []vault.HistoryEntry, err error) {
 	for e, err := range v.History(ctx, name) {
 		if err != nil {
-			return nil, p.saw(err)
+			return nil, p.recordError(err)
 		}
 		all = append(all, e)
 	}
 	return all, nil
 }
 
-func checkScope(ctx context.Context, f *field) error {
-	p := f.plot()
+func checkScope(ctx context.Context, f *fixture) error {
+	p := f.newSpace()
 	value := f.value(10)
 	for _, name := range []vault.Name{"mine", "theirs"} {
 		if _, err := p.put(ctx, p.vault(), name, value, nil); err != nil {
@@ -321,7 +321,7 @@ func checkScope(ctx context.Context, f *field) error {
 		"read-only undelete": func() error { _, err := reading.Undelete(ctx, "mine"); return err },
 		"read-only teardown": func() error { _, err := reading.Teardown(ctx, nil); return err },
 	} {
-		if err := want(vault.ErrPermission, do(), "%s outside the scope", what); err != nil {
+		if err := wantError(vault.ErrPermission, do(), "%s outside the scope", what); err != nil {
 			return err
 		}
 		if n := requests.Load(); n > 0 {
@@ -329,23 +329,23 @@ func checkScope(ctx context.Context, f *field) error {
 		}
 	}
 	if got, err := p.get(ctx, scoped, "mine", nil); err != nil || !bytes.Equal(got, value) {
-		return fmt.Errorf("get inside the scope: %s, %v", about(got), err)
+		return fmt.Errorf("get inside the scope returned %s, error %v", describe(got), err)
 	}
 	if names, err := p.names(ctx, scoped, ""); err != nil || slices.Contains(names, "theirs") {
-		return fmt.Errorf("a scoped listing shows %q, %v", names, err)
+		return fmt.Errorf("a list with a scope returned %q, error %v", names, err)
 	}
-	return p.holds(ctx, "theirs", value)
+	return p.wantValue(ctx, "theirs", value)
 }
 
-func checkTeardown(ctx context.Context, f *field) error {
+func checkTeardown(ctx context.Context, f *fixture) error {
 	if !f.claims("list-after-write") {
-		return fmt.Errorf("a listing that sees what was just written: %w", errNotOffered)
+		return fmt.Errorf("list-after-write: %w", errNotOffered)
 	}
-	p, other := f.plot(), f.plot()
-	for _, plot := range []plot{p, other} {
+	p, other := f.newSpace(), f.newSpace()
+	for _, space := range []space{p, other} {
 		for i := range 3 {
 			for range 2 {
-				if _, err := plot.put(ctx, plot.vault(), vault.Name(fmt.Sprint("n", i)), f.value(20+i), nil); err != nil {
+				if _, err := space.put(ctx, space.vault(), vault.Name(fmt.Sprint("n", i)), f.value(20+i), nil); err != nil {
 					return err
 				}
 			}
@@ -359,69 +359,69 @@ func checkTeardown(ctx context.Context, f *field) error {
 		return err
 	}
 	result, err := p.vault().Teardown(ctx, nil)
-	if p.saw(err) != nil {
+	if p.recordError(err) != nil {
 		return err
 	}
 	left := 0
 	switch {
 	case f.store.Purge != nil && f.store.History != nil:
-		left = 6 // two values of each name
+		left = 6 // two values for each of three names
 	case f.store.Purge == nil && f.store.History != nil:
 		left = -1
 	}
 	if result.Deleted != 2 || result.LeftInHistory != left || len(result.Failed) > 0 {
-		return fmt.Errorf("tearing down two objects says %+v, want %d left in history", result, left)
+		return fmt.Errorf("teardown of two objects returned %+v, want LeftInHistory %d", result, left)
 	}
 	for _, name := range []vault.Name{"n0", "n1", "n2"} {
-		if err := p.holds(ctx, name, nil); err != nil {
+		if err := p.wantValue(ctx, name, nil); err != nil {
 			return fmt.Errorf("after a teardown: %w", err)
 		}
 	}
 	if f.store.Purge == nil {
 		_, err := p.vault().Teardown(ctx, &vault.TeardownOptions{Purge: true})
-		if err := want(vault.ErrUnsupported, p.saw(err), "purging where the store cannot"); err != nil {
+		if err := wantError(vault.ErrUnsupported, p.recordError(err), "a purge in a store that does not support it"); err != nil {
 			return err
 		}
-		return other.holds(ctx, "n0", kept)
+		return other.wantValue(ctx, "n0", kept)
 	}
 	result, err = p.vault().Teardown(ctx, &vault.TeardownOptions{Purge: true})
-	if p.saw(err) != nil {
+	if p.recordError(err) != nil {
 		return err
 	}
 	if result.Deleted != 0 || result.LeftInHistory != 0 || result.Purged != left || len(result.Failed) > 0 {
-		return fmt.Errorf("purging three names with six values says %+v", result)
+		return fmt.Errorf("a purge of three names with six values returned %+v", result)
 	}
 	for _, name := range []vault.Name{"n0", "n1", "n2"} {
-		if err := p.holds(ctx, name, nil); err != nil {
+		if err := p.wantValue(ctx, name, nil); err != nil {
 			return fmt.Errorf("after a purge: %w", err)
 		}
 		if f.store.History == nil {
 			continue
 		}
-		if _, err := p.history(ctx, p.vault(), name); want(vault.ErrNotFound, err, "") != nil {
-			return want(vault.ErrNotFound, err, "the history after a purge")
+		if _, err := p.history(ctx, p.vault(), name); wantError(vault.ErrNotFound, err, "") != nil {
+			return wantError(vault.ErrNotFound, err, "the history after a purge")
 		}
 	}
-	return other.holds(ctx, "n0", kept)
+	return other.wantValue(ctx, "n0", kept)
 }
 
-// checkKinds takes the clients that the store refuses through a vault.
-func checkKinds(ctx context.Context, f *field) error {
-	p := f.plot()
+// checkErrorKinds checks the errors of a vault whose client the store refuses.
+func checkErrorKinds(ctx context.Context, f *fixture) error {
+	p := f.newSpace()
 	value := f.value(10)
 	if _, err := p.put(ctx, p.vault(), "there", value, nil); err != nil {
 		return err
 	}
-	none := true
+	noClient := true
 	for _, c := range []struct {
-		who  string
+		name string
 		open func(context.Context) (*vault.Store, error)
 		want error
 	}{{"denied", f.Denied, vault.ErrPermission}, {"expired", f.Expired, vault.ErrUnauthenticated}, {"unreachable", f.Unreachable, vault.ErrUnavailable}} {
 		if c.open == nil {
 			continue
 		}
-		none = false
+		noClient = false
 		store, err := c.open(ctx)
 		if err != nil {
 			return err
@@ -435,20 +435,20 @@ func checkKinds(ctx context.Context, f *field) error {
 				return err
 			},
 			"get":    func() error { _, err := p.get(ctx, v, "there", nil); return err },
-			"stat":   func() error { _, err := v.Stat(ctx, "there"); return p.saw(err) },
+			"stat":   func() error { _, err := v.Stat(ctx, "there"); return p.recordError(err) },
 			"list":   func() error { _, err := p.names(ctx, v, ""); return err },
 			"delete": func() error { return p.delete(ctx, v, "there") },
 		} {
-			if err := want(c.want, do(), "%s by a client that is %s", what, c.who); err != nil {
+			if err := wantError(c.want, do(), "%s with a client that is %s", what, c.name); err != nil {
 				return err
 			}
 		}
 	}
-	if none {
-		return fmt.Errorf("a client that it refuses: %w", errNotOffered)
+	if noClient {
+		return fmt.Errorf("a client that the store refuses: %w", errNotOffered)
 	}
-	if err := p.holds(ctx, "new", nil); err != nil {
+	if err := p.wantValue(ctx, "new", nil); err != nil {
 		return err
 	}
-	return p.holds(ctx, "there", value)
+	return p.wantValue(ctx, "there", value)
 }

@@ -11,44 +11,44 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// errSource is what a failing source says.
+// errSource is the error of a failing source.
 var errSource = errors.New("the source of this value failed on purpose")
 
-// A source is a value that goes wrong before its end.
+// A source is the reader of a value that calls atEnd after the last byte.
 type source struct {
 	io.Reader
-	then func() (int, error) // what is read after the last byte
+	atEnd func() (int, error)
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
 	if err == io.EOF {
-		return s.then()
+		return s.atEnd()
 	}
 	return n, err
 }
 
-// checkSources puts values whose source fails, panics or outlives its context: what
-// was there stays, and the error names the source.
-func checkSources(ctx context.Context, f *field) error {
-	sizes := []int{0, 1000, 1<<20 + 70_000} // the last one streams
+// checkSources puts values whose source fails, panics or cancels the context. The previous
+// value must stay, and the error must wrap the error of the source.
+func checkSources(ctx context.Context, f *fixture) error {
+	sizes := []int{0, 1000, 1<<20 + 70_000} // the last value is streamed
 	if f.Large >= 0 {
-		sizes = append(sizes, int(min(cmp.Or(f.Large, 9<<20), 9<<20))) // past one part of a multipart upload
+		sizes = append(sizes, int(min(cmp.Or(f.Large, 9<<20), 9<<20))) // more than one part of a multipart upload
 	}
 	for _, size := range sizes {
 		for _, mode := range []string{"put", "overwrite", "create", "swap"} {
 			if mode == "swap" && f.store.Swap == nil || mode == "create" && f.deviates("create") {
 				continue
 			}
-			if err := f.plot().brokenSources(ctx, mode, size); err != nil {
-				return fmt.Errorf("%s of %d bytes, and then %w", mode, size, err)
+			if err := f.newSpace().brokenSources(ctx, mode, size); err != nil {
+				return fmt.Errorf("%s of %d bytes, then %w", mode, size, err)
 			}
 		}
 	}
 	return nil
 }
 
-func (p plot) brokenSources(ctx context.Context, mode string, size int) error {
+func (p space) brokenSources(ctx context.Context, mode string, size int) error {
 	const name = "broken"
 	value := p.value(size)
 	var old []byte
@@ -64,9 +64,9 @@ func (p plot) brokenSources(ctx context.Context, mode string, size int) error {
 		}
 	}
 	for _, c := range []struct {
-		what string
-		then func(cancel func()) (int, error)
-		want error // nil: a panic
+		what  string
+		atEnd func(cancel func()) (int, error)
+		want  error // nil: a panic
 	}{
 		{"an error", func(func()) (int, error) { return 0, errSource }, errSource},
 		{"a cancelled context", func(cancel func()) (int, error) { cancel(); return 0, io.EOF }, context.Canceled},
@@ -82,23 +82,23 @@ func (p plot) brokenSources(ctx context.Context, mode string, size int) error {
 					panicked = true
 				}
 			}()
-			_, err = p.vault().Put(wctx, name, &source{bytes.NewReader(value), func() (int, error) { return c.then(cancel) }}, o)
-			return p.saw(err), false
+			_, err = p.vault().Put(wctx, name, &source{bytes.NewReader(value), func() (int, error) { return c.atEnd(cancel) }}, o)
+			return p.recordError(err), false
 		}()
 		cancel()
 		switch {
 		case c.want == nil && !panicked:
-			return fmt.Errorf("%s: it was swallowed, put says: %v", c.what, err)
+			return fmt.Errorf("%s: put did not pass it on, and returned: %v", c.what, err)
 		case c.want != nil && err == nil:
-			return fmt.Errorf("%s: put says nil", c.what)
+			return fmt.Errorf("%s: put returned no error", c.what)
 		case c.want != nil && !errors.Is(err, c.want):
-			return fmt.Errorf("%s: put says: %w", c.what, err)
+			return fmt.Errorf("%s: put returned: %w", c.what, err)
 		case c.want == errSource && errors.Is(err, vault.ErrUnavailable):
-			return fmt.Errorf("%s: put blames the store: %w", c.what, err)
+			return fmt.Errorf("%s: put reported a failure of the store: %w", c.what, err)
 		case errors.Is(err, vault.ErrUnsure):
-			return fmt.Errorf("%s: put is not sure: %w", c.what, err)
+			return fmt.Errorf("%s: put reported an unknown outcome: %w", c.what, err)
 		}
-		if err := p.holds(ctx, name, old); err != nil {
+		if err := p.wantValue(ctx, name, old); err != nil {
 			return fmt.Errorf("%s: %w", c.what, err)
 		}
 	}

@@ -14,25 +14,25 @@ import (
 
 // ClientOptions configures [NewClient]. Nil, or the zero value, is ready to use.
 type ClientOptions struct {
-	// Endpoint is the bucket's URL where it is not https://BUCKET.cos.REGION.myqcloud.com:
-	// an internal or accelerated host, a test server.
+	// Endpoint is the URL of the bucket if it is not https://BUCKET.cos.REGION.myqcloud.com,
+	// for example an internal host, an accelerated host or a test server.
 	Endpoint string
-	// Transport sends the signed requests; nil means one of its own, without a time limit
-	// for a request that makes progress.
+	// Transport sends the signed requests. If it is nil, NewClient creates a transport. That
+	// transport sets no time limit for a request that makes progress.
 	Transport http.RoundTripper
-	// Timeout is how long a connection of that own transport may make no progress; 0 means
-	// 30 seconds.
+	// Timeout is the longest time without progress on a connection of that transport. The
+	// default is 30 seconds.
 	Timeout time.Duration
-	// Now reports the time that signatures of requests begin with; nil means [time.Now].
-	// Those of URLs begin with the machine's.
+	// Now returns the start time for the signatures of requests; nil means [time.Now].
+	// Signatures of URLs always use the clock of the machine.
 	Now func() time.Time
 }
 
-// NewClient returns a client of the SDK for one bucket. It signs each request with a
-// snapshot of c, follows no redirects, and neither retries nor compares checksums.
+// NewClient returns a client of the SDK for one bucket. The client signs each request with a
+// snapshot of c. It does not follow redirects, retry requests or compare checksums.
 func NewClient(bucket, region string, c Credentials, o *ClientOptions) (*cos.Client, error) {
 	if c == nil {
-		return nil, errors.New("cosblob: credentials are required; Static(\"\", \"\", \"\") leaves requests unsigned")
+		return nil, errors.New("cosblob: credentials are required; use Static(\"\", \"\", \"\") for unsigned requests")
 	}
 	if o == nil {
 		o = new(ClientOptions)
@@ -49,7 +49,7 @@ func NewClient(bucket, region string, c Credentials, o *ClientOptions) (*cos.Cli
 		s.now = time.Now
 	}
 	client := cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: s})
-	quiet(client.Conf)
+	disableSDKExtras(client.Conf)
 	return client, nil
 }
 
@@ -61,7 +61,7 @@ func bucketURL(bucket, region, endpoint string) (*url.URL, error) {
 		u, err := url.Parse(endpoint)
 		if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 			u.Path != "" && u.Path != "/" || u.Scheme != "http" && u.Scheme != "https" {
-			// Not quoted: it may hold a password.
+			// The message does not contain the endpoint, because it may contain a password.
 			return nil, errors.New("cosblob: the endpoint is not a URL such as https://vault-1250000000.cos-internal.ap-guangzhou.tencentcos.cn")
 		}
 		return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// copyLimit is up to which size COS copies by one request (436/10881): "5 GB", of
-	// which this is the smaller reading.
+	// copyLimit is the largest size that COS copies in one request. The documentation says
+	// "5 GB" (436/10881). We use the smaller of its two meanings.
 	copyLimit = 5_000_000_000
 	copyPart  = 512 << 20
 )
 
-// BUG(objectvault): A copy does not take the ACL and the encryption of its source along, and
-// one of more than 5 GB, which is made of parts, not its tags either.
+// BUG(objectvault): A copy does not preserve the ACL and the encryption of its source. A copy of
+// more than 5 GB, which is a multipart upload, does not preserve the tags either.
 
-// Copy copies within the service. Larger objects are copied in parts, all of one source:
-// each names its ETag.
+// Copy copies an object within the service. It copies a larger object in parts. Each part
+// request contains the ETag of the source, so all parts come from the same version.
 func (b *bucket) Copy(ctx context.Context, dstKey, srcKey string, o *driver.CopyOptions) error {
 	dst, err := escapeKey(dstKey)
 	if err != nil {
@@ -36,7 +36,7 @@ func (b *bucket) Copy(ctx context.Context, dstKey, srcKey string, o *driver.Copy
 		return err
 	}
 	if b.host == "" {
-		return fmt.Errorf("cosblob: %w: a copy needs Options.Region", gcerrors.ErrUnimplemented)
+		return fmt.Errorf("cosblob: %w: a copy requires Options.Region", gcerrors.ErrUnimplemented)
 	}
 	from, err := b.head(ctx, srcKey, nil)
 	if err != nil {
@@ -46,7 +46,7 @@ func (b *bucket) Copy(ctx context.Context, dstKey, srcKey string, o *driver.Copy
 		ACLHeaderOptions: new(cos.ACLHeaderOptions),
 		ObjectCopyHeaderOptions: &cos.ObjectCopyHeaderOptions{
 			XCosCopySourceIfMatch: from.Header.Get("ETag"),
-			XCosStorageClass:      from.Header.Get("X-Cos-Storage-Class"), // would be lost
+			XCosStorageClass:      from.Header.Get("X-Cos-Storage-Class"), // a copy does not preserve it by default
 			XOptionHeader:         &http.Header{},
 		},
 	}
@@ -70,23 +70,23 @@ func (b *bucket) Copy(ctx context.Context, dstKey, srcKey string, o *driver.Copy
 		return err
 	}
 	if sum := from.Header.Get("X-Cos-Hash-Crc64ecma"); sum != "" && got.CRC64 != "" && got.CRC64 != sum {
-		return fmt.Errorf("%w: the copy has another CRC64 than its source; it was written", ErrChecksum)
+		return fmt.Errorf("%w: the CRC64 of the copy differs from the CRC64 of the source; the copy exists in the bucket", ErrChecksum)
 	}
 	return nil
 }
 
 func (b *bucket) copyParts(ctx context.Context, dst, source string, from *cos.Response, in *cos.ObjectCopyOptions) error {
 	if in.XCosSSECustomerAglo != "" {
-		return fmt.Errorf("cosblob: %w: a copy of more than %d bytes with a key of one's own", gcerrors.ErrUnimplemented, b.copyLimit)
+		return fmt.Errorf("cosblob: %w: a copy of more than %d bytes with a customer-provided encryption key", gcerrors.ErrUnimplemented, b.copyLimit)
 	}
 	match := in.XCosCopySourceIfMatch
 	if match == "" || match == "*" {
-		match = from.Header.Get("ETag") // all parts are of one source, whatever was asked
+		match = from.Header.Get("ETag") // all parts must come from the same version of the source
 	}
 	if match == "" {
-		return errors.New("cosblob: the service does not say which source it has, and parts of two could be mixed")
+		return errors.New("cosblob: the source has no ETag, so the copy could mix parts of two versions")
 	}
-	up, err := b.start(context.WithValue(ctx, sourceKey{}, nil), dst, copied(from, in), partsOnce)
+	up, err := b.start(context.WithValue(ctx, sourceKey{}, nil), dst, copiedHeaders(from, in), partConcurrency)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (b *bucket) copyParts(ctx context.Context, dst, source string, from *cos.Re
 				XCosCopySourceIfUnmodifiedSince: in.XCosCopySourceIfUnmodifiedSince,
 			}
 			return b.try(pctx, repeatable, func(ctx context.Context) error {
-				lasting, cancel := answered(ctx)
+				lasting, cancel := lingeringContext(ctx)
 				defer cancel()
 				got, _, err := b.client.Object.CopyPart(lasting, dst, up.id, n, source, o)
 				if err == nil && got.ETag == "" {
@@ -130,8 +130,8 @@ func (b *bucket) copyParts(ctx context.Context, dst, source string, from *cos.Re
 	return err
 }
 
-// copied are the headers that a copy by one request would take along.
-func copied(from *cos.Response, in *cos.ObjectCopyOptions) *cos.ObjectPutOptions {
+// copiedHeaders returns the headers that a copy in one request preserves.
+func copiedHeaders(from *cos.Response, in *cos.ObjectCopyOptions) *cos.ObjectPutOptions {
 	h, meta := from.Header, http.Header{}
 	for name, values := range h {
 		if strings.HasPrefix(strings.ToLower(name), metaPrefix) {

@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// openSmall opens a bucket that copies in parts of 1 MiB what is longer than 2.
+// openSmall opens a bucket that copies objects of more than 2 MiB in parts of 1 MiB.
 func openSmall(t *testing.T) (*costest.Server, *blob.Bucket) {
 	t.Helper()
 	s, err := costest.New(nil)
@@ -45,7 +45,7 @@ func openSmall(t *testing.T) (*costest.Server, *blob.Bucket) {
 	return s, b
 }
 
-// TestCopyInParts: an object above the limit is copied whole, with all that belongs to it.
+// TestCopyInParts: an object above the limit is copied completely, with its headers and metadata.
 func TestCopyInParts(t *testing.T) {
 	t.Parallel()
 	s, b := openSmall(t)
@@ -115,7 +115,7 @@ func TestCopyInParts(t *testing.T) {
 	}
 }
 
-// TestCopyPartsConditions: a copy in parts keeps the conditions that one request would.
+// TestCopyPartsConditions: a copy in parts checks the same conditions as a copy in one request.
 func TestCopyPartsConditions(t *testing.T) {
 	t.Parallel()
 	_, b := openSmall(t)
@@ -146,7 +146,7 @@ func TestCopyPartsConditions(t *testing.T) {
 	}
 }
 
-// TestCopyPartFails: a failed copy leaves nothing, one whose parts are tried again succeeds.
+// TestCopyPartFails: a failed copy leaves no object. If a repeated part succeeds, the copy succeeds.
 func TestCopyPartFails(t *testing.T) {
 	t.Parallel()
 	s, b := openSmall(t)
@@ -174,8 +174,8 @@ func TestCopyPartFails(t *testing.T) {
 	}
 }
 
-// TestCopySource: the SDK cuts keys at a question mark; the right object is copied all
-// the same, by one request, too.
+// TestCopySource: the right object is copied, in parts and in one request, although the SDK
+// truncates keys at a question mark.
 func TestCopySource(t *testing.T) {
 	t.Parallel()
 	s, b := openSmall(t)
@@ -196,7 +196,7 @@ func TestCopySource(t *testing.T) {
 	if err := b.Copy(t.Context(), "copy", "absent", nil); gcerrors.Code(err) != gcerrors.NotFound {
 		t.Errorf("of what is absent: %v, want NotFound", err)
 	}
-	// A foreign client sends the wrong name, which the ETag shows.
+	// A client that is not from NewClient sends the wrong name. The ETag detects it.
 	plain := cos.NewClient(&cos.BaseURL{BucketURL: clientURL(t, b)}, &http.Client{Transport: &cos.AuthorizationTransport{
 		SecretID: s.SecretID(), SecretKey: s.SecretKey(), Transport: s.Client().Transport,
 	}})

@@ -6,71 +6,73 @@
 // # URLs
 //
 // For [blob.OpenBucket] the scheme is cos: cos://vault-1250000000?region=ap-guangzhou.
-// Credentials then come from TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and, for
-// temporary ones, TENCENTCLOUD_TOKEN or TENCENTCLOUD_SECURITY_TOKEN, read anew for each request. See [URLOpener].
+// The credentials then come from the environment variables TENCENTCLOUD_SECRET_ID and
+// TENCENTCLOUD_SECRET_KEY. Temporary credentials also need TENCENTCLOUD_TOKEN or
+// TENCENTCLOUD_SECURITY_TOKEN. The variables are read again for each request. See [URLOpener].
 //
 // # Credentials
 //
-// Each request is signed with one [Snapshot] of a [Credentials]: id, key and token of
-// the same generation, valid for 15 minutes. When the service says that a key has
-// expired, cosblob calls a Credentials that is a [Renewer], and sends the request once more.
+// Each request is signed with one [Snapshot] of a [Credentials]: the ID, the key and the token
+// belong together. A signature is valid for 15 minutes. If the service responds that a key has
+// expired and the Credentials is a [Renewer], cosblob calls it and sends the request once more.
 //
-// # What is promised
+// # Guarantees
 //
-//   - A write is published whole by Close, or not at all. When the context ends before,
-//     or Write or Close fails, parts that were sent are removed, after the answers to
-//     those under way have come, so that none arrives later and stays.
-//   - Up to 8 MiB ([blob.WriterOptions].BufferSize) a write is one PUT. Above, it is a
-//     multipart upload of parts of that size, three (MaxConcurrency) at a time; it takes
-//     the memory of four parts. An object has at most 10,000 parts: 78 GiB by default.
-//   - Create-only ([blob.WriterOptions].IfNotExist) is x-cos-forbid-overwrite, on the PUT
-//     or on both ends of the multipart upload; an existing object is
-//     [gcerrors.FailedPrecondition]. COS honours it only in a bucket that never had
-//     versioning, and ignores it in others WITHOUT NOTICE: see GET ?versioning first.
-//   - Reads, lists and parts are tried three times. A PUT, the end of a multipart upload,
-//     a copy and a delete are repeated only if the service said that it did nothing
-//     (SlowDown, a conflict with another request under way) or was not reached. Their
-//     other errors leave open whether the service did it. A multipart upload whose
-//     answer was lost is looked up by the object's CRC64 and size.
-//   - The SDK's own retries, which repeat everything, are switched off by OpenBucket.
-//   - A response of status 200 is believed only if it has what COS sends with it, an ETag
-//     or the root element of the call; a 404 only with a request id, an error body or a
-//     list that confirms it. Anything else is [ErrForeign], and proves nothing.
-//   - An error in the body of a 200, which COS sends at the end of a long copy or upload,
-//     is an error. Bodies other than an object's are read up to a limit.
-//   - PUT carries Content-MD5. Whatever was sent is compared with the CRC64 in the
-//     answer, parts where that is missing with their MD5; what is read whole is compared
-//     with its CRC64, or else MD5: [ErrChecksum]. A range must be answered by 206 and
-//     the Content-Range that was asked for.
+//   - Close publishes the complete object, or nothing. If the context ends before, or if Write
+//     or Close fails, cosblob waits for the responses to the parts that are being sent and then
+//     deletes all parts, so that no part arrives later.
+//   - A write of up to 8 MiB ([blob.WriterOptions].BufferSize) is one PUT. A larger write is a
+//     multipart upload with parts of that size. It sends three parts at a time (MaxConcurrency)
+//     and keeps four parts in memory. An object has at most 10,000 parts, by default 78 GiB.
+//   - Create-only ([blob.WriterOptions].IfNotExist) sends x-cos-forbid-overwrite with the PUT,
+//     or with the start and the end of the multipart upload. If the object exists, the error
+//     has the code [gcerrors.FailedPrecondition]. COS supports this only in a bucket that never
+//     had versioning, and SILENTLY IGNORES it in other buckets: check GET ?versioning first.
+//   - Reads, lists and parts are tried three times. A PUT, the end of a multipart upload, a copy
+//     and a delete are repeated only if the service was not reached, or responded that it did
+//     nothing (SlowDown, or a conflict with a concurrent request). After any other error the
+//     outcome is unknown. If the response to the end of a multipart upload is lost, cosblob
+//     compares the CRC64 and the size of the object to find out whether it was stored.
+//   - OpenBucket disables the retries of the SDK, because the SDK repeats every request.
+//   - A response with status 200 is accepted only if it contains an ETag or the root element of
+//     the call, as COS sends it. A 404 is accepted only with a request ID or an error body, or
+//     if a list confirms it. Any other response is [ErrForeign], and proves nothing.
+//   - If the body of a 200 is an error, the call fails. COS sends such a body at the end of a
+//     long copy or upload. Bodies that are not objects are read only up to a limit.
+//   - A PUT sends Content-MD5. The CRC64 in the response is compared with the data that was
+//     sent. If the response to a part has no CRC64, its MD5 is compared. A read of a whole
+//     object is compared with its CRC64 or, if there is none, its MD5. A difference is
+//     [ErrChecksum]. The response to a range read must be a 206 with the requested
+//     Content-Range.
 //
-// Lists of COS are eventually consistent: an object may be missing from them for a
-// moment after it was written.
+// Lists of COS are eventually consistent: a new object may be missing from them for a short
+// time.
 //
 // # Escaping
 //
-// Keys: ASCII 0-31 and 127, and the "/" of "./" and "../" where that is a whole path
-// element, become "__0x<hex>__"; so does the "x" of a "__0x" that is part of the key.
-// COS cannot hold, and cosblob refuses with [gcerrors.InvalidArgument], an empty key,
-// one that begins with / or \, whose last path element is . or .., or that is longer
-// than 850 bytes in that form. The pages of a list are in the order of the escaped keys.
+// Keys: these characters become "__0x<hex>__": ASCII 0-31 and 127; the "/" after a path element
+// "." or ".."; and the "x" of a "__0x" in the key. COS does not support some keys, and cosblob
+// rejects them with [gcerrors.InvalidArgument]: an empty key, a key that begins with / or \, a
+// key whose last path element is . or .., and a key of more than 850 bytes after escaping. The
+// pages of a list are in the order of the escaped keys.
 //
-// Metadata keys: COS takes letters, digits and the hyphen, and knows no case. Every byte
-// but a-z and 0-9 becomes "-<hex>": key_a is stored as key-5fa. Metadata values are
-// percent-encoded. Names and values must not exceed 2048 bytes together, x-cos-meta-
-// included. Metadata that others wrote and that is not in this form is passed as it is.
+// Metadata keys: COS allows letters, digits and the hyphen, and ignores case. Every byte except
+// a-z and 0-9 becomes "-<hex>": key_a is stored as key-5fa. Metadata values are percent-encoded.
+// The escaped names and values together may have at most 2048 bytes, including x-cos-meta-. If
+// another program wrote metadata in a different form, it is returned unchanged.
 //
-// A delimiter is one character; longer ones are [gcerrors.Unimplemented].
+// A delimiter has one character. A longer delimiter is rejected with [gcerrors.Unimplemented].
 //
 // # As
 //
 //   - Bucket: *cos.Client
-//   - Error: *cos.ErrorResponse and whatever else the error wraps
-//   - ListObject: cos.Object; for a "directory" only its Key is set, to the prefix
+//   - Error: *cos.ErrorResponse, and every other error that is wrapped
+//   - ListObject: cos.Object; for a "directory" it contains only the Key, which is the prefix
 //   - ListOptions.BeforeList: *cos.BucketGetOptions
 //   - Attributes, Reader: cos.Response, whose body belongs to the driver
 //   - ReaderOptions.BeforeRead: *cos.ObjectGetOptions, *VersionID
-//   - WriterOptions.BeforeWrite: *cos.ObjectPutOptions, which also start a multipart
-//     upload; *Written, filled when Close has returned nil
+//   - WriterOptions.BeforeWrite: *cos.ObjectPutOptions, which also apply to a multipart upload;
+//     *Written, which is set when Close returns nil
 //   - CopyOptions.BeforeCopy: *cos.ObjectCopyOptions
 //   - DeleteOptions.BeforeDelete: *cos.ObjectDeleteOptions
 //   - SignedURLOptions.BeforeSign: *cos.PresignedURLOptions
@@ -93,25 +95,25 @@ import (
 
 // Options configures [OpenBucket]. Nil, or the zero value, is ready to use.
 type Options struct {
-	// Credentials are those that URLs are signed with; nil means those of the client,
-	// which are then asked for without the context of SignedURL.
+	// Credentials sign URLs. If it is nil, URLs are signed with the credentials of the client,
+	// which are then requested without the context of SignedURL.
 	Credentials Credentials
-	// Region is the bucket's, such as ap-guangzhou. Copies need it where the client's
-	// BucketURL is not of the form https://BUCKET.HOST.
+	// Region is the region of the bucket, such as ap-guangzhou. Copies need it if the
+	// client's BucketURL does not have the form https://BUCKET.HOST.
 	Region string
-	// UncheckedReads leaves out the comparison of whole objects with their checksum, which
-	// takes a second per GiB or so: for callers that authenticate what they read.
+	// UncheckedReads disables the comparison of whole objects with their checksum. The
+	// comparison takes about a second per GiB. Set it if you authenticate the data yourself.
 	UncheckedReads bool
 }
 
 // bucketName is NAME-APPID (436/13312).
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*-[0-9]+$`)
 
-// OpenBucket returns the bucket that client's BucketURL names, which name, as in
-// vault-1250000000, must agree with. The client should be one of [NewClient]; with
-// another, signing, timeouts and limits of bodies are that client's, expired keys are
-// not tried again, and an error inside a 200 has no code. OpenBucket switches off the
-// client's own retries and checksums: leave its Conf alone afterwards.
+// OpenBucket returns the bucket of client's BucketURL. The name, such as vault-1250000000, must
+// match the URL. The client should come from [NewClient]. Another client uses its own signing,
+// timeouts and body limits; requests with expired keys are not repeated, and an error in the
+// body of a 200 has no code. OpenBucket disables the retries and checksums of the client: do not
+// change its Conf afterwards.
 func OpenBucket(ctx context.Context, client *cos.Client, name string, o *Options) (*blob.Bucket, error) {
 	b, err := openBucket(client, name, o)
 	if err != nil {
@@ -141,24 +143,24 @@ func openBucket(client *cos.Client, name string, o *Options) (*bucket, error) {
 			b.host = documentedHost(name, m[1])
 		}
 	}
-	quiet(client.Conf)
+	disableSDKExtras(client.Conf)
 	return b, nil
 }
 
-// bucketHost is what follows the name in the hosts of a bucket (436/6224).
+// bucketHost matches the host of a bucket after the name (436/6224).
 var bucketHost = regexp.MustCompile(`^cos(?:-internal)?\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
 
-// documentedHost is the host that the source of a copy is named by, whichever the client uses
-// (436/10881).
+// documentedHost returns the host that a copy must use in the name of its source, even if the
+// client uses another host (436/10881).
 func documentedHost(bucket, region string) string { return bucket + ".cos." + region + ".myqcloud.com" }
 
-// quiet switches off what the SDK does by itself.
-func quiet(c *cos.Config) {
+// disableSDKExtras disables retries, checksums and key checks of the SDK.
+func disableSDKExtras(c *cos.Config) {
 	if c.RetryOpt == (cos.RetryOptions{Count: 1}) && !c.EnableCRC && !c.ObjectKeySimplifyCheck {
 		return // the client may be in use already
 	}
 	c.RetryOpt = cos.RetryOptions{Count: 1}
-	c.EnableCRC = false              // an answer without it would be an error
+	c.EnableCRC = false              // the SDK fails if a response has no CRC64
 	c.ObjectKeySimplifyCheck = false // escapeKey is stricter
 }
 
@@ -166,7 +168,7 @@ func quiet(c *cos.Config) {
 type bucket struct {
 	client              *cos.Client
 	name                string
-	host                string // in the source of a copy; "" if it is not known
+	host                string // the host in the source of a copy; "" if unknown
 	o                   Options
 	copyLimit, copyPart int64
 	closed              func()
@@ -210,8 +212,8 @@ func (b *bucket) Attributes(ctx context.Context, key string) (*driver.Attributes
 	}, nil
 }
 
-// head asks for an object's headers. The answer to a HEAD cannot say why it was refused:
-// then one byte is asked for, too.
+// head requests the headers of an object. The response to a HEAD has no error code, so after a
+// refusal head also reads one byte to get the code.
 func (b *bucket) head(ctx context.Context, key string, o *cos.ObjectHeadOptions, version ...string) (*cos.Response, error) {
 	name, err := escapeKey(key)
 	if err != nil {
@@ -220,44 +222,43 @@ func (b *bucket) head(ctx context.Context, key string, o *cos.ObjectHeadOptions,
 	if o == nil {
 		o = new(cos.ObjectHeadOptions)
 	}
-	o.XOptionHeader = plain(o.XOptionHeader)
-	ask := func() (resp *cos.Response, err error) {
+	o.XOptionHeader = withoutGzip(o.XOptionHeader)
+	request := func() (resp *cos.Response, err error) {
 		err = b.try(ctx, repeatable, func(ctx context.Context) error {
 			resp, err = b.client.Object.Head(ctx, name, o, version...)
 			return err
 		})
 		if err == nil && resp.ContentLength < 0 {
-			err = fmt.Errorf("cosblob: the service did not say how long %q is", key)
+			err = fmt.Errorf("cosblob: the response does not contain the size of %q", key)
 		}
 		return resp, err
 	}
-	resp, err := ask()
-	if f := (*foreign)(nil); errors.As(err, &f) && f.status == http.StatusNotFound && len(version) == 0 && b.absent(ctx, name) {
-		return nil, &cos.ErrorResponse{Code: "NoSuchKey", Message: "HEAD gave 404, and a list does not have it", Response: notFound}
+	resp, err := request()
+	if f := (*foreign)(nil); errors.As(err, &f) && f.status == http.StatusNotFound && len(version) == 0 && b.isAbsent(ctx, name) {
+		return nil, &cos.ErrorResponse{Code: "NoSuchKey", Message: "HEAD returned 404, and the object is not in a list", Response: notFound}
 	}
 	if s := status(err); s != http.StatusForbidden && s != http.StatusBadRequest || code(err) != "" {
 		return resp, err
 	}
-	why := b.try(ctx, repeatable, func(ctx context.Context) error {
-		resp, err := b.client.Object.Get(ctx, name, &cos.ObjectGetOptions{Range: "bytes=0-0", XOptionHeader: plain(nil)}, version...)
+	getErr := b.try(ctx, repeatable, func(ctx context.Context) error {
+		resp, err := b.client.Object.Get(ctx, name, &cos.ObjectGetOptions{Range: "bytes=0-0", XOptionHeader: withoutGzip(nil)}, version...)
 		if err == nil {
 			resp.Body.Close()
 		}
 		return err
 	})
-	if why != nil && code(why) != "InvalidRange" {
-		return nil, why
+	if getErr != nil && code(getErr) != "InvalidRange" {
+		return nil, getErr
 	}
-	return ask()
+	return request()
 }
 
-// notFound stands for a response to HEAD that a list confirmed.
+// notFound is the response for a HEAD with status 404 that a list confirmed.
 var notFound = &http.Response{StatusCode: http.StatusNotFound, Status: "404 Not Found", Header: http.Header{}, Request: &http.Request{Method: http.MethodHead, URL: &url.URL{}}}
 
-// absent reports whether a list of one key proves that there is no object. A HEAD that is
-// answered 404 without the id of a request does not: the response has no body that would tell
-// whose it is.
-func (b *bucket) absent(ctx context.Context, name string) bool {
+// isAbsent reports whether a list of one key proves that the object does not exist. A 404 to a
+// HEAD without a request ID is no proof, because nothing shows that it comes from COS.
+func (b *bucket) isAbsent(ctx context.Context, name string) bool {
 	var got *cos.BucketGetResult
 	err := b.try(ctx, repeatable, func(ctx context.Context) (err error) {
 		got, _, err = b.client.Bucket.Get(ctx, &cos.BucketGetOptions{Prefix: name, EncodingType: "url", MaxKeys: 1})
@@ -270,8 +271,9 @@ func (b *bucket) absent(ctx context.Context, name string) bool {
 	return err == nil && first != name
 }
 
-// plain is h and a header without which net/http would unpack gzip that was stored.
-func plain(h *http.Header) *http.Header {
+// withoutGzip returns a copy of h with a header that stops net/http from decompressing objects
+// that were stored compressed.
+func withoutGzip(h *http.Header) *http.Header {
 	c := http.Header{}
 	if h != nil {
 		c = h.Clone()
@@ -305,8 +307,8 @@ func asResponse(resp *cos.Response) func(any) bool {
 	}
 }
 
-// Delete asks for the object first: COS answers alike whether it was there. A version
-// that is named is not asked for, since a delete marker cannot be.
+// Delete first checks that the object exists, because the response of COS to a delete does not
+// show it. It does not check a specific version, because a HEAD of a delete marker fails.
 func (b *bucket) Delete(ctx context.Context, key string, o *driver.DeleteOptions) error {
 	name, err := escapeKey(key)
 	if err != nil {
@@ -329,7 +331,7 @@ func (b *bucket) Delete(ctx context.Context, key string, o *driver.DeleteOptions
 	})
 }
 
-// as returns an As function that gives out in, a pointer to a pointer.
+// as returns an As function that sets its argument to *in.
 func as[T any](in **T) func(any) bool {
 	return func(i any) bool {
 		p, ok := i.(**T)

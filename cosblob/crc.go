@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// crcTable is of CRC-64/XZ, which COS uses.
+// crcTable is the table of CRC-64/XZ, which COS uses.
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
-// crcOf is the CRC64 of a whole object or part in an answer, big-endian, if it has one.
+// crcOf returns the CRC64 of the object or part in a response, big-endian, if there is one.
 func crcOf(h http.Header) ([]byte, bool) {
 	n, err := strconv.ParseUint(h.Get("X-Cos-Hash-Crc64ecma"), 10, 64)
 	if err != nil {
@@ -20,10 +20,11 @@ func crcOf(h http.Header) ([]byte, bool) {
 	return binary.BigEndian.AppendUint64(nil, n), true
 }
 
-// checkCRC compares the CRC64 in an answer, if it has one, with that of what was sent.
+// checkCRC compares the CRC64 in a response, if there is one, with the CRC64 of the data that was
+// sent.
 func checkCRC(h http.Header, sent uint64) error {
 	if got, ok := crcOf(h); ok && binary.BigEndian.Uint64(got) != sent {
-		return fmt.Errorf("%w: the service's CRC64 is not that of what was sent", ErrChecksum)
+		return fmt.Errorf("%w: the CRC64 in the response does not match the data that was sent", ErrChecksum)
 	}
 	return nil
 }
@@ -48,8 +49,9 @@ func (m *matrix) squared() *matrix {
 	return &s
 }
 
-// joinCRC returns the CRC64 of a followed by b, of b's length n: that of a goes through
-// n zero bytes, by repeated squaring of the matrix for one zero bit, as in zlib.
+// joinCRC returns the CRC64 of a concatenation from the CRC64s a and b of its two pieces. The
+// second piece has n bytes. As in zlib, a is extended by n zero bytes, by repeated squaring of
+// the matrix for one zero bit.
 func joinCRC(a, b uint64, n int64) uint64 {
 	m := &matrix{crc64.ECMA}
 	for i := 1; i < len(m); i++ {

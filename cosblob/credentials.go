@@ -8,46 +8,46 @@ import (
 	"time"
 )
 
-// Credentials gives the keys that requests are signed with. Get is called for every
-// request, by many at once: an implementation keeps what it has got until it expires.
+// Credentials returns the keys that sign requests. Get is called for every request, also
+// concurrently. An implementation should cache the keys until they expire.
 type Credentials interface {
 	Get(ctx context.Context) (Snapshot, error)
 }
 
-// A Renewer is a [Credentials] that can be told that the service refused a key as
-// expired or unknown. It then gets another, unless it has another already: several
-// requests may tell it the same.
+// A Renewer is a [Credentials] that can renew a key. cosblob calls Expired when the service
+// refuses a key as expired or unknown. The Renewer must then get a new key, unless it already
+// has one: several requests may report the same key.
 type Renewer interface {
 	Expired(secretID string)
 }
 
-// ErrCredentials means that there were no credentials to sign a request with. The
-// error of [Credentials] is wrapped, too.
+// ErrCredentials means that no credentials were available to sign a request. The error of
+// [Credentials] is also wrapped.
 var ErrCredentials = errors.New("cosblob: no credentials")
 
-// A Snapshot is one generation of keys. It cannot be printed by accident. The zero
-// Snapshot leaves requests unsigned, for public buckets.
+// A Snapshot is a secret ID with its key and token. It cannot be printed by accident. With the
+// zero Snapshot, requests are not signed, for public buckets.
 type Snapshot struct {
 	id         string
-	key, token *string // pointers: fmt calls no methods of unexported fields, it prints what they hold
+	key, token *string // pointers, because fmt prints the content of unexported fields without calling their methods
 	until      time.Time
 }
 
-// NewSnapshot returns a snapshot of a SecretId, its SecretKey and, if they are
-// temporary, the token that goes with them.
+// NewSnapshot returns a snapshot of a SecretId and its SecretKey. Temporary keys also have a
+// token.
 func NewSnapshot(secretID, secretKey, token string) Snapshot {
 	return Snapshot{id: secretID, key: &secretKey, token: &token}
 }
 
-// Until returns the same keys, with the time when they expire. The documents leave open
-// with which code COS answers then: a denial of a temporary key that is within 15 minutes
-// of its end, which is how far off a clock may be, is taken for that.
+// Until returns the same keys with their expiry time. COS does not document the error code for
+// an expired temporary key. Therefore a denial within 15 minutes of the expiry time counts as
+// expiry. Clocks may differ by 15 minutes.
 func (s Snapshot) Until(t time.Time) Snapshot {
 	s.until = t
 	return s
 }
 
-// SecretID is the public part.
+// SecretID returns the public part of the keys.
 func (s Snapshot) SecretID() string { return s.id }
 
 func (s Snapshot) reveal() (key, token string) {
@@ -57,13 +57,13 @@ func (s Snapshot) reveal() (key, token string) {
 	return *s.key, *s.token
 }
 
-// Format prints [redacted], whatever the verb.
+// Format prints [redacted] for every verb.
 func (Snapshot) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
-// MarshalText is redacted too, so that JSON and the like are.
+// MarshalText returns [redacted], so JSON does not contain the keys.
 func (Snapshot) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// Static returns credentials that do not change. The token is "" for permanent keys.
+// Static returns credentials that never change. For permanent keys the token is "".
 func Static(secretID, secretKey, token string) Credentials {
 	return static{NewSnapshot(secretID, secretKey, token)}
 }

@@ -1,41 +1,41 @@
 // # Requests
 //
-// What COS demands of each request that this package makes, or takes in its own way, by its documents
-// (https://www.tencentcloud.com/document/product/436/NUMBER) and by trackers. What is not named is
-// not known. COS speaks a dialect of S3 as well, at the same hosts, whose compatibility it does not
-// promise (436/37421): this package does not use it.
+// This is a list of the special rules of COS for each request of this package. The sources are the
+// documentation of COS (https://www.tencentcloud.com/document/product/436/NUMBER) and issue
+// trackers. COS also supports a dialect of S3 on the same hosts, but does not promise that it is
+// compatible (436/37421), so this package does not use it.
 //
 //	every request
-//	  the bucket is a host name; a path in its place is refused, PathStyleDomainForbidden
-//	  what the signature lists is covered, and nothing else (436/7778): host and every parameter are listed,
-//	  and strict signature mode (436/53889) can demand it
+//	  the bucket is part of the host name; a bucket in the path is refused with PathStyleDomainForbidden
+//	  the signature covers only the headers and parameters that it lists (436/7778); this package lists the
+//	  host and every parameter, as strict signature mode (436/53889) requires
 //	PutObject (436/7749)
-//	  Content-Length or chunks; Content-MD5 is optional and compared, 400 BadDigest: it is sent
-//	  x-cos-forbid-overwrite is honoured only in a bucket that never had versioning
-//	  409 PathConflict or UploadConflict while another request writes the key: sent again
-//	  no chunks and none of S3's checksum headers are sent
+//	  Content-Length or chunks; COS compares an optional Content-MD5 (400 BadDigest), and this package sends it
+//	  x-cos-forbid-overwrite works only in a bucket that never had versioning
+//	  409 PathConflict or UploadConflict while another request writes the key; this package repeats the request
+//	  this package sends no chunks and no checksum headers of S3
 //	InitiateMultipartUpload (436/7746)
-//	  Content-Length 0, and the headers of PutObject, x-cos-forbid-overwrite too; no Content-MD5
+//	  Content-Length 0, and the headers of PutObject, including x-cos-forbid-overwrite, but no Content-MD5
 //	UploadPart (436/7750)
-//	  Content-Length, and no chunks; Content-MD5 is optional: the CRC64 of the response is compared instead
-//	  1 MiB at least, but for the last part (436/14518)
+//	  Content-Length, and no chunks; this package compares the CRC64 in the response and sends no Content-MD5
+//	  every part except the last has at least 1 MiB (436/14518)
 //	CompleteMultipartUpload (436/7742)
-//	  Content-MD5 of the document, which the SDK sends; x-cos-forbid-overwrite a second time
-//	  200 at once, then spaces, and an error as body: the body decides
+//	  Content-MD5 of the document, which the SDK sends; x-cos-forbid-overwrite again
+//	  200 immediately, then spaces, and then possibly an error as the body: only the body shows the outcome
 //	AbortMultipartUpload (436/7740)
-//	  404 NoSuchUpload for one that is over
+//	  404 NoSuchUpload for an upload that has ended
 //	GetObject (436/7753), HeadObject (436/7745)
-//	  one range; a suffix is not documented, and not asked for
-//	  a CDN in front may ignore the range: a 200 is an error
+//	  only one range; suffix ranges are not documented, and this package does not use them
+//	  a CDN may ignore the range, so a 200 is an error
 //	GetBucket (436/7734)
-//	  marker and max-keys, no list of version 2; encoding-type=url, since XML cannot hold every key
+//	  marker and max-keys, no list of version 2; encoding-type=url, because XML cannot contain every key
 //	PutObject - Copy (436/10881), Upload Part - Copy (436/8287)
-//	  the source is named by its host; 5 GB at most in one request
+//	  the name of the source contains its host; one request copies at most 5 GB
 //	DeleteObject (436/7743)
-//	  204 also for what is not there
+//	  204 even if the object does not exist
 //
-// Package providers/tencent sends, besides: multi-delete (436/8289), which demands Content-MD5, and the
-// SDK sends it with every XML body; GetBucketObjectVersions (436/31551); GetBucketVersioning and, for
-// the doctor, the lifecycle, ACL, policy and strict-signature of the bucket and
-// ListMultipartUploads (436/7736); AssumeRoleWithWebIdentity and GetCallerIdentity of STS.
+// Package providers/tencent also sends: multi-delete (436/8289), which requires the Content-MD5 that
+// the SDK sends with every XML body; GetBucketObjectVersions (436/31551); GetBucketVersioning;
+// AssumeRoleWithWebIdentity and GetCallerIdentity of STS. For the doctor it also reads the lifecycle,
+// ACL, policy and strict-signature configuration of the bucket and ListMultipartUploads (436/7736).
 package cosblob

@@ -16,15 +16,15 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// TestDriver holds the driver to gocloud's rules, plain and under a prefix.
+// TestDriver runs the driver tests of gocloud.dev, without and with a prefix.
 func TestDriver(t *testing.T) {
 	for _, prefix := range []string{"", "some/prefix/dir/"} {
 		t.Run("prefix="+prefix, func(t *testing.T) { conform(t, prefix, nil) })
 	}
 }
 
-// TestDriverUnsure does so under the answers that the service may have to what the
-// documents leave open about objects. Those about STS and policies do not come up.
+// TestDriverUnsure runs them with every behaviour that the documentation of COS allows for objects.
+// Undocumented behaviour of STS and policies does not matter here.
 func TestDriverUnsure(t *testing.T) {
 	if testing.Short() {
 		t.Skip("other answers to the same requests, which race no more than those of TestDriver")
@@ -61,7 +61,7 @@ func conform(t *testing.T, prefix string, o *costest.Options) {
 	}, []drivertest.AsTest{asTest{}})
 }
 
-// A harness is a server of its own for each test.
+// A harness starts a new server for each test.
 type harness struct {
 	s      *costest.Server
 	prefix string
@@ -95,7 +95,7 @@ func (h *harness) SupportsCopy() bool               { return true }
 func (h *harness) SupportsNonSlashDelimiters() bool { return false } // those of COS are one character
 func (h *harness) Close()                           { h.s.Close() }
 
-// An asTest asks for every type that the package comment lists, and sets what it can.
+// An asTest gets every type that the package comment lists, and sets its fields where possible.
 type asTest struct{}
 
 func (asTest) Name() string { return "types of the SDK" }

@@ -11,23 +11,22 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// ErrChecksum means that the service has, or sent, other bytes than a checksum says. After
-// a write it leaves open whether the object was published.
+// ErrChecksum means that data does not match its checksum. After a write, the object may have
+// been published.
 var ErrChecksum = errors.New("cosblob: checksum mismatch")
 
-// ErrNotApplied means that a write failed before its object was to be published: it has
-// certainly changed nothing that other readers see.
+// ErrNotApplied means that a write failed before it published the object. Readers see no change.
 var ErrNotApplied = errors.New("cosblob: not applied")
 
-// errNoETag is about an answer that COS does not give: a gateway's, which may have stored
-// nothing.
-var errNoETag = fmt.Errorf("%w: the answer to a write has no ETag", ErrChecksum)
+// errNoETag means that the response to a write has no ETag. COS always sends one. The response may
+// come from a gateway that stored nothing.
+var errNoETag = fmt.Errorf("%w: the response to a write has no ETag", ErrChecksum)
 
-// errExists is what a create-only write met.
+// errExists means that a create-only write failed because the object exists.
 var errExists = errors.New("cosblob: the object exists")
 
-// An unpublished write failed before its object was to be published, whatever became of
-// its parts.
+// An unpublished error is the error of a write that failed before it published the object. Some
+// of its parts may still be stored.
 type unpublished struct{ err error }
 
 func (e *unpublished) Error() string { return e.err.Error() }
@@ -36,8 +35,8 @@ func (e *unpublished) Unwrap() error { return e.err }
 // Is reports that the write was not applied.
 func (e *unpublished) Is(target error) bool { return target == ErrNotApplied }
 
-// codes are what the service's codes mean to gocloud.dev. Those about credentials,
-// which it has no code for, are Unknown: see *cos.ErrorResponse through ErrorAs.
+// codes maps error codes of the service to codes of gocloud.dev. Errors about credentials have no
+// code there and are Unknown: use ErrorAs to get the *cos.ErrorResponse.
 // https://www.tencentcloud.com/document/product/436/7730
 var codes = map[string]gcerrors.ErrorCode{
 	"NoSuchKey":        gcerrors.NotFound,
@@ -108,7 +107,7 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	return gcerrors.Unknown
 }
 
-// code is the service's error code, or "".
+// code returns the error code of the service, or "".
 func code(err error) string {
 	var e *cos.ErrorResponse
 	if errors.As(err, &e) {
@@ -117,7 +116,7 @@ func code(err error) string {
 	return ""
 }
 
-// status is the HTTP status of an answer that is an error, or 0.
+// status returns the HTTP status of an error response, or 0.
 func status(err error) int {
 	var e *cos.ErrorResponse
 	if errors.As(err, &e) && e.Response != nil {
@@ -126,9 +125,9 @@ func status(err error) int {
 	return 0
 }
 
-// refused reports whether the service said no. What comes after a 200 has no status of its
-// own.
-func refused(err error) bool {
+// isRefused reports whether the service refused the request. An error in the body of a 200 has no
+// status, so isRefused checks the code first.
+func isRefused(err error) bool {
 	switch c, known := codes[code(err)]; {
 	case code(err) == "NoSuchUpload":
 		return false
@@ -139,8 +138,9 @@ func refused(err error) bool {
 	return s >= 400 && s < 500
 }
 
-// clean takes the SDK's wrapping, which hides its cause, off an error.
-func clean(err error) error {
+// unwrapSDK returns the cause of an error of the SDK. The wrapper of the SDK
+// hides it from errors.As.
+func unwrapSDK(err error) error {
 	var tried *cos.RetryError
 	if errors.As(err, &tried) && len(tried.Errs) > 0 {
 		return tried.Errs[len(tried.Errs)-1]
@@ -148,5 +148,5 @@ func clean(err error) error {
 	return err
 }
 
-// unsent reports whether the service received nothing of a request.
-func unsent(err error) bool { return transport.NotSent(err) }
+// isNotSent reports whether the service received no part of a request.
+func isNotSent(err error) bool { return transport.NotSent(err) }

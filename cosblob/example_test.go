@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// Open a bucket, here of a test server, create an object in it, and read it back.
+// Open a bucket of a test server, create an object and read it back.
 func ExampleOpenBucket() {
 	ctx := context.Background()
 	s, err := costest.New(nil)
@@ -47,7 +47,7 @@ func ExampleOpenBucket() {
 	// hello <nil>
 }
 
-// Open a bucket by its URL, with the keys of the environment.
+// Open a bucket by its URL, with the keys from environment variables.
 func Example_url() {
 	bucket, err := blob.OpenBucket(context.Background(), "cos://vault-1250000000?region=ap-guangzhou")
 	if err != nil {
@@ -59,7 +59,7 @@ func Example_url() {
 	// Output: true https://vault-1250000000.cos.ap-guangzhou.myqcloud.com
 }
 
-// Set what the SDK can set and gocloud.dev cannot, and learn the version that was written.
+// Set options of the SDK that gocloud.dev does not have, and get the ID of the new version.
 func ExampleWritten() {
 	s, err := costest.New(&costest.Options{Versioning: "Enabled"})
 	if err != nil {
@@ -92,8 +92,7 @@ func ExampleWritten() {
 	// Output: true <nil>
 }
 
-// Sign a URL with which a caller without keys may upload, for a while, what he says is
-// plain text.
+// Sign a URL. For a limited time, a client without keys can use it to upload plain text.
 func ExampleNewClient_signedURL() {
 	s, err := costest.New(nil)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// expiredAs are the codes that an expired key may have: the documents leave it open.
+// expiredAs lists the possible error codes for an expired key. The documentation does not name one.
 func expiredAs(t *testing.T) []string {
 	for _, q := range costest.Questions() {
 		if q.Name == "expired-token" {
@@ -29,8 +29,8 @@ func expiredAs(t *testing.T) []string {
 	return nil
 }
 
-// TestExpiry has a key expire in the middle of each operation, whatever the code: no caller
-// notices, and there is one exchange more.
+// TestExpiry lets a key expire during each operation, with each code. The operation must succeed
+// after one more token exchange.
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	data := noise(1, 7*mib/2)
@@ -95,10 +95,10 @@ func TestExpiry(t *testing.T) {
 					t.Errorf("%d exchanges, want 2", c.exchanges)
 				}
 				if tc.name == "put" {
-					holds(t, b, "new", data[:100])
+					wantObject(t, b, "new", data[:100])
 				}
 				if strings.Contains("initiate part last part complete", tc.name) {
-					holds(t, b, "new", data)
+					wantObject(t, b, "new", data)
 				}
 			})
 		}
@@ -111,9 +111,9 @@ func upload(data []byte) func(context.Context, *blob.Bucket) error {
 	}
 }
 
-// TestExpiredForGood: one renewal a request, then the service's own words; keys that
-// cannot be renewed are not tried again.
-func TestExpiredForGood(t *testing.T) {
+// TestExpiredPermanently: a request renews the key only once, and then fails with the error of the
+// service. If the keys cannot be renewed, the request is not repeated.
+func TestExpiredPermanently(t *testing.T) {
 	t.Parallel()
 	for _, code := range expiredAs(t) {
 		t.Run(code, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestExpiredForGood(t *testing.T) {
 	}
 }
 
-// TestDeniedIsNotExpired: what is denied costs no exchange, but one near the end of a key,
-// where the denial may mean that.
+// TestDeniedIsNotExpired: a denied request causes a token exchange only near the expiry time of the
+// key, when the denial may mean that the key has expired.
 func TestDeniedIsNotExpired(t *testing.T) {
 	t.Parallel()
 	for life, want := range map[time.Duration]int{time.Hour: 1, 10 * time.Minute: 2, -time.Minute: 2} {
@@ -180,8 +180,8 @@ func testDenied(t *testing.T, s *costest.Server, c *federated) {
 	}
 }
 
-// TestHeadSaysWhy: the answer to a HEAD has no code, so that one is asked for.
-func TestHeadSaysWhy(t *testing.T) {
+// TestHeadErrorCode: the response to a HEAD has no error code, so another request gets it.
+func TestHeadErrorCode(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	b := open(t, s, cosblob.Static(s.SecretID(), "not the key", ""))
@@ -198,7 +198,7 @@ type broken struct{}
 
 func (broken) Get(context.Context) (cosblob.Snapshot, error) { return cosblob.Snapshot{}, errSource }
 
-// TestNoCredentials: their error is not hidden, and not tried again.
+// TestNoCredentials: an error of the credentials is returned, and the request is not repeated.
 func TestNoCredentials(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -217,11 +217,11 @@ func TestNoCredentials(t *testing.T) {
 	}
 }
 
-// TestOneGeneration: the keys change all the time, and no request mixes two of them.
+// TestOneGeneration: if the keys change with every request, no request combines two generations.
 func TestOneGeneration(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	b := open(t, s, &restless{federated{s: s}})
+	b := open(t, s, &rotating{federated{s: s}})
 	for i := range 20 {
 		mustWrite(t, b, fmt.Sprint("key", i), noise(uint64(i), 10))
 	}
@@ -232,10 +232,10 @@ func TestOneGeneration(t *testing.T) {
 	}
 }
 
-// restless gives other keys for every request.
-type restless struct{ federated }
+// rotating returns different keys for every request.
+type rotating struct{ federated }
 
-func (r *restless) Get(ctx context.Context) (cosblob.Snapshot, error) {
+func (r *rotating) Get(ctx context.Context) (cosblob.Snapshot, error) {
 	s, err := r.federated.Get(ctx)
 	r.federated.Expired(s.SecretID())
 	return s, err

@@ -19,8 +19,8 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// faults are the ways in which an answer is lost. Each has a counterpart: the server did
-// what was asked, or did not.
+// faults lists the ways to lose a response. They come in pairs: the server applied the request, or
+// did not.
 var faults = []struct {
 	name    string
 	fault   func() *costest.Fault
@@ -35,21 +35,21 @@ var faults = []struct {
 	{"200 with an error and not applied", func() *costest.Fault { return costest.LateError("InternalError", "later") }, false, true},
 }
 
-// TestLostAnswers has an answer to each kind of request lost once. What can be repeated is,
-// unnoticed; what publishes is not, and its error is true: the object is either the old or the
-// new one, and a write that returned nil is stored.
-func TestLostAnswers(t *testing.T) {
+// TestLostResponses loses one response to each kind of request. A repeatable request is repeated, and
+// the write succeeds. A request that publishes the object is not repeated, and the write fails. The
+// object is then either the old or the new one.
+func TestLostResponses(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name, action string
 		size         int
 		create       bool
-		unseen       bool // it is repeated, or found out
+		recovered    bool // the request is repeated, or its outcome is found out
 		late         bool
 	}{
 		{name: "put", action: "PutObject", size: 1000},
 		{name: "create", action: "PutObject", size: 1000, create: true},
-		{name: "part", action: "UploadPart", size: 5 * mib / 2, unseen: true},
+		{name: "part", action: "UploadPart", size: 5 * mib / 2, recovered: true},
 		{name: "complete", action: "CompleteMultipartUpload", size: 5 * mib / 2, late: true},
 		{name: "complete a creation", action: "CompleteMultipartUpload", size: 5 * mib / 2, create: true, late: true},
 	} {
@@ -73,27 +73,27 @@ func TestLostAnswers(t *testing.T) {
 					t.Fatal("nothing was lost")
 				}
 				switch {
-				case tc.unseen, tc.late && f.applied: // the end of an upload can be found out
+				case tc.recovered, tc.late && f.applied: // the outcome of the end of an upload can be found out
 					if err != nil {
 						t.Errorf("write: %v", err)
 					}
-					holds(t, b, "key", data)
+					wantObject(t, b, "key", data)
 				case err == nil:
-					t.Error("write: no error, and the answer was lost")
+					t.Error("write: no error, although the response was lost")
 				case gcerrors.Code(err) == gcerrors.FailedPrecondition:
 					t.Errorf("write: %v, although there was no other writer", err)
 				case f.applied:
-					holds(t, b, "key", data)
+					wantObject(t, b, "key", data)
 				default:
-					holds(t, b, "key", old)
+					wantObject(t, b, "key", old)
 				}
 			})
 		}
 	}
 }
 
-// TestOwnCreation: a create-only write whose answer was lost meets itself when it is
-// made again, and its caller gets the error that the object exists.
+// TestOwnCreation: if the response to a create-only write was lost and the caller repeats the write,
+// the second write fails because the object of the first exists.
 func TestOwnCreation(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -101,18 +101,18 @@ func TestOwnCreation(t *testing.T) {
 	once(s, costest.DropAfter(), action("PutObject"))
 	o := inParts(blob.WriterOptions{IfNotExist: true})
 	if err := b.WriteAll(t.Context(), "key", noise(1, 100), o); err == nil || gcerrors.Code(err) == gcerrors.FailedPrecondition {
-		t.Fatalf("first: %v, want an error that leaves open whether it was written", err)
+		t.Fatalf("first: %v, want an error with an unknown outcome", err)
 	}
 	if n := count(s, "PutObject"); n != 1 {
-		t.Errorf("it was sent %d times", n)
+		t.Errorf("the request was sent %d times", n)
 	}
 	if err := b.WriteAll(t.Context(), "key", noise(2, 100), o); gcerrors.Code(err) != gcerrors.FailedPrecondition {
 		t.Errorf("second: %v, want FailedPrecondition", err)
 	}
-	holds(t, b, "key", noise(1, 100))
+	wantObject(t, b, "key", noise(1, 100))
 }
 
-// TestReadsAreRepeated: three times, and no more.
+// TestReadsAreRepeated: a read is tried three times, and no more.
 func TestReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -138,7 +138,7 @@ func TestReadsAreRepeated(t *testing.T) {
 				})
 				err := tc.call(t.Context(), b)
 				if n := count(s, tc.action); n != 3 {
-					t.Errorf("it was sent %d times, want 3", n)
+					t.Errorf("the request was sent %d times, want 3", n)
 				}
 				if (err != nil) != (failing == 3) {
 					t.Errorf("error %v", err)
@@ -151,8 +151,7 @@ func TestReadsAreRepeated(t *testing.T) {
 	}
 }
 
-// TestSlowDown: by this code the service says that it did nothing, so that writes, too,
-// are made again.
+// TestSlowDown: this error code means that the service did nothing, so writes are also repeated.
 func TestSlowDown(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -172,16 +171,16 @@ func TestSlowDown(t *testing.T) {
 			t.Errorf("%s: %v", write.name, err)
 		}
 	}
-	holds(t, b, "key", noise(1, 100))
-	holds(t, b, "copy", nil)
+	wantObject(t, b, "key", noise(1, 100))
+	wantObject(t, b, "copy", nil)
 	s.SlowDown(3)
 	if err := b.WriteAll(t.Context(), "key", nil, nil); gcerrors.Code(err) != gcerrors.ResourceExhausted {
 		t.Errorf("after three times: %v, want ResourceExhausted", err)
 	}
 }
 
-// TestLostDeletion: a deletion is not made again, because another writer may have written in
-// between.
+// TestLostDeletion: a delete is not repeated, because another writer may have written the object in
+// the meantime.
 func TestLostDeletion(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -192,14 +191,15 @@ func TestLostDeletion(t *testing.T) {
 		t.Errorf("delete: %v", err)
 	}
 	if n := count(s, "DeleteObject"); n != 1 {
-		t.Errorf("it was sent %d times", n)
+		t.Errorf("the request was sent %d times", n)
 	}
 	if err := b.Delete(t.Context(), "key"); gcerrors.Code(err) != gcerrors.NotFound {
 		t.Errorf("delete again: %v, want NotFound", err)
 	}
 }
 
-// TestInitiateIsRepeated: the first upload, whose id is lost, has no parts.
+// TestInitiateIsRepeated: if the response to the start of an upload is lost, an upload without parts
+// remains.
 func TestInitiateIsRepeated(t *testing.T) {
 	t.Parallel()
 	s, err := costest.New(nil)
@@ -210,13 +210,13 @@ func TestInitiateIsRepeated(t *testing.T) {
 	b := open(t, s, owner(s))
 	once(s, costest.DropAfter(), action("InitiateMultipartUpload"))
 	mustWrite(t, b, "key", noise(1, 3*mib))
-	holds(t, b, "key", noise(1, 3*mib))
+	wantObject(t, b, "key", noise(1, 3*mib))
 	if left := s.Uploads(s.Bucket()); len(left) != 1 || left[0].Parts != 0 {
 		t.Errorf("uploads left: %v, want one without parts", left)
 	}
 }
 
-// TestErrorAfter200 reads the code of an error that comes in the body of a 200.
+// TestErrorAfter200: an error in the body of a 200 is returned with its code.
 func TestErrorAfter200(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -241,17 +241,17 @@ func TestErrorAfter200(t *testing.T) {
 		}
 		s.SetRule(nil)
 	}
-	holds(t, b, "key", noise(1, 100))
-	holds(t, b, "copy", nil)
+	wantObject(t, b, "key", noise(1, 100))
+	wantObject(t, b, "copy", nil)
 	s.SetRule(func(*costest.Request) *costest.Fault { return costest.KeepAlive() })
 	mustWrite(t, b, "key", noise(3, 2*mib))
 	if err := b.Copy(t.Context(), "copy", "key", nil); err != nil {
 		t.Errorf("copy with spaces first: %v", err)
 	}
-	holds(t, b, "copy", noise(3, 2*mib))
+	wantObject(t, b, "copy", noise(3, 2*mib))
 }
 
-// TestRanges: an answer that is not the range that was asked for is an error.
+// TestRanges: a read returns the requested range, or an error.
 func TestRanges(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -285,7 +285,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// TestWrongRanges has something on the way answer with another range.
+// TestWrongRanges: a response with a different range is an error.
 func TestWrongRanges(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -300,13 +300,13 @@ func TestWrongRanges(t *testing.T) {
 	mustWrite(t, b, "key", noise(1, 100))
 	for _, wrong = range []string{"bytes 40-49/100", "bytes 50-60/100", "bytes 50-58/100", "bytes 50-59/*", "bytes 50-59/55", "bytes 50-59", "50-59/100", "bytes 50-59/100, 60-61/100"} {
 		if _, err := b.NewRangeReader(t.Context(), "key", 50, 10, nil); gcerrors.Code(err) != gcerrors.Internal {
-			t.Errorf("bytes=50-59 answered by %q: %v, want Internal", wrong, err)
+			t.Errorf("response to bytes=50-59 with the range %q: %v, want Internal", wrong, err)
 		}
 	}
 }
 
-// TestTruncated: a body that ends early under a Content-Length that agrees is found by
-// the checksum, one that HTTP calls short by HTTP.
+// TestTruncated: the checksum detects a truncated body with a matching Content-Length. net/http
+// detects a body that is shorter than its Content-Length.
 func TestTruncated(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -329,10 +329,10 @@ func TestTruncated(t *testing.T) {
 	if _, err := b.ReadAll(t.Context(), "key"); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut: %v, want %v", err, io.ErrUnexpectedEOF)
 	}
-	holds(t, b, "key", noise(1, 100_000))
+	wantObject(t, b, "key", noise(1, 100_000))
 }
 
-// TestChecksums has something on the way change the CRC64 of answers, or leave it out.
+// TestChecksums: a wrong CRC64 in a response is detected, and a missing one is not an error.
 func TestChecksums(t *testing.T) {
 	t.Parallel()
 	const header = "X-Cos-Hash-Crc64ecma"
@@ -374,7 +374,7 @@ func TestChecksums(t *testing.T) {
 	}
 }
 
-// TestWrongMD5: a body that was changed on the way is refused by the service.
+// TestWrongMD5: the service refuses a body that was changed in transit.
 func TestWrongMD5(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -389,14 +389,14 @@ func TestWrongMD5(t *testing.T) {
 	if !b.ErrorAs(err, &e) || e.Code != "BadDigest" {
 		t.Errorf("put: %v, want the code BadDigest", err)
 	}
-	holds(t, b, "key", nil)
+	wantObject(t, b, "key", nil)
 	if err := b.WriteAll(t.Context(), "key", noise(1, 2*mib), inParts(blob.WriterOptions{})); !errors.Is(err, cosblob.ErrChecksum) {
 		t.Errorf("parts: %v, want %v", err, cosblob.ErrChecksum)
 	}
-	holds(t, b, "key", nil)
+	wantObject(t, b, "key", nil)
 }
 
-// TestWrongParts: parts that the service has no CRC64 of are compared by their MD5.
+// TestWrongParts: if the response to a part has no CRC64, its MD5 is compared.
 func TestWrongParts(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -413,11 +413,11 @@ func TestWrongParts(t *testing.T) {
 	if err := b.WriteAll(t.Context(), "key", noise(1, 2*mib), inParts(blob.WriterOptions{})); !errors.Is(err, cosblob.ErrChecksum) {
 		t.Errorf("parts: %v, want %v", err, cosblob.ErrChecksum)
 	}
-	holds(t, b, "key", nil)
+	wantObject(t, b, "key", nil)
 }
 
-// TestLongAnswers: no body is read without a limit.
-func TestLongAnswers(t *testing.T) {
+// TestLongResponses: every body is read only up to a limit.
+func TestLongResponses(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it decodes much, one after the other")
 	}
@@ -428,7 +428,7 @@ func TestLongAnswers(t *testing.T) {
 	for _, status := range []int{200, 400} {
 		s.SetRule(func(*costest.Request) *costest.Fault { return costest.RespondBefore(status, long) })
 		if _, err := b.List(nil).Next(t.Context()); err == nil || err == io.EOF {
-			t.Errorf("list answered with %s and 20 MiB: %v", strconv.Itoa(status), err)
+			t.Errorf("list response with status %s and 20 MiB: %v", strconv.Itoa(status), err)
 		}
 	}
 }

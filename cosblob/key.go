@@ -9,11 +9,11 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// maxKey is in bytes (436/13324). Whether the service counts them before or after
-// percent-encoding is not documented.
+// maxKey is the maximum length in bytes (436/13324). The documentation does not say whether it
+// applies before or after percent-encoding.
 const maxKey = 850
 
-// escapeKey returns the name under which COS has a key, or why it cannot have it.
+// escapeKey returns the name of a key in COS, or an error if COS does not support the key.
 func escapeKey(key string) (string, error) {
 	last := key[strings.LastIndexByte(key, '/')+1:]
 	name := escapePrefix(key)
@@ -21,17 +21,17 @@ func escapeKey(key string) (string, error) {
 	case key == "":
 		return "", fmt.Errorf("cosblob: %w: a key cannot be empty", gcerrors.ErrInvalidArgument)
 	case key[0] == '/', key[0] == '\\':
-		return "", fmt.Errorf("cosblob: %w: COS has no keys that begin with %q", gcerrors.ErrInvalidArgument, key[:1])
+		return "", fmt.Errorf("cosblob: %w: COS does not support keys that begin with %q", gcerrors.ErrInvalidArgument, key[:1])
 	case last == "." || last == "..":
-		return "", fmt.Errorf("cosblob: %w: COS has no keys that end with the path element %q", gcerrors.ErrInvalidArgument, last)
+		return "", fmt.Errorf("cosblob: %w: COS does not support keys whose last path element is %q", gcerrors.ErrInvalidArgument, last)
 	case len(name) > maxKey:
-		return "", fmt.Errorf("cosblob: %w: the key has %d bytes, COS takes %d", gcerrors.ErrInvalidArgument, len(name), maxKey)
+		return "", fmt.Errorf("cosblob: %w: the escaped key has %d bytes, but COS allows at most %d", gcerrors.ErrInvalidArgument, len(name), maxKey)
 	}
 	return name, nil
 }
 
-// escapePrefix escapes each character by what precedes it alone, so that the prefix of
-// a key is escaped to the prefix of its name.
+// escapePrefix escapes a key or a prefix. The escape of a character depends only on the
+// characters before it, so the prefix of a key becomes the prefix of its name.
 func escapePrefix(key string) string {
 	var name strings.Builder
 	for i := range len(key) {
@@ -39,7 +39,7 @@ func escapePrefix(key string) string {
 		element := before[strings.LastIndexByte(before, '/')+1:]
 		switch {
 		case c < ' ', c == 0x7f,
-			c == '/' && (element == "." || element == ".."), // COS might resolve them, as it does with URLs
+			c == '/' && (element == "." || element == ".."), // COS could resolve it like a relative URL
 			c == 'x' && strings.HasSuffix(before, "__0"):
 			fmt.Fprintf(&name, "__0x%x__", c)
 		default:
@@ -49,8 +49,8 @@ func escapePrefix(key string) string {
 	return name.String()
 }
 
-// unescapeKey reverses escapePrefix. A name that it cannot have made, others have: it is
-// returned as it is.
+// unescapeKey reverses escapePrefix. It returns a name unchanged if escapePrefix cannot have
+// produced it. Another program wrote that object.
 func unescapeKey(name string) string {
 	var key strings.Builder
 	for rest := name; rest != ""; {

@@ -35,7 +35,7 @@ func TestEscapeKey(t *testing.T) {
 	}
 }
 
-// TestRefusedKeys: every method says so before anything is sent.
+// TestRefusedKeys: every method rejects an unsupported key before it sends a request.
 func TestRefusedKeys(t *testing.T) {
 	s, b := openSmall(t)
 	const bad = "/a"
@@ -56,8 +56,8 @@ func TestRefusedKeys(t *testing.T) {
 	}
 }
 
-// FuzzKey: what is escaped comes back, prefixes stay prefixes, and no name resolves to
-// another path.
+// FuzzKey: unescaping reverses escaping, the prefix of a key becomes the prefix of its name, and no
+// name contains a relative path element.
 func FuzzKey(f *testing.F) {
 	for _, seed := range []string{"", "a/../b", "__0x2f__", "___0x\n", "\\..\\", "☺\x7f", "__0__0x78__"} {
 		f.Add(seed, seed)
@@ -68,18 +68,18 @@ func FuzzKey(f *testing.F) {
 		}
 		name := escapePrefix(a + b)
 		if got := unescapeKey(name); got != a+b {
-			t.Errorf("%q is escaped to %q, and that is unescaped to %q", a+b, name, got)
+			t.Errorf("%q is escaped to %q, which is unescaped to %q", a+b, name, got)
 		}
 		if !strings.HasPrefix(name, escapePrefix(a)) {
 			t.Errorf("%q is no prefix of %q", escapePrefix(a), name)
 		}
 		if strings.Contains("/"+name, "/../") || strings.Contains("/"+name, "/./") {
-			t.Errorf("%q has path elements that resolve", name)
+			t.Errorf("%q contains relative path elements", name)
 		}
 	})
 }
 
-// FuzzName: the names of others are shown as they are.
+// FuzzName: a name that escapePrefix cannot produce is returned unchanged.
 func FuzzName(f *testing.F) {
 	for _, seed := range []string{"a/../b", "__0x2f__", "__0x02f__", "__0xzz__", "__0x", "__0xff__", "__0x61__"} {
 		f.Add(seed)
@@ -91,7 +91,8 @@ func FuzzName(f *testing.F) {
 	})
 }
 
-// FuzzMetadata: keys and values come back, in characters that COS takes and keeps.
+// FuzzMetadata: keys and values survive a round trip, and use only characters that COS allows and
+// preserves.
 func FuzzMetadata(f *testing.F) {
 	for _, seed := range []string{"key_a", "a-b", "☺", "-5f", "100%", "a b+c"} {
 		f.Add(seed, seed)
@@ -107,11 +108,11 @@ func FuzzMetadata(f *testing.F) {
 		}
 		for name, values := range *h {
 			if strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-				t.Errorf("%q is no name that COS takes", name)
+				t.Errorf("COS does not allow the name %q", name)
 			}
 			for _, c := range values[0] {
 				if c <= ' ' || c > '~' {
-					t.Errorf("%q is no value that survives signing", values[0])
+					t.Errorf("signing breaks the value %q", values[0])
 				}
 			}
 		}
@@ -121,7 +122,7 @@ func FuzzMetadata(f *testing.F) {
 	})
 }
 
-// TestForeignMetadata: what others wrote is not damaged.
+// TestForeignMetadata: metadata that another program wrote is returned unchanged.
 func TestForeignMetadata(t *testing.T) {
 	h := http.Header{"X-Cos-Meta-My-Key": {"100%"}, "X-Cos-Meta-A-": {"a%2fb"}, "X-Cos-Meta-B-41": {"a+b"}, "ETag": {"x"}}
 	want := map[string]string{"my-key": "100%", "a-": "a%2fb", "b-41": "a+b"}

@@ -15,19 +15,19 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// maxPage is how many entries COS lists at a time (436/7734).
+// maxPage is the maximum number of entries that COS returns in one list response (436/7734).
 const maxPage = 1000
 
 func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
 	in := &cos.BucketGetOptions{
 		Prefix:       escapePrefix(o.Prefix),
 		Delimiter:    escapePrefix(o.Delimiter),
-		EncodingType: "url", // not every character of a key can be in XML
+		EncodingType: "url", // XML does not allow every character of a key
 		Marker:       string(o.PageToken),
 		MaxKeys:      min(cmp.Or(o.PageSize, maxPage), maxPage),
 	}
 	if utf8.RuneCountInString(in.Delimiter) > 1 {
-		return nil, fmt.Errorf("cosblob: %w: a delimiter of COS is one character, not %q", gcerrors.ErrUnimplemented, o.Delimiter)
+		return nil, fmt.Errorf("cosblob: %w: a delimiter of COS must be one character, not %q", gcerrors.ErrUnimplemented, o.Delimiter)
 	}
 	if o.BeforeList != nil {
 		if err := o.BeforeList(as(&in)); err != nil {
@@ -45,8 +45,8 @@ func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (*driver.
 	return page(in, got, o.Prefix)
 }
 
-// page is what a list holds of the keys with a prefix. Names may have the escaped prefix and
-// keys not the prefix: a_ is also how the name of "a\x01" begins.
+// page returns the entries of a list whose keys have a prefix. A name may begin with the escaped
+// prefix although its key does not begin with the prefix: the name of "a\x01" begins with a_.
 func page(in *cos.BucketGetOptions, got *cos.BucketGetResult, prefix string) (*driver.ListPage, error) {
 	decode := func(s string) (string, error) { return s, nil }
 	if got.EncodingType == "url" {
@@ -56,7 +56,7 @@ func page(in *cos.BucketGetOptions, got *cos.BucketGetResult, prefix string) (*d
 	add := func(o cos.Object, dir bool) error {
 		name, err := decode(o.Key)
 		if err != nil {
-			return fmt.Errorf("cosblob: the list has a key that is not percent-encoded: %w", err)
+			return fmt.Errorf("cosblob: the list contains a key that is not percent-encoded: %w", err)
 		}
 		o.Key = name
 		key := unescapeKey(name)
@@ -71,11 +71,11 @@ func page(in *cos.BucketGetOptions, got *cos.BucketGetResult, prefix string) (*d
 			return ok
 		}}
 		if !dir {
-			// Not MD5: a list does not tell the ETags that are none, of objects that were
-			// encrypted with KMS.
+			// The MD5 stays empty. A list does not show which ETags are no MD5, for example
+			// because an object is encrypted with KMS.
 			entry.Size = o.Size
 			if entry.ModTime, err = time.Parse(time.RFC3339, o.LastModified); err != nil {
-				return fmt.Errorf("cosblob: the list has a time that is none: %w", err)
+				return fmt.Errorf("cosblob: the list contains an invalid time: %w", err)
 			}
 		}
 		p.Objects = append(p.Objects, entry)
@@ -95,10 +95,10 @@ func page(in *cos.BucketGetOptions, got *cos.BucketGetResult, prefix string) (*d
 	if !got.IsTruncated {
 		return p, nil
 	}
-	// Where it goes on is said whenever it does (436/7734).
+	// A truncated list always contains NextMarker (436/7734).
 	next, err := decode(got.NextMarker)
 	if err != nil || next <= in.Marker {
-		return nil, fmt.Errorf("cosblob: %w: a list is truncated, and its NextMarker %q does not come after %q", ErrForeign, got.NextMarker, in.Marker)
+		return nil, fmt.Errorf("cosblob: %w: a list is truncated, but its NextMarker %q is not after the marker %q", ErrForeign, got.NextMarker, in.Marker)
 	}
 	p.NextPageToken = []byte(next)
 	return p, nil

@@ -13,7 +13,7 @@ import (
 
 const (
 	metaPrefix = "x-cos-meta-"
-	// maxMeta bounds names and values together (436/7749); a newer page has 4 KB.
+	// maxMeta limits the total size of names and values (436/7749). A newer page says 4 KB.
 	maxMeta = 2048
 )
 
@@ -26,7 +26,7 @@ func writeMetadata(md map[string]string) (*http.Header, error) {
 		size += len(name) + len(value)
 	}
 	if size > maxMeta {
-		return nil, fmt.Errorf("cosblob: %w: the metadata takes %d bytes with its names, escaped; COS takes %d", gcerrors.ErrInvalidArgument, size, maxMeta)
+		return nil, fmt.Errorf("cosblob: %w: the escaped metadata has %d bytes, including names, but COS allows at most %d", gcerrors.ErrInvalidArgument, size, maxMeta)
 	}
 	return &h, nil
 }
@@ -43,8 +43,8 @@ func readMetadata(h http.Header) map[string]string {
 
 func alphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
-// escapeMeta writes every byte but a-z and 0-9 as -xx: COS takes no underscore, and
-// answers in lower case.
+// escapeMeta writes every byte except a-z and 0-9 as -xx. COS does not allow the underscore, and
+// returns names in lower case.
 func escapeMeta(k string) string {
 	var name strings.Builder
 	for i := range len(k) {
@@ -57,7 +57,8 @@ func escapeMeta(k string) string {
 	return name.String()
 }
 
-// unescapeMeta reverses escapeMeta. A name that it cannot have made is returned as it is.
+// unescapeMeta reverses escapeMeta. It returns a name unchanged if escapeMeta cannot have produced
+// it.
 func unescapeMeta(name string) string {
 	var k strings.Builder
 	for i := 0; i < len(name); i++ {
@@ -81,11 +82,12 @@ func unescapeMeta(name string) string {
 	return name
 }
 
-// escapeValue percent-encodes all but letters, digits and -._~: values outside of ASCII
-// do not survive signing.
+// escapeValue percent-encodes every character except letters, digits and -._~, because signing
+// breaks values that are not ASCII.
 func escapeValue(v string) string { return strings.ReplaceAll(url.QueryEscape(v), "+", "%20") }
 
-// unescapeValue reverses escapeValue. A value that it cannot have made is returned as it is.
+// unescapeValue reverses escapeValue. It returns a value unchanged if escapeValue cannot have
+// produced it.
 func unescapeValue(v string) string {
 	if s, err := url.PathUnescape(v); err == nil && utf8.ValidString(s) && escapeValue(s) == v {
 		return s

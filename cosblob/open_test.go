@@ -26,7 +26,7 @@ func clientURL(t *testing.T, b *blob.Bucket) *url.URL {
 	return c.BaseURL.BucketURL
 }
 
-// TestURL opens buckets by the default opener, with the environment's keys.
+// TestURL opens buckets with the default opener and the keys from environment variables.
 func TestURL(t *testing.T) {
 	s, err := costest.New(nil)
 	if err != nil {
@@ -74,8 +74,8 @@ func TestRefusedURLs(t *testing.T) {
 		{"cos://vault?region=ap-guangzhou", "name of a bucket"},
 		{"cos://Vault-1250000000?region=ap-guangzhou", "name of a bucket"},
 		{"cos://vault-1250000000?region=ap-guangzhou&secret=x", "unknown parameter"},
-		{"cos://vault-1250000000/dir?region=ap-guangzhou", "without user and path"},
-		{"cos://user:pass@vault-1250000000?region=ap-guangzhou", "without user and path"},
+		{"cos://vault-1250000000/dir?region=ap-guangzhou", "without a user and a path"},
+		{"cos://user:pass@vault-1250000000?region=ap-guangzhou", "without a user and a path"},
 		{"cos://vault-1250000000?region=ap-guangzhou&endpoint=ftp://x", "endpoint"},
 		{"cos://vault-1250000000?region=ap-guangzhou&endpoint=https://u:p@x", "endpoint"},
 		{"cos://vault-1250000000?region=ap-guangzhou&endpoint=https://other-1250000000.cos.ap-guangzhou.myqcloud.com", "not for the bucket"},
@@ -90,7 +90,7 @@ func TestRefusedURLs(t *testing.T) {
 	}
 }
 
-// TestRetriesOff: a client's own retries would repeat what must not be.
+// TestRetriesOff: the retries of the SDK are disabled, because they would also repeat writes.
 func TestRetriesOff(t *testing.T) {
 	s, err := costest.New(nil)
 	if err != nil {
@@ -122,7 +122,7 @@ func TestRetriesOff(t *testing.T) {
 	}
 }
 
-// TestSecretsAreNotPrinted, however hard one tries.
+// TestSecretsAreNotPrinted: no verb of fmt and no JSON shows a key.
 func TestSecretsAreNotPrinted(t *testing.T) {
 	snapshot := NewSnapshot("AKIDexample", "the-secret-key", "the-token")
 	c := Static("AKIDexample", "the-secret-key", "the-token")
@@ -144,7 +144,7 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
-// TestEchoedSecrets: what a gateway sends back of a request's credentials is in no error.
+// TestEchoedSecrets: if a gateway echoes the credentials of a request, they do not appear in the error.
 func TestEchoedSecrets(t *testing.T) {
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
@@ -172,8 +172,7 @@ func TestEchoedSecrets(t *testing.T) {
 	}
 }
 
-// TestErrorsHaveNoSecrets: an error gives out the request that it is about, and that is
-// not the signed one.
+// TestErrorsHaveNoSecrets: an error contains its request, but without the signature and the token.
 func TestErrorsHaveNoSecrets(t *testing.T) {
 	s, b := openSmall(t)
 	_, err := b.ReadAll(t.Context(), "absent")
@@ -185,11 +184,11 @@ func TestErrorsHaveNoSecrets(t *testing.T) {
 		t.Error("the request of an error is signed")
 	}
 	if strings.Contains(err.Error(), s.SecretID()) {
-		t.Errorf("%v names the key", err)
+		t.Errorf("%v contains the key", err)
 	}
 }
 
-// TestSignTime: a signature is good for 15 minutes from the clock that was given.
+// TestSignTime: a signature is valid for 15 minutes after the time of Now.
 func TestSignTime(t *testing.T) {
 	var got string
 	client, err := NewClient("vault-1250000000", "ap-guangzhou", Static("AKIDexample", "key", "token"), &ClientOptions{

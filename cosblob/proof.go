@@ -14,11 +14,11 @@ import (
 	"unicode/utf8"
 )
 
-// ErrForeign means that a response does not come from COS: a proxy, a captive portal or another
-// server gave it. It proves nothing. What it responds to may have been carried out all the same.
+// ErrForeign means that a response does not come from COS, but from a proxy, a captive portal or
+// another server. It proves nothing: COS may still have carried out the request.
 var ErrForeign = errors.New("this is not a COS response")
 
-// A foreign is a response that is not one of COS.
+// A foreign error describes a response that does not come from COS.
 type foreign struct {
 	status      int
 	contentType string
@@ -36,50 +36,50 @@ func (e *foreign) Error() string {
 	return text
 }
 
-// Is reports that it is [ErrForeign].
+// Is reports whether target is [ErrForeign].
 func (e *foreign) Is(target error) bool { return target == ErrForeign }
 
-// A proof is what a response of status 2xx must have to prove that COS carried out the request.
-// The status alone proves nothing: a captive portal responds to everything with 200.
+// A proof describes a response with status 2xx that proves that COS carried out a request. The
+// status alone proves nothing, because a captive portal responds to every request with 200.
 type proof struct {
-	request   string // for the reader
-	is        func(r *http.Request) bool
+	request   string // documentation only
+	matches   func(r *http.Request) bool
 	status    []int
-	etag      bool   // there is an ETag
-	root      string // the root element of the body, or Error; * for any of XML
-	empty     bool   // there is no body
-	json      bool   // the body begins as a JSON object
-	none      bool   // or a 204 without a body, in which COS names the request
-	requestID bool   // COS names the request
+	etag      bool   // the response has an ETag
+	root      string // the root element of the body, or Error; * means any XML element
+	empty     bool   // the body is empty
+	json      bool   // the body starts like a JSON object
+	none      bool   // a 204 without a body but with a request ID is also a proof
+	requestID bool   // the response has a request ID
 }
 
-// proofs are tried in this order; a request that none describes is not checked. The documents
-// are those of the COS API (436/7751), the number of each is at the end.
+// proofs lists the proofs in the order in which they are tried. A request that matches none is
+// not checked. The numbers refer to the documentation of the COS API (436/7751).
 var proofs = []proof{
-	{request: "PUT Object - Copy (436/10881), Upload Part - Copy (436/8287)", is: func(r *http.Request) bool {
+	{request: "PUT Object - Copy (436/10881), Upload Part - Copy (436/8287)", matches: func(r *http.Request) bool {
 		return r.Method == http.MethodPut && r.Header.Get(headerCopySource) != ""
 	}, status: []int{200}, root: "Copy"},
-	{request: "PUT Object (436/7749), Upload Part (436/7750)", is: func(r *http.Request) bool {
+	{request: "PUT Object (436/7749), Upload Part (436/7750)", matches: func(r *http.Request) bool {
 		return r.Method == http.MethodPut && ofObject(r) && !has(r, "acl", "tagging", "retention", "legal-hold")
 	}, status: []int{200}, etag: true, empty: true},
-	{request: "Initiate Multipart Upload (436/7746)", is: post("uploads"), status: []int{200}, root: "InitiateMultipartUploadResult"},
-	{request: "Complete Multipart Upload (436/7742)", is: post("uploadId"), status: []int{200}, root: "CompleteMultipartUploadResult"},
-	{request: "DELETE Multiple Objects (436/8289)", is: post("delete"), status: []int{200}, root: "DeleteResult"},
-	{request: "DELETE Object (436/7743), Abort Multipart Upload (436/7740)", is: func(r *http.Request) bool {
+	{request: "Initiate Multipart Upload (436/7746)", matches: post("uploads"), status: []int{200}, root: "InitiateMultipartUploadResult"},
+	{request: "Complete Multipart Upload (436/7742)", matches: post("uploadId"), status: []int{200}, root: "CompleteMultipartUploadResult"},
+	{request: "DELETE Multiple Objects (436/8289)", matches: post("delete"), status: []int{200}, root: "DeleteResult"},
+	{request: "DELETE Object (436/7743), Abort Multipart Upload (436/7740)", matches: func(r *http.Request) bool {
 		return r.Method == http.MethodDelete
 	}, status: []int{200, 204}, empty: true},
-	{request: "GET Object (436/7753), HEAD Object (436/7745)", is: func(r *http.Request) bool {
+	{request: "GET Object (436/7753), HEAD Object (436/7745)", matches: func(r *http.Request) bool {
 		return (r.Method == http.MethodGet || r.Method == http.MethodHead) && ofObject(r) && !has(r, "acl", "tagging", "uploadId")
 	}, status: []int{200, 206}, etag: true},
-	{request: "GET Bucket versioning (436/19888)", is: ofBucket("versioning"), status: []int{200}, root: "VersioningConfiguration"},
-	{request: "GET Bucket Object versions (436/31551)", is: ofBucket("versions"), status: []int{200}, root: "ListVersionsResult"},
-	{request: "List Multipart Uploads (436/7736)", is: ofBucket("uploads"), status: []int{200}, root: "ListMultipartUploadsResult"},
-	{request: "GET Bucket lifecycle (436/8278)", is: ofBucket("lifecycle"), status: []int{200}, root: "LifecycleConfiguration"},
-	{request: "GET Bucket acl (436/7733)", is: ofBucket("acl"), status: []int{200}, root: "AccessControlPolicy"},
-	{request: "GET Bucket policy (436/8276)", is: ofBucket("policy"), status: []int{200}, json: true, none: true},
-	{request: "GET Bucket strict-signature (436/53889)", is: ofBucket("strict-signature"), status: []int{200}, root: "*"},
-	{request: "HEAD Bucket (436/7735)", is: func(r *http.Request) bool { return r.Method == http.MethodHead && !ofObject(r) }, status: []int{200}, requestID: true},
-	{request: "GET Bucket (436/7734)", is: func(r *http.Request) bool {
+	{request: "GET Bucket versioning (436/19888)", matches: ofBucket("versioning"), status: []int{200}, root: "VersioningConfiguration"},
+	{request: "GET Bucket Object versions (436/31551)", matches: ofBucket("versions"), status: []int{200}, root: "ListVersionsResult"},
+	{request: "List Multipart Uploads (436/7736)", matches: ofBucket("uploads"), status: []int{200}, root: "ListMultipartUploadsResult"},
+	{request: "GET Bucket lifecycle (436/8278)", matches: ofBucket("lifecycle"), status: []int{200}, root: "LifecycleConfiguration"},
+	{request: "GET Bucket acl (436/7733)", matches: ofBucket("acl"), status: []int{200}, root: "AccessControlPolicy"},
+	{request: "GET Bucket policy (436/8276)", matches: ofBucket("policy"), status: []int{200}, json: true, none: true},
+	{request: "GET Bucket strict-signature (436/53889)", matches: ofBucket("strict-signature"), status: []int{200}, root: "*"},
+	{request: "HEAD Bucket (436/7735)", matches: func(r *http.Request) bool { return r.Method == http.MethodHead && !ofObject(r) }, status: []int{200}, requestID: true},
+	{request: "GET Bucket (436/7734)", matches: func(r *http.Request) bool {
 		return r.Method == http.MethodGet && !ofObject(r) && (r.URL.RawQuery == "" || has(r, "prefix", "delimiter", "marker", "max-keys", "encoding-type"))
 	}, status: []int{200}, root: "ListBucketResult"},
 }
@@ -101,22 +101,22 @@ func ofBucket(parameter string) func(*http.Request) bool {
 	}
 }
 
-// CheckResponse returns an error wrapping [ErrForeign] if resp does not prove that COS responded
-// to r. It reads the start of the body and puts it back. A client of [NewClient] checks its
-// responses by itself. secrets are left out of the error.
+// CheckResponse returns an error that wraps [ErrForeign] if resp does not prove that COS responded
+// to r. It reads the start of the body and puts it back. The error does not contain secrets. A
+// client of [NewClient] calls CheckResponse itself.
 func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) error {
 	switch {
-	case resp.StatusCode >= 500: // also from a proxy: the service is not available
+	case resp.StatusCode >= 500: // even if a proxy sent it, it means that the service is unavailable
 		return nil
 	case resp.StatusCode/100 != 2:
-		// COS names each refusal by a request id, and by a body except to HEAD.
+		// Every error response of COS has a request ID and, except for HEAD, an error body.
 		if resp.Header.Get("X-Cos-Request-Id") != "" || rootOf(resp) == "Error" {
 			return nil
 		}
 		return newForeign(resp, secrets)
 	}
 	for _, p := range proofs {
-		if !p.is(r) {
+		if !p.matches(r) {
 			continue
 		}
 		if p.none && resp.StatusCode == http.StatusNoContent && isEmpty(resp) && resp.Header.Get("X-Cos-Request-Id") != "" {
@@ -129,7 +129,7 @@ func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) erro
 			return newForeign(resp, secrets)
 		}
 		if root := p.root; root != "" {
-			// CopyObjectResult, or CopyPartResult.
+			// "Copy" matches CopyObjectResult and CopyPartResult.
 			got := rootOf(resp)
 			if root == "*" && got != "" && !strings.EqualFold(got, "html") {
 				root = got
@@ -143,9 +143,9 @@ func CheckResponse(r *http.Request, resp *http.Response, secrets ...string) erro
 	return nil
 }
 
-// isPage reports whether a response with an ETag looks like the page of a web server. Web
-// frameworks give each page a weak ETag, which COS does not have. An object may be a page: then COS
-// names the request.
+// isPage reports whether a response with an ETag looks like a page of a web server. Web frameworks
+// send a weak ETag with each page, and COS never does. A stored object may also be a web page, but
+// then the response has a request ID.
 func isPage(resp *http.Response, write bool) bool {
 	weak := strings.HasPrefix(resp.Header.Get("ETag"), "W/")
 	if write {
@@ -155,8 +155,8 @@ func isPage(resp *http.Response, write bool) bool {
 	return resp.Header.Get("X-Cos-Request-Id") == "" && (weak || kind == "text/html" || kind == "application/xhtml+xml")
 }
 
-// maxStart is how much of a body is read to judge it: more than the longest token, so that none
-// is cut before it is left out.
+// maxStart is the number of bytes of a body that are read to check it. It is more than the longest
+// token, so that a token is never read partly and then not redacted.
 const maxStart = 8 << 10
 
 func newForeign(resp *http.Response, secrets []string) *foreign {
@@ -169,7 +169,7 @@ func newForeign(resp *http.Response, secrets []string) *foreign {
 	return &foreign{resp.StatusCode, printable([]byte(resp.Header.Get("Content-Type"))), printable(start)}
 }
 
-// printable returns the first printable bytes, 80 at most, without line breaks.
+// printable returns at most the first 80 printable bytes, without line breaks.
 func printable(text []byte) string {
 	var b strings.Builder
 	for len(text) > 0 {
@@ -191,8 +191,8 @@ func printable(text []byte) string {
 	return strings.TrimSpace(b.String())
 }
 
-// rootOf is the name of the root element of a body, or "" if it is no XML. COS may send blanks
-// before it for as long as an operation takes.
+// rootOf returns the name of the root element of a body, or "" if the body is not XML. COS may send
+// spaces before the element while an operation is running.
 func rootOf(resp *http.Response) (name string) {
 	startOf(resp, func(start []byte) bool {
 		d := xml.NewDecoder(bytes.NewReader(start))
@@ -210,7 +210,7 @@ func rootOf(resp *http.Response) (name string) {
 	return name
 }
 
-// isObject reports whether a body begins as a JSON object.
+// isObject reports whether a body starts like a JSON object.
 func isObject(resp *http.Response) bool {
 	start := startOf(resp, func(start []byte) bool { return len(bytes.TrimSpace(start)) > 0 })
 	return bytes.HasPrefix(bytes.TrimSpace(start), []byte("{"))
@@ -220,7 +220,8 @@ func isEmpty(resp *http.Response) bool {
 	return len(startOf(resp, func(start []byte) bool { return len(start) > 0 })) == 0
 }
 
-// startOf reads the start of a body, until enough is true or there is no more, and puts it back.
+// startOf reads the start of a body until enough returns true or the body ends. It then puts the
+// data back.
 func startOf(resp *http.Response, enough func(start []byte) bool) []byte {
 	var start []byte
 	var err error
@@ -228,7 +229,7 @@ func startOf(resp *http.Response, enough func(start []byte) bool) []byte {
 		var n int
 		n, err = resp.Body.Read(buf)
 		start = append(start, buf[:n]...)
-		// Blanks that keep the connection alive do not count.
+		// Spaces that keep the connection alive do not count.
 		if trimmed := bytes.TrimLeft(start, " \t\r\n"); len(trimmed) == 0 && len(start) > maxStart/2 {
 			start = start[:0]
 		}
@@ -238,7 +239,7 @@ func startOf(resp *http.Response, enough func(start []byte) bool) []byte {
 	}
 	var rest io.Reader = resp.Body
 	if err != nil {
-		rest = failing{err}
+		rest = failingReader{err}
 	}
 	resp.Body = struct {
 		io.Reader

@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/cosblob"
 )
 
-// An impostor responds in place of COS to the requests that it takes for its own.
+// An impostor responds to some requests in place of COS.
 type impostor struct {
 	base  http.RoundTripper
 	takes func(*http.Request) bool
@@ -43,7 +43,7 @@ func (i *impostor) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &resp, nil
 }
 
-// TestForeign: a response that COS does not give proves nothing, whatever its status.
+// TestForeign: a response that does not come from COS is an error, with every status.
 func TestForeign(t *testing.T) {
 	const page = "<!DOCTYPE html>\n<html><head><title>Please log in</title></head><body>\x1b[31m</body></html>"
 	method := func(m string, has ...string) func(*http.Request) bool {
@@ -119,14 +119,14 @@ func TestForeign(t *testing.T) {
 					t.Fatalf("%v, want %v", err, cosblob.ErrForeign)
 				}
 				if code := gcerrors.Code(err); code != gcerrors.Unknown {
-					t.Errorf("its code is %v", code)
+					t.Errorf("the error has the code %v", code)
 				}
 				if text := err.Error(); strings.ContainsAny(text, "\n\x1b") || strings.Contains(answer.body, "log in") && op.name != "attributes" && !strings.Contains(text, "Please log in") {
 					t.Errorf("the message: %s", text)
 				}
 				for _, secret := range []string{s.SecretKey(), "q-signature"} {
 					if strings.Contains(err.Error(), secret) {
-						t.Errorf("the message holds a secret")
+						t.Errorf("the message contains a secret")
 					}
 				}
 			})
@@ -134,25 +134,25 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestHeadNotFound: a HEAD that is answered 404 by who knows whom is decided by a list.
+// TestHeadNotFound: if nothing shows that a 404 to a HEAD comes from COS, a list decides.
 func TestHeadNotFound(t *testing.T) {
 	s := newServer(t, nil)
 	i := &impostor{base: s.Client().Transport, takes: func(r *http.Request) bool { return r.Method == http.MethodHead }, with: http.Response{StatusCode: 404}}
 	b := openVia(t, s, owner(s), i)
 	mustWrite(t, b, "there", []byte("x"))
 	if _, err := b.Attributes(t.Context(), "there"); !errors.Is(err, cosblob.ErrForeign) {
-		t.Errorf("of an existing object: %v, want %v", err, cosblob.ErrForeign)
+		t.Errorf("HEAD of an existing object: %v, want %v", err, cosblob.ErrForeign)
 	}
 	if _, err := b.Attributes(t.Context(), "absent"); gcerrors.Code(err) != gcerrors.NotFound {
-		t.Errorf("of what is absent: %v, want not found", err)
+		t.Errorf("HEAD of a missing object: %v, want not found", err)
 	}
 	i.takes = func(*http.Request) bool { return true }
 	if _, err := b.Attributes(t.Context(), "absent"); !errors.Is(err, cosblob.ErrForeign) {
-		t.Errorf("where the list is foreign, too: %v, want %v", err, cosblob.ErrForeign)
+		t.Errorf("with a list that does not come from COS either: %v, want %v", err, cosblob.ErrForeign)
 	}
 }
 
-// TestTruncatedList: a list that is cut must say where it goes on.
+// TestTruncatedList: a truncated list without a marker for the next page is an error.
 func TestTruncatedList(t *testing.T) {
 	s := newServer(t, nil)
 	for _, list := range []string{

@@ -20,7 +20,7 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// A VersionID, set in BeforeRead, is the version to read; "" is the current one.
+// A VersionID is the version to read. Set it in BeforeRead; "" means the current version.
 type VersionID string
 
 func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length int64, o *driver.ReaderOptions) (driver.Reader, error) {
@@ -29,7 +29,7 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 		return nil, err
 	}
 	if length > math.MaxInt64-offset {
-		length = -1 // to the end, which comes before
+		length = -1 // the object ends before
 	}
 	in, id := new(cos.ObjectGetOptions), new(VersionID)
 	if offset > 0 || length > 0 {
@@ -46,16 +46,16 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 	}
 	var version []string
 	if *id != "" {
-		version = []string{url.QueryEscape(string(*id))} // the SDK puts it into the URL as it is
+		version = []string{url.QueryEscape(string(*id))} // the SDK does not escape it
 	}
-	if length == 0 { // there is no such range
+	if length == 0 { // HTTP has no empty range
 		resp, err := b.head(ctx, key, &cos.ObjectHeadOptions{XOptionHeader: in.XOptionHeader}, version...)
 		if err != nil {
 			return nil, err
 		}
 		return newReader(resp, http.NoBody, resp.ContentLength), nil
 	}
-	in.XOptionHeader = plain(in.XOptionHeader)
+	in.XOptionHeader = withoutGzip(in.XOptionHeader)
 	var resp *cos.Response
 	if err := b.try(ctx, repeatable, func(ctx context.Context) error {
 		resp, err = b.client.Object.Get(ctx, name, in, version...)
@@ -63,7 +63,7 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 	}); err != nil {
 		return nil, err
 	}
-	size, whole, err := covers(in.Range, offset, length, resp)
+	size, whole, err := checkRange(in.Range, offset, length, resp)
 	if err != nil {
 		resp.Body.Close()
 		return nil, err
@@ -75,45 +75,45 @@ func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length 
 	return r, nil
 }
 
-// covers checks that an answer is the range that was asked for, and returns the size of
-// the object and whether the range is all of it.
-func covers(asked string, offset, length int64, resp *cos.Response) (size int64, whole bool, err error) {
-	if asked == "" {
+// checkRange checks that a response contains the requested range. It returns the size of the
+// object, and whether the range is the whole object.
+func checkRange(requested string, offset, length int64, resp *cos.Response) (size int64, whole bool, err error) {
+	if requested == "" {
 		if resp.StatusCode != http.StatusOK {
-			return 0, false, fmt.Errorf("%w: all was asked for, and answered with status %d", transport.ErrRange, resp.StatusCode)
+			return 0, false, fmt.Errorf("%w: the whole object was requested, but the response has status %d", transport.ErrRange, resp.StatusCode)
 		}
 		if resp.ContentLength < 0 {
-			return 0, false, fmt.Errorf("%w: the service did not say how long the object is", transport.ErrRange)
+			return 0, false, fmt.Errorf("%w: the response does not contain the size of the object", transport.ErrRange)
 		}
 		return resp.ContentLength, true, nil
 	}
 	if resp.StatusCode != http.StatusPartialContent {
-		return 0, false, fmt.Errorf("%w: %s was ignored", transport.ErrRange, asked)
+		return 0, false, fmt.Errorf("%w: the service ignored the requested range %s", transport.ErrRange, requested)
 	}
 	text := resp.Header.Get("Content-Range")
 	var first, last int64
 	if n, err := fmt.Sscanf(text, "bytes %d-%d/%d", &first, &last, &size); n != 3 || err != nil || text != fmt.Sprintf("bytes %d-%d/%d", first, last, size) {
-		return 0, false, fmt.Errorf("%w: %s was answered with %q", transport.ErrRange, asked, text)
+		return 0, false, fmt.Errorf("%w: the range %s was requested, but the response has the range %q", transport.ErrRange, requested, text)
 	}
 	want := size - 1
 	if length > 0 {
 		want = min(offset+length, size) - 1
 	}
 	if first != offset || last != want || last < first || resp.ContentLength != last-first+1 {
-		return 0, false, fmt.Errorf("%w: %s was answered with %q", transport.ErrRange, asked, text)
+		return 0, false, fmt.Errorf("%w: the range %s was requested, but the response has the range %q", transport.ErrRange, requested, text)
 	}
 	return size, first == 0 && last == size-1, nil
 }
 
-// A reader is the body of an answer. The last bytes of a whole object are given out only
-// if the checksum is right.
+// A reader reads the body of a response. It returns the last bytes of a whole object only if the
+// checksum is correct.
 type reader struct {
-	body  io.ReadCloser
-	attrs driver.ReaderAttributes
-	as    func(any) bool
-	sum   hash.Hash // nil: there is nothing to compare with
-	want  []byte
-	left  int64
+	body      io.ReadCloser
+	attrs     driver.ReaderAttributes
+	as        func(any) bool
+	sum       hash.Hash // nil if there is no checksum to compare with
+	want      []byte
+	remaining int64
 }
 
 func newReader(resp *cos.Response, body io.ReadCloser, size int64) *reader {
@@ -122,9 +122,9 @@ func newReader(resp *cos.Response, body io.ReadCloser, size int64) *reader {
 	}}
 }
 
-// check has the reader compare what it reads with the checksum of the whole object.
+// check makes the reader compare the data with the checksum of the whole object.
 func (r *reader) check(h http.Header) {
-	r.left = r.attrs.Size
+	r.remaining = r.attrs.Size
 	if want, ok := crcOf(h); ok {
 		r.sum, r.want = crc64.New(crcTable), want
 	} else if want := md5Of(h); want != nil {
@@ -138,9 +138,9 @@ func (r *reader) Read(p []byte) (int, error) {
 		return n, err
 	}
 	r.sum.Write(p[:n])
-	r.left -= int64(n)
-	if (err == io.EOF || r.left == 0) && !bytes.Equal(r.sum.Sum(nil), r.want) {
-		return 0, fmt.Errorf("%w: the object that was read does not have the service's", ErrChecksum)
+	r.remaining -= int64(n)
+	if (err == io.EOF || r.remaining == 0) && !bytes.Equal(r.sum.Sum(nil), r.want) {
+		return 0, fmt.Errorf("%w: the data that was read does not match the checksum that the service returned", ErrChecksum)
 	}
 	return n, err
 }
@@ -149,8 +149,8 @@ func (r *reader) Close() error                         { return r.body.Close() }
 func (r *reader) Attributes() *driver.ReaderAttributes { return &r.attrs }
 func (r *reader) As(i any) bool                        { return r.as(i) }
 
-// md5Of is the MD5 that is an object's ETag, or nil: it is none for an object of several
-// parts or encrypted with KMS or the client's key.
+// md5Of returns the MD5 of an object from its ETag. It returns nil if the ETag is not an MD5: the
+// object was a multipart upload, or is encrypted with KMS or a customer-provided key.
 func md5Of(h http.Header) []byte {
 	if e := h.Get("X-Cos-Server-Side-Encryption"); e != "" && e != "AES256" || h.Get("X-Cos-Server-Side-Encryption-Customer-Algorithm") != "" {
 		return nil

@@ -18,7 +18,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// TestGzip: what was stored is what is read, with the transport of NewClient, too.
+// TestGzip: a compressed object is returned unchanged, also with the transport of NewClient.
 func TestGzip(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -38,16 +38,16 @@ func TestGzip(t *testing.T) {
 	if err := b.WriteAll(t.Context(), "key", packed.Bytes(), &blob.WriterOptions{ContentEncoding: "gzip", ContentType: "text/plain"}); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, b, "key", packed.Bytes())
+	wantObject(t, b, "key", packed.Bytes())
 	if a, err := b.Attributes(t.Context(), "key"); err != nil || a.Size != int64(packed.Len()) {
 		t.Errorf("attributes: %+v, %v", a, err)
 	}
 	if err := b.Copy(t.Context(), "copy", "key", nil); gcerrors.Code(err) != gcerrors.Unimplemented {
-		t.Errorf("copy where the bucket's host is not known: %v, want Unimplemented", err)
+		t.Errorf("copy with an unknown host of the bucket: %v, want Unimplemented", err)
 	}
 }
 
-// TestListKeys lists keys that XML or a URL would change, page by page.
+// TestListKeys lists, page by page, keys with characters that XML or a URL could change.
 func TestListKeys(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -79,7 +79,7 @@ func TestListKeys(t *testing.T) {
 	}
 }
 
-// TestManyKeys: a page of COS has 1000.
+// TestManyKeys: a list of more than 1000 keys needs two requests.
 func TestManyKeys(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -99,11 +99,11 @@ func TestManyKeys(t *testing.T) {
 		}
 	}
 	if n != 1005 || len(s.Requests()) != 2 {
-		t.Errorf("%d keys by %d requests, want 1005 by 2", n, len(s.Requests()))
+		t.Errorf("%d keys in %d requests, want 1005 in 2", n, len(s.Requests()))
 	}
 }
 
-// TestDelimiters: one character, or nothing is asked.
+// TestDelimiters: a delimiter of more than one character is rejected without a request.
 func TestDelimiters(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -136,7 +136,7 @@ func TestDelimiters(t *testing.T) {
 	}
 }
 
-// TestUncheckedReads: who does not want the comparison gets what came.
+// TestUncheckedReads: with UncheckedReads, changed data is returned without an error.
 func TestUncheckedReads(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -156,7 +156,7 @@ func TestUncheckedReads(t *testing.T) {
 	}
 }
 
-// TestLongestRange: a range that ends where no number does is one to the end.
+// TestLongestRange: a range whose end overflows int64 reads to the end of the object.
 func TestLongestRange(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -168,6 +168,6 @@ func TestLongestRange(t *testing.T) {
 	}
 	defer r.Close()
 	if got, err := io.ReadAll(r); string(got) != "abc" || err != nil {
-		t.Errorf("it holds %q, %v", got, err)
+		t.Errorf("got %q, %v", got, err)
 	}
 }

@@ -16,19 +16,19 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// attempts is how often a request is sent, not counting one for a renewed key.
+// attempts is the maximum number of attempts, without the extra attempt after a key was renewed.
 const attempts = 3
 
-// A kind of request says when it may be sent again.
+// A kind of request determines when the request may be repeated.
 type kind int
 
 const (
-	repeatable kind = iota // reads, lists, parts: twice is as good as once
-	publishing             // changes what others see: only if the service did nothing
+	repeatable kind = iota // reads, lists, parts: a repeated request has no further effect
+	publishing             // changes what readers see: repeated only if the service did nothing
 )
 
-// try makes a request, and makes it again where that is safe and may help, but not after
-// ctx has ended. The context that call gets is under ctx.
+// try makes a request. It repeats the request if this is safe and may help, and ctx has not ended.
+// call gets a context that is derived from ctx.
 func (b *bucket) try(ctx context.Context, k kind, call func(ctx context.Context) error) error {
 	renewed := false
 	for n := 1; ; n++ {
@@ -36,7 +36,7 @@ func (b *bucket) try(ctx context.Context, k kind, call func(ctx context.Context)
 			return err
 		}
 		a := new(attempt)
-		err := clean(call(context.WithValue(ctx, attemptKey{}, a)))
+		err := unwrapSDK(call(context.WithValue(ctx, attemptKey{}, a)))
 		switch {
 		case err == nil:
 			return nil
@@ -46,7 +46,7 @@ func (b *bucket) try(ctx context.Context, k kind, call func(ctx context.Context)
 			renewed = true
 			n--
 			continue
-		case n == attempts || !again(k, err):
+		case n == attempts || !mayRetry(k, err):
 			return err
 		}
 		if !pause(ctx, n) {
@@ -55,7 +55,7 @@ func (b *bucket) try(ctx context.Context, k kind, call func(ctx context.Context)
 	}
 }
 
-// pause waits before attempt n+1, and reports whether ctx is still alive.
+// pause waits before attempt n+1. It returns false if ctx ends.
 func pause(ctx context.Context, n int) bool {
 	d := 200 * time.Millisecond << (n - 1)
 	t := time.NewTimer(d/2 + rand.N(d/2))
@@ -68,9 +68,9 @@ func pause(ctx context.Context, n int) bool {
 	}
 }
 
-// undone are the codes by which the service says that it did nothing, and may do it
-// when asked again.
-var undone = map[string]bool{
+// undoneCodes are the error codes that mean that the service did nothing, and that another attempt
+// may succeed.
+var undoneCodes = map[string]bool{
 	"SlowDown":             true,
 	"RequestLimitExceeded": true,
 	"KmsFreqControl":       true,
@@ -84,11 +84,11 @@ var undone = map[string]bool{
 	"EntitySizeNotMatch":   true,
 }
 
-func again(k kind, err error) bool {
+func mayRetry(k kind, err error) bool {
 	switch {
-	case transport.Silent(err), transport.Untrusted(err): // another attempt would only double the wait
+	case transport.Silent(err), transport.Untrusted(err): // another attempt would only double the waiting time
 		return false
-	case undone[code(err)], unsent(err):
+	case undoneCodes[code(err)], isNotSent(err):
 		return true
 	}
 	switch status(err) {
@@ -98,10 +98,10 @@ func again(k kind, err error) bool {
 	if k == publishing || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrCredentials) {
 		return false
 	}
-	var answer *cos.ErrorResponse
-	if errors.As(err, &answer) {
+	var response *cos.ErrorResponse
+	if errors.As(err, &response) {
 		s := status(err)
-		// A status of success is an answer that could not be understood.
+		// With a 2xx status, the error means that the response could not be parsed.
 		return s >= 500 && s != http.StatusNotImplemented || s/100 == 2
 	}
 	var sent *url.Error

@@ -63,12 +63,12 @@ func openVia(t *testing.T, s *costest.Server, c cosblob.Credentials, via http.Ro
 	return b
 }
 
-// A roundTrip is a transport that a test puts before the server's.
+// A roundTrip is a transport that a test inserts before the transport of the server.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// noise is size bytes that differ by seed.
+// noise returns size bytes that depend on seed.
 func noise(seed uint64, size int) []byte {
 	p := make([]byte, size)
 	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(p)
@@ -77,7 +77,8 @@ func noise(seed uint64, size int) []byte {
 
 const mib = 1 << 20
 
-// inParts has a write above 1 MiB go in parts of it, which is the least that COS takes.
+// inParts makes a write of more than 1 MiB a multipart upload with parts of 1 MiB, the minimum of
+// COS.
 func inParts(o blob.WriterOptions) *blob.WriterOptions {
 	o.BufferSize, o.ContentType = mib, "application/octet-stream"
 	return &o
@@ -90,16 +91,16 @@ func mustWrite(t *testing.T, b *blob.Bucket, key string, data []byte) {
 	}
 }
 
-// holds checks what is under a key; nil is nothing.
-func holds(t *testing.T, b *blob.Bucket, key string, want []byte) {
+// wantObject checks the object at key. Nil means that it must not exist.
+func wantObject(t *testing.T, b *blob.Bucket, key string, want []byte) {
 	t.Helper()
-	there, err := b.Exists(t.Context(), key)
+	exists, err := b.Exists(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !there {
+	if !exists {
 		if want != nil {
-			t.Errorf("%q is not there", key)
+			t.Errorf("%q does not exist", key)
 		}
 		return
 	}
@@ -108,11 +109,11 @@ func holds(t *testing.T, b *blob.Bucket, key string, want []byte) {
 		t.Fatal(err)
 	}
 	if want == nil || !bytes.Equal(got, want) {
-		t.Errorf("%q holds other bytes, or any", key)
+		t.Errorf("%q contains other bytes, or should not exist", key)
 	}
 }
 
-// once gives a fault to the first request that hit knows; done says that it has.
+// once injects a fault into the first request for which hit returns true. done is then set.
 func once(s *costest.Server, f *costest.Fault, hit func(*costest.Request) bool) (done *atomic.Bool) {
 	done = new(atomic.Bool)
 	s.SetRule(func(r *costest.Request) *costest.Fault {
@@ -128,7 +129,7 @@ func action(name string) func(*costest.Request) bool {
 	return func(r *costest.Request) bool { return r.Action == name }
 }
 
-// count is how many requests of an action came.
+// count returns the number of requests with an action.
 func count(s *costest.Server, action string) (n int) {
 	for _, r := range s.Requests() {
 		if r.Action == action {
@@ -142,21 +143,22 @@ func internalError() string {
 	return costest.ErrorXML("InternalError", "We encountered an internal error. Please try again.")
 }
 
-// federated are temporary credentials, renewed when the service calls them expired.
+// federated supplies temporary credentials, and renews them when the service reports that they have
+// expired.
 type federated struct {
-	life time.Duration // that is left of a key, for all the client knows
+	life time.Duration // the remaining validity of a key that the client is told
 	s    *costest.Server
 
 	mu        sync.Mutex
-	has       cosblob.Snapshot
+	current   cosblob.Snapshot
 	exchanges int
 }
 
 func (f *federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.has.SecretID() != "" {
-		return f.has, nil
+	if f.current.SecretID() != "" {
+		return f.current, nil
 	}
 	var answer struct {
 		Response struct {
@@ -173,27 +175,27 @@ func (f *federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
 	}
 	c := answer.Response.Credentials
 	f.exchanges++
-	f.has = cosblob.NewSnapshot(c.TmpSecretId, c.TmpSecretKey, c.Token).Until(time.Now().Add(f.life))
-	return f.has, nil
+	f.current = cosblob.NewSnapshot(c.TmpSecretId, c.TmpSecretKey, c.Token).Until(time.Now().Add(f.life))
+	return f.current, nil
 }
 
 func (f *federated) Expired(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.has.SecretID() == id {
-		f.has = cosblob.Snapshot{}
+	if f.current.SecretID() == id {
+		f.current = cosblob.Snapshot{}
 	}
 }
 
 // callSTS signs with TC3-HMAC-SHA256.
-func callSTS(s *costest.Server, action string, in, out any) error {
-	body, err := json.Marshal(in)
+func callSTS(s *costest.Server, action string, request, response any) error {
+	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
 	const host, kind = "sts.tencentcloudapi.com", "application/json"
-	now := time.Now()
-	day, stamp := now.UTC().Format(time.DateOnly), strconv.FormatInt(now.Unix(), 10)
+	date := time.Now()
+	day, stamp := date.UTC().Format(time.DateOnly), strconv.FormatInt(date.Unix(), 10)
 	sum := func(b string) string { h := sha256.Sum256([]byte(b)); return hex.EncodeToString(h[:]) }
 	mac := func(key []byte, text string) []byte {
 		h := hmac.New(sha256.New, key)
@@ -217,5 +219,5 @@ func callSTS(s *costest.Server, action string, in, out any) error {
 		return err
 	}
 	defer resp.Body.Close()
-	return json.NewDecoder(resp.Body).Decode(out)
+	return json.NewDecoder(resp.Body).Decode(response)
 }

@@ -11,21 +11,21 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// SignedURL signs the host, the path, all parameters and, for a PUT, the content type.
-// COS does not check headers that a signature leaves out, so that it cannot enforce the
-// absence of one. With temporary keys the URL holds their token, and ends with them.
+// SignedURL signs the host, the path, all parameters and, for a PUT, the content type. COS does not
+// check headers that are not signed, so a signature cannot enforce that a header is absent. With
+// temporary keys, the URL contains their token and expires with them.
 func (b *bucket) SignedURL(ctx context.Context, key string, o *driver.SignedURLOptions) (string, error) {
 	name, err := escapeKey(key)
 	if err != nil {
 		return "", err
 	}
 	if o.EnforceAbsentContentType && o.ContentType == "" {
-		return "", fmt.Errorf("cosblob: %w: a signature cannot enforce that there is no Content-Type", gcerrors.ErrUnimplemented)
+		return "", fmt.Errorf("cosblob: %w: a signature cannot enforce that the Content-Type is absent", gcerrors.ErrUnimplemented)
 	}
 	switch o.Method {
 	case http.MethodGet, http.MethodPut, http.MethodDelete:
 	default:
-		return "", fmt.Errorf("cosblob: %w: a URL for %s", gcerrors.ErrUnimplemented, o.Method)
+		return "", fmt.Errorf("cosblob: %w: cannot sign a URL for the method %s", gcerrors.ErrUnimplemented, o.Method)
 	}
 	id, secretKey, token, err := b.keys(ctx)
 	if err != nil {
@@ -50,7 +50,7 @@ func (b *bucket) SignedURL(ctx context.Context, key string, o *driver.SignedURLO
 	return u.String(), nil
 }
 
-// keys are those that URLs are signed with.
+// keys returns the keys that sign URLs.
 func (b *bucket) keys(ctx context.Context) (id, key, token string, err error) {
 	if b.o.Credentials != nil {
 		s, err := b.o.Credentials.Get(ctx)
@@ -63,7 +63,7 @@ func (b *bucket) keys(ctx context.Context) (id, key, token string, err error) {
 		id, key, token = c.SecretID, c.SecretKey, c.SessionToken
 	}
 	if id == "" {
-		return "", "", "", fmt.Errorf("%w: to sign a URL with", ErrCredentials)
+		return "", "", "", fmt.Errorf("%w: they are required to sign a URL", ErrCredentials)
 	}
 	return id, key, token, nil
 }

@@ -17,38 +17,38 @@ import (
 )
 
 const (
-	// maxSkew is how far off a clock may be (436/7730), and signTime how long a signature is
-	// good for.
+	// maxSkew is the largest clock difference that COS accepts (436/7730). signTime is the
+	// validity of a signature.
 	maxSkew  = 15 * time.Minute
 	signTime = 15 * time.Minute
-	// maxAnswer bounds the bodies that are no objects. A page of a list has 1000 keys of
-	// up to 850 bytes, each of which may be percent-encoded.
-	maxAnswer = 8 << 20
-	maxError  = 1 << 20
+	// maxResponse limits bodies that are not objects. A page of a list has 1000 keys of up to
+	// 850 bytes, and each byte may be percent-encoded.
+	maxResponse = 8 << 20
+	maxError    = 1 << 20
 )
 
-// errTooLong is what reading a body beyond its limit answers.
-var errTooLong = errors.New("cosblob: the answer is longer than any that COS gives")
+// errTooLong is the error of a read beyond the limit of a body.
+var errTooLong = errors.New("cosblob: the response is too long to come from COS")
 
-// A signer signs requests, bounds what is read of answers, and finds the errors in them
-// that the SDK does not.
+// A signer signs requests and limits the size of responses. It also detects errors in responses
+// that the SDK does not detect.
 type signer struct {
 	credentials Credentials
 	base        http.RoundTripper
 	now         func() time.Time
 
 	mu        sync.Mutex
-	suspect   string    // the last key that was taken for expired because of a denial
-	suspected time.Time // when it was
+	suspect   string    // the last key that was treated as expired because of a denial
+	suspected time.Time // the time of that denial
 }
 
-// An attempt is what the signer tells the retry layer of one request.
+// An attempt passes information about one request from the signer to the retry layer.
 type attempt struct{ expired bool }
 
 type attemptKey struct{}
 
-// sourceKey is under which a request's context has the source of a copy, encoded: the
-// SDK cuts keys at a question mark.
+// sourceKey is the context key for the encoded source of a copy. The SDK cannot send it, because
+// it truncates keys at a question mark.
 type sourceKey struct{}
 
 func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -64,9 +64,9 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 		signed.Header.Set(headerCopySource, source)
 	}
 	key, token := snapshot.reveal()
-	now := t.now()
+	start := t.now()
 	cos.AddAuthorizationHeader(snapshot.id, key, token, signed, &cos.AuthTime{
-		SignStartTime: now, SignEndTime: now.Add(signTime), KeyStartTime: now, KeyEndTime: now.Add(signTime),
+		SignStartTime: start, SignEndTime: start.Add(signTime), KeyStartTime: start, KeyEndTime: start.Add(signTime),
 	})
 	resp, err := t.base.RoundTrip(signed)
 	if err != nil {
@@ -74,38 +74,38 @@ func (t *signer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp.Request = r // without the signature and the token
 	_, signature, _ := strings.Cut(signed.Header.Get("Authorization"), "q-signature=")
-	secrets := []string{token, url.QueryEscape(token), signature} // of what was sent
+	secrets := []string{token, url.QueryEscape(token), signature} // a gateway may echo them
 	if err := CheckResponse(signed, resp, secrets...); err != nil {
 		resp.Body.Close()
 		return nil, err
 	}
 	switch {
 	case resp.StatusCode/100 != 2:
-		body := hold(resp, maxError, secrets)
+		body := bufferBody(resp, maxError, secrets)
 		if r.Method != http.MethodHead {
-			t.refused(r, snapshot, errorCode(body))
+			t.reportExpired(r, snapshot, errorCode(body))
 		}
 	case mayFailLate(r):
-		// What has come is looked at before the SDK does. If the rest is lost, the SDK
-		// will meet that error.
-		if body := hold(resp, maxError, secrets); isError(body) {
+		// Check the received part of the body before the SDK does. If the rest was lost, the SDK
+		// gets the error when it reads the body.
+		if body := bufferBody(resp, maxError, secrets); isError(body) {
 			resp.StatusCode, resp.Status = http.StatusInternalServerError, "500 Error after 200"
-			t.refused(r, snapshot, errorCode(body))
+			t.reportExpired(r, snapshot, errorCode(body))
 		}
 	case r.Method != http.MethodGet || r.URL.Path == "/" || r.URL.Path == "":
-		resp.Body = &limited{resp.Body, maxAnswer}
+		resp.Body = &limitedBody{resp.Body, maxResponse}
 	}
 	return resp, nil
 }
 
-// CloseIdleConnections closes those of the transport below.
+// CloseIdleConnections closes the idle connections of the base transport.
 func (t *signer) CloseIdleConnections() {
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// GetCredential is for [cos.Client.GetCredential].
+// GetCredential implements the interface that [cos.Client.GetCredential] uses.
 func (t *signer) GetCredential() (secretID, secretKey, token string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -117,17 +117,17 @@ func (t *signer) GetCredential() (secretID, secretKey, token string, err error) 
 	return s.id, secretKey, token, nil
 }
 
-// refused tells the credentials, if they want to know, that their key has expired, and
-// the retry layer that it told them. Which code an expired temporary key has is left open,
-// so that a denial near its end may be one; it is taken for one once a minute at most, or
-// every denied request would cost an exchange.
-func (t *signer) refused(r *http.Request, s Snapshot, code string) {
+// reportExpired reports an expired key to the credentials and to the retry layer, if the
+// credentials are a Renewer. COS does not document the error code for an expired temporary key, so
+// a denial near the expiry time also counts. This happens at most once a minute. Otherwise every
+// denied request would cause a token exchange.
+func (t *signer) reportExpired(r *http.Request, s Snapshot, code string) {
 	renewer, ok := t.credentials.(Renewer)
 	switch {
 	case !ok || s.id == "":
 		return
 	case expiredCodes[code]:
-	case code == "AccessDenied" && !s.until.IsZero() && t.now().After(s.until.Add(-maxSkew)) && t.suspects(s.id):
+	case code == "AccessDenied" && !s.until.IsZero() && t.now().After(s.until.Add(-maxSkew)) && t.mayBeExpired(s.id):
 	default:
 		return
 	}
@@ -137,21 +137,21 @@ func (t *signer) refused(r *http.Request, s Snapshot, code string) {
 	}
 }
 
-func (t *signer) suspects(id string) bool {
+func (t *signer) mayBeExpired(id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
-	if id == t.suspect { // another request under way with it
+	denied := t.now()
+	if id == t.suspect { // another request with the same key
 		return true
 	}
-	if d := now.Sub(t.suspected); d >= 0 && d < time.Minute {
+	if d := denied.Sub(t.suspected); d >= 0 && d < time.Minute {
 		return false
 	}
-	t.suspect, t.suspected = id, now
+	t.suspect, t.suspected = id, denied
 	return true
 }
 
-// expiredCodes are those that an expired or revoked key may have (436/7730).
+// expiredCodes are the error codes for an expired or revoked key (436/7730).
 var expiredCodes = map[string]bool{
 	"ExpiredToken":        true,
 	"InvalidAccessKeyId":  true,
@@ -160,18 +160,18 @@ var expiredCodes = map[string]bool{
 
 const headerCopySource = "X-Cos-Copy-Source"
 
-// mayFailLate reports whether COS may answer r with 200 and then an error: the end of a
-// multipart upload (436/7742) and copies (436/10881).
+// mayFailLate reports whether COS may respond to r with status 200 and then an error in the body.
+// This applies to the end of a multipart upload (436/7742) and to copies (436/10881).
 func mayFailLate(r *http.Request) bool {
 	q := r.URL.Query()
 	return r.Method == http.MethodPost && q.Has("uploadId") ||
 		r.Method == http.MethodPut && r.Header.Get(headerCopySource) != ""
 }
 
-// hold reads up to limit bytes of the answer and puts them back, without the secrets that a
-// gateway may send back with its errors.
-func hold(resp *http.Response, limit int64, secrets []string) []byte {
-	body, err := io.ReadAll(&limited{resp.Body, limit})
+// bufferBody reads up to limit bytes of a response and puts them back. It redacts the secrets, which
+// a gateway may echo in its errors.
+func bufferBody(resp *http.Response, limit int64, secrets []string) []byte {
+	body, err := io.ReadAll(&limitedBody{resp.Body, limit})
 	resp.Body.Close()
 	for _, secret := range secrets {
 		if secret != "" {
@@ -184,30 +184,30 @@ func hold(resp *http.Response, limit int64, secrets []string) []byte {
 	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), failing{err}), io.NopCloser(nil)}
+	}{io.MultiReader(bytes.NewReader(body), failingReader{err}), io.NopCloser(nil)}
 	return body
 }
 
-type failing struct{ err error }
+type failingReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// limited is an error once more than left bytes were read.
-type limited struct {
+// A limitedBody returns an error after more than remaining bytes.
+type limitedBody struct {
 	io.ReadCloser
-	left int64
+	remaining int64
 }
 
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left < 0 {
+func (l *limitedBody) Read(p []byte) (int, error) {
+	if l.remaining < 0 {
 		return 0, errTooLong
 	}
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
+	if int64(len(p)) > l.remaining+1 {
+		p = p[:l.remaining+1]
 	}
 	n, err := l.ReadCloser.Read(p)
-	l.left -= int64(n)
-	if l.left < 0 {
+	l.remaining -= int64(n)
+	if l.remaining < 0 {
 		return n, errTooLong
 	}
 	return n, err

@@ -19,42 +19,42 @@ import (
 	"github.com/objectvault/objectvault/internal/linger"
 )
 
-// abortTime is how long an upload that failed may take to be aborted.
+// abortTime limits the time to abort a failed upload.
 const abortTime = 30 * time.Second
 
 // An upload is a multipart upload. It ends with finish or abandon.
 type upload struct {
 	b        *bucket
 	name, id string
-	ctx      context.Context // ends with the caller's, and with the first part that fails
+	ctx      context.Context // ends with the caller's context, or when the first part fails
 	caller   context.Context
-	ended    atomic.Int64 // when the caller's context ended, in nanoseconds since 1970; 0: it has not
+	ended    atomic.Int64 // the time when the caller's context ended, in Unix nanoseconds; 0 if it has not
 	fail     context.CancelCauseFunc
-	slots    chan struct{} // one for each part under way
+	slots    chan struct{} // one for each part that is being sent
 	free     chan []byte   // buffers of parts that were sent
-	parts    []*part       // in order; each is written by the goroutine that sends it
+	parts    []*part       // in order; each is set by the goroutine that sends it
 	sending  sync.WaitGroup
 }
 
-// A part, or what all of them are together.
+// A part is one part of an upload. It also describes the whole object.
 type part struct {
 	etag string
 	crc  uint64
 	size int64
 }
 
-// BUG(objectvault): If the answer to the start of a multipart upload is lost, it is
-// started again, and an upload without parts may stay behind. It costs nothing, and
-// cannot be told from another client's; a lifecycle rule removes it
-// (AbortIncompleteMultipartUpload).
+// BUG(objectvault): If the response to the start of a multipart upload is lost, cosblob starts
+// another upload, and an upload without parts may remain. It costs nothing. cosblob cannot abort
+// it, because it may belong to another client. A lifecycle rule (AbortIncompleteMultipartUpload)
+// removes it.
 
-// start begins an upload. It takes the headers of a PUT.
-func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutOptions, once int) (*upload, error) {
+// start starts an upload with the headers of a PUT.
+func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutOptions, concurrency int) (*upload, error) {
 	o := cos.CloneObjectPutOptions(options)
 	o.ContentMD5, o.ContentLength = "", 0
 	var got *cos.InitiateMultipartUploadResult
 	err := b.try(ctx, repeatable, func(ctx context.Context) (err error) {
-		lasting, cancel := answered(ctx) // only the response has the id, which an abort needs
+		lasting, cancel := lingeringContext(ctx) // an abort needs the ID in the response
 		defer cancel()
 		got, _, err = b.client.Object.InitiateMultipartUpload(lasting, name, &cos.InitiateMultipartUploadOptions{
 			ACLHeaderOptions: o.ACLHeaderOptions, ObjectPutHeaderOptions: o.ObjectPutHeaderOptions,
@@ -65,11 +65,11 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 		return nil, err
 	}
 	if got.UploadID == "" {
-		return nil, fmt.Errorf("cosblob: %w: an upload was begun, and has no id", ErrForeign)
+		return nil, fmt.Errorf("cosblob: %w: the response to the start of an upload has no upload ID", ErrForeign)
 	}
 	u := &upload{
 		b: b, name: name, id: url.QueryEscape(got.UploadID), // the SDK puts it into the URL as it is
-		slots: make(chan struct{}, once), free: make(chan []byte, once),
+		slots: make(chan struct{}, concurrency), free: make(chan []byte, concurrency),
 	}
 	u.ctx, u.fail = context.WithCancelCause(ctx)
 	u.caller = ctx
@@ -77,8 +77,7 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 	return u, nil
 }
 
-// send sends data as the next part, as soon as one of those under way is done. The
-// upload owns data from then on.
+// send sends data as the next part, after a slot is free. The upload owns data after the call.
 func (u *upload) send(data []byte) error {
 	return u.do(func(ctx context.Context, n int, p *part) error { return u.put(ctx, n, p, data) })
 }
@@ -93,10 +92,10 @@ func (u *upload) buffer(size int) []byte {
 	}
 }
 
-// do makes the next part in a goroutine, when there is a slot for it.
+// do sends the next part in a goroutine, after a slot is free.
 func (u *upload) do(send func(ctx context.Context, n int, p *part) error) error {
 	if len(u.parts) == maxParts {
-		return fmt.Errorf("cosblob: the object has more than %d parts: give WriterOptions.BufferSize", maxParts)
+		return fmt.Errorf("cosblob: the object needs more than %d parts: set a larger WriterOptions.BufferSize", maxParts)
 	}
 	select {
 	case <-u.ctx.Done():
@@ -124,7 +123,7 @@ func (u *upload) put(ctx context.Context, n int, p *part, data []byte) error {
 	tries := 0
 	err := u.b.try(ctx, repeatable, func(ctx context.Context) error {
 		tries++
-		lasting, cancel := answered(ctx)
+		lasting, cancel := lingeringContext(ctx)
 		defer cancel()
 		resp, err := u.b.client.Object.UploadPart(lasting, u.name, u.id, n, newBody(ctx, data), &cos.ObjectUploadPartOptions{ContentLength: p.size})
 		if err != nil {
@@ -134,7 +133,7 @@ func (u *upload) put(ctx context.Context, n int, p *part, data []byte) error {
 		return checkPart(resp.Header, n, p, data)
 	})
 	if err != nil || tries > 1 {
-		return err // a request that failed may be reading data still
+		return err // a failed request may still read data, so the buffer cannot be reused
 	}
 	select {
 	case u.free <- data[:0]:
@@ -143,22 +142,22 @@ func (u *upload) put(ctx context.Context, n int, p *part, data []byte) error {
 	return nil
 }
 
-// checkPart compares the answer to a part with what was sent.
+// checkPart compares the response to a part with the data that was sent.
 func checkPart(h http.Header, n int, p *part, data []byte) error {
 	if p.etag == "" {
 		return fmt.Errorf("%w: part %d has no ETag", ErrChecksum, n)
 	}
 	if _, ok := crcOf(h); !ok {
 		if sum := md5.Sum(data); md5Of(h) != nil && !bytes.Equal(md5Of(h), sum[:]) {
-			return fmt.Errorf("%w: the service's MD5 of part %d is not that of what was sent", ErrChecksum, n)
+			return fmt.Errorf("%w: the MD5 in the response for part %d does not match the data that was sent", ErrChecksum, n)
 		}
 	}
 	return checkCRC(h, p.crc)
 }
 
-// after returns a context for what has to follow an upload that failed, or whose response was
-// lost. The caller's may have ended: then little time is left.
-func (u *upload) after() (context.Context, context.CancelFunc) {
+// cleanupContext returns a context for the requests after an upload that failed or whose response
+// was lost. If the caller's context has ended, only little time remains.
+func (u *upload) cleanupContext() (context.Context, context.CancelFunc) {
 	d := abortTime
 	if u.caller.Err() != nil {
 		u.ended.CompareAndSwap(0, time.Now().UnixNano())
@@ -167,16 +166,16 @@ func (u *upload) after() (context.Context, context.CancelFunc) {
 	return linger.Context(u.caller, d)
 }
 
-// sent is what the parts are together.
-func (u *upload) sent() *part {
-	whole := new(part)
+// whole returns the checksum and the size of all parts together.
+func (u *upload) whole() *part {
+	sum := new(part)
 	for _, p := range u.parts {
-		whole.crc, whole.size = joinCRC(whole.crc, p.crc, p.size), whole.size+p.size
+		sum.crc, sum.size = joinCRC(sum.crc, p.crc, p.size), sum.size+p.size
 	}
-	return whole
+	return sum
 }
 
-// wait waits for the parts, and removes them if one has failed.
+// wait waits for the parts, and aborts the upload if a part has failed.
 func (u *upload) wait() error {
 	u.sending.Wait()
 	if u.ctx.Err() != nil {
@@ -185,8 +184,8 @@ func (u *upload) wait() error {
 	return nil
 }
 
-// finish publishes the object, or leaves nothing. It comes after wait. The service's CRC64 is
-// compared with that of whole, if it is not nil.
+// finish publishes the object, or aborts the upload. Call wait before it. If whole is not nil,
+// finish compares the CRC64 in the response with the CRC64 of whole.
 func (u *upload) finish(ctx context.Context, forbid string, whole *part) (Written, error) {
 	o := &cos.CompleteMultipartUploadOptions{XOptionHeader: &http.Header{}}
 	if forbid != "" {
@@ -198,13 +197,13 @@ func (u *upload) finish(ctx context.Context, forbid string, whole *part) (Writte
 	var got *cos.CompleteMultipartUploadResult
 	var resp *cos.Response
 	err := u.b.try(ctx, publishing, func(ctx context.Context) (err error) {
-		lasting, cancel := answered(ctx)
+		lasting, cancel := lingeringContext(ctx)
 		defer cancel()
 		got, resp, err = u.b.client.Object.CompleteMultipartUpload(lasting, u.name, u.id, o)
 		return err
 	})
 	if err != nil {
-		return u.lost(err, whole)
+		return u.settleFinish(err, whole)
 	}
 	u.fail(nil)
 	if got.ETag == "" {
@@ -214,40 +213,41 @@ func (u *upload) finish(ctx context.Context, forbid string, whole *part) (Writte
 		return written(resp.Header, got.ETag), nil
 	}
 	if resp.Header.Get("X-Cos-Version-Id") == "" && resp.Header.Get("X-Cos-Hash-Crc64ecma") == "" {
-		return u.untold(got.ETag, whole)
+		return u.readVersion(got.ETag, whole)
 	}
 	if err := checkCRC(resp.Header, whole.crc); err != nil {
-		return Written{}, fmt.Errorf("%w; it was written", err)
+		return Written{}, fmt.Errorf("%w; the object was stored", err)
 	}
 	return written(resp.Header, got.ETag), nil
 }
 
-// untold asks for what the answer to the end of an upload did not tell: its head may have
-// gone out before there was an object (436/7742).
-func (u *upload) untold(tag string, whole *part) (Written, error) {
-	ctx, cancel := u.after()
+// readVersion reads the version ID and the checksum of the new object if the response to the end of
+// an upload does not contain them. COS may send the headers before the object exists (436/7742).
+func (u *upload) readVersion(tag string, whole *part) (Written, error) {
+	ctx, cancel := u.cleanupContext()
 	defer cancel()
 	resp, err := u.b.head(ctx, unescapeKey(u.name), nil)
 	switch {
 	case err != nil:
-		return Written{ETag: tag, Untold: true}, nil
+		return Written{ETag: tag, VersionUnknown: true}, nil
 	case strings.Trim(resp.Header.Get("ETag"), `"`) == strings.Trim(tag, `"`):
 		if err := checkCRC(resp.Header, whole.crc); err != nil {
-			return Written{}, fmt.Errorf("%w; it was written", err)
+			return Written{}, fmt.Errorf("%w; the object was stored", err)
 		}
 		return written(resp.Header, tag), nil
 	}
-	return Written{ETag: tag, Untold: resp.Header.Get("X-Cos-Version-Id") != ""}, nil
+	return Written{ETag: tag, VersionUnknown: resp.Header.Get("X-Cos-Version-Id") != ""}, nil
 }
 
-// lost aborts an upload whose end failed with err. Only we know its id: if it is gone and
-// the object has our checksum, then it was finished and the answer was lost.
-func (u *upload) lost(err error, whole *part) (Written, error) {
+// settleFinish aborts an upload after finish failed with err. Only this client knows the ID of the
+// upload. So if the upload does not exist any more and the object has the right checksum, finish
+// succeeded and only its response was lost.
+func (u *upload) settleFinish(err error, whole *part) (Written, error) {
 	gone, aerr := u.abort()
-	if aerr != nil || !gone || whole == nil || refused(err) {
-		return Written{}, u.alsoAbort(err, aerr)
+	if aerr != nil || !gone || whole == nil || isRefused(err) {
+		return Written{}, u.withAbortError(err, aerr)
 	}
-	ctx, cancel := u.after()
+	ctx, cancel := u.cleanupContext()
 	defer cancel()
 	resp, herr := u.b.head(ctx, unescapeKey(u.name), nil)
 	if herr != nil || resp.ContentLength != whole.size {
@@ -259,39 +259,40 @@ func (u *upload) lost(err error, whole *part) (Written, error) {
 	return written(resp.Header, resp.Header.Get("ETag")), nil
 }
 
-// abandon removes the parts and returns err.
+// abandon aborts the upload and returns err.
 func (u *upload) abandon(err error) error {
 	_, aerr := u.abort()
-	return u.alsoAbort(err, aerr)
+	return u.withAbortError(err, aerr)
 }
 
-// An UnfinishedError is a write that failed, and whose parts could not be removed.
+// An UnfinishedError means that a write failed, and that its parts could not be deleted.
 type UnfinishedError struct {
-	Err   error // of the write
-	Abort error // why the parts stay
-	Size  int64 // of the parts, in bytes
+	Err   error // the error of the write
+	Abort error // the error of the abort
+	Size  int64 // the size of the parts in bytes
 }
 
 func (e *UnfinishedError) Error() string {
-	return fmt.Sprintf("%v; the %d bytes that were sent stay until the upload is aborted: %v", e.Err, e.Size, e.Abort)
+	return fmt.Sprintf("%v; %d bytes remain stored until the upload is aborted, and the abort failed: %v", e.Err, e.Size, e.Abort)
 }
 
-// Unwrap returns the error of the write. Abort is not wrapped: it does not say why the write failed.
+// Unwrap returns the error of the write. Abort is not wrapped, because it is not the reason why the
+// write failed.
 func (e *UnfinishedError) Unwrap() error { return e.Err }
 
-func (u *upload) alsoAbort(err, aerr error) error {
+func (u *upload) withAbortError(err, aerr error) error {
 	if aerr == nil {
 		return err
 	}
-	return &UnfinishedError{err, aerr, u.sent().size}
+	return &UnfinishedError{err, aerr, u.whole().size}
 }
 
-// abort removes the parts, once nothing is sent any more. It reports whether the upload
-// was gone already. The caller's context may have ended.
+// abort waits until no part is being sent, and then deletes the parts. It reports whether the upload
+// no longer existed. The caller's context may have ended.
 func (u *upload) abort() (gone bool, err error) {
 	u.fail(nil)
 	u.sending.Wait()
-	ctx, cancel := u.after()
+	ctx, cancel := u.cleanupContext()
 	defer cancel()
 	err = u.b.try(ctx, repeatable, func(ctx context.Context) error {
 		_, err := u.b.client.Object.AbortMultipartUpload(ctx, u.name, u.id)

@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// Scheme is that of the URLs that [blob.OpenBucket] opens with this package.
+// Scheme is the scheme of the URLs that [blob.OpenBucket] opens with this package.
 const Scheme = "cos"
 
 func init() { blob.DefaultURLMux().RegisterBucket(Scheme, new(URLOpener)) }
@@ -23,19 +23,18 @@ var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 
 // A URLOpener opens URLs such as cos://vault-1250000000?region=ap-guangzhou.
 //
-// The host is the bucket. The parameters are region, which is required, and endpoint,
-// which is [ClientOptions].Endpoint; others are refused.
+// The host is the name of the bucket. The parameter region is required. The parameter endpoint sets
+// [ClientOptions].Endpoint. Other parameters are rejected.
 type URLOpener struct {
-	// Credentials sign the requests; nil means TENCENTCLOUD_SECRET_ID,
-	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN, or else
-	// TENCENTCLOUD_SECURITY_TOKEN, of the environment
-	// (https://cloud.tencent.com/document/product/440/96291).
+	// Credentials sign the requests. Nil means the environment variables
+	// TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY, and TENCENTCLOUD_TOKEN or
+	// TENCENTCLOUD_SECURITY_TOKEN (https://cloud.tencent.com/document/product/440/96291).
 	Credentials Credentials
-	// Client configures the client, but for its Endpoint where the URL has one.
+	// Client configures the client. The endpoint parameter of the URL overrides its Endpoint.
 	Client ClientOptions
 }
 
-// OpenBucketURL opens the bucket that u names.
+// OpenBucketURL opens the bucket of the URL.
 func (o *URLOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket, error) {
 	q := u.Query()
 	region, endpoint := q.Get("region"), q.Get("endpoint")
@@ -45,7 +44,7 @@ func (o *URLOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket
 		return nil, fmt.Errorf("cosblob: unknown parameter %q", name)
 	}
 	if u.User != nil || u.Path != "" && u.Path != "/" {
-		return nil, errors.New("cosblob: a URL is cos://BUCKET?region=REGION, without user and path")
+		return nil, errors.New("cosblob: the URL must have the form cos://BUCKET?region=REGION, without a user and a path")
 	}
 	if !regionName.MatchString(region) {
 		return nil, fmt.Errorf("cosblob: %q is not a region such as region=ap-guangzhou", region)
@@ -59,8 +58,8 @@ func (o *URLOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket
 	}
 	var idle func()
 	if client.Transport == nil {
-		own := transport.New(client.Timeout)
-		client.Transport, idle = own, own.CloseIdleConnections
+		t := transport.New(client.Timeout)
+		client.Transport, idle = t, t.CloseIdleConnections
 	}
 	c, err := NewClient(u.Host, region, credentials, &client)
 	if err != nil {
@@ -74,7 +73,7 @@ func (o *URLOpener) OpenBucketURL(ctx context.Context, u *url.URL) (*blob.Bucket
 	return blob.NewBucket(b), nil
 }
 
-// environment is what the URL opener signs with by default.
+// environment reads the default credentials of a URLOpener from environment variables.
 type environment struct{}
 
 func (environment) Get(context.Context) (Snapshot, error) {

@@ -17,14 +17,14 @@ import (
 )
 
 const (
-	partSize  = 8 << 20 // and the size above which a write has parts
-	partsOnce = 3       // at a time
-	minPart   = 1 << 20 // but for the last (436/14518)
-	maxParts  = 10000
+	partSize        = 8 << 20 // default size of a part; a larger write is a multipart upload
+	partConcurrency = 3       // default number of parts that are sent at a time
+	minPart         = 1 << 20 // minimum size of a part, except the last (436/14518)
+	maxParts        = 10000
 )
 
-// headerForbid makes a write create-only, in a bucket that never had versioning. It must
-// be on both ends of a multipart upload.
+// headerForbid makes a write create-only in a bucket that never had versioning. A multipart upload
+// must send it with its start and with its end.
 const headerForbid = "X-Cos-Forbid-Overwrite"
 
 func forbid(h *http.Header) string {
@@ -34,13 +34,13 @@ func forbid(h *http.Header) string {
 	return h.Get(headerForbid)
 }
 
-// A Written is what the service answered to a write that succeeded.
+// A Written describes the object of a successful write.
 type Written struct {
-	ETag      string // with its quotes; of a multipart upload it is no checksum
-	VersionID string // "" if the bucket has no versioning, or has it suspended
-	// Untold says that VersionID is not known: the service began its answer before the
-	// object was there, and then it could not be found out, or others had written since.
-	Untold bool
+	ETag      string // with its quotes; after a multipart upload it is not a checksum
+	VersionID string // "" if the bucket has no versioning or versioning is suspended
+	// VersionUnknown means that VersionID is not known. The response to a multipart upload did
+	// not contain it, and a later read failed or found the object of another writer.
+	VersionUnknown bool
 }
 
 func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, o *driver.WriterOptions) (driver.Writer, error) {
@@ -76,23 +76,23 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, o 
 	}
 	return &writer{
 		ctx: ctx, b: b, key: key, name: name, options: cos.CloneObjectPutOptions(in), written: written,
-		size: max(cmp.Or(o.BufferSize, partSize), minPart),
-		once: max(cmp.Or(o.MaxConcurrency, partsOnce), 1),
+		size:        max(cmp.Or(o.BufferSize, partSize), minPart),
+		concurrency: max(cmp.Or(o.MaxConcurrency, partConcurrency), 1),
 	}, nil
 }
 
-// A writer holds what was written until it is a part, or the writer is closed.
+// A writer buffers data until it has a complete part, or until it is closed.
 type writer struct {
-	ctx       context.Context
-	b         *bucket
-	key, name string
-	options   *cos.ObjectPutOptions
-	written   *Written
-	size      int // of a part
-	once      int // parts at a time
-	buf       []byte
-	up        *upload // nil as long as one part holds everything
-	err       error   // of Write
+	ctx         context.Context
+	b           *bucket
+	key, name   string
+	options     *cos.ObjectPutOptions
+	written     *Written
+	size        int // size of a part
+	concurrency int // number of parts at a time
+	buf         []byte
+	up          *upload // nil while all data fits into one part
+	err         error   // the error of Write
 }
 
 func (w *writer) Write(p []byte) (n int, err error) {
@@ -108,7 +108,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// ready sees that there is room in the buffer, or says why nothing can be written.
+// ready makes sure that the buffer has space. It returns an error if the writer has failed.
 func (w *writer) ready() error {
 	if w.err == nil {
 		w.err = w.ctx.Err()
@@ -121,7 +121,7 @@ func (w *writer) ready() error {
 	return w.err
 }
 
-// grow makes room without taking more than a part, and not all of it for a small object.
+// grow enlarges the buffer to at least n bytes, and at most to the size of a part.
 func (w *writer) grow(n int) {
 	if cap(w.buf) == 0 && w.up != nil {
 		w.buf = w.up.buffer(w.size)
@@ -136,9 +136,9 @@ func (w *writer) grow(n int) {
 // flush sends the buffer as a part.
 func (w *writer) flush() error {
 	if w.up == nil {
-		up, err := w.b.start(w.ctx, w.name, w.options, w.once)
+		up, err := w.b.start(w.ctx, w.name, w.options, w.concurrency)
 		if err != nil {
-			return w.taken(err)
+			return w.settleConflict(err)
 		}
 		w.up = up
 	}
@@ -154,13 +154,13 @@ func (w *writer) Close() error {
 		return err
 	}
 	if errors.Is(err, w.ctx.Err()) {
-		return err // and what it says of parts that stay
+		return err // it may also report parts that remain
 	}
 	ended := w.ctx.Err()
 	if left := (*UnfinishedError)(nil); errors.As(err, &left) {
 		ended = &UnfinishedError{ended, left.Abort, left.Size}
 	}
-	if sure := (*unpublished)(nil); errors.As(err, &sure) {
+	if failed := (*unpublished)(nil); errors.As(err, &failed) {
 		return &unpublished{ended}
 	}
 	return ended
@@ -173,7 +173,7 @@ func (w *writer) publish() error {
 	if w.err == nil && w.up == nil {
 		done, err := w.b.put(w.ctx, w.name, w.buf, w.options)
 		if err != nil {
-			return w.taken(err)
+			return w.settleConflict(err)
 		}
 		*w.written = done
 		return nil
@@ -188,18 +188,18 @@ func (w *writer) publish() error {
 		return &unpublished{w.up.abandon(w.err)}
 	}
 	if err := w.up.wait(); err != nil {
-		return &unpublished{w.taken(err)}
+		return &unpublished{w.settleConflict(err)}
 	}
-	done, err := w.up.finish(w.ctx, forbid(w.options.XOptionHeader), w.up.sent())
+	done, err := w.up.finish(w.ctx, forbid(w.options.XOptionHeader), w.up.whole())
 	if err != nil {
-		return w.taken(err)
+		return w.settleConflict(err)
 	}
 	*w.written = done
 	return nil
 }
 
-// taken finds out whether a create-only write that met another request has lost.
-func (w *writer) taken(err error) error {
+// settleConflict finds out whether a create-only write lost against a concurrent request.
+func (w *writer) settleConflict(err error) error {
 	if c := code(err); forbid(w.options.XOptionHeader) == "" || c != "PathConflict" && c != "UploadConflict" {
 		return err
 	}
@@ -209,7 +209,7 @@ func (w *writer) taken(err error) error {
 	return err
 }
 
-// put stores an object by one request.
+// put stores an object with one request.
 func (b *bucket) put(ctx context.Context, name string, data []byte, options *cos.ObjectPutOptions) (Written, error) {
 	sum := md5.Sum(data)
 	o := cos.CloneObjectPutOptions(options)
@@ -221,14 +221,14 @@ func (b *bucket) put(ctx context.Context, name string, data []byte, options *cos
 		sent = newBody(ctx, data)
 		var from io.Reader = sent
 		if len(data) == 0 {
-			from = bytes.NewReader(nil) // of another type the SDK would send chunks
+			from = bytes.NewReader(nil) // with any other type the SDK would send chunks
 		}
-		lasting, cancel := answered(ctx)
+		lasting, cancel := lingeringContext(ctx)
 		defer cancel()
 		resp, err = b.client.Object.Put(lasting, name, from, o)
 		return err
 	})
-	if err != nil && (sent == nil || sent.cutOff()) {
+	if err != nil && (sent == nil || sent.interrupt()) {
 		err = &unpublished{err}
 	}
 	if err != nil {
@@ -238,7 +238,7 @@ func (b *bucket) put(ctx context.Context, name string, data []byte, options *cos
 		return Written{}, errNoETag
 	}
 	if err := checkCRC(resp.Header, crc64.Checksum(data, crcTable)); err != nil {
-		return Written{}, fmt.Errorf("%w; it was written", err)
+		return Written{}, fmt.Errorf("%w; the object was stored", err)
 	}
 	return written(resp.Header, resp.Header.Get("ETag")), nil
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// TestSizes writes around the size of a part, and reads back.
+// TestSizes writes and reads objects with sizes near the size of a part.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -33,7 +33,7 @@ func TestSizes(t *testing.T) {
 		if p, n := count(s, "PutObject"), count(s, "UploadPart"); p != tc.puts || n != tc.parts {
 			t.Errorf("%d bytes: %d PUT and %d parts, want %d and %d", tc.size, p, n, tc.puts, tc.parts)
 		}
-		holds(t, b, "key", noise(1, tc.size))
+		wantObject(t, b, "key", noise(1, tc.size))
 	}
 	s.Reset()
 	if err := b.WriteAll(t.Context(), "key", noise(1, 8*mib+1), nil); err != nil {
@@ -44,22 +44,22 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestPartsOnce: no more parts are under way than were asked for.
-func TestPartsOnce(t *testing.T) {
+// TestPartConcurrency: MaxConcurrency limits the number of parts that are sent at a time.
+func TestPartConcurrency(t *testing.T) {
 	t.Parallel()
 	for _, want := range []int{1, 2, 3} {
 		s := newServer(t, nil)
-		var now, most atomic.Int64
+		var current, most atomic.Int64
 		var full sync.WaitGroup
 		full.Add(want)
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			if r.Action == "UploadPart" {
-				if n := now.Add(1); n > most.Load() {
+				if n := current.Add(1); n > most.Load() {
 					most.Store(n)
 					full.Done()
 				}
 				full.Wait()
-				now.Add(-1)
+				current.Add(-1)
 			}
 			return nil
 		})
@@ -69,20 +69,20 @@ func TestPartsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := int(most.Load()); n != want {
-			t.Errorf("%d parts at once, want %d", n, want)
+			t.Errorf("%d concurrent parts, want %d", n, want)
 		}
 	}
 }
 
-// TestCreateRace: sixteen create one key, below and above the size of a part, and one
-// wins, and its object stays.
+// TestCreateRace: exactly one of sixteen concurrent creates succeeds, and its object stays. The
+// objects are smaller and larger than a part.
 func TestCreateRace(t *testing.T) {
 	t.Parallel()
-	for _, told := range []string{"FileAlreadyExists", "PathConflict"} {
+	for _, code := range []string{"FileAlreadyExists", "PathConflict"} {
 		for _, size := range []int{100, mib + 100} {
-			t.Run(fmt.Sprint(told, " ", size), func(t *testing.T) {
+			t.Run(fmt.Sprint(code, " ", size), func(t *testing.T) {
 				t.Parallel()
-				s := newServer(t, &costest.Options{Unsure: map[string]string{"create-race": told}})
+				s := newServer(t, &costest.Options{Unsure: map[string]string{"create-race": code}})
 				b := open(t, s, owner(s))
 				var writers sync.WaitGroup
 				var winner atomic.Int64
@@ -103,13 +103,13 @@ func TestCreateRace(t *testing.T) {
 				if won.Load() != 1 {
 					t.Fatalf("%d winners, want 1", won.Load())
 				}
-				holds(t, b, "key", noise(uint64(winner.Load()), size))
+				wantObject(t, b, "key", noise(uint64(winner.Load()), size))
 			})
 		}
 	}
 }
 
-// TestForbidOverwrite: COS wants it on both ends of a multipart upload.
+// TestForbidOverwrite: the start and the end of a multipart upload send the header, as COS requires.
 func TestForbidOverwrite(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -128,7 +128,8 @@ func TestForbidOverwrite(t *testing.T) {
 	}
 }
 
-// TestCreatedMeanwhile: the object appears between the two ends of the upload.
+// TestCreatedMeanwhile: a create-only upload fails if another writer creates the object before the
+// upload ends.
 func TestCreatedMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -144,11 +145,11 @@ func TestCreatedMeanwhile(t *testing.T) {
 	if err := w.Close(); gcerrors.Code(err) != gcerrors.FailedPrecondition {
 		t.Errorf("close: %v, want FailedPrecondition", err)
 	}
-	holds(t, b, "key", noise(2, 100))
+	wantObject(t, b, "key", noise(2, 100))
 }
 
-// TestCancel ends the context at each request of a write: nothing is published, no part
-// stays, and the error is the context's.
+// TestCancel ends the context at each request of a write. No object may be published, no part may
+// remain, and the error must be the error of the context.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	for _, at := range []string{"PutObject", "InitiateMultipartUpload", "UploadPart", "CompleteMultipartUpload"} {
@@ -158,7 +159,7 @@ func TestCancel(t *testing.T) {
 			b := open(t, s, owner(s))
 			mustWrite(t, b, "key", noise(1, 100))
 			ctx, cancel := context.WithCancel(t.Context())
-			// The server has not answered when the context ends, and then refuses.
+			// The context ends before the server responds. Then the server refuses the request.
 			once(s, costest.RespondBefore(500, internalError()), func(r *costest.Request) bool {
 				if r.Action == at {
 					cancel()
@@ -173,13 +174,13 @@ func TestCancel(t *testing.T) {
 			if !errors.Is(err, context.Canceled) || gcerrors.Code(err) != gcerrors.Canceled {
 				t.Errorf("write: %v, want %v", err, context.Canceled)
 			}
-			holds(t, b, "key", noise(1, 100))
+			wantObject(t, b, "key", noise(1, 100))
 		})
 	}
 }
 
-// TestCancelLate: what was sent whole is waited for. It took place, and this is what
-// the writer says.
+// TestCancelLate: if the context ends after the last request was completely sent, the writer waits
+// for the response. It returns nil exactly if the object was stored.
 func TestCancelLate(t *testing.T) {
 	t.Parallel()
 	for size, at := range map[int]string{100: "PutObject", 2 * mib: "CompleteMultipartUpload"} {
@@ -188,28 +189,27 @@ func TestCancelLate(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			if r.Action == at {
-				cancel() // a small body is in the socket by now, and carried out
+				cancel() // a small body is already sent, and will be stored
 			}
 			return nil
 		})
 		err := b.WriteAll(ctx, "key", noise(2, size), inParts(blob.WriterOptions{}))
-		there, eerr := b.Exists(t.Context(), "key")
-		if eerr != nil || there != (err == nil) {
-			t.Errorf("%s: write: %v; it is there: %t, %v", at, err, there, eerr)
+		exists, eerr := b.Exists(t.Context(), "key")
+		if eerr != nil || exists != (err == nil) {
+			t.Errorf("%s: write: %v; the object exists: %t, %v", at, err, exists, eerr)
 		}
 		cancel()
 	}
 }
 
-// TestPartUnderWay: an upload is aborted when the parts that were sent whole have been
-// answered, and not before.
+// TestPartUnderWay: an upload is aborted only after the responses to all completely sent parts.
 func TestPartUnderWay(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	b := openVia(t, s, owner(s), roundTrip(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Query().Get("partNumber") == "3" {
-			r.Body = &endReader{ReadCloser: r.Body, then: cancel}
+			r.Body = &endReader{ReadCloser: r.Body, onEnd: cancel}
 		}
 		return s.Client().Transport.RoundTrip(r)
 	}))
@@ -226,20 +226,20 @@ func TestPartUnderWay(t *testing.T) {
 	}
 	for _, r := range s.Requests() {
 		if last(&r) && r.Status != 200 {
-			t.Errorf("the part was given up: %s", r)
+			t.Errorf("the response to the part was not awaited: %s", r)
 		}
 	}
 	if n := count(s, "AbortMultipartUpload"); n != 1 {
 		t.Errorf("%d aborts, want 1", n)
 	}
-	holds(t, b, "key", nil)
+	wantObject(t, b, "key", nil)
 }
 
-// An endReader calls then when its end was read, which stays the end.
+// An endReader calls onEnd when the reader reaches its end. After that it always returns io.EOF.
 type endReader struct {
 	io.ReadCloser
-	then func()
-	end  bool
+	onEnd func()
+	end   bool
 }
 
 func (r *endReader) Read(p []byte) (int, error) {
@@ -248,12 +248,13 @@ func (r *endReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.ReadCloser.Read(p)
 	if r.end = err == io.EOF; r.end {
-		r.then()
+		r.onEnd()
 	}
 	return n, err
 }
 
-// TestAbortWaits: so does a writer that fails in Write.
+// TestAbortWaits: a writer that fails in Write also waits for the responses to its parts before it
+// aborts the upload.
 func TestAbortWaits(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -267,11 +268,11 @@ func TestAbortWaits(t *testing.T) {
 			resp, err := s.Client().Transport.RoundTrip(r)
 			if q.Get("partNumber") == "1" {
 				cancel()
-				<-time.After(100 * time.Millisecond) // and the answer takes its time
+				<-time.After(100 * time.Millisecond) // the response is delayed
 			}
 			return resp, err
 		case r.Method == http.MethodDelete && sending.Load() != 0:
-			t.Errorf("the upload is aborted while %d parts are under way", sending.Load())
+			t.Errorf("the upload is aborted while %d parts are being sent", sending.Load())
 		}
 		return s.Client().Transport.RoundTrip(r)
 	}))
@@ -285,11 +286,11 @@ func TestAbortWaits(t *testing.T) {
 	if err := w.Close(); !errors.Is(err, context.Canceled) {
 		t.Errorf("close: %v, want %v", err, context.Canceled)
 	}
-	holds(t, b, "key", nil)
+	wantObject(t, b, "key", nil)
 }
 
-// TestCutOff: what is not all sent when the context ends is not sent to its end.
-func TestCutOff(t *testing.T) {
+// TestInterrupt: if the context ends while a request is being sent, the request is not completed.
+func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{mib / 2, 2 * mib} {
 		s := newServer(t, nil)
@@ -319,7 +320,7 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestAbortFails: the writer says that parts stay.
+// TestAbortFails: if the abort fails, the error reports that parts remain.
 func TestAbortFails(t *testing.T) {
 	t.Parallel()
 	s, err := costest.New(nil)
@@ -338,7 +339,7 @@ func TestAbortFails(t *testing.T) {
 		return nil
 	})
 	err = b.WriteAll(t.Context(), "key", noise(1, 2*mib), inParts(blob.WriterOptions{}))
-	if gcerrors.Code(err) != gcerrors.PermissionDenied || !strings.Contains(err.Error(), "stay until the upload is aborted") {
+	if gcerrors.Code(err) != gcerrors.PermissionDenied || !strings.Contains(err.Error(), "remain stored until the upload is aborted") {
 		t.Errorf("write: %v", err)
 	}
 }
@@ -364,12 +365,11 @@ func TestSourceFails(t *testing.T) {
 		if err := w.Close(); !errors.Is(err, context.Canceled) {
 			t.Errorf("close after the end: %v", err)
 		}
-		holds(t, b, "key", nil)
+		wantObject(t, b, "key", nil)
 	}
 }
 
-// TestPartFails: the first part that fails for good ends the upload, and its error is
-// that of the writer.
+// TestPartFails: the first part that fails permanently ends the upload. The writer returns its error.
 func TestPartFails(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -387,11 +387,11 @@ func TestPartFails(t *testing.T) {
 	if n := count(s, "UploadPart"); n > 10 {
 		t.Errorf("%d parts were sent after one had failed", n)
 	}
-	holds(t, b, "key", nil)
+	wantObject(t, b, "key", nil)
 }
 
-// TestWritten: what the service answered is there after Close, on a versioned bucket the
-// version, which can be read by its id.
+// TestWritten: after Close, Written contains the ETag. In a bucket with versioning it also contains
+// the version ID, which can be used to read the version.
 func TestWritten(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
@@ -430,7 +430,7 @@ func TestWritten(t *testing.T) {
 	}
 }
 
-// TestConflict: the service says that another request was under way, and goes on saying it.
+// TestConflict: the service keeps responding that another request is writing the key.
 func TestConflict(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -457,7 +457,7 @@ func TestConflict(t *testing.T) {
 	}
 }
 
-// TestDeleteVersion: a version is deleted that BeforeDelete names, be it a delete marker.
+// TestDeleteVersion: BeforeDelete can select a version to delete, even a delete marker.
 func TestDeleteVersion(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
 	b := open(t, s, owner(s))
@@ -491,5 +491,5 @@ func TestDeleteVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	holds(t, b, "key", []byte("one")) // without its marker the object is back
+	wantObject(t, b, "key", []byte("one")) // without its marker the object is back
 }

@@ -2,18 +2,18 @@ package probe
 
 import "slices"
 
-// All returns the probes in the order in which they are best run: the last ones
-// judge what the others have seen.
+// All returns the probes in the recommended order. The last probe, no-secrets, also checks the
+// errors that the other probes caused.
 func All() []Probe { return slices.Clone(all) }
 
 var all = []Probe{
 	{
 		Clause: "read-after-write", check: checkReadAfterWrite,
-		Doc: "a read returns the last completed write, overwrite or delete",
+		Doc: "a read reflects the last completed write, overwrite or delete",
 	},
 	{
-		Clause: "two-clients", check: checkTwoClients, needs: []need{needReopen},
-		Doc: "a second client sees completed writes, overwrites and deletes of the first at once",
+		Clause: "two-clients", check: checkTwoClients, requires: []requirement{needReopen},
+		Doc: "a second client immediately sees the completed writes, overwrites and deletes of the first client",
 	},
 	{
 		Clause: "sizes", check: checkSizes,
@@ -25,39 +25,39 @@ var all = []Probe{
 	},
 	{
 		Clause: "names", check: checkNames,
-		Doc: "every key that a vault derives from a name works, and is listed unchanged",
+		Doc: "every key that a vault derives from a name can be written, read and deleted, and is listed unchanged",
 	},
 	{
 		Clause: "ranges", check: checkRanges,
-		Doc: "a range returns exactly its bytes, up to the end of the object, or an error",
+		Doc: "a range read returns exactly the requested bytes, up to the end of the object, or an error",
 	},
 	{
 		Clause: "list", check: checkList,
-		Doc: "a list of 1,100 objects has pages of at most 1000, in byte order, and continues by key",
+		Doc: "a list of 1,100 objects is in byte order, in pages of at most 1000; each page starts after the last key of the previous page",
 	},
 	{
 		Clause: "list-after-write", check: checkListAfterWrite, Chance: true,
-		Doc: "a list shows completed writes and deletes at once",
+		Doc: "a list immediately shows completed writes and deletes",
 	},
 	{
 		Clause: "all-or-nothing", check: checkAllOrNothing,
-		Doc: "a write whose source fails or panics, or whose context ends, leaves the previous object",
+		Doc: "a write whose source fails or panics, or whose context ends, leaves the previous object unchanged",
 	},
 	{
 		Clause: "all-or-nothing-large", check: checkAllOrNothingLarge, Large: true,
-		Doc: "the same for large objects, after some parts were stored",
+		Doc: "a write of a large object that fails after some parts were stored leaves the previous object unchanged",
 	},
 	{
 		Clause: "create", check: checkCreate,
-		Doc: "create-only stores a missing object, and refuses to replace an existing one",
+		Doc: "a create-only write succeeds if the object does not exist, and never replaces an existing object",
 	},
 	{
 		Clause: "create-after-delete", check: checkCreateAfterDelete,
-		Doc: "create-only stores an object that was deleted before",
+		Doc: "a create-only write succeeds if the object was deleted",
 	},
 	{
 		Clause: "create-large", check: checkCreateLarge, Large: true,
-		Doc: "create-only also refuses to replace a large object",
+		Doc: "create-only writes also work for large objects",
 	},
 	{
 		Clause: "create-detects", check: checkCreateDetects,
@@ -65,66 +65,66 @@ var all = []Probe{
 	},
 	{
 		Clause: "create-atomic", check: checkCreateAtomic, Chance: true,
-		Doc: "the same, and no reader ever sees another value",
+		Doc: "exactly one of sixteen concurrent creates succeeds, and no reader ever sees the value of another",
 	},
 	{
-		Clause: "swap", check: checkSwap, needs: []need{needSwap},
-		Doc: "compare-and-swap replaces only the object with its tag; a tag needs no request",
+		Clause: "swap", check: checkSwap, requires: []requirement{needSwap},
+		Doc: "compare-and-swap replaces an object only if it has the given tag; an open reader returns the tag without another request",
 	},
 	{
-		Clause: "swap-atomic", check: checkSwapAtomic, needs: []need{needSwap},
-		Doc: "exactly one of sixteen concurrent swaps of one tag succeeds, and its value stays",
+		Clause: "swap-atomic", check: checkSwapAtomic, requires: []requirement{needSwap},
+		Doc: "exactly one of sixteen concurrent compare-and-swaps with the same tag succeeds, and its value stays",
 	},
 	{
-		Clause: "swap-large", check: checkSwapLarge, needs: []need{needSwap}, Large: true,
+		Clause: "swap-large", check: checkSwapLarge, requires: []requirement{needSwap}, Large: true,
 		Doc: "compare-and-swap also works for a large object",
 	},
 	{
-		Clause: "history", check: checkHistory, needs: []need{needHistory},
+		Clause: "history", check: checkHistory, requires: []requirement{needHistory},
 		Doc: "every version of a key is listed, newest first, including delete markers",
 	},
 	{
-		Clause: "history-overwriters", check: checkHistoryOverwriters, needs: []need{needHistory},
-		Doc: "after concurrent overwrites of a key every value is in its history",
+		Clause: "history-overwriters", check: checkHistoryOverwriters, requires: []requirement{needHistory},
+		Doc: "after concurrent overwrites of a key, its history contains every value",
 	},
 	{
-		Clause: "versions", check: checkVersions, needs: []need{needHistory},
-		Doc: "every version opens by its id, as a whole and in ranges; other ids are not found",
+		Clause: "versions", check: checkVersions, requires: []requirement{needHistory},
+		Doc: `every version can be read by its ID, as a whole and in ranges; for any other ID a read returns "not found"`,
 	},
 	{
-		Clause: "remove", check: checkRemove, needs: []need{needRemover},
-		Doc: "one call removes the objects of 1000 keys, and no others",
+		Clause: "remove", check: checkRemove, requires: []requirement{needRemover},
+		Doc: "one call deletes the objects of 1000 keys, and no other objects",
 	},
 	{
-		Clause: "remove-tells-absent", check: checkRemoveTellsAbsent, needs: []need{needRemover},
-		Doc: "removing several keys reports the missing ones",
+		Clause: "remove-tells-absent", check: checkRemoveReportsAbsent, requires: []requirement{needRemover},
+		Doc: "a delete of several keys reports which objects do not exist",
 	},
 	{
-		Clause: "delete-tells-absent", check: checkDeleteTellsAbsent,
-		Doc: "deleting a missing object is not found",
+		Clause: "delete-tells-absent", check: checkDeleteReportsAbsent,
+		Doc: `a delete of a missing object returns "not found"`,
 	},
 	{
-		Clause: "purge", check: checkPurge, needs: []need{needPurge},
-		Doc: "old versions are listed and permanently deleted; current objects stay",
+		Clause: "purge", check: checkPurge, requires: []requirement{needPurge},
+		Doc: "old versions and delete markers can be listed and permanently deleted; current objects stay",
 	},
 	{
 		Clause: "errors", check: checkErrors,
-		Doc: "not found, exists and conflict have different codes",
+		Doc: `"not found", "already exists" and "conflict" are different errors`,
 	},
 	{
-		Clause: "errors-denied", check: checkDenied, needs: []need{needDenied},
-		Doc: "a caller without permission gets the code for that, and changes nothing",
+		Clause: "errors-denied", check: checkDenied, requires: []requirement{needDenied},
+		Doc: `a caller without permission gets "permission denied", and changes nothing`,
 	},
 	{
-		Clause: "errors-expired", check: checkExpired, needs: []need{needExpired},
-		Doc: "expired credentials have their own code, and change nothing",
+		Clause: "errors-expired", check: checkExpired, requires: []requirement{needExpired},
+		Doc: "expired credentials cause an error of their own, and change nothing",
 	},
 	{
-		Clause: "errors-unreachable", check: checkUnreachable, needs: []need{needNetwork},
-		Doc: "an unreachable store has its own code",
+		Clause: "errors-unreachable", check: checkUnreachable, requires: []requirement{needNetwork},
+		Doc: "an unreachable store is reported as unavailable",
 	},
 	{
-		Clause: "close", check: checkClose, needs: []need{needReopen},
+		Clause: "close", check: checkClose, requires: []requirement{needReopen},
 		Doc: "closing a store ends its goroutines",
 	},
 	{

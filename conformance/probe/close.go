@@ -12,10 +12,10 @@ import (
 	"gocloud.dev/blob"
 )
 
-// checkClose uses a client of its own, badly, and closes it. Goroutines are distinguished
-// by a label, which they inherit from the code that starts them, so that other probes may
-// run meanwhile.
-func checkClose(ctx context.Context, t *trial) error {
+// checkClose opens another client, makes successful and failing calls, and closes it.
+// Goroutines inherit a label from the code that starts them, so the check can ignore the
+// goroutines of other probes that run at the same time.
+func checkClose(ctx context.Context, t *probeRun) error {
 	label := "probe-" + random() + random()
 	var err error
 	pprof.Do(ctx, pprof.Labels("objectvault-probe", label), func(ctx context.Context) { err = t.useAndClose(ctx) })
@@ -28,7 +28,7 @@ func checkClose(ctx context.Context, t *trial) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return broken("after Close goroutines are left:\n%s", left)
+			return violation("goroutines are still running after Close:\n%s", left)
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -38,24 +38,24 @@ func checkClose(ctx context.Context, t *trial) error {
 	}
 }
 
-func (t *trial) useAndClose(ctx context.Context) error {
+func (t *probeRun) useAndClose(ctx context.Context) error {
 	st, err := t.Reopen(ctx)
 	if err != nil {
 		return fmt.Errorf("opening a second client: %w", err)
 	}
 	key, v := t.key("there"), newValue(300_000)
-	err = t.make(ctx, st, key, v.fill)
+	err = t.createOrPut(ctx, st, key, v.fill)
 	t.put(ctx, st, t.key("failing"), func(w io.Writer) error { v.fill(w); return errSource })
-	t.make(ctx, st, t.key("failing-too"), func(w io.Writer) error { v.fill(w); return errSource })
+	t.createOrPut(ctx, st, t.key("failing-too"), func(w io.Writer) error { v.fill(w); return errSource })
 	ended, cancel := context.WithCancel(ctx)
 	t.put(ended, st, t.key("cancelled"), func(w io.Writer) error { defer cancel(); return v.fill(w) })
 	cancel()
-	if r, err := t.open(ctx, st, key, 0, -1); err == nil {
-		io.CopyN(io.Discard, r, 10) // and no further
+	if r, err := t.openRange(ctx, st, key, 0, -1); err == nil {
+		io.CopyN(io.Discard, r, 10) // stop before the end
 		r.Close()
 	}
 	for range 3 {
-		closed(t.open(ctx, st, t.key("absent"), 0, -1))
+		closed(t.openRange(ctx, st, t.key("absent"), 0, -1))
 	}
 	st.Bucket.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: t.prefix})
 	if st.History != nil {
@@ -69,15 +69,15 @@ func (t *trial) useAndClose(ctx context.Context) error {
 		}
 	}
 	if cerr := st.Close(); cerr != nil {
-		return broken("closing says: %w", cerr)
+		return violation("Close returned an error: %w", cerr)
 	}
 	if err != nil {
-		return t.works(t.Store, err, "a create")
+		return t.wantSuccess(t.Store, err, "a create")
 	}
-	return t.holds(ctx, t.Store, key, &v, "after the client that wrote it was closed")
+	return t.wantObject(ctx, t.Store, key, &v, "after the client that wrote it was closed")
 }
 
-// goroutines returns the stacks of those that carry the label.
+// goroutines returns the stacks of the goroutines with the label.
 func goroutines(label string) string {
 	var all bytes.Buffer
 	pprof.Lookup("goroutine").WriteTo(&all, 1)

@@ -12,114 +12,115 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-func checkCreate(ctx context.Context, t *trial) error {
-	other, err := t.second(ctx)
+func checkCreate(ctx context.Context, t *probeRun) error {
+	other, err := t.secondClient(ctx)
 	if err != nil {
 		return err
 	}
 	for _, size := range []int64{0, 1, 1000, 1 << 20} {
-		if err := t.createsOnce(ctx, other, size); err != nil {
+		if err := t.wantCreateOnce(ctx, other, size); err != nil {
 			return err
 		}
 	}
-	// The existing object need not have been created.
+	// An object that was stored with a plain put must also be protected.
 	key, old := t.key("put"), newValue(10)
 	if err := t.put(ctx, t.Store, key, old.fill); err != nil {
-		return t.works(t.Store, err, "a write")
+		return t.wantSuccess(t.Store, err, "a write")
 	}
 	_, err = t.create(ctx, t.Store, key, newValue(10).fill)
-	if err := t.fails(t.Store, err, vault.ErrExist, "a create where something was put"); err != nil {
+	if err := t.wantError(t.Store, err, vault.ErrExist, "a create for the key of an object stored with put"); err != nil {
 		return err
 	}
-	return t.holds(ctx, t.Store, key, &old, "after a create where something was put")
+	return t.wantObject(ctx, t.Store, key, &old, "after a create for the key of an object stored with put")
 }
 
-// createsOnce creates an object and tries it again, with both clients.
-func (t *trial) createsOnce(ctx context.Context, other *vault.Store, size int64) error {
+// wantCreateOnce creates an object, and checks that both clients fail to create it again.
+func (t *probeRun) wantCreateOnce(ctx context.Context, other *vault.Store, size int64) error {
 	key, v := t.key(fmt.Sprint("size-", size)), newValue(size)
 	id, err := t.create(ctx, t.Store, key, v.fill)
 	if err != nil {
-		return t.works(t.Store, err, "a create of %d bytes", size)
+		return t.wantSuccess(t.Store, err, "a create of %d bytes", size)
 	}
-	if err := t.createdVersion(ctx, key, id, v); err != nil {
+	if err := t.wantCreatedVersion(ctx, key, id, v); err != nil {
 		return err
 	}
 	for _, st := range []*vault.Store{t.Store, other} {
 		_, err := t.create(ctx, st, key, newValue(size+1).fill)
-		if err := t.fails(st, err, vault.ErrExist, "a create of %d bytes where an object is", size+1); err != nil {
+		if err := t.wantError(st, err, vault.ErrExist, "a create of %d bytes for an existing key", size+1); err != nil {
 			return err
 		}
-		if err := t.holds(ctx, st, key, &v, fmt.Sprintf("after a refused create of %d bytes", size+1)); err != nil {
+		if err := t.wantObject(ctx, st, key, &v, fmt.Sprintf("after a refused create of %d bytes", size+1)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// createdVersion checks the id that a create returned.
-func (t *trial) createdVersion(ctx context.Context, key, id string, v value) error {
+// wantCreatedVersion checks the version ID that a create returned.
+func (t *probeRun) wantCreatedVersion(ctx context.Context, key, id string, v value) error {
 	if t.Store.History == nil || t.Store.Create == nil {
 		return nil
 	}
 	all, err := t.versions(ctx, t.Store, key)
 	if err != nil {
-		return t.works(t.Store, err, "reading the history")
+		return t.wantSuccess(t.Store, err, "reading the history")
 	}
 	if len(all) == 0 || all[0].ID != id || !all[0].Current {
-		return broken("a create returned the version id %q, its history is %+v", id, all)
+		return violation("a create returned the version ID %q, but the history of the key is %+v", id, all)
 	}
-	return t.versionHolds(ctx, key, id, v, 0, -1)
+	return t.wantVersion(ctx, key, id, v, 0, -1)
 }
 
-func checkCreateAfterDelete(ctx context.Context, t *trial) error {
+func checkCreateAfterDelete(ctx context.Context, t *probeRun) error {
 	key := t.key("again")
 	for round := range 3 {
 		v := newValue(100)
 		id, err := t.create(ctx, t.Store, key, v.fill)
 		if err != nil {
-			return t.works(t.Store, err, "create %d of a key that was deleted as often", round)
+			return t.wantSuccess(t.Store, err, "create %d of a key that was deleted after each create", round+1)
 		}
-		if err := t.createdVersion(ctx, key, id, v); err != nil {
+		if err := t.wantCreatedVersion(ctx, key, id, v); err != nil {
 			return err
 		}
-		if err := t.holds(ctx, t.Store, key, &v, "after a create where something was deleted"); err != nil {
+		if err := t.wantObject(ctx, t.Store, key, &v, "after a create for a deleted key"); err != nil {
 			return err
 		}
 		_, err = t.create(ctx, t.Store, key, newValue(100).fill)
-		if err := t.fails(t.Store, err, vault.ErrExist, "a second create"); err != nil {
+		if err := t.wantError(t.Store, err, vault.ErrExist, "a second create"); err != nil {
 			return err
 		}
-		if err := t.drop(ctx, t.Store, key); err != nil {
-			return t.works(t.Store, err, "a delete")
+		if err := t.deleteKey(ctx, t.Store, key); err != nil {
+			return t.wantSuccess(t.Store, err, "a delete")
 		}
 	}
 	return nil
 }
 
-func checkCreateLarge(ctx context.Context, t *trial) error {
-	other, err := t.second(ctx)
+func checkCreateLarge(ctx context.Context, t *probeRun) error {
+	other, err := t.secondClient(ctx)
 	if err != nil {
 		return err
 	}
-	if err := t.createsOnce(ctx, other, t.large()); err != nil {
+	if err := t.wantCreateOnce(ctx, other, t.large()); err != nil {
 		return err
 	}
-	// Small over large and large over small: which way a server takes depends on size.
+	// Also create a large object over a small one, because a server may handle small and large
+	// writes differently.
 	key, small := t.key("small"), newValue(10)
 	if _, err := t.create(ctx, t.Store, key, small.fill); err != nil {
-		return t.works(t.Store, err, "a create")
+		return t.wantSuccess(t.Store, err, "a create")
 	}
 	_, err = t.create(ctx, t.Store, key, newValue(t.large()).fill)
-	if err := t.fails(t.Store, err, vault.ErrExist, "a create of %d bytes where a small object is", t.large()); err != nil {
+	if err := t.wantError(t.Store, err, vault.ErrExist, "a create of %d bytes for the key of a small object", t.large()); err != nil {
 		return err
 	}
-	if err := t.holds(ctx, t.Store, key, &small, "after a refused create"); err != nil {
+	if err := t.wantObject(ctx, t.Store, key, &small, "after a refused create"); err != nil {
 		return err
 	}
 	return t.raceCreates(ctx, 3, t.large(), false)
 }
 
-func checkCreateDetects(ctx context.Context, t *trial) error {
+func checkCreateDetects(ctx context.Context, t *probeRun) error {
 	for range 4 {
 		if err := t.raceCreates(ctx, 16, 100, false); err != nil {
 			return err
@@ -128,7 +129,7 @@ func checkCreateDetects(ctx context.Context, t *trial) error {
 	return nil
 }
 
-func checkCreateAtomic(ctx context.Context, t *trial) error {
+func checkCreateAtomic(ctx context.Context, t *probeRun) error {
 	for range 8 {
 		if err := t.raceCreates(ctx, 16, 100, true); err != nil {
 			return err
@@ -137,11 +138,11 @@ func checkCreateAtomic(ctx context.Context, t *trial) error {
 	return nil
 }
 
-// raceCreates has n creators on one key at once, half of them on another client.
-// Exactly one succeeds, the others get an error that the object exists; the winner's value
-// stays. When watched, no reader ever sees another one.
-func (t *trial) raceCreates(ctx context.Context, n int, size int64, watched bool) error {
-	other, err := t.second(ctx)
+// raceCreates starts n concurrent creates of one key, half of them with another client.
+// Exactly one must succeed, and its value must stay. The others must fail because the object
+// exists. If watched is set, no reader may ever see another value.
+func (t *probeRun) raceCreates(ctx context.Context, n int, size int64, watched bool) error {
+	other, err := t.secondClient(ctx)
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (t *trial) raceCreates(ctx context.Context, n int, size int64, watched bool
 		})
 		return err
 	})
-	winner, err := t.oneWinner(stores, errs, vault.ErrExist, "creators")
+	winner, err := t.wantOneWinner(stores, errs, vault.ErrExist, "creates")
 	if watched {
 		err = errors.Join(err, watch.stop(winner))
 	}
@@ -172,21 +173,21 @@ func (t *trial) raceCreates(ctx context.Context, n int, size int64, watched bool
 		return err
 	}
 	for _, st := range stores {
-		if err := t.holds(ctx, st, key, &values[winner], "the winner's value after a race of creators"); err != nil {
+		if err := t.wantObject(ctx, st, key, &values[winner], "the value of the successful create after concurrent creates"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Gather returns a function that each of n goroutines calls: it waits up to d for the others,
-// so that they go on together. It waits no longer because a store may take its writers one by
-// one.
+// Gather returns a function for n goroutines. Each goroutine calls it to wait for the others, so
+// that they continue together. The function waits at most d, because a store may process its
+// writers one at a time.
 func Gather(n int, d time.Duration) func() {
-	var here atomic.Int32
+	var arrived atomic.Int32
 	all := make(chan struct{})
 	return func() {
-		if here.Add(1) == int32(n) {
+		if arrived.Add(1) == int32(n) {
 			close(all)
 		}
 		select {
@@ -196,8 +197,9 @@ func Gather(n int, d time.Duration) func() {
 	}
 }
 
-// oneWinner judges the answers of a race.
-func (t *trial) oneWinner(stores []*vault.Store, errs []error, lost error, who string) (winner int, err error) {
+// wantOneWinner checks that exactly one call of a race succeeded, and that the others failed
+// with the error lost. It returns the index of the successful call.
+func (t *probeRun) wantOneWinner(stores []*vault.Store, errs []error, lost error, calls string) (winner int, err error) {
 	winner, wins := -1, 0
 	var unclear error
 	for i, err := range errs {
@@ -207,37 +209,37 @@ func (t *trial) oneWinner(stores []*vault.Store, errs []error, lost error, who s
 			winner = i
 			wins++
 		case unclear == nil && t.kind(st, err) != lost:
-			unclear = t.works(st, err, "one of %d %s at once", len(errs), who)
+			unclear = t.wantSuccess(st, err, "one of %d concurrent %s", len(errs), calls)
 		}
 	}
 	switch {
 	case wins > 1:
-		return winner, broken("%d of %d %s at once were told success, want 1", wins, len(errs), who)
+		return winner, violation("%d of %d concurrent %s succeeded, want 1", wins, len(errs), calls)
 	case wins == 0 && unclear != nil:
 		return winner, unclear
 	case wins == 0:
-		return winner, broken("none of %d %s at once was told success", len(errs), who)
+		return winner, violation("none of %d concurrent %s succeeded", len(errs), calls)
 	}
 	for i, err := range errs {
 		if err == nil {
 			continue
 		}
-		if err := t.fails(stores[i%len(stores)], err, lost, "one of %d %s at once that did not win", len(errs), who); err != nil {
+		if err := t.wantError(stores[i%len(stores)], err, lost, "one of %d concurrent %s, after another succeeded", len(errs), calls); err != nil {
 			return winner, err
 		}
 	}
 	return winner, nil
 }
 
-// A watcher reads a key all the time and notes whose values it saw.
+// A watcher reads a key repeatedly and records which values it saw.
 type watcher struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
-	seen   map[int]bool
-	absent bool // was absent after it had been present
+	seen   map[int]bool // by index of the writer; -1 for any other value
+	absent bool         // the object was missing after a value had been seen
 }
 
-func (t *trial) watch(ctx context.Context, st *vault.Store, key string, values []value) *watcher {
+func (t *probeRun) watch(ctx context.Context, st *vault.Store, key string, values []value) *watcher {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watcher{cancel: cancel, seen: make(map[int]bool)}
 	w.done.Go(func() {
@@ -252,34 +254,34 @@ func (t *trial) watch(ctx context.Context, st *vault.Store, key string, values [
 			if err != nil {
 				continue
 			}
-			whose := -1
+			writer := -1
 			for i, v := range values {
 				if want := make([]byte, v.size); int64(len(got)) == v.size {
 					v.ReadAt(want, 0)
 					if string(want) == string(got) {
-						whose = i
+						writer = i
 					}
 				}
 			}
-			w.seen[whose] = true
+			w.seen[writer] = true
 		}
 	})
 	return w
 }
 
-// stop ends the watching and judges what was seen.
+// stop stops the watcher and checks that it saw only the value of the winner.
 func (w *watcher) stop(winner int) error {
 	w.cancel()
 	w.done.Wait()
 	if w.absent {
-		return broken("during a race of creators a reader saw a value, and then none")
+		return violation("during concurrent creates a reader saw a value, and then the object was missing")
 	}
-	for whose := range w.seen {
-		if whose < 0 {
-			return broken("during a race of creators a reader saw a value that no writer wrote completely")
+	for writer := range w.seen {
+		if writer < 0 {
+			return violation("during concurrent creates a reader saw a value that is not the complete value of any create")
 		}
-		if whose != winner {
-			return broken("during a race of creators a reader saw the value of one that lost")
+		if writer != winner {
+			return violation("during concurrent creates a reader saw the value of a create that failed")
 		}
 	}
 	return nil

@@ -11,9 +11,8 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// Doubles break one thing and delegate the rest to a store that is right.
-
-// A double is a driver over any bucket. What is not nil replaces a method.
+// A double is a driver over any bucket. A function that is not nil replaces a method. All other
+// methods use the bucket.
 type double struct {
 	*blob.Bucket
 	read   func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error)
@@ -59,8 +58,8 @@ func listPage(ctx context.Context, b *blob.Bucket, o *driver.ListOptions) (*driv
 		return nil, err
 	}
 	page := &driver.ListPage{NextPageToken: next}
-	for _, in := range objects {
-		page.Objects = append(page.Objects, &driver.ListObject{Key: in.Key, ModTime: in.ModTime, Size: in.Size})
+	for _, object := range objects {
+		page.Objects = append(page.Objects, &driver.ListObject{Key: object.Key, ModTime: object.ModTime, Size: object.Size})
 	}
 	return page, nil
 }
@@ -103,8 +102,8 @@ func newWriter(ctx context.Context, b *blob.Bucket, key string, create bool) (dr
 	return b.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: create})
 }
 
-// with returns s with another bucket.
-func with(s *vault.Store, change func(d *double)) *vault.Store {
+// withDouble returns a copy of s whose bucket is a double.
+func withDouble(s *vault.Store, change func(d *double)) *vault.Store {
 	d := &double{Bucket: s.Bucket}
 	change(d)
 	c := *s
@@ -112,7 +111,7 @@ func with(s *vault.Store, change func(d *double)) *vault.Store {
 	return &c
 }
 
-// changed returns a copy of s.
+// changed returns a changed copy of s.
 func changed(s *vault.Store, change func(s *vault.Store)) *vault.Store {
 	c := *s
 	change(&c)
@@ -137,7 +136,7 @@ func (f remover) Remove(ctx context.Context, keys []string) (map[string]error, e
 	return f(ctx, keys)
 }
 
-// A historian changes what the one inside says.
+// A historian changes the results of the wrapped Historian.
 type historian struct {
 	vault.Historian
 	versions func(key string, all []vault.Version) []vault.Version
@@ -173,7 +172,7 @@ func (h historian) OpenVersion(ctx context.Context, key, id string, offset, leng
 	return r, "", err
 }
 
-// A purger changes which leftovers there are, and which are purged.
+// A purger hides some leftovers from a list or from a purge.
 type purger struct {
 	vault.Purger
 	list  func(vault.Leftover) bool

@@ -1,8 +1,10 @@
-// Package probe judges a [vault.Store] by the contract that package vault states,
-// one clause at a time. It knows nothing of package testing, so that a program can
-// judge a bucket in production: every object has a key of its own under a prefix that
-// the caller chooses, no more than five requests are under way at once (sixteen in a
-// race), and what was written is removed again.
+// Package probe checks whether a [vault.Store] meets the contract of package vault, one clause
+// at a time. A clause is one promise of the contract.
+//
+// The package does not import package testing, so a program can check a bucket in production.
+// Every object has a random key under a prefix that the caller chooses. A probe makes at most
+// five concurrent requests, or seventeen if it tests concurrent writes. It deletes the objects
+// that it wrote.
 //
 //	s := &probe.Subject{Store: store, Reopen: open, Prefix: "bots/acme/probe-3f9a/"}
 //	for _, p := range probe.All() {
@@ -10,40 +12,40 @@
 //		fmt.Println(r.Clause, r.Verdict, r.Err)
 //	}
 //
-// A verdict is about the store and about nothing else: a broken connection, a missing
-// right or a full disk is [NotProven], never [NotHonoured].
+// A verdict describes only the store. If a connection breaks, a permission is missing or a disk
+// is full, the verdict is [NotProven], never [NotHonoured].
 //
-// The identifiers of clauses are stable: tests list them. New ones may be added.
+// The identifiers of clauses are stable, because tests list them. New clauses may be added.
 //
-//	read-after-write      a read returns the last completed write, overwrite or delete
-//	two-clients           a second client sees completed writes, overwrites and deletes of the first at once
+//	read-after-write      a read reflects the last completed write, overwrite or delete
+//	two-clients           a second client immediately sees the completed writes, overwrites and deletes of the first client
 //	sizes                 objects of 0 bytes, 1 byte and 1 MiB are returned unchanged
 //	large                 a large object is returned unchanged, as a whole and in ranges across parts
-//	names                 every key that a vault derives from a name works, and is listed unchanged
-//	ranges                a range returns exactly its bytes, up to the end of the object, or an error
-//	list                  a list of 1,100 objects has pages of at most 1000, in byte order, and continues by key
-//	list-after-write      a list shows completed writes and deletes at once
-//	all-or-nothing        a write whose source fails or panics, or whose context ends, leaves the previous object
-//	all-or-nothing-large  the same for large objects, after some parts were stored
-//	create                create-only stores a missing object, and refuses to replace an existing one
-//	create-after-delete   create-only stores an object that was deleted before
-//	create-large          create-only also refuses to replace a large object
+//	names                 every key that a vault derives from a name can be written, read and deleted, and is listed unchanged
+//	ranges                a range read returns exactly the requested bytes, up to the end of the object, or an error
+//	list                  a list of 1,100 objects is in byte order, in pages of at most 1000; each page starts after the last key of the previous page
+//	list-after-write      a list immediately shows completed writes and deletes
+//	all-or-nothing        a write whose source fails or panics, or whose context ends, leaves the previous object unchanged
+//	all-or-nothing-large  a write of a large object that fails after some parts were stored leaves the previous object unchanged
+//	create                a create-only write succeeds if the object does not exist, and never replaces an existing object
+//	create-after-delete   a create-only write succeeds if the object was deleted
+//	create-large          create-only writes also work for large objects
 //	create-detects        exactly one of sixteen concurrent creates succeeds, and its value stays
-//	create-atomic         the same, and no reader ever sees another value
-//	swap                  compare-and-swap replaces only the object with its tag; a tag needs no request
-//	swap-atomic           exactly one of sixteen concurrent swaps of one tag succeeds, and its value stays
+//	create-atomic         exactly one of sixteen concurrent creates succeeds, and no reader ever sees the value of another
+//	swap                  compare-and-swap replaces an object only if it has the given tag; an open reader returns the tag without another request
+//	swap-atomic           exactly one of sixteen concurrent compare-and-swaps with the same tag succeeds, and its value stays
 //	swap-large            compare-and-swap also works for a large object
 //	history               every version of a key is listed, newest first, including delete markers
-//	history-overwriters   after concurrent overwrites of a key every value is in its history
-//	versions              every version opens by its id, as a whole and in ranges; other ids are not found
-//	remove                one call removes the objects of 1000 keys, and no others
-//	remove-tells-absent   removing several keys reports the missing ones
-//	delete-tells-absent   deleting a missing object is not found
-//	purge                 old versions are listed and permanently deleted; current objects stay
-//	errors                not found, exists and conflict have different codes
-//	errors-denied         a caller without permission gets the code for that, and changes nothing
-//	errors-expired        expired credentials have their own code, and change nothing
-//	errors-unreachable    an unreachable store has its own code
+//	history-overwriters   after concurrent overwrites of a key, its history contains every value
+//	versions              every version can be read by its ID, as a whole and in ranges; for any other ID a read returns "not found"
+//	remove                one call deletes the objects of 1000 keys, and no other objects
+//	remove-tells-absent   a delete of several keys reports which objects do not exist
+//	delete-tells-absent   a delete of a missing object returns "not found"
+//	purge                 old versions and delete markers can be listed and permanently deleted; current objects stay
+//	errors                "not found", "already exists" and "conflict" are different errors
+//	errors-denied         a caller without permission gets "permission denied", and changes nothing
+//	errors-expired        expired credentials cause an error of their own, and change nothing
+//	errors-unreachable    an unreachable store is reported as unavailable
 //	close                 closing a store ends its goroutines
 //	no-secrets            no error contains a credential or a value
 package probe
@@ -64,83 +66,83 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A Probe judges one clause of the contract.
+// A Probe checks one clause of the contract.
 type Probe struct {
 	Clause string // a stable identifier, such as "create-large"
-	Doc    string // what the clause promises, in a sentence
-	Large  bool   // writes objects of [Subject.Large] bytes
+	Doc    string // the promise of the clause, in a sentence
+	Large  bool   // the probe writes objects of [Subject.Large] bytes
 
-	// Chance means that a violation shows only when timing helps, so that a store which
-	// does not promise the clause may be seen to honour it.
+	// Chance means that a violation depends on timing. The probe may pass although the store
+	// does not promise the clause.
 	Chance bool
 
-	needs []need
-	check func(context.Context, *trial) error
+	requires []requirement
+	check    func(context.Context, *probeRun) error
 }
 
-// A Subject is a store on trial. It may run several probes at once.
+// A Subject is the store to check. It may run several probes concurrently.
 type Subject struct {
 	// Store is a client of the store. The Subject does not close it.
 	Store *vault.Store
-	// Reopen opens another client of the same store, as another process would. Nil
-	// leaves out what takes two.
+	// Reopen opens another client of the same store, like a client in another process. If it
+	// is nil, the probes that need two clients are not applicable.
 	Reopen func(context.Context) (*vault.Store, error)
-	// Prefix starts every key that is written; no other program uses it.
+	// Prefix is the prefix of every key that is written. No other program may use it.
 	Prefix string
-	// Large is how long a large object is. It is past the size at which the store goes
-	// over to several requests. 0 means a little over 16 MiB, below 0 leaves large
-	// objects out.
+	// Large is the size of a large object. It must be so large that the store needs several
+	// requests to write it. The default is a little over 16 MiB. If it is negative, the probes
+	// with large objects are not applicable.
 	Large int64
-	// HidesAbsent says that a denied read may mean that there is nothing: so it is for a
-	// tenant who may list only below a prefix.
+	// HidesAbsent means that the store denies reads of objects that do not exist. Clouds do
+	// this for a tenant that may list only its own prefix.
 	HidesAbsent bool
 	// Secrets are credentials of the store, which must not appear in any error.
 	Secrets []string
-	// Denied opens a client that the store knows and allows nothing, Expired one whose
-	// credentials have expired, Unreachable one whose store does not answer. Nil: no
-	// such client can be made.
+	// Denied opens a client without any permission. Expired opens a client whose credentials
+	// have expired. Unreachable opens a client whose store does not respond. Nil means that
+	// the caller cannot create such a client.
 	Denied, Expired, Unreachable func(context.Context) (*vault.Store, error)
 
 	mu   sync.Mutex
-	errs []error // all that the store ever answered
+	errs []error // every error of the store
 }
 
-// A Verdict is what a probe found.
+// A Verdict is the result of a probe.
 type Verdict string
 
 // The verdicts.
 const (
-	Honoured      Verdict = "honoured"
-	NotHonoured   Verdict = "not honoured"   // the store answered, and wrongly
-	NotProven     Verdict = "not proven"     // it could not be judged
-	NotApplicable Verdict = "not applicable" // the store does not offer this, or the Subject lacks what it takes
+	Honoured      Verdict = "supported"      // the store supports the clause
+	NotHonoured   Verdict = "not supported"  // the store violated the clause
+	NotProven     Verdict = "not proven"     // the probe could not find out
+	NotApplicable Verdict = "not applicable" // the store lacks the feature, or the Subject lacks a field that the probe needs
 )
 
-// ErrNotHonoured means that the store broke the clause.
-var ErrNotHonoured = errors.New("not honoured")
+// ErrNotHonoured means that the store violated the clause.
+var ErrNotHonoured = errors.New("clause violated")
 
 // A Result is the verdict on one clause.
 type Result struct {
 	Clause  string
 	Verdict Verdict
-	Err     error // what was expected and what was seen; nil when honoured
-	Left    error // what could not be removed afterwards; it does not change the verdict
+	Err     error // the expected and the actual result; nil if the verdict is Honoured
+	Left    error // the error of the cleanup, if any; it does not change the verdict
 	Took    time.Duration
 }
 
-// Run judges one clause and removes what it wrote, also when ctx ends.
+// Run checks one clause, and deletes the objects that it wrote even if ctx ends.
 func (s *Subject) Run(ctx context.Context, p Probe) (r Result) {
 	start := time.Now()
 	defer func() { r.Took = time.Since(start) }()
-	for _, n := range p.needs {
+	for _, n := range p.requires {
 		if !n.met(s) {
-			return Result{Clause: p.Clause, Verdict: NotApplicable, Err: errors.New(n.why)}
+			return Result{Clause: p.Clause, Verdict: NotApplicable, Err: errors.New(n.reason)}
 		}
 	}
 	if p.Large && s.Large < 0 {
-		return Result{Clause: p.Clause, Verdict: NotApplicable, Err: errors.New("large objects are left out")}
+		return Result{Clause: p.Clause, Verdict: NotApplicable, Err: errors.New("probes with large objects are disabled")}
 	}
-	t := &trial{Subject: s, prefix: s.Prefix + p.Clause + "." + random() + ".", keys: make(map[string]bool)}
+	t := &probeRun{Subject: s, prefix: s.Prefix + p.Clause + "." + random() + ".", keys: make(map[string]bool)}
 	err := t.judge(ctx, p)
 	r = Result{Clause: p.Clause, Verdict: Honoured, Err: err, Left: t.clean(ctx)}
 	switch {
@@ -152,43 +154,43 @@ func (s *Subject) Run(ctx context.Context, p Probe) (r Result) {
 	return r
 }
 
-func (t *trial) judge(ctx context.Context, p Probe) (err error) {
+func (t *probeRun) judge(ctx context.Context, p Probe) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = broken("panic: %v\n%s", v, debug.Stack())
+			err = violation("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
 	return p.check(ctx, t)
 }
 
-// broken says how the store broke a clause.
-func broken(format string, args ...any) error {
+// violation returns an error that wraps ErrNotHonoured.
+func violation(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrNotHonoured, fmt.Errorf(format, args...))
 }
 
-// A need is what a probe cannot do without.
-type need struct {
-	met func(*Subject) bool
-	why string
+// A requirement is a condition without which a probe is not applicable.
+type requirement struct {
+	met    func(*Subject) bool
+	reason string
 }
 
 var (
-	needReopen  = need{func(s *Subject) bool { return s.Reopen != nil }, "there is no second client"}
-	needSwap    = need{func(s *Subject) bool { return s.Store.Swap != nil && s.Store.Tag != nil }, "the store has no Swap"}
-	needHistory = need{func(s *Subject) bool { return s.Store.History != nil }, "the store has no History"}
-	needRemover = need{func(s *Subject) bool { return s.Store.Remover != nil }, "the store has no Remover"}
-	needPurge   = need{func(s *Subject) bool { return s.Store.Purge != nil && s.Store.History != nil }, "the store has no Purge"}
-	needDenied  = need{func(s *Subject) bool { return s.Denied != nil }, "no client can be made that is denied"}
-	needExpired = need{func(s *Subject) bool { return s.Expired != nil }, "no client can be made whose credentials expired"}
-	needNetwork = need{func(s *Subject) bool { return s.Unreachable != nil }, "no client can be made that does not reach the store"}
+	needReopen  = requirement{func(s *Subject) bool { return s.Reopen != nil }, "the test has no second client"}
+	needSwap    = requirement{func(s *Subject) bool { return s.Store.Swap != nil && s.Store.Tag != nil }, "the store does not support compare-and-swap"}
+	needHistory = requirement{func(s *Subject) bool { return s.Store.History != nil }, "the store has no history"}
+	needRemover = requirement{func(s *Subject) bool { return s.Store.Remover != nil }, "the store cannot delete several objects in one call"}
+	needPurge   = requirement{func(s *Subject) bool { return s.Store.Purge != nil && s.Store.History != nil }, "the store does not support purge"}
+	needDenied  = requirement{func(s *Subject) bool { return s.Denied != nil }, "the test has no client without permission"}
+	needExpired = requirement{func(s *Subject) bool { return s.Expired != nil }, "the test has no client with expired credentials"}
+	needNetwork = requirement{func(s *Subject) bool { return s.Unreachable != nil }, "the test has no client that cannot reach the store"}
 )
 
-// large is the length of a large object: past 16 MiB, where s3blob goes over to
-// multipart, and not a whole number of anything.
+// large returns the size of a large object. The default is above 16 MiB, where s3blob starts
+// to use multipart uploads, and is not a multiple of any part or segment size.
 func (s *Subject) large() int64 { return cmp.Or(s.Large, 16<<20+70_001) }
 
-// saw keeps what the store answered for the clause no-secrets.
-func (s *Subject) saw(err error) {
+// recordError keeps an error of the store for the clause no-secrets.
+func (s *Subject) recordError(err error) {
 	if err == nil {
 		return
 	}
@@ -197,18 +199,18 @@ func (s *Subject) saw(err error) {
 	s.errs = append(s.errs, err)
 }
 
-// A trial is one run of one probe: its own keys, and the means to use a store.
-type trial struct {
+// A probeRun is one run of one probe, with its own keys.
+type probeRun struct {
 	*Subject
 	prefix string
 
 	mu      sync.Mutex
-	keys    map[string]bool // handed out, and whether something may be there
+	keys    map[string]bool // every key of the run, and whether an object may exist there
 	clients []*vault.Store
 }
 
-// key returns the object key of a name, all of it the way package vault writes keys.
-func (t *trial) key(name string) string {
+// key returns the object key of a name, in the form that package vault uses.
+func (t *probeRun) key(name string) string {
 	key := t.prefix + name + ".enc"
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -216,16 +218,16 @@ func (t *trial) key(name string) string {
 	return key
 }
 
-// second returns another client of the store, or the same where there is none.
-func (t *trial) second(ctx context.Context) (*vault.Store, error) {
+// secondClient returns another client of the store, or the same client if Reopen is nil.
+func (t *probeRun) secondClient(ctx context.Context) (*vault.Store, error) {
 	if t.Reopen == nil {
 		return t.Store, nil
 	}
-	return t.client(ctx, t.Reopen)
+	return t.openClient(ctx, t.Reopen)
 }
 
-// client opens a store, which is closed when the trial is over.
-func (t *trial) client(ctx context.Context, open func(context.Context) (*vault.Store, error)) (*vault.Store, error) {
+// openClient opens a client, which clean closes.
+func (t *probeRun) openClient(ctx context.Context, open func(context.Context) (*vault.Store, error)) (*vault.Store, error) {
 	st, err := open(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("opening a second client: %w", err)
@@ -236,9 +238,9 @@ func (t *trial) client(ctx context.Context, open func(context.Context) (*vault.S
 	return st, nil
 }
 
-// forget says that nothing is at keys, nor will be: in a bucket with versions another delete
-// would only add to its history.
-func (t *trial) forget(keys []string) {
+// markAbsent records that no objects exist at keys, so that clean does not delete them again. In
+// a bucket with versioning another delete would only add a delete marker.
+func (t *probeRun) markAbsent(keys []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, key := range keys {
@@ -246,12 +248,12 @@ func (t *trial) forget(keys []string) {
 	}
 }
 
-// CleanupTime is how long removing what a check wrote may take: a server that is busy with others
-// deletes some ten versions a second.
+// CleanupTime limits the time to delete the objects of a check. A busy server deletes about ten
+// versions per second.
 const CleanupTime = 5 * time.Minute
 
-// clean closes the other clients and removes all that was written.
-func (t *trial) clean(ctx context.Context) error {
+// clean closes the other clients and deletes every object that the run wrote.
+func (t *probeRun) clean(ctx context.Context) error {
 	ctx, cancel := linger.Context(ctx, CleanupTime)
 	defer cancel()
 	var errs []error
@@ -275,25 +277,26 @@ func (t *trial) clean(ctx context.Context) error {
 	return nil
 }
 
-// cleanKeys does not list: a store need not show at once what was written.
-func (t *trial) cleanKeys(ctx context.Context, keys []string) error {
-	gone := func(key string, err error) error {
+// cleanKeys deletes keys. It does not use a list, because a list need not show an object
+// immediately after the write.
+func (t *probeRun) cleanKeys(ctx context.Context, keys []string) error {
+	ignoreAbsent := func(key string, err error) error {
 		if err == nil || t.kind(t.Store, err) == vault.ErrNotFound {
 			return nil
 		}
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	if t.Store.Remover == nil {
-		return each(ctx, keys, func(ctx context.Context, key string) error { return gone(key, t.delete(ctx, t.Store, key)) })
+		return forEach(ctx, keys, func(ctx context.Context, key string) error { return ignoreAbsent(key, t.delete(ctx, t.Store, key)) })
 	}
-	// Small batches: a server may say nothing until it has deleted all of one.
-	return each(ctx, slices.Collect(slices.Chunk(keys, 100)), func(ctx context.Context, batch []string) error {
+	// Use small batches, because a server may not respond until it has deleted a whole batch.
+	return forEach(ctx, slices.Collect(slices.Chunk(keys, 100)), func(ctx context.Context, batch []string) error {
 		failed, err := t.remove(ctx, t.Store, batch)
 		if err != nil {
 			return err
 		}
 		for key, err := range failed {
-			if err := gone(key, err); err != nil {
+			if err := ignoreAbsent(key, err); err != nil {
 				return err
 			}
 		}
@@ -301,8 +304,9 @@ func (t *trial) cleanKeys(ctx context.Context, keys []string) error {
 	})
 }
 
-// each calls f for every item, five at once, and returns the first error.
-func each[T any](ctx context.Context, items []T, f func(context.Context, T) error) error {
+// forEach calls f for every item, with at most five concurrent calls, and returns the first
+// error.
+func forEach[T any](ctx context.Context, items []T, f func(context.Context, T) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan T)
@@ -310,7 +314,7 @@ func each[T any](ctx context.Context, items []T, f func(context.Context, T) erro
 	for range min(5, len(items)) {
 		wg.Go(func() {
 			for item := range next {
-				if err := guard(func() error { return f(ctx, item) }); err != nil {
+				if err := recoverPanic(func() error { return f(ctx, item) }); err != nil {
 					cancel(err)
 				}
 			}
@@ -330,7 +334,7 @@ func each[T any](ctx context.Context, items []T, f func(context.Context, T) erro
 	return nil
 }
 
-// race calls f n times at the same moment and returns the answers in order.
+// race calls f n times concurrently and returns the errors in order.
 func race(n int, f func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -338,7 +342,7 @@ func race(n int, f func(i int) error) []error {
 	for i := range n {
 		wg.Go(func() {
 			<-start
-			errs[i] = guard(func() error { return f(i) })
+			errs[i] = recoverPanic(func() error { return f(i) })
 		})
 	}
 	close(start)
@@ -346,11 +350,11 @@ func race(n int, f func(i int) error) []error {
 	return errs
 }
 
-// guard turns a panic in a goroutine of the probe into an error, as judge does in its own.
-func guard(f func() error) (err error) {
+// recoverPanic calls f and returns a panic of f as an error.
+func recoverPanic(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = broken("panic: %v\n%s", v, debug.Stack())
+			err = violation("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
 	return f()

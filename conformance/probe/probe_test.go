@@ -25,9 +25,9 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-const large = 3 << 20 // is large enough for a store in memory
+const large = 3 << 20 // large enough for a store in memory
 
-// opener opens clients of one store in memory.
+// opener returns a function that opens clients of one store in memory.
 func opener() func(context.Context) (*vault.Store, error) {
 	memory := new(memfs.Memory)
 	return func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, memfs.Config{Memory: memory}) }
@@ -43,7 +43,7 @@ func open(t *testing.T, f func(context.Context) (*vault.Store, error)) *vault.St
 	return s
 }
 
-// subject is a store whose every client is broken in the same way.
+// subject returns a store in memory whose clients all have the same defect.
 func subject(t *testing.T, breaks func(*vault.Store) *vault.Store) *probe.Subject {
 	openMem := opener()
 	reopen := func(ctx context.Context) (*vault.Store, error) {
@@ -65,9 +65,9 @@ func run(t *testing.T, s *probe.Subject, clause string) probe.Result {
 	return s.Run(t.Context(), probe.All()[i])
 }
 
-// TestRightStore: a store that is right honours all that applies, also when five probes
-// run at once, and nothing is left of them.
-func TestRightStore(t *testing.T) {
+// TestCorrectStore: a correct store passes every applicable probe, even if five probes run
+// concurrently, and the probes leave no objects.
+func TestCorrectStore(t *testing.T) {
 	s := subject(t, func(s *vault.Store) *vault.Store { return s })
 	var wg sync.WaitGroup
 	for chunk := range slices.Chunk(probe.All(), (len(probe.All())+4)/5) {
@@ -94,7 +94,8 @@ func TestRightStore(t *testing.T) {
 	}
 }
 
-// TestBareStore: a bucket and nothing else is judged by what it has.
+// TestBareStore: for a store that is only a bucket, the probes of other features are not
+// applicable.
 func TestBareStore(t *testing.T) {
 	s := subject(t, func(s *vault.Store) *vault.Store {
 		return &vault.Store{Bucket: s.Bucket, Name: s.Name, Close: s.Close}
@@ -113,8 +114,8 @@ func TestBareStore(t *testing.T) {
 	}
 }
 
-// TestClauses: tests list clauses, so none may go, and each has a sentence, which the
-// package comment repeats.
+// TestClauses: no clause may be removed, because tests list them. Each clause has a description,
+// which the package comment repeats.
 func TestClauses(t *testing.T) {
 	source, err := os.ReadFile("probe.go")
 	if err != nil {
@@ -146,7 +147,7 @@ func keysBelow(ctx context.Context, b *blob.Bucket, prefix string) (keys []strin
 	}
 }
 
-// errGone is how a wrong store lies.
+// errGone is a false error of a defective store.
 var errGone = fmt.Errorf("no such key: %w", vault.ErrNotFound)
 
 func readAll(ctx context.Context, b *blob.Bucket, key string) ([]byte, error) {
@@ -168,16 +169,16 @@ func putAll(ctx context.Context, s *vault.Store, key string, value []byte) error
 	return s.Bucket.WriteAll(ctx, key, value, &blob.WriterOptions{ContentType: "application/octet-stream"})
 }
 
-// wrong are stores that are wrong in one way each. broken lists the clauses that must
-// be seen to be violated, honoured some that are not concerned.
-var wrong = []struct {
+// defectiveStores lists stores with one defect each. The probes of the clauses in broken must
+// detect the defect. The probes of the clauses in honoured must pass.
+var defectiveStores = []struct {
 	name     string
 	breaks   func(*vault.Store) *vault.Store
 	broken   []string
 	honoured []string
 }{
 	{
-		name: "create looks, then writes",
+		name: "create reads the key, then writes",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -199,9 +200,9 @@ var wrong = []struct {
 		broken: []string{"create-detects", "create-atomic"}, honoured: []string{"create", "create-after-delete", "all-or-nothing"},
 	},
 	{
-		name: "create through the bucket looks, then writes",
+		name: "create with the bucket reads the key, then writes",
 		breaks: func(s *vault.Store) *vault.Store {
-			s = with(s, func(d *double) {
+			s = withDouble(s, func(d *double) {
 				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
 					if _, err := readAll(ctx, d.Bucket, key); err == nil && o.IfNotExist {
 						return nil, vault.ErrExist
@@ -217,7 +218,7 @@ var wrong = []struct {
 	{
 		name: "create overwrites",
 		breaks: func(s *vault.Store) *vault.Store {
-			s = with(s, func(d *double) {
+			s = withDouble(s, func(d *double) {
 				d.write = func(ctx context.Context, key string, _ *driver.WriterOptions) (driver.Writer, error) {
 					return newWriter(ctx, d.Bucket, key, false)
 				}
@@ -229,7 +230,7 @@ var wrong = []struct {
 		honoured: []string{"read-after-write", "swap", "history"},
 	},
 	{
-		name: "create overwrites what is large",
+		name: "create overwrites with large objects",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -259,9 +260,9 @@ var wrong = []struct {
 		broken: []string{"create-after-delete"}, honoured: []string{"create", "create-detects"},
 	},
 	{
-		name: "create shows losers for a moment",
+		name: "create briefly shows failed creates",
 		breaks: func(s *vault.Store) *vault.Store {
-			return changed(s, func(c *vault.Store) { c.Create, c.History, c.Purge = &optimist{s: s}, nil, nil })
+			return changed(s, func(c *vault.Store) { c.Create, c.History, c.Purge = &optimisticCreator{s: s}, nil, nil })
 		},
 		broken: []string{"create-atomic"}, honoured: []string{"create-detects"},
 	},
@@ -278,7 +279,7 @@ var wrong = []struct {
 		broken: []string{"create", "create-after-delete"}, honoured: []string{"create-atomic"},
 	},
 	{
-		name: "create says conflict when a key is taken",
+		name: "create returns conflict for an existing key",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -295,7 +296,7 @@ var wrong = []struct {
 	{
 		name: "a cancelled write is published",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
 					return newWriter(context.WithoutCancel(ctx), d.Bucket, key, o.IfNotExist)
 				}
@@ -304,7 +305,7 @@ var wrong = []struct {
 		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"sizes", "create"},
 	},
 	{
-		name: "a failed create publishes its part",
+		name: "a failed create publishes a part of the value",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -317,7 +318,7 @@ var wrong = []struct {
 		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"create"},
 	},
 	{
-		name: "a create does not look at its context",
+		name: "a create ignores its context",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -328,7 +329,7 @@ var wrong = []struct {
 		broken: []string{"all-or-nothing"}, honoured: []string{"create"},
 	},
 	{
-		name: "a create swallows the panic of its source",
+		name: "a create does not pass on the panic of its source",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (id string, err error) {
@@ -362,7 +363,7 @@ var wrong = []struct {
 	{
 		name: "a range is ignored",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, _, _ int64) (*blob.Reader, error) {
 					return d.Bucket.NewReader(ctx, key, nil)
 				}
@@ -371,9 +372,9 @@ var wrong = []struct {
 		broken: []string{"ranges", "large"}, honoured: []string{"sizes", "read-after-write"},
 	},
 	{
-		name: "the size is that of the range",
+		name: "a range read reports the size of the range",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					d.size = func(a driver.ReaderAttributes) driver.ReaderAttributes {
 						if length >= 0 {
@@ -388,9 +389,9 @@ var wrong = []struct {
 		broken: []string{"ranges"}, honoured: []string{"sizes"},
 	},
 	{
-		name: "a range past the end says not found",
+		name: "a range past the end returns not found",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					if offset >= 100_000 {
 						return nil, errGone
@@ -404,7 +405,7 @@ var wrong = []struct {
 	{
 		name: "empty objects are not stored",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
 					if err == nil && r.Size() == 0 {
@@ -418,9 +419,9 @@ var wrong = []struct {
 		broken: []string{"sizes", "create"}, honoured: []string{"ranges"},
 	},
 	{
-		name: "large objects are cut",
+		name: "large objects are truncated",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
 					w, err := newWriter(ctx, d.Bucket, key, o.IfNotExist)
 					return &cutWriter{w, 2 << 20}, err
@@ -433,7 +434,7 @@ var wrong = []struct {
 		name: "keys are decoded",
 		breaks: func(s *vault.Store) *vault.Store {
 			decode := func(key string) string { key, _ = url.PathUnescape(key); return key }
-			s = with(s, func(d *double) {
+			s = withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					return d.Bucket.NewRangeReader(ctx, decode(key), offset, length, nil)
 				}
@@ -448,9 +449,9 @@ var wrong = []struct {
 		broken: []string{"names"}, honoured: []string{"create", "list"},
 	},
 	{
-		name: "a listing walks directories",
+		name: "a list is in the order of directories",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
 					page, err := listPage(ctx, d.Bucket, o)
 					if err == nil {
@@ -465,9 +466,9 @@ var wrong = []struct {
 		broken: []string{"names"}, honoured: []string{"list-after-write"},
 	},
 	{
-		name: "a listing goes on by number",
+		name: "a list continues by number",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
 					from, _ := strconv.Atoi(string(o.PageToken))
 					page := new(driver.ListPage)
@@ -493,9 +494,9 @@ var wrong = []struct {
 		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
 	},
 	{
-		name: "a listing ends after a page",
+		name: "a list ends after one page",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
 					page, err := listPage(ctx, d.Bucket, o)
 					if err == nil {
@@ -508,9 +509,9 @@ var wrong = []struct {
 		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
 	},
 	{
-		name: "a listing lags",
+		name: "a list lags behind",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
 					page, err := listPage(ctx, d.Bucket, o)
 					if err == nil {
@@ -523,7 +524,7 @@ var wrong = []struct {
 		broken: []string{"list-after-write"}, honoured: []string{"list", "read-after-write"},
 	},
 	{
-		name: "a swap does not look at its tag",
+		name: "a swap ignores its tag",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Swap = swapper(func(ctx context.Context, key, _ string, fill func(io.Writer) error) (string, error) {
@@ -534,7 +535,7 @@ var wrong = []struct {
 		broken: []string{"swap", "swap-large"}, honoured: []string{"create", "read-after-write"},
 	},
 	{
-		name: "a swap looks, then writes",
+		name: "a swap reads the tag, then writes",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
@@ -555,7 +556,7 @@ var wrong = []struct {
 		broken: []string{"swap-atomic"}, honoured: []string{"swap", "swap-large", "all-or-nothing"},
 	},
 	{
-		name: "a swap of nothing creates",
+		name: "a swap of a missing object creates it",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
@@ -581,7 +582,7 @@ var wrong = []struct {
 		broken: []string{"swap"}, honoured: []string{"swap-atomic"},
 	},
 	{
-		name: "a history forgets its second newest",
+		name: "a history omits the second newest version",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, versions: func(_ string, all []vault.Version) []vault.Version {
@@ -606,7 +607,7 @@ var wrong = []struct {
 		broken: []string{"history", "history-overwriters", "versions"}, honoured: []string{"create"},
 	},
 	{
-		name: "a history is the wrong way round",
+		name: "a history is listed in the wrong order",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, versions: func(_ string, all []vault.Version) []vault.Version {
@@ -618,7 +619,7 @@ var wrong = []struct {
 		broken: []string{"history"}, honoured: []string{"create"},
 	},
 	{
-		name: "a history has no markers",
+		name: "a history has no delete markers",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, versions: func(_ string, all []vault.Version) []vault.Version {
@@ -629,7 +630,7 @@ var wrong = []struct {
 		broken: []string{"history"}, honoured: []string{"create", "history-overwriters"},
 	},
 	{
-		name: "a history takes the key for a prefix",
+		name: "a history uses the key as a prefix",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, versions: func(key string, all []vault.Version) []vault.Version {
@@ -657,7 +658,7 @@ var wrong = []struct {
 		broken: []string{"versions"}, honoured: []string{"history"},
 	},
 	{
-		name: "an unknown version opens as empty",
+		name: "an unknown version is read as empty",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, open: func(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
@@ -672,7 +673,7 @@ var wrong = []struct {
 		broken: []string{"versions"}, honoured: []string{"history"},
 	},
 	{
-		name: "removing many leaves the last one",
+		name: "a delete of many keys omits the last one",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Remover = remover(func(ctx context.Context, keys []string) (map[string]error, error) {
@@ -683,7 +684,7 @@ var wrong = []struct {
 		broken: []string{"remove"}, honoured: []string{"remove-tells-absent", "delete-tells-absent"},
 	},
 	{
-		name: "removing many tells nothing",
+		name: "a delete of many keys does not report missing ones",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Remover = remover(func(ctx context.Context, keys []string) (map[string]error, error) {
@@ -695,9 +696,9 @@ var wrong = []struct {
 		broken: []string{"remove-tells-absent"}, honoured: []string{"remove"},
 	},
 	{
-		name: "deleting nothing is fine",
+		name: "a delete of a missing object succeeds",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.remove = func(ctx context.Context, key string) error {
 					d.Bucket.Delete(ctx, key)
 					return nil
@@ -707,7 +708,7 @@ var wrong = []struct {
 		broken: []string{"delete-tells-absent"}, honoured: []string{"read-after-write", "errors"},
 	},
 	{
-		name: "a purge leaves markers",
+		name: "a purge keeps delete markers",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Purge = purger{Purger: s.Purge, purge: func(l vault.Leftover) bool { return !l.Deleted }}
@@ -716,7 +717,7 @@ var wrong = []struct {
 		broken: []string{"purge"}, honoured: []string{"history"},
 	},
 	{
-		name: "leftovers are without markers",
+		name: "leftovers contain no delete markers",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Purge = purger{Purger: s.Purge, list: func(l vault.Leftover) bool { return !l.Deleted }}
@@ -725,9 +726,9 @@ var wrong = []struct {
 		broken: []string{"purge"}, honoured: []string{"history"},
 	},
 	{
-		name: "absent is denied",
+		name: "a read of a missing object is denied",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
 					if gcerrors.Code(err) == gcerrors.NotFound {
@@ -740,9 +741,9 @@ var wrong = []struct {
 		broken: []string{"errors", "read-after-write"}, honoured: []string{"ranges"},
 	},
 	{
-		name: "absent is reported by text only",
+		name: "a missing object is reported by text only",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
 					if err != nil {
@@ -757,7 +758,7 @@ var wrong = []struct {
 	{
 		name: "a read panics",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(context.Context, string, int64, int64) (*blob.Reader, error) { panic("index out of range") }
 			})
 		},
@@ -771,7 +772,7 @@ var wrong = []struct {
 		broken: []string{"close"}, honoured: []string{"create"},
 	},
 	{
-		name: "errors hold the value",
+		name: "errors contain the value",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -787,13 +788,13 @@ var wrong = []struct {
 		broken: []string{"no-secrets"}, honoured: []string{"create"},
 	},
 	{
-		name: "errors hold a credential, behind another text",
+		name: "a wrapped error contains a credential",
 		breaks: func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
 					if err != nil {
-						err = &quiet{errors.Join(err, errors.New("GET /x?signature=AKIASECRET"))}
+						err = &quietError{errors.Join(err, errors.New("GET /x?signature=AKIASECRET"))}
 					}
 					return r, err
 				}
@@ -802,7 +803,7 @@ var wrong = []struct {
 		broken: []string{"no-secrets"}, honoured: []string{"errors"},
 	},
 	{
-		name: "the name of the store holds a credential",
+		name: "the name of the store contains a credential",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) { c.Name = "s3://key:AKIASECRET@bucket" })
 		},
@@ -810,11 +811,11 @@ var wrong = []struct {
 	},
 }
 
-// quiet hides its cause from its text, not from errors.Unwrap.
-type quiet struct{ err error }
+// quietError does not show its cause in its text, but errors.Unwrap returns it.
+type quietError struct{ err error }
 
-func (q *quiet) Error() string { return "read refused" }
-func (q *quiet) Unwrap() error { return q.err }
+func (q *quietError) Error() string { return "read refused" }
+func (q *quietError) Unwrap() error { return q.err }
 
 func tagOf(ctx context.Context, s *vault.Store, key string) string {
 	r, err := s.Bucket.NewReader(ctx, key, nil)
@@ -837,22 +838,22 @@ func (w *cutWriter) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// An optimist creates by writing, looking, and undoing.
-type optimist struct{ s *vault.Store }
+// An optimisticCreator writes first. If another writer was earlier, it restores the other value.
+type optimisticCreator struct{ s *vault.Store }
 
-var owners sync.Map // of keys, shared by all clients of all optimists
+var firstValues sync.Map // the first value of each key, shared by all clients
 
-func (o *optimist) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+func (o *optimisticCreator) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
 	value, err := filled(fill)
 	if err != nil {
 		return "", err
 	}
-	owner, taken := owners.LoadOrStore(key, value)
+	first, taken := firstValues.LoadOrStore(key, value)
 	if err := putAll(ctx, o.s, key, value); err != nil || !taken {
 		return "", err
 	}
 	time.Sleep(2 * time.Millisecond)
-	if err := putAll(ctx, o.s, key, owner.([]byte)); err != nil {
+	if err := putAll(ctx, o.s, key, first.([]byte)); err != nil {
 		return "", err
 	}
 	return "", vault.ErrExist
@@ -860,11 +861,11 @@ func (o *optimist) Create(ctx context.Context, key string, fill func(io.Writer) 
 
 func TestWrongStores(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the checks are the same over a store that is right, and are raced there")
+		t.Skip("-short skips this test: TestCorrectStore runs the same checks for the race detector")
 	}
-	for _, w := range wrong {
+	for _, w := range defectiveStores {
 		t.Run(w.name, func(t *testing.T) {
-			t.Parallel() // one of them takes five seconds to give up on a listing
+			t.Parallel() // one probe retries a list for five seconds
 			for _, clause := range w.broken {
 				s := subject(t, w.breaks)
 				s.Secrets = []string{"AKIASECRET"}
@@ -874,7 +875,7 @@ func TestWrongStores(t *testing.T) {
 				}
 				t.Logf("%s: %v", clause, r.Err)
 				if r.Err != nil && (strings.Contains(r.Err.Error(), "AKIASECRET") || strings.Contains(r.Err.Error(), "%!")) {
-					t.Errorf("%s: the message holds a secret, or was not formatted: %v", clause, r.Err)
+					t.Errorf("%s: the message contains a secret, or was not formatted: %v", clause, r.Err)
 				}
 			}
 			for _, clause := range w.honoured {
@@ -887,7 +888,8 @@ func TestWrongStores(t *testing.T) {
 	}
 }
 
-// TestStaleSecondClient: what the first client sees at once, another may see late.
+// TestStaleSecondClient: two-clients detects a second client with a stale cache, and
+// read-after-write does not use that client.
 func TestStaleSecondClient(t *testing.T) {
 	openMem := opener()
 	s := &probe.Subject{Store: open(t, openMem), Prefix: "p-", Reopen: func(ctx context.Context) (*vault.Store, error) {
@@ -896,7 +898,7 @@ func TestStaleSecondClient(t *testing.T) {
 			return nil, err
 		}
 		var cache sync.Map
-		return with(st, func(d *double) {
+		return withDouble(st, func(d *double) {
 			d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 				if offset == 0 && length < 0 {
 					if _, seen := cache.LoadOrStore(key, true); seen {
@@ -914,7 +916,7 @@ func TestStaleSecondClient(t *testing.T) {
 	}
 }
 
-// TestLeakingStore: a goroutine that outlives Close is seen, one that ends is not.
+// TestLeakingStore: the probe close reports a goroutine that outlives Close, and no other.
 func TestLeakingStore(t *testing.T) {
 	for _, leaks := range []bool{false, true} {
 		stop := make(chan struct{})
@@ -947,12 +949,13 @@ func TestLeakingStore(t *testing.T) {
 	}
 }
 
-// TestRefusingStores judges what a client says that is denied, expired or cut off.
+// TestRefusingStores: the probes require the right error from a client that is denied, has
+// expired credentials or cannot reach the store.
 func TestRefusingStores(t *testing.T) {
 	reset := errors.New("connection reset by peer")
 	for _, tc := range []struct {
 		clause  string
-		says    error
+		err     error
 		explain func(error) error
 		want    probe.Verdict
 	}{
@@ -981,17 +984,17 @@ func TestRefusingStores(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			st = intercept.Store(st, intercept.Hooks{Call: func(context.Context, intercept.Call, func() error) error { return tc.says }})
+			st = intercept.Store(st, intercept.Hooks{Call: func(context.Context, intercept.Call, func() error) error { return tc.err }})
 			st.Explain = tc.explain
 			return st, nil
 		}
 		s.Denied, s.Expired, s.Unreachable = refusing, refusing, refusing
 		if r := run(t, s, tc.clause); r.Verdict != tc.want {
-			t.Errorf("%s of a client that says %q: %s, %v; want %s", tc.clause, tc.says, r.Verdict, r.Err, tc.want)
+			t.Errorf("%s of a client with the error %q: %s, %v; want %s", tc.clause, tc.err, r.Verdict, r.Err, tc.want)
 		}
 	}
 
-	// A refusal that took effect all the same.
+	// A write that is refused but takes effect.
 	s := subject(t, func(s *vault.Store) *vault.Store { return s })
 	s.Denied = func(ctx context.Context) (*vault.Store, error) {
 		st, err := s.Reopen(ctx)
@@ -1008,16 +1011,16 @@ func TestRefusingStores(t *testing.T) {
 	}
 }
 
-// TestUnreachableStore: a store that does not answer has not broken anything.
+// TestUnreachableStore: a store that does not respond violates no clause.
 func TestUnreachableStore(t *testing.T) {
-	for _, says := range []error{vault.ErrUnavailable, vault.ErrPermission, vault.ErrUnauthenticated, vault.ErrNoSpace, errors.New("connection reset by peer")} {
+	for _, failure := range []error{vault.ErrUnavailable, vault.ErrPermission, vault.ErrUnauthenticated, vault.ErrNoSpace, errors.New("connection reset by peer")} {
 		s := subject(t, func(s *vault.Store) *vault.Store {
 			return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 				switch c.Op {
 				case "get", "list", "versions", "leftovers":
 					return do()
 				}
-				return says
+				return failure
 			}})
 		})
 		for _, p := range probe.All() {
@@ -1026,25 +1029,25 @@ func TestUnreachableStore(t *testing.T) {
 				continue
 			}
 			if r := s.Run(t.Context(), p); r.Verdict != probe.NotProven {
-				t.Errorf("%s when every write says %q: %s, %v; want %s", p.Clause, says, r.Verdict, r.Err, probe.NotProven)
+				t.Errorf("%s when every write fails with %q: %s, %v; want %s", p.Clause, failure, r.Verdict, r.Err, probe.NotProven)
 			}
 		}
 	}
 }
 
-// TestPoliteness: at most five requests at once where nothing races, and all keys
-// below the prefix.
-func TestPoliteness(t *testing.T) {
-	var now, most atomic.Int32
+// TestLimits: a probe makes at most five concurrent requests, unless it tests concurrent writes,
+// and uses only keys below the prefix.
+func TestLimits(t *testing.T) {
+	var current, most atomic.Int32
 	s := subject(t, func(s *vault.Store) *vault.Store {
 		return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 			if c.Op != "purge" && !strings.HasPrefix(c.Key, "p-") {
 				t.Errorf("%s of %q, which is not below the prefix", c.Op, c.Key)
 			}
-			if n := now.Add(1); n > most.Load() {
+			if n := current.Add(1); n > most.Load() {
 				most.Store(n)
 			}
-			defer now.Add(-1)
+			defer current.Add(-1)
 			time.Sleep(10 * time.Microsecond)
 			return do()
 		}})
@@ -1055,15 +1058,15 @@ func TestPoliteness(t *testing.T) {
 		limit := int32(5)
 		switch p.Clause {
 		case "create-detects", "create-atomic", "swap-atomic":
-			limit = 17 // a reader watches
+			limit = 17 // sixteen writers and a reader
 		}
 		if n := most.Load(); n > limit {
-			t.Errorf("%s: %d requests at once, want at most %d", p.Clause, n, limit)
+			t.Errorf("%s: %d concurrent requests, want at most %d", p.Clause, n, limit)
 		}
 	}
 }
 
-// TestInterrupted: a trial that is cut short cleans up all the same.
+// TestInterrupted: a probe deletes its objects even if its context ends.
 func TestInterrupted(t *testing.T) {
 	s := subject(t, func(s *vault.Store) *vault.Store { return s })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -1102,25 +1105,25 @@ func ExampleSubject_Run() {
 		}
 	}
 	// Output:
-	// create: honoured
-	// create-after-delete: honoured
+	// create: supported
+	// create-after-delete: supported
 	// create-large: not applicable
-	// create-detects: honoured
-	// create-atomic: honoured
+	// create-detects: supported
+	// create-atomic: supported
 }
 
-// TestHidesAbsent: where a denied read may mean that there is nothing, it is taken for
-// that, and for nothing else.
+// TestHidesAbsent: with HidesAbsent, a denied read of a missing object counts as not found. A
+// denied read of an existing object does not.
 func TestHidesAbsent(t *testing.T) {
-	denying := func(absent, there bool) *probe.Subject {
+	denying := func(absent, existing bool) *probe.Subject {
 		s := subject(t, func(s *vault.Store) *vault.Store {
-			return with(s, func(d *double) {
+			return withDouble(s, func(d *double) {
 				d.read = func(ctx context.Context, key string, offset, length int64) (*blob.Reader, error) {
 					r, err := d.Bucket.NewRangeReader(ctx, key, offset, length, nil)
 					if absent && gcerrors.Code(err) == gcerrors.NotFound {
 						return nil, vault.ErrPermission
 					}
-					if there && err == nil {
+					if existing && err == nil {
 						r.Close()
 						return nil, vault.ErrPermission
 					}
@@ -1133,9 +1136,9 @@ func TestHidesAbsent(t *testing.T) {
 	}
 	versions := denying(true, false)
 	versions.Store = changed(versions.Store, func(s *vault.Store) {
-		in := s.History
-		s.History = historian{Historian: in, open: func(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
-			r, _, err := in.OpenVersion(ctx, key, id, offset, length)
+		wrapped := s.History
+		s.History = historian{Historian: wrapped, open: func(ctx context.Context, key, id string, offset, length int64) (io.ReadCloser, error) {
+			r, _, err := wrapped.OpenVersion(ctx, key, id, offset, length)
 			if errors.Is(err, vault.ErrNotFound) {
 				return nil, vault.ErrPermission
 			}
@@ -1143,15 +1146,15 @@ func TestHidesAbsent(t *testing.T) {
 		}}
 	})
 	if r := run(t, versions, "versions"); r.Verdict != probe.Honoured {
-		t.Errorf("an absent version is denied: versions: %s, %v; want %s", r.Verdict, r.Err, probe.Honoured)
+		t.Errorf("a missing version is denied: versions: %s, %v; want %s", r.Verdict, r.Err, probe.Honoured)
 	}
 	versions.HidesAbsent = false
 	if r := run(t, versions, "versions"); r.Verdict != probe.NotHonoured {
-		t.Errorf("an absent version is denied without need: versions: %s, %v; want %s", r.Verdict, r.Err, probe.NotHonoured)
+		t.Errorf("a missing version is denied without HidesAbsent: versions: %s, %v; want %s", r.Verdict, r.Err, probe.NotHonoured)
 	}
 	for _, clause := range []string{"errors", "read-after-write", "swap"} {
 		if r := run(t, denying(true, false), clause); r.Verdict != probe.Honoured {
-			t.Errorf("absent is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
+			t.Errorf("a missing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
 		}
 		if r := run(t, denying(false, true), clause); r.Verdict != probe.NotProven || !errors.Is(r.Err, vault.ErrPermission) {
 			t.Errorf("an existing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotProven)
@@ -1159,7 +1162,7 @@ func TestHidesAbsent(t *testing.T) {
 	}
 }
 
-// TestKind: what explains an error may say more than the sentinel.
+// TestKind: Explain may return an error that wraps a sentinel.
 func TestKind(t *testing.T) {
 	s := open(t, opener())
 	failed := errors.New("AccessDenied")
@@ -1169,7 +1172,7 @@ func TestKind(t *testing.T) {
 		{nil, nil, nil},
 		{failed, nil, nil},
 		{failed, vault.ErrPermission, vault.ErrPermission},
-		{failed, fmt.Errorf("ask: %w", vault.ErrPermission), vault.ErrPermission},
+		{failed, fmt.Errorf("hint: %w", vault.ErrPermission), vault.ErrPermission},
 		{failed, vault.ErrBusy, vault.ErrUnavailable},
 		{failed, vault.ErrInvalidName, vault.ErrInvalidName},
 		{fmt.Errorf("x: %w", vault.ErrNotFound), vault.ErrPermission, vault.ErrNotFound},
@@ -1181,8 +1184,8 @@ func TestKind(t *testing.T) {
 	}
 }
 
-// TestSwapQuotes has a store that compares tags without their quotes, as some S3 servers do. It is
-// right: HTTP writes tags in quotes, and what is in them tells objects apart.
+// TestSwapQuotes: a store may compare tags without their quotes, as some S3 servers do. The text
+// between the quotes identifies the object.
 func TestSwapQuotes(t *testing.T) {
 	s := subject(t, func(s *vault.Store) *vault.Store {
 		return changed(s, func(c *vault.Store) {
@@ -1196,14 +1199,14 @@ func TestSwapQuotes(t *testing.T) {
 	}
 }
 
-// TestSwapBeginning has a store that compares no more than the beginning of a tag.
+// TestSwapBeginning: the probe detects a store that compares only the beginning of a tag.
 func TestSwapBeginning(t *testing.T) {
 	s := subject(t, func(s *vault.Store) *vault.Store {
 		return changed(s, func(c *vault.Store) {
 			c.Swap = swapper(func(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
-				is := tagOf(ctx, s, key)
-				if len(tag) == len(is) && tag[:len(tag)-1] == is[:len(is)-1] {
-					tag = is
+				current := tagOf(ctx, s, key)
+				if len(tag) == len(current) && tag[:len(tag)-1] == current[:len(current)-1] {
+					tag = current
 				}
 				return s.Swap.Swap(ctx, key, tag, fill)
 			})

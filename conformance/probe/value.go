@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// A value is what an object holds: bytes that no other value has, computed where they
-// are needed, so that a large one costs no memory.
+// A value is the content of an object. Its bytes differ from every other value. They are
+// computed when they are needed, so a large value uses no memory.
 type value struct {
 	seed uint64
 	size int64
@@ -20,7 +20,7 @@ func newValue(size int64) value {
 	return value{binary.LittleEndian.Uint64(b[:]), size}
 }
 
-// ReadAt makes a value an [io.ReaderAt].
+// ReadAt implements [io.ReaderAt].
 func (v value) ReadAt(p []byte, offset int64) (n int, err error) {
 	if int64(len(p)) > v.size-offset {
 		p, err = p[:max(0, v.size-offset)], io.EOF
@@ -47,8 +47,8 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// fill writes the whole value. w is hidden, so that its ReadFrom is not used: a vault
-// writes piece by piece, too.
+// fill writes the whole value. It hides the ReadFrom method of w, because a vault also writes in
+// pieces.
 func (v value) fill(w io.Writer) error { return v.fillTo(w, v.size) }
 
 func (v value) fillTo(w io.Writer, n int64) error {
@@ -56,28 +56,28 @@ func (v value) fillTo(w io.Writer, n int64) error {
 	return err
 }
 
-// A difference is what was read instead of a value.
+// A difference describes how the data that was read differs from a value.
 type difference struct{ text string }
 
 func (d *difference) Error() string { return d.text }
 
-// compare reads r to its end and returns a [*difference] when it is not the n bytes
-// at offset, or the error of r.
+// compare reads r to its end. It returns a [*difference] if the data is not the n bytes of v at
+// offset, or the error of r.
 func (v value) compare(r io.Reader, offset, n int64) error {
 	got, want := make([]byte, 64<<10), make([]byte, 64<<10)
 	for at := int64(0); ; {
 		k, err := r.Read(got)
 		if at+int64(k) > n {
-			return &difference{fmt.Sprintf("more than the %d bytes that were to come", n)}
+			return &difference{fmt.Sprintf("more than the expected %d bytes", n)}
 		}
 		v.ReadAt(want[:k], offset+at)
 		if string(got[:k]) != string(want[:k]) {
-			return &difference{fmt.Sprintf("other bytes from %d of %d on", at, n)}
+			return &difference{fmt.Sprintf("the bytes differ after byte %d of %d", at, n)}
 		}
 		at += int64(k)
 		if err == io.EOF {
 			if at < n {
-				return &difference{fmt.Sprintf("the end after %d of %d bytes", at, n)}
+				return &difference{fmt.Sprintf("the data ends after %d of %d bytes", at, n)}
 			}
 			return nil
 		}

@@ -1,6 +1,6 @@
 package capabilities
 
-// All are the runs that make test does, in the order of the page. Their clauses are nil.
+// All lists the runs of make test, in the order of the page. Their Clauses are nil.
 var All = []Column{
 	{Provider: "memfs", Server: "memory"},
 	{Provider: "memfs", Server: "memory, without versions"},

@@ -1,9 +1,9 @@
-// Package capabilities makes docs/capabilities.md: what each provider honours on each
-// server, as the runs of the conformance suite saw it.
+// Package capabilities generates docs/capabilities.md from the results of the conformance suite.
+// The page shows which clauses each provider supports on each server.
 //
-// A run with OBJECTVAULT_CAPABILITIES in its environment, which names a directory, writes
-// a [Column] there; [Read] wants every column that there should be, and [Render] writes
-// the page.
+// The environment variable OBJECTVAULT_CAPABILITIES names a directory. If it is set, every run
+// of the suite writes a [Column] to this directory. [Read] reads the columns, and fails if one is
+// missing. [Render] writes the page.
 package capabilities
 
 import (
@@ -19,36 +19,37 @@ import (
 	"github.com/objectvault/objectvault/conformance/probe"
 )
 
-// What a run may find of a clause.
+// The results of a clause.
 const (
 	Honoured    = "honoured"
 	NotHonoured = "not honoured" // a known deviation
 	NotClaimed  = "not claimed"
 )
 
-// A Column is a provider on a server.
+// A Column contains the results of one provider with one server.
 type Column struct {
 	Provider string          `json:"provider"`
-	Server   string          `json:"server"` // with its version and how it is set up
+	Server   string          `json:"server"` // with its version and configuration
 	Clauses  map[string]Cell `json:"clauses"`
 }
 
-// A Cell is what was found of a clause.
+// A Cell is the result of one clause.
 type Cell struct {
 	Found  string `json:"found"`
-	Reason string `json:"reason,omitempty"` // of a deviation
+	Reason string `json:"reason,omitempty"` // the reason for a deviation
 }
 
-// ErrIncomplete means that a run is missing, or did not get to its end.
-var ErrIncomplete = errors.New("the runs are not complete")
+// ErrIncomplete means that a run is missing or incomplete.
+var ErrIncomplete = errors.New("incomplete runs")
 
-var unfit = regexp.MustCompile(`[^a-z0-9]+`)
+var nonAlphanumeric = regexp.MustCompile(`[^a-z0-9]+`)
 
 func (c Column) file() string {
-	return strings.Trim(unfit.ReplaceAllString(strings.ToLower(c.Provider+" "+c.Server), "-"), "-") + ".json"
+	return strings.Trim(nonAlphanumeric.ReplaceAllString(strings.ToLower(c.Provider+" "+c.Server), "-"), "-") + ".json"
 }
 
-// Write puts a column into a directory, which it makes. A column that is there is replaced.
+// Write stores a column in a directory, which it creates if necessary. It replaces an existing
+// file of the same column.
 func Write(dir string, c Column) error {
 	text, err := json.MarshalIndent(c, "", "\t")
 	if err != nil {
@@ -60,8 +61,8 @@ func Write(dir string, c Column) error {
 	return os.WriteFile(filepath.Join(dir, c.file()), append(text, '\n'), 0o666)
 }
 
-// Read reads the columns of [All] from a directory. One that is missing, or has not every
-// clause, is [ErrIncomplete]; so is a stranger.
+// Read reads the columns of [All] from a directory. It returns [ErrIncomplete] if a column or one
+// of its clauses is missing, or if the directory contains a file that is not in All.
 func Read(dir string) ([]Column, error) {
 	var columns []Column
 	known := make(map[string]bool)
@@ -70,7 +71,7 @@ func Read(dir string) ([]Column, error) {
 		known[name] = true
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("%w: there is none of %s on %s", ErrIncomplete, want.Provider, want.Server)
+			return nil, fmt.Errorf("%w: no run of provider %s on %s", ErrIncomplete, want.Provider, want.Server)
 		}
 		if err != nil {
 			return nil, err
@@ -81,7 +82,7 @@ func Read(dir string) ([]Column, error) {
 		}
 		for _, p := range probe.All() {
 			if !slices.Contains([]string{Honoured, NotHonoured, NotClaimed}, c.Clauses[p.Clause].Found) {
-				return nil, fmt.Errorf("%w: %s on %s has no verdict about %s", ErrIncomplete, c.Provider, c.Server, p.Clause)
+				return nil, fmt.Errorf("%w: the run of provider %s on %s has no result for %s", ErrIncomplete, c.Provider, c.Server, p.Clause)
 			}
 		}
 		columns = append(columns, c)
@@ -92,7 +93,7 @@ func Read(dir string) ([]Column, error) {
 	}
 	for _, f := range files {
 		if !known[f.Name()] {
-			return nil, fmt.Errorf("%w: no column expects %s: see All", ErrIncomplete, f.Name())
+			return nil, fmt.Errorf("%w: %s is not the file of any column in capabilities.All", ErrIncomplete, f.Name())
 		}
 	}
 	return columns, nil

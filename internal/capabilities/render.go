@@ -12,25 +12,27 @@ import (
 const intro = `# What each store supports
 
 ` + "`make capabilities`" + ` generates this page from runs of the conformance suite; CI fails if it is out of date.
-Each row is a clause of the contract of package ` + "`vault`" + `. Each column is a provider on one server with
-one set-up of the bucket.
+Each row is a clause of the contract of package ` + "`vault`" + `. Each column is a provider with one server
+and one configuration of the bucket.
 
-- **yes**: supported, as the run showed.
-- **no**: not supported. The run asserts this deviation, and the notes give the reason.
-- **–**: not claimed. The provider does not promise it, the store has no such feature, or another
-  column tests it.
+- **yes**: supported in this run.
+- **no**: not supported. The run expects this deviation, and the notes give the reason.
+- **–**: not claimed. The provider does not promise the clause, the store does not have the feature, or
+  another column tests it.
 
-The servers ran on one machine. costest is this project's test server for Tencent COS and CAM, which is
-no evidence of what the cloud does. **No column is a cloud**: ` + "`make conformance-aws`" + ` and
-` + "`make conformance-tencent`" + ` run the suite on a bucket of yours, and ` + "`vault doctor`" + ` checks a bucket in use.
+The servers ran on one machine. costest is this project's test server for Tencent COS and CAM. Its
+results do not show how the real cloud behaves. **No column shows a real cloud.**
+` + "`make conformance-aws` and `make conformance-tencent`" + ` run the suite on your own bucket.
+` + "`vault doctor`" + ` checks a bucket in use.
 `
 
-var about = map[string]string{
+var introductions = map[string]string{
 	"memfs": "`mem://` and `file://`.",
 	"aws":   "`s3://`. \"As a tenant\": with credentials from a token exchange, under the printed policies.",
 	"tencent": "`cos://`. \"As a tenant\": over https, with credentials from a token exchange, under the printed policies. Create-only " +
-		"detects a conflict after the write (`create-detects`): with versioning a reader may briefly see the losing value, and where " +
-		"versioning was never enabled COS is reported not to refuse every loser of a race ([tencent.md](tencent.md#what-a-bucket-supports)).",
+		"detects a conflict after the write (`create-detects`). With versioning, a reader may briefly see the value of a create that fails. " +
+		"If versioning was never enabled, COS itself may accept several concurrent creates, according to a public report " +
+		"([tencent.md](tencent.md#what-a-bucket-supports)).",
 }
 
 // Render writes the page.
@@ -54,9 +56,9 @@ func Render(w io.Writer, columns []Column) error {
 	return err
 }
 
-// table writes the columns of one provider, and why it does not honour what it does not.
+// table writes the columns of one provider, and a note for every deviation.
 func table(b *strings.Builder, provider string, columns []Column) {
-	fmt.Fprintf(b, "\n## %s\n\n%s\n\n|", provider, about[provider])
+	fmt.Fprintf(b, "\n## %s\n\n%s\n\n|", provider, introductions[provider])
 	for _, c := range columns {
 		fmt.Fprintf(b, " | %s", c.Server)
 	}

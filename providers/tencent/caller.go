@@ -18,11 +18,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A signedCall is GetCallerIdentity.
+// A signedCall is a call of GetCallerIdentity.
 type signedCall struct{ endpoint, region, id, key, token string }
 
-// send makes the call and puts the answer into who.
-func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *vault.Caller) error {
+// send makes the call and stores the result in caller.
+func (c signedCall) send(ctx context.Context, base http.RoundTripper, caller *vault.Caller) error {
 	const body = "{}"
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, strings.NewReader(body))
 	if err != nil {
@@ -41,7 +41,7 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *vault
 		return explained(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	var got struct {
 		Response struct {
 			Error                        *struct{ Code, Message string }
@@ -53,35 +53,35 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, who *vault
 	case err != nil:
 		return explained(&url.Error{Op: "Post", URL: c.endpoint, Err: err})
 	case isTemporary(resp.StatusCode):
-		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: fmt.Sprintf("STS answered with status %d", resp.StatusCode)}
-	case !isAnswer(resp, text), json.Unmarshal(text, &got) != nil: // whose error may quote the answer
+		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: fmt.Sprintf("STS responded with status %d", resp.StatusCode)}
+	case !isResponse(resp, text), json.Unmarshal(text, &got) != nil: // the error of Unmarshal may quote the response
 		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Reason: vault.ForeignResponse, Message: newForeignSTS(resp, text, c.token).Error()}
 	}
-	answer := got.Response
-	if no := answer.Error; no != nil {
-		said := "STS " + no.Code + ", " + strings.TrimRight(redacted(no.Message, c.token), ".")
-		if answer.RequestID != "" {
-			said += ", request " + answer.RequestID
+	response := got.Response
+	if e := response.Error; e != nil {
+		message := "STS " + e.Code + ", " + strings.TrimRight(redacted(e.Message, c.token), ".")
+		if response.RequestID != "" {
+			message += ", request " + response.RequestID
 		}
-		f := callFailure(no.Code)
-		return &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said}
+		f := callFailure(e.Code)
+		return &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: message}
 	}
-	if answer.Arn == "" {
-		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: "STS answered without an ARN"}
+	if response.Arn == "" {
+		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: "the STS response has no ARN"}
 	}
-	who.ARN, who.Account, who.Type, who.User = answer.Arn, answer.AccountID, answer.Type, answer.UserID
+	caller.ARN, caller.Account, caller.Type, caller.User = response.Arn, response.AccountID, response.Type, response.UserID
 	return nil
 }
 
-// redacted is what a service says, without a token that it sends back.
-func redacted(said, token string) string {
+// redacted returns the message of a service without the token, which the service may echo.
+func redacted(message, token string) string {
 	if token == "" {
-		return said
+		return message
 	}
-	return strings.ReplaceAll(said, token, "[redacted]")
+	return strings.ReplaceAll(message, token, "[redacted]")
 }
 
-// callFailure is what an error code of a signed call means.
+// callFailure returns the meaning of an error code of a signed call.
 func callFailure(code string) failure {
 	switch code {
 	case "AuthFailure.SignatureExpire":
@@ -104,10 +104,11 @@ func callFailure(code string) failure {
 	return failure{vault.ErrUnavailable, vault.ReasonUnknown}
 }
 
-// signTC3 signs POST / of the API with TC3-HMAC-SHA256, over content type, host and body.
+// signTC3 signs a POST / of the API with TC3-HMAC-SHA256. The signature covers the content type, the
+// host and the body.
 // https://www.tencentcloud.com/document/api/598/33159
-func signTC3(r *http.Request, id, key, service string, body []byte, now time.Time) {
-	stamp, date := strconv.FormatInt(now.Unix(), 10), now.UTC().Format(time.DateOnly)
+func signTC3(r *http.Request, id, key, service string, body []byte, at time.Time) {
+	stamp, date := strconv.FormatInt(at.Unix(), 10), at.UTC().Format(time.DateOnly)
 	r.Header.Set("X-TC-Timestamp", stamp)
 	host := cmp.Or(r.Host, r.URL.Host)
 	canonical := "POST\n/\n\ncontent-type:" + r.Header.Get("Content-Type") + "\nhost:" + host + "\n\ncontent-type;host\n" + hashed(body)

@@ -20,19 +20,19 @@ func checkEndpoint(param, text string, insecure bool) error {
 	return nil
 }
 
-// attempts is how often a request is sent, not counting one for a renewed key.
+// attempts is the maximum number of attempts, without the extra attempt after a key was renewed.
 const attempts = 3
 
-// A kind of request says when it may be sent again.
+// A kind of request determines when the request may be repeated.
 type kind int
 
 const (
-	reading  kind = iota // twice is as good as once
-	changing             // only if the service did nothing
+	reading  kind = iota // may always be repeated
+	changing             // may be repeated only if the service did nothing
 )
 
-// try makes a request of the SDK's client, and makes it again where that is safe and may
-// help. It does what cosblob does for the requests of the portable bucket.
+// try makes a request with the client of the SDK. It repeats the request if this is safe and may
+// help, as cosblob does for its own requests.
 func (s *store) try(ctx context.Context, k kind, call func(ctx context.Context) error) error {
 	renewed := false
 	for n := 1; ; n++ {
@@ -40,15 +40,15 @@ func (s *store) try(ctx context.Context, k kind, call func(ctx context.Context) 
 			return err
 		}
 		before := s.credentials.renewals.Load()
-		err := clean(call(ctx))
+		err := unwrapSDK(call(ctx))
 		switch {
 		case err == nil, ctx.Err() != nil:
 			return err
-		case !renewed && refused(err) && s.credentials.renewals.Load() != before:
+		case !renewed && isRefused(err) && s.credentials.renewals.Load() != before:
 			renewed = true
 			n--
 			continue
-		case n == attempts || !again(k, err):
+		case n == attempts || !mayRetry(k, err):
 			return err
 		}
 		if !pause(ctx, n) {
@@ -57,32 +57,32 @@ func (s *store) try(ctx context.Context, k kind, call func(ctx context.Context) 
 	}
 }
 
-// refused reports whether the service said no, and so did nothing.
-func refused(err error) bool { return status(err)/100 == 4 }
+// isRefused reports whether the service refused the request, so it did nothing.
+func isRefused(err error) bool { return status(err)/100 == 4 }
 
-func again(k kind, err error) bool {
+func mayRetry(k kind, err error) bool {
 	switch {
-	case transport.Silent(err): // another attempt would only double the wait
+	case transport.Silent(err): // another attempt would only double the waiting time
 		return false
-	case temporary(err), undialed(err) && !transport.Untrusted(err):
+	case temporary(err), isNotSent(err) && !transport.Untrusted(err):
 		return true
-	case k == changing, own(err):
+	case k == changing, isCredentialsError(err):
 		return false
 	}
-	answered := status(err)
-	return answered == 0 || answered >= 500
+	s := status(err)
+	return s == 0 || s >= 500
 }
 
-// throttled are the codes by which the service says that it did nothing, and may do it
-// when asked again.
-var throttled = map[string]bool{
+// undoneCodes are the error codes that mean that the service did nothing, and that another attempt
+// may succeed.
+var undoneCodes = map[string]bool{
 	"SlowDown": true, "RequestLimitExceeded": true, "KmsFreqControl": true,
 	"PathConflict": true, "UploadConflict": true, "OperationAborted": true,
 	"RequestTimeout": true, "UserNetworkTooSlow": true,
 	"BadDigest": true, "IncompleteBody": true, "EntitySizeNotMatch": true,
 }
 
-// pause waits before attempt n+1, and reports whether ctx is still alive.
+// pause waits before attempt n+1. It returns false if ctx ends.
 func pause(ctx context.Context, n int) bool {
 	d := 200 * time.Millisecond << (n - 1)
 	t := time.NewTimer(d/2 + rand.N(d/2))
@@ -95,8 +95,8 @@ func pause(ctx context.Context, n int) bool {
 	}
 }
 
-// clean takes the SDK's wrapping, which hides its cause, off an error.
-func clean(err error) error {
+// unwrapSDK returns the cause of an error of the SDK. The wrapper of the SDK hides it from errors.As.
+func unwrapSDK(err error) error {
 	var tried *cos.RetryError
 	if errors.As(err, &tried) && len(tried.Errs) > 0 {
 		return tried.Errs[len(tried.Errs)-1]
@@ -104,7 +104,7 @@ func clean(err error) error {
 	return err
 }
 
-// code is the service's error code, or "".
+// code returns the error code of the service, or "".
 func code(err error) string {
 	var e *cos.ErrorResponse
 	if errors.As(err, &e) {
@@ -113,7 +113,7 @@ func code(err error) string {
 	return ""
 }
 
-// status is the HTTP status of an answer that is an error, or 0.
+// status returns the HTTP status of an error response, or 0.
 func status(err error) int {
 	var e *cos.ErrorResponse
 	if errors.As(err, &e) && e.Response != nil {
@@ -122,5 +122,5 @@ func status(err error) int {
 	return 0
 }
 
-// undialed reports whether the service received nothing of a request.
-func undialed(err error) bool { return transport.NotSent(err) }
+// isNotSent reports whether the service received no part of a request.
+func isNotSent(err error) bool { return transport.NotSent(err) }

@@ -24,9 +24,8 @@ type cloud struct {
 	config Config
 }
 
-// ServerTime sends a HEAD of the bucket that is not signed, so that the response is most
-// likely a refusal, and neither credentials nor a right clock are needed: every response of
-// COS has a Date (436/7729).
+// ServerTime sends an unsigned HEAD of the bucket, so it needs neither credentials nor a correct
+// clock. COS will usually refuse the request, but every response has a Date (436/7729).
 func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 	base := transport.New(c.config.Timeout)
 	defer base.CloseIdleConnections()
@@ -41,7 +40,7 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 			return err
 		}
 		defer resp.Body.Close()
-		if err := checkNamed(r, resp); err != nil {
+		if err := checkRequestID(r, resp); err != nil {
 			return err
 		}
 		head = resp.Header
@@ -57,19 +56,20 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 	return t, nil
 }
 
-// checkNamed returns an error wrapping [cosblob.ErrForeign] if resp does not come from COS, which names
-// every request (436/7729). A page of a network has a date, and may have an ETag.
-func checkNamed(r *http.Request, resp *http.Response) error {
+// checkRequestID returns an error that wraps [cosblob.ErrForeign] if resp has no request ID. Every
+// response of COS has one (436/7729). A web page has a date and may have an ETag, so these are no
+// proof.
+func checkRequestID(r *http.Request, resp *http.Response) error {
 	if err := cosblob.CheckResponse(r, resp); err != nil {
 		return err
 	}
 	if resp.Header.Get("X-Cos-Request-Id") == "" {
-		return fmt.Errorf("%w: status %d, and no id of the request", cosblob.ErrForeign, resp.StatusCode)
+		return fmt.Errorf("%w: status %d without a request ID", cosblob.ErrForeign, resp.StatusCode)
 	}
 	return nil
 }
 
-// explained returns the cause of err, and err itself where there is none.
+// explained returns the cause of err, or err itself if it has none.
 func explained(err error) error {
 	if cause := explain(err); cause != nil {
 		return cause
@@ -77,7 +77,7 @@ func explained(err error) error {
 	return err
 }
 
-// Settings makes at most five requests, and those that are sent again.
+// Settings makes at most five requests, not counting repeated attempts.
 func (c *cloud) Settings(ctx context.Context) []vault.Setting {
 	return []vault.Setting{
 		{Name: "endpoint", Document: c.client.BaseURL.BucketURL.String()},
@@ -86,7 +86,7 @@ func (c *cloud) Settings(ctx context.Context) []vault.Setting {
 	}
 }
 
-// setting reads a document of the bucket. A 404 means that there is none.
+// setting reads a configuration document of the bucket. A 404 means that it is not set.
 func (c *cloud) setting(ctx context.Context, name string) vault.Setting {
 	s := vault.Setting{Name: name}
 	var text []byte
@@ -104,7 +104,7 @@ func (c *cloud) setting(ctx context.Context, name string) vault.Setting {
 	return s
 }
 
-// document reads a document of the bucket as it is, which the SDK does not.
+// document reads a configuration document of the bucket as text. The SDK cannot do this.
 func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
 	u := *c.client.BaseURL.BucketURL
 	u.Path, u.RawQuery = "/", name
@@ -132,43 +132,43 @@ func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
 	if err := cosblob.CheckResponse(r, resp, keys.SessionToken, signed.Header.Get("Authorization")); err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	switch {
 	case err != nil:
 		return nil, err
 	case resp.StatusCode/100 != 2:
 		e := &cos.ErrorResponse{Response: resp}
-		_ = xml.Unmarshal([]byte(redacted(string(text), keys.SessionToken)), e) // without a body there is the status
+		_ = xml.Unmarshal([]byte(redacted(string(text), keys.SessionToken)), e) // without a valid body, only the status is known
 		return nil, e
 	}
 	return text, nil
 }
 
-// OwnsBucket implements [vault.BucketOwner]: the ACL of the bucket names its owner, by a principal of
-// the account (436/7733), and CAM calls the keys of an account and of its users CAMUser.
-func (c *cloud) OwnsBucket(ctx context.Context, who vault.Caller) (bool, error) {
-	account, ok := accountOf(who.ARN)
-	if !ok || who.Type != "CAMUser" {
+// OwnsBucket implements [vault.BucketOwner]. It compares the account of the caller with the owner in
+// the ACL of the bucket (436/7733). The keys of an account and of its users have the type CAMUser.
+func (c *cloud) OwnsBucket(ctx context.Context, caller vault.Caller) (bool, error) {
+	account, ok := accountOf(caller.ARN)
+	if !ok || caller.Type != "CAMUser" {
 		return false, nil
 	}
 	acl := c.setting(ctx, "acl")
 	if errors.Is(acl.Err, vault.ErrPermission) {
-		return false, nil // an owner reads it
+		return false, nil // the owner may read the ACL
 	}
 	if acl.Err != nil {
 		return false, acl.Err
 	}
 	var doc struct{ Owner struct{ ID string } }
 	if err := xml.Unmarshal([]byte(acl.Document), &doc); err != nil {
-		return false, fmt.Errorf("%w: the ACL of the bucket is not COS's: %w", vault.ErrUnavailable, err)
+		return false, fmt.Errorf("%w: the response with the ACL of the bucket is not from COS: %w", vault.ErrUnavailable, err)
 	}
 	owner, ok := accountOf(doc.Owner.ID)
 	return ok && owner == account, nil
 }
 
-// accountOf returns the uin of the account of a principal such as qcs::cam::uin/1:uin/2, and whether
-// it is one.
-func accountOf(principal string) (string, bool) {
+// accountOf returns the account (uin) of a principal such as qcs::cam::uin/1:uin/2. ok is false if
+// the text is not such a principal.
+func accountOf(principal string) (account string, ok bool) {
 	rest, ok := strings.CutPrefix(principal, "qcs::cam::uin/")
 	if !ok {
 		return "", false
@@ -177,32 +177,33 @@ func accountOf(principal string) (string, bool) {
 	return account, ok && account != "" && user != ""
 }
 
-// noRedirects returns a client that does not take a signature, or a token, elsewhere.
+// noRedirects returns a client that follows no redirects, because a redirect would send the signature
+// or the token to another server.
 func noRedirects(base http.RoundTripper) *http.Client {
 	return &http.Client{Transport: base, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Caller makes one request to STS, GetCallerIdentity, which is signed and needs no permission:
-// to the STS at Config.STSEndpoint, or to https://sts.tencentcloudapi.com.
+// Caller makes one request to STS, GetCallerIdentity, which needs no permission. The default of
+// Config.STSEndpoint is https://sts.tencentcloudapi.com.
 // https://www.tencentcloud.com/document/product/1150/47962
 func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 	snapshot, err := c.credentials.Get(ctx)
 	if err != nil {
 		return vault.Caller{}, explained(err)
 	}
-	who := vault.Caller{From: "environment", KeyID: snapshot.SecretID()}
+	caller := vault.Caller{From: "environment", KeyID: snapshot.SecretID()}
 	switch {
 	case c.config.Identity != nil:
-		who.From = "identity"
+		caller.From = "identity"
 		if creds, err := c.config.Identity.Credentials(ctx); err == nil {
-			who.Expires = creds.Expires
+			caller.Expires = creds.Expires
 		}
 	case c.config.Static != nil:
-		who.From = "static"
+		caller.From = "static"
 	}
 	keys := c.client.GetCredential()
 	if keys == nil {
-		return who, fmt.Errorf("%w: the credentials are gone", vault.ErrUnauthenticated)
+		return caller, fmt.Errorf("%w: the credentials are no longer available", vault.ErrUnauthenticated)
 	}
 	base := transport.New(c.config.Timeout)
 	defer base.CloseIdleConnections()
@@ -210,6 +211,6 @@ func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 		endpoint: cmp.Or(c.config.STSEndpoint, "https://sts.tencentcloudapi.com"), region: cmp.Or(c.config.Region, "ap-guangzhou"),
 		id: keys.SecretID, key: keys.SecretKey, token: keys.SessionToken,
 	}
-	err = call.send(ctx, base, &who)
-	return who, err
+	err = call.send(ctx, base, &caller)
+	return caller, err
 }

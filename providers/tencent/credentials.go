@@ -12,10 +12,10 @@ import (
 	"github.com/objectvault/objectvault/federation"
 )
 
-// credentials are those that requests are signed with.
+// credentials supplies the keys that sign requests.
 type credentials struct {
 	from     cosblob.Credentials
-	renewals atomic.Int64 // how often the service was said to have refused a key
+	renewals atomic.Int64 // how often a key was reported as refused
 }
 
 func newCredentials(c Config) *credentials {
@@ -36,7 +36,7 @@ func (c *credentials) Get(ctx context.Context) (cosblob.Snapshot, error) {
 	return s, err
 }
 
-// Expired tells the source that the service refused a key, if it can get another.
+// Expired reports a refused key to the source, if the source can renew keys.
 func (c *credentials) Expired(secretID string) {
 	if r, ok := c.from.(cosblob.Renewer); ok {
 		r.Expired(secretID)
@@ -44,20 +44,20 @@ func (c *credentials) Expired(secretID string) {
 	}
 }
 
-// A credentialsError is why a request could not even be signed.
+// A credentialsError means that there were no credentials to sign a request.
 type credentialsError struct{ err error }
 
 func (e *credentialsError) Error() string { return e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// own reports whether err occurred before any request.
-func own(err error) bool {
+// isCredentialsError reports whether err occurred before any request.
+func isCredentialsError(err error) bool {
 	var e *credentialsError
 	return errors.As(err, &e)
 }
 
-// federated gives the credentials of an exchange. It is asked for every request; the
-// provider behind it is the cache.
+// federated supplies the credentials of a token exchange. Its provider caches them, so Get may be
+// called for every request.
 type federated struct{ p *federation.Provider }
 
 func (f federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
@@ -70,8 +70,8 @@ func (f federated) Get(ctx context.Context) (cosblob.Snapshot, error) {
 
 func (f federated) Expired(secretID string) { f.p.Expired(secretID) }
 
-// environment gives the keys that Tencent's tools take from it
-// (https://cloud.tencent.com/document/product/440/96291), read anew for each request.
+// environment supplies the keys from the environment variables of Tencent's tools
+// (https://cloud.tencent.com/document/product/440/96291). It reads them again for each request.
 type environment struct{}
 
 var errNoCredentials = errors.New("no credentials")
@@ -81,7 +81,7 @@ func (environment) Get(context.Context) (cosblob.Snapshot, error) {
 	if id == "" || key == "" {
 		return cosblob.Snapshot{}, fmt.Errorf("%w: TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set", errNoCredentials)
 	}
-	// TENCENTCLOUD_SECURITY_TOKEN is how Terraform and others call it.
+	// Terraform and other tools use the name TENCENTCLOUD_SECURITY_TOKEN.
 	// https://registry.terraform.io/providers/tencentcloudstack/tencentcloud/latest/docs
 	return cosblob.NewSnapshot(id, key, cmp.Or(os.Getenv("TENCENTCLOUD_TOKEN"), os.Getenv("TENCENTCLOUD_SECURITY_TOKEN"))), nil
 }

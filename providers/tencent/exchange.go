@@ -21,27 +21,27 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A Role is what Tencent's STS gives credentials for. ARN and Provider are required, and
-// Region where there is no Endpoint.
+// A Role is a CAM role whose credentials Tencent's STS issues. ARN and Provider are required. Region
+// is required unless Endpoint is set.
 type Role struct {
-	// ARN is such as qcs::cam::uin/100000000001:roleName/vault-0xabc.
+	// ARN is the name of the role, such as qcs::cam::uin/100000000001:roleName/vault-0xabc.
 	ARN string
 	// Provider is the name of the OIDC provider in CAM.
 	Provider string
-	// Session is what Tencent's logs call the session: 2 to 128 of A-Z a-z 0-9 _+=,.@-;
-	// empty means objectvault.
+	// Session is the name of the session in the logs of Tencent: 2 to 128 characters of A-Z
+	// a-z 0-9 _+=,.@-. The default is objectvault.
 	Session string
-	// Duration is how long the credentials live, at most 12 hours; 0 means two hours. STS
-	// makes it no longer than the role allows.
+	// Duration is the lifetime of the credentials, at most 12 hours. The default is two hours.
+	// STS limits it to the maximum of the role.
 	Duration time.Duration
-	// Region is sent along, since STS wants one.
+	// Region is sent with the request, because STS requires a region.
 	Region string
-	// Endpoint is the URL of an STS that is not https://sts.tencentcloudapi.com: that of
-	// the international site, of a VPC, of a test server.
+	// Endpoint is the URL of STS, for example of the international site, of a VPC or of a test
+	// server. The default is https://sts.tencentcloudapi.com.
 	Endpoint string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
-	// Timeout is how long an exchange may take, in up to three attempts; 0 means 30 seconds.
+	// Timeout limits an exchange with its up to three attempts. The default is 30 seconds.
 	Timeout time.Duration
 }
 
@@ -50,9 +50,9 @@ var (
 	sessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,128}$`)
 )
 
-// TKE returns the role and the file of tokens that a pod of Tencent's Kubernetes Engine
-// finds in its environment: TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and
-// TKE_WEB_IDENTITY_TOKEN_FILE. It is false where one of them is missing.
+// TKE returns the role and the token file of a pod of Tencent Kubernetes Engine. They come from the
+// environment variables TKE_ROLE_ARN, TKE_PROVIDER_ID, TKE_REGION and TKE_WEB_IDENTITY_TOKEN_FILE. ok
+// is false if one of them is missing.
 func TKE(getenv func(string) string) (r Role, tokenFile string, ok bool) {
 	r = Role{ARN: getenv("TKE_ROLE_ARN"), Provider: getenv("TKE_PROVIDER_ID"), Region: getenv("TKE_REGION")}
 	tokenFile = getenv("TKE_WEB_IDENTITY_TOKEN_FILE")
@@ -62,8 +62,8 @@ func TKE(getenv func(string) string) (r Role, tokenFile string, ok bool) {
 	return r, tokenFile, true
 }
 
-// NewExchanger returns what exchanges a token for the role's credentials with
-// AssumeRoleWithWebIdentity, a request that is not signed.
+// NewExchanger returns an Exchanger that exchanges a token for credentials of the role. It uses
+// AssumeRoleWithWebIdentity, which is not signed.
 // https://www.tencentcloud.com/document/product/1150/49454
 func NewExchanger(r Role) (federation.Exchanger, error) {
 	name := roleARN.FindStringSubmatch(r.ARN)
@@ -72,9 +72,9 @@ func NewExchanger(r Role) (federation.Exchanger, error) {
 	case name == nil:
 		return nil, fmt.Errorf("%w: %q is not a role such as qcs::cam::uin/100000000001:roleName/vault", vault.ErrConfig, r.ARN)
 	case r.Provider == "":
-		return nil, fmt.Errorf("%w: the name of the OIDC provider in CAM is needed", vault.ErrConfig)
+		return nil, fmt.Errorf("%w: the name of the OIDC provider in CAM is missing", vault.ErrConfig)
 	case !sessionName.MatchString(r.Session):
-		return nil, fmt.Errorf("%w: session %q is not 2 to 128 of A-Z a-z 0-9 _+=,.@-", vault.ErrConfig, r.Session)
+		return nil, fmt.Errorf("%w: session %q is not 2 to 128 characters of A-Z a-z 0-9 _+=,.@-", vault.ErrConfig, r.Session)
 	case r.Duration != 0 && (r.Duration < time.Second || r.Duration > 12*time.Hour):
 		return nil, fmt.Errorf("%w: duration %v is not between 1s and 12h", vault.ErrConfig, r.Duration)
 	case r.Region == "" && r.Endpoint == "":
@@ -89,7 +89,7 @@ func NewExchanger(r Role) (federation.Exchanger, error) {
 	base.DisableKeepAlives = true // an Exchanger is never closed, so no connection may stay open
 	return &exchanger{role: r, account: name[1], client: &http.Client{
 		Transport: base,
-		// It would take the token elsewhere.
+		// A redirect would send the token to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
@@ -100,11 +100,11 @@ type exchanger struct {
 	client  *http.Client
 }
 
-// maxAnswer bounds an answer, whose token has at most 4096 bytes.
-const maxAnswer = 1 << 20
+// maxResponse limits a response. Its token has at most 4096 bytes.
+const maxResponse = 1 << 20
 
-// An answer of STS has status 200 also when it is an error.
-type answer struct {
+// A stsResponse is a response of STS. It has status 200 even if it is an error.
+type stsResponse struct {
 	Response struct {
 		Error       *struct{ Code, Message string }
 		RequestID   string `json:"RequestId"`
@@ -118,13 +118,13 @@ type answer struct {
 }
 
 func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federation.Credentials, error) {
-	got, err := e.ask(ctx, t)
+	got, err := e.request(ctx, t)
 	if err != nil {
 		return federation.Credentials{}, err
 	}
 	c := got.Response.Credentials
 	if c.ID == "" || c.Key == "" || c.Token == "" {
-		return federation.Credentials{}, e.unavailable(errors.New("STS answered without credentials"))
+		return federation.Credentials{}, e.unavailable(errors.New("the STS response has no credentials"))
 	}
 	creds := federation.Credentials{
 		AccessKeyID:  c.ID,
@@ -142,12 +142,13 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 	return creds, nil
 }
 
-// ask asks STS, and once more where it did not answer or was busy: it keeps nothing of an
-// exchange. An attempt has its part of the time, so that one that hangs is not the last.
-func (e *exchanger) ask(ctx context.Context, t federation.Token) (*answer, error) {
+// request calls STS, and repeats the call if STS did not respond or was busy. This is safe because
+// STS does not store an exchange. Each attempt has a part of the time limit, so an attempt that hangs
+// does not prevent another attempt.
+func (e *exchanger) request(ctx context.Context, t federation.Token) (*stsResponse, error) {
 	for n := 1; ; n++ {
-		once, cancel := context.WithTimeout(ctx, cmp.Or(e.role.Timeout, 30*time.Second)/attempts)
-		got, err := e.call(once, t)
+		attemptCtx, cancel := context.WithTimeout(ctx, cmp.Or(e.role.Timeout, 30*time.Second)/attempts)
+		got, err := e.call(attemptCtx, t)
 		cancel()
 		if err == nil || n == attempts || !errors.Is(err, federation.ErrUnavailable) || errors.As(err, new(*foreignSTS)) || !pause(ctx, n) {
 			return got, err
@@ -155,15 +156,15 @@ func (e *exchanger) ask(ctx context.Context, t federation.Token) (*answer, error
 	}
 }
 
-func (e *exchanger) call(ctx context.Context, t federation.Token) (*answer, error) {
-	in := map[string]any{
+func (e *exchanger) call(ctx context.Context, t federation.Token) (*stsResponse, error) {
+	request := map[string]any{
 		"ProviderId": e.role.Provider, "WebIdentityToken": t.Raw.Reveal(),
 		"RoleArn": e.role.ARN, "RoleSessionName": e.role.Session,
 	}
 	if e.role.Duration != 0 {
-		in["DurationSeconds"] = int(e.role.Duration / time.Second)
+		request["DurationSeconds"] = int(e.role.Duration / time.Second)
 	}
-	body, err := json.Marshal(in)
+	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +174,7 @@ func (e *exchanger) call(ctx context.Context, t federation.Token) (*answer, erro
 	}
 	for name, value := range map[string]string{
 		"Content-Type":   "application/json",
-		"Authorization":  "SKIP", // newer documents want it, older ones nothing
+		"Authorization":  "SKIP", // newer documentation requires it, older documentation does not mention it
 		"X-TC-Action":    "AssumeRoleWithWebIdentity",
 		"X-TC-Version":   "2018-08-13",
 		"X-TC-Timestamp": strconv.FormatInt(time.Now().Unix(), 10),
@@ -186,32 +187,32 @@ func (e *exchanger) call(ctx context.Context, t federation.Token) (*answer, erro
 		return nil, e.unavailable(err)
 	}
 	defer resp.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	switch {
 	case err != nil:
 		return nil, e.unavailable(err)
 	case isTemporary(resp.StatusCode):
-		return nil, e.unavailable(fmt.Errorf("STS answered with status %d", resp.StatusCode))
+		return nil, e.unavailable(fmt.Errorf("STS responded with status %d", resp.StatusCode))
 	}
-	var got answer
-	if !isAnswer(resp, said) || json.Unmarshal(said, &got) != nil { // whose error may quote the answer
-		return nil, e.unavailable(newForeignSTS(resp, said, t.Raw.Reveal()))
+	var got stsResponse
+	if !isResponse(resp, text) || json.Unmarshal(text, &got) != nil { // the error of Unmarshal may quote the response
+		return nil, e.unavailable(newForeignSTS(resp, text, t.Raw.Reveal()))
 	}
-	if no := got.Response.Error; no != nil {
-		why := no.Code + ", " + redacted(no.Message, t.Raw.Reveal())
+	if failure := got.Response.Error; failure != nil {
+		message := failure.Code + ", " + redacted(failure.Message, t.Raw.Reveal())
 		if got.Response.RequestID != "" {
-			why += ", request " + got.Response.RequestID
+			message += ", request " + got.Response.RequestID
 		}
-		return nil, &exchangeError{role: e.role.ARN, is: blame(no.Code), err: errors.New(why)}
+		return nil, &exchangeError{role: e.role.ARN, kind: kindOfCode(failure.Code), err: errors.New(message)}
 	}
 	return &got, nil
 }
 
 func (e *exchanger) unavailable(err error) error {
-	return &exchangeError{role: e.role.ARN, is: federation.ErrUnavailable, err: err}
+	return &exchangeError{role: e.role.ARN, kind: federation.ErrUnavailable, err: err}
 }
 
-// isTemporary reports whether a status says that it is a matter of time.
+// isTemporary reports whether a status means that a later attempt may succeed.
 func isTemporary(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -220,9 +221,10 @@ func isTemporary(status int) bool {
 	return status >= 500
 }
 
-// isAnswer reports whether STS gave a response: each has status 200, and an object of this name.
+// isResponse reports whether a response comes from STS. Every response of STS has status 200 and a
+// JSON object Response.
 // https://www.tencentcloud.com/document/product/1150/49443
-func isAnswer(resp *http.Response, body []byte) bool {
+func isResponse(resp *http.Response, body []byte) bool {
 	var got struct {
 		Response *struct{}
 	}
@@ -248,14 +250,14 @@ func (e *foreignSTS) Error() string {
 	return text
 }
 
-// blame says whose fault it is that there are no credentials. No code means that the keys of the
-// issuer could not be fetched: CAM has them from its provider (CreateOIDCConfig, 598/47115), and an
-// exchange fetches nothing.
-func blame(code string) error {
+// kindOfCode returns the sentinel of package federation for an error code of STS. There is no code
+// for keys of the issuer that could not be fetched, because CAM stores the keys in its provider
+// (CreateOIDCConfig, 598/47115).
+func kindOfCode(code string) error {
 	switch code {
-	case "InvalidParameter.WebIdentityTokenError": // also for an iss or aud that the provider does not have
+	case "InvalidParameter.WebIdentityTokenError": // also for an iss or aud that does not match the provider
 		return federation.ErrTokenInvalid
-	case "InternalError.GetRoleError", "InternalError.IllegalRole": // there is no such role
+	case "InternalError.GetRoleError", "InternalError.IllegalRole": // the role does not exist
 		return federation.ErrRefused
 	case "AuthFailure.SignatureExpire": // X-TC-Timestamp
 		return federation.ErrUnavailable
@@ -268,14 +270,14 @@ func blame(code string) error {
 	return federation.ErrUnavailable
 }
 
-// An exchangeError is why STS gave no credentials.
+// An exchangeError is the error of a token exchange.
 type exchangeError struct {
-	role    string
-	is, err error
+	role      string
+	kind, err error
 }
 
 func (e *exchangeError) Error() string {
-	return fmt.Sprintf("%v: role %s: %s", e.is, e.role, e.err)
+	return fmt.Sprintf("%v: role %s: %s", e.kind, e.role, e.err)
 }
 
-func (e *exchangeError) Unwrap() []error { return []error{e.is, e.err} }
+func (e *exchangeError) Unwrap() []error { return []error{e.kind, e.err} }

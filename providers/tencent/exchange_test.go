@@ -69,7 +69,7 @@ func TestExchangeErrors(t *testing.T) {
 		{"another status", good, valid, costest.RespondBefore(502, "<html>"), federation.ErrUnavailable, "status 502"},
 		{"no answer", good, valid, costest.DropBefore(), federation.ErrUnavailable, "EOF"},
 		{"not JSON", good, valid, costest.RespondBefore(200, "<html>"), federation.ErrUnavailable, "not an STS response"},
-		{"no credentials", good, valid, costest.RespondBefore(200, `{"Response":{"RequestId":"x"}}`), federation.ErrUnavailable, "without credentials"},
+		{"no credentials", good, valid, costest.RespondBefore(200, `{"Response":{"RequestId":"x"}}`), federation.ErrUnavailable, "no credentials"},
 		{"the token repeated", good, valid, costest.RespondBefore(200, costest.ErrorJSON("InvalidParameter.ParamError", "bad token "+valid)), federation.ErrRefused, "[redacted]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

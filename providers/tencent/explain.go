@@ -18,10 +18,10 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// notApplied reports whether the service has certainly done nothing. It may have done what it
-// answers with 5xx, and what it does not answer.
+// notApplied reports whether the service certainly did nothing. After a 5xx response, or without a
+// response, it may have applied the request.
 func notApplied(err error) bool {
-	return unpublishable(err) || temporary(err) || final(err)
+	return isUnpublished(err) || temporary(err) || final(err)
 }
 
 // final reports whether the service refused a request and would refuse it again.
@@ -30,18 +30,19 @@ func final(err error) bool {
 	return s >= 300 && s < 500 && !temporary(err) && !errors.Is(err, cosblob.ErrChecksum)
 }
 
-// temporary reports whether the service did nothing, and may do it when asked again.
+// temporary reports whether the service did nothing, and another attempt may succeed.
 func temporary(err error) bool {
 	switch status(err) {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
 	}
-	return throttled[code(err)]
+	return undoneCodes[code(err)]
 }
 
-// repeated reports whether a request that did nothing has had all its attempts here, so that package
-// vault does not make them again. But after the end of an upload another upload may help.
-func repeated(err error) bool {
+// isExhausted reports whether a request that did nothing has used all its attempts here, so that
+// package vault need not repeat it. The end of an upload is an exception, because another upload may
+// succeed.
+func isExhausted(err error) bool {
 	var e *cos.ErrorResponse
 	if errors.As(err, &e) && e.Response != nil && e.Response.Request != nil {
 		if r := e.Response.Request; r.Method == http.MethodPost && r.URL.Query().Has("uploadId") {
@@ -51,46 +52,45 @@ func repeated(err error) bool {
 	return temporary(err) && reasons[code(err)].sentinel != vault.ErrBusy
 }
 
-// unpublishable reports whether the request that would have made an object visible was not
-// sent.
-func unpublishable(err error) bool {
+// isUnpublished reports whether the request that publishes the object was not sent.
+func isUnpublished(err error) bool {
 	var before *unpublished
 	var cause *vault.Cause
-	return errors.As(err, &before) || errors.Is(err, cosblob.ErrNotApplied) || own(err) || undialed(err) ||
+	return errors.As(err, &before) || errors.Is(err, cosblob.ErrNotApplied) || isCredentialsError(err) || isNotSent(err) ||
 		errors.As(err, &cause) && cause.Effect == vault.NotApplied
 }
 
-// said is what the service said, with its code and the id of the request, by which
-// Tencent's support and its logs know it; or what kept the request from it.
-func said(err error) string {
-	var mine *credentialsError
-	var answer *cos.ErrorResponse
+// describe returns the message of the service, with its error code and the request ID, which the
+// support of Tencent needs. Without a response it describes why the request failed.
+func describe(err error) string {
+	var noCredentials *credentialsError
+	var response *cos.ErrorResponse
 	var network *url.Error
 	var exchange *exchangeError
 	switch {
 	case errors.As(err, &exchange):
 		return exchange.Error()
-	case errors.As(err, &mine):
-		return mine.Error()
-	case errors.As(err, &answer) && answer.Response != nil:
-		if _, known := reasons[answer.Code]; !known && answer.Code != "" {
-			return unknownCode(answer)
+	case errors.As(err, &noCredentials):
+		return noCredentials.Error()
+	case errors.As(err, &response) && response.Response != nil:
+		if _, known := reasons[response.Code]; !known && response.Code != "" {
+			return unknownCode(response)
 		}
-		text := fmt.Sprintf("%d %s", answer.Response.StatusCode, answer.Code)
-		if answer.Code == "" {
-			text = fmt.Sprintf("%d %s", answer.Response.StatusCode, http.StatusText(answer.Response.StatusCode))
+		text := fmt.Sprintf("%d %s", response.Response.StatusCode, response.Code)
+		if response.Code == "" {
+			text = fmt.Sprintf("%d %s", response.Response.StatusCode, http.StatusText(response.Response.StatusCode))
 		}
-		if m := strings.TrimRight(answer.Message, "."); m != "" && m != answer.Code {
+		if m := strings.TrimRight(response.Message, "."); m != "" && m != response.Code {
 			text += ", " + m
 		}
-		id := answer.RequestID
+		id := response.RequestID
 		if id == "" {
-			id = answer.Response.Header.Get("X-Cos-Request-Id")
+			id = response.Response.Header.Get("X-Cos-Request-Id")
 		}
 		if id != "" {
 			text += ", request " + id
 		}
-		if r := answer.Response.Request; r != nil {
+		if r := response.Response.Request; r != nil {
 			text = r.Method + ": " + text
 		}
 		return "COS " + text
@@ -102,20 +102,20 @@ func said(err error) string {
 	return strings.TrimPrefix(err.Error(), "cosblob: ")
 }
 
-// unknownCode describes a refusal of which nothing is known but what the service says.
-func unknownCode(answer *cos.ErrorResponse) string {
-	text := answer.Code
-	if m := strings.TrimRight(answer.Message, "."); m != "" {
+// unknownCode describes an error response with a code that this package does not know.
+func unknownCode(response *cos.ErrorResponse) string {
+	text := response.Code
+	if m := strings.TrimRight(response.Message, "."); m != "" {
 		text += ": " + m
 	}
-	text += fmt.Sprintf(" (COS, status %d", answer.Response.StatusCode)
-	if id := cmp.Or(answer.RequestID, answer.Response.Header.Get("X-Cos-Request-Id")); id != "" {
+	text += fmt.Sprintf(" (COS, status %d", response.Response.StatusCode)
+	if id := cmp.Or(response.RequestID, response.Response.Header.Get("X-Cos-Request-Id")); id != "" {
 		text += ", request " + id
 	}
 	return text + ")"
 }
 
-// A failure is what a code says about the caller, the bucket or the moment.
+// A failure is the meaning of an error code.
 type failure struct {
 	sentinel error
 	reason   vault.Reason
@@ -124,7 +124,7 @@ type failure struct {
 // service names the cloud in a [vault.Cause].
 const service = "tencent"
 
-// reasons are the codes that COS answers with.
+// reasons maps the error codes of COS to their meaning.
 // https://www.tencentcloud.com/document/product/436/7730
 var reasons = map[string]failure{
 	"NoSuchKey":     {vault.ErrNotFound, vault.ReasonUnknown},
@@ -170,12 +170,12 @@ var reasons = map[string]failure{
 	"ActionAccelerateNotSupported": {vault.ErrUnsupported, vault.ObjectsOnly},
 }
 
-// Explain returns the cause of an error of this package, such as that of an exchange, or nil.
-// The store that Open returns has it as [vault.Store].Explain.
+// Explain returns the cause of an error of this package, for example of a token exchange, or nil.
+// [Open] sets it as [vault.Store].Explain.
 func Explain(err error) error { return explain(err) }
 
-// explain returns the cause of an error of COS, of STS or of a token source. It
-// decides on codes, and where the service gives none, on the HTTP status.
+// explain returns the cause of an error of COS, of STS or of a token source. It uses the error code
+// or, if there is none, the HTTP status.
 func explain(err error) error {
 	var done *vault.Cause
 	if err == nil || errors.As(err, &done) {
@@ -193,25 +193,25 @@ func explain(err error) error {
 	var late *lateWrite
 	arriving := errors.As(err, &late)
 	switch {
-	case errors.Is(err, context.Canceled) && (unpublishable(err) || arriving):
+	case errors.Is(err, context.Canceled) && (isUnpublished(err) || arriving):
 		f = failure{context.Canceled, vault.ReasonUnknown}
 	case errors.Is(err, context.Canceled) && left == nil:
-		return nil // by the caller: the network is not to blame
-	case f.sentinel == nil && (unpublishable(err) || arriving):
+		return nil // the caller cancelled it: this is not a network error
+	case f.sentinel == nil && (isUnpublished(err) || arriving):
 		f.sentinel = vault.ErrUnavailable
 	case f.sentinel == nil:
 		return nil
 	}
-	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err)}
+	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: describe(err)}
 	if f.reason == vault.Untrusted && isSourceError(err) {
-		c.Service = "" // its client reads no setting of the cloud
+		c.Service = "" // the client of the source does not use settings of the cloud
 	}
 	if left != nil {
 		c.Unfinished = left.Size
-		c.Message = said(left.Err)
+		c.Message = describe(left.Err)
 	}
 	switch {
-	case final(err), repeated(err):
+	case final(err), isExhausted(err):
 		c.Effect = vault.Refused
 	case notApplied(err):
 		c.Effect = vault.NotApplied
@@ -232,7 +232,7 @@ func failureOf(err error) failure {
 	case errors.Is(err, federation.ErrRefused):
 		return failure{vault.ErrUnauthenticated, vault.TrustRefused}
 	case errors.Is(err, federation.ErrUnavailable):
-		return failure{vault.ErrUnavailable, whyUnavailable(err)}
+		return failure{vault.ErrUnavailable, unavailableReason(err)}
 	case errors.Is(err, errNoCredentials):
 		return failure{vault.ErrUnauthenticated, vault.NoCredentials}
 	case errors.Is(err, transport.ErrRange):
@@ -263,7 +263,7 @@ func failureOf(err error) failure {
 	case s >= 300 && s < 400 && (code(err) == "PermanentRedirect" || isElsewhere(err)):
 		return failure{vault.ErrUnavailable, vault.WrongRegion}
 	case s == http.StatusTemporaryRedirect, s == http.StatusPermanentRedirect:
-		return failure{vault.ErrUnavailable, vault.ReasonUnknown} // of a bucket that is new, or moved
+		return failure{vault.ErrUnavailable, vault.ReasonUnknown} // the bucket is new, or was moved
 	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s >= 500:
 		return failure{vault.ErrUnavailable, vault.ReasonUnknown}
 	case s >= 300 && s != http.StatusNotFound:
@@ -272,14 +272,14 @@ func failureOf(err error) failure {
 	return failure{}
 }
 
-// isElsewhere reports whether COS names the region of the bucket.
+// isElsewhere reports whether the response names another region of the bucket.
 func isElsewhere(err error) bool {
 	var e *cos.ErrorResponse
 	return errors.As(err, &e) && e.Response != nil && e.Response.Header.Get("X-Cos-Bucket-Region") != ""
 }
 
-// whyUnavailable is why there are no credentials for a token.
-func whyUnavailable(err error) vault.Reason {
+// unavailableReason returns the reason why a token could not be exchanged for credentials.
+func unavailableReason(err error) vault.Reason {
 	switch {
 	case errors.As(err, new(*foreignSTS)):
 		return vault.ForeignResponse
@@ -294,8 +294,8 @@ func isSourceError(err error) bool {
 	return errors.Is(err, federation.ErrUnavailable) && !errors.As(err, new(*exchangeError))
 }
 
-// failureOfCode returns what a code of COS means. The documents do not list those of a key in
-// KMS and of a quota; both kinds are recognised by the service in their names.
+// failureOfCode returns the meaning of an error code of COS. The documentation does not list the codes
+// for KMS keys and quotas, so failureOfCode recognizes them by a part of their names.
 func failureOfCode(code string) (f failure, ok bool) {
 	if f, ok := reasons[code]; ok {
 		return f, true
@@ -311,8 +311,7 @@ func failureOfCode(code string) (f failure, ok bool) {
 	return failure{}, false
 }
 
-// isEmpty reports whether a range was refused because the object has no bytes at all, and so
-// is no envelope: there is not even a first one.
+// isEmpty reports whether a range was refused because the object is empty, so it is not an envelope.
 func isEmpty(err error) bool {
 	var e *cos.ErrorResponse
 	return errors.As(err, &e) && e.Response != nil && e.Response.Request != nil &&

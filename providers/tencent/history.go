@@ -14,12 +14,12 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Versions yields the versions of exactly key, newest first. What was written without
-// versioning is one, which COS calls null.
+// Versions yields the versions of exactly key, newest first. An object that was stored without
+// versioning is the version null.
 func (s *store) Versions(ctx context.Context, key string) iter.Seq2[vault.Version, error] {
 	return func(yield func(vault.Version, error) bool) {
 		for v, err := range s.versions(ctx, key) {
-			// In the order of keys: what has key as its beginning comes later.
+			// The list is in the order of keys, so keys that only start with key come later.
 			if err == nil && v.key != key {
 				return
 			}
@@ -30,11 +30,11 @@ func (s *store) Versions(ctx context.Context, key string) iter.Seq2[vault.Versio
 	}
 }
 
-// OpenVersion reads a part of one version. The version "null" is replaced by every write
-// while versioning is suspended, so that it has a tag.
+// OpenVersion reads a range of one version. Only the version "null" has a tag, because writes replace
+// it while versioning is suspended.
 func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error) {
 	if id == "" {
-		return nil, "", fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
+		return nil, "", fmt.Errorf("%w: the version ID is empty", vault.ErrNotFound)
 	}
 	r, err := s.open(ctx, key, id, offset, length)
 	switch code(err) {
@@ -42,7 +42,7 @@ func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length 
 	case "InvalidRange":
 		return http.NoBody, "", nil // past the end
 	case "InvalidArgument", "MethodNotAllowed":
-		return nil, "", fmt.Errorf("%w: %w", vault.ErrNotFound, err) // not the form of an id here; a delete marker
+		return nil, "", fmt.Errorf("%w: %w", vault.ErrNotFound, err) // the ID is invalid, or belongs to a delete marker
 	}
 	if err != nil {
 		return nil, "", err
@@ -53,20 +53,20 @@ func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length 
 	return r, tag, nil
 }
 
-// open reads a part of a version, or of what is current.
+// open reads a range of a version, or of the current version.
 func (s *store) open(ctx context.Context, key, id string, offset, length int64) (*blob.Reader, error) {
 	return s.bucket.NewRangeReader(ctx, key, offset, length, &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
 		var version *cosblob.VersionID
 		if !as(&version) {
-			panic("tencent: the driver opens no versions")
+			panic("tencent: the driver does not support *cosblob.VersionID")
 		}
 		*version = cosblob.VersionID(id)
 		return nil
 	}})
 }
 
-// Leftovers yields what would stay in the bucket if the current objects were deleted:
-// versions that are not current, and delete markers.
+// Leftovers yields everything that would stay in the bucket if the current objects were deleted: old
+// versions and delete markers.
 func (s *store) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Leftover, error] {
 	return func(yield func(vault.Leftover, error) bool) {
 		for v, err := range s.versions(ctx, prefix) {
@@ -84,13 +84,13 @@ func (s *store) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Le
 	}
 }
 
-// versions lists the versions of all keys that start with prefix, by key and then newest
-// first, a page a request.
+// versions lists the versions of all keys that start with prefix, sorted by key and then newest
+// first. Each page is one request.
 func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, error] {
 	return func(yield func(version, error) bool) {
 		in := &cos.BucketGetObjectVersionsOptions{
 			Prefix: prefix, MaxKeys: pageSize,
-			EncodingType: "url", // not every character of a key can be in XML
+			EncodingType: "url", // XML does not allow every character of a key
 		}
 		for {
 			var page listing
@@ -125,5 +125,5 @@ func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, 
 	}
 }
 
-// pageSize is the most that COS lists, or deletes, in one request.
+// pageSize is the maximum number of entries that COS lists or deletes in one request.
 const pageSize = 1000

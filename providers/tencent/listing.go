@@ -19,19 +19,19 @@ type version struct {
 	vault.Version
 }
 
-// A listing is the answer to GET ?versions (436/31551). The SDK's own type has the delete
-// markers apart, and what was written in the same second then has no order.
+// A listing is the response to GET ?versions (436/31551). The type of the SDK has a separate list of
+// delete markers, so it loses the order of entries with the same time.
 type listing struct {
 	XMLName       xml.Name `xml:"ListVersionsResult"`
 	EncodingType  string
 	IsTruncated   bool
 	NextKeyMarker string
 	NextVersion   string  `xml:"NextVersionIdMarker"`
-	Entries       []entry `xml:",any"` // whatever is not named above, in the order of the answer
+	Entries       []entry `xml:",any"` // all other elements, in the order of the response
 }
 
 type entry struct {
-	XMLName      xml.Name // Version or DeleteMarker, or else of no interest
+	XMLName      xml.Name // Version, DeleteMarker, or an element that is ignored
 	Key          string
 	VersionID    string `xml:"VersionId"`
 	IsLatest     bool
@@ -43,15 +43,15 @@ func (e *entry) isVersion() bool {
 	return e.XMLName.Local == "Version" || e.XMLName.Local == "DeleteMarker"
 }
 
-// listingKey is under which the context of a request has the listing to fill.
+// listingKey is the context key for the listing that a request fills.
 type listingKey struct{}
 
-// maxListing bounds the answer: 1000 keys of up to 850 bytes, each of which may be
+// maxListing limits the response: 1000 keys of up to 850 bytes, and each byte may be
 // percent-encoded.
 const maxListing = 8 << 20
 
-// listings fills the listing of a request's context, if there is one, while the SDK
-// reads the same answer.
+// listings is a transport that fills the listing in the context of a request, if there is one. The
+// SDK also reads the response.
 type listings struct{ base transport.Failures }
 
 func (t listings) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -63,7 +63,7 @@ func (t listings) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxListing+1))
 	resp.Body.Close()
 	if err == nil && len(body) > maxListing {
-		err = fmt.Errorf("%w: a list of versions is longer than any that COS gives", vault.ErrUnavailable)
+		err = fmt.Errorf("%w: a list of versions is too long to come from COS", vault.ErrUnavailable)
 	}
 	if err == nil {
 		err = xml.Unmarshal(body, into)
@@ -75,7 +75,7 @@ func (t listings) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections closes those of the transport below.
+// CloseIdleConnections closes the idle connections of the base transport.
 func (t listings) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
 func (l *listing) versions() ([]version, error) {
@@ -90,7 +90,7 @@ func (l *listing) versions() ([]version, error) {
 		}
 		modified, err := time.Parse(time.RFC3339, e.LastModified)
 		if err != nil {
-			return nil, fmt.Errorf("%w: a list of versions has a time that is none", vault.ErrUnavailable)
+			return nil, fmt.Errorf("%w: a list of versions contains an invalid time", vault.ErrUnavailable)
 		}
 		v := version{key, vault.Version{ID: e.VersionID, Modified: modified, Size: e.Size, Deleted: e.XMLName.Local == "DeleteMarker", Current: e.IsLatest}}
 		if v.ID == "" {
@@ -101,9 +101,9 @@ func (l *listing) versions() ([]version, error) {
 	return all, nil
 }
 
-// next is where a listing that was asked for from key and id goes on. It is an error if it
-// would not go on, or leave out versions of a key: a marker is without id only after a
-// version that has none (436/31551).
+// next returns the marker of the next page. key and id are the marker of this page. It returns an
+// error if the marker is missing, does not change, or would skip versions of a key: a marker has no
+// ID only after a version without an ID (436/31551).
 func (l *listing) next(key, id string) (nextKey, nextID string, err error) {
 	nextKey, err = l.decode(l.NextKeyMarker)
 	if err != nil {
@@ -116,7 +116,7 @@ func (l *listing) next(key, id string) (nextKey, nextID string, err error) {
 		}
 	}
 	if nextKey == "" || nextKey == key && l.NextVersion == id || l.NextVersion == "" && last != "" && last != "null" {
-		return "", "", fmt.Errorf("%w: a list of versions is cut and does not say where it goes on", vault.ErrUnavailable)
+		return "", "", fmt.Errorf("%w: a list of versions is truncated, but has no valid marker for the next page", vault.ErrUnavailable)
 	}
 	return nextKey, l.NextVersion, nil
 }
@@ -127,7 +127,7 @@ func (l *listing) decode(key string) (string, error) {
 	}
 	key, err := url.PathUnescape(key)
 	if err != nil {
-		return "", fmt.Errorf("%w: a list of versions has a key that is not percent-encoded", vault.ErrUnavailable)
+		return "", fmt.Errorf("%w: a list of versions contains a key that is not percent-encoded", vault.ErrUnavailable)
 	}
 	return key, nil
 }

@@ -1,23 +1,22 @@
 // # Optimistic writes
 //
-// In a bucket with versioning COS ignores the condition of a write, so a create or a
-// compare-and-swap writes first and detects a conflict after the write. Of several writers
-// the one whose version is the oldest wins, and no writer removes the version of another:
+// In a bucket with versioning COS ignores the condition of a write. So a create or a
+// compare-and-swap writes first, and detects a conflict after the write. If several writers write
+// at the same time, the oldest version wins. No writer deletes the version of another writer.
 //
-//  1. Look. All bytes but the end of the request are sent; then the newest version is read.
-//     If the precondition does not hold, the write is cancelled and nothing was stored. A
-//     swap is not based on the version of a writer that has lost and is about to undo it.
-//  2. Write. The version carries in its metadata what it is based on (x-cos-meta-basis), so
-//     that step 1 of another writer can see whether it has lost.
-//  3. Find. If the response was lost, the version is found by its first bytes, which hold the
-//     envelope's commitment; no other write has them.
-//  4. Judge. The versions are listed until ours is among them. If what it came after is what
-//     the precondition asks for, it has won.
-//  5. Undo. Otherwise our version is deleted permanently, by its id, and the caller gets
-//     the error that it lost.
-//  6. Settle. A write that step 3 did not find may arrive later. After its last attempt package
-//     vault asks for step 3 once more. If the version is still not there the outcome is
-//     unknown, [vault.ErrUnsure].
+//  1. Check. Before the last byte of the request is sent, the writer reads the newest version. If
+//     the precondition is not met, it cancels the write, and nothing is stored. The precondition of
+//     a swap is also not met if the newest version has lost and its writer will delete it.
+//  2. Write. The metadata of the new version (x-cos-meta-basis) contains the version that it is
+//     based on. Step 1 of another writer uses it to find out whether this version has lost.
+//  3. Find. If the response was lost, the writer finds its version by the first bytes. They contain
+//     the commitment of the envelope, which is different for every write.
+//  4. Decide. The writer lists the versions until the list contains its own. The write has won if
+//     the version before it meets the precondition.
+//  5. Undo. Otherwise the writer permanently deletes its own version by ID, and returns an error.
+//  6. Settle. If step 3 did not find the version, COS may still store it later. After the last
+//     attempt, package vault repeats steps 3 to 5. If there is still no version, the outcome is
+//     unknown and the error wraps [vault.ErrUnsure].
 package tencent
 
 import (
@@ -38,28 +37,29 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A precondition is what an optimistic write may come after: the version tag, or, if that is
-// empty, no object.
+// A precondition is the required state before an optimistic write: the current version has the ID
+// tag or, if tag is empty, there is no object.
 type precondition struct{ tag string }
 
-// holds reports whether v may be replaced; nil is no version.
-func (p precondition) holds(v *vault.Version) bool {
+// isMet reports whether the newest version v meets the precondition. Nil means that there is no
+// version.
+func (p precondition) isMet(v *vault.Version) bool {
 	if p.tag == "" {
 		return v == nil || v.Deleted
 	}
 	return v != nil && !v.Deleted && v.ID == p.tag
 }
 
-// lost is the error of a writer that came too late.
-func (p precondition) lost() error {
+// err returns the error of a write whose precondition is not met.
+func (p precondition) err() error {
 	if p.tag == "" {
 		return vault.ErrExist
 	}
 	return vault.ErrConflict
 }
 
-// basisKey is the metadata of step 2, and basisNone its value for a create. For a swap it is
-// the version's id in hex, since ids may hold what a header may not.
+// basisKey is the metadata key of step 2. Its value is basisNone for a create. For a swap it is the
+// version ID in hex, because an ID may contain characters that a header does not allow.
 const (
 	basisKey  = "basis"
 	basisNone = "none"
@@ -72,67 +72,67 @@ func (p precondition) basis() string {
 	return hex.EncodeToString([]byte(p.tag))
 }
 
-// optimistic stores what fill writes as a version, if p holds.
+// optimistic stores the data that fill writes as a new version, if the precondition is met.
 func (s *store) optimistic(ctx context.Context, key string, p precondition, fill func(io.Writer) error) (version string, err error) {
 	var sent opening
-	var before *vault.Version // the newest version when step 1 looked
+	var before *vault.Version // the newest version in step 1
 	create := p.tag == ""
 	done, full, err := s.write(ctx, key, map[string]string{basisKey: p.basis()}, create, func(w io.Writer) (err error) {
 		sent = opening{w: w}
 		if err := fill(&sent); err != nil {
 			return err
 		}
-		before, err = s.look(ctx, key, p)
+		before, err = s.check(ctx, key, p)
 		return err
 	})
 	switch {
 	case errors.Is(err, vault.ErrUnsure):
 		return "", err
-	case err == nil && !done.Untold:
-		return s.judge(ctx, key, done.VersionID, p)
+	case err == nil && !done.VersionUnknown:
+		return s.decide(ctx, key, done.VersionID, p)
 	case err == nil, full && !notApplied(err):
-		// It is there, or may be: an id is needed to judge it and to undo it by.
-		ctx, cancel := linger.Context(ctx, judgeTime)
+		// The version exists, or may exist. Steps 4 and 5 need its ID.
+		ctx, cancel := linger.Context(ctx, decideTime)
 		defer cancel()
 		id, ferr := s.find(ctx, key, sent.first, sent.size, before)
 		switch {
 		case ferr != nil:
 			return "", errors.Join(fmt.Errorf("%w: %w", vault.ErrUnsure, ferr), err)
-		case id == "" && err == nil: // replaced where it has no version, or deleted permanently
-			return "", fmt.Errorf("%w: it was written, and is not among the versions", vault.ErrUnsure)
+		case id == "" && err == nil: // it was stored without a version and replaced, or permanently deleted
+			return "", fmt.Errorf("%w: the object was stored, but is not in the list of versions", vault.ErrUnsure)
 		case id == "":
 			return "", &lateWrite{err} // step 6
 		}
-		return s.judge(ctx, key, id, p)
-	case create && exists(err): // by a service that does not ignore the condition after all
-		return "", fmt.Errorf("%w: %w", p.lost(), err)
+		return s.decide(ctx, key, id, p)
+	case create && isExists(err): // the service did not ignore the condition
+		return "", fmt.Errorf("%w: %w", p.err(), err)
 	}
 	return "", err
 }
 
-// A lateWrite got no response and is not there: it may be in progress still.
+// A lateWrite is the error of a write without a response. Its version does not exist, but COS may
+// still store it.
 type lateWrite struct{ err error }
 
 func (e *lateWrite) Error() string { return e.err.Error() }
 func (e *lateWrite) Unwrap() error { return e.err }
 
-// look is step 1. Most writers that are too late learn it here, without a version that must
-// be undone.
-func (s *store) look(ctx context.Context, key string, p precondition) (newest *vault.Version, err error) {
+// check is step 1. It detects most conflicts before a version is written.
+func (s *store) check(ctx context.Context, key string, p precondition) (newest *vault.Version, err error) {
 	newest, err = s.current(ctx, key)
 	switch {
 	case err != nil:
 		return nil, &unpublished{err}
-	case !p.holds(newest):
-		return nil, p.lost()
+	case !p.isMet(newest):
+		return nil, p.err()
 	case p.tag == "":
 		return newest, nil
 	}
-	switch doomed, err := s.doomed(ctx, key, newest); {
+	switch lost, err := s.hasLost(ctx, key, newest); {
 	case err != nil:
 		return nil, &unpublished{err}
-	case doomed:
-		return nil, p.lost()
+	case lost:
+		return nil, p.err()
 	}
 	return newest, nil
 }
@@ -145,23 +145,23 @@ func (s *store) current(ctx context.Context, key string) (*vault.Version, error)
 	return nil, nil
 }
 
-// doomed reports whether a version, which is current, has lost and is about to be removed by
-// its writer. A version that is older than a writer may take for that is not doomed: its
+// hasLost reports whether the current version v has lost, so that its writer will delete it. It
+// returns false for a version that is older than the time limit for the delete. In that case the
 // writer was killed.
-func (s *store) doomed(ctx context.Context, key string, v *vault.Version) (bool, error) {
+func (s *store) hasLost(ctx context.Context, key string, v *vault.Version) (bool, error) {
 	r, err := s.open(ctx, key, v.ID, 0, 0)
 	switch gcerrors.Code(err) {
 	case gcerrors.OK:
 		defer r.Close()
 	case gcerrors.NotFound:
 		return true, nil
-	case gcerrors.PermissionDenied: // it may not be asked for, only read
+	case gcerrors.PermissionDenied: // the caller may read the object, but not a version
 		return false, nil
 	default:
 		return false, err
 	}
 	basis := header(r, "X-Cos-Meta-"+basisKey)
-	if basis == "" || aged(r) {
+	if basis == "" || isSettled(r) {
 		return false, nil
 	}
 	found, first := false, true
@@ -174,31 +174,30 @@ func (s *store) doomed(ctx context.Context, key string, v *vault.Version) (bool,
 			found = w.ID == v.ID
 		case first && (based || basis == basisNone && w.Deleted):
 			return false, nil
-		case basis == basisNone, based: // another version came between
+		case basis == basisNone, based: // there is another version in between
 			return true, nil
 		default:
 			first = false
 		}
 	}
-	// What it came after was removed since, and so was the proof.
+	// The version before it has been deleted since, so nothing shows that it has lost.
 	return false, nil
 }
 
-// aged reports whether an object was written so long before this response that its write has
-// been judged.
-func aged(r *blob.Reader) bool {
-	now, err := http.ParseTime(header(r, "Date"))
-	return err == nil && now.Sub(r.ModTime()) > 2*judgeTime
+// isSettled reports whether an object is so old that its writer must have finished step 5.
+func isSettled(r *blob.Reader) bool {
+	date, err := http.ParseTime(header(r, "Date"))
+	return err == nil && date.Sub(r.ModTime()) > 2*decideTime
 }
 
-// An opening is how the bytes of a write begin, and how many there are.
+// An opening records the first bytes of a write, and its size.
 type opening struct {
 	w     io.Writer
 	first []byte
 	size  int64
 }
 
-// maxOpening is how many bytes are compared: more than the header of most envelopes has.
+// maxOpening is the number of bytes that are compared. Most envelope headers are shorter.
 const maxOpening = 4 << 10
 
 func (o *opening) Write(p []byte) (int, error) {
@@ -208,28 +207,28 @@ func (o *opening) Write(p []byte) (int, error) {
 	return n, err
 }
 
-var errUnseen = errors.New("another version is current, and no list of versions shows this one")
+var errUnseen = errors.New("another version is current, and the new version is in no list of versions")
 
-// find is step 3. It returns the id of the version that starts with first, or "" if what was
-// current before it still is. Reads of COS show that without delay, unlike lists; only that
-// the object was deleted since is left to a list.
+// find is step 3. It returns the ID of the version that starts with first, or "" if the current
+// version has not changed since step 1. Reads of COS are consistent, but lists may lag behind. So
+// find uses a list only to find out whether the object has been deleted.
 func (s *store) find(ctx context.Context, key string, first []byte, size int64, before *vault.Version) (id string, err error) {
 	for n := 1; ; n++ {
-		now, ours, err := s.compare(ctx, key, "", first, size)
+		current, ours, err := s.compare(ctx, key, "", first, size)
 		switch {
 		case err != nil:
 			return "", err
 		case ours:
-			return now, nil
-		case before != nil && !before.Deleted && now == before.ID:
+			return current, nil
+		case before != nil && !before.Deleted && current == before.ID:
 			return "", nil
-		case now == "" && (before == nil || before.Deleted):
+		case current == "" && (before == nil || before.Deleted):
 			newest, err := s.current(ctx, key)
 			if err != nil || newest == nil || before != nil && newest.ID == before.ID {
 				return "", err
 			}
 		}
-		// Another client wrote or deleted since.
+		// Another client has written or deleted the object.
 		last := ""
 		if before != nil {
 			last = before.ID
@@ -246,11 +245,11 @@ func (s *store) find(ctx context.Context, key string, first []byte, size int64, 
 	}
 }
 
-// maxCompared is how many versions are read in search of one.
+// maxCompared limits the number of versions that are read to find one.
 const maxCompared = 32
 
-// oldest returns the id of the oldest version after the version last that starts with first,
-// or "". The same write may have been sent more than once.
+// oldest returns the ID of the oldest version that starts with first and is newer than the version
+// last, or "". A write that was sent several times may have several versions.
 func (s *store) oldest(ctx context.Context, key string, first []byte, size int64, last string) (id string, err error) {
 	compared := 0
 	for v, err := range s.Versions(ctx, key) {
@@ -274,11 +273,11 @@ func (s *store) oldest(ctx context.Context, key string, first []byte, size int64
 	return id, nil
 }
 
-// compare reads the first bytes of a version, or of the current one if id is empty. It returns
-// the version's id, "" if there is none, and whether it has these bytes and this size.
+// compare reads the first bytes of a version, or of the current version if id is empty. It returns
+// the ID of the version, or "" if there is none. same reports whether the bytes and the size match.
 func (s *store) compare(ctx context.Context, key, id string, first []byte, size int64) (found string, same bool, err error) {
 	r, err := s.open(ctx, key, id, 0, int64(len(first)))
-	if gcerrors.Code(err) == gcerrors.NotFound || code(err) == "InvalidRange" { // absent, removed meanwhile; empty
+	if gcerrors.Code(err) == gcerrors.NotFound || code(err) == "InvalidRange" { // it does not exist, has been deleted, or is empty
 		return id, false, nil
 	}
 	if err != nil {
@@ -289,44 +288,44 @@ func (s *store) compare(ctx context.Context, key, id string, first []byte, size 
 	return tag(r), r.Size() == size && bytes.Equal(got, first), err
 }
 
-// judgeTime is how long it may take to find out whether a write has won, and to undo it. The
-// caller's context may have ended.
-const judgeTime = 30 * time.Second
+// decideTime limits the time for steps 3 to 5, also after the caller's context has ended.
+const decideTime = 30 * time.Second
 
-// judge is steps 4 and 5.
-func (s *store) judge(ctx context.Context, key, id string, p precondition) (version string, err error) {
+// decide is steps 4 and 5.
+func (s *store) decide(ctx context.Context, key, id string, p precondition) (version string, err error) {
 	if id == "" || id == "null" {
-		// It replaced what had no version before it, and is not ours alone to remove.
-		return "", fmt.Errorf("%w: it was written without a version, so that versioning was suspended meanwhile", vault.ErrUnsure)
+		// Without a version ID a delete could delete the object of another writer.
+		return "", fmt.Errorf("%w: the object was stored without a version ID, so versioning must have been suspended in the meantime", vault.ErrUnsure)
 	}
-	ctx, cancel := linger.Context(ctx, judgeTime)
+	ctx, cancel := linger.Context(ctx, decideTime)
 	defer cancel()
 	before, newest, err := s.predecessor(ctx, key, id)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%w: version %s was written, and what it came after is not known: %w", vault.ErrUnsure, id, err)
-	case p.holds(before):
-		// The next read should see it: the writers that lost are about to remove theirs.
+		return "", fmt.Errorf("%w: version %s was stored, but the version before it is not known: %w", vault.ErrUnsure, id, err)
+	case p.isMet(before):
+		// Wait until the writers that lost have deleted their versions, so that the next read
+		// returns this version.
 		for n := 1; !newest && n < attempts && pause(ctx, n); n++ {
-			now, err := s.current(ctx, key)
-			newest = err != nil || now != nil && now.ID == id
+			current, err := s.current(ctx, key)
+			newest = err != nil || current != nil && current.ID == id
 		}
 		return id, nil
 	}
-	err = s.try(ctx, reading, func(ctx context.Context) error { // of one id: twice is as good as once
+	err = s.try(ctx, reading, func(ctx context.Context) error { // repeating the delete of one ID is safe
 		_, err := s.client.Object.Delete(ctx, key, &cos.ObjectDeleteOptions{VersionId: id})
 		return err
 	})
-	if err != nil && code(err) != "NoSuchVersion" { // an earlier attempt, whose response was lost, did it
-		return "", fmt.Errorf("%w: version %s came too late and could not be removed: %w", vault.ErrUnsure, id, err)
+	if err != nil && code(err) != "NoSuchVersion" { // NoSuchVersion means that an earlier attempt succeeded
+		return "", fmt.Errorf("%w: version %s lost against another writer, but could not be deleted: %w", vault.ErrUnsure, id, err)
 	}
-	return "", p.lost()
+	return "", p.err()
 }
 
-var errUnlisted = errors.New("the list of versions does not show it")
+var errUnlisted = errors.New("it is not in the list of versions")
 
-// predecessor returns the version that came before id, or nil if there is none, and whether
-// nothing came after it. Lists of COS may lag behind.
+// predecessor returns the version before id, or nil if there is none. newest reports whether id is
+// the newest version. Lists of COS may lag behind, so predecessor repeats the list.
 func (s *store) predecessor(ctx context.Context, key, id string) (before *vault.Version, newest bool, err error) {
 	for n := 1; ; n++ {
 		found := false
@@ -352,12 +351,12 @@ func (s *store) predecessor(ctx context.Context, key, id string) (before *vault.
 	}
 }
 
-var errMayArrive = fmt.Errorf("%w: a request that got no response may still arrive", vault.ErrUnsure)
+var errMayArrive = fmt.Errorf("%w: a request without a response may still be applied", vault.ErrUnsure)
 
-// Settle is step 6, and implements [vault.Settler]. All versions of the write came too late if
-// the oldest did.
+// Settle is step 6, and implements [vault.Settler]. If the oldest version of the write has lost, its
+// other versions have lost too.
 func (s *store) Settle(ctx context.Context, key string, w vault.UnknownWrite) (version string, err error) {
-	ctx, cancel := linger.Context(ctx, judgeTime)
+	ctx, cancel := linger.Context(ctx, decideTime)
 	defer cancel()
 	p := precondition{w.Tag}
 	first := w.Header[:min(len(w.Header), maxOpening)]
@@ -369,7 +368,7 @@ func (s *store) Settle(ctx context.Context, key string, w vault.UnknownWrite) (v
 		case id == "":
 			return "", err
 		}
-		if version, err = s.judge(ctx, key, id, p); !errors.Is(err, p.lost()) {
+		if version, err = s.decide(ctx, key, id, p); !errors.Is(err, p.err()) {
 			return version, err
 		}
 	}

@@ -10,13 +10,13 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Remove deletes the current objects of at most 1000 keys: one with DELETE Object, more
-// with multi-delete. COS does not tell which of them were absent.
+// Remove deletes the current objects of at most 1000 keys. It uses DELETE Object for one key and
+// multi-delete for several. COS does not report which objects did not exist.
 func (s *store) Remove(ctx context.Context, keys []string) (failed map[string]error, err error) {
 	failed = make(map[string]error)
 	var leftovers []vault.Leftover
 	for _, key := range keys {
-		if !plain(key) {
+		if !isUnescaped(key) {
 			if err := s.bucket.Delete(ctx, key); err != nil {
 				failed[key] = err
 			}
@@ -30,16 +30,16 @@ func (s *store) Remove(ctx context.Context, keys []string) (failed map[string]er
 			return err
 		})
 	}
-	still, err := s.Purge(ctx, leftovers)
-	for l, err := range still {
+	failures, err := s.Purge(ctx, leftovers)
+	for l, err := range failures {
 		failed[l.Key] = err
 	}
 	return failed, err
 }
 
-// plain reports whether cosblob stores a key under the key itself. Others, which no vault
-// writes, are deleted through it.
-func plain(key string) bool {
+// isUnescaped reports whether cosblob stores a key under the key itself. Other keys, which a vault
+// never writes, are deleted with cosblob.
+func isUnescaped(key string) bool {
 	if key == "" || key[0] == '/' || key[0] == '\\' || strings.Contains(key, "__0x") {
 		return false
 	}
@@ -57,37 +57,37 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 		return nil, nil
 	}
 	type id struct{ key, version string }
-	asked := make(map[id]vault.Leftover, len(leftovers))
+	requested := make(map[id]vault.Leftover, len(leftovers))
 	objects := make([]cos.Object, len(leftovers))
 	for i, l := range leftovers {
-		asked[id{l.Key, l.ID}] = l
+		requested[id{l.Key, l.ID}] = l
 		objects[i] = cos.Object{Key: l.Key, VersionId: l.ID}
 	}
-	var out *cos.ObjectDeleteMultiResult
+	var result *cos.ObjectDeleteMultiResult
 	err = s.try(ctx, changing, func(ctx context.Context) (err error) {
-		out, _, err = s.client.Object.DeleteMulti(ctx, &cos.ObjectDeleteMultiOptions{Quiet: true, Objects: objects})
+		result, _, err = s.client.Object.DeleteMulti(ctx, &cos.ObjectDeleteMultiOptions{Quiet: true, Objects: objects})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	failed = make(map[vault.Leftover]error)
-	for _, e := range out.Errors {
-		why := deletion(e.Code, e.Message)
-		l, ok := asked[id{e.Key, e.VersionId}]
+	for _, e := range result.Errors {
+		cause := deletionError(e.Code, e.Message)
+		l, ok := requested[id{e.Key, e.VersionId}]
 		if !ok {
-			return nil, fmt.Errorf("%w: the answer is about another object: %w", vault.ErrUnavailable, why)
+			return nil, fmt.Errorf("%w: the response contains an error of an object that was not in the request: %w", vault.ErrUnavailable, cause)
 		}
 		if l.ID != "" && (e.Code == "NoSuchVersion" || e.Code == "NoSuchKey") {
-			continue // it is gone
+			continue // it is already deleted
 		}
-		failed[l] = why
+		failed[l] = cause
 	}
 	return failed, nil
 }
 
-// deletion is the error of one object among many.
-func deletion(code, message string) error {
+// deletionError returns the error of one object in a multi-delete.
+func deletionError(code, message string) error {
 	f, known := failureOfCode(code)
 	switch {
 	case code == "":

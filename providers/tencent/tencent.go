@@ -18,34 +18,35 @@
 // that has, or ever had, versioning. So the bucket decides which features the store has, and [Open]
 // requests its versioning (GET ?versioning):
 //
-//   - Never enabled: create-only uses the header. Several creators of a key at the same moment are
-//     reported to succeed together (see Create), so the object is read back, and a creator whose
-//     object was overwritten by then gets an error. One that is overwritten later does not:
-//     create-only is not a lock here. There is no compare-and-swap and no history.
-//   - Enabled: there is history. Create and compare-and-swap are optimistic: they write a version,
-//     check the version before it, and permanently delete their own if another writer was first. That
-//     writer's version stays, and the loser gets an error. Until then a reader may see the losing
-//     value; it stays if the process is killed at this moment. The version stores in its metadata
-//     (x-cos-meta-basis) which version it is based on. A compare-and-swap based on a version that
-//     may still be deleted fails with [vault.ErrConflict] until that is deleted or a minute old. If
-//     the response to a write is lost, the store looks for the version; if the outcome cannot be
-//     determined, the error wraps [vault.ErrUnsure].
-//   - Suspended: there is only the history from before. A write permanently replaces the last one made
-//     while suspended, so create fails with [vault.ErrUnsupported], and there is no compare-and-swap.
-//   - Unknown, because the request was denied or failed: create, compare-and-swap and history request
-//     it again, and fail with its error until it succeeds.
+//   - Never enabled: create-only uses the header. According to a report, several concurrent creates
+//     of a key may succeed (see Create). So Create reads the object back, and returns an error if
+//     another create has replaced it. It does not detect a later replacement, so do not use
+//     create-only as a lock here. There is no compare-and-swap and no history.
+//   - Enabled: there is history. Create and compare-and-swap are optimistic: they write a version and
+//     check the version before it. If another writer was first, they permanently delete the new
+//     version and return an error. Until then a reader may see the new value, and it stays if the
+//     process is killed in between. The metadata of each version (x-cos-meta-basis) contains the
+//     version that it is based on. A compare-and-swap fails with [vault.ErrConflict] if the current
+//     version is less than a minute old and its writer may still delete it. If the response to a
+//     write is lost, the store looks for the version. If the outcome is still unknown, the error
+//     wraps [vault.ErrUnsure].
+//   - Suspended: the history contains only older versions. A new write permanently replaces the last
+//     write since the suspension, so create fails with [vault.ErrUnsupported], and there is no
+//     compare-and-swap.
+//   - Unknown, because the request was denied or failed: create, compare-and-swap and history repeat
+//     the request, and fail with its error until it succeeds.
 //
-// BUG(objectvault): if versioning is suspended while a Store is open, only a create or swap that has
-// already written detects it; its error wraps [vault.ErrUnsure]. A bucket that never had versioning is
-// asked again after a minute; if versioning is enabled and suspended within that minute, a create
-// may replace an existing object.
+// BUG(objectvault): if versioning is suspended while a Store is open, a create or compare-and-swap
+// detects this only after it has written. The error then wraps [vault.ErrUnsure]. If the bucket never
+// had versioning, the Store checks this again after a minute. If versioning is enabled and suspended
+// within that minute, a create may replace an existing object.
 //
-// BUG(objectvault): COS may apply a request without a response later. With versioning such a write
-// may then replace another writer's object, which stays in the history. Its caller gets
+// BUG(objectvault): if a request gets no response, COS may still apply it later. With versioning,
+// such a write may replace another writer's object, which stays in the history. The caller gets
 // [vault.ErrUnsure], or success if another attempt succeeded.
 //
-// BUG(objectvault): keys that contain control characters or __0x, which no vault writes, have no
-// history here, because package cosblob stores them under other names. Leftovers have those names.
+// BUG(objectvault): keys with control characters or __0x have no history, because package cosblob
+// stores them under other names. Leftovers contain these names. A vault never writes such keys.
 package tencent
 
 import (
@@ -65,34 +66,33 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Config says which bucket, and as whom. Bucket is required, and Region where there is no
-// Endpoint.
+// Config configures [Open]. Bucket is required. Region is required unless Endpoint is set.
 type Config struct {
 	Bucket string // NAME-APPID
-	Region string // where the bucket is, such as ap-guangzhou
-	// Endpoint is the bucket's URL where it is not https://BUCKET.cos.REGION.myqcloud.com:
-	// an internal or accelerated host, a test server.
+	Region string // the region of the bucket, such as ap-guangzhou
+	// Endpoint is the URL of the bucket if it is not https://BUCKET.cos.REGION.myqcloud.com,
+	// for example an internal host or a test server.
 	Endpoint string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
 
-	// STSEndpoint is the URL of an STS that is not https://sts.tencentcloudapi.com, for
-	// [vault.Cloud].
+	// STSEndpoint is the URL of STS for [vault.Cloud]. The default is
+	// https://sts.tencentcloudapi.com.
 	STSEndpoint string
 
-	// Identity gives the credentials. Nil: Static, or else TENCENTCLOUD_SECRET_ID,
-	// TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN, or else TENCENTCLOUD_SECURITY_TOKEN, of
-	// the environment.
+	// Identity supplies the credentials. If it is nil, Static supplies them. If both are nil,
+	// they come from the environment variables TENCENTCLOUD_SECRET_ID,
+	// TENCENTCLOUD_SECRET_KEY, and TENCENTCLOUD_TOKEN or TENCENTCLOUD_SECURITY_TOKEN.
 	Identity *federation.Provider
-	// Static gives the credentials where there is no Identity.
+	// Static supplies the credentials if Identity is nil.
 	Static cosblob.Credentials
 
-	// Timeout is how long a connection may make no progress; 0 means 30 seconds.
+	// Timeout is the longest time without progress on a connection. The default is 30 seconds.
 	Timeout time.Duration
 }
 
-// Open returns the store in a bucket. It makes one request, GET ?versioning. A bucket that
-// does not answer it is no error: the first operation will say why.
+// Open returns the store in a bucket. It makes one request, GET ?versioning. If this request fails,
+// Open still succeeds, and the first operation that needs it returns the error.
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	s, err := newStore(ctx, c)
 	if err != nil {
@@ -104,7 +104,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Put:     s,
 		Create:  s,
 		Remover: s,
-		Settle:  s, // also where versioning is enabled later
+		Settle:  s, // always set, because versioning may be enabled later
 		Cloud:   &cloud{s, c},
 		Tag:     etag,
 		Explain: explain,
@@ -116,7 +116,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	case err != nil && ctx.Err() != nil:
 		s.close()
 		return nil, ctx.Err()
-	case code(err) == "ActionAccelerateNotSupported": // behind a name of one's own
+	case code(err) == "ActionAccelerateNotSupported": // the endpoint is a custom domain of an accelerated endpoint
 		s.close()
 		return nil, errAccelerated
 	case err != nil:
@@ -131,10 +131,10 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	return store, nil
 }
 
-// errAccelerated is why a store cannot use an endpoint of global acceleration (436/38864).
-var errAccelerated = fmt.Errorf("%w: endpoint: an accelerated endpoint takes no requests about the bucket, such as lists: leave endpoint= out, or give an endpoint of the bucket's region", vault.ErrConfig)
+// errAccelerated is the error for an endpoint of global acceleration (436/38864).
+var errAccelerated = fmt.Errorf("%w: endpoint: an accelerated endpoint does not support bucket requests such as lists: omit endpoint=, or use an endpoint in the region of the bucket", vault.ErrConfig)
 
-// store is the bucket beyond what cosblob does with it.
+// A store implements the interfaces of [vault.Store] that package cosblob does not cover.
 type store struct {
 	bucket      *blob.Bucket
 	client      *cos.Client
@@ -174,7 +174,7 @@ func newStore(ctx context.Context, c Config) (*store, error) {
 		return nil, fmt.Errorf("%w: %w", vault.ErrConfig, err)
 	}
 	s.bucket, err = cosblob.OpenBucket(ctx, s.client, c.Bucket, &cosblob.Options{
-		Credentials: s.credentials, Region: c.Region, UncheckedReads: true, // an envelope authenticates itself
+		Credentials: s.credentials, Region: c.Region, UncheckedReads: true, // the envelope authenticates the data
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", vault.ErrConfig, err)

@@ -11,10 +11,10 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// noUpload is the id of an upload that does not exist.
+// noUpload is the ID of an upload that does not exist.
 const noUpload = "1600000000aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-// TryUnsigned makes a GET Object without a signature.
+// TryUnsigned sends a GET Object without a signature.
 func (c *cloud) TryUnsigned(ctx context.Context, key string) error {
 	base := transport.New(c.config.Timeout)
 	defer base.CloseIdleConnections()
@@ -31,20 +31,20 @@ func (c *cloud) TryUnsigned(ctx context.Context, key string) error {
 			return err
 		}
 		defer resp.Body.Close()
-		if err := checkNamed(r, resp); err != nil {
+		if err := checkRequestID(r, resp); err != nil {
 			return err
 		}
-		text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 		if err != nil || resp.StatusCode/100 == 2 {
 			return err
 		}
 		e := &cos.ErrorResponse{Response: resp}
-		_ = xml.Unmarshal(text, e) // without a body there is the status
+		_ = xml.Unmarshal(text, e) // without a valid body, only the status is known
 		return e
 	}))
 }
 
-// TryUploads makes a List Multipart Uploads (436/7736).
+// TryUploads sends a List Multipart Uploads (436/7736).
 func (c *cloud) TryUploads(ctx context.Context, prefix string) error {
 	return explained(c.try(ctx, reading, func(ctx context.Context) error {
 		_, _, err := c.client.Bucket.ListMultipartUploads(ctx, &cos.ListMultipartUploadsOptions{Prefix: prefix, MaxUploads: 1})
@@ -52,11 +52,11 @@ func (c *cloud) TryUploads(ctx context.Context, prefix string) error {
 	}))
 }
 
-// TryAbort makes an Abort Multipart Upload (436/7740).
+// TryAbort sends an Abort Multipart Upload (436/7740).
 func (c *cloud) TryAbort(ctx context.Context, key string) error {
 	return explained(c.try(ctx, reading, func(ctx context.Context) error {
 		_, err := c.client.Object.AbortMultipartUpload(ctx, key, noUpload)
-		if code(clean(err)) == "NoSuchUpload" {
+		if code(unwrapSDK(err)) == "NoSuchUpload" {
 			return nil
 		}
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A versioning is a state of a bucket (436/19888). There is no way back to never.
+// A versioning is the versioning state of a bucket (436/19888). A bucket cannot return to never.
 type versioning string
 
 const (
@@ -24,39 +24,39 @@ const (
 	suspended versioning = "Suspended"
 )
 
-// state is what was found out, and when.
+// A state is the last known versioning, with the time of the request.
 type state struct {
-	mu sync.Mutex
-	is versioning
-	at time.Time
+	mu   sync.Mutex
+	last versioning
+	at   time.Time
 }
 
-// believed is how long a bucket is taken for one that never had versioning. From a version
-// that was written the other states are seen to be true or not.
-const believed = time.Minute
+// maxNeverAge is the time after which the state never is checked again. A change of the other states
+// shows when a version is written.
+const maxNeverAge = time.Minute
 
 func (s *state) get() versioning {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.is
+	return s.last
 }
 
-func (s *state) set(is versioning) {
+func (s *state) set(v versioning) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.is, s.at = is, time.Now()
+	s.last, s.at = v, time.Now()
 }
 
-// stale reports whether to ask, for the first time or again.
-func (s *state) stale() bool {
+// isStale reports whether the versioning must be requested.
+func (s *state) isStale() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.is == unknown || s.is == never && time.Since(s.at) > believed
+	return s.last == unknown || s.last == never && time.Since(s.at) > maxNeverAge
 }
 
-// versioning returns the bucket's state, which it asks for if it has to.
+// versioning returns the state of the bucket. It requests the state if necessary.
 func (s *store) versioning(ctx context.Context) (versioning, error) {
-	if !s.state.stale() {
+	if !s.state.isStale() {
 		return s.state.get(), nil
 	}
 	var got *cos.BucketGetVersionResult
@@ -67,54 +67,54 @@ func (s *store) versioning(ctx context.Context) (versioning, error) {
 	if err != nil {
 		return unknown, err
 	}
-	is := never
-	switch got.Status { // of a VersioningConfiguration, which cosblob saw to
+	current := never
+	switch got.Status { // cosblob has checked that the response is a VersioningConfiguration
 	case "":
 	case string(enabled):
-		is = enabled
-	default: // what else there may be one day is not never
-		is = suspended
+		current = enabled
+	default: // treat an unknown state like suspended, the state with the fewest guarantees
+		current = suspended
 	}
-	s.state.set(is)
-	return is, nil
+	s.state.set(current)
+	return current, nil
 }
 
-// versioningForCreate returns the state, or why create-only is impossible.
+// versioningForCreate returns the state, or an error if create-only is not possible.
 func (s *store) versioningForCreate(ctx context.Context) (versioning, error) {
-	is, err := s.versioning(ctx)
+	current, err := s.versioning(ctx)
 	switch {
 	case err != nil:
 		return unknown, &unpublished{unreadable(err)}
-	case is == suspended:
-		return is, &vault.Cause{
+	case current == suspended:
+		return current, &vault.Cause{
 			Service: service, Sentinel: vault.ErrUnsupported, Reason: vault.VersioningSuspended, Effect: vault.NotApplied,
-			Message: "versioning of the bucket is suspended, where COS ignores create-only and overwrites",
+			Message: "versioning of the bucket is suspended; in this state COS ignores create-only and replaces the object",
 		}
 	}
-	return is, nil
+	return current, nil
 }
 
-// unreadable says of a denial that it is the versioning that may not be read.
+// unreadable turns a denial into an error that names the missing permission.
 func unreadable(err error) error {
 	if code(err) != "AccessDenied" {
 		return err
 	}
 	return &vault.Cause{
 		Service: service, Sentinel: vault.ErrPermission, Reason: vault.VersioningUnreadable, Effect: vault.Refused,
-		Message: "the versioning of the bucket may not be read, and create-only, swap and history depend on it",
+		Message: "permission to read the versioning of the bucket is missing; create-only, compare-and-swap and history need it",
 	}
 }
 
-// An undecided store could not learn the versioning of its bucket when it was opened. Each call
-// that depends on it asks again, and fails for the reason for which that is not known.
+// An undecided store could not read the versioning of its bucket when it was opened. Each call that
+// depends on the versioning requests it again, and returns the error if the request fails.
 type undecided struct{ *store }
 
-// decided returns nil in a bucket that has, or had, versioning.
+// decided returns nil if the bucket has or had versioning.
 func (s undecided) decided(ctx context.Context) error {
-	switch is, err := s.versioning(ctx); {
+	switch current, err := s.versioning(ctx); {
 	case err != nil:
 		return unreadable(err)
-	case is == never:
+	case current == never:
 		return fmt.Errorf("%w: it keeps no history", vault.ErrUnsupported)
 	}
 	return nil
@@ -140,7 +140,7 @@ func (s undecided) OpenVersion(ctx context.Context, key, id string, offset, leng
 func (s undecided) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Leftover, error] {
 	return func(yield func(vault.Leftover, error) bool) {
 		switch err := s.decided(ctx); {
-		case errors.Is(err, vault.ErrUnsupported): // nothing stays
+		case errors.Is(err, vault.ErrUnsupported): // without versioning there are no leftovers
 		case err != nil:
 			yield(vault.Leftover{}, err)
 		default:
@@ -149,7 +149,8 @@ func (s undecided) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault
 	}
 }
 
-// An unpublished write failed before anything was sent that could change the bucket.
+// An unpublished error is the error of a write that failed before any request could change the
+// bucket.
 type unpublished struct{ err error }
 
 func (e *unpublished) Error() string { return e.err.Error() }

@@ -38,7 +38,7 @@ func TestNeverIsAskedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.state.at = time.Now().Add(-2 * believed)
+	s.state.at = time.Now().Add(-2 * maxNeverAge)
 	if _, err := s.Create(t.Context(), "key", fill("new")); !errors.Is(err, vault.ErrUnsupported) {
 		t.Errorf("create: %v, want %v", err, vault.ErrUnsupported)
 	}

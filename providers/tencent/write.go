@@ -17,22 +17,22 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Put stores an object over what may be there.
+// Put stores an object, and replaces an existing object.
 func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
 	done, _, err := s.write(ctx, key, nil, false, fill)
-	if is := s.state.get(); err != nil || done.Untold || is == never || is == unknown {
+	if state := s.state.get(); err != nil || done.VersionUnknown || state == never || state == unknown {
 		return done.VersionID, err
 	}
 	return cmp.Or(done.VersionID, "null"), nil
 }
 
-// Create stores an object only where there is none.
+// Create stores an object only if the key does not exist.
 func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
-	is, err := s.versioningForCreate(ctx)
+	state, err := s.versioningForCreate(ctx)
 	if err != nil {
 		return "", err
 	}
-	if is == enabled {
+	if state == enabled {
 		return s.optimistic(ctx, key, precondition{}, fill)
 	}
 	var sent opening
@@ -43,46 +43,46 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	if err != nil {
 		var left *cosblob.UnfinishedError
 		switch {
-		case exists(err) && errors.As(err, &left):
-			err = &vault.Cause{Service: service, Sentinel: vault.ErrExist, Message: said(left.Err), Effect: vault.Refused, Unfinished: left.Size}
-		case exists(err):
+		case isExists(err) && errors.As(err, &left):
+			err = &vault.Cause{Service: service, Sentinel: vault.ErrExist, Message: describe(left.Err), Effect: vault.Refused, Unfinished: left.Size}
+		case isExists(err):
 			err = fmt.Errorf("%w: %w", vault.ErrExist, err)
 		}
 		return "", err
 	}
 	switch {
-	case done.Untold:
-		return "", fmt.Errorf("%w: it was written, and the service did not return whether as a version", vault.ErrUnsure)
+	case done.VersionUnknown:
+		return "", fmt.Errorf("%w: the object was stored, but the response does not show whether as a version", vault.ErrUnsure)
 	case done.VersionID == "":
 		return "", s.confirm(ctx, key, sent)
 	}
-	// Versioning was enabled meanwhile, and the condition was ignored.
+	// Versioning has been enabled since then, so COS ignored the condition.
 	s.state.set(enabled)
-	return s.judge(ctx, key, done.VersionID, precondition{})
+	return s.decide(ctx, key, done.VersionID, precondition{})
 }
 
-// confirm reads back what a create stored, in a bucket that never had versioning. The documents
-// let one creator win; a live report has more than one told success when they are many at once
-// (https://github.com/apache/opendal/pull/7526). What comes over ours before this read is found
-// out; what comes later is not.
+// confirm reads back the object of a create in a bucket that never had versioning. According to the
+// documentation exactly one of several concurrent creates succeeds. According to a report from a
+// real bucket several may succeed (https://github.com/apache/opendal/pull/7526). confirm detects
+// that another create has replaced the object, but only if this happened before the read.
 func (s *store) confirm(ctx context.Context, key string, sent opening) error {
-	ctx, cancel := linger.Context(ctx, judgeTime)
+	ctx, cancel := linger.Context(ctx, decideTime)
 	defer cancel()
 	id, ours, err := s.compare(ctx, key, "", sent.first, sent.size)
 	switch {
 	case errors.Is(explain(err), vault.ErrPermission):
-		return fmt.Errorf("%w: it was written, and may not be read back: allow name/cos:GetObject, which a create needs in a bucket without versioning: %w", vault.ErrUnsure, err)
+		return fmt.Errorf("%w: the object was stored, but permission to read it back is missing: allow name/cos:GetObject, which a create needs in a bucket without versioning: %w", vault.ErrUnsure, err)
 	case err != nil:
-		return fmt.Errorf("%w: it was written, and could not be read back: %w", vault.ErrUnsure, err)
-	case !ours && id != "": // nothing there: it was deleted since
-		return fmt.Errorf("%w: this one was stored, and another write replaced it at the same moment", vault.ErrExist)
+		return fmt.Errorf("%w: the object was stored, but could not be read back: %w", vault.ErrUnsure, err)
+	case !ours && id != "": // an empty id means that the object has been deleted since
+		return fmt.Errorf("%w: the object was stored, but a concurrent write replaced it", vault.ErrExist)
 	}
 	return nil
 }
 
-// exists reports whether a create-only write was refused because something is there. After a
-// conflict with another write cosblob has looked.
-func exists(err error) bool {
+// isExists reports whether a create-only write was refused because the object exists. After a
+// conflict with another write, cosblob has checked this.
+func isExists(err error) bool {
 	switch code(err) {
 	case codeExists, "PathConflict", "UploadConflict":
 		return gcerrors.Code(err) == gcerrors.FailedPrecondition
@@ -90,24 +90,24 @@ func exists(err error) bool {
 	return false
 }
 
-// codeExists is the response to a create-only write that found an object.
+// codeExists is the error code of a create-only write if the object exists.
 const codeExists = "FileAlreadyExists"
 
-// Swap replaces an object only while it has the given tag, which is its version's id.
+// Swap replaces an object only if it has the given tag, which is its version ID.
 func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
-	if is, err := s.versioningForCreate(ctx); err != nil {
+	if state, err := s.versioningForCreate(ctx); err != nil {
 		return "", err
-	} else if is != enabled {
+	} else if state != enabled {
 		return "", fmt.Errorf("%w: the bucket has no versions", vault.ErrUnsupported)
 	}
 	return s.optimistic(ctx, key, precondition{tag}, fill)
 }
 
-// tag is by what a version is known in a bucket with versioning: its id. What was written
-// before has the id null, and never another content.
+// tag returns the tag of an object in a bucket with versioning, which is its version ID. An object
+// from before versioning was enabled has the ID null, and its content never changes.
 func tag(r *blob.Reader) string { return cmp.Or(header(r, "X-Cos-Version-Id"), "null") }
 
-// tag is by what an object is known as long as the versioning of the bucket is undecided.
+// tag returns the tag of an object if the versioning of the bucket was unknown when it was opened.
 func (s *store) tag(r *blob.Reader) string {
 	if s.state.get() == enabled {
 		return tag(r)
@@ -115,7 +115,7 @@ func (s *store) tag(r *blob.Reader) string {
 	return etag(r)
 }
 
-// etag tells a reader in any other bucket that an object was replaced.
+// etag returns the tag of an object in any other bucket. It changes when the object is replaced.
 func etag(r *blob.Reader) string { return header(r, "ETag") }
 
 func header(r *blob.Reader, name string) string {
@@ -126,24 +126,24 @@ func header(r *blob.Reader, name string) string {
 	return resp.Header.Get(name)
 }
 
-// partSize is that of a part, and up to which a write is one request: a value of 8 MiB fits,
-// sealed.
+// partSize is the size of a part. A smaller write is one request. A sealed value of 8 MiB fits into
+// one part.
 const partSize = 8<<20 + 64<<10
 
-// write stores what fill writes, or nothing. full says that all of it was written when the
-// error came, so that it may be there nevertheless.
+// write stores the data that fill writes, or nothing. If full is true and err is not nil, the error
+// occurred after all data was written, so the object may exist.
 func (s *store) write(ctx context.Context, key string, metadata map[string]string, create bool, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	written := &done
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
-		ContentType: "application/octet-stream", // always: without one the writer buffers to guess
+		ContentType: "application/octet-stream", // without it, the writer would buffer data to detect the type
 		Metadata:    metadata,
 		IfNotExist:  create,
 		BufferSize:  partSize,
 		BeforeWrite: func(as func(any) bool) error {
 			if !as(&written) {
-				panic("tencent: the driver does not tell what it wrote")
+				panic("tencent: the driver does not support *cosblob.Written")
 			}
 			return nil
 		},
@@ -155,7 +155,7 @@ func (s *store) write(ctx context.Context, key string, metadata map[string]strin
 		if full {
 			return
 		}
-		cancel() // also when fill panics: a plain Close would publish the part that was written
+		cancel() // needed even if fill panics, because Close alone would publish the incomplete object
 		if left := (*cosblob.UnfinishedError)(nil); errors.As(w.Close(), &left) && err != nil {
 			err = &unpublished{&cosblob.UnfinishedError{Err: err, Abort: left.Abort, Size: left.Size}}
 		}
@@ -165,7 +165,7 @@ func (s *store) write(ctx context.Context, key string, metadata map[string]strin
 	}
 	full = true
 	if err := w.Close(); errors.Is(err, cosblob.ErrChecksum) && !notApplied(err) {
-		// Other bytes may be there, which start as ours do: no reading of a start tells.
+		// Wrong data may be stored. Reading its first bytes would not detect this.
 		return done, true, fmt.Errorf("%w: %w", vault.ErrUnsure, err)
 	} else if err != nil {
 		return done, true, err

@@ -1,5 +1,5 @@
-// Command capabilities writes docs/capabilities.md from the runs in a directory, or with
-// -check compares the two.
+// Command capabilities generates docs/capabilities.md from the runs in a directory. With -check
+// it compares the page with the runs and writes nothing.
 //
 //	OBJECTVAULT_CAPABILITIES=$PWD/bin/capabilities go test ./providers/...
 //	go run ./internal/capabilities/cmd/capabilities [-check] bin/capabilities docs/capabilities.md
@@ -20,19 +20,19 @@ func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 func run(args []string, stderr io.Writer) int {
 	f := flag.NewFlagSet("capabilities", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	check := f.Bool("check", false, "compare, and write nothing")
+	check := f.Bool("check", false, "compare FILE with the runs, and write nothing")
 	if err := f.Parse(args); err != nil || f.NArg() != 2 {
 		fmt.Fprintln(stderr, "usage: capabilities [-check] DIR FILE")
 		return 2
 	}
-	if err := do(f.Arg(0), f.Arg(1), *check); err != nil {
+	if err := generate(f.Arg(0), f.Arg(1), *check); err != nil {
 		fmt.Fprintf(stderr, "capabilities: %v\n", err)
 		return 1
 	}
 	return 0
 }
 
-func do(dir, file string, check bool) error {
+func generate(dir, file string, check bool) error {
 	columns, err := capabilities.Read(dir)
 	if err != nil {
 		return err
@@ -44,12 +44,12 @@ func do(dir, file string, check bool) error {
 	if !check {
 		return os.WriteFile(file, page.Bytes(), 0o666)
 	}
-	is, err := os.ReadFile(file)
+	current, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(is, page.Bytes()) {
-		return fmt.Errorf("%s is not what the runs saw: run make capabilities, and commit it", file)
+	if !bytes.Equal(current, page.Bytes()) {
+		return fmt.Errorf("%s is out of date: run make capabilities, and commit the file", file)
 	}
 	return nil
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/objectvault/objectvault/internal/capabilities"
 )
 
-// full is a directory with every run, each of which honours everything but swap.
-func full(t *testing.T) string {
+// fullDir returns a directory with every run. Each run supports everything except swap, and does
+// not claim purge.
+func fullDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, c := range capabilities.All {
@@ -19,7 +20,7 @@ func full(t *testing.T) string {
 		for _, p := range probe.All() {
 			c.Clauses[p.Clause] = capabilities.Cell{Found: capabilities.Honoured}
 		}
-		c.Clauses["swap"] = capabilities.Cell{Found: capabilities.NotHonoured, Reason: "it cannot"}
+		c.Clauses["swap"] = capabilities.Cell{Found: capabilities.NotHonoured, Reason: "not implemented"}
 		c.Clauses["purge"] = capabilities.Cell{Found: capabilities.NotClaimed}
 		if err := capabilities.Write(dir, c); err != nil {
 			t.Fatal(err)
@@ -29,7 +30,7 @@ func full(t *testing.T) string {
 }
 
 func TestRun(t *testing.T) {
-	dir, file := full(t), filepath.Join(t.TempDir(), "page.md")
+	dir, file := fullDir(t), filepath.Join(t.TempDir(), "page.md")
 	if code := run([]string{dir, file}, os.Stderr); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
@@ -38,35 +39,35 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"\n| | costest | costest, versioning |", "\n| `create` | yes | yes | yes |", "\n| `swap` | **no** (1) |", "\n| `purge` | – |", "\n1. it cannot\n",
+		"\n| | costest | costest, versioning |", "\n| `create` | yes | yes | yes |", "\n| `swap` | **no** (1) |", "\n| `purge` | – |", "\n1. not implemented\n",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page has no %q:\n%s", want, page)
 		}
 	}
 	if code := run([]string{"-check", dir, file}, os.Stderr); code != 0 {
-		t.Errorf("check of what was just written: exit %d", code)
+		t.Errorf("check of a new page: exit %d", code)
 	}
 
 	for name, tc := range map[string]struct {
 		spoil func()
 		want  string
 	}{
-		"another page": {func() { os.WriteFile(file, append(page, '\n'), 0o600) }, "run make capabilities"},
-		"a stranger":   {func() { capabilities.Write(dir, capabilities.Column{Provider: "gcs", Server: "x"}) }, "no column expects gcs-x.json"},
-		"no verdict": {func() { capabilities.Write(dir, capabilities.Column{Provider: "memfs", Server: "memory"}) },
-			"memfs on memory has no verdict about read-after-write"},
-		"a run is missing": {func() { os.Remove(filepath.Join(dir, "tencent-costest.json")) }, "there is none of tencent on costest"},
+		"changed page":   {func() { os.WriteFile(file, append(page, '\n'), 0o600) }, "run make capabilities"},
+		"unknown column": {func() { capabilities.Write(dir, capabilities.Column{Provider: "gcs", Server: "x"}) }, "gcs-x.json is not the file of any column"},
+		"missing result": {func() { capabilities.Write(dir, capabilities.Column{Provider: "memfs", Server: "memory"}) },
+			"the run of provider memfs on memory has no result for read-after-write"},
+		"missing run": {func() { os.Remove(filepath.Join(dir, "tencent-costest.json")) }, "no run of provider tencent on costest"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, file = full(t), filepath.Join(t.TempDir(), "page.md")
+			dir, file = fullDir(t), filepath.Join(t.TempDir(), "page.md")
 			if code := run([]string{dir, file}, os.Stderr); code != 0 {
 				t.Fatalf("exit %d", code)
 			}
 			tc.spoil()
-			var said strings.Builder
-			if code := run([]string{"-check", dir, file}, &said); code != 1 || !strings.Contains(said.String(), tc.want) {
-				t.Errorf("check: exit %d, %s; want 1 and %q", code, said.String(), tc.want)
+			var stderr strings.Builder
+			if code := run([]string{"-check", dir, file}, &stderr); code != 1 || !strings.Contains(stderr.String(), tc.want) {
+				t.Errorf("check: exit %d, %s; want 1 and %q", code, stderr.String(), tc.want)
 			}
 		})
 	}

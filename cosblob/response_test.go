@@ -12,7 +12,8 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// TestPrefixOfEscape: a list has the keys with its prefix, not those whose names have.
+// TestPrefixOfEscape: a list contains keys with its prefix, not keys of which only the escaped name
+// has the prefix.
 func TestPrefixOfEscape(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
@@ -35,15 +36,15 @@ func TestPrefixOfEscape(t *testing.T) {
 	}
 }
 
-// TestLateRefusal: a create that was refused after a 200 has not created the object, be
-// it the same.
+// TestLateRefusal: a create that is refused in the body of a 200 fails, even if the existing object
+// is identical.
 func TestLateRefusal(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	b := open(t, s, owner(s))
 	value := noise(1, 2*mib)
 	mustWrite(t, b, "key", value)
-	// In a bucket that does not look before an upload begins.
+	// The bucket does not check at the start of an upload.
 	s.SetRule(func(r *costest.Request) *costest.Fault {
 		switch r.Action {
 		case "CompleteMultipartUpload":
@@ -58,7 +59,8 @@ func TestLateRefusal(t *testing.T) {
 	}
 }
 
-// TestDocumentedHost: the source of a copy is named by the documented host, whichever the client uses.
+// TestDocumentedHost: the name of the source of a copy contains the documented host, even if the
+// client uses another host.
 func TestDocumentedHost(t *testing.T) {
 	s := newServer(t, nil)
 	const documented = "vault-1250000000.cos.ap-guangzhou.myqcloud.com/there"
