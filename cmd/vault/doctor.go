@@ -90,6 +90,9 @@ func (s *session) doctor(ctx context.Context) error {
 	if err := s.reportSettings(lines, set, o); err != nil {
 		return err
 	}
+	if err := s.reportSpool(ctx, lines, set); err != nil {
+		return err
+	}
 	s.openDoctorStore(ctx, d, set, p, lines)
 	s.openOther(ctx, d, p, second)
 	defer d.close()

@@ -37,7 +37,7 @@ func main() {
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
-		writeNew: writeNew, canSync: canSync, exec: exec, quietly: brokenPipe,
+		writeNew: writeNew, canSync: canSync, fileSystem: fileSystem, exec: exec, quietly: brokenPipe,
 	}))
 }
 
@@ -87,6 +87,8 @@ type world struct {
 	writeNew func(name string, text []byte) error
 	// canSync reports whether the file system of dir syncs directories.
 	canSync func(dir string) bool
+	// fileSystem returns the name of the file system of dir if it may be emptied, such as tmpfs.
+	fileSystem func(dir string) string
 	// exec replaces this process with a program. On systems that cannot do this, it runs the
 	// program and returns its exit code.
 	exec func(argv, env []string) (code int, err error)

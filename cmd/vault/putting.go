@@ -149,7 +149,7 @@ func (p *putting) saved(v *opened, spooled *vault.SpooledError) error {
 	if sp != nil {
 		dir = " in " + sp.Dir()
 	}
-	return &hinted{about(p.name, &savedError{spooled, fmt.Sprintf("saved%s, not yet in the store: %s; later commands and %s sync send it", dir, cause.Message, p.prog)}), ""}
+	return &hinted{about(p.name, &savedError{spooled, fmt.Sprintf("saved as %s%s, not yet in the store: %s; later commands and %s sync send it", spool.ShortID(spooled.ID), dir, cause.Message, p.prog)}), ""}
 }
 
 // A savedError is a SpooledError with a text for people.
