@@ -2,6 +2,7 @@ package vaulturl_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -12,6 +13,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
@@ -51,4 +53,42 @@ func Example() {
 	value, err := io.ReadAll(r)
 	fmt.Println(string(value), err)
 	// Output: sk-or-v1-demo <nil>
+}
+
+// An agent that saves a value on this machine while the store is away, and sends it later.
+func ExampleOpenSpool() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "vaulturl")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	const store = "cos://vault-1250000000?region=ap-guangzhou&endpoint=http://127.0.0.1:1" // nothing listens there
+	environment := &vaulturl.Options{Deferred: true}
+	s, err := vaulturl.OpenStore(ctx, store, environment)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	sp, err := vaulturl.OpenSpool(store, spool.Config{Dir: dir}, environment)
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := vault.New(s, "0xabc", []envelope.KeySource{kek.InsecureFixed()}, &vault.Options{Spool: sp})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	info, err := v.Put(ctx, "openrouter", strings.NewReader("sk-or-v1-demo"), nil)
+	fmt.Println(info.Name, info.Pending, errors.Is(err, vault.ErrSpooled))
+
+	// Another process reads the value, and sends it when the store is back.
+	value, info, err := v.ReadAll(ctx, "openrouter", nil)
+	fmt.Println(string(value), info.Pending, err)
+	sum, err := sp.Sync(ctx, v, nil)
+	fmt.Println(sum.Sent, sum.Pending, err)
+	// Output:
+	// openrouter true true
+	// sk-or-v1-demo true <nil>
+	// 0 1 <nil>
 }

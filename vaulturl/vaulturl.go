@@ -39,6 +39,7 @@ import (
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 )
 
 // Options configures the functions of this package beyond the URL. Nil, or the zero value, is
@@ -55,6 +56,10 @@ type Options struct {
 	Timeout time.Duration
 	// MustExist makes OpenStore fail with [ErrNoStore] if a file:// store does not exist.
 	MustExist bool
+	// Deferred makes OpenStore send no request: the Store is opened before its first request, as
+	// [vault.Deferred] describes. A program with a spool sets it, so that it can start, and save
+	// values, while the cloud cannot be reached.
+	Deferred bool
 	// Unsynced, if not nil, is called once, at the first write, if the file system of a file://
 	// store cannot sync directories: see [memfs.Config].
 	Unsynced func(dir string)
@@ -89,12 +94,19 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 	if err != nil {
 		return nil, err
 	}
+	open := l.Open
+	if o.orZero().Deferred {
+		open = func(_ context.Context, p *federation.Provider) (*vault.Store, error) {
+			name := l.Scheme + "://" + l.Bucket + filepath.ToSlash(l.Dir)
+			return vault.Deferred(name, func(ctx context.Context) (*vault.Store, error) { return l.Open(ctx, p) }), nil
+		}
+	}
 	identity := o.orZero().Identity
 	switch {
 	case l.Role == "" && identity != "":
 		return nil, &URLError{"an identity takes a role, and the URL of the store has none", l.roleAdvice()}
 	case l.Role == "":
-		return l.Open(ctx, nil)
+		return open(ctx, nil)
 	case identity == "":
 		identity = l.Identity
 	}
@@ -109,10 +121,21 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 	if err != nil {
 		return nil, err
 	}
-	return l.Open(ctx, federation.NewProvider(source, exchange, &federation.Options{
+	return open(ctx, federation.NewProvider(source, exchange, &federation.Options{
 		Expect: federation.Expectation{Audience: l.Audience, OtherAudiences: l.OtherAudiences, Tenant: string(o.orZero().Tenant), TagKeys: l.TagKeys},
 		Now:    o.orZero().Now, Timeout: o.orZero().Timeout,
 	}))
+}
+
+// OpenSpool returns the spool of the store at a URL: it sets the Store of c, whose Dir contains the spools
+// of all stores. It sends no request and creates no file.
+func OpenSpool(storeURL string, c spool.Config, o *Options) (*spool.Spool, error) {
+	l, err := ParseStore(storeURL, o)
+	if err != nil {
+		return nil, err
+	}
+	c.Store = l.SpoolID()
+	return spool.Open(c)
 }
 
 // OpenKeySource opens the key source at a URL: local:///FILE with a root key. If the file does
