@@ -59,23 +59,23 @@ func ask(c *http.Client, req *http.Request, denied string) ([]byte, error) {
 	defer resp.Body.Close()
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return nil, fmt.Errorf("%w: it answers %d: %s", ErrRefused, code, denied)
+		return nil, fmt.Errorf("%w: status %d: %s", ErrRefused, code, denied)
 	case code/100 == 3:
-		return nil, fmt.Errorf("%w: it answers %d, and redirects are not followed: write the address that is meant", ErrRefused, code)
+		return nil, fmt.Errorf("%w: status %d is a redirect, which is not followed: use the final address", ErrRefused, code)
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests, code/100 == 5:
-		return nil, fmt.Errorf("%w: it answers %d", ErrUnavailable, code)
+		return nil, fmt.Errorf("%w: status %d", ErrUnavailable, code)
 	case code/100 != 2:
-		return nil, fmt.Errorf("%w: it answers %d: is the address right?", ErrRefused, code)
+		return nil, fmt.Errorf("%w: status %d: check the address", ErrRefused, code)
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: the answer broke off: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: the response was cut off: %w", ErrUnavailable, err)
 	case len(b) > maxResponse:
-		return nil, fmt.Errorf("%w: the answer is longer than 1 MiB", ErrUnavailable)
+		return nil, fmt.Errorf("%w: the response is longer than 1 MiB", ErrUnavailable)
 	}
 	if b, err = text.UTF8(b); err != nil {
-		return nil, fmt.Errorf("%w: the answer is no JSON: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: the response is not JSON: %w", ErrUnavailable, err)
 	}
 	return b, nil
 }
@@ -88,7 +88,7 @@ func field(response []byte, name string) ([]byte, error) {
 		err = o.read(name, &value, "a string")
 	}
 	if err != nil || value == "" {
-		return nil, fmt.Errorf("%w: the answer is not a JSON object with %s in it", ErrUnavailable, shown(name))
+		return nil, fmt.Errorf("%w: the response is not a JSON object with a string %s", ErrUnavailable, shown(name))
 	}
 	return []byte(value), nil
 }
@@ -97,24 +97,24 @@ func field(response []byte, name string) ([]byte, error) {
 func checkBearerURL(u *url.URL) error {
 	switch {
 	case u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return errors.New("there is no host in it")
+		return errors.New("the URL contains no host")
 	case u.User != nil:
-		return errors.New("a user or password does not belong in it")
+		return errors.New("the URL must not contain a user or password")
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && loopback.Host(u.Hostname()):
 		return nil
 	case u.Scheme == "http":
-		return errors.New("http is for this machine only (localhost, 127.0.0.0/8, ::1): use https")
+		return errors.New("http is allowed only for this machine (localhost, 127.0.0.0/8, ::1): use https")
 	}
-	return errors.New("it is not an https URL")
+	return errors.New("the URL is not an https URL")
 }
 
 // bearer checks that a token is valid in a header.
 func bearer(token string) (string, error) {
 	for _, c := range []byte(token) {
 		if c <= ' ' || c > '~' {
-			return "", invalidToken("the session token is not one line of printable ASCII")
+			return "", invalidToken("the session token must be one line of printable ASCII")
 		}
 	}
 	if token == "" {

@@ -12,16 +12,16 @@ import (
 // defaultSession is the source of a broker's session token if the URL has no ?session=.
 const defaultSession = "env:OBJECTVAULT_BROKER_SESSION"
 
-// parseBroker parses broker+https:, in the form of the agentKeys broker: POST
-// {base}/v1/mint-oidc-jwt with the session token as bearer and no body returns
+// parseBroker parses broker+https:. It uses the protocol of the agentKeys broker: POST
+// {base}/v1/mint-oidc-jwt with the session token as bearer token and without a body returns
 // {"jwt","wallet","expiration"}.
 func parseBroker(scheme, rest string, o *SourceOptions) (*source, error) {
 	u, err := url.Parse(strings.TrimPrefix(scheme, "broker+") + ":" + rest)
 	if err != nil {
-		return nil, fmt.Errorf("%s: it is not a URL", scheme) // err contains the URL
+		return nil, fmt.Errorf("%s: the address is not a URL", scheme) // err contains the URL
 	}
 	if strings.Contains(rest, "#") {
-		return nil, fmt.Errorf("%s: a # does not belong in it", scheme)
+		return nil, fmt.Errorf("%s: the URL must not contain a #", scheme)
 	}
 	if err := checkBearerURL(u); err != nil {
 		return nil, fmt.Errorf("%s: %w", scheme, err)
@@ -52,11 +52,11 @@ func parseBroker(scheme, rest string, o *SourceOptions) (*source, error) {
 			return nil, err
 		}
 		req.Header.Set("Authorization", auth)
-		answer, err := ask(client, req, "log in to the broker again, its session token is not taken")
+		response, err := ask(client, req, "log in to the broker again, because it rejected the session token")
 		if err != nil {
 			return nil, err
 		}
-		return field(answer, "jwt")
+		return field(response, "jwt")
 	}}, nil
 }
 
@@ -68,7 +68,7 @@ func sessionOf(query string) (string, error) {
 	}
 	for name, values := range q {
 		if name != "session" || len(values) != 1 { // an unknown name may be a secret, so it is not repeated
-			return "", errors.New("the only parameter is session, once")
+			return "", errors.New("the only allowed parameter is session, and it may occur only once")
 		}
 	}
 	if !q.Has("session") {

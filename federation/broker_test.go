@@ -103,33 +103,33 @@ func TestBrokerRefuses(t *testing.T) {
 	}
 	echo := `{"error":"unauthorized","message":"` + hidden + `"}`
 	const unavailable, refused = "identity service unavailable: ", "identity refused: "
-	const noToken = `the answer is not a JSON object with "jwt" in it`
+	const noToken = `the response is not a JSON object with a string "jwt"`
 	for _, tc := range []struct {
 		name     string
 		answer   http.HandlerFunc
 		sentinel error
 		want     string
 	}{
-		{"401", say(401, echo), federation.ErrRefused, refused + "it answers 401: log in to the broker again, its session token is not taken"},
-		{"403", say(403, echo), federation.ErrRefused, refused + "it answers 403: log in to the broker again, its session token is not taken"},
-		{"404", say(404, echo), federation.ErrRefused, refused + "it answers 404: is the address right?"},
-		{"429", say(429, echo), federation.ErrUnavailable, unavailable + "it answers 429"},
-		{"500", say(500, echo), federation.ErrUnavailable, unavailable + "it answers 500"},
-		{"503", say(503, echo), federation.ErrUnavailable, unavailable + "it answers 503"},
-		{"elsewhere", redirect(&elsewhere), federation.ErrRefused, refused + "it answers 307, and redirects are not followed: write the address that is meant"},
-		{"to itself", redirect(&host), federation.ErrRefused, refused + "it answers 307, and redirects are not followed: write the address that is meant"},
+		{"401", say(401, echo), federation.ErrRefused, refused + "status 401: log in to the broker again, because it rejected the session token"},
+		{"403", say(403, echo), federation.ErrRefused, refused + "status 403: log in to the broker again, because it rejected the session token"},
+		{"404", say(404, echo), federation.ErrRefused, refused + "status 404: check the address"},
+		{"429", say(429, echo), federation.ErrUnavailable, unavailable + "status 429"},
+		{"500", say(500, echo), federation.ErrUnavailable, unavailable + "status 500"},
+		{"503", say(503, echo), federation.ErrUnavailable, unavailable + "status 503"},
+		{"elsewhere", redirect(&elsewhere), federation.ErrRefused, refused + "status 307 is a redirect, which is not followed: use the final address"},
+		{"to itself", redirect(&host), federation.ErrRefused, refused + "status 307 is a redirect, which is not followed: use the final address"},
 		{"nothing", say(200, ""), federation.ErrUnavailable, unavailable + noToken},
 		{"a page", say(200, "<html>"+hidden), federation.ErrUnavailable, unavailable + noToken},
 		{"no jwt", say(200, `{"JWT":"`+hidden+`"}`), federation.ErrUnavailable, unavailable + noToken},
 		{"jwt a number", say(200, `{"jwt":7}`), federation.ErrUnavailable, unavailable + noToken},
 		{"jwt twice", say(200, `{"jwt":"a","jwt":"b"}`), federation.ErrUnavailable, unavailable + noToken},
-		{"no token", say(200, `{"jwt":"`+hidden+`"}`), federation.ErrTokenInvalid, "no valid identity token: it is not a signed JWT, which has three parts with dots between them"},
+		{"no token", say(200, `{"jwt":"`+hidden+`"}`), federation.ErrTokenInvalid, "no valid identity token: it is not a signed JWT, which consists of three parts separated by dots"},
 		{"a newline", say(200, `{"jwt":"`+jwt(`{}`)+`\n\n"}`), federation.ErrTokenInvalid, "no valid identity token: it has more than one line"},
-		{"too much", say(200, strings.Repeat(" ", 1<<20)+"x"), federation.ErrUnavailable, unavailable + "the answer is longer than 1 MiB"},
+		{"too much", say(200, strings.Repeat(" ", 1<<20)+"x"), federation.ErrUnavailable, unavailable + "the response is longer than 1 MiB"},
 		{"cut", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, `{"jwt":"`)
-		}, federation.ErrUnavailable, unavailable + "the answer broke off: unexpected EOF"},
+		}, federation.ErrUnavailable, unavailable + "the response was cut off: unexpected EOF"},
 		{"gone", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, federation.ErrUnavailable, unavailable + "EOF"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestBrokerThatIsSlow(t *testing.T) {
 	})
 	o := &federation.SourceOptions{Getenv: func(string) string { return hidden }, Timeout: 50 * time.Millisecond}
 	refuses(t, parseSource(t, "broker+http:"+host, o), federation.ErrUnavailable,
-		"broker+http:"+host+": identity service unavailable: no answer in time: context deadline exceeded")
+		"broker+http:"+host+": identity service unavailable: no response in time: context deadline exceeded")
 }
 
 func TestBrokerIsNotAskedWithoutSession(t *testing.T) {
@@ -166,9 +166,9 @@ func TestBrokerIsNotAskedWithoutSession(t *testing.T) {
 	for session, want := range map[string]string{
 		"":                    "session: env:S: no valid identity token: the variable is not set",
 		"\n":                  "no valid identity token: the session token is empty",
-		hidden + "\n" + "x":   "no valid identity token: the session token is not one line of printable ASCII",
-		hidden + "\r\nX: y":   "no valid identity token: the session token is not one line of printable ASCII",
-		hidden + " " + "\x7f": "no valid identity token: the session token is not one line of printable ASCII",
+		hidden + "\n" + "x":   "no valid identity token: the session token must be one line of printable ASCII",
+		hidden + "\r\nX: y":   "no valid identity token: the session token must be one line of printable ASCII",
+		hidden + " " + "\x7f": "no valid identity token: the session token must be one line of printable ASCII",
 	} {
 		o := &federation.SourceOptions{Getenv: func(string) string { return session }}
 		refuses(t, parseSource(t, "broker+http:"+host+"?session=env:S", o), federation.ErrTokenInvalid, "broker+http:"+host+": "+want)

@@ -29,8 +29,8 @@ type Cache struct {
 type Login struct {
 	Credentials
 	Tenant          string
-	Store, Identity string // as displayed, without secrets
-	Source          string // distinguishes it from others
+	Store, Identity string // for display, without secrets
+	Source          string // the [CacheKey] of the identity
 }
 
 // CacheKey returns the key of a login: the SHA-256, in hex, over the length and the bytes of
@@ -69,9 +69,9 @@ type loginFile struct {
 // maxLogin is the maximum size of a file; session tokens may be long.
 const maxLogin = 256 << 10
 
-// Load returns the login of key. A missing login is [fs.ErrNotExist], an expired one is a
-// [*LoginExpiredError]. A file that is malformed, or that other users may access, is
-// [ErrLoginFile]; it is not removed.
+// Load returns the login of key. If there is none, the error is [fs.ErrNotExist]. If the login has
+// expired, the error is a [*LoginExpiredError]. If the file is malformed, or other users may access
+// it, the error is [ErrLoginFile], and the file is not removed.
 func (c Cache) Load(key string) (Login, error) {
 	path, err := c.path(key)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c Cache) Load(key string) (Login, error) {
 	if err := c.checkDir(); err != nil {
 		return Login{}, err
 	}
-	info, err := f.Stat() // of the open file: path may lead to another file by now
+	info, err := f.Stat() // check the open file, because path may already be another file
 	if err != nil {
 		return Login{}, err
 	}
@@ -149,7 +149,7 @@ func (c Cache) Save(key string, l Login) error {
 	text = append(text, '\n')
 	defer clear(text)
 	if _, ok := parseLogin(text); !ok {
-		return errors.New("a login without key id or expiry, or larger than 256 KiB, is not kept")
+		return errors.New("cannot save a login without key id or expiry, or larger than 256 KiB")
 	}
 	if err := durable.MakeDir(c.Dir); err != nil {
 		return err
@@ -160,8 +160,8 @@ func (c Cache) Save(key string, l Login) error {
 	return durable.Replace(path, text)
 }
 
-// Remove removes the login of key, in whatever state, and the temporary files of an interrupted
-// Save. It returns false if there was no login.
+// Remove removes the login of key, even if it is expired or malformed, and the temporary files of an
+// interrupted Save. It returns false if there was no login.
 func (c Cache) Remove(key string) (bool, error) {
 	path, err := c.path(key)
 	if err != nil {
@@ -195,14 +195,14 @@ func (c Cache) Remove(key string) (bool, error) {
 	return removed, nil
 }
 
-// path returns the path of the login's file. It rejects a key that CacheKey does not make,
-// because a separator in it would lead to another directory.
+// path returns the path of the login's file. It rejects a key that CacheKey cannot return, because a
+// separator in the key would lead to another directory.
 func (c Cache) path(key string) (string, error) {
 	if b, err := hex.DecodeString(key); err != nil || len(b) != sha256.Size {
-		return "", errors.New("federation: a key of a login is made by CacheKey")
+		return "", errors.New("federation: invalid key of a login: use CacheKey to create it")
 	}
 	if !filepath.IsAbs(c.Dir) {
-		return "", errors.New("federation: a Cache needs an absolute directory")
+		return "", errors.New("federation: the directory of a Cache must be absolute")
 	}
 	return filepath.Join(c.Dir, key), nil
 }

@@ -226,7 +226,7 @@ func TestSaveRefuses(t *testing.T) {
 	large.SessionToken = federation.NewSecret(strings.Repeat(hidden, 64<<10))
 	for name, l := range map[string]federation.Login{"no id": noID, "no expiry": noExpiry, "large": large} {
 		err := c.Save(key, l)
-		if want := "a login without key id or expiry, or larger than 256 KiB, is not kept"; err == nil || err.Error() != want {
+		if want := "cannot save a login without key id or expiry, or larger than 256 KiB"; err == nil || err.Error() != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -234,13 +234,13 @@ func TestSaveRefuses(t *testing.T) {
 		_, load := c.Load(key)
 		_, remove := c.Remove(key)
 		for what, err := range map[string]error{"load": load, "save": c.Save(key, someLogin("x")), "remove": remove} {
-			if err == nil || err.Error() != "federation: a key of a login is made by CacheKey" {
+			if err == nil || err.Error() != "federation: invalid key of a login: use CacheKey to create it" {
 				t.Errorf("%s %q: %v", what, key, err)
 			}
 		}
 	}
 	for _, dir := range []string{"", "relative"} {
-		if err := (federation.Cache{Dir: dir}).Save(key, someLogin("x")); err == nil || err.Error() != "federation: a Cache needs an absolute directory" {
+		if err := (federation.Cache{Dir: dir}).Save(key, someLogin("x")); err == nil || err.Error() != "federation: the directory of a Cache must be absolute" {
 			t.Errorf("in %q: %v", dir, err)
 		}
 	}

@@ -34,11 +34,11 @@ func TestCacheOfOthers(t *testing.T) {
 	}
 	for mode, text := range map[fs.FileMode]string{0o640: "0640", 0o604: "0604", 0o620: "0620", 0o601: "0601"} {
 		chmod(path, mode)
-		load(text, "others may use "+path+", mode "+text+": chmod 600 "+path)
+		load(text, "other users can access "+path+" (mode "+text+"): run chmod 600 "+path)
 	}
 	chmod(path, 0o600)
 	chmod(c.Dir, 0o755)
-	want := "others may use " + c.Dir + ", mode 0755: chmod 700 " + c.Dir
+	want := "other users can access " + c.Dir + " (mode 0755): run chmod 700 " + c.Dir
 	load("the directory", want)
 	if err := c.Save(key, someLogin("two")); !errors.Is(err, federation.ErrLoginFile) || err.Error() != "unusable login file: "+want {
 		t.Errorf("save: %v", err)
@@ -82,7 +82,7 @@ func TestCacheOfAnotherUser(t *testing.T) {
 			t.Skip(err)
 		}
 		_, err := c.Load(key)
-		want := "unusable login file: " + path + " belongs to user 12345, and this is user " + strconv.Itoa(os.Geteuid()) + ": use a place of your own"
+		want := "unusable login file: " + path + " belongs to user 12345, but this process runs as user " + strconv.Itoa(os.Geteuid()) + ": use a file or directory that belongs to you"
 		if !errors.Is(err, federation.ErrLoginFile) || err.Error() != want {
 			t.Errorf("%v\nwant %s", err, want)
 		}

@@ -18,9 +18,9 @@ func newCommand(line string, o *SourceOptions) (*source, error) {
 	case err != nil:
 		return nil, fmt.Errorf("exec: %w", err)
 	case len(argv) == 0 || argv[0] == "":
-		return nil, errors.New("exec: needs a command")
-	case strings.Contains(argv[0], "="): // the rest may be a secret, so it is not repeated
-		return nil, errors.New("exec: there is no shell that would set a variable: start with the command")
+		return nil, errors.New("exec: the command is missing")
+	case strings.Contains(argv[0], "="): // the text may be a secret, so it is not repeated
+		return nil, errors.New("exec: the command runs without a shell, so it must not start with VAR=value: start with the name of the command")
 	}
 	return &source{"exec:" + argv[0], o.timeout(), func(ctx context.Context) ([]byte, error) {
 		return run(ctx, argv)
@@ -44,17 +44,17 @@ func run(ctx context.Context, argv []string) ([]byte, error) {
 	switch {
 	case out.over:
 		return nil, fmt.Errorf("%w: %w", ErrTokenInvalid, errTooLong)
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it succeeded, but a child of it keeps its output open
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // the command succeeded, but a child process keeps its output open
 		return out.text, nil
 	case errors.As(err, &exit):
-		return nil, fmt.Errorf("%w: the command ended with %s; run it by hand to see why", ErrUnavailable, exit.ProcessState)
+		return nil, fmt.Errorf("%w: the command ended with %s: run the command in a terminal to see its messages", ErrUnavailable, exit.ProcessState)
 	default:
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 }
 
-// startError returns the reason why a command could not be started, without its name, which is
-// part of the source's name.
+// startError returns the reason why a command could not be started, without the name of the command,
+// which is already part of the source's name.
 func startError(err error) error {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner

@@ -89,7 +89,7 @@ func TestCommand(t *testing.T) {
 	t.Run("something left behind", func(t *testing.T) { gives(t, command(t, "leave "+t.TempDir(), ample), "a") })
 	t.Run("fails", func(t *testing.T) {
 		refuses(t, command(t, "fail "+hidden, nil), federation.ErrUnavailable,
-			name+": identity service unavailable: the command ended with exit status 3; run it by hand to see why")
+			name+": identity service unavailable: the command ended with exit status 3: run the command in a terminal to see its messages")
 	})
 	t.Run("prints nothing", func(t *testing.T) {
 		refuses(t, command(t, "nothing "+hidden, nil), federation.ErrTokenInvalid, name+": no valid identity token: it is empty")
@@ -103,7 +103,7 @@ func TestCommand(t *testing.T) {
 	})
 	t.Run("hangs", func(t *testing.T) {
 		s := command(t, "hang "+hidden, &federation.SourceOptions{Timeout: 50 * time.Millisecond})
-		refuses(t, s, federation.ErrUnavailable, name+": identity service unavailable: no answer in time: context deadline exceeded")
+		refuses(t, s, federation.ErrUnavailable, name+": identity service unavailable: no response in time: context deadline exceeded")
 	})
 	t.Run("hangs for a caller that goes", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -7,7 +7,7 @@ import (
 )
 
 // Errors of this package, one sentinel for each kind of failure. Test with [errors.Is]. The
-// caller's [context.Canceled] is returned as it is.
+// caller's [context.Canceled] is returned unchanged.
 var (
 	// ErrInvalidSource means that the text of a source is invalid, or that the source would
 	// send a token unencrypted.

@@ -39,7 +39,7 @@ func ExampleNewProvider() {
 	}
 	// Output:
 	// AKIDEMO [redacted]
-	// tenant mismatch: the token is of tenant "0xABC" (tag "agentkeys_user_wallet"), and "0xdef" is asked for
+	// tenant mismatch: the token belongs to tenant "0xABC" (tag "agentkeys_user_wallet"), but tenant "0xdef" is required
 }
 
 func ExampleParseSource() {
@@ -57,7 +57,7 @@ func ExampleParseSource() {
 	// <nil>
 	// <nil>
 	// <nil>
-	// invalid identity source: broker+http: http is for this machine only (localhost, 127.0.0.0/8, ::1): use https
+	// invalid identity source: broker+http: http is allowed only for this machine (localhost, 127.0.0.0/8, ::1): use https
 	// <nil>
 }
 
@@ -68,7 +68,7 @@ func ExampleParseToken() {
 	fmt.Println(errors.Is(err, federation.ErrTokenInvalid), err)
 	// Output:
 	// agent-7 [vault] [redacted] <nil>
-	// true no valid identity token: it is not a signed JWT, which has three parts with dots between them
+	// true no valid identity token: it is not a signed JWT, which consists of three parts separated by dots
 }
 
 func ExampleCache() {

@@ -11,16 +11,16 @@ import (
 // DefaultTagKeys returns the tags that contain the tenant unless an [Expectation] has others.
 func DefaultTagKeys() []string { return []string{"agentkeys_user_wallet", "agentkeys_actor_omni"} }
 
-// An Expectation is checked before a token leaves the process. A zero field is not checked; the
-// validity times always are.
+// An Expectation is checked before a token leaves the process. A zero field is not checked. The
+// validity times are always checked.
 type Expectation struct {
 	Issuer   string // compared byte by byte, as in the cloud
 	Audience string // one of the audiences of the token
-	// OtherAudiences are accepted in place of Audience, unless Audience is empty.
+	// OtherAudiences are also accepted, unless Audience is empty.
 	OtherAudiences []string
-	// Tenant is the expected tenant, with A-Z folded to a-z. The tag of the token is folded
-	// before it is compared. A token without such a tag is accepted: then roles isolate the
-	// tenants.
+	// Tenant is the expected tenant, in lower case. The tag of the token is converted to lower
+	// case before it is compared. A token without such a tag is accepted, because roles may
+	// isolate the tenants.
 	Tenant string
 	// TagKeys are the tags that contain the tenant. If the token has several of them, one must
 	// equal Tenant. Each must have exactly one value, which must be a valid tenant. Nil means
@@ -43,15 +43,15 @@ const leeway = time.Minute
 func (e Expectation) Check(c Claims, now time.Time) error {
 	switch {
 	case c.Expires.IsZero():
-		return invalidToken("the token does not say when it expires")
+		return invalidToken("the token contains no expiry time")
 	case !now.Before(c.Expires):
-		return invalidToken("the token expired at %s, and it is %s here", clock(c.Expires), clock(now))
+		return invalidToken("the token expired at %s (local time is %s)", clock(c.Expires), clock(now))
 	case c.NotBefore.After(now.Add(leeway)):
-		return invalidToken("the token is not valid before %s, and it is %s here", clock(c.NotBefore), clock(now))
+		return invalidToken("the token is not valid before %s (local time is %s)", clock(c.NotBefore), clock(now))
 	case e.Issuer != "" && c.Issuer != e.Issuer:
-		return invalidToken("the token is from issuer %s, and %s is wanted", shown(c.Issuer), shown(e.Issuer))
+		return invalidToken("the token is from issuer %s, but issuer %s is required", shown(c.Issuer), shown(e.Issuer))
 	case e.Audience != "" && !slices.ContainsFunc(c.Audience, func(a string) bool { return a == e.Audience || slices.Contains(e.OtherAudiences, a) }):
-		return invalidToken("the token is for %s, and %s is wanted", audience(c.Audience), shown(e.Audience))
+		return invalidToken("the token is for %s, but audience %s is required", audience(c.Audience), shown(e.Audience))
 	}
 	return e.checkTenant(c)
 }
@@ -65,9 +65,9 @@ func (e Expectation) checkTenant(c Claims) error {
 		case !ok:
 			continue
 		case len(values) != 1: // Ceph would grant the prefix of each value
-			return invalidToken("its tag %s has %d values, and a tenant is one", shown(key), len(values))
-		case !plain(values[0]): // in a policy * or / reach beyond
-			return invalidToken("its tag %s is %s, and a tenant is letters and digits, with . _ - between them", shown(key), shown(values[0]))
+			return invalidToken("the tag %s of the token has %d values, but a tenant must be exactly one value", shown(key), len(values))
+		case !plain(values[0]): // a * or / in a policy would match other tenants
+			return invalidToken("the tag %s of the token is %s, but a tenant must have only letters, digits and . _ -, and must start with a letter or digit", shown(key), shown(values[0]))
 		case fold(values[0]) == e.Tenant:
 			found = true // continue: the other tags must be valid, too
 		default:
@@ -77,14 +77,14 @@ func (e Expectation) checkTenant(c Claims) error {
 	if e.Tenant == "" || found || len(others) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: the token is of tenant %s, and %s is asked for", ErrTenantMismatch, strings.Join(others, ", "), shown(e.Tenant))
+	return fmt.Errorf("%w: the token belongs to tenant %s, but tenant %s is required", ErrTenantMismatch, strings.Join(others, ", "), shown(e.Tenant))
 }
 
 func invalidToken(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrTokenInvalid, fmt.Sprintf(format, args...))
 }
 
-// fold maps A-Z to lower case and changes nothing else, like the folding of tenants.
+// fold converts A-Z to lower case and changes nothing else, like package vault does with tenants.
 func fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -94,11 +94,11 @@ func fold(s string) string {
 	}, s)
 }
 
-// plain reports whether s has only characters of tenants.
+// plain reports whether s is a valid tenant, except for capital letters.
 func plain(s string) bool {
-	alone := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' }
-	return s != "" && alone(rune(s[0])) && !strings.Contains(fold(s), "__0x") &&
-		strings.IndexFunc(s, func(r rune) bool { return !alone(r) && !strings.ContainsRune("._-", r) }) < 0
+	isAlphanumeric := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' }
+	return s != "" && isAlphanumeric(rune(s[0])) && !strings.Contains(fold(s), "__0x") &&
+		strings.IndexFunc(s, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("._-", r) }) < 0
 }
 
 func audience(list []string) string {
@@ -120,9 +120,9 @@ func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // shown quotes text from a token for a message, on one line, and truncates it.
 func shown(s string) string {
-	const most = 128
-	if len(s) > most {
-		return strconv.Quote(strings.ToValidUTF8(s[:most], "") + "…")
+	const limit = 128
+	if len(s) > limit {
+		return strconv.Quote(strings.ToValidUTF8(s[:limit], "") + "…")
 	}
 	return strconv.Quote(s)
 }

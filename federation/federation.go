@@ -1,7 +1,7 @@
 // Package federation exchanges an OIDC token for temporary credentials of a cloud, without any
-// static key. A [Source] supplies the token, an [Expectation] is checked before the token
-// leaves the process, an [Exchanger] (one per cloud) trades it for credentials, and a
-// [Provider] shares the credentials among its callers:
+// static key. A [Source] supplies the token. An [Expectation] is checked before the token leaves
+// the process. An [Exchanger] (one per cloud) exchanges the token for credentials. A [Provider]
+// shares the credentials among its callers:
 //
 //	source, err := federation.ParseSource("file:/run/token", nil)
 //	p := federation.NewProvider(source, exchanger, &federation.Options{
@@ -9,12 +9,12 @@
 //	})
 //	creds, err := p.Credentials(ctx)
 //
-// The package parses tokens and does not verify them; the cloud does. Its checks prevent a
-// token from being sent to the wrong place, and an agent from working as another tenant by
+// The package parses tokens but does not verify them, because the cloud does. Its checks prevent a
+// token from being sent to the wrong place, and prevent an agent from working as another tenant by
 // mistake.
 //
-// Only a [Cache] writes to disk, and only for a login. No error, and no verb of package fmt,
-// shows a token or a key.
+// Only a [Cache] writes to disk, and only for a login. Neither errors nor the verbs of package fmt
+// show a token or a key.
 package federation
 
 import (
@@ -156,9 +156,9 @@ func (p *Provider) start(ctx context.Context) *flight {
 	f := &flight{done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.timeout())
 	giveUp := context.AfterFunc(ctx, func() {
-		waiting := "the source gave no token"
+		waiting := "the source returned no token"
 		if f.exchanging.Load() {
-			waiting = "the cloud gave no credentials"
+			waiting = "the cloud returned no credentials"
 		}
 		p.land(f, Credentials{}, fmt.Errorf("%w: %s within %v: %w", ErrUnavailable, waiting, p.timeout(), ctx.Err()))
 	})
@@ -166,7 +166,7 @@ func (p *Provider) start(ctx context.Context) *flight {
 		defer cancel()
 		defer giveUp()
 		var creds Credentials
-		err := fmt.Errorf("%w: the exchange ended without an answer", ErrUnavailable) // it called runtime.Goexit
+		err := fmt.Errorf("%w: the exchange ended without a result", ErrUnavailable) // remains if obtain calls runtime.Goexit
 		defer func() {
 			if r := recover(); r != nil {
 				err = panicked(r)
@@ -199,7 +199,7 @@ func (p *Provider) obtain(ctx context.Context, f *flight) (Credentials, error) {
 	return creds, nil
 }
 
-// land sets the result of f, unless f has ended already.
+// land sets the result of f, unless f has already ended.
 func (p *Provider) land(f *flight, creds Credentials, err error) {
 	now := p.now()
 	p.mu.Lock()
@@ -257,8 +257,8 @@ func (p *Provider) read(ctx context.Context) (Token, error) {
 	return t, nil
 }
 
-// now returns the time without its monotonic reading: the monotonic clock stops while a machine
-// sleeps, and credentials still age.
+// now returns the time without its monotonic reading, because the monotonic clock stops while a
+// machine sleeps, but credentials expire.
 func (p *Provider) now() time.Time {
 	if p.o.Now == nil {
 		return time.Now().Round(0)
@@ -273,8 +273,8 @@ func (p *Provider) timeout() time.Duration {
 	return p.o.Timeout
 }
 
-// panicked returns an error for a panic in a source or an exchanger. It omits the value of the
-// panic, which may contain a token, unless the runtime made it.
+// panicked returns an error for a panic in a source or an exchanger. It contains the value of the
+// panic only if the runtime created it, because another value may contain a token.
 func panicked(r any) error {
 	var known runtime.Error
 	if err, ok := r.(error); ok && errors.As(err, &known) {

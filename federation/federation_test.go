@@ -288,7 +288,7 @@ func TestRenewalFails(t *testing.T) {
 		c := &cloud{t: t}
 		p := federation.NewProvider(c, c, nil)
 		gets(t, p, "key-1")
-		c.err = fmt.Errorf("%w: it answers 503", federation.ErrUnavailable)
+		c.err = fmt.Errorf("%w: status 503", federation.ErrUnavailable)
 		time.Sleep(48 * time.Minute)
 		renews(t, p, "key-1", "key-1")
 		c.counts(2, 2)
@@ -302,7 +302,7 @@ func TestRenewalFails(t *testing.T) {
 		renews(t, p, "key-1", "key-1")
 		c.counts(4, 4)
 		time.Sleep(time.Nanosecond) // the credentials expire less than 15 s after the renewal
-		if _, err := p.Credentials(t.Context()); err == nil || err.Error() != "identity service unavailable: it answers 503" {
+		if _, err := p.Credentials(t.Context()); err == nil || err.Error() != "identity service unavailable: status 503" {
 			t.Error(err)
 		}
 		c.err = nil
@@ -540,8 +540,8 @@ func TestObserve(t *testing.T) {
 // If a source or an exchanger ignores its context, callers wait until the timeout at most, and
 // its late result is discarded.
 func TestTimeout(t *testing.T) {
-	const inSource = "identity service unavailable: the source gave no token within 3s: context deadline exceeded"
-	const inExchange = "identity service unavailable: the cloud gave no credentials within 3s: context deadline exceeded"
+	const inSource = "identity service unavailable: the source returned no token within 3s: context deadline exceeded"
+	const inExchange = "identity service unavailable: the cloud returned no credentials within 3s: context deadline exceeded"
 	for _, tc := range []struct{ name, stuck, want string }{{"source", "source", inSource}, {"exchanger", "exchanger", inExchange}} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -629,7 +629,7 @@ func TestPanics(t *testing.T) {
 		{"a text", func() { panic(hidden) }, "identity service unavailable: the exchange panicked with a string"},
 		{"an error", func() { panic(errors.New(hidden)) }, "identity service unavailable: the exchange panicked with a *errors.errorString"},
 		{"the runtime's", func() { none.read.Load() }, "identity service unavailable: the exchange panicked: runtime error: invalid memory address or nil pointer dereference"},
-		{"Goexit", runtime.Goexit, "identity service unavailable: the exchange ended without an answer"},
+		{"Goexit", runtime.Goexit, "identity service unavailable: the exchange ended without a result"},
 	} {
 		for _, where := range []string{"source", "exchanger", "observer"} {
 			t.Run(tc.name+" in the "+where, func(t *testing.T) {

@@ -20,14 +20,14 @@ func newGitHub(audience string, o *SourceOptions) (*source, error) {
 	}
 	for _, r := range audience {
 		if unicode.IsControl(r) {
-			return nil, errors.New("github: there is a control character in the audience")
+			return nil, errors.New("github: the audience contains a control character")
 		}
 	}
 	client := o.client()
 	return &source{"github", o.timeout(), func(ctx context.Context) ([]byte, error) {
 		address, token := o.getenv("ACTIONS_ID_TOKEN_REQUEST_URL"), o.getenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 		if address == "" || token == "" {
-			return nil, invalidToken("ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN are not set: this works in a GitHub Actions job that has permissions: id-token: write")
+			return nil, invalidToken("ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are not set: github: works only in a GitHub Actions job with permissions: id-token: write")
 		}
 		u, err := url.Parse(address)
 		if err != nil || checkBearerURL(u) != nil {
@@ -48,10 +48,10 @@ func newGitHub(audience string, o *SourceOptions) (*source, error) {
 			return nil, invalidToken("ACTIONS_ID_TOKEN_REQUEST_URL is not an https URL")
 		}
 		req.Header.Set("Authorization", auth)
-		answer, err := ask(client, req, "does the job have permissions: id-token: write?")
+		response, err := ask(client, req, "check that the job has permissions: id-token: write")
 		if err != nil {
 			return nil, err
 		}
-		return field(answer, "value")
+		return field(response, "value")
 	}}, nil
 }

@@ -41,7 +41,7 @@ func TestGitHubRefuses(t *testing.T) {
 		return map[string]string{"ACTIONS_ID_TOKEN_REQUEST_URL": address, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": token}[name]
 	}}
 	s := parseSource(t, "github:", o)
-	const unset = "github: no valid identity token: ACTIONS_ID_TOKEN_REQUEST_URL and _TOKEN are not set: this works in a GitHub Actions job that has permissions: id-token: write"
+	const unset = "github: no valid identity token: ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are not set: github: works only in a GitHub Actions job with permissions: id-token: write"
 	const wrong = "github: no valid identity token: ACTIONS_ID_TOKEN_REQUEST_URL is not an https URL"
 	refuses(t, s, federation.ErrTokenInvalid, unset)
 	address = "https://github.invalid/" + hidden
@@ -52,11 +52,11 @@ func TestGitHubRefuses(t *testing.T) {
 	}
 	address = "http:" + host + "/?x=" + hidden
 	token = hidden + "\n"
-	refuses(t, s, federation.ErrTokenInvalid, "github: no valid identity token: the session token is not one line of printable ASCII")
+	refuses(t, s, federation.ErrTokenInvalid, "github: no valid identity token: the session token must be one line of printable ASCII")
 	token = hidden
-	refuses(t, s, federation.ErrUnavailable, `github: identity service unavailable: the answer is not a JSON object with "value" in it`)
+	refuses(t, s, federation.ErrUnavailable, `github: identity service unavailable: the response is not a JSON object with a string "value"`)
 	status.Store(403)
-	refuses(t, s, federation.ErrRefused, "github: identity refused: it answers 403: does the job have permissions: id-token: write?")
+	refuses(t, s, federation.ErrRefused, "github: identity refused: status 403: check that the job has permissions: id-token: write")
 	status.Store(502)
-	refuses(t, s, federation.ErrUnavailable, "github: identity service unavailable: it answers 502")
+	refuses(t, s, federation.ErrUnavailable, "github: identity service unavailable: status 502")
 }

@@ -13,7 +13,7 @@ import (
 
 func newFile(path string, o *SourceOptions) (*source, error) {
 	if path == "" {
-		return nil, errors.New("file: needs a path")
+		return nil, errors.New("file: the path is missing")
 	}
 	read := readFile
 	if o != nil && o.ReadFile != nil {
@@ -64,8 +64,8 @@ func readFile(ctx context.Context, path string) ([]byte, error) {
 	return b, err
 }
 
-// A patient reader waits for the writer of a pipe on Darwin, where the poller of the runtime
-// does not.
+// A patient reader waits for the writer of a pipe. It is needed on Darwin, where the poller of the
+// runtime does not wait.
 type patient struct {
 	ctx context.Context
 	f   *os.File
@@ -85,8 +85,8 @@ func (p patient) Read(b []byte) (int, error) {
 }
 
 func newVariable(name string, o *SourceOptions) (*source, error) {
-	if !variable(name) { // it may be the token itself, so it is not repeated
-		return nil, errors.New("env: needs the name of a variable: letters, digits and _, at most 64")
+	if !variable(name) { // the text may be the token itself, so it is not repeated
+		return nil, errors.New("env: requires the name of a variable: at most 64 letters, digits and _")
 	}
 	return &source{"env:" + name, o.timeout(), func(context.Context) ([]byte, error) {
 		value := o.getenv(name)

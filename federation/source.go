@@ -12,14 +12,14 @@ import (
 	"github.com/objectvault/objectvault/internal/text"
 )
 
-// A Source supplies tokens. Each call reads a new one and returns soon after its context ends.
-// Errors wrap a sentinel of this package or are those of the context.
+// A Source supplies tokens. Each call reads a new token, and returns soon after its context ends.
+// Errors wrap a sentinel of this package, or are the error of the context.
 type Source interface {
 	Token(ctx context.Context) (Token, error)
 }
 
-// SourceOptions configures the access of sources to their environment. Nil, or the zero value,
-// uses that of the process.
+// SourceOptions configures the access of sources to their environment. Nil, or the zero value, uses
+// the environment of the process.
 type SourceOptions struct {
 	Getenv   func(string) string          // nil means [os.Getenv]
 	ReadFile func(string) ([]byte, error) // nil reads regular files and pipes, up to the maximum length of a token
@@ -51,7 +51,7 @@ func (o *SourceOptions) audience() string {
 	return o.Audience
 }
 
-const forms = "write file:PATH, env:VARIABLE, exec:COMMAND, github: or broker+https://HOST?session=SOURCE"
+const forms = "it must be file:PATH, env:VARIABLE, exec:COMMAND, github: or broker+https://HOST?session=SOURCE"
 
 // ParseSource returns the source that spec describes:
 //
@@ -79,7 +79,7 @@ func ParseSource(spec string, o *SourceOptions) (Source, error) {
 func parseSource(spec string, o *SourceOptions) (*source, error) {
 	scheme, rest, ok := strings.Cut(spec, ":")
 	if _, err := ParseToken(spec); err == nil {
-		return nil, errors.New("this is a token itself: put it into a file, and write file:PATH")
+		return nil, errors.New("it is a token, but must be the source of a token: write the token to a file, and use file:PATH")
 	}
 	if ok && (scheme == "broker+https" || scheme == "broker+http") {
 		return parseBroker(scheme, rest, o)
@@ -94,7 +94,7 @@ func parseSource(spec string, o *SourceOptions) (*source, error) {
 func parseLocal(spec string, o *SourceOptions) (*source, error) {
 	scheme, rest, ok := strings.Cut(spec, ":")
 	if _, err := ParseToken(rest); err == nil {
-		return nil, fmt.Errorf("after %s: comes where the token is, not the token itself", scheme)
+		return nil, fmt.Errorf("%s: expected the location of the token, found a token", scheme)
 	}
 	switch {
 	case ok && scheme == "file":
@@ -158,7 +158,7 @@ func inTime(ctx context.Context, err error) error {
 	case end == nil:
 		return err
 	case errors.Is(end, context.DeadlineExceeded):
-		return fmt.Errorf("%w: no answer in time: %w", ErrUnavailable, end)
+		return fmt.Errorf("%w: no response in time: %w", ErrUnavailable, end)
 	default:
 		return end
 	}

@@ -47,7 +47,7 @@ func refuses(t *testing.T, s federation.Source, sentinel error, want string) {
 }
 
 func TestParseSourceRefuses(t *testing.T) {
-	const forms = "write file:PATH, env:VARIABLE, exec:COMMAND, github: or broker+https://HOST?session=SOURCE"
+	const forms = "it must be file:PATH, env:VARIABLE, exec:COMMAND, github: or broker+https://HOST?session=SOURCE"
 	token := jwt(`{"sub":"x"}`)
 	for spec, want := range map[string]string{
 		"":                                  forms,
@@ -55,46 +55,46 @@ func TestParseSourceRefuses(t *testing.T) {
 		hidden + ":" + "x":                  forms,
 		"https://" + hidden:                 forms,
 		"FILE:/x":                           forms,
-		token:                               "this is a token itself: put it into a file, and write file:PATH",
-		"file:" + token:                     "after file: comes where the token is, not the token itself",
-		"env:" + token:                      "after env: comes where the token is, not the token itself",
-		"exec:" + token:                     "after exec: comes where the token is, not the token itself",
-		"file:":                             "file: needs a path",
-		"env:":                              "env: needs the name of a variable: letters, digits and _, at most 64",
-		"env:$" + hidden:                    "env: needs the name of a variable: letters, digits and _, at most 64",
-		"env:1" + hidden:                    "env: needs the name of a variable: letters, digits and _, at most 64",
-		"env:" + strings.Repeat(hidden, 10): "env: needs the name of a variable: letters, digits and _, at most 64",
-		"exec:":                             "exec: needs a command",
-		"exec: \t":                          "exec: needs a command",
-		"exec:'' " + hidden:                 "exec: needs a command",
+		token:                               "it is a token, but must be the source of a token: write the token to a file, and use file:PATH",
+		"file:" + token:                     "file: expected the location of the token, found a token",
+		"env:" + token:                      "env: expected the location of the token, found a token",
+		"exec:" + token:                     "exec: expected the location of the token, found a token",
+		"file:":                             "file: the path is missing",
+		"env:":                              "env: requires the name of a variable: at most 64 letters, digits and _",
+		"env:$" + hidden:                    "env: requires the name of a variable: at most 64 letters, digits and _",
+		"env:1" + hidden:                    "env: requires the name of a variable: at most 64 letters, digits and _",
+		"env:" + strings.Repeat(hidden, 10): "env: requires the name of a variable: at most 64 letters, digits and _",
+		"exec:":                             "exec: the command is missing",
+		"exec: \t":                          "exec: the command is missing",
+		"exec:'' " + hidden:                 "exec: the command is missing",
 		"exec:'" + hidden:                   "exec: a quote is not closed",
-		"exec:x\\":                          "exec: it ends with a \\",
-		"exec:TOKEN=" + hidden + " x":       "exec: there is no shell that would set a variable: start with the command",
-		"broker+https:":                     "broker+https: there is no host in it",
-		"broker+https://":                   "broker+https: there is no host in it",
-		"broker+https://:443":               "broker+https: there is no host in it",
-		"broker+https:host":                 "broker+https: there is no host in it",
-		"broker+https://h\x00/" + hidden:    "broker+https: it is not a URL",
-		"broker+https://h:" + hidden:        "broker+https: it is not a URL",
-		"broker+https://u:" + hidden + "@h": "broker+https: a user or password does not belong in it",
-		"broker+https://h/#" + hidden:       "broker+https: a # does not belong in it",
-		"broker+https://h?" + hidden:        "broker+https: the only parameter is session, once",
-		"broker+https://h?token=" + hidden:  "broker+https: the only parameter is session, once",
-		"broker+https://h?session=env:A&session=env:B":    "broker+https: the only parameter is session, once",
-		"broker+https://h?session=env:A&x=" + hidden:      "broker+https: the only parameter is session, once",
+		"exec:x\\":                          "exec: the command ends with a \\",
+		"exec:TOKEN=" + hidden + " x":       "exec: the command runs without a shell, so it must not start with VAR=value: start with the name of the command",
+		"broker+https:":                     "broker+https: the URL contains no host",
+		"broker+https://":                   "broker+https: the URL contains no host",
+		"broker+https://:443":               "broker+https: the URL contains no host",
+		"broker+https:host":                 "broker+https: the URL contains no host",
+		"broker+https://h\x00/" + hidden:    "broker+https: the address is not a URL",
+		"broker+https://h:" + hidden:        "broker+https: the address is not a URL",
+		"broker+https://u:" + hidden + "@h": "broker+https: the URL must not contain a user or password",
+		"broker+https://h/#" + hidden:       "broker+https: the URL must not contain a #",
+		"broker+https://h?" + hidden:        "broker+https: the only allowed parameter is session, and it may occur only once",
+		"broker+https://h?token=" + hidden:  "broker+https: the only allowed parameter is session, and it may occur only once",
+		"broker+https://h?session=env:A&session=env:B":    "broker+https: the only allowed parameter is session, and it may occur only once",
+		"broker+https://h?session=env:A&x=" + hidden:      "broker+https: the only allowed parameter is session, and it may occur only once",
 		"broker+https://h?session=%zz" + hidden:           "broker+https: the part after ? is not a query",
 		"broker+https://h?session=":                       "broker+https: session: " + forms,
 		"broker+https://h?session=" + hidden:              "broker+https: session: " + forms,
 		"broker+https://h?session=github:":                "broker+https: session: " + forms,
 		"broker+https://h?session=broker%2Bhttps://other": "broker+https: session: " + forms,
-		"broker+https://h?session=env:" + token:           "broker+https: session: after env: comes where the token is, not the token itself",
-		"broker+http://h":                                 "broker+http: http is for this machine only (localhost, 127.0.0.0/8, ::1): use https",
-		"broker+http://localhost.example":                 "broker+http: http is for this machine only (localhost, 127.0.0.0/8, ::1): use https",
-		"broker+http://10.0.0.1":                          "broker+http: http is for this machine only (localhost, 127.0.0.0/8, ::1): use https",
-		"broker+http://127.0.0.1.example":                 "broker+http: http is for this machine only (localhost, 127.0.0.0/8, ::1): use https",
-		"broker+http://localhost@evil.example":            "broker+http: a user or password does not belong in it",
-		"broker+http://0.0.0.0":                           "broker+http: http is for this machine only (localhost, 127.0.0.0/8, ::1): use https",
-		"github:a\nb":                                     "github: there is a control character in the audience",
+		"broker+https://h?session=env:" + token:           "broker+https: session: env: expected the location of the token, found a token",
+		"broker+http://h":                                 "broker+http: http is allowed only for this machine (localhost, 127.0.0.0/8, ::1): use https",
+		"broker+http://localhost.example":                 "broker+http: http is allowed only for this machine (localhost, 127.0.0.0/8, ::1): use https",
+		"broker+http://10.0.0.1":                          "broker+http: http is allowed only for this machine (localhost, 127.0.0.0/8, ::1): use https",
+		"broker+http://127.0.0.1.example":                 "broker+http: http is allowed only for this machine (localhost, 127.0.0.0/8, ::1): use https",
+		"broker+http://localhost@evil.example":            "broker+http: the URL must not contain a user or password",
+		"broker+http://0.0.0.0":                           "broker+http: http is allowed only for this machine (localhost, 127.0.0.0/8, ::1): use https",
+		"github:a\nb":                                     "github: the audience contains a control character",
 		"github:\xff":                                     "github: the audience is too long, or not UTF-8",
 		"github:" + strings.Repeat(hidden, 500):           "github: the audience is too long, or not UTF-8",
 	} {
@@ -144,7 +144,7 @@ func TestFile(t *testing.T) {
 	write("\n")
 	refuses(t, s, federation.ErrTokenInvalid, "file:"+path+": no valid identity token: it is empty")
 	write(hidden)
-	refuses(t, s, federation.ErrTokenInvalid, "file:"+path+": no valid identity token: it is not a signed JWT, which has three parts with dots between them")
+	refuses(t, s, federation.ErrTokenInvalid, "file:"+path+": no valid identity token: it is not a signed JWT, which consists of three parts separated by dots")
 	write(strings.Repeat("x", 64<<10+3))
 	refuses(t, s, federation.ErrTokenInvalid, "file:"+path+": no valid identity token: it is longer than 64 KiB")
 
@@ -182,7 +182,7 @@ func TestVariable(t *testing.T) {
 	env["TOKEN"] = jwt(`{"sub":"b"}`)
 	gives(t, s, "b")
 	refuses(t, parseSource(t, "env:ABSENT", o), federation.ErrTokenInvalid, "env:ABSENT: no valid identity token: the variable is not set")
-	refuses(t, parseSource(t, "env:WRONG", o), federation.ErrTokenInvalid, "env:WRONG: no valid identity token: it is not a signed JWT, which has three parts with dots between them")
+	refuses(t, parseSource(t, "env:WRONG", o), federation.ErrTokenInvalid, "env:WRONG: no valid identity token: it is not a signed JWT, which consists of three parts separated by dots")
 
 	t.Setenv("OBJECTVAULT_TEST_TOKEN", env["TOKEN"])
 	gives(t, parseSource(t, "env:OBJECTVAULT_TEST_TOKEN", nil), "b")

@@ -15,6 +15,6 @@ func endTogether(*exec.Cmd) {}
 
 func openLogin(path string) (*os.File, error) { return os.Open(path) }
 
-// checkPrivateFile does nothing: on this system access lists that are inherited from the
-// directory, not mode bits, decide who may read a file.
+// checkPrivateFile does nothing, because on this system access is not controlled by mode bits, but
+// by access lists that are inherited from the directory.
 func checkPrivateFile(string, fs.FileInfo, string) error { return nil }

@@ -45,10 +45,10 @@ func isLink(path string) bool {
 // checkPrivateFile returns an error if another user may read or replace the file.
 func checkPrivateFile(path string, info fs.FileInfo, chmod string) error {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != os.Geteuid() {
-		return fmt.Errorf("%w: %s belongs to user %d, and this is user %d: use a place of your own", ErrLoginFile, path, s.Uid, os.Geteuid())
+		return fmt.Errorf("%w: %s belongs to user %d, but this process runs as user %d: use a file or directory that belongs to you", ErrLoginFile, path, s.Uid, os.Geteuid())
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%w: others may use %s, mode %04o: chmod %s %s", ErrLoginFile, path, mode, chmod, path)
+		return fmt.Errorf("%w: other users can access %s (mode %04o): run chmod %s %s", ErrLoginFile, path, mode, chmod, path)
 	}
 	return nil
 }

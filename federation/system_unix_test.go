@@ -60,7 +60,7 @@ func TestFileThatIsAPipe(t *testing.T) {
 	}
 	short := &federation.SourceOptions{Timeout: 50 * time.Millisecond}
 	refuses(t, parseSource(t, "file:"+path, short), federation.ErrUnavailable,
-		"file:"+path+": identity service unavailable: no answer in time: context deadline exceeded")
+		"file:"+path+": identity service unavailable: no response in time: context deadline exceeded")
 	go func() {
 		defer w.Close()
 		for _, part := range []string{jwt(`{"sub":"a"}`)[:10], jwt(`{"sub":"a"}`)[10:], "\n"} {

@@ -26,10 +26,10 @@ type Claims struct {
 	Issuer, Subject              string
 	Audience                     []string  // a string or a list in the token
 	Expires, NotBefore, IssuedAt time.Time // zero if the token does not have the claim
-	// Tags are the session tags that the cloud takes from the token.
+	// Tags are the session tags that the cloud reads from the token.
 	Tags map[string][]string
-	// Ignored are the names of claims that hold session tags in a form that AWS does not
-	// document, such as SeaweedFS's. They are not in Tags.
+	// Ignored are the names of claims that contain session tags in a form that AWS does not
+	// document, such as the form of SeaweedFS. These tags are not in Tags.
 	Ignored []string
 }
 
@@ -57,9 +57,9 @@ func (c Claims) tag(key string) (values []string, ok bool) {
 // maxToken is the maximum length of a token; AWS accepts at most 20,000 characters.
 const maxToken = 64 << 10
 
-// ParseToken parses the claims of a token and does not verify it. The token must have exactly
-// three parts: two JSON objects and a signature. Otherwise the error wraps [ErrTokenInvalid].
-// No error repeats the token.
+// ParseToken parses the claims of a token, but does not verify it. The token must have exactly
+// three parts: two JSON objects and a signature. Otherwise the error wraps [ErrTokenInvalid]. No
+// error contains the token.
 func ParseToken(raw string) (Token, error) {
 	claims, err := parse(raw)
 	if err != nil {
@@ -79,7 +79,7 @@ func parse(raw string) (Claims, error) {
 	}
 	parts := strings.SplitN(raw, ".", 4)
 	if len(parts) != 3 {
-		return Claims{}, errors.New("it is not a signed JWT, which has three parts with dots between them")
+		return Claims{}, errors.New("it is not a signed JWT, which consists of three parts separated by dots")
 	}
 	header, err := part(parts[0])
 	if err != nil {
@@ -205,12 +205,12 @@ func (o object) date(name string) (time.Time, error) {
 
 // list reads a string or a list of strings.
 func (o object) list(name string) ([]string, error) {
-	var one *string
-	if o.read(name, &one, "") == nil {
-		if one == nil {
+	var single *string
+	if o.read(name, &single, "") == nil {
+		if single == nil {
 			return nil, nil
 		}
-		return []string{*one}, nil
+		return []string{*single}, nil
 	}
 	var several []*string
 	if err := o.read(name, &several, "a string or a list of strings"); err != nil {
@@ -219,7 +219,7 @@ func (o object) list(name string) ([]string, error) {
 	list := make([]string, len(several))
 	for i, s := range several {
 		if s == nil {
-			return nil, fmt.Errorf("its %s has an entry that is no string", shown(name))
+			return nil, fmt.Errorf("its %s contains an entry that is not a string", shown(name))
 		}
 		list[i] = *s
 	}

@@ -10,7 +10,7 @@ import (
 // outside of quotes \ keeps the next character. There is no expansion and no redirection.
 func words(s string) ([]string, error) {
 	if strings.IndexByte(s, 0) >= 0 { // an argument cannot contain it
-		return nil, errors.New("there is a NUL in it")
+		return nil, errors.New("the command contains a zero byte")
 	}
 	var list []string
 	var word strings.Builder
@@ -30,7 +30,7 @@ func words(s string) ([]string, error) {
 		case c == '\\':
 			i++
 			if i == len(s) {
-				return nil, errors.New("it ends with a \\")
+				return nil, errors.New("the command ends with a \\")
 			}
 			inWord = true
 			word.WriteByte(s[i])

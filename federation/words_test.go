@@ -32,9 +32,9 @@ func TestWords(t *testing.T) {
 		{in: `a'`, err: "a quote is not closed"},
 		{in: `"a`, err: "a quote is not closed"},
 		{in: `"a\"`, err: "a quote is not closed"},
-		{in: `a \`, err: `it ends with a \`},
-		{in: "a\x00b", err: "there is a NUL in it"},
-		{in: "\\\x00", err: "there is a NUL in it"},
+		{in: `a \`, err: `the command ends with a \`},
+		{in: "a\x00b", err: "the command contains a zero byte"},
+		{in: "\\\x00", err: "the command contains a zero byte"},
 	} {
 		got, err := federation.Words(tc.in)
 		if err != nil && err.Error() != tc.err || err == nil && tc.err != "" {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A Weakness is a property of policies that lets a tenant reach the objects of another tenant,
-// or that deprives the operator of control.
+// A Weakness is a property of policies that lets a tenant access the objects of another tenant, or
+// that takes control away from the operator.
 type Weakness struct {
 	ID      string // stable: never renamed
 	Meaning string // one line
@@ -108,8 +108,8 @@ func (c *Checker[L]) Run(docs []Document[L], rules Rules) []Finding {
 	return c.found
 }
 
-// Report adds a finding about the current statement, or document, unless it was reported
-// already. An empty format adds no details to the meaning of the weakness.
+// Report adds a finding about the current statement or document, unless it was already reported. An
+// empty format adds no details to the meaning of the weakness.
 func (c *Checker[L]) Report(id, format string, args ...any) {
 	w := c.weaknesses[id]
 	f := Finding{
@@ -130,9 +130,9 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 	}
 }
 
-// Narrow checks conditions that must all be true, so one condition whose values are all valid
-// is enough. Judge returns the weakness of a value and its details, or "". If every condition
-// has an invalid value, Narrow reports the first invalid value of the last condition.
+// Narrow checks conditions that must all be true, so it is sufficient if all values of one
+// condition are valid. judge returns the weakness of a value and its details, or "". If every
+// condition has an invalid value, Narrow reports the first invalid value of the last condition.
 func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, value string) (id, details string)) {
 	var id, details string
 	for _, cond := range conditions {
@@ -171,18 +171,18 @@ func Roles[L Language](docs []Document[L]) []string {
 			trusts++
 		}
 	}
-	one := ""
+	only := ""
 	if len(known) <= 1 && trusts <= 1 {
-		one = "the role that no document names"
+		only = "the role without a name in these files"
 		for role := range known {
-			one = role
+			only = role
 		}
 	}
 	for i, d := range docs {
 		if roles[i] != "" || d.Part == BucketPolicy {
 			continue
 		}
-		if roles[i] = one; one == "" {
+		if roles[i] = only; only == "" {
 			roles[i] = fmt.Sprintf("the role of %s", d.File)
 			if d.Origin.label != "" {
 				roles[i] += " " + d.Origin.label
@@ -216,7 +216,7 @@ func NamesTenant(role, tenant string) bool {
 	return strings.HasSuffix(name, short)
 }
 
-// TenantNamed returns the tenant in the name of a role; if several match, the longest.
+// TenantNamed returns the tenant in the name of a role. If several match, it returns the longest.
 func TenantNamed(role string, tenants []string) string {
 	tenant := ""
 	for _, t := range tenants {
@@ -228,24 +228,24 @@ func TenantNamed(role string, tenants []string) string {
 }
 
 // Stranger returns the reason why a role or user is not known to belong to the tenant, or "".
-// reached contains the tenants that the role's own documents reach, tenants all tenants in any
-// document.
+// reached contains the tenants whose objects the role's own documents allow it to access. tenants
+// contains all tenants in any document.
 func Stranger(role, tenant string, reached, tenants []string) string {
 	other := TenantNamed(role, tenants)
 	switch {
 	case slices.Contains(reached, tenant):
 		return ""
 	case len(reached) > 0:
-		return fmt.Sprintf("%s, the role of %s, reaches %s", role, strings.Join(reached, " and "), tenant)
+		return fmt.Sprintf("%s, which is the role of %s, can access %s", role, strings.Join(reached, " and "), tenant)
 	case NamesTenant(role, tenant) && (other == tenant || other == ""):
 		return ""
 	case other != "":
-		return fmt.Sprintf("%s, the role of %s by its name, reaches %s", role, other, tenant)
+		return fmt.Sprintf("%s, which is the role of %s according to its name, can access %s", role, other, tenant)
 	}
-	return fmt.Sprintf("no document shows that %s is the role of %s", role, tenant)
+	return fmt.Sprintf("%s can access %s, but no policy shows that it is the role of this tenant", role, tenant)
 }
 
-// A Trusted describes the tokens that an allow of a trust policy accepts.
+// A Trusted describes the tokens that a statement of a trust policy accepts.
 type Trusted struct {
 	Role     string              // the role of the policy, or its tenant
 	Issuers  []string            // empty: any
@@ -253,9 +253,10 @@ type Trusted struct {
 	Tags     map[string][]string // values of tags that tokens need, by key
 }
 
-// Shared returns the first of others that is about another role and accepts a token that t
-// accepts, and the subject or tag of that token. It compares subjects with subjects and tags
-// with tags: a token with the subject of one role and the tag of another is not known to exist.
+// Shared returns the first of others that belongs to another role and accepts a token that t
+// accepts, too. It also returns the subject or the tag of this token. It compares subjects with
+// subjects and tags with tags. It does not combine the subject of one role with the tag of another,
+// because such a token is not known to exist.
 func (t Trusted) Shared(others []Trusted) (value, role string) {
 	for _, o := range others {
 		if o.Role == t.Role || len(t.Issuers) > 0 && len(o.Issuers) > 0 && common(t.Issuers, o.Issuers) == "" {

@@ -20,7 +20,7 @@ func ExampleParseValue() {
 	fmt.Println(err)
 	// Output:
 	// Allow 3
-	// line 2: "Effect" is there twice
+	// line 2: "Effect" occurs twice
 }
 
 // Each language has its own spelling.

@@ -47,19 +47,19 @@ var (
 // CheckCollection returns an error unless collection is empty or a valid name of a collection.
 func CheckCollection(collection string) error {
 	if collection != "" && !collectionForm.MatchString(collection) {
-		return OptionError("collection %q is not 1–63 of a-z 0-9 - starting with a letter or digit", collection)
+		return OptionError("invalid collection %q: it must have 1 to 63 characters a-z 0-9 - and start with a letter or digit", collection)
 	}
 	return nil
 }
 
-// TenantDigits is the number of hexadecimal digits in a role's name that stand for a tenant
-// whose id is too long for the name.
+// TenantDigits is the number of hexadecimal digits that replace a tenant in a role's name, if the
+// tenant's id is too long for the name.
 const TenantDigits = 24
 
-// RoleName returns ROLE-TENANT or, if that is longer than most, ROLE- and the start of the
+// RoleName returns ROLE-TENANT or, if that is longer than limit, ROLE- and the start of the
 // tenant's hash.
-func RoleName(role, tenant string, most int) string {
-	if name := role + "-" + tenant; len(name) <= most {
+func RoleName(role, tenant string, limit int) string {
+	if name := role + "-" + tenant; len(name) <= limit {
 		return name
 	}
 	sum := sha256.Sum256([]byte(tenant))
@@ -74,17 +74,17 @@ func CheckTenants(tenants []Tenant, roles bool, forbidden string, roleName func(
 	for _, t := range tenants {
 		switch {
 		case !tenantForm.MatchString(t.ID):
-			return OptionError("tenant %q is not 1–128 of a-z 0-9 . _ - starting with a letter or digit", t.ID)
+			return OptionError("invalid tenant %q: it must have 1 to 128 characters a-z 0-9 . _ - and start with a letter or digit", t.ID)
 		case seen[t.ID]:
-			return OptionError("tenant %q is there twice", t.ID)
+			return OptionError("tenant %q occurs twice", t.ID)
 		case !roles && t.Subject != "":
-			return OptionError("tenant %q has a subject, and tags isolate", t.ID)
+			return OptionError("tenant %q has a subject, but a subject can be used only if roles isolate tenants", t.ID)
 		case roles && t.Subject == "":
 			return OptionError("tenant %q has no subject: every token of the issuer could assume its role", t.ID)
 		case roles && subjects[t.Subject]:
-			return OptionError("the subject of tenant %q is another tenant's too", t.ID)
+			return OptionError("tenant %q has the same subject as another tenant", t.ID)
 		case roles && names[roleName(t.ID)]:
-			return OptionError("tenant %q would have the same role as another one", t.ID)
+			return OptionError("tenant %q would have the same role as another tenant", t.ID)
 		}
 		if roles {
 			if err := CheckText(fmt.Sprintf("the subject of tenant %q", t.ID), t.Subject, forbidden); err != nil {
@@ -96,8 +96,8 @@ func CheckTenants(tenants []Tenant, roles bool, forbidden string, roleName func(
 	return nil
 }
 
-// CheckText returns an error unless every service accepts text as it is. The forbidden
-// characters have a meaning in the language, such as $, which starts a variable.
+// CheckText returns an error unless every service accepts text unchanged. The forbidden characters
+// have a special meaning in the policy language, such as $, which starts a variable.
 func CheckText(what, text, forbidden string) error {
 	if text != "" && len(text) <= 255 && strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(forbidden, r) }) < 0 {
 		return nil
@@ -106,7 +106,7 @@ func CheckText(what, text, forbidden string) error {
 	for _, c := range forbidden {
 		bad = append(bad, "a "+string(c))
 	}
-	return OptionError("%s is empty, longer than 255 bytes, or holds %s", what, oneOf(bad))
+	return OptionError("%s is empty, longer than 255 bytes, or contains %s", what, oneOf(bad))
 }
 
 // CheckIssuer returns an error unless issuer is a URL that can be compared byte for byte
@@ -124,11 +124,11 @@ func CheckIssuer(issuer string, local bool) error {
 	case u.User != nil || strings.ContainsAny(issuer, "?#"):
 		problem = "has a user, a query or a fragment"
 	case u.Port() != "" && !local:
-		problem = "has a port, which AWS does not take"
+		problem = "has a port, which AWS does not accept"
 	case u.String() != issuer || !pathForm.MatchString(u.EscapedPath()) || len(issuer) > 255:
-		problem = "is not written plainly: it is compared byte for byte"
+		problem = "is not in normal form or is too long: use plain characters without escapes, because the cloud compares it byte for byte"
 	case !hostForm.MatchString(u.Hostname()) && !loopback:
-		problem = "has an unusual host"
+		problem = "has an invalid host name"
 	default:
 		return nil
 	}
@@ -145,5 +145,5 @@ func CheckEndpoint(endpoint string) error {
 			return nil
 		}
 	}
-	return OptionError("endpoint %q is not an http or https URL of a host, a port and a path", endpoint)
+	return OptionError("invalid endpoint %q: it must be an http or https URL with a host, and optionally a port and a path", endpoint)
 }

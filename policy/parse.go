@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Parse returns the policies in data: policies on their own, responses of the cloud, generated
-// documents, or lists of these, one value after the other. Each of them, and a policy inside
-// another document, may be encoded as a JSON string, which may be URL-encoded. The name of the
-// file is used in messages. Errors wrap [ErrDocument].
+// Parse returns the policies in data. The data contains one or more policies, responses of the
+// cloud, generated documents, or lists of these. Each value, and each policy inside another
+// document, may be encoded as a JSON string, which may be URL-encoded. The name of the file is used
+// in messages. Errors wrap [ErrDocument].
 func Parse[L Language](file string, data []byte) ([]Document[L], error) {
 	r := &reader[L]{Syntax: syntaxOf[L]()}
 	if err := r.read(data); err != nil {
@@ -49,9 +49,9 @@ func label[L Language](docs []Document[L]) {
 
 // A Source is a policy inside a response of the cloud.
 type Source struct {
-	Part   Part // empty: the policy shows it
+	Part   Part // empty: it is determined from the policy
 	Origin Origin
-	Policy *Value // nil: the response names the policy and does not contain it
+	Policy *Value // nil: the response contains only the name of the policy
 	tenant string
 }
 
@@ -83,7 +83,7 @@ func (r *reader[L]) read(data []byte) error {
 		}
 	}
 	if len(r.docs) == 0 {
-		return errors.New("it holds no policy")
+		return errors.New("it contains no policy")
 	}
 	return nil
 }
@@ -98,30 +98,30 @@ func (r *reader[L]) value(v *Value, depth int) error {
 		return r.object(v)
 	case '[':
 		if len(v.Array) == 0 {
-			return errors.New("it is not an object with a policy, but an empty list")
+			return errors.New("expected an object with a policy, found an empty list")
 		}
-		for _, one := range v.Array {
-			if err := r.value(one, depth); err != nil {
+		for _, element := range v.Array {
+			if err := r.value(element, depth); err != nil {
 				return err
 			}
 		}
 		return nil
 	case '"':
 		if depth >= maxStrings {
-			return fmt.Errorf("line %d: it is not an object, but a string in a string", v.Line)
+			return fmt.Errorf("line %d: expected an object, found too many nested JSON strings", v.Line)
 		}
 		values, err := stringValues(v)
 		if err != nil {
-			return fmt.Errorf("it is not an object: %w", err)
+			return fmt.Errorf("expected an object: %w", err)
 		}
-		for _, one := range values {
-			if err := r.value(one, depth+1); err != nil {
+		for _, element := range values {
+			if err := r.value(element, depth+1); err != nil {
 				return fmt.Errorf("in the string of line %d: %w", v.Line, err)
 			}
 		}
 		return nil
 	}
-	return fmt.Errorf("line %d: it is not an object", v.Line)
+	return fmt.Errorf("line %d: expected an object", v.Line)
 }
 
 // stringValues parses a string that contains JSON, which may be URL-encoded.
@@ -132,7 +132,7 @@ func stringValues(v *Value) ([]*Value, error) {
 	}
 	values, err := ParseValues([]byte(text))
 	if err != nil && strings.Contains(text, "+") && text != v.Text {
-		// Some encoders write a blank as +. JSON has a plus inside strings only.
+		// Some encoders write a space as +. In JSON, a plus occurs only inside strings.
 		if form, formErr := url.QueryUnescape(v.Text); formErr == nil {
 			if values, formErr := ParseValues([]byte(form)); formErr == nil {
 				return values, nil
@@ -149,7 +149,7 @@ func stringValues(v *Value) ([]*Value, error) {
 func (r *reader[L]) object(v *Value) error {
 	if inner := v.Get(r.Envelope); inner != nil && r.Envelope != "" {
 		if inner.Kind != '{' {
-			return fmt.Errorf("line %d: it is not an object", inner.Line)
+			return fmt.Errorf("line %d: expected an object", inner.Line)
 		}
 		v = inner
 	}
@@ -157,11 +157,11 @@ func (r *reader[L]) object(v *Value) error {
 		return r.policy(Source{Policy: v})
 	}
 	parts := []string{string(TrustPolicy), string(RolePolicy), string(BucketPolicy)}
-	// Other members beside the policy of a response would be ignored.
+	// Other members next to the policy of a response would be ignored.
 	alone := func(name string, others []string) error {
 		for _, other := range others {
 			if v.Get(other) != nil {
-				return fmt.Errorf("line %d: it holds both %s and %s: give each policy alone", v.Line, name, other)
+				return fmt.Errorf("line %d: the object contains both %s and %s: pass each policy separately", v.Line, name, other)
 			}
 		}
 		return nil
@@ -200,9 +200,9 @@ func (r *reader[L]) object(v *Value) error {
 	}
 	switch {
 	case s.Policy == nil:
-		return fmt.Errorf("it has no %s", h.Inner)
+		return fmt.Errorf("the response contains no %s", h.Inner)
 	case s.Policy.Get("DefaultVersionId") != nil:
-		return fmt.Errorf("line %d: it names a policy and does not contain it: aws iam get-policy-version fetches it", s.Policy.Line)
+		return fmt.Errorf("line %d: the response contains only the name of a policy: get the policy with aws iam get-policy-version", s.Policy.Line)
 	}
 	return r.inner(s)
 }
@@ -233,7 +233,7 @@ func (r *reader[L]) generated(v *Value, parts []string) error {
 		case slices.Contains(r.Known, m.Key):
 			return nil
 		}
-		return fmt.Errorf("line %d: %s is no part of a policy", m.Value.Line, Quote(m.Key))
+		return fmt.Errorf("line %d: unknown member %s", m.Value.Line, Quote(m.Key))
 	}
 	for _, m := range v.Object {
 		if m.Key != "tenants" || m.Value.Kind != '{' {
@@ -254,7 +254,7 @@ func (r *reader[L]) generated(v *Value, parts []string) error {
 		}
 	}
 	if !found {
-		return errors.New("it holds no policy")
+		return errors.New("it contains no policy")
 	}
 	return nil
 }
@@ -279,14 +279,14 @@ func (r *reader[L]) inner(s Source) error {
 			return err
 		}
 		if len(values) != 1 {
-			return fmt.Errorf("line %d: the string holds %d values, not one policy", s.Policy.Line, len(values))
+			return fmt.Errorf("line %d: expected one policy in the string, found %d values", s.Policy.Line, len(values))
 		}
 		s.Policy = values[0]
 	}
 	return r.policy(s)
 }
 
-// policy reads a policy. If part is empty, the statements show which part it is.
+// policy reads a policy. If its part is not known, it is determined from the statements.
 func (r *reader[L]) policy(s Source) error {
 	p, part, v := &Policy[L]{}, s.Part, s.Policy
 	if v.Kind != '{' {
@@ -296,14 +296,14 @@ func (r *reader[L]) policy(s Source) error {
 		switch {
 		case name == "Version":
 			if p.Version, err = m.OneText(); err == nil && !slices.Contains(r.Versions, p.Version) {
-				err = fmt.Errorf("line %d: there is no %s %s", m.Value.Line, r.spell(name), Quote(p.Version))
+				err = fmt.Errorf("line %d: unknown %s %s", m.Value.Line, r.spell(name), Quote(p.Version))
 			}
 		case name == "Id" && !r.LowerCase:
 			p.ID, err = m.OneText()
 		case name == "Statement":
 			p.Statement, err = r.statements(m)
 		default:
-			err = fmt.Errorf("line %d: a policy has no %s", m.Value.Line, Quote(m.Key))
+			err = fmt.Errorf("line %d: unknown element %s in a policy", m.Value.Line, Quote(m.Key))
 		}
 		return err
 	})
@@ -321,20 +321,20 @@ func (r *reader[L]) policy(s Source) error {
 		at := fmt.Sprintf("%s[%d]", r.spell("Statement"), i)
 		switch {
 		case part == RolePolicy && principal:
-			return fmt.Errorf("there is a %s in %s, which a role's own policy never has", r.spell("Principal"), at)
+			return fmt.Errorf("%s contains a %s, but a role policy must not contain one", at, r.spell("Principal"))
 		case part != RolePolicy && !principal:
-			return fmt.Errorf("there is no %s in %s", r.spell("Principal"), at)
+			return fmt.Errorf("%s contains no %s", at, r.spell("Principal"))
 		case part == TrustPolicy && resource:
-			return fmt.Errorf("there is a %s in %s, which a trust policy never has", r.spell("Resource"), at)
+			return fmt.Errorf("%s contains a %s, but a trust policy must not contain one", at, r.spell("Resource"))
 		case part != TrustPolicy && !resource:
-			return fmt.Errorf("there is no %s in %s", r.spell("Resource"), at)
+			return fmt.Errorf("%s contains no %s", at, r.spell("Resource"))
 		}
 	}
 	r.docs = append(r.docs, Document[L]{Part: part, Tenant: s.tenant, Origin: s.Origin, Policy: p})
 	return nil
 }
 
-// partOf returns the part that has such statements.
+// partOf determines the part of a policy from its statements.
 func (l *Syntax) partOf(statements []Statement) Part {
 	principals, assumes := false, false
 	for _, s := range statements {
@@ -350,7 +350,7 @@ func (l *Syntax) partOf(statements []Statement) Part {
 	return BucketPolicy
 }
 
-// among returns a function that maps a key to the name in names that it stands for, or "".
+// among returns a function that maps a key to its name in names, or to "" if it is not in names.
 func (l *Syntax) among(names []string) func(key string) string {
 	return func(key string) string {
 		if name, ok := l.Aliases[l.spell(key)]; ok {
@@ -363,17 +363,17 @@ func (l *Syntax) among(names []string) func(key string) string {
 	}
 }
 
-// members calls f for each member of the object v; what is the name of v in messages. It
+// members calls f for each member of the object v. title is the name of v in messages. members
 // rejects two members whose keys have the same name, because a cloud may use the other one.
-func (l *Syntax) members(v *Value, what string, nameOf func(key string) string, f func(name string, m Member) error) error {
+func (l *Syntax) members(v *Value, title string, nameOf func(key string) string, f func(name string, m Member) error) error {
 	if v.Kind != '{' {
-		return fmt.Errorf("line %d: %s is not an object", v.Line, what)
+		return fmt.Errorf("line %d: %s is not an object", v.Line, title)
 	}
 	seen := make(map[string]bool)
 	for _, m := range v.Object {
 		name := nameOf(m.Key)
 		if name != "" && seen[name] {
-			return fmt.Errorf("line %d: %s is there twice", m.Value.Line, Quote(m.Key))
+			return fmt.Errorf("line %d: %s occurs twice", m.Value.Line, Quote(m.Key))
 		}
 		seen[name] = true
 		if err := f(name, m); err != nil {
@@ -403,9 +403,9 @@ func (l *Syntax) statement(v *Value) (Statement, error) {
 	var s Statement
 	allow, deny := l.spell("Allow"), l.spell("Deny")
 	elements := s.elements()
-	err := l.members(v, "it", l.among(statementElements), func(name string, m Member) (err error) {
+	err := l.members(v, "the statement", l.among(statementElements), func(name string, m Member) (err error) {
 		if name == "" {
-			return fmt.Errorf("line %d: a statement has no %s", m.Value.Line, Quote(m.Key))
+			return fmt.Errorf("line %d: unknown element %s in a statement", m.Value.Line, Quote(m.Key))
 		}
 		switch element := elements[slices.Index(statementElements, name)].(type) {
 		case *string:
@@ -418,20 +418,20 @@ func (l *Syntax) statement(v *Value) (Statement, error) {
 			*element, err = l.conditions(m)
 		}
 		if s.Effect = l.spell(s.Effect); name == "Effect" && err == nil && s.Effect != allow && s.Effect != deny {
-			err = fmt.Errorf("line %d: %s is %s or %s, not %s", m.Value.Line, l.spell(name), allow, deny, Quote(s.Effect))
+			err = fmt.Errorf("line %d: %s must be %s or %s, not %s", m.Value.Line, l.spell(name), allow, deny, Quote(s.Effect))
 		}
 		return err
 	})
 	both := func(name string) error {
-		return fmt.Errorf("line %d: it has both %s and %s", v.Line, l.spell(name), l.spell("Not"+name))
+		return fmt.Errorf("line %d: the statement contains both %s and %s", v.Line, l.spell(name), l.spell("Not"+name))
 	}
 	switch {
 	case err != nil:
 		return s, err
 	case s.Effect == "":
-		return s, fmt.Errorf("line %d: it has no %s", v.Line, l.spell("Effect"))
+		return s, fmt.Errorf("line %d: the statement contains no %s", v.Line, l.spell("Effect"))
 	case (s.Action == nil) == (s.NotAction == nil):
-		return s, fmt.Errorf("line %d: it needs either %s or %s", v.Line, l.spell("Action"), l.spell("NotAction"))
+		return s, fmt.Errorf("line %d: the statement must contain either %s or %s", v.Line, l.spell("Action"), l.spell("NotAction"))
 	case s.Resource != nil && s.NotResource != nil:
 		return s, both("Resource")
 	case s.Principal != nil && s.NotPrincipal != nil:
@@ -445,12 +445,12 @@ func (l *Syntax) principal(m Member) (Principal, error) {
 		return AnyPrincipal(), nil
 	}
 	if len(m.Value.Object) == 0 {
-		return nil, fmt.Errorf("line %d: %s is \"*\", or an object with %s", m.Value.Line, m.Key, oneOf(l.Kinds))
+		return nil, fmt.Errorf("line %d: %s must be \"*\" or an object with %s", m.Value.Line, m.Key, oneOf(l.Kinds))
 	}
 	p := make(Principal)
 	err := l.members(m.Value, m.Key, l.among(l.Kinds), func(name string, kind Member) (err error) {
 		if name == "" {
-			return fmt.Errorf("line %d: there is no principal of kind %s", kind.Value.Line, Quote(kind.Key))
+			return fmt.Errorf("line %d: unknown kind of principal %s", kind.Value.Line, Quote(kind.Key))
 		}
 		p[name], err = kind.Texts(false)
 		return err
@@ -465,13 +465,13 @@ func (l *Syntax) conditions(m Member) (Conditions, error) {
 	c := make(Conditions)
 	err := l.members(m.Value, m.Key, l.spell, func(operator string, op Member) error {
 		if !l.isOperator(operator) {
-			return fmt.Errorf("line %d: there is no operator %s", op.Value.Line, Quote(op.Key))
+			return fmt.Errorf("line %d: unknown operator %s", op.Value.Line, Quote(op.Key))
 		}
 		keys := make(map[string][]string)
 		// Condition keys are case-insensitive in every language.
 		err := l.members(op.Value, op.Key, strings.ToLower, func(name string, key Member) (err error) {
 			if name == "" {
-				return fmt.Errorf("line %d: a condition without a key", key.Value.Line)
+				return fmt.Errorf("line %d: the key of the condition is empty", key.Value.Line)
 			}
 			keys[key.Key], err = key.Texts(true)
 			return err

@@ -28,11 +28,11 @@ type Language interface{ Syntax() *Syntax }
 
 // A Syntax describes how the documents of a language are written.
 type Syntax struct {
-	// LowerCase means that names are written in lower case and read in any case. Otherwise
-	// they are written and read as in the manuals of IAM.
+	// LowerCase means that names are written in lower case, and compared without regard to case
+	// when they are read. Otherwise they are written and compared as in the manuals of IAM.
 	LowerCase bool
 	Aliases   map[string]string // other names of elements, in lower case
-	Versions  []string          // the values of Version that exist
+	Versions  []string          // the known values of Version
 	Kinds     []string          // the kinds of principals
 	IfExists  string            // the suffix of operators that are true without their key
 	Sets      []string          // the set operators
@@ -60,7 +60,7 @@ type Syntax struct {
 type Holder struct {
 	Name  string
 	Inner string // the member inside it that is the policy; empty: the member itself
-	Part  Part   // empty: the policy shows it
+	Part  Part   // empty: it is determined from the policy
 }
 
 // A Part is the role of a policy among generated documents.
@@ -77,7 +77,7 @@ const (
 type Document[L Language] struct {
 	File   string // for messages
 	Part   Part
-	Tenant string // of a policy under tenants in generated documents; else empty
+	Tenant string // the tenant of a policy in the field "tenants" of generated documents; otherwise empty
 	Origin Origin
 	Policy *Policy[L]
 }
@@ -86,8 +86,8 @@ type Document[L Language] struct {
 type Origin struct {
 	Owner  string // the role, user or group that has the policy: its ARN, or role/NAME; empty: unknown
 	Name   string // of the policy, if its owner may have several
-	Whole  bool   // the file lists every policy of the owner
-	Unseen bool   // the file names the policy without its contents
+	Whole  bool   // the file contains every policy of the owner
+	Unseen bool   // the file contains only the name of the policy
 
 	label string // distinguishes documents with the same part
 }
@@ -103,10 +103,10 @@ func ShortName(arn string) string {
 		return rest
 	}
 	switch kind {
-	case "assumed-role": // of one session
+	case "assumed-role": // the ARN of a session
 		name, _, _ = strings.Cut(name, "/")
 		kind = "role"
-	case "roleName": // of CAM
+	case "roleName": // the form of CAM
 		kind = "role"
 	}
 	return kind + "/" + name[strings.LastIndex(name, "/")+1:]
@@ -119,10 +119,10 @@ type Policy[L Language] struct {
 	Statement []Statement
 }
 
-// A Statement allows or denies. A list that was written as a string has one element.
+// A Statement allows or denies requests. A list that was written as a string has one element.
 type Statement struct {
 	Sid          string
-	Effect       string // Allow or Deny; of a language in lower case, allow or deny
+	Effect       string // Allow or Deny; in a language with lower-case names, allow or deny
 	Principal    Principal
 	NotPrincipal Principal
 	Action       []string

@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"":                    "empty",
-		"{\"a\":1,\n\"a\":2}": `line 2: "a" is there twice`,
+		"{\"a\":1,\n\"a\":2}": `line 2: "a" occurs twice`,
 		"{} {}":               "not JSON",
 		"{\n\n]":              "line 3: it is not JSON",
 		"\"\xff\"":            "UTF-8",
@@ -42,7 +42,7 @@ func TestTexts(t *testing.T) {
 		{`{"k":["a","b"]}`, false, "a b"},
 		{`{"k":[true,1]}`, true, "true 1"},
 		{`{"k":[true]}`, false, `line 1: "k" is not a string`},
-		{`{"k":""}`, false, `line 1: "k" has an empty string`},
+		{`{"k":""}`, false, `line 1: "k" contains an empty string`},
 		{`{"k":""}`, true, ""},
 		{`{"k":[]}`, true, `line 1: "k" is empty`},
 		{`{"k":{}}`, true, `line 1: "k" is not a string`},

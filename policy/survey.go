@@ -2,10 +2,10 @@ package policy
 
 import "slices"
 
-// A Subject determines what the statements of a language are about. Its functions take the
-// buckets in question; none means any.
+// A Subject determines the buckets that the statements of a language apply to. An empty list of
+// buckets means any bucket.
 type Subject struct {
-	Allow string // the effect of a statement that allows
+	Allow string // the effect of a statement that allows requests
 	// Resource reads a resource; ok is false for other services, and for other buckets.
 	Resource func(resource string, buckets []string) (r Resource, ok bool)
 	// Lists reports whether a condition of a statement names a prefix of tenants to list.
@@ -14,13 +14,13 @@ type Subject struct {
 
 // A Resource is a resource of a statement, reduced to the store of the cloud.
 type Resource struct {
-	Bucket  string // its name; empty if it may be any
-	All     bool   // it may be any bucket
-	Whole   bool   // it is the bucket itself, or covers it
-	Tenants bool   // it begins with the prefix of tenants
+	Bucket  string // the name of the bucket; empty if the resource may be in any bucket
+	All     bool   // the resource may be in any bucket
+	Whole   bool   // the resource includes the bucket itself
+	Tenants bool   // the resource starts with the prefix of the tenants
 }
 
-// Concerns reports whether a statement of a role or bucket policy is about one of the buckets.
+// Concerns reports whether a statement of a role or bucket policy applies to one of the buckets.
 func (j Subject) Concerns(s Statement, buckets []string) bool {
 	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
 		_, ok := j.Resource(r, buckets)
@@ -28,8 +28,8 @@ func (j Subject) Concerns(s Statement, buckets []string) bool {
 	})
 }
 
-// SpeaksOf reports whether a document is about one of the buckets. A denial for everything but
-// other buckets is not.
+// SpeaksOf reports whether a document applies to one of the buckets. A document that denies access
+// to everything except other buckets does not count.
 func (j Subject) SpeaksOf(statements []Statement, buckets []string) bool {
 	elsewhere := len(j.Named(statements)) > 0
 	return slices.ContainsFunc(statements, func(s Statement) bool {
@@ -69,12 +69,12 @@ func (j Subject) OfTenants(all []string, statements []Statement) []string {
 	return all
 }
 
-// Strangers returns the indexes of documents that are about other buckets than the requested
-// one. A document of a role that also has a document about the bucket is not among them. By
-// document, roles contains its role, and about reports whether it is about the bucket.
+// Strangers returns the indexes of the documents that apply only to other buckets. It does not
+// return a document whose role has another document that applies to the bucket. For each document,
+// roles contains its role, and about contains whether it applies to the bucket.
 func Strangers[L Language](j Subject, docs []Document[L], roles []string, about []bool) map[int]bool {
 	all := make(map[int]bool)
-	any := slices.Contains(about, true)
+	found := slices.Contains(about, true)
 	for i, d := range docs {
 		if d.Part == TrustPolicy || about[i] || d.Origin.Unseen {
 			continue
@@ -85,7 +85,7 @@ func Strangers[L Language](j Subject, docs []Document[L], roles []string, about 
 				others = nil
 			}
 		}
-		all[i] = !any || len(others) > 0 && !d.Origin.Whole
+		all[i] = !found || len(others) > 0 && !d.Origin.Whole
 	}
 	return all
 }

@@ -33,9 +33,9 @@ type Member struct {
 	Value *Value
 }
 
-// ParseValue parses data, which must contain exactly one JSON value. Unlike encoding/json
-// it rejects an object with two members of the same name, because a cloud may use the
-// other one, and data that is not UTF-8.
+// ParseValue parses data, which must contain exactly one JSON value. Unlike encoding/json, it
+// rejects data that is not UTF-8, and an object with two members of the same name, because a cloud
+// may use the other member.
 func ParseValue(data []byte) (*Value, error) {
 	switch {
 	case len(data) > MaxSize:
@@ -58,10 +58,10 @@ func ParseValue(data []byte) (*Value, error) {
 	return p.value(0)
 }
 
-// byteOrderMark is written in front of UTF-8 by some editors and shells.
+// byteOrderMark is the mark that some editors and shells write at the start of UTF-8 text.
 const byteOrderMark = "\ufeff"
 
-// notUTF8 names the encoding of data that is not UTF-8 as far as it can be recognised.
+// notUTF8 returns the error for data that is not UTF-8. It names the encoding if it recognises it.
 func notUTF8(data []byte) error {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return errUTF16
@@ -69,12 +69,12 @@ func notUTF8(data []byte) error {
 	return errors.New("it is not UTF-8")
 }
 
-var errUTF16 = errors.New("it is UTF-16, not UTF-8: save it as UTF-8, which PowerShell does with -Encoding utf8")
+var errUTF16 = errors.New("it is UTF-16, not UTF-8: save it as UTF-8 (in PowerShell: -Encoding utf8)")
 
-// ParseValues parses data, which contains one or more JSON values, each as [ParseValue] accepts
-// it, so the outputs of several commands may be in one file. A value may also be URL-encoded
-// text without blanks, which is returned as a string. Single quotes around values, as shells
-// need them, and byte order marks of UTF-8 are ignored.
+// ParseValues parses data, which contains one or more JSON values, so the outputs of several
+// commands may be in one file. Each value must be acceptable for [ParseValue]. A value may also be
+// URL-encoded text without spaces, which is returned as a string. ParseValues ignores single quotes
+// around values, as in a shell, and byte order marks.
 func ParseValues(data []byte) ([]*Value, error) {
 	switch start := data[:min(len(data), 2)]; {
 	case len(data) > MaxSize:
@@ -85,9 +85,9 @@ func ParseValues(data []byte) ([]*Value, error) {
 		return nil, notUTF8(data)
 	}
 	var all []*Value
-	quote := 0 // the line of a single quote that is open
+	quote := 0 // the line of an open single quote, or 0
 	for i := 0; ; {
-		for n := -1; n != i; { // marks stand between values where files were concatenated
+		for n := -1; n != i; { // concatenated files have marks between the values
 			n = i
 			i = len(data) - len(bytes.TrimLeft(data[i:], " \t\r\n"))
 			i = len(data) - len(bytes.TrimPrefix(data[i:], []byte(byteOrderMark)))
@@ -110,7 +110,7 @@ func ParseValues(data []byte) ([]*Value, error) {
 			if end := bytes.IndexAny(text, " \t\r\n"); end >= 0 {
 				text = text[:end]
 			}
-			if quote > 0 { // some encoders leave other single quotes as they are
+			if quote > 0 { // some encoders do not encode single quotes
 				text = bytes.TrimSuffix(text, []byte("'"))
 			}
 			all = append(all, &Value{Kind: '"', Text: string(text), Start: i, End: i + len(text), Line: line})
@@ -118,8 +118,8 @@ func ParseValues(data []byte) ([]*Value, error) {
 			continue
 		}
 		d := json.NewDecoder(bytes.NewReader(data[i:]))
-		var one json.RawMessage
-		if err := d.Decode(&one); err != nil {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
 			offset := len(data) - i
 			var syntax *json.SyntaxError
 			if errors.As(err, &syntax) {
@@ -139,7 +139,7 @@ func ParseValues(data []byte) ([]*Value, error) {
 	}
 	switch {
 	case quote > 0:
-		return nil, fmt.Errorf("line %d: the single quote has no end", quote)
+		return nil, fmt.Errorf("line %d: the closing single quote is missing", quote)
 	case len(all) == 0:
 		return nil, errors.New("it is empty")
 	}
@@ -181,7 +181,7 @@ func (p *jsonParser) value(depth int) (*Value, error) {
 				}
 				m.Key, _ = key.(string)
 				if seen[m.Key] {
-					return nil, fmt.Errorf("line %d: %s is there twice", line, Quote(m.Key))
+					return nil, fmt.Errorf("line %d: %s occurs twice", line, Quote(m.Key))
 				}
 				seen[m.Key] = true
 			}
@@ -272,7 +272,7 @@ func (m Member) Texts(scalars bool) ([]string, error) {
 			return nil, fmt.Errorf("line %d: %s is not a string or a list of strings", v.Line, Quote(m.Key))
 		}
 		if v.Text == "" && !scalars {
-			return nil, fmt.Errorf("line %d: %s has an empty string", v.Line, Quote(m.Key))
+			return nil, fmt.Errorf("line %d: %s contains an empty string", v.Line, Quote(m.Key))
 		}
 		all = append(all, v.Text)
 	}
@@ -308,9 +308,9 @@ func Unescape(text string) (string, error) {
 	if len(text) < 3 || !slices.Contains(encodedStarts, strings.ToUpper(text[:3])) {
 		return text, nil
 	}
-	return url.PathUnescape(text) // not a query: + is a plus
+	return url.PathUnescape(text) // not QueryUnescape: + is a plus
 }
 
-// encodedStarts is what a URL-encoded document starts with: {, [, ", ', a blank, a byte order
-// mark, or % where it was encoded twice.
+// encodedStarts contains the possible starts of a URL-encoded document: {, [, ", ', a space, a byte
+// order mark, or % if the document was encoded twice.
 var encodedStarts = []string{"%7B", "%5B", "%22", "%27", "%20", "%09", "%0A", "%0D", "%EF", "%25"}

@@ -20,7 +20,7 @@ import (
 // TKE pod.
 func parseCOS(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
-		return nil, bad("write cos://BUCKET-APPID?region=REGION")
+		return nil, bad("the URL must have the form cos://BUCKET-APPID?region=REGION")
 	}
 	if err := u.onlyFilled("region", "endpoint", "insecure", "role", "provider", "session", "duration", "sts_endpoint", "audience"); err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 	if c.Insecure, err = u.boolean("insecure"); err != nil {
 		return nil, err
 	}
-	if err := agrees(c); err != nil {
+	if err := checkCOSEndpoint(c); err != nil {
 		return nil, err
 	}
 	role := tencent.Role{
@@ -39,14 +39,14 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 		Endpoint: get("sts_endpoint"), Insecure: c.Insecure, Timeout: o.Timeout,
 	}
 	if role.Endpoint == "" && onThisMachine(c.Endpoint) {
-		role.Endpoint = c.Endpoint // a test server has its STS at the same address; no other COS host does
+		role.Endpoint = c.Endpoint // only a test server has its STS at the same address
 	}
 	c.STSEndpoint = role.Endpoint
 	switch {
 	case role.ARN == "":
 		err = u.without("role", "provider", "session", "duration", "audience")
 	case role.Provider == "":
-		err = bad("role= takes provider=, the name of the OIDC provider in CAM")
+		err = bad("role= also requires provider=, the name of the OIDC provider in CAM")
 	}
 	if err != nil {
 		return nil, err
@@ -76,19 +76,20 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 // cosHost matches the host of a bucket at Tencent (436/6224).
 var cosHost = regexp.MustCompile(`(?i)^([a-z0-9-]+)\.(?:cos|cos-internal)\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
 
-// agrees rejects an endpoint of Tencent that belongs to another bucket or region than the URL.
-func agrees(c tencent.Config) error {
-	at, err := url.Parse(c.Endpoint)
+// checkCOSEndpoint rejects an endpoint of Tencent that belongs to another bucket or region than the
+// URL.
+func checkCOSEndpoint(c tencent.Config) error {
+	endpoint, err := url.Parse(c.Endpoint)
 	if err != nil {
 		return nil // package tencent reports the error
 	}
-	host := cosHost.FindStringSubmatch(at.Hostname())
+	host := cosHost.FindStringSubmatch(endpoint.Hostname())
 	switch {
 	case host == nil:
 	case !strings.EqualFold(host[1], c.Bucket):
-		return bad("endpoint= is of bucket %s, and the store of %s", host[1], c.Bucket)
+		return bad("endpoint= belongs to bucket %s, but the bucket of the URL is %s", host[1], c.Bucket)
 	case c.Region != "" && host[2] != "accelerate" && !strings.EqualFold(host[2], c.Region):
-		return bad("endpoint= is in region %s, and region= says %s", host[2], c.Region)
+		return bad("endpoint= is in region %s, but region= is %s", host[2], c.Region)
 	}
 	return nil
 }

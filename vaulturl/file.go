@@ -17,13 +17,13 @@ func parseFile(u parsedURL, o *Options) (*Location, error) {
 	switch u.Scheme {
 	case "mem":
 		if u.Host != "" || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
-			return nil, bad("write mem:// and nothing after it")
+			return nil, bad("the URL must be mem:// without anything after it")
 		}
 	case "file":
 		known = []string{"versions"}
 		dir, err := localPath(u.Path)
 		if err != nil || u.Host != "" || u.Opaque != "" || u.User != nil || u.Path == "" || u.Path == "/" {
-			return nil, bad("write file:///DIR with an absolute path")
+			return nil, bad("the URL must have the form file:///DIR with an absolute path")
 		}
 		c.Dir = dir
 	}

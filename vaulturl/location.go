@@ -25,10 +25,10 @@ type Location struct {
 	Audience string
 	// OtherAudiences are accepted in place of Audience.
 	OtherAudiences []string
-	// TagKeys are the session tags that contain the tenant; nil: the default ones.
+	// TagKeys are the session tags that may contain the tenant; nil means the defaults.
 	TagKeys []string
-	// PerRole means that the cloud isolates tenants by their roles only, and not by claims of
-	// the token.
+	// PerRole means that the cloud isolates tenants only by their roles, and not by claims of the
+	// token.
 	PerRole bool
 	// Identity is the source of tokens that the environment names, such as that of a TKE pod;
 	// IdentityFrom is the name of the variable. Both are empty if there is none.
@@ -93,7 +93,7 @@ func (l *Location) roleAdvice() string {
 	case "cos":
 		return fmt.Sprintf("write cos://%s?region=REGION&provider=NAME&role=qcs::cam::uin/UIN:roleName/NAME", l.Bucket)
 	}
-	return "leave the identity out; identities are for stores in a cloud"
+	return "omit the identity, which only stores in a cloud use"
 }
 
 // RoleAdvice returns an instruction with an example URL of the store with a role.
@@ -103,7 +103,7 @@ func (l *Location) RoleAdvice() string { return l.roleAdvice() }
 func ParseStore(storeURL string, o *Options) (*Location, error) {
 	o = o.orZero()
 	if arn := strings.ReplaceAll(strings.ToLower(storeURL), "%3a", ":"); strings.HasPrefix(arn, "s3://arn:") {
-		return nil, &URLError{"the ARN of an access point is no name of a bucket", "write its alias, which ends in -s3alias, as the bucket: aws s3control get-access-point --account-id ACCOUNT --name NAME shows it"}
+		return nil, &URLError{"the ARN of an access point cannot be used as the name of a bucket", "use the alias of the access point, which ends in -s3alias: aws s3control get-access-point --account-id ACCOUNT --name NAME shows it"}
 	}
 	parsed, err := url.Parse(storeURL)
 	if err != nil {
@@ -114,7 +114,7 @@ func ParseStore(storeURL string, o *Options) (*Location, error) {
 		return nil, &URLError{"its parameters are malformed", ""}
 	}
 	if u.Fragment != "" {
-		return nil, &URLError{"a # is written %23", ""}
+		return nil, &URLError{"the URL contains a #, which must be written as %23", ""}
 	}
 	switch u.Scheme {
 	case "s3":
@@ -126,7 +126,7 @@ func ParseStore(storeURL string, o *Options) (*Location, error) {
 	case "":
 		return nil, &URLError{"it is not a URL", "write a directory as file:///DIR"}
 	}
-	return nil, bad("unknown store %s://; this version knows s3://, cos://, file:// and mem://", u.Scheme)
+	return nil, bad("unknown kind of store %s://; the known kinds are s3://, cos://, file:// and mem://", u.Scheme)
 }
 
 func bad(format string, args ...any) error {
@@ -144,12 +144,12 @@ func (u parsedURL) only(known ...string) error {
 	for name, values := range u.query {
 		if !slices.Contains(known, name) {
 			if len(known) == 0 {
-				return bad("unknown parameter %q; %s:// takes none", name, u.Scheme)
+				return bad("unknown parameter %q; %s:// supports no parameters", name, u.Scheme)
 			}
-			return bad("unknown parameter %q; %s:// takes %s", name, u.Scheme, strings.Join(known, ", "))
+			return bad("unknown parameter %q; %s:// supports only %s", name, u.Scheme, strings.Join(known, ", "))
 		}
 		if len(values) > 1 {
-			return bad("parameter %q is there twice", name)
+			return bad("parameter %q occurs twice", name)
 		}
 	}
 	return nil
@@ -162,17 +162,17 @@ func (u parsedURL) onlyFilled(known ...string) error {
 	}
 	for name, values := range u.query {
 		if values[0] == "" {
-			return bad("parameter %q is empty: give it a value, or leave it out", name)
+			return bad("parameter %q is empty: set a value, or omit the parameter", name)
 		}
 	}
 	return nil
 }
 
-// without rejects the parameters names, which are meaningless without the absent one.
+// without rejects the parameters names, which have no meaning if the parameter absent is missing.
 func (u parsedURL) without(absent string, names ...string) error {
 	for _, name := range names {
 		if u.query.Has(name) {
-			return bad("%s= is about a %s, and there is no %s=", name, absent, absent)
+			return bad("%s= requires %s=, which is missing", name, absent)
 		}
 	}
 	return nil
@@ -185,7 +185,7 @@ func (u parsedURL) boolean(name string) (bool, error) {
 	}
 	value, err := strconv.ParseBool(u.query.Get(name))
 	if err != nil {
-		return false, bad("%s is true or false", name)
+		return false, bad("%s= must be true or false", name)
 	}
 	return value, nil
 }
@@ -198,7 +198,7 @@ func (u parsedURL) duration(name string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, bad("%s=%s is not a time such as 1h or 15m", name, text)
+		return 0, bad("%s=%s is not a duration such as 1h or 15m", name, text)
 	}
 	return d, nil
 }

@@ -14,7 +14,7 @@ import (
 // parseS3 parses the URL of a store in S3. Package aws checks combinations of parameters.
 func parseS3(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
-		return nil, bad("write s3://BUCKET?region=REGION")
+		return nil, bad("the URL must have the form s3://BUCKET?region=REGION")
 	}
 	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "sse", "kms_key", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
 		return nil, err
@@ -30,20 +30,20 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	c.VirtualHost = u.query.Has("path_style") && !c.PathStyle
 	c.SSE, c.KMSKey = get("sse"), get("kms_key")
 	if c.KMSKey != "" && c.SSE == "" {
-		return nil, bad("kms_key= is about encryption with KMS, and there is no sse=aws:kms")
+		return nil, bad("kms_key= also requires sse=aws:kms")
 	}
 	var sts string
 	if o.Getenv != nil { // environment variables for endpoint= and sts_endpoint=
 		var s3 string
 		s3, sts = aws.EnvironmentEndpoints(o.Getenv)
-		if err := checkNamed(o.Getenv, get, c.Insecure, s3, sts); err != nil {
+		if err := checkEnvironment(o.Getenv, get, c.Insecure, s3, sts); err != nil {
 			return nil, err
 		}
 		c.Endpoint = cmp.Or(c.Endpoint, s3)
 	}
 	role := aws.Role{
 		ARN: get("role"), Session: get("session"), Region: c.Region,
-		Endpoint: cmp.Or(get("sts_endpoint"), get("endpoint"), sts, c.Endpoint), // a server other than AWS has its STS at the same address
+		Endpoint: cmp.Or(get("sts_endpoint"), get("endpoint"), sts, c.Endpoint), // the STS of a server other than AWS has the same address
 		Insecure: c.Insecure, Timeout: o.Timeout,
 	}
 	c.STSEndpoint = role.Endpoint
@@ -73,9 +73,9 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	return l, nil
 }
 
-// checkNamed checks the endpoints that the environment names, as far as the URL has none, and calls
-// them by the variable.
-func checkNamed(getenv, get func(string) string, insecure bool, s3, sts string) error {
+// checkEnvironment checks the endpoints in environment variables that the URL does not override. The
+// error names the variable.
+func checkEnvironment(getenv, get func(string) string, insecure bool, s3, sts string) error {
 	for service, endpoint := range map[string]string{"S3": s3, "STS": sts} {
 		if get("endpoint") != "" || service == "STS" && get("sts_endpoint") != "" {
 			continue

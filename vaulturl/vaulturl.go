@@ -10,7 +10,7 @@
 //	local:///FILE                                                       a key source
 //	file:PATH, env:VAR, exec:COMMAND, broker+https://HOST, github:      an identity
 //
-// A program opens a store and a key, and makes a vault of them:
+// A program opens a store and a key, and creates a vault from them:
 //
 //	store, err := vaulturl.OpenStore(ctx, "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/agents",
 //		&vaulturl.Options{Identity: "file:/run/token", Tenant: "0xabc"})
@@ -48,7 +48,7 @@ type Options struct {
 	// Identity is the source of tokens for a store with role=. If it is empty, such a store
 	// cannot be opened, except on a TKE pod.
 	Identity string
-	// Tenant is the expected tenant of the token: a token of another tenant is not sent. Empty
+	// Tenant is the expected tenant of the token. A token of another tenant is never sent. Empty
 	// means any tenant.
 	Tenant vault.Tenant
 	// Timeout limits the time that a connection may make no progress, and the wait for a lock;
@@ -64,8 +64,8 @@ type Options struct {
 	// store cannot sync directories: see [memfs.Config].
 	Unsynced func(dir string)
 	// Getenv reads the environment, for identities such as env:VAR and for the variables of
-	// TKE. If it is nil, those are rejected. The SDKs of the clouds read the environment
-	// themselves.
+	// TKE. If it is nil, such identities are rejected. The SDKs of the clouds read the
+	// environment themselves.
 	Getenv func(name string) string
 	// Prompt asks the user for a secret. If it is nil, key sources that need it are rejected.
 	Prompt func(ctx context.Context, text string) (string, error)
@@ -73,7 +73,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// ErrNoStore means that a directory that must contain a file:// store does not. Errors with it
+// ErrNoStore means that a directory does not contain a file:// store, although it must. Such errors
 // also wrap [vault.ErrUnavailable].
 var ErrNoStore = memfs.ErrNoStore
 
@@ -104,14 +104,14 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 	identity := o.orZero().Identity
 	switch {
 	case l.Role == "" && identity != "":
-		return nil, &URLError{"an identity takes a role, and the URL of the store has none", l.roleAdvice()}
+		return nil, &URLError{"an identity is set, but the URL of the store has no role", l.roleAdvice()}
 	case l.Role == "":
 		return open(ctx, nil)
 	case identity == "":
 		identity = l.Identity
 	}
 	if identity == "" {
-		return nil, &URLError{"the URL of the store has a role, and there is no identity to take it with", "give the source of a token, such as file:/run/token"}
+		return nil, &URLError{"the URL of the store has a role, but there is no identity to assume it", "set the identity to the source of a token, such as file:/run/token"}
 	}
 	source, err := l.Source(identity)
 	if err != nil {
@@ -152,14 +152,14 @@ func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.KeySo
 func KeyFile(keyURL string) (string, error) {
 	u, err := url.Parse(keyURL)
 	if err == nil && u.Scheme != "local" {
-		return "", &URLError{"unknown key source; this version knows local: and local:///FILE", ""}
+		return "", &URLError{"unknown kind of key source; the known kinds are local: and local:///FILE", ""}
 	}
 	if err == nil && u.Opaque == "" && u.Host == "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && len(u.Path) > 1 {
 		if path, err := localPath(u.Path); err == nil {
 			return path, nil
 		}
 	}
-	return "", &URLError{"write local: or local:///FILE with an absolute path", ""}
+	return "", &URLError{"the URL of a key source must be local: or local:///FILE with an absolute path", ""}
 }
 
 // OpenIdentity opens a source of tokens: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST
@@ -174,7 +174,7 @@ func parseSource(spec, audience string, o *Options) (federation.Source, error) {
 	getenv := o.Getenv
 	if getenv == nil {
 		if scheme, _, _ := strings.Cut(spec, ":"); scheme == "env" || scheme == "github" {
-			return nil, fmt.Errorf("%w: %s: needs the environment, and Options.Getenv is nil", federation.ErrInvalidSource, scheme)
+			return nil, fmt.Errorf("%w: %s: requires environment variables, but Options.Getenv is nil", federation.ErrInvalidSource, scheme)
 		}
 		getenv = func(string) string { return "" }
 	}

@@ -120,9 +120,9 @@ func checkCaller(ctx context.Context, cloud vault.Cloud, whose, otherwise string
 	return doctor.Line{Check: "caller", Status: doctor.OK, Message: fmt.Sprintf("%s belong to %s, account %s", whose, caller.ARN, caller.Account)}
 }
 
-// checkKeys reports access keys that were found without an identity.
+// checkKeys reports the caller of credentials that were found without an identity.
 func checkKeys(ctx context.Context, cloud vault.Cloud) doctor.Line {
-	return checkCaller(ctx, cloud, "the access keys", "the access keys come from environment variables")
+	return checkCaller(ctx, cloud, "the credentials from environment variables", "the credentials come from environment variables")
 }
 
 // requireDistinct returns an error unless the second tenant has credentials and is another tenant

@@ -74,7 +74,7 @@ func (l *lines) verdict(ctx context.Context, sum doctor.Summary) error {
 	l.u.note("%d ok, %d warnings, %d failed, %d not proven, %d skipped",
 		sum[doctor.OK], sum[doctor.Warning], sum[doctor.Fail], sum[doctor.NotProven], sum[doctor.Skipped])
 	if n := sum[doctor.Fail]; n > 0 {
-		return fmt.Errorf("%d checks failed", n)
+		return fmt.Errorf("%s failed", count(n, "check", "checks"))
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func doctorLines(t *testing.T, json bool) (l *lines, out, err *bytes.Buffer) {
 }
 
 var brokenLine = doctor.Line{
-	Check: "isolation-get", Status: doctor.Broken, Message: "ISOLATION BROKEN: an object\x1b[2J could be read", Hint: "{prog} policy check",
+	Check: "isolation-get", Status: doctor.Broken, Message: "ISOLATION BROKEN: an object\x1b[2J was read", Hint: "{prog} policy check",
 }
 
 // TestIsolationBroken: it is said on both streams, in text and in JSON, and is 1.
@@ -31,12 +31,12 @@ func TestIsolationBroken(t *testing.T) {
 		out, err string
 	}{
 		{
-			false, "BROKEN      ISOLATION BROKEN: an object\\x1b[2J could be read\n            hint: vault policy check\n",
+			false, "BROKEN      ISOLATION BROKEN: an object\\x1b[2J was read\n            hint: vault policy check\n",
 			"vault: doctor: ISOLATION BROKEN: objects of other tenants were accessible in 1 checks\n" +
 				"vault: hint: store no secrets here until vault doctor succeeds; vault policy check finds weaknesses in the policies\n",
 		},
 		{
-			true, `{"check":"isolation-get","status":"broken","message":"ISOLATION BROKEN: an object\u001b[2J could be read","hint":"vault policy check"}` + "\n",
+			true, `{"check":"isolation-get","status":"broken","message":"ISOLATION BROKEN: an object\u001b[2J was read","hint":"vault policy check"}` + "\n",
 			`{"error":{"code":1,"kind":"isolation_broken","op":"doctor","message":"ISOLATION BROKEN: objects of other tenants were accessible in 1 checks",` +
 				`"hint":"store no secrets here until vault doctor succeeds; vault policy check finds weaknesses in the policies"}}` + "\n",
 		},
@@ -69,7 +69,7 @@ func TestVerdict(t *testing.T) {
 		says string
 	}{
 		{"in order", t.Context(), doctor.Summary{doctor.OK: 3, doctor.Warning: 1, doctor.NotProven: 2}, 0, "3 ok, 1 warnings, 0 failed, 2 not proven, 0 skipped"},
-		{"failed", t.Context(), doctor.Summary{doctor.Fail: 2}, 1, "vault: doctor: 2 of the checks failed"},
+		{"failed", t.Context(), doctor.Summary{doctor.Fail: 2}, 1, "vault: doctor: 2 checks failed"},
 		{"interrupted", ended, doctor.Summary{doctor.Fail: 2}, 130, "vault: x is left"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

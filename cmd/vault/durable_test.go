@@ -23,7 +23,7 @@ func TestUnsyncedKey(t *testing.T) {
 			readFile: os.ReadFile, writeNew: writeNew, canSync: func(string) bool { return false },
 			quietly: func(error) bool { return false },
 		})
-		if got := strings.Count(errs.String(), "cannot sync directories: after a power failure a write may be lost, depending on the mount\n"); code != 0 || got != tc.want {
+		if got := strings.Count(errs.String(), "cannot sync directories: depending on its mount options, a write may be lost after a power failure\n"); code != 0 || got != tc.want {
 			t.Errorf("%q: exit code %d, said %d times, want %d: %s", tc.args, code, got, tc.want, &errs)
 		}
 	}

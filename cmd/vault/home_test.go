@@ -28,7 +28,7 @@ func TestNoHome(t *testing.T) {
 		{"init"}, {"put", "a"}, {"get", "a"}, {"ls"}, {"rm", "a"}, {"get", "a", "--store", "file://" + dir}, {"put", "a", "--keys", "local://" + dir + "/key"},
 	} {
 		code := vault(args...)
-		if !strings.Contains(errs.String(), "neither XDG_DATA_HOME nor HOME names a directory, nor does the user database\n") || code != exitUsage ||
+		if !strings.Contains(errs.String(), "neither XDG_DATA_HOME nor HOME nor the user database contains an absolute path\n") || code != exitUsage ||
 			!strings.Contains(errs.String(), "vault: hint: set HOME, or set --store file:///DIR and --keys local:///FILE\n") {
 			t.Errorf("%q without a home: exit code %d, stderr %q", args, code, &errs)
 		}

@@ -23,8 +23,8 @@ func originOf(v *policy.Value) policy.Origin {
 	return o
 }
 
-// Members of the response of iam get-account-authorization-details. --query selects lists of
-// it, and their elements.
+// Members of the response of iam get-account-authorization-details, and of the lists in it, which
+// --query can select.
 var (
 	accountLists   = []string{"UserDetailList", "GroupDetailList", "RoleDetailList"}
 	accountMembers = []string{"RolePolicyList", "UserPolicyList", "GroupPolicyList", "PolicyVersionList", "AttachedManagedPolicies"}
@@ -56,7 +56,7 @@ func accountPolicies(pages []*policy.Value) ([]policy.Source, error) {
 		a.collect(page)
 	}
 	if cut {
-		return nil, errors.New("the response is cut off: fetch the account's details without --max-items, or add the other pages")
+		return nil, errors.New("the response is truncated: get the account's details without --max-items, or add the other pages")
 	}
 	for _, role := range a.roles {
 		o := originOf(role)
@@ -88,7 +88,7 @@ func accountPolicies(pages []*policy.Value) ([]policy.Source, error) {
 		}
 	}
 	for _, arn := range a.arns {
-		if !a.attached[arn] && (len(a.roles)+len(a.users)+len(a.groups) == 0) { // --filter or --query left the others out
+		if !a.attached[arn] && (len(a.roles)+len(a.users)+len(a.groups) == 0) { // --filter or --query selected only managed policies
 			a.sources = append(a.sources, policy.Source{Part: policy.RolePolicy, Origin: policy.Origin{Owner: arn}, Policy: a.managed[arn]})
 		}
 	}
@@ -136,7 +136,7 @@ func (a *account) collect(page *policy.Value) {
 	}
 }
 
-// policies adds the inline policies of a role, user or group, and the managed ones that are
+// policies adds the inline policies of a role, user or group, and the managed policies that are
 // attached to it.
 func (a *account) policies(o policy.Origin, v *policy.Value, inline string) {
 	for _, p := range elements(v, inline) {

@@ -52,9 +52,9 @@ func (o *Options) lifecycle() *Lifecycle {
 	return l
 }
 
-// publicAccessBlock blocks all that the service can block. RGW 16.2.15, with
-// BlockPublicAcls, denies every put of a role; with BlockPublicPolicy, every bucket
-// policy that allows a role something.
+// publicAccessBlock blocks all public access that the service can block. RGW 16.2.15 denies every
+// put by a role if BlockPublicAcls is on. It refuses every bucket policy that allows a role
+// something if BlockPublicPolicy is on.
 func (o *Options) publicAccessBlock(bucket *Policy) *PublicAccessBlock {
 	if o.Dialect == RGW {
 		return &PublicAccessBlock{false, true, bucket == nil, true}

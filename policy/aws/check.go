@@ -12,17 +12,18 @@ import (
 // from the documents.
 type CheckOptions struct {
 	Dialect    Dialect
-	Isolation  Isolation // empty: by tag if a statement about the buckets or about tokens refers to session tags, else by role
-	Bucket     string    // empty: those in which a document names a prefix of tenants, or else all
-	Tag        string    // empty: whichever one makes sense of all the documents
-	Audience   string    // empty: any one audience
-	AllowPurge bool      // tenants are meant to delete old versions permanently
-	TLS        bool      // RGW: plain http is a weakness there too
-	Operators  []string  // ARNs of principals that are meant to reach every tenant
+	Isolation  Isolation // empty: by tag if a statement about the buckets or about tokens refers to session tags, otherwise by role
+	Bucket     string    // empty: the buckets in which a document names a prefix of tenants, or all buckets if none does
+	Tag        string    // empty: the tag with the fewest findings
+	Audience   string    // empty: any single audience
+	AllowPurge bool      // tenants should be able to delete old versions permanently
+	TLS        bool      // RGW: report plain http as a weakness, too
+	Operators  []string  // ARNs of principals that should be able to access every tenant
 }
 
-// Check returns the known weaknesses of the documents, in their order. Without findings
-// tenants may still reach each other: a policy that is not among docs may allow more.
+// Check returns the known weaknesses of the documents, in the order of the documents. Even without
+// findings, a tenant may be able to access another tenant: a policy that is not in docs may allow
+// more.
 func Check(docs []Document, o CheckOptions) []Finding {
 	o.Dialect = cmp.Or(o.Dialect, AWS)
 	if o.Isolation == "" && o.Tag != "" {
@@ -47,14 +48,14 @@ func Check(docs []Document, o CheckOptions) []Finding {
 	for i, tag := range tags {
 		c := &checker{o: o, survey: v, unrelated: unrelated, used: usedBy(related, o.Operators)}
 		c.o.Tag = tag
-		judged := func(rule func(Statement)) func(Statement) { // leaves out operators
+		judged := func(rule func(Statement)) func(Statement) { // skips the operators
 			return func(s Statement) {
 				if rest, ok := operators(o.Operators).without(s); ok {
 					rule(rest)
 				}
 			}
 		}
-		tenants := func(rule func(Statement)) func(Statement) { // leaves out roles that reach no tenant, too
+		tenants := func(rule func(Statement)) func(Statement) { // also skips roles that cannot access any tenant
 			return judged(func(s Statement) {
 				if !unrelated[c.Nth] {
 					rule(s)
@@ -85,7 +86,7 @@ func Check(docs []Document, o CheckOptions) []Finding {
 // names joins the names in a document for a message.
 func names(list []string) string {
 	if len(list) == 0 {
-		return "it names none"
+		return "it names no bucket"
 	}
 	return "it names " + strings.Join(list, ", ")
 }
@@ -94,9 +95,9 @@ type checker struct {
 	policy.Checker[Language]
 	*survey
 	o         CheckOptions
-	unrelated []bool           // by document: it belongs to a role that reaches no tenant
-	used      arns             // by tenants and operators
-	trusted   []policy.Trusted // by the trust policies so far
+	unrelated []bool           // for each document: it belongs to a role that cannot access any tenant
+	used      arns             // the ARNs that tenants and operators use
+	trusted   []policy.Trusted // the tokens that the trust policies so far accept
 }
 
 // isolation infers the mechanism that isolates tenants from statements about the buckets and
@@ -105,7 +106,7 @@ func (v *survey) isolation(docs []Document) Isolation {
 	usesTag := func(v string) bool { return strings.Contains(strings.ToLower(v), "${"+principalTag) }
 	for _, d := range docs {
 		for _, s := range d.Policy.Statement {
-			if d.Part == policy.TrustPolicy && !takesTokens(s) || d.Part != policy.TrustPolicy && !v.gives(s) {
+			if d.Part == policy.TrustPolicy && !acceptsTokens(s) || d.Part != policy.TrustPolicy && !v.affectsTenants(s) {
 				continue
 			}
 			oneTenant := slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
@@ -135,7 +136,7 @@ func (c *checker) document() {
 	}
 }
 
-// unseen names a policy that no document contains. It may allow anything.
+// unseen reports a policy that is named but not in the files. It may allow anything.
 func (c *checker) unseen() {
 	if c.Doc.Origin.Unseen {
 		c.Report(UnseenPolicy, "%s of %s", c.Doc.Origin.Name, policy.ShortName(c.Doc.Origin.Owner))
@@ -162,7 +163,7 @@ func (c *checker) shape(s Statement) {
 			case c.isTagKey(cond.Key):
 				c.Report(IgnoresCase, "%s", cond.Key)
 			case strings.HasSuffix(cond.Key, ":sub"):
-				c.Report(WildcardSubject, "%s in any case of its letters", cond.Key)
+				c.Report(WildcardSubject, "%s is compared without regard to case", cond.Key)
 			}
 		}
 		switch {
@@ -188,7 +189,7 @@ func isPublic(s Statement) bool {
 
 const (
 	requestTag = "aws:requesttag/"
-	tagKeys    = "aws:tagkeys" // of the request for a session, a set
+	tagKeys    = "aws:tagkeys" // the set of tags in the request for a session
 )
 
 // isTagKey reports whether key is the tag of the session, or of the request for one.
@@ -238,7 +239,7 @@ func (c *checker) rgw(s Statement) {
 		}
 	}
 	for _, cond := range conditions(s) {
-		// A denial of those without the tag is what Null means there.
+		// An RGW evaluates Null correctly in a Deny for sessions without the tag.
 		if cond.Base == "Null" && c.isTagKey(cond.Key) && !(s.Effect == "Deny" && isNull(cond, "true")) {
 			c.Report(RGWNull, "%s", cond.Key)
 		}
@@ -250,18 +251,19 @@ func (c *checker) rgw(s Statement) {
 	}
 }
 
-// targets returns the buckets that a bucket policy is about: one of those that hold tenants,
-// or else those that its statements name. It may be empty.
+// targets returns the buckets that a bucket policy applies to: the tenants' buckets that it names,
+// or all tenants' buckets. If no bucket of tenants is known, it returns all buckets that the
+// statements name.
 func (c *checker) targets() []string {
 	list := subject.Named(c.Doc.Policy.Statement)
 	if len(c.buckets) == 0 {
 		return list
 	}
-	ours := slices.DeleteFunc(list, func(name string) bool { return !slices.Contains(c.buckets, name) })
-	if len(ours) == 0 {
+	named := slices.DeleteFunc(list, func(name string) bool { return !slices.Contains(c.buckets, name) })
+	if len(named) == 0 {
 		return c.buckets
 	}
-	return ours
+	return named
 }
 
 // refusesHTTP reports whether all principals are denied all actions without TLS, for each
@@ -281,7 +283,7 @@ func (c *checker) deniesHTTP(p *Policy, name string) bool {
 	for _, s := range p.Statement {
 		list := conditions(s)
 		if s.Effect != "Deny" || !isPublic(s) || len(list) != 1 || list[0].Key != "aws:securetransport" || list[0].Base != "Bool" || list[0].Set != "" ||
-			c.o.Dialect == RGW && !list[0].IfExists || // it has no key for plain http
+			c.o.Dialect == RGW && !list[0].IfExists || // over plain http, an RGW does not set the condition key
 			!slices.ContainsFunc(list[0].Values, func(v string) bool { return strings.EqualFold(v, "false") }) ||
 			!slices.ContainsFunc(s.Action, func(a string) bool { return a == "*" || strings.EqualFold(a, "s3:*") }) {
 			continue
@@ -293,12 +295,12 @@ func (c *checker) deniesHTTP(p *Policy, name string) bool {
 			}
 			res, ok := parseResource(r, only)
 			if ok && res.all {
-				// arn:aws:s3:::vault* covers both, if it is about this bucket at all.
+				// arn:aws:s3:::vault* includes the bucket and its objects, if it matches this bucket.
 				_, pattern, _ := strings.Cut(r, ":::")
 				start, _, _ := strings.Cut(pattern, "/")
-				of := cmp.Or(name, start)
-				bucket = bucket || r == "*" || glob(pattern, of)
-				objects = objects || r == "*" || strings.HasSuffix(pattern, "*") && glob(pattern, of+"/")
+				target := cmp.Or(name, start)
+				bucket = bucket || r == "*" || glob(pattern, target)
+				objects = objects || r == "*" || strings.HasSuffix(pattern, "*") && glob(pattern, target+"/")
 			} else if ok {
 				bucket, objects = bucket || !res.object, objects || res.key == "*"
 			}

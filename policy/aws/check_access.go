@@ -30,7 +30,7 @@ func (c *checker) access(s Statement) {
 	}
 	if s.NotResource != nil {
 		if lists || objects {
-			c.Report(BroadAllow, "whatever is not named")
+			c.Report(BroadAllow, "everything that NotResource does not list")
 		}
 		return
 	}
@@ -50,7 +50,8 @@ func (c *checker) access(s Statement) {
 	c.principals(s)
 }
 
-// principals names those of an allow whose tags no issuer has minted: all but roles.
+// principals reports the principals of a statement that are not roles. Their tags do not come from
+// the issuer of the tokens.
 func (c *checker) principals(s Statement) {
 	for kind, list := range s.Principal {
 		for _, p := range list {
@@ -121,29 +122,29 @@ func (c *checker) objects(s Statement) (tenantPrefix bool) {
 // lists checks a statement that lists; tenantPrefix reports whether it is limited to a tenant's
 // prefix.
 func (c *checker) lists(s Statement) (tenantPrefix bool) {
-	reaches := false
+	listsBucket := false
 	for _, r := range s.Resource {
 		res, ok := parseResource(r, c.buckets)
 		if !ok || !res.all && res.object {
 			continue
 		}
-		reaches = true
+		listsBucket = true
 		if res.all {
 			c.Report(BroadAllow, "%s", r)
 		}
 	}
-	if s.Resource != nil && !reaches {
+	if s.Resource != nil && !listsBucket {
 		return false
 	}
-	// ForAnyValue makes no difference: the key has one value.
-	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
+	// ForAnyValue makes no difference, because the key has one value.
+	required := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		return cond.Key != "s3:prefix" || !requires(cond) || !strings.HasPrefix(cond.Base, "String")
 	})
-	if len(held) == 0 {
-		c.Report(ListWithoutPrefix, "every name of every tenant")
+	if len(required) == 0 {
+		c.Report(ListWithoutPrefix, "it lists every name of every tenant")
 	}
-	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
-		if ignoresCase(cond) { // tenants are in lower case, and so is bots/
+	c.Narrow(required, func(cond policy.Condition, v string) (id, details string) {
+		if ignoresCase(cond) { // tenants and bots/ are in lower case
 			v = strings.ToLower(v)
 		}
 		switch reach, tenant := reachOf(tokens(v, wild(cond)), c.o.Tag, true); reach {
@@ -163,7 +164,7 @@ func (c *checker) lists(s Statement) (tenantPrefix bool) {
 	return tenantPrefix
 }
 
-// bound checks a literal prefix: a principal must be tied to it.
+// bound checks a literal prefix: only the principals of its tenant may access it.
 func (c *checker) bound(s Statement, tenant, where string) bool {
 	if c.o.Isolation == ByTag {
 		for _, cond := range conditions(s) {
@@ -184,26 +185,26 @@ func (c *checker) bound(s Statement, tenant, where string) bool {
 		}
 	case c.Doc.Tenant != "":
 		if c.Doc.Tenant != tenant {
-			c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
+			c.Report(UnboundPrefix, "%s can access %s", c.Doc.Tenant, tenant)
 		}
 	default:
 		role := c.roles[c.Nth]
 		if other := policy.TenantNamed(role, c.tenants); other != "" && !policy.NamesTenant(role, tenant) {
-			c.Report(UnboundPrefix, "%s, the role of %s, reaches %s", role, other, tenant)
+			c.Report(UnboundPrefix, "%s, which is the role of %s, can access %s", role, other, tenant)
 		} else {
-			c.one(role, tenant)
+			c.onlyTenant(role, tenant)
 		}
 	}
 	return true
 }
 
-// one checks that a role or principal reaches one tenant only.
-func (c *checker) one(who, tenant string) {
-	switch other, ok := c.Reached[who]; {
+// onlyTenant checks that a role or principal can access only one tenant.
+func (c *checker) onlyTenant(principal, tenant string) {
+	switch other, ok := c.Reached[principal]; {
 	case !ok:
-		c.Reached[who] = tenant
+		c.Reached[principal] = tenant
 	case other != tenant:
-		c.Report(UnboundPrefix, "%s reaches %s and %s", who, other, tenant)
+		c.Report(UnboundPrefix, "%s can access %s and %s", principal, other, tenant)
 	}
 }
 
@@ -213,14 +214,14 @@ func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	known := kind == "AWS" && (strings.HasPrefix(role, "role/") || strings.HasPrefix(role, "user/"))
 	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
-	case principal == "*": // reported as another weakness
+	case principal == "*": // reported as PublicAllow
 	case !known || strings.ContainsAny(principal, "*?"):
-		c.Report(UnboundPrefix, "%s %s is not the role of %s alone", kind, principal, tenant)
+		c.Report(UnboundPrefix, "%s %s is not a role that belongs only to %s", kind, principal, tenant)
 	case c.foreign(principal):
-		c.Report(UnboundPrefix, "%s is of another account than the role of %s", principal, tenant)
+		c.Report(UnboundPrefix, "%s belongs to another account than the role of %s", principal, tenant)
 	case problem != "":
 		c.Report(UnboundPrefix, "%s", problem)
 	default:
-		c.one(role, tenant)
+		c.onlyTenant(role, tenant)
 	}
 }

@@ -8,12 +8,12 @@ import (
 )
 
 var (
-	// takers are services whose actions hand out rights or keys, or move objects.
-	takers = []string{"s3", "s3-object-lambda", "iam", "sts", "kms", "organizations", "sso", "sso-directory", "identitystore", "account",
+	// rightsServices are services whose actions grant permissions or keys, or move objects.
+	rightsServices = []string{"s3", "s3-object-lambda", "iam", "sts", "kms", "organizations", "sso", "sso-directory", "identitystore", "account",
 		"backup", "datasync", "storagegateway", "transfer"}
-	// doers are actions that run something with the rights of another role. The roles of an
-	// account that a document lists are judged themselves.
-	doers = strings.Fields(`cloudformation:createstack cloudformation:updatestack cloudformation:createchangeset cloudformation:executechangeset
+	// runActions are actions that run code with the permissions of another role. If the file lists
+	// all roles of an account, these roles are checked themselves.
+	runActions = strings.Fields(`cloudformation:createstack cloudformation:updatestack cloudformation:createchangeset cloudformation:executechangeset
 		cloudformation:createstackset cloudformation:updatestackset cloudformation:createstackinstances
 		lambda:createfunction lambda:updatefunctioncode lambda:updatefunctionconfiguration lambda:addpermission lambda:createeventsourcemapping
 		ssm:sendcommand ssm:startsession ssm:resumesession ssm:startautomationexecution ssm:createassociation ssm:updateassociation ssm:createactivation
@@ -32,17 +32,18 @@ var (
 		imagebuilder:createimage apprunner:createservice rolesanywhere:createprofile rolesanywhere:createtrustanchor
 		cognito-identity:setidentitypoolroles iot:createrolealias fsx:createdatarepositoryassociation fsx:createdatarepositorytask
 		redshift-data:executestatement cloudtrail:createtrail config:putdeliverychannel`)
-	// readers are how actions of takers start that only read, but for those of S3.
-	readers = []string{"get", "list", "describe", "search"}
+	// readPrefixes are the prefixes of actions that only read, in all rightsServices except S3.
+	readPrefixes = []string{"get", "list", "describe", "search"}
 )
 
-// excess names what is allowed and not needed, if it is about the buckets or may hand out rights.
+// excess reports allowed actions that no tenant needs, if they apply to the buckets or can grant
+// permissions.
 func (c *checker) excess(s Statement) {
 	keys := !slices.ContainsFunc(s.Resource, func(r string) bool {
 		service, name := serviceOf(r)
 		return service != "kms" || !strings.HasPrefix(name, "key/") || strings.ContainsAny(r, "*?$")
 	})
-	// Services, such as the one that writes logs, may have what does not change the bucket.
+	// Services, such as the one that writes logs, may have actions that do not change the bucket.
 	services := func(action string) bool {
 		name, ok := strings.CutPrefix(action, "s3:")
 		reads := strings.HasPrefix(name, "get") || strings.HasPrefix(name, "list")
@@ -56,14 +57,14 @@ func (c *checker) excess(s Statement) {
 		case action == "s3:deleteobjectversion" && c.o.AllowPurge:
 		case keys && (action == "kms:decrypt" || action == "kms:generatedatakey"):
 		case action == "s3:deleteobjectversion":
-			c.Report(ExcessAction, "%s, unless tenants are to purge their history", a)
+			c.Report(ExcessAction, "%s, unless tenants should be able to purge their history", a)
 		default:
 			c.Report(ExcessAction, "%s", a)
 		}
 	}
 	if s.NotAction != nil && slices.ContainsFunc(s.Resource, func(r string) bool {
 		service, _ := serviceOf(r)
-		return service != "s3" && slices.ContainsFunc(takers, func(known string) bool { return glob(service, known) })
+		return service != "s3" && slices.ContainsFunc(rightsServices, func(known string) bool { return glob(service, known) })
 	}) {
 		c.Report(NotElement, "")
 	}
@@ -77,23 +78,23 @@ func serviceOf(arn string) (service, name string) {
 	return "", ""
 }
 
-// matters reports whether an action, in lower case, may reach the buckets or take rights. Others
-// of a role, such as logs:PutLogEvents, do not concern tenants.
+// matters reports whether an action, in lower case, can access the buckets or obtain permissions.
+// Other actions, such as logs:PutLogEvents, do not affect tenants.
 func (c *checker) matters(action string, s Statement) bool {
 	service, name, ok := strings.Cut(action, ":")
 	if !ok {
 		return true // "*"
 	}
-	ours, spared := c.concerns, func(string, string, Statement) bool { return false }
+	applies, harmless := c.concerns, func(string, string, Statement) bool { return false }
 	if c.unrelated[c.Nth] {
-		ours, spared = c.reachesTenants, c.spared
+		applies, harmless = c.reachesTenants, c.harmless
 	}
-	taker := slices.ContainsFunc(takers, func(known string) bool { return glob(service, known) && (known != "s3" || ours(s)) })
-	return taker && !reads(service, name) && !spared(service, name, s) ||
-		!c.unrelated[c.Nth] && slices.ContainsFunc(doers, func(known string) bool { return glob(action, known) })
+	grantsRights := slices.ContainsFunc(rightsServices, func(known string) bool { return glob(service, known) && (known != "s3" || applies(s)) })
+	return grantsRights && !reads(service, name) && !harmless(service, name, s) ||
+		!c.unrelated[c.Nth] && slices.ContainsFunc(runActions, func(known string) bool { return glob(action, known) })
 }
 
-// reads reports whether an action only reads how something is set up.
+// reads reports whether an action only reads settings.
 func reads(service, name string) bool {
 	switch service {
 	case "s3", "s3-object-lambda":
@@ -105,13 +106,13 @@ func reads(service, name string) bool {
 			return true
 		}
 	}
-	return !strings.ContainsAny(service, "*?") && slices.ContainsFunc(readers, func(start string) bool { return strings.HasPrefix(name, start) })
+	return !strings.ContainsAny(service, "*?") && slices.ContainsFunc(readPrefixes, func(start string) bool { return strings.HasPrefix(name, start) })
 }
 
-// spared reports whether an action of a role that reaches no tenant is one that many roles have,
-// and that takes nothing from tenants.
-func (c *checker) spared(service, name string, s Statement) bool {
-	of := func(list string) bool {
+// harmless reports whether an action is common and does not affect tenants, if the role that has it
+// cannot access any tenant.
+func (c *checker) harmless(service, name string, s Statement) bool {
+	matches := func(list string) bool {
 		return slices.ContainsFunc(strings.Fields(list), func(pattern string) bool { return glob(pattern, name) })
 	}
 	elsewhere := s.Resource != nil && !slices.ContainsFunc(s.Resource, c.used.matches)
@@ -119,20 +120,20 @@ func (c *checker) spared(service, name string, s Statement) bool {
 	case "s3":
 		return strings.HasPrefix(name, "get") || strings.HasPrefix(name, "list")
 	case "sts":
-		return of("tagsession setsourceidentity getsessiontoken") || of("assumerole") && elsewhere
-	case "iam": // a passed role has to trust the service that it is passed to
-		return of("passrole createservicelinkedrole deleteservicelinkedrole *instanceprofile *instanceprofiles changepassword createvirtualmfadevice") ||
-			of("*accesskey *mfadevice *loginprofile *sshpublickey *signingcertificate *servicespecificcredential") && ownUser(s)
+		return matches("tagsession setsourceidentity getsessiontoken") || matches("assumerole") && elsewhere
+	case "iam": // passrole is harmless, because a passed role must trust the service that gets it
+		return matches("passrole createservicelinkedrole deleteservicelinkedrole *instanceprofile *instanceprofiles changepassword createvirtualmfadevice") ||
+			matches("*accesskey *mfadevice *loginprofile *sshpublickey *signingcertificate *servicespecificcredential") && ownUser(s)
 	case "kms":
 		return elsewhere && !slices.ContainsFunc(s.Resource, func(r string) bool { return strings.ContainsAny(r, "*?$") }) || viaService(s) ||
-			of("creategrant revokegrant") && slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
+			matches("creategrant revokegrant") && slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
 				return cond.Key == "kms:grantisforawsresource" && requires(cond) && slices.Contains(cond.Values, "true")
 			})
 	}
 	return false
 }
 
-// ownUser reports whether a statement is about the user who asks, alone.
+// ownUser reports whether a statement applies only to the user who sends the request.
 func ownUser(s Statement) bool {
 	return s.Resource != nil && !slices.ContainsFunc(s.Resource, func(r string) bool {
 		service, name := serviceOf(r)
@@ -140,7 +141,7 @@ func ownUser(s Statement) bool {
 	})
 }
 
-// viaService reports whether keys may be used by services other than S3 alone.
+// viaService reports whether only services other than S3 can use the keys.
 func viaService(s Statement) bool {
 	return slices.ContainsFunc(conditions(s), func(cond policy.Condition) bool {
 		return cond.Key == "kms:viaservice" && requires(cond) && strings.HasPrefix(cond.Base, "String") && !slices.ContainsFunc(cond.Values, func(v string) bool {
@@ -171,7 +172,7 @@ func usedBy(related []Document, operators []string) arns {
 	return all
 }
 
-// matches reports whether a resource may be one of them, or anything.
+// matches reports whether a resource pattern matches one of the ARNs, or anything.
 func (all arns) matches(resource string) bool {
 	pattern := resource
 	if i := strings.Index(pattern, "${"); i >= 0 {
@@ -183,15 +184,15 @@ func (all arns) matches(resource string) bool {
 	})
 }
 
-// serviceLinked reports whether a document belongs to a role that only a service of AWS
-// assumes, and whose policies AWS alone writes. Customers cannot create a role with such a
-// path.
+// serviceLinked reports whether a document belongs to a service-linked role. Only a service of AWS
+// can assume such a role, and only AWS writes its policies. Customers cannot create a role with
+// this path.
 func serviceLinked(d Document) bool {
 	return strings.Contains(d.Origin.Owner, ":role/aws-service-role/")
 }
 
-// gives reports whether a statement allows or denies access to objects of tenants.
-func (v *survey) gives(s Statement) bool {
+// affectsTenants reports whether a statement allows or denies access to objects of tenants.
+func (v *survey) affectsTenants(s Statement) bool {
 	lists, objects := kinds(s)
 	if s.NotAction != nil {
 		lists, objects = true, true
@@ -199,8 +200,8 @@ func (v *survey) gives(s Statement) bool {
 	return (objects || lists) && v.concerns(s) && (s.NotResource != nil || objects && v.reachesTenants(s) || lists && !v.listsElsewhere(s))
 }
 
-// reachesTenants reports whether a statement is about one of the buckets as a whole, or about
-// objects of tenants in it.
+// reachesTenants reports whether a statement applies to one of the buckets as a whole, or to objects
+// of tenants in it.
 func (v *survey) reachesTenants(s Statement) bool {
 	if s.NotResource != nil {
 		return true
@@ -212,8 +213,8 @@ func (v *survey) reachesTenants(s Statement) bool {
 	})
 }
 
-// listsElsewhere reports whether a statement lists nothing of tenants: it is about objects, or
-// about prefixes beside theirs.
+// listsElsewhere reports whether a statement cannot list objects of tenants, because it applies to
+// objects, or to prefixes outside the tenants' prefix.
 func (v *survey) listsElsewhere(s Statement) bool {
 	if !slices.ContainsFunc(s.Resource, func(r string) bool {
 		res, ok := parseResource(r, v.buckets)
@@ -232,13 +233,13 @@ func (v *survey) listsElsewhere(s Statement) bool {
 	})
 }
 
-// takesTokens reports whether a statement of a trust policy is about tokens of OpenID Connect.
-func takesTokens(s Statement) bool {
+// acceptsTokens reports whether a statement of a trust policy applies to OIDC tokens.
+func acceptsTokens(s Statement) bool {
 	return slices.ContainsFunc(s.Principal["Federated"], func(p string) bool { return !strings.Contains(p, ":saml-provider/") }) || grants(s, "sts:AssumeRoleWithWebIdentity")
 }
 
-// accountsOf returns the accounts in the ARNs of roles and users whose documents these are, by
-// their short name, and in those of the providers that they trust.
+// accountsOf returns the accounts of the roles and users that own the documents, by short name. The
+// name "" contains all these accounts, and the accounts of the trusted providers.
 func accountsOf(docs []Document) map[string][]string {
 	all := make(map[string][]string)
 	add := func(name, arn string) {
@@ -262,8 +263,8 @@ func accountsOf(docs []Document) map[string][]string {
 	return all
 }
 
-// foreign reports whether a principal belongs to another account than its role, or than any role,
-// as far as documents show accounts.
+// foreign reports whether a principal belongs to another account than the role with the same name.
+// If the account of this role is not known, foreign compares with the accounts of all roles.
 func (v *survey) foreign(principal string) bool {
 	parts := strings.SplitN(principal, ":", 6)
 	known := v.account[policy.ShortName(principal)]

@@ -325,7 +325,7 @@ func TestTogether(t *testing.T) {
 		want string
 	}{
 		{"a tenant's role", []string{share("acme")}, aws.CheckOptions{}, ""},
-		{"a tenant's role that reaches another tenant", []string{share("globex")}, aws.CheckOptions{}, "unbound_prefix: globex reaches acme"},
+		{"a tenant's role that reaches another tenant", []string{share("globex")}, aws.CheckOptions{}, "unbound_prefix: globex can access acme"},
 		{"a tag that nothing uses is vouched for", []string{goodRole, otherTrust}, aws.CheckOptions{}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
 		{"the same, told", []string{goodRole, otherTrust}, aws.CheckOptions{Tag: "wallet"}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
 		{"at an RGW", []string{goodRGWRole, strings.ReplaceAll(goodRGWTrust, "RequestTag/wallet", "RequestTag/team")}, aws.CheckOptions{Dialect: aws.RGW}, "no_tag_guard: tokens without the tag wallet"},
@@ -361,7 +361,7 @@ func TestFinding(t *testing.T) {
 	at := 1
 	want := []aws.Finding{{
 		File: "role.json", Part: policy.RolePolicy, Statement: &at, Sid: "List", Weakness: aws.ListPrefixWide,
-		Message: `a list whose s3:prefix reaches other tenants: s3:prefix "bots/*"`, Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/",
+		Message: `an allowed list whose s3:prefix includes other tenants: s3:prefix "bots/*"`, Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/",
 	}}
 	got := aws.Check(docs, aws.CheckOptions{})
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -27,7 +27,7 @@ func (c *checker) trust(s Statement) {
 	case s.Principal != nil && (federated == nil || len(s.Principal) > 1):
 		c.Report(AnyoneAssumes, "%s", policy.Compact(s.Principal))
 	}
-	var keys []string // of the issuers that are trusted
+	var keys []string // the trusted issuers, in the form of condition keys
 	for _, f := range federated {
 		_, host, ok := strings.Cut(f, ":oidc-provider/")
 		if !ok || strings.ContainsAny(f, "*?") {
@@ -57,7 +57,7 @@ func (c *checker) audience(s Statement, issuers []string) {
 		}
 		found = true
 		if len(issuers) > 0 && !slices.Contains(issuers, issuer) {
-			c.Report(WrongAudience, "%s is not of the provider that is trusted", cond.Key)
+			c.Report(WrongAudience, "%s does not belong to the trusted provider", cond.Key)
 		}
 		for _, v := range cond.Values {
 			if _, plain := literalText(tokens(v, wild(cond))); !plain || v == "" {
@@ -72,19 +72,19 @@ func (c *checker) audience(s Statement, issuers []string) {
 	}
 }
 
-// subject checks the condition that ties the role to one tenant: its subject, or one exact tag.
-// It also looks for other roles that accept the same token.
+// subject checks the condition that limits the role to one tenant: the tenant's subject, or one
+// exact tag. It also checks whether other roles accept the same token.
 func (c *checker) subject(s Statement, issuers []string) {
-	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
+	required := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		issuer, isSub := strings.CutSuffix(cond.Key, ":sub")
 		isTag := strings.HasPrefix(cond.Key, requestTag) && c.isTagKey(cond.Key)
 		return !isSub && !isTag || !requires(cond) || !compares(cond) || isSub && len(issuers) > 0 && !slices.Contains(issuers, issuer)
 	})
-	if len(held) == 0 {
+	if len(required) == 0 {
 		c.Report(NoSubject, "")
 	}
-	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
-		if ignoresCase(cond) { // is reported with the shape of the statement
+	c.Narrow(required, func(cond policy.Condition, v string) (id, details string) {
+		if ignoresCase(cond) { // shape reports this
 			return "", ""
 		}
 		if _, plain := literalText(tokens(v, wild(cond))); !plain {
@@ -93,7 +93,7 @@ func (c *checker) subject(s Statement, issuers []string) {
 		return "", ""
 	})
 	t := policy.Trusted{Role: c.tenantOf(c.roles[c.Nth]), Issuers: issuers, Tags: make(map[string][]string)}
-	for _, cond := range held {
+	for _, cond := range required {
 		if !exact(cond) && !ignoresCase(cond) {
 			continue
 		}
@@ -107,7 +107,7 @@ func (c *checker) subject(s Statement, issuers []string) {
 		}
 	}
 	if value, other := t.Shared(c.trusted); value != "" {
-		c.Report(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(value), other, t.Role)
+		c.Report(SharedSubject, "a token with %s can assume the roles of %s and %s", policy.Quote(value), other, t.Role)
 	}
 	c.trusted = append(c.trusted, t)
 }
@@ -122,7 +122,7 @@ func (c *checker) requestTag(s Statement) {
 		c.Report(NoTagGuard, "%s", strings.TrimSuffix("tokens without the tag "+c.o.Tag, " "))
 	}
 	if c.o.Dialect == RGW {
-		return // a tag is only ever compared there, never put into a pattern
+		return // an RGW only compares a tag, and does not insert it into a pattern
 	}
 	for _, mark := range []string{"/", "*", "?"} {
 		if !c.narrow(s, mark) && !slices.ContainsFunc(all, func(d Statement) bool { return c.refuses(d, s.Principal["Federated"], mark) }) {
@@ -135,7 +135,7 @@ func grants(s Statement, action string) bool {
 	return slices.ContainsFunc(s.Action, func(a string) bool { return glob(a, action) })
 }
 
-// narrow reports whether an allow accepts no tag value that contains mark.
+// narrow reports whether a statement accepts no tag value that contains mark.
 func (c *checker) narrow(s Statement, mark string) bool {
 	for _, cond := range conditions(s) {
 		if !strings.HasPrefix(cond.Key, requestTag) || !c.isTagKey(cond.Key) || cond.Set != "" {
@@ -163,7 +163,7 @@ func (c *checker) refuses(s Statement, trusted []string, mark string) bool {
 		list[0].Set != "ForAllValues" && anywhere(list[0].Values, mark)
 }
 
-// anywhere reports whether one of patterns matches mark wherever it stands.
+// anywhere reports whether one of the patterns matches every value that contains mark.
 func anywhere(patterns []string, mark string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool {
 		t := tokens(p, true)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// policyName is the name of the inline policy that the commands put.
+// policyName is the name of the inline policy that the commands create.
 const policyName = "objectvault"
 
 // commands apply each part, read from policy.json, in an order that works.
@@ -22,7 +22,7 @@ func (d *Documents) commands() []string {
 		if o.Endpoint != "" {
 			endpoint = o.Endpoint
 			if strings.Contains(endpoint, "[") {
-				endpoint = "'" + endpoint + "'" // of an IPv6 address, a pattern to shells
+				endpoint = "'" + endpoint + "'" // shells treat the brackets of an IPv6 address as a pattern
 			}
 		}
 		aws = "aws --endpoint-url " + endpoint + " "
@@ -54,55 +54,55 @@ func (d *Documents) commands() []string {
 	return list
 }
 
-// notes returns what the documents cannot express.
+// notes returns advice for the operator that the documents cannot express.
 func (d *Documents) notes() []string {
 	o := d.o
 	var list []string
 	note := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if strings.HasSuffix(o.Issuer, "/") {
-		note("the issuer ends in /: so must the iss of its tokens, which is compared byte for byte")
+		note("The issuer URL ends with /. The iss claim of the tokens must also end with /, because AWS compares them byte for byte.")
 	}
 	if o.Partition == "aws-cn" && o.Audience == DefaultAudience {
-		note("the audience is %s: some issuers mint %s.cn for this partition, and the tokens' aud decides", DefaultAudience, DefaultAudience)
+		note("The audience is %s. Some issuers use %s.cn in this partition. Use --audience with the value in the aud claim of your tokens.", DefaultAudience, DefaultAudience)
 	}
 	long := len(d.TrustPolicy.String()) > usualTrust
 	for _, t := range d.Tenants {
 		long = long || len(t.TrustPolicy.String()) > usualTrust
 	}
 	if long && o.Dialect == AWS {
-		note("a trust policy has more than %d characters: ask IAM for a higher quota first", usualTrust)
+		note("A trust policy has more than %d characters. Request a higher IAM quota before you apply it.", usualTrust)
 	}
 	if o.KMSKey != "" {
-		note("the policy of the KMS key has to let the account's IAM policies decide, or name the role itself")
+		note("The policy of the KMS key must either delegate access control to the IAM policies of the account, or allow the role directly.")
 	}
 	if o.Isolation == ByRole {
-		note("tokens that carry tags would need sts:TagSession in the trust too: this form is for issuers that mint none")
+		note("These documents are for issuers whose tokens have no session tags. If the tokens have tags, the trust policies must also allow sts:TagSession.")
 	}
 	switch {
 	case o.Isolation == ByRole || o.Dialect == RGW:
-		note("no denial holds a role to its prefix: whatever else it is granted, by any policy, is within its reach")
+		note("No Deny statement limits a role to its prefix. If another policy grants the role more access, the role has this access, too.")
 	case o.Grants == InBucket:
-		note("the role's own policy must not grant more: allows are a union")
+		note("The role policy must not grant additional access, because a request is allowed if either policy allows it.")
 	}
 	if o.Dialect == RGW {
-		note("BlockPublicAcls stays off: with it an RGW denies every put of a role; and so does BlockPublicPolicy where there is a bucket policy, which it would refuse")
-		note("an RGW ignores create-only in a versioned bucket: leave versioning off where put --create has to hold")
+		note("Leave BlockPublicAcls off: if it is on, an RGW denies every put by a role. If the bucket has a bucket policy, also leave BlockPublicPolicy off: if it is on, an RGW refuses the bucket policy.")
+		note("An RGW ignores create-only writes in a versioned bucket. If you need put --create, do not enable versioning.")
 		if !o.TLS {
-			note("plain http is not refused, for gateways on the loopback address: --tls refuses it")
+			note("The policies do not deny plain http, because a gateway on the loopback address may use it. With --tls they deny it.")
 		}
 		if o.Isolation == ByTag {
-			note("a token whose tag has several values reaches the prefix of each")
+			note("A token whose tag has several values can access the prefix of each value.")
 			if o.Grants == InRole {
-				note("tenants holds each tenant's share of role_policy: put as an inline policy of its own it adds one tenant")
+				note("The member tenants contains each tenant's part of role_policy. To add one tenant, attach its part to the role as a separate inline policy.")
 			}
 		}
 		if len(o.Thumbprints) == 0 {
-			note("an RGW wants at least one thumbprint of the issuer, though it does not look at it")
+			note("An RGW requires at least one thumbprint of the issuer, but does not check it.")
 		}
 	}
 	if d.BucketPolicy != nil {
-		note("applied, the bucket policy replaces the one that is there: fetch that first, and see --delta")
+		note("When you apply this bucket policy, it replaces the existing one. Save the existing policy first; --delta prints only the statements that it lacks.")
 	}
-	note("applied, the lifecycle configuration replaces the one that is there: fetch that first")
+	note("When you apply this lifecycle configuration, it replaces the existing one. Save the existing configuration first.")
 	return list
 }

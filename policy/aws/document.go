@@ -36,8 +36,8 @@ func with(c policy.Conditions, op, key, value string) policy.Conditions {
 	return all
 }
 
-// JSON returns one object that contains every part. For RGW each part is on a line without
-// spaces: RGW decodes the + of a form body as a plus.
+// JSON returns one object that contains every part. For an RGW, each part is one line without
+// spaces, because an RGW does not decode the + in a form body as a space.
 func (d *Documents) JSON() []byte {
 	if d.o.Dialect != RGW {
 		return policy.Indented(d)
@@ -56,21 +56,21 @@ func (d *Documents) JSON() []byte {
 	return b.Bytes()
 }
 
-// Missing returns the statements of p that other lacks. Other may be nil. Two statements are
-// equal if they differ only in order, in Sid, in the case of actions, or in writing a list
-// of one as a string. Missing renames a Sid that other uses. The result may have no
+// Missing returns the statements of p that are not in other, which may be nil. Two statements are
+// equal if they differ only in the order of lists, in Sid, in the case of actions, or in writing a
+// list with one element as a string. Missing renames a Sid that other uses. The result may have no
 // statements.
 func Missing(p, other *Policy) *Policy {
 	rest := &Policy{Version: p.Version, Statement: []Statement{}}
-	have, sids := make(map[string]bool), make(map[string]bool)
+	existing, sids := make(map[string]bool), make(map[string]bool)
 	if other != nil {
 		for _, s := range other.Statement {
-			have[meaning(s)] = true
+			existing[meaning(s)] = true
 			sids[s.Sid] = true
 		}
 	}
 	for _, s := range p.Statement {
-		if have[meaning(s)] {
+		if existing[meaning(s)] {
 			continue
 		}
 		sid := s.Sid
@@ -116,7 +116,7 @@ func meaning(s Statement) string {
 	for op, keys := range s.Condition {
 		c[op] = make(map[string][]string)
 		for key, values := range keys {
-			// The values of these are truth values, in any case.
+			// The values of Bool and Null may be written in upper or lower case.
 			c[op][strings.ToLower(key)] = sorted(values, op == "Bool" || op == "Null")
 		}
 	}

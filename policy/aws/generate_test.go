@@ -303,17 +303,17 @@ func TestPrintedSays(t *testing.T) {
 		}
 		notes := strings.Join(d.Notes, "\n")
 		bucket := d.BucketPolicy != nil
-		if strings.Contains(notes, "bucket policy replaces") != bucket || !strings.Contains(notes, "lifecycle configuration replaces") {
+		if strings.Contains(notes, "this bucket policy, it replaces") != bucket || !strings.Contains(notes, "this lifecycle configuration, it replaces") {
 			t.Errorf("%s: what the commands replace is not said: %q", name, d.Notes)
 		}
 		contained := o.Dialect != aws.RGW && o.Isolation != aws.ByRole
-		if strings.Contains(notes, "no denial holds") == contained {
+		if strings.Contains(notes, "No Deny statement limits") == contained {
 			t.Errorf("%s: what is not contained: %q", name, d.Notes)
 		}
 	}
 	for _, list := range [][]string{nil, {thumbprint}} {
 		text := string(generate(t, with(byTag(), func(o *aws.Options) { o.Thumbprints = list })).Terraform())
-		if strings.Contains(text, "\n# without thumbprints hashicorp/aws has to be of 2025 or later") != (list == nil) || strings.Contains(text, "thumbprint_list = ") != (list != nil) {
+		if strings.Contains(text, "\n# Without thumbprints, the provider hashicorp/aws must be a release of 2025 or later") != (list == nil) || strings.Contains(text, "thumbprint_list = ") != (list != nil) {
 			t.Errorf("thumbprints %q:\n%s", list, text)
 		}
 	}
@@ -334,12 +334,12 @@ func TestOptions(t *testing.T) {
 		change func(*aws.Options)
 		want   string // empty: it is taken
 	}{
-		{tagged, func(o *aws.Options) { *o = aws.Options{} }, `bucket ""`},
+		{tagged, func(o *aws.Options) { *o = aws.Options{} }, `bucket name ""`},
 		{tagged, func(o *aws.Options) { o.Dialect = "gcs" }, `not "gcs"`},
-		{tagged, func(o *aws.Options) { o.Isolation = "hope" }, `not by "hope"`},
+		{tagged, func(o *aws.Options) { o.Isolation = "hope" }, `not "hope"`},
 		{tagged, func(o *aws.Options) { o.Grants = "user" }, `not in "user"`},
 		{tagged, func(o *aws.Options) { o.Partition = "aws-iso" }, `not "aws-iso"`},
-		{tagged, func(o *aws.Options) { o.Bucket = "Vault" }, `bucket "Vault"`},
+		{tagged, func(o *aws.Options) { o.Bucket = "Vault" }, `bucket name "Vault"`},
 		{tagged, func(o *aws.Options) { o.Bucket = "v*" }, "bucket"},
 		{tagged, func(o *aws.Options) { o.Bucket = "a..b" }, "bucket"},
 		{tagged, func(o *aws.Options) { o.Bucket = "10.0.0.1" }, "address"},
@@ -355,8 +355,8 @@ func TestOptions(t *testing.T) {
 		{tagged, func(o *aws.Options) { o.Issuer = "https://u@broker.example" }, "has a user"},
 		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example?x=1" }, "a query"},
 		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example#" }, "a query"},
-		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/a b" }, "plainly"},
-		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/*" }, "plainly"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/a b" }, "in normal form"},
+		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/*" }, "in normal form"},
 		{tagged, func(o *aws.Options) { o.Issuer = "https://*.example" }, "host"},
 		{tagged, func(o *aws.Options) { o.Issuer = "https://broker.example/realms/one" }, ""},
 		{tagged, func(o *aws.Options) { o.Audience = "a b" }, "audience"},
@@ -368,15 +368,15 @@ func TestOptions(t *testing.T) {
 		{tagged, func(o *aws.Options) { o.Collection = "../x" }, "collection"},
 		{tagged, func(o *aws.Options) { o.Collection = "*" }, "collection"},
 		{tagged, func(o *aws.Options) { o.ExpireDays = -1 }, "36500"},
-		{tagged, func(o *aws.Options) { o.Collection = "credentials" }, "every collection"}, // and ExpireDays
+		{tagged, func(o *aws.Options) { o.Collection = "credentials" }, "all collections"}, // and ExpireDays
 		{tagged, func(o *aws.Options) { o.KMSKey = "alias/x" }, "KMS key"},
 		{tagged, func(o *aws.Options) { o.KMSKey = key + "*" }, "KMS key"},
 		{tagged, func(o *aws.Options) { o.KMSKey = key; o.Partition = "aws-cn" }, "partition"},
 		{tagged, func(o *aws.Options) { o.Thumbprints = []string{"abc"} }, "thumbprint"},
 		{tagged, func(o *aws.Options) { o.Region = "eu west" }, "region"},
-		{tagged, func(o *aws.Options) { o.Endpoint = "http://127.0.0.1" }, "an RGW"},
+		{tagged, func(o *aws.Options) { o.Endpoint = "http://127.0.0.1" }, "dialect rgw"},
 		{tagged, func(o *aws.Options) { o.TLS = true }, "always"},
-		{tagged, func(o *aws.Options) { o.Tenants = roles.Tenants }, "all tenants"},
+		{tagged, func(o *aws.Options) { o.Tenants = roles.Tenants }, "do not name tenants"},
 		{roles, func(o *aws.Options) { o.Tenants = nil }, "at least one tenant"},
 		{roles, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "acme"}} }, `tenant "acme" has no subject`},
 		{roles, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "acme", Subject: "a b"}} }, "subject of tenant"},
@@ -385,16 +385,16 @@ func TestOptions(t *testing.T) {
 		{roles, func(o *aws.Options) { o.Tenants = append(o.Tenants[:1:1], o.Tenants[0]) }, "twice"},
 		{roles, func(o *aws.Options) {
 			o.Tenants = append(o.Tenants[:1:1], aws.Tenant{ID: "x", Subject: o.Tenants[0].Subject})
-		}, "another tenant's"},
-		{roles, func(o *aws.Options) { o.Tag = "wallet" }, "a tag means nothing"},
-		{roles, func(o *aws.Options) { o.Subject = "s" }, "a subject of its own"},
-		{roles, func(o *aws.Options) { o.Role = strings.Repeat("r", 40) }, "no room"},
+		}, "the same subject as another tenant"},
+		{roles, func(o *aws.Options) { o.Tag = "wallet" }, "a tag cannot be used"},
+		{roles, func(o *aws.Options) { o.Subject = "s" }, "its own subject"},
+		{roles, func(o *aws.Options) { o.Role = strings.Repeat("r", 40) }, "is too long"},
 		{roles, func(o *aws.Options) { o.Grants = aws.InBucket; o.Tenants = subjects(60) }, "the bucket policy would have"},
 		{roles, func(o *aws.Options) { o.Tenants = subjects(60) }, ""},
-		{rgw, func(o *aws.Options) { o.Tenants = nil }, "needs the tenants"},
-		{rgw, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "acme", Subject: "s"}} }, "tags isolate"},
+		{rgw, func(o *aws.Options) { o.Tenants = nil }, "name each tenant"},
+		{rgw, func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: "acme", Subject: "s"}} }, "only if roles isolate tenants"},
 		{rgw, func(o *aws.Options) { o.Account = account }, "no account"},
-		{rgw, func(o *aws.Options) { o.Partition = "aws-cn" }, "only the partition"},
+		{rgw, func(o *aws.Options) { o.Partition = "aws-cn" }, "the partition must be aws"},
 		{rgw, func(o *aws.Options) { o.KMSKey = key }, "KMS"},
 		{rgw, func(o *aws.Options) { o.Issuer = "http://broker.example" }, "is not https"},
 		{rgw, func(o *aws.Options) { o.Issuer = "https://broker.example:8443" }, ""},

@@ -68,8 +68,9 @@ const (
 
 const root = "bots/"
 
-// reachOf returns whose objects match. A list request has a prefix, so for lists "" and "bots/"
-// cover all tenants. With an empty tag every aws:PrincipalTag counts.
+// reachOf returns the tenants whose objects the pattern matches. prefix means that the pattern is
+// the prefix of a list request, so "" and "bots/" match all tenants. If tag is empty, any
+// aws:PrincipalTag is the tenant's tag.
 func reachOf(list []token, tag string, prefix bool) (r reach, tenant string) {
 	lit := ""
 	if len(list) > 0 && list[0].kind == 'l' {
@@ -130,7 +131,7 @@ func isTag(variable, tag string) bool {
 	return ok && name != "" && !strings.ContainsAny(name, ",'") && (tag == "" || name == strings.ToLower(tag))
 }
 
-// glob matches s with * and ?, in any case.
+// glob reports whether s matches a pattern with * and ?, without regard to case.
 func glob(pattern, s string) bool {
 	pattern, s = strings.ToLower(pattern), strings.ToLower(s)
 	star, mark, p, i := -1, 0, 0, 0
@@ -153,10 +154,10 @@ func glob(pattern, s string) bool {
 
 // An s3Resource is a resource of a statement, as far as S3 is concerned.
 type s3Resource struct {
-	all    bool   // it may be any bucket
-	bucket string // a name
-	key    string // a pattern; empty is the bucket itself
-	object bool   // there is a key
+	all    bool   // the resource may be in any bucket
+	bucket string // the name of the bucket
+	key    string // a pattern; empty means the bucket itself
+	object bool   // the resource has a key
 }
 
 // parseResource parses r as a resource of S3; ok is false for other services, and for buckets
@@ -172,7 +173,8 @@ func parseResource(r string, buckets []string) (res s3Resource, ok bool) {
 	name, key, object := strings.Cut(parts[5], "/")
 	switch {
 	case parts[3] != "" || parts[4] != "":
-		// Access points have a region and an account; who may pass them is not seen here.
+		// This is an access point, because it has a region and an account. Its own policy, which is
+		// not known here, decides who can use it.
 		return s3Resource{all: true}, true
 	case strings.ContainsAny(name, "*?$"):
 		return s3Resource{all: true}, len(buckets) == 0 || slices.ContainsFunc(buckets, func(b string) bool { return mayName(name, b) })
@@ -180,8 +182,8 @@ func parseResource(r string, buckets []string) (res s3Resource, ok bool) {
 	return s3Resource{bucket: name, key: key, object: object}, len(buckets) == 0 || slices.Contains(buckets, name)
 }
 
-// mayName reports whether a pattern, up to its first /, may match the bucket or what is in it. A
-// * matches a / too.
+// mayName reports whether a pattern, up to its first /, can match the bucket or an object in it,
+// because a * also matches a /.
 func mayName(pattern, bucket string) bool {
 	if start := strings.IndexAny(pattern, "*$"); start >= 0 {
 		pattern = pattern[:start]
@@ -190,5 +192,5 @@ func mayName(pattern, bucket string) bool {
 		}
 		bucket = (bucket + "/")[:len(pattern)]
 	}
-	return glob(pattern, bucket) // with ? alone
+	return glob(pattern, bucket) // only ? is left as a wildcard
 }

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	maxRoleName     = 64       // of IAM
-	maxBucketPolicy = 20 << 10 // bytes, of S3
-	maxRolePolicies = 10240    // characters of all inline policies of a role, of IAM
-	usualTrust      = 2048     // characters of a trust policy, unless IAM was asked for more
-	mostTrust       = 8192
+	maxRoleName     = 64       // characters; a limit of IAM
+	maxBucketPolicy = 20 << 10 // bytes; a limit of S3
+	maxRolePolicies = 10240    // characters of all inline policies of a role; a limit of IAM
+	usualTrust      = 2048     // characters of a trust policy; the default quota of IAM
+	mostTrust       = 8192     // characters of a trust policy; the highest quota of IAM
 )
 
-// How AWS writes them: the S3 user guide on bucket names, the IAM and STS API
-// references on the rest.
+// The forms that AWS documents: for bucket names in the S3 user guide, for the other names in the
+// IAM and STS API references.
 var (
 	bucketForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
@@ -35,7 +35,7 @@ var (
 // forbidden starts a variable.
 const forbidden = "$"
 
-// complete checks o and fills in what was left empty.
+// complete checks o and sets the defaults of empty fields.
 func (o *Options) complete() error {
 	o.Dialect = cmp.Or(o.Dialect, AWS)
 	o.Isolation = cmp.Or(o.Isolation, ByTag)
@@ -48,53 +48,53 @@ func (o *Options) complete() error {
 	}
 	switch {
 	case o.Dialect != AWS && !rgw:
-		return policy.OptionError("the dialect is aws or rgw, not %q", o.Dialect)
+		return policy.OptionError("the dialect must be aws or rgw, not %q", o.Dialect)
 	case o.Isolation != ByTag && !byRole:
-		return policy.OptionError("isolation is by tag or by role, not by %q", o.Isolation)
+		return policy.OptionError("the isolation must be tag or role, not %q", o.Isolation)
 	case o.Grants != InRole && o.Grants != InBucket:
-		return policy.OptionError("grants are in the role or in the bucket, not in %q", o.Grants)
+		return policy.OptionError("the grants must be in the role or in the bucket, not in %q", o.Grants)
 	case !slices.Contains([]string{"aws", "aws-cn", "aws-us-gov"}, o.Partition):
-		return policy.OptionError("the partition is aws, aws-cn or aws-us-gov, not %q", o.Partition)
+		return policy.OptionError("the partition must be aws, aws-cn or aws-us-gov, not %q", o.Partition)
 	case !bucketForm.MatchString(o.Bucket) || strings.Contains(o.Bucket, "..") || isAddress(o.Bucket):
-		return policy.OptionError("bucket %q is not 3–63 of a-z 0-9 . - between letters or digits, or looks like an address", o.Bucket)
+		return policy.OptionError("invalid bucket name %q: it must have 3 to 63 characters a-z 0-9 . -, start and end with a letter or digit, and must not look like an IP address", o.Bucket)
 	case !rgw && !accountForm.MatchString(o.Account):
-		return policy.OptionError("account %q is not 12 digits", o.Account)
+		return policy.OptionError("invalid account %q: it must have 12 digits", o.Account)
 	case rgw && o.Account != "":
-		return policy.OptionError("an RGW has no account in its ARNs")
+		return policy.OptionError("an account cannot be used for an RGW, because its ARNs contain no account")
 	case rgw && o.Partition != "aws":
-		return policy.OptionError("an RGW has only the partition aws")
+		return policy.OptionError("the partition must be aws for an RGW")
 	case !roleForm.MatchString(o.Role):
-		return policy.OptionError("role %q is not 1–64 of A-Z a-z 0-9 _ + = , . @ -", o.Role)
+		return policy.OptionError("invalid role name %q: it must have 1 to 64 characters A-Z a-z 0-9 _ + = , . @ -", o.Role)
 	case byRole && len(o.Role) > maxRoleName-1-policy.TenantDigits:
-		return policy.OptionError("role %q is longer than %d, which leaves no room for the tenant in the role's name", o.Role, maxRoleName-1-policy.TenantDigits)
+		return policy.OptionError("the role name %q is too long: it may have at most %d characters, because the tenant is appended to it", o.Role, maxRoleName-1-policy.TenantDigits)
 	case byRole && o.Tag != "":
-		return policy.OptionError("a tag means nothing where a role per tenant isolates")
+		return policy.OptionError("a tag cannot be used if roles isolate tenants")
 	case byRole && o.Subject != "":
-		return policy.OptionError("with a role per tenant each tenant has a subject of its own")
+		return policy.OptionError("one subject cannot be used if roles isolate tenants: give each tenant its own subject")
 	case !byRole && (!tagForm.MatchString(o.Tag) || strings.HasPrefix(strings.ToLower(o.Tag), "aws:")):
-		return policy.OptionError("tag %q is not 1–128 of A-Z a-z 0-9 _ . : / = + @ -, not starting with aws:", o.Tag)
+		return policy.OptionError("invalid tag %q: it must have 1 to 128 characters A-Z a-z 0-9 _ . : / = + @ -, and must not start with aws:", o.Tag)
 	case o.ExpireDays < 0 || o.ExpireDays > 36500:
-		return policy.OptionError("objects expire after 1 to 36500 days, or 0 for never")
+		return policy.OptionError("the number of days until objects expire must be 1 to 36500, or 0 for never")
 	case o.ExpireDays > 0 && o.Collection != "":
-		return policy.OptionError("a lifecycle rule cannot pick one collection of each tenant: objects of every collection would expire")
+		return policy.OptionError("an expiry cannot be combined with a collection, because a lifecycle rule would apply to all collections")
 	case o.KMSKey != "" && (rgw || !keyForm.MatchString(o.KMSKey) || strings.Split(o.KMSKey, ":")[1] != o.Partition):
-		return policy.OptionError("%q is not the ARN of a KMS key in this partition: arn:%s:kms:REGION:ACCOUNT:key/ID", o.KMSKey, o.Partition)
+		return policy.OptionError("%q is not the ARN of a KMS key in this partition: it must have the form arn:%s:kms:REGION:ACCOUNT:key/ID", o.KMSKey, o.Partition)
 	case o.Region != "" && !regionForm.MatchString(o.Region):
-		return policy.OptionError("region %q is not of a-z 0-9 -", o.Region)
+		return policy.OptionError("invalid region %q: it must have at most 40 characters a-z 0-9 -", o.Region)
 	case o.Endpoint != "" && !rgw:
-		return policy.OptionError("an endpoint is for an RGW")
+		return policy.OptionError("an endpoint can be used only with the dialect rgw")
 	case o.TLS && !rgw:
-		return policy.OptionError("at AWS plain http is always refused")
+		return policy.OptionError("the option TLS can be used only with the dialect rgw: the policies for AWS always deny plain http")
 	case byRole && len(o.Tenants) == 0:
-		return policy.OptionError("a role per tenant needs at least one tenant and its subject")
+		return policy.OptionError("name at least one tenant and its subject, because each tenant gets its own role")
 	case rgw && len(o.Tenants) == 0:
-		return policy.OptionError("an RGW takes no variable in a resource, so it needs the tenants")
+		return policy.OptionError("name each tenant, because an RGW does not support variables in a resource")
 	case !byRole && !rgw && len(o.Tenants) > 0:
-		return policy.OptionError("one role with tags serves all tenants: none is named")
+		return policy.OptionError("do not name tenants, because one role with session tags is used for all of them")
 	}
 	for _, t := range o.Thumbprints {
 		if !thumbForm.MatchString(t) {
-			return policy.OptionError("thumbprint %q is not 40 hexadecimal digits", t)
+			return policy.OptionError("invalid thumbprint %q: it must have 40 hexadecimal digits", t)
 		}
 	}
 	var endpoint, subject error
@@ -118,7 +118,7 @@ func (d *Documents) fits() error {
 	var err error
 	check := func(what string, p *Policy, most int) {
 		if n := len(p.String()); n > most && err == nil {
-			err = fmt.Errorf("%w: the %s would have %d bytes, and the most is %d", policy.ErrOptions, what, n, most)
+			err = fmt.Errorf("%w: the %s would have %d bytes, but the limit is %d bytes", policy.ErrOptions, what, n, most)
 		}
 	}
 	check("trust policy", d.TrustPolicy, mostTrust)

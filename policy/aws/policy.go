@@ -1,5 +1,5 @@
-// Package aws generates the policies with which AWS, or a Ceph RADOS Gateway, keeps tenants
-// apart, and checks policies for known weaknesses.
+// Package aws generates the policies with which AWS or a Ceph RADOS Gateway isolates tenants, and
+// checks policies for known weaknesses.
 //
 // [Generate] returns the documents that an operator applies:
 //
@@ -9,9 +9,9 @@
 //	})
 //	os.Stdout.Write(docs.JSON())
 //
-// The objects of a tenant are under bots/<tenant>/. With [ByTag] all tenants share one role,
-// and the tag of a session decides which prefix the session can reach. With [ByRole] each
-// tenant has its own role, for issuers that cannot mint tags.
+// The objects of a tenant are under bots/<tenant>/. With [ByTag], all tenants share one role, and
+// the tag of a session decides which prefix the session can access. With [ByRole], each tenant has
+// its own role, for issuers whose tokens have no tags.
 //
 // [Parse] and [Check] find weaknesses in generated documents, and in policies that were
 // written by hand:
@@ -39,23 +39,23 @@ type Dialect string
 // The dialects. The empty value means AWS.
 const (
 	AWS Dialect = "aws"
-	RGW Dialect = "rgw" // Ceph RADOS Gateway 16.2: no variables in a resource, and a Null that ignores its value
+	RGW Dialect = "rgw" // Ceph RADOS Gateway 16.2: no variables in a resource, and Null ignores its value
 )
 
-// An Isolation is the mechanism that keeps tenants apart.
+// An Isolation is the mechanism that isolates tenants.
 type Isolation string
 
 // The isolations. The empty value means ByTag.
 const (
 	ByTag  Isolation = "tag"  // one role; the session tag names the tenant
-	ByRole Isolation = "role" // a role per tenant; its trust names the token's subject
+	ByRole Isolation = "role" // a role for each tenant; its trust policy names the token's subject
 )
 
 // Grants is the policy that contains the statements that allow.
 type Grants string
 
-// The values of Grants. The empty value means InRole. Operators of agentKeys use InBucket;
-// the role's own policy may then grant more than the bucket policy shows.
+// The values of Grants. The empty value means InRole. Operators of agentKeys use InBucket. In this
+// case, the role policy may grant more than the bucket policy shows.
 const (
 	InRole   Grants = "role"
 	InBucket Grants = "bucket"
@@ -74,27 +74,27 @@ type Options struct {
 	Role      string // with ByRole the start of each role's name
 	Issuer    string // exactly as the tokens' iss
 	Audience  string // the tokens' aud; empty is sts.amazonaws.com
-	Subject   string // ByTag: only this sub may assume the role; empty is any
-	Tag       string // ByTag: the key of the session tag; empty is agentkeys_user_wallet
+	Subject   string // ByTag: only this sub may assume the role; empty means any sub
+	Tag       string // ByTag: the key of the session tag; empty means agentkeys_user_wallet
 
-	Collection string // only this one of each tenant's collections; empty is all
+	Collection string // limits each tenant to this collection; empty means all collections
 	Tenants    []Tenant
 
-	ExpireDays  int      // objects and old versions of all collections go after so many days; 0 is never
+	ExpireDays  int      // objects and old versions of all collections expire after this number of days; 0 means never
 	Thumbprints []string // SHA-1 of the issuer's certificates, 40 hexadecimal digits each
-	KMSKey      string   // ARN of the key that the bucket encrypts with
-	Region      string   // of the bucket, for the commands
-	Endpoint    string   // of an RGW, for the commands
+	KMSKey      string   // ARN of the key that encrypts the bucket
+	Region      string   // region of the bucket, for the commands
+	Endpoint    string   // URL of an RGW, for the commands
 
 	AllowPurge  bool // lets tenants delete old versions permanently
-	AllowDoctor bool // lets tenants read how the bucket is set up
-	TLS         bool // RGW: refuse plain http, as is always done at AWS
+	AllowDoctor bool // lets tenants read the settings of the bucket
+	TLS         bool // RGW: deny plain http, as is always done for AWS
 }
 
 // DefaultAudience is the audience of tokens for AWS STS.
 const DefaultAudience = "sts.amazonaws.com"
 
-// DefaultTag is the session tag that agentKeys' broker mints.
+// DefaultTag is the session tag in the tokens of agentKeys' broker.
 const DefaultTag = "agentkeys_user_wallet"
 
 // Documents is everything that an operator applies. Each part has the form of the input of
@@ -153,23 +153,23 @@ func Generate(o Options) (*Documents, error) {
 	return d, nil
 }
 
-// variable generates the form for AWS, where one statement serves all tenants. It returns
-// the statements for the bucket policy.
+// variable generates the form for AWS: a variable in the statements stands for the tenant. It
+// returns the statements for the bucket policy.
 func (d *Documents) variable() []Statement {
 	o := d.o
-	own := "${aws:PrincipalTag/" + o.Tag + "}"
+	tenant := "${aws:PrincipalTag/" + o.Tag + "}"
 	guard := policy.Conditions{"Null": {"aws:PrincipalTag/" + o.Tag: {"false"}}}
 	d.RoleName, d.RoleARN = o.Role, o.roleARN(o.Role)
 	d.TrustPolicy = newPolicy([]Statement{o.trust("", policy.Conditions{
 		"Null": {"aws:RequestTag/" + o.Tag: {"false"}},
-		// A negated operator is true where the tag is missing: the Null beside it is not.
+		// A negated operator is true if the tag is missing, but then the Null condition is false.
 		"StringNotLike": {"aws:RequestTag/" + o.Tag: {"*/*", "*${*}*", "*${?}*"}},
 	})})
-	return d.place(d.RoleARN, append(o.allows("", own, guard), o.kms(guard)...))
+	return d.place(d.RoleARN, append(o.allows("", tenant, guard), o.kms(guard)...))
 }
 
-// pairs generates the form for RGW, where one role has a pair of statements per tenant. It
-// returns the statements for the bucket policy.
+// pairs generates the form for an RGW: one role has a pair of statements for each tenant. It returns
+// the statements for the bucket policy.
 func (d *Documents) pairs() []Statement {
 	o := d.o
 	d.RoleName, d.RoleARN = o.Role, o.roleARN(o.Role)
@@ -188,7 +188,7 @@ func (d *Documents) pairs() []Statement {
 	return d.place(d.RoleARN, all)
 }
 
-// roles generates the form for issuers without tags, with a role per tenant. It returns the
+// roles generates the form for issuers without tags: a role for each tenant. It returns the
 // statements for the bucket policy.
 func (d *Documents) roles() []Statement {
 	o := d.o
@@ -196,7 +196,7 @@ func (d *Documents) roles() []Statement {
 	for i, t := range o.Tenants {
 		name := o.roleName(t.ID)
 		one := &Documents{o: o}
-		// Sids are unique within a document; only a bucket policy has several tenants.
+		// A Sid must be unique in its document. Only a bucket policy contains several tenants.
 		nth := ""
 		if o.Grants == InBucket {
 			nth = fmt.Sprint(i + 1)
@@ -218,8 +218,8 @@ func (d *Documents) tenant(id string, t TenantDocuments) {
 	d.Tenants[id] = t
 }
 
-// place adds statements that allow to the role policy, or returns them for the bucket
-// policy. A bucket policy cannot grant access to the key of another service.
+// place adds the statements to the role policy, or returns them for the bucket policy. A bucket
+// policy cannot grant access to a KMS key.
 func (d *Documents) place(role string, allows []Statement) (inBucket []Statement) {
 	var inRole []Statement
 	for _, s := range allows {
@@ -271,7 +271,7 @@ func (o *Options) allows(nth, tenant string, guard policy.Conditions) []Statemen
 	if o.AllowPurge {
 		objects.Action = append(objects.Action, "s3:DeleteObjectVersion")
 	}
-	// s3:prefix exists for lists only: in one statement with the rest nothing would match.
+	// s3:prefix exists only for lists, so the other actions must be in a separate statement.
 	list := Statement{
 		Sid: "OwnList" + nth, Effect: "Allow",
 		Action:    []string{"s3:ListBucket", "s3:ListBucketVersions"},
@@ -280,7 +280,8 @@ func (o *Options) allows(nth, tenant string, guard policy.Conditions) []Statemen
 	}
 	all := []Statement{objects, list}
 	if o.Dialect == RGW {
-		// RGW 16.2.15 wants this for DeleteObjects, and asks for each object besides.
+		// RGW 16.2.15 requires this permission on the bucket for DeleteObjects, in addition to the
+		// permission for each object.
 		many := Statement{
 			Sid: "DeleteMany" + nth, Effect: "Allow",
 			Action:    []string{"s3:DeleteObject"},
@@ -319,9 +320,10 @@ func (o *Options) kms(guard policy.Conditions) []Statement {
 	}}
 }
 
-// denies returns statements that apply whatever other policies allow. At AWS, by tag, they
-// limit the role to its own prefix and to reading the bucket's settings, so that no tenant can
-// lift them. A role per tenant, and an RGW, are limited by their allows alone.
+// denies returns statements that take precedence over all other policies. With AWS and isolation by
+// tag, they limit the role to the tenant's prefix and to reading the bucket's settings, so that no
+// tenant can remove the limits. A role for each tenant, and a role at an RGW, are limited only by
+// their Allow statements.
 func (o *Options) denies() []Statement {
 	bucket := o.bucketARN()
 	all := []string{bucket, bucket + "/*"}
@@ -329,7 +331,7 @@ func (o *Options) denies() []Statement {
 	if o.Dialect == AWS || o.TLS {
 		insecure := "Bool"
 		if o.Dialect == RGW {
-			insecure = "BoolIfExists" // over http, RGW 16.2.15 omits the key
+			insecure = "BoolIfExists" // over http, RGW 16.2.15 does not set the condition key
 		}
 		list = append(list, Statement{
 			Sid: "DenyInsecureTransport", Effect: "Deny", Principal: policy.AnyPrincipal(), Action: []string{"s3:*"}, Resource: all,
@@ -358,7 +360,7 @@ func (o *Options) denies() []Statement {
 			Action: []string{"s3:ListBucket", "s3:ListBucketVersions"}, Resource: []string{bucket},
 			Condition: with(role, "StringNotLike", "s3:prefix", prefix),
 		},
-		Statement{ // what concerns objects has their ARNs, and is not meant
+		Statement{ // does not affect requests for objects, because their resource is not the bucket
 			Sid: "DenyBucketItself", Effect: "Deny", Principal: policy.AnyPrincipal(),
 			NotAction: append([]string{"s3:ListBucket", "s3:ListBucketVersions"}, settings...), Resource: []string{bucket},
 			Condition: with(role, "", "", ""),
@@ -398,8 +400,8 @@ func (o *Options) domain() string {
 
 func (o *Options) roleName(tenant string) string { return policy.RoleName(o.Role, tenant, maxRoleName) }
 
-// literal escapes s so that no character of it is a wildcard or starts a variable. RGW has no
-// such escape; values that need it are rejected there.
+// literal escapes s so that it contains no wildcard and no variable. RGW does not support such
+// escapes, so values that need one are rejected for RGW.
 func literal(d Dialect, s string) string {
 	if d == RGW {
 		return s

@@ -9,13 +9,13 @@ import (
 
 // A survey contains facts from all documents, which the checks of each document use.
 type survey struct {
-	buckets []string            // that hold tenants' prefixes, or that the operator named; empty: any bucket may
-	roles   []string            // of each document, as policy.Roles returns them
-	tenants []string            // whose prefixes are written out anywhere
-	reaches map[string][]string // role → the tenants that its own documents are about
-	granted map[string]bool     // roles that a bucket policy names
-	account map[string][]string // role → the accounts that documents show for it; "" → for any role
-	about   []bool              // by document: whether a statement is about one of the buckets
+	buckets []string            // the bucket that the operator named, or the buckets with tenants' prefixes; empty: any bucket
+	roles   []string            // the role of each document, as policy.Roles returns it
+	tenants []string            // the tenants whose prefixes occur literally in any document
+	reaches map[string][]string // role → the tenants that its own documents allow it to access
+	granted map[string]bool     // the roles that a bucket policy names
+	account map[string][]string // role → its accounts in the documents; "" → the accounts of any role
+	about   []bool              // for each document: whether a statement applies to one of the buckets
 }
 
 func newSurvey(docs []Document, o CheckOptions) *survey {
@@ -76,10 +76,10 @@ var subject = policy.Subject{
 	},
 }
 
-// concerns reports whether a statement of a role or bucket policy is about one of the buckets.
+// concerns reports whether a statement of a role or bucket policy applies to one of the buckets.
 func (v *survey) concerns(s Statement) bool { return subject.Concerns(s, v.buckets) }
 
-// tenantOf returns the one tenant that the role of a document serves, or else the role.
+// tenantOf returns the tenant of a role, or the role if it has no tenant or several.
 func (v *survey) tenantOf(role string) string {
 	if tenants := v.reaches[role]; len(tenants) == 1 {
 		return tenants[0]
@@ -87,8 +87,8 @@ func (v *survey) tenantOf(role string) string {
 	return role
 }
 
-// unrelated reports whether document n belongs to a role of an account that is known as a
-// whole, and that neither its own policies nor a bucket policy give anything in the buckets.
+// unrelated reports whether document n belongs to a role that cannot access any tenant: all of the
+// role's policies are known, and neither they nor a bucket policy grant access to the buckets.
 func (v *survey) unrelated(docs []Document, n int) bool {
 	if !docs[n].Origin.Whole || v.granted[v.roles[n]] {
 		return false
@@ -98,7 +98,7 @@ func (v *survey) unrelated(docs []Document, n int) bool {
 			continue
 		}
 		for _, s := range d.Policy.Statement {
-			if s.Effect == "Allow" && v.gives(s) {
+			if s.Effect == "Allow" && v.affectsTenants(s) {
 				return false
 			}
 		}
@@ -106,8 +106,8 @@ func (v *survey) unrelated(docs []Document, n int) bool {
 	return true
 }
 
-// strangers returns the indexes of documents that are about other buckets than the one that
-// was asked for.
+// strangers returns the indexes of documents that apply only to other buckets than the requested
+// bucket.
 func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
 	if bucket == "" {
 		return nil
@@ -115,20 +115,20 @@ func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
 	return policy.Strangers(subject, docs, v.roles, v.about)
 }
 
-// An operators list contains the ARNs of principals that may reach every tenant.
+// An operators list contains the ARNs of principals that may access every tenant.
 type operators []string
 
 func (o operators) contains(kind, principal string) bool {
 	if kind != "AWS" {
 		return false
 	}
-	account := func(p string) string { // an account may be written as its number
+	account := func(p string) string { // an account may be written as a number or as an ARN
 		if parts := strings.Split(p, ":"); len(parts) == 6 && parts[2] == "iam" && parts[5] == "root" {
 			return parts[4]
 		}
 		return p
 	}
-	role := func(p string) string { // a session has the ARN of its role, but for the path
+	role := func(p string) string { // the ARN of a session contains its role without the path
 		parts := strings.SplitN(p, ":", 6)
 		if len(parts) < 6 || parts[2] != "sts" || !strings.HasPrefix(parts[5], "assumed-role/") {
 			return ""
@@ -156,7 +156,7 @@ func (o operators) without(s Statement) (rest Statement, ok bool) {
 	if len(o) == 0 || s.Principal == nil {
 		return s, true
 	}
-	// The principal "*", if it is an operator.
+	// A condition may limit the principal "*" to operators.
 	for _, cond := range conditions(s) {
 		if cond.Key == "aws:principalarn" && requires(cond) && slices.Contains([]string{"ArnEquals", "ArnLike", "StringEquals", "StringLike"}, cond.Base) &&
 			!slices.ContainsFunc(cond.Values, func(v string) bool { return !o.contains("AWS", v) }) {
@@ -175,15 +175,15 @@ func (o operators) without(s Statement) (rest Statement, ok bool) {
 	return s, len(left) > 0
 }
 
-// IsPrincipal reports whether arn is the ARN of one role, user or account, as
-// CheckOptions.Operators has them.
+// IsPrincipal reports whether arn is the ARN of one role, user or account, which is the form of
+// CheckOptions.Operators.
 func IsPrincipal(arn string) bool {
 	parts := strings.SplitN(arn, ":", 6)
 	return len(parts) == 6 && parts[0] == "arn" && (parts[2] == "iam" || parts[2] == "sts") && parts[5] != "" && !strings.ContainsAny(arn, "*?$ ")
 }
 
-// Reaches reports whether a statement is about the bucket as a whole, or about objects of
-// tenants in it.
+// Reaches reports whether a statement applies to the bucket as a whole, or to objects of tenants in
+// it.
 func Reaches(s Statement, bucket string) bool {
 	return (&survey{buckets: []string{bucket}}).reachesTenants(s)
 }

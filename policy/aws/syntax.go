@@ -53,11 +53,11 @@ var syntax = &policy.Syntax{
 	Account:   accountPolicies,
 }
 
-// Parse returns the policies in data: policies on their own, responses of iam get-role,
-// get-role-policy, get-policy-version, list-roles, get-account-authorization-details and of
-// s3api get-bucket-policy, as a whole or what --query takes from them, URL-encoded or not, lists
-// of these, several one after the other, or [Documents] as JSON. The name of the file is for
-// messages. Errors wrap [policy.ErrDocument].
+// Parse returns the policies in data. The data may contain policies, [Documents] as JSON, and the
+// responses of iam get-role, get-role-policy, get-policy-version, list-roles and
+// get-account-authorization-details, and of s3api get-bucket-policy. A response may be reduced with
+// --query. The data may contain several of these, or lists of them, and may be URL-encoded. The
+// name of the file is used in messages. Errors wrap [policy.ErrDocument].
 func Parse(file string, data []byte) ([]Document, error) { return policy.Parse[Language](file, data) }
 
 func conditions(s Statement) []policy.Condition { return syntax.Conditions(s) }
@@ -71,8 +71,8 @@ func requires(c policy.Condition) bool {
 	return !negated(c) && !c.IfExists && c.Set != "ForAllValues" && c.Base != "Null"
 }
 
-// compares reports whether the operator compares a text with each value. A number may be within
-// a range, and the like.
+// compares reports whether the operator compares a text with each value. Other operators compare
+// ranges of numbers or times, for example.
 func compares(c policy.Condition) bool {
 	return strings.HasPrefix(c.Base, "String") || strings.HasPrefix(c.Base, "Arn")
 }
@@ -82,8 +82,8 @@ func wild(c policy.Condition) bool {
 	return slices.Contains([]string{"StringLike", "StringNotLike", "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"}, c.Base)
 }
 
-// exact reports whether only the values themselves match. ForAnyValue makes no difference where
-// the key has one value.
+// exact reports whether the condition is true only for exactly one of its values. ForAnyValue makes
+// no difference if the key has one value.
 func exact(c policy.Condition) bool {
 	return requires(c) && (c.Base == "StringEquals" || c.Base == "StringLike" && !slices.ContainsFunc(c.Values, func(v string) bool {
 		_, plain := literalText(tokens(v, true))
@@ -91,7 +91,7 @@ func exact(c policy.Condition) bool {
 	}))
 }
 
-// ignoresCase reports whether values match in any case of their letters.
+// ignoresCase reports whether the values are compared without regard to case.
 func ignoresCase(c policy.Condition) bool { return c.Base == "StringEqualsIgnoreCase" }
 
 // isNull reports whether the condition is Null with the given value.

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// tagsOf returns the tags that may be the one which names the tenant, the likeliest
-// first: those that prefixes are made from or bound to, or else those that any allow
-// speaks of. It is never empty; "" is any tag.
+// tagsOf returns the tags that may name the tenant, the most probable first: the tags that occur in
+// prefixes or in conditions for prefixes, or else the tags in any statement that allows. The result
+// is never empty; "" means any tag.
 func tagsOf(docs []Document, buckets []string) []string {
-	var prefixes, spoken []string
+	var prefixes, mentioned []string
 	add := func(list *[]string, tag string) {
 		if tag != "" && !slices.Contains(*list, tag) {
 			*list = append(*list, tag)
@@ -29,18 +29,18 @@ func tagsOf(docs []Document, buckets []string) []string {
 				add(&prefixes, tagOf(p))
 			}
 			for _, cond := range conditions(s) {
-				tag, of := strings.CutPrefix(cond.Key, principalTag)
-				if of && written && exact(cond) {
+				tag, isTag := strings.CutPrefix(cond.Key, principalTag)
+				if isTag && written && exact(cond) {
 					add(&prefixes, tag)
 				}
-				if asked, ok := strings.CutPrefix(cond.Key, requestTag); ok {
-					tag, of = asked, true
+				if requested, ok := strings.CutPrefix(cond.Key, requestTag); ok {
+					tag, isTag = requested, true
 				}
-				if of {
-					add(&spoken, tag)
+				if isTag {
+					add(&mentioned, tag)
 				}
 				if cond.Key == tagKeys && len(cond.Values) == 1 && cond.Set == "ForAnyValue" {
-					add(&spoken, strings.ToLower(cond.Values[0]))
+					add(&mentioned, strings.ToLower(cond.Values[0]))
 				}
 			}
 		}
@@ -48,8 +48,8 @@ func tagsOf(docs []Document, buckets []string) []string {
 	switch {
 	case prefixes != nil:
 		return prefixes
-	case spoken != nil:
-		return spoken
+	case mentioned != nil:
+		return mentioned
 	}
 	return []string{""}
 }
@@ -57,15 +57,15 @@ func tagsOf(docs []Document, buckets []string) []string {
 // patternsOf returns the patterns of keys, and of prefixes of lists, in the buckets.
 func patternsOf(s Statement, buckets []string) [][]token {
 	var all [][]token
-	ours := false
+	applies := false
 	for _, r := range s.Resource {
 		res, ok := parseResource(r, buckets)
-		if ours = ours || ok; ok && res.object {
+		if applies = applies || ok; ok && res.object {
 			all = append(all, tokens(res.key, true))
 		}
 	}
 	for _, cond := range conditions(s) {
-		if cond.Key != "s3:prefix" || !ours {
+		if cond.Key != "s3:prefix" || !applies {
 			continue
 		}
 		for _, v := range cond.Values {

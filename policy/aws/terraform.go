@@ -19,7 +19,7 @@ func (d *Documents) Terraform() []byte {
 		t.Comment(n)
 	}
 	if len(o.Thumbprints) == 0 {
-		t.Comment("without thumbprints hashicorp/aws has to be of 2025 or later: before, it required them")
+		t.Comment("Without thumbprints, the provider hashicorp/aws must be a release of 2025 or later, because older releases require them.")
 	}
 	t.Resource("aws_iam_openid_connect_provider", "objectvault", func() {
 		t.Set("url", policy.Quoted(o.Issuer))
@@ -29,7 +29,7 @@ func (d *Documents) Terraform() []byte {
 		}
 	})
 	var roles []string
-	role := func(name, label string, trust, own *Policy) {
+	role := func(name, label string, trust, inline *Policy) {
 		if trust == nil {
 			return
 		}
@@ -39,11 +39,11 @@ func (d *Documents) Terraform() []byte {
 			t.Set("assume_role_policy", policy.Encoded(trust))
 			t.Set("depends_on", "[aws_iam_openid_connect_provider.objectvault]")
 		})
-		if own != nil {
+		if inline != nil {
 			t.Resource("aws_iam_role_policy", label, func() {
 				t.Set("name", policy.Quoted(policyName))
 				t.Set("role", "aws_iam_role."+label+".name")
-				t.Set("policy", policy.Encoded(own))
+				t.Set("policy", policy.Encoded(inline))
 			})
 		}
 	}

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// versioning is the body of COS PUT ?versioning (436/19889). It cannot be taken back.
+// versioning is the body of COS PUT ?versioning (436/19889). Versioning cannot be disabled again.
 const versioning = `<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>`
 
-// strictSignature is the body of COS PUT ?strict-signature (436/53889): a signed request
-// cannot be turned to another host, nor given another parameter.
+// strictSignature is the body of COS PUT ?strict-signature (436/53889). With it, a signed request
+// cannot be sent to another host or with other parameters.
 const strictSignature = `<StrictSignatureConfiguration><Rule><ID>objectvault-sign-all</ID>` +
 	`<actionlist><action>*</action></actionlist>` +
 	`<headerlist><header>Host</header></headerlist>` +

@@ -9,19 +9,20 @@ import (
 
 // CheckOptions describe what the documents are meant to allow. An empty field means any.
 type CheckOptions struct {
-	Bucket    string // empty: those in which a document names a prefix of tenants, or else all
+	Bucket    string // empty: the buckets in which a document names a prefix of tenants, or all buckets if none does
 	Issuer    string
 	Audience  string
-	Operators []string // principals, as qcs::cam::uin/…, that are meant to reach every tenant
+	Operators []string // principals, such as qcs::cam::uin/…, that should be able to access every tenant
 }
 
-// Check returns the known weaknesses of the documents, in their order. Without findings
-// tenants may still reach each other: a policy or an ACL that is not among docs may allow more.
+// Check returns the known weaknesses of the documents, in the order of the documents. Even without
+// findings, a tenant may be able to access another tenant: a policy or an ACL that is not in docs
+// may allow more.
 func Check(docs []Document, o CheckOptions) []Finding {
 	docs = slices.DeleteFunc(slices.Clone(docs), operators(o.Operators).owns)
 	c := &checker{o: o, survey: newSurvey(docs, o)}
 	strangers := c.strangers(docs, o.Bucket)
-	judged := func(rule func(Statement)) func(Statement) { // leaves out operators
+	judged := func(rule func(Statement)) func(Statement) { // skips the operators
 		return func(s Statement) {
 			if rest, ok := operators(o.Operators).without(s); ok {
 				rule(rest)
@@ -39,10 +40,10 @@ func Check(docs []Document, o CheckOptions) []Finding {
 	})
 }
 
-// names joins what a document names.
+// names joins the names in a document for a message.
 func names(list []string) string {
 	if len(list) == 0 {
-		return "it names none"
+		return "it names no bucket"
 	}
 	return "it names " + strings.Join(list, ", ")
 }
@@ -51,7 +52,7 @@ type checker struct {
 	policy.Checker[Language]
 	*survey
 	o       CheckOptions
-	trusted []policy.Trusted // by the trust policies so far
+	trusted []policy.Trusted // the tokens that the trust policies so far accept
 }
 
 // shape checks an allow for weaknesses that do not depend on its resources, if it is about
@@ -75,13 +76,13 @@ func (c *checker) shape(s Statement) {
 	}
 }
 
-// covered reports whether a denial of the document holds for the action wherever the allow
-// does, under one condition that is right.
+// covered reports whether a Deny in the document applies to the action for all resources of the
+// statement s that allows it. The Deny must have exactly one condition, for which right is true.
 func (c *checker) covered(s Statement, action string, right func(policy.Condition) bool) bool {
 	for _, d := range c.Doc.Policy.Statement {
 		list := conditions(d)
 		if d.Effect != "deny" || len(list) != 1 || list[0].Set != "" || !right(list[0]) ||
-			!slices.ContainsFunc(d.Action, func(a string) bool { return globAction(a, action) }) || !hits(d, s) {
+			!slices.ContainsFunc(d.Action, func(a string) bool { return globAction(a, action) }) || !appliesToPrincipals(d, s) {
 			continue
 		}
 		uncovered := func(r string) bool {
@@ -94,9 +95,10 @@ func (c *checker) covered(s Statement, action string, right func(policy.Conditio
 	return false
 }
 
-// hits reports whether a denial is about each principal of an allow. One of anyone hits the
-// unsigned alone, and the signed only where they are allowed as anyone (436/35240).
-func hits(deny, allow Statement) bool {
+// appliesToPrincipals reports whether a Deny applies to each principal of an Allow. A Deny for
+// anyone applies to unsigned requests, and to signed requests only if the Allow is also for anyone
+// (436/35240).
+func appliesToPrincipals(deny, allow Statement) bool {
 	if deny.NotPrincipal != nil || allow.NotPrincipal != nil {
 		return false
 	}
@@ -114,14 +116,14 @@ func hits(deny, allow Statement) bool {
 	return true
 }
 
-// isPublic reports whether a principal is anyone, in one of the ways that COS has had.
+// isPublic reports whether a principal is anyone, in one of the forms that COS has documented.
 func isPublic(p policy.Principal) bool {
 	return p["*"] != nil || slices.ContainsFunc(p["qcs"], func(name string) bool {
 		return name == "*" || strings.HasPrefix(name, "qcs::cam::anyone:") || strings.HasPrefix(name, "qcs::cam::anonymous:") || strings.HasPrefix(name, "qcs::cam::*")
 	})
 }
 
-// globAction matches an action with a pattern, with the name/ that both may lack.
+// globAction reports whether an action matches a pattern. Both may have the prefix name/.
 func globAction(pattern, action string) bool {
 	return glob(strings.TrimPrefix(pattern, "name/"), strings.TrimPrefix(action, "name/"))
 }

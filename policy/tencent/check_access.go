@@ -8,15 +8,15 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// Actions that some tenant needs, by what they are about. The preset policies name
-// UploadPartCopy and DeleteMultipleObjects too.
+// The actions that a tenant may need, on objects, lists and the bucket. The preset policies of
+// Tencent also contain UploadPartCopy and DeleteMultipleObjects.
 var (
-	aboutObjects = []string{
+	objectNames = []string{
 		"cos:GetObject", "cos:HeadObject", "cos:PutObject", "cos:DeleteObject", "cos:InitiateMultipartUpload", "cos:UploadPart", "cos:UploadPartCopy",
 		"cos:CompleteMultipartUpload", "cos:AbortMultipartUpload", "cos:ListParts", "cos:DeleteMultipleObjects",
 	}
-	aboutLists  = []string{"cos:GetBucket", "cos:GetBucketObjectVersions", "cos:ListMultipartUploads"}
-	aboutBucket = []string{"cos:HeadBucket", "cos:GetBucketVersioning", "cos:GetBucketACL", "cos:GetBucketPolicy", "cos:GetBucketLifecycle"}
+	listNames   = []string{"cos:GetBucket", "cos:GetBucketObjectVersions", "cos:ListMultipartUploads"}
+	bucketNames = []string{"cos:HeadBucket", "cos:GetBucketVersioning", "cos:GetBucketACL", "cos:GetBucketPolicy", "cos:GetBucketLifecycle"}
 )
 
 // access checks an allow of a role or bucket policy.
@@ -38,7 +38,7 @@ func (c *checker) access(s Statement) {
 	}
 	if s.NotResource != nil {
 		if lists || objects {
-			c.Report(BroadAllow, "whatever is not named")
+			c.Report(BroadAllow, "everything that not_resource does not list")
 		}
 		return
 	}
@@ -58,11 +58,11 @@ func (c *checker) access(s Statement) {
 }
 
 var (
-	// takers are services whose actions hand out rights or keys, or move objects.
-	takers = []string{"cos", "ci", "cam", "sts", "kms", "organization", "account", "msp", "csg"}
-	// doers are actions that run something with the rights of another role, or that publish what
-	// is in a bucket.
-	doers = strings.Fields(`scf:CreateFunction scf:UpdateFunctionCode scf:UpdateFunctionConfiguration scf:CreateTrigger
+	// rightsServices are services whose actions grant permissions or keys, or move objects.
+	rightsServices = []string{"cos", "ci", "cam", "sts", "kms", "organization", "account", "msp", "csg"}
+	// runActions are actions that run code with the permissions of another role, or that publish the
+	// objects of a bucket.
+	runActions = strings.Fields(`scf:CreateFunction scf:UpdateFunctionCode scf:UpdateFunctionConfiguration scf:CreateTrigger
 		tat:RunCommand tat:CreateCommand tat:ModifyCommand tat:InvokeCommand tat:CreateInvoker cvm:RunInstances cvm:ModifyInstancesAttribute
 		as:CreateLaunchConfiguration as:CreateAutoScalingGroup batch:SubmitJob batch:CreateComputeEnv tione:CreateTrainingTask tione:CreateNotebook
 		tic:CreateStack tic:ApplyStack tic:UpdateStack tke:CreateCluster emr:CreateInstance dlc:CreateSparkApp dlc:CreateTask
@@ -70,47 +70,47 @@ var (
 		teo:CreateAccelerationDomain teo:ModifyAccelerationDomain teo:CreateOriginGroup teo:ModifyOriginGroup`)
 )
 
-// matters reports whether an action may reach the buckets or take rights. Others of a role, such
-// as cls:pushLog, do not concern tenants.
+// matters reports whether an action can access the buckets or obtain permissions. Other actions,
+// such as cls:pushLog, do not affect tenants.
 func (c *checker) matters(name string, s Statement) bool {
 	service, action, ok := strings.Cut(name, ":")
 	if !ok {
 		return true // "*"
 	}
 	reads := strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "List") || strings.HasPrefix(action, "Describe")
-	return slices.ContainsFunc(doers, func(known string) bool { return glob(name, known) }) || slices.ContainsFunc(takers, func(known string) bool {
+	return slices.ContainsFunc(runActions, func(known string) bool { return glob(name, known) }) || slices.ContainsFunc(rightsServices, func(known string) bool {
 		switch known {
 		case "cos", "ci":
 			return glob(service, known) && c.concerns(s)
-		case "sts": // GetFederationToken hands out a key
+		case "sts": // GetFederationToken returns credentials
 			return glob(service, known) && action != "GetCallerIdentity"
 		}
 		return glob(service, known) && !reads
 	})
 }
 
-// actions names what is allowed and not needed, and reports whether lists and whether
-// objects are allowed.
+// actions reports the allowed actions that no tenant needs. It returns whether the statement allows
+// lists, and whether it allows requests for objects.
 func (c *checker) actions(s Statement) (lists, objects bool) {
 	for _, a := range s.Action {
 		name := strings.TrimPrefix(a, "name/")
 		matches := func(known string) bool { return glob(name, known) }
-		lists = lists || slices.ContainsFunc(aboutLists, matches)
-		objects = objects || slices.ContainsFunc(aboutObjects, matches)
+		lists = lists || slices.ContainsFunc(listNames, matches)
+		objects = objects || slices.ContainsFunc(objectNames, matches)
 		switch {
 		case !c.matters(name, s):
 		case strings.Contains(a, "*"):
 			c.Report(BroadAction, "%s", a)
-		case !slices.ContainsFunc(slices.Concat(aboutObjects, aboutLists, aboutBucket), matches):
+		case !slices.ContainsFunc(slices.Concat(objectNames, listNames, bucketNames), matches):
 			c.Report(ExcessAction, "%s", a)
-			// An unknown action is treated as one on objects.
+			// An unknown action is treated as an action on objects.
 			objects = objects || strings.HasPrefix(name, "cos:") && !strings.Contains(name, "Bucket")
 		}
 	}
 	if s.NotAction != nil {
 		if slices.ContainsFunc(s.Resource, func(r string) bool {
 			parts := strings.SplitN(r, ":", 6)
-			return len(parts) == 6 && parts[2] != "cos" && slices.ContainsFunc(takers, func(known string) bool { return glob(parts[2], known) })
+			return len(parts) == 6 && parts[2] != "cos" && slices.ContainsFunc(rightsServices, func(known string) bool { return glob(parts[2], known) })
 		}) {
 			c.Report(NotElement, "")
 		}
@@ -152,15 +152,15 @@ func (c *checker) lists(s Statement) {
 	}) {
 		return
 	}
-	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
+	required := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		return cond.Key != "cos:prefix" || !requires(cond) || cond.Set != "" || !strings.HasPrefix(cond.Base, "string_")
 	})
-	if len(held) == 0 {
-		c.Report(ListWithoutPrefix, "every name of every tenant")
+	if len(required) == 0 {
+		c.Report(ListWithoutPrefix, "it lists every name of every tenant")
 	}
-	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
+	c.Narrow(required, func(cond policy.Condition, v string) (id, details string) {
 		prefix, ok := decoded(v, wild(cond))
-		if cond.Base == "string_equal_ignore_case" { // tenants are in lower case, and so is bots/
+		if cond.Base == "string_equal_ignore_case" { // tenants and bots/ are in lower case
 			prefix = strings.ToLower(prefix)
 		}
 		r, tenant := reachOf(prefix, wild(cond), true)
@@ -179,27 +179,27 @@ func (c *checker) lists(s Statement) {
 // have the prefixes of two tenants.
 func (c *checker) bound(s Statement, tenant, where string) {
 	if c.Doc.Tenant != "" && c.Doc.Tenant != tenant {
-		c.Report(UnboundPrefix, "%s reaches %s", c.Doc.Tenant, tenant)
+		c.Report(UnboundPrefix, "%s can access %s", c.Doc.Tenant, tenant)
 		return
 	}
-	who := s.Principals()
+	principals := s.Principals()
 	if c.Doc.Part != policy.BucketPolicy {
 		role := c.roles[c.Nth]
 		if other := policy.TenantNamed(role, c.tenants); other != "" && !policy.NamesTenant(role, tenant) {
-			c.Report(UnboundPrefix, "%s, the role of %s, reaches %s", role, other, tenant)
+			c.Report(UnboundPrefix, "%s, which is the role of %s, can access %s", role, other, tenant)
 			return
 		}
-		who = []string{role}
+		principals = []string{role}
 	}
-	for _, w := range who {
-		// A principal may be a pattern, of others that are here, too.
+	for _, p := range principals {
+		// A principal may be a pattern that matches other principals in these files.
 		for _, known := range slices.Sorted(maps.Keys(c.Reached)) {
-			if other := c.Reached[known]; other != tenant && (glob(known, w) || glob(w, known)) {
-				c.Report(UnboundPrefix, "%s reaches %s and %s", w, other, tenant)
+			if other := c.Reached[known]; other != tenant && (glob(known, p) || glob(p, known)) {
+				c.Report(UnboundPrefix, "%s can access %s and %s", p, other, tenant)
 			}
 		}
-		if c.Reached[w] == "" {
-			c.Reached[w] = tenant
+		if c.Reached[p] == "" {
+			c.Reached[p] = tenant
 		}
 	}
 	if c.Doc.Part == policy.BucketPolicy {
@@ -211,17 +211,17 @@ func (c *checker) bound(s Statement, tenant, where string) {
 	}
 }
 
-// grant checks a principal that a bucket policy grants the prefix of a tenant: it must be the
-// role of that tenant. The uin of a user does not contain a tenant, so a user is accepted
-// unless the documents of roles show their owners.
+// grant checks a principal that a bucket policy grants the prefix of a tenant. It must be the role
+// of this tenant. The uin of a user does not contain a tenant, so a user is accepted, unless the
+// documents of roles contain their owners.
 func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
-	case isPublic(policy.Principal{kind: {principal}}): // reported as another weakness
-	case kind != "qcs" || ownerOf(principal) == "": // the holder of a session chooses its name
-		c.Report(UnboundPrefix, "%s %s is not the role of %s alone", kind, principal, tenant)
+	case isPublic(policy.Principal{kind: {principal}}): // reported as PublicAllow
+	case kind != "qcs" || ownerOf(principal) == "": // the name of a session proves nothing, because its holder chooses it
+		c.Report(UnboundPrefix, "%s %s is not a role that belongs only to %s", kind, principal, tenant)
 	case len(c.owners) > 0 && !slices.Contains(c.owners, ownerOf(principal)):
-		c.Report(UnboundPrefix, "%s is of another account than the role of %s", principal, tenant)
+		c.Report(UnboundPrefix, "%s belongs to another account than the role of %s", principal, tenant)
 	case problem != "" && (c.named || strings.HasPrefix(role, "role/")):
 		c.Report(UnboundPrefix, "%s", problem)
 	}
@@ -269,7 +269,8 @@ func tenantsOf(d Document, buckets []string) []string {
 	return all
 }
 
-// http checks that plain http is refused: by the allow, or by a denial of each action.
+// http checks that plain http is not allowed: by a condition of the statement, or by a Deny of each
+// action.
 func (c *checker) http(s Statement) {
 	tls := func(value string) func(policy.Condition) bool {
 		return func(cond policy.Condition) bool {
@@ -290,7 +291,7 @@ func (c *checker) http(s Statement) {
 	}
 }
 
-// headers checks whether a writer may make its objects public by headers.
+// headers checks whether a writer can make its objects public with headers.
 func (c *checker) headers(s Statement) {
 	for _, w := range writeActions {
 		if s.NotAction == nil && !slices.ContainsFunc(s.Action, func(a string) bool { return globAction(a, w) }) {
@@ -301,7 +302,7 @@ func (c *checker) headers(s Statement) {
 			open = append(open, "x-cos-acl")
 		}
 		for _, key := range grantKeys {
-			// x-cos-grant-write is a bucket's header only.
+			// x-cos-grant-write applies only to buckets.
 			if key != "cos:x-cos-grant-write" && !c.covered(s, w, func(cond policy.Condition) bool {
 				return cond.Key == key && cond.Base == "string_like" && slices.Contains(cond.Values, "*")
 			}) {
@@ -314,14 +315,16 @@ func (c *checker) headers(s Statement) {
 	}
 }
 
-// refusesACL reports whether a denial excludes each x-cos-acl that grants access to others.
+// refusesACL reports whether a Deny with this condition excludes each x-cos-acl that grants access
+// to others.
 func refusesACL(cond policy.Condition) bool {
 	has := func(v string) bool { return slices.Contains(cond.Values, v) }
 	switch {
 	case cond.Key != "cos:x-cos-acl":
 		return false
 	case cond.Base == "string_not_equal":
-		// How a list reads under a negation is not known; both ways are safe here.
+		// COS does not document how it evaluates a list with a negated operator. This list is safe
+		// for both possible meanings.
 		return !slices.ContainsFunc(cond.Values, func(v string) bool { return v != "private" && v != "default" })
 	case cond.Base == "string_like":
 		return has("*")

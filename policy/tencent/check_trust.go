@@ -19,7 +19,7 @@ func (c *checker) trust(s Statement) {
 			c.Report(BroadAction, "%s", a)
 			assumes = assumes || glob(name, assume)
 		default:
-			// Whether AssumeRole works for tokens is not known, so it is judged as if it did.
+			// It is not known whether AssumeRole accepts tokens, so it is checked as if it did.
 			c.Report(ExcessAction, "%s", a)
 			assumes = assumes || strings.HasPrefix(name, "sts:AssumeRole")
 		}
@@ -45,7 +45,7 @@ func (c *checker) trust(s Statement) {
 	c.shared(s)
 }
 
-// shared looks for subjects of the same issuer that another tenant's role trusts, too.
+// shared checks whether another tenant's role trusts the same subject of the same issuer.
 func (c *checker) shared(s Statement) {
 	t := policy.Trusted{Role: c.tenantOf(c.roles[c.Nth])}
 	for _, cond := range conditions(s) {
@@ -54,7 +54,7 @@ func (c *checker) shared(s Statement) {
 		}
 		for _, v := range cond.Values {
 			switch {
-			case wild(cond) && strings.Contains(v, "*"): // no single one, and a weakness of its own
+			case wild(cond) && strings.Contains(v, "*"): // matches several subjects; claim reports this
 			case cond.Key == "oidc:sub":
 				t.Subjects = append(t.Subjects, v)
 			case cond.Key == "oidc:iss":
@@ -63,22 +63,24 @@ func (c *checker) shared(s Statement) {
 		}
 	}
 	if subject, other := t.Shared(c.trusted); subject != "" {
-		c.Report(SharedSubject, "%s assumes the roles of %s and %s", policy.Quote(subject), other, t.Role)
+		c.Report(SharedSubject, "a token with %s can assume the roles of %s and %s", policy.Quote(subject), other, t.Role)
 	}
 	c.trusted = append(c.trusted, t)
 }
 
-// claim checks the condition on a claim.
-func (c *checker) claim(s Statement, key, want, none, wrong string) {
-	held := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
+// claim checks the condition on a claim. It reports missing if there is no condition, and wrong if
+// the condition accepts another value than expected. If expected is empty, any single value is
+// correct.
+func (c *checker) claim(s Statement, key, expected, missing, wrong string) {
+	required := slices.DeleteFunc(conditions(s), func(cond policy.Condition) bool {
 		return cond.Key != key || !requires(cond) || !strings.HasPrefix(cond.Base, "string_")
 	})
-	if len(held) == 0 {
-		c.Report(none, "")
+	if len(required) == 0 {
+		c.Report(missing, "")
 	}
-	c.Narrow(held, func(cond policy.Condition, v string) (id, details string) {
+	c.Narrow(required, func(cond policy.Condition, v string) (id, details string) {
 		loose := v == "" || cond.Base == "string_equal_ignore_case" || wild(cond) && strings.Contains(v, "*") || strings.Contains(v, "${")
-		if loose || want != "" && v != want {
+		if loose || expected != "" && v != expected {
 			return wrong, key + " " + policy.Quote(v)
 		}
 		return "", ""

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// commands apply each part that a command can apply, read from policy.json, in an order that
-// works: tccli for CAM, and coscli for COS, which has no command for the other settings.
+// commands returns shell commands that read the parts from policy.json and apply them, in an order
+// that works. They use tccli for CAM and coscli for COS. coscli has no command for lifecycle and
+// strict signature: see comments.
 func (d *Documents) commands() []string {
 	o := d.o
 	key := `"$(jq -r .oidc_provider.IdentityKey policy.json)"`
@@ -31,7 +32,8 @@ func (d *Documents) commands() []string {
 	return list
 }
 
-// comments describe the requests that no command makes, for any client that signs.
+// comments describes the requests for which there is no command. Any client that signs requests can
+// send them.
 func (d *Documents) comments() []string {
 	put := func(query, part string) string {
 		return fmt.Sprintf("PUT https://%s.cos.%s.myqcloud.com/?%s as the bucket's owner, with the body: jq -r .%s policy.json", d.o.Bucket, d.o.Region, query, part)
@@ -39,32 +41,32 @@ func (d *Documents) comments() []string {
 	return []string{put("lifecycle", "lifecycle"), put("strict-signature", "strict_signature")}
 }
 
-// notes returns what the documents cannot express.
+// notes returns advice for the operator that the documents cannot express.
 func (d *Documents) notes() []string {
 	o := d.o
 	var list []string
 	note := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	note("a public-read ACL of the bucket, or a bucket policy for anyone, opens it to every tenant, whatever is written here: look for both")
-	note("strict_signature is advice: COS checks only what a signature lists, and with it a signed request fits no other host and no other parameters")
-	note("CAM takes about a minute until a new policy, or the end of an old one, holds everywhere")
-	note("AutoRotateKey is not on the international site's pages: where CAM does not know it, drop it and push each new key with UpdateOIDCConfig")
+	note("A public-read ACL of the bucket, or a bucket policy for anyone, gives every tenant access, regardless of these policies. Check that the bucket has neither.")
+	note("Applying strict_signature is optional but recommended. Without it, COS checks only the headers and parameters that the signature lists. With it, a signed request cannot be used for another host or with other parameters.")
+	note("After you add or remove a policy, CAM needs about a minute to apply the change everywhere.")
+	note("The documentation of Tencent's international site does not mention AutoRotateKey. If CAM rejects it, omit it, and upload each new key with UpdateOIDCConfig.")
 	if strings.HasSuffix(o.Issuer, "/") {
-		note("the issuer ends in /: so must the iss of its tokens, which is compared byte for byte")
+		note("The issuer URL ends with /. The iss claim of the tokens must also end with /, because CAM compares them byte for byte.")
 	}
 	if strings.HasPrefix(o.Issuer, "http:") {
-		note("the issuer is plain http on the loopback address: for a test server, no real CAM reaches it")
+		note("The issuer URL is plain http on the loopback address. This works only with a test server, because the real CAM cannot reach it.")
 	}
 	if o.Versioned {
-		note("versioning cannot be disabled again. From then on create-only conflicts are detected after the write: both values stay in history and the loser gets an error")
-		note("tenants may delete their own old versions permanently: undoing the write that lost a race requires it")
+		note("After versioning is enabled, it cannot be disabled again. A conflict between two create-only writes is then detected after the write: both values stay in the history, and the writer that lost gets an error.")
+		note("Tenants can delete their own old versions permanently. A writer that lost a race needs this permission to undo its write.")
 	} else {
-		note("create-only holds only while the bucket was never versioned")
+		note("Create-only writes work only in a bucket in which versioning was never enabled.")
 	}
 	if o.ForbidOverwrite {
-		note("every put that replaces an object is refused: x-cos-forbid-overwrite is forced, by a condition key that COS's own pages did not list")
+		note("Every put that would replace an object is refused, because the policies require the header x-cos-forbid-overwrite. The documentation of COS does not list the condition key for this header.")
 	}
 	if len(o.Tenants) > maxRoles {
-		note("an account has %d roles unless more were granted, and this is %d", maxRoles, len(o.Tenants))
+		note("An account may have %d roles, unless Tencent has granted a higher quota. These documents have %d roles.", maxRoles, len(o.Tenants))
 	}
 	return list
 }

@@ -105,6 +105,6 @@ func ExampleWeaknesses() {
 		fmt.Println(h.ID+":", h.Meaning)
 	}
 	// Output:
-	// list_without_prefix: a list without a condition on cos:prefix
-	// list_prefix_wide: a list whose cos:prefix reaches other tenants
+	// list_without_prefix: an allowed list without a condition on cos:prefix
+	// list_prefix_wide: an allowed list whose cos:prefix includes other tenants
 }

@@ -20,8 +20,8 @@ const (
 // root is the prefix of all tenants.
 const root = "bots/"
 
-// reachOf returns whose objects match. A list request has a prefix, so for lists "" and "bots/"
-// cover all tenants. If wild is false, * is literal.
+// reachOf returns the tenants whose objects the pattern matches. prefix means that the pattern is
+// the prefix of a list request, so "" and "bots/" match all tenants. If wild is false, * is literal.
 func reachOf(pattern string, wild, prefix bool) (r reach, tenant string) {
 	if strings.Contains(pattern, "${") {
 		return variable, ""
@@ -64,7 +64,7 @@ func decoded(value string, wild bool) (prefix string, ok bool) {
 	return prefix, again == value || strings.Contains(value, "${")
 }
 
-// glob matches s with *; case counts, as it does for CAM's actions.
+// glob reports whether s matches a pattern with *. It is case-sensitive, like the actions of CAM.
 func glob(pattern, s string) bool {
 	first, rest, star := strings.Cut(pattern, "*")
 	if !star {
@@ -89,13 +89,13 @@ func glob(pattern, s string) bool {
 
 // A cosResource is a resource of a statement, as far as COS is concerned.
 type cosResource struct {
-	all     bool   // it may be any bucket
-	noOwner bool   // it has no uid/APPID
-	name    string // of the bucket, unless it may be any
-	path    string // a pattern after the bucket's /; * is all, and the bucket itself
+	all     bool   // the resource may be in any bucket
+	noOwner bool   // the resource has no uid/APPID
+	name    string // the name of the bucket, unless all is true
+	path    string // the pattern after the bucket's /; * means all objects and the bucket itself
 }
 
-// bucket reports whether the resource covers the bucket as a whole.
+// bucket reports whether the resource includes the bucket itself.
 func (r cosResource) bucket() bool { return r.all || strings.Trim(r.path, "*") == "" }
 
 // parseResource parses r as a resource of COS; ok is false for other services, and for buckets
@@ -109,7 +109,7 @@ func parseResource(r string, buckets []string) (res cosResource, ok bool) {
 		return cosResource{}, false
 	}
 	name, path, _ := strings.Cut(parts[5], "/")
-	if old, ok := strings.CutPrefix(parts[5], "prefix//"); ok { // of older manuals: prefix//APPID/NAME/…
+	if old, ok := strings.CutPrefix(parts[5], "prefix//"); ok { // the form of older manuals: prefix//APPID/NAME/…
 		appID, rest, _ := strings.Cut(old, "/")
 		name, path, _ = strings.Cut(rest, "/")
 		name += "-" + appID
@@ -119,7 +119,7 @@ func parseResource(r string, buckets []string) (res cosResource, ok bool) {
 	switch {
 	case parts[2] != "cos" || name == "":
 		res.all = true
-	case start >= 0: // a * matches a / too
+	case start >= 0: // a * also matches a /
 		res.all = true
 		ok = len(buckets) == 0 || slices.ContainsFunc(buckets, func(b string) bool { return strings.HasPrefix(b+"/", name[:start]) })
 		return res, ok

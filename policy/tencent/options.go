@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	maxRoleName = 128  // characters, of CAM
-	maxPolicy   = 6144 // characters of a policy, of CAM (598/10596)
-	maxHost     = 60   // of a bucket's host name (436/13312)
-	maxRoles    = 1000 // of an account (598/10596)
-	maxDays     = 3650 // of a lifecycle (436/8280)
+	maxRoleName = 128  // characters; a limit of CAM
+	maxPolicy   = 6144 // characters of a policy; a limit of CAM (598/10596)
+	maxHost     = 60   // characters of a bucket's host name (436/13312)
+	maxRoles    = 1000 // roles of an account (598/10596)
+	maxDays     = 3650 // days of a lifecycle rule (436/8280)
 )
 
 var (
@@ -27,34 +27,34 @@ var (
 	providerForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 )
 
-// forbidden start a variable, and are a wildcard in some conditions.
+// forbidden contains $, which starts a variable, and *, which is a wildcard in some conditions.
 const forbidden = "$*"
 
 // complete checks o.
 func (o *Options) complete() error {
 	switch host := o.Bucket + ".cos." + o.Region + ".myqcloud.com"; {
 	case !bucketForm.MatchString(o.Bucket):
-		return policy.OptionError("bucket %q is not NAME-APPID of a-z 0-9 -, ending in the account's APPID", o.Bucket)
+		return policy.OptionError("invalid bucket name %q: it must have the form NAME-APPID, where NAME has characters a-z 0-9 - and APPID is the number of the account", o.Bucket)
 	case !regionForm.MatchString(o.Region):
-		return policy.OptionError("region %q is not one such as ap-guangzhou", o.Region)
+		return policy.OptionError("invalid region %q: it must have a form such as ap-guangzhou", o.Region)
 	case len(host) > maxHost:
-		return policy.OptionError("the host %s is longer than %d", host, maxHost)
+		return policy.OptionError("the host name %s is too long: it may have at most %d characters", host, maxHost)
 	case !accountForm.MatchString(o.Account):
-		return policy.OptionError("account %q is not the digits of a uin", o.Account)
+		return policy.OptionError("invalid account %q: it must be a UIN, which has only digits", o.Account)
 	case !roleForm.MatchString(o.Role):
-		return policy.OptionError("role %q is not 1–128 of A-Z a-z 0-9 + = , . @ _ -", o.Role)
+		return policy.OptionError("invalid role name %q: it must have 1 to 128 characters A-Z a-z 0-9 + = , . @ _ -", o.Role)
 	case len(o.Role) > maxRoleName-1-policy.TenantDigits:
-		return policy.OptionError("role %q is longer than %d, which leaves no room for the tenant in the role's name", o.Role, maxRoleName-1-policy.TenantDigits)
+		return policy.OptionError("the role name %q is too long: it may have at most %d characters, because the tenant is appended to it", o.Role, maxRoleName-1-policy.TenantDigits)
 	case !providerForm.MatchString(o.Provider):
-		return policy.OptionError("provider %q is not 1–128 of A-Z a-z 0-9 _ -", o.Provider)
+		return policy.OptionError("invalid provider name %q: it must have 1 to 128 characters A-Z a-z 0-9 _ -", o.Provider)
 	case o.ExpireDays < 0 || o.ExpireDays > maxDays:
-		return policy.OptionError("objects expire after 1 to %d days, or 0 for never", maxDays)
+		return policy.OptionError("the number of days until objects expire must be 1 to %d, or 0 for never", maxDays)
 	case o.Versioned && o.ForbidOverwrite:
-		return policy.OptionError("a versioned bucket ignores x-cos-forbid-overwrite: it cannot be forced there")
+		return policy.OptionError("forbidding overwrites cannot be combined with versioning: a versioned bucket ignores x-cos-forbid-overwrite")
 	case len(o.JWKS) > 0 && !isKeySet(o.JWKS):
-		return policy.OptionError("the key set is no JSON object with keys")
+		return policy.OptionError("the key set must be a JSON object with a list of keys")
 	case len(o.Tenants) == 0:
-		return policy.OptionError("each tenant has a role of its own, so it needs at least one tenant and its subject")
+		return policy.OptionError("name at least one tenant and its subject, because each tenant gets its own role")
 	}
 	return cmp.Or(
 		policy.CheckText("the audience", o.Audience, forbidden), policy.CheckCollection(o.Collection),
@@ -67,7 +67,7 @@ func (d *Documents) fits() error {
 	for _, id := range slices.Sorted(maps.Keys(d.Tenants)) {
 		for what, p := range map[string]*Policy{"trust policy": d.Tenants[id].TrustPolicy, "role policy": d.Tenants[id].RolePolicy} {
 			if n := len(p.String()); n > maxPolicy {
-				return fmt.Errorf("%w: the %s of tenant %q would have %d characters, and the most is %d", policy.ErrOptions, what, id, n, maxPolicy)
+				return fmt.Errorf("%w: the %s of tenant %q would have %d characters, but the limit is %d characters", policy.ErrOptions, what, id, n, maxPolicy)
 			}
 		}
 	}

@@ -1,5 +1,5 @@
-// Package tencent generates the policies with which Tencent Cloud (CAM and COS) keeps tenants
-// apart, and checks policies for known weaknesses.
+// Package tencent generates the policies with which Tencent Cloud (CAM and COS) isolates tenants,
+// and checks policies for known weaknesses.
 //
 // [Generate] returns the documents that an operator applies:
 //
@@ -11,9 +11,9 @@
 //	os.Stdout.Write(docs.JSON())
 //
 // The objects of a tenant are under bots/<tenant>/. Each tenant has its own CAM role, because
-// Tencent makes no tags from the claims of a token and accepts no variables in a COS path.
-// The role's trust policy requires the iss, the aud and the exact sub of the tenant's token.
-// The role's own policy allows the tenant's prefix.
+// Tencent Cloud does not convert claims of a token to session tags, and COS does not support
+// variables in a path. The role's trust policy requires the iss, the aud and the exact sub of the
+// tenant's token. The role policy allows access to the tenant's prefix.
 //
 // [Parse] and [Check] find weaknesses in generated documents, and in policies that were
 // written by hand. Numbers such as (598/10603) refer to pages of Tencent's documentation:
@@ -31,28 +31,28 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// Options are the input of [Generate]. All of the first group are required.
+// Options are the input of [Generate]. All fields of the first group are required.
 type Options struct {
 	Bucket   string // NAME-APPID
 	Region   string // of the bucket, such as ap-guangzhou
 	Account  string // the uin of the account that owns bucket and roles
-	Role     string // what each role's name starts with
-	Provider string // the name of the OIDC provider in CAM, which is its id in STS too
+	Role     string // the start of each role's name
+	Provider string // the name of the OIDC provider in CAM, which is also its id in STS
 	Issuer   string // exactly as the tokens' iss
 	Audience string // the tokens' aud
 	Tenants  []Tenant
 
-	JWKS       []byte // the issuer's key set (RFC 7517); empty: the commands fetch it
-	Collection string // only this one of each tenant's collections; empty is all
-	ExpireDays int    // objects, and old versions, go after so many days; 0 is never
+	JWKS       []byte // the issuer's key set (RFC 7517); empty: the commands download it
+	Collection string // limits each tenant to this collection; empty means all collections
+	ExpireDays int    // objects and old versions expire after this number of days; 0 means never
 
-	// Versioned is for a bucket with versioning. Create and swap are then undone by
-	// version id, so tenants may list and delete versions of their own.
+	// Versioned enables versioning, and lets tenants list and delete their own versions: a
+	// create or a compare-and-swap that lost a race is undone by deleting its version.
 	Versioned bool
-	// ForbidOverwrite denies each write without x-cos-forbid-overwrite. It means nothing
-	// in a bucket that is, or ever was, versioned.
+	// ForbidOverwrite denies each write without x-cos-forbid-overwrite. It has no effect in a
+	// bucket in which versioning was ever enabled.
 	ForbidOverwrite bool
-	AllowDoctor     bool // lets tenants read how the bucket is set up
+	AllowDoctor     bool // lets tenants read the settings of the bucket
 }
 
 // Documents is everything that an operator applies. Each part has the form of the input of
@@ -61,11 +61,11 @@ type Options struct {
 type Documents struct {
 	OIDCProvider    *OIDCProvider              `json:"oidc_provider"`
 	Tenants         map[string]TenantDocuments `json:"tenants"`
-	Lifecycle       string                     `json:"lifecycle"`            // XML, of COS PUT ?lifecycle
-	Versioning      string                     `json:"versioning,omitempty"` // XML, of COS PUT ?versioning
-	StrictSignature string                     `json:"strict_signature"`     // XML, of COS PUT ?strict-signature; advised
+	Lifecycle       string                     `json:"lifecycle"`            // XML body of COS PUT ?lifecycle
+	Versioning      string                     `json:"versioning,omitempty"` // XML body of COS PUT ?versioning
+	StrictSignature string                     `json:"strict_signature"`     // XML body of COS PUT ?strict-signature; recommended
 	Commands        []string                   `json:"commands"`             // they read the parts from policy.json
-	Comments        []string                   `json:"comments"`             // requests that the operator makes beside them
+	Comments        []string                   `json:"comments"`             // additional requests, for which there is no command
 	Notes           []string                   `json:"notes,omitempty"`
 
 	o Options
@@ -76,8 +76,8 @@ type OIDCProvider struct {
 	Name          string
 	IdentityURL   string   `json:"IdentityUrl"`
 	ClientIDs     []string `json:"ClientId"`
-	IdentityKey   string   `json:",omitempty"` // the key set in base64; empty: not known here
-	AutoRotateKey int      // 1: CAM fetches new keys itself
+	IdentityKey   string   `json:",omitempty"` // the key set in base64; empty if Options.JWKS is empty
+	AutoRotateKey int      // 1 means that CAM downloads new keys itself
 }
 
 // Generate returns the documents for o. The error wraps [policy.ErrOptions] if the options
@@ -131,7 +131,8 @@ var objectActions = []string{
 	"name/cos:AbortMultipartUpload", "name/cos:ListParts",
 }
 
-// writeActions start an object, with the headers that make it public.
+// writeActions are the actions that create an object. Their requests may contain the headers that
+// make the object public.
 var writeActions = []string{"name/cos:PutObject", "name/cos:InitiateMultipartUpload"}
 
 func (o *Options) listActions() []string {
@@ -141,8 +142,8 @@ func (o *Options) listActions() []string {
 	return []string{"name/cos:GetBucket"}
 }
 
-// bucketActions read the settings of the bucket, not its contents. The versioning of the bucket
-// determines how create-only works, so every tenant may read it.
+// bucketActions returns the actions that read the settings of the bucket. Every tenant may read its
+// versioning, because create-only depends on it.
 func (o *Options) bucketActions() []string {
 	list := []string{"name/cos:GetBucketVersioning"}
 	if o.AllowDoctor {
@@ -159,7 +160,7 @@ func (o *Options) allows(tenant string) []Statement {
 		{
 			Effect: "allow", Action: objectActions, Resource: []string{o.resource(prefix)},
 			Condition: policy.Conditions{"bool_equal": tls},
-		}, { // cos:prefix exists for lists only: in one statement with the rest nothing would match.
+		}, { // cos:prefix exists only for lists, so the other actions must be in a separate statement
 			Effect: "allow", Action: o.listActions(), Resource: []string{o.resource("*")},
 			Condition: policy.Conditions{"string_like": {"cos:prefix": {encoded(prefix)}}, "bool_equal": tls},
 		}, {
@@ -169,8 +170,8 @@ func (o *Options) allows(tenant string) []Statement {
 	}
 }
 
-// denies returns statements that apply whatever else the role is allowed. Each has conditions
-// with one key: with several keys all of them would have to match.
+// denies returns statements that take precedence over all other permissions of the role. Each has a
+// condition with one key, because several keys would all have to match.
 func (o *Options) denies(tenant string) []Statement {
 	bucket := []string{o.resource("*")}
 	var list []Statement
@@ -180,10 +181,11 @@ func (o *Options) denies(tenant string) []Statement {
 			Condition: policy.Conditions{op: {key: {value}}},
 		})
 	}
-	// Every action is named: with * in it and a condition requests are said to fail.
+	// List every action, because according to the documentation, requests fail if an action contains
+	// * and the statement has a condition.
 	deny(append(append(append([]string{}, objectActions...), o.listActions()...), o.bucketActions()...), "bool_equal", "cos:secure-transport", "false")
-	// A writer could publish its objects with these headers. If the header is absent, a plain
-	// string_not_equal is false.
+	// A writer could publish its objects with these headers. Without the suffix _if_exist,
+	// string_not_equal is false if the header is absent.
 	deny(writeActions, "string_not_equal", "cos:x-cos-acl", "private")
 	for _, key := range grantKeys {
 		deny(writeActions, "string_like", key, "*")

@@ -9,13 +9,13 @@ import (
 
 // A survey contains facts from all documents, which the checks of each document use.
 type survey struct {
-	buckets []string            // that hold tenants' prefixes, or that the operator named; empty: any bucket may
-	roles   []string            // of each document, as policy.Roles returns them
-	reaches map[string][]string // role → the tenants that its own documents are about
-	tenants []string            // whose prefixes are written out anywhere
-	owners  []string            // the uins of accounts that documents of roles name
-	named   bool                // documents of roles show their owners
-	about   []bool              // by document: whether a statement is about one of the buckets
+	buckets []string            // the bucket that the operator named, or the buckets with tenants' prefixes; empty: any bucket
+	roles   []string            // the role of each document, as policy.Roles returns it
+	reaches map[string][]string // role → the tenants that its own documents allow it to access
+	tenants []string            // the tenants whose prefixes occur literally in any document
+	owners  []string            // the uins of the accounts that own roles
+	named   bool                // the documents of roles contain their owners
+	about   []bool              // for each document: whether a statement applies to one of the buckets
 }
 
 func newSurvey(docs []Document, o CheckOptions) *survey {
@@ -70,10 +70,10 @@ var subject = policy.Subject{
 	},
 }
 
-// concerns reports whether a statement of a role or bucket policy is about one of the buckets.
+// concerns reports whether a statement of a role or bucket policy applies to one of the buckets.
 func (v *survey) concerns(s Statement) bool { return subject.Concerns(s, v.buckets) }
 
-// tenantOf returns the one tenant that the role of a document serves, or else the role.
+// tenantOf returns the tenant of a role, or the role if it has no tenant or several.
 func (v *survey) tenantOf(role string) string {
 	if tenants := v.reaches[role]; len(tenants) == 1 {
 		return tenants[0]
@@ -81,8 +81,8 @@ func (v *survey) tenantOf(role string) string {
 	return role
 }
 
-// strangers returns the indexes of documents that are about other buckets than the one that
-// was asked for.
+// strangers returns the indexes of documents that apply only to other buckets than the requested
+// bucket.
 func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
 	if bucket == "" {
 		return nil
@@ -90,11 +90,11 @@ func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
 	return policy.Strangers(subject, docs, v.roles, v.about)
 }
 
-// An operators list contains principals that may reach every tenant.
+// An operators list contains principals that may access every tenant.
 type operators []string
 
 func (o operators) contains(principal string) bool {
-	account := func(p string) string { // the owner of an account is written in two ways
+	account := func(p string) string { // there are two forms for the owner of an account
 		if uin, ok := strings.CutPrefix(p, "qcs::cam::uin/"); ok {
 			if owner, user, _ := strings.Cut(uin, ":"); user == "root" || user == "uin/"+owner {
 				return owner
@@ -131,16 +131,16 @@ func (o operators) without(s Statement) (rest Statement, ok bool) {
 	return s, len(left) > 0
 }
 
-// IsPrincipal reports whether name is that of one user, role or account, as
-// CheckOptions.Operators has them.
+// IsPrincipal reports whether name is the name of one user, role or account, which is the form of
+// CheckOptions.Operators.
 func IsPrincipal(name string) bool {
 	rest, ok := strings.CutPrefix(name, "qcs::cam::uin/")
-	_, who, named := strings.Cut(rest, ":")
-	return ok && named && who != "" && !strings.ContainsAny(rest, "*$ ")
+	_, principal, named := strings.Cut(rest, ":")
+	return ok && named && principal != "" && !strings.ContainsAny(rest, "*$ ")
 }
 
-// Reaches reports whether a statement is about the bucket as a whole, or about objects of
-// tenants in it.
+// Reaches reports whether a statement applies to the bucket as a whole, or to objects of tenants in
+// it.
 func Reaches(s Statement, bucket string) bool {
 	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
 		res, ok := parseResource(r, []string{bucket})

@@ -23,10 +23,10 @@ type Language struct{}
 // Syntax implements [policy.Language].
 func (Language) Syntax() *policy.Syntax { return syntax }
 
-// version is the only one that CAM has.
+// version is the only version of CAM's policy language.
 const version = "2.0"
 
-// CAM's own samples write names in any case, and its console insists on lower case.
+// The samples of CAM write names in upper and lower case, but its console accepts only lower case.
 var syntax = &policy.Syntax{
 	LowerCase: true,
 	Aliases:   map[string]string{"id": "Sid", "not_principal": "NotPrincipal", "not_action": "NotAction", "not_resource": "NotResource"},
@@ -40,12 +40,12 @@ var syntax = &policy.Syntax{
 		"date_equal", "date_not_equal", "date_greater_than", "date_greater_than_equal", "date_less_than", "date_less_than_equal",
 		"bool_equal", "ip_equal", "ip_not_equal", "null_equal",
 	},
-	// Every reader of CAM accepts lists. The manuals write booleans and numbers without one.
+	// CAM always accepts lists. The manuals write a single boolean or number without a list.
 	Single: func(operator string) bool {
 		return strings.HasPrefix(operator, "bool_") || strings.HasPrefix(operator, "numeric_")
 	},
 	Assumes:  func(action string) bool { return strings.HasPrefix(strings.TrimPrefix(action, "name/"), "sts:") },
-	Envelope: "Response",               // of the API; tccli removes it
+	Envelope: "Response",               // in responses of the API; tccli removes it
 	Lists:    []string{"List", "Data"}, // DescribeRoleList
 	Holders: []policy.Holder{
 		{Name: "RoleInfo", Inner: "PolicyDocument", Part: policy.TrustPolicy}, // GetRole
@@ -58,7 +58,7 @@ var syntax = &policy.Syntax{
 	OriginOf: originOf,
 }
 
-// originOf returns whose policy an object of a response contains.
+// originOf returns the owner of the policy in an object of a response.
 func originOf(v *policy.Value) policy.Origin {
 	o := policy.Origin{Name: v.StringOf("PolicyName")}
 	if name := v.StringOf("RoleName"); name != "" {
@@ -70,7 +70,7 @@ func originOf(v *policy.Value) policy.Origin {
 	return o
 }
 
-// decoder decodes what the expressions below look for.
+// decoder decodes the characters that the expressions below contain.
 var decoder = strings.NewReplacer("%25", "%", "%22", `"`, "%3A", ":", "%3a", ":", "%20", " ", "%5C", `\`, "%5c", `\`)
 
 var (
@@ -82,22 +82,23 @@ var (
 // 2.0, or names in lower case. Documents of AWS have neither. [Parse] reports errors in it.
 func Recognise(data []byte) bool {
 	text := string(data[:min(len(data), policy.MaxSize)])
-	for range 3 { // encoded, perhaps more than once; there may be a % that encodes nothing
+	for range 3 { // the text may be encoded several times, and a % may be literal
 		text = decoder.Replace(text)
 	}
 	return hasVersion.MatchString(text) || hasName.MatchString(text)
 }
 
-// Parse returns the policies in data: policies on their own, responses of CAM GetRole,
-// DescribeRoleList, GetPolicy and GetPolicyVersion and of COS GET ?policy, as a whole or what
-// --filter takes from them, URL-encoded or not, lists of these, several one after the other, or
-// [Documents] as JSON. The name of the file is for messages. Errors wrap [policy.ErrDocument].
+// Parse returns the policies in data. The data may contain policies, [Documents] as JSON, and the
+// responses of CAM GetRole, DescribeRoleList, GetPolicy and GetPolicyVersion, and of COS GET
+// ?policy. A response may be reduced with --filter. The data may contain several of these, or lists
+// of them, and may be URL-encoded. The name of the file is used in messages. Errors wrap
+// [policy.ErrDocument].
 func Parse(file string, data []byte) ([]Document, error) { return policy.Parse[Language](file, data) }
 
 func conditions(s Statement) []policy.Condition { return syntax.Conditions(s) }
 
-// requires reports whether the condition needs its key, and one of its values. A negated
-// operator of CAM needs the key too, but excludes its values.
+// requires reports whether the condition is true only if its key exists and has one of the values.
+// A negated operator of CAM also requires the key, but excludes the values.
 func requires(c policy.Condition) bool {
 	return !strings.Contains(c.Base, "_not_") && !c.IfExists && c.Set != "for_all_value" && c.Base != "null_equal"
 }

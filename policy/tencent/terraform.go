@@ -21,7 +21,7 @@ func (d *Documents) Terraform() []byte {
 	if d.OIDCProvider.IdentityKey == "" {
 		key = "base64encode(var.objectvault_jwks)"
 		t.Variable("objectvault_jwks", func() {
-			t.Set("description", policy.Quoted("what jwks_uri of "+o.Issuer+" answers"))
+			t.Set("description", policy.Quoted("the response of the jwks_uri of "+o.Issuer))
 			t.Set("type", "string")
 		})
 	}

@@ -190,7 +190,7 @@ func TestPlaces(t *testing.T) {
 	}
 	for _, home := range []func() string{nil, func() string { return "" }, func() string { return "relative" }} {
 		_, err := config.Places{GOOS: "linux", Getenv: func(string) string { return "" }, UserHome: home}.Store()
-		if want := "configuration: no place for store: neither XDG_DATA_HOME nor HOME names a directory, nor does the user database"; !errors.Is(err, config.ErrInvalid) || !errors.Is(err, config.ErrNoHome) || err.Error() != want {
+		if want := "configuration: there is no directory for store: neither XDG_DATA_HOME nor HOME nor the user database contains an absolute path"; !errors.Is(err, config.ErrInvalid) || !errors.Is(err, config.ErrNoHome) || err.Error() != want {
 			t.Errorf("no home: %v, want %s", err, want)
 		}
 	}

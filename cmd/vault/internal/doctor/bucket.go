@@ -152,8 +152,12 @@ func lifecycle(rules []rule, whole bool, fix string) Line {
 		}
 		for _, text := range r.removes() {
 			if !all {
-				prefix, _, _ := r.selects(whole)
-				text += " (this rule does not apply to all objects, but to some under " + quoted(prefix) + ")"
+				prefix, every, _ := r.selects(whole)
+				if every {
+					text += " (only the objects under " + quoted(prefix) + ")"
+				} else {
+					text += " (only some objects under " + quoted(prefix) + ")"
+				}
 			}
 			if !slices.Contains(removed, text) {
 				removed = append(removed, text)

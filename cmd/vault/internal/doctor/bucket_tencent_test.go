@@ -74,7 +74,7 @@ func TestTencentBucket(t *testing.T) {
 	t.Run("bare", func(t *testing.T) {
 		s := newCOS(t, nil)
 		want(t, judged(t, s), map[string]string{
-			"versioning": "ok: create-detects", "lifecycle": "warning: no lifecycle rule", "public": "ok: neither",
+			"versioning": "ok: put --create detects most conflicts", "lifecycle": "warning: no lifecycle rule", "public": "ok: neither",
 			"tls": "warning: plain http", "strict-signature": "warning: disabled",
 		})
 	})
@@ -89,7 +89,7 @@ func TestTencentBucket(t *testing.T) {
 				t.Fatal(err)
 			}
 			want(t, judged(t, s), map[string]string{
-				"versioning": "ok: create-detects", "lifecycle": "ok: objects expire after 30 days", "public": "ok: neither",
+				"versioning": "ok: put --create detects a conflict only after the write", "lifecycle": "ok: objects expire after 30 days", "public": "ok: neither",
 				"tls": "warning: plain http", "strict-signature": "warning: disabled",
 			})
 		})
@@ -130,8 +130,8 @@ func TestTencentBucket(t *testing.T) {
 			return costest.RespondBefore(http.StatusForbidden, costest.ErrorXML("AccessDenied", ""))
 		})
 		want(t, judged(t, s), map[string]string{
-			"versioning": "not proven: may not read the setting", "lifecycle": "not proven: may not read the setting", "public": "not proven: may not read the setting",
-			"tls": "warning: plain http", "strict-signature": "not proven: may not read the setting",
+			"versioning": "not proven: has no permission to read the setting", "lifecycle": "not proven: has no permission to read the setting", "public": "not proven: has no permission to read the setting",
+			"tls": "warning: plain http", "strict-signature": "not proven: has no permission to read the setting",
 		})
 	})
 	t.Run("policy hidden", func(t *testing.T) { // which alone may open the bucket

@@ -80,7 +80,7 @@ func (e *checker) contract(ctx context.Context) {
 			e.say(ctx, p.clause, found(Skipped, "%s: skipped because of --quick", p.what))
 			continue
 		case p.needs != "" && !supported[p.needs]:
-			e.say(ctx, p.clause, found(Skipped, "%s: not tried, because the check %s did not succeed", p.what, titles[p.needs]))
+			e.say(ctx, p.clause, found(Skipped, "%s: not tried, because the check of %s did not succeed", p.what, titles[p.needs]))
 			continue
 		}
 		r := s.Run(ctx, all[i])

@@ -344,7 +344,7 @@ func TestForeignKeyDenied(t *testing.T) {
 			if l.Status != tc.want {
 				t.Errorf("%q, want %q: %s", l.Status, tc.want, l.Message)
 			}
-			if !tc.second && !strings.Contains(l.Message, "if the object exists") {
+			if !tc.second && !strings.Contains(l.Message, "the object may not exist") {
 				t.Errorf("it is not said what a denial is worth: %s", l.Message)
 			}
 		})
@@ -832,10 +832,10 @@ func TestClock(t *testing.T) {
 	}{
 		{0, doctor.OK, "less than a minute"},
 		{-59 * time.Second, doctor.OK, "less than a minute"},
-		{time.Minute, doctor.Warning, "the clock is 1m0s ahead of the cloud's"},
-		{-2 * time.Minute, doctor.Warning, "the clock is 2m0s behind the cloud's"},
+		{time.Minute, doctor.Warning, "the local clock is 1m0s ahead of the clock of the cloud"},
+		{-2 * time.Minute, doctor.Warning, "the local clock is 2m0s behind the clock of the cloud"},
 		{5 * time.Minute, doctor.Warning, "tokens may seem expired"},
-		{15 * time.Minute, doctor.Fail, "15m0s ahead of the cloud's; from 15m0s on"},
+		{15 * time.Minute, doctor.Fail, "15m0s ahead of the clock of the cloud; the cloud refuses requests if"},
 		{-24 * time.Hour, doctor.Fail, "24h0m0s behind"},
 	} {
 		t.Run(tc.ahead.String(), func(t *testing.T) {

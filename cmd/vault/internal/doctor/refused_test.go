@@ -85,7 +85,7 @@ func TestWhole(t *testing.T) {
 				if l.Status == doctor.Broken {
 					broken++
 				}
-				if l.Check == "isolation" && l.Status == doctor.Warning && strings.Contains(l.Message, "as those of its owner can (arn:aws:iam::1:user/me): ") {
+				if l.Check == "isolation" && l.Status == doctor.Warning && strings.Contains(l.Message, "because they belong to its owner (arn:aws:iam::1:user/me): ") {
 					warned++
 				}
 				if strings.Contains(l.Message, "ISOLATION BROKEN") == owner && strings.Contains(l.Message, "ISOLATION BROKEN") {

@@ -21,7 +21,7 @@ func checkName(name string) error {
 	return nil
 }
 
-const resembles = "a reference must be vault://NAME, in lower case and without other text"
+const resembles = "a reference must have the form vault://NAME, with vault in lower case and no other text"
 
 // TestParseFlag: what --env takes, the name alone included.
 func TestParseFlag(t *testing.T) {
@@ -63,20 +63,20 @@ func TestParseFile(t *testing.T) {
 		{"A=\"Vault://x\"", nil, "line 1: A: " + resembles},
 		{"A=''vault://x''", nil, "line 1: A: " + resembles},
 		{"A=1\nA=2", nil, "line 2: A is set twice"},
-		{" A=1", nil, "line 1: the name of a variable has only letters, digits and _, and does not start with a digit"},
+		{" A=1", nil, "line 1: the name of a variable must contain only letters, digits and _, and must not start with a digit"},
 		{"\nexport A=1\nexport\t  B=vault://x\nexport=2\nexports=3", Variables{{Key: "A", Text: "1"}, {Key: "B", Name: "x"}, {Key: "export", Text: "2"}, {Key: "exports", Text: "3"}}, ""},
-		{"export A", nil, "line 1: write VAR=vault://NAME or VAR=text"},
-		{"export A B=1", nil, "line 1: the name of a variable has only letters, digits and _, and does not start with a digit"},
+		{"export A", nil, "line 1: the line must be VAR=vault://NAME or VAR=text"},
+		{"export A B=1", nil, "line 1: the name of a variable must contain only letters, digits and _, and must not start with a digit"},
 		{"export A=1\nA=2", nil, "line 2: A is set twice"},
 		{"\ufeffA=1\n\ufeffB=2\n\ufeff# c\n\ufeff\nC=\ufeff", Variables{{Key: "A", Text: "1"}, {Key: "B", Text: "2"}, {Key: "C", Text: "\ufeff"}}, ""},
 		{"\xff\xfeA\x00=\x001\x00", nil, "line 1: it is UTF-16 text: save it as UTF-8"},
 		{"A\x00=\x001\x00", nil, "line 1: it is UTF-16 text: save it as UTF-8"},
 		{"=1", nil, "line 1: the name of the variable is empty"},
-		{"A", nil, "line 1: write VAR=vault://NAME or VAR=text"},
+		{"A", nil, "line 1: the line must be VAR=vault://NAME or VAR=text"},
 		{"A=\x00", nil, "line 1: A contains a zero byte"},
 		{"A=vault://", nil, "line 1: A: the text after vault:// is not a name"},
 		{"A=vault://x/", nil, "line 1: A: the text after vault:// is not a name"},
-		{"OBJECTVAULT_STORE=x", nil, "line 1: OBJECTVAULT_STORE is not passed to the program"},
+		{"OBJECTVAULT_STORE=x", nil, "line 1: OBJECTVAULT_STORE cannot be set, because variables of vault itself are not passed to the program"},
 	} {
 		got, err := ParseFile(tc.in, checkName)
 		text := ""

@@ -1,6 +1,6 @@
-# the policy of the KMS key has to let the account's IAM policies decide, or name the role itself
-# applied, the bucket policy replaces the one that is there: fetch that first, and see --delta
-# applied, the lifecycle configuration replaces the one that is there: fetch that first
+# The policy of the KMS key must either delegate access control to the IAM policies of the account, or allow the role directly.
+# When you apply this bucket policy, it replaces the existing one. Save the existing policy first; --delta prints only the statements that it lacks.
+# When you apply this lifecycle configuration, it replaces the existing one. Save the existing configuration first.
 
 resource "aws_iam_openid_connect_provider" "objectvault" {
   url = "https://broker.example"

@@ -1,8 +1,8 @@
-# tokens that carry tags would need sts:TagSession in the trust too: this form is for issuers that mint none
-# no denial holds a role to its prefix: whatever else it is granted, by any policy, is within its reach
-# applied, the bucket policy replaces the one that is there: fetch that first, and see --delta
-# applied, the lifecycle configuration replaces the one that is there: fetch that first
-# without thumbprints hashicorp/aws has to be of 2025 or later: before, it required them
+# These documents are for issuers whose tokens have no session tags. If the tokens have tags, the trust policies must also allow sts:TagSession.
+# No Deny statement limits a role to its prefix. If another policy grants the role more access, the role has this access, too.
+# When you apply this bucket policy, it replaces the existing one. Save the existing policy first; --delta prints only the statements that it lacks.
+# When you apply this lifecycle configuration, it replaces the existing one. Save the existing configuration first.
+# Without thumbprints, the provider hashicorp/aws must be a release of 2025 or later, because older releases require them.
 
 resource "aws_iam_openid_connect_provider" "objectvault" {
   url = "https://token.actions.githubusercontent.com"

@@ -1,11 +1,11 @@
-# a public-read ACL of the bucket, or a bucket policy for anyone, opens it to every tenant, whatever is written here: look for both
-# strict_signature is advice: COS checks only what a signature lists, and with it a signed request fits no other host and no other parameters
-# CAM takes about a minute until a new policy, or the end of an old one, holds everywhere
-# AutoRotateKey is not on the international site's pages: where CAM does not know it, drop it and push each new key with UpdateOIDCConfig
-# create-only holds only while the bucket was never versioned
+# A public-read ACL of the bucket, or a bucket policy for anyone, gives every tenant access, regardless of these policies. Check that the bucket has neither.
+# Applying strict_signature is optional but recommended. Without it, COS checks only the headers and parameters that the signature lists. With it, a signed request cannot be used for another host or with other parameters.
+# After you add or remove a policy, CAM needs about a minute to apply the change everywhere.
+# The documentation of Tencent's international site does not mention AutoRotateKey. If CAM rejects it, omit it, and upload each new key with UpdateOIDCConfig.
+# Create-only writes work only in a bucket in which versioning was never enabled.
 
 variable "objectvault_jwks" {
-  description = "what jwks_uri of https://broker.example answers"
+  description = "the response of the jwks_uri of https://broker.example"
   type = string
 }
 

@@ -1,9 +1,9 @@
-# a public-read ACL of the bucket, or a bucket policy for anyone, opens it to every tenant, whatever is written here: look for both
-# strict_signature is advice: COS checks only what a signature lists, and with it a signed request fits no other host and no other parameters
-# CAM takes about a minute until a new policy, or the end of an old one, holds everywhere
-# AutoRotateKey is not on the international site's pages: where CAM does not know it, drop it and push each new key with UpdateOIDCConfig
-# versioning cannot be disabled again. From then on create-only conflicts are detected after the write: both values stay in history and the loser gets an error
-# tenants may delete their own old versions permanently: undoing the write that lost a race requires it
+# A public-read ACL of the bucket, or a bucket policy for anyone, gives every tenant access, regardless of these policies. Check that the bucket has neither.
+# Applying strict_signature is optional but recommended. Without it, COS checks only the headers and parameters that the signature lists. With it, a signed request cannot be used for another host or with other parameters.
+# After you add or remove a policy, CAM needs about a minute to apply the change everywhere.
+# The documentation of Tencent's international site does not mention AutoRotateKey. If CAM rejects it, omit it, and upload each new key with UpdateOIDCConfig.
+# After versioning is enabled, it cannot be disabled again. A conflict between two create-only writes is then detected after the write: both values stay in the history, and the writer that lost gets an error.
+# Tenants can delete their own old versions permanently. A writer that lost a race needs this permission to undo its write.
 
 resource "tencentcloud_cam_role_sso" "objectvault" {
   name = "broker"
