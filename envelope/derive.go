@@ -11,11 +11,12 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// A Ref is the full name of an object. Its parts are hashed unchanged: package vault checks
-// them and folds the case of the tenant.
+// A Ref is the full name of an object. This package does not check or change its parts; package
+// vault checks them and converts the tenant to lower case.
 type Ref struct{ Vault, Tenant, Collection, Name string }
 
-// Context returns the hash that binds stanzas and commitment to the name.
+// Context returns a hash of the four parts. Stanzas and the commitment are bound to it. It is not a
+// [context.Context].
 func (r Ref) Context() [32]byte {
 	b := []byte("ove1 ctx")
 	for _, part := range []string{r.Vault, r.Tenant, r.Collection, r.Name} {
@@ -25,13 +26,13 @@ func (r Ref) Context() [32]byte {
 	return sha256.Sum256(b)
 }
 
-// An AAD contains the values to which a wrapped data key is bound.
+// An AAD (additional authenticated data) contains the values to which a stanza is bound.
 type AAD struct {
 	Stable [15]byte // the part of the header that a rewrap does not change
 	Ctx    [32]byte // [Ref.Context]
 }
 
-// Bytes returns the associated data of a stanza with the given type and key id.
+// Bytes returns the additional authenticated data of a stanza with the given type and key id.
 func (a AAD) Bytes(typ byte, kekID [16]byte) []byte {
 	b := make([]byte, 0, len("ove1 wrap")+len(a.Stable)+1+len(kekID)+len(a.Ctx))
 	b = append(b, "ove1 wrap"...)

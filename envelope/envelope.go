@@ -9,22 +9,22 @@
 //	r, err := envelope.Open(ctx, file, ref, sources)
 //	io.Copy(out, r)
 //
-// An envelope is a header and a payload. The header contains the data key of the object,
-// wrapped for each recipient (a [KeySource]), the sealed [Metadata], and a commitment, which
-// binds data key, header and name ([Ref]) together. The commitment is compared before anything
-// else is decrypted. The payload is a stream of Tink (AES256-GCM-HKDF); a holder of its key can
-// open it with Tink alone.
+// An envelope is a header and a payload. The header contains the data key of the object, wrapped
+// for each recipient (a [KeySource]). Each wrapped copy is a [Stanza]. The header also contains the
+// sealed [Metadata] and a commitment. The commitment binds data key, header and name ([Ref])
+// together; it is compared before anything else is decrypted. The payload is a Tink stream
+// (AES256-GCM-HKDF), so a holder of its key can open it with Tink alone.
 //
-// The bytes that a [Reader] returns were sealed under the requested name by a holder of a key
-// for it. They come from one write, in order, from the start of the value. The Reader returns
+// The bytes that a [Reader] returns were sealed under the requested name by a holder of a key for
+// that name. They come from one write, in order, from the start of the value. The Reader returns
 // [io.EOF] only after it has verified the end.
 //
 // The format has limits. A party that can read an object can also seal another one under the
 // same name. An older object of the name is as valid as the newest. Length and revision are not
 // secret.
 //
-// Memory use is constant: one or two segments, for any size. Every later version will open the
-// envelopes of this version.
+// Sealing and opening hold one or two segments in memory, whatever the size of the object. Every
+// later version of this package will open the envelopes of this version.
 package envelope
 
 import (
@@ -43,18 +43,19 @@ type SealOptions struct {
 	Revision int64
 	// Metadata is sealed with the payload.
 	Metadata Metadata
-	// SegmentLog2 sets the segment size to 1<<SegmentLog2 bytes, 12 to 20; 0 means 16.
+	// SegmentLog2 is the base-2 logarithm of the segment size in bytes, from 12 to 20; 0 means 16.
 	SegmentLog2 int
 }
 
 const defaultSegmentLog2 = 16
 
-// Seal writes a header for sources to w and returns a Writer for the plaintext. The caller must
-// close or abort it. ctx is used by the key sources only. If Seal fails before it writes the
-// header, with [ErrInvalid] or an error of a source, it has written nothing to w.
+// Seal writes a header to w, with the data key wrapped by each of sources. It returns a Writer that
+// seals plaintext and writes it to w. The caller must close or abort the Writer. Only the key
+// sources use ctx. If the error wraps [ErrInvalid] or is the error of a source, Seal has written
+// nothing to w.
 func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *SealOptions) (*Writer, error) {
 	if w == nil {
-		return nil, misuse("Seal of a nil writer")
+		return nil, misuse("the writer passed to Seal is nil")
 	}
 	if err := checkSources(sources); err != nil {
 		return nil, err
@@ -104,8 +105,8 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	return &Writer{header: h, stream: stream}, nil
 }
 
-// A Writer seals the bytes that are written to it. The object is complete only after Close.
-// Every method of the zero Writer returns [ErrInvalid].
+// A Writer seals the bytes that are written to it. The object is complete only after Close. Write
+// and Close of the zero Writer return [ErrInvalid].
 type Writer struct {
 	header *Header
 	stream io.WriteCloser
@@ -116,15 +117,16 @@ var (
 	errClosed  = errors.New("envelope: write after close")
 	errAborted = errors.New("envelope: the writer was aborted")
 
-	errZeroWriter error = misuse("a Writer that Seal did not return")
-	errZeroReader error = misuse("a Reader that Open did not return")
-	errZeroObject error = misuse("an Object that OpenHeader did not return")
+	errZeroWriter error = misuse("the Writer was not returned by Seal")
+	errZeroReader error = misuse("the Reader was not returned by Open")
+	errZeroObject error = misuse("the Object was not returned by OpenHeader")
 )
 
 // Header returns the header that was written.
 func (w *Writer) Header() *Header { return w.header }
 
-// Write seals p. It writes each segment when it is full. After an error it writes nothing more.
+// Write seals p. It writes a segment to the underlying writer when the segment is full. After an
+// error, every further call returns that error and writes nothing.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
@@ -137,8 +139,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close writes the final segment. Without it no reader accepts the object as complete. Close
-// does not close the underlying writer.
+// Close writes the final segment. No reader accepts an object without it as complete. Close does
+// not close the underlying writer.
 func (w *Writer) Close() error {
 	if w.err == errClosed {
 		return nil
@@ -163,14 +165,14 @@ func (w *Writer) Abort() {
 	}
 }
 
-// Open reads and authenticates header and metadata and returns a Reader for the payload. It
-// fails with [ErrFormat], [ErrUnknownKey] or [ErrDecrypt], with [ErrUnavailable] or
-// [ErrUnauthenticated] of a source, or with the error of r. A nil reader or source is
+// Open reads and authenticates the header and the metadata, and returns a Reader for the payload.
+// Its errors are [ErrFormat], [ErrUnknownKey], [ErrDecrypt], [ErrUnavailable] or
+// [ErrUnauthenticated] of a source, and the error of r. If r or a source is nil, the error wraps
 // [ErrInvalid].
 //
-// Sources that are not remote see all stanzas before remote sources do; see [Recognizer]. The
-// first stanza that a source recognizes decides: if it does not verify, no other stanza is
-// tried.
+// Open passes the stanzas to the local sources first, and then to the remote ones: see
+// [Recognizer]. It uses the first stanza that a source recognizes. If that stanza does not verify,
+// Open fails and tries no other.
 func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Reader, error) {
 	if err := checkSources(sources); err != nil {
 		return nil, err
@@ -197,8 +199,7 @@ func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Read
 	return &Reader{header: h, metadata: metadata, src: src, plain: plain}, nil
 }
 
-// A Reader returns the plaintext of one object. It verifies each byte before it returns it.
-// Every error is final. Read of the zero Reader returns [ErrInvalid].
+// A Reader returns the plaintext of one object. [Open] returns it.
 type Reader struct {
 	header   *Header
 	metadata Metadata
@@ -215,10 +216,12 @@ func (r *Reader) Header() *Header { return r.header }
 // Metadata returns the metadata that was sealed with the payload.
 func (r *Reader) Metadata() Metadata { return r.metadata }
 
-// Complete reports whether all of the plaintext was read and the final segment was verified.
-// While it returns false, the bytes that were read may be only the start of the object.
+// Complete reports whether all of the plaintext was read and the final segment was verified. If it
+// returns false, the bytes that were read may be only the start of the object.
 func (r *Reader) Complete() bool { return r.complete }
 
+// Read implements [io.Reader]. It verifies each byte before it returns it. After an error, every
+// further Read returns the same error. Read of the zero Reader returns [ErrInvalid].
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.plain == nil {
 		return 0, errZeroReader
@@ -288,7 +291,7 @@ func (h *Header) commit(dek dataKey, ctx [32]byte) error {
 	return nil
 }
 
-// wrap calls every source for its stanza. keep contains the stanzas that [Keep] may carry over.
+// wrap returns the stanzas of all sources. keep contains the stanzas that [Keep] may select.
 func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySource, keep []Stanza) ([]Stanza, error) {
 	stanzas := make([]Stanza, len(sources))
 	for i, source := range sources {
@@ -299,7 +302,7 @@ func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySourc
 			stanzas[i] = Stanza(k)
 			continue
 		}
-		dekCopy := append(dataKey(nil), dek...) // so that a source cannot change the key that the next source wraps
+		dekCopy := append(dataKey(nil), dek...) // a source must not change the key that the next source wraps
 		s, err := source.Wrap(ctx, ref, dekCopy, aad)
 		clear(dekCopy)
 		if err != nil {

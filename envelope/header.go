@@ -42,36 +42,37 @@ type Stanza struct {
 	Body []byte   // the wrapped data key
 }
 
-// A Header precedes the payload. It is public. It is not authenticated until [Open] or
-// [OpenHeader] has compared the commitment: a header from [ReadHeader] may have been written by
-// anyone.
+// A Header precedes the payload. It is not secret. [Open] and [OpenHeader] authenticate it.
+// [ReadHeader] does not, so the header that it returns may be forged.
 //
 //	magic[4] suite[1] flags[1] k[1] n[1] H[2] revision[8] rewrap[2]
 //	stanza{n}: type[1] id[16] len[2] body[len]
 //	mlen[2] metadata[mlen] commitment[32]
+//
+// k is SegmentLog2, n the number of stanzas, and H the length of the header.
 type Header struct {
 	Revision    int64    // microseconds since the Unix epoch
-	Rewrap      uint16   // number of rewraps
+	Rewrap      uint16   // how often the object was rewrapped
 	SegmentLog2 int      // the payload's segments have 1<<SegmentLog2 bytes
-	Stanzas     []Stanza // in the order in which sources see them
+	Stanzas     []Stanza // sources are tried in this order
 	Sealed      []byte   // sealed metadata; empty for none
 	Commitment  [32]byte // unique to each write
 }
 
-// HeaderLen returns the length of the header that begins with start, which may be shorter than
-// the header. It returns 0 if start is not the beginning of a readable header.
-func HeaderLen(start []byte) int {
-	if len(start) < fixedSize || string(start[:6]) != magic+"\x01\x00" {
+// HeaderLen returns the length of the header at the start of b. It needs only the first 20 bytes.
+// It returns 0 if b is shorter, or does not start with a readable header.
+func HeaderLen(b []byte) int {
+	if len(b) < fixedSize || string(b[:6]) != magic+"\x01\x00" {
 		return 0
 	}
-	if _, length, err := parseFixed(start[:fixedSize]); err == nil {
+	if _, length, err := parseFixed(b[:fixedSize]); err == nil {
 		return length
 	}
 	return 0
 }
 
-// ReadHeader reads a header and no byte more. It uses no key, so the header may be forged, of
-// an older object, or of another name.
+// ReadHeader reads a header, and no byte after it. It uses no key, so it does not authenticate the
+// header: the header may be forged, or belong to an older object or to another name.
 func ReadHeader(r io.Reader) (*Header, error) {
 	return readHeader(&source{r: r})
 }
@@ -133,7 +134,7 @@ func checkSuite(b []byte) error {
 
 func checkFlags(b []byte) error {
 	if b[0] != 0 {
-		return fmt.Errorf("%w: a set flag (%#02x) needs a newer vault", ErrFormat, b[0])
+		return fmt.Errorf("%w: the header has a flag (%#02x) that needs a newer vault", ErrFormat, b[0])
 	}
 	return nil
 }
@@ -264,7 +265,7 @@ func (h *Header) check() error {
 		return err
 	}
 	if n := h.Len(); n > MaxHeaderLen {
-		return fmt.Errorf("a header of %d bytes, the most is %d", n, MaxHeaderLen)
+		return fmt.Errorf("the header has %d bytes; the maximum is %d", n, MaxHeaderLen)
 	}
 	return checkStanzas(h.Stanzas)
 }
@@ -276,7 +277,7 @@ func (h *Header) checkNumbers(stanzas int) error {
 	case h.SegmentLog2 < minSegmentLog2 || h.SegmentLog2 > maxSegmentLog2:
 		return fmt.Errorf("segment size 2^%d", h.SegmentLog2)
 	case stanzas < 1 || stanzas > maxStanzas:
-		return fmt.Errorf("%d stanzas, there must be 1 to %d", stanzas, maxStanzas)
+		return fmt.Errorf("%d stanzas; there must be 1 to %d", stanzas, maxStanzas)
 	case len(h.Sealed) != 0 && (len(h.Sealed) < minSealedMeta || len(h.Sealed) > maxSealedMeta):
 		return fmt.Errorf("sealed metadata of %d bytes", len(h.Sealed))
 	}
@@ -291,14 +292,15 @@ func (h *Header) stable() (s [15]byte) {
 	return s
 }
 
-// PlaintextSize returns the length of the plaintext of an object of total sealed bytes, or
-// [ErrDecrypt] if no object has that length. The length is verified only when the object is
-// read to its end. If the segment size in the header is invalid, the error is [ErrFormat].
-func (h *Header) PlaintextSize(total int64) (int64, error) {
+// PlaintextSize returns the length of the plaintext if the sealed object has sealedSize bytes. If
+// no object can have that length, the error is [ErrDecrypt]. The result is verified only when the
+// object is read to its end. If the segment size in the header is invalid, the error wraps
+// [ErrFormat].
+func (h *Header) PlaintextSize(sealedSize int64) (int64, error) {
 	if h.SegmentLog2 < minSegmentLog2 || h.SegmentLog2 > maxSegmentLog2 {
 		return 0, malformed(fmt.Errorf("segment size 2^%d", h.SegmentLog2))
 	}
-	return plaintextSize(total-int64(h.Len()), int64(1)<<h.SegmentLog2)
+	return plaintextSize(sealedSize-int64(h.Len()), int64(1)<<h.SegmentLog2)
 }
 
 // Sizes of Tink's stream: its own header is part of the first segment.

@@ -9,44 +9,43 @@ import (
 	"strings"
 )
 
-// A KeySource wraps the data keys of objects, and unwraps what it wrapped. It must be safe
-// for concurrent use. Wrap and Unwrap may do I/O. A source that sends requests to a service
-// should also implement [Recognizer], so that it is not asked about stanzas of other
-// recipients.
+// A KeySource wraps data keys of objects, and unwraps the data keys that it wrapped. It must be
+// safe for concurrent use. Wrap and Unwrap may do I/O. A source that sends requests to a service
+// should also implement [Recognizer], so that it sends no request for the stanza of another source.
 type KeySource interface {
-	// Name identifies the source in messages and logs: "local", "signer https://host". It
-	// never contains a secret, such as a key, a passphrase, or the user info of a URL. Name
-	// does no I/O and always returns the same text.
+	// Name identifies the source in messages and logs, for example "local". It never contains a
+	// secret, such as a key, a passphrase, or the user info of a URL. Name does no I/O and always
+	// returns the same text.
 	Name() string
-	// Wrap seals dek for the object ref into a stanza, bound to aad. Wrap may change dek but
-	// must not keep it. A source that cannot be reached returns an error wrapping
-	// [ErrUnavailable], one that needs other credentials [ErrUnauthenticated].
+	// Wrap seals dek, the data key of the object ref, into a stanza that is bound to aad. Wrap may
+	// change dek but must not keep it. If the source cannot be reached, the error wraps
+	// [ErrUnavailable]. If the source needs other credentials, the error wraps
+	// [ErrUnauthenticated].
 	Wrap(ctx context.Context, ref Ref, dek []byte, aad AAD) (Stanza, error)
-	// Unwrap opens s and returns the data key, which the caller clears. For a stanza that is
-	// not its own a source returns an error wrapping [ErrUnknownKey], and for one that is its
-	// own and does not verify, [ErrDecrypt]. A source that cannot be reached returns
-	// [ErrUnavailable], one that needs other credentials [ErrUnauthenticated]; the search then
-	// goes on with the other sources. Any other error ends it.
+	// Unwrap opens s and returns the data key, which the caller clears. If another source made s,
+	// the error wraps [ErrUnknownKey]. If this source made s, but s does not verify, the error
+	// wraps [ErrDecrypt]. If the source cannot be reached or needs other credentials, the errors
+	// are those of Wrap. Open tries the other sources after [ErrUnknownKey], [ErrUnavailable] and
+	// [ErrUnauthenticated]. After any other error it fails.
 	Unwrap(ctx context.Context, ref Ref, s Stanza, aad AAD) (dek []byte, err error)
 }
 
-// A Recognizer is a [KeySource] that can detect its own stanzas without opening them. A
-// source that does not implement it counts as one that is not remote.
+// A [KeySource] may also implement Recognizer, if it can detect its stanzas without opening them. A
+// source that does not implement it is a local source.
 type Recognizer interface {
-	// Recognizes reports whether s is a stanza of this source for the object ref. For a stanza
-	// of another recipient it returns false and no error. The errors are those of Unwrap.
+	// Recognizes reports whether this source made s for the object ref. For a stanza of another
+	// source it returns false and no error. The errors are those of Unwrap.
 	//
-	// Only a source that must ask a service for its key does I/O here, such as a signer. It
-	// sends at most one request per object: the calls for other stanzas of the object, and
-	// Unwrap, reuse the response. A local key and a KMS key compare key ids and do no I/O. A
-	// passphrase may derive a key from the stanza's parameters, after it checked their limits,
-	// once per salt and process.
+	// A source may do I/O here only if it must request its key from a service. It sends at most one
+	// request for each object, and reuses the response in Unwrap and for the other stanzas of the
+	// object. Other sources compare key ids. A source that derives its key from a passphrase may do
+	// that here, once for each salt, after it has checked the limits of the stanza's parameters.
 	//
-	// After true, or an error that does not wrap [ErrUnknownKey], Recognizes is not called again
-	// for that object.
+	// If Recognizes returns true, or an error that does not wrap [ErrUnknownKey], Open does not
+	// call it for another stanza of the object.
 	Recognizes(ctx context.Context, ref Ref, s Stanza, aad AAD) (bool, error)
-	// Remote reports whether the source sends requests to a service. Remote sources are asked
-	// after all others. Remote does no I/O and always returns the same value.
+	// Remote reports whether the source sends requests to a service. Open calls remote sources only
+	// after all local sources have failed. Remote does no I/O and always returns the same value.
 	Remote() bool
 }
 
@@ -56,10 +55,10 @@ type remoteSource interface {
 	Recognizer
 }
 
-// unwrap finds the data key among the stanzas and compares the commitment. Sources that are
-// not remote look at all stanzas first, in header order. Then remote sources do, in header
-// order; each of them is asked to unwrap one stanza at most, the first that it recognizes.
-// The first stanza that is a source's own decides: if it does not verify, no other is tried.
+// unwrap finds the data key among the stanzas and compares the commitment. It passes all stanzas to
+// the local sources first, in header order, and then to the remote sources. Each remote source
+// unwraps at most one stanza, the first one that it recognizes. If the first stanza that a source
+// has made does not verify, no other stanza is tried.
 func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []KeySource) (dataKey, error) {
 	local, remote := splitSources(sources)
 	var unreachable failures
@@ -98,7 +97,7 @@ func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []KeySour
 	if len(unreachable) > 0 {
 		return nil, errors.Join(unreachable...)
 	}
-	return nil, fmt.Errorf("%w: it names %s", ErrUnknownKey, h.keyNames())
+	return nil, fmt.Errorf("%w: it was sealed for %s", ErrUnknownKey, h.keyNames())
 }
 
 // failures are the errors of sources that could not be reached.
@@ -143,7 +142,7 @@ func containsSource(sources []remoteSource, source remoteSource) bool {
 	return false
 }
 
-// checkSources refuses a nil source before any is asked.
+// checkSources rejects a nil source before any source is called.
 func checkSources(sources []KeySource) error {
 	for i, s := range sources {
 		if s == nil {
@@ -153,7 +152,7 @@ func checkSources(sources []KeySource) error {
 	return nil
 }
 
-// keyNames lists the keys that h is sealed for, as type:id.
+// keyNames lists the keys that h was sealed for, as type:id.
 func (h *Header) keyNames() string {
 	var names []string
 	for _, s := range h.Stanzas {

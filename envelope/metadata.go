@@ -11,10 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// Metadata is sealed with the payload, so the store cannot read it.
+// Metadata is sealed with the payload, so the store cannot read it. As JSON it has at most 4096
+// bytes.
 type Metadata struct {
 	ContentType string            // at most 255 bytes
-	Expires     time.Time         // zero for none; sealed in UTC, cut to whole seconds; informational, not an access control
+	Expires     time.Time         // zero for none; sealed in UTC, truncated to whole seconds; informational, not an access control
 	Labels      map[string]string // at most 64
 }
 
@@ -33,20 +34,20 @@ func (m Metadata) marshal() ([]byte, error) {
 		Labels      map[string]string `json:"labels,omitempty"`
 	}{ContentType: m.ContentType, Labels: m.Labels}
 	if len(m.ContentType) > maxContentType || !utf8.ValidString(m.ContentType) {
-		return nil, fmt.Errorf("content type: not UTF-8 of at most %d bytes", maxContentType)
+		return nil, fmt.Errorf("the content type is not UTF-8, or has more than %d bytes", maxContentType)
 	}
 	if len(m.Labels) > maxLabels {
-		return nil, fmt.Errorf("%d labels, the most is %d", len(m.Labels), maxLabels)
+		return nil, fmt.Errorf("%d labels; the maximum is %d", len(m.Labels), maxLabels)
 	}
 	for k, v := range m.Labels {
 		if !utf8.ValidString(k) || !utf8.ValidString(v) {
-			return nil, fmt.Errorf("label %q: not UTF-8", k)
+			return nil, fmt.Errorf("label %q is not UTF-8", k)
 		}
 	}
 	if !m.Expires.IsZero() {
 		t := m.Expires.UTC().Truncate(time.Second)
 		if t.Year() < 0 || t.Year() > 9999 || t.IsZero() {
-			return nil, fmt.Errorf("expiry in the year %d", t.Year())
+			return nil, fmt.Errorf("the expiry is out of range: year %d", t.Year())
 		}
 		out.Expires = t.Format(expiresLayout)
 	}
@@ -61,7 +62,7 @@ func (m Metadata) marshal() ([]byte, error) {
 	}
 	text := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if len(text) > maxMetadata {
-		return nil, fmt.Errorf("metadata of %d bytes, the most is %d", len(text), maxMetadata)
+		return nil, fmt.Errorf("the metadata has %d bytes; the maximum is %d", len(text), maxMetadata)
 	}
 	return text, nil
 }

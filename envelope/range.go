@@ -11,8 +11,8 @@ import (
 	"io"
 )
 
-// An Object opens parts of a payload without reading the rest. Every method of the zero Object
-// that can fail returns [ErrInvalid].
+// An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. The methods
+// of the zero Object that return an error return [ErrInvalid].
 type Object struct {
 	header   *Header
 	metadata Metadata
@@ -22,9 +22,9 @@ type Object struct {
 	prefix   [7]byte // of every segment's nonce
 }
 
-// OpenHeader reads and authenticates header and metadata. It also reads the first 40 bytes of
-// the payload, and no byte more. The Object that it returns opens ranges of the payload. Its
-// errors are those of [Open].
+// OpenHeader reads and authenticates the header and the metadata. It also reads the first 40 bytes
+// of the payload, and no byte after them. The Object that it returns opens ranges of the payload.
+// The errors are those of [Open].
 func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Object, error) {
 	if err := checkSources(sources); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (o *Object) Header() *Header { return o.header }
 // Metadata returns the metadata that was sealed with the payload.
 func (o *Object) Metadata() Metadata { return o.metadata }
 
-// A Span identifies the sealed bytes that contain a range of plaintext.
+// A Span identifies the sealed bytes that contain a range of plaintext. [Object.Range] returns it.
 type Span struct {
 	Offset, Length int64 // relative to the start of the object's header
 
@@ -89,53 +89,55 @@ type Span struct {
 	skip, take  int64 // plaintext bytes to skip, then to return
 }
 
-// Final reports whether the span contains the final segment, so that reading it verifies the
-// end of the object.
+// Final reports whether the span contains the final segment. If it does, reading the span verifies
+// the end of the object.
 func (s Span) Final() bool { return s.final }
 
-// Range returns the span of the n bytes of plaintext at offset off, or of the rest if n is
-// negative, in an object of total sealed bytes. The range is clipped to the plaintext size that
-// total implies. A range that reaches or passes the end includes the final segment, so that
-// reading it verifies the size; any other range verifies its own bytes only. If no object has
-// that total, the error is [ErrDecrypt].
-func (o *Object) Range(total, off, n int64) (Span, error) {
+// Range returns the span that contains length bytes of plaintext, starting at offset. sealedSize is
+// the length of the sealed object. A negative length means all bytes to the end. A range that
+// extends past the end of the plaintext is shortened.
+//
+// A range that reaches the end includes the final segment, so reading it also verifies sealedSize.
+// Reading any other range verifies only the bytes of that range. If no object can have sealedSize
+// bytes, the error is [ErrDecrypt].
+func (o *Object) Range(sealedSize, offset, length int64) (Span, error) {
 	if o.aead == nil {
 		return Span{}, errZeroObject
 	}
-	payload := total - o.start
+	payload := sealedSize - o.start
 	size, err := plaintextSize(payload, o.segment)
 	if err != nil {
 		return Span{}, err
 	}
-	if off < 0 {
-		return Span{}, fmt.Errorf("range at negative offset %d", off)
+	if offset < 0 {
+		return Span{}, fmt.Errorf("the offset %d is negative", offset)
 	}
-	off = min(off, size)
-	if n < 0 || n > size-off {
-		n = size - off
+	offset = min(offset, size)
+	if length < 0 || length > size-offset {
+		length = size - offset
 	}
-	s := Span{of: o, take: n, first: o.holding(off), last: o.holding(off + n - 1)}
+	s := Span{of: o, take: length, first: o.segmentOf(offset), last: o.segmentOf(offset + length - 1)}
 	final := segments(payload, o.segment) - 1
 	switch {
-	case off+n == size: // the final segment may be empty
+	case offset+length == size: // the final segment may be empty
 		s.first, s.last = min(s.first, final), final
-	case n == 0:
+	case length == 0:
 		return Span{Offset: o.start, of: o, last: -1}, nil
 	}
 	s.final = s.last == final
-	s.skip = off - o.plaintextStart(s.first)
+	s.skip = offset - o.plaintextStart(s.first)
 	s.Offset = o.start + s.first*o.segment
 	if s.first == 0 {
 		s.Offset += payloadHeaderSize
 	}
-	s.Length = min(o.start+(s.last+1)*o.segment, total) - s.Offset
+	s.Length = min(o.start+(s.last+1)*o.segment, sealedSize) - s.Offset
 	return s, nil
 }
 
-// holding returns the number of the segment that contains the plaintext byte at off.
-func (o *Object) holding(off int64) int64 {
+// segmentOf returns the number of the segment that contains the plaintext byte at offset.
+func (o *Object) segmentOf(offset int64) int64 {
 	// The first segment is shorter by Tink's header.
-	return (off + payloadHeaderSize) / (o.segment - tagSize)
+	return (offset + payloadHeaderSize) / (o.segment - tagSize)
 }
 
 // plaintextStart returns the offset of a segment's first plaintext byte.
@@ -143,17 +145,20 @@ func (o *Object) plaintextStart(segment int64) int64 {
 	return max(0, segment*(o.segment-tagSize)-payloadHeaderSize)
 }
 
-// OpenRange decrypts the plaintext of the span s. r must return exactly the sealed bytes of s.
-// Each byte is verified before it is returned. Every error is final: that of r, or
-// [ErrDecrypt], also if r ends early, or has more bytes than a span that is [Span.Final]. If s
-// was not returned by o.Range, the error is [ErrInvalid] and nothing is read.
+// OpenRange returns a reader of the plaintext of the span s. r must return exactly the sealed bytes
+// of s. Each byte is verified before it is returned.
+//
+// If r fails, Read returns that error. If the bytes do not verify, if r ends early, or if r returns
+// bytes after the end of a final span, Read returns [ErrDecrypt]. If s was not returned by o.Range,
+// Read returns [ErrInvalid] and reads nothing. After an error, every further Read returns the same
+// error.
 func (o *Object) OpenRange(r io.Reader, s Span) io.Reader {
 	rr := &rangeReader{o: o, s: s, src: &source{r: r}, next: s.first}
 	switch {
 	case o.aead == nil:
 		rr.err = errZeroObject
 	case s.of != o:
-		rr.err = misuse("a span of another object")
+		rr.err = misuse("the span belongs to another object")
 	}
 	return rr
 }

@@ -8,47 +8,50 @@ import (
 	"math"
 )
 
-// Rewrap returns a new header for the payload of h: the data key, which one of have unwraps, is
-// wrapped for want. It drops the other stanzas of h, except those that [Keep] selects; revision
-// and metadata stay. The caller must store the new header followed by the old payload, with a
-// compare-and-swap against the object that h was read from. Rewrap does not revoke access:
-// recipients that could read the object before may know its data key. To revoke access, seal
-// the value again. Rewrap fails after 65535 rewraps.
-func Rewrap(ctx context.Context, h *Header, ref Ref, have, want []KeySource) ([]byte, error) {
-	return Move(ctx, h, ref, ref, have, want)
+// Rewrap returns a new header for the payload of h. A source of oldKeys unwraps the data key, and
+// each source of newKeys wraps it again. The new header contains no other stanzas of h, except
+// those that [Keep] selects. Revision and metadata stay the same.
+//
+// The caller must store the new header followed by the old payload, with a compare-and-swap against
+// the object that h was read from. Rewrap does not revoke access, because recipients that could
+// read the object before may know its data key. To revoke access, seal the value again. An object
+// can be rewrapped 65535 times; then Rewrap fails with [ErrInvalid].
+func Rewrap(ctx context.Context, h *Header, ref Ref, oldKeys, newKeys []KeySource) ([]byte, error) {
+	return Move(ctx, h, ref, ref, oldKeys, newKeys)
 }
 
-// Move is [Rewrap] for another name, tenant, collection or vault: the result opens as to, and
-// no longer as from. Want must not contain a [Keep].
-func Move(ctx context.Context, h *Header, from, to Ref, have, want []KeySource) ([]byte, error) {
+// Move rewraps an object for another name, tenant, collection or vault, as [Rewrap] does. With the
+// new header, the payload opens as newRef, and no longer as oldRef. newKeys must not contain the
+// result of [Keep].
+func Move(ctx context.Context, h *Header, oldRef, newRef Ref, oldKeys, newKeys []KeySource) ([]byte, error) {
 	if h == nil {
 		return nil, misuse("the header is nil")
 	}
-	if err := errors.Join(checkSources(have), checkSources(want)); err != nil {
+	if err := errors.Join(checkSources(oldKeys), checkSources(newKeys)); err != nil {
 		return nil, err
 	}
 	if err := h.check(); err != nil {
 		return nil, malformed(err)
 	}
 	if h.Rewrap == math.MaxUint16 {
-		return nil, fmt.Errorf("%w: it was re-wrapped %d times; seal the object anew", ErrInvalid, h.Rewrap)
+		return nil, fmt.Errorf("%w: the object was rewrapped %d times; seal it again", ErrInvalid, h.Rewrap)
 	}
 	n := *h
 	n.Rewrap++
-	if err := n.checkNumbers(len(want)); err != nil {
+	if err := n.checkNumbers(len(newKeys)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	dek, err := h.unwrap(ctx, from, AAD{Stable: h.stable(), Ctx: from.Context()}, have)
+	dek, err := h.unwrap(ctx, oldRef, AAD{Stable: h.stable(), Ctx: oldRef.Context()}, oldKeys)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(dek)
 	var keep []Stanza
-	if from == to {
+	if oldRef == newRef {
 		keep = h.Stanzas
 	}
-	aad := AAD{Stable: n.stable(), Ctx: to.Context()}
-	if n.Stanzas, err = wrap(ctx, to, dek, aad, want, keep); err != nil {
+	aad := AAD{Stable: n.stable(), Ctx: newRef.Context()}
+	if n.Stanzas, err = wrap(ctx, newRef, dek, aad, newKeys, keep); err != nil {
 		return nil, err
 	}
 	if err := n.commit(dek, aad.Ctx); err != nil {
@@ -57,13 +60,13 @@ func Move(ctx context.Context, h *Header, from, to Ref, have, want []KeySource) 
 	return n.Bytes(), nil
 }
 
-// Keep returns a source that stands for a stanza to be kept unchanged, for example because its
-// source is not available. It is valid only in want of [Rewrap].
+// Keep returns a source that makes [Rewrap] copy s unchanged into the new header, for example
+// because the source of s is not available. Pass it only in newKeys of Rewrap.
 func Keep(s Stanza) KeySource { return kept(s) }
 
 type kept Stanza
 
-var errKeep = fmt.Errorf("%w: a stanza to keep is not of this object, or the object's name changes", ErrInvalid)
+var errKeep = fmt.Errorf("%w: the stanza passed to Keep belongs to another object, or the object is moved to another name", ErrInvalid)
 
 func (kept) Name() string { return "kept stanza" }
 

@@ -106,7 +106,7 @@ func TestNewUpload(t *testing.T) {
 			if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) != (tc.cause == lost) {
 				t.Errorf("put: %v", err)
 			}
-			if said := strings.Contains(fmt.Sprint(err), "nothing was stored, and the value streams"); said != tc.again {
+			if said := strings.Contains(fmt.Sprint(err), "nothing was stored, and a streamed value cannot be sent again"); said != tc.again {
 				t.Errorf("put says %q", err)
 			}
 		})

@@ -15,7 +15,7 @@ import (
 type writeKind int
 
 const (
-	replace writeKind = iota // replaces any object; needs none
+	replace writeKind = iota // replaces the object, if there is one
 	create                   // stores only if there is no object
 	swap                     // replaces only the object that was read
 )
@@ -33,10 +33,10 @@ type condition struct {
 type outcome int
 
 const (
-	unknown    outcome = iota // it may have been applied, or may yet be
+	unknown    outcome = iota // it may have been applied, or may be applied later
 	stored                    // it was applied
 	refused                   // it was not applied, and the error is final
-	notApplied                // it was not applied, and may be tried again
+	notApplied                // it was not applied; another attempt may succeed
 )
 
 // An attempt is the result of one write request.
@@ -48,7 +48,7 @@ type attempt struct {
 
 // attempt makes the n-th attempt.
 func (v *Vault) attempt(ctx context.Context, key string, how condition, n int, fill func(io.Writer) error) attempt {
-	full := false // all bytes were handed over
+	full := false // all bytes were passed to the store
 	version, err := v.backend.write(ctx, key, how, n, func(w io.Writer) error {
 		err := fill(w)
 		full = err == nil
@@ -63,8 +63,8 @@ func (v *Vault) attempt(ctx context.Context, key string, how condition, n int, f
 // certain are the sentinels with which a store refuses a request without applying it.
 var certain = []error{ErrPermission, ErrUnauthenticated, ErrNoSpace, ErrNotFound, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrClosed, ErrRefused}
 
-// classify returns the outcome of a request that ended with err. full is false for a write
-// whose bytes were not all handed over: the store cannot have published it.
+// classify returns the outcome of a request that ended with err. full is false for a write whose
+// bytes were not all passed to the store, so the store cannot have published it.
 func classify(full bool, err error) outcome {
 	var cause *Cause
 	switch {
@@ -102,8 +102,8 @@ func isSilent(err error) bool {
 	return errors.As(err, &e) && e.Timeout()
 }
 
-// isForeign reports whether another server answered in place of the service: another attempt
-// would reach the same server.
+// isForeign reports whether another server responded instead of the service. Another attempt would
+// reach the same server.
 func isForeign(err error) bool {
 	var cause *Cause
 	return errors.As(err, &cause) && cause.Reason == ForeignResponse
@@ -117,8 +117,8 @@ func retryable(err error) bool {
 	return errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrUnsure) && !isRefused(err) && !isSilent(err) && !isForeign(err)
 }
 
-// needsNewUpload reports whether a multipart upload failed in a way that a new upload may not.
-// None of its requests can be repeated alone.
+// needsNewUpload reports whether a multipart upload failed for a reason that may not affect a new
+// upload. Repeating a single request of the failed upload would not help.
 func needsNewUpload(err error) bool {
 	var cause *Cause
 	return errors.As(err, &cause) && (cause.Reason == WriteConflict || cause.Reason == UploadAborted)

@@ -5,57 +5,64 @@ import (
 	"time"
 )
 
-// A Cloud reports what the cloud of a store knows about itself, for a doctor and for whoami. It
-// does not judge the reports.
+// A Cloud reports on the cloud service, the caller and the bucket of a store. The commands vault
+// doctor and vault whoami use it. It returns the settings of a bucket as they are; the commands
+// decide whether they are safe.
 type Cloud interface {
-	// ServerTime returns the time of the service. It sends one request, and uses the response
-	// even if the request was denied.
+	// ServerTime returns the time of the service. It sends one request, and reads the time from the
+	// response even if the request was denied.
 	ServerTime(ctx context.Context) (time.Time, error)
-	// Caller returns the owner of the store's credentials. If the cloud does not report it,
-	// Caller returns the locally known fields and an error.
+	// Caller returns the identity that the store's credentials belong to. If the request to the
+	// cloud fails, Caller returns the error, and the fields that it knows without the cloud. If a
+	// custom endpoint has no known STS, Caller sends no request and leaves ARN and Account empty.
 	Caller(ctx context.Context) (Caller, error)
-	// Settings returns the settings of the bucket that the caller may read. Policies of tenants
-	// allow only some of them.
+	// Settings returns one [Setting] for each setting that the provider knows. If a setting could
+	// not be read, its Err is set. A tenant is usually allowed to read only some settings.
 	Settings(ctx context.Context) []Setting
 }
 
-// A CloudTrier is a [Cloud] that also sends requests that a store does not need, so that a
-// doctor can check that they are denied. None of them changes anything. Their errors are those
-// of the service, as the other methods of the store return them.
+// A [Cloud] may also implement CloudTrier. Its methods try requests that a Vault never sends, so
+// that vault doctor can check that the service denies them. None of the requests changes anything.
+// A nil error means that the request was not denied. An error is a [*Cause] if the provider can
+// explain it.
 type CloudTrier interface {
-	// TryUnsigned reads the first byte of an object without credentials.
+	// TryUnsigned tries to read the first byte of the object at key without credentials.
 	TryUnsigned(ctx context.Context, key string) error
-	// TryUploads lists unfinished multipart uploads of keys that start with prefix.
+	// TryUploads tries to list unfinished multipart uploads of keys that start with prefix.
 	TryUploads(ctx context.Context, prefix string) error
-	// TryAbort aborts an upload of key that does not exist. It returns nil if the service
-	// reports that the upload does not exist, because then the request was not denied.
+	// TryAbort tries to abort a multipart upload of key, with an upload id that does not exist. It
+	// returns nil if the service reports that the upload does not exist, because then the request
+	// was not denied.
 	TryAbort(ctx context.Context, key string) error
 }
 
-// A BucketOwner is a [Cloud] that can report whether a caller owns the bucket.
+// A [Cloud] may also implement BucketOwner, if it can find out who owns the bucket.
 type BucketOwner interface {
-	// OwnsBucket reports whether the bucket belongs to the caller's account and the credentials
-	// are those of the account's root or of a user, not of a role.
-	OwnsBucket(ctx context.Context, who Caller) (bool, error)
+	// OwnsBucket reports whether caller is a user, or the root, of the account that owns the
+	// bucket. It returns false for a role, even for a role of that account.
+	OwnsBucket(ctx context.Context, caller Caller) (bool, error)
 }
 
-// A Caller is the owner of a store's credentials. Unknown values are zero.
+// A Caller is the identity that a store's credentials belong to. A field that is not known is zero.
 type Caller struct {
-	From    string    // source of the credentials: identity, static, environment, or a name from the AWS SDK
+	From    string    // source of the credentials: "identity", "static", "environment", or the AWS SDK's name of the source
 	KeyID   string    // the access key's id, which is no secret
 	Expires time.Time // zero if the credentials do not expire, or the time is unknown
-	Session bool      // the credentials are temporary: a role or a federated user, with a session token
-	// The response of the cloud. For a role at Tencent, User is the id of the role and the name
-	// of the session, separated by a colon.
+	Session bool      // the credentials are temporary, with a session token
+	// ARN, Account, Type and User are copied from the cloud's response to GetCallerIdentity. AWS
+	// returns only ARN and Account. At Tencent, Type is CAMUser for a user or the root of an
+	// account. For a role, User is the id of the role and the name of the session, separated by a
+	// colon.
 	ARN, Account, Type, User string
 }
 
 // A Setting is one setting of a bucket, as the cloud returns it.
 type Setting struct {
-	// Name is endpoint (its URL), versioning, lifecycle, policy, acl or strict-signature.
+	// Name is endpoint, versioning, lifecycle, policy, acl or strict-signature.
 	Name string
-	// Document is the body of the response, JSON or XML; empty if nothing is configured.
+	// Document is the body of the response, in JSON or XML, or the URL of the endpoint. It is empty
+	// if nothing is configured.
 	Document string
-	// Err is why the setting is not known.
+	// Err is why the setting could not be read.
 	Err error
 }

@@ -10,18 +10,20 @@ import (
 	"strings"
 )
 
-// Content is a value of known size that can be read more than once. As the value of [Vault.Put], it
-// lets Put try again if the store reports that it applied nothing, whatever the length of the value.
-// Put recognizes an [*os.File] of a regular file, a [*bytes.Reader] and a [*strings.Reader] by itself.
+// A Content is a value of known size that can be read more than once. If the value of [Vault.Put]
+// is a Content, Put can send it again after the store reported that it applied nothing, whatever
+// its length. Put treats an [*os.File] of a regular file, a [*bytes.Reader] and a [*strings.Reader]
+// in the same way, so they need no Content.
 type Content struct {
-	Size int64                         // bytes; Put fails if the reader returns another number
-	Open func() (io.ReadCloser, error) // opens the value at its start
+	Size int64                         // length in bytes; Put fails if the value has another length
+	Open func() (io.ReadCloser, error) // opens the value at its start; called again for each attempt
 
 	r io.ReadCloser
 	n int64
 }
 
-// Read reads the value. It opens the value first, and closes it after an error.
+// Read implements [io.Reader]. It opens the value before the first byte, and closes it after the
+// last one or an error.
 func (c *Content) Read(p []byte) (int, error) {
 	if c.r == nil {
 		if err := c.rewind(); err != nil {
@@ -47,7 +49,7 @@ func (c *Content) Read(p []byte) (int, error) {
 func (c *Content) rewind() error {
 	c.close()
 	if c.Open == nil {
-		return fmt.Errorf("%w: a Content needs Open", ErrConfig)
+		return fmt.Errorf("%w: the Content has no Open function", ErrConfig)
 	}
 	r, err := c.Open()
 	if err != nil {
@@ -88,18 +90,20 @@ func sizeOf(r io.Reader) (int64, bool) {
 	return 0, false
 }
 
-// DefaultReadLimit is the longest value that [Vault.ReadAll] returns by default, in bytes.
+// DefaultReadLimit is the default of [ReadAllOptions].Limit, in bytes.
 const DefaultReadLimit = 16 << 20
 
-// ReadAllOptions configures [Vault.ReadAll]. Nil, or the zero value, reads the whole current object.
+// ReadAllOptions configures [Vault.ReadAll]. With nil or the zero value, ReadAll reads the whole
+// current object.
 type ReadAllOptions struct {
 	GetOptions
 	// Limit is the maximum length of the value in bytes; 0 means [DefaultReadLimit].
 	Limit int64
 }
 
-// ReadAll returns the value called name, after it has verified all of it. A value longer than the
-// limit is [ErrTooLarge]. Otherwise the errors are those of [Vault.Get].
+// ReadAll returns the value called name, or a range of it, after it has verified all returned
+// bytes. If they are more than the limit, the error wraps [ErrTooLarge]. The other errors are those
+// of [Vault.Get] and [Reader.Read].
 func (v *Vault) ReadAll(ctx context.Context, name Name, o *ReadAllOptions) (value []byte, info Info, err error) {
 	defer wrap(&err, "get", string(name))
 	if o == nil {

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// Deferred returns a Store that open opens before the first request. [New] accepts it although the
-// cloud cannot be reached yet, so that a [Vault] with a [Spool] saves a value before it needs a
-// token or a connection. name is the [Store].Name. If open fails, the operation fails with that
-// error, and the next operation calls open again. Close closes the store if it was opened.
+// Deferred returns a Store that calls open before its first request. [New] accepts it even if the
+// cloud cannot be reached yet. So a [Vault] with a [Spool] can save a value before it needs a token
+// or a connection. name is the [Store].Name. If open fails, the operation fails with that error,
+// and the next operation calls open again. [Store].Close closes the opened store, if there is one.
 func Deferred(name string, open func(context.Context) (*Store, error)) *Store {
 	d := &deferral{open: open, opening: make(chan struct{}, 1)}
 	return &Store{Name: name, deferral: d, Close: d.close, Closed: d.isClosed}
@@ -20,7 +20,7 @@ func Deferred(name string, open func(context.Context) (*Store, error)) *Store {
 type deferral struct {
 	open func(context.Context) (*Store, error)
 
-	opening chan struct{} // has room for the one goroutine that opens the store
+	opening chan struct{} // filled by the one goroutine that opens the store
 	mu      sync.Mutex
 	store   *Store // nil until it was opened
 	closed  bool

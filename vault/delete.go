@@ -9,23 +9,28 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// DeleteOptions configures [Vault.Delete]. Nil, or the zero value, deletes any object.
+// DeleteOptions configures [Vault.Delete]. With nil or the zero value, Delete removes the object,
+// whatever its tag is.
 type DeleteOptions struct {
 	// IfTag, if not empty, makes Delete fail with [ErrConflict] unless the object has this
-	// [Info].Tag. It sends one more request. If the store has no [ConditionalRemover], Delete
-	// fails with [ErrUnsupported].
+	// [Info].Tag. Delete sends one more request to read the object. If the store has no
+	// [ConditionalRemover], or returns no tag for the object, Delete fails with [ErrUnsupported]
+	// and removes nothing.
 	IfTag string
 }
 
-// Delete removes the current object called name. Its history stays, if the store keeps one. An
-// absent object is [ErrNotFound], unless the cloud does not report absent objects. Delete
-// retries if the connection breaks; a retry may remove an object that another writer stored in
-// between, unless IfTag is set. An error that wraps [ErrUnsure] means that the object may have
-// been removed, or may still be. After ctx has ended, Delete may take 5 more seconds to learn
-// the outcome.
+// Delete removes the current object called name. If the store has a history, the old versions stay.
+// If the object does not exist, the error wraps [ErrNotFound], or is nil if the cloud does not
+// report absent objects.
 //
-// With [Options].Spool, Delete first sets the pending entries of the name aside, so that they are not
-// sent later.
+// If the connection fails, Delete sends the request again. This may remove an object that another
+// writer stored in the meantime, unless IfTag is set. If the error wraps [ErrUnsure], the object
+// may have been removed, or may be removed later. When ctx ends during a request, Delete may take 5
+// more seconds to find out the outcome.
+//
+// With [Options].Spool, Delete first sets the pending entries of the name aside, so that they are
+// not sent later: see [Spooled].SetAside. They stay set aside if the removal then fails. If there
+// were such entries and the store has no object, Delete returns nil.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
 	defer wrap(&err, "delete", string(name))
 	key, err := v.writable(name)
@@ -52,7 +57,7 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 // deleteIf removes the object of name if it has the given tag.
 func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error {
 	if v.store.RemoveIf == nil || v.store.Tag == nil {
-		return fmt.Errorf("%w: it cannot compare and delete", ErrUnsupported)
+		return fmt.Errorf("%w: conditional delete", ErrUnsupported)
 	}
 	h, header, err := v.current(ctx, name, key)
 	if err != nil {
@@ -100,8 +105,8 @@ func (v *Vault) remove(ctx context.Context, key string) error {
 	})
 }
 
-// removal makes up to three attempts. After an unknown outcome it calls look, which reports
-// whether the object is gone and returns an error that ends the removal.
+// removal makes up to three attempts. After an attempt with an unknown outcome it calls look. look
+// reports whether the object is gone; an error of look ends the removal.
 func (v *Vault) removal(ctx context.Context, attempt func(n int) error, look func(context.Context) (gone bool, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return v.backend.explain(err) // nothing was sent

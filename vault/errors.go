@@ -8,8 +8,9 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// Errors of this package, one sentinel for each kind of failure. Test with [errors.Is].
-// Sentinels of package envelope remain visible: errors.Is(err, envelope.ErrDecrypt).
+// Errors of this package. Each sentinel is one kind of failure; test for it with [errors.Is]. An
+// error of package envelope, such as [envelope.ErrDecrypt], is wrapped, so [errors.Is] finds it,
+// too.
 var (
 	// ErrNotFound means that the object or the version does not exist. It matches
 	// [fs.ErrNotExist].
@@ -17,44 +18,53 @@ var (
 	// ErrExist means that a create-only write found an existing object. It matches
 	// [fs.ErrExist].
 	ErrExist error = &sentinel{"exists already", fs.ErrExist}
-	// ErrConflict means that another writer changed the object in between: the caller's value
-	// is not the current one.
+	// ErrConflict means that another writer changed or removed the object after the caller read it,
+	// or while [Vault.Put] streamed a value. Read the object again before another attempt.
 	ErrConflict = errors.New("conflict")
-	// ErrPermission means that the caller is authenticated and not allowed.
+	// ErrPermission means that the store knows the caller and denies the request, or that the
+	// operation is outside the [Scope] of the Vault.
 	ErrPermission = errors.New("permission denied")
-	// ErrUnauthenticated means that there are no credentials, or that they expired.
+	// ErrUnauthenticated means that there are no valid credentials: none were found, they have
+	// expired, or the service rejected them.
 	ErrUnauthenticated = errors.New("not authenticated")
-	// ErrInvalidName means that a name, collection, tenant or vault id breaks the rules.
+	// ErrInvalidName means that a name, collection, tenant, vault id or version has an invalid
+	// form.
 	ErrInvalidName = errors.New("invalid name")
-	// ErrConfig means that the configuration is invalid: an incomplete Config of a provider, a
-	// nil store, two conditions that exclude each other.
+	// ErrConfig means that a configuration or an argument is invalid. Examples are an incomplete
+	// Config of a provider, a nil store, and two conditions that exclude each other.
 	ErrConfig = errors.New("invalid configuration")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("the store is closed")
-	// ErrRefused means that the store refused a request for a reason without a sentinel:
-	// nothing changed, and the store would refuse the same request again.
+	// ErrRefused means that the store refused a request for a reason that has no sentinel of its
+	// own. Nothing changed, and the store would refuse the same request again.
 	ErrRefused = errors.New("refused by the store")
 	// ErrUnavailable means that a store or key source could not be reached, or stopped
 	// responding.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrUnsure means that the outcome of a write or a delete is unknown: it may have been
-	// applied, or may still be. It wraps [ErrUnavailable].
+	// ErrUnsure means that the outcome of a write or a delete is unknown. The request may have been
+	// applied, may be applied later, or may never be applied. ErrUnsure wraps [ErrUnavailable].
 	ErrUnsure error = &sentinel{"may or may not have taken effect", ErrUnavailable}
-	// ErrBusy means that a lock could not be acquired, or that the service throttled the
-	// request. Nothing changed. It wraps [ErrUnavailable], and is not retried.
+	// ErrBusy means that nothing changed, because a lock could not be acquired or the service
+	// throttled the request. A Vault does not send the write or delete again; the caller may try
+	// again later. ErrBusy wraps [ErrUnavailable].
 	ErrBusy error = &sentinel{"busy", ErrUnavailable}
-	// ErrNoSpace means that the store is full; nothing changed.
+	// ErrNoSpace means that the store, or the [Spool], is full. Nothing changed.
 	ErrNoSpace = errors.New("no space left")
 	// ErrUnsupported means that this store does not support the operation.
 	ErrUnsupported = errors.New("not supported by this store")
-	// ErrPartial means that a teardown completed but could not remove every object.
+	// ErrPartial means that [Vault.Teardown] ran to the end but could not remove every object.
 	ErrPartial = errors.New("not everything was removed")
-	// ErrRollback means that the store returned an object older than one that was already read
-	// or stored.
+	// ErrRollback means that the store returned an older revision of an object than this Vault has
+	// already read or written, or another revision than the requested one. [Vault.Get] and
+	// [Vault.Stat] return it, and [Vault.Rollback] for a version "r:REVISION". The value is not
+	// returned. A slow clock of another writer can also cause it. A Vault remembers revisions in
+	// memory only, so a new Vault cannot detect an older object.
 	ErrRollback = errors.New("rolled back")
-	// ErrSpooled means that the value is saved on this machine, and not certainly in the store.
+	// ErrSpooled means that the value is saved on this machine, but is not known to be in the
+	// store.
 	ErrSpooled = errors.New("saved on this machine, not yet in the store")
-	// ErrTooLarge means that a value is longer than the caller, or the spool, accepts.
+	// ErrTooLarge means that a value is longer than the limit of [Vault.ReadAll], or of the
+	// [Spool].
 	ErrTooLarge = errors.New("too large")
 )
 
@@ -74,11 +84,11 @@ type sentinel struct {
 func (s *sentinel) Error() string { return s.text }
 func (s *sentinel) Unwrap() error { return s.also }
 
-// An Error reports which operation failed on which object. Every error that leaves
-// [Vault] is one.
+// An Error reports which operation failed on which object. [New], the methods of [Vault] and
+// [Reader.Read] return only errors of this type, except [io.EOF].
 type Error struct {
-	Op   string // the method, in lower case: "get"
-	Name string // the object's name, or what else the operation was about; may be empty
+	Op   string // the operation, such as "get"; "open" for New, "sync" for Deliver
+	Name string // the object's name, or the prefix of a List; may be empty
 	Err  error
 }
 
@@ -89,7 +99,7 @@ func (e *Error) Error() string {
 	return e.Op + " " + e.Name + ": " + e.Err.Error()
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
 // wrap makes *err an [*Error] unless it is one. An [*Error] that *err wraps belongs to another
@@ -103,21 +113,24 @@ func wrap(err *error, op, name string) {
 	}
 }
 
-// A SourceError means that the reader of the value passed to [Vault.Put] failed; nothing was
-// stored. Err is the error of that reader. [errors.Is] and [errors.As] find it, except for the
-// sentinels and types of this package and of package envelope: an error of another Vault, whose
-// reader was the value, is not an error of this one.
+// A SourceError means that the reader of the value passed to [Vault.Put] failed. Nothing was
+// stored. Err is the reader's error.
+//
+// [errors.Is] and [errors.As] also search Err, but do not find the sentinels and types of this
+// package and of package envelope there. The value may be the [Reader] of another Vault, whose
+// errors must not look like errors of this Vault.
 type SourceError struct{ Err error }
 
 func (e *SourceError) Error() string { return "reading the value: " + e.Err.Error() }
 
-// Is reports whether the reader's error is target.
+// Is reports whether Err matches target, unless target is a sentinel of this package or of package
+// envelope.
 func (e *SourceError) Is(target error) bool {
 	ours := slices.Contains(sentinels, target) || slices.Contains(envelopeErrors, target)
 	return !ours && errors.Is(e.Err, target)
 }
 
-// As finds target in the reader's error.
+// As finds target in Err, unless target is a type of this package.
 func (e *SourceError) As(target any) bool {
 	switch target.(type) {
 	case **Error, **Cause:

@@ -16,7 +16,7 @@ import (
 // A HistoryEntry is one version of an object, or a deletion.
 type HistoryEntry struct {
 	Version    string    // the store's id, for [GetOptions].Version
-	Revision   int64     // from the header; not authenticated until the version is opened
+	Revision   int64     // read from the header, which is authenticated only by Get
 	Size       int64     // bytes of the value; not verified
 	SealedSize int64     // bytes stored
 	Modified   time.Time // the store's time of the write
@@ -25,8 +25,9 @@ type HistoryEntry struct {
 	Damaged    bool      // not an envelope; Revision and Size are 0
 }
 
-// History yields the versions of name, newest first. It sends one small request for each entry.
-// A name that never existed is [ErrNotFound]; a store without history is [ErrUnsupported].
+// History yields the versions of name, newest first, including delete markers. It sends one small
+// request for each version. If the name never existed, the error wraps [ErrNotFound]. If the store
+// has no history, the error wraps [ErrUnsupported].
 func (v *Vault) History(ctx context.Context, name Name) iter.Seq2[HistoryEntry, error] {
 	return func(yield func(HistoryEntry, error) bool) {
 		fail := func(err error) {
@@ -147,9 +148,9 @@ func (p place) check(h *envelope.Header) error {
 	return nil
 }
 
-// Rollback stores the value of an old version again, under a new revision. It removes nothing
-// from the history. version is as in [GetOptions]. If the old version does not verify to its
-// end, Rollback stores nothing.
+// Rollback stores the value of an old version again, under a new revision. It removes nothing from
+// the history, and does not use the [Spool]. The form of version is that of [GetOptions].Version.
+// If the old version does not verify to its end, Rollback stores nothing.
 func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
 	defer wrap(&err, "rollback", string(name))
 	key, err := v.storable(name)
@@ -169,10 +170,12 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 	return v.putAgain(ctx, name, old, false)
 }
 
-// Undelete stores the newest value of a deleted name again, under a new revision. A name that
-// is not deleted is [ErrExist]. If the store has a history but no create-only, as COS while
-// versioning is suspended, Undelete replaces an object that another writer stores at the same
-// moment.
+// Undelete stores the newest value of a deleted name again, under a new revision. It does not use
+// the [Spool]. If the name is not deleted, the error wraps [ErrExist]. If the history has no value,
+// the error wraps [ErrNotFound].
+//
+// Some stores have a history but no create-only, for example COS with suspended versioning. There,
+// Undelete may replace an object that another writer stores at the same moment.
 func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "undelete", string(name))
 	key, err := v.storable(name)

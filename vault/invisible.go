@@ -9,11 +9,11 @@ import (
 // The rules for new names are stricter than those for existing ones: an object whose name was
 // accepted by an earlier version can still be read, listed and removed.
 
-// ParseNewName is [ParseName] for the name of an object to be stored. It also rejects
-// characters that make two names look alike: invisible ones, such as the zero width space, the
-// word joiner, the byte order mark, the soft hyphen and the Hangul fillers, and a blank at the
-// start or end of a segment. [Vault.Put], [Vault.Rollback] and [Vault.Undelete] reject the same
-// names.
+// ParseNewName checks the name of an object that will be stored. It rejects what [ParseName]
+// rejects, and also characters that make two names look alike. These are a blank at the start or
+// end of a segment, and invisible characters, such as the zero width space, the word joiner, the
+// byte order mark, the soft hyphen and the Hangul fillers. [Vault.Put], [Vault.Rollback] and
+// [Vault.Undelete] reject the same names.
 //
 // U+200C and U+200D are part of the spelling in scripts whose letters join or form conjuncts.
 // They are accepted between two letters of one such script; combining marks between them are

@@ -11,18 +11,18 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// A Put with a Spool has three steps. It seals the value into an entry of the spool, which makes it
-// durable on this machine. It sends the older entries of the name, so that they keep their order.
-// Then it sends its own entry, and removes it. If the store cannot be reached, or the outcome is
-// unknown, the entry stays, and Deliver sends it later.
+// A Put with a Spool has three steps. It seals the value into an entry of the spool, which makes
+// the value durable on this machine. It sends the older entries of the name, so that the store
+// receives them in order. Then it sends its own entry and removes it. If the store cannot be
+// reached, or the outcome is unknown, the entry stays, and Deliver sends it later.
 
-// journal seals the value into the spool. entry is nil if the value was not read, and is to be sent
-// without an entry. saved reports whether the entry is durable; otherwise it contains only the start
-// of the envelope, and cause is why.
+// journal seals the value into the spool. If entry is nil, the value was not read, and can be sent
+// without an entry. saved reports whether the entry is durable. If it is not, cause is the reason,
+// and the entry may contain only the start of the envelope.
 func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry Spooled, saved bool, cause error) {
 	limit := v.spool.Limit()
 	if size, known := sizeOf(s.value); known && size > limit {
-		return nil, false, fmt.Errorf("%w: it has %d bytes, and the spool takes %d", ErrTooLarge, size, limit)
+		return nil, false, fmt.Errorf("%w: it has %d bytes, and the limit of the spool is %d", ErrTooLarge, size, limit)
 	}
 	older, err := v.spool.Entries(ctx, s.ref)
 	if err != nil {
@@ -65,7 +65,7 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 	return entry, false, err
 }
 
-// A brokenJournal means that the value was read and lost, so that it cannot be sent.
+// A brokenJournal means that the value was read but could not be kept, so it cannot be sent.
 type brokenJournal struct{ err error }
 
 func (e *brokenJournal) Error() string { return e.err.Error() }
@@ -76,17 +76,17 @@ func isSourceError(err error) bool {
 	return errors.As(err, &source)
 }
 
-// begin seals the header. If the key sources of the vault cannot be reached, it seals for the key
-// of the spool.
+// begin seals the header. If the key sources of the vault cannot be reached, it uses the key of the
+// spool.
 func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
 	if len(s.keys) == 0 {
-		return notOfStore(fmt.Errorf("%w: there is no key source to seal for", envelope.ErrUnknownKey))
+		return notOfStore(fmt.Errorf("%w: the vault has no key source to seal the value with", envelope.ErrUnknownKey))
 	}
 	err := s.begin(ctx)
 	if errors.Is(err, envelope.ErrUnavailable) || errors.Is(err, envelope.ErrUnauthenticated) {
 		local, lerr := v.spool.KeySource()
 		if lerr != nil {
-			return notOfStore(fmt.Errorf("%w, and no key of the spool: %w", err, lerr))
+			return notOfStore(fmt.Errorf("%w, and the key of the spool cannot be used: %w", err, lerr))
 		}
 		s.keys, e.Local, s.local = []envelope.KeySource{local}, true, notOfStore(err)
 		err = s.begin(ctx)
@@ -98,7 +98,8 @@ func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
 	return nil
 }
 
-// putSpooled is put with a spool. It returns the version that was stored.
+// putSpooled stores the value of s with the help of the spool. It returns the version that was
+// stored.
 func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOptions) (version string, err error) {
 	entry, saved, cause := v.journal(ctx, s, o)
 	var lost *brokenJournal
@@ -155,8 +156,8 @@ func (v *Vault) sendFirst(ctx context.Context, key string, s *sealing, o *PutOpt
 	return v.publish(ctx, key, how, s)
 }
 
-// sendOlder sends the entries of the name that are older than the entry id. It returns an error if
-// one of them is still pending: then the entry id must wait, too.
+// sendOlder sends the entries of the name that are older than the entry id. If one of them stays
+// pending, it returns an error: the entry id must then wait, too.
 func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 	entries, err := v.spool.Entries(ctx, s.ref)
 	if err != nil {
@@ -174,7 +175,8 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 	return nil
 }
 
-// finish removes an entry that was sent, or records the attempt that ended with err.
+// finish removes the entry if err is nil, because it was sent. Otherwise it records the attempt
+// that failed with err.
 func (v *Vault) finish(ctx context.Context, entry Spooled, err error) error {
 	if err == nil {
 		if rerr := entry.Remove(); rerr != nil {
@@ -286,11 +288,16 @@ func (v *Vault) openEntry(ctx context.Context, entry Spooled) (*openedEntry, err
 	return &openedEntry{r, sealed}, nil
 }
 
-// Deliver sends an entry of the spool to the store and removes it. It never replaces an object with
-// a later revision, unless the entry says Overwrite: that is [ErrConflict]. An object that already
-// has the envelope, now or in its history, counts as sent. If Deliver fails, it returns a
-// [*SpooledError], and the entry stays: pending, or refused. An entry of another name, vault or
-// tenant than its envelope is set aside, and the error wraps [envelope.ErrDecrypt].
+// Deliver sends an entry of the spool to the store and removes the entry. Package spool calls it.
+// If the store already has the envelope of the entry, as the current object or in its history,
+// Deliver only removes the entry. If another process has sent or ended the entry, Deliver returns a
+// zero Info and no error. Deliver never replaces an object that has a later revision, unless
+// [SpoolEntry].Overwrite is set.
+//
+// If the value could not be sent, the error wraps a [*SpooledError], and the entry stays, pending
+// or refused. If the envelope is damaged, Deliver sets the entry aside, and the error wraps
+// [envelope.ErrDecrypt] or [envelope.ErrFormat]. If the entry belongs to another tenant, collection
+// or vault, the error wraps [ErrConfig], and the entry stays.
 func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err error) {
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
@@ -309,7 +316,7 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err erro
 	}
 	defer func() { entry.Unlock() }()
 	e := entry.Entry()
-	claims := e.Local && e.Ref.Tenant == "" // nothing named the tenant when the value was saved
+	claims := e.Local && e.Ref.Tenant == "" // the tenant was not known when the value was saved
 	own := v.ref(name)
 	if e.Ref != own && !(claims && e.Ref == envelope.Ref{Vault: own.Vault, Collection: own.Collection, Name: own.Name}) {
 		return Info{}, fmt.Errorf("%w: the entry belongs to another tenant, collection or vault", ErrConfig)
@@ -334,7 +341,7 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err erro
 	}
 	next, err := v.again(ctx, key, e, s)
 	if err == nil && !next.done && (e.Local || e.Overwrite) {
-		// Sealed again, for the keys of the vault and under a revision of its own.
+		// Seal the value again, with the keys of the vault and under a new revision.
 		var fresh Spooled
 		if fresh, err = v.reseal(ctx, entry, value, s); err == nil {
 			entry.Remove()
@@ -359,8 +366,8 @@ func lastReason(e SpoolEntry) string {
 	return e.Attempts[len(e.Attempts)-1].Reason
 }
 
-// reseal seals the value of an entry into a new entry, which replaces it. It returns the new entry,
-// locked.
+// reseal seals the value of an entry again, into a new entry that replaces the old one. It returns
+// the new entry, locked.
 func (v *Vault) reseal(ctx context.Context, old Spooled, value io.Reader, s *sealing) (Spooled, error) {
 	e := old.Entry()
 	s.value = value
@@ -380,12 +387,12 @@ func (v *Vault) reseal(ctx context.Context, old Spooled, value io.Reader, s *sea
 	return entry, err
 }
 
-// A nextWrite is how an entry is sent.
+// A nextWrite is the decision how an entry is sent.
 type nextWrite struct {
 	done bool // an earlier attempt was applied
 	how  condition
-	// derived means that how is not the condition of the Put. It makes sure that the object that was
-	// just looked at is the one that is replaced.
+	// derived means that how is not the condition of the Put, but makes sure that only the object
+	// that was just read is replaced.
 	derived bool
 }
 
@@ -397,7 +404,7 @@ func (v *Vault) publishAgain(ctx context.Context, key string, next nextWrite, s 
 	case errors.Is(err, ErrExist), errors.Is(err, ErrConflict):
 		return "", fact(ErrBusy, errors.New("another writer stored an object of this name at the same time"))
 	case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
-		// The store or the caller's permissions do not allow the condition, and a plain put needs none.
+		// The store or the caller's permissions do not allow the condition. A plain put needs none.
 		return v.publish(ctx, key, condition{}, s)
 	}
 	return version, err
@@ -434,7 +441,7 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	case e.Overwrite:
 		v.revisions.raise(s.name, remote)
 	case remote >= e.Revision:
-		return next, fmt.Errorf("%w: the store has the later revision %d, of %s", ErrConflict, remote, time.UnixMicro(remote).UTC().Format(time.RFC3339))
+		return next, fmt.Errorf("%w: the store already has revision %d, written at %s", ErrConflict, remote, time.UnixMicro(remote).UTC().Format(time.RFC3339))
 	}
 	if v.store.Swap == nil || h.tag == "" {
 		return nextWrite{}, nil
@@ -442,8 +449,8 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	return nextWrite{how: condition{kind: swap, tag: h.tag, old: h.data[:min(len(h.data), envelope.HeaderLen(h.data))]}, derived: true}, nil
 }
 
-// revisionOf returns the authenticated revision of the object h. If the object cannot be opened, that
-// is a conflict, unless it is to be overwritten.
+// revisionOf returns the authenticated revision of the object h. If the object cannot be opened, it
+// returns ErrConflict, or 0 if the object may be overwritten.
 func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bool) (int64, error) {
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), s.ref, v.keys)
 	switch {
@@ -454,5 +461,5 @@ func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bo
 	case overwrite:
 		return 0, nil
 	}
-	return 0, fmt.Errorf("%w: the store has an object that the keys of this vault do not open: %v", ErrConflict, err)
+	return 0, fmt.Errorf("%w: the store has an object that the keys of this vault cannot open: %v", ErrConflict, err)
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// A value that is journalled is sealed once. Its envelope goes into the entry, and from there to the
-// store. A value that turns out to be longer than the spool takes goes to the store from the entry
-// as far as it is there, and is sealed directly into the request from then on. The same happens if
-// the entry cannot be written any further.
+// A journalled value is sealed once. Put writes its envelope to the entry, and sends it to the
+// store from there. If the value turns out to be longer than the limit of the spool, Put sends the
+// bytes that are in the entry, and seals the rest of the value directly into the request. It does
+// the same if the entry cannot be written any further.
 
-// begin takes a revision and seals the header, and nothing of the value.
+// begin takes a revision and seals the header, but no part of the value.
 func (s *sealing) begin(ctx context.Context) error {
 	revision, err := s.revisions.next(s.name)
 	if err != nil {
@@ -30,10 +30,10 @@ func (s *sealing) begin(ctx context.Context) error {
 }
 
 // errPastLimit means that the value is longer than the limit of the spool.
-var errPastLimit = errors.New("the value is longer than the spool takes")
+var errPastLimit = errors.New("the value is longer than the limit of the spool")
 
-// sealStart seals up to limit bytes of the value into the entry w. If it returns an error, sealer is
-// still able to seal the rest of the value, unless the value itself could not be read.
+// sealStart seals up to limit bytes of the value into the entry w. After an error, sealer can still
+// seal the rest of the value, unless the value itself could not be read.
 func (s *sealing) sealStart(w io.Writer, limit int64) error {
 	entry := &entryWriter{w: w}
 	s.out.w = entry
@@ -90,7 +90,7 @@ func (s *sealing) sealRest(w io.Writer, start func() (io.ReadCloser, error)) err
 	return err
 }
 
-// copyFrom copies what open opens to w.
+// copyFrom copies the bytes of the reader that open returns to w.
 func copyFrom(w io.Writer, open func() (io.ReadCloser, error)) error {
 	r, err := open()
 	if err != nil {
@@ -113,8 +113,9 @@ func (r *redirect) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// An entryWriter writes to an entry. When the entry cannot be written any further, it keeps the bytes
-// that are left over and reports no error, because a sealer would not go on after one.
+// An entryWriter writes to an entry. If the entry cannot be written any further, it keeps the
+// remaining bytes in rest and returns no error, because a sealer writes nothing more after an
+// error.
 type entryWriter struct {
 	w    io.Writer
 	rest []byte

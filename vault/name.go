@@ -9,16 +9,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A Tenant is the owner of objects that the cloud isolates from those of other tenants: a
-// wallet address, or any other id of 1–128 bytes [a-z0-9._-] that starts with a letter or digit
-// and does not contain "__0x".
+// A Tenant owns objects. The cloud isolates them from the objects of other tenants. A Tenant is a
+// wallet address, or another id of 1–128 bytes [a-z0-9._-] that starts with a letter or digit and
+// does not contain "__0x".
 type Tenant string
 
 // DefaultTenant is used if no tenant is given.
 const DefaultTenant Tenant = "default"
 
-// ParseTenant folds A–Z to a–z, changes nothing else, and checks the result. The empty string
-// is [DefaultTenant]. An invalid tenant is an error wrapping [ErrInvalidName].
+// ParseTenant converts A–Z to a–z, and returns the result if it is a valid tenant. For the empty
+// string it returns [DefaultTenant]. If the tenant is invalid, the error wraps [ErrInvalidName].
 func ParseTenant(s string) (Tenant, error) {
 	if s == "" {
 		return DefaultTenant, nil
@@ -47,8 +47,8 @@ type Collection string
 // DefaultCollection is used if no collection is given.
 const DefaultCollection Collection = "credentials"
 
-// ParseCollection checks s. The empty string is [DefaultCollection]. An invalid collection is
-// an error wrapping [ErrInvalidName].
+// ParseCollection returns s if it is a valid collection. For the empty string it returns
+// [DefaultCollection]. If the collection is invalid, the error wraps [ErrInvalidName].
 func ParseCollection(s string) (Collection, error) {
 	if s == "" {
 		return DefaultCollection, nil
@@ -59,8 +59,8 @@ func ParseCollection(s string) (Collection, error) {
 	return Collection(s), nil
 }
 
-// ParseVaultID checks a vault id: empty, or 1–64 bytes [a-z0-9._-] that start with a letter or
-// digit. An invalid id is an error wrapping [ErrInvalidName].
+// ParseVaultID returns s if it is a valid vault id: empty, or 1–64 bytes [a-z0-9._-] that start
+// with a letter or digit. If the id is invalid, the error wraps [ErrInvalidName].
 func ParseVaultID(s string) (string, error) {
 	if s != "" && !isLabel(s, 64, "._-") {
 		return "", fmt.Errorf("%w: vault id %q is not 1–64 of a-z 0-9 . _ - starting with a letter or digit", ErrInvalidName, s)
@@ -80,15 +80,15 @@ func isLabel(s string, most int, also string) bool {
 	return true
 }
 
-// A Name identifies an object in its collection, such as "openrouter" or "acme/openai": 1–512
-// bytes of UTF-8 in NFC, with '/' between segments. [ParseName] returns a valid one; a [Vault]
-// checks every name that it is given.
+// A Name identifies an object in its collection, such as "openrouter" or "acme/openai". It has
+// 1–512 bytes of UTF-8 in NFC, with '/' between segments. [ParseName] returns a valid Name; a
+// [Vault] checks every name that is passed to it.
 type Name string
 
-// ParseName checks s and changes nothing. It rejects with [ErrInvalidName]: empty segments, "."
-// and "..", control characters, line and paragraph separators, bidirectional controls,
-// noncharacters, text that is not in NFC, and names whose encoding is too long for an object
-// key. Use [ParseNewName] for the name of an object to be stored.
+// ParseName returns s unchanged if it is a valid name. It rejects empty segments, "." and "..",
+// control characters, line and paragraph separators, bidirectional controls, noncharacters, text
+// that is not in NFC, and names whose encoding is too long for an object key. The error then wraps
+// [ErrInvalidName]. Use [ParseNewName] for the name of an object that will be stored.
 func ParseName(s string) (Name, error) {
 	bad := func(problem string) (Name, error) {
 		return "", fmt.Errorf("%w: %q %s", ErrInvalidName, s, problem)
@@ -97,7 +97,7 @@ func ParseName(s string) (Name, error) {
 	case s == "":
 		return "", fmt.Errorf("%w: it is empty", ErrInvalidName)
 	case len(s) > maxName:
-		return "", fmt.Errorf("%w: %q… is %d bytes long, the most is %d", ErrInvalidName, strings.ToValidUTF8(s[:32], ""), len(s), maxName)
+		return "", fmt.Errorf("%w: %q… has %d bytes; the maximum is %d", ErrInvalidName, strings.ToValidUTF8(s[:32], ""), len(s), maxName)
 	case !utf8.ValidString(s):
 		return bad("is not UTF-8")
 	case !norm.NFC.IsNormalString(s):
@@ -149,7 +149,7 @@ func tenantPrefix(t Tenant) string { return "bots/" + string(t) + "/" }
 func objectKey(t Tenant, c Collection, n Name) (string, error) {
 	key := keyPrefix(t, c) + encodeName(n)
 	if len(key) > maxKey {
-		return "", fmt.Errorf("%w: %q makes an object key of %d bytes, the most is %d", ErrInvalidName, n, len(key), maxKey)
+		return "", fmt.Errorf("%w: %q would need an object key of %d bytes; the maximum is %d", ErrInvalidName, n, len(key), maxKey)
 	}
 	return key, nil
 }

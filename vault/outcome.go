@@ -18,8 +18,8 @@ import (
 // longer holds the object that was read (ErrConflict). A missing object proves nothing, because
 // a request may be applied after its client has given up.
 
-// publish stores the envelope of s at key, or nothing. It finds out which, even if the store
-// did not respond.
+// publish stores the envelope of s at key. If it fails, nothing was stored, unless the error wraps
+// ErrUnsure. If the store does not respond, publish reads the object back to find out the outcome.
 func (v *Vault) publish(ctx context.Context, key string, how condition, s *sealing) (version string, err error) {
 	ctx, stop := linger.Within(ctx, writeTime)
 	defer stop()
@@ -45,7 +45,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 	next := how         // the condition of the next attempt
 	conditional := true // a retry may use another condition than how
 	unknowns := 0       // attempts with an unknown outcome
-	arriving := 0       // attempts that would replace the objects of other writers if they still arrived
+	arriving := 0       // attempts that may be applied later, and would then replace objects of other writers
 	var lost error      // error of the last attempt with an unknown outcome
 	for n := 1; ; n++ {
 		fill := func(w io.Writer) error { return s.fill(ctx, w) }
@@ -112,7 +112,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 		}
 		switch {
 		case reload && s.source == nil:
-			return "", fmt.Errorf("%w; nothing was stored, and the value streams, so that it has to be put again from its start", a.err)
+			return "", fmt.Errorf("%w; nothing was stored, and a streamed value cannot be sent again: put it again from its start", a.err)
 		case unknowns == 0:
 			return "", a.err
 		case a.outcome == unknown:
@@ -136,8 +136,8 @@ func mayArrive(err error) bool {
 	return errors.As(err, &cause) && cause.Effect == MayArrive
 }
 
-// settle asks the store which of several writers won, after the last attempt, which ended with
-// err. arriving is the number of attempts that may still arrive.
+// settle asks the store which of several writers won, after the last attempt, which ended with err.
+// arriving is the number of attempts that may be applied later.
 func (v *Vault) settle(ctx context.Context, key string, how condition, s *sealing, arriving int, err error) (version string, _ error) {
 	version, serr := v.backend.settle(ctx, key, UnknownWrite{Tag: how.tag, Header: s.header.Bytes(), Size: s.written})
 	lost := errors.Is(serr, ErrExist) || errors.Is(serr, ErrConflict)

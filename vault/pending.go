@@ -6,9 +6,9 @@ import (
 	"io"
 )
 
-// A value that is pending in the spool is newer than what the store has. Get and Stat return it, if
-// the store cannot be reached or has an older object, and set Info.Pending. They never return a value
-// that the store refused.
+// A value that is pending in the spool may be newer than the object in the store. Get and Stat
+// return it and set Info.Pending, if the store cannot be reached or has an older object. They never
+// return a value that the store refused.
 
 // pendingOf returns the newest pending entry of name, or nil.
 func (v *Vault) pendingOf(ctx context.Context, name Name) Spooled {
@@ -27,8 +27,8 @@ func (v *Vault) pendingOf(ctx context.Context, name Name) Spooled {
 	return nil
 }
 
-// prefersPending reports whether a pending entry of the given revision is to be read instead of what
-// the store returned: info, or err.
+// prefersPending reports whether Get should return a pending entry of the given revision. info or
+// err is the result of reading the store.
 func prefersPending(revision int64, info Info, err error) bool {
 	if err == nil {
 		return info.Revision < revision
@@ -80,8 +80,8 @@ func (v *Vault) readPending(ctx context.Context, name Name, entry Spooled, want 
 }
 
 // endPending sets the pending entries of name aside, so that they are not sent after the name was
-// removed. An empty name means every name of the collection, or of the tenant. It returns the number
-// of entries that it ended.
+// removed. An empty name means every name of the collection, or of all collections. It returns the
+// number of these entries.
 func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, reason string) (n int, err error) {
 	if v.spool == nil {
 		return 0, nil

@@ -8,19 +8,22 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// A Spool keeps sealed values on this machine until the store has them. With [Options].Spool set,
+// A Spool keeps sealed values on this machine until the store has them. With [Options].Spool,
 // [Vault.Put] adds an entry before it sends a request or opens a [Deferred] store. Package spool
-// implements it with files.
+// implements a Spool with files.
 type Spool interface {
-	// Add stores an entry durably. It calls fill once, which writes the envelope, and returns the
-	// entry, locked. If Add fails before it calls fill, the entry is nil. If it fails later, the
-	// entry, unless it is nil, contains the bytes that fill wrote; it is not durable, and the
-	// caller must remove it.
+	// Add creates an entry and returns it locked. It calls fill once; fill writes the envelope. If
+	// the error is nil, the entry is durable.
+	//
+	// If Add fails before it calls fill, the returned entry is nil. If Add fails later, it may
+	// return an entry that is not durable and contains only the bytes that fill wrote. The caller
+	// must remove and unlock that entry.
 	Add(ctx context.Context, e SpoolEntry, fill func(io.Writer) error) (Spooled, error)
-	// Entries returns the entries of the object ref, oldest first. An empty Name, or an empty
-	// Collection, selects all of them.
+	// Entries returns the entries of the object ref, oldest first. If Name is empty, it returns the
+	// entries of all names; if Collection is empty, those of all collections.
 	Entries(ctx context.Context, ref envelope.Ref) ([]Spooled, error)
-	// KeySource returns the key for values whose own key sources cannot be reached.
+	// KeySource returns the key source of the spool. Put seals an entry with it if the key sources
+	// of the Vault cannot be reached.
 	KeySource() (envelope.KeySource, error)
 	// Limit returns the maximum length of a value, in bytes.
 	Limit() int64
@@ -28,78 +31,83 @@ type Spool interface {
 
 // A Spooled is one entry of a [Spool].
 type Spooled interface {
-	// Entry describes the entry, as it was when it was read or locked last.
+	// Entry describes the entry as it was when it was last read or locked.
 	Entry() SpoolEntry
-	// Open opens the envelope.
+	// Open opens the envelope. The caller must close it.
 	Open() (io.ReadCloser, error)
-	// Lock waits until no other process, and no other goroutine, sends or changes the entry, and
-	// reads the entry again. If the entry is gone, the error wraps [ErrNotFound].
+	// Lock waits until no other process or goroutine holds the lock of the entry, and then reads
+	// the entry again. Only the holder of the lock may send or change the entry. If the entry no
+	// longer exists, the error wraps [ErrNotFound].
 	Lock(ctx context.Context) error
+	// Unlock releases the lock.
 	Unlock()
-	// Attempted records an attempt to send the entry. The entry must be locked.
+	// Attempted records an attempt to send the entry, which must be locked.
 	Attempted(SpoolAttempt) error
-	// Remove removes the entry. The entry must be locked.
+	// Remove deletes the entry, which must be locked.
 	Remove() error
-	// SetAside ends the entry: it is kept, listed with the reason, and never sent again.
+	// SetAside ends the entry: the spool keeps it, with the reason, but does not send it again.
 	SetAside(reason string) error
 }
 
 // A SpoolEntry describes a value that is saved on this machine.
 type SpoolEntry struct {
-	ID       string // unique in the spool; later entries have greater ids
-	Ref      envelope.Ref
-	Revision int64     // of the envelope
-	Created  time.Time // time of the Put
-	Size     int64     // bytes of the envelope
+	ID       string       // unique in the spool; a later entry has a greater id
+	Ref      envelope.Ref // full name of the object
+	Revision int64        // of the envelope
+	Created  time.Time    // time of the Put
+	Size     int64        // bytes of the envelope
 	// Create, IfTag, IfRevision and IfRewrap are the condition of the Put: see [PutOptions].
 	Create     bool
 	IfTag      string
 	IfRevision int64
 	IfRewrap   int
-	// Local means that the envelope is sealed for [Spool].KeySource only, because the key sources of
-	// the vault could not be reached.
+	// Local means that the envelope is sealed only with [Spool].KeySource, because the key sources
+	// of the Vault could not be reached.
 	Local bool
-	// Identity identifies the caller of an entry whose Ref has no tenant, because the tenant was not
-	// known yet. It belongs to the tenant of that caller.
+	// Identity identifies the caller if Ref has no tenant, because the tenant was not known when
+	// the value was saved. The entry belongs to the tenant of that caller.
 	Identity string
-	// Replaces is the ID of the entry with the same value that this one replaces; may be empty.
+	// Replaces is the ID of an earlier entry with the same value, which this entry replaces. It may
+	// be empty.
 	Replaces string
-	Attempts []SpoolAttempt // the last ones, oldest first
-	// Refused means that the store refused the value: it is kept and not sent again until the
-	// operator decides.
+	Attempts []SpoolAttempt // the last attempts, oldest first
+	// Refused means that the store refused the value. The entry is kept, and is not sent again
+	// until the operator requests it.
 	Refused bool
-	// Overwrite means that the operator decided to replace whatever the store has.
+	// Overwrite means that the operator decided to replace any object that the store has under the
+	// name.
 	Overwrite bool
 }
 
 // A SpoolAttempt is one attempt to send an entry.
 type SpoolAttempt struct {
 	Time    time.Time
-	Reason  string // the text of a sentinel, and the service's code; no secret
+	Reason  string // text of the error; contains no secret
 	Refused bool   // the store refused the value
-	// Retry means that the operator asked for another attempt, which ends the refusal. Overwrite
-	// means that it shall replace whatever the store has.
+	// Retry means that the operator requested another attempt after the store refused the value.
+	// Overwrite means that the attempt may replace any object that the store has under the name.
 	Retry, Overwrite bool
 }
 
-// A SpoolMode is whether [Vault.Put] saves a value on this machine first.
+// A SpoolMode selects whether [Vault.Put] first saves the value on this machine.
 type SpoolMode int
 
 const (
-	// SpoolDefault saves the value if the Vault has a [Spool]. If the spool cannot be written, Put
-	// still tries the store.
+	// SpoolDefault saves the value if the Vault has a [Spool]. If the spool cannot save it, Put
+	// still sends the value to the store.
 	SpoolDefault SpoolMode = iota
-	// SpoolRequire makes Put fail before it reads the value if the spool cannot be written.
+	// SpoolRequire makes Put fail, and send nothing, if the spool cannot save the value. If the
+	// Vault has no [Spool], the error wraps [ErrConfig].
 	SpoolRequire
 	// SpoolOff saves nothing on this machine.
 	SpoolOff
 )
 
-// A SpooledError is the error of a [Vault.Put] whose value is not in the store, or not certainly,
-// but is saved on this machine. It wraps [ErrSpooled] unless Refused is set.
+// A SpooledError means that the value is saved on this machine, but is not known to be in the
+// store. [Vault.Put] and [Vault.Deliver] return it. It wraps [ErrSpooled] unless Refused is set.
 type SpooledError struct {
 	ID      string // of the [SpoolEntry]
-	Refused bool   // the store refused the value; it will not be sent again by itself
+	Refused bool   // the store refused the value; it is not sent again until the operator requests it
 	Err     error  // why the value is not in the store
 }
 
@@ -110,7 +118,7 @@ func (e *SpooledError) Error() string {
 	return ErrSpooled.Error() + ": " + e.Err.Error()
 }
 
-// Unwrap returns the cause, and [ErrSpooled] unless the store refused the value.
+// Unwrap returns Err, and [ErrSpooled] unless Refused is set.
 func (e *SpooledError) Unwrap() []error {
 	if e.Refused {
 		return []error{e.Err}
@@ -118,11 +126,11 @@ func (e *SpooledError) Unwrap() []error {
 	return []error{ErrSpooled, e.Err}
 }
 
-// An UnsavedError is the error of a [Vault.Put] whose value is neither in the store nor on this
-// machine. It wraps Err.
+// An UnsavedError means that [Vault.Put] could neither store the value nor save it on this machine.
+// Only a Vault with a [Spool] returns it. If Err wraps [ErrUnsure], the store may have the value.
 type UnsavedError struct {
 	Err   error // why the value is not in the store
-	Spool error // why it is not on this machine; nil: it is longer than [Spool].Limit
+	Spool error // why it is not on this machine; wraps ErrTooLarge if it is longer than [Spool].Limit
 }
 
 func (e *UnsavedError) Error() string {
@@ -133,4 +141,5 @@ func (e *UnsavedError) Error() string {
 	return text
 }
 
+// Unwrap returns Err.
 func (e *UnsavedError) Unwrap() error { return e.Err }

@@ -9,89 +9,94 @@ import (
 	"gocloud.dev/blob"
 )
 
-// A Store is a bucket with the features that its cloud offers beyond [blob.Bucket]. A nil field
-// means that the cloud does not have the feature.
+// A Store is a bucket, and the features that its cloud offers in addition to [blob.Bucket]. All
+// fields but Bucket may be nil or empty; the comment of a field describes what nil means.
 //
-// A provider that fills a Store keeps the contract that package conformance checks:
+// Every provider must keep this contract. Package conformance checks it:
 //
 //   - A write is all or nothing, even if its context is cancelled or its source fails
 //     midway. When a write returns nil, the object is durable and the next read
 //     returns it.
-//   - Create-only has exactly one winner, at every size.
-//   - Absent, denied, unauthenticated, conflict and unavailable are distinguished by
-//     code: by [gocloud.dev/gcerrors], or by wrapping a sentinel of this package,
-//     which takes precedence over the code. No error text contains a secret.
+//   - If several writers create the same key at once, exactly one of them succeeds,
+//     whatever the size of the object.
+//   - An error has a code of [gocloud.dev/gcerrors], or wraps a sentinel of this
+//     package, which takes precedence. The code or the sentinel distinguishes a missing
+//     object, a denied request, missing credentials, a conflict and an unavailable
+//     service. No error text contains a secret.
 //   - A range request returns exactly the range, or an error.
-//   - A list is lazy, paged (1000 keys a page), and in the order of the keys' bytes.
+//   - A listing requests pages of 1000 keys when they are needed, and yields the keys
+//     in the order of their bytes.
 type Store struct {
 	// Bucket contains the objects.
 	Bucket *blob.Bucket
-	// Name is used in messages, such as s3://bucket. It contains no credentials.
+	// Name identifies the store in messages, for example s3://bucket. It contains no credentials.
 	Name string
-	// Put replaces any object. Nil: Bucket.NewWriter does it.
+	// Put stores an object, and replaces an existing object at the same key. If it is nil, a Vault
+	// uses Bucket.NewWriter.
 	Put Putter
-	// Create stores an object only if there is none. Nil: Bucket.NewWriter with IfNotExist
-	// guarantees that at every size.
+	// Create stores an object only if the key has none. If it is nil, a Vault uses Bucket.NewWriter
+	// with IfNotExist, which must then guarantee this for objects of every size.
 	Create Creator
-	// Swap replaces only the object that was last read. Nil: [PutOptions].IfRevision and
-	// IfTag are [ErrUnsupported], and nothing is stored.
+	// Swap replaces an object only if it still has a given tag. If it is nil, [Vault.Put] with
+	// IfTag or IfRevision fails with [ErrUnsupported] and stores nothing.
 	Swap Swapper
-	// RemoveIf deletes only the object that was last read. Nil: [DeleteOptions].IfTag is
-	// [ErrUnsupported], and nothing is deleted.
+	// RemoveIf deletes an object only if it still has a given tag. If it is nil, [Vault.Delete]
+	// with IfTag fails with [ErrUnsupported] and deletes nothing.
 	RemoveIf ConditionalRemover
-	// Settle finds out which of several writes won, if Create and Swap are optimistic: they
-	// write first and detect a conflict after the write. Nil: an object that has the written
-	// envelope proves that its write won.
+	// Settle finds out whether a create or a compare-and-swap took effect. A provider needs it if
+	// its Create and Swap write first and detect a conflict after the write. If it is nil, a Vault
+	// reads the object back. The write took effect if the object is the envelope that was written.
 	Settle Settler
-	// History reads old versions. Nil: there are none.
+	// History reads old versions. If it is nil, the store has none.
 	History Historian
-	// Remover deletes many keys at once. Nil: they are deleted one by one.
+	// Remover deletes many keys in one request. If it is nil, a Vault deletes them one by one.
 	Remover Remover
-	// Purge lists and removes old versions and delete markers. Nil: there are none, or the
-	// store gives no access to them.
+	// Purge lists and removes old versions and delete markers. If it is nil, the store has none, or
+	// gives no access to them.
 	Purge Purger
-	// Cloud reports on the cloud, the caller and the settings of the bucket. Nil: there is no
-	// cloud.
+	// Cloud reports on the cloud, the caller and the settings of the bucket. It is nil if the store
+	// is not in a cloud.
 	Cloud Cloud
-	// Tag returns the tag of the object that r reads, without a request. Swap compares this
-	// tag, and a reader detects by it that an object was replaced. Tag is not nil if Swap is
-	// not nil. It returns "" if the server returned no tag.
+	// Tag returns the tag of the object that r reads. It sends no request, and returns "" if the
+	// server returned no tag. Swap compares this tag. If an object is read with several requests
+	// and the tag changes, the object was replaced. Tag must not be nil if Swap is not nil.
 	Tag func(r *blob.Reader) string
-	// Explain returns a sentinel of this package or a [*Cause] for an error that gcerrors calls
-	// Unknown, such as an expired token, or nil. It decides on the service's code, never on
-	// text. Nil: there is nothing to explain.
+	// Explain returns a sentinel of this package or a [*Cause] for an error of the store. It uses
+	// the error code of the service, never the text. If Explain is nil, or returns nil because it
+	// does not know the error, a Vault uses the code of gcerrors.
 	Explain func(error) error
 	// Close closes Bucket and everything else that the provider opened. The caller that opened
 	// the Store must call it; a Vault does not.
 	Close func() error
-	// Closed reports whether Close was called; then every request is [ErrClosed]. Nil: the
-	// errors of the bucket report it.
+	// Closed reports whether Close was called. If it returns true, every request fails with
+	// [ErrClosed]. If it is nil, the bucket's own errors report that it was closed.
 	Closed func() bool
 
-	deferral *deferral // not nil: the Store of Deferred
+	deferral *deferral // not nil for a Store that Deferred returned
 }
 
-// A Putter stores an object and replaces any other. It calls fill once.
+// A Putter stores an object, and replaces an existing object at the same key.
 type Putter interface {
-	// Put stores the bytes that fill writes at key, and returns the id of the new version, or
-	// "" if the store has no versions. If fill fails or ctx ends, the previous object stays.
+	// Put calls fill once, and stores the bytes that fill writes as the object at key. It returns
+	// the id of the new version, or "" if the store has no versions. If fill fails or ctx ends, the
+	// previous object stays.
 	Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
-// A Creator stores an object only if there is none. It calls fill once.
+// A Creator stores an object only if the key has none.
 type Creator interface {
-	// Create stores the bytes that fill writes at key, and returns the id of the new version,
-	// or "" if the store has no versions. If the key has an object, the error wraps [ErrExist].
-	// If fill fails or ctx ends, nothing is stored.
+	// Create calls fill once, and stores the bytes that fill writes as the object at key. It
+	// returns the id of the new version, or "" if the store has no versions. If the key already has
+	// an object, the error wraps [ErrExist]. If fill fails or ctx ends, nothing is stored.
 	Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
-// A Swapper replaces an object only if it has not changed since it was read. It calls fill
-// once.
+// A Swapper replaces an object only if it has not changed since it was read.
 type Swapper interface {
-	// Swap stores the bytes that fill writes at key if the current object has the given tag,
-	// which is never empty, and returns the new tag. If the object has another tag or is
-	// absent, the error wraps [ErrConflict]. If fill fails or ctx ends, nothing is stored.
+	// Swap replaces the object at key if it has the given tag, which is never empty. It calls fill
+	// once, stores the bytes that fill writes, and returns the new tag. If the object has another
+	// tag or is absent, the error wraps [ErrConflict]. If fill fails or ctx ends, nothing is
+	// stored.
 	Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error)
 }
 
@@ -102,12 +107,15 @@ type ConditionalRemover interface {
 	RemoveIf(ctx context.Context, key, tag string) error
 }
 
-// A Settler finds out the outcome of a create or a compare-and-swap that received no response.
+// A Settler finds out whether a create or a compare-and-swap without a response took effect.
 type Settler interface {
-	// Settle is called after the last attempt at a write, if an attempt ended with a [*Cause]
-	// whose Effect is [MayArrive]. It looks for the write and makes sure that no loser remains.
-	// It returns the version that was stored, an error wrapping [ErrExist] or [ErrConflict], or
-	// one wrapping [ErrUnsure] if the write is not there and may still arrive.
+	// A Vault calls Settle after the last attempt at a write, if an attempt ended with a [*Cause]
+	// whose Effect is [MayArrive]. Settle looks for versions of key that this write stored. It
+	// returns the version that took effect.
+	//
+	// If the condition of the write did not hold, Settle deletes what the write stored. The error
+	// then wraps [ErrExist] for a create, and [ErrConflict] for a compare-and-swap. If Settle does
+	// not find the write, and the write may be applied later, the error wraps [ErrUnsure].
 	Settle(ctx context.Context, key string, w UnknownWrite) (version string, err error)
 }
 
@@ -120,32 +128,34 @@ type UnknownWrite struct {
 
 // A Historian reads the versions of an object.
 type Historian interface {
-	// Versions yields the versions of exactly key, newest first, delete markers included.
-	// A key that never existed yields nothing.
+	// Versions yields the versions of key, newest first, including delete markers. It does not
+	// yield those of other keys that start with key. For a key that never existed it yields
+	// nothing.
 	Versions(ctx context.Context, key string) iter.Seq2[Version, error]
-	// OpenVersion reads length bytes of one version from offset; a negative length means to the
-	// end. A range that reaches past the end is clipped. An unknown id, or one that is a delete
-	// marker, is an error wrapping [ErrNotFound]. If the content of this id can change, like
-	// that of the version "null" of S3 and COS, tag identifies the content; otherwise it is
-	// empty.
+	// OpenVersion reads length bytes of one version, starting at offset. A negative length means
+	// all bytes to the end. A range that extends past the end is shortened. If id is unknown or is
+	// a delete marker, the error wraps [ErrNotFound].
+	//
+	// tag is usually empty. If a later write can replace the content of the version, as for the
+	// version "null" of S3 and COS, tag identifies the content that is read.
 	OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error)
 }
 
 // A Version is one version of an object, or a delete marker.
 type Version struct {
-	ID       string    // opaque; names the version in [Historian.OpenVersion]
+	ID       string    // opaque; the id parameter of [Historian.OpenVersion]
 	Modified time.Time // time of the write
-	Size     int64     // bytes stored; 0 for a deletion
+	Size     int64     // bytes stored; 0 for a delete marker
 	Deleted  bool      // a delete marker
 	Current  bool      // the version that a read returns; if it is a delete marker, the key is absent
 }
 
 // A Remover deletes many objects in one request.
 type Remover interface {
-	// Remove deletes the current objects of at most 1000 keys. failed has an entry for each key
-	// whose object was not removed, and for each key that is known to have been absent: an
-	// error wrapping [ErrNotFound]. A cloud that does not report absent keys omits them. If err
-	// is not nil, the outcome of every key is unknown.
+	// Remove deletes the current objects of at most 1000 keys. failed contains an error for each
+	// key that could not be removed. If the cloud reports that a key had no object, failed contains
+	// an error wrapping [ErrNotFound] for that key. If err is not nil, the outcome of every key is
+	// unknown.
 	Remove(ctx context.Context, keys []string) (failed map[string]error, err error)
 }
 
@@ -155,9 +165,9 @@ type Purger interface {
 	// Leftovers yields every version that is not current, and every delete marker, of all
 	// keys that start with prefix, in no particular order.
 	Leftovers(ctx context.Context, prefix string) iter.Seq2[Leftover, error]
-	// Purge removes at most 1000 leftovers permanently. failed has an entry for each one that
-	// was not removed. The caller must remove versions before delete markers: without its
-	// delete marker the newest version may become current again.
+	// Purge removes at most 1000 leftovers permanently. failed contains an error for each leftover
+	// that was not removed. The caller must remove versions before delete markers: if a delete
+	// marker is removed first, the newest version may become current again.
 	Purge(ctx context.Context, leftovers []Leftover) (failed map[Leftover]error, err error)
 }
 

@@ -8,39 +8,43 @@ import (
 	"gocloud.dev/blob"
 )
 
-// TeardownOptions configures [Vault.Teardown]. Nil, or the zero value, removes the
-// current objects of the vault's collection.
+// TeardownOptions configures [Vault.Teardown]. With nil or the zero value, Teardown removes the
+// current objects of the Vault's collection.
 type TeardownOptions struct {
 	// AllCollections also removes the objects of the tenant's other collections.
 	AllCollections bool
-	// Purge also removes the history, permanently. If the store has no [Purger], Teardown fails
-	// with [ErrUnsupported] and removes nothing.
+	// Purge also removes old versions and delete markers, permanently. If the store has no
+	// [Purger], Teardown fails with [ErrUnsupported] and removes nothing.
 	Purge bool
 }
 
-// A TeardownResult counts the objects that a teardown removed, and those that it did not.
+// A TeardownResult counts the objects that a teardown removed and failed to remove.
 type TeardownResult struct {
 	Deleted       int       // current objects removed
 	Purged        int       // old versions removed
 	LeftInHistory int       // old versions that can still be opened; -1 if unknown
 	NotRemoved    int       // objects and versions that could not be removed
-	Failed        []Failure // the first 1000 that could not be removed
+	Failed        []Failure // the first 1000 objects of NotRemoved
 }
 
 // A Failure is an object that could not be removed.
 type Failure struct {
 	Key  string
-	Name Name // empty for a key of another program or another collection
+	Name Name // empty for an object of another program or another collection
 	Err  error
 }
 
 // maxFailures is the maximum length of TeardownResult.Failed.
 const maxFailures = 1000
 
-// Teardown removes every current object of the tenant in this collection, including objects of
-// other programs. If a single object cannot be removed, Teardown continues, adds the object to
-// the result, and returns [ErrPartial]. If a whole request fails, because the service cannot be
-// reached or rejects the caller, Teardown stops. It needs a Vault without a scope.
+// Teardown removes every current object of the tenant in the Vault's collection, including objects
+// of other programs. If the Vault has a [Scope], Teardown fails with [ErrPermission] and removes
+// nothing. With [Options].Spool, Teardown first sets the pending entries aside.
+//
+// If a single object cannot be removed, Teardown adds it to the result, continues, and returns
+// [ErrPartial] at the end. If a whole request fails because the service cannot be reached or
+// rejects the caller, Teardown stops and returns that error. The result then counts what was
+// removed until then.
 func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
 	defer wrap(&err, "teardown", "")
 	result.LeftInHistory = -1 // not counted yet
@@ -86,7 +90,7 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 		return result, err
 	}
 	if result.NotRemoved > 0 {
-		return result, fmt.Errorf("%w: %d are left: %w", ErrPartial, result.NotRemoved, result.Failed[0].Err)
+		return result, fmt.Errorf("%w: %d objects or versions are left: %w", ErrPartial, result.NotRemoved, result.Failed[0].Err)
 	}
 	return result, nil
 }

@@ -54,7 +54,7 @@ func (s *sealing) readStart() (again bool, err error) {
 	case s.prefix != nil:
 		return false, nil
 	case len(s.keys) == 0:
-		return false, fmt.Errorf("%w: there is no key source to seal for", envelope.ErrUnknownKey)
+		return false, fmt.Errorf("%w: the vault has no key source to seal the value with", envelope.ErrUnknownKey)
 	}
 	var start bytes.Buffer
 	if _, err := io.CopyN(&start, s.value, replayable+1); err != nil && err != io.EOF {

@@ -1,6 +1,6 @@
-// Package vault stores the credentials of AI agents, or any other object, sealed in a bucket
-// that the operator owns. Plaintext never leaves the process: every object is an envelope
-// (package envelope) that is bound to its vault, tenant, collection and name.
+// Package vault stores the credentials of AI agents, or any other object, sealed in a bucket that
+// the operator owns. Plaintext never leaves the process: every object is sealed in an envelope (see
+// package envelope) that is bound to its vault, tenant, collection and name.
 //
 // A provider opens a [Store]; [New] returns a [Vault] that uses it:
 //
@@ -10,10 +10,9 @@
 //	info, err := v.Put(ctx, "openrouter", strings.NewReader("sk-or-v1-…"), nil)
 //	r, err := v.Get(ctx, "openrouter", nil)
 //
-// When Put returns nil, the value is durable. When Put fails, nothing was stored, unless the
-// error wraps [ErrUnsure]. A reader receives bytes that were sealed under the requested name,
-// or an error. The sizes, times and names of objects are not hidden from clients that may list
-// the bucket.
+// When Put returns nil, the value is durable. When Put fails, nothing was stored, unless the error
+// wraps [ErrUnsure]. A reader receives bytes that were sealed under the requested name, or an
+// error. A client that may list the bucket can see the names, sizes and times of objects.
 //
 // A Vault may be used by several goroutines at once.
 package vault
@@ -52,10 +51,10 @@ type Vault struct {
 
 // Options configures a [Vault]. Nil, or the zero value, is ready to use.
 type Options struct {
-	// VaultID distinguishes two vaults of the same tenant with the same key. Every object is
-	// bound to it, so a copy of the vault must use the same VaultID.
+	// VaultID separates vaults that have the same tenant and the same key: an object of one vault
+	// does not open in another. A copy of a vault must use the VaultID of the original.
 	VaultID string
-	// Collection contains the objects; empty means [DefaultCollection].
+	// Collection is the collection of the objects; empty means [DefaultCollection].
 	Collection Collection
 	// Scope limits the names and operations of this Vault; the zero value limits nothing.
 	Scope Scope
@@ -64,26 +63,33 @@ type Options struct {
 	// Spool saves values on this machine until the store has them; nil saves nothing. See
 	// [Vault.Put].
 	Spool Spool
-	// Log receives one record for each request to the store. It never contains a value. Nil
-	// disables logging. The attributes: "op" (get, put, create, swap, delete, delete-if, list,
-	// versions, leftovers, purge, settle), "key" (the object's key, the prefix of a list, or
-	// the first of several keys), "keys" (how many keys the request was about, or returned),
-	// "status" ("ok", or the text of a sentinel), "duration", "bytes" (sealed bytes of one
-	// object that were sent or received), "tenant", and "attempt" (from 1).
+	// Log receives one record for each request to the store; nil disables logging. A record
+	// never contains a value. It has these attributes:
+	//   - "op": get, put, create, swap, delete, delete-if, list, versions, leftovers, purge
+	//     or settle
+	//   - "key": the object's key, the prefix of a listing, or the first of several keys
+	//   - "keys": the number of keys in the request, or in the response
+	//   - "status": "ok", or the text of a sentinel
+	//   - "bytes": the sealed bytes of one object that were sent or received
+	//   - "attempt": 1 for the first attempt
+	//   - "duration" and "tenant"
 	Log *slog.Logger
 }
 
-// A Scope limits a [Vault] before it sends a request: the cloud authorizes the tenant, but not
-// single names. An operation outside the scope is [ErrPermission].
+// A Scope limits the names and operations of a [Vault]. The cloud authorizes the tenant but cannot
+// authorize single names, so the Vault checks the scope before it sends a request. An operation
+// outside the scope fails with [ErrPermission].
 type Scope struct {
 	Names    []Name // the only names that may be used; nil means all, empty means none
-	ReadOnly bool   // refuses every write
+	ReadOnly bool   // rejects every write and delete
 }
 
-// New returns a Vault that keeps the objects of tenant in store. It seals and opens them with
-// keys. A Vault without keys can only List, Delete, Teardown and read the History. New sends no
-// request. It rejects invalid names with [ErrInvalidName], and a nil store or key source with
-// [ErrConfig].
+// New returns a Vault that keeps the objects of tenant in store, and seals and opens them with
+// keys. It sends no request. If the tenant, or an id, collection or name in o, is invalid, the
+// error wraps [ErrInvalidName]. If store or a key source is nil, the error wraps [ErrConfig].
+//
+// Without keys, a Vault supports only List, Stat, History, Teardown, and Delete without IfTag. The
+// other methods fail with [envelope.ErrUnknownKey].
 func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ *Vault, err error) {
 	defer wrap(&err, "open", "")
 	if o == nil {
@@ -121,78 +127,83 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	return v, nil
 }
 
-// Tenant returns the tenant of the Vault, in the form that [ParseTenant] returns.
+// Tenant returns the tenant of the Vault, as [ParseTenant] returned it.
 func (v *Vault) Tenant() Tenant { return v.tenant }
 
-// VaultID returns the id that distinguishes vaults of the same tenant and key; it may be empty.
+// VaultID returns the [Options].VaultID of the Vault, which may be empty.
 func (v *Vault) VaultID() string { return v.id }
 
 // Collection returns the collection of the Vault.
 func (v *Vault) Collection() Collection { return v.collection }
 
-// An Info describes an object. Unknown values are zero.
+// An Info describes an object. A field that is not known is zero.
 type Info struct {
 	Name        Name
 	Tenant      Tenant
 	Collection  Collection
-	Revision    int64             // microseconds since the Unix epoch; grows with every write of the name
-	Rewrap      int               // number of rewraps since that write
-	Tag         string            // opaque; identifies this write: see PutOptions.IfTag; empty without keys
-	Version     string            // the store's id of this version, if it was requested or the store returned it
-	Size        int64             // bytes of the value; verified only when the value was read to its end
+	Revision    int64             // microseconds since the Unix epoch; increases with every write of the name
+	Rewrap      int               // how often this revision was rewrapped: see envelope.Rewrap
+	Tag         string            // opaque id of this write, for IfTag of Put and Delete; empty if the Vault has no keys
+	Version     string            // the store's id of the version: after Put, if the store returns one, and after Get of a version
+	Size        int64             // bytes of the value; verified only after the value was read to its end
 	SealedSize  int64             // bytes stored
 	Modified    time.Time         // the store's time of the write; zero in the result of Put
 	ContentType string            // sealed with the value
 	Expires     time.Time         // sealed with the value; informational, not an access control
 	Expired     bool              // Expires has passed
 	Labels      map[string]string // sealed with the value
-	Pending     bool              // the value is on this machine only, and not certainly in the store: see [Spool]
+	Pending     bool              // the value is saved on this machine, and is not known to be in the store: see [Spool]
 }
 
-// PutOptions configures [Vault.Put]. Nil, or the zero value, replaces any object. At most one
-// of Create, IfTag and IfRevision may be set.
+// PutOptions configures [Vault.Put]. With nil or the zero value, Put creates the object, or
+// replaces the existing object of that name. At most one of Create, IfTag and IfRevision may be
+// set.
 type PutOptions struct {
 	// Create makes Put fail with [ErrExist] if the object exists.
 	Create bool
-	// IfTag, if not empty, makes Put a compare-and-swap: it fails with [ErrConflict] unless the
-	// object has this [Info].Tag. It sends one more request. If the store has no [Swapper], or
-	// returns no tag of the object, Put fails with [ErrUnsupported] and stores nothing.
+	// IfTag, if not empty, makes Put a compare-and-swap. Put sends one more request to read the
+	// object, and fails with [ErrConflict] unless the object has this [Info].Tag. If the store has
+	// no [Swapper], or returns no tag for the object, Put fails with [ErrUnsupported] and stores
+	// nothing.
 	IfTag string
-	// IfRevision, if not 0, is IfTag for people: the object must have this [Info].Revision, and
-	// IfRewrap as its [Info].Rewrap. Two writers may share a revision, so programs should use
+	// IfRevision, if not 0, also makes Put a compare-and-swap, with a number that a person can
+	// type. Put fails with [ErrConflict] unless the object has this [Info].Revision, and its
+	// [Info].Rewrap equals IfRewrap. Two writers may use the same revision, so programs should use
 	// IfTag.
 	IfRevision int64
 	IfRewrap   int
 	// ContentType, Expires and Labels are sealed with the value, so the store cannot read them.
-	// ContentType has at most 255 bytes, Expires is cut to whole seconds, and there are at most
-	// 64 labels. Together they take at most 4096 bytes.
+	// ContentType has at most 255 bytes. Expires is truncated to whole seconds. There are at most 64
+	// labels. Encoded as JSON, the three have at most 4096 bytes.
 	ContentType string
 	Expires     time.Time
 	Labels      map[string]string
-	// Spool is whether the value is saved on this machine first; the zero value saves it if the
-	// Vault has an [Options].Spool.
+	// Spool selects whether Put first saves the value on this machine. The zero value saves it if
+	// the Vault has an [Options].Spool.
 	Spool SpoolMode
 }
 
-// Put seals value and stores it under name. If it fails, nothing was stored, unless the error
-// wraps [ErrUnsure]: then the outcome is unknown, and the value may still appear. After ctx has
-// ended, Put may take 5 more seconds to learn the outcome of a request in progress and to
-// clean up.
+// Put seals value and stores it under name. If it fails, nothing was stored, unless the error wraps
+// [ErrUnsure]. Then the outcome is unknown, and the value may appear in the store later. When ctx
+// ends during a request, Put may take 5 more seconds to find out the outcome and to clean up.
 //
-// Put holds a value of up to 1 MiB in memory and retries it if the store does not respond. It
-// streams a longer value and does not retry it, with one exception: if value is an [io.Seeker],
-// Put seeks back and starts a new upload when the store reports that it stored nothing because
-// another write of the name was in progress, or because another client aborted the upload. If
-// the store supports conditional writes, a retry never replaces a value that another writer
-// stored after the first attempt. Put fails with [ErrConflict] if it streams a value and a Put
-// of the same Vault that began later has stored another one.
+// Put holds a value of up to 1 MiB in memory, and retries the write if the store does not respond.
+// If the store supports conditional writes, a retry never replaces a value that another writer
+// stored after the first attempt.
 //
-// With [Options].Spool, Put first saves the sealed value on this machine, before it sends a request.
-// If it then cannot store the value, or the outcome is unknown, it returns the Info of the value and a
-// [*SpooledError], and package spool sends the value later. Nil still means that the store has the
-// value. If neither the store nor the spool has the value, the error is an [*UnsavedError].
+// Put streams a longer value and does not retry the write, with one exception. The store may report
+// that it stored nothing because another write of the name was in progress, or because another
+// client aborted the upload. Then Put starts a new upload, if value is an [io.Seeker] or a
+// [*Content]. A streamed Put fails with [ErrConflict] and stores nothing if this Vault has stored
+// or read a later revision of the name in the meantime.
 //
-// An error of the reader is a [*SourceError].
+// With [Options].Spool, Put saves the sealed value on this machine before it sends a request. If it
+// then cannot store the value, or the outcome is unknown, Put returns the Info of the value and a
+// [*SpooledError]. Package spool sends the value later, unless [SpooledError].Refused is set. A nil
+// error still means that the store has the value. If neither the store nor the spool has the value,
+// the error wraps an [*UnsavedError].
+//
+// If the reader fails, the error wraps a [*SourceError].
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
 	if value == nil {
@@ -212,14 +223,14 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		}
 	}
 	if conditions > 1 || o.IfRewrap != 0 && o.IfRevision == 0 {
-		return Info{}, fmt.Errorf("%w: Create, IfTag and IfRevision exclude one another, and IfRewrap goes with IfRevision", ErrConfig)
+		return Info{}, fmt.Errorf("%w: use only one of Create, IfTag and IfRevision, and IfRewrap only with IfRevision", ErrConfig)
 	}
 	key, err := v.storable(name)
 	if err != nil {
 		return Info{}, err
 	}
 	if o.Spool == SpoolRequire && v.spool == nil {
-		return Info{}, fmt.Errorf("%w: SpoolRequire, and this vault has no spool", ErrConfig)
+		return Info{}, fmt.Errorf("%w: SpoolRequire is set, but this vault has no spool", ErrConfig)
 	}
 	m := envelope.Metadata{ContentType: o.ContentType, Expires: o.Expires, Labels: maps.Clone(o.Labels)}
 	if !m.Expires.IsZero() {
@@ -250,7 +261,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 
 // errNoTag means that a conditional write was requested and the server returned no tag to
 // compare.
-var errNoTag = fmt.Errorf("%w: the server returns no tag of the object, so it cannot compare", ErrUnsupported)
+var errNoTag = fmt.Errorf("%w: the server returns no tag (ETag) for the object, so the write cannot be conditional", ErrUnsupported)
 
 // condition returns the condition of the write. For a compare-and-swap it reads the object that
 // the write replaces.
@@ -261,7 +272,7 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	case o.IfTag == "" && o.IfRevision == 0:
 		return condition{}, nil
 	case v.store.Swap == nil || v.store.Tag == nil:
-		return condition{}, fmt.Errorf("%w: it cannot compare and swap", ErrUnsupported)
+		return condition{}, fmt.Errorf("%w: compare-and-swap", ErrUnsupported)
 	}
 	h, header, err := v.current(ctx, name, key)
 	switch {
@@ -276,7 +287,7 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	case o.IfTag == "" && o.IfRevision != header.Revision:
 		return condition{}, fmt.Errorf("%w: the object has revision %d, not %d", ErrConflict, header.Revision, o.IfRevision)
 	case o.IfTag == "" && o.IfRewrap != int(header.Rewrap):
-		return condition{}, fmt.Errorf("%w: revision %d was wrapped again %d times, not %d", ErrConflict, header.Revision, header.Rewrap, o.IfRewrap)
+		return condition{}, fmt.Errorf("%w: revision %d was rewrapped %d times, not %d times", ErrConflict, header.Revision, header.Rewrap, o.IfRewrap)
 	case h.tag == "":
 		return condition{}, errNoTag
 	}
@@ -286,29 +297,37 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 // tagOf returns the commitment, which is unique to each write and each rewrap.
 func tagOf(h *envelope.Header) string { return hex.EncodeToString(h.Commitment[:]) }
 
-// GetOptions configures [Vault.Get]. Nil, or the zero value, reads the whole current object.
+// GetOptions configures [Vault.Get]. With nil or the zero value, Get reads the whole current
+// object.
 type GetOptions struct {
-	// Version is an id from [Vault.History], "@N" for its N-th newest entry (1 is the current
-	// one), or "r:REVISION". Empty means the current object.
+	// Version selects a version of the object. It is an id from [Vault.History], or "@N" for the
+	// N-th newest entry of the history, or "r:REVISION" for the newest version with that revision.
+	// "@1" is the newest entry; delete markers count. Empty means the current object. If the
+	// version does not exist, or is a delete marker, the error wraps [ErrNotFound].
 	Version string
-	// Range, if not nil, selects a part of the value. Get reads it with one or two requests. A
-	// range that is counted from the end and stops before it may take a third request, because
-	// Get verifies the end of the object before it returns the range.
+	// Range, if not nil, selects a part of the value. Get reads it with one or two requests. If
+	// Offset is negative, Get may send a third request, because it must first verify where the
+	// object ends.
 	Range *Range
 }
 
-// A Range is a part of a value. The zero value is all of it.
+// A Range is a part of a value. The zero Range is the whole value.
 type Range struct {
-	Offset int64 // first byte; below 0, counted from the end: -5 means the last five
-	Length int64 // number of bytes; 0 or less means to the end; clipped to the size of the value
+	Offset int64 // position of the first byte; if negative, counted from the end: -5 means the last five bytes
+	Length int64 // number of bytes; 0 or less means all bytes to the end; shortened if the value ends earlier
 }
 
-// Get opens the object called name. The caller closes the reader. The reader returns only
-// verified bytes, and returns [io.EOF] only after the end was verified; every error is final.
-// Get opens an expired object too: see [Info].
+// Get opens the object called name. The caller must close the Reader. The Reader returns only
+// verified bytes, and returns [io.EOF] only after it has verified the end of the object. After an
+// error, every further Read returns the same error. Get also opens an object whose [Info].Expires
+// has passed.
 //
-// With [Options].Spool, Get returns the pending value of the name, with [Info].Pending set, if the store
-// cannot be reached or has an older object. It never returns a value that the store refused.
+// If the object does not exist, the error wraps [ErrNotFound]. If the envelope cannot be opened,
+// the error wraps a sentinel of package envelope.
+//
+// With [Options].Spool, Get returns the pending value of the name, with [Info].Pending set, in
+// these cases: the store cannot be reached, does not accept the caller, or has no object or an
+// older one. Get never returns a value that the store refused.
 func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, err error) {
 	defer wrap(&err, "get", string(name))
 	if o == nil {
@@ -369,7 +388,7 @@ func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (
 	return &Reader{v: v, info: info, header: r.Header().Bytes(), plain: r, body: body}, nil
 }
 
-// A Reader yields the verified bytes of one object. It comes from [Vault.Get].
+// A Reader returns the verified bytes of one object. [Vault.Get] opens it.
 type Reader struct {
 	v      *Vault
 	info   Info
@@ -380,12 +399,15 @@ type Reader struct {
 	err    error     // returned by every further Read
 }
 
-// Info describes the object. It was authenticated before Get returned.
+// Info describes the object. Revision, Rewrap, Tag and the sealed metadata were authenticated
+// before Get returned. Size is verified only when Read returns [io.EOF]. SealedSize, Modified and
+// Version are reported by the store and are not authenticated.
 func (r *Reader) Info() Info { return r.info }
 
+// Read implements [io.Reader]. See [Vault.Get] for its guarantees.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.plain == nil {
-		return 0, &Error{Op: "get", Err: fmt.Errorf("%w: a Reader comes from Get", ErrConfig)}
+		return 0, &Error{Op: "get", Err: fmt.Errorf("%w: the Reader was not returned by Get", ErrConfig)}
 	}
 	if r.err != nil {
 		return 0, r.err
@@ -404,8 +426,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the request. It always returns nil, and may be called again. Only [io.EOF] from
-// Read proves that the object was complete.
+// Close ends the request, if it is still in progress. It always returns nil, and may be called more
+// than once. Only [io.EOF] from Read proves that the object was complete.
 func (r *Reader) Close() error {
 	if r.body != nil {
 		r.body.Close()
@@ -419,9 +441,12 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Stat describes the object called name. It reads the first 16 KiB. Revision and sealed
-// metadata are authenticated, the size is not. A Vault without keys returns revision and size
-// only, and neither is authenticated.
+// Stat describes the object called name without reading its value. It reads the first 16 KiB of the
+// object. Revision and sealed metadata are authenticated, but sizes and times are not. A Vault
+// without keys returns no metadata, and nothing is authenticated.
+//
+// With [Options].Spool, Stat describes the pending value in the cases in which [Vault.Get] returns
+// it.
 func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
 	key, err := v.allowed(name)
@@ -465,15 +490,15 @@ func (v *Vault) stat(ctx context.Context, name Name, key string) (Info, error) {
 
 // An Entry is an object in a listing.
 type Entry struct {
-	Name       Name      // empty when Foreign
+	Name       Name      // empty if Foreign
 	Key        string    // the object's key in the bucket
 	SealedSize int64     // bytes stored
 	Modified   time.Time // the store's time of the last write
-	Foreign    bool      // not a key that this package makes: another program stored the object, and this package never opens it
+	Foreign    bool      // another program stored the object, under a key that this package does not make and never opens
 }
 
-// List yields the objects whose names start with prefix, in the order of their keys. It sends
-// one request for each 1000 objects and stops after the first error.
+// List yields the objects whose names start with prefix, in the order of their keys. It omits names
+// outside the [Scope]. It sends one request for each 1000 objects and stops after the first error.
 func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		err := v.opened()
@@ -553,7 +578,7 @@ func (s Scope) allows(name Name) bool { return s.Names == nil || slices.Contains
 // opened returns an error if the Vault was not made by New.
 func (v *Vault) opened() error {
 	if v == nil || v.backend == nil {
-		return fmt.Errorf("%w: a Vault comes from New", ErrConfig)
+		return fmt.Errorf("%w: the Vault was not returned by New", ErrConfig)
 	}
 	return nil
 }

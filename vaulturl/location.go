@@ -14,24 +14,27 @@ import (
 	"github.com/objectvault/objectvault/vault/spool"
 )
 
-// A Location is the parsed URL of a store. Parsing opens nothing and sends no request.
+// A Location is the parsed URL of a store. [ParseStore] returns it.
 type Location struct {
 	Scheme string // s3, cos, file or mem
 	Bucket string // empty for file and mem
 	Dir    string // of a file store
-	// Role is the role to assume with a token; empty: the store uses no identity.
+	// Role is the role to assume with a token. If it is empty, the store uses no identity.
 	Role string
-	// Audience is the required audience of a token; empty: only the cloud checks it.
+	// Audience is the required audience of a token. If it is empty, only the cloud checks the
+	// audience.
 	Audience string
-	// OtherAudiences are accepted in place of Audience.
+	// OtherAudiences are also accepted instead of Audience.
 	OtherAudiences []string
-	// TagKeys are the session tags that may contain the tenant; nil means the defaults.
+	// TagKeys are the keys of the session tags that contain the tenant. Nil means the default keys
+	// of [federation.Expectation].
 	TagKeys []string
-	// PerRole means that the cloud isolates tenants only by their roles, and not by claims of the
-	// token.
+	// PerRole means that the cloud isolates tenants only by their roles, and does not use claims of
+	// the token for that.
 	PerRole bool
-	// Identity is the source of tokens that the environment names, such as that of a TKE pod;
-	// IdentityFrom is the name of the variable. Both are empty if there is none.
+	// Identity is the source of tokens that the environment of a pod of Tencent Kubernetes Engine
+	// (TKE) supplies. IdentityFrom is the name of the environment variable. Both are empty in any
+	// other environment.
 	Identity, IdentityFrom string
 
 	endpoint string // of S3 or COS; empty: the default one
@@ -64,12 +67,14 @@ func (l *Location) Open(ctx context.Context, p *federation.Provider) (*vault.Sto
 	return l.open(ctx, p)
 }
 
-// Source parses spec as a source of tokens for the role.
+// Source opens a source of tokens, as [OpenIdentity] does. For github: without an audience it
+// requests Audience.
 func (l *Location) Source(spec string) (federation.Source, error) {
 	return parseSource(spec, l.Audience, l.options)
 }
 
-// Exchanger returns the exchanger of tokens for credentials of the role.
+// Exchanger returns a [federation.Exchanger] that trades tokens for credentials of Role. If Role is
+// empty, the error is a [*URLError].
 func (l *Location) Exchanger(ctx context.Context) (federation.Exchanger, error) {
 	if l.exchange == nil {
 		return nil, &URLError{"the URL of the store has no role", l.roleAdvice()}
@@ -77,7 +82,8 @@ func (l *Location) Exchanger(ctx context.Context) (federation.Exchanger, error) 
 	return l.exchange(ctx)
 }
 
-// Explain returns the [*vault.Cause] of an error of an identity or an exchange, or nil.
+// Explain returns the [*vault.Cause] of err, if err is the error of a token source or of a token
+// exchange. Otherwise it returns nil.
 func (l *Location) Explain(err error) error {
 	if l.explain == nil {
 		return nil
@@ -85,7 +91,7 @@ func (l *Location) Explain(err error) error {
 	return l.explain(err)
 }
 
-// roleAdvice returns an example URL of the store with a role.
+// roleAdvice returns an instruction to add a role to the URL, with an example.
 func (l *Location) roleAdvice() string {
 	switch l.Scheme {
 	case "s3":
@@ -96,10 +102,12 @@ func (l *Location) roleAdvice() string {
 	return "omit the identity, which only stores in a cloud use"
 }
 
-// RoleAdvice returns an instruction with an example URL of the store with a role.
+// RoleAdvice returns a hint for the user of a store without a role: how to add role= to the URL,
+// with an example.
 func (l *Location) RoleAdvice() string { return l.roleAdvice() }
 
-// ParseStore parses the URL of a store. Errors are [*URLError].
+// ParseStore parses the URL of a store. It opens nothing and sends no request. If the URL is
+// invalid, the error is a [*URLError].
 func ParseStore(storeURL string, o *Options) (*Location, error) {
 	o = o.orZero()
 	if arn := strings.ReplaceAll(strings.ToLower(storeURL), "%3a", ":"); strings.HasPrefix(arn, "s3://arn:") {

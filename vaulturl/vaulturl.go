@@ -10,17 +10,21 @@
 //	local:///FILE                                                       a key source
 //	file:PATH, env:VAR, exec:COMMAND, broker+https://HOST, github:      an identity
 //
-// A program opens a store and a key, and creates a vault from them:
+// A program opens a store and a key source, and passes them to [vault.New]:
 //
 //	store, err := vaulturl.OpenStore(ctx, "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/agents",
 //		&vaulturl.Options{Identity: "file:/run/token", Tenant: "0xabc"})
 //	key, err := vaulturl.OpenKeySource(ctx, "local:///etc/vault/root.key", nil)
 //	v, err := vault.New(store, "0xabc", []envelope.KeySource{key}, nil)
 //
+// The parameters of a store's URL are the fields of the same names of its provider's Config and
+// Role: aws.Config and aws.Role, tencent.Config and tencent.Role, and memfs.Config. docs/aws.md and
+// docs/tencent.md of this module describe those of the clouds.
+//
 // The package imports every provider and thus the SDKs of all clouds. If the size of the binary
 // matters, import one provider directly.
 //
-// Errors about a URL wrap [vault.ErrConfig]. They do not repeat the URL, which may contain a
+// An error about a URL wraps [vault.ErrConfig]. It does not repeat the URL, which may contain a
 // password.
 package vaulturl
 
@@ -42,39 +46,41 @@ import (
 	"github.com/objectvault/objectvault/vault/spool"
 )
 
-// Options configures the functions of this package beyond the URL. Nil, or the zero value, is
-// ready to use.
+// Options contains the settings of this package that are not part of a URL. Nil, or the zero value,
+// is ready to use.
 type Options struct {
-	// Identity is the source of tokens for a store with role=. If it is empty, such a store
-	// cannot be opened, except on a TKE pod.
+	// Identity is the source of tokens for a store with role=. If it is empty, OpenStore cannot
+	// open such a store. A COS store without role= in a pod of Tencent Kubernetes Engine (TKE)
+	// needs no Identity: see [Location].Identity.
 	Identity string
-	// Tenant is the expected tenant of the token. A token of another tenant is never sent. Empty
-	// means any tenant.
+	// Tenant is the expected tenant of the token. A token of another tenant is rejected before it
+	// is sent. Empty means any tenant.
 	Tenant vault.Tenant
-	// Timeout limits the time that a connection may make no progress, and the wait for a lock;
-	// 0 means 30 seconds.
+	// Timeout is how long a connection may be silent, and how long to wait for a file lock. 0 means
+	// 30 seconds.
 	Timeout time.Duration
-	// MustExist makes OpenStore fail with [ErrNoStore] if a file:// store does not exist.
+	// MustExist makes OpenStore fail with [ErrNoStore] instead of creating a file:// store.
 	MustExist bool
 	// Deferred makes OpenStore send no request: the Store is opened before its first request, as
 	// [vault.Deferred] describes. A program with a spool sets it, so that it can start, and save
 	// values, while the cloud cannot be reached.
 	Deferred bool
-	// Unsynced, if not nil, is called once, at the first write, if the file system of a file://
-	// store cannot sync directories: see [memfs.Config].
+	// Unsynced, if not nil, is called with the directory of a file:// store whose file system
+	// cannot sync directories. It is called once, at the first write: see [memfs.Config].
 	Unsynced func(dir string)
-	// Getenv reads the environment, for identities such as env:VAR and for the variables of
-	// TKE. If it is nil, such identities are rejected. The SDKs of the clouds read the
-	// environment themselves.
+	// Getenv returns an environment variable, usually by [os.Getenv]. The identities env: and
+	// github: need it. Package vaulturl also reads AWS_ENDPOINT_URL and the variables of a TKE pod
+	// with it. If Getenv is nil, env: and github: are rejected, and the other variables are
+	// ignored. The SDKs of the clouds read the environment without it.
 	Getenv func(name string) string
-	// Prompt asks the user for a secret. If it is nil, key sources that need it are rejected.
+	// Prompt asks the user for a secret. If it is nil, key sources that need a prompt are rejected.
 	Prompt func(ctx context.Context, text string) (string, error)
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
 }
 
-// ErrNoStore means that a directory does not contain a file:// store, although it must. Such errors
-// also wrap [vault.ErrUnavailable].
+// ErrNoStore means that [Options].MustExist is set and the directory of a file:// URL contains no
+// store. An error with it also wraps [vault.ErrUnavailable].
 var ErrNoStore = memfs.ErrNoStore
 
 // A URLError describes an invalid URL. It wraps [vault.ErrConfig].
@@ -88,7 +94,7 @@ func (e *URLError) Error() string { return e.Problem }
 // Unwrap returns [vault.ErrConfig].
 func (e *URLError) Unwrap() error { return vault.ErrConfig }
 
-// OpenStore opens the store at a URL. The caller must close it.
+// OpenStore opens the store at a URL. The caller must close it with [vault.Store].Close.
 func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, error) {
 	l, err := ParseStore(storeURL, o)
 	if err != nil {
@@ -138,8 +144,9 @@ func OpenSpool(storeURL string, c spool.Config, o *Options) (*spool.Spool, error
 	return spool.Open(c)
 }
 
-// OpenKeySource opens the key source at a URL: local:///FILE with a root key. If the file does
-// not exist, the error wraps [io/fs.ErrNotExist].
+// OpenKeySource opens the key source at a URL: local:///FILE, where FILE contains a root key. If
+// the file does not exist, the error wraps [io/fs.ErrNotExist]. The other errors are those of
+// [kek.OpenFile].
 func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.KeySource, error) {
 	path, err := KeyFile(keyURL)
 	if err != nil {
@@ -148,7 +155,8 @@ func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.KeySo
 	return kek.OpenFile(path)
 }
 
-// KeyFile returns the path of a local:///FILE URL.
+// KeyFile returns the path FILE of a local:///FILE URL. If keyURL has another form, the error is a
+// [*URLError].
 func KeyFile(keyURL string) (string, error) {
 	u, err := url.Parse(keyURL)
 	if err == nil && u.Scheme != "local" {
@@ -162,10 +170,10 @@ func KeyFile(keyURL string) (string, error) {
 	return "", &URLError{"the URL of a key source must be local: or local:///FILE with an absolute path", ""}
 }
 
-// OpenIdentity opens a source of tokens: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST
-// or github:. Its errors wrap [federation.ErrInvalidSource]. A github: source without an
-// audience requests the default audience of the cloud; to use another default, call
-// [federation.ParseSource].
+// OpenIdentity opens a source of tokens: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or
+// github:AUDIENCE. If spec is invalid, the error wraps [federation.ErrInvalidSource]. For github:
+// without an audience, GitHub chooses the audience of the token. [Location.Source] requests the
+// audience of the store instead.
 func OpenIdentity(_ context.Context, spec string, o *Options) (federation.Source, error) {
 	return parseSource(spec, "", o.orZero())
 }

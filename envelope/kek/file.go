@@ -13,24 +13,28 @@ import (
 	"github.com/objectvault/objectvault/internal/durable"
 )
 
-// ErrKeyFile means that a root key file exists but must not be used: other users may read it,
-// or it does not contain exactly one root. The message says how to repair it.
+// ErrKeyFile means that a root key file exists but must not be used, because another user can
+// access it or because it does not contain exactly one root. The error text describes how to repair
+// the file.
 var ErrKeyFile = errors.New("unusable root key file")
 
 // fileSize is 64 lower-case hex characters and one newline.
 const fileSize = 2*rootSize + 1
 
-// OpenFile returns the source whose root is in the file at path. A missing file is
-// [fs.ErrNotExist]. The error is [ErrKeyFile] if other users may read the file, if another user
-// owns it, if it is not a regular file, or if it does not contain exactly 64 lower-case hex
-// characters and a newline. OpenFile follows a symbolic link and checks its target.
+// OpenFile returns the key source whose root is in the file at path. The file must contain exactly
+// 64 lower-case hexadecimal digits and a newline. OpenFile follows a symbolic link and checks its
+// target.
+//
+// If the file does not exist, the error wraps [fs.ErrNotExist]. If the file has other content, is
+// not a regular file, belongs to another user, or can be accessed by other users, the error wraps
+// [ErrKeyFile].
 func OpenFile(path string) (*Local, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat() // of the open file: path may lead to another file by now
+	info, err := f.Stat() // of the open file, because path may be another file now
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +64,7 @@ func readRoot(r io.Reader) (Root, error) {
 	case len(text) == 0:
 		return Root{}, fmt.Errorf("%w: %w", ErrKeyFile, errEmpty)
 	case len(text) > fileSize:
-		return Root{}, fmt.Errorf("%w: it holds more than 64 characters and a newline; %s", ErrKeyFile, remedy)
+		return Root{}, fmt.Errorf("%w: it is longer than 64 characters and a newline; %s", ErrKeyFile, remedy)
 	case len(text) < fileSize:
 		return Root{}, fmt.Errorf("%w: it is cut short, %d of %d bytes; %s", ErrKeyFile, len(text), fileSize, remedy)
 	}
@@ -81,12 +85,15 @@ func readRoot(r io.Reader) (Root, error) {
 	return rootOf(b), nil
 }
 
-// CreateFile creates a random root and a file of mode 0600 for it at path, and the directory,
-// of mode 0700, if necessary. If the file exists, CreateFile opens it unchanged and returns
-// created as false. If several processes call CreateFile at once, one creates the file and all
-// return its key. When CreateFile returns nil, the file is on disk, unless its file system does
-// not sync directories. If CreateFile is interrupted, path has the whole file or none; on a
-// file system without hard links, it may have an empty file.
+// CreateFile creates a random root and stores it in a new file of mode 0600 at path. If the
+// directory of path does not exist, CreateFile creates it with mode 0700. If the file exists,
+// CreateFile opens it unchanged, as [OpenFile] does, and created is false. If several processes
+// call CreateFile at once, one of them creates the file, and all return a source with the same
+// root.
+//
+// When err is nil, the file is on disk, unless its file system does not sync directories. If
+// CreateFile is interrupted, the file is complete or does not exist. On a file system without hard
+// links, it may also be empty.
 func CreateFile(path string) (l *Local, created bool, err error) {
 	if l, err = existing(path); !errors.Is(err, fs.ErrNotExist) {
 		return l, false, err
@@ -94,15 +101,18 @@ func CreateFile(path string) (l *Local, created bool, err error) {
 	return publish(path, RandomRoot())
 }
 
-// ImportFile is [CreateFile] with the root that it reads from from: 64 hexadecimal digits in
-// either case; blanks, line breaks and byte order marks are ignored. Other input is
-// [ErrNotRoot], and the message describes the problem. If the file exists with another root,
-// the error is [fs.ErrExist] and the file stays. A nil reader is [envelope.ErrInvalid].
-func ImportFile(path string, from io.Reader) (l *Local, created bool, err error) {
-	if from == nil {
-		return nil, false, invalid("ImportFile from a nil reader")
+// ImportFile reads a root from r and stores it in a new file at path, as [CreateFile] does. The
+// input is 64 hexadecimal digits, in upper or lower case; blanks, line breaks and byte order marks
+// are ignored. For other input the error wraps [ErrNotRoot], and its text describes the problem.
+//
+// If the file exists with the same root, ImportFile opens it, and created is false. If the file
+// exists with another root, the error wraps [fs.ErrExist], and the file is not changed. If r is
+// nil, the error wraps [envelope.ErrInvalid].
+func ImportFile(path string, r io.Reader) (l *Local, created bool, err error) {
+	if r == nil {
+		return nil, false, invalid("the reader passed to ImportFile is nil")
 	}
-	root, err := importRoot(from)
+	root, err := importRoot(r)
 	if err != nil {
 		return nil, false, fmt.Errorf("import: %w", err)
 	}
@@ -113,7 +123,7 @@ func ImportFile(path string, from io.Reader) (l *Local, created bool, err error)
 		return nil, false, err
 	}
 	if subtle.ConstantTimeCompare([]byte(*l.root.v), []byte(*root.v)) != 1 {
-		return nil, false, fmt.Errorf("import: %s holds another root key, with fingerprint %s: %w", path, l.Fingerprint(), fs.ErrExist)
+		return nil, false, fmt.Errorf("import: %s contains another root key, with fingerprint %s: %w", path, l.Fingerprint(), fs.ErrExist)
 	}
 	return l, created, nil
 }

@@ -120,16 +120,16 @@ func TestOpenFileRefuses(t *testing.T) {
 		{"empty", write("a", "", 0o600), "it is empty; restore it from a copy, or remove it if no key was made yet", false},
 		{"cut", write("b", someRoot[:40], 0o600), "it is cut short, 40 of 65 bytes; restore it from a copy", false},
 		{"no newline", write("c", body, 0o600), "it is cut short, 64 of 65 bytes; restore it from a copy", false},
-		{"carriage return", write("d", body+"\r\n", 0o600), "it holds more than 64 characters and a newline; restore it from a copy", false},
-		{"two newlines", write("e", body+"\n\n", 0o600), "it holds more than 64 characters and a newline; restore it from a copy", false},
-		{"huge", write("f", strings.Repeat(body, 1000), 0o600), "it holds more than 64 characters and a newline; restore it from a copy", false},
+		{"carriage return", write("d", body+"\r\n", 0o600), "it is longer than 64 characters and a newline; restore it from a copy", false},
+		{"two newlines", write("e", body+"\n\n", 0o600), "it is longer than 64 characters and a newline; restore it from a copy", false},
+		{"huge", write("f", strings.Repeat(body, 1000), 0o600), "it is longer than 64 characters and a newline; restore it from a copy", false},
 		{"upper case", write("g", strings.ToUpper(body)+"\n", 0o600), malformed, false},
 		{"not hex", write("h", "g"+someRoot[1:], 0o600), malformed, false},
 		{"space for newline", write("i", body+" ", 0o600), malformed, false},
-		{"group may read", write("j", someRoot, 0o640), "others may use " + dir + "/j, mode 0640: chmod 600 " + dir + "/j", true},
-		{"all may read", write("k", someRoot, 0o604), "others may use " + dir + "/k, mode 0604: chmod 600 " + dir + "/k", true},
-		{"all may write", write("l", someRoot, 0o602), "others may use " + dir + "/l, mode 0602: chmod 600 " + dir + "/l", true},
-		{"group may run", write("m", someRoot, 0o610), "others may use " + dir + "/m, mode 0610: chmod 600 " + dir + "/m", true},
+		{"group may read", write("j", someRoot, 0o640), "other users can access " + dir + "/j (mode 0640): chmod 600 " + dir + "/j", true},
+		{"all may read", write("k", someRoot, 0o604), "other users can access " + dir + "/k (mode 0604): chmod 600 " + dir + "/k", true},
+		{"all may write", write("l", someRoot, 0o602), "other users can access " + dir + "/l (mode 0602): chmod 600 " + dir + "/l", true},
+		{"group may run", write("m", someRoot, 0o610), "other users can access " + dir + "/m (mode 0610): chmod 600 " + dir + "/m", true},
 		{"directory", dir, dir + " is not a regular file", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestImportFile(t *testing.T) {
 		t.Errorf("the same again: created %v, %v", created, err)
 	}
 	_, _, err = kek.ImportFile(path, strings.NewReader("ff"+someRoot[2:]))
-	if want := "import: " + path + " holds another root key, with fingerprint 5702411fe3f18693: file already exists"; !errors.Is(err, fs.ErrExist) || err.Error() != want {
+	if want := "import: " + path + " contains another root key, with fingerprint 5702411fe3f18693: file already exists"; !errors.Is(err, fs.ErrExist) || err.Error() != want {
 		t.Errorf("another: %v, want %s", err, want)
 	}
 	fresh := filepath.Join(t.TempDir(), "root.key")
@@ -181,17 +181,17 @@ func TestImportFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                     "it is empty",
 		" \r\n\ufeff":                          "it is empty",
-		someRoot + "x":                         "character 1 of line 2 is no digit 0-9 a-f",
-		"0x" + body:                            "character 2 of line 1 is no digit 0-9 a-f",
-		body[:40] + "\r\n" + body[40:63] + "g": "character 24 of line 2 is no digit 0-9 a-f",
-		body[:63]:                              "it has 63 of 64 digits",
-		body + "a":                             "it has 65 digits, and a root key has 64",
-		body + "\n" + body:                     "it has 128 digits, and a root key has 64",
-		"5702411fe3f18693\n":                   "it has 16 of 64 digits, as a fingerprint has",
-		strings.Repeat(body+"\n", 64):          "it is longer than 4 KiB, and a root key has 64 digits",
+		someRoot + "x":                         "character 1 of line 2 is not a digit 0-9 a-f",
+		"0x" + body:                            "character 2 of line 1 is not a digit 0-9 a-f",
+		body[:40] + "\r\n" + body[40:63] + "g": "character 24 of line 2 is not a digit 0-9 a-f",
+		body[:63]:                              "it has 63 digits instead of 64",
+		body + "a":                             "it has 65 digits instead of 64",
+		body + "\n" + body:                     "it has 128 digits instead of 64",
+		"5702411fe3f18693\n":                   "it has 16 digits instead of 64; this may be a fingerprint",
+		strings.Repeat(body+"\n", 64):          "it is longer than 4 KiB, but a root key has 64 digits",
 		"\xff\xfe" + strings.Join(strings.Split(body, ""), "\x00") + "\x00": "it is UTF-16 text: save it as UTF-8",
 		"\x00" + body: "it is UTF-16 text: save it as UTF-8",
-		body + "\x00": "character 65 of line 1 is no digit 0-9 a-f",
+		body + "\x00": "character 65 of line 1 is not a digit 0-9 a-f",
 	} {
 		_, _, err := kek.ImportFile(fresh, strings.NewReader(text))
 		if !errors.Is(err, kek.ErrKeyFile) || !errors.Is(err, kek.ErrNotRoot) || err.Error() != "import: unusable root key file: "+want {

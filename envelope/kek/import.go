@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/internal/text"
 )
 
-// ErrNotRoot means that the imported text is not a root. Errors with it also wrap [ErrKeyFile].
+// ErrNotRoot means that the imported text is not a root. An error with it also wraps [ErrKeyFile].
 var ErrNotRoot = errors.New("not a root key")
 
 // A notRoot is an [ErrNotRoot] with a reason. It never contains the imported text.
@@ -35,7 +35,7 @@ func importRoot(r io.Reader) (Root, error) {
 	case err != nil:
 		return Root{}, notRoot(err.Error())
 	case len(content) > maxImport:
-		return Root{}, notRoot("it is longer than 4 KiB, and a root key has 64 digits")
+		return Root{}, notRoot("it is longer than 4 KiB, but a root key has 64 digits")
 	}
 	digits := make([]byte, 0, len(plain))
 	defer func() { clear(digits) }()
@@ -48,18 +48,18 @@ func importRoot(r io.Reader) (Root, error) {
 		case c == '\n':
 			line, column = line+1, 0
 		case !unicode.IsSpace(c) && !unicode.Is(unicode.Cf, c):
-			return Root{}, notRoot(fmt.Sprintf("character %d of line %d is no digit 0-9 a-f", column, line))
+			return Root{}, notRoot(fmt.Sprintf("character %d of line %d is not a digit 0-9 a-f", column, line))
 		}
 	}
 	switch n := len(digits); {
 	case n == 0:
 		return Root{}, notRoot("it is empty")
 	case n == 16:
-		return Root{}, notRoot("it has 16 of 64 digits, as a fingerprint has")
+		return Root{}, notRoot("it has 16 digits instead of 64; this may be a fingerprint")
 	case n < 2*rootSize:
-		return Root{}, notRoot(fmt.Sprintf("it has %d of 64 digits", n))
+		return Root{}, notRoot(fmt.Sprintf("it has %d digits instead of 64", n))
 	case n > 2*rootSize:
-		return Root{}, notRoot(fmt.Sprintf("it has %d digits, and a root key has 64", n))
+		return Root{}, notRoot(fmt.Sprintf("it has %d digits instead of 64", n))
 	}
 	b := make([]byte, rootSize)
 	defer clear(b)

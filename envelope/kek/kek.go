@@ -1,14 +1,16 @@
-// Package kek contains the key sources of package envelope, which supply key-encryption keys.
-// Each key is derived for one name of one collection of one tenant, so a process that receives
-// one key has no other.
+// Package kek contains key sources for package envelope. A key source wraps the data key of an
+// object with a key-encryption key. It derives a separate key for each full name ([envelope.Ref]),
+// so the key of one name does not disclose the key of another.
 //
-// The source of this package is [Local]: a root of 32 random bytes, usually in a file.
+// The source of this package is [Local]. It derives its keys from a root of 32 random bytes,
+// usually in a file:
 //
 //	keys, created, err := kek.CreateFile("root.key") // once
 //	keys, err := kek.OpenFile("root.key")            // afterwards
 //
-// A holder of the root can read and forge all objects that are sealed with it. Without the root
-// they are unrecoverable: keep a copy. [ImportFile] installs the root on another machine.
+// A holder of the root can read and forge all objects that are sealed with it. Without the root,
+// the objects are unrecoverable, so keep a copy of it. [ImportFile] installs the root on another
+// machine.
 package kek
 
 import (
@@ -26,9 +28,11 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// A Root is the secret from which a source derives its keys. It is redacted when it is printed.
-// The zero Root has no secret.
-type Root struct{ v *string } // not *[]byte, which fmt prints for unknown verbs
+// A Root is the secret from which a source derives its keys. Package fmt prints it as [redacted].
+// The zero Root contains no secret.
+type Root struct {
+	v *string // not *[]byte, which fmt prints for unknown verbs
+}
 
 const (
 	minRoot  = 32
@@ -36,10 +40,10 @@ const (
 	rootSize = 32 // length of a root from RandomRoot
 )
 
-// NewRoot returns a copy of b, 32 to 64 bytes, as a Root.
+// NewRoot returns a Root with a copy of b, which must have 32 to 64 bytes.
 func NewRoot(b []byte) (Root, error) {
 	if len(b) < minRoot || len(b) > maxRoot {
-		return Root{}, fmt.Errorf("a root key of %d bytes, it must have %d to %d", len(b), minRoot, maxRoot)
+		return Root{}, fmt.Errorf("a root key has %d to %d bytes, not %d", minRoot, maxRoot, len(b))
 	}
 	return rootOf(b), nil
 }
@@ -57,8 +61,8 @@ func RandomRoot() Root {
 	return rootOf(b)
 }
 
-// Reveal returns a copy of the secret, for code that stores it. No other method returns the
-// secret. The zero Root returns nil.
+// Reveal returns a copy of the secret. It is meant for code that stores the secret; no other method
+// returns it. For the zero Root it returns nil.
 func (r Root) Reveal() []byte {
 	if r.v == nil {
 		return nil
@@ -66,7 +70,7 @@ func (r Root) Reveal() []byte {
 	return []byte(*r.v)
 }
 
-// Format prints [redacted], whatever the verb.
+// Format prints [redacted] for every verb.
 func (Root) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
 // MarshalText returns [redacted], so that JSON and other encodings do not contain the secret.
@@ -93,8 +97,8 @@ func (r Root) aead(ctx [32]byte) (tink.AEAD, error) {
 	return subtle.NewAESGCM(key)
 }
 
-// Local is a source with a root in memory. Its stanzas have type 1. It does no I/O. If a Local
-// has no root, like the zero Local, every method that needs one returns [envelope.ErrInvalid].
+// A Local is a key source whose root is in memory. Its stanzas have type 1. It does no I/O. The
+// zero Local has no root; its methods that need one return [envelope.ErrInvalid].
 type Local struct{ root Root }
 
 var (
@@ -111,11 +115,11 @@ func (invalid) Unwrap() error { return envelope.ErrInvalid }
 
 const errNoRoot invalid = "the key source has no root"
 
-// NewLocal returns the source of root.
+// NewLocal returns the key source with the given root.
 func NewLocal(root Root) *Local { return &Local{root} }
 
-// InsecureFixed returns a source with a public root: the bytes 00 01 … 1f. Its objects are not
-// secret. Use it in examples and tests only.
+// InsecureFixed returns a key source whose root is publicly known: the bytes 00 01 … 1f. Objects
+// that it seals are not secret. Use it only in examples and tests.
 func InsecureFixed() *Local {
 	b := make([]byte, rootSize)
 	for i := range b {
@@ -127,8 +131,9 @@ func InsecureFixed() *Local {
 // hasRoot reports whether l, which may be nil, has a root.
 func (l *Local) hasRoot() bool { return l != nil && l.root.v != nil }
 
-// Fingerprint returns a short public identifier of the root, for comparing the roots of two
-// machines. It does not help to find the root. Without a root it is empty.
+// Fingerprint returns a short identifier of the root: compare it to find out whether two machines
+// have the same root. It is not secret, because it discloses nothing about the root. If l has no
+// root, Fingerprint returns "".
 func (l *Local) Fingerprint() string {
 	if !l.hasRoot() {
 		return ""
@@ -136,7 +141,7 @@ func (l *Local) Fingerprint() string {
 	return hex.EncodeToString(l.root.derive("objectvault root fingerprint", 8))
 }
 
-// Format prints [redacted], whatever the verb.
+// Format prints [redacted] for every verb.
 func (Local) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
 const (

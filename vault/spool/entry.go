@@ -21,7 +21,7 @@ import (
 //	magic[4] headLen[4] envelopeLen[8] head[headLen] envelope[envelopeLen] digest[32] attempts
 //
 // Numbers are big-endian. The head is JSON. The digest is SHA-256 of the head, the envelope and the
-// first 16 bytes. Attempts are lines of JSON, which are added at the end.
+// first 16 bytes. Attempts are lines of JSON, which are appended.
 
 const (
 	magic        = "OVS1"
@@ -29,11 +29,11 @@ const (
 	digestLen    = sha256.Size
 	maxHeadLen   = 16 << 10
 	maxAttempts  = 64 // attempts that are kept
-	keptAttempts = 16 // attempts that are kept when there are too many
+	keptAttempts = 16 // attempts that remain when there are more
 )
 
-// ErrDamaged means that the file of an entry is damaged, or belongs to another store. The spool sets
-// such a file aside.
+// ErrDamaged means that the file of an entry is damaged or belongs to another store. The spool sets
+// the file aside.
 var ErrDamaged = errors.New("damaged entry of the spool")
 
 // A head describes the envelope of an entry.
@@ -56,7 +56,7 @@ type head struct {
 	Overwrite  bool      `json:"overwrite,omitempty"`
 }
 
-// A line is an attempt, as the file of an entry has it.
+// A line is the JSON of an attempt in the file of an entry.
 type line struct {
 	Time      time.Time `json:"time"`
 	Reason    string    `json:"reason,omitempty"`
@@ -196,8 +196,8 @@ func newWriter(f *os.File, h head) (*writer, error) {
 	return w, err
 }
 
-// Write adds to the envelope. It counts what the file has, not what is in a buffer, so that a caller
-// who runs out of disk space knows which bytes are left over.
+// Write adds p to the envelope. It does not buffer, so its result is exact: if the disk is full,
+// the caller knows which bytes were not written.
 func (w *writer) Write(p []byte) (int, error) {
 	n, err := w.f.Write(p)
 	w.sum.Write(p[:n])

@@ -1,19 +1,20 @@
 // Package spool keeps sealed values on this machine until the store has them. It is a write-ahead
-// journal: [vault.Vault.Put] writes an entry before it sends a request, and removes it when the store
-// has the value. What stays is sent later, by [Spool.Sync].
+// journal: [vault.Vault.Put] writes an entry before it sends a request, and removes the entry when
+// the store has the value. [Spool.Sync] sends the remaining entries later.
 //
-//	id, err := spool.StoreID("s3://bucket?region=eu-central-1")
+//	id := spool.StoreID("s3", "", "bucket", "")
 //	sp, err := spool.Open(spool.Config{Dir: dir, Store: id})
 //	v, err := vault.New(store, tenant, keys, &vault.Options{Spool: sp})
 //	_, err = v.Put(ctx, "openrouter", strings.NewReader(key), nil)
 //	if errors.Is(err, vault.ErrSpooled) {
-//		// saved here; later:
+//		// the value is saved on this machine; later:
 //		result, err := sp.Sync(ctx, v, nil)
 //	}
 //
-// An entry is a file, which is complete and synced before Put sends a request. FORMAT.md of this module
-// specifies it. Several processes may use a directory at once: an entry is locked while it is sent,
-// and the system releases the lock when the process ends. The entries of one name are sent in order.
+// An entry is a file. Put completes and syncs the file before it sends a request. FORMAT.md of this
+// module specifies its format. Several processes may use a directory at once. A process locks an
+// entry while it sends it, and the operating system releases the lock when the process ends. The
+// entries of one name are sent in order.
 //
 // The package starts no goroutine, except while Sync runs.
 package spool
@@ -43,18 +44,18 @@ import (
 )
 
 const (
-	// DefaultLimit is the maximum length of a value by default, in bytes.
+	// DefaultLimit is the default of [Config].Limit, in bytes.
 	DefaultLimit = 64 << 20
-	// DefaultTotal is the maximum size of all entries of a store by default, in bytes.
+	// DefaultTotal is the default of [Config].Total, in bytes.
 	DefaultTotal = 256 << 20
 )
 
 // A Config configures a [Spool].
 type Config struct {
-	// Dir contains the spools of all stores, and the key of the spool. It is created, mode 0700,
-	// when the first entry is added.
+	// Dir is the directory of the spools of all stores, and of their common key. It is created with
+	// mode 0700 when the first entry is added.
 	Dir string
-	// Store is the [StoreID] of the store that the entries are for.
+	// Store is the [StoreID] of the store that receives the entries.
 	Store string
 	// Limit is the maximum length of a value in bytes; 0 means [DefaultLimit].
 	Limit int64
@@ -62,13 +63,13 @@ type Config struct {
 	Total int64
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
-	// Warn receives errors that do not fail an operation: a value that could not be saved and was
-	// sent all the same, a damaged entry that was set aside. Nil ignores them.
+	// Warn receives errors that do not make an operation fail: a value could not be saved, or a
+	// damaged entry was set aside. Nil ignores them.
 	Warn func(error)
 }
 
-// A Spool is the directory of the entries of one store. It implements [vault.Spool]. It is safe for
-// concurrent use.
+// A Spool is the directory with the entries of one store. It implements [vault.Spool], and is safe
+// for concurrent use.
 type Spool struct {
 	config Config
 	dir    string
@@ -81,7 +82,7 @@ type Spool struct {
 
 var _ vault.Spool = (*Spool)(nil)
 
-// A system has the calls that make entries durable. Tests have their own.
+// A system contains the system calls that make entries durable. Tests replace them.
 type system struct {
 	makeDir func(dir string) error
 	sync    func(*os.File) error
@@ -96,10 +97,11 @@ var thisSystem = system{durable.MakeDir, (*os.File).Sync, os.Rename, func(dir st
 	return nil
 }}
 
-// Open returns the spool of a store. It creates nothing. An incomplete Config is [vault.ErrConfig].
+// Open returns the spool of a store. It creates no file. If the Config is incomplete, the error
+// wraps [vault.ErrConfig].
 func Open(c Config) (*Spool, error) {
 	if c.Dir == "" || c.Store == "" || strings.ContainsAny(c.Store, `/\`) {
-		return nil, fmt.Errorf("%w: a spool needs Dir and Store", vault.ErrConfig)
+		return nil, fmt.Errorf("%w: the Config of a spool needs Dir and Store", vault.ErrConfig)
 	}
 	if c.Limit <= 0 {
 		c.Limit = DefaultLimit
@@ -122,8 +124,9 @@ func (s *Spool) Dir() string { return s.dir }
 // Limit implements [vault.Spool].
 func (s *Spool) Limit() int64 { return s.config.Limit }
 
-// KeySource implements [vault.Spool]. It creates the key of the spool, which seals nothing but entries,
-// in Config.Dir, mode 0600. Who loses the key loses the entries that are sealed for it.
+// KeySource implements [vault.Spool]. If the key of the spool does not exist, KeySource creates it,
+// in a file of mode 0600 in [Config].Dir. The key seals entries only. Without it, the entries with
+// [vault.SpoolEntry].Local are unrecoverable.
 func (s *Spool) KeySource() (envelope.KeySource, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,13 +146,14 @@ func (s *Spool) KeySource() (envelope.KeySource, error) {
 
 func (s *Spool) keyFile() string { return filepath.Join(s.config.Dir, "spool.key") }
 
-// HasKey reports whether the key of the spool exists.
+// HasKey reports whether the key of the spool exists and can be read.
 func (s *Spool) HasKey() bool {
 	_, err := kek.OpenFile(s.keyFile())
 	return err == nil
 }
 
-// An id is 16 hex digits that grow, 12 that depend on the full name of the object, and 8 random ones.
+// An id has 16 hex digits that increase, 12 that depend on the object's full name, and 8 random
+// ones.
 const (
 	idLen     = 16 + 1 + 12 + 1 + 8
 	extension = ".entry"
@@ -180,7 +184,7 @@ func (s *Spool) Add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	return added, err
 }
 
-// explain gives an error of the file system its sentinel.
+// explain wraps an error of the file system in its sentinel.
 func explain(err error) error {
 	if isFull(err) {
 		return fmt.Errorf("%w: %w", vault.ErrNoSpace, err)
@@ -200,7 +204,7 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 		return nil, err
 	}
 	if total >= s.config.Total {
-		return nil, fmt.Errorf("%w: it has %d bytes, and its limit is %d", vault.ErrNoSpace, total, s.config.Total)
+		return nil, fmt.Errorf("%w: its entries have %d bytes, and the limit is %d", vault.ErrNoSpace, total, s.config.Total)
 	}
 	e.ID = s.newID(names, e.Ref)
 	added := &entry{spool: s, e: e, temp: true}
@@ -256,7 +260,8 @@ func (s *Spool) prepare() error {
 	return nil
 }
 
-// scan returns the ids of all entries in order, of unfinished ones, too, and the size of all files.
+// scan returns the ids of all entries in order, including unfinished ones, and the size of all
+// files.
 func (s *Spool) scan() (ids []string, total int64, err error) {
 	for _, dir := range []string{s.dir, filepath.Join(s.dir, asideDir)} {
 		list, err := os.ReadDir(dir)
@@ -279,7 +284,7 @@ func (s *Spool) scan() (ids []string, total int64, err error) {
 	return ids, total, nil
 }
 
-// newID returns an id that is greater than those of the other entries. Its first part is the time in
+// newID returns an id that is greater than the ids of all entries. Its first part is the time in
 // microseconds.
 func (s *Spool) newID(ids []string, ref envelope.Ref) string {
 	sequence := uint64(max(1, s.config.Now().UnixMicro()))
@@ -315,7 +320,7 @@ func (s *Spool) ids() ([]string, error) {
 	return ids, nil
 }
 
-// Entries implements [vault.Spool]. It sets damaged entries aside.
+// Entries implements [vault.Spool]. It sets damaged entries aside and omits them.
 func (s *Spool) Entries(ctx context.Context, ref envelope.Ref) ([]vault.Spooled, error) {
 	entries, err := s.entries(ctx, func(id string) bool {
 		return ref.Name == "" || ref.Collection == "" || id[17:29] == hashOf(ref)
@@ -334,7 +339,8 @@ func spooled(entries []*entry) []vault.Spooled {
 	return list
 }
 
-// All returns the entries of all tenants, oldest first.
+// All returns the entries of all tenants, oldest first. It sets damaged entries aside and omits
+// them.
 func (s *Spool) All(ctx context.Context) ([]vault.Spooled, error) {
 	entries, err := s.entries(ctx, func(string) bool { return true }, func(vault.SpoolEntry) bool { return true })
 	return spooled(entries), err
@@ -382,7 +388,7 @@ func (s *Spool) damaged(id string, cause error) {
 	s.config.Warn(fmt.Errorf("entry %s: %w", id, cause))
 }
 
-// setAside moves an entry to the directory of those that are not sent any more.
+// setAside moves an entry to the directory of entries that are no longer sent.
 func (s *Spool) setAside(id, reason string) error {
 	aside := filepath.Join(s.dir, asideDir)
 	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -394,9 +400,9 @@ func (s *Spool) setAside(id, reason string) error {
 	return os.Rename(s.file(id), filepath.Join(aside, id+extension))
 }
 
-// StoreID returns the name of the spool of a store: the first 16 hex digits of the SHA-256 of its
-// scheme, endpoint host, bucket and prefix. Parameters such as a region or a role do not count, so that
-// a URL can be corrected without losing sight of the entries.
+// StoreID returns a name for the spool of a store: the first 16 hex digits of a SHA-256 of scheme,
+// endpointHost, bucket and prefix. It does not depend on other parameters of the store's URL, such
+// as region or role. If they are corrected, the entries are still found.
 func StoreID(scheme, endpointHost, bucket, prefix string) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{scheme, strings.ToLower(endpointHost), bucket, prefix}, "\x00")))
 	return hex.EncodeToString(sum[:8])

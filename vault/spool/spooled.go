@@ -33,7 +33,7 @@ func (e *entry) path() string {
 	return e.spool.file(e.e.ID)
 }
 
-// read reads the description of the entry.
+// read reads head and attempts of the entry.
 func (e *entry) read() error {
 	f, err := os.Open(e.path())
 	if err != nil {
@@ -63,7 +63,8 @@ type section struct {
 
 func (s *section) Close() error { return s.f.Close() }
 
-// Lock implements [vault.Spooled]. It verifies the digest of the entry, and sets a damaged entry aside.
+// Lock implements [vault.Spooled]. It verifies the digest of the entry. If the entry is damaged,
+// Lock sets it aside, and the error wraps [ErrDamaged].
 func (e *entry) Lock(ctx context.Context) error {
 	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +80,8 @@ func (e *entry) Lock(ctx context.Context) error {
 	return e.locked(f)
 }
 
-// TryLock is Lock, but returns [filelock.ErrLocked] if another holder has the lock.
+// tryLock locks the entry as Lock does, but does not wait: it returns [filelock.ErrLocked] if the
+// entry is locked.
 func (e *entry) tryLock() error {
 	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +129,8 @@ func (e *entry) Unlock() {
 
 var errUnlocked = errors.New("the entry is not locked")
 
-// Attempted implements [vault.Spooled]. It does not sync: a lost line costs one more attempt.
+// Attempted implements [vault.Spooled]. It does not sync the file, because a lost line costs only
+// one more attempt.
 func (e *entry) Attempted(a vault.SpoolAttempt) error {
 	if e.f == nil {
 		return errUnlocked
@@ -142,7 +145,7 @@ func (e *entry) Attempted(a vault.SpoolAttempt) error {
 	if len(e.e.Attempts) <= maxAttempts {
 		return e.appendLine(a)
 	}
-	// Only the last ones are kept.
+	// Keep the last attempts only.
 	e.e.Attempts = append([]vault.SpoolAttempt(nil), e.e.Attempts[len(e.e.Attempts)-keptAttempts:]...)
 	e.e.Attempts[0].Refused, e.e.Attempts[0].Overwrite = e.e.Refused, e.e.Overwrite
 	if err := e.f.Truncate(e.attempts()); err != nil {
@@ -178,8 +181,8 @@ func (e *entry) appendLine(a vault.SpoolAttempt) error {
 	return err
 }
 
-// Remove implements [vault.Spooled]. It does not sync: an entry that reappears after a power failure is
-// found in the store when it is sent again.
+// Remove implements [vault.Spooled]. It does not sync the directory. If the entry reappears after a
+// power failure, [vault.Vault.Deliver] finds its envelope in the store and removes it again.
 func (e *entry) Remove() error {
 	if e.f == nil {
 		return errUnlocked
@@ -198,7 +201,7 @@ func (e *entry) Remove() error {
 	return nil
 }
 
-// discard removes an entry that was never complete.
+// discard removes an entry that was not completed.
 func (e *entry) discard() {
 	os.Remove(e.path())
 	e.Unlock()

@@ -13,8 +13,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// sweep looks at the files that processes left when they were killed. A file that is complete becomes
-// an entry, although Put never returned: its value may exist nowhere else. An incomplete one is removed.
+// sweep handles the files of processes that were killed. A complete file becomes an entry, although
+// its Put never returned, because its value may exist nowhere else. An incomplete file is removed.
 // sweep also removes entries that another entry replaces.
 func (s *Spool) sweep(ctx context.Context) {
 	list, err := os.ReadDir(s.dir)
@@ -49,7 +49,7 @@ func (s *Spool) sweepTemp(id string) {
 	}
 	defer f.Close()
 	if filelock.Try(f, true) != nil {
-		return // its process is at work
+		return // its process is still writing it
 	}
 	_, l, err := readEntry(f, s.config.Store, id)
 	if err == nil {
@@ -65,17 +65,18 @@ func (s *Spool) sweepTemp(id string) {
 	}
 }
 
-// An Aside is an entry that is not sent any more.
+// An Aside is an entry that was set aside: it is kept but no longer sent.
 type Aside struct {
 	ID     string
-	Reason string
-	Size   int64 // bytes of the file
-	Time   time.Time
-	// Entry describes the entry, if the file is readable.
+	Reason string    // why the entry was set aside
+	Size   int64     // bytes of the file
+	Time   time.Time // of the last change of the file
+	// Entry describes the entry. If the file is not readable, only its ID is set.
 	Entry vault.SpoolEntry
 }
 
-// Aside returns the entries that were set aside: those of names that were removed, and damaged ones.
+// Aside returns the entries that were set aside, because their names were removed or because they
+// are damaged.
 func (s *Spool) Aside(ctx context.Context) ([]Aside, error) {
 	dir := filepath.Join(s.dir, asideDir)
 	list, err := os.ReadDir(dir)
@@ -109,7 +110,8 @@ func (s *Spool) Aside(ctx context.Context) ([]Aside, error) {
 	return aside, ctx.Err()
 }
 
-// Restore makes an entry that was set aside pending again.
+// Restore makes the entry id, which was set aside, pending again. If there is no such entry, the
+// error wraps [fs.ErrNotExist].
 func (s *Spool) Restore(id string) error {
 	if !isID(id) {
 		return errors.New("not the id of an entry")
@@ -122,7 +124,8 @@ func (s *Spool) Restore(id string) error {
 	return s.sys.syncDir(s.dir)
 }
 
-// Forget removes an entry that was set aside, and with it the value.
+// Forget removes the entry id, which was set aside, and its value. If there is no such entry, the
+// error wraps [fs.ErrNotExist].
 func (s *Spool) Forget(id string) error {
 	if !isID(id) {
 		return errors.New("not the id of an entry")

@@ -14,41 +14,43 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// SyncOptions configures [Spool.Sync]. Nil, or the zero value, sends every pending entry of the vault.
+// SyncOptions configures [Spool.Sync]. With nil or the zero value, Sync sends every pending entry
+// of the tenant and collection.
 type SyncOptions struct {
-	// OnlyDue skips entries whose last attempt failed a short time ago. The pause doubles with each
-	// attempt, from a second to ten minutes.
+	// OnlyDue skips an entry until a pause after its last attempt has passed: see [NextAttempt].
+	// The pause doubles with each attempt, from a second to ten minutes.
 	OnlyDue bool
-	// Identity selects the entries without a tenant that belong to the caller: see
-	// [vault.SpoolEntry].Identity. Empty selects none.
+	// Identity also selects the entries that have no tenant and this [vault.SpoolEntry].Identity.
+	// Empty selects no such entry.
 	Identity string
-	// Jobs is the number of names that are sent at once; 0 means 16.
+	// Jobs is how many names are sent in parallel; 0 means 16.
 	Jobs int
-	// Each receives the result of each entry, one at a time. It may be nil.
+	// Each is called for each entry that was sent or failed, one at a time. It may be nil.
 	Each func(Result)
 }
 
-// A Result is the result of an entry. Err is nil if the store has the value.
+// A Result is the result of sending one entry. Err is nil if the store has the value.
 type Result struct {
 	Entry vault.SpoolEntry
 	Info  vault.Info
 	Err   error
 }
 
-// A Summary counts the entries of a vault after a [Spool.Sync].
+// A Summary counts the entries that [Spool.Sync] sent or left in the spool.
 type Summary struct {
 	Sent    int
 	Pending int
-	Refused int // by this Sync, or earlier
-	// Cause is why the first of the pending entries was not sent; nil if there is none, or if none was
-	// due.
+	Refused int // refused by the store, now or earlier
+	// Cause is why an entry is still pending: the first error of this Sync. It is nil if no pending
+	// entry was tried.
 	Cause error
 }
 
-// Sync sends the pending entries of the tenant and collection of v to the store, the entries of one
-// name in order. It skips entries that another process is sending. When the store cannot be reached,
-// or does not accept the caller, Sync ends. The error is nil unless the spool itself cannot be read:
-// the Summary says what is left.
+// Sync sends the pending entries of the tenant and collection of v to the store. It sends the
+// entries of one name in order, and skips entries that another process is sending. If the store
+// cannot be reached, or does not accept the caller, Sync starts no further entry and returns. The
+// error is nil unless the spool itself cannot be read; the Summary counts the entries that are
+// left.
 func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summary, error) {
 	if o == nil {
 		o = &SyncOptions{}
@@ -104,7 +106,7 @@ type syncRun struct {
 	ended   bool // the store cannot be reached, or does not accept the caller
 }
 
-// name sends the entries of one name, until one of them stays pending.
+// name sends the entries of one name in order, until one of them stays pending.
 func (r *syncRun) name(ctx context.Context, entries []*entry) {
 	for i, e := range entries {
 		switch {
@@ -115,7 +117,8 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 			r.pending(entries[i:], nil)
 			return
 		}
-		// Deliver waits for the lock, and a busy entry is not worth waiting for.
+		// Deliver would wait for the lock. If another process has it, that process is sending the
+		// entry.
 		switch err := e.tryLock(); {
 		case errors.Is(err, vault.ErrNotFound):
 			continue
@@ -154,7 +157,8 @@ func (r *syncRun) isEnded(ctx context.Context) bool {
 	return r.ended || ctx.Err() != nil
 }
 
-// pending counts entries that stay. Those of a name wait for the first of them, which failed with err.
+// pending counts the entries of a name that stay in the spool. The first of them failed with err,
+// or was not tried; the others wait for it.
 func (r *syncRun) pending(entries []*entry, err error) {
 	for i, e := range entries {
 		switch {
@@ -191,7 +195,8 @@ const (
 // due reports whether the entry should be sent again.
 func due(e vault.SpoolEntry, now time.Time) bool { return !now.Before(NextAttempt(e)) }
 
-// NextAttempt returns the time from which [SyncOptions].OnlyDue sends the entry again; zero means now.
+// NextAttempt returns the time from which Sync with OnlyDue sends the entry again. It is zero if
+// the entry can be sent now.
 func NextAttempt(e vault.SpoolEntry) time.Time {
 	n := len(e.Attempts)
 	if n == 0 || e.Attempts[n-1].Retry {
@@ -208,15 +213,17 @@ func NextAttempt(e vault.SpoolEntry) time.Time {
 	return e.Attempts[n-1].Time.Add(pause)
 }
 
-// Retry makes the entry id pending again, if the store has refused it. With overwrite it replaces
-// whatever the store has.
+// Retry makes the entry id, which the store refused, pending again. If overwrite is true, the next
+// attempt may replace any object that the store has under the name. If there is no such entry, the
+// error wraps [vault.ErrNotFound].
 func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
 	return s.locked(ctx, id, func(e *entry) error {
 		return e.Attempted(vault.SpoolAttempt{Time: s.config.Now(), Reason: "retry requested", Retry: true, Overwrite: overwrite})
 	})
 }
 
-// Drop removes the entry id, and with it the value.
+// Drop removes the entry id and its value. If there is no such entry, the error wraps
+// [vault.ErrNotFound].
 func (s *Spool) Drop(ctx context.Context, id string) error {
 	return s.locked(ctx, id, (*entry).Remove)
 }
