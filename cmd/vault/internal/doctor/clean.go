@@ -66,7 +66,7 @@ func (e *checker) cleanUp(ctx context.Context) {
 		f = found(Warning, "%d old versions are left in the history under %s", old, strings.Join(places, " and ")).
 			hinted("add a lifecycle rule for old versions, or ask the owner of the bucket to delete them permanently; this identity has no permission to do so")
 	}
-	e.tell(Line{Check: "cleanup", Status: f.status, Message: f.message, Hint: f.hint})
+	e.publish(Line{Check: "cleanup", Status: f.status, Message: f.message, Hint: f.hint})
 }
 
 func unique(s []string) []string {

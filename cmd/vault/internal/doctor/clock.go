@@ -19,18 +19,18 @@ const skewHint = "set the clock of this machine, with NTP"
 // clock compares the clock of this machine with that of the cloud.
 func (e *checker) clock(ctx context.Context) {
 	if e.Cloud == nil {
-		e.say(ctx, "clock", found(Skipped, "clock: this store uses the clock of this machine"))
+		e.add(ctx, "clock", found(Skipped, "clock: this store uses the clock of this machine"))
 		return
 	}
 	before := e.now()
 	server, err := e.Cloud.ServerTime(ctx)
 	after := e.now()
 	if err != nil {
-		e.say(ctx, "clock", found(NotProven, "the cloud did not return its time: %v", err))
+		e.add(ctx, "clock", found(NotProven, "the cloud did not return its time: %v", err))
 		return
 	}
 	f := skew(before.Add(after.Sub(before) / 2).Sub(server))
-	e.say(ctx, "clock", f)
+	e.add(ctx, "clock", f)
 	if f.status == Fail {
 		e.reportedCauses[fmt.Sprint("reason ", vault.ClockSkew)] = "the clock"
 	}

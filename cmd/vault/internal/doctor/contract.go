@@ -56,10 +56,10 @@ var features = []feature{
 func (e *checker) contract(ctx context.Context) {
 	switch {
 	case e.NoWrites != "":
-		e.say(ctx, "contract", found(Skipped, "features of the store: %s", e.NoWrites))
+		e.add(ctx, "contract", found(Skipped, "features of the store: %s", e.NoWrites))
 		return
-	case !e.own.puts:
-		e.say(ctx, "contract", found(NotProven, "features of the store: not tried, because no object could be stored under your prefix"))
+	case !e.access.puts:
+		e.add(ctx, "contract", found(NotProven, "features of the store: not tried, because no object could be stored under your prefix"))
 		return
 	}
 	s := e.subject(e.Store)
@@ -77,15 +77,15 @@ func (e *checker) contract(ctx context.Context) {
 		titles[p.clause] = p.what
 		switch {
 		case e.Quick && (p.race || all[i].Large):
-			e.say(ctx, p.clause, found(Skipped, "%s: skipped because of --quick", p.what))
+			e.add(ctx, p.clause, found(Skipped, "%s: skipped because of --quick", p.what))
 			continue
 		case p.needs != "" && !supported[p.needs]:
-			e.say(ctx, p.clause, found(Skipped, "%s: not tried, because the check of %s did not succeed", p.what, titles[p.needs]))
+			e.add(ctx, p.clause, found(Skipped, "%s: not tried, because the check of %s did not succeed", p.what, titles[p.needs]))
 			continue
 		}
 		r := s.Run(ctx, all[i])
 		supported[p.clause] = r.Verdict == probe.Honoured
-		e.say(ctx, p.clause, p.judge(e, e.Store, r))
+		e.add(ctx, p.clause, p.judge(e, e.Store, r))
 		if p.clause == "swap" && !supported["swap"] {
 			s = e.subject(withoutSwap(e.Store)) // otherwise later checks that use Swap would fail, too
 		}
@@ -93,7 +93,7 @@ func (e *checker) contract(ctx context.Context) {
 }
 
 func (e *checker) subject(st *vault.Store) *probe.Subject {
-	return &probe.Subject{Store: st, Reopen: e.Reopen, Prefix: e.own.prefix, Large: e.Large, HidesAbsent: e.Isolated}
+	return &probe.Subject{Store: st, Reopen: e.Reopen, Prefix: e.access.prefix, Large: e.Large, HidesAbsent: e.Isolated}
 }
 
 func withoutSwap(st *vault.Store) *vault.Store {

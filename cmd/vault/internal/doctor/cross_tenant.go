@@ -16,7 +16,7 @@ func (e *checker) reverse(ctx context.Context) {
 	other := e.tenantAccess(e.Other, e.OtherTenant)
 	e.measure(ctx, &other)
 	e.measureVersions(ctx, &other)
-	e.crossTenant(ctx, "isolation-reverse", &other, &e.own, func(get finding) { e.say(ctx, "isolation-reverse-get", get) })
+	e.crossTenant(ctx, "isolation-reverse", &other, &e.access, func(get finding) { e.add(ctx, "isolation-reverse-get", get) })
 }
 
 // measure tries each request under the tenant's own prefix.
@@ -58,8 +58,8 @@ func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAc
 		return
 	}
 	describe := func(request string) (attempt, broken string) {
-		return "tenant " + string(from.tenant) + ", " + request + " of tenant " + string(to.tenant),
-			"tenant " + string(from.tenant) + " was not denied " + request + " of tenant " + string(to.tenant)
+		attempt = request + " of tenant " + string(to.tenant) + " by tenant " + string(from.tenant)
+		return attempt, attempt + " was not denied"
 	}
 	judge := func(err error, mine bool, request string) finding {
 		attempt, broken := describe(request)
@@ -81,17 +81,17 @@ func (e *checker) crossTenant(ctx context.Context, id string, from, to *tenantAc
 		return judge(send(), mine, request)
 	}
 	if byID {
-		e.say(ctx, id+"-get-version", judgeVersion(func() error { return readVersionByte(ctx, from.store, key, version) }, from.opens, "get of a version"))
+		e.add(ctx, id+"-get-version", judgeVersion(func() error { return readVersionByte(ctx, from.store, key, version) }, from.opens, "get of a version"))
 	}
-	e.say(ctx, id+"-overwrite", judge(put(ctx, from.store, key, random()), from.puts, "overwrite of an object"))
-	e.say(ctx, id+"-add", judge(put(ctx, from.store, added, random()), from.puts, "put of a new object under the prefix"))
-	e.say(ctx, id+"-remove", e.notLookup(judge(remove(ctx, from.store, key), from.deletes, "delete of an object")))
+	e.add(ctx, id+"-overwrite", judge(put(ctx, from.store, key, random()), from.puts, "overwrite of an object"))
+	e.add(ctx, id+"-add", judge(put(ctx, from.store, added, random()), from.puts, "put of a new object under the prefix"))
+	e.add(ctx, id+"-remove", e.notLookup(judge(remove(ctx, from.store, key), from.deletes, "delete of an object")))
 	if byID && from.store.Purge != nil {
-		e.say(ctx, id+"-remove-version", judgeVersion(func() error { return purge(ctx, from.store, key, version) }, from.purges, "delete of a version"))
+		e.add(ctx, id+"-remove-version", judgeVersion(func() error { return purge(ctx, from.store, key, version) }, from.purges, "delete of a version"))
 	}
 	attempt, broken := describe("list of the prefix")
-	e.say(ctx, id+"-names", e.unlisted(ctx, from, to.tenant, attempt, broken))
-	e.say(ctx, id+"-intact", e.unchanged(ctx, to, dir, key, value))
+	e.add(ctx, id+"-names", e.unlisted(ctx, from, to.tenant, attempt, broken))
+	e.add(ctx, id+"-intact", e.unchanged(ctx, to, dir, key, value))
 }
 
 // unchanged checks, as a tenant, that its object is unchanged and is the only object below dir.

@@ -136,15 +136,15 @@ type checker struct {
 	*Options
 	report         func(Line)
 	sum            Summary
-	run            string // the start of the names of all objects in this run
-	own            tenantAccess
+	run            string       // the start of the names of all objects in this run
+	access         tenantAccess // what the tenant may do under its own prefix
 	leftovers      []*leftover
 	reportedCauses map[string]string // for each cause of a refused request, the subject of the first result about it
 	broken         *[]string         // collects the subjects of broken results that are reported as one; nil: they are not
 }
 
-// say reports a result, unless ctx has ended, because then the end of ctx may be its cause.
-func (e *checker) say(ctx context.Context, check string, f finding) {
+// add reports a result, unless ctx has ended, because then the end of ctx may be its cause.
+func (e *checker) add(ctx context.Context, check string, f finding) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -156,7 +156,7 @@ func (e *checker) say(ctx context.Context, check string, f finding) {
 	if f.err != nil {
 		f = e.explained(f)
 	}
-	e.tell(Line{Check: check, Status: f.status, Message: f.message, Hint: f.hint})
+	e.publish(Line{Check: check, Status: f.status, Message: f.message, Hint: f.hint})
 }
 
 // explained adds the cause of a refused request to a finding. Each cause is described once; later
@@ -181,7 +181,7 @@ func (e *checker) explained(f finding) finding {
 // requestID matches the part that differs between two messages with the same cause.
 var requestID = regexp.MustCompile(`, request [^ )]*`)
 
-func (e *checker) tell(l Line) {
+func (e *checker) publish(l Line) {
 	e.sum[l.Status]++
 	e.report(l)
 }
@@ -214,7 +214,7 @@ func (f finding) hinted(hint string) finding {
 // identity reports the results about the identity.
 func (e *checker) identity(ctx context.Context) {
 	if e.Identity == nil {
-		e.say(ctx, "identity", found(Skipped, "identity: this store uses none"))
+		e.add(ctx, "identity", found(Skipped, "identity: this store uses none"))
 		return
 	}
 	e.pass(ctx, e.Identity)
@@ -227,7 +227,7 @@ func (e *checker) bucket(ctx context.Context) {
 		e.pass(ctx, e.Directory)
 		return
 	case e.Cloud == nil:
-		e.say(ctx, "bucket-settings", found(Skipped, "settings of the bucket: this store has none"))
+		e.add(ctx, "bucket-settings", found(Skipped, "settings of the bucket: this store has none"))
 		return
 	}
 	e.pass(ctx, func(ctx context.Context) []Line {
@@ -247,7 +247,7 @@ func (e *checker) pass(ctx context.Context, lines func(context.Context) []Line) 
 		return
 	}
 	for _, l := range lines(ctx) {
-		e.say(ctx, l.Check, finding{status: l.Status, message: l.Message, hint: l.Hint})
+		e.add(ctx, l.Check, finding{status: l.Status, message: l.Message, hint: l.Hint})
 	}
 }
 

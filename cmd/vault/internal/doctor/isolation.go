@@ -13,14 +13,14 @@ import (
 func (e *checker) isolation(ctx context.Context) {
 	if !e.Isolated {
 		scheme, _, _ := strings.Cut(e.Store.Name, "://")
-		e.say(ctx, "isolation", found(Skipped, "isolation: %s:// does not isolate tenants", scheme))
+		e.add(ctx, "isolation", found(Skipped, "isolation: %s:// does not isolate tenants", scheme))
 		return
 	}
 	if e.OwnerCredentials != nil {
 		e.broken = new([]string)
 		defer e.reportWhole(ctx)
 	}
-	e.own.lists = e.listable(ctx, &e.own)
+	e.access.lists = e.listable(ctx, &e.access)
 	read := e.missingTenant(ctx)
 	e.longerName(ctx)
 	e.roots(ctx)
@@ -40,12 +40,12 @@ func (e *checker) reportWhole(ctx context.Context) {
 	}
 	owner, whose := e.OwnerCredentials(ctx)
 	if owner {
-		e.tell(Line{Check: "isolation", Status: Warning,
+		e.publish(Line{Check: "isolation", Status: Warning,
 			Message: fmt.Sprintf("these credentials can access the whole bucket, because they belong to its owner (%s): the requests of %d isolation checks were not denied", whose, len(reached)),
 			Hint:    "let agents use a token: {prog} policy prints the role for the token, and --identity selects the token"})
 		return
 	}
-	e.tell(Line{Check: "isolation", Status: Broken,
+	e.publish(Line{Check: "isolation", Status: Broken,
 		Message: fmt.Sprintf("%sthese credentials (%s) can access the whole bucket; %d checks show this: %s", brokenPrefix, whose, len(reached), strings.Join(reached, "; ")),
 		Hint:    closedHint})
 	e.sum[Broken] += len(reached) - 1
@@ -74,17 +74,17 @@ func (e *checker) missingTenant(ctx context.Context) (read bool) {
 	if e.putOutside(ctx, "isolation-put", key, "put under another tenant's prefix", "an object was stored under another tenant's prefix") {
 		read = readByte(ctx, e.Store, key) == nil
 	}
-	e.say(ctx, "isolation-list", e.unlisted(ctx, &e.own, vault.Tenant(e.run), "list of another tenant's prefix", "another tenant's prefix was listed"))
+	e.add(ctx, "isolation-list", e.unlisted(ctx, &e.access, vault.Tenant(e.run), "list of another tenant's prefix", "another tenant's prefix was listed"))
 	if e.Store.History != nil {
-		mine := versions(ctx, e.Store, e.own.prefix+"own.enc") == nil
+		mine := versions(ctx, e.Store, e.access.prefix+"own.enc") == nil
 		err := versions(ctx, e.Store, key)
-		e.say(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under another tenant's prefix", "old versions under another tenant's prefix were listed"))
+		e.add(ctx, "isolation-versions", outside(e.Store, err, mine, "list of old versions under another tenant's prefix", "old versions under another tenant's prefix were listed"))
 	}
 	if e.NoWrites != "" {
-		e.say(ctx, "isolation-delete", found(Skipped, "delete under another tenant's prefix: %s", e.NoWrites))
+		e.add(ctx, "isolation-delete", found(Skipped, "delete under another tenant's prefix: %s", e.NoWrites))
 	} else {
 		err := remove(ctx, e.Store, key)
-		e.say(ctx, "isolation-delete", e.notLookup(outside(e.Store, err, e.own.deletes, "delete under another tenant's prefix", "a delete under another tenant's prefix was not denied")))
+		e.add(ctx, "isolation-delete", e.notLookup(outside(e.Store, err, e.access.deletes, "delete under another tenant's prefix", "a delete under another tenant's prefix was not denied")))
 	}
 	return read
 }
@@ -92,7 +92,7 @@ func (e *checker) missingTenant(ctx context.Context) (read bool) {
 // putOutside tries to store an object outside the tenant's prefix, and reports whether it succeeded.
 func (e *checker) putOutside(ctx context.Context, check, key, what, otherwise string) bool {
 	if e.NoWrites != "" {
-		e.say(ctx, check, found(Skipped, "%s: %s", what, e.NoWrites))
+		e.add(ctx, check, found(Skipped, "%s: %s", what, e.NoWrites))
 		return false
 	}
 	if ctx.Err() != nil {
@@ -102,7 +102,7 @@ func (e *checker) putOutside(ctx context.Context, check, key, what, otherwise st
 	if probe.Kind(e.Store, err) != vault.ErrPermission {
 		e.leftover(e.Store, "", key) // the object was stored, or may have been
 	}
-	e.say(ctx, check, outside(e.Store, err, e.own.puts, what, otherwise))
+	e.add(ctx, check, outside(e.Store, err, e.access.puts, what, otherwise))
 	return err == nil
 }
 
@@ -121,7 +121,7 @@ func (e *checker) longerName(ctx context.Context) {
 	longer := e.Tenant + "x"
 	key := prefix(longer, e.Collection) + e.run + "/isolation.enc"
 	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object was stored under "+tenantPrefix(longer)+", which starts with your tenant id")
-	e.say(ctx, "isolation-longer-list", e.unlisted(ctx, &e.own, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts with your tenant id, was listed"))
+	e.add(ctx, "isolation-longer-list", e.unlisted(ctx, &e.access, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts with your tenant id, was listed"))
 }
 
 // reading checks whether another tenant's object can be read: an object that the second tenant
@@ -150,14 +150,14 @@ func (e *checker) reading(ctx context.Context, read bool) {
 	}
 	if e.hasOther() && e.NoWrites == "" {
 		other := e.tenantAccess(e.Other, e.OtherTenant)
-		e.measureVersions(ctx, &e.own)
-		e.crossTenant(ctx, "isolation", &e.own, &other, func(get finding) {
+		e.measureVersions(ctx, &e.access)
+		e.crossTenant(ctx, "isolation", &e.access, &other, func(get finding) {
 			add(get)
-			e.say(ctx, "isolation-get", best)
+			e.add(ctx, "isolation-get", best)
 		})
 		return
 	}
-	e.say(ctx, "isolation-get", best)
+	e.add(ctx, "isolation-get", best)
 }
 
 func (e *checker) hasOther() bool { return e.Other != nil && e.OtherTenant != e.Tenant }
@@ -174,7 +174,7 @@ func (e *checker) readKey(ctx context.Context) finding {
 	if probe.Kind(e.Store, err) == vault.ErrNotFound && !exists {
 		return found(NotProven, "%s: the object does not exist", what).hinted("set --foreign-key to the key of an existing object, such as bots/TENANT/credentials/NAME.enc")
 	}
-	f := outside(e.Store, err, e.own.gets, what, e.ForeignKey+" was read")
+	f := outside(e.Store, err, e.access.gets, what, e.ForeignKey+" was read")
 	if f.status == OK && !exists {
 		return found(NotProven, "%s, but the object may not exist, and the get of a missing object is denied, too", f.message).
 			hinted("also set --other to the identity of the object's tenant, which proves that the object exists")

@@ -13,10 +13,10 @@ import (
 func (e *checker) keys(ctx context.Context) {
 	switch {
 	case e.KeysErr != nil:
-		e.say(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(e.advice(nil, e.KeysErr, "")))
+		e.add(ctx, "keys", found(Fail, "the keys cannot be used: %v", e.KeysErr).hinted(e.advice(nil, e.KeysErr, "")))
 		return
 	case len(e.Keys) == 0:
-		e.say(ctx, "keys", found(Warning, "there is no key, so values can be neither sealed nor opened").
+		e.add(ctx, "keys", found(Warning, "there is no key, so values can be neither sealed nor opened").
 			hinted("run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"))
 		return
 	}
@@ -24,7 +24,7 @@ func (e *checker) keys(ctx context.Context) {
 	value := random()
 	var sealed bytes.Buffer
 	if err := seal(ctx, &sealed, ref, e.Keys, value); err != nil {
-		e.say(ctx, "keys", found(Fail, "sealing with the keys failed: %v", err).hinted(e.keyAdvice(err)))
+		e.add(ctx, "keys", found(Fail, "sealing with the keys failed: %v", err).hinted(e.keyAdvice(err)))
 		return
 	}
 	for i, key := range e.Keys {
@@ -36,11 +36,11 @@ func (e *checker) keys(ctx context.Context) {
 			}
 		}
 		if err != nil {
-			e.say(ctx, "keys", found(Fail, "key %d of %d cannot open a value that it sealed: %v", i+1, len(e.Keys), err).hinted(e.keyAdvice(err)))
+			e.add(ctx, "keys", found(Fail, "key %d of %d cannot open a value that it sealed: %v", i+1, len(e.Keys), err).hinted(e.keyAdvice(err)))
 			return
 		}
 	}
-	e.say(ctx, "keys", found(OK, "the keys seal and open a value"))
+	e.add(ctx, "keys", found(OK, "the keys seal and open a value"))
 }
 
 func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.KeySource, value string) error {

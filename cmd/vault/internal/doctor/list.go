@@ -56,12 +56,12 @@ func (e *checker) roots(ctx context.Context) {
 		var w worstFinding
 		for _, delimiter := range delimiters {
 			mine := false
-			for s, allowed := range e.own.lists {
+			for s, allowed := range e.access.lists {
 				mine = mine || allowed && s.delimiter == delimiter
 			}
-			w.add(e.own.denied(ctx, r.prefix, delimiter, mine, "list of "+strings.TrimSuffix(r.what, ","), r.what+" was listed"))
+			w.add(e.access.denied(ctx, r.prefix, delimiter, mine, "list of "+strings.TrimSuffix(r.what, ","), r.what+" was listed"))
 		}
-		e.say(ctx, r.check, w.finding)
+		e.add(ctx, r.check, w.finding)
 	}
 }
 

@@ -28,13 +28,13 @@ func (e *checker) tenantAccess(st *vault.Store, t vault.Tenant) tenantAccess {
 // reach lists the tenant's prefix, and reports whether the store can be used for further checks.
 func (e *checker) reach(ctx context.Context) bool {
 	stop := func(f finding) bool {
-		e.say(ctx, "bucket", f)
+		e.add(ctx, "bucket", f)
 		status, why := NotProven, "not tried, because the store cannot be used"
 		if f.status == Warning {
 			status, why = Skipped, "there is no store yet"
 		}
 		for _, g := range []struct{ check, what string }{{"own", "your prefix"}, {"isolation", "isolation"}, {"contract", "features of the store"}} {
-			e.say(ctx, g.check, found(status, "%s: %s", g.what, why))
+			e.add(ctx, g.check, found(status, "%s: %s", g.what, why))
 		}
 		return false
 	}
@@ -44,13 +44,13 @@ func (e *checker) reach(ctx context.Context) bool {
 	case e.Store == nil:
 		return stop(found(Fail, "the store cannot be opened: %v", e.StoreErr).hinted(e.advice(nil, e.StoreErr, "")))
 	}
-	e.own = e.tenantAccess(e.Store, e.Tenant)
-	_, err := list(ctx, e.Store, e.own.prefix)
+	e.access = e.tenantAccess(e.Store, e.Tenant)
+	_, err := list(ctx, e.Store, e.access.prefix)
 	switch kind := probe.Kind(e.Store, err); {
 	case err == nil:
-		e.say(ctx, "bucket", found(OK, "%s responds and lists your prefix", e.Store.Name))
+		e.add(ctx, "bucket", found(OK, "%s responds and lists your prefix", e.Store.Name))
 	case kind == vault.ErrPermission:
-		e.say(ctx, "bucket", found(Fail, "%s responds, but does not list your prefix %s: %s", e.Store.Name, prefix(e.Tenant, e.Collection), described(e.Store, err)).
+		e.add(ctx, "bucket", found(Fail, "%s responds, but does not list your prefix %s: %s", e.Store.Name, prefix(e.Tenant, e.Collection), described(e.Store, err)).
 			hinted(e.advice(e.Store, err, "check the tenant, the collection and the permissions of this identity")))
 	case kind == vault.ErrUnauthenticated:
 		return stop(found(Fail, "%s refuses these credentials: %s", e.Store.Name, described(e.Store, err)).
@@ -65,14 +65,14 @@ func (e *checker) reach(ctx context.Context) bool {
 // ownPrefix sends, under the tenant's prefix, each request that must be denied under other prefixes.
 func (e *checker) ownPrefix(ctx context.Context) {
 	if e.NoWrites != "" {
-		e.say(ctx, "own", found(Skipped, "your prefix: %s", e.NoWrites))
+		e.add(ctx, "own", found(Skipped, "your prefix: %s", e.NoWrites))
 		return
 	}
-	o := &e.own
+	o := &e.access
 	key, value := o.prefix+"own.enc", random()
 	e.leftover(o.store, o.prefix, key)
 	bad := func(check, what string, err error) {
-		e.say(ctx, check, found(Fail, "%s: %s", what, described(o.store, err)).
+		e.add(ctx, check, found(Fail, "%s: %s", what, described(o.store, err)).
 			hinted(e.advice(o.store, err, "check the permissions of this identity under "+prefix(o.tenant, e.Collection))))
 	}
 
@@ -80,31 +80,31 @@ func (e *checker) ownPrefix(ctx context.Context) {
 	if err != nil {
 		bad("own-put", "put under your prefix", err)
 		for _, check := range []string{"own-get", "own-list", "own-delete"} {
-			e.say(ctx, check, found(NotProven, "%s under your prefix: not tried, because the put failed", strings.TrimPrefix(check, "own-")))
+			e.add(ctx, check, found(NotProven, "%s under your prefix: not tried, because the put failed", strings.TrimPrefix(check, "own-")))
 		}
 		return
 	}
 	o.puts = true
-	e.say(ctx, "own-put", found(OK, "put under your prefix"))
+	e.add(ctx, "own-put", found(OK, "put under your prefix"))
 
 	switch got, err := get(ctx, o.store, key, int64(len(value))); {
 	case err != nil:
 		bad("own-get", "get under your prefix", err)
 	case got != value:
-		e.say(ctx, "own-get", found(Fail, "get under your prefix did not return the stored bytes").
+		e.add(ctx, "own-get", found(Fail, "get under your prefix did not return the stored bytes").
 			hinted("do not use this store, or the proxy in front of it"))
 	default:
 		o.gets = true
-		e.say(ctx, "own-get", found(OK, "get under your prefix"))
+		e.add(ctx, "own-get", found(OK, "get under your prefix"))
 	}
 
 	switch keys, err := list(ctx, o.store, o.prefix); {
 	case err != nil:
 		bad("own-list", "list under your prefix", err)
 	case !slices.Contains(keys, key):
-		e.say(ctx, "own-list", found(Warning, "a list immediately after a put does not contain the object").hinted("expect a delay until {prog} ls shows new names"))
+		e.add(ctx, "own-list", found(Warning, "a list immediately after a put does not contain the object").hinted("expect a delay until {prog} ls shows new names"))
 	default:
-		e.say(ctx, "own-list", found(OK, "list under your prefix"))
+		e.add(ctx, "own-list", found(OK, "list under your prefix"))
 	}
 
 	if err := remove(ctx, o.store, key); err != nil {
@@ -113,11 +113,11 @@ func (e *checker) ownPrefix(ctx context.Context) {
 	}
 	switch gone, err := absent(ctx, o.store, key); {
 	case err != nil:
-		e.say(ctx, "own-delete", found(NotProven, "delete under your prefix: the delete succeeded, but the check that the object is gone failed: %s", described(o.store, err)))
+		e.add(ctx, "own-delete", found(NotProven, "delete under your prefix: the delete succeeded, but the check that the object is gone failed: %s", described(o.store, err)))
 	case !gone:
-		e.say(ctx, "own-delete", found(Fail, "an object still exists after it was deleted"))
+		e.add(ctx, "own-delete", found(Fail, "an object still exists after it was deleted"))
 	default:
 		o.deletes = true
-		e.say(ctx, "own-delete", found(OK, "delete under your prefix"))
+		e.add(ctx, "own-delete", found(OK, "delete under your prefix"))
 	}
 }

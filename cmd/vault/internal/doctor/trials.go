@@ -28,9 +28,9 @@ func (e *checker) trials(ctx context.Context) {
 		if ok && ctx.Err() == nil {
 			f = t.try(ctx, trier)
 		}
-		e.say(ctx, t.check, f)
+		e.add(ctx, t.check, f)
 	}
-	e.say(ctx, "isolation-policy", found(NotProven, "change of the bucket policy: not tried, because it would change the policy").
+	e.add(ctx, "isolation-policy", found(NotProven, "change of the bucket policy: not tried, because it would change the policy").
 		hinted("check the policies of the role with {prog} policy check"))
 }
 
@@ -40,11 +40,11 @@ func (e *checker) unsigned(ctx context.Context, trier vault.CloudTrier) finding 
 	switch {
 	case e.NoWrites != "":
 		return found(Skipped, "%s: %s", what, e.NoWrites)
-	case !e.own.gets:
+	case !e.access.gets:
 		return found(NotProven, "%s: not tried, because no object could be stored and read under your prefix", what)
 	}
-	key := e.own.prefix + "unsigned.enc"
-	e.leftover(e.Store, e.own.prefix, key)
+	key := e.access.prefix + "unsigned.enc"
+	e.leftover(e.Store, e.access.prefix, key)
 	if err := put(ctx, e.Store, key, random()); err != nil {
 		return found(NotProven, "%s: not tried, because no object could be stored under your prefix: %s", what, described(e.Store, err))
 	}
@@ -69,7 +69,7 @@ func (e *checker) abort(ctx context.Context, trier vault.CloudTrier) finding {
 	if e.NoWrites != "" {
 		return found(Skipped, "%s: %s", what, e.NoWrites)
 	}
-	mine := trier.TryAbort(ctx, e.own.prefix+"abort.enc") == nil
+	mine := trier.TryAbort(ctx, e.access.prefix+"abort.enc") == nil
 	err := trier.TryAbort(ctx, prefix(vault.Tenant(e.run), e.Collection)+e.run+"/abort.enc")
 	if err == nil {
 		return found(NotProven, "%s: not denied: the server reports that the upload does not exist, but some servers check this before the permission", what).
