@@ -438,7 +438,7 @@ func TestConfig(t *testing.T) {
 		c    aws.Config
 		text string
 	}{
-		{aws.Config{}, "a bucket is needed"},
+		{aws.Config{}, "the name of the bucket is missing"},
 		{aws.Config{Bucket: "vault--euc1-az1--x-s3", Region: "eu-central-1"}, "directory bucket"},
 		{aws.Config{Bucket: "b", Endpoint: "s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "bucket", Endpoint: "http://s3.example.com"}, "endpoint is plain http"},
@@ -446,7 +446,7 @@ func TestConfig(t *testing.T) {
 		{aws.Config{Bucket: "bucket", Endpoint: "https://user:hunter2@s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "b", Endpoint: "ftp://s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "arn:aws:s3:eu-central-1:1:accesspoint/mine", Region: "eu-central-1"}, "alias"},
-		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "rot13"}, "sse is AES256"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "rot13"}, "sse= must be AES256"},
 		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "AES256", KMSKey: "k"}, "needs sse=aws:kms"},
 		{aws.Config{Bucket: "b", Region: "eu-central-1", KMSKey: "k"}, "needs sse=aws:kms"},
 	} {
