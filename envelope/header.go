@@ -115,7 +115,7 @@ func readHeader(src *source) (*Header, error) {
 
 func malformed(err error) error { return fmt.Errorf("%w: %w", ErrFormat, err) }
 
-var errCut = malformed(errors.New("it ends inside the header"))
+var errCut = malformed(errors.New("the data ends inside the header"))
 
 func checkMagic(b []byte) error {
 	if string(b) != magic {
@@ -126,14 +126,14 @@ func checkMagic(b []byte) error {
 
 func checkSuite(b []byte) error {
 	if b[0] != suite {
-		return fmt.Errorf("%w: suite %d needs a newer vault", ErrFormat, b[0])
+		return fmt.Errorf("%w: the object has the suite %d, which needs a newer vault", ErrFormat, b[0])
 	}
 	return nil
 }
 
 func checkFlags(b []byte) error {
 	if b[0] != 0 {
-		return fmt.Errorf("%w: a set flag (%#02x) needs a newer vault", ErrFormat, b[0])
+		return fmt.Errorf("%w: the header has the flag %#02x, which needs a newer vault", ErrFormat, b[0])
 	}
 	return nil
 }
@@ -144,13 +144,13 @@ func parseFixed(b []byte) (n, length int, err error) {
 	n, length = int(b[7]), int(binary.BigEndian.Uint16(b[8:]))
 	switch revision := binary.BigEndian.Uint64(b[10:]); {
 	case b[6] < minSegmentLog2 || b[6] > maxSegmentLog2:
-		err = fmt.Errorf("segment size 2^%d", b[6])
+		err = fmt.Errorf("invalid segment size 2^%d", b[6])
 	case n < 1 || n > maxStanzas:
-		err = fmt.Errorf("%d stanzas", n)
+		err = fmt.Errorf("invalid number of stanzas: %d", n)
 	case length > MaxHeaderLen || length < fixedSize+n*(stanzaSize+1)+2+commitmentSize:
-		err = fmt.Errorf("a header of %d bytes", length)
+		err = fmt.Errorf("invalid header length: %d bytes", length)
 	case revision < 1 || revision > maxRevision:
-		err = fmt.Errorf("revision %d", revision)
+		err = fmt.Errorf("invalid revision %d", revision)
 	}
 	return n, length, err
 }
@@ -192,7 +192,7 @@ func parseHeader(b []byte) (*Header, error) {
 	}
 	length := int(binary.BigEndian.Uint16(rest))
 	if length != 0 && (length < minSealedMeta || length > maxSealedMeta) {
-		return nil, fmt.Errorf("sealed metadata of %d bytes", length)
+		return nil, fmt.Errorf("invalid length of sealed metadata: %d bytes", length)
 	}
 	if h.Sealed = rest[2:]; len(h.Sealed) != length {
 		return nil, wrong("metadata")
@@ -209,16 +209,16 @@ func checkStanzas(stanzas []Stanza) error {
 	passphrases := 0
 	for _, s := range stanzas {
 		if s.Type == 0 {
-			return errors.New("stanza type 0")
+			return errors.New("invalid stanza type 0")
 		}
 		if n := len(s.Body); n < 1 || n > maxBody || s.Type == typeRoot && n != 60 || s.Type == typePassphrase && n != 82 {
-			return fmt.Errorf("stanza type %d with %d bytes", s.Type, n)
+			return fmt.Errorf("invalid length of a stanza of type %d: %d bytes", s.Type, n)
 		}
 		if s.Type == typePassphrase {
 			passphrases++
 		}
 		if passphrases > 1 {
-			return errors.New("more than one passphrase")
+			return errors.New("more than one passphrase stanza")
 		}
 		if seen[name{s.Type, s.ID}] {
 			return fmt.Errorf("two stanzas of type %d for key %x", s.Type, s.ID)
@@ -264,7 +264,7 @@ func (h *Header) check() error {
 		return err
 	}
 	if n := h.Len(); n > MaxHeaderLen {
-		return fmt.Errorf("a header of %d bytes, the most is %d", n, MaxHeaderLen)
+		return fmt.Errorf("the header has %d bytes; the maximum is %d", n, MaxHeaderLen)
 	}
 	return checkStanzas(h.Stanzas)
 }
@@ -272,13 +272,13 @@ func (h *Header) check() error {
 func (h *Header) checkNumbers(stanzas int) error {
 	switch {
 	case h.Revision < 1 || h.Revision > maxRevision:
-		return fmt.Errorf("revision %d", h.Revision)
+		return fmt.Errorf("invalid revision %d", h.Revision)
 	case h.SegmentLog2 < minSegmentLog2 || h.SegmentLog2 > maxSegmentLog2:
-		return fmt.Errorf("segment size 2^%d", h.SegmentLog2)
+		return fmt.Errorf("invalid segment size 2^%d", h.SegmentLog2)
 	case stanzas < 1 || stanzas > maxStanzas:
-		return fmt.Errorf("%d stanzas, there must be 1 to %d", stanzas, maxStanzas)
+		return fmt.Errorf("the header has %d stanzas; 1 to %d are required", stanzas, maxStanzas)
 	case len(h.Sealed) != 0 && (len(h.Sealed) < minSealedMeta || len(h.Sealed) > maxSealedMeta):
-		return fmt.Errorf("sealed metadata of %d bytes", len(h.Sealed))
+		return fmt.Errorf("invalid length of sealed metadata: %d bytes", len(h.Sealed))
 	}
 	return nil
 }
@@ -296,7 +296,7 @@ func (h *Header) stable() (s [15]byte) {
 // read to its end. If the segment size in the header is invalid, the error is [ErrFormat].
 func (h *Header) PlaintextSize(total int64) (int64, error) {
 	if h.SegmentLog2 < minSegmentLog2 || h.SegmentLog2 > maxSegmentLog2 {
-		return 0, malformed(fmt.Errorf("segment size 2^%d", h.SegmentLog2))
+		return 0, malformed(fmt.Errorf("invalid segment size 2^%d", h.SegmentLog2))
 	}
 	return plaintextSize(total-int64(h.Len()), int64(1)<<h.SegmentLog2)
 }

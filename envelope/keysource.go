@@ -98,7 +98,7 @@ func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []KeySour
 	if len(unreachable) > 0 {
 		return nil, errors.Join(unreachable...)
 	}
-	return nil, fmt.Errorf("%w: it names %s", ErrUnknownKey, h.keyNames())
+	return nil, fmt.Errorf("%w: the object was sealed for the keys %s", ErrUnknownKey, h.keyNames())
 }
 
 // failures are the errors of sources that could not be reached.

@@ -221,7 +221,7 @@ func TestSourcesInErrors(t *testing.T) {
 	away := &double{key: 'r', name: "signer https://host", err: envelope.ErrUnavailable}
 	for want, s := range map[string]envelope.KeySource{
 		"signer https://host: key source unavailable": remoteDouble{away},
-		"sealed for another name, vault or key: it names 200:6f010000000000000000000000000000, 200:72010000000000000000000000000000": remoteDouble{&double{key: 'x'}},
+		"sealed for another name, vault or key: the object was sealed for the keys 200:6f010000000000000000000000000000, 200:72010000000000000000000000000000": remoteDouble{&double{key: 'x'}},
 	} {
 		if _, err := envelope.Open(ctx, bytes.NewReader(object), testRef, []envelope.KeySource{s}); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)

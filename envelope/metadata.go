@@ -46,7 +46,7 @@ func (m Metadata) marshal() ([]byte, error) {
 	if !m.Expires.IsZero() {
 		t := m.Expires.UTC().Truncate(time.Second)
 		if t.Year() < 0 || t.Year() > 9999 || t.IsZero() {
-			return nil, fmt.Errorf("expiry in the year %d", t.Year())
+			return nil, fmt.Errorf("the expiry is in the year %d, which is out of range", t.Year())
 		}
 		out.Expires = t.Format(expiresLayout)
 	}

@@ -248,7 +248,7 @@ func TestStanzasAreTriedInOrder(t *testing.T) {
 		})
 	}
 	_, _, err := readAll(object, testRef, nil)
-	if want := "sealed for another name, vault or key: it names 200:c8000000000000000000000000000000, 201:c9"; !strings.HasPrefix(err.Error(), want) {
+	if want := "sealed for another name, vault or key: the object was sealed for the keys 200:c8000000000000000000000000000000, 201:c9"; !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %q, want %q…", err, want)
 	}
 }

@@ -108,7 +108,7 @@ func (o *Object) Range(total, off, n int64) (Span, error) {
 		return Span{}, err
 	}
 	if off < 0 {
-		return Span{}, fmt.Errorf("range at negative offset %d", off)
+		return Span{}, fmt.Errorf("the range has the negative offset %d", off)
 	}
 	off = min(off, size)
 	if n < 0 || n > size-off {
@@ -153,7 +153,7 @@ func (o *Object) OpenRange(r io.Reader, s Span) io.Reader {
 	case o.aead == nil:
 		rr.err = errZeroObject
 	case s.of != o:
-		rr.err = misuse("a span of another object")
+		rr.err = misuse("the span belongs to another object")
 	}
 	return rr
 }

@@ -175,7 +175,7 @@ func TestImpossibleLengths(t *testing.T) {
 			t.Errorf("payload of %d: %d, %v, %v; want %d", tc.payload, size, err, rangeErr, tc.size)
 		}
 	}
-	if _, err := o.Range(int64(len(object)), -1, 1); err == nil || err.Error() != "range at negative offset -1" {
+	if _, err := o.Range(int64(len(object)), -1, 1); err == nil || err.Error() != "the range has the negative offset -1" {
 		t.Errorf("negative offset: %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func TestSpanOfAnotherObject(t *testing.T) {
 	}
 	for name, s := range map[string]envelope.Span{"another object's": s, "zero": {}} {
 		got, err := io.ReadAll(b.OpenRange(bytes.NewReader(object[a.Header().Len()+40:]), s))
-		if len(got) > 0 || !errors.Is(err, envelope.ErrInvalid) || err.Error() != "envelope: a span of another object" {
+		if len(got) > 0 || !errors.Is(err, envelope.ErrInvalid) || err.Error() != "envelope: the span belongs to another object" {
 			t.Errorf("%s span: %q, %v; want ErrInvalid", name, got, err)
 		}
 	}

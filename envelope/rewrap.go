@@ -31,7 +31,7 @@ func Move(ctx context.Context, h *Header, from, to Ref, have, want []KeySource) 
 		return nil, malformed(err)
 	}
 	if h.Rewrap == math.MaxUint16 {
-		return nil, fmt.Errorf("%w: it was re-wrapped %d times; seal the object anew", ErrInvalid, h.Rewrap)
+		return nil, fmt.Errorf("%w: the key was already re-wrapped %d times; seal the object again", ErrInvalid, h.Rewrap)
 	}
 	n := *h
 	n.Rewrap++
@@ -63,7 +63,7 @@ func Keep(s Stanza) KeySource { return kept(s) }
 
 type kept Stanza
 
-var errKeep = fmt.Errorf("%w: a stanza to keep is not of this object, or the object's name changes", ErrInvalid)
+var errKeep = fmt.Errorf("%w: a stanza to keep belongs to another object, or the name of the object would change", ErrInvalid)
 
 func (kept) Name() string { return "kept stanza" }
 

@@ -60,11 +60,11 @@ func readRoot(r io.Reader) (Root, error) {
 	case len(text) == 0:
 		return Root{}, fmt.Errorf("%w: %w", ErrKeyFile, errEmpty)
 	case len(text) > fileSize:
-		return Root{}, fmt.Errorf("%w: it holds more than 64 characters and a newline; %s", ErrKeyFile, remedy)
+		return Root{}, fmt.Errorf("%w: the file is longer than 64 characters and a newline; %s", ErrKeyFile, remedy)
 	case len(text) < fileSize:
 		return Root{}, fmt.Errorf("%w: it is cut short, %d of %d bytes; %s", ErrKeyFile, len(text), fileSize, remedy)
 	}
-	malformed := fmt.Errorf("%w: it is not 64 characters 0-9 a-f and a newline; %s", ErrKeyFile, remedy)
+	malformed := fmt.Errorf("%w: the file is not 64 characters 0-9 a-f and a newline; %s", ErrKeyFile, remedy)
 	for _, c := range text[:fileSize-1] {
 		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
 			return Root{}, malformed

@@ -112,7 +112,7 @@ func TestOpenFileRefuses(t *testing.T) {
 		return path
 	}
 	body := strings.TrimSuffix(someRoot, "\n")
-	const malformed = "it is not 64 characters 0-9 a-f and a newline; restore it from a copy"
+	const malformed = "the file is not 64 characters 0-9 a-f and a newline; restore it from a copy"
 	for _, tc := range []struct {
 		name, path, want string
 		unix             bool
@@ -120,9 +120,9 @@ func TestOpenFileRefuses(t *testing.T) {
 		{"empty", write("a", "", 0o600), "it is empty; restore it from a copy, or remove it if no key was made yet", false},
 		{"cut", write("b", someRoot[:40], 0o600), "it is cut short, 40 of 65 bytes; restore it from a copy", false},
 		{"no newline", write("c", body, 0o600), "it is cut short, 64 of 65 bytes; restore it from a copy", false},
-		{"carriage return", write("d", body+"\r\n", 0o600), "it holds more than 64 characters and a newline; restore it from a copy", false},
-		{"two newlines", write("e", body+"\n\n", 0o600), "it holds more than 64 characters and a newline; restore it from a copy", false},
-		{"huge", write("f", strings.Repeat(body, 1000), 0o600), "it holds more than 64 characters and a newline; restore it from a copy", false},
+		{"carriage return", write("d", body+"\r\n", 0o600), "the file is longer than 64 characters and a newline; restore it from a copy", false},
+		{"two newlines", write("e", body+"\n\n", 0o600), "the file is longer than 64 characters and a newline; restore it from a copy", false},
+		{"huge", write("f", strings.Repeat(body, 1000), 0o600), "the file is longer than 64 characters and a newline; restore it from a copy", false},
 		{"upper case", write("g", strings.ToUpper(body)+"\n", 0o600), malformed, false},
 		{"not hex", write("h", "g"+someRoot[1:], 0o600), malformed, false},
 		{"space for newline", write("i", body+" ", 0o600), malformed, false},
@@ -185,9 +185,9 @@ func TestImportFile(t *testing.T) {
 		"0x" + body:                            "character 2 of line 1 is no digit 0-9 a-f",
 		body[:40] + "\r\n" + body[40:63] + "g": "character 24 of line 2 is no digit 0-9 a-f",
 		body[:63]:                              "it has 63 of 64 digits",
-		body + "a":                             "it has 65 digits, and a root key has 64",
-		body + "\n" + body:                     "it has 128 digits, and a root key has 64",
-		"5702411fe3f18693\n":                   "it has 16 of 64 digits, as a fingerprint has",
+		body + "a":                             "it has 65 digits, but a root key has 64",
+		body + "\n" + body:                     "it has 128 digits, but a root key has 64",
+		"5702411fe3f18693\n":                   "it has 16 digits instead of 64, so it is probably a fingerprint and not a root key",
 		strings.Repeat(body+"\n", 64):          "it is longer than 4 KiB, and a root key has 64 digits",
 		"\xff\xfe" + strings.Join(strings.Split(body, ""), "\x00") + "\x00": "it is UTF-16 text: save it as UTF-8",
 		"\x00" + body: "it is UTF-16 text: save it as UTF-8",

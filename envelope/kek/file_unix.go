@@ -20,7 +20,7 @@ func checkFile(path string, info fs.FileInfo) error {
 		return fmt.Errorf("%s is not a regular file", path)
 	}
 	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to user %d, and this is user %d: use a file of your own", path, s.Uid, os.Geteuid())
+		return fmt.Errorf("%s belongs to user %d, but this process runs as user %d: use a file that belongs to you", path, s.Uid, os.Geteuid())
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return fmt.Errorf("others may use %s, mode %04o: chmod 600 %s", path, mode, path)

@@ -59,7 +59,7 @@ func TestOpenFileOfAnotherUser(t *testing.T) {
 		t.Skip(err)
 	}
 	_, err := kek.OpenFile(path)
-	if want := "unusable root key file: " + path + " belongs to user 12345, and this is user 0: use a file of your own"; !errors.Is(err, kek.ErrKeyFile) || err.Error() != want {
+	if want := "unusable root key file: " + path + " belongs to user 12345, but this process runs as user 0: use a file that belongs to you"; !errors.Is(err, kek.ErrKeyFile) || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

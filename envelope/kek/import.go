@@ -55,11 +55,11 @@ func importRoot(r io.Reader) (Root, error) {
 	case n == 0:
 		return Root{}, notRoot("it is empty")
 	case n == 16:
-		return Root{}, notRoot("it has 16 of 64 digits, as a fingerprint has")
+		return Root{}, notRoot("it has 16 digits instead of 64, so it is probably a fingerprint and not a root key")
 	case n < 2*rootSize:
 		return Root{}, notRoot(fmt.Sprintf("it has %d of 64 digits", n))
 	case n > 2*rootSize:
-		return Root{}, notRoot(fmt.Sprintf("it has %d digits, and a root key has 64", n))
+		return Root{}, notRoot(fmt.Sprintf("it has %d digits, but a root key has 64", n))
 	}
 	b := make([]byte, rootSize)
 	defer clear(b)

@@ -39,7 +39,7 @@ const (
 // NewRoot returns a copy of b, 32 to 64 bytes, as a Root.
 func NewRoot(b []byte) (Root, error) {
 	if len(b) < minRoot || len(b) > maxRoot {
-		return Root{}, fmt.Errorf("a root key of %d bytes, it must have %d to %d", len(b), minRoot, maxRoot)
+		return Root{}, fmt.Errorf("the root key has %d bytes; %d to %d are required", len(b), minRoot, maxRoot)
 	}
 	return rootOf(b), nil
 }
@@ -157,7 +157,7 @@ func (l *Local) Wrap(_ context.Context, _ envelope.Ref, dek []byte, aad envelope
 		return envelope.Stanza{}, errNoRoot
 	}
 	if len(dek) != dekSize {
-		return envelope.Stanza{}, errors.New("kek: a data key has 32 bytes")
+		return envelope.Stanza{}, errors.New("kek: the data key does not have 32 bytes")
 	}
 	s := envelope.Stanza{Type: typeRoot, ID: l.root.id(aad.Ctx)}
 	a, err := l.root.aead(aad.Ctx)

@@ -126,7 +126,7 @@ func TestUnwrapRefuses(t *testing.T) {
 		}
 	}
 	for _, n := range []int{0, 31, 33, 64} {
-		if _, err := l.Wrap(ctx, ref, make([]byte, n), aad); err == nil || err.Error() != "kek: a data key has 32 bytes" {
+		if _, err := l.Wrap(ctx, ref, make([]byte, n), aad); err == nil || err.Error() != "kek: the data key does not have 32 bytes" {
 			t.Errorf("wrapping %d bytes: %v", n, err)
 		}
 	}
@@ -138,7 +138,7 @@ func TestNewRoot(t *testing.T) {
 		if (err == nil) != ok {
 			t.Errorf("%d bytes: %v", n, err)
 		}
-		if want := fmt.Sprintf("a root key of %d bytes, it must have 32 to 64", n); err != nil && err.Error() != want {
+		if want := fmt.Sprintf("the root key has %d bytes; 32 to 64 are required", n); err != nil && err.Error() != want {
 			t.Errorf("%d bytes: %v, want %s", n, err, want)
 		}
 	}
