@@ -13,10 +13,10 @@ import (
 
 // A Provider is an OIDC issuer that roles can trust.
 type Provider struct {
-	Name      string   // its id in STS
-	Issuer    string   // the iss of its tokens, byte for byte
-	Audiences []string // any of them is taken
-	// JWKS is the key set. Empty: it is found by discovery when the first token comes.
+	Name      string   // the provider ID in STS
+	Issuer    string   // the exact iss of its tokens
+	Audiences []string // the accepted audiences
+	// JWKS is the key set. If it is empty, discovery gets it when the first token arrives.
 	JWKS []byte
 	// Client fetches key sets; nil is a client of its own with ten seconds.
 	Client *http.Client
@@ -29,7 +29,7 @@ type provider struct {
 	keys        []verificationKey
 }
 
-// AddProvider makes an OIDC provider, as CreateOIDCConfig does.
+// AddProvider creates an OIDC provider, like CreateOIDCConfig.
 func (s *Server) AddProvider(p Provider) error {
 	if err := s.access.createProvider(&provider{Provider: p, rotate: true}); err != nil {
 		return fmt.Errorf("costest: %w", err)
@@ -37,7 +37,7 @@ func (s *Server) AddProvider(p Provider) error {
 	return nil
 }
 
-// ProviderARN is how a trust policy names a provider.
+// ProviderARN returns the name of a provider in a trust policy.
 func (s *Server) ProviderARN(name string) string {
 	return "qcs::cam::uin/" + s.o.OwnerUin + ":oidc-provider/" + name
 }

@@ -16,9 +16,9 @@ type role struct {
 	created, updated time.Time
 }
 
-// AddRole makes a role with its trust policy, and with a policy of the same name unless
-// that is empty. It returns qcs::cam::uin/UIN:roleName/NAME. Documents that CAM would
-// refuse are an error, and nothing is made.
+// AddRole creates a role with its trust policy and, unless policy is empty, a policy of the same
+// name. It returns qcs::cam::uin/UIN:roleName/NAME. If CAM would refuse a document, AddRole returns
+// an error and creates nothing.
 func (s *Server) AddRole(name, trust, policy string) (arn string, err error) {
 	a := s.access
 	if err = a.checkTrust(trust); err == nil && policy != "" {

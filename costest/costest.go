@@ -1,7 +1,7 @@
-// Package costest is Tencent Cloud's object storage COS with its STS and CAM on a
-// loopback port, for tests. It refuses what the service refuses, so that a client which
-// works here has a chance there: signatures are checked bit by bit, policies decide, and
-// what S3 has and COS has not is missing.
+// Package costest is a test server for Tencent Cloud's object storage (COS), token service (STS) and
+// access management (CAM). It listens on a loopback port. It refuses the same requests as the real
+// service: it checks every signature, enforces policies, and does not support features of S3 that COS
+// does not have.
 //
 //	s, err := costest.New(nil)
 //	defer s.Close()
@@ -10,24 +10,24 @@
 //		SecretID: s.SecretID(), SecretKey: s.SecretKey(), Transport: s.Client().Transport,
 //	}})
 //
-// A request's Host names the bucket, as it does there. [Server.Client] reaches the server
-// under every such name; other clients use it as their HTTP proxy, or send to its URL,
-// which means the one bucket of the options. Path style is refused.
+// As in COS, the Host of a request names the bucket. [Server.Client] connects to the server for every
+// such host. Other clients can use the server as an HTTP proxy, or send requests to its URL, which
+// stands for the bucket of the options. Path-style requests are refused.
 //
-// What the documents leave open is a [Question], and [Options.Unsure] picks the answer.
-// [Server.SetRule] gives single requests a [Fault]: an answer lost before, after or long
-// before the effect ([Later]), a connection cut at a byte, a 200 that holds an error. [Server.Requests] shows
-// what came.
+// A [Question] is a behaviour that the documentation does not specify. [Options.Unsure] selects a
+// variant. [Server.SetRule] injects a [Fault] into single requests: it can lose a request or a
+// response, delay the effect of a request ([Later]), cut the connection after a number of bytes, or
+// send an error in the body of a 200. [Server.Requests] returns the received requests.
 //
-// Contents above 256 KiB are kept in a file, which goes when the server is closed or the
-// process ends. Not implemented, and refused, are: archive classes and restore, replication,
-// object lock (retention, legal hold), encryption with keys of the client's or of KMS, form
-// upload, append, select, symlinks, image processing (CI), callbacks, CORS and static websites,
-// origin rules, referer rules, inventory, intelligent tiering, public access block, custom
-// domains, acceleration settings, notification, torrents, and the list of type 2 of S3.
+// Objects of more than 256 KiB are stored in a file, which is deleted when the server is closed or the
+// process ends. These features are not implemented and are refused: archive classes and restore,
+// replication, object lock (retention, legal hold), encryption with customer-provided keys or KMS,
+// form upload, append, select, symlinks, image processing (CI), callbacks, CORS and static websites,
+// origin rules, referer rules, inventory, intelligent tiering, public access block, custom domains,
+// acceleration settings, notification, torrents, and version 2 of the S3 list.
 //
-// The server is no evidence of what the cloud does: it plays what the documents say
-// (tencentcloud.com/document/product/436, 598 and 1150) and what was seen of it.
+// Results on this server do not prove how the cloud behaves. It implements the documentation
+// (tencentcloud.com/document/product/436, 598 and 1150) and the behaviour that was observed.
 package costest
 
 import (
@@ -52,41 +52,40 @@ import (
 
 // Options configures [New]. Nil, or the zero value, is ready to use.
 type Options struct {
-	Addr   string // to listen on, of loopback; "" is a free port of 127.0.0.1
-	Region string // "" is ap-guangzhou
-	Bucket string // NAME-APPID; "" is vault-1250000000
+	Addr   string // loopback address; the default is a free port of 127.0.0.1
+	Region string // the default is ap-guangzhou
+	Bucket string // NAME-APPID; the default is vault-1250000000
 
-	// SecretID and SecretKey are the owner's permanent key, which may do everything.
-	// Random if both are empty.
+	// SecretID and SecretKey are the permanent key of the owner, which has all permissions.
+	// If both are empty, New creates a random key.
 	SecretID, SecretKey string
-	OwnerUin            string // of the root account; "" is 100000000001
+	OwnerUin            string // the root account; the default is 100000000001
 
-	Versioning string // of Bucket: "" is never versioned; or Enabled, or Suspended
+	Versioning string // of Bucket: "" (never enabled), Enabled or Suspended
 
-	// TLS makes URL https. Plain http is answered on the same port, too, as the service
-	// does; policies may refuse it.
+	// TLS makes URL an https URL. Like the service, the server also accepts plain http on the
+	// same port. Policies may refuse it.
 	TLS bool
 
 	Now func() time.Time // nil means [time.Now]
 
-	// ListLag hides from lists what was written less than so long ago: lists of COS are
+	// ListLag hides objects from lists for this time after they were written. Lists of COS are
 	// documented as eventually consistent.
 	ListLag time.Duration
 
-	// Delay is added before each request is looked at, as a network between them would.
+	// Delay is a delay before each request, which simulates a network.
 	Delay time.Duration
 
-	// Unsure picks a variant for what the documents leave open: the name of a [Question]
-	// and one of its variants.
+	// Unsure selects a variant for each [Question], by the name of the question.
 	Unsure map[string]string
 }
 
-// Format writes the options without the secret, whatever the verb.
+// Format writes the options without the secret, for every verb.
 func (o Options) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "{addr %q, region %q, bucket %q, secret id %q, versioning %q, TLS %v, unsure %v}", o.Addr, o.Region, o.Bucket, o.SecretID, o.Versioning, o.TLS, o.Unsure)
 }
 
-// A Server is COS, STS and CAM on one loopback port. Close must be called.
+// A Server is COS, STS and CAM on one loopback port. The caller must call Close.
 type Server struct {
 	o      Options
 	appid  string
@@ -112,7 +111,7 @@ type Server struct {
 	slow     int // so many COS requests are still to be slowed down
 }
 
-// Format writes where the server is, whatever the verb: it holds secrets.
+// Format writes only the URL of the server, because the server contains secrets.
 func (s *Server) Format(f fmt.State, _ rune) { io.WriteString(f, "costest "+s.url) }
 
 // New starts a server with one bucket.
@@ -195,7 +194,7 @@ func (s *Server) listen() error {
 	return nil
 }
 
-// Close ends the server, cuts its connections and removes its files.
+// Close stops the server, closes its connections and deletes its files.
 func (s *Server) Close() error {
 	err := s.server.Close()
 	s.client.CloseIdleConnections()
@@ -205,14 +204,14 @@ func (s *Server) Close() error {
 	return errors.Join(err, s.spill.close(), os.RemoveAll(s.dir))
 }
 
-// URL is where the server listens: http://127.0.0.1:port, or https with [Options.TLS]. A
-// request with this as its Host means the one bucket of [Options.Bucket], or STS or CAM if
-// it has X-TC-Action and their X-TC-Version.
+// URL returns the URL of the server: http://127.0.0.1:port, or https with [Options.TLS]. A request to
+// this host is a request to [Options.Bucket], or to STS or CAM if it has the headers X-TC-Action and
+// X-TC-Version.
 func (s *Server) URL() string { return s.url }
 
-// BucketURL is a bucket's own URL in the service's form, such as
-// https://vault-1250000000.cos.ap-guangzhou.myqcloud.com, for [Server.Client] or through
-// the server as a proxy.
+// BucketURL returns the URL of a bucket as in COS, such as
+// https://vault-1250000000.cos.ap-guangzhou.myqcloud.com. Use it with [Server.Client], or with the
+// server as a proxy.
 func (s *Server) BucketURL(bucket string) string {
 	scheme := "http://"
 	if s.o.TLS {
@@ -225,26 +224,26 @@ func (s *Server) bucketHost(bucket string) string {
 	return bucket + ".cos." + s.o.Region + ".myqcloud.com"
 }
 
-// Client returns a client that connects to this server whatever host a URL names, and
-// trusts its CA. It follows no redirects.
+// Client returns a client that connects to this server for every host, and trusts its CA. It follows no
+// redirects.
 func (s *Server) Client() *http.Client { return s.client }
 
-// CA is the certificate, in PEM, of who signed the server's; nil without [Options.TLS].
+// CA returns the CA certificate of the server in PEM format, or nil without [Options.TLS].
 func (s *Server) CA() []byte { return s.ca }
 
-// Bucket is the bucket that a loopback Host means.
+// Bucket returns the name of the bucket of the options.
 func (s *Server) Bucket() string { return s.o.Bucket }
 
-// Region is the region of all buckets.
+// Region returns the region of all buckets.
 func (s *Server) Region() string { return s.o.Region }
 
-// SecretID is the id of the owner's key.
+// SecretID returns the ID of the owner's key.
 func (s *Server) SecretID() string { return s.o.SecretID }
 
-// SecretKey is the secret of the owner's key.
+// SecretKey returns the secret of the owner's key.
 func (s *Server) SecretKey() string { return s.o.SecretKey }
 
-// ServeHTTP answers one request of any of the three services.
+// ServeHTTP handles one request to any of the three services.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
 		s.tunnel(w)

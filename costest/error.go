@@ -36,7 +36,7 @@ type errorXML struct {
 // xmlHeader is how every document of the service begins.
 const xmlHeader = "<?xml version='1.0' encoding='utf-8' ?>\n"
 
-// ErrorXML returns the body of an error answer of COS, for [RespondBefore] and [ApplyThen].
+// ErrorXML returns the body of an error response of COS, for [RespondBefore] and [ApplyThen].
 func ErrorXML(code, message string) string {
 	return marshal(errorXML{Code: code, Message: message, Resource: "costest", RequestID: newID(), TraceID: newID()})
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/objectvault/objectvault/internal/fault"
 )
 
-// A Fault is what the server does to one request instead of answering it faithfully.
+// A Fault replaces the normal handling of one request.
 type Fault struct {
 	does          fault.Fault
 	code, message string // of an error in a 200
@@ -23,81 +23,81 @@ const (
 	keepAlive
 )
 
-// RespondBefore reads the request and answers it without carrying it out.
+// RespondBefore reads the request, does not apply it, and sends the given response.
 func RespondBefore(status int, body string) *Fault {
 	return &Fault{does: fault.Fault{Kind: fault.RespondBefore, Status: status, Body: body}}
 }
 
-// ApplyThen carries the request out, and then gives another answer.
+// ApplyThen applies the request, and then sends the given response.
 func ApplyThen(status int, body string) *Fault {
 	return &Fault{does: fault.Fault{Kind: fault.ApplyThen, Status: status, Body: body}}
 }
 
-// DropBefore cuts the connection without carrying the request out. A client of net/http
-// silently sends a GET again that was dropped on a connection which had been used before.
+// DropBefore closes the connection and does not apply the request. If the connection was used before,
+// net/http silently repeats a GET.
 func DropBefore() *Fault { return &Fault{does: fault.Fault{Kind: fault.Lost}} }
 
-// DropAfter carries the request out and then cuts the connection without an answer.
-// What [DropBefore] says of a GET holds here, too.
+// DropAfter applies the request, and then closes the connection without a response. Like after
+// [DropBefore], net/http may repeat a GET.
 func DropAfter() *Fault { return &Fault{does: fault.Fault{Kind: fault.Applied}} }
 
-// A Later has requests take effect only when the test wants it, after their client has given
-// up. The zero value is ready to use.
+// A Later keeps requests and applies them when the test calls Apply, after their client has given up.
+// The zero value is ready to use.
 type Later struct{ kept fault.Later }
 
-// Cut reads the request and cuts the connection.
+// Cut reads the request and closes the connection.
 func (l *Later) Cut() *Fault { return &Fault{does: l.kept.Cut()} }
 
-// Wait reads the request and leaves the client waiting.
+// Wait reads the request and sends no response.
 func (l *Later) Wait() *Fault { return &Fault{does: l.kept.Wait()} }
 
-// Kept waits until a request has been read to its end and kept, or ctx ends: a client that
-// gives up before that was never heard.
+// Kept waits until a request has been read completely and kept, or until ctx ends. If the client gives
+// up before that, the request is not kept.
 func (l *Later) Kept(ctx context.Context) error { return l.kept.Kept(ctx) }
 
-// Apply carries out what was kept, in the order in which it came, and returns how many
-// requests that were. The responses are lost; [Request].Applied reports the effect.
+// Apply applies the kept requests in the order of their arrival, and returns their number. The responses
+// are lost; [Request].Applied reports the effect.
 func (l *Later) Apply() int { return l.kept.Apply() }
 
-// CutRequest cuts the connection once that many bytes of the request's body have been
-// read, at once if it has none; nothing is stored.
+// CutRequest closes the connection after the given number of bytes of the request body, or immediately if
+// there is no body. Nothing is stored.
 func CutRequest(after int64) *Fault { return &Fault{does: fault.Fault{Kind: cutRequest, Bytes: after}} }
 
-// CutBody cuts the connection after that many bytes of the answer's body: less than
-// its Content-Length promised.
+// CutBody closes the connection after the given number of bytes of the response body. The Content-Length
+// is larger.
 func CutBody(after int64) *Fault { return &Fault{does: fault.Fault{Kind: fault.CutBody, Bytes: after}} }
 
-// Truncated answers with that many bytes of the body and a Content-Length that agrees:
-// HTTP alone cannot tell.
+// Truncated sends only the given number of bytes of the body, with a matching Content-Length, so HTTP
+// cannot detect the truncation.
 func Truncated(to int64) *Fault { return &Fault{does: fault.Fault{Kind: fault.Truncated, Bytes: to}} }
 
-// Delay reads the request, and carries it out after d, unless the client has gone by then.
-// With a d longer than any test it is a server that never answers.
+// Delay reads the request and applies it after d, unless the client has disconnected before. With a very
+// long d, it simulates a server that never responds.
 func Delay(d time.Duration) *Fault { return &Fault{does: fault.Fault{Kind: fault.Delay, Delay: d}} }
 
-// SlowBody sends the answer's body n bytes at a time with a pause of d before each.
+// SlowBody sends the response body in pieces of n bytes, with a pause of d before each piece.
 func SlowBody(n int64, d time.Duration) *Fault {
 	return &Fault{does: fault.Fault{Kind: slowBody, Bytes: n, Delay: d}}
 }
 
-// IgnoreRange answers 200 and the whole object to a request for a part of it.
+// IgnoreRange responds with 200 and the whole object to a range request.
 func IgnoreRange() *Fault { return &Fault{does: fault.Fault{Kind: fault.IgnoreRange}} }
 
-// OmitCRC leaves x-cos-hash-crc64ecma, or CRC64 in that to a copy, out of the answer.
+// OmitCRC omits x-cos-hash-crc64ecma from the response, or CRC64 from the response to a copy.
 func OmitCRC() *Fault { return &Fault{does: fault.Fault{Kind: omitCRC}} }
 
-// LateError answers a complete, a copy or a part copy with 200 and an error as body,
-// after some spaces, and does not carry it out. Other requests are not touched.
+// LateError does not apply a complete, a copy or a part copy, and responds with 200, some spaces and an
+// error as the body. It does not change other requests.
 func LateError(code, message string) *Fault {
 	return &Fault{does: fault.Fault{Kind: lateError}, code: code, message: message}
 }
 
-// LateErrorAfter is like [LateError] for a request that was carried out all the same.
+// LateErrorAfter is like [LateError], but applies the request.
 func LateErrorAfter(code, message string) *Fault {
 	return &Fault{does: fault.Fault{Kind: lateErrorAfter}, code: code, message: message}
 }
 
-// KeepAlive answers a complete or a copy with 200 at once and spaces before its body,
-// as the service does when it takes long: the head then has neither version nor CRC64.
-// Other requests are not touched.
+// KeepAlive responds to a complete or a copy immediately with 200, and sends spaces before the body. The
+// service does this for long operations. The response headers then contain neither the version nor the
+// CRC64. It does not change other requests.
 func KeepAlive() *Fault { return &Fault{does: fault.Fault{Kind: keepAlive}} }

@@ -139,7 +139,7 @@ func TestUnsureLimits(t *testing.T) {
 	wantCode(t, "If-None-Match", try("k", "If-None-Match", "*"), "412 PreconditionFailed")
 	wantCode(t, "If-None-Match", try("k2", "If-None-Match", "*"), "no error")
 	wantCode(t, "If-Match", try("k", "If-Match", `"other"`), "412 PreconditionFailed")
-	if _, err := costest.New(&costest.Options{Unsure: map[string]string{"weather": "fine"}}); err == nil || err.Error() != `costest: no question is called "weather"` {
+	if _, err := costest.New(&costest.Options{Unsure: map[string]string{"weather": "fine"}}); err == nil || err.Error() != `costest: unknown question "weather"` {
 		t.Errorf("an unknown question: %v", err)
 	}
 	if _, err := costest.New(&costest.Options{Unsure: map[string]string{"key-length": "7"}}); err == nil || err.Error() != `costest: key-length has no variant "7"` {

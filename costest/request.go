@@ -6,26 +6,26 @@ import (
 	"net/url"
 )
 
-// A Request is what the server saw of one request.
+// A Request describes one request that the server received.
 type Request struct {
-	N           int // counts from 1, anew after Reset
+	N           int // number of the request; it starts at 1, also after Reset
 	Method      string
 	Host        string
-	Path        string // escaped, as it was sent
-	Query       string // with its names sorted, without signature and token
+	Path        string // escaped, as in the request
+	Query       string // sorted by name, without signature and token
 	Service     string // cos, sts or cam
-	Action      string // such as PutObject or AssumeRoleWithWebIdentity; "" if there is no such call
-	Bucket, Key string // "" where there is none
-	AccessKeyID string // "" if it was not signed
+	Action      string // such as PutObject or AssumeRoleWithWebIdentity; "" if the call is unknown
+	Bucket, Key string // "" if there is none
+	AccessKeyID string // "" if the request is not signed
 	TLS         bool
 	Header      http.Header // without Authorization and token
 
-	Status  int    // what the client was told, 0 if the connection was cut before
-	Code    string // of the error that the object API answered, "" if it was none
-	Applied bool   // it was carried out, or refused by the server itself
+	Status  int    // status of the response; 0 if the connection was closed before
+	Code    string // error code of the object API, or ""
+	Applied bool   // whether the request was applied, or refused by the server itself
 }
 
-// String is such as "PUT /key?acl= 200".
+// String returns a text such as "PUT /key?acl= 200".
 func (r Request) String() string {
 	query := ""
 	if r.Query != "" {
@@ -34,11 +34,11 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s%s %d", r.Method, r.Path, query, r.Status)
 }
 
-// keptRequests is how many requests are remembered before the older half is forgotten.
+// keptRequests limits the recorded requests. When it is reached, the older half is discarded.
 const keptRequests = 1 << 16
 
-// Requests returns what was seen since the start or the last Reset, in the order in which
-// it came; of very many, the last 32768 at least.
+// Requests returns the requests since the start or the last Reset, in the order of their arrival. If there
+// are very many, it returns at least the last 32768.
 func (s *Server) Requests() []Request {
 	s.watch.Lock()
 	defer s.watch.Unlock()
@@ -49,25 +49,24 @@ func (s *Server) Requests() []Request {
 	return all
 }
 
-// Reset forgets the requests seen so far. Rules and expired keys stay.
+// Reset discards the recorded requests. Rules and expired keys stay.
 func (s *Server) Reset() {
 	s.watch.Lock()
 	defer s.watch.Unlock()
 	s.requests, s.count = nil, 0
 }
 
-// SetRule has rule asked about each request, before anything of it is checked. It is
-// called concurrently and must not change the Request. A nil fault answers faithfully,
-// and so does a nil rule.
+// SetRule sets a function that is called for each request before the request is checked. It is called
+// concurrently and must not change the Request. If the function is nil or returns nil, the request is
+// handled normally.
 func (s *Server) SetRule(rule func(*Request) *Fault) {
 	s.watch.Lock()
 	defer s.watch.Unlock()
 	s.rule = rule
 }
 
-// ExpireKeyAfter lets n more COS requests pass of one access key: the one of the next
-// COS request. From then on that key is answered as expired. Other keys, such as the
-// next that the client gets, are not touched; call it again for them.
+// ExpireKeyAfter makes the access key of the next COS request expire after n more COS requests. It does
+// not affect other keys, such as the next key that the client gets. Call it again for them.
 func (s *Server) ExpireKeyAfter(n int) {
 	s.watch.Lock()
 	defer s.watch.Unlock()
@@ -80,7 +79,7 @@ type expiry struct {
 	left int
 }
 
-// ExpireKey has an access key expire now, a permanent one, too.
+// ExpireKey makes an access key expire immediately, even a permanent key.
 func (s *Server) ExpireKey(id string) {
 	s.watch.Lock()
 	defer s.watch.Unlock()
@@ -94,7 +93,7 @@ func (s *Server) keyExpired(id string) bool {
 	return s.expired[id]
 }
 
-// SlowDown answers the next k COS requests with 503 SlowDown.
+// SlowDown makes the next k COS requests fail with 503 SlowDown.
 func (s *Server) SlowDown(k int) {
 	s.watch.Lock()
 	defer s.watch.Unlock()

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// Setup applies what "vault policy tencent" printed for the bucket of the options, through
-// the calls of CAM and COS that it names. An oidc_provider without IdentityKey is found by
-// discovery, through client; nil is a client of its own.
+// Setup applies the output of "vault policy tencent" for the bucket of the options. It makes the calls of
+// CAM and COS in that output. If an oidc_provider has no IdentityKey, Setup gets the keys by discovery
+// with client. If client is nil, it uses a default client.
 func (s *Server) Setup(printed []byte, client *http.Client) error {
 	var doc struct {
 		OIDCProvider struct {

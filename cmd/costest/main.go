@@ -1,17 +1,17 @@
-// Command costest runs a local Tencent Cloud COS with its STS and CAM, for tests in any
-// language; package costest says what it plays.
+// Command costest runs a local test server for Tencent Cloud COS, STS and CAM, for tests in any language.
+// Package costest describes the server.
 //
 //	costest [flags]
 //
-// When it is ready it prints one line of JSON: cos, sts and cam are the URLs of the
-// three services, which are one here; bucket and region; ca, with -tls, a file with the
-// certificate that clients must trust; and pid. Without -secret-id it makes a key and
-// prints it, too, as secret_id and secret_key. It stops on ^C and SIGTERM, and with
-// -until-eof when its standard input ends. go run does not pass SIGTERM on: from a script, build
-// the command first or use -until-eof.
+// When the server is ready, it prints one line of JSON. The fields cos, sts and cam are the URLs of the
+// three services, which are the same here. The other fields are bucket, region and pid. With -tls, the
+// field ca is a file with the certificate that clients must trust. Without -secret-id, the server
+// creates a key and prints it as secret_id and secret_key. The server stops on ^C and SIGTERM, and with
+// -until-eof when its standard input ends. go run does not forward SIGTERM: in a script, build the
+// command first or use -until-eof.
 //
-// A client sends its requests to the hosts of the service with costest as its HTTP
-// proxy, or to the URL, which means the one bucket.
+// A client sends its requests to the hosts of COS with costest as its HTTP proxy, or to the printed URL,
+// which stands for the first bucket.
 package main
 
 import (

@@ -93,11 +93,11 @@ func TestRefused(t *testing.T) {
 		talk string
 	}{
 		{[]string{"-nonsense"}, 2, "flag provided but not defined"},
-		{[]string{"more"}, 2, `no arguments are taken, not "more"`},
+		{[]string{"more"}, 2, `unexpected argument "more"`},
 		{[]string{"-h"}, 0, "multipart-etag=opaque|s3"},
 		{[]string{"-bucket", "vault"}, 1, "costest: bucket \"vault\": InvalidBucketName"},
 		{[]string{"-addr", "192.0.2.1:0"}, 1, "costest: 192.0.2.1:0 is not on loopback"},
-		{[]string{"-unsure", "x=y"}, 1, `costest: no question is called "x"`},
+		{[]string{"-unsure", "x=y"}, 1, `costest: unknown question "x"`},
 		{[]string{"-versioning=On"}, 1, "costest: versioning is Enabled, Suspended or empty"},
 		{[]string{"-setup", "absent.json"}, 1, "absent.json"},
 		{[]string{"-setup", "main.go", "-issuer", "idp"}, 1, `-issuer: "idp" is not a URL`},

@@ -16,10 +16,10 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// errUsage is a usage that flag has already complained about.
+// errUsage means that package flag has already reported a usage error.
 var errUsage = errors.New("usage")
 
-// A line is what is printed when the server is ready.
+// A line is the JSON line that is printed when the server is ready.
 type line struct {
 	COS       string `json:"cos"`
 	STS       string `json:"sts"`
@@ -32,34 +32,34 @@ type line struct {
 	SecretKey string `json:"secret_key,omitempty"`
 }
 
-// serve starts the server, prints where it is, and stops it when ctx ends.
+// serve starts the server, prints its URLs, and stops it when ctx ends.
 func serve(ctx context.Context, w *world, args []string) (err error) {
 	o := costest.Options{Unsure: make(map[string]string)}
 	var setup, issuer string
 	var untilEOF bool
 	f := flag.NewFlagSet("costest", flag.ContinueOnError)
 	f.SetOutput(w.err)
-	f.StringVar(&o.Addr, "addr", "", "listen on this `address` of loopback; a free port of 127.0.0.1 by default")
+	f.StringVar(&o.Addr, "addr", "", "loopback `address` to listen on; the default is a free port of 127.0.0.1")
 	f.StringVar(&o.Region, "region", "ap-guangzhou", "the `region` of all buckets")
 	f.StringVar(&o.Bucket, "bucket", "vault-1250000000", "the `name` of the first bucket, with the APPID")
 	f.StringVar(&o.SecretID, "secret-id", "", "the `id` of the owner's key; a new key by default")
-	f.StringVar(&o.SecretKey, "secret-key", "", "the `secret` of the owner's key; not one that is used elsewhere")
+	f.StringVar(&o.SecretKey, "secret-key", "", "the `secret` of the owner's key; do not use a real key")
 	f.BoolFunc("versioning", "enable the bucket's versioning; -versioning=Suspended suspends it", func(s string) error {
 		if o.Versioning = s; s == "true" {
 			o.Versioning = "Enabled"
 		}
 		return nil
 	})
-	f.BoolVar(&o.TLS, "tls", false, "answer https, too")
-	f.DurationVar(&o.ListLag, "list-lag", 0, "hide from lists what was written less than so long ago")
-	f.StringVar(&setup, "setup", "", "apply what vault policy tencent printed into this `file`")
-	f.StringVar(&issuer, "issuer", "", "fetch the issuer's keys from this `URL`, whatever host the file of -setup names")
-	f.Func("unsure", "how to play an open question, as `name=variant`: "+questions(), func(s string) error {
+	f.BoolVar(&o.TLS, "tls", false, "also accept https")
+	f.DurationVar(&o.ListLag, "list-lag", 0, "hide objects from lists for this time after they were written")
+	f.StringVar(&setup, "setup", "", "apply this `file` with the output of vault policy tencent")
+	f.StringVar(&issuer, "issuer", "", "get the keys of the issuer from this `URL` instead of the host in the file of -setup")
+	f.Func("unsure", "select the variant of a question, as `name=variant`: "+questions(), func(s string) error {
 		name, variant, _ := strings.Cut(s, "=")
 		o.Unsure[name] = variant
 		return nil
 	})
-	f.DurationVar(&o.Delay, "delay", 0, "let each request wait for this `time`, as a network would")
+	f.DurationVar(&o.Delay, "delay", 0, "delay each request by this `time`, which simulates a network")
 	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -68,7 +68,7 @@ func serve(ctx context.Context, w *world, args []string) (err error) {
 		return errUsage
 	}
 	if f.NArg() > 0 {
-		fmt.Fprintf(w.err, "costest: no arguments are taken, not %q\n", f.Arg(0))
+		fmt.Fprintf(w.err, "costest: unexpected argument %q\n", f.Arg(0))
 		return errUsage
 	}
 	if untilEOF {
@@ -113,7 +113,7 @@ func serve(ctx context.Context, w *world, args []string) (err error) {
 	return nil
 }
 
-// questions lists what can be chosen, for the usage.
+// questions returns the questions and their variants for the usage text.
 func questions() string {
 	var all []string
 	for _, q := range costest.Questions() {

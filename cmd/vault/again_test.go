@@ -104,7 +104,7 @@ func TestPutAgain(t *testing.T) {
 			if code := run(t.Context(), args, world()); code != tc.code || uploads.Load() != tc.uploads {
 				t.Errorf("exit code %d, %d uploads, want %d and %d; stderr %q", code, uploads.Load(), tc.code, tc.uploads, &errs)
 			}
-			if tc.code != exitOK && (!strings.Contains(errs.String(), "nothing was stored, and the value streams") || !strings.Contains(errs.String(), "try again: another write of the same name was in progress")) {
+			if tc.code != exitOK && (!strings.Contains(errs.String(), "nothing was stored, and a streamed value cannot be sent again") || !strings.Contains(errs.String(), "try again: another write of the same name was in progress")) {
 				t.Errorf("stderr %q does not say what to do", &errs)
 			}
 		})

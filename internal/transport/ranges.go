@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// ErrRange means that a server, or something on the way to it, answered a range
-// request with other bytes than those asked for (RFC 9110, section 14).
-var ErrRange = errors.New("the range that was asked for was not answered")
+// ErrRange means that the response to a range request does not contain the requested range (RFC 9110,
+// section 14). A server or a proxy may have ignored the range.
+var ErrRange = errors.New("the response does not contain the requested range")
 
-// Ranges refuses answers to GET that are not the range which the request named: the
-// whole object (a server may ignore Range), or another part of it.
+// Ranges is a transport that rejects responses to a GET that do not contain the requested range, for
+// example the whole object, because the server ignored the Range header.
 type Ranges struct{ Base http.RoundTripper }
 
-// RoundTrip answers with an error wrapping [ErrRange] instead of the wrong bytes.
+// RoundTrip returns an error that wraps [ErrRange] if the response contains a wrong range.
 func (t Ranges) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.Base.RoundTrip(r)
 	if err != nil {
@@ -29,11 +29,11 @@ func (t Ranges) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections closes those of Base.
+// CloseIdleConnections closes the idle connections of Base.
 func (t Ranges) CloseIdleConnections() { closeIdle(t.Base) }
 
-// CheckRange returns an error wrapping [ErrRange] if a response to a GET is not the range that
-// the request named. It does not close the body.
+// CheckRange returns an error that wraps [ErrRange] if the response to a GET does not contain the
+// requested range. It does not close the body.
 func CheckRange(r *http.Request, resp *http.Response) error {
 	if r.Method != http.MethodGet || r.Header.Get("Range") == "" {
 		return nil
@@ -41,39 +41,39 @@ func CheckRange(r *http.Request, resp *http.Response) error {
 	return check(r.Header.Get("Range"), resp)
 }
 
-func check(asked string, resp *http.Response) error {
+func check(requested string, resp *http.Response) error {
 	switch {
 	case resp.StatusCode == http.StatusOK:
-		return fmt.Errorf("%w: %s was ignored", ErrRange, asked)
+		return fmt.Errorf("%w: the server ignored %s", ErrRange, requested)
 	case resp.StatusCode != http.StatusPartialContent:
 		return nil
 	}
-	first, last, ok := parse(asked)
+	first, last, ok := parse(requested)
 	if !ok {
-		return fmt.Errorf("%w: %q is not a range that this client requests", ErrRange, asked)
+		return fmt.Errorf("%w: the range %q is not supported by this client", ErrRange, requested)
 	}
 	text := resp.Header.Get("Content-Range")
-	answer, ok := strings.CutPrefix(text, "bytes ")
-	part, total, ok2 := strings.Cut(answer, "/")
+	contentRange, ok := strings.CutPrefix(text, "bytes ")
+	part, total, ok2 := strings.Cut(contentRange, "/")
 	from, to, ok3 := parse("bytes=" + part)
 	size, err := strconv.ParseInt(total, 10, 64)
 	if !ok || !ok2 || !ok3 || err != nil || to < from || to >= size {
-		return fmt.Errorf("%w: %s was answered with %q", ErrRange, asked, text)
+		return fmt.Errorf("%w: %s was requested, but the response has the range %q", ErrRange, requested, text)
 	}
 	want := size - 1
 	if last >= 0 {
 		want = min(last, want)
 	}
 	if from != first || to != want {
-		return fmt.Errorf("%w: %s was answered with %q", ErrRange, asked, text)
+		return fmt.Errorf("%w: %s was requested, but the response has the range %q", ErrRange, requested, text)
 	}
 	if n := resp.ContentLength; n >= 0 && n != to-from+1 {
-		return fmt.Errorf("%w: %q comes with %d bytes", ErrRange, text, n)
+		return fmt.Errorf("%w: the range %q has a body of %d bytes", ErrRange, text, n)
 	}
 	return nil
 }
 
-// parse reads bytes=FIRST-LAST; last is -1 where there is none.
+// parse parses bytes=FIRST-LAST. Without LAST, last is -1.
 func parse(s string) (first, last int64, ok bool) {
 	s, ok = strings.CutPrefix(s, "bytes=")
 	a, b, ok2 := strings.Cut(s, "-")

@@ -1,8 +1,8 @@
-// Package aws keeps the objects of a vault in an S3 bucket, on AWS or on a server that
-// speaks S3.
+// Package aws keeps the objects of a vault in an S3 bucket, on AWS or on another server that supports
+// the S3 API.
 //
-// Its credentials come from the exchange of an OIDC token ([NewExchanger], package federation), or
-// from the default chain of the SDK: environment, profile, SSO, instance role, EKS.
+// Its credentials come from the exchange of an OIDC token ([NewExchanger], package federation) or
+// from the default chain of the SDK: environment variables, profile, SSO, instance role, EKS.
 //
 //	exchange, err := aws.NewExchanger(ctx, aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1"})
 //	source, err := federation.ParseSource("file:/run/token", nil)
@@ -14,22 +14,22 @@
 //		}),
 //	})
 //
-// The set-up of the bucket decides which features the store has. With versioning it has history.
-// Create-only and compare-and-swap are S3's conditional writes (If-None-Match, If-Match), also for
-// multipart uploads. A server that ignores these headers overwrites objects: run the conformance
-// suite, or "vault doctor", on a server that is not AWS.
+// The configuration of the bucket decides which features the store has. With versioning it has
+// history. Create-only and compare-and-swap use the conditional writes of S3 (If-None-Match,
+// If-Match), also for multipart uploads. A server that ignores these headers overwrites objects: run
+// the conformance suite or "vault doctor" if your server is not AWS.
 //
-// A write of more than 9 MiB is a multipart upload with parts of 8 MiB, three at a time and at most
-// 10,000: 78 GiB. It needs about 70 MiB of memory. If it fails, or its context ends, it is aborted. A
-// process that is killed leaves parts, which a lifecycle rule removes
-// (AbortIncompleteMultipartUpload). Writes to the Store's Bucket itself use gocloud's driver, which
-// leaves the parts of a cancelled upload.
+// A write of more than 9 MiB is a multipart upload with parts of 8 MiB. It sends three parts at a time
+// and needs about 70 MiB of memory. The limit is 10,000 parts, or 78 GiB. If the upload fails, or its
+// context ends, it is aborted. A process that is killed leaves parts. A lifecycle rule
+// (AbortIncompleteMultipartUpload) deletes them. Writes directly to the Bucket of the Store use the
+// driver of gocloud.dev, which leaves the parts of a cancelled upload.
 //
-// BUG(objectvault): gocloud lists a key that contains __0xHEX__, which no vault writes, with the
-// character of that number instead, and a teardown does not remove it.
+// BUG(objectvault): gocloud.dev lists a key that contains __0xHEX__ with a different name, so a
+// teardown does not delete the object. A vault never writes such keys.
 //
-// BUG(objectvault): the SDK's transfer manager writes a line to the standard logger when
-// the last request of an upload fails, a refused create included.
+// BUG(objectvault): the transfer manager of the SDK writes a line to the standard logger when the last
+// request of an upload fails, even if the reason is a refused create.
 package aws
 
 import (
@@ -50,52 +50,53 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Config says which bucket, and as whom. Bucket is required.
+// Config configures [Open]. Bucket is required.
 type Config struct {
 	Bucket string
-	// Region is where the bucket is. Empty: what the SDK's environment or profile says,
-	// or us-east-1 where there is an Endpoint.
+	// Region is the region of the bucket. The default is the region of the SDK's environment
+	// variables or profile, or us-east-1 if there is an Endpoint.
 	Region string
 	// Endpoint is the URL of a server that is not AWS. It implies PathStyle, unless VirtualHost is
-	// set, and Content-MD5 instead of S3's newer checksums, unless it is an endpoint of AWS. Empty:
-	// the endpoint of the SDK's environment or profile, or AWS.
+	// set. Unless it is an endpoint of AWS, requests send Content-MD5 instead of the newer
+	// checksums of S3. The default is the endpoint of the SDK's environment variables or profile,
+	// or AWS.
 	Endpoint  string
 	PathStyle bool
-	// VirtualHost asks an Endpoint for the bucket by host name, https://BUCKET.HOST: some services
-	// know it by no other. An Endpoint that is an IP address has no such names.
+	// VirtualHost puts the bucket into the host name, https://BUCKET.HOST. Some services require
+	// this. It cannot be used with an Endpoint that is an IP address.
 	VirtualHost bool
-	// SSE is the header by which each write asks for encryption at rest, for buckets whose policy
-	// demands it: AES256, aws:kms or aws:kms:dsse. Empty: the bucket's own setting. KMSKey is the
-	// ARN of the key, with aws:kms.
+	// SSE requests encryption at rest with each write, for buckets whose policy requires this
+	// header: AES256, aws:kms or aws:kms:dsse. If it is empty, the setting of the bucket applies.
+	// KMSKey is the ARN of the key. It requires aws:kms or aws:kms:dsse.
 	SSE, KMSKey string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
 
-	// STSEndpoint is the URL of an STS in place of AWS's own, for [vault.Cloud]. It is not used
-	// with an Endpoint.
+	// STSEndpoint is the URL of STS for [vault.Cloud], instead of the STS of AWS.
 	STSEndpoint string
 
-	// Identity gives the credentials. Nil: Static, or else the SDK's default chain.
+	// Identity supplies the credentials. If it is nil, Static supplies them. If both are nil,
+	// they come from the default chain of the SDK.
 	Identity *federation.Provider
-	// Static gives the credentials where there is no Identity.
+	// Static supplies the credentials if Identity is nil.
 	Static aws.CredentialsProvider
 
-	// Timeout is how long a connection may make no progress; 0 means 30 seconds.
+	// Timeout is the longest time without progress on a connection. The default is 30 seconds.
 	Timeout time.Duration
 }
 
-// Open returns the store in a bucket. It makes no request for it, except what the SDK's
-// default chain does to find out region and credentials.
+// Open returns the store in a bucket. It sends no request to the bucket. The default chain of the SDK
+// may send requests to find the region and the credentials.
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if c.Bucket == "" {
-		return nil, fmt.Errorf("%w: a bucket is needed", vault.ErrConfig)
+		return nil, fmt.Errorf("%w: the name of the bucket is missing", vault.ErrConfig)
 	}
 	if strings.HasSuffix(c.Bucket, "--x-s3") {
 		// https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-buckets-overview.html
-		return nil, fmt.Errorf("%w: %s is a directory bucket, which lists without order and keeps no versions: use another one", vault.ErrConfig, c.Bucket)
+		return nil, fmt.Errorf("%w: %s is a directory bucket, which has no ordered lists and no versions: use a general purpose bucket", vault.ErrConfig, c.Bucket)
 	}
 	if strings.HasPrefix(c.Bucket, "arn:") {
-		return nil, accessPoint()
+		return nil, errAccessPoint()
 	}
 	if err := c.checkEncryption(); err != nil {
 		return nil, err
@@ -150,18 +151,18 @@ func (c Config) checkEncryption() error {
 	return nil
 }
 
-// store is the bucket beyond what s3blob does with it.
+// A store implements the interfaces of [vault.Store] that s3blob does not cover.
 type store struct {
 	bucket string
 	client *s3.Client
 	sums   aws.RequestChecksumCalculation
 	sse    types.ServerSideEncryption
-	key    *string     // of KMS
+	key    *string     // the KMS key
 	other  bool        // the server is not AWS: see dialects.go, and [order] for its lists of versions
-	single atomic.Bool // it deletes no more than one object in a request
+	single atomic.Bool // the server deletes only one object in a request
 }
 
-// tag is the ETag of what r reads, as S3 writes it: in quotes.
+// tag returns the ETag of the object that r reads. It includes the quotes.
 func tag(r *blob.Reader) string {
 	var out s3.GetObjectOutput
 	if !r.As(&out) {

@@ -24,8 +24,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// load reads the SDK's configuration: region, credentials if none were given, the CA
-// bundle of AWS_CA_BUNDLE, and an endpoint that is not AWS's, which is added to c.
+// load reads the configuration of the SDK: the region, the CA bundle of AWS_CA_BUNDLE and, if none were
+// given, the credentials. If it contains an endpoint that is not AWS, load sets it in c.
 func load(ctx context.Context, c *Config) (aws.Config, error) {
 	if err := checkEndpoint("endpoint", c.Endpoint, c.Insecure); err != nil {
 		return aws.Config{}, err
@@ -33,16 +33,16 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 	if err := checkEndpoint("sts_endpoint", c.STSEndpoint, c.Insecure); err != nil {
 		return aws.Config{}, err
 	}
-	var own aws.CredentialsProvider
-	renew := func(context.Context, string) bool { return true } // Static is asked for every request
+	var given aws.CredentialsProvider
+	renew := func(context.Context, string) bool { return true } // Static is called for every request
 	switch {
 	case c.Identity != nil:
-		own = federated{c.Identity}
+		given = federated{c.Identity}
 		renew = func(_ context.Context, id string) bool { c.Identity.Expired(id); return true }
 	case c.Static != nil:
-		own = c.Static
+		given = c.Static
 	}
-	cfg, err := loadConfig(ctx, c.Region, own, c.Timeout)
+	cfg, err := loadConfig(ctx, c.Region, given, c.Timeout)
 	if err != nil {
 		return aws.Config{}, err
 	}
@@ -52,11 +52,11 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 			return aws.Config{}, err
 		}
 	}
-	if err := needRegion(&cfg, c.Endpoint); err != nil {
+	if err := requireRegion(&cfg, c.Endpoint); err != nil {
 		return aws.Config{}, err
 	}
-	if own != nil {
-		cfg.Credentials = own // without the SDK's cache: the provider has one
+	if given != nil {
+		cfg.Credentials = given // without the cache of the SDK, because the provider has one
 	} else {
 		if cache, ok := cfg.Credentials.(*aws.CredentialsCache); ok {
 			renew = func(ctx context.Context, id string) bool {
@@ -67,8 +67,8 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 		}
 		cfg.Credentials = chain{cfg.Credentials}
 	}
-	cfg.Credentials = punctual{cfg.Credentials}
-	cfg.APIOptions = append(cfg.APIOptions, onceMore(renew))
+	cfg.Credentials = callerBound{cfg.Credentials}
+	cfg.APIOptions = append(cfg.APIOptions, retryExpired(renew))
 	if c.Endpoint != "" && !isAWS(c.Endpoint) { // see dialects.go
 		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
@@ -77,19 +77,19 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 	return cfg, nil
 }
 
-// fixEndpoint gives a client the configured endpoint, or else holds the one that the SDK
-// found, in AWS_ENDPOINT_URL or a profile, to the same rule.
-func fixEndpoint(what string, ours string, insecure bool, to **string) error {
-	if ours != "" {
-		*to = aws.String(ours)
+// fixEndpoint sets the configured endpoint of a client. If there is none, it checks the endpoint that the
+// SDK found in AWS_ENDPOINT_URL or in a profile.
+func fixEndpoint(what string, configured string, insecure bool, to **string) error {
+	if configured != "" {
+		*to = aws.String(configured)
 		return nil
 	}
 	return checkEndpoint(what, aws.ToString(*to), insecure)
 }
 
-// needRegion refuses a configuration without a region, which a server at an endpoint of its own does
-// not need.
-func needRegion(cfg *aws.Config, endpoint string) error {
+// requireRegion returns an error if the configuration has no region. If there is an endpoint, it sets a
+// default region.
+func requireRegion(cfg *aws.Config, endpoint string) error {
 	switch {
 	case cfg.Region != "":
 	case endpoint != "":
@@ -100,17 +100,19 @@ func needRegion(cfg *aws.Config, endpoint string) error {
 	return nil
 }
 
-// loadConfig loads the SDK's configuration with our HTTP client. own may be nil, timeout 0.
-func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
-	// The SDK's own client, so that it can add the CA bundle. What finds credentials keeps it.
+// loadConfig loads the configuration of the SDK with an HTTP client for timeout. given may be nil, and
+// timeout may be 0.
+func loadConfig(ctx context.Context, region string, given aws.CredentialsProvider, timeout time.Duration) (aws.Config, error) {
+	// Use the client type of the SDK, so that the SDK can add the CA bundle. The credential providers
+	// of the SDK keep this client.
 	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { transport.Configure(t, timeout) })
 	metadata := newMetadata(timeout)
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
-		config.WithRetryer(func() aws.Retryer { return repeating() }),
+		config.WithRetryer(func() aws.Retryer { return newRetryer() }),
 		config.WithEndpointCredentialOptions(func(o *endpointcreds.Options) {
 			o.HTTPClient = client
-			o.Retryer = repeating(retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusNotFound: {}}}) // as the SDK's own
+			o.Retryer = newRetryer(retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusNotFound: {}}}) // like the default of the SDK
 		}),
 		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }),
 		config.WithLogger(logging.Nop{}), // a library does not write to standard error
@@ -118,13 +120,13 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	if region != "" {
 		options = append(options, config.WithRegion(region))
 	}
-	if own != nil {
-		options = append(options, config.WithCredentialsProvider(own))
+	if given != nil {
+		options = append(options, config.WithCredentialsProvider(given))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
-	if err != nil && own != nil {
-		// Profiles are for finding credentials. One that is gone, or a file that is broken, is no
-		// reason to fail for who brings them.
+	if err != nil && given != nil {
+		// The profiles are only needed to find credentials. A missing profile or a broken file must
+		// not cause an error if the caller supplies the credentials.
 		cfg, err = withoutProfiles(region, err)
 	}
 	if err != nil {
@@ -138,26 +140,26 @@ func loadConfig(ctx context.Context, region string, own aws.CredentialsProvider,
 	transport.Configure(base, timeout)
 	cfg.HTTPClient = &http.Client{
 		Transport: transport.Failures{Base: transport.Bodies{Base: base}},
-		// A redirect tells a wrong region, and a signature does not survive it.
+		// A redirect means that the region is wrong. The signature would not be valid after it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	cfg.APIOptions = append(cfg.APIOptions, prove)
 	return cfg, nil
 }
 
-// withoutProfiles returns the SDK's configuration as the environment alone has it. It returns why
-// where it is the environment that is wrong.
-func withoutProfiles(region string, why error) (aws.Config, error) {
+// withoutProfiles returns the configuration of the SDK from the environment variables only. It returns
+// loadErr if the environment variables are wrong.
+func withoutProfiles(region string, loadErr error) (aws.Config, error) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
-		return aws.Config{}, why
+		return aws.Config{}, loadErr
 	}
 	client := awshttp.NewBuildableClient()
 	if env.CustomCABundle != "" {
 		pem, err := os.ReadFile(env.CustomCABundle)
 		pool := x509.NewCertPool()
 		if err != nil || !pool.AppendCertsFromPEM(pem) {
-			return aws.Config{}, why
+			return aws.Config{}, loadErr
 		}
 		client = client.WithTransportOptions(func(t *http.Transport) {
 			if t.TLSClientConfig == nil {
@@ -180,11 +182,11 @@ func newClient(cfg aws.Config, c Config) (*s3.Client, error) {
 	client = s3.NewFromConfig(cfg, func(o *s3.Options) {
 		err = fixEndpoint("the SDK's endpoint for S3", c.Endpoint, c.Insecure, &o.BaseEndpoint)
 		o.UsePathStyle = c.PathStyle || c.Endpoint != "" && !c.VirtualHost
-		o.Retryer = repeating()
+		o.Retryer = newRetryer()
 		o.DisableLogOutputChecksumValidationSkipped = true
 		if c.Endpoint != "" {
-			// A Ceph that refuses a request with Expect: 100-continue takes its body for the
-			// next one: net/http sends it nevertheless, and the SDK's does not wait at all.
+			// If Ceph refuses a request with Expect: 100-continue, it reads the body of the request as
+			// the next request, because net/http still sends the body.
 			o.ContinueHeaderThresholdBytes = -1
 		}
 	})

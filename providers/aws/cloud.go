@@ -29,7 +29,7 @@ type cloud struct {
 	aws    aws.Config
 }
 
-// ServerTime asks for the bucket. A refusal has a date as well.
+// ServerTime sends a HEAD of the bucket. An error response also has a date.
 func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 	out, err := c.store.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.config.Bucket})
 	if err == nil {
@@ -47,41 +47,43 @@ func (c *cloud) ServerTime(ctx context.Context) (time.Time, error) {
 	return time.Time{}, explained(err)
 }
 
-// Caller asks the STS of AWS, or the one at Config.STSEndpoint. It asks no STS if that is the
-// S3 server at Config.Endpoint, or empty beside it: servers that are not AWS have no such call.
+// Caller calls the STS of AWS, or the STS at Config.STSEndpoint. It does not call STS if there is an
+// Endpoint and STSEndpoint is empty or the same, because servers that are not AWS do not support this
+// call.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 	got, err := c.aws.Credentials.Retrieve(ctx)
 	if err != nil {
 		return vault.Caller{}, explained(err)
 	}
-	who := vault.Caller{From: got.Source, KeyID: got.AccessKeyID, Session: got.SessionToken != ""}
+	caller := vault.Caller{From: got.Source, KeyID: got.AccessKeyID, Session: got.SessionToken != ""}
 	if got.CanExpire {
-		who.Expires = got.Expires
+		caller.Expires = got.Expires
 	}
 	if c.config.Endpoint != "" && (c.config.STSEndpoint == "" || c.config.STSEndpoint == c.config.Endpoint) {
-		return who, nil
+		return caller, nil
 	}
 	client, err := newSTS(c.aws, c.config.STSEndpoint, c.config.Insecure)
 	if err != nil {
-		return who, err
+		return caller, err
 	}
-	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.Retryer = repeating() })
+	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.Retryer = newRetryer() })
 	if err != nil {
-		return who, explained(err)
+		return caller, explained(err)
 	}
-	who.ARN, who.Account = aws.ToString(out.Arn), aws.ToString(out.Account)
-	return who, nil
+	caller.ARN, caller.Account = aws.ToString(out.Arn), aws.ToString(out.Account)
+	return caller, nil
 }
 
-// OwnsBucket implements [vault.BucketOwner]: S3 refuses a request that expects another owner.
+// OwnsBucket implements [vault.BucketOwner]. It sends the account as the expected owner, and S3 refuses
+// the request if the bucket has another owner.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
-func (c *cloud) OwnsBucket(ctx context.Context, who vault.Caller) (bool, error) {
-	name, err := arn.Parse(who.ARN)
+func (c *cloud) OwnsBucket(ctx context.Context, caller vault.Caller) (bool, error) {
+	name, err := arn.Parse(caller.ARN)
 	if err != nil || name.Service != "iam" || name.Resource != "root" && !strings.HasPrefix(name.Resource, "user/") {
 		return false, nil
 	}
-	_, err = c.store.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.config.Bucket, ExpectedBucketOwner: &who.Account})
+	_, err = c.store.client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &c.config.Bucket, ExpectedBucketOwner: &caller.Account})
 	if err == nil {
 		return true, nil
 	}
@@ -111,11 +113,11 @@ func (c *cloud) Settings(ctx context.Context) []vault.Setting {
 	}
 }
 
-// setting makes a request and keeps the body of its response. missing is the code by which
-// the service says that nothing is configured.
-func setting(name, missing string, ask func(raw func(*s3.Options)) error) vault.Setting {
+// setting makes a request and returns the body of its response. missing is the error code for a setting
+// that is not configured.
+func setting(name, missing string, request func(raw func(*s3.Options)) error) vault.Setting {
 	s := vault.Setting{Name: name}
-	err := ask(captureBody(maxDocument, func(body []byte) error {
+	err := request(captureBody(maxDocument, func(body []byte) error {
 		s.Document = string(body)
 		return nil
 	}))
@@ -129,10 +131,10 @@ func setting(name, missing string, ask func(raw func(*s3.Options)) error) vault.
 	return s
 }
 
-// maxDocument is the most bytes of a setting that are read: a bucket policy has 20 KiB.
+// maxDocument limits the size of a setting. A bucket policy has at most 20 KiB.
 const maxDocument = 1 << 20
 
-// explained returns the cause of err, and err itself where there is none.
+// explained returns the cause of err, or err itself if it has none.
 func explained(err error) error {
 	if cause := explain(err); cause != nil {
 		return cause
@@ -140,12 +142,11 @@ func explained(err error) error {
 	return err
 }
 
-// captureBody makes one call hand the body of its successful response to read, before the SDK
-// parses it.
+// captureBody makes one call pass the body of its successful response to read, before the SDK parses it.
 func captureBody(most int64, read func(body []byte) error) func(*s3.Options) {
 	return func(options *s3.Options) {
 		options.APIOptions = append(options.APIOptions, func(s *middleware.Stack) error {
-			// Before the SDK reads the body, and after it was proven to be one of the service.
+			// This runs after the response was checked, and before the SDK reads the body.
 			return s.Deserialize.Insert(middleware.DeserializeMiddlewareFunc("objectvault:Body", func(
 				ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
 			) (middleware.DeserializeOutput, middleware.Metadata, error) {

@@ -89,7 +89,7 @@ func TestNewUpload(t *testing.T) {
 				case !tc.fails && err != nil:
 					t.Errorf("put: %v", err)
 				case tc.fails && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) ||
-					!strings.Contains(err.Error(), "nothing was stored, and the value streams")):
+					!strings.Contains(err.Error(), "nothing was stored, and a streamed value cannot be sent again")):
 					t.Errorf("put: %v, want what to do", err)
 				}
 				if server.ends != tc.ends || server.uploads != tc.uploads || server.unsought != "" {

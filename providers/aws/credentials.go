@@ -14,8 +14,8 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// federated gives the SDK the credentials of an exchange. It is asked for every
-// request; the provider behind it is the cache.
+// federated supplies the credentials of a token exchange. Its provider caches them, so Retrieve may be
+// called for every request.
 type federated struct{ p *federation.Provider }
 
 func (f federated) Retrieve(ctx context.Context) (aws.Credentials, error) {
@@ -29,9 +29,9 @@ func (f federated) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
-// chain is the SDK's default chain, whose errors say nothing that can be decided on. Its cache goes
-// on without the context of its caller, so that what finds credentials has limits of its own: see
-// [loadConfig].
+// chain is the default chain of the SDK. It adds a sentinel to the errors of the chain, which have no
+// codes. The cache of the chain ignores the context of its caller, so [loadConfig] sets time limits for
+// the credential providers.
 type chain struct{ aws.CredentialsProvider }
 
 func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
@@ -40,7 +40,7 @@ func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	case err == nil:
 		return got, nil
 	case ctx.Err() != nil:
-		return got, err // see [punctual]
+		return got, err // see [callerBound]
 	case transport.Silent(err):
 		err = fmt.Errorf("%w: the source of the credentials did not respond: %w", federation.ErrUnavailable, err)
 	default:
@@ -49,11 +49,11 @@ func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return got, &credentialsError{err}
 }
 
-// A punctual provider gives up when the context of the caller ends, although a write goes on for a
-// while then: what is not signed yet was not sent.
-type punctual struct{ aws.CredentialsProvider }
+// A callerBound provider returns an error when the context of the caller ends, although a write may
+// continue for some time. A request without a signature has not been sent.
+type callerBound struct{ aws.CredentialsProvider }
 
-func (p punctual) Retrieve(ctx context.Context) (aws.Credentials, error) {
+func (p callerBound) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	caller, ok := ctx.Value(callerKey{}).(context.Context)
 	if !ok {
 		caller = ctx
@@ -72,46 +72,45 @@ func (p punctual) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 }
 
-// callerKey is the key of a context that goes on after the caller's, for the caller's.
+// callerKey is the context key for the context of the caller in a lingering context.
 type callerKey struct{}
 
-// A metadata is the metadata service of EC2 as the chain asks it, within the timeout of a
-// connection and within the SDK's own limit. It is asked last, and on most machines there is none:
-// that it does not respond means that there are no credentials.
+// A metadata is a client of the EC2 metadata service with a time limit. The chain calls the service last,
+// and most machines do not have it. If it does not respond, there are no credentials.
 type metadata struct {
-	within time.Duration
-	client *imds.Client
+	timeout time.Duration
+	client  *imds.Client
 }
 
 func newMetadata(timeout time.Duration) *metadata {
-	const most = 5 * time.Second // the SDK's, which it drops where the context has a deadline
-	return &metadata{within: min(most, cmp.Or(timeout, most))}
+	const most = 5 * time.Second // the limit of the SDK, which ignores it if the context has a deadline
+	return &metadata{timeout: min(most, cmp.Or(timeout, most))}
 }
 
-// use has it asked as cfg says.
+// use configures the client.
 func (m *metadata) use(cfg aws.Config) { m.client = imds.NewFromConfig(cfg) }
 
 func (m *metadata) GetMetadata(ctx context.Context, in *imds.GetMetadataInput, o ...func(*imds.Options)) (*imds.GetMetadataOutput, error) {
 	if m.client == nil {
 		return nil, errNoCredentials
 	}
-	ctx, cancel := context.WithTimeout(ctx, m.within)
-	defer cancel() // the client has read the response to its end
+	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel() // the client has read the whole response
 	out, err := m.client.GetMetadata(ctx, in, o...)
 	if err != nil {
-		return nil, fmt.Errorf("the metadata service of EC2: %v", err) // not wrapped: see above
+		return nil, fmt.Errorf("the metadata service of EC2: %v", err) // not wrapped, so that a timeout means that there are no credentials
 	}
 	return out, nil
 }
 
 var errNoCredentials = errors.New("no credentials")
 
-// A credentialsError is why a request could not even be signed.
+// A credentialsError means that there were no credentials to sign a request.
 type credentialsError struct{ err error }
 
 func (e *credentialsError) Error() string { return e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// RetryableError keeps the SDK from making of a token that cannot be had a request that
-// failed: the source of the credentials has retried already.
+// RetryableError returns false, so that the SDK does not repeat the request. The source of the
+// credentials has already retried.
 func (e *credentialsError) RetryableError() bool { return false }

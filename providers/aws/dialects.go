@@ -1,8 +1,8 @@
 // # Dialects
 //
-// What the services demand of a request, or lack, as far as a document or a tracker says so. What is
-// not named is not known. The numbers are the sources below; "seen" is what the tests of this
-// package see on Ceph RGW 16.2.15 and versitygw 1.8.0.
+// This is a list of what other services require of a request, or do not support, according to their
+// documentation and to issue trackers. Everything else is unknown. The numbers refer to the sources
+// below. "Tested" means that the tests of this package show it on Ceph RGW 16.2.15 and versitygw 1.8.0.
 //
 //	every request
 //	  GCS          Accept-Encoding must not be signed: its front end rewrites it [7]; a client also left out
@@ -19,96 +19,96 @@
 //	  OSS          refuses aws-chunked with a trailer, 400 InvalidArgument [13]
 //	  MinIO        takes a write without a checksum into a bucket with Object Lock [15]
 //	  SeaweedFS    stored the trailer of aws-chunked as content where IAM was off, before June 2025 [17]
-//	  versitygw    takes one without a checksum into a bucket with Object Lock [19]; Content-MD5: seen
-//	  Ceph         Content-MD5 and CRC32: seen
+//	  versitygw    takes one without a checksum into a bucket with Object Lock [19]; Content-MD5: tested
+//	  Ceph         Content-MD5 and CRC32: tested
 //	  Garage       most x-amz- headers are not implemented [20]; checksums: not known
 //	PutObject with If-None-Match or If-Match
 //	  AWS          409 ConditionalRequestConflict: send it again [1]
-//	  R2           conditions are honoured, also at the end of an upload, which is then gone [2]
+//	  R2           supports conditions; an upload no longer exists after its condition failed [2]
 //	  B2           501 NotImplemented [10]
 //	  GCS          compares generations, x-goog-if-generation-match, instead [22]
 //	  OSS          has x-oss-forbid-overwrite instead [22]; the S3 headers: not known
-//	  MinIO        honoured [14]
+//	  MinIO        supported [14]
 //	  SeaweedFS    atomic since March 2026 [18]
-//	  versitygw    honoured: seen
+//	  versitygw    supported: tested
 //	  Ceph         16 ignores If-None-Match in a bucket with versioning, and wants the tag of If-Match
-//	               without quotes: seen
+//	               without quotes: tested
 //	  Garage       not known
 //	CreateMultipartUpload
-//	  AWS          takes no condition [1]
+//	  AWS          supports no condition [1]
 //	  R2, B2, GCS, OSS, MinIO, Garage, Ceph, SeaweedFS, versitygw
-//	               have it [3] [11] [6] [12] [14] [20]; nothing known that they demand
+//	               have it [3] [11] [6] [12] [14] [20]; no known requirements
 //	UploadPart
 //	  AWS          as PutObject, in a bucket with Object Lock [23]
 //	  R2           parts of one size but for the last [21]
 //	  B2, OSS      as PutObject [9] [13]
 //	  others       as PutObject, as far as known
 //	CompleteMultipartUpload
-//	  AWS          409 ConditionalRequestConflict: the upload has to be made again [1]
-//	  R2           after a condition that does not hold the upload is gone: an abort is 404 [2]
+//	  AWS          409 ConditionalRequestConflict: the upload must be repeated [1]
+//	  R2           after a failed condition the upload no longer exists: an abort returns 404 [2]
 //	  SeaweedFS    conditions are atomic since March 2026 [18]
-//	  Ceph         16 ignores conditions: seen
-//	  versitygw    honoured: seen
+//	  Ceph         16 ignores conditions: tested
+//	  versitygw    supported: tested
 //	  others       not known
 //	AbortMultipartUpload, GetObject with Range, HeadObject, ListObjectsV2
 //	  R2, B2, OSS, Garage
-//	               have them [3] [11] [12] [20]; nothing known that they demand
+//	               have them [3] [11] [12] [20]; no known requirements
 //	  others       not known to differ
 //	DeleteObject
 //	  R2, B2, OSS, Garage
-//	               have it [3] [11] [12] [20]; nothing known that they demand
+//	               have it [3] [11] [12] [20]; no known requirements
 //	  others       not known to differ
 //	DeleteObjects
 //	  AWS          documents Content-MD5 or a checksum as required [1]
 //	  MinIO        before 2025 Content-MD5, else 400 MissingContentMD5 [16]
 //	  OSS          Content-MD5, else 400 MissingArgument [12] [24]
-//	  GCS          long had none, and answered 400 InvalidArgument [25]; has one now, without checksum [6]
-//	  B2           has it [11]; refuses the newer checksums [9]
-//	  R2, Garage   have it [3] [20]; what they demand: not known
-//	  SeaweedFS    has it [18]; what it demands: not known
-//	  versitygw    knew no x-amz-sdk-checksum-algorithm [26]; Content-MD5: seen
-//	  Ceph         answers 403 for the whole when one key is refused: seen; Content-MD5: seen
+//	  GCS          returned 400 InvalidArgument for a long time [25]; supports it now, without a checksum [6]
+//	  B2           supports it [11]; refuses the newer checksums [9]
+//	  R2, Garage   support it [3] [20]; requirements unknown
+//	  SeaweedFS    supports it [18]; requirements unknown
+//	  versitygw    did not know x-amz-sdk-checksum-algorithm [26]; Content-MD5: tested
+//	  Ceph         returns 403 for the whole request if one key is refused: tested; Content-MD5: tested
 //	ListObjectVersions
-//	  Garage       501: it has no versions [20]
+//	  Garage       501: no versions [20]
 //	  OSS          not among the operations of its S3 dialect [12]
 //	  GCS          fails, with a client of S3 [25]
 //	  B2           has it [11]
 //	  R2           not among the operations on buckets that it lists as implemented [3]
 //	  Ceph, versitygw
-//	               have it: seen
+//	               have it: tested
 //	  MinIO, SeaweedFS
 //	               have versions [14] [18]
-//	GetBucketVersioning, which only the doctor asks for
+//	GetBucketVersioning, which only the doctor uses
 //	  R2           not implemented [3]
-//	  Garage       a stub, since it has no versions [20]
+//	  Garage       a stub without function [20]
 //	  OSS          not among its operations [12]
 //	  B2           has it [11]
 //	GetBucketLifecycleConfiguration
 //	  R2, OSS      have it [3] [12]
 //	  B2, Garage   not among their operations [11] [20]
-//	  versitygw    501: seen
+//	  versitygw    501: tested
 //	GetBucketPolicy
 //	  R2           not implemented [3]
 //	  B2, OSS, Garage
 //	               not among their operations [11] [12] [20]
 //	GetBucketAcl, GetPublicAccessBlock, GetBucketOwnershipControls, CopyObject
-//	  are not sent. R2 has none of the first three [3], MinIO none of the last two of them [14].
+//	  are not sent. R2 does not support the first three [3], and MinIO does not support the second and third [14].
 //	ListMultipartUploads, by the doctor
-//	  MinIO        takes only the whole key as prefix [14]
-//	HeadBucket with an expected owner, by the doctor, at AWS alone
-//	  R2           has no such header [3]
+//	  MinIO        accepts only a whole key as the prefix [14]
+//	HeadBucket with an expected owner, which the doctor sends only to AWS
+//	  R2           does not support the header [3]
 //	AssumeRoleWithWebIdentity
-//	  AWS, Ceph, SeaweedFS, MinIO have it; Ceph 16 answers 409 to one of two first exchanges of a subject:
+//	  AWS, Ceph, SeaweedFS, MinIO support it; Ceph 16 returns 409 to one of two first exchanges of a subject:
 //	  seen. R2, B2, GCS, Garage, OSS by this name, versitygw with a private issuer: not known.
 //	GetCallerIdentity
-//	  is sent to AWS alone.
+//	  is sent only to AWS.
 //
-// So each PutObject, UploadPart and DeleteObjects that goes to another server than AWS has
-// Content-MD5, which is as old as S3 and which all of them take, and none has one of the newer
-// checksums. AWS gets those of the SDK, also at an endpoint that was named. A server that refuses
-// DeleteObjects as such gets one DeleteObject an object, from then on. Without a list of versions a
-// teardown does what it can; a history is not supported. No condition is ever left out: a create
-// that a server cannot make is an error.
+// So if the server is not AWS, each PutObject, UploadPart and DeleteObjects sends Content-MD5, which all
+// servers support, and no newer checksum. AWS gets the checksums of the SDK, also at a configured
+// endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject for each object
+// from then on. If a server does not support lists of versions, the store has no history, and a teardown
+// deletes only current objects. A condition is never omitted: if a server does not support it, a create
+// fails.
 //
 //	[1]  https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html, API_CompleteMultipartUpload.html, API_DeleteObjects.html
 //	[2]  https://developers.cloudflare.com/r2/reference/changelog/ (2023-08-11, 2023-12-11)
@@ -153,8 +153,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// contentMD5 returns the header Content-MD5 of a body, which it leaves where it was, or nil if it
-// cannot be read twice.
+// contentMD5 returns the Content-MD5 header for a body, or nil if the body cannot be read twice. It
+// restores the position of the body.
 func contentMD5(body io.Reader) *string {
 	s, ok := body.(io.ReadSeeker)
 	if !ok {
@@ -172,15 +172,15 @@ func contentMD5(body io.Reader) *string {
 	return aws.String(base64.StdEncoding.EncodeToString(sum.Sum(nil)))
 }
 
-// withMD5 is the option of a DeleteObjects to a server that is not AWS: Content-MD5 in place of the
-// SDK's CRC32, for which the SDK has no setting.
+// withMD5 is an option for DeleteObjects. If the server is not AWS, it replaces the CRC32 of the SDK with
+// Content-MD5, for which the SDK has no setting.
 // https://docs.aws.amazon.com/sdk-for-go/v2/developer-guide/s3-checksums.html
 func (s *store) withMD5(o *s3.Options) {
 	if !s.other {
 		return
 	}
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
-		// Each is absent where the SDK has no checksum to add.
+		// Remove returns an error if the SDK adds no checksum.
 		_, _ = stack.Initialize.Remove("AWSChecksum:SetupInputContext")
 		_, _ = stack.Finalize.Remove("AWSChecksum:ComputeInputPayloadChecksum")
 		_, _ = stack.Finalize.Remove("addInputChecksumTrailer")
@@ -188,14 +188,15 @@ func (s *store) withMD5(o *s3.Options) {
 	})
 }
 
-// noMultiDelete reports whether a server refuses DeleteObjects as such, and not the right to it.
+// noMultiDelete reports whether a server does not support DeleteObjects. A missing permission does not
+// count.
 func noMultiDelete(err error) bool {
 	f := failureOf(err)
 	return err != nil && effectOf(err) == vault.Refused && f.reason == vault.ReasonUnknown &&
 		(f.sentinel == vault.ErrUnsupported || f.sentinel == vault.ErrRefused)
 }
 
-// removeEach deletes one object, or version, in a request.
+// removeEach deletes each object or version with one request.
 func (s *store) removeEach(ctx context.Context, leftovers []vault.Leftover) (failed map[vault.Leftover]error, err error) {
 	failed = make(map[vault.Leftover]error)
 	for _, l := range leftovers {
@@ -203,14 +204,14 @@ func (s *store) removeEach(ctx context.Context, leftovers []vault.Leftover) (fai
 		if l.ID != "" {
 			in.VersionId = aws.String(l.ID)
 		}
-		_, err := s.client.DeleteObject(ctx, in, once)
-		if err == nil || gone(l, code(err)) {
+		_, err := s.client.DeleteObject(ctx, in, noRepeat)
+		if err == nil || isGone(l, code(err)) {
 			continue
 		}
 		cause := explain(err)
 		switch {
 		case cause == nil, errors.Is(cause, vault.ErrUnavailable), errors.Is(cause, vault.ErrUnauthenticated), errors.Is(cause, context.Canceled):
-			return nil, err // the next one would meet the same
+			return nil, err // the next request would fail, too
 		}
 		failed[l] = cause
 	}

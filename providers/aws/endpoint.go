@@ -14,11 +14,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// awsHosts are the domains of AWS's own endpoints, VPC endpoints included. The SDK knows them as
-// DNS suffixes of the partitions.
+// awsHosts are the domains of the endpoints of AWS, including VPC endpoints. In the SDK they are the DNS
+// suffixes of the partitions.
 var awsHosts = []string{"amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws", "api.amazonwebservices.com.cn", "c2s.ic.gov", "sc2s.sgov.gov"}
 
-// isAWS reports whether an endpoint is one of AWS. Other servers have dialects of their own.
+// isAWS reports whether an endpoint belongs to AWS. Other servers have other dialects of S3.
 func isAWS(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	return err == nil && slices.ContainsFunc(awsHosts, func(domain string) bool {
@@ -26,13 +26,13 @@ func isAWS(endpoint string) bool {
 	})
 }
 
-// EnvironmentEndpoints returns the endpoints of S3 and STS that the environment names, as far as
-// they are not AWS's own: a store at such an endpoint is opened as if its [Config] had named it.
+// EnvironmentEndpoints returns the endpoints of S3 and STS in the environment variables of the SDK, if
+// they do not belong to AWS. [Open] uses them as if they were set in [Config].
 func EnvironmentEndpoints(getenv func(string) string) (s3, sts string) {
 	if strings.EqualFold(getenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), "true") {
 		return "", ""
 	}
-	named := func(service string) string {
+	endpointOf := func(service string) string {
 		for _, name := range []string{"AWS_ENDPOINT_URL_" + service, "AWS_ENDPOINT_URL"} {
 			if endpoint := getenv(name); endpoint != "" && !isAWS(endpoint) {
 				return endpoint
@@ -42,11 +42,11 @@ func EnvironmentEndpoints(getenv func(string) string) (s3, sts string) {
 		}
 		return ""
 	}
-	return named("S3"), named("STS")
+	return endpointOf("S3"), endpointOf("STS")
 }
 
-// configuredEndpoint returns the endpoint of S3 that the SDK found, in the environment or a
-// profile, if it is not one of AWS.
+// configuredEndpoint returns the endpoint of S3 that the SDK found in environment variables or a profile,
+// if it does not belong to AWS.
 func configuredEndpoint(cfg aws.Config) string {
 	endpoint := aws.ToString(s3.NewFromConfig(cfg).Options().BaseEndpoint)
 	if endpoint == "" || isAWS(endpoint) {
@@ -55,19 +55,19 @@ func configuredEndpoint(cfg aws.Config) string {
 	return endpoint
 }
 
-// accessPoint is the error of a bucket that is named by the ARN of an access point.
-func accessPoint() error {
-	return &configError{"the ARN of an access point is no name of a bucket: give the access point's alias, which ends in -s3alias (aws s3control get-access-point shows it)"}
+// errAccessPoint returns the error for the ARN of an access point in place of a bucket.
+func errAccessPoint() error {
+	return &configError{"the ARN of an access point is no name of a bucket: use the alias of the access point, which ends in -s3alias (aws s3control get-access-point shows it)"}
 }
 
-// A configError is [vault.ErrConfig].
+// A configError is a [vault.ErrConfig] with a text.
 type configError struct{ text string }
 
 func (e *configError) Error() string { return vault.ErrConfig.Error() + ": " + e.text }
 func (e *configError) Unwrap() error { return vault.ErrConfig }
 
-// unsignedEncoding keeps Accept-Encoding out of the signature, which the SDK signs: proxies in front
-// of servers that are not AWS rewrite it, and every signature would be wrong.
+// unsignedEncoding removes Accept-Encoding from the signature of the SDK. Proxies in front of servers that
+// are not AWS rewrite this header, which would make every signature invalid.
 func unsignedEncoding(s *middleware.Stack) error {
 	const header = "Accept-Encoding"
 	var kept keptHeader

@@ -438,7 +438,7 @@ func TestConfig(t *testing.T) {
 		c    aws.Config
 		text string
 	}{
-		{aws.Config{}, "a bucket is needed"},
+		{aws.Config{}, "the name of the bucket is missing"},
 		{aws.Config{Bucket: "vault--euc1-az1--x-s3", Region: "eu-central-1"}, "directory bucket"},
 		{aws.Config{Bucket: "b", Endpoint: "s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "bucket", Endpoint: "http://s3.example.com"}, "endpoint is plain http"},

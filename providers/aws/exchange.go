@@ -23,29 +23,29 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A Role is what AWS STS gives credentials for. ARN and Region are required.
+// A Role is an IAM role whose credentials AWS STS issues. ARN and Region are required.
 type Role struct {
 	ARN string
-	// Session is what AWS's logs call the session: 2 to 64 of A-Z a-z 0-9 _+=,.@-; empty
-	// means objectvault.
+	// Session is the name of the session in the logs of AWS: 2 to 64 characters of A-Z a-z 0-9
+	// _+=,.@-. The default is objectvault.
 	Session string
-	// Duration is how long the credentials live, from 15 minutes to the role's maximum;
-	// 0 means one hour.
+	// Duration is the lifetime of the credentials, from 15 minutes to the maximum of the role. The
+	// default is one hour.
 	Duration time.Duration
-	// Region chooses the STS endpoint, and with it the partition.
+	// Region selects the STS endpoint, and so the partition.
 	Region string
-	// Endpoint is the URL of an STS that is not AWS's.
+	// Endpoint is the URL of an STS that is not AWS.
 	Endpoint string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
-	// Timeout is how long an exchange may take, in up to three attempts; 0 means 30 seconds.
+	// Timeout limits an exchange with its up to three attempts. The default is 30 seconds.
 	Timeout time.Duration
 }
 
 var sessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
 
-// NewExchanger returns what exchanges a token for the role's credentials with
-// AssumeRoleWithWebIdentity, a request that is not signed.
+// NewExchanger returns an Exchanger that exchanges a token for credentials of the role. It uses
+// AssumeRoleWithWebIdentity, which is not signed.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
 func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	name, err := arn.Parse(r.ARN)
@@ -54,7 +54,7 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	}
 	session := cmp.Or(r.Session, "objectvault")
 	if !sessionName.MatchString(session) {
-		return nil, fmt.Errorf("%w: session %q is not 2 to 64 of A-Z a-z 0-9 _+=,.@-", vault.ErrConfig, session)
+		return nil, fmt.Errorf("%w: session %q is not 2 to 64 characters of A-Z a-z 0-9 _+=,.@-", vault.ErrConfig, session)
 	}
 	if r.Duration != 0 && (r.Duration < 15*time.Minute || r.Duration > 12*time.Hour) {
 		return nil, fmt.Errorf("%w: duration %v is not between 15m and 12h", vault.ErrConfig, r.Duration)
@@ -66,10 +66,11 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := needRegion(&cfg, r.Endpoint); err != nil {
+	if err := requireRegion(&cfg, r.Endpoint); err != nil {
 		return nil, err
 	}
-	// One attempt that hangs is not the last. The SDK's has no limit of its own.
+	// Limit each attempt, so that an attempt that hangs does not prevent another attempt. The SDK has
+	// no such limit.
 	if c, ok := cfg.HTTPClient.(*http.Client); ok {
 		c.Timeout = cmp.Or(r.Timeout, 30*time.Second) / time.Duration(retry.DefaultMaxAttempts)
 	}
@@ -87,7 +88,7 @@ func newSTS(cfg aws.Config, endpoint string, insecure bool) (*sts.Client, error)
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
 		err = fixEndpoint("the SDK's endpoint for STS", endpoint, insecure, &o.BaseEndpoint)
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-			// A Ceph that has two first exchanges of one subject at once answers 409 to one.
+			// Ceph responds with 409 to one of two concurrent first exchanges of a subject.
 			o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusConflict: {}}})
 		})
 	})
@@ -111,10 +112,10 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 	}
 	out, err := e.assume(ctx, in)
 	if err != nil {
-		return federation.Credentials{}, e.refused(err)
+		return federation.Credentials{}, e.exchangeError(err)
 	}
 	if out.Credentials == nil {
-		return federation.Credentials{}, fmt.Errorf("%w: STS answered without credentials", federation.ErrUnavailable)
+		return federation.Credentials{}, fmt.Errorf("%w: the STS response has no credentials", federation.ErrUnavailable)
 	}
 	c := federation.Credentials{
 		AccessKeyID:  aws.ToString(out.Credentials.AccessKeyId),
@@ -126,7 +127,7 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 		Subject:      aws.ToString(out.SubjectFromWebIdentityToken),
 		Issuer:       t.Claims.Issuer,
 	}
-	if out.AssumedRoleUser != nil { // AWS always says it, SeaweedFS never
+	if out.AssumedRoleUser != nil { // AWS always sends it, SeaweedFS never
 		if name, err := arn.Parse(aws.ToString(out.AssumedRoleUser.Arn)); err == nil {
 			c.Account = name.AccountID
 		}
@@ -134,11 +135,11 @@ func (e *exchanger) Exchange(ctx context.Context, t federation.Token) (federatio
 	return c, nil
 }
 
-// assume asks STS, and again while it cannot fetch the keys of the issuer, as long as the timeout
-// allows. If time runs out while it waits for another attempt, the error is what STS answered last.
+// assume calls STS, and repeats the call while STS cannot fetch the keys of the issuer, until the
+// timeout. If the time runs out between two attempts, it returns the last error of STS.
 func (e *exchanger) assume(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, e.within(ctx))
+	ctx, cancel := context.WithTimeout(ctx, e.timeout(ctx))
 	defer cancel()
 	var last lastResponse
 	for n := 0; ; n++ {
@@ -152,9 +153,9 @@ func (e *exchanger) assume(ctx context.Context, in *sts.AssumeRoleWithWebIdentit
 	}
 }
 
-// within returns how long an exchange may take: a little less than ctx allows, whose end has an
-// error of its own that says less.
-func (e *exchanger) within(ctx context.Context) time.Duration {
+// timeout returns the time limit of an exchange. It is a little shorter than the deadline of ctx, because
+// the error after that deadline contains less information.
+func (e *exchanger) timeout(ctx context.Context) time.Duration {
 	d := cmp.Or(e.role.Timeout, 30*time.Second)
 	if end, ok := ctx.Deadline(); ok {
 		d = min(d, time.Until(end)*9/10)
@@ -162,11 +163,11 @@ func (e *exchanger) within(ctx context.Context) time.Duration {
 	return d
 }
 
-// A lastResponse keeps the last error that STS answered with. The SDK drops it when the context ends
-// between two attempts.
+// A lastResponse keeps the last error response of STS. The SDK discards it when the context ends between
+// two attempts.
 type lastResponse struct{ err error }
 
-// keep is the option of one call.
+// keep is an option for one call.
 func (l *lastResponse) keep(o *sts.Options) {
 	o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
 		return s.Finalize.Insert(middleware.FinalizeMiddlewareFunc("objectvault:LastResponse", func(
@@ -181,8 +182,7 @@ func (l *lastResponse) keep(o *sts.Options) {
 	})
 }
 
-// waitBefore waits for d, and reports whether there is time for another request. Where there is
-// not it does not wait.
+// waitBefore waits for d and returns true. If ctx ends before, it returns false immediately.
 func waitBefore(ctx context.Context, d time.Duration) bool {
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= d {
 		return false
@@ -197,14 +197,14 @@ func waitBefore(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// noVerificationKey is how STS begins the message of InvalidIdentityToken when it could not fetch
-// the keys of the issuer, which is a matter of time and not of the token. The code is that of
-// tokens which will never do, and nothing else tells the two apart: this is the only place where a
-// text decides. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_roles.html and
-// https://repost.aws/knowledge-center/iam-sts-invalididentitytoken have the message.
+// noVerificationKey is the start of the message of InvalidIdentityToken if STS could not fetch the keys
+// of the issuer. This is temporary, but an invalid token has the same code, so only the message shows the
+// difference. No other code in this package decides on a text. The message is documented at
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_roles.html and
+// https://repost.aws/knowledge-center/iam-sts-invalididentitytoken.
 const noVerificationKey = "Couldn't retrieve verification key from your identity provider"
 
-// issuerUnreachable reports whether STS says that it did not reach the issuer of the token.
+// issuerUnreachable reports whether STS responded that it could not reach the issuer of the token.
 func issuerUnreachable(err error) bool {
 	var ae smithy.APIError
 	if !errors.As(err, &ae) {
@@ -214,40 +214,40 @@ func issuerUnreachable(err error) bool {
 		ae.ErrorCode() == "InvalidIdentityToken" && strings.HasPrefix(ae.ErrorMessage(), noVerificationKey)
 }
 
-// refused says whose fault it is that there are no credentials.
-func (e *exchanger) refused(err error) error {
-	is := federation.ErrUnavailable
+// exchangeError returns the error of a failed exchange with the matching sentinel of package federation.
+func (e *exchanger) exchangeError(err error) error {
+	kind := federation.ErrUnavailable
 	var re *smithyhttp.ResponseError
 	switch code := code(err); {
 	case issuerUnreachable(err):
 	case slices.Contains([]string{"ExpiredTokenException", "ExpiredToken", "InvalidIdentityToken", "InvalidIdentityTokenException", "IDPRejectedClaim"}, code):
-		is = federation.ErrTokenInvalid
+		kind = federation.ErrTokenInvalid
 	case slices.Contains([]string{"AccessDenied", "ValidationError", "MalformedPolicyDocument", "RegionDisabledException"}, code):
-		is = federation.ErrRefused
+		kind = federation.ErrRefused
 	case slices.Contains([]string{"RequestExpired", "ServiceUnavailable"}, code), errors.As(err, new(*foreignError)):
 	default:
-		if _, busy := retry.DefaultThrottleErrorCodes[code]; busy { // AWS's STS says so with 400
+		if _, busy := retry.DefaultThrottleErrorCodes[code]; busy { // the STS of AWS uses status 400 for these
 			break
 		}
-		// Servers that are not AWS give no code that the SDK finds.
+		// The SDK finds no code in the responses of some servers that are not AWS.
 		if errors.As(err, &re) {
 			switch re.HTTPStatusCode() {
 			case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
-				is = federation.ErrRefused
+				kind = federation.ErrRefused
 			}
 		}
 	}
-	return &exchangeError{role: e.role.ARN, is: is, err: err}
+	return &exchangeError{role: e.role.ARN, kind: kind, err: err}
 }
 
-// An exchangeError is why STS gave no credentials.
+// An exchangeError is the error of a token exchange.
 type exchangeError struct {
-	role    string
-	is, err error
+	role      string
+	kind, err error
 }
 
 func (e *exchangeError) Error() string {
-	return fmt.Sprintf("%v: role %s: %s", e.is, e.role, said(e.err))
+	return fmt.Sprintf("%v: role %s: %s", e.kind, e.role, describe(e.err))
 }
 
-func (e *exchangeError) Unwrap() []error { return []error{e.is, e.err} }
+func (e *exchangeError) Unwrap() []error { return []error{e.kind, e.err} }

@@ -20,30 +20,29 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// causeOf returns the cause of err: in the service's words, but without those of the layers
-// in between.
+// causeOf returns the cause of err. It contains the message of the service without the text of the
+// layers in between.
 func causeOf(f failure, err error) *vault.Cause {
-	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: said(err), Effect: effectOf(err), Unfinished: remains(err)}
+	c := &vault.Cause{Service: service, Sentinel: f.sentinel, Reason: f.reason, Message: describe(err), Effect: effectOf(err), Unfinished: remainingBytes(err)}
 	switch {
 	case f.reason == vault.WrongRegion:
 		c.Detail = regionOf(err)
 	case f.reason == vault.Untrusted && errors.Is(err, federation.ErrUnavailable) && !errors.As(err, new(*exchangeError)):
-		c.Service = "" // the source of the token, whose client reads no setting of the cloud
+		c.Service = "" // the error comes from the source of the token, whose client does not use settings of the cloud
 	case f.sentinel == vault.ErrRefused:
 		c.Message = codeFirst(err)
 	}
 	return c
 }
 
-// effectOf returns what the request has done to the store. The service may have done what it
-// answers with 5xx, and what it does not answer. A 4xx is certain, and the same request would get
-// it again, unless the service calls it temporary. What is no response of the service proves
-// nothing.
+// effectOf returns the effect of the request on the store. After a 5xx response, or without a response,
+// the service may have applied the request. After a 4xx it did nothing, and would refuse the request
+// again unless the error is temporary. A response that does not come from the service proves nothing.
 func effectOf(err error) vault.Effect {
 	var re *awshttp.ResponseError
 	var foreign *foreignError
 	switch {
-	case unpublishable(err):
+	case isUnpublished(err):
 		return vault.NotApplied
 	case errors.As(err, &foreign):
 		if foreign.status == http.StatusTooManyRequests {
@@ -62,48 +61,46 @@ func effectOf(err error) vault.Effect {
 	return vault.EffectUnknown
 }
 
-// isTemporary reports whether the service says that it did nothing, and may do it later.
+// isTemporary reports whether the service did nothing, and another attempt may succeed.
 func isTemporary(err error) bool {
-	if asksForFewer(err) || temporaryCodes[code(err)] || damagedCodes[code(err)] {
+	if isThrottle(err) || temporaryCodes[code(err)] || damagedCodes[code(err)] {
 		return true
 	}
 	var re *awshttp.ResponseError
 	return errors.As(err, &re) && slices.Contains(temporaryStatus, re.HTTPStatusCode())
 }
 
-// temporaryStatus are those of 4xx that another attempt may not get.
+// temporaryStatus lists the 4xx statuses after which another attempt may succeed.
 var temporaryStatus = []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
 
-// temporaryCodes are those, beside [throttleCodes], with which a service says that it did nothing
-// and may do it later.
+// temporaryCodes are the error codes, in addition to [throttleCodes], that mean that the service did
+// nothing and that another attempt may succeed.
 var temporaryCodes = map[string]bool{"RequestTimeout": true, "RequestTimeoutException": true, codeAborted: true, codeConflict: true}
 
-// damagedCodes mean that the bytes which arrived are not those that were sent. Another attempt may be
-// fine.
+// damagedCodes mean that the data was damaged in transit. Another attempt may succeed.
 var damagedCodes = map[string]bool{"BadDigest": true, "IncompleteBody": true, "XAmzContentSHA256Mismatch": true, "XAmzContentChecksumMismatch": true}
 
-// isRepeated reports whether the SDK has repeated a request, for which see [onceWhole]: package vault
-// does not do so again.
+// isRepeated reports whether the SDK has already repeated a request, so that package vault does not repeat
+// it again. See [noRepeatWhole].
 func isRepeated(err error) bool {
 	var op *smithy.OperationError
 	return (code(err) == codeAborted || code(err) == codeConflict || damagedCodes[code(err)]) && errors.As(err, &op) && op.OperationName == "PutObject"
 }
 
-// unpublishable reports whether the request that would have made an object visible was not
-// sent.
-func unpublishable(err error) bool {
-	var own *credentialsError
+// isUnpublished reports whether the request that publishes the object was not sent.
+func isUnpublished(err error) bool {
+	var noCredentials *credentialsError
 	var before *unpublished
-	return errors.As(err, &own) || errors.As(err, &before) || transport.NotSent(err)
+	return errors.As(err, &noCredentials) || errors.As(err, &before) || transport.NotSent(err)
 }
 
-// codeFirst is what the service said, with its code in front.
+// codeFirst returns the message of the service, starting with its error code.
 func codeFirst(err error) string {
 	var op *smithy.OperationError
 	var re *awshttp.ResponseError
 	var ae smithy.APIError
 	if !errors.As(err, &re) || !errors.As(err, &ae) {
-		return said(err)
+		return describe(err)
 	}
 	text := ae.ErrorCode()
 	if m := ae.ErrorMessage(); m != "" && m != text && m != "UnknownError" {
@@ -120,10 +117,10 @@ func codeFirst(err error) string {
 	return text + ")"
 }
 
-// said is what the service said, with its code and the id of the request, by which AWS's
-// support and its logs know it; or what kept the request from it.
-func said(err error) string {
-	var own *credentialsError
+// describe returns the message of the service, with its error code and the request ID, which the support
+// of AWS needs. Without a response it describes why the request failed.
+func describe(err error) string {
+	var noCredentials *credentialsError
 	var op *smithy.OperationError
 	var re *awshttp.ResponseError
 	var ae smithy.APIError
@@ -137,8 +134,8 @@ func said(err error) string {
 	switch {
 	case errors.As(err, &exchange):
 		return exchange.Error()
-	case errors.As(err, &own):
-		return own.Error()
+	case errors.As(err, &noCredentials):
+		return noCredentials.Error()
 	case errors.As(err, &foreign):
 		if errors.As(err, &op) {
 			return op.ServiceID + " " + op.OperationName + ": " + foreign.Error()
@@ -168,8 +165,7 @@ func said(err error) string {
 // service names the cloud in a [vault.Cause].
 const service = "aws"
 
-// reasons are the codes that S3 answers with, as far as they say something about the
-// caller, the bucket or the moment.
+// reasons maps error codes of S3 to their meaning.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
 var reasons = map[string]failure{
 	"NoSuchKey":     {vault.ErrNotFound, vault.ReasonUnknown},
@@ -206,17 +202,17 @@ var reasons = map[string]failure{
 	"NoSuchUpload":                 {vault.ErrUnavailable, vault.UploadAborted},
 	"AuthorizationHeaderMalformed": {vault.ErrUnavailable, vault.WrongRegion},
 	"PermanentRedirect":            {vault.ErrUnavailable, vault.WrongRegion},
-	"TemporaryRedirect":            {vault.ErrUnavailable, vault.ReasonUnknown}, // of a bucket that is new: see [isElsewhere]
+	"TemporaryRedirect":            {vault.ErrUnavailable, vault.ReasonUnknown}, // the bucket is new: see [isElsewhere]
 	"MovedPermanently":             {vault.ErrUnavailable, vault.WrongRegion},
 
-	// Codes that have Quota in them are in [failureOfCode].
+	// [failureOfCode] handles codes that contain Quota.
 	"InsufficientStorage":  {vault.ErrNoSpace, vault.QuotaExceeded},
 	"InsufficientCapacity": {vault.ErrNoSpace, vault.QuotaExceeded},
 	"StorageCapExceeded":   {vault.ErrNoSpace, vault.QuotaExceeded}, // Backblaze B2
 	"StorageFull":          {vault.ErrNoSpace, vault.QuotaExceeded},
 	"XMinioStorageFull":    {vault.ErrNoSpace, vault.QuotaExceeded},
 
-	// Bytes were damaged on the way: see [damagedCodes].
+	// The data was damaged in transit: see [damagedCodes].
 	"BadDigest":                   {vault.ErrUnavailable, vault.Damaged},
 	"IncompleteBody":              {vault.ErrUnavailable, vault.Damaged},
 	"XAmzContentSHA256Mismatch":   {vault.ErrUnavailable, vault.Damaged},
@@ -229,18 +225,18 @@ var reasons = map[string]failure{
 	"MethodNotAllowed":  {vault.ErrUnsupported, vault.ReasonUnknown},
 }
 
-// A failure is what a code means.
+// A failure is the meaning of an error code.
 type failure struct {
 	sentinel error
 	reason   vault.Reason
 }
 
-// Explain returns the cause of an error of this package, such as that of an exchange, or nil.
-// The store that Open returns has it as [vault.Store].Explain.
+// Explain returns the cause of an error of this package, for example of a token exchange, or nil.
+// [Open] sets it as [vault.Store].Explain.
 func Explain(err error) error { return explain(err) }
 
-// explain returns the cause of an error of S3, of STS or of a token source. It
-// decides on codes, and where a server gives none, on the HTTP status.
+// explain returns the cause of an error of S3, of STS or of a token source. It uses the error code or, if
+// there is none, the HTTP status.
 func explain(err error) error {
 	var done *vault.Cause
 	if err == nil || errors.As(err, &done) {
@@ -248,11 +244,11 @@ func explain(err error) error {
 	}
 	f := failureOf(err)
 	switch {
-	case errors.Is(err, context.Canceled) && (unpublishable(err) || remains(err) > 0):
+	case errors.Is(err, context.Canceled) && (isUnpublished(err) || remainingBytes(err) > 0):
 		f = failure{context.Canceled, vault.ReasonUnknown}
 	case errors.Is(err, context.Canceled):
-		return nil // by the caller: the network is not to blame
-	case f.sentinel == nil && unpublishable(err):
+		return nil // the caller cancelled it: this is not a network error
+	case f.sentinel == nil && isUnpublished(err):
 		f.sentinel = vault.ErrUnavailable
 	case f.sentinel == nil:
 		return nil
@@ -271,7 +267,7 @@ func failureOf(err error) failure {
 	case errors.Is(err, federation.ErrRefused):
 		return failure{vault.ErrUnauthenticated, vault.TrustRefused}
 	case errors.Is(err, federation.ErrUnavailable):
-		return failure{vault.ErrUnavailable, whyUnavailable(err)}
+		return failure{vault.ErrUnavailable, unavailableReason(err)}
 	case errors.Is(err, errNoCredentials):
 		return failure{vault.ErrUnauthenticated, vault.NoCredentials}
 	case errors.Is(err, transport.ErrRange):
@@ -285,15 +281,15 @@ func failureOf(err error) failure {
 		switch {
 		case foreign.status == http.StatusTooManyRequests:
 			return failure{vault.ErrBusy, vault.Throttled}
-		case foreign.temporary():
+		case foreign.isTemporary():
 			return failure{vault.ErrUnavailable, vault.ReasonUnknown}
 		}
 		return failure{vault.ErrUnavailable, vault.ForeignResponse}
 	}
-	if code(err) == codeFailed { // a write with a condition has dealt with its own
+	if code(err) == codeFailed { // conditional writes handle this code before
 		return failure{vault.ErrRefused, vault.ReasonUnknown}
 	}
-	if asksForFewer(err) {
+	if isThrottle(err) {
 		return failure{vault.ErrBusy, vault.Throttled}
 	}
 	if code(err) == "TemporaryRedirect" && isElsewhere(err) {
@@ -331,13 +327,13 @@ func failureOf(err error) failure {
 	return failure{}
 }
 
-// whyUnavailable is why there are no credentials for a token.
-func whyUnavailable(err error) vault.Reason {
+// unavailableReason returns the reason why a token could not be exchanged for credentials.
+func unavailableReason(err error) vault.Reason {
 	var foreign *foreignError
 	switch {
 	case issuerUnreachable(err):
 		return vault.IssuerUnreachable
-	case errors.As(err, &foreign) && !foreign.temporary():
+	case errors.As(err, &foreign) && !foreign.isTemporary():
 		return vault.ForeignResponse
 	case transport.Untrusted(err):
 		return vault.Untrusted
@@ -345,9 +341,8 @@ func whyUnavailable(err error) vault.Reason {
 	return vault.TokenSourceUnavailable
 }
 
-// failureOfCode returns what a code means, of a request with this effect. Of some codes services
-// have many: those of quotas, whose names the service makes up, and those that S3 passes on from
-// KMS.
+// failureOfCode returns the meaning of an error code for a request with the given effect. It recognizes
+// codes of quotas and codes that S3 passes on from KMS by a part of their names, because there are many.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#KMSErrorList
 func failureOfCode(code string, effect vault.Effect) (f failure, ok bool) {
 	if throttleCodes[code] {
@@ -369,15 +364,14 @@ func failureOfCode(code string, effect vault.Effect) (f failure, ok bool) {
 	return failure{}, false
 }
 
-// isEmpty reports whether a range was refused because the object has no bytes at all, and so
-// is no envelope: there is not even a first one.
+// isEmpty reports whether a range was refused because the object is empty, so it is not an envelope.
 func isEmpty(err error) bool {
 	var re *awshttp.ResponseError
 	return errors.As(err, &re) && re.Response != nil && re.Response.Request != nil &&
 		strings.HasPrefix(re.Response.Request.Header.Get("Range"), "bytes=0-")
 }
 
-// regionOf returns the region that the bucket is in, which AWS sends in a header, or "".
+// regionOf returns the region of the bucket from a response header, or "".
 func regionOf(err error) string {
 	var re *smithyhttp.ResponseError
 	if errors.As(err, &re) && re.Response != nil {
@@ -388,8 +382,8 @@ func regionOf(err error) string {
 	return ""
 }
 
-// isElsewhere reports whether S3 says that the bucket is in another region than the request was signed
-// for. It redirects requests of a bucket that was just made, too, until its name resolves.
+// isElsewhere reports whether the response names a region of the bucket that differs from the region of
+// the signature. S3 also redirects requests of a new bucket until its name resolves.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html
 func isElsewhere(err error) bool {
 	var re *smithyhttp.ResponseError
@@ -404,7 +398,7 @@ func isElsewhere(err error) bool {
 
 var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 
-// code is the service's error code, or "".
+// code returns the error code of the service, or "".
 func code(err error) string {
 	var ae smithy.APIError
 	if !errors.As(err, &ae) {

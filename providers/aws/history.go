@@ -15,12 +15,12 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Versions yields the versions of exactly key, newest first. In a bucket that never had
-// versioning there is one, which S3 calls null.
+// Versions yields the versions of exactly key, newest first. In a bucket that never had versioning
+// the object is the only version, with the ID null.
 func (s *store) Versions(ctx context.Context, key string) iter.Seq2[vault.Version, error] {
 	return func(yield func(vault.Version, error) bool) {
 		for v, err := range s.versions(ctx, key) {
-			// In the order of keys: what has key as its beginning comes later.
+			// The list is in the order of keys, so keys that only start with key come later.
 			if err == nil && v.key != key {
 				return
 			}
@@ -31,16 +31,16 @@ func (s *store) Versions(ctx context.Context, key string) iter.Seq2[vault.Versio
 	}
 }
 
-// OpenVersion reads a part of one version. The version "null" is replaced by every write
-// without versioning, so that it has a tag.
+// OpenVersion reads a range of one version. Only the version "null" has a tag, because writes without
+// versioning replace it.
 func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length int64) (body io.ReadCloser, tag string, err error) {
 	if id == "" {
-		return nil, "", fmt.Errorf("%w: a version has an id", vault.ErrNotFound)
+		return nil, "", fmt.Errorf("%w: the version ID is empty", vault.ErrNotFound)
 	}
 	in := &s3.GetObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), VersionId: aws.String(id)}
 	switch {
 	case length == 0:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset)) // there is no empty range
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset)) // HTTP has no empty range
 	case length > 0:
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
 	case offset > 0:
@@ -61,7 +61,7 @@ func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length 
 	case "InvalidRange":
 		return http.NoBody, "", nil // past the end
 	case "InvalidArgument", "NoSuchVersion", "MethodNotAllowed":
-		// Not the form of an id here; no such version; a delete marker.
+		// The ID is invalid, the version does not exist, or it is a delete marker.
 		return nil, "", fmt.Errorf("%w: %w", vault.ErrNotFound, err)
 	}
 	var re *smithyhttp.ResponseError
@@ -71,8 +71,8 @@ func (s *store) OpenVersion(ctx context.Context, key, id string, offset, length 
 	return nil, "", err
 }
 
-// Leftovers yields what would stay in the bucket if the current objects were deleted:
-// versions that are not current, and delete markers.
+// Leftovers yields everything that would stay in the bucket if the current objects were deleted: old
+// versions and delete markers.
 func (s *store) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Leftover, error] {
 	return func(yield func(vault.Leftover, error) bool) {
 		for v, err := range s.versions(ctx, prefix) {
@@ -90,14 +90,14 @@ func (s *store) Leftovers(ctx context.Context, prefix string) iter.Seq2[vault.Le
 	}
 }
 
-// A version is one entry of a listing.
+// A version is one entry of a list of versions.
 type version struct {
 	key string
 	vault.Version
 }
 
-// versions lists the versions of all keys that start with prefix, by key and then
-// newest first, a page a request.
+// versions lists the versions of all keys that start with prefix, sorted by key and then newest
+// first. Each page is one request.
 func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, error] {
 	return func(yield func(version, error) bool) {
 		in := &s3.ListObjectVersionsInput{Bucket: aws.String(s.bucket), Prefix: aws.String(prefix), MaxKeys: aws.Int32(pageSize)}
@@ -121,7 +121,7 @@ func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, 
 				return
 			}
 			if aws.ToString(out.NextKeyMarker) == "" {
-				yield(version{}, fmt.Errorf("%w: a listing of versions is cut and does not say where it goes on", vault.ErrUnavailable))
+				yield(version{}, fmt.Errorf("%w: a list of versions is truncated, but has no marker for the next page", vault.ErrUnavailable))
 				return
 			}
 			in.KeyMarker, in.VersionIdMarker = out.NextKeyMarker, out.NextVersionIdMarker
@@ -129,5 +129,5 @@ func (s *store) versions(ctx context.Context, prefix string) iter.Seq2[version, 
 	}
 }
 
-// pageSize is the most that S3 lists, or deletes, in one request.
+// pageSize is the maximum number of entries that S3 lists or deletes in one request.
 const pageSize = 1000

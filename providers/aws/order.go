@@ -22,11 +22,11 @@ type order struct {
 	mayGroup bool // the server is not AWS
 }
 
-// maxPage is how long a page of 1000 entries may be: 1024 bytes of key, escaped, and
-// what goes with them.
+// maxPage is the maximum size of a page of 1000 entries. A key has up to 1024 bytes, which may be
+// escaped.
 const maxPage = 16 << 20
 
-// capture makes one call note the order of its response.
+// capture makes one call record the order of the entries in its response.
 func (o *order) capture(options *s3.Options) {
 	captureBody(maxPage, func(body []byte) (err error) {
 		o.markers, err = readOrder(bytes.NewReader(body))
@@ -34,7 +34,7 @@ func (o *order) capture(options *s3.Options) {
 	})(options)
 }
 
-// readOrder reports for each entry of a ListVersionsResult whether it is a marker.
+// readOrder reports for each entry of a ListVersionsResult whether it is a delete marker.
 func readOrder(r io.Reader) (markers []bool, err error) {
 	d := xml.NewDecoder(r)
 	depth := 0
@@ -44,7 +44,7 @@ func readOrder(r io.Reader) (markers []bool, err error) {
 			return markers, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: a listing of versions is not well-formed: %w", vault.ErrUnavailable, err)
+			return nil, fmt.Errorf("%w: a list of versions is not well-formed XML: %w", vault.ErrUnavailable, err)
 		}
 		switch t := token.(type) {
 		case xml.StartElement:
@@ -57,7 +57,7 @@ func readOrder(r io.Reader) (markers []bool, err error) {
 	}
 }
 
-// merge puts the two lists of out into the order that they came in.
+// merge merges the two lists of out in the order of the response.
 func (o *order) merge(out *s3.ListObjectVersionsOutput) ([]version, error) {
 	page := make([]version, 0, len(o.markers))
 	versions, markers := out.Versions, out.DeleteMarkers
@@ -78,18 +78,18 @@ func (o *order) merge(out *s3.ListObjectVersionsOutput) ([]version, error) {
 		}
 	}
 	if len(versions)+len(markers) > 0 || len(page) != len(o.markers) {
-		return nil, fmt.Errorf("%w: a listing of versions was read in two ways", vault.ErrUnavailable)
+		return nil, fmt.Errorf("%w: the entries of a list of versions do not match its XML", vault.ErrUnavailable)
 	}
-	if o.mayGroup && o.grouped() {
+	if o.mayGroup && o.isGrouped() {
 		slices.SortStableFunc(page, compareVersions)
 	}
 	return page, nil
 }
 
-// grouped reports whether all markers come before all versions, or after them, as some
-// servers have it: then it is only their times that tell how they belong together. In
-// the order that AWS made, times are no help: that of an upload in parts is when it began.
-func (o *order) grouped() bool {
+// isGrouped reports whether all markers come before all versions, or after them. Some servers send
+// such lists, which must be merged by time. A list of AWS must not be sorted by time, because the
+// time of a multipart upload is the time of its start.
+func (o *order) isGrouped() bool {
 	changes := 0
 	for i := 1; i < len(o.markers); i++ {
 		if o.markers[i] != o.markers[i-1] {
@@ -99,7 +99,8 @@ func (o *order) grouped() bool {
 	return changes == 1
 }
 
-// compareVersions orders by key, then the current one, then the newest first.
+// compareVersions sorts by key. The versions of a key are sorted newest first, with the current
+// version before all others.
 func compareVersions(a, b version) int {
 	current := func(v version) int {
 		if v.Current {

@@ -27,38 +27,38 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// What proves that a service has answered. A login page of the network, a proxy or a web server
-// at a wrong address answers as well, and its 200 stores nothing, its empty page lists nothing,
-// and its 404 finds nothing. So each response is held to what the service sends in this place, and
-// everything else is a [foreignError]: of a write it proves nothing, so that package vault reads
-// it back; of the rest it is "unavailable".
+// A login page of a network, a proxy or a web server at a wrong address may respond in place of the
+// service. Its 200 stores nothing, its empty page lists nothing, and its 404 proves nothing. So every
+// response is checked for data that only the service sends. A response without this data is a
+// [foreignError]. After a write, a foreignError proves nothing, so package vault reads the object
+// back. After any other request, the error is "unavailable".
 
-// A proof is what a successful response to an operation has.
+// A proof describes the required data of a successful response to an operation.
 type proof struct {
-	status []int
-	header string // a header that is there, unless it is empty
-	root   string // the name of the XML document in the body, unless it is empty
-	holds  string // an element of it that has a text, unless it is empty
-	// The element that says where a truncated list goes on, and the parameter of the request that
-	// takes it. A list that is truncated without it, or that goes on where it began, would be a
-	// part taken for the whole, or have no end.
+	status  []int
+	header  string // a required header, if not empty
+	root    string // the root element of the XML body, if not empty
+	element string // an element below the root that must not be empty, if not empty
+	// next is the element with the marker of the next page of a truncated list. from is the request
+	// parameter for this marker. Without the marker the list would be incomplete. With the marker of
+	// the request it would never end.
 	next, from string
-	json       bool // the body is a JSON object
-	empty      bool // the body is empty
-	requestID  bool // one of the headers of requestIDs is there
+	json       bool // the body must be a JSON object
+	empty      bool // the body must be empty
+	requestID  bool // one of the headers in requestIDs is required
 }
 
 var ok = []int{http.StatusOK}
 
-// document is the proof of an operation that is answered with an XML document.
+// document returns the proof of an operation whose response is an XML document.
 func document(root string) proof { return proof{status: ok, root: root} }
 
-// proofs has every operation of S3 that is used here, or by gocloud's driver.
+// proofs contains every operation of S3 that this package or the driver of gocloud.dev uses.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 var proofs = map[string]proof{
 	"PutObject":               {status: ok, header: "ETag", empty: true},
 	"UploadPart":              {status: ok, header: "ETag", empty: true},
-	"CreateMultipartUpload":   {status: ok, root: "InitiateMultipartUploadResult", holds: "UploadId"},
+	"CreateMultipartUpload":   {status: ok, root: "InitiateMultipartUploadResult", element: "UploadId"},
 	"CompleteMultipartUpload": document("CompleteMultipartUploadResult"),
 	"CopyObject":              document("CopyObjectResult"),
 	"UploadPartCopy":          document("CopyPartResult"),
@@ -71,7 +71,7 @@ var proofs = map[string]proof{
 	"HeadObject": {status: []int{http.StatusOK, http.StatusPartialContent}, header: "ETag"},
 	"HeadBucket": {status: ok, requestID: true},
 
-	"ListObjects":          document("ListBucketResult"), // goes on after its last key
+	"ListObjects":          document("ListBucketResult"), // the marker of the next page is the last key
 	"ListObjectsV2":        {status: ok, root: "ListBucketResult", next: "NextContinuationToken", from: "continuation-token"},
 	"ListObjectVersions":   {status: ok, root: "ListVersionsResult", next: "NextKeyMarker", from: "key-marker"},
 	"ListMultipartUploads": {status: ok, root: "ListMultipartUploadsResult", next: "NextKeyMarker", from: "key-marker"},
@@ -90,25 +90,25 @@ var proofs = map[string]proof{
 	"GetPublicAccessBlock":            document("PublicAccessBlockConfiguration"),
 }
 
-// proofsOfSTS has every operation of STS that is used here.
+// proofsOfSTS contains every operation of STS that this package uses.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_Operations.html
 var proofsOfSTS = map[string]proof{
 	"AssumeRoleWithWebIdentity": document("AssumeRoleWithWebIdentityResponse"),
 	"GetCallerIdentity":         document("GetCallerIdentityResponse"),
 }
 
-// requestIDs are the headers in which services name a request: AWS and most others, Google, Alibaba
-// Cloud. A response to HEAD has no body that could prove anything.
+// requestIDs lists the headers with the request ID: of AWS and most other services, of Google and of
+// Alibaba Cloud. They prove a response to HEAD, which has no body.
 var requestIDs = []string{"X-Amz-Request-Id", "X-Amz-Id-2", "X-Guploader-Uploadid", "X-Oss-Request-Id"}
 
-// A foreignError means that a response is not one of the service.
+// A foreignError means that a response does not come from the service.
 type foreignError struct {
 	service string // S3 or STS
 	status  int
 	kind    string // the content type
-	lacks   string // what is missing; empty where the page itself says enough
-	page    string // the start of the body, without what may be secret
-	where   string // the host that a redirect leads to
+	lacks   string // the missing data; empty if the start of the body is clear enough
+	page    string // the start of the body, without possible secrets
+	where   string // the host of a redirect
 }
 
 func (e *foreignError) Error() string {
@@ -130,11 +130,11 @@ func (e *foreignError) Error() string {
 	return text
 }
 
-// HTTPStatusCode is by which the SDK decides whether to try a read again.
+// HTTPStatusCode returns the status. The SDK uses it to decide whether to repeat a read.
 func (e *foreignError) HTTPStatusCode() int { return e.status }
 
-// ErrorCode makes it an error of the service's kind for gocloud's driver, which would otherwise take
-// the status for the service's: a 404 for "not found".
+// ErrorCode implements [smithy.APIError]. Without it, the driver of gocloud.dev would use the status,
+// for example a 404 as "not found".
 func (e *foreignError) ErrorCode() string { return "ForeignResponse" }
 
 // ErrorMessage implements [smithy.APIError].
@@ -143,13 +143,13 @@ func (e *foreignError) ErrorMessage() string { return e.Error() }
 // ErrorFault implements [smithy.APIError].
 func (e *foreignError) ErrorFault() smithy.ErrorFault { return smithy.FaultUnknown }
 
-// temporary reports whether the responding server says that the failure is temporary.
-func (e *foreignError) temporary() bool {
+// isTemporary reports whether the status means that the failure is temporary.
+func (e *foreignError) isTemporary() bool {
 	return e.status >= 500 || e.status == http.StatusTooManyRequests || e.status == http.StatusRequestTimeout || e.status == http.StatusTooEarly
 }
 
-// prove is the middleware that makes a response which proves nothing a [foreignError]. It stands
-// next to the wire, before anything parses the response.
+// prove adds a middleware that returns a [foreignError] for a response that proves nothing. The
+// middleware runs before any other code parses the response.
 func prove(s *middleware.Stack) error {
 	return s.Deserialize.Add(middleware.DeserializeMiddlewareFunc(proveID, func(
 		ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler,
@@ -167,7 +167,7 @@ func prove(s *middleware.Stack) error {
 			want, known = proofsOfSTS[x.operation]
 		}
 		if !known {
-			return out, meta, fmt.Errorf("providers/aws: nothing is known to prove a response to %s", x.operation)
+			return out, meta, fmt.Errorf("providers/aws: there is no rule to check a response to %s", x.operation)
 		}
 		if err := x.check(want); err != nil {
 			resp.Body.Close()
@@ -180,15 +180,15 @@ func prove(s *middleware.Stack) error {
 // proveID names the middleware.
 const proveID = "objectvault:Prove"
 
-// An exchanged request has a response.
+// An exchanged value is a request with its response.
 type exchanged struct {
 	service, operation string
 	request            *smithyhttp.Request
 	response           *smithyhttp.Response
 }
 
-// confirmAbsence is the middleware of a client whose HEAD is answered 404 without the id of a
-// request: that may be any server's, and a list of that one key decides. client returns the client.
+// confirmAbsence returns a middleware for a HEAD with a 404 but without a request ID. Any server may
+// have sent this response, so a list of that key decides. client returns the client for the list.
 func confirmAbsence(client func() *s3.Client) func(*middleware.Stack) error {
 	return func(s *middleware.Stack) error {
 		return s.Initialize.Add(middleware.InitializeMiddlewareFunc("objectvault:ConfirmAbsence", func(
@@ -204,15 +204,15 @@ func confirmAbsence(client func() *s3.Client) func(*middleware.Stack) error {
 			if lerr != nil || len(list.Contents) > 0 && aws.ToString(list.Contents[0].Key) == aws.ToString(head.Key) {
 				return out, meta, err
 			}
-			return out, meta, &types.NotFound{Message: aws.String("it is not listed")}
+			return out, meta, &types.NotFound{Message: aws.String("the object is not in a list")}
 		}), middleware.After)
 	}
 }
 
-// maxProof is how much of a body is read to prove it: a page of a list may have it all.
+// maxProof limits the part of a body that is read to check it. A page of a list may be this large.
 const maxProof = maxPage
 
-// check returns why the response proves nothing, or nil.
+// check returns a [foreignError] if the response proves nothing.
 func (x exchanged) check(want proof) error {
 	if x.response.StatusCode >= 300 {
 		return x.checkError()
@@ -224,7 +224,7 @@ func (x exchanged) check(want proof) error {
 		return x.foreign("no "+want.header, nil)
 	}
 	if want.requestID && !x.hasRequestID() {
-		return x.foreign("no id of the request", nil)
+		return x.foreign("no request ID", nil)
 	}
 	if want.header == "ETag" && x.isPage(want) {
 		return x.foreign("", nil)
@@ -250,9 +250,9 @@ func (x exchanged) check(want proof) error {
 	return x.checkDocument(want, body)
 }
 
-// isPage reports whether a response with an ETag looks like the page of a web server. Web
-// frameworks give each page a weak ETag, which S3 does not have. An object of another program may
-// be a page: then the service names the request.
+// isPage reports whether a response with an ETag looks like a page of a web server. Web frameworks send
+// a weak ETag with each page, and S3 never does. An object of another program may also be a web page,
+// but then the response has a request ID.
 func (x exchanged) isPage(want proof) bool {
 	weak := strings.HasPrefix(x.response.Header.Get("ETag"), "W/")
 	if want.empty {
@@ -267,39 +267,39 @@ func (x exchanged) checkDocument(want proof, body []byte) error {
 	d, err := readDocument(body)
 	switch {
 	case d.root == "Error" && d.text["Code"] != "":
-		// AWS documents it for CompleteMultipartUpload and CopyObject: the status was sent before
-		// the outcome was known.
+		// AWS documents this for CompleteMultipartUpload and CopyObject, because it sends the status
+		// before the outcome is known.
 		x.response.StatusCode = http.StatusInternalServerError
 		return nil
 	case d.root != want.root:
 		return x.foreign("", body)
 	case err != nil:
-		return x.foreign("a document that is cut or malformed", body)
-	case want.holds != "" && d.text[want.holds] == "":
-		return x.foreign("no "+want.holds, body)
+		return x.foreign("a truncated or malformed document", body)
+	case want.element != "" && d.text[want.element] == "":
+		return x.foreign("no "+want.element, body)
 	case want.next == "" || d.text["IsTruncated"] == "":
 		return nil
 	}
 	truncated, err := strconv.ParseBool(strings.TrimSpace(d.text["IsTruncated"])) // as the SDK reads it
 	switch {
 	case err != nil:
-		return x.foreign("a list that does not say whether it is cut", body)
+		return x.foreign("a list with an invalid IsTruncated", body)
 	case !truncated:
 		return nil
 	case d.text[want.next] == "":
-		return x.foreign("a list that is cut and does not say where it goes on", body)
+		return x.foreign("a truncated list without a marker for the next page", body)
 	case d.text[want.next] == x.request.URL.Query().Get(want.from) && d.text["NextVersionIdMarker"] == x.request.URL.Query().Get("version-id-marker"):
-		return x.foreign("a list that goes on where it began", body)
+		return x.foreign("a list whose next page is the same page", body)
 	}
 	return nil
 }
 
-// checkError checks a response that is no success: it has an error document, or where that has
-// no place, the id of the request.
+// checkError checks an error response. It must have an error document or, if it cannot have a body, a
+// request ID.
 func (x exchanged) checkError() error {
 	if x.request.Method == http.MethodHead {
 		if !x.hasRequestID() {
-			return x.foreign("no id of the request", nil)
+			return x.foreign("no request ID", nil)
 		}
 		return nil
 	}
@@ -312,7 +312,7 @@ func (x exchanged) checkError() error {
 	}
 	d, _ := readDocument(body)
 	if x.service == "STS" && d.root == "Error" && x.response.StatusCode < 500 && x.response.StatusCode != http.StatusConflict && !isErrorOfCeph(d) {
-		return x.foreign("an error of S3", body) // a server without STS
+		return x.foreign("an error of S3", body) // the server does not support STS
 	}
 	if (d.root == "Error" || d.root == "ErrorResponse") && d.text["Code"] != "" {
 		return nil
@@ -320,14 +320,14 @@ func (x exchanged) checkError() error {
 	return x.foreign("", body)
 }
 
-// isErrorOfCeph reports whether an error in the form of S3 may be one of an STS. That of a Ceph has this
-// form; with AccessDenied it has no message, while S3 has one.
+// isErrorOfCeph reports whether an error in the format of S3 may come from the STS of Ceph, which uses
+// this format. Its AccessDenied has no message, in contrast to S3.
 func isErrorOfCeph(d shallow) bool {
 	code := d.text["Code"]
 	return code == "AccessDenied" && d.text["Message"] == "" || codesOfSTS[code] || throttleCodes[code]
 }
 
-// codesOfSTS are those of AssumeRoleWithWebIdentity, without AccessDenied.
+// codesOfSTS contains the error codes of AssumeRoleWithWebIdentity, except AccessDenied.
 // https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html#API_AssumeRoleWithWebIdentity_Errors
 var codesOfSTS = map[string]bool{
 	"ExpiredToken": true, "ExpiredTokenException": true, "IDPCommunicationError": true, "IDPRejectedClaim": true,
@@ -338,7 +338,7 @@ func (x exchanged) hasRequestID() bool {
 	return slices.ContainsFunc(requestIDs, func(h string) bool { return x.response.Header.Get(h) != "" })
 }
 
-// body reads the body and leaves it as it was.
+// body reads the body and puts it back.
 func (x exchanged) body() ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(x.response.Body, maxProof+1))
 	x.response.Body.Close()
@@ -349,7 +349,7 @@ func (x exchanged) body() ([]byte, error) {
 	return body, err
 }
 
-// foreign returns the error of a response that proves nothing. body is nil where it was not read.
+// foreign returns the error for a response that proves nothing. body is nil if it was not read.
 func (x exchanged) foreign(lacks string, body []byte) error {
 	if body == nil && x.request.Method != http.MethodHead {
 		body, _ = io.ReadAll(io.LimitReader(x.response.Body, 4<<10+1))
@@ -369,14 +369,14 @@ func isJSONObject(body []byte) bool {
 	return json.Unmarshal(body, &object) == nil && object != nil
 }
 
-// A shallow document is what is directly below the root of an XML document, and the error of
-// STS, which is one below.
+// A shallow document contains the elements directly below the root of an XML document, and those of an
+// error of STS, which are one level deeper.
 type shallow struct {
 	root string
-	text map[string]string // the last one of each name
+	text map[string]string // the text of the elements, by name
 }
 
-// readDocument reads as much of a document as is well-formed.
+// readDocument reads the well-formed part of a document.
 func readDocument(body []byte) (shallow, error) {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	s := shallow{text: make(map[string]string)}
@@ -402,7 +402,7 @@ func readDocument(body []byte) (shallow, error) {
 			path = append(path, t.Name.Local)
 		case xml.EndElement:
 			if len(path) == 0 || path[len(path)-1] != t.Name.Local {
-				return s, fmt.Errorf("</%s> has no beginning", t.Name.Local)
+				return s, fmt.Errorf("</%s> has no start tag", t.Name.Local)
 			}
 			path = path[:len(path)-1]
 		case xml.CharData:

@@ -11,19 +11,19 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Remove deletes the current objects of at most 1000 keys: one with DeleteObject, more
-// with DeleteObjects. S3 does not tell which of them were absent.
+// Remove deletes the current objects of at most 1000 keys. It uses DeleteObject for one key and
+// DeleteObjects for several. S3 does not report which objects did not exist.
 func (s *store) Remove(ctx context.Context, keys []string) (failed map[string]error, err error) {
 	if len(keys) == 1 {
-		_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(keys[0])}, once)
+		_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(keys[0])}, noRepeat)
 		return nil, err
 	}
 	leftovers := make([]vault.Leftover, len(keys))
 	for i, key := range keys {
 		leftovers[i].Key = key
 	}
-	still, err := s.Purge(ctx, leftovers)
-	for l, err := range still {
+	failures, err := s.Purge(ctx, leftovers)
+	for l, err := range failures {
 		if failed == nil {
 			failed = make(map[string]error)
 		}
@@ -41,10 +41,10 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 		return s.removeEach(ctx, leftovers)
 	}
 	type id struct{ key, version string }
-	asked := make(map[id]vault.Leftover, len(leftovers))
+	requested := make(map[id]vault.Leftover, len(leftovers))
 	objects := make([]types.ObjectIdentifier, len(leftovers))
 	for i, l := range leftovers {
-		asked[id{l.Key, l.ID}] = l
+		requested[id{l.Key, l.ID}] = l
 		objects[i].Key = aws.String(l.Key)
 		if l.ID != "" {
 			objects[i].VersionId = aws.String(l.ID)
@@ -52,7 +52,7 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 	}
 	out, err := s.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
 		Bucket: aws.String(s.bucket), Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)},
-	}, once, s.withMD5)
+	}, noRepeat, s.withMD5)
 	if s.other && noMultiDelete(err) {
 		s.single.Store(true)
 		return s.removeEach(ctx, leftovers)
@@ -61,30 +61,30 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 		return nil, err
 	}
 	for _, e := range out.Errors {
-		l, ok := asked[id{aws.ToString(e.Key), aws.ToString(e.VersionId)}]
+		l, ok := requested[id{aws.ToString(e.Key), aws.ToString(e.VersionId)}]
 		if !ok {
-			// Some servers leave the version out, or respond with keys that were not requested.
-			return nil, fmt.Errorf("%w: the answer is about another object: %w", vault.ErrUnavailable, deletion(e))
+			// Some servers omit the version, or respond with keys that were not requested.
+			return nil, fmt.Errorf("%w: the response contains an error of an object that was not in the request: %w", vault.ErrUnavailable, deletionError(e))
 		}
-		if gone(l, aws.ToString(e.Code)) {
+		if isGone(l, aws.ToString(e.Code)) {
 			continue
 		}
 		if failed == nil {
 			failed = make(map[vault.Leftover]error)
 		}
-		failed[l] = deletion(e)
+		failed[l] = deletionError(e)
 	}
 	return failed, nil
 }
 
-// gone reports whether a code means that a version is not there any more. Not AWS, but
-// other servers have them.
-func gone(l vault.Leftover, code string) bool {
+// isGone reports whether a code means that a version no longer exists. Some servers that are not AWS
+// return these codes.
+func isGone(l vault.Leftover, code string) bool {
 	return l.ID != "" && (code == "NoSuchVersion" || code == "NoSuchKey" || code == "InvalidArgument")
 }
 
-// deletion is the error of one object among many.
-func deletion(e types.Error) error {
+// deletionError returns the error of one object in a DeleteObjects request.
+func deletionError(e types.Error) error {
 	code, message := aws.ToString(e.Code), aws.ToString(e.Message)
 	f, known := failureOfCode(code, vault.Refused)
 	switch {

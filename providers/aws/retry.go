@@ -17,15 +17,14 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// The SDK tries reads, lists and parts three times. Writes that publish something and
-// deletions are tried by package vault, which finds out whether an attempt was applied;
-// here they get a second attempt only when the service said that it did nothing because
-// it was busy. After another write was in progress PutObject is sent again, whose bytes are in
-// memory; the parts that CompleteMultipartUpload was about are gone, and package vault makes
-// another upload where it can read the value again.
+// The SDK tries reads, lists and parts three times. Package vault repeats deletes and the requests that
+// publish an object, because it can find out whether an attempt was applied. Here they are only
+// repeated if the service responded that it did nothing because it was busy. If another write was in
+// progress, PutObject is also repeated, because its data is in memory. After CompleteMultipartUpload the
+// parts no longer exist, so package vault makes another upload if it can read the value again.
 
-// throttleCodes are the codes with which a service asks for fewer requests: those of the SDK, and
-// those that S3 passes on from KMS and that other servers have. MinIO has the last two.
+// throttleCodes are the error codes that mean that there are too many requests: those of the SDK, one
+// that S3 passes on from KMS, and those of other servers. MinIO uses the last two.
 var throttleCodes = func() map[string]bool {
 	codes := map[string]bool{"TooManyRequests": true, "KMS.ThrottlingException": true, "SlowDownRead": true, "SlowDownWrite": true}
 	for code := range retry.DefaultThrottleErrorCodes {
@@ -34,31 +33,31 @@ var throttleCodes = func() map[string]bool {
 	return codes
 }()
 
-// asksForFewer reports whether the service did nothing because there are too many requests.
-func asksForFewer(err error) bool {
-	var answered interface{ HTTPStatusCode() int }
-	return throttleCodes[code(err)] || errors.As(err, &answered) && answered.HTTPStatusCode() == http.StatusTooManyRequests
+// isThrottle reports whether the service did nothing because there are too many requests.
+func isThrottle(err error) bool {
+	var response interface{ HTTPStatusCode() int }
+	return throttleCodes[code(err)] || errors.As(err, &response) && response.HTTPStatusCode() == http.StatusTooManyRequests
 }
 
 var isThrottled = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-	if asksForFewer(err) {
+	if isThrottle(err) {
 		return aws.TrueTernary
 	}
 	return aws.UnknownTernary
 })
 
-// throttledOnly is the retryer of those.
-func throttledOnly(also ...retry.IsErrorRetryable) aws.Retryer {
+// newThrottleRetryer returns a retryer that repeats only throttled requests.
+func newThrottleRetryer(also ...retry.IsErrorRetryable) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(also, isThrottled)
 	})
 }
 
-// repeating is the retryer of requests that may be repeated: what the SDK repeats, and the
-// statuses that say so by themselves. But when a server was silent for the whole timeout, it is not
-// asked again: the timeout bounds the silence once. before is asked first.
-func repeating(before ...retry.IsErrorRetryable) aws.Retryer {
+// newRetryer returns a retryer for requests that may be repeated. It repeats the errors that the SDK
+// repeats, and temporary statuses. It does not repeat a request if the server did not respond within the
+// timeout, because this would multiply the timeout. before has priority.
+func newRetryer(before ...retry.IsErrorRetryable) aws.Retryer {
 	codes := make(map[int]struct{})
 	for _, status := range temporaryStatus {
 		codes[status] = struct{}{}
@@ -77,13 +76,13 @@ func repeating(before ...retry.IsErrorRetryable) aws.Retryer {
 	})
 }
 
-// once is the option of one call that is not repeated unless it was throttled.
-func once(o *s3.Options) { o.Retryer = throttledOnly() }
+// noRepeat is an option for a call that is repeated only if it was throttled.
+func noRepeat(o *s3.Options) { o.Retryer = newThrottleRetryer() }
 
-// onceWhole is [once] for a request that holds the whole object: another write of the same key
-// may have been in progress, or bytes were damaged on the way, so that S3 did nothing.
-func onceWhole(o *s3.Options) {
-	o.Retryer = throttledOnly(retry.RetryableErrorCode{Codes: map[string]struct{}{codeConflict: {}, codeAborted: {}}}, isDamaged)
+// noRepeatWhole is [noRepeat] for a request with a whole object. It is also repeated if S3 did nothing
+// because another write of the key was in progress, or because the data was damaged in transit.
+func noRepeatWhole(o *s3.Options) {
+	o.Retryer = newThrottleRetryer(retry.RetryableErrorCode{Codes: map[string]struct{}{codeConflict: {}, codeAborted: {}}}, isDamaged)
 }
 
 var isDamaged = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
@@ -93,10 +92,10 @@ var isDamaged = retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
 	return aws.UnknownTernary
 })
 
-// untilEnd is the option of a call that is repeated, until ctx ends.
-func untilEnd(ctx context.Context) func(*s3.Options) {
+// repeatUntil is an option for a call that may be repeated until ctx ends.
+func repeatUntil(ctx context.Context) func(*s3.Options) {
 	return func(o *s3.Options) {
-		o.Retryer = repeating(retry.IsErrorRetryableFunc(func(error) aws.Ternary {
+		o.Retryer = newRetryer(retry.IsErrorRetryableFunc(func(error) aws.Ternary {
 			if ctx.Err() != nil {
 				return aws.FalseTernary
 			}
@@ -105,10 +104,10 @@ func untilEnd(ctx context.Context) func(*s3.Options) {
 	}
 }
 
-// onceMore tries a request again, once, after the service said that its credentials
-// have expired, which means that it did nothing. renew gets the access key's id, and reports
-// whether there may be other credentials now.
-func onceMore(renew func(ctx context.Context, accessKeyID string) bool) func(*middleware.Stack) error {
+// retryExpired repeats a request once after the service responded that the credentials have expired,
+// which means that it did nothing. renew gets the ID of the access key, and reports whether new
+// credentials may be available.
+func retryExpired(renew func(ctx context.Context, accessKeyID string) bool) func(*middleware.Stack) error {
 	return func(s *middleware.Stack) error {
 		return s.Finalize.Insert(middleware.FinalizeMiddlewareFunc("objectvault:OnceMore", func(
 			ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
@@ -127,11 +126,11 @@ func onceMore(renew func(ctx context.Context, accessKeyID string) bool) func(*mi
 	}
 }
 
-// expiredCodes are those of credentials that were good once: fresh ones may be. AWS has the first
-// three for those that have expired, and the last for some that STS does not know any more.
+// expiredCodes are the error codes for credentials that are no longer valid. AWS uses the first three for
+// expired credentials, and the last for some that STS no longer knows.
 var expiredCodes = map[string]bool{"ExpiredToken": true, "ExpiredTokenException": true, "TokenRefreshRequired": true, "InvalidToken": true}
 
-// expiredKey returns the id of the access key that err says has expired, or "".
+// expiredKey returns the ID of the access key that has expired according to err, or "".
 func expiredKey(err error) string {
 	var re *smithyhttp.ResponseError
 	if !expiredCodes[code(err)] || !errors.As(err, &re) || re.Response == nil || re.Response.Request == nil {

@@ -8,13 +8,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// noUpload is the id of an upload that does not exist, in the form of Ceph's and AWS's.
+// noUpload is the ID of an upload that does not exist, in the format of Ceph and AWS.
 const noUpload = "2~AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// TryUnsigned makes a GetObject without a signature.
+// TryUnsigned sends a GetObject without a signature.
 func (c *cloud) TryUnsigned(ctx context.Context, key string) error {
 	out, err := c.store.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &c.config.Bucket, Key: &key, Range: aws.String("bytes=0-0")},
-		once, func(o *s3.Options) { o.Credentials = nil })
+		noRepeat, func(o *s3.Options) { o.Credentials = nil })
 	if err != nil {
 		return explained(err)
 	}
@@ -23,15 +23,15 @@ func (c *cloud) TryUnsigned(ctx context.Context, key string) error {
 	return explained(err)
 }
 
-// TryUploads makes a ListMultipartUploads.
+// TryUploads sends a ListMultipartUploads.
 func (c *cloud) TryUploads(ctx context.Context, prefix string) error {
 	_, err := c.store.client.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &c.config.Bucket, Prefix: &prefix, MaxUploads: aws.Int32(1)})
 	return explained(err)
 }
 
-// TryAbort makes an AbortMultipartUpload.
+// TryAbort sends an AbortMultipartUpload.
 func (c *cloud) TryAbort(ctx context.Context, key string) error {
-	_, err := c.store.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &c.config.Bucket, Key: &key, UploadId: aws.String(noUpload)}, once)
+	_, err := c.store.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &c.config.Bucket, Key: &key, UploadId: aws.String(noUpload)}, noRepeat)
 	if code(err) == "NoSuchUpload" {
 		return nil
 	}

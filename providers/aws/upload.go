@@ -19,36 +19,35 @@ import (
 )
 
 const (
-	wholeSize = 9 << 20 // up to here an object goes in one request; 8 MiB of value do
-	partSize  = 8 << 20
-	partsOnce = 3 // at a time: with five, an upload takes 94 MiB instead of 70
-	// abortTime is how long an upload whose context has ended may take to be aborted.
+	wholeSize       = 9 << 20 // maximum size of an object in one request; a sealed value of 8 MiB fits
+	partSize        = 8 << 20
+	partConcurrency = 3 // parts at a time; with five, an upload needs 94 MiB instead of 70
+	// abortTime limits the time to abort an upload after its context has ended.
 	abortTime = 10 * time.Second
 )
 
-// newUploads returns the SDK's transfer manager the way one upload of a vault needs it, whose
-// context is ctx.
+// newUploads returns a transfer manager of the SDK for one upload. ctx is the context of the upload.
 func (s *store) newUploads(ctx context.Context) (*transfermanager.Client, *publisher) {
 	p := &publisher{Client: s.client, ctx: ctx, md5: s.other}
 	return transfermanager.New(p, func(o *transfermanager.Options) {
 		o.PartSizeBytes = partSize
-		o.MultipartUploadThreshold = partSize // what comes here is longer than wholeSize
-		o.Concurrency = partsOnce
+		o.MultipartUploadThreshold = partSize // only objects larger than wholeSize are uploaded in parts
+		o.Concurrency = partConcurrency
 		o.FailTimeout = abortTime
 		o.RequestChecksumCalculation = s.sums
 	}), p
 }
 
-// A publisher does not repeat the two requests that make an object visible. And when
-// its context ends it cuts off what is not all sent yet, but waits for the answer to
-// what is: such a write may take place, and a part that arrives after its upload was
-// aborted is kept, and paid for.
+// A publisher does not repeat the two requests that publish an object. When its context ends, it
+// interrupts requests that are not completely sent. It waits for the responses to requests that are
+// completely sent, because S3 may apply them. S3 would keep, and charge for, a part that arrives after
+// its upload was aborted.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
 type publisher struct {
 	*s3.Client
-	ctx  context.Context // of the upload: the manager aborts it with another one
+	ctx  context.Context // the context of the upload; the manager uses another context to abort
 	md5  bool            // send Content-MD5: see [store].other
-	sent atomic.Int64    // bytes of the parts that the server may have
+	sent atomic.Int64    // bytes of the parts that the server may have received
 	left atomic.Bool     // the upload could not be aborted
 }
 
@@ -59,22 +58,22 @@ func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...f
 	if p.md5 {
 		in.ContentMD5 = contentMD5(in.Body)
 	}
-	in.Body = until(ctx, in.Body)
-	lasting, cancel := answered(ctx)
+	in.Body = readUntil(ctx, in.Body)
+	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
-	out, err := p.Client.PutObject(lasting, in, append(o, onceWhole)...)
-	return out, ended(ctx, err)
+	out, err := p.Client.PutObject(lasting, in, append(o, noRepeatWhole)...)
+	return out, contextError(ctx, err)
 }
 
 func (p *publisher) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, o ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
 	}
-	lasting, cancel := answered(ctx) // only the response has the id, which an abort needs
+	lasting, cancel := lingeringContext(ctx) // an abort needs the ID in the response
 	defer cancel()
-	out, err := p.Client.CreateMultipartUpload(lasting, in, append(o, untilEnd(ctx))...)
+	out, err := p.Client.CreateMultipartUpload(lasting, in, append(o, repeatUntil(ctx))...)
 	if err != nil {
-		return out, &unpublished{ended(ctx, err)}
+		return out, &unpublished{contextError(ctx, err)}
 	}
 	if err := ctx.Err(); err != nil {
 		p.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: in.Bucket, Key: in.Key, UploadId: out.UploadId})
@@ -91,12 +90,12 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 	if p.md5 {
 		in.ContentMD5 = contentMD5(in.Body)
 	}
-	in.Body = until(ctx, in.Body)
-	lasting, cancel := answered(ctx)
+	in.Body = readUntil(ctx, in.Body)
+	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
-	out, err := p.Client.UploadPart(lasting, in, append(o, untilEnd(ctx))...)
+	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx))...)
 	if err != nil {
-		err = &unpublished{ended(ctx, err)}
+		err = &unpublished{contextError(ctx, err)}
 	}
 	return out, err
 }
@@ -105,14 +104,14 @@ func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.Complete
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
 	}
-	lasting, cancel := answered(ctx)
+	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
-	out, err := p.Client.CompleteMultipartUpload(lasting, in, append(o, once)...)
-	return out, ended(ctx, err)
+	out, err := p.Client.CompleteMultipartUpload(lasting, in, append(o, noRepeat)...)
+	return out, contextError(ctx, err)
 }
 
-// AbortMultipartUpload goes on when the context of the upload has ended, but not past the end of
-// everything. Its own error would replace the one for which the upload is aborted.
+// AbortMultipartUpload aborts the upload even if the context of the upload has ended, within a time
+// limit. It returns no error, because its error would replace the reason for the abort.
 func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipartUploadInput, o ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error) {
 	ctx, cancel := linger.Context(p.ctx, abortTime)
 	defer cancel()
@@ -123,7 +122,7 @@ func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipar
 	return &s3.AbortMultipartUploadOutput{}, nil
 }
 
-// sizeOf returns how many bytes are left in the body of a part.
+// sizeOf returns the number of unread bytes in the body of a part.
 func sizeOf(body io.Reader) int64 {
 	s, ok := body.(io.Seeker)
 	if !ok {
@@ -140,10 +139,10 @@ func sizeOf(body io.Reader) int64 {
 	return end - at
 }
 
-// An unfinished error is from an upload whose parts could not be removed.
+// An unfinished error is the error of an upload whose parts could not be deleted.
 type unfinished struct {
 	err  error
-	size int64 // of the parts
+	size int64 // size of the parts
 }
 
 func (e *unfinished) Error() string {
@@ -151,8 +150,8 @@ func (e *unfinished) Error() string {
 }
 func (e *unfinished) Unwrap() error { return e.err }
 
-// remains returns how many bytes of an upload err says remain.
-func remains(err error) int64 {
+// remainingBytes returns the number of bytes of an upload that remain stored according to err.
+func remainingBytes(err error) int64 {
 	var left *unfinished
 	if !errors.As(err, &left) {
 		return 0
@@ -160,29 +159,29 @@ func remains(err error) int64 {
 	return left.size
 }
 
-// An unpublished error is from a request that makes nothing visible.
+// An unpublished error is the error of a write that failed before it published the object.
 type unpublished struct{ err error }
 
 func (e *unpublished) Error() string { return e.err.Error() }
 func (e *unpublished) Unwrap() error { return e.err }
 
-// ended makes of an error that says "cancelled" one that says what ctx says: the context
-// of the request is always cancelled, also after a deadline.
-func ended(ctx context.Context, err error) error {
+// contextError replaces a cancellation error with the error of ctx. The context of the request is always
+// cancelled, even if the deadline of ctx was exceeded.
+func contextError(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil || errors.Is(ctx.Err(), context.Canceled) || !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return fmt.Errorf("%w: %v", ctx.Err(), err)
 }
 
-// answerTime is how long an answer is waited for after the context has ended.
-const answerTime = 5 * time.Second
+// responseTime limits the wait for a response after the context has ended.
+const responseTime = 5 * time.Second
 
-// answered returns a context that ends answerTime after ctx.
-func answered(ctx context.Context) (context.Context, context.CancelFunc) {
+// lingeringContext returns a context that ends responseTime after ctx.
+func lingeringContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	lasting, cancel := context.WithCancelCause(context.WithValue(context.WithoutCancel(ctx), callerKey{}, ctx))
 	stop := context.AfterFunc(ctx, func() {
-		t := time.NewTimer(linger.Half(ctx, answerTime)) // the other half is for reading back
+		t := time.NewTimer(linger.Half(ctx, responseTime)) // the other half is for reading the object back
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -193,45 +192,45 @@ func answered(ctx context.Context) (context.Context, context.CancelFunc) {
 	return lasting, func() { stop(); cancel(nil) }
 }
 
-// until returns body, whose reads fail once ctx has ended.
-func until(ctx context.Context, body io.Reader) io.Reader {
+// readUntil returns a body whose reads fail after ctx has ended.
+func readUntil(ctx context.Context, body io.Reader) io.Reader {
 	if s, ok := body.(io.ReadSeeker); ok {
-		return &ending{s, ctx}
+		return &contextReader{s, ctx}
 	}
-	return body // the transfer manager's can all be sought in
+	return body // not reached: all bodies of the transfer manager implement io.Seeker
 }
 
-type ending struct {
+type contextReader struct {
 	io.ReadSeeker
 	ctx context.Context
 }
 
-func (e *ending) Read(p []byte) (int, error) {
+func (e *contextReader) Read(p []byte) (int, error) {
 	if err := e.ctx.Err(); err != nil {
 		return 0, err
 	}
 	return e.ReadSeeker.Read(p)
 }
 
-// errEnded is what fill's writes answer when the upload has ended before them.
+// errEnded is the error of a write of fill after the upload has ended.
 var errEnded = errors.New("the upload has ended")
 
-// A written object is what S3 says of an upload.
+// A written value contains the version and the ETag of a stored object.
 type written struct{ version, etag *string }
 
-// An object is what to write where, and on what condition.
+// An object is the key and the condition of a write.
 type object struct {
 	key                  string
 	ifMatch, ifNoneMatch *string
 }
 
-// upload stores what fill writes, or nothing. The error is that of the upload if it was
-// the first to fail, and else that of fill.
+// upload stores the data that fill writes, or nothing. If the upload fails first, upload returns its
+// error, and otherwise the error of fill.
 func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error) (written, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b := &body{start: func(r io.Reader) (written, error) { return s.uploadParts(ctx, o, r) }}
-	defer func() { // when fill has failed, or panicked
+	defer func() { // if fill fails or panics
 		cancel()
 		b.end(context.Canceled)
 	}()
@@ -240,8 +239,8 @@ func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error
 	case errors.Is(err, errEnded):
 		return b.end(nil)
 	case err != nil:
-		if _, uerr := b.end(err); remains(uerr) > 0 {
-			err = &unpublished{&unfinished{err, remains(uerr)}}
+		if _, uerr := b.end(err); remainingBytes(uerr) > 0 {
+			err = &unpublished{&unfinished{err, remainingBytes(uerr)}}
 		}
 		return written{}, err
 	case b.pipe != nil:
@@ -280,14 +279,13 @@ func (s *store) uploadParts(ctx context.Context, o object, r io.Reader) (written
 
 const contentType = "application/octet-stream"
 
-// A body keeps what is written as long as one request can hold it, and only then begins
-// an upload in parts, in a goroutine of its own: for a credential that would cost more
-// than sealing it.
+// A body buffers data while it fits into one request. If there is more, it starts a multipart upload
+// in a goroutine. A goroutine for every write would cost more than sealing a small credential.
 type body struct {
 	whole []byte
 	start func(io.Reader) (written, error)
 
-	pipe *io.PipeWriter // nil as long as whole has everything
+	pipe *io.PipeWriter // nil while whole contains all data
 	done chan struct{}
 	out  written
 	err  error
@@ -313,13 +311,12 @@ func (b *body) Write(p []byte) (int, error) {
 	return b.pipe.Write(p)
 }
 
-// end tells an upload that was begun that there is no more, or why it shall not take
-// place, and waits for it.
-func (b *body) end(why error) (written, error) {
+// end completes a multipart upload, or aborts it with the given error, and waits for the result.
+func (b *body) end(abort error) (written, error) {
 	if b.pipe == nil {
-		return written{}, why
+		return written{}, abort
 	}
-	b.pipe.CloseWithError(why)
+	b.pipe.CloseWithError(abort)
 	<-b.done
 	return b.out, b.err
 }

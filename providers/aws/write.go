@@ -15,14 +15,14 @@ import (
 
 // Conditional writes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 //
-// The condition goes with PutObject, or with CompleteMultipartUpload: 412
-// PreconditionFailed when it does not hold, 404 for If-Match where nothing is, and 409
-// ConditionalRequestConflict when another conditional write, or a deletion, was under
-// way; then nothing was written, and it is not told whether the condition holds. A PutObject may
-// then be sent again; after CompleteMultipartUpload the whole upload has to be made again.
+// PutObject or CompleteMultipartUpload sends the condition. The response is 412 PreconditionFailed if
+// the condition is not met, and 404 for If-Match if the object does not exist. It is 409
+// ConditionalRequestConflict if another conditional write or a delete was in progress. Then nothing
+// was written, and it is unknown whether the condition is met. A PutObject may then be repeated. After
+// CompleteMultipartUpload the whole upload must be repeated.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
 
-// Put stores an object over what may be there.
+// Put stores an object, and replaces an existing object.
 func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
 	out, err := s.upload(ctx, object{key: key}, fill)
 	if err != nil {
@@ -31,52 +31,52 @@ func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error)
 	return versionID(out.version), nil
 }
 
-// Create stores an object only where there is none.
+// Create stores an object only if the key does not exist.
 func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
 	out, err := s.upload(ctx, object{key: key, ifNoneMatch: aws.String("*")}, fill)
 	switch {
 	case err == nil:
 		return versionID(out.version), nil
-	case unmet(err):
-		return "", lost(vault.ErrExist, err)
+	case isConditionUnmet(err):
+		return "", conditionError(vault.ErrExist, err)
 	case code(err) == codeConflict:
-		if there, terr := s.etag(ctx, key); terr == nil && there != "" {
-			return "", lost(vault.ErrExist, err)
+		if current, terr := s.etag(ctx, key); terr == nil && current != "" {
+			return "", conditionError(vault.ErrExist, err)
 		}
 	}
 	return "", err
 }
 
-// Swap replaces an object only while it has the given tag.
+// Swap replaces an object only if it has the given tag.
 func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
-	if tag == "" { // an empty If-Match is left out, and the write would have no condition
-		return "", fmt.Errorf("%w: the server gives no ETag", vault.ErrUnsupported)
+	if tag == "" { // the SDK omits an empty If-Match, so the write would have no condition
+		return "", fmt.Errorf("%w: the server returned no ETag for the object", vault.ErrUnsupported)
 	}
 	out, err := s.upload(ctx, object{key: key, ifMatch: aws.String(tag)}, fill)
 	switch {
 	case err == nil:
 		return aws.ToString(out.etag), nil
-	case unmet(err), code(err) == "NoSuchKey":
-		return "", lost(vault.ErrConflict, err)
+	case isConditionUnmet(err), code(err) == "NoSuchKey":
+		return "", conditionError(vault.ErrConflict, err)
 	case code(err) == codeConflict:
-		if now, terr := s.etag(ctx, key); terr == nil && now != tag {
-			return "", lost(vault.ErrConflict, err)
+		if current, terr := s.etag(ctx, key); terr == nil && current != tag {
+			return "", conditionError(vault.ErrConflict, err)
 		}
 	}
 	return "", err
 }
 
-// unmet reports whether the condition of a write does not hold. Only the request that makes the
-// object visible has one: the same code means something else as the response to a part.
-func unmet(err error) bool {
+// isConditionUnmet reports whether the condition of a write is not met. Only the request that publishes
+// the object has a condition. In the response to a part the same code has another meaning.
+func isConditionUnmet(err error) bool {
 	var before *unpublished
 	return code(err) == codeFailed && !errors.As(err, &before)
 }
 
-// lost returns the error of a writer whose condition does not hold.
-func lost(sentinel, err error) error {
-	if left := remains(err); left > 0 {
-		return &vault.Cause{Service: service, Sentinel: sentinel, Message: said(err), Effect: vault.Refused, Unfinished: left}
+// conditionError returns the error of a write whose condition is not met.
+func conditionError(sentinel, err error) error {
+	if left := remainingBytes(err); left > 0 {
+		return &vault.Cause{Service: service, Sentinel: sentinel, Message: describe(err), Effect: vault.Refused, Unfinished: left}
 	}
 	return fmt.Errorf("%w: %w", sentinel, err)
 }
@@ -87,8 +87,8 @@ const (
 	codeAborted  = "OperationAborted"
 )
 
-// etag returns the tag of the object at key, or "" where there is none. It reads a byte
-// because the answer to a HEAD cannot tell why it was refused.
+// etag returns the tag of the object at key, or "" if it does not exist. It reads a byte, because the
+// response to a HEAD has no error code.
 func (s *store) etag(ctx context.Context, key string) (string, error) {
 	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String(s.bucket), Key: aws.String(key), Range: aws.String("bytes=0-0")})
 	if err != nil {
@@ -101,6 +101,6 @@ func (s *store) etag(ctx context.Context, key string) (string, error) {
 	return aws.ToString(out.ETag), nil
 }
 
-// versionID is a version's id. S3 has null for what was written without versioning, and
-// says so only when versions are listed.
+// versionID returns the ID of a version. An object that was written without versioning has the ID null,
+// which S3 returns only in lists of versions.
 func versionID(id *string) string { return cmp.Or(aws.ToString(id), "null") }

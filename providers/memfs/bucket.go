@@ -59,9 +59,9 @@ func (c condition) check(present bool, id uint64) error {
 	case c.absent && present:
 		return vault.ErrExist
 	case c.tag != "" && !present:
-		return fmt.Errorf("%w: it is not there any more", vault.ErrConflict)
+		return fmt.Errorf("%w: the object no longer exists", vault.ErrConflict)
 	case c.tag != "" && formatID(id) != c.tag:
-		return fmt.Errorf("%w: it is at %s, not at %s as it was", vault.ErrConflict, formatID(id), c.tag)
+		return fmt.Errorf("%w: its tag is %s now, and was %s before", vault.ErrConflict, formatID(id), c.tag)
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (b *bucket) Create(ctx context.Context, key string, fill func(io.Writer) er
 // Swap implements [vault.Swapper]. An object's tag is its id.
 func (b *bucket) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (string, error) {
 	if _, ok := parseID(tag); !ok {
-		return "", fmt.Errorf("swap %s: %w: %q is no tag of this store", key, vault.ErrConflict, tag)
+		return "", fmt.Errorf("swap %s: %w: %q is not a tag of this store", key, vault.ErrConflict, tag)
 	}
 	return b.fill(ctx, "swap", key, condition{tag: tag}, fill)
 }
@@ -176,7 +176,7 @@ func (b *bucket) Remove(ctx context.Context, keys []string) (failed map[string]e
 // RemoveIf implements [vault.ConditionalRemover].
 func (b *bucket) RemoveIf(ctx context.Context, key, tag string) error {
 	if _, ok := parseID(tag); !ok {
-		return fmt.Errorf("remove %s: %w: %q is no tag of this store", key, vault.ErrConflict, tag)
+		return fmt.Errorf("remove %s: %w: %q is not a tag of this store", key, vault.ErrConflict, tag)
 	}
 	if err := b.remove(ctx, key, condition{tag: tag}); err != nil {
 		return fmt.Errorf("remove %s: %w", key, err)

@@ -122,7 +122,7 @@ func TestTeardownIsLinear(t *testing.T) {
 		if c.op == "list" && c.name == strings.TrimSuffix(dir, "/") {
 			reads++
 		}
-		return hasty(c, real)
+		return withoutSyncs(c, real)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 
 // A disk makes the system calls of a file store. Names are relative to the directory of the
 // store, with slashes; symbolic links are rejected everywhere. Tests wrap the disk to simulate
-// one that is full, that folds case, or that loses data that was not synced.
+// one that is full, that ignores case, or that loses data that was not synced.
 type disk interface {
 	lstat(name string) (fs.FileInfo, error)
 	open(name string, flag int) (file, error) // regular files only; new ones have mode 0600
@@ -88,7 +88,7 @@ func (d *rootDisk) plainDirs(dir string) error {
 func (d *rootDisk) odd(name string, fi fs.FileInfo) error {
 	what := "neither a file nor a directory"
 	if fi.Mode().Type() == fs.ModeSymlink {
-		what = "a symbolic link, and a store follows none"
+		what = "a symbolic link, which is not allowed in a store"
 	}
 	return fmt.Errorf("%w: %s is %s: remove it", vault.ErrPermission, d.abs(name), what)
 }

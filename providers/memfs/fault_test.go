@@ -68,11 +68,11 @@ func TestFullDisk(t *testing.T) {
 					s, err := openTapped(t, Config{Dir: dir}, func(c *call, real func() error) error {
 						if on && needsSpace(c) {
 							if count++; count == n+1 {
-								at = c.say()
+								at = c.describe()
 								return &fs.PathError{Op: c.op, Path: c.name, Err: code.errno}
 							}
 						}
-						return hasty(c, real)
+						return withoutSyncs(c, real)
 					})
 					if err != nil {
 						t.Fatal(err)
@@ -168,19 +168,19 @@ func TestPoorDisks(t *testing.T) {
 				return syscall.ENOLCK
 			}
 			return real()
-		}, "the file system has no flock, and the store needs it: choose another one"},
+		}, "the file system does not support flock, which the store needs: use another file system"},
 		{"no locks", made, func(c *call, real func() error) error {
 			if c.op == "flock" {
 				return syscall.ENOSYS
 			}
 			return real()
-		}, "the file system has no flock"},
+		}, "the file system does not support flock"},
 		{"no links", newDir(t), func(c *call, real func() error) error {
 			if c.op == "link" {
 				return &os.LinkError{Op: "link", Old: c.name, New: c.to, Err: syscall.EPERM}
 			}
 			return real()
-		}, "the file system has no hard links, and the store needs them: choose another one"},
+		}, "the file system does not support hard links, which the store needs: use another file system"},
 	} {
 		_, err := openTapped(t, Config{Dir: tc.dir}, tc.do)
 		if err == nil || explain(err) != vault.ErrUnsupported || !strings.Contains(err.Error(), tc.text) {
@@ -197,7 +197,7 @@ func TestPoorDisks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := put(s, "key", "x"); explain(err) != vault.ErrUnsupported || !strings.Contains(err.Error(), "a store needs microseconds") {
+	if err := put(s, "key", "x"); explain(err) != vault.ErrUnsupported || !strings.Contains(err.Error(), "a store needs a resolution of microseconds") {
 		t.Errorf("coarse times: %v", err)
 	}
 	if _, err := s.Bucket.ReadAll(t.Context(), "key"); !errors.Is(err, vault.ErrNotFound) {
@@ -276,7 +276,7 @@ func TestLocked(t *testing.T) {
 	}
 	before := snapshot(t, dir)
 	for verb, err := range map[string]error{"put": put(s, key, "new"), "delete": s.Bucket.Delete(t.Context(), key)} {
-		if !errors.Is(err, vault.ErrUnavailable) || !strings.Contains(err.Error(), "another process has held "+name+" for 100ms: is it stopped?") {
+		if !errors.Is(err, vault.ErrUnavailable) || !strings.Contains(err.Error(), "another process has locked "+name+" for more than 100ms: check whether that process is stopped") {
 			t.Errorf("%s: %v", verb, err)
 		}
 	}
@@ -336,7 +336,7 @@ func TestLockIsHeld(t *testing.T) {
 			}
 			defer f.Close()
 			if err := (rootFile{f}).lock(true); err != errBusy {
-				t.Errorf("%s: the lock is free: %v", c.say(), err)
+				t.Errorf("%s: the lock is free: %v", c.describe(), err)
 			}
 		}
 		return real()
@@ -350,7 +350,7 @@ func TestLockIsHeld(t *testing.T) {
 	}
 }
 
-// A folding disk folds case, like that of a Mac.
+// A folding disk ignores case, like the disk of a Mac.
 type folding struct{ disk }
 
 // spelling returns name as it is spelled in the directory.
@@ -427,7 +427,7 @@ func TestFoldingDisk(t *testing.T) {
 				case !folds && err != nil:
 					t.Errorf("%s %s: %v", verb, key, err)
 				case folds && (!errors.Is(err, vault.ErrConflict) || errors.Is(err, vault.ErrExist) ||
-					!strings.Contains(err.Error(), "the file system folds case and has "+dir)):
+					!strings.Contains(err.Error(), "the file system ignores case, and "+dir)):
 					t.Errorf("folding: %s %s: %v", verb, key, err)
 				}
 			}

@@ -36,7 +36,7 @@ type files struct {
 	disk   disk
 	dir    string // for messages
 	config Config
-	folds  bool // the file system folds case
+	folds  bool // the file system ignores case
 	locks  locks
 
 	listings listings
@@ -134,7 +134,7 @@ func (s *files) prepare(ctx context.Context) error {
 		lower, err := s.disk.lstat(meta)
 		s.folds = err == nil && os.SameFile(upper, lower)
 	}
-	s.sweepNowAndThen()
+	s.sweepIfDue()
 	return nil
 }
 
@@ -186,7 +186,7 @@ func (s *files) checkFormat(found []byte) error {
 	if string(found) == format {
 		return nil
 	}
-	return fmt.Errorf("%w: %s says %q, and this program knows %q: the store needs a newer one, or is none",
+	return fmt.Errorf("%w: %s contains the format %q, but this program supports only %q: use a newer program, or check that the directory is a store",
 		vault.ErrUnsupported, s.abs(formatFile), found, format)
 }
 
@@ -209,7 +209,7 @@ func (s *files) makeFormat(ctx context.Context) error {
 	case err == nil, errors.Is(err, fs.ErrExist):
 		return nil
 	case hasNoLinks(err):
-		return fmt.Errorf("%w: the file system has no hard links, and the store needs them: choose another one: %w", vault.ErrUnsupported, err)
+		return fmt.Errorf("%w: the file system does not support hard links, which the store needs: use another file system: %w", vault.ErrUnsupported, err)
 	}
 	return err
 }
@@ -232,22 +232,22 @@ func (s *files) checkDir(name string, check func(name string, fi fs.FileInfo) er
 
 // checkEmpty rejects a directory that has no format file and is not empty.
 func (s *files) checkEmpty() error {
-	var stranger string
+	var other string
 	err := s.disk.list(".", func(e fs.DirEntry) error {
 		if e.Name() != meta {
-			stranger = e.Name()
+			other = e.Name()
 		}
 		return nil
 	})
-	if err != nil || stranger == "" {
+	if err != nil || other == "" {
 		return err
 	}
 	// Another process may have created the store in the meantime; then the format file exists.
 	if _, err := s.disk.lstat(formatFile); !isAbsent(err) {
 		return err
 	}
-	return fmt.Errorf("%w: the directory holds %s and is no store: choose an empty one, or, if these are "+
-		"the objects of a store, write %q into %s", vault.ErrUnsupported, stranger, format, s.abs(formatFile))
+	return fmt.Errorf("%w: the directory contains %s, but is not a store: choose an empty directory or, if its "+
+		"files are the objects of a store, write %q into %s", vault.ErrUnsupported, other, format, s.abs(formatFile))
 }
 
 // small reads a short file of the store. Longer files are not files of the store.
@@ -353,7 +353,7 @@ func (s *files) again(ctx context.Context, try func() error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %s is being changed all the time: try again", vault.ErrUnavailable, s.dir)
+	return fmt.Errorf("%w: other processes keep changing %s: try again", vault.ErrUnavailable, s.dir)
 }
 
 func (s *files) close() error {

@@ -176,7 +176,7 @@ func TestOddFiles(t *testing.T) {
 		verbs []verb
 		text  string
 	}{
-		{"object is a link inside", swapFor(key, "../../other"), append(all, list), "DIR/bots/t/openai.enc is a symbolic link, and a store follows none: remove it"},
+		{"object is a link inside", swapFor(key, "../../other"), append(all, list), "DIR/bots/t/openai.enc is a symbolic link, which is not allowed in a store: remove it"},
 		{"object is a link outside", swapFor(key, "../../../moved"), append(all, list), "symbolic link"},
 		{"object is a dangling link", swapFor(key, "nowhere"), append(all, list), "symbolic link"},
 		{"directory is a link outside", swapFor("bots/t", "../../moved"), append(all, list), "DIR/bots/t is a symbolic link"},
@@ -196,7 +196,7 @@ func TestOddFiles(t *testing.T) {
 			if err := os.Chmod(filepath.Join(dir, key), 0o640); err != nil {
 				t.Fatal(err)
 			}
-		}, all, "DIR/bots/t/openai.enc is open to others (-rw-r-----): chmod 600 DIR/bots/t/openai.enc"},
+		}, all, "DIR/bots/t/openai.enc is open to others (-rw-r-----): run chmod 600 DIR/bots/t/openai.enc"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := newDir(t)
@@ -257,23 +257,23 @@ func TestForeignDirectories(t *testing.T) {
 		want error
 		text string
 	}{
-		{"other things", make("photo.jpg=x"), vault.ErrUnsupported, "the directory holds photo.jpg and is no store: choose an empty one, or, " +
-			`if these are the objects of a store, write "objectvault file store 1\n" into DIR/.objectvault/format`},
-		{"objects without a format", make("bots", meta), vault.ErrUnsupported, "the directory holds bots and is no store"},
+		{"other things", make("photo.jpg=x"), vault.ErrUnsupported, "the directory contains photo.jpg, but is not a store: choose an empty directory or, " +
+			`if its files are the objects of a store, write "objectvault file store 1\n" into DIR/.objectvault/format`},
+		{"objects without a format", make("bots", meta), vault.ErrUnsupported, "the directory contains bots, but is not a store"},
 		{"a newer format", make(meta, formatFile+"=objectvault file store 2\n"), vault.ErrUnsupported,
-			`DIR/.objectvault/format says "objectvault file store 2\n", and this program knows "objectvault file store 1\n": the store needs a newer one, or is none`},
-		{"an empty format", make(meta, formatFile+"="), vault.ErrUnsupported, `format says ""`},
-		{"a long format", make(meta, formatFile+"=objectvault file store 1\nx"), vault.ErrUnsupported, "format says"},
-		{"the group may write", chmod(".", 0o770), vault.ErrPermission, "DIR is open to others (-rwxrwx---): chmod 700 DIR"},
-		{"all may write", chmod(".", 0o702), vault.ErrPermission, "DIR is open to others (-rwx----w-): chmod 700 DIR"},
-		{"others may enter ours", chmod(meta, 0o750), vault.ErrPermission, "DIR/.objectvault is open to others (-rwxr-x---): chmod 700 DIR/.objectvault"},
+			`DIR/.objectvault/format contains the format "objectvault file store 2\n", but this program supports only "objectvault file store 1\n": use a newer program, or check that the directory is a store`},
+		{"an empty format", make(meta, formatFile+"="), vault.ErrUnsupported, `contains the format ""`},
+		{"a long format", make(meta, formatFile+"=objectvault file store 1\nx"), vault.ErrUnsupported, "contains the format"},
+		{"the group may write", chmod(".", 0o770), vault.ErrPermission, "DIR is open to others (-rwxrwx---): run chmod 700 DIR"},
+		{"all may write", chmod(".", 0o702), vault.ErrPermission, "DIR is open to others (-rwx----w-): run chmod 700 DIR"},
+		{"others may enter .objectvault", chmod(meta, 0o750), vault.ErrPermission, "DIR/.objectvault is open to others (-rwxr-x---): run chmod 700 DIR/.objectvault"},
 		{"a file", func(t *testing.T, dir string) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}, errNotDir, "open DIR: not a directory"},
-		{"ours is a file", make(meta + "="), vault.ErrPermission, "DIR/.objectvault is not a directory"},
-		{"ours is a link", func(t *testing.T, dir string) {
+		{".objectvault is a file", make(meta + "="), vault.ErrPermission, "DIR/.objectvault is not a directory"},
+		{".objectvault is a link", func(t *testing.T, dir string) {
 			make("../elsewhere")(t, dir)
 			if err := os.Symlink("../elsewhere", filepath.Join(dir, meta)); err != nil {
 				t.Fatal(err)
@@ -286,7 +286,7 @@ func TestForeignDirectories(t *testing.T) {
 			if err := os.Chown(dir, 4711, 4711); err != nil {
 				t.Fatal(err)
 			}
-		}, vault.ErrPermission, "DIR belongs to user 4711, and this is user 0: run as the owner, or chown it"},
+		}, vault.ErrPermission, "DIR belongs to user 4711, but this process runs as user 0: run it as the owner, or change the owner with chown"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := newDir(t)
@@ -560,7 +560,7 @@ func TestForeignTools(t *testing.T) {
 	write(s, "key", "six") // removes the attributes of five, which we have replaced by hand
 	before := snapshot(t, dir)
 	for verb, err := range map[string]error{"write": write(s, "key", "six"), "delete": s.Bucket.Delete(t.Context(), "key")} {
-		if !errors.Is(err, vault.ErrConflict) || !strings.Contains(err.Error(), "have the same time and are different: touch the former") {
+		if !errors.Is(err, vault.ErrConflict) || !strings.Contains(err.Error(), "differ, but have the same modification time: run touch on the first file") {
 			t.Errorf("%s over a file with the time of another: %v", verb, err)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // clash returns the other spelling of name, or of a directory above it, that exists on a file
-// system that folds case. On other file systems it returns "".
+// system that ignores case. On other file systems it returns "".
 func (s *files) clash(name string) (other string, err error) {
 	if !s.folds || name == "." {
 		return "", nil
@@ -33,7 +33,7 @@ func (s *files) clash(name string) (other string, err error) {
 			return errExactName
 		}
 		if other == "" {
-			if there, err := e.Info(); err == nil && os.SameFile(there, fi) {
+			if entry, err := e.Info(); err == nil && os.SameFile(entry, fi) {
 				other = path.Join(path.Dir(name), e.Name())
 			}
 		}
@@ -53,5 +53,5 @@ func (s *files) conflict(other string) error {
 	if other == "" {
 		return nil
 	}
-	return fmt.Errorf("%w: the file system folds case and has %s already: choose another name", vault.ErrConflict, s.abs(other))
+	return fmt.Errorf("%w: the file system ignores case, and %s already exists: choose another name", vault.ErrConflict, s.abs(other))
 }

@@ -117,13 +117,13 @@ func (s *files) sameBytes(a, b string) (bool, error) {
 // again.
 func (s *files) versions(ctx context.Context, key string) (all []vault.Version, err error) {
 	err = s.again(ctx, func() (err error) {
-		all, err = s.look(key)
+		all, err = s.readVersions(key)
 		return err
 	})
 	return all, classify(err)
 }
 
-func (s *files) look(key string) ([]vault.Version, error) {
+func (s *files) readVersions(key string) ([]vault.Version, error) {
 	if other, err := s.clash(objectPath(key)); err != nil || other != "" {
 		return nil, err
 	}
@@ -151,12 +151,12 @@ func (s *files) look(key string) ([]vault.Version, error) {
 		}
 		all = append(all, v)
 	}
-	now, err := s.disk.lstat(objectPath(key))
+	current, err := s.disk.lstat(objectPath(key))
 	switch {
 	case err != nil && !isAbsent(err):
 		return nil, err
-	case (err == nil && now.Mode().IsRegular()) != (p.current != nil),
-		err == nil && p.current != nil && !os.SameFile(now, p.current):
+	case (err == nil && current.Mode().IsRegular()) != (p.current != nil),
+		err == nil && p.current != nil && !os.SameFile(current, p.current):
 		return nil, errAgain
 	}
 	return all, nil

@@ -29,12 +29,12 @@ func checkKey(key string) error {
 	first, _, _ := strings.Cut(key, "/")
 	switch {
 	case key == "":
-		return fmt.Errorf("%w: an empty key", vault.ErrInvalidName)
+		return fmt.Errorf("%w: the key is empty", vault.ErrInvalidName)
 	case len(key) > maxKey:
-		return fmt.Errorf("%w: a key of %d bytes, and %d is the most", vault.ErrInvalidName, len(key), maxKey)
+		return fmt.Errorf("%w: the key has %d bytes; the maximum is %d", vault.ErrInvalidName, len(key), maxKey)
 	case !utf8.ValidString(key):
 		return fmt.Errorf("%w: key %q is not UTF-8", vault.ErrInvalidName, key)
-	case strings.EqualFold(first, meta): // ignoring case, because the disk may fold it
+	case strings.EqualFold(first, meta): // ignoring case, because the disk may ignore it
 		return fmt.Errorf("%w: keys below %s/ belong to the store itself", vault.ErrInvalidName, meta)
 	}
 	return nil

@@ -37,10 +37,10 @@ func (s *files) lock(ctx context.Context, key string) (release func(), err error
 	n := sha256.Sum256([]byte(key))[0]
 	name := fmt.Sprintf("%s/%02x", lockDir, n)
 
-	patience := s.config.lockTimeout()
-	deadline := time.NewTimer(patience)
+	timeout := s.config.lockTimeout()
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	stuck := fmt.Errorf("%w: another process has held %s for %v: is it stopped?", vault.ErrBusy, s.abs(name), patience)
+	stuck := fmt.Errorf("%w: another process has locked %s for more than %v: check whether that process is stopped", vault.ErrBusy, s.abs(name), timeout)
 
 	select {
 	case s.locks[n] <- struct{}{}:
@@ -104,7 +104,7 @@ func (s *files) probeLocks() error {
 // noLocks returns an error with advice if err means that the file system has no locks.
 func noLocks(err error) error {
 	if err != nil && hasNoLocks(err) {
-		return fmt.Errorf("%w: the file system has no flock, and the store needs it: choose another one: %w", vault.ErrUnsupported, err)
+		return fmt.Errorf("%w: the file system does not support flock, which the store needs: use another file system: %w", vault.ErrUnsupported, err)
 	}
 	return err
 }

@@ -113,11 +113,11 @@ func (d *memDraft) publish(_ context.Context, a attrs, c condition) (string, err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var id uint64
-	there := m.current(d.key)
-	if there != nil {
-		id = there.id
+	current := m.current(d.key)
+	if current != nil {
+		id = current.id
 	}
-	if err := c.check(there != nil, id); err != nil {
+	if err := c.check(current != nil, id); err != nil {
 		return "", err
 	}
 	next := memento{state: state{id: m.config.now()}, content: d.Bytes(), attrs: a}
@@ -129,10 +129,10 @@ func (d *memDraft) discard() {}
 func (m *memory) remove(_ context.Context, key string, c condition) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	there := m.current(key)
+	current := m.current(key)
 	switch {
-	case there != nil:
-		if err := c.check(true, there.id); err != nil {
+	case current != nil:
+		if err := c.check(true, current.id); err != nil {
 			return err
 		}
 	case c.tag != "":
@@ -186,14 +186,14 @@ func (m *memory) versions(_ context.Context, key string) ([]vault.Version, error
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []vault.Version
-	there := m.current(key) != nil
+	exists := m.current(key) != nil
 	for _, s := range slices.Backward(m.past[key]) {
 		all = append(all, vault.Version{
 			ID:       formatID(s.id),
 			Modified: timeOf(s.id),
 			Size:     int64(len(s.content)),
 			Deleted:  s.deleted,
-			Current:  len(all) == 0 && (there || s.deleted),
+			Current:  len(all) == 0 && (exists || s.deleted),
 		})
 	}
 	return all, nil

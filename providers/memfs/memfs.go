@@ -28,7 +28,7 @@
 // create them. The store rejects symbolic links below DIR, files that other users may read, and
 // a DIR that other users may write to. If other users may read DIR itself, they see the names,
 // sizes and times of its entries; directories and files of the store have modes 0700 and 0600.
-// On a file system that folds case, a key that exists in another spelling is a conflict. The
+// On a file system that ignores case, a key that exists in another spelling is a conflict. The
 // package compiles on Windows but is not tested there.
 package memfs
 
@@ -86,11 +86,11 @@ func (c Config) versions() int {
 }
 
 func (c Config) now() uint64 {
-	now := time.Now
+	clock := time.Now
 	if c.Now != nil {
-		now = c.Now
+		clock = c.Now
 	}
-	return idAt(now())
+	return idAt(clock())
 }
 
 // ErrNoStore means that a directory that must contain a store does not. Errors of Open with it
@@ -112,7 +112,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	c.Dir = filepath.Clean(c.Dir)
 	name := (&url.URL{Scheme: "file", Path: filepath.ToSlash(c.Dir)}).String()
 	if c.Memory != nil || !filepath.IsAbs(c.Dir) {
-		return nil, fmt.Errorf("open %s: a file store needs an absolute directory and no memory", name)
+		return nil, fmt.Errorf("open %s: the directory of a file store must be an absolute path, and Memory must be nil", name)
 	}
 	s, err := openFiles(ctx, c)
 	if err != nil {

@@ -256,8 +256,8 @@ func TestErrors(t *testing.T) {
 			{"portable", portable, vault.ErrExist, gcerrors.FailedPrecondition, `blob (key "there") (code=FailedPrecondition): exists already`},
 			{"unsigned", unsigned, vault.ErrUnsupported, gcerrors.Unimplemented, `blob (key "there") (code=Unimplemented): signed URL: not supported by this store`},
 			{"ours", ours, vault.ErrInvalidName, gcerrors.InvalidArgument, `blob (key ".ObjectVault/format") (code=InvalidArgument): invalid name: keys below .objectvault/ belong to the store itself`},
-			{"long", long, vault.ErrInvalidName, gcerrors.Unknown, "create " + strings.Repeat("k", 1025) + ": invalid name: a key of 1025 bytes, and 1024 is the most"},
-			{"empty", empty, vault.ErrInvalidName, gcerrors.Unknown, "create : invalid name: an empty key"},
+			{"long", long, vault.ErrInvalidName, gcerrors.Unknown, "create " + strings.Repeat("k", 1025) + ": invalid name: the key has 1025 bytes; the maximum is 1024"},
+			{"empty", empty, vault.ErrInvalidName, gcerrors.Unknown, "create : invalid name: the key is empty"},
 			{"strange", strange, vault.ErrInvalidName, gcerrors.Unknown, "swap there\xff: invalid name: key \"there\\xff\" is not UTF-8"},
 		} {
 			if !errors.Is(tc.err, tc.sentinel) || s.Explain(tc.err) != tc.sentinel || gcerrors.Code(tc.err) != tc.code || tc.err.Error() != tc.text {

@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A write first makes a plan: a list of steps that depends on the past of the key. Making a
-// plan changes nothing. Then the steps are taken in order, under the lock of the key. If a step
+// A write first makes a plan: a list of steps that depends on the history of the key. Making a
+// plan changes nothing. Then the steps are executed in order, under the lock of the key. If a step
 // fails, the steps before it are undone, the last one first. If the process is killed or the
 // power fails between two steps, either the old object or the new one is current, and any other
 // remaining files are ignored.
@@ -118,41 +118,41 @@ func (p *past) prune(old []state, most int, present bool) (steps []step) {
 // version returns the path of a version's content.
 func (p *past) version(id uint64) string { return p.dir + "/" + formatID(id) }
 
-// An execution carries out the steps of a plan.
+// An execution executes the steps of a plan.
 type execution struct {
-	s     *files
-	taken []taken
-	left  directory // directory of the erased object
+	s         *files
+	completed []completedStep
+	dir       directory // directory of the erased object
 }
 
-// taken is a completed step with the names that it created.
-type taken struct {
+// A completedStep is a step with the names that it created.
+type completedStep struct {
 	step
 	made []string
 }
 
-// carryOut takes the steps in order. If one fails, nothing has changed, unless the error is
+// execute executes the steps in order. If one fails, nothing has changed, unless the error is
 // [vault.ErrUnsure].
-func (s *files) carryOut(steps []step) error {
+func (s *files) execute(steps []step) error {
 	e := &execution{s: s}
 	defer func() {
-		if e.left != nil {
-			e.left.close()
+		if e.dir != nil {
+			e.dir.close()
 		}
 	}()
 	for _, st := range steps {
-		made, err := e.take(st)
-		e.taken = append(e.taken, taken{st, made}) // also after a failure, so that its names are removed
+		made, err := e.executeStep(st)
+		e.completed = append(e.completed, completedStep{st, made}) // also after a failure, so that its names are removed
 		if err != nil {
-			return e.takeBack(err)
+			return e.undo(err)
 		}
 	}
 	return nil
 }
 
-// take takes one step. made contains the names to remove if a later step fails, including the
+// executeStep executes one step. made contains the names to remove if a later step fails, including the
 // name of an object that was published or erased.
-func (e *execution) take(st step) (made []string, err error) {
+func (e *execution) executeStep(st step) (made []string, err error) {
 	s := e.s
 	switch st.do {
 	case doMakeDirs:
@@ -162,19 +162,19 @@ func (e *execution) take(st step) (made []string, err error) {
 	case doKeep:
 		return s.keep(st.from, st.name)
 	case doCreate: // not a rename, which would replace an existing object
-		err = s.refused(s.disk.link(st.from, st.name), st.name)
+		err = s.nameError(s.disk.link(st.from, st.name), st.name)
 	case doReplace:
-		err = s.refused(s.disk.rename(st.from, st.name), st.name)
+		err = s.nameError(s.disk.rename(st.from, st.name), st.name)
 	case doErase:
-		if e.left, err = s.disk.openDir(path.Dir(st.name)); err == nil {
+		if e.dir, err = s.disk.openDir(path.Dir(st.name)); err == nil {
 			err = s.disk.remove(st.name)
 		}
 	case doSyncUp:
 		err = s.syncUp(st.name)
 	case doSync:
 		// Use the open directory, not its name: another process may remove it when it is empty.
-		err = errors.Join(s.sync(e.left), e.left.close())
-		e.left = nil
+		err = errors.Join(s.sync(e.dir), e.dir.close())
+		e.dir = nil
 	case doClean:
 		s.disk.remove(st.name)
 	case doCleanUp:
@@ -186,11 +186,11 @@ func (e *execution) take(st step) (made []string, err error) {
 	return made, err
 }
 
-// takeBack undoes the steps before err. A name that cannot be removed is ignored like that of a
+// undo undoes the steps before err. A name that cannot be removed is ignored like that of a
 // killed process, unless it is the object itself.
-func (e *execution) takeBack(err error) error {
+func (e *execution) undo(err error) error {
 	s := e.s
-	for _, t := range slices.Backward(e.taken) {
+	for _, t := range slices.Backward(e.completed) {
 		for _, name := range slices.Backward(t.made) {
 			var undone error
 			switch t.do {
@@ -203,7 +203,7 @@ func (e *execution) takeBack(err error) error {
 				continue
 			}
 			if undone != nil { // the second name may be the only one left: keep it
-				return fmt.Errorf("%w: %w, and then %w", vault.ErrUnsure, err, undone)
+				return fmt.Errorf("%w: %w; undoing the change failed: %w", vault.ErrUnsure, err, undone)
 			}
 			s.syncDir(path.Dir(name))
 		}
@@ -231,11 +231,11 @@ func (s *files) makeDirs(dir string, made *[]string) error {
 		fi, err := s.disk.lstat(dir)
 		switch {
 		case isAbsent(err):
-			return errAgain // a deletion has just removed it, empty as it was
+			return errAgain // a delete has just removed the empty directory
 		case err != nil:
 			return err
 		case !fi.IsDir():
-			return fmt.Errorf("%w: %s is an object, and so nothing can lie below it", vault.ErrConflict, s.abs(dir))
+			return fmt.Errorf("%w: %s is an object, so it cannot be a directory of other objects", vault.ErrConflict, s.abs(dir))
 		}
 		if other, err := s.clash(dir); err != nil || other != "" {
 			return errors.Join(s.conflict(other), err) // created concurrently
@@ -278,26 +278,26 @@ func (s *files) keep(name, kept string) (made []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	there, err := s.disk.lstat(kept)
+	version, err := s.disk.lstat(kept)
 	if err != nil {
 		return nil, err
 	}
-	same := os.SameFile(there, current) // left by a killed process
-	if !same && there.Size() == current.Size() {
+	same := os.SameFile(version, current) // left by a killed process
+	if !same && version.Size() == current.Size() {
 		same, err = s.sameBytes(name, kept) // an old version was copied back with its mtime
 	}
 	if err == nil && !same {
-		err = fmt.Errorf("%w: %s and %s have the same time and are different: touch the former",
+		err = fmt.Errorf("%w: %s and %s differ, but have the same modification time: run touch on the first file",
 			vault.ErrConflict, s.abs(name), s.abs(kept))
 	}
 	return nil, err
 }
 
-// refused returns the reason why the name of an object is not available, or errAgain.
-func (s *files) refused(err error, name string) error {
+// nameError returns the reason why the name of an object is not available, or errAgain.
+func (s *files) nameError(err error, name string) error {
 	switch {
 	case isAbsent(err):
-		return errAgain // a deletion has just removed the directory, empty as it was
+		return errAgain // a delete has just removed the empty directory
 	case !errors.Is(err, fs.ErrExist):
 		return err
 	}
@@ -305,7 +305,7 @@ func (s *files) refused(err error, name string) error {
 		err := s.removeEmpty(name)
 		switch {
 		case errors.Is(err, fs.ErrExist):
-			return fmt.Errorf("%w: %s is a directory with objects in it, and so cannot be an object", vault.ErrConflict, s.abs(name))
+			return fmt.Errorf("%w: %s is a directory with objects, so it cannot be an object", vault.ErrConflict, s.abs(name))
 		case err != nil && !isAbsent(err):
 			return err
 		}

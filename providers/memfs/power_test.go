@@ -22,39 +22,39 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A node is a file or a directory of a platter: as programs see it, and as it would
-// be found after a power cut.
+// A node is a file or a directory of a simulatedDisk. It contains the state that programs see, and the
+// state after a power failure.
 type node struct {
 	dir     bool
 	data    []byte
 	mtime   time.Time
 	entries map[string]*node
 
-	synced      bool // a file that never was has nothing on the disk, not even itself
+	synced      bool // a file that was never synced does not exist after a power failure
 	safeData    []byte
 	safeMtime   time.Time
 	safeEntries map[string]*node
 }
 
-// A platter is a disk that knows what was synced and what was not: it follows the
-// calls of a store, which a real disk answers. The power can be cut after each.
-type platter struct {
+// A simulatedDisk records which data was synced. It forwards the calls of a store to a real disk. The
+// test can simulate a power failure after each call.
+type simulatedDisk struct {
 	root  *node
-	calls []string       // what changed something, and every sync
-	op    string         // what its process does
-	drop  string         // the sync that has no effect, as if the code had forgotten it
-	after func(c string) // called after each
-	dead  bool           // its process was killed: nothing has an effect any more
-	killN int            // calls before it is
+	calls []string       // all calls that change the disk, and all syncs
+	op    string         // the current operation of the process
+	drop  string         // a sync without effect, as if the code did not call it
+	after func(c string) // called after each call
+	dead  bool           // the process was killed, so calls have no effect
+	killN int            // number of calls before the process is killed; never if negative
 }
 
 var errKilled = errors.New("killed")
 
-func newPlatter() *platter {
-	return &platter{root: &node{dir: true, entries: map[string]*node{}}, killN: -1}
+func newSimulatedDisk() *simulatedDisk {
+	return &simulatedDisk{root: &node{dir: true, entries: map[string]*node{}}, killN: -1}
 }
 
-func (p *platter) at(name string) *node {
+func (p *simulatedDisk) at(name string) *node {
 	n := p.root
 	if name == "." {
 		return n
@@ -67,10 +67,10 @@ func (p *platter) at(name string) *node {
 	return n
 }
 
-func (p *platter) put(name string, n *node) { p.at(path.Dir(name)).entries[path.Base(name)] = n }
+func (p *simulatedDisk) put(name string, n *node) { p.at(path.Dir(name)).entries[path.Base(name)] = n }
 
-// say is a call in words, with no name that differs from run to run.
-func (c *call) say() string {
+// describe describes a call without the names that differ from run to run.
+func (c *call) describe() string {
 	anon := func(name string) string {
 		if path.Dir(name) == tmpDir {
 			return "TMP"
@@ -87,8 +87,8 @@ func (c *call) say() string {
 	return s
 }
 
-// do makes a call on the real disk and then on the platter.
-func (p *platter) do(c *call, real func() error) error {
+// do makes a call on the real disk and then on the simulated disk.
+func (p *simulatedDisk) do(c *call, real func() error) error {
 	changes := slices.Contains([]string{"write", "fsync", "mkdir", "link", "rename", "remove", "chtime", "sync"}, c.op) ||
 		c.op == "open" && c.flag&os.O_CREATE != 0 && p.at(c.name) == nil
 	if p.dead {
@@ -111,9 +111,9 @@ func (p *platter) do(c *call, real func() error) error {
 		return errKilled
 	}
 	if c.op == "sync" || c.op == "fsync" {
-		real = func() error { return nil } // the platter knows better
-		if p.drop == p.op+": "+c.say() {
-			p.calls = append(p.calls, "forgotten: "+c.say())
+		real = func() error { return nil } // only the simulated disk records syncs
+		if p.drop == p.op+": "+c.describe() {
+			p.calls = append(p.calls, "dropped: "+c.describe())
 			return nil
 		}
 	}
@@ -132,7 +132,7 @@ func (p *platter) do(c *call, real func() error) error {
 		n := c.file.node
 		n.synced, n.safeData, n.safeMtime = true, bytes.Clone(n.data), n.mtime
 	case "sync":
-		n := c.dir.node // which may not have its name any more
+		n := c.dir.node // the directory may no longer have its name
 		n.safeEntries = maps.Clone(n.entries)
 	case "mkdir":
 		p.put(c.name, &node{dir: true, entries: map[string]*node{}})
@@ -144,27 +144,27 @@ func (p *platter) do(c *call, real func() error) error {
 	case "remove":
 		delete(p.at(path.Dir(c.name)).entries, path.Base(c.name))
 	}
-	p.calls = append(p.calls, p.op+": "+c.say())
+	p.calls = append(p.calls, p.op+": "+c.describe())
 	if p.after != nil {
-		p.after(c.say())
+		p.after(c.describe())
 	}
 	return nil
 }
 
-// An outage says what a power cut leaves of what was not synced.
-type outage string
+// A failure is a kind of failure: it determines which data is lost.
+type failure string
 
 const (
-	nothingLate outage = "only what was synced"
-	namesLate   outage = "all names, and the files that were synced"
-	zerosLate   outage = "all names, and zeros where data were not synced"
-	everything  outage = "all: the process was killed, the power stayed"
+	loseUnsynced failure = "power failure: only synced data remains"
+	keepNames    failure = "power failure: all names and the synced files remain"
+	zeroData     failure = "power failure: all names remain, unsynced data is zero"
+	processKill  failure = "process killed: all data remains"
 )
 
-// leave makes in dir what is found after an outage.
-func (n *node) leave(t *testing.T, dir string, o outage) {
+// writeTo writes the files that remain after a failure to dir.
+func (n *node) writeTo(t *testing.T, dir string, o failure) {
 	entries := n.entries
-	if o == nothingLate {
+	if o == loseUnsynced {
 		entries = n.safeEntries
 	}
 	for name, e := range entries {
@@ -173,14 +173,14 @@ func (n *node) leave(t *testing.T, dir string, o outage) {
 			if err := os.Mkdir(at, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			e.leave(t, at, o)
+			e.writeTo(t, at, o)
 			continue
 		}
 		data, mtime := e.safeData, e.safeMtime
 		switch {
-		case o == everything:
+		case o == processKill:
 			data, mtime = e.data, e.mtime
-		case !e.synced && o == zerosLate:
+		case !e.synced && o == zeroData:
 			data, mtime = make([]byte, len(e.data)), time.Now()
 		case !e.synced:
 			continue
@@ -196,23 +196,23 @@ func (n *node) leave(t *testing.T, dir string, o outage) {
 
 const subject = "bots/t/openai.enc"
 
-// An account is what a store has promised about one key.
-type account struct {
-	value   string   // acknowledged, empty if there is to be nothing
-	id      string   // of value
-	past    []string // acknowledged before, and so in history
-	pending []string // being written, or half written: may be there instead of value
-	leaving bool     // being deleted: value may be gone
-	deleted bool     // a deletion was acknowledged: there is a marker
+// A promise is the state of one key that a store has acknowledged.
+type promise struct {
+	value   string   // the acknowledged value; empty if the object must not exist
+	id      string   // the ID of value
+	past    []string // values that were acknowledged before, so they must be in the history
+	pending []string // values of writes in progress, which may exist instead of value
+	leaving bool     // a delete is in progress, so the object may not exist
+	deleted bool     // a delete was acknowledged, so there must be a delete marker
 }
 
-// audit opens what an outage has left, and says what is missing of what was promised.
-func (a *account) audit(t *testing.T, p *platter, o outage) error {
+// check opens the store after a failure, and returns an error if it breaks the promise.
+func (a *promise) check(t *testing.T, p *simulatedDisk, o failure) error {
 	dir := quickDir(t)
 	defer os.RemoveAll(dir)
-	p.root.leave(t, dir, o)
+	p.root.writeTo(t, dir, o)
 	ctx := context.Background()
-	s, err := openTapped(t, Config{Dir: dir}, hasty)
+	s, err := openTapped(t, Config{Dir: dir}, withoutSyncs)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (a *account) audit(t *testing.T, p *platter, o outage) error {
 		return err
 	}
 	if found != a.value && !slices.Contains(a.pending, found) && !(found == "" && a.leaving) {
-		return fmt.Errorf("found %q, and %q was promised, with %q to come", found, a.value, a.pending)
+		return fmt.Errorf("found %q, want %q, or one of the pending %q", found, a.value, a.pending)
 	}
 	if found != "" {
 		attrs, err := s.Bucket.Attributes(ctx, subject)
@@ -235,7 +235,7 @@ func (a *account) audit(t *testing.T, p *platter, o outage) error {
 			return fmt.Errorf("found %q with other attributes (-want +got):\n%s", found, diff)
 		}
 		if found == a.value && attrs.ETag != `"`+a.id+`"` {
-			return fmt.Errorf("found %q as %s, and it was acknowledged as %s", found, attrs.ETag, a.id)
+			return fmt.Errorf("found %q with the ID %s, but it was acknowledged with the ID %s", found, attrs.ETag, a.id)
 		}
 	}
 	all := map[string]bool{}
@@ -261,24 +261,24 @@ func (a *account) audit(t *testing.T, p *platter, o outage) error {
 	}
 	for _, value := range append(a.past, a.value) {
 		if value != "" && !all[value] {
-			return fmt.Errorf("%q is not in history, which has %v", value, all)
+			return fmt.Errorf("%q is not in the history, which contains %v", value, all)
 		}
 	}
 	if a.deleted && !marked {
-		return errors.New("there is no marker of the deletion")
+		return errors.New("the delete marker is missing")
 	}
 	for l, err := s.Bucket.List(nil).Next(ctx); err != io.EOF; err = io.EOF {
 		if err != nil {
 			return err
 		}
 		if l.Key != subject {
-			return fmt.Errorf("a stranger was found: %s", l.Key)
+			return fmt.Errorf("found an unknown object: %s", l.Key)
 		}
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, meta, "tmp")); err != nil || len(left) > 0 {
-		return fmt.Errorf("left in tmp: %v, %v", left, err)
+		return fmt.Errorf("files remain in tmp: %v, %v", left, err)
 	}
-	// And it can be written to.
+	// The store must still accept writes.
 	return write(s, "bots/t/later.enc", "later")
 }
 
@@ -286,22 +286,22 @@ func write(s *vault.Store, key, value string) error {
 	return s.Bucket.WriteAll(context.Background(), key, []byte(value), withItself(value))
 }
 
-// hasty makes calls, but for syncs, which take their time.
-func hasty(c *call, real func() error) error {
+// withoutSyncs makes all calls except syncs, which are slow.
+func withoutSyncs(c *call, real func() error) error {
 	if c.op == "sync" || c.op == "fsync" {
 		return nil
 	}
 	return real()
 }
 
-// A deed is an operation of a store, and keeps the account.
-type deed struct {
+// A testOperation runs an operation of a store and updates the promise.
+type testOperation struct {
 	name string
-	do   func(s *vault.Store, a *account) error
+	do   func(s *vault.Store, a *promise) error
 }
 
-func putDeed(value string) deed {
-	return deed{"put " + value, func(s *vault.Store, a *account) error {
+func putOperation(value string) testOperation {
+	return testOperation{"put " + value, func(s *vault.Store, a *promise) error {
 		a.pending = append(a.pending, value)
 		if err := write(s, subject, value); err != nil {
 			return err
@@ -318,7 +318,7 @@ func putDeed(value string) deed {
 	}}
 }
 
-var removeDeed = deed{"remove", func(s *vault.Store, a *account) error {
+var removeOperation = testOperation{"remove", func(s *vault.Store, a *promise) error {
 	a.leaving = true
 	err := s.Bucket.Delete(context.Background(), subject)
 	if errors.Is(err, vault.ErrNotFound) {
@@ -335,61 +335,61 @@ var removeDeed = deed{"remove", func(s *vault.Store, a *account) error {
 	return err
 }}
 
-// A drama is what happens to one platter: one process does its deeds, killed or not
-// in their midst, and then another one does its own.
-type drama struct {
-	first  []deed
-	second deed
+// A scenario runs two processes on one disk. The first process runs its operations, and may be killed in
+// between. Then the second process runs its operation.
+type scenario struct {
+	first  []testOperation
+	second testOperation
 }
 
-var dramas = []drama{
-	{nil, putDeed("one")},
-	{[]deed{putDeed("one")}, putDeed("two")},
-	{[]deed{putDeed("one")}, removeDeed},
-	{[]deed{putDeed(plain)}, putDeed("two")},
-	{[]deed{putDeed(plain)}, removeDeed},
-	{[]deed{putDeed("one"), removeDeed}, putDeed("two")},
-	{[]deed{putDeed("one"), putDeed("two")}, removeDeed},
+var scenarios = []scenario{
+	{nil, putOperation("one")},
+	{[]testOperation{putOperation("one")}, putOperation("two")},
+	{[]testOperation{putOperation("one")}, removeOperation},
+	{[]testOperation{putOperation(plain)}, putOperation("two")},
+	{[]testOperation{putOperation(plain)}, removeOperation},
+	{[]testOperation{putOperation("one"), removeOperation}, putOperation("two")},
+	{[]testOperation{putOperation("one"), putOperation("two")}, removeOperation},
 	// The first process removes directories whose names it has made durable, and makes them again.
-	{[]deed{putDeed("one"), removeDeed, putDeed("one")}, putDeed("two")},
+	{[]testOperation{putOperation("one"), removeOperation, putOperation("one")}, putOperation("two")},
 }
 
-// cuts say when the power is cut.
-type cuts int
+// A checkTime determines when the scenario simulates failures.
+type checkTime int
 
 const (
-	never     cuts = iota
-	atTheEnd       // when the second process is done, and where the first was killed
-	afterEach      // also after every call of the second process
+	never     checkTime = iota
+	atTheEnd            // after the second process, and after the first was killed
+	afterEach           // also after every call of the second process
 )
 
-// play plays d. The first process is killed after killed calls, never if that is
-// negative; drop is a sync that both forget. play returns the calls of the second
-// process, whether the kill took place, and the first broken promise that the cuts find.
-func (d drama) play(t *testing.T, killed int, drop string, cuts cuts) (calls []string, died bool, broken error) {
-	p, a := newPlatter(), &account{}
+// run runs the scenario. The first process is killed after killed calls, or never if killed is negative.
+// drop is a sync without effect. run returns the calls of the second process, whether the first process
+// was killed, and the first broken promise.
+func (d scenario) run(t *testing.T, killed int, drop string, when checkTime) (calls []string, died bool, broken error) {
+	p, a := newSimulatedDisk(), &promise{}
 	p.drop = drop
 	dir := quickDir(t)
 	defer os.RemoveAll(dir)
 	var clock int64
 	config := Config{Dir: dir, Now: func() time.Time { clock++; return time.Unix(1700000000, clock*1000) }}
 
-	check := func(o outage, when string) {
-		if cuts == never || broken != nil {
+	check := func(f failure, at string) {
+		if when == never || broken != nil {
 			return
 		}
-		if err := a.audit(t, p, o); err != nil {
-			broken = fmt.Errorf("%s, %s: %w", when, o, err)
+		if err := a.check(t, p, f); err != nil {
+			broken = fmt.Errorf("%s, %s: %w", at, f, err)
 		}
 	}
-	process := func(deeds []deed) error {
+	process := func(operations []testOperation) error {
 		p.op = "open"
 		s, err := openTapped(t, config, p.do)
 		if err != nil {
 			return err
 		}
 		defer s.Close()
-		for _, d := range deeds {
+		for _, d := range operations {
 			p.op = d.name
 			if err := d.do(s, a); err != nil {
 				return fmt.Errorf("%s: %w", d.name, err)
@@ -401,46 +401,46 @@ func (d drama) play(t *testing.T, killed int, drop string, cuts cuts) (calls []s
 	p.killN = killed
 	err := process(d.first)
 	died = p.dead
-	if err != nil && !died { // the other way round it died while it cleaned up
+	if err != nil && !died { // without an error it was killed during its cleanup
 		t.Fatalf("the first process: %v", err)
 	}
 	first := len(p.calls)
 	if died {
-		check(everything, "first process killed")
-		check(nothingLate, "first process killed, then the power")
+		check(processKill, "first process killed")
+		check(loseUnsynced, "first process killed, then power failure")
 	}
 	p.dead, p.killN = false, -1
-	if cuts == afterEach {
+	if when == afterEach {
 		p.after = func(c string) {
-			for _, o := range []outage{nothingLate, namesLate, zerosLate, everything} {
+			for _, o := range []failure{loseUnsynced, keepNames, zeroData, processKill} {
 				check(o, fmt.Sprintf("after call %d, %s", len(p.calls), c))
 			}
 		}
 	}
-	if err := process([]deed{d.second}); err != nil {
+	if err := process([]testOperation{d.second}); err != nil {
 		t.Fatalf("the second process: %v", err)
 	}
-	for _, o := range []outage{nothingLate, namesLate, zerosLate} {
+	for _, o := range []failure{loseUnsynced, keepNames, zeroData} {
 		check(o, "at the end")
 	}
 	return p.calls[first:], died, broken
 }
 
-// TestPowerCut cuts the power after every call of a put and of a delete, also where
-// another process was killed before, after any of its calls: what was acknowledged
-// is there, and nothing is there in part.
-func TestPowerCut(t *testing.T) {
+// TestPowerFailure simulates a power failure after every call of a put and of a delete. Before that,
+// another process may have been killed after any of its calls. Acknowledged values must exist, and
+// every value must be complete.
+func TestPowerFailure(t *testing.T) {
 	if testing.Short() {
-		t.Skip("one write after the other")
+		t.Skip("-short skips sequential tests")
 	}
 	t.Parallel()
-	for _, d := range dramas {
+	for _, d := range scenarios {
 		for killed := -1; ; killed++ {
-			cuts := atTheEnd
-			if killed < 0 || killed%3 == 0 { // all of them would take 20 s
-				cuts = afterEach
+			when := atTheEnd
+			if killed < 0 || killed%3 == 0 { // checking all would take 20 s
+				when = afterEach
 			}
-			_, died, broken := d.play(t, killed, "", cuts)
+			_, died, broken := d.run(t, killed, "", when)
 			if broken != nil {
 				t.Fatalf("%s, first process killed after %d calls: %v", d.second.name, killed, broken)
 			}
@@ -451,18 +451,18 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// TestEverySyncCounts leaves out the syncs of an open, a put and a delete one by one.
-// Each time some promise must break when the power is cut, if only after a certain
-// kill: else this test could not tell when that sync goes missing.
+// TestEverySyncCounts omits each sync of an open, a put and a delete in turn. Each time a power failure
+// must break a promise, possibly only after another process was killed. Otherwise the sync is not needed,
+// or TestPowerFailure could not detect that it is missing.
 func TestEverySyncCounts(t *testing.T) {
 	t.Parallel()
-	needed := map[string]bool{} // by sync: a promise broke without it
-	for _, d := range dramas {
+	needed := map[string]bool{} // by sync: whether a promise broke without it
+	for _, d := range scenarios {
 		for killed := -1; ; killed++ {
-			calls, died, _ := d.play(t, killed, "", never)
+			calls, died, _ := d.run(t, killed, "", never)
 			for _, c := range calls {
 				if strings.Contains(c, "sync ") && !needed[c] {
-					_, _, broken := d.play(t, killed, c, atTheEnd)
+					_, _, broken := d.run(t, killed, c, atTheEnd)
 					needed[c] = broken != nil
 				}
 			}
@@ -492,16 +492,16 @@ func TestEverySyncCounts(t *testing.T) {
 	want["put two: fsync "+past+"/ID.attrs"] = true
 	want["remove: fsync "+past+"/ID.deleted"] = true
 	if diff := cmp.Diff(want, needed); diff != "" {
-		t.Errorf("syncs, and whether a promise breaks without them (-want +got):\n%s", diff)
+		t.Errorf("syncs without which a promise breaks (-want +got):\n%s", diff)
 	}
 }
 
 var versionName = regexp.MustCompile("[0-9a-f]{16}")
 
-// TestCalls holds the order of the calls of one create, one overwrite and one delete.
+// TestCalls checks the order of the calls of one create, two overwrites and one delete.
 func TestCalls(t *testing.T) {
 	t.Parallel()
-	p := newPlatter()
+	p := newSimulatedDisk()
 	s, err := openTapped(t, Config{Dir: newDir(t), Now: func() time.Time { return time.Unix(1700000000, 0) }}, p.do)
 	if err != nil {
 		t.Fatal(err)
@@ -527,7 +527,7 @@ func TestCalls(t *testing.T) {
 		}},
 		{"overwrite", func() (err error) { id, err = s.Swap.Swap(ctx, subject, id, filled("two")); return err }, []string{
 			"create TMP", "write TMP", "chtime TMP", "fsync TMP",
-			"chtime TMP", "fsync TMP", // the clock stands still, and so the id has to be raised
+			"chtime TMP", "fsync TMP", // the clock does not advance, so the ID is raised
 			"mkdir M/versions/bots", "mkdir M/versions/bots/t", "mkdir M/versions/bots/t/openai.enc",
 			"link bots/t/openai.enc M/versions/bots/t/openai.enc/ID",
 			"sync M/versions/bots/t/openai.enc", "sync M/versions/bots/t", "sync M/versions/bots", "sync M/versions",
@@ -566,12 +566,12 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestDirectoriesMadeAgain lets another process remove the directories that a store has
-// made durable, make them again and be killed before it syncs them. The store's next
-// write is durable all the same.
+// TestDirectoriesMadeAgain: another process removes the directories that a store has made durable,
+// creates them again, and is killed before it syncs them. The next write of the store must still be
+// durable.
 func TestDirectoriesMadeAgain(t *testing.T) {
 	t.Parallel()
-	p, a := newPlatter(), &account{}
+	p, a := newSimulatedDisk(), &promise{}
 	var clock int64
 	config := Config{Dir: quickDir(t), Now: func() time.Time { clock++; return time.Unix(1700000000, clock*1000) }}
 	p.op = "open"
@@ -580,7 +580,7 @@ func TestDirectoriesMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := putDeed("one").do(s, a); err != nil {
+	if err := putOperation("one").do(s, a); err != nil {
 		t.Fatal(err)
 	}
 	killed := false
@@ -594,50 +594,50 @@ func TestDirectoriesMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := removeDeed.do(other, a); err != nil {
+	if err := removeOperation.do(other, a); err != nil {
 		t.Fatal(err)
 	}
 	if err := put(other, "bots/t/other.enc", "x"); !errors.Is(err, errKilled) || p.at("bots/t") == nil {
-		t.Fatalf("the other process was not killed where it should: %v", err)
+		t.Fatalf("the other process was not killed at the right call: %v", err)
 	}
-	if err := putDeed("two").do(s, a); err != nil {
+	if err := putOperation("two").do(s, a); err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []outage{nothingLate, namesLate, everything} {
-		if err := a.audit(t, p, o); err != nil {
+	for _, o := range []failure{loseUnsynced, keepNames, processKill} {
+		if err := a.check(t, p, o); err != nil {
 			t.Errorf("%s: %v", o, err)
 		}
 	}
 }
 
-// TestPowerCutInPlan takes the plan of a write up to each of its steps, and then cuts the
-// power. It also leaves out each sync of the plan: then a promise must break.
-func TestPowerCutInPlan(t *testing.T) {
+// TestPowerFailureInPlan executes the plan of a write up to each of its steps, and then simulates a power
+// failure. It also omits each sync of the plan. Then a promise must break.
+func TestPowerFailureInPlan(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
-		before []deed
-		value  string // put then; empty means that the object is removed
+		before []testOperation
+		value  string // the value to put; empty means that the object is removed
 		steps  []action
 	}{
 		{"create", nil, plain,
 			[]action{doMakeDirs, doCreate, doSyncUp}},
 		{"create with attributes", nil, "new",
 			[]action{doMakeDirs, doMakeDirs, doWrite, doSyncUp, doCreate, doSyncUp}},
-		{"overwrite", []deed{putDeed(plain)}, "new",
+		{"overwrite", []testOperation{putOperation(plain)}, "new",
 			[]action{doMakeDirs, doMakeDirs, doWrite, doKeep, doSyncUp, doReplace, doSyncUp}},
-		{"second overwrite", []deed{putDeed("one"), putDeed("two")}, "new",
+		{"second overwrite", []testOperation{putOperation("one"), putOperation("two")}, "new",
 			[]action{doMakeDirs, doMakeDirs, doWrite, doKeep, doSyncUp, doReplace, doSyncUp}},
-		{"create again", []deed{putDeed("one"), removeDeed}, "new",
+		{"create again", []testOperation{putOperation("one"), removeOperation}, "new",
 			[]action{doMakeDirs, doMakeDirs, doWrite, doSyncUp, doCreate, doSyncUp}},
-		{"remove", []deed{putDeed("one")}, "",
+		{"remove", []testOperation{putOperation("one")}, "",
 			[]action{doMakeDirs, doKeep, doWrite, doSyncUp, doErase, doSync, doCleanUp}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var id string // of the new object
-			// run makes the plan and takes those of its steps that some returns.
-			run := func(some func(plan []step) []step) (p *platter, a *account, plan []step) {
-				p, a = newPlatter(), &account{}
+			// run makes the plan and executes the steps that some returns.
+			run := func(some func(plan []step) []step) (p *simulatedDisk, a *promise, plan []step) {
+				p, a = newSimulatedDisk(), &promise{}
 				p.op = "run"
 				dir := quickDir(t)
 				defer os.RemoveAll(dir)
@@ -683,22 +683,22 @@ func TestPowerCutInPlan(t *testing.T) {
 					plan = planPut(past, draft.name, draft.id, attrs, 16)
 					id = formatID(draft.id)
 				}
-				if err := shelf.carryOut(some(plan)); err != nil {
+				if err := shelf.execute(some(plan)); err != nil {
 					t.Fatal(err)
 				}
 				return p, a, plan
 			}
-			// done acknowledges the write.
-			done := func(a *account) {
+			// done records that the write was acknowledged.
+			done := func(a *promise) {
 				if a.value != "" {
 					a.past = append(a.past, a.value)
 				}
 				a.value, a.deleted = tc.value, tc.value == ""
 				a.pending, a.leaving, a.id = nil, false, id
 			}
-			audit := func(p *platter, a *account) error {
-				for _, o := range []outage{nothingLate, namesLate, zerosLate, everything} {
-					if err := a.audit(t, p, o); err != nil {
+			checkAll := func(p *simulatedDisk, a *promise) error {
+				for _, o := range []failure{loseUnsynced, keepNames, zeroData, processKill} {
+					if err := a.check(t, p, o); err != nil {
 						return fmt.Errorf("%s: %w", o, err)
 					}
 				}
@@ -717,7 +717,7 @@ func TestPowerCutInPlan(t *testing.T) {
 				if n == len(plan) {
 					done(a)
 				}
-				if err := audit(p, a); err != nil {
+				if err := checkAll(p, a); err != nil {
 					t.Errorf("after %d of %d steps, %v", n, len(plan), err)
 				}
 			}
@@ -727,7 +727,7 @@ func TestPowerCutInPlan(t *testing.T) {
 				}
 				p, a, _ := run(func(plan []step) []step { return slices.Delete(plan, n, n+1) })
 				done(a)
-				if audit(p, a) == nil {
+				if checkAll(p, a) == nil {
 					t.Errorf("no promise breaks without step %d, %s", n+1, st.do)
 				}
 			}

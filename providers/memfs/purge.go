@@ -89,19 +89,19 @@ func (s *files) keysWithPast(ctx context.Context, prefix string) iter.Seq2[strin
 				return err
 			}
 			var below []string
-			ours := false
+			hasFiles := false
 			err := s.disk.list(dir, func(e fs.DirEntry) error {
 				if e.IsDir() {
 					below = append(below, path.Join(dir, e.Name()))
 				} else {
-					ours = true
+					hasFiles = true
 				}
 				return nil
 			})
 			if err != nil && !isAbsent(err) { // absent: it was just purged
 				return err
 			}
-			if key, ok := keyOf(dir); ours && ok && strings.HasPrefix(key, prefix) && !yield(key, nil) {
+			if key, ok := keyOf(dir); hasFiles && ok && strings.HasPrefix(key, prefix) && !yield(key, nil) {
 				return errStop
 			}
 			slices.Sort(below)

@@ -96,9 +96,9 @@ func (m *syncedDirs) holds(disk disk, name string) bool {
 	}
 	d := m.dirs[i]
 	m.dirs = slices.Delete(m.dirs, i, i+1)
-	was, err := d.lstat(".")
+	remembered, err := d.lstat(".")
 	if err == nil {
-		if is, err := disk.lstat(name); err == nil && os.SameFile(was, is) {
+		if current, err := disk.lstat(name); err == nil && os.SameFile(remembered, current) {
 			m.dirs = append(m.dirs, d)
 			return true
 		}

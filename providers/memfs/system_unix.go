@@ -82,13 +82,13 @@ func checkMode(name string, fi fs.FileInfo, bits fs.FileMode) error {
 	if fi.IsDir() {
 		mode = "700"
 	}
-	return fmt.Errorf("%w: %s is open to others (%v): chmod %s %[2]s", vault.ErrPermission, name, fi.Mode().Perm(), mode)
+	return fmt.Errorf("%w: %s is open to others (%v): run chmod %s %[2]s", vault.ErrPermission, name, fi.Mode().Perm(), mode)
 }
 
 // checkOwner rejects a directory of another user.
 func checkOwner(name string, fi fs.FileInfo) error {
 	if stat, ok := fi.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("%w: %s belongs to user %d, and this is user %d: run as the owner, or chown it",
+		return fmt.Errorf("%w: %s belongs to user %d, but this process runs as user %d: run it as the owner, or change the owner with chown",
 			vault.ErrPermission, name, stat.Uid, os.Geteuid())
 	}
 	return nil

@@ -17,7 +17,7 @@ func (s *files) draft(ctx context.Context, key string) (draft, error) {
 	if err := s.preparePut(); err != nil {
 		return nil, classify(err)
 	}
-	s.sweepNowAndThen()
+	s.sweepIfDue()
 	t, err := s.newTemp(ctx)
 	if err != nil {
 		return nil, classify(err)
@@ -54,7 +54,7 @@ func (s *files) newTemp(ctx context.Context) (*temp, error) {
 			return nil, noLocks(err)
 		}
 	}
-	return nil, fmt.Errorf("%w: files in %s vanish: is another program cleaning up there?", vault.ErrUnavailable, s.abs(tmpDir))
+	return nil, fmt.Errorf("%w: files in %s disappear: check whether another program deletes them", vault.ErrUnavailable, s.abs(tmpDir))
 }
 
 // remove removes the file, or only its name if the file has another one.
@@ -67,14 +67,14 @@ func (t *temp) remove() {
 // files of all writers.
 const sweepEvery = time.Minute
 
-// sweepNowAndThen sweeps unless the last sweep was less than sweepEvery ago.
-func (s *files) sweepNowAndThen() {
-	now := s.clock()
+// sweepIfDue sweeps unless the last sweep was less than sweepEvery ago.
+func (s *files) sweepIfDue() {
+	current := s.clock()
 	s.sweeping.Lock()
-	age := now.Sub(s.swept)
+	age := current.Sub(s.swept)
 	due := age < 0 || age >= sweepEvery
 	if due {
-		s.swept = now
+		s.swept = current
 	}
 	s.sweeping.Unlock()
 	if due {
@@ -102,12 +102,12 @@ func (s *files) sweep() {
 
 // isNamed reports whether f still has name.
 func (s *files) isNamed(f file, name string) bool {
-	is, err := f.Stat()
+	opened, err := f.Stat()
 	if err != nil {
 		return false
 	}
 	named, err := s.disk.lstat(name)
-	return err == nil && os.SameFile(is, named)
+	return err == nil && os.SameFile(opened, named)
 }
 
 // A fileDraft is a write to a file store.
@@ -160,7 +160,7 @@ func (d *fileDraft) stamp(id uint64) error {
 		return err
 	}
 	if idAt(fi.ModTime()) != id {
-		return fmt.Errorf("%w: the file system made %v of the time %v, and a store needs microseconds: choose another one",
+		return fmt.Errorf("%w: the file system stored the time %v instead of %v, but a store needs a resolution of microseconds: use another file system",
 			vault.ErrUnsupported, fi.ModTime(), timeOf(id))
 	}
 	d.id = id
@@ -183,7 +183,7 @@ func (d *fileDraft) place(attrs []byte, c condition) error {
 			return err
 		}
 	}
-	if err := s.carryOut(planPut(p, d.name, d.id, attrs, s.config.versions())); err != nil {
+	if err := s.execute(planPut(p, d.name, d.id, attrs, s.config.versions())); err != nil {
 		return err
 	}
 	if p.current == nil {
@@ -197,17 +197,17 @@ func (s *files) remove(ctx context.Context, key string, c condition) error {
 	if err := s.makeWorkDirs(); err != nil {
 		return classify(err)
 	}
-	s.sweepNowAndThen()
+	s.sweepIfDue()
 	release, err := s.lock(ctx, key)
 	if err != nil {
 		return classify(err)
 	}
 	defer release()
-	return classify(s.again(ctx, func() error { return s.take(key, c) }))
+	return classify(s.again(ctx, func() error { return s.removeLocked(key, c) }))
 }
 
-// take removes the object at key, under the lock of the key.
-func (s *files) take(key string, c condition) (err error) {
+// removeLocked removes the object at key, under the lock of the key.
+func (s *files) removeLocked(key string, c condition) (err error) {
 	if other, err := s.clash(objectPath(key)); err != nil || other != "" {
 		return errors.Join(vault.ErrNotFound, err)
 	}
@@ -221,5 +221,5 @@ func (s *files) take(key string, c condition) (err error) {
 	if err := c.check(p.current != nil, p.id); err != nil {
 		return err
 	}
-	return s.carryOut(planRemove(p, max(s.config.now(), p.last+1), s.config.versions()))
+	return s.execute(planRemove(p, max(s.config.now(), p.last+1), s.config.versions()))
 }
