@@ -33,8 +33,9 @@ type Login struct {
 	Source          string // the [CacheKey] of the identity
 }
 
-// CacheKey returns the key of a login: the SHA-256, in hex, over the length and the bytes of
-// each part.
+// CacheKey returns a key for the methods of [Cache]: the SHA-256, in hex, of the length and the
+// bytes of each part. The parts must distinguish the login from others, as the URL of the store and
+// the tenant do.
 func CacheKey(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {

@@ -20,7 +20,8 @@ var (
 	// ErrUnavailable means that a source or the exchange did not respond in time; a retry may
 	// succeed.
 	ErrUnavailable = errors.New("identity service unavailable")
-	// ErrRefused means that a broker or the cloud refused the token or the session.
+	// ErrRefused means that the token broker refused the session token, or that the cloud refused
+	// the identity token.
 	ErrRefused = errors.New("identity refused")
 	// ErrLoginFile means that the file of a login must not be used: it is malformed, or other
 	// users may access it. The message says how to repair it.

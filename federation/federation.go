@@ -61,11 +61,11 @@ type Options struct {
 	Now func() time.Time
 	// Timeout limits reading a token together with its exchange; 0 means 30 s.
 	Timeout time.Duration
-	// Cached are credentials of a login. They are used until they expire and are not checked
-	// against Expect: the caller must compare their tenant.
+	// Cached are the credentials of a [Login]. They are used until they expire, and are not checked
+	// against Expect. The caller must first compare [Login].Tenant with the expected tenant.
 	Cached *Credentials
-	// Observe, if not nil, is called after each exchange, in its own goroutine, before the
-	// credentials are returned to any caller. It must not call the Provider.
+	// Observe, if not nil, is called after each exchange, in the goroutine of the exchange. Callers
+	// receive the credentials only after Observe has returned. It must not call the Provider.
 	Observe func(Token, Credentials)
 }
 
@@ -110,10 +110,10 @@ func NewProvider(source Source, exchange Exchanger, o *Options) *Provider {
 const renewPause = 15 * time.Second
 
 // Credentials returns credentials that have not expired. While the current ones are valid it
-// returns immediately; after 80 % of their lifetime it also starts a renewal in the background,
-// and a failed renewal is repeated after 15 s. If there are no valid credentials, or
-// [Provider.Expired] reported them, one caller starts an exchange and all callers wait for it.
-// A caller whose context ends returns its error, and the exchange continues for the others.
+// returns immediately; after 80 % of their lifetime it also starts a renewal in the background, and
+// a failed renewal is repeated after 15 s. If there are no valid credentials, or the current ones
+// were passed to [Provider.Expired], one caller starts an exchange and all callers wait for it. If
+// the context of a caller ends, that caller returns, and the exchange continues for the others.
 // Errors wrap a sentinel of this package or are those of ctx.
 func (p *Provider) Credentials(ctx context.Context) (Credentials, error) {
 	if err := ctx.Err(); err != nil {
@@ -227,9 +227,9 @@ func (p *Provider) land(f *flight, creds Credentials, err error) {
 	close(f.done)
 }
 
-// Expired reports that the cloud rejected the credentials with this id as expired. The next
-// call of Credentials exchanges a fresh token. Expired does nothing if these credentials are
-// not the current ones, so several callers that report them cause one exchange.
+// Expired discards the credentials with this access key id. Call it after the cloud rejected them
+// as expired. The next call of Credentials then exchanges a new token. If the credentials are not
+// the current ones, Expired does nothing, so several callers cause only one exchange.
 func (p *Provider) Expired(accessKeyID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -6,7 +6,10 @@ import (
 )
 
 // A Secret cannot be printed by accident; Reveal is the only way to its value.
-type Secret struct{ v *string } // a pointer, because fmt ignores the methods of unexported fields and prints their contents
+type Secret struct {
+	// A pointer, because fmt ignores the methods of unexported fields and prints their contents.
+	v *string
+}
 
 // NewSecret returns s as a Secret.
 func NewSecret(s string) Secret { return Secret{&s} }

@@ -23,7 +23,7 @@ type Source interface {
 type SourceOptions struct {
 	Getenv   func(string) string          // nil means [os.Getenv]
 	ReadFile func(string) ([]byte, error) // nil reads regular files and pipes, up to the maximum length of a token
-	Audience string                       // audience for github: without an audience
+	Audience string                       // requested by a github: source that names no audience
 	// Client sends requests; nil means a client with the proxy of the environment. Redirects
 	// are never followed, because they would send the bearer token to another server.
 	Client  *http.Client
@@ -61,10 +61,10 @@ const forms = "it must be file:PATH, env:VARIABLE, exec:COMMAND, github: or brok
 //	broker+https://HOST[/BASE]     POST to /v1/mint-oidc-jwt under BASE with a session token
 //	github:[AUDIENCE]              GitHub Actions, in a job with permissions: id-token: write
 //
-// The broker's session token is read from the source in ?session=, a query-escaped file:, env:
-// or exec: source; the default is env:OBJECTVAULT_BROKER_SESSION. broker+http:// is accepted
-// for loopback addresses only. A byte order mark before a token and one newline after it are
-// ignored.
+// A broker is a server that issues OIDC tokens to a caller with a session token. The parameter
+// session is the source of the session token: a query-escaped file:, env: or exec: source. The
+// default is env:OBJECTVAULT_BROKER_SESSION. broker+http:// is accepted for loopback addresses
+// only. A byte order mark before a token and one newline after it are ignored.
 //
 // ParseSource reads nothing; Token does. An invalid spec is an error wrapping
 // [ErrInvalidSource]. The error does not repeat text that may be secret.

@@ -33,8 +33,9 @@ type Claims struct {
 	Ignored []string
 }
 
-// Tag returns the first of keys for which the token has a tag, and the first value of the tag.
-// Like AWS, it ignores the case of keys.
+// Tag looks up keys in order. It returns the first key that is a tag of the token, and the first
+// value of that tag. If the token has none of them, ok is false. Like AWS, Tag ignores the case of
+// keys.
 func (c Claims) Tag(keys ...string) (key, value string, ok bool) {
 	for _, key := range keys {
 		if values, _ := c.tag(key); len(values) > 0 {

@@ -52,15 +52,15 @@ type Rules struct {
 	Document   func()          // once for each document
 	Every      func(Statement) // for each statement
 	Allow      func(Statement) // for each statement that allows
-	Trust      func(Statement) // then for those of trust policies
-	Access     func(Statement) // then for those of role and bucket policies
+	Trust      func(Statement) // after Allow, if the statement is in a trust policy
+	Access     func(Statement) // after Allow, if the statement is in a role or bucket policy
 }
 
 // A Checker collects the findings of a dialect's rules.
 type Checker[L Language] struct {
 	Doc     Document[L]       // the document that is being checked
 	Nth     int               // its index
-	Reached map[string]string // role or principal → the tenant whose prefix it was allowed first
+	Reached map[string]string // maps a role or principal to the first tenant whose prefix a statement allows to it
 
 	at         int // index of the statement; -1: the document as a whole
 	weaknesses map[string]Weakness
@@ -152,9 +152,10 @@ func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, valu
 	}
 }
 
-// Roles returns the role of each document: ROLE as [ShortName] returns it, the tenant of the
-// role, or a text that no other document has. It is empty for bucket policies. Documents
-// without an owner belong to the only role of the other documents, unless those have several.
+// Roles returns a text for each document that identifies its role. The text of a bucket policy is
+// empty. The text is the [ShortName] of the document's owner, or the tenant if the owner is not
+// known. If neither is known, but all other documents have the same role, the document has that
+// role, too. Otherwise its text is unique.
 func Roles[L Language](docs []Document[L]) []string {
 	roles := make([]string, len(docs))
 	known, trusts := make(map[string]bool), 0

@@ -66,9 +66,9 @@ func RoleName(role, tenant string, limit int) string {
 	return role + "-" + hex.EncodeToString(sum[:TenantDigits/2])
 }
 
-// CheckTenants returns an error if two tenants would be confused with each other. With
-// roles each tenant has its own subject and role; otherwise no tenant has a subject. For
-// forbidden see [CheckText].
+// CheckTenants returns an error if two tenants would be confused with each other. If roles is true,
+// each tenant must have its own subject and role name. If roles is false, no tenant may have a
+// subject. The parameter forbidden is that of [CheckText].
 func CheckTenants(tenants []Tenant, roles bool, forbidden string, roleName func(tenant string) string) error {
 	seen, subjects, names := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	for _, t := range tenants {

@@ -34,7 +34,7 @@ type Syntax struct {
 	Aliases   map[string]string // other names of elements, in lower case
 	Versions  []string          // the known values of Version
 	Kinds     []string          // the kinds of principals
-	IfExists  string            // the suffix of operators that are true without their key
+	IfExists  string            // suffix of operators that are true if the request does not have the key
 	Sets      []string          // the set operators
 	Operators []string          // the operators, without suffix and set operator
 	Plain     []string          // the operators that have neither suffix nor set operator
@@ -92,7 +92,8 @@ type Origin struct {
 	label string // distinguishes documents with the same part
 }
 
-// Equal returns true, because the meaning of a policy does not depend on its file.
+// Equal always returns true. A comparison of documents, such as that of go-cmp, thus ignores their
+// origins.
 func (Origin) Equal(Origin) bool { return true }
 
 // ShortName returns KIND/NAME of an ARN, such as role/vault, without account and path.
@@ -177,7 +178,7 @@ type Conditions map[string]map[string][]string
 type Condition struct {
 	Set      string // the set operator, such as ForAnyValue; or empty
 	Base     string // the operator without set operator and suffix
-	IfExists bool   // the operator has the suffix of operators that are true without the key
+	IfExists bool   // the operator has [Syntax].IfExists: it is true if the request does not have the key
 	Key      string // in lower case
 	Values   []string
 }

@@ -8,11 +8,11 @@ type Subject struct {
 	Allow string // the effect of a statement that allows requests
 	// Resource reads a resource; ok is false for other services, and for other buckets.
 	Resource func(resource string, buckets []string) (r Resource, ok bool)
-	// Lists reports whether a condition of a statement names a prefix of tenants to list.
+	// Lists reports whether a condition of a statement restricts listings to a prefix of tenants.
 	Lists func(s Statement) bool
 }
 
-// A Resource is a resource of a statement, reduced to the store of the cloud.
+// A Resource describes which buckets and objects a resource of a statement covers.
 type Resource struct {
 	Bucket  string // the name of the bucket; empty if the resource may be in any bucket
 	All     bool   // the resource may be in any bucket
@@ -55,7 +55,7 @@ func (j Subject) Named(statements []Statement) []string {
 	return slices.Compact(all)
 }
 
-// OfTenants adds the buckets in which a statement names a prefix of tenants to all.
+// OfTenants returns all, with the buckets added in which a statement names a prefix of tenants.
 func (j Subject) OfTenants(all []string, statements []Statement) []string {
 	for _, s := range statements {
 		lists := j.Lists(s)

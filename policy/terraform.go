@@ -61,7 +61,8 @@ func (t *Terraform) Set(name, expression string) {
 // Terraform would interpolate.
 func Quoted[T string | []string](v T) string { return escaped(string(Compact(v))) }
 
-// Encoded returns a policy as an HCL expression.
+// Encoded returns a policy as an expression of HCL, the language of Terraform: a call of
+// jsonencode.
 func Encoded(policy any) string {
 	return "jsonencode(" + escaped(strings.TrimSuffix(string(Indented(policy)), "\n")) + ")"
 }
@@ -70,8 +71,8 @@ func escaped(s string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s)
 }
 
-// Label returns the label of a tenant's resources: an identifier that is unique to the
-// tenant.
+// Label returns the label of a tenant's resources in Terraform. It is a valid identifier and
+// differs for each tenant.
 func Label(tenant string) string {
 	var b strings.Builder
 	b.WriteString("tenant_")

@@ -19,7 +19,7 @@ const maxDepth = 32
 
 // A Value is a JSON value with its position. The members of an object keep their order.
 type Value struct {
-	Kind       byte // { [ " 0 t n
+	Kind       byte // '{' object, '[' array, '"' string, '0' number, 't' true or false, 'n' null
 	Object     []Member
 	Array      []*Value
 	Text       string // of a string, number or boolean

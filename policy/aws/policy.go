@@ -110,7 +110,7 @@ type Documents struct {
 	Lifecycle         *Lifecycle                 `json:"lifecycle"`
 	PublicAccessBlock *PublicAccessBlock         `json:"public_access_block"`
 	Versioning        *Versioning                `json:"versioning"`
-	Commands          []string                   `json:"commands"` // they read the parts from policy.json
+	Commands          []string                   `json:"commands"` // shell commands; they read the parts from policy.json, which must contain JSON()
 	Notes             []string                   `json:"notes,omitempty"`
 
 	o Options
