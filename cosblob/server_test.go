@@ -146,7 +146,7 @@ func internalError() string {
 // federated supplies temporary credentials, and renews them when the service reports that they have
 // expired.
 type federated struct {
-	life time.Duration // the remaining validity of a key that the client is told
+	life time.Duration // the remaining validity of a key that the client receives
 	s    *costest.Server
 
 	mu        sync.Mutex

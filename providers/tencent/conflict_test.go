@@ -45,7 +45,7 @@ func TestNewUpload(t *testing.T) {
 				case !stream && (err != nil || uploads.Load() != 2):
 					t.Errorf("%s, versioning %q: %v after %d uploads, want a second one", code, versioning, err, uploads.Load())
 				case stream && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) || uploads.Load() != 1 ||
-					!strings.Contains(err.Error(), "nothing was stored, and the value streams")):
+					!strings.Contains(err.Error(), "nothing was stored, and a streamed value cannot be sent again")):
 					t.Errorf("%s, versioning %q: %v after %d uploads, want what to do", code, versioning, err, uploads.Load())
 				}
 			}
