@@ -249,16 +249,16 @@ func checkClaims(claims []string, deviations map[string]string) (errs []error) {
 	seen := make(map[string]bool)
 	for _, c := range claims {
 		if !known[c] {
-			errs = append(errs, fmt.Errorf("Claims contains %q, which is not a clause", c))
+			errs = append(errs, fmt.Errorf("%q in Claims is not a clause", c))
 		}
 		if seen[c] {
-			errs = append(errs, fmt.Errorf("Claims contains %q twice", c))
+			errs = append(errs, fmt.Errorf("%q is in Claims twice", c))
 		}
 		seen[c] = true
 	}
 	for c := range deviations {
 		if !known[c] {
-			errs = append(errs, fmt.Errorf("Deviations contains %q, which is not a clause", c))
+			errs = append(errs, fmt.Errorf("%q in Deviations is not a clause", c))
 		}
 		if seen[c] {
 			errs = append(errs, fmt.Errorf("%q is in both Claims and Deviations", c))

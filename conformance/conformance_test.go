@@ -96,14 +96,14 @@ func TestCheckClaims(t *testing.T) {
 	}{
 		{"create read-after-write errors", "", ""},
 		{"create read-after-write errors swap", "", ""},
-		{"create read-after-write errors swop", `Claims contains "swop", which is not a clause`, ""},
-		{"create read-after-write errors create", `Claims contains "create" twice`, ""},
+		{"create read-after-write errors swop", `"swop" in Claims is not a clause`, ""},
+		{"create read-after-write errors create", `"create" is in Claims twice`, ""},
 		{"create errors", `"read-after-write" is required: add it to Claims or Deviations`, ""},
 		{"read-after-write errors", `"create" is required: add it to Claims or Deviations`, ""},
 		{"create read-after-write", `"errors" is required: add it to Claims or Deviations`, ""},
 		{"read-after-write errors", "", "create"},
 		{"create read-after-write errors", `"create" is in both Claims and Deviations`, "create"},
-		{"create read-after-write errors", `Deviations contains "swop", which is not a clause`, "swop"},
+		{"create read-after-write errors", `"swop" in Deviations is not a clause`, "swop"},
 	} {
 		known := map[string]string{}
 		if tc.known != "" {

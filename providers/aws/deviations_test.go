@@ -16,29 +16,29 @@ const (
 
 var (
 	versityVersioned = map[string]string{
-		"create-after-delete": "If-None-Match takes a delete marker for an object (AWS: 200)",
-		"swap":                "If-Match takes the version below a delete marker for the object (AWS: 404)",
+		"create-after-delete": "If-None-Match treats a delete marker like an object, and fails (on AWS it succeeds)",
+		"swap":                "If-Match compares the version below a delete marker (on AWS it returns 404)",
 		"history":             "delete markers are listed separately from versions, whose times are in whole seconds",
 	}
 	weedPlain     = map[string]string{}
 	weedVersioned = map[string]string{}
 	rgwPlain      = map[string]string{
 		"create-large": "CompleteMultipartUpload ignores If-None-Match",
-		"swap":         "PutObject wants the ETag of If-Match without its quotes, and refuses it with them",
-		"swap-atomic":  "as for swap",
-		"swap-large":   "as for swap; CompleteMultipartUpload ignores If-Match",
+		"swap":         "PutObject accepts the ETag in If-Match only without its quotes",
+		"swap-atomic":  "see swap",
+		"swap-large":   "see swap; CompleteMultipartUpload also ignores If-Match",
 	}
 	rgwVersioned = map[string]string{
-		"create-after-delete": "as for create",
-		"names":               "as for create: a second create of a name succeeds",
+		"create-after-delete": "see create",
+		"names":               "see create: a second create of a name succeeds",
 		"create":              "PutObject ignores If-None-Match in a bucket with versioning",
 		"create-large":        "CompleteMultipartUpload ignores If-None-Match",
-		"create-detects":      "as for create",
-		"create-atomic":       "as for create",
-		"errors":              "as for create: a create on a taken key succeeds",
-		"swap":                "PutObject wants the ETag of If-Match without its quotes, and refuses it with them",
-		"swap-atomic":         "as for swap",
-		"swap-large":          "as for swap; CompleteMultipartUpload ignores If-Match",
+		"create-detects":      "see create",
+		"create-atomic":       "see create",
+		"errors":              "see create: a create of an existing key succeeds",
+		"swap":                "PutObject accepts the ETag in If-Match only without its quotes",
+		"swap-atomic":         "see swap",
+		"swap-large":          "see swap; CompleteMultipartUpload also ignores If-Match",
 	}
 )
 

@@ -43,15 +43,15 @@ var suspended = []string{
 }
 
 var suspendedDeviations = map[string]string{
-	"create":              "refused: COS ignores x-cos-forbid-overwrite there, and what a write replaces is gone for good",
-	"create-after-delete": "as for create",
-	"create-large":        "as for create",
-	"create-detects":      "as for create",
-	"create-atomic":       "as for create",
-	"history":             "a write replaces the last one that was made while versioning is suspended",
-	"history-overwriters": "as for history",
-	"versions":            "as for history, of which it needs some; those from before are read",
-	"purge":               "as for versions",
+	"create":              "refused, because in this state COS ignores x-cos-forbid-overwrite, and a write permanently replaces the previous object",
+	"create-after-delete": "see create",
+	"create-large":        "see create",
+	"create-detects":      "see create",
+	"create-atomic":       "see create",
+	"history":             "a write permanently replaces the last write since versioning was suspended",
+	"history-overwriters": "see history",
+	"versions":            "see history; versions from before the suspension can be read",
+	"purge":               "see versions",
 }
 
 // A setup is a bucket and who asks.
