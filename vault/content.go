@@ -18,14 +18,18 @@ type Content struct {
 	Size int64                         // length in bytes; Put fails if the value has another length
 	Open func() (io.ReadCloser, error) // opens the value at its start; called again for each attempt
 
-	r io.ReadCloser
-	n int64
+	r   io.ReadCloser
+	n   int64
+	err error // what every further Read returns
 }
 
 // Read implements [io.Reader]. It opens the value before the first byte, and closes it after the
 // last one or an error.
 func (c *Content) Read(p []byte) (int, error) {
-	if c.r == nil {
+	switch {
+	case c.err != nil:
+		return 0, c.err
+	case c.r == nil:
 		if err := c.rewind(); err != nil {
 			return 0, err
 		}
@@ -41,6 +45,7 @@ func (c *Content) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		c.close()
+		c.err = err
 	}
 	return n, err
 }
@@ -55,7 +60,7 @@ func (c *Content) rewind() error {
 	if err != nil {
 		return err
 	}
-	c.r, c.n = r, 0
+	c.r, c.n, c.err = r, 0, nil
 	return nil
 }
 

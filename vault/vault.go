@@ -209,6 +209,9 @@ func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if value == nil {
 		return Info{}, fmt.Errorf("%w: there is no reader of the value", ErrConfig)
 	}
+	if c, ok := value.(*Content); ok {
+		defer c.close()
+	}
 	return v.put(ctx, name, newSource(ctx, value), o)
 }
 

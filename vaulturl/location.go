@@ -45,10 +45,10 @@ type Location struct {
 	options  *Options
 }
 
-// InCloud reports whether the store is in a cloud, which isolates tenants from each other.
+// InCloud reports whether the store is in a cloud. Only a cloud isolates tenants from each other.
 func (l *Location) InCloud() bool { return l.Scheme == "s3" || l.Scheme == "cos" }
 
-// SpoolID returns the [spool.StoreID] of the store.
+// SpoolID returns the [spool.StoreID] of the store, for [spool.Config].Store.
 func (l *Location) SpoolID() string {
 	host := ""
 	if u, err := url.Parse(l.endpoint); err == nil {
@@ -61,8 +61,10 @@ func (l *Location) SpoolID() string {
 	return spool.StoreID(l.Scheme, host, bucket, "")
 }
 
-// Open opens the store with the credentials of p. If p is nil, it uses the credentials that the
-// tools of the cloud would find.
+// Open opens the store with the credentials of p. If p is nil, the store uses the default
+// credentials of the cloud: for S3 those that the AWS SDK finds, and for COS the variables
+// TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_TOKEN. The caller must close the
+// store with [vault.Store].Close.
 func (l *Location) Open(ctx context.Context, p *federation.Provider) (*vault.Store, error) {
 	return l.open(ctx, p)
 }

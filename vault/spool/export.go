@@ -12,12 +12,16 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// ErrNeedsKey means that an entry cannot be opened without the key of the spool.
+// ErrNeedsKey means that [Spool.Export] must also copy the key of the spool, because an entry is
+// sealed with it.
 var ErrNeedsKey = errors.New("the entry is sealed for the key of this spool")
 
-// Export copies entries into dir, in the layout of a spool: a Spool with Config.Dir dir sends them from
-// another machine. The entries stay here. If one is sealed for the key of the spool and withKey is
-// false, Export copies nothing and returns [ErrNeedsKey]. With withKey it copies the key, too.
+// Export copies entries into the directory dir, in the layout of a spool. On another machine, a
+// Spool whose [Config].Dir is dir can send them. The entries also stay in s.
+//
+// If withKey is true, Export also copies the key of the spool. If withKey is false and an entry is
+// sealed with that key, the error wraps [ErrNeedsKey], and nothing is copied. If Export fails
+// later, dir may contain some of the entries.
 func (s *Spool) Export(ctx context.Context, dir string, entries []vault.Spooled, withKey bool) error {
 	for _, e := range entries {
 		if e.Entry().Local && !withKey {

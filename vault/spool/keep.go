@@ -10,9 +10,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Keep adds a value whose tenant is not known, because only a token that cannot be had now names it.
-// The value is sealed for the key of the spool. ref has no Tenant. identity identifies the caller:
-// [Spool.Sync] sends the value to the tenant of a caller with the same [SyncOptions].Identity.
+// Keep adds a value whose tenant is not known yet, because the caller has no token at the moment.
+// ref.Tenant must be empty. Keep seals the value with the key of the spool and returns the new
+// entry, unlocked. identity identifies the caller: [Spool.Sync] with the same
+// [SyncOptions].Identity sends the value to the tenant of its Vault. If Keep fails, nothing is
+// kept.
 func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions, identity string) (vault.Spooled, error) {
 	if o == nil {
 		o = &vault.PutOptions{}
@@ -50,13 +52,13 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 	return entry, nil
 }
 
-// Reached reports whether [Spool.MarkReached] was called: the store was reached from this machine.
+// Reached reports whether MarkReached was ever called for this store on this machine.
 func (s *Spool) Reached() bool {
 	_, err := os.Stat(s.reachedFile())
 	return err == nil
 }
 
-// MarkReached records that the store was reached from this machine.
+// MarkReached records that this machine has reached the store. It ignores errors.
 func (s *Spool) MarkReached() {
 	if !s.Reached() && s.prepare() == nil {
 		os.WriteFile(s.reachedFile(), nil, 0o600)

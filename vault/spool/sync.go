@@ -240,10 +240,12 @@ func (s *Spool) locked(ctx context.Context, id string, do func(*entry) error) er
 	return do(e)
 }
 
-// ShortID returns the last 8 digits of an id, which [Spool.Find] accepts.
+// ShortID returns the last 8 digits of id. [Spool.Find] accepts them instead of the id.
 func ShortID(id string) string { return id[max(0, len(id)-8):] }
 
-// Find returns the entry whose id, or whose [ShortID], is text.
+// Find returns the entry whose id or [ShortID] is text. If there is none, the error wraps
+// [vault.ErrNotFound]. If several entries have that ShortID, the error wraps
+// [vault.ErrInvalidName].
 func (s *Spool) Find(ctx context.Context, text string) (vault.Spooled, error) {
 	all, err := s.All(ctx)
 	if err != nil {
