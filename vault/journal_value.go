@@ -40,7 +40,11 @@ func (s *sealing) sealStart(w io.Writer, limit int64) error {
 	s.out.Write(s.start)
 	const piece = 64 << 10
 	for entry.err == nil {
-		n, err := io.CopyN(s.sealer, s.value, min(piece, limit+1-s.read))
+		next := int64(piece)
+		if left := limit - s.read; left < piece {
+			next = left + 1 // one byte more than the limit shows that there is more
+		}
+		n, err := io.CopyN(s.sealer, s.value, next)
 		s.read += n
 		switch {
 		case err == io.EOF:

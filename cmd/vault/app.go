@@ -65,6 +65,7 @@ type session struct {
 
 	spoolLimit   int64 // maximum length of a value that is saved on this machine; 0: the default
 	flushesLater bool  // the command sends the entries of the spool itself
+	spoolAlways  bool  // the command needs a spool, also for a store that has none by default
 
 	partialFlags map[string][]string // the flags before the cursor in a completion, where c is nil
 }
@@ -137,7 +138,7 @@ func newApp(s *session) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
 			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
-			syncCommand(s), spoolCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+			captureCommand(s), syncCommand(s), spoolCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
 		},
 	}
 	app.OnUsageError = onUsageError
@@ -152,7 +153,15 @@ func prepare(c *cli.Command) {
 	c.HideHelp, c.HideHelpCommand = true, true
 	c.OnUsageError = onUsageError
 	// Each command needs its own copy, because a flag stores its parsed value.
-	c.Flags = append(c.Flags, append(commonFlags(), helpFlag())...)
+	own := make(map[string]bool)
+	for _, f := range c.Flags {
+		own[f.Names()[0]] = true
+	}
+	for _, f := range append(commonFlags(), helpFlag()) {
+		if !own[f.Names()[0]] { // capture has a --json of its own
+			c.Flags = append(c.Flags, f)
+		}
+	}
 	for _, sub := range c.Subcommands {
 		prepare(sub)
 	}

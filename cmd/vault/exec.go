@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/envfile"
+	"github.com/objectvault/objectvault/cmd/vault/internal/mask"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -34,6 +35,8 @@ func execCommand(s *session) *cli.Command {
 			"--pristine passes only the variables that --env and --env-file set. --strict also resolves\n" +
 			"references in the environment: if a variable has the value vault://NAME, COMMAND gets the\n" +
 			"secret instead.\n\n" +
+			"--mask replaces each secret of at least 8 bytes in the output of COMMAND with [NAME]. If the output\n" +
+			"is a terminal, COMMAND gets a terminal of its own.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " exec --env OPENAI_API_KEY=openai -- ./agent --serve\n" +
 			"   " + s.prog + " exec --env-file agent.env --pristine -- env",
@@ -41,6 +44,7 @@ func execCommand(s *session) *cli.Command {
 			&cli.StringSliceFlag{Name: "env", Usage: "`VAR=NAME` sets the variable VAR to the value of NAME; may be repeated"},
 			&cli.StringSliceFlag{Name: "env-file", Usage: "read variables from `FILE`; may be repeated, later files override earlier ones"},
 			&cli.BoolFlag{Name: "pristine", Usage: "pass only the variables that --env and --env-file set", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "mask", Usage: "replace the secrets in the output of COMMAND with [NAME]", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "raw", Usage: "keep the line break at the end of secrets", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "strict", Usage: "also resolve references in the environment", DisableDefaultText: true},
 		},
@@ -84,7 +88,11 @@ func (s *session) exec(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err // the command was interrupted
 	}
-	code, err := s.world.exec(argv, env)
+	run := s.world.exec
+	if s.c.Bool("mask") {
+		run = s.masked(ctx, values)
+	}
+	code, err := run(argv, env)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return hint(fmt.Errorf("cannot start the program: %w", err), "reduce the environment: write large values to a file with {prog} get NAME -o FILE, or use --pristine")
@@ -217,4 +225,21 @@ func childEnv(parent []string, pristine bool, wanted envfile.Variables, values m
 		}
 	}
 	return env
+}
+
+// masked returns a function that runs a program below this process, and replaces the secrets in its
+// output.
+func (s *session) masked(ctx context.Context, values map[string]string) func(argv, env []string) (int, error) {
+	var secrets []mask.Secret
+	for name, value := range values {
+		secrets = append(secrets, mask.Secret{Name: name, Value: []byte(value)})
+	}
+	return func(argv, env []string) (int, error) {
+		out, errs := mask.NewWriter(s.out, secrets), mask.NewWriter(s.err, secrets)
+		code, err := s.runChild(ctx, child{argv: argv, env: env, out: out, err: errs, terminal: s.outTTY && s.inTTY})
+		if cerr := errors.Join(out.Close(), errs.Close()); err == nil {
+			err = cerr
+		}
+		return code, err
+	}
 }

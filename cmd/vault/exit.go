@@ -44,7 +44,7 @@ var exitCodes = []struct {
 	meaning string
 }{
 	{exitOK, "", "success; after put, the value is durable"},
-	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, key_file", "any failure without its own exit code"},
+	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, not_captured, key_file", "any failure without its own exit code"},
 	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, invalid name"},
 	{exitPartial, "partial", "the command failed for some of several items; with --json, each failed item has its own code"},
 	{exitNotFound, "not_found", "the name or the version does not exist"},
@@ -55,7 +55,7 @@ var exitCodes = []struct {
 	{exitIntegrity, "integrity", "the stored bytes were changed, truncated or replaced by older bytes"},
 	{exitNotInitialised, "not_initialised", "there is no root key: run vault init"},
 	{exitUnreachable, "unreachable, unsure", "the store cannot be reached, or the outcome of a write is unknown"},
-	{exitSpooled, "spooled", "reserved, not used yet: the value is saved on this machine, but not yet in the store"},
+	{exitSpooled, "spooled", "the value is saved on this machine, and not yet in the store: see vault help spool"},
 	{exitNotExecutable, "not_executable", "exec: the command cannot be executed"},
 	{exitNoCommand, "no_command", "exec: the command was not found"},
 	{exitHungUp, "interrupted", "interrupted by SIGHUP, because the terminal was closed; a write in progress may or may not have completed"},
@@ -94,6 +94,7 @@ var outcomes = []struct {
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
 	{errPartial, exitPartial, "partial", ""},
+	{errNotCaptured, exitFailure, "not_captured", ""},
 	{errNoCommand, exitNoCommand, "no_command", ""},
 	{errNotExecutable, exitNotExecutable, "not_executable", ""},
 	{errTerminated, exitTerminated, "interrupted", ""},

@@ -37,7 +37,7 @@ func main() {
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
-		writeNew: writeNew, canSync: canSync, fileSystem: fileSystem, exec: exec, quietly: brokenPipe,
+		writeNew: writeNew, canSync: canSync, fileSystem: fileSystem, exec: exec, runChild: runChild, quietly: brokenPipe,
 	}))
 }
 
@@ -92,6 +92,8 @@ type world struct {
 	// exec replaces this process with a program. On systems that cannot do this, it runs the
 	// program and returns its exit code.
 	exec func(argv, env []string) (code int, err error)
+	// runChild runs a program below this process and returns its exit code.
+	runChild func(ctx context.Context, c child) (code int, err error)
 	// quietly reports whether a write failed because the reader has closed the pipe.
 	quietly func(error) bool
 }

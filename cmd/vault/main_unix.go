@@ -40,6 +40,9 @@ func replace(ignoresInterrupt bool) func(argv, env []string) (int, error) {
 	}
 }
 
+// startable searches for a command as exec does.
+func startable(command string, env []string) (string, error) { return lookUp(command, env) }
+
 // lookUp searches for a command in the PATH of env, or in the PATH of this process if env has
 // none. As in a shell, the search continues after a file that cannot be executed. The error is
 // about this file if no other is found. Relative directories in PATH are skipped, because they

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,17 +16,9 @@ import (
 // process. The console sends ^C to both processes; this one ignores it.
 func replace(bool) func(argv, env []string) (int, error) {
 	return func(argv, env []string) (int, error) {
-		for _, entry := range env { // search in the PATH that the command gets
-			if name, value, ok := strings.Cut(entry, "="); ok && strings.EqualFold(name, "PATH") {
-				os.Setenv("PATH", value)
-			}
-		}
-		path, err := exec.LookPath(argv[0])
-		switch {
-		case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-			return 0, fmt.Errorf("%w: %s", errNoCommand, argv[0])
-		case err != nil:
-			return 0, fmt.Errorf("%w: %w", errNotExecutable, err)
+		path, err := startable(argv[0], env)
+		if err != nil {
+			return 0, err
 		}
 		cmd := exec.Command(path, argv[1:]...)
 		cmd.Env = env
@@ -42,6 +35,28 @@ func replace(bool) func(argv, env []string) (int, error) {
 		return 0, err
 	}
 }
+
+// startable searches for a command in the PATH of env.
+func startable(command string, env []string) (string, error) {
+	for _, entry := range env {
+		if name, value, ok := strings.Cut(entry, "="); ok && strings.EqualFold(name, "PATH") {
+			os.Setenv("PATH", value)
+		}
+	}
+	path, err := exec.LookPath(command)
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%w: %s", errNoCommand, command)
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", errNotExecutable, err)
+	}
+	return path, nil
+}
+
+func tooLarge([]string, []string) error { return fmt.Errorf("the environment is %w", errTooLarge) }
+
+// withTerminal returns cmd's own functions: on Windows a program gets no terminal of its own.
+func withTerminal(cmd *exec.Cmd, _ io.Writer) (start, wait func() error) { return cmd.Start, cmd.Wait }
 
 // isClosed returns false, because on Windows a write to a closed handle fails.
 func isClosed(*os.File) bool { return false }

@@ -33,11 +33,11 @@ func spooling(set config.Settings, l *vaulturl.Location) bool {
 // openSpool returns the spool of the store, or nil if there is none. limit is the maximum length of a
 // value; 0 means the default.
 func (s *session) openSpool(set config.Settings, l *vaulturl.Location, limit int64) (*spool.Spool, error) {
-	if !spooling(set, l) {
+	if !s.spoolAlways && !spooling(set, l) {
 		return nil, nil
 	}
 	dir := set.Spool.Text
-	if dir == "" {
+	if dir == "" || dir == config.SpoolOff {
 		var err error
 		if dir, err = s.places().Spool(); err != nil {
 			err = hint(fmt.Errorf("there is no directory for the spool: %w", err), "set HOME, or --spool DIR")

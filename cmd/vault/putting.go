@@ -40,7 +40,7 @@ func (p *putting) open(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.options.Spool == vault.SpoolOff || !spooling(set, location) {
+	if p.options.Spool == vault.SpoolOff || !p.spoolAlways && !spooling(set, location) {
 		if p.options.Spool == vault.SpoolRequire {
 			p.options.Spool = vault.SpoolDefault // this store needs none
 		}

@@ -34,7 +34,7 @@ func spoolCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "spool",
 		Usage:     "list and manage the values that are saved on this machine",
-		UsageText: s.prog + " spool ls|show|retry|drop|export",
+		UsageText: s.prog + " spool ls|show|get|retry|drop|export",
 		Description: "For a store in a cloud, put saves the sealed value in the spool, a directory on this machine, before\n" +
 			"it sends a request, and removes it when the store has the value. A value that could not be sent is\n" +
 			"pending: later commands and " + s.prog + " sync send it, in the order in which the values of a name were put.\n" +
@@ -44,6 +44,7 @@ func spoolCommand(s *session) *cli.Command {
 			"Commands (" + s.prog + " help spool COMMAND describes each):\n" +
 			"   ls      list the values\n" +
 			"   show    show one value's history of attempts\n" +
+			"   get     write a value\n" +
 			"   retry   send a refused value again\n" +
 			"   drop    delete a value\n" +
 			"   export  copy values to another directory\n\n" +
@@ -57,6 +58,11 @@ func spoolCommand(s *session) *cli.Command {
 				"Examples:\n   "+s.prog+" spool ls\n   "+s.prog+" spool ls --json | jq -r .name", s.spoolList),
 			sub("show", "show one value's history of attempts", "show ID", "Shows an entry of the spool and the attempts to send it. It does not show the value.\n\n"+
 				"Examples:\n   "+s.prog+" spool show 3c4934d0", s.spoolShow),
+			sub("get", "write a value", "get ID [-o FILE]", "Writes the value of an entry, also of one that the store refused or that was set aside, such as the\n"+
+				"output that capture saved. It needs the key that the value is sealed for. On a terminal it needs\n"+
+				"--reveal.\n\n"+
+				"Examples:\n   "+s.prog+" spool get 3c4934d0 -o output.txt", s.spoolGet,
+				&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, with mode 0600"}, boolFlag("reveal", "allow a text value on a terminal")),
 			sub("retry", "send a refused value again", "retry ID [--overwrite]", "Makes a value pending that the store refused, or that was set aside, and sends all pending values.\n\n"+
 				"Examples:\n   "+s.prog+" spool retry 3c4934d0\n   "+s.prog+" spool retry 3c4934d0 --overwrite",
 				s.spoolRetry, boolFlag("overwrite", "replace the object in the store, even if it is newer")),
@@ -253,6 +259,46 @@ func (s *session) spoolShow(ctx context.Context, sp *spool.Spool) error {
 		line("next attempt", timestamp(*r.Next))
 	}
 	return t.Flush()
+}
+
+// spoolGet writes the value of an entry.
+func (s *session) spoolGet(ctx context.Context, sp *spool.Spool) error {
+	r, err := s.findEntry(ctx, sp)
+	if err != nil {
+		return err
+	}
+	file := s.c.String("output")
+	if file == "" && s.outTTY && !s.c.Bool("reveal") {
+		e := usagef("the value is not written to a terminal")
+		e.Hint = "use --reveal to show it, or -o FILE, or a pipe"
+		return e
+	}
+	set, err := s.settings()
+	if err != nil {
+		return err
+	}
+	keys, err := s.keys(ctx, set, anyKeys, new(opened))
+	if err != nil {
+		return err
+	}
+	value, err := sp.OpenValue(ctx, r.ID, keys)
+	if err != nil {
+		return about(vault.Name(r.Name), err)
+	}
+	defer value.Close()
+	if file == "" {
+		_, err := io.Copy(s.out, value)
+		return err
+	}
+	f, err := s.create(file)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, plain(err))
+	}
+	defer f.Abort()
+	if _, err := io.Copy(f, value); err != nil {
+		return err
+	}
+	return f.Commit()
 }
 
 func (s *session) spoolRetry(ctx context.Context, sp *spool.Spool) error {

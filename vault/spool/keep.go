@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -50,6 +51,33 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 		return nil, err
 	}
 	return entry, nil
+}
+
+// Check reports whether an entry can be added now: it writes a file of one byte, syncs it and removes it.
+func (s *Spool) Check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	_, total, err := s.scan()
+	switch {
+	case err != nil:
+		return err
+	case total >= s.config.Total:
+		return fmt.Errorf("%w: the spool has %d bytes, and its limit is %d", vault.ErrNoSpace, total, s.config.Total)
+	}
+	f, err := os.CreateTemp(s.dir, ".check.*")
+	if err != nil {
+		return explain(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.Write([]byte{0}); err != nil {
+		return explain(err)
+	}
+	return explain(f.Sync())
 }
 
 // Reached reports whether MarkReached was ever called for this store on this machine.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -450,6 +451,19 @@ func TestLong(t *testing.T) {
 			t.Errorf("left behind: %q, %v", files, err)
 		}
 	}
+}
+
+// TestLargest: the largest limit saves values of any length.
+func TestLargest(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(func(c *spool.Config) { c.Limit = math.MaxInt64 })
+	v := w.vault(s)
+	w.away(errAway)
+	value := strings.Repeat("x", 3<<20)
+	if _, err := v.Put(t.Context(), "a", io.MultiReader(strings.NewReader(value)), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatal(err)
+	}
+	w.wantValue(v, "a", value, true)
 }
 
 // TestUnwritable: a spool that cannot be written does not stop a put that the store accepts.

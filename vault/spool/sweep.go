@@ -3,12 +3,16 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/internal/filelock"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -133,4 +137,47 @@ func (s *Spool) Forget(id string) error {
 	dir := filepath.Join(s.dir, asideDir)
 	os.Remove(filepath.Join(dir, id+".reason"))
 	return os.Remove(filepath.Join(dir, id+extension))
+}
+
+// OpenValue opens the value of the entry id, pending, refused or set aside. Keys are the key sources of
+// the vault; a value that is sealed for the key of the spool needs none of them. The caller must close
+// the value.
+func (s *Spool) OpenValue(ctx context.Context, id string, keys []envelope.KeySource) (io.ReadCloser, error) {
+	if !isID(id) {
+		return nil, fmt.Errorf("%w: %q is not the id of an entry", vault.ErrInvalidName, id)
+	}
+	for _, path := range []string{s.file(id), filepath.Join(s.dir, asideDir, id+extension)} {
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		value, err := s.openValue(ctx, f, id, keys)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{value, f}, nil
+	}
+	return nil, fmt.Errorf("%w: the spool has no entry %s", vault.ErrNotFound, id)
+}
+
+func (s *Spool) openValue(ctx context.Context, f *os.File, id string, keys []envelope.KeySource) (io.Reader, error) {
+	e, l, err := readEntry(f, s.config.Store, id)
+	if err != nil {
+		return nil, err
+	}
+	if e.Local {
+		key, err := kek.OpenFile(s.keyFile())
+		if err != nil {
+			return nil, err
+		}
+		keys = []envelope.KeySource{key}
+	}
+	return envelope.Open(ctx, io.NewSectionReader(f, l.start(), l.envelope), e.Ref, keys)
 }

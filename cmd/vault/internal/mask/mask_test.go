@@ -1,0 +1,86 @@
+package mask_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/mask"
+)
+
+var secrets = []mask.Secret{
+	{"key", []byte("sk-0123456789")}, {"longer", []byte("sk-0123456789-more")}, {"short", []byte("1234567")},
+	{"pem", []byte("-----BEGIN\nabc\n-----END")}, {"again", []byte("aaaaaaab")},
+}
+
+// TestMask: each secret is replaced, at every way to split the output into two writes, and byte by byte.
+func TestMask(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"", ""},
+		{"no secret", "no secret"},
+		{"sk-0123456789", "[key]"},
+		{"a sk-0123456789 b sk-0123456789\n", "a [key] b [key]\n"},
+		{"sk-0123456789-more", "[longer]"},
+		{"sk-0123456789-mor", "[key]-mor"},
+		{"sk-01234567", "sk-01234567"},
+		{"sk-sk-0123456789", "sk-[key]"},
+		{"1234567", "1234567"},
+		{"aaaaaaaaaaaab", "aaaaa[again]"},
+		{"x-----BEGIN\nabc\n-----ENDx", "x[pem]x"},
+		{"x-----BEGIN\r\nabc\r\n-----ENDx", "x[pem]x"},
+	} {
+		for split := range len(tc.in) + 1 {
+			check(t, tc.in, tc.want, tc.in[:split], tc.in[split:])
+		}
+		check(t, tc.in, tc.want, strings.Split(tc.in, "")...)
+	}
+}
+
+func check(t *testing.T, in, want string, writes ...string) {
+	t.Helper()
+	var out bytes.Buffer
+	m := mask.NewWriter(&out, secrets)
+	for _, w := range writes {
+		if n, err := m.Write([]byte(w)); n != len(w) || err != nil {
+			t.Fatalf("write %q: %d, %v", w, n, err)
+		}
+	}
+	if err := m.Close(); err != nil || out.String() != want {
+		t.Errorf("%q as %q: %q, %v, want %q", in, writes, &out, err, want)
+	}
+}
+
+// TestPrompt: what is no start of a secret is not held back.
+func TestPrompt(t *testing.T) {
+	var out bytes.Buffer
+	m := mask.NewWriter(&out, secrets)
+	m.Write([]byte("password: "))
+	if out.String() != "password: " {
+		t.Errorf("%q", &out)
+	}
+}
+
+// FuzzMask: no split of the output lets a secret through, and the rest is unchanged.
+func FuzzMask(f *testing.F) {
+	f.Add([]byte("a sk-0123456789 b"), 5)
+	f.Add([]byte("aaaaaaaaaaaab"), 9)
+	f.Fuzz(func(t *testing.T, in []byte, split int) {
+		write := func(parts ...[]byte) string {
+			var out bytes.Buffer
+			m := mask.NewWriter(&out, secrets)
+			for _, p := range parts {
+				m.Write(p)
+			}
+			m.Close()
+			return out.String()
+		}
+		split = min(max(0, split), len(in))
+		whole, parts := write(in), write(in[:split], in[split:])
+		if whole != parts {
+			t.Errorf("%q split at %d: %q, want %q", in, split, parts, whole)
+		}
+		if strings.Contains(whole, "sk-0123456789") || strings.Contains(whole, "aaaaaaab") {
+			t.Errorf("%q: %q", in, whole)
+		}
+	})
+}
