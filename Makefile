@@ -25,7 +25,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent transcripts capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline transcripts capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -43,12 +43,18 @@ demo-tencent: build ## the walkthrough of docs/transcripts/tencent.md against a 
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@sh docs/tencent.sh bin/vault bin/costest bin/testcloud
 
+demo-offline: build ## a key is created while the store is away, and is not lost
+	go build -o bin/costest ./cmd/costest
+	@sh docs/offline.sh bin/vault bin/costest
+
 transcripts: build ## docs/transcripts, from new runs of the demos
 	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@mkdir -p docs/transcripts
 	sh docs/aws.sh bin/vault bin/testcloud > bin/aws.out
 	awk -v title='A session with S3 on Ceph RGW' -v from='make demo-aws' -f docs/transcript.awk bin/aws.out > docs/transcripts/aws.md
+	sh docs/offline.sh bin/vault bin/costest > bin/offline.out
+	awk -v title='A key that was created while the store was away' -v from='make demo-offline' -f docs/transcript.awk bin/offline.out > docs/transcripts/offline.md
 	sh docs/tencent.sh bin/vault bin/costest bin/testcloud > bin/tencent.out
 	awk -v title='A session with COS on costest' -v from='make demo-tencent' -f docs/transcript.awk bin/tencent.out > docs/transcripts/tencent.md
 

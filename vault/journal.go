@@ -346,13 +346,13 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err erro
 		if fresh, err = v.reseal(ctx, entry, value, s); err == nil {
 			entry.Remove()
 			entry.Unlock()
-			entry = fresh
+			entry, e = fresh, fresh.Entry()
 			s.replay = entry.Open
 		}
 	}
 	var version string
 	if err == nil && !next.done {
-		version, err = v.publishAgain(ctx, key, next, s)
+		version, err = v.publishAgain(ctx, key, e, next, s)
 	}
 	info = v.info(name, s.header, m)
 	info.Version, info.Size, info.SealedSize = version, s.read, s.written
@@ -396,18 +396,33 @@ type nextWrite struct {
 	derived bool
 }
 
-// publishAgain sends the envelope of s.
-func (v *Vault) publishAgain(ctx context.Context, key string, next nextWrite, s *sealing) (version string, err error) {
-	version, err = v.publish(ctx, key, next.how, s)
-	switch {
-	case err == nil || !next.derived || errors.Is(err, ErrUnsure):
-	case errors.Is(err, ErrExist), errors.Is(err, ErrConflict):
-		return "", fact(ErrBusy, errors.New("another writer stored an object of this name at the same time"))
-	case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
-		// The store or the caller's permissions do not allow the condition. A plain put needs none.
-		return v.publish(ctx, key, condition{}, s)
+// maxRaces is how often an entry is tried against other writers of the name.
+const maxRaces = 3
+
+// publishAgain sends the envelope of s after an earlier attempt, which may have been applied.
+func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next nextWrite, s *sealing) (version string, err error) {
+	for n := 1; ; n++ {
+		version, err = v.publish(ctx, key, next.how, s)
+		switch {
+		case err == nil || !next.derived || errors.Is(err, ErrUnsure):
+			return version, err
+		case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
+			// The store or the caller's permissions do not allow the condition, and a plain put needs none.
+			return v.publish(ctx, key, condition{}, s)
+		case !errors.Is(err, ErrExist) && !errors.Is(err, ErrConflict):
+			return version, err
+		}
+		// Another writer was faster, or the store refuses every condition, as Ceph does.
+		looked := next
+		if next, err = v.again(ctx, key, e, s); err != nil || next.done {
+			return "", err
+		}
+		if next.how.kind == looked.how.kind && bytes.Equal(next.how.old, looked.how.old) {
+			next = nextWrite{}
+		} else if n == maxRaces {
+			return "", fact(ErrBusy, errors.New("other writers stored objects of this name at the same time"))
+		}
 	}
-	return version, err
 }
 
 // again decides how an entry is sent after an earlier attempt, which may have been applied.

@@ -102,7 +102,12 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, size int64
 		}
 		return p.finish(ctx, nil, vault.Info{Name: p.name}, about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Err: err}))
 	}
-	info, err := v.Deliver(ctx, entry)
+	info, err := v.Put(ctx, p.name, bytes.NewReader(start), p.options)
+	var unsaved *vault.UnsavedError
+	if !errors.As(err, &unsaved) && entry.Lock(context.WithoutCancel(ctx)) == nil {
+		entry.Remove() // the store has the value, or an entry for the keys of the vault
+		entry.Unlock()
+	}
 	return p.finish(ctx, v, info, v.explainKey(err))
 }
 

@@ -314,6 +314,31 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// A refusing store refuses every condition, as Ceph does.
+type refusing struct{ vault.Swapper }
+
+func (refusing) Swap(context.Context, string, string, func(io.Writer) error) (string, error) {
+	return "", fmt.Errorf("%w: 412", vault.ErrConflict)
+}
+
+// TestNoConditions: an entry also reaches a store that refuses every condition.
+func TestNoConditions(t *testing.T) {
+	w := newWorld(t)
+	w.store.Swap = refusing{w.store.Swap}
+	s := w.spool(nil)
+	v := w.vault(s)
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("1"), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.away(errAway)
+	v.Put(t.Context(), "a", strings.NewReader("2"), nil)
+	w.away(nil)
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 1 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(v, "a", "2", false)
+}
+
 // TestRefused: a Put that the store refuses fails with that error, and one entry is kept for each name
 // and value.
 func TestRefused(t *testing.T) {
