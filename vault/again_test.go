@@ -38,6 +38,7 @@ func TestNewUpload(t *testing.T) {
 	text := strings.Repeat("0123456789abcdef", size/16)
 	conflict := vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.WriteConflict, Effect: vault.NotApplied}
 	aborted := vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.UploadAborted, Effect: vault.NotApplied}
+	unsent := vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.Unreachable, Effect: vault.NotApplied}
 	lost := vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.Unreachable}
 	file := filepath.Join(t.TempDir(), "value")
 	if err := os.WriteFile(file, []byte("skipped"+text), 0o600); err != nil {
@@ -83,6 +84,8 @@ func TestNewUpload(t *testing.T) {
 		{"a stream", func() io.Reader { return io.LimitReader(memory(), size) }, conflict, 1, 1, false, true},
 		{"a pipe", pipe, conflict, 1, 1, false, true},
 		{"outcome unknown", memory, lost, 1, 1, false, false},
+		{"a request that never arrived", openFile, unsent, 2, 3, true, false},
+		{"a stream that never arrived", pipe, unsent, 1, 1, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStore(t)

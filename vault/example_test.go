@@ -63,6 +63,51 @@ func ExampleVault_Put() {
 	// true
 }
 
+// A Content can be read again, so that Put can send a value of any length a second time.
+func ExampleContent() {
+	ctx, v := context.Background(), open()
+	const text = "a value that a program can produce again"
+	value := &vault.Content{Size: int64(len(text)), Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(text)), nil
+	}}
+	info, err := v.Put(ctx, "notes", value, nil)
+	fmt.Println(info.Size, err)
+	// Output: 40 <nil>
+}
+
+func ExampleVault_ReadAll() {
+	ctx, v := context.Background(), open()
+	if _, err := v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil); err != nil {
+		panic(err)
+	}
+	value, info, err := v.ReadAll(ctx, "openai", &vault.ReadAllOptions{Limit: 64 << 10})
+	fmt.Println(string(value), info.Size, err)
+	// Output: sk-demo 7 <nil>
+}
+
+// A Deferred store is opened at the first request, and again after a failure.
+func ExampleDeferred() {
+	ctx, attempts := context.Background(), 0
+	store := vault.Deferred("mem://", func(ctx context.Context) (*vault.Store, error) {
+		if attempts++; attempts == 1 {
+			return nil, fmt.Errorf("%w: no route to host", vault.ErrUnavailable)
+		}
+		return memfs.Open(ctx, memfs.Config{})
+	})
+	defer store.Close()
+	v, err := vault.New(store, "0xabc", []envelope.KeySource{kek.InsecureFixed()}, nil)
+	if err != nil {
+		panic(err)
+	}
+	_, err = v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	fmt.Println(err)
+	_, err = v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	fmt.Println(err)
+	// Output:
+	// put openai: unavailable: no route to host
+	// <nil>
+}
+
 // A Cause reports the kind of failure and its reason.
 func ExampleCause() {
 	ctx := context.Background()

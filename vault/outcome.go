@@ -69,7 +69,8 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 			}
 		}
 		raced := next.kind != how.kind && (errors.Is(a.err, ErrExist) || errors.Is(a.err, ErrConflict))
-		reload := !again && unknowns == 0 && a.outcome == notApplied && needsNewUpload(a.err)
+		upload := needsNewUpload(a.err)
+		reload := !again && unknowns == 0 && a.outcome == notApplied && (upload || retryable(a.err))
 		more := n < maxAttempts && (again && (retryable(a.err) || raced) || reload && s.source != nil)
 		if arriving > 0 && v.store.Settle != nil && how.kind != replace {
 			// The current object proves nothing. In the end the store decides.
@@ -111,7 +112,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 			continue
 		}
 		switch {
-		case reload && s.source == nil:
+		case reload && upload && s.source == nil:
 			return "", fmt.Errorf("%w; nothing was stored, and a streamed value cannot be sent again: put it again from its start", a.err)
 		case unknowns == 0:
 			return "", a.err

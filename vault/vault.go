@@ -191,10 +191,10 @@ type PutOptions struct {
 // If the store supports conditional writes, a retry never replaces a value that another writer
 // stored after the first attempt.
 //
-// Put streams a longer value and does not retry the write, with one exception. The store may report
-// that it stored nothing because another write of the name was in progress, or because another
-// client aborted the upload. Then Put starts a new upload, if value is an [io.Seeker] or a
-// [*Content]. A streamed Put fails with [ErrConflict] and stores nothing if this Vault has stored
+// Put streams a longer value. It sends the value again only if it is certain that nothing was
+// stored, for example because another write of the name was in progress, and if value is an
+// [io.Seeker] or a [*Content]. With a Spool, Put can send any value again that the spool has. A
+// streamed Put fails with [ErrConflict] and stores nothing if this Vault has stored
 // or read a later revision of the name in the meantime.
 //
 // With [Options].Spool, Put saves the sealed value on this machine before it sends a request. If it
