@@ -74,12 +74,12 @@ func TestCorrectStore(t *testing.T) {
 		wg.Go(func() {
 			for _, p := range chunk {
 				r := s.Run(t.Context(), p)
-				want := probe.Honoured
+				want := probe.Supported
 				switch p.Clause {
 				case "errors-denied", "errors-expired", "errors-unreachable":
 					want = probe.NotApplicable
 				}
-				if r.Verdict != want || r.Left != nil || (r.Err == nil) != (want == probe.Honoured) || r.Clause != p.Clause {
+				if r.Verdict != want || r.Left != nil || (r.Err == nil) != (want == probe.Supported) || r.Clause != p.Clause {
 					t.Errorf("%s: %s, %v, left: %v; want %s", p.Clause, r.Verdict, r.Err, r.Left, want)
 				}
 			}
@@ -102,7 +102,7 @@ func TestBareStore(t *testing.T) {
 	})
 	s.Reopen, s.Large = nil, -1
 	for _, p := range probe.All() {
-		want := probe.Honoured
+		want := probe.Supported
 		switch p.Clause {
 		case "two-clients", "swap", "swap-atomic", "swap-large", "history", "history-overwriters", "versions", "remove", "remove-tells-absent",
 			"purge", "errors-denied", "errors-expired", "errors-unreachable", "close", "large", "all-or-nothing-large", "create-large":
@@ -170,12 +170,12 @@ func putAll(ctx context.Context, s *vault.Store, key string, value []byte) error
 }
 
 // defectiveStores lists stores with one defect each. The probes of the clauses in broken must
-// detect the defect. The probes of the clauses in honoured must pass.
+// detect the defect. The probes of the clauses listed in passing must pass.
 var defectiveStores = []struct {
-	name     string
-	breaks   func(*vault.Store) *vault.Store
-	broken   []string
-	honoured []string
+	name    string
+	breaks  func(*vault.Store) *vault.Store
+	broken  []string
+	passing []string
 }{
 	{
 		name: "create reads the key, then writes",
@@ -197,7 +197,7 @@ var defectiveStores = []struct {
 				c.History, c.Purge = nil, nil
 			})
 		},
-		broken: []string{"create-detects", "create-atomic"}, honoured: []string{"create", "create-after-delete", "all-or-nothing"},
+		broken: []string{"create-detects", "create-atomic"}, passing: []string{"create", "create-after-delete", "all-or-nothing"},
 	},
 	{
 		name: "create with the bucket reads the key, then writes",
@@ -213,7 +213,7 @@ var defectiveStores = []struct {
 			s.Create = nil
 			return s
 		},
-		broken: []string{"create-detects"}, honoured: []string{"read-after-write"},
+		broken: []string{"create-detects"}, passing: []string{"read-after-write"},
 	},
 	{
 		name: "create overwrites",
@@ -226,8 +226,8 @@ var defectiveStores = []struct {
 			s.Create = nil
 			return s
 		},
-		broken:   []string{"create", "create-large", "create-after-delete", "create-detects", "create-atomic", "names", "errors"},
-		honoured: []string{"read-after-write", "swap", "history"},
+		broken:  []string{"create", "create-large", "create-after-delete", "create-detects", "create-atomic", "names", "errors"},
+		passing: []string{"read-after-write", "swap", "history"},
 	},
 	{
 		name: "create overwrites with large objects",
@@ -243,7 +243,7 @@ var defectiveStores = []struct {
 				c.History, c.Purge = nil, nil
 			})
 		},
-		broken: []string{"create-large"}, honoured: []string{"create", "create-atomic"},
+		broken: []string{"create-large"}, passing: []string{"create", "create-atomic"},
 	},
 	{
 		name: "create refuses a deleted key",
@@ -257,14 +257,14 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"create-after-delete"}, honoured: []string{"create", "create-detects"},
+		broken: []string{"create-after-delete"}, passing: []string{"create", "create-detects"},
 	},
 	{
 		name: "create briefly shows failed creates",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) { c.Create, c.History, c.Purge = &optimisticCreator{s: s}, nil, nil })
 		},
-		broken: []string{"create-atomic"}, honoured: []string{"create-detects"},
+		broken: []string{"create-atomic"}, passing: []string{"create-detects"},
 	},
 	{
 		name: "create returns another version's id",
@@ -276,7 +276,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"create", "create-after-delete"}, honoured: []string{"create-atomic"},
+		broken: []string{"create", "create-after-delete"}, passing: []string{"create-atomic"},
 	},
 	{
 		name: "create returns conflict for an existing key",
@@ -302,7 +302,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"sizes", "create"},
+		broken: []string{"all-or-nothing", "all-or-nothing-large"}, passing: []string{"sizes", "create"},
 	},
 	{
 		name: "a failed create publishes a part of the value",
@@ -315,7 +315,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"create"},
+		broken: []string{"all-or-nothing", "all-or-nothing-large"}, passing: []string{"create"},
 	},
 	{
 		name: "a create ignores its context",
@@ -326,7 +326,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing"}, honoured: []string{"create"},
+		broken: []string{"all-or-nothing"}, passing: []string{"create"},
 	},
 	{
 		name: "a create does not pass on the panic of its source",
@@ -342,7 +342,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing"}, honoured: []string{"create"},
+		broken: []string{"all-or-nothing"}, passing: []string{"create"},
 	},
 	{
 		name: "a swap hides the error of its source",
@@ -358,7 +358,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing"}, honoured: []string{"swap"},
+		broken: []string{"all-or-nothing"}, passing: []string{"swap"},
 	},
 	{
 		name: "a range is ignored",
@@ -369,7 +369,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"ranges", "large"}, honoured: []string{"sizes", "read-after-write"},
+		broken: []string{"ranges", "large"}, passing: []string{"sizes", "read-after-write"},
 	},
 	{
 		name: "a range read reports the size of the range",
@@ -386,7 +386,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"ranges"}, honoured: []string{"sizes"},
+		broken: []string{"ranges"}, passing: []string{"sizes"},
 	},
 	{
 		name: "a range past the end returns not found",
@@ -400,7 +400,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"ranges"}, honoured: []string{"sizes"},
+		broken: []string{"ranges"}, passing: []string{"sizes"},
 	},
 	{
 		name: "empty objects are not stored",
@@ -416,7 +416,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"sizes", "create"}, honoured: []string{"ranges"},
+		broken: []string{"sizes", "create"}, passing: []string{"ranges"},
 	},
 	{
 		name: "large objects are truncated",
@@ -428,7 +428,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"large"}, honoured: []string{"sizes"},
+		broken: []string{"large"}, passing: []string{"sizes"},
 	},
 	{
 		name: "keys are decoded",
@@ -446,7 +446,7 @@ var defectiveStores = []struct {
 			s.Create, s.Remover = nil, nil
 			return s
 		},
-		broken: []string{"names"}, honoured: []string{"create", "list"},
+		broken: []string{"names"}, passing: []string{"create", "list"},
 	},
 	{
 		name: "a list is in the order of directories",
@@ -463,7 +463,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"names"}, honoured: []string{"list-after-write"},
+		broken: []string{"names"}, passing: []string{"list-after-write"},
 	},
 	{
 		name: "a list continues by number",
@@ -491,7 +491,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
+		broken: []string{"list"}, passing: []string{"list-after-write", "names"},
 	},
 	{
 		name: "a list ends after one page",
@@ -506,7 +506,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
+		broken: []string{"list"}, passing: []string{"list-after-write", "names"},
 	},
 	{
 		name: "a list lags behind",
@@ -521,7 +521,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"list-after-write"}, honoured: []string{"list", "read-after-write"},
+		broken: []string{"list-after-write"}, passing: []string{"list", "read-after-write"},
 	},
 	{
 		name: "a swap ignores its tag",
@@ -532,7 +532,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap", "swap-large"}, honoured: []string{"create", "read-after-write"},
+		broken: []string{"swap", "swap-large"}, passing: []string{"create", "read-after-write"},
 	},
 	{
 		name: "a swap reads the tag, then writes",
@@ -553,7 +553,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap-atomic"}, honoured: []string{"swap", "swap-large", "all-or-nothing"},
+		broken: []string{"swap-atomic"}, passing: []string{"swap", "swap-large", "all-or-nothing"},
 	},
 	{
 		name: "a swap of a missing object creates it",
@@ -567,7 +567,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap", "errors"}, honoured: []string{"swap-atomic"},
+		broken: []string{"swap", "errors"}, passing: []string{"swap-atomic"},
 	},
 	{
 		name: "a swap returns no tag",
@@ -579,7 +579,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap"}, honoured: []string{"swap-atomic"},
+		broken: []string{"swap"}, passing: []string{"swap-atomic"},
 	},
 	{
 		name: "a history omits the second newest version",
@@ -593,7 +593,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history", "history-overwriters"}, honoured: []string{"create"},
+		broken: []string{"history", "history-overwriters"}, passing: []string{"create"},
 	},
 	{
 		name: "an overwriter's value is lost",
@@ -604,7 +604,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history", "history-overwriters", "versions"}, honoured: []string{"create"},
+		broken: []string{"history", "history-overwriters", "versions"}, passing: []string{"create"},
 	},
 	{
 		name: "a history is listed in the wrong order",
@@ -616,7 +616,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history"}, honoured: []string{"create"},
+		broken: []string{"history"}, passing: []string{"create"},
 	},
 	{
 		name: "a history has no delete markers",
@@ -627,7 +627,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history"}, honoured: []string{"create", "history-overwriters"},
+		broken: []string{"history"}, passing: []string{"create", "history-overwriters"},
 	},
 	{
 		name: "a history uses the key as a prefix",
@@ -643,7 +643,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history"}, honoured: []string{"create", "history-overwriters"},
+		broken: []string{"history"}, passing: []string{"create", "history-overwriters"},
 	},
 	{
 		name: "the range of a version is ignored",
@@ -655,7 +655,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"versions"}, honoured: []string{"history"},
+		broken: []string{"versions"}, passing: []string{"history"},
 	},
 	{
 		name: "an unknown version is read as empty",
@@ -670,7 +670,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"versions"}, honoured: []string{"history"},
+		broken: []string{"versions"}, passing: []string{"history"},
 	},
 	{
 		name: "a delete of many keys omits the last one",
@@ -681,7 +681,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"remove"}, honoured: []string{"remove-tells-absent", "delete-tells-absent"},
+		broken: []string{"remove"}, passing: []string{"remove-tells-absent", "delete-tells-absent"},
 	},
 	{
 		name: "a delete of many keys does not report missing ones",
@@ -693,7 +693,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"remove-tells-absent"}, honoured: []string{"remove"},
+		broken: []string{"remove-tells-absent"}, passing: []string{"remove"},
 	},
 	{
 		name: "a delete of a missing object succeeds",
@@ -705,7 +705,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"delete-tells-absent"}, honoured: []string{"read-after-write", "errors"},
+		broken: []string{"delete-tells-absent"}, passing: []string{"read-after-write", "errors"},
 	},
 	{
 		name: "a purge keeps delete markers",
@@ -714,7 +714,7 @@ var defectiveStores = []struct {
 				c.Purge = purger{Purger: s.Purge, purge: func(l vault.Leftover) bool { return !l.Deleted }}
 			})
 		},
-		broken: []string{"purge"}, honoured: []string{"history"},
+		broken: []string{"purge"}, passing: []string{"history"},
 	},
 	{
 		name: "leftovers contain no delete markers",
@@ -723,7 +723,7 @@ var defectiveStores = []struct {
 				c.Purge = purger{Purger: s.Purge, list: func(l vault.Leftover) bool { return !l.Deleted }}
 			})
 		},
-		broken: []string{"purge"}, honoured: []string{"history"},
+		broken: []string{"purge"}, passing: []string{"history"},
 	},
 	{
 		name: "a read of a missing object is denied",
@@ -738,7 +738,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"errors", "read-after-write"}, honoured: []string{"ranges"},
+		broken: []string{"errors", "read-after-write"}, passing: []string{"ranges"},
 	},
 	{
 		name: "a missing object is reported by text only",
@@ -753,7 +753,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"errors"}, honoured: []string{"ranges"},
+		broken: []string{"errors"}, passing: []string{"ranges"},
 	},
 	{
 		name: "a read panics",
@@ -769,7 +769,7 @@ var defectiveStores = []struct {
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) { c.Close = func() error { return errors.New("busy") } })
 		},
-		broken: []string{"close"}, honoured: []string{"create"},
+		broken: []string{"close"}, passing: []string{"create"},
 	},
 	{
 		name: "errors contain the value",
@@ -785,7 +785,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"no-secrets"}, honoured: []string{"create"},
+		broken: []string{"no-secrets"}, passing: []string{"create"},
 	},
 	{
 		name: "a wrapped error contains a credential",
@@ -800,14 +800,14 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"no-secrets"}, honoured: []string{"errors"},
+		broken: []string{"no-secrets"}, passing: []string{"errors"},
 	},
 	{
 		name: "the name of the store contains a credential",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) { c.Name = "s3://key:AKIASECRET@bucket" })
 		},
-		broken: []string{"no-secrets"}, honoured: []string{"errors"},
+		broken: []string{"no-secrets"}, passing: []string{"errors"},
 	},
 }
 
@@ -870,18 +870,18 @@ func TestWrongStores(t *testing.T) {
 				s := subject(t, w.breaks)
 				s.Secrets = []string{"AKIASECRET"}
 				r := run(t, s, clause)
-				if r.Verdict != probe.NotHonoured || !errors.Is(r.Err, probe.ErrNotHonoured) {
-					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotHonoured)
+				if r.Verdict != probe.NotSupported || !errors.Is(r.Err, probe.ErrViolated) {
+					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotSupported)
 				}
 				t.Logf("%s: %v", clause, r.Err)
 				if r.Err != nil && (strings.Contains(r.Err.Error(), "AKIASECRET") || strings.Contains(r.Err.Error(), "%!")) {
 					t.Errorf("%s: the message contains a secret, or was not formatted: %v", clause, r.Err)
 				}
 			}
-			for _, clause := range w.honoured {
+			for _, clause := range w.passing {
 				s := subject(t, w.breaks)
-				if r := run(t, s, clause); r.Verdict != probe.Honoured {
-					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
+				if r := run(t, s, clause); r.Verdict != probe.Supported {
+					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Supported)
 				}
 			}
 		})
@@ -909,7 +909,7 @@ func TestStaleSecondClient(t *testing.T) {
 			}
 		}), nil
 	}}
-	for clause, want := range map[string]probe.Verdict{"two-clients": probe.NotHonoured, "read-after-write": probe.Honoured} {
+	for clause, want := range map[string]probe.Verdict{"two-clients": probe.NotSupported, "read-after-write": probe.Supported} {
 		if r := run(t, s, clause); r.Verdict != want {
 			t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, want)
 		}
@@ -937,9 +937,9 @@ func TestLeakingStore(t *testing.T) {
 				}
 			})
 		})
-		want := probe.Honoured
+		want := probe.Supported
 		if leaks {
-			want = probe.NotHonoured
+			want = probe.NotSupported
 		}
 		r := run(t, s, "close")
 		if r.Verdict != want {
@@ -959,24 +959,24 @@ func TestRefusingStores(t *testing.T) {
 		explain func(error) error
 		want    probe.Verdict
 	}{
-		{"errors-denied", vault.ErrPermission, nil, probe.Honoured},
-		{"errors-denied", vault.ErrNotFound, nil, probe.NotHonoured},
-		{"errors-denied", vault.ErrUnauthenticated, nil, probe.NotHonoured},
-		{"errors-denied", errors.New("403"), nil, probe.NotHonoured},
+		{"errors-denied", vault.ErrPermission, nil, probe.Supported},
+		{"errors-denied", vault.ErrNotFound, nil, probe.NotSupported},
+		{"errors-denied", vault.ErrUnauthenticated, nil, probe.NotSupported},
+		{"errors-denied", errors.New("403"), nil, probe.NotSupported},
 		{"errors-denied", vault.ErrUnavailable, nil, probe.NotProven},
-		{"errors-expired", vault.ErrUnauthenticated, nil, probe.Honoured},
+		{"errors-expired", vault.ErrUnauthenticated, nil, probe.Supported},
 		{"errors-expired", reset, func(err error) error {
 			if errors.Is(err, reset) {
 				return vault.ErrUnauthenticated
 			}
 			return nil
-		}, probe.Honoured},
-		{"errors-expired", vault.ErrPermission, nil, probe.NotHonoured},
-		{"errors-expired", reset, nil, probe.NotHonoured},
-		{"errors-unreachable", reset, nil, probe.Honoured},
-		{"errors-unreachable", vault.ErrUnavailable, nil, probe.Honoured},
-		{"errors-unreachable", vault.ErrNotFound, nil, probe.NotHonoured},
-		{"errors-unreachable", vault.ErrExist, nil, probe.NotHonoured},
+		}, probe.Supported},
+		{"errors-expired", vault.ErrPermission, nil, probe.NotSupported},
+		{"errors-expired", reset, nil, probe.NotSupported},
+		{"errors-unreachable", reset, nil, probe.Supported},
+		{"errors-unreachable", vault.ErrUnavailable, nil, probe.Supported},
+		{"errors-unreachable", vault.ErrNotFound, nil, probe.NotSupported},
+		{"errors-unreachable", vault.ErrExist, nil, probe.NotSupported},
 	} {
 		s := subject(t, func(s *vault.Store) *vault.Store { return s })
 		refusing := func(ctx context.Context) (*vault.Store, error) {
@@ -1006,7 +1006,7 @@ func TestRefusingStores(t *testing.T) {
 			return vault.ErrPermission
 		}}), nil
 	}
-	if r := run(t, s, "errors-denied"); r.Verdict != probe.NotHonoured {
+	if r := run(t, s, "errors-denied"); r.Verdict != probe.NotSupported {
 		t.Errorf("a denied client whose writes take effect: %s, %v", r.Verdict, r.Err)
 	}
 }
@@ -1145,16 +1145,16 @@ func TestHidesAbsent(t *testing.T) {
 			return r, err
 		}}
 	})
-	if r := run(t, versions, "versions"); r.Verdict != probe.Honoured {
-		t.Errorf("a missing version is denied: versions: %s, %v; want %s", r.Verdict, r.Err, probe.Honoured)
+	if r := run(t, versions, "versions"); r.Verdict != probe.Supported {
+		t.Errorf("a missing version is denied: versions: %s, %v; want %s", r.Verdict, r.Err, probe.Supported)
 	}
 	versions.HidesAbsent = false
-	if r := run(t, versions, "versions"); r.Verdict != probe.NotHonoured {
-		t.Errorf("a missing version is denied without HidesAbsent: versions: %s, %v; want %s", r.Verdict, r.Err, probe.NotHonoured)
+	if r := run(t, versions, "versions"); r.Verdict != probe.NotSupported {
+		t.Errorf("a missing version is denied without HidesAbsent: versions: %s, %v; want %s", r.Verdict, r.Err, probe.NotSupported)
 	}
 	for _, clause := range []string{"errors", "read-after-write", "swap"} {
-		if r := run(t, denying(true, false), clause); r.Verdict != probe.Honoured {
-			t.Errorf("a missing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
+		if r := run(t, denying(true, false), clause); r.Verdict != probe.Supported {
+			t.Errorf("a missing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Supported)
 		}
 		if r := run(t, denying(false, true), clause); r.Verdict != probe.NotProven || !errors.Is(r.Err, vault.ErrPermission) {
 			t.Errorf("an existing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotProven)
@@ -1194,7 +1194,7 @@ func TestSwapQuotes(t *testing.T) {
 			})
 		})
 	})
-	if r := run(t, s, "swap"); r.Verdict != probe.Honoured {
+	if r := run(t, s, "swap"); r.Verdict != probe.Supported {
 		t.Errorf("swap is %s: %v", r.Verdict, r.Err)
 	}
 }
@@ -1212,7 +1212,7 @@ func TestSwapBeginning(t *testing.T) {
 			})
 		})
 	})
-	if r := run(t, s, "swap"); r.Verdict != probe.NotHonoured {
+	if r := run(t, s, "swap"); r.Verdict != probe.NotSupported {
 		t.Errorf("swap is %s: %v", r.Verdict, r.Err)
 	}
 }

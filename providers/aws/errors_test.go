@@ -446,9 +446,9 @@ func TestConfig(t *testing.T) {
 		{aws.Config{Bucket: "bucket", Endpoint: "https://user:hunter2@s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "b", Endpoint: "ftp://s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "arn:aws:s3:eu-central-1:1:accesspoint/mine", Region: "eu-central-1"}, "alias"},
-		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "rot13"}, "sse is AES256"},
-		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "AES256", KMSKey: "k"}, "needs sse=aws:kms"},
-		{aws.Config{Bucket: "b", Region: "eu-central-1", KMSKey: "k"}, "needs sse=aws:kms"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "rot13"}, "sse must be AES256"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "AES256", KMSKey: "k"}, "a KMS key requires sse=aws:kms"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", KMSKey: "k"}, "a KMS key requires sse=aws:kms"},
 	} {
 		_, err := aws.Open(t.Context(), tc.c)
 		if !errors.Is(err, vault.ErrConfig) || !strings.Contains(err.Error(), tc.text) || strings.Contains(err.Error(), "hunter2") {
