@@ -212,7 +212,7 @@ func isConcurrent(p probe.Probe) bool {
 // isFinal reports whether repeating the check of a clause could not change its result.
 func (p Provider) isFinal(r probe.Result) bool {
 	if p.deviates(r.Clause) {
-		return r.Verdict == probe.NotHonoured
+		return r.Verdict == probe.NotSupported
 	}
 	return r.Verdict != probe.NotProven || !p.claims(r.Clause)
 }
@@ -221,19 +221,19 @@ func (p Provider) isFinal(r probe.Result) bool {
 // the log, or an error if they differ.
 func judge(p probe.Probe, r probe.Result, claimed bool, deviation string) (note string, err error) {
 	switch {
-	case deviation != "" && (r.Verdict == probe.NotHonoured || r.Verdict == probe.Honoured && p.Chance):
+	case deviation != "" && (r.Verdict == probe.NotSupported || r.Verdict == probe.Supported && p.Chance):
 		return fmt.Sprintf("known deviation: %s: %s", p.Clause, deviation), nil
 	case deviation != "" && r.Err == nil:
 		return "", fmt.Errorf("%s is listed in Deviations (%s), but the result is %s: move it to Claims", p.Clause, deviation, r.Verdict)
 	case deviation != "":
 		return "", fmt.Errorf("%s is listed in Deviations (%s), but the result is %s: %w", p.Clause, deviation, r.Verdict, r.Err)
-	case claimed && r.Verdict == probe.Honoured:
+	case claimed && r.Verdict == probe.Supported:
 		return "", nil
 	case claimed:
 		return "", fmt.Errorf("%s is listed in Claims (%s), but the result is %s: %w", p.Clause, p.Doc, r.Verdict, r.Err)
-	case r.Verdict == probe.Honoured && p.Chance:
+	case r.Verdict == probe.Supported && p.Chance:
 		return fmt.Sprintf("not claimed: %s: no violation was detected", p.Clause), nil
-	case r.Verdict == probe.Honoured:
+	case r.Verdict == probe.Supported:
 		return "", fmt.Errorf("the store supports %s (%s): add it to Claims", p.Clause, p.Doc)
 	default:
 		return fmt.Sprintf("not claimed: %s is %s: %v", p.Clause, r.Verdict, r.Err), nil

@@ -43,7 +43,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string]capabilities.Cell{
-		"create": {Found: capabilities.Honoured}, "swap": {Found: capabilities.NotHonoured, Reason: "not implemented"}, "purge": {Found: capabilities.NotClaimed},
+		"create": {Found: capabilities.Supported}, "swap": {Found: capabilities.NotSupported, Reason: "not implemented"}, "purge": {Found: capabilities.NotClaimed},
 	}, got.Clauses); diff != "" {
 		t.Errorf("the record (-want +got):\n%s", diff)
 	}
@@ -61,24 +61,24 @@ func TestJudge(t *testing.T) {
 		err     string
 		known   string
 	}{
-		{p, probe.Honoured, true, "", "", ""},
-		{p, probe.NotHonoured, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not supported: the tag was ignored", ""},
+		{p, probe.Supported, true, "", "", ""},
+		{p, probe.NotSupported, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not supported: the tag was ignored", ""},
 		{p, probe.NotProven, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not proven: the tag was ignored", ""},
 		{p, probe.NotApplicable, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not applicable: the tag was ignored", ""},
-		{p, probe.Honoured, false, "", "the store supports swap (a swap compares the tag): add it to Claims", ""},
-		{p, probe.NotHonoured, false, "not claimed: swap is not supported: the tag was ignored", "", ""},
+		{p, probe.Supported, false, "", "the store supports swap (a swap compares the tag): add it to Claims", ""},
+		{p, probe.NotSupported, false, "not claimed: swap is not supported: the tag was ignored", "", ""},
 		{p, probe.NotProven, false, "not claimed: swap is not proven: the tag was ignored", "", ""},
 		{p, probe.NotApplicable, false, "not claimed: swap is not applicable: the tag was ignored", "", ""},
-		{lucky, probe.Honoured, false, "not claimed: swap: no violation was detected", "", ""},
-		{lucky, probe.Honoured, true, "", "", ""},
-		{lucky, probe.NotHonoured, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not supported: the tag was ignored", ""},
-		{p, probe.NotHonoured, false, "known deviation: swap: old server", "", "old server"},
-		{p, probe.Honoured, false, "", "swap is listed in Deviations (old server), but the result is supported: move it to Claims", "old server"},
+		{lucky, probe.Supported, false, "not claimed: swap: no violation was detected", "", ""},
+		{lucky, probe.Supported, true, "", "", ""},
+		{lucky, probe.NotSupported, true, "", "swap is listed in Claims (a swap compares the tag), but the result is not supported: the tag was ignored", ""},
+		{p, probe.NotSupported, false, "known deviation: swap: old server", "", "old server"},
+		{p, probe.Supported, false, "", "swap is listed in Deviations (old server), but the result is supported: move it to Claims", "old server"},
 		{p, probe.NotProven, false, "", "swap is listed in Deviations (old server), but the result is not proven: the tag was ignored", "old server"},
-		{lucky, probe.Honoured, false, "known deviation: swap: old server", "", "old server"},
+		{lucky, probe.Supported, false, "known deviation: swap: old server", "", "old server"},
 	} {
 		r := probe.Result{Clause: "swap", Verdict: tc.verdict}
-		if tc.verdict != probe.Honoured {
+		if tc.verdict != probe.Supported {
 			r.Err = cause
 		}
 		note, err := judge(tc.probe, r, tc.claimed, tc.known)

@@ -24,9 +24,9 @@ func (r *record) add(clause string, err error) {
 	case err != nil:
 		return
 	case reason != "":
-		cell = capabilities.Cell{Found: capabilities.NotHonoured, Reason: reason}
+		cell = capabilities.Cell{Found: capabilities.NotSupported, Reason: reason}
 	case r.p.claims(clause):
-		cell.Found = capabilities.Honoured
+		cell.Found = capabilities.Supported
 	}
 	r.column.Clauses[clause] = cell
 }

@@ -2,45 +2,45 @@ package costest
 
 import "time"
 
-// A caller is who signed a request.
+// A caller is the signer of a request.
 type caller struct {
 	anonymous     bool
-	root          bool   // the owner's own key: allowed everything
-	keyID         string // of the key that signed, "" if anonymous
-	uin           string // the account that the key belongs to
-	subUin        string // a sub-user's own uin, "" if none
-	roleID        string // of the role that was assumed, "" if none
+	root          bool   // the owner's permanent key, which has all permissions
+	keyID         string // id of the key that signed, or "" if anonymous
+	uin           string // account of the key
+	subUin        string // uin of the sub-user, or ""
+	roleID        string // id of the assumed role, or ""
 	roleName      string
-	session       string // the role session's name
-	sessionPolicy string // a policy document in JSON, "" if none
+	session       string // name of the role session
+	sessionPolicy string // policy document in JSON, or ""
 }
 
-// A credential is an access key as the server keeps it.
+// A credential is an access key in the server's records.
 type credential struct {
 	keyID, secret string
-	token         string    // must accompany a temporary key, "" for a permanent one
-	expires       time.Time // zero for a permanent one
+	token         string    // required with a temporary key; "" for a permanent one
+	expires       time.Time // zero for a permanent key
 	caller        caller
 }
 
-// An accessRequest is one question to [Server.authorize].
+// An accessRequest is a request for a decision of [Server.authorize].
 type accessRequest struct {
-	action   string // such as name/cos:GetObject
+	action   string // for example name/cos:GetObject
 	bucket   string // NAME-APPID
 	resource string // qcs::cos:<region>:uid/<appid>:<bucket>/<key>
 
-	// conditions holds the condition keys that the request has, by the names that
-	// policies use, in lower case: cos:secure-transport, cos:tls-version, qcs:ip,
-	// cos:prefix (URL-encoded), cos:versionid, cos:content-type, cos:x-cos-acl, …
+	// conditions contains the condition keys of the request. The names are in lower case, as in
+	// policies: cos:secure-transport, cos:tls-version, qcs:ip, cos:prefix (URL-encoded),
+	// cos:versionid, cos:content-type, cos:x-cos-acl, …
 	conditions map[string]string
 
-	bucketPolicy string // the document of PUT ?policy, "" if none
-	acl          bool   // an ACL admits the caller; a deny still wins
-	publicACL    bool   // an ACL admits anyone
+	bucketPolicy string // the document of PUT ?policy, or ""
+	acl          bool   // an ACL allows the caller; a deny has priority
+	publicACL    bool   // an ACL allows every caller
 }
 
-// credential returns what belongs to an access key id. An expired one is returned, too:
-// the signature check decides what it is answered.
+// credential returns the credential of an access key id, even if it has expired, because the
+// signature check chooses the error.
 func (s *Server) credential(id string, now time.Time) (credential, bool) {
 	if id == s.o.SecretID {
 		return credential{keyID: id, secret: s.o.SecretKey, caller: caller{root: true, keyID: id, uin: s.o.OwnerUin}}, true
@@ -48,8 +48,8 @@ func (s *Server) credential(id string, now time.Time) (credential, bool) {
 	return s.access.credential(id, now)
 }
 
-// authorize reports whether a caller may do what r names: nil, or an error of the
-// service, AccessDenied as a rule. It is called without s.mu.
+// authorize checks whether a caller may perform a request. It returns nil or an error of the
+// service, usually AccessDenied. The caller must not hold s.mu.
 func (s *Server) authorize(c caller, r accessRequest) error {
 	if c.root {
 		return nil

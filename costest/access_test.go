@@ -22,7 +22,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// A movingClock is set by the test.
+// The test sets the time of a movingClock.
 type movingClock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -48,13 +48,13 @@ func newIssuer(t testing.TB, o *testcloud.IssuerOptions) *testcloud.Issuer {
 	return i
 }
 
-// An accessKey is what signs.
+// An accessKey signs requests.
 type accessKey struct{ ID, Secret, Token string }
 
 func ownerKey(s *costest.Server) accessKey { return accessKey{ID: s.SecretID(), Secret: s.SecretKey()} }
 
-// ask sends a call to STS or CAM as the documents say, signed by k unless that is empty,
-// and returns what is in Response. change may still alter the request.
+// ask sends a call to STS or CAM as documented, signed by k unless k is empty, and returns the
+// Response. change may modify the request.
 func ask(t testing.TB, s *costest.Server, now time.Time, k accessKey, service, action string, in any, change func(*http.Request)) map[string]any {
 	t.Helper()
 	body, err := json.Marshal(in)
@@ -102,7 +102,7 @@ func ask(t testing.TB, s *costest.Server, now time.Time, k accessKey, service, a
 	return out.Response
 }
 
-// callCode is the code of an answer's error, "" if it has none.
+// callCode returns the error code of a response, or "".
 func callCode(out map[string]any) string {
 	e, _ := out["Error"].(map[string]any)
 	code, _ := e["Code"].(string)
@@ -116,7 +116,7 @@ func wantCall(t testing.TB, what string, out map[string]any, want string) {
 	}
 }
 
-// keyOf is the temporary key in an answer.
+// keyOf returns the temporary key in a response.
 func keyOf(t testing.TB, out map[string]any) accessKey {
 	t.Helper()
 	c, ok := out["Credentials"].(map[string]any)
@@ -131,7 +131,8 @@ const (
 	roleARN  = "qcs::cam::uin/100000000001:roleName/"
 )
 
-// trustOf is a trust policy for the tokens of one subject; none leaves oidc:sub out.
+// trustOf returns a trust policy for the tokens of one subject. If subject is empty, the policy has
+// no oidc:sub.
 func trustOf(issuer, audience, subject string) string {
 	equal := map[string][]string{"oidc:iss": {issuer}, "oidc:aud": {audience}}
 	if subject != "" {
@@ -152,7 +153,7 @@ func policyText(statements ...map[string]any) string {
 	return string(b)
 }
 
-// prefixPolicy is a role policy for one tenant, in the plainest form.
+// prefixPolicy returns a minimal role policy for one tenant.
 func prefixPolicy(tenant string) string {
 	const bucket = "qcs::cos:ap-guangzhou:uid/1250000000:vault-1250000000/"
 	return policyText(
@@ -161,7 +162,7 @@ func prefixPolicy(tenant string) string {
 	)
 }
 
-// web is the body of AssumeRoleWithWebIdentity.
+// web returns the body of AssumeRoleWithWebIdentity.
 func web(role, token string, more ...any) map[string]any {
 	in := map[string]any{"ProviderId": "idp", "WebIdentityToken": token, "RoleArn": roleARN + role, "RoleSessionName": "bot-1"}
 	for i := 0; i < len(more); i += 2 {
@@ -170,7 +171,7 @@ func web(role, token string, more ...any) map[string]any {
 	return in
 }
 
-// federated is a server with the provider idp and the roles of two tenants, a and b.
+// federated starts a server with the provider idp and the roles of the tenants a and b.
 func federated(t testing.TB, i *testcloud.Issuer, o *costest.Options) *costest.Server {
 	t.Helper()
 	s := start(t, o)
@@ -208,7 +209,8 @@ func TestWebIdentity(t *testing.T) {
 	}
 }
 
-// TestWebIdentityRefused: an error is a 200 with a code, and no credentials.
+// TestWebIdentityRefused: the response to a refused call is a 200 with an error code, and without
+// credentials.
 func TestWebIdentityRefused(t *testing.T) {
 	const tokenError = "InvalidParameter.WebIdentityTokenError"
 	i, other := newIssuer(t, &testcloud.IssuerOptions{Algorithm: "RS256"}), newIssuer(t, nil)
@@ -262,8 +264,8 @@ func TestWebIdentityRefused(t *testing.T) {
 	}
 }
 
-// TestOpenRole: without oidc:sub in the trust every token of the issuer has the role, and
-// tags in tokens isolate no tenant.
+// TestOpenRole: if the trust policy has no oidc:sub, every token of the issuer can assume the role.
+// Tags in tokens do not isolate tenants.
 func TestOpenRole(t *testing.T) {
 	i := newIssuer(t, nil)
 	s := federated(t, i, nil)
@@ -285,7 +287,7 @@ func TestOpenRole(t *testing.T) {
 	}
 }
 
-// TestTrustDenies: a denial of anyone in a trust stops those whom it allows by name.
+// TestTrustDenies: a deny for anyone in a trust policy has priority over an allow for a provider.
 func TestTrustDenies(t *testing.T) {
 	i := newIssuer(t, nil)
 	s := federated(t, i, nil)
@@ -296,7 +298,7 @@ func TestTrustDenies(t *testing.T) {
 	wantCall(t, "assume", ask(t, s, time.Now(), accessKey{}, "sts", "AssumeRoleWithWebIdentity", web("closed", i.Mint(bot("a"))), nil), "UnauthorizedOperation")
 }
 
-// TestConditionKeys: a call has the keys of its own kind alone.
+// TestConditionKeys: a call has only the condition keys of its own kind.
 func TestConditionKeys(t *testing.T) {
 	i := newIssuer(t, nil)
 	s := federated(t, i, nil)
@@ -352,7 +354,7 @@ func TestTemporaryKeys(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
 		}
 	}
-	// What is taken from the role is taken from its sessions.
+	// If a role loses a permission, its sessions lose it, too.
 	wantCall(t, "detach", ask(t, s, time.Now(), ownerKey(s), "cam", "DetachRolePolicy", map[string]any{"DetachRoleName": "role-a", "PolicyName": "role-a"}, nil), "")
 	if got := get(one); got != "403" {
 		t.Errorf("after the policy was detached: %s", got)
@@ -368,7 +370,7 @@ func TestTemporaryKeys(t *testing.T) {
 	wantCall(t, "an expired key at STS", ask(t, s, time.Now(), one, "sts", "GetCallerIdentity", map[string]any{}, nil), "AuthFailure.TokenFailure")
 }
 
-// TestExpiry: a key ends when it was said to, and the role's limit caps it.
+// TestExpiry: a key expires at the requested time, at most at the role's limit.
 func TestExpiry(t *testing.T) {
 	c := newMovingClock()
 	i := newIssuer(t, &testcloud.IssuerOptions{Now: c.now})
@@ -404,8 +406,8 @@ func TestAssumeRole(t *testing.T) {
 	session := func(text string) map[string]any {
 		return map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "bot-a", "Policy": url.PathEscape(text)}
 	}
-	own := policyText(map[string]any{"effect": "allow", "action": []string{"name/cos:GetObject", "name/cos:PutObject", "name/cos:DeleteObject", "name/cos:HeadObject"}, "resource": bucket + "bots/a/*"})
-	k := keyOf(t, ask(t, s, now, ownerKey(s), "sts", "AssumeRole", session(own), nil))
+	ownPolicy := policyText(map[string]any{"effect": "allow", "action": []string{"name/cos:GetObject", "name/cos:PutObject", "name/cos:DeleteObject", "name/cos:HeadObject"}, "resource": bucket + "bots/a/*"})
+	k := keyOf(t, ask(t, s, now, ownerKey(s), "sts", "AssumeRole", session(ownPolicy), nil))
 	c := sdkAs(t, s, s.Bucket(), k.ID, k.Secret, k.Token)
 	put(t, c, "bots/a/x", "v")
 	_, err = c.Object.Put(t.Context(), "bots/b/x", strings.NewReader("v"), nil)
@@ -415,11 +417,11 @@ func TestAssumeRole(t *testing.T) {
 	whole := keyOf(t, ask(t, s, now, ownerKey(s), "sts", "AssumeRole", map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "all"}, nil))
 	put(t, sdkAs(t, s, s.Bucket(), whole.ID, whole.Secret, whole.Token), "bots/b/x", "v")
 
-	// A temporary key may assume a role in its turn, where its own role's policy says so.
+	// A temporary key may assume another role, if the policy of its own role allows this.
 	_, err = s.AddRole("chained", broker("qcs::cam::uin/"+ownerUin+":root"), policyText(map[string]any{"effect": "allow", "action": "name/sts:AssumeRole", "resource": roleARN + "broker"}))
 	check(t, err)
 	chained := keyOf(t, ask(t, s, now, ownerKey(s), "sts", "AssumeRole", map[string]any{"RoleArn": roleARN + "chained", "RoleSessionName": "xx"}, nil))
-	k = keyOf(t, ask(t, s, now, chained, "sts", "AssumeRole", session(own), nil))
+	k = keyOf(t, ask(t, s, now, chained, "sts", "AssumeRole", session(ownPolicy), nil))
 	put(t, sdkAs(t, s, s.Bucket(), k.ID, k.Secret, k.Token), "bots/a/y", "v")
 
 	for _, tc := range []struct {
@@ -432,10 +434,10 @@ func TestAssumeRole(t *testing.T) {
 		{"trusts another subject", ownerKey(s), map[string]any{"RoleArn": roleARN + "stranger", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
 		{"trusts tokens", ownerKey(s), map[string]any{"RoleArn": roleARN + "role-a", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
 		{"by a role that may not", whole, map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
-		{"a policy that is not encoded", ownerKey(s), map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx", "Policy": own}, "InvalidParameter.StrategyFormatError"},
+		{"a policy that is not encoded", ownerKey(s), map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx", "Policy": ownPolicy}, "InvalidParameter.StrategyFormatError"},
 		{"a policy with a principal", ownerKey(s), session(broker("*")), "InvalidParameter.StrategyInvalid"},
-		{"a long policy", ownerKey(s), session(own + strings.Repeat(" ", 2048)), "InvalidParameter.PolicyTooLong"},
-		{"unsigned", accessKey{}, session(own), "AuthFailure.SignatureFailure"},
+		{"a long policy", ownerKey(s), session(ownPolicy + strings.Repeat(" ", 2048)), "InvalidParameter.PolicyTooLong"},
+		{"unsigned", accessKey{}, session(ownPolicy), "AuthFailure.SignatureFailure"},
 	} {
 		wantCall(t, tc.name, ask(t, s, now, tc.k, "sts", "AssumeRole", tc.in, nil), tc.want)
 	}
@@ -444,14 +446,14 @@ func TestAssumeRole(t *testing.T) {
 func TestFederationToken(t *testing.T) {
 	s := start(t, nil)
 	now := time.Now()
-	own := policyText(map[string]any{"effect": "allow", "action": "name/cos:PutObject", "resource": "qcs::cos:ap-guangzhou:uid/1250000000:vault-1250000000/bots/a/*"})
-	k := keyOf(t, ask(t, s, now, ownerKey(s), "sts", "GetFederationToken", map[string]any{"Name": "a", "Policy": url.PathEscape(own)}, nil))
+	ownPolicy := policyText(map[string]any{"effect": "allow", "action": "name/cos:PutObject", "resource": "qcs::cos:ap-guangzhou:uid/1250000000:vault-1250000000/bots/a/*"})
+	k := keyOf(t, ask(t, s, now, ownerKey(s), "sts", "GetFederationToken", map[string]any{"Name": "a", "Policy": url.PathEscape(ownPolicy)}, nil))
 	c := sdkAs(t, s, s.Bucket(), k.ID, k.Secret, k.Token)
 	put(t, c, "bots/a/x", "v")
 	_, err := c.Object.Put(t.Context(), "bots/b/x", strings.NewReader("v"), nil)
 	wantCode(t, "outside", err, "403 AccessDenied")
 	wantCall(t, "without a policy", ask(t, s, now, ownerKey(s), "sts", "GetFederationToken", map[string]any{"Name": "a"}, nil), "InvalidParameter.ParamError")
-	wantCall(t, "by a temporary key", ask(t, s, now, k, "sts", "GetFederationToken", map[string]any{"Name": "a", "Policy": url.PathEscape(own)}, nil), "FailedOperation.TempKeyNotAllowed")
+	wantCall(t, "by a temporary key", ask(t, s, now, k, "sts", "GetFederationToken", map[string]any{"Name": "a", "Policy": url.PathEscape(ownPolicy)}, nil), "FailedOperation.TempKeyNotAllowed")
 }
 
 func TestCallerIdentity(t *testing.T) {
@@ -476,7 +478,7 @@ func TestCallerIdentity(t *testing.T) {
 	}
 }
 
-// TestAccessVariants: each way in which the documents can be read is played.
+// TestAccessVariants: every variant of every question is implemented.
 func TestAccessVariants(t *testing.T) {
 	i := newIssuer(t, nil)
 	now := time.Now()

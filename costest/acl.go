@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// An acl is who may read, by a canned name and by grants. The zero value is the default: private,
-// or of an object, what the bucket has.
+// An acl defines who may read, with a canned name and with grants. The zero value is the default:
+// private, or for an object the ACL of the bucket.
 type acl struct {
 	canned string
 	grants []grant
 }
 
-type grant struct{ uin, permission string } // READ, WRITE, READ_ACP, WRITE_ACP, FULL_CONTROL
+type grant struct{ uin, permission string } // permission: READ, WRITE, READ_ACP, WRITE_ACP or FULL_CONTROL
 
 var (
 	objectACLs = []string{"", "default", "private", "public-read", "authenticated-read", "bucket-owner-read", "bucket-owner-full-control"}
@@ -26,7 +26,8 @@ var (
 	}
 )
 
-// headerACL reads x-cos-acl and x-cos-grant-*: id="<uin>", several with commas.
+// headerACL parses x-cos-acl and x-cos-grant-*. A grant is id="<uin>", and several are separated by
+// commas.
 func (s *Server) headerACL(h http.Header, canned []string) (acl, error) {
 	a := acl{canned: h.Get("X-Cos-Acl")}
 	if !slices.Contains(canned, a.canned) {
@@ -116,7 +117,7 @@ const (
 
 // aclOf returns the ACL that a request is about. s.mu is held.
 func (x *exchange) aclOf() (*acl, error) {
-	b := x.here()
+	b := x.currentBucket()
 	if x.key == "" {
 		return &b.acl, nil
 	}

@@ -11,7 +11,7 @@ import (
 
 var errNoSuchBucket = failure(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist.")
 
-// CreateBucket makes a bucket as the owner. Versioning is "", Enabled or Suspended.
+// CreateBucket creates a bucket that belongs to the owner. Versioning is "", Enabled or Suspended.
 func (s *Server) CreateBucket(name, versioning string) error {
 	if err := s.checkBucketName(name); err != nil {
 		return fmt.Errorf("costest: bucket %q: %w", name, err)
@@ -29,8 +29,8 @@ func (s *Server) CreateBucket(name, versioning string) error {
 	return nil
 }
 
-// SetVersioning switches a bucket to Enabled or Suspended, or, as the service never
-// does, an empty bucket back to "".
+// SetVersioning sets the versioning of a bucket to Enabled or Suspended. Unlike the service, it can
+// also set an empty bucket back to "".
 func (s *Server) SetVersioning(name, versioning string) error {
 	if err := checkVersioning(versioning); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Server) SetVersioning(name, versioning string) error {
 
 func checkVersioning(state string) error {
 	if !slices.Contains([]string{"", "Enabled", "Suspended"}, state) {
-		return fmt.Errorf("costest: versioning is Enabled, Suspended or empty, not %q", state)
+		return fmt.Errorf("costest: versioning must be Enabled, Suspended or empty, not %q", state)
 	}
 	return nil
 }
@@ -63,8 +63,8 @@ func (s *Server) newBucket(name string) *bucket {
 	}
 }
 
-// named returns a bucket. One that was deleted since it was looked for has nothing in
-// it, as if the request had come first. s.mu is held.
+// named returns the bucket with the name. If the bucket was deleted after the request found it,
+// named returns an empty bucket, as if the request had come first. The caller must hold s.mu.
 func (s *Server) named(name string) *bucket {
 	if b := s.buckets[name]; b != nil {
 		return b
@@ -72,8 +72,8 @@ func (s *Server) named(name string) *bucket {
 	return s.newBucket(name)
 }
 
-// here is the bucket of the exchange. s.mu is held.
-func (x *exchange) here() *bucket { return x.s.named(x.bucket) }
+// currentBucket returns the bucket of the exchange. The caller must hold s.mu.
+func (x *exchange) currentBucket() *bucket { return x.s.named(x.bucket) }
 
 func (x *exchange) bucketThere() error {
 	x.s.mu.Lock()
@@ -84,13 +84,13 @@ func (x *exchange) bucketThere() error {
 	return nil
 }
 
-// putBucket answers PUT of a bucket.
+// putBucket handles PUT Bucket.
 func (x *exchange) putBucket() error {
 	if err := x.s.checkBucketName(x.bucket); err != nil {
 		return err
 	}
 	if appID(x.bucket) != x.s.appid {
-		return errAccessDenied // another account's
+		return errAccessDenied // the bucket belongs to another account
 	}
 	a, err := x.s.headerACL(x.r.Header, bucketACLs)
 	if err != nil {
@@ -101,7 +101,7 @@ func (x *exchange) putBucket() error {
 		return err
 	}
 	if len(body) > 0 {
-		return errNotImplemented // zones and access points
+		return errNotImplemented // availability zones and access points
 	}
 	x.s.mu.Lock()
 	_, taken := x.s.buckets[x.bucket]
@@ -118,17 +118,18 @@ func (x *exchange) putBucket() error {
 	return nil
 }
 
-// headBucket answers HEAD of a bucket.
+// headBucket handles HEAD Bucket.
 func (x *exchange) headBucket() error {
 	x.out.Header().Set("X-Cos-Bucket-Region", x.s.o.Region)
 	x.out.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// deleteBucket answers DELETE of a bucket, which must be empty, of old versions and uploads, too.
+// deleteBucket handles DELETE Bucket. The bucket must contain no objects, old versions or multipart
+// uploads.
 func (x *exchange) deleteBucket() error {
 	x.s.mu.Lock()
-	b := x.here()
+	b := x.currentBucket()
 	empty := len(b.objects) == 0 && len(b.uploads) == 0
 	if empty {
 		delete(x.s.buckets, x.bucket)
@@ -154,14 +155,14 @@ type serviceBucketXML struct {
 	BucketType   string
 }
 
-// getService answers the list of buckets.
+// getService handles the list of buckets.
 func (x *exchange) getService() error {
 	id := "qcs::cam::uin/" + x.s.o.OwnerUin + ":uin/" + x.s.o.OwnerUin
 	out := serviceXML{Owner: ownerXML{id, x.s.o.OwnerUin}}
 	x.s.mu.Lock()
 	for _, name := range slices.Sorted(maps.Keys(x.s.buckets)) {
 		if x.region != "" && x.region != x.s.o.Region {
-			break // all are in that one
+			break // all buckets are in the other region
 		}
 		b := x.s.buckets[name]
 		out.Buckets = append(out.Buckets, serviceBucketXML{name, x.s.o.Region, b.created.UTC().Format("2006-01-02T15:04:05Z"), "cos"})
@@ -171,7 +172,7 @@ func (x *exchange) getService() error {
 	return nil
 }
 
-// getLocation answers GET ?location.
+// getLocation handles GET ?location.
 func (x *exchange) getLocation() error {
 	x.sendXML(http.StatusOK, struct {
 		XMLName xml.Name `xml:"LocationConstraint"`
@@ -185,16 +186,17 @@ type versioningXML struct {
 	Status  string   `xml:",omitempty"`
 }
 
-// getVersioning answers GET ?versioning: without a Status if it was never enabled.
+// getVersioning handles GET ?versioning. The response has no Status if versioning was never
+// enabled.
 func (x *exchange) getVersioning() error {
 	x.s.mu.Lock()
-	out := versioningXML{Status: x.here().versioning}
+	out := versioningXML{Status: x.currentBucket().versioning}
 	x.s.mu.Unlock()
 	x.sendXML(http.StatusOK, out)
 	return nil
 }
 
-// putVersioning answers PUT ?versioning.
+// putVersioning handles PUT ?versioning.
 func (x *exchange) putVersioning() error {
 	var doc versioningXML
 	if err := x.readXML(false, &doc); err != nil {
@@ -205,7 +207,7 @@ func (x *exchange) putVersioning() error {
 		return errMalformedXML
 	}
 	x.s.mu.Lock()
-	b := x.here()
+	b := x.currentBucket()
 	never := b.versioning == "" && status == "Suspended"
 	if !never {
 		b.setVersioning(status)

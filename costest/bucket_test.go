@@ -141,7 +141,7 @@ func TestTagging(t *testing.T) {
 	check(t, err)
 }
 
-// A public ACL opens an object or a bucket to everyone, whatever the policies of roles say.
+// A public ACL makes an object or a bucket readable for every caller, regardless of role policies.
 func TestACL(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -217,7 +217,8 @@ func TestPolicyDocument(t *testing.T) {
 	}
 }
 
-// What S3 has and COS has not, or costest does not play, must not be taken for a get or a put.
+// Features of S3 that COS does not have, or that costest does not implement, must not be handled as
+// a get or a put.
 func TestNotImplemented(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// access is CAM and STS: who there is, and what he may do.
+// access implements CAM and STS: roles, policies and temporary credentials.
 type access struct {
 	s *Server
 
@@ -15,27 +15,27 @@ type access struct {
 	providers   map[string]*provider
 	roles       map[string]*role      // by name
 	policies    map[string]*camPolicy // by name
-	credentials map[string]credential // temporary ones, by key id
-	lastRole    int                   // roles have long ids, policies such as a double can hold
+	credentials map[string]credential // temporary credentials, by key id
+	lastRole    int                   // role ids are long; a float64 can represent policy ids
 	lastPolicy  int
-	second      int64 // the last one in which a token came
-	exchanges   int   // how many did in it
+	second      int64 // the second of the latest token exchange
+	exchanges   int   // the number of exchanges in that second
 }
 
 var accessQuestions = []Question{
-	{"role-principal", "a role as principal of a bucket policy", []string{"refuse", "accept"}},
-	{"negated-list", "a list of values under a negated operator", []string{"all-of", "any-of"}},
-	{"action-wildcard", "* in an action beside a condition; the documents say that requests fail", []string{"fail", "evaluate"}},
-	{"trust-action", "name/sts:AssumeRole in a trust of an OIDC provider", []string{"refuse", "allow"}},
+	{"role-principal", "a role as the principal of a bucket policy", []string{"refuse", "accept"}},
+	{"negated-list", "a negated operator with a list of values", []string{"all-of", "any-of"}},
+	{"action-wildcard", "a statement with a condition and a * in an action; the documentation says that requests fail", []string{"fail", "evaluate"}},
+	{"trust-action", "name/sts:AssumeRole in a trust policy for an OIDC provider", []string{"refuse", "allow"}},
 	{"subject-like", "characters other than letters, digits, - and _ in string_like oidc:sub", []string{"refuse", "accept"}},
-	{"resource-colon", "a : in the path of a resource", []string{"refuse", "accept"}},
+	{"resource-colon", "a colon in the path of a resource", []string{"refuse", "accept"}},
 	{"authorization-skip", "AssumeRoleWithWebIdentity without the header Authorization: SKIP", []string{"accept", "refuse"}},
-	{"role-missing", "the code for a role that there is not", []string{"InternalError.GetRoleError", "ResourceNotFound.RoleNotFound"}},
-	{"duration-cap", "a DurationSeconds above what the role gives", []string{"cap", "refuse"}},
-	{"session-policy-limit", "bytes of a session policy, decoded", []string{"2048", "4096", "6144"}},
-	{"rotate-key", "AutoRotateKey of CreateOIDCConfig", []string{"accept", "unknown"}},
+	{"role-missing", "the error code for a missing role", []string{"InternalError.GetRoleError", "ResourceNotFound.RoleNotFound"}},
+	{"duration-cap", "a DurationSeconds above the maximum of the role", []string{"cap", "refuse"}},
+	{"session-policy-limit", "the limit in bytes for a decoded session policy", []string{"2048", "4096", "6144"}},
+	{"rotate-key", "the parameter AutoRotateKey of CreateOIDCConfig", []string{"accept", "unknown"}},
 	{"token-algorithm", "tokens signed with ES256", []string{"accept", "refuse"}},
-	{"web-identity-rate", "calls of AssumeRoleWithWebIdentity in a second, before RequestLimitExceeded", []string{"unlimited", "20", "80"}},
+	{"web-identity-rate", "the number of calls of AssumeRoleWithWebIdentity per second before RequestLimitExceeded", []string{"unlimited", "20", "80"}},
 }
 
 func newAccess(s *Server) *access {
@@ -60,11 +60,11 @@ var (
 // The limits of CAM (598/10596).
 const (
 	maxCAMPolicy = 6144 // characters of a policy
-	maxRoles     = 1000 // of an account
+	maxRoles     = 1000 // roles of an account
 	maxAttached  = 200  // policies of a role
 )
 
-// serveCAM answers POST / of CAM. Only the owner's own key is taken.
+// serveCAM handles POST / of CAM. Only the owner's permanent key may call it.
 func (s *Server) serveCAM(w http.ResponseWriter, r *http.Request) {
 	s.serveCall(w, r, "cam", "2019-01-16", func(c *call) (map[string]any, error) {
 		if err := c.authenticate(); err != nil {
@@ -81,7 +81,7 @@ func (s *Server) serveCAM(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// camActions are the calls of CAM that there are.
+// camActions are the implemented calls of CAM.
 var camActions = map[string]func(*access, *call) (map[string]any, error){
 	"CreateOIDCConfig": (*access).putOIDCConfig, "UpdateOIDCConfig": (*access).putOIDCConfig,
 	"DescribeOIDCConfig": (*access).describeOIDCConfig, "DeleteOIDCConfig": (*access).deleteOIDCConfig,

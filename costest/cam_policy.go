@@ -13,8 +13,8 @@ type camPolicy struct {
 	created                     time.Time
 }
 
-// policiesOf are the policies of a role as they are now: taking one away ends what
-// sessions could do with it. The service takes about a minute for that.
+// policiesOf returns the current policies of a role. After a policy is detached, existing sessions
+// lose its permissions, too. In the service this takes about a minute.
 func (a *access) policiesOf(roleID string) []policyDoc {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -101,7 +101,7 @@ func (a *access) callCreatePolicy(c *call) (map[string]any, error) {
 	return map[string]any{"PolicyId": id}, err
 }
 
-// policy finds a policy by its name, or by its id. a.mu is held.
+// policy finds a policy by its name or its id. The caller must hold a.mu.
 func (a *access) policy(name string, id int) (*camPolicy, error) {
 	for _, p := range a.policies {
 		if name != "" && p.name == name || name == "" && p.id == id {

@@ -18,14 +18,14 @@ type Provider struct {
 	Audiences []string // the accepted audiences
 	// JWKS is the key set. If it is empty, discovery gets it when the first token arrives.
 	JWKS []byte
-	// Client fetches key sets; nil is a client of its own with ten seconds.
+	// Client fetches key sets. Nil means a new client with a timeout of ten seconds.
 	Client *http.Client
 }
 
 type provider struct {
 	Provider
 	description string
-	rotate      bool // CAM fetches new keys itself
+	rotate      bool // CAM fetches new keys when they change
 	keys        []verificationKey
 }
 
@@ -153,7 +153,7 @@ func (a *access) deleteOIDCConfig(c *call) (map[string]any, error) {
 	return nil, nil
 }
 
-// claimsOf verifies a token as CAM does for one of its providers.
+// claimsOf verifies a token in the same way as CAM does for one of its providers.
 func (a *access) claimsOf(ctx context.Context, providerName, token string) (claims, string, error) {
 	bad := func(reason string) (claims, string, error) {
 		return claims{}, "", refuse("InvalidParameter.WebIdentityTokenError", "WebIdentityToken error. | id token error | %s", reason)
@@ -173,7 +173,7 @@ func (a *access) claimsOf(ctx context.Context, providerName, token string) (clai
 		algorithms = algorithms[:1]
 	}
 	c, err := verify(token, keys, algorithms...)
-	if errors.Is(err, errNoKey) && p.rotate { // a bad signature by a key that is known is no reason to ask
+	if errors.Is(err, errNoKey) && p.rotate { // only an unknown key is a reason to fetch the key set again, not a bad signature
 		var jwks []byte
 		if jwks, err = discover(ctx, p.Client, p.Issuer); err == nil {
 			if keys, err = parseKeys(jwks); err == nil {

@@ -12,7 +12,7 @@ type role struct {
 	id, name, trust  string
 	description      string
 	sessionDuration  int
-	attached         []string // names of policies
+	attached         []string // names of the attached policies
 	created, updated time.Time
 }
 
@@ -63,9 +63,9 @@ func (a *access) createRole(name, trust, description string, duration int) (id s
 	return strconv.Itoa(a.lastRole), nil
 }
 
-// checkTrust reports whether a trust policy can be stored. For an OIDC provider it has to
-// compare oidc:iss and oidc:aud by string_equal; oidc:sub may be left out, which opens
-// the role to every token of the issuer.
+// checkTrust checks whether a trust policy can be stored. For an OIDC provider, the policy must
+// compare oidc:iss and oidc:aud with string_equal. Without oidc:sub, every token of the issuer can
+// assume the role.
 func (a *access) checkTrust(text string) error {
 	bad := func(format string, args ...any) error {
 		return refuse("InvalidParameter.PolicyDocumentError", format, args...)
@@ -93,7 +93,7 @@ func (a *access) checkTrust(text string) error {
 			if c.key == "oidc:sub" && c.op == "string_like" && a.s.unsure("subject-like") == "refuse" {
 				for _, v := range c.values {
 					if !plainSubject.MatchString(v) {
-						return bad("string_like oidc:sub takes letters, digits, - and _ only.")
+						return bad("string_like oidc:sub allows only letters, digits, - and _.")
 					}
 				}
 			}
@@ -120,13 +120,13 @@ func (a *access) callCreateRole(c *call) (map[string]any, error) {
 	return map[string]any{"RoleId": id}, err
 }
 
-// A roleRef names a role by name or by id.
+// A roleRef identifies a role by name or by id.
 type roleRef struct {
 	RoleName string
 	RoleID   string `json:"RoleId"`
 }
 
-// role finds a role. a.mu is held.
+// role finds a role. The caller must hold a.mu.
 func (a *access) role(name, id string) (*role, error) {
 	for _, r := range a.roles {
 		if name != "" && r.name == name || name == "" && r.id == id {

@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// jwks is what an issuer publishes.
+// jwks returns the key set that an issuer publishes.
 func jwks(t testing.TB, i *testcloud.Issuer) []byte {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -26,7 +26,7 @@ func jwks(t testing.TB, i *testcloud.Issuer) []byte {
 	return w.Body.Bytes()
 }
 
-// TestSetUpByAPI does what the commands of vault policy tencent do, and reads it back.
+// TestSetUpByAPI makes the calls of the commands from vault policy tencent, and reads the result.
 func TestSetUpByAPI(t *testing.T) {
 	i := newIssuer(t, nil)
 	s := start(t, nil)
@@ -80,7 +80,7 @@ func TestSetUpByAPI(t *testing.T) {
 	wantCall(t, "after the provider has gone", ask(t, s, now, ownerKey(s), "cam", "DescribeOIDCConfig", map[string]any{"Name": "idp"}, nil), "ResourceNotFound.IdentityNotExist")
 }
 
-// TestKeyRotation: CAM goes by the keys it was given, unless it may fetch new ones.
+// TestKeyRotation: CAM uses the keys that it was given, unless it may fetch new ones.
 func TestKeyRotation(t *testing.T) {
 	i, old := newIssuer(t, nil), newIssuer(t, nil)
 	s := start(t, nil)
@@ -96,7 +96,7 @@ func TestKeyRotation(t *testing.T) {
 	config["IdentityKey"] = base64.StdEncoding.EncodeToString(jwks(t, i))
 	wantCall(t, "update", ask(t, s, now, ownerKey(s), "cam", "UpdateOIDCConfig", config, nil), "")
 	wantCall(t, "the new keys", assume(), "")
-	// The old keys had another id: one that is known is not fetched anew.
+	// The old key must have another id, because CAM does not fetch a key with a known id again.
 	outdated := bytes.ReplaceAll(jwks(t, old), []byte(`"key-1"`), []byte(`"outdated"`))
 	config["IdentityKey"], config["AutoRotateKey"] = base64.StdEncoding.EncodeToString(outdated), 1
 	wantCall(t, "rotate", ask(t, s, now, ownerKey(s), "cam", "UpdateOIDCConfig", config, nil), "")
@@ -171,7 +171,7 @@ func TestCAMRefuses(t *testing.T) {
 	}
 }
 
-// TestCAMLimits: an account has so many roles, and a role so many policies.
+// TestCAMLimits: the number of roles of an account, and of policies of a role, is limited.
 func TestCAMLimits(t *testing.T) {
 	s := start(t, nil)
 	trust := trustOf("https://broker.example", "vault", "bot:a")
@@ -196,7 +196,7 @@ func TestCAMLimits(t *testing.T) {
 	wantCall(t, "one more policy", attach(200), "InvalidParameter.AttachmentFull")
 }
 
-// TestWebIdentityRate: with a limit, so many exchanges of a second are answered.
+// TestWebIdentityRate: exchanges above the limit per second are refused.
 func TestWebIdentityRate(t *testing.T) {
 	i := newIssuer(t, nil)
 	now := time.Now().Truncate(time.Second)
@@ -213,7 +213,7 @@ func TestWebIdentityRate(t *testing.T) {
 	wantCall(t, "in the next second", assume(), "")
 }
 
-// TestTC3: a signed call is refused for each thing that is wrong with its signature.
+// TestTC3: a signed call is refused for each kind of error in its signature.
 func TestTC3(t *testing.T) {
 	s := start(t, nil)
 	now := time.Now()

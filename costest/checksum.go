@@ -10,10 +10,11 @@ import (
 	"strconv"
 )
 
-// crcTable is CRC-64/XZ, of which COS sends the decimal form in x-cos-hash-crc64ecma.
+// crcTable is the table of CRC-64/XZ. COS sends this CRC as a decimal number in
+// x-cos-hash-crc64ecma.
 var crcTable = crc64.MakeTable(crc64.ECMA)
 
-// A digest is what COS keeps of some bytes.
+// A digest contains the checksums that COS stores.
 type digest struct {
 	md5 [md5.Size]byte
 	crc uint64
@@ -21,10 +22,10 @@ type digest struct {
 
 func (d digest) etag() string { return `"` + hex.EncodeToString(d.md5[:]) + `"` }
 
-// setCRC sets the header that carries a CRC.
+// setCRC sets the header with the CRC.
 func setCRC(h http.Header, crc uint64) { h.Set("X-Cos-Hash-Crc64ecma", strconv.FormatUint(crc, 10)) }
 
-// checkMD5 compares a Content-MD5, if there is one, with what came.
+// checkMD5 compares the Content-MD5, if there is one, with the MD5 of the received bytes.
 func checkMD5(header string, sum [md5.Size]byte) error {
 	if header == "" {
 		return nil
@@ -39,8 +40,9 @@ func checkMD5(header string, sum [md5.Size]byte) error {
 	return nil
 }
 
-// multipartETag is the ETag of an object of parts. What COS computes is not documented
-// and is not S3's MD5 of the parts' MD5s: a client that computes it must not succeed here.
+// multipartETag returns the ETag of an object from a multipart upload. The algorithm of COS is not
+// documented, and is not S3's MD5 of the MD5s of the parts, so a client that computes the ETag must
+// fail here.
 func multipartETag(parts []*part, s3 bool) string {
 	h := md5.New()
 	if !s3 {
@@ -52,9 +54,9 @@ func multipartETag(parts []*part, s3 bool) string {
 	return fmt.Sprintf(`"%x-%d"`, h.Sum(nil), len(parts))
 }
 
-// combineCRC returns the CRC of a followed by b, which is n bytes long, from theirs: it
-// carries a's through n zero bytes, whose effect is a matrix over GF(2) raised to a power,
-// as zlib's crc32_combine does.
+// combineCRC returns the CRC of a followed by b, from their CRCs and the length n of b. As in
+// zlib's crc32_combine, it applies the effect of n zero bytes to the CRC of a. This effect is a
+// power of a matrix over GF(2).
 func combineCRC(a, b uint64, n int64) uint64 {
 	var op [64]uint64 // the effect of one zero bit
 	op[0] = crc64.ECMA

@@ -29,27 +29,27 @@ var (
 	errEntityTooSmall   = failure(http.StatusBadRequest, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size.")
 )
 
-// complete answers POST of an upload, which makes the object of the parts that the
-// document lists.
+// complete handles POST of a multipart upload, and creates the object from the parts in the
+// document.
 func (x *exchange) complete() error {
-	var asked completeXML
-	if err := x.readXML(false, &asked); err != nil {
+	var requested completeXML
+	if err := x.readXML(false, &requested); err != nil {
 		return err
 	}
-	if len(asked.Part) == 0 || len(asked.Part) > maxParts {
+	if len(requested.Part) == 0 || len(requested.Part) > maxParts {
 		return errMalformedXML
 	}
 	x.s.mu.Lock()
 	u, err := x.upload()
 	var parts []*part
 	if err == nil {
-		parts, err = x.s.chosen(u, asked)
+		parts, err = x.s.chosen(u, requested)
 	}
 	x.s.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := x.mayCreate(); err != nil {
+	if err := x.checkCreate(); err != nil {
 		return err
 	}
 	if x.fault.does.Kind == lateError {
@@ -74,9 +74,10 @@ func (x *exchange) complete() error {
 	})
 }
 
-// chosen returns the parts that a document lists, if they make an object: numbered from
-// 1 without gaps, known by their ETags, and none but the last too small. s.mu is held.
-func (s *Server) chosen(u *upload, asked completeXML) ([]*part, error) {
+// chosen returns the parts in the document. It checks that they are numbered from 1 without gaps,
+// have the right ETags, and that only the last one is smaller than the minimum. The caller must
+// hold s.mu.
+func (s *Server) chosen(u *upload, requested completeXML) ([]*part, error) {
 	gap, order := errInvalidPart, errInvalidPartOrder
 	switch s.unsure("part-order") {
 	case "InvalidPart":
@@ -85,12 +86,12 @@ func (s *Server) chosen(u *upload, asked completeXML) ([]*part, error) {
 		gap = errInvalidPartOrder
 	}
 	var parts []*part
-	for i, a := range asked.Part {
-		if i > 0 && a.PartNumber <= asked.Part[i-1].PartNumber {
+	for i, a := range requested.Part {
+		if i > 0 && a.PartNumber <= requested.Part[i-1].PartNumber {
 			return nil, order
 		}
 	}
-	for i, a := range asked.Part {
+	for i, a := range requested.Part {
 		if a.PartNumber != i+1 {
 			return nil, gap
 		}
@@ -108,7 +109,7 @@ func (s *Server) chosen(u *upload, asked completeXML) ([]*part, error) {
 	return parts, nil
 }
 
-// lateError is the document of an error that comes with a 200.
+// lateError returns the error document that is sent after status 200.
 func (x *exchange) lateError() errorXML {
 	trace := newID()
 	x.out.Header().Set("X-Cos-Trace-Id", trace)
@@ -116,7 +117,7 @@ func (x *exchange) lateError() errorXML {
 	return x.errorXML(failure(http.StatusOK, x.fault.code, "%s", x.fault.message), trace)
 }
 
-// sendResult answers a complete or a copy that succeeded, unless the fault says otherwise.
+// sendResult sends the result of a successful complete or copy, unless a fault replaces it.
 func (x *exchange) sendResult(v any) {
 	switch x.fault.does.Kind {
 	case lateErrorAfter:

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// A setting is a document that a bucket keeps under the parameter that names it.
+// A setting is a document of a bucket. A query parameter identifies it.
 type setting struct {
-	missing  *apiError // what a get without one is answered; nil: emptyDoc
+	missing  *apiError // the error of a get if there is no document; nil means emptyDoc
 	emptyDoc string
 	needsMD5 bool
-	status   int // of a put
+	status   int // the status of a successful put
 	check    func(body []byte) error
 }
 
@@ -42,7 +42,7 @@ var settings = map[string]setting{
 	}},
 }
 
-// settingOf is the parameter that names a setting in a request.
+// settingOf returns the query parameter that identifies the setting.
 func (x *exchange) settingOf() string {
 	for _, p := range x.query {
 		if _, ok := settings[p.name]; ok || p.name == "policy" {
@@ -52,7 +52,7 @@ func (x *exchange) settingOf() string {
 	return ""
 }
 
-// getConfig answers GET of a setting with the document as it was put.
+// getConfig handles GET of a setting, and returns the stored document.
 func (x *exchange) getConfig() error {
 	name := x.settingOf()
 	doc := x.s.config(x.bucket, name)
@@ -94,7 +94,7 @@ func (x *exchange) sendDocument(kind string, doc []byte) {
 	x.out.Write(doc)
 }
 
-// putConfig answers PUT of a setting, which replaces the one before.
+// putConfig handles PUT of a setting, and replaces the previous document.
 func (x *exchange) putConfig() error {
 	name := x.settingOf()
 	set := settings[name]
@@ -110,14 +110,14 @@ func (x *exchange) putConfig() error {
 	return nil
 }
 
-// deleteConfig answers DELETE of a setting, whether there is one or not.
+// deleteConfig handles DELETE of a setting, which may be missing.
 func (x *exchange) deleteConfig() error {
 	x.setConfig(x.settingOf(), nil)
 	x.out.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// getPolicy answers GET ?policy.
+// getPolicy handles GET ?policy.
 func (x *exchange) getPolicy() error {
 	doc := x.s.config(x.bucket, "policy")
 	switch {
@@ -131,7 +131,7 @@ func (x *exchange) getPolicy() error {
 	return nil
 }
 
-// putPolicy answers PUT ?policy with JSON.
+// putPolicy handles PUT ?policy, whose body is JSON.
 func (x *exchange) putPolicy() error {
 	body, err := x.readDocument(false)
 	if err != nil {
@@ -172,7 +172,8 @@ type lifecycleXML struct {
 	}
 }
 
-// checkLifecycle holds a lifecycle against the rules of 436/8280. Nothing expires here.
+// checkLifecycle checks a lifecycle against the rules of 436/8280. This server never expires
+// objects.
 func checkLifecycle(body []byte) error {
 	var doc lifecycleXML
 	if err := parseXML(body, &doc); err != nil {
@@ -194,7 +195,7 @@ func checkLifecycle(body []byte) error {
 		ok := len(r.ID) <= 255 && (r.Status == "Enabled" || r.Status == "Disabled") && len(r.Filter) <= 1 && (r.ID == "" || !ids[r.ID])
 		ids[r.ID] = true
 		for _, f := range r.Filter {
-			// One of them; several conditions stand in And.
+			// A filter has one of these conditions. Several conditions are inside And.
 			n := len(f.Tag) + len(f.And)
 			if f.Prefix != nil {
 				n++
@@ -254,8 +255,8 @@ func parseStrict(body []byte) (strictXML, error) {
 	return doc, nil
 }
 
-// checkStrict refuses a request that carries what a rule of the bucket wants signed and
-// the signature does not list (436/53889).
+// checkStrict rejects a request if a rule of the bucket requires a signed header or parameter, and
+// the request has it but does not sign it (436/53889).
 func (x *exchange) checkStrict() error {
 	body := x.s.config(x.bucket, "strict-signature")
 	if body == nil || x.signature == nil {
@@ -282,8 +283,8 @@ func (x *exchange) checkStrict() error {
 		for _, p := range x.query {
 			name := strings.ToLower(encode(p.name, ""))
 			wanted := slices.ContainsFunc(r.Params, func(want string) bool { return want == "all" || strings.EqualFold(want, p.name) })
-			own := slices.Contains(signatureFields, p.name) || p.name == "sign" || name == "x-cos-security-token"
-			if wanted && !own && !slices.Contains(x.signature.params, name) {
+			exempt := slices.Contains(signatureFields, p.name) || p.name == "sign" || name == "x-cos-security-token"
+			if wanted && !exempt && !slices.Contains(x.signature.params, name) {
 				return failure(http.StatusForbidden, "AccessDenied", "Strict signature missing param that must be signed")
 			}
 		}

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A source is what x-cos-copy-source names.
+// A source is the object in x-cos-copy-source.
 type source struct{ bucket, key, version string }
 
 var errCopySource = failure(http.StatusBadRequest, "InvalidCopySource", "The copy source is not valid.")
 
-// parseSource reads <bucket>.cos.<region>.myqcloud.com/<url-encoded key>[?versionId=…]. A slash
-// in front, as S3 writes it, is taken, too.
+// parseSource parses <bucket>.cos.<region>.myqcloud.com/<url-encoded key>[?versionId=…]. Like the
+// service, it accepts a leading slash, as in S3.
 func (s *Server) parseSource(text string) (source, error) {
 	text = strings.TrimPrefix(text, "/")
 	host, rest, ok := strings.Cut(text, "/")
@@ -31,7 +31,7 @@ func (s *Server) parseSource(text string) (source, error) {
 	return source{bucket, key, q.get("versionId")}, nil
 }
 
-// copySource finds the object that the request copies from, once the caller may read it.
+// copySource returns the object that the request copies, if the caller may read it.
 func (x *exchange) copySource() (source, version, error) {
 	src, err := x.s.parseSource(x.r.Header.Get("X-Cos-Copy-Source"))
 	if err != nil {
@@ -39,9 +39,9 @@ func (x *exchange) copySource() (source, version, error) {
 	}
 	missing := failure(http.StatusNotFound, x.s.unsure("copy-source-missing"), "The specified copy source does not exist.")
 	x.s.mu.Lock()
-	there := x.s.buckets[src.bucket] != nil
+	found := x.s.buckets[src.bucket] != nil
 	x.s.mu.Unlock()
-	if !there {
+	if !found {
 		return src, version{}, missing
 	}
 	if err := x.allowIn(src.bucket, "GetObject", src.key, src.version); err != nil {
@@ -73,7 +73,7 @@ type copyXML struct {
 	VersionID    string `xml:"VersionId,omitempty"`
 }
 
-// copyObject answers PUT Object - Copy. Storage class and ACL are not copied.
+// copyObject handles PUT Object - Copy. It does not copy the storage class and the ACL.
 func (x *exchange) copyObject() error {
 	v, err := x.newVersion()
 	if err != nil {
@@ -82,7 +82,7 @@ func (x *exchange) copyObject() error {
 	replaceMeta, err1 := directive(x.r.Header, "X-Cos-Metadata-Directive")
 	replaceTags, err2 := directive(x.r.Header, "X-Cos-Tagging-Directive")
 	if err1 != nil || err2 != nil {
-		return invalidArgument("A directive is Copy or Replaced.")
+		return invalidArgument("A directive must be Copy or Replaced.")
 	}
 	src, from, err := x.copySource()
 	if err != nil {
@@ -94,7 +94,7 @@ func (x *exchange) copyObject() error {
 	if from.data.size > maxPut {
 		return failure(http.StatusBadRequest, "EntityTooLarge", "The source is larger than the maximum of a copy.")
 	}
-	if err := x.mayCreate(); err != nil {
+	if err := x.checkCreate(); err != nil {
 		return err
 	}
 	if x.fault.does.Kind == lateError {
@@ -102,7 +102,7 @@ func (x *exchange) copyObject() error {
 		return nil
 	}
 	v.data, v.crc, v.etag = from.data, from.crc, from.etag
-	if strings.Contains(from.etag, "-") { // a copy is one piece
+	if strings.Contains(from.etag, "-") { // the copy is not a multipart object
 		sum, err := from.data.digest()
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (x *exchange) copyObject() error {
 	})
 }
 
-// directive reports whether what a copy's header speaks of is replaced, not copied.
+// directive reports whether a copy replaces the metadata, or the tags, that the header controls.
 func directive(h http.Header, name string) (bool, error) {
 	switch h.Get(name) {
 	case "", "Copy":
@@ -145,7 +145,7 @@ type copyPartXML struct {
 	LastModified string
 }
 
-// copyPart answers Upload Part - Copy.
+// copyPart handles Upload Part - Copy.
 func (x *exchange) copyPart() error {
 	n, err := x.partNumber()
 	if err != nil {
@@ -167,7 +167,7 @@ func (x *exchange) copyPart() error {
 		a, ok1 := parseCount(first)
 		z, ok2 := parseCount(last)
 		if !ok || !ok1 || !ok2 || !strings.HasPrefix(text, "bytes=") || a > z {
-			return invalidArgument("x-cos-copy-source-range is bytes=first-last.")
+			return invalidArgument("x-cos-copy-source-range must be bytes=first-last.")
 		}
 		if z >= content.size {
 			return failure(http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range cannot be satisfied.")

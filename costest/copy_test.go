@@ -9,7 +9,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// sourceOf is a copy's source as the SDK wants it.
+// sourceOf returns the source of a copy in the form that the SDK requires.
 func sourceOf(s *costest.Server, bucket, key string) string {
 	return bucket + ".cos." + s.Region() + ".myqcloud.com/" + key
 }
@@ -128,7 +128,7 @@ func TestCopyParts(t *testing.T) {
 		t.Errorf("CRC %s", got)
 	}
 	wantValue(t, c, "to", value)
-	// A copy of an object of parts is one piece, and its ETag an MD5.
+	// A copy of a multipart object is a single object, and its ETag is an MD5.
 	out, _, err := c.Object.Copy(t.Context(), "again", sourceOf(s, s.Bucket(), "to"), nil)
 	check(t, err)
 	head, err := c.Object.Head(t.Context(), "from", nil)

@@ -96,19 +96,19 @@ type Server struct {
 	url    string
 	ca     []byte
 	client *http.Client
-	dir    string // of the spill
+	dir    string // directory of the spill
 	spill  *spill
 
 	mu      sync.Mutex
 	buckets map[string]*bucket
 
-	watch    sync.Mutex // guards what follows
+	watch    sync.Mutex // guards the fields below
 	rule     func(*Request) *Fault
 	requests []*Request
 	count    int
-	expired  map[string]bool // access key ids
+	expired  map[string]bool // expired access key ids
 	expiring *expiry
-	slow     int // so many COS requests are still to be slowed down
+	slow     int // number of COS requests that still get 503 SlowDown
 }
 
 // Format writes only the URL of the server, because the server contains secrets.
@@ -255,20 +255,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.open(w, r)
 	switch f := x.fault; f.does.Kind {
 	case fault.RespondBefore:
-		io.Copy(io.Discard, r.Body) // else the client may see a broken pipe, not the answer
-		s.note(x.seen, f.does.Status, false)
-		x.answer(w)
+		io.Copy(io.Discard, r.Body) // otherwise the client may get a broken pipe instead of the response
+		s.setResponse(x.seen, f.does.Status, false)
+		x.sendFault(w)
 	case fault.Lost:
 		panic(http.ErrAbortHandler)
 	case fault.ApplyThen:
 		x.out.silent = true
 		x.serve()
-		s.note(x.seen, f.does.Status, true)
-		x.answer(w)
+		s.setResponse(x.seen, f.does.Status, true)
+		x.sendFault(w)
 	case fault.Applied:
 		x.out.silent = true
 		x.serve()
-		s.note(x.seen, 0, true)
+		s.setResponse(x.seen, 0, true)
 		panic(http.ErrAbortHandler)
 	case fault.Delay:
 		if x.buffer() != nil || s.pause(r, f.does.Delay) != nil {
@@ -276,7 +276,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		x.serve()
 	case fault.AppliedLater:
-		x.keep()
+		x.holdBack()
 		panic(http.ErrAbortHandler)
 	case cutRequest:
 		if r.ContentLength == 0 || f.does.Bytes <= 0 {
@@ -288,30 +288,30 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// keep reads the request to its end, for the fault to carry it out later. It returns when
-// the client is to be cut off.
-func (x *exchange) keep() {
+// holdBack reads the request completely and holds it back. It returns when the connection to the
+// client can be closed.
+func (x *exchange) holdBack() {
 	if x.buffer() != nil {
-		return // it did not arrive
+		return // the request did not arrive completely
 	}
-	gone := x.r.Context()
-	x.r = x.r.WithContext(context.WithoutCancel(gone))
-	x.out.r, x.out.w, x.out.silent = x.r, nowhere{}, true // the real one ends with the connection
+	clientCtx := x.r.Context()
+	x.r = x.r.WithContext(context.WithoutCancel(clientCtx))
+	x.out.r, x.out.w, x.out.silent = x.r, nowhere{}, true // the real one is invalid when the connection is closed
 	done := x.fault.does.Later.Keep(func() {
 		x.serve()
-		x.s.note(x.seen, 0, true)
+		x.s.setResponse(x.seen, 0, true)
 	})
 	if x.fault.does.Hold {
 		select {
 		case <-done:
-		case <-gone.Done():
+		case <-clientCtx.Done():
 		case <-x.s.port.done:
 		}
 	}
 }
 
-// buffer reads the request's body to its end: net/http sees only then whether the client has
-// gone.
+// buffer reads the request's body completely, because net/http detects only then that the client
+// has disconnected.
 func (x *exchange) buffer() error {
 	d, _, err := x.s.read(x.body, math.MaxInt64)
 	if err != nil {
@@ -322,7 +322,7 @@ func (x *exchange) buffer() error {
 	return nil
 }
 
-// newID is an opaque id in the service's form.
+// newID returns an opaque id in the format of the service.
 func newID() string {
 	b := make([]byte, 18)
 	rand.Read(b)

@@ -8,26 +8,26 @@ import (
 	"sync"
 )
 
-// A data is the content of an object or a part, which never changes: in memory if it is
-// small, else in the spill. Several objects may share one, after a copy.
+// A data is the immutable content of an object or a part. It is in memory if it is small, and
+// otherwise in the spill. After a copy, several objects share one data.
 type data struct {
 	pieces []piece
 	size   int64
 }
 
-// A piece is n bytes of b, or of a hold from off on.
+// A piece is n bytes of b, or of a hold, starting at off.
 type piece struct {
 	b      []byte
 	hold   *hold
 	off, n int64
 }
 
-// inMemory is up to how many bytes a content is kept in memory.
+// inMemory is the largest size of a content that is kept in memory.
 const inMemory = 256 << 10
 
 var buffers = sync.Pool{New: func() any { return new([inMemory]byte) }}
 
-// read keeps what r yields, up to most bytes.
+// read stores the bytes of r, at most the given number.
 func (s *Server) read(r io.Reader, most int64) (data, digest, error) {
 	buf := buffers.Get().(*[inMemory]byte)
 	defer buffers.Put(buf)
@@ -69,8 +69,8 @@ var errTooLarge = failure(http.StatusBadRequest, "EntityTooLarge", "Your propose
 
 var errIncomplete = failure(http.StatusBadRequest, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header.")
 
-// A bodyReader tells a body that ended early from one that ended: [io.ReadFull] gives
-// both the same error.
+// A bodyReader distinguishes a body that ended early from a complete one. [io.ReadFull] returns the
+// same error for both.
 type bodyReader struct {
 	r   io.Reader
 	err error
@@ -89,7 +89,7 @@ func truncatedBody(r io.Reader) bool {
 	return ok && b.err != nil
 }
 
-// join is the content of several one after the other.
+// join concatenates several contents.
 func join(all []data) (d data) {
 	for _, one := range all {
 		d.pieces = append(d.pieces, one.pieces...)
@@ -98,7 +98,7 @@ func join(all []data) (d data) {
 	return d
 }
 
-// slice is n bytes from off on.
+// slice returns the n bytes that start at off.
 func (d data) slice(off, n int64) data {
 	out := data{size: n}
 	for _, p := range d.pieces {
@@ -120,7 +120,7 @@ func (d data) slice(off, n int64) data {
 	return out
 }
 
-// WriteTo writes all of it to w.
+// WriteTo writes the complete content to w.
 func (d data) WriteTo(w io.Writer) (total int64, err error) {
 	buf := buffers.Get().(*[inMemory]byte)
 	defer buffers.Put(buf)
@@ -142,7 +142,7 @@ func (d data) WriteTo(w io.Writer) (total int64, err error) {
 }
 
 // A dataReader reads a data once.
-type dataReader struct{ rest []piece } // its own
+type dataReader struct{ rest []piece } // not shared with the data
 
 func (r *dataReader) Read(b []byte) (n int, err error) {
 	for len(r.rest) > 0 && r.rest[0].n == 0 {
@@ -163,7 +163,7 @@ func (r *dataReader) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// digest computes what the service keeps of it.
+// digest computes the checksums that the service stores.
 func (d data) digest() (digest, error) {
 	h, crc := md5.New(), crc64.New(crcTable)
 	if _, err := d.WriteTo(io.MultiWriter(h, crc)); err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestRead: a body is kept up to its limit, whether its length was announced or not.
+// TestRead: a body is stored up to the limit, with and without a Content-Length.
 func TestRead(t *testing.T) {
 	s, err := New(nil)
 	if err != nil {
@@ -40,7 +40,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestBlocksComeBack: blocks without references is written over.
+// TestBlocksComeBack: blocks without references are used again.
 func TestBlocksComeBack(t *testing.T) {
 	s, err := New(nil)
 	if err != nil {

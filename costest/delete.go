@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// deleteObject answers DELETE Object, which succeeds whether there is one or not.
+// deleteObject handles DELETE Object, which succeeds even if the object does not exist.
 func (x *exchange) deleteObject() error {
 	x.s.mu.Lock()
-	b := x.here()
+	b := x.currentBucket()
 	done := b.remove(x.key, x.query.get("versionId"), x.s.o.Now())
 	x.s.mu.Unlock()
 	h := x.out.Header()
@@ -25,10 +25,10 @@ func (x *exchange) deleteObject() error {
 	return nil
 }
 
-// maxDocument is how long the document of a request may be.
+// maxDocument is the maximum length of a request document.
 const maxDocument = 4 << 20
 
-// readDocument reads a body and holds it against its Content-MD5.
+// readDocument reads a body and checks its Content-MD5.
 func (x *exchange) readDocument(needsMD5 bool) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(x.body, maxDocument+1))
 	switch {
@@ -44,7 +44,7 @@ func (x *exchange) readDocument(needsMD5 bool) ([]byte, error) {
 	return body, checkMD5(sum, md5.Sum(body))
 }
 
-// readXML reads a document whose root is named.
+// readXML reads a document and checks the name of its root element.
 func (x *exchange) readXML(needsMD5 bool, into any) error {
 	body, err := x.readDocument(needsMD5)
 	if err != nil {
@@ -92,17 +92,17 @@ type deleteResultXML struct {
 	Error   []deleteErrorXML
 }
 
-// deleteMany answers POST ?delete: 200, whatever became of each key.
+// deleteMany handles POST ?delete. The status is 200 even if keys fail.
 func (x *exchange) deleteMany() error {
-	var asked deleteXML
-	if err := x.readXML(true, &asked); err != nil {
+	var requested deleteXML
+	if err := x.readXML(true, &requested); err != nil {
 		return err
 	}
-	if len(asked.Object) == 0 || len(asked.Object) > maxPage {
+	if len(requested.Object) == 0 || len(requested.Object) > maxPage {
 		return errMalformedXML
 	}
 	refused := make(map[int]error)
-	for i, o := range asked.Object {
+	for i, o := range requested.Object {
 		if o.Key == "" {
 			return errMalformedXML
 		}
@@ -115,8 +115,8 @@ func (x *exchange) deleteMany() error {
 	}
 	var result deleteResultXML
 	x.s.mu.Lock()
-	b, now := x.here(), x.s.o.Now()
-	for i, o := range asked.Object {
+	b, now := x.currentBucket(), x.s.o.Now()
+	for i, o := range requested.Object {
 		if err := refused[i]; err != nil {
 			e := deleteErrorXML{Key: o.Key, VersionID: o.VersionID, Code: "InternalError", Message: err.Error()}
 			if known, ok := err.(*apiError); ok {
@@ -130,7 +130,7 @@ func (x *exchange) deleteMany() error {
 		if done.marker {
 			d.MarkerVersionID = done.version
 		}
-		if !asked.Quiet {
+		if !requested.Quiet {
 			result.Deleted = append(result.Deleted, d)
 		}
 	}

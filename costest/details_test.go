@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// TestEncryptionAtRest: a request for SSE-COS gets the header in each response.
+// TestEncryptionAtRest: after a put that requests SSE-COS, each response has the header.
 func TestEncryptionAtRest(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -48,12 +48,12 @@ func TestEncryptionAtRest(t *testing.T) {
 	}
 	_, copied, err := c.Object.Copy(t.Context(), "copy", sourceOf(s, s.Bucket(), "sse"), nil)
 	check(t, err)
-	encrypted("a copy", copied.Header, "") // it does not take the encryption along
+	encrypted("a copy", copied.Header, "") // a copy does not keep the encryption
 }
 
 func last(_ *cos.Response, err error) error { return err }
 
-// TestCopySourceSlash: S3 writes a slash in front of the source.
+// TestCopySourceSlash: the source may start with a slash, as in S3.
 func TestCopySourceSlash(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -63,7 +63,7 @@ func TestCopySourceSlash(t *testing.T) {
 	wantValue(t, c, "b", "value")
 }
 
-// TestServiceOfRegion: the host of a region lists its buckets, and no other's.
+// TestServiceOfRegion: the host of a region lists only the buckets of this region.
 func TestServiceOfRegion(t *testing.T) {
 	s := start(t, &costest.Options{Region: "ap-guangzhou"})
 	for host, want := range map[string]int{"cos.ap-guangzhou.myqcloud.com": 1, "cos.ap-shanghai.myqcloud.com": 0, "service.cos.myqcloud.com": 1} {
@@ -77,7 +77,7 @@ func TestServiceOfRegion(t *testing.T) {
 	}
 }
 
-// TestForgedToken: a bad signature by a key that is known makes no request to the issuer.
+// TestForgedToken: a bad signature by a known key causes no request to the issuer.
 func TestForgedToken(t *testing.T) {
 	i := newIssuer(t, nil)
 	s := start(t, nil)

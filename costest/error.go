@@ -10,7 +10,7 @@ import (
 type apiError struct {
 	status                     int
 	code, message              string
-	stringToSign, formatString string // of SignatureDoesNotMatch
+	stringToSign, formatString string // for SignatureDoesNotMatch
 }
 
 func (e *apiError) Error() string { return e.code + ": " + e.message }
@@ -19,7 +19,7 @@ func failure(status int, code, format string, args ...any) *apiError {
 	return &apiError{status: status, code: code, message: fmt.Sprintf(format, args...)}
 }
 
-// errAccessDenied is a plain refusal, word for word.
+// errAccessDenied is the usual denial, with the exact text of the service.
 var errAccessDenied = failure(http.StatusForbidden, "AccessDenied", "Access Denied.")
 
 type errorXML struct {
@@ -33,7 +33,7 @@ type errorXML struct {
 	TraceID      string `xml:"TraceId"`
 }
 
-// xmlHeader is how every document of the service begins.
+// xmlHeader is the first line of every document of the service.
 const xmlHeader = "<?xml version='1.0' encoding='utf-8' ?>\n"
 
 // ErrorXML returns the body of an error response of COS, for [RespondBefore] and [ApplyThen].

@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// A token of an OIDC issuer becomes a temporary key of a role.
+// A token of an OIDC issuer is exchanged for a temporary key of a role.
 func ExampleServer_AddRole() {
 	issuer := testcloud.NewIssuer(nil) // any issuer with discovery
 	defer issuer.Close()

@@ -29,7 +29,7 @@ func Example() {
 	_, err = client.Object.Put(ctx, "bots/0xabc/openai", strings.NewReader("v"), nil)
 	fmt.Println("put:", err)
 
-	// The next answer is lost, although the object is written.
+	// The response to the next put is lost, but the object is stored.
 	s.SetRule(func(r *costest.Request) *costest.Fault {
 		if r.Action == "PutObject" {
 			return costest.ApplyThen(http.StatusInternalServerError, costest.ErrorXML("InternalError", "try again"))

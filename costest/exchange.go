@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// An exchange is one request and its answer.
+// An exchange is one request and its response.
 type exchange struct {
 	s    *Server
 	r    *http.Request
@@ -20,19 +20,19 @@ type exchange struct {
 
 	at          place
 	accelerated bool
-	region      string // of a host that names no bucket
-	bucket      string // as the host names it, "" if it names none that can exist
+	region      string // the region of a host without a bucket
+	bucket      string // the bucket in the host, or "" if it cannot exist
 	key         string
 	query       query
 	op          *operation
 	fault       *Fault
-	bad         error // what is wrong with the request line
+	bad         error // an error in the request line
 
 	caller    caller
 	signature *signature
 }
 
-// open reads a request's line and head, notes it, and asks what is to be done to it.
+// open parses the request line and the headers, records the request, and chooses its fault.
 func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{s: s, r: r}
 	x.at, x.bucket, x.accelerated = s.locate(r.Host)
@@ -41,7 +41,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	if x.at == atPathStyle {
 		x.region, x.bucket = x.bucket, ""
-		if r.Method == http.MethodGet && r.URL.Path == "/" { // GET Service of a region (436/8291)
+		if r.Method == http.MethodGet && r.URL.Path == "/" { // GET Service for one region (436/8291)
 			x.at = atService
 		}
 	}
@@ -79,7 +79,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 			x.seen.AccessKeyID = x.signature.id
 		}
 	}
-	x.fault = s.judge(x.seen)
+	x.fault = s.record(x.seen)
 	x.out = &reply{s: s, w: w, r: r, seen: x.seen, fault: x.fault, left: -1}
 	x.body = r.Body
 	if x.fault.does.Kind == cutRequest {
@@ -89,7 +89,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// serve answers faithfully, but for what the reply leaves out.
+// serve handles the request. The fault may change the response.
 func (x *exchange) serve() {
 	switch x.at {
 	case atSTS:
@@ -108,11 +108,11 @@ func (x *exchange) serve() {
 	x.out.finish()
 }
 
-// serveCOS checks in the order in which the service does, and then lets the operation answer.
+// serveCOS makes the checks in the order of the service, and then runs the operation.
 func (x *exchange) serveCOS() error {
 	switch {
 	case x.at == atElsewhere || x.at == atLoopback && strings.HasPrefix(x.key, "/") && x.bad != nil:
-		return failure(http.StatusBadRequest, "InvalidURI", "%s is no host of this server.", x.r.Host)
+		return failure(http.StatusBadRequest, "InvalidURI", "%s is not a host of this server.", x.r.Host)
 	case x.at == atPathStyle, x.at == atLoopback && x.namesBucket():
 		return failure(http.StatusForbidden, "PathStyleDomainForbidden", "The bucket you are attempting to access must be addressed using COS virtual-styled domain.")
 	case x.bad != nil:
@@ -147,21 +147,21 @@ func (x *exchange) serveCOS() error {
 	return x.op.serve(x)
 }
 
-// namesBucket reports whether a path on a loopback Host starts with the bucket's name, as
-// path style has it.
+// namesBucket reports whether the path of a request to a loopback host starts with the name of the
+// bucket, as in path style.
 func (x *exchange) namesBucket() bool {
 	first, _, _ := strings.Cut(x.key, "/")
 	return first == x.s.o.Bucket
 }
 
-// authenticate finds out who signed.
+// authenticate determines the signer of the request.
 func (x *exchange) authenticate() error {
 	g := x.signature
 	if g == nil {
 		x.caller = caller{anonymous: true}
 		for _, p := range x.query {
 			if strings.HasPrefix(p.name, "response-") {
-				return errAccessDenied // they need a signature
+				return errAccessDenied // these requests require a signature
 			}
 		}
 		return nil
@@ -197,7 +197,7 @@ func (x *exchange) authenticate() error {
 	return nil
 }
 
-// errToken is what a bad, missing or expired token is answered.
+// errToken returns the error for a wrong, missing or expired token.
 func (s *Server) errToken() error {
 	switch code := s.unsure("expired-token"); code {
 	case "InvalidAccessKeyId":
@@ -209,7 +209,7 @@ func (s *Server) errToken() error {
 	}
 }
 
-// allow asks whether the caller may do an action on a key of the exchange's bucket.
+// allow checks whether the caller may perform an action on a key of the exchange's bucket.
 func (x *exchange) allow(action, key string) error {
 	return x.allowIn(x.bucket, action, key, x.query.get("versionId"))
 }
@@ -233,13 +233,14 @@ func (x *exchange) allowIn(bucket, action, key, version string) error {
 	return x.s.authorize(x.caller, r)
 }
 
-// What has versions, and what has a prefix, as condition keys are concerned (436/46206).
+// The actions that have the version condition key, and those that have the prefix condition key
+// (436/46206).
 var (
 	versioned = []string{"GetObject", "HeadObject", "DeleteObject", "GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"}
 	prefixed  = []string{"GetBucket", "GetBucketObjectVersions", "ListMultipartUploads"}
 )
 
-// conditions are the condition keys of the request, or of the part of it that needs action
+// conditions returns the condition keys of the request, or of the part of it that requires action
 // (436/46206).
 func (x *exchange) conditions(action, version string) map[string]string {
 	c := map[string]string{

@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// TestDelayedClientGone: what a client gave up is not carried out.
+// TestDelayedClientGone: a delayed request is not applied if its client gives up.
 func TestDelayedClientGone(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -34,7 +34,8 @@ func TestDelayedClientGone(t *testing.T) {
 	wantCode(t, "then", err, "404 NoSuchKey")
 }
 
-// TestCutWithoutBody: a request without a body is cut, too, and not carried out.
+// TestCutWithoutBody: the fault also closes the connection of a request without a body, and does
+// not apply the request.
 func TestCutWithoutBody(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -58,7 +59,7 @@ func TestCutWithoutBody(t *testing.T) {
 	}
 }
 
-// TestErrorHeads: an error has the head of an answer and not that of the object.
+// TestErrorHeads: an error response has the general headers, but not those of the object.
 func TestErrorHeads(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -89,7 +90,8 @@ func TestErrorHeads(t *testing.T) {
 	}
 }
 
-// TestLateHead: an answer that begins before the work is done does not tell what comes of it.
+// TestLateHead: the headers of a response that starts before the call ends do not contain its
+// result.
 func TestLateHead(t *testing.T) {
 	s := start(t, &costest.Options{Versioning: "Enabled"})
 	c := sdk(t, s, s.Bucket())
@@ -108,7 +110,7 @@ func TestLateHead(t *testing.T) {
 	}
 }
 
-// TestLagShowsOld: while lists lag behind, they show what a key held before.
+// TestLagShowsOld: during the lag, lists show the previous version of a key.
 func TestLagShowsOld(t *testing.T) {
 	clock := newMovingClock()
 	s := start(t, &costest.Options{ListLag: time.Minute, Now: clock.now})
@@ -140,7 +142,7 @@ func TestLagShowsOld(t *testing.T) {
 	}
 }
 
-// TestVersionIDs: an id may hold what a URL has to escape.
+// TestVersionIDs: a version id may contain characters that a URL must escape.
 func TestVersionIDs(t *testing.T) {
 	s := start(t, &costest.Options{Versioning: "Enabled", Unsure: map[string]string{"version-id": "base64"}})
 	c := sdk(t, s, s.Bucket())
@@ -158,7 +160,7 @@ func TestVersionIDs(t *testing.T) {
 	}
 }
 
-// TestRawPath: a path is what was sent, whatever else is in it.
+// TestRawPath: the server uses the raw path that the client sent.
 func TestRawPath(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -179,7 +181,8 @@ func TestRawPath(t *testing.T) {
 	}
 }
 
-// TestAbortedMarker: a list of uploads goes on behind one that was aborted meanwhile.
+// TestAbortedMarker: a list of uploads continues after the marker even if that upload was aborted
+// in the meantime.
 func TestAbortedMarker(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -201,7 +204,8 @@ func TestAbortedMarker(t *testing.T) {
 	}
 }
 
-// TestNotPlayed: what this server does not do is refused, not done as something else.
+// TestNotPlayed: requests for features that are not implemented are refused, and not handled as
+// other calls.
 func TestNotPlayed(t *testing.T) {
 	s := start(t, nil)
 	put(t, sdk(t, s, s.Bucket()), "k.jpg", "v")
@@ -228,15 +232,15 @@ func TestLifecycleRefused(t *testing.T) {
 		{"a date", rule("<Expiration><Date>2030-01-01T00:00:00+08:00</Date></Expiration>"), "no error"},
 	} {
 		body := "<LifecycleConfiguration>" + tc.rules + "</LifecycleConfiguration>"
-		status, _, answer := do(t, s, "PUT", "/?lifecycle", body, owner(s), "Content-Md5", contentMD5(body))
-		if (status == 200) != (tc.want == "no error") || status != 200 && !strings.Contains(answer, "<Code>MalformedXML<") {
-			t.Errorf("%s: %d %s, want %s", tc.what, status, answer, tc.want)
+		status, _, body := do(t, s, "PUT", "/?lifecycle", body, owner(s), "Content-Md5", contentMD5(body))
+		if (status == 200) != (tc.want == "no error") || status != 200 && !strings.Contains(body, "<Code>MalformedXML<") {
+			t.Errorf("%s: %d %s, want %s", tc.what, status, body, tc.want)
 		}
 	}
 }
 
-// TestDescriptors: contents take no descriptor each, and blocks without references is
-// written over.
+// TestDescriptors: contents do not need a file descriptor each, and blocks without references are
+// used again.
 func TestDescriptors(t *testing.T) {
 	fds := func() int {
 		all, err := os.ReadDir("/proc/self/fd")
@@ -266,7 +270,7 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
-// TestCopyWithoutCRC: the fault leaves it out of the document of a copy, too.
+// TestCopyWithoutCRC: the fault also removes the CRC from the result document of a copy.
 func TestCopyWithoutCRC(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())

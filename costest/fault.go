@@ -10,10 +10,10 @@ import (
 // A Fault replaces the normal handling of one request.
 type Fault struct {
 	does          fault.Fault
-	code, message string // of an error in a 200
+	code, message string // for an error in a 200
 }
 
-// Kinds that only a server of COS has.
+// Kinds that only a COS server has.
 const (
 	cutRequest = fault.Own + iota
 	slowBody
@@ -41,8 +41,8 @@ func DropBefore() *Fault { return &Fault{does: fault.Fault{Kind: fault.Lost}} }
 // [DropBefore], net/http may repeat a GET.
 func DropAfter() *Fault { return &Fault{does: fault.Fault{Kind: fault.Applied}} }
 
-// A Later keeps requests and applies them when the test calls Apply, after their client has given up.
-// The zero value is ready to use.
+// A Later holds requests back until the test calls Apply, after their clients have given up. The
+// zero value is ready to use.
 type Later struct{ kept fault.Later }
 
 // Cut reads the request and closes the connection.
@@ -51,12 +51,12 @@ func (l *Later) Cut() *Fault { return &Fault{does: l.kept.Cut()} }
 // Wait reads the request and sends no response.
 func (l *Later) Wait() *Fault { return &Fault{does: l.kept.Wait()} }
 
-// Kept waits until a request has been read completely and kept, or until ctx ends. If the client gives
-// up before that, the request is not kept.
+// Kept waits until a request has been read completely and is held back, or until ctx ends. If the
+// client gives up earlier, the request is discarded.
 func (l *Later) Kept(ctx context.Context) error { return l.kept.Kept(ctx) }
 
-// Apply applies the kept requests in the order of their arrival, and returns their number. The responses
-// are lost; [Request].Applied reports the effect.
+// Apply applies the held-back requests in the order of their arrival, and returns their number. The
+// responses are lost; [Request].Applied reports the effect.
 func (l *Later) Apply() int { return l.kept.Apply() }
 
 // CutRequest closes the connection after the given number of bytes of the request body, or immediately if

@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// always gives one fault to every request with that action.
+// always returns a rule that injects one fault into every request with the action.
 func always(action string, f *costest.Fault) func(*costest.Request) *costest.Fault {
 	return func(r *costest.Request) *costest.Fault {
 		if r.Action == action {
@@ -31,7 +31,7 @@ func TestFaultsOfWrites(t *testing.T) {
 	c := sdk(t, s, s.Bucket())
 	for i, tc := range []struct {
 		fault   *costest.Fault
-		want    string // "" is a cut connection
+		want    string // "" means a closed connection
 		applied bool
 	}{
 		{costest.RespondBefore(500, costest.ErrorXML("InternalError", "no")), "500 InternalError", false},
@@ -100,7 +100,7 @@ func TestFaultsOfReads(t *testing.T) {
 	}
 }
 
-// A write that takes effect when its client has long given up, cut off or left waiting.
+// A write takes effect after its client has given up, with the connection closed or left open.
 func TestLater(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -110,7 +110,7 @@ func TestLater(t *testing.T) {
 		s.Reset()
 		s.SetRule(always("PutObject", f))
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { // who is left waiting gives up in the end
+		go func() { // the waiting client gives up
 			if later.Kept(ctx) == nil {
 				cancel()
 			}
@@ -139,7 +139,8 @@ func TestLater(t *testing.T) {
 	}
 }
 
-// TestDelay: a client that waits less than the delay gets no answer, and nothing is done.
+// TestDelay: a client that waits less than the delay gets no response, and the request is not
+// applied.
 func TestDelay(t *testing.T) {
 	s := start(t, &costest.Options{Delay: time.Hour})
 	client := *s.Client()
@@ -168,7 +169,7 @@ func TestDelayEndsWithTheClient(t *testing.T) {
 	}
 }
 
-// A 200 that holds an error: the body alone tells (436/7742, 436/10881).
+// A response with status 200 may contain an error in the body (436/7742, 436/10881).
 func TestLateErrors(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		fault := costest.LateError
@@ -247,7 +248,7 @@ func TestSlowDown(t *testing.T) {
 	}
 }
 
-// What a Request shows holds no secret.
+// A printed Request contains no secret.
 func TestRequestsShowNoSecret(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())

@@ -9,17 +9,17 @@ import (
 
 const metaPrefix = "X-Cos-Meta-"
 
-// maxMeta is how long one of them may be.
+// maxMeta is the maximum length of one metadata header.
 const maxMeta = 2 << 10
 
-// plainHeaders are those of a PUT that come back with GET and HEAD.
+// plainHeaders are the headers of a PUT that GET and HEAD return.
 var plainHeaders = []string{"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires"}
 
 func invalidArgument(format string, args ...any) error {
 	return failure(http.StatusBadRequest, "InvalidArgument", format, args...)
 }
 
-// keptHeaders returns what of a request's head is kept with the object.
+// keptHeaders returns the headers of a request that are stored with the object.
 func (s *Server) keptHeaders(h http.Header) (http.Header, error) {
 	kept := make(http.Header)
 	for _, name := range plainHeaders {
@@ -27,7 +27,7 @@ func (s *Server) keptHeaders(h http.Header) (http.Header, error) {
 			kept.Set(name, v)
 		}
 	}
-	limit, _ := strconv.Atoi(s.unsure("metadata-limit")) // of all together; each has maxMeta
+	limit, _ := strconv.Atoi(s.unsure("metadata-limit")) // the limit for all of them together
 	total := 0
 	for name, values := range h {
 		suffix, ok := strings.CutPrefix(name, metaPrefix)
@@ -52,7 +52,8 @@ func (s *Server) keptHeaders(h http.Header) (http.Header, error) {
 	return kept, nil
 }
 
-// storageClasses are those that can be written; the archive classes are not played.
+// storageClasses are the storage classes that can be written. The archive classes are not
+// implemented.
 var storageClasses = []string{"", "STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "MAZ_STANDARD", "MAZ_STANDARD_IA"}
 
 func storageClass(h http.Header) (string, error) {
@@ -66,7 +67,8 @@ func storageClass(h http.Header) (string, error) {
 	return class, nil
 }
 
-// headerEncryption asks for encryption at rest, and is sent back with what has it (436/7749).
+// headerEncryption requests encryption at rest, and is in the response for an encrypted object
+// (436/7749).
 const headerEncryption = "X-Cos-Server-Side-Encryption"
 
 func (v *version) echoEncryption(h http.Header) {
@@ -75,7 +77,7 @@ func (v *version) echoEncryption(h http.Header) {
 	}
 }
 
-// checkEncryption refuses encryption whose ETag and checks are different.
+// checkEncryption rejects kinds of encryption that change the ETag and the checksums.
 func checkEncryption(h http.Header) error {
 	for name := range h {
 		name = strings.ToLower(name)
@@ -89,8 +91,8 @@ func checkEncryption(h http.Header) error {
 	return nil
 }
 
-// checkASCII refuses values that cannot be signed: the service reads their bytes as
-// something else than the client signed.
+// checkASCII rejects values that cannot be signed, because the service decodes their bytes
+// differently from the client.
 func checkASCII(h http.Header) error {
 	for name, values := range h {
 		for _, v := range values {
@@ -102,7 +104,7 @@ func checkASCII(h http.Header) error {
 	return nil
 }
 
-// putCondition plays If-Match and If-None-Match on a write.
+// putCondition checks If-Match and If-None-Match on a write.
 func (x *exchange) putCondition(latest *version) error {
 	match, none := x.r.Header.Get("If-Match"), x.r.Header.Get("If-None-Match")
 	if match == "" && none == "" {

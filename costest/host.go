@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// A place is what a Host means.
+// A place is the target of a host.
 type place int
 
 const (
-	atBucket    place = iota // a bucket, which the host names
-	atLoopback               // the one bucket of the options, or STS or CAM
+	atBucket    place = iota // the bucket in the host
+	atLoopback               // the bucket of the options, or STS or CAM
 	atService                // the list of buckets
-	atPathStyle              // path style, which is refused
+	atPathStyle              // path style, which is rejected
 	atSTS
 	atCAM
 	atElsewhere
 )
 
-// bucketHost is a host of COS; a bucket's is <bucket>.cos.<region>.<domain>.
+// bucketHost matches a host of COS. The host of a bucket is <bucket>.cos.<region>.<domain>.
 var bucketHost = regexp.MustCompile(`^(?:([a-z0-9-]+)\.)?(cos|cos-internal)\.([a-z0-9-]+)\.(myqcloud\.com|tencentcos\.cn)$`)
 
-// locate says what a Host means, which bucket it names (one of path style: which region), and
-// whether through global acceleration.
+// locate returns the target of a host, its bucket (for path style, its region), and whether it uses
+// global acceleration.
 func (s *Server) locate(host string) (at place, bucket string, accelerated bool) {
 	name := strings.ToLower(host)
 	if h, _, err := net.SplitHostPort(name); err == nil {
@@ -42,7 +42,7 @@ func (s *Server) locate(host string) (at place, bucket string, accelerated bool)
 		case m[1] == "":
 			return atPathStyle, m[3], false
 		case !accelerated && m[3] != s.o.Region:
-			return atBucket, "", false // no such bucket in that region
+			return atBucket, "", false // there is no such bucket in this region
 		}
 		return atBucket, m[1], accelerated
 	}
@@ -57,7 +57,7 @@ func (s *Server) locate(host string) (at place, bucket string, accelerated bool)
 	return atElsewhere, "", false
 }
 
-// api says which API a request on a loopback Host is for, by its version.
+// api determines the API of a request to a loopback host, from its version.
 func api(r *http.Request) place {
 	if r.Header.Get("X-TC-Action") == "" {
 		return atLoopback
@@ -71,10 +71,10 @@ func api(r *http.Request) place {
 	return atLoopback
 }
 
-// maxHost is how long a bucket's whole host may be.
+// maxHost is the maximum length of the complete host of a bucket.
 const maxHost = 60
 
-// checkBucketName holds a bucket's name against the rules: <name>-<appid> (436/13312).
+// checkBucketName checks the name of a bucket, <name>-<appid>, against the rules (436/13312).
 func (s *Server) checkBucketName(name string) error {
 	if !bucketName.MatchString(name) || len(s.bucketHost(name)) > maxHost {
 		return failure(http.StatusBadRequest, "InvalidBucketName", "The specified bucket is not valid.")

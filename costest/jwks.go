@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// claims are those of a token that CAM looks at.
+// claims are the claims of a token that CAM checks.
 type claims struct {
 	Issuer    string    `json:"iss"`
 	Subject   string    `json:"sub"`
@@ -27,7 +27,7 @@ type claims struct {
 	NotBefore *float64  `json:"nbf"`
 }
 
-// audiences is one string or a list (RFC 7519, section 4.1.3).
+// audiences is a string or a list of strings (RFC 7519, section 4.1.3).
 type audiences []string
 
 func (a *audiences) UnmarshalJSON(b []byte) error {
@@ -45,7 +45,7 @@ type verificationKey struct {
 	N, E, X, Y              string
 }
 
-// parseKeys reads a key set and leaves out keys of other kinds.
+// parseKeys parses a key set, and ignores keys of other kinds.
 func parseKeys(jwks []byte) ([]verificationKey, error) {
 	var set struct{ Keys []verificationKey }
 	if err := json.Unmarshal(jwks, &set); err != nil {
@@ -93,11 +93,11 @@ func (k verificationKey) public() (crypto.PublicKey, error) {
 	return nil, fmt.Errorf("a key of kind %q", k.Kty)
 }
 
-// verify checks the signature of a token in compact form (RFC 7515) and returns its
-// errNoKey means that none of the keys is the one that a token names.
+// errNoKey means that the key set does not contain the key of a token.
 var errNoKey = errors.New("verification failure")
 
-// claims, of which nothing else has been checked.
+// verify checks the signature of a token in compact form (RFC 7515) and returns its claims, which
+// the caller must check.
 func verify(token string, keys []verificationKey, algorithms ...string) (claims, error) {
 	var c claims
 	parts := strings.Split(token, ".")
@@ -151,7 +151,7 @@ func verify(token string, keys []verificationKey, algorithms ...string) (claims,
 	return c, errors.New("verification failure")
 }
 
-// discover fetches the key set of an issuer by OpenID Connect Discovery 1.0.
+// discover fetches the key set of an issuer with OpenID Connect Discovery 1.0.
 func discover(ctx context.Context, client *http.Client, issuer string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxKey is how many bytes a key may have; S3 has 1024.
+// maxKey is the maximum length of a key in bytes. In S3 it is 1024.
 const maxKey = 850
 
-// checkKey holds a key against the rules (436/13324, 436/14518).
+// checkKey checks a key against the rules (436/13324, 436/14518).
 func (s *Server) checkKey(key string) error {
 	n := len(key)
 	if s.unsure("key-length") == "encoded" {

@@ -11,10 +11,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxPage is how many entries a list, and keys a multi-delete, may have.
+// maxPage is the maximum number of entries in a list, and of keys in a multi-delete.
 const maxPage = 1000
 
-// A page is what all lists have in common.
+// A page contains the parameters that all lists have.
 type page struct {
 	prefix, delimiter string
 	max               int
@@ -43,7 +43,7 @@ func (x *exchange) page(maxName string) (page, error) {
 	return p, nil
 }
 
-// encoding is the EncodingType that the answer shows.
+// encoding returns the EncodingType for the response.
 func (p page) encoding() string {
 	if p.encoded {
 		return "url"
@@ -51,7 +51,7 @@ func (p page) encoding() string {
 	return ""
 }
 
-// show writes a key as the answer has it.
+// show returns a key as it is written in the response.
 func (p page) show(s string) string {
 	if p.encoded {
 		return encode(s, "/")
@@ -59,7 +59,7 @@ func (p page) show(s string) string {
 	return s
 }
 
-// group returns the common prefix that a key belongs to, "" if none.
+// group returns the common prefix of a key, or "".
 func (p page) group(key string) string {
 	if p.delimiter == "" {
 		return ""
@@ -71,7 +71,7 @@ func (p page) group(key string) string {
 	return p.prefix + before + p.delimiter
 }
 
-// matching returns the keys with the prefix that come after marker or are marker itself.
+// matching returns the keys with the prefix that are equal to marker or after it.
 func (p page) matching(keys []string, marker string) []string {
 	from := sort.SearchStrings(keys, max(p.prefix, marker))
 	to := from
@@ -116,7 +116,7 @@ type listXML struct {
 	Contents       []contentXML
 }
 
-// listObjects answers GET Bucket, of which there is only the first version.
+// listObjects handles GET Bucket. Only version 1 is implemented.
 func (x *exchange) listObjects() error {
 	p, err := x.page("max-keys")
 	if err != nil {
@@ -129,7 +129,7 @@ func (x *exchange) listObjects() error {
 	}
 	x.s.mu.Lock()
 	defer x.unlockAndSend(&out)
-	b := x.here()
+	b := x.currentBucket()
 	last, group, n := "", "", 0
 	for _, key := range p.matching(b.keys(), marker) {
 		v := x.s.listed(b.objects[key])
@@ -159,15 +159,15 @@ func (x *exchange) listObjects() error {
 	return nil
 }
 
-// unlockAndSend writes a list once the buckets are free again: the client may be slow.
+// unlockAndSend unlocks the buckets before it sends a list, because the client may be slow.
 func (x *exchange) unlockAndSend(list any) {
 	x.s.mu.Unlock()
 	x.out.Header().Set("X-Cos-Bucket-Region", x.s.o.Region)
 	x.sendXML(http.StatusOK, list)
 }
 
-// listed is the version that a list shows of a key: one that is old enough, or what it
-// replaced.
+// listed returns the version of a key that a list shows: one that is old enough, or the version
+// that it replaced.
 func (s *Server) listed(all []*version) *version {
 	for _, v := range all {
 		if s.old(v.modified) {
@@ -184,7 +184,7 @@ func (s *Server) old(t time.Time) bool {
 	return s.o.ListLag == 0 || !s.o.Now().Before(t.Add(s.o.ListLag))
 }
 
-// listTime is a time as lists have it: to the second, though in milliseconds.
+// listTime returns a time as lists show it: rounded to seconds, but written with milliseconds.
 func listTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") + ".000Z" }
 
 type versionXML struct {
@@ -215,7 +215,7 @@ type listVersionsXML struct {
 	Versions            []versionXML
 }
 
-// listVersions answers GET ?versions, newest first within a key.
+// listVersions handles GET ?versions. The versions of a key are sorted from new to old.
 func (x *exchange) listVersions() error {
 	p, err := x.page("max-keys")
 	if err != nil {
@@ -231,7 +231,7 @@ func (x *exchange) listVersions() error {
 	}
 	x.s.mu.Lock()
 	defer x.unlockAndSend(&out)
-	b := x.here()
+	b := x.currentBucket()
 	lastKey, lastID, group, n := "", "", "", 0
 	full := func() bool {
 		if n < p.max {
@@ -252,12 +252,12 @@ func (x *exchange) listVersions() error {
 		if p.skips(keyMarker, g) || g != "" && g == group {
 			continue
 		}
-		after := key > keyMarker // else wait for the version of the marker
+		after := key > keyMarker // otherwise, start after the version in the marker
 		if !after && (idMarker == "" || g != "") {
 			continue
 		}
 		if !after && !slices.ContainsFunc(b.objects[key], func(v *version) bool { return v.id == idMarker }) {
-			after = true // it was deleted since: what is left of the key was behind it
+			after = true // the version in the marker was deleted, so all remaining ones were after it
 		}
 		if group = g; g != "" && after {
 			if full() {

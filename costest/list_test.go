@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// walk lists all pages, as "key" and "prefix*", with a bar after each page.
+// walk lists all pages. The result contains "key" and "prefix*", and a bar after each page.
 func walk(t *testing.T, c *cos.Client, opt cos.BucketGetOptions) string {
 	t.Helper()
 	var b strings.Builder
@@ -80,7 +80,7 @@ func TestList(t *testing.T) {
 	wantCode(t, "encoding", err, "400 InvalidArgument")
 }
 
-// The elements of a list stand as the documents print them (436/7734).
+// The elements of a list have the documented order (436/7734).
 func TestListDocument(t *testing.T) {
 	now := time.Date(2020, 12, 10, 3, 37, 30, 0, time.UTC)
 	s := start(t, &costest.Options{Now: func() time.Time { return now }})
@@ -120,7 +120,8 @@ func TestListLag(t *testing.T) {
 	}
 }
 
-// walkVersions lists all pages: key, ! for the latest, - for a marker, 0 for the id null.
+// walkVersions lists all pages. The result contains the keys, with ! for the latest version, - for
+// a delete marker, and 0 for the id null.
 func walkVersions(t *testing.T, c *cos.Client, opt cos.BucketGetObjectVersionsOptions) string {
 	t.Helper()
 	var b strings.Builder

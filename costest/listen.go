@@ -16,27 +16,27 @@ import (
 	"time"
 )
 
-// A port answers http and https on one listener: the first byte of a connection tells
-// them apart. Connections that clients tunnel to it through itself (CONNECT) join in.
+// A port serves http and https on one listener, and distinguishes them by the first byte of a
+// connection. It also serves connections that a client tunnels through it (CONNECT).
 type port struct {
 	net.Listener
-	tls  *tls.Config // nil: no https
+	tls  *tls.Config // nil means no https
 	in   chan net.Conn
 	done chan struct{}
 
-	mu     sync.Mutex
-	closed bool
-	young  map[net.Conn]bool // of which no byte has come
+	mu          sync.Mutex
+	closed      bool
+	silentConns map[net.Conn]bool // connections that have not yet sent a byte
 }
 
 func newPort(l net.Listener, config *tls.Config) *port {
-	p := &port{Listener: l, tls: config, in: make(chan net.Conn), done: make(chan struct{}), young: make(map[net.Conn]bool)}
+	p := &port{Listener: l, tls: config, in: make(chan net.Conn), done: make(chan struct{}), silentConns: make(map[net.Conn]bool)}
 	go p.accept()
 	return p
 }
 
-// accept takes connections until the port is closed. That there is no descriptor left for
-// one, say, passes.
+// accept accepts connections until the port is closed. It ignores temporary errors, such as a lack
+// of file descriptors.
 func (p *port) accept() {
 	for {
 		conn, err := p.Listener.Accept()
@@ -52,7 +52,7 @@ func (p *port) accept() {
 	}
 }
 
-// sort hands a connection to the server once its first byte says what it speaks.
+// sort passes a connection to the http or the https server, after its first byte has arrived.
 func (p *port) sort(conn net.Conn) {
 	p.mu.Lock()
 	if p.closed {
@@ -60,12 +60,12 @@ func (p *port) sort(conn net.Conn) {
 		conn.Close()
 		return
 	}
-	p.young[conn] = true
+	p.silentConns[conn] = true
 	p.mu.Unlock()
 	r := bufio.NewReader(conn)
 	first, err := r.Peek(1)
 	p.mu.Lock()
-	delete(p.young, conn)
+	delete(p.silentConns, conn)
 	p.mu.Unlock()
 	if err != nil {
 		conn.Close()
@@ -106,13 +106,13 @@ func (p *port) Close() error {
 	}
 	p.closed = true
 	close(p.done)
-	for conn := range p.young {
+	for conn := range p.silentConns {
 		conn.Close()
 	}
 	return p.Listener.Close()
 }
 
-// tunnel answers CONNECT: whatever the host, the other end is this server.
+// tunnel handles CONNECT. For every host, the other end is this server.
 func (s *Server) tunnel(w http.ResponseWriter) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Server) tunnel(w http.ResponseWriter) {
 	go s.port.sort(peeked{conn, rw.Reader})
 }
 
-// certificates makes a CA and the server's certificate for the names of the service.
+// certificates creates a CA, and a server certificate for the hosts of the service.
 func certificates(region string) (ca []byte, config *tls.Config, err error) {
 	now := time.Now()
 	template := func(serial int64, name string) *x509.Certificate {
@@ -164,6 +164,6 @@ func certificates(region string) (ca []byte, config *tls.Config, err error) {
 	ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootDER})
 	return ca, &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{leafDER, rootDER}, PrivateKey: leafKey}},
-		NextProtos:   []string{"http/1.1"}, // faults cut connections, of which HTTP/2 has one for all
+		NextProtos:   []string{"http/1.1"}, // faults close connections, and HTTP/2 uses a single one for all requests
 	}, nil
 }

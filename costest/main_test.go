@@ -32,7 +32,7 @@ func start(t testing.TB, o *costest.Options) *costest.Server {
 	return s
 }
 
-// sdk is a client of a bucket with the owner's key, that tries once.
+// sdk returns a client of a bucket with the owner's key and without retries.
 func sdk(t testing.TB, s *costest.Server, bucket string) *cos.Client {
 	t.Helper()
 	return sdkAs(t, s, bucket, s.SecretID(), s.SecretKey(), "")
@@ -61,7 +61,7 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// code is the status and the code of an error of the SDK, or the error itself.
+// code returns the status and the code of an error of the SDK, or the error itself.
 func code(err error) string {
 	var e *cos.ErrorResponse
 	if errors.As(err, &e) {
@@ -119,12 +119,12 @@ func header(pairs ...string) *http.Header {
 	return &h
 }
 
-// A clock is set by hand.
+// The test sets the time of a clock.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
 
-// do sends a request as it is, signed by the owner unless sign is nil.
+// do sends a request unchanged, signed by the owner unless sign is nil.
 func do(t testing.TB, s *costest.Server, method, path, body string, signer func(*http.Request), pairs ...string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.BucketURL(s.Bucket())+path, strings.NewReader(body))
@@ -149,13 +149,13 @@ func owner(s *costest.Server) func(*http.Request) {
 	}
 }
 
-// signAt signs with the owner's key for an hour from now on.
+// signAt signs with the owner's key. The signature is valid from now for an hour.
 func signAt(s *costest.Server, r *http.Request, now time.Time) {
 	end := now.Add(time.Hour)
 	cos.AddAuthorizationHeader(s.SecretID(), s.SecretKey(), "", r, &cos.AuthTime{SignStartTime: now, SignEndTime: end, KeyStartTime: now, KeyEndTime: end})
 }
 
-// readFull reads an answer's body into b and closes it.
+// readFull reads the body of a response into b and closes it.
 func readFull(resp *cos.Response, b []byte) (int, error) {
 	defer resp.Body.Close()
 	return io.ReadFull(resp.Body, b)

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	minPart  = 1 << 20 // bytes, of all parts but the last
+	minPart  = 1 << 20 // bytes of every part except the last
 	maxParts = 10000
 )
 
-// An upload is a multipart upload that is neither completed nor aborted.
+// An upload is a multipart upload in progress.
 type upload struct {
 	id, key   string
-	version   *version // what the parts will make, without content
+	version   *version // the version that the parts will become, without content
 	parts     map[int]*part
 	initiated time.Time
 	initiator ownerXML
@@ -39,7 +39,7 @@ type Upload struct {
 	Parts   int
 }
 
-// Uploads lists a bucket's multipart uploads that are neither completed nor aborted, by key.
+// Uploads returns the multipart uploads of a bucket that are in progress, sorted by key.
 func (s *Server) Uploads(bucket string) []Upload {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,15 +56,15 @@ func (s *Server) Uploads(bucket string) []Upload {
 
 func (b *bucket) sortedUploads() []*upload {
 	return slices.SortedFunc(maps.Values(b.uploads), func(u, v *upload) int {
-		return cmp.Or(strings.Compare(u.key, v.key), strings.Compare(u.id, v.id)) // ids grow
+		return cmp.Or(strings.Compare(u.key, v.key), strings.Compare(u.id, v.id)) // ids increase
 	})
 }
 
 var errNoSuchUpload = failure(http.StatusNotFound, "NoSuchUpload", "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
 
-// upload returns the upload that a request names. s.mu is held.
+// upload returns the multipart upload of a request. The caller must hold s.mu.
 func (x *exchange) upload() (*upload, error) {
-	u := x.here().uploads[x.query.get("uploadId")]
+	u := x.currentBucket().uploads[x.query.get("uploadId")]
 	if u == nil || u.key != x.key {
 		return nil, errNoSuchUpload
 	}
@@ -78,20 +78,20 @@ type initiateXML struct {
 	UploadID string `xml:"UploadId"`
 }
 
-// initiate answers POST ?uploads.
+// initiate handles POST ?uploads.
 func (x *exchange) initiate() error {
 	v, err := x.newVersion()
 	if err != nil {
 		return err
 	}
-	if err := x.mayCreate(); err != nil {
+	if err := x.checkCreate(); err != nil {
 		return err
 	}
 	u := &upload{
 		key: x.key, version: v, parts: make(map[int]*part), initiated: x.s.o.Now(), initiator: x.initiator(),
 	}
 	x.s.mu.Lock()
-	b := x.here()
+	b := x.currentBucket()
 	b.initiated++
 	u.id = fmt.Sprintf("%d%08x%x", u.initiated.Unix(), b.initiated, newID())
 	b.uploads[u.id] = u
@@ -118,7 +118,7 @@ func (x *exchange) partNumber() (int, error) {
 	return n, nil
 }
 
-// uploadPart answers PUT of a part, whose length must be told.
+// uploadPart handles PUT of a part. The request must have a Content-Length.
 func (x *exchange) uploadPart() error {
 	n, err := x.partNumber()
 	if err != nil {
@@ -155,7 +155,7 @@ func (x *exchange) uploadPart() error {
 	return nil
 }
 
-// addPart keeps a part, unless the upload ended while it came.
+// addPart stores a part, unless the multipart upload has ended in the meantime.
 func (x *exchange) addPart(n int, d data, sum digest) (*part, error) {
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
@@ -167,12 +167,12 @@ func (x *exchange) addPart(n int, d data, sum digest) (*part, error) {
 	return u.parts[n], nil
 }
 
-// abort answers DELETE of an upload.
+// abort handles DELETE of a multipart upload.
 func (x *exchange) abort() error {
 	x.s.mu.Lock()
 	u, err := x.upload()
 	if err == nil {
-		delete(x.here().uploads, u.id)
+		delete(x.currentBucket().uploads, u.id)
 	}
 	x.s.mu.Unlock()
 	if err != nil {
@@ -205,7 +205,7 @@ type listPartsXML struct {
 	Part                 []partXML
 }
 
-// listParts answers GET of an upload.
+// listParts handles GET of a multipart upload.
 func (x *exchange) listParts() error {
 	p, err := x.page("max-parts")
 	if err != nil {
@@ -271,7 +271,7 @@ type listUploadsXML struct {
 	CommonPrefixes     []prefixXML
 }
 
-// listUploads answers GET ?uploads.
+// listUploads handles GET ?uploads.
 func (x *exchange) listUploads() error {
 	p, err := x.page("max-uploads")
 	if err != nil {
@@ -279,7 +279,7 @@ func (x *exchange) listUploads() error {
 	}
 	keyMarker, idMarker := x.query.get("key-marker"), x.query.get("upload-id-marker")
 	if keyMarker == "" {
-		idMarker = "" // it is ignored without a key
+		idMarker = "" // ignored without a key
 	}
 	out := listUploadsXML{
 		Bucket: x.bucket, EncodingType: p.encoding(), KeyMarker: p.show(keyMarker), UploadIDMarker: idMarker,
@@ -287,10 +287,10 @@ func (x *exchange) listUploads() error {
 	}
 	x.s.mu.Lock()
 	defer x.unlockAndSend(&out)
-	b := x.here()
+	b := x.currentBucket()
 	lastKey, lastID, group, n := "", "", "", 0
 	for _, u := range b.sortedUploads() {
-		// By key, then id: a marker that was aborted meanwhile has its place all the same.
+		// Sorted by key and id, so a marker also works if its upload was aborted in the meantime.
 		if !strings.HasPrefix(u.key, p.prefix) || u.key < keyMarker || u.key == keyMarker && (idMarker == "" || u.id <= idMarker) {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// bytesOf is n bytes that do not repeat.
+// bytesOf returns n bytes without repetition.
 func bytesOf(n int) string {
 	r := rand.NewPCG(1, uint64(n))
 	b := make([]byte, n)
@@ -56,7 +56,7 @@ func TestMultipart(t *testing.T) {
 		values := []string{bytesOf(1 << 20), bytesOf(3 << 20), bytesOf(5)}
 		var parts []cos.Object
 		for i, v := range values {
-			uploadPart(t, c, key, id, i+1, "another") // is overwritten
+			uploadPart(t, c, key, id, i+1, "another") // overwritten by the next one
 			parts = append(parts, uploadPart(t, c, key, id, i+1, v))
 		}
 		if diff := cmp.Diff([]costest.Upload{{Key: key, ID: id, Parts: 3}}, s.Uploads(s.Bucket())); diff != "" {
@@ -204,7 +204,7 @@ func TestMultipartForbidOverwrite(t *testing.T) {
 	}
 	_, _, err := c.Object.InitiateMultipartUpload(t.Context(), "k", &cos.InitiateMultipartUploadOptions{ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{XOptionHeader: header(forbid...)}})
 	wantCode(t, "initiate", err, "409 FileAlreadyExists")
-	// The header on initiate alone does not bind the complete.
+	// If only the initiate has the header, the complete may overwrite.
 	wantCode(t, "complete without the header", complete(), "no error")
 	wantValue(t, c, "k", "multi")
 }

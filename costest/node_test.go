@@ -15,9 +15,8 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// nodeClient installs the second client into a directory of its own, as the lock file
-// says, and returns its script. Without Node 18, npm or a registry the test is skipped,
-// or fails where node is required.
+// nodeClient installs the Node client from its lock file into a new directory, and returns its
+// script. Without Node 18, npm or a registry, the test is skipped, or fails if node is required.
 func nodeClient(t *testing.T) (script string) {
 	t.Helper()
 	missing := func(format string, args ...any) {
@@ -51,7 +50,7 @@ func nodeClient(t *testing.T) (script string) {
 	return filepath.Join(dir, "client.mjs")
 }
 
-// The judge must not merely agree with one SDK: an independent client drives the same calls.
+// An independent client makes the same calls, because the server must not work only with one SDK.
 func TestNodeClient(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one call after the other; TestManyClients has them at once")

@@ -15,18 +15,18 @@ var (
 	errNotModified  = failure(http.StatusNotModified, "NotModified", "Not Modified")
 )
 
-// getObject answers GET and HEAD.
+// getObject handles GET and HEAD.
 func (x *exchange) getObject() error {
 	if err := checkEncryption(x.r.Header); err != nil {
 		return err
 	}
 	x.s.mu.Lock()
-	v, err := x.here().find(x.key, x.query.get("versionId"))
+	v, err := x.currentBucket().find(x.key, x.query.get("versionId"))
 	var obj version
 	if v != nil {
 		obj = *v
 	}
-	versioned := x.here().versioning != ""
+	versioned := x.currentBucket().versioning != ""
 	x.s.mu.Unlock()
 	h := x.out.Header()
 	if v != nil && versioned {
@@ -56,8 +56,8 @@ func (x *exchange) getObject() error {
 func (x *exchange) sendObject(obj *version) error {
 	h := x.out.Header()
 	content, status := obj.data, http.StatusOK
-	if asked := x.r.Header.Get("Range"); asked != "" && x.fault.does.Kind != fault.IgnoreRange {
-		off, n, ok, err := parseRange(asked, obj.data.size, x.s.unsure("suffix-range") == "honour")
+	if requested := x.r.Header.Get("Range"); requested != "" && x.fault.does.Kind != fault.IgnoreRange {
+		off, n, ok, err := parseRange(requested, obj.data.size, x.s.unsure("suffix-range") == "honour")
 		if err != nil {
 			h.Set("Content-Range", "bytes */"+strconv.FormatInt(obj.data.size, 10))
 			return err
@@ -82,7 +82,7 @@ func (x *exchange) sendObject(obj *version) error {
 		h.Set("X-Cos-Tagging-Count", strconv.Itoa(len(obj.tags)))
 	}
 	if x.r.Method == http.MethodGet && x.at == atBucket {
-		// Of every bucket made since 2024 on its default domain.
+		// The service sends this for the default domain of buckets created since 2024.
 		h.Set("X-Cos-Force-Download", "true")
 		h.Set("Content-Disposition", "attachment")
 	}
@@ -97,13 +97,13 @@ func (x *exchange) sendObject(obj *version) error {
 		return nil
 	}
 	if _, err := content.WriteTo(x.out); err != nil {
-		panic(http.ErrAbortHandler) // the client has gone
+		panic(http.ErrAbortHandler) // the client has disconnected
 	}
 	return nil
 }
 
-// parseRange reads a Range of one part. What it cannot read is ignored, as RFC 9110 has
-// it; what lies beyond the end is refused.
+// parseRange parses a Range with one part. As in RFC 9110, an invalid range is ignored, and a range
+// beyond the end is an error.
 func parseRange(s string, size int64, suffix bool) (off, n int64, ok bool, err error) {
 	spec, found := strings.CutPrefix(s, "bytes=")
 	first, last, dash := strings.Cut(spec, "-")
@@ -136,7 +136,7 @@ func parseRange(s string, size int64, suffix bool) (off, n int64, ok bool, err e
 	return from, to - from + 1, true, nil
 }
 
-// parseCount reads digits and nothing else.
+// parseCount parses a number that consists only of digits.
 func parseCount(s string) (int64, bool) {
 	if strings.Trim(s, "0123456789") != "" {
 		return 0, false
@@ -145,8 +145,8 @@ func parseCount(s string) (int64, bool) {
 	return n, err == nil
 }
 
-// checkConditions judges the four conditional headers, whose names may have a prefix. Those of a
-// copy's source all end in 412.
+// checkConditions checks the four conditional headers, whose names start with prefix. For the
+// source of a copy, every failure is 412.
 func checkConditions(h http.Header, prefix, etag string, modified time.Time) error {
 	modified = modified.Truncate(time.Second)
 	unchanged := errNotModified

@@ -61,7 +61,7 @@ func TestPutGetHead(t *testing.T) {
 	}
 }
 
-// What the documents print of two bodies (436/7749).
+// The documentation shows these two bodies (436/7749).
 func TestIntegrityNumbers(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
@@ -267,7 +267,7 @@ func TestDeleteMany(t *testing.T) {
 	wantCode(t, "1001", err, "400 MalformedXML")
 }
 
-// Whether one refused key spoils a whole multi-delete is open.
+// The documentation does not specify whether one refused key makes the whole multi-delete fail.
 func TestDeleteManyDenied(t *testing.T) {
 	for variant, want := range map[string]string{
 		"key":  "<Deleted><Key>mine/1</Key></Deleted><Error><Key>yours/1</Key><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>",
@@ -292,7 +292,7 @@ func TestDeleteManyDenied(t *testing.T) {
 	}
 }
 
-// A create-only put is judged again when its body is there.
+// A create-only put is checked again when its body has arrived.
 func TestForbidOverwriteIsDecidedAtTheEnd(t *testing.T) {
 	for _, code := range []string{"FileAlreadyExists", "PathConflict"} {
 		s := start(t, &costest.Options{Unsure: map[string]string{"create-race": code}})
@@ -301,7 +301,7 @@ func TestForbidOverwriteIsDecidedAtTheEnd(t *testing.T) {
 		req, err := http.NewRequestWithContext(t.Context(), "PUT", s.BucketURL(s.Bucket())+"/k", body)
 		check(t, err)
 		req.Header.Set("X-Cos-Forbid-Overwrite", "true")
-		req.Header.Set("Expect", "100-continue") // the body is sent once the server reads it
+		req.Header.Set("Expect", "100-continue") // the client sends the body when the server starts to read it
 		owner(s)(req)
 		transport := s.Client().Transport.(*http.Transport).Clone()
 		transport.ExpectContinueTimeout = time.Minute

@@ -9,12 +9,12 @@ import (
 // An operation is one call of the object API.
 type operation struct {
 	name    string
-	actions []string // that the caller must be allowed, on the object or the bucket
+	actions []string // actions for which the caller needs permission, on the object or the bucket
 	serve   func(*exchange) error
 
 	needsKey     bool
 	anyBucket    bool // the bucket need not exist
-	judgesItself bool // it asks for the caller's rights on its own
+	judgesItself bool // the operation checks the permissions itself
 }
 
 func bucketCall(name string, serve func(*exchange) error) *operation {
@@ -25,7 +25,7 @@ func objectCall(name string, serve func(*exchange) error, more ...string) *opera
 	return &operation{name: name, actions: append([]string{name}, more...), serve: serve, needsKey: true}
 }
 
-// A routeKey is a method and the parameter that makes it another call; "" is the plain one.
+// A routeKey is a method and the query parameter that selects the call, or "" for the basic call.
 type routeKey struct{ method, param string }
 
 var bucketCalls = map[routeKey]*operation{
@@ -75,14 +75,14 @@ var objectCalls = map[routeKey]*operation{
 }
 
 var (
-	// A copy asks for the right on its source itself, once it knows it.
+	// A copy checks the permission for its source itself, after parsing it.
 	copyCall     = &operation{name: "CopyObject", actions: []string{"PutObject"}, serve: (*exchange).copyObject, needsKey: true}
 	partCopyCall = &operation{name: "UploadPartCopy", actions: []string{"UploadPart", "PutObject"}, serve: (*exchange).copyPart, needsKey: true}
 	serviceCall  = &operation{name: "GetService", actions: []string{"GetService"}, serve: (*exchange).getService, anyBucket: true}
 )
 
-// subresources are the parameters that make a request another call. What is not in the
-// tables above must not be taken for a plain get or put.
+// subresources are the parameters that select another call. A request with one of them that is not
+// in the tables above must not be handled as a basic get or put.
 var subresources = []string{
 	"acl", "append", "cors", "ci-process", "delete", "domain", "domaincertificate", "encryption", "image_process",
 	"intelligenttiering", "inventory", "lifecycle", "list-type", "location", "logging", "notification", "object-lock",
@@ -96,7 +96,7 @@ var (
 	errMethod         = failure(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
 )
 
-// route finds the call that a request makes.
+// route returns the operation of a request.
 func route(r *http.Request, at place, key string, q query) (*operation, error) {
 	if at == atService {
 		if r.Method != http.MethodGet || key != "" {
@@ -111,7 +111,7 @@ func route(r *http.Request, at place, key string, q query) (*operation, error) {
 	var sub []string
 	for _, p := range q {
 		if strings.HasPrefix(p.name, "image") {
-			return nil, errNotImplemented // imageMogr2 and its like
+			return nil, errNotImplemented // imageMogr2 and similar
 		}
 		if slices.Contains(subresources, p.name) && !slices.Contains(sub, p.name) {
 			sub = append(sub, p.name)

@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// A policyKind is where a policy document is used.
+// A policyKind is the use of a policy document.
 type policyKind int
 
 const (
-	ofIdentity policyKind = iota // of a role, or of a session: resources, no principals
-	ofTrust                      // who may assume a role: principals, no resources
-	ofBucket                     // both
+	ofIdentity policyKind = iota // for a role or a session: resources, no principals
+	ofTrust                      // for a trust policy: principals, no resources
+	ofBucket                     // for a bucket: principals and resources
 )
 
-// A policyDoc is a document in the policy language of CAM (598/10603), version 2.0.
+// A policyDoc is a document in version 2.0 of the policy language of CAM (598/10603).
 type policyDoc []policyStatement
 
 type policyStatement struct {
@@ -32,21 +32,21 @@ type policyStatement struct {
 }
 
 type policyCondition struct {
-	op      string // string_equal
+	op      string // for example string_equal
 	negated bool
 	ifExist bool
 	key     string // in lower case
 	values  []string
 }
 
-// policyOperators are what there is besides the suffix _if_exist.
+// policyOperators are the operators, without the suffix _if_exist.
 var policyOperators = []string{
 	"string_equal", "string_not_equal", "string_like", "ip_equal", "ip_not_equal", "bool_equal",
 	"numeric_equal", "numeric_not_equal", "numeric_greater_than", "numeric_greater_than_equal", "numeric_less_than", "numeric_less_than_equal",
 }
 
-// parsePolicy reads a document. Names are taken in any case, as the service's own samples
-// have them.
+// parsePolicy parses a document. The case of names does not matter, because the examples of the
+// service use different cases.
 func parsePolicy(text string, kind policyKind) (policyDoc, error) {
 	root, err := members(json.RawMessage(text))
 	if err != nil {
@@ -64,14 +64,14 @@ func parsePolicy(text string, kind policyKind) (policyDoc, error) {
 			}
 			err = json.Unmarshal(raw, &statements)
 		default:
-			err = fmt.Errorf("a policy has no %q", name)
+			err = fmt.Errorf("unknown member %q of a policy", name)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	if version != "2.0" || len(statements) == 0 {
-		return nil, fmt.Errorf("a policy has version 2.0 and a statement")
+		return nil, fmt.Errorf("a policy must have version 2.0 and a statement")
 	}
 	var doc policyDoc
 	for _, raw := range statements {
@@ -106,7 +106,7 @@ func parsePolicyStatement(raw json.RawMessage, kind policyKind) (s policyStateme
 		case "condition":
 			s.conditions, err = parsePolicyConditions(raw)
 		default:
-			err = fmt.Errorf("a statement has no %q", name)
+			err = fmt.Errorf("unknown member %q of a statement", name)
 		}
 		if err != nil {
 			return s, err
@@ -114,22 +114,22 @@ func parsePolicyStatement(raw json.RawMessage, kind policyKind) (s policyStateme
 	}
 	switch {
 	case effect != "allow" && effect != "deny":
-		return s, fmt.Errorf("effect is allow or deny")
+		return s, fmt.Errorf("effect must be allow or deny")
 	case len(s.actions) == 0:
-		return s, fmt.Errorf("a statement has an action")
+		return s, fmt.Errorf("a statement must have an action")
 	case (kind == ofIdentity) != (s.principals == nil):
-		return s, fmt.Errorf("principal is for trust and bucket policies, and needed there")
+		return s, fmt.Errorf("principal is required in trust and bucket policies, and not allowed elsewhere")
 	case (kind == ofTrust) != (len(s.resources) == 0):
-		return s, fmt.Errorf("resource is for policies about resources, and needed there")
+		return s, fmt.Errorf("resource is not allowed in trust policies, and required elsewhere")
 	}
 	return s, nil
 }
 
-// members are those of an object, their names in lower case.
+// members returns the members of a JSON object, with names in lower case.
 func members(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("an object is wanted")
+		return nil, fmt.Errorf("expected an object")
 	}
 	all := make(map[string]json.RawMessage)
 	for d.More() {
@@ -139,7 +139,7 @@ func members(raw json.RawMessage) (map[string]json.RawMessage, error) {
 		}
 		name := strings.ToLower(t.(string))
 		if _, twice := all[name]; twice {
-			return nil, fmt.Errorf("%q is there twice", name)
+			return nil, fmt.Errorf("duplicate member %q", name)
 		}
 		var v json.RawMessage
 		if err := d.Decode(&v); err != nil {
@@ -151,12 +151,12 @@ func members(raw json.RawMessage) (map[string]json.RawMessage, error) {
 		return nil, err
 	}
 	if d.More() {
-		return nil, fmt.Errorf("there is something after the object")
+		return nil, fmt.Errorf("unexpected data after the object")
 	}
 	return all, nil
 }
 
-// policyTexts takes one string, number or truth value, or a list of them.
+// policyTexts parses a string, number or boolean, or a list of them.
 func policyTexts(raw json.RawMessage) ([]string, error) {
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
@@ -176,7 +176,7 @@ func policyTexts(raw json.RawMessage) ([]string, error) {
 		case float64:
 			all = append(all, strconv.FormatFloat(v, 'f', -1, 64))
 		default:
-			return nil, fmt.Errorf("a string or a list of strings is wanted")
+			return nil, fmt.Errorf("expected a string or a list of strings")
 		}
 	}
 	if len(all) == 0 {
@@ -196,7 +196,7 @@ func parsePrincipals(raw json.RawMessage) (map[string][]string, error) {
 	p := make(map[string][]string)
 	for kind, raw := range all {
 		if !slices.Contains([]string{"qcs", "federated", "service"}, kind) {
-			return nil, fmt.Errorf("there is no principal of kind %q", kind)
+			return nil, fmt.Errorf("unknown kind of principal %q", kind)
 		}
 		if p[kind], err = policyTexts(raw); err != nil {
 			return nil, err
@@ -214,7 +214,7 @@ func parsePolicyConditions(raw json.RawMessage) (all []policyCondition, err erro
 		c := policyCondition{}
 		c.op, c.ifExist = strings.CutSuffix(name, "_if_exist")
 		if !slices.Contains(policyOperators, c.op) {
-			return nil, fmt.Errorf("there is no operator %q", name)
+			return nil, fmt.Errorf("unknown operator %q", name)
 		}
 		if c.negated = strings.Contains(c.op, "_not_"); c.negated {
 			c.op = strings.Replace(c.op, "_not_", "_", 1)
@@ -234,8 +234,8 @@ func parsePolicyConditions(raw json.RawMessage) (all []policyCondition, err erro
 	return all, nil
 }
 
-// matches reports whether a statement is about an action on a resource under conditions.
-// A resource of "" is not looked at.
+// matches reports whether a statement applies to an action on a resource under conditions. If
+// resource is "", the resources of the statement are ignored.
 func (s policyStatement) matches(srv *Server, action, resource string, conditions map[string]string) bool {
 	if !slices.ContainsFunc(s.actions, func(pattern string) bool { return matchAction(pattern, action) }) {
 		return false
@@ -243,8 +243,8 @@ func (s policyStatement) matches(srv *Server, action, resource string, condition
 	if resource != "" && !slices.ContainsFunc(s.resources, func(pattern string) bool { return matchResource(pattern, resource) }) {
 		return false
 	}
-	// The documents say of * in an action beside a condition that requests fail: what
-	// allows does not apply, what denies does.
+	// According to the documentation, requests fail if a statement has a condition and a * in an
+	// action. So an allow does not apply here, and a deny does.
 	starred := slices.ContainsFunc(s.actions, func(pattern string) bool { return strings.Contains(pattern, "*") })
 	if starred && len(s.conditions) > 0 && srv.unsure("action-wildcard") == "fail" {
 		return s.deny
@@ -252,8 +252,8 @@ func (s policyStatement) matches(srv *Server, action, resource string, condition
 	return !slices.ContainsFunc(s.conditions, func(c policyCondition) bool { return !c.holds(srv, conditions) })
 }
 
-// holds evaluates a condition (436/46205): without its key it is false, also if it is
-// negated, and with _if_exist true.
+// holds evaluates a condition (436/46205). If its key is missing, the result is false, even for a
+// negated operator, and true with _if_exist.
 func (c policyCondition) holds(srv *Server, conditions map[string]string) bool {
 	got, ok := conditions[c.key]
 	if !ok {
@@ -308,11 +308,12 @@ func compare(op, got, want string) bool {
 	panic("costest: no operator " + op)
 }
 
-// hasVariable tells what the service takes for no more than text where COS is concerned,
-// and what must therefore open nothing here.
+// hasVariable reports whether a pattern contains a variable. In policies for COS, the service
+// treats variables as plain text, so a pattern with a variable must never allow access here.
 func hasVariable(pattern string) bool { return strings.Contains(pattern, "${") }
 
-// matchEnds matches with a * at the start or at the end; elsewhere it is a *.
+// matchEnds matches with a * at the start or the end of the pattern. Elsewhere, * is a normal
+// character.
 func matchEnds(pattern, s string) bool {
 	if hasVariable(pattern) {
 		return false
@@ -333,13 +334,14 @@ func matchEnds(pattern, s string) bool {
 	return s == core
 }
 
-// matchAction matches name/cos:GetObject, which is also written without name/. Case counts.
+// matchAction matches actions such as name/cos:GetObject. The prefix name/ is optional. Matching is
+// case-sensitive.
 func matchAction(pattern, action string) bool {
 	return pattern == "*" || matchEnds(strings.TrimPrefix(pattern, "name/"), strings.TrimPrefix(action, "name/"))
 }
 
-// matchResource matches six segments. Of them the region may be empty or *, and the last
-// one may end in *; the owner of a COS resource is uid/APPID and nothing else.
+// matchResource matches six segments. The region may be empty or *, and the last segment may end in
+// *. The owner of a COS resource must be uid/APPID.
 func matchResource(pattern, resource string) bool {
 	if pattern == "*" {
 		return true
@@ -357,8 +359,8 @@ func matchResource(pattern, resource string) bool {
 	return !hasVariable(p[5]) && (p[5] == r[5] || end && strings.HasPrefix(r[5], core))
 }
 
-// evaluate reports whether a document allows and whether it denies. Without principals who
-// is not asked.
+// evaluate reports whether a document allows a request, and whether it denies it. It calls who only
+// for statements with principals.
 func (s *Server) evaluate(doc policyDoc, r accessRequest, who func(policyStatement) bool) (allowed, denied bool) {
 	for _, st := range doc {
 		if who != nil && !who(st) || !st.matches(s, r.action, r.resource, r.conditions) {
@@ -369,9 +371,9 @@ func (s *Server) evaluate(doc policyDoc, r accessRequest, who func(policyStateme
 	return allowed, denied
 }
 
-// authorize decides as 436/35240 says: a denial anywhere wins, allows of the role and of
-// the bucket add up, who signed is looked at as anonymous as well, and a session's policy
-// is a limit.
+// authorize implements the decision of 436/35240. Any deny has priority. Otherwise, the allows of
+// the role and of the bucket are combined, and a signed request also has the permissions of an
+// anonymous one. The policy of a session is a limit.
 func (a *access) authorize(c caller, r accessRequest) error {
 	s := a.s
 	var bucket policyDoc
@@ -388,15 +390,15 @@ func (a *access) authorize(c caller, r accessRequest) error {
 		}
 		return nil
 	}
-	// "Anyone" in a denial means the unsigned alone, as the page words it.
-	own, denied := s.evaluate(bucket, r, func(st policyStatement) bool { return s.names(st.principals, c) })
-	own = own || r.acl
+	// According to the documentation, "anyone" in a deny means only unsigned requests.
+	allowed, denied := s.evaluate(bucket, r, func(st policyStatement) bool { return s.names(st.principals, c) })
+	allowed = allowed || r.acl
 	if c.roleID == "" && c.sessionPolicy != "" {
-		own = true // a federation token of the owner's
+		allowed = true // a federation token of the owner
 	}
 	for _, doc := range a.policiesOf(c.roleID) {
 		yes, no := s.evaluate(doc, r, nil)
-		own, denied = own || yes, denied || no
+		allowed, denied = allowed || yes, denied || no
 	}
 	if c.sessionPolicy != "" {
 		doc, err := parsePolicy(c.sessionPolicy, ofIdentity)
@@ -404,23 +406,23 @@ func (a *access) authorize(c caller, r accessRequest) error {
 			return errAccessDenied
 		}
 		yes, no := s.evaluate(doc, r, nil)
-		own, denied = own && yes, denied || no
+		allowed, denied = allowed && yes, denied || no
 	}
-	asAnyone := (public || r.publicACL) && !closed // no session's limit
-	if denied || !own && !asAnyone {
+	asAnyone := (public || r.publicACL) && !closed // the limit of a session does not apply
+	if denied || !allowed && !asAnyone {
 		return errAccessDenied
 	}
 	return nil
 }
 
-// anyone is every caller, signed or not. Older pages have the other names.
+// anyone matches every caller, signed or not. Older pages of the documentation use the other names.
 const anyone = "qcs::cam::anyone:anyone"
 
 func isAnyone(principals map[string][]string) bool {
 	return slices.ContainsFunc(principals["qcs"], func(p string) bool { return p == anyone || p == "qcs::cam::anonymous:anonymous" || p == "*" })
 }
 
-// names reports whether principals name the caller himself.
+// names reports whether principals contain the caller.
 func (s *Server) names(principals map[string][]string, c caller) bool {
 	account := "qcs::cam::uin/" + c.uin + ":"
 	names := []string{account + "root", account + "uin/" + c.uin}
@@ -433,10 +435,10 @@ func (s *Server) names(principals map[string][]string, c caller) bool {
 	return slices.ContainsFunc(principals["qcs"], func(p string) bool { return slices.Contains(names, p) })
 }
 
-// maxBucketPolicy is how many bytes a bucket policy may have.
+// maxBucketPolicy is the maximum size of a bucket policy in bytes.
 const maxBucketPolicy = 20 << 10
 
-// checkPolicy reports whether a bucket policy can be stored: nil, or MalformedPolicy.
+// checkPolicy checks whether a bucket policy can be stored. It returns nil or MalformedPolicy.
 func (s *Server) checkPolicy(bucket string, text []byte) error {
 	bad := func(format string, args ...any) error {
 		return failure(http.StatusBadRequest, "MalformedPolicy", format, args...)

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestTC3Vector is the sample of the documents, whose asterisks are part of it.
+// TestTC3Vector uses the example of the documentation, including its asterisks.
 func TestTC3Vector(t *testing.T) {
 	body := `{"Limit": 1, "Filters": [{"Values": ["\u672a\u547d\u540d"], "Name": "instance-name"}]}`
 	r, err := http.NewRequest(http.MethodPost, "https://cvm.tencentcloudapi.com/", nil)
@@ -35,7 +35,7 @@ func TestTC3Vector(t *testing.T) {
 	}
 }
 
-// TestAuthorize: who may do what, by a role's policy, a bucket's and a session's.
+// TestAuthorize: the decision follows from the policies of the role, the bucket and the session.
 func TestAuthorize(t *testing.T) {
 	const (
 		bucket = "qcs::cos:ap-guangzhou:uid/1250000000:vault-1250000000/"
@@ -87,7 +87,7 @@ func TestAuthorize(t *testing.T) {
 		{name: "deny before allow", role: doc(st("deny", "name/cos:GetObject", bucket+"bots/a/x"), own), r: get},
 		{name: "deny elsewhere", role: doc(own, st("deny", "name/cos:GetObject", bucket+"bots/b/*")), r: get, want: true},
 
-		// Six segments.
+		// Resources with six segments.
 		{name: "uin for uid", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "uid/", "uin/", 1)+"*")), r: get},
 		{name: "another APPID", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "uid/1250000000", "uid/1250000001", 1)+"*")), r: get},
 		{name: "any owner", role: doc(st("allow", "name/cos:GetObject", strings.Replace(bucket, "uid/1250000000", "*", 1)+"*")), r: get},
@@ -139,7 +139,7 @@ func TestAuthorize(t *testing.T) {
 		{name: "list without a prefix", role: doc(st("allow", "name/cos:GetBucket", bucket+"*", when("string_like", "cos:prefix", `"bots%2Fa%2F*"`))), r: accessRequest{action: "name/cos:GetBucket", resource: bucket}},
 		{name: "list by objects", role: doc(st("allow", "name/cos:GetBucket", bucket+"bots/a/*")), r: list},
 
-		// The bucket's policy.
+		// Bucket policies.
 		{name: "by the bucket", bucket: doc(st("allow", "name/cos:GetObject", bucket+"bots/a/*", me)), r: get, want: true},
 		{name: "by the bucket, for another", bucket: doc(st("allow", "name/cos:GetObject", bucket+"*", strings.Replace(me, "roleName/r", "roleName/s", 1))), r: get},
 		{name: "denied by the bucket", role: doc(own), bucket: doc(st("deny", "name/cos:GetObject", bucket+"*", me)), r: get},
@@ -157,7 +157,7 @@ func TestAuthorize(t *testing.T) {
 		{name: "a public ACL, unsigned", r: accessRequest{action: get.action, resource: get.resource, publicACL: true}, anonymous: true, want: true},
 		{name: "a public ACL, anyone denied", bucket: doc(st("deny", "name/cos:GetObject", bucket+"*", anyOne)), r: accessRequest{action: get.action, resource: get.resource, publicACL: true}},
 
-		// The session's policy.
+		// Session policies.
 		{name: "within the session", role: doc(st("allow", "name/cos:GetObject", bucket+"*")), session: doc(own), r: get, want: true},
 		{name: "outside the session", role: doc(st("allow", "name/cos:GetObject", bucket+"*")), session: doc(own), r: at(get, "bots/b/x")},
 		{name: "a session gives nothing", session: doc(own), role: doc(st("allow", "name/cos:PutObject", bucket+"*")), r: get},
@@ -219,7 +219,7 @@ func TestCheckPolicy(t *testing.T) {
 	}
 }
 
-// TestVerify: only a signature by a fitting key of the set counts.
+// TestVerify: only a signature by a matching key of the key set is valid.
 func TestVerify(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -289,7 +289,8 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// FuzzParsePolicy: no panic, and what is stored is read again at each decision.
+// FuzzParsePolicy: parsing does not panic, and a stored policy can be parsed again for each
+// decision.
 func FuzzParsePolicy(f *testing.F) {
 	for _, s := range []string{
 		`{"version":"2.0","statement":[{"effect":"allow","action":"name/cos:*","resource":"*","condition":{"string_like":{"cos:prefix":["a*"]}}}]}`,

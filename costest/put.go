@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxPut is how large a single PUT and a part may be.
+// maxPut is the maximum size of a single PUT and of a part.
 const maxPut = 5 << 30
 
 var (
@@ -13,7 +13,7 @@ var (
 	errRace   = failure(http.StatusConflict, "PathConflict", "Path conflict.")
 )
 
-// putObject answers PUT Object.
+// putObject handles PUT Object.
 func (x *exchange) putObject() error {
 	if x.r.Header.Get("Content-Length") == "" && len(x.r.TransferEncoding) == 0 {
 		return failure(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
@@ -25,7 +25,7 @@ func (x *exchange) putObject() error {
 	if err != nil {
 		return err
 	}
-	if err := x.mayCreate(); err != nil {
+	if err := x.checkCreate(); err != nil {
 		return err
 	}
 	d, sum, err := x.s.read(x.body, maxPut)
@@ -46,7 +46,7 @@ func (x *exchange) putObject() error {
 	})
 }
 
-// newVersion makes a version without content from the head of a PUT, an initiate or a copy.
+// newVersion creates a version without content, from the headers of a PUT, an initiate or a copy.
 func (x *exchange) newVersion() (*version, error) {
 	v := new(version)
 	var err error
@@ -76,11 +76,11 @@ func (x *exchange) createOnly() bool {
 	return strings.EqualFold(x.r.Header.Get("X-Cos-Forbid-Overwrite"), "true")
 }
 
-// mayCreate refuses early what the commit would refuse.
-func (x *exchange) mayCreate() error {
+// checkCreate rejects a request early if the commit would reject it.
+func (x *exchange) checkCreate() error {
 	x.s.mu.Lock()
 	defer x.s.mu.Unlock()
-	b := x.here()
+	b := x.currentBucket()
 	if err := x.putCondition(b.latest(x.key)); err != nil {
 		return err
 	}
@@ -90,10 +90,10 @@ func (x *exchange) mayCreate() error {
 	return nil
 }
 
-// store makes v current if nothing forbids it, ends the upload that it was made of, if
-// any, and then answers. That a bucket which was ever versioned ignores forbid-overwrite without a
-// word is the service's doing.
-func (x *exchange) store(v *version, u *upload, answer func() error) error {
+// store makes v the current version if nothing forbids it, ends the multipart upload, if any, and
+// then calls respond. Like the service, it silently ignores forbid-overwrite in a bucket that was
+// ever versioned.
+func (x *exchange) store(v *version, u *upload, respond func() error) error {
 	x.s.mu.Lock()
 	b := x.s.buckets[x.bucket]
 	if b == nil {
@@ -102,12 +102,12 @@ func (x *exchange) store(v *version, u *upload, answer func() error) error {
 	}
 	err := x.putCondition(b.latest(x.key))
 	if u != nil && b.uploads[u.id] != u {
-		err = errNoSuchUpload // another complete, or an abort, was quicker
+		err = errNoSuchUpload // another complete or an abort was faster
 	}
 	if err == nil && x.createOnly() && b.versioning == "" && b.exists(x.key) && x.s.unsure("create-commit") == "checked" {
 		err = errExists
 		if x.s.unsure("create-race") == "PathConflict" {
-			err = errRace // mayCreate did not find it: another writer was first
+			err = errRace // another writer created the object after checkCreate
 		}
 	}
 	if err == nil {
@@ -126,5 +126,5 @@ func (x *exchange) store(v *version, u *upload, answer func() error) error {
 	if err != nil {
 		return err
 	}
-	return answer()
+	return respond()
 }

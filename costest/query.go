@@ -9,10 +9,10 @@ import (
 // A param is one parameter of a query.
 type param struct{ name, value string }
 
-// A query is the parameters of a request in the order in which they came.
+// A query contains the parameters of a request, in their order.
 type query []param
 
-// parseQuery decodes a query; a + is a space.
+// parseQuery decodes a query. A + means a space.
 func parseQuery(raw string) (query, error) {
 	var q query
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -30,7 +30,8 @@ func parseQuery(raw string) (query, error) {
 	return q, nil
 }
 
-// lookup returns a parameter whose name is folded: COS takes versionId and VersionId.
+// lookup returns a parameter. The case of the name does not matter, because COS accepts versionId
+// and VersionId.
 func (q query) lookup(name string) (string, bool) {
 	for _, p := range q {
 		if strings.EqualFold(p.name, name) {
@@ -50,8 +51,8 @@ func (q query) has(name string) bool {
 	return ok
 }
 
-// rawPath is the path as it was sent: net/url writes one anew that has other bytes than it
-// would have put there.
+// rawPath returns the path as the client sent it. If the client encoded it differently from
+// net/url, net/url would encode it again.
 func rawPath(r *http.Request) string {
 	raw, _, _ := strings.Cut(r.RequestURI, "?")
 	if _, rest, absolute := strings.Cut(raw, "://"); absolute && !strings.HasPrefix(raw, "/") {
@@ -61,7 +62,7 @@ func rawPath(r *http.Request) string {
 	return raw
 }
 
-// decodePath decodes a path as it was sent, once. The service takes a raw + for a space.
+// decodePath decodes a raw path once. Like the service, it decodes + as a space.
 func decodePath(escaped string) (string, error) {
 	path, err := url.PathUnescape(strings.ReplaceAll(escaped, "+", " "))
 	if err != nil {
@@ -70,7 +71,7 @@ func decodePath(escaped string) (string, error) {
 	return path, nil
 }
 
-// encode percent-encodes all but A-Z a-z 0-9 - _ . ~ and what keep holds.
+// encode percent-encodes all characters except A-Z a-z 0-9 - _ . ~ and those in keep.
 func encode(s, keep string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

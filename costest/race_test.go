@@ -13,13 +13,13 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// Many clients at once on few keys, while versioning is switched and the bucket goes away:
-// every answer is one of those that exist, and with -race nothing is shared by mistake.
+// Many clients use few keys at the same time, while versioning changes and the bucket is deleted.
+// Every response must be a possible one. With -race, the test finds unintended sharing.
 func TestManyClients(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
 	other := sdk(t, s, "other-1250000000")
-	large := bytesOf(300 << 10) // kept in a file
+	large := bytesOf(300 << 10) // stored in a file
 	expected := []string{"no error", "404", "404 NoSuchKey", "404 NoSuchUpload", "404 NoSuchBucket", "404 NoSuchCopySource", "404 NoSuchTagSet", "409 BucketAlreadyOwnedByYou", "409 BucketNotEmpty"}
 	var wg sync.WaitGroup
 	for worker := range 8 {
@@ -76,7 +76,7 @@ func TestManyClients(t *testing.T) {
 	}
 }
 
-// One of many completes of the same upload has it.
+// Exactly one of many concurrent completes of an upload succeeds.
 func TestCompleteHasOneWinner(t *testing.T) {
 	s := start(t, &costest.Options{Versioning: "Enabled"})
 	c := sdk(t, s, s.Bucket())

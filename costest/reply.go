@@ -11,19 +11,19 @@ import (
 	"github.com/objectvault/objectvault/internal/fault"
 )
 
-// A reply writes an answer, or as much of it as the fault leaves.
+// A reply writes a response, as far as the fault allows.
 type reply struct {
 	s       *Server
 	w       http.ResponseWriter
 	r       *http.Request
 	seen    *Request
 	fault   *Fault
-	silent  bool // the client will hear something else
+	silent  bool // the client gets another response, or none
 	started bool
-	left    int64 // bytes of the body, where the fault limits them
+	left    int64 // remaining bytes of the body, if the fault limits them
 }
 
-// nowhere discards a response whose client has gone.
+// nowhere discards a response whose client has disconnected.
 type nowhere http.Header
 
 func (h nowhere) Header() http.Header         { return http.Header(h) }
@@ -54,7 +54,7 @@ func (w *reply) WriteHeader(status int) {
 			h.Set("Content-Length", strconv.FormatInt(w.left, 10))
 		}
 	}
-	w.s.note(w.seen, status, true)
+	w.s.setResponse(w.seen, status, true)
 	w.w.WriteHeader(status)
 }
 
@@ -78,7 +78,7 @@ func (w *reply) Write(b []byte) (int, error) {
 	return all, nil
 }
 
-// send writes b at the pace of the fault.
+// send writes b at the speed of the fault.
 func (w *reply) send(b []byte) error {
 	if w.fault.does.Kind != slowBody || w.fault.does.Bytes <= 0 {
 		_, err := w.w.Write(b)
@@ -98,8 +98,8 @@ func (w *reply) send(b []byte) error {
 	return nil
 }
 
-// pause waits for d, or until the client has gone or the server is closed. That the client
-// has gone is seen only once its body was read.
+// pause waits for d, or until the client disconnects or the server is closed. The server detects
+// that the client has disconnected only after it has read the body.
 func (s *Server) pause(r *http.Request, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -113,7 +113,8 @@ func (s *Server) pause(r *http.Request, d time.Duration) error {
 	}
 }
 
-// finish cuts what a fault wants cut even though the body was shorter.
+// finish closes the connection if the fault requires it, even if the body was shorter than its
+// limit.
 func (w *reply) finish() {
 	if w.fault.does.Kind == fault.CutBody && !w.silent {
 		http.NewResponseController(w.w).Flush()
@@ -121,8 +122,8 @@ func (w *reply) finish() {
 	}
 }
 
-// answer gives the answer of the fault, with the head that the service's own have.
-func (x *exchange) answer(w http.ResponseWriter) {
+// sendFault sends the response of the fault, with the headers of the service.
+func (x *exchange) sendFault(w http.ResponseWriter) {
 	h := w.Header()
 	clear(h)
 	h.Set("Content-Type", "application/xml")
@@ -137,14 +138,14 @@ func (x *exchange) answer(w http.ResponseWriter) {
 	io.WriteString(w, x.fault.does.Body)
 }
 
-// inner is the text of an element that has only text.
+// inner returns the text of an element that contains only text.
 func inner(doc, name string) string {
 	_, rest, _ := strings.Cut(doc, "<"+name+">")
 	text, _, _ := strings.Cut(rest, "</"+name+">")
 	return text
 }
 
-// sendXML answers with a document.
+// sendXML sends a document.
 func (x *exchange) sendXML(status int, v any) {
 	body := marshal(v)
 	h := x.out.Header()
@@ -154,8 +155,8 @@ func (x *exchange) sendXML(status int, v any) {
 	io.WriteString(x.out, body)
 }
 
-// sendLate answers with a document after the 200 and some spaces have gone out, as the
-// service does when a call takes long. Such a head knows nothing of the object yet.
+// sendLate sends status 200, some spaces, and then a document, as the service does for long calls.
+// The headers contain no information about the object, because the call has not ended.
 func (x *exchange) sendLate(v any) {
 	h := x.out.Header()
 	h.Set("Content-Type", "application/xml")
@@ -171,17 +172,17 @@ func (x *exchange) sendLate(v any) {
 	io.WriteString(x.out, marshal(v))
 }
 
-// maxDrain is how much of an unwanted body is read.
+// maxDrain limits how much of an unwanted body is read.
 const maxDrain = 256 << 20
 
-// sendError answers with an error of the service.
+// sendError sends an error of the service.
 func (x *exchange) sendError(err error) {
 	e, ok := err.(*apiError)
 	if !ok {
 		e = failure(http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again.")
 	}
 	x.s.noteCode(x.seen, e.code)
-	// The client may send its body before it looks for an answer.
+	// The client may send its complete body before it reads the response.
 	io.CopyN(io.Discard, x.body, maxDrain)
 	h := x.out.Header()
 	trace := newID()
@@ -205,7 +206,7 @@ func (x *exchange) errorXML(e *apiError, trace string) errorXML {
 	}
 }
 
-// A cutReader aborts the connection after some bytes.
+// A cutReader aborts the connection after a number of bytes.
 type cutReader struct {
 	r    io.Reader
 	left int64
@@ -218,7 +219,7 @@ func (c *cutReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
 	c.left -= int64(n)
 	if err == io.EOF && c.left > 0 {
-		panic(http.ErrAbortHandler) // a body that is shorter is cut at its end
+		panic(http.ErrAbortHandler) // a shorter body is aborted at its end
 	}
 	return n, err
 }

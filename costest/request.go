@@ -100,8 +100,8 @@ func (s *Server) SlowDown(k int) {
 	s.slow = k
 }
 
-// judge notes a request and says what is to be done to it.
-func (s *Server) judge(seen *Request) *Fault {
+// record records a request and returns its fault.
+func (s *Server) record(seen *Request) *Fault {
 	s.watch.Lock()
 	if len(s.requests) == keptRequests {
 		s.requests = append([]*Request(nil), s.requests[keptRequests/2:]...)
@@ -109,7 +109,7 @@ func (s *Server) judge(seen *Request) *Fault {
 	s.requests = append(s.requests, seen)
 	s.count++
 	seen.N = s.count
-	rule, f := s.rule, s.due(seen)
+	rule, f := s.rule, s.priorityFault(seen)
 	view := *seen
 	s.watch.Unlock()
 	if f == nil && rule != nil {
@@ -121,8 +121,9 @@ func (s *Server) judge(seen *Request) *Fault {
 	return f
 }
 
-// due is the fault that a COS request meets before any rule. s.watch is held.
-func (s *Server) due(r *Request) *Fault {
+// priorityFault returns the fault of a COS request that has priority over the rule. The caller must
+// hold s.watch.
+func (s *Server) priorityFault(r *Request) *Fault {
 	if r.Service != "cos" {
 		return nil
 	}
@@ -140,9 +141,9 @@ func (s *Server) due(r *Request) *Fault {
 	return nil
 }
 
-// note is called before the client can know the answer, so that a test which has it
-// finds it in Requests.
-func (s *Server) note(seen *Request, status int, applied bool) {
+// setResponse records the response before the client can receive it, so a test that has the
+// response finds it in Requests.
+func (s *Server) setResponse(seen *Request, status int, applied bool) {
 	s.watch.Lock()
 	defer s.watch.Unlock()
 	seen.Status, seen.Applied = status, applied
@@ -154,7 +155,7 @@ func (s *Server) noteCode(seen *Request, code string) {
 	seen.Code = code
 }
 
-// shown is a query as Requests show it.
+// shown returns a query as Requests returns it.
 func (q query) shown() string {
 	v := make(url.Values)
 	for _, p := range q {

@@ -8,7 +8,7 @@ import (
 	policy "github.com/objectvault/objectvault/policy/tencent"
 )
 
-// TestSetup: what is printed is applied whole, and what cannot be applied is named.
+// TestSetup: the complete output is applied, and an error names the part that cannot be applied.
 func TestSetup(t *testing.T) {
 	i := newIssuer(t, nil)
 	docs, err := policy.Generate(policy.Options{

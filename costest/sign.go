@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A signature is a q-sign signature as it was sent: in the Authorization header, as
-// parameters of the query, or as the one parameter sign.
+// A signature is a q-sign signature. It is in the Authorization header, in query parameters, or in
+// the single query parameter sign.
 type signature struct {
 	id, signTime, keyTime string
 	headers, params       []string
@@ -20,15 +20,15 @@ type signature struct {
 	inQuery               bool
 }
 
-// signatureFields are the names of its fields. They may come in any order.
+// signatureFields are the names of its fields, which may have any order.
 var signatureFields = []string{"q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature"}
 
-// skew is how far a client's clock may be off.
+// skew is the maximum clock difference of a client.
 const skew = 15 * time.Minute
 
 var errSignatureShape = failure(http.StatusBadRequest, "InvalidArgument", "The Authorization header or parameters are malformed.")
 
-// parseSignature returns the signature of a request, nil if it has none.
+// parseSignature returns the signature of a request, or nil if it has none.
 func parseSignature(h http.Header, q query) (*signature, error) {
 	fields := make(map[string]string)
 	inQuery := false
@@ -94,7 +94,7 @@ func splitList(s string) []string {
 	return strings.Split(s, ";")
 }
 
-// window returns the times between which a key time is valid.
+// window returns the start and the end of a key time.
 func window(keyTime string) (start, end time.Time, ok bool) {
 	a, b, _ := strings.Cut(keyTime, ";")
 	from, err1 := strconv.ParseInt(a, 10, 64)
@@ -102,7 +102,7 @@ func window(keyTime string) (start, end time.Time, ok bool) {
 	return time.Unix(from, 0), time.Unix(to, 0), err1 == nil && err2 == nil && from <= to
 }
 
-// checkTime compares the signature's window with the server's clock.
+// checkTime compares the validity period of the signature with the server's clock.
 func (g *signature) checkTime(now time.Time) error {
 	for _, t := range []string{g.signTime, g.keyTime} {
 		start, end, ok := window(t)
@@ -118,7 +118,7 @@ func (g *signature) checkTime(now time.Time) error {
 	return nil
 }
 
-// check recomputes the signature of a request with that path, decoded.
+// check computes the signature of the request again, with the decoded path, and compares it.
 func (g *signature) check(secret, method, path string, header func(string) []string, q query, tolerant bool) error {
 	format, ok := g.formatString(method, path, header, q, tolerant)
 	toSign := stringToSign(g.keyTime, format)
@@ -135,8 +135,9 @@ func (g *signature) check(secret, method, path string, header func(string) []str
 	return nil
 }
 
-// formatString is what is signed of the request itself, and whether all that is listed
-// is there, in lower case, sorted, and once. With tolerant a name may occur again.
+// formatString returns the signed form of the request, and reports whether the request has all
+// listed names, in lower case, sorted and without repetition. If tolerant is true, names may be
+// repeated.
 func (g *signature) formatString(method, path string, header func(string) []string, q query, tolerant bool) (string, bool) {
 	params := make(map[string][]string)
 	for _, p := range q {
@@ -153,7 +154,7 @@ func pairs(list []string, values func(string) []string, tolerant bool) (string, 
 	var out []string
 	for i, name := range list {
 		if i > 0 && name == list[i-1] {
-			continue // all its values are there already
+			continue // all values are already included
 		}
 		all := slices.Sorted(slices.Values(values(name)))
 		occurs := 0
@@ -185,7 +186,7 @@ func mac(key, msg string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// signedHeader returns the values of a header under the name that signatures use.
+// signedHeader returns a function that returns the values of a header, by its name in signatures.
 func signedHeader(r *http.Request) func(string) []string {
 	return func(name string) []string {
 		switch name {
@@ -194,7 +195,7 @@ func signedHeader(r *http.Request) func(string) []string {
 		case "transfer-encoding":
 			return r.TransferEncoding
 		case "authorization":
-			return nil // it would sign itself
+			return nil // a signature cannot sign itself
 		}
 		return r.Header.Values(name)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// The dead keys of Tencent's documentation (436/7778).
+// The example keys in Tencent's documentation, which are not valid (436/7778).
 const (
 	sampleID  = "AKIDQjz3ltompVjBni5LitkWHFlFpwkn9U5q"
 	sampleKey = "BQYIM75p8x0iWVFSIgqEKwFprpRSVHlz"
@@ -50,8 +50,8 @@ func send(t *testing.T, s *costest.Server, req *http.Request) (int, errorBody) {
 
 type vector struct {
 	method, uri, body string
-	header            map[string]string // all signed, with host
-	params            string            // q-url-param-list
+	header            map[string]string // all signed, in addition to host
+	params            string            // the q-url-param-list
 	keyTime           string
 	format, toSign    string
 	signature         string
@@ -80,7 +80,7 @@ var (
 	}
 )
 
-// request builds a vector's request, signed as header, query or merged.
+// request builds the request of a vector. The signature is in the header, in the query, or merged.
 func (v vector) request(t *testing.T, s *costest.Server, form string, change func(fields map[string]string, r *http.Request)) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), v.method, s.BucketURL(s.Bucket())+v.uri, strings.NewReader(v.body))
@@ -147,7 +147,7 @@ func TestSignatureVectors(t *testing.T) {
 	}
 }
 
-// The hash of what the real service printed, of a path that was sent with a raw plus.
+// The hash that the real service reported for a path with a raw plus.
 func TestRawPlusIsASpace(t *testing.T) {
 	s := start(t, &costest.Options{Region: "ap-beijing", Bucket: "o2-1258123310"})
 	req, err := http.NewRequestWithContext(t.Context(), "PUT", s.BucketURL(s.Bucket())+"/imagesresume-zh+en_%E9%A1%B5%E9%9D%A2_1.png", nil)
@@ -209,7 +209,7 @@ func TestSignatureRefused(t *testing.T) {
 	} {
 		for _, form := range []string{"header", "query", "merged"} {
 			if form == "query" && tc.what == "a field too many" {
-				continue // it is a parameter like others
+				continue // a normal parameter
 			}
 			s := sampleServer(t, tc.at, tc.unsure)
 			status, e := send(t, s, vectorA.request(t, s, form, tc.change))
@@ -220,14 +220,16 @@ func TestSignatureRefused(t *testing.T) {
 	}
 }
 
-// mac is the hexadecimal HMAC-SHA1, written here once more so that not the server's own is tested.
+// mac returns the hexadecimal HMAC-SHA1. It does not use the server's code, because that is what
+// the test checks.
 func mac(key, msg string) string {
 	h := hmac.New(sha1.New, []byte(key))
 	h.Write([]byte(msg))
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// What a list names must be there, in lower case, sorted and once, even if it is signed that way.
+// All listed names must be in the request, in lower case, sorted and without repetition, even if
+// the signature is otherwise correct.
 func TestSignedLists(t *testing.T) {
 	for _, tc := range []struct {
 		list, signed string
@@ -350,7 +352,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// Any client can use the server as its proxy, for http and, by a tunnel, for https.
+// Any client can use the server as its proxy, for http and, with a tunnel, for https.
 func TestProxy(t *testing.T) {
 	s := start(t, &costest.Options{TLS: true})
 	proxy, err := url.Parse("http://" + strings.TrimPrefix(s.URL(), "https://"))

@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// A spill is the file of the contents that are too large for memory, in blocks: one
-// descriptor, however many there are.
+// A spill is a file for contents that are too large for memory. It consists of blocks, so any
+// number of contents needs only one file descriptor.
 type spill struct {
 	dir  string
 	mu   sync.Mutex
-	f    *os.File // without a name, where the system allows it; nil: not made yet
-	free []int64  // offsets of blocks that hold nothing any more
+	f    *os.File // nil until it is created; unlinked, if the system allows it
+	free []int64  // offsets of unused blocks
 	end  int64
 }
 
-// blockSize is as much as is kept in memory.
+// blockSize is the size of a block.
 const blockSize = inMemory
 
-// A hold is the blocks of one content. The runtime gives them back when nothing refers to it
-// any more.
+// A hold is the blocks of one content. The runtime frees them when nothing refers to the hold any
+// more.
 type hold struct{ blocks *blocks }
 
 type blocks struct {
@@ -39,7 +39,7 @@ func (s *spill) hold() *hold {
 	return h
 }
 
-// write keeps up to blockSize bytes.
+// write stores at most blockSize bytes.
 func (h *hold) write(b []byte) (piece, error) {
 	off, err := h.blocks.spill.block()
 	if err != nil {
@@ -50,14 +50,14 @@ func (h *hold) write(b []byte) (piece, error) {
 	return piece{hold: h, off: off, n: int64(len(b))}, err
 }
 
-// readAt reads what a piece has from off on.
+// readAt reads the bytes of the blocks from off.
 func (h *hold) readAt(b []byte, off int64) (int, error) {
 	n, err := h.blocks.spill.f.ReadAt(b, off)
 	runtime.KeepAlive(h)
 	return n, err
 }
 
-// block returns the offset of a block that holds nothing.
+// block returns the offset of an unused block.
 func (s *spill) block() (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *spill) block() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		os.Remove(f.Name()) // where the system forbids it, Close removes the directory
+		os.Remove(f.Name()) // if the system does not allow this, Close removes the directory
 		s.f = f
 	}
 	if n := len(s.free); n > 0 {

@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// How many seconds temporary credentials live (1150/49454).
+// The lifetime of temporary credentials in seconds (1150/49454).
 const (
 	usualDuration = 7200
 	maxDuration   = 43200
 
 	usualFederation = 1800
-	maxFederation   = 7200 // of the root account
+	maxFederation   = 7200 // for the root account
 )
 
-// serveSTS answers POST / of STS.
+// serveSTS handles POST / of STS.
 func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request) {
 	s.serveCall(w, r, "sts", "2018-08-13", func(c *call) (map[string]any, error) {
 		if c.action == "AssumeRoleWithWebIdentity" {
@@ -44,7 +44,7 @@ func (s *Server) serveSTS(w http.ResponseWriter, r *http.Request) {
 
 var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,128}$`)
 
-// assumeWithToken is AssumeRoleWithWebIdentity, the one call that is not signed.
+// assumeWithToken implements AssumeRoleWithWebIdentity, the only call without a signature.
 func (a *access) assumeWithToken(c *call) (map[string]any, error) {
 	switch h := c.r.Header.Get("Authorization"); {
 	case h != "" && h != "SKIP", h == "" && a.s.unsure("authorization-skip") == "refuse":
@@ -89,7 +89,7 @@ func (a *access) assumeWithToken(c *call) (map[string]any, error) {
 	return a.issue(caller{uin: a.s.o.OwnerUin, roleID: r.id, roleName: r.name, session: in.RoleSessionName}, duration), nil
 }
 
-// tooMany counts an exchange, and reports whether it is one too many in its second.
+// tooMany counts a token exchange, and reports whether the limit per second is exceeded.
 func (a *access) tooMany() bool {
 	limit, err := strconv.Atoi(a.s.unsure("web-identity-rate"))
 	if err != nil {
@@ -104,7 +104,8 @@ func (a *access) tooMany() bool {
 	return a.exchanges > limit
 }
 
-// assume is AssumeRole: signed, with a session policy that narrows what the role may do.
+// assume implements AssumeRole. It requires a signature. A session policy restricts the permissions
+// of the role.
 func (a *access) assume(c *call) (map[string]any, error) {
 	var in struct {
 		RoleArn, RoleSessionName string
@@ -146,7 +147,8 @@ func (a *access) assume(c *call) (map[string]any, error) {
 	return a.issue(caller{uin: a.s.o.OwnerUin, roleID: r.id, roleName: r.name, session: in.RoleSessionName, sessionPolicy: policy}, duration), nil
 }
 
-// federate is GetFederationToken: what the owner may do, narrowed by a policy.
+// federate implements GetFederationToken. The credentials have the permissions of the owner,
+// restricted by a policy.
 func (a *access) federate(c *call) (map[string]any, error) {
 	var in struct {
 		Name, Policy    string
@@ -172,7 +174,7 @@ func (a *access) federate(c *call) (map[string]any, error) {
 	return a.issue(caller{uin: a.s.o.OwnerUin, session: in.Name, sessionPolicy: policy}, seconds), nil
 }
 
-// identify is GetCallerIdentity.
+// identify implements GetCallerIdentity.
 func (a *access) identify(c *call) (map[string]any, error) {
 	if err := c.decode(new(struct{})); err != nil {
 		return nil, err
@@ -193,7 +195,7 @@ func (a *access) identify(c *call) (map[string]any, error) {
 	}, nil
 }
 
-// sessionPolicy decodes the field Policy, whose text is URL-encoded.
+// sessionPolicy decodes the URL-encoded field Policy.
 func (a *access) sessionPolicy(encoded string) (string, error) {
 	if encoded == "" {
 		return "", nil
@@ -211,7 +213,7 @@ func (a *access) sessionPolicy(encoded string) (string, error) {
 	return text, nil
 }
 
-// roleByARN takes qcs::cam::uin/UIN:roleName/NAME and …:role/ID. It returns a copy.
+// roleByARN accepts qcs::cam::uin/UIN:roleName/NAME and …:role/ID. It returns a copy.
 func (a *access) roleByARN(arn string) (role, error) {
 	rest, ok := strings.CutPrefix(arn, "qcs::cam::uin/"+a.s.o.OwnerUin+":")
 	kind, name, _ := strings.Cut(rest, "/")
@@ -228,7 +230,8 @@ func (a *access) roleByARN(arn string) (role, error) {
 	return role{}, refuse(a.s.unsure("role-missing"), "The role does not exist.")
 }
 
-// trusts reports whether a role's trust lets one of names take it by one of the actions.
+// trusts reports whether the trust policy of a role allows one of names to assume it with one of
+// the actions.
 func (a *access) trusts(r role, actions []string, kind string, names []string, conditions map[string]string) bool {
 	doc, err := parsePolicy(r.trust, ofTrust)
 	if err != nil {
@@ -244,22 +247,22 @@ func (a *access) trusts(r role, actions []string, kind string, names []string, c
 	return allowed && !denied
 }
 
-// duration is how long a session of a role lives.
-func (a *access) duration(asked *int, r role) (int, error) {
+// duration returns the lifetime of a session of a role.
+func (a *access) duration(requested *int, r role) (int, error) {
 	seconds, most := usualDuration, cmp.Or(r.sessionDuration, maxDuration)
-	if asked != nil {
-		seconds = *asked
+	if requested != nil {
+		seconds = *requested
 	}
 	switch {
 	case seconds < 1 || seconds > maxDuration:
 		return 0, refuse("InvalidParameter.OverLimit", "DurationSeconds is not between 1 and %d.", maxDuration)
-	case seconds > most && asked != nil && a.s.unsure("duration-cap") == "refuse":
+	case seconds > most && requested != nil && a.s.unsure("duration-cap") == "refuse":
 		return 0, refuse("InvalidParameter.OverTimeError", "DurationSeconds is more than the role's %d.", most)
 	}
 	return min(seconds, most), nil
 }
 
-// issue makes temporary credentials. What expired a day ago is forgotten.
+// issue creates temporary credentials. It deletes those that expired more than a day ago.
 func (a *access) issue(who caller, seconds int) map[string]any {
 	now := a.s.o.Now()
 	expires := now.Add(time.Duration(seconds) * time.Second).Truncate(time.Second)

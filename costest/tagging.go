@@ -20,7 +20,7 @@ type taggingXML struct {
 
 var errInvalidTag = failure(http.StatusBadRequest, "InvalidTag", "The tag provided was not a valid tag.")
 
-// checkTags holds tags against the limits of objects (436/35709) or buckets.
+// checkTags checks tags against the limits for objects (436/35709) or buckets.
 func checkTags(tags []tag, most int) error {
 	seen := make(map[string]bool)
 	valid := func(s string, most int) bool {
@@ -40,7 +40,7 @@ func checkTags(tags []tag, most int) error {
 	return nil
 }
 
-// parseTagHeader reads x-cos-tagging: k=v&k2=v2, url-encoded.
+// parseTagHeader parses x-cos-tagging: k=v&k2=v2, URL-encoded.
 func parseTagHeader(text string) ([]tag, error) {
 	q, err := parseQuery(text)
 	if err != nil {
@@ -53,10 +53,10 @@ func parseTagHeader(text string) ([]tag, error) {
 	return tags, checkTags(tags, 10)
 }
 
-// getTagging answers GET ?tagging of an object.
+// getTagging handles GET ?tagging of an object.
 func (x *exchange) getTagging() error {
 	x.s.mu.Lock()
-	v, err := x.here().find(x.key, x.query.get("versionId"))
+	v, err := x.currentBucket().find(x.key, x.query.get("versionId"))
 	var tags []tag
 	if err == nil {
 		tags = v.tags
@@ -74,7 +74,7 @@ func (x *exchange) getTagging() error {
 
 var errNoSuchTagSet = failure(http.StatusNotFound, "NoSuchTagSet", "The TagSet does not exist.")
 
-// putTagging answers PUT ?tagging of an object.
+// putTagging handles PUT ?tagging of an object.
 func (x *exchange) putTagging() error {
 	var doc taggingXML
 	if err := x.readXML(true, &doc); err != nil {
@@ -86,12 +86,12 @@ func (x *exchange) putTagging() error {
 	return x.setTags(doc.Tags, http.StatusOK)
 }
 
-// deleteTagging answers DELETE ?tagging of an object.
+// deleteTagging handles DELETE ?tagging of an object.
 func (x *exchange) deleteTagging() error { return x.setTags(nil, http.StatusNoContent) }
 
 func (x *exchange) setTags(tags []tag, status int) error {
 	x.s.mu.Lock()
-	v, err := x.here().find(x.key, x.query.get("versionId"))
+	v, err := x.currentBucket().find(x.key, x.query.get("versionId"))
 	if err == nil {
 		v.tags = tags
 	}

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// tc3Skew is how far the timestamp of a signed call may be off.
+// tc3Skew is the maximum difference between the timestamp of a signed call and the server's clock.
 const tc3Skew = 5 * time.Minute
 
-// maxCall is how many bytes the body of a call to STS or CAM may have.
+// maxCall is the maximum size of the body of a call to STS or CAM, in bytes.
 const maxCall = 1 << 20
 
-// A callError is an error of STS or CAM, which is answered with status 200.
+// A callError is an error of STS or CAM. It is sent with status 200.
 type callError struct{ code, message string }
 
 func (e *callError) Error() string { return e.code + ": " + e.message }
@@ -30,14 +30,14 @@ func refuse(code, format string, args ...any) *callError {
 	return &callError{code, fmt.Sprintf(format, args...)}
 }
 
-// ErrorJSON returns the body of an error answer of STS or CAM, whose status is 200, for
+// ErrorJSON returns the body of an error response of STS or CAM, whose status is 200, for
 // [RespondBefore] and [ApplyThen].
 func ErrorJSON(code, message string) string {
-	return string(callAnswer(nil, refuse(code, "%s", message)))
+	return string(callResponse(nil, refuse(code, "%s", message)))
 }
 
-// callAnswer is the body of an answer: what there is to say, or an error, and an id.
-func callAnswer(out map[string]any, err error) []byte {
+// callResponse returns the body of a response: the result or an error, and a request id.
+func callResponse(out map[string]any, err error) []byte {
 	response := map[string]any{"RequestId": requestUUID()}
 	for k, v := range out {
 		response[k] = v
@@ -69,10 +69,10 @@ type call struct {
 	service string // sts or cam
 	action  string
 	body    []byte
-	caller  caller // of a signed one
+	caller  caller // the signer, if the call is signed
 }
 
-// serveCall answers a request to the API of a service, of that version.
+// serveCall handles a request to the given version of the API of a service.
 func (s *Server) serveCall(w http.ResponseWriter, r *http.Request, service, version string, do func(*call) (map[string]any, error)) {
 	out, err := func() (map[string]any, error) {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxCall+1))
@@ -94,14 +94,14 @@ func (s *Server) serveCall(w http.ResponseWriter, r *http.Request, service, vers
 		}
 		return do(&call{s: s, r: r, service: service, action: r.Header.Get("X-TC-Action"), body: body})
 	}()
-	b := callAnswer(out, err)
+	b := callResponse(out, err)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(http.StatusOK)
 	w.Write(b)
 }
 
-// decode reads the parameters of a call. What the call does not know is refused.
+// decode decodes the parameters of a call. Unknown parameters are an error.
 func (c *call) decode(into any) error {
 	if len(c.body) == 0 {
 		return nil
@@ -120,7 +120,7 @@ func (c *call) decode(into any) error {
 	return nil
 }
 
-// authenticate checks the signature TC3-HMAC-SHA256 and finds out who signed.
+// authenticate checks the signature TC3-HMAC-SHA256 and determines the signer.
 func (c *call) authenticate() error {
 	scope, fields, _ := strings.Cut(strings.TrimPrefix(c.r.Header.Get("Authorization"), "TC3-HMAC-SHA256 "), ",")
 	var signed []string
@@ -164,7 +164,7 @@ func (c *call) authenticate() error {
 	return nil
 }
 
-// tc3Canonical is the canonical request of POST /.
+// tc3Canonical returns the canonical request of POST /.
 func tc3Canonical(r *http.Request, signed []string, body []byte) string {
 	var headers strings.Builder
 	for _, name := range signed {
@@ -177,7 +177,7 @@ func tc3Canonical(r *http.Request, signed []string, body []byte) string {
 	return "POST\n/\n\n" + headers.String() + "\n" + strings.Join(signed, ";") + "\n" + sha256Hex(body)
 }
 
-// tc3Sign is the signature of a canonical request (tencentcloud.com/document/api/598/33159).
+// tc3Sign returns the signature of a canonical request (tencentcloud.com/document/api/598/33159).
 func tc3Sign(secret, service string, timestamp int64, canonical string) string {
 	date := time.Unix(timestamp, 0).UTC().Format(time.DateOnly)
 	toSign := fmt.Sprintf("TC3-HMAC-SHA256\n%d\n%s/%s/tc3_request\n%s", timestamp, date, service, sha256Hex([]byte(canonical)))

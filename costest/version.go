@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// A bucket is its objects, uploads and settings.
+// A bucket contains objects, multipart uploads and settings.
 type bucket struct {
 	name       string
 	created    time.Time
-	versioning string                // "": never versioned
+	versioning string                // "" means never enabled
 	objects    map[string][]*version // newest first
-	sorted     []string              // the keys of objects, nil if it must be made anew
+	sorted     []string              // the keys of objects; nil if it must be computed again
 	uploads    map[string]*upload
-	initiated  int               // uploads so far
-	config     map[string][]byte // documents by the parameter that sets them
+	initiated  int               // number of multipart uploads that were started
+	config     map[string][]byte // documents, by the query parameter that sets them
 	acl        acl
-	newID      func() string // of a version
+	newID      func() string // returns a version id
 }
 
 // A version is one content of a key, or a delete marker.
 type version struct {
-	id         string // "" if the bucket was never versioned, "null" if it was not when written
+	id         string // "" if versioning was never enabled; "null" if it was off when the version was written
 	marker     bool
 	data       data
 	etag       string
@@ -33,24 +33,25 @@ type version struct {
 	modified   time.Time
 	header     http.Header
 	class      string
-	encryption string // at rest: AES256, or ""
+	encryption string // at rest: AES256 or ""
 	acl        acl
 	tags       []tag
-	replaced   *version // what lists show as long as they lag behind
+	replaced   *version // the version that lists show until the lag has passed
 }
 
-// newVersionID is opaque: the documents' samples have neither +, nor / or =, and base64 may.
+// newVersionID returns an opaque id. The ids in the documentation contain no +, / or =, but base64
+// may.
 func (s *Server) newVersionID() string {
 	if s.unsure("version-id") == "base64" {
 		b := make([]byte, 20)
 		rand.Read(b)
-		b[0], b[1], b[2] = 0xfb, 0xef, 0xff // ++//
+		b[0], b[1], b[2] = 0xfb, 0xef, 0xff // ++// in base64
 		return base64.StdEncoding.EncodeToString(b)
 	}
 	return newID()
 }
 
-// keys returns the keys in the order of their bytes.
+// keys returns the keys, sorted by their bytes.
 func (b *bucket) keys() []string {
 	if b.sorted == nil {
 		b.sorted = make([]string, 0, len(b.objects))
@@ -62,7 +63,7 @@ func (b *bucket) keys() []string {
 	return b.sorted
 }
 
-// latest returns the current version of a key, which may be a marker, or nil.
+// latest returns the current version of a key, which may be a delete marker, or nil.
 func (b *bucket) latest(key string) *version {
 	if all := b.objects[key]; len(all) > 0 {
 		return all[0]
@@ -70,13 +71,13 @@ func (b *bucket) latest(key string) *version {
 	return nil
 }
 
-// exists reports whether a plain get would find the key.
+// exists reports whether a get without a version would find the key.
 func (b *bucket) exists(key string) bool {
 	v := b.latest(key)
 	return v != nil && !v.marker
 }
 
-// find returns the version that a request names, or the current one.
+// find returns the version with the id, or the current one.
 func (b *bucket) find(key, id string) (*version, error) {
 	if id == "" {
 		v := b.latest(key)
@@ -117,7 +118,7 @@ func (b *bucket) put(key string, v *version) {
 	b.objects[key] = slices.Insert(b.objects[key], 0, v)
 }
 
-// dropVersion removes one version and returns it, nil if there is none.
+// dropVersion removes one version and returns it, or nil if there is none.
 func (b *bucket) dropVersion(key, id string) *version {
 	all := b.objects[key]
 	i := slices.IndexFunc(all, func(v *version) bool { return v.id == id || v.id == "" && id == "null" })
@@ -125,7 +126,7 @@ func (b *bucket) dropVersion(key, id string) *version {
 		return nil
 	}
 	v := all[i]
-	// A new array: an answer may still be reading the old one.
+	// A new array, because a response may still be reading the old one.
 	if all = slices.Concat(all[:i], all[i+1:]); len(all) == 0 {
 		delete(b.objects, key)
 		b.sorted = nil
@@ -135,14 +136,14 @@ func (b *bucket) dropVersion(key, id string) *version {
 	return v
 }
 
-// A removal is what a delete did.
+// A removal is the result of a delete.
 type removal struct {
-	marker  bool   // a delete marker was made or removed
-	version string // its id, or that of the version that was named
+	marker  bool   // a delete marker was created or removed
+	version string // the id of the delete marker, or of the deleted version
 }
 
-// remove does what DELETE does: removes the version that is named, or puts a marker on
-// top, or, in a bucket that was never versioned, removes the object.
+// remove implements DELETE. With an id, it removes this version. Otherwise, it adds a delete
+// marker, or removes the object if versioning was never enabled.
 func (b *bucket) remove(key, id string, now time.Time) removal {
 	if id != "" {
 		v := b.dropVersion(key, id)
@@ -160,7 +161,7 @@ func (b *bucket) remove(key, id string, now time.Time) removal {
 	return removal{marker: true, version: v.id}
 }
 
-// setVersioning switches the state; there is no way back to never versioned.
+// setVersioning sets the state. It can never become "never enabled" again.
 func (b *bucket) setVersioning(state string) {
 	if b.versioning == "" {
 		for _, all := range b.objects {
@@ -172,8 +173,8 @@ func (b *bucket) setVersioning(state string) {
 	b.versioning = state
 }
 
-// setVersionHeader tells the version of an answer. PUT tells it in a versioned bucket
-// only; a complete also tells null where versioning is suspended.
+// setVersionHeader sets the version header of a response. The response to a PUT has it only in a
+// versioned bucket. The response to a complete also has it, as null, if versioning is suspended.
 func (b *bucket) setVersionHeader(h http.Header, v *version, complete bool) {
 	if b.versioning == "Enabled" || b.versioning == "Suspended" && complete {
 		h.Set("X-Cos-Version-Id", v.id)

@@ -48,7 +48,7 @@ func TestVersioningStates(t *testing.T) {
 	_, err := get(c, "old", "bm90aGluZw")
 	wantCode(t, "no such version", err, "404 NoSuchVersion")
 
-	// Forbid-overwrite is ignored without a word.
+	// Forbid-overwrite is silently ignored.
 	_, err = c.Object.Put(t.Context(), "old", strings.NewReader("three"), &cos.ObjectPutOptions{
 		ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{XOptionHeader: header("x-cos-forbid-overwrite", "true")},
 	})
@@ -134,7 +134,8 @@ func TestListVersionsPages(t *testing.T) {
 	}
 }
 
-// TestMarkerVersionDeleted: who deletes while he lists still sees the rest.
+// TestMarkerVersionDeleted: a client that deletes versions while it lists them still gets the
+// remaining ones.
 func TestMarkerVersionDeleted(t *testing.T) {
 	s := start(t, &costest.Options{Versioning: "Enabled"})
 	c := sdk(t, s, s.Bucket())

@@ -234,7 +234,7 @@ func (b *backend) removeMany(ctx context.Context, keys []string, attempt int) (f
 func (b *backend) versions(ctx context.Context, key string) iter.Seq2[Version, error] {
 	if b.store.History == nil {
 		return func(yield func(Version, error) bool) {
-			yield(Version{}, fmt.Errorf("%w: it keeps no history", ErrUnsupported))
+			yield(Version{}, fmt.Errorf("%w: it has no version history", ErrUnsupported))
 		}
 	}
 	return logged(b, ctx, request{op: "versions", key: key}, b.store.History.Versions(ctx, key))

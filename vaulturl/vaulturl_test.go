@@ -41,7 +41,7 @@ func TestRefused(t *testing.T) {
 		"s3://b?insecure=perhaps":         "insecure= must be true or false",
 		"s3://b?role=r&duration=long":     "duration=long is not a duration",
 		"s3://b?region=r&kms_key=k":       "kms_key= also requires",
-		"s3://b?region=r&sse=x":           "invalid configuration: sse is AES256",
+		"s3://b?region=r&sse=x":           "invalid configuration: sse must be AES256",
 		"s3://arn:aws:s3:eu-central-1:1:accesspoint/PASSWORD": "the ARN of an access point cannot be used as the name of a bucket",
 		"cos://b-1?region=r&role=x":                           "role= also requires provider=",
 		"cos://b-1250000000?region=ap-guangzhou&endpoint=https://c-1250000000.cos.ap-guangzhou.myqcloud.com": "endpoint= belongs to bucket c-1250000000",

@@ -31,13 +31,13 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], &world{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// A world is all that a command may touch besides its arguments.
+// A world contains everything that a command may use besides its arguments.
 type world struct {
 	in       io.Reader
 	out, err io.Writer
 }
 
-// run is the whole program and returns its exit code.
+// run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, w *world) int {
 	err := serve(ctx, w, args)
 	switch {

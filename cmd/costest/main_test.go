@@ -20,7 +20,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 )
 
-// start runs the command until stop, which returns its exit code, and returns what it printed.
+// start runs the command and returns its output. stop ends the command and returns its exit code.
 func start(t *testing.T, args ...string) (at line, stop func() int) {
 	t.Helper()
 	in, eof := io.Pipe()
@@ -98,7 +98,7 @@ func TestRefused(t *testing.T) {
 		{[]string{"-bucket", "vault"}, 1, "costest: bucket \"vault\": InvalidBucketName"},
 		{[]string{"-addr", "192.0.2.1:0"}, 1, "costest: 192.0.2.1:0 is not on loopback"},
 		{[]string{"-unsure", "x=y"}, 1, `costest: unknown question "x"`},
-		{[]string{"-versioning=On"}, 1, "costest: versioning is Enabled, Suspended or empty"},
+		{[]string{"-versioning=On"}, 1, "costest: versioning must be Enabled, Suspended or empty"},
 		{[]string{"-setup", "absent.json"}, 1, "absent.json"},
 		{[]string{"-setup", "main.go", "-issuer", "idp"}, 1, `-issuer: "idp" is not a URL`},
 	} {
@@ -110,7 +110,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// What vault policy tencent printed is applied before the line is printed.
+// The output of vault policy tencent is applied before the line is printed.
 func TestSetup(t *testing.T) {
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) }))
 	defer issuer.Close()

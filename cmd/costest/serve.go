@@ -139,7 +139,7 @@ func apply(s *costest.Server, file, issuer string) error {
 	return s.Setup(printed, client)
 }
 
-// elsewhere sends every request to the host of one URL.
+// elsewhere is a transport that sends every request to the host of one URL.
 type elsewhere struct{ to *url.URL }
 
 func (e elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {

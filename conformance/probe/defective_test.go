@@ -35,12 +35,12 @@ func putAll(ctx context.Context, s *vault.Store, key string, value []byte) error
 }
 
 // defectiveStores lists stores with one defect each. The probes of the clauses in broken must
-// detect the defect. The probes of the clauses in honoured must pass.
+// detect the defect. The probes of the clauses listed in passing must pass.
 var defectiveStores = []struct {
-	name     string
-	breaks   func(*vault.Store) *vault.Store
-	broken   []string
-	honoured []string
+	name    string
+	breaks  func(*vault.Store) *vault.Store
+	broken  []string
+	passing []string
 }{
 	{
 		name: "create reads the key, then writes",
@@ -62,7 +62,7 @@ var defectiveStores = []struct {
 				c.History, c.Purge = nil, nil
 			})
 		},
-		broken: []string{"create-detects", "create-atomic"}, honoured: []string{"create", "create-after-delete", "all-or-nothing"},
+		broken: []string{"create-detects", "create-atomic"}, passing: []string{"create", "create-after-delete", "all-or-nothing"},
 	},
 	{
 		name: "create with the bucket reads the key, then writes",
@@ -78,7 +78,7 @@ var defectiveStores = []struct {
 			s.Create = nil
 			return s
 		},
-		broken: []string{"create-detects"}, honoured: []string{"read-after-write"},
+		broken: []string{"create-detects"}, passing: []string{"read-after-write"},
 	},
 	{
 		name: "create overwrites",
@@ -91,8 +91,8 @@ var defectiveStores = []struct {
 			s.Create = nil
 			return s
 		},
-		broken:   []string{"create", "create-large", "create-after-delete", "create-detects", "create-atomic", "names", "errors"},
-		honoured: []string{"read-after-write", "swap", "history"},
+		broken:  []string{"create", "create-large", "create-after-delete", "create-detects", "create-atomic", "names", "errors"},
+		passing: []string{"read-after-write", "swap", "history"},
 	},
 	{
 		name: "create overwrites with large objects",
@@ -108,7 +108,7 @@ var defectiveStores = []struct {
 				c.History, c.Purge = nil, nil
 			})
 		},
-		broken: []string{"create-large"}, honoured: []string{"create", "create-atomic"},
+		broken: []string{"create-large"}, passing: []string{"create", "create-atomic"},
 	},
 	{
 		name: "create refuses a deleted key",
@@ -122,14 +122,14 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"create-after-delete"}, honoured: []string{"create", "create-detects"},
+		broken: []string{"create-after-delete"}, passing: []string{"create", "create-detects"},
 	},
 	{
 		name: "create briefly shows failed creates",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) { c.Create, c.History, c.Purge = &optimisticCreator{s: s}, nil, nil })
 		},
-		broken: []string{"create-atomic"}, honoured: []string{"create-detects"},
+		broken: []string{"create-atomic"}, passing: []string{"create-detects"},
 	},
 	{
 		name: "create returns another version's id",
@@ -141,7 +141,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"create", "create-after-delete"}, honoured: []string{"create-atomic"},
+		broken: []string{"create", "create-after-delete"}, passing: []string{"create-atomic"},
 	},
 	{
 		name: "create returns conflict for an existing key",
@@ -167,7 +167,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"sizes", "create"},
+		broken: []string{"all-or-nothing", "all-or-nothing-large"}, passing: []string{"sizes", "create"},
 	},
 	{
 		name: "a failed create publishes a part of the value",
@@ -180,7 +180,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing", "all-or-nothing-large"}, honoured: []string{"create"},
+		broken: []string{"all-or-nothing", "all-or-nothing-large"}, passing: []string{"create"},
 	},
 	{
 		name: "a create ignores its context",
@@ -191,7 +191,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing"}, honoured: []string{"create"},
+		broken: []string{"all-or-nothing"}, passing: []string{"create"},
 	},
 	{
 		name: "a create does not pass on the panic of its source",
@@ -207,7 +207,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing"}, honoured: []string{"create"},
+		broken: []string{"all-or-nothing"}, passing: []string{"create"},
 	},
 	{
 		name: "a swap hides the error of its source",
@@ -223,7 +223,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"all-or-nothing"}, honoured: []string{"swap"},
+		broken: []string{"all-or-nothing"}, passing: []string{"swap"},
 	},
 	{
 		name: "a range is ignored",
@@ -234,7 +234,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"ranges", "large"}, honoured: []string{"sizes", "read-after-write"},
+		broken: []string{"ranges", "large"}, passing: []string{"sizes", "read-after-write"},
 	},
 	{
 		name: "a range read reports the size of the range",
@@ -251,7 +251,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"ranges"}, honoured: []string{"sizes"},
+		broken: []string{"ranges"}, passing: []string{"sizes"},
 	},
 	{
 		name: "a range past the end returns not found",
@@ -265,7 +265,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"ranges"}, honoured: []string{"sizes"},
+		broken: []string{"ranges"}, passing: []string{"sizes"},
 	},
 	{
 		name: "empty objects are not stored",
@@ -281,7 +281,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"sizes", "create"}, honoured: []string{"ranges"},
+		broken: []string{"sizes", "create"}, passing: []string{"ranges"},
 	},
 	{
 		name: "large objects are truncated",
@@ -293,7 +293,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"large"}, honoured: []string{"sizes"},
+		broken: []string{"large"}, passing: []string{"sizes"},
 	},
 	{
 		name: "keys are decoded",
@@ -311,7 +311,7 @@ var defectiveStores = []struct {
 			s.Create, s.Remover = nil, nil
 			return s
 		},
-		broken: []string{"names"}, honoured: []string{"create", "list"},
+		broken: []string{"names"}, passing: []string{"create", "list"},
 	},
 	{
 		name: "a list is in the order of directories",
@@ -328,7 +328,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"names"}, honoured: []string{"list-after-write"},
+		broken: []string{"names"}, passing: []string{"list-after-write"},
 	},
 	{
 		name: "a list continues by number",
@@ -356,7 +356,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
+		broken: []string{"list"}, passing: []string{"list-after-write", "names"},
 	},
 	{
 		name: "a list ends after one page",
@@ -371,7 +371,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"list"}, honoured: []string{"list-after-write", "names"},
+		broken: []string{"list"}, passing: []string{"list-after-write", "names"},
 	},
 	{
 		name: "a list lags behind",
@@ -386,7 +386,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"list-after-write"}, honoured: []string{"list", "read-after-write"},
+		broken: []string{"list-after-write"}, passing: []string{"list", "read-after-write"},
 	},
 	{
 		name: "a swap ignores its tag",
@@ -397,7 +397,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap", "swap-large"}, honoured: []string{"create", "read-after-write"},
+		broken: []string{"swap", "swap-large"}, passing: []string{"create", "read-after-write"},
 	},
 	{
 		name: "a swap reads the tag, then writes",
@@ -418,7 +418,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap-atomic"}, honoured: []string{"swap", "swap-large", "all-or-nothing"},
+		broken: []string{"swap-atomic"}, passing: []string{"swap", "swap-large", "all-or-nothing"},
 	},
 	{
 		name: "a swap of a missing object creates it",
@@ -432,7 +432,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap", "errors"}, honoured: []string{"swap-atomic"},
+		broken: []string{"swap", "errors"}, passing: []string{"swap-atomic"},
 	},
 	{
 		name: "a swap returns no tag",
@@ -444,7 +444,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"swap"}, honoured: []string{"swap-atomic"},
+		broken: []string{"swap"}, passing: []string{"swap-atomic"},
 	},
 	{
 		name: "a history omits the second newest version",
@@ -458,7 +458,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history", "history-overwriters"}, honoured: []string{"create"},
+		broken: []string{"history", "history-overwriters"}, passing: []string{"create"},
 	},
 	{
 		name: "an overwriter's value is lost",
@@ -469,7 +469,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history", "history-overwriters", "versions"}, honoured: []string{"create"},
+		broken: []string{"history", "history-overwriters", "versions"}, passing: []string{"create"},
 	},
 	{
 		name: "a history is listed in the wrong order",
@@ -481,7 +481,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history"}, honoured: []string{"create"},
+		broken: []string{"history"}, passing: []string{"create"},
 	},
 	{
 		name: "a history has no delete markers",
@@ -492,7 +492,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history"}, honoured: []string{"create", "history-overwriters"},
+		broken: []string{"history"}, passing: []string{"create", "history-overwriters"},
 	},
 	{
 		name: "a history uses the key as a prefix",
@@ -508,7 +508,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"history"}, honoured: []string{"create", "history-overwriters"},
+		broken: []string{"history"}, passing: []string{"create", "history-overwriters"},
 	},
 	{
 		name: "the range of a version is ignored",
@@ -520,7 +520,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"versions"}, honoured: []string{"history"},
+		broken: []string{"versions"}, passing: []string{"history"},
 	},
 	{
 		name: "an unknown version is read as empty",
@@ -535,7 +535,7 @@ var defectiveStores = []struct {
 				}}
 			})
 		},
-		broken: []string{"versions"}, honoured: []string{"history"},
+		broken: []string{"versions"}, passing: []string{"history"},
 	},
 	{
 		name: "a delete of many keys omits the last one",
@@ -546,7 +546,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"remove"}, honoured: []string{"remove-tells-absent", "delete-tells-absent"},
+		broken: []string{"remove"}, passing: []string{"remove-tells-absent", "delete-tells-absent"},
 	},
 	{
 		name: "a delete of many keys does not report missing ones",
@@ -558,7 +558,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"remove-tells-absent"}, honoured: []string{"remove"},
+		broken: []string{"remove-tells-absent"}, passing: []string{"remove"},
 	},
 	{
 		name: "a delete of a missing object succeeds",
@@ -570,7 +570,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"delete-tells-absent"}, honoured: []string{"read-after-write", "errors"},
+		broken: []string{"delete-tells-absent"}, passing: []string{"read-after-write", "errors"},
 	},
 	{
 		name: "a purge keeps delete markers",
@@ -579,7 +579,7 @@ var defectiveStores = []struct {
 				c.Purge = purger{Purger: s.Purge, purge: func(l vault.Leftover) bool { return !l.Deleted }}
 			})
 		},
-		broken: []string{"purge"}, honoured: []string{"history"},
+		broken: []string{"purge"}, passing: []string{"history"},
 	},
 	{
 		name: "leftovers contain no delete markers",
@@ -588,7 +588,7 @@ var defectiveStores = []struct {
 				c.Purge = purger{Purger: s.Purge, list: func(l vault.Leftover) bool { return !l.Deleted }}
 			})
 		},
-		broken: []string{"purge"}, honoured: []string{"history"},
+		broken: []string{"purge"}, passing: []string{"history"},
 	},
 	{
 		name: "a read of a missing object is denied",
@@ -603,7 +603,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"errors", "read-after-write"}, honoured: []string{"ranges"},
+		broken: []string{"errors", "read-after-write"}, passing: []string{"ranges"},
 	},
 	{
 		name: "a missing object is reported by text only",
@@ -618,7 +618,7 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"errors"}, honoured: []string{"ranges"},
+		broken: []string{"errors"}, passing: []string{"ranges"},
 	},
 	{
 		name: "a read panics",
@@ -634,7 +634,7 @@ var defectiveStores = []struct {
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) { c.Close = func() error { return errors.New("busy") } })
 		},
-		broken: []string{"close"}, honoured: []string{"create"},
+		broken: []string{"close"}, passing: []string{"create"},
 	},
 	{
 		name: "errors contain the value",
@@ -650,7 +650,7 @@ var defectiveStores = []struct {
 				})
 			})
 		},
-		broken: []string{"no-secrets"}, honoured: []string{"create"},
+		broken: []string{"no-secrets"}, passing: []string{"create"},
 	},
 	{
 		name: "a wrapped error contains a credential",
@@ -665,14 +665,14 @@ var defectiveStores = []struct {
 				}
 			})
 		},
-		broken: []string{"no-secrets"}, honoured: []string{"errors"},
+		broken: []string{"no-secrets"}, passing: []string{"errors"},
 	},
 	{
 		name: "the name of the store contains a credential",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) { c.Name = "s3://key:AKIASECRET@bucket" })
 		},
-		broken: []string{"no-secrets"}, honoured: []string{"errors"},
+		broken: []string{"no-secrets"}, passing: []string{"errors"},
 	},
 }
 
@@ -736,18 +736,18 @@ func TestWrongStores(t *testing.T) {
 				s := subject(t, w.breaks)
 				s.Secrets = []string{"AKIASECRET"}
 				r := run(t, s, clause)
-				if r.Verdict != probe.NotHonoured || !errors.Is(r.Err, probe.ErrNotHonoured) {
-					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotHonoured)
+				if r.Verdict != probe.NotSupported || !errors.Is(r.Err, probe.ErrViolated) {
+					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotSupported)
 				}
 				t.Logf("%s: %v", clause, r.Err)
 				if r.Err != nil && (strings.Contains(r.Err.Error(), "AKIASECRET") || strings.Contains(r.Err.Error(), "%!")) {
 					t.Errorf("%s: the message contains a secret, or was not formatted: %v", clause, r.Err)
 				}
 			}
-			for _, clause := range w.honoured {
+			for _, clause := range w.passing {
 				s := subject(t, w.breaks)
-				if r := run(t, s, clause); r.Verdict != probe.Honoured {
-					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
+				if r := run(t, s, clause); r.Verdict != probe.Supported {
+					t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Supported)
 				}
 			}
 		})

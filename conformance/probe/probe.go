@@ -13,7 +13,7 @@
 //	}
 //
 // A verdict describes only the store. If a connection breaks, a permission is missing or a disk
-// is full, the verdict is [NotProven], never [NotHonoured].
+// is full, the verdict is [NotProven], never [NotSupported].
 //
 // The identifiers of clauses are stable, because tests list them. New clauses may be added.
 //
@@ -112,20 +112,20 @@ type Verdict string
 
 // The verdicts.
 const (
-	Honoured      Verdict = "supported"      // the store supports the clause
-	NotHonoured   Verdict = "not supported"  // the store violated the clause
+	Supported     Verdict = "supported"      // the store supports the clause
+	NotSupported  Verdict = "not supported"  // the store violated the clause
 	NotProven     Verdict = "not proven"     // the probe could not find out
 	NotApplicable Verdict = "not applicable" // the store lacks the feature, or the Subject lacks a field that the probe needs
 )
 
-// ErrNotHonoured means that the store violated the clause.
-var ErrNotHonoured = errors.New("clause violated")
+// ErrViolated means that the store violated the clause.
+var ErrViolated = errors.New("clause violated")
 
 // A Result is the verdict on one clause.
 type Result struct {
 	Clause  string
 	Verdict Verdict
-	Err     error // the expected and the actual result; nil if the verdict is Honoured
+	Err     error // the expected and the actual result; nil if the verdict is Supported
 	Left    error // the error of the cleanup, if any; it does not change the verdict
 	Took    time.Duration
 }
@@ -144,10 +144,10 @@ func (s *Subject) Run(ctx context.Context, p Probe) (r Result) {
 	}
 	t := &probeRun{Subject: s, prefix: s.Prefix + p.Clause + "." + random() + ".", keys: make(map[string]bool)}
 	err := t.judge(ctx, p)
-	r = Result{Clause: p.Clause, Verdict: Honoured, Err: err, Left: t.clean(ctx)}
+	r = Result{Clause: p.Clause, Verdict: Supported, Err: err, Left: t.clean(ctx)}
 	switch {
-	case errors.Is(err, ErrNotHonoured):
-		r.Verdict = NotHonoured
+	case errors.Is(err, ErrViolated):
+		r.Verdict = NotSupported
 	case err != nil:
 		r.Verdict = NotProven
 	}
@@ -163,9 +163,9 @@ func (t *probeRun) judge(ctx context.Context, p Probe) (err error) {
 	return p.check(ctx, t)
 }
 
-// violation returns an error that wraps ErrNotHonoured.
+// violation returns an error that wraps ErrViolated.
 func violation(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrNotHonoured, fmt.Errorf(format, args...))
+	return fmt.Errorf("%w: %w", ErrViolated, fmt.Errorf(format, args...))
 }
 
 // A requirement is a condition without which a probe is not applicable.

@@ -69,12 +69,12 @@ func TestCorrectStore(t *testing.T) {
 		wg.Go(func() {
 			for _, p := range chunk {
 				r := s.Run(t.Context(), p)
-				want := probe.Honoured
+				want := probe.Supported
 				switch p.Clause {
 				case "errors-denied", "errors-expired", "errors-unreachable":
 					want = probe.NotApplicable
 				}
-				if r.Verdict != want || r.Left != nil || (r.Err == nil) != (want == probe.Honoured) || r.Clause != p.Clause {
+				if r.Verdict != want || r.Left != nil || (r.Err == nil) != (want == probe.Supported) || r.Clause != p.Clause {
 					t.Errorf("%s: %s, %v, left: %v; want %s", p.Clause, r.Verdict, r.Err, r.Left, want)
 				}
 			}
@@ -97,7 +97,7 @@ func TestBareStore(t *testing.T) {
 	})
 	s.Reopen, s.Large = nil, -1
 	for _, p := range probe.All() {
-		want := probe.Honoured
+		want := probe.Supported
 		switch p.Clause {
 		case "two-clients", "swap", "swap-atomic", "swap-large", "history", "history-overwriters", "versions", "remove", "remove-tells-absent",
 			"purge", "errors-denied", "errors-expired", "errors-unreachable", "close", "large", "all-or-nothing-large", "create-large":
@@ -172,7 +172,7 @@ func TestStaleSecondClient(t *testing.T) {
 			}
 		}), nil
 	}}
-	for clause, want := range map[string]probe.Verdict{"two-clients": probe.NotHonoured, "read-after-write": probe.Honoured} {
+	for clause, want := range map[string]probe.Verdict{"two-clients": probe.NotSupported, "read-after-write": probe.Supported} {
 		if r := run(t, s, clause); r.Verdict != want {
 			t.Errorf("%s: %s, %v; want %s", clause, r.Verdict, r.Err, want)
 		}

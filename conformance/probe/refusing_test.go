@@ -34,9 +34,9 @@ func TestLeakingStore(t *testing.T) {
 				}
 			})
 		})
-		want := probe.Honoured
+		want := probe.Supported
 		if leaks {
-			want = probe.NotHonoured
+			want = probe.NotSupported
 		}
 		r := run(t, s, "close")
 		if r.Verdict != want {
@@ -56,24 +56,24 @@ func TestRefusingStores(t *testing.T) {
 		explain func(error) error
 		want    probe.Verdict
 	}{
-		{"errors-denied", vault.ErrPermission, nil, probe.Honoured},
-		{"errors-denied", vault.ErrNotFound, nil, probe.NotHonoured},
-		{"errors-denied", vault.ErrUnauthenticated, nil, probe.NotHonoured},
-		{"errors-denied", errors.New("403"), nil, probe.NotHonoured},
+		{"errors-denied", vault.ErrPermission, nil, probe.Supported},
+		{"errors-denied", vault.ErrNotFound, nil, probe.NotSupported},
+		{"errors-denied", vault.ErrUnauthenticated, nil, probe.NotSupported},
+		{"errors-denied", errors.New("403"), nil, probe.NotSupported},
 		{"errors-denied", vault.ErrUnavailable, nil, probe.NotProven},
-		{"errors-expired", vault.ErrUnauthenticated, nil, probe.Honoured},
+		{"errors-expired", vault.ErrUnauthenticated, nil, probe.Supported},
 		{"errors-expired", reset, func(err error) error {
 			if errors.Is(err, reset) {
 				return vault.ErrUnauthenticated
 			}
 			return nil
-		}, probe.Honoured},
-		{"errors-expired", vault.ErrPermission, nil, probe.NotHonoured},
-		{"errors-expired", reset, nil, probe.NotHonoured},
-		{"errors-unreachable", reset, nil, probe.Honoured},
-		{"errors-unreachable", vault.ErrUnavailable, nil, probe.Honoured},
-		{"errors-unreachable", vault.ErrNotFound, nil, probe.NotHonoured},
-		{"errors-unreachable", vault.ErrExist, nil, probe.NotHonoured},
+		}, probe.Supported},
+		{"errors-expired", vault.ErrPermission, nil, probe.NotSupported},
+		{"errors-expired", reset, nil, probe.NotSupported},
+		{"errors-unreachable", reset, nil, probe.Supported},
+		{"errors-unreachable", vault.ErrUnavailable, nil, probe.Supported},
+		{"errors-unreachable", vault.ErrNotFound, nil, probe.NotSupported},
+		{"errors-unreachable", vault.ErrExist, nil, probe.NotSupported},
 	} {
 		s := subject(t, func(s *vault.Store) *vault.Store { return s })
 		refusing := func(ctx context.Context) (*vault.Store, error) {
@@ -103,7 +103,7 @@ func TestRefusingStores(t *testing.T) {
 			return vault.ErrPermission
 		}}), nil
 	}
-	if r := run(t, s, "errors-denied"); r.Verdict != probe.NotHonoured {
+	if r := run(t, s, "errors-denied"); r.Verdict != probe.NotSupported {
 		t.Errorf("a denied client whose writes take effect: %s, %v", r.Verdict, r.Err)
 	}
 }
@@ -165,16 +165,16 @@ func TestHidesAbsent(t *testing.T) {
 			return r, err
 		}}
 	})
-	if r := run(t, versions, "versions"); r.Verdict != probe.Honoured {
-		t.Errorf("a missing version is denied: versions: %s, %v; want %s", r.Verdict, r.Err, probe.Honoured)
+	if r := run(t, versions, "versions"); r.Verdict != probe.Supported {
+		t.Errorf("a missing version is denied: versions: %s, %v; want %s", r.Verdict, r.Err, probe.Supported)
 	}
 	versions.HidesAbsent = false
-	if r := run(t, versions, "versions"); r.Verdict != probe.NotHonoured {
-		t.Errorf("a missing version is denied without HidesAbsent: versions: %s, %v; want %s", r.Verdict, r.Err, probe.NotHonoured)
+	if r := run(t, versions, "versions"); r.Verdict != probe.NotSupported {
+		t.Errorf("a missing version is denied without HidesAbsent: versions: %s, %v; want %s", r.Verdict, r.Err, probe.NotSupported)
 	}
 	for _, clause := range []string{"errors", "read-after-write", "swap"} {
-		if r := run(t, denying(true, false), clause); r.Verdict != probe.Honoured {
-			t.Errorf("a missing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Honoured)
+		if r := run(t, denying(true, false), clause); r.Verdict != probe.Supported {
+			t.Errorf("a missing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.Supported)
 		}
 		if r := run(t, denying(false, true), clause); r.Verdict != probe.NotProven || !errors.Is(r.Err, vault.ErrPermission) {
 			t.Errorf("an existing object is denied: %s: %s, %v; want %s", clause, r.Verdict, r.Err, probe.NotProven)

@@ -20,7 +20,7 @@ func TestSwapQuotes(t *testing.T) {
 			})
 		})
 	})
-	if r := run(t, s, "swap"); r.Verdict != probe.Honoured {
+	if r := run(t, s, "swap"); r.Verdict != probe.Supported {
 		t.Errorf("swap is %s: %v", r.Verdict, r.Err)
 	}
 }
@@ -38,7 +38,7 @@ func TestSwapBeginning(t *testing.T) {
 			})
 		})
 	})
-	if r := run(t, s, "swap"); r.Verdict != probe.NotHonoured {
+	if r := run(t, s, "swap"); r.Verdict != probe.NotSupported {
 		t.Errorf("swap is %s: %v", r.Verdict, r.Err)
 	}
 }

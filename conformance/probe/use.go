@@ -240,7 +240,7 @@ func (t *probeRun) wantSuccess(st *vault.Store, err error, what string, args ...
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrNotHonoured):
+	case errors.Is(err, ErrViolated):
 		return fmt.Errorf("%s: %w", what, err)
 	case isNoResponse(err):
 	default:
@@ -258,7 +258,7 @@ func (t *probeRun) wantError(st *vault.Store, err, want error, what string, args
 	switch kind := t.kind(st, err); {
 	case err == nil:
 		return violation("%s: no error was returned, want %q", what, want)
-	case errors.Is(err, ErrNotHonoured):
+	case errors.Is(err, ErrViolated):
 		return fmt.Errorf("%s: %w", what, err)
 	case kind == want:
 		return nil
@@ -267,7 +267,7 @@ func (t *probeRun) wantError(st *vault.Store, err, want error, what string, args
 	case kind == nil:
 		return violation("%s: want the error %q, but the error has no such code: %w", what, want, err)
 	default:
-		return violation("%s: want the error %q, but the answer says %q: %w", what, want, kind, err)
+		return violation("%s: want the error %q, got %q: %w", what, want, kind, err)
 	}
 }
 

@@ -19,16 +19,16 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// An s3Side is the SDK alone.
+// An s3Side is the SDK without a vault.
 type s3Side struct {
 	target
 	client  *s3.Client
 	manager *transfermanager.Client
 }
 
-// newS3 returns the SDK with its defaults but for two things that the provider sets as
-// well, so that what is compared is the vault and not these: checksums only where they
-// are required, which every server takes, and a connection for each of 16 workers.
+// newS3 returns the SDK with its defaults, except for two settings of the provider: it sends
+// checksums only where they are required, and it keeps a connection for each of 16 workers. Without
+// them, the benchmark would compare these settings instead of the vault.
 func newS3(t target) *s3Side {
 	client := testcloud.S3Client(t.Endpoint, testcloud.Keys{AccessKeyID: t.KeyID, SecretKey: t.Key}, func(o *s3.Options) {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
@@ -36,7 +36,7 @@ func newS3(t target) *s3Side {
 		o.DisableLogOutputChecksumValidationSkipped = true
 		base := awshttp.NewBuildableClient().GetTransport()
 		base.MaxIdleConnsPerHost = 16
-		o.HTTPClient = &http.Client{Transport: transport.Bodies{Base: base}} // else an answer is lost now and then
+		o.HTTPClient = &http.Client{Transport: transport.Bodies{Base: base}} // otherwise responses are sometimes lost
 	})
 	manager := transfermanager.New(client, func(o *transfermanager.Options) {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
@@ -44,20 +44,20 @@ func newS3(t target) *s3Side {
 	return &s3Side{t, client, manager}
 }
 
-// put stores what fits into memory.
+// put stores a value that fits into memory.
 func (s *s3Side) put(ctx context.Context, key string, value []byte) error {
 	_, err := s.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.Bucket, Key: &key, Body: bytes.NewReader(value)})
 	return err
 }
 
-// upload stores what does not, in parts.
+// upload stores a large object as a multipart upload.
 func (s *s3Side) upload(ctx context.Context, key string, size int64) error {
 	_, err := s.manager.UploadObject(ctx, &transfermanager.UploadObjectInput{Bucket: &s.Bucket, Key: &key, Body: io.LimitReader(pattern{}, size)})
 	return err
 }
 
-// get reads in one request, for the reader of the transfer manager (v0.4.3), which makes
-// several, waits for itself every now and then.
+// get reads the object in one request. The reader of the transfer manager (v0.4.3), which makes
+// several requests, sometimes blocks itself.
 func (s *s3Side) get(ctx context.Context, key string, size int64) error {
 	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.Bucket, Key: &key})
 	if err != nil {

@@ -11,26 +11,26 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// BenchmarkAWS measures a vault in S3 beside the SDK alone: on Ceph's gateway over a
-// disk, and on versitygw. Run it with make bench-aws; a TMPDIR in memory leaves the disk
-// out of the large puts.
+// BenchmarkAWS compares a vault in S3 with the SDK alone, on Ceph's gateway with a disk, and on
+// versitygw. Run it with make bench-aws. If TMPDIR is in memory, the large puts do not measure the
+// disk.
 func BenchmarkAWS(b *testing.B) {
 	for _, s := range []struct {
 		name  string
 		start func(b *testing.B) target
-		big   int // how often each side puts, and gets, 1 GiB
+		big   int // how often each side puts and gets 1 GiB
 	}{
-		{"rgw", startRGW, 2},           // its disk has 8 GiB, and what was replaced stays there for hours
-		{"versitygw", startVersity, 3}, // last: what it has not yet written to the disk would delay others
+		{"rgw", startRGW, 2},           // the disk has 8 GiB, and replaced objects stay there for hours
+		{"versitygw", startVersity, 3}, // must be last, because its pending disk writes would delay others
 	} {
 		b.Run(s.name, func(b *testing.B) {
 			t := s.start(b)
-			t.Bucket = "bench" // the server and its disk are thrown away
+			t.Bucket = "bench" // the server and its disk are discarded afterwards
 			if _, err := newS3(t).client.CreateBucket(b.Context(), &s3.CreateBucketInput{Bucket: &t.Bucket}); err != nil {
 				b.Fatal(err)
 			}
 			benchServer(b, t, s.big)
-			if s.name == "versitygw" { // memory is the client's: one server shows it
+			if s.name == "versitygw" { // the memory of the client does not depend on the server, so one is sufficient
 				b.Run("memory", func(b *testing.B) {
 					benchMemory(b, t, "s3://"+t.Bucket+"?endpoint="+url.QueryEscape(t.Endpoint), "AWS_ACCESS_KEY_ID="+t.KeyID, "AWS_SECRET_ACCESS_KEY="+t.Key)
 				})

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// newCommand builds the command and gives it a home of its own.
+// newCommand builds the command and gives it a new home directory.
 func newCommand(b *testing.B) func(args ...string) *exec.Cmd {
 	dir := b.TempDir()
 	binary := filepath.Join(dir, "vault")
@@ -28,14 +28,14 @@ func newCommand(b *testing.B) func(args ...string) *exec.Cmd {
 	}
 }
 
-// BenchmarkStart measures a whole process, from fork to exit.
+// BenchmarkStart measures a complete process, from fork to exit.
 func BenchmarkStart(b *testing.B) {
 	command := newCommand(b)
 	mustRun(b, command("init", "--quiet"))
 	put := command("put", "openrouter", "--quiet")
 	put.Stdin = strings.NewReader("sk-demo")
 	mustRun(b, put)
-	b.Run("true", func(b *testing.B) { // the floor: what any process costs here
+	b.Run("true", func(b *testing.B) { // the minimum cost of any process
 		for b.Loop() {
 			mustRun(b, exec.Command("true"))
 		}
@@ -59,7 +59,7 @@ func BenchmarkStart(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory reports the peak of resident memory of a put and a get.
+// BenchmarkMemory reports the peak resident memory of a put and a get.
 func BenchmarkMemory(b *testing.B) {
 	command := newCommand(b)
 	mustRun(b, command("init", "--quiet"))
@@ -98,9 +98,9 @@ func mustRun(b *testing.B, c *exec.Cmd) {
 	}
 }
 
-// watch runs c and returns its peak of resident memory in MiB: the kernel's own high
-// water mark, looked at every millisecond, because what wait(2) reports includes the
-// memory of the process that forked. Zero where there is no /proc.
+// watch runs c and returns its peak resident memory in MiB, or zero if there is no /proc. It reads
+// the kernel's high water mark every millisecond, because the value from wait(2) includes the
+// memory of the process that forked.
 func watch(b *testing.B, c *exec.Cmd) (peak float64) {
 	b.Helper()
 	if err := c.Start(); err != nil {

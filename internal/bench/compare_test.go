@@ -10,25 +10,25 @@ import (
 	"time"
 )
 
-// A work is one operation of one side, done by one of several workers.
+// A work is an operation of one side, which several workers perform.
 type work struct {
-	side string // raw, vault, …: the first of them is what the vault is compared with
+	side string // raw, vault, …; the vault is compared with the first
 	do   func(ctx context.Context, worker int) error
 }
 
-// A load says how the sides are measured.
+// A load describes how the sides are measured.
 type load struct {
-	workers int   // at once
-	each    int   // operations of each worker before it is the other side's turn
+	workers int   // number of concurrent workers
+	each    int   // operations of each worker in a turn
 	rounds  int   // turns of each side in an iteration
-	bytes   int64 // of an operation; 0 where MB/s says nothing
-	cold    bool  // without a first turn that does not count
+	bytes   int64 // bytes of an operation; 0 omits MB/s
+	cold    bool  // no warm-up turn
 }
 
-// compare measures the sides turn and turn about, so that whatever else the machine does
-// meets all of them. Each reports its times, its requests, its new connections and the
-// CPU time of this process, in which no server runs; ratio is the vault's median over
-// that of the first.
+// compare measures the sides in alternating turns, so other load on the machine affects all of
+// them. Each side reports its durations, its requests, its new connections and the CPU time of this
+// process, which runs no server. ratio is the median of the vault divided by the median of the
+// first side.
 func compare(b *testing.B, l load, sides ...work) {
 	b.Helper()
 	tallies := make([]tally, len(sides))
@@ -37,7 +37,7 @@ func compare(b *testing.B, l load, sides ...work) {
 		if l.cold {
 			continue
 		}
-		// Connections are made, caches filled.
+		// Warm up: open connections, and fill caches.
 		if _, err := (load{workers: l.workers, each: 1}).turn(b.Context(), s); err != nil {
 			b.Fatalf("%s: %v", s.side, err)
 		}
@@ -46,7 +46,7 @@ func compare(b *testing.B, l load, sides ...work) {
 	for b.Loop() {
 		for range l.rounds {
 			for i := range sides {
-				i = (i + turns) % len(sides) // no side is always first
+				i = (i + turns) % len(sides) // the sides take turns in being first
 				got, err := l.turn(b.Context(), sides[i])
 				if err != nil {
 					b.Fatalf("%s: %v", sides[i].side, err)
@@ -56,7 +56,7 @@ func compare(b *testing.B, l load, sides ...work) {
 			turns++
 		}
 	}
-	b.ReportMetric(0, "ns/op") // of all sides together: says nothing
+	b.ReportMetric(0, "ns/op") // the sum over all sides is meaningless
 	for i, s := range sides {
 		tallies[i].report(b, s.side, l)
 		if s.side == "vault" {
@@ -65,7 +65,7 @@ func compare(b *testing.B, l load, sides ...work) {
 	}
 }
 
-// turn has every worker do its operations on one side.
+// turn makes every worker perform its operations on one side.
 func (l load) turn(ctx context.Context, w work) (tally, error) {
 	var requests, conns atomic.Int64
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -92,7 +92,7 @@ func (l load) turn(ctx context.Context, w work) (tally, error) {
 	for i := 1; i < l.workers; i++ {
 		others.Go(func() { worker(i) })
 	}
-	worker(0) // a new goroutine's stack would grow first, which takes as long as sealing
+	worker(0) // in this goroutine, because growing the stack of a new one takes as long as sealing
 	others.Wait()
 	got := tally{times: times, cpu: cpuTime() - cpu, requests: requests.Load(), conns: conns.Load()}
 	for _, err := range errs {
@@ -103,10 +103,10 @@ func (l load) turn(ctx context.Context, w work) (tally, error) {
 	return got, nil
 }
 
-// A tally is what one side has shown so far.
+// A tally contains the measurements of one side.
 type tally struct {
-	times    []time.Duration // of each operation
-	cpu      time.Duration   // of all of them
+	times    []time.Duration // duration of each operation
+	cpu      time.Duration   // CPU time of all operations
 	requests int64
 	conns    int64 // new connections
 }
@@ -123,11 +123,11 @@ func (t *tally) quantile(q float64) time.Duration {
 	return t.times[int(q*float64(len(t.times)-1)+0.5)]
 }
 
-// report names the metrics so that benchstat knows their units.
+// report reports the metrics with names from which benchstat derives their units.
 func (t *tally) report(b *testing.B, side string, l load) {
 	n := float64(len(t.times))
 	b.ReportMetric(float64(t.quantile(0.5)), side+"-p50-ns")
-	if n >= 100 { // else it is the slowest one
+	if n >= 100 { // with fewer, it would be the slowest one
 		b.ReportMetric(float64(t.quantile(0.99)), side+"-p99-ns")
 	}
 	if t.cpu > 0 {

@@ -1,4 +1,4 @@
-// Package bench measures, in one run, what sealing costs beside its parts (AES-GCM of
-// the standard library, Tink's streaming AEAD) and beside age, and what the command
-// needs of memory and time. Run it with make bench.
+// Package bench measures the cost of sealing. One run compares it with its parts (AES-GCM of the
+// standard library, Tink's streaming AEAD) and with age, and measures the memory and the run time
+// of the command. Run it with make bench.
 package bench

@@ -42,7 +42,7 @@ func bothSides(b *testing.B, t target) (sdk, vaultSide) {
 	return raw, v
 }
 
-// benchObjects puts and gets what is in memory: what is put before is what is got.
+// benchObjects puts values from memory, and gets the same objects.
 func benchObjects(b *testing.B, raw sdk, v vaultSide) {
 	for _, c := range []struct {
 		name string
@@ -55,7 +55,7 @@ func benchObjects(b *testing.B, raw sdk, v vaultSide) {
 	} {
 		value := make([]byte, c.size)
 		io.ReadFull(pattern{}, value)
-		// Each worker has an object of its own: writers of one would wait for each other.
+		// Each worker has its own object, because writers of one object would wait for each other.
 		name := func(worker int) string { return fmt.Sprintf("%d-%d", c.size, worker) }
 		putRaw := func(ctx context.Context, worker int) error { return raw.put(ctx, "raw/"+name(worker), value) }
 		putVault := func(ctx context.Context, worker int) error {
@@ -65,7 +65,7 @@ func benchObjects(b *testing.B, raw sdk, v vaultSide) {
 			compare(b, c.load, work{"raw", putRaw}, work{"vault", putVault})
 		})
 		b.Run("get/"+c.name, func(b *testing.B) {
-			for i := range c.load.workers { // also where put was not asked for
+			for i := range c.load.workers { // put may not have been selected
 				for _, put := range []func(context.Context, int) error{putRaw, putVault} {
 					if err := put(b.Context(), i); err != nil {
 						b.Fatal(err)
@@ -102,19 +102,19 @@ func benchList(b *testing.B, raw sdk, v vaultSide) {
 		work{"vault", func(ctx context.Context, _ int) error { return v.list(ctx, "listed/", n) }})
 }
 
-// benchBig streams: neither side holds the object. Of one round there would be no
-// median, so that an iteration has several.
+// benchBig streams an object, so neither side keeps it in memory. An iteration has several rounds,
+// because a single round has no median.
 func benchBig(b *testing.B, raw sdk, v vaultSide, rounds int) {
 	l := load{workers: 1, each: 1, rounds: rounds, bytes: gib, cold: true}
 	putRaw := func(ctx context.Context, _ int) error { return raw.upload(ctx, "raw/big", gib) }
 	putVault := func(ctx context.Context, _ int) error { return v.put(ctx, "big", io.LimitReader(pattern{}, gib)) }
-	there := false
+	stored := false
 	b.Run("put", func(b *testing.B) {
 		compare(b, l, work{"raw", putRaw}, work{"vault", putVault})
-		there = true
+		stored = true
 	})
 	b.Run("get", func(b *testing.B) {
-		if !there { // put was not asked for
+		if !stored { // put was not selected
 			if err := errors.Join(putRaw(b.Context(), 0), putVault(b.Context(), 0)); err != nil {
 				b.Fatal(err)
 			}
@@ -125,8 +125,8 @@ func benchBig(b *testing.B, raw sdk, v vaultSide, rounds int) {
 	})
 }
 
-// benchMemory reports the peak of resident memory of a process that puts, or gets,
-// 1 GiB: the command with a store and its keys in the environment, and the SDK alone.
+// benchMemory reports the peak resident memory of a process that puts or gets 1 GiB: the command,
+// with the store and its keys in the environment, and the SDK alone.
 func benchMemory(b *testing.B, t target, store string, env ...string) {
 	self, err := os.Executable()
 	if err != nil {
@@ -141,10 +141,10 @@ func benchMemory(b *testing.B, t target, store string, env ...string) {
 		c.Env, c.Stderr = []string{env}, os.Stderr
 		return c
 	}
-	ours := newCommand(b)
-	mustRun(b, ours("init", "--quiet"))
+	base := newCommand(b)
+	mustRun(b, base("init", "--quiet"))
 	command := func(args ...string) *exec.Cmd {
-		c := ours(append(args, "--quiet", "--store", store)...)
+		c := base(append(args, "--quiet", "--store", store)...)
 		c.Env = append(c.Env, env...)
 		return c
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain runs the benchmarks, or is the child whose memory one of them watches.
+// TestMain runs the benchmarks, or the child process whose memory a benchmark measures.
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) == "" {
 		os.Exit(m.Run())

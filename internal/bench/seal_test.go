@@ -22,7 +22,7 @@ var sizes = []struct {
 	n    int64
 }{{"64B", 64}, {"1KiB", 1 << 10}, {"1MiB", 1 << 20}, {"1GiB", 1 << 30}}
 
-// A scheme seals and opens a stream. open must read to the verified end.
+// A scheme seals and opens a stream. open must read up to the verified end.
 type scheme struct {
 	name string
 	seal func(w io.Writer, r io.Reader) error
@@ -50,7 +50,7 @@ func schemes(b *testing.B) []scheme {
 		b.Fatal(err)
 	}
 	return []scheme{
-		{ // the floor: what the same bytes cost without a format, a key derivation or an allocation
+		{ // the minimum: the same bytes without a format, key derivation or allocation
 			name: "stdlib",
 			seal: func(w io.Writer, r io.Reader) error {
 				return segments(r, segment-16, func(dst, nonce, src []byte) ([]byte, error) { return gcm.Seal(dst, nonce, src, nil), nil }, w)
@@ -107,7 +107,7 @@ func all(r io.Reader, err error) func(io.Writer) error {
 
 var in, out = make([]byte, segment), make([]byte, 0, segment+16)
 
-// segments copies and seals, or opens, one segment after another.
+// segments copies the stream and seals or opens each segment.
 func segments(r io.Reader, size int, do func(dst, nonce, src []byte) ([]byte, error), w io.Writer) error {
 	var nonce [12]byte
 	for i := uint32(0); ; i++ {
@@ -136,13 +136,13 @@ var filler = bytes.Repeat([]byte("objectvault benchmark "), 3000)
 
 func (pattern) Read(p []byte) (int, error) { return copy(p, filler), nil }
 
-// A discard only counts: io.Discard would let io.Copy skip the buffer.
+// A discard only counts bytes. With io.Discard, io.Copy would not use the buffer.
 type discard struct{ n int64 }
 
 func (d *discard) Write(p []byte) (int, error) { d.n += int64(len(p)); return len(p), nil }
 
-// Each scheme reports how many times the standard library's time it took, which on a
-// noisy machine says more than the time.
+// Each scheme reports its duration relative to the standard library, because on a busy machine the
+// ratio is more reliable than the duration.
 func run(b *testing.B, do func(b *testing.B, s scheme, size int64)) {
 	for _, size := range sizes {
 		baseline := 0.0

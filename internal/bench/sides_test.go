@@ -14,17 +14,17 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A target is a bucket on a server, and who may use it.
+// A target is a bucket on a server, with credentials.
 type target struct {
 	Cloud            string // aws or tencent
 	Endpoint, Bucket string
 	KeyID, Key       string
 }
 
-// An sdk is that of a cloud alone, used as one would without a vault.
+// An sdk is the SDK of a cloud, used without a vault.
 type sdk interface {
-	put(ctx context.Context, key string, value []byte) error  // what fits into memory
-	upload(ctx context.Context, key string, size int64) error // what does not, in parts
+	put(ctx context.Context, key string, value []byte) error  // a value that fits into memory
+	upload(ctx context.Context, key string, size int64) error // a multipart upload
 	get(ctx context.Context, key string, size int64) error    // in one request
 	list(ctx context.Context, prefix string, want int) error
 }
@@ -36,7 +36,7 @@ func newSDK(t target) (sdk, error) {
 	return newS3(t), nil
 }
 
-// A vaultSide is a vault over the provider, with a key that costs no request.
+// A vaultSide is a vault with the provider, and with a key that needs no request.
 type vaultSide struct{ *vault.Vault }
 
 func newVaultSide(ctx context.Context, t target) (vaultSide, func() error, error) {
@@ -57,7 +57,7 @@ func newVaultSide(ctx context.Context, t target) (vaultSide, func() error, error
 
 const (
 	tenant  = "acme"
-	objects = "bots/" + tenant + "/credentials/" // where its objects are
+	objects = "bots/" + tenant + "/credentials/" // the prefix of its objects
 )
 
 func (s vaultSide) put(ctx context.Context, name vault.Name, value io.Reader) error {
@@ -102,8 +102,8 @@ func count(n, want int) error {
 	return nil
 }
 
-// childEnv tells the test binary that it is to do one thing with the SDK alone, so that
-// its memory can be watched.
+// childEnv is the variable that makes the test binary perform one operation with the SDK, so its
+// memory can be measured.
 const childEnv = "OBJECTVAULT_BENCH_CHILD"
 
 type childTask struct {

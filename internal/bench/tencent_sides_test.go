@@ -16,8 +16,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A cosSide is cos-go-sdk-v5 alone, with its defaults: it compares checksums, and tries
-// again.
+// A cosSide is cos-go-sdk-v5 with its defaults: it compares checksums, and retries.
 type cosSide struct{ client *cos.Client }
 
 func newCOS(t target) (*cosSide, error) {
@@ -26,7 +25,7 @@ func newCOS(t target) (*cosSide, error) {
 		return nil, err
 	}
 	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.MaxIdleConnsPerHost = 16 // a connection for each worker
+	base.MaxIdleConnsPerHost = 16 // one connection for each worker
 	client := cos.NewClient(&cos.BaseURL{BucketURL: u}, &http.Client{Transport: &cos.AuthorizationTransport{
 		SecretID: t.KeyID, SecretKey: t.Key, Transport: base,
 	}})
@@ -38,8 +37,8 @@ func (s *cosSide) put(ctx context.Context, key string, value []byte) error {
 	return err
 }
 
-// upload is what a user of the SDK writes for a stream: its own Upload takes files alone.
-// Parts are as long, and as many under way, as those of the provider.
+// upload does what a user of the SDK must write for a stream, because the SDK's Upload accepts only
+// files. The size and the number of concurrent parts are those of the provider.
 func (s *cosSide) upload(ctx context.Context, key string, size int64) error {
 	const partSize, once = 8 * mib, 3
 	up, _, err := s.client.Object.InitiateMultipartUpload(ctx, key, nil)

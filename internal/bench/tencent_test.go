@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// BenchmarkTencent measures a vault in COS beside the SDK alone, on costest in a process
-// of its own, next to it and as if it were 5 ms away. Run it with make bench-tencent; a TMPDIR in memory leaves the disk out of
-// the large puts.
+// BenchmarkTencent compares a vault in COS with the SDK alone. costest runs in a separate process,
+// without delay and with a delay of 5 ms. Run it with make bench-tencent. If TMPDIR is in memory,
+// the large puts do not measure the disk.
 func BenchmarkTencent(b *testing.B) {
 	t := startCostest(b)
 	benchServer(b, t, 3)
@@ -30,9 +30,9 @@ func startCostest(b *testing.B, args ...string) target {
 	if out, err := exec.Command("go", "build", "-o", program, "github.com/objectvault/objectvault/cmd/costest").CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	server := exec.Command(program, append(args, "-until-eof")...) // also when this process is killed
+	server := exec.Command(program, append(args, "-until-eof")...) // so it also ends when this process is killed
 	server.Stderr = os.Stderr
-	in, err := server.StdinPipe()
+	stdin, err := server.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func startCostest(b *testing.B, args ...string) target {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		in.Close()
+		stdin.Close()
 		if err := server.Wait(); err != nil {
 			b.Error(err)
 		}

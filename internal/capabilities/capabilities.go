@@ -21,9 +21,9 @@ import (
 
 // The results of a clause.
 const (
-	Honoured    = "honoured"
-	NotHonoured = "not honoured" // a known deviation
-	NotClaimed  = "not claimed"
+	Supported    = "supported"
+	NotSupported = "not supported" // a known deviation
+	NotClaimed   = "not claimed"
 )
 
 // A Column contains the results of one provider with one server.
@@ -81,7 +81,7 @@ func Read(dir string) ([]Column, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		for _, p := range probe.All() {
-			if !slices.Contains([]string{Honoured, NotHonoured, NotClaimed}, c.Clauses[p.Clause].Found) {
+			if !slices.Contains([]string{Supported, NotSupported, NotClaimed}, c.Clauses[p.Clause].Found) {
 				return nil, fmt.Errorf("%w: the run of provider %s on %s has no result for %s", ErrIncomplete, c.Provider, c.Server, p.Clause)
 			}
 		}

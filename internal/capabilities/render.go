@@ -69,9 +69,9 @@ func table(b *strings.Builder, provider string, columns []Column) {
 		for _, c := range columns {
 			cell := c.Clauses[p.Clause]
 			switch cell.Found {
-			case Honoured:
+			case Supported:
 				b.WriteString(" | yes")
-			case NotHonoured:
+			case NotSupported:
 				n := slices.Index(notes, cell.Reason)
 				if n < 0 {
 					n = len(notes)

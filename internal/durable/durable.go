@@ -1,8 +1,8 @@
-// Package durable creates directories and files that survive a power failure once the
-// call that made them has returned. A file appears under its name complete or not at all.
+// Package durable creates directories and files that survive a power failure once the call that
+// created them has returned. A file appears under its name either complete or not at all.
 //
-// Where the file system does not sync directories, [NoSync], whether the names survive
-// depends on how it is mounted. That is no error here.
+// If the file system does not sync directories ([NoSync]), its mount options determine whether the
+// names survive. This is not an error here.
 package durable
 
 import (
@@ -14,14 +14,14 @@ import (
 	"syscall"
 )
 
-// ErrUnsynced means that a file is complete and has its name, but that its directory
-// could not be synced: a power failure may remove the name again.
+// ErrUnsynced means that a file is complete and has its name, but that its directory could not be
+// synced. A power failure may remove the name.
 var ErrUnsynced = errors.New("the directory could not be synced")
 
-// MakeDir creates dir and the directories missing above it, mode 0700, and makes their
-// names durable. If dir exists MakeDir syncs the directory above it as well, because
-// the process that created dir may have been killed before it did so; an error of that
-// sync is ignored, because an old directory may lie in one that this user cannot read.
+// MakeDir creates dir and its missing parents with mode 0700, and makes their names durable. If dir
+// exists, MakeDir also syncs its parent, because the process that created dir may have been killed
+// before it did so. An error of that sync is ignored, because this user may not be able to read the
+// parent of an old directory.
 func MakeDir(dir string) error { return makeDir(dir, SyncDir) }
 
 func makeDir(dir string, sync func(dir string) error) error {
@@ -59,16 +59,16 @@ func SyncDir(dir string) error {
 	return SyncOpenDir(d)
 }
 
-// A File is a new file, mode 0600, that has a temporary name, in the directory of its
-// final name unless [NewFileIn] made it. It ends with one call of [File.Create],
-// [File.Replace], [File.Overwrite] or [File.Abort].
+// A File is a new file with mode 0600 and a temporary name. It is in the directory of its final
+// name, unless [NewFileIn] created it. It ends with one call of [File.Create], [File.Replace],
+// [File.Overwrite] or [File.Abort].
 type File struct {
-	temp *os.File // nil once it ended
+	temp *os.File // nil after the end
 	name string
 	sys  system
 }
 
-// A system has the calls that not every file system supports. Tests have their own.
+// A system contains the calls that not every file system supports. Tests replace them.
 type system struct {
 	link    func(from, to string) error
 	syncDir func(dir string) error
@@ -81,20 +81,20 @@ func NewFile(name string) (*File, error) {
 	return NewFileIn(filepath.Dir(name), name)
 }
 
-// NewFileIn creates a temporary file in dir whose content [File.Overwrite] will write into
-// the file called name.
+// NewFileIn creates a temporary file in dir. [File.Overwrite] writes its content into the file
+// called name.
 func NewFileIn(dir, name string) (*File, error) { return thisSystem.newFile(dir, name) }
 
 func (sys system) newFile(dir, name string) (*File, error) {
-	temp, err := os.CreateTemp(dir, TempPattern(filepath.Base(name))) // 0600
+	temp, err := os.CreateTemp(dir, TempPattern(filepath.Base(name))) // with mode 0600
 	if err != nil {
 		return nil, err
 	}
 	return &File{temp, name, sys}, nil
 }
 
-// TempPattern matches the temporary names of a file in its directory, as
-// [filepath.Match] has it. A killed process leaves a file with such a name behind.
+// TempPattern returns a pattern for [filepath.Match] that matches the temporary names of a file. A
+// process that is killed leaves a file with such a name.
 func TempPattern(base string) string { return "." + base + ".*.tmp" }
 
 // Write appends p to the temporary file.
@@ -105,12 +105,12 @@ func (f *File) Write(p []byte) (int, error) {
 	return f.temp.Write(p)
 }
 
-// Create gives the file its name, durably. If the name is taken Create changes nothing
-// and returns an error that wraps [fs.ErrExist]. After [ErrUnsynced] the file has its
-// name, after any other error there is no new file.
+// Create gives the file its name, durably. If the name exists, Create changes nothing and returns
+// an error that wraps [fs.ErrExist]. After [ErrUnsynced] the file has its name. After any other
+// error there is no new file.
 //
-// Where there are no hard links, Create takes the name with an empty file, which the file
-// then replaces. If the process is killed in between, the empty file stays.
+// If the file system has no hard links, Create first creates an empty file with the name, and then
+// replaces it. If the process is killed in between, the empty file stays.
 func (f *File) Create() error {
 	return f.publish(func(from, to string) error {
 		if err := f.sys.link(from, to); !noLinks(err) {
@@ -120,8 +120,8 @@ func (f *File) Create() error {
 	})
 }
 
-// take gives the file from the name to. Only one of several that take a name creates the
-// empty file, and only that one replaces it.
+// take renames the file from to the name to, which must not exist. If several processes take a
+// name, only one creates the empty file, and only this one replaces it.
 func take(from, to string) error {
 	empty, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -135,11 +135,11 @@ func take(from, to string) error {
 	return nil
 }
 
-// Replace gives the file its name, durably, in place of a file that may have it. After
-// [ErrUnsynced] the file has its name, after any other error nothing has changed.
+// Replace gives the file its name, durably, and replaces an existing file. After [ErrUnsynced] the
+// file has its name. After any other error nothing has changed.
 //
-// No file can get the name of a mount point, such as a single file that is mounted into a
-// container. There Replace does what [File.Overwrite] does.
+// A mount point, such as a single file that is mounted into a container, cannot be replaced. There
+// Replace does the same as [File.Overwrite].
 func (f *File) Replace() error {
 	return f.publish(func(from, to string) error {
 		err := os.Rename(from, to)
@@ -160,22 +160,22 @@ func (f *File) publish(move func(from, to string) error) error {
 	return nil
 }
 
-// end passes the complete temporary file to move, and removes what is left of it.
+// end passes the complete temporary file to move, and removes the temporary file if it remains.
 func (f *File) end(move func(from, to string) error) error {
 	if f.temp == nil {
 		return fs.ErrClosed
 	}
-	defer f.Abort() // after a rename there is nothing left to remove
+	defer f.Abort() // does nothing after a rename
 	if err := f.temp.Sync(); err != nil {
 		return err
 	}
-	if err := f.temp.Close(); err != nil { // Windows renames no open file
+	if err := f.temp.Close(); err != nil { // Windows cannot rename an open file
 		return err
 	}
 	return move(f.temp.Name(), f.name)
 }
 
-// Abort removes the temporary file. After any other end it does nothing.
+// Abort removes the temporary file. After the file has ended, it does nothing.
 func (f *File) Abort() {
 	if f.temp != nil {
 		f.temp.Close()
@@ -184,10 +184,10 @@ func (f *File) Abort() {
 	}
 }
 
-// Create is [File.Create] of a file that holds content.
+// Create is [File.Create] for a file with the given content.
 func Create(name string, content []byte) error { return write(name, content, (*File).Create) }
 
-// Replace is [File.Replace] of a file that holds content.
+// Replace is [File.Replace] for a file with the given content.
 func Replace(name string, content []byte) error { return write(name, content, (*File).Replace) }
 
 func write(name string, content []byte, end func(*File) error) error {

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestMakeDir checks which directories are synced, also when another process had begun
-// to create them.
+// TestMakeDir checks which directories are synced, including those that another process has
+// created.
 func TestMakeDir(t *testing.T) {
 	top := t.TempDir()
 	var synced []string
@@ -51,8 +51,8 @@ func TestMakeDir(t *testing.T) {
 	}
 }
 
-// holds checks that dir holds one file and nothing temporary.
-func holds(t *testing.T, name, content string) {
+// checkOnlyFile checks that the directory contains one file with this content, and no temporary file.
+func checkOnlyFile(t *testing.T, name, content string) {
 	t.Helper()
 	if b, err := os.ReadFile(name); err != nil || string(b) != content {
 		t.Errorf("%s holds %q, %v; want %q", filepath.Base(name), b, err, content)
@@ -71,15 +71,15 @@ func TestCreateAndReplace(t *testing.T) {
 	if err := Create(name, []byte("one")); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, name, "one")
+	checkOnlyFile(t, name, "one")
 	if err := Create(name, []byte("two")); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second create: %v", err)
 	}
-	holds(t, name, "one")
+	checkOnlyFile(t, name, "one")
 	if err := Replace(name, []byte("three")); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, name, "three")
+	checkOnlyFile(t, name, "three")
 	f, err := NewFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -93,17 +93,17 @@ func TestCreateAndReplace(t *testing.T) {
 	}
 	f.Abort()
 	f.Abort()
-	holds(t, name, "three")
+	checkOnlyFile(t, name, "three")
 	if _, err := f.Write(nil); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("a write after the end: %v", err)
 	}
 	if err := f.Replace(); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("a replace after the end: %v", err)
 	}
-	holds(t, name, "three")
+	checkOnlyFile(t, name, "three")
 }
 
-// without is a system without hard links and without a sync of directories.
+// without returns a system without hard links and without a sync of directories.
 func without(linkErr, syncErr error) system {
 	return system{
 		link:    func(from, to string) error { return &os.LinkError{Op: "link", Old: from, New: to, Err: linkErr} },
@@ -111,8 +111,7 @@ func without(linkErr, syncErr error) system {
 	}
 }
 
-// A file of a system without hard links, or without a sync of directories, is created
-// and replaced as anywhere else.
+// Create and Replace also work without hard links, and without a sync of directories.
 func TestOtherFileSystems(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the codes are those of unix")
@@ -133,15 +132,15 @@ func TestOtherFileSystems(t *testing.T) {
 		if err := end("one", (*File).Create); err != nil {
 			t.Errorf("%v: create: %v", code, err)
 		}
-		holds(t, name, "one")
+		checkOnlyFile(t, name, "one")
 		if err := end("two", (*File).Create); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%v: a second create: %v", code, err)
 		}
-		holds(t, name, "one")
+		checkOnlyFile(t, name, "one")
 		if err := end("three", (*File).Replace); err != nil {
 			t.Errorf("%v: replace: %v", code, err)
 		}
-		holds(t, name, "three")
+		checkOnlyFile(t, name, "three")
 	}
 	for _, code := range []syscall.Errno{syscall.EINVAL, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS} {
 		dir := filepath.Join(t.TempDir(), "a", "b")
@@ -149,7 +148,7 @@ func TestOtherFileSystems(t *testing.T) {
 			t.Errorf("a directory whose parent answers %v: %v", code, err)
 		}
 	}
-	// What is wrong with a disk stays an error.
+	// Errors of the disk are returned.
 	name := filepath.Join(t.TempDir(), "file")
 	f, err := without(syscall.EIO, nil).newFile(filepath.Dir(name), name)
 	if err != nil {
@@ -167,7 +166,8 @@ func TestOtherFileSystems(t *testing.T) {
 	}
 }
 
-// Of many creators at once one wins, and its content is complete.
+// If many processes create a file at the same time, exactly one succeeds, and its content is
+// complete.
 func TestCreateRaced(t *testing.T) {
 	t.Run("links", func(t *testing.T) { createRaced(t, thisSystem) })
 	if runtime.GOOS != "windows" {
@@ -201,11 +201,11 @@ func createRaced(t *testing.T, sys system) {
 		if winner < 0 || slices.Contains(won[winner+1:], true) {
 			t.Fatalf("winners: %v", won)
 		}
-		holds(t, name, string(rune('a'+winner)))
+		checkOnlyFile(t, name, string(rune('a'+winner)))
 	}
 }
 
-// A directory in the way of the name is an error, and nothing temporary stays.
+// If there is a directory with the name, the call fails, and no temporary file stays.
 func TestReplaceFails(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	if err := os.MkdirAll(filepath.Join(name, "below"), 0o700); err != nil {

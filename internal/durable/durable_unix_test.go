@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A directory that may be written and not read cannot be synced: the file is there, and
-// the error says which half failed.
+// A directory that is writable but not readable cannot be synced. The file exists, and the error is
+// ErrUnsynced.
 func TestUnsynced(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root reads every directory")

@@ -8,40 +8,40 @@ import (
 	"os"
 )
 
-// ErrOverwritten means that a file was being overwritten in place when it failed: what it
-// held is lost, and it does not hold the new content either.
+// ErrOverwritten means that overwriting a file in place failed. The old content is lost, and the
+// new content is incomplete.
 var ErrOverwritten = errors.New("the file is partly overwritten")
 
-// Overwrite writes the content into the regular file that has the name, durably, and makes
-// the mode of that file 0600. It is for a file whose name cannot be given to another one.
-// A program that reads the file meanwhile sees a mixture. After [ErrOverwritten] the file
-// holds a mixture. After any other error its content has not changed: a disk that is full is
-// noticed before the old content is touched, except where the file system copies on write.
+// Overwrite writes the content into the existing regular file, durably, and sets its mode to 0600.
+// It is for a file that cannot be replaced. A program that reads the file in the meantime sees a
+// mixture of the old and the new content. The same is true after [ErrOverwritten]. After any other
+// error the content has not changed: Overwrite detects a full disk before it changes the old
+// content, unless the file system copies on write.
 func (f *File) Overwrite() error { return f.end(overwrite) }
 
 func overwrite(from, to string) error {
-	in, err := os.Open(from)
+	src, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|openPlain, 0)
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|openPlain, 0)
 	if err != nil {
 		return err
 	}
-	defer out.Close()
-	if err := overwriteFile(in, out); err != nil {
+	defer dst.Close()
+	if err := overwriteFile(src, dst); err != nil {
 		return err
 	}
-	return out.Close()
+	return dst.Close()
 }
 
-func overwriteFile(in, out *os.File) error {
-	content, err := in.Stat()
+func overwriteFile(src, dst *os.File) error {
+	content, err := src.Stat()
 	if err != nil {
 		return err
 	}
-	old, err := out.Stat()
+	old, err := dst.Stat()
 	if err != nil {
 		return err
 	}
@@ -49,24 +49,24 @@ func overwriteFile(in, out *os.File) error {
 		return errors.New("it is not a regular file")
 	}
 	if old.Mode().Perm()&0o077 != 0 {
-		if err := out.Chmod(0o600); err != nil {
+		if err := dst.Chmod(0o600); err != nil {
 			return fmt.Errorf("others may use the file, and its mode cannot be changed: %w", cause(err))
 		}
 	}
-	// First what goes behind the old content, for which there may be no room.
+	// Write the bytes beyond the old content first, because the disk may be full.
 	both := min(old.Size(), content.Size())
-	if err := copyAt(out, in, both, content.Size()); err != nil {
-		return errors.Join(err, out.Truncate(old.Size()))
+	if err := copyAt(dst, src, both, content.Size()); err != nil {
+		return errors.Join(err, dst.Truncate(old.Size()))
 	}
-	if err := out.Sync(); err != nil {
-		return errors.Join(err, out.Truncate(old.Size()))
+	if err := dst.Sync(); err != nil {
+		return errors.Join(err, dst.Truncate(old.Size()))
 	}
-	err = copyAt(out, in, 0, both)
+	err = copyAt(dst, src, 0, both)
 	if err == nil {
-		err = out.Truncate(content.Size())
+		err = dst.Truncate(content.Size())
 	}
 	if err == nil {
-		err = out.Sync()
+		err = dst.Sync()
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOverwritten, cause(err))
@@ -74,13 +74,13 @@ func overwriteFile(in, out *os.File) error {
 	return nil
 }
 
-// copyAt copies the bytes from start to end of in to the same place in out.
-func copyAt(out, in *os.File, start, end int64) error {
-	_, err := io.Copy(io.NewOffsetWriter(out, start), io.NewSectionReader(in, start, end-start))
+// copyAt copies the bytes from start to end of src to the same position in dst.
+func copyAt(dst, src *os.File, start, end int64) error {
+	_, err := io.Copy(io.NewOffsetWriter(dst, start), io.NewSectionReader(src, start, end-start))
 	return err
 }
 
-// cause is err without the name of the file, which the caller knows.
+// cause returns err without the name of the file, which the caller adds.
 func cause(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -9,20 +9,21 @@ import (
 	"syscall"
 )
 
-// openPlain keeps an open from following a link, and from waiting for the other end of a pipe.
+// openPlain prevents open from following a symbolic link, and from waiting for the other end of a
+// pipe.
 const openPlain = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// NoSync reports whether err, of [SyncDir] or [SyncOpenDir], means that the file system
-// does not sync directories. SMB shares and some FUSE file systems do not. Whether a new
-// name survives a power failure there depends on how they are mounted. EBADF is what a few
-// systems return for every directory.
+// NoSync reports whether err, returned by [SyncDir] or [SyncOpenDir], means that the file system
+// does not sync directories. SMB shares and some FUSE file systems do not. Their mount options
+// determine whether a new name survives a power failure. A few systems return EBADF for every
+// directory.
 func NoSync(err error) bool {
 	return isAny(err, syscall.EINVAL, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS, syscall.EBADF)
 }
 
-// noLinks reports whether err, of a link between two names in one directory in which this
-// process has just created a file, means that there are no hard links: the file system has
-// none, or, with EACCES, the system does not let programs make them, as Android.
+// noLinks reports whether err, returned by a link call in a directory in which this process has
+// just created a file, means that there are no hard links. Either the file system has none or, with
+// EACCES, the system does not allow programs to create them, as on Android.
 func noLinks(err error) bool {
 	return isAny(err, syscall.EPERM, syscall.EACCES, syscall.ENOSYS, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.EMLINK)
 }

@@ -1,10 +1,10 @@
-// Package fault says what a test server, or a proxy before one, does to a request instead
-// of answering it faithfully. It needs the standard library alone: package costest, which
-// is useful without this module's other packages, has its faults from here.
+// Package fault describes the faults that a test server, or a proxy for one, injects into requests.
+// It uses only the standard library, because package costest, which is useful without this module's
+// other packages, uses it.
 //
-// What matters of a write is whether it took effect, and when, while the client hears
-// nothing: it was [Lost], or [Applied], or will be applied later ([Later]). The other faults
-// spoil an answer.
+// For a write whose client gets no response, the important question is whether and when it took
+// effect: never ([Lost]), before the connection was closed ([Applied]), or later ([Later]). The
+// other faults change the response.
 package fault
 
 import (
@@ -13,40 +13,40 @@ import (
 	"time"
 )
 
-// A Kind is what is done. Kinds of a server's own begin with [Own].
+// A Kind is the kind of a fault. Kinds that a server defines itself start at [Own].
 type Kind int
 
-// Kinds. None is a faithful answer.
+// The kinds. None means a normal response.
 const (
 	None         Kind = iota
-	Lost              // the request never arrived, and the connection is cut
-	Applied           // the request was carried out, and the connection is cut
-	AppliedLater      // the request is carried out when the client has long heard nothing
+	Lost              // the request never arrives, and the connection is closed
+	Applied           // the server applies the request, and the connection is closed
+	AppliedLater      // the server applies the request after the client has given up
 	RespondBefore
 	ApplyThen
 	CutBody
 	Truncated
 	Delay
 	IgnoreRange
-	Own // and what follows
+	Own // the first kind that a server defines itself
 )
 
-// A Fault is a kind, and how much of it.
+// A Fault is a kind with its parameters.
 type Fault struct {
 	Kind   Kind
-	Status int           // RespondBefore, ApplyThen
-	Body   string        // of that answer
-	Bytes  int64         // CutBody, Truncated: of the answer's body
-	Delay  time.Duration // Delay
-	Later  *Later        // AppliedLater
-	Hold   bool          // AppliedLater: the connection is not cut before the client gives up
+	Status int           // for RespondBefore and ApplyThen
+	Body   string        // the body of that response
+	Bytes  int64         // for CutBody and Truncated: bytes of the response body
+	Delay  time.Duration // for Delay
+	Later  *Later        // for AppliedLater
+	Hold   bool          // for AppliedLater: keep the connection open until the client gives up
 }
 
-// A Later keeps requests until the test has them carried out. The zero value is ready to use.
+// A Later holds requests back until the test applies them. The zero value is ready to use.
 type Later struct {
 	mu   sync.Mutex
 	held []held
-	wake chan struct{} // closed when one comes; nil while no caller waits for it
+	wake chan struct{} // closed when a request arrives; nil while no caller waits
 }
 
 type held struct {
@@ -54,13 +54,14 @@ type held struct {
 	done  chan struct{}
 }
 
-// Cut is the fault of a request whose connection is cut once it was read to its end.
+// Cut returns a fault that reads the request completely, holds it back, and closes the connection.
 func (l *Later) Cut() Fault { return Fault{Kind: AppliedLater, Later: l} }
 
-// Wait is the fault of a request whose client is left waiting once it was read to its end.
+// Wait returns a fault that reads the request completely and holds it back. The client gets no
+// response.
 func (l *Later) Wait() Fault { return Fault{Kind: AppliedLater, Later: l, Hold: true} }
 
-// Keep takes what carries out a request, for the server; done is closed when it has.
+// Keep adds a request for the server. apply applies the request, and done is closed afterwards.
 func (l *Later) Keep(apply func()) (done <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +74,7 @@ func (l *Later) Keep(apply func()) (done <-chan struct{}) {
 	return h.done
 }
 
-// Kept waits until there is a request to carry out, or returns why ctx has ended.
+// Kept waits until a request is held back. If ctx ends first, Kept returns its cause.
 func (l *Later) Kept(ctx context.Context) error {
 	for {
 		l.mu.Lock()
@@ -94,8 +95,8 @@ func (l *Later) Kept(ctx context.Context) error {
 	}
 }
 
-// Apply carries out what was kept, in the order in which it came, and returns how many
-// requests that were. Those that come in the meantime are kept for the next call.
+// Apply applies the held-back requests in the order of their arrival and returns their number.
+// Requests that arrive in the meantime are held back for the next call.
 func (l *Later) Apply() int {
 	l.mu.Lock()
 	all := l.held

@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/internal/fault"
 )
 
-// What is kept is carried out once, in its order, and a waiting caller learns of both.
+// Held-back requests are applied once, in order, and a waiting caller is notified of both.
 func TestLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l fault.Later

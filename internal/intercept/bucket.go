@@ -18,16 +18,16 @@ type bucket struct {
 func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode { return gcerrors.Code(err) }
 func (b *bucket) As(i any) bool                          { return b.inner.As(i) }
 func (b *bucket) ErrorAs(err error, i any) bool          { return b.inner.ErrorAs(err, i) }
-func (b *bucket) Close() error                           { return nil } // the store closes what it opened
+func (b *bucket) Close() error                           { return nil } // the store closes the bucket
 
 func (b *bucket) Attributes(ctx context.Context, key string) (a *driver.Attributes, err error) {
 	err = b.hooks.call(ctx, Call{Op: "attributes", Key: key}, func() error {
-		in, err := b.inner.Attributes(ctx, key)
+		attrs, err := b.inner.Attributes(ctx, key)
 		if err == nil {
 			a = &driver.Attributes{
-				CacheControl: in.CacheControl, ContentDisposition: in.ContentDisposition, ContentEncoding: in.ContentEncoding,
-				ContentLanguage: in.ContentLanguage, ContentType: in.ContentType, Metadata: in.Metadata,
-				CreateTime: in.CreateTime, ModTime: in.ModTime, Size: in.Size, MD5: in.MD5, ETag: in.ETag, AsFunc: in.As,
+				CacheControl: attrs.CacheControl, ContentDisposition: attrs.ContentDisposition, ContentEncoding: attrs.ContentEncoding,
+				ContentLanguage: attrs.ContentLanguage, ContentType: attrs.ContentType, Metadata: attrs.Metadata,
+				CreateTime: attrs.CreateTime, ModTime: attrs.ModTime, Size: attrs.Size, MD5: attrs.MD5, ETag: attrs.ETag, AsFunc: attrs.As,
 			}
 		}
 		return err
@@ -49,8 +49,8 @@ func (b *bucket) ListPaged(ctx context.Context, o *driver.ListOptions) (page *dr
 			return err
 		}
 		page = &driver.ListPage{NextPageToken: next}
-		for _, in := range objects {
-			page.Objects = append(page.Objects, &driver.ListObject{Key: in.Key, ModTime: in.ModTime, Size: in.Size, MD5: in.MD5, IsDir: in.IsDir, AsFunc: in.As})
+		for _, attrs := range objects {
+			page.Objects = append(page.Objects, &driver.ListObject{Key: attrs.Key, ModTime: attrs.ModTime, Size: attrs.Size, MD5: attrs.MD5, IsDir: attrs.IsDir, AsFunc: attrs.As})
 		}
 		return nil
 	})
@@ -110,19 +110,19 @@ type writer struct {
 	call   Call
 }
 
-// Close commits, unless the hook loses the request: then nothing is published.
+// Close completes the write, unless the hook loses the request. Then nothing is stored.
 func (w *writer) Close() error {
 	defer w.cancel()
 	if err := w.ctx.Err(); err != nil {
 		w.Writer.Close()
 		return err
 	}
-	asked := false
+	called := false
 	err := w.hooks.call(w.ctx, w.call, func() error {
-		asked = true
+		called = true
 		return w.Writer.Close()
 	})
-	if !asked {
+	if !called {
 		w.cancel()
 		w.Writer.Close()
 	}

@@ -1,6 +1,6 @@
-// Package intercept puts a function before every request that a vault makes to its
-// store, so that tests count requests, lose answers, and cut bodies. It works on any
-// [vault.Store], at the place where the provider begins.
+// Package intercept calls a function for every request of a vault to its store. Tests use it to
+// count requests, lose responses and truncate bodies. It works with any [vault.Store], between the
+// vault and the provider.
 package intercept
 
 import (
@@ -15,18 +15,18 @@ import (
 // A Call is one request to a store.
 type Call struct {
 	Op             string // get, put, create, swap, settle, list, delete, remove, remove-if, versions, open-version, leftovers, purge, attributes, copy
-	Key            string // for list and leftovers the prefix, for remove the first key
-	Delimiter      string // of list
-	Offset, Length int64  // of get and open-version
+	Key            string // the prefix for list and leftovers, the first key for remove
+	Delimiter      string // for list
+	Offset, Length int64  // for get and open-version
 }
 
-// Hooks are the functions. Nil ones do nothing.
+// Hooks contains the functions to call. Nil functions are not called.
 type Hooks struct {
-	// Call is called in place of each request. do makes the request: a hook that
-	// returns an error without calling do loses the request, one that returns an error
-	// after do loses the answer. A write is requested when all its bytes are there.
+	// Call is called instead of each request. do makes the request. A hook that returns an error
+	// without calling do loses the request. A hook that returns an error after do loses the
+	// response. For a write, Call is called when all bytes are available.
 	Call func(ctx context.Context, c Call, do func() error) error
-	// Body may replace what a get or open-version answered.
+	// Body may replace the body that a get or open-version returned.
 	Body func(c Call, r io.Reader) io.Reader
 }
 
@@ -47,7 +47,7 @@ func (h Hooks) body(c Call, r io.ReadCloser) io.ReadCloser {
 	}{h.Body(c, r), r}
 }
 
-// Store returns s with hooks before every request. Closing it closes s.
+// Store returns a store that calls the hooks for every request to s. Closing it closes s.
 func Store(s *vault.Store, h Hooks) *vault.Store {
 	wrapped := *s
 	bucket := blob.NewBucket(&bucket{inner: s.Bucket, hooks: h})
@@ -83,18 +83,18 @@ func Store(s *vault.Store, h Hooks) *vault.Store {
 	return &wrapped
 }
 
-// commit runs write, whose fill is followed by the hook: the answer may be lost after
-// the write, or the request before it, in which case fill fails and nothing is stored.
+// commit runs write, and calls the hook at the end of fill. The hook may lose the response after
+// the write. If it loses the request, fill fails, and nothing is stored.
 func commit(ctx context.Context, h Hooks, c Call, fill func(io.Writer) error, write func(fill func(io.Writer) error) error) error {
 	var lost error
-	asked := false
+	called := false
 	err := write(func(w io.Writer) error {
 		if err := fill(w); err != nil {
 			return err
 		}
-		// The hook runs here, with all bytes handed over; do only notes that it was called,
-		// since the write itself ends after this function.
-		asked = true
+		// Here all bytes were written. do only records the call, because the write ends after this
+		// function.
+		called = true
 		called := false
 		lost = h.call(ctx, c, func() error { called = true; return nil })
 		if !called {
@@ -102,7 +102,7 @@ func commit(ctx context.Context, h Hooks, c Call, fill func(io.Writer) error, wr
 		}
 		return nil
 	})
-	if asked && lost != nil {
+	if called && lost != nil {
 		return lost
 	}
 	return err
@@ -223,7 +223,7 @@ func (p purger) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 	return failed, err
 }
 
-// hookSeq calls the hook once, when the first item is asked for.
+// hookSeq calls the hook once, before the first item.
 func hookSeq[T any](ctx context.Context, h Hooks, c Call, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if err := h.call(ctx, c, func() error { return nil }); err != nil {

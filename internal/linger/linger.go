@@ -1,8 +1,8 @@
-// Package linger is for requests that follow the end of a context: a write whose caller gave
-// up is read back, and an upload that failed is aborted. A caller may set the time at which
-// these requests have to end as well.
+// Package linger provides contexts for the requests that follow the end of a context. For example,
+// a write whose caller gave up is read back, and a multipart upload that failed is aborted. The
+// caller may also set a time by which these requests must end.
 //
-// It needs the standard library alone.
+// The package uses only the standard library.
 package linger
 
 import (
@@ -12,20 +12,20 @@ import (
 
 type endKey struct{}
 
-// WithEnd returns a context that carries the time at which everything has to end, also what
-// goes on after ctx has ended.
+// WithEnd returns a context that carries the time by which everything must end, including the
+// requests after the end of ctx.
 func WithEnd(ctx context.Context, end time.Time) context.Context {
 	return context.WithValue(ctx, endKey{}, end)
 }
 
-// Context returns a context that goes on after ctx has ended, for at most d from now, and not
-// longer than [WithEnd] and [Within] allow.
+// Context returns a context that continues after ctx has ended, for at most d from the call, and
+// within the limits of [WithEnd] and [Within].
 func Context(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), left(ctx, d))
 }
 
-// Half returns how long the first of two waits may take: d, or half of the time that
-// [WithEnd] and [Within] leave, so that the second has as much.
+// Half returns the duration of the first of two waits: d, or half of the time that [WithEnd] and
+// [Within] leave, so the same time remains for the second wait.
 func Half(ctx context.Context, d time.Duration) time.Duration {
 	const unbounded = 1 << 62
 	if rest := left(ctx, unbounded); rest < unbounded {

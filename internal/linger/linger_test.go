@@ -9,7 +9,7 @@ import (
 	"github.com/objectvault/objectvault/internal/linger"
 )
 
-// TestContext: it outlives its parent, and not the end.
+// TestContext: the context outlives its parent, but not the end from WithEnd.
 func TestContext(t *testing.T) {
 	parent, cancel := context.WithCancel(t.Context())
 	end := time.Now().Add(time.Hour)
@@ -39,7 +39,7 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// TestHalf: what follows has as much time.
+// TestHalf: the second wait has the same time as the first.
 func TestHalf(t *testing.T) {
 	ctx := linger.WithEnd(t.Context(), time.Now().Add(time.Hour))
 	if d := linger.Half(t.Context(), time.Hour); d != time.Hour {
@@ -56,7 +56,7 @@ func TestHalf(t *testing.T) {
 	}
 }
 
-// TestWithin: what follows the end of a context is bounded together, and not before that end.
+// TestWithin: the requests after the end of a context share one limit, which starts at that end.
 func TestWithin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancel(t.Context())
@@ -65,7 +65,7 @@ func TestWithin(t *testing.T) {
 		if d := linger.Half(ctx, time.Minute); d != time.Minute {
 			t.Errorf("before the end: %v", d)
 		}
-		<-time.After(time.Hour) // of the test's own clock
+		<-time.After(time.Hour) // on the clock of the test
 		cancel()
 		if d := linger.Half(ctx, time.Minute); d != 2500*time.Millisecond {
 			t.Errorf("at the end: half is %v, want 2.5s", d)

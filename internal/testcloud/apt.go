@@ -10,25 +10,25 @@ import (
 	"time"
 )
 
-// knownCeph is what the tests know the deviations of.
+// knownCeph is the version whose deviations from AWS the tests know.
 const knownCeph = "16.2"
 
-// cephPackages are the packages that hold the programs of [cephTools].
+// cephPackages are the packages that contain the programs of [cephTools].
 var cephPackages = []string{"radosgw", "ceph-mon", "ceph-osd"}
 
-// installCeph installs Ceph as the package lists have it, be they fresh or, where that
-// cannot be had, those of before: one source that does not answer is no reason to stop.
+// installCeph installs Ceph with apt-get. It updates the package lists first. If that fails, it
+// uses the old lists, because a single package source may be unreachable.
 func installCeph(ctx context.Context, log io.Writer, grace time.Duration) error {
-	// Other programs hold dpkg's lock now and then, at the boot of a machine for minutes.
+	// Another program may hold the lock of dpkg, for some minutes after a boot.
 	const lock = "DPkg::Lock::Timeout=300"
 	env := []string{"DEBIAN_FRONTEND=noninteractive"}
 	stale := tool(ctx, log, grace, env, "apt-get", "update", "-o", lock)
 	if err := ctx.Err(); err != nil {
 		return cmp.Or(stale, err)
 	}
-	note := unknownCeph(candidate(ctx, "radosgw"))
-	if note != "" && log != nil {
-		fmt.Fprintln(log, note)
+	warning := unknownCeph(candidate(ctx, "radosgw"))
+	if warning != "" && log != nil {
+		fmt.Fprintln(log, warning)
 	}
 	err := tool(ctx, log, grace, env, "apt-get", append([]string{"install", "-o", lock, "-y", "--no-install-recommends"}, cephPackages...)...)
 	switch {
@@ -37,19 +37,19 @@ func installCeph(ctx context.Context, log io.Writer, grace time.Duration) error 
 	case stale != nil:
 		err = fmt.Errorf("%w; %w", stale, err)
 	}
-	if note != "" {
-		err = fmt.Errorf("%w; %s", err, note)
+	if warning != "" {
+		err = fmt.Errorf("%w; %s", err, warning)
 	}
 	return err
 }
 
-// candidate returns the version that apt would install, "" if it has none.
+// candidate returns the version that apt would install, or "" if there is none.
 func candidate(ctx context.Context, pkg string) string {
 	cmd := exec.CommandContext(ctx, "apt-cache", "policy", pkg)
 	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
 	out, err := cmd.Output()
 	if err != nil {
-		return "" // what is wrong, apt-get install says
+		return "" // apt-get install reports the error
 	}
 	for line := range strings.Lines(string(out)) {
 		if version, ok := strings.CutPrefix(strings.TrimSpace(line), "Candidate: "); ok && version != "(none)" {
@@ -59,15 +59,15 @@ func candidate(ctx context.Context, pkg string) string {
 	return ""
 }
 
-// unknownCeph says that version, of Ceph or of a package of it, is not what the tests
-// know; "" if it is, or if there is none.
+// unknownCeph returns a warning if the tests do not know the given version of Ceph or of one of its
+// packages. It returns "" if they know it, or if version is empty.
 func unknownCeph(version string) string {
 	upstream := version
-	if _, after, ok := strings.Cut(version, ":"); ok { // Debian's epoch
+	if _, after, ok := strings.Cut(version, ":"); ok { // the epoch of a Debian version
 		upstream = after
 	}
 	if version == "" || strings.HasPrefix(upstream, knownCeph+".") {
 		return ""
 	}
-	return fmt.Sprintf("this is Ceph %s: how %s departs from AWS is known, of others it is not, and tests may fail", version, knownCeph)
+	return fmt.Sprintf("this is Ceph %s: the tests know only the deviations of %s from AWS, so some may fail", version, knownCeph)
 }

@@ -17,8 +17,9 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// fakeApt puts an apt-get, of which each verb is a piece of shell, and an apt-cache that
-// knows one candidate first on PATH. It returns where apt-get notes its arguments.
+// fakeApt puts shell scripts named apt-get and apt-cache first in PATH. update and install are the
+// scripts of these verbs, and candidate is the version that apt-cache prints. fakeApt returns the
+// file in which apt-get records its arguments.
 func fakeApt(t *testing.T, update, install, candidate string) (calls string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -40,7 +41,7 @@ const known = "16.2.15+ds-0+deb12u1"
 func TestInstallCeph(t *testing.T) {
 	for _, tc := range []struct {
 		name, update, install, candidate string
-		err, log                         string // none, or all of it
+		err, log                         string // the complete text, or empty
 	}{
 		{name: "good", update: "echo lists", install: "echo unpacking >&2", candidate: known, log: "lists\nunpacking\n"},
 		{name: "a source is broken", update: "echo E: no such host; exit 100", install: "echo unpacking", candidate: known,
@@ -51,19 +52,19 @@ func TestInstallCeph(t *testing.T) {
 		{name: "install fails", update: ":", install: "echo E: locked; exit 100", candidate: known,
 			err: "apt-get install: exit status 100: E: locked\n", log: "E: locked\n"},
 		{name: "another version", update: ":", install: ":", candidate: "17.2.7-0ubuntu0.22.04.2",
-			log: "this is Ceph 17.2.7-0ubuntu0.22.04.2: how 16.2 departs from AWS is known, of others it is not, and tests may fail\n"},
+			log: "this is Ceph 17.2.7-0ubuntu0.22.04.2: the tests know only the deviations of 16.2 from AWS, so some may fail\n"},
 		{name: "another version fails", update: ":", install: "exit 1", candidate: "19.2.0",
-			err: "apt-get install: exit status 1: ; this is Ceph 19.2.0: how 16.2 departs from AWS is known, of others it is not, and tests may fail",
-			log: "this is Ceph 19.2.0: how 16.2 departs from AWS is known, of others it is not, and tests may fail\n"},
+			err: "apt-get install: exit status 1: ; this is Ceph 19.2.0: the tests know only the deviations of 16.2 from AWS, so some may fail",
+			log: "this is Ceph 19.2.0: the tests know only the deviations of 16.2 from AWS, so some may fail\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			calls := fakeApt(t, tc.update, tc.install, tc.candidate)
 			var log bytes.Buffer
-			said := ""
+			reported := ""
 			if err := testcloud.InstallCeph(t.Context(), &log, time.Minute); err != nil {
-				said = err.Error()
+				reported = err.Error()
 			}
-			if diff := cmp.Diff([]string{tc.err, tc.log}, []string{said, log.String()}); diff != "" {
+			if diff := cmp.Diff([]string{tc.err, tc.log}, []string{reported, log.String()}); diff != "" {
 				t.Errorf("error and log (-want +got):\n%s", diff)
 			}
 			made, err := os.ReadFile(calls)
@@ -75,13 +76,13 @@ func TestInstallCeph(t *testing.T) {
 	}
 }
 
-// At the deadline what apt-get started ends, too, though it holds the output: in order
-// where it listens, and else by force.
+// At the deadline, the processes that apt-get started also end, even if they still hold its output:
+// on SIGTERM if they handle it, otherwise by SIGKILL.
 func TestInstallCephHangs(t *testing.T) {
 	for name, tc := range map[string]struct {
 		trap   string
 		grace  time.Duration
-		in     string // the verb
+		in     string // the verb that hangs
 		tidied bool
 	}{
 		"ends in order":         {trap: "trap 'echo tidied; exit 1' TERM", grace: time.Minute, in: "install", tidied: true},
@@ -112,14 +113,14 @@ func TestInstallCephHangs(t *testing.T) {
 				b, _ := os.ReadFile(pid)
 				id, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 				name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id))
-				return string(name) == "sleep\n" // and no copy of the shell any more, with its trap
+				return string(name) == "sleep\n" // exec replaced the copy of the shell, and its trap
 			})
 			cancel(deadline)
 			err := <-done
 			if !errors.Is(err, deadline) || !strings.HasPrefix(err.Error(), "apt-get "+tc.in+": eight minutes are over (") {
 				t.Errorf("error %v", err)
 			}
-			until(t, "what dpkg started has ended", func() bool { return gone(id) || zombie(id) })
+			until(t, "what dpkg started has ended", func() bool { return hasEnded(id) || zombie(id) })
 			if tidied := strings.Contains(log.String(), "tidied"); tidied != tc.tidied || strings.Contains(log.String(), "installing") {
 				t.Errorf("it said %q", log.String())
 			}
@@ -132,8 +133,8 @@ func TestUnknownCeph(t *testing.T) {
 		"": false, "16.2.15": false, known: false, "2:16.2.4-1": false,
 		"16.20.1": true, "15.2.17": true, "2:17.2.16.2-1": true, "18.2.4": true,
 	} {
-		if note := testcloud.UnknownCeph(version); (note != "") != unknown || unknown && !strings.Contains(note, version) {
-			t.Errorf("%s: %q", version, note)
+		if warning := testcloud.UnknownCeph(version); (warning != "") != unknown || unknown && !strings.Contains(warning, version) {
+			t.Errorf("%s: %q", version, warning)
 		}
 	}
 }

@@ -15,29 +15,30 @@ import (
 //go:embed ceph.conf.tmpl
 var cephConfText string
 
-// A cephConf is what differs between clusters; ceph.conf.tmpl has the rest, and the reasons.
+// A cephConf contains the settings that differ between clusters. The other settings, with comments,
+// are in ceph.conf.tmpl.
 type cephConf struct {
 	Dir, FSID, Store, STSKey                string
 	MonPort, GatewayPort, OSDFirst, OSDLast int
-	LifecycleSeconds                        int // -1: a day is a day
+	LifecycleSeconds                        int // duration of a lifecycle day; -1 means 24 hours
 }
 
 func newCephConf(dir string, p *ports, o *RGWOptions) (cephConf, error) {
 	c := cephConf{
 		Dir: dir, FSID: newUUID(), Store: o.Store, STSKey: rand.Text()[:16], LifecycleSeconds: -1,
 		MonPort: p.first, GatewayPort: p.first + 1,
-		OSDFirst: p.first + 2, OSDLast: p.first + blockSize - 1, // it takes the first four that are free
+		OSDFirst: p.first + 2, OSDLast: p.first + blockSize - 1, // the OSD uses the first four free ports
 	}
 	switch c.Store {
 	case "":
 		c.Store = "memstore"
 	case "memstore", "bluestore":
 	default:
-		return c, fmt.Errorf("store %q: memstore and bluestore are known", c.Store)
+		return c, fmt.Errorf("store %q must be memstore or bluestore", c.Store)
 	}
 	if o.LifecycleDay > 0 {
 		if o.LifecycleDay < time.Second {
-			return c, fmt.Errorf("a lifecycle day of %v: at least a second", o.LifecycleDay)
+			return c, fmt.Errorf("lifecycle day %v is shorter than a second", o.LifecycleDay)
 		}
 		c.LifecycleSeconds = int(o.LifecycleDay / time.Second)
 	}
@@ -70,7 +71,7 @@ func (c cephConf) write(path string) error {
 	return t.Execute(f, c)
 }
 
-// cephTools returns the paths of Ceph's programs, or an error wrapping [ErrNotInstalled].
+// cephTools returns the paths of Ceph's programs, or an error that wraps [ErrNotInstalled].
 func cephTools() (map[string]string, error) {
 	if unsupported != "" {
 		return nil, fmt.Errorf("%w: %s", ErrNotInstalled, unsupported)
@@ -86,7 +87,8 @@ func cephTools() (map[string]string, error) {
 	return tools, nil
 }
 
-// cephVersion returns the 16.2.15 in "ceph version 16.2.15 (…) pacific (stable)".
+// cephVersion returns the version, such as 16.2.15, from "ceph version 16.2.15 (…) pacific
+// (stable)".
 func cephVersion(ctx context.Context, radosgw string) (string, error) {
 	out, err := exec.CommandContext(ctx, radosgw, "--version").Output()
 	if err != nil {
@@ -94,7 +96,7 @@ func cephVersion(ctx context.Context, radosgw string) (string, error) {
 	}
 	words := strings.Fields(string(out))
 	if len(words) < 3 || words[1] != "version" {
-		return "", fmt.Errorf("radosgw --version says %q", out)
+		return "", fmt.Errorf("radosgw --version printed %q", out)
 	}
 	return words[2], nil
 }

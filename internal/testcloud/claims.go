@@ -6,40 +6,40 @@ import (
 )
 
 const (
-	// Audience is the audience of a token that names none, as agentKeys has it.
+	// Audience is the default audience of a token, as in agentKeys.
 	Audience = "sts.amazonaws.com"
 
-	// WalletTag is the session tag that names the tenant, as agentKeys has it.
+	// WalletTag is the session tag that contains the tenant, as in agentKeys.
 	WalletTag = "agentkeys_user_wallet"
 
-	// TagsClaim is the only claim that STS makes session tags of.
+	// TagsClaim is the only claim from which STS creates session tags.
 	TagsClaim = "https://aws.amazon.com/tags"
 
-	// FlatTagsClaim is the claim that SeaweedFS makes session tags of: an object, or of several
-	// values a list, under each name. AWS documents no such claim.
+	// FlatTagsClaim is the claim from which SeaweedFS creates session tags. It is an object. A tag
+	// with several values is a list. AWS documents no such claim.
 	FlatTagsClaim = TagsClaim + "/principal_tags"
 )
 
-// Claims are what a token says. Whatever is left zero is filled with what is right.
+// Claims are the claims of a token. Zero fields get valid defaults.
 type Claims struct {
-	Issuer   string // the issuer's name
-	Subject  string // agent
-	Audience string // [Audience]
+	Issuer   string // default: the name of the issuer
+	Subject  string // default: "agent"
+	Audience string // default: [Audience]
 
-	IssuedAt, NotBefore time.Time // now
-	Expires             time.Time // five minutes after IssuedAt
+	IssuedAt, NotBefore time.Time // default: the current time
+	Expires             time.Time // default: five minutes after IssuedAt
 
-	Tags       map[string]string   // session tags of one value each
-	MultiTags  map[string][]string // session tags of several values
-	Transitive []string            // names of the tags that a chained role keeps
-	FlatTags   bool                // the same tags also as [FlatTagsClaim], beside the nested claim
-	TagsInList bool                // the tags claim as in Ceph's documentation: a list of one object, not the object
+	Tags       map[string]string   // session tags with one value each
+	MultiTags  map[string][]string // session tags with several values
+	Transitive []string            // names of the tags that role chaining keeps
+	FlatTags   bool                // add the tags a second time, as [FlatTagsClaim]
+	TagsInList bool                // wrap the tags claim in a list of one object, as in Ceph's documentation
 
-	Extra map[string]any // further claims; they win over the above, and a nil one is left out
+	Extra map[string]any // further claims; they replace those above, and nil removes a claim
 }
 
-// AgentClaims returns what agentKeys' broker says of an agent: the wallet as a tag
-// and as a claim of its own.
+// AgentClaims returns the claims that the broker of agentKeys issues for an agent. The wallet is
+// both a session tag and a separate claim.
 func AgentClaims(wallet string) Claims {
 	return Claims{
 		Subject:    "agentkeys:agent:" + wallet,

@@ -22,14 +22,14 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// A lateConn returns from the write that ended a request only when its answer is being
-// read, as happens on a busy machine now and then.
+// A lateConn delays the return of the write that ends a request until the client reads the
+// response. This happens sometimes on a busy machine.
 type lateConn struct {
 	net.Conn
-	end    string // of the request
+	end    string // the last bytes of the request
 	mu     sync.Mutex
 	got    string
-	headed chan struct{} // closed when the body of the answer is read
+	headed chan struct{} // closed when the client reads the body of the response
 }
 
 func (c *lateConn) Write(p []byte) (int, error) {
@@ -54,11 +54,12 @@ func (c *lateConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Each client hears the whole answer when it comes before the last write has returned.
+// Each client reads the complete response even if the response arrives before the last write of the
+// request has returned.
 func TestAnswerOvertakesWrite(t *testing.T) {
 	for name, tc := range map[string]struct {
-		answer, end string
-		do          func(ctx context.Context, url string, hold func(client any)) error
+		response, end string
+		do            func(ctx context.Context, url string, hold func(client any)) error
 	}{
 		"s3": {"<DeleteResult></DeleteResult>", "</Delete>", func(ctx context.Context, url string, hold func(any)) error {
 			c := testcloud.S3Client(url, testcloud.Keys{AccessKeyID: "id", SecretKey: "key"}, func(o *s3.Options) { o.RetryMaxAttempts = 1 })
@@ -99,7 +100,7 @@ func TestAnswerOvertakesWrite(t *testing.T) {
 				io.Copy(io.Discard, r.Body)
 				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\n\r\n")
 				<-wrote
-				io.WriteString(c, tc.answer)
+				io.WriteString(c, tc.response)
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

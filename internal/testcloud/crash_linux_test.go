@@ -11,9 +11,9 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// TestCrash kills a gateway: it is there again, with all that it knew.
+// TestCrash kills a gateway. It must be restarted with its complete state.
 func TestCrash(t *testing.T) {
-	testcloud.RequireRGW(t) // it is installed
+	testcloud.RequireRGW(t) // installs it
 	r, err := testcloud.StartRGW(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// dirPrefix begins the name of every temporary directory of a server.
+// dirPrefix is the prefix of the name of every temporary server directory.
 const dirPrefix = "ovtc-"
 
 // A dir is the directory of one server.
 type dir struct {
 	path string
-	held *os.File // locked while the server runs; nil for a directory of the caller's
+	held *os.File // locked while the server runs; nil if the caller chose the directory
 }
 
-// newDir makes the directory of a server: at path, which must be empty or absent and
-// stays, or else a temporary one. Temporary ones that a killed process left are removed.
+// newDir creates the directory of a server. If path is set, the directory must be empty or absent,
+// and it is kept. Otherwise newDir creates a temporary directory, and removes those of processes
+// that were killed.
 func newDir(ctx context.Context, path string) (*dir, error) {
 	if path != "" {
 		path, err := filepath.Abs(path)
@@ -32,7 +33,7 @@ func newDir(ctx context.Context, path string) (*dir, error) {
 		case err != nil:
 			return nil, err
 		case len(entries) > 0:
-			return nil, fmt.Errorf("%s is not empty: take another directory, or remove it", path)
+			return nil, fmt.Errorf("%s is not empty: choose another directory, or remove it", path)
 		}
 		return &dir{path: path}, nil
 	}
@@ -61,7 +62,7 @@ func newDir(ctx context.Context, path string) (*dir, error) {
 	return &dir{path, held}, nil
 }
 
-// remove removes a temporary directory and leaves any other.
+// remove removes a temporary directory, and keeps any other.
 func (d *dir) remove() error {
 	if d.held == nil {
 		return nil
@@ -70,26 +71,27 @@ func (d *dir) remove() error {
 	return os.RemoveAll(d.path)
 }
 
-// removeAbandoned removes what a process that was killed could not.
+// removeAbandoned removes the temporary directories of processes that were killed.
 func removeAbandoned() {
 	paths, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	for _, path := range paths {
 		f, err := os.OpenFile(filepath.Join(path, "held"), os.O_RDWR, 0)
 		if err != nil {
-			// Another user, who does not share our lock, may be between mkdir and open.
+			// Another user's process, which does not share the lock, may be between mkdir and open.
 			if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
 				os.RemoveAll(path)
 			}
 			continue
 		}
-		if ours, err := tryLock(f); err == nil && ours {
+		if locked, err := tryLock(f); err == nil && locked {
 			os.RemoveAll(path)
 		}
 		f.Close()
 	}
 }
 
-// cacheDir is where installed servers and locks are kept, outside of any repository.
+// cacheDir returns the directory for installed servers and lock files, which is outside any
+// repository.
 func cacheDir() (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -99,7 +101,7 @@ func cacheDir() (string, error) {
 	return path, os.MkdirAll(path, 0o700)
 }
 
-// lock waits until path is not locked by another process on this machine.
+// lock locks path. It waits while another process of this machine holds the lock.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -112,7 +114,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// poll asks done every few milliseconds until it is true, fails, or ctx ends.
+// poll calls done every few milliseconds until it returns true or an error, or until ctx ends.
 func poll(ctx context.Context, done func() (bool, error)) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

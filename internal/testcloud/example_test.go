@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// The second request is carried out, and its answer lost.
+// The server applies the second request, and the response is lost.
 func ExampleProxy() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "stored") }))
 	defer server.Close()
@@ -38,7 +38,7 @@ func ExampleProxy() {
 	// POST /bucket/key 500 true
 }
 
-// A token of another tenant than its signature says.
+// The tenant in the token was changed after signing.
 func ExampleTamper() {
 	i := testcloud.NewIssuer(nil)
 	defer i.Close()

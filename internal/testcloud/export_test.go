@@ -7,7 +7,7 @@ var (
 	UnknownCeph = unknownCeph
 )
 
-// Ends returns how the daemons ended, in the order of their start. Stop comes first.
+// Ends returns how the daemons ended, in the order in which they were started. Call Stop first.
 func (r *RGW) Ends() []*os.ProcessState     { return r.group.ends() }
 func (v *Versity) Ends() []*os.ProcessState { return v.group.ends() }
 
@@ -19,7 +19,7 @@ func (g *group) ends() (all []*os.ProcessState) {
 	return all
 }
 
-// TakePorts takes n blocks at once, and returns the ports of each.
+// TakePorts reserves n blocks at once, and returns the ports of each block.
 func TakePorts(n int) (taken [][]int, release func(), err error) {
 	var all []*ports
 	release = func() {
@@ -42,5 +42,5 @@ func TakePorts(n int) (taken [][]int, release func(), err error) {
 	return taken, release, nil
 }
 
-// RGW is the Ceph that is shared.
+// RGW returns the shared Ceph.
 func (s *Shared) RGW() *RGW { return s.rgw }

@@ -8,72 +8,72 @@ import (
 	"github.com/objectvault/objectvault/internal/fault"
 )
 
-// A Fault is what a [Proxy] does to one request instead of passing it on faithfully.
+// A Fault is an error that a [Proxy] injects into one request.
 type Fault struct {
 	does fault.Fault
-	keys Keys // to sign with, once a header was taken out
+	keys Keys // the keys for a new signature, if a header was removed
 }
 
-// RespondBefore reads the request and answers it; the server never hears of it.
+// RespondBefore reads the request and responds to it. The server never receives the request.
 func RespondBefore(status int, body string) *Fault {
 	return &Fault{does: fault.Fault{Kind: fault.RespondBefore, Status: status, Body: body}}
 }
 
-// ApplyThen has the server carry the request out, and then gives another answer than
-// the server's.
+// ApplyThen passes the request to the server, and then responds with the given status and body
+// instead of the server's response.
 func ApplyThen(status int, body string) *Fault {
 	return &Fault{does: fault.Fault{Kind: fault.ApplyThen, Status: status, Body: body}}
 }
 
-// DropBefore cuts the connection: the request is lost. A client of net/http silently sends
-// a GET again that was dropped on a connection which had been used before.
+// DropBefore closes the connection, so the request is lost. If the connection was used before, a
+// client of net/http silently repeats a GET.
 func DropBefore() *Fault { return &Fault{does: fault.Fault{Kind: fault.Lost}} }
 
-// DropAfter has the server carry the request out and then cuts the connection
-// without an answer. What [DropBefore] says of a GET holds here, too.
+// DropAfter passes the request to the server, and then closes the connection without a response.
+// For a GET, see [DropBefore].
 func DropAfter() *Fault { return &Fault{does: fault.Fault{Kind: fault.Applied}} }
 
-// A Later has requests reach the server only when the test wants it, after their client
-// has given up. The zero value is ready to use.
+// A Later holds requests back until the test passes them to the server, after their clients have
+// given up. The zero value is ready to use.
 type Later struct{ kept fault.Later }
 
-// Cut reads the request and cuts the connection.
+// Cut reads the request, holds it back, and closes the connection.
 func (l *Later) Cut() *Fault { return &Fault{does: l.kept.Cut()} }
 
-// Wait reads the request and leaves the client waiting.
+// Wait reads the request and holds it back. The client gets no response.
 func (l *Later) Wait() *Fault { return &Fault{does: l.kept.Wait()} }
 
-// Kept waits until a request has been read to its end and kept, or ctx ends: a client that
-// gives up before that was never heard.
+// Kept waits until a request was read completely and is held back, or until ctx ends. If the client
+// gives up earlier, the request is discarded.
 func (l *Later) Kept(ctx context.Context) error { return l.kept.Kept(ctx) }
 
-// Apply passes what was kept on to the server, in the order in which it came, waits for
-// their responses, which no client reads, and returns how many requests that were.
+// Apply passes the held-back requests to the server in the order of their arrival. It waits for the
+// responses, which no client reads, and returns the number of requests.
 func (l *Later) Apply() int { return l.kept.Apply() }
 
-// CutBody cuts the connection after that many bytes of the answer's body: less than
-// its Content-Length promised.
+// CutBody closes the connection after the given number of bytes of the response body, which is less
+// than the Content-Length.
 func CutBody(after int64) *Fault {
 	return &Fault{does: fault.Fault{Kind: fault.CutBody, Bytes: after}}
 }
 
-// Truncated passes on that many bytes of the answer's body with a Content-Length
-// that agrees: HTTP alone cannot tell.
+// Truncated passes on only the given number of bytes of the response body and sets the
+// Content-Length to that number, so HTTP alone cannot detect the fault.
 func Truncated(to int64) *Fault {
 	return &Fault{does: fault.Fault{Kind: fault.Truncated, Bytes: to}}
 }
 
-// Delay passes the request on after d, unless the client has gone by then.
+// Delay passes the request on after d, unless the client has disconnected by then.
 func Delay(d time.Duration) *Fault { return &Fault{does: fault.Fault{Kind: fault.Delay, Delay: d}} }
 
-// IgnoreRange has the server answer 200 and the whole object to a request for a part
-// of it. A signature covers the Range, so the request is signed again, as that user;
-// without keys it is sent as it is.
+// IgnoreRange makes the server respond to a range request with 200 and the whole object. Because
+// the signature covers the Range header, the proxy signs the request again with the given keys.
+// Without keys it passes the request on unchanged.
 func IgnoreRange(as Keys) *Fault {
 	return &Fault{does: fault.Fault{Kind: fault.IgnoreRange}, keys: as}
 }
 
-// ErrorXML returns the body of an error answer of S3.
+// ErrorXML returns the body of an S3 error response.
 func ErrorXML(code, message string) string {
 	b, err := xml.Marshal(struct {
 		XMLName                  xml.Name `xml:"Error"`

@@ -18,12 +18,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// ErrNoRole means that there is no role of that name.
+// ErrNoRole means that there is no role with this name.
 var ErrNoRole = errors.New("no such role")
 
-// CreateProvider makes an issuer known and returns the ARN that trust policies name.
-// Ceph reads the issuer's keys at each exchange, and does not compare the thumbprint. One
-// that is known by that URL is forgotten: it had the same port before.
+// CreateProvider registers an issuer and returns the ARN that trust policies contain. Ceph reads
+// the issuer's keys at each exchange, and does not compare the thumbprint. CreateProvider first
+// deletes an older provider with the same URL, which had the same port.
 func (r *RGW) CreateProvider(ctx context.Context, issuerURL, thumbprint string, audiences ...string) (arn string, err error) {
 	input := &iam.CreateOpenIDConnectProviderInput{Url: &issuerURL, ThumbprintList: []string{thumbprint}, ClientIDList: audiences}
 	out, err := r.IAM().CreateOpenIDConnectProvider(ctx, input)
@@ -39,13 +39,13 @@ func (r *RGW) CreateProvider(ctx context.Context, issuerURL, thumbprint string, 
 	return aws.ToString(out.OpenIDConnectProviderArn), nil
 }
 
-// DeleteProvider forgets an issuer.
+// DeleteProvider deletes the provider of an issuer.
 func (r *RGW) DeleteProvider(ctx context.Context, arn string) error {
 	_, err := r.IAM().DeleteOpenIDConnectProvider(ctx, &iam.DeleteOpenIDConnectProviderInput{OpenIDConnectProviderArn: &arn})
 	return r.explain("delete provider "+arn, err)
 }
 
-// CreateRole makes a role with a trust policy and returns its ARN.
+// CreateRole creates a role with a trust policy and returns its ARN.
 func (r *RGW) CreateRole(ctx context.Context, name, trustPolicy string) (arn string, err error) {
 	trust, err := compact(trustPolicy)
 	if err != nil {
@@ -58,7 +58,7 @@ func (r *RGW) CreateRole(ctx context.Context, name, trustPolicy string) (arn str
 	return aws.ToString(out.Role.Arn), nil
 }
 
-// PutRolePolicy sets a policy of a role, which has as many as it likes.
+// PutRolePolicy sets one of the policies of a role. A role may have several.
 func (r *RGW) PutRolePolicy(ctx context.Context, role, name, policy string) error {
 	text, err := compact(policy)
 	if err != nil {
@@ -87,7 +87,7 @@ func (r *RGW) DeleteRole(ctx context.Context, name string) error {
 	return r.explain("delete role "+name, err)
 }
 
-// PutBucketPolicy sets the policy of a bucket of the owner's.
+// PutBucketPolicy sets the policy of a bucket that belongs to the owner.
 func (r *RGW) PutBucketPolicy(ctx context.Context, bucket, policy string) error {
 	text, err := compact(policy)
 	if err != nil {
@@ -97,20 +97,21 @@ func (r *RGW) PutBucketPolicy(ctx context.Context, bucket, policy string) error 
 	return r.explain("put policy of bucket "+bucket, err)
 }
 
-// compact takes the white space out of a policy: in a form Ceph takes a space for a plus.
+// compact removes the white space from a policy, because Ceph decodes a space in a form as a plus
+// sign.
 func compact(policy string) (string, error) {
 	var b bytes.Buffer
 	if err := json.Compact(&b, []byte(policy)); err != nil {
 		return "", fmt.Errorf("policy: %w", err)
 	}
 	if strings.Contains(b.String(), " ") {
-		return "", errors.New("policy: a string with a space, which this gateway cannot read")
+		return "", errors.New("policy: a string contains a space, which this gateway cannot parse")
 	}
 	return b.String(), nil
 }
 
-// explain adds what the gateway's error answers leave out of what the SDK says: it
-// sends IAM errors in a form that the SDK does not know, and reasons only to its log.
+// explain adds the reason of an error to the error of the SDK. The gateway sends IAM errors in a
+// form that the SDK does not parse, and writes some reasons only to its log.
 func (r *RGW) explain(what string, err error) error {
 	if err == nil {
 		return nil
@@ -122,9 +123,9 @@ func (r *RGW) explain(what string, err error) error {
 	return fmt.Errorf("%s: http %d: %w%s", what, resp.HTTPStatusCode(), err, r.log())
 }
 
-// log is what the gateway's log has to say of the requests that it has answered last: it
-// writes it in its own time, and in order. The lines that say no more than that there was a
-// request are left out: many packages may be at work on the same gateway.
+// log returns what the gateway logged about its latest responses. The gateway writes its log late,
+// but in order. Lines that only record a request are left out, because other packages may use the
+// same gateway.
 func (r *RGW) log() string {
 	if r.group == nil {
 		return ""
@@ -140,17 +141,17 @@ func (r *RGW) log() string {
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
 	if err != nil {
-		return r.group.said("rgw")
+		return r.group.output("rgw")
 	}
 	resp.Body.Close()
 	var text string
 	poll(ctx, func() (bool, error) {
 		text = r.group.logged("rgw", 1<<20)
-		return strings.Contains(text, mark), nil // else there is what there is
+		return strings.Contains(text, mark), nil // if the mark does not appear, use the log as it is
 	})
 	text, _, _ = strings.Cut(text, mark)
 	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool {
 		return strings.Contains(line, " ====== ") || strings.Contains(line, " beast: ")
 	})
-	return ":\n\t" + strings.Join(lines[max(0, len(lines)-saidLines):], "\n\t")
+	return ":\n\t" + strings.Join(lines[max(0, len(lines)-outputLines):], "\n\t")
 }

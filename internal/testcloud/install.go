@@ -13,24 +13,24 @@ import (
 	"time"
 )
 
-// VersityModule is what is installed. Its deviations from AWS, and those of Ceph
-// 16.2.15, are known; those of other versions are not.
+// VersityModule is the version of versitygw that is installed. The tests know the deviations from
+// AWS of this version and of Ceph 16.2.15, but not those of other versions.
 const VersityModule = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
-// ErrNotInstalled means that a server is not on this machine. Run
-// go run ./internal/testcloud/cmd/testcloud install, as root for Ceph.
+// ErrNotInstalled means that this machine does not have the server. To install it, run go run
+// ./internal/testcloud/cmd/testcloud install (for Ceph, as root).
 var ErrNotInstalled = errors.New("not installed")
 
-// toolGrace is what an installer gets to end in order once its context has ended.
+// toolGrace is how long an installer may take to exit after its context has ended.
 const toolGrace = 30 * time.Second
 
-// InstallRGW installs Ceph with apt-get, unless it is there; it needs root for that.
-// Only one process at a time installs, the others wait. log, if not nil, gets what will be
-// installed and the output of the package manager.
+// InstallRGW installs Ceph with apt-get, unless it is already installed. This requires root. If
+// several processes call it, one installs and the others wait. If log is not nil, InstallRGW
+// announces the installation there and copies the output of the package manager.
 func InstallRGW(ctx context.Context, log io.Writer) error {
 	return install(ctx, log, func() error { _, err := cephTools(); return err }, func() error {
 		if os.Geteuid() != 0 {
-			return errors.New("installing it needs root: apt-get install --no-install-recommends " + strings.Join(cephPackages, " "))
+			return errors.New("the installation requires root: apt-get install --no-install-recommends " + strings.Join(cephPackages, " "))
 		}
 		announce(log, "installing Ceph (the packages %s and what they depend on) with apt-get update and apt-get install: about 100 MB to download and 400 MB on disk on a minimal Debian 12",
 			strings.Join(cephPackages, ", "))
@@ -38,15 +38,15 @@ func InstallRGW(ctx context.Context, log io.Writer) error {
 	})
 }
 
-// announce writes what is about to be installed to log, unless log is nil.
+// announce writes a message about a pending installation to log, unless log is nil.
 func announce(log io.Writer, format string, args ...any) {
 	if log != nil {
 		fmt.Fprintf(log, format+"\n", args...)
 	}
 }
 
-// InstallVersity builds [VersityModule] into the user's cache directory, unless it is
-// there: in a minute the first time. For log see [InstallRGW].
+// InstallVersity builds [VersityModule] into the user's cache directory, unless it is already
+// there. The first time takes about a minute. For log, see [InstallRGW].
 func InstallVersity(ctx context.Context, log io.Writer) error {
 	return install(ctx, log, func() error { _, err := versityPath(); return err }, func() error {
 		path, err := versityPlace()
@@ -54,13 +54,14 @@ func InstallVersity(ctx context.Context, log io.Writer) error {
 			return err
 		}
 		announce(log, "installing %s with go install, about a minute: one file of 60 MB, %s", VersityModule, path)
-		// Built beside its place and moved there: a build that was killed is not found.
+		// The program is built in another directory and renamed, so a build that was killed leaves
+		// no program.
 		tmp, err := os.MkdirTemp(filepath.Dir(path), "build-")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(tmp)
-		// GOFLAGS may ask for a vendor directory, which that module does not have.
+		// GOFLAGS may require a vendor directory, which this module does not have.
 		if err := tool(ctx, log, toolGrace, []string{"GOBIN=" + tmp, "GOFLAGS=", "GOOS=", "GOARCH="}, "go", "install", "-ldflags=-s -w", VersityModule); err != nil {
 			return err
 		}
@@ -68,7 +69,7 @@ func InstallVersity(ctx context.Context, log io.Writer) error {
 	})
 }
 
-// install calls do if missing reports ErrNotInstalled, under a lock of the machine's user.
+// install calls do if missing reports ErrNotInstalled, while it holds a lock of the user.
 func install(ctx context.Context, log io.Writer, missing, do func() error) error {
 	why := missing()
 	if why == nil || unsupported != "" {
@@ -83,7 +84,7 @@ func install(ctx context.Context, log io.Writer, missing, do func() error) error
 		return err
 	}
 	defer unlock()
-	if missing() == nil { // another process was first
+	if missing() == nil { // another process installed it in the meantime
 		return nil
 	}
 	if err := do(); err != nil {
@@ -92,19 +93,19 @@ func install(ctx context.Context, log io.Writer, missing, do func() error) error
 	return missing()
 }
 
-// tool runs a program to its end, with more in its environment. When ctx ends the program
-// and all that it started are asked to end: a dpkg that is killed leaves packages half
-// installed. What is left of them after grace is killed.
+// tool runs a program with additional environment variables and waits for it. When ctx ends, tool
+// sends SIGTERM to the program and its children, because a dpkg that is killed leaves
+// half-installed packages. After grace, it kills the remaining processes.
 func tool(ctx context.Context, log io.Writer, grace time.Duration, env []string, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	inGroup(cmd)
 	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
 	cmd.WaitDelay = grace
-	var said tail
-	out := io.Writer(&said)
+	var output tail
+	out := io.Writer(&output)
 	if log != nil {
-		out = io.MultiWriter(log, &said)
+		out = io.MultiWriter(log, &output)
 	}
 	cmd.Stdout, cmd.Stderr = out, out
 	err := cmd.Run()
@@ -113,14 +114,14 @@ func tool(ctx context.Context, log io.Writer, grace time.Duration, env []string,
 	}
 	if ctx.Err() != nil {
 		if cmd.Process != nil {
-			signalGroup(cmd, syscall.SIGKILL) // an error means that none is left
+			signalGroup(cmd, syscall.SIGKILL) // an error means that no process remains
 		}
 		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
-	return fmt.Errorf("%s %s: %w: %s", name, args[0], err, said.b)
+	return fmt.Errorf("%s %s: %w: %s", name, args[0], err, output.b)
 }
 
-// A tail keeps the end of what is written to it.
+// A tail is a writer that keeps only the end of its input.
 type tail struct{ b []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -129,13 +130,13 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// versityPlace is where the pinned version is installed.
+// versityPlace returns the path at which the pinned version is installed.
 func versityPlace() (string, error) {
 	cache, err := cacheDir()
 	return filepath.Join(cache, "versitygw-v1.8.0"), err
 }
 
-// versityPath returns the path of the program, or an error wrapping [ErrNotInstalled].
+// versityPath returns the path of the program, or an error that wraps [ErrNotInstalled].
 func versityPath() (string, error) {
 	if unsupported != "" {
 		return "", fmt.Errorf("%w: %s", ErrNotInstalled, unsupported)

@@ -11,8 +11,8 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// programs makes PATH a directory with these shell scripts and no other program.
-func programs(t *testing.T, scripts map[string]string) {
+// setPrograms sets PATH to a directory that contains only the given shell scripts.
+func setPrograms(t *testing.T, scripts map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range scripts {
@@ -24,31 +24,31 @@ func programs(t *testing.T, scripts map[string]string) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 }
 
-// What will be installed is announced before the package manager runs.
+// An installation is announced before the package manager runs.
 func TestInstallRGWAnnounces(t *testing.T) {
-	programs(t, map[string]string{"apt-get": "echo apt-get $1\n", "apt-cache": ""})
+	setPrograms(t, map[string]string{"apt-get": "echo apt-get $1\n", "apt-cache": ""})
 	var log bytes.Buffer
 	err := testcloud.InstallRGW(t.Context(), &log)
-	if !errors.Is(err, testcloud.ErrNotInstalled) { // apt-get was none
+	if !errors.Is(err, testcloud.ErrNotInstalled) { // the script apt-get installed nothing
 		t.Errorf("error %v", err)
 	}
-	said := log.String()
-	if os.Geteuid() != 0 { // nothing is installed, so nothing is announced
-		said = err.Error()
+	reported := log.String()
+	if os.Geteuid() != 0 { // only root installs, so there is no announcement
+		reported = err.Error()
 	}
-	first, rest, _ := strings.Cut(said, "apt-get update\n")
+	first, rest, _ := strings.Cut(reported, "apt-get update\n")
 	for _, want := range []string{"radosgw", "ceph-mon", "ceph-osd", "apt-get"} {
 		if !strings.Contains(first, want) {
-			t.Errorf("%s is not named before apt-get runs: %q", want, said)
+			t.Errorf("%s is not named before apt-get runs: %q", want, reported)
 		}
 	}
 	if os.Geteuid() == 0 && (!strings.Contains(first, "MB") || rest != "apt-get install\n") {
-		t.Errorf("it said %q", said)
+		t.Errorf("it said %q", reported)
 	}
 }
 
 func TestInstallVersityAnnounces(t *testing.T) {
-	programs(t, map[string]string{"go": "echo go $1\n: >$GOBIN/versitygw\n"})
+	setPrograms(t, map[string]string{"go": "echo go $1\n: >$GOBIN/versitygw\n"})
 	var log bytes.Buffer
 	if err := testcloud.InstallVersity(t.Context(), &log); err != nil {
 		t.Fatal(err)

@@ -26,15 +26,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// An Issuer is an OpenID Connect issuer on a loopback port, with discovery and one key
-// (RFC 7517, with x5c, which Ceph wants), for tokens with claims as the test likes
-// them. With sessions it also mints like the broker of agentKeys. Close must be called.
+// An Issuer is an OpenID Connect issuer on a loopback port, with discovery and one key (RFC 7517,
+// with the x5c that Ceph requires). It issues tokens with any claims that a test needs. With
+// sessions, it also mints tokens as the broker of agentKeys does. The caller must call Close.
 type Issuer struct {
 	URL  string // http://127.0.0.1:port
-	Name string // the iss of its tokens: URL, unless the options say another
+	Name string // the iss of its tokens; the default is URL
 
 	alg         jose.SignatureAlgorithm
-	key, forged crypto.Signer // forged is in no key set
+	key, forged crypto.Signer // forged is not in the published key set
 	cert        *x509.Certificate
 	now         func() time.Time
 	sessions    map[string]Claims
@@ -46,25 +46,26 @@ type IssuerOptions struct {
 	Algorithm string           // ES256, the default, or RS256
 	Now       func() time.Time // nil means [time.Now]
 
-	// Name is the iss of its tokens: AWS takes https URLs without a port alone. A server that
-	// trusts the issuer must be told where its keys are, or be able to resolve the name. ""
-	// means the URL where the issuer listens.
+	// Name is the iss of the tokens; "" means the URL of the issuer. AWS accepts only https URLs
+	// without a port. A server that trusts this issuer must be configured with the URL of its keys,
+	// or must be able to resolve the name.
 	Name string
 
-	// Sessions says what the broker mints for a session token: POST /v1/mint-oidc-jwt
-	// with "Authorization: Bearer TOKEN" answers {"jwt","wallet","expiration"}, the last
-	// in seconds since 1970; any other token is 401.
+	// Sessions maps session tokens to the claims that the broker mints for them. The response to
+	// POST /v1/mint-oidc-jwt with "Authorization: Bearer TOKEN" is {"jwt","wallet","expiration"},
+	// with the expiration in seconds since 1970. For any other token it is 401.
 	Sessions map[string]Claims
 }
 
-// jwksPath is where the keys of an issuer are.
+// jwksPath is the path of the published keys of an issuer.
 const jwksPath = "/.well-known/jwks.json"
 
-// keyID is the kid of every issuer: that they are the same proves that no server trusts it alone.
+// keyID is the kid of every issuer. It is always the same, so a server that trusts the kid alone
+// fails the tests.
 const keyID = "key-1"
 
-// NewIssuer starts an issuer. Like [net/http/httptest.NewServer] it panics if there
-// is no loopback.
+// NewIssuer starts an issuer. Like [net/http/httptest.NewServer], it panics if it cannot listen on
+// the loopback interface.
 func NewIssuer(o *IssuerOptions) *Issuer {
 	if o == nil {
 		o = new(IssuerOptions)
@@ -83,16 +84,18 @@ func NewIssuer(o *IssuerOptions) *Issuer {
 	return i
 }
 
-// Close ends the issuer: Ceph reads its keys at each exchange and refuses from then on.
+// Close stops the issuer. Because Ceph reads the keys at each exchange, it rejects all later
+// tokens.
 func (i *Issuer) Close() error { return i.server.Close() }
 
-// Thumbprint is the SHA-1 of the certificate, in hex, as CreateOpenIDConnectProvider wants it.
+// Thumbprint returns the SHA-1 of the certificate in hexadecimal, as CreateOpenIDConnectProvider
+// requires.
 func (i *Issuer) Thumbprint() string {
 	sum := sha1.Sum(i.cert.Raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// ServeHTTP is the issuer's web site.
+// ServeHTTP serves discovery, the key set and the broker.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /.well-known/openid-configuration":
@@ -121,13 +124,13 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Mint returns a token that is right in everything that c leaves open.
+// Mint returns a valid token with the given claims.
 func (i *Issuer) Mint(c Claims) string {
 	return sign(i.alg, i.key, c.filled(i).encode())
 }
 
-// MintForged returns the token that [Issuer.Mint] returns, signed by a key that the
-// issuer does not publish, under the name of the one that it does.
+// MintForged returns the same token as [Issuer.Mint], but signed by a key that the issuer does not
+// publish, with the kid of the published key.
 func (i *Issuer) MintForged(c Claims) string {
 	return sign(i.alg, i.forged, c.filled(i).encode())
 }
@@ -138,20 +141,20 @@ func (i *Issuer) MintUnsigned(c Claims) string {
 	return encode([]byte(`{"alg":"none","kid":"`+keyID+`","typ":"JWT"}`)) + "." + encode(c.filled(i).encode()) + "."
 }
 
-// MintExpired returns a well signed token that was valid until a minute ago.
+// MintExpired returns a correctly signed token that expired a minute ago.
 func (i *Issuer) MintExpired(c Claims) string {
 	now := i.now()
 	c.IssuedAt, c.NotBefore, c.Expires = now.Add(-10*time.Minute), now.Add(-10*time.Minute), now.Add(-time.Minute)
 	return i.Mint(c)
 }
 
-// TokenFile writes a token to a new file of mode 0600 in dir and returns its path.
+// TokenFile writes a token to a new file with mode 0600 in dir and returns its path.
 func (i *Issuer) TokenFile(dir string, c Claims) (path string, err error) {
 	path = filepath.Join(dir, "token-"+rand.Text()[:8])
 	return path, os.WriteFile(path, []byte(i.Mint(c)+"\n"), 0o600)
 }
 
-// Tamper returns token with its claims changed and its old signature.
+// Tamper returns the token with changed claims and the old signature.
 func Tamper(token string, change func(claims map[string]any)) string {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -197,7 +200,7 @@ func newSigningKey(alg jose.SignatureAlgorithm) crypto.Signer {
 	case jose.RS256:
 		key, err = rsa.GenerateKey(rand.Reader, 2048)
 	default:
-		err = fmt.Errorf("algorithm %q: ES256 and RS256 are known", alg)
+		err = fmt.Errorf("algorithm %q must be ES256 or RS256", alg)
 	}
 	if err != nil {
 		panic("testcloud: " + err.Error())
@@ -235,7 +238,7 @@ func marshal(v any) []byte {
 	return b
 }
 
-// serve answers with h on a loopback port of its own.
+// serve starts a server for h on a loopback port.
 func serve(h http.Handler) (*http.Server, string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -27,7 +27,7 @@ func newIssuer(t *testing.T, o *testcloud.IssuerOptions) *testcloud.Issuer {
 	return i
 }
 
-// verified checks a token against the published keys and returns its claims.
+// verified verifies a token with the published keys and returns its claims.
 func verified(t *testing.T, i *testcloud.Issuer, token string) (map[string]any, error) {
 	t.Helper()
 	var discovery struct {
@@ -123,7 +123,7 @@ func TestIssuer(t *testing.T) {
 	}
 }
 
-// An issuer may have another name than the address where its keys are.
+// The name of an issuer may differ from the address of its keys.
 func TestIssuerName(t *testing.T) {
 	i := newIssuer(t, &testcloud.IssuerOptions{Name: "https://issuer.example"})
 	got, err := federation.ParseToken(i.Mint(testcloud.AgentClaims("0xaaa")))
@@ -179,7 +179,7 @@ func TestBroker(t *testing.T) {
 	}
 }
 
-// assume exchanges a token and returns an S3 client with what it got.
+// assume exchanges a token and returns an S3 client with the new credentials.
 func assume(ctx context.Context, url, role, token string) (*s3.Client, error) {
 	client := testcloud.STSClient(url, func(o *sts.Options) { o.RetryMaxAttempts = 1 })
 	out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
@@ -194,7 +194,7 @@ func assume(ctx context.Context, url, role, token string) (*s3.Client, error) {
 	}), nil
 }
 
-// Tokens of the issuer are exchanged by Ceph, and their tags are what its policies see.
+// Ceph exchanges tokens of the issuer, and its policies use the session tags of the token.
 func TestFederation(t *testing.T) {
 	r, ctx := testcloud.RequireRGW(t), t.Context()
 	bucket := testcloud.NewBucket(t, r.URL, r.Owner, false)
@@ -205,7 +205,7 @@ func TestFederation(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			name := "agents-" + alg + "-" + bucket // which no other test has
+			name := "agents-" + alg + "-" + bucket // unique to this test
 			role, err := r.CreateRole(ctx, name, `{
 				"Version": "2012-10-17",
 				"Statement": [{"Effect": "Allow", "Principal": {"Federated": ["`+provider+`"]}, "Action": ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]}]
@@ -280,7 +280,7 @@ func TestFederation(t *testing.T) {
 	}
 }
 
-// What the gateway cannot read is refused with a reason.
+// The gateway rejects a document that it cannot parse, and the error contains the reason.
 func TestPolicyErrors(t *testing.T) {
 	r, ctx := testcloud.RequireRGW(t), t.Context()
 	bucket := testcloud.NewBucket(t, r.URL, r.Owner, false)
@@ -293,7 +293,7 @@ func TestPolicyErrors(t *testing.T) {
 		{r.PutBucketPolicy(ctx, bucket, "{"), "put policy of bucket " + bucket + ": policy: "},
 		{r.PutBucketPolicy(ctx, bucket, variable), "put policy of bucket " + bucket + ": http 400: "},
 		{r.PutBucketPolicy(ctx, bucket, variable), "Supplied resource is discarded"},
-		{r.PutRolePolicy(ctx, "r", "p", `{"Sid":"a b"}`), "put policy p of role r: policy: a string with a space"},
+		{r.PutRolePolicy(ctx, "r", "p", `{"Sid":"a b"}`), "put policy p of role r: policy: a string contains a space"},
 		{r.PutRolePolicy(ctx, "absent", "p", `{"Version":"2012-10-17","Statement":[]}`), "put policy p of role absent: http 404: "},
 		{r.DeleteRole(ctx, "absent"), "delete role absent: http 404: no such role: "},
 		{noRole, "create role r: http 400: "},

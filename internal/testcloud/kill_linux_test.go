@@ -20,7 +20,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// until asks done every few milliseconds for at most two minutes.
+// until calls done every few milliseconds, for at most two minutes, until it returns true.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick, end := time.NewTicker(5*time.Millisecond), time.After(2*time.Minute)
@@ -34,10 +34,10 @@ func until(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// gone reports whether there is no process with that id, not even a zombie of this process.
-func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+// hasEnded reports whether no process has this id, not even a zombie of this process.
+func hasEnded(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// free reports whether the port of rawURL can be listened on.
+// free reports whether the port of rawURL is free.
 func free(t *testing.T, rawURL string) bool {
 	t.Helper()
 	u, err := url.Parse(rawURL)
@@ -52,12 +52,12 @@ func free(t *testing.T, rawURL string) bool {
 	return true
 }
 
-// A test binary that is killed leaves no daemon, and the next start removes its files.
+// If a test binary is killed, its daemons end, too, and the next start removes their files.
 func TestKilledParent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it is the kernel that ends them")
 	}
-	testcloud.RequireRGW(t) // both are installed
+	testcloud.RequireRGW(t) // installs both servers
 	testcloud.RequireVersity(t)
 	tmp := t.TempDir()
 	self, err := os.Executable()
@@ -83,7 +83,7 @@ func TestKilledParent(t *testing.T) {
 	if err := json.Unmarshal(line, &r); err != nil || len(r.PIDs) != 4 {
 		t.Fatalf("the child said %s: %v", line, err)
 	}
-	t.Cleanup(func() { // if one of them does live on, only this test suffers
+	t.Cleanup(func() { // ends daemons that survived
 		for _, pid := range r.PIDs {
 			if name, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil && strings.HasPrefix(name, tmp) {
 				syscall.Kill(pid, syscall.SIGKILL)
@@ -91,8 +91,8 @@ func TestKilledParent(t *testing.T) {
 		}
 	})
 	for _, pid := range r.PIDs {
-		// The process that adopts orphans may be slow to reap them: a zombie has ended, too.
-		until(t, fmt.Sprintf("process %d ends", pid), func() bool { return gone(pid) || zombie(pid) })
+		// The process that adopts orphans may reap them late, so a zombie counts as ended.
+		until(t, fmt.Sprintf("process %d ends", pid), func() bool { return hasEnded(pid) || zombie(pid) })
 	}
 	for _, u := range r.URLs {
 		until(t, "the port of "+u+" is free", func() bool { return free(t, u) })
@@ -118,7 +118,7 @@ func TestKilledParent(t *testing.T) {
 	}
 }
 
-// The end of the thread that asked for a server is not the end of the server.
+// A server continues to run after the thread that started it has ended.
 func TestOutlivesThread(t *testing.T) {
 	testcloud.RequireVersity(t)
 	var v *testcloud.Versity
@@ -126,7 +126,7 @@ func TestOutlivesThread(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and the thread ends with the goroutine
+		runtime.LockOSThread() // the thread ends with the goroutine
 		v, err = testcloud.StartVersity(t.Context(), nil)
 	}()
 	<-done

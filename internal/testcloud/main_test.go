@@ -17,7 +17,8 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// childVar makes this binary a process that starts both servers and waits to be killed.
+// childVar is the variable that turns this binary into a process that starts both servers and waits
+// until it is killed.
 const childVar = "TESTCLOUD_CHILD"
 
 func TestMain(m *testing.M) {
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(testcloud.Main(m))
 }
 
-// A running is what the child says of its servers.
+// A running is the child's description of its servers.
 type running struct {
 	PIDs []int
 	URLs []string
@@ -48,7 +49,7 @@ func child() {
 		os.Exit(1)
 	}
 	json.NewEncoder(os.Stdout).Encode(running{append(r.PIDs(), v.PIDs()...), []string{r.URL, v.URL}})
-	select {} // to be killed
+	select {} // until the process is killed
 }
 
 func newContext() (context.Context, context.CancelFunc) {
@@ -70,7 +71,7 @@ func get(ctx context.Context, c *s3.Client, bucket, key string) (string, error) 
 	return string(b), err
 }
 
-// status is the HTTP status of an SDK error, 0 for none.
+// status returns the HTTP status of an SDK error, or 0 if there is none.
 func status(err error) int {
 	if e := (*awshttp.ResponseError)(nil); errors.As(err, &e) {
 		return e.HTTPStatusCode()

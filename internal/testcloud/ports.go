@@ -10,23 +10,23 @@ import (
 	"strconv"
 )
 
-// The ports of servers lie below the range from which the kernel takes the ports of
-// outgoing connections, of which tests make thousands.
+// The ports of servers are below the ephemeral port range, from which the kernel chooses the ports
+// of outgoing connections. Tests open thousands of these.
 const (
 	firstPort = 10000
 	blockSize = 32
 	blocks    = 600
 )
 
-// A ports is a block of ports for one server. Between the look whether a port is free and
-// the daemon that listens there is time for another test to do the same, and many test
-// binaries start at once: the block is locked for all processes of this user.
+// A ports is a block of ports for one server. Many test binaries start at once, and another one
+// could take a port between the check and the start of the daemon. The block is therefore locked
+// against all other processes of this user.
 type ports struct {
 	first int
-	held  *os.File // locked until release, or the death of the process
+	held  *os.File // locked until release, or until the process ends
 }
 
-// newPorts takes a block in which no process listens.
+// newPorts reserves a block in which no process listens.
 func newPorts() (*ports, error) {
 	cache, err := cacheDir()
 	if err != nil {
@@ -42,8 +42,8 @@ func newPorts() (*ports, error) {
 			return nil, err
 		}
 		first := firstPort + n*blockSize
-		ours, err := tryLock(held)
-		if err == nil && ours && unused(first) {
+		locked, err := tryLock(held)
+		if err == nil && locked && isFree(first) {
 			return &ports{first, held}, nil
 		}
 		held.Close()
@@ -54,11 +54,11 @@ func newPorts() (*ports, error) {
 	return nil, errors.New("every block of ports is in use")
 }
 
-// release lets others have the block.
+// release ends the reservation of the block.
 func (p *ports) release() { p.held.Close() }
 
-// unused reports whether no process listens in the block.
-func unused(first int) bool {
+// isFree reports whether no process listens in the block.
+func isFree(first int) bool {
 	for port := first; port < first+blockSize; port++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// No two servers have a port in common, and none is one that
-// another process listens on or that an outgoing connection may get.
+// The blocks of two servers do not overlap. No port of a block is in use, or in the ephemeral port
+// range.
 func TestPorts(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	taken, release, err := testcloud.TakePorts(60) // drawn by lot, two of them would be the same
+	taken, release, err := testcloud.TakePorts(60) // with random blocks, two of 60 would probably be equal
 	defer release()
 	if err != nil {
 		t.Fatal(err)

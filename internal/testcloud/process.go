@@ -17,35 +17,35 @@ import (
 	"time"
 )
 
-// stopWithin is what a daemon gets to end by itself before it is killed. All of a Ceph take
-// five seconds on a busy machine.
+// stopWithin is how long a daemon may take to exit before it is killed. On a busy machine, all
+// daemons of a Ceph together take five seconds.
 const stopWithin = 30 * time.Second
 
-// errDied means that a daemon ended while the server still needed it. Its usual
-// reason is a port that another process took in the meantime.
+// errDied means that a daemon ended while the server still needed it, usually because another
+// process took its port.
 var errDied = errors.New("ended early")
 
-// A group is the processes of one server. One thread, which lives as long as they do,
-// starts them all: the kernel is asked to kill them when the thread that made them
-// ends, and any other thread of a Go program may end long before the program.
+// A group is the processes of one server. A single thread starts all of them and lives as long as
+// they do. The kernel kills a process when the thread that started it ends, and other threads of a
+// Go program may end before the program.
 type group struct {
-	dir    string // out/NAME there holds what each process said
-	logs   string // the directory with the logs of the daemons, if it is another one
+	dir    string // its file out/NAME contains the output of a process
+	logs   string // the directory with the logs of the daemons, if it is not dir
 	ports  *ports // nil for a group without daemons
 	starts chan func()
-	died   chan struct{} // closed when a daemon ended that was not stopped
+	died   chan struct{} // closed when a daemon ends unexpectedly
 
 	mu       sync.Mutex
 	daemons  []*daemon
 	stopping bool
-	why      error // valid once died is closed
+	why      error // valid when died is closed
 }
 
 type daemon struct {
 	name  string
 	cmd   *exec.Cmd
-	done  chan struct{}    // closed when it was reaped
-	again func() *exec.Cmd // starts it once more, should it crash; nil: that is the end
+	done  chan struct{}    // closed when the process was reaped
+	again func() *exec.Cmd // returns a command that restarts the daemon after a crash; nil means no restart
 	lives int
 }
 
@@ -63,7 +63,7 @@ func newGroup(dir string, p *ports) (*group, error) {
 	return g, nil
 }
 
-// launch starts a process of the group. cmd.Env is added to a clean environment.
+// launch starts a process of the group. cmd.Env extends a minimal environment.
 func (g *group) launch(cmd *exec.Cmd, name string) error {
 	out, err := os.OpenFile(g.out(name), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -81,7 +81,7 @@ func (g *group) launch(cmd *exec.Cmd, name string) error {
 	return nil
 }
 
-// start starts a daemon. If it ends before stop, died is closed.
+// start starts a daemon. If the daemon ends before stop, start closes died.
 func (g *group) start(name string, cmd *exec.Cmd) error {
 	d := &daemon{name: name, cmd: cmd, done: make(chan struct{})}
 	if err := g.launch(cmd, name); err != nil {
@@ -94,14 +94,14 @@ func (g *group) start(name string, cmd *exec.Cmd) error {
 	return nil
 }
 
-// watch waits for the end of a daemon, and starts one that is kept once more.
+// watch waits until a daemon ends. If the daemon has a restart command, watch starts it again.
 func (g *group) watch(d *daemon) {
 	err := d.cmd.Wait()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.stopping && g.why == nil && d.lives > 0 {
 		d.lives--
-		fmt.Fprintf(os.Stderr, "testcloud: %s ended (%v) and is started once more%s\n", d.name, err, g.said(d.name))
+		fmt.Fprintf(os.Stderr, "testcloud: %s ended (%v) and is started once more%s\n", d.name, err, g.output(d.name))
 		cmd := d.again()
 		if err := g.launch(cmd, d.name); err == nil {
 			d.cmd = cmd
@@ -113,13 +113,13 @@ func (g *group) watch(d *daemon) {
 	if g.stopping || g.why != nil {
 		return
 	}
-	g.why = fmt.Errorf("%s %w (%v)%s", d.name, errDied, err, g.said(d.name))
+	g.why = fmt.Errorf("%s %w (%v)%s", d.name, errDied, err, g.output(d.name))
 	close(g.died)
 }
 
-// keep has the daemon called name started once more when it crashes, up to three times.
-// It is for one whose state others hold.
-func (g *group) keep(name string, again func() *exec.Cmd) {
+// restartOnCrash makes the group restart the named daemon when it crashes, up to three times. This requires a
+// daemon whose state other daemons store.
+func (g *group) restartOnCrash(name string, again func() *exec.Cmd) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, d := range g.daemons {
@@ -129,19 +129,20 @@ func (g *group) keep(name string, again func() *exec.Cmd) {
 	}
 }
 
-// run runs a tool to its end and returns an error with what it said, unless it exits 0.
+// run runs a tool to its end. If the tool does not exit with 0, the error contains its output.
 func (g *group) run(name string, cmd *exec.Cmd) error {
 	if err := g.launch(cmd, name); err != nil {
 		return err
 	}
 	if err := cmd.Wait(); err != nil {
-		return g.or(fmt.Errorf("%s: %w%s", name, err, g.said(name)))
+		return g.reasonOr(fmt.Errorf("%s: %w%s", name, err, g.output(name)))
 	}
 	return nil
 }
 
-// or returns why a daemon ended, for which err is no more than the consequence, or else err.
-func (g *group) or(err error) error {
+// reasonOr returns the reason why a daemon ended, because err is only the consequence. If no daemon
+// ended, it returns err.
+func (g *group) reasonOr(err error) error {
 	select {
 	case <-g.died:
 		return g.why
@@ -150,7 +151,7 @@ func (g *group) or(err error) error {
 	}
 }
 
-// within returns a context that ends with ctx or with the first daemon.
+// within returns a context that ends with ctx, or when a daemon ends.
 func (g *group) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := make(chan struct{})
@@ -164,8 +165,8 @@ func (g *group) within(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, sync.OnceFunc(func() { close(stop); cancel(nil) })
 }
 
-// stop ends the daemons, last started first, with sig and, should that not help,
-// with SIGKILL; when it returns all of them are reaped. A second stop does nothing.
+// stop ends the daemons in reverse order, with sig and if necessary with SIGKILL. When it returns,
+// all are reaped. A second stop does nothing.
 func (g *group) stop(sig syscall.Signal) error {
 	g.mu.Lock()
 	if g.stopping {
@@ -178,11 +179,11 @@ func (g *group) stop(sig syscall.Signal) error {
 	if g.ports != nil {
 		defer g.ports.release()
 	}
-	defer close(g.starts) // not before: with their thread the daemons would be killed
-	// A daemon that ended before is why tests have failed, and nothing else reports it.
-	errs := []error{g.or(nil)}
+	defer close(g.starts) // must be last: the daemons are killed when their thread ends
+	// A daemon that ended earlier made tests fail, and nothing else reports it.
+	errs := []error{g.reasonOr(nil)}
 	for _, d := range slices.Backward(daemons) {
-		d.cmd.Process.Signal(sig) // an error means that it has ended
+		d.cmd.Process.Signal(sig) // an error means that the process has ended
 		slow := time.NewTimer(stopWithin)
 		select {
 		case <-d.done:
@@ -196,7 +197,7 @@ func (g *group) stop(sig syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// pids returns the process ids of the daemons, in the order of their start.
+// pids returns the process ids of the daemons, in the order in which they were started.
 func (g *group) pids() (pids []int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -208,17 +209,17 @@ func (g *group) pids() (pids []int) {
 
 func (g *group) out(name string) string { return filepath.Join(g.dir, "out", name) }
 
-// saidLines is enough for the backtrace of a daemon that crashed.
-const saidLines = 40
+// outputLines is enough for the backtrace of a daemon that crashed.
+const outputLines = 40
 
-// said is the end of what a process wrote, and of its log, for an error text.
-func (g *group) said(name string) string {
+// output returns the end of the output and of the log of a process, for an error message.
+func (g *group) output(name string) string {
 	var all []string
 	logs, _ := filepath.Glob(filepath.Join(g.logs, "log", "*"+name+"*.log"))
 	for _, path := range append([]string{g.out(name)}, logs...) {
 		b, _ := os.ReadFile(path)
 		lines := strings.Split(string(bytes.TrimSpace(b)), "\n")
-		all = append(all, lines[max(0, len(lines)-saidLines):]...)
+		all = append(all, lines[max(0, len(lines)-outputLines):]...)
 	}
 	if text := strings.TrimSpace(strings.Join(all, "\n\t")); text != "" {
 		return ":\n\t" + text
@@ -226,7 +227,7 @@ func (g *group) said(name string) string {
 	return ""
 }
 
-// logged is the end of the log of a daemon, of at most n bytes.
+// logged returns at most the last n bytes of the log of a daemon.
 func (g *group) logged(name string, n int64) (text string) {
 	paths, _ := filepath.Glob(filepath.Join(g.logs, "log", "*"+name+"*.log"))
 	for _, path := range paths {
@@ -244,27 +245,27 @@ func (g *group) logged(name string, n int64) (text string) {
 	return text
 }
 
-// environment keeps proxies, profiles and a user's own cluster out of the servers: a
-// gateway that fetches the keys of a loopback issuer must not ask a proxy for them.
+// environment returns a minimal environment without proxies, profiles and the user's own cluster. A
+// gateway that fetches the keys of a loopback issuer must not use a proxy.
 func environment(dir string) []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8"}
 }
 
-// RunGroup runs a command to its end, with all that it starts: when ctx ends they are
-// asked to end, and what is left of them soon after, or when the command has ended, is
-// killed. The command does not outlive this process.
+// RunGroup runs a command and its children to their end. When ctx ends, RunGroup sends them
+// SIGTERM. Soon afterwards, or when the command has ended, it kills the remaining processes. The
+// command does not outlive this process.
 func RunGroup(ctx context.Context, cmd *exec.Cmd) error {
 	cmd.WaitDelay = toolGrace
 	ended := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the command dies with its thread
+		runtime.LockOSThread() // never unlocked: the command ends with its thread
 		cmd.SysProcAttr = dieWithThread()
 		if err := cmd.Start(); err != nil {
 			ended <- err
 			return
 		}
 		signal := func(sig syscall.Signal) {
-			if signalGroup(cmd, sig) != nil { // none is left, or there are no groups
+			if signalGroup(cmd, sig) != nil { // no process remains, or this system has no process groups
 				cmd.Process.Kill()
 			}
 		}

@@ -22,9 +22,9 @@ import (
 	"github.com/objectvault/objectvault/internal/fault"
 )
 
-// A Proxy stands between a client and a server, counts the requests, and does to some
-// of them what a [Fault] says. Clients use its URL as their endpoint. It keeps the Host
-// that they sent, so that their signatures stay valid. Close must be called.
+// A Proxy forwards requests from clients to a server, counts them, and injects a [Fault] into some
+// of them. Clients use its URL as their endpoint. The proxy keeps the Host header, so signatures
+// stay valid. The caller must call Close.
 type Proxy struct {
 	URL string // http://127.0.0.1:port
 
@@ -35,12 +35,12 @@ type Proxy struct {
 	mu       sync.Mutex
 	rule     func(r *http.Request, n int) *Fault
 	requests []*Request
-	expired  map[string]bool // access key ids
+	expired  map[string]bool // expired access key ids
 	expiring *expiry
-	slow     int // so many S3 requests are still to be slowed down
+	slow     int // number of S3 requests that still get 503 SlowDown
 }
 
-// An expiry is an access key that will expire.
+// An expiry is an access key that will expire after some requests.
 type expiry struct {
 	id   string // "" until the first request
 	left int
@@ -48,32 +48,32 @@ type expiry struct {
 
 // ProxyOptions configures [NewProxy]. Nil, or the zero value, passes everything on.
 type ProxyOptions struct {
-	// Rule is asked about each request; n counts them from 1, anew after
-	// [Proxy.Reset]. A nil fault passes the request on. It is called concurrently.
+	// Rule chooses the fault of each request; nil means none. n counts the requests from 1, and
+	// starts again after [Proxy.Reset]. The proxy calls Rule concurrently.
 	Rule func(r *http.Request, n int) *Fault
 
-	// CA has the certificate of an upstream with an https URL. The signatures of clients stay
-	// valid: they do not cover the scheme.
+	// CA contains the certificate of an upstream with an https URL. Signatures stay valid, because
+	// they do not cover the scheme.
 	CA *x509.CertPool
 }
 
-// A Request is what the proxy saw of one request.
+// A Request is the proxy's record of one request.
 type Request struct {
 	Method      string
-	Path        string // escaped, as it was sent
-	Query       string // with its names sorted
-	AccessKeyID string // "" if it was not signed
-	Service     string // of the signature: s3, iam, …
+	Path        string // escaped, as the client sent it
+	Query       string // sorted by name
+	AccessKeyID string // "" if the request was not signed
+	Service     string // the service in the signature: s3, iam, …
 	Attempt     string // amz-sdk-request, such as "attempt=1; max=3"
 	Header      http.Header
 
-	// Status is what the client was told, or 0 if the connection was cut before.
+	// Status is the status that the client received, or 0 if the connection was closed first.
 	Status int
-	// Applied says that the server carried it out, or refused it itself.
+	// Applied reports whether the server handled the request.
 	Applied bool
 }
 
-// String is such as "PUT /bucket/key?x-id=PutObject 200".
+// String returns text such as "PUT /bucket/key?x-id=PutObject 200".
 func (r Request) String() string {
 	query := ""
 	if r.Query != "" {
@@ -82,8 +82,8 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s%s %d", r.Method, r.Path, query, r.Status)
 }
 
-// NewProxy starts a proxy before the server at upstream, an http or https URL. Like
-// [net/http/httptest.NewServer] it panics if there is no loopback.
+// NewProxy starts a proxy for the server at upstream, which is an http or https URL. Like
+// [net/http/httptest.NewServer], it panics if it cannot listen on the loopback interface.
 func NewProxy(upstream string, o *ProxyOptions) *Proxy {
 	u, err := url.Parse(upstream)
 	if err != nil {
@@ -94,8 +94,8 @@ func NewProxy(upstream string, o *ProxyOptions) *Proxy {
 	}
 	p := &Proxy{
 		upstream: u,
-		// A connection for each request: a server that closes an idle one must not look
-		// like a fault. And no header of our own, for the server signs for them.
+		// Each request has its own connection, because a server that closes an idle one would look
+		// like a fault. The proxy adds no headers, because the signature would not cover them.
 		transport: &http.Transport{
 			DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second,
 			TLSClientConfig: &tls.Config{RootCAs: o.CA, MinVersion: tls.VersionTLS12},
@@ -107,17 +107,17 @@ func NewProxy(upstream string, o *ProxyOptions) *Proxy {
 	return p
 }
 
-// Close ends the proxy and cuts its connections.
+// Close stops the proxy and closes its connections.
 func (p *Proxy) Close() error { return p.server.Close() }
 
-// SetRule replaces the rule; nil passes everything on.
+// SetRule replaces the rule. Nil means no faults.
 func (p *Proxy) SetRule(rule func(r *http.Request, n int) *Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rule = rule
 }
 
-// Requests returns what was seen since the start or the last Reset, in the order in which it came.
+// Requests returns the requests since the start or the last Reset, in the order of their arrival.
 func (p *Proxy) Requests() []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,45 +128,44 @@ func (p *Proxy) Requests() []Request {
 	return all
 }
 
-// Reset forgets the requests seen so far. Rules and expired keys stay.
+// Reset deletes the recorded requests. Rules and expired keys stay.
 func (p *Proxy) Reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests = nil
 }
 
-// ExpireKeyAfter lets n more S3 requests pass of one access key: the one of the next
-// S3 request. From then on each request with that key is answered ExpiredToken, as AWS
-// does it. Other keys, such as the next that the client gets, are not touched, nor is
-// STS; call it again for them.
+// ExpireKeyAfter makes an access key expire after n more S3 requests. The key is the one in the
+// next S3 request. Later requests with this key get ExpiredToken, as from AWS. Other keys and STS
+// are not affected, so call ExpireKeyAfter again for the client's next key.
 func (p *Proxy) ExpireKeyAfter(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expiring = &expiry{left: n}
 }
 
-// ExpireKey has an access key expire now.
+// ExpireKey makes an access key expire immediately.
 func (p *Proxy) ExpireKey(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expired[id] = true
 }
 
-// SlowDown answers the next k S3 requests with 503 SlowDown.
+// SlowDown makes the proxy respond to the next k S3 requests with 503 SlowDown.
 func (p *Proxy) SlowDown(k int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.slow = k
 }
 
-// ServeHTTP passes one request on.
+// ServeHTTP handles one request.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	seen, f := p.judge(r)
+	seen, f := p.record(r)
 	switch f.does.Kind {
 	case fault.RespondBefore:
-		io.Copy(io.Discard, r.Body) // else the client may see a broken pipe, not the answer
-		p.note(seen, f.does.Status, false)
-		answer(w, f)
+		io.Copy(io.Discard, r.Body) // otherwise the client may get a broken pipe instead of the response
+		p.setResponse(seen, f.does.Status, false)
+		respond(w, f)
 		return
 	case fault.Lost:
 		panic(http.ErrAbortHandler)
@@ -180,12 +179,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if f.does.Kind == fault.AppliedLater {
-		p.keep(seen, r, f)
+		p.holdBack(seen, r, f)
 		panic(http.ErrAbortHandler)
 	}
 	resp, err := p.transport.RoundTrip(p.outgoing(r, f))
 	if err != nil {
-		panic(http.ErrAbortHandler) // as the client would have seen it
+		panic(http.ErrAbortHandler) // the client would have seen the same without a proxy
 	}
 	defer resp.Body.Close()
 	if f.does.Kind == fault.ApplyThen || f.does.Kind == fault.Applied {
@@ -193,23 +192,23 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch f.does.Kind {
 	case fault.ApplyThen:
-		p.note(seen, f.does.Status, true)
-		answer(w, f)
+		p.setResponse(seen, f.does.Status, true)
+		respond(w, f)
 		return
 	case fault.Applied:
-		p.note(seen, 0, true)
+		p.setResponse(seen, 0, true)
 		panic(http.ErrAbortHandler)
 	}
-	p.note(seen, resp.StatusCode, true)
+	p.setResponse(seen, resp.StatusCode, true)
 	p.relay(w, resp, f)
 }
 
-// keep reads a request to its end, for the fault to pass it on later. It returns when the
-// client is to be cut off.
-func (p *Proxy) keep(seen *Request, r *http.Request, f *Fault) {
+// holdBack reads a request completely and holds it back. It returns when the connection to the client
+// can be closed.
+func (p *Proxy) holdBack(seen *Request, r *http.Request, f *Fault) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // it did not arrive
+		return // the request did not arrive completely
 	}
 	later := r.Clone(context.WithoutCancel(r.Context()))
 	later.Body = io.NopCloser(bytes.NewReader(body))
@@ -220,7 +219,7 @@ func (p *Proxy) keep(seen *Request, r *http.Request, f *Fault) {
 		}
 		defer resp.Body.Close()
 		io.Copy(io.Discard, resp.Body)
-		p.note(seen, 0, true)
+		p.setResponse(seen, 0, true)
 	})
 	if f.does.Hold {
 		select {
@@ -230,8 +229,8 @@ func (p *Proxy) keep(seen *Request, r *http.Request, f *Fault) {
 	}
 }
 
-// judge notes a request and says what is to be done to it.
-func (p *Proxy) judge(r *http.Request) (*Request, *Fault) {
+// record records a request and returns its fault.
+func (p *Proxy) record(r *http.Request) (*Request, *Fault) {
 	seen := &Request{
 		Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.Query().Encode(),
 		Attempt: r.Header.Get("Amz-Sdk-Request"), Header: r.Header.Clone(),
@@ -242,7 +241,7 @@ func (p *Proxy) judge(r *http.Request) (*Request, *Fault) {
 	p.mu.Lock()
 	p.requests = append(p.requests, seen)
 	n, rule := len(p.requests), p.rule
-	f := p.due(seen)
+	f := p.priorityFault(seen)
 	p.mu.Unlock()
 	if f == nil && rule != nil {
 		f = rule(r, n)
@@ -253,8 +252,9 @@ func (p *Proxy) judge(r *http.Request) (*Request, *Fault) {
 	return seen, f
 }
 
-// due is the fault that an S3 request meets before any rule. p.mu is held.
-func (p *Proxy) due(r *Request) *Fault {
+// priorityFault returns the fault of an S3 request that has priority over the rule. The caller must hold
+// p.mu.
+func (p *Proxy) priorityFault(r *Request) *Fault {
 	if r.Service != "s3" {
 		return nil
 	}
@@ -275,22 +275,22 @@ func (p *Proxy) due(r *Request) *Fault {
 	return nil
 }
 
-// note is called before the client can know the answer, so that a test which has it
-// finds it in Requests.
-func (p *Proxy) note(r *Request, status int, applied bool) {
+// setResponse records the response before the client can receive it, so a test that has the response finds
+// it in Requests.
+func (p *Proxy) setResponse(r *Request, status int, applied bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.Status, r.Applied = status, applied
 }
 
-// outgoing is the request as it goes to the server.
+// outgoing returns the request to the server.
 func (p *Proxy) outgoing(r *http.Request, f *Fault) *http.Request {
 	out := r.Clone(r.Context())
 	out.RequestURI = ""
 	out.URL.Scheme, out.URL.Host = p.upstream.Scheme, p.upstream.Host
 	dropHopByHop(out.Header)
 	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header.Set("User-Agent", "") // none of Go's own
+		out.Header.Set("User-Agent", "") // otherwise Go adds its default
 	}
 	if f.does.Kind == fault.IgnoreRange {
 		out.Header.Del("Range")
@@ -301,7 +301,7 @@ func (p *Proxy) outgoing(r *http.Request, f *Fault) *http.Request {
 	return out
 }
 
-// relay passes an answer on, or as much of it as f leaves.
+// relay passes a response on, as far as f allows.
 func (p *Proxy) relay(w http.ResponseWriter, resp *http.Response, f *Fault) {
 	dropHopByHop(resp.Header)
 	for name, values := range resp.Header {
@@ -327,21 +327,21 @@ func (p *Proxy) relay(w http.ResponseWriter, resp *http.Response, f *Fault) {
 	}
 }
 
-func answer(w http.ResponseWriter, f *Fault) {
+func respond(w http.ResponseWriter, f *Fault) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(f.does.Status)
 	io.WriteString(w, f.does.Body)
 }
 
-// dropHopByHop removes what is between two neighbours alone (RFC 9110, 7.6.1).
+// dropHopByHop removes the headers that apply to a single connection (RFC 9110, 7.6.1).
 func dropHopByHop(h http.Header) {
 	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
 		h.Del(name)
 	}
 }
 
-// signer returns the access key id and the service of a signature of version 4, which
-// is in a header or, in a presigned URL, in the query.
+// signer returns the access key id and the service of a signature of version 4. The signature is in
+// a header, or in the query of a presigned URL.
 func signer(r *http.Request) (id, service string) {
 	_, scope, ok := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	if !ok {
@@ -355,7 +355,7 @@ func signer(r *http.Request) (id, service string) {
 	return parts[0], parts[3]
 }
 
-// resign signs r anew, as it is now.
+// resign replaces the signature of r by one for its current content.
 func resign(r *http.Request, k Keys) {
 	for _, name := range []string{"Authorization", "X-Amz-Security-Token", "X-Amz-Date"} {
 		r.Header.Del(name)
@@ -372,5 +372,5 @@ func resign(r *http.Request, k Keys) {
 	}
 }
 
-// quiet is for servers whose aborted connections are no news.
+// quiet discards the messages of servers about aborted connections.
 var quiet = log.New(io.Discard, "", 0)

@@ -22,7 +22,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// echo is a server that says what it got, and counts.
+// echo starts a server that returns each request in the response, and counts the requests.
 func echo(t *testing.T) (url string, applied *atomic.Int32) {
 	applied = new(atomic.Int32)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -111,9 +111,9 @@ func TestProxyFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		fault   *testcloud.Fault
-		status  int // that the client sees; 0 if it sees none
+		status  int // of the response; 0 if there is none
 		body    string
-		err     error // of the body or, with status 0, any
+		err     error // the error while reading the body; with status 0, any error
 		applied bool
 	}{
 		{"nothing", nil, 200, "0123456789", nil, true},
@@ -160,14 +160,15 @@ func TestProxyFaults(t *testing.T) {
 	}
 }
 
-// A request reaches the server when its client has long given up, cut off or left waiting.
+// A request reaches the server long after its client has given up, with the connection closed or
+// left open.
 func TestProxyLater(t *testing.T) {
 	url, applied := echo(t)
 	var later testcloud.Later
 	for i, f := range []*testcloud.Fault{later.Cut(), later.Wait()} {
 		p := newProxy(t, url, &testcloud.ProxyOptions{Rule: func(*http.Request, int) *testcloud.Fault { return f }})
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { // who is left waiting gives up in the end
+		go func() { // the waiting client gives up
 			if later.Kept(ctx) == nil {
 				cancel()
 			}
@@ -196,7 +197,7 @@ func TestProxyLater(t *testing.T) {
 	}
 }
 
-// A rule set later replaces the first; n counts anew after Reset.
+// SetRule replaces the rule, and Reset restarts n.
 func TestProxyRule(t *testing.T) {
 	url, _ := echo(t)
 	p := newProxy(t, url, nil)
@@ -228,7 +229,8 @@ func code(err error) string {
 	return ""
 }
 
-// Through the SDK and a real server: signatures stay valid, and each fault is what the SDK takes it for.
+// With the SDK and a real server, signatures stay valid, and the SDK reports the expected error for
+// each fault.
 func TestProxyVersity(t *testing.T) {
 	v := testcloud.RequireVersity(t)
 	p := newProxy(t, v.URL, nil)
@@ -239,7 +241,7 @@ func TestProxyVersity(t *testing.T) {
 	}
 	root := testcloud.S3Client(p.URL, v.Root)
 	once := testcloud.S3Client(p.URL, v.Root, func(o *s3.Options) { o.RetryMaxAttempts = 1 })
-	value := strings.Repeat("0123456789abcdef", 1<<17) // 2 MiB: the SDK asks for 100 Continue
+	value := strings.Repeat("0123456789abcdef", 1<<17) // 2 MiB, so the SDK expects 100 Continue
 	for _, key := range []string{"k", "a b+c/☺=%25"} {
 		if err := put(ctx, root, bucket, key, value); err != nil {
 			t.Fatal(err)
@@ -261,7 +263,7 @@ func TestProxyVersity(t *testing.T) {
 		if got := len(p.Requests()); got != 4 {
 			t.Errorf("%d requests: the SDK tried an expired token again", got)
 		}
-		for range 4 { // another key goes on
+		for range 4 { // another key continues to work
 			if _, err := testcloud.S3Client(p.URL, other).ListBuckets(ctx, nil); err != nil {
 				t.Error(err)
 			}
@@ -358,10 +360,11 @@ func TestProxyVersity(t *testing.T) {
 	})
 }
 
-// An https server stands behind a proxy with its certificate, and behind one without it nothing.
+// A proxy with the certificate of an https server reaches it. A proxy without the certificate does
+// not.
 func TestProxyTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the proxy breaks off
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // discards the messages about failed handshakes
 	server.StartTLS()
 	defer server.Close()
 	ca := x509.NewCertPool()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// answers waits until url gives any answer.
-func answers(ctx context.Context, url string) error {
+// waitForResponse waits until url returns any response.
+func waitForResponse(ctx context.Context, url string) error {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	return poll(ctx, func() (bool, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -16,7 +16,7 @@ func answers(ctx context.Context, url string) error {
 		}
 		resp, err := client.Do(req)
 		if err != nil {
-			return false, nil // not yet
+			return false, nil // not ready yet
 		}
 		return true, resp.Body.Close()
 	})

@@ -13,22 +13,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// startWithin bounds the start of a server on a machine where many tests run at once;
-// it takes a second or so.
+// startWithin limits the start of a server. It usually takes about a second, but many tests may run
+// on the machine at once.
 const startWithin = 3 * time.Minute
 
-// An RGW is a running Ceph object gateway, with the monitor and the OSD behind it: S3,
-// IAM and STS on one loopback port. Stop must be called. For the calls in iam.go alone,
-// a literal with URL and Owner will do.
+// An RGW is a running Ceph object gateway with a monitor and an OSD. It serves S3, IAM and STS on
+// one loopback port. The caller must call Stop. For the methods in iam.go, a literal with URL and
+// Owner is sufficient.
 type RGW struct {
 	URL    string // http://127.0.0.1:port
 	Region string
 
-	// Owner and Other are two users. Owner has the capabilities roles and
-	// oidc-provider, so that IAM calls are hers.
+	// Owner and Other are two users. Only Owner may call IAM, with the capabilities roles and
+	// oidc-provider.
 	Owner, Other Keys
 
-	Version string // such as 16.2.15
+	Version string // for example 16.2.15
 
 	group *group
 	dir   *dir
@@ -37,29 +37,30 @@ type RGW struct {
 
 // RGWOptions configures [StartRGW]. Nil, or the zero value, is ready to use.
 type RGWOptions struct {
-	// Store is memstore, the default: nothing on disk and gigabytes at most, or
-	// bluestore: a sparse file, for benchmarks and large objects; it starts in 8 s.
+	// Store is memstore or bluestore. memstore is the default. It writes nothing to the disk and is
+	// limited to some gigabytes. bluestore uses a sparse file, for benchmarks and large objects,
+	// and starts in 8 s.
 	Store string
 
-	// LifecycleDay is what a day of a lifecycle rule lasts, in whole seconds. 0 means a day.
+	// LifecycleDay is the duration of a day in lifecycle rules, in whole seconds. 0 means 24 hours.
 	LifecycleDay time.Duration
 
-	// Dir keeps the data and the logs, and stays after Stop; it must be empty or absent.
-	// "" means a temporary directory, which Stop removes.
+	// Dir is the directory for data and logs. It must be empty or absent, and Stop keeps it. ""
+	// means a temporary directory, which Stop removes.
 	Dir string
 
-	// Log gets each step of the start and how long it took. Nil: no log.
+	// Log receives the name and the duration of each step of the start. Nil means no log.
 	Log io.Writer
 }
 
-// StartRGW starts a cluster of its own, which is empty but for its two users. ctx
-// bounds the start alone. After an error nothing runs and no directory is left, unless
-// it was the caller's. It installs nothing: see [InstallRGW].
+// StartRGW starts a new cluster, which contains only its two users. ctx limits only the start.
+// After an error no process runs, and no temporary directory remains. StartRGW does not install
+// Ceph; see [InstallRGW].
 func StartRGW(ctx context.Context, o *RGWOptions) (*RGW, error) {
 	if o == nil {
 		o = new(RGWOptions)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("radosgw does not answer after %v", startWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("radosgw does not respond after %v", startWithin))
 	defer cancel()
 	tools, err := cephTools()
 	if err != nil {
@@ -123,10 +124,10 @@ func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *R
 	if err := start("rgw", "radosgw", "-n", "client.rgw"); err != nil {
 		return nil, err
 	}
-	if err := answers(ctx, r.URL); err != nil {
+	if err := waitForResponse(ctx, r.URL); err != nil {
 		return nil, err
 	}
-	step("first answer")
+	step("first response")
 	var all errgroup.Group
 	all.Go(func() error { return r.addUsers(ctx, tools["radosgw-admin"]) })
 	all.Go(func() (err error) { r.Version, err = cephVersion(ctx, tools["radosgw"]); return err })
@@ -134,18 +135,18 @@ func startRGW(ctx context.Context, tools map[string]string, o *RGWOptions) (_ *R
 		return nil, err
 	}
 	step("users")
-	// That it knows our keys proves that the gateway is ours.
+	// If the gateway knows these keys, it is the one that was started here.
 	if _, err := S3Client(r.URL, r.Other).ListBuckets(ctx, nil); err != nil {
-		return nil, g.or(fmt.Errorf("radosgw does not know its user: %w", err))
+		return nil, g.reasonOr(fmt.Errorf("radosgw does not know its user: %w", err))
 	}
-	// RGW 16.2.15 has been seen to crash in the middle of a deletion of many objects. All
-	// that it knows is in the OSD, and clients try again.
-	g.keep("rgw", func() *exec.Cmd { return daemon("radosgw", "-n", "client.rgw") })
+	// RGW 16.2.15 sometimes crashes while it deletes many objects. Its complete state is in the
+	// OSD, and clients retry, so it can be restarted.
+	g.restartOnCrash("rgw", func() *exec.Cmd { return daemon("radosgw", "-n", "client.rgw") })
 	step("ready")
 	return r, nil
 }
 
-// addUsers makes Owner and Other, whose ids are those of their keys.
+// addUsers creates Owner and Other. Their user ids are their access key ids.
 func (r *RGW) addUsers(ctx context.Context, admin string) error {
 	user := func(k Keys, more ...string) error {
 		args := []string{"-c", r.conf, "user", "create", "--uid=" + k.AccessKeyID, "--display-name=" + k.AccessKeyID,
@@ -158,24 +159,24 @@ func (r *RGW) addUsers(ctx context.Context, admin string) error {
 	return all.Wait()
 }
 
-// Stop ends the daemons, waits for them, and removes a temporary directory. A second
-// Stop does nothing.
+// Stop ends the daemons, waits for them, and removes a temporary directory. A second Stop does
+// nothing.
 func (r *RGW) Stop() error {
 	return stop(r.group, r.dir)
 }
 
-// PIDs returns the process ids of the daemons: monitor, OSD, gateway.
+// PIDs returns the process ids of the monitor, the OSD and the gateway.
 func (r *RGW) PIDs() []int { return r.group.pids() }
 
 func stop(g *group, d *dir) error {
 	sig := syscall.SIGTERM
-	if d.held != nil { // nothing of it will be read again
+	if d.held != nil { // the directory will be removed, so a crash is safe
 		sig = syscall.SIGKILL
 	}
 	return errors.Join(g.stop(sig), d.remove())
 }
 
-// steps returns a function that tells w the name of each step and how long it took.
+// steps returns a function that writes the name and the duration of each step to w.
 func steps(w io.Writer) func(string) {
 	if w == nil {
 		return func(string) {}

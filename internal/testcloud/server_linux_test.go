@@ -19,7 +19,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// checkStopped stops a server and looks at what is left of it.
+// checkStopped stops a server and checks that no process, port or file remains.
 func checkStopped(t *testing.T, stop func() error, pids []int, url, dir string) {
 	t.Helper()
 	begin := time.Now()
@@ -28,7 +28,7 @@ func checkStopped(t *testing.T, stop func() error, pids []int, url, dir string) 
 	}
 	t.Logf("stopped in %v", time.Since(begin))
 	for _, pid := range pids {
-		if !gone(pid) {
+		if !hasEnded(pid) {
 			t.Errorf("process %d is still there after Stop", pid)
 		}
 	}
@@ -43,7 +43,7 @@ func checkStopped(t *testing.T, stop func() error, pids []int, url, dir string) 
 	}
 }
 
-// Two clusters that start at once know their own users only, and leave nothing.
+// Two clusters that start at the same time know only their own users, and leave no files.
 func TestRGW(t *testing.T) {
 	testcloud.RequireRGW(t)
 	tmp := t.TempDir()
@@ -128,7 +128,7 @@ func TestVersity(t *testing.T) {
 	checkStopped(t, v.Stop, v.PIDs(), v.URL, tmp)
 }
 
-// A directory of the caller's stays, and is not taken if something is in it.
+// A directory of the caller is kept, and is rejected if it is not empty.
 func TestDirStays(t *testing.T) {
 	testcloud.RequireVersity(t)
 	dir := filepath.Join(t.TempDir(), "new")
@@ -154,7 +154,7 @@ func TestDirStays(t *testing.T) {
 	}
 }
 
-// An error of the start leaves nothing behind.
+// After a failed start, no process and no file remains.
 func TestStartFails(t *testing.T) {
 	testcloud.RequireRGW(t)
 	tmp := t.TempDir()
@@ -183,7 +183,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// With a day of a second an object expires while one waits.
+// With a lifecycle day of one second, an object expires during the test.
 func TestLifecycle(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it is Ceph that waits")
@@ -195,7 +195,7 @@ func TestLifecycle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Stop()
-	if !strings.Contains(log.String(), "first answer\n") {
+	if !strings.Contains(log.String(), "first response\n") {
 		t.Errorf("the log says %q", log.String())
 	}
 	owner, bucket := testcloud.S3Client(r.URL, r.Owner), testcloud.NewBucket(t, r.URL, r.Owner, false)

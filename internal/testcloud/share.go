@@ -12,24 +12,26 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// serversVar names the file in which [Share] wrote where its servers are. Tests that
-// require a server take that one, each binary with users of its own, and start none.
+// serversVar names the variable with the file that [Share] wrote. The file describes the running
+// servers. Tests that require a server use these servers instead of starting their own, with
+// different users in each binary.
 const serversVar = "OBJECTVAULT_TEST_SERVERS"
 
-// A Shared is a Ceph and a versitygw for the tests of many binaries. Stop must be called.
+// A Shared is a Ceph and a versitygw that the tests of many binaries share. The caller must call
+// Stop.
 //
-// There is no SeaweedFS among them: it takes an issuer, and the tags that the issuer may set,
-// from a file at its start, and the issuers of tests live in the test binaries. Each binary
-// that requires it starts one, which takes some seconds.
+// SeaweedFS is not shared. It reads its issuer and the allowed tags from a file when it starts, and
+// each test binary has its own issuers. Each binary that requires SeaweedFS starts its own, which
+// takes some seconds.
 type Shared struct {
 	rgw     *RGW
 	versity *Versity
 	dir     *dir
 }
 
-// A place is what a test binary needs to know of the servers that run already.
+// A place describes the running servers to a test binary.
 type place struct {
-	PIDs    []int      // of their daemons, for diagnosis
+	PIDs    []int      // the process ids of the daemons, for diagnosis
 	RGW     *rgwAt     `json:",omitempty"`
 	Versity *versityAt `json:",omitempty"`
 }
@@ -41,8 +43,9 @@ type versityAt struct {
 	Root         Keys
 }
 
-// Share installs all servers and starts both. The error says which of them there is not; a
-// test that requires it installs and starts it, or is skipped, as without Share.
+// Share installs all servers, and starts Ceph and versitygw. The error lists the servers that are
+// not available. As without Share, a test that requires a missing server installs and starts it, or
+// is skipped.
 func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 	d, err := newDir(ctx, "")
 	if err != nil {
@@ -85,7 +88,7 @@ func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 
 func (s *Shared) file() string { return filepath.Join(s.dir.path, "servers.json") }
 
-// Env is what a test binary must have in its environment to use the servers.
+// Env returns the environment variable that a test binary needs to use the servers.
 func (s *Shared) Env() string { return serversVar + "=" + s.file() }
 
 // PIDs returns the process ids of all daemons.
@@ -99,7 +102,7 @@ func (s *Shared) PIDs() (pids []int) {
 	return pids
 }
 
-// Stop ends the servers and removes all of their files. A second Stop does nothing.
+// Stop stops the servers and removes all their files. A second Stop does nothing.
 func (s *Shared) Stop() error {
 	var errs []error
 	if s.rgw != nil {
@@ -111,7 +114,7 @@ func (s *Shared) Stop() error {
 	return errors.Join(append(errs, s.dir.remove())...)
 }
 
-// running reads where the shared servers are; an empty place if there are none.
+// running returns the shared servers, or an empty place if there are none.
 func running() (p place, err error) {
 	file := os.Getenv(serversVar)
 	if file == "" {
@@ -127,7 +130,7 @@ func running() (p place, err error) {
 	return p, nil
 }
 
-// join returns the gateway at p with two users of our own. Its Stop leaves it running.
+// join returns the gateway at p with two new users. Its Stop does not stop the gateway.
 func (p *rgwAt) join(ctx context.Context) (_ *RGW, err error) {
 	tools, err := cephTools()
 	if err != nil {
@@ -145,7 +148,7 @@ func (p *rgwAt) join(ctx context.Context) (_ *RGW, err error) {
 	return r, nil
 }
 
-// join returns the gateway at p. Its Stop leaves it running.
+// join returns the gateway at p. Its Stop does not stop the gateway.
 func (p *versityAt) join(ctx context.Context) (*Versity, error) {
 	path, err := versityPath()
 	if err != nil {
@@ -158,7 +161,8 @@ func (p *versityAt) join(ctx context.Context) (*Versity, error) {
 	return &Versity{URL: p.URL, Region: Region, Root: p.Root, Version: p.Version, group: g, dir: d, path: path}, nil
 }
 
-// guest returns what is needed to run the tools of a server that another process started.
+// guest returns a directory and a group in which to run the tools of a server that another process
+// started.
 func guest(ctx context.Context) (*dir, *group, error) {
 	d, err := newDir(ctx, "")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// TestSharing is run by TestShare in two other processes.
+// TestSharing runs in two processes that TestShare starts.
 func TestSharing(t *testing.T) {
 	const foreign = "TESTCLOUD_FOREIGN_BUCKET"
 	r, v := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
@@ -38,7 +38,7 @@ func TestSharing(t *testing.T) {
 	i := newIssuer(t, nil)
 	var provider string
 	var err error
-	for range 2 { // the port of an issuer was another's before
+	for range 2 { // the second issuer may get the port of the first
 		if provider, err = r.CreateProvider(t.Context(), i.URL, i.Thumbprint(), testcloud.Audience); err != nil {
 			t.Error(err)
 		}
@@ -53,10 +53,10 @@ func TestSharing(t *testing.T) {
 	testcloud.NewBucket(t, v.URL, alice, true)
 }
 
-// Two binaries use the servers of a third process, as different users, and leave them
-// running; when that process stops them nothing is left.
+// Two binaries use the servers of a third process as different users, and do not stop them. When
+// the third process stops them, nothing remains.
 func TestShare(t *testing.T) {
-	testcloud.RequireRGW(t) // both are installed
+	testcloud.RequireRGW(t) // installs both servers
 	testcloud.RequireVersity(t)
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -87,7 +87,7 @@ func TestShare(t *testing.T) {
 	}
 	pids := s.PIDs()
 	for _, pid := range pids {
-		if gone(pid) {
+		if hasEnded(pid) {
 			t.Errorf("process %d has ended", pid)
 		}
 	}
@@ -97,7 +97,7 @@ func TestShare(t *testing.T) {
 	checkStopped(t, s.Stop, pids, s.RGW().URL, tmp)
 }
 
-// A file that is gone is an error: tests must not start servers, or be skipped, unseen.
+// If the file is missing, the tests fail. They must not silently start servers or be skipped.
 func TestShareGone(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

@@ -23,9 +23,9 @@ func newHost(ctx context.Context, path string) (*dir, *group, error) {
 	return d, g, nil
 }
 
-// onFreePorts starts a server, up to three times if a daemon dies: another process may have taken
-// a port after newHost chose it, and each attempt has other ports. A directory of the caller's is
-// not empty after the first attempt, so there is no second one.
+// onFreePorts starts a server. If a daemon dies, because another process took a port after newHost
+// chose it, onFreePorts tries again with other ports, at most three times. A directory of the
+// caller is not empty after the first attempt, so then there is only one.
 func onFreePorts[S any](path string, start func() (S, error)) (S, error) {
 	for attempt := 1; ; attempt++ {
 		s, err := start()

@@ -8,8 +8,8 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// Daemons whose directory stays end by themselves, with all that they know on disk:
-// SIGTERM reaches them before anything kills them.
+// If the directory is kept, the daemons get SIGTERM and write their state to the disk before they
+// exit.
 func TestStopInOrder(t *testing.T) {
 	if testing.Short() {
 		t.Skip("TestRGW stops servers, too")

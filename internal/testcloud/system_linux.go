@@ -9,23 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supported says why servers cannot be started here; empty if they can.
+// unsupported is the reason why servers cannot be started on this system, or empty.
 const unsupported = ""
 
-// dieWithThread has the kernel kill the process when the thread that started it ends.
-// It has a process group of its own: ^C is for us, and we stop it in order.
+// dieWithThread makes the kernel kill the process when the thread that started it ends. The process
+// is in a new process group, because Stop must end it in order, not ^C.
 func dieWithThread() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
 
-// inGroup has cmd begin a process group.
+// inGroup makes cmd start a process group.
 func inGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// signalGroup signals the process group that cmd began.
+// signalGroup sends a signal to the process group of cmd.
 func signalGroup(cmd *exec.Cmd, sig syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, sig) }
 
-// tryLock locks f until it is closed, here or by the death of the process, and
-// reports false if another process holds the lock.
+// tryLock locks f until it is closed or the process ends. It returns false if another process holds
+// the lock.
 func tryLock(f *os.File) (bool, error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)

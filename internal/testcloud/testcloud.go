@@ -1,7 +1,7 @@
-// Package testcloud gives tests real S3 servers, an OpenID Connect issuer, and a proxy
-// that loses answers and expires keys, all on loopback.
+// Package testcloud provides real S3 servers, an OpenID Connect issuer, and a fault-injecting proxy
+// for tests. All of them run on the loopback interface.
 //
-// A package whose tests need a server has one line of set-up, and each test asks:
+// A package whose tests need a server has one line of set-up, and each test requires its server:
 //
 //	func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
 //
@@ -11,26 +11,27 @@
 //		client := testcloud.S3Client(r.URL, r.Owner)
 //		…
 //
-// The first test of a binary that asks installs the server if it is missing and starts
-// it (Ceph in a second or so, versitygw at once, SeaweedFS in twelve), all share it, and Main stops it. Where
-// that is impossible (another system, no root, no network) the test is skipped with the
-// reason, unless OBJECTVAULT_TEST_REQUIRE lists aws: then it fails. Under make test the
-// binaries find a Ceph and a versitygw running ([Share]), and each makes users of its own there: the
-// names of buckets and roles are one space for all packages. What cannot be
-// shared, such as lifecycle rules with short days, is started by the test itself with
-// [StartRGW] or [StartVersity]; a SeaweedFS knows the issuer that it is started with, and each
-// binary has its own.
+// The first test of a binary that requires a server installs it if it is missing, and starts it:
+// Ceph in about a second, versitygw at once, SeaweedFS in twelve seconds. The other tests share it,
+// and Main stops it. Where a server cannot be installed (other systems, no root, no network), the
+// test is skipped with the reason. If OBJECTVAULT_TEST_REQUIRE lists aws, the test fails instead.
+//
+// Under make test, all binaries share one Ceph and one versitygw ([Share]). Each binary creates its
+// own users, but the names of buckets and roles must be unique across packages. A test that needs
+// its own server, for example for lifecycle rules with short days, calls [StartRGW] or
+// [StartVersity]. A SeaweedFS knows only the issuer that it was started with, so each binary has
+// its own.
 //
 //   - [RGW] is Ceph with S3, IAM and STS: roles, OpenID Connect providers, session tags,
-//     lifecycle. It takes no variable in a policy's Resource and ignores create-only in
+//     lifecycle. It supports no variable in a policy's Resource and ignores create-only in
 //     several places.
 //   - [Versity] is versitygw: S3 closer to AWS, with versions and conditional writes.
 //   - [Weed] is SeaweedFS: S3, IAM and STS, where the policies for AWS apply with the variable
-//     of the tag in a resource. It reads session tags from a claim of its own form, refuses some
+//     of the tag in a resource. It reads session tags from its own kind of claim, rejects some
 //     keys, and ignores case in a resource.
-//   - [Issuer] mints tokens for RGW and Weed, good ones and bad ones, and plays agentKeys' broker.
-//   - [Proxy] stands before a server, counts requests, injects each [Fault], expires
-//     access keys and throttles.
+//   - [Issuer] mints valid and invalid tokens for RGW and Weed, and acts as the broker of agentKeys.
+//   - [Proxy] forwards requests to a server, counts them, injects a [Fault] where a test needs
+//     it, expires access keys and throttles.
 //
 // Federated, against RGW:
 //
@@ -41,9 +42,9 @@
 //	err = r.PutRolePolicy(ctx, "agents", "own", policy)
 //	path, err := i.TokenFile(t.TempDir(), testcloud.AgentClaims("0xaaa"))
 //
-// A server never outlives its process: the kernel kills it with us. Files that a killed
-// process left are removed at the next start. Servers listen on 127.0.0.1 only, know no
-// users but those made here, with random keys, and run on linux only.
+// A server never outlives the process that started it, because the kernel kills it with that
+// process. The next start removes the files of a process that was killed. Servers listen only on
+// 127.0.0.1, have only the users created here, with random keys, and run only on Linux.
 package testcloud
 
 import (
@@ -65,25 +66,25 @@ import (
 // Region is the region of every server.
 const Region = "us-east-1"
 
-// Keys are static credentials of a user. They print without the secret.
+// Keys are the static credentials of a user. Printing them omits the secret.
 type Keys struct {
 	AccessKeyID, SecretKey string
 }
 
-// Format writes the access key id alone, whatever the verb.
+// Format writes only the access key id, for every verb.
 func (k Keys) Format(f fmt.State, _ rune) { io.WriteString(f, k.AccessKeyID) }
 
 func newKeys(name string) Keys {
-	// A server that took our port must not know our users: their names are new each time.
+	// The names of users are random, so a server that took over a port does not know them.
 	return Keys{AccessKeyID: name + rand.Text()[:10], SecretKey: rand.Text()}
 }
 
-// httpClient is what each client of the SDK here is made with. Of the SDK's own, answers
-// are lost: it may close a connection while the answer is being read ([transport.Bodies]),
-// and does not read what a server says that refuses a request before it has the body.
+// httpClient returns the HTTP client for all SDK clients of this package. The SDK's own HTTP client
+// loses responses: it may close a connection while the response is being read ([transport.Bodies]),
+// and it does not read the response of a server that refuses a request before it has read the body.
 func httpClient() *http.Client {
 	base := transport.Default()
-	base.DialContext = transport.DialContext(2 * time.Minute) // a Ceph on a busy machine takes its time
+	base.DialContext = transport.DialContext(2 * time.Minute) // because Ceph is slow on a busy machine
 	return &http.Client{
 		Transport:     transport.Bodies{Base: base},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -101,7 +102,7 @@ func S3Client(endpoint string, k Keys, more ...func(*s3.Options)) *s3.Client {
 	}, more...)
 }
 
-// STSClient returns a client that exchanges tokens at a server; it has no keys.
+// STSClient returns a client that exchanges tokens at a server. It has no keys.
 func STSClient(endpoint string, more ...func(*sts.Options)) *sts.Client {
 	return sts.New(sts.Options{Region: Region, BaseEndpoint: aws.String(endpoint), HTTPClient: httpClient()}, more...)
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// A TB is what the helpers need of a [testing.TB]. The command uses this package,
-// too, and does not link package testing.
+// A TB contains the methods of [testing.TB] that the helpers need. Commands use this package, too,
+// and must not link package testing.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -26,11 +26,11 @@ type TB interface {
 	Skip(args ...any)
 }
 
-// requireWithin bounds the installation and the start of a server that a test requires. The
-// longest is to build SeaweedFS; make test and testcloud install do so before the tests.
+// requireWithin limits the installation and the start of a server that a test requires. Building
+// SeaweedFS takes longest; make test and testcloud install do this before the tests.
 const requireWithin = 20 * time.Minute
 
-// A shared server is started by the first test that requires it and stopped by Main.
+// The first test that requires a shared server starts it, and Main stops it.
 type shared[S interface{ Stop() error }] struct {
 	once   sync.Once
 	server S
@@ -38,7 +38,7 @@ type shared[S interface{ Stop() error }] struct {
 	runs   bool
 }
 
-// What all tests of a binary share: starting a server for each would take minutes.
+// All tests of a binary share these servers, because starting one for each test would take minutes.
 var (
 	underMain     atomic.Bool
 	sharedRGW     shared[*RGW]
@@ -46,7 +46,7 @@ var (
 	sharedWeed    shared[*Weed]
 )
 
-// Main runs the tests and stops the servers that they required; it returns the exit code.
+// Main runs the tests, stops the servers that they required, and returns the exit code.
 //
 //	func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
 func Main(m interface{ Run() int }) int {
@@ -61,9 +61,10 @@ func Main(m interface{ Run() int }) int {
 	return code
 }
 
-// RequireRGW returns the Ceph that all tests of this binary share, and installs and
-// starts it for the first, unless one runs already for many binaries ([Share]). Where it cannot be had the test is skipped, or fails if
-// OBJECTVAULT_TEST_REQUIRE lists aws. The package's TestMain must call [Main].
+// RequireRGW returns the Ceph that all tests of this binary share. The first call installs and
+// starts it, unless [Share] already runs one for many binaries. If this is impossible, the test is
+// skipped, or fails if OBJECTVAULT_TEST_REQUIRE lists aws. The TestMain of the package must call
+// [Main].
 func RequireRGW(tb TB) *RGW {
 	tb.Helper()
 	return sharedRGW.require(tb, "Ceph RGW", InstallRGW, func(ctx context.Context) (*RGW, error) {
@@ -76,8 +77,8 @@ func RequireRGW(tb TB) *RGW {
 		}
 		r, err := StartRGW(ctx, nil)
 		if err == nil {
-			if note := unknownCeph(r.Version); note != "" {
-				fmt.Fprintln(os.Stderr, "testcloud:", note)
+			if warning := unknownCeph(r.Version); warning != "" {
+				fmt.Fprintln(os.Stderr, "testcloud:", warning)
 			}
 		}
 		return r, err
@@ -99,8 +100,8 @@ func RequireVersity(tb TB) *Versity {
 	})
 }
 
-// RequireWeed is [RequireRGW] for SeaweedFS. Each binary has one of its own, also under
-// [Share], and its Issuer is one that it trusts, with a name that AWS would take.
+// RequireWeed is [RequireRGW] for SeaweedFS. Each binary has its own server, even with [Share]. The
+// server trusts its Issuer, which has a name that AWS would accept.
 func RequireWeed(tb TB) *Weed {
 	tb.Helper()
 	return sharedWeed.require(tb, "SeaweedFS", InstallWeed, func(ctx context.Context) (*Weed, error) {
@@ -109,7 +110,7 @@ func RequireWeed(tb TB) *Weed {
 		if err != nil {
 			return nil, errors.Join(err, issuer.Close())
 		}
-		w.ours = issuer
+		w.ownIssuer = issuer
 		return w, nil
 	})
 }
@@ -120,7 +121,7 @@ func (s *shared[S]) require(tb TB, name string, install func(context.Context, io
 		tb.Fatal("TestMain must call testcloud.Main, which stops the server")
 	}
 	s.once.Do(func() {
-		// The server outlives the test that is the first to require it.
+		// The server outlives the test that starts it.
 		ctx, cancel := context.WithTimeout(context.Background(), requireWithin)
 		defer cancel()
 		if s.err = install(ctx, nil); s.err != nil {
@@ -146,30 +147,30 @@ func (s *shared[S]) stop() error {
 	return s.server.Stop()
 }
 
-// NewBucket makes a bucket with a name of its own, and after the test removes it with
-// all that is in it, as well as it can.
+// NewBucket creates a bucket with a unique name. After the test it tries to remove the bucket with
+// its content.
 func NewBucket(tb TB, endpoint string, k Keys, versioned bool) string {
 	tb.Helper()
 	ctx, client, bucket := context.Background(), S3Client(endpoint, k), "ov-"+strings.ToLower(rand.Text()[:16])
 	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
-		tb.Fatal(fmt.Sprintf("make bucket %s: %v", bucket, err))
+		tb.Fatal(fmt.Sprintf("create bucket %s: %v", bucket, err))
 	}
 	tb.Cleanup(func() { RemoveBucket(endpoint, k, bucket) })
 	if versioned {
 		_, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
 		if err != nil {
-			tb.Fatal(fmt.Sprintf("turn versioning of %s on: %v", bucket, err))
+			tb.Fatal(fmt.Sprintf("enable versioning of %s: %v", bucket, err))
 		}
 	}
 	return bucket
 }
 
-// RemoveBucket removes a bucket with all that is in it, as well as it can: what is left
-// ends with the server.
+// RemoveBucket tries to remove a bucket with its content. If this fails, the bucket is lost when
+// the server stops.
 func RemoveBucket(endpoint string, k Keys, bucket string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	once := S3Client(endpoint, k, func(o *s3.Options) { o.RetryMaxAttempts = 1 }) // the server may be gone by now
+	once := S3Client(endpoint, k, func(o *s3.Options) { o.RetryMaxAttempts = 1 }) // the server may have been stopped
 	removeBucket(ctx, once, bucket)
 }
 

@@ -9,14 +9,14 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// TestRequired is run by TestRequire in another process, where nothing is installed.
+// TestRequired runs in a process without any installed server, which TestRequire starts.
 func TestRequired(t *testing.T) {
 	t.Run("rgw", func(t *testing.T) { testcloud.RequireRGW(t) })
 	t.Run("versity", func(t *testing.T) { testcloud.RequireVersity(t) })
 	t.Run("weed", func(t *testing.T) { testcloud.RequireWeed(t) })
 }
 
-// A server that cannot be had skips a test, and fails it where it is required.
+// A test whose server cannot be installed is skipped, or fails if the server is required.
 func TestRequire(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

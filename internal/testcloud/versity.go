@@ -11,37 +11,37 @@ import (
 	"strings"
 )
 
-// A Versity is a running versitygw: S3 over a directory, with versioning, conditional
-// writes and bucket policies as on AWS, without lifecycle and STS. Stop must be called.
+// A Versity is a running versitygw: S3 on top of a directory, with versioning, conditional writes
+// and bucket policies as on AWS, but without lifecycle and STS. The caller must call Stop.
 type Versity struct {
 	URL     string // http://127.0.0.1:port
 	Region  string
 	Root    Keys
-	Version string // such as 1.8.0
+	Version string // for example 1.8.0
 
 	group *group
 	dir   *dir
-	path  string // of the program
+	path  string // the path of the program
 }
 
 // VersityOptions configures [StartVersity]. Nil, or the zero value, is ready to use.
 type VersityOptions struct {
-	// Dir keeps the data and stays after Stop; it must be empty or absent, and on a file
-	// system with extended attributes. "" means a temporary directory, which Stop removes.
+	// Dir is the directory for the data. It must be empty or absent, on a file system with extended
+	// attributes, and Stop keeps it. "" means a temporary directory, which Stop removes.
 	Dir string
 
-	// Log gets each step of the start and how long it took. Nil: no log.
+	// Log receives the name and the duration of each step of the start. Nil means no log.
 	Log io.Writer
 }
 
-// StartVersity starts a gateway over an empty directory. ctx bounds the start alone.
-// After an error nothing runs and no directory is left, unless it was the caller's. It
-// installs nothing: see [InstallVersity].
+// StartVersity starts a gateway for an empty directory. ctx limits only the start. After an error
+// no process runs, and no temporary directory remains. StartVersity does not install versitygw; see
+// [InstallVersity].
 func StartVersity(ctx context.Context, o *VersityOptions) (*Versity, error) {
 	if o == nil {
 		o = new(VersityOptions)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("versitygw does not answer after %v", startWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("versitygw does not respond after %v", startWithin))
 	defer cancel()
 	path, err := versityPath()
 	if err != nil {
@@ -62,7 +62,7 @@ func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versi
 			v.Stop()
 		}
 	}()
-	info, err := buildinfo.ReadFile(path) // what it says itself is "git"
+	info, err := buildinfo.ReadFile(path) // the program prints only "git"
 	if err != nil {
 		return nil, err
 	}
@@ -84,19 +84,19 @@ func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versi
 	}
 	ctx, cancel := g.within(ctx)
 	defer cancel()
-	if err := answers(ctx, v.URL+"/healthz"); err != nil {
+	if err := waitForResponse(ctx, v.URL+"/healthz"); err != nil {
 		return nil, err
 	}
-	step("first answer")
+	step("first response")
 	if _, err := S3Client(v.URL, v.Root).ListBuckets(ctx, nil); err != nil {
-		return nil, g.or(fmt.Errorf("versitygw does not know its root user: %w", err))
+		return nil, g.reasonOr(fmt.Errorf("versitygw does not know its root user: %w", err))
 	}
 	step("ready")
 	return v, nil
 }
 
-// AddUser makes a user that may make buckets and use those that a policy opens to
-// her. The access key id begins with name and is what policies call her.
+// AddUser creates a user who may create buckets, and use buckets whose policies allow it. The
+// access key id begins with name, and is the principal in policies.
 func (v *Versity) AddUser(ctx context.Context, name string) (Keys, error) {
 	k := newKeys(name)
 	cmd := exec.CommandContext(ctx, v.path, "admin", "create-user", "--access", k.AccessKeyID, "--secret", k.SecretKey, "--role", "userplus")
@@ -104,8 +104,8 @@ func (v *Versity) AddUser(ctx context.Context, name string) (Keys, error) {
 	return k, v.group.run("user."+k.AccessKeyID, cmd)
 }
 
-// Stop ends the gateway, waits for it, and removes a temporary directory. A second
-// Stop does nothing.
+// Stop ends the gateway, waits for it, and removes a temporary directory. A second Stop does
+// nothing.
 func (v *Versity) Stop() error { return stop(v.group, v.dir) }
 
 // PIDs returns the process id of the gateway.

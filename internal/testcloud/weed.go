@@ -25,18 +25,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// WeedVersion is the version of SeaweedFS that is installed. Its deviations from AWS are
-// known; those of other versions are not.
+// WeedVersion is the version of SeaweedFS that is installed. The tests know the deviations of this
+// version from AWS, but not those of other versions.
 const WeedVersion = "4.53"
 
 // WeedAccount is the account that owns the roles and the issuer of a [Weed].
 const WeedAccount = "123456789012"
 
-// WeedIssuer is a name for the issuer of a [Weed] that AWS would take: https, and no port.
+// WeedIssuer is a name for the issuer of a [Weed] that AWS would accept: https without a port.
 const WeedIssuer = "https://issuer.example"
 
-// weedPackage is built as [weedModule] and [weedSums] pin it: SeaweedFS cannot be installed
-// with go install, because its own go.mod replaces a module.
+// weedPackage is built in a module with [weedModule] and [weedSums], because go install does not
+// accept the replace directive in the go.mod of SeaweedFS.
 const weedPackage = "github.com/seaweedfs/seaweedfs/weed"
 
 var (
@@ -46,54 +46,54 @@ var (
 	weedSums []byte
 )
 
-// A Weed is a running SeaweedFS: S3 with versioning and conditional writes, IAM, and an STS
-// whose policies take ${aws:PrincipalTag/KEY} in a resource. Stop must be called.
+// A Weed is a running SeaweedFS: S3 with versioning and conditional writes, IAM, and an STS whose
+// policies support ${aws:PrincipalTag/KEY} in a resource. The caller must call Stop.
 type Weed struct {
 	URL    string         // http://127.0.0.1:port
-	TLSURL string         // https://127.0.0.1:port of the same server
-	CA     *x509.CertPool // has the certificate of TLSURL
-	CAFile string         // the same as a file in PEM
+	TLSURL string         // https://127.0.0.1:port, for the same server
+	CA     *x509.CertPool // the certificate of TLSURL
+	CAFile string         // the same certificate in a PEM file
 	Region string
 
-	// Owner and Other are two users. Owner may do everything, Other nothing.
+	// Owner and Other are two users. Owner has all permissions, Other has none.
 	Owner, Other Keys
 
-	Version string // such as 4.53
+	Version string // for example 4.53
 
-	// Issuer is the issuer that the server trusts, nil if it trusts none.
+	// Issuer is the issuer that the server trusts, or nil.
 	Issuer *Issuer
 
-	group   *group
-	dir     *dir
-	ours    *Issuer  // to be closed by Stop
-	sockets []string // which the server leaves
+	group     *group
+	dir       *dir
+	ownIssuer *Issuer  // Stop closes it
+	sockets   []string // socket files that the server does not remove
 }
 
 // WeedOptions configures [StartWeed]. Nil, or the zero value, is ready to use.
 type WeedOptions struct {
-	// Issuer is trusted by the server, under the name [Issuer.Name], for [Audience] and with
-	// the session tags of Tags ([WalletTag] if there are none). Nil means that no issuer is. The
-	// server takes it from a file at its start: through its IAM API an issuer can be added, but
-	// no tags allowed, and without that list all tags are ignored.
+	// Issuer is the issuer that the server trusts, with the name [Issuer.Name] and [Audience]. Nil
+	// means none. Tags are the session tags that it may set, by default [WalletTag]. The server
+	// reads both from a file when it starts. Its IAM API can add an issuer but cannot allow tags,
+	// and without allowed tags the server ignores all tags.
 	Issuer *Issuer
 	Tags   []string
 
-	// Dir keeps the data and the logs, and stays after Stop; it must be empty or absent.
-	// "" means a temporary directory, which Stop removes.
+	// Dir is the directory for data and logs. It must be empty or absent, and Stop keeps it. ""
+	// means a temporary directory, which Stop removes.
 	Dir string
 
-	// Log gets each step of the start and how long it took. Nil: no log.
+	// Log receives the name and the duration of each step of the start. Nil means no log.
 	Log io.Writer
 }
 
-// StartWeed starts a server with an empty store. ctx bounds the start alone. After an error
-// nothing runs and no directory is left, unless it was the caller's. It installs nothing: see
+// StartWeed starts a server with an empty store. ctx limits only the start. After an error no
+// process runs, and no temporary directory remains. StartWeed does not install SeaweedFS; see
 // [InstallWeed].
 func StartWeed(ctx context.Context, o *WeedOptions) (*Weed, error) {
 	if o == nil {
 		o = new(WeedOptions)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("seaweedfs does not answer after %v", startWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, fmt.Errorf("seaweedfs does not respond after %v", startWithin))
 	defer cancel()
 	path, err := weedPath()
 	if err != nil {
@@ -134,7 +134,7 @@ func startWeed(ctx context.Context, path string, o *WeedOptions) (_ *Weed, err e
 
 	next := g.ports.first
 	port := func(name string) string {
-		if of, ok := strings.CutSuffix(name, ".port.grpc"); ok { // there is no option for where they are
+		if of, ok := strings.CutSuffix(name, ".port.grpc"); ok { // no option sets their path
 			w.sockets = append(w.sockets, fmt.Sprintf("/tmp/seaweedfs-%s-grpc-%d.sock", of, next))
 		}
 		next++
@@ -148,15 +148,15 @@ func startWeed(ctx context.Context, path string, o *WeedOptions) (_ *Weed, err e
 		"-s3.port.iceberg=0", "-s3.port.lance=0", socket("s3"), socket("filer"),
 		"-s3.cert.file="+w.CAFile, "-s3.key.file="+keyFile, "-s3.config="+users, "-s3.iam.config="+access, "-s3.iam.readOnly=false",
 		"-s3.allowBackslashInKey", "-s3.allowDeleteBucketNotEmpty", "-s3.autoCreateBucket=false",
-		// The default reports statistics to a server of the project's.
+		// By default, the server sends statistics to its developers.
 		"-master.telemetry=false",
-		// Each bucket has volumes of its own, which take no place before they are written.
+		// Each bucket has separate volumes, which use no space until they are written.
 		"-master.volumeSizeLimitMB=64", "-volume.max=10000", "-volume.minFreeSpace=1", "-volume.preStopSeconds=0",
 	)
 	cmd.Env = []string{
 		"WEED_MASTER_VOLUME_GROWTH_COPY_1=1", "GOMEMLIMIT=512MiB",
-		// The versions of an object are in a directory whose name is longer than that of the object,
-		// whose last segment may have 255 bytes.
+		// The server stores the versions of an object in a directory with a longer name than the
+		// object. The last segment of a key may have 255 bytes, so the limit must be higher.
 		"WEED_FILER_OPTIONS_MAX_FILE_NAME_LENGTH=1024",
 	}
 	if err := g.start("seaweedfs", cmd); err != nil {
@@ -164,19 +164,19 @@ func startWeed(ctx context.Context, path string, o *WeedOptions) (_ *Weed, err e
 	}
 	ctx, cancel := g.within(ctx)
 	defer cancel()
-	if err := answers(ctx, w.URL); err != nil {
+	if err := waitForResponse(ctx, w.URL); err != nil {
 		return nil, err
 	}
-	step("first answer")
+	step("first response")
 	if err := w.writable(ctx); err != nil {
-		return nil, g.or(err)
+		return nil, g.reasonOr(err)
 	}
 	step("ready")
 	return w, nil
 }
 
-// writable waits until the server takes an object of its owner: it answers before it has
-// found its own volumes. That it knows the owner's keys proves that it is ours.
+// writable waits until the server accepts an object from its owner, because it responds before it
+// has found its volumes. If the server knows the owner's keys, it is the one that was started here.
 func (w *Weed) writable(ctx context.Context) error {
 	client, bucket, key := S3Client(w.URL, w.Owner, func(o *s3.Options) { o.RetryMaxAttempts = 1 }), "ready", "ready"
 	var last error
@@ -192,13 +192,13 @@ func (w *Weed) writable(ctx context.Context) error {
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("seaweedfs takes no object: %w: %w", err, last)
+		return fmt.Errorf("seaweedfs accepts no object: %w: %w", err, last)
 	}
 	RemoveBucket(w.URL, w.Owner, bucket)
 	return nil
 }
 
-// users is the file of the users who have keys.
+// users returns the file with the users and their keys.
 func (w *Weed) users() []byte {
 	type key struct {
 		AccessKey string `json:"accessKey"`
@@ -215,7 +215,7 @@ func (w *Weed) users() []byte {
 	return marshal(map[string]any{"identities": []user{one(w.Owner, "Admin", "Read", "Write", "List", "Tagging"), one(w.Other)}})
 }
 
-// access is the file of the STS and of the issuer that it trusts.
+// access returns the configuration of STS, with the issuer that it trusts.
 func (w *Weed) access(tags []string) []byte {
 	if len(tags) == 0 {
 		tags = []string{WalletTag}
@@ -229,7 +229,7 @@ func (w *Weed) access(tags []string) []byte {
 	}
 	if w.Issuer != nil {
 		config["sts"].(map[string]any)["providers"] = []any{map[string]any{
-			// A trust policy names a provider by what it is called here.
+			// Trust policies contain this name of the provider.
 			"name": w.ProviderARN(), "type": "oidc", "enabled": true,
 			"config": map[string]any{
 				"issuer": w.Issuer.Name, "jwksUri": w.Issuer.URL + jwksPath, "clientId": Audience, "allowedPrincipalTagKeys": tags,
@@ -239,14 +239,14 @@ func (w *Weed) access(tags []string) []byte {
 	return marshal(config)
 }
 
-// ProviderARN is what trust policies call the issuer.
+// ProviderARN returns the ARN of the issuer for trust policies.
 func (w *Weed) ProviderARN() string {
 	_, host, _ := strings.Cut(w.Issuer.Name, "://")
 	return "arn:aws:iam::" + WeedAccount + ":oidc-provider/" + host
 }
 
-// CreateRole makes a role with a trust policy and one policy and returns its ARN. Roles have
-// no inline policies there: the policy is a managed one of the role's name.
+// CreateRole creates a role with a trust policy and one policy, and returns its ARN. SeaweedFS has
+// no inline policies, so the policy is a managed policy with the name of the role.
 func (w *Weed) CreateRole(ctx context.Context, name, trustPolicy, policy string) (arn string, err error) {
 	client := w.IAM()
 	role, err := client.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &name, AssumeRolePolicyDocument: &trustPolicy})
@@ -270,8 +270,8 @@ func (w *Weed) Stop() error {
 	for _, path := range w.sockets {
 		os.Remove(path)
 	}
-	if w.ours != nil {
-		err = errors.Join(err, w.ours.Close())
+	if w.ownIssuer != nil {
+		err = errors.Join(err, w.ownIssuer.Close())
 	}
 	return err
 }
@@ -279,8 +279,8 @@ func (w *Weed) Stop() error {
 // PIDs returns the process id of the server.
 func (w *Weed) PIDs() []int { return w.group.pids() }
 
-// InstallWeed builds SeaweedFS into the user's cache directory, unless it is there: in 5 to
-// 15 minutes of one processor. For log see [InstallRGW].
+// InstallWeed builds SeaweedFS into the user's cache directory, unless it is already there. This
+// takes 5 to 15 minutes on one processor. For log, see [InstallRGW].
 func InstallWeed(ctx context.Context, log io.Writer) error {
 	return install(ctx, log, func() error { _, err := weedPath(); return err }, func() error {
 		path, err := weedPlace()
@@ -288,7 +288,8 @@ func InstallWeed(ctx context.Context, log io.Writer) error {
 			return err
 		}
 		announce(log, "installing SeaweedFS %s with go build, 5 to 15 minutes of one processor: about 500 MB of modules to download and one file of 165 MB, %s", WeedVersion, path)
-		// Built beside its place and moved there: a build that was killed is not found.
+		// The program is built in another directory and renamed, so a build that was killed leaves
+		// no program.
 		tmp, err := os.MkdirTemp(filepath.Dir(path), "build-")
 		if err != nil {
 			return err
@@ -306,13 +307,13 @@ func InstallWeed(ctx context.Context, log io.Writer) error {
 	})
 }
 
-// weedPlace is where the pinned version is installed.
+// weedPlace returns the path at which the pinned version is installed.
 func weedPlace() (string, error) {
 	cache, err := cacheDir()
 	return filepath.Join(cache, "seaweedfs-"+WeedVersion), err
 }
 
-// weedPath returns the path of the program, or an error wrapping [ErrNotInstalled].
+// weedPath returns the path of the program, or an error that wraps [ErrNotInstalled].
 func weedPath() (string, error) {
 	if unsupported != "" {
 		return "", fmt.Errorf("%w: %s", ErrNotInstalled, unsupported)
@@ -327,7 +328,7 @@ func weedPath() (string, error) {
 	return path, nil
 }
 
-// weedVersion returns what the program calls itself: "version 30GB 4.53 …".
+// weedVersion returns the version from the output "version 30GB 4.53 …".
 func weedVersion(ctx context.Context, path string) (string, error) {
 	out, err := exec.CommandContext(ctx, path, "version").Output()
 	if err != nil {
@@ -340,7 +341,7 @@ func weedVersion(ctx context.Context, path string) (string, error) {
 	return fields[2], nil
 }
 
-// writeCertificate writes a new certificate for 127.0.0.1 and its key.
+// writeCertificate writes a new certificate for 127.0.0.1, and its key.
 func writeCertificate(certFile, keyFile string) (*x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -16,12 +16,12 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// A server of a test's own knows its users and its issuer, and leaves nothing.
+// A server that a test starts itself knows only its own users and issuer, and leaves no files.
 func TestWeed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes its time to start")
 	}
-	testcloud.RequireWeed(t) // it is installed
+	testcloud.RequireWeed(t) // installs it
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	ctx := t.Context()
@@ -77,7 +77,7 @@ func TestWeed(t *testing.T) {
 }
 
 func TestInstallWeedAnnounces(t *testing.T) {
-	programs(t, map[string]string{"go": `[ -e $2/go.mod ] && [ -e $2/go.sum ] || exit 1
+	setPrograms(t, map[string]string{"go": `[ -e $2/go.mod ] && [ -e $2/go.sum ] || exit 1
 echo go $3
 while [ $# -gt 1 ]; do [ $1 = -o ] && : >$2; shift; done
 `})

@@ -5,10 +5,10 @@ import (
 	"net/http"
 )
 
-// Bodies hides everything of a request's body but Read and Close. The AWS SDK closes a
-// body when its answer begins to arrive. smithy-go 1.28.1 then lets WriteTo return
-// io.EOF, which net/http, about to see whether the body was longer than announced, takes
-// for a failed write: it closes the connection under the answer that is being read.
+// Bodies hides all methods of a request's body except Read and Close. The AWS SDK closes a body
+// when its response starts to arrive. Then WriteTo in smithy-go 1.28.1 returns io.EOF. net/http
+// calls WriteTo to check that the body was not longer than announced, treats io.EOF as a failed
+// write, and closes the connection while the response is being read.
 type Bodies struct{ Base http.RoundTripper }
 
 // RoundTrip sends the request.
@@ -16,12 +16,12 @@ func (t Bodies) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return t.Base.RoundTrip(r)
 	}
-	plain := *r // a RoundTripper does not change the request
+	plain := *r // a RoundTripper must not change the request
 	plain.Body = struct{ io.ReadCloser }{r.Body}
 	return t.Base.RoundTrip(&plain)
 }
 
-// CloseIdleConnections closes those of Base.
+// CloseIdleConnections closes the idle connections of Base.
 func (t Bodies) CloseIdleConnections() { closeIdle(t.Base) }
 
 func closeIdle(t http.RoundTripper) {

@@ -9,15 +9,15 @@ import (
 // DefaultTimeout is how long a connection may make no progress.
 const DefaultTimeout = 30 * time.Second
 
-// New returns a transport for the servers of a cloud, whose connections end when they make no
-// progress for timeout; 0 means [DefaultTimeout].
+// New returns a transport for the servers of a cloud. It closes connections that make no progress
+// for timeout. 0 means [DefaultTimeout].
 func New(timeout time.Duration) *http.Transport {
 	t := Default()
 	Configure(t, timeout)
 	return t
 }
 
-// Configure makes a transport that an SDK has built one as [New] returns.
+// Configure configures a transport that an SDK has built in the same way as [New].
 func Configure(t *http.Transport, timeout time.Duration) {
 	timeout = cmp.Or(timeout, DefaultTimeout)
 	t.DialContext = DialContext(timeout)
@@ -25,8 +25,8 @@ func Configure(t *http.Transport, timeout time.Duration) {
 	t.MaxIdleConnsPerHost = 16
 }
 
-// Default returns a copy of [http.DefaultTransport], or, where a program has put something
-// else there, one as net/http makes it.
+// Default returns a copy of [http.DefaultTransport]. If a program has replaced it with another
+// type, Default returns a new transport with the defaults of net/http.
 func Default() *http.Transport {
 	if t, ok := http.DefaultTransport.(*http.Transport); ok {
 		return t.Clone()

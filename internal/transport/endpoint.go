@@ -7,9 +7,9 @@ import (
 	"github.com/objectvault/objectvault/internal/loopback"
 )
 
-// CheckEndpoint refuses text that is not the URL of a server, and plain http to another
-// machine unless insecure allows it. An empty text is fine. param is what the user calls it,
-// and example what it looks like. The error does not repeat the URL, which may hold a
+// CheckEndpoint returns an error if text is not the URL of a server, or if it is plain http to
+// another machine and insecure is false. An empty text is valid. The error contains param, the
+// user's name for the value, and example. It does not contain the URL, which may contain a
 // password.
 func CheckEndpoint(param, text, example string, insecure bool) error {
 	if text == "" {

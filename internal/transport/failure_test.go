@@ -11,8 +11,8 @@ import (
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
-// TestFailures: of a request without a response it is known whether it was sent, and whether the
-// server was silent.
+// TestFailures: a Failure reports whether the request was sent, and whether the server did not
+// respond at all.
 func TestFailures(t *testing.T) {
 	stop := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,7 +32,7 @@ func TestFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	plain := httptest.NewServer(http.NotFoundHandler()) // no TLS
+	plain := httptest.NewServer(http.NotFoundHandler()) // without TLS
 	defer plain.Close()
 
 	for _, tc := range []struct {
@@ -41,7 +41,7 @@ func TestFailures(t *testing.T) {
 		notSent, untrusted, silent bool
 	}{
 		{"silent", silent.URL, false, false, false, true},
-		{"silent after one response", silent.URL, true, false, false, false}, // the connection may have been dead
+		{"silent after one response", silent.URL, true, false, false, false}, // the connection may have been closed
 		{"cut", cut.URL, false, false, false, false},
 		{"unknown CA", untrusted.URL, false, true, true, false},
 		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), false, true, false, false},

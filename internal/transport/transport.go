@@ -1,5 +1,5 @@
-// Package transport is what the clouds' HTTP clients share: a connection that makes no
-// progress ends, and an answer that is not the range that was asked for is an error.
+// Package transport contains the HTTP transports that the clouds share. They close connections that
+// make no progress, and reject responses that do not contain the requested range.
 package transport
 
 import (
@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// DialContext returns what dials connections on which nothing may stand still for
-// longer than timeout: dialing, a read while nothing is written, a write. It is for
-// [net/http.Transport].DialContext.
+// DialContext returns a function for [net/http.Transport].DialContext. Its connections fail if
+// dialing, a write, or a read while nothing is written makes no progress for timeout.
 func DialContext(timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -24,16 +23,16 @@ func DialContext(timeout time.Duration) func(ctx context.Context, network, addr 
 	}
 }
 
-// A conn moves its deadlines whenever bytes move. A transport reads from the moment it
-// begins to write a request, so that a write moves the deadline of the read as well.
+// A conn moves its deadlines whenever bytes are transferred. A transport starts to read when it
+// starts to write a request, so a write also moves the read deadline.
 //
-// And it keeps from the transport that the peer has closed in the middle of a request: a
-// server may refuse a request before it has read the body, and its answer is there to be
-// read. Without this net/http reports the failed write, and the reason is lost.
+// A conn also hides from the transport that the peer has closed the connection during a request. A
+// server may refuse a request before it has read the body, and its response can still be read.
+// Otherwise, net/http would report the failed write, and the reason would be lost.
 type conn struct {
 	net.Conn
-	timeout time.Duration
-	gone    bool // the peer takes no more
+	timeout    time.Duration
+	peerClosed bool // the peer no longer reads
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -44,7 +43,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	if c.gone {
+	if c.peerClosed {
 		return len(p), nil
 	}
 	if err := c.SetDeadline(time.Now().Add(c.timeout)); err != nil {
@@ -52,7 +51,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Write(p)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		c.gone = true // what is to be read says it as well, after the answer
+		c.peerClosed = true // a read returns the response first, and then the error
 		return len(p), nil
 	}
 	if err == nil {

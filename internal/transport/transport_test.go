@@ -18,7 +18,7 @@ type answer func(*http.Request) *http.Response
 
 func (a answer) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
 
-// TestRanges answers a range with what it is and what it is not.
+// TestRanges: responses with the requested range pass, and others are rejected.
 func TestRanges(t *testing.T) {
 	for _, tc := range []struct {
 		asked  string
@@ -29,10 +29,10 @@ func TestRanges(t *testing.T) {
 	}{
 		{"bytes=5-9", 206, "bytes 5-9/100", 5, true},
 		{"bytes=5-9", 206, "bytes 5-9/100", -1, true},
-		{"bytes=5-9", 206, "bytes 5-7/8", 3, true}, // clipped at the end
+		{"bytes=5-9", 206, "bytes 5-7/8", 3, true}, // shortened at the end of the object
 		{"bytes=5-", 206, "bytes 5-99/100", 95, true},
 		{"", 200, "", 100, true},
-		{"bytes=5-9", 416, "bytes */3", 0, true}, // the caller's to judge
+		{"bytes=5-9", 416, "bytes */3", 0, true}, // left to the caller
 		{"bytes=5-9", 404, "", 0, true},
 		{"bytes=5-9", 200, "", 100, false},
 		{"bytes=0-9", 200, "", 10, false},
@@ -44,7 +44,7 @@ func TestRanges(t *testing.T) {
 		{"bytes=5-9", 206, "bytes 5-9/100", 6, false},
 		{"bytes=5-9", 206, "", 5, false},
 		{"bytes=5-", 206, "bytes 5-98/100", 94, false},
-		{"bytes=-5", 206, "bytes 95-99/100", 5, false}, // this client never asks so
+		{"bytes=-5", 206, "bytes 95-99/100", 5, false}, // this client never sends such a range
 	} {
 		body := &closing{Reader: strings.NewReader("x")}
 		rt := transport.Ranges{Base: answer(func(*http.Request) *http.Response {
@@ -75,8 +75,8 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed = true; return nil }
 
-// TestBodies: what the transport gets of a body cannot be asked to write itself, and
-// the caller's request stays as it was.
+// TestBodies: the body that the transport gets has no WriteTo, and the caller's request is
+// unchanged.
 func TestBodies(t *testing.T) {
 	var got io.ReadCloser
 	rt := transport.Bodies{Base: answer(func(r *http.Request) *http.Response { got = r.Body; return &http.Response{} })}
@@ -100,8 +100,8 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// TestNoProgress talks to a server that accepts and says nothing, and to one that
-// stops in the middle of a body: both end, and one that is only slow does not.
+// TestNoProgress: the requests to a server that does not respond, and to one that stops within a
+// body, end. A request to a slow server does not.
 func TestNoProgress(t *testing.T) {
 	const timeout = 200 * time.Millisecond
 	get := func(serve func(net.Conn)) error {
@@ -141,7 +141,7 @@ func TestNoProgress(t *testing.T) {
 	}
 	if err := get(func(c net.Conn) {
 		io.WriteString(c, head)
-		for range 10 { // twice the timeout in all, and never long without a byte
+		for range 10 { // twice the timeout in total, but never long without a byte
 			<-time.After(timeout / 5)
 			io.WriteString(c, "x")
 		}
@@ -151,10 +151,10 @@ func TestNoProgress(t *testing.T) {
 	}
 }
 
-// TestRefusedEarly has a server that answers before it has read the body, and closes: the
-// answer is heard. One that closes without an answer is an error.
+// TestRefusedEarly: if a server responds and closes the connection before it has read the body, the
+// client gets the response. If the server closes without a response, the client gets an error.
 func TestRefusedEarly(t *testing.T) {
-	for _, answers := range []bool{true, false} {
+	for _, responds := range []bool{true, false} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -165,11 +165,11 @@ func TestRefusedEarly(t *testing.T) {
 				if err != nil {
 					return
 				}
-				c.Read(make([]byte, 1000)) // the header, and some of the body
-				if answers {
+				c.Read(make([]byte, 1000)) // the header and a part of the body
+				if responds {
 					io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
 				}
-				c.Close() // with the rest unread: a reset
+				c.Close() // a reset, because the rest was not read
 			}
 		}()
 		tr := &http.Transport{DialContext: transport.DialContext(5 * time.Second)}
@@ -179,7 +179,7 @@ func TestRefusedEarly(t *testing.T) {
 				t.Fatal(err)
 			}
 			resp, err := (&http.Client{Transport: tr}).Do(r)
-			if !answers {
+			if !responds {
 				if err == nil {
 					t.Fatal("a response that no server sent")
 				}

@@ -39,7 +39,7 @@ import (
 	"golang.org/x/tools/go/analysis/passes/waitgroup"
 )
 
-// analyzers are those of go vet; TestAnalyzers compares.
+// analyzers are the analyzers of go vet. TestAnalyzers compares them.
 var analyzers = []*analysis.Analyzer{
 	appends.Analyzer,
 	asmdecl.Analyzer,

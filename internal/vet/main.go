@@ -1,12 +1,11 @@
-// Command vet type-checks packages and their tests for several platforms and runs the
-// analyzers of go vet on them:
+// Command vet type-checks packages and their tests for several platforms and runs the analyzers of
+// go vet on them:
 //
 //	vet [-platforms linux/amd64,darwin/arm64,windows/amd64] PACKAGE...
 //
-// go vet compiles every dependency, once more for each platform. This command checks the
-// dependencies from source in memory, which takes a tenth of the time. Files that need cgo are
-// left out. It exits with 1 where there is something to report and with 2 where it could not
-// check.
+// go vet compiles every dependency again for each platform. This command checks the dependencies
+// from source in memory, which takes a tenth of the time. It ignores files that need cgo. It exits
+// with 1 if it reports a problem, and with 2 if it cannot check a package.
 package main
 
 import (
@@ -32,7 +31,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program and returns its exit code.
+// run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	f := flag.NewFlagSet("vet", flag.ContinueOnError)
 	f.SetOutput(errs)
@@ -46,7 +45,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 			fmt.Fprintf(errs, "vet: %s: %v\n", platform, err)
 			return 2
 		}
-		debug.FreeOSMemory() // a platform takes 1.5 GB
+		debug.FreeOSMemory() // each platform takes 1.5 GB
 	}
 	for _, line := range slices.Sorted(maps.Keys(found)) {
 		fmt.Fprintln(out, line)
@@ -57,7 +56,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	return 0
 }
 
-// vet adds to found what is wrong with the packages on a platform.
+// vet adds the problems of the packages on a platform to found.
 func vet(ctx context.Context, platform string, patterns []string, found map[string]bool) error {
 	goos, goarch, ok := strings.Cut(platform, "/")
 	if !ok {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestAnalyzers: none of go vet's is missing.
+// TestAnalyzers: all analyzers of go vet are present.
 func TestAnalyzers(t *testing.T) {
 	help, err := exec.Command("go", "tool", "vet", "help").Output()
 	if err != nil {
@@ -32,7 +32,7 @@ func TestAnalyzers(t *testing.T) {
 	}
 }
 
-// TestVet: what is wrong on one platform, or in a test, is found and named once.
+// TestVet: a problem on one platform, or in a test, is reported once.
 func TestVet(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one platform after the other")

@@ -144,9 +144,9 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 func (c Config) checkEncryption() error {
 	switch {
 	case !slices.Contains([]string{"", "AES256", "aws:kms", "aws:kms:dsse"}, c.SSE):
-		return fmt.Errorf("%w: sse is AES256, aws:kms or aws:kms:dsse", vault.ErrConfig)
+		return fmt.Errorf("%w: sse must be AES256, aws:kms or aws:kms:dsse", vault.ErrConfig)
 	case c.KMSKey != "" && !strings.HasPrefix(c.SSE, "aws:kms"):
-		return fmt.Errorf("%w: a key of KMS needs sse=aws:kms", vault.ErrConfig)
+		return fmt.Errorf("%w: a KMS key requires sse=aws:kms or sse=aws:kms:dsse", vault.ErrConfig)
 	}
 	return nil
 }

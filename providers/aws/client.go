@@ -95,7 +95,7 @@ func requireRegion(cfg *aws.Config, endpoint string) error {
 	case endpoint != "":
 		cfg.Region = "us-east-1"
 	default:
-		return fmt.Errorf("%w: in which region is the bucket? say so with region=, AWS_REGION or a profile", vault.ErrConfig)
+		return fmt.Errorf("%w: no region for the bucket: set region=, AWS_REGION, or a profile with a region", vault.ErrConfig)
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// cloudOf is the cloud of a store.
+// cloudOf returns the Cloud of a store.
 func cloudOf(t *testing.T, c aws.Config) vault.Cloud {
 	t.Helper()
 	store, err := aws.Open(t.Context(), c)
@@ -34,8 +34,7 @@ func cloudOf(t *testing.T, c aws.Config) vault.Cloud {
 	return store.Cloud
 }
 
-// TestSettings: each setting is what the service returned, none where there is none, or the
-// error.
+// TestSettings: each setting is the service's value, empty if there is none, or an error.
 func TestSettings(t *testing.T) {
 	const versioning = `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Enabled</Status></VersioningConfiguration>`
 	const policy = `{"Version":"2012-10-17","Statement":[]}`
@@ -67,7 +66,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestServerTime: a refusal tells the time as well.
+// TestServerTime: the response to a refused request also contains the time.
 func TestServerTime(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -91,7 +90,7 @@ func TestServerTime(t *testing.T) {
 	}
 }
 
-// TestCaller asks the STS of AWS, for which a server with a fixed response stands in.
+// TestCaller calls the STS of AWS, which a server with a fixed response replaces.
 func TestCaller(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/operator</Arn>` +
@@ -103,20 +102,21 @@ func TestCaller(t *testing.T) {
 	if err != nil || got.Account != "123456789012" || got.KeyID != "AKIDEXAMPLE" || !arn.IsARN(got.ARN) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	// An STS that was given beside an S3 server is asked, also for credentials of a role.
+	// An STS that is configured for an S3 server is also used for credentials of a role.
 	role := credentials.NewStaticCredentialsProvider("ASIAEXAMPLE", "secret", "token")
 	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t), STSEndpoint: server.URL, Static: role}).Caller(t.Context())
 	if err != nil || got.Account != "123456789012" || !got.Session {
 		t.Errorf("%+v, %v", got, err)
 	}
-	// A server that is not AWS is not asked.
+	// A server that is not AWS is not used.
 	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t), Static: static(k)}).Caller(t.Context())
 	if err != nil || got.KeyID != "AKIDEXAMPLE" || got.ARN != "" {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-// TestOwnsBucket: root and users of the bucket's account own it, roles and others do not.
+// TestOwnsBucket: the root user and the users of the bucket's account own the bucket. Roles and
+// other accounts do not.
 func TestOwnsBucket(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +145,7 @@ func TestOwnsBucket(t *testing.T) {
 	}
 }
 
-// caFile holds the certificate of a server.
+// caFile returns a file with the certificate of a server.
 func caFile(t *testing.T, s *httptest.Server) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.pem")

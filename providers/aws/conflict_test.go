@@ -13,16 +13,17 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A conflicted server answers the first n requests that would make an object visible with 409, and
-// gives out a new upload each time. It knows no upload whose end it has refused.
+// A conflicted server responds with 409 to the first n requests that would make an object visible.
+// It creates a new multipart upload for each initiate. After it has refused a complete, it no
+// longer knows the upload.
 type conflicted struct {
 	mu       sync.Mutex
 	code     string
 	n        int
-	ends     int // requests that would make an object visible
+	ends     int // number of requests that would make an object visible
 	uploads  int
 	over     map[string]bool
-	unsought string // what was wrong with the requests
+	unsought string // errors in the requests
 }
 
 func (c *conflicted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -57,8 +58,8 @@ func (c *conflicted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestNewUpload: after a 409 at the end of an upload a new one is made, where the value can be read
-// again; a PutObject, whose bytes are in memory, is sent again in any case.
+// TestNewUpload: if the response to a complete is 409, and the value can be read again, it is sent
+// as a new upload. A PutObject, whose bytes are in memory, is always sent again.
 func TestNewUpload(t *testing.T) {
 	t.Parallel()
 	large := make([]byte, 20<<20)

@@ -18,7 +18,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// onAWS is what AWS documents for a bucket with versioning.
+// onAWS contains the clauses that AWS documents for a bucket with versioning.
 var onAWS = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -37,7 +37,7 @@ func static(k testcloud.Keys) credentials.StaticCredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, "")
 }
 
-// A realServer is one that all packages share, and the keys of its owner.
+// A realServer is a server that all packages share, with the keys of its owner.
 type realServer struct {
 	url  string
 	keys testcloud.Keys
@@ -60,7 +60,7 @@ func noServer(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// expiring returns a server in front of url where the given credentials have expired.
+// expiring returns a server that forwards to url, and responds that the credentials have expired.
 func expiring(t *testing.T, url string) string {
 	t.Helper()
 	p := testcloud.NewProxy(url, &testcloud.ProxyOptions{Rule: func(*http.Request, int) *testcloud.Fault {
@@ -70,12 +70,12 @@ func expiring(t *testing.T, url string) string {
 	return p.URL
 }
 
-// large is past what goes in one request.
+// large is a size that needs several requests.
 const large = 10 << 20
 
-// patience is how long a server may say nothing: a Ceph on a busy machine takes more than
-// the usual 30 seconds to delete the 1000 objects of one request.
-const patience = 2 * time.Minute
+// silentTimeout is the timeout of a silent server. On a busy machine, a Ceph needs more than the usual
+// 30 seconds to delete the 1000 objects of one request.
+const silentTimeout = 2 * time.Minute
 
 // conform runs the suite with the keys of the bucket's owner.
 func conform(t *testing.T, server, url string, owner, other testcloud.Keys, versioned bool, claims []string, deviations map[string]string, change ...func(*conformance.Provider)) {
@@ -84,14 +84,15 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 		c.Bucket = bucket
 		return func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
 	}
-	ours := client(aws.Config{Endpoint: url, Static: static(owner), Timeout: patience})
-	// Mostly waiting, and the same with and without versions: it is done without.
+	opened := client(aws.Config{Endpoint: url, Static: static(owner), Timeout: silentTimeout})
+	// This clause mostly waits, and the result does not depend on versioning, so it runs only
+	// without.
 	unreachable := client(aws.Config{Endpoint: noServer(t), Static: static(owner)})
 	if versioned || !slices.Contains(claims, "errors-unreachable") {
 		unreachable, claims = nil, without(claims, "errors-unreachable")
 	}
 	p := conformance.Provider{
-		Name: "aws", Server: setUp(server, versioned), Open: ours, Reopen: ours, Claims: deviating(claims, deviations), Deviations: deviations,
+		Name: "aws", Server: setUp(server, versioned), Open: opened, Reopen: opened, Claims: deviating(claims, deviations), Deviations: deviations,
 		Denied:      client(aws.Config{Endpoint: url, Static: static(other)}),
 		Expired:     client(aws.Config{Endpoint: expiring(t, url), Static: static(owner)}),
 		Unreachable: unreachable,
@@ -105,7 +106,7 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 	conformance.Run(t, p)
 }
 
-// setUp is a server with its bucket, for the table of what was seen.
+// setUp returns the name of a server with its bucket, for docs/capabilities.md.
 func setUp(server string, versioned bool) string {
 	if versioned {
 		server += ", versioning"
@@ -113,7 +114,7 @@ func setUp(server string, versioned bool) string {
 	return server
 }
 
-// onAWSPlain is the same without versioning.
+// onAWSPlain contains the clauses without versioning.
 var onAWSPlain = without(onAWS, "history", "history-overwriters", "versions", "purge")
 
 func TestConformanceVersity(t *testing.T) {
@@ -137,8 +138,8 @@ func TestConformanceVersity(t *testing.T) {
 	})
 }
 
-// TestConformanceRGW runs it without versioning; with versioning TestConformanceFederated
-// does, as a tenant, who may do everything there that the suite does.
+// TestConformanceRGW runs the suite without versioning. TestConformanceFederated runs it with
+// versioning, as a tenant with permission for everything that the suite does.
 func TestConformanceRGW(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it is the client that could race: one server does")
@@ -149,10 +150,9 @@ func TestConformanceRGW(t *testing.T) {
 	conform(t, "Ceph RGW "+s.Version, s.URL, s.Owner, s.Other, false, onAWSPlain, rgwPlain)
 }
 
-// TestConformanceWeed runs the suite with the owner's keys and as a tenant, on keys below a
-// directory alone: SeaweedFS keeps keys as files, and knows no others. The loser of a race waits
-// a second there for the lock of the object, so all runs go on at once, on one turn of the
-// parallel tests.
+// TestConformanceWeed runs the suite with the owner's keys and as a tenant. It uses only keys below
+// a directory, because SeaweedFS stores keys as files. The loser of a race waits a second for the
+// lock of the object, so all runs are parallel.
 func TestConformanceWeed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it is the client that could race: one server does")

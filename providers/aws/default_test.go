@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestAsOnAWS goes the way that is gone to AWS, to a server that is not: over TLS, with
-// the SDK's checksums, and without an endpoint. Credentials expire once on the way.
+// TestAsOnAWS uses the configuration for AWS with another server: TLS, the SDK's checksums, and no
+// endpoint. The credentials expire once.
 func TestAsOnAWS(t *testing.T) {
 	server := testcloud.RequireVersity(t)
 	bucket := testcloud.NewBucket(t, server.URL, server.Root, true)
@@ -25,7 +25,7 @@ func TestAsOnAWS(t *testing.T) {
 	}
 	front := httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(u)
-		r.Out.Host = r.In.Host // what was signed
+		r.Out.Host = r.In.Host // the signed host
 	}})
 	t.Cleanup(front.Close)
 	t.Cleanup(aws.TakeForAWS("127.0.0.1"))

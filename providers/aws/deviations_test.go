@@ -6,8 +6,8 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// Where a server is known not to do what AWS documents, by clause of the contract. Each
-// entry is asserted to hold still, and holds for the version named.
+// The known deviations of servers from AWS, by clause of the contract. The tests assert that each
+// still exists. Each is known for the named version.
 const (
 	knownRGW     = "16.2.15"
 	knownVersity = "1.8.0"
@@ -42,15 +42,15 @@ var (
 	}
 )
 
-// known says when a server is of another version than the one that was looked at.
-func known(t *testing.T, server, is, want string) {
+// known logs a server whose version differs from the examined one.
+func known(t *testing.T, server, version, want string) {
 	t.Helper()
-	if is != want {
-		t.Logf("this is %s %s, and the deviations are those of %s", server, is, want)
+	if version != want {
+		t.Logf("this is %s %s, and the deviations are those of %s", server, version, want)
 	}
 }
 
-// deviating takes the deviations out of the claims.
+// deviating returns the claims without the deviations.
 func deviating(claims []string, deviations map[string]string) []string {
 	var not []string
 	for c := range deviations {
@@ -59,26 +59,26 @@ func deviating(claims []string, deviations map[string]string) []string {
 	return without(claims, not...)
 }
 
-// weedIsolation is where the matrix meets SeaweedFS.
+// weedIsolation contains the deviations of SeaweedFS in the isolation matrix.
 var weedIsolation = deviations{
-	// s3_constants: IsValidObjectKey refuses them, because a key is the path of a file.
+	// s3_constants: IsValidObjectKey rejects these keys, because a key is the path of a file.
 	unkept: map[string]string{
 		"own, dots":            "a segment of dots is refused",
 		"dots before":          "a segment of dots is refused",
 		"dots to own":          "a segment of dots is refused",
 		"other's, dots to own": "a segment of dots is refused",
 	},
-	// iam/policy: awsIAMMatch compares a resource without case, as AWS does actions alone: two
-	// tenants whose ids differ in nothing but case are one. The condition on s3:prefix is
-	// compared with case, so nothing there is listed, and DeleteObjectVersion is not granted.
+	// iam/policy: awsIAMMatch ignores case in a resource, while AWS ignores it only in actions. Two
+	// tenants whose ids differ only in case are therefore the same. The condition on s3:prefix is
+	// case-sensitive, so nothing is listed. DeleteObjectVersion is not granted.
 	letIn: map[string][]string{
 		"own id, upper case": {
 			"PUT", "GET", "HEAD", "GET of a version", "begin", "part", "complete", "list of parts", "abort",
 			"copy", "copy of a part", "DELETE", "alone", "first", "with one of its own", "delete",
 		},
 	},
-	// Slashes that follow each other are one: a key with two is that of another object of the
-	// actor's own, and is listed under the name of that.
+	// Consecutive slashes are treated as one. A key with two slashes is the key of another object
+	// of the actor, and a listing shows it with that name.
 	cells: map[string]string{
 		"create, own, slash twice: PUT":              "PreconditionFailed",
 		"list, own, slash twice: is listed":          other,
@@ -86,21 +86,22 @@ var weedIsolation = deviations{
 	},
 }
 
-// weedDocuments is what SeaweedFS says to the printed documents for AWS and to the statements of
-// the bucket policy; it takes the role policy as it is. The statements about the role that it
-// takes deny nothing: s3api/policy_engine has no aws:PrincipalArn and no aws:PrincipalTag, and
-// iam/policy has no ArnEquals and no NotResource. What isolates tenants is the role policy.
+// weedDocuments contains the errors of SeaweedFS for the printed documents and for the statements
+// of the bucket policy. It accepts the role policy unchanged. The statements about the role that it
+// accepts deny nothing: s3api/policy_engine has no aws:PrincipalArn and no aws:PrincipalTag, and
+// iam/policy has no ArnEquals and no NotResource. Only the role policy isolates tenants.
 var weedDocuments = map[string]struct{ code, reason string }{
-	// iam/policy: validateStatementWithType; what else the statement asks for, the audience as
-	// HOST:aud and the tag as aws:RequestTag, is not known to its trust policies either, but
-	// the audience as oidc:aud is.
+	// iam/policy: validateStatementWithType. Its trust policies do not support the other conditions
+	// of the statement either, which are the audience as HOST:aud and the tag as aws:RequestTag.
+	// They support the audience as oidc:aud.
 	"trust policy": {"MalformedPolicyDocument", "sts:TagSession is no action of a trust policy"},
-	// s3api/policy_engine: validateStatement wants an Action.
+	// s3api/policy_engine: validateStatement requires an Action.
 	"bucket policy":    {"InvalidPolicyDocument", "for its statement DenyBucketItself"},
 	"DenyBucketItself": {"InvalidPolicyDocument", "there is no NotAction"},
 }
 
-// weedGrants is the code that a tenant gets for what no policy grants; AWS says AccessDenied.
+// weedGrants contains the error codes for requests that no policy grants. In AWS, all are
+// AccessDenied.
 var weedGrants = map[string]string{
 	"GetObjectTagging": "AccessDenied", "PutObjectTagging": "AccessDenied", "DeleteObjectTagging": "AccessDenied",
 	"GetObjectAcl": "AccessDenied", "PutObjectAcl": "AccessDenied", "PutObjectRetention": "AccessDenied",

@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// roundTrip stores and reads a small value and a large one.
+// roundTrip writes and reads a small and a large value.
 func roundTrip(t *testing.T, s *vault.Store) {
 	t.Helper()
 	v := newVault(t, s, "acme")
@@ -43,8 +43,8 @@ func roundTrip(t *testing.T, s *vault.Store) {
 	}
 }
 
-// TestRewrittenEncoding: a proxy in front of a server may rewrite Accept-Encoding, since it is not
-// signed.
+// TestRewrittenEncoding: a proxy may rewrite Accept-Encoding, because the signature does not cover
+// it.
 func TestRewrittenEncoding(t *testing.T) {
 	t.Parallel()
 	for name, tc := range realServers(t) {
@@ -69,7 +69,7 @@ func TestRewrittenEncoding(t *testing.T) {
 	}
 }
 
-// TestEncryptionHeaders: each request that stores an object asks for encryption, and no other.
+// TestEncryptionHeaders: exactly the requests that store an object have the encryption headers.
 func TestEncryptionHeaders(t *testing.T) {
 	t.Parallel()
 	const sse, key = "X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"
@@ -114,7 +114,7 @@ func TestEncryptionHeaders(t *testing.T) {
 	}
 }
 
-// TestStaleProfile: who brings credentials needs no profile.
+// TestStaleProfile: a caller with credentials does not need the profile.
 func TestStaleProfile(t *testing.T) {
 	server := testcloud.RequireVersity(t)
 	bucket := testcloud.NewBucket(t, server.URL, server.Root, true)
@@ -133,7 +133,7 @@ func TestStaleProfile(t *testing.T) {
 			}
 			front := httptest.NewTLSServer(proxyTo(t, server.URL))
 			t.Cleanup(front.Close)
-			t.Setenv("AWS_CA_BUNDLE", caFile(t, front)) // of the environment, which still counts
+			t.Setenv("AWS_CA_BUNDLE", caFile(t, front)) // from the environment, which is still used
 			roundTrip(t, open(t, aws.Config{Bucket: bucket, Endpoint: front.URL, Static: static(server.Root)}))
 		})
 	}
@@ -147,12 +147,12 @@ func proxyTo(t *testing.T, upstream string) http.Handler {
 	}
 	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(u)
-		r.Out.Host = r.In.Host // what was signed
+		r.Out.Host = r.In.Host // the signed host
 	}}
 }
 
-// TestEnvironmentEndpoint: an endpoint of the environment leads to the same requests as one of the
-// configuration.
+// TestEnvironmentEndpoint: an endpoint from the environment causes the same requests as one from
+// the configuration.
 func TestEnvironmentEndpoint(t *testing.T) {
 	server := testcloud.RequireVersity(t)
 	bucket := testcloud.NewBucket(t, server.URL, server.Root, true)
@@ -176,7 +176,7 @@ func TestEnvironmentEndpoint(t *testing.T) {
 	}
 }
 
-// TestEnvironmentEndpoints: AWS's own are left to the SDK.
+// TestEnvironmentEndpoints: the SDK handles the endpoints of AWS in the environment.
 func TestEnvironmentEndpoints(t *testing.T) {
 	for _, tc := range []struct {
 		env     map[string]string

@@ -19,16 +19,17 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A strict server takes what one of the services takes, and refuses the rest as it does.
+// A strict server accepts only what one of the services accepts, and returns that service's errors
+// otherwise.
 type strict struct {
 	mu          sync.Mutex
 	objects     map[string]bool
-	sums        bool                             // an error for a body without Content-MD5, or with a newer checksum
-	multiDelete func(w http.ResponseWriter)      // the refusal of DeleteObjects; nil: it works
-	versions    func(w http.ResponseWriter)      // the refusal of ListObjectVersions; nil: there are none
-	deleteOne   func(w http.ResponseWriter) bool // whether it refused a DeleteObject
-	asked       map[string]int                   // requests by what they are
-	headers     map[string][]http.Header         // of those with a body
+	sums        bool                             // a body without Content-MD5, or with a newer checksum, is an error
+	multiDelete func(w http.ResponseWriter)      // the error of DeleteObjects; nil means that it is supported
+	versions    func(w http.ResponseWriter)      // the error of ListObjectVersions; nil means an empty list
+	deleteOne   func(w http.ResponseWriter) bool // reports whether it refused a DeleteObject
+	requests    map[string]int                   // number of requests by kind
+	headers     map[string][]http.Header         // headers of requests with a body
 }
 
 func (s *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -56,7 +57,7 @@ func (s *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodDelete:
 		op = "DeleteObject"
 	}
-	s.asked[op]++
+	s.requests[op]++
 	s.headers[op] = append(s.headers[op], r.Header.Clone())
 	if s.sums && (op == "PutObject" || op == "UploadPart" || op == "DeleteObjects") {
 		sum := md5.Sum(body)
@@ -116,7 +117,7 @@ func (s *strict) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func newStrict(t *testing.T) (*strict, *vault.Vault) {
 	t.Helper()
-	s := &strict{objects: make(map[string]bool), asked: make(map[string]int), headers: make(map[string][]http.Header)}
+	s := &strict{objects: make(map[string]bool), requests: make(map[string]int), headers: make(map[string][]http.Header)}
 	return s, newVault(t, answering(t, s.ServeHTTP), "acme")
 }
 
@@ -129,8 +130,8 @@ func (s *strict) fill(t *testing.T, v *vault.Vault) {
 	}
 }
 
-// TestContentMD5: a server that is not AWS gets Content-MD5, which all know and some demand, and none
-// of the newer checksums, which some refuse.
+// TestContentMD5: a server that is not AWS gets Content-MD5, which all servers support and some
+// require. It gets no newer checksums, which some reject.
 func TestContentMD5(t *testing.T) {
 	t.Parallel()
 	s, v := newStrict(t)
@@ -146,13 +147,13 @@ func TestContentMD5(t *testing.T) {
 	if _, err := v.Teardown(t.Context(), nil); err != nil || len(s.objects) > 0 {
 		t.Errorf("teardown: %v, and %v is left", err, s.objects)
 	}
-	if s.asked["DeleteObjects"] != 1 || s.asked["DeleteObject"] != 0 || s.asked["UploadPart"] != 6 {
-		t.Errorf("requests: %v", s.asked)
+	if s.requests["DeleteObjects"] != 1 || s.requests["DeleteObject"] != 0 || s.requests["UploadPart"] != 6 {
+		t.Errorf("requests: %v", s.requests)
 	}
 }
 
-// TestAWSChecksums: an endpoint of AWS that was named gets the SDK's checksums, as AWS does without
-// one: a bucket with Object Lock refuses a write that has none.
+// TestAWSChecksums: with an explicit endpoint of AWS, requests have the SDK's checksums, as without
+// an endpoint. A bucket with Object Lock rejects a write without a checksum.
 func TestAWSChecksums(t *testing.T) {
 	defer aws.TakeForAWS("127.0.0.1")()
 	s, v := newStrict(t)
@@ -175,8 +176,8 @@ func TestAWSChecksums(t *testing.T) {
 	}
 }
 
-// TestNoMultiDelete: where a server has no DeleteObjects, or wants something else of it, objects are
-// deleted one by one, and it is not asked for again.
+// TestNoMultiDelete: if a server does not support DeleteObjects, or rejects the request, objects
+// are deleted one by one, and the server does not get another DeleteObjects.
 func TestNoMultiDelete(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -194,39 +195,40 @@ func TestNoMultiDelete(t *testing.T) {
 					t.Errorf("teardown: %+v, %v, and %v is left", result, err, s.objects)
 				}
 			}
-			if s.asked["DeleteObjects"] != 1 || s.asked["DeleteObject"] != 6 {
-				t.Errorf("requests: %v", s.asked)
+			if s.requests["DeleteObjects"] != 1 || s.requests["DeleteObject"] != 6 {
+				t.Errorf("requests: %v", s.requests)
 			}
 		})
 	}
-	// One that others have removed is gone, and one that may not be removed is named.
+	// An object that another writer has deleted is not an error. An object that cannot be deleted
+	// is reported.
 	s, v := newStrict(t)
 	s.fill(t, v)
 	s.multiDelete = func(w http.ResponseWriter) { refuse(w, 501, "NotImplemented") }
 	s.deleteOne = func(w http.ResponseWriter) bool {
-		switch s.asked["DeleteObject"] {
+		switch s.requests["DeleteObject"] {
 		case 1:
 			refuse(w, 404, "NoSuchKey")
 		case 2:
 			refuse(w, 403, "AccessDenied")
 		}
-		return s.asked["DeleteObject"] < 3
+		return s.requests["DeleteObject"] < 3
 	}
 	result, err := v.Teardown(t.Context(), nil)
 	if !errors.Is(err, vault.ErrPartial) || !errors.Is(err, vault.ErrPermission) || result.Deleted != 2 || result.NotRemoved != 1 {
 		t.Errorf("teardown: %+v, %v", result, err)
 	}
-	// A refusal of the right is none of the request.
+	// A missing permission is not a missing feature.
 	s, v = newStrict(t)
 	s.fill(t, v)
 	s.multiDelete = func(w http.ResponseWriter) { refuse(w, 403, "AccessDenied") }
-	if _, err := v.Teardown(t.Context(), nil); !errors.Is(err, vault.ErrPermission) || s.asked["DeleteObject"] != 0 {
-		t.Errorf("teardown: %v after %v", err, s.asked)
+	if _, err := v.Teardown(t.Context(), nil); !errors.Is(err, vault.ErrPermission) || s.requests["DeleteObject"] != 0 {
+		t.Errorf("teardown: %v after %v", err, s.requests)
 	}
 }
 
-// TestNoVersions: a server that has no list of versions, or does not understand the request for it,
-// hinders no teardown but one that is to purge.
+// TestNoVersions: if a server does not support lists of versions, or does not understand the
+// request, a teardown fails only if it must purge.
 func TestNoVersions(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -253,7 +255,7 @@ func TestNoVersions(t *testing.T) {
 	}
 }
 
-// TestRealMD5 has real servers take Content-MD5 on every request that has it.
+// TestRealMD5: real servers accept Content-MD5 on every request that has it.
 func TestRealMD5(t *testing.T) {
 	t.Parallel()
 	for name, tc := range realServers(t) {
@@ -272,7 +274,7 @@ func TestRealMD5(t *testing.T) {
 					t.Errorf("%v has a CRC32", r)
 				}
 			}
-			if sent < 5 { // an object, three parts, a multi-delete
+			if sent < 5 { // an object, three parts and a multi-delete
 				t.Errorf("%d requests had Content-MD5", sent)
 			}
 		})

@@ -57,7 +57,7 @@ func configuredEndpoint(cfg aws.Config) string {
 
 // errAccessPoint returns the error for the ARN of an access point in place of a bucket.
 func errAccessPoint() error {
-	return &configError{"the ARN of an access point is no name of a bucket: use the alias of the access point, which ends in -s3alias (aws s3control get-access-point shows it)"}
+	return &configError{"the ARN of an access point cannot be used as the name of a bucket: use the alias of the access point, which ends in -s3alias (aws s3control get-access-point shows it)"}
 }
 
 // A configError is a [vault.ErrConfig] with a text.

@@ -25,7 +25,7 @@ import (
 
 var keys = []envelope.KeySource{kek.InsecureFixed()}
 
-// answering opens a store whose server answers as handler does.
+// answering opens a store whose server is the handler.
 func answering(t *testing.T, handler http.HandlerFunc, with ...aws.Config) *vault.Store {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -37,7 +37,7 @@ func answering(t *testing.T, handler http.HandlerFunc, with ...aws.Config) *vaul
 	return open(t, c)
 }
 
-// open opens a store that is closed when the test ends.
+// open opens a store and closes it at the end of the test.
 func open(t *testing.T, c aws.Config) *vault.Store {
 	t.Helper()
 	if c.Static == nil && c.Identity == nil && c.Bucket == "bucket" {
@@ -69,7 +69,7 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	fmt.Fprintf(w, "<?xml version=\"1.0\"?>\n<Error><Code>%s</Code><Message>no</Message><RequestId>REQ1</RequestId></Error>", code)
 }
 
-// TestKinds answers with each code that S3 has for what a user can do something about.
+// TestKinds responds with each S3 error code that a user can act on.
 func TestKinds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -98,7 +98,7 @@ func TestKinds(t *testing.T) {
 		{301, "PermanentRedirect", "a b;c", vault.ErrUnavailable, vault.WrongRegion, ""},
 		{400, "AuthorizationHeaderMalformed", "eu-west-1", vault.ErrUnavailable, vault.WrongRegion, "eu-west-1"},
 		{507, "InsufficientStorage", "", vault.ErrNoSpace, vault.QuotaExceeded, ""},
-		// Servers that are not AWS: a status and no code that anybody knows.
+		// Servers that are not AWS may send a status with an unknown code.
 		{401, "Whatever", "", vault.ErrUnauthenticated, vault.CredentialsRejected, ""},
 		{403, "Whatever", "", vault.ErrPermission, vault.AccessDenied, ""},
 		{429, "Whatever", "", vault.ErrUnavailable, vault.Throttled, ""},
@@ -132,7 +132,7 @@ func TestKinds(t *testing.T) {
 				if !errors.As(err, &cause) || cause.Reason != tc.reason || cause.Detail != tc.detail {
 					t.Errorf("%s: %v has the cause %+v, want reason %v, detail %q", op, err, cause, tc.reason, tc.detail)
 				}
-				// A response with which the service did nothing is reported as certain.
+				// If the response shows that the service did nothing, the outcome is certain.
 				if unsure := errors.Is(err, vault.ErrUnsure); unsure && (op == "get" || tc.status < 500 || tc.code == "SlowDown") {
 					t.Errorf("%s: %v: the outcome is certain", op, err)
 				}
@@ -144,7 +144,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestThrottled: a write that gets SlowDown waits and is sent again.
+// TestThrottled: after SlowDown, a write waits and is sent again.
 func TestThrottled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -170,8 +170,8 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// TestNotSent fails before a request that could store anything was made: that is no
-// reason to be unsure.
+// TestNotSent: if an operation fails before any request that could store something, the outcome is
+// certain.
 func TestNotSent(t *testing.T) {
 	t.Parallel()
 	noToken, err := federation.ParseSource("file:"+t.TempDir()+"/none", nil)
@@ -212,8 +212,8 @@ func TestNotSent(t *testing.T) {
 	}
 }
 
-// TestDeadline: a server that takes a request and does not answer ends it with the
-// context, a few seconds later, and the error is the deadline.
+// TestDeadline: if a server accepts a request and does not respond, the operation ends a few
+// seconds after the context, and the error is the deadline.
 func TestDeadline(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -235,7 +235,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// TestDeniedVersion: that an old version may not be read does not mean that there is none.
+// TestDeniedVersion: a denied read of an old version does not mean that the version does not exist.
 func TestDeniedVersion(t *testing.T) {
 	t.Parallel()
 	const key = "bots/acme/credentials/openai.enc"
@@ -255,13 +255,13 @@ func TestDeniedVersion(t *testing.T) {
 			t.Errorf("get of version %s: %v, want %v", o.Version, err, vault.ErrPermission)
 		}
 	}
-	// The current one is not listed.
+	// The current version is not looked up in a list.
 	if _, err := v.Get(t.Context(), "openai", nil); !errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrPermission) {
 		t.Errorf("get: %v, want %v", err, vault.ErrNotFound)
 	}
 }
 
-// TestEmptyObject: no bytes at all are no envelope.
+// TestEmptyObject: an empty object is not an envelope.
 func TestEmptyObject(t *testing.T) {
 	t.Parallel()
 	rgw, versity := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
@@ -282,7 +282,7 @@ func TestEmptyObject(t *testing.T) {
 	}
 }
 
-// TestBusySTS: an STS that asks for fewer requests does not refuse the token.
+// TestBusySTS: if STS is busy, it has not refused the token.
 func TestBusySTS(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -299,12 +299,12 @@ func TestBusySTS(t *testing.T) {
 	}
 }
 
-// assumed is an answer of STS.
+// assumed is a response of STS.
 const assumed = "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKIDEXAMPLE</AccessKeyId>" +
 	"<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials>" +
 	"<AssumedRoleUser><Arn>arn:aws:sts:::assumed-role/vault/objectvault</Arn></AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
 
-// TestSTSHangs: an STS that does not answer one request is asked again.
+// TestSTSHangs: if STS does not respond to a request, it is sent again.
 func TestSTSHangs(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -327,8 +327,8 @@ func TestSTSHangs(t *testing.T) {
 	}
 }
 
-// TestNoAssumedRoleUser: SeaweedFS does not say whose the credentials are, which takes nothing
-// from them.
+// TestNoAssumedRoleUser: SeaweedFS does not return the identity of the credentials, but they are
+// valid.
 func TestNoAssumedRoleUser(t *testing.T) {
 	t.Parallel()
 	begin, end := strings.Index(assumed, "<AssumedRoleUser>"), strings.Index(assumed, "</AssumeRoleWithWebIdentityResult>")
@@ -342,8 +342,8 @@ func TestNoAssumedRoleUser(t *testing.T) {
 	}
 }
 
-// TestConflictAtSTS: two first exchanges of one subject at once are a conflict for a Ceph,
-// which is gone when it is asked again.
+// TestConflictAtSTS: the first two exchanges of a subject at the same time cause a conflict in
+// Ceph. The exchange succeeds when it is sent again.
 func TestConflictAtSTS(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -364,7 +364,7 @@ func TestConflictAtSTS(t *testing.T) {
 	}
 }
 
-// TestOneExchangeFails: a token that cannot be had is no failed request, to be repeated.
+// TestOneExchangeFails: if no token is available, the exchange is not repeated.
 func TestOneExchangeFails(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -386,8 +386,8 @@ type sourceFunc func(context.Context) (federation.Token, error)
 
 func (f sourceFunc) Token(ctx context.Context) (federation.Token, error) { return f(ctx) }
 
-// TestSDKEndpoint: an endpoint that the SDK finds in the environment is held to the rule
-// for ours, and does not win over it.
+// TestSDKEndpoint: an endpoint that the SDK finds in the environment must satisfy the rules of this
+// package, and does not replace the configured one.
 func TestSDKEndpoint(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_S3", "http://192.0.2.2")
 	t.Setenv("AWS_ENDPOINT_URL_STS", "http://192.0.2.2")
@@ -405,7 +405,7 @@ func TestSDKEndpoint(t *testing.T) {
 	}
 }
 
-// TestRangeIgnored has a server that answers a range with the whole object.
+// TestRangeIgnored: the server responds to a range request with the whole object.
 func TestRangeIgnored(t *testing.T) {
 	t.Parallel()
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -418,7 +418,7 @@ func TestRangeIgnored(t *testing.T) {
 	}
 }
 
-// TestStandstill has a server that accepts a request and never answers.
+// TestStandstill: the server accepts a request and never responds.
 func TestStandstill(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})
@@ -431,8 +431,8 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// TestConfig refuses what does not make sense, before any request and without showing
-// what may be a secret.
+// TestConfig: an invalid configuration is rejected before any request, and the error contains no
+// value that may be secret.
 func TestConfig(t *testing.T) {
 	for _, tc := range []struct {
 		c    aws.Config
@@ -446,9 +446,9 @@ func TestConfig(t *testing.T) {
 		{aws.Config{Bucket: "bucket", Endpoint: "https://user:hunter2@s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "b", Endpoint: "ftp://s3.example.com"}, "endpoint is not a URL"},
 		{aws.Config{Bucket: "arn:aws:s3:eu-central-1:1:accesspoint/mine", Region: "eu-central-1"}, "alias"},
-		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "rot13"}, "sse is AES256"},
-		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "AES256", KMSKey: "k"}, "needs sse=aws:kms"},
-		{aws.Config{Bucket: "b", Region: "eu-central-1", KMSKey: "k"}, "needs sse=aws:kms"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "rot13"}, "sse must be AES256"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", SSE: "AES256", KMSKey: "k"}, "a KMS key requires sse=aws:kms"},
+		{aws.Config{Bucket: "b", Region: "eu-central-1", KMSKey: "k"}, "a KMS key requires sse=aws:kms"},
 	} {
 		_, err := aws.Open(t.Context(), tc.c)
 		if !errors.Is(err, vault.ErrConfig) || !strings.Contains(err.Error(), tc.text) || strings.Contains(err.Error(), "hunter2") {

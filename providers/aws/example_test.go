@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// With a token, and no keys of AWS anywhere.
+// With a token, and without any keys of AWS.
 func Example() {
 	ctx := context.Background()
 	exchange, err := aws.NewExchanger(ctx, aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1"})
@@ -43,11 +43,11 @@ func Example() {
 		return
 	}
 	_, err = v.Put(ctx, "openrouter", strings.NewReader("sk-or-v1-example"), nil)
-	fmt.Println(err) // there is no token here
+	fmt.Println(err) // this example has no token
 	// Output: put openrouter: not authenticated: file:/run/token: no valid identity token: no such file or directory
 }
 
-// A server that speaks S3, with keys of its own.
+// A server that supports S3, with its own keys.
 func ExampleOpen() {
 	store, err := aws.Open(context.Background(), aws.Config{
 		Bucket:   "vault",

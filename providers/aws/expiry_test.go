@@ -21,15 +21,15 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A session is that of a tenant whose credentials a proxy lets expire, while every exchange,
-// and all that the proxy lets pass, is real.
+// A session is a tenant whose credentials a proxy makes expire. All exchanges and forwarded
+// requests are real.
 type session struct {
 	*vault.Vault
 	proxy     *testcloud.Proxy
 	owner     *s3.Client
 	bucket    string
 	exchanges atomic.Int32
-	reads     atomic.Int32 // of the token file
+	reads     atomic.Int32 // number of reads of the token file
 }
 
 const expiringTenant = "0x00000000000000000000000000000000000000e1"
@@ -70,7 +70,7 @@ func newSession(t *testing.T) *session {
 	}
 	token := filepath.Join(t.TempDir(), "token")
 	claims := testcloud.AgentClaims(expiringTenant)
-	claims.Subject += "/" + s.bucket // a subject a test: they run at once, and Ceph has one user for it
+	claims.Subject += "/" + s.bucket // a different subject for each parallel test, because Ceph creates a user for it
 	if err := os.WriteFile(token, []byte(issuer.Mint(claims)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +89,8 @@ func newSession(t *testing.T) *session {
 	return s
 }
 
-// refreshed checks that there were two exchanges, with a token read for each, and that
-// the first credentials did expire.
+// refreshed checks that there were two exchanges with two reads of the token, and that the first
+// credentials expired.
 func (s *session) refreshed(t *testing.T) {
 	t.Helper()
 	expired := 0
@@ -104,7 +104,7 @@ func (s *session) refreshed(t *testing.T) {
 	}
 }
 
-// TestExpiryInList lets the credentials expire on the second of three pages.
+// TestExpiryInList: the credentials expire on the second of three pages.
 func TestExpiryInList(t *testing.T) {
 	t.Parallel()
 	s := newSession(t)
@@ -150,7 +150,7 @@ func TestExpiryInList(t *testing.T) {
 	s.refreshed(t)
 }
 
-// noise is n bytes that come again for the same seed.
+// noise returns n bytes that depend only on the seed.
 func noise(seed uint64, n int64) io.Reader {
 	var key [32]byte
 	key[0] = byte(seed)
@@ -166,13 +166,12 @@ func sum(t *testing.T, r io.Reader) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
-// isComplete reports whether a request makes the parts of an upload one object.
+// isComplete reports whether a request completes a multipart upload.
 func isComplete(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
 }
 
-// TestExpiryInUpload lets the credentials expire between the parts of 64 MiB, and
-// when the parts are made an object.
+// TestExpiryInUpload: the credentials expire between the parts of 64 MiB, and at the complete.
 func TestExpiryInUpload(t *testing.T) {
 	t.Parallel()
 	const size = 64 << 20
@@ -205,8 +204,8 @@ func TestExpiryInUpload(t *testing.T) {
 	}
 }
 
-// TestExpiryInDownload cuts a download of 64 MiB once its credentials have expired: it
-// goes on with new ones.
+// TestExpiryInDownload: a download of 64 MiB is interrupted after its credentials have expired. It
+// continues with new ones.
 func TestExpiryInDownload(t *testing.T) {
 	t.Parallel()
 	const size = 64 << 20
@@ -233,7 +232,7 @@ func TestExpiryInDownload(t *testing.T) {
 	s.refreshed(t)
 }
 
-// noOrphans checks, as the owner of the bucket, that no upload was left behind.
+// noOrphans checks, as the owner of the bucket, that no multipart upload remains.
 func noOrphans(t *testing.T, owner *s3.Client, bucket string) {
 	t.Helper()
 	out, err := owner.ListMultipartUploads(context.Background(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
@@ -245,7 +244,7 @@ func noOrphans(t *testing.T, owner *s3.Client, bucket string) {
 	}
 }
 
-// TestNoOrphans breaks uploads off in every way: no parts are left.
+// TestNoOrphans: no parts remain after an upload fails, in any way.
 func TestNoOrphans(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -316,7 +315,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("the disk is on fire") }
 
-// reading calls f when it is read, and is empty.
+// A reading is an empty reader that calls the function when it is read.
 type reading func()
 
 func (f reading) Read([]byte) (int, error) { f(); return 0, io.EOF }

@@ -1,7 +1,7 @@
 package aws
 
-// TakeForAWS has the tests of this package take a host for one of AWS until the function that it
-// returns is called.
+// TakeForAWS makes this package treat a host as one of AWS, until the test calls the returned
+// function.
 func TakeForAWS(host string) (end func()) {
 	before := awsHosts
 	awsHosts = append(append([]string(nil), before...), host)

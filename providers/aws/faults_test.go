@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestLostAnswers has a server carry out a request, or not, and the client hear
-// something else. What a vault says must be true.
+// TestLostAnswers: the server applies a request or not, and the client gets another response. The
+// result of the vault must match the state of the store.
 func TestLostAnswers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -26,8 +26,8 @@ func TestLostAnswers(t *testing.T) {
 	faults := []struct {
 		name  string
 		fault func() *testcloud.Fault
-		lost  bool // the server never hears of it
-		large bool // for uploads in parts only
+		lost  bool // the server never receives the request
+		large bool // only for multipart uploads
 	}{
 		{"answered 500 and applied", func() *testcloud.Fault { return testcloud.ApplyThen(500, internal) }, false, false},
 		{"answered 500 and not applied", func() *testcloud.Fault { return testcloud.RespondBefore(500, internal) }, true, false},
@@ -41,7 +41,7 @@ func TestLostAnswers(t *testing.T) {
 		size int64
 		hit  func(*http.Request) bool
 		o    func(revision int64) *vault.PutOptions
-		old  bool // something is there
+		old  bool // an object exists before
 	}{
 		{"put", small, isPut, func(int64) *vault.PutOptions { return nil }, true},
 		{"create", small, isPut, func(int64) *vault.PutOptions { return &vault.PutOptions{Create: true} }, false},
@@ -72,9 +72,9 @@ func TestLostAnswers(t *testing.T) {
 				if !done.Load() {
 					t.Fatal("nothing was lost")
 				}
-				// A long value streams, and cannot be sent again.
+				// A long value is streamed, and cannot be sent again.
 				if f.lost && tc.size == large {
-					// The request may yet be applied: that nothing is there proves nothing.
+					// The request may be applied later, so a missing object proves nothing.
 					if !errors.Is(err, vault.ErrUnsure) {
 						t.Errorf("put: %v, want %v", err, vault.ErrUnsure)
 					}
@@ -107,7 +107,8 @@ func TestLostAnswers(t *testing.T) {
 	t.Cleanup(func() { noOrphans(t, owner, bucket) })
 }
 
-// loseOne has a fault happen to the first request that hit knows, and says when it has.
+// loseOne injects a fault into the first request that hit accepts, and returns a function that
+// reports whether this has happened.
 func loseOne(p *testcloud.Proxy, hit func(*http.Request) bool, fault func() *testcloud.Fault) *atomic.Bool {
 	done := new(atomic.Bool)
 	p.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
@@ -121,7 +122,7 @@ func loseOne(p *testcloud.Proxy, hit func(*http.Request) bool, fault func() *tes
 
 func isPut(r *http.Request) bool { return r.Method == http.MethodPut }
 
-// TestLostDeletion: a deletion whose answer is lost is made again, and has taken place.
+// TestLostDeletion: if the response to a deletion is lost, the deletion is repeated, and succeeds.
 func TestLostDeletion(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -145,7 +146,7 @@ func TestLostDeletion(t *testing.T) {
 	}
 }
 
-// TestChecksums: a server that is not AWS gets none that it need not have.
+// TestChecksums: a server that is not AWS gets only the checksums that are required.
 func TestChecksums(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)

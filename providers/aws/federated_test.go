@@ -13,10 +13,10 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// federatedPlain is what a tenant is promised under its own policy: all that AWS
-// documents, but that a HEAD of what is not there is denied, so that a delete through
-// the portable bucket cannot tell. Package vault deletes otherwise. A server that does
-// not answer is the same for every caller, and slow to try: TestConformanceRGW does.
+// federatedPlain contains the clauses for a tenant under its own policy. These are the clauses of
+// AWS, except that a HEAD of a missing object is denied, so a delete through the portable bucket
+// cannot detect a missing object. Package vault deletes in another way. An unreachable server
+// behaves the same for every caller and takes long to test, so only TestConformanceRGW tests it.
 var federatedPlain = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -26,12 +26,11 @@ var federatedPlain = []string{
 	"errors", "errors-denied", "errors-expired", "close", "no-secrets",
 }
 
-// federatedVersioned is the same in a bucket with versioning, where the policy allows
-// to purge; by default it does not.
+// federatedVersioned contains the clauses for a bucket with versioning, where the policy allows
+// purge. By default it does not.
 var federatedVersioned = append(without(federatedPlain), "history", "history-overwriters", "versions", "purge")
 
-// TestConformanceFederated runs the suite as a tenant who came with a token, under the
-// policy that is printed for tenants.
+// TestConformanceFederated runs the suite as a tenant with a token, under the printed policies.
 func TestConformanceFederated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the suite has run with the keys of an owner")
@@ -65,10 +64,11 @@ func conformFederated(t *testing.T, server string, s *site, versioned bool, clai
 	}
 	open := func(endpoint string, identity func() *federation.Provider) func(context.Context) (*vault.Store, error) {
 		return func(ctx context.Context) (*vault.Store, error) {
-			return aws.Open(ctx, aws.Config{Bucket: s.bucket, Endpoint: endpoint, Identity: identity(), Timeout: patience})
+			return aws.Open(ctx, aws.Config{Bucket: s.bucket, Endpoint: endpoint, Identity: identity(), Timeout: silentTimeout})
 		}
 	}
-	// Another process that was logged in: it has credentials, and no token yet.
+	// The second client is another process after a login: it has credentials, and has not read a
+	// token.
 	loggedIn := func(c federation.Credentials) func() *federation.Provider {
 		return func() *federation.Provider {
 			return federation.NewProvider(fromFile(t, token), exchange, &federation.Options{Cached: &c})
@@ -82,7 +82,7 @@ func conformFederated(t *testing.T, server string, s *site, versioned bool, clai
 		Denied:  open(s.URL, loggedIn(other)),
 		Expired: open(expiring(t, s.URL), loggedIn(creds)),
 		Secrets: []string{token, creds.SecretKey.Reveal(), creds.SessionToken.Reveal()},
-		Below:   true, // all that the tenant may write is below a directory, and to the policy a path is a string
+		Below:   true, // the tenant may write only below a directory, and the policy compares strings
 		Large:   large,
 		Timeout: 5 * time.Minute,
 	})

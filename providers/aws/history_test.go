@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// An entry of a listing of versions; a delete marker has no size.
+// An entry is an entry of a list of versions. A delete marker has no size.
 func entry(kind, key, id, modified string, latest bool) string {
 	size := ""
 	if kind == "Version" {
@@ -22,8 +22,8 @@ func entry(kind, key, id, modified string, latest bool) string {
 		kind, key, id, modified, latest, size)
 }
 
-// TestVersionsInOrder: S3 mixes versions and delete markers, newest first, and the
-// SDK takes them apart.
+// TestVersionsInOrder: S3 lists versions and delete markers together, newest first. The SDK
+// separates them.
 func TestVersionsInOrder(t *testing.T) {
 	const key = "bots/acme/credentials/a.enc"
 	for name, tc := range map[string]struct {
@@ -34,7 +34,7 @@ func TestVersionsInOrder(t *testing.T) {
 			entry("Version", key, "5", "01", true) + entry("DeleteMarker", key, "4", "01", false) + entry("Version", key, "3", "01", false) +
 				entry("DeleteMarker", key, "2", "01", false) + entry("Version", key, "1", "01", false),
 		}, "5+ 4x 3 2x 1"},
-		// The time of an upload in parts is when it began.
+		// The time of a multipart upload is the time of its initiate.
 		"mixed, with a time that is no order": {[]string{
 			entry("Version", key, "3", "01", true) + entry("DeleteMarker", key, "2", "09", false) + entry("Version", key, "1", "05", false),
 		}, "3+ 2x 1"},
@@ -85,7 +85,7 @@ func TestVersionsInOrder(t *testing.T) {
 	}
 }
 
-// TestVersionsMalformed lists what no server should answer.
+// TestVersionsMalformed uses lists that no server should return.
 func TestVersionsMalformed(t *testing.T) {
 	for name, body := range map[string]string{
 		"no XML":             "<ListVersionsResult><IsTruncated>",
@@ -106,13 +106,13 @@ func TestVersionsMalformed(t *testing.T) {
 	}
 }
 
-// TestConcurrentConditions: S3 answers 409 when another conditional write was under way,
-// which does not tell whether the condition holds.
+// TestConcurrentConditions: if another conditional write is in progress, S3 responds with 409, and
+// the client does not know whether the condition is true.
 func TestConcurrentConditions(t *testing.T) {
 	fill := func(w io.Writer) error { _, err := io.WriteString(w, "value"); return err }
 	for _, tc := range []struct {
 		name   string
-		etag   string // of the object after that; "" for none
+		etag   string // etag of the object afterwards, or ""
 		create error
 		swap   error
 	}{

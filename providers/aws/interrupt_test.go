@@ -18,12 +18,13 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestUnfinishedUpload: parts that could not be removed are reported, whatever ended the write.
+// TestUnfinishedUpload: parts that could not be removed are reported, whatever the result of the
+// write.
 func TestUnfinishedUpload(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name   string
-		refuse string // the code of the response to the end of the upload
+		refuse string // code of the response to the complete
 		status int
 		o      vault.PutOptions
 		end    bool // the context ends while the second part is sent
@@ -82,8 +83,8 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// TestInterruptedStart: a caller who gives up while the response to the start of an upload is under
-// way leaves no upload behind.
+// TestInterruptedStart: if the caller gives up before the response to an initiate arrives, no
+// multipart upload remains.
 func TestInterruptedStart(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)

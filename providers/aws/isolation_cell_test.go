@@ -18,40 +18,40 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A place is one key, and who it belongs to.
+// A place is a key with its owner.
 type place struct {
 	name string
-	own  bool   // the actor's, whatever it looks like
-	key  string // of the object there
-	list string // a prefix that holds the key
-	// keeper is the client of whom the place belongs to.
+	own  bool   // belongs to the actor, whatever the key looks like
+	key  string // key of the object
+	list string // a prefix of the key
+	// keeper is the client of the owner of the place.
 	keeper *s3.Client
-	// vault and called are how the actor reaches the place through a vault over its own
-	// store; nil where no name leads there.
+	// vault and called are the vault and the name with which the actor uses the place. They are
+	// empty if no name leads there.
 	vault  *vault.Vault
 	called vault.Name
 
-	sealed *member // puts the seed as a vault does; nil: keeper puts it
-	empty  bool    // nothing is seeded
+	sealed *member // writes the seed with a vault; nil means that keeper writes it
+	empty  bool    // there is no seed
 
-	value   []byte // of the seed, as it is stored
-	version string // of the seed
-	upload  string // that the keeper has begun
+	value   []byte // the stored bytes of the seed
+	version string // version of the seed
+	upload  string // multipart upload that the keeper has started
 }
 
-// places are the actor's own, those of the others, and those that look as if they were
-// the actor's.
+// places returns places of the actor, places of the others, and places that look like the actor's
+// but are not.
 func (s *site) places(t *testing.T, actor *member, others ...*member) []*place {
 	a, b := "bots/"+string(actor.tenant), "bots/"+string(others[0].tenant)
 	list := []*place{
 		{name: "own", own: true, key: a + "/credentials/own.enc", list: a + "/credentials/", vault: actor.Vault, called: "own"},
-		// S3 has no directories: these are keys of the actor's, and nothing but themselves.
+		// S3 has no directories, so these are normal keys of the actor.
 		{name: "own, dots", own: true, key: a + "/../" + string(others[0].tenant) + "/credentials/seed.enc", list: a + "/../"},
 		{name: "own, percent dots", own: true, key: a + "/credentials/%2e%2e/%2e%2e/" + string(others[0].tenant) + "/credentials/seed.enc", list: a + "/credentials/%2e%2e/"},
 		{name: "own, percent slash", own: true, key: a + "/..%2F" + string(others[0].tenant) + "%2Fcredentials%2Fseed.enc", list: a + "/..%2F"},
 		{name: "own, gocloud escape", own: true, key: a + "/credentials/__0x2e____0x2e____0x2f__seed.enc", list: a + "/credentials/__0x2e__"},
 		{name: "own, slash twice", own: true, key: a + "//credentials/own.enc", list: a + "//"},
-		// And the same as a vault writes them.
+		// The same names as a vault writes them.
 		{name: "own, a name of percent dots", own: true, key: a + "/credentials/%252e%252e/seed.enc", list: a + "/credentials/", vault: actor.Vault, called: "%2e%2e/seed"},
 		{name: "own, a name of gocloud escapes", own: true, key: a + "/credentials/_%5F0x2e_%5F_%5F0x2f_%5Fseed.enc", list: a + "/credentials/", vault: actor.Vault, called: "__0x2e____0x2f__seed"},
 	}
@@ -83,7 +83,7 @@ func (s *site) places(t *testing.T, actor *member, others ...*member) []*place {
 		p.keeper = s.owner
 		list = append(list, p)
 	}
-	// The other one may write this, and the end of it is the actor's own.
+	// The other tenant may write this key, whose end looks like a key of the actor.
 	list = append(list, &place{name: "other's, dots to own", key: b + "/../" + string(actor.tenant) + "/credentials/own.enc", list: b + "/../", keeper: others[0].raw})
 	for _, p := range list {
 		if p.own {
@@ -93,7 +93,7 @@ func (s *site) places(t *testing.T, actor *member, others ...*member) []*place {
 	return list
 }
 
-// seed puts something where others are, and begins an upload there.
+// seed writes an object to a place, and starts a multipart upload there.
 func (p *place) seed(t *testing.T, s *site) {
 	t.Helper()
 	ctx := t.Context()
@@ -109,7 +109,7 @@ func (p *place) seed(t *testing.T, s *site) {
 	case s.deviations.unkept[p.name] != "":
 		p.empty = true
 		_, err := p.keeper.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &p.key, Body: strings.NewReader("what is at " + p.key)})
-		if !is(err, "InvalidRequest") {
+		if !hasCode(err, "InvalidRequest") {
 			t.Errorf("%s: the server is known not to hold such a key (%s), and says %v", p.name, s.deviations.unkept[p.name], err)
 		}
 		return
@@ -132,7 +132,7 @@ func (p *place) seed(t *testing.T, s *site) {
 	p.upload = *up.UploadId
 }
 
-// verify has the keeper of a place find everything as it left it, the upload included.
+// verify checks that the object and the multipart upload of the keeper have not changed.
 func (p *place) verify(t *testing.T, s *site) {
 	t.Helper()
 	ctx := t.Context()
@@ -144,7 +144,7 @@ func (p *place) verify(t *testing.T, s *site) {
 			t.Errorf("%s: its keeper reads %d bytes of version %s, %v; want %d of %s", p.name, len(got), version, err, len(p.value), p.version)
 		}
 	}
-	if p.keeper == s.owner { // tenants may not ask
+	if p.keeper == s.owner { // tenants have no permission for this
 		parts, err := p.keeper.ListParts(ctx, &s3.ListPartsInput{Bucket: &s.bucket, Key: &p.key, UploadId: &p.upload})
 		if err != nil || len(parts.Parts) > 0 {
 			t.Errorf("%s: the upload of its keeper has other parts than none: %v", p.name, err)
@@ -155,7 +155,7 @@ func (p *place) verify(t *testing.T, s *site) {
 	}
 }
 
-// A cell is one verb at one place.
+// A cell is a verb at a place.
 type cell struct {
 	ctx context.Context
 	*site
@@ -167,17 +167,17 @@ func (s *site) cell(t *testing.T, actor *member, p *place) cell {
 	return cell{ctx: t.Context(), site: s, actor: actor, place: p}
 }
 
-// is reports whether the server said that code.
-func is(err error, code string) bool { return outcome(err) == code }
+// hasCode reports whether err is an error of the server with this code.
+func hasCode(err error, code string) bool { return outcome(err) == code }
 
-// The actor's own, to copy from and to, and to delete with another.
+// The actor's own keys, for copies and for multi-deletes.
 func (c cell) ownKey(name string) string {
 	return "bots/" + string(c.actor.tenant) + "/credentials/" + name + ".enc"
 }
 
 const ownValue = "what the actor has put"
 
-// prepare puts what the verb is to find at a place of the actor's own.
+// prepare writes the object that the verb needs at a place of the actor.
 func (c cell) prepare(t *testing.T, api string) {
 	t.Helper()
 	if !c.own {
@@ -199,7 +199,7 @@ func (c cell) put(key, value string) error {
 	return err
 }
 
-// A call is one of the requests that a verb consists of, and what became of it.
+// A call is one of the requests of a verb, with its result.
 type call struct {
 	what string
 	err  error
@@ -209,29 +209,28 @@ type calls []call
 
 func (c *calls) add(what string, err error) { *c = append(*c, call{what, err}) }
 
-// check adds a call that only an own place has.
+// check adds a call that is made only at the actor's own places.
 func (c *calls) check(own bool, what string, err error) {
 	if own {
 		c.add(what, err)
 	}
 }
 
-// The deviations of a server from AWS, as the matrix meets them. The zero value is those of a
-// server that has none.
+// A deviations contains the deviations of a server from AWS in the matrix. The zero value has none.
 type deviations struct {
-	// unkept has the places whose keys the server refuses from every caller, and why.
+	// unkept contains the places whose keys the server rejects for every caller, with the reason.
 	unkept map[string]string
-	// letIn has the places of others that the server takes for the actor's own, and what it
-	// lets the actor do there.
+	// letIn contains places of other tenants that the server treats as the actor's own, with the
+	// verbs that succeed there.
 	letIn map[string][]string
-	// cells has by "verb, place: call" the code that the SDK gets, or other for
-	// is no error of the server.
+	// cells contains, by "verb, place: call", the error code of the server, or "other" if the error
+	// is not an error of the server.
 	cells map[string]string
 }
 
 const other = "other"
 
-// outcome is the code of an error of the server.
+// outcome returns the code of an error of the server.
 func outcome(err error) string {
 	var e smithy.APIError
 	switch {
@@ -243,9 +242,9 @@ func outcome(err error) string {
 	return other
 }
 
-// judge has everything succeed that is the actor's own, and everything else be denied:
-// by the gateway, with the status and the code that say so. Where the server is known to do
-// something else, it has to do just that.
+// judge checks the result of a call. At the actor's own places, it must succeed. Elsewhere, the
+// gateway must deny it with the right status and code. A known deviation of the server must occur
+// exactly.
 func (c cell) judge(t *testing.T, verb, api string, call call) {
 	t.Helper()
 	var answer *awshttp.ResponseError
@@ -255,8 +254,8 @@ func (c cell) judge(t *testing.T, verb, api string, call call) {
 		status = answer.HTTPStatusCode()
 	}
 	if want, known := c.deviations.cells[verb+", "+c.name+": "+call.what]; known {
-		if is := outcome(call.err); is != want {
-			t.Errorf("%s is known to be answered with %q, and is with %q: %v", call.what, want, is, call.err)
+		if code := outcome(call.err); code != want {
+			t.Errorf("%s: the known error code is %q, got %q: %v", call.what, want, code, call.err)
 		}
 		return
 	}
@@ -289,26 +288,27 @@ func (c cell) judge(t *testing.T, verb, api string, call call) {
 	if status != http.StatusForbidden {
 		t.Errorf("%s: %v, want %d from the gateway", call.what, call.err, http.StatusForbidden)
 	}
-	// The answer to a HEAD has no body to say it in, and that to a long PUT is cut.
+	// The response to a HEAD has no body with a code, and the response to a long PUT may be
+	// truncated.
 	var e smithy.APIError
 	if api == "sdk" && call.what != "HEAD" && (!errors.As(call.err, &e) || e.ErrorCode() != "AccessDenied") {
 		t.Errorf("%s: %v, want AccessDenied", call.what, call.err)
 	}
 }
 
-// deniedKeys are those of a multi-delete that the gateway answered with AccessDenied.
+// deniedKeys are the keys of a multi-delete for which the gateway returned AccessDenied.
 type deniedKeys []string
 
-// A refusedKey is one of a multi-delete that the server answered with another code.
+// A refusedKey is a key of a multi-delete for which the server returned another code.
 type refusedKey struct{ key, code string }
 
 func (r refusedKey) Error() string { return r.key + ": " + r.code }
 
 func (d deniedKeys) Error() string { return fmt.Sprintf("AccessDenied for %q", []string(d)) }
 
-// A verb is what a tenant does at a place, with the SDK's client and with a vault,
-// which may have no such verb. Every call that it makes is in the result; at an own
-// place also what came of it.
+// A verb is an operation of a tenant at a place, with the SDK's client and with a vault. Some verbs
+// do not exist for a vault. The result contains every call. At a place of the actor, it also
+// contains a check of the effect.
 type verb struct {
 	name       string
 	sdk, vault func(cell) calls

@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// holds reads a key of the actor's own.
+// holds checks the value at a key of the actor.
 func (c cell) holds(key, want string) error {
 	got, _, err := c.bytes(c.ctx, c.actor.raw, key)
 	if err == nil && string(got) != want {
@@ -22,7 +22,7 @@ func (c cell) holds(key, want string) error {
 	return err
 }
 
-// listed reports whether a key is in a listing of the actor's.
+// listed reports whether the actor's listing contains a key.
 func (c cell) listed(key string) (bool, error) {
 	out, err := c.actor.raw.ListObjectsV2(c.ctx, &s3.ListObjectsV2Input{Bucket: &c.bucket, Prefix: &c.list})
 	if err != nil {
@@ -32,9 +32,9 @@ func (c cell) listed(key string) (bool, error) {
 }
 
 func (c cell) isListed(want bool) error {
-	there, err := c.listed(c.key)
-	if err == nil && there != want {
-		err = fmt.Errorf("listed: %v, want %v", there, want)
+	exists, err := c.listed(c.key)
+	if err == nil && exists != want {
+		err = fmt.Errorf("listed: %v, want %v", exists, want)
 	}
 	return err
 }
@@ -134,7 +134,7 @@ func sdkMultipart(c cell) (all calls) {
 	client, part := c.actor.raw, awssdk.Int32(1)
 	up, err := client.CreateMultipartUpload(c.ctx, &s3.CreateMultipartUploadInput{Bucket: &c.bucket, Key: &c.key})
 	all.add("begin", err)
-	upload := &c.upload // of the keeper
+	upload := &c.upload // the keeper's upload
 	if c.own && err == nil {
 		upload = up.UploadId
 	}
@@ -160,7 +160,7 @@ func sdkMultipart(c cell) (all calls) {
 	return all
 }
 
-// source names an object to copy from, which is written as in a URL.
+// source returns the source of a copy, encoded as in a URL.
 func (c cell) source(key string) *string {
 	return awssdk.String(c.bucket + "/" + url.PathEscape(key))
 }
@@ -169,7 +169,7 @@ func sdkCopyFrom(c cell) (all calls) {
 	copied, client := c.ownKey("copied"), c.actor.raw
 	_, err := client.CopyObject(c.ctx, &s3.CopyObjectInput{Bucket: &c.bucket, Key: &copied, CopySource: c.source(c.key)})
 	all.add("copy", err)
-	if c.own { // of which the gateway allows a role no copy in parts
+	if c.own { // the gateway does not allow a role to copy a part
 		all.add("read back", c.holds(copied, ownValue))
 		return all
 	}
@@ -204,8 +204,8 @@ func sdkDelete(c cell) (all calls) {
 	return all
 }
 
-// remove deletes several at once. What is the actor's own has to go, and each of the
-// others has to be denied, or else the whole.
+// remove deletes several keys at once. The actor's own keys must be deleted. The keys of others
+// must be denied, or the whole request.
 func (c cell) remove(keys ...string) error {
 	objects := make([]types.ObjectIdentifier, len(keys))
 	for i := range keys {

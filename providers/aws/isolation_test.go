@@ -16,13 +16,13 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// cellsPerActor is how many cells the matrix has for one tenant: 13 verbs of the SDK at
-// 26 places, and 10 of a vault at the 6 of them that a vault has names for.
+// cellsPerActor is the number of cells of the matrix for one tenant: 13 verbs of the SDK at 26
+// places, and 10 verbs of a vault at the 6 places for which a vault has names.
 const cellsPerActor = 13*26 + 10*6
 
-// TestIsolation tries every verb at every place, as one tenant, with a vault and with
-// the SDK's own client. What is the tenant's own succeeds; everything else is denied by
-// the gateway. The others, who put it there, find it as it was.
+// TestIsolation tries every verb at every place as one tenant, with a vault and with the SDK's
+// client. At the tenant's own places, the verbs succeed. Elsewhere, the gateway denies them, and
+// the objects of the other tenants do not change.
 func TestIsolation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -40,14 +40,14 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// isolatesAll runs the matrix as two tenants.
+// isolatesAll runs the matrix for two actors.
 func (s *site) isolatesAll(t *testing.T) {
 	a, b, l := s.join(t, alice), s.join(t, bob), s.join(t, longer)
 	t.Run("as alice", func(t *testing.T) { s.isolates(t, a, b, l) })
 	t.Run("as longer", func(t *testing.T) { s.isolates(t, l, b, a) })
 }
 
-// isolates runs the matrix as actor.
+// isolates runs the matrix for one actor.
 func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 	places := s.places(t, actor, others...)
 	for _, p := range places {
@@ -76,7 +76,7 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 						t.Run(api.name, func(t *testing.T) {
 							cells++
 							if p.own && s.deviations.unkept[p.name] != "" {
-								if err := s.cell(t, actor, p).put(p.key, ownValue); !is(err, "InvalidRequest") {
+								if err := s.cell(t, actor, p).put(p.key, ownValue); !hasCode(err, "InvalidRequest") {
 									t.Errorf("the server is known not to hold such a key (%s), and says %v", s.deviations.unkept[p.name], err)
 								}
 								return
@@ -120,8 +120,8 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 
 func secretOf(t vault.Tenant) string { return "the credential of " + string(t) }
 
-// TestHostileNames has names that would lead out of a tenant's place if anybody took
-// them for paths. A vault refuses them, and sends nothing.
+// TestHostileNames uses names that would lead out of the tenant's prefix if they were treated as
+// paths. A vault rejects them without a request.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
@@ -144,7 +144,7 @@ func TestHostileNames(t *testing.T) {
 	for _, r := range proxy.Requests() {
 		t.Errorf("%v was sent", r)
 	}
-	// What a listing starts with need not be a name. Whatever it is, it stays below.
+	// The start of a listing need not be a name. It always stays below the tenant's prefix.
 	for _, prefix := range []string{"..", "../", "../../" + string(bob) + "/", "../../", "/", "%2e%2e/", "__0x2e____0x2e__/", "*", ""} {
 		for e, err := range v.List(t.Context(), prefix) {
 			t.Errorf("a listing of %q shows %q, %v", prefix, e.Key, err)
@@ -152,9 +152,9 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// TestDeniedPut has the gateway deny values that do not fit into a connection's buffers.
-// It answers before it has read them, and then takes what comes for another request:
-// the answer must not get lost, or a vault would not know what became of the value.
+// TestDeniedPut: the gateway denies values that are larger than the buffers of a connection. It
+// responds before it has read them, and then treats the remaining bytes as another request. The
+// response must not be lost, because the outcome would be unknown.
 func TestDeniedPut(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -172,8 +172,8 @@ func TestDeniedPut(t *testing.T) {
 	}
 }
 
-// TestOwnAbsent has the gateway deny a read of what is not there, for it may not be
-// listed without a prefix. It is the tenant's own, so it is reported as not found.
+// TestOwnAbsent: the gateway denies a read of a missing object, because the tenant may not list
+// without a prefix. The object would be the tenant's own, so it is reported as not found.
 func TestOwnAbsent(t *testing.T) {
 	t.Parallel()
 	for _, versioned := range []bool{false, true} {

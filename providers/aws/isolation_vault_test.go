@@ -11,7 +11,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// read reads a value to its end.
+// read reads a value completely.
 func read(ctx context.Context, v *vault.Vault, name vault.Name, o *vault.GetOptions) ([]byte, error) {
 	r, err := v.Get(ctx, name, o)
 	if err != nil {
@@ -37,7 +37,7 @@ func (c cell) isGone() error {
 }
 
 func vaultPut(c cell) (all calls) {
-	for _, size := range []int{100, 100_000} { // longer ones: TestDeniedPut
+	for _, size := range []int{100, 100_000} { // for larger values, see TestDeniedPut
 		value := strings.Repeat("v", size)
 		_, err := c.vault.Put(c.ctx, c.called, strings.NewReader(value), nil)
 		all.add(fmt.Sprint("put of ", size), err)
@@ -117,7 +117,7 @@ func vaultMultipart(c cell) (all calls) {
 	const size = 9 << 20
 	for _, o := range []*vault.PutOptions{nil, {Create: true}} {
 		if c.own && o != nil {
-			continue // it is there now
+			continue // the object exists
 		}
 		_, err := c.vault.Put(c.ctx, c.called, noise(1, size), o)
 		all.add("put in parts", err)

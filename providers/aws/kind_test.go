@@ -5,5 +5,5 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// kind is the sentinel that an error of s amounts to.
+// kind returns the sentinel of an error of s.
 func kind(s *vault.Store, err error) error { return probe.Kind(s, err) }

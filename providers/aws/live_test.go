@@ -15,15 +15,15 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestConformanceLive runs the suite against a bucket on AWS, or on any server that
-// speaks S3: "make conformance-aws", see docs/aws.md. What is left behind is a failure.
+// TestConformanceLive runs the suite on a bucket in AWS, or on any server that supports S3. Run it
+// with "make conformance-aws"; see docs/aws.md. It fails if an object remains.
 func TestConformanceLive(t *testing.T) {
 	bucket := os.Getenv("OBJECTVAULT_CONFORMANCE_BUCKET")
 	if bucket == "" {
 		t.Skip("OBJECTVAULT_CONFORMANCE_BUCKET names no bucket")
 	}
 	c := aws.Config{Bucket: bucket, Region: os.Getenv("OBJECTVAULT_CONFORMANCE_REGION"), Endpoint: os.Getenv("OBJECTVAULT_CONFORMANCE_ENDPOINT")}
-	ours := func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
+	opened := func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
 	lost := c
 	lost.Endpoint = noServer(t)
 	client := liveClient(t, c)
@@ -37,7 +37,7 @@ func TestConformanceLive(t *testing.T) {
 	}
 	before := all(t, client, bucket)
 	conformance.Run(t, conformance.Provider{
-		Name: "aws", Open: ours, Reopen: ours,
+		Name: "aws", Open: opened, Reopen: opened,
 		Claims:      without(claims, "errors-denied", "errors-expired"),
 		Unreachable: func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, lost) },
 		Timeout:     10 * time.Minute,
@@ -59,7 +59,7 @@ func liveClient(t *testing.T, c aws.Config) *s3.Client {
 	return client
 }
 
-// all is every version of every key.
+// all returns every version of every key.
 func all(t *testing.T, client *s3.Client, bucket string) map[string]bool {
 	t.Helper()
 	seen := make(map[string]bool)

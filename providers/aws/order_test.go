@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestVersionsAsAWSHasThem: AWS's own order is kept, whatever the times say. A marker
-// above an upload in parts, which began before an older version was put, is such a case.
+// TestVersionsAsAWSHasThem: the order of AWS is kept, whatever the times are. For example, a delete
+// marker is newer than a multipart upload that was started before an older version was written.
 func TestVersionsAsAWSHasThem(t *testing.T) {
 	const key = "bots/acme/credentials/a.enc"
 	entry := func(kind, id, second, latest string) string {
@@ -28,7 +28,7 @@ func TestVersionsAsAWSHasThem(t *testing.T) {
 	}
 	defer st.Close()
 	for groups, want := range map[bool]string{false: "3 2 1", true: "3 1 2"} {
-		st.History.(*store).other = groups // as with an endpoint that is not AWS
+		st.History.(*store).other = groups // as for an endpoint that is not AWS
 		var got []string
 		for v, err := range st.History.Versions(t.Context(), key) {
 			if err != nil {

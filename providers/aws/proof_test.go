@@ -19,11 +19,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// loginPage is what a network sends to those who have not logged in.
+// loginPage is the page of a captive portal.
 const loginPage = "<!DOCTYPE html>\n<html><head><title>Welcome to the hotel</title></head><body>Please log in.</body></html>"
 
-// TestUnprovenWrite: a response that is no proof is not taken for success. The object is read back,
-// and if it is not there the outcome is unknown.
+// TestUnprovenWrite: a response that does not prove success is not accepted. The object is read
+// back. If it is missing, the outcome is unknown.
 func TestUnprovenWrite(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -80,7 +80,7 @@ func TestUnprovenWrite(t *testing.T) {
 	}
 }
 
-// TestUnprovenDeletion: a deletion is not taken for done either.
+// TestUnprovenDeletion: the same applies to a deletion.
 func TestUnprovenDeletion(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -120,7 +120,7 @@ func TestUnprovenDeletion(t *testing.T) {
 	}
 }
 
-// TestForeign: what is no server of S3 is taken for nothing else, whatever is asked.
+// TestForeign: for every operation, a server that is not S3 is reported as such.
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -156,7 +156,7 @@ func TestForeign(t *testing.T) {
 				io.WriteString(w, tc.body)
 			})
 			for op, err := range everything(t, s) {
-				if op == "rm" && tc.name == "empty" { // which is how some servers answer it
+				if op == "rm" && tc.name == "empty" { // a valid response of some servers
 					continue
 				}
 				if !errors.Is(err, vault.ErrUnavailable) {
@@ -169,7 +169,7 @@ func TestForeign(t *testing.T) {
 					}
 				}
 				text := err.Error()
-				if !strings.Contains(text, "this is not an S3 response: ") || op != "time" && !strings.Contains(text, tc.want) { // a HEAD, without a body
+				if !strings.Contains(text, "this is not an S3 response: ") || op != "time" && !strings.Contains(text, tc.want) { // a HEAD, which has no body
 					t.Errorf("%s: %s, want …%s…", op, text, tc.want)
 				}
 				if strings.Contains(text, "hunter2") || strings.ContainsAny(text, "\x1b\x07\u202e") || !utf8.ValidString(text) {
@@ -217,7 +217,7 @@ func everything(t *testing.T, s *vault.Store) map[string]error {
 	return errs
 }
 
-// TestEcho: a server that repeats what it was sent brings no credential into a message.
+// TestEcho: if a server returns the request in its response, no message contains a credential.
 func TestEcho(t *testing.T) {
 	t.Parallel()
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -239,8 +239,8 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestUploadWithoutID: an upload that was begun without an id ends with an error, in a program that
-// lives on.
+// TestUploadWithoutID: if the response to an initiate has no upload id, the write returns an error,
+// and the program continues.
 func TestUploadWithoutID(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
@@ -256,7 +256,7 @@ func TestUploadWithoutID(t *testing.T) {
 			if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) {
 				t.Errorf("put: %v, want %v: nothing can be visible", err, vault.ErrUnavailable)
 			}
-			// The portable bucket goes another way.
+			// The portable bucket uses other code.
 			w, err := s.Bucket.NewWriter(t.Context(), "key", nil)
 			if err == nil {
 				io.Copy(w, noise(1, 20<<20))
@@ -269,7 +269,7 @@ func TestUploadWithoutID(t *testing.T) {
 	}
 }
 
-// TestPartsWithoutETag: a part without an ETag is not there.
+// TestPartsWithoutETag: a part without an ETag was not stored.
 func TestPartsWithoutETag(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -290,7 +290,7 @@ func TestPartsWithoutETag(t *testing.T) {
 	noOrphans(t, testcloud.S3Client(server.URL, server.Root), bucket)
 }
 
-// TestCutLists: a list that is truncated and does not say where it goes on is not the whole.
+// TestCutLists: a truncated list without the marker of its next page is not complete.
 func TestCutLists(t *testing.T) {
 	t.Parallel()
 	const key = "bots/acme/credentials/openai.enc"
@@ -298,7 +298,7 @@ func TestCutLists(t *testing.T) {
 		"no token":     {"<IsTruncated>true</IsTruncated>", "<IsTruncated>true</IsTruncated>"},
 		"the same one": {"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>", "<IsTruncated>true</IsTruncated><NextKeyMarker>t</NextKeyMarker>"},
 		"cut":          {"<Contents>", "<Version>"},
-		"True":         {"<IsTruncated>True</IsTruncated>", "<IsTruncated>True</IsTruncated>"}, // the SDK takes these for true
+		"True":         {"<IsTruncated>True</IsTruncated>", "<IsTruncated>True</IsTruncated>"}, // the SDK parses these as true
 		"TRUE":         {"<IsTruncated>TRUE</IsTruncated>", "<IsTruncated>TRUE</IsTruncated>"},
 		"1":            {"<IsTruncated>1</IsTruncated>", "<IsTruncated>1</IsTruncated>"},
 		"t":            {"<IsTruncated>t</IsTruncated>", "<IsTruncated>t</IsTruncated>"},
@@ -334,8 +334,8 @@ func TestCutLists(t *testing.T) {
 	}
 }
 
-// TestHead: a 404 to HEAD is the service's if it has the id of the request. Otherwise a list of that
-// key decides.
+// TestHead: a 404 to a HEAD is a response of the service if it has a request id. Otherwise a list
+// of the key decides.
 func TestHead(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -370,7 +370,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// TestForeignSTS: what is no STS has refused nothing.
+// TestForeignSTS: a server that is not an STS has not refused the token.
 func TestForeignSTS(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -394,7 +394,7 @@ func TestForeignSTS(t *testing.T) {
 		{"refused by AWS", 403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", federation.ErrRefused},
 		{"refused by a Ceph", 403, "<Error><Code>AccessDenied</Code></Error>", federation.ErrRefused},
 		{"refused by a Ceph, with an element", 403, "<Error><Code>AccessDenied</Code><Message></Message></Error>", federation.ErrRefused},
-		{"an invalid token at a Ceph", 400, "<Error><Code>InvalidIdentityToken</Code><Message>no</Message></Error>", federation.ErrRefused}, // the SDK finds no code in it
+		{"an invalid token at a Ceph", 400, "<Error><Code>InvalidIdentityToken</Code><Message>no</Message></Error>", federation.ErrRefused}, // the SDK finds no code in this response
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -419,8 +419,8 @@ func TestForeignSTS(t *testing.T) {
 	}
 }
 
-// TestTeardownWithoutVersions: a server that cannot list versions, or lists objects in their place,
-// has removed everything all the same.
+// TestTeardownWithoutVersions: a teardown is complete even if the server cannot list versions, or
+// lists objects instead.
 func TestTeardownWithoutVersions(t *testing.T) {
 	t.Parallel()
 	const key = "bots/acme/credentials/openai.enc"
@@ -451,8 +451,8 @@ func TestTeardownWithoutVersions(t *testing.T) {
 	}
 }
 
-// TestPageWithETag: web frameworks give each page an ETag. It proves nothing, and neither does that of
-// a page which is sent in place of an object.
+// TestPageWithETag: web frameworks send an ETag with each page. It proves nothing, neither for a
+// write nor for a read that returns a page instead of an object.
 func TestPageWithETag(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ kind, tag, body string }{
@@ -489,7 +489,8 @@ func TestPageWithETag(t *testing.T) {
 	}
 }
 
-// TestWebObject: an object of another program may be a page, and a service names its response.
+// TestWebObject: an object of another program may be a web page. The headers of the response
+// identify the service.
 func TestWebObject(t *testing.T) {
 	t.Parallel()
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) {

@@ -20,8 +20,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestRefused: a 4xx is certain. It is sent once, nothing is read back, and it is called what it is.
-// What the service calls temporary is tried again.
+// TestRefused: a 4xx is certain. The request is sent once, nothing is read back, and the error has
+// the right kind. Errors that the service calls temporary are retried.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -36,7 +36,7 @@ func TestRefused(t *testing.T) {
 		{400, "InvalidEncryptionAlgorithmError", vault.ErrRefused, vault.ReasonUnknown, false},
 		{405, "SomethingOfTheirs", vault.ErrRefused, vault.ReasonUnknown, false},
 		{409, "InvalidBucketState", vault.ErrRefused, vault.ReasonUnknown, false},
-		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, false}, // of a condition that was not asked for
+		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, false}, // the request had no condition
 		{422, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
 		{302, "Whatever", vault.ErrRefused, vault.ReasonUnknown, false},
 		{400, "XMinioAdminBucketQuotaExceeded", vault.ErrNoSpace, vault.QuotaExceeded, false},
@@ -98,7 +98,7 @@ func TestRefused(t *testing.T) {
 			switch {
 			case tc.again && (!strings.HasPrefix(sent, "PUT PUT") || !strings.HasSuffix(sent, "DELETE DELETE")):
 				t.Errorf("requests %s, want more than one attempt", sent)
-			case !tc.again && sent != "PUT DELETE" && (tc.want != vault.ErrPermission || !strings.HasPrefix(sent, "PUT DELETE GET")): // which may mean that it is absent
+			case !tc.again && sent != "PUT DELETE" && (tc.want != vault.ErrPermission || !strings.HasPrefix(sent, "PUT DELETE GET")): // which may mean that the object is missing
 				t.Errorf("requests %s, want one attempt and nothing read back", sent)
 			case strings.Contains(sent, "GET") && tc.want != vault.ErrPermission:
 				t.Errorf("requests %s: something was read back", sent)
@@ -107,7 +107,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestNothingSent: what never reached a server has certainly changed nothing.
+// TestNothingSent: a request that never reached a server has certainly changed nothing.
 func TestNothingSent(t *testing.T) {
 	t.Parallel()
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -146,8 +146,8 @@ func TestNothingSent(t *testing.T) {
 	}
 }
 
-// TestIssuerUnreachable: an STS that cannot fetch the issuer's keys is asked again, and refuses
-// nothing.
+// TestIssuerUnreachable: if STS cannot fetch the issuer's keys, the exchange is repeated, and the
+// token was not refused.
 func TestIssuerUnreachable(t *testing.T) {
 	t.Parallel()
 	const key = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>Couldn't retrieve verification key from your identity provider,  please reference AssumeRoleWithWebIdentity documentation for requirements</Message></Error></ErrorResponse>"
@@ -196,8 +196,8 @@ func TestIssuerUnreachable(t *testing.T) {
 	}
 }
 
-// TestExpiredCodes: every code of credentials that were good once leads to one exchange and one more
-// request, and not to a third.
+// TestExpiredCodes: every error code for expired credentials causes one exchange and one retry, and
+// no second one.
 func TestExpiredCodes(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"} {
@@ -237,7 +237,7 @@ func TestExpiredCodes(t *testing.T) {
 	}
 }
 
-// TestExpiredEnvironment: keys of the environment stay what they are, so that nothing is repeated.
+// TestExpiredEnvironment: keys in the environment cannot be renewed, so nothing is repeated.
 func TestExpiredEnvironment(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDENVIRONMENT")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "s")
@@ -255,7 +255,7 @@ func TestExpiredEnvironment(t *testing.T) {
 	}
 }
 
-// TestRedirects: only what S3 says is another region is one.
+// TestRedirects: only a redirect of S3 is reported as a wrong region.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -293,7 +293,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestSilentServer: a server that takes requests and never responds is not asked again and again.
+// TestSilentServer: a server that accepts requests and never responds does not get many retries.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})
@@ -317,14 +317,14 @@ func TestSilentServer(t *testing.T) {
 	if err := v.Delete(t.Context(), "openai", nil); !errors.Is(err, vault.ErrUnsure) {
 		t.Errorf("delete: %v", err)
 	}
-	for method, want := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and two that read back
+	for method, want := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and two reads back
 		if n, ok := requests.Load(method); !ok || n.(*atomic.Int32).Load() != want {
 			t.Errorf("%s: not %d requests", method, want)
 		}
 	}
 }
 
-// TestConditionOfPart: a part has no condition, so that its 412 does not mean that an object exists.
+// TestConditionOfPart: a part has no condition, so its 412 does not mean that an object exists.
 func TestConditionOfPart(t *testing.T) {
 	t.Parallel()
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
@@ -344,8 +344,8 @@ func TestConditionOfPart(t *testing.T) {
 	}
 }
 
-// TestThrottlingCodes: the service asks for fewer requests with many codes, and not always with 503. Each is
-// called the same, and sent three times by one layer.
+// TestThrottlingCodes: the service throttles with many codes, and not always with 503. All are the
+// same kind of error, and only one layer retries them, with three attempts.
 func TestThrottlingCodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits between attempts")
@@ -355,7 +355,7 @@ func TestThrottlingCodes(t *testing.T) {
 		"Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException", "RequestLimitExceeded",
 		"TooManyRequests", "TooManyRequestsException", "BandwidthLimitExceeded", "LimitExceededException", "PriorRequestNotComplete",
 		"ProvisionedThroughputExceededException", "EC2ThrottledException", "SlowDown", "SlowDownRead", "SlowDownWrite",
-		"KMS.ThrottlingException", "", // 429 alone
+		"KMS.ThrottlingException", "", // only the status 429
 	} {
 		status := []int{400, 403, 503}[i%3]
 		if code == "" {
@@ -401,7 +401,7 @@ func TestThrottlingCodes(t *testing.T) {
 	}
 }
 
-// TestOneLayer: what the service calls temporary is sent three times, not three times three.
+// TestOneLayer: a request with a temporary error is sent three times, not three times three.
 func TestOneLayer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits between attempts")
@@ -420,7 +420,7 @@ func TestOneLayer(t *testing.T) {
 				mu.Lock()
 				sent[r.Method]++
 				mu.Unlock()
-				if r.Method == http.MethodGet { // nothing is there, after an unknown outcome
+				if r.Method == http.MethodGet { // the read-back finds nothing
 					refuse(w, 404, "NoSuchKey")
 					return
 				}
@@ -438,8 +438,8 @@ func TestOneLayer(t *testing.T) {
 	}
 }
 
-// TestRefusedAmongMany: an object that DeleteObjects refuses is refused for the reason that its code
-// gives, as it would be by itself.
+// TestRefusedAmongMany: if DeleteObjects refuses an object, the error has the same reason as a
+// refused single delete.
 func TestRefusedAmongMany(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -470,8 +470,8 @@ func TestRefusedAmongMany(t *testing.T) {
 	}
 }
 
-// TestUntrustedSource: the certificate of a broker that is not trusted is named, and no setting of AWS,
-// which its client does not read.
+// TestUntrustedSource: if the certificate of a broker is not trusted, the error names the broker.
+// It names no setting of AWS, because the client of the broker does not use them.
 func TestUntrustedSource(t *testing.T) {
 	front := httptest.NewUnstartedServer(http.NotFoundHandler())
 	front.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -489,8 +489,9 @@ func TestUntrustedSource(t *testing.T) {
 	}
 }
 
-// TestLastResponse: an exchange that runs out of time while it waits for another attempt is explained
-// by what STS answered last, also with a short timeout that the token's provider has as well.
+// TestLastResponse: if an exchange reaches its deadline while it waits for a retry, the error
+// contains the last response of STS. This also applies to a short timeout that the token source
+// shares.
 func TestLastResponse(t *testing.T) {
 	t.Parallel()
 	const down = "<ErrorResponse><Error><Code>IDPCommunicationError</Code><Message>no</Message></Error></ErrorResponse>"

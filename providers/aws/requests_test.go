@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestRequests holds each operation to the requests that it may make.
+// TestRequests checks the exact requests of each operation.
 func TestRequests(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -101,7 +101,7 @@ func TestRequests(t *testing.T) {
 			for _, r := range proxy.Requests() {
 				got = append(got, line(r, bucket))
 			}
-			if strings.Contains(tc.name, "parts") { // which are on their way at once
+			if strings.Contains(tc.name, "parts") { // parts are sent concurrently
 				slices.SortStableFunc(got[1:len(got)-1], strings.Compare)
 			}
 			if !slices.Equal(got, tc.want) {
@@ -111,7 +111,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// line is a request without what is never the same twice.
+// line describes a request without the values that differ from run to run.
 func line(r testcloud.Request, bucket string) string {
 	var query []string
 	for _, part := range strings.Split(r.Query, "&") {

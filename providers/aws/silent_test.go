@@ -18,8 +18,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// silentSources returns the URL of a listener that never responds, and that of a server whose
-// responses never end.
+// silentSources returns the URL of a server that never responds, and of a server whose responses
+// never end.
 func silentSources(t *testing.T) (silent, halting string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,7 +40,7 @@ func silentSources(t *testing.T) (silent, halting string) {
 	return "http://" + l.Addr().String(), server.URL
 }
 
-// fromChain has the SDK's chain look in one place alone.
+// fromChain makes the SDK's credential chain use only one source.
 func fromChain(t *testing.T, source, url string) {
 	t.Helper()
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_EC2_METADATA_DISABLED"} {
@@ -65,8 +65,8 @@ func fromChain(t *testing.T, source, url string) {
 	}
 }
 
-// TestSilentCredentials: what the SDK's chain asks for credentials may be silent as long as any
-// other connection, and not forever.
+// TestSilentCredentials: a silent source of credentials has the same timeout as any other
+// connection.
 func TestSilentCredentials(t *testing.T) {
 	silent, halting := silentSources(t)
 	for _, source := range []string{"metadata service", "container", "web identity"} {
@@ -81,7 +81,7 @@ func TestSilentCredentials(t *testing.T) {
 					t.Fatalf("put waited until its context ended: %v", err)
 				}
 				want := vault.ErrUnavailable
-				if source == "metadata service" { // which most machines do not have
+				if source == "metadata service" { // most machines do not have one
 					want = vault.ErrUnauthenticated
 				}
 				if !errors.Is(err, want) || errors.Is(err, vault.ErrUnsure) {
@@ -92,8 +92,8 @@ func TestSilentCredentials(t *testing.T) {
 	}
 }
 
-// TestCredentialsUntilEnd: the context ends the wait for credentials, and it is certain that nothing
-// was stored.
+// TestCredentialsUntilEnd: the context ends the wait for credentials, and it is certain that
+// nothing was stored.
 func TestCredentialsUntilEnd(t *testing.T) {
 	silent, _ := silentSources(t)
 	for _, source := range []string{"metadata service", "container", "web identity"} {

@@ -24,28 +24,28 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// The tenants, wallets as agentKeys has them. The id of longer starts with all of alice's.
+// The tenants, whose ids are wallets as in agentKeys. alice's id is a prefix of longer's.
 const (
 	alice  vault.Tenant = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
 	bob    vault.Tenant = "0xb0b5e376e7c213b7e7e7e46cc70a5dd086da0b0b"
 	longer vault.Tenant = alice + "00"
 )
 
-// A site is a bucket that the tenants share: one role for all of them, with the
-// policies that package policy prints, and the issuer of their tokens.
+// A site is a bucket that the tenants share, with one role for all of them, the policies from
+// package policy, and the issuer of their tokens.
 type site struct {
-	*testcloud.RGW // nil at a SeaweedFS
+	*testcloud.RGW // nil for SeaweedFS
 	URL, Version   string
 	Owner          testcloud.Keys
 	issuer         *testcloud.Issuer
 	bucket         string
-	owner          *s3.Client // of the bucket
+	owner          *s3.Client // client of the bucket's owner
 	docs           *policy.Documents
-	flat           bool       // the tags of tokens are also in the claim that SeaweedFS reads
-	deviations     deviations // of the server, from AWS
+	flat           bool       // tokens also have the tags in the claim that SeaweedFS reads
+	deviations     deviations // of the server from AWS
 }
 
-// newSite applies what is printed for the three tenants, changed as the test likes.
+// newSite applies the printed documents for the three tenants, modified by change.
 func newSite(t *testing.T, versioned bool, change ...func(*policy.Options)) *site {
 	t.Helper()
 	server := testcloud.RequireRGW(t)
@@ -82,7 +82,7 @@ func newSite(t *testing.T, versioned bool, change ...func(*policy.Options)) *sit
 	return s
 }
 
-// newRole makes a role that may do what the tenants' role may, and returns its ARN.
+// newRole creates a role with the permissions of the tenants' role, and returns its ARN.
 func (s *site) newRole(t *testing.T, name, trust string) string {
 	t.Helper()
 	arn, err := s.CreateRole(t.Context(), name, trust)
@@ -96,7 +96,7 @@ func (s *site) newRole(t *testing.T, name, trust string) string {
 	return arn
 }
 
-// exchanger is for the role with that ARN, by the STS at endpoint.
+// exchanger returns an exchanger for the role, with the STS at endpoint.
 func exchanger(t *testing.T, endpoint, role string) federation.Exchanger {
 	t.Helper()
 	e, err := aws.NewExchanger(t.Context(), aws.Role{ARN: role, Endpoint: endpoint})
@@ -106,7 +106,7 @@ func exchanger(t *testing.T, endpoint, role string) federation.Exchanger {
 	return e
 }
 
-// fromFile is a source that reads a token as an agent does.
+// fromFile returns a source that reads the token from a file, as an agent does.
 func fromFile(t *testing.T, token string) federation.Source {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "token")
@@ -120,14 +120,14 @@ func fromFile(t *testing.T, token string) federation.Source {
 	return source
 }
 
-// expect is what the command expects of the token of a tenant.
+// expect returns the command's expectations for the token of a tenant.
 func expect(tenant vault.Tenant) *federation.Options {
 	return &federation.Options{Expect: federation.Expectation{Audience: testcloud.Audience, Tenant: string(tenant)}}
 }
 
-// claims are those of an agent of tenant. Each site has agents of its own: the gateway
-// makes a user of a subject when it sees it first, and answers 409 to a request at
-// the same time.
+// claims returns the claims of an agent of tenant. Each site has different agents, because the
+// gateway creates a user when it first sees a subject, and responds with 409 to a concurrent
+// request.
 func (s *site) claims(tenant vault.Tenant) testcloud.Claims {
 	c := testcloud.AgentClaims(string(tenant))
 	c.Subject += "@" + s.bucket
@@ -135,13 +135,13 @@ func (s *site) claims(tenant vault.Tenant) testcloud.Claims {
 	return c
 }
 
-// identity is that of an agent of tenant.
+// identity returns the identity of an agent of tenant.
 func (s *site) identity(t *testing.T, tenant vault.Tenant) *federation.Provider {
 	t.Helper()
 	return federation.NewProvider(fromFile(t, s.issuer.Mint(s.claims(tenant))), exchanger(t, s.URL, s.docs.RoleARN), expect(tenant))
 }
 
-// A member is a tenant at a site, with one set of temporary credentials.
+// A member is a tenant of a site with one set of temporary credentials.
 type member struct {
 	tenant vault.Tenant
 	store  *vault.Store
@@ -162,9 +162,9 @@ func (s *site) join(t *testing.T, tenant vault.Tenant) *member {
 	return m
 }
 
-// client is the SDK's own client, with credentials of an exchange. It tries often, and
-// soon: the gateway denies a PUT before it has read the body and then hangs up, and
-// at times its answer is lost.
+// client returns the SDK's client with exchanged credentials. It has many retries with short
+// delays, because the gateway denies a PUT before it has read the body, closes the connection, and
+// sometimes loses its response.
 func (s *site) client(endpoint string, c federation.Credentials) *s3.Client {
 	return testcloud.S3Client(endpoint, testcloud.Keys{}, func(o *s3.Options) {
 		o.Credentials = credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretKey.Reveal(), c.SessionToken.Reveal())
@@ -174,7 +174,7 @@ func (s *site) client(endpoint string, c federation.Credentials) *s3.Client {
 	})
 }
 
-// bytes is what is stored at a key.
+// bytes returns the stored bytes of a key.
 func (s *site) bytes(ctx context.Context, client *s3.Client, key string) (value []byte, version string, err error) {
 	out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
 	if err != nil {
@@ -188,8 +188,8 @@ func (s *site) bytes(ctx context.Context, client *s3.Client, key string) (value 
 	return value, version, err
 }
 
-// outside lists, as the owner of the bucket, all that is not actor's: versions, markers,
-// and uploads that were begun. What is below the prefixes of open is left out.
+// outside lists, as the owner of the bucket, all versions, delete markers and multipart uploads
+// that do not belong to actor. It ignores the prefixes in open.
 func (s *site) outside(t *testing.T, actor vault.Tenant, open ...string) (all []string) {
 	t.Helper()
 	open = append(open, "bots/"+string(actor)+"/")

@@ -15,10 +15,10 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestTokensRefused runs a whole exchange with tokens that are not valid, through a proxy
-// that sees what is sent. What we refuse ourselves is not sent at all; what the gateway
-// refuses got no credentials, so that S3 hears nothing. Then the same token is taken to
-// the gateway past our own checks: it does not rely on them.
+// TestTokensRefused exchanges invalid tokens through a proxy that records the requests. Tokens that
+// the federation package rejects are not sent. For a token that the gateway rejects, S3 gets no
+// request. Then each token is sent to the gateway directly, because the gateway must not rely on
+// the client's checks.
 func TestTokensRefused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -35,27 +35,28 @@ func TestTokensRefused(t *testing.T) {
 	}
 	sources := map[string]struct {
 		token string
-		// ours is the sentinel of our own check; nil: the token passes it.
-		ours error
-		// want is what a vault says; nil: not authenticated.
+		// clientErr is the sentinel of the client's check, or nil if the token passes.
+		clientErr error
+		// want is the error of a vault; nil means not authenticated.
 		want error
-		// taken says that the gateway takes the token, which is well signed and in time.
+		// taken reports whether the gateway accepts the token, which has a valid signature and has
+		// not expired.
 		taken bool
 	}{
-		"expired":                           {token: s.issuer.MintExpired(as), ours: federation.ErrTokenInvalid},
-		"wrong audience":                    {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Audience = "sts.example.com" })), ours: federation.ErrTokenInvalid},
+		"expired":                           {token: s.issuer.MintExpired(as), clientErr: federation.ErrTokenInvalid},
+		"wrong audience":                    {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Audience = "sts.example.com" })), clientErr: federation.ErrTokenInvalid},
 		"wrong signature":                   {token: s.issuer.MintForged(as)},
-		"alg none":                          {token: s.issuer.MintUnsigned(as), ours: federation.ErrTokenInvalid},
-		"alg none, with a signature":        {token: s.issuer.MintUnsigned(as) + "AAAA", ours: federation.ErrTokenInvalid},
+		"alg none":                          {token: s.issuer.MintUnsigned(as), clientErr: federation.ErrTokenInvalid},
+		"alg none, with a signature":        {token: s.issuer.MintUnsigned(as) + "AAAA", clientErr: federation.ErrTokenInvalid},
 		"tampered tags":                     {token: testcloud.Tamper(s.issuer.Mint(s.claims(bob)), retag(alice))},
 		"tampered subject":                  {token: testcloud.Tamper(s.issuer.Mint(as), func(c map[string]any) { c["sub"] = "root" })},
 		"no tags":                           {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags, c.Extra = nil, nil }))},
 		"a claim that is no tag":            {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags = nil }))},
 		"unknown issuer":                    {token: stranger.Mint(as)},
 		"unknown issuer under a known name": {token: stranger.Mint(with(func(c *testcloud.Claims) { c.Issuer = s.issuer.URL }))},
-		"several tenants":                   {token: s.issuer.Mint(several(s.claims(alice), alice, bob)), ours: federation.ErrTokenInvalid, taken: true},
-		"another tenant":                    {token: s.issuer.Mint(s.claims(bob)), ours: federation.ErrTenantMismatch, want: vault.ErrPermission, taken: true},
-		"a tenant of a star":                {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" })), ours: federation.ErrTokenInvalid, taken: true},
+		"several tenants":                   {token: s.issuer.Mint(several(s.claims(alice), alice, bob)), clientErr: federation.ErrTokenInvalid, taken: true},
+		"another tenant":                    {token: s.issuer.Mint(s.claims(bob)), clientErr: federation.ErrTenantMismatch, want: vault.ErrPermission, taken: true},
+		"a tenant of a star":                {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" })), clientErr: federation.ErrTokenInvalid, taken: true},
 	}
 	for name, tc := range sources {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +65,7 @@ func TestTokensRefused(t *testing.T) {
 			exchange := exchanger(t, proxy.URL, s.docs.RoleARN)
 			identity := federation.NewProvider(fromFile(t, tc.token), exchange, expect(alice))
 			v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), alice)
-			want, cause := tc.want, tc.ours
+			want, cause := tc.want, tc.clientErr
 			if want == nil {
 				want = vault.ErrUnauthenticated
 			}
@@ -80,11 +81,11 @@ func TestTokensRefused(t *testing.T) {
 				}
 			}
 			for _, r := range proxy.Requests() {
-				if r.Path != "/" || r.AccessKeyID != "" || r.Status != http.StatusForbidden || tc.ours != nil {
+				if r.Path != "/" || r.AccessKeyID != "" || r.Status != http.StatusForbidden || tc.clientErr != nil {
 					t.Errorf("%v was sent, signed by %q", r, r.AccessKeyID)
 				}
 			}
-			if tc.ours == nil && len(proxy.Requests()) == 0 {
+			if tc.clientErr == nil && len(proxy.Requests()) == 0 {
 				t.Error("the gateway was not asked")
 			}
 
@@ -103,14 +104,14 @@ func TestTokensRefused(t *testing.T) {
 	}
 }
 
-// retag changes the tag of a token to another tenant's.
+// retag returns a function that changes the tag of a token to another tenant.
 func retag(to vault.Tenant) func(map[string]any) {
 	return func(c map[string]any) {
 		c[testcloud.TagsClaim].(map[string]any)["principal_tags"] = map[string]any{testcloud.WalletTag: []string{string(to)}}
 	}
 }
 
-// several gives a token the tag of several tenants.
+// several returns claims with the tag of several tenants.
 func several(c testcloud.Claims, tenants ...vault.Tenant) testcloud.Claims {
 	c.MultiTags = make(map[string][]string)
 	for _, t := range tenants {
@@ -120,7 +121,7 @@ func several(c testcloud.Claims, tenants ...vault.Tenant) testcloud.Claims {
 	return c
 }
 
-// everyVerb makes a vault do everything once.
+// everyVerb performs every operation of a vault once.
 func everyVerb(ctx context.Context, v *vault.Vault) map[string]error {
 	errs := everyVerbOf(ctx, v, "openai")
 	_, errs["teardown"] = v.Teardown(ctx, nil)
@@ -130,7 +131,7 @@ func everyVerb(ctx context.Context, v *vault.Vault) map[string]error {
 	return errs
 }
 
-// everyVerbOf does everything that there is to do with one name.
+// everyVerbOf performs every operation on one name.
 func everyVerbOf(ctx context.Context, v *vault.Vault, name vault.Name) map[string]error {
 	errs := make(map[string]error)
 	_, errs["put"] = v.Put(ctx, name, strings.NewReader("sk"), nil)
@@ -147,9 +148,8 @@ func everyVerbOf(ctx context.Context, v *vault.Vault, name vault.Name) map[strin
 	return errs
 }
 
-// TestTagsThatReachNothing has a role that trusts every token of the issuer, tagged or
-// not, and takes tags to it of no tenant: the gateway gives credentials, and
-// denies every request that is made with them.
+// TestTagsThatReachNothing: a role trusts every token of the issuer, with any tag or none. The
+// gateway issues credentials, and denies every request with them.
 func TestTagsThatReachNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -157,7 +157,7 @@ func TestTagsThatReachNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
 	trust := s.docs.TrustPolicy.Statement[0]
-	delete(trust.Condition, "StringLike") // that there is a tag
+	delete(trust.Condition, "StringLike") // which requires a tag
 	role := s.newRole(t, "open-"+s.bucket, s.docs.TrustPolicy.String())
 	for _, tenant := range []vault.Tenant{alice, bob, longer} {
 		if _, err := s.join(t, tenant).Put(t.Context(), "seed", strings.NewReader("sk"), nil); err != nil {
@@ -191,7 +191,7 @@ func TestTagsThatReachNothing(t *testing.T) {
 				key := "bots/" + string(tenant) + "/credentials/seed.enc"
 				c := cell{ctx: t.Context(), site: s, actor: intruder, place: &place{key: key, list: "bots/" + string(tenant) + "/", version: "null", upload: "none"}}
 				for _, v := range verbs {
-					if v.name == "copy to" || v.name == "copy from" { // which put something of their own first
+					if v.name == "copy to" || v.name == "copy from" { // which write an own object first
 						continue
 					}
 					if v.name == "multi-delete" {
@@ -207,8 +207,8 @@ func TestTagsThatReachNothing(t *testing.T) {
 	}
 }
 
-// TestSeveralTenants shows why a tag of several values is refused: RGW 16.2.15 opens the
-// prefix of each, where AWS has one value a tag.
+// TestSeveralTenants shows why a tag with several values is rejected: RGW 16.2.15 gives access to
+// the prefix of each value, while AWS has one value for a tag.
 func TestSeveralTenants(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
@@ -239,8 +239,8 @@ func TestSeveralTenants(t *testing.T) {
 	}
 }
 
-// TestTenantsRefused has ids that would reach beyond a tenant, or that no store keeps
-// apart: they are refused before anything is sent, wherever they come from.
+// TestTenantsRefused: tenant ids that would reach beyond a tenant, or that stores cannot
+// distinguish, are rejected before any request, whatever their source.
 func TestTenantsRefused(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -261,14 +261,14 @@ func TestTenantsRefused(t *testing.T) {
 		}())
 		exchange := exchanger(t, proxy.URL, s.docs.RoleARN)
 		identity := federation.NewProvider(fromFile(t, token), exchange, nil)
-		// Asked for by name.
+		// As the configured tenant.
 		if _, err := vault.ParseTenant(id); !errors.Is(err, vault.ErrInvalidName) {
 			t.Errorf("tenant %q: %v, want %v", id, err, vault.ErrInvalidName)
 		}
 		if _, err := vault.New(open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), vault.Tenant(id), keys, nil); !errors.Is(err, vault.ErrInvalidName) {
 			t.Errorf("a vault of %q: %v, want %v", id, err, vault.ErrInvalidName)
 		}
-		// Named by a token alone, or by one where another tenant is asked for.
+		// In a token alone, or in a token while another tenant is configured.
 		if _, err := identity.Token(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) {
 			t.Errorf("a token of %q: %v, want %v", id, err, federation.ErrTokenInvalid)
 		}
@@ -283,7 +283,7 @@ func TestTenantsRefused(t *testing.T) {
 	}
 }
 
-// TestUnreachableSTS tells an STS that does not answer from one that refuses.
+// TestUnreachableSTS distinguishes an STS that does not respond from one that refuses.
 func TestUnreachableSTS(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)

@@ -20,11 +20,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// newWeedSite is newSite on SeaweedFS, with the policies in AWS form.
+// newWeedSite is newSite for SeaweedFS, with the policies in the form for AWS.
 func newWeedSite(t *testing.T, versioned bool, change ...func(*policy.Options)) *site {
 	t.Helper()
 	w := testcloud.RequireWeed(t)
-	// The printed bucket policy refuses plain http.
+	// The printed bucket policy denies plain http.
 	secure := testcloud.NewProxy(w.TLSURL, &testcloud.ProxyOptions{CA: w.CA})
 	t.Cleanup(func() { secure.Close() })
 	s := &site{URL: secure.URL, Version: w.Version, Owner: w.Owner, issuer: w.Issuer, flat: true, deviations: weedIsolation}
@@ -53,7 +53,7 @@ func newWeedSite(t *testing.T, versioned bool, change ...func(*policy.Options)) 
 	return s
 }
 
-// weedBucketPolicy is the printed bucket policy without the statements that SeaweedFS cannot take.
+// weedBucketPolicy returns the printed bucket policy without the statements that SeaweedFS rejects.
 func weedBucketPolicy(t *testing.T, d *policy.Documents) string {
 	t.Helper()
 	var p map[string]any
@@ -68,7 +68,7 @@ func weedBucketPolicy(t *testing.T, d *policy.Documents) string {
 	return string(text)
 }
 
-// weedTrust is the printed trust policy without what SeaweedFS cannot take.
+// weedTrust returns the printed trust policy without the parts that SeaweedFS rejects.
 func weedTrust(t *testing.T, d *policy.Documents) string {
 	t.Helper()
 	var p map[string]any
@@ -87,7 +87,7 @@ func weedTrust(t *testing.T, d *policy.Documents) string {
 	return string(text)
 }
 
-// TestWeedIsolation is TestIsolation on SeaweedFS, with the policies for AWS.
+// TestWeedIsolation is TestIsolation for SeaweedFS, with the policies for AWS.
 func TestWeedIsolation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -103,8 +103,8 @@ func TestWeedIsolation(t *testing.T) {
 	}
 }
 
-// TestWeedDocuments has SeaweedFS take the printed documents as they are. What it does not take is
-// in weedDocuments.
+// TestWeedDocuments sends the printed documents to SeaweedFS unchanged. weedDocuments contains the
+// ones that it rejects.
 func TestWeedDocuments(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -169,13 +169,13 @@ func TestWeedPlainHTTP(t *testing.T) {
 	if err := put(s.client(s.URL, c)); err != nil {
 		t.Errorf("over https: %v", err)
 	}
-	if err := put(s.client(w.URL, c)); !is(err, "AccessDenied") {
+	if err := put(s.client(w.URL, c)); !hasCode(err, "AccessDenied") {
 		t.Errorf("over http: %v", err)
 	}
 }
 
-// TestWeedTokens takes tokens that are not good to its STS, past our own checks, and those without
-// a tag to S3.
+// TestWeedTokens sends invalid tokens directly to its STS, without the client's checks. It uses the
+// credentials for tokens without a tag with S3.
 func TestWeedTokens(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -211,22 +211,22 @@ func TestWeedTokens(t *testing.T) {
 		}
 	}
 
-	// It gives credentials to these, which AWS would refuse: a trust policy cannot ask for a tag
-	// there (weedDocuments). The role policy has them get nothing, except that a tag of a star
-	// gets everything: it becomes a pattern in the resource.
+	// It issues credentials for these tokens, which AWS would refuse, because its trust policies
+	// cannot require a tag (weedDocuments). The role policy then allows nothing. However, a tag
+	// with a star allows everything, because it becomes a pattern in the resource.
 	get := func(c federation.Credentials) error {
 		_, _, err := s.bytes(t.Context(), s.client(s.URL, c), "bots/"+string(bob)+"/credentials/seed.enc")
 		return err
 	}
-	own := func(c federation.Credentials) error {
+	putOwn := func(c federation.Credentials) error {
 		key := "bots/" + string(alice) + "/credentials/own.enc"
 		_, err := s.client(s.URL, c).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &s.bucket, Key: &key, Body: strings.NewReader("v")})
 		return err
 	}
 	for name, tc := range map[string]struct {
 		claims testcloud.Claims
-		get    string // the code of a read of bob's
-		own    string // and of a write of alice's
+		get    string // code of a read of bob's object
+		putOwn string // code of a write of alice's object
 	}{
 		"tags":                 {s.claims(alice), "AccessDenied", ""},
 		"no tags":              {testcloud.Claims{Subject: "untagged"}, "AccessDenied", "AccessDenied"},
@@ -240,23 +240,23 @@ func TestWeedTokens(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if err := get(c); !is(err, tc.get) {
+		if err := get(c); !hasCode(err, tc.get) {
 			t.Errorf("%s: a read of another's: %v, want %q", name, err, tc.get)
 		}
-		if err := own(c); !is(err, tc.own) {
-			t.Errorf("%s: a write: %v, want %q", name, err, tc.own)
+		if err := putOwn(c); !hasCode(err, tc.putOwn) {
+			t.Errorf("%s: a write: %v, want %q", name, err, tc.putOwn)
 		}
 	}
 
-	// We refuse a tag of a star ourselves.
+	// The client rejects a tag with a star.
 	identity := federation.NewProvider(fromFile(t, s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" }))), exchange, expect(alice))
 	if _, err := identity.Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) && !errors.Is(err, federation.ErrTenantMismatch) {
 		t.Errorf("a tag of a star: %v", err)
 	}
 }
 
-// TestWeedNotGranted makes requests that the printed policies grant to no role, at a tenant's own object and
-// at another's.
+// TestWeedNotGranted makes requests that the printed policies grant to no role, on the tenant's own
+// object and on another tenant's object.
 func TestWeedNotGranted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -344,7 +344,7 @@ func TestWeedNotGranted(t *testing.T) {
 				return err
 			},
 		} {
-			if err := do(); !is(err, weedGrants[call]) {
+			if err := do(); !hasCode(err, weedGrants[call]) {
 				t.Errorf("%s as %s at %s: %v, want %q", call, alice, key, err, weedGrants[call])
 			}
 		}

@@ -196,7 +196,7 @@ func TestOddFiles(t *testing.T) {
 			if err := os.Chmod(filepath.Join(dir, key), 0o640); err != nil {
 				t.Fatal(err)
 			}
-		}, all, "DIR/bots/t/openai.enc is open to others (-rw-r-----): run chmod 600 DIR/bots/t/openai.enc"},
+		}, all, "DIR/bots/t/openai.enc is accessible to other users (-rw-r-----): run chmod 600 DIR/bots/t/openai.enc"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := newDir(t)
@@ -264,9 +264,9 @@ func TestForeignDirectories(t *testing.T) {
 			`DIR/.objectvault/format contains the format "objectvault file store 2\n", but this program supports only "objectvault file store 1\n": use a newer program, or check that the directory is a store`},
 		{"an empty format", make(meta, formatFile+"="), vault.ErrUnsupported, `contains the format ""`},
 		{"a long format", make(meta, formatFile+"=objectvault file store 1\nx"), vault.ErrUnsupported, "contains the format"},
-		{"the group may write", chmod(".", 0o770), vault.ErrPermission, "DIR is open to others (-rwxrwx---): run chmod 700 DIR"},
-		{"all may write", chmod(".", 0o702), vault.ErrPermission, "DIR is open to others (-rwx----w-): run chmod 700 DIR"},
-		{"others may enter .objectvault", chmod(meta, 0o750), vault.ErrPermission, "DIR/.objectvault is open to others (-rwxr-x---): run chmod 700 DIR/.objectvault"},
+		{"the group may write", chmod(".", 0o770), vault.ErrPermission, "DIR is accessible to other users (-rwxrwx---): run chmod 700 DIR"},
+		{"all may write", chmod(".", 0o702), vault.ErrPermission, "DIR is accessible to other users (-rwx----w-): run chmod 700 DIR"},
+		{"others may enter .objectvault", chmod(meta, 0o750), vault.ErrPermission, "DIR/.objectvault is accessible to other users (-rwxr-x---): run chmod 700 DIR/.objectvault"},
 		{"a file", func(t *testing.T, dir string) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)

@@ -82,7 +82,7 @@ func checkMode(name string, fi fs.FileInfo, bits fs.FileMode) error {
 	if fi.IsDir() {
 		mode = "700"
 	}
-	return fmt.Errorf("%w: %s is open to others (%v): run chmod %s %[2]s", vault.ErrPermission, name, fi.Mode().Perm(), mode)
+	return fmt.Errorf("%w: %s is accessible to other users (%v): run chmod %s %[2]s", vault.ErrPermission, name, fi.Mode().Perm(), mode)
 }
 
 // checkOwner rejects a directory of another user.

@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestSwapOnLoser: no writer builds on the value of a loser that is about to be removed, or the
-// winner's would be lost with it.
+// TestSwapOnLoser: a writer must not base its value on that of a writer that lost and is about to
+// remove it, because the removal would also lose the new value.
 func TestSwapOnLoser(t *testing.T) {
 	for _, created := range []bool{false, true} {
 		s := newServer(t, &costest.Options{Versioning: "Enabled"})
@@ -37,11 +37,11 @@ func TestSwapOnLoser(t *testing.T) {
 		built := errors.New("not tried")
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			switch {
-			case r.Action == "PutObject" && put.CompareAndSwap(false, true): // the loser's
+			case r.Action == "PutObject" && put.CompareAndSwap(false, true): // of the loser
 				if err := write(winner, tag, "winner"); err != nil {
 					t.Error(err)
 				}
-			case r.Action == "DeleteObject" && undo.CompareAndSwap(false, true): // of the loser's version
+			case r.Action == "DeleteObject" && undo.CompareAndSwap(false, true): // removes the loser's version
 				value, on := readTag(t, third)
 				if value != "loser" {
 					t.Errorf("what is current is %q", value)
@@ -68,8 +68,8 @@ func TestSwapOnLoser(t *testing.T) {
 	}
 }
 
-// TestSwapOnDeadLoser: if the loser was killed, its value stays, and after a while it is
-// built on like any other.
+// TestSwapOnDeadLoser: if the losing process was killed, its value stays. After some time, writers
+// use it like any other value.
 func TestSwapOnDeadLoser(t *testing.T) {
 	var ahead atomic.Int64
 	s := newServer(t, &costest.Options{Versioning: "Enabled", Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})

@@ -65,14 +65,14 @@ func TestCallerRefused(t *testing.T) {
 		want   error
 		reason vault.Reason
 	}{
-		{answers("AuthFailure.SignatureExpire"), vault.ErrUnauthenticated, vault.ClockSkew},
-		{answers("AuthFailure.TokenFailure"), vault.ErrUnauthenticated, vault.TokenExpired},
-		{answers("AuthFailure.SecretIdNotFound"), vault.ErrUnauthenticated, vault.CredentialsRejected},
-		{answers("UnauthorizedOperation"), vault.ErrPermission, vault.AccessDenied},
-		{answers("AuthFailure.UnauthorizedOperation"), vault.ErrPermission, vault.AccessDenied},
-		{answers("RequestLimitExceeded"), vault.ErrBusy, vault.Throttled},
-		{answers("InvalidAction"), vault.ErrUnsupported, vault.ReasonUnknown},
-		{answers("InternalError.SystemError"), vault.ErrUnavailable, vault.ReasonUnknown},
+		{callError("AuthFailure.SignatureExpire"), vault.ErrUnauthenticated, vault.ClockSkew},
+		{callError("AuthFailure.TokenFailure"), vault.ErrUnauthenticated, vault.TokenExpired},
+		{callError("AuthFailure.SecretIdNotFound"), vault.ErrUnauthenticated, vault.CredentialsRejected},
+		{callError("UnauthorizedOperation"), vault.ErrPermission, vault.AccessDenied},
+		{callError("AuthFailure.UnauthorizedOperation"), vault.ErrPermission, vault.AccessDenied},
+		{callError("RequestLimitExceeded"), vault.ErrBusy, vault.Throttled},
+		{callError("InvalidAction"), vault.ErrUnsupported, vault.ReasonUnknown},
+		{callError("InternalError.SystemError"), vault.ErrUnavailable, vault.ReasonUnknown},
 		{costest.RespondBefore(502, "<html>"), vault.ErrUnavailable, vault.ReasonUnknown},
 		{costest.RespondBefore(200, "<html>"), vault.ErrUnavailable, vault.ForeignResponse},
 		{costest.RespondBefore(200, `{"Response":{}}`), vault.ErrUnavailable, vault.ReasonUnknown},
@@ -108,7 +108,7 @@ func TestCallerRefused(t *testing.T) {
 	}
 }
 
-// callerOf asks the STS at endpoint whose credentials c has.
+// callerOf asks the STS at endpoint for the identity of the credentials in c.
 func callerOf(t *testing.T, c tencent.Config, endpoint string) (vault.Caller, error) {
 	t.Helper()
 	c.STSEndpoint = endpoint
@@ -130,7 +130,7 @@ func timeOf(t *testing.T, c tencent.Config) (time.Time, error) {
 	return store.Cloud.ServerTime(t.Context())
 }
 
-// TestSettings says what is asked, once each, and what comes back.
+// TestSettings checks that each setting is requested once, and the returned values.
 func TestSettings(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
 	store := open(t, config(s, owner(s)))
@@ -160,8 +160,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestOwnsBucket: the account that the bucket's ACL names as its owner owns it, and so do its users.
-// Roles, federated users and others do not.
+// TestOwnsBucket: the account in the bucket's ACL and its users own the bucket. Roles, federated
+// users and other accounts do not.
 func TestOwnsBucket(t *testing.T) {
 	s := newServer(t, nil)
 	const denied = "denied"
@@ -210,7 +210,7 @@ func TestOwnsBucket(t *testing.T) {
 func TestServerTime(t *testing.T) {
 	s := newServer(t, nil)
 	for name, c := range map[string]tencent.Config{
-		"the owner": config(s, owner(s)), "unsigned": config(s, nil), // it is unsigned in any case
+		"the owner": config(s, owner(s)), "unsigned": config(s, nil), // the request is always unsigned
 	} {
 		got, err := timeOf(t, c)
 		if off := time.Since(got); err != nil || off < -time.Hour || off > time.Hour {
@@ -220,7 +220,7 @@ func TestServerTime(t *testing.T) {
 	heads := 0
 	for _, r := range s.Requests() {
 		if r.Method != "HEAD" {
-			continue // Open asks for the versioning
+			continue // Open already requests the versioning
 		}
 		if heads++; r.AccessKeyID != "" || r.Status != 403 {
 			t.Errorf("it asked with %v, key %q", r, r.AccessKeyID)
@@ -237,8 +237,7 @@ func TestServerTime(t *testing.T) {
 	}
 }
 
-// TestEchoedTokens: what a service, or a gateway before it, sends back of a token is in no
-// message.
+// TestEchoedTokens: if a service or a gateway returns a part of a token, no message contains it.
 func TestEchoedTokens(t *testing.T) {
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if token := r.Header.Get("X-TC-Token"); token != "" {
@@ -250,26 +249,26 @@ func TestEchoedTokens(t *testing.T) {
 	}))
 	t.Cleanup(front.Close)
 	c := tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")}
-	said := []string{}
+	messages := []string{}
 	_, err := callerOf(t, c, front.URL)
-	said = append(said, fmt.Sprint(err))
+	messages = append(messages, fmt.Sprint(err))
 	store := open(t, c)
 	for _, s := range store.Cloud.Settings(t.Context()) {
 		if s.Name != "endpoint" {
-			said = append(said, fmt.Sprint(s.Err))
+			messages = append(messages, fmt.Sprint(s.Err))
 		}
 	}
 	_, err = store.Bucket.ReadAll(t.Context(), "key")
-	said = append(said, fmt.Sprint(err), fmt.Sprint(store.Explain(err)))
-	for _, text := range said {
+	messages = append(messages, fmt.Sprint(err), fmt.Sprint(store.Explain(err)))
+	for _, text := range messages {
 		if strings.Contains(text, "the-token") || !strings.Contains(text, "bad token [redacted]") {
 			t.Errorf("the message is %q", text)
 		}
 	}
 }
 
-// TestForeignCloud: a page of a network is no setting of a bucket, no clock of COS and no object that
-// is public.
+// TestForeignCloud: the page of a captive portal is not accepted as a setting, as the time of COS,
+// or as a public object.
 func TestForeignCloud(t *testing.T) {
 	const page = "<!DOCTYPE html>\n<html><head><title>Welcome to the hotel</title></head></html>"
 	for name, body := range map[string]string{"page": page, "empty": "", "object": "{}", "blank": " \n"} {
@@ -296,7 +295,7 @@ func TestForeignCloud(t *testing.T) {
 					t.Errorf("%s, %d: an unsigned read: %v, want %v", name, status, err, vault.ErrUnavailable)
 				}
 				for _, s := range store.Cloud.Settings(t.Context()) {
-					if s.Name == "endpoint" || s.Name == "policy" && name == "object" && status == 200 { // which is one
+					if s.Name == "endpoint" || s.Name == "policy" && name == "object" && status == 200 { // which is valid
 						continue
 					}
 					if !errors.Is(s.Err, vault.ErrUnavailable) {

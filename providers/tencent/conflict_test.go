@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestNewUpload: where the end of an upload meets another write, and again when it is repeated, a new
-// upload is made if the value can be read again.
+// TestNewUpload: if completing a multipart upload fails because of another write, and fails again,
+// the value is sent as a new upload, provided that it can be read again.
 func TestNewUpload(t *testing.T) {
 	large := make([]byte, 20<<20)
 	for _, code := range []string{"PathConflict", "UploadConflict", "OperationAborted"} {

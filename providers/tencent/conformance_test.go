@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Of a bucket without versioning. COS itself does not promise list-after-write. create-atomic
-// is not claimed: see Store.Create, and TestCreateUnchecked.
+// The claims for a bucket without versioning. COS itself does not guarantee list-after-write.
+// create-atomic is not claimed: see Store.Create, and TestCreateUnchecked.
 var neverVersioned = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -22,8 +22,8 @@ var neverVersioned = []string{
 	"errors", "errors-denied", "errors-expired", "errors-unreachable", "close", "no-secrets",
 }
 
-// Of a bucket with versioning: a reader may see a loser for a moment, so create is not
-// atomic.
+// The claims for a bucket with versioning. A reader may briefly see the value of a create that
+// fails, so create is not atomic.
 var versioned = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -34,7 +34,7 @@ var versioned = []string{
 	"errors", "errors-denied", "errors-expired", "errors-unreachable", "close", "no-secrets",
 }
 
-// Of a bucket whose versioning is suspended: there is no history of what is written now.
+// The claims for a bucket with suspended versioning. There is no history of new writes.
 var suspended = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -54,10 +54,10 @@ var suspendedDeviations = map[string]string{
 	"purge":               "see versions",
 }
 
-// A setup is a bucket and who asks.
+// A setup is a bucket with credentials.
 type setup struct {
 	name, versioning string
-	server           string // for the table of what was seen
+	server           string // name of the column in docs/capabilities.md
 	claims           []string
 	deviations       map[string]string
 }
@@ -80,16 +80,16 @@ func TestConformance(t *testing.T) {
 			issuer := newIssuer(t, s)
 			nothing, late := exchanged(t, s, issuer, "nothing", ""), exchanged(t, s, issuer, "late", "")
 			s.ExpireKey(late.AccessKeyID)
-			ours := opener(config(s, owner(s)))
+			opened := opener(config(s, owner(s)))
 			p := conformance.Provider{
 				Server: c.server,
-				Claims: c.claims, Open: ours, Reopen: ours,
+				Claims: c.claims, Open: opened, Reopen: opened,
 				Denied: opener(config(s, temporary(nothing))), Expired: opener(config(s, temporary(late))),
-				// The keys of costest are strings in a map, whatever the versioning.
+				// costest stores keys as strings in a map, so its versioning makes no difference.
 				Below:   c.versioning != "Enabled",
 				Secrets: []string{s.SecretKey(), nothing.SecretKey.Reveal(), nothing.SessionToken.Reveal(), late.SecretKey.Reveal()},
 			}
-			if c.versioning == "" { // mostly waiting, and the same with versions
+			if c.versioning == "" { // mostly waiting, and the result is the same with versioning
 				p.Unreachable = opener(tencent.Config{Bucket: s.Bucket(), Region: s.Region(), Endpoint: noServer(t), Static: owner(s)})
 			}
 			c.run(t, p)
@@ -97,8 +97,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceFederated runs it as a tenant: over https, with a token of the issuer's,
-// under the documents that package policy prints, applied as they are.
+// TestConformanceFederated runs the suite as a tenant: over https, with a token of the issuer, and
+// with the unchanged output of package policy.
 func TestConformanceFederated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the suite has run with the keys of an owner")
@@ -106,16 +106,16 @@ func TestConformanceFederated(t *testing.T) {
 	for _, c := range setups {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWard(t, c.versioning, "acme", "globex")
-			ours := opener(w.config("acme"))
+			w := newTenantServer(t, c.versioning, "acme", "globex")
+			opened := opener(w.config("acme"))
 			late := w.exchanged("acme")
 			w.ExpireKey(late.AccessKeyID)
 			c.run(t, conformance.Provider{
 				Server: c.server + ", as a tenant",
-				Claims: c.claims, Open: ours, Reopen: ours, Tenant: "acme",
+				Claims: c.claims, Open: opened, Reopen: opened, Tenant: "acme",
 				Denied: opener(w.config("globex")), Expired: opener(config(w.Server, temporary(late))),
 				Secrets: []string{late.SecretKey.Reveal(), late.SessionToken.Reveal()},
-				Below:   true, // all that the tenant may write is below a directory, and to the policy a path is a string
+				Below:   true, // the tenant may write only below a directory, and the policy compares strings
 			})
 		})
 	}
@@ -123,7 +123,7 @@ func TestConformanceFederated(t *testing.T) {
 
 func (c setup) run(t *testing.T, p conformance.Provider) {
 	p.Name, p.Deviations = "tencent", c.deviations
-	p.Large = 9 << 20 // past one part
+	p.Large = 9 << 20 // more than one part
 	if p.Unreachable == nil {
 		p.Claims = slices.DeleteFunc(slices.Clone(p.Claims), func(clause string) bool { return clause == "errors-unreachable" })
 	}

@@ -16,13 +16,14 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestCreateUnchecked has two creators of a new key at once at a COS that checks
-// x-cos-forbid-overwrite only when a request begins. The one who is overwritten before it has
-// read back gets an error; one that is overwritten later does not, and both believe that they won.
+// TestCreateUnchecked runs two concurrent creates of a new key on a COS that checks
+// x-cos-forbid-overwrite only at the start of a request. If the second one overwrites the first
+// before the first has read back, the first returns an error. If it overwrites the first later,
+// both creates succeed.
 func TestCreateUnchecked(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		early bool // the other creator's object comes before the read-back
+		early bool // the other object is written before the read-back
 		want  error
 	}{
 		{"overwritten before the read-back", true, vault.ErrExist},
@@ -34,8 +35,8 @@ func TestCreateUnchecked(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The other one has begun. More of its body than any buffer takes has been read, and so
-			// its request has passed the check.
+			// The other create has started. The server has read more than any buffer contains, so
+			// the request has passed the check.
 			begin := strings.Repeat("other", 4<<20)
 			body, rest := io.Pipe()
 			other := make(chan error, 1)
@@ -78,8 +79,8 @@ func TestCreateUnchecked(t *testing.T) {
 	}
 }
 
-// TestCreateReadBack: a create that could not be read back is not certain, and neither is one
-// that was removed since lost.
+// TestCreateReadBack: if a create cannot be read back, or was removed in the meantime, its outcome
+// is unknown.
 func TestCreateReadBack(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))
@@ -101,7 +102,7 @@ func TestCreateReadBack(t *testing.T) {
 		}
 		return nil
 	})
-	// Which kind of write it was cannot be known, and the message claims none.
+	// The store does not know the kind of the write, so the message names none.
 	if _, err := st.Create.Create(t.Context(), "replaced", value); !errors.Is(err, vault.ErrExist) || strings.Contains(err.Error(), "create") {
 		t.Errorf("where a put replaced it: %v, want %v", err, vault.ErrExist)
 	}
@@ -120,8 +121,8 @@ func TestCreateReadBack(t *testing.T) {
 	}
 }
 
-// TestUndeleteSuspended: what was deleted while versioning was on comes back after it was
-// suspended.
+// TestUndeleteSuspended: an object that was deleted while versioning was enabled can be restored
+// after versioning was suspended.
 func TestUndeleteSuspended(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
 	v := newVault(t, open(t, config(s, owner(s))), "acme")
@@ -151,7 +152,8 @@ func TestUndeleteSuspended(t *testing.T) {
 	}
 }
 
-// TestAccelerated: an endpoint that takes no lists is refused, with what to write instead.
+// TestAccelerated: an endpoint without lists is rejected, and the error contains the endpoint to
+// use instead.
 func TestAccelerated(t *testing.T) {
 	for _, endpoint := range []string{
 		"https://vault-1250000000.cos.accelerate.myqcloud.com", "https://vault-1250000000.cos.accelerate.tencentcos.cn/",
@@ -173,11 +175,12 @@ func TestAccelerated(t *testing.T) {
 	}
 }
 
-// TestUnfinishedUpload: parts that could not be removed are reported, whatever ended the write.
+// TestUnfinishedUpload: parts that could not be removed are reported, whatever the result of the
+// write.
 func TestUnfinishedUpload(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		code string // of the response to the end of the upload
+		code string // of the response to the complete
 		want error
 	}{
 		{"refused", "AccessDenied", vault.ErrPermission},
@@ -187,7 +190,7 @@ func TestUnfinishedUpload(t *testing.T) {
 		{"unknown", "InternalError", vault.ErrUnsure},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s, err := costest.New(nil) // newServer would complain of what is left
+			s, err := costest.New(nil) // newServer would fail because of the remaining upload
 			if err != nil {
 				t.Fatal(err)
 			}

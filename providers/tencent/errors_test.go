@@ -17,8 +17,8 @@ import (
 
 func value(w io.Writer) error { _, err := io.WriteString(w, "value"); return err }
 
-// explained is what a store makes of an error: its text, the reason, and whether nothing was
-// done.
+// explained returns the store's explanation of an error: the text, the reason, and whether nothing
+// was applied.
 func explained(t *testing.T, st *vault.Store, err error) (text string, reason vault.Reason, notApplied bool) {
 	t.Helper()
 	if e := st.Explain(err); e != nil {
@@ -31,11 +31,11 @@ func explained(t *testing.T, st *vault.Store, err error) (text string, reason va
 	return err.Error(), cause.Reason, cause.Effect == vault.NotApplied || cause.Effect == vault.Refused
 }
 
-func is(st *vault.Store, err, want error) bool {
+func isKind(st *vault.Store, err, want error) bool {
 	return errors.Is(err, want) || errors.Is(st.Explain(err), want)
 }
 
-// TestExplain answers a write with each code.
+// TestExplain responds to a write with each error code.
 func TestExplain(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))
@@ -69,8 +69,8 @@ func TestExplain(t *testing.T) {
 		{302, "Found", vault.ErrRefused, vault.ReasonUnknown, true},
 		{400, "InvalidArgument", vault.ErrRefused, vault.ReasonUnknown, true},
 		{409, "SomethingNew", vault.ErrRefused, vault.ReasonUnknown, true},
-		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, true}, // of a condition that was not asked for
-		{409, "FileAlreadyExists", vault.ErrRefused, vault.ReasonUnknown, true},  // likewise
+		{412, "PreconditionFailed", vault.ErrRefused, vault.ReasonUnknown, true}, // the request had no condition
+		{409, "FileAlreadyExists", vault.ErrRefused, vault.ReasonUnknown, true},  // the request had no condition
 		{403, "BucketQuotaExceeded", vault.ErrNoSpace, vault.ReasonUnknown, true},
 		{400, "KmsKeyDisabled", vault.ErrRefused, vault.StoreKey, true},
 		{403, "KMS.AccessDenied", vault.ErrPermission, vault.StoreKey, true},
@@ -90,7 +90,7 @@ func TestExplain(t *testing.T) {
 			s.SetRule(func(*costest.Request) *costest.Fault { return costest.RespondBefore(tc.status, body) })
 			defer s.SetRule(nil)
 			_, err := st.Put.Put(t.Context(), "key", value)
-			if !is(st, err, tc.want) {
+			if !isKind(st, err, tc.want) {
 				t.Fatalf("error %v, want %v", err, tc.want)
 			}
 			text, reason, unapplied := explained(t, st, err)
@@ -138,7 +138,7 @@ func TestExplainIdentity(t *testing.T) {
 				"remove": errRemove(t, st, "key"),
 			} {
 				text, reason, unapplied := explained(t, st, err)
-				if !is(st, err, tc.want) || reason != tc.reason || !unapplied {
+				if !isKind(st, err, tc.want) || reason != tc.reason || !unapplied {
 					t.Errorf("%s says %q, reason %v, unapplied %v", what, text, reason, unapplied)
 				}
 			}
@@ -153,8 +153,8 @@ func errRemove(t *testing.T, st *vault.Store, keys ...string) error {
 	return err
 }
 
-// TestSentOnce: what COS refuses for good is sent once, what it calls temporary three times, and
-// nothing is read for a write that was refused.
+// TestSentOnce: a request that COS refuses permanently is sent once, and one that it refuses
+// temporarily three times. After a refused write, nothing is read.
 func TestSentOnce(t *testing.T) {
 	s := newServer(t, nil)
 	v := newVault(t, open(t, config(s, owner(s))), "acme")
@@ -192,8 +192,8 @@ func TestSentOnce(t *testing.T) {
 	}
 }
 
-// TestVersioningUnknown: where the versioning could not be read when the store was opened, what
-// depends on it fails for that reason, and works once it can be read.
+// TestVersioningUnknown: if the versioning cannot be read when the store is opened, the operations
+// that depend on it return this error, until it can be read.
 func TestVersioningUnknown(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault *costest.Fault
@@ -256,7 +256,8 @@ func TestVersioningUnknown(t *testing.T) {
 	}
 }
 
-// TestSecurityToken: Terraform's name of the session token is read, too.
+// TestSecurityToken: the environment variable that Terraform uses for the session token is also
+// read.
 func TestSecurityToken(t *testing.T) {
 	s := newServer(t, nil)
 	issuer := newIssuer(t, s)
@@ -280,7 +281,7 @@ func TestNoCredentials(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, nil))
 	_, err := st.Put.Put(t.Context(), "key", value)
-	if _, reason, unapplied := explained(t, st, err); !is(st, err, vault.ErrUnauthenticated) || reason != vault.NoCredentials || !unapplied {
+	if _, reason, unapplied := explained(t, st, err); !isKind(st, err, vault.ErrUnauthenticated) || reason != vault.NoCredentials || !unapplied {
 		t.Errorf("error %v, reason %v, unapplied %v", err, reason, unapplied)
 	}
 	t.Setenv("TENCENTCLOUD_SECRET_ID", s.SecretID())

@@ -11,7 +11,7 @@ import (
 )
 
 func ExampleOpen() {
-	s, err := costest.New(nil) // a bucket that never had versioning
+	s, err := costest.New(nil) // its bucket never had versioning
 	if err != nil {
 		fmt.Println(err)
 		return

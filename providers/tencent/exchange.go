@@ -78,7 +78,7 @@ func NewExchanger(r Role) (federation.Exchanger, error) {
 	case r.Duration != 0 && (r.Duration < time.Second || r.Duration > 12*time.Hour):
 		return nil, fmt.Errorf("%w: duration %v is not between 1s and 12h", vault.ErrConfig, r.Duration)
 	case r.Region == "" && r.Endpoint == "":
-		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=", vault.ErrConfig)
+		return nil, fmt.Errorf("%w: no region for the bucket: set region=", vault.ErrConfig)
 	}
 	if err := checkEndpoint("sts_endpoint", r.Endpoint, r.Insecure); err != nil {
 		return nil, err

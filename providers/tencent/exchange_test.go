@@ -61,11 +61,11 @@ func TestExchangeErrors(t *testing.T) {
 		{"expired", good, issuer.MintExpired(claims), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
 		{"forged", good, issuer.MintForged(claims), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
 		{"another audience", good, issuer.Mint(testcloud.Claims{Subject: subject, Audience: "other"}), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
-		{"no such role, in other words", good, valid, answers("ResourceNotFound.RoleNotFound"), federation.ErrRefused, "RoleNotFound"},
-		{"too many requests", good, valid, answers("RequestLimitExceeded"), federation.ErrUnavailable, "RequestLimitExceeded"},
-		{"a fault of the service", good, valid, answers("InternalError.SystemError"), federation.ErrUnavailable, "SystemError"},
-		{"a wrong clock", good, valid, answers("AuthFailure.SignatureExpire"), federation.ErrUnavailable, "SignatureExpire"},
-		{"a code that is not known", good, valid, answers("Surprise"), federation.ErrUnavailable, "Surprise"},
+		{"no such role, in other words", good, valid, callError("ResourceNotFound.RoleNotFound"), federation.ErrRefused, "RoleNotFound"},
+		{"too many requests", good, valid, callError("RequestLimitExceeded"), federation.ErrUnavailable, "RequestLimitExceeded"},
+		{"a fault of the service", good, valid, callError("InternalError.SystemError"), federation.ErrUnavailable, "SystemError"},
+		{"a wrong clock", good, valid, callError("AuthFailure.SignatureExpire"), federation.ErrUnavailable, "SignatureExpire"},
+		{"a code that is not known", good, valid, callError("Surprise"), federation.ErrUnavailable, "Surprise"},
 		{"another status", good, valid, costest.RespondBefore(502, "<html>"), federation.ErrUnavailable, "status 502"},
 		{"no answer", good, valid, costest.DropBefore(), federation.ErrUnavailable, "EOF"},
 		{"not JSON", good, valid, costest.RespondBefore(200, "<html>"), federation.ErrUnavailable, "not an STS response"},
@@ -95,7 +95,7 @@ func TestExchangeErrors(t *testing.T) {
 	}
 }
 
-func answers(code string) *costest.Fault {
+func callError(code string) *costest.Fault {
 	return costest.RespondBefore(200, costest.ErrorJSON(code, "told by a test"))
 }
 
@@ -145,8 +145,8 @@ func TestTKE(t *testing.T) {
 	}
 }
 
-// TestSTSHangs: an STS that does not answer one request, or is busy, is asked again; one
-// that refuses is not.
+// TestSTSHangs: the exchange is repeated if STS does not respond or is busy, but not if STS refuses
+// the token.
 func TestSTSHangs(t *testing.T) {
 	for name, tc := range map[string]struct {
 		fault *costest.Fault

@@ -16,13 +16,13 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A session is a tenant's whose keys the server lets expire.
+// A session is a tenant whose keys the server makes expire.
 type session struct {
 	*vault.Vault
 	s         *costest.Server
 	exchanges atomic.Int32
-	reads     atomic.Int32 // of the token
-	broken    atomic.Bool  // there are no more tokens
+	reads     atomic.Int32 // number of reads of the token
+	broken    atomic.Bool  // the token source returns errors
 }
 
 func newSession(t *testing.T, code string) *session {
@@ -51,9 +51,9 @@ func (o *tokens) Token(context.Context) (federation.Token, error) {
 	return federation.ParseToken(o.issuer.Mint(testcloud.Claims{Subject: subject, Audience: audience}))
 }
 
-// TestExpiryMidway lets the keys expire between the pages of a list, the parts of an
-// upload, before its end, and between the requests of a download that was cut. One
-// exchange with a fresh token, and it goes on; without a token, that is the error.
+// TestExpiryMidway makes the keys expire between the pages of a list, between the parts of an
+// upload, before its complete, and between the requests of an interrupted download. The operation
+// continues after one exchange of a new token. Without a token, it returns that error.
 func TestExpiryMidway(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -99,7 +99,7 @@ func TestExpiryMidway(t *testing.T) {
 				if tc.prepare != nil {
 					tc.prepare(t, s)
 				}
-				if _, err := s.Stat(t.Context(), "warm"); !errors.Is(err, vault.ErrNotFound) { // there are keys now
+				if _, err := s.Stat(t.Context(), "warm"); !errors.Is(err, vault.ErrNotFound) { // gets the first keys
 					t.Fatal(err)
 				}
 				before := s.exchanges.Load()
@@ -120,16 +120,16 @@ func TestExpiryMidway(t *testing.T) {
 				if !errors.Is(err, vault.ErrUnauthenticated) || !errors.As(err, &cause) || cause.Reason == vault.ReasonUnknown {
 					t.Errorf("without a token: %v, want %v with a hint", err, vault.ErrUnauthenticated)
 				}
-				if n := s.reads.Load() - reads; n < 1 || n > 8 { // each part may ask once
+				if n := s.reads.Load() - reads; n < 1 || n > 8 { // each part may read a token
 					t.Errorf("%d tokens were asked for, want a few", n)
 				}
-				if tc.name != "list" && tc.name != "download" { // the one that went through
+				if tc.name != "list" && tc.name != "download" { // the upload that succeeded
 					s.broken.Store(false)
 					if err := s.compare(t); err != nil {
 						t.Errorf("what was there: %v", err)
 					}
-					// Without a key the second upload cannot be aborted: that is left to the
-					// lifecycle that package policy prints.
+					// Without a key, the second upload cannot be aborted. The lifecycle rule from
+					// package policy removes it.
 					for _, u := range s.s.Uploads(s.s.Bucket()) {
 						if _, err := ownerClient(t, s.s).Object.AbortMultipartUpload(t.Context(), u.Key, u.ID); err != nil {
 							t.Error(err)
@@ -147,7 +147,7 @@ func upload(t *testing.T, s *session) error {
 	return err
 }
 
-// compare reads it.
+// compare reads the value and compares it.
 func (s *session) compare(t *testing.T) error {
 	r, err := s.Get(t.Context(), "large", nil)
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *session) compare(t *testing.T) error {
 	return nil
 }
 
-// once has a fault happen to the first request of an action.
+// once returns a rule that injects a fault into the first request of an action.
 func once(action string, f *costest.Fault) func(*costest.Request) *costest.Fault {
 	var done atomic.Bool
 	return func(r *costest.Request) *costest.Fault {

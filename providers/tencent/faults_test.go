@@ -17,19 +17,19 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// An accident is what happens to a request, and whether it was carried out.
-type accident struct {
+// A requestFault is a fault of a request, and whether the request is applied.
+type requestFault struct {
 	name    string
 	fault   *costest.Fault
 	applied bool
-	late    bool // only of what may answer 200 and then fail
+	late    bool // only for calls that may respond with 200 and then fail
 }
 
 func internal() string {
 	return costest.ErrorXML("InternalError", "We encountered an internal error. Please try again.")
 }
 
-var accidents = []accident{
+var requestFaults = []requestFault{
 	{"500 before", costest.RespondBefore(500, internal()), false, false},
 	{"500 after", costest.ApplyThen(500, internal()), true, false},
 	{"cut before", costest.DropBefore(), false, false},
@@ -40,20 +40,20 @@ var accidents = []accident{
 	{"200, then an error after all", costest.LateErrorAfter("InternalError", "We encountered an internal error."), true, true},
 }
 
-// An errand is what a vault does with a name that others know.
-type errand struct {
+// A faultCase is an operation of a vault on a name that other writers use, too.
+type faultCase struct {
 	name  string
-	needs string // a kind of bucket; "" for any
-	old   bool   // something is there before
+	needs string // the versioning of the bucket; "" means any
+	old   bool   // the object exists before
 	size  int64
-	o     vault.PutOptions // of a put
+	o     vault.PutOptions // for put
 	do    func(t *testing.T, v *vault.Vault) error
-	gone  bool // nothing is there afterwards
+	gone  bool // the object is absent afterwards
 }
 
-const partly = 9 << 20 // in two parts, streamed
+const partly = 9 << 20 // a streamed value with two parts
 
-var errands = []errand{
+var faultCases = []faultCase{
 	{name: "put", old: true, size: 1000},
 	{name: "create", size: 1000, o: vault.PutOptions{Create: true}},
 	{name: "put if revision", needs: "Enabled", old: true, size: 1000, o: vault.PutOptions{IfRevision: 1}},
@@ -95,15 +95,15 @@ var errands = []errand{
 	}, gone: true},
 }
 
-// TestFaultPairs has every request of every operation meet every accident, once. The vault
-// tells the truth about what it did, done again it leaves one value, and newServer checks
-// that no upload is left.
+// TestFaultPairs injects each fault once into every request of every operation. The result of the
+// operation must match the state of the store. After a repetition there is one value, and newServer
+// checks that no multipart upload remains.
 func TestFaultPairs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
 	}
 	for _, versioning := range []string{"", "Enabled"} {
-		for _, e := range errands {
+		for _, e := range faultCases {
 			if e.needs != "" && e.needs != versioning {
 				continue
 			}
@@ -113,13 +113,13 @@ func TestFaultPairs(t *testing.T) {
 				actions := e.actions(t, s)
 				for i, action := range actions {
 					if e.size == partly && action != "CompleteMultipartUpload" && (e.name != "create in parts" || versioning != "" || slices.Index(actions, action) < i) {
-						continue // one part is like another, and what comes before the end is the same for all
+						continue // all parts are alike, and the requests before the end do not depend on the fault
 					}
-					for _, a := range accidents {
+					for _, a := range requestFaults {
 						if a.late && action != "CompleteMultipartUpload" {
 							continue
 						}
-						e.meets(t, s, a, action, i+1)
+						e.inject(t, s, a, action, i+1)
 					}
 				}
 			})
@@ -127,8 +127,8 @@ func TestFaultPairs(t *testing.T) {
 	}
 }
 
-// run does the errand, and returns what was there before and what it wrote.
-func (e errand) run(t *testing.T, s *costest.Server, rule func(*costest.Request) *costest.Fault) (v *vault.Vault, old, wrote []byte, err error) {
+// run performs the operation, and returns the value before it and the value that it wrote.
+func (e faultCase) run(t *testing.T, s *costest.Server, rule func(*costest.Request) *costest.Fault) (v *vault.Vault, old, wrote []byte, err error) {
 	t.Helper()
 	v = newVault(t, open(t, config(s, owner(s))), "acme")
 	if _, err := v.Teardown(t.Context(), nil); err != nil {
@@ -159,8 +159,8 @@ func (e errand) run(t *testing.T, s *costest.Server, rule func(*costest.Request)
 	return v, old, wrote, err
 }
 
-// actions are those of the errand's requests when nothing happens to them.
-func (e errand) actions(t *testing.T, s *costest.Server) (actions []string) {
+// actions returns the actions of the requests without any fault.
+func (e faultCase) actions(t *testing.T, s *costest.Server) (actions []string) {
 	t.Helper()
 	if _, _, _, err := e.run(t, s, nil); err != nil {
 		t.Fatal(err)
@@ -174,13 +174,13 @@ func (e errand) actions(t *testing.T, s *costest.Server) (actions []string) {
 	return actions
 }
 
-// meets has the nth request of the errand meet an accident.
-func (e errand) meets(t *testing.T, s *costest.Server, a accident, action string, nth int) {
+// inject runs the operation with a fault in the nth request of an action.
+func (e faultCase) inject(t *testing.T, s *costest.Server, a requestFault, action string, nth int) {
 	t.Helper()
 	what := fmt.Sprintf("%s of request %d, %s", a.name, nth, action)
 	var n, hits atomic.Int32
 	v, old, wrote, err := e.run(t, s, func(r *costest.Request) *costest.Fault {
-		// Parts come in any order: the nth is one of them all the same.
+		// Parts may arrive in any order, so this may be any part.
 		if n.Add(1) == int32(nth) {
 			hits.Add(1)
 			return a.fault
@@ -192,7 +192,7 @@ func (e errand) meets(t *testing.T, s *costest.Server, a accident, action string
 	}
 	if e.gone {
 		old = nil
-		if errors.Is(err, vault.ErrUnsure) { // then it may be there or not
+		if errors.Is(err, vault.ErrUnsure) { // the value may or may not be stored
 			return
 		}
 	}
@@ -215,7 +215,7 @@ func (e errand) meets(t *testing.T, s *costest.Server, a accident, action string
 		if !bytes.Equal(now, wrote) && !bytes.Equal(now, old) {
 			t.Errorf("%s: %v, and %d bytes are there that no write stored", what, err, len(now))
 		}
-	default: // nothing happened
+	default: // no fault occurred
 		if !bytes.Equal(now, old) {
 			t.Errorf("%s: %v, and yet something was written", what, err)
 		}
@@ -223,8 +223,8 @@ func (e errand) meets(t *testing.T, s *costest.Server, a accident, action string
 			t.Errorf("%s: %v, which says nothing of what happened", what, err)
 		}
 	}
-	// Small values are kept, reads repeated: one accident is none. A value that streams
-	// cannot be sent again.
+	// Small values are kept in memory and reads are repeated, so a single fault has no effect. A
+	// streamed value cannot be sent again.
 	if err != nil && e.size < partly {
 		t.Errorf("%s: one accident, and it fails: %v", what, err)
 	}
@@ -244,8 +244,8 @@ func read(t *testing.T, v *vault.Vault, o *vault.GetOptions) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// drop ends the uploads whose initiation got no response, as the lifecycle does that
-// package policy prints; see the BUG note of cosblob.
+// drop aborts the multipart uploads whose initiate got no response. With a real bucket, the
+// lifecycle rule from package policy does this; see the BUG note of cosblob.
 func drop(t *testing.T, s *costest.Server) {
 	t.Helper()
 	for _, u := range s.Uploads(s.Bucket()) {
@@ -258,7 +258,7 @@ func drop(t *testing.T, s *costest.Server) {
 	}
 }
 
-// ownerClient is the SDK's, with the keys of the bucket's owner.
+// ownerClient returns a client of the SDK with the keys of the bucket's owner.
 func ownerClient(t *testing.T, s *costest.Server) *cos.Client {
 	t.Helper()
 	c, err := cosblob.NewClient(s.Bucket(), s.Region(), owner(s), &cosblob.ClientOptions{Endpoint: s.URL()})

@@ -17,7 +17,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestForeignSTS: what is no STS is named with what it sent, and has refused nothing.
+// TestForeignSTS: if a server is not an STS, the error contains its response, and does not claim
+// that STS refused the token.
 func TestForeignSTS(t *testing.T) {
 	const arn = "qcs::cam::uin/100000000001:roleName/vault"
 	issuer := testcloud.NewIssuer(nil)
@@ -68,7 +69,7 @@ func TestForeignSTS(t *testing.T) {
 			}
 			_, err = callerOf(t, tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")}, front.URL)
 			want := tc.reason
-			if want == vault.TokenSourceUnavailable { // no token was involved
+			if want == vault.TokenSourceUnavailable { // there was no token
 				want = vault.ReasonUnknown
 			}
 			if !errors.Is(err, vault.ErrUnavailable) || !errors.As(err, &cause) || cause.Reason != want {
@@ -78,8 +79,8 @@ func TestForeignSTS(t *testing.T) {
 	}
 }
 
-// TestUntrusted: a certificate that is not trusted is named, also that of STS and that of a broker,
-// whose client reads no setting of the cloud.
+// TestUntrusted: if a certificate is not trusted, the error names the server: COS, STS or the
+// broker, whose client does not use the settings of the cloud.
 func TestUntrusted(t *testing.T) {
 	front := httptest.NewUnstartedServer(http.NotFoundHandler())
 	front.Config.ErrorLog = log.New(io.Discard, "", 0)

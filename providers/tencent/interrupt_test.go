@@ -13,8 +13,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestInterruptedStart: a caller who gives up while the response to the start of an upload is under
-// way leaves no upload behind, which newServer checks.
+// TestInterruptedStart: if the caller gives up before the response to an initiate arrives, no
+// multipart upload remains. newServer checks this.
 func TestInterruptedStart(t *testing.T) {
 	for _, create := range []bool{false, true} {
 		s := newServer(t, nil)

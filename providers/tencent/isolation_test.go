@@ -16,19 +16,19 @@ import (
 	policy "github.com/objectvault/objectvault/policy/tencent"
 )
 
-// A place is where a tenant tries its verbs.
+// A place is a key on which a tenant tries every verb.
 type place struct {
 	name, key string
-	version   string // of the object there
-	upload    string // an upload to it, by its owner
+	version   string // version of the object
+	upload    string // multipart upload that its owner started
 	own       bool
 }
 
-// A verb is one call. A tenant may make it at its own place, or nowhere at all.
+// A verb is one call. A tenant may make it at its own place, or not at all.
 type verb struct {
 	name    string
 	nowhere bool
-	only    string // Enabled: the printed documents allow it in a bucket with versioning
+	only    string // Enabled: allowed only in a bucket with versioning
 	do      func(ctx context.Context, c *cos.Client, p place, bucket string) error
 }
 
@@ -151,13 +151,13 @@ func third[T any](_ T, _ *cos.Response, err error) error { return err }
 
 var denial = &cos.ErrorResponse{Code: "AccessDenied"}
 
-// TestIsolation tries every verb at every place as one tenant, with the role that the
-// printed documents give it: what is its own succeeds, everything else is denied by the
-// service, and what belongs to others stays as it was.
+// TestIsolation tries every verb at every place as one tenant, with the role from the printed
+// documents. Calls on the tenant's own objects succeed, the service denies all others, and the
+// objects of other tenants do not change.
 func TestIsolation(t *testing.T) {
 	for _, versioning := range []string{"", "Enabled"} {
 		t.Run(fmt.Sprintf("%q", versioning), func(t *testing.T) {
-			w := newWard(t, versioning, "acme", "acmes", "globex")
+			w := newTenantServer(t, versioning, "acme", "acmes", "globex")
 			all, mine := ownerClient(t, w.Server), w.client("acme", w.URL())
 			places := w.places(t, all)
 			before := w.others(t, all)
@@ -182,7 +182,7 @@ func TestIsolation(t *testing.T) {
 				}
 			}
 
-			// Another's role is not given for one's own token, and http takes nothing.
+			// A token does not get the role of another tenant, and plain http is refused.
 			if c, err := w.exchanger("globex").Exchange(t.Context(), w.token("acme")); err == nil {
 				t.Errorf("acme was given the role of globex, with the key %s", c.AccessKeyID)
 			}
@@ -197,10 +197,10 @@ func TestIsolation(t *testing.T) {
 	}
 }
 
-// TestSharedRole: one role for all, whose trust names no subject, isolates no tenant, and
-// its documents say so.
+// TestSharedRole: a single role whose trust policy contains no subject does not isolate tenants,
+// and the printed documents warn about this.
 func TestSharedRole(t *testing.T) {
-	w := newWardWith(t, "", func(d *policy.Documents) {
+	w := newTenantServerWith(t, "", func(d *policy.Documents) {
 		shared := d.Tenants["acme"]
 		delete(shared.TrustPolicy.Statement[0].Condition["string_equal"], "oidc:sub")
 		for i := range shared.RolePolicy.Statement {
@@ -241,11 +241,11 @@ func TestSharedRole(t *testing.T) {
 	}
 }
 
-// host is how a copy names the bucket.
-func (w *ward) host() string { return w.Bucket() + ".cos." + w.Region() + ".myqcloud.com" }
+// host returns the host of the bucket in the source of a copy.
+func (w *tenantServer) host() string { return w.Bucket() + ".cos." + w.Region() + ".myqcloud.com" }
 
-// client is the SDK's, with a tenant's temporary key.
-func (w *ward) client(tenant, endpoint string) *cos.Client {
+// client returns a client of the SDK with a tenant's temporary key.
+func (w *tenantServer) client(tenant, endpoint string) *cos.Client {
 	w.t.Helper()
 	c, err := cosblob.NewClient(w.Bucket(), w.Region(), temporary(w.exchanged(tenant)), &cosblob.ClientOptions{Endpoint: endpoint})
 	if err != nil {
@@ -254,8 +254,8 @@ func (w *ward) client(tenant, endpoint string) *cos.Client {
 	return c
 }
 
-// places puts an object and an upload everywhere.
-func (w *ward) places(t *testing.T, all *cos.Client) []place {
+// places creates an object and a multipart upload at every place.
+func (w *tenantServer) places(t *testing.T, all *cos.Client) []place {
 	t.Helper()
 	places := []place{
 		{name: "its own", key: "bots/acme/credentials/seed.enc", own: true},
@@ -289,8 +289,8 @@ func (w *ward) places(t *testing.T, all *cos.Client) []place {
 	return places
 }
 
-// others returns the objects that are not acme's.
-func (w *ward) others(t *testing.T, all *cos.Client) (state []string) {
+// others returns the objects that do not belong to acme.
+func (w *tenantServer) others(t *testing.T, all *cos.Client) (state []string) {
 	t.Helper()
 	out, _, err := all.Bucket.GetObjectVersions(t.Context(), &cos.BucketGetObjectVersionsOptions{})
 	if err != nil {

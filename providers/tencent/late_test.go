@@ -15,18 +15,18 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A slowWay is a way to a server on which the first PUTs are cut off, and arrive later.
-type slowWay struct {
+// A delayingProxy cuts the connections of the first PUTs, which arrive later.
+type delayingProxy struct {
 	to          *url.URL
-	put         func(n int) (late bool) // before the nth PUT goes on
-	list        func(n int)             // before the nth list of versions goes on
+	put         func(n int) (late bool) // called before the nth PUT
+	list        func(n int)             // called before the nth list of versions
 	mu          sync.Mutex
 	puts, lists int
 	late        []*http.Request
 }
 
-func (s *slowWay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock() // one after the other: a write makes no requests at once
+func (s *delayingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock() // a write makes no concurrent requests, so one at a time is sufficient
 	defer s.mu.Unlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -58,8 +58,8 @@ func (s *slowWay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, resp.Body)
 }
 
-// arrive has the PUTs arrive that were cut off.
-func (s *slowWay) arrive(t *testing.T) {
+// deliver passes the PUTs whose connections were cut to the server.
+func (s *delayingProxy) deliver(t *testing.T) {
 	for _, r := range s.late {
 		resp, err := http.DefaultTransport.RoundTrip(r)
 		if err != nil {
@@ -85,17 +85,17 @@ func all(t *testing.T, r io.Reader) []byte {
 	return b
 }
 
-// TestLateWrite: a PUT that was cut off arrives after the store has looked for it. No writer
-// succeeds whose value was replaced by a writer that did not see it.
+// TestLateWrite: a PUT whose connection was cut arrives after the store has looked for it. No
+// writer may succeed if a writer that did not see its value has replaced it.
 func TestLateWrite(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		others  bool // write after the first PUT was cut off
-		arrives int  // before the nth PUT; 0: not in time
-		lost    int  // PUTs that are cut off
-		seen    bool // it arrives, after others wrote, before the look for it
+		others  bool // other writers write after the connection of the first PUT was cut
+		arrives int  // before the nth PUT; 0 means later
+		lost    int  // number of PUTs whose connections are cut
+		seen    bool // it arrives after the other writes, but before the store looks for it
 		want    error
-		mine    bool // is there in the end
+		mine    bool // the value of the write is stored at the end
 	}{
 		{"alone", false, 0, 1, false, nil, true},
 		{"alone, and before the second", false, 2, 1, false, nil, true},
@@ -114,7 +114,7 @@ func TestLateWrite(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				o, before, theirs := &vault.PutOptions{Create: true}, []byte(nil), noise(2, 90)
+				o, before, otherValue := &vault.PutOptions{Create: true}, []byte(nil), noise(2, 90)
 				if swap {
 					info, err := other.Put(t.Context(), "x", noise(1, 80), nil)
 					if err != nil {
@@ -122,28 +122,29 @@ func TestLateWrite(t *testing.T) {
 					}
 					o, before = &vault.PutOptions{IfRevision: info.Revision}, all(t, noise(1, 80))
 				}
-				way := &slowWay{to: to}
-				way.put = func(n int) bool {
+				proxy := &delayingProxy{to: to}
+				proxy.put = func(n int) bool {
 					if n == tc.arrives {
-						way.arrive(t)
+						proxy.deliver(t)
 					}
 					return n <= tc.lost
 				}
-				way.list = func(n int) {
-					// The second attempt begins with one. That of a create looks twice before.
+				proxy.list = func(n int) {
+					// The second attempt starts with a list. The second attempt of a create makes
+					// two.
 					if n != map[bool]int{false: 3, true: 2}[swap] {
 						return
 					}
 					if tc.others {
-						if _, err := other.Put(context.Background(), "x", theirs, nil); err != nil {
+						if _, err := other.Put(context.Background(), "x", otherValue, nil); err != nil {
 							t.Error(err)
 						}
 					}
 					if tc.seen {
-						way.arrive(t)
+						proxy.deliver(t)
 					}
 				}
-				front := httptest.NewServer(way)
+				front := httptest.NewServer(proxy)
 				t.Cleanup(front.Close)
 				c := config(s, owner(s))
 				c.Endpoint = front.URL

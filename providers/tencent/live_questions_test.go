@@ -21,20 +21,21 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 )
 
-// A live bucket is asked what the documents leave open. The caller owns it.
+// A live is a real bucket. The test uses it to answer the questions that the documentation leaves
+// open. The caller owns the bucket.
 type live struct {
-	client  *cos.Client // signs, and repeats nothing
+	client  *cos.Client // signs, and does not retry
 	base    *url.URL
 	id, key string
 	token   string // "" for permanent keys
 	sts     string // the URL of an STS
-	prefix  string // of every key
-	never   bool   // the bucket was never versioned
-	rounds  int    // of the race of creators
+	prefix  string // prefix of every key
+	never   bool   // versioning was never enabled
+	rounds  int    // rounds of the race of creates
 }
 
-// A question is one of the facts that are not known of the cloud. ask is nil where a
-// bucket and its owner's keys cannot tell, or the asking would do harm: why then says so.
+// A question is an unknown fact about the cloud. ask is nil if a bucket and its owner's keys cannot
+// answer it, or if the attempt would do harm. Then why contains the reason.
 type question struct {
 	fact int
 	text string
@@ -70,21 +71,22 @@ var questions = []question{
 	{24, "anything newer than the documents that were read", "only the documents tell", nil},
 }
 
-// askTime bounds each question.
+// askTime limits each question.
 const askTime = 3 * time.Minute
 
-// put stores a value with headers, and returns the code of the answer, or OK.
+// put stores a value with headers, and returns the error code of the response, or OK.
 func (l *live) put(ctx context.Context, key, value string, h http.Header) (string, error) {
 	if h == nil {
 		h = http.Header{}
 	}
-	return answerOf(l.client.Object.Put(ctx, l.prefix+key, strings.NewReader(value), &cos.ObjectPutOptions{
+	return responseCode(l.client.Object.Put(ctx, l.prefix+key, strings.NewReader(value), &cos.ObjectPutOptions{
 		ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{XOptionHeader: &h},
 	}))
 }
 
-// answerOf is the code of an answer, or OK. What is no answer is an error.
-func answerOf(resp *cos.Response, err error) (string, error) {
+// responseCode returns the error code of a response, or OK. If there was no response, it returns the
+// error.
+func responseCode(resp *cos.Response, err error) (string, error) {
 	if err == nil {
 		resp.Body.Close()
 		return "OK", nil
@@ -121,7 +123,7 @@ func (l *live) putCondition(ctx context.Context) (string, error) {
 	}
 }
 
-// parts begins an upload and sends parts with these numbers.
+// parts starts a multipart upload and sends parts with these numbers.
 func (l *live) parts(ctx context.Context, key string, numbers ...int) (id string, parts []cos.Object, sum []byte, err error) {
 	up, _, err := l.client.Object.InitiateMultipartUpload(ctx, l.prefix+key, nil)
 	if err != nil {
@@ -145,7 +147,7 @@ func (l *live) complete(ctx context.Context, key, id string, parts []cos.Object)
 	if err == nil {
 		etag = got.ETag
 	}
-	code, err = answerOf(resp, err)
+	code, err = responseCode(resp, err)
 	return etag, code, err
 }
 
@@ -267,18 +269,18 @@ func (l *live) partOrder(ctx context.Context) (string, error) {
 	defer l.client.Object.AbortMultipartUpload(context.WithoutCancel(ctx), l.prefix+"order", id)
 	gap := slices.Clone(parts)
 	gap[1].PartNumber = 3
-	_, gone, err := l.complete(ctx, "order", id, gap)
+	_, gapCode, err := l.complete(ctx, "order", id, gap)
 	if err != nil {
 		return "", err
 	}
 	slices.Reverse(parts)
 	_, turned, err := l.complete(ctx, "order", id, parts)
-	return gone + " and " + turned, err
+	return gapCode + " and " + turned, err
 }
 
 func (l *live) copySource(ctx context.Context) (string, error) {
 	_, resp, err := l.client.Object.Copy(ctx, l.prefix+"copy", l.base.Host+"/"+l.prefix+"absent", nil)
-	return answerOf(resp, err)
+	return responseCode(resp, err)
 }
 
 func (l *live) policyMissing(ctx context.Context) (string, error) {
@@ -305,11 +307,11 @@ func (l *live) createRace(ctx context.Context) (string, error) {
 	several := 0
 	for range l.rounds {
 		var all sync.WaitGroup
-		told := make([]string, writers)
+		reported := make([]string, writers)
 		errs := make([]error, writers)
 		for i := range writers {
 			all.Go(func() {
-				told[i], errs[i] = l.put(ctx, "race", strings.Repeat("x", 1000), http.Header{"X-Cos-Forbid-Overwrite": {"true"}})
+				reported[i], errs[i] = l.put(ctx, "race", strings.Repeat("x", 1000), http.Header{"X-Cos-Forbid-Overwrite": {"true"}})
 			})
 		}
 		all.Wait()
@@ -317,7 +319,7 @@ func (l *live) createRace(ctx context.Context) (string, error) {
 			return "", err
 		}
 		won := 0
-		for _, code := range told {
+		for _, code := range reported {
 			counts[code]++
 			if code == "OK" {
 				won++

@@ -19,9 +19,9 @@ import (
 	"github.com/objectvault/objectvault/providers/tencent"
 )
 
-// TestConformanceLive runs the suite against a bucket at Tencent, and asks it what the
-// documents leave open: "make conformance-tencent", see docs/tencent.md. What is left
-// behind is a failure.
+// TestConformanceLive runs the suite on a bucket at Tencent, and answers the questions that the
+// documentation leaves open. Run it with "make conformance-tencent"; see docs/tencent.md. It fails
+// if an object remains.
 func TestConformanceLive(t *testing.T) {
 	bucket := os.Getenv("OBJECTVAULT_CONFORMANCE_BUCKET")
 	if bucket == "" {
@@ -57,7 +57,7 @@ func TestConformanceLive(t *testing.T) {
 		for e := range everything(t, client) {
 			switch {
 			case before[e]:
-			case got.Status == "Suspended" && !e.upload: // the suite purges where there is history
+			case got.Status == "Suspended" && !e.upload: // the suite purges if there is a history
 				remove(t, client, e)
 			default:
 				t.Errorf("%+v was left behind", e)
@@ -69,7 +69,7 @@ func TestConformanceLive(t *testing.T) {
 		client: client, base: client.BaseURL.BucketURL, id: keys[0], key: keys[1], token: keys[2],
 		sts: "https://sts.tencentcloudapi.com", prefix: "conformance-" + rand.Text() + "/", never: got.Status == "", rounds: 200,
 	}
-	if strings.HasPrefix(l.base.Host, "127.0.0.1:") { // costest
+	if strings.HasPrefix(l.base.Host, "127.0.0.1:") { // this is costest
 		l.sts = c.Endpoint
 	}
 	for _, line := range l.answers(t.Context()) {
@@ -77,23 +77,23 @@ func TestConformanceLive(t *testing.T) {
 	}
 	sweep(t, client, l.prefix)
 
-	ours := opener(c)
+	opened := opener(c)
 	lost := c
 	lost.Endpoint = noServer(t)
 	conformance.Run(t, conformance.Provider{
-		Name: "tencent", Open: ours, Reopen: ours, Unreachable: opener(lost), Large: 9 << 20, Timeout: 10 * time.Minute,
+		Name: "tencent", Open: opened, Reopen: opened, Unreachable: opener(lost), Large: 9 << 20, Timeout: 10 * time.Minute,
 		Claims: slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return c == "errors-denied" || c == "errors-expired" }), Deviations: deviations,
 		Secrets: []string{keys[1]},
 	})
 }
 
-// A thing in a bucket is a version, a marker or an upload.
+// A thing is a version, a delete marker or a multipart upload in a bucket.
 type thing struct {
 	key, id string
 	upload  bool
 }
 
-// everything is what a bucket holds.
+// everything returns all things in a bucket.
 func everything(t *testing.T, client *cos.Client) map[thing]bool {
 	t.Helper()
 	seen := make(map[thing]bool)
@@ -133,7 +133,7 @@ func everything(t *testing.T, client *cos.Client) map[thing]bool {
 	return seen
 }
 
-// sweep removes what is below a prefix.
+// sweep removes all things with a prefix.
 func sweep(t *testing.T, client *cos.Client, prefix string) {
 	t.Helper()
 	for e := range everything(t, client) {
@@ -150,9 +150,9 @@ func remove(t *testing.T, client *cos.Client, e thing) {
 	}
 }
 
-// TestQuestions: the answers of a live bucket are those that costest plays.
+// TestQuestions: on costest, the test finds the variants that costest was configured with.
 func TestQuestions(t *testing.T) {
-	asked := map[string]int{ // the fact that a question of costest is
+	asked := map[string]int{ // the fact for each question of costest
 		"put-condition": 1, "multipart-etag": 2, "expired-token": 7, "metadata-limit": 11, "sign-time": 17, "key-length": 18,
 		"authorization-skip": 19, "part-order": 20, "copy-source-missing": 21, "policy-missing": 21,
 	}
@@ -170,17 +170,17 @@ func TestQuestions(t *testing.T) {
 			if variant == "documented" {
 				want = "InvalidPart and InvalidPartOrder"
 			}
-			told := false
+			reported := false
 			lines := l.answers(t.Context())
 			for _, line := range lines {
 				if strings.HasPrefix(line, fmt.Sprintf("fact %d: ", fact)) && strings.Contains(line[strings.LastIndex(line, ": "):], want) {
-					told = true
+					reported = true
 				}
 				if strings.Contains(line, "not known") {
 					t.Errorf("%s=%s: %s", q.Name, variant, line)
 				}
 			}
-			if !told {
+			if !reported {
 				t.Errorf("%s=%s is reported as\n%s", q.Name, variant, strings.Join(lines, "\n"))
 			}
 			sweep(t, client, l.prefix)

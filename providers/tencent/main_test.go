@@ -11,7 +11,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// newServer starts a server that must be left without unfinished uploads.
+// newServer starts a server. At the end of the test, it must not have unfinished multipart uploads.
 func newServer(t *testing.T, o *costest.Options) *costest.Server {
 	t.Helper()
 	s, err := costest.New(o)
@@ -65,7 +65,7 @@ func newIssuer(t *testing.T, s *costest.Server) *testcloud.Issuer {
 	return issuer
 }
 
-// addRole makes a role that tokens of subject may take. The policy may be empty.
+// addRole creates a role that tokens of subject may assume. The policy may be empty.
 func addRole(t *testing.T, s *costest.Server, issuer *testcloud.Issuer, name, policy string) (arn string) {
 	t.Helper()
 	arn, err := s.AddRole(name, `{"version":"2.0","statement":[{"effect":"allow","action":["name/sts:AssumeRoleWithWebIdentity"],
@@ -100,7 +100,7 @@ func parse(t *testing.T, raw string) federation.Token {
 	return token
 }
 
-// exchanged are the temporary keys of a role, which is allowed what policy says.
+// exchanged returns the temporary keys of a role with the permissions in policy.
 func exchanged(t *testing.T, s *costest.Server, issuer *testcloud.Issuer, role, policy string) federation.Credentials {
 	t.Helper()
 	c, err := newExchanger(t, s, addRole(t, s, issuer, role, policy)).Exchange(t.Context(), mint(t, issuer))

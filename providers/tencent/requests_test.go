@@ -25,14 +25,14 @@ func newVault(t *testing.T, st *vault.Store, tenant vault.Tenant) *vault.Vault {
 	return v
 }
 
-// noise is n bytes that come again for the same seed.
+// noise returns n bytes that depend only on the seed.
 func noise(seed uint64, n int64) io.Reader {
 	var key [32]byte
 	key[0] = byte(seed)
 	return io.LimitReader(rand.NewChaCha8(key), n)
 }
 
-// TestRequests holds each operation to the requests that it may make, whatever the bucket.
+// TestRequests checks the exact requests of each operation, for every kind of bucket.
 func TestRequests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -69,12 +69,12 @@ func TestRequests(t *testing.T) {
 				return err
 			}
 		}
-		var is vault.Info
+		var info vault.Info
 		steps := []struct {
 			name      string
 			do        func() error
 			plain     []string
-			versioned []string // nil: the same
+			versioned []string // nil means the same requests
 		}{
 			{"create", write(100, &vault.PutOptions{Create: true}), []string{put, get + " bytes=0-HEAD"}, []string{versions, put, versions}},
 			{"put", write(100, nil), []string{put}, nil},
@@ -82,7 +82,7 @@ func TestRequests(t *testing.T) {
 			{"put in parts", write(20<<20, nil), parts, nil},
 			{"rm", func() error { return v.Delete(ctx, "x", nil) }, []string{"DELETE bots/acme/credentials/x.enc"}, nil},
 			{"create in parts", write(20<<20, &vault.PutOptions{Create: true}), slices.Concat(parts, []string{get + " bytes=0-HEAD"}), slices.Concat(parts[:1], []string{versions}, parts[1:], []string{versions})},
-			{"put again", func() (err error) { is, err = v.Put(ctx, "x", noise(1, 100_000), nil); return err }, []string{put}, nil},
+			{"put again", func() (err error) { info, err = v.Put(ctx, "x", noise(1, 100_000), nil); return err }, []string{put}, nil},
 			{"get", read(nil), []string{get}, nil},
 			{"range", read(&vault.GetOptions{Range: &vault.Range{Offset: 70_000, Length: 10}}), []string{get + " bytes=0-16383", get + " bytes=RANGE"}, nil},
 			{"stat", func() error { _, err := v.Stat(ctx, "x"); return err }, []string{get + " bytes=0-16383"}, nil},
@@ -93,9 +93,9 @@ func TestRequests(t *testing.T) {
 				return nil
 			}, []string{list}, nil},
 			{"put if revision", func() error {
-				_, err := v.Put(ctx, "x", noise(2, 100), &vault.PutOptions{IfRevision: is.Revision})
+				_, err := v.Put(ctx, "x", noise(2, 100), &vault.PutOptions{IfRevision: info.Revision})
 				if versioning == "" {
-					err = nil // there is no swap, and nothing is sent
+					err = nil // without swap, nothing is sent
 				}
 				return err
 			}, []string{}, []string{get + " bytes=0-16383", versions, headVersion, put, versions}},
@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 						return err
 					}
 					if n == 2 {
-						break // of more
+						break // of more requests
 					}
 				}
 				return nil
@@ -129,7 +129,7 @@ func TestRequests(t *testing.T) {
 					got = append(got, line(r))
 				}
 				if complete := slices.Index(got, parts[4]); complete > 1 {
-					slices.Sort(got[1:complete]) // they are on their way at once
+					slices.Sort(got[1:complete]) // sent concurrently
 				}
 				if !slices.Equal(got, want) {
 					t.Errorf("requests:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -139,7 +139,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// line is a request without what is never the same twice.
+// line describes a request without the values that differ from run to run.
 func line(r costest.Request) string {
 	s := r.Method + " " + r.Key
 	var query []string
@@ -163,7 +163,7 @@ func line(r costest.Request) string {
 		switch {
 		case !strings.HasPrefix(asked, "bytes=0-"):
 			asked = "bytes=RANGE"
-		case asked != "bytes=0-16383": // as many as were written, or begin it
+		case asked != "bytes=0-16383": // the whole object, or its start
 			asked = "bytes=0-HEAD"
 		}
 		s += " " + asked

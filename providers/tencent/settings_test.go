@@ -8,8 +8,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestForeignSettings: what is not COS says nothing about the bucket. An empty 200 was taken for
-// a document, and a page for a denial.
+// TestForeignSettings: the response of a server that is not COS is never used as a setting of the
+// bucket. For example, an empty 200 is not a document, and a web page is not a denial.
 func TestForeignSettings(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))

@@ -27,7 +27,7 @@ func (f fixed) Token(context.Context) (federation.Token, error) { return f.token
 
 func sourceOf(t federation.Token) federation.Source { return fixed{t} }
 
-// TestOffers says which fields of a Store a bucket fills.
+// TestOffers checks which fields of a Store are set for a bucket.
 func TestOffers(t *testing.T) {
 	for _, tc := range []struct {
 		versioning    string
@@ -53,7 +53,7 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// TestSuspended holds that COS, which would overwrite, is not asked to.
+// TestSuspended: no write is sent to a bucket with suspended versioning, where COS would overwrite.
 func TestSuspended(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Suspended"})
 	st := open(t, config(s, owner(s)))
@@ -69,12 +69,12 @@ func TestSuspended(t *testing.T) {
 	if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != "value" || err != nil {
 		t.Errorf("the object holds %q, %v", got, err)
 	}
-	if there, err := st.Bucket.Exists(t.Context(), "absent"); there || err != nil {
-		t.Errorf("a refused create stored something: %v, %v", there, err)
+	if exists, err := st.Bucket.Exists(t.Context(), "absent"); exists || err != nil {
+		t.Errorf("a refused create stored something: %v, %v", exists, err)
 	}
 }
 
-// TestVersioningHidden is of a role that may not ask whether the bucket is versioned.
+// TestVersioningHidden: the role has no permission to read the versioning of the bucket.
 func TestVersioningHidden(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
 	c := exchanged(t, s, newIssuer(t, s), "blind", `{"version":"2.0","statement":[{"effect":"allow",
@@ -97,8 +97,8 @@ func TestVersioningHidden(t *testing.T) {
 	}
 }
 
-// TestVersioningEnabledLater has a Store find out, by what it wrote, that create-only is
-// ignored from now on.
+// TestVersioningEnabledLater: a Store detects from the response to a write that COS now ignores
+// create-only.
 func TestVersioningEnabledLater(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))
@@ -132,14 +132,15 @@ func TestVersioningEnabledLater(t *testing.T) {
 	}
 }
 
-// TestOptimisticFaults loses what an optimistic create needs to be sure.
+// TestOptimisticFaults: the responses that an optimistic create needs for a certain outcome are
+// lost.
 func TestOptimisticFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name, action string
-		nth          int32 // of the requests of that action
+		nth          int32 // request of this action
 		fault        *costest.Fault
-		want         error // of the create
-		there        bool
+		want         error // result of the create
+		exists       bool
 	}{
 		{"the look before is refused", "GetBucketObjectVersions", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
 		{"the write is refused", "PutObject", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
@@ -160,30 +161,30 @@ func TestOptimisticFaults(t *testing.T) {
 				return nil
 			})
 			_, err := st.Create.Create(t.Context(), "key", value)
-			if tc.want == nil && err != nil || tc.want != nil && !is(st, err, tc.want) {
+			if tc.want == nil && err != nil || tc.want != nil && !isKind(st, err, tc.want) {
 				t.Errorf("create: %v, want %v", err, tc.want)
 			}
 			s.SetRule(nil)
-			if there, err := st.Bucket.Exists(t.Context(), "key"); there != tc.there || err != nil {
-				t.Errorf("the object is there: %v, %v; want %v", there, err, tc.there)
+			if exists, err := st.Bucket.Exists(t.Context(), "key"); exists != tc.exists || err != nil {
+				t.Errorf("the object is there: %v, %v; want %v", exists, err, tc.exists)
 			}
 		})
 	}
 }
 
-// TestOptimisticLoser lets another writer write between the look and the write.
+// TestOptimisticLoser: another writer writes between the check and the write.
 func TestOptimisticLoser(t *testing.T) {
 	for _, undone := range []bool{true, false} {
 		t.Run(fmt.Sprint("undone ", undone), func(t *testing.T) {
 			s := newServer(t, &costest.Options{Versioning: "Enabled"})
 			st, other := open(t, config(s, owner(s))), open(t, config(s, owner(s)))
-			theirs := func(w io.Writer) error { _, err := io.WriteString(w, "theirs"); return err }
+			writeOther := func(w io.Writer) error { _, err := io.WriteString(w, "theirs"); return err }
 			var cut atomic.Bool
 			var perr error
 			s.SetRule(func(r *costest.Request) *costest.Fault {
 				switch {
 				case r.Action == "PutObject" && cut.CompareAndSwap(false, true):
-					_, perr = other.Put.Put(context.Background(), "key", theirs)
+					_, perr = other.Put.Put(context.Background(), "key", writeOther)
 				case r.Action == "DeleteObject" && !undone:
 					return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", ""))
 				}
@@ -208,18 +209,18 @@ func TestOptimisticLoser(t *testing.T) {
 	}
 }
 
-// TestLostAnswer loses the answer to an optimistic write, and lets another writer write
-// before or after it: the store finds its own version and tells the truth about it.
+// TestLostAnswer: the response to an optimistic write is lost, and another writer writes before or
+// after it. The store finds its own version, and returns the correct outcome.
 func TestLostAnswer(t *testing.T) {
-	theirs := func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err } // of the same length
+	writeOther := func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err } // with the same length
 	for _, tc := range []struct {
 		name   string
 		swap   bool
-		before bool // they write between the look and the write
-		after  bool // they write between the write and the look for it
-		lag    bool // and no list shows what became of it
+		before bool // the other writer writes between the check and the write
+		after  bool // the other writer writes between the write and the read-back
+		lag    bool // no list shows the result
 		want   error
-		holds  string // "": they delete instead
+		holds  string // "" means that the other writer deletes instead
 	}{
 		{"create", false, false, false, false, nil, "value"},
 		{"create, then replaced", false, false, true, false, nil, "other"},
@@ -249,7 +250,7 @@ func TestLostAnswer(t *testing.T) {
 					}
 					return
 				}
-				if _, err := other.Put.Put(context.Background(), "key", theirs); err != nil {
+				if _, err := other.Put.Put(context.Background(), "key", writeOther); err != nil {
 					t.Error(err)
 				}
 			}
@@ -278,10 +279,10 @@ func TestLostAnswer(t *testing.T) {
 			if !errors.Is(err, tc.want) {
 				t.Errorf("the write: %v, want %v", err, tc.want)
 			}
-			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != tc.holds || err != nil && (tc.holds != "" || !is(st, err, vault.ErrNotFound)) {
+			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != tc.holds || err != nil && (tc.holds != "" || !isKind(st, err, vault.ErrNotFound)) {
 				t.Errorf("the object holds %q, %v; want %q", got, err, tc.holds)
 			}
-			ours, all := 0, 0
+			ownVersions, all := 0, 0
 			for v, err := range st.History.Versions(t.Context(), "key") {
 				if err != nil {
 					t.Fatal(err)
@@ -294,12 +295,12 @@ func TestLostAnswer(t *testing.T) {
 					t.Fatal(err)
 				}
 				if b, err := io.ReadAll(r); err == nil && string(b) == "value" && v.ID != tag {
-					ours++
+					ownVersions++
 				}
 				r.Close()
 			}
-			if want := tc.want == nil || tc.want == vault.ErrUnsure; (ours == 1) != want || ours > 1 {
-				t.Errorf("%d of %d versions are ours, want it to be there: %v", ours, all, want)
+			if want := tc.want == nil || tc.want == vault.ErrUnsure; (ownVersions == 1) != want || ownVersions > 1 {
+				t.Errorf("%d of %d versions are ours, want it to be there: %v", ownVersions, all, want)
 			}
 		})
 	}
@@ -320,7 +321,7 @@ func TestRemoveTellsEachKey(t *testing.T) {
 			}
 			failed, err := st.Remover.Remove(t.Context(), keys)
 			if variant == "call" {
-				if !is(st, err, vault.ErrPermission) {
+				if !isKind(st, err, vault.ErrPermission) {
 					t.Errorf("remove: %v, want %v", err, vault.ErrPermission)
 				}
 				return
@@ -329,16 +330,16 @@ func TestRemoveTellsEachKey(t *testing.T) {
 				t.Errorf("remove = %v, %v; want theirs/b denied", failed, err)
 			}
 			for _, key := range keys {
-				if there, err := all.Bucket.Exists(t.Context(), key); err != nil || there != (key == "theirs/b") {
-					t.Errorf("%s is there: %v, %v", key, there, err)
+				if exists, err := all.Bucket.Exists(t.Context(), key); err != nil || exists != (key == "theirs/b") {
+					t.Errorf("%s is there: %v, %v", key, exists, err)
 				}
 			}
 		})
 	}
 }
 
-// TestRefusedAmongMany: an object that multi-delete refuses is refused for the reason that its code
-// gives, as it would be by itself.
+// TestRefusedAmongMany: if multi-delete refuses an object, the error has the same reason as a
+// refused single delete.
 func TestRefusedAmongMany(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))
@@ -369,7 +370,7 @@ func TestRefusedAmongMany(t *testing.T) {
 	s.SetRule(nil)
 }
 
-// TestRemoveStrangeKeys removes what a list shows, although COS has it under another name.
+// TestRemoveStrangeKeys removes objects that a list shows, but that COS stores under another name.
 func TestRemoveStrangeKeys(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))
@@ -383,14 +384,13 @@ func TestRemoveStrangeKeys(t *testing.T) {
 		t.Errorf("remove = %v, %v", failed, err)
 	}
 	for _, key := range keys {
-		if there, err := st.Bucket.Exists(t.Context(), key); there || err != nil {
-			t.Errorf("%q is there: %v, %v", key, there, err)
+		if exists, err := st.Bucket.Exists(t.Context(), key); exists || err != nil {
+			t.Errorf("%q is there: %v, %v", key, exists, err)
 		}
 	}
 }
 
-// TestExpired has the service expire a key between requests: one exchange, and every
-// request passes.
+// TestExpired: a key expires between requests. After one exchange, every request succeeds.
 func TestExpired(t *testing.T) {
 	for _, code := range []string{"ExpiredToken", "InvalidAccessKeyId"} {
 		t.Run(code, func(t *testing.T) {

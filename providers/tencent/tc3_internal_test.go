@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestSignTC3 has the vector of Tencent's documents, whose keys are dead and partly
+// TestSignTC3 uses the example of Tencent's documentation, whose keys are invalid and partly
 // asterisks. (https://www.tencentcloud.com/document/api/598/33159, an older edition)
 func TestSignTC3(t *testing.T) {
 	const body = `{"Limit": 1, "Filters": [{"Values": ["\u672a\u547d\u540d"], "Name": "instance-name"}]}`

@@ -152,7 +152,7 @@ func (s *store) close() error {
 
 func newStore(ctx context.Context, c Config) (*store, error) {
 	if c.Region == "" && c.Endpoint == "" {
-		return nil, fmt.Errorf("%w: in which region is the bucket? say so with region=", vault.ErrConfig)
+		return nil, fmt.Errorf("%w: no region for the bucket: set region=", vault.ErrConfig)
 	}
 	if err := checkEndpoint("endpoint", c.Endpoint, c.Insecure); err != nil {
 		return nil, err

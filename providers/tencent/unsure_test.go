@@ -12,11 +12,11 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestUnsure takes a tenant with a token through the life of an object, under each answer
-// that the cloud may have to what its documents leave open.
+// TestUnsure: a tenant with a token creates, changes and removes an object, with every variant of
+// every question that the documentation leaves open.
 func TestUnsure(t *testing.T) {
 	for _, q := range costest.Questions() {
-		for _, variant := range q.Variants[1:] { // the first is what every other test has
+		for _, variant := range q.Variants[1:] { // all other tests use the first variant
 			for _, versioning := range []string{"", "Enabled"} {
 				t.Run(fmt.Sprintf("%s=%s %q", q.Name, variant, versioning), func(t *testing.T) {
 					t.Parallel()
@@ -28,7 +28,7 @@ func TestUnsure(t *testing.T) {
 }
 
 func life(t *testing.T, o costest.Options) {
-	w := newWardOn(t, o, nil, "acme", "globex")
+	w := newTenantServerOn(t, o, nil, "acme", "globex")
 	ctx := t.Context()
 	store, err := tencent.Open(ctx, w.config("acme"))
 	if err != nil {

@@ -115,7 +115,7 @@ func (s undecided) decided(ctx context.Context) error {
 	case err != nil:
 		return unreadable(err)
 	case current == never:
-		return fmt.Errorf("%w: it keeps no history", vault.ErrUnsupported)
+		return fmt.Errorf("%w: it has no version history", vault.ErrUnsupported)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestNeverIsAskedAgain: versioning that was enabled and suspended while a Store was open is
-// found out before a create replaces an object.
+// TestNeverIsAskedAgain: if versioning is enabled and suspended while a Store is open, the Store
+// detects this before a create could replace an object.
 func TestNeverIsAskedAgain(t *testing.T) {
 	server, err := costest.New(&costest.Options{Bucket: "bucket-1250000000"})
 	if err != nil {
@@ -33,8 +33,8 @@ func TestNeverIsAskedAgain(t *testing.T) {
 	if _, err := s.Create(t.Context(), "key", fill("old")); err != nil {
 		t.Fatal(err)
 	}
-	for _, is := range []string{"Enabled", "Suspended"} {
-		if err := server.SetVersioning(server.Bucket(), is); err != nil {
+	for _, versioning := range []string{"Enabled", "Suspended"} {
+		if err := server.SetVersioning(server.Bucket(), versioning); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,8 +47,8 @@ func TestNeverIsAskedAgain(t *testing.T) {
 	}
 }
 
-// TestListingGoesOn: a list of versions that is cut has to say where it goes on, so that
-// nothing is left out and it comes to its end.
+// TestListingGoesOn: a truncated list of versions must contain the marker of its next page, so the
+// listing is complete and ends.
 func TestListingGoesOn(t *testing.T) {
 	for _, tc := range []struct {
 		name, last, key, id string

@@ -84,7 +84,7 @@ func (e *checker) contract(ctx context.Context) {
 			continue
 		}
 		r := s.Run(ctx, all[i])
-		supported[p.clause] = r.Verdict == probe.Honoured
+		supported[p.clause] = r.Verdict == probe.Supported
 		e.add(ctx, p.clause, p.judge(e, e.Store, r))
 		if p.clause == "swap" && !supported["swap"] {
 			s = e.subject(withoutSwap(e.Store)) // otherwise later checks that use Swap would fail, too
@@ -109,9 +109,9 @@ func (p feature) judge(e *checker, st *vault.Store, r probe.Result) finding {
 		why = reason(st, r.Err)
 	}
 	switch r.Verdict {
-	case probe.Honoured:
+	case probe.Supported:
 		return found(OK, "%s: supported", p.what)
-	case probe.NotHonoured:
+	case probe.NotSupported:
 		if p.clause == "create" && errors.Is(r.Err, vault.ErrUnsupported) { // the store refuses the write and overwrites nothing
 			return found(Warning, "%s: refused by this store: %s", p.what, why).hinted(e.advice(st, r.Err, p.hint))
 		}

@@ -633,7 +633,7 @@ func TestInFewWords(t *testing.T) {
 			s.History = forgetful{s.History}
 			return s
 		}},
-		{"a probe's words before the answer", "read-after-write", `the answer says "permission denied": permission denied: S3 PutObject: 403 AccessDenied, request tx1`, func(_ *testing.T, s *vault.Store) *vault.Store {
+		{"a probe's words before the answer", "read-after-write", `want the error "not found", got "permission denied": permission denied: S3 PutObject: 403 AccessDenied, request tx1`, func(_ *testing.T, s *vault.Store) *vault.Store {
 			return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 				if strings.Contains(c.Key, "read-after-write") {
 					return &answer{"AccessDenied"}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
+	"github.com/objectvault/objectvault/conformance/probe"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -37,7 +38,7 @@ func TestRefusedRequests(t *testing.T) {
 			told := 0
 			for _, check := range []string{"create", "read-after-write", "swap"} {
 				l := lines[check]
-				if l.Status != doctor.NotProven || strings.Contains(l.Message, "not honoured") {
+				if l.Status != doctor.NotProven || strings.Contains(l.Message, probe.ErrViolated.Error()) {
 					t.Errorf("%s: %+v, want not proven", check, l)
 				}
 				told += strings.Count(l.Message, tc.told)

@@ -67,7 +67,7 @@ var dump = regexp.MustCompile(`(: )?\[(\{[^{}]*\} ?)+\]|\{\w+:[^{}]*\}`)
 
 // reason returns the reason for a probe's verdict, without stacks and dumps.
 func reason(st *vault.Store, err error) string {
-	why := strings.TrimPrefix(described(st, err), probe.ErrNotHonoured.Error()+": ")
+	why := strings.TrimPrefix(described(st, err), probe.ErrViolated.Error()+": ")
 	why, _, _ = strings.Cut(why, "\n") // no stack
 	why = dump.ReplaceAllStringFunc(why, func(s string) string {
 		if strings.HasPrefix(s, "{") {

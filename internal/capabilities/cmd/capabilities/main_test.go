@@ -18,9 +18,9 @@ func fullDir(t *testing.T) string {
 	for _, c := range capabilities.All {
 		c.Clauses = make(map[string]capabilities.Cell)
 		for _, p := range probe.All() {
-			c.Clauses[p.Clause] = capabilities.Cell{Found: capabilities.Honoured}
+			c.Clauses[p.Clause] = capabilities.Cell{Found: capabilities.Supported}
 		}
-		c.Clauses["swap"] = capabilities.Cell{Found: capabilities.NotHonoured, Reason: "not implemented"}
+		c.Clauses["swap"] = capabilities.Cell{Found: capabilities.NotSupported, Reason: "not implemented"}
 		c.Clauses["purge"] = capabilities.Cell{Found: capabilities.NotClaimed}
 		if err := capabilities.Write(dir, c); err != nil {
 			t.Fatal(err)

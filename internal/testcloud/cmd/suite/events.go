@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// An event is a line that go test -json writes; see go doc test2json.
+// An event is a line of the output of go test -json; see go doc test2json.
 type event struct {
 	Action, Package, Test, ImportPath, Output string
-	Elapsed                                   float64 // seconds
+	Elapsed                                   float64 // in seconds
 }
 
-// An events reads what go test -json writes and writes what go test would.
+// An events converts the output of go test -json to that of go test.
 type events struct {
 	out    io.Writer
 	tests  outcomes
 	took   func(pkg string, d time.Duration)
-	output map[string]string // of the tests that have not ended, by package and name
+	output map[string]string // output of the running tests, by package and name
 	failed []string          // the last line of each package that failed
 }
 
@@ -56,7 +56,7 @@ func (e *events) line(text string) {
 			e.tests.add(v.Test, v.Action == "pass")
 			return
 		}
-		// Where a process ended in the middle, no event says how its tests ended.
+		// If a process ended early, there are no events for the end of its tests.
 		for _, key := range slices.Sorted(maps.Keys(e.output)) {
 			if strings.HasPrefix(key, v.Package+" ") {
 				if v.Action == "fail" {
@@ -65,14 +65,14 @@ func (e *events) line(text string) {
 				delete(e.output, key)
 			}
 		}
-		if v.Action != "skip" { // no test files
+		if v.Action != "skip" { // a package without test files is skipped
 			e.took(v.Package, time.Duration(v.Elapsed*float64(time.Second)))
 		}
 	}
 }
 
-// An outcomes says of each name of a test, example or fuzz target whether every one of that
-// name has passed, with all tests in it.
+// An outcomes maps the name of a test, example or fuzz target to true if all tests with this name
+// and their subtests have passed.
 type outcomes map[string]bool
 
 func (o outcomes) add(test string, passed bool) {

@@ -3,19 +3,21 @@
 //	suite test -- go test ./... [-- go test -race ./...]
 //	suite stress [-n ROUNDS] [-budget 60m] [-run REGEXP] [-short] [-state DIR] PACKAGE...
 //
-// test runs the commands one after the other, up to the first that fails, and ends with a table
-// of how long each package took. A test that passed in one command, none of its subtests
-// skipped, is left out of the next commands with the same packages: with the race detector and
-// -short first, the second command runs what was too slow for it. If the test of another of
-// these packages has the same name and did not pass, both run again.
+// test runs the commands one after the other, and stops at the first failure. At the end it prints
+// a table with the duration of each package. A test that passed in one command, without a skipped
+// subtest, does not run again in later commands with the same packages. For example, the first
+// command uses the race detector and -short, and the second runs only the tests that were skipped
+// as too slow. If a test with the same name in another of these packages did not pass, both run
+// again.
 //
-// stress runs the tests of each package again and again while a busy loop runs on each
-// processor: a round of every package, then the next, up to so many rounds or until the
-// budget is used up. What was done is in the directory, so that a further run goes on there;
-// a package whose tests have changed begins anew. It ends with a table of the failures.
+// stress runs the tests of each package repeatedly, while a busy loop runs on each processor. It
+// completes a round of all packages before it starts the next one. It stops after the given number
+// of rounds, or when the budget is used up. The state is in a directory, so the next run continues
+// there. A package whose tests have changed starts again. At the end, stress prints a table of the
+// failures.
 //
-// The servers and the loops end with the command, whatever ends it, and so does it when its
-// parent does. Where a server cannot be had, the tests say what that means.
+// The servers and the loops end when the command ends, for whatever reason. The command ends when
+// its parent ends. If a server is not available, the tests decide whether they are skipped or fail.
 package main
 
 import (
@@ -41,14 +43,14 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], &world{os.Stdout, os.Stderr, testcloud.Share}))
 }
 
-// A world is all that a command may touch besides its arguments.
+// A world contains everything that a command may use besides its arguments.
 type world struct {
 	out, err io.Writer
 	share    func(ctx context.Context, log io.Writer) (*testcloud.Shared, error)
 }
 
-// orphaned calls stop when the parent of this process has ended: no other process would stop the
-// servers of a make that was killed.
+// orphaned calls stop when the parent of this process has ended. If make is killed, no other
+// process would stop the servers.
 func orphaned(stop func()) {
 	parent := os.Getppid()
 	for range time.Tick(time.Second) {
@@ -63,10 +65,10 @@ const usage = `usage: suite test -- COMMAND [-- COMMAND]...
        suite stress [-n ROUNDS] [-budget 60m] [-run REGEXP] [-short] [-state DIR] PACKAGE...
 `
 
-// errFailed means that tests failed, and that it was said which.
+// errFailed means that tests failed and were reported.
 var errFailed = errors.New("tests failed")
 
-// run is the whole program and returns its exit code.
+// run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, w *world) int {
 	err := flag.ErrHelp
 	if len(args) > 0 {
@@ -92,7 +94,7 @@ func run(ctx context.Context, args []string, w *world) int {
 // withServers calls do with the environment of the tests while the servers run.
 func withServers(ctx context.Context, w *world, do func(env []string) error) (err error) {
 	env := os.Environ()
-	start, cancel := context.WithTimeout(ctx, 30*time.Minute) // where Ceph has to be installed and SeaweedFS built
+	start, cancel := context.WithTimeout(ctx, 30*time.Minute) // includes the installation of Ceph and the build of SeaweedFS
 	servers, missing := w.share(start, w.err)
 	cancel()
 	if missing != nil {

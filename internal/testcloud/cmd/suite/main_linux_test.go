@@ -23,7 +23,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// TestMain makes this binary the command, or a busy loop of it.
+// TestMain makes this binary the command, or one of its busy loops.
 func TestMain(m *testing.M) {
 	if spins() {
 		spin()
@@ -34,21 +34,22 @@ func TestMain(m *testing.M) {
 	os.Exit(testcloud.Main(m))
 }
 
-// alone is a world without servers.
+// alone returns a world without servers.
 func alone(out, errs io.Writer) *world {
 	return &world{out, errs, func(context.Context, io.Writer) (*testcloud.Shared, error) { return nil, nil }}
 }
 
-// TestTest: what failed is shown, what passed is not run twice, and the times are at the end.
+// TestTest: failures are printed, tests that passed do not run twice, and the durations are at the
+// end.
 func TestTest(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	t.Setenv("DIR", dir)
-	// A go command that writes the file that its last argument names, and fails as the next file says.
+	// This go command prints the file in its last argument. The next file contains its exit code.
 	script := "#!/bin/sh\necho \"$@\" >>$DIR/argv\nfor last; do :; done\ncat $DIR/$last\nexit $(cat $DIR/$last.code)\n"
 	files := map[string]string{
 		"other.code": "0", "first.code": "0", "second.code": "1",
-		// Another package's tests of these names say nothing about those of m/a.
+		// Tests with the same names in another package do not affect those of m/a.
 		"other": `{"Action":"pass","Package":"m/o","Test":"TestSlow","Elapsed":0}
 {"Action":"pass","Package":"m/o","Test":"TestWhole","Elapsed":0}
 {"Action":"pass","Package":"m/o","Elapsed":0.5}
@@ -117,7 +118,7 @@ Seconds of each package, in each run:
     -  0.0     -  m/b
     -    -   0.0  m/c
     0    2    20  all packages
-    0    0     0  by the clock, with the compiler
+    0    0     0  wall time, with the compiler
 FAIL	m/a	20.250s
 FAIL	m/c [build failed]
 `
@@ -139,10 +140,11 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// When the command is stopped, or its parent has ended, no server outlives it, nor
-// does what it runs. That a kill ends servers, too, TestKilledParent of testcloud shows.
+// When the command is stopped, or its parent has ended, its servers and the command that it runs
+// end, too. TestKilledParent in package testcloud tests that servers also end when the command is
+// killed.
 func TestEnds(t *testing.T) {
-	testcloud.RequireRGW(t) // both are installed
+	testcloud.RequireRGW(t) // installs both servers
 	testcloud.RequireVersity(t)
 	const script = `cat "$OBJECTVAULT_TEST_SERVERS"; echo; sleep 600 & echo $!; wait`
 	for name, end := range map[string]func(suite, parent *os.Process) error{
@@ -151,7 +153,7 @@ func TestEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tmp := t.TempDir()
-			// The shell is the parent: it says who its child is, and waits.
+			// The parent is a shell that prints the process id of its child, and waits.
 			cmd := exec.Command("sh", "-c", `"$0" test -- sh -c "$1" & echo $!; wait`, os.Args[0], script)
 			cmd.Env = append(os.Environ(), "SUITE_MAIN=1", "TMPDIR="+tmp)
 			cmd.Stderr = os.Stderr
@@ -199,7 +201,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// ends waits for the end of a process, for two minutes at most.
+// ends waits at most two minutes for the end of a process.
 func ends(pid int) bool {
 	tick, late := time.NewTicker(5*time.Millisecond), time.After(2*time.Minute)
 	defer tick.Stop()
@@ -217,7 +219,7 @@ func ends(pid int) bool {
 	}
 }
 
-// Rounds are counted over several runs, failures are named, and what they said is kept.
+// Rounds are counted across runs, failures are listed, and their output is kept.
 func TestStress(t *testing.T) {
 	dir := t.TempDir()
 	count := filepath.Join(dir, "count")

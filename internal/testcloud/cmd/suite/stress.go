@@ -24,21 +24,21 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// A stressed is a package and how it went so far.
+// A stressed is a package and its results so far.
 type stressed struct {
 	Package  string
-	Tests    string // a hash of its test binary and of how it is run
+	Tests    string // hash of the test binary and its arguments
 	Rounds   int
 	Failures []failure
 
-	dir string // of its source
+	dir string // directory of the source
 }
 
 // A failure is a round in which tests failed.
 type failure struct {
 	Round  int
-	Tests  []string // none if the binary did not get to the end of one
-	Output string   // the file that holds it
+	Tests  []string // empty if the binary ended before the end of a test
+	Output string   // file with the output
 }
 
 type stressOptions struct {
@@ -50,7 +50,7 @@ type stressOptions struct {
 	packages []string
 }
 
-// stress runs rounds of the tests of each package, on a machine that is busy.
+// stress runs rounds of the tests of each package on a busy machine.
 func stress(ctx context.Context, args []string, w *world) error {
 	var o stressOptions
 	f := flag.NewFlagSet("stress", flag.ContinueOnError)
@@ -80,7 +80,7 @@ func stress(ctx context.Context, args []string, w *world) error {
 		})
 	}
 	if budget.Err() != nil && ctx.Err() == nil {
-		err = nil // that it is used up is no fault
+		err = nil // the end of the budget is not an error
 	}
 	if failed := table(all, w.out); failed && err == nil {
 		err = errFailed
@@ -88,7 +88,7 @@ func stress(ctx context.Context, args []string, w *world) error {
 	return err
 }
 
-// prepare compiles the tests of each package, and reads how they went before.
+// prepare compiles the tests of each package, and reads their earlier results.
 func (o stressOptions) prepare(ctx context.Context, errs io.Writer) ([]*stressed, error) {
 	if err := os.MkdirAll(o.state, 0o777); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (o stressOptions) prepare(ctx context.Context, errs io.Writer) ([]*stressed
 	return all, nil
 }
 
-// file is the name of a file of a package, which may be in no directory of its own.
+// file returns the path of a file of a package.
 func (o stressOptions) file(p *stressed, ending string) string {
 	path, err := filepath.Abs(filepath.Join(o.state, strings.ReplaceAll(p.Package, "/", "_")+ending))
 	if err != nil {
@@ -132,7 +132,7 @@ func (o stressOptions) file(p *stressed, ending string) string {
 	return path
 }
 
-// resume reads what was done with the same tests.
+// resume reads the earlier results of the same tests.
 func (o stressOptions) resume(p *stressed) error {
 	text, err := os.ReadFile(o.file(p, ".json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -151,8 +151,8 @@ func (o stressOptions) resume(p *stressed) error {
 	return nil
 }
 
-// play does a round of every package, then the next: when the budget is used up, all
-// have had about as many.
+// play runs a round of every package before the next round, so all packages have about the same
+// number when the budget ends.
 func (o stressOptions) play(ctx context.Context, env []string, all []*stressed, errs io.Writer) error {
 	for done := false; !done; {
 		done = true
@@ -170,26 +170,26 @@ func (o stressOptions) play(ctx context.Context, env []string, all []*stressed, 
 	return nil
 }
 
-// round runs the tests of a package once, and keeps what they say if they fail.
+// round runs the tests of a package once, and keeps their output if they fail.
 func (o stressOptions) round(ctx context.Context, env []string, p *stressed, errs io.Writer) error {
 	args := []string{"-test.paniconexit0", "-test.timeout=30m", "-test.run=" + o.run}
 	if o.short {
 		args = append(args, "-test.short")
 	}
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd := exec.Command(o.file(p, ".test"), args...)
 	cmd.Dir, cmd.Env = p.dir, append(slices.Clone(env), "OBJECTVAULT_CAPABILITIES=", "PWD="+p.dir)
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &output, &output
 	begin := time.Now()
 	err := testcloud.RunGroup(ctx, cmd)
 	if ctx.Err() != nil {
-		return context.Cause(ctx) // it was cut short
+		return context.Cause(ctx) // the round was interrupted
 	}
 	p.Rounds++
 	if err != nil {
-		f := failure{Round: p.Rounds, Tests: failedTests(said.String()), Output: o.file(p, fmt.Sprintf(".%s.%d.txt", p.Tests, p.Rounds))}
-		fmt.Fprintf(&said, "\n%v\n", err)
-		if err := os.WriteFile(f.Output, said.Bytes(), 0o666); err != nil {
+		f := failure{Round: p.Rounds, Tests: failedTests(output.String()), Output: o.file(p, fmt.Sprintf(".%s.%d.txt", p.Tests, p.Rounds))}
+		fmt.Fprintf(&output, "\n%v\n", err)
+		if err := os.WriteFile(f.Output, output.Bytes(), 0o666); err != nil {
 			return err
 		}
 		p.Failures = append(p.Failures, f)
@@ -205,7 +205,7 @@ func (o stressOptions) round(ctx context.Context, env []string, p *stressed, err
 
 var failLine = regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`)
 
-// failedTests are those that failed, without the tests that failed only because of them.
+// failedTests returns the tests that failed, without the parents of failed subtests.
 func failedTests(output string) (names []string) {
 	for _, m := range failLine.FindAllStringSubmatch(output, -1) {
 		names = append(names, m[1])
@@ -215,7 +215,7 @@ func failedTests(output string) (names []string) {
 	})
 }
 
-// table writes what came of all rounds, and reports whether any has failed.
+// table writes the results of all rounds, and reports whether a round failed.
 func table(all []*stressed, out io.Writer) (failed bool) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "package\trounds\tfailures\twhat failed")
@@ -234,18 +234,18 @@ func table(all []*stressed, out io.Writer) (failed bool) {
 	return failed
 }
 
-// busyLoop is the argument that makes this program a loop.
+// busyLoop is the argument that makes this program run a busy loop.
 const busyLoop = "-busy-loop"
 
 func spins() bool { return len(os.Args) == 2 && os.Args[1] == busyLoop }
 
-// spin is the loop.
+// spin is the busy loop.
 func spin() {
 	for x := uint64(1); ; x *= 3 {
 	}
 }
 
-// keepBusy starts a loop for each processor, and returns what ends them.
+// keepBusy starts a busy loop for each processor, and returns a function that ends them.
 func keepBusy() (stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// test runs commands that are go test, and writes how long each package took in each. A test
-// that passed in one command, with all of its subtests, is left out of the next commands with
-// the same packages. The packages must be the same because go test -skip goes by the name
-// alone, and packages have tests of the same name.
+// test runs go test commands, and writes the duration of each package in each command. A test that
+// passed in one command with all its subtests does not run again in later commands with the same
+// packages. Because go test -skip matches only names, and different packages have tests with the
+// same name, the packages must be the same.
 func test(ctx context.Context, args []string, w *world) error {
 	commands, ok := split(args)
 	if !ok {
@@ -58,7 +58,7 @@ func test(ctx context.Context, args []string, w *world) error {
 	return err
 }
 
-// packages returns the arguments that name packages: directories and import paths.
+// packages returns the arguments that are packages: directories and import paths.
 func packages(argv []string) (list []string) {
 	for _, arg := range argv {
 		if !strings.HasPrefix(arg, "-") && (arg == "." || strings.Contains(arg, "/")) {
@@ -68,7 +68,7 @@ func packages(argv []string) (list []string) {
 	return list
 }
 
-// goTest returns the command line with which go test writes events and leaves tests out.
+// goTest returns the command with which go test writes events and skips the tests in done.
 func goTest(argv, done []string) []string {
 	if len(argv) < 2 || argv[0] != "go" || argv[1] != "test" {
 		return argv
@@ -80,7 +80,7 @@ func goTest(argv, done []string) []string {
 	return append(flags, argv[2:]...)
 }
 
-// split returns the commands, before each of which is a "--".
+// split returns the commands. Each follows a "--".
 func split(args []string) (commands [][]string, ok bool) {
 	if len(args) == 0 || args[0] != "--" {
 		return nil, false
@@ -96,14 +96,14 @@ func split(args []string) (commands [][]string, ok bool) {
 	return commands, !slices.ContainsFunc(commands, func(c []string) bool { return len(c) == 0 })
 }
 
-// A times is how long packages took.
+// A times contains the durations of packages.
 type times struct {
-	walls    []time.Duration // of each command
+	walls    []time.Duration // duration of each command
 	packages map[string]map[int]time.Duration
-	failed   []string // the lines that say so
+	failed   []string // the lines that report failures
 }
 
-// add takes the time of a package in the command number run.
+// add records the duration of a package in the command with index run.
 func (t *times) add(run int, pkg string, d time.Duration) {
 	if t.packages == nil {
 		t.packages = make(map[string]map[int]time.Duration)
@@ -114,7 +114,7 @@ func (t *times) add(run int, pkg string, d time.Duration) {
 	t.packages[pkg][run] = d
 }
 
-// write writes the packages, slowest first, and then once more what failed.
+// write writes the packages, slowest first, and then the failures again.
 func (t *times) write(out io.Writer) {
 	var names []string
 	total := make(map[string]time.Duration)
@@ -152,14 +152,14 @@ func (t *times) write(out io.Writer) {
 		})
 	}
 	row("all packages", func(run int) string { return fmt.Sprintf("%.0f", sums[run].Seconds()) })
-	row("by the clock, with the compiler", func(run int) string { return fmt.Sprintf("%.0f", t.walls[run].Seconds()) })
+	row("wall time, with the compiler", func(run int) string { return fmt.Sprintf("%.0f", t.walls[run].Seconds()) })
 	w.Flush()
 	for _, line := range t.failed {
 		io.WriteString(out, line)
 	}
 }
 
-// A lineReader calls line with each line that is written to it.
+// A lineReader is a writer that calls line for each complete line.
 type lineReader struct {
 	line func(string)
 	rest []byte

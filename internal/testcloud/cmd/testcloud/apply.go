@@ -14,8 +14,8 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// apply makes a bucket and a role on a running server and sets the policies that it
-// reads. If it fails, what was done so far stays done: run it again.
+// apply creates a bucket and a role on a running server and sets the policies from its standard
+// input. If it fails, the completed steps stay, and it can be run again.
 func apply(ctx context.Context, w *world, args []string) error {
 	f := flag.NewFlagSet("apply", flag.ContinueOnError)
 	f.SetOutput(w.err)
@@ -24,7 +24,7 @@ func apply(ctx context.Context, w *world, args []string) error {
 		return err
 	}
 	if *path == "" || *bucket == "" || *role == "" || f.NArg() > 0 {
-		return errors.New("--server, --bucket and --role are needed, and nothing else")
+		return errors.New("--server, --bucket and --role are required, and no other arguments")
 	}
 	b, err := os.ReadFile(*path)
 	if err != nil {
@@ -43,7 +43,7 @@ func apply(ctx context.Context, w *world, args []string) error {
 		return fmt.Errorf("policy: %w", err)
 	}
 	if policy.Trust == nil {
-		return errors.New("policy: no trust_policy in it")
+		return errors.New("policy: trust_policy is missing")
 	}
 
 	r := &testcloud.RGW{URL: at.URL, Owner: testcloud.Keys(at.Owner)}

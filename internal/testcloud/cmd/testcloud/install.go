@@ -8,7 +8,7 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// install installs the named servers, or all.
+// install installs the named servers, or all of them.
 func install(ctx context.Context, w *world, names []string) error {
 	known := map[string]func(context.Context, io.Writer) error{"rgw": testcloud.InstallRGW, "versity": testcloud.InstallVersity, "weed": testcloud.InstallWeed}
 	if len(names) == 0 {
@@ -17,7 +17,7 @@ func install(ctx context.Context, w *world, names []string) error {
 	for _, name := range names {
 		do := known[name]
 		if do == nil {
-			return fmt.Errorf("no server %q: rgw, versity and weed are known", name)
+			return fmt.Errorf("no server %q: use rgw, versity or weed", name)
 		}
 		if err := do(ctx, w.err); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

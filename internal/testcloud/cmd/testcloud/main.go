@@ -1,19 +1,20 @@
-// Command testcloud installs and starts the S3 servers that the tests run on, for
-// transcripts and benchmarks, and for a look at what a test saw.
+// Command testcloud installs and starts the S3 servers of the tests, for transcripts, benchmarks
+// and debugging.
 //
 //	testcloud install [rgw|versity|weed]
 //	testcloud up [flags] rgw|versity|aws|weed|issuer
 //	testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 //
-// up prints one line of JSON: where the server is and what keys its users have, and,
-// for aws, the OpenID Connect issuer beside it, which the server knows, and a session
-// for each wallet, with which its broker mints tokens; weed is SeaweedFS with such an issuer;
-// issuer is that issuer alone, for another server. It stops on ^C and SIGTERM, and
-// with --until-eof when its standard input ends. go run does not pass SIGTERM on: from
-// a script, build the command first or use --until-eof.
+// up starts a server and prints one line of JSON with its address and the keys of its users. For
+// aws, which is a Ceph with an OpenID Connect issuer that it trusts, the line also describes the
+// issuer and contains a session for each wallet. With a session, the issuer's broker mints tokens.
+// weed is SeaweedFS with such an issuer. issuer is only the issuer, for another server. up stops on
+// ^C and SIGTERM. With --until-eof it also stops when its standard input ends. go run does not
+// forward SIGTERM, so a script must build the command first or use --until-eof.
 //
-// apply makes the bucket and the role on a Ceph, of whose line FILE is a copy, and
-// sets what vault policy aws --format json prints: trust, role and bucket policy.
+// apply creates the bucket and the role on a Ceph, and sets the trust policy, the role policy and
+// the bucket policy from the output of vault policy aws --format json. FILE contains the line that
+// up printed.
 package main
 
 import (
@@ -27,11 +28,11 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second ^C kills at once, and the kernel the daemons
+	context.AfterFunc(ctx, stop) // a second ^C kills this process, and the kernel then kills the daemons
 	os.Exit(run(ctx, os.Args[1:], &world{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// A world is all that a command may touch besides its arguments.
+// A world contains everything that a command may use besides its arguments.
 type world struct {
 	in       io.Reader
 	out, err io.Writer
@@ -42,7 +43,7 @@ const usage = `usage: testcloud install [rgw|versity|weed]
        testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 `
 
-// run is the whole program and returns its exit code.
+// run runs the program and returns its exit code.
 func run(ctx context.Context, args []string, w *world) int {
 	commands := map[string]func(context.Context, *world, []string) error{"install": install, "up": up, "apply": apply}
 	if len(args) == 0 || commands[args[0]] == nil {

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
 
-// start runs up until stop, which returns the exit code, and returns the line that it printed.
+// start runs up and returns the line that it printed. stop ends up and returns its exit code.
 func start(t *testing.T, args ...string) (line []byte, at server, stop func() int) {
 	t.Helper()
 	in, eof := io.Pipe()
@@ -73,7 +73,7 @@ func TestUpAWS(t *testing.T) {
 			"Effect": "Deny", "Principal": {"AWS": ["*"]}, "Action": ["s3:PutObject"], "Resource": ["arn:aws:s3:::vault/bots/0xaaa/denied/*"]}]},
 		"versioning": {}
 	}`
-	for range 2 { // it can be run again
+	for range 2 { // apply can be repeated
 		var out, talk bytes.Buffer
 		if code := run(t.Context(), []string{"apply", "--server", file, "--bucket", "vault", "--role", "agents"}, &world{strings.NewReader(policy), &out, &talk}); code != 0 {
 			t.Fatal(talk.String())
@@ -108,7 +108,7 @@ func TestUpAWS(t *testing.T) {
 	}
 }
 
-// mint exchanges a session for a token, at the broker.
+// mint exchanges a session for a token at the broker.
 func mint(t *testing.T, at server, session string) string {
 	t.Helper()
 	url, ok := strings.CutPrefix(at.Issuer.Broker, "broker+")
@@ -163,12 +163,12 @@ func TestUpVersity(t *testing.T) {
 	}
 }
 
-// The issuer that comes with SeaweedFS mints tokens that it takes.
+// SeaweedFS accepts the tokens of the issuer that is started with it.
 func TestUpWeed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes its time to start")
 	}
-	testcloud.RequireWeed(t) // it is installed
+	testcloud.RequireWeed(t) // installs it
 	line, at, stop := start(t, "--wallet", "0xaaa", "weed")
 	defer stop()
 	if at.TLSURL == "" || at.CAFile == "" || at.Other == nil || at.Version != testcloud.WeedVersion || at.Issuer.Name != testcloud.WeedIssuer {
@@ -216,12 +216,12 @@ func TestUsage(t *testing.T) {
 	}{
 		{"", "", 2, "usage: testcloud install"},
 		{"down", "", 2, "usage: testcloud install"},
-		{"install minio", "", 1, `testcloud: install: no server "minio": rgw, versity and weed are known`},
-		{"up", "", 1, `testcloud: up: no server "": rgw, versity, aws, weed and issuer are known`},
+		{"install minio", "", 1, `testcloud: install: no server "minio": use rgw, versity or weed`},
+		{"up", "", 1, `testcloud: up: no server "": use rgw, versity, aws, weed or issuer`},
 		{"up --port 1 rgw", "", 1, "flag provided but not defined: -port"},
-		{"apply", "", 1, "testcloud: apply: --server, --bucket and --role are needed"},
+		{"apply", "", 1, "testcloud: apply: --server, --bucket and --role are required"},
 		{"apply --server /absent --bucket b --role r", "", 1, "testcloud: apply: open /absent: "},
-		{"apply --server testdata/server.json --bucket b --role r", "{}", 1, "testcloud: apply: policy: no trust_policy in it"},
+		{"apply --server testdata/server.json --bucket b --role r", "{}", 1, "testcloud: apply: policy: trust_policy is missing"},
 	} {
 		var out, talk bytes.Buffer
 		code := run(t.Context(), strings.Fields(tc.args), &world{strings.NewReader(tc.in), &out, &talk})

@@ -14,15 +14,15 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// A server is the line that up prints. An issuer alone has no server.
+// A server is the line that up prints. It has no server fields if there is only an issuer.
 type server struct {
 	URL     string    `json:"url,omitempty"`
 	Region  string    `json:"region,omitempty"`
 	Version string    `json:"version,omitempty"`
 	PIDs    []int     `json:"pids,omitempty"`
-	Owner   keys      `json:"owner,omitzero"` // versitygw's root user
+	Owner   keys      `json:"owner,omitzero"` // for versitygw, the root user
 	Other   *keys     `json:"other,omitempty"`
-	TLSURL  string    `json:"tls_url,omitempty"` // of the same server, with the certificate in CAFile
+	TLSURL  string    `json:"tls_url,omitempty"` // the same server over https, with the certificate in CAFile
 	CAFile  string    `json:"ca_file,omitempty"`
 	Issuer  *issuer   `json:"issuer,omitempty"`
 	Session []session `json:"sessions,omitempty"`
@@ -35,11 +35,11 @@ type keys struct {
 
 type issuer struct {
 	URL        string `json:"url"`
-	Name       string `json:"name,omitempty"` // the iss of its tokens, if that is not URL
+	Name       string `json:"name,omitempty"` // the iss of its tokens, if it is not URL
 	Audience   string `json:"audience"`
 	Thumbprint string `json:"thumbprint"`
-	Provider   string `json:"provider,omitempty"` // its ARN at the server
-	Broker     string `json:"broker"`             // as a token source
+	Provider   string `json:"provider,omitempty"` // the ARN of the provider at the server
+	Broker     string `json:"broker"`             // the URL of the broker as a token source
 }
 
 type session struct {
@@ -56,7 +56,7 @@ type upOptions struct {
 	untilEOF bool
 }
 
-// up starts a server, prints where it is, and stops it when ctx ends.
+// up starts a server, prints its description, and stops it when ctx ends.
 func up(ctx context.Context, w *world, args []string) error {
 	var o upOptions
 	f := flag.NewFlagSet("up", flag.ContinueOnError)
@@ -98,7 +98,7 @@ func up(ctx context.Context, w *world, args []string) error {
 		defer i.Close()
 		return wait(ctx, w, line)
 	}
-	return fmt.Errorf("no server %q: rgw, versity, aws, weed and issuer are known", f.Arg(0))
+	return fmt.Errorf("no server %q: use rgw, versity, aws, weed or issuer", f.Arg(0))
 }
 
 func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err error) {
@@ -122,8 +122,8 @@ func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err err
 	return wait(ctx, w, line)
 }
 
-// issue starts an issuer whose broker knows a session for each wallet, whose claims are an
-// agent's with a change.
+// issue starts an issuer whose broker has a session for each wallet. The claims are those of an
+// agent, modified by change.
 func (s *server) issue(wallets []string, name string, change func(*testcloud.Claims)) *testcloud.Issuer {
 	sessions := make(map[string]testcloud.Claims)
 	for _, wallet := range wallets {
@@ -138,8 +138,8 @@ func (s *server) issue(wallets []string, name string, change func(*testcloud.Cla
 	return i
 }
 
-// upWeed starts a SeaweedFS and an issuer that it trusts, under a name that AWS takes, whose
-// tokens have the tags also in the form that SeaweedFS reads.
+// upWeed starts a SeaweedFS and an issuer that it trusts. AWS would accept the name of the issuer.
+// Its tokens also contain the tags in the form that SeaweedFS reads.
 func upWeed(ctx context.Context, w *world, o upOptions) (err error) {
 	if err := testcloud.InstallWeed(ctx, w.err); err != nil {
 		return err

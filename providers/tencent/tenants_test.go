@@ -18,36 +18,36 @@ import (
 	"github.com/objectvault/objectvault/providers/tencent"
 )
 
-// A ward is a server over https on which the documents that package policy prints for its
-// tenants were applied as they are.
-type ward struct {
+// A tenantServer is an https server to which the unchanged output of package policy for its tenants
+// was applied.
+type tenantServer struct {
 	t *testing.T
 	*costest.Server
 	issuer *testcloud.Issuer
 	docs   *policy.Documents
 }
 
-// newWard starts one. change may be nil.
-func newWard(t *testing.T, versioning string, tenants ...string) *ward {
+// newTenantServer starts a tenantServer.
+func newTenantServer(t *testing.T, versioning string, tenants ...string) *tenantServer {
 	t.Helper()
-	return newWardWith(t, versioning, nil, tenants...)
+	return newTenantServerWith(t, versioning, nil, tenants...)
 }
 
-// newWardWith is like newWard with other documents than those that were printed.
-func newWardWith(t *testing.T, versioning string, change func(*policy.Documents), tenants ...string) *ward {
+// newTenantServerWith is like newTenantServer, with modified documents. change may be nil.
+func newTenantServerWith(t *testing.T, versioning string, change func(*policy.Documents), tenants ...string) *tenantServer {
 	t.Helper()
-	return newWardOn(t, costest.Options{Versioning: versioning}, change, tenants...)
+	return newTenantServerOn(t, costest.Options{Versioning: versioning}, change, tenants...)
 }
 
-// newWardOn is like newWardWith on a server with other options, too.
-func newWardOn(t *testing.T, s costest.Options, change func(*policy.Documents), tenants ...string) *ward {
+// newTenantServerOn is like newTenantServerWith, with options for the server.
+func newTenantServerOn(t *testing.T, s costest.Options, change func(*policy.Documents), tenants ...string) *tenantServer {
 	t.Helper()
 	s.TLS = true
 	versioning, alg := s.Versioning, ""
 	if s.Unsure["token-algorithm"] == "refuse" {
 		alg = "RS256"
 	}
-	w := &ward{t: t, Server: newServer(t, &s), issuer: testcloud.NewIssuer(&testcloud.IssuerOptions{Algorithm: alg})}
+	w := &tenantServer{t: t, Server: newServer(t, &s), issuer: testcloud.NewIssuer(&testcloud.IssuerOptions{Algorithm: alg})}
 	t.Cleanup(func() { w.issuer.Close() })
 	trusted.add(t, w.CA())
 	o := policy.Options{
@@ -62,7 +62,7 @@ func newWardOn(t *testing.T, s costest.Options, change func(*policy.Documents), 
 		t.Fatal(err)
 	}
 	if versioning == "Suspended" {
-		w.docs.Versioning = "" // it would be switched on
+		w.docs.Versioning = "" // it would enable versioning
 	}
 	if change != nil {
 		change(w.docs)
@@ -73,33 +73,33 @@ func newWardOn(t *testing.T, s costest.Options, change func(*policy.Documents), 
 	return w
 }
 
-// token is a fresh one of a tenant's.
-func (w *ward) token(tenant string) federation.Token {
+// token returns a new token of a tenant.
+func (w *tenantServer) token(tenant string) federation.Token {
 	return parse(w.t, w.issuer.Mint(testcloud.Claims{Subject: "agent:" + tenant, Audience: audience}))
 }
 
-// source mints a token each time it is asked.
+// source mints a new token for each call.
 type source struct {
-	w      *ward
+	w      *tenantServer
 	tenant string
 }
 
 func (s source) Token(context.Context) (federation.Token, error) { return s.w.token(s.tenant), nil }
 
-// config is the bucket as a tenant reaches it, with a token and no key.
-func (w *ward) config(tenant string) tencent.Config {
+// config returns the configuration of a tenant, with a token and without a key.
+func (w *tenantServer) config(tenant string) tencent.Config {
 	return tencent.Config{
 		Bucket: w.Bucket(), Region: w.Region(), Endpoint: w.URL(),
 		Identity: federation.NewProvider(source{w, tenant}, w.exchanger(tenant), nil),
 	}
 }
 
-func (w *ward) exchanger(tenant string) federation.Exchanger {
+func (w *tenantServer) exchanger(tenant string) federation.Exchanger {
 	return newExchanger(w.t, w.Server, w.docs.Tenants[tenant].RoleARN)
 }
 
-// exchanged are the temporary keys of a tenant.
-func (w *ward) exchanged(tenant string) federation.Credentials {
+// exchanged returns the temporary keys of a tenant.
+func (w *tenantServer) exchanged(tenant string) federation.Credentials {
 	w.t.Helper()
 	c, err := w.exchanger(tenant).Exchange(w.t.Context(), w.token(tenant))
 	if err != nil {
@@ -108,8 +108,8 @@ func (w *ward) exchanged(tenant string) federation.Credentials {
 	return c
 }
 
-// trusted are the authorities of the servers of all tests, which the clients of this
-// process take in place of the system's.
+// trusted contains the CAs of all test servers. The clients of this process trust these instead of
+// the CAs of the system.
 var trusted authorities
 
 type authorities struct {
@@ -142,7 +142,7 @@ func (a *authorities) verify(c tls.ConnectionState) error {
 
 func TestMain(m *testing.M) {
 	http.DefaultTransport.(*http.Transport).TLSClientConfig = &tls.Config{
-		InsecureSkipVerify: true, // VerifyConnection does it
+		InsecureSkipVerify: true, // VerifyConnection verifies instead
 		VerifyConnection:   trusted.verify,
 	}
 	os.Exit(m.Run())

@@ -18,8 +18,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestAbortRefused: an upload whose end was applied, and neither answered nor to be
-// aborted, is there, and is said to be.
+// TestAbortRefused: a complete was applied, its response was lost, and the abort is refused. The
+// object exists, and the write succeeds.
 func TestAbortRefused(t *testing.T) {
 	for _, versioning := range []string{"", "Enabled"} {
 		s := newServer(t, &costest.Options{Versioning: versioning})
@@ -39,8 +39,8 @@ func TestAbortRefused(t *testing.T) {
 	}
 }
 
-// TestOtherBytes: a write is not told done whose checksum is that of other bytes, though
-// it starts as it should.
+// TestOtherBytes: a write does not succeed if the checksum belongs to other bytes, even if the
+// header matches.
 func TestOtherBytes(t *testing.T) {
 	for _, versioning := range []string{"", "Enabled"} {
 		s := newServer(t, &costest.Options{Versioning: versioning})
@@ -68,8 +68,8 @@ func TestOtherBytes(t *testing.T) {
 	}
 }
 
-// TestSuspendedMeanwhile: what was written without a version is not undone: that would
-// remove whatever is there then.
+// TestSuspendedMeanwhile: a write without a version is not undone, because that would remove the
+// current object.
 func TestSuspendedMeanwhile(t *testing.T) {
 	s := newServer(t, nil)
 	store := open(t, config(s, owner(s)))
@@ -103,8 +103,8 @@ func fill(text string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
 }
 
-// TestPartFailed: of a write whose parts did not all get there it is known that it changed
-// nothing, whatever others do.
+// TestPartFailed: if a part was not stored, it is certain that the write changed nothing, whatever
+// other writers do.
 func TestPartFailed(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
 	v, other := newVault(t, open(t, config(s, owner(s))), "acme"), newVault(t, open(t, config(s, owner(s))), "acme")
@@ -126,8 +126,8 @@ func TestPartFailed(t *testing.T) {
 	}
 }
 
-// TestUndoAnswerLost: a version that came too late, and whose removal was not answered, is
-// gone all the same.
+// TestUndoAnswerLost: the version of a late write is removed even if the response to the removal is
+// lost.
 func TestUndoAnswerLost(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
 	store, other := open(t, config(s, owner(s))), open(t, config(s, owner(s)))
@@ -154,12 +154,12 @@ func TestUndoAnswerLost(t *testing.T) {
 	}
 }
 
-// TestEarlyHead: the answer to the end of a long upload begins before there is an object,
-// and tells neither version nor checksum.
+// TestEarlyHead: the response to the complete of a long upload starts before there is an object, so
+// its headers contain neither version nor checksum.
 func TestEarlyHead(t *testing.T) {
 	for _, tc := range []struct {
-		name, versioning, later string // when the store was opened, and when it writes
-		taken, replaced         bool   // by others: before, and right after
+		name, versioning, later string // when the store is opened, and when it writes
+		taken, replaced         bool   // by another writer: before, and immediately afterwards
 		want                    error
 	}{
 		{"never", "", "", false, false, nil},
@@ -200,7 +200,7 @@ func TestEarlyHead(t *testing.T) {
 				_, err := io.Copy(w, noise(1, 9<<20))
 				return err
 			})
-			if !errors.Is(err, tc.want) && !is(store, err, tc.want) {
+			if !errors.Is(err, tc.want) && !isKind(store, err, tc.want) {
 				t.Errorf("create: %v, want %v", err, tc.want)
 			}
 			if err == nil && (version != "") != (tc.later == "Enabled") {
