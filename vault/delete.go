@@ -47,7 +47,8 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 	if o != nil && o.IfTag != "" {
 		return v.deleteIf(ctx, name, key, o.IfTag)
 	}
-	err = v.absent(ctx, key, v.remove(ctx, key))
+	last := v.lastSeen(ctx, v.ref(name))
+	err = v.deleted(ctx, v.ref(name), last, v.absent(ctx, key, v.remove(ctx, key)))
 	if ended > 0 && errors.Is(err, ErrNotFound) {
 		return nil // what existed was in the spool
 	}
@@ -59,9 +60,11 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 	if v.store.RemoveIf == nil || v.store.Tag == nil {
 		return fmt.Errorf("%w: conditional delete", ErrUnsupported)
 	}
+	ref := v.ref(name)
+	last := v.lastSeen(ctx, ref)
 	h, header, err := v.current(ctx, name, key)
 	if err != nil {
-		return err
+		return v.deleted(ctx, ref, last, err)
 	}
 	if tag := tagOf(header); tag != want {
 		return fmt.Errorf("%w: the object has the tag %s", ErrConflict, tag)
@@ -70,7 +73,8 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 		return errNoTag
 	}
 	old := h.data[:header.Len()]
-	return v.removal(ctx, func(n int) error { return v.backend.removeIf(ctx, key, h.tag, n) }, func(ctx context.Context) (bool, error) {
+	last = v.lastSeen(ctx, ref)
+	err = v.removal(ctx, func(n int) error { return v.backend.removeIf(ctx, key, h.tag, n) }, func(ctx context.Context) (bool, error) {
 		h, err := v.readHead(ctx, place{key: key}, 0, int64(len(old)))
 		if err = v.absent(ctx, key, err); err != nil {
 			return errors.Is(err, ErrNotFound), nil
@@ -80,12 +84,13 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 		}
 		return false, nil
 	})
+	return v.deleted(ctx, ref, last, err)
 }
 
 // current reads and authenticates the header of the current object.
 func (v *Vault) current(ctx context.Context, name Name, key string) (head, *envelope.Header, error) {
-	before := v.revisions.mark(name)
-	h, err := v.head(ctx, place{key: key})
+	at := place{key: key, before: v.mark(ctx, name)}
+	h, err := v.head(ctx, at)
 	if err = v.absent(ctx, key, err); err != nil {
 		return head{}, nil, err
 	}
@@ -93,7 +98,10 @@ func (v *Vault) current(ctx context.Context, name Name, key string) (head, *enve
 	if err != nil {
 		return head{}, nil, v.backend.explain(err)
 	}
-	v.revisions.saw(name, o.Header().Revision, before)
+	if err := v.checkSeen(ctx, name, &at, o.Header()); err != nil {
+		return head{}, nil, err
+	}
+	v.saw(ctx, name, at, o.Header())
 	return h, o.Header(), nil
 }
 

@@ -58,7 +58,7 @@ var (
 	// already read or written, or another revision than the requested one. [Vault.Get] and
 	// [Vault.Stat] return it, and [Vault.Rollback] for a version "r:REVISION". The value is not
 	// returned. A slow clock of another writer can also cause it. A Vault remembers revisions in
-	// memory only, so a new Vault cannot detect an older object.
+	// memory only. With [Options].Seen, a new Vault detects an older object, too: see [SeenError].
 	ErrRollback = errors.New("rolled back")
 	// ErrSpooled means that the value is saved on this machine, but is not known to be in the
 	// store.
@@ -133,7 +133,7 @@ func (e *SourceError) Is(target error) bool {
 // As finds target in Err, unless target is a type of this package.
 func (e *SourceError) As(target any) bool {
 	switch target.(type) {
-	case **Error, **Cause:
+	case **Error, **Cause, **SeenError:
 		return false
 	}
 	return errors.As(e.Err, target)

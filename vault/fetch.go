@@ -23,6 +23,7 @@ type place struct {
 	revision int64
 	// before is the mark of the name from before the request; zero for an old version.
 	before mark
+	accept bool // accepts a current object that is older than a known one
 }
 
 // A body yields sealed bytes from offset to end, all of one stored object. If a response is
@@ -235,7 +236,7 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	if err != nil {
 		return nil, v.backend.explain(err)
 	}
-	info, err := v.found(name, at, h.snapshot, object.Header(), object.Metadata())
+	info, err := v.found(ctx, name, at, h.snapshot, object.Header(), object.Metadata())
 	if err != nil {
 		return nil, err
 	}

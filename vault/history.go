@@ -140,6 +140,7 @@ func at(key string, version Version) place {
 // chosen, or if a current object is older than one that was already seen.
 func (p place) check(h *envelope.Header) error {
 	switch {
+	case p.accept:
 	case p.revision != 0 && p.revision != h.Revision:
 		return fmt.Errorf("%w: revision %d was requested, and the store returned revision %d", ErrRollback, p.revision, h.Revision)
 	case h.Revision < p.before.floor:

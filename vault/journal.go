@@ -201,7 +201,7 @@ func isFinal(err error) bool {
 	case errors.As(err, &cause) && cause.Reason == NoBucket:
 		return true
 	}
-	return isAny(err, []error{ErrPermission, ErrNoSpace, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrRefused})
+	return isAny(err, []error{ErrRollback, ErrPermission, ErrNoSpace, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrRefused})
 }
 
 // dropEqual removes the other refused entries of the same name and value.
@@ -427,7 +427,7 @@ func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next
 
 // again decides how an entry is sent after an earlier attempt, which may have been applied.
 func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing) (next nextWrite, err error) {
-	header := s.header.Bytes()
+	header, seen := s.header.Bytes(), v.lastSeen(ctx, s.ref)
 	h, err := v.head(ctx, place{key: key})
 	err = v.absent(ctx, key, err)
 	absent := errors.Is(err, ErrNotFound)
@@ -435,7 +435,10 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	case err != nil && !absent:
 		return next, err
 	case e.Local: // never sent
-	case !absent && bytes.HasPrefix(h.data, header), v.wasStored(ctx, key, header):
+	case !absent && bytes.HasPrefix(h.data, header):
+		v.wrote(ctx, s.ref, seen, s.header)
+		return nextWrite{done: true}, nil
+	case v.wasStored(ctx, key, header):
 		return nextWrite{done: true}, nil
 	}
 	switch {

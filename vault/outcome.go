@@ -28,7 +28,8 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 		return "", notOfStore(err)
 	}
 	end := v.revisions.begin(s.name) // before s takes a revision
-	revision := int64(0)             // the stored revision; 0 also if the reader of the value panics
+	seen := v.lastSeen(ctx, s.ref)
+	revision := int64(0) // the stored revision; 0 also if the reader of the value panics
 	defer func() { end(revision) }()
 	if err := s.refresh(ctx); err != nil {
 		return "", notOfStore(err)
@@ -36,6 +37,7 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	version, err = v.write(ctx, key, how, s, again)
 	if err == nil {
 		revision = s.header.Revision
+		v.wrote(ctx, s.ref, seen, s.header)
 	}
 	return version, err
 }

@@ -95,6 +95,14 @@ func (r *revisions) saw(name Name, revision int64, before mark) {
 	}
 }
 
+// accept records that the current object has this revision, even if a later one was seen.
+func (r *revisions) accept(name Name, revision int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := r.of(name)
+	k.given, k.floor = max(k.given, revision), revision
+}
+
 // raise makes sure that later writes of name get a higher revision.
 func (r *revisions) raise(name Name, revision int64) {
 	r.mu.Lock()
@@ -117,6 +125,10 @@ func (r *revisions) latest(name Name) int64 {
 type mark struct {
 	floor int64 // the lowest revision that the object may have
 	epoch int
+	seen  SeenState // what [Seen] has recorded; zero if nothing
+	// writing means that a write of the name is in progress, so that any of several objects may be
+	// the current one.
+	writing bool
 }
 
 // mark returns the current mark of name.
@@ -125,7 +137,7 @@ func (r *revisions) mark(name Name) mark {
 	defer r.mu.Unlock()
 	if e, ok := r.names[name]; ok {
 		k := e.Value.(*known)
-		return mark{k.floor, k.epoch}
+		return mark{floor: k.floor, epoch: k.epoch, writing: k.writing > 0}
 	}
 	return mark{}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gocloud.dev/blob"
 )
@@ -81,7 +82,12 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 		for i, o := range page {
 			keys[i] = o.Key
 		}
-		if err := v.removeAll(ctx, prefix, keys, &result); err != nil {
+		seen := v.seenPage(ctx, keys)
+		removed := func(key string) {
+			result.Deleted++
+			v.deletedKey(ctx, seen, key)
+		}
+		if err := v.removeAll(ctx, prefix, keys, &result, removed); err != nil {
 			return result, err
 		}
 		token = next
@@ -109,20 +115,21 @@ func concernsAll(err error) bool {
 	return err != nil && (errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || errors.Is(err, context.Canceled))
 }
 
-// removeAll deletes the keys of one page. An error ends the teardown.
-func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, result *TeardownResult) error {
+// removeAll deletes the keys of one page. It calls removed for each key that is gone. An error ends
+// the teardown.
+func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, result *TeardownResult, removed func(key string)) error {
 	switch {
 	case len(keys) == 0:
 		return nil
 	case v.store.Remover != nil:
-		return v.removePage(ctx, prefix, keys, result)
+		return v.removePage(ctx, prefix, keys, result, removed)
 	}
 	silent := 0 // consecutive requests without a response
 	for _, key := range keys {
 		err := v.remove(ctx, key)
 		switch {
 		case err == nil, errors.Is(err, ErrNotFound): // removed by this request or by another client
-			result.Deleted++
+			removed(key)
 			silent = 0
 			continue
 		case errors.Is(err, ErrUnavailable) && ctx.Err() == nil: // may be one damaged file
@@ -139,7 +146,7 @@ func (v *Vault) removeAll(ctx context.Context, prefix string, keys []string, res
 }
 
 // removePage deletes the keys of one page in one request.
-func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, result *TeardownResult) error {
+func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, result *TeardownResult, removed func(key string)) error {
 	if err := ctx.Err(); err != nil {
 		return v.backend.explain(err) // nothing was sent
 	}
@@ -149,7 +156,7 @@ func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, re
 		if err == nil {
 			for _, key := range keys {
 				if err := failed[key]; err == nil || errors.Is(err, ErrNotFound) {
-					result.Deleted++
+					removed(key)
 				} else {
 					v.failed(result, key, err)
 				}
@@ -163,7 +170,11 @@ func (v *Vault) removePage(ctx context.Context, prefix string, keys []string, re
 		if lost != nil {
 			still, lerr := v.stillThere(ctx, prefix, keys)
 			if lerr == nil {
-				result.Deleted += len(keys) - len(still)
+				for _, key := range keys {
+					if !slices.Contains(still, key) {
+						removed(key)
+					}
+				}
 				keys = still
 			}
 			if len(keys) == 0 {

@@ -41,6 +41,7 @@ type Vault struct {
 	deferral   *deferral  // nil: the store is open
 	mu         sync.Mutex // held while connect sets store
 	spool      Spool      // nil: Put saves nothing on this machine
+	seen       Seen       // nil: only this process remembers what it has seen
 	id         string
 	tenant     Tenant
 	collection Collection
@@ -63,6 +64,9 @@ type Options struct {
 	// Spool saves values on this machine until the store has them; nil saves nothing. See
 	// [Vault.Put].
 	Spool Spool
+	// Seen remembers, across processes, the newest state of each object, so that a store cannot
+	// return an older one unnoticed: see [SeenError]. Nil remembers nothing.
+	Seen Seen
 	// Log receives one record for each request to the store; nil disables logging. A record
 	// never contains a value. It has these attributes:
 	//   - "op": get, put, create, swap, delete, delete-if, list, versions, leftovers, purge
@@ -101,7 +105,7 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	if slices.Contains(keys, nil) {
 		return nil, fmt.Errorf("%w: a key source is nil", ErrConfig)
 	}
-	v := &Vault{store: store, deferral: store.deferral, spool: o.Spool, keys: slices.Clone(keys), revisions: revisions{now: o.Now}}
+	v := &Vault{store: store, deferral: store.deferral, spool: o.Spool, seen: o.Seen, keys: slices.Clone(keys), revisions: revisions{now: o.Now}}
 	if v.revisions.now == nil {
 		v.revisions.now = time.Now
 	}
@@ -242,6 +246,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if len(m.Labels) == 0 {
 		m.Labels = nil
 	}
+	v.raiseSeen(ctx, name)
 	sealed := sealing{ref: v.ref(name), keys: v.keys, metadata: m, value: value, revisions: &v.revisions, name: name}
 	if s, ok := value.(*source); ok && s.again != nil {
 		sealed.source = s
@@ -326,7 +331,8 @@ type Range struct {
 // has passed.
 //
 // If the object does not exist, the error wraps [ErrNotFound]. If the envelope cannot be opened,
-// the error wraps a sentinel of package envelope.
+// the error wraps a sentinel of package envelope. With [Options].Seen, the error is a [*SeenError] if
+// the store has returned a newer object before.
 //
 // With [Options].Spool, Get returns the pending value of the name, with [Info].Pending set, in
 // these cases: the store cannot be reached, does not accept the caller, or has no object or an
@@ -368,11 +374,18 @@ func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (
 	if err != nil {
 		return nil, err
 	}
-	if at.known == nil {
-		at.before = v.revisions.mark(name)
+	if at.known != nil {
+		return v.getAt(ctx, name, at, o.Range)
 	}
-	if o.Range != nil {
-		return v.openRange(ctx, name, at, *o.Range)
+	at.before = v.mark(ctx, name)
+	r, err := v.getAt(ctx, name, at, o.Range)
+	return r, v.gone(ctx, v.ref(name), at.before.seen, err)
+}
+
+// getAt opens the object, or the part of it, at one place.
+func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*Reader, error) {
+	if part != nil {
+		return v.openRange(ctx, name, at, *part)
 	}
 	body, err := v.fetch(ctx, at, 0, -1)
 	if err != nil {
@@ -383,7 +396,7 @@ func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (
 		body.Close()
 		return nil, v.backend.explain(err)
 	}
-	info, err := v.found(name, at, body.snapshot, r.Header(), r.Metadata())
+	info, err := v.found(ctx, name, at, body.snapshot, r.Header(), r.Metadata())
 	if err != nil {
 		body.Close()
 		return nil, err
@@ -457,7 +470,7 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 		return Info{}, err
 	}
 	entry := v.pendingOf(ctx, name)
-	if info, err = v.stat(ctx, name, key); entry == nil || !prefersPending(entry.Entry().Revision, info, err) {
+	if info, err = v.stat(ctx, name, place{key: key}); entry == nil || !prefersPending(entry.Entry().Revision, info, err) {
 		return info, err
 	}
 	value, info, err := v.pendingInfo(ctx, name, entry)
@@ -467,28 +480,28 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	return info, err
 }
 
-// stat describes an object of the store.
-func (v *Vault) stat(ctx context.Context, name Name, key string) (Info, error) {
+// stat describes the current object at a place of the store.
+func (v *Vault) stat(ctx context.Context, name Name, at place) (Info, error) {
 	if err := v.connect(ctx); err != nil {
 		return Info{}, err
 	}
-	at := place{key: key, before: v.revisions.mark(name)}
+	at.before = v.mark(ctx, name)
 	head, err := v.head(ctx, at)
 	if err != nil {
-		return Info{}, v.absent(ctx, key, err)
+		return Info{}, v.gone(ctx, v.ref(name), at.before.seen, v.absent(ctx, at.key, err))
 	}
-	if len(v.keys) == 0 {
+	if len(v.keys) == 0 && !at.accept {
 		header, err := envelope.ReadHeader(bytes.NewReader(head.data))
 		if err != nil {
 			return Info{}, err
 		}
-		return v.found(name, place{}, head.snapshot, header, envelope.Metadata{})
+		return v.found(ctx, name, place{}, head.snapshot, header, envelope.Metadata{})
 	}
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(head.data), v.ref(name), v.keys)
 	if err != nil {
 		return Info{}, v.backend.explain(err)
 	}
-	return v.found(name, at, head.snapshot, object.Header(), object.Metadata())
+	return v.found(ctx, name, at, head.snapshot, object.Header(), object.Metadata())
 }
 
 // An Entry is an object in a listing.
@@ -543,7 +556,10 @@ func (v *Vault) ref(name Name) envelope.Ref {
 
 // found returns the Info of an object that was opened and remembers its revision. It rejects a
 // length that no envelope has, and a version other than the requested one.
-func (v *Vault) found(name Name, at place, s snapshot, h *envelope.Header, m envelope.Metadata) (Info, error) {
+func (v *Vault) found(ctx context.Context, name Name, at place, s snapshot, h *envelope.Header, m envelope.Metadata) (Info, error) {
+	if err := v.checkSeen(ctx, name, &at, h); err != nil {
+		return Info{}, err
+	}
 	if err := at.check(h); err != nil {
 		return Info{}, err
 	}
@@ -556,7 +572,7 @@ func (v *Vault) found(name Name, at place, s snapshot, h *envelope.Header, m env
 	case at.known != nil:
 		v.revisions.raise(name, h.Revision)
 	default:
-		v.revisions.saw(name, h.Revision, at.before)
+		v.saw(ctx, name, at, h)
 	}
 	info := v.info(name, h, m)
 	info.Version, info.Size, info.SealedSize, info.Modified = s.version, size, s.size, s.modified

@@ -13,6 +13,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/seen"
 	"github.com/objectvault/objectvault/vault/spool"
 	"github.com/objectvault/objectvault/vaulturl"
 )
@@ -91,4 +92,16 @@ func ExampleOpenSpool() {
 	// openrouter true true
 	// sk-or-v1-demo true <nil>
 	// 0 1 <nil>
+}
+
+// A process remembers what it has seen of a store for later processes.
+func ExampleOpenSeen() {
+	const store = "cos://vault-1250000000?region=ap-guangzhou"
+	log, err := vaulturl.OpenSeen(store, seen.Config{Dir: "/var/lib/agent/seen"}, nil)
+	if err != nil {
+		panic(err)
+	}
+	options := &vault.Options{Seen: log} // for vault.New
+	fmt.Println(options.Seen != nil, log.Dir())
+	// Output: true /var/lib/agent/seen/4331d503903ccf71
 }

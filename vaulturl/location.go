@@ -48,7 +48,8 @@ type Location struct {
 // InCloud reports whether the store is in a cloud. Only a cloud isolates tenants from each other.
 func (l *Location) InCloud() bool { return l.Scheme == "s3" || l.Scheme == "cos" }
 
-// SpoolID returns the [spool.StoreID] of the store, for [spool.Config].Store.
+// SpoolID returns the [spool.StoreID] of the store, for the Store of a [spool.Config] or a
+// [seen.Config].
 func (l *Location) SpoolID() string {
 	host := ""
 	if u, err := url.Parse(l.endpoint); err == nil {

@@ -43,6 +43,7 @@ import (
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/seen"
 	"github.com/objectvault/objectvault/vault/spool"
 )
 
@@ -142,6 +143,17 @@ func OpenSpool(storeURL string, c spool.Config, o *Options) (*spool.Spool, error
 	}
 	c.Store = l.SpoolID()
 	return spool.Open(c)
+}
+
+// OpenSeen opens the log of what this machine has seen of the store at a URL: it sets the Store of c,
+// whose Dir contains the logs of all stores. It sends no request and creates no file.
+func OpenSeen(storeURL string, c seen.Config, o *Options) (*seen.Log, error) {
+	l, err := ParseStore(storeURL, o)
+	if err != nil {
+		return nil, err
+	}
+	c.Store = l.SpoolID()
+	return seen.Open(c)
 }
 
 // OpenKeySource opens the key source at a URL: local:///FILE, where FILE contains a root key. If

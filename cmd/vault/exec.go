@@ -47,6 +47,7 @@ func execCommand(s *session) *cli.Command {
 			&cli.BoolFlag{Name: "mask", Usage: "replace the secrets in the output of COMMAND with [NAME]", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "raw", Usage: "keep the line break at the end of secrets", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "strict", Usage: "also resolve references in the environment", DisableDefaultText: true},
+			acceptOlderFlag(), expectSeenFlag(),
 		},
 		Action: s.action(s.exec),
 	}
@@ -69,6 +70,7 @@ func (s *session) exec(ctx context.Context) error {
 			return err
 		}
 		for _, name := range names {
+			s.acceptOlder(ctx, v, vault.Name(name))
 			value, err := fetchValue(ctx, s.ui, v.Vault, vault.Name(name))
 			if err != nil {
 				return v.explainKey(s.suggest(ctx, v.Vault, err))

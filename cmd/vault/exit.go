@@ -52,7 +52,7 @@ var exitCodes = []struct {
 	{exitUnknownKey, "unknown_key", "wrong key, or the object was sealed for a different name, tenant or vault id"},
 	{exitDenied, "denied", "the credentials are valid, but access is denied"},
 	{exitUnauthenticated, "unauthenticated", "there are no credentials, or they are invalid or have expired"},
-	{exitIntegrity, "integrity", "the stored bytes were changed, truncated or replaced by older bytes"},
+	{exitIntegrity, "integrity, rollback", "the stored bytes were changed or truncated, or an object that is older than before was returned"},
 	{exitNotInitialised, "not_initialised", "there is no root key: run vault init"},
 	{exitUnreachable, "unreachable, unsure", "the store cannot be reached, or the outcome of a write is unknown"},
 	{exitSpooled, "spooled", "the value is saved on this machine, and not yet in the store: see vault help spool"},
@@ -90,7 +90,7 @@ var outcomes = []struct {
 }{
 	{errIsolationBroken, exitFailure, "isolation_broken", "store no secrets here until {prog} doctor succeeds; {prog} policy check finds weaknesses in the policies"},
 	{errHolesFound, exitFailure, "holes_found", ""},
-	{vault.ErrRollback, exitIntegrity, "integrity", "check the store and the writer's clock: the store returned an older object than before, or the clock is slow"},
+	{vault.ErrRollback, exitIntegrity, "rollback", "check the store and the writer's clock: the store returned an older object than before, or the clock is slow"},
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
 	{errPartial, exitPartial, "partial", ""},
@@ -219,6 +219,14 @@ func reasonHint(err error) string {
 	return strings.ReplaceAll(text, "{detail}", cause.Detail)
 }
 
+// seenHint returns the hint for an object that is older than the one that was seen, or gone.
+func seenHint(e *vault.SeenError) string {
+	if e.Returned.Revision == 0 {
+		return "check {prog} history {name}, and the lifecycle rules of the bucket; {prog} rm {name} forgets what was seen"
+	}
+	return "find out why it is older, {prog} history {name} lists the versions; then {prog} stat {name} --accept-older accepts it"
+}
+
 const integrityHint = "restore an older version: {prog} history {name} lists them"
 
 func usagef(format string, args ...any) *usage.Error { return usage.Errorf(format, args...) }
@@ -261,6 +269,9 @@ type report struct {
 	Hint    string `json:"hint,omitempty"`
 	// Spooled means that the value is saved on this machine.
 	Spooled bool `json:"spooled,omitempty"`
+	// SeenRevision is the revision that this machine has seen, if the store returned an older object, or
+	// none.
+	SeenRevision int64 `json:"seen_revision,omitempty"`
 }
 
 // explain returns the report for an error of the command op.
@@ -290,6 +301,10 @@ func explain(op string, err error) report {
 		if r.Kind == "interrupted" {
 			r.Message += "; the value is saved on this machine"
 		}
+	}
+	var seen *vault.SeenError
+	if errors.As(err, &seen) {
+		r.SeenRevision, r.Hint = seen.Last.Revision, seenHint(seen)
 	}
 	var h *hinted
 	var u *usage.Error

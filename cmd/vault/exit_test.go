@@ -43,7 +43,7 @@ func TestExitCodes(t *testing.T) {
 		{vault.ErrUnauthenticated, 14, "unauthenticated"},
 		{envelope.ErrDecrypt, 15, "integrity"},
 		{envelope.ErrFormat, 15, "integrity"},
-		{vault.ErrRollback, 15, "integrity"},
+		{vault.ErrRollback, 15, "rollback"},
 		{errNotInitialised, 16, "not_initialised"},
 		{vault.ErrUnavailable, 20, "unreachable"},
 		{vault.ErrUnsure, 20, "unsure"},

@@ -37,6 +37,7 @@ func getCommand(s *session) *cli.Command {
 			&cli.StringFlag{Name: "version", Usage: "read this `VERSION`: an id that history prints, @2 for the second newest, or r:REVISION"},
 			&cli.StringFlag{Name: "range", Usage: "write only the bytes `A-B`, counted from 0, including B; A- means from A to the end, -N means the last N"},
 			&cli.BoolFlag{Name: "reveal", Usage: "show the value on the terminal, if it is text", DisableDefaultText: true},
+			acceptOlderFlag(), expectSeenFlag(),
 		},
 		Action: s.action(s.get),
 	}
@@ -65,6 +66,8 @@ func (s *session) get(ctx context.Context) error {
 		return usagef("--output is empty")
 	case s.c.IsSet("version") && o.Version == "":
 		return usagef("--version is empty")
+	case o.Version != "" && (s.c.Bool("accept-older") || s.c.Bool("expect-seen")):
+		return usagef("--accept-older and --expect-seen cannot be used with --version")
 	case o.file == "-":
 		o.file = ""
 	}
@@ -87,6 +90,7 @@ func (s *session) get(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.acceptOlder(ctx, v, name)
 	err = get(ctx, s.ui, v.Vault, name, o)
 	if o.Version != "" && errors.Is(err, vault.ErrNotFound) {
 		return hint(err, "{prog} history {name} lists the existing versions")
@@ -207,6 +211,9 @@ func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 
 // suggest adds a hint with similar existing names to an error that means "not found".
 func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error {
+	if gone(err) != nil {
+		return s.expectSeen(err) // the name is right
+	}
 	var e *vault.Error
 	if !errors.Is(err, vault.ErrNotFound) || !errors.As(err, &e) || e.Name == "" {
 		return err

@@ -29,6 +29,7 @@ func lsCommand(s *session) *cli.Command {
 			"   " + s.prog + " ls --long --json",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "long", Aliases: []string{"l"}, Usage: "open each object and show its details", DisableDefaultText: true},
+			acceptOlderFlag(),
 		},
 		Action: s.action(s.ls),
 	}
@@ -44,6 +45,9 @@ func (s *session) ls(ctx context.Context) error {
 		prefix = args[0]
 	}
 	long, need := s.c.Bool("long"), noKeys
+	if s.c.Bool("accept-older") && !long {
+		return usagef("--accept-older needs --long")
+	}
 	if long {
 		need = anyKeys
 	}
@@ -54,7 +58,7 @@ func (s *session) ls(ctx context.Context) error {
 	if long && !v.keyed {
 		s.note("there is no root key: the sealed details are not shown, and nothing is verified")
 	}
-	return ls(ctx, s.ui, v.Vault, prefix, long, v.waiting(ctx, prefix))
+	return s.list(ctx, v, prefix, long)
 }
 
 // A row is a line of ls.
@@ -64,11 +68,12 @@ type row struct {
 	err  error      // set if the header could not be read
 }
 
-// ls lists the objects of the store, and the values that wait in the spool.
-func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool, waiting map[vault.Name]vault.SpoolEntry) error {
+// list lists the objects of the store, and the values that wait in the spool.
+func (s *session) list(ctx context.Context, v *opened, prefix string, long bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	list := &lister{u: u, long: long, waiting: waiting}
+	u := s.ui
+	list := &lister{u: u, long: long, waiting: v.waiting(ctx, prefix)}
 	list.table = u.columns("lrr", "NAME", "SIZE", "AGE")
 	if long {
 		list.table = u.columns("lrlrll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
@@ -88,6 +93,7 @@ func ls(ctx context.Context, u *ui, v *vault.Vault, prefix string, long bool, wa
 				continue
 			}
 			go func() {
+				s.acceptOlder(ctx, v, e.Name)
 				info, err := v.Stat(ctx, e.Name)
 				r <- row{e, info, err}
 			}()

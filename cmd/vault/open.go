@@ -77,6 +77,9 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if opened.spool, err = s.openSpool(set, location, s.spoolLimit); err != nil {
 		return nil, err
 	}
+	if o.Seen, err = s.openSeen(set, location); err != nil {
+		return nil, err
+	}
 	var tenant vault.Tenant
 	if opened.spool != nil {
 		o.Spool = opened.spool

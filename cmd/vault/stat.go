@@ -22,6 +22,7 @@ func statCommand(s *session) *cli.Command {
 			"Examples:\n" +
 			"   " + s.prog + " stat openai\n" +
 			"   " + s.prog + " stat openai --json | jq .revision",
+		Flags:  []cli.Flag{acceptOlderFlag(), expectSeenFlag()},
 		Action: s.action(s.stat),
 	}
 }
@@ -39,6 +40,7 @@ func (s *session) stat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.acceptOlder(ctx, v, name)
 	return v.explainKey(s.suggest(ctx, v.Vault, stat(ctx, s.ui, v.Vault, name)))
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
@@ -99,6 +101,26 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 			}
 			return costest.RespondBefore(503, costest.ErrorXML(args[1], "told by a test"))
 		})
+	},
+	// raw read|write|remove KEY FILE does what the operator of the cloud can do with an object.
+	"raw": func(ts *testscript.TestScript, neg bool, args []string) {
+		s := cosOf(ts)
+		client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""),
+			&cosblob.ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
+		ts.Check(err)
+		b, err := cosblob.OpenBucket(context.Background(), client, s.Bucket(), nil)
+		ts.Check(err)
+		defer b.Close()
+		switch args[0] {
+		case "read":
+			data, err := b.ReadAll(context.Background(), args[1])
+			ts.Check(err)
+			ts.Check(os.WriteFile(ts.MkAbs(args[2]), data, 0o600))
+		case "write":
+			ts.Check(b.WriteAll(context.Background(), args[1], []byte(ts.ReadFile(args[2])), nil))
+		case "remove":
+			ts.Check(b.Delete(context.Background(), args[1]))
+		}
 	},
 	// expires has the keys that were given so far expire.
 	"expires": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -35,6 +35,7 @@ type Settings struct {
 	Spool      Value // a directory, [SpoolOff], or empty: the default directory
 	// SpoolRequired means that put fails unless the spool can be written.
 	SpoolRequired bool
+	Seen          Value // a directory, [SeenOff], or empty: the default directory
 }
 
 // The values of Spool that are no directories.
@@ -42,6 +43,9 @@ const (
 	SpoolRequire = "require" // put fails unless the spool can be written
 	SpoolOff     = "off"     // put saves nothing on this machine
 )
+
+// SeenOff is the value of Seen that is no directory: nothing is remembered of the store.
+const SeenOff = "off"
 
 // DefaultTimeout is the maximum time that a connection may be silent.
 const DefaultTimeout = 30 * time.Second
@@ -100,6 +104,7 @@ func (r Reader) Read() (Settings, error) {
 		{&s.VaultID, "vault-id", "", p.VaultID},
 		{&s.Deadline, "deadline", "OBJECTVAULT_DEADLINE", p.Deadline},
 		{&s.Spool, "spool", "OBJECTVAULT_SPOOL", p.Spool},
+		{&s.Seen, "", "OBJECTVAULT_SEEN", p.Seen},
 	} {
 		if *v.setting, err = r.single(v.flag, v.env); err != nil {
 			return s, err
@@ -120,6 +125,9 @@ func (r Reader) Read() (Settings, error) {
 	if dir := s.Spool.Text; dir != "" && dir != SpoolOff && !filepath.IsAbs(dir) {
 		return s, fmt.Errorf("%w: %s: %q is not an absolute path", ErrInvalid, s.Spool.From, dir)
 	}
+	if dir := s.Seen.Text; dir != "" && dir != SeenOff && !filepath.IsAbs(dir) {
+		return s, fmt.Errorf("%w: %s: %q is neither off nor an absolute path", ErrInvalid, s.Seen.From, dir)
+	}
 	_, err = s.TotalTime()
 	return s, err
 }
@@ -132,9 +140,13 @@ func (s Settings) TotalTime() (time.Duration, error) {
 	return positive(s.Deadline)
 }
 
-// single returns a setting with one value, from its flag or else from its variable.
+// single returns a setting with one value, from its flag, if it has one, or else from its variable.
 func (r Reader) single(flag, env string) (Value, error) {
-	if values := r.Flag(flag); len(values) > 0 {
+	var values []string
+	if flag != "" {
+		values = r.Flag(flag)
+	}
+	if len(values) > 0 {
 		text := values[len(values)-1]
 		if text == "" {
 			// Probably a script used an unset variable, so the default would be a surprise.

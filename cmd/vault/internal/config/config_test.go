@@ -108,7 +108,7 @@ func TestPrecedence(t *testing.T) {
 			continue
 		}
 		// Where an empty value would have come from does not matter.
-		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool} {
+		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool, &got.Seen} {
 			if v.Text == "" {
 				v.From = ""
 			}

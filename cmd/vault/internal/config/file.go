@@ -28,6 +28,7 @@ import (
 //	read_only = true
 //	deadline = "2m"                 # the maximum time of a command
 //	spool = "/var/spool/vault"      # a directory, or "require", or "off"
+//	seen = "/var/lib/vault/seen"    # a directory, or "off"
 type File struct {
 	Profile  string             `toml:"profile"`
 	Profiles map[string]Profile `toml:"profiles"`
@@ -45,13 +46,14 @@ type Profile struct {
 	ReadOnly   bool     `toml:"read_only"`
 	Deadline   string   `toml:"deadline"`
 	Spool      string   `toml:"spool"`
+	Seen       string   `toml:"seen"`
 }
 
 // The keys that a file may have. They are compared exactly, because the decoder would accept STORE
 // as store, and would ignore unknown keys.
 var (
 	fileKeys    = []string{"profile", "profiles"}
-	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only", "deadline", "spool"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen"}
 )
 
 // Strings is a list of strings, or one string.

@@ -41,6 +41,11 @@ func (p Places) Spool() (string, error) {
 	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "spool")
 }
 
+// Seen returns the directory where this machine remembers what it has seen of the stores.
+func (p Places) Seen() (string, error) {
+	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "seen")
+}
+
 // place returns the path of file in the directory of this program. A relative XDG variable is
 // ignored, as the XDG specification requires.
 func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {
