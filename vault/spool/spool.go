@@ -206,17 +206,15 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	if total >= s.config.Total {
 		return nil, fmt.Errorf("%w: its entries have %d bytes, and the limit is %d", vault.ErrNoSpace, total, s.config.Total)
 	}
-	e.ID = s.newID(names, e.Ref)
-	added := &entry{spool: s, e: e, temp: true}
-	f, err := os.OpenFile(s.temp(e.ID), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
+	added := &entry{spool: s, temp: true}
+	for added.f == nil {
+		e.ID = s.newID(names, e.Ref)
+		added.e = e
+		if added.f, err = s.createLocked(ctx, s.temp(e.ID)); err != nil {
+			return nil, err
+		}
 	}
-	added.f = f
-	if err := filelock.Try(f, true); err != nil {
-		added.discard()
-		return nil, err
-	}
+	f := added.f
 	w, err := newWriter(f, headOf(s.config.Store, e))
 	if err != nil {
 		added.discard()
@@ -235,6 +233,26 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	}
 	added.temp = false
 	return added, s.sys.syncDir(s.dir)
+}
+
+// createLocked creates a file and locks it. It returns nil if the sweep of another process found the
+// file before it was locked, and removed it.
+func (s *Spool) createLocked(ctx context.Context, name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := filelock.Lock(ctx, f); err != nil {
+		os.Remove(name)
+		f.Close()
+		return nil, err
+	}
+	named, err := os.Stat(name)
+	if have, herr := f.Stat(); err != nil || herr != nil || !os.SameFile(named, have) {
+		f.Close()
+		return nil, nil
+	}
+	return f, nil
 }
 
 // prepare creates the directory of the entries. The file "ready" marks a directory whose name and
