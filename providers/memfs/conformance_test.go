@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// Every check except those about credentials and networks, which these stores do not have.
+// Every check, except those about credentials and networks, which these stores do not use.
 var claims = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -64,8 +64,8 @@ func privateDir(t *testing.T) string {
 	return dir
 }
 
-// conform runs the suite; below is for the stores without history, to which keys are what
-// they are to those with it.
+// conform runs the suite. below is for the stores without history, which treat keys in the same way
+// as those with history.
 func conform(t *testing.T, server string, c memfs.Config, claims []string, below bool) {
 	open := func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, c) }
 	conformance.Run(t, conformance.Provider{

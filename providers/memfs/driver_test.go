@@ -10,12 +10,11 @@ import (
 	"gocloud.dev/blob/drivertest"
 )
 
-// A harness runs gocloud's conformance tests. What cannot apply to us:
+// A harness runs gocloud's conformance tests. Some do not apply:
 //
-//   - TestNonexistentBucket: Open makes the store, so there is no driver for one
-//     that is not there.
-//   - TestSignedURL, and the signed URLs of TestKeys: there is no server that would
-//     answer them, so SignedURL is Unimplemented.
+//   - TestNonexistentBucket: Open creates the store, so no driver has a missing store.
+//   - TestSignedURL, and the signed URLs of TestKeys: there is no server for such URLs, so
+//     SignedURL returns Unimplemented.
 type harness struct {
 	open   func() (shelf, error)
 	prefix string

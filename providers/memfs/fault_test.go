@@ -319,7 +319,7 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestLockIsHeld takes the lock away from a swap, which then is no swap.
+// TestLockIsHeld: while a write renames, links or removes a file, no other process can get the lock.
 func TestLockIsHeld(t *testing.T) {
 	dir := newDir(t)
 	var held *tapFile
@@ -328,7 +328,7 @@ func TestLockIsHeld(t *testing.T) {
 			held = c.file
 		}
 		if c.op == "rename" || c.op == "link" && path.Dir(c.name) == tmpDir && c.to != formatFile || c.op == "remove" && c.name == "key" {
-			// Another process tries to lock at the worst moment.
+			// Another process tries to get the lock immediately before the change.
 			f, err := os.OpenFile(filepath.Join(dir, held.name), os.O_RDWR, 0)
 			if err != nil {
 				t.Error(err)

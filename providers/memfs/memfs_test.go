@@ -173,17 +173,17 @@ func TestNothingStored(t *testing.T) {
 		}
 		broken := errors.New("the source broke")
 		ctx, cancel := context.WithCancel(t.Context())
-		breaks := func(w io.Writer) error { io.WriteString(w, "half"); return broken }
-		gone := func(w io.Writer) error { io.WriteString(w, "half"); cancel(); return nil }
+		fails := func(w io.Writer) error { io.WriteString(w, "half"); return broken }
+		cancels := func(w io.Writer) error { io.WriteString(w, "half"); cancel(); return nil }
 
-		_, err = s.Create.Create(ctx, "new", breaks)
+		_, err = s.Create.Create(ctx, "new", fails)
 		wantErr(t, "create", err, broken)
-		_, err = s.Swap.Swap(ctx, "there", tag, breaks)
+		_, err = s.Swap.Swap(ctx, "there", tag, fails)
 		wantErr(t, "swap", err, broken)
-		_, err = s.Create.Create(ctx, "new", gone)
+		_, err = s.Create.Create(ctx, "new", cancels)
 		wantErr(t, "create", err, context.Canceled)
 		ctx, cancel = context.WithCancel(t.Context())
-		_, err = s.Swap.Swap(ctx, "there", tag, gone)
+		_, err = s.Swap.Swap(ctx, "there", tag, cancels)
 		wantErr(t, "swap", err, context.Canceled)
 
 		ctx, cancel = context.WithCancel(t.Context())
@@ -196,7 +196,7 @@ func TestNothingStored(t *testing.T) {
 		if err := w.Close(); err != context.Canceled {
 			t.Errorf("Close after cancel: %v", err)
 		}
-		// The write that fails is forgotten by its caller, who closes.
+		// The caller ignores the write error, and closes the writer.
 		ctx, cancel = context.WithCancel(t.Context())
 		_, err = s.Create.Create(t.Context(), "new", func(w io.Writer) error {
 			inner, err := s.Bucket.NewWriter(ctx, "there", &blob.WriterOptions{ContentType: "text/plain"})
@@ -220,7 +220,7 @@ func TestNothingStored(t *testing.T) {
 		_, err = s.Bucket.List(nil).Next(ctx)
 		wantErr(t, "list", err, context.Canceled)
 
-		if value, is := read(t, s, "there"); value != "before" || is != tag {
+		if value, gotTag := read(t, s, "there"); value != "before" || gotTag != tag {
 			t.Errorf("there holds %q", value)
 		}
 		if value, _ := read(t, s, "new"); value != "absent" {
@@ -240,7 +240,7 @@ func TestErrors(t *testing.T) {
 		_, taken := s.Create.Create(ctx, "there", fill("y"))
 		portable := s.Bucket.WriteAll(ctx, "there", nil, &blob.WriterOptions{IfNotExist: true})
 		_, unsigned := s.Bucket.SignedURL(ctx, "there", nil)
-		ours := s.Bucket.WriteAll(ctx, ".ObjectVault/format", nil, nil)
+		reserved := s.Bucket.WriteAll(ctx, ".ObjectVault/format", nil, nil)
 		_, long := s.Create.Create(ctx, strings.Repeat("k", 1025), fill("y"))
 		_, empty := s.Create.Create(ctx, "", fill("y"))
 		_, strange := s.Swap.Swap(ctx, "there\xff", "0000000000000001", fill("y"))
@@ -255,7 +255,7 @@ func TestErrors(t *testing.T) {
 			{"taken", taken, vault.ErrExist, gcerrors.Unknown, "create there: exists already"},
 			{"portable", portable, vault.ErrExist, gcerrors.FailedPrecondition, `blob (key "there") (code=FailedPrecondition): exists already`},
 			{"unsigned", unsigned, vault.ErrUnsupported, gcerrors.Unimplemented, `blob (key "there") (code=Unimplemented): signed URL: not supported by this store`},
-			{"ours", ours, vault.ErrInvalidName, gcerrors.InvalidArgument, `blob (key ".ObjectVault/format") (code=InvalidArgument): invalid name: keys below .objectvault/ belong to the store itself`},
+			{"reserved", reserved, vault.ErrInvalidName, gcerrors.InvalidArgument, `blob (key ".ObjectVault/format") (code=InvalidArgument): invalid name: keys below .objectvault/ belong to the store itself`},
 			{"long", long, vault.ErrInvalidName, gcerrors.Unknown, "create " + strings.Repeat("k", 1025) + ": invalid name: the key has 1025 bytes; the maximum is 1024"},
 			{"empty", empty, vault.ErrInvalidName, gcerrors.Unknown, "create : invalid name: the key is empty"},
 			{"strange", strange, vault.ErrInvalidName, gcerrors.Unknown, "swap there\xff: invalid name: key \"there\\xff\" is not UTF-8"},
@@ -488,7 +488,7 @@ func TestPurge(t *testing.T) {
 			}
 			return 1
 		})
-		for _, l := range append(all, all...) { // twice: what has gone is no failure
+		for _, l := range append(all, all...) { // twice, because purging a missing version is not an error
 			failed, err := s.Purge.Purge(ctx, []vault.Leftover{l})
 			if err != nil || len(failed) > 0 {
 				t.Errorf("Purge: %v, %v", failed, err)
@@ -668,8 +668,8 @@ func TestRemoveIf(t *testing.T) {
 		if err := s.RemoveIf.RemoveIf(ctx, "key", second); err != nil {
 			t.Errorf("remove if %q: %v", second, err)
 		}
-		if there, err := s.Bucket.Exists(ctx, "key"); there || err != nil {
-			t.Errorf("the object is there: %v, %v", there, err)
+		if exists, err := s.Bucket.Exists(ctx, "key"); exists || err != nil {
+			t.Errorf("the object is there: %v, %v", exists, err)
 		}
 		if err := s.RemoveIf.RemoveIf(ctx, "key", second); !errors.Is(err, vault.ErrConflict) {
 			t.Errorf("remove of what is gone: %v, want ErrConflict", err)

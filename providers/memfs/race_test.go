@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 		err := creator(os.Args[1], os.Args[2], os.Stdin, os.Stdout)
 		exit(err)
 	case "victim":
-		exit(victim(os.Args[1], os.Args[2], os.Stdout))
+		exit(killedWriter(os.Args[1], os.Args[2], os.Stdout))
 	default:
 		exit(fmt.Errorf("no such part: %s", part))
 	}
@@ -327,7 +327,7 @@ func history(t testing.TB, s *vault.Store, key string) []string {
 func TestReadersSeeWholeObjects(t *testing.T) {
 	t.Parallel()
 	for name, c := range configs(t) {
-		c.Versions = -1 // what is superseded goes at once
+		c.Versions = -1 // superseded versions are removed immediately
 		t.Run(name, func(t *testing.T) {
 			s := open(t, c)
 			const key = "object"
@@ -386,7 +386,7 @@ func sealed(n int) []byte {
 	return append(b, hex.EncodeToString(sum[:])...)
 }
 
-// unsealed returns the number in what sealed returned.
+// unsealed returns the number in a value from sealed.
 func unsealed(b []byte) (int, error) {
 	body := len(b) - 2*sha256.Size
 	if body < 9 {
@@ -432,8 +432,8 @@ func TestKill(t *testing.T) {
 		if _, err := lines.ReadString('\n'); err != nil {
 			t.Fatalf("the victim did not start: %v", err)
 		}
-		// Somewhere in the step after a random number of lines: how long a step takes is the
-		// disk's to say, and the lines tell.
+		// After a random number of lines in the step. The lines show the progress, because the
+		// duration of a step depends on the disk.
 		last := time.Now()
 		var step time.Duration
 		for range rand.IntN(9) {
@@ -485,9 +485,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// victim writes, overwrites and deletes, and says each time what it is doing and
-// what it has done, until it is killed.
-func victim(dir, start string, out io.Writer) error {
+// killedWriter writes, overwrites and deletes until it is killed. It prints each operation before
+// it starts and after it ends.
+func killedWriter(dir, start string, out io.Writer) error {
 	n, err := strconv.Atoi(start)
 	if err != nil {
 		return err
@@ -531,9 +531,9 @@ func victim(dir, start string, out io.Writer) error {
 	}
 }
 
-// checkSurvivors compares a store with what was acknowledged. maybe is what the last
-// victim died over; checkSurvivors moves it to acked as it finds it. The hot object may
-// have unpruned versions too many.
+// checkSurvivors compares a store with the acknowledged operations. maybe is the operation during
+// which the last killedWriter was killed. If the store contains its result, checkSurvivors adds it
+// to acked. The hot object may have more versions than allowed, which were not yet pruned.
 func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, unpruned int) {
 	t.Helper()
 	s, err := memfs.Open(t.Context(), c)
@@ -563,15 +563,15 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 		}
 	}
 	for key, n := range maybe {
-		is, there := found[key]
-		if n == -1 && !there || there && is == n {
+		value, exists := found[key]
+		if n == -1 && !exists || exists && value == n {
 			acked[key] = n
 		}
 	}
 	for key, n := range acked {
-		is, there := found[key]
-		if n == -1 && there || n >= 0 && (!there || is != n) {
-			t.Fatalf("%s: found %d (%v), and %d was acknowledged", key, is, there, n)
+		value, exists := found[key]
+		if n == -1 && exists || n >= 0 && (!exists || value != n) {
+			t.Fatalf("%s: found %d (%v), and %d was acknowledged", key, value, exists, n)
 		}
 	}
 	for key := range found {
@@ -579,8 +579,8 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 			t.Fatalf("%s is there, and was not written", key)
 		}
 	}
-	// The history of the hot object goes back as far as there are versions, without a
-	// gap in what was acknowledged.
+	// The history of the hot object has no gap in the acknowledged values, as far back as there are
+	// versions.
 	if _, ok := found["hot"]; !ok {
 		return
 	}
@@ -596,7 +596,7 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 		}
 		past = append(past, n)
 	}
-	if len(past) > 17+unpruned { // the current one, 16 versions, and what kills kept from being dropped
+	if len(past) > 17+unpruned { // the current one, 16 versions, and those that killed processes did not prune
 		t.Fatalf("the history of hot is %v, want %d at most", past, 17+unpruned)
 	}
 	for i, n := range past {

@@ -15,8 +15,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// readAll reads everything that a store says about key, which has one old version, and
-// checks what it holds.
+// readAll uses every read method of a store for key, which has one old version, and checks the
+// results.
 func readAll(t *testing.T, s *vault.Store, key, want string) {
 	t.Helper()
 	if got, err := s.Bucket.ReadAll(t.Context(), key); string(got) != want || err != nil {
@@ -125,11 +125,11 @@ func TestUnsyncedDirectories(t *testing.T) {
 		t.Skip("the codes are those of unix")
 	}
 	for _, code := range []syscall.Errno{syscall.EINVAL, syscall.ENOTSUP, syscall.EOPNOTSUPP} {
-		told := 0
+		calls := 0
 		open := func(dir string, code syscall.Errno) *vault.Store {
 			s, err := openTapped(t, Config{Dir: dir, Unsynced: func(at string) {
-				if told++; at != dir {
-					t.Errorf("told about %s, want %s", at, dir)
+				if calls++; at != dir {
+					t.Errorf("Unsynced was called with %s, want %s", at, dir)
 				}
 			}}, func(c *call, real func() error) error {
 				if c.op == "sync" {
@@ -154,19 +154,19 @@ func TestUnsyncedDirectories(t *testing.T) {
 				t.Errorf("%v: %v", code, err)
 			}
 		}
-		if told != 1 {
-			t.Errorf("%v: told %d times, want once", code, told)
+		if calls != 1 {
+			t.Errorf("%v: Unsynced was called %d times, want once", code, calls)
 		}
 		s.Close()
-		told, s = 0, open(dir, code)
+		calls, s = 0, open(dir, code)
 		readAll(t, s, "key", "three")
-		if told != 0 {
+		if calls != 0 {
 			t.Errorf("%v: a read told that it does not sync", code)
 		}
 		s.Close()
 		s = open(newDir(t), syscall.EIO)
-		if err := put(s, "key", "one"); !errors.Is(err, syscall.EIO) || told != 0 {
-			t.Errorf("a sync that fails: %v, told %d times", err, told)
+		if err := put(s, "key", "one"); !errors.Is(err, syscall.EIO) || calls != 0 {
+			t.Errorf("a sync that fails: %v, Unsynced was called %d times", err, calls)
 		}
 		s.Close()
 	}

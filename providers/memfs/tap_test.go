@@ -23,7 +23,7 @@ type call struct {
 	mtime    time.Time // of chtime
 	data     []byte    // of write
 	tap      *tap      // whose it is, of chtime
-	file     *tapFile  // of write, fsync and flock; what open has made, once it is done
+	file     *tapFile  // the file of write, fsync and flock; after open, the opened file
 	dir      *tapDir   // of sync and opendir
 }
 
@@ -160,7 +160,7 @@ func openTapped(t testing.TB, c Config, do func(c *call, real func() error) erro
 // plain returns the value without attributes.
 const plain = "plain"
 
-// withItself gives a value attributes from which it can be told.
+// withItself returns options with attributes that contain the value.
 func withItself(value string) *blob.WriterOptions {
 	if value == plain {
 		return &blob.WriterOptions{ContentType: octetStream}
