@@ -850,3 +850,38 @@ func TestWriting(t *testing.T) {
 	w.wantValue(v, "a", "applied last")
 	w.wantValue(w.process(), "a", "applied last")
 }
+
+// TestRecordedMeanwhile: a write of another process that is applied after a later revision, and ends
+// during a read, does not make that read a rollback.
+func TestRecordedMeanwhile(t *testing.T) {
+	for op, read := range reads {
+		w := newWorld(t)
+		var n atomic.Int32
+		waiting, next, done := make(chan bool), make(chan bool), make(chan bool)
+		w.hook = func(c intercept.Call, do func() error) error {
+			switch {
+			case c.Op == "put" && n.Add(1) == 1:
+				close(waiting)
+				<-next
+			case c.Op == "get":
+				close(next)
+				<-done
+			}
+			return do()
+		}
+		go func() {
+			defer close(done)
+			if _, err := w.process().Put(context.Background(), "a", strings.NewReader("applied last"), nil); err != nil {
+				t.Error(err)
+			}
+		}()
+		<-waiting
+		w.put(w.process(), "a", "later revision", nil)
+		if err := read(t.Context(), w.process(), "a"); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		<-done
+		w.hook = nil
+		w.wantValue(w.process(), "a", "applied last")
+	}
+}
