@@ -64,6 +64,35 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
+// BenchmarkLog measures what a get adds: Last, and Record if the state has changed.
+func BenchmarkLog(b *testing.B) {
+	for _, full := range []bool{false, true} {
+		log, err := seen.Open(seen.Config{Dir: b.TempDir(), Store: "0123456789abcdef", Warn: func(err error) { b.Error(err) }})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ref, state, suffix := refOf("a"), vault.SeenState{Revision: 1, Tag: strings.Repeat("a", 64)}, ""
+		log.Record(b.Context(), ref, vault.SeenState{}, state)
+		if full {
+			fill(b, log, ref)
+			suffix = "/full"
+		}
+		b.Run("last"+suffix, func(b *testing.B) {
+			for b.Loop() {
+				log.Last(b.Context(), ref)
+			}
+		})
+		b.Run("record"+suffix, func(b *testing.B) {
+			for b.Loop() {
+				next := state
+				next.Revision++
+				log.Record(b.Context(), ref, state, next)
+				state = next
+			}
+		})
+	}
+}
+
 // fill fills the file that has the state of ref with as many lines as it can have.
 func fill(b *testing.B, log *seen.Log, ref envelope.Ref) {
 	first := ref.Context()[0]
