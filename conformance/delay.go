@@ -163,7 +163,7 @@ func (f *fixture) firstAppliedLater(ctx context.Context, op operation, early boo
 	err = op.run(ctx, s, s.over(store, nil))
 	switch {
 	case op.retried && err != nil:
-		return fmt.Errorf("one more attempt would have done it: %w", err)
+		return fmt.Errorf("another attempt would have succeeded: %w", err)
 	case err != nil && !errors.Is(err, vault.ErrUnsure):
 		return wantError(vault.ErrUnsure, err, "the write")
 	}

@@ -88,7 +88,7 @@ func (p space) brokenSources(ctx context.Context, mode string, size int) error {
 		cancel()
 		switch {
 		case c.want == nil && !panicked:
-			return fmt.Errorf("%s: put did not pass it on, and returned: %v", c.what, err)
+			return fmt.Errorf("%s: put did not panic, and returned: %v", c.what, err)
 		case c.want != nil && err == nil:
 			return fmt.Errorf("%s: put returned no error", c.what)
 		case c.want != nil && !errors.Is(err, c.want):

@@ -144,7 +144,7 @@ func (p place) check(h *envelope.Header) error {
 	case p.revision != 0 && p.revision != h.Revision:
 		return fmt.Errorf("%w: revision %d was requested, and the store returned revision %d", ErrRollback, p.revision, h.Revision)
 	case h.Revision < p.before.floor:
-		return fmt.Errorf("%w: the current revision was %d before and is %d: the store returned an old object, the clock of a writer is slow, or two writers wrote at the same time", ErrRollback, p.before.floor, h.Revision)
+		return fmt.Errorf("%w: the current revision was %d before and is %d now: the store returned an old object, the clock of a writer is slow, or two writers wrote at the same time", ErrRollback, p.before.floor, h.Revision)
 	}
 	return nil
 }

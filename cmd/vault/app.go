@@ -187,11 +187,11 @@ func commonFlags() []cli.Flag {
 	}
 	return []cli.Flag{
 		text("store", "`URL` of the store: s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
-		text("tenant", "`ID` of the tenant, the user or agent whose values these are [$OBJECTVAULT_TENANT]"),
+		text("tenant", "`ID` of the tenant: the user or agent that owns the values [$OBJECTVAULT_TENANT]"),
 		text("collection", "`NAME` of a collection, a separate group of names within the tenant [$OBJECTVAULT_COLLECTION]"),
-		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a root key: local: is the default key file, local:///FILE is another file. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by commas]", Category: category},
+		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a root key; local: means the default key file, and local:///FILE means another file. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by commas]", Category: category},
 		text("identity", "`SOURCE` of the OIDC token for the cloud: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
-		text("vault-id", "`ID` of the vault. A value can be opened only with the vault id that it was sealed with"),
+		text("vault-id", "`ID` that distinguishes vaults with the same tenant and key. A value can be opened only with the ID with which it was sealed"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),
 		text("config", "configuration `FILE` [$OBJECTVAULT_CONFIG]"),
 		text("timeout", "close a connection that is silent for this `DURATION`; 30s by default [$OBJECTVAULT_TIMEOUT]"),

@@ -25,15 +25,15 @@ func captureCommand(s *session) *cli.Command {
 			"of the output is shown. Then it shows the output with [NAME] in place of the secret. Without\n" +
 			"--regex, --json or --line the secret is the whole output without the line break at its end.\n\n" +
 			"COMMAND does not start unless the name, the settings and the pattern are valid and the value can be\n" +
-			"saved on this machine. If COMMAND fails, its exit code is that of capture, and a message says\n" +
-			"what became of the secret. Otherwise the exit code is that of put.\n\n" +
+			"saved on this machine. If COMMAND fails, capture exits with the exit code of COMMAND, and a\n" +
+			"message reports if the secret was stored. Otherwise capture exits with the same codes as put.\n\n" +
 			"If the output has no match, or several different ones, capture exits with 1 and saves the output,\n" +
 			"sealed, on this machine: " + s.prog + " spool ls lists it, and " + s.prog + " spool get writes it.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " capture openrouter --json data.key -- ./mint-key --name agent-7\n" +
 			"   " + s.prog + " capture github --regex 'token: (\\S+)' --create -- gh-app token",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "regex", Usage: "the secret matches the regular expression `R`, or its group"},
+			&cli.StringFlag{Name: "regex", Usage: "the secret is the text that matches the regular expression `R`, or that matches the group of R"},
 			&cli.StringFlag{Name: "json", Usage: "the secret is at `PATH` in JSON output, such as data.keys[0].value"},
 			&cli.StringFlag{Name: "line", Usage: "the secret is line `N`; -1 is the last line"},
 			&cli.BoolFlag{Name: "stderr", Usage: "take the secret from standard error", DisableDefaultText: true},
@@ -51,7 +51,7 @@ var errNotCaptured = errors.New("no secret was captured")
 func (s *session) capture(ctx context.Context) error {
 	args := s.c.Args().Slice()
 	if !s.line.Terminated || s.line.BeforeTerminator != 1 || len(args) < 2 {
-		return usagef("NAME, then the command after --: %s", s.c.Command.UsageText)
+		return usagef("write NAME, then --, then the command: %s", s.c.Command.UsageText)
 	}
 	name, err := s.newName(args[0])
 	if err != nil {
@@ -164,7 +164,7 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *headT
 	}
 	var unsaved *vault.UnsavedError
 	if errors.As(err, &unsaved) { // the output is the only copy
-		return errors.Join(err, c.keep(ctx, output, "the secret was neither stored nor saved"))
+		return errors.Join(err, c.keep(ctx, output, "the secret could not be stored"))
 	}
 	shown := io.Writer(c.out)
 	if c.c.Bool("stderr") {

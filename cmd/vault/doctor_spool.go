@@ -50,10 +50,16 @@ func (s *session) reportSpool(ctx context.Context, l *lines, set config.Settings
 		}
 	}
 	if len(all) == 0 {
-		line(doctor.OK, "", "no value is on this machine only")
+		line(doctor.OK, "", "the spool is empty")
 	} else {
-		line(doctor.Warning, "run {prog} sync; {prog} spool ls shows the reasons", "%s on this machine only, and the store refused %d; the oldest was put %s ago",
-			plural(pending, "value is", "values are"), refused, age(s.now(), all[0].Entry().Created))
+		put := age(s.now(), all[0].Entry().Created)
+		if put == "now" {
+			put = "just now"
+		} else {
+			put += " ago"
+		}
+		line(doctor.Warning, "run {prog} sync; {prog} spool ls shows the reasons", "%s on this machine only: %d pending, %d refused by the store; the oldest was put %s",
+			plural(len(all), "value is", "values are"), pending, refused, put)
 	}
 	if lost > 0 {
 		line(doctor.Fail, "restore the file spool.key from a backup", "%s cannot be opened, because the key of the spool is missing", plural(lost, "value", "values"))

@@ -24,7 +24,7 @@ func execCommand(s *session) *cli.Command {
 		Description: "Reads all secrets, then starts COMMAND with the secrets in its environment. If a secret is\n" +
 			"missing, COMMAND does not start. exec exits with the exit code of COMMAND, with 127 if COMMAND\n" +
 			"is not found, or with 126 if COMMAND cannot be executed. exec searches for COMMAND in the PATH\n" +
-			"that COMMAND will get. If its environment has no PATH, exec searches in the PATH of\n" +
+			"that COMMAND will get. If the environment of COMMAND has no PATH, exec searches in the PATH of\n" +
 			s.prog + ". Variables that start with OBJECTVAULT_ are not passed to COMMAND.\n\n" +
 			"Editors and echo add a line break to the end of a secret. exec removes this line break, unless\n" +
 			"the secret has several lines, such as a PEM key. --raw keeps every line break.\n\n" +
@@ -36,7 +36,7 @@ func execCommand(s *session) *cli.Command {
 			"references in the environment: if a variable has the value vault://NAME, COMMAND gets the\n" +
 			"secret instead.\n\n" +
 			"--mask replaces each secret of at least 8 bytes in the output of COMMAND with [NAME]. If the output\n" +
-			"is a terminal, COMMAND gets a terminal of its own.\n\n" +
+			"is a terminal, COMMAND gets a pseudo-terminal.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " exec --env OPENAI_API_KEY=openai -- ./agent --serve\n" +
 			"   " + s.prog + " exec --env-file agent.env --pristine -- env",

@@ -52,7 +52,7 @@ var exitCodes = []struct {
 	{exitUnknownKey, "unknown_key", "wrong key, or the object was sealed for a different name, tenant or vault id"},
 	{exitDenied, "denied", "the credentials are valid, but access is denied"},
 	{exitUnauthenticated, "unauthenticated", "there are no credentials, or they are invalid or have expired"},
-	{exitIntegrity, "integrity, rollback", "the stored bytes were changed or truncated, or an object that is older than before was returned"},
+	{exitIntegrity, "integrity, rollback", "the stored bytes were changed or truncated, or the store returned an older object than before"},
 	{exitNotInitialised, "not_initialised", "there is no root key: run vault init"},
 	{exitUnreachable, "unreachable, unsure", "the store cannot be reached, or the outcome of a write is unknown"},
 	{exitSpooled, "spooled", "the value is saved on this machine, and not yet in the store: see vault help spool"},
@@ -90,7 +90,7 @@ var outcomes = []struct {
 }{
 	{errIsolationBroken, exitFailure, "isolation_broken", "store no secrets here until {prog} doctor succeeds; {prog} policy check finds weaknesses in the policies"},
 	{errHolesFound, exitFailure, "holes_found", ""},
-	{vault.ErrRollback, exitIntegrity, "rollback", "check the store and the writer's clock: the store returned an older object than before, or the clock is slow"},
+	{vault.ErrRollback, exitIntegrity, "rollback", "check the store and the clock of each writer: the store returned an older object than before, or a clock is slow"},
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
 	{errPartial, exitPartial, "partial", ""},
@@ -222,9 +222,9 @@ func reasonHint(err error) string {
 // seenHint returns the hint for an object that is older than the one that was seen, or gone.
 func seenHint(e *vault.SeenError) string {
 	if e.Returned.Revision == 0 {
-		return "check {prog} history {name}, and the lifecycle rules of the bucket; {prog} rm {name} forgets what was seen"
+		return "check {prog} history {name}, and the lifecycle rules of the bucket; {prog} rm {name} records that the name is gone"
 	}
-	return "find out why it is older, {prog} history {name} lists the versions; then {prog} stat {name} --accept-older accepts it"
+	return "find out why the object is older: {prog} history {name} lists the versions; then {prog} stat {name} --accept-older accepts the object"
 }
 
 const integrityHint = "restore an older version: {prog} history {name} lists them"

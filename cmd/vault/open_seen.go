@@ -53,19 +53,19 @@ func (s *session) ownSeenLog() (*seen.Log, error) {
 	log, err := s.openSeenLog(set, location)
 	switch {
 	case errors.Is(err, config.ErrNoHome):
-		return nil, hint(fmt.Errorf("there is no directory for what was seen: %w", err), "set HOME, or OBJECTVAULT_SEEN to a directory")
+		return nil, hint(fmt.Errorf("there is no directory for the revisions that were seen: %w", err), "set HOME, or OBJECTVAULT_SEEN to a directory")
 	case err == nil && log == nil:
-		return nil, hint(usagef("nothing is remembered of this store"), "objects of stores in a cloud are remembered; for another store set OBJECTVAULT_SEEN to a directory")
+		return nil, hint(usagef("this machine does not record the revisions of this store"), "by default, only the revisions of stores in a cloud are recorded; for another store set OBJECTVAULT_SEEN to a directory")
 	}
 	return log, err
 }
 
 func acceptOlderFlag() cli.Flag {
-	return boolFlag("accept-older", "accept an object that is older than one that this machine has seen, and remember it as the newest")
+	return boolFlag("accept-older", "accept the object although this machine has seen a newer one, and remember the accepted object as the newest")
 }
 
 func expectSeenFlag() cli.Flag {
-	return boolFlag("expect-seen", "exit with 15 instead of 10 if this machine has seen the name and the store does not have it any more")
+	return boolFlag("expect-seen", "exit with 15 instead of 10 if the name is not in the store, but this machine has seen it there")
 }
 
 // acceptOlder accepts the object of name with --accept-older. If that fails, the read that follows

@@ -44,7 +44,7 @@ func (s *session) openSpool(set config.Settings, l *vaulturl.Location, limit int
 			if set.SpoolRequired {
 				return nil, err
 			}
-			s.note("the value is not saved on this machine first: %v", err)
+			s.note("put cannot save values on this machine: %v", err)
 			return nil, nil
 		}
 	}

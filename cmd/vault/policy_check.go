@@ -29,8 +29,8 @@ func policyCheckCommand(s *session) *cli.Command {
 		HelpName:  s.prog + " policy check",
 		Description: "Reads trust, role and bucket policies from each FILE; - is standard input. A file may contain several\n" +
 			"policies, one after the other or in a list, and may be URL-encoded. A file may contain plain\n" +
-			"policies, the output of policy aws and policy tencent, or the output of the commands below, which\n" +
-			"may be reduced with --query or --filter:\n\n" +
+			"policies, the output of policy aws and policy tencent, or the output of the commands below. You\n" +
+			"may shorten the output of these commands with --query or --filter:\n\n" +
 			"   aws iam get-role, get-role-policy, get-policy-version, list-roles,\n" +
 			"      get-account-authorization-details; aws s3api get-bucket-policy\n" +
 			"   tccli cam GetRole, DescribeRoleList, GetPolicy, GetPolicyVersion; COS GET ?policy\n\n" +
@@ -46,9 +46,9 @@ func policyCheckCommand(s *session) *cli.Command {
 			"aws iam get-account-authorization-details | {prog} policy check - --bucket vault --operator arn:aws:iam::123456789012:role/admin",
 		}),
 		Flags: []cli.Flag{
-			textFlag("dialect", "policy `DIALECT`: aws, rgw (Ceph RADOS Gateway 16.2) or tencent. By default aws and tencent are detected; rgw is not"),
+			textFlag("dialect", "policy `DIALECT`: aws, rgw (Ceph RADOS Gateway 16.2) or tencent. By default, aws and tencent are detected, but rgw must be set"),
 			textFlag("isolation", "`HOW` tenants are isolated: tag or role; detected by default"),
-			textFlag("bucket", "check only the bucket `NAME`. By default, check the buckets in which a policy names the prefix bots/ of the tenants, or all buckets if none does"),
+			textFlag("bucket", "check only the bucket `NAME`. By default, check the buckets in which a policy names the prefix bots/ of the tenants; if there is no such bucket, check all buckets"),
 			textFlag("tag", "`KEY` of the session tag that names the tenant; detected by default"),
 			textFlag("audience", "audience `AUD` of the tokens; detected by default"),
 			textFlag("issuer", "`URL` of the issuer, for Tencent Cloud; by default any issuer"),

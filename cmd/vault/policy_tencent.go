@@ -16,8 +16,8 @@ var policyTencent = policyDialect{
 	synopsis: "--bucket B-APPID --region R --account UIN --role R --provider P --issuer URL --audience AUD --for TENANT=SUB…",
 	description: "Prints one JSON object. Its fields \"oidc_provider\", \"lifecycle\", \"strict_signature\" and, with\n" +
 		"--versioned, \"versioning\" have the form of the cloud's API. The field \"commands\" lists the shell\n" +
-		"commands that apply them from the file policy.json. The field \"comments\" lists the requests for which\n" +
-		"the cloud's tools have no command.\n\n" +
+		"commands that apply them from the file policy.json. The field \"comments\" lists the requests that\n" +
+		"you must send in another way, because the cloud's tools have no command for them.\n\n" +
 		"The field \"tenants\" contains a role for each tenant, with its trust policy and its role policy. One\n" +
 		"role for all tenants would not isolate them, because Tencent Cloud has no session tags and COS does\n" +
 		"not support variables in paths.\n",

@@ -20,8 +20,8 @@ func putCommand(s *session) *cli.Command {
 		Description: "Reads the value from FILE, from standard input, or, on a terminal, from a hidden prompt that\n" +
 			"asks twice. Values are never read from the command line, where other users could see them. An\n" +
 			"existing value is replaced. If the store keeps a history, the old value stays there.\n\n" +
-			"For a store in a cloud, put first saves the sealed value on this machine, before it asks for a token\n" +
-			"or a connection. If the store cannot be reached, put exits with 75, and later commands and\n" +
+			"For a store in a cloud, put first saves the sealed value on this machine. Then it gets a token and\n" +
+			"connects to the store. If the store cannot be reached, put exits with 75, and later commands and\n" +
 			s.prog + " sync send the value. See " + s.prog + " help spool.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " put openai\n" +
@@ -35,7 +35,7 @@ func putCommand(s *session) *cli.Command {
 			&cli.StringSliceFlag{Name: "label", Usage: "add the label `KEY=VALUE`, sealed with the value; may be repeated"},
 			&cli.BoolFlag{Name: "allow-empty", Usage: "allow an empty value", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "no-spool", Usage: "do not save the value on this machine first", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "require-remote", Usage: "exit with the code of the cause instead of 75 if the value is saved on this machine only", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "require-remote", Usage: "if the value is saved on this machine only, exit with the code of the error that stopped the write to the store, instead of 75", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "spool-large", Usage: "save values of more than 64 MiB on this machine, too", DisableDefaultText: true},
 		},
 		Action: s.action(s.put),

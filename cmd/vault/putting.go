@@ -144,7 +144,7 @@ func (p *putting) saved(v *opened, spooled *vault.SpooledError) error {
 	}
 	if sp != nil && !sp.Reached() {
 		store, _ := p.settings()
-		p.note("this store was never reached from this machine, check its URL: %s", shownURL(store.Store.Text))
+		p.note("this machine has never reached this store; check the URL of the store: %s", shownURL(store.Store.Text))
 	}
 	if p.remote {
 		return about(p.name, &requiredRemote{spooled})

@@ -26,28 +26,29 @@ func seenCommand(s *session) *cli.Command {
 	}
 	return &cli.Command{
 		Name:      "seen",
-		Usage:     "carry what this machine has seen of a store to another machine",
+		Usage:     "copy the recorded revisions of a store to another machine",
 		UsageText: s.prog + " seen export|import",
 		Description: "For a store in a cloud, this machine remembers the newest revision of each name that it has put or\n" +
-			"read. If the store later returns an older object, get, stat, exec and ls --long exit with 15 and do\n" +
-			"not show it. Either an old object was served, or a writer has a slow clock. After a look,\n" +
-			"--accept-older accepts the object. If the store does not have the name any more, the error shows the\n" +
-			"revision that was seen last, and the exit code is 10, or 15 with --expect-seen. rm and teardown\n" +
-			"record that a name is gone.\n\n" +
-			"The files contain hashes instead of names. OBJECTVAULT_SEEN, or seen = in a profile, sets another\n" +
-			"directory, or off.\n\n" +
+			"read. If the store later returns an older object, get, stat and exec exit with 15, ls --long exits\n" +
+			"with 3, and they do not show the object. Either the object is old, or the clock of its writer is\n" +
+			"slow: revisions are taken from the clock. When you know the cause, --accept-older accepts the object.\n\n" +
+			"If the store does not have the name any more, the error shows the last revision that this machine\n" +
+			"has seen, and the exit code is 10, or 15 with --expect-seen. rm and teardown record that a name was\n" +
+			"removed.\n\n" +
+			"The revisions are kept in files, which contain hashes instead of names. OBJECTVAULT_SEEN, or seen in\n" +
+			"a profile, sets the directory of these files. The value off disables the files and the check.\n\n" +
 			"Commands (" + s.prog + " help seen COMMAND describes each):\n" +
-			"   export  print what was seen of the store\n" +
-			"   import  add what another machine has seen\n\n" +
+			"   export  print the revisions that this machine has seen\n" +
+			"   import  add the revisions that another machine has seen\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " seen export > seen.jsonl\n" +
 			"   " + s.prog + " seen import seen.jsonl",
 		Subcommands: []*cli.Command{
-			sub("export", "print what was seen of the store", "export", "Prints one line of JSON for each name that this machine has seen in the store, of all tenants and\n"+
+			sub("export", "print the revisions that this machine has seen", "export", "Prints one line of JSON for each name that this machine has seen in the store, of all tenants and\n"+
 				"collections. The lines contain hashes instead of names, and no values.\n\n"+
 				"Examples:\n   "+s.prog+" seen export > seen.jsonl\n   "+s.prog+" seen export | ssh agent-2 "+s.prog+" seen import", s.seenExport),
-			sub("import", "add what another machine has seen", "import [FILE|-]", "Reads the output of "+s.prog+" seen export from FILE or from standard input. Of the two states of a name,\n"+
-				"the newer one is remembered. The --store must be the one of the export.\n\n"+
+			sub("import", "add the revisions that another machine has seen", "import [FILE|-]", "Reads the output of "+s.prog+" seen export from FILE or from standard input. If both\n"+
+				"machines have seen a name, the newer revision is kept. --store must be the same as for the export.\n\n"+
 				"Examples:\n   "+s.prog+" seen import seen.jsonl\n   "+s.prog+" seen import < seen.jsonl", s.seenImport),
 		},
 		Action: s.action(func(context.Context) error {

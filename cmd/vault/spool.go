@@ -36,11 +36,13 @@ func spoolCommand(s *session) *cli.Command {
 		Usage:     "list and manage the values that are saved on this machine",
 		UsageText: s.prog + " spool ls|show|get|retry|drop|export",
 		Description: "For a store in a cloud, put saves the sealed value in the spool, a directory on this machine, before\n" +
-			"it sends a request, and removes it when the store has the value. A value that could not be sent is\n" +
-			"pending: later commands and " + s.prog + " sync send it, in the order in which the values of a name were put.\n" +
-			"A value that the store refused is kept, and is sent only after " + s.prog + " spool retry.\n\n" +
-			"A value whose key source could not be reached is sealed for a key of the spool. If that key is lost,\n" +
-			"such values are lost, too; ls marks them.\n\n" +
+			"it sends a request. When the store has the value, it is removed from the spool. A value that\n" +
+			"could not be sent is pending: later commands and " + s.prog + " sync send it. The values of one name are\n" +
+			"sent in the order in which they were put. A value that the store refused stays in the spool, and is\n" +
+			"sent only after " + s.prog + " spool retry.\n\n" +
+			"If a key source (--keys) cannot be reached, or the tenant is not known without a new token, put\n" +
+			"seals the value for the key of the spool, the file spool.key. If this file is lost, these values\n" +
+			"are lost, too. " + s.prog + " spool ls marks these values.\n\n" +
 			"Commands (" + s.prog + " help spool COMMAND describes each):\n" +
 			"   ls      list the values\n" +
 			"   show    show one value's history of attempts\n" +
@@ -58,20 +60,21 @@ func spoolCommand(s *session) *cli.Command {
 				"Examples:\n   "+s.prog+" spool ls\n   "+s.prog+" spool ls --json | jq -r .name", s.spoolList),
 			sub("show", "show one value's history of attempts", "show ID", "Shows an entry of the spool and the attempts to send it. It does not show the value.\n\n"+
 				"Examples:\n   "+s.prog+" spool show 3c4934d0", s.spoolShow),
-			sub("get", "write a value", "get ID [-o FILE]", "Writes the value of an entry, also of one that the store refused or that was set aside, such as the\n"+
-				"output that capture saved. It needs the key that the value is sealed for. On a terminal it needs\n"+
-				"--reveal.\n\n"+
+			sub("get", "write a value", "get ID [-o FILE]", "Writes the value of an entry. The entry may be pending, refused by the store, or set aside, or it may\n"+
+				"be an output that capture saved. get needs the key for which the value was sealed. On a terminal,\n"+
+				"get also needs --reveal.\n\n"+
 				"Examples:\n   "+s.prog+" spool get 3c4934d0 -o output.txt", s.spoolGet,
 				&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, with mode 0600"}, boolFlag("reveal", "allow a text value on a terminal")),
-			sub("retry", "send a refused value again", "retry ID [--overwrite]", "Makes a value pending that the store refused, or that was set aside, and sends all pending values.\n\n"+
+			sub("retry", "send a refused value again", "retry ID [--overwrite]", "Takes a value that the store refused, or that was set aside, and makes it pending again. Then it\n"+
+				"sends all pending values.\n\n"+
 				"Examples:\n   "+s.prog+" spool retry 3c4934d0\n   "+s.prog+" spool retry 3c4934d0 --overwrite",
 				s.spoolRetry, boolFlag("overwrite", "replace the object in the store, even if it is newer")),
 			sub("drop", "delete a value", "drop ID", "Deletes a value from the spool. It asks for confirmation, unless --yes is set.\n\n"+
 				"Examples:\n   "+s.prog+" spool drop 3c4934d0", s.spoolDrop),
-			sub("export", "copy values to another directory", "export DIR [ID…]", "Copies the values, or those with the given ids, to DIR in the layout of a spool. On another machine,\n"+
-				s.prog+" sync --spool DIR sends them. The values stay in this spool, too.\n\n"+
+			sub("export", "copy values to another directory", "export DIR [ID…]", "Copies all values, or only the values with the given ids, to DIR. DIR is then also a spool: on\n"+
+				"another machine, "+s.prog+" sync --spool DIR sends the values. The values stay in this spool, too.\n\n"+
 				"Examples:\n   "+s.prog+" spool export /media/usb/spool\n   "+s.prog+" spool export /media/usb/spool 3c4934d0 --with-key",
-				s.spoolExport, boolFlag("with-key", "copy the key of the spool, too, which some of the values need")),
+				s.spoolExport, boolFlag("with-key", "also copy the key of the spool; values that are sealed for this key cannot be opened without it")),
 		},
 		Action: s.action(func(context.Context) error {
 			if s.c.NArg() > 0 {

@@ -17,8 +17,8 @@ func statCommand(s *session) *cli.Command {
 		Name:      "stat",
 		Usage:     "show revision, times, type and labels of a name, without its value",
 		UsageText: s.prog + " stat NAME",
-		Description: "Revision, times, type, expiry and labels are verified. The size is not: only reading the whole\n" +
-			"value verifies it.\n\n" +
+		Description: "Revision, times, type, expiry and labels are verified. The size is not verified, because only\n" +
+			"reading the whole value can verify it.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " stat openai\n" +
 			"   " + s.prog + " stat openai --json | jq .revision",

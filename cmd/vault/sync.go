@@ -24,7 +24,7 @@ func syncCommand(s *session) *cli.Command {
 			"   " + s.prog + " sync --watch --quiet",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "once", Usage: "try once and exit; the default", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "watch", Usage: "send values until it is interrupted", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "watch", Usage: "keep running, and send values until interrupted", DisableDefaultText: true},
 		},
 		Action: s.action(s.sync),
 	}
@@ -64,7 +64,7 @@ func (s *session) ownSpool() (*spool.Spool, error) {
 	set.SpoolRequired = true // without a directory there is nothing to do
 	sp, err := s.openSpool(set, location, 0)
 	if err == nil && sp == nil {
-		err = hint(usagef("nothing is saved on this machine for this store"), "stores in a cloud have a spool; for another store set --spool DIR")
+		err = hint(usagef("nothing is saved on this machine for this store"), "by default, only stores in a cloud have a spool; for another store set --spool DIR")
 	}
 	return sp, err
 }
@@ -154,9 +154,9 @@ func (s *session) summarize(sum spool.Summary) error {
 		r := explain("sync", causeOf(sum.Cause))
 		return hint(&savedError{vault.ErrSpooled, plural(sum.Pending, "value is", "values are") + " on this machine only: " + r.Message}, "%s", r.Hint)
 	case sum.Pending > 0:
-		return hint(&savedError{vault.ErrSpooled, plural(sum.Pending, "value is", "values are") + " on this machine only"}, "another process is sending them, or another tenant must: {prog} spool ls")
+		return hint(&savedError{vault.ErrSpooled, plural(sum.Pending, "value is", "values are") + " on this machine only"}, "another process is sending the values, or they belong to another tenant; {prog} spool ls lists them")
 	case sum.Refused > 0:
-		return hint(tagged{errors.New(plural(sum.Refused, "value was", "values were") + " refused by the store"), errPartial}, "{prog} spool ls shows the reasons; {prog} spool retry and {prog} spool drop decide")
+		return hint(tagged{errors.New(plural(sum.Refused, "value was", "values were") + " refused by the store"), errPartial}, "{prog} spool ls shows the reasons; {prog} spool retry sends a refused value again, and {prog} spool drop deletes it")
 	}
 	return nil
 }

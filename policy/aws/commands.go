@@ -93,7 +93,7 @@ func (d *Documents) notes() []string {
 		if o.Isolation == ByTag {
 			note("A token whose tag has several values can access the prefix of each value.")
 			if o.Grants == InRole {
-				note("The member tenants contains each tenant's part of role_policy. To add one tenant, attach its part to the role as a separate inline policy.")
+				note("The field tenants contains each tenant's part of role_policy. To add one tenant, attach its part to the role as a separate inline policy.")
 			}
 		}
 		if len(o.Thumbprints) == 0 {

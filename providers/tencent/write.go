@@ -52,7 +52,7 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	}
 	switch {
 	case done.VersionUnknown:
-		return "", fmt.Errorf("%w: the object was stored, but the response does not show whether as a version", vault.ErrUnsure)
+		return "", fmt.Errorf("%w: the object was stored, but the response does not show whether it was stored as a version", vault.ErrUnsure)
 	case done.VersionID == "":
 		return "", s.confirm(ctx, key, sent)
 	}

@@ -17,7 +17,7 @@ import (
 
 // ErrImport means that what [Log.Import] read is not the output of [Log.Export], or that it belongs to
 // another store.
-var ErrImport = errors.New("not an export of what was seen of this store")
+var ErrImport = errors.New("not an export of the revisions that were seen in this store")
 
 // A row is a line of an export. Its JSON names are only added to.
 type row struct {
@@ -91,7 +91,7 @@ func (l *Log) Import(ctx context.Context, r io.Reader) (n int, err error) {
 		case err != nil, !valid(in.Object, state()):
 			return 0, fmt.Errorf("%w: line %d is invalid", ErrImport, total)
 		case in.Store != l.store:
-			return 0, fmt.Errorf("%w: line %d is of the store %q, and this store is %q", ErrImport, total, in.Store, l.store)
+			return 0, fmt.Errorf("%w: line %d belongs to the store %q, but this store is %q", ErrImport, total, in.Store, l.store)
 		case total > maxImport:
 			return 0, fmt.Errorf("%w: it has more than %d lines", ErrImport, maxImport)
 		}

@@ -120,7 +120,7 @@ func (l *Log) Record(ctx context.Context, ref envelope.Ref, old, state vault.See
 		return []string{key}
 	})
 	if err != nil {
-		l.report("write", fmt.Errorf("what was seen of the store cannot be recorded, so that older objects may not be detected later: %w", err))
+		l.report("write", fmt.Errorf("the revision that was seen cannot be recorded, so older objects may not be detected later: %w", err))
 		return true
 	}
 	return recorded
@@ -374,7 +374,7 @@ func (l *Log) compact(file string, s *shard) error {
 		return err
 	}
 	if s.damaged > 0 {
-		l.report(file, fmt.Errorf("%s: %d damaged lines were removed; older objects of their names are not detected until a newer one was read", file, s.damaged))
+		l.report(file, fmt.Errorf("%s: %d damaged lines were removed; for the names in these lines, older objects are detected only after the next read or write", file, s.damaged))
 	}
 	return nil
 }

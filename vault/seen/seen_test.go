@@ -156,7 +156,7 @@ func (w *world) wantRollback(name vault.Name, last, returned int64) {
 			w.t.Errorf("%s of an older object: %v", op, err)
 			continue
 		}
-		for _, cause := range []string{"an old object was served", "a writer has a slow clock"} {
+		for _, cause := range []string{"the object is old", "the clock of its writer is slow"} {
 			if !strings.Contains(err.Error(), cause) {
 				w.t.Errorf("%s does not name the cause %q: %v", op, cause, err)
 			}
@@ -332,7 +332,7 @@ func TestGone(t *testing.T) {
 		if !errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrRollback) || !errors.As(err, &gone) || gone.Last.Revision != info.Revision {
 			t.Fatalf("%s: %v", op, err)
 		}
-		want := fmt.Sprintf("not found; last seen here: revision %d, 2026-12-01T12:00:00Z; deleted by another writer, expired by a lifecycle rule, or withheld", info.Revision)
+		want := fmt.Sprintf("not found; last seen on this machine: revision %d, 2026-12-01T12:00:00Z; another writer or a lifecycle rule deleted it, or the store hides it", info.Revision)
 		if !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", op, err, want)
 		}

@@ -188,7 +188,7 @@ func newWriter(f *os.File, h head) (*writer, error) {
 		return nil, err
 	}
 	if len(text) > maxHeadLen {
-		return nil, fmt.Errorf("the head of an entry has %d bytes, and may have %d", len(text), maxHeadLen)
+		return nil, fmt.Errorf("the head of an entry has %d bytes, and may have at most %d", len(text), maxHeadLen)
 	}
 	w := &writer{f: f, sum: sha256.New(), layout: layout{head: int64(len(text))}}
 	w.sum.Write(text)

@@ -48,7 +48,7 @@ func (e *entry) read() error {
 func (e *entry) Open() (io.ReadCloser, error) {
 	f, err := os.Open(e.path())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+		return nil, fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
 	}
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (s *section) Close() error { return s.f.Close() }
 func (e *entry) Lock(ctx context.Context) error {
 	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+		return fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
 	}
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (e *entry) Lock(ctx context.Context) error {
 func (e *entry) tryLock() error {
 	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+		return fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
 	}
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (e *entry) locked(f *os.File) error {
 	have, herr := f.Stat()
 	if err != nil || herr != nil || !os.SameFile(named, have) {
 		f.Close()
-		return fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
+		return fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
 	}
 	read, l, err := readEntry(f, e.spool.config.Store, e.e.ID)
 	if err == nil {

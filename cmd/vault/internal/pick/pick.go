@@ -44,7 +44,7 @@ func ParseRegex(text string) (Pattern, error) {
 func ParseLine(text string) (Pattern, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n == 0 {
-		return Pattern{}, usage.Errorf("--line is a number from 1, or below 0 to count from the end")
+		return Pattern{}, usage.Errorf("--line must be a number from 1, or below 0 to count from the end")
 	}
 	return Pattern{line: n}, nil
 }
@@ -58,7 +58,7 @@ type step struct {
 
 // ParsePath returns a pattern of a string or number in JSON output: a.b[0].c. [] means every element.
 func ParsePath(text string) (Pattern, error) {
-	bad := usage.Errorf("--json is a path such as data.key or keys[0].value")
+	bad := usage.Errorf("--json must be a path such as data.key or keys[0].value")
 	var path []step
 	for part := range strings.SplitSeq(strings.TrimPrefix(text, "."), ".") {
 		name, rest, _ := strings.Cut(part, "[")
