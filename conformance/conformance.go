@@ -3,7 +3,8 @@
 // package vault. It also checks that a [vault.Vault] over the store keeps its promises
 // when requests and responses are lost.
 //
-// A provider's test is one call. It lists, literally, the clauses that the provider supports:
+// A provider's test is one call. It lists the clauses that the provider supports, as string
+// literals:
 //
 //	func TestConformance(t *testing.T) {
 //		ctx, bucket := t.Context(), startServer(t)
@@ -32,10 +33,11 @@
 // random, and the suite deletes its objects, so the bucket may contain other objects.
 //
 // After that, the suite runs vaults with real envelopes over the same store. These checks do
-// not depend on the claims. The suite loses each request of an operation before and after it
-// takes effect, once and permanently. It truncates response bodies. Sixteen concurrent
-// creators lose every response. In all cases an operation must report its outcome correctly,
-// a retry must leave exactly one value, and no goroutine may remain.
+// not depend on the claims. The suite loses each request of an operation, or only its response, so
+// that the request takes effect. It does this for a single request, and for this request and all
+// later ones. It truncates response bodies. Sixteen concurrent creators lose every response. In all
+// cases an operation must report its outcome correctly, a retry must leave exactly one value, and
+// no goroutine may remain.
 //
 // The checks of the store are in package probe, which programs may use on a bucket in
 // production. This package is for tests.
@@ -69,7 +71,7 @@ type Provider struct {
 	// Reopen opens another client of the store that Open opened. Like a client in another
 	// process, it shares nothing with the first client except the store.
 	Reopen func(context.Context) (*vault.Store, error)
-	// Claims lists, literally, the clauses that the store must support.
+	// Claims lists the clauses that the store must support, as string literals.
 	Claims []string
 	// Deviations lists clauses that the cloud supports but this server does not, each with
 	// the reason. The test fails if the server does support one of them. Vault checks that

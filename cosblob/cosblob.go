@@ -18,9 +18,9 @@
 //
 // # Guarantees
 //
-//   - Close publishes the complete object, or nothing. If the context ends before, or if Write
-//     or Close fails, cosblob waits for the responses to the parts that are being sent and then
-//     deletes all parts, so that no part arrives later.
+//   - Close publishes the complete object, or nothing. If the context ends before Close returns, or
+//     if Write or Close fails, cosblob waits for the responses to the parts that are being sent and
+//     then deletes all parts, so that no part arrives later.
 //   - A write of up to 8 MiB ([blob.WriterOptions].BufferSize) is one PUT. A larger write is a
 //     multipart upload with parts of that size. It sends three parts at a time (MaxConcurrency)
 //     and keeps four parts in memory. An object has at most 10,000 parts, by default 78 GiB.
@@ -34,9 +34,10 @@
 //     outcome is unknown. If the response to the end of a multipart upload is lost, cosblob
 //     compares the CRC64 and the size of the object to find out whether it was stored.
 //   - OpenBucket disables the retries of the SDK, because the SDK repeats every request.
-//   - A response with status 200 is accepted only if it contains an ETag or the root element of
-//     the call, as COS sends it. A 404 is accepted only with a request ID or an error body, or
-//     if a list confirms it. Any other response is [ErrForeign], and proves nothing.
+//   - A response with status 200 is accepted only if it has the form of a COS response to this
+//     call, for example an ETag, or a body with the expected root element. A 404 is accepted only
+//     with a request ID or an error body, or if a list confirms it. Any other response is
+//     [ErrForeign], and proves nothing.
 //   - If the body of a 200 is an error, the call fails. COS sends such a body at the end of a
 //     long copy or upload. Bodies that are not objects are read only up to a limit.
 //   - A PUT sends Content-MD5. The CRC64 in the response is compared with the data that was

@@ -40,8 +40,8 @@ func NewSnapshot(secretID, secretKey, token string) Snapshot {
 }
 
 // Until returns the same keys with their expiry time. COS does not document the error code for
-// an expired temporary key. Therefore a denial within 15 minutes of the expiry time counts as
-// expiry. Clocks may differ by 15 minutes.
+// an expired temporary key. Therefore a denial counts as expiry from 15 minutes before the expiry
+// time on, because clocks may differ by 15 minutes.
 func (s Snapshot) Until(t time.Time) Snapshot {
 	s.until = t
 	return s

@@ -36,6 +36,7 @@
 //
 // Package providers/tencent also sends: multi-delete (436/8289), which requires the Content-MD5 that
 // the SDK sends with every XML body; GetBucketObjectVersions (436/31551); GetBucketVersioning;
-// AssumeRoleWithWebIdentity and GetCallerIdentity of STS. For the doctor it also reads the lifecycle,
-// ACL, policy and strict-signature configuration of the bucket and ListMultipartUploads (436/7736).
+// AssumeRoleWithWebIdentity and GetCallerIdentity of STS. For the command vault doctor it also
+// reads the lifecycle, ACL, policy and strict-signature configuration of the bucket, and sends
+// ListMultipartUploads (436/7736).
 package cosblob

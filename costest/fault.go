@@ -37,22 +37,22 @@ func ApplyThen(status int, body string) *Fault {
 // net/http silently repeats a GET.
 func DropBefore() *Fault { return &Fault{does: fault.Fault{Kind: fault.Lost}} }
 
-// DropAfter applies the request, and then closes the connection without a response. Like after
-// [DropBefore], net/http may repeat a GET.
+// DropAfter applies the request, and then closes the connection without a response. As with
+// [DropBefore], net/http may silently repeat a GET.
 func DropAfter() *Fault { return &Fault{does: fault.Fault{Kind: fault.Applied}} }
 
-// A Later holds requests back until the test calls Apply, after their clients have given up. The
-// zero value is ready to use.
+// A Later holds requests back until the test calls Apply. It simulates requests that take effect
+// after their clients have given up. The zero value is ready to use.
 type Later struct{ kept fault.Later }
 
-// Cut reads the request and closes the connection.
+// Cut reads the request, holds it back and closes the connection.
 func (l *Later) Cut() *Fault { return &Fault{does: l.kept.Cut()} }
 
-// Wait reads the request and sends no response.
+// Wait reads the request, holds it back and sends no response.
 func (l *Later) Wait() *Fault { return &Fault{does: l.kept.Wait()} }
 
 // Kept waits until a request has been read completely and is held back, or until ctx ends. If the
-// client gives up earlier, the request is discarded.
+// client gives up before the request was read completely, the request is discarded.
 func (l *Later) Kept(ctx context.Context) error { return l.kept.Kept(ctx) }
 
 // Apply applies the held-back requests in the order of their arrival, and returns their number. The
@@ -86,8 +86,8 @@ func IgnoreRange() *Fault { return &Fault{does: fault.Fault{Kind: fault.IgnoreRa
 // OmitCRC omits x-cos-hash-crc64ecma from the response, or CRC64 from the response to a copy.
 func OmitCRC() *Fault { return &Fault{does: fault.Fault{Kind: omitCRC}} }
 
-// LateError does not apply a complete, a copy or a part copy, and responds with 200, some spaces and an
-// error as the body. It does not change other requests.
+// LateError does not apply a CompleteMultipartUpload, a copy or a part copy, and responds with 200,
+// some spaces and an error as the body. It does not change other requests.
 func LateError(code, message string) *Fault {
 	return &Fault{does: fault.Fault{Kind: lateError}, code: code, message: message}
 }
@@ -97,7 +97,7 @@ func LateErrorAfter(code, message string) *Fault {
 	return &Fault{does: fault.Fault{Kind: lateErrorAfter}, code: code, message: message}
 }
 
-// KeepAlive responds to a complete or a copy immediately with 200, and sends spaces before the body. The
-// service does this for long operations. The response headers then contain neither the version nor the
-// CRC64. It does not change other requests.
+// KeepAlive responds to a CompleteMultipartUpload or a copy immediately with 200, and sends spaces
+// before the body. The service does this for long operations. The response headers then contain
+// neither the version nor the CRC64. It does not change other requests.
 func KeepAlive() *Fault { return &Fault{does: fault.Fault{Kind: keepAlive}} }

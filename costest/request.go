@@ -8,7 +8,7 @@ import (
 
 // A Request describes one request that the server received.
 type Request struct {
-	N           int // number of the request; it starts at 1, also after Reset
+	N           int // number of the request, counted from 1; Reset restarts the count
 	Method      string
 	Host        string
 	Path        string // escaped, as in the request
@@ -22,7 +22,7 @@ type Request struct {
 
 	Status  int    // status of the response; 0 if the connection was closed before
 	Code    string // error code of the object API, or ""
-	Applied bool   // whether the request was applied, or refused by the server itself
+	Applied bool   // the server itself applied or refused the request; false if a Fault prevented that
 }
 
 // String returns a text such as "PUT /key?acl= 200".

@@ -15,8 +15,8 @@ var (
 	// part did not verify. The error does not disclose which part.
 	ErrDecrypt = errors.New("cannot decrypt")
 	// ErrInvalid means that an argument is invalid: for example metadata that is too long, a
-	// revision out of range, too many recipients, or nil. Nothing was written. Methods also return
-	// it if they are called on a zero value that a function of this package should have returned.
+	// revision out of range, too many recipients, or nil. Nothing was written. The methods of a
+	// zero Reader, Writer or Object also return it.
 	ErrInvalid = errors.New("cannot seal")
 	// ErrUnavailable means that a key source could not be reached.
 	ErrUnavailable = errors.New("key source unavailable")

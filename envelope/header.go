@@ -54,7 +54,7 @@ type Header struct {
 	Revision    int64    // microseconds since the Unix epoch
 	Rewrap      uint16   // how often the object was rewrapped
 	SegmentLog2 int      // the payload's segments have 1<<SegmentLog2 bytes
-	Stanzas     []Stanza // sources are tried in this order
+	Stanzas     []Stanza // Open passes them to sources in this order
 	Sealed      []byte   // sealed metadata; empty for none
 	Commitment  [32]byte // unique to each write
 }

@@ -11,8 +11,8 @@ import (
 	"io"
 )
 
-// An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. The methods
-// of the zero Object that return an error return [ErrInvalid].
+// An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. With the
+// zero Object, each method that has an error as a result returns [ErrInvalid].
 type Object struct {
 	header   *Header
 	metadata Metadata

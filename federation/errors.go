@@ -13,7 +13,7 @@ var (
 	// send a token unencrypted.
 	ErrInvalidSource = errors.New("invalid identity source")
 	// ErrTokenInvalid means that there is no token that may be sent: it is missing, malformed,
-	// expired, or for another audience.
+	// expired, from another issuer, or for another audience.
 	ErrTokenInvalid = errors.New("no valid identity token")
 	// ErrTenantMismatch means that the token belongs to another tenant than the expected one.
 	ErrTenantMismatch = errors.New("tenant mismatch")

@@ -13,8 +13,8 @@
 // token from being sent to the wrong place, and prevent an agent from working as another tenant by
 // mistake.
 //
-// Only a [Cache] writes to disk, and only for a login. Neither errors nor the verbs of package fmt
-// show a token or a key.
+// Only a [Cache] writes to disk: it stores the temporary credentials of a [Login]. Neither errors
+// nor the verbs of package fmt show a token or a key.
 package federation
 
 import (

@@ -130,9 +130,10 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 	}
 }
 
-// Narrow checks conditions that must all be true, so it is sufficient if all values of one
-// condition are valid. judge returns the weakness of a value and its details, or "". If every
-// condition has an invalid value, Narrow reports the first invalid value of the last condition.
+// Narrow checks conditions that must all be true for a request. If all values of at least one
+// condition are valid, it reports nothing. judge returns the weakness of a value and its details,
+// or "". If every condition has an invalid value, Narrow reports the first invalid value of the
+// last condition.
 func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, value string) (id, details string)) {
 	var id, details string
 	for _, cond := range conditions {

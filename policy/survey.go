@@ -28,8 +28,8 @@ func (j Subject) Concerns(s Statement, buckets []string) bool {
 	})
 }
 
-// SpeaksOf reports whether a document applies to one of the buckets. A document that denies access
-// to everything except other buckets does not count.
+// SpeaksOf reports whether a document applies to one of the buckets. A statement that denies access
+// counts only if it names one of the buckets, or if the document names no bucket.
 func (j Subject) SpeaksOf(statements []Statement, buckets []string) bool {
 	elsewhere := len(j.Named(statements)) > 0
 	return slices.ContainsFunc(statements, func(s Statement) bool {
@@ -55,7 +55,8 @@ func (j Subject) Named(statements []Statement) []string {
 	return slices.Compact(all)
 }
 
-// OfTenants returns all, with the buckets added in which a statement names a prefix of tenants.
+// OfTenants returns the buckets of the parameter all, followed by the other buckets in which a
+// statement names a prefix of tenants.
 func (j Subject) OfTenants(all []string, statements []Statement) []string {
 	for _, s := range statements {
 		lists := j.Lists(s)

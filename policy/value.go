@@ -259,8 +259,8 @@ func (m Member) OneText() (string, error) {
 	return m.Value.Text, nil
 }
 
-// Texts returns the value of a member that must be a string or a list of strings. With
-// scalars, numbers, booleans and empty strings are accepted too.
+// Texts returns the value of a member that must be a string or a list of strings. If the parameter
+// scalars is true, Texts also accepts numbers, booleans and empty strings.
 func (m Member) Texts(scalars bool) ([]string, error) {
 	list := m.Value.Array
 	if m.Value.Kind != '[' {

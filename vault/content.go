@@ -11,9 +11,9 @@ import (
 )
 
 // A Content is a value of known size that can be read more than once. If the value of [Vault.Put]
-// is a Content, Put can send it again after the store reported that it applied nothing, whatever
-// its length. Put treats an [*os.File] of a regular file, a [*bytes.Reader] and a [*strings.Reader]
-// in the same way, so they need no Content.
+// is a Content, Put can send the value again, whatever its length, if the store reported that
+// nothing was applied. Put can also send the value of an [io.Seeker] again, such as an [*os.File]
+// of a regular file, a [*bytes.Reader] or a [*strings.Reader]. These need no Content.
 type Content struct {
 	Size int64                         // length in bytes; Put fails if the value has another length
 	Open func() (io.ReadCloser, error) // opens the value at its start; called again for each attempt

@@ -55,10 +55,12 @@ var (
 	// ErrPartial means that [Vault.Teardown] ran to the end but could not remove every object.
 	ErrPartial = errors.New("not everything was removed")
 	// ErrRollback means that the store returned an older revision of an object than this Vault has
-	// already read or written, or another revision than the requested one. [Vault.Get] and
-	// [Vault.Stat] return it, and [Vault.Rollback] for a version "r:REVISION". The value is not
-	// returned. A slow clock of another writer can also cause it. A Vault remembers revisions in
-	// memory only. With [Options].Seen, a new Vault detects an older object, too: see [SeenError].
+	// already read or written, or another revision than the requested one. [Vault.Get],
+	// [Vault.ReadAll] and [Vault.Stat] return it, without the value. [Vault.Rollback] returns it if
+	// the store returned another revision than the requested "r:REVISION". The cause may also be
+	// the slow clock of another writer. A Vault itself remembers revisions only in memory. With
+	// [Options].Seen, a new Vault also detects an older object, and Put and Delete with a condition
+	// detect it, too: see [SeenError].
 	ErrRollback = errors.New("rolled back")
 	// ErrSpooled means that the value is saved on this machine, but is not known to be in the
 	// store.

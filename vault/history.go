@@ -150,8 +150,8 @@ func (p place) check(h *envelope.Header) error {
 }
 
 // Rollback stores the value of an old version again, under a new revision. It removes nothing from
-// the history, and does not use the [Spool]. The form of version is that of [GetOptions].Version.
-// If the old version does not verify to its end, Rollback stores nothing.
+// the history, and does not use the [Spool]. version has the form of [GetOptions].Version, and must
+// not be empty. Rollback verifies the old version to its end. If that fails, it stores nothing.
 func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
 	defer wrap(&err, "rollback", string(name))
 	key, err := v.storable(name)

@@ -15,10 +15,11 @@ import (
 // byte order mark, the soft hyphen and the Hangul fillers. [Vault.Put], [Vault.Rollback] and
 // [Vault.Undelete] reject the same names.
 //
-// U+200C and U+200D are part of the spelling in scripts whose letters join or form conjuncts.
-// They are accepted between two letters of one such script; combining marks between them are
-// ignored. The variation selectors and the vowel separator of Mongolian are accepted after a
-// Mongolian letter.
+// U+200C and U+200D, the zero width non-joiner and joiner, are part of the spelling in some
+// scripts. They are accepted if the nearest letters before and after them are of one such script;
+// combining marks between them and these letters are skipped. The variation selectors of Mongolian
+// are accepted after a Mongolian letter. The vowel separator of Mongolian is accepted between two
+// Mongolian letters, the first of which may have a variation selector.
 func ParseNewName(s string) (Name, error) {
 	n, err := ParseName(s)
 	if err == nil {

@@ -289,10 +289,13 @@ func (v *Vault) openEntry(ctx context.Context, entry Spooled) (*openedEntry, err
 }
 
 // Deliver sends an entry of the spool to the store and removes the entry. Package spool calls it.
-// If the store already has the envelope of the entry, as the current object or in its history,
-// Deliver only removes the entry. If another process has sent or ended the entry, Deliver returns a
-// zero Info and no error. Deliver never replaces an object that has a later revision, unless
-// [SpoolEntry].Overwrite is set.
+// Deliver locks the entry, so the caller must not hold the lock. If the store already has the
+// envelope of the entry, as the current object or in its history, Deliver only removes the entry.
+// If another process has sent the entry, removed it or set it aside, Deliver returns a zero Info
+// and no error. If the store has an object with the same or a later revision, Deliver does not
+// replace it, unless [SpoolEntry].Overwrite is set: the entry is refused, and the error also wraps
+// [ErrConflict], or [ErrExist] if it was a create. Without compare-and-swap, Deliver may replace an
+// object that another writer stores at the same moment.
 //
 // If the value could not be sent, the error wraps a [*SpooledError], and the entry stays, pending
 // or refused. If the envelope is damaged, Deliver sets the entry aside, and the error wraps

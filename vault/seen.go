@@ -18,15 +18,16 @@ import (
 // [Options].Seen, a Vault detects that a store returns an older object, or no object any more. Package
 // seen implements a Seen with files.
 //
-// A Seen is only a safeguard: it never makes an operation fail. If it cannot be read or written, it
-// reports that by itself.
+// No operation fails because a Seen cannot be read or written. Its methods return no error, so an
+// implementation must report its problems in another way.
 type Seen interface {
 	// Last returns the recorded state of the object ref. If no state is recorded, it returns the
 	// zero SeenState.
 	Last(ctx context.Context, ref envelope.Ref) SeenState
-	// Record replaces the recorded state old, as Last returned it, with state. If another process
-	// or goroutine has changed the recorded state since then, Record changes nothing and returns
-	// false.
+	// Record replaces the recorded state with state, if the recorded state is still old, which is a
+	// result of Last. If another process or goroutine has changed it since then, Record changes
+	// nothing and returns false. Otherwise Record returns true, even if it failed, because another
+	// attempt would not help.
 	Record(ctx context.Context, ref envelope.Ref, old, state SeenState) bool
 }
 
@@ -52,7 +53,7 @@ func (s SeenState) Compare(t SeenState) int {
 	return -1
 }
 
-// Same reports whether s and t are the same state, recorded at any time.
+// Same reports whether s and t are equal, apart from Time.
 func (s SeenState) Same(t SeenState) bool {
 	return s.Compare(t) == 0 && s.Tag == t.Tag
 }
@@ -65,12 +66,14 @@ func (s SeenState) String() string {
 	return fmt.Sprintf("revision %d with rewrap %d", s.Revision, s.Rewrap)
 }
 
-// A SeenError means that the store returned an object that is older than the one that [Options].Seen
-// has recorded, or no object. It wraps [ErrRollback] or [ErrNotFound].
+// A SeenError means that [Options].Seen has recorded an object, and that the store returned an
+// older one or none. It wraps [ErrRollback] if the object is older, and [ErrNotFound] if there is
+// none.
 //
 // If the object is older, the store returned an old object, or the clock of another writer is slow.
-// [Vault.AcceptOlder] accepts it. If there is no object, another writer deleted it, or a lifecycle rule
-// of the bucket did, or the store withholds it. [Vault.Delete] records that it is gone.
+// [Vault.AcceptOlder] accepts the object. If there is no object, another writer or a lifecycle rule
+// of the bucket deleted it, or the store withholds it. [Vault.Delete] then records the deletion,
+// although it may return a SeenError itself.
 type SeenError struct {
 	Last     SeenState // newest state that was recorded
 	Returned SeenState // state of the older object; zero if the store returned no object
@@ -235,10 +238,11 @@ func (v *Vault) deletedKey(ctx context.Context, page seenPage, key string) {
 	}
 }
 
-// AcceptOlder accepts the current object called name, even if it is older than an object that this
-// Vault or its [Options].Seen remembers, and records it as the newest one. Call it after an
-// [ErrRollback], when you know why the object is older. AcceptOlder describes the object like
-// [Vault.Stat], but never a pending value.
+// AcceptOlder records the current object called name as the newest one. This object may be older
+// than an object that this Vault or its [Options].Seen remembers. Call AcceptOlder after an
+// [ErrRollback], when you know why the object is older. It returns the same Info as [Vault.Stat],
+// but ignores pending values. If there is no object, the error wraps [ErrNotFound], and nothing is
+// recorded.
 func (v *Vault) AcceptOlder(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
 	key, err := v.allowed(name)

@@ -19,8 +19,9 @@ type Spool interface {
 	// return an entry that is not durable and contains only the bytes that fill wrote. The caller
 	// must remove and unlock that entry.
 	Add(ctx context.Context, e SpoolEntry, fill func(io.Writer) error) (Spooled, error)
-	// Entries returns the entries of the object ref, oldest first. If Name is empty, it returns the
-	// entries of all names; if Collection is empty, those of all collections.
+	// Entries returns the entries of the object ref, oldest first. It includes refused entries, but
+	// not the ones that were set aside. If Name is empty, it returns the entries of all names; if
+	// Collection is empty, those of all collections.
 	Entries(ctx context.Context, ref envelope.Ref) ([]Spooled, error)
 	// KeySource returns the key source of the spool. Put seals an entry with it if the key sources
 	// of the Vault cannot be reached.
@@ -45,7 +46,8 @@ type Spooled interface {
 	Attempted(SpoolAttempt) error
 	// Remove deletes the entry, which must be locked.
 	Remove() error
-	// SetAside ends the entry: the spool keeps it, with the reason, but does not send it again.
+	// SetAside marks the entry, which must be locked, so that it is not sent. The spool keeps it,
+	// with the reason, but Entries no longer returns it.
 	SetAside(reason string) error
 }
 

@@ -35,7 +35,7 @@ type Store struct {
 	// uses Bucket.NewWriter.
 	Put Putter
 	// Create stores an object only if the key has none. If it is nil, a Vault uses Bucket.NewWriter
-	// with IfNotExist, which must then guarantee this for objects of every size.
+	// with IfNotExist. The driver of Bucket must then enforce IfNotExist for objects of every size.
 	Create Creator
 	// Swap replaces an object only if it still has a given tag. If it is nil, [Vault.Put] with
 	// IfTag or IfRevision fails with [ErrUnsupported] and stores nothing.
@@ -58,8 +58,9 @@ type Store struct {
 	// is not in a cloud.
 	Cloud Cloud
 	// Tag returns the tag of the object that r reads. It sends no request, and returns "" if the
-	// server returned no tag. Swap compares this tag. If an object is read with several requests
-	// and the tag changes, the object was replaced. Tag must not be nil if Swap is not nil.
+	// server returned no tag. Swap and RemoveIf compare this tag. If an object is read with several
+	// requests and the tag changes, the object was replaced. Tag must not be nil if Swap or
+	// RemoveIf is not nil.
 	Tag func(r *blob.Reader) string
 	// Explain returns a sentinel of this package or a [*Cause] for an error of the store. It uses
 	// the error code of the service, never the text. If Explain is nil, or returns nil because it

@@ -89,8 +89,9 @@ type Scope struct {
 }
 
 // New returns a Vault that keeps the objects of tenant in store, and seals and opens them with
-// keys. It sends no request. If the tenant, or an id, collection or name in o, is invalid, the
-// error wraps [ErrInvalidName]. If store or a key source is nil, the error wraps [ErrConfig].
+// keys. It sends no request. If tenant is invalid, or the VaultID, the Collection or a name of the
+// Scope in o, the error wraps [ErrInvalidName]. If store or a key source is nil, the error wraps
+// [ErrConfig].
 //
 // Without keys, a Vault supports only List, Stat, History, Teardown, and Delete without IfTag. The
 // other methods fail with [envelope.ErrUnknownKey].
@@ -145,10 +146,10 @@ type Info struct {
 	Name        Name
 	Tenant      Tenant
 	Collection  Collection
-	Revision    int64             // microseconds since the Unix epoch; increases with every write of the name
+	Revision    int64             // microseconds since the Unix epoch; a later write of the name has a greater one, but concurrent writers may use the same
 	Rewrap      int               // how often this revision was rewrapped: see envelope.Rewrap
 	Tag         string            // opaque id of this write, for IfTag of Put and Delete; empty if the Vault has no keys
-	Version     string            // the store's id of the version: after Put, if the store returns one, and after Get of a version
+	Version     string            // the store's id of the version; Put sets it if the store returns the id, and Get sets it if a version was requested
 	Size        int64             // bytes of the value; verified only after the value was read to its end
 	SealedSize  int64             // bytes stored
 	Modified    time.Time         // the store's time of the write; zero in the result of Put
@@ -195,17 +196,17 @@ type PutOptions struct {
 // If the store supports conditional writes, a retry never replaces a value that another writer
 // stored after the first attempt.
 //
-// Put streams a longer value. It sends the value again only if it is certain that nothing was
-// stored, for example because another write of the name was in progress, and if value is an
-// [io.Seeker] or a [*Content]. With a Spool, Put can send any value again that the spool has. A
-// streamed Put fails with [ErrConflict] and stores nothing if this Vault has stored
-// or read a later revision of the name in the meantime.
+// Put streams a longer value. It sends the value again only if two conditions are met. First, it is
+// certain that nothing was stored, for example because another write of the name was in progress.
+// Second, value is an [io.Seeker] or a [*Content], or the [Spool] has saved the value. A streamed
+// Put fails with [ErrConflict] and stores nothing if this Vault has stored or read a later revision
+// of the name in the meantime.
 //
 // With [Options].Spool, Put saves the sealed value on this machine before it sends a request. If it
 // then cannot store the value, or the outcome is unknown, Put returns the Info of the value and a
-// [*SpooledError]. Package spool sends the value later, unless [SpooledError].Refused is set. A nil
-// error still means that the store has the value. If neither the store nor the spool has the value,
-// the error wraps an [*UnsavedError].
+// error that wraps a [*SpooledError]. Package spool sends the value later, unless
+// [SpooledError].Refused is set. A nil error still means that the store has the value. If neither
+// the store nor the spool has the value, the error wraps an [*UnsavedError].
 //
 // If the reader fails, the error wraps a [*SourceError].
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
@@ -331,8 +332,9 @@ type Range struct {
 // has passed.
 //
 // If the object does not exist, the error wraps [ErrNotFound]. If the envelope cannot be opened,
-// the error wraps a sentinel of package envelope. With [Options].Seen, the error is a [*SeenError] if
-// the store has returned a newer object before.
+// the error wraps a sentinel of package envelope. If this Vault has read or stored a newer object,
+// the error wraps [ErrRollback]. With [Options].Seen, the error wraps a [*SeenError] if this
+// machine has recorded a newer object, or if it has recorded an object and the store has none.
 //
 // With [Options].Spool, Get returns the pending value of the name, with [Info].Pending set, in
 // these cases: the store cannot be reached, does not accept the caller, or has no object or an
@@ -510,11 +512,12 @@ type Entry struct {
 	Key        string    // the object's key in the bucket
 	SealedSize int64     // bytes stored
 	Modified   time.Time // the store's time of the last write
-	Foreign    bool      // another program stored the object, under a key that this package does not make and never opens
+	Foreign    bool      // another program stored the object: Key is not the key of any Name, so a Vault cannot open the object
 }
 
 // List yields the objects whose names start with prefix, in the order of their keys. It omits names
-// outside the [Scope]. It sends one request for each 1000 objects and stops after the first error.
+// outside the [Scope]. It does not yield pending values of the [Spool]. It sends one request for
+// each 1000 objects and stops after the first error.
 func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		err := v.opened()

@@ -17,9 +17,11 @@
 //	key, err := vaulturl.OpenKeySource(ctx, "local:///etc/vault/root.key", nil)
 //	v, err := vault.New(store, "0xabc", []envelope.KeySource{key}, nil)
 //
-// The parameters of a store's URL are the fields of the same names of its provider's Config and
-// Role: aws.Config and aws.Role, tencent.Config and tencent.Role, and memfs.Config. docs/aws.md and
-// docs/tencent.md of this module describe those of the clouds.
+// Most parameters of a store's URL set the field with the same name in the Config or the Role of
+// the provider: aws.Config and aws.Role, tencent.Config and tencent.Role, or memfs.Config. The
+// parameter role sets the ARN of the Role. The parameters audience and tag set [Location].Audience
+// and [Location].TagKeys. docs/aws.md and docs/tencent.md of this module describe the parameters
+// for the clouds.
 //
 // The package imports every provider and thus the SDKs of all clouds. If the size of the binary
 // matters, import one provider directly.
@@ -69,10 +71,10 @@ type Options struct {
 	// Unsynced, if not nil, is called with the directory of a file:// store whose file system
 	// cannot sync directories. It is called once, at the first write: see [memfs.Config].
 	Unsynced func(dir string)
-	// Getenv returns an environment variable, usually by [os.Getenv]. The identities env: and
-	// github: need it. Package vaulturl also reads AWS_ENDPOINT_URL and the variables of a TKE pod
-	// with it. If Getenv is nil, env: and github: are rejected, and the other variables are
-	// ignored. The SDKs of the clouds read the environment without it.
+	// Getenv returns an environment variable; usually it is [os.Getenv]. This package uses Getenv
+	// for the identities env: and github:, for AWS_ENDPOINT_URL, and for the variables of a TKE
+	// pod. If Getenv is nil, env: and github: are rejected, and the other variables are ignored.
+	// The SDKs of the clouds do not use Getenv; they read the environment themselves.
 	Getenv func(name string) string
 	// Prompt asks the user for a secret. If it is nil, key sources that need a prompt are rejected.
 	Prompt func(ctx context.Context, text string) (string, error)
@@ -134,8 +136,9 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 	}))
 }
 
-// OpenSpool returns the spool of the store at a URL: it sets the Store of c, whose Dir contains the spools
-// of all stores. It sends no request and creates no file.
+// OpenSpool returns the spool of the store at a URL. The caller sets the Dir of c, the directory of
+// the spools of all stores. OpenSpool replaces the Store of c. It sends no request and creates no
+// file.
 func OpenSpool(storeURL string, c spool.Config, o *Options) (*spool.Spool, error) {
 	l, err := ParseStore(storeURL, o)
 	if err != nil {
@@ -145,8 +148,9 @@ func OpenSpool(storeURL string, c spool.Config, o *Options) (*spool.Spool, error
 	return spool.Open(c)
 }
 
-// OpenSeen opens the log of what this machine has seen of the store at a URL: it sets the Store of c,
-// whose Dir contains the logs of all stores. It sends no request and creates no file.
+// OpenSeen opens the [seen.Log] of the store at a URL. The caller sets the Dir of c, the directory
+// of the logs of all stores. OpenSeen replaces the Store of c. It sends no request and creates no
+// file.
 func OpenSeen(storeURL string, c seen.Config, o *Options) (*seen.Log, error) {
 	l, err := ParseStore(storeURL, o)
 	if err != nil {
@@ -157,8 +161,8 @@ func OpenSeen(storeURL string, c seen.Config, o *Options) (*seen.Log, error) {
 }
 
 // OpenKeySource opens the key source at a URL: local:///FILE, where FILE contains a root key. If
-// the file does not exist, the error wraps [io/fs.ErrNotExist]. The other errors are those of
-// [kek.OpenFile].
+// the file does not exist, the error wraps [io/fs.ErrNotExist]. If the URL is invalid, the error is
+// a [*URLError]. The other errors are those of [kek.OpenFile].
 func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.KeySource, error) {
 	path, err := KeyFile(keyURL)
 	if err != nil {

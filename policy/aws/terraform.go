@@ -10,8 +10,9 @@ import (
 )
 
 // Terraform returns the documents as resources of the provider hashicorp/aws, version 5 or
-// later. Without Thumbprints it needs a release of 2025 or later, because older ones require
-// them (terraform-provider-aws#37255). The bucket must exist. Notes become comments.
+// later. Without Thumbprints, the resources need a release of the provider of 2025 or later,
+// because older releases require thumbprints (terraform-provider-aws#37255). The bucket must exist.
+// Notes become comments.
 func (d *Documents) Terraform() []byte {
 	t := new(policy.Terraform)
 	o := d.o

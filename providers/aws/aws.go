@@ -21,9 +21,9 @@
 //
 // A write of more than 9 MiB is a multipart upload with parts of 8 MiB. It sends three parts at a time
 // and needs about 70 MiB of memory. The limit is 10,000 parts, or 78 GiB. If the upload fails, or its
-// context ends, it is aborted. A process that is killed leaves parts. A lifecycle rule
-// (AbortIncompleteMultipartUpload) deletes them. Writes directly to the Bucket of the Store use the
-// driver of gocloud.dev, which leaves the parts of a cancelled upload.
+// context ends, it is aborted. A process that is killed leaves parts. To delete them, the bucket
+// needs a lifecycle rule (AbortIncompleteMultipartUpload). A program that writes to the Bucket of
+// the Store itself uses the driver of gocloud.dev, which leaves the parts of a cancelled upload.
 //
 // BUG(objectvault): gocloud.dev lists a key that contains __0xHEX__ with a different name, so a
 // teardown does not delete the object. A vault never writes such keys.
@@ -56,11 +56,12 @@ type Config struct {
 	// Region is the region of the bucket. The default is the region of the SDK's environment
 	// variables or profile, or us-east-1 if there is an Endpoint.
 	Region string
-	// Endpoint is the URL of a server that is not AWS. It implies PathStyle, unless VirtualHost is
-	// set. Unless it is an endpoint of AWS, requests send Content-MD5 instead of the newer
-	// checksums of S3. The default is the endpoint of the SDK's environment variables or profile,
-	// or AWS.
-	Endpoint  string
+	// Endpoint is the URL of the server, usually of one that is not AWS. It implies PathStyle,
+	// unless VirtualHost is set. If the endpoint does not belong to AWS, requests send Content-MD5
+	// instead of the newer checksums of S3. The default is the endpoint of the SDK's environment
+	// variables or profile, or AWS.
+	Endpoint string
+	// PathStyle puts the bucket into the path, https://HOST/BUCKET, instead of the host name.
 	PathStyle bool
 	// VirtualHost puts the bucket into the host name, https://BUCKET.HOST. Some services require
 	// this. It cannot be used with an Endpoint that is an IP address.

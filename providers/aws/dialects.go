@@ -5,8 +5,9 @@
 // below. "Tested" means that the tests of this package show it on Ceph RGW 16.2.15 and versitygw 1.8.0.
 //
 //	every request
-//	  GCS          Accept-Encoding must not be signed: its front end rewrites it [7]; a client also left out
-//	               amz-sdk-invocation-id, amz-sdk-request and x-id [8], others did not need to [7]
+//	  GCS          Accept-Encoding must not be signed, because the front end of GCS rewrites it [7];
+//	               one client also omitted amz-sdk-invocation-id, amz-sdk-request and x-id [8], other
+//	               clients did not need to [7]
 //	  R2           ignores x-id [2]
 //	  OSS          the bucket as host name, not in the path [12]
 //	PutObject
@@ -15,11 +16,11 @@
 //	               x-amz-server-side-encryption [3]
 //	  GCS          refuses the newer checksums [7]
 //	  B2           refuses x-amz-checksum-* and x-amz-sdk-checksum-algorithm with 400 [9]; one tester saw
-//	               CRC32 taken in us-east-005 [10]
+//	               that us-east-005 accepts CRC32 [10]
 //	  OSS          refuses aws-chunked with a trailer, 400 InvalidArgument [13]
 //	  MinIO        takes a write without a checksum into a bucket with Object Lock [15]
 //	  SeaweedFS    stored the trailer of aws-chunked as content where IAM was off, before June 2025 [17]
-//	  versitygw    takes one without a checksum into a bucket with Object Lock [19]; Content-MD5: tested
+//	  versitygw    takes a write without a checksum into a bucket with Object Lock [19]; Content-MD5: tested
 //	  Ceph         Content-MD5 and CRC32: tested
 //	  Garage       most x-amz- headers are not implemented [20]; checksums: not known
 //	PutObject with If-None-Match or If-Match
@@ -40,7 +41,7 @@
 //	               have it [3] [11] [6] [12] [14] [20]; no known requirements
 //	UploadPart
 //	  AWS          as PutObject, in a bucket with Object Lock [23]
-//	  R2           parts of one size but for the last [21]
+//	  R2           all parts except the last must have the same size [21]
 //	  B2, OSS      as PutObject [9] [13]
 //	  others       as PutObject, as far as known
 //	CompleteMultipartUpload
@@ -98,8 +99,9 @@
 //	HeadBucket with an expected owner, which the doctor sends only to AWS
 //	  R2           does not support the header [3]
 //	AssumeRoleWithWebIdentity
-//	  AWS, Ceph, SeaweedFS, MinIO support it; Ceph 16 returns 409 to one of two first exchanges of a subject:
-//	  seen. R2, B2, GCS, Garage, OSS by this name, versitygw with a private issuer: not known.
+//	  AWS, Ceph, SeaweedFS, MinIO support it; Ceph 16 was seen to return 409 to one of two concurrent
+//	  first exchanges of a subject. R2, B2, GCS, Garage, OSS by this name, versitygw with a private
+//	  issuer: not known.
 //	GetCallerIdentity
 //	  is sent only to AWS.
 //
@@ -107,8 +109,8 @@
 // servers support, and no newer checksum. AWS gets the checksums of the SDK, also at a configured
 // endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject for each object
 // from then on. If a server does not support lists of versions, the store has no history, and a teardown
-// deletes only current objects. A condition is never omitted: if a server does not support it, a create
-// fails.
+// deletes only current objects. A condition is never omitted. If a server rejects it, the write
+// fails. If a server ignores it, the write may replace an object.
 //
 //	[1]  https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html, API_CompleteMultipartUpload.html, API_DeleteObjects.html
 //	[2]  https://developers.cloudflare.com/r2/reference/changelog/ (2023-08-11, 2023-12-11)

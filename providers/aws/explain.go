@@ -231,8 +231,9 @@ type failure struct {
 	reason   vault.Reason
 }
 
-// Explain returns the cause of an error of this package, for example of a token exchange, or nil.
-// [Open] sets it as [vault.Store].Explain.
+// Explain returns a [*vault.Cause] or a sentinel for an error of this package, for example of a
+// token exchange. If it does not know the error, it returns nil. [Open] sets it as
+// [vault.Store].Explain.
 func Explain(err error) error { return explain(err) }
 
 // explain returns the cause of an error of S3, of STS or of a token source. It uses the error code or, if

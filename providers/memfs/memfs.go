@@ -14,22 +14,24 @@
 // An id is a time in microseconds, as 16 hexadecimal digits. It is raised if necessary to
 // exceed every other id of its key. The id of the current object is its mtime, so copy programs
 // must preserve mtimes (rsync -t, cp -p). Bytes of keys that file names cannot contain are
-// escaped as !XX. Two keys cannot exist at once if one is a directory of the other.
+// escaped as !XX. Two keys cannot exist at once if one is a directory of the other: the second
+// write fails with [vault.ErrConflict].
 //
 // Several processes may use one directory. When a write returns nil, the file and its
-// directories have been synced, if the file system can sync directories. Reading changes and
-// syncs nothing, so a store on a read-only file system can be read. A reader sees complete
-// objects only. Readers ignore the files that a killed writer left, and the next writer removes
-// them. The current objects remain readable if any file in .objectvault but format is lost.
+// directories have been synced, if the file system can sync directories. A read changes nothing and
+// syncs nothing, so a store on a read-only file system can be read. A reader sees complete objects
+// only. Readers ignore the files that a killed writer left, and the next writer removes them. If
+// files in .objectvault are lost, the current objects remain readable, as long as the file format
+// is left.
 //
 // The file system must support flock, hard links and mtimes with microseconds. Hard links make
-// create-only atomic, and keep the old version while the new one gets its name. [Open] fails on
-// a file system without hard links, such as exFAT, and on Android, where programs may not
-// create them. The store rejects symbolic links below DIR, files that other users may read, and
-// a DIR that other users may write to. If other users may read DIR itself, they see the names,
-// sizes and times of its entries; directories and files of the store have modes 0700 and 0600.
-// On a file system that ignores case, a key that exists in another spelling is a conflict. The
-// package compiles on Windows but is not tested there.
+// create-only atomic. They also keep the old version when the new one takes the name of the key.
+// [Open] fails on a file system without hard links, such as exFAT, and on Android, where programs
+// may not create them. The store rejects symbolic links below DIR, files that other users may read,
+// and a DIR that other users may write to. If other users may read DIR itself, they see the names,
+// sizes and times of its entries; directories and files of the store have modes 0700 and 0600. On a
+// file system that ignores case, a write fails with [vault.ErrConflict] if its key exists in
+// another spelling. The package compiles on Windows but is not tested there.
 package memfs
 
 import (
@@ -93,15 +95,15 @@ func (c Config) now() uint64 {
 	return idAt(clock())
 }
 
-// ErrNoStore means that a directory that must contain a store does not. Errors of Open with it
-// also wrap [vault.ErrUnavailable].
+// ErrNoStore means that [Config].MustExist is set, but Dir contains no store. Errors of Open with
+// it also wrap [vault.ErrUnavailable].
 var ErrNoStore = errors.New("there is no store")
 
 var errNoStore = fmt.Errorf("%w: %w", vault.ErrUnavailable, ErrNoStore)
 
 // Open opens the store that c describes, and creates it if necessary. The caller must close it.
-// Open rejects a directory that is not a store and not empty, or that other users may write to,
-// and leaves it unchanged.
+// Open fails if the directory has other content than a store, or if other users may write to it. It
+// then leaves the directory unchanged.
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if c.Dir == "" {
 		if c.Memory == nil {

@@ -41,7 +41,8 @@ type Role struct {
 	Endpoint string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
-	// Timeout limits an exchange with its up to three attempts. The default is 30 seconds.
+	// Timeout limits an exchange, with all of its attempts, of which there are at most three. The
+	// default is 30 seconds.
 	Timeout time.Duration
 }
 

@@ -1,22 +1,3 @@
-// # Optimistic writes
-//
-// In a bucket with versioning COS ignores the condition of a write. So a create or a
-// compare-and-swap writes first, and detects a conflict after the write. If several writers write
-// at the same time, the oldest version wins. No writer deletes the version of another writer.
-//
-//  1. Check. Before the last byte of the request is sent, the writer reads the newest version. If
-//     the precondition is not met, it cancels the write, and nothing is stored. The precondition of
-//     a swap is also not met if the newest version has lost and its writer will delete it.
-//  2. Write. The metadata of the new version (x-cos-meta-basis) contains the version that it is
-//     based on. Step 1 of another writer uses it to find out whether this version has lost.
-//  3. Find. If the response was lost, the writer finds its version by the first bytes. They contain
-//     the commitment of the envelope, which is different for every write.
-//  4. Decide. The writer lists the versions until the list contains its own. The write has won if
-//     the version before it meets the precondition.
-//  5. Undo. Otherwise the writer permanently deletes its own version by ID, and returns an error.
-//  6. Settle. If step 3 did not find the version, COS may still store it later. After the last
-//     attempt, package vault repeats steps 3 to 5. If there is still no version, the outcome is
-//     unknown and the error wraps [vault.ErrUnsure].
 package tencent
 
 import (

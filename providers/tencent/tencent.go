@@ -19,9 +19,9 @@
 // requests its versioning (GET ?versioning):
 //
 //   - Never enabled: create-only uses the header. According to a report, several concurrent creates
-//     of a key may succeed (see Create). So Create reads the object back, and returns an error if
-//     another create has replaced it. It does not detect a later replacement, so do not use
-//     create-only as a lock here. There is no compare-and-swap and no history.
+//     of a key may succeed. So Create reads the object back, and returns an error if another create
+//     has replaced it. It does not detect a later replacement, so do not use create-only as a lock
+//     here. There is no compare-and-swap and no history.
 //   - Enabled: there is history. Create and compare-and-swap are optimistic: they write a version and
 //     check the version before it. If another writer was first, they permanently delete the new
 //     version and return an error. Until then a reader may see the new value, and it stays if the
@@ -46,7 +46,29 @@
 // [vault.ErrUnsure], or success if another attempt succeeded.
 //
 // BUG(objectvault): keys with control characters or __0x have no history, because package cosblob
-// stores them under other names. Leftovers contain these names. A vault never writes such keys.
+// stores them under other names. The method Leftovers of [vault.Purger] yields these other names. A
+// vault never writes such keys.
+//
+// # Optimistic writes
+//
+// In a bucket with versioning COS ignores the condition of a write. So a create or a
+// compare-and-swap writes first, and detects a conflict after the write. If several writers write
+// at the same time, the oldest version wins. No writer deletes the version of another writer.
+//
+//  1. Check. Before the last byte of the request is sent, the writer reads the newest version. If
+//     the precondition is not met, it cancels the write, and nothing is stored. The precondition of
+//     a swap is also not met if the newest version has lost against an older one (step 4), so that
+//     its writer will delete it.
+//  2. Write. The metadata of the new version (x-cos-meta-basis) contains the version that it is
+//     based on. Step 1 of another writer uses it to find out whether this version has lost.
+//  3. Find. If the response was lost, the writer finds its version by the first bytes. They contain
+//     the commitment of the envelope, which is different for every write.
+//  4. Decide. The writer lists the versions until the list contains its own. The write has won if
+//     the version before it meets the precondition.
+//  5. Undo. Otherwise the writer permanently deletes its own version by ID, and returns an error.
+//  6. Settle. If step 3 did not find the version, COS may still store it later. After the last
+//     attempt, package vault repeats steps 3 to 5. If there is still no version, the outcome is
+//     unknown and the error wraps [vault.ErrUnsure].
 package tencent
 
 import (
@@ -92,7 +114,8 @@ type Config struct {
 }
 
 // Open returns the store in a bucket. It makes one request, GET ?versioning. If this request fails,
-// Open still succeeds, and the first operation that needs it returns the error.
+// Open still succeeds. The operations that need the response then repeat the request, and return
+// its error until it succeeds.
 func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	s, err := newStore(ctx, c)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// ErrImport means that what [Log.Import] read is not the output of [Log.Export], or that it belongs to
+// ErrImport means that the input of [Log.Import] is not the output of [Log.Export], or belongs to
 // another store.
 var ErrImport = errors.New("not an export of the revisions that were seen in this store")
 

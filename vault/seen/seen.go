@@ -1,18 +1,19 @@
-// Package seen remembers on this machine the newest state of each object that was stored or read, in
-// files. So a new process, too, detects that a store returns an older object.
+// Package seen records, in files on this machine, the newest state of each object that was stored
+// or read. So a new process also detects that a store returns an older object.
 //
 //	log, err := seen.Open(seen.Config{Dir: dir, Store: spool.StoreID("s3", "", "bucket", "")})
 //	v, err := vault.New(store, tenant, keys, &vault.Options{Seen: log})
 //	_, err = v.Get(ctx, "openrouter", nil)
 //	if errors.Is(err, vault.ErrRollback) {
-//		// the store returned an older object than before; after a look:
+//		// The store returned an older object than before. If you know why:
 //		_, err = v.AcceptOlder(ctx, "openrouter")
 //	}
 //
 // The directory of a store has up to 256 files of at most 256 objects each. A file has one line for
 // each change. When most lines are out of date, the file is written again with the newest line of each
-// object; if there are too many objects, the deleted and then the oldest ones are forgotten. A line has
-// a hash of the object's full name (vault id, tenant, collection and name), so the files do not contain
+// object. If there are more than 256 objects, the file first forgets deleted ones, and then those
+// that were recorded first. An older object of a forgotten name is not detected. A line has a hash
+// of the object's full name (vault id, tenant, collection and name), so the files do not contain
 // names. Files have mode 0600, and directories 0700.
 //
 // The files are not synced: after a power failure the newest states may be missing. Several processes
@@ -48,11 +49,11 @@ type Config struct {
 	// Dir is the directory of the logs of all stores. It is created with mode 0700 when the first
 	// state is recorded.
 	Dir string
-	// Store identifies the store, like the Store of the Config of package spool.
+	// Store is the id of the store that the function StoreID of package spool returns.
 	Store string
-	// Warn receives errors, because a Log makes no operation of a Vault fail: a state could not be
-	// read or recorded, or a damaged line was removed. It receives an error of each kind once. Nil
-	// ignores them.
+	// Warn receives errors, such as a state that could not be read or recorded, or a damaged line
+	// that was removed. No operation of a Vault fails because of them. Warn receives only the first
+	// error of each kind. Nil ignores them.
 	Warn func(error)
 }
 

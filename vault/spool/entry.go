@@ -34,6 +34,7 @@ const (
 
 // ErrDamaged means that the file of an entry is damaged or belongs to another store. The spool sets
 // the file aside.
+// [vault.Spooled].Lock returns this error, and [Config].Warn receives it.
 var ErrDamaged = errors.New("damaged entry of the spool")
 
 // A head describes the envelope of an entry.

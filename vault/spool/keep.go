@@ -81,12 +81,14 @@ func (s *Spool) Check(ctx context.Context) error {
 }
 
 // Reached reports whether MarkReached was ever called for this store on this machine.
+// If not, the URL of the store may be wrong.
 func (s *Spool) Reached() bool {
 	_, err := os.Stat(s.reachedFile())
 	return err == nil
 }
 
-// MarkReached records that this machine has reached the store. It ignores errors.
+// MarkReached records that this machine has reached the store. A program may call it after a
+// request succeeded. It ignores errors.
 func (s *Spool) MarkReached() {
 	if !s.Reached() && s.prepare() == nil {
 		os.WriteFile(s.reachedFile(), nil, 0o600)

@@ -59,7 +59,8 @@ type Config struct {
 	Store string
 	// Limit is the maximum length of a value in bytes; 0 means [DefaultLimit].
 	Limit int64
-	// Total is the maximum size of all entries of the store in bytes; 0 means [DefaultTotal].
+	// Total limits the size of all entries of the store in bytes; 0 means [DefaultTotal]. When they
+	// have reached it, Add fails with [vault.ErrNoSpace].
 	Total int64
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time

@@ -139,9 +139,10 @@ func (s *Spool) Forget(id string) error {
 	return os.Remove(filepath.Join(dir, id+extension))
 }
 
-// OpenValue opens the value of the entry id, pending, refused or set aside. Keys are the key sources of
-// the vault; a value that is sealed for the key of the spool needs none of them. The caller must close
-// the value.
+// OpenValue opens the value of the entry id, which may be pending, refused or set aside. The
+// parameter keys contains the key sources of the vault. If [vault.SpoolEntry].Local is set,
+// OpenValue uses the key of the spool instead. If there is no such entry, the error wraps
+// [vault.ErrNotFound]. The caller must close the value.
 func (s *Spool) OpenValue(ctx context.Context, id string, keys []envelope.KeySource) (io.ReadCloser, error) {
 	if !isID(id) {
 		return nil, fmt.Errorf("%w: %q is not the id of an entry", vault.ErrInvalidName, id)

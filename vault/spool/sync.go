@@ -17,8 +17,8 @@ import (
 // SyncOptions configures [Spool.Sync]. With nil or the zero value, Sync sends every pending entry
 // of the tenant and collection.
 type SyncOptions struct {
-	// OnlyDue skips an entry until a pause after its last attempt has passed: see [NextAttempt].
-	// The pause doubles with each attempt, from a second to ten minutes.
+	// OnlyDue makes Sync skip an entry if the pause after its last attempt has not passed yet: see
+	// [NextAttempt]. The pause doubles with each attempt, from a second to ten minutes.
 	OnlyDue bool
 	// Identity also selects the entries that have no tenant and this [vault.SpoolEntry].Identity.
 	// Empty selects no such entry.
@@ -41,16 +41,16 @@ type Summary struct {
 	Sent    int
 	Pending int
 	Refused int // refused by the store, now or earlier
-	// Cause is why an entry is still pending: the first error of this Sync. It is nil if no pending
-	// entry was tried.
+	// Cause is the first error that left an entry pending. It is nil if Sync skipped the pending
+	// entries.
 	Cause error
 }
 
 // Sync sends the pending entries of the tenant and collection of v to the store. It sends the
 // entries of one name in order, and skips entries that another process is sending. If the store
-// cannot be reached, or does not accept the caller, Sync starts no further entry and returns. The
-// error is nil unless the spool itself cannot be read; the Summary counts the entries that are
-// left.
+// cannot be reached, or does not accept the caller, Sync sends no further entries and returns. Sync
+// returns an error only if the spool cannot be read. Entries that could not be sent are counted in
+// the [Summary].
 func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summary, error) {
 	if o == nil {
 		o = &SyncOptions{}
