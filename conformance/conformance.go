@@ -131,7 +131,7 @@ func Run(t *testing.T, p Provider) {
 		if !p.Below {
 			t.Run("plain", func(t *testing.T) {
 				if testing.Short() {
-					t.Skip("-short skips keys at the top level of the bucket, because only a server could treat them differently")
+					t.Skip("-short skips keys at the top level of the bucket: only a server could treat them differently from keys with a prefix")
 				}
 				p.probe(t, store, p.plain(), small, seen)
 			})

@@ -39,9 +39,9 @@ func NewSnapshot(secretID, secretKey, token string) Snapshot {
 	return Snapshot{id: secretID, key: &secretKey, token: &token}
 }
 
-// Until returns the same keys with their expiry time. COS does not document the error code for
-// an expired temporary key. Therefore a denial counts as expiry from 15 minutes before the expiry
-// time on, because clocks may differ by 15 minutes.
+// Until returns the same keys with their expiry time. COS does not document the error code for an
+// expired temporary key. Clocks may differ by 15 minutes. Therefore, starting 15 minutes before the
+// expiry time, a denied request counts as a sign that the key has expired.
 func (s Snapshot) Until(t time.Time) Snapshot {
 	s.until = t
 	return s

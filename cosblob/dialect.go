@@ -28,7 +28,7 @@
 //	  only one range; suffix ranges are not documented, and this package does not use them
 //	  a CDN may ignore the range, so a 200 is an error
 //	GetBucket (436/7734)
-//	  marker and max-keys, no list of version 2; encoding-type=url, because XML cannot contain every key
+//	  marker and max-keys, because there is no ListObjectsV2; encoding-type=url, because XML cannot contain every key
 //	PutObject - Copy (436/10881), Upload Part - Copy (436/8287)
 //	  the name of the source contains its host; one request copies at most 5 GB
 //	DeleteObject (436/7743)

@@ -34,8 +34,8 @@ type Login struct {
 }
 
 // CacheKey returns a key for the methods of [Cache]: the SHA-256, in hex, of the length and the
-// bytes of each part. The parts must distinguish the login from others, as the URL of the store and
-// the tenant do.
+// bytes of each part. The parts must distinguish the login from others: for example, pass the
+// tenant and the URL of the store.
 func CacheKey(parts ...string) string {
 	h := sha256.New()
 	for _, part := range parts {

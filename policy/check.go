@@ -175,7 +175,7 @@ func Roles[L Language](docs []Document[L]) []string {
 	}
 	only := ""
 	if len(known) <= 1 && trusts <= 1 {
-		only = "the role without a name in these files"
+		only = "the role that these files do not name"
 		for role := range known {
 			only = role
 		}

@@ -59,8 +59,9 @@ var (
 	// [Vault.ReadAll] and [Vault.Stat] return it, without the value. [Vault.Rollback] returns it if
 	// the store returned another revision than the requested "r:REVISION". The cause may also be
 	// the slow clock of another writer. A Vault itself remembers revisions only in memory. With
-	// [Options].Seen, a new Vault also detects an older object, and Put and Delete with a condition
-	// detect it, too: see [SeenError].
+	// [Options].Seen, a Vault also detects an object that is older than one that an earlier Vault
+	// has read or written. Put and Delete with a condition then return ErrRollback, too: see
+	// [SeenError].
 	ErrRollback = errors.New("rolled back")
 	// ErrSpooled means that the value is saved on this machine, but is not known to be in the
 	// store.

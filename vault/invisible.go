@@ -16,10 +16,10 @@ import (
 // [Vault.Undelete] reject the same names.
 //
 // U+200C and U+200D, the zero width non-joiner and joiner, are part of the spelling in some
-// scripts. They are accepted if the nearest letters before and after them are of one such script;
-// combining marks between them and these letters are skipped. The variation selectors of Mongolian
-// are accepted after a Mongolian letter. The vowel separator of Mongolian is accepted between two
-// Mongolian letters, the first of which may have a variation selector.
+// scripts. They are accepted if the nearest letter before and the nearest letter after belong to
+// the same one of these scripts. Combining marks in between are skipped. The variation selectors of
+// Mongolian are accepted after a Mongolian letter. The vowel separator of Mongolian is accepted
+// between two Mongolian letters, the first of which may have a variation selector.
 func ParseNewName(s string) (Name, error) {
 	n, err := ParseName(s)
 	if err == nil {

@@ -24,10 +24,10 @@ type Seen interface {
 	// Last returns the recorded state of the object ref. If no state is recorded, it returns the
 	// zero SeenState.
 	Last(ctx context.Context, ref envelope.Ref) SeenState
-	// Record replaces the recorded state with state, if the recorded state is still old, which is a
-	// result of Last. If another process or goroutine has changed it since then, Record changes
-	// nothing and returns false. Otherwise Record returns true, even if it failed, because another
-	// attempt would not help.
+	// Record replaces the recorded state with the parameter state, if the recorded state still
+	// equals the parameter old. The caller got old from Last. If another process or goroutine has
+	// changed it since then, Record changes nothing and returns false. Otherwise Record returns
+	// true, even if it failed, because another attempt would not help.
 	Record(ctx context.Context, ref envelope.Ref, old, state SeenState) bool
 }
 
@@ -72,8 +72,8 @@ func (s SeenState) String() string {
 //
 // If the object is older, the store returned an old object, or the clock of another writer is slow.
 // [Vault.AcceptOlder] accepts the object. If there is no object, another writer or a lifecycle rule
-// of the bucket deleted it, or the store withholds it. [Vault.Delete] then records the deletion,
-// although it may return a SeenError itself.
+// of the bucket deleted it, or the store withholds it. [Vault.Delete] records the deletion. In this
+// case Delete itself may return a SeenError.
 type SeenError struct {
 	Last     SeenState // newest state that was recorded
 	Returned SeenState // state of the older object; zero if the store returned no object

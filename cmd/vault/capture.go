@@ -26,14 +26,14 @@ func captureCommand(s *session) *cli.Command {
 			"--regex, --json or --line the secret is the whole output without the line break at its end.\n\n" +
 			"COMMAND does not start unless the name, the settings and the pattern are valid and the value can be\n" +
 			"saved on this machine. If COMMAND fails, capture exits with the exit code of COMMAND, and a\n" +
-			"message reports if the secret was stored. Otherwise capture exits with the same codes as put.\n\n" +
+			"message reports whether the secret was stored. Otherwise capture exits with the same codes as put.\n\n" +
 			"If the output has no match, or several different ones, capture exits with 1 and saves the output,\n" +
 			"sealed, on this machine: " + s.prog + " spool ls lists it, and " + s.prog + " spool get writes it.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " capture openrouter --json data.key -- ./mint-key --name agent-7\n" +
 			"   " + s.prog + " capture github --regex 'token: (\\S+)' --create -- gh-app token",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "regex", Usage: "the secret is the text that matches the regular expression `R`, or that matches the group of R"},
+			&cli.StringFlag{Name: "regex", Usage: "the secret is the text that the regular expression `R` matches; if R has a group, only the text of the group"},
 			&cli.StringFlag{Name: "json", Usage: "the secret is at `PATH` in JSON output, such as data.keys[0].value"},
 			&cli.StringFlag{Name: "line", Usage: "the secret is line `N`; -1 is the last line"},
 			&cli.BoolFlag{Name: "stderr", Usage: "take the secret from standard error", DisableDefaultText: true},

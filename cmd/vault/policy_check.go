@@ -35,9 +35,9 @@ func policyCheckCommand(s *session) *cli.Command {
 			"      get-account-authorization-details; aws s3api get-bucket-policy\n" +
 			"   tccli cam GetRole, DescribeRoleList, GetPolicy, GetPolicyVersion; COS GET ?policy\n\n" +
 			"Check all policies that apply to a role in one run, because two policies that are safe separately\n" +
-			"may be weak together. Policies that do not name a role are checked as if they belong to the same\n" +
-			"role. If check finds a weakness, it exits with code 1. Otherwise, the files contain none of the\n" +
-			"weaknesses listed below, but may have others.\n\n" +
+			"may be weak together. All policies that do not name a role are checked together, as if they were\n" +
+			"the policies of one role. If check finds a weakness, it exits with code 1. Otherwise, the files contain\n" +
+			"none of the weaknesses listed below, but may have others.\n\n" +
 			"Policies with version 2.0 are policies of Tencent Cloud. Only the flags --dialect, --bucket,\n" +
 			"--audience, --operator and --issuer have an effect on them.\n\n" +
 			list + examples(s.prog, []string{

@@ -40,9 +40,9 @@ func spoolCommand(s *session) *cli.Command {
 			"could not be sent is pending: later commands and " + s.prog + " sync send it. The values of one name are\n" +
 			"sent in the order in which they were put. A value that the store refused stays in the spool, and is\n" +
 			"sent only after " + s.prog + " spool retry.\n\n" +
-			"If a key source (--keys) cannot be reached, or the tenant is not known without a new token, put\n" +
-			"seals the value for the key of the spool, the file spool.key. If this file is lost, these values\n" +
-			"are lost, too. " + s.prog + " spool ls marks these values.\n\n" +
+			"If a key source (--keys) cannot be reached, or if put needs a new token to learn the tenant,\n" +
+			"put seals the value with the key of the spool, which is in the file spool.key. If this file is lost,\n" +
+			"these values are lost, too. " + s.prog + " spool ls marks them.\n\n" +
 			"Commands (" + s.prog + " help spool COMMAND describes each):\n" +
 			"   ls      list the values\n" +
 			"   show    show one value's history of attempts\n" +

@@ -65,11 +65,11 @@ var all = []Probe{
 	},
 	{
 		Clause: "create-atomic", check: checkCreateAtomic, Chance: true,
-		Doc: "exactly one of sixteen concurrent creates succeeds, and no reader ever sees the value of another",
+		Doc: "exactly one of sixteen concurrent creates succeeds, and no reader ever sees the value of a create that failed",
 	},
 	{
 		Clause: "swap", check: checkSwap, requires: []requirement{needSwap},
-		Doc: "compare-and-swap replaces an object only if it has the given tag; an open reader returns the tag without another request",
+		Doc: "compare-and-swap replaces an object only if it has the given tag; a reader that is already open knows the tag without another request",
 	},
 	{
 		Clause: "swap-atomic", check: checkSwapAtomic, requires: []requirement{needSwap},
@@ -117,7 +117,7 @@ var all = []Probe{
 	},
 	{
 		Clause: "errors-expired", check: checkExpired, requires: []requirement{needExpired},
-		Doc: "expired credentials cause an error of their own, and change nothing",
+		Doc: "a caller with expired credentials gets a distinct error, and changes nothing",
 	},
 	{
 		Clause: "errors-unreachable", check: checkUnreachable, requires: []requirement{needNetwork},

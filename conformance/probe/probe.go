@@ -31,8 +31,8 @@
 //	create-after-delete   a create-only write succeeds if the object was deleted
 //	create-large          create-only writes also work for large objects
 //	create-detects        exactly one of sixteen concurrent creates succeeds, and its value stays
-//	create-atomic         exactly one of sixteen concurrent creates succeeds, and no reader ever sees the value of another
-//	swap                  compare-and-swap replaces an object only if it has the given tag; an open reader returns the tag without another request
+//	create-atomic         exactly one of sixteen concurrent creates succeeds, and no reader ever sees the value of a create that failed
+//	swap                  compare-and-swap replaces an object only if it has the given tag; a reader that is already open knows the tag without another request
 //	swap-atomic           exactly one of sixteen concurrent compare-and-swaps with the same tag succeeds, and its value stays
 //	swap-large            compare-and-swap also works for a large object
 //	history               every version of a key is listed, newest first, including delete markers
@@ -44,7 +44,7 @@
 //	purge                 old versions and delete markers can be listed and permanently deleted; current objects stay
 //	errors                "not found", "already exists" and "conflict" are different errors
 //	errors-denied         a caller without permission gets "permission denied", and changes nothing
-//	errors-expired        expired credentials cause an error of their own, and change nothing
+//	errors-expired        a caller with expired credentials gets a distinct error, and changes nothing
 //	errors-unreachable    an unreachable store is reported as unavailable
 //	close                 closing a store ends its goroutines
 //	no-secrets            no error contains a credential or a value

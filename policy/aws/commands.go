@@ -80,9 +80,9 @@ func (d *Documents) notes() []string {
 	}
 	switch {
 	case o.Isolation == ByRole || o.Dialect == RGW:
-		note("No Deny statement limits a role to its prefix. If another policy grants the role more access, the role has this access, too.")
+		note("These policies contain no Deny statement that limits a role to its prefix. If another policy grants the role more access, the role has this access, too.")
 	case o.Grants == InBucket:
-		note("The role policy must not grant additional access, because a request is allowed if either policy allows it.")
+		note("The role policy must not grant additional access, because a request is allowed if either the role policy or the bucket policy allows it.")
 	}
 	if o.Dialect == RGW {
 		note("Leave BlockPublicAcls off: if it is on, an RGW denies every put by a role. If the bucket has a bucket policy, also leave BlockPublicPolicy off: if it is on, an RGW refuses the bucket policy.")

@@ -62,14 +62,14 @@ func Weaknesses() []policy.Weakness {
 		{ID: AnyProvider, Meaning: "tokens of any provider are accepted", Fix: "name exactly one provider by its ARN"},
 		{ID: AnyoneAssumes, Meaning: "principals without a token can assume the role with any tags", Fix: "trust only the OIDC provider"},
 		{ID: PublicAllow, Meaning: "an Allow for every principal", Fix: "name the role"},
-		{ID: OtherPrincipal, Meaning: "a principal that is not a role can access a tenant's prefix, so anyone who may tag users can choose the tenant", Fix: "name exactly one role by its ARN"},
+		{ID: OtherPrincipal, Meaning: "a principal that is not a role can access a tenant's prefix, so anyone who is allowed to set tags on users can choose the tenant", Fix: "name exactly one role by its ARN"},
 		{ID: HTTPAllowed, Meaning: "plain http is allowed", Fix: "add a Deny of s3:* for every principal, on the bucket and its objects, with the condition Bool aws:SecureTransport \"false\""},
 		{ID: ExcessAction, Meaning: "an action that no tenant needs", Fix: "remove the action"},
 		{ID: NotElement, Meaning: "an Allow with NotAction, NotResource or NotPrincipal", Fix: "use Action, Resource and Principal to list what is allowed"},
 		{ID: OldVersion, Meaning: "an old Version of the policy language, which does not support variables and treats them as plain text", Fix: "write \"Version\": \"2012-10-17\""},
 		{ID: OtherBucket, Meaning: "a policy that does not apply to the bucket that --bucket names", Fix: "correct --bucket, or omit the file"},
 		{ID: UnseenPolicy, Meaning: "a policy that is attached to the role, but missing in the files", Fix: "add the policy, for example with aws iam get-account-authorization-details without --filter"},
-		{ID: RGWNull, Meaning: "a Null condition at an RGW, which ignores the value and always requires that the tag is absent: it admits sessions without the tag and refuses sessions with it", Fix: "write StringLike with ?* for the tag instead"},
+		{ID: RGWNull, Meaning: "a Null condition: an RGW ignores its value and always requires that the tag is absent, so the condition admits sessions without the tag and refuses sessions with the tag", Fix: "write StringLike with ?* for the tag instead"},
 		{ID: RGWVariable, Meaning: "a variable in a resource or inside a value, where an RGW does not support it", Fix: "use a pair of statements for each tenant: vault policy aws --dialect rgw"},
 	}
 }

@@ -19,11 +19,12 @@
 // If-Match), also for multipart uploads. A server that ignores these headers overwrites objects: run
 // the conformance suite or "vault doctor" if your server is not AWS.
 //
-// A write of more than 9 MiB is a multipart upload with parts of 8 MiB. It sends three parts at a time
-// and needs about 70 MiB of memory. The limit is 10,000 parts, or 78 GiB. If the upload fails, or its
-// context ends, it is aborted. A process that is killed leaves parts. To delete them, the bucket
-// needs a lifecycle rule (AbortIncompleteMultipartUpload). A program that writes to the Bucket of
-// the Store itself uses the driver of gocloud.dev, which leaves the parts of a cancelled upload.
+// A write of more than 9 MiB is a multipart upload with parts of 8 MiB. It sends three parts at a
+// time and needs about 70 MiB of memory. The limit is 10,000 parts, or 78 GiB. If the upload fails,
+// or its context ends, it is aborted. A process that is killed leaves parts. To delete them, the
+// bucket needs a lifecycle rule (AbortIncompleteMultipartUpload). A program that writes directly to
+// the Bucket of the Store uses the driver of gocloud.dev, which does not delete the parts of a
+// cancelled upload.
 //
 // BUG(objectvault): gocloud.dev lists a key that contains __0xHEX__ with a different name, so a
 // teardown does not delete the object. A vault never writes such keys.

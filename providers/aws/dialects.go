@@ -18,9 +18,9 @@
 //	  B2           refuses x-amz-checksum-* and x-amz-sdk-checksum-algorithm with 400 [9]; one tester saw
 //	               that us-east-005 accepts CRC32 [10]
 //	  OSS          refuses aws-chunked with a trailer, 400 InvalidArgument [13]
-//	  MinIO        takes a write without a checksum into a bucket with Object Lock [15]
+//	  MinIO        accepts a write without a checksum in a bucket with Object Lock [15]
 //	  SeaweedFS    stored the trailer of aws-chunked as content where IAM was off, before June 2025 [17]
-//	  versitygw    takes a write without a checksum into a bucket with Object Lock [19]; Content-MD5: tested
+//	  versitygw    accepts a write without a checksum in a bucket with Object Lock [19]; Content-MD5: tested
 //	  Ceph         Content-MD5 and CRC32: tested
 //	  Garage       most x-amz- headers are not implemented [20]; checksums: not known
 //	PutObject with If-None-Match or If-Match
@@ -61,7 +61,7 @@
 //	  others       not known to differ
 //	DeleteObjects
 //	  AWS          documents Content-MD5 or a checksum as required [1]
-//	  MinIO        before 2025 Content-MD5, else 400 MissingContentMD5 [16]
+//	  MinIO        before 2025 required Content-MD5, and returned 400 MissingContentMD5 without it [16]
 //	  OSS          Content-MD5, else 400 MissingArgument [12] [24]
 //	  GCS          returned 400 InvalidArgument for a long time [25]; supports it now, without a checksum [6]
 //	  B2           supports it [11]; refuses the newer checksums [9]

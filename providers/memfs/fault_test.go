@@ -276,7 +276,7 @@ func TestLocked(t *testing.T) {
 	}
 	before := snapshot(t, dir)
 	for verb, err := range map[string]error{"put": put(s, key, "new"), "delete": s.Bucket.Delete(t.Context(), key)} {
-		if !errors.Is(err, vault.ErrUnavailable) || !strings.Contains(err.Error(), "another process has locked "+name+" for more than 100ms: check whether that process is stopped") {
+		if !errors.Is(err, vault.ErrUnavailable) || !strings.Contains(err.Error(), "another process has locked "+name+" for more than 100ms: check whether that process is suspended or hangs") {
 			t.Errorf("%s: %v", verb, err)
 		}
 	}

@@ -40,7 +40,7 @@ func (s *files) lock(ctx context.Context, key string) (release func(), err error
 	timeout := s.config.lockTimeout()
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	stuck := fmt.Errorf("%w: another process has locked %s for more than %v: check whether that process is stopped", vault.ErrBusy, s.abs(name), timeout)
+	stuck := fmt.Errorf("%w: another process has locked %s for more than %v: check whether that process is suspended or hangs", vault.ErrBusy, s.abs(name), timeout)
 
 	select {
 	case s.locks[n] <- struct{}{}:

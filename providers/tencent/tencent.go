@@ -57,8 +57,8 @@
 //
 //  1. Check. Before the last byte of the request is sent, the writer reads the newest version. If
 //     the precondition is not met, it cancels the write, and nothing is stored. The precondition of
-//     a swap is also not met if the newest version has lost against an older one (step 4), so that
-//     its writer will delete it.
+//     a swap is also not met if the newest version has lost against an older one (step 4), because
+//     the writer of the newest version will then delete it.
 //  2. Write. The metadata of the new version (x-cos-meta-basis) contains the version that it is
 //     based on. Step 1 of another writer uses it to find out whether this version has lost.
 //  3. Find. If the response was lost, the writer finds its version by the first bytes. They contain

@@ -49,7 +49,7 @@ type Config struct {
 	// Dir is the directory of the logs of all stores. It is created with mode 0700 when the first
 	// state is recorded.
 	Dir string
-	// Store is the id of the store that the function StoreID of package spool returns.
+	// Store is the id of the store: the result of the function StoreID of package spool.
 	Store string
 	// Warn receives errors, such as a state that could not be read or recorded, or a damaged line
 	// that was removed. No operation of a Vault fails because of them. Warn receives only the first

@@ -126,7 +126,7 @@ func (r Reader) Read() (Settings, error) {
 		return s, fmt.Errorf("%w: %s: %q is not an absolute path", ErrInvalid, s.Spool.From, dir)
 	}
 	if dir := s.Seen.Text; dir != "" && dir != SeenOff && !filepath.IsAbs(dir) {
-		return s, fmt.Errorf("%w: %s: %q is neither off nor an absolute path", ErrInvalid, s.Seen.From, dir)
+		return s, fmt.Errorf("%w: %s: %q must be \"off\" or an absolute path", ErrInvalid, s.Seen.From, dir)
 	}
 	_, err = s.TotalTime()
 	return s, err
