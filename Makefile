@@ -10,6 +10,7 @@ BENCH       ?= .
 N           ?= 30
 PKG         ?= ./...
 BUDGET      ?= 60m
+SOAK        ?= 10m
 
 # Packages with nothing that goes on at once, neither in them nor in their tests:
 # TestRaced holds the list to that.
@@ -25,7 +26,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline transcripts capabilities test stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -69,6 +70,12 @@ test: ## every test, with the race detector but for what -short leaves out and f
 		-- go test $(TESTFLAGS) $(ALONE) \
 		-- go test $(TESTFLAGS) -race -short $(RACED) \
 		-- go test $(TESTFLAGS) $(RACED)
+
+faults: ## every operation, each of its requests and each fault; writes docs/faults.md
+	OBJECTVAULT_FAULTS=$(CURDIR)/docs/faults.md go test -count=1 -timeout 60m -run '^TestFaultMatrix$$' ./cmd/vault
+
+soak: ## 1000 processes that are killed, and writers and readers at a store that comes and goes for SOAK
+	OBJECTVAULT_SOAK_ROUNDS=1000 OBJECTVAULT_SOAK=$(SOAK) go test -count=1 -v -timeout 3h -run '^(TestKill|TestSoak)$$' ./vault/spool
 
 stress: ## N rounds of the tests of PKG on a busy machine, for at most BUDGET; a further run goes on
 	go build -o bin/suite ./internal/testcloud/cmd/suite

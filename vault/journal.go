@@ -48,7 +48,7 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 		s.sealer.Abort()
 		s.sealer, s.header = nil, nil
 		return nil, false, err
-	case entry == nil, isSourceError(err):
+	case entry == nil, isUnread(err):
 		if entry != nil {
 			entry.Remove()
 			entry.Unlock()
@@ -107,6 +107,8 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 	case cause == nil:
 	case isSourceError(cause), s.header == nil && isKeyError(cause):
 		return "", cause
+	case isUnread(cause):
+		return "", notOfStore(cause)
 	case errors.As(cause, &lost):
 		return "", &UnsavedError{Err: fact(ErrUnavailable, lost.err), Spool: lost.err}
 	case o.Spool == SpoolRequire:

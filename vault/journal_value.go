@@ -32,8 +32,20 @@ func (s *sealing) begin(ctx context.Context) error {
 // errPastLimit means that the value is longer than the limit of the spool.
 var errPastLimit = errors.New("the value is longer than the limit of the spool")
 
+// An unreadError means that the value could not be read to its end, because its reader failed or the
+// context ended. The rest of the value cannot be sealed.
+type unreadError struct{ err error }
+
+func (e *unreadError) Error() string { return e.err.Error() }
+func (e *unreadError) Unwrap() error { return e.err }
+
+func isUnread(err error) bool {
+	var unread *unreadError
+	return errors.As(err, &unread)
+}
+
 // sealStart seals up to limit bytes of the value into the entry w. After an error, sealer can still
-// seal the rest of the value, unless the value itself could not be read.
+// seal the rest of the value, unless the error is an unreadError.
 func (s *sealing) sealStart(w io.Writer, limit int64) error {
 	entry := &entryWriter{w: w}
 	s.out.w = entry
@@ -49,7 +61,7 @@ func (s *sealing) sealStart(w io.Writer, limit int64) error {
 		switch {
 		case err == io.EOF:
 			if err := s.sealer.Close(); err != nil {
-				return err
+				return &unreadError{err}
 			}
 			s.sealer, s.value, s.rest, s.written = nil, nil, entry.rest, s.out.n
 			if entry.err != nil { // only the end is missing: there is no whole envelope to replay
@@ -58,7 +70,7 @@ func (s *sealing) sealStart(w io.Writer, limit int64) error {
 			return entry.err
 		case err != nil:
 			s.sealer.Abort()
-			return err
+			return &unreadError{err}
 		case s.read > limit:
 			s.rest, s.unread = entry.rest, s.value
 			return errPastLimit

@@ -44,19 +44,24 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 
 // write makes the attempts. If again is false, the value cannot be sent again.
 func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing, again bool) (version string, err error) {
-	next := how         // the condition of the next attempt
-	conditional := true // a retry may use another condition than how
-	unknowns := 0       // attempts with an unknown outcome
-	arriving := 0       // attempts that may be applied later, and would then replace objects of other writers
-	var lost error      // error of the last attempt with an unknown outcome
+	next := how            // the condition of the next attempt
+	conditional := true    // a retry may use another condition than how
+	unknowns := 0          // attempts with an unknown outcome
+	arriving := 0          // attempts that may be applied later, and would then replace objects of other writers
+	var lost error         // error of the last attempt with an unknown outcome
+	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
 	for n := 1; ; n++ {
 		fill := func(w io.Writer) error { return s.fill(ctx, w) }
 		a := v.attempt(ctx, key, next, n, fill)
+		a.err = withUnfinished(a.err, unfinished)
+		unfinished = unfinishedBy(a.err)
 		if next.kind != how.kind && a.outcome == refused && !errors.Is(a.err, ErrExist) && !errors.Is(a.err, ErrConflict) {
 			// The store or the caller's permissions do not allow the condition, and a plain put
 			// needs none.
 			next, conditional = how, false
 			a = v.attempt(ctx, key, next, n, fill)
+			a.err = withUnfinished(a.err, unfinished)
+			unfinished = unfinishedBy(a.err)
 		}
 		switch {
 		case a.outcome == stored:
@@ -123,6 +128,28 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 		}
 		return "", fmt.Errorf("%w: %w, then %w", ErrUnsure, lost, a.err)
 	}
+}
+
+// unfinishedBy returns the size of the incomplete upload that err reports.
+func unfinishedBy(err error) int64 {
+	if cause := (*Cause)(nil); errors.As(err, &cause) {
+		return cause.Unfinished
+	}
+	return 0
+}
+
+// withUnfinished adds the size of the incomplete uploads of earlier attempts to err. Otherwise only the
+// last attempt would be reported, which may not even have started an upload.
+func withUnfinished(err error, size int64) error {
+	if err == nil || size == 0 {
+		return err
+	}
+	sum := Cause{Sentinel: err}
+	if cause := (*Cause)(nil); errors.As(err, &cause) {
+		sum = *cause
+	}
+	sum.Unfinished += size
+	return fact(&sum, err)
 }
 
 // notOfStore explains an error of reading or sealing the value, before the store was involved.

@@ -434,3 +434,23 @@ func TestTeardownUnsure(t *testing.T) {
 		t.Errorf("a purge that was refused = %+v, %v; want -1 left in the history", result, err)
 	}
 }
+
+// TestUnfinishedUpload: an upload that could not be aborted is reported, also if a later attempt, which
+// started none, is the one that fails.
+func TestUnfinishedUpload(t *testing.T) {
+	n := 0
+	s := intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if n++; c.Op == "put" && n == 1 {
+			return &vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.Unreachable, Message: "part 1", Effect: vault.NotApplied, Unfinished: 5_000_000}
+		}
+		return &vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.Throttled, Message: "start", Effect: vault.NotApplied}
+	}})
+	_, err := newVault(t, s, nil).Put(t.Context(), "a", strings.NewReader("v"), nil)
+	var cause *vault.Cause
+	if n < 2 || !errors.As(err, &cause) || cause.Unfinished != 5_000_000 || cause.Reason != vault.Throttled {
+		t.Fatalf("after %d attempts: %v", n, err)
+	}
+	if text := err.Error(); strings.Count(text, "an unfinished upload of 5 MB remains") != 1 || !strings.Contains(text, "start") {
+		t.Error(text)
+	}
+}

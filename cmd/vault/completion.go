@@ -187,6 +187,10 @@ func (s *session) completeArgument(ctx context.Context, app *cli.App, line argv.
 
 // completeNames returns the existing names that start with typed.
 func (s *session) completeNames(ctx context.Context, typed string) []string {
+	ctx, cancel, _ := s.limited(ctx)
+	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, nearTime) // also for the token that names the tenant
+	defer stop()
 	v, err := s.open(ctx, noKeys)
 	if err != nil {
 		return nil

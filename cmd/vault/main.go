@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // version is set by the linker: -X main.version=v1.2.3. If it is empty, the version command shows
@@ -96,6 +97,9 @@ type world struct {
 	runChild func(ctx context.Context, c child) (code int, err error)
 	// quietly reports whether a write failed because the reader has closed the pipe.
 	quietly func(error) bool
+	// wrapStore returns the store that the command uses in place of the one that it opened. It is nil
+	// except in tests, which inject faults.
+	wrapStore func(*vault.Store) *vault.Store
 }
 
 // An outFile is a temporary file beside its final place.

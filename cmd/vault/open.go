@@ -220,6 +220,9 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	case err == nil && p.Scheme == "mem" && !p.session.quiet:
 		p.session.note("the contents of mem:// are lost when this command ends")
 	}
+	if err == nil && p.session.wrapStore != nil {
+		store = p.session.wrapStore(store)
+	}
 	return store, err
 }
 

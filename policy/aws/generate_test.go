@@ -307,7 +307,7 @@ func TestPrintedSays(t *testing.T) {
 			t.Errorf("%s: what the commands replace is not said: %q", name, d.Notes)
 		}
 		contained := o.Dialect != aws.RGW && o.Isolation != aws.ByRole
-		if strings.Contains(notes, "No Deny statement limits") == contained {
+		if strings.Contains(notes, "no Deny statement that limits") == contained {
 			t.Errorf("%s: what is not contained: %q", name, d.Notes)
 		}
 	}

@@ -192,6 +192,52 @@ func TestSentOnce(t *testing.T) {
 	}
 }
 
+// TestSwapAfterVersioningUnknown: a store that could not read the versioning when it was opened, and then
+// reads an object and replaces it, finds no conflict where there is no other writer.
+func TestSwapAfterVersioningUnknown(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, &costest.Options{Versioning: "Enabled"})
+	info, err := newVault(t, open(t, config(s, owner(s))), "acme").Put(t.Context(), "name", strings.NewReader("value"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action == "GetBucketVersioning" {
+			return costest.RespondBefore(403, costest.ErrorXML("ExpiredToken", "told by a test"))
+		}
+		return nil
+	})
+	late := newVault(t, open(t, config(s, owner(s))), "acme")
+	s.SetRule(nil)
+	if info, err = late.Put(t.Context(), "name", strings.NewReader("other"), &vault.PutOptions{IfRevision: info.Revision}); err != nil {
+		t.Errorf("put if revision: %v", err)
+	}
+
+	// Another writer between the read and the write is still detected.
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if r.Action == "GetBucketVersioning" {
+			return costest.RespondBefore(403, costest.ErrorXML("ExpiredToken", "told by a test"))
+		}
+		return nil
+	})
+	store := open(t, config(s, owner(s)))
+	s.SetRule(nil)
+	key := "bots/acme/credentials/name.enc"
+	r, err := store.Bucket.NewReader(t.Context(), key, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tag := store.Tag(r)
+	r.Close()
+	if _, err := late.Put(t.Context(), "name", strings.NewReader("third"), &vault.PutOptions{IfRevision: info.Revision}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.Swap.Swap(t.Context(), key, tag, func(w io.Writer) error { _, err := w.Write([]byte("lost update")); return err })
+	if !errors.Is(err, vault.ErrConflict) {
+		t.Errorf("swap after another write: %v, want %v", err, vault.ErrConflict)
+	}
+}
+
 // TestVersioningUnknown: if the versioning cannot be read when the store is opened, the operations
 // that depend on it return this error, until it can be read.
 func TestVersioningUnknown(t *testing.T) {

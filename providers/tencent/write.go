@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -100,7 +101,29 @@ func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) 
 	} else if state != enabled {
 		return "", fmt.Errorf("%w: the bucket has no versions", vault.ErrUnsupported)
 	}
+	if strings.HasPrefix(tag, `"`) {
+		if tag, err = s.versionWithETag(ctx, key, tag); err != nil {
+			return "", err
+		}
+	}
 	return s.optimistic(ctx, key, precondition{tag}, fill)
+}
+
+// versionWithETag returns the version ID of the current object, if the object has the given ETag. An
+// object that was read while the versioning of the bucket was unknown has its ETag as its tag.
+func (s *store) versionWithETag(ctx context.Context, key, want string) (id string, err error) {
+	r, err := s.open(ctx, key, "", 0, 1)
+	switch {
+	case gcerrors.Code(err) == gcerrors.NotFound:
+		return "", vault.ErrConflict
+	case err != nil:
+		return "", &unpublished{err}
+	}
+	defer r.Close()
+	if etag(r) != want {
+		return "", vault.ErrConflict
+	}
+	return tag(r), nil
 }
 
 // tag returns the tag of an object in a bucket with versioning, which is its version ID. An object

@@ -609,3 +609,51 @@ func TestPause(t *testing.T) {
 		t.Errorf("2s later: %+v, %v", sum, err)
 	}
 }
+
+// TestInterruptedValue: if the context ends while Put reads the value, the error says so, and neither the
+// store nor the spool has a part of the value.
+func TestInterruptedValue(t *testing.T) {
+	for _, length := range []int{10, 200 << 10} {
+		w := newWorld(t)
+		s := w.spool(nil)
+		eager := *w.store
+		eager.Put = eagerPutter{w.store.Put}
+		w.store = &eager
+		v := w.vault(s)
+		ctx, cancel := context.WithCancel(t.Context())
+		value := io.MultiReader(strings.NewReader(strings.Repeat("v", length)), readerFunc(func([]byte) (int, error) {
+			cancel()
+			return 0, nil
+		}), strings.NewReader("rest"))
+		if _, err := v.Put(ctx, "a", value, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("%d bytes: put: %v, want %v", length, err, context.Canceled)
+		}
+		if left := w.entries(s); len(left) != 0 {
+			t.Errorf("%d bytes: left in the spool: %+v", length, left)
+		}
+		if _, err := v.Stat(t.Context(), "a"); !errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("%d bytes: stat: %v", length, err)
+		}
+		if temps, err := filepath.Glob(filepath.Join(s.Dir(), ".*")); err != nil || len(temps) > 0 {
+			t.Errorf("%d bytes: left behind: %q, %v", length, temps, err)
+		}
+	}
+}
+
+// An eagerPutter asks for the envelope before it looks at the context, as package aws does.
+type eagerPutter struct{ vault.Putter }
+
+func (p eagerPutter) Put(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	var envelope bytes.Buffer
+	if err := fill(&envelope); err != nil {
+		return "", err
+	}
+	return p.Putter.Put(ctx, key, func(w io.Writer) error {
+		_, err := envelope.WriteTo(w)
+		return err
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,5 +1,5 @@
 # These documents are for issuers whose tokens have no session tags. If the tokens have tags, the trust policies must also allow sts:TagSession.
-# No Deny statement limits a role to its prefix. If another policy grants the role more access, the role has this access, too.
+# These policies contain no Deny statement that limits a role to its prefix. If another policy grants the role more access, the role has this access, too.
 # When you apply this bucket policy, it replaces the existing one. Save the existing policy first; --delta prints only the statements that it lacks.
 # When you apply this lifecycle configuration, it replaces the existing one. Save the existing configuration first.
 # Without thumbprints, the provider hashicorp/aws must be a release of 2025 or later, because older releases require them.
