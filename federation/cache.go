@@ -106,7 +106,7 @@ func (c Cache) Load(key string) (Login, error) {
 		return Login{}, fmt.Errorf("%w: %s is malformed: log out, and log in again", ErrLoginFile, path)
 	}
 	if l.expired(c.now()) {
-		return Login{}, &LoginExpiredError{l.Expires, l.Tenant}
+		return Login{}, &LoginExpiredError{At: l.Expires, Tenant: l.Tenant, Source: l.Source}
 	}
 	return l, nil
 }

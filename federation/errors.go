@@ -32,6 +32,7 @@ var (
 type LoginExpiredError struct {
 	At     time.Time
 	Tenant string // of the login
+	Source string // of the login: see [Login]
 }
 
 func (e *LoginExpiredError) Error() string {

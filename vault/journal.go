@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -84,7 +85,7 @@ func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
 	}
 	err := s.begin(ctx)
 	if errors.Is(err, envelope.ErrUnavailable) || errors.Is(err, envelope.ErrUnauthenticated) {
-		local, lerr := v.spool.KeySource()
+		local, lerr := v.spool.KeySource(true)
 		if lerr != nil {
 			return notOfStore(fmt.Errorf("%w, and the key of the spool cannot be used: %w", err, lerr))
 		}
@@ -170,8 +171,13 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 			continue
 		}
 		var spooled *SpooledError
-		if _, err := v.Deliver(ctx, e); errors.As(err, &spooled) && !spooled.Refused {
+		switch _, err := v.Deliver(ctx, e); {
+		case err == nil, errors.As(err, &spooled) && spooled.Refused:
+		case errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat): // set aside
+		case spooled != nil:
 			return spooled.Err
+		default:
+			return err
 		}
 	}
 	return nil
@@ -214,7 +220,7 @@ func (v *Vault) dropEqual(ctx context.Context, entry Spooled) {
 	}
 	for _, old := range entries {
 		o := old.Entry()
-		if o.ID == entry.Entry().ID || !o.Refused || !v.sameValue(ctx, entry, old) || old.Lock(ctx) != nil {
+		if o.ID == entry.Entry().ID || !o.Refused || !v.sameValue(ctx, entry, old) || lockBriefly(ctx, old) != nil {
 			continue
 		}
 		if old.Entry().Refused {
@@ -268,7 +274,7 @@ func (v *Vault) openEntry(ctx context.Context, entry Spooled) (*openedEntry, err
 	e := entry.Entry()
 	keys := v.keys
 	if e.Local {
-		local, err := v.spool.KeySource()
+		local, err := v.spool.KeySource(false)
 		if err != nil {
 			return nil, err
 		}
@@ -313,7 +319,7 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err erro
 	if v.spool == nil {
 		return Info{}, fmt.Errorf("%w: this vault has no spool", ErrConfig)
 	}
-	if err := entry.Lock(ctx); err != nil {
+	if err := lockWithin(ctx, entry, lockTime); err != nil {
 		if errors.Is(err, ErrNotFound) { // another process has sent it, or ended it
 			return Info{}, nil
 		}
@@ -377,6 +383,9 @@ func (v *Vault) reseal(ctx context.Context, old Spooled, value io.Reader, s *sea
 	e := old.Entry()
 	s.value = value
 	v.revisions.raise(s.name, e.Revision)
+	if !e.Overwrite {
+		s.revision = e.Revision // it was never sent, and later values of the name have later revisions
+	}
 	if err := s.begin(ctx); err != nil {
 		return nil, notOfStore(err)
 	}
@@ -384,12 +393,15 @@ func (v *Vault) reseal(ctx context.Context, old Spooled, value io.Reader, s *sea
 		Ref: s.ref, Revision: s.header.Revision, Created: e.Created, Replaces: e.ID, Overwrite: e.Overwrite,
 		Create: e.Create, IfTag: e.IfTag, IfRevision: e.IfRevision, IfRewrap: e.IfRewrap,
 	}
-	entry, err := v.spool.Add(ctx, fresh, func(w io.Writer) error { return s.sealStart(w, v.spool.Limit()) })
-	if err != nil && entry != nil {
-		entry.Remove()
-		entry.Unlock()
+	entry, err := v.spool.Add(ctx, fresh, func(w io.Writer) error { return s.sealStart(w, math.MaxInt64) })
+	if err != nil {
+		if entry != nil {
+			entry.Remove()
+			entry.Unlock()
+		}
+		return nil, fact(ErrBusy, err) // the spool failed, not the store
 	}
-	return entry, err
+	return entry, nil
 }
 
 // A nextWrite is the decision how an entry is sent.
@@ -485,4 +497,24 @@ func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bo
 		return 0, nil
 	}
 	return 0, fmt.Errorf("%w: the store has an object that the keys of this vault cannot open: %v", ErrConflict, err)
+}
+
+// lockTime is the time to wait for the lock of an entry, which another process holds while it sends the
+// entry. A process that is suspended holds it for longer.
+const lockTime = 10 * time.Second
+
+// lockWithin locks an entry. If that takes longer than d, the error wraps [ErrBusy].
+func lockWithin(ctx context.Context, entry Spooled, d time.Duration) error {
+	limited, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	err := entry.Lock(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: another process is sending an older value of this name", ErrBusy)
+	}
+	return err
+}
+
+// lockBriefly locks an entry that is not worth waiting for.
+func lockBriefly(ctx context.Context, entry Spooled) error {
+	return lockWithin(ctx, entry, 20*time.Millisecond)
 }

@@ -16,7 +16,10 @@ import (
 
 // begin takes a revision and seals the header, but no part of the value.
 func (s *sealing) begin(ctx context.Context) error {
-	revision, err := s.revisions.next(s.name)
+	revision, err := s.revision, error(nil)
+	if revision == 0 {
+		revision, err = s.revisions.next(s.name)
+	}
 	if err != nil {
 		return err
 	}

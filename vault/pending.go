@@ -98,7 +98,7 @@ func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, 
 		if e.Entry().Refused {
 			continue
 		}
-		switch err := e.Lock(ctx); {
+		switch err := lockWithin(ctx, e, lockTime); {
 		case errors.Is(err, ErrNotFound):
 			continue
 		case err != nil:

@@ -25,7 +25,9 @@ type Spool interface {
 	Entries(ctx context.Context, ref envelope.Ref) ([]Spooled, error)
 	// KeySource returns the key source of the spool. Put seals an entry with it if the key sources
 	// of the Vault cannot be reached.
-	KeySource() (envelope.KeySource, error)
+	// KeySource returns that key. If it does not exist and create is false, the error wraps
+	// [envelope.ErrUnknownKey].
+	KeySource(create bool) (envelope.KeySource, error)
 	// Limit returns the maximum length of a value, in bytes.
 	Limit() int64
 }

@@ -23,6 +23,7 @@ type sealing struct {
 	source    *source   // the reader of the value; nil if it cannot be read again
 	revisions *revisions
 	name      Name
+	revision  int64 // of a value that is sealed again; 0: begin takes a new one
 
 	header  *envelope.Header // header of the last envelope that was written
 	read    int64            // plaintext bytes

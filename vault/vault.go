@@ -628,6 +628,14 @@ func (v *Vault) allowed(name Name) (string, error) {
 	return objectKey(v.tenant, v.collection, name)
 }
 
+// CheckPut returns the error with which [Vault.Put] would refuse name before it reads the value: the
+// name is invalid, or outside the [Scope]. It sends no request.
+func (v *Vault) CheckPut(name Name) (err error) {
+	defer wrap(&err, "put", string(name))
+	_, err = v.storable(name)
+	return err
+}
+
 // storable is [Vault.writable] for operations that store an object under the name.
 func (v *Vault) storable(name Name) (string, error) {
 	key, err := v.writable(name)

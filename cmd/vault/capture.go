@@ -14,6 +14,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/pick"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
 )
 
 func captureCommand(s *session) *cli.Command {
@@ -82,12 +83,15 @@ func (s *session) capture(ctx context.Context) error {
 	}
 
 	run := &capture{session: s, p: p, opened: v, argv: args[1:]}
-	output := &headTail{}
+	output := &recording{spool: sp, ref: run.ref()}
 	c := child{argv: run.argv, env: childEnv(s.environ(), false, nil, nil), out: output}
 	if s.c.Bool("stderr") {
 		c.out, c.err = nil, output
 	}
 	code, err := s.runChild(ctx, c)
+	if err != nil && output.total > 0 {
+		return errors.Join(err, run.keep(output, "the program did not end properly"))
+	}
 	if err != nil {
 		return hint(fmt.Errorf("cannot start the program: %w", err), "check that it is installed, in PATH and executable")
 	}
@@ -131,12 +135,20 @@ type capture struct {
 	argv   []string
 }
 
+// ref returns the full name of the output of the program.
+func (c *capture) ref() envelope.Ref {
+	if c.opened == nil {
+		return envelope.Ref{Collection: string(vault.DefaultCollection), Name: string(c.p.name)}
+	}
+	return envelope.Ref{Vault: c.opened.VaultID(), Tenant: string(c.opened.Tenant()), Collection: string(c.opened.Collection()), Name: string(c.p.name)}
+}
+
 // captureTime is the time to store a secret after the command was interrupted.
 const captureTime = 10 * time.Second
 
 // store stores the secret in the output, and then shows the output. If it finds none, it saves the
 // output.
-func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *headTail) error {
+func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recording) error {
 	interrupted := ctx.Err()
 	if interrupted != nil { // the program had the signal; what it printed is kept all the same
 		var cancel context.CancelFunc
@@ -144,15 +156,16 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *headT
 		defer cancel()
 	}
 	matches, err := pattern.Find(output.bytes())
+	all := matches
 	switch {
 	case err != nil:
-		return c.keep(ctx, output, err.Error())
+		return c.keep(output, err.Error())
 	case len(matches) > 1 && c.c.Bool("first"):
 		matches = matches[:1]
 	case len(matches) > 1 && c.c.Bool("last"):
 		matches = matches[len(matches)-1:]
 	case len(matches) > 1:
-		return hint(c.keep(ctx, output, fmt.Sprintf("the output has %d different matches", len(matches))), "use --first or --last, or a narrower pattern")
+		return hint(c.keep(output, fmt.Sprintf("the output has %d different matches", len(matches))), "use --first or --last, or a narrower pattern")
 	case output.cut > 0:
 		c.note("the output had %s; %s in the middle were not searched", size(output.total), size(output.cut))
 	}
@@ -162,16 +175,22 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *headT
 	} else {
 		err = c.p.put(ctx, c.opened, bytes.NewReader(secret), int64(len(secret)))
 	}
-	var unsaved *vault.UnsavedError
-	if errors.As(err, &unsaved) { // the output is the only copy
-		return errors.Join(err, c.keep(ctx, output, "the secret could not be stored"))
+	var spooled *vault.SpooledError
+	if err != nil && !errors.As(err, &spooled) { // the output is the only copy
+		c.fail("capture", c.keep(output, "the secret could not be stored"))
+		return err
 	}
+	output.discard()
 	shown := io.Writer(c.out)
 	if c.c.Bool("stderr") {
 		shown = c.err
 	}
 	if !c.json {
-		if _, werr := shown.Write(pick.Mask(output.bytes(), secret, string(c.p.name))); werr != nil && err == nil {
+		masked := output.bytes()
+		for _, m := range all {
+			masked = pick.Mask(masked, m, string(c.p.name))
+		}
+		if _, werr := shown.Write(masked); werr != nil && err == nil {
 			err = werr
 		}
 	}
@@ -181,32 +200,20 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *headT
 	return err
 }
 
-// keep saves the whole output on this machine, where it is not sent.
-func (c *capture) keep(ctx context.Context, output *headTail, reason string) error {
-	sp := c.p.spool
-	if c.opened != nil {
-		sp = c.opened.spool
-	}
-	ref := envelope.Ref{Collection: string(vault.DefaultCollection), Name: string(c.p.name)}
-	if c.opened != nil {
-		ref = envelope.Ref{Vault: c.opened.VaultID(), Tenant: string(c.opened.Tenant()), Collection: string(c.opened.Collection()), Name: string(c.p.name)}
-	}
+// keep saves the whole output on this machine, where it is not sent, and returns an error with reason.
+func (c *capture) keep(output *recording, reason string) error {
 	if output.total == 0 {
 		return fmt.Errorf("%w: the program printed nothing", errNotCaptured)
 	}
-	entry, err := sp.Keep(ctx, ref, bytes.NewReader(output.bytes()), nil, "")
+	id, err := output.save("output of a program: " + reason)
 	if err != nil {
 		return fmt.Errorf("%w: %s; the output cannot be saved on this machine either: %w", errNotCaptured, reason, err)
 	}
-	id := entry.Entry().ID
-	if err := entry.SetAside("output of a program: " + reason); err != nil {
-		return err
-	}
 	text := fmt.Sprintf("%s; the output is saved on this machine", reason)
 	if output.cut > 0 {
-		text += fmt.Sprintf(" without %s in its middle", size(output.cut))
+		text += fmt.Sprintf("; %s in its middle were not saved", size(output.cut))
 	}
-	return hint(about(c.p.name, &notCaptured{text}), "{prog} spool get %s -o FILE writes the output", id[len(id)-8:])
+	return hint(about(c.p.name, &notCaptured{text}), "{prog} spool get %s -o FILE writes the output", spool.ShortID(id))
 }
 
 // A notCaptured error says why the output has no secret.
@@ -214,36 +221,3 @@ type notCaptured struct{ text string }
 
 func (e *notCaptured) Error() string { return e.text }
 func (e *notCaptured) Unwrap() error { return errNotCaptured }
-
-const (
-	maxHead = 15 << 20
-	maxTail = 1 << 20
-)
-
-// A headTail keeps the first 15 MiB and the last MiB of an output.
-type headTail struct {
-	head, tail []byte
-	total, cut int64
-}
-
-func (h *headTail) Write(p []byte) (int, error) {
-	n := len(p)
-	h.total += int64(n)
-	if room := maxHead - len(h.head); room > 0 {
-		room = min(room, len(p))
-		h.head, p = append(h.head, p[:room]...), p[room:]
-	}
-	h.tail = append(h.tail, p...)
-	if drop := len(h.tail) - maxTail; drop > 0 {
-		h.cut += int64(drop)
-		h.tail = append(h.tail[:0], h.tail[drop:]...)
-	}
-	return n, nil
-}
-
-func (h *headTail) bytes() []byte {
-	if len(h.tail) == 0 {
-		return h.head
-	}
-	return append(append(make([]byte, 0, len(h.head)+len(h.tail)), h.head...), h.tail...)
-}

@@ -234,7 +234,7 @@ func childEnv(parent []string, pristine bool, wanted envfile.Variables, values m
 func (s *session) masked(ctx context.Context, values map[string]string) func(argv, env []string) (int, error) {
 	var secrets []mask.Secret
 	for name, value := range values {
-		secrets = append(secrets, mask.Secret{Name: name, Value: []byte(value)})
+		secrets = append(secrets, mask.Secret{Name: name, Value: []byte(value)}, mask.Secret{Name: name, Value: []byte(strings.TrimRight(value, "\r\n"))})
 	}
 	return func(argv, env []string) (int, error) {
 		out, errs := mask.NewWriter(s.out, secrets), mask.NewWriter(s.err, secrets)

@@ -40,7 +40,8 @@ func runChild(ctx context.Context, c child) (code int, err error) {
 	if c.err != nil {
 		cmd.Stderr = c.err
 	}
-	signal.Ignore(syscall.SIGPIPE)
+	// Not ignored, because the program would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	run := cmd.Start
 	finish := func() error { return cmd.Wait() }
 	if c.terminal {

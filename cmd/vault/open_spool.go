@@ -85,7 +85,7 @@ func (s *session) tenantOffline(ctx context.Context, set config.Settings, l *vau
 	login, err := federation.Cache{Dir: dir, Now: s.now}.Load(federation.CacheKey(set.Store.Text, ""))
 	var ended *federation.LoginExpiredError
 	switch {
-	case errors.As(err, &ended) && ended.Tenant != "":
+	case errors.As(err, &ended) && ended.Tenant != "" && (spec == "" || federation.CacheKey(spec) == ended.Source):
 		return known(ended.Tenant)
 	case err != nil || spec != "" && federation.CacheKey(spec) != login.Source:
 		return "", false

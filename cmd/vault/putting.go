@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
@@ -40,6 +41,9 @@ func (p *putting) open(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.checkScope(set); err != nil {
+		return nil, err
+	}
 	if p.options.Spool == vault.SpoolOff || !p.spoolAlways && !spooling(set, location) {
 		if p.options.Spool == vault.SpoolRequire {
 			p.options.Spool = vault.SpoolDefault // this store needs none
@@ -62,6 +66,21 @@ func (p *putting) open(ctx context.Context) (*opened, error) {
 	return nil, nil
 }
 
+// checkScope returns an error if the profile does not allow the put, so that no value is read, and no
+// program runs, that could then not be stored.
+func (p *putting) checkScope(set config.Settings) error {
+	s, err := scope(set)
+	switch {
+	case err != nil:
+		return err
+	case s.ReadOnly:
+		return about(p.name, fmt.Errorf("%w: this vault is read-only", vault.ErrPermission))
+	case s.Names != nil && !slices.Contains(s.Names, p.name):
+		return about(p.name, fmt.Errorf("%w: the name is outside the scope of this vault", vault.ErrPermission))
+	}
+	return nil
+}
+
 // put stores the value.
 func (p *putting) put(ctx context.Context, v *opened, value io.Reader, size int64) error {
 	bar := p.progress("put "+string(p.name), size)
@@ -72,41 +91,41 @@ func (p *putting) put(ctx context.Context, v *opened, value io.Reader, size int6
 
 // withoutTenant saves the value for the key of the spool, and then asks for the token that names the
 // tenant. A value of more than a MiB is not saved before.
-func (p *putting) withoutTenant(ctx context.Context, value io.Reader, size int64) error {
+func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int64) error {
 	const short = 1 << 20
 	start, err := io.ReadAll(io.LimitReader(value, short+1))
 	if err != nil {
 		return about(p.name, &vault.SourceError{Err: err})
 	}
 	var entry vault.Spooled
+	unsaved := fmt.Errorf("%w: only a new token can tell the tenant, and until then at most %s are saved", vault.ErrTooLarge, size(short))
 	if p.spool != nil && len(start) <= short {
 		ref := envelope.Ref{Vault: p.set.VaultID.Text, Collection: string(vault.DefaultCollection), Name: string(p.name)}
 		if c, err := vault.ParseCollection(p.set.Collection.Text); err == nil {
 			ref.Collection = string(c)
 		}
-		entry, err = p.spool.Keep(ctx, ref, bytes.NewReader(start), p.options, p.identity)
-		if err != nil && p.options.Spool == vault.SpoolRequire {
-			return about(p.name, fmt.Errorf("the value cannot be saved on this machine: %w", err))
+		if entry, unsaved = p.spool.Keep(ctx, ref, bytes.NewReader(start), p.options, p.identity); unsaved == nil {
+			defer entry.Unlock()
 		}
+	}
+	if unsaved != nil && p.options.Spool == vault.SpoolRequire {
+		return about(p.name, &vault.UnsavedError{Err: fmt.Errorf("%w: the spool is required", vault.ErrUnsupported), Spool: unsaved})
 	}
 	v, err := p.session.open(ctx, mustKeys)
 	switch {
-	case entry == nil && err != nil:
-		return err
-	case entry == nil:
-		return p.put(ctx, v, io.MultiReader(bytes.NewReader(start), value), size)
+	case unsaved != nil && err != nil:
+		return about(p.name, &vault.UnsavedError{Err: err, Spool: unsaved})
+	case unsaved != nil:
+		return p.put(ctx, v, io.MultiReader(bytes.NewReader(start), value), length)
 	case err != nil:
-		if lerr := entry.Lock(context.WithoutCancel(ctx)); lerr == nil {
-			entry.Attempted(vault.SpoolAttempt{Time: p.now(), Reason: err.Error()})
-			entry.Unlock()
-		}
-		return p.finish(ctx, nil, vault.Info{Name: p.name}, about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Err: err}))
+		refused := !errors.Is(err, vault.ErrUnavailable) && !errors.Is(err, vault.ErrUnauthenticated) && !errors.Is(err, context.Canceled)
+		entry.Attempted(vault.SpoolAttempt{Time: p.now(), Reason: err.Error(), Refused: refused})
+		return p.finish(ctx, nil, vault.Info{Name: p.name}, about(p.name, &vault.SpooledError{ID: entry.Entry().ID, Refused: refused, Err: err}))
 	}
 	info, err := v.Put(ctx, p.name, bytes.NewReader(start), p.options)
-	var unsaved *vault.UnsavedError
-	if !errors.As(err, &unsaved) && entry.Lock(context.WithoutCancel(ctx)) == nil {
-		entry.Remove() // the store has the value, or an entry for the keys of the vault
-		entry.Unlock()
+	var spooled *vault.SpooledError
+	if err == nil || errors.As(err, &spooled) {
+		entry.Remove() // the store has the value, or there is an entry for the keys of the vault
 	}
 	return p.finish(ctx, v, info, v.explainKey(err))
 }

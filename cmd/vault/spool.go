@@ -309,6 +309,11 @@ func (s *session) spoolRetry(ctx context.Context, sp *spool.Spool) error {
 	if err != nil {
 		return err
 	}
+	if r.State == "aside" && strings.HasPrefix(r.Reason, "output of a program") {
+		e := usagef("the entry is the output of a program, and no value of %s", r.Name)
+		e.Hint = "{prog} spool get " + spool.ShortID(r.ID) + " -o FILE writes it; store the secret in it with {prog} put"
+		return e
+	}
 	if r.State == "aside" {
 		if err := sp.Restore(r.ID); err != nil {
 			return err
@@ -329,8 +334,12 @@ func (s *session) spoolDrop(ctx context.Context, sp *spool.Spool) error {
 	if err != nil {
 		return err
 	}
+	question := fmt.Sprintf("Delete the %s value of %s from this machine? Type yes to confirm: ", r.State, r.Name)
+	if r.Created != nil {
+		question = fmt.Sprintf("Delete the %s value of %s from this machine? It was put at %s. Type yes to confirm: ", r.State, r.Name, timestamp(*r.Created))
+	}
 	if !s.yes {
-		answer, err := s.ask(ctx, visible(fmt.Sprintf("Delete the %s value of %s, put at %s, from this machine? Type yes to confirm: ", r.State, r.Name, timestamp(*r.Created))), false)
+		answer, err := s.ask(ctx, visible(question), false)
 		switch {
 		case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
 			e := usagef("no answer; nothing was deleted")

@@ -80,7 +80,7 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 	o, err := s.open(ctx, mustKeys)
 	if err != nil {
 		if errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnauthenticated) {
-			return spool.Summary{Pending: len(all), Cause: err}, nil
+			return countEntries(all, spool.Summary{Cause: err}), nil
 		}
 		return spool.Summary{}, err
 	}
@@ -114,14 +114,19 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 		sp.MarkReached()
 	}
 	left, err := sp.All(context.WithoutCancel(ctx))
-	for _, e := range left {
+	return countEntries(left, total), err
+}
+
+// countEntries adds the pending and the refused entries to sum.
+func countEntries(all []vault.Spooled, sum spool.Summary) spool.Summary {
+	for _, e := range all {
 		if e.Entry().Refused {
-			total.Refused++
+			sum.Refused++
 		} else {
-			total.Pending++
+			sum.Pending++
 		}
 	}
-	return total, err
+	return sum
 }
 
 // with returns the vault with another collection or vault id.

@@ -1,10 +1,12 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -40,6 +42,9 @@ func (s *Spool) Export(ctx context.Context, dir string, entries []vault.Spooled,
 		if err == nil {
 			defer clear(text)
 			err = durable.Create(to.keyFile(), text)
+			if old, rerr := os.ReadFile(to.keyFile()); errors.Is(err, fs.ErrExist) && rerr == nil && bytes.Equal(old, text) {
+				err = nil // copied before
+			}
 		}
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err

@@ -13,25 +13,62 @@ import (
 
 // Keep adds a value whose tenant is not known yet, because the caller has no token at the moment.
 // ref.Tenant must be empty. Keep seals the value with the key of the spool and returns the new
-// entry, unlocked. identity identifies the caller: [Spool.Sync] with the same
+// entry, locked. identity identifies the caller: [Spool.Sync] with the same
 // [SyncOptions].Identity sends the value to the tenant of its Vault. If Keep fails, nothing is
 // kept.
 func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions, identity string) (vault.Spooled, error) {
 	if o == nil {
 		o = &vault.PutOptions{}
 	}
-	key, err := s.KeySource()
-	if err != nil {
-		return nil, err
-	}
 	now := s.config.Now()
 	e := vault.SpoolEntry{
 		Ref: ref, Revision: max(1, now.UnixMicro()), Created: now, Local: true, Identity: identity,
 		Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap,
 	}
-	m := envelope.Metadata{ContentType: o.ContentType, Expires: o.Expires, Labels: o.Labels}
-	entry, err := s.Add(ctx, e, func(w io.Writer) error {
-		sealer, err := envelope.Seal(ctx, w, ref, []envelope.KeySource{key}, &envelope.SealOptions{Revision: e.Revision, Metadata: m})
+	older, err := s.Entries(ctx, ref)
+	for _, old := range older {
+		e.Revision = max(e.Revision, old.Entry().Revision+1)
+	}
+	if err != nil {
+		return nil, err
+	}
+	entry, err := s.keep(ctx, e, value, envelope.Metadata{ContentType: o.ContentType, Expires: o.Expires, Labels: o.Labels}, s.file)
+	if err != nil {
+		return nil, err
+	}
+	return entry, nil
+}
+
+// KeepAside saves a value that is never sent, such as the output of a program, and returns its id. The
+// value is sealed with the key of the spool. [Spool.Aside] lists it with the reason, and
+// [Spool.OpenValue] opens it.
+func (s *Spool) KeepAside(ctx context.Context, ref envelope.Ref, value io.Reader, reason string) (id string, err error) {
+	if err := s.prepare(); err != nil {
+		return "", err
+	}
+	now := s.config.Now()
+	e := vault.SpoolEntry{Ref: ref, Revision: max(1, now.UnixMicro()), Created: now, Local: true}
+	entry, err := s.keep(ctx, e, value, envelope.Metadata{}, func(id string) string {
+		if err := s.writeReason(id, reason); err != nil {
+			s.config.Warn(err) // the entry is listed without a reason
+		}
+		return filepath.Join(s.dir, asideDir, id+extension)
+	})
+	if err != nil {
+		return "", err
+	}
+	entry.Unlock()
+	return entry.e.ID, nil
+}
+
+// keep seals a value with the key of the spool into a new entry, which it returns locked.
+func (s *Spool) keep(ctx context.Context, e vault.SpoolEntry, value io.Reader, m envelope.Metadata, path func(id string) string) (*entry, error) {
+	key, err := s.KeySource(true)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := s.add(ctx, e, func(w io.Writer) error {
+		sealer, err := envelope.Seal(ctx, w, e.Ref, []envelope.KeySource{key}, &envelope.SealOptions{Revision: e.Revision, Metadata: m})
 		if err != nil {
 			return err
 		}
@@ -40,15 +77,12 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 			return err
 		}
 		return sealer.Close()
-	})
-	if entry != nil {
-		if err != nil {
-			entry.Remove()
-		}
-		entry.Unlock()
-	}
+	}, path)
 	if err != nil {
-		return nil, err
+		if entry != nil {
+			entry.discard()
+		}
+		return nil, fmt.Errorf("the spool %s: %w", s.dir, explain(err))
 	}
 	return entry, nil
 }

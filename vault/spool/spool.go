@@ -128,11 +128,22 @@ func (s *Spool) Limit() int64 { return s.config.Limit }
 // KeySource implements [vault.Spool]. If the key of the spool does not exist, KeySource creates it,
 // in a file of mode 0600 in [Config].Dir. The key seals entries only. Without it, the entries with
 // [vault.SpoolEntry].Local are unrecoverable.
-func (s *Spool) KeySource() (envelope.KeySource, error) {
+func (s *Spool) KeySource(create bool) (envelope.KeySource, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.key != nil {
 		return s.key, nil
+	}
+	if !create {
+		key, err := kek.OpenFile(s.keyFile())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: the key of the spool, %s, is missing", envelope.ErrUnknownKey, s.keyFile())
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.key = key
+		return key, nil
 	}
 	if err := s.sys.makeDir(s.config.Dir); err != nil {
 		return nil, err
@@ -174,7 +185,7 @@ func hashOf(ref envelope.Ref) string {
 
 // Add implements [vault.Spool].
 func (s *Spool) Add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer) error) (_ vault.Spooled, err error) {
-	added, err := s.add(ctx, e, fill)
+	added, err := s.add(ctx, e, fill, s.file)
 	if err != nil {
 		err = fmt.Errorf("the spool %s: %w", s.dir, explain(err))
 		s.config.Warn(err)
@@ -193,7 +204,8 @@ func explain(err error) error {
 	return err
 }
 
-func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer) error) (*entry, error) {
+// add writes an entry and gives it the name that path returns for its id.
+func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer) error, path func(id string) string) (*entry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -204,7 +216,7 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	if err != nil {
 		return nil, err
 	}
-	if total >= s.config.Total {
+	if total >= s.config.Total && e.Replaces == "" {
 		return nil, fmt.Errorf("%w: its entries have %d bytes, and the limit is %d", vault.ErrNoSpace, total, s.config.Total)
 	}
 	added := &entry{spool: s, temp: true}
@@ -221,18 +233,25 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 		added.discard()
 		return nil, err
 	}
+	final := ""
 	err = fill(w)
 	added.layout, added.e.Size = w.layout, w.envelope
 	if err == nil {
 		err = w.finish(s.sys.sync)
 	}
 	if err == nil {
-		err = s.sys.rename(s.temp(e.ID), s.file(e.ID))
+		final = path(e.ID)
+		err = s.sys.rename(s.temp(e.ID), final)
 	}
 	if err != nil {
 		return added, err
 	}
 	added.temp = false
+	if dir := filepath.Dir(final); dir != s.dir {
+		if err := s.sys.syncDir(dir); err != nil {
+			return added, err
+		}
+	}
 	return added, s.sys.syncDir(s.dir)
 }
 
@@ -361,6 +380,7 @@ func spooled(entries []*entry) []vault.Spooled {
 // All returns the entries of all tenants, oldest first. It sets damaged entries aside and omits
 // them.
 func (s *Spool) All(ctx context.Context) ([]vault.Spooled, error) {
+	s.sweep(ctx)
 	entries, err := s.entries(ctx, func(string) bool { return true }, func(vault.SpoolEntry) bool { return true })
 	return spooled(entries), err
 }
@@ -410,13 +430,26 @@ func (s *Spool) damaged(id string, cause error) {
 // setAside moves an entry to the directory of entries that are no longer sent.
 func (s *Spool) setAside(id, reason string) error {
 	aside := filepath.Join(s.dir, asideDir)
+	if err := s.writeReason(id, reason); err != nil {
+		return err
+	}
+	if err := os.Rename(s.file(id), filepath.Join(aside, id+extension)); err != nil {
+		return err
+	}
+	if err := s.sys.syncDir(aside); err != nil {
+		return err
+	}
+	return s.sys.syncDir(s.dir)
+}
+
+// writeReason creates the directory of the entries that are not sent any more, and writes why the
+// entry id is one of them.
+func (s *Spool) writeReason(id, reason string) error {
+	aside := filepath.Join(s.dir, asideDir)
 	if err := os.Mkdir(aside, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(aside, id+".reason"), []byte(reason+"\n"), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(s.file(id), filepath.Join(aside, id+extension))
+	return os.WriteFile(filepath.Join(aside, id+".reason"), []byte(reason+"\n"), 0o600)
 }
 
 // StoreID returns a name for the spool of a store: the first 16 hex digits of a SHA-256 of scheme,

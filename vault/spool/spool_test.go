@@ -449,6 +449,79 @@ func TestKeysAway(t *testing.T) {
 	}
 }
 
+// TestKeysAwayTwice: two values of one name that were sealed for the key of the spool are both stored, in
+// their order.
+func TestKeysAwayTwice(t *testing.T) {
+	w := newWorld(t)
+	source := &downSource{KeySource: w.keys[0]}
+	w.keys = []envelope.KeySource{source}
+	s := w.spool(nil)
+	v := w.vault(s)
+	source.down.Store(true)
+	for _, value := range []string{"1", "2"} {
+		if _, err := v.Put(t.Context(), "a", strings.NewReader(value), nil); !errors.Is(err, vault.ErrSpooled) {
+			t.Fatalf("put: %v", err)
+		}
+	}
+	source.down.Store(false)
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 2 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(w.vault(nil), "a", "2", false)
+}
+
+// TestKeyLost: without the key of the spool its values stay, and no new key hides that it is lost.
+func TestKeyLost(t *testing.T) {
+	w := newWorld(t)
+	source := &downSource{KeySource: w.keys[0]}
+	w.keys = []envelope.KeySource{source}
+	s := w.spool(nil)
+	source.down.Store(true)
+	w.vault(s).Put(t.Context(), "a", strings.NewReader("1"), nil)
+	source.down.Store(false)
+	key := filepath.Join(w.dir, "spool.key")
+	if err := os.Rename(key, key+".lost"); err != nil {
+		t.Fatal(err)
+	}
+	s = w.spool(nil)
+	if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Pending != 1 || s.HasKey() {
+		t.Errorf("sync: %+v, %v, has a key: %v", sum, err, s.HasKey())
+	}
+	if err := os.Rename(key+".lost", key); err != nil {
+		t.Fatal(err)
+	}
+	s = w.spool(nil)
+	if sum, err := s.Sync(t.Context(), w.vault(s), nil); err != nil || sum.Sent != 1 {
+		t.Errorf("sync with the key: %+v, %v", sum, err)
+	}
+}
+
+// TestBusy: a put does not wait for ever for an older value that a suspended process has locked, and
+// keeps its place behind it.
+func TestBusy(t *testing.T) {
+	w := newWorld(t)
+	s := w.spool(nil)
+	v := w.vault(s)
+	w.away(errAway)
+	v.Put(t.Context(), "a", strings.NewReader("1"), nil)
+	w.away(nil)
+	all, err := s.All(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if err := all[0].Lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Put(t.Context(), "a", strings.NewReader("2"), nil); !errors.Is(err, vault.ErrSpooled) || !errors.Is(err, vault.ErrBusy) {
+		t.Errorf("put: %v", err)
+	}
+	all[0].Unlock()
+	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 2 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	w.wantValue(v, "a", "2", false)
+}
+
 // TestLong: a stream that turns out to be longer than the limit is sent all the same. If that fails, the
 // error says that the value is not saved.
 func TestLong(t *testing.T) {
