@@ -267,12 +267,18 @@ func (s *Spool) createLocked(ctx context.Context, name string) (*os.File, error)
 		f.Close()
 		return nil, err
 	}
-	named, err := os.Stat(name)
-	if have, herr := f.Stat(); err != nil || herr != nil || !os.SameFile(named, have) {
+	if !isNamed(f, name) {
 		f.Close()
 		return nil, nil
 	}
 	return f, nil
+}
+
+// isNamed reports whether the open file f still has the name.
+func isNamed(f *os.File, name string) bool {
+	named, err := os.Stat(name)
+	have, herr := f.Stat()
+	return err == nil && herr == nil && os.SameFile(named, have)
 }
 
 // prepare creates the directory of the entries. The file "ready" marks a directory whose name and
