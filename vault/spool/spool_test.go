@@ -496,7 +496,7 @@ func TestKeyLost(t *testing.T) {
 	}
 }
 
-// TestBusy: a put does not wait for ever for an older value that a suspended process has locked, and
+// TestBusy: a put does not wait without a limit for an older value that a suspended process has locked, and
 // keeps its place behind it.
 func TestBusy(t *testing.T) {
 	w := newWorld(t)
