@@ -151,7 +151,20 @@ func (r *RGW) addUsers(ctx context.Context, admin string) error {
 	user := func(k Keys, more ...string) error {
 		args := []string{"-c", r.conf, "user", "create", "--uid=" + k.AccessKeyID, "--display-name=" + k.AccessKeyID,
 			"--access-key=" + k.AccessKeyID, "--secret-key=" + k.SecretKey}
-		return r.group.run("user."+k.AccessKeyID, exec.CommandContext(ctx, admin, append(args, more...)...))
+		create := func(log string) error {
+			return r.group.run(log, exec.CommandContext(ctx, admin, append(args, more...)...))
+		}
+		err := create("user." + k.AccessKeyID)
+		var exit *exec.ExitError
+		if err == nil || ctx.Err() != nil || !errors.As(err, &exit) || exit.Exited() {
+			return err
+		}
+		// radosgw-admin 16.2.15 sometimes crashes when it ends, after it has created the user.
+		info := exec.CommandContext(ctx, admin, "-c", r.conf, "user", "info", "--uid="+k.AccessKeyID)
+		if r.group.run("info."+k.AccessKeyID, info) == nil {
+			return nil
+		}
+		return create("again." + k.AccessKeyID)
 	}
 	var all errgroup.Group
 	all.Go(func() error { return user(r.Owner, "--caps=roles=*;oidc-provider=*") })
