@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -198,5 +200,69 @@ func TestSyncs(t *testing.T) {
 		if calls := strings.Join(d.calls, ", "); n > 0 && calls != "sync file, rename, sync directory" {
 			t.Errorf("put %d: %s", n, calls)
 		}
+	}
+}
+
+// TestAddBesideSweep: a sweep that runs in another process while an entry is created does not remove it.
+func TestAddBesideSweep(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *Spool {
+		s, err := Open(Config{Dir: dir, Store: "0123456789abcdef"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var sweepers sync.WaitGroup
+	defer sweepers.Wait()
+	defer cancel()
+	for range 4 {
+		s := open()
+		sweepers.Go(func() {
+			for ctx.Err() == nil {
+				s.sweep(ctx)
+			}
+		})
+	}
+	s := open()
+	s.sys.sync, s.sys.syncDir = func(*os.File) error { return nil }, func(string) error { return nil }
+	for n := range 2000 {
+		entry, err := s.Add(t.Context(), vault.SpoolEntry{Ref: envelope.Ref{Name: "a"}}, func(io.Writer) error { return nil })
+		if err != nil {
+			t.Fatalf("entry %d: %v", n, err)
+		}
+		if err := entry.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		entry.Unlock()
+	}
+}
+
+// TestNoName: the envelope of an entry whose file lost its name can still be read, and so be sent.
+func TestNoName(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir(), Store: "0123456789abcdef"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sys.rename = func(from, _ string) error {
+		os.Remove(from)
+		return os.ErrNotExist
+	}
+	entry, err := s.Add(t.Context(), vault.SpoolEntry{Ref: envelope.Ref{Name: "a"}}, func(w io.Writer) error {
+		_, err := w.Write([]byte("sealed bytes"))
+		return err
+	})
+	if err == nil || entry == nil {
+		t.Fatalf("add: %v, %v", entry, err)
+	}
+	defer entry.Unlock()
+	r, err := entry.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != "sealed bytes" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

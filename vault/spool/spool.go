@@ -206,17 +206,12 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	if total >= s.config.Total {
 		return nil, fmt.Errorf("%w: its entries have %d bytes, and the limit is %d", vault.ErrNoSpace, total, s.config.Total)
 	}
-	e.ID = s.newID(names, e.Ref)
-	added := &entry{spool: s, e: e, temp: true}
-	f, err := os.OpenFile(s.temp(e.ID), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	added := &entry{spool: s, temp: true}
+	if e.ID, added.f, err = s.createTemp(names, e.Ref); err != nil {
 		return nil, err
 	}
-	added.f = f
-	if err := filelock.Try(f, true); err != nil {
-		added.discard()
-		return nil, err
-	}
+	f := added.f
+	added.e = e
 	w, err := newWriter(f, headOf(s.config.Store, e))
 	if err != nil {
 		added.discard()
@@ -235,6 +230,34 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	}
 	added.temp = false
 	return added, s.sys.syncDir(s.dir)
+}
+
+// createTemp creates the file of a new entry, and locks it. Before it is locked, it looks like the file of
+// a killed process, and the sweep of another process may remove it. Then createTemp takes another id.
+func (s *Spool) createTemp(ids []string, ref envelope.Ref) (id string, f *os.File, err error) {
+	const maxTries = 100
+	for range maxTries {
+		id = s.newID(ids, ref)
+		if f, err = os.OpenFile(s.temp(id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+			return "", nil, err
+		}
+		if err = filelock.Try(f, true); err == nil && isNamed(f, s.temp(id)) {
+			return id, f, nil
+		}
+		os.Remove(s.temp(id))
+		f.Close()
+		if err != nil && !errors.Is(err, filelock.ErrLocked) {
+			return "", nil, err
+		}
+	}
+	return "", nil, fmt.Errorf("%w: new files disappear: check whether another program deletes them", vault.ErrUnavailable)
+}
+
+// isNamed reports whether f still has the name path.
+func isNamed(f *os.File, path string) bool {
+	have, err := f.Stat()
+	named, nerr := os.Stat(path)
+	return err == nil && nerr == nil && os.SameFile(have, named)
 }
 
 // prepare creates the directory of the entries. The file "ready" marks a directory whose name and

@@ -46,6 +46,9 @@ func (e *entry) read() error {
 
 // Open implements [vault.Spooled].
 func (e *entry) Open() (io.ReadCloser, error) {
+	if e.temp && e.f != nil { // it was not completed, and its name may be gone
+		return io.NopCloser(io.NewSectionReader(e.f, e.start(), e.layout.envelope)), nil
+	}
 	f, err := os.Open(e.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
@@ -98,9 +101,7 @@ func (e *entry) tryLock() error {
 }
 
 func (e *entry) locked(f *os.File) error {
-	named, err := os.Stat(e.path())
-	have, herr := f.Stat()
-	if err != nil || herr != nil || !os.SameFile(named, have) {
+	if !isNamed(f, e.path()) {
 		f.Close()
 		return fmt.Errorf("%w: the entry was sent or ended", vault.ErrNotFound)
 	}
