@@ -348,21 +348,26 @@ func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, e
 	if err != nil {
 		return nil, err
 	}
-	if o.Version == "" {
-		if entry := v.pendingOf(ctx, name); entry != nil {
-			r, err := v.get(ctx, name, key, o)
-			var info Info
-			if err == nil {
-				info = r.info
-			}
-			if !prefersPending(entry.Entry().Revision, info, err) {
-				return r, err
-			}
-			if err == nil {
-				r.Close()
-			}
-			return v.readPending(ctx, name, entry, o.Range)
+	for range maxRaces {
+		entry := v.pendingOf(ctx, name)
+		if o.Version != "" || entry == nil {
+			break
 		}
+		r, err := v.get(ctx, name, key, o)
+		var info Info
+		if err == nil {
+			info = r.info
+		}
+		if !prefersPending(entry.Entry().Revision, info, err) {
+			return r, err
+		}
+		if err == nil {
+			r.Close()
+		}
+		if r, err = v.readPending(ctx, name, entry, o.Range); !errors.Is(err, ErrNotFound) {
+			return r, err
+		}
+		// Another process has sent the entry, or ended it, after the store was read.
 	}
 	return v.get(ctx, name, key, o)
 }
@@ -471,15 +476,21 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	if err != nil {
 		return Info{}, err
 	}
-	entry := v.pendingOf(ctx, name)
-	if info, err = v.stat(ctx, name, place{key: key}); entry == nil || !prefersPending(entry.Entry().Revision, info, err) {
-		return info, err
+	for range maxRaces {
+		entry := v.pendingOf(ctx, name)
+		if info, err = v.stat(ctx, name, place{key: key}); entry == nil || !prefersPending(entry.Entry().Revision, info, err) {
+			return info, err
+		}
+		value, info, err := v.pendingInfo(ctx, name, entry)
+		if err == nil {
+			value.Close()
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return info, err
+		}
+		// Another process has sent the entry, or ended it, after the store was read.
 	}
-	value, info, err := v.pendingInfo(ctx, name, entry)
-	if err == nil {
-		value.Close()
-	}
-	return info, err
+	return v.stat(ctx, name, place{key: key})
 }
 
 // stat describes the current object at a place of the store.

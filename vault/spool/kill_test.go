@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 		fmt.Println(victim(dir))
 		os.Exit(1)
 	}
-	if dir := os.Getenv(memberDir); dir != "" {
-		if err := member(dir); err != nil {
+	if text := os.Getenv(memberDir); text != "" {
+		if err := member(text); err != nil {
 			fmt.Println("bad", err)
 			os.Exit(1)
 		}

@@ -25,13 +25,15 @@ import (
 )
 
 const (
-	// memberDir is the variable with the directory of a process that writes and reads until its standard
-	// input ends.
+	// memberDir is the variable with the number of a writer, a colon, and the directory of a process that
+	// writes and reads until its standard input ends.
 	memberDir = "OBJECTVAULT_TEST_MEMBER"
 	// soakVar is how long TestSoak runs.
 	soakVar = "OBJECTVAULT_SOAK"
-	// soakNames is the number of names that the writers share.
+	// soakNames is the number of names. Each writer has namesEach of them: of two plain puts of one name at
+	// the same time, the one with the earlier revision may replace the other.
 	soakNames = 8
+	namesEach = 2
 )
 
 // A soaker writes and reads at a store that comes and goes. The writers share a spool.
@@ -71,7 +73,7 @@ func (s *soaker) open(ctx context.Context, spooled bool) (*vault.Vault, *spool.S
 }
 
 // write puts values until ctx ends.
-func (s *soaker) write(ctx context.Context, id string) {
+func (s *soaker) write(ctx context.Context, writer int) {
 	v, _, store, err := s.open(ctx, true)
 	if err != nil {
 		s.report("bad writer: " + err.Error())
@@ -81,8 +83,8 @@ func (s *soaker) write(ctx context.Context, id string) {
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	for n := 0; ctx.Err() == nil; n++ {
-		name := "n" + strconv.Itoa(rand.IntN(soakNames))
-		value := fmt.Sprintf("%s-%s-%d", name, id, n)
+		name := "n" + strconv.Itoa(writer*namesEach+rand.IntN(namesEach))
+		value := fmt.Sprintf("%s-%d", name, n)
 		_, err := v.Put(context.WithoutCancel(ctx), vault.Name(name), strings.NewReader(value), nil)
 		var kept *vault.SpooledError
 		if err != nil && !errors.As(err, &kept) {
@@ -124,7 +126,12 @@ func (s *soaker) read(ctx context.Context, spooled bool) {
 }
 
 // member is a process with a writer and a reader.
-func member(dir string) error {
+func member(text string) error {
+	number, dir, _ := strings.Cut(text, ":")
+	writer, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
@@ -137,8 +144,8 @@ func member(dir string) error {
 		fmt.Println(line)
 	}}
 	var group sync.WaitGroup
-	group.Go(func() { s.write(ctx, strconv.Itoa(os.Getpid())) })
-	group.Go(func() { s.read(ctx, os.Getpid()%2 == 0) })
+	group.Go(func() { s.write(ctx, writer) })
+	group.Go(func() { s.read(ctx, writer%2 == 0) })
 	group.Wait()
 	return nil
 }
@@ -274,9 +281,9 @@ func TestSoak(t *testing.T) {
 	defer cancel()
 	var group sync.WaitGroup
 	for i := range 2 {
-		group.Go(func() { s.write(ctx, "g"+strconv.Itoa(i)) })
+		group.Go(func() { s.write(ctx, i) })
 		group.Go(func() { s.read(ctx, i == 0) })
-		group.Go(func() { runMember(ctx, t, s) })
+		group.Go(func() { runMember(ctx, t, s, i+2) })
 	}
 	group.Go(func() { // the store comes and goes
 		for ctx.Err() == nil {
@@ -341,14 +348,14 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // runMember runs a process with a writer and a reader until ctx ends.
-func runMember(ctx context.Context, t *testing.T, s *soaker) {
+func runMember(ctx context.Context, t *testing.T, s *soaker, writer int) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), memberDir+"="+s.dir)
+	cmd.Env = append(os.Environ(), memberDir+"="+strconv.Itoa(writer)+":"+s.dir)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -730,3 +730,53 @@ func (p eagerPutter) Put(ctx context.Context, key string, fill func(io.Writer) e
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestSentMeanwhile: a value that another process sends while it is read from the spool is read from the
+// store.
+func TestSentMeanwhile(t *testing.T) {
+	for _, op := range []string{"get", "stat"} {
+		w := newWorld(t)
+		s := w.spool(nil)
+		w.away(errAway)
+		if _, err := w.vault(s).Put(t.Context(), "a", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+			t.Fatal(err)
+		}
+		v := w.vault(&racedSpool{s, func() {
+			w.away(nil)
+			if _, err := s.Sync(t.Context(), w.vault(s), nil); err != nil {
+				t.Error(err)
+			}
+		}})
+		if op == "get" {
+			w.wantValue(v, "a", "1", false)
+			continue
+		}
+		if info, err := v.Stat(t.Context(), "a"); err != nil || info.Pending {
+			t.Errorf("stat: %+v, %v", info, err)
+		}
+	}
+}
+
+// A racedSpool calls race before an entry is opened.
+type racedSpool struct {
+	vault.Spool
+	race func()
+}
+
+func (r *racedSpool) Entries(ctx context.Context, ref envelope.Ref) ([]vault.Spooled, error) {
+	list, err := r.Spool.Entries(ctx, ref)
+	for i := range list {
+		list[i] = racedEntry{list[i], r.race}
+	}
+	return list, err
+}
+
+type racedEntry struct {
+	vault.Spooled
+	race func()
+}
+
+func (e racedEntry) Open() (io.ReadCloser, error) {
+	e.race()
+	return e.Spooled.Open()
+}
