@@ -58,6 +58,7 @@ var deadlineCommands = map[string][]string{
 	"history": {"history", "a"}, "rollback": {"rollback", "a", "--to", "@1"}, "undelete": {"undelete", "a"}, "teardown": {"teardown", "--yes"},
 	"capture": {"capture", "a", "--", "mint-key"}, "sync": {"sync", "--watch"},
 	"spool ls": {"spool", "ls"}, "spool show": {"spool", "show", "ID"}, "spool get": {"spool", "get", "ID"}, "spool retry": {"spool", "retry", "ID"},
+	"seen export": {"seen", "export"}, "seen import": {"seen", "import", "missing.json"},
 	"spool drop": {"spool", "drop", "ID", "--yes"}, "spool export": {"spool", "export", "DIR"},
 	"exec": {"exec", "--env", "A=a", "--", "prog"}, "login": {"login"}, "logout": {"logout"}, "whoami": {"whoami"},
 	"policy aws": {"policy", "aws", "--bucket", "b", "--account", "111122223333", "--issuer", "https://issuer.example"}, "policy tencent": {"policy", "tencent", "--bucket", "b-1250000000", "--region", "ap-guangzhou"},
