@@ -551,7 +551,7 @@ func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
 			name, ours := nameOf(v.tenant, v.collection, o.Key)
 			e.Name, e.Foreign = name, !ours
 			switch {
-			case ours && (!hasPrefix(name, prefix) || !v.scope.allows(name)):
+			case ours && (!hasPrefix(name, prefix) || v.scope.Check(name, false) != nil):
 				continue
 			case e.Foreign && (v.scope.Names != nil || prefix != "" && !hasPrefix(Name(o.Key[len(within):]), prefix)):
 				continue
@@ -605,8 +605,17 @@ func (v *Vault) info(name Name, h *envelope.Header, m envelope.Metadata) Info {
 	return info
 }
 
-// allows reports whether name is inside the scope.
-func (s Scope) allows(name Name) bool { return s.Names == nil || slices.Contains(s.Names, name) }
+// Check returns an error that wraps [ErrPermission] if the scope does not contain name, or if write is
+// true and the scope is read-only.
+func (s Scope) Check(name Name, write bool) error {
+	switch {
+	case s.Names != nil && !slices.Contains(s.Names, name):
+		return fmt.Errorf("%w: the name is outside the scope of this vault", ErrPermission)
+	case write && s.ReadOnly:
+		return fmt.Errorf("%w: this vault is read-only", ErrPermission)
+	}
+	return nil
+}
 
 // opened returns an error if the Vault was not made by New.
 func (v *Vault) opened() error {
@@ -633,18 +642,10 @@ func (v *Vault) allowed(name Name) (string, error) {
 	if _, err := ParseName(string(name)); err != nil {
 		return "", err
 	}
-	if !v.scope.allows(name) {
-		return "", fmt.Errorf("%w: the name is outside the scope of this vault", ErrPermission)
+	if err := v.scope.Check(name, false); err != nil {
+		return "", err
 	}
 	return objectKey(v.tenant, v.collection, name)
-}
-
-// CheckPut returns the error with which [Vault.Put] would refuse name before it reads the value: the
-// name is invalid, or outside the [Scope]. It sends no request.
-func (v *Vault) CheckPut(name Name) (err error) {
-	defer wrap(&err, "put", string(name))
-	_, err = v.storable(name)
-	return err
 }
 
 // storable is [Vault.writable] for operations that store an object under the name.
@@ -659,8 +660,8 @@ func (v *Vault) storable(name Name) (string, error) {
 // writable is [Vault.allowed] for operations that change the store.
 func (v *Vault) writable(name Name) (string, error) {
 	key, err := v.allowed(name)
-	if err == nil && v.scope.ReadOnly {
-		return "", fmt.Errorf("%w: this vault is read-only", ErrPermission)
+	if err == nil {
+		err = v.scope.Check(name, true)
 	}
 	return key, err
 }

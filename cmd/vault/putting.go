@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
@@ -70,13 +69,11 @@ func (p *putting) open(ctx context.Context) (*opened, error) {
 // program runs, that could then not be stored.
 func (p *putting) checkScope(set config.Settings) error {
 	s, err := scope(set)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case s.ReadOnly:
-		return about(p.name, fmt.Errorf("%w: this vault is read-only", vault.ErrPermission))
-	case s.Names != nil && !slices.Contains(s.Names, p.name):
-		return about(p.name, fmt.Errorf("%w: the name is outside the scope of this vault", vault.ErrPermission))
+	}
+	if err := s.Check(p.name, true); err != nil {
+		return about(p.name, err)
 	}
 	return nil
 }
