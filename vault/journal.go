@@ -352,7 +352,7 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err erro
 	}
 	next, err := v.again(ctx, key, e, s)
 	if err == nil && !next.done && (e.Local || e.Overwrite) {
-		// Seal the value again, with the keys of the vault and under a new revision.
+		// Seal the value again, with the keys of the vault, and to overwrite under a new revision.
 		var fresh Spooled
 		if fresh, err = v.reseal(ctx, entry, value, s); err == nil {
 			entry.Remove()

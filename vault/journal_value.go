@@ -75,19 +75,19 @@ func (s *sealing) sealStart(w io.Writer, limit int64) error {
 			s.sealer.Abort()
 			return &unreadError{err}
 		case s.read > limit:
-			s.rest, s.unread = entry.rest, s.value
+			s.rest = entry.rest
 			return errPastLimit
 		}
 	}
-	s.rest, s.unread = entry.rest, s.value
+	s.rest = entry.rest
 	return entry.err
 }
 
 // closedSealer stands for a sealer that has sealed all of the value.
 var closedSealer = new(envelope.Writer)
 
-// sealRest writes the start of the envelope from the entry, and seals the rest of the value.
-func (s *sealing) sealRest(w io.Writer, start func() (io.ReadCloser, error)) error {
+// sealRest writes the start of the envelope from the entry, and seals value, the rest of the value.
+func (s *sealing) sealRest(w io.Writer, start func() (io.ReadCloser, error), value io.Reader) error {
 	if err := copyFrom(w, start); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *sealing) sealRest(w io.Writer, start func() (io.ReadCloser, error)) err
 		return nil
 	}
 	s.out.w = w
-	n, err := io.Copy(s.sealer, s.unread)
+	n, err := io.Copy(s.sealer, value)
 	s.read += n
 	if err != nil {
 		s.sealer.Abort()

@@ -37,7 +37,6 @@ type sealing struct {
 	out    redirect                      // where sealer writes
 	start  []byte                        // the header, which was sealed before the entry was created
 	prefix func() (io.ReadCloser, error) // the start of the envelope; nil: there is none
-	unread io.Reader                     // the rest of the value, after prefix and rest
 	rest   []byte                        // what follows prefix, and could not be written to the entry
 	replay func() (io.ReadCloser, error) // the whole envelope; nil: it is not on this machine
 	local  error                         // why the envelope is for the key of the spool; nil: it is not
@@ -116,9 +115,9 @@ func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 		_, err := w.Write(s.sealed)
 		return err
 	case s.prefix != nil:
-		start := s.prefix
+		start, rest := s.prefix, s.value
 		s.prefix, s.value = nil, nil
-		if err := s.sealRest(w, start); err != nil {
+		if err := s.sealRest(w, start, rest); err != nil {
 			return err
 		}
 	case s.value == nil: // never store the rest of a value as the whole value

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,10 +65,7 @@ func (s *session) tenantOffline(ctx context.Context, set config.Settings, l *vau
 	if set.Tenant.Text != "" || l.Role == "" {
 		return known(set.Tenant.Text)
 	}
-	spec := set.Identity.Text
-	if l.Identity != "" {
-		spec = l.Identity
-	}
+	spec := identitySpec(set, l)
 	if scheme, _, _ := strings.Cut(spec, ":"); scheme == "file" || scheme == "env" {
 		if source, err := l.Source(spec); err == nil {
 			if token, err := source.Token(ctx); err == nil {
@@ -95,17 +93,18 @@ func (s *session) tenantOffline(ctx context.Context, set config.Settings, l *vau
 
 // identityID identifies the caller of an entry without a tenant.
 func identityID(set config.Settings, l *vaulturl.Location) string {
-	spec := set.Identity.Text
-	if l.Identity != "" {
-		spec = l.Identity
-	}
-	return federation.CacheKey("spool", spec)
+	return federation.CacheKey("spool", identitySpec(set, l))
+}
+
+// identitySpec returns the source of tokens: that of the machine, or that of the settings.
+func identitySpec(set config.Settings, l *vaulturl.Location) string {
+	return cmp.Or(l.Identity, set.Identity.Text)
 }
 
 // errOtherTenant means that the token belongs to another tenant than the one that was known before.
 func errOtherTenant(got, want vault.Tenant) error {
 	return &vault.Cause{Sentinel: vault.ErrPermission, Reason: vault.TenantMismatch,
-		Message: fmt.Sprintf("the token is of tenant %s, and the value was saved for %s", got, want), Effect: vault.Refused}
+		Message: fmt.Sprintf("the token belongs to tenant %s, but this command runs for tenant %s", got, want), Effect: vault.Refused}
 }
 
 // deferredStore returns a store that is opened at the first request, with a new token if one is needed.

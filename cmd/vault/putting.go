@@ -95,8 +95,11 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 		return about(p.name, &vault.SourceError{Err: err})
 	}
 	var entry vault.Spooled
-	unsaved := fmt.Errorf("%w: only a new token can tell the tenant, and until then at most %s are saved", vault.ErrTooLarge, size(short))
-	if p.spool != nil && len(start) <= short {
+	unsaved := fmt.Errorf("%w: until a new token names the tenant, only values of at most %s are saved", vault.ErrTooLarge, size(short))
+	switch {
+	case p.spool == nil:
+		unsaved = errors.New("there is no directory for the spool")
+	case len(start) <= short:
 		ref := envelope.Ref{Vault: p.set.VaultID.Text, Collection: string(vault.DefaultCollection), Name: string(p.name)}
 		if c, err := vault.ParseCollection(p.set.Collection.Text); err == nil {
 			ref.Collection = string(c)
@@ -106,7 +109,7 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 		}
 	}
 	if unsaved != nil && p.options.Spool == vault.SpoolRequire {
-		return about(p.name, &vault.UnsavedError{Err: fmt.Errorf("%w: the spool is required", vault.ErrUnsupported), Spool: unsaved})
+		return about(p.name, fmt.Errorf("the value cannot be saved on this machine: %w", unsaved))
 	}
 	v, err := p.session.open(ctx, mustKeys)
 	switch {

@@ -125,8 +125,8 @@ func (s *Spool) Dir() string { return s.dir }
 // Limit implements [vault.Spool].
 func (s *Spool) Limit() int64 { return s.config.Limit }
 
-// KeySource implements [vault.Spool]. If the key of the spool does not exist, KeySource creates it,
-// in a file of mode 0600 in [Config].Dir. The key seals entries only. Without it, the entries with
+// KeySource implements [vault.Spool]. If the key of the spool does not exist and create is true,
+// KeySource creates it, in a file of mode 0600 in [Config].Dir. The key seals entries only. Without it, the entries with
 // [vault.SpoolEntry].Local are unrecoverable.
 func (s *Spool) KeySource(create bool) (envelope.KeySource, error) {
 	s.mu.Lock()
@@ -386,9 +386,24 @@ func spooled(entries []*entry) []vault.Spooled {
 // All returns the entries of all tenants, oldest first. It sets damaged entries aside and omits
 // them.
 func (s *Spool) All(ctx context.Context) ([]vault.Spooled, error) {
+	entries, err := s.list(ctx)
+	return spooled(entries), err
+}
+
+// list returns all entries, after it has handled what killed processes left.
+func (s *Spool) list(ctx context.Context) ([]*entry, error) {
 	s.sweep(ctx)
 	entries, err := s.entries(ctx, func(string) bool { return true }, func(vault.SpoolEntry) bool { return true })
-	return spooled(entries), err
+	for _, e := range entries {
+		if e.e.Replaces == "" {
+			continue
+		}
+		if old := (&entry{spool: s, e: vault.SpoolEntry{ID: e.e.Replaces}}); old.tryLock() == nil {
+			old.Remove()
+			old.Unlock()
+		}
+	}
+	return entries, err
 }
 
 func (s *Spool) entries(ctx context.Context, wanted func(id string) bool, selected func(vault.SpoolEntry) bool) ([]*entry, error) {

@@ -51,7 +51,7 @@ func (e *entry) Open() (io.ReadCloser, error) {
 	}
 	f, err := os.Open(e.path())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
+		return nil, errGone
 	}
 	if err != nil {
 		return nil, err
@@ -69,41 +69,9 @@ func (s *section) Close() error { return s.f.Close() }
 // Lock implements [vault.Spooled]. It verifies the digest of the entry. If the entry is damaged,
 // Lock sets it aside, and the error wraps [ErrDamaged].
 func (e *entry) Lock(ctx context.Context) error {
-	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
-	}
+	f, err := e.lockFile(func(f *os.File) error { return filelock.Lock(ctx, f) })
 	if err != nil {
 		return err
-	}
-	if err := filelock.Lock(ctx, f); err != nil {
-		f.Close()
-		return err
-	}
-	return e.locked(f)
-}
-
-// tryLock locks the entry as Lock does, but does not wait: it returns [filelock.ErrLocked] if the
-// entry is locked.
-func (e *entry) tryLock() error {
-	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
-	}
-	if err != nil {
-		return err
-	}
-	if err := filelock.Try(f, true); err != nil {
-		f.Close()
-		return err
-	}
-	return e.locked(f)
-}
-
-func (e *entry) locked(f *os.File) error {
-	if !isNamed(f, e.path()) {
-		f.Close()
-		return fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
 	}
 	read, l, err := readEntry(f, e.spool.config.Store, e.e.ID)
 	if err == nil {
@@ -119,6 +87,35 @@ func (e *entry) locked(f *os.File) error {
 	e.e, e.layout, e.f = read, l, f
 	return nil
 }
+
+// lockFile opens the file of the entry and locks it with lock.
+func (e *entry) lockFile(lock func(*os.File) error) (*os.File, error) {
+	f, err := os.OpenFile(e.path(), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errGone
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err = lock(f); err == nil && !isNamed(f, e.path()) {
+		err = errGone
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// tryLock locks the entry without waiting and without reading it. If it is locked, the error is
+// [filelock.ErrLocked].
+func (e *entry) tryLock() (err error) {
+	e.f, err = e.lockFile(func(f *os.File) error { return filelock.Try(f, true) })
+	return err
+}
+
+// errGone means that the file of an entry does not exist any more.
+var errGone = fmt.Errorf("%w: the entry was already sent or removed", vault.ErrNotFound)
 
 // Unlock implements [vault.Spooled].
 func (e *entry) Unlock() {

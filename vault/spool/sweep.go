@@ -12,14 +12,12 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/internal/filelock"
 	"github.com/objectvault/objectvault/vault"
 )
 
 // sweep handles the files of processes that were killed. A complete file becomes an entry, although
 // its Put never returned, because its value may exist nowhere else. An incomplete file is removed.
-// sweep also removes entries that another entry replaces.
 func (s *Spool) sweep(ctx context.Context) {
 	list, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -29,19 +27,6 @@ func (s *Spool) sweep(ctx context.Context) {
 		id, ok := strings.CutSuffix(strings.TrimPrefix(d.Name(), "."), ".tmp")
 		if ok && isID(id) && ctx.Err() == nil {
 			s.sweepTemp(id)
-		}
-	}
-	all, err := s.entries(ctx, func(string) bool { return true }, func(vault.SpoolEntry) bool { return true })
-	if err != nil {
-		return
-	}
-	for _, e := range all {
-		if e.e.Replaces != "" {
-			old := &entry{spool: s, e: vault.SpoolEntry{ID: e.e.Replaces}}
-			if old.tryLock() == nil {
-				old.Remove()
-				old.Unlock()
-			}
 		}
 	}
 }
@@ -174,7 +159,7 @@ func (s *Spool) openValue(ctx context.Context, f *os.File, id string, keys []env
 		return nil, err
 	}
 	if e.Local {
-		key, err := kek.OpenFile(s.keyFile())
+		key, err := s.KeySource(false)
 		if err != nil {
 			return nil, err
 		}

@@ -55,15 +55,15 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 	if o == nil {
 		o = &SyncOptions{}
 	}
-	s.sweep(ctx)
-	ref := envelope.Ref{Vault: v.VaultID(), Tenant: string(v.Tenant()), Collection: string(v.Collection())}
-	entries, err := s.entries(ctx, func(string) bool { return true }, func(e vault.SpoolEntry) bool {
-		tenant := e.Ref.Tenant == ref.Tenant || e.Ref.Tenant == "" && e.Identity == o.Identity && o.Identity != ""
-		return e.Ref.Vault == ref.Vault && e.Ref.Collection == ref.Collection && tenant
-	})
+	entries, err := s.list(ctx)
 	if err != nil {
 		return Summary{}, err
 	}
+	ref := envelope.Ref{Vault: v.VaultID(), Tenant: string(v.Tenant()), Collection: string(v.Collection())}
+	entries = slices.DeleteFunc(entries, func(e *entry) bool {
+		tenant := e.e.Ref.Tenant == ref.Tenant || e.e.Ref.Tenant == "" && e.e.Identity == o.Identity && o.Identity != ""
+		return e.e.Ref.Vault != ref.Vault || e.e.Ref.Collection != ref.Collection || !tenant
+	})
 	run := &syncRun{spool: s, vault: v, options: o}
 	names := make(map[string][]*entry)
 	var order []string
@@ -125,8 +125,6 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 		case errors.Is(err, filelock.ErrLocked):
 			r.pending(entries[i:], nil)
 			return
-		case errors.Is(err, ErrDamaged):
-			continue
 		case err != nil:
 			r.pending(entries[i:], err)
 			return
