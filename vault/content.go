@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// A Content is a value of known size that can be read more than once. If the value of [Vault.Put]
-// is a Content, Put can send the value again, whatever its length, if the store reported that
-// nothing was applied. Put can also send the value of an [io.Seeker] again, such as an [*os.File]
+// A Content is a value of known size that can be read more than once. If the value
+// that is passed to [Vault.Put] is a Content, and the store reported that nothing was applied, Put
+// can send the value again, whatever its length. Put can also send the value of an [io.Seeker] again, such as an [*os.File]
 // of a regular file, a [*bytes.Reader] or a [*strings.Reader]. These need no Content.
 type Content struct {
 	Size int64                         // length in bytes; Put fails if the value has another length

@@ -87,8 +87,8 @@ type sentinel struct {
 func (s *sentinel) Error() string { return s.text }
 func (s *sentinel) Unwrap() error { return s.also }
 
-// An Error reports which operation failed on which object. [New], the methods of [Vault] and
-// [Reader.Read] return only errors of this type, except [io.EOF].
+// An Error reports which operation failed on which object. [New], [Reader.Read] and the
+// methods of [Vault] return only errors of this type, except [io.EOF].
 type Error struct {
 	Op   string // the operation, such as "get"; "open" for New, "sync" for Deliver
 	Name string // the object's name, or the prefix of a List; may be empty

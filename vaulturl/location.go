@@ -70,8 +70,8 @@ func (l *Location) Open(ctx context.Context, p *federation.Provider) (*vault.Sto
 	return l.open(ctx, p)
 }
 
-// Source opens a source of tokens, as [OpenIdentity] does. For github: without an audience it
-// requests Audience.
+// Source opens a source of tokens, as [OpenIdentity] does. If spec is "github:" without an
+// audience, Source requests the audience in [Location].Audience.
 func (l *Location) Source(spec string) (federation.Source, error) {
 	return parseSource(spec, l.Audience, l.options)
 }

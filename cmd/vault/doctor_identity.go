@@ -131,7 +131,7 @@ func (i *identity) requireDistinct(ctx context.Context, first *identity) error {
 	second, err := i.provider.Credentials(ctx)
 	switch {
 	case err != nil && i.PerRole && i.Role == first.Role && errors.Is(err, federation.ErrRefused):
-		return hint(i.withCause(err), "set --other-store to the store URL with the second tenant's role, to run the other checks; this refusal is correct")
+		return hint(i.withCause(err), "this refusal is correct; to run the other checks, set --other-store to the store URL with the second tenant's role")
 	case err != nil:
 		return i.withCause(err)
 	case !i.PerRole: // the tags distinguish the tenants, which may have the same subject

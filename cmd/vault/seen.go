@@ -35,8 +35,9 @@ func seenCommand(s *session) *cli.Command {
 			"If the store does not have the name any more, the error shows the last revision that this machine\n" +
 			"has seen, and the exit code is 10, or 15 with --expect-seen. rm and teardown record that a name was\n" +
 			"removed.\n\n" +
-			"The revisions are kept in files, which contain hashes instead of names. OBJECTVAULT_SEEN, or seen in\n" +
-			"a profile, sets the directory of these files. The value off disables the files and the check.\n\n" +
+			"The revisions are kept in files, which contain hashes instead of names. The variable\n" +
+			"OBJECTVAULT_SEEN, or the key \"seen\" of a profile, sets the directory of these files. Set it to\n" +
+			"\"off\" to disable the files and the check.\n\n" +
 			"Commands (" + s.prog + " help seen COMMAND describes each):\n" +
 			"   export  print the revisions that this machine has seen\n" +
 			"   import  add the revisions that another machine has seen\n\n" +

@@ -100,8 +100,8 @@
 //	  R2           does not support the header [3]
 //	AssumeRoleWithWebIdentity
 //	  AWS, Ceph, SeaweedFS, MinIO support it; Ceph 16 was seen to return 409 to one of two concurrent
-//	  first exchanges of a subject. R2, B2, GCS, Garage, OSS by this name, versitygw with a private
-//	  issuer: not known.
+//	  first exchanges of a subject. Not known: whether R2, B2, GCS and Garage support it,
+//	  whether OSS supports it by this name, and whether versitygw supports it with a private issuer.
 //	GetCallerIdentity
 //	  is sent only to AWS.
 //

@@ -16,7 +16,7 @@
 //
 // The only conditional write of COS is x-cos-forbid-overwrite. COS ignores it silently in a bucket
 // that has, or ever had, versioning. So the bucket decides which features the store has, and [Open]
-// requests its versioning (GET ?versioning):
+// reads the versioning state of the bucket (GET ?versioning):
 //
 //   - Never enabled: create-only uses the header. According to a report, several concurrent creates
 //     of a key may succeed. So Create reads the object back, and returns an error if another create

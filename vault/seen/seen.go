@@ -11,8 +11,8 @@
 //
 // The directory of a store has up to 256 files of at most 256 objects each. A file has one line for
 // each change. When most lines are out of date, the file is written again with the newest line of each
-// object. If there are more than 256 objects, the file first forgets deleted ones, and then those
-// that were recorded first. An older object of a forgotten name is not detected. A line has a hash
+// object. If a file would have more than 256 objects, it forgets deleted objects, and then the
+// objects whose records are the oldest. An older object of a forgotten name is not detected. A line has a hash
 // of the object's full name (vault id, tenant, collection and name), so the files do not contain
 // names. Files have mode 0600, and directories 0700.
 //
