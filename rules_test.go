@@ -133,7 +133,7 @@ var kekModules = map[string][]string{}
 
 // stdOnly are packages that the format and the identities may use: they reach the standard library
 // and each other, nothing else.
-var stdOnly = []string{"./internal/durable", "./internal/loopback", "./internal/text", "./internal/transport"}
+var stdOnly = []string{"./internal/command", "./internal/durable", "./internal/loopback", "./internal/text", "./internal/transport"}
 
 // under reports whether the import path is one of dirs, or below it.
 func under(importPath string, dirs ...string) bool {

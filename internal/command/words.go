@@ -1,14 +1,14 @@
-package federation
+package command
 
 import (
 	"errors"
 	"strings"
 )
 
-// words splits s into words like a POSIX shell splits a simple command (XCU 2.2): blanks
+// Words splits s into words like a POSIX shell splits a simple command (XCU 2.2): blanks
 // separate words, '…' keeps every character, "…" every character but \ before one of "\$`, and
 // outside of quotes \ keeps the next character. There is no expansion and no redirection.
-func words(s string) ([]string, error) {
+func Words(s string) ([]string, error) {
 	if strings.IndexByte(s, 0) >= 0 { // an argument cannot contain it
 		return nil, errors.New("the command contains a zero byte")
 	}

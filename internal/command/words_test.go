@@ -1,4 +1,4 @@
-package federation_test
+package command_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/command"
 )
 
 func TestWords(t *testing.T) {
@@ -36,12 +36,12 @@ func TestWords(t *testing.T) {
 		{in: "a\x00b", err: "the command contains a zero byte"},
 		{in: "\\\x00", err: "the command contains a zero byte"},
 	} {
-		got, err := federation.Words(tc.in)
+		got, err := command.Words(tc.in)
 		if err != nil && err.Error() != tc.err || err == nil && tc.err != "" {
-			t.Errorf("words(%q): %v, want %q", tc.in, err, tc.err)
+			t.Errorf("Words(%q): %v, want %q", tc.in, err, tc.err)
 		}
 		if diff := cmp.Diff(tc.want, got); err == nil && diff != "" {
-			t.Errorf("words(%q) (-want +got):\n%s", tc.in, diff)
+			t.Errorf("Words(%q) (-want +got):\n%s", tc.in, diff)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func FuzzWords(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		list, err := federation.Words(s)
+		list, err := command.Words(s)
 		if err != nil {
 			if len(err.Error()) > 64 {
 				t.Errorf("error %q", err)
@@ -66,11 +66,11 @@ func FuzzWords(f *testing.F) {
 			size += len(word)
 		}
 		if size > len(s) {
-			t.Errorf("words(%q) = %q, which is more", s, list)
+			t.Errorf("Words(%q) = %q, which is more", s, list)
 		}
-		again, err := federation.Words(strings.Join(quoted, " "))
+		again, err := command.Words(strings.Join(quoted, " "))
 		if diff := cmp.Diff(list, again); err != nil || diff != "" {
-			t.Errorf("words(%q) again: %v (-want +got):\n%s", quoted, err, diff)
+			t.Errorf("Words(%q) again: %v (-want +got):\n%s", quoted, err, diff)
 		}
 	})
 }

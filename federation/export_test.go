@@ -1,3 +1,0 @@
-package federation
-
-var Words = words
