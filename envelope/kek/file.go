@@ -28,7 +28,16 @@ const fileSize = 2*rootSize + 1
 // If the file does not exist, the error wraps [fs.ErrNotExist]. If the file has other content, is
 // not a regular file, belongs to another user, or can be accessed by other users, the error wraps
 // [ErrKeyFile].
-func OpenFile(path string) (*Local, error) {
+func OpenFile(path string) (*Local, error) { return open(path, checkFile, readRoot) }
+
+// OpenMounted returns the key source whose root is in a file that Kubernetes, Docker or another
+// supervisor has mounted. Call it only for a file that the user has named. In contrast to
+// [OpenFile], it accepts a file that belongs to root, and a file that its group can read. It accepts
+// each form of [ParseRoot]. The errors are those of OpenFile: in particular, no other user than the
+// owner may have write permission.
+func OpenMounted(path string) (*Local, error) { return open(path, checkMounted, importRoot) }
+
+func open(path string, check func(string, fs.FileInfo) error, read func(io.Reader) (Root, error)) (*Local, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
@@ -38,10 +47,10 @@ func OpenFile(path string) (*Local, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFile(path, info); err != nil {
+	if err := check(path, info); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKeyFile, err)
 	}
-	root, err := readRoot(f)
+	root, err := read(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

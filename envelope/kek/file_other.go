@@ -18,3 +18,5 @@ func checkFile(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+func checkMounted(path string, info fs.FileInfo) error { return checkFile(path, info) }

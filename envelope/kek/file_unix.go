@@ -27,3 +27,26 @@ func checkFile(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// checkMounted accepts a file of root or of this user that no other user can write. A file of this
+// user must not be readable by everyone. A file of root may be, because Kubernetes (0644) and Docker
+// (0444) mount secrets with these modes by default.
+func checkMounted(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return checkFile(path, info)
+	}
+	mode := info.Mode().Perm()
+	switch {
+	case s.Uid != 0 && int(s.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to user %d, but vault runs as user %d: use a file that belongs to you or to root", path, s.Uid, os.Geteuid())
+	case mode&0o022 != 0:
+		return fmt.Errorf("other users can change %s (mode %04o): chmod go-w %s", path, mode, path)
+	case s.Uid != 0 && mode&0o007 != 0:
+		return fmt.Errorf("other users can access %s (mode %04o): chmod o= %s", path, mode, path)
+	}
+	return nil
+}

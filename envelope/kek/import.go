@@ -22,14 +22,21 @@ func (e notRoot) Unwrap() []error { return []error{ErrKeyFile, ErrNotRoot} }
 // maxImport is longer than any text with a single root.
 const maxImport = 4 << 10
 
-// importRoot reads a root in the forms in which people and other systems may have copied it:
-// with or without a newline, with CRLF, blanks, upper-case digits, or a byte order mark.
+// importRoot reads a root, in the forms that [ParseRoot] accepts.
 func importRoot(r io.Reader) (Root, error) {
 	content, err := io.ReadAll(io.LimitReader(r, maxImport+1))
 	defer clear(content)
 	if err != nil {
 		return Root{}, err
 	}
+	return ParseRoot(content)
+}
+
+// ParseRoot reads a root of 32 bytes in the forms in which people and other systems may have copied
+// it: 64 hexadecimal digits, in upper or lower case. Blanks, line breaks and byte order marks are
+// ignored. For other text the error wraps [ErrNotRoot]; it never repeats the text. The caller clears
+// content.
+func ParseRoot(content []byte) (Root, error) {
 	plain, err := text.UTF8(content)
 	switch {
 	case err != nil:

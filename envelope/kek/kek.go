@@ -10,7 +10,11 @@
 //
 // A holder of the root can read and forge all objects that are sealed with it. Without the root,
 // the objects are unrecoverable, so keep a copy of it. [ImportFile] installs the root on another
-// machine.
+// machine. [OpenMounted] accepts a file that a container runtime has mounted. [ParseRoot] reads a
+// root that a supervisor hands over as text. [Deferred] reads its root at the first use.
+//
+// The packages below this one contain sources with other keys: a wallet's signer, a passphrase, the
+// keyring of the operating system, and key management services.
 package kek
 
 import (
@@ -111,7 +115,10 @@ func (r Root) aead(ctx [32]byte) (tink.AEAD, error) {
 
 // A Local is a key source whose root is in memory. Its stanzas have type 1. It does no I/O. The
 // zero Local has no root; its methods that need one return [envelope.ErrInvalid].
-type Local struct{ root Root }
+type Local struct {
+	root Root
+	name string // empty: local
+}
 
 var (
 	_ envelope.KeySource  = (*Local)(nil)
@@ -128,7 +135,10 @@ func (invalid) Unwrap() error { return envelope.ErrInvalid }
 const errNoRoot invalid = "the key source has no root"
 
 // NewLocal returns the key source with the given root.
-func NewLocal(root Root) *Local { return &Local{root} }
+func NewLocal(root Root) *Local { return &Local{root: root} }
+
+// Named returns a copy of l whose Name is name, such as "env KEY".
+func (l *Local) Named(name string) *Local { return &Local{l.root, name} }
 
 // InsecureFixed returns a key source whose root is publicly known: the bytes 00 01 … 1f. Objects
 // that it seals are not secret. Use it only in examples and tests.
@@ -137,7 +147,7 @@ func InsecureFixed() *Local {
 	for i := range b {
 		b[i] = byte(i)
 	}
-	return &Local{rootOf(b)}
+	return NewLocal(rootOf(b))
 }
 
 // hasRoot reports whether l, which may be nil, has a root.
@@ -162,8 +172,13 @@ const (
 	bodySize = 12 + dekSize + 16
 )
 
-// Name implements [envelope.KeySource]. It returns "local".
-func (*Local) Name() string { return "local" }
+// Name implements [envelope.KeySource]. It returns "local", unless Named has set another name.
+func (l *Local) Name() string {
+	if l == nil || l.name == "" {
+		return "local"
+	}
+	return l.name
+}
 
 // Remote implements [envelope.Recognizer]. It returns false.
 func (*Local) Remote() bool { return false }
