@@ -129,7 +129,9 @@ func TestImports(t *testing.T) {
 var formatModules = []string{"std", module, "github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf", "golang.org/x/crypto", "golang.org/x/sys"}
 
 // kekModules are the further modules of the key sources, each in a package of its own.
-var kekModules = map[string][]string{}
+var kekModules = map[string][]string{
+	"envelope/kek/keyring": {"github.com/zalando/go-keyring", "github.com/godbus/dbus/v5", "github.com/danieljoos/wincred", "golang.org/x/sys"},
+}
 
 // stdOnly are packages that the format and the identities may use: they reach the standard library
 // and each other, nothing else.

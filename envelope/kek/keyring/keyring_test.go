@@ -1,0 +1,193 @@
+package keyring_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/envelope/kek/keyring"
+)
+
+const inSession = "OBJECTVAULT_TEST_IN_KEYRING_SESSION"
+
+// TestMain runs the tests in a session bus of their own with an unlocked GNOME Keyring, so that they
+// never touch the keyring of the user.
+func TestMain(m *testing.M) {
+	if os.Getenv(inSession) != "" || runtime.GOOS != "linux" {
+		os.Exit(m.Run())
+	}
+	for _, program := range []string{"dbus-run-session", "gnome-keyring-daemon"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if slices.Contains(strings.Split(os.Getenv("OBJECTVAULT_TEST_REQUIRE"), ","), "keyring") {
+				fmt.Fprintln(os.Stderr, "apt-get install --no-install-recommends gnome-keyring dbus:", err)
+				os.Exit(1)
+			}
+			fmt.Println("skipped:", err)
+			os.Exit(0)
+		}
+	}
+	home, err := os.MkdirTemp("", "keyring")
+	if err != nil {
+		panic(err)
+	}
+	const script = `printf %s password | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1 && exec "$@"`
+	cmd := exec.Command("dbus-run-session", append([]string{"--", "sh", "-c", script, "sh"}, os.Args...)...)
+	cmd.Env = append(os.Environ(), inSession+"=1", "HOME="+home, "XDG_DATA_HOME="+home, "XDG_RUNTIME_DIR="+home, "XDG_CACHE_HOME="+home)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	err = cmd.Run()
+	os.RemoveAll(home)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+var ref = envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "openrouter"}
+
+// A root is created once, kept, and seals and opens objects.
+func TestKeyring(t *testing.T) {
+	c := keyring.Config{Name: "test"}
+	unenrolled, err := keyring.New(c)
+	if err != nil || unenrolled.Name() != "keyring test" {
+		t.Fatal(unenrolled, err)
+	}
+	if _, err := unenrolled.Local(t.Context()); !errors.Is(err, envelope.ErrUnavailable) || err.Error() != "key source unavailable: the keyring has no root test" {
+		t.Errorf("before the enrolment: %v", err)
+	}
+	e, err := keyring.Enrol(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := keyring.Enrol(t.Context(), c); err != nil || again != e {
+		t.Errorf("enrolled again: %+v, %v", again, err)
+	}
+	c.Enrolment = &e
+	source, err := keyring.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := seal(t, source)
+	if value := open(t, sealed, unenrolled); value != "sk" {
+		t.Errorf("opened %q without an enrolment", value)
+	}
+	if _, err := envelope.Seal(t.Context(), io.Discard, ref, []envelope.KeySource{unenrolled}, nil); !errors.Is(err, kek.ErrNotEnrolled) {
+		t.Errorf("sealed without an enrolment: %v", err)
+	}
+	// The backup of the root opens the object on a machine without the keyring.
+	root, err := keyring.Root(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if value := open(t, sealed, kek.NewLocal(root)); value != "sk" {
+		t.Errorf("opened %q with the root", value)
+	}
+}
+
+// A root of another machine is imported, and never replaces a root.
+func TestImport(t *testing.T) {
+	root := kek.RandomRoot()
+	c := keyring.Config{Name: "imported"}
+	e, err := keyring.Import(t.Context(), c, root)
+	if err != nil || e.Fingerprint != kek.NewLocal(root).Fingerprint() {
+		t.Fatal(e, err)
+	}
+	if _, err := keyring.Import(t.Context(), c, root); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := keyring.Import(t.Context(), c, kek.RandomRoot()); !errors.Is(err, kek.ErrChanged) {
+		t.Errorf("another root: %v", err)
+	}
+	if kept, err := keyring.Root(t.Context(), c.Name); err != nil || !bytes.Equal(kept.Reveal(), root.Reveal()) {
+		t.Errorf("the root was replaced: %v", err)
+	}
+}
+
+// After the root in the keyring was replaced, nothing is sealed for the new one.
+func TestChanged(t *testing.T) {
+	c := keyring.Config{Name: "changed", Enrolment: &keyring.Enrolment{Fingerprint: "0123456789abcdef"}}
+	if _, err := keyring.Enrol(t.Context(), keyring.Config{Name: c.Name}); err != nil {
+		t.Fatal(err)
+	}
+	source, err := keyring.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := envelope.Seal(t.Context(), io.Discard, ref, []envelope.KeySource{source}, nil); !errors.Is(err, kek.ErrChanged) {
+		t.Error(err)
+	}
+}
+
+// Without a bus there is no keyring, and the error can be told from a missing root.
+func TestNoKeyring(t *testing.T) {
+	if os.Getenv("OBJECTVAULT_TEST_NO_BUS") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestNoKeyring$", "-test.v")
+		cmd.Env = append(os.Environ(), "OBJECTVAULT_TEST_NO_BUS=1", "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	_, err := keyring.Root(t.Context(), "test")
+	if !errors.Is(err, envelope.ErrUnavailable) || !strings.HasPrefix(err.Error(), "key source unavailable: the keyring of the operating system: ") {
+		t.Error(err)
+	}
+}
+
+// A caller whose context ends does not wait for a keyring that asks its user.
+func TestContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := keyring.Root(ctx, "context"); !errors.Is(err, envelope.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for _, c := range []keyring.Config{
+		{}, {Name: "a b"}, {Name: strings.Repeat("x", 65)}, {Name: "a/b"},
+		{Name: "a", Enrolment: &keyring.Enrolment{}},
+		{Name: "a", Enrolment: &keyring.Enrolment{Fingerprint: "0123456789ABCDEF"}},
+	} {
+		if _, err := keyring.New(c); !errors.Is(err, envelope.ErrInvalid) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func seal(t *testing.T, source envelope.KeySource) []byte {
+	t.Helper()
+	var sealed bytes.Buffer
+	w, err := envelope.Seal(t.Context(), &sealed, ref, []envelope.KeySource{source}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, "sk")
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return sealed.Bytes()
+}
+
+func open(t *testing.T, sealed []byte, source envelope.KeySource) string {
+	t.Helper()
+	r, err := envelope.Open(t.Context(), bytes.NewReader(sealed), ref, []envelope.KeySource{source})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(value)
+}
