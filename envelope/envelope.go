@@ -45,6 +45,10 @@ type SealOptions struct {
 	Metadata Metadata
 	// SegmentLog2 is the base-2 logarithm of the segment size in bytes, from 12 to 20; 0 means 16.
 	SegmentLog2 int
+	// OneSuffices makes Seal leave out the key sources that cannot be used now, if at least one
+	// source can: those that fail with [ErrUnavailable], [ErrUnauthenticated], [ErrDenied] or
+	// [ErrChanged]. [Writer.Missing] returns them. A later [Rewrap] can add them.
+	OneSuffices bool
 }
 
 const defaultSegmentLog2 = 16
@@ -81,7 +85,13 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	dek := newDataKey()
 	defer clear(dek)
 	aad := AAD{Stable: h.stable(), Ctx: ref.Context()}
-	if h.Stanzas, err = wrap(ctx, ref, dek, aad, sources, nil); err != nil {
+	var missing []KeySource
+	if o.OneSuffices {
+		h.Stanzas, missing, err = wrapSome(ctx, ref, dek, aad, sources)
+	} else {
+		h.Stanzas, err = wrap(ctx, ref, dek, aad, sources, nil)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if h.Sealed, err = dek.sealMetadata(metadata, aad); err != nil {
@@ -102,15 +112,16 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{header: h, stream: stream}, nil
+	return &Writer{header: h, stream: stream, missing: missing}, nil
 }
 
 // A Writer seals the bytes that are written to it. The object is complete only after Close. Write
 // and Close of the zero Writer return [ErrInvalid].
 type Writer struct {
-	header *Header
-	stream io.WriteCloser
-	err    error // returned by every further call
+	header  *Header
+	stream  io.WriteCloser
+	missing []KeySource
+	err     error // returned by every further call
 }
 
 var (
@@ -124,6 +135,9 @@ var (
 
 // Header returns the header that was written.
 func (w *Writer) Header() *Header { return w.header }
+
+// Missing returns the sources that [SealOptions].OneSuffices left out. They cannot open the object.
+func (w *Writer) Missing() []KeySource { return w.missing }
 
 // Write seals p. It writes a segment to the underlying writer when the segment is full. After an
 // error, every further call returns that error and writes nothing.
@@ -314,6 +328,28 @@ func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySourc
 		stanzas[i] = s
 	}
 	return stanzas, nil
+}
+
+// wrapSome returns the stanzas of the sources that can be used now, and the other sources. If there
+// is no stanza, it returns the error of each source.
+func wrapSome(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySource) (stanzas []Stanza, missing []KeySource, err error) {
+	var away failures
+	for _, source := range sources {
+		s, err := wrap(ctx, ref, dek, aad, []KeySource{source}, nil)
+		switch {
+		case err == nil:
+			stanzas = append(stanzas, s...)
+		case errors.Is(err, ErrNotEnrolled) || !isAway(err):
+			return nil, nil, err
+		default:
+			away.skip(source, err)
+			missing = append(missing, source)
+		}
+	}
+	if len(stanzas) == 0 {
+		return nil, nil, errors.Join(away...)
+	}
+	return stanzas, missing, nil
 }
 
 func (k dataKey) sealMetadata(text []byte, aad AAD) ([]byte, error) {

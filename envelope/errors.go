@@ -22,6 +22,14 @@ var (
 	ErrUnavailable = errors.New("key source unavailable")
 	// ErrUnauthenticated means that a key source requires credentials, or that they have expired.
 	ErrUnauthenticated = errors.New("not authenticated to the key source")
+	// ErrDenied means that a key source does not permit the caller to use its key.
+	ErrDenied = errors.New("denied by the key source")
+	// ErrChanged means that a key source has changed since it was enrolled: it has another key,
+	// address or passphrase. Nothing was sealed.
+	ErrChanged = errors.New("the key source has changed since it was enrolled")
+	// ErrNotEnrolled means that a key source is not enrolled on this machine. It can open objects,
+	// but it seals none.
+	ErrNotEnrolled = errors.New("the key source is not enrolled on this machine")
 )
 
 // A misuse is an [ErrInvalid] with its own text: a nil argument or a zero value.

@@ -20,13 +20,14 @@ type KeySource interface {
 	// Wrap seals dek, the data key of the object ref, into a stanza that is bound to aad. Wrap may
 	// change dek but must not keep it. If the source cannot be reached, the error wraps
 	// [ErrUnavailable]. If the source needs other credentials, the error wraps
-	// [ErrUnauthenticated].
+	// [ErrUnauthenticated]. Other errors of a source are [ErrDenied], [ErrChanged] and
+	// [ErrNotEnrolled].
 	Wrap(ctx context.Context, ref Ref, dek []byte, aad AAD) (Stanza, error)
 	// Unwrap opens s and returns the data key, which the caller clears. If another source made s,
 	// the error wraps [ErrUnknownKey]. If this source made s, but s does not verify, the error
 	// wraps [ErrDecrypt]. If the source cannot be reached or needs other credentials, the errors
-	// are those of Wrap. Open tries the other sources after [ErrUnknownKey], [ErrUnavailable] and
-	// [ErrUnauthenticated]. After any other error it fails.
+	// are those of Wrap. Open tries the other sources after [ErrUnknownKey] and the errors of Wrap.
+	// After any other error it fails.
 	Unwrap(ctx context.Context, ref Ref, s Stanza, aad AAD) (dek []byte, err error)
 }
 
@@ -61,14 +62,14 @@ type remoteSource interface {
 // has made does not verify, no other stanza is tried.
 func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []KeySource) (dataKey, error) {
 	local, remote := splitSources(sources)
-	var unreachable failures
+	var away failures
 	for _, s := range h.Stanzas {
 		for _, source := range local {
 			dek, err := source.Unwrap(ctx, ref, s, aad)
 			if err == nil {
 				return h.verify(dek, aad.Ctx)
 			}
-			if !unreachable.skip(source, err) {
+			if !away.skip(source, err) {
 				return nil, err
 			}
 		}
@@ -89,18 +90,18 @@ func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []KeySour
 					return h.verify(dek, aad.Ctx)
 				}
 			}
-			if !unreachable.skip(source, err) {
+			if !away.skip(source, err) {
 				return nil, err
 			}
 		}
 	}
-	if len(unreachable) > 0 {
-		return nil, errors.Join(unreachable...)
+	if len(away) > 0 {
+		return nil, errors.Join(away...)
 	}
 	return nil, fmt.Errorf("%w: it was sealed for %s", ErrUnknownKey, h.keyNames())
 }
 
-// failures are the errors of sources that could not be reached.
+// failures are the errors of sources that could not be used.
 type failures []error
 
 // skip reports whether other sources may still be tried after err.
@@ -108,9 +109,19 @@ func (f *failures) skip(source KeySource, err error) bool {
 	switch {
 	case errors.Is(err, ErrUnknownKey):
 		return true
-	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrUnauthenticated):
+	case isAway(err):
 		*f = append(*f, fmt.Errorf("%s: %w", source.Name(), err))
 		return true
+	}
+	return false
+}
+
+// isAway reports whether err is the error of a source that cannot be used now, by this caller.
+func isAway(err error) bool {
+	for _, sentinel := range []error{ErrUnavailable, ErrUnauthenticated, ErrDenied, ErrChanged, ErrNotEnrolled} {
+		if errors.Is(err, sentinel) {
+			return true
+		}
 	}
 	return false
 }

@@ -395,6 +395,8 @@ func explainOurs(err error) (_ error, done bool) {
 		return fact(ErrUnavailable, err), true
 	case errors.Is(err, envelope.ErrUnauthenticated):
 		return fact(ErrUnauthenticated, err), true
+	case errors.Is(err, envelope.ErrDenied):
+		return fact(ErrPermission, err), true
 	}
 	for _, s := range append(envelopeErrors, errTwice) {
 		if errors.Is(err, s) {

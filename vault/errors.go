@@ -145,5 +145,5 @@ func (e *SourceError) As(target any) bool {
 // envelopeErrors concern the object or the keys, and not the store.
 var envelopeErrors = []error{
 	envelope.ErrFormat, envelope.ErrUnknownKey, envelope.ErrDecrypt, envelope.ErrInvalid,
-	envelope.ErrUnavailable, envelope.ErrUnauthenticated,
+	envelope.ErrUnavailable, envelope.ErrUnauthenticated, envelope.ErrDenied, envelope.ErrChanged, envelope.ErrNotEnrolled,
 }

@@ -77,14 +77,14 @@ func isSourceError(err error) bool {
 	return errors.As(err, &source)
 }
 
-// begin seals the header. If the key sources of the vault cannot be reached, it uses the key of the
+// begin seals the header. If the key sources of the vault cannot be used now, it uses the key of the
 // spool.
 func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
 	if len(s.keys) == 0 {
 		return notOfStore(fmt.Errorf("%w: the vault has no key source to seal the value with", envelope.ErrUnknownKey))
 	}
 	err := s.begin(ctx)
-	if errors.Is(err, envelope.ErrUnavailable) || errors.Is(err, envelope.ErrUnauthenticated) {
+	if isAny(err, awayErrors) {
 		local, lerr := v.spool.KeySource(true)
 		if lerr != nil {
 			return notOfStore(fmt.Errorf("%w, and the key of the spool cannot be used: %w", err, lerr))
@@ -98,6 +98,11 @@ func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
 	e.Revision, e.Created = s.header.Revision, v.revisions.now()
 	return nil
 }
+
+// awayErrors are the errors of a key source that cannot be used now: it cannot be reached, does not
+// accept the caller, or has changed. A source that is not enrolled is not among them, because the
+// operator must first enrol it.
+var awayErrors = []error{envelope.ErrUnavailable, envelope.ErrUnauthenticated, envelope.ErrDenied, envelope.ErrChanged}
 
 // putSpooled stores the value of s with the help of the spool. It returns the version that was
 // stored.
@@ -144,7 +149,7 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 }
 
 func isKeyError(err error) bool {
-	return errors.Is(err, envelope.ErrInvalid) || errors.Is(err, envelope.ErrUnknownKey)
+	return isAny(err, []error{envelope.ErrInvalid, envelope.ErrUnknownKey, envelope.ErrNotEnrolled})
 }
 
 // sendFirst makes the first attempts at a write of s.
@@ -209,7 +214,7 @@ func isFinal(err error) bool {
 	case errors.As(err, &cause) && cause.Reason == NoBucket:
 		return true
 	}
-	return isAny(err, []error{ErrRollback, ErrPermission, ErrNoSpace, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrRefused})
+	return isAny(err, []error{ErrRollback, ErrPermission, ErrNoSpace, ErrUnsupported, ErrExist, ErrConflict, ErrInvalidName, ErrConfig, ErrRefused, envelope.ErrChanged, envelope.ErrNotEnrolled})
 }
 
 // dropEqual removes the other refused entries of the same name and value.
@@ -491,7 +496,7 @@ func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bo
 	switch {
 	case err == nil:
 		return object.Header().Revision, nil
-	case errors.Is(err, envelope.ErrUnavailable), errors.Is(err, envelope.ErrUnauthenticated):
+	case isAny(err, awayErrors):
 		return 0, notOfStore(err)
 	case overwrite:
 		return 0, nil

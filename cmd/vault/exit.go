@@ -44,7 +44,7 @@ var exitCodes = []struct {
 	meaning string
 }{
 	{exitOK, "", "success; after put, the value is durable"},
-	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, not_captured, key_file", "any failure without its own exit code"},
+	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, not_captured, key_file, key_changed", "any failure without its own exit code"},
 	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, invalid name"},
 	{exitPartial, "partial", "the command failed for some of several items; with --json, each failed item has its own code"},
 	{exitNotFound, "not_found", "the name or the version does not exist"},
@@ -53,7 +53,7 @@ var exitCodes = []struct {
 	{exitDenied, "denied", "the credentials are valid, but access is denied"},
 	{exitUnauthenticated, "unauthenticated", "there are no credentials, or they are invalid or have expired"},
 	{exitIntegrity, "integrity, rollback", "the stored bytes were changed or truncated, or the store returned an older object than before"},
-	{exitNotInitialised, "not_initialised", "there is no root key: run vault init"},
+	{exitNotInitialised, "not_initialised", "there is no root key, or the key source is not enrolled: run vault init"},
 	{exitUnreachable, "unreachable, unsure", "the store cannot be reached, or the outcome of a write is unknown"},
 	{exitSpooled, "spooled", "the value is saved on this machine, and not yet in the store: see vault help spool"},
 	{exitNotExecutable, "not_executable", "exec: the command cannot be executed"},
@@ -106,6 +106,9 @@ var outcomes = []struct {
 	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "use the same --keys, --tenant, --collection and --vault-id as the writer: at least one differs"},
 	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"},
 	{errKeyFile, exitFailure, "key_file", ""},
+	{envelope.ErrNotEnrolled, exitNotInitialised, "not_initialised", "run {prog} init --keys URL to enrol the key source on this machine, or {prog} init --import FILE to copy the enrolment of another machine"},
+	{envelope.ErrChanged, exitFailure, "key_changed", "find out why the key has changed; {prog} keys list shows what was enrolled"},
+	{envelope.ErrDenied, exitDenied, "denied", "allow the use of the key: {prog} policy aws --kms-key or {prog} policy tencent --kms-key prints the statement"},
 	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether it took effect"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
 	{vault.ErrPermission, exitDenied, "denied", "check scope and read_only in the profile, and the permissions of the store or its files"},

@@ -32,18 +32,6 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// Errors of key sources, apart from those of package envelope. Test for them with [errors.Is].
-var (
-	// ErrNotEnrolled means that the source is not enrolled on this machine. It can open objects, but
-	// it seals none.
-	ErrNotEnrolled = errors.New("the key source is not enrolled on this machine")
-	// ErrChanged means that the source has changed since it was enrolled: it has another key,
-	// address or passphrase. Nothing was sealed.
-	ErrChanged = errors.New("the key source has changed since it was enrolled")
-	// ErrDenied means that a key service does not permit the caller to use the key.
-	ErrDenied = errors.New("denied by the key source")
-)
-
 // A Root is the secret from which a source derives its keys. Package fmt prints it as [redacted].
 // The zero Root contains no secret.
 type Root struct {

@@ -78,18 +78,18 @@ func New(c Config) (*Source, error) {
 	return &Source{kek.Defer("keyring "+c.Name, load), c.Enrolment}, nil
 }
 
-// Wrap implements [envelope.KeySource]. Without an enrolment the error wraps [kek.ErrNotEnrolled].
-// If the keyring has another root than at the enrolment, the error wraps [kek.ErrChanged].
+// Wrap implements [envelope.KeySource]. Without an enrolment the error wraps [envelope.ErrNotEnrolled].
+// If the keyring has another root than at the enrolment, the error wraps [envelope.ErrChanged].
 func (s *Source) Wrap(ctx context.Context, ref envelope.Ref, dek []byte, aad envelope.AAD) (envelope.Stanza, error) {
 	if s.enrolment == nil {
-		return envelope.Stanza{}, kek.ErrNotEnrolled
+		return envelope.Stanza{}, envelope.ErrNotEnrolled
 	}
 	l, err := s.Local(ctx)
 	if err != nil {
 		return envelope.Stanza{}, err
 	}
 	if got := l.Fingerprint(); got != s.enrolment.Fingerprint {
-		return envelope.Stanza{}, fmt.Errorf("%w: the root in the keyring has the fingerprint %s, not %s", kek.ErrChanged, got, s.enrolment.Fingerprint)
+		return envelope.Stanza{}, fmt.Errorf("%w: the root in the keyring has the fingerprint %s, not %s", envelope.ErrChanged, got, s.enrolment.Fingerprint)
 	}
 	return l.Wrap(ctx, ref, dek, aad)
 }
@@ -119,11 +119,11 @@ func Enrol(ctx context.Context, c Config) (Enrolment, error) {
 }
 
 // Import stores a root in the keyring, for example that of another machine. If the keyring has
-// another root called c.Name already, Import changes nothing, and the error wraps [kek.ErrChanged].
+// another root called c.Name already, Import changes nothing, and the error wraps [envelope.ErrChanged].
 func Import(ctx context.Context, c Config, root kek.Root) (Enrolment, error) {
 	e, err := enrol(ctx, c, root)
 	if want := kek.NewLocal(root).Fingerprint(); err == nil && e.Fingerprint != want {
-		return Enrolment{}, fmt.Errorf("%w: the keyring has another root %s, with the fingerprint %s", kek.ErrChanged, c.Name, e.Fingerprint)
+		return Enrolment{}, fmt.Errorf("%w: the keyring has another root %s, with the fingerprint %s", envelope.ErrChanged, c.Name, e.Fingerprint)
 	}
 	return e, err
 }

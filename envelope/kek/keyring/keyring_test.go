@@ -81,7 +81,7 @@ func TestKeyring(t *testing.T) {
 	if value := open(t, sealed, unenrolled); value != "sk" {
 		t.Errorf("opened %q without an enrolment", value)
 	}
-	if _, err := envelope.Seal(t.Context(), io.Discard, ref, []envelope.KeySource{unenrolled}, nil); !errors.Is(err, kek.ErrNotEnrolled) {
+	if _, err := envelope.Seal(t.Context(), io.Discard, ref, []envelope.KeySource{unenrolled}, nil); !errors.Is(err, envelope.ErrNotEnrolled) {
 		t.Errorf("sealed without an enrolment: %v", err)
 	}
 	// The backup of the root opens the object on a machine without the keyring.
@@ -105,7 +105,7 @@ func TestImport(t *testing.T) {
 	if _, err := keyring.Import(t.Context(), c, root); err != nil {
 		t.Errorf("again: %v", err)
 	}
-	if _, err := keyring.Import(t.Context(), c, kek.RandomRoot()); !errors.Is(err, kek.ErrChanged) {
+	if _, err := keyring.Import(t.Context(), c, kek.RandomRoot()); !errors.Is(err, envelope.ErrChanged) {
 		t.Errorf("another root: %v", err)
 	}
 	if kept, err := keyring.Root(t.Context(), c.Name); err != nil || !bytes.Equal(kept.Reveal(), root.Reveal()) {
@@ -123,7 +123,7 @@ func TestChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := envelope.Seal(t.Context(), io.Discard, ref, []envelope.KeySource{source}, nil); !errors.Is(err, kek.ErrChanged) {
+	if _, err := envelope.Seal(t.Context(), io.Discard, ref, []envelope.KeySource{source}, nil); !errors.Is(err, envelope.ErrChanged) {
 		t.Error(err)
 	}
 }
