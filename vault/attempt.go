@@ -46,11 +46,11 @@ type attempt struct {
 	err     error
 }
 
-// attempt makes the n-th attempt.
-func (v *Vault) attempt(ctx context.Context, key string, how condition, n int, fill func(io.Writer) error) attempt {
-	full := false // all bytes were passed to the store
-	version, err := v.backend.write(ctx, key, how, n, func(w io.Writer) error {
-		err := fill(w)
+// attempt makes the n-th attempt at writing s.
+func (v *Vault) attempt(ctx context.Context, key string, how condition, n int, s *sealing) attempt {
+	full := s.splice != nil // all bytes were passed to the store
+	version, err := v.backend.write(ctx, key, how, n, s.splice, func(w io.Writer) error {
+		err := s.fill(ctx, w)
 		full = err == nil
 		return err
 	})

@@ -104,8 +104,9 @@ func (r *response) Close() {
 	r.done = nil
 }
 
-// write sends one request that stores the bytes that fill writes.
-func (b *backend) write(ctx context.Context, key string, how condition, attempt int, fill func(io.Writer) error) (version string, err error) {
+// write sends one request that stores the bytes that fill writes. If splice is not nil, it replaces
+// the start of the current object instead.
+func (b *backend) write(ctx context.Context, key string, how condition, attempt int, splice *Splice, fill func(io.Writer) error) (version string, err error) {
 	var n int64
 	done := b.begin(ctx, request{op: how.kind.String(), key: key, attempt: attempt})
 	defer func() { err = done(n, 1, err) }()
@@ -118,6 +119,9 @@ func (b *backend) write(ctx context.Context, key string, how condition, attempt 
 		return "", err
 	}
 	switch {
+	case splice != nil:
+		n = int64(len(splice.Start))
+		return b.store.Splice.Splice(ctx, key, *splice)
 	case how.kind == swap:
 		_, err = b.store.Swap.Swap(ctx, key, how.tag, counted)
 		return "", err

@@ -350,7 +350,7 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err erro
 	}
 	defer value.Close()
 	m, header := value.Metadata(), value.Header()
-	s := &sealing{ref: own, keys: v.keys, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open}
+	s := &sealing{ref: own, keys: v.keys, oneKey: v.oneKey, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open}
 	s.read, _ = header.PlaintextSize(e.Size)
 	if err := v.connect(ctx); err != nil {
 		return Info{}, v.finish(ctx, entry, err)

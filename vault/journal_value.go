@@ -25,10 +25,11 @@ func (s *sealing) begin(ctx context.Context) error {
 	}
 	var start bytes.Buffer
 	s.out = redirect{w: &start}
-	if s.sealer, err = envelope.Seal(ctx, &s.out, s.ref, s.keys, &envelope.SealOptions{Revision: revision, Metadata: s.metadata}); err != nil {
+	if s.sealer, err = envelope.Seal(ctx, &s.out, s.ref, s.keys, s.options(revision)); err != nil {
 		return err
 	}
-	s.header, s.start, s.read = s.sealer.Header(), start.Bytes(), 0
+	s.sealedFor(s.sealer)
+	s.start, s.read = start.Bytes(), 0
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -51,15 +50,14 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 	var lost error         // error of the last attempt with an unknown outcome
 	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
 	for n := 1; ; n++ {
-		fill := func(w io.Writer) error { return s.fill(ctx, w) }
-		a := v.attempt(ctx, key, next, n, fill)
+		a := v.attempt(ctx, key, next, n, s)
 		a.err = withUnfinished(a.err, unfinished)
 		unfinished = unfinishedBy(a.err)
 		if next.kind != how.kind && a.outcome == refused && !errors.Is(a.err, ErrExist) && !errors.Is(a.err, ErrConflict) {
 			// The store or the caller's permissions do not allow the condition, and a plain put
 			// needs none.
 			next, conditional = how, false
-			a = v.attempt(ctx, key, next, n, fill)
+			a = v.attempt(ctx, key, next, n, s)
 			a.err = withUnfinished(a.err, unfinished)
 			unfinished = unfinishedBy(a.err)
 		}

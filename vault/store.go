@@ -40,6 +40,9 @@ type Store struct {
 	// Swap replaces an object only if it still has a given tag. If it is nil, [Vault.Put] with
 	// IfTag or IfRevision fails with [ErrUnsupported] and stores nothing.
 	Swap Swapper
+	// Splice replaces the start of a large object, and copies the rest inside the store. If it is
+	// nil, [Vault.Rewrap] copies a large object through this process.
+	Splice Splicer
 	// RemoveIf deletes an object only if it still has a given tag. If it is nil, [Vault.Delete]
 	// with IfTag fails with [ErrUnsupported] and deletes nothing.
 	RemoveIf ConditionalRemover
@@ -99,6 +102,27 @@ type Swapper interface {
 	// tag or is absent, the error wraps [ErrConflict]. If fill fails or ctx ends, nothing is
 	// stored.
 	Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error)
+}
+
+// A Splicer replaces the start of a large object, and copies the rest inside the store.
+type Splicer interface {
+	// Splice replaces the object at key by s.Start, followed by the bytes of the old object from
+	// offset s.From. It returns the id of the new version, or "" if the store has no versions. If
+	// the object does not have the tag s.Tag any more, the error wraps [ErrConflict]. If Splice
+	// fails or ctx ends, the old object stays.
+	Splice(ctx context.Context, key string, s Splice) (version string, err error)
+}
+
+// A Splice is one request to a [Splicer].
+type Splice struct {
+	// Tag is the tag of the object, and never empty. Every byte that is copied is of an object with
+	// this tag.
+	Tag string
+	// Conditional means that the write itself is a compare-and-swap with Tag. It is false if the
+	// store has none, and the caller knows that there is no other writer.
+	Conditional bool
+	Start       []byte // at least 5 MiB
+	From, Size  int64  // From is less than Size, the length of the old object
 }
 
 // A ConditionalRemover deletes an object only if it has not changed since it was read.

@@ -18,6 +18,7 @@ import (
 type sealing struct {
 	ref       envelope.Ref
 	keys      []envelope.KeySource
+	oneKey    bool // one of keys suffices
 	metadata  envelope.Metadata
 	value     io.Reader // the rest of the value; nil after it was sealed
 	source    *source   // the reader of the value; nil if it cannot be read again
@@ -26,6 +27,7 @@ type sealing struct {
 	revision  int64 // of a value that is sealed again; 0: begin takes a new one
 
 	header  *envelope.Header // header of the last envelope that was written
+	missing []string         // names of the key sources without a stanza in it
 	read    int64            // plaintext bytes
 	written int64            // sealed bytes
 
@@ -40,6 +42,8 @@ type sealing struct {
 	rest   []byte                        // what follows prefix, and could not be written to the entry
 	replay func() (io.ReadCloser, error) // the whole envelope; nil: it is not on this machine
 	local  error                         // why the envelope is for the key of the spool; nil: it is not
+
+	splice *Splice // replaces the start of the current object; nil: the whole envelope is sent
 }
 
 // replayable is the maximum length of a value that is held in memory.
@@ -49,7 +53,7 @@ const replayable = 1 << 20
 // value can be sealed and sent again.
 func (s *sealing) readStart() (again bool, err error) {
 	switch {
-	case s.replay != nil:
+	case s.replay != nil, s.splice != nil:
 		return true, nil
 	case s.prefix != nil:
 		return false, nil
@@ -134,6 +138,18 @@ func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+func (s *sealing) options(revision int64) *envelope.SealOptions {
+	return &envelope.SealOptions{Revision: revision, Metadata: s.metadata, OneSuffices: s.oneKey}
+}
+
+// sealedFor remembers the header of an envelope, and the key sources that cannot open it.
+func (s *sealing) sealedFor(w *envelope.Writer) {
+	s.header, s.missing = w.Header(), nil
+	for _, k := range w.Missing() {
+		s.missing = append(s.missing, k.Name())
+	}
+}
+
 // seal takes a revision and seals the value.
 func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 	revision, err := s.revisions.next(s.name)
@@ -141,11 +157,11 @@ func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 		return err
 	}
 	count := &counter{w: w}
-	sealer, err := envelope.Seal(ctx, count, s.ref, s.keys, &envelope.SealOptions{Revision: revision, Metadata: s.metadata})
+	sealer, err := envelope.Seal(ctx, count, s.ref, s.keys, s.options(revision))
 	if err != nil {
 		return err
 	}
-	s.header = sealer.Header()
+	s.sealedFor(sealer)
 	if s.read, err = io.Copy(sealer, s.value); err != nil {
 		sealer.Abort()
 		return err

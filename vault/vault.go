@@ -47,6 +47,7 @@ type Vault struct {
 	collection Collection
 	scope      Scope
 	keys       []envelope.KeySource
+	oneKey     bool // OneKeySuffices
 	revisions  revisions
 }
 
@@ -59,6 +60,10 @@ type Options struct {
 	Collection Collection
 	// Scope limits the names and operations of this Vault; the zero value limits nothing.
 	Scope Scope
+	// OneKeySuffices makes Put succeed if at least one of several key sources can be used. The
+	// others are in [Info].MissingKeys, and [Vault.Rewrap] adds them later. The zero value makes Put
+	// fail if any key source cannot be used.
+	OneKeySuffices bool
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
 	// Spool saves values on this machine until the store has them; nil saves nothing. See
@@ -106,7 +111,7 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	if slices.Contains(keys, nil) {
 		return nil, fmt.Errorf("%w: a key source is nil", ErrConfig)
 	}
-	v := &Vault{store: store, deferral: store.deferral, spool: o.Spool, seen: o.Seen, keys: slices.Clone(keys), revisions: revisions{now: o.Now}}
+	v := &Vault{store: store, deferral: store.deferral, spool: o.Spool, seen: o.Seen, keys: slices.Clone(keys), oneKey: o.OneKeySuffices, revisions: revisions{now: o.Now}}
 	if v.revisions.now == nil {
 		v.revisions.now = time.Now
 	}
@@ -157,6 +162,7 @@ type Info struct {
 	Expires     time.Time         // sealed with the value; informational, not an access control
 	Expired     bool              // Expires has passed
 	Labels      map[string]string // sealed with the value
+	MissingKeys []string          // of Put: names of the key sources that cannot open the object yet, see [Options].OneKeySuffices
 	Pending     bool              // the value is saved on this machine, and is not known to be in the store: see [Spool]
 }
 
@@ -248,7 +254,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		m.Labels = nil
 	}
 	v.raiseSeen(ctx, name)
-	sealed := sealing{ref: v.ref(name), keys: v.keys, metadata: m, value: value, revisions: &v.revisions, name: name}
+	sealed := sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, metadata: m, value: value, revisions: &v.revisions, name: name}
 	if s, ok := value.(*source); ok && s.again != nil {
 		sealed.source = s
 	}
@@ -265,6 +271,9 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	info := v.info(name, sealed.header, m)
 	info.Version, info.Size, info.SealedSize = version, sealed.read, sealed.written
 	info.Pending = spooled != nil && !spooled.Refused
+	if sealed.local == nil {
+		info.MissingKeys = sealed.missing
+	}
 	return info, err
 }
 

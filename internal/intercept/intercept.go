@@ -14,7 +14,7 @@ import (
 
 // A Call is one request to a store.
 type Call struct {
-	Op             string // get, put, create, swap, settle, list, delete, remove, remove-if, versions, open-version, leftovers, purge, attributes, copy
+	Op             string // get, put, create, swap, splice, settle, list, delete, remove, remove-if, versions, open-version, leftovers, purge, attributes, copy
 	Key            string // the prefix for list and leftovers, the first key for remove
 	Delimiter      string // for list
 	Offset, Length int64  // for get and open-version
@@ -64,6 +64,9 @@ func Store(s *vault.Store, h Hooks) *vault.Store {
 	}
 	if s.Swap != nil {
 		wrapped.Swap = swapper{s.Swap, h}
+	}
+	if s.Splice != nil {
+		wrapped.Splice = splicer{s.Splice, h}
 	}
 	if s.RemoveIf != nil {
 		wrapped.RemoveIf = conditionalRemover{s.RemoveIf, h}
@@ -145,6 +148,19 @@ func (s swapper) Swap(ctx context.Context, key, tag string, fill func(io.Writer)
 		return err
 	})
 	return newTag, err
+}
+
+type splicer struct {
+	vault.Splicer
+	hooks Hooks
+}
+
+func (s splicer) Splice(ctx context.Context, key string, splice vault.Splice) (version string, err error) {
+	err = s.hooks.call(ctx, Call{Op: "splice", Key: key, Offset: splice.From}, func() error {
+		version, err = s.Splicer.Splice(ctx, key, splice)
+		return err
+	})
+	return version, err
 }
 
 type conditionalRemover struct {

@@ -1,0 +1,333 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// Rewrap replaces the header of an object: its data key is wrapped for other key sources, and its
+// payload stays. A small object is read and written again. The payload of a larger one is copied
+// inside the store, if the store has a Splicer, or else through this process.
+
+// RewrapOptions configures [Vault.Rewrap]. Nil, or the zero value, adds each key source of the Vault
+// that the object does not have yet, and removes none.
+type RewrapOptions struct {
+	// Add are the key sources that must be able to open the object afterwards; nil means those of
+	// the Vault.
+	Add []envelope.KeySource
+	// Remove are the key sources that must not have a stanza in the object afterwards. Each must be
+	// usable now, so that it recognizes its stanza.
+	Remove []envelope.KeySource
+	// NoOtherWriters permits Rewrap at a store without compare-and-swap, or that returns no tag for
+	// the object. The caller makes sure that no other process writes the object at the same time.
+	// Rewrap compares the header right before and right after the write.
+	NoOtherWriters bool
+	// DryRun makes Rewrap find out what it would do, and write nothing.
+	DryRun bool
+}
+
+// A Rewrapped is the result of [Vault.Rewrap].
+type Rewrapped struct {
+	Info
+	// Changed reports whether the object was written, or would be without DryRun.
+	Changed bool
+	// Added and Removed are the names of the key sources whose stanzas were added and removed.
+	Added, Removed []string
+}
+
+const (
+	// rewritten is the maximum length of an object that is read and written as a whole.
+	rewritten = 16 << 20
+	// spliced is the length of the payload that is sent together with a new header, because the
+	// parts of an upload to S3 and COS, except the last, have at least 5 MiB:
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+	spliced = 5 << 20
+)
+
+// Rewrap changes which key sources can open the object called name, and does not encrypt its value
+// again. Stanzas of sources that are neither added nor removed stay. If the object already has the
+// requested stanzas, Rewrap writes nothing.
+//
+// Rewrap does not revoke access. A former recipient may know the data key of the object, and can
+// open old versions of it: see [Vault.Rotate]. Rewrap writes only if a key source of the Vault or of
+// Add can open the object afterwards. Otherwise the error wraps [envelope.ErrUnknownKey].
+//
+// The write is a compare-and-swap against the object that was read. If another writer changes the
+// object at the same time, the error wraps [ErrConflict]. If the store has no compare-and-swap, the
+// error wraps [ErrUnsupported], unless NoOtherWriters is set. The other errors are those of
+// [Vault.Get] and [Vault.Put].
+func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (_ Rewrapped, err error) {
+	defer wrap(&err, "rewrap", string(name))
+	if o == nil {
+		o = &RewrapOptions{}
+	}
+	key, err := v.writable(name)
+	if err != nil {
+		return Rewrapped{}, err
+	}
+	if slices.Contains(o.Add, nil) || slices.Contains(o.Remove, nil) {
+		return Rewrapped{}, fmt.Errorf("%w: a key source is nil", ErrConfig)
+	}
+	if err := v.connect(ctx); err != nil {
+		return Rewrapped{}, err
+	}
+	for attempt := 1; ; attempt++ {
+		r, err := v.rewrap(ctx, name, key, o)
+		if attempt == maxReplaced || !errors.Is(err, errReplaced) || !pause(ctx, attempt) {
+			return r, err
+		}
+	}
+}
+
+// A rewrapping is one attempt of Rewrap, with the object that was read.
+type rewrapping struct {
+	v       *Vault
+	name    Name
+	at      place
+	old     head
+	header  *envelope.Header // of the old object
+	changed []byte           // the new header; nil: it is the same as before
+	sources []envelope.KeySource
+	result  Rewrapped
+}
+
+func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOptions) (Rewrapped, error) {
+	add := o.Add
+	if add == nil {
+		add = v.keys
+	}
+	r := &rewrapping{v: v, name: name, at: place{key: key, before: v.mark(ctx, name)}}
+	r.sources = slices.Concat(v.keys, add, o.Remove)
+	var err error
+	if r.old, err = v.head(ctx, r.at); err != nil {
+		return Rewrapped{}, v.gone(ctx, v.ref(name), r.at.before.seen, v.absent(ctx, key, err))
+	}
+	if r.header, err = envelope.ReadHeader(bytes.NewReader(r.old.data)); err != nil {
+		return Rewrapped{}, err
+	}
+	if err := r.plan(ctx, add, o.Remove); err != nil {
+		return Rewrapped{}, v.backend.explain(err)
+	}
+	if r.changed == nil || o.DryRun {
+		return r.result, nil
+	}
+	how := condition{kind: swap, tag: r.old.tag, old: r.old.data[:r.header.Len()]}
+	switch {
+	case v.store.Swap != nil && r.old.tag != "":
+	case o.NoOtherWriters:
+		how = condition{}
+	case v.store.Swap == nil:
+		return Rewrapped{}, fmt.Errorf("%w: the store has no compare-and-swap, which protects the object from other writers", ErrUnsupported)
+	default:
+		return Rewrapped{}, errNoTag
+	}
+	return r.result, r.write(ctx, how)
+}
+
+// plan authenticates the object, and finds out which stanzas must change.
+func (r *rewrapping) plan(ctx context.Context, add, remove []envelope.KeySource) error {
+	ref := r.v.ref(r.name)
+	owners, err := r.header.Recipients(ctx, ref, slices.Concat(remove, add))
+	if err != nil {
+		return err
+	}
+	var keys []envelope.KeySource // of the new header
+	for i, owner := range owners {
+		if owner >= 0 && owner < len(remove) {
+			r.result.Removed = append(r.result.Removed, remove[owner].Name())
+			continue
+		}
+		keys = append(keys, envelope.Keep(r.header.Stanzas[i]))
+	}
+	for i, source := range add {
+		if !slices.Contains(owners, len(remove)+i) {
+			r.result.Added = append(r.result.Added, source.Name())
+			keys = append(keys, source)
+		}
+	}
+	r.result.Changed = len(r.result.Added)+len(r.result.Removed) > 0
+	if len(keys) == 0 {
+		return fmt.Errorf("%w: no key source would be left that can open the object", envelope.ErrUnknownKey)
+	}
+	metadata := envelope.Metadata{}
+	if !r.result.Changed {
+		object, err := envelope.OpenHeader(ctx, bytes.NewReader(r.old.data), ref, r.sources)
+		if err != nil {
+			return err
+		}
+		metadata = object.Metadata()
+	} else {
+		if r.changed, err = envelope.Rewrap(ctx, r.header, ref, r.sources, keys); err != nil {
+			return err
+		}
+		// Prove that the new header opens, before it replaces the old one.
+		object, err := envelope.OpenHeader(ctx, r.start(), ref, r.sources)
+		if err != nil {
+			return fmt.Errorf("the new header cannot be opened, so nothing was changed: %w", err)
+		}
+		metadata = object.Metadata()
+	}
+	r.result.Info, err = r.v.found(ctx, r.name, r.at, r.old.snapshot, r.header, metadata)
+	return err
+}
+
+// start returns the new header and the header of the payload.
+func (r *rewrapping) start() io.Reader {
+	return io.MultiReader(bytes.NewReader(r.changed), bytes.NewReader(r.old.data[r.header.Len():]))
+}
+
+// write stores the new object.
+func (r *rewrapping) write(ctx context.Context, how condition) error {
+	v := r.v
+	header, err := envelope.ReadHeader(bytes.NewReader(r.changed))
+	if err != nil {
+		return err
+	}
+	payload := r.old.size - int64(r.header.Len())
+	s := &sealing{ref: v.ref(r.name), revisions: &v.revisions, name: r.name, header: header, written: int64(len(r.changed)) + payload}
+	s.read, _ = header.PlaintextSize(s.written)
+	switch {
+	case s.written <= rewritten:
+		sealed, err := r.whole(ctx)
+		if err != nil {
+			return err
+		}
+		s.replay = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(sealed)), nil }
+	case v.store.Splice != nil && r.old.tag != "" && payload > spliced:
+		start, err := r.read(ctx, spliced)
+		if err != nil {
+			return err
+		}
+		s.splice = &Splice{Tag: r.old.tag, Conditional: how.kind == swap, Start: start, From: int64(r.header.Len()) + spliced, Size: r.old.size}
+	default:
+		s.replay = func() (io.ReadCloser, error) { return r.stream(ctx) }
+	}
+	if how.kind == replace {
+		if err := r.unchanged(ctx, r.old.data[:r.header.Len()]); err != nil {
+			return err
+		}
+	}
+	version, err := v.publish(ctx, r.at.key, how, s)
+	if err == nil && how.kind == replace {
+		err = r.unchanged(ctx, r.changed)
+	}
+	if err != nil {
+		return err
+	}
+	info := v.info(r.name, header, envelope.Metadata{ContentType: r.result.ContentType, Expires: r.result.Expires, Labels: r.result.Labels})
+	info.Version, info.Size, info.SealedSize = version, s.read, s.written
+	r.result.Info = info
+	return nil
+}
+
+// read returns the new header and n bytes of the payload; a negative n means all of it.
+func (r *rewrapping) read(ctx context.Context, n int64) ([]byte, error) {
+	body, err := r.payload(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	sealed := bytes.NewBuffer(bytes.Clone(r.changed))
+	_, err = sealed.ReadFrom(body)
+	return sealed.Bytes(), err
+}
+
+// payload opens n bytes of the payload of the old object.
+func (r *rewrapping) payload(ctx context.Context, n int64) (*body, error) {
+	body, err := r.v.fetch(ctx, r.at, int64(r.header.Len()), n)
+	if err != nil {
+		return nil, err
+	}
+	if !body.snapshot.same(r.old.snapshot) {
+		body.Close()
+		return nil, errReplaced
+	}
+	return body, nil
+}
+
+// whole returns the new object. It opens the object to its end, so that bytes that were damaged on
+// the way never replace the old ones.
+func (r *rewrapping) whole(ctx context.Context) ([]byte, error) {
+	sealed, err := r.read(ctx, -1)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := envelope.Open(ctx, bytes.NewReader(sealed), r.v.ref(r.name), r.sources)
+	if err == nil {
+		_, err = io.Copy(io.Discard, opened)
+	}
+	return sealed, r.v.backend.explain(err)
+}
+
+// stream returns a reader of the new object, which reads the old payload from the store.
+func (r *rewrapping) stream(ctx context.Context) (io.ReadCloser, error) {
+	body, err := r.payload(ctx, -1)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(r.changed), body), closer(body.Close)}, nil
+}
+
+type closer func()
+
+func (c closer) Close() error { c(); return nil }
+
+// unchanged returns an error unless the current object starts with header.
+func (r *rewrapping) unchanged(ctx context.Context, header []byte) error {
+	h, err := r.v.readHead(ctx, place{key: r.at.key}, 0, int64(len(header)))
+	if err = r.v.absent(ctx, r.at.key, err); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if !bytes.Equal(h.data, header) {
+		return fmt.Errorf("%w: another writer changed the object at the same time", ErrConflict)
+	}
+	return nil
+}
+
+// RotateOptions configures [Vault.Rotate]. Nil, or the zero value, is ready to use.
+type RotateOptions struct {
+	// NoOtherWriters permits Rotate at a store without compare-and-swap: see [RewrapOptions].
+	NoOtherWriters bool
+}
+
+// Rotate encrypts the value of the object called name again, under a new data key, for the key
+// sources of the Vault and no others. The new object has a new revision. Rotate is for an object
+// whose data key or key source is known to others: [Vault.Rewrap] does not help then, because a
+// former recipient may know the data key, and with it can read the object and forge it. Old versions
+// of the object stay as they are.
+//
+// The write is a compare-and-swap, as for Rewrap.
+func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (_ Info, err error) {
+	defer wrap(&err, "rotate", string(name))
+	if o == nil {
+		o = &RotateOptions{}
+	}
+	key, err := v.writable(name)
+	if err != nil {
+		return Info{}, err
+	}
+	r, err := v.get(ctx, name, key, &GetOptions{})
+	if err != nil {
+		return Info{}, err
+	}
+	defer r.Close()
+	i := r.Info()
+	options := &PutOptions{IfTag: i.Tag, ContentType: i.ContentType, Expires: i.Expires, Labels: i.Labels, Spool: SpoolOff}
+	if v.store.Swap == nil && o.NoOtherWriters {
+		options.IfTag = ""
+	}
+	info, err := v.put(ctx, name, newSource(ctx, r), options)
+	if source := (*SourceError)(nil); errors.As(err, &source) {
+		err = v.backend.explain(source.Err) // the store failed, and not the caller's reader
+	}
+	return info, err
+}
