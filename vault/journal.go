@@ -77,14 +77,14 @@ func isSourceError(err error) bool {
 	return errors.As(err, &source)
 }
 
-// begin seals the header. If the key sources of the vault cannot be used now, it uses the key of the
-// spool.
+// begin seals the header. If a key source of the vault fails, for whatever reason, it uses the key of
+// the spool, because the value must not be lost.
 func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
 	if len(s.keys) == 0 {
 		return notOfStore(fmt.Errorf("%w: the vault has no key source to seal the value with", envelope.ErrUnknownKey))
 	}
 	err := s.begin(ctx)
-	if isAny(err, awayErrors) {
+	if err != nil && !isKeyError(err) && !errors.Is(err, ErrConflict) && !errors.Is(err, context.Canceled) {
 		local, lerr := v.spool.KeySource(true)
 		if lerr != nil {
 			return notOfStore(fmt.Errorf("%w, and the key of the spool cannot be used: %w", err, lerr))

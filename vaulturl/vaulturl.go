@@ -7,7 +7,7 @@
 //	            role= provider= session= duration= sts_endpoint= audience=
 //	file:///DIR?versions=N
 //	mem://
-//	local:///FILE                                                       a key source
+//	local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME            a key source
 //	file:PATH, env:VAR, exec:COMMAND, broker+https://HOST, github:      an identity
 //
 // A program opens a store and a key source, and passes them to [vault.New]:
@@ -34,14 +34,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
-	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
@@ -76,6 +73,9 @@ type Options struct {
 	// pod. If Getenv is nil, env: and github: are rejected, and the other variables are ignored.
 	// The SDKs of the clouds do not use Getenv; they read the environment themselves.
 	Getenv func(name string) string
+	// Records is the directory of the enrolments of key sources: see [EnrolKeySource]. If it is
+	// empty, sources that must be enrolled open objects, and seal none.
+	Records string
 	// Prompt asks the user for a secret. If it is nil, key sources that need a prompt are rejected.
 	Prompt func(ctx context.Context, text string) (string, error)
 	// Now reports the time; nil means [time.Now].
@@ -160,32 +160,6 @@ func OpenSeen(storeURL string, c seen.Config, o *Options) (*seen.Log, error) {
 	return seen.Open(c)
 }
 
-// OpenKeySource opens the key source at a URL: local:///FILE, where FILE contains a root key. If
-// the file does not exist, the error wraps [io/fs.ErrNotExist]. If the URL is invalid, the error is
-// a [*URLError]. The other errors are those of [kek.OpenFile].
-func OpenKeySource(_ context.Context, keyURL string, _ *Options) (envelope.KeySource, error) {
-	path, err := KeyFile(keyURL)
-	if err != nil {
-		return nil, err
-	}
-	return kek.OpenFile(path)
-}
-
-// KeyFile returns the path FILE of a local:///FILE URL. If keyURL has another form, the error is a
-// [*URLError].
-func KeyFile(keyURL string) (string, error) {
-	u, err := url.Parse(keyURL)
-	if err == nil && u.Scheme != "local" {
-		return "", &URLError{"unknown kind of key source; the known kinds are local: and local:///FILE", ""}
-	}
-	if err == nil && u.Opaque == "" && u.Host == "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && len(u.Path) > 1 {
-		if path, err := localPath(u.Path); err == nil {
-			return path, nil
-		}
-	}
-	return "", &URLError{"the URL of a key source must be local: or local:///FILE with an absolute path", ""}
-}
-
 // OpenIdentity opens a source of tokens: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or
 // github:AUDIENCE. If spec is invalid, the error wraps [federation.ErrInvalidSource]. For github:
 // without an audience, GitHub chooses the audience of the token. [Location.Source] requests the
@@ -210,6 +184,20 @@ func (o *Options) orZero() *Options {
 		return &Options{}
 	}
 	return o
+}
+
+func (o *Options) timeout() time.Duration {
+	if o.Timeout <= 0 {
+		return 30 * time.Second
+	}
+	return o.Timeout
+}
+
+func (o *Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
+	}
+	return o.Now()
 }
 
 // localPath returns the path of a file:// or local:// URL.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -62,6 +63,8 @@ type session struct {
 	opened *opened // nil until the command opens the vault
 	// createsStore means that the command may create the store if it does not exist.
 	createsStore bool
+
+	sources map[string]envelope.KeySource // the key sources that were opened, by URL
 
 	spoolLimit   int64 // maximum length of a value that is saved on this machine; 0: the default
 	flushesLater bool  // the command sends the entries of the spool itself
@@ -189,7 +192,7 @@ func commonFlags() []cli.Flag {
 		text("store", "`URL` of the store: s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
 		text("tenant", "`ID` of the tenant: the user or agent that owns the values [$OBJECTVAULT_TENANT]"),
 		text("collection", "`NAME` of a collection, a separate group of names within the tenant [$OBJECTVAULT_COLLECTION]"),
-		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a root key; local: means the default key file, and local:///FILE means another file. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by commas]", Category: category},
+		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source: local: (the default key file), local:///FILE, env:VAR, fd:N, exec:COMMAND or keyring:NAME. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by blanks]", Category: category},
 		text("identity", "`SOURCE` of the OIDC token for the cloud: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
 		text("vault-id", "`ID` that distinguishes vaults with the same tenant and key. A value can be opened only with the ID with which it was sealed"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),

@@ -236,7 +236,7 @@ func (s *session) reportSettings(l *lines, set config.Settings, o *opened) error
 	if len(set.Keys) > 0 {
 		var texts []string
 		for _, k := range set.Keys {
-			texts = append(texts, shownURL(k.Text))
+			texts = append(texts, shownKey(k.Text))
 		}
 		keys, where = strings.Join(texts, " "), set.Keys[0].From
 	}

@@ -3,34 +3,44 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/BurntSushi/toml"
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vaulturl"
 )
 
 func initCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "init",
-		Usage:     "create the root key",
-		UsageText: s.prog + " init [--import FILE|-] [--vault-id ID]",
+		Usage:     "create the root key, or enrol another key source",
+		UsageText: s.prog + " init [--keys URL] [--import FILE|-] [--vault-id ID]",
 		Description: "Creates the root key, which seals and opens all values, and prints its path and its\n" +
 			"fingerprint. An existing key is kept, so a second init changes nothing. Back up the key:\n" +
 			"without it your secrets are unrecoverable.\n\n" +
+			"--keys selects another key source. init enrols it: it makes sure that the source works, and\n" +
+			"writes a record without secrets beside the root key. keyring:NAME creates a root key in the\n" +
+			"keyring of the operating system. A source can open values without a record, but it seals none.\n" +
+			"local:///FILE, env:, fd: and exec: need no record.\n\n" +
 			"--import copies the root key of another machine from a file or from standard input. Spaces,\n" +
-			"line breaks, and the case of the hexadecimal digits do not matter. --vault-id creates a\n" +
-			"configuration file whose profile contains this vault id. If the file exists, init prints the\n" +
-			"line that you must add to your profile.\n\n" +
+			"line breaks, and the case of the hexadecimal digits do not matter. For another key source, it\n" +
+			"copies the record of another machine. --vault-id creates a configuration file whose profile\n" +
+			"contains this vault id. If the file exists, init prints the line that you must add to your profile.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " init\n" +
 			"   " + s.prog + " init --import /media/usb/root.key\n" +
+			"   " + s.prog + " init --keys keyring:work\n" +
 			"   ssh old-machine cat .local/share/objectvault/root.key | " + s.prog + " init --import -",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "import", Usage: "copy the key from `FILE`; - is standard input"},
+			&cli.StringFlag{Name: "import", Usage: "copy the key, or the record of a key source, from `FILE`; - is standard input"},
 		},
 		Action: s.action(s.init),
 	}
@@ -47,24 +57,11 @@ func (s *session) init(ctx context.Context) error {
 	if _, err := vault.ParseVaultID(set.VaultID.Text); err != nil {
 		return from(set.VaultID, err)
 	}
-	files, _, err := s.keyFiles(set)
-	if err != nil {
-		return err
+	urls, _ := keyURLs(set)
+	if len(urls) != 1 {
+		return usagef("init creates or enrols one key, but %d keys are configured: select one with --keys", len(urls))
 	}
-	if len(files) != 1 {
-		return usagef("init creates one key, but %d keys are configured", len(files))
-	}
-	path := files[0]
-	var copied io.Reader
-	if s.c.IsSet("import") {
-		in, err := s.input(ctx, s.c.String("import"))
-		if err != nil {
-			return cannotOpen("--import", err)
-		}
-		defer in.Close()
-		copied = in
-	}
-	print, created, err := makeKey(path, copied)
+	k, err := s.initKey(ctx, set, urls[0])
 	if err != nil {
 		return err
 	}
@@ -72,25 +69,148 @@ func (s *session) init(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.json {
+		k.VaultID, k.Config = set.VaultID.Text, profile
+		return s.print(k)
+	}
+	s.printKey(k)
+	return nil
+}
+
+// initialised is a key that init has created or enrolled.
+type initialised struct {
+	Path        string `json:"path,omitempty"` // of the root key, or of the record
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Created     bool   `json:"created"`
+	VaultID     string `json:"vault_id,omitempty"`
+	Config      string `json:"config,omitempty"` // the configuration file, if init created it
+	Source      string `json:"source,omitempty"` // the URL of a source with a record
+	*vaulturl.Enrolment
+
+	none string // what the user should know about a source that needs no record
+}
+
+// initKey creates the root key file, or enrols another source.
+func (s *session) initKey(ctx context.Context, set config.Settings, v config.Value) (initialised, error) {
+	var copied io.Reader
+	if s.c.IsSet("import") {
+		in, err := s.input(ctx, s.c.String("import"))
+		if err != nil {
+			return initialised{}, cannotOpen("--import", err)
+		}
+		defer in.Close()
+		copied = in
+	}
+	path, err := vaulturl.KeyFile(v.Text)
+	if v.Text == defaultKey {
+		if path, err = s.places().RootKey(); err != nil {
+			return initialised{}, noHome(err)
+		}
+	}
+	if err != nil {
+		return s.enrol(ctx, set, v, copied)
+	}
+	print, created, err := makeKey(path, copied)
 	if created {
 		s.noteIfUnsynced(filepath.Dir(path))
 	}
-	if s.json {
-		return s.print(struct {
-			Path        string `json:"path"`
-			Fingerprint string `json:"fingerprint"`
-			Created     bool   `json:"created"`
-			VaultID     string `json:"vault_id,omitempty"`
-			Config      string `json:"config,omitempty"` // the configuration file, if init created it
-		}{path, print, created, set.VaultID.Text, profile})
+	return initialised{Path: path, Fingerprint: print, Created: created}, err
+}
+
+// enrol enrols a source that is not a file.
+func (s *session) enrol(ctx context.Context, set config.Settings, v config.Value, copied io.Reader) (initialised, error) {
+	o, err := s.keyOptions(set)
+	if err != nil {
+		return initialised{}, err
 	}
-	fmt.Fprintf(s.out, "root key:    %s\nfingerprint: %s\n", visible(path), print)
-	if !created {
+	if o.Records == "" {
+		return initialised{}, noHome(config.ErrNoHome)
+	}
+	how := new(vaulturl.EnrolOptions)
+	if copied != nil {
+		if how, err = importRecord(copied); err != nil {
+			return initialised{}, hint(tagged{err, errKeyFile}, "copy the record again: {prog} keys list shows its path on the other machine")
+		}
+	}
+	e, err := vaulturl.EnrolKeySource(ctx, v.Text, o, how)
+	switch {
+	case errors.Is(err, vaulturl.ErrNoEnrolment) && copied != nil:
+		return initialised{}, usagef("--import: a key source like %s needs no record, and init cannot change its key", shownKey(v.Text))
+	case errors.Is(err, vaulturl.ErrNoEnrolment):
+		return s.initWithout(ctx, set, v)
+	case errors.Is(err, fs.ErrExist):
+		return initialised{}, hint(tagged{err, vault.ErrExist}, "keep the existing key, because your objects may need it")
+	case err != nil:
+		return initialised{}, keyError(v, "", err)
+	}
+	if e.Created {
+		s.noteIfUnsynced(filepath.Dir(e.Path))
+	}
+	return initialised{Path: e.Path, Fingerprint: e.Fingerprint, Created: e.Created, Source: shownKey(v.Text), Enrolment: &e.Enrolment}, nil
+}
+
+// initWithout tries a source that needs no record.
+func (s *session) initWithout(ctx context.Context, set config.Settings, v config.Value) (initialised, error) {
+	source, err := s.keySource(ctx, set, v)
+	if err == nil {
+		err = vaulturl.TryKeySource(ctx, source)
+	}
+	if err != nil {
+		return initialised{}, err
+	}
+	k := initialised{Source: shownKey(v.Text), none: "the key source works, and needs no record"}
+	if l, ok := source.(interface {
+		Local(context.Context) (*kek.Local, error)
+	}); ok {
+		if l, err := l.Local(ctx); err == nil {
+			k.Fingerprint = l.Fingerprint()
+		}
+	}
+	if l, ok := source.(*kek.Local); ok {
+		k.Fingerprint = l.Fingerprint()
+	}
+	return k, nil
+}
+
+// importRecord reads a root key or a record.
+func importRecord(r io.Reader) (*vaulturl.EnrolOptions, error) {
+	const longest = 64 << 10
+	text, err := io.ReadAll(io.LimitReader(r, longest))
+	defer clear(text)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		e, err := vaulturl.ParseEnrolment(text)
+		return &vaulturl.EnrolOptions{Import: &e}, err
+	}
+	root, err := kek.ParseRoot(text)
+	return &vaulturl.EnrolOptions{Root: root}, err
+}
+
+func (s *session) printKey(k initialised) {
+	switch {
+	case k.Source == "":
+		fmt.Fprintf(s.out, "root key:    %s\nfingerprint: %s\n", visible(k.Path), k.Fingerprint)
+	default:
+		fmt.Fprintf(s.out, "key source:  %s\n", visible(k.Source))
+		if k.Path != "" {
+			fmt.Fprintf(s.out, "record:      %s\n", visible(k.Path))
+		}
+		if k.Fingerprint != "" {
+			fmt.Fprintf(s.out, "fingerprint: %s\n", k.Fingerprint)
+		}
+	}
+	switch {
+	case k.none != "":
+		s.note("%s", k.none)
+	case !k.Created:
 		s.note("the key already exists; nothing was changed")
-		return nil
+	case k.Source == "":
+		s.note("back up this file: without it your secrets are unrecoverable")
+	case k.Keyring != nil:
+		s.note("back up the root key, which only this keyring has: without it your secrets are unrecoverable")
 	}
-	s.note("back up this file: without it your secrets are unrecoverable")
-	return nil
 }
 
 // initProfile creates a profile with the vault id of the flag. A vault id belongs in a profile: if

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vault/spool"
@@ -38,7 +35,8 @@ type opened struct {
 	store    *vault.Store
 	settings config.Settings
 	keyed    bool     // the vault has keys
-	prints   []string // the fingerprints of the keys
+	prints   []string // the fingerprints of the root keys
+	others   []string // the names of the other key sources
 
 	spool    *spool.Spool // nil: there is none for this store
 	sealing  *vault.Vault // the vault with keys, for the entries of the spool; nil: there are no keys
@@ -59,7 +57,7 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if _, err := vault.ParseTenant(set.Tenant.Text); err != nil {
 		return nil, from(set.Tenant, err)
 	}
-	o := &vault.Options{VaultID: set.VaultID.Text, Now: s.now, Log: s.log()}
+	o := &vault.Options{VaultID: set.VaultID.Text, Now: s.now, Log: s.log(), OneKeySuffices: set.KeysRequired.Text == config.KeysOne}
 	if o.Collection, err = vault.ParseCollection(set.Collection.Text); err != nil {
 		return nil, from(set.Collection, err)
 	}
@@ -268,90 +266,6 @@ func scope(set config.Settings) (vault.Scope, error) {
 	return s, nil
 }
 
-// keyFile returns the path of the key file that a key URL describes.
-func (s *session) keyFile(v config.Value) (string, error) {
-	if v.Text == "local:" {
-		path, err := s.places().RootKey()
-		return path, noHome(err)
-	}
-	path, err := vaulturl.KeyFile(v.Text)
-	if err != nil {
-		return "", atURL(v, err)
-	}
-	return path, nil
-}
-
-// keyFiles returns the paths of all key files. byDefault reports that the user named none.
-func (s *session) keyFiles(set config.Settings) (files []string, byDefault bool, err error) {
-	urls := set.Keys
-	if len(urls) == 0 {
-		urls, byDefault = []config.Value{{Text: "local:"}}, true
-	}
-	for _, v := range urls {
-		path, err := s.keyFile(v)
-		if err != nil {
-			return nil, false, err
-		}
-		if !slices.Contains(files, path) {
-			files = append(files, path)
-		}
-	}
-	return files, byDefault, nil
-}
-
-func (s *session) keys(_ context.Context, set config.Settings, need keyNeed, o *opened) (sources []envelope.KeySource, err error) {
-	if need == noKeys {
-		return nil, nil
-	}
-	files, byDefault, err := s.keyFiles(set)
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range files {
-		l, err := kek.OpenFile(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && byDefault && need == anyKeys:
-			return nil, nil
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("%w at %s", errNotInitialised, path)
-		case err != nil:
-			return nil, keyFileError(path, err)
-		}
-		if print := l.Fingerprint(); !slices.Contains(o.prints, print) {
-			o.prints = append(o.prints, print)
-			sources = append(sources, l)
-		}
-	}
-	o.keyed = true
-	return sources, nil
-}
-
-// makeKey creates a root key, or imports the key that from contains.
-func makeKey(path string, from io.Reader) (print string, created bool, err error) {
-	var key *kek.Local
-	if from == nil {
-		key, created, err = kek.CreateFile(path)
-	} else {
-		key, created, err = kek.ImportFile(path, from)
-	}
-	switch {
-	case from != nil && errors.Is(err, fs.ErrExist):
-		return "", false, hint(tagged{err, vault.ErrExist}, "keep the existing key, because your objects may need it; use --keys local:///FILE to import into another file")
-	case errors.Is(err, kek.ErrNotRoot):
-		return "", false, hint(tagged{err, errKeyFile}, "copy root.key from the other machine again: the file must contain 64 digits 0-9 a-f")
-	case err != nil:
-		return "", false, keyFileError(path, err)
-	}
-	return key.Fingerprint(), created, nil
-}
-
-func keyFileError(path string, err error) error {
-	if errors.Is(err, kek.ErrKeyFile) {
-		err = tagged{err, errKeyFile}
-	}
-	return hint(err, "check the key file: it must belong to you, have mode 0600 (chmod 600 %s), and contain 64 characters 0-9 a-f and a newline", shellWord(path))
-}
-
 // explainKey adds a hint to the error for an object that no key opens: the settings that were used.
 func (o *opened) explainKey(err error) error {
 	if !errors.Is(err, envelope.ErrUnknownKey) {
@@ -362,5 +276,5 @@ func (o *opened) explainKey(err error) error {
 		id = ", vault id " + id
 	}
 	return hint(err, "use the --keys, --tenant, --collection and --vault-id of the writer (tried: key %s, tenant %s, collection %s%s); an object that was renamed cannot be opened",
-		strings.Join(o.prints, " and "), o.Tenant(), o.Collection(), id)
+		strings.Join(slices.Concat(o.prints, o.others), " and "), o.Tenant(), o.Collection(), id)
 }

@@ -26,6 +26,10 @@ import (
 // service is the name under which the keyring shows the roots of all names.
 const service = "objectvault"
 
+// ErrNone means that the operating system has no keyring, that it is locked, or that it does not
+// respond. An error with it also wraps [envelope.ErrUnavailable].
+var ErrNone = errors.New("no keyring of the operating system can be used")
+
 // A Config describes a root in the keyring.
 type Config struct {
 	// Name identifies the root: 1 to 64 letters, digits, '.', '_' or '-'.
@@ -162,10 +166,10 @@ func call(ctx context.Context, f func() (string, error)) (string, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		return "", fmt.Errorf("%w: the keyring does not respond: %w", envelope.ErrUnavailable, ctx.Err())
+		return "", fmt.Errorf("%w: %w: %w", envelope.ErrUnavailable, ErrNone, ctx.Err())
 	case r := <-done:
 		if r.err != nil && !errors.Is(r.err, system.ErrNotFound) {
-			r.err = fmt.Errorf("%w: the keyring of the operating system: %w", envelope.ErrUnavailable, r.err)
+			r.err = fmt.Errorf("%w: %w: %w", envelope.ErrUnavailable, ErrNone, r.err)
 		}
 		return r.text, r.err
 	}

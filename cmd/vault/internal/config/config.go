@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -35,6 +36,7 @@ type Settings struct {
 	Spool      Value // a directory, [SpoolOff], or empty: the default directory
 	// SpoolRequired means that put fails unless the spool can be written.
 	SpoolRequired bool
+	KeysRequired  Value // [KeysAll], [KeysOne], or empty: all
 	Seen          Value // a directory, [SeenOff], or empty: the default directory
 }
 
@@ -42,6 +44,12 @@ type Settings struct {
 const (
 	SpoolRequire = "require" // put fails unless the spool can be written
 	SpoolOff     = "off"     // put saves nothing on this machine
+)
+
+// The values of KeysRequired: whether a put needs all of several key sources, or one.
+const (
+	KeysAll = "all"
+	KeysOne = "one"
 )
 
 // SeenOff is the value of Seen that is no directory: nothing is remembered of the store.
@@ -105,6 +113,7 @@ func (r Reader) Read() (Settings, error) {
 		{&s.Deadline, "deadline", "OBJECTVAULT_DEADLINE", p.Deadline},
 		{&s.Spool, "spool", "OBJECTVAULT_SPOOL", p.Spool},
 		{&s.Seen, "", "OBJECTVAULT_SEEN", p.Seen},
+		{&s.KeysRequired, "", "OBJECTVAULT_KEYS_REQUIRED", p.KeysRequired},
 	} {
 		if *v.setting, err = r.single(v.flag, v.env); err != nil {
 			return s, err
@@ -127,6 +136,9 @@ func (r Reader) Read() (Settings, error) {
 	}
 	if dir := s.Seen.Text; dir != "" && dir != SeenOff && !filepath.IsAbs(dir) {
 		return s, fmt.Errorf("%w: %s: %q must be \"off\" or an absolute path", ErrInvalid, s.Seen.From, dir)
+	}
+	if n := s.KeysRequired; n.Text != "" && n.Text != KeysAll && n.Text != KeysOne {
+		return s, fmt.Errorf("%w: %s: %q must be \"all\" or \"one\"", ErrInvalid, n.From, n.Text)
 	}
 	_, err = s.TotalTime()
 	return s, err
@@ -160,12 +172,17 @@ func (r Reader) single(flag, env string) (Value, error) {
 	return Value{r.Getenv(env), env}, nil
 }
 
+// keyAfterComma finds a second URL of a key source in a list that is separated by commas.
+var keyAfterComma = regexp.MustCompile(`,(local|env|fd|exec|keyring|passphrase|signer\+https?|awskms|tencentkms|gcpkms|azurekeyvault|hashivault):`)
+
 func (r Reader) keys(profile []string, name string) ([]Value, error) {
 	const env = "OBJECTVAULT_KEYS"
 	urls, from := r.Flag("keys"), "--keys"
 	if urls == nil {
 		if text := r.Getenv(env); text != "" {
-			urls, from = strings.Split(text, ","), env
+			if urls, from = strings.Fields(text), env; len(urls) == 0 || keyAfterComma.MatchString(text) {
+				return nil, fmt.Errorf("%w: %s has no entries, or entries that are separated by commas: separate them by blanks", ErrInvalid, env)
+			}
 		}
 	}
 	if urls == nil {

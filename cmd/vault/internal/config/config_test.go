@@ -79,7 +79,7 @@ func TestPrecedence(t *testing.T) {
 			Scope:   []string{"a", "b"}, ReadOnly: true, Deadline: config.Value{Text: "9m", From: "profile work"},
 		}},
 		{"environment over profile, which keeps scope", given{files: files, env: with(
-			"OBJECTVAULT_STORE", "mem://", "OBJECTVAULT_TENANT", "t", "OBJECTVAULT_COLLECTION", "c", "OBJECTVAULT_KEYS", "local:///x,local:///y",
+			"OBJECTVAULT_STORE", "mem://", "OBJECTVAULT_TENANT", "t", "OBJECTVAULT_COLLECTION", "c", "OBJECTVAULT_KEYS", "local:///x local:///y",
 			"OBJECTVAULT_IDENTITY", "env:T", "OBJECTVAULT_TIMEOUT", "2m", "OBJECTVAULT_DEADLINE", "7m")},
 			config.Settings{
 				File: place, Found: true, Profile: "work", Timeout: 2 * time.Minute,
@@ -108,7 +108,7 @@ func TestPrecedence(t *testing.T) {
 			continue
 		}
 		// Where an empty value would have come from does not matter.
-		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool, &got.Seen} {
+		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool, &got.Seen, &got.KeysRequired} {
 			if v.Text == "" {
 				v.From = ""
 			}
@@ -149,7 +149,9 @@ func TestRefused(t *testing.T) {
 		{flag("config", "/no/such"), "configuration (from --config): open /no/such: file does not exist"},
 		{flag("store", ""), "configuration: --store is empty"},
 		{flag("keys", ""), "configuration: --keys has an empty entry"},
-		{given{env: map[string]string{"OBJECTVAULT_KEYS": "local:,"}}, "configuration: OBJECTVAULT_KEYS has an empty entry"},
+		{given{env: map[string]string{"OBJECTVAULT_KEYS": " "}}, "configuration: OBJECTVAULT_KEYS has no entries, or entries that are separated by commas: separate them by blanks"},
+		{given{env: map[string]string{"OBJECTVAULT_KEYS": "local:,env:A"}}, "configuration: OBJECTVAULT_KEYS has no entries, or entries that are separated by commas: separate them by blanks"},
+		{given{env: map[string]string{"OBJECTVAULT_KEYS_REQUIRED": "two"}}, "configuration: OBJECTVAULT_KEYS_REQUIRED: \"two\" must be \"all\" or \"one\""},
 		{flag("timeout", "0s"), "configuration: --timeout: \"0s\" is not a duration such as 30s or 2m"},
 		{flag("timeout", "30"), "configuration: --timeout: \"30\" is not a duration such as 30s or 2m"},
 		{flag("deadline", "0s"), "configuration: --deadline: \"0s\" is not a duration such as 30s or 2m"},

@@ -22,6 +22,7 @@ import (
 //	tenant = "acme"
 //	collection = "credentials"
 //	keys = "local:"                 # or a list
+//	keys_required = "all"           # or "one": a put succeeds if one of the keys can be used
 //	identity = ""
 //	vault_id = "work"
 //	scope = ["openai", "github"]    # the only names that may be used
@@ -36,24 +37,25 @@ type File struct {
 
 // A Profile is one table of the file.
 type Profile struct {
-	Store      string   `toml:"store"`
-	Tenant     string   `toml:"tenant"`
-	Collection string   `toml:"collection"`
-	Keys       Strings  `toml:"keys"`
-	Identity   string   `toml:"identity"`
-	VaultID    string   `toml:"vault_id"`
-	Scope      []string `toml:"scope"` // nil: everything; empty: nothing
-	ReadOnly   bool     `toml:"read_only"`
-	Deadline   string   `toml:"deadline"`
-	Spool      string   `toml:"spool"`
-	Seen       string   `toml:"seen"`
+	Store        string   `toml:"store"`
+	Tenant       string   `toml:"tenant"`
+	Collection   string   `toml:"collection"`
+	Keys         Strings  `toml:"keys"`
+	KeysRequired string   `toml:"keys_required"`
+	Identity     string   `toml:"identity"`
+	VaultID      string   `toml:"vault_id"`
+	Scope        []string `toml:"scope"` // nil: everything; empty: nothing
+	ReadOnly     bool     `toml:"read_only"`
+	Deadline     string   `toml:"deadline"`
+	Spool        string   `toml:"spool"`
+	Seen         string   `toml:"seen"`
 }
 
 // The keys that a file may have. They are compared exactly, because the decoder would accept STORE
 // as store, and would ignore unknown keys.
 var (
 	fileKeys    = []string{"profile", "profiles"}
-	profileKeys = []string{"store", "tenant", "collection", "keys", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "keys_required", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen"}
 )
 
 // Strings is a list of strings, or one string.

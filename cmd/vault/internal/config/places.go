@@ -26,6 +26,11 @@ func (p Places) RootKey() (string, error) {
 	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "root.key")
 }
 
+// Enrolments returns the directory of the records of enrolled key sources.
+func (p Places) Enrolments() (string, error) {
+	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "keys")
+}
+
 // Store returns the directory of the default store.
 func (p Places) Store() (string, error) {
 	return p.place("XDG_DATA_HOME", ".local/share", "Library/Application Support", "LocalAppData", "store")

@@ -1,0 +1,222 @@
+package vaulturl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/envelope/kek/keyring"
+	"github.com/objectvault/objectvault/internal/command"
+)
+
+// maxKeyText is the maximum length of a root key as text, with generous space around it.
+const maxKeyText = 4 << 10
+
+// OpenKeySource opens the key source at a URL:
+//
+//	local:///FILE     a root key in a file: see [kek.OpenMounted]
+//	env:VAR           a root key in an environment variable
+//	fd:N              a root key that is read from an open file descriptor, once for each call
+//	exec:COMMAND      a root key that a program prints when the source is first used
+//	keyring:NAME      a root key in the keyring of the operating system: see package keyring
+//
+// [Options].Records must contain the directory of the enrolments. A source that must be enrolled,
+// and is not, opens objects, and its Wrap fails with [envelope.ErrNotEnrolled]. [EnrolKeySource]
+// enrols it.
+//
+// If the file or the variable does not exist, the error wraps [io/fs.ErrNotExist]. If its text is
+// not a root key, or other users can access the file, the error wraps [kek.ErrKeyFile]. If the URL
+// is invalid, the error is a [*URLError].
+func OpenKeySource(ctx context.Context, keyURL string, o *Options) (envelope.KeySource, error) {
+	k, err := parseKey(keyURL, o.orZero())
+	if err != nil {
+		return nil, err
+	}
+	return k.open(ctx)
+}
+
+// A keyURL is the parsed URL of a key source.
+type keyURL struct {
+	options *Options
+	// id identifies the source in its enrolment: the URL without parameters that only concern
+	// access.
+	id   string
+	open func(ctx context.Context) (envelope.KeySource, error)
+	// enrol creates the enrolment of the source. It is nil for a source that needs none. root is
+	// the root key to import; it is zero if there is none.
+	enrol func(ctx context.Context, root kek.Root) (Enrolment, error)
+}
+
+func parseKey(text string, o *Options) (*keyURL, error) {
+	scheme, rest, ok := strings.Cut(text, ":")
+	if !ok {
+		return nil, &URLError{"the URL of a key source has no scheme", "the known kinds are " + keyKinds}
+	}
+	k := &keyURL{options: o, id: text}
+	switch scheme {
+	case "local":
+		path, err := KeyFile(text)
+		k.open = func(context.Context) (envelope.KeySource, error) { return opened(kek.OpenMounted(path)) }
+		return k, err
+	case "env":
+		if !isVariable(rest) {
+			return nil, &URLError{"env: must be followed by the name of an environment variable", "write env:OBJECTVAULT_ROOT_KEY, for example"}
+		}
+		k.open = func(context.Context) (envelope.KeySource, error) { return openEnv(rest, o) }
+		return k, nil
+	case "fd":
+		n, err := strconv.Atoi(rest)
+		if err != nil || n < 0 || strconv.Itoa(n) != rest {
+			return nil, &URLError{"fd: must be followed by the number of an open file descriptor", "write fd:3, for example"}
+		}
+		k.open = func(ctx context.Context) (envelope.KeySource, error) { return openFD(ctx, n) }
+		return k, nil
+	case "exec":
+		argv, err := command.Parse(rest)
+		if err != nil {
+			return nil, &URLError{"exec: " + err.Error(), ""}
+		}
+		k.open = func(context.Context) (envelope.KeySource, error) {
+			return kek.Defer("exec "+argv[0], func(ctx context.Context) (kek.Root, error) { return runForRoot(ctx, argv, o) }), nil
+		}
+		return k, nil
+	case "keyring":
+		return k, k.parseKeyring(rest)
+	case "base64key":
+		return nil, &URLError{"base64key: is refused, because the key would be part of the URL", "keep the key in a file, a variable or a keyring: use local:///FILE, env:VAR or keyring:NAME"}
+	}
+	return nil, &URLError{"unknown kind of key source", "the known kinds are " + keyKinds}
+}
+
+const keyKinds = "local:, env:, fd:, exec: and keyring:"
+
+func isVariable(name string) bool {
+	for i, c := range name {
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// opened returns a source, or an untyped nil with an error.
+func opened(l *kek.Local, err error) (envelope.KeySource, error) {
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func openEnv(name string, o *Options) (envelope.KeySource, error) {
+	if o.Getenv == nil {
+		return nil, &URLError{"env: requires environment variables, but Options.Getenv is nil", ""}
+	}
+	text := o.Getenv(name)
+	if text == "" {
+		return nil, fmt.Errorf("the variable %s is empty or not set: %w", name, fs.ErrNotExist)
+	}
+	root, err := kek.ParseRoot([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("the variable %s: %w", name, err)
+	}
+	return kek.NewLocal(root).Named("env " + name), nil
+}
+
+// openFD reads a root from a file descriptor, to its end, and closes it.
+func openFD(ctx context.Context, n int) (envelope.KeySource, error) {
+	name := fmt.Sprintf("fd %d", n)
+	f := os.NewFile(uintptr(n), name)
+	if f == nil {
+		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	}
+	if _, err := f.Stat(); err != nil {
+		return nil, fmt.Errorf("%s is not open: %w", name, fs.ErrNotExist)
+	}
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer f.Close()
+		text, err := io.ReadAll(io.LimitReader(f, maxKeyText+1))
+		done <- result{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %s does not end: %w", envelope.ErrUnavailable, name, ctx.Err())
+	case r := <-done:
+		defer clear(r.text)
+		if r.err != nil {
+			return nil, fmt.Errorf("%s cannot be read: %w", name, errors.Unwrap(r.err))
+		}
+		root, err := kek.ParseRoot(r.text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return kek.NewLocal(root).Named(name), nil
+	}
+}
+
+func runForRoot(ctx context.Context, argv []string, o *Options) (kek.Root, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout())
+	defer cancel()
+	text, err := command.Output(ctx, argv, maxKeyText)
+	defer clear(text)
+	if err != nil {
+		return kek.Root{}, fmt.Errorf("%w: exec %s: %w", envelope.ErrUnavailable, argv[0], err)
+	}
+	root, err := kek.ParseRoot(text)
+	if err != nil {
+		err = fmt.Errorf("exec %s: %w", argv[0], err)
+	}
+	return root, err
+}
+
+func (k *keyURL) parseKeyring(name string) error {
+	c := keyring.Config{Name: name}
+	if _, err := keyring.New(c); err != nil {
+		return &URLError{"keyring: must be followed by a name of 1 to 64 letters, digits, '.', '_' or '-'", "write keyring:objectvault, for example"}
+	}
+	k.open = func(context.Context) (envelope.KeySource, error) {
+		e, err := k.enrolment()
+		c.Enrolment = e.Keyring
+		if err != nil {
+			return nil, err
+		}
+		return keyring.New(c)
+	}
+	k.enrol = func(ctx context.Context, root kek.Root) (Enrolment, error) {
+		enrol := keyring.Enrol
+		if root != (kek.Root{}) {
+			enrol = func(ctx context.Context, c keyring.Config) (keyring.Enrolment, error) {
+				return keyring.Import(ctx, c, root)
+			}
+		}
+		ctx, cancel := context.WithTimeout(ctx, k.options.timeout())
+		defer cancel()
+		e, err := enrol(ctx, c)
+		return Enrolment{Keyring: &e, Fingerprint: e.Fingerprint}, err
+	}
+	return nil
+}
+
+// KeyFile returns the path FILE of a local:///FILE URL. If keyURL has another form, the error is a
+// [*URLError].
+func KeyFile(keyURL string) (string, error) {
+	u, err := url.Parse(keyURL)
+	if err == nil && u.Scheme == "local" && u.Opaque == "" && u.Host == "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && len(u.Path) > 1 {
+		if path, err := localPath(u.Path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &URLError{"the URL of a root key file must be local: or local:///FILE with an absolute path", ""}
+}

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package vaulturl
+
+import (
+	"fmt"
+	"io/fs"
+)
+
+// checkOwner does not check permissions, because access lists decide on this system, not mode bits.
+func checkOwner(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%w: %s is not a regular file", ErrEnrolment, path)
+	}
+	return nil
+}
