@@ -22,7 +22,7 @@ type RewrapOptions struct {
 	// the Vault.
 	Add []envelope.KeySource
 	// Remove are the key sources that must not have a stanza in the object afterwards. Each must be
-	// usable now, so that it recognizes its stanza.
+	// usable now, so that it recognizes its stanza. A source of Add with the same key is not added.
 	Remove []envelope.KeySource
 	// NoOtherWriters permits Rewrap at a store without compare-and-swap, or that returns no tag for
 	// the object. The caller makes sure that no other process writes the object at the same time.
@@ -56,7 +56,7 @@ const (
 //
 // Rewrap does not revoke access. A former recipient may know the data key of the object, and can
 // open old versions of it: see [Vault.Rotate]. Rewrap writes only if a key source of the Vault or of
-// Add can open the object afterwards. Otherwise the error wraps [envelope.ErrUnknownKey].
+// Add can open the object afterwards. Otherwise the error wraps [ErrConfig].
 //
 // The write is a compare-and-swap against the object that was read. If another writer changes the
 // object at the same time, the error wraps [ErrConflict]. If the store has no compare-and-swap, the
@@ -130,30 +130,41 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 	return r.result, r.write(ctx, how)
 }
 
+// errNoneLeft means that a rewrap would leave no key source that this process has.
+var errNoneLeft = fmt.Errorf("%w: no key source would be left that can open the object; nothing was changed", ErrConfig)
+
 // plan authenticates the object, and finds out which stanzas must change.
 func (r *rewrapping) plan(ctx context.Context, add, remove []envelope.KeySource) error {
 	ref := r.v.ref(r.name)
-	owners, err := r.header.Recipients(ctx, ref, slices.Concat(remove, add))
+	former, err := r.header.Recipients(ctx, ref, remove)
+	if err != nil {
+		return err
+	}
+	owners, err := r.header.Recipients(ctx, ref, add)
 	if err != nil {
 		return err
 	}
 	var keys []envelope.KeySource // of the new header
-	for i, owner := range owners {
-		if owner >= 0 && owner < len(remove) {
+	present := make([]bool, len(add))
+	for i, owner := range former {
+		if owners[i] >= 0 {
+			present[owners[i]] = true // if it is removed: it has the same key as a source of Remove
+		}
+		if owner >= 0 {
 			r.result.Removed = append(r.result.Removed, remove[owner].Name())
 			continue
 		}
 		keys = append(keys, envelope.Keep(r.header.Stanzas[i]))
 	}
 	for i, source := range add {
-		if !slices.Contains(owners, len(remove)+i) {
+		if !present[i] {
 			r.result.Added = append(r.result.Added, source.Name())
 			keys = append(keys, source)
 		}
 	}
 	r.result.Changed = len(r.result.Added)+len(r.result.Removed) > 0
 	if len(keys) == 0 {
-		return fmt.Errorf("%w: no key source would be left that can open the object", envelope.ErrUnknownKey)
+		return errNoneLeft
 	}
 	metadata := envelope.Metadata{}
 	if !r.result.Changed {
@@ -168,6 +179,9 @@ func (r *rewrapping) plan(ctx context.Context, add, remove []envelope.KeySource)
 		}
 		// Prove that the new header opens, before it replaces the old one.
 		object, err := envelope.OpenHeader(ctx, r.start(), ref, r.sources)
+		if errors.Is(err, envelope.ErrUnknownKey) {
+			return errNoneLeft
+		}
 		if err != nil {
 			return fmt.Errorf("the new header cannot be opened, so nothing was changed: %w", err)
 		}

@@ -143,8 +143,9 @@ func TestRewrapRefused(t *testing.T) {
 		options *vault.RewrapOptions
 		err     error
 	}{
-		{"the only recipient", []envelope.KeySource{a}, a, only(a), envelope.ErrUnknownKey},
-		{"the only recipient that is usable", []envelope.KeySource{a, b}, a, only(a), envelope.ErrUnknownKey},
+		{"the only recipient", []envelope.KeySource{a}, a, only(a), vault.ErrConfig},
+		{"the only recipient that is usable", []envelope.KeySource{a, b}, a, only(a), vault.ErrConfig},
+		{"removed and added", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{a.Named("the same key")}, Remove: []envelope.KeySource{a}}, vault.ErrConfig},
 		{"without a key", []envelope.KeySource{a}, b, &vault.RewrapOptions{Add: []envelope.KeySource{b}}, envelope.ErrUnknownKey},
 		{"a source that is away is added", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{away}}, vault.ErrUnavailable},
 		{"a source that is away is removed", []envelope.KeySource{a}, a, only(away), vault.ErrUnavailable},

@@ -72,6 +72,9 @@ func (s *session) keySource(ctx context.Context, set config.Settings, v config.V
 	if err != nil {
 		return nil, err
 	}
+	if l, ok := source.(*kek.Local); ok {
+		source = l.Named(shownKey(v.Text)) // there may be several files
+	}
 	if s.sources == nil {
 		s.sources = make(map[string]envelope.KeySource)
 	}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/vaulturl"
+)
+
+func keysCommand(s *session) *cli.Command {
+	sub := func(name, usage, synopsis, description string, action func(context.Context) error, flags ...cli.Flag) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, UsageText: s.prog + " keys " + synopsis, HelpName: s.prog + " keys " + name,
+			Description: description, Flags: flags, Action: s.action(action),
+		}
+	}
+	noOthers := &cli.BoolFlag{Name: "no-other-writers", Usage: "write also where the store has no compare-and-swap; no other program may write meanwhile", DisableDefaultText: true}
+	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "show what would change, and write nothing", DisableDefaultText: true}
+	add := &cli.StringSliceFlag{Name: "add", Usage: "`URL` of a key source that must be able to open the objects; may be repeated"}
+	remove := &cli.StringSliceFlag{Name: "remove", Usage: "`URL` of a key source whose access is removed; may be repeated"}
+	return &cli.Command{
+		Name:      "keys",
+		Usage:     "list key sources, and change which of them can open the stored objects",
+		UsageText: s.prog + " keys list|audit|rewrap|rotate",
+		Description: "A key source wraps the key of each object. " + s.prog + " init creates or enrols one, and --keys selects\n" +
+			"one or several. docs/keys.md describes each kind.\n\n" +
+			"Commands (" + s.prog + " help keys COMMAND describes each):\n" +
+			"   list    show the key sources and whether they can be used\n" +
+			"   audit   show which key sources can open each object\n" +
+			"   rewrap  change which key sources can open the objects\n" +
+			"   rotate  encrypt the objects again, under new keys\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " keys list\n" +
+			"   " + s.prog + " keys audit\n" +
+			"   " + s.prog + " keys rewrap --add keyring:work --remove local:",
+		Subcommands: []*cli.Command{
+			sub("list", "show the key sources and whether they can be used", "list",
+				"Shows the key sources that --keys, the environment or the profile select: whether each can be used\n"+
+					"now, the fingerprint of its key, and the file with its record. It tries each source with a key of\n"+
+					"its own, and never asks for a passphrase. If a source cannot be used, the exit code is 3.\n\n"+
+					"Examples:\n   "+s.prog+" keys list\n   "+s.prog+" keys list --keys keyring:work --json", s.keysList),
+			sub("audit", "show which key sources can open each object", "audit [PREFIX] [--versions] [--retired URL]",
+				"Opens the header of each object with each key source, and shows the sources that can open it. A ?\n"+
+					"stands for a stanza that no configured source can open. The last column has remarks: single means\n"+
+					"that only one key can open the object; retired means that only a source of --retired can open it;\n"+
+					"agentKeys means that agentKeys has stored the object. If no source can open an object, the exit\n"+
+					"code is 3.\n\n"+
+					"Examples:\n   "+s.prog+" keys audit\n   "+s.prog+" keys audit --versions --json\n   "+s.prog+" keys audit --keys keyring:work --retired local:", s.keysAudit,
+				&cli.BoolFlag{Name: "versions", Usage: "also show old versions", DisableDefaultText: true},
+				&cli.StringSliceFlag{Name: "retired", Usage: "`URL` of a key source that is no longer used; may be repeated"}),
+			sub("rewrap", "change which key sources can open the objects", "rewrap [PREFIX] [--add URL] [--remove URL] [--dry-run]",
+				"Wraps the key of each object for other key sources. The values are not encrypted again, and the\n"+
+					"payload of an object above 16 MiB does not pass through this machine, if the store can copy it. The\n"+
+					"sources of --keys must be able to open the objects. Without --add, each source of --keys is added.\n"+
+					"A source that is neither added nor removed keeps its access. An object is written only if a source\n"+
+					"of --keys or --add can open it afterwards.\n\n"+
+					"Each object is written only if no other program has changed it meanwhile. Some stores cannot\n"+
+					"guarantee this; they need --no-other-writers. If rewrap is interrupted, run it again: objects that\n"+
+					"already have the requested keys are not written. If rewrap fails for some objects, the exit code\n"+
+					"is 3.\n\n"+
+					"A removed key still opens the old versions of an object; --purge-versions deletes these\n"+
+					"permanently. A person who has read an object before may also know its data key: use\n"+
+					s.prog+" keys rotate if a key was disclosed.\n\n"+
+					"Examples:\n   "+s.prog+" keys rewrap --add keyring:work\n   "+s.prog+" keys rewrap --keys local: --add keyring:work --remove local: --purge-versions\n   "+s.prog+" keys rewrap --remove local:///old.key --dry-run prod/", s.keysRewrap,
+				add, remove, noOthers, dryRun,
+				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),
+			sub("rotate", "encrypt the objects again, under new keys", "rotate [PREFIX] [--dry-run]",
+				"Encrypts the value of each object again, under a new data key, for the key sources of --keys and no\n"+
+					"others. Use it after a key source or a value was disclosed: everybody who could open an object may\n"+
+					"know its data key, and could read and forge it even after "+s.prog+" keys rewrap. Replace the values\n"+
+					"themselves, too: whoever could open an object may know its value.\n\n"+
+					"Examples:\n   "+s.prog+" keys rotate --keys keyring:new\n   "+s.prog+" keys rotate prod/ --dry-run", s.keysRotate,
+				noOthers, dryRun,
+				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),
+		},
+		Action: s.action(func(context.Context) error {
+			if s.c.NArg() > 0 {
+				return usagef("unknown command: %s", s.c.Command.UsageText)
+			}
+			return usagef("too few arguments: %s", s.c.Command.UsageText)
+		}),
+	}
+}
+
+// keyLine is a line of keys list --json.
+type keyLine struct {
+	Source      string              `json:"source"`
+	State       string              `json:"state"` // ok, missing, not_enrolled, unavailable, denied, changed or failed
+	Fingerprint string              `json:"fingerprint,omitempty"`
+	Record      string              `json:"record,omitempty"` // the file of the enrolment
+	Enrolment   *vaulturl.Enrolment `json:"enrolment,omitempty"`
+	Reason      string              `json:"reason,omitempty"`
+}
+
+func (s *session) keysList(ctx context.Context) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	set, err := s.settings()
+	if err != nil {
+		return err
+	}
+	urls, _ := keyURLs(set)
+	table := s.columns("llll", "SOURCE", "STATE", "FINGERPRINT", "RECORD")
+	failed := 0
+	for _, v := range urls {
+		line, err := s.inspect(ctx, set, v)
+		if err != nil {
+			return err
+		}
+		if line.State != "ok" {
+			failed++
+		}
+		if s.json {
+			if err := s.print(line); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := table.add(line.Source, line.State, line.Fingerprint, line.Record); err != nil {
+			return err
+		}
+		if line.Reason != "" {
+			s.note("%s: %s", line.Source, line.Reason)
+		}
+	}
+	if err := table.flush(); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return hint(tagged{errors.New(plural(failed, "key source cannot be used", "key sources cannot be used")), errPartial}, "{prog} init --keys URL enrols a source; {prog} doctor checks the keys")
+	}
+	return nil
+}
+
+// inspect tries one key source.
+func (s *session) inspect(ctx context.Context, set config.Settings, v config.Value) (keyLine, error) {
+	line := keyLine{Source: shownKey(v.Text)}
+	var err error
+	if v.Text == defaultKey {
+		var source envelope.KeySource
+		if source, err = s.keySource(ctx, set, v); err == nil {
+			line.Fingerprint = source.(*kek.Local).Fingerprint()
+		}
+	} else {
+		o, oerr := s.keyOptions(set)
+		if oerr != nil {
+			return line, oerr
+		}
+		o.Prompt = nil // never asks
+		info, ierr := vaulturl.InspectKeySource(ctx, v.Text, o)
+		if ierr != nil {
+			return line, keyError(v, "", ierr)
+		}
+		line.Fingerprint, line.Record, line.Enrolment, err = info.Fingerprint, info.Path, info.Enrolment, info.Err
+		if info.Enrolment == nil {
+			line.Record = ""
+		}
+	}
+	line.State = keyState(err)
+	if err != nil {
+		line.Reason = explain("keys", err).Message
+	}
+	return line, nil
+}
+
+// keyState returns the state of a key source whose use ended with err.
+func keyState(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, fs.ErrNotExist):
+		return "missing"
+	case errors.Is(err, envelope.ErrNotEnrolled):
+		return "not_enrolled"
+	case errors.Is(err, envelope.ErrUnavailable), errors.Is(err, envelope.ErrUnauthenticated):
+		return "unavailable"
+	case errors.Is(err, envelope.ErrDenied):
+		return "denied"
+	case errors.Is(err, envelope.ErrChanged):
+		return "changed"
+	}
+	return "failed"
+}

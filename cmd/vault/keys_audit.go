@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// auditLine is a line of keys audit --json.
+type auditLine struct {
+	Name     vault.Name `json:"name,omitempty"`
+	Key      string     `json:"key,omitempty"` // of a foreign object
+	Version  string     `json:"version,omitempty"`
+	Revision int64      `json:"revision,omitempty"`
+	Rewrap   int        `json:"rewrap,omitempty"`
+	Stanzas  []stanza   `json:"stanzas,omitempty"`
+	Remarks  []string   `json:"remarks,omitempty"` // single, retired, unopened, agentkeys, foreign
+	Error    *report    `json:"error,omitempty"`
+}
+
+type stanza struct {
+	Type   byte   `json:"type"`
+	KeyID  string `json:"key_id"`
+	Source string `json:"source,omitempty"` // the source that opens it; empty: none of those configured
+}
+
+// An audit shows the recipients of objects.
+type audit struct {
+	*session
+	v        *opened
+	sources  []envelope.KeySource
+	shown    []string // the URL of each source
+	retired  int      // the sources from this index on are retired
+	table    *columns
+	failed   int
+	unopened int
+}
+
+func (s *session) keysAudit(ctx context.Context) error {
+	args, err := s.arguments(0, 1)
+	if err != nil {
+		return err
+	}
+	v, err := s.open(ctx, mustKeys)
+	if err != nil {
+		return err
+	}
+	a := &audit{session: s, v: v, table: s.columns("llrll", "NAME", "VERSION", "REVISION", "KEYS", "REMARKS")}
+	for _, source := range v.sources {
+		a.add(source)
+	}
+	a.retired = len(a.sources)
+	for _, text := range s.c.StringSlice("retired") {
+		source, err := s.keySource(ctx, v.settings, config.Value{Text: text, From: "--retired"})
+		if err != nil {
+			return err
+		}
+		a.add(source)
+	}
+	err = eachEntry(ctx, v.Vault, strings.Join(args, ""), a.entry, func(lines []auditLine) error {
+		for _, line := range lines {
+			if err := a.print(line); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, a.table.flush()); err != nil {
+		return err
+	}
+	if n := a.failed + a.unopened; n > 0 {
+		return hint(fmt.Errorf("%w: %d objects or versions could not be opened", errPartial, n), "add the key sources of their writers with --keys")
+	}
+	return nil
+}
+
+func (a *audit) add(source envelope.KeySource) {
+	a.sources = append(a.sources, source)
+	a.shown = append(a.shown, source.Name())
+}
+
+// entry returns the lines for an object and, with --versions, for its old versions.
+func (a *audit) entry(ctx context.Context, e vault.Entry) []auditLine {
+	if e.Foreign {
+		return []auditLine{{Key: e.Key, Remarks: []string{"foreign"}}}
+	}
+	lines := []auditLine{a.line(ctx, e.Name, "")}
+	if !a.c.Bool("versions") {
+		return lines
+	}
+	for h, err := range a.v.History(ctx, e.Name) {
+		switch {
+		case err != nil:
+			r := explain("keys audit", err)
+			return append(lines, auditLine{Name: e.Name, Error: &r})
+		case h.Deleted || h.Current:
+			continue
+		}
+		lines = append(lines, a.line(ctx, e.Name, h.Version))
+	}
+	return lines
+}
+
+func (a *audit) line(ctx context.Context, name vault.Name, version string) auditLine {
+	l := auditLine{Name: name, Version: version}
+	info, recipients, err := a.v.Recipients(ctx, name, &vault.RecipientsOptions{Version: version, Sources: a.sources})
+	l.Revision, l.Rewrap = info.Revision, info.Rewrap
+	current, retired := 0, 0
+	for _, r := range recipients {
+		s := stanza{Type: r.Type, KeyID: r.ID}
+		switch {
+		case r.Source >= a.retired:
+			retired++
+		case r.Source >= 0:
+			current++
+		}
+		if r.Source >= 0 {
+			s.Source = a.shown[r.Source]
+		}
+		l.Stanzas = append(l.Stanzas, s)
+	}
+	switch {
+	case errors.Is(err, vault.ErrLegacy):
+		l.Remarks = append(l.Remarks, "agentkeys")
+		return l
+	case err != nil:
+		r := explain("keys audit", err)
+		l.Error = &r
+	}
+	switch {
+	case len(recipients) == 0:
+	case current+retired == 0:
+		l.Remarks = append(l.Remarks, "unopened")
+	case current == 0:
+		l.Remarks = append(l.Remarks, "retired")
+	}
+	if len(recipients) == 1 {
+		l.Remarks = append(l.Remarks, "single")
+	}
+	return l
+}
+
+func (a *audit) print(l auditLine) error {
+	switch {
+	case slices.Contains(l.Remarks, "unopened"):
+		a.unopened++
+	case l.Error != nil:
+		a.failed++
+	}
+	if a.json {
+		return a.ui.print(l)
+	}
+	if l.Error != nil {
+		a.printError(*l.Error)
+	}
+	var keys []string
+	for _, s := range l.Stanzas {
+		if s.Source == "" {
+			s.Source = fmt.Sprintf("?%d:%s", s.Type, s.KeyID[:8])
+		}
+		keys = append(keys, s.Source)
+	}
+	name := string(l.Name)
+	if l.Key != "" {
+		name = "(foreign) " + l.Key
+	}
+	revision := ""
+	if l.Revision > 0 {
+		revision = fmt.Sprint(l.Revision)
+	}
+	return a.table.add(name, l.Version, revision, strings.Join(keys, ", "), strings.Join(l.Remarks, ", "))
+}
+
+// eachEntry calls do for each object whose name starts with prefix, several at once, and show for
+// each result, in the order of the names.
+func eachEntry[T any](ctx context.Context, v *vault.Vault, prefix string, do func(context.Context, vault.Entry) T, show func(T) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan chan T, statsAtOnce-1) // one more is outside the channel, in the loop below
+	var failed error
+	go func() {
+		defer close(results)
+		for e, err := range v.List(ctx, prefix) {
+			if err != nil {
+				failed = err
+				return
+			}
+			r := make(chan T, 1)
+			select {
+			case results <- r: // waits while statsAtOnce objects are in progress
+			case <-ctx.Done():
+				return
+			}
+			go func() { r <- do(ctx, e) }()
+		}
+	}()
+	for r := range results {
+		if err := show(<-r); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// rewrapLine is a line of keys rewrap --json and keys rotate --json.
+type rewrapLine struct {
+	Name     vault.Name `json:"name"`
+	Changed  bool       `json:"changed"` // with --dry-run: the object would be written
+	Revision int64      `json:"revision,omitempty"`
+	Rewrap   int        `json:"rewrap,omitempty"`
+	Added    []string   `json:"added,omitempty"`
+	Removed  []string   `json:"removed,omitempty"`
+	Purged   int        `json:"purged,omitempty"` // old versions that were deleted
+	Error    *report    `json:"error,omitempty"`
+
+	err     error
+	foreign bool
+}
+
+// A rewrapper changes the keys of objects.
+type rewrapper struct {
+	*session
+	v               *opened
+	one             func(ctx context.Context, name vault.Name) rewrapLine
+	purge, dryRun   bool
+	changed, failed int
+}
+
+func (s *session) keysRewrap(ctx context.Context) error {
+	v, prefix, err := s.openRewrap(ctx)
+	if err != nil {
+		return err
+	}
+	r := &rewrapper{session: s, v: v, purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
+	o := &vault.RewrapOptions{NoOtherWriters: s.c.Bool("no-other-writers"), DryRun: r.dryRun}
+	if o.Add, err = s.flagSources(ctx, v, "add"); err != nil {
+		return err
+	}
+	if o.Remove, err = s.flagSources(ctx, v, "remove"); err != nil {
+		return err
+	}
+	r.one = func(ctx context.Context, name vault.Name) rewrapLine {
+		result, err := v.Rewrap(ctx, name, o)
+		return rewrapLine{Name: name, Changed: result.Changed && err == nil, Revision: result.Revision, Rewrap: result.Info.Rewrap, Added: result.Added, Removed: result.Removed, err: err}
+	}
+	return r.run(ctx, prefix)
+}
+
+func (s *session) keysRotate(ctx context.Context) error {
+	v, prefix, err := s.openRewrap(ctx)
+	if err != nil {
+		return err
+	}
+	r := &rewrapper{session: s, v: v, purge: s.c.Bool("purge-versions"), dryRun: s.c.Bool("dry-run")}
+	r.one = func(ctx context.Context, name vault.Name) rewrapLine {
+		if r.dryRun {
+			info, err := v.Stat(ctx, name)
+			return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, err: err}
+		}
+		info, err := v.Rotate(ctx, name, &vault.RotateOptions{NoOtherWriters: s.c.Bool("no-other-writers")})
+		return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, err: err}
+	}
+	return r.run(ctx, prefix)
+}
+
+// openRewrap opens the vault for a command that may run for long, and confirms that it deletes
+// versions.
+func (s *session) openRewrap(ctx context.Context) (v *opened, prefix string, err error) {
+	args, err := s.arguments(0, 1)
+	if err != nil {
+		return nil, "", err
+	}
+	if v, err = s.open(ctx, mustKeys); err != nil {
+		return nil, "", err
+	}
+	if s.c.Bool("purge-versions") && !s.c.Bool("dry-run") {
+		err = s.confirmPurge(ctx, v)
+	}
+	return v, strings.Join(args, ""), err
+}
+
+// confirmPurge asks before old versions are deleted.
+func (s *session) confirmPurge(ctx context.Context, v *opened) error {
+	if s.yes {
+		return nil
+	}
+	e := usagef("--purge-versions deletes old versions permanently, and cannot ask for confirmation without a terminal")
+	e.Hint = "use --yes to skip the confirmation"
+	if !s.inTTY {
+		return e
+	}
+	answer, err := s.ask(ctx, visible(fmt.Sprintf("Permanently delete the old versions of these objects of tenant %s in %s? Type the tenant to confirm: ", v.Tenant(), v.store.Name)), false)
+	switch {
+	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
+		return e
+	case err != nil:
+		return err
+	case string(answer) != string(v.Tenant()):
+		return usagef("the answer is not the tenant; nothing was changed")
+	}
+	return nil
+}
+
+// flagSources opens the key sources of a flag. It returns nil if the flag is not set.
+func (s *session) flagSources(ctx context.Context, v *opened, flag string) (sources []envelope.KeySource, err error) {
+	for _, text := range s.c.StringSlice(flag) {
+		source, err := s.keySource(ctx, v.settings, config.Value{Text: text, From: "--" + flag})
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, source)
+	}
+	return sources, nil
+}
+
+func (r *rewrapper) run(ctx context.Context, prefix string) error {
+	err := eachEntry(ctx, r.v.Vault, prefix, r.entry, r.show)
+	if err == nil || r.changed+r.failed > 0 {
+		verb := "changed"
+		if r.dryRun {
+			verb = "would be changed"
+		}
+		r.note("%s %s", plural(r.changed, "object", "objects"), verb)
+	}
+	if err != nil {
+		return err
+	}
+	if r.failed > 0 {
+		return hint(fmt.Errorf("%w: %d objects were not changed", errPartial, r.failed), "run the command again: objects that already have the requested keys are not written")
+	}
+	return nil
+}
+
+// entry changes one object.
+func (r *rewrapper) entry(ctx context.Context, e vault.Entry) rewrapLine {
+	if e.Foreign {
+		return rewrapLine{foreign: true}
+	}
+	line := r.one(ctx, e.Name)
+	if line.err == nil && r.purge && !r.dryRun {
+		line.Purged, line.err = r.v.PurgeVersions(ctx, e.Name)
+	}
+	if errors.Is(line.err, vault.ErrUnsupported) && !r.c.Bool("no-other-writers") && reasonHint(line.err) == "" {
+		line.err = hint(line.err, "use --no-other-writers while no other program writes these objects")
+	}
+	return line
+}
+
+func (r *rewrapper) show(line rewrapLine) error {
+	switch {
+	case line.foreign, errors.Is(line.err, vault.ErrNotFound): // not an object of vault, or removed meanwhile
+		return nil
+	case errors.Is(line.err, context.Canceled), errors.Is(line.err, context.DeadlineExceeded):
+		return line.err
+	case line.err != nil:
+		r.failed++
+		report := explain("keys "+r.c.Command.Name, r.v.explainKey(line.err))
+		line.Error = &report
+	case line.Changed:
+		r.changed++
+	}
+	if r.json {
+		return r.print(line)
+	}
+	if line.Error != nil {
+		r.printError(*line.Error)
+		return nil
+	}
+	if !line.Changed {
+		return nil
+	}
+	text := string(line.Name)
+	for _, name := range line.Added {
+		text += "\t+" + name
+	}
+	for _, name := range line.Removed {
+		text += "\t-" + name
+	}
+	_, err := fmt.Fprintln(r.out, visibleLine(text))
+	return err
+}
+
+// visibleLine escapes control characters, but keeps the tabs between columns.
+func visibleLine(text string) string {
+	columns := strings.Split(text, "\t")
+	for i := range columns {
+		columns[i] = visible(columns[i])
+	}
+	return strings.Join(columns, "\t")
+}

@@ -1,0 +1,156 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// A Recipient is one wrapped data key in the header of an object.
+type Recipient struct {
+	Type byte   // of the stanza: see envelope.Stanza
+	ID   string // of the wrapping key, hexadecimal
+	// Source is the index of the key source that opens the object with this stanza, or -1 if none of
+	// the sources does.
+	Source int
+}
+
+// RecipientsOptions configures [Vault.Recipients].
+type RecipientsOptions struct {
+	// Version selects a version of the object: see [GetOptions].
+	Version string
+	// Sources are the key sources to try; nil means those of the Vault.
+	Sources []envelope.KeySource
+}
+
+// Recipients returns which key sources can open the object called name. Each source opens the header
+// for itself, so the result is authenticated. Info describes the object if a source can open it, and
+// otherwise contains only what the store reports.
+//
+// If a source cannot be used now, Recipients returns the others, and an error that wraps
+// [ErrUnavailable], [ErrUnauthenticated], [ErrPermission] or [envelope.ErrChanged]. If the object is
+// no envelope, the error wraps [envelope.ErrFormat], or [ErrLegacy] if agentKeys has stored it.
+func (v *Vault) Recipients(ctx context.Context, name Name, o *RecipientsOptions) (info Info, list []Recipient, err error) {
+	defer wrap(&err, "audit", string(name))
+	if o == nil {
+		o = &RecipientsOptions{}
+	}
+	sources := o.Sources
+	if sources == nil {
+		sources = v.keys
+	}
+	key, err := v.readable(ctx, name)
+	if err != nil {
+		return Info{}, nil, err
+	}
+	at, err := v.locate(ctx, key, o.Version)
+	if err != nil {
+		return Info{}, nil, err
+	}
+	h, err := v.head(ctx, at)
+	if err != nil {
+		return Info{}, nil, v.absentAt(ctx, at, err)
+	}
+	info = Info{Name: name, Tenant: v.tenant, Collection: v.collection, SealedSize: h.size, Modified: h.modified, Version: o.Version}
+	header, err := envelope.ReadHeader(bytes.NewReader(h.data))
+	if err != nil {
+		return info, nil, legacy(h.data, err)
+	}
+	for _, s := range header.Stanzas {
+		list = append(list, Recipient{s.Type, hex.EncodeToString(s.ID[:]), -1})
+	}
+	var away []error
+	for i, source := range sources {
+		owners, err := header.Recipients(ctx, v.ref(name), []envelope.KeySource{source})
+		if err != nil {
+			away = append(away, err)
+			continue
+		}
+		for n, owner := range owners {
+			if owner < 0 || list[n].Source >= 0 {
+				continue
+			}
+			object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), v.ref(name), []envelope.KeySource{source})
+			if err != nil {
+				away = append(away, fmt.Errorf("%s: %w", source.Name(), err))
+				break
+			}
+			list[n].Source = i
+			size, err := object.Header().PlaintextSize(h.size)
+			if err != nil {
+				return info, list, err
+			}
+			opened := v.info(name, object.Header(), object.Metadata())
+			opened.Size, opened.SealedSize, opened.Modified, opened.Version = size, h.size, h.modified, o.Version
+			info = opened
+		}
+	}
+	return info, list, v.backend.explain(errors.Join(away...))
+}
+
+// ErrLegacy means that an object has the format of agentKeys, which this package cannot open.
+var ErrLegacy = errors.New("an object of agentKeys")
+
+// legacyMin is the length of the shortest object of agentKeys: version, nonce and tag.
+const legacyMin = 1 + 12 + 16
+
+// legacy adds ErrLegacy to the error of an object that starts with a version of agentKeys.
+func legacy(data []byte, err error) error {
+	if errors.Is(err, envelope.ErrFormat) && len(data) >= legacyMin && (data[0] == 1 || data[0] == 2) {
+		return fmt.Errorf("%w, version %d: %w", ErrLegacy, data[0], err)
+	}
+	return err
+}
+
+// PurgeVersions permanently removes the old versions of name, and its delete markers. The current
+// object stays. It returns the number of versions that were removed. If some could not be removed,
+// the error wraps [ErrPartial]. If the store gives no access to old versions, the error wraps
+// [ErrUnsupported].
+func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err error) {
+	defer wrap(&err, "purge", string(name))
+	key, err := v.writable(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := v.connect(ctx); err != nil {
+		return 0, err
+	}
+	switch {
+	case v.store.Purge == nil && v.store.History != nil:
+		return 0, fmt.Errorf("%w: removing old versions", ErrUnsupported)
+	case v.store.Purge == nil:
+		return 0, nil
+	}
+	var versions, markers []Leftover
+	for l, err := range v.backend.leftovers(ctx, key) {
+		switch {
+		case err != nil:
+			return 0, err
+		case l.Key != key:
+		case l.Deleted:
+			markers = append(markers, l)
+		default:
+			versions = append(versions, l)
+		}
+	}
+	// A marker that is removed first could make an old version current.
+	var result TeardownResult
+	left := 0
+	for _, list := range [][]Leftover{versions, markers} {
+		for len(list) > 0 {
+			batch := list[:min(len(list), maxPage)]
+			if err := v.purge(ctx, batch, &result, &left); err != nil {
+				return result.Purged, err
+			}
+			list = list[len(batch):]
+		}
+	}
+	if left > 0 {
+		return result.Purged, fmt.Errorf("%w: %d old versions are left: %w", ErrPartial, left, result.Failed[0].Err)
+	}
+	return result.Purged, nil
+}
