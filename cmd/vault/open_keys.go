@@ -137,7 +137,7 @@ func keyError(v config.Value, path string, err error) error {
 	if errors.Is(err, kek.ErrKeyFile) {
 		err = tagged{err, errKeyFile}
 	}
-	return hint(err, "check the key file: it must belong to you or to root, nobody else may have write permission, and it must contain 64 digits 0-9 a-f")
+	return hint(err, "check the key file: it must belong to you or to root, no other user may have write permission, and it must contain 64 digits 0-9 a-f")
 }
 
 // shownKey returns the URL of a key source without what may be secret: the arguments of a program,
