@@ -74,7 +74,7 @@ func keysCommand(s *session) *cli.Command {
 				"Encrypts the value of each object again, under a new data key, for the key sources of --keys and no\n"+
 					"others. Use it after a key source or a value was disclosed: each person who could open an object may\n"+
 					"know its data key, and could read and forge it even after "+s.prog+" keys rewrap. Replace the values\n"+
-					"themselves, too: whoever could open an object may know its value.\n\n"+
+					"themselves, too: a person who could open an object may know its value.\n\n"+
 					"Examples:\n   "+s.prog+" keys rotate --keys keyring:new\n   "+s.prog+" keys rotate prod/ --dry-run", s.keysRotate,
 				noOthers, dryRun,
 				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),
