@@ -41,6 +41,7 @@ type opened struct {
 	spool    *spool.Spool // nil: there is none for this store
 	sealing  *vault.Vault // the vault with keys, for the entries of the spool; nil: there are no keys
 	identity string       // of the caller, for entries without a tenant
+	storeID  string       // identifies the store in the files of this machine
 	sources  []envelope.KeySource
 	options  vault.Options
 }
@@ -71,7 +72,7 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := &opened{settings: set, identity: identityID(set, location)}
+	opened := &opened{settings: set, identity: identityID(set, location), storeID: location.SpoolID()}
 	if opened.spool, err = s.openSpool(set, location, s.spoolLimit); err != nil {
 		return nil, err
 	}

@@ -140,11 +140,24 @@ func (s *session) flush(ctx context.Context, o *opened) {
 	ctx = linger.WithEnd(ctx, time.Now().Add(flushTime))
 	ctx, cancel := context.WithTimeout(ctx, flushTime/2)
 	defer cancel()
-	sum, err := o.spool.Sync(ctx, o.sealing, &spool.SyncOptions{OnlyDue: true, Identity: o.identity})
+	sum, err := o.spool.Sync(ctx, o.sealing, &spool.SyncOptions{OnlyDue: true, Identity: o.identity, Each: s.oweSent(o, nil)})
 	if err == nil && sum.Sent > 0 {
 		s.note("sent %s from the spool", plural(sum.Sent, "value", "values"))
 	}
 	s.noteOld(ctx, o.spool)
+}
+
+// oweSent returns a function for SyncOptions.Each that remembers the missing keys of a value that was
+// sent, and then calls each, which may be nil.
+func (s *session) oweSent(o *opened, each func(spool.Result)) func(spool.Result) {
+	return func(r spool.Result) {
+		if r.Err == nil {
+			s.owe(o, r.Info)
+		}
+		if each != nil {
+			each(r)
+		}
+	}
 }
 
 // oldEntry is the age at which every command mentions an entry.

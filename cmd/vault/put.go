@@ -83,7 +83,12 @@ func (s *session) put(ctx context.Context) error {
 }
 
 // stored prints the result of a write.
-func (u *ui) stored(info vault.Info) error {
+func (s *session) stored(v *opened, info vault.Info) error {
+	s.owe(v, info)
+	return s.printStored(info)
+}
+
+func (u *ui) printStored(info vault.Info) error {
 	if !info.Expires.IsZero() && info.Expired {
 		u.note("%s has already expired, at %s", info.Name, timestamp(info.Expires))
 	}

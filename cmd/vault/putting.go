@@ -136,6 +136,9 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 	o := p.options
 	switch {
 	case errors.As(err, &spooled) && !spooled.Refused:
+		if v != nil {
+			p.owe(v, info)
+		}
 		return p.saved(v, spooled)
 	case errors.Is(err, vault.ErrExist):
 		return hint(err, "omit --create to replace it")
@@ -152,7 +155,7 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 		v.spool.MarkReached()
 		p.flush(ctx, v)
 	}
-	return p.stored(info)
+	return p.stored(v, info)
 }
 
 // saved reports a value that is on this machine only.

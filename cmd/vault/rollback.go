@@ -46,5 +46,5 @@ func (s *session) rollback(ctx context.Context) error {
 	if err != nil {
 		return v.explainKey(noHistory(err))
 	}
-	return s.stored(info)
+	return s.stored(v, info)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vault/spool"
@@ -18,7 +19,8 @@ func syncCommand(s *session) *cli.Command {
 		Usage:     "send the values that are saved on this machine to the store",
 		UsageText: s.prog + " sync [--once|--watch]",
 		Description: "Sends every pending value of the spool. It exits with 0 if none is left, with 75 if some are still\n" +
-			"pending, and with 3 if the store refused some. " + s.prog + " spool ls lists them.\n\n" +
+			"pending, and with 3 if the store refused some. " + s.prog + " spool ls lists them. It also adds the keys\n" +
+			"of key sources that could not be used when the value was put (keys_required = \"one\").\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " sync\n" +
 			"   " + s.prog + " sync --watch --quiet",
@@ -38,17 +40,62 @@ func (s *session) sync(ctx context.Context) error {
 		return usagef("--once and --watch exclude each other")
 	}
 	sp, err := s.ownSpool()
-	if err != nil {
+	if err != nil && !(sp == nil && s.mayOweKeys()) {
 		return err
 	}
-	if s.c.Bool("watch") {
+	if s.c.Bool("watch") && sp != nil {
 		return s.watch(ctx, sp)
 	}
-	sum, err := s.syncAll(ctx, sp, nil)
-	if err != nil {
+	var sum spool.Summary
+	if sp != nil {
+		if sum, err = s.syncAll(ctx, sp, nil); err != nil {
+			return err
+		}
+	}
+	oerr := s.syncOwed(ctx)
+	if sp == nil {
+		return oerr
+	}
+	if err := s.summarize(sum); err != nil {
 		return err
 	}
-	return s.summarize(sum)
+	return oerr
+}
+
+// owesKeys reports whether an object of the store misses a key.
+func (s *session) owesKeys() bool {
+	set, err := s.settings()
+	if err != nil {
+		return false
+	}
+	location, err := s.location(set)
+	if err != nil {
+		return false
+	}
+	list, err := s.owed(location.SpoolID())
+	return err == nil && len(list) > 0
+}
+
+// mayOweKeys reports whether the settings let put store a value without all keys.
+func (s *session) mayOweKeys() bool {
+	set, err := s.settings()
+	return err == nil && set.KeysRequired.Text == config.KeysOne || s.owesKeys()
+}
+
+// syncOwed adds the missing keys of objects.
+func (s *session) syncOwed(ctx context.Context) error {
+	if !s.owesKeys() {
+		return nil
+	}
+	o := s.opened
+	if o == nil {
+		s.flushesLater = true
+		var err error
+		if o, err = s.open(ctx, mustKeys); err != nil {
+			return err
+		}
+	}
+	return s.reportOwed(s.addOwed(ctx, o))
 }
 
 // ownSpool returns the spool of the store, for a command that is about it.
@@ -101,7 +148,7 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 		if err != nil {
 			return total, err
 		}
-		sum, err := sp.Sync(ctx, v, &spool.SyncOptions{Identity: o.identity, Each: each})
+		sum, err := sp.Sync(ctx, v, &spool.SyncOptions{Identity: o.identity, Each: s.oweSent(o, each)})
 		if err != nil {
 			return total, err
 		}
@@ -192,6 +239,11 @@ func (s *session) watch(ctx context.Context, sp *spool.Spool) error {
 				s.note("%s: %s", r.Entry.Ref.Name, explain("sync", causeOf(r.Err)).Message)
 			}
 		})
+		if err == nil {
+			if oerr := s.syncOwed(ctx); oerr != nil && ctx.Err() == nil {
+				s.note("%s", explain("sync", oerr).Message)
+			}
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -43,5 +43,5 @@ func (s *session) undelete(ctx context.Context) error {
 	case err != nil:
 		return v.explainKey(noHistory(err))
 	}
-	return s.stored(info)
+	return s.stored(v, info)
 }

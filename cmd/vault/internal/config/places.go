@@ -46,6 +46,11 @@ func (p Places) Spool() (string, error) {
 	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "spool")
 }
 
+// Owed is the directory that remembers which objects miss a key.
+func (p Places) Owed() (string, error) {
+	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "owed")
+}
+
 // Seen returns the directory where this machine remembers what it has seen of the stores.
 func (p Places) Seen() (string, error) {
 	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "seen")
