@@ -129,7 +129,11 @@ func TestImports(t *testing.T) {
 var formatModules = []string{"std", module, "github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf", "golang.org/x/crypto", "golang.org/x/sys"}
 
 // kekModules are the further modules of the key sources, each in a package of its own.
-var kekModules = map[string][]string{}
+var kekModules = map[string][]string{
+	"envelope/kek/signer":                           {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
+	"envelope/kek/signer/signertest":                {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
+	"envelope/kek/signer/signertest/cmd/signertest": {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
+}
 
 // stdOnly are packages that the format and the identities may use: they reach the standard library
 // and each other, nothing else.
