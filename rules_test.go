@@ -130,6 +130,7 @@ var formatModules = []string{"std", module, "github.com/tink-crypto/tink-go/v2",
 
 // kekModules are the further modules of the key sources, each in a package of its own.
 var kekModules = map[string][]string{
+	"envelope/kek/passphrase":                       {"golang.org/x/text"},
 	"envelope/kek/signer":                           {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
 	"envelope/kek/signer/signertest":                {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
 	"envelope/kek/signer/signertest/cmd/signertest": {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
