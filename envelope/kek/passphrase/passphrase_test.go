@@ -293,6 +293,35 @@ func TestContext(t *testing.T) {
 	})
 }
 
+// Objects with many salts do not fill the memory, and do not displace the root of the enrolment.
+func TestManySalts(t *testing.T) {
+	s := newSource(t, enrolled(t, "correct horse", weak))
+	var own, all int
+	s.Observe(func(w passphrase.Weak) []byte {
+		if all++; w == weak {
+			own++
+			return nil
+		}
+		return bytes.Repeat([]byte{7}, 32)
+	})
+	aad := envelope.AAD{Ctx: testRef.Context()}
+	const foreign = 1100
+	for i := range foreign {
+		if i%100 == 0 {
+			if _, err := s.Wrap(t.Context(), testRef, make([]byte, 32), aad); err != nil {
+				t.Fatal(err)
+			}
+		}
+		body := binary.BigEndian.AppendUint32([]byte{1, 0, 0, 0, 8, 1}, uint32(i))
+		if own, err := s.Recognizes(t.Context(), testRef, envelope.Stanza{Type: 2, Body: append(body, make([]byte, 12+60)...)}, aad); own || err != nil {
+			t.Fatal(own, err)
+		}
+	}
+	if n := len(s.Secrets()) - 1; n != 1024 || own != 1 || all != foreign+1 {
+		t.Errorf("%d roots are in memory; Argon2id ran %d times, %d of them for the enrolment", n, all, own)
+	}
+}
+
 // The passphrase is asked for once, also if that fails, unless the context ended.
 func TestAsk(t *testing.T) {
 	errTerminal := errors.New("not a terminal")

@@ -336,6 +336,8 @@ func refusal(resp *http.Response, body []byte) error {
 		return invalid("the signer rejects the text (" + status + ")")
 	case n/100 == 3:
 		return fmt.Errorf("%w: %s is a redirect, which is not followed: use the final address", envelope.ErrUnavailable, status)
+	case n == http.StatusTooManyRequests, n == http.StatusRequestTimeout:
+		return fmt.Errorf("%w: %s", envelope.ErrUnavailable, status)
 	case n/100 == 5:
 		return passing{fmt.Errorf("%w: %s", envelope.ErrUnavailable, status)}
 	}

@@ -731,6 +731,30 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// What the signer rejects is an error of the caller, and is not tried again.
+func TestRejected(t *testing.T) {
+	for body, want := range map[string]struct {
+		status int
+		err    error
+		text   string
+	}{
+		`{"error":"invalid_omni_account","message":"m"}`: {400, envelope.ErrInvalid, "signer: the signer rejects the omni account (status 400 invalid_omni_account)"},
+		`{"error":"invalid_message_hex","message":"m"}`:  {400, envelope.ErrInvalid, "signer: the signer rejects the text (status 400 invalid_message_hex)"},
+		`{"error":"forbidden","message":"m"}`:            {403, kek.ErrDenied, "denied by the key source: status 403 with application/json"},
+		`{"error":"unauthorized","message":"m"}`:         {401, envelope.ErrUnauthenticated, "not authenticated to the key source: status 401 unauthorized: the signer requires a valid token for this omni account"},
+		`{"error":"slow_down","message":"m"}`:            {429, envelope.ErrUnavailable, "key source unavailable: status 429 with application/json"},
+	} {
+		n := 0
+		_, err := signer.Enrol(t.Context(), signer.Config{URL: "https://signer.example", Omni: omni, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			n++
+			return &http.Response{StatusCode: want.status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		})})
+		if !errors.Is(err, want.err) || err.Error() != want.text || n != 1 {
+			t.Errorf("%d requests, %v; want %s", n, err, want.text)
+		}
+	}
+}
+
 // A context that ends is not a reason to wait, and a cancellation is not an unreachable signer.
 func TestContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -771,6 +795,11 @@ func TestConnection(t *testing.T) {
 		io.WriteString(w, r.Header.Get("Authorization"))
 	})
 	front := httptest.NewServer(mux)
+	mux.HandleFunc("/json/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"error":%q,"message":%q}`, r.Header.Get("Authorization"), r.Header.Get("Authorization"))
+	})
 	defer front.Close()
 	for _, url := range []string{server.URL(), server.URL() + "/", front.URL + "/base", front.URL + "/base/"} {
 		c := signer.Config{URL: url, Omni: omni}
@@ -787,6 +816,11 @@ func TestConnection(t *testing.T) {
 	c := signer.Config{URL: front.URL + "/echo", Omni: omni, Token: func(context.Context) (string, error) { return "secret-token", nil }}
 	_, err = signer.Enrol(t.Context(), c)
 	if !errors.Is(err, envelope.ErrUnavailable) || err.Error() != "key source unavailable: status 502 with text/html" {
+		t.Error(err)
+	}
+	c.URL = front.URL + "/json"
+	_, err = signer.Enrol(t.Context(), c)
+	if !errors.Is(err, envelope.ErrUnavailable) || err.Error() != "key source unavailable: status 400 with application/json is not a response of a signer: check the address" {
 		t.Error(err)
 	}
 	c.URL = front.URL + "/absent"
