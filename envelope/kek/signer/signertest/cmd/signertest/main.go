@@ -58,7 +58,7 @@ type line struct {
 	PID     int    `json:"pid"`
 }
 
-// defaultOmni is the account of the wallet in the test vector of agentKeys.
+// defaultOmni is the account in the test vector of agentKeys. Its key is another one here.
 const defaultOmni = "c5204378ff1ef0b422d52ef494a8cc18af31a901f562d6879d07aa4e2329597d"
 
 // serve starts the signer, prints its URL, and stops it when ctx ends.
