@@ -17,6 +17,8 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/envelope/kek/keyring"
+	"github.com/objectvault/objectvault/envelope/kek/passphrase"
+	"github.com/objectvault/objectvault/envelope/kek/signer"
 	"github.com/objectvault/objectvault/internal/durable"
 	"github.com/objectvault/objectvault/internal/filelock"
 )
@@ -30,8 +32,10 @@ type Enrolment struct {
 	Enrolled time.Time `json:"enrolled"` // when the source was enrolled
 	// Fingerprint is a short identifier of the key, if it has one: compare it to find out whether
 	// two machines have the same key.
-	Fingerprint string             `json:"fingerprint,omitempty"`
-	Keyring     *keyring.Enrolment `json:"keyring,omitempty"`
+	Fingerprint string                `json:"fingerprint,omitempty"`
+	Keyring     *keyring.Enrolment    `json:"keyring,omitempty"`
+	Passphrase  *passphrase.Enrolment `json:"passphrase,omitempty"`
+	Signer      *signer.Enrolment     `json:"signer,omitempty"`
 }
 
 // enrolmentVersion is the version of the record's format.
@@ -65,6 +69,12 @@ func (e *Enrolment) check(id string) error {
 func (e *Enrolment) parts() (list []interface{ Check() error }) {
 	if e.Keyring != nil {
 		list = append(list, e.Keyring)
+	}
+	if e.Passphrase != nil {
+		list = append(list, e.Passphrase)
+	}
+	if e.Signer != nil {
+		list = append(list, e.Signer)
 	}
 	return list
 }
@@ -164,6 +174,9 @@ func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOp
 	}
 	if how == nil {
 		how = &EnrolOptions{}
+	}
+	if how.Root != (kek.Root{}) && !k.importsRoot {
+		return Enrolled{}, fmt.Errorf("%w: the source has a key of its own, so a root key cannot be imported", ErrEnrolment)
 	}
 	if how.Import != nil && how.Import.Source != k.id {
 		return Enrolled{}, fmt.Errorf("%w: it is for the source %s, not %s", ErrEnrolment, how.Import.Source, k.id)

@@ -24,9 +24,17 @@ const maxKeyText = 4 << 10
 //
 //	local:///FILE     a root key in a file: see [kek.OpenMounted]
 //	env:VAR           a root key in an environment variable
-//	fd:N              a root key that is read from an open file descriptor, once for each call
+//	fd:N              a root key that is read from an open file descriptor, which is then closed
 //	exec:COMMAND      a root key that a program prints when the source is first used
 //	keyring:NAME      a root key in the keyring of the operating system: see package keyring
+//	passphrase:       a passphrase, from OBJECTVAULT_PASSPHRASE, from the file or the program that
+//	                  OBJECTVAULT_PASSPHRASE_FILE or OBJECTVAULT_PASSPHRASE_COMMAND name, or from
+//	                  Options.Prompt: see package passphrase
+//	signer+https://HOST?omni=HEX&epoch=N&token=SOURCE&keep=DURATION
+//	                  the signatures of a wallet: see package signer. SOURCE is file:PATH, env:VAR
+//	                  or exec:COMMAND with a bearer token, percent-encoded
+//
+// The caller closes a source that implements [io.Closer].
 //
 // [Options].Records must contain the directory of the enrolments. A source that must be enrolled,
 // and is not, opens objects, and its Wrap fails with [envelope.ErrNotEnrolled]. [EnrolKeySource]
@@ -53,6 +61,8 @@ type keyURL struct {
 	// enrol creates the enrolment of the source. It is nil for a source that needs none. root is
 	// the root key to import; it is zero if there is none.
 	enrol func(ctx context.Context, root kek.Root) (Enrolment, error)
+	// importsRoot means that enrol can store a given root.
+	importsRoot bool
 }
 
 func parseKey(text string, o *Options) (*keyURL, error) {
@@ -90,13 +100,17 @@ func parseKey(text string, o *Options) (*keyURL, error) {
 		return k, nil
 	case "keyring":
 		return k, k.parseKeyring(rest)
+	case "passphrase":
+		return k, k.parsePassphrase(rest)
+	case "signer+https", "signer+http":
+		return k, k.parseSigner(text)
 	case "base64key":
 		return nil, &URLError{"base64key: is refused, because the key would be part of the URL", "keep the key in a file, a variable or a keyring: use local:///FILE, env:VAR or keyring:NAME"}
 	}
 	return nil, &URLError{"unknown kind of key source", "the known kinds are " + keyKinds}
 }
 
-const keyKinds = "local:, env:, fd:, exec: and keyring:"
+const keyKinds = "local:, env:, fd:, exec:, keyring:, passphrase: and signer+https:"
 
 func isVariable(name string) bool {
 	for i, c := range name {
@@ -194,6 +208,7 @@ func (k *keyURL) parseKeyring(name string) error {
 		}
 		return keyring.New(c)
 	}
+	k.importsRoot = true
 	k.enrol = func(ctx context.Context, root kek.Root) (Enrolment, error) {
 		enrol := keyring.Enrol
 		if root != (kek.Root{}) {

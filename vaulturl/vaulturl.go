@@ -7,7 +7,8 @@
 //	            role= provider= session= duration= sts_endpoint= audience=
 //	file:///DIR?versions=N
 //	mem://
-//	local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME            a key source
+//	local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME,
+//	passphrase:, signer+https://HOST?omni=HEX                           a key source
 //	file:PATH, env:VAR, exec:COMMAND, broker+https://HOST, github:      an identity
 //
 // A program opens a store and a key source, and passes them to [vault.New]:
@@ -76,6 +77,12 @@ type Options struct {
 	// Records is the directory of the enrolments of key sources: see [EnrolKeySource]. If it is
 	// empty, sources that must be enrolled open objects, and seal none.
 	Records string
+	// KeepKeys is how long a signer's keys stay in memory, unless keep= of its URL says otherwise. 0
+	// means until the call is complete. Batches set it, so that each object needs one signature.
+	KeepKeys time.Duration
+	// Warn is called with a problem that is no failure, such as a changed key version of a signer. It
+	// may be nil.
+	Warn func(error)
 	// Prompt asks the user for a secret. If it is nil, key sources that need a prompt are rejected.
 	Prompt func(ctx context.Context, text string) (string, error)
 	// Now reports the time; nil means [time.Now].

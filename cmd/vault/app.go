@@ -34,6 +34,7 @@ func run(ctx context.Context, args []string, w *world) int {
 		json: argv.IsSet(words, "json"), quiet: argv.IsSet(words, "quiet") || argv.IsSet(words, "q"),
 	}
 	s := &session{ui: u}
+	defer s.closeKeys()
 	app := newApp(s)
 	line, err := argv.Parse(app.Flags, app.Commands, words)
 	if err == nil {
@@ -64,7 +65,8 @@ type session struct {
 	// createsStore means that the command may create the store if it does not exist.
 	createsStore bool
 
-	sources map[string]envelope.KeySource // the key sources that were opened, by URL
+	sources  map[string]envelope.KeySource // the key sources that were opened, by URL
+	keepKeys time.Duration                 // how long a signer's keys stay in memory; 0: until the call is complete
 
 	spoolLimit   int64 // maximum length of a value that is saved on this machine; 0: the default
 	flushesLater bool  // the command sends the entries of the spool itself
@@ -192,7 +194,7 @@ func commonFlags() []cli.Flag {
 		text("store", "`URL` of the store: s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
 		text("tenant", "`ID` of the tenant: the user or agent that owns the values [$OBJECTVAULT_TENANT]"),
 		text("collection", "`NAME` of a collection, a separate group of names within the tenant [$OBJECTVAULT_COLLECTION]"),
-		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source: local: (the default key file), local:///FILE, env:VAR, fd:N, exec:COMMAND or keyring:NAME. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by blanks]", Category: category},
+		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source: local: (the default key file), local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME, passphrase: or signer+https://HOST?omni=HEX. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by blanks]", Category: category},
 		text("identity", "`SOURCE` of the OIDC token for the cloud: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
 		text("vault-id", "`ID` that distinguishes vaults with the same tenant and key. A value can be opened only with the ID with which it was sealed"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),

@@ -14,6 +14,7 @@ import (
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/envelope/kek/keyring"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vaulturl"
 )
 
 // The exit codes. They are frozen: a code is never renumbered or reused. No other file contains an
@@ -113,6 +114,7 @@ var outcomes = []struct {
 	{envelope.ErrChanged, exitFailure, "key_changed", "find out why the key has changed; {prog} keys list shows what was enrolled"},
 	{envelope.ErrDenied, exitDenied, "denied", "allow the use of the key: {prog} policy aws --kms-key or {prog} policy tencent --kms-key prints the statement"},
 	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether it took effect"},
+	{vaulturl.ErrNoPassphrase, exitUnauthenticated, "unauthenticated", "run {prog} in a terminal, or set OBJECTVAULT_PASSPHRASE_FILE, OBJECTVAULT_PASSPHRASE_COMMAND or OBJECTVAULT_PASSPHRASE"},
 	{envelope.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials for the key source and try again"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
 	{vault.ErrPermission, exitDenied, "denied", "check scope and read_only in the profile, and the permissions of the store or its files"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
@@ -47,6 +48,7 @@ func (s *session) keysAudit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.keepKeys = time.Minute
 	v, err := s.open(ctx, mustKeys)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
@@ -81,6 +82,7 @@ func (s *session) openRewrap(ctx context.Context) (v *opened, prefix string, err
 	if err != nil {
 		return nil, "", err
 	}
+	s.keepKeys = time.Minute
 	if v, err = s.open(ctx, mustKeys); err != nil {
 		return nil, "", err
 	}

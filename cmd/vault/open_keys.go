@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/vault"
@@ -106,13 +107,35 @@ func (s *session) openKeySource(ctx context.Context, set config.Settings, v conf
 	return source, nil
 }
 
+// closeKeys wipes the keys of the sources.
+func (s *session) closeKeys() {
+	for _, source := range s.sources {
+		if c, ok := source.(io.Closer); ok {
+			c.Close()
+		}
+	}
+}
+
 // keyOptions returns the options for the key sources of vaulturl.
 func (s *session) keyOptions(set config.Settings) (*vaulturl.Options, error) {
 	records, err := s.places().Enrolments()
 	if err != nil && !errors.Is(err, config.ErrNoHome) {
 		return nil, err
 	}
-	return &vaulturl.Options{Timeout: set.Timeout, Getenv: s.getenv, Now: s.now, Records: records}, nil
+	return &vaulturl.Options{
+		Timeout: set.Timeout, Getenv: s.getenv, Now: s.now, Records: records, KeepKeys: s.keepKeys, Prompt: s.passphrase,
+		Warn: func(err error) { s.note("%v", err) },
+	}, nil
+}
+
+// passphrase asks the user for a passphrase.
+func (s *session) passphrase(ctx context.Context, question string) (string, error) {
+	text, err := s.ask(ctx, question, true)
+	defer clear(text)
+	if errors.Is(err, terminal.ErrNone) || errors.Is(err, io.EOF) {
+		err = errors.New("there is no terminal to ask for it")
+	}
+	return string(text), err
 }
 
 // keyError explains the error of opening the key source v. path is its file, or empty.
@@ -149,6 +172,9 @@ func shownKey(text string) string {
 			program += " …"
 		}
 		return "exec:" + program
+	}
+	if rest, ok := strings.CutPrefix(text, "signer+"); ok {
+		return "signer+" + shownURL(rest)
 	}
 	if scheme, _, _ := strings.Cut(text, ":"); scheme == "env" || scheme == "fd" || scheme == "keyring" || scheme == "local" || scheme == "passphrase" {
 		return text
