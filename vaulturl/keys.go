@@ -147,13 +147,11 @@ func openEnv(name string, o *Options) (envelope.KeySource, error) {
 // openFD reads a root from a file descriptor, to its end, and closes it.
 func openFD(ctx context.Context, n int) (envelope.KeySource, error) {
 	name := fmt.Sprintf("fd %d", n)
+	// Check before NewFile, because the garbage collector closes the descriptor of a File.
+	if err := checkDescriptor(n); err != nil {
+		return nil, fmt.Errorf("%s %w", name, err)
+	}
 	f := os.NewFile(uintptr(n), name)
-	if f == nil {
-		return nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-	}
-	if _, err := f.Stat(); err != nil {
-		return nil, fmt.Errorf("%s is not open: %w", name, fs.ErrNotExist)
-	}
 	type result struct {
 		text []byte
 		err  error

@@ -3,12 +3,14 @@
 package vaulturl_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
 	"testing"
 
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
@@ -33,5 +35,20 @@ func TestDescriptor(t *testing.T) {
 	}
 	if l, ok := source.(*kek.Local); !ok || l.Fingerprint() != rootPrint || l.Name() != fmt.Sprintf("fd %d", fd) {
 		t.Errorf("%T %s", source, source.Name())
+	}
+}
+
+// A descriptor of another kind is neither read nor closed.
+func TestOtherDescriptor(t *testing.T) {
+	d, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := vaulturl.OpenKeySource(t.Context(), fmt.Sprintf("fd:%d", d.Fd()), nil); !errors.Is(err, vault.ErrConfig) {
+		t.Error(err)
+	}
+	if _, err := d.Stat(); err != nil {
+		t.Errorf("the descriptor was closed: %v", err)
 	}
 }

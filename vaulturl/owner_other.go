@@ -14,3 +14,7 @@ func checkOwner(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+func checkDescriptor(int) error {
+	return &URLError{"cannot be used on this system", "use local:///FILE, env:VAR or exec:COMMAND"}
+}

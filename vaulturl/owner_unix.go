@@ -22,3 +22,17 @@ func checkOwner(path string, info fs.FileInfo) error {
 	}
 	return nil
 }
+
+// checkDescriptor returns an error unless n is an open file, pipe or socket. The Go runtime has
+// descriptors of other kinds, which must not be read or closed.
+func checkDescriptor(n int) error {
+	var s syscall.Stat_t
+	if err := syscall.Fstat(n, &s); err != nil {
+		return fmt.Errorf("is not open: %w", fs.ErrNotExist)
+	}
+	switch s.Mode & syscall.S_IFMT {
+	case syscall.S_IFREG, syscall.S_IFIFO, syscall.S_IFSOCK:
+		return nil
+	}
+	return &URLError{"is not a file, a pipe or a socket", "open the file for the descriptor, as a shell does with 3< FILE"}
+}
