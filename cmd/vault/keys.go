@@ -27,14 +27,15 @@ func keysCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "keys",
 		Usage:     "list key sources, and change which of them can open the stored objects",
-		UsageText: s.prog + " keys list|audit|rewrap|rotate",
+		UsageText: s.prog + " keys list|audit|rewrap|rotate|recovery",
 		Description: "A key source wraps the key of each object. " + s.prog + " init creates or enrols one, and --keys selects\n" +
 			"one or several. docs/keys.md describes each kind.\n\n" +
 			"Commands (" + s.prog + " help keys COMMAND describes each):\n" +
-			"   list    show the key sources and whether they can be used\n" +
-			"   audit   show which key sources can open each object\n" +
-			"   rewrap  change which key sources can open the objects\n" +
-			"   rotate  encrypt the objects again, under new keys\n\n" +
+			"   list      show the key sources and whether they can be used\n" +
+			"   audit     show which key sources can open each object\n" +
+			"   rewrap    change which key sources can open the objects\n" +
+			"   rotate    encrypt the objects again, under new keys\n" +
+			"   recovery  write a root key as words or shares, and restore it from them\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " keys list\n" +
 			"   " + s.prog + " keys audit\n" +
@@ -78,6 +79,19 @@ func keysCommand(s *session) *cli.Command {
 					"Examples:\n   "+s.prog+" keys rotate --keys keyring:new\n   "+s.prog+" keys rotate prod/ --dry-run", s.keysRotate,
 				noOthers, dryRun,
 				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),
+			sub("recovery", "write a root key as words or shares, and restore it from them", "recovery create|combine|test [FILE…]",
+				"create writes the root key of --keys as 24 words, or with --shares as several shares of which\n"+
+					"--threshold are needed. With --new, it writes a new root key, which you can add with\n"+
+					s.prog+" keys rewrap --add and then keep offline. combine restores the root key file from the words\n"+
+					"or shares in files, or on standard input, one share per line. test compares them with the root key\n"+
+					"of this machine and stores nothing.\n\n"+
+					"The words follow BIP-39. Fewer shares than the threshold disclose nothing.\n\n"+
+					"Examples:\n   "+s.prog+" keys recovery create --shares 3 --threshold 2 --output share\n   "+s.prog+" keys recovery test share-1-of-3 share-3-of-3\n   "+s.prog+" keys recovery combine share-1-of-3 share-2-of-3\n   "+s.prog+" keys recovery create --reveal", s.keysRecovery,
+				&cli.IntFlag{Name: "shares", Usage: "`NUMBER` of shares"},
+				&cli.IntFlag{Name: "threshold", Usage: "`NUMBER` of shares that are needed to restore the root key"},
+				&cli.BoolFlag{Name: "new", Usage: "write a new root key instead of an existing one", DisableDefaultText: true},
+				&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the words to the new file `PREFIX`, or each share to PREFIX-1-of-N and so on"},
+				&cli.BoolFlag{Name: "reveal", Usage: "show the words or shares on a terminal", DisableDefaultText: true}),
 		},
 		Action: s.action(func(context.Context) error {
 			if s.c.NArg() > 0 {

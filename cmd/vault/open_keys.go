@@ -107,6 +107,15 @@ func (s *session) openKeySource(ctx context.Context, set config.Settings, v conf
 	return source, nil
 }
 
+// keyFilePath returns the path of a local:///FILE URL.
+func keyFilePath(v config.Value) (string, error) {
+	path, err := vaulturl.KeyFile(v.Text)
+	if err != nil {
+		return "", atURL(v, err)
+	}
+	return path, nil
+}
+
 // closeKeys wipes the keys of the sources.
 func (s *session) closeKeys() {
 	for _, source := range s.sources {

@@ -128,6 +128,14 @@ func NewLocal(root Root) *Local { return &Local{root: root} }
 // Named returns a copy of l whose Name is name, such as "env KEY".
 func (l *Local) Named(name string) *Local { return &Local{l.root, name} }
 
+// Root returns the root of l, for code that stores it elsewhere. It is zero if l has none.
+func (l *Local) Root() Root {
+	if l == nil {
+		return Root{}
+	}
+	return l.root
+}
+
 // InsecureFixed returns a key source whose root is publicly known: the bytes 00 01 … 1f. Objects
 // that it seals are not secret. Use it only in examples and tests.
 func InsecureFixed() *Local {
