@@ -26,7 +26,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer bench-keys transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports
 
 build: ## the static binary, bin/vault
@@ -48,12 +48,21 @@ demo-offline: build ## a key is created while the store is away, and is not lost
 	go build -o bin/costest ./cmd/costest
 	@sh docs/offline.sh bin/vault bin/costest
 
+demo-keys: build ## each key source is enrolled, used from two machines, and replaced
+	go build -o bin/signertest ./envelope/kek/signer/signertest/cmd/signertest
+	@sh docs/keys.sh bin/vault bin/signertest
+
+demo-signer: demo-keys ## the first part of demo-keys is about a signer
+
 transcripts: build ## docs/transcripts, from new runs of the demos
 	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@mkdir -p docs/transcripts
 	sh docs/aws.sh bin/vault bin/testcloud > bin/aws.out
 	awk -v title='A session with S3 on Ceph RGW' -v from='make demo-aws' -f docs/transcript.awk bin/aws.out > docs/transcripts/aws.md
+	go build -o bin/signertest ./envelope/kek/signer/signertest/cmd/signertest
+	sh docs/keys.sh bin/vault bin/signertest > bin/keys.out
+	awk -v title='Key sources: enrolled, replaced, recovered' -v from='make demo-keys' -f docs/transcript.awk bin/keys.out > docs/transcripts/keys.md
 	sh docs/offline.sh bin/vault bin/costest > bin/offline.out
 	awk -v title='A key that was created while the store was away' -v from='make demo-offline' -f docs/transcript.awk bin/offline.out > docs/transcripts/offline.md
 	sh docs/tencent.sh bin/vault bin/costest bin/testcloud > bin/tencent.out

@@ -79,9 +79,9 @@ func (e *Enrolment) parts() (list []interface{ Check() error }) {
 	return list
 }
 
-// file returns the path of the record.
-func (k *keyURL) file() string {
-	sum := sha256.Sum256([]byte(k.id))
+// file returns the path of the record of the source id.
+func (k *keyURL) file(id string) string {
+	sum := sha256.Sum256([]byte(id))
 	return filepath.Join(k.options.Records, hex.EncodeToString(sum[:8])+".json")
 }
 
@@ -90,11 +90,15 @@ func (k *keyURL) enrolment() (e Enrolment, err error) {
 	if k.options.Records == "" {
 		return Enrolment{}, nil
 	}
-	e, err = readEnrolment(k.file(), k.id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Enrolment{}, nil
+	for _, id := range []string{k.id, k.general} {
+		if id == "" {
+			continue
+		}
+		if e, err = readEnrolment(k.file(id), id); !errors.Is(err, fs.ErrNotExist) {
+			return e, err
+		}
 	}
-	return e, err
+	return Enrolment{}, nil
 }
 
 // maxEnrolment is the maximum length of a record.
@@ -178,6 +182,9 @@ func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOp
 	if how.Root != (kek.Root{}) && !k.importsRoot {
 		return Enrolled{}, fmt.Errorf("%w: the source has a key of its own, so a root key cannot be imported", ErrEnrolment)
 	}
+	if how.Import != nil && k.general != "" && how.Import.Source == k.general {
+		k.id = k.general
+	}
 	if how.Import != nil && how.Import.Source != k.id {
 		return Enrolled{}, fmt.Errorf("%w: it is for the source %s, not %s", ErrEnrolment, how.Import.Source, k.id)
 	}
@@ -186,7 +193,7 @@ func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOp
 		return Enrolled{}, err
 	}
 	defer unlock()
-	result := Enrolled{Path: k.file()}
+	result := Enrolled{Path: k.file(k.id)}
 	result.Enrolment, err = readEnrolment(result.Path, k.id)
 	switch {
 	case err == nil && how.Import != nil && !sameSource(result.Enrolment, *how.Import):
@@ -260,14 +267,14 @@ func InspectKeySource(ctx context.Context, keyURL string, o *Options) (KeyInfo, 
 	}
 	var info KeyInfo
 	if k.enrol != nil && k.options.Records != "" {
-		info.Path = k.file()
+		info.Path = k.file(k.id)
 		e, err := k.enrolment()
 		switch {
 		case err != nil:
 			info.Err = err
 			return info, nil
 		case e.Version != 0:
-			info.Enrolment, info.Fingerprint = &e, e.Fingerprint
+			info.Path, info.Enrolment, info.Fingerprint = k.file(e.Source), &e, e.Fingerprint
 		}
 	}
 	source, err := k.open(ctx)

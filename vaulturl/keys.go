@@ -56,8 +56,10 @@ type keyURL struct {
 	options *Options
 	// id identifies the source in its enrolment: the URL without parameters that only concern
 	// access.
-	id   string
-	open func(ctx context.Context) (envelope.KeySource, error)
+	id string
+	// general is the id of an enrolment that is used if there is none for id; it may be empty.
+	general string
+	open    func(ctx context.Context) (envelope.KeySource, error)
 	// enrol creates the enrolment of the source. It is nil for a source that needs none. root is
 	// the root key to import; it is zero if there is none.
 	enrol func(ctx context.Context, root kek.Root) (Enrolment, error)

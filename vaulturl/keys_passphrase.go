@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/url"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
@@ -25,6 +26,10 @@ var ErrNoPassphrase = fmt.Errorf("%w: there is no passphrase", envelope.ErrUnaut
 func (k *keyURL) parsePassphrase(rest string) error {
 	if rest != "" {
 		return &URLError{"passphrase: must stand alone, because its URL is not secret", "put the passphrase into a file, and its path into " + passphraseFile}
+	}
+	if o := k.options; o.VaultID != "" || o.Tenant != "" {
+		k.general = k.id
+		k.id += "?" + url.Values{"vault_id": {o.VaultID}, "tenant": {string(o.Tenant)}}.Encode()
 	}
 	k.open = func(context.Context) (envelope.KeySource, error) {
 		e, err := k.enrolment()

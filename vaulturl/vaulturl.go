@@ -74,6 +74,9 @@ type Options struct {
 	// pod. If Getenv is nil, env: and github: are rejected, and the other variables are ignored.
 	// The SDKs of the clouds do not use Getenv; they read the environment themselves.
 	Getenv func(name string) string
+	// VaultID is that of the Vault. With it, or with Tenant, a passphrase can have an enrolment, and
+	// so a salt, of its own for each vault and tenant.
+	VaultID string
 	// Records is the directory of the enrolments of key sources: see [EnrolKeySource]. If it is
 	// empty, sources that must be enrolled open objects, and seal none.
 	Records string

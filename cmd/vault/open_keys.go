@@ -131,7 +131,12 @@ func (s *session) keyOptions(set config.Settings) (*vaulturl.Options, error) {
 	if err != nil && !errors.Is(err, config.ErrNoHome) {
 		return nil, err
 	}
+	tenant, err := vault.ParseTenant(set.Tenant.Text)
+	if set.Tenant.Text == "" || err != nil {
+		tenant = "" // a command that needs the tenant reports the error
+	}
 	return &vaulturl.Options{
+		VaultID: set.VaultID.Text, Tenant: tenant,
 		Timeout: set.Timeout, Getenv: s.getenv, Now: s.now, Records: records, KeepKeys: s.keepKeys, Prompt: s.passphrase,
 		Warn: func(err error) { s.note("%v", err) },
 	}, nil

@@ -15,6 +15,7 @@
 package recovery
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -248,7 +249,7 @@ func Combine(shares []Share) (kek.Root, error) {
 	if err != nil {
 		return kek.Root{}, err
 	}
-	if kek.NewLocal(root).Fingerprint() != shares[0].Fingerprint {
+	if !bytes.Equal(padded[:valueSize-rootSize], make([]byte, valueSize-rootSize)) || kek.NewLocal(root).Fingerprint() != shares[0].Fingerprint {
 		return kek.Root{}, fmt.Errorf("%w: the result is not the root %s", ErrMixed, shares[0].Fingerprint)
 	}
 	return root, nil
