@@ -62,6 +62,8 @@ type line struct {
 	Time      time.Time `json:"time"`
 	Reason    string    `json:"reason,omitempty"`
 	Refused   bool      `json:"refused,omitempty"`
+	Unsent    bool      `json:"unsent,omitempty"`
+	Sending   bool      `json:"sending,omitempty"`
 	Retry     bool      `json:"retry,omitempty"`
 	Overwrite bool      `json:"overwrite,omitempty"`
 }
@@ -147,16 +149,26 @@ func readEntry(f *os.File, store, id string) (vault.SpoolEntry, layout, error) {
 		if json.Unmarshal(text, &a) != nil {
 			continue // a process was killed while it wrote the line
 		}
-		e.Attempts = append(e.Attempts, vault.SpoolAttempt(a))
-		switch {
-		case a.Refused:
-			e.Refused = true
-		case a.Retry:
-			e.Refused = false
-		}
-		e.Overwrite = e.Overwrite || a.Overwrite
+		add(&e, vault.SpoolAttempt(a))
 	}
 	return e, l, nil
+}
+
+// add adds an attempt to the entry.
+func add(e *vault.SpoolEntry, a vault.SpoolAttempt) {
+	if a.Sending {
+		e.Unsent = false
+		return
+	}
+	e.Attempts = append(e.Attempts, a)
+	switch {
+	case a.Retry:
+		e.Refused = a.Refused
+	default:
+		e.Refused = e.Refused || a.Refused
+		e.Unsent = a.Unsent
+	}
+	e.Overwrite = e.Overwrite || a.Overwrite
 }
 
 // verify compares the digest.

@@ -64,7 +64,7 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 		tenant := e.e.Ref.Tenant == ref.Tenant || e.e.Ref.Tenant == "" && e.e.Identity == o.Identity && o.Identity != ""
 		return e.e.Ref.Vault != ref.Vault || e.e.Ref.Collection != ref.Collection || !tenant
 	})
-	run := &syncRun{spool: s, vault: v, options: o}
+	run := &syncRun{spool: s, options: o}
 	names := make(map[string][]*entry)
 	var order []string
 	for _, e := range entries {
@@ -74,6 +74,7 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 		}
 		names[name] = append(names[name], e)
 	}
+	run.delivery = v.NewDelivery(len(order))
 	jobs := o.Jobs
 	if jobs <= 0 {
 		jobs = 16
@@ -97,9 +98,9 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 
 // A syncRun is one call of Sync.
 type syncRun struct {
-	spool   *Spool
-	vault   *vault.Vault
-	options *SyncOptions
+	spool    *Spool
+	delivery *vault.Delivery
+	options  *SyncOptions
 
 	mu      sync.Mutex
 	summary Summary
@@ -117,22 +118,14 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 			r.pending(entries[i:], nil)
 			return
 		}
-		// Deliver would wait for the lock. If another process has it, that process is sending the
-		// entry.
-		switch err := e.tryLock(); {
-		case errors.Is(err, vault.ErrNotFound):
-			continue
+		e.noWait = true // if another process holds the lock, that process is sending the entry
+		info, err := r.delivery.Deliver(ctx, e)
+		var spooled *vault.SpooledError
+		switch {
 		case errors.Is(err, filelock.ErrLocked):
 			r.pending(entries[i:], nil)
 			return
-		case err != nil:
-			r.pending(entries[i:], err)
-			return
-		}
-		e.Unlock()
-		info, err := r.vault.Deliver(ctx, e)
-		var spooled *vault.SpooledError
-		switch {
+		case err == nil && info.Revision == 0: // another process has sent it
 		case err == nil:
 			r.count(e, info, nil, func(s *Summary) { s.Sent++ })
 		case errors.As(err, &spooled) && spooled.Refused:
