@@ -2,8 +2,10 @@ package vault
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"gocloud.dev/blob"
 )
@@ -11,20 +13,39 @@ import (
 // A Delivery sends many entries of a spool. It lists the objects of the tenant instead of reading
 // each object before it writes: see [Vault.Deliver]. It is safe for concurrent use.
 type Delivery struct {
-	v     *Vault
-	names int // how many names are sent
+	v      *Vault
+	names  int    // how many names are sent
+	prefix string // of their keys
+	end    string // the greatest of their keys
 
 	mu     sync.Mutex
 	listed time.Time       // when the list was requested
 	keys   map[string]bool // objects that the list contains
 	sent   map[string]bool // objects that this delivery may have stored
-	last   string          // the list ends with this key; empty: it is complete
+	last   string          // the list ends with this key; empty: it contains all keys with the prefix
 	failed bool            // the objects cannot be listed
 }
 
-// NewDelivery returns a Delivery of about names names. It sends no request.
-func (v *Vault) NewDelivery(names int) *Delivery {
-	return &Delivery{v: v, names: names, sent: make(map[string]bool)}
+// NewDelivery returns a Delivery of entries with the given names. It sends no request.
+func (v *Vault) NewDelivery(names []Name) *Delivery {
+	d := &Delivery{v: v, sent: make(map[string]bool)}
+	for _, name := range names {
+		key, err := objectKey(v.tenant, v.collection, name)
+		if err != nil {
+			continue // Deliver reports it
+		}
+		if d.names++; d.names == 1 {
+			d.prefix = key
+		}
+		for !strings.HasPrefix(key, d.prefix) {
+			d.prefix = d.prefix[:len(d.prefix)-1]
+		}
+		d.end = max(d.end, key)
+	}
+	if _, size := utf8.DecodeLastRuneInString(d.prefix); !utf8.ValidString(d.prefix) {
+		d.prefix = d.prefix[:len(d.prefix)-size]
+	}
+	return d
 }
 
 // Deliver is [Vault.Deliver]. The entries of one name must be sent one after the other.
@@ -62,16 +83,15 @@ func (d *Delivery) isAbsent(ctx context.Context, key string, e SpoolEntry, unsen
 	return absent
 }
 
-// list lists the keys of the tenant, as far as that needs fewer requests than reading each object.
+// list lists the keys that may be those of the names, as far as that needs fewer requests than reading each object.
 func (d *Delivery) list(ctx context.Context) error {
 	d.keys, d.last = make(map[string]bool), ""
 	pages := 1 + d.names/perPage
-	prefix := keyPrefix(d.v.tenant, d.v.collection)
-	for token := blob.FirstPageToken; len(token) > 0; pages-- {
+	for token := blob.FirstPageToken; len(token) > 0 && (d.last == "" || d.last < d.end); pages-- {
 		if pages == 0 {
 			return nil
 		}
-		page, next, err := d.v.backend.page(ctx, prefix, token)
+		page, next, err := d.v.backend.page(ctx, d.prefix, token)
 		if err != nil {
 			return err
 		}

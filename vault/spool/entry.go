@@ -106,8 +106,12 @@ func damagedf(format string, args ...any) error {
 }
 
 // readEntry reads the head and the attempts of an entry. It does not verify the digest.
-func readEntry(f *os.File, store, id string) (vault.SpoolEntry, layout, error) {
-	fi, err := f.Stat()
+func readEntry(file *os.File, store, id string) (vault.SpoolEntry, layout, error) {
+	fi, err := file.Stat()
+	if err != nil {
+		return vault.SpoolEntry{}, layout{}, err
+	}
+	f, err := readStart(file)
 	if err != nil {
 		return vault.SpoolEntry{}, layout{}, err
 	}
@@ -171,8 +175,34 @@ func add(e *vault.SpoolEntry, a vault.SpoolAttempt) {
 	e.Overwrite = e.Overwrite || a.Overwrite
 }
 
+// A startReader is a file whose start was read. The entry of a short value is read in one request.
+type startReader struct {
+	f     *os.File
+	start []byte
+}
+
+func readStart(f *os.File) (*startReader, error) {
+	start := make([]byte, 2<<10)
+	n, err := f.ReadAt(start, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	return &startReader{f, start[:n]}, nil
+}
+
+func (r *startReader) ReadAt(p []byte, offset int64) (int, error) {
+	if offset+int64(len(p)) <= int64(len(r.start)) {
+		return copy(p, r.start[offset:]), nil
+	}
+	return r.f.ReadAt(p, offset)
+}
+
 // verify compares the digest.
-func verify(f *os.File, l layout) error {
+func verify(file *os.File, l layout) error {
+	f, err := readStart(file)
+	if err != nil {
+		return err
+	}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, io.NewSectionReader(f, preambleLen, l.head+l.envelope)); err != nil {
 		return err

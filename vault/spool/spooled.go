@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/objectvault/objectvault/internal/filelock"
 	"github.com/objectvault/objectvault/vault"
@@ -19,9 +20,11 @@ type entry struct {
 	spool *Spool
 	e     vault.SpoolEntry
 	layout
-	f      *os.File // open and locked; nil: it is not locked
-	noWait bool     // Lock does not wait: if the entry is locked, it returns [filelock.ErrLocked]
-	temp   bool     // the entry is not complete, and has its temporary name
+	f       *os.File        // open and locked; nil: it is not locked
+	noWait  bool            // Lock does not wait: if the entry is locked, it returns [filelock.ErrLocked]
+	removed bool            // the file has no name any more
+	closing *sync.WaitGroup // not nil: while Sync runs, the files of removed entries may be closed in the background
+	temp    bool            // the entry is not complete, and has its temporary name
 }
 
 // Entry implements [vault.Spooled].
@@ -136,10 +139,15 @@ var errGone = fmt.Errorf("%w: the entry was already sent or removed", vault.ErrN
 
 // Unlock implements [vault.Spooled].
 func (e *entry) Unlock() {
-	if e.f != nil {
+	switch {
+	case e.f == nil:
+		return
+	case e.removed && e.closing != nil: // the system frees the blocks of the file, which takes long
+		e.closing.Go(func(f *os.File) func() { return func() { f.Close() } }(e.f))
+	default:
 		e.f.Close()
-		e.f = nil
 	}
+	e.f = nil
 }
 
 var errUnlocked = errors.New("the entry is not locked")
@@ -205,7 +213,8 @@ func (e *entry) Remove() error {
 		return errUnlocked
 	}
 	err := os.Remove(e.path())
-	if errors.Is(err, fs.ErrNotExist) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		e.removed = true
 		return nil
 	}
 	if err != nil { // on Windows an open file cannot be removed

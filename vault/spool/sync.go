@@ -65,16 +65,16 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 		return e.e.Ref.Vault != ref.Vault || e.e.Ref.Collection != ref.Collection || !tenant
 	})
 	run := &syncRun{spool: s, options: o}
-	names := make(map[string][]*entry)
-	var order []string
+	names := make(map[vault.Name][]*entry)
+	var order []vault.Name
 	for _, e := range entries {
-		name := e.e.Ref.Name
+		name := vault.Name(e.e.Ref.Name)
 		if _, ok := names[name]; !ok {
 			order = append(order, name)
 		}
 		names[name] = append(names[name], e)
 	}
-	run.delivery = v.NewDelivery(len(order))
+	run.delivery = v.NewDelivery(order)
 	jobs := o.Jobs
 	if jobs <= 0 {
 		jobs = 16
@@ -93,6 +93,7 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 	}
 	close(work)
 	workers.Wait()
+	run.closing.Wait()
 	return run.summary, nil
 }
 
@@ -101,6 +102,7 @@ type syncRun struct {
 	spool    *Spool
 	delivery *vault.Delivery
 	options  *SyncOptions
+	closing  sync.WaitGroup // files of entries that were sent
 
 	mu      sync.Mutex
 	summary Summary
@@ -118,6 +120,7 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 			r.pending(entries[i:], nil)
 			return
 		}
+		e.closing = &r.closing
 		e.noWait = true // if another process holds the lock, that process is sending the entry
 		info, err := r.delivery.Deliver(ctx, e)
 		var spooled *vault.SpooledError
