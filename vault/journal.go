@@ -394,6 +394,9 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	}
 	if err == nil && !next.done && (e.Local || e.Overwrite) {
 		// Seal the value again, with the keys of the vault, and to overwrite under a new revision.
+		if e.Overwrite {
+			v.overwriteLater(ctx, e)
+		}
 		var fresh Spooled
 		if fresh, err = v.reseal(ctx, entry, s); err == nil {
 			entry.Remove()
@@ -451,6 +454,24 @@ func (v *Vault) reseal(ctx context.Context, old Spooled, s *sealing) (Spooled, e
 		return nil, fact(ErrBusy, err) // the spool failed, not the store
 	}
 	return entry, nil
+}
+
+// overwriteLater makes the later values of a name overwrite, too, before the value e is sealed under a
+// new revision. Otherwise this revision would be later than theirs, and they would be refused. A value
+// with a condition keeps it.
+func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
+	entries, err := v.spool.Entries(ctx, v.ref(Name(e.Ref.Name)))
+	if err != nil {
+		return // they are refused, and kept
+	}
+	for _, later := range entries {
+		l := later.Entry()
+		if l.ID <= e.ID || l.Refused || l.Overwrite || l.Create || l.IfTag != "" || l.IfRevision != 0 || lockBriefly(ctx, later) != nil {
+			continue
+		}
+		later.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: "an older value of the name overwrites", Retry: true, Overwrite: true})
+		later.Unlock()
+	}
 }
 
 // A nextWrite is the decision how an entry is sent.

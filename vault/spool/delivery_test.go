@@ -210,6 +210,17 @@ func stopAfterWrite(s *vault.Store) *vault.Store {
 	}})
 }
 
+// failingWrites returns a store to which no write is sent.
+func failingWrites(s *vault.Store) *vault.Store {
+	return intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		switch c.Op {
+		case "get", "list", "versions":
+			return do()
+		}
+		return errNotSent
+	}})
+}
+
 // stopped calls do, which stops. The locks of the entries end, as with a process.
 func stopped(do func()) {
 	defer func() {

@@ -208,12 +208,28 @@ func NextAttempt(e vault.SpoolEntry) time.Time {
 }
 
 // Retry makes the entry id, which the store refused, pending again. If overwrite is true, the next
-// attempt may replace any object that the store has under the name. If there is no such entry, the
-// error wraps [vault.ErrNotFound].
+// attempt may replace any object that the store has under the name. Retry then also makes the later
+// values of the name pending that the store refused, so that the newest value wins. If there is no such
+// entry, the error wraps [vault.ErrNotFound].
 func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
-	return s.locked(ctx, id, func(e *entry) error {
+	var ref envelope.Ref
+	retry := func(e *entry) error {
+		ref = e.e.Ref
 		return e.Attempted(vault.SpoolAttempt{Time: s.config.Now(), Reason: "retry requested", Retry: true, Overwrite: overwrite})
-	})
+	}
+	if err := s.locked(ctx, id, retry); err != nil || !overwrite {
+		return err
+	}
+	later, err := s.Entries(ctx, ref)
+	for _, l := range later {
+		if e := l.Entry(); err != nil || e.ID <= id || !e.Refused {
+			continue
+		}
+		if err = s.locked(ctx, l.Entry().ID, retry); errors.Is(err, vault.ErrNotFound) {
+			err = nil // sent or dropped meanwhile
+		}
+	}
+	return err
 }
 
 // Drop removes the entry id and its value. If there is no such entry, the error wraps
