@@ -413,7 +413,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		version, err = v.publishAgain(ctx, key, e, next, s)
 	}
 	info = v.info(name, s.header, m)
-	info.Version, info.Size, info.SealedSize = version, s.read, s.written
+	info.Version, info.Size, info.SealedSize, info.Unfinished = version, s.read, s.written, s.unfinished
 	return info, v.finish(ctx, entry, unsent, err)
 }
 
@@ -505,6 +505,7 @@ func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next
 		case !errors.Is(err, ErrExist) && !errors.Is(err, ErrConflict):
 			return version, err
 		}
+		s.unfinished += unfinishedBy(err)
 		// Another writer was faster, or the store refuses every condition, as Ceph does.
 		looked := next
 		if next, err = v.again(ctx, key, e, s); err != nil || next.done {

@@ -28,6 +28,8 @@ type sealing struct {
 	header  *envelope.Header // header of the last envelope that was written
 	read    int64            // plaintext bytes
 	written int64            // sealed bytes
+	// unfinished is the size of the uploads that could not be aborted before the write succeeded.
+	unfinished int64
 
 	plain  []byte // the whole value, if it is short
 	sealed []byte // its envelope
