@@ -38,6 +38,7 @@ func delayWrites(store *vault.Store, most int, early bool) (*vault.Store, *delay
 	if store.Create != nil {
 		s.Create = w
 	}
+	s.QuickCreate = nil // Create is delayed in its place
 	if store.Swap != nil {
 		s.Swap = w
 	}

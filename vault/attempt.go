@@ -25,8 +25,10 @@ func (k writeKind) String() string { return [...]string{"put", "create", "swap"}
 // A condition must be true for a write to be applied.
 type condition struct {
 	kind writeKind
-	tag  string // swap: the store's tag of the object that was read; never empty
-	old  []byte // swap: the header of that object
+	// quick means that a create may use [Store].QuickCreate: it is derived from a plain put.
+	quick bool
+	tag   string // swap: the store's tag of the object that was read; never empty
+	old   []byte // swap: the header of that object
 }
 
 // An outcome is the certain result of an attempt.

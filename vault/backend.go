@@ -125,6 +125,8 @@ func (b *backend) write(ctx context.Context, key string, how condition, attempt 
 	case how.kind == swap:
 		_, err = b.store.Swap.Swap(ctx, key, how.tag, counted)
 		return "", err
+	case how.kind == create && how.quick && b.store.QuickCreate != nil:
+		return b.store.QuickCreate.Create(ctx, key, counted)
 	case how.kind == create && b.store.Create != nil:
 		return b.store.Create.Create(ctx, key, counted)
 	case how.kind == replace && b.store.Put != nil:

@@ -35,7 +35,7 @@ func (c *Cause) Error() string {
 		text = c.Message
 	}
 	if c.Unfinished > 0 {
-		text += fmt.Sprintf("; an unfinished upload of %d MB remains; it is billed until a lifecycle rule removes it", (c.Unfinished+999_999)/1_000_000)
+		text += "; " + UnfinishedText(c.Unfinished)
 	}
 	return text
 }
@@ -115,3 +115,9 @@ const (
 	// Reasons of a key source.
 	KeyUnavailable // the key of the source cannot be used now
 )
+
+// UnfinishedText returns a sentence about incomplete multipart uploads of n bytes: see
+// [Cause].Unfinished and [Info].Unfinished.
+func UnfinishedText(n int64) string {
+	return fmt.Sprintf("an unfinished upload of %d MB remains; it is billed until a lifecycle rule removes it", (n+999_999)/1_000_000)
+}

@@ -145,7 +145,7 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 	default:
 		version, err = v.sendFirst(ctx, key, s, o)
 	}
-	return version, v.finish(ctx, entry, err)
+	return version, v.finish(ctx, entry, true, err)
 }
 
 func isKeyError(err error) bool {
@@ -189,8 +189,8 @@ func (v *Vault) sendOlder(ctx context.Context, s *sealing, id string) error {
 }
 
 // finish removes the entry if err is nil, because it was sent. Otherwise it records the attempt
-// that failed with err.
-func (v *Vault) finish(ctx context.Context, entry Spooled, err error) error {
+// that failed with err. unsent reports whether no earlier attempt was, or will be, applied.
+func (v *Vault) finish(ctx context.Context, entry Spooled, unsent bool, err error) error {
 	if err == nil {
 		if rerr := entry.Remove(); rerr != nil {
 			v.backend.log.WarnContext(ctx, "spool", "op", "remove", "id", entry.Entry().ID, "err", rerr)
@@ -198,7 +198,7 @@ func (v *Vault) finish(ctx context.Context, entry Spooled, err error) error {
 		return nil
 	}
 	final := isFinal(err)
-	entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: err.Error(), Refused: final})
+	entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: err.Error(), Refused: final, Unsent: unsent && !errors.Is(err, ErrUnsure)})
 	if final {
 		v.dropEqual(ctx, entry)
 	}
@@ -277,13 +277,9 @@ func (o *openedEntry) Close() error { return o.sealed.Close() }
 // openEntry opens the value of an entry.
 func (v *Vault) openEntry(ctx context.Context, entry Spooled) (*openedEntry, error) {
 	e := entry.Entry()
-	keys := v.keys
-	if e.Local {
-		local, err := v.spool.KeySource(false)
-		if err != nil {
-			return nil, err
-		}
-		keys = []envelope.KeySource{local}
+	keys, err := v.entryKeys(e)
+	if err != nil {
+		return nil, err
 	}
 	sealed, err := entry.Open()
 	if err != nil {
@@ -296,25 +292,65 @@ func (v *Vault) openEntry(ctx context.Context, entry Spooled) (*openedEntry, err
 	}
 	if r.Header().Revision != e.Revision {
 		sealed.Close()
-		return nil, fmt.Errorf("%w: the entry contains another revision", envelope.ErrDecrypt)
+		return nil, errOtherRevision
 	}
 	return &openedEntry{r, sealed}, nil
 }
 
-// Deliver sends an entry of the spool to the store and removes the entry. Package spool calls it.
-// Deliver locks the entry, so the caller must not hold the lock. If the store already has the
-// envelope of the entry, as the current object or in its history, Deliver only removes the entry.
-// If another process has sent the entry, removed it or set it aside, Deliver returns a zero Info
-// and no error. If the store has an object with the same or a later revision, Deliver does not
-// replace it, unless [SpoolEntry].Overwrite is set: the entry is refused, and the error also wraps
-// [ErrConflict], or [ErrExist] if it was a create. Without compare-and-swap, Deliver may replace an
-// object that another writer stores at the same moment.
+var errOtherRevision = fmt.Errorf("%w: the entry contains another revision", envelope.ErrDecrypt)
+
+// entryKeys returns the key sources that open an entry.
+func (v *Vault) entryKeys(e SpoolEntry) ([]envelope.KeySource, error) {
+	if !e.Local {
+		return v.keys, nil
+	}
+	local, err := v.spool.KeySource(false)
+	return []envelope.KeySource{local}, err
+}
+
+// openEntryHeader authenticates the header and the metadata of an entry.
+func (v *Vault) openEntryHeader(ctx context.Context, entry Spooled) (*envelope.Object, error) {
+	e := entry.Entry()
+	keys, err := v.entryKeys(e)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := entry.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer sealed.Close()
+	o, err := envelope.OpenHeader(ctx, sealed, e.Ref, keys)
+	if err != nil {
+		return nil, err
+	}
+	if o.Header().Revision != e.Revision {
+		return nil, errOtherRevision
+	}
+	return o, nil
+}
+
+// Deliver sends an entry of the spool to the store and removes the entry. Deliver locks the entry, so
+// the caller must not hold the lock. If the store already has the envelope of the entry, as the
+// current object or in its history, Deliver only removes the entry. If another process has sent the
+// entry, removed it or set it aside, Deliver returns a zero Info and no error. If the store has an
+// object with the same or a later revision, Deliver does not replace it, unless
+// [SpoolEntry].Overwrite is set: the entry is refused, and the error also wraps [ErrConflict], or
+// [ErrExist] if it was a create. Without compare-and-swap, Deliver may replace an object that another
+// writer stores at the same moment.
 //
 // If the value could not be sent, the error wraps a [*SpooledError], and the entry stays, pending
 // or refused. If the envelope is damaged, Deliver sets the entry aside, and the error wraps
 // [envelope.ErrDecrypt] or [envelope.ErrFormat]. If the entry belongs to another tenant, collection
 // or vault, the error wraps [ErrConfig], and the entry stays.
-func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err error) {
+//
+// A [Delivery] sends many entries with fewer requests.
+func (v *Vault) Deliver(ctx context.Context, entry Spooled) (Info, error) {
+	return v.deliver(ctx, entry, nil)
+}
+
+// deliver is Deliver as a part of the delivery d, which may be nil.
+func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info Info, err error) {
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
 	key, err := v.storable(name)
@@ -340,39 +376,50 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (info Info, err erro
 	if e.Refused {
 		return Info{}, &SpooledError{ID: e.ID, Refused: true, Err: fmt.Errorf("%w: %s", ErrRefused, lastReason(e))}
 	}
-	value, err := v.openEntry(ctx, entry)
+	unsent := e.Unsent || e.Local // an envelope for the key of the spool is never sent
+	object, err := v.openEntryHeader(ctx, entry)
 	switch {
 	case errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat):
 		entry.SetAside("the envelope does not match the entry: " + err.Error())
 		return Info{}, err
 	case err != nil:
-		return Info{}, v.finish(ctx, entry, notOfStore(err))
+		return Info{}, v.finish(ctx, entry, unsent, notOfStore(err))
 	}
-	defer value.Close()
-	m, header := value.Metadata(), value.Header()
+	m, header := object.Metadata(), object.Header()
 	s := &sealing{ref: own, keys: v.keys, oneKey: v.oneKey, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open}
 	s.read, _ = header.PlaintextSize(e.Size)
 	if err := v.connect(ctx); err != nil {
-		return Info{}, v.finish(ctx, entry, err)
+		return Info{}, v.finish(ctx, entry, unsent, err)
 	}
-	next, err := v.again(ctx, key, e, s)
+	var next nextWrite
+	if d.isAbsent(ctx, key, e, unsent) {
+		next = nextWrite{how: condition{kind: create, quick: !e.Create}, derived: !e.Create, listed: true}
+	} else {
+		next, err = v.again(ctx, key, e, s)
+	}
 	if err == nil && !next.done && (e.Local || e.Overwrite) {
 		// Seal the value again, with the keys of the vault, and to overwrite under a new revision.
+		if e.Overwrite {
+			v.overwriteLater(ctx, e)
+		}
 		var fresh Spooled
-		if fresh, err = v.reseal(ctx, entry, value, s); err == nil {
+		if fresh, err = v.reseal(ctx, entry, s); err == nil {
 			entry.Remove()
 			entry.Unlock()
-			entry, e = fresh, fresh.Entry()
+			entry, e, unsent = fresh, fresh.Entry(), true
 			s.replay = entry.Open
 		}
 	}
 	var version string
 	if err == nil && !next.done {
+		if e.Unsent { // from now on it is known only after the attempt
+			entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Sending: true})
+		}
 		version, err = v.publishAgain(ctx, key, e, next, s)
 	}
 	info = v.info(name, s.header, m)
-	info.Version, info.Size, info.SealedSize = version, s.read, s.written
-	return info, v.finish(ctx, entry, err)
+	info.Version, info.Size, info.SealedSize, info.Unfinished = version, s.read, s.written, s.unfinished
+	return info, v.finish(ctx, entry, unsent, err)
 }
 
 func lastReason(e SpoolEntry) string {
@@ -384,8 +431,13 @@ func lastReason(e SpoolEntry) string {
 
 // reseal seals the value of an entry again, into a new entry that replaces the old one. It returns
 // the new entry, locked.
-func (v *Vault) reseal(ctx context.Context, old Spooled, value io.Reader, s *sealing) (Spooled, error) {
+func (v *Vault) reseal(ctx context.Context, old Spooled, s *sealing) (Spooled, error) {
 	e := old.Entry()
+	value, err := v.openEntry(ctx, old)
+	if err != nil {
+		return nil, notOfStore(err)
+	}
+	defer value.Close()
 	s.value = value
 	v.revisions.raise(s.name, e.Revision)
 	if !e.Overwrite {
@@ -409,6 +461,24 @@ func (v *Vault) reseal(ctx context.Context, old Spooled, value io.Reader, s *sea
 	return entry, nil
 }
 
+// overwriteLater makes the later values of a name overwrite, too, before the value e is sealed under a
+// new revision. Otherwise this revision would be later than theirs, and they would be refused. A value
+// with a condition keeps it.
+func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
+	entries, err := v.spool.Entries(ctx, v.ref(Name(e.Ref.Name)))
+	if err != nil {
+		return // they are refused, and kept
+	}
+	for _, later := range entries {
+		l := later.Entry()
+		if l.ID <= e.ID || l.Refused || l.Overwrite || l.Create || l.IfTag != "" || l.IfRevision != 0 || lockBriefly(ctx, later) != nil {
+			continue
+		}
+		later.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: "an older value of the name overwrites", Retry: true, Overwrite: true})
+		later.Unlock()
+	}
+}
+
 // A nextWrite is the decision how an entry is sent.
 type nextWrite struct {
 	done bool // an earlier attempt was applied
@@ -416,6 +486,7 @@ type nextWrite struct {
 	// derived means that how is not the condition of the Put, but makes sure that only the object
 	// that was just read is replaced.
 	derived bool
+	listed  bool // the object was not read: a list did not contain it
 }
 
 // maxRaces is how often an entry is tried against other writers of the name.
@@ -430,10 +501,16 @@ func (v *Vault) publishAgain(ctx context.Context, key string, e SpoolEntry, next
 			return version, err
 		case errors.Is(err, ErrUnsupported), errors.Is(err, ErrPermission):
 			// The store or the caller's permissions do not allow the condition, and a plain put needs none.
+			if next.listed { // without a condition, the object must be read first
+				if next, err = v.again(ctx, key, e, s); err != nil || next.done {
+					return "", err
+				}
+			}
 			return v.publish(ctx, key, condition{}, s)
 		case !errors.Is(err, ErrExist) && !errors.Is(err, ErrConflict):
 			return version, err
 		}
+		s.unfinished += unfinishedBy(err)
 		// Another writer was faster, or the store refuses every condition, as Ceph does.
 		looked := next
 		if next, err = v.again(ctx, key, e, s); err != nil || next.done {

@@ -49,17 +49,24 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 	arriving := 0          // attempts that may be applied later, and would then replace objects of other writers
 	var lost error         // error of the last attempt with an unknown outcome
 	unfinished := int64(0) // size of the uploads of earlier attempts that could not be aborted
+	defer func() {
+		if err == nil {
+			s.unfinished += unfinished
+		}
+	}()
 	for n := 1; ; n++ {
 		a := v.attempt(ctx, key, next, n, s)
-		a.err = withUnfinished(a.err, unfinished)
-		unfinished = unfinishedBy(a.err)
+		if a.err = withUnfinished(a.err, unfinished); a.err != nil {
+			unfinished = unfinishedBy(a.err)
+		}
 		if next.kind != how.kind && a.outcome == refused && !errors.Is(a.err, ErrExist) && !errors.Is(a.err, ErrConflict) {
 			// The store or the caller's permissions do not allow the condition, and a plain put
 			// needs none.
 			next, conditional = how, false
 			a = v.attempt(ctx, key, next, n, s)
-			a.err = withUnfinished(a.err, unfinished)
-			unfinished = unfinishedBy(a.err)
+			if a.err = withUnfinished(a.err, unfinished); a.err != nil {
+				unfinished = unfinishedBy(a.err)
+			}
 		}
 		switch {
 		case a.outcome == stored:

@@ -435,6 +435,22 @@ func TestTeardownUnsure(t *testing.T) {
 	}
 }
 
+// TestUnfinishedBefore: an upload that could not be aborted is also reported if a later attempt stores
+// the value.
+func TestUnfinishedBefore(t *testing.T) {
+	n := 0
+	s := intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if n++; n == 1 {
+			return &vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.UploadAborted, Effect: vault.NotApplied, Unfinished: 5_000_000}
+		}
+		return do()
+	}})
+	info, err := newVault(t, s, nil).Put(t.Context(), "a", strings.NewReader("v"), nil)
+	if err != nil || n != 2 || info.Unfinished != 5_000_000 {
+		t.Errorf("after %d attempts: %v, %d bytes unfinished", n, err, info.Unfinished)
+	}
+}
+
 // TestUnfinishedUpload: an upload that could not be aborted is reported, also if a later attempt, which
 // started none, is the one that fails.
 func TestUnfinishedUpload(t *testing.T) {

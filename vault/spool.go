@@ -44,7 +44,7 @@ type Spooled interface {
 	Lock(ctx context.Context) error
 	// Unlock releases the lock.
 	Unlock()
-	// Attempted records an attempt to send the entry, which must be locked.
+	// Attempted records an attempt to send the entry, or its start, which must be locked.
 	Attempted(SpoolAttempt) error
 	// Remove deletes the entry, which must be locked.
 	Remove() error
@@ -81,6 +81,9 @@ type SpoolEntry struct {
 	// Overwrite means that the operator decided to replace any object that the store has under the
 	// name.
 	Overwrite bool
+	// Unsent means that the store certainly applied none of the earlier attempts, and will not apply
+	// one later. It is false if that is not known.
+	Unsent bool
 }
 
 // A SpoolAttempt is one attempt to send an entry.
@@ -88,6 +91,11 @@ type SpoolAttempt struct {
 	Time    time.Time
 	Reason  string // text of the error; contains no secret
 	Refused bool   // the store refused the value
+	// Unsent means that the store certainly applied neither this attempt nor an earlier one.
+	Unsent bool
+	// Sending means that an attempt starts. It makes [SpoolEntry].Unsent false, in case the process
+	// ends before the attempt. It is no attempt, so SpoolEntry.Attempts does not contain it.
+	Sending bool
 	// Retry means that the operator requested another attempt after the store refused the value.
 	// Overwrite means that the attempt may replace any object that the store has under the name.
 	Retry, Overwrite bool

@@ -37,6 +37,10 @@ type Store struct {
 	// Create stores an object only if the key has none. If it is nil, a Vault uses Bucket.NewWriter
 	// with IfNotExist. The driver of Bucket must then enforce IfNotExist for objects of every size.
 	Create Creator
+	// QuickCreate is Create with fewer requests. Of several writers that create a key at the same
+	// moment, more than one may succeed. A [Delivery] uses it for values that were put without a
+	// condition. If it is nil, a Delivery uses Create.
+	QuickCreate Creator
 	// Swap replaces an object only if it still has a given tag. If it is nil, [Vault.Put] with
 	// IfTag or IfRevision fails with [ErrUnsupported] and stores nothing.
 	Swap Swapper

@@ -163,6 +163,7 @@ type Info struct {
 	Expired     bool              // Expires has passed
 	Labels      map[string]string // sealed with the value
 	MissingKeys []string          // of Put: names of the key sources that cannot open the object yet, see [Options].OneKeySuffices
+	Unfinished  int64             // bytes of multipart uploads that failed before Put succeeded and could not be aborted, so that the store may bill them; only in the result of Put and Deliver
 	Pending     bool              // the value is saved on this machine, and is not known to be in the store: see [Spool]
 }
 
@@ -269,7 +270,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		return Info{}, err
 	}
 	info := v.info(name, sealed.header, m)
-	info.Version, info.Size, info.SealedSize = version, sealed.read, sealed.written
+	info.Version, info.Size, info.SealedSize, info.Unfinished = version, sealed.read, sealed.written, sealed.unfinished
 	info.Pending = spooled != nil && !spooled.Refused
 	if sealed.local == nil {
 		info.MissingKeys = sealed.missing

@@ -23,13 +23,17 @@ func captureCommand(s *session) *cli.Command {
 		Usage:     "run a program that creates a secret, and store the secret",
 		UsageText: s.prog + " capture NAME [--regex R|--json PATH|--line N] -- COMMAND [ARG…]",
 		Description: "Runs COMMAND, takes the secret from its standard output, and stores it under NAME before anything\n" +
-			"of the output is shown. Then it shows the output with [NAME] in place of the secret. Without\n" +
-			"--regex, --json or --line the secret is the whole output without the line break at its end.\n\n" +
+			"of the output is shown. Then it shows standard output and standard error with [NAME] in place of\n" +
+			"the secret. Nothing that COMMAND writes is shown before it ends, so a question that it asks there is\n" +
+			"not shown. Without --regex, --json or --line the secret is the whole output without the line break\n" +
+			"at its end.\n\n" +
 			"COMMAND does not start unless the name, the settings and the pattern are valid and the value can be\n" +
 			"saved on this machine. If COMMAND fails, capture exits with the exit code of COMMAND, and a\n" +
 			"message reports whether the secret was stored. Otherwise capture exits with the same codes as put.\n\n" +
 			"If the output has no match, or several different ones, capture exits with 1 and saves the output,\n" +
-			"sealed, on this machine: " + s.prog + " spool ls lists it, and " + s.prog + " spool get writes it.\n\n" +
+			"sealed, on this machine: " + s.prog + " spool ls lists it, and " + s.prog + " spool get writes it. If there is\n" +
+			"no match although COMMAND succeeded, standard error is saved in the same way and not shown, because\n" +
+			"it may contain the secret.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " capture openrouter --json data.key -- ./mint-key --name agent-7\n" +
 			"   " + s.prog + " capture github --regex 'token: (\\S+)' --create -- gh-app token",
@@ -84,13 +88,15 @@ func (s *session) capture(ctx context.Context) error {
 
 	run := &capture{session: s, p: p, opened: v, argv: args[1:]}
 	output := &recording{spool: sp, ref: run.ref()}
-	c := child{argv: run.argv, env: childEnv(s.environ(), false, nil, nil), out: output}
+	run.other = &recording{spool: sp, ref: run.ref(), memory: true}
+	c := child{argv: run.argv, env: childEnv(s.environ(), false, nil, nil), out: output, err: run.other}
 	if s.c.Bool("stderr") {
-		c.out, c.err = nil, output
+		c.out, c.err = run.other, output
 	}
 	code, err := s.runChild(ctx, c)
+	run.failed = err != nil || code != exitOK
 	if err != nil && output.total > 0 {
-		return errors.Join(err, run.keep(output, "the program did not end properly"))
+		return also(errors.Join(err, run.keep(output, "the program did not end properly")), run.showOther(nil))
 	}
 	if err != nil {
 		return hint(fmt.Errorf("cannot start the program: %w", err), "check that it is installed, in PATH and executable")
@@ -133,6 +139,8 @@ type capture struct {
 	p      *putting
 	opened *opened // nil: only a request can tell the tenant
 	argv   []string
+	other  *recording // what the program wrote to the stream without the secret
+	failed bool       // the program failed
 }
 
 // ref returns the full name of the output of the program.
@@ -158,14 +166,17 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recor
 	matches, err := pattern.Find(output.bytes())
 	all := matches
 	switch {
+	case err != nil && c.failed: // it usually created nothing, and explains why
+		return also(c.keep(output, err.Error()), c.showOther(nil))
 	case err != nil:
-		return c.keep(output, err.Error())
+		return c.keepBoth(output, err.Error())
 	case len(matches) > 1 && c.c.Bool("first"):
 		matches = matches[:1]
 	case len(matches) > 1 && c.c.Bool("last"):
 		matches = matches[len(matches)-1:]
 	case len(matches) > 1:
-		return hint(c.keep(output, fmt.Sprintf("the output has %d different matches", len(matches))), "use --first or --last, or a narrower pattern")
+		err := c.keep(output, fmt.Sprintf("the output has %d different matches", len(matches)))
+		return hint(also(err, c.showOther(all)), "use --first or --last, or a narrower pattern")
 	case output.cut > 0:
 		c.note("the output had %s; %s in the middle were not searched", size(output.total), size(output.cut))
 	}
@@ -178,19 +189,18 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recor
 	var spooled *vault.SpooledError
 	if err != nil && !errors.As(err, &spooled) { // the output is the only copy
 		c.fail("capture", c.keep(output, "the secret could not be stored"))
-		return err
+		return also(err, c.showOther(all))
 	}
 	output.discard()
+	if werr := c.showOther(all); werr != nil && err == nil {
+		err = werr
+	}
 	shown := io.Writer(c.out)
 	if c.c.Bool("stderr") {
 		shown = c.err
 	}
 	if !c.json {
-		masked := output.bytes()
-		for _, m := range all {
-			masked = pick.Mask(masked, m, string(c.p.name))
-		}
-		if _, werr := shown.Write(masked); werr != nil && err == nil {
+		if _, werr := shown.Write(c.masked(output, all)); werr != nil && err == nil {
 			err = werr
 		}
 	}
@@ -198,6 +208,52 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recor
 		return fmt.Errorf("%w; the secret was stored", interrupted)
 	}
 	return err
+}
+
+// also adds an error to err, if there is one.
+func also(err, more error) error {
+	if more == nil {
+		return err
+	}
+	return errors.Join(err, more)
+}
+
+// masked returns an output with the name in place of the secrets.
+func (c *capture) masked(output *recording, secrets []pick.Match) []byte {
+	masked := output.bytes()
+	for _, secret := range secrets {
+		masked = pick.Mask(masked, secret, string(c.p.name))
+	}
+	return masked
+}
+
+// showOther shows the stream without the secret, which may contain it all the same.
+func (c *capture) showOther(secrets []pick.Match) error {
+	if c.other.cut > 0 {
+		c.note("the program wrote %s to its other output; %s in the middle are not shown", size(c.other.total), size(c.other.cut))
+	}
+	shown := io.Writer(c.err)
+	if c.c.Bool("stderr") {
+		shown = c.out
+	}
+	_, err := shown.Write(c.masked(c.other, secrets))
+	return err
+}
+
+// keepBoth is keep, and saves the other stream, too, because the secret may be there.
+func (c *capture) keepBoth(output *recording, reason string) error {
+	if c.other.total > 0 {
+		name := "standard error"
+		if c.c.Bool("stderr") {
+			name = "standard output"
+		}
+		id, err := c.other.save("output of a program, " + name + ": " + reason)
+		if err != nil {
+			return errors.Join(c.keep(output, reason), fmt.Errorf("its %s cannot be saved: %w", name, err))
+		}
+		c.note("the %s of the program is not shown, because the secret may be there; %s spool get %s writes it", name, c.prog, spool.ShortID(id))
+	}
+	return c.keep(output, reason)
 }
 
 // keep saves the whole output on this machine, where it is not sent, and returns an error with reason.

@@ -23,6 +23,8 @@ const (
 type recording struct {
 	spool *spool.Spool
 	ref   envelope.Ref
+	// memory means that the output is not saved while the program runs.
+	memory bool
 
 	head, tail []byte
 	total, cut int64
@@ -42,6 +44,9 @@ func (r *recording) Write(p []byte) (int, error) {
 	if drop := len(r.tail) - maxTail; drop > 0 {
 		r.cut += int64(drop)
 		r.tail = append(r.tail[:0], r.tail[drop:]...)
+	}
+	if r.memory {
+		return n, nil
 	}
 	if r.total <= saveEach || time.Since(r.last) >= time.Second {
 		r.save("output of a program that has not ended") // an error is reported when the program has ended

@@ -183,6 +183,19 @@ func (s *session) noteOld(ctx context.Context, sp *spool.Spool) {
 	}
 }
 
+// endKept ends the pending values of a name that were put by this caller before the tenant was known.
+// An empty name means all names. It returns their number.
+func (o *opened) endKept(ctx context.Context, name vault.Name, allCollections bool, reason string) (int, error) {
+	if o.spool == nil || o.identity == "" {
+		return 0, nil
+	}
+	ref := envelope.Ref{Vault: o.VaultID(), Collection: string(o.Collection()), Name: string(name)}
+	if allCollections {
+		ref.Collection = ""
+	}
+	return o.spool.EndKept(ctx, ref, o.identity, reason)
+}
+
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -92,11 +92,20 @@ func (u *ui) printStored(info vault.Info) error {
 	if !info.Expires.IsZero() && info.Expired {
 		u.note("%s has already expired, at %s", info.Name, timestamp(info.Expires))
 	}
+	u.noteUnfinished(info)
 	if u.json {
 		return u.print(toJSON(info))
 	}
 	u.note("stored %s, %s, revision %d", info.Name, size(info.Size), info.Revision)
 	return nil
+}
+
+// noteUnfinished reports uploads that failed before the value was stored, and could not be removed. Only
+// this process knows that they exist.
+func (u *ui) noteUnfinished(info vault.Info) {
+	if info.Unfinished > 0 {
+		u.note("%s: %s", info.Name, vault.UnfinishedText(info.Unfinished))
+	}
 }
 
 // about adds a name to an error.

@@ -87,19 +87,23 @@ func (p *putting) put(ctx context.Context, v *opened, value io.Reader, size int6
 }
 
 // withoutTenant saves the value for the key of the spool, and then asks for the token that names the
-// tenant. A value of more than a MiB is not saved before.
+// tenant. It holds the value in memory until then, so that it can still be sent if it cannot be saved. A
+// value that is longer than the limit of the spool is not saved before.
 func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int64) error {
-	const short = 1 << 20
-	start, err := io.ReadAll(io.LimitReader(value, short+1))
+	longest := int64(spool.DefaultLimit)
+	if p.spool == nil || length > longest {
+		longest = 0
+	}
+	start, err := io.ReadAll(io.LimitReader(value, longest+1))
 	if err != nil {
 		return about(p.name, &vault.SourceError{Err: err})
 	}
 	var entry vault.Spooled
-	unsaved := fmt.Errorf("%w: until a new token names the tenant, only values of at most %s are saved", vault.ErrTooLarge, size(short))
+	unsaved := fmt.Errorf("%w: until a new token names the tenant, only values of at most %s are saved", vault.ErrTooLarge, size(spool.DefaultLimit))
 	switch {
 	case p.spool == nil:
 		unsaved = errors.New("there is no directory for the spool")
-	case len(start) <= short:
+	case int64(len(start)) <= longest:
 		ref := envelope.Ref{Vault: p.set.VaultID.Text, Collection: string(vault.DefaultCollection), Name: string(p.name)}
 		if c, err := vault.ParseCollection(p.set.Collection.Text); err == nil {
 			ref.Collection = string(c)

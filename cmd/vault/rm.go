@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -40,10 +41,29 @@ func (s *session) rm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.remove(ctx, v.Vault, names)
+	return s.remove(ctx, v, names)
 }
 
-func (s *session) remove(ctx context.Context, v *vault.Vault, names []vault.Name) error {
+// removeOne removes a name, and ends its values in the spool.
+func (o *opened) removeOne(ctx context.Context, name vault.Name) error {
+	ended := 0
+	if o.scopeAllows(name) {
+		var err error
+		if ended, err = o.endKept(ctx, name, false, "the name was removed"); err != nil {
+			return about(name, err)
+		}
+	}
+	err := o.Delete(ctx, name, nil)
+	if ended > 0 && errors.Is(err, vault.ErrNotFound) {
+		return nil // what existed was in the spool
+	}
+	return err
+}
+
+// scopeAllows reports whether the profile allows to remove the name.
+func (o *opened) scopeAllows(name vault.Name) bool { return o.options.Scope.Check(name, true) == nil }
+
+func (s *session) remove(ctx context.Context, v *opened, names []vault.Name) error {
 	type line struct {
 		Name    vault.Name `json:"name"`
 		Deleted bool       `json:"deleted"`
@@ -51,7 +71,7 @@ func (s *session) remove(ctx context.Context, v *vault.Vault, names []vault.Name
 	}
 	failed := 0
 	for _, name := range names {
-		err := s.suggest(ctx, v, v.Delete(ctx, name, nil))
+		err := s.suggest(ctx, v.Vault, v.removeOne(ctx, name))
 		if err != nil && (len(names) == 1 || ctx.Err() != nil) {
 			return err
 		}

@@ -66,7 +66,8 @@ func spoolCommand(s *session) *cli.Command {
 				"Examples:\n   "+s.prog+" spool get 3c4934d0 -o output.txt", s.spoolGet,
 				&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, with mode 0600"}, boolFlag("reveal", "allow a text value on a terminal")),
 			sub("retry", "send a refused value again", "retry ID [--overwrite]", "Takes a value that the store refused, or that was set aside, and makes it pending again. Then it\n"+
-				"sends all pending values.\n\n"+
+				"sends all pending values. With --overwrite, later values of the name that the store refused become\n"+
+				"pending, too, so that the newest value is the last one that is stored.\n\n"+
 				"Examples:\n   "+s.prog+" spool retry 3c4934d0\n   "+s.prog+" spool retry 3c4934d0 --overwrite",
 				s.spoolRetry, boolFlag("overwrite", "replace the object in the store, even if it is newer")),
 			sub("drop", "delete a value", "drop ID", "Deletes a value from the spool. It asks for confirmation, unless --yes is set.\n\n"+

@@ -131,6 +131,12 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 		}
 		return spool.Summary{}, err
 	}
+	report := func(r spool.Result) {
+		s.noteUnfinished(r.Info)
+		if each != nil {
+			each(r)
+		}
+	}
 	var total spool.Summary
 	type part struct{ vault, collection string }
 	done := make(map[part]bool)
@@ -148,7 +154,7 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 		if err != nil {
 			return total, err
 		}
-		sum, err := sp.Sync(ctx, v, &spool.SyncOptions{Identity: o.identity, Each: s.oweSent(o, each)})
+		sum, err := sp.Sync(ctx, v, &spool.SyncOptions{Identity: o.identity, Each: s.oweSent(o, report)})
 		if err != nil {
 			return total, err
 		}

@@ -51,6 +51,11 @@ func (s *session) teardown(ctx context.Context) error {
 			return err
 		}
 	}
+	if set := v.options.Scope; set.Names == nil && !set.ReadOnly { // otherwise teardown fails
+		if _, err := v.endKept(ctx, "", o.AllCollections, "the tenant was torn down"); err != nil {
+			return err
+		}
+	}
 	return teardown(ctx, s.ui, v.Vault, o)
 }
 

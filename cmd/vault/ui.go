@@ -192,12 +192,13 @@ type infoJSON struct {
 	Value       *[]byte           `json:"value_b64,omitempty"`
 	MissingKeys []string          `json:"missing_keys,omitempty"` // of put: key sources that cannot open the object yet
 	Pending     bool              `json:"pending,omitempty"`      // on this machine only
+	Unfinished  int64             `json:"unfinished,omitempty"`   // of put: bytes of uploads that could not be removed
 	Spool       string            `json:"spool,omitempty"`        // of ls: pending or refused, if a value of the name waits on this machine
 }
 
 func toJSON(i vault.Info) infoJSON {
 	j := infoJSON{
-		Name: i.Name, Collection: i.Collection, Tenant: i.Tenant, Revision: i.Revision, Version: i.Version,
+		Name: i.Name, Collection: i.Collection, Tenant: i.Tenant, Revision: i.Revision, Unfinished: i.Unfinished, Version: i.Version,
 		Size: &i.Size, SealedSize: i.SealedSize, Modified: utc(i.Modified), ContentType: i.ContentType,
 		Expires: utc(i.Expires), Labels: i.Labels, Pending: i.Pending, MissingKeys: i.MissingKeys,
 	}

@@ -23,15 +23,21 @@ import (
 )
 
 // spoolStores are the stores of BenchmarkSpool and BenchmarkFlush: a directory, memory, and COS in this
-// process, with 5 ms before each request.
+// process.
 var spoolStores = []struct {
 	name string
 	open func(b *testing.B) *vault.Store
 }{
 	{"file", func(b *testing.B) *vault.Store { return openMemfs(b, memfs.Config{Dir: b.TempDir()}) }},
 	{"mem", func(b *testing.B) *vault.Store { return openMemfs(b, memfs.Config{}) }},
-	{"cos-5ms", func(b *testing.B) *vault.Store {
-		s, err := costest.New(&costest.Options{Delay: 5 * time.Millisecond})
+	{"cos-5ms", cosAfter(5 * time.Millisecond)},
+	{"cos-20ms", cosAfter(20 * time.Millisecond)},
+}
+
+// cosAfter opens COS in this process, with a pause before each request.
+func cosAfter(delay time.Duration) func(b *testing.B) *vault.Store {
+	return func(b *testing.B) *vault.Store {
+		s, err := costest.New(&costest.Options{Delay: delay})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -42,7 +48,7 @@ var spoolStores = []struct {
 		}
 		b.Cleanup(func() { store.Close() })
 		return store
-	}},
+	}
 }
 
 func openMemfs(b *testing.B, c memfs.Config) *vault.Store {

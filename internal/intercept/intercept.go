@@ -62,6 +62,9 @@ func Store(s *vault.Store, h Hooks) *vault.Store {
 	if s.Create != nil {
 		wrapped.Create = creator{s.Create, h}
 	}
+	if s.QuickCreate != nil {
+		wrapped.QuickCreate = creator{s.QuickCreate, h}
+	}
 	if s.Swap != nil {
 		wrapped.Swap = swapper{s.Swap, h}
 	}

@@ -237,7 +237,7 @@ func (x exchanged) check(want proof) error {
 	}
 	body, err := x.body()
 	if err != nil {
-		return err
+		return cut(err)
 	}
 	switch {
 	case want.empty && len(bytes.TrimSpace(body)) > 0:
@@ -248,6 +248,24 @@ func (x exchanged) check(want proof) error {
 		return nil
 	}
 	return x.checkDocument(want, body)
+}
+
+// A cutError means that the response ended early. The SDK repeats a read, such as a list, after this
+// error; it repeats no write: see [newThrottleRetryer].
+type cutError struct{ err error }
+
+func (e *cutError) Error() string { return e.err.Error() }
+func (e *cutError) Unwrap() error { return e.err }
+
+// RetryableError reports to the SDK that a read may be repeated.
+func (e *cutError) RetryableError() bool { return true }
+
+// cut returns a [cutError] for an error of reading the response, unless the context has ended.
+func cut(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &cutError{err}
 }
 
 // isPage reports whether a response with an ETag looks like a page of a web server. Web frameworks send
@@ -305,7 +323,7 @@ func (x exchanged) checkError() error {
 	}
 	body, err := x.body()
 	if err != nil {
-		return err
+		return cut(err)
 	}
 	if len(body) == 0 && x.hasRequestID() && (x.service != "STS" || x.response.StatusCode >= 500) {
 		return nil

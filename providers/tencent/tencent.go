@@ -122,17 +122,18 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		return nil, err
 	}
 	store := &vault.Store{
-		Bucket:  s.bucket,
-		Name:    "cos://" + c.Bucket,
-		Put:     s,
-		Create:  s,
-		Remover: s,
-		Settle:  s, // always set, because versioning may be enabled later
-		Cloud:   &cloud{s, c},
-		Tag:     etag,
-		Explain: explain,
-		Close:   s.close,
-		Closed:  s.closed.Load,
+		Bucket:      s.bucket,
+		Name:        "cos://" + c.Bucket,
+		Put:         s,
+		Create:      s,
+		QuickCreate: quickCreator{s},
+		Remover:     s,
+		Settle:      s, // always set, because versioning may be enabled later
+		Cloud:       &cloud{s, c},
+		Tag:         etag,
+		Explain:     explain,
+		Close:       s.close,
+		Closed:      s.closed.Load,
 	}
 	state, err := s.versioning(ctx)
 	switch {

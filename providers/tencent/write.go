@@ -29,6 +29,19 @@ func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error)
 
 // Create stores an object only if the key does not exist.
 func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	return s.create(ctx, key, true, fill)
+}
+
+// A quickCreator creates an object and does not read it back.
+type quickCreator struct{ s *store }
+
+func (q quickCreator) Create(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
+	return q.s.create(ctx, key, false, fill)
+}
+
+// create stores an object only if the key does not exist. If confirmed is true, it checks that no
+// concurrent create has replaced the object.
+func (s *store) create(ctx context.Context, key string, confirmed bool, fill func(io.Writer) error) (version string, err error) {
 	state, err := s.versioningForCreate(ctx)
 	if err != nil {
 		return "", err
@@ -54,6 +67,8 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 	switch {
 	case done.VersionUnknown:
 		return "", fmt.Errorf("%w: the object was stored, but the response does not show whether it was stored as a version", vault.ErrUnsure)
+	case done.VersionID == "" && !confirmed:
+		return "", nil
 	case done.VersionID == "":
 		return "", s.confirm(ctx, key, sent)
 	}

@@ -62,6 +62,8 @@ type line struct {
 	Time      time.Time `json:"time"`
 	Reason    string    `json:"reason,omitempty"`
 	Refused   bool      `json:"refused,omitempty"`
+	Unsent    bool      `json:"unsent,omitempty"`
+	Sending   bool      `json:"sending,omitempty"`
 	Retry     bool      `json:"retry,omitempty"`
 	Overwrite bool      `json:"overwrite,omitempty"`
 }
@@ -104,8 +106,12 @@ func damagedf(format string, args ...any) error {
 }
 
 // readEntry reads the head and the attempts of an entry. It does not verify the digest.
-func readEntry(f *os.File, store, id string) (vault.SpoolEntry, layout, error) {
-	fi, err := f.Stat()
+func readEntry(file *os.File, store, id string) (vault.SpoolEntry, layout, error) {
+	fi, err := file.Stat()
+	if err != nil {
+		return vault.SpoolEntry{}, layout{}, err
+	}
+	f, err := readStart(file)
 	if err != nil {
 		return vault.SpoolEntry{}, layout{}, err
 	}
@@ -147,20 +153,56 @@ func readEntry(f *os.File, store, id string) (vault.SpoolEntry, layout, error) {
 		if json.Unmarshal(text, &a) != nil {
 			continue // a process was killed while it wrote the line
 		}
-		e.Attempts = append(e.Attempts, vault.SpoolAttempt(a))
-		switch {
-		case a.Refused:
-			e.Refused = true
-		case a.Retry:
-			e.Refused = false
-		}
-		e.Overwrite = e.Overwrite || a.Overwrite
+		add(&e, vault.SpoolAttempt(a))
 	}
 	return e, l, nil
 }
 
+// add adds an attempt to the entry.
+func add(e *vault.SpoolEntry, a vault.SpoolAttempt) {
+	if a.Sending {
+		e.Unsent = false
+		return
+	}
+	e.Attempts = append(e.Attempts, a)
+	switch {
+	case a.Retry:
+		e.Refused = a.Refused
+	default:
+		e.Refused = e.Refused || a.Refused
+		e.Unsent = a.Unsent
+	}
+	e.Overwrite = e.Overwrite || a.Overwrite
+}
+
+// A startReader is a file whose start was read. The entry of a short value is read in one request.
+type startReader struct {
+	f     *os.File
+	start []byte
+}
+
+func readStart(f *os.File) (*startReader, error) {
+	start := make([]byte, 2<<10)
+	n, err := f.ReadAt(start, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	return &startReader{f, start[:n]}, nil
+}
+
+func (r *startReader) ReadAt(p []byte, offset int64) (int, error) {
+	if offset+int64(len(p)) <= int64(len(r.start)) {
+		return copy(p, r.start[offset:]), nil
+	}
+	return r.f.ReadAt(p, offset)
+}
+
 // verify compares the digest.
-func verify(f *os.File, l layout) error {
+func verify(file *os.File, l layout) error {
+	f, err := readStart(file)
+	if err != nil {
+		return err
+	}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, io.NewSectionReader(f, preambleLen, l.head+l.envelope)); err != nil {
 		return err

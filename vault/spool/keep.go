@@ -2,10 +2,12 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
@@ -37,6 +39,48 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 		return nil, err
 	}
 	return entry, nil
+}
+
+// endTime is the time to wait for another process that is sending an entry.
+const endTime = 10 * time.Second
+
+// EndKept sets the pending entries aside that [Spool.Keep] added for the object ref and the same
+// identity, so that they are not sent after the object was removed. ref.Tenant must be empty. If
+// ref.Name is empty, EndKept ends the entries of all names; if ref.Collection is empty, those of all
+// collections. It returns the number of these entries. [vault.Vault.Delete] and
+// [vault.Vault.Teardown] end the entries that have a tenant.
+func (s *Spool) EndKept(ctx context.Context, ref envelope.Ref, identity, reason string) (n int, err error) {
+	if identity == "" || ref.Tenant != "" {
+		return 0, fmt.Errorf("%w: EndKept needs an identity, and a ref without a tenant", vault.ErrConfig)
+	}
+	entries, err := s.Entries(ctx, ref)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if e.Entry().Refused || e.Entry().Identity != identity {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, endTime)
+		err := e.Lock(limited)
+		timedOut := limited.Err() != nil && ctx.Err() == nil
+		cancel()
+		switch {
+		case errors.Is(err, vault.ErrNotFound): // sent meanwhile
+			continue
+		case err != nil && timedOut:
+			return n, fmt.Errorf("%w: another process is sending a value of this name", vault.ErrBusy)
+		case err != nil:
+			return n, err
+		}
+		err = e.SetAside(reason)
+		e.Unlock()
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // KeepAside saves a value that is never sent, such as the output of a program, and returns its id. The

@@ -221,7 +221,7 @@ func (s *Spool) add(ctx context.Context, e vault.SpoolEntry, fill func(io.Writer
 	}
 	added := &entry{spool: s, temp: true}
 	for added.f == nil {
-		e.ID = s.newID(names, e.Ref)
+		e.ID = s.newID(names, e)
 		added.e = e
 		if added.f, err = s.createLocked(ctx, s.temp(e.ID)); err != nil {
 			return nil, err
@@ -329,17 +329,23 @@ func (s *Spool) scan() (ids []string, total int64, err error) {
 }
 
 // newID returns an id that is greater than the ids of all entries. Its first part is the time in
-// microseconds.
-func (s *Spool) newID(ids []string, ref envelope.Ref) string {
+// microseconds. An entry that replaces another one keeps its place in the order: its id has the same
+// first part.
+func (s *Spool) newID(ids []string, e vault.SpoolEntry) string {
 	sequence := uint64(max(1, s.config.Now().UnixMicro()))
 	if len(ids) > 0 {
 		if last, err := strconv.ParseUint(ids[len(ids)-1][:16], 16, 64); err == nil {
 			sequence = max(sequence, last+1)
 		}
 	}
+	if isID(e.Replaces) {
+		if place, err := strconv.ParseUint(e.Replaces[:16], 16, 64); err == nil {
+			sequence = place
+		}
+	}
 	random := make([]byte, 4)
 	rand.Read(random)
-	return fmt.Sprintf("%016x-%s-%x", sequence, hashOf(ref), random)
+	return fmt.Sprintf("%016x-%s-%x", sequence, hashOf(e.Ref), random)
 }
 
 func (s *Spool) file(id string) string { return filepath.Join(s.dir, id+extension) }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/objectvault/objectvault/internal/filelock"
 	"github.com/objectvault/objectvault/vault"
@@ -19,8 +20,11 @@ type entry struct {
 	spool *Spool
 	e     vault.SpoolEntry
 	layout
-	f    *os.File // open and locked; nil: it is not locked
-	temp bool     // the entry is not complete, and has its temporary name
+	f       *os.File        // open and locked; nil: it is not locked
+	noWait  bool            // Lock does not wait: if the entry is locked, it returns [filelock.ErrLocked]
+	removed bool            // the file has no name any more
+	closing *sync.WaitGroup // not nil: while Sync runs, the files of removed entries may be closed in the background
+	temp    bool            // the entry is not complete, and has its temporary name
 }
 
 // Entry implements [vault.Spooled].
@@ -46,8 +50,8 @@ func (e *entry) read() error {
 
 // Open implements [vault.Spooled].
 func (e *entry) Open() (io.ReadCloser, error) {
-	if e.temp && e.f != nil { // it was not completed, and its name may be gone
-		return io.NopCloser(io.NewSectionReader(e.f, e.start(), e.layout.envelope)), nil
+	if e.f != nil { // it is locked; if it was not completed, its name may be gone
+		return &section{io.NewSectionReader(e.f, e.start(), e.layout.envelope), nil}, nil
 	}
 	f, err := os.Open(e.path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -59,17 +63,33 @@ func (e *entry) Open() (io.ReadCloser, error) {
 	return &section{io.NewSectionReader(f, e.start(), e.layout.envelope), f}, nil
 }
 
+// A section is the envelope of an entry.
 type section struct {
 	*io.SectionReader
-	f *os.File
+	f *os.File // closed with the section; nil: the entry closes its own file
 }
 
-func (s *section) Close() error { return s.f.Close() }
+func (s *section) Close() error {
+	if s.f == nil {
+		return nil
+	}
+	return s.f.Close()
+}
+
+// WriteTo implements [io.WriterTo], so that [io.Copy] takes no buffer of 32 KiB for a short envelope.
+func (s *section) WriteTo(w io.Writer) (int64, error) {
+	return io.CopyBuffer(w, struct{ io.Reader }{s.SectionReader}, make([]byte, min(max(1, s.Size()), 32<<10)))
+}
 
 // Lock implements [vault.Spooled]. It verifies the digest of the entry. If the entry is damaged,
 // Lock sets it aside, and the error wraps [ErrDamaged].
 func (e *entry) Lock(ctx context.Context) error {
-	f, err := e.lockFile(func(f *os.File) error { return filelock.Lock(ctx, f) })
+	f, err := e.lockFile(func(f *os.File) error {
+		if e.noWait {
+			return filelock.Try(f, true)
+		}
+		return filelock.Lock(ctx, f)
+	})
 	if err != nil {
 		return err
 	}
@@ -119,10 +139,15 @@ var errGone = fmt.Errorf("%w: the entry was already sent or removed", vault.ErrN
 
 // Unlock implements [vault.Spooled].
 func (e *entry) Unlock() {
-	if e.f != nil {
+	switch {
+	case e.f == nil:
+		return
+	case e.removed && e.closing != nil: // the system frees the blocks of the file, which takes long
+		e.closing.Go(func(f *os.File) func() { return func() { f.Close() } }(e.f))
+	default:
 		e.f.Close()
-		e.f = nil
 	}
+	e.f = nil
 }
 
 var errUnlocked = errors.New("the entry is not locked")
@@ -138,14 +163,16 @@ func (e *entry) Attempted(a vault.SpoolAttempt) error {
 	if len(a.Reason) > maxReason {
 		a.Reason = a.Reason[:maxReason] + "…"
 	}
-	e.e.Attempts = append(e.e.Attempts, a)
-	e.e.Refused, e.e.Overwrite = a.Refused || e.e.Refused && !a.Retry, e.e.Overwrite || a.Overwrite
+	add(&e.e, a)
 	if len(e.e.Attempts) <= maxAttempts {
 		return e.appendLine(a)
 	}
 	// Keep the last attempts only.
 	e.e.Attempts = append([]vault.SpoolAttempt(nil), e.e.Attempts[len(e.e.Attempts)-keptAttempts:]...)
 	e.e.Attempts[0].Refused, e.e.Attempts[0].Overwrite = e.e.Refused, e.e.Overwrite
+	if last := len(e.e.Attempts) - 1; e.e.Attempts[last].Retry {
+		e.e.Attempts[0].Unsent = e.e.Unsent
+	}
 	if err := e.f.Truncate(e.attempts()); err != nil {
 		return err
 	}
@@ -186,7 +213,8 @@ func (e *entry) Remove() error {
 		return errUnlocked
 	}
 	err := os.Remove(e.path())
-	if errors.Is(err, fs.ErrNotExist) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		e.removed = true
 		return nil
 	}
 	if err != nil { // on Windows an open file cannot be removed

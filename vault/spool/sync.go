@@ -64,16 +64,17 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 		tenant := e.e.Ref.Tenant == ref.Tenant || e.e.Ref.Tenant == "" && e.e.Identity == o.Identity && o.Identity != ""
 		return e.e.Ref.Vault != ref.Vault || e.e.Ref.Collection != ref.Collection || !tenant
 	})
-	run := &syncRun{spool: s, vault: v, options: o}
-	names := make(map[string][]*entry)
-	var order []string
+	run := &syncRun{spool: s, options: o}
+	names := make(map[vault.Name][]*entry)
+	var order []vault.Name
 	for _, e := range entries {
-		name := e.e.Ref.Name
+		name := vault.Name(e.e.Ref.Name)
 		if _, ok := names[name]; !ok {
 			order = append(order, name)
 		}
 		names[name] = append(names[name], e)
 	}
+	run.delivery = v.NewDelivery(order)
 	jobs := o.Jobs
 	if jobs <= 0 {
 		jobs = 16
@@ -92,14 +93,16 @@ func (s *Spool) Sync(ctx context.Context, v *vault.Vault, o *SyncOptions) (Summa
 	}
 	close(work)
 	workers.Wait()
+	run.closing.Wait()
 	return run.summary, nil
 }
 
 // A syncRun is one call of Sync.
 type syncRun struct {
-	spool   *Spool
-	vault   *vault.Vault
-	options *SyncOptions
+	spool    *Spool
+	delivery *vault.Delivery
+	options  *SyncOptions
+	closing  sync.WaitGroup // files of entries that were sent
 
 	mu      sync.Mutex
 	summary Summary
@@ -117,22 +120,15 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 			r.pending(entries[i:], nil)
 			return
 		}
-		// Deliver would wait for the lock. If another process has it, that process is sending the
-		// entry.
-		switch err := e.tryLock(); {
-		case errors.Is(err, vault.ErrNotFound):
-			continue
+		e.closing = &r.closing
+		e.noWait = true // if another process holds the lock, that process is sending the entry
+		info, err := r.delivery.Deliver(ctx, e)
+		var spooled *vault.SpooledError
+		switch {
 		case errors.Is(err, filelock.ErrLocked):
 			r.pending(entries[i:], nil)
 			return
-		case err != nil:
-			r.pending(entries[i:], err)
-			return
-		}
-		e.Unlock()
-		info, err := r.vault.Deliver(ctx, e)
-		var spooled *vault.SpooledError
-		switch {
+		case err == nil && info.Revision == 0: // another process has sent it
 		case err == nil:
 			r.count(e, info, nil, func(s *Summary) { s.Sent++ })
 		case errors.As(err, &spooled) && spooled.Refused:
@@ -212,12 +208,28 @@ func NextAttempt(e vault.SpoolEntry) time.Time {
 }
 
 // Retry makes the entry id, which the store refused, pending again. If overwrite is true, the next
-// attempt may replace any object that the store has under the name. If there is no such entry, the
-// error wraps [vault.ErrNotFound].
+// attempt may replace any object that the store has under the name. Retry then also makes the later
+// values of the name pending that the store refused, so that the newest value wins. If there is no such
+// entry, the error wraps [vault.ErrNotFound].
 func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
-	return s.locked(ctx, id, func(e *entry) error {
+	var ref envelope.Ref
+	retry := func(e *entry) error {
+		ref = e.e.Ref
 		return e.Attempted(vault.SpoolAttempt{Time: s.config.Now(), Reason: "retry requested", Retry: true, Overwrite: overwrite})
-	})
+	}
+	if err := s.locked(ctx, id, retry); err != nil || !overwrite {
+		return err
+	}
+	later, err := s.Entries(ctx, ref)
+	for _, l := range later {
+		if e := l.Entry(); err != nil || e.ID <= id || !e.Refused {
+			continue
+		}
+		if err = s.locked(ctx, l.Entry().ID, retry); errors.Is(err, vault.ErrNotFound) {
+			err = nil // sent or dropped meanwhile
+		}
+	}
+	return err
 }
 
 // Drop removes the entry id and its value. If there is no such entry, the error wraps
