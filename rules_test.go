@@ -66,7 +66,7 @@ var importRules = []importRule{
 	{[]string{"./vault"}, []string{"./vault/spool"}, []string{"./vault/spool"}, "the core declares the interface of a spool; package spool implements it"},
 	{[]string{"./vault"}, []string{"./vault/seen"}, []string{"./vault/seen"}, "the core declares the interface of what was seen; package seen implements it"},
 	{[]string{"./cosblob", "./costest", "./federation", "./policy"}, nil, []string{"./vault", "./envelope", "./conformance", "./vaulturl"}, "useful without a vault"},
-	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation"}, "the test server shares nothing with the clients that it judges"},
+	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation", "./internal/tc3"}, "the test server shares nothing with the clients that it judges"},
 	{[]string{"./internal/fault"}, nil, []string{"./vault", "./envelope", "./costest", "./internal/testcloud", "github.com/aws", "golang.org/x"}, "costest is made of it: standard library only"},
 	{[]string{"./federation"}, nil, []string{"gocloud.dev", "github.com/aws", "github.com/tencentyun", "./cosblob", "./policy", "./internal"}, "standard library only"},
 }
@@ -133,7 +133,7 @@ var kekModules = map[string][]string{}
 
 // stdOnly are packages that the format and the identities may use: they reach the standard library
 // and each other, nothing else.
-var stdOnly = []string{"./internal/durable", "./internal/loopback", "./internal/text", "./internal/transport"}
+var stdOnly = []string{"./internal/durable", "./internal/loopback", "./internal/tc3", "./internal/text", "./internal/transport"}
 
 // under reports whether the import path is one of dirs, or below it.
 func under(importPath string, dirs ...string) bool {
