@@ -129,7 +129,12 @@ func TestImports(t *testing.T) {
 var formatModules = []string{"std", module, "github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf", "golang.org/x/crypto", "golang.org/x/sys"}
 
 // kekModules are the further modules of the key sources, each in a package of its own.
-var kekModules = map[string][]string{}
+var kekModules = map[string][]string{
+	"envelope/kek/kms/awskms": {
+		"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-sdk-go-v2/credentials", "github.com/aws/aws-sdk-go-v2/internal/configsources",
+		"github.com/aws/aws-sdk-go-v2/internal/endpoints/v2", "github.com/aws/aws-sdk-go-v2/service/kms", "github.com/aws/smithy-go",
+	},
+}
 
 // stdOnly are packages that the format and the identities may use: they reach the standard library
 // and each other, nothing else.

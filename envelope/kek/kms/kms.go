@@ -24,6 +24,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -51,6 +52,9 @@ type Config struct {
 	// each stanza, so it must be written in the same way on every machine. It is empty if only an
 	// alias of the key is known, and the source is not enrolled.
 	KeyID string
+	// Alias is the name that the user gave to the key, if it is not KeyID. It is used in the name of
+	// the source while KeyID is not known.
+	Alias string
 	// Service encrypts and decrypts with the key.
 	Service Service
 	// Enrolment is the record of [Enrol]. If it is nil, the source opens objects and seals none.
@@ -108,6 +112,7 @@ const (
 type Source struct {
 	scheme  string
 	keyID   string // empty if only an alias is known
+	alias   string
 	service Service
 	sealing error // why Wrap cannot seal, or nil
 	timeout time.Duration
@@ -120,7 +125,7 @@ var (
 
 // New returns the key source of a key. It sends no request.
 func New(c Config) (*Source, error) {
-	s := &Source{scheme: cmp.Or(c.Scheme, "kms"), keyID: c.KeyID, service: c.Service, timeout: cmp.Or(c.Timeout, defaultTimeout)}
+	s := &Source{scheme: cmp.Or(c.Scheme, "kms"), keyID: c.KeyID, alias: c.Alias, service: c.Service, timeout: cmp.Or(c.Timeout, defaultTimeout)}
 	if c.Service == nil {
 		return nil, invalid("the key source has no service")
 	}
@@ -174,10 +179,7 @@ func Enrol(ctx context.Context, c Config) (Enrolment, error) {
 // Name implements [envelope.KeySource]. It returns the kind of the service and the name of the key,
 // for example "awskms arn:aws:kms:eu-central-1:111122223333:key/…".
 func (s *Source) Name() string {
-	if s.keyID == "" {
-		return s.scheme
-	}
-	return s.scheme + " " + s.keyID
+	return strings.TrimSpace(s.scheme + " " + cmp.Or(s.keyID, s.alias))
 }
 
 // Remote implements [envelope.Recognizer]. It returns true.
