@@ -24,6 +24,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -31,7 +32,8 @@ import (
 	"github.com/objectvault/objectvault/envelope/kek"
 )
 
-// A Service encrypts and decrypts with one key of a KMS. It must be safe for concurrent use.
+// A Service encrypts and decrypts with one key of a KMS. It must be safe for concurrent use. If it
+// implements [io.Closer], [Source.Close] closes it.
 //
 // Decrypt must guarantee that the key with the name in [Config].KeyID, and no other key, has
 // decrypted the blob: either its request names the key, or it compares the name of the key in the
@@ -121,6 +123,7 @@ type Source struct {
 var (
 	_ envelope.KeySource  = (*Source)(nil)
 	_ envelope.Recognizer = (*Source)(nil)
+	_ io.Closer           = (*Source)(nil)
 )
 
 // New returns the key source of a key. It sends no request.
@@ -184,6 +187,14 @@ func (s *Source) Name() string {
 
 // Remote implements [envelope.Recognizer]. It returns true.
 func (*Source) Remote() bool { return true }
+
+// Close closes the connections of the service, if it has some. The source must not be used afterwards.
+func (s *Source) Close() error {
+	if c, ok := s.service.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
 
 // id returns the id of the stanzas of an object.
 func (s *Source) id(ctx [32]byte) [16]byte {

@@ -132,7 +132,8 @@ type service struct {
 	client      *awskms.Client
 	credentials aws.CredentialsProvider
 	region      string
-	arn         string // of the key; empty if only an alias is known, and then no request is sent
+	idle        *http.Client // made by this package; or nil
+	arn         string       // of the key; empty if only an alias is known, and then no request is sent
 }
 
 func newService(c Config) (*service, error) {
@@ -153,8 +154,10 @@ func newService(c Config) (*service, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = logging.Nop{} // a library does not write to standard error
 	}
+	var idle *http.Client
 	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = NewHTTPClient(transport.New(c.Timeout))
+		idle = NewHTTPClient(transport.New(c.Timeout))
+		cfg.HTTPClient = idle
 	}
 	var err error
 	client := awskms.NewFromConfig(cfg, func(o *awskms.Options) {
@@ -168,7 +171,7 @@ func newService(c Config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &service{client: client, credentials: c.AWS.Credentials, region: region}, nil
+	return &service{client: client, credentials: c.AWS.Credentials, region: region, idle: idle}, nil
 }
 
 // NewHTTPClient returns a client for KMS that follows no redirects, because a signature is not valid
@@ -241,6 +244,14 @@ func (s *service) encrypt(ctx context.Context, name string, plaintext []byte) (o
 		return err
 	})
 	return out, err
+}
+
+// Close closes the idle connections of a client that the package made.
+func (s *service) Close() error {
+	if s.idle != nil {
+		s.idle.CloseIdleConnections()
+	}
+	return nil
 }
 
 // call makes a request with one set of credentials. If KMS reports that they have expired, and they

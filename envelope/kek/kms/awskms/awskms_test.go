@@ -264,7 +264,7 @@ func TestErrors(t *testing.T) {
 		{400, "UnrecognizedClientException", envelope.ErrUnauthenticated, 1},
 		{400, "InvalidSignatureException", envelope.ErrUnauthenticated, 1},
 		{400, "InvalidKeyUsageException", envelope.ErrInvalid, 1},
-		{400, "ValidationException", envelope.ErrInvalid, 1},
+		{400, "ValidationException", envelope.ErrDecrypt, 1},
 		{403, "SomethingNew", kek.ErrDenied, 1},
 		{400, "SomethingNew", envelope.ErrUnavailable, 1},
 		{400, "ThrottlingException", envelope.ErrUnavailable, 3},

@@ -101,6 +101,9 @@ func explain(ctx context.Context, err error, creds aws.Credentials) error {
 		e.Code, e.Message, e.RequestID, e.Status = ae.ErrorCode(), ae.ErrorMessage(), re.ServiceRequestID(), re.HTTPStatusCode()
 		if m, ok := meanings[e.Code]; ok {
 			e.Kind, e.State = m.kind, m.state
+			if m.kind == envelope.ErrInvalid && m.state == "" && op != nil && op.OperationName == "Decrypt" {
+				e.Kind, e.Message = envelope.ErrDecrypt, "" // the ciphertext is the only parameter that is not checked
+			}
 		} else if e.RequestID != "" {
 			e.Kind = kindOfStatus(e.Status)
 		}
