@@ -134,6 +134,47 @@ var kekModules = map[string][]string{
 		"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-sdk-go-v2/credentials", "github.com/aws/aws-sdk-go-v2/internal/configsources",
 		"github.com/aws/aws-sdk-go-v2/internal/endpoints/v2", "github.com/aws/aws-sdk-go-v2/service/kms", "github.com/aws/smithy-go",
 	},
+	"envelope/kek/kms/internal/keeper": secretsModules,
+	"envelope/kek/kms/hashivault": slices.Concat(secretsModules, []string{
+		"github.com/cenkalti/backoff/v4",
+		"github.com/go-jose/go-jose/v4",
+		"github.com/hashicorp/errwrap",
+		"github.com/hashicorp/go-cleanhttp",
+		"github.com/hashicorp/go-multierror",
+		"github.com/hashicorp/go-retryablehttp",
+		"github.com/hashicorp/go-rootcerts",
+		"github.com/hashicorp/go-secure-stdlib/parseutil",
+		"github.com/hashicorp/go-secure-stdlib/strutil",
+		"github.com/hashicorp/go-sockaddr",
+		"github.com/hashicorp/hcl",
+		"github.com/hashicorp/vault/api",
+		"github.com/mitchellh/mapstructure",
+		"github.com/ryanuber/go-glob",
+		"gocloud.dev/secrets/hashivault",
+		"golang.org/x/time",
+	}),
+}
+
+// secretsModules are what package gocloud.dev/secrets needs.
+var secretsModules = []string{
+	"github.com/cespare/xxhash/v2",
+	"github.com/go-logr/logr",
+	"github.com/go-logr/stdr",
+	"github.com/google/uuid",
+	"github.com/googleapis/gax-go/v2",
+	"go.opentelemetry.io/auto/sdk",
+	"go.opentelemetry.io/otel",
+	"go.opentelemetry.io/otel/metric",
+	"go.opentelemetry.io/otel/sdk",
+	"go.opentelemetry.io/otel/sdk/metric",
+	"go.opentelemetry.io/otel/trace",
+	"gocloud.dev",
+	"golang.org/x/net",
+	"golang.org/x/text",
+	"golang.org/x/xerrors",
+	"google.golang.org/api",
+	"google.golang.org/genproto/googleapis/rpc",
+	"google.golang.org/grpc",
 }
 
 // stdOnly are packages that the format and the identities may use: they reach the standard library

@@ -15,6 +15,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek/kms"
 	"github.com/objectvault/objectvault/envelope/kek/kms/awskms"
+	"github.com/objectvault/objectvault/envelope/kek/kms/hashivault"
 	"github.com/objectvault/objectvault/envelope/kek/kms/tencentkms"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/providers/aws"
@@ -114,6 +115,8 @@ func keyAt(ctx context.Context, keyURL *url.URL, o *Options, creds *federation.P
 		return awsKey(ctx, u, o, creds)
 	case "tencentkms":
 		return tencentKey(u, o, creds)
+	case "hashivault":
+		return vaultKey(u, o)
 	}
 	return otherKey(ctx, u, o)
 }
@@ -252,6 +255,37 @@ func (o *Options) tencentKeys() (id, secret, token string, err error) {
 		return "", "", "", fmt.Errorf("%w: TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set", envelope.ErrUnauthenticated)
 	}
 	return id, secret, cmp.Or(getenv("TENCENTCLOUD_TOKEN"), getenv("TENCENTCLOUD_SECURITY_TOKEN")), nil
+}
+
+// vaultKey returns the key of a HashiCorp Vault. The token is VAULT_TOKEN of the environment, and the
+// address and the namespace are VAULT_ADDR and VAULT_NAMESPACE, unless the URL contains them.
+func vaultKey(u parsedURL, o *Options) (kmsKey, error) {
+	if err := u.onlyFilled("address", "engine", "namespace", "insecure"); err != nil {
+		return kmsKey{}, err
+	}
+	if u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return kmsKey{}, bad("the URL of a key must have the form %s", kmsForm[u.Scheme])
+	}
+	insecure, err := u.boolean("insecure")
+	if err != nil {
+		return kmsKey{}, err
+	}
+	getenv := o.getenv()
+	config := hashivault.Config{
+		Key: u.Host, Address: cmp.Or(u.query.Get("address"), getenv("VAULT_ADDR")), Engine: u.query.Get("engine"),
+		Namespace: cmp.Or(u.query.Get("namespace"), getenv("VAULT_NAMESPACE")), Token: getenv("VAULT_TOKEN"), Insecure: insecure, Timeout: o.Timeout,
+	}
+	if config.Address == "" {
+		return kmsKey{}, &URLError{"the address of the Vault server is missing", "set VAULT_ADDR, or add address=https://HOST:8200 to the URL of the key source"}
+	}
+	return kmsKey{
+		open: func(e *kms.Enrolment) (*kms.Source, error) {
+			config := config
+			config.Enrolment = e
+			return hashivault.New(config)
+		},
+		enrol: func(ctx context.Context) (kms.Enrolment, error) { return hashivault.Enrol(ctx, config) },
+	}, nil
 }
 
 // getenv returns Getenv, or the function of package os, which the SDKs of the clouds use.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +24,9 @@ const (
 	awsARN    = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 	tencentID = "93866e69-9755-11ef-8e65-52540089bc41"
 )
+
+// withToken is an environment with a token for Vault.
+func withToken(name string) string { return map[string]string{"VAULT_TOKEN": "PASSWORD"}[name] }
 
 // none is an environment without variables.
 func none(string) string { return "" }
@@ -192,6 +197,34 @@ type failing struct{ err error }
 
 func (f failing) Token(context.Context) (federation.Token, error) { return federation.Token{}, f.err }
 
+// TestHashivault: the token and the address come from the environment. Package hashivault has a test
+// server of the transit engine; here the requests show what the URL means.
+func TestHashivault(t *testing.T) {
+	var got []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = append(got, r.URL.Path+" "+r.Header.Get("X-Vault-Token")+" "+r.Header.Get("X-Vault-Namespace"))
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"errors":["permission denied"]}`)
+	}))
+	defer server.Close()
+	environment := &Options{Getenv: func(name string) string {
+		return map[string]string{"VAULT_TOKEN": "hvs.token", "VAULT_ADDR": server.URL, "VAULT_NAMESPACE": "team"}[name]
+	}}
+	for keyURL, want := range map[string]string{
+		"hashivault://key": "/v1/transit/encrypt/key hvs.token team",
+		"hashivault://key?engine=a/b&namespace=other": "/v1/a/b/encrypt/key hvs.token other",
+		"hashivault://key?address=" + server.URL:      "/v1/transit/encrypt/key hvs.token team",
+	} {
+		got = nil
+		if _, err := roundTrip(t, keyURL, environment, nil); !errors.Is(err, kek.ErrDenied) || len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %v, the requests are %q, want %q", keyURL, err, got, want)
+		}
+	}
+	if _, err := roundTrip(t, "hashivault://key?address="+server.URL, &Options{Getenv: none}, nil); !errors.Is(err, envelope.ErrUnauthenticated) {
+		t.Errorf("without a token: %v", err)
+	}
+}
+
 // TestKMSRefused: an invalid URL of a key is a URLError that does not repeat the URL.
 func TestKMSRefused(t *testing.T) {
 	t.Setenv("AWS_REGION", "")
@@ -215,16 +248,22 @@ func TestKMSRefused(t *testing.T) {
 		"awskms://?credentials=default":                   "the key is not an ARN such as",
 		"awskms://alias/vault?credentials=default":        "the region of the key is unknown",
 		"awskms://" + awsARN + "?credentials=default&endpoint=http://u:PASSWORD@kms.example.com": "endpoint",
-		"tencentkms://ap-guangzhou":                           "the URL of a key must have the form tencentkms://REGION/ID",
-		"tencentkms:///" + tencentID:                          "the URL of a key must have the form tencentkms://REGION/ID",
-		"tencentkms://ap-guangzhou:80/" + tencentID:           "the URL of a key must have the form tencentkms://REGION/ID",
-		"tencentkms://ap-guangzhou/vault?credentials=default": "the key is not an id such as",
-		"tencentkms://ap-guangzhou/" + tencentID:              "the key source uses the credentials that the store gets",
+		"hashivault://":                                             "the URL of a key must have the form hashivault://KEY",
+		"hashivault://key/more":                                     "the URL of a key must have the form hashivault://KEY",
+		"hashivault://key":                                          "the address of the Vault server is missing",
+		"hashivault://key?token=PASSWORD":                           `unknown parameter "token"; hashivault:// supports only address`,
+		"hashivault://..?address=https://vault.example":             "the name of the key must have",
+		"hashivault://key?address=https://u:PASSWORD@vault.example": "the address of Vault",
+		"tencentkms://ap-guangzhou":                                 "the URL of a key must have the form tencentkms://REGION/ID",
+		"tencentkms:///" + tencentID:                                "the URL of a key must have the form tencentkms://REGION/ID",
+		"tencentkms://ap-guangzhou:80/" + tencentID:                 "the URL of a key must have the form tencentkms://REGION/ID",
+		"tencentkms://ap-guangzhou/vault?credentials=default":       "the key is not an id such as",
+		"tencentkms://ap-guangzhou/" + tencentID:                    "the key source uses the credentials that the store gets",
 		"tencentkms://ap-guangzhou/" + tencentID + "?credentials=default&endpoint=http://kms.example.com": "endpoint is plain http",
 	} {
 		u, err := parseKeyURL(keyURL)
 		if err == nil {
-			_, err = openKMS(t.Context(), u, &Options{Getenv: none}, nil, nil)
+			_, err = openKMS(t.Context(), u, &Options{Getenv: withToken}, nil, nil)
 		}
 		var problem *URLError
 		if !errors.As(err, &problem) || !errors.Is(err, vault.ErrConfig) || !strings.HasPrefix(err.Error(), want) {
