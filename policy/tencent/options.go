@@ -24,7 +24,7 @@ var (
 	regionForm   = regexp.MustCompile(`^[a-z]+-[a-z0-9-]{1,40}$`)
 	accountForm  = regexp.MustCompile(`^[1-9][0-9]{4,19}$`)
 	roleForm     = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,128}$`)
-	keyForm      = regexp.MustCompile(`^qcs::kms:[a-z]+-[a-z0-9-]{1,40}:uin/[1-9][0-9]{4,19}:key/creatorUin/[1-9][0-9]{4,19}/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	keyForm      = regexp.MustCompile(`^qcs::kms:[a-z]+-[a-z0-9-]+:uin/[1-9][0-9]+:key/creatorUin/[1-9][0-9]+/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	providerForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 )
 

@@ -64,10 +64,12 @@ const scheme = "awskms"
 // attempts is the maximum number of attempts of a request.
 const attempts = 3
 
+// The names have no maximum length here, because the repetition {1,256} would slow down the start of
+// the program. KMS rejects a longer name, and package kms limits the length of the ARN.
 var (
-	keyARN   = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]{1,256}$`)
-	aliasARN = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:alias/[A-Za-z0-9/_-]{1,256}$`)
-	keyName  = regexp.MustCompile(`^(?:alias/[A-Za-z0-9/_-]{1,256}|[A-Za-z0-9-]{1,256})$`)
+	keyARN   = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+$`)
+	aliasARN = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:alias/[A-Za-z0-9/_-]+$`)
+	keyName  = regexp.MustCompile(`^(?:alias/[A-Za-z0-9/_-]+|[A-Za-z0-9-]+)$`)
 )
 
 // An invalid is an [envelope.ErrInvalid] with its own text.

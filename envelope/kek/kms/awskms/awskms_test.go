@@ -376,6 +376,7 @@ func TestConfig(t *testing.T) {
 		{awskms.Config{KeyID: "", AWS: cfg}, envelope.ErrInvalid},
 		{awskms.Config{KeyID: "arn:aws:s3:::bucket", AWS: cfg}, envelope.ErrInvalid},
 		{awskms.Config{KeyID: keyARN + "?x", AWS: cfg}, envelope.ErrInvalid},
+		{awskms.Config{KeyID: keyARN + strings.Repeat("a", 2048), AWS: cfg}, envelope.ErrInvalid},
 		{awskms.Config{KeyID: "alias/vault", AWS: aws.Config{Credentials: static()}}, envelope.ErrInvalid},
 		{awskms.Config{KeyID: keyARN, AWS: aws.Config{Region: "us-east-1"}}, envelope.ErrInvalid},
 		{awskms.Config{KeyID: keyARN, AWS: cfg, Endpoint: "http://kms.example.com"}, envelope.ErrInvalid},

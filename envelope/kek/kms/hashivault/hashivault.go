@@ -61,7 +61,7 @@ const scheme = "hashivault"
 const retries = 2
 
 var (
-	keyName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$`)
+	keyName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
 	// The engine is a path, in which a segment does not start with a dot.
 	enginePath = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
 )
@@ -95,7 +95,7 @@ func Enrol(ctx context.Context, c Config) (kms.Enrolment, error) {
 func newService(c Config) (kms.Service, error) {
 	c.Engine = cmp.Or(c.Engine, "transit")
 	switch {
-	case !keyName.MatchString(c.Key):
+	case !keyName.MatchString(c.Key) || len(c.Key) > 128:
 		return nil, invalid("the name of the key must have 1 to 128 characters A-Z a-z 0-9 _ . -, and not start with a dot")
 	case !enginePath.MatchString(c.Engine):
 		return nil, invalid("the engine must be a path such as transit")

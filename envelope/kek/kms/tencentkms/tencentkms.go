@@ -72,7 +72,7 @@ const (
 
 var (
 	keyID      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+	regionName = regexp.MustCompile(`^[a-z0-9-]+$`)
 )
 
 // An invalid is an [envelope.ErrInvalid] with its own text.
