@@ -104,12 +104,12 @@ func (v vector) ref() envelope.Ref {
 func (v vector) forge() vector {
 	len4 := func(s string) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(len(s))), s...) }
 	sum := func(parts ...[]byte) []byte { s := sha256.Sum256(slices.Concat(parts...)); return s[:] }
-	context := func(name string) []byte {
+	hashOf := func(name string) []byte {
 		return sum([]byte("ove1 ctx"), len4(v.Vault), len4(v.Tenant), len4(v.Collection), len4(name))
 	}
-	ctx, sealedCtx := context(v.Name), context(v.Name)
+	ctx, sealedCtx := hashOf(v.Name), hashOf(v.Name)
 	if v.SealedName != "" {
-		sealedCtx = context(v.SealedName)
+		sealedCtx = hashOf(v.SealedName)
 	}
 	keyID := v.KeyID
 	if v.SealedKeyID != "" {
@@ -124,7 +124,7 @@ func (v vector) forge() vector {
 	if v.Plaintext != "" {
 		plaintext = unhex(v.Plaintext)
 	}
-	blob, _ := fixed{unhex(v.ServiceKey), unhex(v.Nonce)}.Encrypt(nil, plaintext)
+	blob, _ := fixed{unhex(v.ServiceKey), unhex(v.Nonce)}.Encrypt(context.Background(), plaintext)
 	header := slices.Concat(before, binary.BigEndian.AppendUint16(nil, uint16(20+19+len(blob)+2+32)), after,
 		[]byte{3}, kekID, binary.BigEndian.AppendUint16(nil, uint16(len(blob))), blob, []byte{0, 0})
 	headerHash := sum(header)

@@ -309,8 +309,8 @@ func TestKeyNamed(t *testing.T) {
 		if _, err := s.Wrap(t.Context(), ref, make([]byte, 32), envelope.AAD{}); !errors.Is(err, kek.ErrChanged) {
 			t.Errorf("Wrap: %v, want ErrChanged", err)
 		}
-		if err := unwrap(t, s); !errors.Is(err, envelope.ErrDecrypt) {
-			t.Errorf("Unwrap: %v, want ErrDecrypt", err)
+		if err := unwrap(t, s); !errors.Is(err, envelope.ErrDecrypt) || !strings.Contains(err.Error(), "another key") {
+			t.Errorf("Unwrap: %v, want ErrDecrypt because of the key", err)
 		}
 		for _, r := range f.requests {
 			if r["KeyId"] != keyARN || r["EncryptionContext"] != nil {

@@ -108,24 +108,32 @@ func newService(c Config) (kms.Service, error) {
 		return nil, invalid(err.Error())
 	}
 	base := transport.New(c.Timeout)
-	client, err := hashivault.Dial(context.Background(), &hashivault.Config{Token: c.Token, APIConfig: api.Config{
-		Address: c.Address, HttpClient: &http.Client{Transport: base}, DisableRedirects: true,
+	dialed, err := hashivault.Dial(context.Background(), &hashivault.Config{Token: c.Token, APIConfig: api.Config{
+		Address: c.Address, HttpClient: client(base), DisableRedirects: true,
 		MaxRetries: retries, MinRetryWait: 200 * time.Millisecond, MaxRetryWait: time.Second, Timeout: cmp.Or(c.Timeout, transport.DefaultTimeout),
 	}})
 	if err != nil {
 		return nil, invalid("the client of Vault rejects its settings") // the error may quote variables of the environment
 	}
-	// The client has read these from the environment.
-	client.SetHeaders(http.Header{"X-Vault-Request": {"true"}})
-	client.ClearNamespace()
+	// The client has read headers from the environment, such as the one of the namespace.
+	dialed.SetHeaders(http.Header{"X-Vault-Request": {"true"}})
 	if c.Namespace != "" {
-		client.SetNamespace(c.Namespace)
+		dialed.SetNamespace(c.Namespace)
 	}
 	return keeper.Service{
-		Keeper:  hashivault.OpenKeeper(client, c.Key, &hashivault.KeeperOptions{Engine: c.Engine}),
+		Keeper:  hashivault.OpenKeeper(dialed, c.Key, &hashivault.KeeperOptions{Engine: c.Engine}),
 		Product: "Vault",
 		Explain: func(err error, e *kms.Error) { explain(err, e, c.Token) },
 	}, nil
+}
+
+// client returns an HTTP client that follows no redirects, which would send the token to another
+// server. The setting DisableRedirects does not apply to the client of net/http.
+func client(base http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     base,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // explain describes an error of the client. Vault has no error codes, so the HTTP status decides.

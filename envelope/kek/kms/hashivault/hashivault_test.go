@@ -260,7 +260,18 @@ func TestResponses(t *testing.T) {
 			t.Errorf("%s: %v after %d requests, want %v after %d", tc.what, err, len(v.requests), tc.want, tc.requests)
 		}
 	}
+	// A redirect would send the token to another server.
+	elsewhere := newTransit(t, "objectvault")
 	v := newTransit(t, "objectvault")
+	v.before = func(w http.ResponseWriter, _ int) bool {
+		w.Header().Set("Location", elsewhere.URL+"/v1/transit/encrypt/objectvault")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return true
+	}
+	if _, err := hashivault.Enrol(t.Context(), configOf(v, "objectvault")); !errors.Is(err, envelope.ErrUnavailable) || len(elsewhere.requests) > 0 {
+		t.Errorf("a redirect: %v, the other server got %q", err, elsewhere.requests)
+	}
+	v = newTransit(t, "objectvault")
 	v.before = func(w http.ResponseWriter, n int) bool {
 		if n <= 2 {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -284,10 +295,11 @@ func TestSilent(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
-	if _, err := hashivault.Enrol(ctx, configOf(v, "objectvault")); !errors.Is(err, context.Canceled) {
+	c := configOf(v, "objectvault")
+	c.Timeout = time.Hour
+	if _, err := hashivault.Enrol(ctx, c); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled context: %v", err)
 	}
-	c := configOf(v, "objectvault")
 	c.Timeout = 10 * time.Millisecond
 	if _, err := hashivault.Enrol(t.Context(), c); !errors.Is(err, envelope.ErrUnavailable) {
 		t.Errorf("no response within the time limit: %v", err)
