@@ -176,7 +176,6 @@ func (s *service) request(ctx context.Context, action string, in map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	defer clear(body)
 	renew := s.config.Expired
 	for n := 1; ; n++ {
 		id, secret, token, err := s.config.Credentials(ctx)

@@ -11,7 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,19 +196,16 @@ func TestFaults(t *testing.T) {
 		"status 503": costest.RespondBefore(http.StatusServiceUnavailable, "busy"),
 	} {
 		for failures, want := range map[int]error{2: nil, 3: envelope.ErrUnavailable} {
-			var mu sync.Mutex
-			n := 0
-			s.SetRule(func(r *costest.Request) *costest.Fault {
-				mu.Lock()
-				defer mu.Unlock()
-				if n++; n <= failures {
+			var n atomic.Int64
+			s.SetRule(func(*costest.Request) *costest.Fault {
+				if n.Add(1) <= int64(failures) {
 					return fault
 				}
 				return nil
 			})
 			_, err := keys.Wrap(t.Context(), ref, make([]byte, 32), envelope.AAD{})
-			if !errors.Is(err, want) || n != 3 {
-				t.Errorf("%s, %d times: %v after %d requests, want %v after 3", what, failures, err, n, want)
+			if !errors.Is(err, want) || n.Load() != 3 {
+				t.Errorf("%s, %d times: %v after %d requests, want %v after 3", what, failures, err, n.Load(), want)
 			}
 		}
 	}
