@@ -27,7 +27,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer bench-keys transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
-.PHONY: fmt vet tidy deps docs imports
+.PHONY: fmt vet tidy deps docs imports allkms
 
 build: ## the static binary, bin/vault
 	$(BUILD) -o bin/vault ./cmd/vault
@@ -114,6 +114,10 @@ docs:
 
 imports: ## which package may import which; the words that the text avoids
 	go test -count=1 -run '^(TestImports|TestWords)$$' .
+
+allkms: ## what the tag allkms adds: the key sources of Google Cloud and Azure
+	go build -tags allkms -o bin/vault-allkms ./cmd/vault
+	go test -tags allkms ./envelope/kek/kms/gcpkms ./envelope/kek/kms/azurekeyvault ./vaulturl
 
 cross: ## binaries for all six platforms, in bin/
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \

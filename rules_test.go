@@ -66,7 +66,7 @@ var importRules = []importRule{
 	{[]string{"./vault"}, []string{"./vault/spool"}, []string{"./vault/spool"}, "the core declares the interface of a spool; package spool implements it"},
 	{[]string{"./vault"}, []string{"./vault/seen"}, []string{"./vault/seen"}, "the core declares the interface of what was seen; package seen implements it"},
 	{[]string{"./cosblob", "./costest", "./federation", "./policy"}, nil, []string{"./vault", "./envelope", "./conformance", "./vaulturl"}, "useful without a vault"},
-	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation"}, "the test server shares nothing with the clients that it judges"},
+	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation", "./internal/tc3"}, "the test server shares nothing with the clients that it judges"},
 	{[]string{"./internal/fault"}, nil, []string{"./vault", "./envelope", "./costest", "./internal/testcloud", "github.com/aws", "golang.org/x"}, "costest is made of it: standard library only"},
 	{[]string{"./federation"}, nil, []string{"gocloud.dev", "github.com/aws", "github.com/tencentyun", "./cosblob", "./policy", "./internal"}, "standard library only"},
 }
@@ -136,11 +136,56 @@ var kekModules = map[string][]string{
 	"envelope/kek/signer":                           {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
 	"envelope/kek/signer/signertest":                {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
 	"envelope/kek/signer/signertest/cmd/signertest": {"github.com/decred/dcrd/dcrec/secp256k1/v4"},
+	"envelope/kek/kms/awskms": {
+		"github.com/aws/aws-sdk-go-v2", "github.com/aws/aws-sdk-go-v2/credentials", "github.com/aws/aws-sdk-go-v2/internal/configsources",
+		"github.com/aws/aws-sdk-go-v2/internal/endpoints/v2", "github.com/aws/aws-sdk-go-v2/service/kms", "github.com/aws/smithy-go",
+	},
+	"envelope/kek/kms/internal/keeper": secretsModules,
+	"envelope/kek/kms/hashivault": slices.Concat(secretsModules, []string{
+		"github.com/cenkalti/backoff/v4",
+		"github.com/go-jose/go-jose/v4",
+		"github.com/hashicorp/errwrap",
+		"github.com/hashicorp/go-cleanhttp",
+		"github.com/hashicorp/go-multierror",
+		"github.com/hashicorp/go-retryablehttp",
+		"github.com/hashicorp/go-rootcerts",
+		"github.com/hashicorp/go-secure-stdlib/parseutil",
+		"github.com/hashicorp/go-secure-stdlib/strutil",
+		"github.com/hashicorp/go-sockaddr",
+		"github.com/hashicorp/hcl",
+		"github.com/hashicorp/vault/api",
+		"github.com/mitchellh/mapstructure",
+		"github.com/ryanuber/go-glob",
+		"gocloud.dev/secrets/hashivault",
+		"golang.org/x/time",
+	}),
+}
+
+// secretsModules are what package gocloud.dev/secrets needs.
+var secretsModules = []string{
+	"github.com/cespare/xxhash/v2",
+	"github.com/go-logr/logr",
+	"github.com/go-logr/stdr",
+	"github.com/google/uuid",
+	"github.com/googleapis/gax-go/v2",
+	"go.opentelemetry.io/auto/sdk",
+	"go.opentelemetry.io/otel",
+	"go.opentelemetry.io/otel/metric",
+	"go.opentelemetry.io/otel/sdk",
+	"go.opentelemetry.io/otel/sdk/metric",
+	"go.opentelemetry.io/otel/trace",
+	"gocloud.dev",
+	"golang.org/x/net",
+	"golang.org/x/text",
+	"golang.org/x/xerrors",
+	"google.golang.org/api",
+	"google.golang.org/genproto/googleapis/rpc",
+	"google.golang.org/grpc",
 }
 
 // stdOnly are packages that the format and the identities may use: they reach the standard library
 // and each other, nothing else.
-var stdOnly = []string{"./internal/command", "./internal/durable", "./internal/loopback", "./internal/text", "./internal/transport"}
+var stdOnly = []string{"./internal/command", "./internal/durable", "./internal/loopback", "./internal/tc3", "./internal/text", "./internal/transport"}
 
 // under reports whether the import path is one of dirs, or below it.
 func under(importPath string, dirs ...string) bool {

@@ -53,13 +53,13 @@ type accessKey struct{ ID, Secret, Token string }
 
 func ownerKey(s *costest.Server) accessKey { return accessKey{ID: s.SecretID(), Secret: s.SecretKey()} }
 
-// ask sends a call to STS or CAM as documented, signed by k unless k is empty, and returns the
+// ask sends a call to STS, CAM or KMS as documented, signed by k unless k is empty, and returns the
 // Response. change may modify the request.
 func ask(t testing.TB, s *costest.Server, now time.Time, k accessKey, service, action string, in any, change func(*http.Request)) map[string]any {
 	t.Helper()
 	body, err := json.Marshal(in)
 	check(t, err)
-	version := map[string]string{"sts": "2018-08-13", "cam": "2019-01-16"}[service]
+	version := map[string]string{"sts": "2018-08-13", "cam": "2019-01-16", "kms": "2019-01-18"}[service]
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+service+".tencentcloudapi.com/", bytes.NewReader(body))
 	check(t, err)
 	if strings.HasPrefix(s.URL(), "http:") {
@@ -68,6 +68,7 @@ func ask(t testing.TB, s *costest.Server, now time.Time, k accessKey, service, a
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-TC-Action", action)
 	req.Header.Set("X-TC-Version", version)
+	req.Header.Set("X-TC-Region", "ap-guangzhou")
 	req.Header.Set("X-TC-Timestamp", fmt.Sprint(now.Unix()))
 	req.Header.Set("Authorization", "SKIP")
 	if k.ID != "" {

@@ -1,5 +1,5 @@
-// Package costest is a test server for Tencent Cloud's object storage (COS), token service (STS) and
-// access management (CAM). It listens on a loopback port. It refuses the same requests as the real
+// Package costest is a test server for Tencent Cloud's object storage (COS), token service (STS),
+// access management (CAM) and key management service (KMS). It listens on a loopback port. It refuses the same requests as the real
 // service: it checks every signature, enforces policies, and does not support features of S3 that COS
 // does not have.
 //
@@ -27,7 +27,7 @@
 // acceleration settings, notification, torrents, and version 2 of the S3 list.
 //
 // Results on this server do not prove how the cloud behaves. It implements the documentation
-// (tencentcloud.com/document/product/436, 598 and 1150) and the behaviour that was observed.
+// (tencentcloud.com/document/product/436, 598, 1030 and 1150) and the behaviour that was observed.
 package costest
 
 import (
@@ -85,11 +85,12 @@ func (o Options) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "{addr %q, region %q, bucket %q, secret id %q, versioning %q, TLS %v, unsure %v}", o.Addr, o.Region, o.Bucket, o.SecretID, o.Versioning, o.TLS, o.Unsure)
 }
 
-// A Server is COS, STS and CAM on one loopback port. The caller must call Close.
+// A Server is COS, STS, CAM and KMS on one loopback port. The caller must call Close.
 type Server struct {
 	o      Options
 	appid  string
 	access *access
+	keys   *keys
 
 	port   *port
 	server *http.Server
@@ -143,7 +144,7 @@ func New(o *Options) (*Server, error) {
 		return nil, err
 	}
 	s.appid = appID(s.o.Bucket)
-	s.access = newAccess(s)
+	s.access, s.keys = newAccess(s), newKeys(s)
 	if err := s.listen(); err != nil {
 		return nil, fmt.Errorf("costest: %w", err)
 	}
@@ -205,7 +206,7 @@ func (s *Server) Close() error {
 }
 
 // URL returns the URL of the server: http://127.0.0.1:port, or https with [Options.TLS]. A request to
-// this host is a request to [Options.Bucket], or to STS or CAM if it has the headers X-TC-Action and
+// this host is a request to [Options.Bucket], or to STS, CAM or KMS if it has the headers X-TC-Action and
 // X-TC-Version.
 func (s *Server) URL() string { return s.url }
 
@@ -243,7 +244,7 @@ func (s *Server) SecretID() string { return s.o.SecretID }
 // SecretKey returns the secret of the owner's key.
 func (s *Server) SecretKey() string { return s.o.SecretKey }
 
-// ServeHTTP handles one request to any of the three services.
+// ServeHTTP handles one request to any of the four services.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {
 		s.tunnel(w)

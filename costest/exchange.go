@@ -60,8 +60,8 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) *exchange {
 	x.seen.Header.Del("X-Cos-Security-Token")
 	x.seen.Header.Del("X-Tc-Token")
 	switch x.at {
-	case atSTS, atCAM:
-		x.seen.Service, x.seen.Action = map[place]string{atSTS: "sts", atCAM: "cam"}[x.at], r.Header.Get("X-TC-Action")
+	case atSTS, atCAM, atKMS:
+		x.seen.Service, x.seen.Action = map[place]string{atSTS: "sts", atCAM: "cam", atKMS: "kms"}[x.at], r.Header.Get("X-TC-Action")
 		_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 		x.seen.AccessKeyID, _, _ = strings.Cut(rest, "/")
 	default:
@@ -96,6 +96,8 @@ func (x *exchange) serve() {
 		x.s.serveSTS(x.out, x.r)
 	case atCAM:
 		x.s.serveCAM(x.out, x.r)
+	case atKMS:
+		x.s.serveKMS(x.out, x.r)
 	default:
 		h := x.out.Header()
 		h.Set("Server", "tencent-cos")

@@ -12,11 +12,12 @@ type place int
 
 const (
 	atBucket    place = iota // the bucket in the host
-	atLoopback               // the bucket of the options, or STS or CAM
+	atLoopback               // the bucket of the options, or STS, CAM or KMS
 	atService                // the list of buckets
 	atPathStyle              // path style, which is rejected
 	atSTS
 	atCAM
+	atKMS
 	atElsewhere
 )
 
@@ -53,6 +54,8 @@ func (s *Server) locate(host string) (at place, bucket string, accelerated bool)
 		return atSTS, "", false
 	case strings.HasPrefix(name, "cam.") && strings.HasSuffix(name, ".tencentcloudapi.com"), name == "cam.tencentcloudapi.com":
 		return atCAM, "", false
+	case strings.HasPrefix(name, "kms.") && strings.HasSuffix(name, ".tencentcloudapi.com"), name == "kms.tencentcloudapi.com":
+		return atKMS, "", false
 	}
 	return atElsewhere, "", false
 }
@@ -67,6 +70,8 @@ func api(r *http.Request) place {
 		return atSTS
 	case "2019-01-16":
 		return atCAM
+	case "2019-01-18":
+		return atKMS
 	}
 	return atLoopback
 }

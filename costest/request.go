@@ -13,7 +13,7 @@ type Request struct {
 	Host        string
 	Path        string // escaped, as in the request
 	Query       string // sorted by name, without signature and token
-	Service     string // cos, sts or cam
+	Service     string // cos, sts, cam or kms
 	Action      string // such as PutObject or AssumeRoleWithWebIdentity; "" if the call is unknown
 	Bucket, Key string // "" if there is none
 	AccessKeyID string // "" if the request is not signed

@@ -18,10 +18,10 @@ import (
 // tc3Skew is the maximum difference between the timestamp of a signed call and the server's clock.
 const tc3Skew = 5 * time.Minute
 
-// maxCall is the maximum size of the body of a call to STS or CAM, in bytes.
+// maxCall is the maximum size of the body of a call to STS, CAM or KMS, in bytes.
 const maxCall = 1 << 20
 
-// A callError is an error of STS or CAM. It is sent with status 200.
+// A callError is an error of STS, CAM or KMS. It is sent with status 200.
 type callError struct{ code, message string }
 
 func (e *callError) Error() string { return e.code + ": " + e.message }
@@ -30,7 +30,7 @@ func refuse(code, format string, args ...any) *callError {
 	return &callError{code, fmt.Sprintf(format, args...)}
 }
 
-// ErrorJSON returns the body of an error response of STS or CAM, whose status is 200, for
+// ErrorJSON returns the body of an error response of STS, CAM or KMS, whose status is 200, for
 // [RespondBefore] and [ApplyThen].
 func ErrorJSON(code, message string) string {
 	return string(callResponse(nil, refuse(code, "%s", message)))
@@ -62,11 +62,11 @@ func requestUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// A call is one request to STS or CAM.
+// A call is one request to STS, CAM or KMS.
 type call struct {
 	s       *Server
 	r       *http.Request
-	service string // sts or cam
+	service string // sts, cam or kms
 	action  string
 	body    []byte
 	caller  caller // the signer, if the call is signed

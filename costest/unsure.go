@@ -13,7 +13,7 @@ type Question struct {
 }
 
 // Questions returns all questions. A client should work with every variant.
-func Questions() []Question { return slices.Concat(objectQuestions, accessQuestions) }
+func Questions() []Question { return slices.Concat(objectQuestions, accessQuestions, kmsQuestions) }
 
 var objectQuestions = []Question{
 	{"put-condition", "If-Match and If-None-Match on PUT, initiate and complete", []string{"ignore", "honour", "not-implemented"}},

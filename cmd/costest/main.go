@@ -1,10 +1,10 @@
-// Command costest runs a local test server for Tencent Cloud COS, STS and CAM, for tests in any language.
+// Command costest runs a local test server for Tencent Cloud COS, STS, CAM and KMS, for tests in any language.
 // Package costest describes the server.
 //
 //	costest [flags]
 //
-// When the server is ready, it prints one line of JSON. The fields cos, sts and cam are the URLs of the
-// three services, which are the same here. The other fields are bucket, region and pid. With -tls, the
+// When the server is ready, it prints one line of JSON. The fields cos, sts, cam and kms are the URLs of the
+// four services, which are the same here. The field kms_key is the id of a key of KMS. The other fields are bucket, region and pid. With -tls, the
 // field ca is a file with the certificate that clients must trust. Without -secret-id, the server
 // creates a key and prints it as secret_id and secret_key. The server stops on ^C and SIGTERM, and with
 // -until-eof when its standard input ends. go run does not forward SIGTERM: in a script, build the

@@ -47,7 +47,7 @@ func TestServe(t *testing.T) {
 		{[]string{"-versioning=Suspended", "-tls", "-bucket", "b-1250000001", "-region", "ap-hongkong", "-secret-id", "id", "-secret-key", "key", "-unsure", "multipart-etag=s3"}, "Suspended"},
 	} {
 		at, stop := start(t, tc.args...)
-		if at.PID != os.Getpid() || at.STS != at.COS || at.CAM != at.COS || (at.SecretID == "") != (len(tc.args) > 1) {
+		if at.PID != os.Getpid() || at.STS != at.COS || at.CAM != at.COS || at.KMS != at.COS || at.KMSKey == "" || (at.SecretID == "") != (len(tc.args) > 1) {
 			t.Errorf("%q: %+v", tc.args, at)
 		}
 		id, key := at.SecretID, at.SecretKey
@@ -99,6 +99,7 @@ func TestRefused(t *testing.T) {
 		{[]string{"-addr", "192.0.2.1:0"}, 1, "costest: 192.0.2.1:0 is not on loopback"},
 		{[]string{"-unsure", "x=y"}, 1, `costest: unknown question "x"`},
 		{[]string{"-versioning=On"}, 1, "costest: versioning must be Enabled, Suspended or empty"},
+		{[]string{"-kms-key", "vault"}, 1, `costest: "vault" is not the id of a key`},
 		{[]string{"-setup", "absent.json"}, 1, "absent.json"},
 		{[]string{"-setup", "main.go", "-issuer", "idp"}, 1, `-issuer: "idp" is not a URL`},
 	} {

@@ -24,6 +24,8 @@ type line struct {
 	COS       string `json:"cos"`
 	STS       string `json:"sts"`
 	CAM       string `json:"cam"`
+	KMS       string `json:"kms"`
+	KMSKey    string `json:"kms_key"`
 	Bucket    string `json:"bucket"`
 	Region    string `json:"region"`
 	CA        string `json:"ca,omitempty"`
@@ -35,7 +37,7 @@ type line struct {
 // serve starts the server, prints its URLs, and stops it when ctx ends.
 func serve(ctx context.Context, w *world, args []string) (err error) {
 	o := costest.Options{Unsure: make(map[string]string)}
-	var setup, issuer string
+	var setup, issuer, kmsKey string
 	var untilEOF bool
 	f := flag.NewFlagSet("costest", flag.ContinueOnError)
 	f.SetOutput(w.err)
@@ -50,6 +52,7 @@ func serve(ctx context.Context, w *world, args []string) (err error) {
 		}
 		return nil
 	})
+	f.StringVar(&kmsKey, "kms-key", "", "the `id` of a key of KMS; a new key by default")
 	f.BoolVar(&o.TLS, "tls", false, "also accept https")
 	f.DurationVar(&o.ListLag, "list-lag", 0, "hide objects from lists for this time after they were written")
 	f.StringVar(&setup, "setup", "", "apply this `file` with the output of vault policy tencent")
@@ -86,12 +89,17 @@ func serve(ctx context.Context, w *world, args []string) (err error) {
 			err = cerr
 		}
 	}()
+	if kmsKey == "" {
+		kmsKey = s.NewKMSKey()
+	} else if err := s.AddKMSKey(kmsKey); err != nil {
+		return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "costest: "))
+	}
 	if setup != "" {
 		if err := apply(s, setup, issuer); err != nil {
 			return err
 		}
 	}
-	l := line{COS: s.URL(), STS: s.URL(), CAM: s.URL(), Bucket: s.Bucket(), Region: s.Region(), PID: os.Getpid()}
+	l := line{COS: s.URL(), STS: s.URL(), CAM: s.URL(), KMS: s.URL(), KMSKey: kmsKey, Bucket: s.Bucket(), Region: s.Region(), PID: os.Getpid()}
 	if o.SecretID == "" {
 		l.SecretID, l.SecretKey = s.SecretID(), s.SecretKey()
 	}

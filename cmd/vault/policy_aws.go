@@ -45,7 +45,8 @@ var policyAWS = policyDialect{
 			textFlag("endpoint", "`URL` of an RGW, used in the commands"),
 			daysFlag("expire-days", "objects and old versions expire after this number of `DAYS`"),
 			listFlag("thumbprint", "SHA-1 of the issuer's certificate in `HEX`; may be repeated"),
-			textFlag("kms-key", "`ARN` of the KMS key that encrypts the bucket"),
+			textFlag("kms-key", "`ARN` of the KMS key that seals objects: allow kms:Encrypt and kms:Decrypt with it"),
+			textFlag("bucket-kms-key", "`ARN` of the KMS key with which S3 encrypts the bucket"),
 			boolFlag("allow-purge", "let tenants permanently delete their old versions"),
 			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
 			boolFlag("tls", "deny plain http at an RGW, too"),
@@ -67,7 +68,7 @@ var policyAWS = policyDialect{
 			Partition: c.String("partition"), Account: c.String("account"), Bucket: c.String("bucket"), Role: c.String("role"),
 			Issuer: c.String("issuer"), Audience: c.String("audience"), Subject: c.String("subject"), Tag: c.String("tag"),
 			Collection: collection, Tenants: tenants,
-			ExpireDays: c.Int("expire-days"), Thumbprints: c.StringSlice("thumbprint"), KMSKey: c.String("kms-key"),
+			ExpireDays: c.Int("expire-days"), Thumbprints: c.StringSlice("thumbprint"), KMSKey: c.String("kms-key"), BucketKey: c.String("bucket-kms-key"),
 			Region: c.String("region"), Endpoint: c.String("endpoint"),
 			AllowPurge: c.Bool("allow-purge"), AllowDoctor: c.Bool("allow-doctor"), TLS: c.Bool("tls"),
 		})

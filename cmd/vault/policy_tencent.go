@@ -38,6 +38,7 @@ var policyTencent = policyDialect{
 			textFlag("audience", "audience `AUD` of the tokens"),
 			listFlag("for", "print a role for this tenant: `TENANT=SUB`, where SUB is the subject of the tenant's tokens; may be repeated"),
 			textFlag("jwks", "`FILE` with the issuer's key set; - is standard input. By default the printed commands download the key set"),
+			textFlag("kms-key", "`ID` of the KMS key that seals objects, or its resource qcs::kms:…: allow kms:Encrypt and kms:Decrypt with it"),
 			daysFlag("expire-days", "objects and old versions expire after this number of `DAYS`"),
 			boolFlag("versioned", "enable versioning, and let tenants list and delete their own versions"),
 			boolFlag("force-forbid-overwrite", "deny every write that would replace an object; cannot be used with --versioned"),
@@ -52,7 +53,7 @@ var policyTencent = policyDialect{
 		o := tencent.Options{
 			Bucket: c.String("bucket"), Region: c.String("region"), Account: c.String("account"), Role: c.String("role"),
 			Provider: c.String("provider"), Issuer: c.String("issuer"), Audience: c.String("audience"),
-			Collection: collection, Tenants: tenants,
+			Collection: collection, Tenants: tenants, KMSKey: c.String("kms-key"),
 			ExpireDays: c.Int("expire-days"), Versioned: c.Bool("versioned"),
 			ForbidOverwrite: c.Bool("force-forbid-overwrite"), AllowDoctor: c.Bool("allow-doctor"),
 		}

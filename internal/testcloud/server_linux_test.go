@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"golang.org/x/sync/errgroup"
@@ -126,6 +127,30 @@ func TestVersity(t *testing.T) {
 		t.Error(err)
 	}
 	checkStopped(t, v.Stop, v.PIDs(), v.URL, tmp)
+}
+
+func TestLocalKMS(t *testing.T) {
+	testcloud.RequireLocalKMS(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	k, err := testcloud.StartLocalKMS(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Stop()
+	key, err := k.NewKey(t.Context())
+	if err != nil || !strings.HasPrefix(key, "arn:aws:kms:"+k.Region+":"+k.Account+":key/") {
+		t.Fatalf("the key is %q, %v", key, err)
+	}
+	sealed, err := k.Client().Encrypt(t.Context(), &kms.EncryptInput{KeyId: &key, Plaintext: []byte("value")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := k.Client().Decrypt(t.Context(), &kms.DecryptInput{KeyId: &key, CiphertextBlob: sealed.CiphertextBlob})
+	if err != nil || string(out.Plaintext) != "value" {
+		t.Errorf("Decrypt: %v, %v", out, err)
+	}
+	checkStopped(t, k.Stop, k.PIDs(), k.URL, tmp)
 }
 
 // A directory of the caller is kept, and is rejected if it is not empty.

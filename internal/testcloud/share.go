@@ -20,7 +20,7 @@ const serversVar = "OBJECTVAULT_TEST_SERVERS"
 // A Shared is a Ceph and a versitygw that the tests of many binaries share. The caller must call
 // Stop.
 //
-// SeaweedFS is not shared. It reads its issuer and the allowed tags from a file when it starts, and
+// local-kms is not shared, because it starts at once. SeaweedFS is not shared either. It reads its issuer and the allowed tags from a file when it starts, and
 // each test binary has its own issuers. Each binary that requires SeaweedFS starts its own, which
 // takes some seconds.
 type Shared struct {
@@ -52,7 +52,7 @@ func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 		return nil, err
 	}
 	s := &Shared{dir: d}
-	var rgw, versity, weed error
+	var rgw, versity, weed, localKMS error
 	var both errgroup.Group
 	both.Go(func() error {
 		if rgw = InstallRGW(ctx, log); rgw == nil {
@@ -67,7 +67,7 @@ func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 		return nil
 	})
 	both.Wait()
-	weed = InstallWeed(ctx, log)
+	weed, localKMS = InstallWeed(ctx, log), InstallLocalKMS(ctx, log)
 	var p place
 	if rgw == nil {
 		p.RGW = &rgwAt{s.rgw.URL, s.rgw.dir.path, s.rgw.Version}
@@ -83,7 +83,7 @@ func Share(ctx context.Context, log io.Writer) (*Shared, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	return s, errors.Join(rgw, versity, weed)
+	return s, errors.Join(rgw, versity, weed, localKMS)
 }
 
 func (s *Shared) file() string { return filepath.Join(s.dir.path, "servers.json") }

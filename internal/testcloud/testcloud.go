@@ -1,4 +1,4 @@
-// Package testcloud provides real S3 servers, an OpenID Connect issuer, and a fault-injecting proxy
+// Package testcloud provides real S3 servers, a KMS, an OpenID Connect issuer, and a fault-injecting proxy
 // for tests. All of them run on the loopback interface.
 //
 // A package whose tests need a server has one line of set-up, and each test requires its server:
@@ -6,13 +6,13 @@
 //	func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
 //
 //	func TestPut(t *testing.T) {
-//		r := testcloud.RequireRGW(t) // or RequireVersity, RequireWeed
+//		r := testcloud.RequireRGW(t) // or RequireVersity, RequireWeed, RequireLocalKMS
 //		bucket := testcloud.NewBucket(t, r.URL, r.Owner, false)
 //		client := testcloud.S3Client(r.URL, r.Owner)
 //		…
 //
 // The first test of a binary that requires a server installs it if it is missing, and starts it:
-// Ceph in about a second, versitygw at once, SeaweedFS in twelve seconds. The other tests share it,
+// Ceph in about a second, versitygw and local-kms at once, SeaweedFS in twelve seconds. The other tests share it,
 // and Main stops it. Where a server cannot be installed (other systems, no root, no network), the
 // test is skipped with the reason. If OBJECTVAULT_TEST_REQUIRE lists aws, the test fails instead.
 //
@@ -20,7 +20,7 @@
 // own users, but the names of buckets and roles must be unique across packages. A test that needs
 // its own server, for example for lifecycle rules with short days, calls [StartRGW] or
 // [StartVersity]. A SeaweedFS knows only the issuer that it was started with, so each binary has
-// its own.
+// its own. So has local-kms.
 //
 //   - [RGW] is Ceph with S3, IAM and STS: roles, OpenID Connect providers, session tags,
 //     lifecycle. It supports no variable in a policy's Resource and ignores create-only in
@@ -29,6 +29,7 @@
 //   - [Weed] is SeaweedFS: S3, IAM and STS, where the policies for AWS apply with the variable
 //     of the tag in a resource. It reads session tags from its own kind of claim, rejects some
 //     keys, and ignores case in a resource.
+//   - [LocalKMS] is local-kms: the API of AWS KMS, without signatures and policies.
 //   - [Issuer] mints valid and invalid tokens for RGW and Weed, and acts as the broker of agentKeys.
 //   - [Proxy] forwards requests to a server, counts them, injects a [Fault] where a test needs
 //     it, expires access keys and throttles.

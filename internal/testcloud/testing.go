@@ -44,6 +44,7 @@ var (
 	sharedRGW     shared[*RGW]
 	sharedVersity shared[*Versity]
 	sharedWeed    shared[*Weed]
+	sharedKMS     shared[*LocalKMS]
 )
 
 // Main runs the tests, stops the servers that they required, and returns the exit code.
@@ -52,7 +53,7 @@ var (
 func Main(m interface{ Run() int }) int {
 	underMain.Store(true)
 	code := m.Run()
-	for _, stop := range []func() error{sharedRGW.stop, sharedVersity.stop, sharedWeed.stop} {
+	for _, stop := range []func() error{sharedRGW.stop, sharedVersity.stop, sharedWeed.stop, sharedKMS.stop} {
 		if err := stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "testcloud:", err)
 			code = max(code, 1)
@@ -112,6 +113,14 @@ func RequireWeed(tb TB) *Weed {
 		}
 		w.ownIssuer = issuer
 		return w, nil
+	})
+}
+
+// RequireLocalKMS is [RequireRGW] for local-kms. Each binary has its own server, even with [Share].
+func RequireLocalKMS(tb TB) *LocalKMS {
+	tb.Helper()
+	return sharedKMS.require(tb, "local-kms", InstallLocalKMS, func(ctx context.Context) (*LocalKMS, error) {
+		return StartLocalKMS(ctx, nil)
 	})
 }
 

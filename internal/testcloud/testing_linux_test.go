@@ -14,6 +14,7 @@ func TestRequired(t *testing.T) {
 	t.Run("rgw", func(t *testing.T) { testcloud.RequireRGW(t) })
 	t.Run("versity", func(t *testing.T) { testcloud.RequireVersity(t) })
 	t.Run("weed", func(t *testing.T) { testcloud.RequireWeed(t) })
+	t.Run("kms", func(t *testing.T) { testcloud.RequireLocalKMS(t) })
 }
 
 // A test whose server cannot be installed is skipped, or fails if the server is required.
@@ -37,7 +38,7 @@ func TestRequire(t *testing.T) {
 		if (err != nil) != tc.fails {
 			t.Errorf("%q: %v\n%s", tc.require, err, out)
 		}
-		for _, want := range []string{tc.want + ": TestRequired/rgw", tc.want + ": TestRequired/versity", tc.want + ": TestRequired/weed", "no Ceph RGW: ", "no versitygw: ", "no SeaweedFS: ", "not installed"} {
+		for _, want := range []string{tc.want + ": TestRequired/rgw", tc.want + ": TestRequired/versity", tc.want + ": TestRequired/weed", tc.want + ": TestRequired/kms", "no Ceph RGW: ", "no versitygw: ", "no SeaweedFS: ", "no local-kms: ", "not installed"} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("%q: no %q in\n%s", tc.require, want, out)
 			}

@@ -55,7 +55,7 @@ func (c *checker) excess(s Statement) {
 		case slices.Contains(needed, action):
 		case services(action) || !c.matters(action, s):
 		case action == "s3:deleteobjectversion" && c.o.AllowPurge:
-		case keys && (action == "kms:decrypt" || action == "kms:generatedatakey"):
+		case keys && (action == "kms:encrypt" || action == "kms:decrypt" || action == "kms:generatedatakey"):
 		case action == "s3:deleteobjectversion":
 			c.Report(ExcessAction, "%s, unless tenants should be able to purge their history", a)
 		default:

@@ -73,6 +73,9 @@ func (d *Documents) notes() []string {
 		note("A trust policy has more than %d characters. Request a higher IAM quota before you apply it.", usualTrust)
 	}
 	if o.KMSKey != "" {
+		note("A key source with one KMS key for all tenants does not isolate them: every tenant can decrypt a data key that another tenant has sealed with it. Only the permissions on the bucket keep the objects apart.")
+	}
+	if o.KMSKey != "" || o.BucketKey != "" {
 		note("The policy of the KMS key must either delegate access control to the IAM policies of the account, or allow the role directly.")
 	}
 	if o.Isolation == ByRole {

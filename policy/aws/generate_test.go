@@ -19,6 +19,8 @@ const (
 	account = "123456789012"
 	issuer  = "https://broker.example"
 	key     = "arn:aws:kms:eu-west-1:123456789012:key/0f0e0d0c-0b0a-0908-0706-050403020100"
+
+	sealingKey = "arn:aws:kms:eu-west-1:123456789012:key/1f1e1d1c-1b1a-1918-1716-151413121110"
 )
 
 var thumbprint = strings.Repeat("0a", 20)
@@ -62,7 +64,8 @@ var golden = map[string]aws.Options{
 	"aws_full": with(byTag(), func(o *aws.Options) {
 		o.Collection, o.ExpireDays = "credentials", 0
 		o.Subject = "agentkeys:agent:0xabc"
-		o.KMSKey = key
+		o.BucketKey = key
+		o.KMSKey = sealingKey
 		o.AllowPurge = true
 		o.AllowDoctor = true
 		o.Region = "eu-west-1"
@@ -124,7 +127,8 @@ func matrix(t *testing.T, f func(name string, o aws.Options)) {
 									if dialect == aws.AWS {
 										o.Account = account
 										if more {
-											o.KMSKey = strings.Replace(key, "arn:aws:", "arn:"+partition+":", 1)
+											o.BucketKey = strings.Replace(key, "arn:aws:", "arn:"+partition+":", 1)
+											o.KMSKey = strings.Replace(sealingKey, "arn:aws:", "arn:"+partition+":", 1)
 										}
 									} else if o.TLS = more; partition != "aws" {
 										continue
@@ -254,7 +258,7 @@ func within(t *testing.T, name string, o aws.Options, doc aws.Document) {
 			t.Errorf("%s: %s is for %q", name, s.Sid, tenant)
 		}
 		kind := strings.TrimRight(s.Sid, "0123456789")
-		want := map[string]string{"OwnObjects": arn + "/" + prefix(tenant), "OwnList": arn, "DeleteMany": arn, "Doctor": arn, "BucketKey": o.KMSKey}[kind]
+		want := map[string]string{"OwnObjects": arn + "/" + prefix(tenant), "OwnList": arn, "DeleteMany": arn, "Doctor": arn, "BucketKey": o.BucketKey, "SealingKey": o.KMSKey}[kind]
 		if diff := cmp.Diff([]string{want}, s.Resource); diff != "" || want == "" {
 			t.Errorf("%s: %s (-want +got):\n%s", name, s.Sid, diff)
 		}
@@ -286,9 +290,17 @@ func TestPrintedSays(t *testing.T) {
 	if !strings.Contains(d.Notes[0], "byte for byte") || !strings.Contains(d.TrustPolicy.String(), `"broker.example/realm/:aud"`) {
 		t.Errorf("notes %q, trust %s", d.Notes, d.TrustPolicy)
 	}
-	d = generate(t, with(byTag(), func(o *aws.Options) { o.Grants = aws.InBucket; o.KMSKey = key }))
+	d = generate(t, with(byTag(), func(o *aws.Options) { o.Grants = aws.InBucket; o.BucketKey = key; o.KMSKey = sealingKey }))
 	if text := d.RolePolicy.String(); strings.Contains(text, `"s3:`) || !strings.Contains(text, `"kms:ViaService":"s3.eu-west-1.amazonaws.com"`) {
 		t.Errorf("a bucket policy cannot speak of the key, so the role has it: %s", text)
+	}
+	d = generate(t, with(byTag(), func(o *aws.Options) { o.KMSKey = sealingKey }))
+	if s := d.RolePolicy.Statement; len(s) != 3 || s[2].Sid != "SealingKey" || strings.Join(s[2].Action, " ") != "kms:Encrypt kms:Decrypt" ||
+		strings.Join(s[2].Resource, " ") != sealingKey || s[2].Condition["Null"]["aws:PrincipalTag/"+aws.DefaultTag][0] != "false" {
+		t.Errorf("the key of a key source: %s", d.RolePolicy)
+	}
+	if text := d.RolePolicy.String(); strings.Contains(text, "GenerateDataKey") || strings.Contains(text, "ViaService") {
+		t.Errorf("the role may use the key in another way: %s", text)
 	}
 	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Thumbprints = nil }))
 	if !strings.Contains(strings.Join(d.Notes, "\n"), "thumbprint") {
@@ -372,6 +384,8 @@ func TestOptions(t *testing.T) {
 		{tagged, func(o *aws.Options) { o.KMSKey = "alias/x" }, "KMS key"},
 		{tagged, func(o *aws.Options) { o.KMSKey = key + "*" }, "KMS key"},
 		{tagged, func(o *aws.Options) { o.KMSKey = key; o.Partition = "aws-cn" }, "partition"},
+		{tagged, func(o *aws.Options) { o.BucketKey = "alias/x" }, "KMS key"},
+		{tagged, func(o *aws.Options) { o.KMSKey = sealingKey; o.BucketKey = key + "*" }, key + "*"},
 		{tagged, func(o *aws.Options) { o.Thumbprints = []string{"abc"} }, "thumbprint"},
 		{tagged, func(o *aws.Options) { o.Region = "eu west" }, "region"},
 		{tagged, func(o *aws.Options) { o.Endpoint = "http://127.0.0.1" }, "dialect rgw"},
@@ -396,6 +410,7 @@ func TestOptions(t *testing.T) {
 		{rgw, func(o *aws.Options) { o.Account = account }, "no account"},
 		{rgw, func(o *aws.Options) { o.Partition = "aws-cn" }, "the partition must be aws"},
 		{rgw, func(o *aws.Options) { o.KMSKey = key }, "KMS"},
+		{rgw, func(o *aws.Options) { o.BucketKey = key }, "KMS"},
 		{rgw, func(o *aws.Options) { o.Issuer = "http://broker.example" }, "is not https"},
 		{rgw, func(o *aws.Options) { o.Issuer = "https://broker.example:8443" }, ""},
 		{rgw, func(o *aws.Options) { o.Issuer = "http://[::1]:18010" }, ""},

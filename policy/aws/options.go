@@ -77,8 +77,12 @@ func (o *Options) complete() error {
 		return policy.OptionError("the number of days until objects expire must be 1 to 36500, or 0 for never")
 	case o.ExpireDays > 0 && o.Collection != "":
 		return policy.OptionError("an expiry cannot be combined with a collection, because a lifecycle rule would apply to all collections")
-	case o.KMSKey != "" && (rgw || !keyForm.MatchString(o.KMSKey) || strings.Split(o.KMSKey, ":")[1] != o.Partition):
-		return policy.OptionError("%q is not the ARN of a KMS key in this partition: it must have the form arn:%s:kms:REGION:ACCOUNT:key/ID", o.KMSKey, o.Partition)
+	case o.KMSKey != "" && !o.isKey(o.KMSKey), o.BucketKey != "" && !o.isKey(o.BucketKey):
+		key := o.KMSKey
+		if key == "" || o.isKey(key) {
+			key = o.BucketKey
+		}
+		return policy.OptionError("%q is not the ARN of a KMS key in this partition: it must have the form arn:%s:kms:REGION:ACCOUNT:key/ID", key, o.Partition)
 	case o.Region != "" && !regionForm.MatchString(o.Region):
 		return policy.OptionError("invalid region %q: it must have at most 40 characters a-z 0-9 -", o.Region)
 	case o.Endpoint != "" && !rgw:
@@ -108,6 +112,11 @@ func (o *Options) complete() error {
 		policy.CheckText("the audience", o.Audience, forbidden), subject, policy.CheckCollection(o.Collection),
 		policy.CheckIssuer(o.Issuer, rgw), endpoint, policy.CheckTenants(o.Tenants, byRole, forbidden, o.roleName),
 	)
+}
+
+// isKey reports whether arn is the ARN of a KMS key that the role can use. An RGW has no such keys.
+func (o *Options) isKey(arn string) bool {
+	return o.Dialect != RGW && keyForm.MatchString(arn) && strings.Split(arn, ":")[1] == o.Partition
 }
 
 // fits checks the documents against the limits of IAM and S3.

@@ -82,7 +82,8 @@ type Options struct {
 
 	ExpireDays  int      // objects and old versions of all collections expire after this number of days; 0 means never
 	Thumbprints []string // SHA-1 of the issuer's certificates, 40 hexadecimal digits each
-	KMSKey      string   // ARN of the key that encrypts the bucket
+	KMSKey      string   // ARN of the key of a key source (awskms://ARN), with which tenants seal objects
+	BucketKey   string   // ARN of the key with which S3 encrypts the bucket
 	Region      string   // region of the bucket, for the commands
 	Endpoint    string   // URL of an RGW, for the commands
 
@@ -307,17 +308,27 @@ func (o *Options) allows(nth, tenant string, guard policy.Conditions) []Statemen
 // settings are the actions that read the settings of the bucket.
 var settings = []string{"s3:GetBucketVersioning", "s3:GetLifecycleConfiguration", "s3:GetBucketPolicy"}
 
-// kms lets S3, and no other service, use the key of the bucket on behalf of the tenant.
+// kms lets the tenant use the key of its key source. It lets S3, and no other service, use the key of
+// the bucket on behalf of the tenant.
 func (o *Options) kms(guard policy.Conditions) []Statement {
-	if o.KMSKey == "" {
-		return nil
+	var list []Statement
+	if o.KMSKey != "" {
+		list = append(list, Statement{
+			Sid: "SealingKey", Effect: "Allow",
+			Action:    []string{"kms:Encrypt", "kms:Decrypt"},
+			Resource:  []string{o.KMSKey},
+			Condition: with(guard, "", "", ""),
+		})
 	}
-	return []Statement{{
-		Sid: "BucketKey", Effect: "Allow",
-		Action:    []string{"kms:GenerateDataKey", "kms:Decrypt"},
-		Resource:  []string{o.KMSKey},
-		Condition: with(guard, "StringEquals", "kms:ViaService", "s3."+strings.Split(o.KMSKey, ":")[3]+"."+o.domain()),
-	}}
+	if o.BucketKey != "" {
+		list = append(list, Statement{
+			Sid: "BucketKey", Effect: "Allow",
+			Action:    []string{"kms:GenerateDataKey", "kms:Decrypt"},
+			Resource:  []string{o.BucketKey},
+			Condition: with(guard, "StringEquals", "kms:ViaService", "s3."+strings.Split(o.BucketKey, ":")[3]+"."+o.domain()),
+		})
+	}
+	return list
 }
 
 // denies returns statements that take precedence over all other policies. With AWS and isolation by

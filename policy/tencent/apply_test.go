@@ -2,6 +2,7 @@ package tencent_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek/kms/tencentkms"
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/policy/tencent"
 )
@@ -274,5 +277,26 @@ func TestApplied(t *testing.T) {
 			_, err = a.Bucket.PutVersioning(ctx, &cos.BucketPutVersionOptions{Status: "Suspended"})
 			check(cell{"another set-up", verdict(err), denied})
 		})
+	}
+}
+
+// TestKMSKeyApplied: with the printed policy, a tenant's key source can use its key, and no other.
+func TestKMSKeyApplied(t *testing.T) {
+	c := apply(t, with(usual(), func(o *tencent.Options) { o.KMSKey = keyID }), nil)
+	if err := c.s.AddKMSKey(keyID); err != nil {
+		t.Fatal(err)
+	}
+	id, secret, token, code := c.assume(t, "0xabc", "agentkeys:agent:0xabc")
+	if code != "" {
+		t.Fatal(code)
+	}
+	for key, want := range map[string]error{keyID: nil, c.s.NewKMSKey(): envelope.ErrDenied} {
+		_, err := tencentkms.Enrol(t.Context(), tencentkms.Config{
+			KeyID: key, Region: c.s.Region(), Endpoint: strings.Replace(c.s.URL(), "https:", "http:", 1),
+			Credentials: func(context.Context) (string, string, string, error) { return id, secret, token, nil },
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", key, err, want)
+		}
 	}
 }

@@ -92,13 +92,14 @@ func (c *checker) matters(name string, s Statement) bool {
 // actions reports the allowed actions that no tenant needs. It returns whether the statement allows
 // lists, and whether it allows requests for objects.
 func (c *checker) actions(s Statement) (lists, objects bool) {
+	oneKey := s.Resource != nil && !slices.ContainsFunc(s.Resource, func(r string) bool { return !isKeyResource(r) })
 	for _, a := range s.Action {
 		name := strings.TrimPrefix(a, "name/")
 		matches := func(known string) bool { return glob(name, known) }
 		lists = lists || slices.ContainsFunc(listNames, matches)
 		objects = objects || slices.ContainsFunc(objectNames, matches)
 		switch {
-		case !c.matters(name, s):
+		case !c.matters(name, s), oneKey && (name == "kms:Encrypt" || name == "kms:Decrypt"):
 		case strings.Contains(a, "*"):
 			c.Report(BroadAction, "%s", a)
 		case !slices.ContainsFunc(slices.Concat(objectNames, listNames, bucketNames), matches):

@@ -50,6 +50,12 @@ func (d *Documents) notes() []string {
 	note("Applying strict_signature is optional but recommended. Without it, COS checks only the headers and parameters that the signature lists. With it, a signed request cannot be used for another host or with other parameters.")
 	note("After you add or remove a policy, CAM needs about a minute to apply the change everywhere.")
 	note("The documentation of Tencent's international site does not mention AutoRotateKey. If CAM rejects it, omit it, and upload each new key with UpdateOIDCConfig.")
+	if o.KMSKey != "" {
+		note("A key source with one KMS key for all tenants does not isolate them: every tenant can decrypt a data key that another tenant has sealed with it. Only the permissions on the bucket keep the objects apart.")
+		if !strings.HasPrefix(o.KMSKey, "qcs::") {
+			note("The resource of the KMS key contains the account that created the key. If a sub-account created it, use --kms-key qcs::kms:%s:uin/%s:key/creatorUin/SUBACCOUNT/%s.", o.Region, o.Account, o.KMSKey)
+		}
+	}
 	if strings.HasSuffix(o.Issuer, "/") {
 		note("The issuer URL ends with /. The iss claim of the tokens must also end with /, because CAM compares them byte for byte.")
 	}

@@ -17,7 +17,10 @@ import (
 	"github.com/objectvault/objectvault/policy/tencent"
 )
 
-const issuer = "https://broker.example"
+const (
+	issuer = "https://broker.example"
+	keyID  = "93866e69-9755-11ef-8e65-52540089bc41"
+)
 
 // usual is the form of a bucket that was never versioned.
 func usual() tencent.Options {
@@ -48,6 +51,7 @@ var golden = map[string]tencent.Options{
 	"versioned": with(usual(), func(o *tencent.Options) {
 		o.Versioned = true
 		o.AllowDoctor = true
+		o.KMSKey = keyID
 		o.JWKS = []byte(`{"keys":[{"kty":"RSA"}]}`)
 	}),
 	"forced": with(usual(), func(o *tencent.Options) {
@@ -96,6 +100,9 @@ func matrix(t *testing.T, f func(name string, o tencent.Options)) {
 							o := usual()
 							o.Versioned, o.ForbidOverwrite, o.AllowDoctor, o.Collection, o.ExpireDays = versioned, force, doctor, collection, days
 							o.Tenants = o.Tenants[:tenants]
+							if doctor {
+								o.KMSKey = keyID
+							}
 							n++
 							f(fmt.Sprintf("%v/%v/%v/%s/%d/%d", versioned, force, doctor, collection, days, tenants), o)
 						}
@@ -180,6 +187,28 @@ func TestTenants(t *testing.T) {
 	}
 }
 
+// TestKMSKey: each tenant may encrypt and decrypt with the key, and nothing else.
+func TestKMSKey(t *testing.T) {
+	const own, other = "qcs::kms:ap-guangzhou:uin/100000000001:key/creatorUin/100000000001/" + keyID, "qcs::kms:ap-beijing:uin/100000000001:key/creatorUin/100000000011/" + keyID
+	for key, want := range map[string]string{"": "", keyID: own, own: own, other: other} {
+		d := generate(t, with(usual(), func(o *tencent.Options) { o.KMSKey = key }))
+		for id, tenant := range d.Tenants {
+			got := ""
+			for _, s := range tenant.RolePolicy.Statement {
+				if strings.Contains(strings.Join(s.Action, " "), "kms") {
+					got += s.Effect + " " + strings.Join(s.Action, " ") + " " + strings.Join(s.Resource, " ")
+				}
+			}
+			if want != "" && got != "allow name/kms:Encrypt name/kms:Decrypt "+want || want == "" && got != "" {
+				t.Errorf("%s, key %q: %s", id, key, got)
+			}
+		}
+		if note := strings.Contains(strings.Join(d.Notes, " "), "SUBACCOUNT"); note != (key == keyID) {
+			t.Errorf("key %q: the notes are %q", key, d.Notes)
+		}
+	}
+}
+
 // TestEveryDenyHasOneKey: several keys under one condition would all have to hold.
 func TestEveryDenyHasOneKey(t *testing.T) {
 	matrix(t, func(name string, o tencent.Options) {
@@ -244,6 +273,9 @@ func TestBadOptions(t *testing.T) {
 		{func(o *tencent.Options) { o.ExpireDays = -1 }, "must be 1 to 3650"},
 		{func(o *tencent.Options) { o.ExpireDays = 3651 }, "must be 1 to 3650"},
 		{func(o *tencent.Options) { o.Versioned, o.ForbidOverwrite = true, true }, "cannot be combined with versioning"},
+		{func(o *tencent.Options) { o.KMSKey = "vault" }, `"vault" is not a KMS key`},
+		{func(o *tencent.Options) { o.KMSKey = keyID + "*" }, "is not a KMS key"},
+		{func(o *tencent.Options) { o.KMSKey = "qcs::kms:ap-beijing:uin/100000000001:key/*" }, "is not a KMS key"},
 		{func(o *tencent.Options) { o.JWKS = []byte("{}") }, "must be a JSON object"},
 	} {
 		d, err := tencent.Generate(with(usual(), tc.change))

@@ -24,6 +24,7 @@ var (
 	regionForm   = regexp.MustCompile(`^[a-z]+-[a-z0-9-]{1,40}$`)
 	accountForm  = regexp.MustCompile(`^[1-9][0-9]{4,19}$`)
 	roleForm     = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,128}$`)
+	keyForm      = regexp.MustCompile(`^qcs::kms:[a-z]+-[a-z0-9-]+:uin/[1-9][0-9]+:key/creatorUin/[1-9][0-9]+/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	providerForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 )
 
@@ -47,6 +48,8 @@ func (o *Options) complete() error {
 		return policy.OptionError("the role name %q is too long: it may have at most %d characters, because the tenant is appended to it", o.Role, maxRoleName-1-policy.TenantDigits)
 	case !providerForm.MatchString(o.Provider):
 		return policy.OptionError("invalid provider name %q: it must have 1 to 128 characters A-Z a-z 0-9 _ -", o.Provider)
+	case o.KMSKey != "" && !isKeyResource(o.keyResource()):
+		return policy.OptionError("%q is not a KMS key: it must be the id of a key, such as 93866e69-9755-11ef-8e65-52540089bc41, or have the form qcs::kms:REGION:uin/UIN:key/creatorUin/UIN/ID", o.KMSKey)
 	case o.ExpireDays < 0 || o.ExpireDays > maxDays:
 		return policy.OptionError("the number of days until objects expire must be 1 to %d, or 0 for never", maxDays)
 	case o.Versioned && o.ForbidOverwrite:
@@ -73,6 +76,9 @@ func (d *Documents) fits() error {
 	}
 	return nil
 }
+
+// isKeyResource reports whether r is the resource of one KMS key.
+func isKeyResource(r string) bool { return keyForm.MatchString(r) }
 
 func isKeySet(data []byte) bool {
 	var set struct {

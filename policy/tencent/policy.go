@@ -26,6 +26,7 @@ package tencent
 import (
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/objectvault/objectvault/policy"
@@ -44,6 +45,7 @@ type Options struct {
 
 	JWKS       []byte // the issuer's key set (RFC 7517); empty: the commands download it
 	Collection string // limits each tenant to this collection; empty means all collections
+	KMSKey     string // id, or resource in six segments, of the key of a key source (tencentkms://REGION/ID)
 	ExpireDays int    // objects and old versions expire after this number of days; 0 means never
 
 	// Versioned enables versioning, and lets tenants list and delete their own versions: a
@@ -104,7 +106,7 @@ func Generate(o Options) (*Documents, error) {
 		d.Tenants[t.ID] = TenantDocuments{
 			RoleName: name, RoleARN: "qcs::cam::uin/" + o.Account + ":roleName/" + name,
 			TrustPolicy: newPolicy(o.trust(t.Subject)),
-			RolePolicy:  newPolicy(append(o.allows(t.ID), o.denies(t.ID)...)...),
+			RolePolicy:  newPolicy(slices.Concat(o.allows(t.ID), o.kms(), o.denies(t.ID))...),
 		}
 	}
 	d.Commands, d.Comments, d.Notes = d.commands(), d.comments(), d.notes()
@@ -168,6 +170,23 @@ func (o *Options) allows(tenant string) []Statement {
 			Condition: policy.Conditions{"bool_equal": tls},
 		},
 	}
+}
+
+// kms lets the tenant use the key of its key source.
+func (o *Options) kms() []Statement {
+	if o.KMSKey == "" {
+		return nil
+	}
+	return []Statement{{Effect: "allow", Action: []string{"name/kms:Encrypt", "name/kms:Decrypt"}, Resource: []string{o.keyResource()}}}
+}
+
+// keyResource returns the key in six segments (598/57129). A key that is given by its id belongs to
+// the region of the bucket, and was created by the owner of the account.
+func (o *Options) keyResource() string {
+	if strings.HasPrefix(o.KMSKey, "qcs::") {
+		return o.KMSKey
+	}
+	return "qcs::kms:" + o.Region + ":uin/" + o.Account + ":key/creatorUin/" + o.Account + "/" + o.KMSKey
 }
 
 // denies returns statements that take precedence over all other permissions of the role. Each has a

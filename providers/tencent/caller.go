@@ -1,20 +1,16 @@
 package tencent
 
 import (
-	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/tc3"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -23,19 +19,12 @@ type signedCall struct{ endpoint, region, id, key, token string }
 
 // send makes the call and stores the result in caller.
 func (c signedCall) send(ctx context.Context, base http.RoundTripper, caller *vault.Caller) error {
-	const body = "{}"
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, strings.NewReader(body))
+	r, err := tc3.NewRequest(ctx, tc3.Call{
+		Endpoint: c.endpoint, Service: "sts", Action: "GetCallerIdentity", Version: "2018-08-13", Region: c.region, Body: []byte("{}"),
+	}, tc3.Keys{ID: c.id, Secret: c.key, Token: c.token}, time.Now())
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("X-TC-Action", "GetCallerIdentity")
-	r.Header.Set("X-TC-Version", "2018-08-13")
-	r.Header.Set("X-TC-Region", c.region)
-	if c.token != "" {
-		r.Header.Set("X-TC-Token", c.token)
-	}
-	signTC3(r, c.id, c.key, "sts", []byte(body), time.Now())
 	resp, err := noRedirects(base).Do(r)
 	if err != nil {
 		return explained(err)
@@ -52,14 +41,14 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, caller *va
 	switch {
 	case err != nil:
 		return explained(&url.Error{Op: "Post", URL: c.endpoint, Err: err})
-	case isTemporary(resp.StatusCode):
+	case tc3.IsTemporary(resp.StatusCode):
 		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Message: fmt.Sprintf("STS responded with status %d", resp.StatusCode)}
 	case !isResponse(resp, text), json.Unmarshal(text, &got) != nil: // the error of Unmarshal may quote the response
 		return &vault.Cause{Service: service, Sentinel: vault.ErrUnavailable, Reason: vault.ForeignResponse, Message: newForeignSTS(resp, text, c.token).Error()}
 	}
 	response := got.Response
 	if e := response.Error; e != nil {
-		message := "STS " + e.Code + ", " + strings.TrimRight(redacted(e.Message, c.token), ".")
+		message := "STS " + e.Code + ", " + strings.TrimRight(tc3.Redacted(e.Message, c.token), ".")
 		if response.RequestID != "" {
 			message += ", request " + response.RequestID
 		}
@@ -71,14 +60,6 @@ func (c signedCall) send(ctx context.Context, base http.RoundTripper, caller *va
 	}
 	caller.ARN, caller.Account, caller.Type, caller.User = response.Arn, response.AccountID, response.Type, response.UserID
 	return nil
-}
-
-// redacted returns the message of a service without the token, which the service may echo.
-func redacted(message, token string) string {
-	if token == "" {
-		return message
-	}
-	return strings.ReplaceAll(message, token, "[redacted]")
 }
 
 // callFailure returns the meaning of an error code of a signed call.
@@ -102,32 +83,4 @@ func callFailure(code string) failure {
 		return failure{vault.ErrUnsupported, vault.ReasonUnknown}
 	}
 	return failure{vault.ErrUnavailable, vault.ReasonUnknown}
-}
-
-// signTC3 signs a POST / of the API with TC3-HMAC-SHA256. The signature covers the content type, the
-// host and the body.
-// https://www.tencentcloud.com/document/api/598/33159
-func signTC3(r *http.Request, id, key, service string, body []byte, at time.Time) {
-	stamp, date := strconv.FormatInt(at.Unix(), 10), at.UTC().Format(time.DateOnly)
-	r.Header.Set("X-TC-Timestamp", stamp)
-	host := cmp.Or(r.Host, r.URL.Host)
-	canonical := "POST\n/\n\ncontent-type:" + r.Header.Get("Content-Type") + "\nhost:" + host + "\n\ncontent-type;host\n" + hashed(body)
-	scope := date + "/" + service + "/tc3_request"
-	secret := []byte("TC3" + key)
-	for _, step := range []string{date, service, "tc3_request"} {
-		secret = hmac256(secret, step)
-	}
-	signature := hex.EncodeToString(hmac256(secret, "TC3-HMAC-SHA256\n"+stamp+"\n"+scope+"\n"+hashed([]byte(canonical))))
-	r.Header.Set("Authorization", "TC3-HMAC-SHA256 Credential="+id+"/"+scope+", SignedHeaders=content-type;host, Signature="+signature)
-}
-
-func hmac256(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text))
-	return h.Sum(nil)
-}
-
-func hashed(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/internal/tc3"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -138,7 +139,7 @@ func (c *cloud) document(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	case resp.StatusCode/100 != 2:
 		e := &cos.ErrorResponse{Response: resp}
-		_ = xml.Unmarshal([]byte(redacted(string(text), keys.SessionToken)), e) // without a valid body, only the status is known
+		_ = xml.Unmarshal([]byte(tc3.Redacted(string(text), keys.SessionToken)), e) // without a valid body, only the status is known
 		return nil, e
 	}
 	return text, nil

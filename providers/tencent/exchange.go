@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/tc3"
 	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
@@ -192,7 +193,7 @@ func (e *exchanger) call(ctx context.Context, t federation.Token) (*stsResponse,
 	switch {
 	case err != nil:
 		return nil, e.unavailable(err)
-	case isTemporary(resp.StatusCode):
+	case tc3.IsTemporary(resp.StatusCode):
 		return nil, e.unavailable(fmt.Errorf("STS responded with status %d", resp.StatusCode))
 	}
 	var got stsResponse
@@ -200,7 +201,7 @@ func (e *exchanger) call(ctx context.Context, t federation.Token) (*stsResponse,
 		return nil, e.unavailable(newForeignSTS(resp, text, t.Raw.Reveal()))
 	}
 	if failure := got.Response.Error; failure != nil {
-		message := failure.Code + ", " + redacted(failure.Message, t.Raw.Reveal())
+		message := failure.Code + ", " + tc3.Redacted(failure.Message, t.Raw.Reveal())
 		if got.Response.RequestID != "" {
 			message += ", request " + got.Response.RequestID
 		}
@@ -211,15 +212,6 @@ func (e *exchanger) call(ctx context.Context, t federation.Token) (*stsResponse,
 
 func (e *exchanger) unavailable(err error) error {
 	return &exchangeError{role: e.role.ARN, kind: federation.ErrUnavailable, err: err}
-}
-
-// isTemporary reports whether a status means that a later attempt may succeed.
-func isTemporary(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	}
-	return status >= 500
 }
 
 // isResponse reports whether a response comes from STS. Every response of STS has status 200 and a
@@ -240,7 +232,7 @@ type foreignSTS struct {
 
 func newForeignSTS(resp *http.Response, body []byte, token string) *foreignSTS {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return &foreignSTS{resp.StatusCode, kind, text.Excerpt([]byte(redacted(string(body), token)))}
+	return &foreignSTS{resp.StatusCode, kind, text.Excerpt([]byte(tc3.Redacted(string(body), token)))}
 }
 
 func (e *foreignSTS) Error() string {

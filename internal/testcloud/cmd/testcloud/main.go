@@ -1,14 +1,14 @@
-// Command testcloud installs and starts the S3 servers of the tests, for transcripts, benchmarks
+// Command testcloud installs and starts the servers of the tests, for transcripts, benchmarks
 // and debugging.
 //
-//	testcloud install [rgw|versity|weed]
-//	testcloud up [flags] rgw|versity|aws|weed|issuer
+//	testcloud install [rgw|versity|weed|kms]
+//	testcloud up [flags] rgw|versity|aws|weed|kms|issuer
 //	testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 //
 // up starts a server and prints one line of JSON with its address and the keys of its users. For
 // aws, which is a Ceph with an OpenID Connect issuer that it trusts, the line also describes the
 // issuer and contains a session for each wallet. With a session, the issuer's broker mints tokens.
-// weed is SeaweedFS with such an issuer. issuer is only the issuer, for another server. up stops on
+// weed is SeaweedFS with such an issuer. kms is local-kms with one key, whose ARN is in the line. issuer is only the issuer, for another server. up stops on
 // ^C and SIGTERM. With --until-eof it also stops when its standard input ends. go run does not
 // forward SIGTERM, so a script must build the command first or use --until-eof.
 //
@@ -38,8 +38,8 @@ type world struct {
 	out, err io.Writer
 }
 
-const usage = `usage: testcloud install [rgw|versity|weed]
-       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--untagged] [--until-eof] rgw|versity|aws|weed|issuer
+const usage = `usage: testcloud install [rgw|versity|weed|kms]
+       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--untagged] [--until-eof] rgw|versity|aws|weed|kms|issuer
        testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 `
 

@@ -26,6 +26,7 @@ type server struct {
 	CAFile  string    `json:"ca_file,omitempty"`
 	Issuer  *issuer   `json:"issuer,omitempty"`
 	Session []session `json:"sessions,omitempty"`
+	Key     string    `json:"key,omitempty"` // the ARN of a key of local-kms
 }
 
 type keys struct {
@@ -88,6 +89,8 @@ func up(ctx context.Context, w *world, args []string) error {
 		return upVersity(ctx, w, o)
 	case "weed":
 		return upWeed(ctx, w, o)
+	case "kms":
+		return upLocalKMS(ctx, w, o)
 	case "issuer":
 		var line server
 		i := line.issue(o.wallets, "", func(c *testcloud.Claims) {
@@ -98,7 +101,7 @@ func up(ctx context.Context, w *world, args []string) error {
 		defer i.Close()
 		return wait(ctx, w, line)
 	}
-	return fmt.Errorf("no server %q: use rgw, versity, aws, weed or issuer", f.Arg(0))
+	return fmt.Errorf("no server %q: use rgw, versity, aws, weed, kms or issuer", f.Arg(0))
 }
 
 func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err error) {
@@ -177,4 +180,20 @@ func wait(ctx context.Context, w *world, line server) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+func upLocalKMS(ctx context.Context, w *world, o upOptions) (err error) {
+	if err := testcloud.InstallLocalKMS(ctx, w.err); err != nil {
+		return err
+	}
+	k, err := testcloud.StartLocalKMS(ctx, &testcloud.LocalKMSOptions{Dir: o.dir, Log: w.err})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.Stop()) }()
+	key, err := k.NewKey(ctx)
+	if err != nil {
+		return err
+	}
+	return wait(ctx, w, server{URL: k.URL, Region: k.Region, PIDs: k.PIDs(), Key: key})
 }

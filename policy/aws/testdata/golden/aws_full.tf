@@ -1,3 +1,4 @@
+# A key source with one KMS key for all tenants does not isolate them: every tenant can decrypt a data key that another tenant has sealed with it. Only the permissions on the bucket keep the objects apart.
 # The policy of the KMS key must either delegate access control to the IAM policies of the account, or allow the role directly.
 # When you apply this bucket policy, it replaces the existing one. Save the existing policy first; --delta prints only the statements that it lacks.
 # When you apply this lifecycle configuration, it replaces the existing one. Save the existing configuration first.
@@ -102,6 +103,22 @@ resource "aws_iam_role_policy" "objectvault" {
         ],
         "Resource": [
           "arn:aws:s3:::vault"
+        ],
+        "Condition": {
+          "Null": {
+            "aws:PrincipalTag/agentkeys_user_wallet": "false"
+          }
+        }
+      },
+      {
+        "Sid": "SealingKey",
+        "Effect": "Allow",
+        "Action": [
+          "kms:Encrypt",
+          "kms:Decrypt"
+        ],
+        "Resource": [
+          "arn:aws:kms:eu-west-1:123456789012:key/1f1e1d1c-1b1a-1918-1716-151413121110"
         ],
         "Condition": {
           "Null": {

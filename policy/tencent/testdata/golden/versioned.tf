@@ -2,6 +2,8 @@
 # Applying strict_signature is optional but recommended. Without it, COS checks only the headers and parameters that the signature lists. With it, a signed request cannot be used for another host or with other parameters.
 # After you add or remove a policy, CAM needs about a minute to apply the change everywhere.
 # The documentation of Tencent's international site does not mention AutoRotateKey. If CAM rejects it, omit it, and upload each new key with UpdateOIDCConfig.
+# A key source with one KMS key for all tenants does not isolate them: every tenant can decrypt a data key that another tenant has sealed with it. Only the permissions on the bucket keep the objects apart.
+# The resource of the KMS key contains the account that created the key. If a sub-account created it, use --kms-key qcs::kms:ap-guangzhou:uin/100000000001:key/creatorUin/SUBACCOUNT/93866e69-9755-11ef-8e65-52540089bc41.
 # After versioning is enabled, it cannot be disabled again. A conflict between two create-only writes is then detected after the write: both values stay in the history, and the writer that lost gets an error.
 # Tenants can delete their own old versions permanently. A writer that lost a race needs this permission to undo its write.
 
@@ -112,6 +114,16 @@ resource "tencentcloud_cam_policy" "tenant_0xabc" {
             "cos:secure-transport": "true"
           }
         }
+      },
+      {
+        "effect": "allow",
+        "action": [
+          "name/kms:Encrypt",
+          "name/kms:Decrypt"
+        ],
+        "resource": [
+          "qcs::kms:ap-guangzhou:uin/100000000001:key/creatorUin/100000000001/93866e69-9755-11ef-8e65-52540089bc41"
+        ]
       },
       {
         "effect": "deny",
@@ -352,6 +364,16 @@ resource "tencentcloud_cam_policy" "tenant_acme_2eb_5fc-d" {
             "cos:secure-transport": "true"
           }
         }
+      },
+      {
+        "effect": "allow",
+        "action": [
+          "name/kms:Encrypt",
+          "name/kms:Decrypt"
+        ],
+        "resource": [
+          "qcs::kms:ap-guangzhou:uin/100000000001:key/creatorUin/100000000001/93866e69-9755-11ef-8e65-52540089bc41"
+        ]
       },
       {
         "effect": "deny",
