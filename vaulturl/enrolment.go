@@ -17,6 +17,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/envelope/kek/keyring"
+	"github.com/objectvault/objectvault/envelope/kek/kms"
 	"github.com/objectvault/objectvault/envelope/kek/passphrase"
 	"github.com/objectvault/objectvault/envelope/kek/signer"
 	"github.com/objectvault/objectvault/internal/durable"
@@ -36,6 +37,7 @@ type Enrolment struct {
 	Keyring     *keyring.Enrolment    `json:"keyring,omitempty"`
 	Passphrase  *passphrase.Enrolment `json:"passphrase,omitempty"`
 	Signer      *signer.Enrolment     `json:"signer,omitempty"`
+	KMS         *kms.Enrolment        `json:"kms,omitempty"`
 }
 
 // enrolmentVersion is the version of the record's format.
@@ -75,6 +77,9 @@ func (e *Enrolment) parts() (list []interface{ Check() error }) {
 	}
 	if e.Signer != nil {
 		list = append(list, e.Signer)
+	}
+	if e.KMS != nil {
+		list = append(list, e.KMS)
 	}
 	return list
 }

@@ -8,12 +8,14 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/envelope/kek/keyring"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/command"
 )
 
@@ -33,6 +35,10 @@ const maxKeyText = 4 << 10
 //	signer+https://HOST?omni=HEX&epoch=N&token=SOURCE&keep=DURATION
 //	                  the signatures of a wallet: see package signer. SOURCE is file:PATH, env:VAR
 //	                  or exec:COMMAND with a bearer token, percent-encoded
+//	awskms://ARN, tencentkms://REGION/ID, hashivault://KEY
+//	                  a key of a key management service: see package kms. AWS and Tencent use
+//	                  Options.Credentials, or with credentials=default the default chain of the
+//	                  AWS SDK, or the variables of Tencent Cloud
 //
 // The caller closes a source that implements [io.Closer].
 //
@@ -106,13 +112,14 @@ func parseKey(text string, o *Options) (*keyURL, error) {
 		return k, k.parsePassphrase(rest)
 	case "signer+https", "signer+http":
 		return k, k.parseSigner(text)
-	case "base64key":
-		return nil, &URLError{"base64key: is refused, because the key would be part of the URL", "keep the key in a file, a variable or a keyring: use local:///FILE, env:VAR or keyring:NAME"}
+	}
+	if slices.Contains(kmsSchemes, scheme) || scheme == "base64key" {
+		return k, k.parseKMS(text)
 	}
 	return nil, &URLError{"unknown kind of key source", "the known kinds are " + keyKinds}
 }
 
-const keyKinds = "local:, env:, fd:, exec:, keyring:, passphrase: and signer+https:"
+const keyKinds = "local:, env:, fd:, exec:, keyring:, passphrase:, signer+https:, awskms:, tencentkms: and hashivault:"
 
 func isVariable(name string) bool {
 	for i, c := range name {
@@ -193,6 +200,33 @@ func runForRoot(ctx context.Context, argv []string, o *Options) (kek.Root, error
 		err = fmt.Errorf("exec %s: %w", argv[0], err)
 	}
 	return root, err
+}
+
+// parseKMS parses the URL of a key of a key management service.
+func (k *keyURL) parseKMS(text string) error {
+	u, err := parseKeyURL(text)
+	if err != nil {
+		return err
+	}
+	if _, err := keyAt(context.Background(), u, k.options, new(federation.Provider)); err != nil {
+		return err
+	}
+	k.id, _, _ = strings.Cut(text, "?")
+	if region := u.Query().Get("region"); region != "" {
+		k.id += "?" + url.Values{"region": {region}}.Encode()
+	}
+	k.open = func(ctx context.Context) (envelope.KeySource, error) {
+		e, err := k.enrolment()
+		if err != nil {
+			return nil, err
+		}
+		return openKMS(ctx, u, k.options, k.options.Credentials, e.KMS)
+	}
+	k.enrol = func(ctx context.Context, _ kek.Root) (Enrolment, error) {
+		e, err := enrolKMS(ctx, u, k.options, k.options.Credentials)
+		return Enrolment{KMS: &e}, err
+	}
+	return nil
 }
 
 func (k *keyURL) parseKeyring(name string) error {

@@ -78,7 +78,7 @@ func TestOpenKeySourceRefuses(t *testing.T) {
 		{"exec:", config, "exec: the command is missing"},
 		{"exec:A=hunter2 cat", config, "must not start with VAR=value"},
 		{"keyring:a b", config, "keyring: must be followed by"},
-		{"base64key:hunter2", config, "base64key: is refused"},
+		{"base64key:hunter2", config, "base64key:// is refused"},
 		{"local:///no/such/file", fs.ErrNotExist, "no such file"},
 	} {
 		_, err := vaulturl.OpenKeySource(t.Context(), tc.url, o)

@@ -8,7 +8,8 @@
 //	file:///DIR?versions=N
 //	mem://
 //	local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME,
-//	passphrase:, signer+https://HOST?omni=HEX                           a key source
+//	passphrase:, signer+https://HOST?omni=HEX,
+//	awskms://ARN, tencentkms://REGION/ID, hashivault://KEY              a key source
 //	file:PATH, env:VAR, exec:COMMAND, broker+https://HOST, github:      an identity
 //
 // A program opens a store and a key source, and passes them to [vault.New]:
@@ -54,6 +55,9 @@ type Options struct {
 	// open such a store. A COS store without role= in a pod of Tencent Kubernetes Engine (TKE)
 	// needs no Identity: see [Location].Identity.
 	Identity string
+	// Credentials are the exchanged credentials of a store, from [OpenCredentials]. OpenStore uses
+	// them instead of Identity, and OpenKeySource uses them for a key of AWS or Tencent.
+	Credentials *federation.Provider
 	// Tenant is the expected tenant of the token. A token of another tenant is rejected before it
 	// is sent. Empty means any tenant.
 	Tenant vault.Tenant
@@ -120,12 +124,33 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 			return vault.Deferred(name, func(ctx context.Context) (*vault.Store, error) { return l.Open(ctx, p) }), nil
 		}
 	}
-	identity := o.orZero().Identity
+	credentials, err := l.credentials(ctx, o.orZero())
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, credentials)
+}
+
+// OpenCredentials returns the provider of the credentials with which OpenStore opens the store at a
+// URL: pass it in [Options].Credentials, so that a store and a key of the same cloud share them. It
+// sends no request. It returns nil if the URL has no role.
+func OpenCredentials(ctx context.Context, storeURL string, o *Options) (*federation.Provider, error) {
+	l, err := ParseStore(storeURL, o)
+	if err != nil {
+		return nil, err
+	}
+	return l.credentials(ctx, o.orZero())
+}
+
+func (l *Location) credentials(ctx context.Context, o *Options) (*federation.Provider, error) {
+	identity := o.Identity
 	switch {
 	case l.Role == "" && identity != "":
 		return nil, &URLError{"an identity is set, but the URL of the store has no role", l.roleAdvice()}
 	case l.Role == "":
-		return open(ctx, nil)
+		return nil, nil
+	case o.Credentials != nil:
+		return o.Credentials, nil
 	case identity == "":
 		identity = l.Identity
 	}
@@ -140,10 +165,10 @@ func OpenStore(ctx context.Context, storeURL string, o *Options) (*vault.Store, 
 	if err != nil {
 		return nil, err
 	}
-	return open(ctx, federation.NewProvider(source, exchange, &federation.Options{
-		Expect: federation.Expectation{Audience: l.Audience, OtherAudiences: l.OtherAudiences, Tenant: string(o.orZero().Tenant), TagKeys: l.TagKeys},
-		Now:    o.orZero().Now, Timeout: o.orZero().Timeout,
-	}))
+	return federation.NewProvider(source, exchange, &federation.Options{
+		Expect: federation.Expectation{Audience: l.Audience, OtherAudiences: l.OtherAudiences, Tenant: string(o.Tenant), TagKeys: l.TagKeys},
+		Now:    o.Now, Timeout: o.Timeout,
+	}), nil
 }
 
 // OpenSpool returns the spool of the store at a URL. The caller sets the Dir of c, the directory of

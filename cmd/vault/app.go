@@ -13,6 +13,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -65,8 +66,9 @@ type session struct {
 	// createsStore means that the command may create the store if it does not exist.
 	createsStore bool
 
-	sources  map[string]envelope.KeySource // the key sources that were opened, by URL
-	keepKeys time.Duration                 // how long a signer's keys stay in memory; 0: until the call is complete
+	sources     map[string]envelope.KeySource // the key sources that were opened, by URL
+	credentials *federation.Provider          // for the keys of a cloud; nil until one is opened
+	keepKeys    time.Duration                 // how long a signer's keys stay in memory; 0: until the call is complete
 
 	spoolLimit   int64 // maximum length of a value that is saved on this machine; 0: the default
 	flushesLater bool  // the command sends the entries of the spool itself
@@ -194,7 +196,7 @@ func commonFlags() []cli.Flag {
 		text("store", "`URL` of the store: s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
 		text("tenant", "`ID` of the tenant: the user or agent that owns the values [$OBJECTVAULT_TENANT]"),
 		text("collection", "`NAME` of a collection, a separate group of names within the tenant [$OBJECTVAULT_COLLECTION]"),
-		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source: local: (the default key file), local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME, passphrase: or signer+https://HOST?omni=HEX. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by blanks]", Category: category},
+		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source: local: (the default key file), local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME, passphrase:, signer+https://HOST?omni=HEX, awskms://ARN, tencentkms://REGION/ID or hashivault://KEY. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by blanks]", Category: category},
 		text("identity", "`SOURCE` of the OIDC token for the cloud: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
 		text("vault-id", "`ID` that distinguishes vaults with the same tenant and key. A value can be opened only with the ID with which it was sealed"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),

@@ -163,7 +163,7 @@ func (s *session) inspect(ctx context.Context, set config.Settings, v config.Val
 			line.Fingerprint = source.(*kek.Local).Fingerprint()
 		}
 	} else {
-		o, oerr := s.keyOptions(set)
+		o, oerr := s.keyOptions(ctx, set, v)
 		if oerr != nil {
 			return line, oerr
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vaulturl"
 )
@@ -95,7 +96,7 @@ func (s *session) openKeySource(ctx context.Context, set config.Settings, v conf
 		}
 		return l, nil
 	}
-	o, err := s.keyOptions(set)
+	o, err := s.keyOptions(ctx, set, v)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +126,12 @@ func (s *session) closeKeys() {
 	}
 }
 
-// keyOptions returns the options for the key sources of vaulturl.
-func (s *session) keyOptions(set config.Settings) (*vaulturl.Options, error) {
+// keyOptions returns the options for the key source v.
+func (s *session) keyOptions(ctx context.Context, set config.Settings, v config.Value) (*vaulturl.Options, error) {
+	credentials, err := s.keyCredentials(ctx, set, v)
+	if err != nil {
+		return nil, err
+	}
 	records, err := s.places().Enrolments()
 	if err != nil && !errors.Is(err, config.ErrNoHome) {
 		return nil, err
@@ -136,10 +141,24 @@ func (s *session) keyOptions(set config.Settings) (*vaulturl.Options, error) {
 		tenant = "" // a command that needs the tenant reports the error
 	}
 	return &vaulturl.Options{
-		VaultID: set.VaultID.Text, Tenant: tenant,
+		VaultID: set.VaultID.Text, Tenant: tenant, Credentials: credentials,
 		Timeout: set.Timeout, Getenv: s.getenv, Now: s.now, Records: records, KeepKeys: s.keepKeys, Prompt: s.passphrase,
 		Warn: func(err error) { s.note("%v", err) },
 	}, nil
+}
+
+// keyCredentials returns the exchanged credentials of the store for a key of a cloud, or nil. They are
+// exchanged when the key is used first.
+func (s *session) keyCredentials(ctx context.Context, set config.Settings, v config.Value) (*federation.Provider, error) {
+	scheme, _, _ := strings.Cut(v.Text, ":")
+	if scheme != "awskms" && scheme != "tencentkms" || s.credentials != nil {
+		return s.credentials, nil
+	}
+	p, err := s.planOffline(ctx, set)
+	if err == nil && p.identity != nil {
+		s.credentials = p.identity.provider
+	}
+	return s.credentials, err
 }
 
 // passphrase asks the user for a passphrase.

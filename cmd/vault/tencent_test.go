@@ -37,6 +37,13 @@ func TestTencent(t *testing.T) {
 		}
 		e.Defer(func() { s.Close() })
 		e.Values["cloud"] = s
+		key := s.NewKMSKey()
+		e.Setenv("KMS_ID", key)
+		e.Setenv("KMS_RESOURCE", s.KMSKeyResource(key))
+		other := s.NewKMSKey() // no role may use it
+		e.Setenv("KMS_OTHER_ID", other)
+		e.Setenv("KMS_OTHER", "tencentkms://"+s.Region()+"/"+other+"?endpoint="+s.URL())
+		e.Setenv("KMS", "tencentkms://"+s.Region()+"/"+key+"?endpoint="+s.URL())
 		for name, value := range map[string]string{
 			"BUCKET": s.Bucket(), "ENDPOINT": s.URL(), "ISSUER": issuer.URL, "A": walletA, "B": walletB,
 			"OWNER_ID": s.SecretID(), "OWNER_KEY": s.SecretKey(), "SSL_CERT_FILE": filepath.Join(e.WorkDir, "ca.pem"),
@@ -82,6 +89,10 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 	// versioning Enabled|Suspended switches it.
 	"versioning": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).SetVersioning(cosOf(ts).Bucket(), args[0]))
+	},
+	// key STATE changes the state of the key $KMS_ID.
+	"key": func(ts *testscript.TestScript, neg bool, args []string) {
+		ts.Check(cosOf(ts).SetKMSKeyState(ts.Getenv("KMS_ID"), args[0]))
 	},
 	// breaks SERVICE CODE answers every request to cos or sts with an error from now on, or
 	// cuts its connection where the code is 0; breaks alone ends that.
