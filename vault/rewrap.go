@@ -127,8 +127,18 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 	default:
 		return Rewrapped{}, errNoTag
 	}
-	return r.result, r.write(ctx, how)
+	err = r.write(ctx, how)
+	if how.kind == swap && errors.Is(err, ErrConflict) && r.unchanged(ctx, how.old) == nil {
+		// The object is still the one that was read: the server refuses every condition, as Ceph does.
+		if err = fact(errNoConditions, err); o.NoOtherWriters {
+			err = r.write(ctx, condition{})
+		}
+	}
+	return r.result, err
 }
+
+// errNoConditions means that a server refuses every compare-and-swap, also one whose condition holds.
+var errNoConditions = fmt.Errorf("%w: the server refuses every compare-and-swap, which protects the object from other writers", ErrUnsupported)
 
 // errNoneLeft means that a rewrap would leave no key source that this process has.
 var errNoneLeft = fmt.Errorf("%w: no key source would be left that can open the object; nothing was changed", ErrConfig)
@@ -340,6 +350,23 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (_ Info
 		options.IfTag = ""
 	}
 	info, err := v.put(ctx, name, newSource(ctx, r), options)
+	if errors.Is(err, ErrConflict) && options.IfTag != "" {
+		// A server such as Ceph refuses every condition.
+		now, serr := v.stat(ctx, name, place{key: key})
+		switch {
+		case serr != nil || now.Tag != i.Tag:
+		case !o.NoOtherWriters:
+			err = fact(errNoConditions, err)
+		default:
+			again, gerr := v.get(ctx, name, key, &GetOptions{})
+			if gerr != nil {
+				return Info{}, gerr
+			}
+			defer again.Close()
+			options.IfTag = ""
+			info, err = v.put(ctx, name, newSource(ctx, again), options)
+		}
+	}
 	if source := (*SourceError)(nil); errors.As(err, &source) {
 		err = v.backend.explain(source.Err) // the store failed, and not the caller's reader
 	}

@@ -240,6 +240,47 @@ func TestRewrapWithoutSwap(t *testing.T) {
 	}
 }
 
+// A server that refuses every condition, as Ceph does, needs NoOtherWriters, too.
+func TestRewrapRefusedConditions(t *testing.T) {
+	a, b := recipient("a"), recipient("b")
+	for _, change := range []func(v *vault.Vault, noOthers bool) error{
+		func(v *vault.Vault, noOthers bool) error {
+			_, err := v.Rewrap(t.Context(), "x", &vault.RewrapOptions{Add: []envelope.KeySource{b}, NoOtherWriters: noOthers})
+			return err
+		},
+		func(v *vault.Vault, noOthers bool) error {
+			_, err := v.Rotate(t.Context(), "x", &vault.RotateOptions{NoOtherWriters: noOthers})
+			return err
+		},
+	} {
+		s := newStore(t)
+		s.Swap = refusingSwapper{}
+		v := vaultFor(t, s, nil, a)
+		before := put(t, v, "x", "sk", nil)
+		if err := change(v, false); !errors.Is(err, vault.ErrUnsupported) {
+			t.Errorf("without NoOtherWriters: %v", err)
+		}
+		if err := change(v, true); err != nil {
+			t.Error(err)
+		}
+		if now, err := v.Stat(t.Context(), "x"); err != nil || now.Tag == before.Tag {
+			t.Errorf("the object is unchanged: %v", err)
+		}
+		if got := get(t, v, "x", nil); got != "sk" {
+			t.Errorf("the value is %q", got)
+		}
+	}
+}
+
+type refusingSwapper struct{}
+
+func (refusingSwapper) Swap(_ context.Context, _, _ string, fill func(io.Writer) error) (string, error) {
+	if err := fill(io.Discard); err != nil {
+		return "", err
+	}
+	return "", vault.ErrConflict
+}
+
 // The response to the write is lost: the object is read back, and the rewrap succeeds.
 func TestRewrapLostResponse(t *testing.T) {
 	a, b := recipient("a"), recipient("b")

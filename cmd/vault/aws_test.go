@@ -44,7 +44,7 @@ func TestAWS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one command after the other")
 	}
-	rgw := testcloud.RequireRGW(t)
+	rgw, kms := testcloud.RequireRGW(t), testcloud.RequireLocalKMS(t)
 	issuer := testcloud.NewIssuer(&testcloud.IssuerOptions{Sessions: map[string]testcloud.Claims{
 		"session-of-a": testcloud.AgentClaims(walletA), "session-of-b": testcloud.AgentClaims(walletB),
 	}})
@@ -81,6 +81,12 @@ func TestAWS(t *testing.T) {
 	runAWS(t, "testdata/aws/rgw_*.txtar", func(e *testscript.Env) error {
 		e.Setenv("ENDPOINT", rgw.URL)
 		e.Setenv("ISSUER", issuer.URL)
+		key, err := kms.NewKey(context.Background())
+		if err != nil {
+			return err
+		}
+		e.Setenv("KMS_ARN", key)
+		e.Setenv("KMS_ENDPOINT", kms.URL)
 		e.Setenv("OWNER_ID", rgw.Owner.AccessKeyID)
 		e.Setenv("OWNER_SECRET", rgw.Owner.SecretKey)
 		e.Setenv("BROKER", strings.TrimPrefix(issuer.URL, "http://"))
