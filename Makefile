@@ -150,13 +150,16 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 bench: build ## what sealing costs, beside its parts and age; memory and start of the CLI
-	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent)' -timeout 60m ./internal/bench
+	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent|Keys|Rewrap)' -timeout 60m ./internal/bench
 
 bench-aws: ## a vault in S3 beside the SDK alone, on versitygw and on Ceph; needs what their tests need
 	go test -run '^$$' -bench '^BenchmarkAWS$$' -benchtime 3s -timeout 60m ./internal/bench
 
 bench-tencent: build ## a vault in COS beside the SDK alone, on costest
 	go test -run '^$$' -bench '^BenchmarkTencent$$' -benchtime 3s -timeout 60m ./internal/bench
+
+bench-keys: ## each key source, and the rewrap of small objects and of a large one
+	go test -run '^$$' -bench '^Benchmark(Keys|Rewrap)$$' -timeout 60m ./internal/bench
 
 vuln: ## needs the vulnerability database, so it is no gate
 	go run $(GOVULNCHECK) ./...

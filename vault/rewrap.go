@@ -201,7 +201,7 @@ func (r *rewrapping) plan(ctx context.Context, add, remove []envelope.KeySource)
 	return err
 }
 
-// start returns the new header and the header of the payload.
+// start returns the new header and the part of the payload that was read with the old one.
 func (r *rewrapping) start() io.Reader {
 	return io.MultiReader(bytes.NewReader(r.changed), bytes.NewReader(r.old.data[r.header.Len():]))
 }
@@ -252,6 +252,9 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 
 // read returns the new header and n bytes of the payload; a negative n means all of it.
 func (r *rewrapping) read(ctx context.Context, n int64) ([]byte, error) {
+	if int64(len(r.old.data)) == r.old.size {
+		return io.ReadAll(r.start()) // the first request returned all of a small object
+	}
 	body, err := r.payload(ctx, n)
 	if err != nil {
 		return nil, err
