@@ -24,7 +24,7 @@ func (e *checker) keys(ctx context.Context) {
 	value := random()
 	var sealed bytes.Buffer
 	if err := seal(ctx, &sealed, ref, e.Keys, value); err != nil {
-		e.add(ctx, "keys", found(Fail, "sealing with the keys failed: %v", err).hinted(e.keyAdvice(err)))
+		e.add(ctx, "keys", found(Fail, "sealing with the keys failed: %v", err).hinted(e.advice(nil, err, "")))
 		return
 	}
 	for i, key := range e.Keys {
@@ -36,7 +36,7 @@ func (e *checker) keys(ctx context.Context) {
 			}
 		}
 		if err != nil {
-			e.add(ctx, "keys", found(Fail, "key %d of %d cannot open a value that it sealed: %v", i+1, len(e.Keys), err).hinted(e.keyAdvice(err)))
+			e.add(ctx, "keys", found(Fail, "key %d of %d cannot open a value that it sealed: %v", i+1, len(e.Keys), err).hinted(e.advice(nil, err, "")))
 			return
 		}
 	}
@@ -52,14 +52,4 @@ func seal(ctx context.Context, w io.Writer, ref envelope.Ref, keys []envelope.Ke
 		return err
 	}
 	return sealed.Close()
-}
-
-func (e *checker) keyAdvice(err error) string {
-	switch {
-	case errors.Is(err, envelope.ErrUnavailable):
-		return "check that the key source can be reached"
-	case errors.Is(err, envelope.ErrUnauthenticated):
-		return "get new credentials for the key source"
-	}
-	return e.advice(nil, err, "check --keys")
 }
