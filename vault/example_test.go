@@ -243,3 +243,35 @@ func ExampleVault_Teardown() {
 	// 2 deleted, 3 left in history, <nil>
 	// 3 purged, 0 left in history, <nil>
 }
+
+// Another key source is added to an object, and the first one is removed. The value is not encrypted
+// again.
+func ExampleVault_Rewrap() {
+	ctx := context.Background()
+	store, err := memfs.Open(ctx, memfs.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer store.Close()
+	before, after := kek.NewLocal(kek.RandomRoot()).Named("old"), kek.NewLocal(kek.RandomRoot()).Named("new")
+	v, err := vault.New(store, "0xabc", []envelope.KeySource{before}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := v.Put(ctx, "openrouter", strings.NewReader("sk-demo"), nil); err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, err := v.Rewrap(ctx, "openrouter", &vault.RewrapOptions{
+		Add:    []envelope.KeySource{after},
+		Remove: []envelope.KeySource{before},
+	})
+	fmt.Println(r.Changed, r.Added, r.Removed, err)
+	_, err = v.Get(ctx, "openrouter", nil)
+	fmt.Println(errors.Is(err, envelope.ErrUnknownKey))
+	// Output:
+	// true [new] [old] <nil>
+	// true
+}

@@ -105,3 +105,41 @@ func ExampleOpenSeen() {
 	fmt.Println(options.Seen != nil, log.Dir())
 	// Output: true /var/lib/agent/seen/4331d503903ccf71
 }
+
+// A program that runs as a service gets its root key from a supervisor.
+func ExampleOpenKeySource() {
+	supervisor := func(name string) string { return strings.Repeat("12", 32) } // os.Getenv in a real program
+	keys, err := vaulturl.OpenKeySource(context.Background(), "env:OBJECTVAULT_ROOT_KEY", &vaulturl.Options{Getenv: supervisor})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(keys.Name())
+	// Output: env OBJECTVAULT_ROOT_KEY
+}
+
+// A passphrase is enrolled once on a machine. Then it seals.
+func ExampleEnrolKeySource() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	o := &vaulturl.Options{
+		Records: filepath.Join(dir, "keys"),
+		Prompt:  func(context.Context, string) (string, error) { return "stone lantern copper orbit meadow quill", nil },
+	}
+	e, err := vaulturl.EnrolKeySource(context.Background(), "passphrase:", o, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys, err := vaulturl.OpenKeySource(context.Background(), "passphrase:", o)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(e.Created, e.Source, keys.Name())
+	// Output: true passphrase: passphrase
+}
