@@ -39,6 +39,7 @@ func TestKeys(t *testing.T) {
 
 var keyCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": exits,
+	"tty":   onTerminal,
 	// signer ok|disabled|random|other|cut N|version N changes how the signer behaves.
 	"signer": func(ts *testscript.TestScript, neg bool, args []string) {
 		s := ts.Value("signer").(*signertest.Server)
