@@ -196,7 +196,7 @@ func commonFlags() []cli.Flag {
 		text("store", "`URL` of the store: s3://BUCKET?region=R, cos://BUCKET-APPID?region=R, file:///DIR?versions=N or mem:// [$OBJECTVAULT_STORE]"),
 		text("tenant", "`ID` of the tenant: the user or agent that owns the values [$OBJECTVAULT_TENANT]"),
 		text("collection", "`NAME` of a collection, a separate group of names within the tenant [$OBJECTVAULT_COLLECTION]"),
-		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source: local: (the default key file), local:///FILE, env:VAR, fd:N, exec:COMMAND, keyring:NAME, passphrase:, signer+https://HOST?omni=HEX, awskms://ARN, tencentkms://REGION/ID or hashivault://KEY. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by blanks]", Category: category},
+		&cli.StringSliceFlag{Name: "keys", Usage: "`URL` of a key source: local: is the default key file, and help keys lists the other kinds. Repeat the flag to seal with several keys, each of which can open the value [$OBJECTVAULT_KEYS, separated by blanks]", Category: category},
 		text("identity", "`SOURCE` of the OIDC token for the cloud: file:PATH, env:VAR, exec:COMMAND, broker+https://HOST or github: [$OBJECTVAULT_IDENTITY]"),
 		text("vault-id", "`ID` that distinguishes vaults with the same tenant and key. A value can be opened only with the ID with which it was sealed"),
 		text("profile", "`NAME` of the profile to use [$OBJECTVAULT_PROFILE]"),

@@ -29,7 +29,21 @@ func keysCommand(s *session) *cli.Command {
 		Usage:     "list key sources, and change which of them can open the stored objects",
 		UsageText: s.prog + " keys list|audit|rewrap|rotate|recovery",
 		Description: "A key source wraps the key of each object. " + s.prog + " init creates or enrols one, and --keys selects\n" +
-			"one or several. docs/keys.md describes each kind.\n\n" +
+			"one or several. The kinds are:\n" +
+			"   local:              the root key file of this user, which " + s.prog + " init creates\n" +
+			"   local:///FILE       a root key in another file, for example one that Kubernetes has mounted\n" +
+			"   env:VAR             a root key in a variable\n" +
+			"   fd:N                a root key from an open file descriptor\n" +
+			"   exec:COMMAND        a root key that a program prints\n" +
+			"   keyring:NAME        a root key in the keyring of the operating system\n" +
+			"   passphrase:         a passphrase: from OBJECTVAULT_PASSPHRASE, from the file or the program that\n" +
+			"                       OBJECTVAULT_PASSPHRASE_FILE or OBJECTVAULT_PASSPHRASE_COMMAND names, or typed\n" +
+			"   signer+https://HOST?omni=HEX&token=SOURCE\n" +
+			"                       the signatures of a wallet; SOURCE is file:PATH, env:VAR or exec:COMMAND\n" +
+			"   awskms://ARN, tencentkms://REGION/ID, hashivault://KEY\n" +
+			"                       a key of a key management service\n\n" +
+			"A put needs all of several sources, unless keys_required of the profile, or the variable\n" +
+			"OBJECTVAULT_KEYS_REQUIRED, is \"one\".\n\n" +
 			"Commands (" + s.prog + " help keys COMMAND describes each):\n" +
 			"   list      show the key sources and whether they can be used\n" +
 			"   audit     show which key sources can open each object\n" +
