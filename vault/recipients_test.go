@@ -61,7 +61,7 @@ func TestRecipients(t *testing.T) {
 	}
 }
 
-// An object of agentKeys is told from a damaged one.
+// Recipients distinguishes an object of agentKeys from a damaged one.
 func TestRecipientsLegacy(t *testing.T) {
 	s := newStore(t)
 	for object, legacy := range map[string]bool{
