@@ -113,8 +113,7 @@ func (s *files) sameBytes(a, b string) (bool, error) {
 	return sums[0] == sums[1], nil
 }
 
-// versions returns the versions of key. It takes no lock: if the object changes, it starts
-// again.
+// versions returns the versions of key. It takes no lock.
 func (s *files) versions(ctx context.Context, key string) (all []vault.Version, err error) {
 	err = s.again(ctx, func() (err error) {
 		all, err = s.readVersions(key)
@@ -155,9 +154,13 @@ func (s *files) readVersions(key string) ([]vault.Version, error) {
 	switch {
 	case err != nil && !isAbsent(err):
 		return nil, err
-	case (err == nil && current.Mode().IsRegular()) != (p.current != nil),
-		err == nil && p.current != nil && !os.SameFile(current, p.current):
+	case p.current == nil && err == nil && current.Mode().IsRegular():
 		return nil, errAgain
+	case p.current != nil && (err != nil || !os.SameFile(current, p.current)):
+		// Another process has replaced or deleted the object since. The list is that of the moment
+		// when p.current was the object: it has no later versions. A new attempt could meet the next
+		// change, and the one after it, because a long history takes long to read.
+		return slices.DeleteFunc(all, func(v vault.Version) bool { return v.ID > all[0].ID && !v.Current }), nil
 	}
 	return all, nil
 }
