@@ -111,7 +111,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	s := &store{bucket: c.Bucket, client: client, copySize: copySize, other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}
@@ -128,6 +128,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Put:     s,
 		Create:  s,
 		Swap:    s,
+		Splice:  s,
 		History: s,
 		Remover: s,
 		Purge:   s,
@@ -162,6 +163,9 @@ type store struct {
 	key    *string     // the KMS key
 	other  bool        // the server is not AWS: see dialects.go, and [order] for its lists of versions
 	single atomic.Bool // the server deletes only one object in a request
+
+	copySize     int64       // see [copySize]
+	copiesRanges atomic.Bool // the server copies ranges: see [splicing.tryRange]
 }
 
 // tag returns the ETag of the object that r reads. It includes the quotes.
