@@ -126,6 +126,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Name:    "cos://" + c.Bucket,
 		Put:     s,
 		Create:  s,
+		Splice:  s,
 		Remover: s,
 		Settle:  s, // always set, because versioning may be enabled later
 		Cloud:   &cloud{s, c},
