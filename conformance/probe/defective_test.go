@@ -461,6 +461,9 @@ var defectiveStores = []struct {
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Splice = splicer(func(ctx context.Context, key string, x vault.Splice) (string, error) {
+					if ctx.Err() != nil {
+						return "", ctx.Err()
+					}
 					if tagOf(ctx, s, key) != x.Tag {
 						return "", vault.ErrConflict
 					}
