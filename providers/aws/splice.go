@@ -24,10 +24,10 @@ import (
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html
 //
 // S3 copies a part only if the object still has the expected ETag. Another server may ignore this
-// condition, or the range of the copy. So if the server is not AWS, the first splice of a store copies
-// a few bytes and compares their ETag, and every splice compares the ETag of the object after the last
-// copy. All parts are then from the object that has the tag, because a write never returns to an old
-// ETag.
+// condition or the range of the copy, or decode the name of the object twice. So if the server is not
+// AWS, the first splice of a store, and every splice of a key that must be encoded, copies a few bytes
+// and compares their ETag. Every splice compares the ETag of the object after the last copy. All parts
+// are then from the object that has the tag, because a write never returns to an old ETag.
 
 const (
 	// copySize is the minimum size of a copied part, except the last. A server that sends nothing
@@ -94,7 +94,7 @@ func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written
 		}
 	}()
 	u := &splicing{s, p, x, o.key, started.UploadId}
-	if s.other && !s.copiesRanges.Load() {
+	if s.other && (!s.copiesRanges.Load() || escapeSource(o.key) != o.key) {
 		if err := u.tryRange(ctx); err != nil {
 			return written{}, err
 		}
@@ -176,11 +176,7 @@ func (u *splicing) sendStart(ctx context.Context) (types.CompletedPart, error) {
 	if err != nil {
 		return types.CompletedPart{}, err
 	}
-	return types.CompletedPart{
-		PartNumber: aws.Int32(1), ETag: out.ETag,
-		ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C, ChecksumCRC64NVME: out.ChecksumCRC64NVME,
-		ChecksumSHA1: out.ChecksumSHA1, ChecksumSHA256: out.ChecksumSHA256,
-	}, nil
+	return completed(1, out.ETag, out.ChecksumCRC32), nil
 }
 
 // copyRange lets the server copy n bytes of the current object.
@@ -193,18 +189,25 @@ func (u *splicing) copyRange(ctx context.Context, part int32, from, n int64) (ty
 	if err != nil {
 		return types.CompletedPart{}, &unpublished{u.judge(ctx, err)}
 	}
-	r := out.CopyPartResult
-	return types.CompletedPart{
-		PartNumber: aws.Int32(part), ETag: r.ETag,
-		ChecksumCRC32: r.ChecksumCRC32, ChecksumCRC32C: r.ChecksumCRC32C, ChecksumCRC64NVME: r.ChecksumCRC64NVME,
-		ChecksumSHA1: r.ChecksumSHA1, ChecksumSHA256: r.ChecksumSHA256,
-	}, nil
+	return completed(part, out.CopyPartResult.ETag, out.CopyPartResult.ChecksumCRC32), nil
+}
+
+// completed returns a part for the end of the upload. It has a checksum if the upload has: see
+// [store.checksum].
+func completed(part int32, etag, crc32 *string) types.CompletedPart {
+	if aws.ToString(crc32) == "" {
+		crc32 = nil
+	}
+	return types.CompletedPart{PartNumber: aws.Int32(part), ETag: etag, ChecksumCRC32: crc32}
 }
 
 // judge returns err with its meaning for a request that reads the current object.
 func (u *splicing) judge(ctx context.Context, err error) error {
 	switch f := failureOf(err); {
 	case code(err) == codeFailed, f.sentinel == vault.ErrNotFound:
+		if u.other && u.isUnchanged(ctx) {
+			return &judgedError{vault.ErrUnsupported, err} // the server wants another form of the tag or of the name
+		}
 		return &judgedError{vault.ErrConflict, err}
 	case f.sentinel == vault.ErrPermission && u.isGone(ctx):
 		return &judgedError{vault.ErrConflict, err}
@@ -214,6 +217,12 @@ func (u *splicing) judge(ctx context.Context, err error) error {
 		return &judgedError{vault.ErrUnsupported, err}
 	}
 	return err
+}
+
+// isUnchanged reports whether the object still has the tag.
+func (u *splicing) isUnchanged(ctx context.Context) bool {
+	current, err := u.etag(ctx, u.name)
+	return err == nil && current == u.Tag
 }
 
 // isGone reports whether a list shows that the object does not exist. S3 denies a read of an absent
@@ -226,7 +235,8 @@ func (u *splicing) isGone(ctx context.Context) bool {
 // tried is the number of bytes that tryRange copies.
 const tried = 1 << 10
 
-// tryRange finds out whether the server copies a range. The part that it copies is replaced later.
+// tryRange finds out whether the server copies a range of this object. The part that it copies is replaced
+// later.
 func (u *splicing) tryRange(ctx context.Context) error {
 	n := min(tried, u.Size-u.From)
 	out, err := u.client.GetObject(ctx, &s3.GetObjectInput{
