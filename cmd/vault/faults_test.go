@@ -62,6 +62,7 @@ const (
 type faultOp struct {
 	name  string
 	all   bool // CI runs all cells
+	every int  // CI runs one cell of so many; 0: sample
 	size  int  // of the value; 0: small
 	old   bool // the name has a value before
 	first int  // the size of that value; 0: small
@@ -133,8 +134,8 @@ var faultOps = []*faultOp{
 		}
 		return h.checkPut(r, k)
 	}},
-	{name: "rewrap", old: true, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
-	{name: "rewrap large", old: true, first: rewrapSize, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
+	{name: "rewrap", every: 9, old: true, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
+	{name: "rewrap large", every: 41, old: true, first: rewrapSize, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
 }
 
 // rewrapSize is the length of a value whose payload the store copies in a rewrap.
@@ -210,9 +211,14 @@ func TestFaultMatrix(t *testing.T) {
 	}
 	if page == "" {
 		n := 0
+		seen := make(map[*faultOp]int)
 		cells = slices.DeleteFunc(cells, func(c faultCell) bool {
 			if c.op.all && !c.plan.lasting {
 				return false
+			}
+			if c.op.every > 0 {
+				seen[c.op]++
+				return seen[c.op]%c.op.every != 0
 			}
 			n++
 			return n%sample != 0
@@ -378,8 +384,12 @@ func (r ran) String() string {
 func (h *faultHome) operate() ran {
 	timeout, deadline := "", ""
 	switch {
+	case h.c.plan.kind == noResponse && h.c.store == "file" && h.c.op.first > 0:
+		deadline = "5s"
 	case h.c.plan.kind == noResponse && h.c.store == "file":
 		deadline = "600ms" // there is no connection whose silence could be limited
+	case h.c.plan.kind == noResponse && h.c.op.first > 0:
+		timeout = "2s"
 	case h.c.plan.kind == noResponse:
 		timeout = "300ms"
 	}

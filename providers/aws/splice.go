@@ -77,6 +77,13 @@ type splicing struct {
 
 func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written, err error) {
 	p := &publisher{Client: s.client, ctx: ctx, md5: s.other}
+	u := &splicing{s, p, x, o.key, nil}
+	var first []byte // compared with a copy; nil: the server is known to copy ranges
+	if s.other && (!s.copiesRanges.Load() || escapeSource(o.key) != o.key) {
+		if first, err = u.readFirst(ctx); err != nil {
+			return written{}, err
+		}
+	}
 	started, err := p.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		ServerSideEncryption: s.sse, SSEKMSKeyId: s.key, ChecksumAlgorithm: s.checksum(),
@@ -93,9 +100,9 @@ func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written
 			err = &unfinished{err, p.sent.Load()}
 		}
 	}()
-	u := &splicing{s, p, x, o.key, started.UploadId}
-	if s.other && (!s.copiesRanges.Load() || escapeSource(o.key) != o.key) {
-		if err := u.tryRange(ctx); err != nil {
+	u.upload = started.UploadId
+	if first != nil {
+		if err := u.tryRange(ctx, first); err != nil {
 			return written{}, err
 		}
 		s.copiesRanges.Store(true)
@@ -235,33 +242,38 @@ func (u *splicing) isGone(ctx context.Context) bool {
 // tried is the number of bytes that tryRange copies.
 const tried = 1 << 10
 
-// tryRange finds out whether the server copies a range of this object. The part that it copies is replaced
-// later.
-func (u *splicing) tryRange(ctx context.Context) error {
+// readFirst reads the first bytes that are to be copied.
+func (u *splicing) readFirst(ctx context.Context) ([]byte, error) {
 	n := min(tried, u.Size-u.From)
 	out, err := u.client.GetObject(ctx, &s3.GetObjectInput{
-		Bucket: aws.String(u.bucket), Key: aws.String(u.name), IfMatch: aws.String(u.Tag),
+		Bucket: aws.String(u.bucket), Key: aws.String(u.name),
 		Range: aws.String(fmt.Sprintf("bytes=%d-%d", u.From, u.From+n-1)),
 	})
-	if err != nil {
-		if code(err) == "InvalidRange" { // the object has become shorter
-			return &unpublished{&judgedError{vault.ErrConflict, err}}
-		}
-		return &unpublished{u.judge(ctx, err)}
-	}
-	want, err := io.ReadAll(io.LimitReader(out.Body, n+1))
-	out.Body.Close()
 	switch {
+	case err != nil && code(err) == "InvalidRange": // the object has become shorter
+		return nil, &unpublished{&judgedError{vault.ErrConflict, err}}
 	case err != nil:
-		return &unpublished{err}
-	case aws.ToString(out.ETag) != u.Tag:
-		return &unpublished{&judgedError{vault.ErrConflict, errReplaced}}
+		return nil, &unpublished{u.judge(ctx, err)}
 	}
-	got, err := u.copyRange(ctx, 2, u.From, n)
+	defer out.Body.Close()
+	if aws.ToString(out.ETag) != u.Tag {
+		return nil, &unpublished{&judgedError{vault.ErrConflict, errReplaced}}
+	}
+	first, err := io.ReadAll(io.LimitReader(out.Body, n))
+	if err != nil {
+		return nil, &unpublished{err}
+	}
+	return first, nil
+}
+
+// tryRange finds out whether the server copies a range of this object, which starts with first. The part
+// that it copies is replaced later.
+func (u *splicing) tryRange(ctx context.Context, first []byte) error {
+	got, err := u.copyRange(ctx, 2, u.From, int64(len(first)))
 	if err != nil {
 		return err
 	}
-	if sum := md5.Sum(want); strings.Trim(aws.ToString(got.ETag), `"`) == hex.EncodeToString(sum[:]) {
+	if sum := md5.Sum(first); strings.Trim(aws.ToString(got.ETag), `"`) == hex.EncodeToString(sum[:]) {
 		return nil
 	}
 	if err := u.compareTag(ctx); err != nil {
