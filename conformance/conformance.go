@@ -307,6 +307,10 @@ func (p Provider) subject(clause string, store *vault.Store) (*vault.Store, func
 		switch clause {
 		case "swap", "swap-atomic", "swap-large":
 			s.Swap = full.Swap
+		case "splice":
+			s.Splice = full.Splice
+		case "splice-atomic":
+			s.Swap, s.Splice = full.Swap, full.Splice
 		case "history", "history-overwriters", "versions", "purge":
 			s.History, s.Purge = full.History, full.Purge
 		}
@@ -336,6 +340,9 @@ func (p Provider) claimed(store *vault.Store) *vault.Store {
 	}
 	if !p.claims("swap") {
 		s.Swap = nil // keep Tag: it shows whether an object was replaced
+	}
+	if !p.claims("splice") {
+		s.Splice = nil
 	}
 	return &s
 }

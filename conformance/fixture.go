@@ -35,6 +35,7 @@ var vaultChecks = []vaultCheck{
 	{name: "scope", check: checkScope},
 	{name: "teardown", check: checkTeardown},
 	{name: "swap-race", check: checkSwapRace},
+	{name: "rewrap", check: checkRewrap},
 	{name: "error-kinds", check: checkErrorKinds},
 	{name: "sources", check: checkSources, serial: true},
 	{name: "faults", check: checkFaults, serial: true},

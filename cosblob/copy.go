@@ -92,29 +92,13 @@ func (b *bucket) copyParts(ctx context.Context, dst, source string, from *cos.Re
 	}
 	size := from.ContentLength
 	step := max(b.copyPart, (size+maxParts-1)/maxParts)
+	encoded, _ := ctx.Value(sourceKey{}).(string)
 	for first := int64(0); first < size; first += step {
-		last := min(first+step, size) - 1
-		if err := up.do(func(pctx context.Context, n int, p *part) error {
-			pctx = context.WithValue(pctx, sourceKey{}, ctx.Value(sourceKey{}))
-			o := &cos.ObjectCopyPartOptions{
-				XCosCopySourceRange:             fmt.Sprintf("bytes=%d-%d", first, last),
-				XCosCopySourceIfMatch:           match,
-				XCosCopySourceIfNoneMatch:       in.XCosCopySourceIfNoneMatch,
-				XCosCopySourceIfModifiedSince:   in.XCosCopySourceIfModifiedSince,
-				XCosCopySourceIfUnmodifiedSince: in.XCosCopySourceIfUnmodifiedSince,
-			}
-			return b.try(pctx, repeatable, func(ctx context.Context) error {
-				lasting, cancel := lingeringContext(ctx)
-				defer cancel()
-				got, _, err := b.client.Object.CopyPart(lasting, dst, up.id, n, source, o)
-				if err == nil && got.ETag == "" {
-					err = fmt.Errorf("%w: part %d has no ETag", ErrChecksum, n)
-				}
-				if err == nil {
-					p.etag = got.ETag
-				}
-				return err
-			})
+		if err := up.copyRange(source, encoded, first, min(step, size-first), &cos.ObjectCopyPartOptions{
+			XCosCopySourceIfMatch:           match,
+			XCosCopySourceIfNoneMatch:       in.XCosCopySourceIfNoneMatch,
+			XCosCopySourceIfModifiedSince:   in.XCosCopySourceIfModifiedSince,
+			XCosCopySourceIfUnmodifiedSince: in.XCosCopySourceIfUnmodifiedSince,
 		}); err != nil {
 			return up.abandon(err)
 		}

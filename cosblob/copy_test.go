@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/costest"
 )
 
-// openSmall opens a bucket that copies objects of more than 2 MiB in parts of 1 MiB.
+// openSmall opens a bucket that copies objects of more than 2 MiB, and tails, in parts of 1 MiB.
 func openSmall(t *testing.T) (*costest.Server, *blob.Bucket) {
 	t.Helper()
 	s, err := costest.New(nil)
@@ -39,7 +39,7 @@ func openSmall(t *testing.T) (*costest.Server, *blob.Bucket) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.copyLimit, d.copyPart = 2<<20, 1<<20
+	d.copyLimit, d.copyPart, d.tailPart = 2<<20, 1<<20, 1<<20
 	b := blob.NewBucket(d)
 	t.Cleanup(func() { b.Close() })
 	return s, b

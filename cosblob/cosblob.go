@@ -73,7 +73,7 @@
 //   - Attributes, Reader: cos.Response, whose body belongs to the driver
 //   - ReaderOptions.BeforeRead: *cos.ObjectGetOptions, *VersionID
 //   - WriterOptions.BeforeWrite: *cos.ObjectPutOptions, which also apply to a multipart upload;
-//     *Written, which is set when Close returns nil
+//     *Written, which is set when Close returns nil; *Tail, which the caller may set
 //   - CopyOptions.BeforeCopy: *cos.ObjectCopyOptions
 //   - DeleteOptions.BeforeDelete: *cos.ObjectDeleteOptions
 //   - SignedURLOptions.BeforeSign: *cos.PresignedURLOptions
@@ -133,7 +133,7 @@ func openBucket(client *cos.Client, name string, o *Options) (*bucket, error) {
 	if o == nil {
 		o = new(Options)
 	}
-	b := &bucket{client: client, name: name, o: *o, copyLimit: copyLimit, copyPart: copyPart}
+	b := &bucket{client: client, name: name, o: *o, copyLimit: copyLimit, copyPart: copyPart, tailPart: tailPart}
 	switch host := client.BaseURL.BucketURL.Host; {
 	case !strings.HasPrefix(host, name+".") && (strings.HasSuffix(host, ".myqcloud.com") || strings.HasSuffix(host, ".tencentcos.cn")):
 		return nil, fmt.Errorf("cosblob: the client is for %s, not for the bucket %s", host, name)
@@ -172,6 +172,7 @@ type bucket struct {
 	host                string // the host in the source of a copy; "" if unknown
 	o                   Options
 	copyLimit, copyPart int64
+	tailPart            int64
 	closed              func()
 }
 

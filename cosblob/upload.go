@@ -41,6 +41,16 @@ type part struct {
 	etag string
 	crc  uint64
 	size int64
+
+	unchecked bool // crc is not known, because the service copied the part
+}
+
+// check compares the checksum in a response.
+func (p *part) check(h http.Header) error {
+	if p.unchecked {
+		return nil
+	}
+	return checkCRC(h, p.crc)
 }
 
 // BUG(objectvault): If the response to the start of a multipart upload is lost, cosblob starts
@@ -171,6 +181,7 @@ func (u *upload) whole() *part {
 	sum := new(part)
 	for _, p := range u.parts {
 		sum.crc, sum.size = joinCRC(sum.crc, p.crc, p.size), sum.size+p.size
+		sum.unchecked = sum.unchecked || p.unchecked
 	}
 	return sum
 }
@@ -215,7 +226,7 @@ func (u *upload) finish(ctx context.Context, forbid string, whole *part) (Writte
 	if resp.Header.Get("X-Cos-Version-Id") == "" && resp.Header.Get("X-Cos-Hash-Crc64ecma") == "" {
 		return u.readVersion(got.ETag, whole)
 	}
-	if err := checkCRC(resp.Header, whole.crc); err != nil {
+	if err := whole.check(resp.Header); err != nil {
 		return Written{}, fmt.Errorf("%w; the object was stored", err)
 	}
 	return written(resp.Header, got.ETag), nil
@@ -231,7 +242,7 @@ func (u *upload) readVersion(tag string, whole *part) (Written, error) {
 	case err != nil:
 		return Written{ETag: tag, VersionUnknown: true}, nil
 	case strings.Trim(resp.Header.Get("ETag"), `"`) == strings.Trim(tag, `"`):
-		if err := checkCRC(resp.Header, whole.crc); err != nil {
+		if err := whole.check(resp.Header); err != nil {
 			return Written{}, fmt.Errorf("%w; the object was stored", err)
 		}
 		return written(resp.Header, tag), nil
@@ -244,7 +255,7 @@ func (u *upload) readVersion(tag string, whole *part) (Written, error) {
 // succeeded and only its response was lost.
 func (u *upload) settleFinish(err error, whole *part) (Written, error) {
 	gone, aerr := u.abort()
-	if aerr != nil || !gone || whole == nil || isRefused(err) {
+	if aerr != nil || !gone || whole == nil || whole.unchecked || isRefused(err) {
 		return Written{}, u.withAbortError(err, aerr)
 	}
 	ctx, cancel := u.cleanupContext()

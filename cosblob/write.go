@@ -67,15 +67,18 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, o 
 	if o.IfNotExist {
 		in.XOptionHeader = &http.Header{headerForbid: {"true"}}
 	}
-	written := new(Written)
+	written, tail := new(Written), new(Tail)
 	if o.BeforeWrite != nil {
-		options, result := as(&in), as(&written)
-		if err := o.BeforeWrite(func(i any) bool { return options(i) || result(i) }); err != nil {
+		options, result, rest := as(&in), as(&written), as(&tail)
+		if err := o.BeforeWrite(func(i any) bool { return options(i) || result(i) || rest(i) }); err != nil {
 			return nil, err
 		}
 	}
+	if err := b.checkTail(tail); err != nil {
+		return nil, err
+	}
 	return &writer{
-		ctx: ctx, b: b, key: key, name: name, options: cos.CloneObjectPutOptions(in), written: written,
+		ctx: ctx, b: b, key: key, name: name, options: cos.CloneObjectPutOptions(in), written: written, tail: *tail,
 		size:        max(cmp.Or(o.BufferSize, partSize), minPart),
 		concurrency: max(cmp.Or(o.MaxConcurrency, partConcurrency), 1),
 	}, nil
@@ -88,6 +91,7 @@ type writer struct {
 	key, name   string
 	options     *cos.ObjectPutOptions
 	written     *Written
+	tail        Tail
 	size        int // size of a part
 	concurrency int // number of parts at a time
 	buf         []byte
@@ -170,7 +174,10 @@ func (w *writer) publish() error {
 	if w.err == nil {
 		w.err = w.ctx.Err()
 	}
-	if w.err == nil && w.up == nil {
+	if w.err == nil && w.up == nil && w.tail.Length > 0 && len(w.buf) < minPart {
+		w.err = fmt.Errorf("cosblob: a tail requires that at least %d bytes are written before it", minPart)
+	}
+	if w.err == nil && w.up == nil && w.tail.Length == 0 {
 		done, err := w.b.put(w.ctx, w.name, w.buf, w.options)
 		if err != nil {
 			return w.settleConflict(err)
@@ -180,6 +187,9 @@ func (w *writer) publish() error {
 	}
 	if w.err == nil {
 		w.err = w.flush()
+	}
+	if w.err == nil && w.tail.Length > 0 {
+		w.err = w.copyTail()
 	}
 	if w.up == nil {
 		return &unpublished{w.err}

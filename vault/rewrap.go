@@ -238,6 +238,13 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 		}
 	}
 	version, err := v.publish(ctx, r.at.key, how, s)
+	if s.splice != nil && errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrUnsure) {
+		// The server cannot copy within the store, or does not allow it.
+		unfinished := unfinishedBy(err)
+		s.splice, s.replay = nil, func() (io.ReadCloser, error) { return r.stream(ctx) }
+		version, err = v.publish(ctx, r.at.key, how, s)
+		err = withUnfinished(err, unfinished)
+	}
 	if err == nil && how.kind == replace {
 		err = r.unchanged(ctx, r.changed)
 	}

@@ -361,6 +361,54 @@ func TestRewrapSplice(t *testing.T) {
 	}
 }
 
+// A refusing splicer cannot copy within the store.
+type refusing struct{ err error }
+
+func (r refusing) Splice(context.Context, string, vault.Splice) (string, error) { return "", r.err }
+
+// If the server cannot copy within the store, the object passes through the client.
+func TestRewrapSpliceUnsupported(t *testing.T) {
+	for _, tc := range []struct {
+		err, want error
+	}{
+		{fmt.Errorf("%w: copies are denied", vault.ErrUnsupported), nil},
+		{&vault.Cause{Sentinel: vault.ErrUnsupported, Effect: vault.Refused, Unfinished: 5 << 20}, nil},
+		{fmt.Errorf("%w: %w", vault.ErrUnsure, vault.ErrUnsupported), vault.ErrUnsure},
+		{vault.ErrConflict, vault.ErrConflict},
+		{vault.ErrPermission, vault.ErrPermission},
+	} {
+		a, b := recipient("a"), recipient("b")
+		s := newStore(t)
+		value := strings.Repeat("0123456789abcdef", 17<<20/16)
+		put(t, vaultFor(t, s, nil, a), "x", value, nil)
+		s.Splice = refusing{tc.err}
+		_, err := vaultFor(t, s, nil, a).Rewrap(t.Context(), "x", &vault.RewrapOptions{Add: []envelope.KeySource{b}})
+		if !errors.Is(err, tc.want) || tc.want == nil && err != nil {
+			t.Errorf("%v: rewrap: %v, want %v", tc.err, err, tc.want)
+		}
+		if diff := cmp.Diff([]bool{true, tc.want == nil}, opens(t, s, "x", a, b)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tc.err, diff)
+		}
+	}
+
+	// Parts that the splice has left are reported, even if the second write fails for another reason.
+	a, b := recipient("a"), recipient("b")
+	s := newStore(t)
+	put(t, vaultFor(t, s, nil, a), "x", strings.Repeat("x", 17<<20), nil)
+	s.Splice = refusing{&vault.Cause{Sentinel: vault.ErrUnsupported, Effect: vault.Refused, Unfinished: 5 << 20}}
+	s = intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op == "swap" {
+			return vault.ErrPermission
+		}
+		return do()
+	}})
+	_, err := vaultFor(t, s, nil, a).Rewrap(t.Context(), "x", &vault.RewrapOptions{Add: []envelope.KeySource{b}})
+	var cause *vault.Cause
+	if !errors.Is(err, vault.ErrPermission) || !errors.As(err, &cause) || cause.Unfinished != 5<<20 {
+		t.Errorf("rewrap: %v, %+v", err, cause)
+	}
+}
+
 // Rotate seals the value under a new data key, for the key sources of the vault only.
 func TestRotate(t *testing.T) {
 	a, b := recipient("a"), recipient("b")

@@ -112,8 +112,9 @@ type Swapper interface {
 type Splicer interface {
 	// Splice replaces the object at key by s.Start, followed by the bytes of the old object from
 	// offset s.From. It returns the id of the new version, or "" if the store has no versions. If
-	// the object does not have the tag s.Tag any more, the error wraps [ErrConflict]. If Splice
-	// fails or ctx ends, the old object stays.
+	// the object does not have the tag s.Tag any more, the error wraps [ErrConflict]. If the server
+	// cannot copy a part of an object, the error wraps [ErrUnsupported]. If Splice fails or ctx ends,
+	// the old object stays.
 	Splice(ctx context.Context, key string, s Splice) (version string, err error)
 }
 

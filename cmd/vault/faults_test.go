@@ -62,8 +62,10 @@ const (
 type faultOp struct {
 	name  string
 	all   bool // CI runs all cells
+	every int  // CI runs one cell of so many; 0: sample
 	size  int  // of the value; 0: small
 	old   bool // the name has a value before
+	first int  // the size of that value; 0: small
 	swaps bool // the store must support compare-and-swap
 	reads bool // the command reads the value from standard input
 	setup func(h *faultHome)
@@ -132,6 +134,28 @@ var faultOps = []*faultOp{
 		}
 		return h.checkPut(r, k)
 	}},
+	{name: "rewrap", every: 9, old: true, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
+	{name: "rewrap large", every: 41, old: true, first: rewrapSize, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
+}
+
+// rewrapSize is the length of a value whose payload the store copies in a rewrap.
+const rewrapSize = 16<<20 + 1
+
+// nextKey returns the file of another key.
+func (h *faultHome) nextKey() string { return filepath.Join(h.dir, "next.key") }
+
+func addKey(h *faultHome) {
+	if err := os.WriteFile(h.nextKey(), []byte(strings.Repeat("5a", 32)+"\n"), 0o600); err != nil {
+		h.fatalf("%v", err)
+	}
+}
+
+func rewrapArgs(h *faultHome) []string {
+	args := []string{"keys", "rewrap", "--add", "local://" + h.nextKey()}
+	if h.c.store == "tencent" {
+		args = append(args, "--no-other-writers") // without versioning there is no compare-and-swap
+	}
+	return args
 }
 
 func addOther(h *faultHome) { h.must([]byte("another value"), "put", "other") }
@@ -187,9 +211,14 @@ func TestFaultMatrix(t *testing.T) {
 	}
 	if page == "" {
 		n := 0
+		seen := make(map[*faultOp]int)
 		cells = slices.DeleteFunc(cells, func(c faultCell) bool {
 			if c.op.all && !c.plan.lasting {
 				return false
+			}
+			if c.op.every > 0 {
+				seen[c.op]++
+				return seen[c.op]%c.op.every != 0
 			}
 			n++
 			return n%sample != 0
@@ -314,6 +343,12 @@ func (m *faultMatrix) newHome(s faultStore, c faultCell) *faultHome {
 	h.must(nil, "init")
 	if c.op.old {
 		h.old = []byte("old-" + rand.Text())
+		if c.op.first > 0 {
+			long := make([]byte, c.op.first)
+			rand.Read(long)
+			copy(long, h.old)
+			h.old = long
+		}
 		h.must(h.old, "put", "openai")
 	}
 	if c.op.setup != nil {
@@ -349,8 +384,12 @@ func (r ran) String() string {
 func (h *faultHome) operate() ran {
 	timeout, deadline := "", ""
 	switch {
+	case h.c.plan.kind == noResponse && h.c.store == "file" && h.c.op.first > 0:
+		deadline = "5s"
 	case h.c.plan.kind == noResponse && h.c.store == "file":
 		deadline = "600ms" // there is no connection whose silence could be limited
+	case h.c.plan.kind == noResponse && h.c.op.first > 0:
+		timeout = "2s"
 	case h.c.plan.kind == noResponse:
 		timeout = "300ms"
 	}
@@ -585,6 +624,33 @@ func (h *faultHome) checkFailure(r ran) cellEnd {
 	return reported
 }
 
+// checkRewrap checks that the value has another key, or only its former one. The former key always opens it.
+func (h *faultHome) checkRewrap(r ran, _ faultKind) cellEnd {
+	defer h.checkOnce()
+	added := func() []byte {
+		if r := h.vault(nil, "get", "openai", "--keys", "local://"+h.nextKey()); r.code == exitOK {
+			return []byte(r.out)
+		}
+		return nil
+	}
+	if !bytes.Equal(h.value(), h.old) {
+		h.errorf("the former key opens another value: %v", r)
+	}
+	switch v := added(); {
+	case r.code == exitOK && !bytes.Equal(v, h.old), v != nil && !bytes.Equal(v, h.old):
+		h.errorf("the added key opens %d bytes of %d: %v", len(v), len(h.old), r)
+	case strings.Contains(r.err, "another writer"):
+		h.errorf("there is no other writer: %v", r)
+	}
+	if again := h.vault(nil, rewrapArgs(h)...); again.code != exitOK {
+		h.errorf("after %v\nagain: %v", r, again)
+	}
+	if !bytes.Equal(added(), h.old) || !bytes.Equal(h.value(), h.old) {
+		h.errorf("rewrapped again, and one of the keys does not open the value: %v", r)
+	}
+	return h.checkFailure(r)
+}
+
 // checkRemoved checks a removal.
 func (h *faultHome) checkRemoved(r ran, k faultKind, again ...string) cellEnd {
 	v := h.value()
@@ -634,6 +700,7 @@ later ones. After each run it asserts:
   reported that it is saved nowhere (only if the spool was full, too);
 - no value was stored under two revisions, also when the store applied requests later;
 - a read returned the value or failed, and a removed value does not come back;
+- after a rewrap the former key opens the value, and if it succeeded, the added key does, too;
 - no temporary file is left, and no unfinished upload, except one whose start was not confirmed or which
   the command reported;
 - no output contains the secret.

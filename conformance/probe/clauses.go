@@ -80,6 +80,14 @@ var all = []Probe{
 		Doc: "compare-and-swap also works for a large object",
 	},
 	{
+		Clause: "splice", check: checkSplice, requires: []requirement{needSplice}, Large: true,
+		Doc: "a splice replaces the start of an object, and keeps the other bytes exactly; if the object does not have the given tag, or the context ends, nothing changes",
+	},
+	{
+		Clause: "splice-atomic", check: checkSpliceAtomic, requires: []requirement{needSplice, needSwap}, Large: true, Chance: true,
+		Doc: "exactly one of four concurrent splices and compare-and-swaps with the same tag succeeds, and the object is never a mix of two",
+	},
+	{
 		Clause: "history", check: checkHistory, requires: []requirement{needHistory},
 		Doc: "every version of a key is listed, newest first, including delete markers",
 	},

@@ -421,6 +421,74 @@ var defectiveStores = []struct {
 		broken: []string{"swap-atomic"}, passing: []string{"swap", "swap-large", "all-or-nothing"},
 	},
 	{
+		name: "a splice ignores the range",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Splice = splicer(func(ctx context.Context, key string, x vault.Splice) (string, error) {
+					x.From = 0
+					return s.Splice.Splice(ctx, key, x)
+				})
+			})
+		},
+		broken: []string{"splice", "splice-atomic"}, passing: []string{"swap"},
+	},
+	{
+		name: "a splice omits the last byte",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Splice = splicer(func(ctx context.Context, key string, x vault.Splice) (string, error) {
+					x.Size--
+					return s.Splice.Splice(ctx, key, x)
+				})
+			})
+		},
+		broken: []string{"splice", "splice-atomic"}, passing: []string{"swap"},
+	},
+	{
+		name: "a splice copies from any object",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Splice = splicer(func(ctx context.Context, key string, x vault.Splice) (string, error) {
+					x.Tag = tagOf(ctx, s, key)
+					return s.Splice.Splice(ctx, key, x)
+				})
+			})
+		},
+		broken: []string{"splice"}, passing: []string{"swap"},
+	},
+	{
+		name: "a splice is not conditional",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Splice = splicer(func(ctx context.Context, key string, x vault.Splice) (string, error) {
+					if ctx.Err() != nil {
+						return "", ctx.Err()
+					}
+					if tagOf(ctx, s, key) != x.Tag {
+						return "", vault.ErrConflict
+					}
+					x.Conditional = false
+					together := probe.Gather(3, 100*time.Millisecond)
+					together()
+					x.Tag = tagOf(ctx, s, key)
+					return s.Splice.Splice(ctx, key, x)
+				})
+			})
+		},
+		broken: []string{"splice-atomic"}, passing: []string{"splice"},
+	},
+	{
+		name: "a splice ignores its context",
+		breaks: func(s *vault.Store) *vault.Store {
+			return changed(s, func(c *vault.Store) {
+				c.Splice = splicer(func(ctx context.Context, key string, x vault.Splice) (string, error) {
+					return s.Splice.Splice(context.WithoutCancel(ctx), key, x)
+				})
+			})
+		},
+		broken: []string{"splice"}, passing: []string{"splice-atomic"},
+	},
+	{
 		name: "a swap of a missing object creates it",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {

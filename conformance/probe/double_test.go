@@ -130,6 +130,12 @@ func (f swapper) Swap(ctx context.Context, key, tag string, fill func(io.Writer)
 	return f(ctx, key, tag, fill)
 }
 
+type splicer func(ctx context.Context, key string, x vault.Splice) (string, error)
+
+func (f splicer) Splice(ctx context.Context, key string, x vault.Splice) (string, error) {
+	return f(ctx, key, x)
+}
+
 type remover func(ctx context.Context, keys []string) (map[string]error, error)
 
 func (f remover) Remove(ctx context.Context, keys []string) (map[string]error, error) {

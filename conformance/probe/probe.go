@@ -35,6 +35,8 @@
 //	swap                  compare-and-swap replaces an object only if it has the given tag; a reader that is already open knows the tag without another request
 //	swap-atomic           exactly one of sixteen concurrent compare-and-swaps with the same tag succeeds, and its value stays
 //	swap-large            compare-and-swap also works for a large object
+//	splice                a splice replaces the start of an object, and keeps the other bytes exactly; if the object does not have the given tag, or the context ends, nothing changes
+//	splice-atomic         exactly one of four concurrent splices and compare-and-swaps with the same tag succeeds, and the object is never a mix of two
 //	history               every version of a key is listed, newest first, including delete markers
 //	history-overwriters   after concurrent overwrites of a key, its history contains every value
 //	versions              every version can be read by its ID, as a whole and in ranges; for any other ID a read returns "not found"
@@ -177,6 +179,7 @@ type requirement struct {
 var (
 	needReopen  = requirement{func(s *Subject) bool { return s.Reopen != nil }, "the test has no second client"}
 	needSwap    = requirement{func(s *Subject) bool { return s.Store.Swap != nil && s.Store.Tag != nil }, "the store does not support compare-and-swap"}
+	needSplice  = requirement{func(s *Subject) bool { return s.Store.Splice != nil && s.Store.Tag != nil }, "the store cannot copy within the store"}
 	needHistory = requirement{func(s *Subject) bool { return s.Store.History != nil }, "the store has no history"}
 	needRemover = requirement{func(s *Subject) bool { return s.Store.Remover != nil }, "the store cannot delete several objects in one call"}
 	needPurge   = requirement{func(s *Subject) bool { return s.Store.Purge != nil && s.Store.History != nil }, "the store does not support purge"}

@@ -26,6 +26,9 @@
 // the Bucket of the Store uses the driver of gocloud.dev, which does not delete the parts of a
 // cancelled upload.
 //
+// A rewrap of a large object is a multipart upload whose first part is sent. S3 copies the others from
+// the object itself, so the caller needs s3:GetObject and s3:PutObject for it, and no other permission.
+//
 // BUG(objectvault): gocloud.dev lists a key that contains __0xHEX__ with a different name, so a
 // teardown does not delete the object. A vault never writes such keys.
 //
@@ -111,7 +114,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	s := &store{bucket: c.Bucket, client: client, copySize: copySize, other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}
@@ -128,6 +131,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Put:     s,
 		Create:  s,
 		Swap:    s,
+		Splice:  s,
 		History: s,
 		Remover: s,
 		Purge:   s,
@@ -162,6 +166,9 @@ type store struct {
 	key    *string     // the KMS key
 	other  bool        // the server is not AWS: see dialects.go, and [order] for its lists of versions
 	single atomic.Bool // the server deletes only one object in a request
+
+	copySize     int64       // see [copySize]
+	copiesRanges atomic.Bool // the server copies ranges: see [splicing.tryRange]
 }
 
 // tag returns the ETag of the object that r reads. It includes the quotes.

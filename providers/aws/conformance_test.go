@@ -23,7 +23,7 @@ var onAWS = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
 	"create", "create-after-delete", "create-large", "create-detects", "create-atomic",
-	"swap", "swap-atomic", "swap-large",
+	"swap", "swap-atomic", "swap-large", "splice", "splice-atomic",
 	"history", "history-overwriters", "versions",
 	"remove", "delete-tells-absent", "purge",
 	"errors", "errors-denied", "errors-expired", "errors-unreachable", "close", "no-secrets",

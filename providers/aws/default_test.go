@@ -5,8 +5,12 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
@@ -64,9 +68,47 @@ func TestAsOnAWS(t *testing.T) {
 				}
 				r.Close()
 			}
+			// For a copy of a part, versitygw returns the checksum of the source, if it has one.
+			other := open(t, aws.Config{Bucket: bucket, Endpoint: strings.Replace(server.URL, "127.0.0.1", "localhost", 1), Static: static(server.Root)})
+			if _, err := newVault(t, other, "acme").Put(t.Context(), name, noise(11, size), nil); err != nil {
+				t.Fatal(err)
+			}
+			rewrapOnAWS(t, v, proxy, name, size)
 			if err := v.Delete(t.Context(), name, nil); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// rewrapOnAWS replaces the key source of an object whose value is noise(11, size). At AWS, a splice sends
+// no requests to find out what the server supports, and the parts have checksums.
+func rewrapOnAWS(t *testing.T, v *vault.Vault, proxy *testcloud.Proxy, name vault.Name, size int64) {
+	t.Helper()
+	proxy.Reset()
+	if _, err := v.Rewrap(t.Context(), name, &vault.RewrapOptions{Add: []envelope.KeySource{kek.NewLocal(kek.RandomRoot())}}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range proxy.Requests() {
+		got = append(got, r.Method)
+		if strings.Contains(r.Query, "uploads=") && r.Header.Get("X-Amz-Checksum-Algorithm") != "CRC32" {
+			t.Errorf("%s has the headers %v", r, r.Header)
+		}
+	}
+	want := []string{"GET", "GET", "PUT"}
+	if size > 16<<20 {
+		want = []string{"GET", "GET", "POST", "PUT", "PUT", "POST"}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("a rewrap of %d bytes made the requests %v, want %v", size, got, want)
+	}
+	r, err := v.Get(t.Context(), name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if sum(t, r) != sum(t, noise(11, size)) {
+		t.Error("after a rewrap it is another value")
 	}
 }

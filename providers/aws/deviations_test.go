@@ -1,6 +1,7 @@
 package aws_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/objectvault/objectvault/internal/testcloud"
@@ -23,12 +24,14 @@ var (
 	weedPlain     = map[string]string{}
 	weedVersioned = map[string]string{}
 	rgwPlain      = map[string]string{
-		"create-large": "CompleteMultipartUpload ignores If-None-Match",
-		"swap":         "PutObject accepts the ETag in If-Match only without its quotes",
-		"swap-atomic":  "see swap",
-		"swap-large":   "see swap; CompleteMultipartUpload also ignores If-Match",
+		"create-large":  "CompleteMultipartUpload ignores If-None-Match",
+		"swap":          "PutObject accepts the ETag in If-Match only without its quotes",
+		"swap-atomic":   "see swap",
+		"swap-large":    "see swap; CompleteMultipartUpload also ignores If-Match",
+		"splice-atomic": "CompleteMultipartUpload ignores If-Match",
 	}
-	rgwVersioned = map[string]string{
+	rgwPlainRole = roleOfRGW(rgwPlain)
+	rgwVersioned = roleOfRGW(map[string]string{
 		"create-after-delete": "see create",
 		"names":               "see create: a second create of a name succeeds",
 		"create":              "PutObject ignores If-None-Match in a bucket with versioning",
@@ -39,8 +42,16 @@ var (
 		"swap":                "PutObject accepts the ETag in If-Match only without its quotes",
 		"swap-atomic":         "see swap",
 		"swap-large":          "see swap; CompleteMultipartUpload also ignores If-Match",
-	}
+	})
 )
+
+// roleOfRGW returns deviations for the credentials of a role.
+func roleOfRGW(deviations map[string]string) map[string]string {
+	all := maps.Clone(deviations)
+	all["splice"] = "UploadPartCopy is denied to every role, so a vault sends a large object through the client"
+	all["splice-atomic"] = "see splice"
+	return all
+}
 
 // known logs a server whose version differs from the examined one.
 func known(t *testing.T, server, version, want string) {

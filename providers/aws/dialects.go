@@ -44,6 +44,14 @@
 //	  R2           all parts except the last must have the same size [21]
 //	  B2, OSS      as PutObject [9] [13]
 //	  others       as PutObject, as far as known
+//	UploadPartCopy
+//	  R2           has it, also with conditions [3]; all parts except the last must have the same size [21]
+//	  Ceph         16 denies it to every role, decodes x-amz-copy-source twice, and ignores
+//	               x-amz-copy-source-if-match: tested
+//	  versitygw, SeaweedFS
+//	               support ranges and x-amz-copy-source-if-match: tested. If the source has a checksum,
+//	               versitygw returns it as the checksum of the part: tested
+//	  others       not known
 //	CompleteMultipartUpload
 //	  AWS          409 ConditionalRequestConflict: the upload must be repeated [1]
 //	  R2           after a failed condition the upload no longer exists: an abort returns 404 [2]
@@ -110,7 +118,8 @@
 // endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject for each object
 // from then on. If a server does not support lists of versions, the store has no history, and a teardown
 // deletes only current objects. A condition is never omitted. If a server rejects it, the write
-// fails. If a server ignores it, the write may replace an object.
+// fails. If a server ignores it, the write may replace an object. A server must show that it copies a range
+// of an object; otherwise, or if it refuses the copy, a rewrap sends the object through the client.
 //
 //	[1]  https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html, API_CompleteMultipartUpload.html, API_DeleteObjects.html
 //	[2]  https://developers.cloudflare.com/r2/reference/changelog/ (2023-08-11, 2023-12-11)

@@ -21,7 +21,7 @@ var federatedPlain = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
 	"create", "create-after-delete", "create-large", "create-detects", "create-atomic",
-	"swap", "swap-atomic", "swap-large",
+	"swap", "swap-atomic", "swap-large", "splice", "splice-atomic",
 	"remove",
 	"errors", "errors-denied", "errors-expired", "close", "no-secrets",
 }
@@ -41,7 +41,7 @@ func TestConformanceFederated(t *testing.T) {
 	server := "Ceph RGW " + version
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
-		conformFederated(t, server, newSite(t, false), false, federatedPlain, rgwPlain)
+		conformFederated(t, server, newSite(t, false), false, federatedPlain, rgwPlainRole)
 	})
 	t.Run("versioned", func(t *testing.T) {
 		t.Parallel()

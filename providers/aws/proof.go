@@ -61,7 +61,7 @@ var proofs = map[string]proof{
 	"CreateMultipartUpload":   {status: ok, root: "InitiateMultipartUploadResult", element: "UploadId"},
 	"CompleteMultipartUpload": document("CompleteMultipartUploadResult"),
 	"CopyObject":              document("CopyObjectResult"),
-	"UploadPartCopy":          document("CopyPartResult"),
+	"UploadPartCopy":          {status: ok, root: "CopyPartResult", element: "ETag"},
 	"AbortMultipartUpload":    {status: []int{http.StatusNoContent, http.StatusOK}, empty: true},
 
 	"DeleteObject":  {status: []int{http.StatusNoContent, http.StatusOK}, empty: true},

@@ -100,6 +100,19 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 	return out, err
 }
 
+// copyPart lets the server copy size bytes. It waits for the response like UploadPart, because the server
+// may go on copying.
+func (p *publisher) copyPart(ctx context.Context, in *s3.UploadPartCopyInput, size int64) (*s3.UploadPartCopyOutput, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &unpublished{err}
+	}
+	p.sent.Add(size)
+	lasting, cancel := lingeringContext(ctx)
+	defer cancel()
+	out, err := p.Client.UploadPartCopy(lasting, in, repeatUntil(ctx))
+	return out, contextError(ctx, err)
+}
+
 func (p *publisher) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput, o ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}

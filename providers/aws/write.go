@@ -50,20 +50,29 @@ func (s *store) Create(ctx context.Context, key string, fill func(io.Writer) err
 // Swap replaces an object only if it has the given tag.
 func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
 	if tag == "" { // the SDK omits an empty If-Match, so the write would have no condition
-		return "", fmt.Errorf("%w: the server returned no ETag for the object", vault.ErrUnsupported)
+		return "", errNoETag
 	}
 	out, err := s.upload(ctx, object{key: key, ifMatch: aws.String(tag)}, fill)
+	if err != nil {
+		return "", s.swapError(ctx, key, tag, err)
+	}
+	return aws.ToString(out.etag), nil
+}
+
+var errNoETag = fmt.Errorf("%w: the server returned no ETag for the object", vault.ErrUnsupported)
+
+// swapError returns the error of a failed compare-and-swap. It wraps [vault.ErrConflict] if the object
+// does not have the tag.
+func (s *store) swapError(ctx context.Context, key, tag string, err error) error {
 	switch {
-	case err == nil:
-		return aws.ToString(out.etag), nil
 	case isConditionUnmet(err), code(err) == "NoSuchKey":
-		return "", conditionError(vault.ErrConflict, err)
+		return conditionError(vault.ErrConflict, err)
 	case code(err) == codeConflict:
 		if current, terr := s.etag(ctx, key); terr == nil && current != tag {
-			return "", conditionError(vault.ErrConflict, err)
+			return conditionError(vault.ErrConflict, err)
 		}
 	}
-	return "", err
+	return err
 }
 
 // isConditionUnmet reports whether the condition of a write is not met. Only the request that publishes

@@ -41,6 +41,8 @@ type shelf interface {
 // A draft is an object that is being written. It ends with one call of publish or discard.
 type draft interface {
 	io.Writer
+	// copyFrom appends n bytes of c, starting at offset.
+	copyFrom(ctx context.Context, c *content, offset, n int64) error
 	// publish makes the written content the object at its key if c is true, and returns its id.
 	// If it fails, nothing has changed.
 	publish(ctx context.Context, a attrs, c condition) (id string, err error)
@@ -92,6 +94,7 @@ var (
 	_ driver.Bucket   = (*bucket)(nil)
 	_ vault.Creator   = (*bucket)(nil)
 	_ vault.Swapper   = (*bucket)(nil)
+	_ vault.Splicer   = (*bucket)(nil)
 	_ vault.Historian = (*bucket)(nil)
 	_ vault.Remover   = (*bucket)(nil)
 
@@ -110,6 +113,47 @@ func (b *bucket) Swap(ctx context.Context, key, tag string, fill func(io.Writer)
 		return "", fmt.Errorf("swap %s: %w: %q is not a tag of this store", key, vault.ErrConflict, tag)
 	}
 	return b.fill(ctx, "swap", key, condition{tag: tag}, fill)
+}
+
+// Splice implements [vault.Splicer].
+func (b *bucket) Splice(ctx context.Context, key string, x vault.Splice) (id string, err error) {
+	if id, err = b.splice(ctx, key, x); err != nil {
+		return "", fmt.Errorf("splice %s: %w", key, err)
+	}
+	return id, nil
+}
+
+func (b *bucket) splice(ctx context.Context, key string, x vault.Splice) (id string, err error) {
+	c, err := b.open(ctx, key, "")
+	if errors.Is(err, vault.ErrNotFound) {
+		return "", fmt.Errorf("%w: the object no longer exists", vault.ErrConflict)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer c.close()
+	same := condition{tag: x.Tag}
+	if err := same.check(true, c.id); err != nil {
+		return "", err
+	}
+	if !x.Conditional {
+		same = condition{}
+	}
+	w, err := b.newWriter(ctx, key, attrs{}, same)
+	if err != nil {
+		return "", err
+	}
+	defer w.discard()
+	if _, err := w.Write(x.Start); err != nil {
+		return "", err
+	}
+	if err := w.draft.copyFrom(ctx, c, x.From, x.Size-x.From); err != nil {
+		return "", err
+	}
+	if err := w.Close(); err != nil {
+		return "", err
+	}
+	return w.id, nil
 }
 
 func (b *bucket) fill(ctx context.Context, op, key string, c condition, fill func(io.Writer) error) (id string, err error) {

@@ -15,7 +15,7 @@ var claims = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
 	"create", "create-after-delete", "create-large", "create-detects", "create-atomic",
-	"swap", "swap-atomic", "swap-large",
+	"swap", "swap-atomic", "swap-large", "splice", "splice-atomic",
 	"history", "history-overwriters", "versions",
 	"remove", "remove-tells-absent", "delete-tells-absent", "purge",
 	"errors", "close", "no-secrets",
@@ -26,7 +26,7 @@ var claimsWithoutHistory = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
 	"create", "create-after-delete", "create-large", "create-detects", "create-atomic",
-	"swap", "swap-atomic", "swap-large",
+	"swap", "swap-atomic", "swap-large", "splice", "splice-atomic",
 	"remove", "remove-tells-absent", "delete-tells-absent",
 	"errors", "close", "no-secrets",
 }

@@ -44,6 +44,9 @@ type file interface {
 	io.WriteCloser
 	Stat() (fs.FileInfo, error)
 	Sync() error
+	// copyRange appends n bytes of another file, starting at offset. It moves the position of that
+	// file. Linux copies within the file system, and shares the blocks if the file system can.
+	copyRange(from file, offset, n int64) error
 	// lock acquires a flock on the file until it is closed, or returns errBusy.
 	lock(exclusive bool) error
 }
@@ -59,6 +62,20 @@ type rootDisk struct {
 type rootFile struct{ *os.File }
 
 func (f rootFile) lock(exclusive bool) error { return filelock.Try(f.File, exclusive) }
+
+func (f rootFile) copyRange(from file, offset, n int64) error {
+	other := from.(rootFile).File
+	if _, err := other.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	// On Linux, ReadFrom calls copy_file_range(2), and copies through this process if the file system
+	// does not support it.
+	copied, err := f.File.ReadFrom(io.LimitReader(other, n))
+	if err == nil && copied < n {
+		err = io.ErrUnexpectedEOF // another program truncated the file
+	}
+	return err
+}
 
 func (d *rootDisk) abs(name string) string {
 	return filepath.Join(d.root.Name(), filepath.FromSlash(name))

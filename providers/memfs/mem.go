@@ -3,6 +3,8 @@ package memfs
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -103,6 +105,11 @@ type memDraft struct {
 	bytes.Buffer
 	m   *memory
 	key string
+}
+
+func (d *memDraft) copyFrom(ctx context.Context, c *content, offset, n int64) error {
+	_, err := io.CopyN(d, io.NewSectionReader(c, offset, n), n)
+	return errors.Join(err, ctx.Err())
 }
 
 func (d *memDraft) publish(_ context.Context, a attrs, c condition) (string, error) {

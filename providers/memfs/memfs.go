@@ -132,6 +132,7 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 		Name:    name,
 		Create:  b,
 		Swap:    b,
+		Splice:  b,
 		Remover: b, RemoveIf: b,
 		Purge:   b, // needed without versions, too: old ones may exist
 		Tag:     func(r *blob.Reader) string { return formatID(idAt(r.ModTime())) },

@@ -2,6 +2,7 @@ package memfs
 
 import (
 	"context"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -111,6 +112,15 @@ type tapFile struct {
 
 func (f *tapFile) Write(p []byte) (n int, err error) {
 	return n, f.tap.do(&call{op: "write", name: f.name, data: p, file: f}, func() error { n, err = f.file.Write(p); return err })
+}
+
+// copyRange is a write of the copied bytes.
+func (f *tapFile) copyRange(from file, offset, n int64) error {
+	data := make([]byte, n)
+	if _, err := from.ReadAt(data, offset); err != nil && err != io.EOF {
+		return err
+	}
+	return f.tap.do(&call{op: "write", name: f.name, data: data, file: f}, func() error { return f.file.copyRange(from.(*tapFile).file, offset, n) })
 }
 
 func (f *tapFile) Sync() error {

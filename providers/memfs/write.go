@@ -123,6 +123,23 @@ func (d *fileDraft) Write(p []byte) (int, error) {
 	return n, classify(err)
 }
 
+// copyStep is the number of bytes that are copied before the context is checked again.
+const copyStep = 64 << 20
+
+func (d *fileDraft) copyFrom(ctx context.Context, c *content, offset, n int64) error {
+	for n > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step := min(n, copyStep)
+		if err := d.temp.copyRange(c.ReaderAt.(file), offset, step); err != nil {
+			return classify(err)
+		}
+		offset, n = offset+step, n-step
+	}
+	return nil
+}
+
 func (d *fileDraft) discard() { d.remove() }
 
 // publish makes the draft the object at its key. It syncs the data before it takes the lock, so

@@ -18,6 +18,7 @@ var neverVersioned = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
 	"create", "create-after-delete", "create-large", "create-detects",
+	"splice",
 	"remove", "delete-tells-absent",
 	"errors", "errors-denied", "errors-expired", "errors-unreachable", "close", "no-secrets",
 }
@@ -28,7 +29,7 @@ var versioned = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
 	"create", "create-after-delete", "create-large", "create-detects",
-	"swap", "swap-atomic", "swap-large",
+	"swap", "swap-atomic", "swap-large", "splice", "splice-atomic",
 	"history", "history-overwriters", "versions",
 	"remove", "delete-tells-absent", "purge",
 	"errors", "errors-denied", "errors-expired", "errors-unreachable", "close", "no-secrets",
@@ -37,7 +38,7 @@ var versioned = []string{
 // The claims for a bucket with suspended versioning. There is no history of new writes.
 var suspended = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
-	"all-or-nothing", "all-or-nothing-large",
+	"all-or-nothing", "all-or-nothing-large", "splice",
 	"remove", "delete-tells-absent",
 	"errors", "errors-denied", "errors-expired", "errors-unreachable", "close", "no-secrets",
 }

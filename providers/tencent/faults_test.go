@@ -14,6 +14,8 @@ import (
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -45,6 +47,7 @@ type faultCase struct {
 	name  string
 	needs string // the versioning of the bucket; "" means any
 	old   bool   // the object exists before
+	first int    // the size of that object; 0: small
 	size  int64
 	o     vault.PutOptions // for put
 	do    func(t *testing.T, v *vault.Vault) error
@@ -60,6 +63,10 @@ var faultCases = []faultCase{
 	{name: "put in parts", old: true, size: partly},
 	{name: "create in parts", size: partly, o: vault.PutOptions{Create: true}},
 	{name: "put in parts if revision", needs: "Enabled", old: true, size: partly, o: vault.PutOptions{IfRevision: 1}},
+	{name: "rewrap in parts", old: true, first: 17 << 20, do: func(t *testing.T, v *vault.Vault) error {
+		_, err := v.Rewrap(t.Context(), "x", &vault.RewrapOptions{Add: []envelope.KeySource{kek.NewLocal(kek.RandomRoot())}, NoOtherWriters: true})
+		return err
+	}},
 	{name: "get", old: true, do: func(t *testing.T, v *vault.Vault) error { _, err := read(t, v, nil); return err }},
 	{name: "range", old: true, do: func(t *testing.T, v *vault.Vault) error {
 		_, err := read(t, v, &vault.GetOptions{Range: &vault.Range{Offset: 10, Length: 10}})
@@ -116,7 +123,7 @@ func TestFaultPairs(t *testing.T) {
 						continue // all parts are alike, and the requests before the end do not depend on the fault
 					}
 					for _, a := range requestFaults {
-						if a.late && action != "CompleteMultipartUpload" {
+						if a.late && action != "CompleteMultipartUpload" && action != "UploadPartCopy" {
 							continue
 						}
 						e.inject(t, s, a, action, i+1)
@@ -136,7 +143,7 @@ func (e faultCase) run(t *testing.T, s *costest.Server, rule func(*costest.Reque
 	}
 	o := e.o
 	if e.old {
-		old = bytes.Repeat([]byte("old "), 100)
+		old = bytes.Repeat([]byte("old "), max(100, e.first/4))
 		info, err := v.Put(t.Context(), "x", bytes.NewReader(old), nil)
 		if err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -53,13 +54,15 @@ func (p precondition) basis() string {
 	return hex.EncodeToString([]byte(p.tag))
 }
 
-// optimistic stores the data that fill writes as a new version, if the precondition is met.
-func (s *store) optimistic(ctx context.Context, key string, p precondition, fill func(io.Writer) error) (version string, err error) {
+// optimistic stores the data that fill writes, followed by tail, as a new version, if the precondition
+// is met.
+func (s *store) optimistic(ctx context.Context, key string, p precondition, tail cosblob.Tail, fill func(io.Writer) error) (version string, err error) {
 	var sent opening
 	var before *vault.Version // the newest version in step 1
 	create := p.tag == ""
-	done, full, err := s.write(ctx, key, map[string]string{basisKey: p.basis()}, create, func(w io.Writer) (err error) {
-		sent = opening{w: w}
+	o := writeOptions{metadata: map[string]string{basisKey: p.basis()}, create: create, tail: tail}
+	done, full, err := s.write(ctx, key, o, func(w io.Writer) (err error) {
+		sent = opening{w: w, size: tail.Length}
 		if err := fill(&sent); err != nil {
 			return err
 		}

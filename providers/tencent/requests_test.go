@@ -1,6 +1,7 @@
 package tencent_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -80,6 +81,21 @@ func TestRequests(t *testing.T) {
 			{"put", write(100, nil), []string{put}, nil},
 			{"put of 8 MiB", write(8<<20, nil), []string{put}, nil},
 			{"put in parts", write(20<<20, nil), parts, nil},
+			{"rewrap in parts", func() error {
+				r, err := v.Rewrap(ctx, "x", &vault.RewrapOptions{Add: []envelope.KeySource{kek.NewLocal(kek.RandomRoot())}, NoOtherWriters: true})
+				if err == nil && !r.Changed {
+					err = errors.New("nothing changed")
+				}
+				return err
+			}, slices.Concat(
+				[]string{get + " bytes=0-16383", get + " bytes=RANGE", get + " bytes=0-HEAD"},
+				parts[:1], []string{put + "?partNumber=1", put + "?partNumber=2 copy of an ETag"}, parts[4:],
+				[]string{get + " bytes=0-HEAD"}, // NoOtherWriters compares the header before and after
+			), slices.Concat(
+				[]string{get + " bytes=0-16383", get + " bytes=RANGE"},
+				[]string{versions, headVersion}, parts[:1], []string{put + "?partNumber=1", put + "?partNumber=2 copy of a version"}, parts[4:],
+				[]string{versions},
+			)},
 			{"rm", func() error { return v.Delete(ctx, "x", nil) }, []string{"DELETE bots/acme/credentials/x.enc"}, nil},
 			{"create in parts", write(20<<20, &vault.PutOptions{Create: true}), slices.Concat(parts, []string{get + " bytes=0-HEAD"}), slices.Concat(parts[:1], []string{versions}, parts[1:], []string{versions})},
 			{"put again", func() (err error) { info, err = v.Put(ctx, "x", noise(1, 100_000), nil); return err }, []string{put}, nil},
@@ -128,8 +144,8 @@ func TestRequests(t *testing.T) {
 				for _, r := range s.Requests() {
 					got = append(got, line(r))
 				}
-				if complete := slices.Index(got, parts[4]); complete > 1 {
-					slices.Sort(got[1:complete]) // sent concurrently
+				if started, complete := slices.Index(got, parts[0]), slices.Index(got, parts[4]); complete > 1 {
+					slices.Sort(got[started+1 : complete]) // sent concurrently
 				}
 				if !slices.Equal(got, want) {
 					t.Errorf("requests:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -158,6 +174,11 @@ func line(r costest.Request) string {
 	}
 	if len(query) > 0 {
 		s += "?" + strings.Join(query, "&")
+	}
+	if source := r.Header.Get("X-Cos-Copy-Source"); strings.Contains(source, "?versionId=") {
+		s += " copy of a version"
+	} else if source != "" && r.Header.Get("X-Cos-Copy-Source-If-Match") != "" {
+		s += " copy of an ETag"
 	}
 	if asked := r.Header.Get("Range"); asked != "" {
 		switch {

@@ -127,6 +127,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Put:         s,
 		Create:      s,
 		QuickCreate: quickCreator{s},
+		Splice:      s,
 		Remover:     s,
 		Settle:      s, // always set, because versioning may be enabled later
 		Cloud:       &cloud{s, c},

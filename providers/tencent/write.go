@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"gocloud.dev/blob"
@@ -20,11 +21,16 @@ import (
 
 // Put stores an object, and replaces an existing object.
 func (s *store) Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error) {
-	done, _, err := s.write(ctx, key, nil, false, fill)
-	if state := s.state.get(); err != nil || done.VersionUnknown || state == never || state == unknown {
-		return done.VersionID, err
+	done, _, err := s.write(ctx, key, writeOptions{}, fill)
+	return s.version(done), err
+}
+
+// version returns the version of a successful write.
+func (s *store) version(done cosblob.Written) string {
+	if state := s.state.get(); done == (cosblob.Written{}) || done.VersionUnknown || state == never || state == unknown {
+		return done.VersionID
 	}
-	return cmp.Or(done.VersionID, "null"), nil
+	return cmp.Or(done.VersionID, "null")
 }
 
 // Create stores an object only if the key does not exist.
@@ -47,20 +53,16 @@ func (s *store) create(ctx context.Context, key string, confirmed bool, fill fun
 		return "", err
 	}
 	if state == enabled {
-		return s.optimistic(ctx, key, precondition{}, fill)
+		return s.optimistic(ctx, key, precondition{}, cosblob.Tail{}, fill)
 	}
 	var sent opening
-	done, _, err := s.write(ctx, key, nil, true, func(w io.Writer) error {
+	done, _, err := s.write(ctx, key, writeOptions{create: true}, func(w io.Writer) error {
 		sent = opening{w: w}
 		return fill(&sent)
 	})
 	if err != nil {
-		var left *cosblob.UnfinishedError
-		switch {
-		case isExists(err) && errors.As(err, &left):
-			err = &vault.Cause{Service: service, Sentinel: vault.ErrExist, Message: describe(left.Err), Effect: vault.Refused, Unfinished: left.Size}
-		case isExists(err):
-			err = fmt.Errorf("%w: %w", vault.ErrExist, err)
+		if isExists(err) {
+			err = refusal(vault.ErrExist, err)
 		}
 		return "", err
 	}
@@ -75,6 +77,14 @@ func (s *store) create(ctx context.Context, key string, confirmed bool, fill fun
 	// Versioning has been enabled since then, so COS ignored the condition.
 	s.state.set(enabled)
 	return s.decide(ctx, key, done.VersionID, precondition{})
+}
+
+// refusal returns the error of a write that stored nothing, and may have left parts.
+func refusal(sentinel, err error) error {
+	if left := (*cosblob.UnfinishedError)(nil); errors.As(err, &left) {
+		return &vault.Cause{Service: service, Sentinel: sentinel, Message: describe(left.Err), Effect: vault.Refused, Unfinished: left.Size}
+	}
+	return fmt.Errorf("%w: %w", sentinel, err)
 }
 
 // confirm reads back the object of a create in a bucket that never had versioning. According to the
@@ -111,17 +121,75 @@ const codeExists = "FileAlreadyExists"
 
 // Swap replaces an object only if it has the given tag, which is its version ID.
 func (s *store) Swap(ctx context.Context, key, tag string, fill func(io.Writer) error) (newTag string, err error) {
-	if state, err := s.versioningForCreate(ctx); err != nil {
+	state, err := s.versioningForCreate(ctx)
+	switch {
+	case err != nil:
 		return "", err
-	} else if state != enabled {
-		return "", fmt.Errorf("%w: the bucket has no versions", vault.ErrUnsupported)
+	case state != enabled:
+		return "", errNoVersions
 	}
-	if strings.HasPrefix(tag, `"`) {
-		if tag, err = s.versionWithETag(ctx, key, tag); err != nil {
+	if tag, err = s.versionWithTag(ctx, key, tag); err != nil {
+		return "", err
+	}
+	return s.optimistic(ctx, key, precondition{tag}, cosblob.Tail{}, fill)
+}
+
+var errNoVersions = fmt.Errorf("%w: the bucket has no versions", vault.ErrUnsupported)
+
+// versionWithTag returns the version ID of the object with the given tag.
+func (s *store) versionWithTag(ctx context.Context, key, tag string) (id string, err error) {
+	if !strings.HasPrefix(tag, `"`) {
+		return tag, nil
+	}
+	return s.versionWithETag(ctx, key, tag)
+}
+
+// Splice replaces the start of an object. In a bucket with versioning it is an optimistic
+// compare-and-swap, and the copy is pinned to the version. In another bucket there is no
+// compare-and-swap, and the copy is pinned to the ETag, up to the last copy.
+func (s *store) Splice(ctx context.Context, key string, x vault.Splice) (version string, err error) {
+	fill := func(w io.Writer) error { _, err := w.Write(x.Start); return err }
+	tail := cosblob.Tail{Key: key, Offset: x.From, Length: x.Size - x.From}
+	state, err := s.versioning(ctx)
+	switch {
+	case err != nil:
+		return "", &unpublished{unreadable(err)}
+	case state == enabled:
+		if tail.VersionID, err = s.versionWithTag(ctx, key, x.Tag); err != nil {
 			return "", err
 		}
+		version, err = s.optimistic(ctx, key, precondition{tail.VersionID}, tail, fill)
+	case x.Conditional:
+		return "", errNoVersions
+	case !strings.HasPrefix(x.Tag, `"`): // a version ID, from when the bucket had versions
+		return "", vault.ErrConflict
+	default:
+		tail.ETag = x.Tag
+		var done cosblob.Written
+		done, _, err = s.write(ctx, key, writeOptions{tail: tail}, fill)
+		version = s.version(done)
 	}
-	return s.optimistic(ctx, key, precondition{tag}, fill)
+	if failed := (*cosblob.TailError)(nil); errors.As(err, &failed) {
+		switch {
+		case isChanged(failed):
+			return "", refusal(vault.ErrConflict, err)
+		case status(failed) == http.StatusForbidden && reasons[code(failed)].sentinel != vault.ErrUnauthenticated, code(failed) == "InvalidCopySource":
+			return "", refusal(vault.ErrUnsupported, err)
+		}
+	}
+	return version, err
+}
+
+// isChanged reports whether a part was not copied because its source is not the expected object any
+// more.
+func isChanged(err error) bool {
+	switch status(err) {
+	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+		return true
+	case http.StatusNotFound:
+		return code(err) != "NoSuchUpload" && code(err) != "NoSuchBucket"
+	}
+	return code(err) == "InvalidRequest" // the version is a delete marker
 }
 
 // versionWithETag returns the version ID of the current object, if the object has the given ETag. An
@@ -168,21 +236,29 @@ func header(r *blob.Reader, name string) string {
 // one part.
 const partSize = 8<<20 + 64<<10
 
+// writeOptions are the options of a write.
+type writeOptions struct {
+	metadata map[string]string
+	create   bool
+	tail     cosblob.Tail // copied after the written data
+}
+
 // write stores the data that fill writes, or nothing. If full is true and err is not nil, the error
 // occurred after all data was written, so the object may exist.
-func (s *store) write(ctx context.Context, key string, metadata map[string]string, create bool, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
+func (s *store) write(ctx context.Context, key string, o writeOptions, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	written := &done
+	written, tail := &done, new(cosblob.Tail)
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType: "application/octet-stream", // without it, the writer would buffer data to detect the type
-		Metadata:    metadata,
-		IfNotExist:  create,
+		Metadata:    o.metadata,
+		IfNotExist:  o.create,
 		BufferSize:  partSize,
 		BeforeWrite: func(as func(any) bool) error {
-			if !as(&written) {
-				panic("tencent: the driver does not support *cosblob.Written")
+			if !as(&written) || !as(&tail) {
+				panic("tencent: the driver does not support *cosblob.Written or *cosblob.Tail")
 			}
+			*tail = o.tail
 			return nil
 		},
 	})
