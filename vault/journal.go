@@ -419,6 +419,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	}
 	info = v.info(name, s.header, m)
 	info.Version, info.Size, info.SealedSize, info.Unfinished = version, s.read, s.written, s.unfinished
+	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them
 	return info, v.finish(ctx, entry, unsent, err)
 }
 

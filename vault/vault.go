@@ -162,7 +162,7 @@ type Info struct {
 	Expires     time.Time         // sealed with the value; informational, not an access control
 	Expired     bool              // Expires has passed
 	Labels      map[string]string // sealed with the value
-	MissingKeys []string          // of Put: names of the key sources that cannot open the object yet, see [Options].OneKeySuffices
+	MissingKeys []string          // of Put, Deliver and Rotate: names of the key sources that cannot open the object yet, see [Options].OneKeySuffices
 	Unfinished  int64             // bytes of multipart uploads that failed before Put succeeded and could not be aborted, so that the store may bill them; only in the result of Put and Deliver
 	Pending     bool              // the value is saved on this machine, and is not known to be in the store: see [Spool]
 }

@@ -45,7 +45,12 @@ const enrolmentVersion = 1
 
 // ErrEnrolment means that the record of a key source is damaged, or that another user could have
 // written it. An error with it also wraps [kek.ErrKeyFile].
-var ErrEnrolment = fmt.Errorf("%w: unusable enrolment", kek.ErrKeyFile)
+var ErrEnrolment error = badEnrolment{}
+
+type badEnrolment struct{}
+
+func (badEnrolment) Error() string { return "unusable enrolment" }
+func (badEnrolment) Unwrap() error { return kek.ErrKeyFile }
 
 // check returns an error if e cannot be the record of the source id.
 func (e *Enrolment) check(id string) error {
@@ -110,7 +115,7 @@ func (k *keyURL) enrolment() (e Enrolment, err error) {
 const maxEnrolment = 64 << 10
 
 func readEnrolment(path, id string) (e Enrolment, err error) {
-	f, err := os.Open(path)
+	f, err := openNow(path)
 	if err != nil {
 		return Enrolment{}, err
 	}
@@ -168,7 +173,8 @@ type EnrolOptions struct {
 }
 
 // EnrolKeySource enrols the key source at a URL: it makes sure that the source works, and stores a
-// record in the directory [Options].Records. If there is a record, it stays, and Created is false.
+// record in the directory [Options].Records. If there is a record, it stays, and Created is false; a
+// root key that is imported is stored in its keyring nevertheless, if the keyring has none.
 // For a source that needs no enrolment, the error wraps [ErrNoEnrolment]. If the import is for
 // another source, or differs from the record, the error wraps [io/fs.ErrExist] or [ErrEnrolment].
 func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOptions) (Enrolled, error) {
@@ -205,6 +211,10 @@ func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOp
 		return Enrolled{}, fmt.Errorf("%s is another enrolment of the source: %w", result.Path, fs.ErrExist)
 	case err == nil && how.Root != (kek.Root{}) && kek.NewLocal(how.Root).Fingerprint() != result.Fingerprint:
 		return Enrolled{}, fmt.Errorf("%s is the enrolment of another root key: %w", result.Path, fs.ErrExist)
+	case err == nil && how.Root != (kek.Root{}):
+		// The keyring may have lost the root key, or the record was copied to this machine without it.
+		_, err = k.enrol(ctx, how.Root)
+		return result, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return result, err
 	case how.Import != nil:

@@ -26,7 +26,8 @@ const maxKeyText = 4 << 10
 //
 //	local:///FILE     a root key in a file: see [kek.OpenMounted]
 //	env:VAR           a root key in an environment variable
-//	fd:N              a root key that is read from an open file descriptor, which is then closed
+//	fd:N              a root key that is read from a file descriptor of the parent process, which is
+//	                  then closed; N is at least 3
 //	exec:COMMAND      a root key that a program prints when the source is first used
 //	keyring:NAME      a root key in the keyring of the operating system: see package keyring
 //	passphrase:       a passphrase, from OBJECTVAULT_PASSPHRASE, from the file or the program that
@@ -85,7 +86,7 @@ func parseKey(text string, o *Options) (*keyURL, error) {
 		k.open = func(context.Context) (envelope.KeySource, error) { return opened(kek.OpenMounted(path)) }
 		return k, err
 	case "env":
-		if !isVariable(rest) {
+		if !isVariable(rest) || isRoot(rest) {
 			return nil, &URLError{"env: must be followed by the name of an environment variable", "write env:OBJECTVAULT_ROOT_KEY, for example"}
 		}
 		k.open = func(context.Context) (envelope.KeySource, error) { return openEnv(rest, o) }
@@ -94,6 +95,9 @@ func parseKey(text string, o *Options) (*keyURL, error) {
 		n, err := strconv.Atoi(rest)
 		if err != nil || n < 0 || strconv.Itoa(n) != rest {
 			return nil, &URLError{"fd: must be followed by the number of an open file descriptor", "write fd:3, for example"}
+		}
+		if n < firstDescriptor {
+			return nil, &URLError{"fd: must not be standard input, output or error, because these are for values and messages", "open the file for another descriptor, as a shell does with 3< FILE"}
 		}
 		k.open = func(ctx context.Context) (envelope.KeySource, error) { return openFD(ctx, n) }
 		return k, nil
@@ -130,6 +134,12 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
+// isRoot reports whether text is a root key instead of a name, as after env:$KEY in a shell.
+func isRoot(text string) bool {
+	_, err := kek.ParseRoot([]byte(text))
+	return err == nil
+}
+
 // opened returns a source, or an untyped nil with an error.
 func opened(l *kek.Local, err error) (envelope.KeySource, error) {
 	if err != nil {
@@ -144,7 +154,7 @@ func openEnv(name string, o *Options) (envelope.KeySource, error) {
 	}
 	text := o.Getenv(name)
 	if text == "" {
-		return nil, fmt.Errorf("the variable %s is empty or not set: %w", name, fs.ErrNotExist)
+		return nil, absent("the variable " + name + " is empty or not set")
 	}
 	root, err := kek.ParseRoot([]byte(text))
 	if err != nil {
@@ -152,6 +162,16 @@ func openEnv(name string, o *Options) (envelope.KeySource, error) {
 	}
 	return kek.NewLocal(root).Named("env " + name), nil
 }
+
+// firstDescriptor is the first descriptor that is not standard input, output or error. If one of these
+// were closed, another file would get its number.
+const firstDescriptor = 3
+
+// An absent is the error of a root key that was not passed. It wraps [fs.ErrNotExist].
+type absent string
+
+func (a absent) Error() string { return string(a) }
+func (absent) Unwrap() error   { return fs.ErrNotExist }
 
 // openFD reads a root from a file descriptor, to its end, and closes it.
 func openFD(ctx context.Context, n int) (envelope.KeySource, error) {

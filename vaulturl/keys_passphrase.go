@@ -99,7 +99,9 @@ func (o *Options) passphraseOfVariables(ctx context.Context) (text []byte, found
 		return []byte(text), true, nil
 	}
 	if path := o.Getenv(passphraseFile); path != "" {
-		if text, err = readBounded(path, maxKeyText); err != nil {
+		limited, cancel := context.WithTimeout(ctx, o.timeout())
+		defer cancel()
+		if text, err = readBounded(limited, path, maxKeyText); err != nil {
 			err = fmt.Errorf("%w: the file of %s cannot be read: %w", ErrNoPassphrase, passphraseFile, cause(err))
 		}
 		return text, true, err

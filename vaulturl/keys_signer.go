@@ -99,7 +99,11 @@ func parseBearer(spec string, o *Options) (func(context.Context) (string, error)
 	var read func(context.Context) ([]byte, error)
 	switch {
 	case scheme == "file" && filepath.IsAbs(rest):
-		read = func(context.Context) ([]byte, error) { return readBounded(rest, maxBearer) }
+		read = func(ctx context.Context) ([]byte, error) {
+			ctx, cancel := context.WithTimeout(ctx, o.timeout())
+			defer cancel()
+			return readBounded(ctx, rest, maxBearer)
+		}
 	case scheme == "env" && isVariable(rest) && o.Getenv != nil:
 		read = func(context.Context) ([]byte, error) { return []byte(o.Getenv(rest)), nil }
 	case scheme == "exec":
@@ -137,8 +141,28 @@ func cause(err error) error {
 	return err
 }
 
-// readBounded reads a file of at most limit bytes.
-func readBounded(path string, limit int64) ([]byte, error) {
+// readBounded reads a file of at most limit bytes. The file may be a pipe, such as <(COMMAND) of a
+// shell. Opening and reading a pipe waits for its writer, so readBounded does both in a goroutine,
+// which is abandoned when ctx ends.
+func readBounded(ctx context.Context, path string, limit int64) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := readFile(path, limit)
+		done <- result{text, err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("it does not end: %w", ctx.Err())
+	}
+}
+
+func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

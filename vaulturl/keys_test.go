@@ -74,6 +74,7 @@ func TestOpenKeySourceRefuses(t *testing.T) {
 		{"fd:x", config, "fd: must be followed by"},
 		{"fd:-1", config, "fd: must be followed by"},
 		{"fd:03", config, "fd: must be followed by"},
+		{"env:a" + strings.Repeat("0", 63), config, "env: must be followed by the name"}, // a root key: env:$KEY
 		{"fd:9999", fs.ErrNotExist, "fd 9999 is not open"},
 		{"exec:", config, "exec: the command is missing"},
 		{"exec:A=hunter2 cat", config, "must not start with VAR=value"},

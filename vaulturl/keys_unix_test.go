@@ -5,9 +5,17 @@ package vaulturl_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/envelope"
+	"golang.org/x/sys/unix"
 
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/vault"
@@ -38,6 +46,54 @@ func TestDescriptor(t *testing.T) {
 	}
 }
 
+// Descriptors of this process, and those of values and messages, are neither read nor closed.
+func TestOwnDescriptor(t *testing.T) {
+	r, w, err := os.Pipe() // with FD_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	fmt.Fprintln(w, rootText)
+	w.Close()
+	if _, err := vaulturl.OpenKeySource(t.Context(), fmt.Sprintf("fd:%d", r.Fd()), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if text, err := io.ReadAll(r); err != nil || string(text) != rootText+"\n" {
+		t.Errorf("%q, %v", text, err)
+	}
+	for _, n := range []int{0, 1, 2} {
+		if _, err := vaulturl.OpenKeySource(t.Context(), fmt.Sprintf("fd:%d", n), nil); !errors.Is(err, vault.ErrConfig) {
+			t.Errorf("fd:%d: %v", n, err)
+		}
+	}
+}
+
+// A pipe without a writer, as the file of a passphrase or of a token, ends with the timeout.
+func TestEmptyPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := &vaulturl.Options{
+		Timeout: time.Millisecond,
+		Getenv:  func(name string) string { return map[string]string{"OBJECTVAULT_PASSPHRASE_FILE": path}[name] },
+	}
+	ref := envelope.Ref{Name: "x"}
+	for _, u := range []string{"passphrase:", "signer+http://127.0.0.1:1?omni=" + strings.Repeat("ab", 32) + "&token=file:" + path} {
+		source, err := vaulturl.OpenKeySource(t.Context(), u, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stanza := envelope.Stanza{Type: 2, Body: append([]byte{1, 0, 0, 0, 32, 4}, make([]byte, 76)...)}
+		if strings.HasPrefix(u, "signer") {
+			stanza = envelope.Stanza{Type: 1, Body: make([]byte, 60)}
+		}
+		if _, err := source.(envelope.Recognizer).Recognizes(t.Context(), ref, stanza, envelope.AAD{Ctx: ref.Context()}); !errors.Is(err, envelope.ErrUnauthenticated) {
+			t.Errorf("%s: %v", u, err)
+		}
+	}
+}
+
 // A descriptor of another kind is neither read nor closed.
 func TestOtherDescriptor(t *testing.T) {
 	d, err := os.Open(t.TempDir())
@@ -45,6 +101,9 @@ func TestOtherDescriptor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
+	if _, err := unix.FcntlInt(d.Fd(), unix.F_SETFD, 0); err != nil { // as if the parent had opened it
+		t.Fatal(err)
+	}
 	if _, err := vaulturl.OpenKeySource(t.Context(), fmt.Sprintf("fd:%d", d.Fd()), nil); !errors.Is(err, vault.ErrConfig) {
 		t.Error(err)
 	}

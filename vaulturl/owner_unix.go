@@ -7,7 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
+
+// openNow opens a file, and does not wait for a writer if it is a named pipe.
+func openNow(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
 
 // checkOwner returns an error if another user than this one or root may have written the file.
 func checkOwner(path string, info fs.FileInfo) error {
@@ -23,12 +30,14 @@ func checkOwner(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// checkDescriptor returns an error unless n is an open file, pipe or socket. The Go runtime has
-// descriptors of other kinds, which must not be read or closed.
+// checkDescriptor returns an error unless n is a file, pipe or socket that the parent process has
+// opened. This process has other descriptors, which must not be read or closed: it opens them with
+// FD_CLOEXEC, which a descriptor of the parent cannot have.
 func checkDescriptor(n int) error {
+	flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
 	var s syscall.Stat_t
-	if err := syscall.Fstat(n, &s); err != nil {
-		return fmt.Errorf("is not open: %w", fs.ErrNotExist)
+	if err != nil || flags&unix.FD_CLOEXEC != 0 || syscall.Fstat(n, &s) != nil {
+		return absent("is not open")
 	}
 	switch s.Mode & syscall.S_IFMT {
 	case syscall.S_IFREG, syscall.S_IFIFO, syscall.S_IFSOCK:

@@ -89,7 +89,7 @@ func (s *session) capture(ctx context.Context) error {
 	run := &capture{session: s, p: p, opened: v, argv: args[1:]}
 	output := &recording{spool: sp, ref: run.ref()}
 	run.other = &recording{spool: sp, ref: run.ref(), memory: true}
-	c := child{argv: run.argv, env: childEnv(s.environ(), false, nil, nil), out: output, err: run.other}
+	c := child{argv: run.argv, env: childEnv(s.environWithoutKeys(), false, nil, nil), out: output, err: run.other}
 	if s.c.Bool("stderr") {
 		c.out, c.err = run.other, output
 	}

@@ -25,7 +25,8 @@ func execCommand(s *session) *cli.Command {
 			"missing, COMMAND does not start. exec exits with the exit code of COMMAND, with 127 if COMMAND\n" +
 			"is not found, or with 126 if COMMAND cannot be executed. exec searches for COMMAND in the PATH\n" +
 			"that COMMAND will get. If the environment of COMMAND has no PATH, exec searches in the PATH of\n" +
-			s.prog + ". Variables that start with OBJECTVAULT_ are not passed to COMMAND.\n\n" +
+			s.prog + ". Variables that start with OBJECTVAULT_, and those of --keys env:VAR, are not passed to\n" +
+			"COMMAND.\n\n" +
 			"Editors and echo add a line break to the end of a secret. exec removes this line break, unless\n" +
 			"the secret has several lines, such as a PEM key. --raw keeps every line break.\n\n" +
 			"An --env-file has one variable per line: VAR=vault://NAME for a secret, or VAR=text. The text\n" +
@@ -86,7 +87,7 @@ func (s *session) exec(ctx context.Context) error {
 			return err
 		}
 	}
-	env := childEnv(s.environ(), s.c.Bool("pristine"), wanted, values)
+	env := childEnv(s.environWithoutKeys(), s.c.Bool("pristine"), wanted, values)
 	if err := ctx.Err(); err != nil {
 		return err // the command was interrupted
 	}
@@ -203,6 +204,22 @@ const (
 	maxValue   = 127 << 10 // leaves 1 KiB for the name of the variable
 	maxEnvFile = 1 << 20
 )
+
+// environWithoutKeys returns the environment without the root keys of env: sources, which open every
+// value.
+func (s *session) environWithoutKeys() []string {
+	environ := s.environ()
+	set, err := s.settings()
+	if err != nil {
+		return environ // no key source was opened
+	}
+	for _, v := range set.Keys {
+		if name, ok := strings.CutPrefix(v.Text, "env:"); ok {
+			environ = slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
+		}
+	}
+	return environ
+}
 
 // childEnv returns the environment of the program.
 func childEnv(parent []string, pristine bool, wanted envfile.Variables, values map[string]string) []string {

@@ -292,6 +292,7 @@ func explain(op string, err error) report {
 	if errors.As(err, &v) {
 		r.Name, r.Message = v.Name, v.Err.Error()
 	}
+	r.Message = strings.ReplaceAll(r.Message, "\n", "; ") // errors.Join, for example of several key sources
 	for _, o := range outcomes {
 		if errors.Is(err, o.err) {
 			r.Code, r.Kind, r.Hint = o.code, o.kind, o.hint

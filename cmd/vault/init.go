@@ -141,8 +141,15 @@ func (s *session) enrol(ctx context.Context, set config.Settings, v config.Value
 		return s.initWithout(ctx, set, v)
 	case errors.Is(err, fs.ErrExist):
 		return initialised{}, hint(tagged{err, vault.ErrExist}, "keep the existing key, because your objects may need it")
+	case errors.As(err, new(*fs.PathError)):
+		return initialised{}, hint(keyError(v, "", err), "check the permissions and the free space of the directory %s", o.Records)
 	case err != nil:
 		return initialised{}, keyError(v, "", err)
+	}
+	if e.Keyring != nil {
+		if info, err := vaulturl.InspectKeySource(ctx, v.Text, o); err == nil && info.Err != nil {
+			return initialised{}, hint(info.Err, "%s has the record of this key source, but the root key cannot be used: unlock the keyring, or restore the root key from a copy with {prog} init --keys %s --import FILE", e.Path, shellWord(shownKey(v.Text)))
+		}
 	}
 	if e.Created {
 		s.noteIfUnsynced(filepath.Dir(e.Path))

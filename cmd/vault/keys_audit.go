@@ -77,7 +77,7 @@ func (s *session) keysAudit(ctx context.Context) error {
 		return err
 	}
 	if n := a.failed + a.unopened; n > 0 {
-		return hint(fmt.Errorf("%w: %d objects or versions could not be opened", errPartial, n), "add the key sources of their writers with --keys")
+		return hint(fmt.Errorf("%w: %s could not be opened", errPartial, plural(n, "object or version", "objects or versions")), "add the key sources of their writers with --keys")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
@@ -42,7 +43,7 @@ func (s *session) keysRecovery(ctx context.Context) error {
 		}
 		return s.recoveryCombine(ctx, set, files)
 	}
-	return usagef("keys recovery needs create, combine or test: %s", s.c.Command.UsageText)
+	return usagef("the first argument must be create, combine or test: %s", s.c.Command.UsageText)
 }
 
 // recoveryCreate writes a root key as words or as shares.
@@ -50,6 +51,9 @@ func (s *session) recoveryCreate(ctx context.Context, set config.Settings) error
 	shares, threshold := s.c.Int("shares"), s.c.Int("threshold")
 	if s.c.IsSet("shares") != s.c.IsSet("threshold") {
 		return usagef("--shares and --threshold need each other")
+	}
+	if s.c.IsSet("shares") && (threshold < 2 || shares < threshold || shares > recovery.MaxShares) {
+		return usagef("--shares must be at most %d, and --threshold at least 2 and at most the number of shares", recovery.MaxShares)
 	}
 	output := s.c.String("output")
 	if output == "" && s.outTTY && !s.c.Bool("reveal") {
@@ -73,9 +77,6 @@ func (s *session) recoveryCreate(ctx context.Context, set config.Settings) error
 		texts = []string{words}
 	} else {
 		list, err := recovery.Split(root, threshold, shares)
-		if errors.Is(err, envelope.ErrInvalid) {
-			return usagef("%v", err)
-		}
 		if err != nil {
 			return err
 		}
@@ -119,6 +120,9 @@ func (s *session) recoveryFiles(prefix string, texts []string, print string, thr
 			path = fmt.Sprintf("%s-%d-of-%d", prefix, i+1, len(texts))
 		}
 		if err := durable.Create(path, []byte(text+"\n")); err != nil {
+			for _, written := range paths { // shares of different calls do not belong together
+				os.Remove(written)
+			}
 			if errors.Is(err, fs.ErrExist) {
 				return hint(tagged{fmt.Errorf("%s exists", path), vault.ErrExist}, "choose another name with --output")
 			}
@@ -180,7 +184,7 @@ func (s *session) recoveredRoot(ctx context.Context, files []string) (kek.Root, 
 	for _, file := range files {
 		in, err := s.input(ctx, file)
 		if err != nil {
-			return kek.Root{}, cannotOpen("keys recovery", err)
+			return kek.Root{}, cannotOpen("FILE", err)
 		}
 		_, err = io.Copy(&text, io.LimitReader(in, maxRecovery))
 		in.Close()

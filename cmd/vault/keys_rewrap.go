@@ -23,8 +23,11 @@ type rewrapLine struct {
 	Added    []string   `json:"added,omitempty"`
 	Removed  []string   `json:"removed,omitempty"`
 	Purged   int        `json:"purged,omitempty"` // old versions that were deleted
-	Error    *report    `json:"error,omitempty"`
+	// MissingKeys are key sources that cannot open the object yet, because they could not be used.
+	MissingKeys []string `json:"missing_keys,omitempty"`
+	Error       *report  `json:"error,omitempty"`
 
+	info    vault.Info // of rotate
 	err     error
 	foreign bool
 }
@@ -70,7 +73,7 @@ func (s *session) keysRotate(ctx context.Context) error {
 			return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, err: err}
 		}
 		info, err := v.Rotate(ctx, name, &vault.RotateOptions{NoOtherWriters: s.c.Bool("no-other-writers")})
-		return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, err: err}
+		return rewrapLine{Name: name, Changed: err == nil, Revision: info.Revision, MissingKeys: info.MissingKeys, info: info, err: err}
 	}
 	return r.run(ctx, prefix)
 }
@@ -139,7 +142,11 @@ func (r *rewrapper) run(ctx context.Context, prefix string) error {
 		return err
 	}
 	if r.failed > 0 {
-		return hint(fmt.Errorf("%w: %d objects were not changed", errPartial, r.failed), "run the command again: objects that already have the requested keys are not written")
+		again := "run the command again: objects that already have the requested keys are not written"
+		if r.c.Command.Name == "rotate" {
+			again = "run the command again with the names of these objects, because rotate encrypts every object of its prefix again"
+		}
+		return hint(fmt.Errorf("%w: %s not changed", errPartial, plural(r.failed, "object was", "objects were")), "%s", again)
 	}
 	return nil
 }
@@ -171,6 +178,9 @@ func (r *rewrapper) show(line rewrapLine) error {
 		line.Error = &report
 	case line.Changed:
 		r.changed++
+	}
+	if line.Changed { // also if its old versions could not be deleted
+		r.owe(r.v, line.info)
 	}
 	if r.json {
 		return r.print(line)

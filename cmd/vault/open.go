@@ -276,6 +276,10 @@ func (o *opened) explainKey(err error) error {
 	if id != "" {
 		id = ", vault id " + id
 	}
+	if slices.Contains(o.others, "passphrase") {
+		return hint(err, "check the passphrase, and use the --keys, --tenant, --collection and --vault-id of the writer (tried: key %s, tenant %s, collection %s%s)",
+			strings.Join(slices.Concat(o.prints, o.others), " and "), o.Tenant(), o.Collection(), id)
+	}
 	return hint(err, "use the --keys, --tenant, --collection and --vault-id of the writer (tried: key %s, tenant %s, collection %s%s); an object that was renamed cannot be opened",
 		strings.Join(slices.Concat(o.prints, o.others), " and "), o.Tenant(), o.Collection(), id)
 }

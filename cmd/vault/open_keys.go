@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -207,7 +209,17 @@ func shownKey(text string) string {
 		return "exec:" + program
 	}
 	if rest, ok := strings.CutPrefix(text, "signer+"); ok {
-		return "signer+" + shownURL(rest)
+		address, query, found := strings.Cut("signer+"+shownURL(rest), "?")
+		if !found {
+			return address
+		}
+		parameters := strings.Split(query, "&")
+		for i, p := range parameters {
+			if plain, err := url.QueryUnescape(p); err == nil && strings.HasPrefix(plain, "token=exec:") {
+				parameters[i] = "token=exec:…"
+			}
+		}
+		return address + "?" + strings.Join(parameters, "&")
 	}
 	if scheme, _, _ := strings.Cut(text, ":"); scheme == "env" || scheme == "fd" || scheme == "keyring" || scheme == "local" || scheme == "passphrase" {
 		return text
@@ -228,6 +240,8 @@ func makeKey(path string, from io.Reader) (print string, created bool, err error
 		return "", false, hint(tagged{err, vault.ErrExist}, "keep the existing key, because your objects may need it; use --keys local:///FILE to import into another file")
 	case errors.Is(err, kek.ErrNotRoot):
 		return "", false, hint(tagged{err, errKeyFile}, "copy root.key from the other machine again: the file must contain 64 digits 0-9 a-f")
+	case err != nil && !errors.Is(err, kek.ErrKeyFile):
+		return "", false, hint(err, "check the permissions and the free space of the directory %s", filepath.Dir(path))
 	case err != nil:
 		return "", false, keyFileError(path, err)
 	}

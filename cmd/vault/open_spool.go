@@ -152,7 +152,7 @@ func (s *session) flush(ctx context.Context, o *opened) {
 func (s *session) oweSent(o *opened, each func(spool.Result)) func(spool.Result) {
 	return func(r spool.Result) {
 		if r.Err == nil {
-			s.owe(o, r.Info)
+			s.oweFor(o, r.Entry.Ref.Vault, r.Info)
 		}
 		if each != nil {
 			each(r)

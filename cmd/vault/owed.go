@@ -45,12 +45,15 @@ func (s *session) owedDir(storeID string) (string, error) {
 	return filepath.Join(dir, storeID), err
 }
 
-// owe remembers that an object misses keys, and says so.
-func (s *session) owe(v *opened, info vault.Info) {
+// owe remembers that an object of v misses keys, and reports it.
+func (s *session) owe(v *opened, info vault.Info) { s.oweFor(v, v.VaultID(), info) }
+
+// oweFor is owe for an object with another vault id.
+func (s *session) oweFor(v *opened, vaultID string, info vault.Info) {
 	if len(info.MissingKeys) == 0 {
 		return
 	}
-	k := owedKey{1, v.VaultID(), string(v.Tenant()), string(v.Collection()), string(info.Name), info.MissingKeys, s.now().UTC().Truncate(time.Second), ""}
+	k := owedKey{1, vaultID, string(info.Tenant), string(info.Collection), string(info.Name), info.MissingKeys, s.now().UTC().Truncate(time.Second), ""}
 	missing := strings.Join(info.MissingKeys, " and ")
 	dir, err := s.owedDir(v.storeID)
 	if err == nil {

@@ -43,7 +43,7 @@ func (s *session) sync(ctx context.Context) error {
 	if err != nil && !(sp == nil && s.mayOweKeys()) {
 		return err
 	}
-	if s.c.Bool("watch") && sp != nil {
+	if s.c.Bool("watch") {
 		return s.watch(ctx, sp)
 	}
 	var sum spool.Summary
@@ -116,8 +116,12 @@ func (s *session) ownSpool() (*spool.Spool, error) {
 	return sp, err
 }
 
-// syncAll sends the entries of the caller's tenant, of all collections and vault ids. each may be nil.
+// syncAll sends the entries of the caller's tenant, of all collections and vault ids. sp and each may
+// be nil.
 func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.Result)) (spool.Summary, error) {
+	if sp == nil {
+		return spool.Summary{}, nil
+	}
 	all, err := sp.All(ctx)
 	if err != nil || len(all) == 0 {
 		return spool.Summary{}, err
@@ -233,7 +237,7 @@ const (
 	lastWatch  = time.Minute
 )
 
-// watch sends values until ctx ends.
+// watch sends values, and adds missing keys, until ctx ends. sp may be nil.
 func (s *session) watch(ctx context.Context, sp *spool.Spool) error {
 	wait := firstWatch
 	for {

@@ -107,8 +107,10 @@ type Share struct {
 const (
 	shareWord = "objectvault-share-1"
 	valueSize = 48
-	maxShares = 255
 )
+
+// MaxShares is the largest number of shares of a root.
+const MaxShares = 255
 
 // String returns "share 1 of root FINGERPRINT, 2 needed": no secret. Text returns the share.
 func (s Share) String() string {
@@ -152,16 +154,16 @@ func ParseShare(text string) (Share, error) {
 	return s, nil
 }
 
-// number returns a decimal number from 1 to maxShares, or 0.
+// number returns a decimal number from 1 to MaxShares, or 0.
 func number(text string) int {
 	n := 0
 	for _, c := range text {
-		if c < '0' || c > '9' || n > maxShares {
+		if c < '0' || c > '9' || n > MaxShares {
 			return 0
 		}
 		n = 10*n + int(c-'0')
 	}
-	if n > maxShares || text == "" || text[0] == '0' {
+	if n > MaxShares || text == "" || text[0] == '0' {
 		return 0
 	}
 	return n
@@ -174,8 +176,8 @@ var field = group.P384
 // of different calls cannot be combined. It needs 2 <= threshold <= n <= 255 and a root of 32 bytes;
 // otherwise the error wraps [envelope.ErrInvalid].
 func Split(root kek.Root, threshold, n int) ([]Share, error) {
-	if threshold < 2 || n < threshold || n > maxShares {
-		return nil, fmt.Errorf("%w: the number of shares must be at most %d, and the threshold at least 2 and at most the number of shares", envelope.ErrInvalid, maxShares)
+	if threshold < 2 || n < threshold || n > MaxShares {
+		return nil, fmt.Errorf("%w: the number of shares must be at most %d, and the threshold at least 2 and at most the number of shares", envelope.ErrInvalid, MaxShares)
 	}
 	secret, err := reveal(root)
 	if err != nil {
