@@ -32,12 +32,12 @@
 // stores its objects. If [Provider].Below is set, every clause runs only there. Keys are
 // random, and the suite deletes its objects, so the bucket may contain other objects.
 //
-// After that, the suite runs vaults with real envelopes over the same store. These checks do
-// not depend on the claims. The suite loses each request of an operation, or only its response, so
-// that the request takes effect. It does this for a single request, and for this request and all
-// later ones. It truncates response bodies. Sixteen concurrent creators lose every response. In all
-// cases an operation must report its outcome correctly, a retry must leave exactly one value, and
-// no goroutine may remain.
+// After that, the suite runs vaults with real envelopes over the same store. These checks do not
+// depend on the claims. For each request of an operation, the suite runs the operation again and
+// loses this request, or only its response, so that the request takes effect. It loses either this
+// request alone, or this request and all later ones. It truncates response bodies. Sixteen
+// concurrent creators lose every response. In all cases an operation must report its outcome
+// correctly, a retry must leave exactly one value, and no goroutine may remain.
 //
 // The checks of the store are in package probe, which programs may use on a bucket in
 // production. This package is for tests.
@@ -74,8 +74,8 @@ type Provider struct {
 	// Claims lists the clauses that the store must support, as string literals.
 	Claims []string
 	// Deviations lists clauses that the cloud supports but this server does not, each with
-	// the reason. The test fails if the server does support one of them. Vault checks that
-	// depend on one of them are skipped.
+	// the reason. The test fails if the server does support one of them. The checks of
+	// vaults that depend on one of them are skipped.
 	Deviations map[string]string
 	// Denied opens a client without any permission. Expired opens a client whose credentials
 	// have expired. Unreachable opens a client whose store does not respond.
@@ -131,7 +131,7 @@ func Run(t *testing.T, p Provider) {
 		if !p.Below {
 			t.Run("plain", func(t *testing.T) {
 				if testing.Short() {
-					t.Skip("-short skips keys at the top level of the bucket: only a server could treat them differently from keys with a prefix")
+					t.Skip("-short skips keys at the top level of the bucket, because the code of a client handles them like keys with a prefix")
 				}
 				p.probe(t, store, p.plain(), small, seen)
 			})

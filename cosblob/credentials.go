@@ -25,8 +25,8 @@ type Renewer interface {
 // [Credentials] is also wrapped.
 var ErrCredentials = errors.New("cosblob: no credentials")
 
-// A Snapshot is a secret ID with its key and token. It cannot be printed by accident. With the
-// zero Snapshot, requests are not signed, for public buckets.
+// A Snapshot is a secret ID with its key and token. It cannot be printed by accident. With the zero
+// Snapshot, requests are not signed; use it for public buckets.
 type Snapshot struct {
 	id         string
 	key, token *string // pointers, because fmt prints the content of unexported fields without calling their methods

@@ -45,9 +45,9 @@ type SealOptions struct {
 	Metadata Metadata
 	// SegmentLog2 is the base-2 logarithm of the segment size in bytes, from 12 to 20; 0 means 16.
 	SegmentLog2 int
-	// OneSuffices makes Seal leave out the key sources that cannot be used now, if at least one
-	// source can: those that fail with [ErrUnavailable], [ErrUnauthenticated], [ErrDenied] or
-	// [ErrChanged]. [Writer.Missing] returns them. A later [Rewrap] can add them.
+	// OneSuffices makes Seal leave out the key sources that fail with [ErrUnavailable],
+	// [ErrUnauthenticated], [ErrDenied] or [ErrChanged], if at least one source can be used.
+	// [Writer.Missing] returns the sources that were left out. A later [Rewrap] can add them.
 	OneSuffices bool
 }
 

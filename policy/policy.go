@@ -63,7 +63,8 @@ type Holder struct {
 	Part  Part   // empty: it is determined from the policy
 }
 
-// A Part is the role of a policy among generated documents.
+// A Part is the kind of a policy in generated documents: trust policy, role policy or bucket
+// policy.
 type Part string
 
 // The parts that are policies.

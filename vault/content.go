@@ -38,7 +38,7 @@ func (c *Content) Read(p []byte) (int, error) {
 	c.n += int64(n)
 	switch {
 	case c.n > c.Size, err == io.EOF && c.n < c.Size:
-		err = fmt.Errorf("%w: its Size is %d and it has %d bytes or more", ErrConfig, c.Size, c.n)
+		err = fmt.Errorf("%w: Content.Size is %d, but the content has at least %d bytes", ErrConfig, c.Size, c.n)
 		if c.n < c.Size {
 			err = fmt.Errorf("%w: its Size is %d and it has %d bytes", io.ErrUnexpectedEOF, c.Size, c.n)
 		}

@@ -124,7 +124,7 @@ func (v *Vault) findVersion(ctx context.Context, key, spec string) (Version, err
 			}
 		}
 		if version.Deleted {
-			return Version{}, fmt.Errorf("%w: version %s is a deletion", ErrNotFound, spec)
+			return Version{}, fmt.Errorf("%w: version %s is a delete marker", ErrNotFound, spec)
 		}
 		return version, nil
 	}

@@ -475,7 +475,7 @@ func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
 		if l.ID <= e.ID || l.Refused || l.Overwrite || l.Create || l.IfTag != "" || l.IfRevision != 0 || lockBriefly(ctx, later) != nil {
 			continue
 		}
-		later.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: "an older value of the name overwrites", Retry: true, Overwrite: true})
+		later.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: "an older value of the name, which overwrites the object in the store, was sent later", Retry: true, Overwrite: true})
 		later.Unlock()
 	}
 }

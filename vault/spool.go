@@ -24,8 +24,7 @@ type Spool interface {
 	// Collection is empty, those of all collections.
 	Entries(ctx context.Context, ref envelope.Ref) ([]Spooled, error)
 	// KeySource returns the key source of the spool. Put seals an entry with it if the key sources
-	// of the Vault cannot be reached.
-	// KeySource returns that key. If it does not exist and create is false, the error wraps
+	// of the Vault cannot be used. If the key does not exist and create is false, the error wraps
 	// [envelope.ErrUnknownKey].
 	KeySource(create bool) (envelope.KeySource, error)
 	// Limit returns the maximum length of a value, in bytes.
@@ -44,7 +43,8 @@ type Spooled interface {
 	Lock(ctx context.Context) error
 	// Unlock releases the lock.
 	Unlock()
-	// Attempted records an attempt to send the entry, or its start, which must be locked.
+	// Attempted records an attempt to send the entry, or the start of one. The entry must be
+	// locked.
 	Attempted(SpoolAttempt) error
 	// Remove deletes the entry, which must be locked.
 	Remove() error
@@ -93,8 +93,9 @@ type SpoolAttempt struct {
 	Refused bool   // the store refused the value
 	// Unsent means that the store certainly applied neither this attempt nor an earlier one.
 	Unsent bool
-	// Sending means that an attempt starts. It makes [SpoolEntry].Unsent false, in case the process
-	// ends before the attempt. It is no attempt, so SpoolEntry.Attempts does not contain it.
+	// Sending means that an attempt starts. It makes [SpoolEntry].Unsent false, because the process
+	// may end before it can record the result. It is no attempt, so SpoolEntry.Attempts does not
+	// contain it.
 	Sending bool
 	// Retry means that the operator requested another attempt after the store refused the value.
 	// Overwrite means that the attempt may replace any object that the store has under the name.

@@ -210,8 +210,8 @@ type PutOptions struct {
 // of the name in the meantime.
 //
 // With [Options].Spool, Put saves the sealed value on this machine before it sends a request. If it
-// then cannot store the value, or the outcome is unknown, Put returns the Info of the value and a
-// error that wraps a [*SpooledError]. Package spool sends the value later, unless
+// then cannot store the value, or the outcome is unknown, Put returns the Info of the value and an
+// error that wraps a [*SpooledError]. The method Sync of package spool sends the value later, unless
 // [SpooledError].Refused is set. A nil error still means that the store has the value. If neither
 // the store nor the spool has the value, the error wraps an [*UnsavedError].
 //
@@ -219,7 +219,7 @@ type PutOptions struct {
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
 	if value == nil {
-		return Info{}, fmt.Errorf("%w: there is no reader of the value", ErrConfig)
+		return Info{}, fmt.Errorf("%w: the reader of the value is nil", ErrConfig)
 	}
 	if c, ok := value.(*Content); ok {
 		defer c.close()

@@ -44,7 +44,7 @@ type Enrolment struct {
 const enrolmentVersion = 1
 
 // ErrEnrolment means that the record of a key source is damaged, or that another user could have
-// written it. An error with it also wraps [kek.ErrKeyFile].
+// written it. The error also wraps [kek.ErrKeyFile].
 var ErrEnrolment error = badEnrolment{}
 
 type badEnrolment struct{}

@@ -38,13 +38,13 @@ const maxKeyText = 4 << 10
 //	                  or exec:COMMAND with a bearer token, percent-encoded
 //	awskms://ARN, tencentkms://REGION/ID, hashivault://KEY
 //	                  a key of a key management service: see package kms. AWS and Tencent use
-//	                  Options.Credentials, or with credentials=default the default chain of the
-//	                  AWS SDK, or the variables of Tencent Cloud
+//	                  Options.Credentials. With credentials=default, AWS uses the default chain
+//	                  of its SDK, and Tencent the variables of Tencent Cloud
 //
 // The caller closes a source that implements [io.Closer].
 //
-// [Options].Records must contain the directory of the enrolments. A source that must be enrolled,
-// and is not, opens objects, and its Wrap fails with [envelope.ErrNotEnrolled]. [EnrolKeySource]
+// [Options].Records must contain the directory of the enrolments. If a source must be enrolled but
+// is not, it can open objects, but its Wrap fails with [envelope.ErrNotEnrolled]. [EnrolKeySource]
 // enrols it.
 //
 // If the file or the variable does not exist, the error wraps [io/fs.ErrNotExist]. If its text is

@@ -19,13 +19,13 @@ const (
 	passphraseCommand  = "OBJECTVAULT_PASSPHRASE_COMMAND"
 )
 
-// ErrNoPassphrase means that there is no passphrase: no variable contains it, and no user to
-// ask. An error with it also wraps [envelope.ErrUnauthenticated].
+// ErrNoPassphrase means that there is no passphrase: no variable contains it, and there is no user
+// to ask. The error also wraps [envelope.ErrUnauthenticated].
 var ErrNoPassphrase = fmt.Errorf("%w: there is no passphrase", envelope.ErrUnauthenticated)
 
 func (k *keyURL) parsePassphrase(rest string) error {
 	if rest != "" {
-		return &URLError{"passphrase: must stand alone, because its URL is not secret", "put the passphrase into a file, and its path into " + passphraseFile}
+		return &URLError{"passphrase: must not be followed by text, because a URL is not kept secret", "put the passphrase into a file, and its path into " + passphraseFile}
 	}
 	if o := k.options; o.VaultID != "" || o.Tenant != "" {
 		k.general = k.id

@@ -78,14 +78,15 @@ type Options struct {
 	// pod. If Getenv is nil, env: and github: are rejected, and the other variables are ignored.
 	// The SDKs of the clouds do not use Getenv; they read the environment themselves.
 	Getenv func(name string) string
-	// VaultID is that of the Vault. With it, or with Tenant, a passphrase can have an enrolment, and
-	// so a salt, of its own for each vault and tenant.
+	// VaultID is the VaultID of the Vault. If VaultID or Tenant is set, each vault and tenant can have
+	// a separate enrolment of the passphrase, with a separate salt.
 	VaultID string
 	// Records is the directory of the enrolments of key sources: see [EnrolKeySource]. If it is
 	// empty, sources that must be enrolled open objects, and seal none.
 	Records string
-	// KeepKeys is how long a signer's keys stay in memory, unless keep= of its URL says otherwise. 0
-	// means until the call is complete. Batches set it, so that each object needs one signature.
+	// KeepKeys is how long the keys of a signer stay in memory. The parameter keep= of the signer's
+	// URL overrides it. 0 means until the call is complete. Batches set it, so that each object
+	// needs one signature.
 	KeepKeys time.Duration
 	// Warn is called with a problem that is no failure, such as a changed key version of a signer. It
 	// may be nil.
@@ -97,7 +98,7 @@ type Options struct {
 }
 
 // ErrNoStore means that [Options].MustExist is set and the directory of a file:// URL contains no
-// store. An error with it also wraps [vault.ErrUnavailable].
+// store. The error also wraps [vault.ErrUnavailable].
 var ErrNoStore = memfs.ErrNoStore
 
 // A URLError describes an invalid URL. It wraps [vault.ErrConfig].

@@ -24,9 +24,9 @@ func captureCommand(s *session) *cli.Command {
 		UsageText: s.prog + " capture NAME [--regex R|--json PATH|--line N] -- COMMAND [ARG…]",
 		Description: "Runs COMMAND, takes the secret from its standard output, and stores it under NAME before anything\n" +
 			"of the output is shown. Then it shows standard output and standard error with [NAME] in place of\n" +
-			"the secret. Nothing that COMMAND writes is shown before it ends, so a question that it asks there is\n" +
-			"not shown. Without --regex, --json or --line the secret is the whole output without the line break\n" +
-			"at its end.\n\n" +
+			"the secret. The output of COMMAND is shown only after COMMAND has ended. If COMMAND asks a question\n" +
+			"on its output, you do not see the question. Without --regex, --json or --line the secret is the\n" +
+			"whole output without the line break at its end.\n\n" +
 			"COMMAND does not start unless the name, the settings and the pattern are valid and the value can be\n" +
 			"saved on this machine. If COMMAND fails, capture exits with the exit code of COMMAND, and a\n" +
 			"message reports whether the secret was stored. Otherwise capture exits with the same codes as put.\n\n" +
@@ -178,7 +178,7 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recor
 		err := c.keep(output, fmt.Sprintf("the output has %d different matches", len(matches)))
 		return hint(also(err, c.showOther(all)), "use --first or --last, or a narrower pattern")
 	case output.cut > 0:
-		c.note("the output had %s; %s in the middle were not searched", size(output.total), size(output.cut))
+		c.note("the output was %s long; %s in the middle were not searched", size(output.total), size(output.cut))
 	}
 	secret := matches[0]
 	if c.opened == nil {
@@ -230,7 +230,7 @@ func (c *capture) masked(output *recording, secrets []pick.Match) []byte {
 // showOther shows the stream without the secret, which may contain it all the same.
 func (c *capture) showOther(secrets []pick.Match) error {
 	if c.other.cut > 0 {
-		c.note("the program wrote %s to its other output; %s in the middle are not shown", size(c.other.total), size(c.other.cut))
+		c.note("the program wrote %s to its other output stream (standard output or standard error); %s in the middle are not shown", size(c.other.total), size(c.other.cut))
 	}
 	shown := io.Writer(c.err)
 	if c.c.Bool("stderr") {

@@ -39,7 +39,7 @@ func (s *session) reportSeen(ctx context.Context, l *lines, set config.Settings)
 		line(doctor.Warning, "check the directory and its owner, or set OBJECTVAULT_SEEN to another directory",
 			"the revisions that this machine sees cannot be recorded, so an older object is not detected: %v", plain(err))
 	case r.Damaged > 0:
-		line(doctor.Warning, "the next commands remove these lines; if it happens again, check the disk",
+		line(doctor.Warning, "vault removes these lines when it next writes the file; if lines are damaged again, check the disk",
 			"%s in the record of revisions: for the names in them, an older object is not detected", plural(r.Damaged, "damaged line", "damaged lines"))
 	default:
 		line(doctor.OK, "", "the revisions of %s are recorded on this machine", plural(r.Objects, "name", "names"))

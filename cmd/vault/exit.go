@@ -113,7 +113,7 @@ var outcomes = []struct {
 	{envelope.ErrNotEnrolled, exitNotInitialised, "not_initialised", "run {prog} init --keys URL to enrol the key source on this machine, or {prog} init --import FILE to copy the enrolment of another machine"},
 	{envelope.ErrChanged, exitFailure, "key_changed", "find out why the key has changed; {prog} keys list shows what was enrolled"},
 	{envelope.ErrDenied, exitDenied, "denied", "allow the use of the key: {prog} policy aws --kms-key or {prog} policy tencent --kms-key prints the statement"},
-	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether it took effect"},
+	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether the write took effect"},
 	{vaulturl.ErrNoPassphrase, exitUnauthenticated, "unauthenticated", "run {prog} in a terminal, or set OBJECTVAULT_PASSPHRASE_FILE, OBJECTVAULT_PASSPHRASE_COMMAND or OBJECTVAULT_PASSPHRASE"},
 	{envelope.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials for the key source and try again"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
@@ -128,7 +128,7 @@ var outcomes = []struct {
 	{envelope.ErrInvalid, exitUsage, "usage", "use at most 64 labels, and at most 4096 bytes of UTF-8 for the content type and the labels together"},
 	{vault.ErrRefused, exitFailure, "failure", "look up the code in the documentation of the store; the store will refuse the same request again"},
 	{vault.ErrTooLarge, exitFailure, "failure", ""},
-	{keyring.ErrNone, exitUnreachable, "unreachable", "unlock the keyring, or use a root key without one: --keys local:, local:///FILE, env:VAR or exec:COMMAND"},
+	{keyring.ErrNone, exitUnreachable, "unreachable", "unlock the keyring, or use a root key that is not in a keyring: --keys local:, local:///FILE, env:VAR or exec:COMMAND"},
 	{envelope.ErrUnavailable, exitUnreachable, "unreachable", "check the key source that the message names, then try again"},
 	{vault.ErrBusy, exitUnreachable, "unreachable", "wait until the other program has ended, then try again"},
 	{vault.ErrUnavailable, exitUnreachable, "unreachable", "check that the store can be reached, then try again"},
@@ -233,7 +233,7 @@ func reasonHint(err error) string {
 // seenHint returns the hint for an object that is older than the one that was seen, or gone.
 func seenHint(e *vault.SeenError) string {
 	if e.Returned.Revision == 0 {
-		return "check {prog} history {name}, and the lifecycle rules of the bucket; {prog} rm {name} records that the name is gone"
+		return "check {prog} history {name}, and the lifecycle rules of the bucket; if the name was removed on purpose, {prog} rm {name} records that"
 	}
 	return "find out why the object is older: {prog} history {name} lists the versions; then {prog} stat {name} --accept-older accepts the object"
 }

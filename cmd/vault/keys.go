@@ -20,7 +20,7 @@ func keysCommand(s *session) *cli.Command {
 			Description: description, Flags: flags, Action: s.action(action),
 		}
 	}
-	noOthers := &cli.BoolFlag{Name: "no-other-writers", Usage: "write also where the store has no compare-and-swap; no other program may write meanwhile", DisableDefaultText: true}
+	noOthers := &cli.BoolFlag{Name: "no-other-writers", Usage: "write even if the store has no compare-and-swap; make sure that no other program writes at the same time", DisableDefaultText: true}
 	dryRun := &cli.BoolFlag{Name: "dry-run", Usage: "show what would change, and write nothing", DisableDefaultText: true}
 	add := &cli.StringSliceFlag{Name: "add", Usage: "`URL` of a key source that must be able to open the objects; may be repeated"}
 	remove := &cli.StringSliceFlag{Name: "remove", Usage: "`URL` of a key source whose access is removed; may be repeated"}
@@ -57,12 +57,12 @@ func keysCommand(s *session) *cli.Command {
 		Subcommands: []*cli.Command{
 			sub("list", "show the key sources and whether they can be used", "list",
 				"Shows the key sources that --keys, the environment or the profile select: whether each can be used\n"+
-					"now, the fingerprint of its key, and the file with its record. It tries each source with a key of\n"+
-					"its own, and never asks for a passphrase. If a source cannot be used, the exit code is 3.\n\n"+
+					"now, the fingerprint of its key, and the file with its record. It seals and opens a test value\n"+
+					"with each source, and never asks for a passphrase. If a source cannot be used, the exit code is 3.\n\n"+
 					"Examples:\n   "+s.prog+" keys list\n   "+s.prog+" keys list --keys keyring:work --json", s.keysList),
 			sub("audit", "show which key sources can open each object", "audit [PREFIX] [--versions] [--retired URL]",
 				"Opens the header of each object with each key source, and shows the sources that can open it. A ?\n"+
-					"stands for a stanza that no configured source can open. The last column has remarks: single means\n"+
+					"stands for a wrapped data key that no configured source can open. The last column has remarks: single means\n"+
 					"that only one key can open the object; retired means that only a source of --retired can open it;\n"+
 					"agentKeys means that agentKeys has stored the object. If no source can open an object, the exit\n"+
 					"code is 3.\n\n"+

@@ -50,7 +50,7 @@ func (s *session) keysRecovery(ctx context.Context) error {
 func (s *session) recoveryCreate(ctx context.Context, set config.Settings) error {
 	shares, threshold := s.c.Int("shares"), s.c.Int("threshold")
 	if s.c.IsSet("shares") != s.c.IsSet("threshold") {
-		return usagef("--shares and --threshold need each other")
+		return usagef("--shares and --threshold must be used together")
 	}
 	if s.c.IsSet("shares") && (threshold < 2 || shares < threshold || shares > recovery.MaxShares) {
 		return usagef("--shares must be at most %d, and --threshold at least 2 and at most the number of shares", recovery.MaxShares)

@@ -68,7 +68,7 @@ func (s *session) oweFor(v *opened, vaultID string, info vault.Info) {
 		}
 	}
 	if err != nil {
-		s.note("%s cannot be opened with %s yet, and this cannot be remembered (%v): run %s keys rewrap %s later", info.Name, missing, err, s.prog, shellWord(string(info.Name)))
+		s.note("%s cannot be opened with %s yet, and vault cannot record the missing key (%v): run %s keys rewrap %s later", info.Name, missing, err, s.prog, shellWord(string(info.Name)))
 		return
 	}
 	s.note("%s cannot be opened with %s yet: %s sync adds the key", info.Name, missing, s.prog)

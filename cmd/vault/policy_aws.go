@@ -49,7 +49,7 @@ var policyAWS = policyDialect{
 			textFlag("bucket-kms-key", "`ARN` of the KMS key with which S3 encrypts the bucket"),
 			boolFlag("allow-purge", "let tenants permanently delete their old versions"),
 			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
-			boolFlag("tls", "deny plain http at an RGW, too"),
+			boolFlag("tls", "also deny plain http for an RGW; for AWS it is always denied"),
 			textFlag("format", "output `FORMAT`: json (the default) or terraform"),
 			textFlag("delta", "read a policy from `FILE` and print only the statements that it lacks; - is standard input"),
 		}

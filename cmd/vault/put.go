@@ -36,7 +36,7 @@ func putCommand(s *session) *cli.Command {
 			&cli.BoolFlag{Name: "allow-empty", Usage: "allow an empty value", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "no-spool", Usage: "do not save the value on this machine first", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "require-remote", Usage: "if the value is saved on this machine only, exit with the code of the error that stopped the write to the store, instead of 75", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "spool-large", Usage: "save values of more than 64 MiB on this machine, too", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "spool-large", Usage: "also save values of more than 64 MiB on this machine first", DisableDefaultText: true},
 		},
 		Action: s.action(s.put),
 	}

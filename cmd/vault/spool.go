@@ -40,9 +40,9 @@ func spoolCommand(s *session) *cli.Command {
 			"could not be sent is pending: later commands and " + s.prog + " sync send it. The values of one name are\n" +
 			"sent in the order in which they were put. A value that the store refused stays in the spool, and is\n" +
 			"sent only after " + s.prog + " spool retry.\n\n" +
-			"If a key source (--keys) cannot be reached, or if put needs a new token to learn the tenant,\n" +
-			"put seals the value with the key of the spool, which is in the file spool.key. If this file is lost,\n" +
-			"these values are lost, too. " + s.prog + " spool ls marks them.\n\n" +
+			"If a key source (--keys) cannot be reached, or if put does not know the tenant, because there is no\n" +
+			"valid token, put seals the value with the key of the spool, which is in the file spool.key. If this\n" +
+			"file is lost, these values are lost, too. " + s.prog + " spool ls marks them.\n\n" +
 			"Commands (" + s.prog + " help spool COMMAND describes each):\n" +
 			"   ls      list the values\n" +
 			"   show    show one value's history of attempts\n" +
@@ -66,8 +66,8 @@ func spoolCommand(s *session) *cli.Command {
 				"Examples:\n   "+s.prog+" spool get 3c4934d0 -o output.txt", s.spoolGet,
 				&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`, with mode 0600"}, boolFlag("reveal", "allow a text value on a terminal")),
 			sub("retry", "send a refused value again", "retry ID [--overwrite]", "Takes a value that the store refused, or that was set aside, and makes it pending again. Then it\n"+
-				"sends all pending values. With --overwrite, later values of the name that the store refused become\n"+
-				"pending, too, so that the newest value is the last one that is stored.\n\n"+
+				"sends all pending values. With --overwrite, if the store also refused later values of this name,\n"+
+				"they become pending, too. They are sent in order, so the newest value is stored last.\n\n"+
 				"Examples:\n   "+s.prog+" spool retry 3c4934d0\n   "+s.prog+" spool retry 3c4934d0 --overwrite",
 				s.spoolRetry, boolFlag("overwrite", "replace the object in the store, even if it is newer")),
 			sub("drop", "delete a value", "drop ID", "Deletes a value from the spool. It asks for confirmation, unless --yes is set.\n\n"+
@@ -311,7 +311,7 @@ func (s *session) spoolRetry(ctx context.Context, sp *spool.Spool) error {
 		return err
 	}
 	if r.State == "aside" && strings.HasPrefix(r.Reason, "output of a program") {
-		e := usagef("the entry is the output of a program, and no value of %s", r.Name)
+		e := usagef("the entry is the output of a program, not a value of %s", r.Name)
 		e.Hint = "{prog} spool get " + spool.ShortID(r.ID) + " -o FILE writes it; store the secret in it with {prog} put"
 		return e
 	}

@@ -19,8 +19,9 @@ func syncCommand(s *session) *cli.Command {
 		Usage:     "send the values that are saved on this machine to the store",
 		UsageText: s.prog + " sync [--once|--watch]",
 		Description: "Sends every pending value of the spool. It exits with 0 if none is left, with 75 if some are still\n" +
-			"pending, and with 3 if the store refused some. " + s.prog + " spool ls lists them. It also adds the keys\n" +
-			"of key sources that could not be used when the value was put (keys_required = \"one\").\n\n" +
+			"pending, and with 3 if the store refused some. " + s.prog + " spool ls lists them. With\n" +
+			"keys_required = \"one\", a value may have been sealed without some key sources. sync adds these key\n" +
+			"sources to the stored value.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " sync\n" +
 			"   " + s.prog + " sync --watch --quiet",

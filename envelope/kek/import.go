@@ -10,7 +10,7 @@ import (
 	"github.com/objectvault/objectvault/internal/text"
 )
 
-// ErrNotRoot means that the imported text is not a root. An error with it also wraps [ErrKeyFile].
+// ErrNotRoot means that the imported text is not a root. The error also wraps [ErrKeyFile].
 var ErrNotRoot = errors.New("not a root key")
 
 // A notRoot is an [ErrNotRoot] with a reason. It never contains the imported text.

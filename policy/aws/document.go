@@ -58,8 +58,8 @@ func (d *Documents) JSON() []byte {
 
 // Missing returns the statements of p that are not in other, which may be nil. Two statements are
 // equal if they differ only in the order of lists, in Sid, in the case of actions, or in writing a
-// list with one element as a string. Missing renames a Sid that other uses. The result may have no
-// statements.
+// list with one element as a string. If a Sid also occurs in the policy other, Missing renames it.
+// The result may have no statements.
 func Missing(p, other *Policy) *Policy {
 	rest := &Policy{Version: p.Version, Statement: []Statement{}}
 	existing, sids := make(map[string]bool), make(map[string]bool)

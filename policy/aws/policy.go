@@ -51,7 +51,7 @@ const (
 	ByRole Isolation = "role" // a role for each tenant; its trust policy names the token's subject
 )
 
-// Grants is the policy that contains the statements that allow.
+// Grants selects the policy that contains the Allow statements.
 type Grants string
 
 // The values of Grants. The empty value means InRole. Operators of agentKeys use InBucket. In this

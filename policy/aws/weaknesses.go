@@ -62,7 +62,7 @@ func Weaknesses() []policy.Weakness {
 		{ID: AnyProvider, Meaning: "tokens of any provider are accepted", Fix: "name exactly one provider by its ARN"},
 		{ID: AnyoneAssumes, Meaning: "principals without a token can assume the role with any tags", Fix: "trust only the OIDC provider"},
 		{ID: PublicAllow, Meaning: "an Allow for every principal", Fix: "name the role"},
-		{ID: OtherPrincipal, Meaning: "a principal that is not a role can access a tenant's prefix, so anyone who is allowed to set tags on users can choose the tenant", Fix: "name exactly one role by its ARN"},
+		{ID: OtherPrincipal, Meaning: "a principal that is not a role, such as a user, can access a tenant's prefix, so a person who can set the tags of that user can choose the tenant", Fix: "name exactly one role by its ARN"},
 		{ID: HTTPAllowed, Meaning: "plain http is allowed", Fix: "add a Deny of s3:* for every principal, on the bucket and its objects, with the condition Bool aws:SecureTransport \"false\""},
 		{ID: ExcessAction, Meaning: "an action that no tenant needs", Fix: "remove the action"},
 		{ID: NotElement, Meaning: "an Allow with NotAction, NotResource or NotPrincipal", Fix: "use Action, Resource and Principal to list what is allowed"},

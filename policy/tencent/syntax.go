@@ -7,7 +7,7 @@ import (
 	"github.com/objectvault/objectvault/policy"
 )
 
-// Names of package policy for programs that use this package.
+// Aliases of names of package policy, so that programs need not import it.
 type (
 	Document        = policy.Document[Language]
 	Policy          = policy.Policy[Language]

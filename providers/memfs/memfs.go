@@ -17,12 +17,12 @@
 // escaped as !XX. Two keys cannot exist at once if one is a directory of the other: the second
 // write fails with [vault.ErrConflict].
 //
-// Several processes may use one directory. When a write returns nil, the file and its
-// directories have been synced, if the file system can sync directories. A read changes nothing and
-// syncs nothing, so a store on a read-only file system can be read. A reader sees complete objects
-// only. Readers ignore the files that a killed writer left, and the next writer removes them. If
-// files in .objectvault are lost, the current objects remain readable, as long as the file format
-// is left.
+// Several processes may use one directory. When a write returns nil, the file and its directories
+// have been synced, if the file system can sync directories. A read changes nothing and syncs
+// nothing, so a store on a read-only file system can be read. A reader sees complete objects only.
+// Readers ignore the files that a killed writer left, and the next writer removes them. If files in
+// .objectvault are lost, the current objects remain readable if the file DIR/.objectvault/format
+// still exists.
 //
 // The file system must support flock, hard links and mtimes with microseconds. Hard links make
 // create-only atomic. They also keep the old version when the new one takes the name of the key.

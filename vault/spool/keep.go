@@ -51,7 +51,7 @@ const endTime = 10 * time.Second
 // [vault.Vault.Teardown] end the entries that have a tenant.
 func (s *Spool) EndKept(ctx context.Context, ref envelope.Ref, identity, reason string) (n int, err error) {
 	if identity == "" || ref.Tenant != "" {
-		return 0, fmt.Errorf("%w: EndKept needs an identity, and a ref without a tenant", vault.ErrConfig)
+		return 0, fmt.Errorf("%w: EndKept requires an identity, and a ref without a tenant", vault.ErrConfig)
 	}
 	entries, err := s.Entries(ctx, ref)
 	if err != nil {

@@ -208,9 +208,9 @@ func NextAttempt(e vault.SpoolEntry) time.Time {
 }
 
 // Retry makes the entry id, which the store refused, pending again. If overwrite is true, the next
-// attempt may replace any object that the store has under the name. Retry then also makes the later
-// values of the name pending that the store refused, so that the newest value wins. If there is no such
-// entry, the error wraps [vault.ErrNotFound].
+// attempt may replace any object that the store has under the name. If the store also refused later
+// values of the name, Retry makes them pending, too, so that the newest value is stored last. If
+// there is no such entry, the error wraps [vault.ErrNotFound].
 func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
 	var ref envelope.Ref
 	retry := func(e *entry) error {

@@ -27,7 +27,7 @@ import (
 const service = "objectvault"
 
 // ErrNone means that the operating system has no keyring, that it is locked, or that it does not
-// respond. An error with it also wraps [envelope.ErrUnavailable].
+// respond. The error also wraps [envelope.ErrUnavailable].
 var ErrNone = errors.New("no keyring of the operating system can be used")
 
 // A Config describes a root in the keyring.
@@ -99,8 +99,8 @@ func (s *Source) Wrap(ctx context.Context, ref envelope.Ref, dek []byte, aad env
 }
 
 // Root reads the root called name, for a backup. If the keyring has no such root, or cannot be
-// read, the error wraps [envelope.ErrUnavailable]. If ctx ends while the keyring waits for the user,
-// Root returns, and a goroutine waits on.
+// read, the error wraps [envelope.ErrUnavailable]. If ctx ends while the keyring waits for the
+// user, Root returns, but a goroutine continues to wait.
 func Root(ctx context.Context, name string) (kek.Root, error) {
 	text, err := call(ctx, func() (string, error) { return system.Get(service, name) })
 	switch {

@@ -8,13 +8,13 @@
 // any machine. To seal, a machine needs the record of [Enrol], which also contains an identifier of
 // the root: a mistyped passphrase seals nothing ([envelope.ErrChanged]).
 //
-// A wrong passphrase cannot be told from a passphrase of another recipient when an object is opened.
-// The source does not recognize the object, and [envelope.Open] returns [envelope.ErrUnknownKey]
-// unless another source opens it.
+// When an object is opened, the source cannot distinguish a wrong passphrase from the passphrase of
+// another recipient. The source does not recognize the object, and [envelope.Open] returns
+// [envelope.ErrUnknownKey] unless another source opens it.
 //
-// The source asks for the passphrase when it needs it first, and not again. It runs Argon2id once for
-// each salt, and never twice at the same time. By default, a run uses 64 MiB of memory. An object
-// can demand up to 1 GiB, and about 20 times the work of the default.
+// The source asks for the passphrase once, when it first needs it. It runs Argon2id once for each
+// salt, and never twice at the same time. By default, a run uses 64 MiB of memory. An object can
+// demand up to 1 GiB, and about 20 times the work of the default.
 //
 // A party that has an object, or the record, can try passphrases on its own computers, at the cost of
 // Argon2id for each. Choose a passphrase that cannot be guessed, for example six random words.

@@ -94,7 +94,8 @@ func ParseWords(text string) (kek.Root, error) {
 //
 // THRESHOLD and NUMBER are decimal. SET is the fingerprint of the root ([kek.Local.Fingerprint]).
 // VALUE is the share of Shamir's scheme at the point NUMBER, 96 hexadecimal digits. CHECKSUM is the
-// first 8 digits of the SHA-256 of the line before it, with single blanks.
+// first 8 hexadecimal digits of the SHA-256 of the text of this line that precedes CHECKSUM, with
+// single blanks.
 type Share struct {
 	Threshold int // number of shares that are needed
 	Number    int // from 1

@@ -35,10 +35,10 @@ func (e *Enrolment) Check() error {
 	return nil
 }
 
-// Enrol asks the signer for its address, and twice for the signature of a text that is the text of no
-// object. It returns the record with which [New] seals objects. If the two signatures differ, the
-// error wraps [ErrNotDeterministic]. If the signatures are not from the address, it wraps
-// [envelope.ErrUnavailable]. Enrol does not use c.Enrolment.
+// Enrol asks the signer for its address, and requests the signature of one text twice. No object
+// has this text. It returns the record with which [New] seals objects. If the two signatures
+// differ, the error wraps [ErrNotDeterministic]. If the signatures are not from the address, it
+// wraps [envelope.ErrUnavailable]. Enrol does not use c.Enrolment.
 func Enrol(ctx context.Context, c Config) (Enrolment, error) {
 	c.Enrolment = nil
 	u, err := c.base()

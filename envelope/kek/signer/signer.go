@@ -15,8 +15,8 @@
 //     enrolled address if there is an enrolment. Otherwise the source neither seals nor opens.
 //   - It seals nothing until [Enrol] has shown that the signer is deterministic. If a signer returned
 //     another signature each time, the objects would be unrecoverable.
-//   - It wipes the signature after use. The strings from which [kek.Root] and package net/http build
-//     their values cannot be wiped.
+//   - It wipes the signature after use. Some copies of the signature cannot be wiped: the strings that
+//     package net/http and [kek.Root] use internally.
 //
 // A signature is a secret key. A party that can make the signer sign the text, now or later, can read
 // and forge the object. The text says so to a person who is asked to sign it.
@@ -184,7 +184,7 @@ func (s *Source) Wrap(ctx context.Context, ref envelope.Ref, dek []byte, aad env
 
 // Recognizes implements [envelope.Recognizer]. It sends one request for the first stanza of type 1,
 // and keeps the key for the other stanzas of the object and for Unwrap: until Unwrap returns or ctx
-// ends, and at most for a minute or [Config.KeepFor]. If the signature is not from the enrolled
+// ends, but at most for a minute. With [Config.KeepFor], the key stays for that time. If the signature is not from the enrolled
 // address, the error wraps [envelope.ErrChanged] and [envelope.ErrUnavailable], so that
 // [envelope.Open] tries the other sources.
 func (s *Source) Recognizes(ctx context.Context, ref envelope.Ref, st envelope.Stanza, aad envelope.AAD) (bool, error) {

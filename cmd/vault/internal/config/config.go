@@ -181,7 +181,7 @@ func (r Reader) keys(profile []string, name string) ([]Value, error) {
 	if urls == nil {
 		if text := r.Getenv(env); text != "" {
 			if urls, from = strings.Fields(text), env; len(urls) == 0 || keyAfterComma.MatchString(text) {
-				return nil, fmt.Errorf("%w: %s has no entries, or entries that are separated by commas: separate them by blanks", ErrInvalid, env)
+				return nil, fmt.Errorf("%w: %s is empty, or contains commas: separate the entries by blanks", ErrInvalid, env)
 			}
 		}
 	}

@@ -110,7 +110,7 @@ func (e *checker) putOutside(ctx context.Context, check, key, what, otherwise st
 // because then the look-up may have been denied instead of the delete.
 func (e *checker) notLookup(f finding) finding {
 	if f.status == OK && e.Store.Remover == nil {
-		return found(NotProven, "%s, but perhaps only the look-up was denied, which this store performs before each delete", f.message)
+		return found(NotProven, "%s, but this store reads the object before each delete, and perhaps only that read was denied", f.message)
 	}
 	return f
 }

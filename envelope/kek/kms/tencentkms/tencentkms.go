@@ -7,8 +7,9 @@
 //	keys, err := tencentkms.New(config)
 //
 // Decrypt of this service takes no key: the service finds the key in the ciphertext. So the package
-// compares the key in the response with its own before it uses the plaintext. Otherwise, a key of
-// another account that this account may use could have made the ciphertext.
+// compares the key in the response with its own before it uses the plaintext. Without this
+// comparison, the package would accept a ciphertext that was made with a key of another account, if
+// this account may use that key.
 //
 // https://www.tencentcloud.com/document/product/1030/32198
 package tencentkms
@@ -114,7 +115,7 @@ func newService(c Config) (*service, error) {
 	case !keyID.MatchString(c.KeyID):
 		return nil, invalid("the key is not an id such as 93866e69-9755-11ef-8e65-52540089bc41")
 	case !regionName.MatchString(c.Region):
-		return nil, invalid("the region of the key is missing or malformed, such as ap-guangzhou")
+		return nil, invalid("the region of the key is missing or malformed; a valid region is, for example, ap-guangzhou")
 	case c.Credentials == nil:
 		return nil, invalid("the key source has no credentials")
 	}

@@ -62,7 +62,7 @@ type Fault struct {
 	Address          string // the address in the responses to sign-message, instead of that of the key
 	OtherKey         bool   // sign with a key that is not that of the address
 	Disabled         bool   // 503 signer_disabled
-	Fail             int    // so many requests fail with 500 internal
+	Fail             int    // the number of requests that fail with 500 internal
 	Cut              int    // so many requests get no response: the connection is closed
 	Hang             bool   // a request gets no response until the client gives up
 	Delay            time.Duration
