@@ -305,7 +305,7 @@ func (h *Header) commit(dek dataKey, ctx [32]byte) error {
 	return nil
 }
 
-// wrap returns the stanzas of all sources. keep contains the stanzas that [Keep] may select.
+// wrap returns the stanzas of all sources. The error of a source that cannot be used now has its name. keep contains the stanzas that [Keep] may select.
 func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySource, keep []Stanza) ([]Stanza, error) {
 	stanzas := make([]Stanza, len(sources))
 	for i, source := range sources {
@@ -319,6 +319,9 @@ func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySourc
 		dekCopy := append(dataKey(nil), dek...) // a source must not change the key that the next source wraps
 		s, err := source.Wrap(ctx, ref, dekCopy, aad)
 		clear(dekCopy)
+		if isAway(err) {
+			return nil, fmt.Errorf("%s: %w", source.Name(), err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -342,7 +345,7 @@ func wrapSome(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeyS
 		case errors.Is(err, ErrNotEnrolled) || !isAway(err):
 			return nil, nil, err
 		default:
-			away.skip(source, err)
+			away = append(away, err)
 			missing = append(missing, source)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -66,6 +67,9 @@ func TestOneSuffices(t *testing.T) {
 		_, err = envelope.Seal(t.Context(), io.Discard, someRef, tc.sources, nil)
 		if (err != nil) != (tc.missing > 0) {
 			t.Errorf("%v without OneSuffices: %v", names(tc.sources), err)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "b: ") {
+			t.Errorf("%v: the error does not begin with the name of the source: %v", names(tc.sources), err)
 		}
 	}
 }

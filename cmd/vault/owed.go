@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,6 +34,20 @@ type owedKey struct {
 	Since      time.Time `json:"since"`
 
 	path string
+	text []byte
+}
+
+// forget removes the file, unless a put has replaced it since it was read.
+func (k owedKey) forget() {
+	taken := k.path + ".done"
+	if os.Rename(k.path, taken) != nil {
+		return
+	}
+	if text, err := os.ReadFile(taken); err == nil && !bytes.Equal(text, k.text) {
+		os.Rename(taken, k.path)
+		return
+	}
+	os.Remove(taken)
 }
 
 func (k owedKey) ref() envelope.Ref {
@@ -53,7 +68,7 @@ func (s *session) oweFor(v *opened, vaultID string, info vault.Info) {
 	if len(info.MissingKeys) == 0 {
 		return
 	}
-	k := owedKey{1, vaultID, string(info.Tenant), string(info.Collection), string(info.Name), info.MissingKeys, s.now().UTC().Truncate(time.Second), ""}
+	k := owedKey{1, vaultID, string(info.Tenant), string(info.Collection), string(info.Name), info.MissingKeys, s.now().UTC(), "", nil}
 	missing := strings.Join(info.MissingKeys, " and ")
 	dir, err := s.owedDir(v.storeID)
 	if err == nil {
@@ -84,7 +99,7 @@ func (s *session) owed(storeID string) (list []owedKey, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	for _, path := range files {
 		text, err := os.ReadFile(path)
-		k := owedKey{path: path}
+		k := owedKey{path: path, text: text}
 		if err != nil || json.Unmarshal(text, &k) != nil || k.Version != 1 {
 			continue
 		}
@@ -108,7 +123,7 @@ func (s *session) addOwed(ctx context.Context, o *opened) (added, left int, caus
 		err := s.addKeys(ctx, o, k)
 		if err == nil {
 			added++
-			os.Remove(k.path)
+			k.forget()
 			continue
 		}
 		if left++; cause == nil {
@@ -126,6 +141,9 @@ func (s *session) addKeys(ctx context.Context, o *opened, k owedKey) error {
 	_, err = v.Rewrap(ctx, vault.Name(k.Name), nil)
 	if errors.Is(err, vault.ErrNotFound) && !s.waits(ctx, o, k) {
 		return nil // the object was removed
+	}
+	if errors.Is(err, vault.ErrUnsupported) { // sync may run beside other writers, so it does not write without the condition
+		err = hint(err, "while no other program writes %s, run {prog} keys rewrap --no-other-writers %s", k.Name, shellWord(k.Name))
 	}
 	return err
 }
