@@ -134,8 +134,8 @@ var faultOps = []*faultOp{
 		}
 		return h.checkPut(r, k)
 	}},
-	{name: "rewrap", every: 9, old: true, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
-	{name: "rewrap large", every: 41, old: true, first: rewrapSize, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
+	{name: "rewrap", every: 13, old: true, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
+	{name: "rewrap large", every: 61, old: true, first: rewrapSize, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
 }
 
 // rewrapSize is the length of a value whose payload the store copies in a rewrap.
