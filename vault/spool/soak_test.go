@@ -232,7 +232,7 @@ func (m *soakModel) check(ctx context.Context, sp *spool.Spool, store *vault.Sto
 			if m.versions[name+" "+version.ID] {
 				continue
 			}
-			value, _, err := v.ReadAll(ctx, vault.Name(name), &vault.ReadAllOptions{GetOptions: vault.GetOptions{Version: version.ID}})
+			value, err := readVersion(ctx, store, v.VaultID(), name, version.ID)
 			if err != nil {
 				m.t.Error(err)
 				return
@@ -338,6 +338,21 @@ func TestSoak(t *testing.T) {
 	if m.total < 20 {
 		t.Errorf("only %d values were acknowledged", m.total)
 	}
+}
+
+// readVersion reads one version. ReadAll would list the versions for each of them.
+func readVersion(ctx context.Context, store *vault.Store, vaultID, name, id string) ([]byte, error) {
+	body, _, err := store.History.OpenVersion(ctx, "bots/0xabc/credentials/"+name+".enc", id, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	ref := envelope.Ref{Vault: vaultID, Tenant: "0xabc", Collection: string(vault.DefaultCollection), Name: name}
+	r, err := envelope.Open(ctx, body, ref, []envelope.KeySource{kek.InsecureFixed()})
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }
 
 // wait waits for d, or for the end of ctx.
