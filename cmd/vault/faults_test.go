@@ -387,7 +387,7 @@ func (h *faultHome) operate() ran {
 	case h.c.plan.kind == noResponse && h.c.store == "file" && h.c.op.first > 0:
 		deadline = "5s"
 	case h.c.plan.kind == noResponse && h.c.store == "file":
-		deadline = "600ms" // there is no connection whose silence could be limited
+		deadline = "2s" // enough for a busy machine; there is no connection whose silence could be limited
 	case h.c.plan.kind == noResponse && h.c.op.first > 0:
 		timeout = "2s"
 	case h.c.plan.kind == noResponse:
