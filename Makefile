@@ -50,7 +50,8 @@ demo-offline: build ## a key is created while the store is away, and is not lost
 
 demo-keys: build ## each key source is enrolled, used from two machines, and replaced
 	go build -o bin/signertest ./envelope/kek/signer/signertest/cmd/signertest
-	@sh docs/keys.sh bin/vault bin/signertest
+	go build -o bin/costest ./cmd/costest
+	@sh docs/keys.sh bin/vault bin/signertest bin/costest
 
 demo-signer: demo-keys ## the first part of demo-keys is about a signer
 
@@ -61,7 +62,7 @@ transcripts: build ## docs/transcripts, from new runs of the demos
 	sh docs/aws.sh bin/vault bin/testcloud > bin/aws.out
 	awk -v title='A session with S3 on Ceph RGW' -v from='make demo-aws' -f docs/transcript.awk bin/aws.out > docs/transcripts/aws.md
 	go build -o bin/signertest ./envelope/kek/signer/signertest/cmd/signertest
-	sh docs/keys.sh bin/vault bin/signertest > bin/keys.out
+	sh docs/keys.sh bin/vault bin/signertest bin/costest > bin/keys.out
 	awk -v title='Key sources: enrolled, replaced, recovered' -v from='make demo-keys' -f docs/transcript.awk bin/keys.out > docs/transcripts/keys.md
 	sh docs/offline.sh bin/vault bin/costest > bin/offline.out
 	awk -v title='A key that was created while the store was away' -v from='make demo-offline' -f docs/transcript.awk bin/offline.out > docs/transcripts/offline.md

@@ -1,12 +1,14 @@
 #!/bin/sh
-# Each key source is enrolled, used from two machines, and replaced: sh docs/keys.sh bin/vault bin/signertest
+# Each key source is enrolled, used from two machines, and replaced:
+# sh docs/keys.sh bin/vault bin/signertest bin/costest
 set -eu
 HOME=$(mktemp -d)
-signer=
-trap '[ -z "$signer" ] || kill "$signer"; rm -rf "$HOME"' EXIT
+started=
+trap '[ -z "$started" ] || kill $started; rm -rf "$HOME"' EXIT
 mkdir "$HOME/bin"
 cp "$1" "$HOME/bin/vault"
 cp "$2" "$HOME/bin/signertest"
+cp "$3" "$HOME/bin/costest"
 PATH=$HOME/bin:$PATH
 export PATH HOME
 unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME \
@@ -32,9 +34,11 @@ try() { # COMMAND [CODE]
 machine() { XDG_DATA_HOME=$HOME/$1 XDG_STATE_HOME=$HOME/$1 && export XDG_DATA_HOME XDG_STATE_HOME; }
 
 signertest -token session >signer.json &
-signer=$!
-until [ -s signer.json ]; do
-	kill -0 $signer
+started=$!
+costest -secret-id AKIDdemo -secret-key demo-secret -kms-key 93866e69-9755-11ef-8e65-52540089bc41 >costest.json 2>costest.log &
+started="$started $!"
+until [ -s signer.json ] && [ -s costest.json ]; do
+	kill -0 $started
 	sleep 0.2
 done
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" signer.json; }
@@ -72,6 +76,48 @@ try 'vault get openrouter --keys "$SIGNER"' 12
 try 'vault keys audit --keys local: --keys passphrase:'
 try 'vault keys rotate --keys local:'
 try 'vault keys audit --keys local: --keys passphrase:'
+
+say 'A key of a KMS (here that of costest)'
+KMS="tencentkms://ap-guangzhou/93866e69-9755-11ef-8e65-52540089bc41?credentials=default&endpoint=$(sed -n 's/.*"kms":"\([^"]*\)".*/\1/p' costest.json)"
+TENCENTCLOUD_SECRET_ID=AKIDdemo TENCENTCLOUD_SECRET_KEY=demo-secret
+export KMS TENCENTCLOUD_SECRET_ID TENCENTCLOUD_SECRET_KEY
+try 'vault init --keys "$KMS"'
+try 'vault keys rewrap --keys local: --add "$KMS"'
+machine one
+try 'vault get openrouter --keys "$KMS"'
+try 'TENCENTCLOUD_SECRET_KEY=wrong vault get openrouter --keys "$KMS"' 14
+machine two
+try 'vault keys rewrap --keys local: --remove "$KMS"'
+
+if command -v gnome-keyring-daemon >/dev/null && command -v dbus-daemon >/dev/null; then
+	say 'The keyring of the operating system'
+	XDG_RUNTIME_DIR=$HOME/run
+	mkdir -m 700 run
+	export XDG_RUNTIME_DIR
+	DBUS_SESSION_BUS_ADDRESS=unix:path=$HOME/run/bus
+	export DBUS_SESSION_BUS_ADDRESS
+	dbus-daemon --session --nofork --address="$DBUS_SESSION_BUS_ADDRESS" >dbus.log 2>&1 &
+	started="$started $!"
+	until [ -S run/bus ]; do
+		sleep 0.2
+	done
+	printf %s password >password
+	gnome-keyring-daemon --foreground --unlock --components=secrets <password >keyring.log 2>&1 &
+	started="$started $!"
+	until [ -e run/keyring/control ]; do
+		sleep 0.2
+	done
+	try 'vault init --keys keyring:work'
+	try 'vault keys rewrap --keys local: --add keyring:work'
+	try 'vault get openrouter --keys keyring:work'
+	machine five
+	try 'vault init --keys keyring:other --import two/objectvault/root.key'
+	try 'vault get openrouter --keys keyring:other'
+	machine two
+	try 'vault keys rewrap --keys local: --remove keyring:work'
+	unset DBUS_SESSION_BUS_ADDRESS
+	try 'vault keys list --keys local: --keys keyring:work' 3
+fi
 
 say 'A root key from a supervisor'
 try 'ROOT=$(cat two/objectvault/root.key) vault get openrouter --keys env:ROOT'

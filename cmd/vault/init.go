@@ -217,7 +217,7 @@ func (s *session) printKey(k initialised) {
 		s.note("the key already exists; nothing was changed")
 	case k.Source == "":
 		s.note("back up this file: without it your secrets are unrecoverable")
-	case k.Keyring != nil:
+	case k.Keyring != nil && !s.c.IsSet("import"):
 		s.note("back up the root key, which only this keyring has: without it your secrets are unrecoverable")
 	}
 }
