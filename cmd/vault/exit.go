@@ -11,10 +11,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/envelope/kek"
-	"github.com/objectvault/objectvault/envelope/kek/keyring"
 	"github.com/objectvault/objectvault/vault"
-	"github.com/objectvault/objectvault/vaulturl"
 )
 
 // The exit codes. They are frozen: a code is never renumbered or reused. No other file contains an
@@ -109,12 +106,12 @@ var outcomes = []struct {
 	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "use the same --keys, --tenant, --collection and --vault-id as the writer: at least one differs"},
 	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"},
 	{errKeyFile, exitFailure, "key_file", ""},
-	{kek.ErrKeyFile, exitFailure, "key_file", "check the key source: it must return a root key, 64 digits 0-9 a-f"},
+	{errNoRoot, exitFailure, "key_file", "check the key source: it must return a root key, 64 digits 0-9 a-f"},
 	{envelope.ErrNotEnrolled, exitNotInitialised, "not_initialised", "run {prog} init --keys URL to enrol the key source on this machine, or {prog} init --import FILE to copy the enrolment of another machine"},
 	{envelope.ErrChanged, exitFailure, "key_changed", "find out why the key has changed; {prog} keys list shows what was enrolled"},
 	{envelope.ErrDenied, exitDenied, "denied", "allow the use of the key: {prog} policy aws --kms-key or {prog} policy tencent --kms-key prints the statement"},
 	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether the write took effect"},
-	{vaulturl.ErrNoPassphrase, exitUnauthenticated, "unauthenticated", "run {prog} in a terminal, or set OBJECTVAULT_PASSPHRASE_FILE, OBJECTVAULT_PASSPHRASE_COMMAND or OBJECTVAULT_PASSPHRASE"},
+	{errNoPassphrase, exitUnauthenticated, "unauthenticated", "run {prog} in a terminal, or set OBJECTVAULT_PASSPHRASE_FILE, OBJECTVAULT_PASSPHRASE_COMMAND or OBJECTVAULT_PASSPHRASE"},
 	{envelope.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials for the key source and try again"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
 	{vault.ErrPermission, exitDenied, "denied", "check scope and read_only in the profile, and the permissions of the store or its files"},
@@ -128,7 +125,7 @@ var outcomes = []struct {
 	{envelope.ErrInvalid, exitUsage, "usage", "use at most 64 labels, and at most 4096 bytes of UTF-8 for the content type and the labels together"},
 	{vault.ErrRefused, exitFailure, "failure", "look up the code in the documentation of the store; the store will refuse the same request again"},
 	{vault.ErrTooLarge, exitFailure, "failure", ""},
-	{keyring.ErrNone, exitUnreachable, "unreachable", "unlock the keyring, or use a root key that is not in a keyring: --keys local:, local:///FILE, env:VAR or exec:COMMAND"},
+	{errNoKeyring, exitUnreachable, "unreachable", "unlock the keyring, or use a root key that is not in a keyring: --keys local:, local:///FILE, env:VAR or exec:COMMAND"},
 	{envelope.ErrUnavailable, exitUnreachable, "unreachable", "check the key source that the message names, then try again"},
 	{vault.ErrBusy, exitUnreachable, "unreachable", "wait until the other program has ended, then try again"},
 	{vault.ErrUnavailable, exitUnreachable, "unreachable", "check that the store can be reached, then try again"},

@@ -140,7 +140,7 @@ func TestReports(t *testing.T) {
 		want string
 	}{
 		{&vault.Error{Op: "put", Name: "a b", Err: vault.ErrUnsure},
-			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to check whether it took effect\n"},
+			"vault: put a b: may or may not have taken effect\nvault: hint: run vault stat 'a b' to check whether the write took effect\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrNoSpace}, "vault: put a: no space left\nvault: hint: nothing was changed; free some space and try again\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: vault.ErrConflict}, "vault: put a: conflict\nvault: hint: check the new value with vault stat a, then try again: another writer changed it\n"},
 		{vault.ErrUnauthenticated, "vault: put: not authenticated\nvault: hint: get new credentials and try again\n"},
@@ -148,7 +148,7 @@ func TestReports(t *testing.T) {
 		{&vault.Error{Op: "get", Name: "a", Err: fmt.Errorf("%w: more", context.Canceled)}, "vault: put a: interrupted\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: fmt.Errorf("deep: %w", &vault.Cause{Sentinel: context.Canceled, Unfinished: 300_000_000})},
 			"vault: put a: interrupted; an unfinished upload of 300 MB remains; it is billed until a lifecycle rule removes it\n"},
-		{errors.New("line\nbreak\x1b"), "vault: put: line\\x0abreak\\x1b\n"},
+		{errors.New("line\nbreak\x1b"), "vault: put: line; break\\x1b\n"},
 		{childCode(7), ""},
 	} {
 		var b strings.Builder

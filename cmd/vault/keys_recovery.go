@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
@@ -121,7 +120,7 @@ func (s *session) recoveryFiles(prefix string, texts []string, print string, thr
 		}
 		if err := durable.Create(path, []byte(text+"\n")); err != nil {
 			for _, written := range paths { // shares of different calls do not belong together
-				os.Remove(written)
+				s.removeFile(written)
 			}
 			if errors.Is(err, fs.ErrExist) {
 				return hint(tagged{fmt.Errorf("%s exists", path), vault.ErrExist}, "choose another name with --output")

@@ -38,7 +38,7 @@ func main() {
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
-		writeNew: writeNew, canSync: canSync, fileSystem: fileSystem, exec: exec, runChild: runChild, quietly: brokenPipe,
+		writeNew: writeNew, removeFile: os.Remove, canSync: canSync, fileSystem: fileSystem, exec: exec, runChild: runChild, quietly: brokenPipe,
 	}))
 }
 
@@ -86,6 +86,8 @@ type world struct {
 	// writeNew creates a file with the given text, and its directory if it is missing. It
 	// replaces no file.
 	writeNew func(name string, text []byte) error
+	// removeFile removes a file.
+	removeFile func(name string) error
 	// canSync reports whether the file system of dir syncs directories.
 	canSync func(dir string) bool
 	// fileSystem returns the name of the file system of dir if it may be emptied, such as tmpfs.

@@ -15,12 +15,20 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/envelope/kek/keyring"
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
 // This file opens the key sources that flags, environment and profile select.
+
+// Errors of key sources, for the table of exit codes.
+var (
+	errNoRoot       = kek.ErrKeyFile
+	errNoPassphrase = vaulturl.ErrNoPassphrase
+	errNoKeyring    = keyring.ErrNone
+)
 
 // defaultKey is the URL of the default root key file.
 const defaultKey = "local:"

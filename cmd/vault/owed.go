@@ -1,58 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
-	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/internal/durable"
+	"github.com/objectvault/objectvault/cmd/vault/internal/owed"
 	"github.com/objectvault/objectvault/vault"
 )
 
-// With keys_required = "one", put stores a value although a key source cannot be used now. This file
-// remembers, in one small file for each object, that the object must be rewrapped for the missing
-// source. vault sync does that.
-
-// An owedKey is the content of such a file. It contains no secret.
-type owedKey struct {
-	Version    int       `json:"version"` // 1
-	VaultID    string    `json:"vault_id"`
-	Tenant     string    `json:"tenant"`
-	Collection string    `json:"collection"`
-	Name       string    `json:"name"`
-	Missing    []string  `json:"missing"` // names of the key sources
-	Since      time.Time `json:"since"`
-
-	path string
-	text []byte
-}
-
-// forget removes the file, unless a put has replaced it since it was read.
-func (k owedKey) forget() {
-	taken := k.path + ".done"
-	if os.Rename(k.path, taken) != nil {
-		return
-	}
-	if text, err := os.ReadFile(taken); err == nil && !bytes.Equal(text, k.text) {
-		os.Rename(taken, k.path)
-		return
-	}
-	os.Remove(taken)
-}
-
-func (k owedKey) ref() envelope.Ref {
-	return envelope.Ref{Vault: k.VaultID, Tenant: k.Tenant, Collection: k.Collection, Name: k.Name}
-}
+// With keys_required = "one", put stores a value although a key source cannot be used now. Package
+// owed remembers that the object must be rewrapped for the missing source. vault sync does that.
 
 // owedDir returns the directory of the objects of a store that miss a key.
 func (s *session) owedDir(storeID string) (string, error) {
@@ -68,19 +28,11 @@ func (s *session) oweFor(v *opened, vaultID string, info vault.Info) {
 	if len(info.MissingKeys) == 0 {
 		return
 	}
-	k := owedKey{1, vaultID, string(info.Tenant), string(info.Collection), string(info.Name), info.MissingKeys, s.now().UTC(), "", nil}
+	k := owed.Key{VaultID: vaultID, Tenant: string(info.Tenant), Collection: string(info.Collection), Name: string(info.Name), Missing: info.MissingKeys, Since: s.now().UTC()}
 	missing := strings.Join(info.MissingKeys, " and ")
 	dir, err := s.owedDir(v.storeID)
 	if err == nil {
-		err = durable.MakeDir(dir)
-	}
-	if err == nil {
-		context := k.ref().Context()
-		sum := sha256.Sum256(context[:])
-		var text []byte
-		if text, err = json.Marshal(k); err == nil {
-			err = durable.Replace(filepath.Join(dir, hex.EncodeToString(sum[:8])+".json"), append(text, '\n'))
-		}
+		err = owed.Add(dir, k)
 	}
 	if err != nil {
 		s.note("%s cannot be opened with %s yet, and vault cannot record the missing key (%v): run %s keys rewrap %s later", info.Name, missing, err, s.prog, shellWord(string(info.Name)))
@@ -89,24 +41,13 @@ func (s *session) oweFor(v *opened, vaultID string, info vault.Info) {
 	s.note("%s cannot be opened with %s yet: %s sync adds the key", info.Name, missing, s.prog)
 }
 
-// owed returns the objects of the store that miss a key, oldest first. It ignores files that are not
-// its own.
-func (s *session) owed(storeID string) (list []owedKey, err error) {
+// owed returns the objects of the store that miss a key, oldest first.
+func (s *session) owed(storeID string) ([]owed.Key, error) {
 	dir, err := s.owedDir(storeID)
 	if err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	for _, path := range files {
-		text, err := os.ReadFile(path)
-		k := owedKey{path: path, text: text}
-		if err != nil || json.Unmarshal(text, &k) != nil || k.Version != 1 {
-			continue
-		}
-		list = append(list, k)
-	}
-	slices.SortStableFunc(list, func(a, b owedKey) int { return a.Since.Compare(b.Since) })
-	return list, err
+	return owed.List(dir)
 }
 
 // addOwed rewraps the objects of the tenant that miss a key. It returns the number of objects that
@@ -123,7 +64,7 @@ func (s *session) addOwed(ctx context.Context, o *opened) (added, left int, caus
 		err := s.addKeys(ctx, o, k)
 		if err == nil {
 			added++
-			k.forget()
+			k.Forget()
 			continue
 		}
 		if left++; cause == nil {
@@ -133,8 +74,8 @@ func (s *session) addOwed(ctx context.Context, o *opened) (added, left int, caus
 	return added, left, cause
 }
 
-func (s *session) addKeys(ctx context.Context, o *opened, k owedKey) error {
-	v, err := o.with(k.ref())
+func (s *session) addKeys(ctx context.Context, o *opened, k owed.Key) error {
+	v, err := o.with(k.Ref())
 	if err != nil {
 		return err
 	}
@@ -149,11 +90,11 @@ func (s *session) addKeys(ctx context.Context, o *opened, k owedKey) error {
 }
 
 // waits reports whether the spool has a value of the object.
-func (s *session) waits(ctx context.Context, o *opened, k owedKey) bool {
+func (s *session) waits(ctx context.Context, o *opened, k owed.Key) bool {
 	if o.spool == nil {
 		return false
 	}
-	entries, err := o.spool.Entries(ctx, k.ref())
+	entries, err := o.spool.Entries(ctx, k.Ref())
 	return err != nil || len(entries) > 0
 }
 
