@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A record of missing keys that another put has written while the older one was being dealt with stays.
+// If another put records missing keys while an older record is processed, the new record stays.
 func TestForgetOwed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.json")
 	write := func(text string) {
