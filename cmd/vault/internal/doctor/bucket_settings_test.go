@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A set is a cloud with settings of a bucket, by name.
+// A set is a cloud that returns bucket settings by name.
 type set map[string]string
 
 func (s set) Settings(context.Context) (all []vault.Setting) {
@@ -30,7 +30,7 @@ func (s set) Caller(context.Context) (vault.Caller, error) {
 	return vault.Caller{Account: "123456789012"}, nil
 }
 
-// lineOf returns the line of one check, as STATUS: MESSAGE; "" if there is none.
+// lineOf returns the result of one check as "STATUS: MESSAGE", or "" if there is none.
 func lineOf(t *testing.T, store, check string, s set) string {
 	t.Helper()
 	for _, l := range doctor.Bucket(t.Context(), store, s, nil) {
@@ -44,8 +44,8 @@ func lineOf(t *testing.T, store, check string, s set) string {
 	return ""
 }
 
-// TestLifecycleRules: the same rules mean the same on both clouds, and only what is about
-// tenants' objects counts.
+// TestLifecycleRules: the same rules give the same result on both clouds, and only rules that apply to
+// tenants' objects count.
 func TestLifecycleRules(t *testing.T) {
 	const (
 		abort  = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
@@ -91,7 +91,7 @@ func TestLifecycleRules(t *testing.T) {
 	}
 }
 
-// TestGrantsAtCOS: what is granted outside the owner's account is not ok.
+// TestGrantsAtCOS: a grant outside the owner's account is not ok.
 func TestGrantsAtCOS(t *testing.T) {
 	const owner = "qcs::cam::uin/100000000001:uin/100000000001"
 	grant := func(grantee, permission string) string {
@@ -131,7 +131,7 @@ func TestGrantsAtCOS(t *testing.T) {
 	}
 }
 
-// TestGrantsAtS3: a bucket policy that opens the bucket is not passed over.
+// TestGrantsAtS3: a bucket policy that makes the bucket public is reported.
 func TestGrantsAtS3(t *testing.T) {
 	statement := func(principal, more string) string {
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",%s,%s},{"Effect":"Deny","Principal":"*","Action":"s3:*",
