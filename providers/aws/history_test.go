@@ -100,7 +100,7 @@ func TestVersionsMalformed(t *testing.T) {
 			for _, err = range s.History.Versions(t.Context(), "key") {
 			}
 			if err == nil {
-				t.Error("taken for a listing of versions")
+				t.Error("accepted as a list of versions")
 			}
 		})
 	}
