@@ -141,7 +141,7 @@ func TestSignatureVectors(t *testing.T) {
 				t.Errorf("%s with another signature: %d %+v", name, status, e)
 			}
 			if diff := cmp.Diff([]string{v.format, v.toSign}, []string{e.FormatString, e.StringToSign}); diff != "" {
-				t.Errorf("%s as %s: what is signed (-want +got):\n%s", name, form, diff)
+				t.Errorf("%s as %s: the signed text (-want +got):\n%s", name, form, diff)
 			}
 		}
 	}
@@ -274,7 +274,7 @@ func TestAnonymousAndOthers(t *testing.T) {
 	_, err := get(c, "k")
 	wantCode(t, "another secret", err, "403 SignatureDoesNotMatch")
 	if strings.Contains(fmt.Sprintf("%+v", err), s.SecretKey()) {
-		t.Error("the secret is in the error")
+		t.Error("the error contains the secret")
 	}
 }
 
