@@ -648,7 +648,7 @@ func (h *faultHome) checkRewrap(r ran, _ faultKind) cellEnd {
 		h.errorf("after %v\nagain: %v", r, again)
 	}
 	if !bytes.Equal(added(), h.old) || !bytes.Equal(h.value(), h.old) {
-		h.errorf("rewrapped again, and one of the keys does not open the value: %v", r)
+		h.errorf("rewrapped again, but one of the keys does not open the value: %v", r)
 	}
 	return h.checkFailure(r)
 }
@@ -658,17 +658,17 @@ func (h *faultHome) checkRemoved(r ran, k faultKind, again ...string) cellEnd {
 	v := h.value()
 	switch {
 	case r.code == exitOK && v != nil:
-		h.errorf("removed, and still there: %q", v)
+		h.errorf("removed, but the value still exists: %q", v)
 	case v != nil && !bytes.Equal(v, h.old):
 		h.errorf("the name has a value that no writer stored: %q", v)
 	case (r.code == exitDenied || r.code == exitUnauthenticated) && v == nil && h.c.of == 1:
-		h.errorf("refused, and removed: %v", r)
+		h.errorf("refused, but the value was removed: %v", r)
 	}
 	if s := h.vault(nil, again...); s.code != exitOK && s.code != exitNotFound {
 		h.errorf("again: %v", s)
 	}
 	if v := h.value(); v != nil {
-		h.errorf("removed again, and still there: %q", v)
+		h.errorf("removed again, but the value still exists: %q", v)
 	}
 	return h.checkFailure(r)
 }

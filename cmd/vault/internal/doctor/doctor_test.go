@@ -266,19 +266,19 @@ func TestReadsAll(t *testing.T) {
 		{"with a key that does not exist", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.ForeignKey = "bots/other/credentials/none.enc"
 		}, doctor.NotProven},
-		{"with a key of one's own", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+		{"with a key of the same tenant", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.ForeignKey = "bots/acme/credentials/openai.enc"
 		}, doctor.NotProven},
 		{"with the same tenant", func(t *testing.T, c *cloud, p *doctor.Options) {
 			p.Other, p.OtherTenant = c.as(t, own("acme")), "acme"
 		}, doctor.NotProven},
-		{"with a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+		{"with a second tenant that cannot be used", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.OtherErr = vault.ErrUnauthenticated
 		}, doctor.NotProven},
 		{"with a second tenant that may not put", func(t *testing.T, c *cloud, p *doctor.Options) {
 			p.Other, p.OtherTenant = c.as(t, func(intercept.Call) bool { return true }), "other"
 		}, doctor.NotProven},
-		{"with a key and a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+		{"with a key and a second tenant that cannot be used", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.OtherErr, p.ForeignKey = vault.ErrUnauthenticated, "bots/other/credentials/openai.enc"
 		}, doctor.Broken},
 	} {
@@ -330,8 +330,8 @@ func TestForeignKeyDenied(t *testing.T) {
 	}{
 		{"exists", "bots/other/credentials/openai.enc", false, doctor.NotProven},
 		{"missing", "bots/other/credentials/none.enc", false, doctor.NotProven},
-		{"seen to exist", "bots/other/credentials/openai.enc", true, doctor.OK},
-		{"not seen to exist", "bots/other/credentials/none.enc", true, doctor.NotProven},
+		{"exists for the second tenant", "bots/other/credentials/openai.enc", true, doctor.OK},
+		{"missing for the second tenant", "bots/other/credentials/none.enc", true, doctor.NotProven},
 		{"of a third tenant", "bots/acmex/credentials/openai.enc", true, doctor.NotProven},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -416,7 +416,7 @@ func TestVersionIDs(t *testing.T) {
 			"isolation-remove": doctor.OK, "isolation-remove-version": doctor.Broken, "isolation-get-version": doctor.OK,
 			"isolation-reverse-remove-version": doctor.OK,
 		}},
-		{"not even removable where it is one's own", own("acme"), map[string]doctor.Status{
+		{"not removable under its own prefix either", own("acme"), map[string]doctor.Status{
 			"isolation-remove-version": doctor.NotProven, "isolation-get-version": doctor.OK, "isolation-remove": doctor.OK,
 		}},
 	} {
@@ -866,8 +866,8 @@ func TestKeys(t *testing.T) {
 		{"one", doctor.Options{Keys: []envelope.KeySource{fixed}}, doctor.OK},
 		{"none", doctor.Options{}, doctor.Warning},
 		{"unusable", doctor.Options{KeysErr: errors.New("mode 0644")}, doctor.Fail},
-		{"one that does not open", doctor.Options{Keys: []envelope.KeySource{fixed, sealsOnly{fixed}}}, doctor.Fail},
-		{"one that does not seal", doctor.Options{Keys: []envelope.KeySource{opensOnly{fixed}}}, doctor.Fail},
+		{"a source that does not open", doctor.Options{Keys: []envelope.KeySource{fixed, sealsOnly{fixed}}}, doctor.Fail},
+		{"a source that does not seal", doctor.Options{Keys: []envelope.KeySource{opensOnly{fixed}}}, doctor.Fail},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.p.StoreErr = errors.New("none")

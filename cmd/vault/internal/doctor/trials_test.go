@@ -45,9 +45,9 @@ func TestTrials(t *testing.T) {
 		want   [3]doctor.Status // unsigned, uploads, abort; empty: no result
 	}{
 		{"all is denied", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.OK}},
-		{"in another way", trier{unsigned: keyless, uploads: errDenied, abort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.OK}},
+		{"denied in another way", trier{unsigned: keyless, uploads: errDenied, abort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.OK}},
 		{"all is allowed", trier{}, "", own("acme"), [3]doctor.Status{doctor.Broken, doctor.Broken, doctor.NotProven}},
-		{"nothing answers", trier{unsigned: away, uploads: away, abort: away}, "", own("acme"), [3]doctor.Status{doctor.NotProven, doctor.NotProven, doctor.NotProven}},
+		{"no server responds", trier{unsigned: away, uploads: away, abort: away}, "", own("acme"), [3]doctor.Status{doctor.NotProven, doctor.NotProven, doctor.NotProven}},
 		{"abort is denied everywhere", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied, ownAbort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.NotProven}},
 		{"nothing is written", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied}, "read-only", own("acme"), [3]doctor.Status{doctor.Skipped, doctor.OK, doctor.Skipped}},
 		{"nothing can be put", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied}, "", own("acme2"), [3]doctor.Status{doctor.NotProven, doctor.OK, doctor.OK}},
