@@ -25,7 +25,7 @@ func openSmall(t *testing.T) (*costest.Server, *blob.Bucket) {
 	}
 	t.Cleanup(func() {
 		if left := s.Uploads(s.Bucket()); len(left) != 0 {
-			t.Errorf("uploads were left behind: %v", left)
+			t.Errorf("uploads remain: %v", left)
 		}
 		s.Close()
 	})
@@ -78,7 +78,7 @@ func TestCopyInParts(t *testing.T) {
 		if r.Header.Get(headerCopySource) != "" {
 			parts++
 			if r.Header.Get("X-Cos-Copy-Source-If-Match") == "" {
-				t.Error("a part may be of another source")
+				t.Error("a copied part is not pinned to the source")
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func TestCopyInParts(t *testing.T) {
 	}
 	got, err := b.ReadAll(t.Context(), "copy")
 	if err != nil || !bytes.Equal(got, data) {
-		t.Errorf("the copy is not the source: %v", err)
+		t.Errorf("the copy differs from the source: %v", err)
 	}
 	var all [2]*blob.Attributes
 	var class [2]string
@@ -102,7 +102,7 @@ func TestCopyInParts(t *testing.T) {
 	}
 	opts := cmp.FilterPath(func(p cmp.Path) bool {
 		switch p.Last().String() {
-		case ".ModTime", ".ETag", ".MD5", ".asFunc": // a copy in parts has no MD5
+		case ".ModTime", ".ETag", ".MD5", ".asFunc": // an object that was copied in parts has no MD5
 			return true
 		}
 		return false
@@ -141,7 +141,7 @@ func TestCopyPartsConditions(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 		if there, err := b.Exists(t.Context(), "copy"); there || err != nil {
-			t.Errorf("%s: there is a copy: %v, %v", what, there, err)
+			t.Errorf("%s: the copy exists: %v, %v", what, there, err)
 		}
 	}
 }
@@ -170,7 +170,7 @@ func TestCopyPartFails(t *testing.T) {
 		t.Errorf("many failures: %v, want Internal", err)
 	}
 	if there, err := b.Exists(t.Context(), "second"); there || err != nil {
-		t.Errorf("a failed copy is there: %t, %v", there, err)
+		t.Errorf("a failed copy exists: %t, %v", there, err)
 	}
 }
 
@@ -191,10 +191,10 @@ func TestCopySource(t *testing.T) {
 		t.Errorf("the copy is %q, %v", got, err)
 	}
 	if err := b.Copy(t.Context(), "a", "a", nil); err != nil {
-		t.Errorf("onto itself: %v", err)
+		t.Errorf("copy of an object to itself: %v", err)
 	}
 	if err := b.Copy(t.Context(), "copy", "absent", nil); gcerrors.Code(err) != gcerrors.NotFound {
-		t.Errorf("of what is absent: %v, want NotFound", err)
+		t.Errorf("copy of a missing object: %v, want NotFound", err)
 	}
 	// A client that is not from NewClient sends the wrong name. The ETag detects it.
 	plain := cos.NewClient(&cos.BaseURL{BucketURL: clientURL(t, b)}, &http.Client{Transport: &cos.AuthorizationTransport{
@@ -206,6 +206,6 @@ func TestCopySource(t *testing.T) {
 	}
 	defer other.Close()
 	if err := other.Copy(t.Context(), "copy", "a?b", nil); gcerrors.Code(err) != gcerrors.FailedPrecondition {
-		t.Errorf("with a client of the SDK's: %v, want FailedPrecondition", err)
+		t.Errorf("with a client that is not from NewClient: %v, want FailedPrecondition", err)
 	}
 }

@@ -23,7 +23,8 @@ func TestDriver(t *testing.T) {
 	}
 }
 
-// TestDriverUnsure runs them with every behaviour that the documentation of COS allows for objects.
+// TestDriverUnsure runs the tests with every behaviour that the documentation of COS allows for
+// objects.
 // Undocumented behaviour of STS and policies does not matter here.
 func TestDriverUnsure(t *testing.T) {
 	if testing.Short() {

@@ -133,7 +133,7 @@ func TestExpiredPermanently(t *testing.T) {
 				t.Errorf("read: %v, want the code %s", err, code)
 			}
 			if gcerrors.Code(err) == gcerrors.NotFound {
-				t.Errorf("an expired key was taken for an absent object")
+				t.Errorf("the error of an expired key means that the object does not exist")
 			}
 			if c.exchanges != 2 || count(s, "GetObject") != 2 {
 				t.Errorf("%d exchanges and %d requests, want 2 and 2", c.exchanges, count(s, "GetObject"))

@@ -25,7 +25,7 @@ var faults = []struct {
 	name    string
 	fault   func() *costest.Fault
 	applied bool
-	late    bool // for what may fail after a 200
+	late    bool // for requests that may fail after a 200
 }{
 	{"500 and applied", func() *costest.Fault { return costest.ApplyThen(500, internalError()) }, true, false},
 	{"500 and not applied", func() *costest.Fault { return costest.RespondBefore(500, internalError()) }, false, false},
@@ -70,7 +70,7 @@ func TestLostResponses(t *testing.T) {
 				data := noise(2, tc.size)
 				err := b.WriteAll(t.Context(), "key", data, inParts(blob.WriterOptions{IfNotExist: tc.create}))
 				if !done.Load() {
-					t.Fatal("nothing was lost")
+					t.Fatal("no response was lost")
 				}
 				switch {
 				case tc.recovered, tc.late && f.applied: // the outcome of the end of an upload can be found out
@@ -175,7 +175,7 @@ func TestSlowDown(t *testing.T) {
 	wantObject(t, b, "copy", nil)
 	s.SlowDown(3)
 	if err := b.WriteAll(t.Context(), "key", nil, nil); gcerrors.Code(err) != gcerrors.ResourceExhausted {
-		t.Errorf("after three times: %v, want ResourceExhausted", err)
+		t.Errorf("after three attempts: %v, want ResourceExhausted", err)
 	}
 }
 
@@ -212,7 +212,7 @@ func TestInitiateIsRepeated(t *testing.T) {
 	mustWrite(t, b, "key", noise(1, 3*mib))
 	wantObject(t, b, "key", noise(1, 3*mib))
 	if left := s.Uploads(s.Bucket()); len(left) != 1 || left[0].Parts != 0 {
-		t.Errorf("uploads left: %v, want one without parts", left)
+		t.Errorf("uploads remain: %v, want one without parts", left)
 	}
 }
 
@@ -281,7 +281,7 @@ func TestRanges(t *testing.T) {
 	}
 	s.SetRule(func(*costest.Request) *costest.Fault { return costest.IgnoreRange() })
 	if _, err := b.NewRangeReader(t.Context(), "key", 50, 10, nil); err == nil {
-		t.Error("a whole object was taken for a range")
+		t.Error("the whole object was accepted as a range")
 	}
 }
 
@@ -327,7 +327,7 @@ func TestTruncated(t *testing.T) {
 	}
 	once(s, costest.CutBody(500), action("GetObject"))
 	if _, err := b.ReadAll(t.Context(), "key"); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("cut: %v, want %v", err, io.ErrUnexpectedEOF)
+		t.Errorf("a short body: %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 	wantObject(t, b, "key", noise(1, 100_000))
 }

@@ -71,7 +71,7 @@ func FuzzKey(f *testing.F) {
 			t.Errorf("%q is escaped to %q, which is unescaped to %q", a+b, name, got)
 		}
 		if !strings.HasPrefix(name, escapePrefix(a)) {
-			t.Errorf("%q is no prefix of %q", escapePrefix(a), name)
+			t.Errorf("%q is not a prefix of %q", escapePrefix(a), name)
 		}
 		if strings.Contains("/"+name, "/../") || strings.Contains("/"+name, "/./") {
 			t.Errorf("%q contains relative path elements", name)

@@ -55,7 +55,7 @@ func TestLateRefusal(t *testing.T) {
 		return nil
 	})
 	if err := b.WriteAll(t.Context(), "key", value, inParts(blob.WriterOptions{})); err == nil {
-		t.Error("the write says nil")
+		t.Error("the write returned no error")
 	}
 }
 

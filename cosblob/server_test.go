@@ -33,7 +33,7 @@ func newServer(t *testing.T, o *costest.Options) *costest.Server {
 	}
 	t.Cleanup(func() {
 		if left := s.Uploads(s.Bucket()); len(left) != 0 {
-			t.Errorf("uploads were left behind: %v", left)
+			t.Errorf("uploads remain: %v", left)
 		}
 		s.Close()
 	})

@@ -425,7 +425,7 @@ func TestWritten(t *testing.T) {
 		got, err := io.ReadAll(r)
 		r.Close()
 		if err != nil || string(got) != string(noise(1, size)) {
-			t.Errorf("the first version is not what was written: %v", err)
+			t.Errorf("the first version has another value: %v", err)
 		}
 	}
 }
@@ -453,7 +453,7 @@ func TestConflict(t *testing.T) {
 	err := b.WriteAll(t.Context(), "absent", nil, o)
 	var e *cos.ErrorResponse
 	if gcerrors.Code(err) != gcerrors.Unknown || !b.ErrorAs(err, &e) || e.Code != "PathConflict" {
-		t.Errorf("create what is not: %v, want the code PathConflict", err)
+		t.Errorf("create of a missing object: %v, want the code PathConflict", err)
 	}
 }
 
@@ -477,7 +477,7 @@ func TestDeleteVersion(t *testing.T) {
 		t.Fatalf("%+v", versions)
 	}
 	if err := b.Delete(t.Context(), "key"); gcerrors.Code(err) != gcerrors.NotFound {
-		t.Errorf("what is deleted: %v", err)
+		t.Errorf("the deleted version: %v", err)
 	}
 	marker := versions.DeleteMarker[0].VersionId
 	err = b.DeleteWithOptions(t.Context(), "key", &blob.DeleteOptions{BeforeDelete: func(as func(any) bool) error {
@@ -491,5 +491,5 @@ func TestDeleteVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantObject(t, b, "key", []byte("one")) // without its marker the object is back
+	wantObject(t, b, "key", []byte("one")) // without the delete marker the object exists again
 }

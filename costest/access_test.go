@@ -366,7 +366,7 @@ func TestTemporaryKeys(t *testing.T) {
 	}
 	s.ExpireKey(one.ID)
 	if a, b := get(one), get(two); a != "400" || b != "no error" {
-		t.Errorf("after one expired: %s, %s", a, b)
+		t.Errorf("after one key expired: %s, %s", a, b)
 	}
 	wantCall(t, "an expired key at STS", ask(t, s, time.Now(), one, "sts", "GetCallerIdentity", map[string]any{}, nil), "AuthFailure.TokenFailure")
 }
@@ -380,7 +380,7 @@ func TestExpiry(t *testing.T) {
 		"RoleName": "short", "PolicyDocument": trustOf(i.URL, "vault", "bot:a"), "SessionDuration": 600}, nil), "")
 	out := ask(t, s, c.now(), accessKey{}, "sts", "AssumeRoleWithWebIdentity", web("short", i.Mint(bot("a")), "DurationSeconds", 3600), nil)
 	if left := time.Unix(int64(out["ExpiredTime"].(float64)), 0).Sub(c.now()); left < 598*time.Second || left > 600*time.Second {
-		t.Errorf("%v are left", left)
+		t.Errorf("the key is valid for %v", left)
 	}
 	k := keyOf(t, out)
 	who := func() map[string]any { return ask(t, s, c.now(), k, "sts", "GetCallerIdentity", map[string]any{}, nil) }

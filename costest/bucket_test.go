@@ -183,7 +183,7 @@ func TestACL(t *testing.T) {
 	_, err = c.Bucket.PutACL(t.Context(), &cos.BucketPutACLOptions{Body: (*cos.ACLXml)(acl)})
 	check(t, err)
 	if got := anonymous("/closed"); got != 200 {
-		t.Errorf("what was read and put again: %d", got)
+		t.Errorf("anonymous get after the bucket's ACL was read and put again: %d", got)
 	}
 	for name, value := range map[string]string{"x-cos-acl": "everyone", "x-cos-grant-read": "100"} {
 		if status, _, body := do(t, s, "PUT", "/?acl", "", owner(s), name, value); status != 400 {
@@ -260,7 +260,7 @@ func TestOptions(t *testing.T) {
 	} {
 		if s, err := costest.New(&o); err == nil {
 			s.Close()
-			t.Errorf("%+v was taken", o)
+			t.Errorf("the options %+v were accepted", o)
 		}
 	}
 }

@@ -128,7 +128,7 @@ func TestCAMRefuses(t *testing.T) {
 		in           map[string]any
 		want         string
 	}{
-		{"a role that is there", "CreateRole", map[string]any{"RoleName": "role-a", "PolicyDocument": good}, "InvalidParameter.RoleNameInUse"},
+		{"a role that exists", "CreateRole", map[string]any{"RoleName": "role-a", "PolicyDocument": good}, "InvalidParameter.RoleNameInUse"},
 		{"a role's name", "CreateRole", map[string]any{"RoleName": "a/b", "PolicyDocument": good}, "InvalidParameter.ParamError"},
 		{"a trust without iss", "CreateRole", role(edit(`"oidc:iss":["`+i.URL+`"],`, "")), malformed},
 		{"a trust without aud", "CreateRole", role(edit(`"oidc:aud":["vault"],`, "")), malformed},
@@ -147,7 +147,7 @@ func TestCAMRefuses(t *testing.T) {
 		{"a policy of four segments", "CreatePolicy", policy(strings.ReplaceAll(prefixPolicy("a"), "ap-guangzhou:uid/1250000000:", "")), malformed},
 		{"a policy of seven segments", "CreatePolicy", policy(prefixPolicy("eip155:1:0xabc")), malformed},
 		{"a long policy", "CreatePolicy", policy(prefixPolicy(strings.Repeat("a", 6144))), "InvalidParameter.PolicyDocumentLengthOverLimit"},
-		{"a policy that is there", "CreatePolicy", map[string]any{"PolicyName": "role-a", "PolicyDocument": prefixPolicy("a")}, "FailedOperation.PolicyNameInUse"},
+		{"a policy that exists", "CreatePolicy", map[string]any{"PolicyName": "role-a", "PolicyDocument": prefixPolicy("a")}, "FailedOperation.PolicyNameInUse"},
 		{"an update that is malformed", "UpdatePolicy", map[string]any{"PolicyName": "role-a", "PolicyDocument": "x"}, malformed},
 		{"to no role", "AttachRolePolicy", map[string]any{"AttachRoleName": "none", "PolicyName": "role-a"}, "InvalidParameter.RoleNotExist"},
 		{"no policy", "AttachRolePolicy", map[string]any{"AttachRoleName": "role-a", "PolicyName": "none"}, "ResourceNotFound.PolicyIdNotFound"},
@@ -155,7 +155,7 @@ func TestCAMRefuses(t *testing.T) {
 		{"no such role", "GetRole", map[string]any{"RoleId": "1"}, "InvalidParameter.RoleNotExist"},
 		{"no such policy", "GetPolicy", map[string]any{"PolicyId": 1}, "ResourceNotFound.PolicyIdNotFound"},
 		{"page 0", "ListAttachedRolePolicies", map[string]any{"RoleName": "role-a", "Page": 0, "Rp": 200}, "InvalidParameter.ParamError"},
-		{"a provider that is there", "CreateOIDCConfig", map[string]any{"Name": "idp", "IdentityUrl": i.URL, "ClientId": []string{"x"}, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameter.IdentityNameInUse"},
+		{"a provider that exists", "CreateOIDCConfig", map[string]any{"Name": "idp", "IdentityUrl": i.URL, "ClientId": []string{"x"}, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameter.IdentityNameInUse"},
 		{"a provider without keys", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "ClientId": []string{"x"}}, "InvalidParameterValue.IdentityKeyError"},
 		{"keys that are none", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "ClientId": []string{"x"}, "IdentityKey": "e30="}, "InvalidParameterValue.IdentityKeyError"},
 		{"an issuer without TLS", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": "http://broker.example", "ClientId": []string{"x"}, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameterValue.IdentityUrlError"},

@@ -35,7 +35,7 @@ func TestCopy(t *testing.T) {
 			head, err := to.Object.Head(t.Context(), "copy", nil)
 			check(t, err)
 			if head.Header.Get("X-Cos-Meta-A") != "b" || head.Header.Get("Content-Type") != "text/plain" {
-				t.Errorf("what came with the copy: %v", head.Header)
+				t.Errorf("the headers of the copy: %v", head.Header)
 			}
 			tags, _, err := to.Object.GetTagging(t.Context(), "copy")
 			check(t, err)
@@ -50,7 +50,7 @@ func TestCopy(t *testing.T) {
 		head, err := c.Object.Head(t.Context(), "replaced", nil)
 		check(t, err)
 		if head.Header.Get("X-Cos-Meta-A") != "" || head.Header.Get("X-Cos-Meta-C") != "d" || head.Header.Get("Content-Type") != "a/b" {
-			t.Errorf("replaced: %v", head.Header)
+			t.Errorf("the headers after they were replaced: %v", head.Header)
 		}
 	}
 }

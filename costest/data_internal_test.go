@@ -20,14 +20,14 @@ func TestRead(t *testing.T) {
 		value := bytes.Repeat([]byte("0123456789abcde"), size/15+1)[:size]
 		d, sum, err := s.read(bytes.NewReader(value), int64(size))
 		if err != nil || d.size != int64(size) {
-			t.Fatalf("%d bytes: %d were kept, %v", size, d.size, err)
+			t.Fatalf("%d bytes: %d were stored, %v", size, d.size, err)
 		}
 		var written bytes.Buffer
 		if _, err := d.WriteTo(&written); err != nil || !bytes.Equal(written.Bytes(), value) {
-			t.Errorf("%d bytes: %d others are written, %v", size, written.Len(), err)
+			t.Errorf("%d bytes: %d different bytes were written, %v", size, written.Len(), err)
 		}
 		if read, err := io.ReadAll(&dataReader{append([]piece(nil), d.pieces...)}); err != nil || !bytes.Equal(read, value) {
-			t.Errorf("%d bytes: %d others are read, %v", size, len(read), err)
+			t.Errorf("%d bytes: %d different bytes were read, %v", size, len(read), err)
 		}
 		if again, err := d.digest(); err != nil || again != sum {
 			t.Errorf("%d bytes: digest %v, then %v, %v", size, sum, again, err)
@@ -40,7 +40,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestBlocksComeBack: blocks without references are used again.
+// TestBlocksComeBack: blocks without references are reused.
 func TestBlocksComeBack(t *testing.T) {
 	s, err := New(nil)
 	if err != nil {
@@ -55,7 +55,7 @@ func TestBlocksComeBack(t *testing.T) {
 	free := 0
 	for n := 0; free == 0; n++ {
 		if n == 1000 {
-			t.Fatal("no block came back")
+			t.Fatal("no block was reused")
 		}
 		runtime.GC()
 		<-time.After(time.Millisecond)

@@ -26,10 +26,10 @@ func TestDelayedClientGone(t *testing.T) {
 		return costest.Delay(500 * time.Millisecond)
 	})
 	if _, err := c.Object.Put(ctx, "k", strings.NewReader(bytesOf(1<<20)), nil); err == nil {
-		t.Fatal("the put was answered")
+		t.Fatal("the put got a response")
 	}
 	s.SetRule(nil)
-	<-time.After(600 * time.Millisecond) // until after the delay
+	<-time.After(600 * time.Millisecond) // longer than the delay
 	_, err := get(c, "k")
 	wantCode(t, "then", err, "404 NoSuchKey")
 }
@@ -49,7 +49,7 @@ func TestCutWithoutBody(t *testing.T) {
 			_, _, err = c.Object.InitiateMultipartUpload(t.Context(), "up", nil)
 		}
 		if err == nil {
-			t.Errorf("%s was answered", action)
+			t.Errorf("%s got a response", action)
 		}
 	}
 	s.SetRule(nil)
@@ -104,7 +104,7 @@ func TestLateHead(t *testing.T) {
 		_, h, _ := do(t, s, "POST", "/k?uploadId="+up.UploadID, "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"+part.Header.Get("Etag")+"</ETag></Part></CompleteMultipartUpload>", owner(s))
 		s.SetRule(nil)
 		if h.Get("X-Cos-Version-Id") != "" || h.Get("X-Cos-Hash-Crc64ecma") != "" {
-			t.Errorf("%s: the head is %v", name, h)
+			t.Errorf("%s: the headers are %v", name, h)
 		}
 		wantValue(t, c, "k", "v")
 	}
@@ -124,18 +124,18 @@ func TestLagShowsOld(t *testing.T) {
 	list, _, err := c.Bucket.Get(t.Context(), nil)
 	check(t, err)
 	if len(list.Contents) != 2 || list.Contents[1].Key != "k" || list.Contents[1].Size != 1 {
-		t.Errorf("the list has %+v", list.Contents)
+		t.Errorf("the list contains %+v", list.Contents)
 	}
 	versions, _, err := c.Bucket.GetObjectVersions(t.Context(), &cos.BucketGetObjectVersionsOptions{Delimiter: "/"})
 	check(t, err)
 	if len(versions.CommonPrefixes) != 1 || versions.CommonPrefixes[0] != "dir/" || len(versions.Version) != 1 || versions.Version[0].Size != 1 {
-		t.Errorf("the list of versions has %v and %+v", versions.CommonPrefixes, versions.Version)
+		t.Errorf("the list of versions contains %v and %+v", versions.CommonPrefixes, versions.Version)
 	}
 	clock.advance(2 * time.Minute)
 	list, _, err = c.Bucket.Get(t.Context(), nil)
 	check(t, err)
 	if len(list.Contents) != 3 || list.Contents[1].Size != int64(len("longer still")) {
-		t.Errorf("later the list has %+v", list.Contents)
+		t.Errorf("later the list contains %+v", list.Contents)
 	}
 	if stamp := list.Contents[0].LastModified; !regexp.MustCompile(`T\d\d:\d\d:\d\d\.000Z$`).MatchString(stamp) {
 		t.Errorf("a time is %q", stamp)
@@ -210,10 +210,10 @@ func TestNotPlayed(t *testing.T) {
 	s := start(t, nil)
 	put(t, sdk(t, s, s.Bucket()), "k.jpg", "v")
 	if status, _, _ := do(t, s, "GET", "/k.jpg?imageMogr2/thumbnail/100x", "", owner(s)); status != 501 {
-		t.Errorf("an image that is worked on: %d", status)
+		t.Errorf("a request for image processing: %d", status)
 	}
 	if status, _, _ := do(t, s, "GET", "/k.jpg", "", owner(s), "X-Cos-Server-Side-Encryption-Customer-Algorithm", "AES256"); status != 501 {
-		t.Errorf("a key of the client's: %d", status)
+		t.Errorf("an encryption key of the client: %d", status)
 	}
 }
 
@@ -281,7 +281,7 @@ func TestCopyWithoutCRC(t *testing.T) {
 		got, resp, err := c.Object.Copy(t.Context(), "copy", source, nil)
 		check(t, err)
 		if (got.CRC64 == "") != (f != nil) || (resp.Header.Get("X-Cos-Hash-Crc64ecma") != "") && f != nil {
-			t.Errorf("the CRC64 is %q, the head %v", got.CRC64, resp.Header)
+			t.Errorf("the CRC64 is %q, the headers are %v", got.CRC64, resp.Header)
 		}
 	}
 }

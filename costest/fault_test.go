@@ -96,7 +96,7 @@ func TestFaultsOfReads(t *testing.T) {
 	resp, err = c.Object.Head(t.Context(), "k", nil)
 	check(t, err)
 	if resp.Header.Get("X-Cos-Hash-Crc64ecma") != "" {
-		t.Error("a CRC, though it was to be left out")
+		t.Error("the response has a CRC, although the fault removes it")
 	}
 }
 
@@ -118,7 +118,7 @@ func TestLater(t *testing.T) {
 		_, err := c.Object.Put(ctx, "k", strings.NewReader(bytesOf(300<<10)), nil)
 		cancel()
 		if err == nil {
-			t.Error("the write was answered")
+			t.Error("the write got a response")
 		}
 		s.SetRule(nil)
 		wantValue(t, c, "k", "old")
@@ -127,7 +127,7 @@ func TestLater(t *testing.T) {
 		}
 		put(t, c, "k", "of another")
 		if n := later.Apply(); n != 1 {
-			t.Errorf("%d requests were carried out", n)
+			t.Errorf("%d requests were applied", n)
 		}
 		wantValue(t, c, "k", bytesOf(300<<10))
 		if r := s.Requests()[0]; !r.Applied || r.Status != 0 {
@@ -135,7 +135,7 @@ func TestLater(t *testing.T) {
 		}
 	}
 	if n := later.Apply(); n != 0 {
-		t.Errorf("%d requests were carried out twice", n)
+		t.Errorf("%d requests were applied twice", n)
 	}
 }
 
@@ -147,10 +147,10 @@ func TestDelay(t *testing.T) {
 	client.Timeout = 20 * time.Millisecond
 	if resp, err := client.Get(s.URL()); err == nil {
 		resp.Body.Close()
-		t.Errorf("an answer: %d", resp.StatusCode)
+		t.Errorf("the request got a response: %d", resp.StatusCode)
 	}
 	if seen := s.Requests(); len(seen) > 0 {
-		t.Errorf("%v was looked at", seen)
+		t.Errorf("the server handled %v", seen)
 	}
 	s = start(t, &costest.Options{Delay: time.Millisecond})
 	c := sdk(t, s, s.Bucket())
@@ -165,7 +165,7 @@ func TestDelayEndsWithTheClient(t *testing.T) {
 	client.Timeout = 20 * time.Millisecond
 	if resp, err := client.Get(s.URL()); err == nil {
 		resp.Body.Close()
-		t.Errorf("an answer: %d", resp.StatusCode)
+		t.Errorf("the request got a response: %d", resp.StatusCode)
 	}
 }
 
@@ -196,7 +196,7 @@ func TestLateErrors(t *testing.T) {
 			wantCode(t, key, err, map[bool]string{true: "no error", false: "404 NoSuchKey"}[applied])
 		}
 		if left := len(s.Uploads(s.Bucket())); (left == 0) != applied {
-			t.Errorf("applied %v: %d uploads left", applied, left)
+			t.Errorf("applied %v: %d uploads remain", applied, left)
 		}
 		if last := s.Requests()[2]; last.Code != "InternalError" && last.Action == "CompleteMultipartUpload" {
 			t.Errorf("%+v", last)
@@ -270,7 +270,7 @@ func TestRequestsShowNoSecret(t *testing.T) {
 		shown := fmt.Sprintf("%+v", r)
 		for _, secret := range []string{"topsecret", "q-signature", s.SecretKey()} {
 			if strings.Contains(shown, secret) {
-				t.Errorf("%s is shown: %s", secret, shown)
+				t.Errorf("the output contains %s: %s", secret, shown)
 			}
 		}
 	}

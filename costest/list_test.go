@@ -42,7 +42,7 @@ func walk(t *testing.T, c *cos.Client, opt cos.BucketGetOptions) string {
 			check(t, err)
 		}
 	}
-	t.Fatalf("no end: %s", b.String())
+	t.Fatalf("the list does not end: %s", b.String())
 	return ""
 }
 
@@ -95,7 +95,7 @@ func TestListDocument(t *testing.T) {
 	}
 	_, _, got = do(t, s, "GET", "/", "", signer)
 	if strings.Contains(got, "EncodingType") || strings.Contains(got, "Delimiter") || strings.Contains(got, "NextMarker") {
-		t.Errorf("a plain list shows what was not asked for: %s", got)
+		t.Errorf("a plain list contains elements that were not requested: %s", got)
 	}
 }
 
@@ -153,6 +153,6 @@ func walkVersions(t *testing.T, c *cos.Client, opt cos.BucketGetObjectVersionsOp
 		b.WriteString("| ")
 		opt.KeyMarker, opt.VersionIdMarker = out.NextKeyMarker, out.NextVersionIdMarker
 	}
-	t.Fatalf("no end: %s", b.String())
+	t.Fatalf("the list does not end: %s", b.String())
 	return ""
 }

@@ -104,7 +104,7 @@ func TestMultipart(t *testing.T) {
 		_, _, err = c.Object.CompleteMultipartUpload(t.Context(), key, id, &cos.CompleteMultipartUploadOptions{Parts: parts})
 		wantCode(t, "complete again", err, "404 NoSuchUpload")
 		if left := s.Uploads(s.Bucket()); len(left) != 0 {
-			t.Errorf("left: %v", left)
+			t.Errorf("remaining uploads: %v", left)
 		}
 	}
 }
@@ -200,7 +200,7 @@ func TestMultipartForbidOverwrite(t *testing.T) {
 	wantCode(t, "complete", complete(forbid...), "409 FileAlreadyExists")
 	wantValue(t, c, "k", "single")
 	if left := s.Uploads(s.Bucket()); len(left) != 1 {
-		t.Errorf("a refused complete left %v", left)
+		t.Errorf("after a refused complete these uploads remain: %v", left)
 	}
 	_, _, err := c.Object.InitiateMultipartUpload(t.Context(), "k", &cos.InitiateMultipartUploadOptions{ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{XOptionHeader: header(forbid...)}})
 	wantCode(t, "initiate", err, "409 FileAlreadyExists")

@@ -69,7 +69,7 @@ func TestNodeClient(t *testing.T) {
 			t.Errorf("versioning %q: %v\n%s", versioning, err, out)
 		}
 		for _, u := range s.Uploads(s.Bucket()) {
-			t.Errorf("an upload is left: %+v", u)
+			t.Errorf("an upload remains: %+v", u)
 		}
 	}
 }

@@ -180,7 +180,7 @@ func TestRange(t *testing.T) {
 			t.Errorf("%s: %d %q %s", tc.asked, resp.StatusCode, b[:n], resp.Header.Get("Content-Range"))
 		}
 		if resp.Header.Get("X-Cos-Hash-Crc64ecma") == "" {
-			t.Errorf("%s: no CRC of the whole", tc.asked)
+			t.Errorf("%s: no CRC of the whole object", tc.asked)
 		}
 	}
 	for _, tc := range []struct{ key, asked string }{{"k", "bytes=10-"}, {"k", "bytes=10-12"}, {"empty", "bytes=0-"}, {"k", "bytes=-0"}} {
@@ -220,7 +220,7 @@ func TestMissing(t *testing.T) {
 	resp, err := c.Object.Head(t.Context(), "k", nil)
 	wantCode(t, "head", err, "404")
 	if resp == nil || resp.Header.Get("X-Cos-Request-Id") == "" || resp.Header.Get("X-Cos-Trace-Id") == "" {
-		t.Error("head: no request or trace id")
+		t.Error("the headers contain no request or trace id")
 	}
 	_, err = c.Object.Delete(t.Context(), "k")
 	wantCode(t, "delete", err, "no error")
@@ -322,7 +322,7 @@ func TestForbidOverwriteIsDecidedAtTheEnd(t *testing.T) {
 		put(t, c, "k", "quick")
 		check(t, w.Close())
 		if got := <-done; !strings.Contains(got, "409 ") || !strings.Contains(got, "<Code>"+code+"</Code>") {
-			t.Errorf("the slow one gets %s", got)
+			t.Errorf("the slow put got %s", got)
 		}
 		wantValue(t, c, "k", "quick")
 	}
@@ -371,7 +371,7 @@ func TestForbidOverwriteHasOneWinner(t *testing.T) {
 			case one == "no error":
 				won++
 			case !slices.Contains([]string{"409 FileAlreadyExists", "409 " + race}, one):
-				t.Errorf("a loser gets %s", one)
+				t.Errorf("a losing put got %s", one)
 			}
 		}
 		if won != 1 {

@@ -72,7 +72,7 @@ func TestManyClients(t *testing.T) {
 	})
 	wg.Wait()
 	for _, u := range s.Uploads(s.Bucket()) {
-		t.Errorf("an upload is left: %+v", u)
+		t.Errorf("an upload remains: %+v", u)
 	}
 }
 

@@ -141,7 +141,7 @@ func TestSignatureVectors(t *testing.T) {
 				t.Errorf("%s with another signature: %d %+v", name, status, e)
 			}
 			if diff := cmp.Diff([]string{v.format, v.toSign}, []string{e.FormatString, e.StringToSign}); diff != "" {
-				t.Errorf("%s as %s: what is signed (-want +got):\n%s", name, form, diff)
+				t.Errorf("%s as %s: the signed text (-want +got):\n%s", name, form, diff)
 			}
 		}
 	}
@@ -193,9 +193,9 @@ func TestSignatureRefused(t *testing.T) {
 		{"another sign time", inside, set("q-sign-time", "1557989152;1557996351"), map[string]string{"sign-time": "accept"}, "200"},
 		{"another key time", inside, set("q-key-time", "1557989152;1557996351"), map[string]string{"sign-time": "accept"}, "403 SignatureDoesNotMatch"},
 		{"a header less", inside, set("q-header-list", "content-length;content-md5;content-type;date;host;x-cos-acl"), nil, "403 SignatureDoesNotMatch"},
-		{"a header that is not there", inside, set("q-header-list", "content-length;content-md5;content-type;date;host;range;x-cos-acl;x-cos-grant-read"), nil, "403 SignatureDoesNotMatch"},
+		{"a missing header", inside, set("q-header-list", "content-length;content-md5;content-type;date;host;range;x-cos-acl;x-cos-grant-read"), nil, "403 SignatureDoesNotMatch"},
 		{"not sorted", inside, set("q-header-list", "content-length;content-md5;content-type;host;date;x-cos-acl;x-cos-grant-read"), nil, "403 SignatureDoesNotMatch"},
-		{"a parameter that is not there", inside, set("q-url-param-list", "acl"), nil, "403 SignatureDoesNotMatch"},
+		{"a missing parameter", inside, set("q-url-param-list", "acl"), nil, "403 SignatureDoesNotMatch"},
 		{"another header", inside, func(_ map[string]string, r *http.Request) { r.Header.Set("X-Cos-Acl", "public-read") }, nil, "403 SignatureDoesNotMatch"},
 		{"another method", inside, func(_ map[string]string, r *http.Request) { r.Method = "POST" }, nil, "405 MethodNotAllowed"},
 		{"another key", inside, func(_ map[string]string, r *http.Request) { r.URL.Path, r.URL.RawPath = "/other", "" }, nil, "403 SignatureDoesNotMatch"},
@@ -274,7 +274,7 @@ func TestAnonymousAndOthers(t *testing.T) {
 	_, err := get(c, "k")
 	wantCode(t, "another secret", err, "403 SignatureDoesNotMatch")
 	if strings.Contains(fmt.Sprintf("%+v", err), s.SecretKey()) {
-		t.Error("the secret is in the error")
+		t.Error("the error contains the secret")
 	}
 }
 

@@ -86,7 +86,7 @@ func TestVersioningStates(t *testing.T) {
 
 	check(t, set("Suspended"))
 	if got := put(t, c, "old", "suspended").Header; got.Get("X-Cos-Version-Id") != "" {
-		t.Errorf("a put while suspended tells the version %q", got.Get("X-Cos-Version-Id"))
+		t.Errorf("the response to a put while suspended contains the version %q", got.Get("X-Cos-Version-Id"))
 	}
 	put(t, c, "old", "again")
 	wantValue(t, c, "old", "again", "null")
@@ -161,7 +161,7 @@ func TestDeleteManyVersions(t *testing.T) {
 	out, _, err := c.Object.DeleteMulti(t.Context(), &cos.ObjectDeleteMultiOptions{Objects: []cos.Object{{Key: "a", VersionId: id}, {Key: "b"}}})
 	check(t, err)
 	if got := walkVersions(t, c, cos.BucketGetObjectVersionsOptions{}); got != "b b-! " {
-		t.Errorf("left: %q", got)
+		t.Errorf("remaining versions: %q", got)
 	}
 	if len(out.DeletedObjects) != 2 {
 		t.Errorf("%+v", out)

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// TestPutAgain: a file that met another write of its name is uploaded again, also from standard input
-// and while a bar is shown. A pipe is not; the error says what to do.
+// TestPutAgain: if the upload of a file conflicts with another write of the name, put uploads it again.
+// This also applies to standard input, and while a progress bar is shown. A pipe cannot be read again,
+// so the error gives a hint.
 func TestPutAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "value")
 	if err := os.WriteFile(file, make([]byte, 20<<20), 0o600); err != nil {
@@ -31,7 +32,7 @@ func TestPutAgain(t *testing.T) {
 		{"file", "argument", false, 2, exitOK},
 		{"file with a bar", "argument", true, 2, exitOK},
 		{"redirected", "redirection", false, 2, exitOK},
-		{"pipe", "pipe", false, 2, exitOK}, // from the spool
+		{"pipe", "pipe", false, 2, exitOK}, // uploaded again from the spool
 		{"pipe without a spool", "pipe", false, 1, exitUnreachable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -60,7 +61,7 @@ func TestPutAgain(t *testing.T) {
 				"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
 			}
 			for name, value := range env {
-				t.Setenv(name, value) // the SDK looks here
+				t.Setenv(name, value) // the SDK reads the environment
 			}
 			in, args := io.Reader(strings.NewReader("")), []string{"vault", "put", "a"}
 			if strings.HasSuffix(tc.name, "without a spool") {
@@ -105,7 +106,7 @@ func TestPutAgain(t *testing.T) {
 				t.Errorf("exit code %d, %d uploads, want %d and %d; stderr %q", code, uploads.Load(), tc.code, tc.uploads, &errs)
 			}
 			if tc.code != exitOK && (!strings.Contains(errs.String(), "nothing was stored, and a streamed value cannot be sent again") || !strings.Contains(errs.String(), "try again: another write of the same name was in progress")) {
-				t.Errorf("stderr %q does not say what to do", &errs)
+				t.Errorf("stderr %q has no hint", &errs)
 			}
 		})
 	}

@@ -21,7 +21,7 @@ func testApp() *cli.App {
 func TestParse(t *testing.T) {
 	for _, tc := range []struct {
 		line string
-		want string // the canonical line; empty with an error
+		want string // the canonical command line; empty if an error is wanted
 		err  string
 	}{
 		{"", "vault --", ""},
@@ -74,12 +74,12 @@ func TestParse(t *testing.T) {
 		if err != nil {
 			t.Errorf("%q: %v", tc.line, err)
 		} else if got := strings.Join(line.Canonical("vault"), " "); got != tc.want {
-			t.Errorf("%q becomes %q, want %q", tc.line, got, tc.want)
+			t.Errorf("%q is parsed as %q, want %q", tc.line, got, tc.want)
 		}
 	}
 }
 
-// TestEveryCommand: what urfave does not hand down is there, everywhere.
+// TestEveryCommand: each command has the settings that urfave/cli does not inherit from the app.
 func TestEveryCommand(t *testing.T) {
 	app := testApp()
 	if !app.HideVersion || !app.HideHelp || !app.DisableSliceFlagSeparator || app.ExitErrHandler == nil || app.OnUsageError == nil {
@@ -92,7 +92,7 @@ func TestEveryCommand(t *testing.T) {
 	common := []string{"store", "tenant", "collection", "keys", "identity", "vault-id", "profile", "config", "timeout", "json", "quiet", "verbose", "yes", "help"}
 	type named struct {
 		*cli.Command
-		Name string // with the group's
+		Name string // preceded by that of the group
 	}
 	var all []named
 	for _, c := range app.Commands {
@@ -100,7 +100,7 @@ func TestEveryCommand(t *testing.T) {
 		for _, sub := range c.Subcommands {
 			all = append(all, named{sub, c.Name + " " + sub.Name})
 			if sub.HelpName != "vault "+c.Name+" "+sub.Name || len(sub.Subcommands) > 0 {
-				t.Errorf("%s %s: help name %q, and groups have no groups", c.Name, sub.Name, sub.HelpName)
+				t.Errorf("%s %s: help name %q; a group must not contain a group", c.Name, sub.Name, sub.HelpName)
 			}
 		}
 	}
@@ -126,7 +126,7 @@ func TestEveryCommand(t *testing.T) {
 				t.Errorf("%s: flag %s is Required, which exits with help", c.Name, f.Names()[0])
 			}
 			if d, ok := f.(cli.DocGenerationFlag); ok && len(d.GetEnvVars()) > 0 {
-				t.Errorf("%s: flag %s reads the environment by itself", c.Name, f.Names()[0])
+				t.Errorf("%s: flag %s reads the environment itself, without the app", c.Name, f.Names()[0])
 			}
 		}
 		for _, name := range common {

@@ -32,14 +32,14 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// Two tenants, and what they are called in scripts.
+// Two tenants. The scripts call them $A and $B.
 const (
 	walletA = "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	walletB = "0xbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
-// TestAWS runs testdata/aws against a Ceph with an issuer of its own: every exchange,
-// policy and denial is real.
+// TestAWS runs testdata/aws against a Ceph RGW with its own token issuer, so every exchange, policy and
+// denial is real.
 func TestAWS(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one command after the other")
@@ -55,7 +55,7 @@ func TestAWS(t *testing.T) {
 	}
 	t.Cleanup(func() { rgw.DeleteProvider(context.Background(), provider) })
 	owner := testcloud.S3Client(rgw.URL, rgw.Owner)
-	// Owner and tenants share nothing but the bucket.
+	// The owner and the tenants share only the bucket.
 	apply := func(ts *testscript.TestScript, neg bool, args []string) {
 		policy, bucket, role := args[0], args[1], args[2]
 		var p struct {
@@ -67,7 +67,7 @@ func TestAWS(t *testing.T) {
 		ctx := context.Background()
 		_, err := owner.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket})
 		ts.Check(err)
-		ts.Defer(func() { testcloud.RemoveBucket(rgw.URL, rgw.Owner, bucket) }) // whose name is taken the next time
+		ts.Defer(func() { testcloud.RemoveBucket(rgw.URL, rgw.Owner, bucket) }) // otherwise the next run finds the name in use
 		if len(args) > 3 {
 			_, err := owner.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &bucket,
 				VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
@@ -97,7 +97,8 @@ func TestAWS(t *testing.T) {
 			"c": testcloud.AgentClaims("0xcccccccccccccccccccccccccccccccccccccccc"), "untagged": {Subject: "stranger"},
 			"capital": testcloud.AgentClaims("0xAaAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
 		} {
-			// A subject a script: Ceph refuses one of two first exchanges of the same at once.
+			// Each script has its own subject, because Ceph refuses one of two concurrent first
+			// exchanges of the same subject.
 			c.Subject += "/" + filepath.Base(e.WorkDir)
 			path, err := issuer.TokenFile(e.WorkDir, c)
 			if err != nil {
@@ -117,7 +118,7 @@ func runAWS(t *testing.T, scripts string, setup func(*testscript.Env) error, cmd
 		t.Fatalf("no scripts %s (%v)", scripts, err)
 	}
 	cmds["exits"] = exits
-	// In a group, which ends when the scripts have: they run in parallel.
+	// The scripts run in parallel. The group ends when all of them have ended.
 	t.Run("script", func(t *testing.T) { testscript.Run(t, params(files, setup, cmds)) })
 }
 
@@ -138,7 +139,7 @@ func params(files []string, setup func(*testscript.Env) error, cmds map[string]f
 	}
 }
 
-// TestPrivateNetwork reaches a store by a name that only a proxy knows, over TLS with a
+// TestPrivateNetwork reaches a store by a host name that only a proxy resolves, over TLS with a
 // certificate that only our CA signed.
 func TestPrivateNetwork(t *testing.T) {
 	server := testcloud.RequireVersity(t)
@@ -158,8 +159,8 @@ func TestPrivateNetwork(t *testing.T) {
 	}
 }
 
-// newTLS starts a TLS server called host in front of upstream, and returns the
-// certificate of its CA and its address.
+// newTLS starts a TLS server for the host name host in front of upstream. It returns the certificate of
+// the CA and the address of the server.
 func newTLS(t *testing.T, host, upstream string) (ca []byte, addr string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -181,17 +182,16 @@ func newTLS(t *testing.T, host, upstream string) (ca []byte, addr string) {
 	}
 	s := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(u)
-		r.Out.Host = r.In.Host // what was signed
+		r.Out.Host = r.In.Host // the signature covers the host
 	}})
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that do not trust it
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // no messages about clients that do not trust the certificate
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), s.Listener.Addr().String()
 }
 
-// newConnectProxy starts an HTTP proxy that knows the way to one place, and counts who
-// goes there.
+// newConnectProxy starts an HTTP proxy that connects to one address only, and counts the connections.
 func newConnectProxy(t *testing.T, place, addr string) (proxy string, connects *atomic.Int32) {
 	t.Helper()
 	connects = new(atomic.Int32)

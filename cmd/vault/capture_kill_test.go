@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// TestKillCapture: what a program printed before vault was killed is on this machine, sealed, and can be
-// read, but is never sent.
+// TestKillCapture: if vault is killed, the output that the program printed before is sealed on this
+// machine. It can be read, but is never sent.
 func TestKillCapture(t *testing.T) {
 	h := newHome(t)
 	spool := []string{"--spool", filepath.Join(h.dir, ".local/state/objectvault/spool")}
 	cmd := h.command(append([]string{"capture", "a"}, append(spool, "--", "sh", "-c", "echo sk-paid-for; cat")...)...)
-	stdin, err := cmd.StdinPipe() // the program ends when it is closed
+	stdin, err := cmd.StdinPipe() // closing it ends the program
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestKillCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	listed := ""
-	for range 500 { // each one starts a process
+	for range 500 { // each try starts a process
 		if listed, _ = h.run(nil, 0, append([]string{"spool", "ls"}, spool...)...); listed != "" {
 			break
 		}
@@ -43,6 +43,6 @@ func TestKillCapture(t *testing.T) {
 	h.run(nil, 0, append([]string{"sync"}, spool...)...)
 	h.run(nil, exitNotFound, "get", "a")
 	if out.Len() > 0 {
-		t.Errorf("before the secret was stored, capture showed %q", &out)
+		t.Errorf("capture showed %q before it stored the secret", &out)
 	}
 }

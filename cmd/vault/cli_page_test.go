@@ -13,8 +13,8 @@ import (
 
 var update = flag.Bool("update", false, "write docs/cli.md")
 
-// TestReferencePage compares docs/cli.md with the commands, flags and exit codes that the
-// command has. "go test ./cmd/vault -run TestReferencePage -update" writes the page.
+// TestReferencePage compares docs/cli.md with the commands, flags and exit codes of the program. "go
+// test ./cmd/vault -run TestReferencePage -update" writes the page.
 func TestReferencePage(t *testing.T) {
 	const name = "../../docs/cli.md"
 	want := referencePage()
@@ -28,7 +28,7 @@ func TestReferencePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is out of date: go test ./cmd/vault -run TestReferencePage -update", name)
+		t.Errorf("%s is out of date; update it with: go test ./cmd/vault -run TestReferencePage -update", name)
 	}
 }
 
@@ -84,7 +84,7 @@ func referencePage() []byte {
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// writeFlags writes a table of flags, of those that all commands have or of the others.
+// writeFlags writes a table of the flags that all commands have, or of the other flags.
 func writeFlags(b *bytes.Buffer, flags []cli.Flag, common bool) {
 	var rows []string
 	for _, f := range flags {

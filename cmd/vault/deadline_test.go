@@ -51,8 +51,8 @@ func newSilent(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// deadlineCommands has arguments for every command. ID stands for an entry of the spool, DIR for a
-// directory.
+// deadlineCommands contains arguments for every command. ID is replaced by the id of a spool entry, DIR
+// by a directory.
 var deadlineCommands = map[string][]string{
 	"init": {"init"}, "put": {"put", "a"}, "get": {"get", "a"}, "ls": {"ls"}, "stat": {"stat", "a"}, "rm": {"rm", "a", "b"},
 	"history": {"history", "a"}, "rollback": {"rollback", "a", "--to", "@1"}, "undelete": {"undelete", "a"}, "teardown": {"teardown", "--yes"},
@@ -66,16 +66,16 @@ var deadlineCommands = map[string][]string{
 	"policy check": {"policy", "check", "missing.json"}, "doctor": {"doctor"}, "version": {"version"}, "completion": {"completion", "bash"}, "help": {"help", "put"},
 }
 
-// deadlineVariants are further arguments of commands.
+// deadlineVariants contains further arguments of some commands.
 var deadlineVariants = [][]string{
 	{"put", "a", "--no-spool"}, {"put", "a", "--create"}, {"put", "a", "--if-revision", "1"}, {"put", "a", "--require-remote"},
 	{"get", "a", "--range", "1-2"}, {"get", "a", "--version", "@1"}, {"ls", "--json"}, {"sync"}, {"doctor", "--quick"},
 	{"exec", "--mask", "--env", "A=a", "--", "prog"}, {completeVerb, "get", ""},
 }
 
-// TestDeadlineOfEveryCommand: no command outlasts its --deadline by much at a server that accepts
-// connections and never responds, although --timeout is far away. Without the deadline each would wait
-// for ten minutes.
+// TestDeadlineOfEveryCommand: with a server that accepts connections and never responds, every command
+// ends soon after its --deadline, although --timeout is much longer. Without the deadline each command
+// would wait for ten minutes.
 func TestDeadlineOfEveryCommand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for many deadlines")
@@ -87,7 +87,7 @@ func TestDeadlineOfEveryCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"k"}`)) + "." + base64.RawURLEncoding.EncodeToString(claims) + ".c2ln"
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE") // the SDKs look here
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE") // the SDKs read the environment
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-test")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("TENCENTCLOUD_SECRET_ID", cosKeys[0])
@@ -157,8 +157,8 @@ func TestDeadlineOfEveryCommand(t *testing.T) {
 	t.Logf("%d commands; the longest ended %v after its deadline", n, longest)
 }
 
-// endsInTime runs a command with a deadline on a machine with a pending value, and fails the test if it
-// does not end.
+// endsInTime runs a command with a deadline on a machine with a pending value. It fails the test if the
+// command does not end.
 func endsInTime(t *testing.T, env map[string]string, args []string, deadline time.Duration) (time.Duration, ran) {
 	home, err := os.MkdirTemp(t.TempDir(), "home")
 	if err != nil {
@@ -176,7 +176,7 @@ func endsInTime(t *testing.T, env map[string]string, args []string, deadline tim
 			in: struct{ io.Reader }{bytes.NewReader([]byte("sk-value"))}, out: &out, err: &errs, goos: "linux",
 			now: func() time.Time {
 				if timeout == long {
-					return time.Now().Add(10 * time.Second) // the waiting value is due again
+					return time.Now().Add(10 * time.Second) // the pending value is due again
 				}
 				return time.Now()
 			},
@@ -225,7 +225,7 @@ func endsInTime(t *testing.T, env map[string]string, args []string, deadline tim
 	start := time.Now()
 	ended := make(chan ran, 1)
 	go func() { ended <- vault(long, deadline, args...) }()
-	watchdog := time.NewTimer(2 * time.Minute) // far from both limits, because the machine may be busy
+	watchdog := time.NewTimer(2 * time.Minute) // much longer than the deadline, because the machine may be busy
 	defer watchdog.Stop()
 	select {
 	case r := <-ended:
@@ -236,8 +236,8 @@ func endsInTime(t *testing.T, env map[string]string, args []string, deadline tim
 	}
 }
 
-// TestFlushEnds: the entries of the spool do not hold up a command for long, if the store never responds
-// to their requests.
+// TestFlushEnds: if the store never responds to the requests for the spool entries, they delay a
+// command only briefly.
 func TestFlushEnds(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for the end of a flush")

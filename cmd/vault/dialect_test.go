@@ -17,7 +17,8 @@ import (
 
 type scriptCommands = map[string]func(*testscript.TestScript, bool, []string)
 
-// serverOf starts a server for a script, which finds it at $ENDPOINT with keys that it does not check.
+// serverOf starts a server for a script. $ENDPOINT is its URL, and it does not check the keys in the
+// environment.
 func serverOf(t *testing.T, h http.HandlerFunc) func(*testscript.Env) error {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -30,7 +31,7 @@ func serverOf(t *testing.T, h http.HandlerFunc) func(*testscript.Env) error {
 	}
 }
 
-// TestDeadlineScript: a command ends at its deadline, however long a silent server makes it wait.
+// TestDeadlineScript: a command ends at its deadline, even if the server never responds.
 func TestDeadlineScript(t *testing.T) {
 	stop := make(chan struct{})
 	setup := serverOf(t, func(w http.ResponseWriter, r *http.Request) {
@@ -41,7 +42,7 @@ func TestDeadlineScript(t *testing.T) {
 	runAWS(t, "testdata/aws/deadline.txtar", setup, scriptCommands{})
 }
 
-// TestForeignScript: a login page of the network is nothing that a command could report as done.
+// TestForeignScript: if a login page of the network responds, no command reports success.
 func TestForeignScript(t *testing.T) {
 	runAWS(t, "testdata/aws/foreign.txtar", serverOf(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -63,7 +64,7 @@ func TestForeignScript(t *testing.T) {
 	}), scriptCommands{})
 }
 
-// TestVirtualHost: a Ceph that knows its buckets by host name is asked for them so.
+// TestVirtualHost: with a Ceph server that expects the bucket in the host name, vault sends it there.
 func TestVirtualHost(t *testing.T) {
 	rgw := testcloud.RequireRGW(t)
 	bucket := testcloud.NewBucket(t, rgw.URL, rgw.Owner, false)

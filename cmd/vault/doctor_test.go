@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
 )
 
-// doctorLines is what doctor writes, with its streams.
+// doctorLines returns the output of doctor on both streams.
 func doctorLines(t *testing.T, json bool) (l *lines, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
 	u := &ui{world: &world{out: out, err: err, quietly: func(error) bool { return false }}, prog: "vault", json: json}
@@ -23,7 +23,8 @@ var brokenLine = doctor.Line{
 	Check: "isolation-get", Status: doctor.Broken, Message: "ISOLATION BROKEN: an object\x1b[2J was read", Hint: "{prog} policy check",
 }
 
-// TestIsolationBroken: it is said on both streams, in text and in JSON, and is 1.
+// TestIsolationBroken: broken isolation is reported on both streams, as text and as JSON, and the exit
+// code is 1.
 func TestIsolationBroken(t *testing.T) {
 	sum := doctor.Summary{doctor.Broken: 1, doctor.Fail: 2, doctor.OK: 3}
 	for _, tc := range []struct {
@@ -42,7 +43,7 @@ func TestIsolationBroken(t *testing.T) {
 		},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
-		cancel() // an interruption does not hide it
+		cancel() // an interruption does not hide the result
 		l, out, errs := doctorLines(t, tc.json)
 		l.report(brokenLine)
 		if code := l.u.fail("doctor", l.verdict(ctx, sum)); code != 1 {
@@ -57,7 +58,7 @@ func TestIsolationBroken(t *testing.T) {
 	}
 }
 
-// TestVerdict: what ends the command when isolation is not broken.
+// TestVerdict checks the exit code and the last message of doctor if isolation is not broken.
 func TestVerdict(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -86,7 +87,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestOutputGone: a reader that goes away ends the examination.
+// TestOutputGone: doctor stops if the reader of its output has exited.
 func TestOutputGone(t *testing.T) {
 	l, _, _ := doctorLines(t, false)
 	full, stopped := errors.New("full"), false
@@ -97,7 +98,7 @@ func TestOutputGone(t *testing.T) {
 	}
 }
 
-// TestShown: settings are shown without what may be a secret.
+// TestShown: settings are shown without any part that may be a secret.
 func TestShown(t *testing.T) {
 	for in, want := range map[string]string{
 		"s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/v":                  "s3://vault?region=eu-central-1&role=arn:aws:iam::1:role/v",

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestUnsyncedKey: where directories are not synced init makes a key and says once what that
-// is worth. It says nothing about a key that was there.
+// TestUnsyncedKey: on a system that cannot sync directories, init creates a key and warns once about
+// its durability. It does not warn about an existing key.
 func TestUnsyncedKey(t *testing.T) {
 	home := t.TempDir()
 	for _, tc := range []struct {
@@ -24,7 +24,7 @@ func TestUnsyncedKey(t *testing.T) {
 			quietly: func(error) bool { return false },
 		})
 		if got := strings.Count(errs.String(), "cannot sync directories: depending on its mount options, a write may be lost after a power failure\n"); code != 0 || got != tc.want {
-			t.Errorf("%q: exit code %d, said %d times, want %d: %s", tc.args, code, got, tc.want, &errs)
+			t.Errorf("%q: exit code %d, %d warnings, want %d: %s", tc.args, code, got, tc.want, &errs)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestStayParent: where a process cannot be replaced, the exit code of the program is
-// ours, and it gets what it would have got.
+// TestStayParent: on a system that cannot replace a process, vault starts the program with the same
+// arguments and environment, and exits with its code.
 func TestStayParent(t *testing.T) {
 	home := t.TempDir()
 	var errs bytes.Buffer
@@ -35,7 +35,7 @@ func TestStayParent(t *testing.T) {
 	for _, want := range []int{0, 7, 10, 255} {
 		code = want
 		if got := vault("", "exec", "--env", "A=a", "--", "prog", "--flag", "x"); got != want || errs.Len() > 0 {
-			t.Errorf("a program's %d became %d, stderr %q", want, got, &errs)
+			t.Errorf("the program exited with %d and vault with %d, stderr %q", want, got, &errs)
 		}
 	}
 	if !slices.Equal(argv, []string{"prog", "--flag", "x"}) || !slices.Equal(env, []string{"KEPT=1", "ODD", "A=sk-1"}) {
@@ -45,7 +45,7 @@ func TestStayParent(t *testing.T) {
 	if got := vault("", "exec", "--", "prog"); got != exitFailure || !strings.Contains(errs.String(), "vault: exec: cannot start the program: no such program\n") {
 		t.Errorf("exit code %d, stderr %q", got, &errs)
 	}
-	// A run that was cancelled before it began starts nothing.
+	// If the context was canceled before the run, no program is started.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	argv = nil

@@ -16,7 +16,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestExitCodes is a literal copy of the frozen codes: it may grow, and nothing else.
+// TestExitCodes contains a literal copy of the exit codes, which are frozen. Entries may be added, but
+// not changed.
 func TestExitCodes(t *testing.T) {
 	for _, tc := range []struct {
 		err  error
@@ -52,7 +53,7 @@ func TestExitCodes(t *testing.T) {
 		{context.Canceled, 130, "interrupted"},
 		{tagged{context.Canceled, errTerminated}, 143, "interrupted"},
 		{tagged{context.Canceled, errHungUp}, 129, "interrupted"},
-		// Of several, what is worse or says more.
+		// If several errors apply, the worse or more precise one determines the code.
 		{fmt.Errorf("%w: %w", vault.ErrUnavailable, envelope.ErrDecrypt), 15, "integrity"},
 		{fmt.Errorf("%w: %w", vault.ErrUnsure, vault.ErrPermission), 20, "unsure"},
 		{fmt.Errorf("%w: %w", vault.ErrUnavailable, vault.ErrNoSpace), 1, "no_space"},
@@ -74,7 +75,7 @@ func TestExitCodes(t *testing.T) {
 			return c.code == tc.code
 		})
 		if i < 0 || !slices.Contains(strings.Split(exitCodes[i].kinds, ", "), tc.kind) {
-			t.Errorf("help exit-codes does not tell of %d %s", tc.code, tc.kind)
+			t.Errorf("help exit-codes does not list %d %s", tc.code, tc.kind)
 		}
 	}
 	var codes []int
@@ -82,7 +83,7 @@ func TestExitCodes(t *testing.T) {
 		codes = append(codes, c.code)
 	}
 	if want := []int{0, 1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 20, 75, 126, 127, 129, 130, 143}; !slices.Equal(codes, want) {
-		t.Errorf("help exit-codes has %v, want %v", codes, want)
+		t.Errorf("help exit-codes lists %v, want %v", codes, want)
 	}
 	for _, o := range outcomes {
 		if o.code == exitOK {
@@ -91,8 +92,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestReasonHints is the table of hints: each reason that a provider or a key source gives, and
-// each cloud's own words where they differ.
+// TestReasonHints checks the hint for each reason that a provider or a key source reports, and the
+// terms of each cloud where they differ.
 func TestReasonHints(t *testing.T) {
 	contains := func(reason vault.Reason, service, detail, part string) {
 		t.Helper()
@@ -130,10 +131,10 @@ func TestReasonHints(t *testing.T) {
 	contains(vault.WrongRegion, "aws", "eu-west-1", "set region=eu-west-1")
 	contains(vault.WrongRegion, "aws", "", "set region=")
 	contains(vault.VersioningUnreadable, "tencent", "", "name/cos:GetBucketVersioning")
-	contains(vault.ReasonUnknown, "aws", "", "check that the store can be reached") // the hint of the kind
+	contains(vault.ReasonUnknown, "aws", "", "check that the store can be reached") // the hint for the kind of error
 }
 
-// TestReports reads the messages that no script can provoke on one machine.
+// TestReports checks messages that no script can cause on one machine.
 func TestReports(t *testing.T) {
 	for _, tc := range []struct {
 		err  error
@@ -160,6 +161,6 @@ func TestReports(t *testing.T) {
 	}
 	u := &ui{world: &world{err: io.Discard}, prog: "vault"}
 	if code := u.fail("exec", childCode(7)); code != 7 {
-		t.Errorf("a child's 7 became %d", code)
+		t.Errorf("the program exited with 7 and vault with %d", code)
 	}
 }

@@ -71,7 +71,7 @@ type faultStore interface {
 	faults() []faultKind
 	// arm starts to count requests. hit is called for each request that meets the fault.
 	arm(p faultPlan, hit func())
-	// disarm ends the faults, applies what is to be applied later, and returns the requests.
+	// disarm ends the faults, applies the delayed requests, and returns all requests.
 	disarm() []string
 	// uploads returns the unfinished uploads below a prefix, with the number of their parts.
 	uploads(t *testing.T, prefix string) []string

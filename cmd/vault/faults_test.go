@@ -29,11 +29,12 @@ const faultsVar = "OBJECTVAULT_FAULTS"
 // faultsOnlyVar is a regular expression that selects cells by their text.
 const faultsOnlyVar = "OBJECTVAULT_FAULTS_ONLY"
 
-// sample is the part of the cells of an operation that CI does not run completely: one of so many.
+// sample is the denominator of the sample: CI runs one of so many cells, unless the operation requests
+// all.
 const sample = 5
 
-// A faultCell is one run of an operation. One of its requests meets a fault, or all requests from that
-// one on.
+// A faultCell is one run of an operation, in which one request, or every request from that one on,
+// meets a fault.
 type faultCell struct {
 	store string
 	op    *faultOp
@@ -53,15 +54,15 @@ func (c faultCell) String() string {
 type cellEnd int
 
 const (
-	ended    cellEnd = iota // as without a fault
+	ended    cellEnd = iota // with the same result as without a fault
 	saved                   // the value is on this machine only
-	reported                // it failed, and said so
+	reported                // it failed with an error
 )
 
 // A faultOp is an operation of the command.
 type faultOp struct {
 	name  string
-	all   bool // CI runs all cells
+	all   bool // CI runs all cells of the operation
 	every int  // CI runs one cell of so many; 0: sample
 	size  int  // of the value; 0: small
 	old   bool // the name has a value before
@@ -160,18 +161,18 @@ func rewrapArgs(h *faultHome) []string {
 
 func addOther(h *faultHome) { h.must([]byte("another value"), "put", "other") }
 
-// TestFaultMatrix runs each operation once for each of its requests and each fault, on a real S3 server,
-// on costest and on a directory, and asserts what docs/durability.md promises: what was acknowledged is
-// readable; what was not is in the spool, or was reported as not saved; nothing takes effect twice; no
-// upload and no half-written file is left; and no output contains the secret.
+// TestFaultMatrix runs each operation once for each of its requests and each fault, on a real S3
+// server, on costest and in a directory. It asserts what docs/durability.md promises. An acknowledged
+// value is readable. Any other value is in the spool, or was reported as not saved. No write takes
+// effect twice, no unfinished upload or file is left, and no output contains the secret.
 func TestFaultMatrix(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
 	}
 	page := os.Getenv(faultsVar)
-	log.SetOutput(io.Discard) // as main does
+	log.SetOutput(io.Discard) // main does the same
 	server := testcloud.RequireVersity(t)
-	t.Setenv("AWS_ACCESS_KEY_ID", server.Root.AccessKeyID) // the SDKs look here
+	t.Setenv("AWS_ACCESS_KEY_ID", server.Root.AccessKeyID) // the SDKs read the environment
 	t.Setenv("AWS_SECRET_ACCESS_KEY", server.Root.SecretKey)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 	t.Setenv("TENCENTCLOUD_SECRET_ID", cosKeys[0])
@@ -193,7 +194,7 @@ func TestFaultMatrix(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(stores[0])) {
 		for _, op := range faultOps {
 			if op.swaps && name == "tencent" {
-				continue // needs versioning
+				continue // the operation needs versioning
 			}
 			requests := m.clean(stores[0][name], name, op)
 			t.Logf("%s, %s: %q", name, op.name, requests)
@@ -201,7 +202,7 @@ func TestFaultMatrix(t *testing.T) {
 				for _, kind := range stores[0][name].faults() {
 					for _, lasting := range []bool{false, true} {
 						if lasting && kind == refusedConnection {
-							continue // always lasts
+							continue // such a fault always lasts
 						}
 						cells = append(cells, faultCell{name, op, faultPlan{i + 1, kind, lasting}, len(requests)})
 					}
@@ -256,7 +257,7 @@ type faultMatrix struct {
 	tenants atomic.Int32
 
 	mu     sync.Mutex
-	counts map[[3]string]*[4]int // store, operation, fault: cells, and those of each end
+	counts map[[3]string]*[4]int // by store, operation and fault: the number of cells, and of each end
 }
 
 // clean runs an operation without a fault, and returns its requests.
@@ -275,7 +276,8 @@ func (m *faultMatrix) clean(s faultStore, name string, op *faultOp) []string {
 	return requests
 }
 
-// cell runs one cell. It tries it again if an earlier request than that of the fault was too slow.
+// cell runs one cell. If the machine was so slow that an earlier request than the intended one failed,
+// it tries again.
 func (m *faultMatrix) cell(s faultStore, c faultCell, tries int) {
 	start := time.Now()
 	h := m.newHome(s, c)
@@ -400,7 +402,7 @@ func (h *faultHome) operate() ran {
 	return h.within(timeout, deadline, in, h.c.op.args(h)...)
 }
 
-// vault runs the command with time enough for a busy machine.
+// vault runs the command with a deadline that suffices on a busy machine.
 func (h *faultHome) vault(in []byte, args ...string) ran { return h.within("", "", in, args...) }
 
 // within runs the command with a timeout and a deadline.
@@ -646,7 +648,7 @@ func (h *faultHome) checkRewrap(r ran, _ faultKind) cellEnd {
 		h.errorf("after %v\nagain: %v", r, again)
 	}
 	if !bytes.Equal(added(), h.old) || !bytes.Equal(h.value(), h.old) {
-		h.errorf("rewrapped again, and one of the keys does not open the value: %v", r)
+		h.errorf("rewrapped again, but one of the keys does not open the value: %v", r)
 	}
 	return h.checkFailure(r)
 }
@@ -656,17 +658,17 @@ func (h *faultHome) checkRemoved(r ran, k faultKind, again ...string) cellEnd {
 	v := h.value()
 	switch {
 	case r.code == exitOK && v != nil:
-		h.errorf("removed, and still there: %q", v)
+		h.errorf("removed, but the value still exists: %q", v)
 	case v != nil && !bytes.Equal(v, h.old):
 		h.errorf("the name has a value that no writer stored: %q", v)
 	case (r.code == exitDenied || r.code == exitUnauthenticated) && v == nil && h.c.of == 1:
-		h.errorf("refused, and removed: %v", r)
+		h.errorf("refused, but the value was removed: %v", r)
 	}
 	if s := h.vault(nil, again...); s.code != exitOK && s.code != exitNotFound {
 		h.errorf("again: %v", s)
 	}
 	if v := h.value(); v != nil {
-		h.errorf("removed again, and still there: %q", v)
+		h.errorf("removed again, but the value still exists: %q", v)
 	}
 	return h.checkFailure(r)
 }
@@ -678,8 +680,8 @@ func (h *faultHome) checkLeft(r ran, c faultCell) {
 		h.errorf("left in the spool: %q, %v", temps, err)
 	}
 	left := h.store.uploads(h.m.t, "bots/"+h.tenant+"/")
-	// An upload whose start was not confirmed has no known id: also one that a busy machine confirmed only
-	// after the timeout. One that could not be aborted is reported.
+	// An upload whose start was not confirmed has no known id. On a busy machine this includes an
+	// upload that was confirmed after the timeout. An upload that could not be aborted is reported.
 	lost := slices.Contains([]faultKind{resetAfter, appliedLater, cutBody, noResponse}, c.plan.kind)
 	reported := strings.Contains(r.err, "an unfinished upload of ")
 	left = slices.DeleteFunc(left, func(u string) bool { return reported || lost && strings.HasSuffix(u, " with 0 parts") })

@@ -10,8 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// hold takes the lock of a name of the default store until the script ends, as a writer
-// that was stopped would.
+// hold locks a name of the default store until the script ends, as a stopped writer would.
 func hold(ts *testscript.TestScript, neg bool, args []string) {
 	path := lockFile(ts.Getenv("STORE"), args[0])
 	ts.Check(os.MkdirAll(filepath.Dir(path), 0o700))

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestNoHome: without HOME the user database says where the files are. If it does not, the
-// hint names what can be given instead.
+// TestNoHome: without HOME, vault finds the home directory in the user database. If that fails, the
+// hint names the settings that replace it.
 func TestNoHome(t *testing.T) {
 	home := ""
 	var errs bytes.Buffer

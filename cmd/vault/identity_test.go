@@ -11,7 +11,7 @@ import (
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// tokensOf gives tokens of one tenant after the other.
+// tokensOf returns one token for each of its tenants, in order.
 type tokensOf []string
 
 func (s *tokensOf) Token(context.Context) (federation.Token, error) {
@@ -22,8 +22,8 @@ func (s *tokensOf) Token(context.Context) (federation.Token, error) {
 	return t, nil
 }
 
-// TestPinned: once it is known whose objects these are, a token of another tenant is
-// refused before it is sent.
+// TestPinned: once the tenant of the vault is known, a token of another tenant is refused before it is
+// sent.
 func TestPinned(t *testing.T) {
 	p := &pinned{Source: &tokensOf{"0xaaa", "0xbbb", "0xAAA", "0xbbb"}, now: time.Now}
 	for i, want := range []error{nil, nil} {
@@ -40,14 +40,14 @@ func TestPinned(t *testing.T) {
 	}
 }
 
-// TestTagOf: of two tags that name tenants the one that names ours is shown.
+// TestTagOf: if two tags name tenants, the tag that names the tenant of the vault is shown.
 func TestTagOf(t *testing.T) {
 	keys := federation.DefaultTagKeys()
 	c := federation.Claims{Tags: map[string][]string{keys[0]: {"0xabc"}, keys[1]: {"C520"}}}
 	i := &identity{Location: new(vaulturl.Location)}
 	for tenant, want := range map[vault.Tenant]string{"0xabc": keys[0], "c520": keys[1], "other": keys[0]} {
 		if key, _, ok := i.tagOf(c, tenant); key != want || !ok {
-			t.Errorf("tag of %s is %s, want %s", tenant, key, want)
+			t.Errorf("the tag of %s is %s, want %s", tenant, key, want)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 const inKeyringSession = "OBJECTVAULT_TEST_IN_KEYRING_SESSION"
 
-// TestKeyring runs testdata/keyring in a session bus of its own with an unlocked GNOME Keyring.
+// TestKeyring runs testdata/keyring in its own session bus with an unlocked GNOME Keyring.
 func TestKeyring(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one command after the other")

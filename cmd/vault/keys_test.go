@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/envelope/kek/signer/signertest"
 )
 
-// TestKeys runs testdata/keys, each script with a signer of its own: $SIGNER is its URL, which
-// requires the bearer token $TOKEN.
+// TestKeys runs testdata/keys. Each script has its own signer. $SIGNER is its URL, and it requires the
+// bearer token $TOKEN.
 func TestKeys(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one command after the other, and each derives a key from a passphrase")

@@ -11,16 +11,16 @@ import (
 	"testing"
 )
 
-// heedHangup has the programs that tests start begin with the usual answer to SIGHUP,
-// under nohup as well: one that was told to ignore it goes on ignoring it, and a script
-// that sent it waits forever. What is caught here is not ignored by a new program.
+// heedHangup restores the default action of SIGHUP in the programs that tests start, also under nohup.
+// Otherwise a program would inherit that SIGHUP is ignored, and a script that sent SIGHUP would wait
+// forever. If a process catches a signal, a program that it starts does not ignore the signal.
 func heedHangup() {
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 }
 
-// TestUnderNohup runs itself with SIGHUP ignored, and there a program that ends by it.
+// TestUnderNohup runs itself with SIGHUP ignored, and starts a program that SIGHUP must end.
 func TestUnderNohup(t *testing.T) {
 	const inside = "UNDER_NOHUP"
 	if os.Getenv(inside) == "" {
@@ -34,6 +34,6 @@ func TestUnderNohup(t *testing.T) {
 	err := exec.Command("sh", "-c", "kill -HUP $$").Run()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGHUP {
-		t.Errorf("a program that sends itself SIGHUP ends with %v", err)
+		t.Errorf("a program that sends itself SIGHUP ended with %v", err)
 	}
 }

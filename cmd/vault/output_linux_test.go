@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// mountFile makes name a mount of the file source.
+// mountFile mounts the file source at name.
 func mountFile(t *testing.T, source, name string) {
 	t.Helper()
 	if err := os.WriteFile(name, nil, 0o600); err != nil {
@@ -21,19 +21,19 @@ func mountFile(t *testing.T, source, name string) {
 	t.Cleanup(func() { syscall.Unmount(name, 0) })
 }
 
-// aloneIn checks that dir holds one file, with the content.
+// aloneIn checks that name is the only file in dir and has the given content.
 func aloneIn(t *testing.T, dir, name string, content []byte) {
 	t.Helper()
 	if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, content) {
-		t.Errorf("%s holds %d bytes, %v, want %d", name, len(got), err, len(content))
+		t.Errorf("%s has %d bytes, %v, want %d", name, len(got), err, len(content))
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("%s holds %v, %v", dir, entries, err)
+		t.Errorf("%s contains %v, %v", dir, entries, err)
 	}
 }
 
-// TestGetIntoMount: a file that is mounted by itself, as containers have it, is overwritten
-// in place, once the whole value has verified.
+// TestGetIntoMount: a file that is itself a mount, as in containers, is overwritten in place after the
+// whole value was verified.
 func TestGetIntoMount(t *testing.T) {
 	h := newHome(t)
 	long := bytes.Repeat([]byte("0123456789abcdef"), 3<<16)
@@ -70,10 +70,10 @@ func TestGetIntoMount(t *testing.T) {
 		aloneIn(t, dir, "file", tc.content)
 	}
 	if info, err := os.Stat(source); err != nil || info.Mode().Perm() != 0o600 || info.Size() != int64(len(long)) {
-		t.Errorf("what is mounted: %v, %v", info, err)
+		t.Errorf("the mounted file: %v, %v", info, err)
 	}
 
-	// In a container whose disk is read-only no file can be made beside it.
+	// In a container with a read-only disk, no temporary file can be created beside the target.
 	if err := syscall.Mount(dir, dir, "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestGetIntoMount(t *testing.T) {
 	}
 }
 
-// TestGetIntoFullMount: when there is no room for the value, what was there stays.
+// TestGetIntoFullMount: if the value does not fit, the previous content stays.
 func TestGetIntoFullMount(t *testing.T) {
 	h := newHome(t)
 	h.run(bytes.NewReader(make([]byte, 4<<20)), 0, "put", "big", "-q")
@@ -114,7 +114,7 @@ func TestGetIntoFullMount(t *testing.T) {
 	aloneIn(t, dir, "file", old)
 }
 
-// TestGetIntoForeignLink: a link that another user made is not followed.
+// TestGetIntoForeignLink: a symbolic link that another user created is not followed.
 func TestGetIntoForeignLink(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root gives files away")
@@ -136,12 +136,11 @@ func TestGetIntoForeignLink(t *testing.T) {
 		t.Errorf("stderr: %s", errs)
 	}
 	if got, err := os.ReadFile(target); string(got) != "old" || err != nil {
-		t.Errorf("the target holds %q, %v", got, err)
+		t.Errorf("the target contains %q, %v", got, err)
 	}
 }
 
-// TestReadOnlyStore: a store that is mounted read-only, without its empty directories, is
-// read as any other.
+// TestReadOnlyStore: a store that is mounted read-only and lacks its empty directories can be read.
 func TestReadOnlyStore(t *testing.T) {
 	h := newHome(t)
 	for _, value := range []string{"one", "two"} {

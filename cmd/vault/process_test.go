@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// A home is a place of its own to run the command in.
+// A home is a separate home directory in which the command runs.
 type home struct {
 	t   *testing.T
 	dir string
@@ -39,7 +39,7 @@ func (h home) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command that has to end with code, and returns what it wrote.
+// run runs a command, checks its exit code, and returns its output.
 func (h home) run(in io.Reader, code int, args ...string) (stdout, stderr string) {
 	h.t.Helper()
 	cmd := h.command(args...)
@@ -55,8 +55,8 @@ func (h home) run(in io.Reader, code int, args ...string) (stdout, stderr string
 	return out.String(), errs.String()
 }
 
-// TestNoSecretAnywhere: what was given to put is in no argv, in no output of anything
-// but get and the program that exec runs, in no error, and in no file of the store.
+// TestNoSecretAnywhere: a value given to put occurs in no argv, no error and no file of the store. Of
+// all outputs, only those of get and of the program that exec runs contain it.
 func TestNoSecretAnywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one command after the other")
@@ -70,7 +70,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 		t.Helper()
 		for how, form := range forms {
 			if strings.Contains(text, form) {
-				t.Errorf("%s holds the secret %s", where, how)
+				t.Errorf("%s contains the secret %s", where, how)
 			}
 		}
 	}
@@ -111,12 +111,12 @@ func TestNoSecretAnywhere(t *testing.T) {
 		look("the output of "+args[0], out)
 		look("stderr of "+args[0], errs)
 	}
-	// The program that exec runs has it in its environment, and nowhere else.
+	// The program that exec runs has the secret in its environment only.
 	h.run(in(), 0, "put", "a", "-q")
 	if _, err := os.Stat("/proc/self/cmdline"); err == nil {
 		out, _ := h.run(nil, 0, "exec", "--env", "A=a", "--", "sh", "-c", "cat /proc/$$/cmdline; ls -l /proc/$$/fd; test -n \"$A\"")
 		look("argv or the open files of the program", out)
-		// And put, while it waits for the rest of its value.
+		// The same holds for put while it waits for the rest of its value.
 		cmd := h.command("put", "b")
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
@@ -136,7 +136,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 		stdin.Close()
 		cmd.Wait()
 	}
-	os.Remove(filepath.Join(h.dir, "out")) // is where get -o was told to write it
+	os.Remove(filepath.Join(h.dir, "out")) // get -o wrote the value here
 	files := 0
 	err := filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -154,15 +154,15 @@ func TestNoSecretAnywhere(t *testing.T) {
 		return nil
 	})
 	if err != nil || files < 5 {
-		t.Errorf("%d files looked at, %v", files, err)
+		t.Errorf("%d files were searched, %v", files, err)
 	}
-	// The looking works: get does write it.
+	// The search would find the secret: get does write it.
 	if out, _ := h.run(nil, 0, "get", "a"); out != secret {
 		t.Errorf("get wrote %q", out)
 	}
 }
 
-// TestKillPut: a put that is killed leaves what was there, and nothing else.
+// TestKillPut: if put is killed, the previous value stays, and no temporary file is left.
 func TestKillPut(t *testing.T) {
 	h := newHome(t)
 	h.run(strings.NewReader("old"), 0, "put", "a", "-q")
@@ -175,14 +175,14 @@ func TestKillPut(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// More than fits into the pipes, so that it is written while this returns.
+		// More than fits into the pipes, so that put is still reading when this function returns.
 		if _, err := stdin.Write(make([]byte, 3<<20+i*65536)); err != nil {
 			t.Fatal(err)
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
 		if out, _ := h.run(nil, 0, "get", "a"); out != "old" {
-			t.Fatalf("after a kill get wrote %d bytes", len(out))
+			t.Fatalf("get wrote %d bytes after a kill", len(out))
 		}
 	}
 	if out, _ := h.run(nil, 0, "history", "a"); strings.Count(out, "\n") != 1 {
@@ -194,8 +194,8 @@ func TestKillPut(t *testing.T) {
 	}
 }
 
-// TestInterrupted: whatever the command waits for, it ends when a signal tells it to, with
-// the code that a shell gives to such an end.
+// TestInterrupted: a signal ends the command, whatever it is waiting for. The exit code is the one that
+// a shell reports for the signal.
 func TestInterrupted(t *testing.T) {
 	h := newHome(t)
 	h.run(bytes.NewReader(make([]byte, 1<<20)), 0, "put", "big", "-q")
@@ -212,7 +212,7 @@ func TestInterrupted(t *testing.T) {
 		{"a reader of stdout", []string{"get", "big"}},
 	} {
 		for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
-			// A process that has not got as far as main dies of the signal: it gets more time.
+			// The signal kills a process that has not reached main yet. The next try waits longer.
 			for wait := 100 * time.Millisecond; ; wait *= 2 {
 				died, code, errs := h.interrupt(sig, wait, tc.args)
 				if died && wait < 10*time.Second {
@@ -230,7 +230,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// interrupt runs a command that waits without end and sends it sig after a while.
+// interrupt runs a command that waits without end, and sends it sig after the given time.
 func (h home) interrupt(sig syscall.Signal, wait time.Duration, args []string) (died bool, code int, stderr string) {
 	h.t.Helper()
 	cmd := h.command(args...)
@@ -255,12 +255,13 @@ func (h home) interrupt(sig syscall.Signal, wait time.Duration, args []string) (
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	cmd.Wait() // for its stderr
+	cmd.Wait() // waits for its stderr
 	status := state.Sys().(syscall.WaitStatus)
 	return status.Signaled() && status.Signal() == sig, state.ExitCode(), errs.String()
 }
 
-// TestFullDisk: a put that does not fit fails with its own kind and leaves what was there.
+// TestFullDisk: a put that does not fit on the disk fails with the kind no_space, and the previous
+// value stays.
 func TestFullDisk(t *testing.T) {
 	h := newHome(t)
 	disk := smallDisk(t)
@@ -280,7 +281,7 @@ func TestFullDisk(t *testing.T) {
 	if out, _ := h.run(nil, 0, "get", "a", "--store", store); out != "old" {
 		t.Errorf("get = %q", out)
 	}
-	// A file that does not fit is not there either.
+	// A file that does not fit is removed.
 	h.run(bytes.NewReader(make([]byte, 4<<20)), 0, "put", "big", "-q")
 	h.run(nil, 1, "get", "big", "-o", disk+"/big")
 	if entries, err := os.ReadDir(disk); err != nil || len(entries) != 1 {
@@ -289,12 +290,13 @@ func TestFullDisk(t *testing.T) {
 	h.run(strings.NewReader("new"), 0, "put", "a", "-q", "--store", store)
 }
 
-// TestMemory: however long the value, memory does not grow with it.
+// TestMemory: the memory that a command needs does not grow with the size of the value.
 func TestMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector needs memory of its own")
 	}
-	// On Linux the peak of a child starts with the memory of this process: a new one has little.
+	// On Linux the peak of a child starts with the memory of this process, so the test runs in a new
+	// process.
 	const fresh = "OBJECTVAULT_TEST_FRESH"
 	if os.Getenv(fresh) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestMemory$")
@@ -327,7 +329,7 @@ func TestMemory(t *testing.T) {
 	file := h.command("get", "big", "-o", "out")
 	for _, cmd := range []*exec.Cmd{put, get, file} {
 		if kib := peak(cmd); kib > 64<<10 {
-			t.Errorf("vault %q took %d MiB", cmd.Args[1:], kib>>10)
+			t.Errorf("vault %q used %d MiB", cmd.Args[1:], kib>>10)
 		}
 	}
 	if count.n != length {
@@ -335,7 +337,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// forgetPeak resets the peak of this process's memory, with which Linux starts that of a child:
+// forgetPeak resets the peak memory of this process. On Linux the peak of a child starts with it, and
 // other tests may have used more than the limit.
 func forgetPeak() {
 	debug.FreeOSMemory()

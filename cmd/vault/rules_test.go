@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestWhoKnowsWhat: only main knows the system, only open.go and open_*.go know providers,
-// only they and the commands about keys know key sources, only exit.go has exit codes, and main is short.
+// TestWhoKnowsWhat: only the main files depend on the system, only open.go and open_*.go import
+// providers, only they and the commands about keys import key sources, only exit.go contains exit
+// codes, and main is short.
 func TestWhoKnowsWhat(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) < 20 {
@@ -32,7 +33,7 @@ func TestWhoKnowsWhat(t *testing.T) {
 			path, _ := strconv.Unquote(i.Path.Value)
 			switch system := slices.Contains([]string{"os", "os/exec", "os/signal", "syscall"}, path); {
 			case system && !strings.HasPrefix(file, "main"):
-				t.Errorf("%s imports %s: only main knows the system", file, path)
+				t.Errorf("%s imports %s: only the main files may depend on the system", file, path)
 			case (path == ours+"policy/aws" || path == ours+"policy/tencent") && strings.HasPrefix(file, "policy"):
 			case strings.HasPrefix(path, ours+"providers/"):
 				t.Errorf("%s imports %s: vaulturl opens stores", file, path)
@@ -47,15 +48,15 @@ func TestWhoKnowsWhat(t *testing.T) {
 					t.Errorf("main has %d lines", lines)
 				}
 				if n.Name.Name == "init" && n.Recv == nil {
-					t.Errorf("%s works before main", file)
+					t.Errorf("%s runs code before main", file)
 				}
 			case *ast.BasicLit:
 				if file != "exit.go" && n.Kind == token.INT && slices.Contains([]string{"75", "130"}, n.Value) {
-					t.Errorf("%s has the exit code %s", file, n.Value)
+					t.Errorf("%s contains the exit code %s", file, n.Value)
 				}
 			case *ast.SelectorExpr:
 				if x, ok := n.X.(*ast.Ident); ok && x.Name == "os" && n.Sel.Name == "Exit" && file != "main.go" {
-					t.Errorf("%s exits by itself", file)
+					t.Errorf("%s calls os.Exit", file)
 				}
 			}
 			return true

@@ -16,14 +16,14 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// The test binary plays the program, under its own name and under another one.
+// The test binary acts as the program, under the name vault and under another one.
 func TestMain(m *testing.M) {
-	// The race detector makes every process sleep for a second before it ends.
+	// The race detector makes every process sleep for a second before it exits.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	testscript.Main(underCloud{m}, map[string]func(){"vault": main, "ov.2": main})
 }
 
-// underCloud stops the servers that tests required.
+// underCloud stops the cloud servers that tests have started.
 type underCloud struct{ *testing.M }
 
 func (m underCloud) Run() int {
@@ -31,13 +31,13 @@ func (m underCloud) Run() int {
 	return testcloud.Main(m.M)
 }
 
-// TestScripts runs testdata/script, one behaviour a file.
+// TestScripts runs testdata/script. Each file tests one behaviour.
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) < 40 {
 		t.Fatalf("only %d scripts were found (%v)", len(scripts), err)
 	}
-	if testing.Short() { // one of each kind of work that is done at once with another
+	if testing.Short() { // one script for each kind of concurrent work
 		scripts = nil
 		for _, name := range []string{"exec", "interrupted", "put", "teardown"} {
 			scripts = append(scripts, filepath.Join("testdata/script", name+".txtar"))
@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Setenv("GORACE", os.Getenv("GORACE"))
-			e.Setenv("HOME", home) // no XDG_* and no OBJECTVAULT_* get here
+			e.Setenv("HOME", home) // scripts inherit no XDG_* and no OBJECTVAULT_* variables
 			e.Setenv("KEY", filepath.Join(home, ".local/share/objectvault/root.key"))
 			e.Setenv("STORE", filepath.Join(home, ".local/share/objectvault/store"))
 			e.Setenv("OBJECTS", filepath.Join(home, ".local/share/objectvault/store/bots/default/credentials"))
@@ -82,7 +82,7 @@ func TestScripts(t *testing.T) {
 				ts.Check(err)
 				for _, e := range entries {
 					if e.Name() != filepath.Base(args[0]) {
-						ts.Fatalf("%s is there too", e.Name())
+						ts.Fatalf("the directory also contains %s", e.Name())
 					}
 				}
 			},
@@ -94,7 +94,7 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// exits runs a command that has to end with the given code, and no other.
+// exits runs a command and checks that it exits with the given code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	if neg || err != nil || len(args) < 2 {
@@ -116,8 +116,8 @@ func checkExit(ts *testscript.TestScript, want int, err error) {
 	}
 }
 
-// damage changes a file: flip OFFSET inverts a bit of the byte there (below 0: from the
-// end), cut N removes the last N bytes.
+// damage changes a file. flip OFFSET inverts a bit of the byte at the offset, which counts from the end
+// if it is negative. cut N removes the last N bytes.
 func damage(ts *testscript.TestScript, args []string) {
 	path := ts.MkAbs(args[0])
 	info, err := os.Stat(path)
@@ -138,10 +138,10 @@ func damage(ts *testscript.TestScript, args []string) {
 		ts.Fatalf("usage: damage FILE flip OFFSET | cut N")
 	}
 	ts.Check(os.WriteFile(path, data, 0o600))
-	ts.Check(os.Chtimes(path, info.ModTime(), info.ModTime())) // the time is its version
+	ts.Check(os.Chtimes(path, info.ModTime(), info.ModTime())) // vault uses the time as the version
 }
 
-// lockFile is the lock of the object called name in a file:// store.
+// lockFile returns the lock file of a name in a file:// store.
 func lockFile(store, name string) string {
 	sum := sha256.Sum256([]byte("bots/default/credentials/" + name + ".enc"))
 	return filepath.Join(store, ".objectvault", "lock", fmt.Sprintf("%02x", sum[0]))

@@ -14,12 +14,12 @@ import (
 	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
-// cosAudience is the aud of tokens, as the scripts print it into policies.
+// cosAudience is the aud of the tokens and the audience that the scripts pass to policy tencent.
 const cosAudience = "vault"
 
-// TestTencent runs testdata/tencent, each script against a COS with CAM and STS of its own,
-// over https with a CA that only SSL_CERT_FILE knows, and what policy tencent printed
-// applied as it is: every exchange, policy and denial is costest's.
+// TestTencent runs testdata/tencent. Each script has its own COS, CAM and STS in costest, over https
+// with a CA that only SSL_CERT_FILE contains. The output of policy tencent is applied unchanged, and
+// costest checks every exchange, policy and request.
 func TestTencent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one command after the other")
@@ -47,7 +47,7 @@ func TestTencent(t *testing.T) {
 		for name, value := range map[string]string{
 			"BUCKET": s.Bucket(), "ENDPOINT": s.URL(), "ISSUER": issuer.URL, "A": walletA, "B": walletB,
 			"OWNER_ID": s.SecretID(), "OWNER_KEY": s.SecretKey(), "SSL_CERT_FILE": filepath.Join(e.WorkDir, "ca.pem"),
-			"PROXY": strings.Replace(s.URL(), "https:", "http:", 1), // to the service's own hosts
+			"PROXY": strings.Replace(s.URL(), "https:", "http:", 1), // forwards the host names of Tencent Cloud
 			"STORE": "cos://" + s.Bucket() + "?region=" + s.Region() + "&endpoint=" + s.URL() + "&provider=idp&role=qcs::cam::uin/100000000001:roleName/vault-",
 		} {
 			e.Setenv(name, value)
@@ -70,23 +70,23 @@ func TestTencent(t *testing.T) {
 		}
 		return nil
 	}
-	// In a group, which ends when the scripts have: they run in parallel.
+	// The scripts run in parallel. The group ends when all of them have ended.
 	t.Run("script", func(t *testing.T) { testscript.Run(t, params(files, setup, cosCommands)) })
 }
 
-// cosCommands are what the operator of the cloud does in a script, and what befalls it.
+// cosCommands are actions of the operator of the cloud in a script, and failures of the cloud.
 var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": exits,
-	// apply POLICY applies what policy tencent printed.
+	// apply POLICY applies the output of policy tencent.
 	"apply": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).Setup([]byte(ts.ReadFile(args[0])), nil))
 	},
-	// role NAME TRUST POLICY makes a role that was not printed.
+	// role NAME TRUST POLICY creates a role that policy tencent did not print.
 	"role": func(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := cosOf(ts).AddRole(args[0], os.Expand(ts.ReadFile(args[1]), ts.Getenv), os.Expand(ts.ReadFile(args[2]), ts.Getenv))
 		ts.Check(err)
 	},
-	// versioning Enabled|Suspended switches it.
+	// versioning Enabled|Suspended changes the versioning of the bucket.
 	"versioning": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).SetVersioning(cosOf(ts).Bucket(), args[0]))
 	},
@@ -94,8 +94,8 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"key": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).SetKMSKeyState(ts.Getenv("KMS_ID"), args[0]))
 	},
-	// breaks SERVICE CODE answers every request to cos or sts with an error from now on, or
-	// cuts its connection where the code is 0; breaks alone ends that.
+	// breaks SERVICE CODE makes cos or sts respond to every request with the error. If CODE is 0, it
+	// closes the connection instead. breaks without arguments ends the failure.
 	"breaks": func(ts *testscript.TestScript, neg bool, args []string) {
 		if len(args) == 0 {
 			cosOf(ts).SetRule(nil)
@@ -113,7 +113,7 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 			return costest.RespondBefore(503, costest.ErrorXML(args[1], "told by a test"))
 		})
 	},
-	// raw read|write|remove KEY FILE does what the operator of the cloud can do with an object.
+	// raw read|write|remove KEY FILE accesses an object as the operator of the cloud.
 	"raw": func(ts *testscript.TestScript, neg bool, args []string) {
 		s := cosOf(ts)
 		client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""),
@@ -133,7 +133,7 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 			ts.Check(b.Delete(context.Background(), args[1]))
 		}
 	},
-	// expires has the keys that were given so far expire.
+	// expires lets all credentials expire that were issued so far.
 	"expires": func(ts *testscript.TestScript, neg bool, args []string) {
 		for _, r := range cosOf(ts).Requests() {
 			if r.AccessKeyID != "" && r.AccessKeyID != cosOf(ts).SecretID() {

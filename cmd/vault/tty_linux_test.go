@@ -18,15 +18,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onTerminal runs a command on a pseudo-terminal and plays the user:
+// onTerminal runs a command on a pseudo-terminal and acts as the user:
 //
 //	tty CODE STREAMS DIALOG COMMAND [ARG…]
 //
-// STREAMS names the streams that are the terminal: any of i, o, e, or "-" for none;
-// it is the controlling terminal all the same. DIALOG is a file: "? TEXT" waits until
-// the terminal shows TEXT, "> TEXT" types a line, "^ C" presses control and C, "!" sends a SIGTERM.
-// What the terminal showed is then stderr, and what went to a stdout that is no terminal is
-// stdout. However the command ends, the terminal has to echo again.
+// STREAMS lists the streams that are connected to the terminal: any of i, o, e, or "-" for none. The
+// terminal is the controlling terminal in any case. DIALOG is a file with these lines: "? TEXT" waits
+// until the terminal shows TEXT, "> TEXT" types a line, "^ C" presses control and C, "!" sends SIGTERM.
+// Afterwards stderr is the output on the terminal, and stdout is the output on a stdout that is not the
+// terminal. When the command has ended, the terminal must echo again.
 func onTerminal(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: tty CODE STREAMS DIALOG COMMAND [ARG…]")
@@ -59,8 +59,8 @@ func lookPath(path, program string) string {
 	return program
 }
 
-// converse runs cmd and returns what the terminal showed, what else went to stdout,
-// and how it ended.
+// converse runs cmd. It returns the output on the terminal, any other output on stdout, and the error
+// of the command.
 func converse(cmd *exec.Cmd, streams, dialog string) (screen, stdout []byte, err error) {
 	ctrl, tty, err := openTerminal()
 	if err != nil {
@@ -101,7 +101,7 @@ func converse(cmd *exec.Cmd, streams, dialog string) (screen, stdout []byte, err
 	}()
 	timeout := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	defer timeout.Stop()
-	seen := 0 // up to where the dialog has waited
+	seen := 0 // the end of the last text that the dialog waited for
 	for lines := bufio.NewScanner(strings.NewReader(dialog)); lines.Scan(); {
 		kind, text, _ := strings.Cut(lines.Text(), " ")
 		switch kind {
@@ -110,7 +110,7 @@ func converse(cmd *exec.Cmd, streams, dialog string) (screen, stdout []byte, err
 				more, ok := <-shown
 				if !ok {
 					cmd.Wait()
-					return screen, out.Bytes(), fmt.Errorf("the terminal never showed %q; it showed %q", text, screen)
+					return screen, out.Bytes(), fmt.Errorf("the terminal never showed %q; its output was %q", text, screen)
 				}
 				screen = append(screen, more...)
 			}
@@ -135,8 +135,8 @@ func converse(cmd *exec.Cmd, streams, dialog string) (screen, stdout []byte, err
 	return append(screen, errs.Bytes()...), out.Bytes(), err
 }
 
-// whenHidden types a line. One that starts with "hidden " is typed, without that word,
-// only once the terminal has stopped echoing: a person is never faster, a test is.
+// whenHidden types a line. If the line starts with "hidden ", it removes that word and waits until the
+// terminal has stopped echoing, because a test is faster than a person.
 func whenHidden(ctrl *os.File, text string) error {
 	line, hidden := strings.CutPrefix(text, "hidden ")
 	for deadline := time.Now().Add(30 * time.Second); hidden; {
@@ -150,7 +150,7 @@ func whenHidden(ctrl *os.File, text string) error {
 		if time.Now().After(deadline) {
 			return errors.New("the terminal goes on echoing")
 		}
-		time.Sleep(time.Millisecond) // there is no event to wait for
+		time.Sleep(time.Millisecond) // the system reports no event for this
 	}
 	_, err := io.WriteString(ctrl, line+"\n")
 	return err

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestProgress: a bar comes after a second, and only to a terminal.
+// TestProgress: a progress bar appears after one second, and only on a terminal.
 func TestProgress(t *testing.T) {
 	for _, tc := range []struct {
 		what                      string
@@ -23,9 +23,9 @@ func TestProgress(t *testing.T) {
 		want                      bool
 	}{
 		{what: "a slow transfer", tty: true, step: 300 * time.Millisecond, total: 10, want: true},
-		{what: "of unknown length", tty: true, step: 300 * time.Millisecond, total: -1, want: true},
-		{what: "a fast one", tty: true, step: 50 * time.Millisecond, total: 10},
-		{what: "no terminal", step: time.Second, total: 10},
+		{what: "a transfer of unknown length", tty: true, step: 300 * time.Millisecond, total: -1, want: true},
+		{what: "a fast transfer", tty: true, step: 50 * time.Millisecond, total: 10},
+		{what: "not a terminal", step: time.Second, total: 10},
 		{what: "--quiet", tty: true, quiet: true, step: time.Second, total: 10},
 		{what: "--json", tty: true, json: true, step: time.Second, total: 10},
 		{what: "--verbose", tty: true, verbose: true, step: time.Second, total: 10},
@@ -43,7 +43,7 @@ func TestProgress(t *testing.T) {
 				t.Fatal(n, err)
 			}
 			if now.Before(time.Unix(1, 0)) && screen.Len() > before {
-				t.Errorf("%s: a bar within the first second", tc.what)
+				t.Errorf("%s: a bar appeared within the first second", tc.what)
 			}
 		}
 		p.done()
@@ -53,12 +53,11 @@ func TestProgress(t *testing.T) {
 	}
 	stacks := make([]byte, 1<<20)
 	if stacks = stacks[:runtime.Stack(stacks, true)]; bytes.Contains(stacks, []byte("schollz/progressbar")) {
-		t.Errorf("a bar goes on drawing when it is done:\n%s", stacks)
+		t.Errorf("the bar is still drawn after it is done:\n%s", stacks)
 	}
 }
 
-// TestOutput: a failed write is remembered, and ctx ends the wait
-// for a reader.
+// TestOutput: an error of a write is remembered, and a write that blocks ends with its context.
 func TestOutput(t *testing.T) {
 	full := errors.New("full")
 	o := &output{ctx: t.Context(), w: failing{full}}
@@ -67,7 +66,7 @@ func TestOutput(t *testing.T) {
 		t.Errorf("second write: %v, remembered %v", err, o.err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r, w := io.Pipe() // without a reader
+	r, w := io.Pipe() // nothing reads from it
 	defer r.Close()
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if _, err := (&output{ctx: ctx, w: w}).Write([]byte("x")); !errors.Is(err, context.Canceled) {
@@ -79,7 +78,7 @@ type failing struct{ err error }
 
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-// TestQuietPipe: a reader that went away is not told of, and is no success.
+// TestQuietPipe: if the reader of the output has exited, the command fails without a message.
 func TestQuietPipe(t *testing.T) {
 	gone := errors.New("gone")
 	var errs bytes.Buffer
@@ -96,7 +95,7 @@ func TestQuietPipe(t *testing.T) {
 	}
 }
 
-// TestTwice: a run leaves nothing behind for the next one in the same process.
+// TestTwice: a run changes no state that affects the next run in the same process.
 func TestTwice(t *testing.T) {
 	env := map[string]string{"OBJECTVAULT_TENANT": "surprise"}
 	help := func() string {
@@ -109,12 +108,11 @@ func TestTwice(t *testing.T) {
 	}
 	first, second := help(), help()
 	if first != second || strings.Contains(first, "surprise") || !strings.Contains(first, "vault get NAME") {
-		t.Errorf("help differs from run to run, or shows the environment:\n%s\n%s", first, second)
+		t.Errorf("the help of two runs differs, or shows the environment:\n%s\n%s", first, second)
 	}
 }
 
-// TestJSONOnATerminal: no control character comes out raw, and what comes out says the
-// same.
+// TestJSONOnATerminal: every control character is escaped, and decoding returns the original text.
 func TestJSONOnATerminal(t *testing.T) {
 	var b bytes.Buffer
 	in := "a\u009b31m\u007f\u0085\x1bé<>"
@@ -126,7 +124,7 @@ func TestJSONOnATerminal(t *testing.T) {
 	}
 	var out string
 	if err := json.Unmarshal(b.Bytes(), &out); err != nil || out != in {
-		t.Errorf("it reads as %q, %v", out, err)
+		t.Errorf("decoding returned %q, %v", out, err)
 	}
 }
 

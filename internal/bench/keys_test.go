@@ -93,8 +93,9 @@ func openTencentKMS(b *testing.B) envelope.KeySource {
 	return source
 }
 
-// BenchmarkKeys measures the time to seal and to open a credential of 64 bytes, by key source. first is the time of the first seal, and ratio is
-// the time of both as a multiple of that of a root key, measured in turns.
+// BenchmarkKeys measures the time to seal and to open a credential of 64 bytes, by key source. first is
+// the time of the first seal. ratio is the time of both as a multiple of the time with a root key,
+// measured in turns.
 func BenchmarkKeys(b *testing.B) {
 	base := keySources[0].open(b)
 	for _, k := range keySources {

@@ -164,7 +164,7 @@ func benchMemory(b *testing.B, t target, store string, env ...string) {
 			get.Stdout = &w
 			b.ReportMetric(watch(b, get), "vault-peak-MiB")
 			if w.n != gib {
-				b.Fatalf("%d bytes came of 1 GiB", w.n)
+				b.Fatalf("got %d bytes of 1 GiB", w.n)
 			}
 			b.ReportMetric(watch(b, alone("get")), "raw-peak-MiB")
 		}

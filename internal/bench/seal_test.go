@@ -171,7 +171,7 @@ func BenchmarkSeal(b *testing.B) {
 				b.Fatal(err)
 			}
 			if w.n <= size {
-				b.Fatalf("%d bytes became %d", size, w.n)
+				b.Fatalf("%d bytes were sealed to %d", size, w.n)
 			}
 		}
 	})

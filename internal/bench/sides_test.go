@@ -90,14 +90,14 @@ func drain(r io.Reader, want int64) error {
 		return err
 	}
 	if w.n != want {
-		return fmt.Errorf("%d bytes came of %d", w.n, want)
+		return fmt.Errorf("got %d bytes of %d", w.n, want)
 	}
 	return nil
 }
 
 func count(n, want int) error {
 	if n != want {
-		return fmt.Errorf("%d objects are listed of %d", n, want)
+		return fmt.Errorf("the list has %d objects of %d", n, want)
 	}
 	return nil
 }

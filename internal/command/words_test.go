@@ -66,7 +66,7 @@ func FuzzWords(f *testing.F) {
 			size += len(word)
 		}
 		if size > len(s) {
-			t.Errorf("Words(%q) = %q, which is more", s, list)
+			t.Errorf("Words(%q) = %q, which has more bytes than the input", s, list)
 		}
 		again, err := command.Words(strings.Join(quoted, " "))
 		if diff := cmp.Diff(list, again); err != nil || diff != "" {

@@ -37,7 +37,7 @@ func TestMakeDir(t *testing.T) {
 	}
 	broken := errors.New("the disk is broken")
 	if err := makeDir(filepath.Join(dir, "new"), func(string) error { return broken }); !errors.Is(err, broken) {
-		t.Errorf("a new directory that could not be synced: %v", err)
+		t.Errorf("a new directory that cannot be synced: %v", err)
 	}
 	if err := makeDir(dir, func(string) error { return broken }); err != nil {
 		t.Errorf("an old directory whose parent cannot be synced: %v", err)
@@ -47,7 +47,7 @@ func TestMakeDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := MakeDir(filepath.Join(file, "below")); err == nil {
-		t.Error("made a directory below a file")
+		t.Error("MakeDir created a directory below a file")
 	}
 }
 
@@ -55,11 +55,11 @@ func TestMakeDir(t *testing.T) {
 func checkOnlyFile(t *testing.T, name, content string) {
 	t.Helper()
 	if b, err := os.ReadFile(name); err != nil || string(b) != content {
-		t.Errorf("%s holds %q, %v; want %q", filepath.Base(name), b, err, content)
+		t.Errorf("%s contains %q, %v; want %q", filepath.Base(name), b, err, content)
 	}
 	entries, err := os.ReadDir(filepath.Dir(name))
 	if err != nil || len(entries) != 1 {
-		t.Errorf("the directory holds %v, %v", entries, err)
+		t.Errorf("the directory contains %v, %v", entries, err)
 	}
 	if fi, err := os.Stat(name); err != nil || runtime.GOOS != "windows" && fi.Mode() != 0o600 {
 		t.Errorf("mode %v, %v", fi.Mode(), err)
@@ -145,7 +145,7 @@ func TestOtherFileSystems(t *testing.T) {
 	for _, code := range []syscall.Errno{syscall.EINVAL, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.ENOSYS} {
 		dir := filepath.Join(t.TempDir(), "a", "b")
 		if err := makeDir(dir, without(nil, code).syncDir); err != nil {
-			t.Errorf("a directory whose parent answers %v: %v", code, err)
+			t.Errorf("a directory whose parent returns %v: %v", code, err)
 		}
 	}
 	// Errors of the disk are returned.
@@ -215,6 +215,6 @@ func TestReplaceFails(t *testing.T) {
 		t.Errorf("replaced a directory: %v", err)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(name)); err != nil || len(entries) != 1 {
-		t.Errorf("the directory holds %v, %v", entries, err)
+		t.Errorf("the directory contains %v, %v", entries, err)
 	}
 }

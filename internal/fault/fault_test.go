@@ -23,7 +23,7 @@ func TestLater(t *testing.T) {
 		go func() { kept <- l.Kept(t.Context()) }()
 		synctest.Wait()
 		if len(kept) > 0 {
-			t.Error("nothing is kept, and a caller was woken")
+			t.Error("a caller was notified, although no request is held back")
 		}
 		var order []int
 		var done []<-chan struct{}
@@ -35,17 +35,17 @@ func TestLater(t *testing.T) {
 		}
 		select {
 		case <-done[0]:
-			t.Error("it was carried out before its time")
+			t.Error("the request was applied too early")
 		default:
 		}
 		if n := l.Apply(); n != 3 || !slices.Equal(order, []int{0, 1, 2}) {
-			t.Errorf("%d were carried out: %v", n, order)
+			t.Errorf("%d requests were applied: %v", n, order)
 		}
 		for _, d := range done {
 			<-d
 		}
 		if n := l.Apply(); n != 0 {
-			t.Errorf("%d were carried out twice", n)
+			t.Errorf("%d requests were applied twice", n)
 		}
 	})
 }

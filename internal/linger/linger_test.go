@@ -28,7 +28,7 @@ func TestContext(t *testing.T) {
 		ctx, stop := linger.Context(tc.ctx, tc.d)
 		deadline, ok := ctx.Deadline()
 		if left := time.Until(deadline); ctx.Err() != nil || !ok || left > tc.most || left < tc.most/2 {
-			t.Errorf("%s: it ends in %v (%v), want %v", tc.name, left, ctx.Err(), tc.most)
+			t.Errorf("%s: the context ends in %v (%v), want %v", tc.name, left, ctx.Err(), tc.most)
 		}
 		stop()
 	}
@@ -74,13 +74,13 @@ func TestWithin(t *testing.T) {
 		after, release := linger.Context(ctx, time.Minute)
 		defer release()
 		if end, _ := after.Deadline(); time.Until(end) != 3*time.Second || after.Err() != nil {
-			t.Errorf("2s later: it ends in %v, %v, want 3s", time.Until(end), after.Err())
+			t.Errorf("2s later: the context ends in %v, %v, want 3s", time.Until(end), after.Err())
 		}
 		<-time.After(4 * time.Second)
 		late, release := linger.Context(ctx, time.Minute)
 		defer release()
 		if late.Err() == nil {
-			t.Error("6s later: it goes on")
+			t.Error("6s later: the context has not ended")
 		}
 	})
 }

@@ -122,7 +122,7 @@ func TestInstallCephHangs(t *testing.T) {
 			}
 			until(t, "what dpkg started has ended", func() bool { return hasEnded(id) || zombie(id) })
 			if tidied := strings.Contains(log.String(), "tidied"); tidied != tc.tidied || strings.Contains(log.String(), "installing") {
-				t.Errorf("it said %q", log.String())
+				t.Errorf("the log is %q", log.String())
 			}
 		})
 	}

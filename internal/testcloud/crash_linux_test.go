@@ -31,7 +31,7 @@ func TestCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := r.PIDs(); len(after) != len(before) || after[len(after)-1] == before[len(before)-1] {
-		t.Errorf("the processes were %v and are %v", before, after)
+		t.Errorf("the processes were %v, and now are %v", before, after)
 	}
 	if err := r.Stop(); err != nil {
 		t.Error(err)

@@ -43,7 +43,7 @@ func TestInstallRGWAnnounces(t *testing.T) {
 		}
 	}
 	if os.Geteuid() == 0 && (!strings.Contains(first, "MB") || rest != "apt-get install\n") {
-		t.Errorf("it said %q", reported)
+		t.Errorf("the log is %q", reported)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestInstallVersityAnnounces(t *testing.T) {
 	first, _, ran := strings.Cut(log.String(), "go install\n")
 	path := filepath.Join(os.Getenv("XDG_CACHE_HOME"), "objectvault-test", "versitygw-v1.8.0")
 	if !ran || !strings.Contains(first, testcloud.VersityModule) || !strings.Contains(first, path) {
-		t.Errorf("it said %q, and puts the program at %s", log.String(), path)
+		t.Errorf("the log is %q, and the program is at %s", log.String(), path)
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)

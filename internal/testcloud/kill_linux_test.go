@@ -29,7 +29,7 @@ func until(t *testing.T, what string, done func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatalf("still not after two minutes: %s", what)
+			t.Fatalf("not true after two minutes: %s", what)
 		}
 	}
 }
@@ -77,11 +77,11 @@ func TestKilledParent(t *testing.T) {
 	cmd.Process.Kill()
 	cmd.Wait()
 	if err != nil {
-		t.Fatalf("the child said %q: %v", line, err)
+		t.Fatalf("the child printed %q: %v", line, err)
 	}
 	var r running
 	if err := json.Unmarshal(line, &r); err != nil || len(r.PIDs) != 4 {
-		t.Fatalf("the child said %s: %v", line, err)
+		t.Fatalf("the child printed %s: %v", line, err)
 	}
 	t.Cleanup(func() { // ends daemons that survived
 		for _, pid := range r.PIDs {
@@ -100,7 +100,7 @@ func TestKilledParent(t *testing.T) {
 
 	left := dirs(t, tmp)
 	if len(left) != 2 {
-		t.Fatalf("the killed process left %q, not two directories", left)
+		t.Fatalf("after the kill %q remain, want two directories", left)
 	}
 	t.Setenv("TMPDIR", tmp)
 	v, err := testcloud.StartVersity(t.Context(), nil)
@@ -110,7 +110,7 @@ func TestKilledParent(t *testing.T) {
 	defer v.Stop()
 	for _, dir := range left {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("after the next start %s is still there: %v", dir, err)
+			t.Errorf("after the next start %s still exists: %v", dir, err)
 		}
 	}
 	if now := dirs(t, tmp); len(now) != 1 {

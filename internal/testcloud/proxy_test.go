@@ -89,7 +89,7 @@ func TestProxyPassesOn(t *testing.T) {
 		t.Fatalf("%d requests", len(got))
 	}
 	if auth := got[0].Header.Get("Authorization"); auth != "" {
-		t.Errorf("the record keeps %q", auth)
+		t.Errorf("the record contains %q", auth)
 	}
 	for i := range got {
 		got[i].Header = nil
@@ -179,21 +179,21 @@ func TestProxyLater(t *testing.T) {
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
 			resp.Body.Close()
-			t.Errorf("it was answered: %d", resp.StatusCode)
+			t.Errorf("the request got a response: %d", resp.StatusCode)
 		}
 		cancel()
 		if seen := p.Requests()[0]; applied.Load() != int32(i) || seen.Applied || seen.Status != 0 {
 			t.Errorf("before: %d requests reached the server, %+v", applied.Load(), seen)
 		}
 		if n := later.Apply(); n != 1 {
-			t.Errorf("%d requests were passed on", n)
+			t.Errorf("%d requests were forwarded", n)
 		}
 		if seen := p.Requests()[0]; applied.Load() != int32(i)+1 || !seen.Applied || seen.Status != 0 {
 			t.Errorf("after: %d requests reached the server, %+v", applied.Load(), seen)
 		}
 	}
 	if n := later.Apply(); n != 0 {
-		t.Errorf("%d requests were passed on twice", n)
+		t.Errorf("%d requests were forwarded twice", n)
 	}
 }
 
@@ -316,7 +316,7 @@ func TestProxyVersity(t *testing.T) {
 		}
 		p.SetRule(func(*http.Request, int) *testcloud.Fault { return testcloud.IgnoreRange(testcloud.Keys{}) })
 		if _, _, err := ask(); code(err) != "SignatureDoesNotMatch" {
-			t.Errorf("a range taken out without a new signature: %v", err)
+			t.Errorf("a range removed without a new signature: %v", err)
 		}
 	})
 

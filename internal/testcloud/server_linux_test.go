@@ -30,14 +30,14 @@ func checkStopped(t *testing.T, stop func() error, pids []int, url, dir string) 
 	t.Logf("stopped in %v", time.Since(begin))
 	for _, pid := range pids {
 		if !hasEnded(pid) {
-			t.Errorf("process %d is still there after Stop", pid)
+			t.Errorf("process %d still exists after Stop", pid)
 		}
 	}
 	if !free(t, url) {
 		t.Errorf("the port of %s is not free after Stop", url)
 	}
 	if left := dirs(t, dir); len(left) > 0 {
-		t.Errorf("Stop left %q", left)
+		t.Errorf("after Stop %q remain", left)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("second Stop: %v", err)
@@ -169,11 +169,11 @@ func TestDirStays(t *testing.T) {
 		t.Error(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "data", bucket, "k")); string(b) != "value" {
-		t.Errorf("after Stop the object holds %q, %v", b, err)
+		t.Errorf("after Stop the object has the value %q, %v", b, err)
 	}
 	if v, err := testcloud.StartVersity(t.Context(), &testcloud.VersityOptions{Dir: dir}); err == nil {
 		v.Stop()
-		t.Error("a directory with something in it was taken")
+		t.Error("a directory that is not empty was accepted")
 	} else if !strings.Contains(err.Error(), "is not empty") {
 		t.Error(err)
 	}
@@ -203,7 +203,7 @@ func TestStartFails(t *testing.T) {
 			t.Errorf("%s: started", name)
 		}
 		if left := dirs(t, tmp); len(left) > 0 {
-			t.Errorf("%s: left %q", name, left)
+			t.Errorf("%s: %q remain", name, left)
 		}
 	}
 }
@@ -221,7 +221,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	defer r.Stop()
 	if !strings.Contains(log.String(), "first response\n") {
-		t.Errorf("the log says %q", log.String())
+		t.Errorf("the log is %q", log.String())
 	}
 	owner, bucket := testcloud.S3Client(r.URL, r.Owner), testcloud.NewBucket(t, r.URL, r.Owner, false)
 	for _, key := range []string{"old/k", "kept/k"} {

@@ -16,7 +16,7 @@ func TestSharing(t *testing.T) {
 	r, v := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
 	if len(r.PIDs()) > 0 || len(v.PIDs()) > 0 {
 		if os.Getenv(foreign) != "" {
-			t.Errorf("it has started %d and %d", r.PIDs(), v.PIDs())
+			t.Errorf("the process has started %d and %d", r.PIDs(), v.PIDs())
 		}
 		t.Skip("nothing is shared")
 	}
@@ -92,7 +92,7 @@ func TestShare(t *testing.T) {
 		}
 	}
 	if left := dirs(t, tmp); len(left) != 3 {
-		t.Errorf("after two binaries there are %q, not a directory of each server and one of their places", left)
+		t.Errorf("after two binaries %q remain, want one directory for each server and one for their addresses", left)
 	}
 	checkStopped(t, s.Stop, pids, s.RGW().URL, tmp)
 }

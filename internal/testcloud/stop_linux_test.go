@@ -45,7 +45,7 @@ func TestStopInOrder(t *testing.T) {
 			t.Error(err)
 		}
 		if ends := v.Ends(); len(ends) != 1 || !ends[0].Success() {
-			t.Errorf("it ended with %v", ends)
+			t.Errorf("the daemons ended with %v", ends)
 		}
 	})
 }

@@ -88,7 +88,7 @@ while [ $# -gt 1 ]; do [ $1 = -o ] && : >$2; shift; done
 	first, _, ran := strings.Cut(log.String(), "go build\n")
 	path := filepath.Join(os.Getenv("XDG_CACHE_HOME"), "objectvault-test", "seaweedfs-"+testcloud.WeedVersion)
 	if !ran || !strings.Contains(first, "SeaweedFS "+testcloud.WeedVersion) || !strings.Contains(first, path) || !strings.Contains(first, "MB") {
-		t.Errorf("it said %q, and puts the program at %s", log.String(), path)
+		t.Errorf("the log is %q, and the program is at %s", log.String(), path)
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)

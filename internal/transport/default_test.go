@@ -13,10 +13,10 @@ func TestDefault(t *testing.T) {
 	own := http.DefaultTransport
 	defer func() { http.DefaultTransport = own }()
 	if got := transport.Default(); got == own || got.Proxy == nil {
-		t.Errorf("%v is no copy of %v", got, own)
+		t.Errorf("%v is not a copy of %v", got, own)
 	}
 	http.DefaultTransport = replaced{own}
 	if got := transport.Default(); got.Proxy == nil || got.IdleConnTimeout == 0 {
-		t.Errorf("where it was replaced it is %+v", got)
+		t.Errorf("after http.DefaultTransport was replaced: %+v", got)
 	}
 }

@@ -64,7 +64,7 @@ func TestFailures(t *testing.T) {
 			}
 			_, err := c.Post(tc.url, "", strings.NewReader("x"))
 			if err == nil {
-				t.Fatal("it succeeded")
+				t.Fatal("the request succeeded")
 			}
 			if got := transport.NotSent(err); got != tc.notSent {
 				t.Errorf("not sent is %v: %v", got, err)

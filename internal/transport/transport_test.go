@@ -83,7 +83,7 @@ func TestBodies(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPut, "http://127.0.0.1/", strings.NewReader("x"))
 	body := r.Body
 	if _, ok := body.(io.WriterTo); !ok {
-		t.Fatal("the body of the request cannot write itself, so that nothing is shown")
+		t.Fatal("the body has no WriteTo, so this test proves nothing")
 	}
 	if _, err := rt.RoundTrip(r); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,7 @@ func TestBodies(t *testing.T) {
 	}
 	r.Body = http.NoBody
 	if _, err := rt.RoundTrip(r); err != nil || got != http.NoBody {
-		t.Errorf("no body became a %T, %v", got, err)
+		t.Errorf("a request without a body got a %T, %v", got, err)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestNoProgress(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 	var ne net.Error
 	if err := get(func(net.Conn) { <-stop }); !errors.As(err, &ne) || !ne.Timeout() {
-		t.Errorf("a server that says nothing: %v, want a timeout", err)
+		t.Errorf("a silent server: %v, want a timeout", err)
 	}
 	if err := get(func(c net.Conn) { io.WriteString(c, head+"12345"); <-stop }); !errors.As(err, &ne) || !ne.Timeout() {
 		t.Errorf("a server that stops: %v, want a timeout", err)
@@ -181,7 +181,7 @@ func TestRefusedEarly(t *testing.T) {
 			resp, err := (&http.Client{Transport: tr}).Do(r)
 			if !responds {
 				if err == nil {
-					t.Fatal("a response that no server sent")
+					t.Fatal("got a response that no server sent")
 				}
 				continue
 			}

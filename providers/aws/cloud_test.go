@@ -78,7 +78,7 @@ func TestServerTime(t *testing.T) {
 		}
 	}
 	if _, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: noServer(t), Static: static(server.Root)}).ServerTime(t.Context()); err == nil {
-		t.Error("no error, and no server")
+		t.Error("no error without a server")
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

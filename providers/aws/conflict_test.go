@@ -91,7 +91,7 @@ func TestNewUpload(t *testing.T) {
 					t.Errorf("put: %v", err)
 				case tc.fails && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) ||
 					!strings.Contains(err.Error(), "nothing was stored, and a streamed value cannot be sent again")):
-					t.Errorf("put: %v, want what to do", err)
+					t.Errorf("put: %v, want a hint", err)
 				}
 				if server.ends != tc.ends || server.uploads != tc.uploads || server.unsought != "" {
 					t.Errorf("%d requests to publish, %d uploads, want %d and %d;%s", server.ends, server.uploads, tc.ends, tc.uploads, server.unsought)

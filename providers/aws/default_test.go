@@ -53,7 +53,7 @@ func TestAsOnAWS(t *testing.T) {
 				sums = sums || r.Header.Get("X-Amz-Trailer") != "" || r.Header.Get("X-Amz-Checksum-Crc32") != ""
 			}
 			if !sums {
-				t.Error("no checksum was sent, so that this is not the way to AWS")
+				t.Error("no checksum was sent, so this is not the configuration for AWS")
 			}
 			if _, err := v.Put(t.Context(), name, noise(11, size), &vault.PutOptions{IfRevision: info.Revision}); err != nil {
 				t.Fatal(err)
@@ -64,7 +64,7 @@ func TestAsOnAWS(t *testing.T) {
 					t.Fatal(err)
 				}
 				if sum(t, r) != sum(t, noise(seed, size)) {
-					t.Errorf("version %q is another value", version)
+					t.Errorf("version %q has another value", version)
 				}
 				r.Close()
 			}
@@ -104,7 +104,7 @@ func rewrapOnAWS(t *testing.T, v *vault.Vault, proxy *testcloud.Proxy, name vaul
 		want = []string{"GET", "GET", "PUT"}
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("a rewrap of %d bytes made the requests %v, want %v", size, got, want)
+		t.Errorf("a rewrap of %d bytes sent the requests %v, want %v", size, got, want)
 	}
 	r, err := v.Get(t.Context(), name, nil)
 	if err != nil {
@@ -112,6 +112,6 @@ func rewrapOnAWS(t *testing.T, v *vault.Vault, proxy *testcloud.Proxy, name vaul
 	}
 	defer r.Close()
 	if sum(t, r) != sum(t, noise(11, size)) {
-		t.Error("after a rewrap it is another value")
+		t.Error("after a rewrap the object has another value")
 	}
 }

@@ -29,7 +29,7 @@ func roundTrip(t *testing.T, s *vault.Store) {
 			t.Fatal(err)
 		}
 		if sum(t, r) != sum(t, noise(3, size)) {
-			t.Errorf("%s is another value", name)
+			t.Errorf("%s has another value", name)
 		}
 		r.Close()
 	}
@@ -59,7 +59,7 @@ func TestRewrittenEncoding(t *testing.T) {
 				r.SetURL(u)
 				r.Out.Host = r.In.Host
 				if got := r.In.Header.Get("Accept-Encoding"); got != "identity" {
-					t.Errorf("Accept-Encoding is %q: a body that is compressed on the way is not what was stored", got)
+					t.Errorf("Accept-Encoding is %q: a body that a proxy compresses differs from the stored object", got)
 				}
 				r.Out.Header.Set("Accept-Encoding", "gzip, br")
 			}})
@@ -91,7 +91,7 @@ func TestEncryptionHeaders(t *testing.T) {
 				io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
 			}
 			if r.Header.Get(sse) != "" || r.Header.Get(key) != "" {
-				t.Errorf("%s %s asks for encryption", r.Method, r.URL)
+				t.Errorf("%s %s requests encryption", r.Method, r.URL)
 			}
 		}, c)
 		v := newVault(t, s, "acme")

@@ -137,7 +137,7 @@ func TestKinds(t *testing.T) {
 					t.Errorf("%s: %v: the outcome is certain", op, err)
 				}
 				if tc.want == vault.ErrNotFound && errors.Is(err, vault.ErrPermission) || tc.want == vault.ErrPermission && errors.Is(err, vault.ErrNotFound) {
-					t.Errorf("%s: %v is both denied and absent", op, err)
+					t.Errorf("%s: %v means both denied and not found", op, err)
 				}
 			}
 		})
@@ -401,7 +401,7 @@ func TestSDKEndpoint(t *testing.T) {
 	asked := false
 	s := answering(t, func(w http.ResponseWriter, r *http.Request) { asked = true; refuse(w, 404, "NoSuchKey") })
 	if _, err := newVault(t, s, "acme").Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrNotFound) || !asked {
-		t.Errorf("stat: %v, and our endpoint was asked: %v", err, asked)
+		t.Errorf("stat: %v; the configured endpoint got a request: %v", err, asked)
 	}
 }
 

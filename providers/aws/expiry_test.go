@@ -145,7 +145,7 @@ func TestExpiryInList(t *testing.T) {
 		got = append(got, string(e.Name))
 	}
 	if strings.Join(got, " ") != strings.Join(want, " ") {
-		t.Errorf("listed %d names, or others, want %d", len(got), n)
+		t.Errorf("the list has %d names or wrong names, want %d names", len(got), n)
 	}
 	s.refreshed(t)
 }
@@ -197,7 +197,7 @@ func TestExpiryInUpload(t *testing.T) {
 			}
 			defer r.Close()
 			if got, want := sum(t, r), sum(t, noise(1, size)); got != want {
-				t.Error("the object is another one")
+				t.Error("the object has another value")
 			}
 			noOrphans(t, s.owner, s.bucket)
 		})
@@ -227,7 +227,7 @@ func TestExpiryInDownload(t *testing.T) {
 	}
 	defer r.Close()
 	if got, want := sum(t, r), sum(t, noise(2, size)); got != want {
-		t.Error("what was read is another object")
+		t.Error("the read returned another value")
 	}
 	s.refreshed(t)
 }
@@ -240,7 +240,7 @@ func noOrphans(t *testing.T, owner *s3.Client, bucket string) {
 		t.Fatal(err)
 	}
 	for _, u := range out.Uploads {
-		t.Errorf("the upload of %s was left behind", *u.Key)
+		t.Errorf("the upload of %s remains", *u.Key)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestNoOrphans(t *testing.T) {
 			t.Run(fmt.Sprint(name, " create ", create), func(t *testing.T) {
 				proxy.Reset()
 				if err := put(&vault.PutOptions{Create: create}); err == nil {
-					t.Fatal("the upload went through")
+					t.Fatal("the upload succeeded")
 				}
 				parts := 0
 				for _, r := range proxy.Requests() {
@@ -300,11 +300,11 @@ func TestNoOrphans(t *testing.T) {
 					}
 				}
 				if parts == 0 {
-					t.Error("no part was stored, so that none could be left")
+					t.Error("no part was stored, so this test proves nothing")
 				}
 				noOrphans(t, owner, bucket)
 				if _, err := v.Stat(t.Context(), "large"); err == nil {
-					t.Error("something is there")
+					t.Error("an object exists")
 				}
 			})
 		}

@@ -70,7 +70,7 @@ func TestLostAnswers(t *testing.T) {
 				done := loseOne(proxy, tc.hit, f.fault)
 				_, err := v.Put(t.Context(), name, noise(6, tc.size), tc.o(old.Revision))
 				if !done.Load() {
-					t.Fatal("nothing was lost")
+					t.Fatal("no response was lost")
 				}
 				// A long value is streamed, and cannot be sent again.
 				if f.lost && tc.size == large {
@@ -85,7 +85,7 @@ func TestLostAnswers(t *testing.T) {
 					case tc.old:
 						defer r.Close()
 						if sum(t, r) != sum(t, noise(5, 500)) {
-							t.Error("what was there is another value")
+							t.Error("the previous object has another value")
 						}
 					}
 				} else {

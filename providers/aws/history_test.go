@@ -100,7 +100,7 @@ func TestVersionsMalformed(t *testing.T) {
 			for _, err = range s.History.Versions(t.Context(), "key") {
 			}
 			if err == nil {
-				t.Error("taken for a listing of versions")
+				t.Error("accepted as a list of versions")
 			}
 		})
 	}
@@ -117,7 +117,7 @@ func TestConcurrentConditions(t *testing.T) {
 		swap   error
 	}{
 		{"another object", `"theirs"`, vault.ErrExist, vault.ErrConflict},
-		{"nothing is there", "", vault.ErrUnavailable, vault.ErrConflict},
+		{"no object exists", "", vault.ErrUnavailable, vault.ErrConflict},
 		{"the same is still there", `"mine"`, vault.ErrExist, vault.ErrUnavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -66,14 +66,14 @@ func TestUnfinishedUpload(t *testing.T) {
 			_, err := v.Put(ctx, "x", value, &tc.o)
 			if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), "an unfinished upload of ") ||
 				!strings.HasSuffix(err.Error(), " MB remains; it is billed until a lifecycle rule removes it") {
-				t.Errorf("put says %v, want %v and what remains", err, tc.want)
+				t.Errorf("put: %v, want %v and the remaining parts", err, tc.want)
 			}
 			var cause *vault.Cause
 			if !tc.source && (!errors.As(err, &cause) || cause.Unfinished < 8<<20 || cause.Unfinished > 21<<20) {
-				t.Errorf("the cause is %+v, want how many bytes remain", cause)
+				t.Errorf("the cause is %+v, want the number of remaining bytes", cause)
 			}
 			if strings.Count(err.Error(), "unfinished") != 1 {
-				t.Errorf("put says it more than once: %v", err)
+				t.Errorf("put reports the remaining parts more than once: %v", err)
 			}
 		})
 	}

@@ -110,7 +110,7 @@ func (p *place) seed(t *testing.T, s *site) {
 		p.empty = true
 		_, err := p.keeper.PutObject(ctx, &s3.PutObjectInput{Bucket: &s.bucket, Key: &p.key, Body: strings.NewReader("what is at " + p.key)})
 		if !hasCode(err, "InvalidRequest") {
-			t.Errorf("%s: the server is known not to hold such a key (%s), and says %v", p.name, s.deviations.unkept[p.name], err)
+			t.Errorf("%s: the server should reject such a key (%s), got the error %v", p.name, s.deviations.unkept[p.name], err)
 		}
 		return
 	default:
@@ -122,7 +122,7 @@ func (p *place) seed(t *testing.T, s *site) {
 	if !p.empty {
 		var err error
 		if p.value, p.version, err = s.bytes(ctx, p.keeper, p.key); err != nil || len(p.value) == 0 {
-			t.Fatalf("%s: its keeper reads %d bytes, %v", p.name, len(p.value), err)
+			t.Fatalf("%s: the owner reads %d bytes, %v", p.name, len(p.value), err)
 		}
 	}
 	up, err := p.keeper.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &s.bucket, Key: &p.key})
@@ -141,17 +141,17 @@ func (p *place) verify(t *testing.T, s *site) {
 	}
 	if !p.empty {
 		if got, version, err := s.bytes(ctx, p.keeper, p.key); err != nil || !bytes.Equal(got, p.value) || version != p.version {
-			t.Errorf("%s: its keeper reads %d bytes of version %s, %v; want %d of %s", p.name, len(got), version, err, len(p.value), p.version)
+			t.Errorf("%s: the owner reads %d bytes of version %s, %v; want %d of %s", p.name, len(got), version, err, len(p.value), p.version)
 		}
 	}
 	if p.keeper == s.owner { // tenants have no permission for this
 		parts, err := p.keeper.ListParts(ctx, &s3.ListPartsInput{Bucket: &s.bucket, Key: &p.key, UploadId: &p.upload})
 		if err != nil || len(parts.Parts) > 0 {
-			t.Errorf("%s: the upload of its keeper has other parts than none: %v", p.name, err)
+			t.Errorf("%s: the owner's upload has parts: %v", p.name, err)
 		}
 	}
 	if _, err := p.keeper.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.bucket, Key: &p.key, UploadId: &p.upload}); err != nil {
-		t.Errorf("%s: the upload of its keeper: %v", p.name, err)
+		t.Errorf("%s: the owner's upload: %v", p.name, err)
 	}
 }
 
@@ -190,7 +190,7 @@ func (c cell) prepare(t *testing.T, api string) {
 		err = c.put(c.key, ownValue)
 	}
 	if err != nil {
-		t.Fatalf("the actor's own: %v", err)
+		t.Fatalf("the actor's own object: %v", err)
 	}
 }
 
@@ -261,13 +261,13 @@ func (c cell) judge(t *testing.T, verb, api string, call call) {
 	}
 	if why := c.deviations.unkept[c.name]; why != "" {
 		if status != http.StatusBadRequest && status != http.StatusForbidden && !errors.As(call.err, new(refusedKey)) {
-			t.Errorf("%s: %v, want a refusal: %s", call.what, call.err, why)
+			t.Errorf("%s: %v, want a denial: %s", call.what, call.err, why)
 		}
 		return
 	}
 	if slices.Contains(c.deviations.letIn[c.name], call.what) {
 		if status == http.StatusForbidden || errors.As(call.err, &each) {
-			t.Errorf("%s: the server is known to let the actor in, and now does not: %v", call.what, call.err)
+			t.Errorf("%s: the server should allow the call, which is a known deviation, but returned: %v", call.what, call.err)
 		}
 		return
 	}

@@ -17,7 +17,7 @@ import (
 func (c cell) holds(key, want string) error {
 	got, _, err := c.bytes(c.ctx, c.actor.raw, key)
 	if err == nil && string(got) != want {
-		err = fmt.Errorf("%s holds something else", key)
+		err = fmt.Errorf("%s has another value", key)
 	}
 	return err
 }

@@ -77,7 +77,7 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 							cells++
 							if p.own && s.deviations.unkept[p.name] != "" {
 								if err := s.cell(t, actor, p).put(p.key, ownValue); !hasCode(err, "InvalidRequest") {
-									t.Errorf("the server is known not to hold such a key (%s), and says %v", s.deviations.unkept[p.name], err)
+									t.Errorf("the server should reject such a key (%s), got the error %v", s.deviations.unkept[p.name], err)
 								}
 								return
 							}
@@ -96,7 +96,7 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 		t.Errorf("%d cells ran, want %d", cells, cellsPerActor)
 	}
 	if diff := cmp.Diff(before, s.outside(t, actor.tenant, open...)); diff != "" {
-		t.Errorf("what is not %s's (-before +after):\n%s", actor.tenant, diff)
+		t.Errorf("objects that do not belong to %s (-before +after):\n%s", actor.tenant, diff)
 	}
 	for _, p := range places {
 		p.verify(t, s)
@@ -105,15 +105,15 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 		var names []string
 		for e, err := range o.List(t.Context(), "") {
 			if err != nil {
-				t.Fatalf("%s lists its own: %v", o.tenant, err)
+				t.Fatalf("%s lists its own objects: %v", o.tenant, err)
 			}
 			names = append(names, string(e.Name))
 		}
 		if !slices.Equal(names, []string{"seed"}) {
-			t.Errorf("%s finds %q, and made seed alone", o.tenant, names)
+			t.Errorf("%s lists %q, want only seed", o.tenant, names)
 		}
 		if got, err := read(t.Context(), o.Vault, "seed", nil); err != nil || string(got) != secretOf(o.tenant) {
-			t.Errorf("%s reads its own: %d bytes, %v", o.tenant, len(got), err)
+			t.Errorf("%s reads its own object: %d bytes, %v", o.tenant, len(got), err)
 		}
 	}
 }
@@ -142,12 +142,12 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 	for _, r := range proxy.Requests() {
-		t.Errorf("%v was sent", r)
+		t.Errorf("the request %v was sent", r)
 	}
 	// The start of a listing need not be a name. It always stays below the tenant's prefix.
 	for _, prefix := range []string{"..", "../", "../../" + string(bob) + "/", "../../", "/", "%2e%2e/", "__0x2e____0x2e__/", "*", ""} {
 		for e, err := range v.List(t.Context(), prefix) {
-			t.Errorf("a listing of %q shows %q, %v", prefix, e.Key, err)
+			t.Errorf("a list from %q contains %q, %v", prefix, e.Key, err)
 		}
 	}
 }
@@ -190,23 +190,23 @@ func TestOwnAbsent(t *testing.T) {
 			_, err := a.raw.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
 			var answer *awshttp.ResponseError
 			if !errors.As(err, &answer) || answer.HTTPStatusCode() != http.StatusForbidden {
-				t.Errorf("versioned %v: the gateway says %v of what is %s, which it was known to deny", versioned, err, name)
+				t.Errorf("versioned %v: the gateway returned %v for the %s object, want a denial", versioned, err, name)
 			}
 			_, errGet := read(t.Context(), a.Vault, name, nil)
 			_, errRange := read(t.Context(), a.Vault, name, &vault.GetOptions{Range: &vault.Range{Length: 1}})
 			_, errStat := a.Stat(t.Context(), name)
 			for verb, err := range map[string]error{"get": errGet, "range": errRange, "stat": errStat} {
 				if !errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrPermission) {
-					t.Errorf("versioned %v: %s of what is %s: %v, want %v", versioned, verb, name, err, vault.ErrNotFound)
+					t.Errorf("versioned %v: %s of the %s object: %v, want %v", versioned, verb, name, err, vault.ErrNotFound)
 				}
 			}
 			if _, err := a.Put(t.Context(), name, strings.NewReader("sk"), &vault.PutOptions{IfRevision: 1}); !errors.Is(err, vault.ErrConflict) {
-				t.Errorf("versioned %v: put over what is %s: %v, want %v", versioned, name, err, vault.ErrConflict)
+				t.Errorf("versioned %v: put over the %s object: %v, want %v", versioned, name, err, vault.ErrConflict)
 			}
 		}
 		for _, err := range a.History(t.Context(), "never") {
 			if !errors.Is(err, vault.ErrNotFound) {
-				t.Errorf("versioned %v: history of what never was: %v, want %v", versioned, err, vault.ErrNotFound)
+				t.Errorf("versioned %v: history of an object that never existed: %v, want %v", versioned, err, vault.ErrNotFound)
 			}
 		}
 	}

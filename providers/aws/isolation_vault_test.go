@@ -31,7 +31,7 @@ func (c cell) opens(want string) error {
 
 func (c cell) isGone() error {
 	if _, err := c.vault.Stat(c.ctx, c.called); !errors.Is(err, vault.ErrNotFound) {
-		return fmt.Errorf("stat of what was removed: %v", err)
+		return fmt.Errorf("stat of the removed object: %v", err)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func TestConformanceLive(t *testing.T) {
 	noOrphans(t, client, bucket)
 	for key := range all(t, client, bucket) {
 		if !before[key] {
-			t.Errorf("%s was left behind", key)
+			t.Errorf("%s remains", key)
 		}
 	}
 }

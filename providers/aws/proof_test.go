@@ -72,7 +72,7 @@ func TestUnprovenWrite(t *testing.T) {
 						t.Errorf("put: %v", err)
 					}
 					if n.Load() != 1 {
-						t.Errorf("it was sent %d times", n.Load())
+						t.Errorf("the request was sent %d times", n.Load())
 					}
 				})
 			}
@@ -115,7 +115,7 @@ func TestUnprovenDeletion(t *testing.T) {
 			return nil
 		})
 		if err := v.Delete(t.Context(), map[int]vault.Name{200: "a", 204: "b"}[status], nil); err != nil {
-			t.Errorf("delete answered %d: %v", status, err)
+			t.Errorf("delete with status %d: %v", status, err)
 		}
 	}
 }
@@ -254,7 +254,7 @@ func TestUploadWithoutID(t *testing.T) {
 			})
 			_, err := newVault(t, s, "acme").Put(t.Context(), "openai", noise(1, 20<<20), nil)
 			if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) {
-				t.Errorf("put: %v, want %v: nothing can be visible", err, vault.ErrUnavailable)
+				t.Errorf("put: %v, want %v, because no object can be visible", err, vault.ErrUnavailable)
 			}
 			// The portable bucket uses other code.
 			w, err := s.Bucket.NewWriter(t.Context(), "key", nil)

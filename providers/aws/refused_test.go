@@ -92,16 +92,16 @@ func TestRefused(t *testing.T) {
 					t.Errorf("%s: %v (%+v), want %v, reason %v", op, err, cause, tc.want, tc.reason)
 				}
 				if tc.want == vault.ErrRefused && !strings.HasPrefix(cause.Error(), tc.code+": no (S3 ") {
-					t.Errorf("%s: the message is %q, want the code in front", op, cause)
+					t.Errorf("%s: the message is %q, want it to start with the code", op, cause)
 				}
 			}
 			switch {
 			case tc.again && (!strings.HasPrefix(sent, "PUT PUT") || !strings.HasSuffix(sent, "DELETE DELETE")):
 				t.Errorf("requests %s, want more than one attempt", sent)
 			case !tc.again && sent != "PUT DELETE" && (tc.want != vault.ErrPermission || !strings.HasPrefix(sent, "PUT DELETE GET")): // which may mean that the object is missing
-				t.Errorf("requests %s, want one attempt and nothing read back", sent)
+				t.Errorf("requests %s, want one attempt and no read-back", sent)
 			case strings.Contains(sent, "GET") && tc.want != vault.ErrPermission:
-				t.Errorf("requests %s: something was read back", sent)
+				t.Errorf("requests %s include a read-back", sent)
 			}
 		})
 	}
@@ -139,7 +139,7 @@ func TestNothingSent(t *testing.T) {
 			for op, err := range map[string]error{"put": putErr, "create": createErr, "parts": partsErr, "rm": v.Delete(t.Context(), "openai", nil), "teardown": tearErr} {
 				var cause *vault.Cause
 				if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) || !errors.As(err, &cause) || cause.Reason != tc.reason {
-					t.Errorf("%s: %v (%+v), want reason %v, and to be sure", op, err, cause, tc.reason)
+					t.Errorf("%s: %v (%+v), want reason %v and a certain outcome", op, err, cause, tc.reason)
 				}
 			}
 		})
@@ -190,7 +190,7 @@ func TestIssuerUnreachable(t *testing.T) {
 				t.Errorf("exchange: the cause is %+v, want reason %v", cause, tc.reason)
 			}
 			if n := asked.Load(); tc.answer != wrong && n < 3 || tc.answer == wrong && n != 1 {
-				t.Errorf("it was asked %d times", n)
+				t.Errorf("it got %d requests", n)
 			}
 		})
 	}
@@ -319,7 +319,7 @@ func TestSilentServer(t *testing.T) {
 	}
 	for method, want := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and two reads back
 		if n, ok := requests.Load(method); !ok || n.(*atomic.Int32).Load() != want {
-			t.Errorf("%s: not %d requests", method, want)
+			t.Errorf("%s: want %d requests", method, want)
 		}
 	}
 }
@@ -432,7 +432,7 @@ func TestOneLayer(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if sent["PUT"] != 3 || sent["DELETE"] > 3 {
-				t.Errorf("%v, want 3 of PUT and at most 3 of DELETE", sent)
+				t.Errorf("the requests were %v, want 3 PUT and at most 3 DELETE", sent)
 			}
 		})
 	}
@@ -465,7 +465,7 @@ func TestRefusedAmongMany(t *testing.T) {
 		if err != nil || len(failed) != 1 || !errors.Is(failed["a"], tc.want) || !errors.As(failed["a"], &cause) || cause.Reason != tc.reason {
 			t.Errorf("%s: %v, %v (%+v), want %v, reason %v", tc.code, failed, err, cause, tc.want, tc.reason)
 		} else if tc.want == vault.ErrRefused && !strings.HasPrefix(cause.Error(), tc.code+": no (S3 DeleteObjects") {
-			t.Errorf("the message is %q, want the code in front", cause)
+			t.Errorf("the message is %q, want it to start with the code", cause)
 		}
 	}
 }

@@ -108,7 +108,7 @@ func TestRequests(t *testing.T) {
 		}},
 		{"list of nothing", func() error {
 			for _, err := range v.List(ctx, "") {
-				return fmt.Errorf("there is something, %v", err)
+				return fmt.Errorf("the object exists, %v", err)
 			}
 			return nil
 		}, []string{"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"}},

@@ -112,7 +112,7 @@ func TestCredentialsUntilEnd(t *testing.T) {
 				defer cancel()
 				_, err := newVault(t, s, "acme").Put(ctx, "x", strings.NewReader("value"), nil)
 				if !errors.Is(err, want) || errors.Is(err, vault.ErrUnsure) {
-					t.Errorf("put: %v, want %v, and to be sure", err, want)
+					t.Errorf("put: %v, want %v and a certain outcome", err, want)
 				}
 			})
 		}

@@ -72,7 +72,7 @@ func newSite(t *testing.T, versioned bool, change ...func(*policy.Options)) *sit
 	}
 	t.Cleanup(func() { s.DeleteProvider(context.Background(), provider) })
 	if arn := s.newRole(t, s.docs.RoleName, s.docs.TrustPolicy.String()); arn != s.docs.RoleARN {
-		t.Fatalf("the role is %s, and the policies are about %s", arn, s.docs.RoleARN)
+		t.Fatalf("the role is %s, but the policies apply to %s", arn, s.docs.RoleARN)
 	}
 	if s.docs.BucketPolicy != nil {
 		if err := s.PutBucketPolicy(t.Context(), s.bucket, s.docs.BucketPolicy.String()); err != nil {

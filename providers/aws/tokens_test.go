@@ -82,11 +82,11 @@ func TestTokensRefused(t *testing.T) {
 			}
 			for _, r := range proxy.Requests() {
 				if r.Path != "/" || r.AccessKeyID != "" || r.Status != http.StatusForbidden || tc.clientErr != nil {
-					t.Errorf("%v was sent, signed by %q", r, r.AccessKeyID)
+					t.Errorf("the request %v was sent, signed by %q", r, r.AccessKeyID)
 				}
 			}
 			if tc.clientErr == nil && len(proxy.Requests()) == 0 {
-				t.Error("the gateway was not asked")
+				t.Error("the gateway got no request")
 			}
 
 			proxy.Reset()
@@ -98,7 +98,7 @@ func TestTokensRefused(t *testing.T) {
 				t.Errorf("the gateway: %v, want %v", err, federation.ErrRefused)
 			}
 			if seen := proxy.Requests(); len(seen) != 1 || !seen[0].Applied || tc.taken != (seen[0].Status == http.StatusOK) {
-				t.Errorf("the gateway was asked %v", seen)
+				t.Errorf("the gateway got the requests %v", seen)
 			}
 		})
 	}
@@ -184,14 +184,14 @@ func TestTagsThatReachNothing(t *testing.T) {
 			token := s.issuer.Mint(claims)
 			creds, err := exchanger(t, s.URL, role).Exchange(t.Context(), federation.Token{Raw: federation.NewSecret(token)})
 			if err != nil {
-				t.Fatalf("no credentials, which would prove nothing of the policy: %v", err)
+				t.Fatalf("no credentials, so the policy was not tested: %v", err)
 			}
 			intruder := &member{tenant: "0xccc", raw: s.client(s.URL, creds)}
 			for _, tenant := range []vault.Tenant{alice, bob, longer, "0xccc"} {
 				key := "bots/" + string(tenant) + "/credentials/seed.enc"
 				c := cell{ctx: t.Context(), site: s, actor: intruder, place: &place{key: key, list: "bots/" + string(tenant) + "/", version: "null", upload: "none"}}
 				for _, v := range verbs {
-					if v.name == "copy to" || v.name == "copy from" { // which write an own object first
+					if v.name == "copy to" || v.name == "copy from" { // these write an object of the actor first
 						continue
 					}
 					if v.name == "multi-delete" {
@@ -220,7 +220,7 @@ func TestSeveralTenants(t *testing.T) {
 	token := s.issuer.Mint(several(s.claims(alice), alice, bob))
 	source := fromFile(t, token)
 	if _, err := federation.NewProvider(source, exchanger(t, s.URL, s.docs.RoleARN), nil).Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) {
-		t.Errorf("with no tenant asked for: %v, want %v", err, federation.ErrTokenInvalid)
+		t.Errorf("without a requested tenant: %v, want %v", err, federation.ErrTokenInvalid)
 	}
 	creds, err := exchanger(t, s.URL, s.docs.RoleARN).Exchange(t.Context(), federation.Token{Raw: federation.NewSecret(token)})
 	if err != nil {
@@ -231,7 +231,7 @@ func TestSeveralTenants(t *testing.T) {
 		key := "bots/" + string(tenant) + "/credentials/seed.enc"
 		out, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: &s.bucket, Key: &key})
 		if (err == nil) != reached {
-			t.Errorf("%s: %v, and it is known to be reached: %v", tenant, err, reached)
+			t.Errorf("%s: %v, want access: %v", tenant, err, reached)
 		}
 		if err == nil {
 			out.Body.Close()
@@ -279,7 +279,7 @@ func TestTenantsRefused(t *testing.T) {
 		}
 	}
 	for _, r := range proxy.Requests() {
-		t.Errorf("%v was sent", r)
+		t.Errorf("the request %v was sent", r)
 	}
 }
 

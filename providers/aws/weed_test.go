@@ -140,7 +140,7 @@ func TestWeedDocuments(t *testing.T) {
 		want[what] = d.code
 	}
 	if diff := cmp.Diff(want, outcomes); diff != "" {
-		t.Errorf("what it says to each document (-want +got):\n%s", diff)
+		t.Errorf("the errors for the documents (-want +got):\n%s", diff)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestWeedTokens(t *testing.T) {
 			continue
 		}
 		if err := get(c); !hasCode(err, tc.get) {
-			t.Errorf("%s: a read of another's: %v, want %q", name, err, tc.get)
+			t.Errorf("%s: a read of another tenant's object: %v, want %q", name, err, tc.get)
 		}
 		if err := putOwn(c); !hasCode(err, tc.putOwn) {
 			t.Errorf("%s: a write: %v, want %q", name, err, tc.putOwn)

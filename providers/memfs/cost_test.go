@@ -97,18 +97,18 @@ func TestListIsLinear(t *testing.T) {
 			t.Fatalf("%d names: listed %d", n, len(got))
 		}
 		if most := n + 2*n/size; m.lists > 1 || m.lstats > most {
-			t.Errorf("%d names: %d directories read, want 1; %d objects looked at, want %d at most", n, m.lists, m.lstats, most)
+			t.Errorf("%d names: %d directories read, want 1; %d objects examined, want at most %d", n, m.lists, m.lstats, most)
 		}
 		// One name: its directory is read, but no other object in it is examined.
 		m = meter{}
 		if got := pages(t, s, dir+"name-000777", 1000, nil); len(got) != 1 || m.lists > 1 || m.lstats > 3 {
-			t.Errorf("one of %d names: listed %q, %d directories read, %d objects looked at", n, got, m.lists, m.lstats)
+			t.Errorf("one of %d names: listed %q, %d directories read, %d objects examined", n, got, m.lists, m.lstats)
 		}
 		// One key: the directory is not read.
 		m = meter{}
 		page, _, err := s.Bucket.ListPage(t.Context(), blob.FirstPageToken, 1, &blob.ListOptions{Prefix: dir + "name-000777.enc"})
 		if err != nil || len(page) != 1 || m.lists > 0 || m.lstats > 3 {
-			t.Errorf("one key among %d: listed %v, %v, %d directories read, %d objects looked at", n, page, err, m.lists, m.lstats)
+			t.Errorf("one key among %d: listed %v, %v, %d directories read, %d objects examined", n, page, err, m.lists, m.lstats)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func TestListLooksLazily(t *testing.T) {
 			return err
 		}
 		if fi, err := e.Info(); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s was looked at before: %v, %v", e.Name(), fi, err)
+			t.Errorf("%s was examined before: %v, %v", e.Name(), fi, err)
 		}
 		return nil
 	})
@@ -213,7 +213,7 @@ func TestListInParts(t *testing.T) {
 			}
 		}
 		if held > shelf.maxHeld+leastHeld || held == 0 {
-			t.Errorf("%d bytes are held between two pages, want 1 to %d", held, shelf.maxHeld+leastHeld)
+			t.Errorf("%d bytes are kept between two pages, want 1 to %d", held, shelf.maxHeld+leastHeld)
 		}
 	})
 	seen := map[string]int{}
@@ -282,7 +282,7 @@ func TestListWhileOthersWrite(t *testing.T) {
 		}
 		for key := range present {
 			if count[key] != 1 {
-				t.Errorf("listing %d: %s was there all along and is listed %d times", i, key, count[key])
+				t.Errorf("listing %d: %s existed all the time and is listed %d times", i, key, count[key])
 			}
 		}
 		for _, key := range added {
@@ -322,20 +322,20 @@ func TestAbandonedListings(t *testing.T) {
 	token := first("d/")
 	for range 3 {
 		if got := rest(token); len(got) != 490 || got[0] != objects(11)[10] {
-			t.Errorf("the rest after ten has %d names, from %s", len(got), got[0])
+			t.Errorf("the list after ten names has %d more, from %s", len(got), got[0])
 		}
 	}
 	token = first("d/")
 	if n := len(shelf.listings.parked); n != 1 {
 		t.Fatalf("%d listings wait for a page, want 1", n)
 	}
-	shelf.listings.parked[0].levels[0].held = maxParked // as if it held very many names
+	shelf.listings.parked[0].levels[0].held = maxParked // simulates a very large list
 	first("d/n")
 	if n := len(shelf.listings.parked); n != 1 || shelf.listings.parked[0].prefix != "d/n" {
-		t.Errorf("%d listings wait for a page, want the last one", n)
+		t.Errorf("%d listings wait for a page, want 1", n)
 	}
 	if got := rest(token); len(got) != 490 {
-		t.Errorf("a listing that was dropped goes on with %d names, want 490", len(got))
+		t.Errorf("a dropped list continues with %d names, want 490", len(got))
 	}
 	later = parkedFor
 	rest(token)
@@ -343,7 +343,7 @@ func TestAbandonedListings(t *testing.T) {
 		t.Errorf("%d listings wait for a page after %v", n, later)
 	}
 	if n := len(shelf.listings.active); n != 0 {
-		t.Errorf("%d listings are under way", n)
+		t.Errorf("%d lists are in progress", n)
 	}
 }
 
@@ -400,14 +400,14 @@ func TestPutLeavesOtherWritersAlone(t *testing.T) {
 		}
 	}
 	if n := len(names(t, filepath.Join(dir, tmpDir))); n != 20 {
-		t.Fatalf("%d writers are at work, want 20", n)
+		t.Fatalf("%d writers are active, want 20", n)
 	}
 	m = meter{}
 	if err := put(s, "key", "value"); err != nil {
 		t.Fatal(err)
 	}
 	if m.temps != 1 {
-		t.Errorf("a put opened %d temporary files, want its own", m.temps)
+		t.Errorf("a put opened %d temporary files, want 1", m.temps)
 	}
 }
 

@@ -96,19 +96,19 @@ func TestFullDisk(t *testing.T) {
 					failed[at] = true
 					if !errors.Is(err, code.errno) || errors.Is(err, vault.ErrUnsure) || s.Explain(err) != code.sentinel ||
 						name != "swap" && gcerrors.Code(err) != code.code {
-						t.Errorf("%s failed, and the answer is %v, explained %v, code %v", at, err, s.Explain(err), gcerrors.Code(err))
+						t.Errorf("%s failed, and the write returned %v, explained %v, code %v", at, err, s.Explain(err), gcerrors.Code(err))
 					}
 					if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
-						t.Errorf("%s failed, and files have changed:\n%s", at, diff)
+						t.Errorf("%s failed, but files have changed:\n%s", at, diff)
 					}
 					if err := deed(s); err != nil {
-						t.Errorf("%s failed, and now that there is space: %v", at, err)
+						t.Errorf("%s failed, and the write with enough space returned: %v", at, err)
 					}
 					s.Close()
 					os.RemoveAll(dir)
 				}
 				if len(failed) < 6 {
-					t.Errorf("only these calls could fail: %v", failed)
+					t.Errorf("only these calls were made to fail: %v", failed)
 				}
 			})
 		}
@@ -201,7 +201,7 @@ func TestPoorDisks(t *testing.T) {
 		t.Errorf("coarse times: %v", err)
 	}
 	if _, err := s.Bucket.ReadAll(t.Context(), "key"); !errors.Is(err, vault.ErrNotFound) {
-		t.Errorf("coarse times: the object is there: %v", err)
+		t.Errorf("coarse times: the object exists: %v", err)
 	}
 }
 
@@ -245,7 +245,7 @@ func TestSwept(t *testing.T) {
 			t.Errorf("%s: read %q, %v", how, b, err)
 		}
 		if left := names(t, filepath.Join(dir, tmpDir)); len(left) > 0 {
-			t.Errorf("%s: %v are left", how, left)
+			t.Errorf("%s: %v remain", how, left)
 		}
 		s.Close()
 	}
@@ -290,7 +290,7 @@ func TestLocked(t *testing.T) {
 		t.Errorf("files have changed:\n%s", diff)
 	}
 	if b, err := s.Bucket.ReadAll(t.Context(), key); string(b) != "old" {
-		t.Errorf("a read needs no lock: %q, %v", b, err)
+		t.Errorf("a read without a lock: %q, %v", b, err)
 	}
 	// Writes of other keys continue, and this one continues when the lock is free.
 	patient := openDir(t, dir)
@@ -509,7 +509,7 @@ func TestBetweenCalls(t *testing.T) {
 				o.IfNotExist = create
 				err = s.Bucket.WriteAll(t.Context(), "a/b/key", []byte("new"), o)
 				if create && !errors.Is(err, tc.create) || !create && err != nil {
-					t.Errorf("the answer is %v", err)
+					t.Errorf("the write returned %v", err)
 				}
 				want := tc.history
 				if create && tc.create != nil {
@@ -519,7 +519,7 @@ func TestBetweenCalls(t *testing.T) {
 					t.Errorf("history (-want +got):\n%s", diff)
 				}
 				if !acted || after == 0 && len(want) == 1 && want[0] == "new" {
-					t.Errorf("acted is %v, and %d calls came after", acted, after)
+					t.Errorf("acted is %v, and %d calls followed", acted, after)
 				}
 			})
 		}

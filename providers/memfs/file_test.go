@@ -314,7 +314,7 @@ func TestForeignDirectories(t *testing.T) {
 		}
 		for name, what := range snapshot(t, dir) {
 			if want := "-rw-------"; name != "." && !strings.HasPrefix(what, "drwx------") && !strings.HasPrefix(what, want) {
-				t.Errorf("others may use %s: %s", name, what)
+				t.Errorf("other users can access %s: %s", name, what)
 			}
 		}
 	}
@@ -368,14 +368,14 @@ func TestDirectoryOfAnother(t *testing.T) {
 			t.Errorf("put %s: %v", key, err)
 		}
 		if got := contents(t, s, key); !slices.Equal(got, []string{key}) {
-			t.Errorf("%s holds %q", key, got)
+			t.Errorf("%s contains %q", key, got)
 		}
 		if err := s.Bucket.Delete(ctx, key); err != nil {
 			t.Error(err)
 		}
 	}
 	if _, err := os.Lstat(filepath.Join(dir, "a")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the emptied directory is still there: %v", err)
+		t.Errorf("the empty directory still exists: %v", err)
 	}
 }
 
@@ -393,7 +393,7 @@ func TestEmptiedDirectories(t *testing.T) {
 					return
 				}
 				if b, err := s.Bucket.ReadAll(context.Background(), key); string(b) != key {
-					t.Errorf("%s holds %q, %v", key, b, err)
+					t.Errorf("%s contains %q, %v", key, b, err)
 				}
 				if err := s.Bucket.Delete(context.Background(), key); err != nil {
 					t.Error(err)
@@ -467,13 +467,13 @@ func TestLeftovers(t *testing.T) {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
 	if attrs, err := s.Bucket.Attributes(t.Context(), "key"); err != nil || attrs.ETag <= `"`+formatID(id+9) {
-		t.Errorf("the id %s is not above all that were there, %v", attrs.ETag, err)
+		t.Errorf("the id %s is not greater than all earlier ids, %v", attrs.ETag, err)
 	}
 	live.Close()
 	openDir(t, dir)
-	want := len(clean) + 2 // one more version, and another program's file
+	want := len(clean) + 2 // plus a version and a file of another program
 	if got := snapshot(t, dir); len(got) != want {
-		t.Errorf("%d files are left, want %d: %v", len(got), want, got)
+		t.Errorf("%d files remain, want %d: %v", len(got), want, got)
 	}
 }
 
@@ -561,7 +561,7 @@ func TestForeignTools(t *testing.T) {
 	before := snapshot(t, dir)
 	for verb, err := range map[string]error{"write": write(s, "key", "six"), "delete": s.Bucket.Delete(t.Context(), "key")} {
 		if !errors.Is(err, vault.ErrConflict) || !strings.Contains(err.Error(), "differ, but have the same modification time: run touch on the first file") {
-			t.Errorf("%s over a file with the time of another: %v", verb, err)
+			t.Errorf("%s over a file with the time of another version: %v", verb, err)
 		}
 	}
 	if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
@@ -609,7 +609,7 @@ func TestForeignTools(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(r); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("a cut file: %q, %v", b, err)
+		t.Errorf("a truncated file: %q, %v", b, err)
 	}
 }
 

@@ -43,7 +43,7 @@ func TestHistoryOfBusyObject(t *testing.T) {
 			n++
 		}
 		if n == 0 {
-			done <- fmt.Errorf("nothing was written")
+			done <- fmt.Errorf("the other process wrote nothing")
 			return
 		}
 		done <- nil
@@ -60,7 +60,7 @@ func TestHistoryOfBusyObject(t *testing.T) {
 			n, last = n+1, v.ID
 		}
 		if n < before {
-			t.Errorf("%d versions, and at least %d were written before", n, before)
+			t.Errorf("%d versions, want at least %d", n, before)
 		}
 	}
 	stop()

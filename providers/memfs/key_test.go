@@ -80,7 +80,7 @@ func FuzzKey(f *testing.F) {
 		p := objectPath(key)
 		checkPath(p)
 		if first, _, _ := strings.Cut(p, "/"); strings.EqualFold(first, meta) {
-			t.Errorf("%q has the path %q, which is the store's own", key, p)
+			t.Errorf("%q has the path %q, which belongs to the store itself", key, p)
 		}
 		// Back again, as a listing does it.
 		var segments []string
@@ -93,18 +93,18 @@ func FuzzKey(f *testing.F) {
 			}
 			segment, ok := segmentOf(part)
 			if !ok {
-				t.Errorf("segmentOf(%q), a part of %q, belongs to no key", part, p)
+				t.Errorf("segmentOf(%q), for a part of %q, finds no key", part, p)
 			}
 			segments = append(segments, segment)
 			part = ""
 		}
 		if back := strings.Join(segments, "/"); back != key {
-			t.Errorf("%q has the path %q, which is that of %q", key, p, back)
+			t.Errorf("%q has the path %q, which belongs to %q", key, p, back)
 		}
 		v := versionsPath(key)
 		checkPath(v)
 		if back, ok := keyOf(v); back != key || !ok {
-			t.Errorf("the versions of %q are at %q, which is that of %q, %v", key, v, back, ok)
+			t.Errorf("the versions of %q are at %q, which is the path of %q, %v", key, v, back, ok)
 		}
 		above := ""
 		for name := range strings.SplitSeq(v, "/") {
@@ -124,7 +124,7 @@ func FuzzPath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		if segment, ok := segmentOf(name); ok && segmentPath(segment, false) != name {
-			t.Errorf("%q is taken for %q, whose path is %q", name, segment, segmentPath(segment, false))
+			t.Errorf("%q is decoded as %q, whose path is %q", name, segment, segmentPath(segment, false))
 		}
 	})
 }
@@ -136,7 +136,7 @@ func TestAttrs(t *testing.T) {
 		}
 	}
 	if _, err := (attrs{ContentLanguage: strings.Repeat("x", maxAttrs)}).encode(); err == nil {
-		t.Error("attributes without end were encoded")
+		t.Error("attributes above the size limit were encoded")
 	}
 	for _, none := range []attrs{{}, newAttrs(octetStream, new(driver.WriterOptions))} {
 		if b, err := none.encode(); b != nil || err != nil {

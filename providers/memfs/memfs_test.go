@@ -66,12 +66,12 @@ func TestLifeOfAnObject(t *testing.T) {
 		_, err = s.Create.Create(ctx, key, fill("other"))
 		wantErr(t, "a second create", err, vault.ErrExist)
 		if value, tag := read(t, s, key); value != "one" || tag != first {
-			t.Errorf("read %q with tag %s, want one with %s", value, tag, first)
+			t.Errorf("read %q with tag %s, want the value one with tag %s", value, tag, first)
 		}
 
 		second, err := s.Swap.Swap(ctx, key, first, fill("two"))
 		if err != nil || second <= first {
-			t.Errorf("swap made %s of %s, %v", second, first, err)
+			t.Errorf("swap returned the tag %s after %s, %v", second, first, err)
 		}
 		_, err = s.Swap.Swap(ctx, key, first, fill("late"))
 		wantErr(t, "a swap from an old tag", err, vault.ErrConflict)
@@ -80,7 +80,7 @@ func TestLifeOfAnObject(t *testing.T) {
 		_, err = s.Swap.Swap(ctx, "absent", first, fill("late"))
 		wantErr(t, "a swap of an absent object", err, vault.ErrConflict)
 		if value, tag := read(t, s, key); value != "two" || tag != second {
-			t.Errorf("read %q with tag %s, want two with %s", value, tag, second)
+			t.Errorf("read %q with tag %s, want the value two with tag %s", value, tag, second)
 		}
 
 		if err := s.Bucket.Delete(ctx, key); err != nil {
@@ -105,7 +105,7 @@ func TestLifeOfAnObject(t *testing.T) {
 
 		third, err := s.Create.Create(ctx, key, fill("three"))
 		if err != nil || third <= marker {
-			t.Errorf("created %s after %s, %v", third, marker, err)
+			t.Errorf("create returned the tag %s after %s, %v", third, marker, err)
 		}
 		if diff := cmp.Diff([]string{"three", "-", "two", "one"}, history(t, s, key)); diff != "" {
 			t.Errorf("history (-want +got):\n%s", diff)
@@ -221,10 +221,10 @@ func TestNothingStored(t *testing.T) {
 		wantErr(t, "list", err, context.Canceled)
 
 		if value, gotTag := read(t, s, "there"); value != "before" || gotTag != tag {
-			t.Errorf("there holds %q", value)
+			t.Errorf("the object there has the value %q", value)
 		}
 		if value, _ := read(t, s, "new"); value != "absent" {
-			t.Errorf("new holds %q", value)
+			t.Errorf("the object new has the value %q", value)
 		}
 		if diff := cmp.Diff([]string{"before"}, history(t, s, "there")); diff != "" {
 			t.Errorf("history (-want +got):\n%s", diff)
@@ -266,7 +266,7 @@ func TestErrors(t *testing.T) {
 			}
 		}
 		if err := s.Explain(io.ErrUnexpectedEOF); err != nil {
-			t.Errorf("Explain made %v of nothing known", err)
+			t.Errorf("Explain(an unknown error) = %v", err)
 		}
 	})
 }
@@ -282,7 +282,7 @@ func TestRemover(t *testing.T) {
 		wantErr(t, "absent", failed["absent"], vault.ErrNotFound)
 		wantErr(t, "our own", failed[".objectvault/format"], vault.ErrInvalidName)
 		if left := keys(t, s, nil, 10); len(left) > 0 {
-			t.Errorf("%v are left", left)
+			t.Errorf("%v remain", left)
 		}
 	})
 }
@@ -317,7 +317,7 @@ func TestVersionsKept(t *testing.T) {
 		write(t, s, "key", "one")
 		write(t, s, "key", "two")
 		if value, _ := read(t, s, "key"); value != "two" {
-			t.Errorf("key holds %q", value)
+			t.Errorf("the object key has the value %q", value)
 		}
 	})
 }
@@ -418,7 +418,7 @@ func TestListOrder(t *testing.T) {
 		}
 		for _, key := range set { // and all of them can be read, and removed
 			if value, _ := read(t, s, key); value != "x" {
-				t.Errorf("%q holds %q", key, value)
+				t.Errorf("%q has the value %q", key, value)
 			}
 			if err := s.Bucket.Delete(t.Context(), key); err != nil {
 				t.Error(err)
@@ -428,7 +428,7 @@ func TestListOrder(t *testing.T) {
 			}
 		}
 		if left := keys(t, s, nil, 1000); len(left) > 0 {
-			t.Errorf("%q are left", left)
+			t.Errorf("%q remain", left)
 		}
 	})
 }
@@ -494,7 +494,7 @@ func TestPurge(t *testing.T) {
 				t.Errorf("Purge: %v, %v", failed, err)
 			}
 			if value, _ := read(t, s, "a/deleted"); value != "absent" {
-				t.Errorf("a/deleted is back as %q", value)
+				t.Errorf("a/deleted exists again, with the value %q", value)
 			}
 		}
 		// The current object cannot be purged.
@@ -527,10 +527,10 @@ func TestOpenStores(t *testing.T) {
 	var memory memfs.Memory
 	write(t, open(t, memfs.Config{Memory: &memory}), "key", "x")
 	if value, _ := read(t, open(t, memfs.Config{Memory: &memory}), "key"); value != "x" {
-		t.Errorf("the second client of a memory reads %q", value)
+		t.Errorf("the second client of a store in memory reads %q", value)
 	}
 	if value, _ := read(t, open(t, memfs.Config{}), "key"); value != "absent" {
-		t.Errorf("a new memory holds %q", value)
+		t.Errorf("a new store in memory contains %q", value)
 	}
 	for _, c := range []memfs.Config{{Dir: "relative"}, {Dir: dir, Memory: &memory}} {
 		if _, err := memfs.Open(t.Context(), c); err == nil {
@@ -542,7 +542,7 @@ func TestOpenStores(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := s.Create.Create(t.Context(), "late", fill("x")); err == nil {
-		t.Error("wrote to a closed store")
+		t.Error("a write to a closed store succeeded")
 	}
 }
 
@@ -597,10 +597,10 @@ func TestMustExist(t *testing.T) {
 		}
 	}
 	if found, err := filepath.Glob(filepath.Join(top, "*")); err != nil || found != nil {
-		t.Errorf("it made %q, %v", found, err)
+		t.Errorf("Open created %q, %v", found, err)
 	}
 	if found, err := filepath.Glob(filepath.Join(top, ".*")); err != nil || found != nil {
-		t.Errorf("it made %q, %v", found, err)
+		t.Errorf("Open created %q, %v", found, err)
 	}
 	open(t, memfs.Config{Dir: top})
 	open(t, memfs.Config{Dir: top, MustExist: true})
@@ -669,10 +669,10 @@ func TestRemoveIf(t *testing.T) {
 			t.Errorf("remove if %q: %v", second, err)
 		}
 		if exists, err := s.Bucket.Exists(ctx, "key"); exists || err != nil {
-			t.Errorf("the object is there: %v, %v", exists, err)
+			t.Errorf("the object exists: %v, %v", exists, err)
 		}
 		if err := s.RemoveIf.RemoveIf(ctx, "key", second); !errors.Is(err, vault.ErrConflict) {
-			t.Errorf("remove of what is gone: %v, want ErrConflict", err)
+			t.Errorf("remove of a deleted object: %v, want ErrConflict", err)
 		}
 	})
 }

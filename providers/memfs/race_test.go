@@ -140,7 +140,7 @@ func checkWinner(t *testing.T, s *vault.Store, key string, winners []string) {
 	}
 	got, err := s.Bucket.ReadAll(t.Context(), key)
 	if err != nil || string(got) != winners[0] {
-		t.Fatalf("%s: holds %q, %v; the winner wrote %q", key, got, err, winners[0])
+		t.Fatalf("%s has the value %q, %v; the winner wrote %q", key, got, err, winners[0])
 	}
 	n := 0
 	for _, err := range s.History.Versions(t.Context(), key) {
@@ -156,7 +156,7 @@ func checkWinner(t *testing.T, s *vault.Store, key string, winners []string) {
 // TestRacingCreatesOfProcesses is the same with four creators in each of four processes.
 func TestRacingCreatesOfProcesses(t *testing.T) {
 	t.Parallel()
-	c := memfs.Config{Dir: filepath.Join(t.TempDir(), "store")} // which they race to make, too
+	c := memfs.Config{Dir: filepath.Join(t.TempDir(), "store")} // the processes also race to create the store
 	const processes = 4
 	var in []io.Writer
 	var out []*bufio.Scanner
@@ -191,7 +191,7 @@ func TestRacingCreatesOfProcesses(t *testing.T) {
 		var winners []string
 		for i, r := range out {
 			if !r.Scan() {
-				t.Fatalf("process %d has gone", i)
+				t.Fatalf("process %d has ended", i)
 			}
 			if line := r.Text(); line != "" {
 				winners = append(winners, strings.Split(line, ",")...)
@@ -268,7 +268,7 @@ func TestOverwritersAtOnce(t *testing.T) {
 				}
 				wg.Wait()
 				if swapped[0] == swapped[1] {
-					t.Fatalf("two swaps from one tag: won are %v", swapped)
+					t.Fatalf("two swaps with one tag succeeded: %v", swapped)
 				}
 			}
 		})
@@ -289,7 +289,7 @@ func currentID(t testing.TB, s *vault.Store, key string) string {
 			t.Fatal(err)
 		}
 		if !v.Current || v.Deleted {
-			t.Fatalf("%s: the first version is %+v", key, v)
+			t.Fatalf("%s: the newest version is %+v", key, v)
 		}
 		return v.ID
 	}
@@ -373,7 +373,7 @@ func TestReadersSeeWholeObjects(t *testing.T) {
 			stop()
 			wg.Wait()
 			if reads == 0 {
-				t.Error("nothing was ever read")
+				t.Error("no object was ever read")
 			}
 		})
 	}
@@ -390,7 +390,7 @@ func sealed(n int) []byte {
 func unsealed(b []byte) (int, error) {
 	body := len(b) - 2*sha256.Size
 	if body < 9 {
-		return 0, fmt.Errorf("%d bytes are no whole object", len(b))
+		return 0, fmt.Errorf("%d bytes are not a complete object", len(b))
 	}
 	if sum := sha256.Sum256(b[:body]); hex.EncodeToString(sum[:]) != string(b[body:]) {
 		return 0, errors.New("the checksum does not match")
@@ -462,7 +462,7 @@ func TestKill(t *testing.T) {
 			switch {
 			case !whole:
 			case err != nil:
-				t.Fatalf("the victim says %q", line)
+				t.Fatalf("the victim printed %q", line)
 			case verb == "doing":
 				maybe[key] = i
 			case verb == "done":
@@ -481,7 +481,7 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("%d rounds, %d acknowledgements", n, total)
 	if total < n {
-		t.Errorf("%d acknowledgements in %d rounds: the victims hardly live", total, n)
+		t.Errorf("only %d acknowledgements in %d rounds, so the victims were killed too early", total, n)
 	}
 }
 
@@ -543,7 +543,7 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 	defer s.Close()
 	left, err := os.ReadDir(filepath.Join(c.Dir, ".objectvault", "tmp"))
 	if err != nil || len(left) > 0 {
-		t.Fatalf("left in tmp: %v, %v", left, err)
+		t.Fatalf("files remain in tmp: %v, %v", left, err)
 	}
 	found := map[string]int{}
 	for objects := s.Bucket.List(nil); ; {
@@ -571,12 +571,12 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 	for key, n := range acked {
 		value, exists := found[key]
 		if n == -1 && exists || n >= 0 && (!exists || value != n) {
-			t.Fatalf("%s: found %d (%v), and %d was acknowledged", key, value, exists, n)
+			t.Fatalf("%s: found %d (exists: %v), but %d was acknowledged", key, value, exists, n)
 		}
 	}
 	for key := range found {
 		if n, ok := acked[key]; !ok || n == -1 {
-			t.Fatalf("%s is there, and was not written", key)
+			t.Fatalf("%s exists, but was not written", key)
 		}
 	}
 	// The history of the hot object has no gap in the acknowledged values, as far back as there are
@@ -597,7 +597,7 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 		past = append(past, n)
 	}
 	if len(past) > 17+unpruned { // the current one, 16 versions, and those that killed processes did not prune
-		t.Fatalf("the history of hot is %v, want %d at most", past, 17+unpruned)
+		t.Fatalf("the history of hot is %v, want at most %d", past, 17+unpruned)
 	}
 	for i, n := range past {
 		if i > 0 && n != past[i-1]-1 && past[i-1]%100000 != 0 {
@@ -605,6 +605,6 @@ func checkSurvivors(t *testing.T, c memfs.Config, acked, maybe map[string]int, u
 		}
 	}
 	if n := min(17, acked["hot"]%100000+1); len(past) < n {
-		t.Fatalf("the history of hot is %v, want %d at least", past, n)
+		t.Fatalf("the history of hot is %v, want at least %d", past, n)
 	}
 }

@@ -161,7 +161,7 @@ func TestUnsyncedDirectories(t *testing.T) {
 		calls, s = 0, open(dir, code)
 		readAll(t, s, "key", "three")
 		if calls != 0 {
-			t.Errorf("%v: a read told that it does not sync", code)
+			t.Errorf("%v: a read called Unsynced", code)
 		}
 		s.Close()
 		s = open(newDir(t), syscall.EIO)

@@ -41,7 +41,7 @@ func TestMemoryIsLogarithmic(t *testing.T) {
 		teardown := m.keys.steps - puts
 		most := 6 * n * bits.Len(uint(n)) // each makes a few passes over a path of about 2 log2 n nodes
 		if removed != n || puts > most || teardown > most {
-			t.Errorf("%d objects: %d removed, %d steps of puts, %d of the teardown; want %d at most", n, removed, puts, teardown, most)
+			t.Errorf("%d objects: %d removed, %d steps of puts, %d of the teardown; want at most %d", n, removed, puts, teardown, most)
 		}
 		t.Logf("%d objects: %d steps a put, %d a removal", n, puts/n, teardown/n)
 	}
@@ -62,7 +62,7 @@ func TestSortedSet(t *testing.T) {
 			want[key] = true
 		}
 		if probe := fmt.Sprint(random.IntN(400)); s.has(probe) != want[probe] {
-			t.Fatalf("has %s: %v", probe, s.has(probe))
+			t.Fatalf("has(%s) = %v", probe, s.has(probe))
 		}
 	}
 	for _, least := range []string{"", "2", "25", "251\x00", "9999"} {

@@ -37,14 +37,14 @@ func TestSwapOnLoser(t *testing.T) {
 		built := errors.New("not tried")
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			switch {
-			case r.Action == "PutObject" && put.CompareAndSwap(false, true): // of the loser
+			case r.Action == "PutObject" && put.CompareAndSwap(false, true): // the loser's put
 				if err := write(winner, tag, "winner"); err != nil {
 					t.Error(err)
 				}
 			case r.Action == "DeleteObject" && undo.CompareAndSwap(false, true): // removes the loser's version
 				value, on := readTag(t, third)
 				if value != "loser" {
-					t.Errorf("what is current is %q", value)
+					t.Errorf("the current value is %q", value)
 				}
 				built = write(third, on, "third")
 			}
@@ -53,17 +53,17 @@ func TestSwapOnLoser(t *testing.T) {
 		lost := write(loser, tag, "loser")
 		s.SetRule(nil)
 		if !errors.Is(lost, vault.ErrExist) && !errors.Is(lost, vault.ErrConflict) {
-			t.Errorf("the loser: %v", lost)
+			t.Errorf("the losing write: %v", lost)
 		}
 		if !errors.Is(built, vault.ErrConflict) {
-			t.Errorf("who builds on it: %v, want %v", built, vault.ErrConflict)
+			t.Errorf("a swap based on the loser's value: %v, want %v", built, vault.ErrConflict)
 		}
 		value, on := readTag(t, third)
 		if value != "winner" {
-			t.Errorf("then there is %q", value)
+			t.Errorf("afterwards the value is %q", value)
 		}
 		if err := write(third, on, "third"); err != nil {
-			t.Errorf("who builds on the winner: %v", err)
+			t.Errorf("a swap based on the winner's value: %v", err)
 		}
 	}
 }

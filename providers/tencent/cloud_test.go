@@ -89,7 +89,7 @@ func TestCallerRefused(t *testing.T) {
 			t.Errorf("%v: reason %v, want %v", err, cause, tc.reason)
 		}
 		if got.KeyID != s.SecretID() || got.ARN != "" {
-			t.Errorf("%v: what is known is %+v", err, got)
+			t.Errorf("%v: the caller is %+v", err, got)
 		}
 		if strings.Contains(fmt.Sprintf("%v %+v", err, got), s.SecretKey()) {
 			t.Error("the secret is in the error")
@@ -147,7 +147,7 @@ func TestSettings(t *testing.T) {
 			}
 		default:
 			if got.Err != nil || got.Document != "" {
-				t.Errorf("%s, which there is none of, is %q, %v", got.Name, got.Document, got.Err)
+				t.Errorf("%s, which is not set, is %q, %v", got.Name, got.Document, got.Err)
 			}
 		}
 	}
@@ -192,7 +192,7 @@ func TestOwnsBucket(t *testing.T) {
 		})
 		o, ok := open(t, config(s, owner(s))).Cloud.(vault.BucketOwner)
 		if !ok {
-			t.Fatal("the cloud does not say who owns the bucket")
+			t.Fatal("the cloud does not report the owner of the bucket")
 		}
 		if got, err := o.OwnsBucket(t.Context(), vault.Caller{ARN: tc.arn, Type: tc.kind, Account: "100000000001"}); got != tc.want || err != nil {
 			t.Errorf("%s %s, ACL %q: %v, %v, want %v", tc.kind, tc.arn, tc.owner, got, err, tc.want)
@@ -214,7 +214,7 @@ func TestServerTime(t *testing.T) {
 	} {
 		got, err := timeOf(t, c)
 		if off := time.Since(got); err != nil || off < -time.Hour || off > time.Hour {
-			t.Errorf("%s: it is %v there, %v", name, got, err)
+			t.Errorf("%s: the time of the server is %v, %v", name, got, err)
 		}
 	}
 	heads := 0
@@ -223,11 +223,11 @@ func TestServerTime(t *testing.T) {
 			continue // Open already requests the versioning
 		}
 		if heads++; r.AccessKeyID != "" || r.Status != 403 {
-			t.Errorf("it asked with %v, key %q", r, r.AccessKeyID)
+			t.Errorf("it sent the request %v, key %q", r, r.AccessKeyID)
 		}
 	}
 	if heads != 2 {
-		t.Errorf("it asked %d times, want once each", heads)
+		t.Errorf("it sent %d HEAD requests, want 2", heads)
 	}
 	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket(), Endpoint: noServer(t), Static: owner(s)}); !errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("without a server: %v", err)

@@ -46,7 +46,7 @@ func TestNewUpload(t *testing.T) {
 					t.Errorf("%s, versioning %q: %v after %d uploads, want a second one", code, versioning, err, uploads.Load())
 				case stream && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) || uploads.Load() != 1 ||
 					!strings.Contains(err.Error(), "nothing was stored, and a streamed value cannot be sent again")):
-					t.Errorf("%s, versioning %q: %v after %d uploads, want what to do", code, versioning, err, uploads.Load())
+					t.Errorf("%s, versioning %q: %v after %d uploads, want a hint", code, versioning, err, uploads.Load())
 				}
 			}
 		}

@@ -50,7 +50,7 @@ func TestCreateUnchecked(t *testing.T) {
 				io.WriteString(rest, "!")
 				rest.Close()
 				if err := <-other; err != nil {
-					t.Errorf("the other creator gets %v", err)
+					t.Errorf("the other create returned %v", err)
 				}
 			}
 			io.WriteString(rest, begin)
@@ -65,7 +65,7 @@ func TestCreateUnchecked(t *testing.T) {
 			})
 			_, err = st.Create.Create(t.Context(), "key", func(w io.Writer) error { _, err := io.WriteString(w, "ours"); return err })
 			if !errors.Is(err, tc.want) {
-				t.Errorf("create says %v, want %v", err, tc.want)
+				t.Errorf("create: %v, want %v", err, tc.want)
 			}
 			s.SetRule(nil)
 			if !tc.early {
@@ -73,7 +73,7 @@ func TestCreateUnchecked(t *testing.T) {
 			}
 			got, err := st.Bucket.ReadAll(t.Context(), "key")
 			if err != nil || !strings.HasPrefix(string(got), "other") {
-				t.Errorf("the object is our own, of %d bytes, %v", len(got), err)
+				t.Errorf("the object has our value, %d bytes, %v", len(got), err)
 			}
 		})
 	}
@@ -91,7 +91,7 @@ func TestCreateReadBack(t *testing.T) {
 		return nil
 	})
 	if _, err := st.Create.Create(t.Context(), "key", value); !errors.Is(err, vault.ErrUnsure) || !strings.Contains(err.Error(), "allow name/cos:GetObject") {
-		t.Errorf("where it may not be read: %v, want %v and what to allow", err, vault.ErrUnsure)
+		t.Errorf("without permission to read: %v, want %v and the missing permission", err, vault.ErrUnsure)
 	}
 	s.SetRule(func(r *costest.Request) *costest.Fault {
 		if r.Action == "GetObject" && r.Key == "replaced" {
@@ -104,7 +104,7 @@ func TestCreateReadBack(t *testing.T) {
 	})
 	// The store does not know the kind of the write, so the message names none.
 	if _, err := st.Create.Create(t.Context(), "replaced", value); !errors.Is(err, vault.ErrExist) || strings.Contains(err.Error(), "create") {
-		t.Errorf("where a put replaced it: %v, want %v", err, vault.ErrExist)
+		t.Errorf("after a put replaced the object: %v, want %v", err, vault.ErrExist)
 	}
 	removed := false
 	s.SetRule(func(r *costest.Request) *costest.Fault {
@@ -117,7 +117,7 @@ func TestCreateReadBack(t *testing.T) {
 		return nil
 	})
 	if _, err := st.Create.Create(t.Context(), "new", value); err != nil {
-		t.Errorf("where it was removed since: %v", err)
+		t.Errorf("after the object was removed: %v", err)
 	}
 }
 
@@ -145,10 +145,10 @@ func TestUndeleteSuspended(t *testing.T) {
 	}
 	defer r.Close()
 	if got, err := io.ReadAll(r); err != nil || string(got) != "sk-1" {
-		t.Errorf("it is %d bytes, %v", len(got), err)
+		t.Errorf("the object has %d bytes, %v", len(got), err)
 	}
 	if _, err := v.Undelete(t.Context(), "name"); !errors.Is(err, vault.ErrExist) {
-		t.Errorf("a second time: %v, want %v", err, vault.ErrExist)
+		t.Errorf("a second undelete: %v, want %v", err, vault.ErrExist)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestAccelerated(t *testing.T) {
 		return costest.RespondBefore(400, costest.ErrorXML("ActionAccelerateNotSupported", "told by a test"))
 	})
 	if _, err := tencent.Open(t.Context(), config(s, owner(s))); !errors.Is(err, vault.ErrConfig) {
-		t.Errorf("behind another name: %v, want %v", err, vault.ErrConfig)
+		t.Errorf("with another host name: %v, want %v", err, vault.ErrConfig)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestUnfinishedUpload(t *testing.T) {
 			_, err = v.Put(ctx, "x", noise(1, 20<<20), &vault.PutOptions{Create: tc.want == vault.ErrExist})
 			var cause *vault.Cause
 			if !errors.Is(err, tc.want) || !errors.As(err, &cause) || cause.Unfinished == 0 || !strings.Contains(err.Error(), "an unfinished upload of ") {
-				t.Errorf("put says %v, want %v and what remains", err, tc.want)
+				t.Errorf("put: %v, want %v and the remaining parts", err, tc.want)
 			}
 			if len(s.Uploads(s.Bucket())) != 1 {
 				t.Error("no upload remains")

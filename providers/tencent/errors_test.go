@@ -99,7 +99,7 @@ func TestExplain(t *testing.T) {
 				begin = tc.code
 			}
 			if !strings.HasPrefix(text, begin) || !strings.Contains(text, tc.code) {
-				t.Errorf("it says %q, want %q and the code", text, begin)
+				t.Errorf("the message is %q, want %q and the code", text, begin)
 			}
 			if reason != tc.reason {
 				t.Errorf("reason %v, want %v", reason, tc.reason)
@@ -139,7 +139,7 @@ func TestExplainIdentity(t *testing.T) {
 			} {
 				text, reason, unapplied := explained(t, st, err)
 				if !isKind(st, err, tc.want) || reason != tc.reason || !unapplied {
-					t.Errorf("%s says %q, reason %v, unapplied %v", what, text, reason, unapplied)
+					t.Errorf("%s: message %q, reason %v, unapplied %v", what, text, reason, unapplied)
 				}
 			}
 		})
@@ -184,10 +184,10 @@ func TestSentOnce(t *testing.T) {
 		rms := slices.DeleteFunc(slices.Clone(sent[first:]), func(m string) bool { return m != "DELETE" })
 		sent = sent[:first]
 		if err == nil || errors.Is(err, vault.ErrUnsure) || tc.want == 1 && len(sent) != 1 || len(puts) != tc.want {
-			t.Errorf("%d %s: %v, and %v was sent, want %d writes", tc.status, tc.code, err, sent, tc.want)
+			t.Errorf("%d %s: %v, the requests were %v, want %d writes", tc.status, tc.code, err, sent, tc.want)
 		}
 		if err == nil || errors.Is(rmErr, vault.ErrUnsure) || len(rms) != tc.want {
-			t.Errorf("%d %s: %v, and %v was sent, want %d deletions", tc.status, tc.code, rmErr, sent, tc.want)
+			t.Errorf("%d %s: %v, the requests were %v, want %d deletions", tc.status, tc.code, rmErr, sent, tc.want)
 		}
 	}
 }
@@ -276,17 +276,17 @@ func TestVersioningUnknown(t *testing.T) {
 					return n, nil
 				}
 				if _, err := history(); !errors.Is(err, tc.want) || errors.Is(err, vault.ErrUnsupported) {
-					t.Errorf("%q: history says %v, want %v", versioning, err, tc.want)
+					t.Errorf("%q: history: %v, want %v", versioning, err, tc.want)
 				}
 				if _, err := v.Put(t.Context(), "name", strings.NewReader("other"), &vault.PutOptions{IfRevision: info.Revision}); !errors.Is(err, tc.want) {
-					t.Errorf("%q: put --if-revision says %v, want %v", versioning, err, tc.want)
+					t.Errorf("%q: put --if-revision: %v, want %v", versioning, err, tc.want)
 				}
 				if _, err := v.Put(t.Context(), "new", strings.NewReader("other"), &vault.PutOptions{Create: true}); !errors.Is(err, tc.want) {
-					t.Errorf("%q: put --create says %v, want %v", versioning, err, tc.want)
+					t.Errorf("%q: put --create: %v, want %v", versioning, err, tc.want)
 				}
 				result, err := v.Teardown(t.Context(), nil)
 				if result.Deleted != 1 || result.LeftInHistory == 0 || err != nil && !errors.Is(err, tc.want) {
-					t.Errorf("%q: teardown says %+v, %v", versioning, result, err)
+					t.Errorf("%q: teardown: %+v, %v", versioning, result, err)
 				}
 				s.SetRule(nil)
 				n, err := history()
@@ -357,7 +357,7 @@ func TestConfigRefused(t *testing.T) {
 				t.Fatalf("error %v, want %v", err, vault.ErrConfig)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the error holds a password: %v", err)
+				t.Errorf("the error contains a password: %v", err)
 			}
 		})
 	}

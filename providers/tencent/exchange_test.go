@@ -30,10 +30,10 @@ func TestExchange(t *testing.T) {
 		t.Error("the credentials are not complete")
 	}
 	if c.Role != arn || c.Session != "bot" || c.Account != "100000000001" || c.Subject != subject || c.Issuer != issuer.URL {
-		t.Errorf("the credentials say %q, %q, %q, %q, %q", c.Role, c.Session, c.Account, c.Subject, c.Issuer)
+		t.Errorf("the credentials contain %q, %q, %q, %q, %q", c.Role, c.Session, c.Account, c.Subject, c.Issuer)
 	}
 	if left := time.Until(c.Expires); left < 14*time.Minute || left > 16*time.Minute {
-		t.Errorf("the credentials live %v, want 15m", left)
+		t.Errorf("the credentials are valid for %v, want 15m", left)
 	}
 	for _, r := range s.Requests() {
 		if r.Action != "AssumeRoleWithWebIdentity" || r.AccessKeyID != "" {
@@ -89,7 +89,7 @@ func TestExchangeErrors(t *testing.T) {
 				t.Errorf("error %q, want it to name %q and the role", text, tc.text)
 			}
 			if strings.Contains(text, tc.token) {
-				t.Error("the error holds the token")
+				t.Error("the error contains the token")
 			}
 		})
 	}

@@ -105,10 +105,10 @@ func TestExpiryMidway(t *testing.T) {
 				before := s.exchanges.Load()
 				tc.expire(s)
 				if err := tc.do(t, s); err != nil {
-					t.Errorf("with a fresh token: %v", err)
+					t.Errorf("with a new token: %v", err)
 				}
 				if e, r := s.exchanges.Load()-before, s.reads.Load(); e != 1 || r != before+1 {
-					t.Errorf("%d exchanges and %d reads of the token, want one more and %d", e, r, before+1)
+					t.Errorf("%d exchanges and %d reads of the token, want one more exchange and %d reads", e, r, before+1)
 				}
 
 				s.s.SetRule(nil)
@@ -121,12 +121,12 @@ func TestExpiryMidway(t *testing.T) {
 					t.Errorf("without a token: %v, want %v with a hint", err, vault.ErrUnauthenticated)
 				}
 				if n := s.reads.Load() - reads; n < 1 || n > 8 { // each part may read a token
-					t.Errorf("%d tokens were asked for, want a few", n)
+					t.Errorf("%d tokens were requested, want 1 to 8", n)
 				}
 				if tc.name != "list" && tc.name != "download" { // the upload that succeeded
 					s.broken.Store(false)
 					if err := s.compare(t); err != nil {
-						t.Errorf("what was there: %v", err)
+						t.Errorf("the previous object: %v", err)
 					}
 					// Without a key, the second upload cannot be aborted. The lifecycle rule from
 					// package policy removes it.
@@ -160,7 +160,7 @@ func (s *session) compare(t *testing.T) error {
 	}
 	io.Copy(want, noise(3, 20<<20))
 	if string(got.Sum(nil)) != string(want.Sum(nil)) {
-		t.Error("it is another value")
+		t.Error("the object has another value")
 	}
 	return nil
 }

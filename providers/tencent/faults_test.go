@@ -176,7 +176,7 @@ func (e faultCase) actions(t *testing.T, s *costest.Server) (actions []string) {
 		actions = append(actions, r.Action)
 	}
 	if len(actions) == 0 {
-		t.Fatal("it made no request")
+		t.Fatal("the operation sent no request")
 	}
 	return actions
 }
@@ -195,7 +195,7 @@ func (e faultCase) inject(t *testing.T, s *costest.Server, a requestFault, actio
 		return nil
 	})
 	if hits.Load() != 1 {
-		t.Errorf("%s: it did not happen", what)
+		t.Errorf("%s: the fault did not occur", what)
 	}
 	if e.gone {
 		old = nil
@@ -205,38 +205,38 @@ func (e faultCase) inject(t *testing.T, s *costest.Server, a requestFault, actio
 	}
 	now, gerr := read(t, v, nil)
 	if gerr != nil && !errors.Is(gerr, vault.ErrNotFound) {
-		t.Fatalf("%s: and then get: %v", what, gerr)
+		t.Fatalf("%s: get afterwards: %v", what, gerr)
 	}
 	switch {
 	case err == nil && e.gone:
 		if gerr == nil {
-			t.Errorf("%s: it is still there", what)
+			t.Errorf("%s: the object still exists", what)
 		}
 	case err == nil:
 		if !bytes.Equal(now, wrote) {
-			t.Errorf("%s: success, and %d other bytes are there", what, len(now))
+			t.Errorf("%s: success, but the object has %d other bytes", what, len(now))
 		}
 	case e.gone:
 		t.Errorf("%s: %v", what, err)
 	case errors.Is(err, vault.ErrUnsure):
 		if !bytes.Equal(now, wrote) && !bytes.Equal(now, old) {
-			t.Errorf("%s: %v, and %d bytes are there that no write stored", what, err, len(now))
+			t.Errorf("%s: %v, but the object has %d bytes that no write stored", what, err, len(now))
 		}
 	default: // no fault occurred
 		if !bytes.Equal(now, old) {
-			t.Errorf("%s: %v, and yet something was written", what, err)
+			t.Errorf("%s: %v, but something was written", what, err)
 		}
 		if !errors.Is(err, vault.ErrUnavailable) && !errors.Is(err, vault.ErrBusy) {
-			t.Errorf("%s: %v, which says nothing of what happened", what, err)
+			t.Errorf("%s: %v, which does not describe the outcome", what, err)
 		}
 	}
 	// Small values are kept in memory and reads are repeated, so a single fault has no effect. A
 	// streamed value cannot be sent again.
 	if err != nil && e.size < partly {
-		t.Errorf("%s: one accident, and it fails: %v", what, err)
+		t.Errorf("%s: one fault, and the operation fails: %v", what, err)
 	}
 	if left := s.Uploads(s.Bucket()); len(left) > 0 && !(action == "InitiateMultipartUpload" && a.applied) {
-		t.Errorf("%s: uploads are left: %v", what, left)
+		t.Errorf("%s: uploads remain: %v", what, left)
 	}
 	drop(t, s)
 }
@@ -257,7 +257,7 @@ func drop(t *testing.T, s *costest.Server) {
 	t.Helper()
 	for _, u := range s.Uploads(s.Bucket()) {
 		if u.Parts > 0 {
-			t.Errorf("an upload of %s with %d parts is left", u.Key, u.Parts)
+			t.Errorf("an upload of %s with %d parts remains", u.Key, u.Parts)
 		}
 		if _, err := ownerClient(t, s).Object.AbortMultipartUpload(t.Context(), u.Key, u.ID); err != nil {
 			t.Error(err)

@@ -65,7 +65,7 @@ func TestForeignSTS(t *testing.T) {
 				t.Errorf("exchange: %s, want …%s…", cause.Message, tc.want)
 			}
 			if asked.Load() != tc.asked {
-				t.Errorf("it was asked %d times, want %d", asked.Load(), tc.asked)
+				t.Errorf("it got %d requests, want %d", asked.Load(), tc.asked)
 			}
 			_, err = callerOf(t, tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")}, front.URL)
 			want := tc.reason

@@ -54,7 +54,7 @@ func TestInterruptedStart(t *testing.T) {
 			t.Errorf("put: %v, %d uploads were started", err, started)
 		}
 		if n := len(s.Uploads(s.Bucket())); n != 0 {
-			t.Errorf("%d uploads are left", n)
+			t.Errorf("%d uploads remain", n)
 		}
 	}
 }

@@ -174,7 +174,7 @@ func TestIsolation(t *testing.T) {
 				}
 			}
 			if diff := cmp.Diff(before, w.others(t, all)); diff != "" {
-				t.Errorf("what belongs to others (-before +after):\n%s", diff)
+				t.Errorf("the objects of other tenants (-before +after):\n%s", diff)
 			}
 			for _, p := range places {
 				if _, err := all.Object.AbortMultipartUpload(t.Context(), p.key, p.upload); err != nil {
@@ -184,7 +184,7 @@ func TestIsolation(t *testing.T) {
 
 			// A token does not get the role of another tenant, and plain http is refused.
 			if c, err := w.exchanger("globex").Exchange(t.Context(), w.token("acme")); err == nil {
-				t.Errorf("acme was given the role of globex, with the key %s", c.AccessKeyID)
+				t.Errorf("acme got the role of globex, with the key %s", c.AccessKeyID)
 			}
 			plain := w.client("acme", strings.Replace(w.URL(), "https:", "http:", 1))
 			for _, v := range verbs[:9] {
@@ -223,7 +223,7 @@ func TestSharedRole(t *testing.T) {
 	c := w.config("acme")
 	c.Identity = federation.NewProvider(source{w, "globex"}, w.exchanger("acme"), nil)
 	if _, err := newVault(t, open(t, c), "acme").Stat(t.Context(), "openai"); err != nil {
-		t.Errorf("globex, with the role that all have, is denied what is acme's: %v", err)
+		t.Errorf("globex, with the shared role, cannot read acme's object: %v", err)
 	}
 
 	docs, err := policy.Parse("printed.json", w.docs.JSON())
@@ -236,7 +236,7 @@ func TestSharedRole(t *testing.T) {
 	}
 	for _, want := range []string{policy.NoSubject, policy.BroadAllow, policy.ListPrefixWide} {
 		if !slices.Contains(holes, want) {
-			t.Errorf("the documents are said to have %q, want %s", holes, want)
+			t.Errorf("the reported weaknesses are %q, want %s", holes, want)
 		}
 	}
 }

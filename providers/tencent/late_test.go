@@ -68,7 +68,7 @@ func (s *delayingProxy) deliver(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			t.Errorf("a PUT that came late: %s", resp.Status)
+			t.Errorf("a PUT that arrived late: %s", resp.Status)
 		}
 	}
 	s.late = nil
@@ -164,7 +164,7 @@ func TestLateWrite(t *testing.T) {
 					holds = all(t, noise(2, 90))
 				}
 				if got, err := read(t, other, nil); !bytes.Equal(got, holds) || err != nil && !errors.Is(err, vault.ErrNotFound) {
-					t.Errorf("then %d bytes are there, %v; want %d", len(got), err, len(holds))
+					t.Errorf("afterwards the object has %d bytes, %v; want %d", len(got), err, len(holds))
 				}
 			})
 		}

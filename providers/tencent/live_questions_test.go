@@ -258,7 +258,7 @@ func (l *live) noAuthorization(ctx context.Context) (string, error) {
 	if strings.HasPrefix(code, "AuthFailure") || strings.HasPrefix(code, "MissingParameter") {
 		return "refuse (" + code + ")", nil
 	}
-	return "accept (" + code + ")", nil // and refused for what it says
+	return "accept (" + code + ")", nil // refused because of its content
 }
 
 func (l *live) partOrder(ctx context.Context) (string, error) {

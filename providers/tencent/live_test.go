@@ -60,7 +60,7 @@ func TestConformanceLive(t *testing.T) {
 			case got.Status == "Suspended" && !e.upload: // the suite purges if there is a history
 				remove(t, client, e)
 			default:
-				t.Errorf("%+v was left behind", e)
+				t.Errorf("%+v remains", e)
 			}
 		}
 	})
@@ -185,7 +185,7 @@ func TestQuestions(t *testing.T) {
 			}
 			sweep(t, client, l.prefix)
 			if left := everything(t, client); len(left) > 0 {
-				t.Errorf("%s=%s: what was asked leaves %v", q.Name, variant, left)
+				t.Errorf("%s=%s: objects remain: %v", q.Name, variant, left)
 			}
 		}
 	}
@@ -197,6 +197,6 @@ func TestQuestions(t *testing.T) {
 		facts[q.fact] = true
 	}
 	if len(facts) != 24 {
-		t.Errorf("%d facts are asked, or said not to be; there are 24", len(facts))
+		t.Errorf("%d facts are listed, want 24", len(facts))
 	}
 }

@@ -95,7 +95,7 @@ func TestSuspendedMeanwhile(t *testing.T) {
 	s.SetRule(nil)
 	got, err := store.Bucket.ReadAll(t.Context(), "key")
 	if err != nil || !bytes.Equal(got, []byte("new")) {
-		t.Errorf("then there is %q, %v", got, err)
+		t.Errorf("afterwards the value is %q, %v", got, err)
 	}
 }
 
@@ -212,7 +212,7 @@ func TestEarlyHead(t *testing.T) {
 			}
 			defer r.Close()
 			if tc.taken && !tc.replaced && r.Size() != int64(len("taken")) {
-				t.Errorf("what was taken holds %d bytes now", r.Size())
+				t.Errorf("the existing object now has %d bytes", r.Size())
 			}
 		})
 	}

@@ -122,7 +122,7 @@ func TestRequests(t *testing.T) {
 						return err
 					}
 					if n == 2 {
-						break // of more requests
+						break // more entries would need more requests
 					}
 				}
 				return nil

@@ -72,7 +72,7 @@ func (r *rewrapTest) want(t *testing.T, rewrapped bool) {
 	got, err := io.ReadAll(body)
 	want, _ := io.ReadAll(noise(9, splicedSize))
 	if err != nil || string(got) != string(want) {
-		t.Errorf("it has another value of %d bytes (%v)", len(got), err)
+		t.Errorf("the object has another value of %d bytes (%v)", len(got), err)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestRewrapInterrupted(t *testing.T) {
 		r.server.SetRule(nil)
 		r.want(t, false)
 		if left := r.server.Uploads(r.server.Bucket()); len(left) > 0 {
-			t.Errorf("left: %v", left)
+			t.Errorf("remaining uploads: %v", left)
 		}
 	}
 }

@@ -37,10 +37,10 @@ func TestOffers(t *testing.T) {
 			s := newServer(t, &costest.Options{Versioning: tc.versioning})
 			st := open(t, config(s, owner(s)))
 			if got := st.History != nil; got != tc.history || got != (st.Purge != nil) {
-				t.Errorf("history is offered: %v, want %v", got, tc.history)
+				t.Errorf("history is set: %v, want %v", got, tc.history)
 			}
 			if got := st.Swap != nil; got != tc.swap {
-				t.Errorf("swap is offered: %v, want %v", got, tc.swap)
+				t.Errorf("swap is set: %v, want %v", got, tc.swap)
 			}
 			var asked []string
 			for _, r := range s.Requests() {
@@ -67,7 +67,7 @@ func TestSuspended(t *testing.T) {
 		}
 	}
 	if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != "value" || err != nil {
-		t.Errorf("the object holds %q, %v", got, err)
+		t.Errorf("the object has the value %q, %v", got, err)
 	}
 	if exists, err := st.Bucket.Exists(t.Context(), "absent"); exists || err != nil {
 		t.Errorf("a refused create stored something: %v, %v", exists, err)
@@ -117,7 +117,7 @@ func TestVersioningEnabledLater(t *testing.T) {
 		t.Errorf("create = %q, %v", id, err)
 	}
 	if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != "value" || err != nil {
-		t.Errorf("the object holds %q, %v", got, err)
+		t.Errorf("the object has the value %q, %v", got, err)
 	}
 	later := open(t, config(s, owner(s)))
 	var ids []string
@@ -166,7 +166,7 @@ func TestOptimisticFaults(t *testing.T) {
 			}
 			s.SetRule(nil)
 			if exists, err := st.Bucket.Exists(t.Context(), "key"); exists != tc.exists || err != nil {
-				t.Errorf("the object is there: %v, %v; want %v", exists, err, tc.exists)
+				t.Errorf("the object exists: %v, %v; want %v", exists, err, tc.exists)
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func TestOptimisticLoser(t *testing.T) {
 				t.Errorf("create: %v, want %v", err, want)
 			}
 			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != holds || err != nil {
-				t.Errorf("the object holds %q, %v; want %q", got, err, holds)
+				t.Errorf("the object has the value %q, %v; want %q", got, err, holds)
 			}
 		})
 	}
@@ -280,7 +280,7 @@ func TestLostAnswer(t *testing.T) {
 				t.Errorf("the write: %v, want %v", err, tc.want)
 			}
 			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != tc.holds || err != nil && (tc.holds != "" || !isKind(st, err, vault.ErrNotFound)) {
-				t.Errorf("the object holds %q, %v; want %q", got, err, tc.holds)
+				t.Errorf("the object has the value %q, %v; want %q", got, err, tc.holds)
 			}
 			ownVersions, all := 0, 0
 			for v, err := range st.History.Versions(t.Context(), "key") {
@@ -300,7 +300,7 @@ func TestLostAnswer(t *testing.T) {
 				r.Close()
 			}
 			if want := tc.want == nil || tc.want == vault.ErrUnsure; (ownVersions == 1) != want || ownVersions > 1 {
-				t.Errorf("%d of %d versions are ours, want it to be there: %v", ownVersions, all, want)
+				t.Errorf("%d of %d versions belong to this write, want one: %v", ownVersions, all, want)
 			}
 		})
 	}
@@ -331,7 +331,7 @@ func TestRemoveTellsEachKey(t *testing.T) {
 			}
 			for _, key := range keys {
 				if exists, err := all.Bucket.Exists(t.Context(), key); err != nil || exists != (key == "theirs/b") {
-					t.Errorf("%s is there: %v, %v", key, exists, err)
+					t.Errorf("%s exists: %v, %v", key, exists, err)
 				}
 			}
 		})
@@ -364,7 +364,7 @@ func TestRefusedAmongMany(t *testing.T) {
 		if err != nil || len(failed) != 1 || !errors.Is(failed["a"], tc.want) || !errors.As(failed["a"], &cause) || cause.Reason != tc.reason {
 			t.Errorf("%s: %v, %v (%+v), want %v, reason %v", tc.code, failed, err, cause, tc.want, tc.reason)
 		} else if tc.want == vault.ErrRefused && !strings.HasPrefix(cause.Error(), tc.code+": no (COS multi-delete") {
-			t.Errorf("the message is %q, want the code in front", cause)
+			t.Errorf("the message is %q, want it to start with the code", cause)
 		}
 	}
 	s.SetRule(nil)
@@ -385,7 +385,7 @@ func TestRemoveStrangeKeys(t *testing.T) {
 	}
 	for _, key := range keys {
 		if exists, err := st.Bucket.Exists(t.Context(), key); exists || err != nil {
-			t.Errorf("%q is there: %v, %v", key, exists, err)
+			t.Errorf("%q exists: %v, %v", key, exists, err)
 		}
 	}
 }

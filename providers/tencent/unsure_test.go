@@ -60,7 +60,7 @@ func life(t *testing.T, o costest.Options) {
 		r.Close()
 	}
 	if _, err := v.Stat(ctx, "d"); !errors.Is(err, vault.ErrNotFound) {
-		t.Errorf("stat of what is absent: %v", err)
+		t.Errorf("stat of a missing object: %v", err)
 	}
 	if err := v.Delete(ctx, "c", nil); err != nil {
 		t.Errorf("delete: %v", err)
@@ -76,7 +76,7 @@ func life(t *testing.T, o costest.Options) {
 		t.Errorf("list: %v", names)
 	}
 	if _, err := newVault(t, store, "globex").Stat(ctx, "a"); !errors.Is(err, vault.ErrPermission) {
-		t.Errorf("stat of another tenant's: %v", err)
+		t.Errorf("stat of another tenant's object: %v", err)
 	}
 	if done, err := v.Teardown(ctx, nil); err != nil || done.Deleted != 2 || len(done.Failed) > 0 {
 		t.Errorf("teardown: %+v, %v", done, err)

@@ -43,7 +43,7 @@ func TestNeverIsAskedAgain(t *testing.T) {
 		t.Errorf("create: %v, want %v", err, vault.ErrUnsupported)
 	}
 	if got, err := s.bucket.ReadAll(t.Context(), "key"); string(got) != "old" || err != nil {
-		t.Errorf("then there is %q, %v", got, err)
+		t.Errorf("afterwards the value is %q, %v", got, err)
 	}
 }
 

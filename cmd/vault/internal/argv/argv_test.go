@@ -13,9 +13,9 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 )
 
-// newTestApp returns an app like the command: with a group, and with flags of every kind. Its
-// own flags are enough for the fuzz target, which would build the SDKs of the clouds with the
-// real ones. TestParse of the command parses with those.
+// newTestApp returns an app like the real one, with a group and with flags of every kind. The fuzz
+// target uses it because the flags of the real app would require the SDKs of the clouds. TestParse of
+// the command uses the real flags.
 func newTestApp() *cli.App {
 	app := &cli.App{
 		Name: "vault", Writer: io.Discard, ErrWriter: io.Discard,
@@ -110,9 +110,8 @@ func TestIsSet(t *testing.T) {
 	}
 }
 
-// FuzzParse parses the canonical form of each accepted line, and expects the same line from
-// it. It then runs the command, which has to get the arguments of the line from the flag
-// package.
+// FuzzParse parses the canonical form of each accepted line, and expects the same line. Then it runs
+// the command, which must get the arguments of the line from the flag package.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{"get a --json", "get a -o F", "exec --env A=b -- sh -c 'x'", "--tenant t get -- -a", "put a -", "get --range -5", "x --y", "", "-- --", "get a --json=", "--version", "ls -l=1 -h", "policy --json aws --bucket b", "policy check a --tag t b", "policy x", "policy -- aws"} {
 		f.Add(seed)
@@ -128,7 +127,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if n := len(line.Args) + len(line.Flags); n > len(words) {
-			t.Fatalf("%q: %d words became %d", text, len(words), n)
+			t.Fatalf("%q: %d words were parsed as %d", text, len(words), n)
 		}
 		c := line.Find(app.Commands)
 		if c == nil {

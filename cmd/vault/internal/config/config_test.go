@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 )
 
-// A given is all that settings are made of.
+// A given contains the sources of the settings.
 type given struct {
 	env   map[string]string
 	flags map[string][]string
@@ -52,7 +52,8 @@ scope = []
 
 const place = "/home/me/.config/objectvault/config.toml"
 
-// TestPrecedence: flags, then environment, then profile, then default, setting by setting.
+// TestPrecedence: for each setting, a flag overrides the environment, which overrides the profile,
+// which overrides the default.
 func TestPrecedence(t *testing.T) {
 	home := map[string]string{"HOME": "/home/me"}
 	with := func(more ...string) map[string]string {
@@ -107,7 +108,7 @@ func TestPrecedence(t *testing.T) {
 			t.Errorf("%s: %v", tc.what, err)
 			continue
 		}
-		// Where an empty value would have come from does not matter.
+		// The source of an empty value does not matter.
 		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool, &got.Seen, &got.KeysRequired} {
 			if v.Text == "" {
 				v.From = ""
@@ -124,7 +125,7 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
-// TestRefused: what makes no sense is ErrInvalid, and the message says what is to blame.
+// TestRefused: an invalid setting is ErrInvalid, and the message names its source.
 func TestRefused(t *testing.T) {
 	home := map[string]string{"HOME": "/home/me"}
 	text := func(s string) given { return given{env: home, files: map[string]string{place: s}} }
@@ -166,7 +167,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestPlaces: XDG wherever it is set, native folders elsewhere.
+// TestPlaces: XDG variables have priority on every system. Without them, the native directories are
+// used.
 func TestPlaces(t *testing.T) {
 	for _, tc := range []struct {
 		goos                string
@@ -198,7 +200,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestPlacesOfUser: without HOME, or with one that is no place, the user database decides.
+// TestPlacesOfUser: if HOME is not set or is not absolute, the user database supplies the home
+// directory.
 func TestPlacesOfUser(t *testing.T) {
 	for _, tc := range []struct {
 		goos string
@@ -220,7 +223,7 @@ func TestPlacesOfUser(t *testing.T) {
 	}
 }
 
-// FuzzParseFile: whatever the file holds, an unknown key is never taken silently.
+// FuzzParseFile: an unknown key in any file is never accepted silently.
 func FuzzParseFile(f *testing.F) {
 	for _, seed := range []string{file, "x = 1", "[profiles.a]\nstroe = 1", "profile = 3", "profiles = 1", "[profiles]\na = 1", "[[profiles]]", "profiles.a.b.c = 1", "[profiles.\"\"]\ntenant = \"\"", "a"} {
 		f.Add(seed)

@@ -23,8 +23,8 @@ import (
 	"github.com/objectvault/objectvault/providers/aws"
 )
 
-// TestAWSBucket judges the settings of a bucket as its owner, before and after it was set
-// up, and as a caller who may not.
+// TestAWSBucket checks the settings of a bucket as its owner, before and after the bucket was set up,
+// and as a caller without permission.
 func TestAWSBucket(t *testing.T) {
 	t.Parallel()
 	rgw := testcloud.RequireRGW(t)
@@ -36,7 +36,7 @@ func TestAWSBucket(t *testing.T) {
 		for _, l := range bucketLines(t, aws.Config{Bucket: bucket, Endpoint: rgw.URL, Static: keysOf(k)}) {
 			all = append(all, l.Check+" "+string(l.Status))
 			if l.Message == "" || l.Status != doctor.OK && l.Hint == "" {
-				t.Errorf("%+v does not say what to do", l)
+				t.Errorf("%+v has no hint", l)
 			}
 		}
 		return strings.Join(all, ", ")
@@ -68,14 +68,14 @@ func TestAWSBucket(t *testing.T) {
 	}
 	abort("bots/")
 	if diff := cmp.Diff("versioning ok, lifecycle ok, tls warning", inspect(rgw.Owner)); diff != "" {
-		t.Errorf("a bucket that is set up, over plain http (-want +got):\n%s", diff)
+		t.Errorf("a configured bucket, over plain http (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff("versioning not proven, lifecycle not proven, tls warning", inspect(rgw.Other)); diff != "" {
 		t.Errorf("another bucket (-want +got):\n%s", diff)
 	}
 }
 
-// TestAWSBucketTLS judges bucket policies over TLS, as a server that is not AWS has them.
+// TestAWSBucketTLS checks bucket policies over TLS, as on a server that is not AWS.
 func TestAWSBucketTLS(t *testing.T) {
 	const deny = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"],"Condition":{%q:{"aws:SecureTransport":"false"}}}]}`
 	for operator, want := range map[string]bool{"BoolIfExists": true, "Bool": false, "": false} {
@@ -104,7 +104,7 @@ func TestAWSBucketTLS(t *testing.T) {
 	}
 }
 
-// bucketLines are the lines about a bucket.
+// bucketLines returns the results for a bucket.
 func bucketLines(t *testing.T, c aws.Config) []doctor.Line {
 	t.Helper()
 	store, err := aws.Open(t.Context(), c)
@@ -119,7 +119,7 @@ func keysOf(k testcloud.Keys) sdk.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(k.AccessKeyID, k.SecretKey, "")
 }
 
-// caFile holds the certificate of a server.
+// caFile returns a file with the certificate of a server.
 func caFile(t *testing.T, s *httptest.Server) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.pem")

@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A set is a cloud with settings of a bucket, by name.
+// A set is a cloud that returns bucket settings by name.
 type set map[string]string
 
 func (s set) Settings(context.Context) (all []vault.Setting) {
@@ -30,7 +30,7 @@ func (s set) Caller(context.Context) (vault.Caller, error) {
 	return vault.Caller{Account: "123456789012"}, nil
 }
 
-// lineOf returns the line of one check, as STATUS: MESSAGE; "" if there is none.
+// lineOf returns the result of one check as "STATUS: MESSAGE", or "" if there is none.
 func lineOf(t *testing.T, store, check string, s set) string {
 	t.Helper()
 	for _, l := range doctor.Bucket(t.Context(), store, s, nil) {
@@ -44,8 +44,8 @@ func lineOf(t *testing.T, store, check string, s set) string {
 	return ""
 }
 
-// TestLifecycleRules: the same rules mean the same on both clouds, and only what is about
-// tenants' objects counts.
+// TestLifecycleRules: the same rules give the same result on both clouds, and only rules that apply to
+// tenants' objects count.
 func TestLifecycleRules(t *testing.T) {
 	const (
 		abort  = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
@@ -64,7 +64,7 @@ func TestLifecycleRules(t *testing.T) {
 		{"on bots/", rule(prefix("bots/"), abort+expire), some + "; objects expire after 30 days"},
 		{"on everything", rule(prefix(""), abort+expire), some + "; objects expire after 30 days"},
 		{"an empty filter", rule("<Filter/>", abort+expire), some + "; objects expire after 30 days"},
-		{"on what bots/ starts with", rule(prefix("bot"), abort), some},
+		{"on a prefix of bots/", rule(prefix("bot"), abort), some},
 		{"on logs/", rule(prefix("logs/"), abort+expire+old), none},
 		{"on bots-old/", rule(prefix("bots-old/"), abort+expire), none},
 		{"on logs/ and bots/", rule(prefix("logs/"), expire) + rule(prefix("bots/"), abort), some},
@@ -91,7 +91,7 @@ func TestLifecycleRules(t *testing.T) {
 	}
 }
 
-// TestGrantsAtCOS: what is granted outside the owner's account is not ok.
+// TestGrantsAtCOS: a grant outside the owner's account is not ok.
 func TestGrantsAtCOS(t *testing.T) {
 	const owner = "qcs::cam::uin/100000000001:uin/100000000001"
 	grant := func(grantee, permission string) string {
@@ -118,7 +118,7 @@ func TestGrantsAtCOS(t *testing.T) {
 		{"cos:*", acl(""), statement(missingTenant, "name/cos:*", "*"), "warning: public: the bucket policy grants name/cos:* to " + missingTenant},
 		{"one tenant's objects", acl(""), statement(missingTenant, "name/cos:GetObject", "bots/acme/*"), "warning: public: the bucket policy grants name/cos:GetObject to " + missingTenant},
 		{"the root of another account", acl(""), statement("qcs::cam::uin/200000000002:root", "name/cos:PutBucketPolicy", "*"), "warning: public: the bucket policy grants name/cos:PutBucketPolicy to qcs::cam::uin/200000000002:root"},
-		{"what is no tenant's", acl(""), statement(missingTenant, "name/cos:GetObject", "site/*"), "ok: public: neither"},
+		{"objects of no tenant", acl(""), statement(missingTenant, "name/cos:GetObject", "site/*"), "ok: public: neither"},
 		{"the staff by policy", acl(""), statement(staff, "name/cos:*", "*"), "ok: public: neither"},
 		{"a role by policy", acl(""), statement("qcs::cam::uin/100000000001:roleName/vault-acme", "name/cos:*", "*"), "warning: public: the bucket policy has a weakness: a role"},
 		{"anyone by policy", acl(""), statement("qcs::cam::anyone:anyone", "name/cos:GetObject", "*"), "warning: public: the bucket policy has a weakness: an Allow for anyone"},
@@ -131,7 +131,7 @@ func TestGrantsAtCOS(t *testing.T) {
 	}
 }
 
-// TestGrantsAtS3: a bucket policy that opens the bucket is not passed over.
+// TestGrantsAtS3: a bucket policy that makes the bucket public is reported.
 func TestGrantsAtS3(t *testing.T) {
 	statement := func(principal, more string) string {
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow",%s,%s},{"Effect":"Deny","Principal":"*","Action":"s3:*",
@@ -144,7 +144,7 @@ func TestGrantsAtS3(t *testing.T) {
 		{"a role of another account", statement(`"Principal":{"AWS":"arn:aws:iam::210987654321:role/x"}`, all), "warning: public: the bucket policy grants s3:* to arn:aws:iam::210987654321:role/x, which is a different account"},
 		{"another account by its number", statement(`"Principal":{"AWS":["123456789012","210987654321"]}`, all), "warning: public: the bucket policy grants s3:* to 210987654321, which"},
 		{"one tenant's objects", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"`), "warning: public: the bucket policy grants s3:GetObject to 210987654321"},
-		{"what is no tenant's", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/site/*"`), ""},
+		{"objects of no tenant", statement(`"Principal":{"AWS":"210987654321"}`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/site/*"`), ""},
 		{"everyone", statement(`"Principal":"*"`, `"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"`), "warning: public: the bucket policy has a weakness: an Allow for every principal"},
 		{"all but one", statement(`"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`, all), "warning: public: the bucket policy has a weakness: an Allow with NotAction, NotResource or NotPrincipal"},
 		{"a role at an RGW", statement(`"Principal":{"AWS":"arn:aws:iam:::role/vault"}`, all), ""},

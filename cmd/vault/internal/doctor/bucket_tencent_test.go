@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/providers/tencent"
 )
 
-// ownersClient sets up a bucket.
+// ownersClient returns a client with the owner's keys, which sets up a bucket.
 func ownersClient(t *testing.T, s *costest.Server) *cos.BucketService {
 	t.Helper()
 	client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""), &cosblob.ClientOptions{Endpoint: s.URL()})
@@ -23,7 +23,7 @@ func ownersClient(t *testing.T, s *costest.Server) *cos.BucketService {
 	return client.Bucket
 }
 
-// newCOS starts a COS of the test's own.
+// newCOS starts a separate COS server for the test.
 func newCOS(t *testing.T, o *costest.Options) *costest.Server {
 	t.Helper()
 	s, err := costest.New(o)
@@ -34,7 +34,7 @@ func newCOS(t *testing.T, o *costest.Options) *costest.Server {
 	return s
 }
 
-// judged are the lines about the bucket, by check: the status and the message.
+// judged returns the results for the bucket by check, as status and message.
 func judged(t *testing.T, s *costest.Server) map[string]string {
 	t.Helper()
 	store, err := tencent.Open(t.Context(), tencent.Config{
@@ -55,7 +55,7 @@ func judged(t *testing.T, s *costest.Server) map[string]string {
 	return got
 }
 
-// want compares the states, and a part of the message.
+// want compares the statuses, and a part of each message.
 func want(t *testing.T, got, want map[string]string) {
 	t.Helper()
 	for name, text := range want {
@@ -134,7 +134,7 @@ func TestTencentBucket(t *testing.T) {
 			"tls": "warning: plain http", "strict-signature": "not proven: has no permission to read the setting",
 		})
 	})
-	t.Run("policy hidden", func(t *testing.T) { // which alone may open the bucket
+	t.Run("policy hidden", func(t *testing.T) { // the hidden policy could make the bucket public
 		s := newCOS(t, nil)
 		s.SetRule(func(r *costest.Request) *costest.Fault {
 			if r.Action == "GetBucketPolicy" {
@@ -159,7 +159,7 @@ func TestTencentBucket(t *testing.T) {
 	})
 }
 
-// TestStrictSignature judges what is put by what policy tencent prints, and what does less.
+// TestStrictSignature checks the statement that policy tencent prints, and weaker ones.
 func TestStrictSignature(t *testing.T) {
 	const whole = `<StrictSignatureConfiguration><Rule><ID>a</ID><actionlist><action>*</action></actionlist>` +
 		`<headerlist><header>Host</header></headerlist><paramlist><param>all</param></paramlist></Rule></StrictSignatureConfiguration>`

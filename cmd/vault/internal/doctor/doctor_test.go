@@ -23,17 +23,17 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A cloud is one bucket that several tenants use.
+// A cloud is one bucket that several tenants share.
 type cloud struct {
 	memory *memfs.Memory
-	owner  *vault.Store // may do everything
+	owner  *vault.Store // has every permission
 }
 
 func newCloud(t *testing.T) *cloud {
 	t.Helper()
 	c := &cloud{memory: new(memfs.Memory)}
 	c.owner = c.open(t)
-	// Names that are in use.
+	// Existing names.
 	for _, key := range used {
 		if err := c.owner.Bucket.WriteAll(t.Context(), key, []byte("value of "+key), nil); err != nil {
 			t.Fatal(err)
@@ -62,8 +62,8 @@ type rule func(c intercept.Call) bool
 
 var errDenied = fmt.Errorf("the policy: %w", vault.ErrPermission)
 
-// as is the bucket as a client sees it whose calls are denied by a rule. Who may not list
-// all of it is not told what is missing either.
+// as returns the bucket as a client sees it whose calls the rule denies. If the client may not list the
+// whole bucket, the cloud does not reveal that an object is missing either.
 func (c *cloud) as(t *testing.T, denied rule) *vault.Store {
 	st := intercept.Store(c.open(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 		if c.Op != "purge" && denied(c) {
@@ -79,20 +79,20 @@ func (c *cloud) as(t *testing.T, denied rule) *vault.Store {
 	return st
 }
 
-// own allows what is below the tenant's prefix, and nothing else. It does not allow to
-// delete versions, as the generated policies do not.
+// own allows all calls below the tenant's prefix, and denies all others. Like the generated policies,
+// it does not allow the tenant to delete versions.
 func own(tenant string) rule {
 	return func(c intercept.Call) bool {
 		return c.Op == "purge" || !strings.HasPrefix(c.Key, "bots/"+tenant+"/")
 	}
 }
 
-// unless lifts a rule for some calls.
+// unless returns the rule with an exception for some calls.
 func (r rule) unless(allowed func(c intercept.Call) bool) rule {
 	return func(c intercept.Call) bool { return r(c) && !allowed(c) }
 }
 
-// purging lets a tenant delete its versions, so that nothing has to stay.
+// purging lets a tenant delete its versions, so that none has to remain.
 func purging(tenant string) func(intercept.Call) bool {
 	return func(c intercept.Call) bool { return c.Op == "purge" && strings.HasPrefix(c.Key, "bots/"+tenant+"/") }
 }
@@ -103,7 +103,7 @@ func op(ops ...string) func(intercept.Call) bool {
 	return func(c intercept.Call) bool { return slices.Contains(ops, c.Op) }
 }
 
-// examine runs the doctor and returns its results by check.
+// examine runs doctor and returns the results by check.
 func examine(t *testing.T, ctx context.Context, p *doctor.Options) map[string]doctor.Line {
 	t.Helper()
 	p.Collection = vault.DefaultCollection
@@ -117,7 +117,7 @@ func examine(t *testing.T, ctx context.Context, p *doctor.Options) map[string]do
 	want := make(doctor.Summary)
 	sum := doctor.Run(ctx, p, func(l doctor.Line) {
 		if _, twice := lines[l.Check]; twice {
-			t.Errorf("two lines about %s", l.Check)
+			t.Errorf("two results of %s", l.Check)
 		}
 		lines[l.Check] = l
 		want[l.Status]++
@@ -139,7 +139,7 @@ func examine(t *testing.T, ctx context.Context, p *doctor.Options) map[string]do
 	return lines
 }
 
-// check compares the statuses of some lines.
+// check compares the statuses of some checks.
 func check(t *testing.T, lines map[string]doctor.Line, want map[string]doctor.Status) {
 	t.Helper()
 	for _, id := range slices.Sorted(maps.Keys(want)) {
@@ -149,7 +149,7 @@ func check(t *testing.T, lines map[string]doctor.Line, want map[string]doctor.St
 	}
 }
 
-// untouched checks that the bucket holds what it held before, old versions included.
+// untouched checks that the bucket has the same content as before, including old versions.
 func (c *cloud) untouched(t *testing.T, versions bool) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -167,7 +167,7 @@ func (c *cloud) untouched(t *testing.T, versions bool) {
 	for _, key := range used {
 		got, err := c.owner.Bucket.ReadAll(ctx, key)
 		if err != nil || string(got) != "value of "+key {
-			t.Errorf("%s holds %q, %v", key, got, err)
+			t.Errorf("%s contains %q, %v", key, got, err)
 		}
 	}
 	if !versions {
@@ -178,20 +178,20 @@ func (c *cloud) untouched(t *testing.T, versions bool) {
 	}
 }
 
-// isolated are the lines that have to be ok for a tenant alone.
+// isolated contains the checks that must be ok without a second tenant.
 var isolated = []string{
 	"isolation-put", "isolation-list", "isolation-versions", "isolation-delete", "isolation-longer-put", "isolation-longer-list",
 	"isolation-root", "isolation-tenants",
 }
 
-// crossed are the lines about a second tenant.
+// crossed contains the checks with a second tenant.
 var crossed = []string{
 	"isolation-get", "isolation-get-version", "isolation-overwrite", "isolation-add", "isolation-remove", "isolation-names", "isolation-intact",
 	"isolation-reverse-get", "isolation-reverse-get-version", "isolation-reverse-overwrite", "isolation-reverse-add", "isolation-reverse-remove",
 	"isolation-reverse-names", "isolation-reverse-intact",
 }
 
-// purged are those about a second tenant that need the right to purge.
+// purged contains the checks with a second tenant that need the permission to purge.
 var purged = []string{"isolation-remove-version", "isolation-reverse-remove-version"}
 
 func all(s doctor.Status, ids ...string) map[string]doctor.Status {
@@ -202,8 +202,8 @@ func all(s doctor.Status, ids ...string) map[string]doctor.Status {
 	return m
 }
 
-// TestIsolated: a cloud that keeps tenants apart is seen to, alone and with a second
-// tenant, and nothing is left.
+// TestIsolated: if the cloud isolates tenants, every check passes, with and without a second tenant,
+// and no object remains.
 func TestIsolated(t *testing.T) {
 	c := newCloud(t)
 	p := &doctor.Options{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true}
@@ -229,14 +229,14 @@ func TestIsolated(t *testing.T) {
 	c.untouched(t, true)
 }
 
-// TestNotIsolated: where everything is allowed, every line says so, and what was written
-// elsewhere is removed.
+// TestNotIsolated: if every call is allowed, every check reports it, and doctor removes the objects
+// that it wrote outside the prefix.
 func TestNotIsolated(t *testing.T) {
 	c := newCloud(t)
 	p := &doctor.Options{Store: c.as(t, everything), Isolated: true, Quick: true}
 	lines := examine(t, t.Context(), p)
 	check(t, lines, all(doctor.Broken, isolated...))
-	check(t, lines, all(doctor.Broken, "isolation-get")) // of what could be put there
+	check(t, lines, all(doctor.Broken, "isolation-get")) // doctor gets the object that it could put there
 	check(t, lines, all(doctor.OK, "cleanup"))
 	c.untouched(t, true)
 
@@ -247,8 +247,8 @@ func TestNotIsolated(t *testing.T) {
 	c.untouched(t, true)
 }
 
-// TestReadsAll: a role with GetObject on all tenants and a correct list is found out with
-// a second tenant, or with a key that exists, and is never ok without.
+// TestReadsAll: if a role has GetObject for all tenants and a correct list permission, doctor detects
+// it with a second tenant or with an existing key. Otherwise the result is never ok.
 func TestReadsAll(t *testing.T) {
 	hole := own("acme").unless(purging("acme")).unless(func(c intercept.Call) bool { return c.Op == "get" })
 	for _, tc := range []struct {
@@ -266,19 +266,19 @@ func TestReadsAll(t *testing.T) {
 		{"with a key that does not exist", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.ForeignKey = "bots/other/credentials/none.enc"
 		}, doctor.NotProven},
-		{"with a key of one's own", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+		{"with a key of the same tenant", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.ForeignKey = "bots/acme/credentials/openai.enc"
 		}, doctor.NotProven},
 		{"with the same tenant", func(t *testing.T, c *cloud, p *doctor.Options) {
 			p.Other, p.OtherTenant = c.as(t, own("acme")), "acme"
 		}, doctor.NotProven},
-		{"with a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+		{"with a second tenant that cannot be used", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.OtherErr = vault.ErrUnauthenticated
 		}, doctor.NotProven},
 		{"with a second tenant that may not put", func(t *testing.T, c *cloud, p *doctor.Options) {
 			p.Other, p.OtherTenant = c.as(t, func(intercept.Call) bool { return true }), "other"
 		}, doctor.NotProven},
-		{"with a key and a second tenant that is not there", func(_ *testing.T, _ *cloud, p *doctor.Options) {
+		{"with a key and a second tenant that cannot be used", func(_ *testing.T, _ *cloud, p *doctor.Options) {
 			p.OtherErr, p.ForeignKey = vault.ErrUnauthenticated, "bots/other/credentials/openai.enc"
 		}, doctor.Broken},
 	} {
@@ -294,7 +294,8 @@ func TestReadsAll(t *testing.T) {
 	}
 }
 
-// TestAnswersLie: what is denied in words and done all the same is found by whose it is.
+// TestAnswersLie: if the response is a denial but the object was changed, the check of the owner's
+// objects detects it.
 func TestAnswersLie(t *testing.T) {
 	for _, done := range []string{"theirs.enc", "added.enc"} {
 		c := newCloud(t)
@@ -318,8 +319,8 @@ func TestAnswersLie(t *testing.T) {
 	}
 }
 
-// TestForeignKeyDenied: what is missing is denied as well, so that a denial decides only
-// where the second tenant sees that the key exists.
+// TestForeignKeyDenied: a read of a missing object is denied as well. So a denial proves isolation only
+// if the second tenant can see that the key exists.
 func TestForeignKeyDenied(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -329,15 +330,15 @@ func TestForeignKeyDenied(t *testing.T) {
 	}{
 		{"exists", "bots/other/credentials/openai.enc", false, doctor.NotProven},
 		{"missing", "bots/other/credentials/none.enc", false, doctor.NotProven},
-		{"seen to exist", "bots/other/credentials/openai.enc", true, doctor.OK},
-		{"not seen to exist", "bots/other/credentials/none.enc", true, doctor.NotProven},
+		{"exists for the second tenant", "bots/other/credentials/openai.enc", true, doctor.OK},
+		{"missing for the second tenant", "bots/other/credentials/none.enc", true, doctor.NotProven},
 		{"of a third tenant", "bots/acmex/credentials/openai.enc", true, doctor.NotProven},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := newCloud(t)
 			p := &doctor.Options{Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, ForeignKey: tc.key}
 			if tc.second {
-				// It puts nothing, so that the key alone decides.
+				// The second tenant puts nothing, so only the key decides.
 				p.Other, p.OtherTenant = c.as(t, func(c intercept.Call) bool { return own("other")(c) || c.Op == "put" }), "other"
 			}
 			l := examine(t, t.Context(), p)["isolation-get"]
@@ -345,14 +346,14 @@ func TestForeignKeyDenied(t *testing.T) {
 				t.Errorf("%q, want %q: %s", l.Status, tc.want, l.Message)
 			}
 			if !tc.second && !strings.Contains(l.Message, "the object may not exist") {
-				t.Errorf("it is not said what a denial is worth: %s", l.Message)
+				t.Errorf("the message does not explain what a denial proves: %s", l.Message)
 			}
 		})
 	}
 }
 
-// TestListHoles: policies see the prefix and the delimiter of a list, so that a foreign
-// prefixOrKey may be denied in one form and open in another. One form is enough.
+// TestListHoles: policies can depend on the prefix and the delimiter of a list, so a list of another
+// tenant's prefix may be denied in one form and allowed in another. One allowed form breaks isolation.
 func TestListHoles(t *testing.T) {
 	lists := func(c intercept.Call) bool { return c.Op == "list" }
 	for _, tc := range []struct {
@@ -400,7 +401,7 @@ func TestListHoles(t *testing.T) {
 	}
 }
 
-// TestVersionIDs: a version that is named by its id takes other rights than the object.
+// TestVersionIDs: access to a version by its ID requires other permissions than access to the object.
 func TestVersionIDs(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -415,7 +416,7 @@ func TestVersionIDs(t *testing.T) {
 			"isolation-remove": doctor.OK, "isolation-remove-version": doctor.Broken, "isolation-get-version": doctor.OK,
 			"isolation-reverse-remove-version": doctor.OK,
 		}},
-		{"not even removable where it is one's own", own("acme"), map[string]doctor.Status{
+		{"not removable under its own prefix either", own("acme"), map[string]doctor.Status{
 			"isolation-remove-version": doctor.NotProven, "isolation-get-version": doctor.OK, "isolation-remove": doctor.OK,
 		}},
 	} {
@@ -430,7 +431,8 @@ func TestVersionIDs(t *testing.T) {
 		})
 	}
 
-	// Without a history there are no ids, and a tenant that cannot list its own prefix proves nothing.
+	// Without a history there are no version IDs. A tenant that cannot list its own prefix proves
+	// nothing.
 	c := newCloud(t)
 	p := &doctor.Options{
 		Store: c.as(t, own("acme").unless(purging("acme"))), Isolated: true, Quick: true, OtherTenant: "other",
@@ -444,7 +446,8 @@ func TestVersionIDs(t *testing.T) {
 	}
 }
 
-// TestNobodyDeletes: what a tenant could not remove itself is no trespass of the other.
+// TestNobodyDeletes: if a tenant cannot delete its own object, a remaining object does not break
+// isolation.
 func TestNobodyDeletes(t *testing.T) {
 	c := newCloud(t)
 	as := func(tenant string) *vault.Store {
@@ -457,8 +460,7 @@ func TestNobodyDeletes(t *testing.T) {
 	})
 }
 
-// TestOneHole: each thing that is allowed too much is named by its own line, and by no
-// other.
+// TestOneHole: each permission that is too broad is reported by its own check, and by no other.
 func TestOneHole(t *testing.T) {
 	for _, tc := range []struct {
 		line  string
@@ -485,8 +487,8 @@ func TestOneHole(t *testing.T) {
 	}
 }
 
-// TestOtherAnswers: an answer that is neither a denial nor a success proves nothing, and
-// neither does a denial of a request that is also denied under its own prefix.
+// TestOtherAnswers: a response that is neither a denial nor a success proves nothing. Neither does a
+// denial if the same request is denied under the tenant's own prefix.
 func TestOtherAnswers(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -545,7 +547,7 @@ func TestOtherAnswers(t *testing.T) {
 	}
 }
 
-// TestUnreached: a check that cannot be made is not proven, with the reason.
+// TestUnreached: a check that cannot run is not proven, and the result contains the reason.
 func TestUnreached(t *testing.T) {
 	c := newCloud(t)
 	answer := func(err error) *vault.Store {
@@ -576,14 +578,14 @@ func TestUnreached(t *testing.T) {
 	}
 }
 
-// TestNoStoreYet: what was not made yet is no failure.
+// TestNoStoreYet: a store that does not exist yet is not a failure.
 func TestNoStoreYet(t *testing.T) {
 	check(t, examine(t, t.Context(), &doctor.Options{}), map[string]doctor.Status{
 		"bucket": doctor.Warning, "own": doctor.Skipped, "isolation": doctor.Skipped, "contract": doctor.Skipped,
 	})
 }
 
-// TestHint: the reason of a provider's cause decides the hint.
+// TestHint: the reason in a provider's cause determines the hint.
 func TestHint(t *testing.T) {
 	c := newCloud(t)
 	s := c.as(t, func(intercept.Call) bool { return true })
@@ -601,8 +603,8 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// TestInFewWords: a response is described as the provider explains it, and a probe's
-// reasons what a user can read.
+// TestInFewWords: a response is described as the provider explains it, and the reason of a probe in
+// terms that a user knows.
 func TestInFewWords(t *testing.T) {
 	explain := func(err error) error {
 		if a, ok := errors.AsType[*answer](err); ok && a.code == "AccessDenied" {
@@ -653,7 +655,8 @@ func TestInFewWords(t *testing.T) {
 	}
 }
 
-// TestBucketVersioning: the setting is not taken for what the store honours.
+// TestBucketVersioning: the setting of the bucket is reported separately from the behaviour of the
+// store.
 func TestBucketVersioning(t *testing.T) {
 	p := &doctor.Options{StoreErr: errors.New("none"), Name: "s3://bucket", Cloud: settled}
 	lines := examine(t, t.Context(), p)
@@ -662,7 +665,7 @@ func TestBucketVersioning(t *testing.T) {
 	}
 }
 
-// TestHistoryStays: where versions may not be deleted, the result has their number.
+// TestHistoryStays: if versions may not be deleted, the result contains their number.
 func TestHistoryStays(t *testing.T) {
 	c := newCloud(t)
 	p := &doctor.Options{Store: c.as(t, own("acme")), Isolated: true, Quick: true}
@@ -683,7 +686,7 @@ func TestHistoryStays(t *testing.T) {
 	}
 }
 
-// TestNotRemoved: what cannot be removed is named.
+// TestNotRemoved: objects that cannot be removed are named.
 func TestNotRemoved(t *testing.T) {
 	c := newCloud(t)
 	denied := own("acme").unless(func(c intercept.Call) bool { return c.Op == "put" })
@@ -691,12 +694,12 @@ func TestNotRemoved(t *testing.T) {
 	lines := examine(t, t.Context(), p)
 	check(t, lines, map[string]doctor.Status{"isolation-put": doctor.Broken, "isolation-delete": doctor.OK, "cleanup": doctor.Warning})
 	if got := lines["cleanup"].Message; !strings.Contains(got, "bots/doctor-") || !strings.Contains(got, "bots/acmex/credentials/doctor-") {
-		t.Errorf("what is left is not named: %q", got)
+		t.Errorf("the remaining objects are not named: %q", got)
 	}
 }
 
-// TestInterrupted: whenever the context ends, nothing is left, and nothing is judged that
-// was asked after.
+// TestInterrupted: after the context ends at any request, no object remains, and no later check has a
+// result.
 func TestInterrupted(t *testing.T) {
 	for _, n := range []int{1, 3, 5, 7, 9, 12, 15, 18, 22, 30, 60, 100, 150} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -712,7 +715,7 @@ func TestInterrupted(t *testing.T) {
 						cancel()
 					}
 					mu.Unlock()
-					err := do() // its answer comes too late
+					err := do() // the response arrives too late
 					if ctx.Err() != nil {
 						return ctx.Err()
 					}
@@ -730,14 +733,14 @@ func TestInterrupted(t *testing.T) {
 				}
 			}
 			if _, ok := lines["keys"]; ok {
-				t.Error("it went on to the end")
+				t.Error("doctor ran all checks")
 			}
 			c.untouched(t, true)
 		})
 	}
 }
 
-// TestHands: a profile that is read-only writes nothing at all.
+// TestHands: with a read-only profile, doctor writes nothing.
 func TestHands(t *testing.T) {
 	c := newCloud(t)
 	s := intercept.Store(c.as(t, own("acme")), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
@@ -753,7 +756,7 @@ func TestHands(t *testing.T) {
 		"isolation-delete": doctor.Skipped, "isolation-list": doctor.OK, "isolation-root": doctor.OK, "isolation-get": doctor.NotProven,
 	})
 	if _, ok := lines["cleanup"]; ok {
-		t.Error("there was something to clean up")
+		t.Error("doctor had objects to remove")
 	}
 }
 
@@ -863,8 +866,8 @@ func TestKeys(t *testing.T) {
 		{"one", doctor.Options{Keys: []envelope.KeySource{fixed}}, doctor.OK},
 		{"none", doctor.Options{}, doctor.Warning},
 		{"unusable", doctor.Options{KeysErr: errors.New("mode 0644")}, doctor.Fail},
-		{"one that does not open", doctor.Options{Keys: []envelope.KeySource{fixed, sealsOnly{fixed}}}, doctor.Fail},
-		{"one that does not seal", doctor.Options{Keys: []envelope.KeySource{opensOnly{fixed}}}, doctor.Fail},
+		{"a source that does not open", doctor.Options{Keys: []envelope.KeySource{fixed, sealsOnly{fixed}}}, doctor.Fail},
+		{"a source that does not seal", doctor.Options{Keys: []envelope.KeySource{opensOnly{fixed}}}, doctor.Fail},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.p.StoreErr = errors.New("none")
@@ -873,7 +876,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestPrefix: a list of the tenant's prefix is the list of a vault.
+// TestPrefix: a list of the tenant's prefix contains the objects of a vault.
 func TestPrefix(t *testing.T) {
 	c := newCloud(t)
 	v, err := vault.New(c.owner, "acme", []envelope.KeySource{kek.InsecureFixed()}, nil)
@@ -888,7 +891,7 @@ func TestPrefix(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	if err := v.Delete(t.Context(), "n", nil); err != nil {
-		t.Errorf("the vault's object is not where it was put: %v", err)
+		t.Errorf("the object of the vault is missing: %v", err)
 	}
 }
 
@@ -911,7 +914,7 @@ func ExampleRun() {
 	// 0 0
 }
 
-// A fakeCloud says what a test wants.
+// A fakeCloud returns the results that a test sets.
 type fakeCloud struct {
 	now      time.Time
 	err      error
@@ -922,7 +925,7 @@ func (c *fakeCloud) ServerTime(context.Context) (time.Time, error) { return c.no
 func (c *fakeCloud) Caller(context.Context) (vault.Caller, error)  { return vault.Caller{}, c.err }
 func (c *fakeCloud) Settings(context.Context) []vault.Setting      { return c.settings }
 
-// settled is the cloud of a bucket that is set up well.
+// settled is the cloud of a bucket with correct settings.
 var settled = &fakeCloud{now: time.Now(), settings: []vault.Setting{
 	{Name: "endpoint"},
 	{Name: "versioning", Document: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"},

@@ -16,7 +16,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A bouncer denies purges object by object, as S3 does.
+// A bouncer denies purges per object, as S3 does.
 type bouncer struct {
 	vault.Purger
 	denied rule
@@ -37,8 +37,8 @@ func (b bouncer) Purge(ctx context.Context, leftovers []vault.Leftover) (map[vau
 	return denied, err
 }
 
-// An overwriter takes a create for a put, as some servers do in versioned buckets, or in
-// uploads of several parts: then a creator of small objects runs.
+// An overwriter handles a create as a put, as some servers do in versioned buckets or in multipart
+// uploads. If small is not nil, it creates small objects.
 type overwriter struct {
 	*vault.Store
 	small vault.Creator
@@ -77,7 +77,7 @@ func (o overwriter) Create(ctx context.Context, key string, fill func(io.Writer)
 	return "", w.Close()
 }
 
-// A forgetful historian keeps the newest version only.
+// A forgetful historian returns only the newest version.
 type forgetful struct{ vault.Historian }
 
 func (f forgetful) Versions(ctx context.Context, key string) iter.Seq2[vault.Version, error] {
@@ -89,15 +89,15 @@ func (f forgetful) Versions(ctx context.Context, key string) iter.Seq2[vault.Ver
 	}
 }
 
-// A refuser takes every tag for a stale one.
+// A refuser treats every tag as outdated.
 type refuser struct{}
 
 func (refuser) Swap(context.Context, string, string, func(io.Writer) error) (string, error) {
 	return "", vault.ErrConflict
 }
 
-// A decliner creates nothing, and says so: COS ignores create-only once versioning was
-// suspended.
+// A decliner returns an error for every create, as the provider does for COS with suspended versioning,
+// where create-only is ignored.
 type decliner struct{}
 
 func (decliner) Create(context.Context, string, func(io.Writer) error) (string, error) {
@@ -116,7 +116,7 @@ func (opensOnly) Wrap(context.Context, envelope.Ref, []byte, envelope.AAD) (enve
 	return envelope.Stanza{}, errors.New("no")
 }
 
-// An answer is what an SDK makes of a refusal: its text is for those who wrote the SDK.
+// An answer is an error of an SDK. Its text is written for developers.
 type answer struct{ code string }
 
 func (a *answer) Error() string {
@@ -125,7 +125,7 @@ func (a *answer) Error() string {
 
 func (a *answer) ErrorCode() string { return a.code }
 
-// A conflicted swapper answers as S3 does.
+// A conflicted swapper responds as S3 does.
 type conflicted struct{}
 
 func (conflicted) Swap(context.Context, string, string, func(io.Writer) error) (string, error) {

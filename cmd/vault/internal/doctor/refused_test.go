@@ -13,7 +13,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestRefusedRequests: a check whose request was refused proved nothing. The cause is reported once.
+// TestRefusedRequests: a check whose request was refused proves nothing. The cause is reported once.
 func TestRefusedRequests(t *testing.T) {
 	skewed := &vault.Cause{Sentinel: vault.ErrUnauthenticated, Reason: vault.ClockSkew, Message: "S3 PutObject: 403 RequestTimeTooSkewed"}
 	for _, tc := range []struct {
@@ -43,7 +43,7 @@ func TestRefusedRequests(t *testing.T) {
 				}
 				told += strings.Count(l.Message, tc.told)
 				if !strings.Contains(l.Message, tc.told) && !strings.Contains(l.Message, `same cause as for "create-only"`) {
-					t.Errorf("%s: %q does not say why", check, l.Message)
+					t.Errorf("%s: %q does not contain the reason", check, l.Message)
 				}
 			}
 			if told != 1 && tc.cause.Reason != vault.ReasonUnknown {
@@ -51,7 +51,7 @@ func TestRefusedRequests(t *testing.T) {
 			}
 		})
 	}
-	// A clock that is off is what all later lines refer to.
+	// If the clock is wrong, all later results refer to it.
 	st := newCloud(t).open(t)
 	refusing := intercept.Store(st, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 		if c.Op == "create" {
@@ -65,15 +65,15 @@ func TestRefusedRequests(t *testing.T) {
 	}
 }
 
-// late is a cloud whose clock is behind.
+// late is a cloud whose clock is behind by the given time.
 type late struct{ by time.Duration }
 
 func (l late) ServerTime(context.Context) (time.Time, error) { return time.Now().Add(-l.by), nil }
 func (late) Caller(context.Context) (vault.Caller, error)    { return vault.Caller{}, nil }
 func (late) Settings(context.Context) (none []vault.Setting) { return none }
 
-// TestWhole: without a tenant the credentials get one result: a warning for those of the one who
-// owns the bucket, and broken isolation for anybody else.
+// TestWhole: without a tenant, credentials that reach everything get a single result. It is a warning
+// for the owner of the bucket, and broken isolation for any other caller.
 func TestWhole(t *testing.T) {
 	for _, owner := range []bool{true, false} {
 		t.Run(fmt.Sprint("owner ", owner), func(t *testing.T) {
@@ -101,7 +101,8 @@ func TestWhole(t *testing.T) {
 			}
 		})
 	}
-	// That anyone can read the objects is not summed up: an owner's credentials do not explain it.
+	// If the objects are public, that is reported separately, because an owner's credentials do not
+	// explain it.
 	readable := examine(t, t.Context(), &doctor.Options{
 		Store: newCloud(t).as(t, everything), Tenant: "default", Collection: vault.DefaultCollection, Isolated: true, Quick: true,
 		Cloud:            trier{uploads: vault.ErrPermission, abort: vault.ErrPermission, ownAbort: vault.ErrPermission},
@@ -110,9 +111,9 @@ func TestWhole(t *testing.T) {
 	if l := readable["isolation-unsigned"]; l.Status != doctor.Broken {
 		t.Errorf("a bucket that anyone can read: %+v", l)
 	}
-	// Where the cloud keeps tenants apart there is nothing to sum up.
+	// If the cloud isolates tenants, there is no summary.
 	lines := examine(t, t.Context(), &doctor.Options{Store: newCloud(t).as(t, own("acme")), Isolated: true, Quick: true,
-		OwnerCredentials: func(context.Context) (bool, string) { t.Error("it was asked whose they are"); return true, "" }})
+		OwnerCredentials: func(context.Context) (bool, string) { t.Error("the owner was requested"); return true, "" }})
 	if l := lines["isolation-put"]; l.Status != doctor.OK {
 		t.Errorf("%+v", l)
 	}

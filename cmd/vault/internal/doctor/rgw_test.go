@@ -25,8 +25,8 @@ const (
 	bob   vault.Tenant = "0xb0b5e376e7c213b7e7e7e46cc70a5dd086da0b0b"
 )
 
-// A ward is a bucket at a Ceph whose tenants have a role with the policies that package
-// policy prints, which may do more with all objects than it says where a test likes it.
+// A ward is a bucket on Ceph. Its tenants have a role with the policies that package policy prints. A
+// test may add permissions for all objects.
 type ward struct {
 	*testcloud.RGW
 	issuer *testcloud.Issuer
@@ -71,7 +71,7 @@ func newWard(t *testing.T, versioned bool, holes ...string) *ward {
 	return w
 }
 
-// open is the bucket as a tenant sees it.
+// open returns a function that opens the bucket as a tenant.
 func (w *ward) open(t *testing.T, tenant vault.Tenant) func(context.Context) (*vault.Store, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "token")
@@ -92,7 +92,7 @@ func (w *ward) open(t *testing.T, tenant vault.Tenant) func(context.Context) (*v
 	}
 }
 
-// patient is alice, and bob as the second tenant.
+// patient returns options for alice, with bob as the second tenant.
 func (w *ward) patient(t *testing.T) *doctor.Options {
 	t.Helper()
 	p := &doctor.Options{Tenant: alice, OtherTenant: bob, Isolated: true, Quick: true, Reopen: w.open(t, alice)}
@@ -107,7 +107,7 @@ func (w *ward) patient(t *testing.T) *doctor.Options {
 	return p
 }
 
-// empty checks that nothing is left in the bucket, as its owner sees it.
+// empty checks, as the owner, that the bucket is empty.
 func (w *ward) empty(t *testing.T) {
 	t.Helper()
 	out, err := testcloud.S3Client(w.URL, w.Owner).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: sdk.String(w.bucket)})
@@ -126,8 +126,8 @@ func (w *ward) empty(t *testing.T) {
 	}
 }
 
-// TestRGWIsolated: with the printed policies a real server denies what it has to, and
-// a missing feature is reported.
+// TestRGWIsolated: with the printed policies, a real server denies all requests outside the prefix, and
+// missing features are reported.
 func TestRGWIsolated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks one thing after the other")
@@ -139,10 +139,10 @@ func TestRGWIsolated(t *testing.T) {
 	check(t, lines, all(doctor.OK, append(crossed, isolated...)...))
 	check(t, lines, all(doctor.OK, "bucket", "own-put", "own-get", "own-list", "own-delete", "cleanup",
 		"read-after-write", "ranges", "all-or-nothing", "create", "create-after-delete", "create-detects", "all-or-nothing-large"))
-	// The bucket was never versioned, and this server honours no condition on completing
-	// an upload, nor an ETag in quotes.
+	// The bucket was never versioned. This server ignores conditions on the complete of an upload, and
+	// conditions with an ETag in quotes.
 	check(t, lines, all(doctor.Warning, "history", "create-large", "swap"))
-	check(t, lines, all(doctor.NotProven, purged...)) // nor may tenants purge what is their own
+	check(t, lines, all(doctor.NotProven, purged...)) // tenants may not purge their own objects either
 	if got := lines["history"].Message; !strings.Contains(got, "has 1 versions") {
 		t.Errorf("history: %s", got)
 	}
@@ -155,8 +155,8 @@ func TestRGWIsolated(t *testing.T) {
 	w.empty(t)
 }
 
-// TestRGWVersioned: this server ignores create-only in a versioned bucket, which fails,
-// and is no matter of isolation.
+// TestRGWVersioned: this server ignores create-only in a versioned bucket. That is a failure, but does
+// not break isolation.
 func TestRGWVersioned(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks one thing after the other")
@@ -168,8 +168,8 @@ func TestRGWVersioned(t *testing.T) {
 	w.empty(t)
 }
 
-// TestRGWVersionIDs: in a bucket that was never versioned a real server reads and removes
-// any object for a caller who may do so with versions.
+// TestRGWVersionIDs: in a bucket that was never versioned, a real server lets a caller with permissions
+// for versions read and remove any object.
 func TestRGWVersionIDs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks one thing after the other")
@@ -187,8 +187,8 @@ func TestRGWVersionIDs(t *testing.T) {
 	w.empty(t)
 }
 
-// TestRGWReadsAll: GetObject on all tenants, beside a correct list, is found out on a real
-// server with a second tenant or a key that exists, and is never ok without.
+// TestRGWReadsAll: on a real server, doctor detects GetObject for all tenants with a second tenant or
+// with an existing key. Otherwise the result is never ok, even with a correct list permission.
 func TestRGWReadsAll(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks one thing after the other")

@@ -33,7 +33,7 @@ func (t trier) TryAbort(_ context.Context, key string) error {
 	return t.abort
 }
 
-// TestTrials: only a denial is ok, and what was not tried is not proven.
+// TestTrials: only a denial is ok. A request that was not sent proves nothing.
 func TestTrials(t *testing.T) {
 	away := errors.New("connection refused")
 	keyless := fmt.Errorf("no signature: %w", vault.ErrUnauthenticated)
@@ -42,12 +42,12 @@ func TestTrials(t *testing.T) {
 		cloud  vault.Cloud
 		hands  string
 		denied rule
-		want   [3]doctor.Status // unsigned, uploads, abort; empty: no line
+		want   [3]doctor.Status // unsigned, uploads, abort; empty: no result
 	}{
 		{"all is denied", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.OK}},
-		{"in another way", trier{unsigned: keyless, uploads: errDenied, abort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.OK}},
+		{"denied in another way", trier{unsigned: keyless, uploads: errDenied, abort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.OK}},
 		{"all is allowed", trier{}, "", own("acme"), [3]doctor.Status{doctor.Broken, doctor.Broken, doctor.NotProven}},
-		{"nothing answers", trier{unsigned: away, uploads: away, abort: away}, "", own("acme"), [3]doctor.Status{doctor.NotProven, doctor.NotProven, doctor.NotProven}},
+		{"no server responds", trier{unsigned: away, uploads: away, abort: away}, "", own("acme"), [3]doctor.Status{doctor.NotProven, doctor.NotProven, doctor.NotProven}},
 		{"abort is denied everywhere", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied, ownAbort: errDenied}, "", own("acme"), [3]doctor.Status{doctor.OK, doctor.OK, doctor.NotProven}},
 		{"nothing is written", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied}, "read-only", own("acme"), [3]doctor.Status{doctor.Skipped, doctor.OK, doctor.Skipped}},
 		{"nothing can be put", trier{unsigned: errDenied, uploads: errDenied, abort: errDenied}, "", own("acme2"), [3]doctor.Status{doctor.NotProven, doctor.OK, doctor.OK}},
@@ -67,7 +67,8 @@ func TestTrials(t *testing.T) {
 	}
 }
 
-// TestRGWTrials: a real server denies a tenant all of it, or gives what a role has too much.
+// TestRGWTrials: a real server denies a tenant all of these requests, or a role with too many
+// permissions gets a response.
 func TestRGWTrials(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it asks one thing after the other")
@@ -78,7 +79,7 @@ func TestRGWTrials(t *testing.T) {
 	p.Other, p.Cloud = nil, p.Store.Cloud
 	check(t, examine(t, t.Context(), p), all(doctor.OK, "isolation-unsigned", "isolation-uploads", "isolation-abort"))
 
-	// Everyone may read, by the policy of the bucket.
+	// The bucket policy makes the objects public.
 	public := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::%s/*"]}]}`, w.bucket)
 	if err := w.PutBucketPolicy(t.Context(), w.bucket, public); err != nil {
 		t.Fatal(err)
@@ -95,7 +96,7 @@ func TestRGWTrials(t *testing.T) {
 	}
 }
 
-// TestCOSTrials: the same at a COS, as its owner, to whom everything is allowed.
+// TestCOSTrials runs the same requests on COS as the owner, who has every permission.
 func TestCOSTrials(t *testing.T) {
 	t.Parallel()
 	s := newCOS(t, &costest.Options{})

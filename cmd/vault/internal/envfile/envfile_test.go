@@ -10,8 +10,8 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 )
 
-// checkName is less strict than vault.ParseName. An import of vault would make the fuzz
-// target slow to build.
+// checkName is less strict than vault.ParseName. With an import of package vault, the fuzz target would
+// take long to build.
 func checkName(name string) error {
 	for segment := range strings.SplitSeq(name, "/") {
 		if segment == "" {
@@ -23,7 +23,7 @@ func checkName(name string) error {
 
 const resembles = "a reference must have the form vault://NAME, with vault in lower case and no other text"
 
-// TestParseFlag: what --env takes, the name alone included.
+// TestParseFlag checks the forms of --env, including a name alone.
 func TestParseFlag(t *testing.T) {
 	for in, want := range map[string]string{
 		"A=x": "x", "A=vault://x": "x", `A="vault://x"`: "x", "A='vault://x/y'": "x/y",
@@ -89,8 +89,8 @@ func TestParseFile(t *testing.T) {
 	}
 }
 
-// FuzzParseFile writes the variables of an accepted file to a new file, and expects the
-// same variables from it.
+// FuzzParseFile writes the variables of an accepted file to a new file, and expects the same variables
+// from the new file.
 func FuzzParseFile(f *testing.F) {
 	for _, seed := range []string{"A=vault://x\nB=text", "# c\n\nA=", "A=1\r\n", "A", "A=vault://a//b", "export A=1", "A=\x00", "é=1", "A=1\nA=2", "\ufeffA=1\n\ufeffB=2", "\xff\xfeA\x00", "A=\"vault://x\"", "A= Vault://x"} {
 		f.Add(seed)
@@ -108,7 +108,7 @@ func FuzzParseFile(f *testing.F) {
 				b.WriteString(v.Key + "=" + v.Text + "\n")
 			}
 			if v.Key == "" || strings.ContainsAny(v.Key, "=\x00 \n") || strings.ContainsAny(v.Text, "\x00\n") {
-				t.Fatalf("%q gave %+v", in, v)
+				t.Fatalf("%q was parsed as %+v", in, v)
 			}
 		}
 		again, err := ParseFile(b.String(), checkName)

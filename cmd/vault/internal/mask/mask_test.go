@@ -13,7 +13,8 @@ var secrets = []mask.Secret{
 	{"pem", []byte("-----BEGIN\nabc\n-----END")}, {"again", []byte("aaaaaaab")},
 }
 
-// TestMask: each secret is replaced, at every way to split the output into two writes, and byte by byte.
+// TestMask: each secret is replaced if the output is split into two writes at any position, and if it
+// is written byte by byte.
 func TestMask(t *testing.T) {
 	for _, tc := range []struct{ in, want string }{
 		{"", ""},
@@ -50,7 +51,7 @@ func check(t *testing.T, in, want string, writes ...string) {
 	}
 }
 
-// TestPrompt: what is no start of a secret is not held back.
+// TestPrompt: text that cannot be the start of a secret is written immediately.
 func TestPrompt(t *testing.T) {
 	var out bytes.Buffer
 	m := mask.NewWriter(&out, secrets)
@@ -60,7 +61,7 @@ func TestPrompt(t *testing.T) {
 	}
 }
 
-// FuzzMask: no split of the output lets a secret through, and the rest is unchanged.
+// FuzzMask: however the output is split, no secret is written, and the rest is unchanged.
 func FuzzMask(f *testing.F) {
 	f.Add([]byte("a sk-0123456789 b"), 5)
 	f.Add([]byte("aaaaaaaaaaaab"), 9)

@@ -62,7 +62,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestParse: what is no pattern is a usage error.
+// TestParse: an invalid pattern is a usage error.
 func TestParse(t *testing.T) {
 	for _, tc := range [][2]string{
 		{"regex", "("}, {"regex", "(a)(b)"}, {"line", "0"}, {"line", "x"}, {"json", ""}, {"json", "a..b"}, {"json", "a[x]"}, {"json", "a[0"}, {"json", "a[-1]"},
@@ -73,7 +73,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestMask: the secret is replaced, also where JSON has escaped it.
+// TestMask: the secret is replaced, even if JSON has escaped it.
 func TestMask(t *testing.T) {
 	for _, tc := range [][3]string{
 		{"key sk-1 and sk-1", "sk-1", "key [k] and [k]"},

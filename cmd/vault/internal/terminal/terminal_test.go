@@ -12,7 +12,7 @@ func TestReadHidden(t *testing.T) {
 	for _, tc := range []struct {
 		typed, want string
 		err         error
-		rest        string // what is left for the next question
+		rest        string // the input that remains for the next prompt
 	}{
 		{typed: "secret\r", want: "secret"},
 		{typed: "one\ntwo\n", want: "one", rest: "two\n"},
@@ -43,7 +43,7 @@ func TestReadLine(t *testing.T) {
 		t.Errorf("%q, %v, %d bytes left", got, err, r.Len())
 	}
 	if got, err := readLine(strings.NewReader("cut")); got != nil || err != io.EOF {
-		t.Errorf("a cut line: %q, %v", got, err)
+		t.Errorf("a truncated line: %q, %v", got, err)
 	}
 	if _, err := readLine(strings.NewReader(strings.Repeat("x", maxLine+1))); err != ErrTooLong {
 		t.Errorf("a long line: %v", err)

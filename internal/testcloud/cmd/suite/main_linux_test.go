@@ -195,7 +195,7 @@ func TestEnds(t *testing.T) {
 				}
 			}
 			if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
-				t.Errorf("it left %q", left)
+				t.Errorf("the files %q remain", left)
 			}
 		})
 	}
@@ -249,10 +249,10 @@ func TestStress(t *testing.T) {
 		t.Errorf("%q, %v, table\n%s", text, err, table)
 	}
 	if code, _ := stress("-n", "4"); code != 1 || times() != 4 {
-		t.Errorf("what was done is done again: exit %d, %d times", code, times())
+		t.Errorf("finished rounds ran again: exit %d, %d times", code, times())
 	}
 	if code, table := stress("-n", "1", "-short"); code != 0 || times() != 5 || !strings.Contains(table, name+"  1       0") {
-		t.Errorf("other tests go on where these were: exit %d, %d times, table\n%s", code, times(), table)
+		t.Errorf("other tests continue the count of these: exit %d, %d times, table\n%s", code, times(), table)
 	}
 	if code, table := stress("-n", "100", "-budget", "1ns"); code != 0 || times() != 5 {
 		t.Errorf("without a budget: exit %d, %d times, table\n%s", code, times(), table)
@@ -287,10 +287,10 @@ func TestBusy(t *testing.T) {
 		runtime.Gosched()
 	}
 	if len(loops()) == 0 {
-		t.Error("nothing is busy")
+		t.Error("no loop is running")
 	}
 	stop()
 	if left := loops(); len(left) > 0 {
-		t.Errorf("%q are left", left)
+		t.Errorf("%q remain", left)
 	}
 }

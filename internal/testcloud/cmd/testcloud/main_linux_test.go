@@ -79,7 +79,7 @@ func TestUpAWS(t *testing.T) {
 			t.Fatal(talk.String())
 		}
 		if want := "bucket vault\nrole arn:aws:iam:::role/agents\nrole policy\nbucket policy\n"; out.String() != want {
-			t.Errorf("apply said %q", out.String())
+			t.Errorf("apply printed %q", out.String())
 		}
 	}
 	for i, want := range map[int]map[string]int{

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The file that FLAKY names grows by a byte each time, and every second time is a failure.
+// The file that FLAKY names grows by a byte in each run. Every second run fails.
 func TestSecondTime(t *testing.T) {
 	f, err := os.OpenFile(os.Getenv("FLAKY"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
