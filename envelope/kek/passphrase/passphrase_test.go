@@ -117,7 +117,7 @@ func TestSealOpen(t *testing.T) {
 		t.Error(err)
 	}
 	c.Passphrase = says("correct horsf").Passphrase
-	if _, err := seal(t, testRef, newSource(t, c)); !errors.Is(err, envelope.ErrChanged) || err.Error() != envelope.ErrChanged.Error()+": this is another passphrase than the enrolled one" {
+	if _, err := seal(t, testRef, newSource(t, c)); !errors.Is(err, envelope.ErrChanged) || err.Error() != "passphrase: "+envelope.ErrChanged.Error()+": this is another passphrase than the enrolled one" {
 		t.Error(err)
 	}
 	aad := envelope.AAD{Ctx: testRef.Context()}

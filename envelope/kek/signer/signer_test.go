@@ -492,8 +492,8 @@ func TestChanged(t *testing.T) {
 		version int
 		text    string
 	}{
-		{1, "the key source has changed since it was enrolled: the address is AFTER instead of BEFORE"},
-		{2, "the key source has changed since it was enrolled: the address is AFTER instead of BEFORE, and the key version is 2 instead of 1, so the signer's master secret has changed"},
+		{1, "signer https://signer.example: the key source has changed since it was enrolled: the address is AFTER instead of BEFORE"},
+		{2, "signer https://signer.example: the key source has changed since it was enrolled: the address is AFTER instead of BEFORE, and the key version is 2 instead of 1, so the signer's master secret has changed"},
 	} {
 		server.SetKeyVersion(tc.version, true)
 		server.Requests()
@@ -640,7 +640,7 @@ func TestEpoch(t *testing.T) {
 	object := mustSeal(t, testRef, newSource(t, c))
 	c.Epoch = 2
 	s := newSource(t, c)
-	if _, err := seal(t.Context(), testRef, s); !errors.Is(err, envelope.ErrNotEnrolled) || err.Error() != envelope.ErrNotEnrolled.Error()+": it is enrolled for epoch 1, not 2" {
+	if _, err := seal(t.Context(), testRef, s); !errors.Is(err, envelope.ErrNotEnrolled) || err.Error() != "signer https://signer.example: "+envelope.ErrNotEnrolled.Error()+": it is enrolled for epoch 1, not 2" {
 		t.Error(err)
 	}
 	if err := open(t.Context(), object, testRef, s); !errors.Is(err, envelope.ErrUnknownKey) {

@@ -216,8 +216,8 @@ func TestUsage(t *testing.T) {
 	}{
 		{"", "", 2, "usage: testcloud install"},
 		{"down", "", 2, "usage: testcloud install"},
-		{"install minio", "", 1, `testcloud: install: no server "minio": use rgw, versity or weed`},
-		{"up", "", 1, `testcloud: up: no server "": use rgw, versity, aws, weed or issuer`},
+		{"install minio", "", 1, `testcloud: install: no server "minio": use rgw, versity, weed or kms`},
+		{"up", "", 1, `testcloud: up: no server "": use rgw, versity, aws, weed, kms or issuer`},
 		{"up --port 1 rgw", "", 1, "flag provided but not defined: -port"},
 		{"apply", "", 1, "testcloud: apply: --server, --bucket and --role are required"},
 		{"apply --server /absent --bucket b --role r", "", 1, "testcloud: apply: open /absent: "},
