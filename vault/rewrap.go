@@ -92,7 +92,8 @@ type rewrapping struct {
 	at      place
 	old     head
 	header  *envelope.Header // of the old object
-	changed []byte           // the new header; nil: it is the same as before
+	before  []byte           // the same header, as it was read
+	after   []byte           // the header of the new object; equal to before if nothing changes
 	sources []envelope.KeySource
 	result  Rewrapped
 }
@@ -111,13 +112,14 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 	if r.header, err = envelope.ReadHeader(bytes.NewReader(r.old.data)); err != nil {
 		return Rewrapped{}, err
 	}
+	r.before = r.old.data[:r.header.Len()]
 	if err := r.plan(ctx, add, o.Remove); err != nil {
 		return Rewrapped{}, v.backend.explain(err)
 	}
-	if r.changed == nil || o.DryRun {
+	if !r.result.Changed || o.DryRun {
 		return r.result, nil
 	}
-	how := condition{kind: swap, tag: r.old.tag, old: r.old.data[:r.header.Len()]}
+	how := condition{kind: swap, tag: r.old.tag, old: r.before}
 	switch {
 	case v.store.Swap != nil && r.old.tag != "":
 	case o.NoOtherWriters:
@@ -128,7 +130,7 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 		return Rewrapped{}, errNoTag
 	}
 	err = r.write(ctx, how)
-	if how.kind == swap && errors.Is(err, ErrConflict) && r.unchanged(ctx, how.old) == nil {
+	if how.kind == swap && errors.Is(err, ErrConflict) && r.unchanged(ctx, r.before) == nil {
 		// The object is still the one that was read: the server refuses every condition, as Ceph does.
 		if err = fact(errNoConditions, err); o.NoOtherWriters {
 			err = r.write(ctx, condition{})
@@ -176,45 +178,40 @@ func (r *rewrapping) plan(ctx context.Context, add, remove []envelope.KeySource)
 	if len(keys) == 0 {
 		return errNoneLeft
 	}
-	metadata := envelope.Metadata{}
-	if !r.result.Changed {
-		object, err := envelope.OpenHeader(ctx, bytes.NewReader(r.old.data), ref, r.sources)
-		if err != nil {
+	r.after = r.before
+	if r.result.Changed {
+		if r.after, err = envelope.Rewrap(ctx, r.header, ref, r.sources, keys); err != nil {
 			return err
 		}
-		metadata = object.Metadata()
-	} else {
-		if r.changed, err = envelope.Rewrap(ctx, r.header, ref, r.sources, keys); err != nil {
-			return err
-		}
-		// Prove that the new header opens, before it replaces the old one.
-		object, err := envelope.OpenHeader(ctx, r.start(), ref, r.sources)
-		if errors.Is(err, envelope.ErrUnknownKey) {
-			return errNoneLeft
-		}
-		if err != nil {
-			return fmt.Errorf("the new header cannot be opened, so nothing was changed: %w", err)
-		}
-		metadata = object.Metadata()
 	}
-	r.result.Info, err = r.v.found(ctx, r.name, r.at, r.old.snapshot, r.header, metadata)
+	// This authenticates the object, and proves that a new header opens before it replaces the old one.
+	object, err := envelope.OpenHeader(ctx, r.start(), ref, r.sources)
+	switch {
+	case r.result.Changed && errors.Is(err, envelope.ErrUnknownKey):
+		return errNoneLeft
+	case r.result.Changed && err != nil:
+		return fmt.Errorf("the new header cannot be opened, so nothing was changed: %w", err)
+	case err != nil:
+		return err
+	}
+	r.result.Info, err = r.v.found(ctx, r.name, r.at, r.old.snapshot, r.header, object.Metadata())
 	return err
 }
 
 // start returns the new header and the part of the payload that was read with the old one.
 func (r *rewrapping) start() io.Reader {
-	return io.MultiReader(bytes.NewReader(r.changed), bytes.NewReader(r.old.data[r.header.Len():]))
+	return io.MultiReader(bytes.NewReader(r.after), bytes.NewReader(r.old.data[len(r.before):]))
 }
 
 // write stores the new object.
 func (r *rewrapping) write(ctx context.Context, how condition) error {
 	v := r.v
-	header, err := envelope.ReadHeader(bytes.NewReader(r.changed))
+	header, err := envelope.ReadHeader(bytes.NewReader(r.after))
 	if err != nil {
 		return err
 	}
-	payload := r.old.size - int64(r.header.Len())
-	s := &sealing{ref: v.ref(r.name), revisions: &v.revisions, name: r.name, header: header, written: int64(len(r.changed)) + payload}
+	payload := r.old.size - int64(len(r.before))
+	s := &sealing{ref: v.ref(r.name), revisions: &v.revisions, name: r.name, header: header, written: int64(len(r.after)) + payload}
 	s.read, _ = header.PlaintextSize(s.written)
 	switch {
 	case s.written <= rewritten:
@@ -228,12 +225,12 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 		if err != nil {
 			return err
 		}
-		s.splice = &Splice{Tag: r.old.tag, Conditional: how.kind == swap, Start: start, From: int64(r.header.Len()) + spliced, Size: r.old.size}
+		s.splice = &Splice{Tag: r.old.tag, Conditional: how.kind == swap, Start: start, From: int64(len(r.before)) + spliced, Size: r.old.size}
 	default:
 		s.replay = func() (io.ReadCloser, error) { return r.stream(ctx) }
 	}
 	if how.kind == replace {
-		if err := r.unchanged(ctx, r.old.data[:r.header.Len()]); err != nil {
+		if err := r.unchanged(ctx, r.before); err != nil {
 			return err
 		}
 	}
@@ -246,7 +243,7 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 		err = withUnfinished(err, unfinished)
 	}
 	if err == nil && how.kind == replace {
-		err = r.unchanged(ctx, r.changed)
+		err = r.unchanged(ctx, r.after)
 	}
 	if err != nil {
 		return err
@@ -267,14 +264,14 @@ func (r *rewrapping) read(ctx context.Context, n int64) ([]byte, error) {
 		return nil, err
 	}
 	defer body.Close()
-	sealed := bytes.NewBuffer(bytes.Clone(r.changed))
+	sealed := bytes.NewBuffer(bytes.Clone(r.after))
 	_, err = sealed.ReadFrom(body)
 	return sealed.Bytes(), err
 }
 
 // payload opens n bytes of the payload of the old object.
 func (r *rewrapping) payload(ctx context.Context, n int64) (*body, error) {
-	body, err := r.v.fetch(ctx, r.at, int64(r.header.Len()), n)
+	body, err := r.v.fetch(ctx, r.at, int64(len(r.before)), n)
 	if err != nil {
 		return nil, err
 	}
@@ -308,7 +305,7 @@ func (r *rewrapping) stream(ctx context.Context) (io.ReadCloser, error) {
 	return struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(r.changed), body), closer(body.Close)}, nil
+	}{io.MultiReader(bytes.NewReader(r.after), body), closer(body.Close)}, nil
 }
 
 type closer func()
@@ -349,36 +346,36 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (_ Info
 	if err != nil {
 		return Info{}, err
 	}
-	r, err := v.get(ctx, name, key, &GetOptions{})
-	if err != nil {
-		return Info{}, err
+	conditional := v.store.Swap != nil || !o.NoOtherWriters
+	info, tag, err := v.rotate(ctx, name, key, conditional)
+	if !conditional || !errors.Is(err, ErrConflict) {
+		return info, err
 	}
-	defer r.Close()
-	i := r.Info()
-	options := &PutOptions{IfTag: i.Tag, ContentType: i.ContentType, Expires: i.Expires, Labels: i.Labels, Spool: SpoolOff}
-	if v.store.Swap == nil && o.NoOtherWriters {
-		options.IfTag = ""
-	}
-	info, err := v.put(ctx, name, newSource(ctx, r), options)
-	if errors.Is(err, ErrConflict) && options.IfTag != "" {
-		// A server such as Ceph refuses every condition.
-		now, serr := v.stat(ctx, name, place{key: key})
-		switch {
-		case serr != nil || now.Tag != i.Tag:
-		case !o.NoOtherWriters:
-			err = fact(errNoConditions, err)
-		default:
-			again, gerr := v.get(ctx, name, key, &GetOptions{})
-			if gerr != nil {
-				return Info{}, gerr
-			}
-			defer again.Close()
-			options.IfTag = ""
-			info, err = v.put(ctx, name, newSource(ctx, again), options)
+	if now, serr := v.stat(ctx, name, place{key: key}); serr == nil && now.Tag == tag {
+		// The object is still the one that was read: the server refuses every condition, as Ceph does.
+		if err = fact(errNoConditions, err); o.NoOtherWriters {
+			info, _, err = v.rotate(ctx, name, key, false)
 		}
 	}
+	return info, err
+}
+
+// rotate reads the object, and stores its value again. It returns the tag of the object that it
+// read. If conditional is set, the object is replaced only if it still has this tag.
+func (v *Vault) rotate(ctx context.Context, name Name, key string, conditional bool) (info Info, tag string, err error) {
+	r, err := v.get(ctx, name, key, &GetOptions{})
+	if err != nil {
+		return Info{}, "", err
+	}
+	defer r.Close()
+	old := r.Info()
+	o := &PutOptions{ContentType: old.ContentType, Expires: old.Expires, Labels: old.Labels, Spool: SpoolOff}
+	if conditional {
+		o.IfTag = old.Tag
+	}
+	info, err = v.put(ctx, name, newSource(ctx, r), o)
 	if source := (*SourceError)(nil); errors.As(err, &source) {
 		err = v.backend.explain(source.Err) // the store failed, and not the caller's reader
 	}
-	return info, err
+	return info, old.Tag, err
 }

@@ -52,13 +52,10 @@ type badEnrolment struct{}
 func (badEnrolment) Error() string { return "unusable enrolment" }
 func (badEnrolment) Unwrap() error { return kek.ErrKeyFile }
 
-// check returns an error if e cannot be the record of the source id.
-func (e *Enrolment) check(id string) error {
+// check returns an error if e cannot be the record of a source.
+func (e *Enrolment) check() error {
 	if e.Version != enrolmentVersion {
 		return fmt.Errorf("%w: version %d needs a newer vault", ErrEnrolment, e.Version)
-	}
-	if e.Source != id {
-		return fmt.Errorf("%w: it is for the source %s", ErrEnrolment, e.Source)
 	}
 	parts := e.parts()
 	for _, part := range parts {
@@ -131,8 +128,8 @@ func readEnrolment(path, id string) (e Enrolment, err error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
-	if e, err = ParseEnrolment(text); err == nil {
-		err = e.check(id)
+	if e, err = ParseEnrolment(text); err == nil && e.Source != id {
+		err = fmt.Errorf("%w: it is for the source %s", ErrEnrolment, e.Source)
 	}
 	if err != nil {
 		return Enrolment{}, fmt.Errorf("%s: %w", path, err)
@@ -151,7 +148,7 @@ func ParseEnrolment(text []byte) (e Enrolment, err error) {
 	if _, err := d.Token(); err != io.EOF {
 		return Enrolment{}, fmt.Errorf("%w: text follows the record", ErrEnrolment)
 	}
-	return e, e.check(e.Source)
+	return e, e.check()
 }
 
 // An Enrolled is the result of [EnrolKeySource].
@@ -225,7 +222,7 @@ func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOp
 		}
 		result.Version, result.Source, result.Enrolled = enrolmentVersion, k.id, k.options.now().UTC().Truncate(time.Second)
 	}
-	if err := result.check(k.id); err != nil {
+	if err := result.check(); err != nil {
 		return Enrolled{}, err
 	}
 	text, err := json.MarshalIndent(result.Enrolment, "", "  ")
