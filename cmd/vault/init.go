@@ -168,14 +168,7 @@ func (s *session) initWithout(ctx context.Context, set config.Settings, v config
 		return initialised{}, err
 	}
 	k := initialised{Source: shownKey(v.Text), none: "the key source works, and needs no record"}
-	if l, ok := source.(interface {
-		Local(context.Context) (*kek.Local, error)
-	}); ok {
-		if l, err := l.Local(ctx); err == nil {
-			k.Fingerprint = l.Fingerprint()
-		}
-	}
-	if l, ok := source.(*kek.Local); ok {
+	if l, err := localOf(ctx, source); l != nil && err == nil {
 		k.Fingerprint = l.Fingerprint()
 	}
 	return k, nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 
@@ -145,6 +146,32 @@ func (s *session) askTwice(ctx context.Context) ([]byte, error) {
 		return nil, usagef("the two values differ; nothing was stored")
 	}
 	return once, nil
+}
+
+// canConfirm returns an error if confirm could not ask. deed completes the error's sentence.
+func (s *session) canConfirm(deed string) error {
+	if s.yes || s.inTTY {
+		return nil
+	}
+	return hint(usagef("%s, and cannot ask for confirmation without a terminal", deed), "use --yes to skip the confirmation")
+}
+
+// confirm asks the user to type the tenant, unless --yes is set. question is a question without the
+// tenant and the store.
+func (s *session) confirm(ctx context.Context, v *opened, question string) error {
+	if s.yes {
+		return nil
+	}
+	answer, err := s.ask(ctx, visible(fmt.Sprintf("%s of tenant %s in %s? Type the tenant to confirm: ", question, v.Tenant(), v.store.Name)), false)
+	switch {
+	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
+		return usagef("the confirmation is missing; nothing was removed or changed")
+	case err != nil:
+		return err
+	case string(answer) != string(v.Tenant()):
+		return usagef("the answer is not the tenant; nothing was removed or changed")
+	}
+	return nil
 }
 
 func (s *session) secret(ctx context.Context, question string) ([]byte, error) {

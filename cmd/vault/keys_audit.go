@@ -178,37 +178,3 @@ func (a *audit) print(l auditLine) error {
 	}
 	return a.table.add(name, l.Version, revision, strings.Join(keys, ", "), strings.Join(l.Remarks, ", "))
 }
-
-// eachEntry calls do for each object whose name starts with prefix, several at once, and show for
-// each result, in the order of the names.
-func eachEntry[T any](ctx context.Context, v *vault.Vault, prefix string, do func(context.Context, vault.Entry) T, show func(T) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	results := make(chan chan T, statsAtOnce-1) // one more is outside the channel, in the loop below
-	var failed error
-	go func() {
-		defer close(results)
-		for e, err := range v.List(ctx, prefix) {
-			if err != nil {
-				failed = err
-				return
-			}
-			r := make(chan T, 1)
-			select {
-			case results <- r: // waits while statsAtOnce objects are in progress
-			case <-ctx.Done():
-				return
-			}
-			go func() { r <- do(ctx, e) }()
-		}
-	}()
-	for r := range results {
-		if err := show(<-r); err != nil {
-			return err
-		}
-	}
-	if failed != nil {
-		return failed
-	}
-	return ctx.Err()
-}

@@ -153,19 +153,14 @@ func (s *session) rootOf(ctx context.Context, set config.Settings) (kek.Root, er
 	if err != nil {
 		return kek.Root{}, err
 	}
-	switch source := source.(type) {
-	case *kek.Local:
-		return source.Root(), nil
-	case interface {
-		Local(context.Context) (*kek.Local, error)
-	}:
-		l, err := source.Local(ctx)
-		if err != nil {
-			return kek.Root{}, err
-		}
-		return l.Root(), nil
+	l, err := localOf(ctx, source)
+	switch {
+	case err != nil:
+		return kek.Root{}, err
+	case l == nil:
+		return kek.Root{}, hint(usagef("%s has no root key that could be written down", shownKey(urls[0].Text)), "add a root key that is kept offline: {prog} keys recovery create --new, then {prog} keys rewrap --add")
 	}
-	return kek.Root{}, hint(usagef("%s has no root key that could be written down", shownKey(urls[0].Text)), "add a root key that is kept offline: {prog} keys recovery create --new, then {prog} keys rewrap --add")
+	return l.Root(), nil
 }
 
 // recoveredRoot reads words or shares from files, or from standard input.

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
-	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -85,36 +83,20 @@ func (s *session) openRewrap(ctx context.Context) (v *opened, prefix string, err
 	if err != nil {
 		return nil, "", err
 	}
+	purges := s.c.Bool("purge-versions") && !s.c.Bool("dry-run")
+	if purges {
+		if err := s.canConfirm("--purge-versions deletes old versions permanently"); err != nil {
+			return nil, "", err
+		}
+	}
 	s.keepKeys = time.Minute
 	if v, err = s.open(ctx, mustKeys); err != nil {
 		return nil, "", err
 	}
-	if s.c.Bool("purge-versions") && !s.c.Bool("dry-run") {
-		err = s.confirmPurge(ctx, v)
+	if purges {
+		err = s.confirm(ctx, v, "Permanently delete the old versions of these objects")
 	}
 	return v, strings.Join(args, ""), err
-}
-
-// confirmPurge asks before old versions are deleted.
-func (s *session) confirmPurge(ctx context.Context, v *opened) error {
-	if s.yes {
-		return nil
-	}
-	e := usagef("--purge-versions deletes old versions permanently, and cannot ask for confirmation without a terminal")
-	e.Hint = "use --yes to skip the confirmation"
-	if !s.inTTY {
-		return e
-	}
-	answer, err := s.ask(ctx, visible(fmt.Sprintf("Permanently delete the old versions of these objects of tenant %s in %s? Type the tenant to confirm: ", v.Tenant(), v.store.Name)), false)
-	switch {
-	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
-		return e
-	case err != nil:
-		return err
-	case string(answer) != string(v.Tenant()):
-		return usagef("the answer is not the tenant; nothing was changed")
-	}
-	return nil
 }
 
 // flagSources opens the key sources of a flag. It returns nil if the flag is not set.

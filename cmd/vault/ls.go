@@ -70,51 +70,25 @@ type row struct {
 
 // list lists the objects of the store, and the values that wait in the spool.
 func (s *session) list(ctx context.Context, v *opened, prefix string, long bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	u := s.ui
 	list := &lister{u: u, long: long, waiting: v.waiting(ctx, prefix)}
 	list.table = u.columns("lrr", "NAME", "SIZE", "AGE")
 	if long {
 		list.table = u.columns("lrlrll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
 	}
-	rows := make(chan (chan row), statsAtOnce-1) // one more row is outside the channel, in the loop below
-	go func() {
-		defer close(rows)
-		for e, err := range v.List(ctx, prefix) {
-			r := make(chan row, 1)
-			select {
-			case rows <- r: // waits while statsAtOnce headers are being read
-			case <-ctx.Done():
-				return
-			}
-			if err != nil || !long || e.Foreign {
-				r <- row{Entry: e, err: err}
-				continue
-			}
-			go func() {
-				s.acceptOlder(ctx, v, e.Name)
-				info, err := v.Stat(ctx, e.Name)
-				r <- row{e, info, err}
-			}()
+	err := eachEntry(ctx, v.Vault, prefix, func(ctx context.Context, e vault.Entry) row {
+		r := row{Entry: e}
+		if long && !e.Foreign {
+			s.acceptOlder(ctx, v, e.Name)
+			r.info, r.err = v.Stat(ctx, e.Name)
 		}
-	}()
-	for r := range rows {
-		if err := list.add(<-r); err != nil {
-			return errors.Join(list.addWaiting(), err)
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := list.addWaiting(); err != nil {
+		return r
+	}, list.add)
+	if err := errors.Join(list.addWaiting(), err); err != nil {
 		return err
 	}
 	return list.end()
 }
-
-// statsAtOnce is the number of headers that are read concurrently.
-const statsAtOnce = 8
 
 type lister struct {
 	u       *ui
@@ -128,8 +102,8 @@ type lister struct {
 func (l *lister) add(r row) error {
 	var e *vault.Error
 	switch {
-	case r.err != nil && r.Name == "", errors.Is(r.err, context.Canceled), errors.Is(r.err, context.DeadlineExceeded):
-		return r.err // the listing failed
+	case errors.Is(r.err, context.Canceled), errors.Is(r.err, context.DeadlineExceeded):
+		return r.err
 	case l.long && errors.Is(r.err, vault.ErrNotFound):
 		return nil // the object was removed after it was listed
 	case errors.As(r.err, &e):

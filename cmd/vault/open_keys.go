@@ -94,6 +94,20 @@ func (s *session) keySource(ctx context.Context, set config.Settings, v config.V
 	return source, nil
 }
 
+// localOf returns the root key of a source that has one, such as a file or a keyring. For other
+// sources it returns nil.
+func localOf(ctx context.Context, source envelope.KeySource) (*kek.Local, error) {
+	switch source := source.(type) {
+	case *kek.Local:
+		return source, nil
+	case interface {
+		Local(context.Context) (*kek.Local, error)
+	}:
+		return source.Local(ctx)
+	}
+	return nil, nil
+}
+
 func (s *session) openKeySource(ctx context.Context, set config.Settings, v config.Value) (envelope.KeySource, error) {
 	if v.Text == defaultKey {
 		path, err := s.places().RootKey()

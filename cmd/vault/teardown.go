@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/objectvault/objectvault/cmd/vault/internal/terminal"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -36,30 +34,14 @@ func (s *session) teardown(ctx context.Context) error {
 	if _, err := s.arguments(0, 0); err != nil {
 		return err
 	}
-	if !s.yes && !s.inTTY {
-		e := usagef("teardown removes all objects, and cannot ask for confirmation without a terminal")
-		e.Hint = "use --yes to skip the confirmation"
-		return e
+	if err := s.canConfirm("teardown removes all objects"); err != nil {
+		return err
 	}
 	v, err := s.open(ctx, noKeys)
 	if err != nil {
 		return err
 	}
 	o := &vault.TeardownOptions{AllCollections: s.c.Bool("all-collections"), Purge: s.c.Bool("purge")}
-	if !s.yes {
-		if err := s.confirm(ctx, v, o); err != nil {
-			return err
-		}
-	}
-	if set := v.options.Scope; set.Names == nil && !set.ReadOnly { // otherwise teardown fails
-		if _, err := v.endKept(ctx, "", o.AllCollections, "the tenant was torn down"); err != nil {
-			return err
-		}
-	}
-	return teardown(ctx, s.ui, v.Vault, o)
-}
-
-func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptions) error {
 	objects := "collection " + string(v.Collection())
 	if o.AllCollections {
 		objects = "all collections"
@@ -67,16 +49,15 @@ func (s *session) confirm(ctx context.Context, v *opened, o *vault.TeardownOptio
 	if o.Purge {
 		objects += " and their history, permanently,"
 	}
-	answer, err := s.ask(ctx, visible(fmt.Sprintf("Remove %s of tenant %s in %s? Type the tenant to confirm: ", objects, v.Tenant(), v.store.Name)), false)
-	switch {
-	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
-		return usagef("the confirmation is missing; nothing was removed")
-	case err != nil:
+	if err := s.confirm(ctx, v, "Remove "+objects); err != nil {
 		return err
-	case string(answer) != string(v.Tenant()):
-		return usagef("the answer is not the tenant; nothing was removed")
 	}
-	return nil
+	if set := v.options.Scope; set.Names == nil && !set.ReadOnly { // otherwise teardown fails
+		if _, err := v.endKept(ctx, "", o.AllCollections, "the tenant was torn down"); err != nil {
+			return err
+		}
+	}
+	return teardown(ctx, s.ui, v.Vault, o)
 }
 
 func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptions) error {
