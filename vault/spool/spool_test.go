@@ -405,6 +405,69 @@ func TestRemoved(t *testing.T) {
 	}
 }
 
+// TestEndKept: values that an identity put before its tenant was known are set aside if they have
+// the given name and identity, and sync sends the others.
+func TestEndKept(t *testing.T) {
+	for _, tc := range []struct {
+		ref  envelope.Ref
+		ends []string
+	}{
+		{envelope.Ref{Collection: "credentials", Name: "a"}, []string{"a"}},
+		{envelope.Ref{Collection: "credentials"}, []string{"a", "b"}},
+		{envelope.Ref{}, []string{"a", "b", "x"}},
+		{envelope.Ref{Collection: "objects", Name: "a"}, nil},
+	} {
+		w := newWorld(t)
+		s := w.spool(nil)
+		v := w.vault(s)
+		for _, kept := range []struct{ collection, name, identity string }{
+			{"credentials", "a", "mine"}, {"credentials", "b", "mine"}, {"objects", "x", "mine"}, {"credentials", "a", "other"},
+		} {
+			ref := envelope.Ref{Collection: kept.collection, Name: kept.name}
+			entry, err := s.Keep(t.Context(), ref, strings.NewReader("value"), nil, kept.identity)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry.Unlock()
+		}
+		if n, err := s.EndKept(t.Context(), tc.ref, "mine", "it was removed"); err != nil || n != len(tc.ends) {
+			t.Errorf("%+v: EndKept ended %d entries, %v; want %v", tc.ref, n, err, tc.ends)
+		}
+		aside, err := s.Aside(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ended []string
+		for _, a := range aside {
+			ended = append(ended, a.Entry.Ref.Name)
+			if a.Reason != "it was removed" {
+				t.Errorf("%+v: the reason is %q", tc.ref, a.Reason)
+			}
+		}
+		if slices.Sort(ended); !slices.Equal(ended, tc.ends) {
+			t.Errorf("%+v: set aside: %v; want %v", tc.ref, ended, tc.ends)
+		}
+		wantSent := 0
+		if !slices.Contains(tc.ends, "b") {
+			wantSent++
+		}
+		if !slices.Contains(tc.ends, "a") {
+			wantSent++
+		}
+		if sum, err := s.Sync(t.Context(), v, &spool.SyncOptions{Identity: "mine"}); err != nil || sum.Sent != wantSent {
+			t.Errorf("%+v: sync: %+v, %v; want %d sent", tc.ref, sum, err, wantSent)
+		}
+	}
+	for _, tc := range []struct {
+		ref      envelope.Ref
+		identity string
+	}{{envelope.Ref{}, ""}, {envelope.Ref{Tenant: "0xabc"}, "mine"}} {
+		if n, err := newWorld(t).spool(nil).EndKept(t.Context(), tc.ref, tc.identity, "x"); n != 0 || !errors.Is(err, vault.ErrConfig) {
+			t.Errorf("EndKept(%+v, %q) = %d, %v", tc.ref, tc.identity, n, err)
+		}
+	}
+}
+
 // A downSource is a key source that cannot be reached.
 type downSource struct {
 	envelope.KeySource
