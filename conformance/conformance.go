@@ -33,11 +33,12 @@
 // random, and the suite deletes its objects, so the bucket may contain other objects.
 //
 // After that, the suite runs vaults with real envelopes over the same store. These checks do not
-// depend on the claims. For each request of an operation, the suite runs the operation again and
-// loses this request, or only its response, so that the request takes effect. It loses either this
-// request alone, or this request and all later ones. It truncates response bodies. Sixteen
-// concurrent creators lose every response. In all cases an operation must report its outcome
-// correctly, a retry must leave exactly one value, and no goroutine may remain.
+// depend on the claims. For each request of an operation, the suite runs the operation several
+// times more. It loses this request, so that it has no effect, or delivers it and loses only its
+// response. It does so with this request alone, and with this request and all later ones. It
+// truncates response bodies. Sixteen concurrent creators lose every response. In all cases an
+// operation must report its outcome correctly, a retry must leave exactly one value, and no
+// goroutine may remain.
 //
 // The checks of the store are in package probe, which programs may use on a bucket in
 // production. This package is for tests.
@@ -131,7 +132,7 @@ func Run(t *testing.T, p Provider) {
 		if !p.Below {
 			t.Run("plain", func(t *testing.T) {
 				if testing.Short() {
-					t.Skip("-short skips keys at the top level of the bucket, because the code of a client handles them like keys with a prefix")
+					t.Skip("-short skips keys at the top level of the bucket, because a provider handles them with the same code as keys with a prefix")
 				}
 				p.probe(t, store, p.plain(), small, seen)
 			})

@@ -11,9 +11,10 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// A Tail makes a writer copy bytes of an object of the same bucket within the service, after the bytes
-// that are written. The written bytes must be at least 1 MiB, because every part of a multipart upload
-// except the last must be. Set the fields in WriterOptions.BeforeWrite.
+// With a Tail, the service appends bytes of an existing object of the same bucket to the bytes that
+// the writer has written. They do not pass through this process. The written bytes must be at least
+// 1 MiB, because every part of a multipart upload except the last must be. Set the fields in
+// WriterOptions.BeforeWrite.
 //
 // The copy is pinned to a version or to an ETag, so all bytes come from the same object.
 type Tail struct {
@@ -92,9 +93,9 @@ func (b *bucket) checkTail(t *Tail) error {
 	case t.Length == 0:
 		return nil
 	case t.Length < 0, t.Offset < 0:
-		return errors.New("cosblob: a tail has a negative offset or length")
+		return errors.New("cosblob: Tail.Offset or Tail.Length is negative")
 	case t.VersionID == "" && t.ETag == "":
-		return errors.New("cosblob: a tail needs a version ID or an ETag, because its parts could come from two objects")
+		return errors.New("cosblob: Tail requires VersionID or ETag; without one, the copied parts could come from two different objects")
 	case b.host == "":
 		return fmt.Errorf("cosblob: %w: a copy requires Options.Region", gcerrors.ErrUnimplemented)
 	}

@@ -19,15 +19,14 @@ type KeySource interface {
 	Name() string
 	// Wrap seals dek, the data key of the object ref, into a stanza that is bound to aad. Wrap may
 	// change dek but must not keep it. If the source cannot be reached, the error wraps
-	// [ErrUnavailable]. If the source needs other credentials, the error wraps
-	// [ErrUnauthenticated]. Other errors of a source are [ErrDenied], [ErrChanged] and
+	// [ErrUnavailable]. If the credentials of the source are missing or were rejected, the error
+	// wraps [ErrUnauthenticated]. Other errors of a source are [ErrDenied], [ErrChanged] and
 	// [ErrNotEnrolled].
 	Wrap(ctx context.Context, ref Ref, dek []byte, aad AAD) (Stanza, error)
 	// Unwrap opens s and returns the data key, which the caller clears. If another source made s,
 	// the error wraps [ErrUnknownKey]. If this source made s, but s does not verify, the error
-	// wraps [ErrDecrypt]. If the source cannot be reached or needs other credentials, the errors
-	// are those of Wrap. Open tries the other sources after [ErrUnknownKey] and the errors of Wrap.
-	// After any other error it fails.
+	// wraps [ErrDecrypt]. The other errors are those of Wrap. If the error wraps [ErrUnknownKey] or
+	// one of the errors of Wrap, Open tries the other sources. After any other error it fails.
 	Unwrap(ctx context.Context, ref Ref, s Stanza, aad AAD) (dek []byte, err error)
 }
 

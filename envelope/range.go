@@ -11,8 +11,8 @@ import (
 	"io"
 )
 
-// An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. With the
-// zero Object, each method that has an error as a result returns [ErrInvalid].
+// An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. Each
+// method of the zero Object that returns an error returns [ErrInvalid].
 type Object struct {
 	header   *Header
 	metadata Metadata

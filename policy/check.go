@@ -60,7 +60,7 @@ type Rules struct {
 type Checker[L Language] struct {
 	Doc     Document[L]       // the document that is being checked
 	Nth     int               // its index
-	Reached map[string]string // maps a role or principal to the first tenant whose prefix a statement allows to it
+	Reached map[string]string // maps a role or principal to the first tenant whose prefix a statement allows it to access
 
 	at         int // index of the statement; -1: the document as a whole
 	weaknesses map[string]Weakness
@@ -108,8 +108,8 @@ func (c *Checker[L]) Run(docs []Document[L], rules Rules) []Finding {
 	return c.found
 }
 
-// Report adds a finding about the current statement or document, unless it was already reported. An
-// empty format adds no details to the meaning of the weakness.
+// Report adds a finding about the current statement or document, unless it was already reported. If
+// format is empty, the message of the finding is only the Meaning of the weakness.
 func (c *Checker[L]) Report(id, format string, args ...any) {
 	w := c.weaknesses[id]
 	f := Finding{
@@ -130,10 +130,10 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 	}
 }
 
-// Narrow checks conditions that must all be true for a request. If all values of at least one
-// condition are valid, it reports nothing. judge returns the weakness of a value and its details,
-// or "". If every condition has an invalid value, Narrow reports the first invalid value of the
-// last condition.
+// Narrow checks conditions that must all be true for a request. So one condition
+// whose values are all valid is sufficient: then Narrow reports nothing. judge returns the weakness
+// of a value and its details, or "". If every condition has an invalid value, Narrow reports the
+// first invalid value of the last condition.
 func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, value string) (id, details string)) {
 	var id, details string
 	for _, cond := range conditions {
@@ -229,10 +229,10 @@ func TenantNamed(role string, tenants []string) string {
 	return tenant
 }
 
-// Stranger returns the reason why a role or user is not known to belong to the tenant, or "".
+// OwnerProblem returns the reason why a role or user is not known to belong to the tenant, or "".
 // reached contains the tenants whose objects the role's own documents allow it to access. tenants
 // contains all tenants in any document.
-func Stranger(role, tenant string, reached, tenants []string) string {
+func OwnerProblem(role, tenant string, reached, tenants []string) string {
 	other := TenantNamed(role, tenants)
 	switch {
 	case slices.Contains(reached, tenant):

@@ -59,7 +59,7 @@ type Syntax struct {
 // A Holder is a member that contains a policy in a response of a cloud.
 type Holder struct {
 	Name  string
-	Inner string // the member inside it that is the policy; empty: the member itself
+	Inner string // if the policy is a member of the member Name: the name of that inner member
 	Part  Part   // empty: it is determined from the policy
 }
 

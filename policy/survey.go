@@ -2,9 +2,9 @@ package policy
 
 import "slices"
 
-// A Subject determines the buckets that the statements of a language apply to. An empty list of
+// A Scope determines which buckets the statements of a language apply to. An empty list of
 // buckets means any bucket.
-type Subject struct {
+type Scope struct {
 	Allow string // the effect of a statement that allows requests
 	// Resource reads a resource; ok is false for other services, and for other buckets.
 	Resource func(resource string, buckets []string) (r Resource, ok bool)
@@ -21,7 +21,7 @@ type Resource struct {
 }
 
 // Concerns reports whether a statement of a role or bucket policy applies to one of the buckets.
-func (j Subject) Concerns(s Statement, buckets []string) bool {
+func (j Scope) Concerns(s Statement, buckets []string) bool {
 	return s.NotResource != nil || slices.ContainsFunc(s.Resource, func(r string) bool {
 		_, ok := j.Resource(r, buckets)
 		return ok
@@ -30,7 +30,7 @@ func (j Subject) Concerns(s Statement, buckets []string) bool {
 
 // SpeaksOf reports whether a document applies to one of the buckets. A statement that denies access
 // counts only if it names one of the buckets, or if the document names no bucket.
-func (j Subject) SpeaksOf(statements []Statement, buckets []string) bool {
+func (j Scope) SpeaksOf(statements []Statement, buckets []string) bool {
 	elsewhere := len(j.Named(statements)) > 0
 	return slices.ContainsFunc(statements, func(s Statement) bool {
 		named := slices.ContainsFunc(slices.Concat(s.Resource, s.NotResource), func(r string) bool {
@@ -42,7 +42,7 @@ func (j Subject) SpeaksOf(statements []Statement, buckets []string) bool {
 }
 
 // Named returns the buckets that statements name, sorted.
-func (j Subject) Named(statements []Statement) []string {
+func (j Scope) Named(statements []Statement) []string {
 	var all []string
 	for _, s := range statements {
 		for _, r := range slices.Concat(s.Resource, s.NotResource) {
@@ -57,7 +57,7 @@ func (j Subject) Named(statements []Statement) []string {
 
 // OfTenants returns the buckets of the parameter all, followed by the other buckets in which a
 // statement names a prefix of tenants.
-func (j Subject) OfTenants(all []string, statements []Statement) []string {
+func (j Scope) OfTenants(all []string, statements []Statement) []string {
 	for _, s := range statements {
 		lists := j.Lists(s)
 		for _, r := range slices.Concat(s.Resource, s.NotResource) {
@@ -70,10 +70,10 @@ func (j Subject) OfTenants(all []string, statements []Statement) []string {
 	return all
 }
 
-// Strangers returns the indexes of the documents that apply only to other buckets. It does not
-// return a document whose role has another document that applies to the bucket. For each document,
-// roles contains its role, and about contains whether it applies to the bucket.
-func Strangers[L Language](j Subject, docs []Document[L], roles []string, about []bool) map[int]bool {
+// OtherBuckets returns the indexes of the documents that apply only to other buckets. If one
+// document of a role applies to the bucket, OtherBuckets returns none of the role's documents. For
+// each document, roles contains its role, and about contains whether it applies to the bucket.
+func OtherBuckets[L Language](j Scope, docs []Document[L], roles []string, about []bool) map[int]bool {
 	all := make(map[int]bool)
 	found := slices.Contains(about, true)
 	for i, d := range docs {

@@ -48,7 +48,8 @@ func (v *Vault) NewDelivery(names []Name) *Delivery {
 	return d
 }
 
-// Deliver is [Vault.Deliver]. The entries of one name must be sent one after the other.
+// Deliver works like [Vault.Deliver], with fewer requests. The caller must not send two entries of
+// one name at the same time.
 func (d *Delivery) Deliver(ctx context.Context, entry Spooled) (Info, error) {
 	return d.v.deliver(ctx, entry, d)
 }

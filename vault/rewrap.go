@@ -22,7 +22,8 @@ type RewrapOptions struct {
 	// the Vault.
 	Add []envelope.KeySource
 	// Remove are the key sources that must not have a stanza in the object afterwards. Each must be
-	// usable now, so that it recognizes its stanza. A source of Add with the same key is not added.
+	// usable now, so that it recognizes its stanza. A source of Add that has the same key as one of
+	// Remove is not added.
 	Remove []envelope.KeySource
 	// NoOtherWriters permits Rewrap at a store without compare-and-swap, or that returns no tag for
 	// the object. The caller makes sure that no other process writes the object at the same time.

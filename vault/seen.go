@@ -58,12 +58,12 @@ func (s SeenState) Same(t SeenState) bool {
 	return s.Compare(t) == 0 && s.Tag == t.Tag
 }
 
-// String describes the state for a message: "revision 7", or "revision 7 with rewrap 1".
+// String describes the state for a message: "revision 7", or "revision 7 (rewrap counter 1)".
 func (s SeenState) String() string {
 	if s.Rewrap == 0 {
 		return fmt.Sprintf("revision %d", s.Revision)
 	}
-	return fmt.Sprintf("revision %d with rewrap %d", s.Revision, s.Rewrap)
+	return fmt.Sprintf("revision %d (rewrap counter %d)", s.Revision, s.Rewrap)
 }
 
 // A SeenError means that [Options].Seen has recorded an object, and that the store returned an

@@ -94,8 +94,8 @@ type SpoolAttempt struct {
 	// Unsent means that the store certainly applied neither this attempt nor an earlier one.
 	Unsent bool
 	// Sending means that an attempt starts. It makes [SpoolEntry].Unsent false, because the process
-	// may end before it can record the result. It is no attempt, so SpoolEntry.Attempts does not
-	// contain it.
+	// may end before it can record the result. A record with Sending is not added to
+	// SpoolEntry.Attempts.
 	Sending bool
 	// Retry means that the operator requested another attempt after the store refused the value.
 	// Overwrite means that the attempt may replace any object that the store has under the name.

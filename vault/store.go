@@ -123,8 +123,8 @@ type Splice struct {
 	// Tag is the tag of the object, and never empty. Every byte that is copied is of an object with
 	// this tag.
 	Tag string
-	// Conditional means that the write itself is a compare-and-swap with Tag. It is false if the
-	// store has none, and the caller knows that there is no other writer.
+	// Conditional means that the write itself is a compare-and-swap with Tag. It is false only if
+	// the store has no compare-and-swap and the caller guarantees that there is no other writer.
 	Conditional bool
 	Start       []byte // at least 5 MiB
 	From, Size  int64  // From is less than Size, the length of the old object

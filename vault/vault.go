@@ -94,9 +94,9 @@ type Scope struct {
 }
 
 // New returns a Vault that keeps the objects of tenant in store, and seals and opens them with
-// keys. It sends no request. The error wraps [ErrInvalidName] if tenant is invalid, or if in o the
-// VaultID, the Collection or a name of the Scope is invalid. If store or a key source is nil, the error wraps
-// [ErrConfig].
+// keys. It sends no request. The error wraps [ErrInvalidName] if tenant is invalid, or if the
+// VaultID, the Collection or a name of the Scope in o is invalid. If store or a key source is nil,
+// the error wraps [ErrConfig].
 //
 // Without keys, a Vault supports only List, Stat, History, Teardown, and Delete without IfTag. The
 // other methods fail with [envelope.ErrUnknownKey].

@@ -170,10 +170,10 @@ type EnrolOptions struct {
 }
 
 // EnrolKeySource enrols the key source at a URL: it makes sure that the source works, and stores a
-// record in the directory [Options].Records. If there is a record, it stays, and Created is false; a
-// root key that is imported is stored in its keyring nevertheless, if the keyring has none.
-// For a source that needs no enrolment, the error wraps [ErrNoEnrolment]. If the import is for
-// another source, or differs from the record, the error wraps [io/fs.ErrExist] or [ErrEnrolment].
+// record in the directory [Options].Records. If there is a record, it stays, and Created is false.
+// Even then, an imported root key is stored in its keyring, if the keyring has none. For a source
+// that needs no enrolment, the error wraps [ErrNoEnrolment]. If the import is for another source,
+// or differs from the record, the error wraps [io/fs.ErrExist] or [ErrEnrolment].
 func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOptions) (Enrolled, error) {
 	k, err := parseKey(keyURL, o.orZero())
 	switch {

@@ -33,8 +33,8 @@ func doctorCommand(s *session) *cli.Command {
 			"--other cannot assume your role. In this case, set --other-store to the URL of the same bucket\n" +
 			"with the role of the second tenant. Also set --other-tenant to the id of the second tenant,\n" +
 			"unless the token contains it.\n\n" +
-			"The cloud must also deny a read without credentials, and a list of other tenants' multipart\n" +
-			"uploads. The doctor does not try to change the policy of the bucket.\n\n" +
+			"The cloud must also deny requests that read without credentials, and requests that list other\n" +
+			"tenants' multipart uploads. The doctor does not try to change the policy of the bucket.\n\n" +
 			"Each result is ok, warning, fail, ISOLATION BROKEN, not proven or skipped. Only a denied\n" +
 			"request proves isolation. The exit code is 1 if any result is fail or ISOLATION BROKEN. If the\n" +
 			"store cannot be reached or refuses the credentials, the result is fail. With --json, each\n" +

@@ -28,10 +28,10 @@ func initCommand(s *session) *cli.Command {
 			"without it your secrets are unrecoverable.\n\n" +
 			"--keys selects another key source. init enrols it: it makes sure that the source works, and\n" +
 			"writes a record without secrets beside the root key. keyring:NAME creates a root key in the\n" +
-			"keyring of the operating system, passphrase: draws a salt, signer+https: makes sure that the signer\n" +
-			"returns the same signature twice, and a key of a cloud encrypts and decrypts once. Without a record,\n" +
-			"a source can open values but cannot seal new ones. local:///FILE, env:, fd: and exec: need no\n" +
-			"record.\n\n" +
+			"keyring of the operating system. passphrase: generates a random salt. For signer+https:, init makes\n" +
+			"sure that the signer returns the same signature twice. For a key of a KMS, init encrypts\n" +
+			"and decrypts a test value. Without a record, a source can open values but cannot seal new ones.\n" +
+			"local:///FILE, env:, fd: and exec: need no record.\n\n" +
 			"--import copies the root key of another machine from a file or from standard input. Spaces,\n" +
 			"line breaks, and the case of the hexadecimal digits do not matter. For another key source, it\n" +
 			"copies the record of another machine. --vault-id creates a configuration file whose profile\n" +

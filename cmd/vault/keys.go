@@ -42,8 +42,8 @@ func keysCommand(s *session) *cli.Command {
 			"                       the signatures of a wallet; SOURCE is file:PATH, env:VAR or exec:COMMAND\n" +
 			"   awskms://ARN, tencentkms://REGION/ID, hashivault://KEY\n" +
 			"                       a key of a key management service\n\n" +
-			"A put needs all of several sources, unless keys_required of the profile, or the variable\n" +
-			"OBJECTVAULT_KEYS_REQUIRED, is \"one\".\n\n" +
+			"If several sources are selected, put needs every one of them, unless keys_required of the\n" +
+			"profile, or the variable OBJECTVAULT_KEYS_REQUIRED, is \"one\".\n\n" +
 			"Commands (" + s.prog + " help keys COMMAND describes each):\n" +
 			"   list      show the key sources and whether they can be used\n" +
 			"   audit     show which key sources can open each object\n" +
@@ -64,8 +64,8 @@ func keysCommand(s *session) *cli.Command {
 				"Opens the header of each object with each key source, and shows the sources that can open it. A ?\n"+
 					"stands for a wrapped data key that no configured source can open. The last column has remarks: single means\n"+
 					"that only one key can open the object; retired means that only a source of --retired can open it;\n"+
-					"agentKeys means that agentKeys has stored the object. If no source can open an object, the exit\n"+
-					"code is 3.\n\n"+
+					"agentKeys means that the program agentKeys stored the object, in its own format. If no source can\n"+
+					"open an object, the exit code is 3.\n\n"+
 					"Examples:\n   "+s.prog+" keys audit\n   "+s.prog+" keys audit --versions --json\n   "+s.prog+" keys audit --keys keyring:work --retired local:", s.keysAudit,
 				&cli.BoolFlag{Name: "versions", Usage: "also show old versions", DisableDefaultText: true},
 				&cli.StringSliceFlag{Name: "retired", Usage: "`URL` of a key source that is no longer used; may be repeated"}),

@@ -99,7 +99,7 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 		return about(p.name, &vault.SourceError{Err: err})
 	}
 	var entry vault.Spooled
-	unsaved := fmt.Errorf("%w: until a new token names the tenant, only values of at most %s are saved", vault.ErrTooLarge, size(spool.DefaultLimit))
+	unsaved := fmt.Errorf("%w: the tenant is not known yet, because there is no valid token; until then only values of at most %s are saved on this machine", vault.ErrTooLarge, size(spool.DefaultLimit))
 	switch {
 	case p.spool == nil:
 		unsaved = errors.New("there is no directory for the spool")

@@ -29,9 +29,9 @@ func seenCommand(s *session) *cli.Command {
 		Usage:     "copy the recorded revisions of a store to another machine",
 		UsageText: s.prog + " seen export|import",
 		Description: "For a store in a cloud, this machine remembers the newest revision of each name that it has put or\n" +
-			"read. If the store later returns an older object, get, stat and exec exit with 15, ls --long exits\n" +
-			"with 3, and they do not show the object. Either the object is old, or the clock of its writer is\n" +
-			"slow: revisions are taken from the clock. When you know the cause, --accept-older accepts the object.\n\n" +
+			"read. If the store later returns an older object, no command shows it: get, stat and exec exit with\n" +
+			"15, and ls --long exits with 3. Either the object is old, or the clock of its writer is slow:\n" +
+			"revisions are taken from the clock. When you know the cause, --accept-older accepts the object.\n\n" +
 			"If the store does not have the name any more, the error shows the last revision that this machine\n" +
 			"has seen, and the exit code is 10, or 15 with --expect-seen. rm and teardown record that a name was\n" +
 			"removed.\n\n" +

@@ -69,7 +69,7 @@ var all = []Probe{
 	},
 	{
 		Clause: "swap", check: checkSwap, requires: []requirement{needSwap},
-		Doc: "compare-and-swap replaces an object only if it has the given tag; a reader that is already open knows the tag without another request",
+		Doc: "compare-and-swap replaces an object only if it has the given tag; an open reader returns the tag of the object that it reads, without another request",
 	},
 	{
 		Clause: "swap-atomic", check: checkSwapAtomic, requires: []requirement{needSwap},

@@ -32,7 +32,7 @@
 //	create-large          create-only writes also work for large objects
 //	create-detects        exactly one of sixteen concurrent creates succeeds, and its value stays
 //	create-atomic         exactly one of sixteen concurrent creates succeeds, and no reader ever sees the value of a create that failed
-//	swap                  compare-and-swap replaces an object only if it has the given tag; a reader that is already open knows the tag without another request
+//	swap                  compare-and-swap replaces an object only if it has the given tag; an open reader returns the tag of the object that it reads, without another request
 //	swap-atomic           exactly one of sixteen concurrent compare-and-swaps with the same tag succeeds, and its value stays
 //	swap-large            compare-and-swap also works for a large object
 //	splice                a splice replaces the start of an object, and keeps the other bytes exactly; if the object does not have the given tag, or the context ends, nothing changes

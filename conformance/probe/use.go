@@ -182,9 +182,9 @@ func (t *probeRun) purge(ctx context.Context, st *vault.Store, prefix string) er
 	return err
 }
 
-// Kind returns the sentinel of package vault for an error of st. It uses the sentinel that the
-// error wraps, then the Explain function of the store, then the code of gcerrors. It returns nil
-// if none of them applies.
+// Kind returns the sentinel of package vault for an error of st. It tries these in order: the
+// sentinel that the error wraps, the Explain function of the store, the code of gcerrors. It
+// returns nil if none of them applies.
 func Kind(st *vault.Store, err error) error {
 	if s := sentinel(err); s != nil || err == nil {
 		return s

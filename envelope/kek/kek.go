@@ -47,7 +47,7 @@ const (
 // NewRoot returns a Root with a copy of b, which must have 32 to 64 bytes.
 func NewRoot(b []byte) (Root, error) {
 	if len(b) < minRoot || len(b) > maxRoot {
-		return Root{}, fmt.Errorf("a root key has %d to %d bytes, not %d", minRoot, maxRoot, len(b))
+		return Root{}, fmt.Errorf("the root key has %d bytes, but must have %d to %d", len(b), minRoot, maxRoot)
 	}
 	return rootOf(b), nil
 }

@@ -138,7 +138,7 @@ func TestNewRoot(t *testing.T) {
 		if (err == nil) != ok {
 			t.Errorf("%d bytes: %v", n, err)
 		}
-		if want := fmt.Sprintf("a root key has 32 to 64 bytes, not %d", n); err != nil && err.Error() != want {
+		if want := fmt.Sprintf("the root key has %d bytes, but must have 32 to 64", n); err != nil && err.Error() != want {
 			t.Errorf("%d bytes: %v, want %s", n, err, want)
 		}
 	}

@@ -18,7 +18,7 @@ type LifecycleRule struct {
 // A LifecycleFilter selects objects.
 type LifecycleFilter struct{ Prefix string }
 
-// An Expiration removes current objects, Days after they were written.
+// An Expiration removes each current object when it is Days days old.
 type Expiration struct{ Days int }
 
 // A NoncurrentExpiration removes old versions, NoncurrentDays after they were replaced.

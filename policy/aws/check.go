@@ -14,7 +14,7 @@ type CheckOptions struct {
 	Dialect    Dialect
 	Isolation  Isolation // empty: by tag if a statement about the buckets or about tokens refers to session tags, otherwise by role
 	Bucket     string    // empty: the buckets in which a document names a prefix of tenants, or all buckets if none does
-	Tag        string    // empty: the tag of the documents with the fewest findings
+	Tag        string    // empty: of the tags that the documents use, the one with the fewest findings
 	Audience   string    // empty: any single audience
 	AllowPurge bool      // tenants should be able to delete old versions permanently
 	TLS        bool      // RGW: report plain http as a weakness, too

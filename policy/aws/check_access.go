@@ -213,7 +213,7 @@ func (c *checker) onlyTenant(principal, tenant string) {
 func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
 	known := kind == "AWS" && (strings.HasPrefix(role, "role/") || strings.HasPrefix(role, "user/"))
-	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
+	switch problem := policy.OwnerProblem(role, tenant, c.reaches[role], c.tenants); {
 	case principal == "*": // reported as PublicAllow
 	case !known || strings.ContainsAny(principal, "*?"):
 		c.Report(UnboundPrefix, "%s %s is not a role that belongs only to %s", kind, principal, tenant)

@@ -364,7 +364,7 @@ func TestFinding(t *testing.T) {
 	at := 1
 	want := []aws.Finding{{
 		File: "role.json", Part: policy.RolePolicy, Statement: &at, Sid: "List", Weakness: aws.ListPrefixWide,
-		Message: `an allowed list whose s3:prefix includes other tenants: s3:prefix "bots/*"`, Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/",
+		Message: `an Allow of ListBucket whose s3:prefix includes other tenants: s3:prefix "bots/*"`, Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/",
 	}}
 	got := aws.Check(docs, aws.CheckOptions{})
 	if diff := cmp.Diff(want, got); diff != "" {

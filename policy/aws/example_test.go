@@ -110,6 +110,6 @@ func ExampleWeaknesses() {
 		fmt.Println(h.ID+":", h.Meaning)
 	}
 	// Output:
-	// list_without_prefix: an allowed list without a condition on s3:prefix
-	// list_prefix_wide: an allowed list whose s3:prefix includes other tenants
+	// list_without_prefix: an Allow of ListBucket without a condition on s3:prefix
+	// list_prefix_wide: an Allow of ListBucket whose s3:prefix includes other tenants
 }

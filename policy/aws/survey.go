@@ -63,7 +63,7 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 }
 
 // subject reads the statements of AWS.
-var subject = policy.Subject{
+var subject = policy.Scope{
 	Allow: "Allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
 		res, ok := parseResource(r, buckets)
@@ -112,7 +112,7 @@ func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
 	if bucket == "" {
 		return nil
 	}
-	return policy.Strangers(subject, docs, v.roles, v.about)
+	return policy.OtherBuckets(subject, docs, v.roles, v.about)
 }
 
 // An operators list contains the ARNs of principals that may access every tenant.

@@ -40,8 +40,8 @@ const (
 // Weaknesses returns the weaknesses that [Check] detects.
 func Weaknesses() []policy.Weakness {
 	return []policy.Weakness{
-		{ID: ListWithoutPrefix, Meaning: "an allowed list without a condition on s3:prefix", Fix: "allow ListBucket in a separate statement with StringLike s3:prefix bots/${aws:PrincipalTag/TAG}/*"},
-		{ID: ListPrefixWide, Meaning: "an allowed list whose s3:prefix includes other tenants", Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/"},
+		{ID: ListWithoutPrefix, Meaning: "an Allow of ListBucket without a condition on s3:prefix", Fix: "allow ListBucket in a separate statement with StringLike s3:prefix bots/${aws:PrincipalTag/TAG}/*"},
+		{ID: ListPrefixWide, Meaning: "an Allow of ListBucket whose s3:prefix includes other tenants", Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/"},
 		{ID: OpenPrefix, Meaning: "a prefix without / after the tenant, which also matches longer tenant names", Fix: "write / after the tenant, because 0xab* also matches 0xabc"},
 		{ID: BroadAllow, Meaning: "an Allow that includes the objects of every tenant", Fix: "allow only bots/${aws:PrincipalTag/TAG}/* of one bucket"},
 		{ID: UnboundPrefix, Meaning: "a prefix of one tenant that sessions of another tenant can access", Fix: "add StringEquals aws:PrincipalTag/TAG with this tenant, or give each tenant a role; --operator accepts a principal that may access all"},

@@ -217,7 +217,7 @@ func (c *checker) bound(s Statement, tenant, where string) {
 // documents of roles contain their owners.
 func (c *checker) grant(kind, principal, tenant string) {
 	role := policy.ShortName(principal)
-	switch problem := policy.Stranger(role, tenant, c.reaches[role], c.tenants); {
+	switch problem := policy.OwnerProblem(role, tenant, c.reaches[role], c.tenants); {
 	case isPublic(policy.Principal{kind: {principal}}): // reported as PublicAllow
 	case kind != "qcs" || ownerOf(principal) == "": // the name of a session proves nothing, because its holder chooses it
 		c.Report(UnboundPrefix, "%s %s is not a role that belongs only to %s", kind, principal, tenant)

@@ -105,6 +105,6 @@ func ExampleWeaknesses() {
 		fmt.Println(h.ID+":", h.Meaning)
 	}
 	// Output:
-	// list_without_prefix: an allowed list without a condition on cos:prefix
-	// list_prefix_wide: an allowed list whose cos:prefix includes other tenants
+	// list_without_prefix: an Allow of GetBucket without a condition on cos:prefix
+	// list_prefix_wide: an Allow of GetBucket whose cos:prefix includes other tenants
 }

@@ -45,7 +45,7 @@ type Options struct {
 
 	JWKS       []byte // the issuer's key set (RFC 7517); empty: the commands download it
 	Collection string // limits each tenant to this collection; empty means all collections
-	KMSKey     string // id, or resource in six segments, of the key of a key source (tencentkms://REGION/ID)
+	KMSKey     string // the KMS key of a key source (tencentkms://REGION/ID): its id, or its resource qcs::kms:…
 	ExpireDays int    // objects and old versions expire after this number of days; 0 means never
 
 	// Versioned enables versioning, and lets tenants list and delete their own versions: a

@@ -54,7 +54,7 @@ func newSurvey(docs []Document, o CheckOptions) *survey {
 }
 
 // subject reads the statements of CAM.
-var subject = policy.Subject{
+var subject = policy.Scope{
 	Allow: "allow",
 	Resource: func(r string, buckets []string) (policy.Resource, bool) {
 		res, ok := parseResource(r, buckets)
@@ -87,7 +87,7 @@ func (v *survey) strangers(docs []Document, bucket string) map[int]bool {
 	if bucket == "" {
 		return nil
 	}
-	return policy.Strangers(subject, docs, v.roles, v.about)
+	return policy.OtherBuckets(subject, docs, v.roles, v.about)
 }
 
 // An operators list contains principals that may access every tenant.

@@ -36,8 +36,8 @@ const (
 // Weaknesses returns the weaknesses that [Check] detects.
 func Weaknesses() []policy.Weakness {
 	return []policy.Weakness{
-		{ID: ListWithoutPrefix, Meaning: "an allowed list without a condition on cos:prefix", Fix: "allow GetBucket in a separate statement with string_like cos:prefix bots%2FTENANT%2F*"},
-		{ID: ListPrefixWide, Meaning: "an allowed list whose cos:prefix includes other tenants", Fix: "let cos:prefix start with bots%2FTENANT%2F"},
+		{ID: ListWithoutPrefix, Meaning: "an Allow of GetBucket without a condition on cos:prefix", Fix: "allow GetBucket in a separate statement with string_like cos:prefix bots%2FTENANT%2F*"},
+		{ID: ListPrefixWide, Meaning: "an Allow of GetBucket whose cos:prefix includes other tenants", Fix: "let cos:prefix start with bots%2FTENANT%2F"},
 		{ID: PrefixNotEncoded, Meaning: "a cos:prefix that is not URL-encoded, although COS compares the encoded prefix", Fix: "write bots%2FTENANT%2F*, with %2F for each /"},
 		{ID: OpenPrefix, Meaning: "a prefix without / after the tenant, which also matches longer tenant names", Fix: "write / after the tenant (%2F in cos:prefix), because 0xab* also matches 0xabc"},
 		{ID: BroadAllow, Meaning: "an Allow that includes the objects of every tenant", Fix: "allow only bots/TENANT/* of one bucket"},

@@ -11,7 +11,7 @@
 //	  R2           ignores x-id [2]
 //	  OSS          the bucket as host name, not in the path [12]
 //	PutObject
-//	  AWS          in a bucket with Object Lock Content-MD5 or x-amz-checksum-*, else 400 InvalidRequest [1]
+//	  AWS          in a bucket with Object Lock, requires Content-MD5 or x-amz-checksum-*, else 400 InvalidRequest [1]
 //	  R2           takes Content-MD5 [3]; refused x-amz-checksum-* with 501 [4], later took CRC32 [5]; no
 //	               x-amz-server-side-encryption [3]
 //	  GCS          refuses the newer checksums [7]
@@ -113,13 +113,14 @@
 //	GetCallerIdentity
 //	  is sent only to AWS.
 //
-// So if the server is not AWS, each PutObject, UploadPart and DeleteObjects sends Content-MD5, which all
-// servers support, and no newer checksum. AWS gets the checksums of the SDK, also at a configured
-// endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject for each object
-// from then on. If a server does not support lists of versions, the store has no history, and a teardown
-// deletes only current objects. A condition is never omitted. If a server rejects it, the write
-// fails. If a server ignores it, the write may replace an object. A server must show that it copies a range
-// of an object; otherwise, or if it refuses the copy, a rewrap sends the object through the client.
+// So if the server is not AWS, each PutObject, UploadPart and DeleteObjects sends Content-MD5,
+// which all servers support, and no newer checksum. AWS gets the checksums of the SDK, also at a
+// configured endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject
+// for each object from then on. If a server does not support lists of versions, the store has no
+// history, and a teardown deletes only current objects. A condition is never omitted. If a server
+// rejects it, the write fails. If a server ignores it, the write may replace an object. The store
+// verifies that the server really copies a range of an object. If it does not, or if it refuses
+// the copy, a rewrap sends the object through the client.
 //
 //	[1]  https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html, API_CompleteMultipartUpload.html, API_DeleteObjects.html
 //	[2]  https://developers.cloudflare.com/r2/reference/changelog/ (2023-08-11, 2023-12-11)

@@ -293,7 +293,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestSilentServer: a server that accepts requests and never responds does not get many retries.
+// TestSilentServer: a server that accepts requests and never responds does not get many retries. On
+// a busy machine the client may give up before the server has read a request, so fewer are valid.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})
@@ -306,7 +307,7 @@ func TestSilentServer(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(stop)
-	s := open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Timeout: 300 * time.Millisecond})
+	s := open(t, aws.Config{Bucket: "bucket", Endpoint: server.URL, Timeout: time.Second})
 	v := newVault(t, s, "acme")
 	if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("stat: %v", err)
@@ -317,9 +318,13 @@ func TestSilentServer(t *testing.T) {
 	if err := v.Delete(t.Context(), "openai", nil); !errors.Is(err, vault.ErrUnsure) {
 		t.Errorf("delete: %v", err)
 	}
-	for method, want := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and two reads back
-		if n, ok := requests.Load(method); !ok || n.(*atomic.Int32).Load() != want {
-			t.Errorf("%s: want %d requests", method, want)
+	for method, most := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and two reads back
+		n := new(atomic.Int32)
+		if got, ok := requests.Load(method); ok {
+			n = got.(*atomic.Int32)
+		}
+		if got := n.Load(); got < 1 || got > most {
+			t.Errorf("%s: %d requests, want 1 to %d", method, got, most)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 		l, ok := requested[id{aws.ToString(e.Key), aws.ToString(e.VersionId)}]
 		if !ok {
 			// Some servers omit the version, or respond with keys that were not requested.
-			return nil, fmt.Errorf("%w: the response contains an error of an object that was not in the request: %w", vault.ErrUnavailable, deletionError(e))
+			return nil, fmt.Errorf("%w: the response reports an error for an object that was not in the request: %w", vault.ErrUnavailable, deletionError(e))
 		}
 		if isGone(l, aws.ToString(e.Code)) {
 			continue

@@ -9,11 +9,12 @@ import (
 	"github.com/objectvault/objectvault/federation"
 )
 
-// SDKConfig returns the configuration of the SDK for a service other than S3, with the region, the
-// CA bundle, the HTTP client and the credentials that [Open] would use. If region is empty, the SDK
+// SDKConfig returns the configuration of the SDK for a service other than S3, with the region, the CA
+// bundle, the HTTP client and the credentials that [Open] would use. If region is empty, the SDK
 // finds it. The credentials are those of p or, if p is nil, of the default chain of the SDK. If the
-// credentials have a method Expired(accessKeyID string), it discards the current ones. The errors of
-// the credentials wrap a sentinel of package federation if their source cannot be reached.
+// returned credentials have the method Expired(accessKeyID string), the caller can call it to discard
+// the current ones. The errors of the credentials wrap a sentinel of package federation if their
+// source cannot be reached.
 func SDKConfig(ctx context.Context, region string, p *federation.Provider, timeout time.Duration) (aws.Config, error) {
 	var given aws.CredentialsProvider
 	if p != nil {

@@ -280,9 +280,10 @@ func TestLocked(t *testing.T) {
 			t.Errorf("%s: %v", verb, err)
 		}
 	}
+	patient := openDir(t, dir)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	_, err = s.Create.Create(ctx, key, func(io.Writer) error { return nil })
+	_, err = patient.Create.Create(ctx, key, func(io.Writer) error { return nil })
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("create: %v", err)
 	}
@@ -293,7 +294,6 @@ func TestLocked(t *testing.T) {
 		t.Errorf("a read without a lock: %q, %v", b, err)
 	}
 	// Writes of other keys continue, and this one continues when the lock is free.
-	patient := openDir(t, dir)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := put(patient, key, "new"); err != nil {

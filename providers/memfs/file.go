@@ -246,8 +246,8 @@ func (s *files) checkEmpty() error {
 	if _, err := s.disk.lstat(formatFile); !isAbsent(err) {
 		return err
 	}
-	return fmt.Errorf("%w: the directory contains %s, but is not a store: choose an empty directory or, if its "+
-		"files are the objects of a store, write %q into %s", vault.ErrUnsupported, other, format, s.abs(formatFile))
+	return fmt.Errorf("%w: the directory contains %s, but is not a store: choose an empty directory. If the "+
+		"directory is a store that lost its format file, create the file %s with the text %q", vault.ErrUnsupported, other, s.abs(formatFile), format)
 }
 
 // small reads a short file of the store. Longer files are not files of the store.

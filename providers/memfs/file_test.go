@@ -257,8 +257,8 @@ func TestForeignDirectories(t *testing.T) {
 		want error
 		text string
 	}{
-		{"other things", make("photo.jpg=x"), vault.ErrUnsupported, "the directory contains photo.jpg, but is not a store: choose an empty directory or, " +
-			`if its files are the objects of a store, write "objectvault file store 1\n" into DIR/.objectvault/format`},
+		{"other things", make("photo.jpg=x"), vault.ErrUnsupported, "the directory contains photo.jpg, but is not a store: choose an empty directory. " +
+			`If the directory is a store that lost its format file, create the file DIR/.objectvault/format with the text "objectvault file store 1\n"`},
 		{"objects without a format", make("bots", meta), vault.ErrUnsupported, "the directory contains bots, but is not a store"},
 		{"a newer format", make(meta, formatFile+"=objectvault file store 2\n"), vault.ErrUnsupported,
 			`DIR/.objectvault/format contains the format "objectvault file store 2\n", but this program supports only "objectvault file store 1\n": use a newer program, or check that the directory is a store`},

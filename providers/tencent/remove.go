@@ -76,7 +76,7 @@ func (s *store) Purge(ctx context.Context, leftovers []vault.Leftover) (failed m
 		cause := deletionError(e.Code, e.Message)
 		l, ok := requested[id{e.Key, e.VersionId}]
 		if !ok {
-			return nil, fmt.Errorf("%w: the response contains an error of an object that was not in the request: %w", vault.ErrUnavailable, cause)
+			return nil, fmt.Errorf("%w: the response reports an error for an object that was not in the request: %w", vault.ErrUnavailable, cause)
 		}
 		if l.ID != "" && (e.Code == "NoSuchVersion" || e.Code == "NoSuchKey") {
 			continue // it is already deleted

@@ -36,19 +36,6 @@
 //   - Unknown, because the request was denied or failed: create, compare-and-swap and history repeat
 //     the request, and fail with its error until it succeeds.
 //
-// BUG(objectvault): if versioning is suspended while a Store is open, a create or compare-and-swap
-// detects this only after it has written. The error then wraps [vault.ErrUnsure]. If the bucket never
-// had versioning, the Store checks this again after a minute. If versioning is enabled and suspended
-// within that minute, a create may replace an existing object.
-//
-// BUG(objectvault): if a request gets no response, COS may still apply it later. With versioning,
-// such a write may replace another writer's object, which stays in the history. The caller gets
-// [vault.ErrUnsure], or success if another attempt succeeded.
-//
-// BUG(objectvault): keys with control characters or __0x have no history, because package cosblob
-// stores them under other names. The method Leftovers of [vault.Purger] yields these other names. A
-// vault never writes such keys.
-//
 // # Optimistic writes
 //
 // In a bucket with versioning COS ignores the condition of a write. So a create or a
@@ -69,6 +56,19 @@
 //  6. Settle. If step 3 did not find the version, COS may still store it later. After the last
 //     attempt, package vault repeats steps 3 to 5. If there is still no version, the outcome is
 //     unknown and the error wraps [vault.ErrUnsure].
+//
+// BUG(objectvault): if versioning is suspended while a Store is open, a create or compare-and-swap
+// detects this only after it has written. The error then wraps [vault.ErrUnsure]. If the bucket never
+// had versioning, the Store checks this again after a minute. If versioning is enabled and suspended
+// within that minute, a create may replace an existing object.
+//
+// BUG(objectvault): if a request gets no response, COS may still apply it later. With versioning,
+// such a write may replace another writer's object, which stays in the history. The caller gets
+// [vault.ErrUnsure], or success if another attempt succeeded.
+//
+// BUG(objectvault): keys with control characters or __0x have no history, because package cosblob
+// stores them under other names. The method Leftovers of [vault.Purger] yields these other names. A
+// vault never writes such keys.
 package tencent
 
 import (

@@ -46,12 +46,12 @@ const endTime = 10 * time.Second
 
 // EndKept sets the pending entries aside that [Spool.Keep] added for the object ref and the same
 // identity, so that they are not sent after the object was removed. ref.Tenant must be empty. If
-// ref.Name is empty, EndKept ends the entries of all names; if ref.Collection is empty, those of all
-// collections. It returns the number of these entries. [vault.Vault.Delete] and
+// ref.Name is empty, EndKept sets the entries of all names aside; if ref.Collection is empty, those
+// of all collections. It returns the number of these entries. [vault.Vault.Delete] and
 // [vault.Vault.Teardown] end the entries that have a tenant.
 func (s *Spool) EndKept(ctx context.Context, ref envelope.Ref, identity, reason string) (n int, err error) {
 	if identity == "" || ref.Tenant != "" {
-		return 0, fmt.Errorf("%w: EndKept requires an identity, and a ref without a tenant", vault.ErrConfig)
+		return 0, fmt.Errorf("%w: EndKept: identity must not be empty, and ref.Tenant must be empty", vault.ErrConfig)
 	}
 	entries, err := s.Entries(ctx, ref)
 	if err != nil {

@@ -20,8 +20,8 @@ type SyncOptions struct {
 	// OnlyDue makes Sync skip an entry if the pause after its last attempt has not passed yet: see
 	// [NextAttempt]. The pause doubles with each attempt, from a second to ten minutes.
 	OnlyDue bool
-	// Identity also selects the entries without a tenant whose [vault.SpoolEntry].Identity is equal
-	// to it. Empty selects no such entry.
+	// Identity, if not empty, makes Sync also send the entries that have no tenant and the same
+	// [vault.SpoolEntry].Identity.
 	Identity string
 	// Jobs is how many names are sent in parallel; 0 means 16.
 	Jobs int

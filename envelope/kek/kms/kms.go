@@ -2,9 +2,9 @@
 // data key of each object with a key that never leaves the service. A stanza has type 3 and contains
 // the ciphertext of the service.
 //
-// A [Source] is made from a [Service], the two calls that a KMS must offer. The packages below this
-// one contain a Service for each supported KMS, and constructors that return a Source: for example
-// awskms.New and tencentkms.New.
+// A [Source] uses a [Service], an interface with the two calls that every KMS offers: Encrypt and
+// Decrypt. The packages below this one contain a Service for each supported KMS, and constructors
+// that return a Source: for example awskms.New and tencentkms.New.
 //
 // The plaintext that the service encrypts has always 64 bytes: a hash that binds it to the object,
 // and the data key. So a ciphertext of another object, or of another program that uses the same key,
@@ -60,7 +60,7 @@ type Config struct {
 	Service Service
 	// Enrolment is the record of [Enrol]. If it is nil, the source opens objects and seals none.
 	Enrolment *Enrolment
-	// Timeout limits one call of the service, with its attempts. The default is 30 seconds.
+	// Timeout limits one call of the service, including all retries. The default is 30 seconds.
 	Timeout time.Duration
 }
 
@@ -83,7 +83,7 @@ func (e *Enrolment) Check() error {
 // checkKeyID accepts 1 to 2048 printable ASCII characters without spaces.
 func checkKeyID(id string) error {
 	if id == "" || len(id) > maxKeyID {
-		return invalid(fmt.Sprintf("the name of a key has 1 to %d characters, not %d", maxKeyID, len(id)))
+		return invalid(fmt.Sprintf("the name of the key has %d characters, but must have 1 to %d", len(id), maxKeyID))
 	}
 	for _, c := range []byte(id) {
 		if c <= ' ' || c > '~' {
@@ -236,7 +236,7 @@ func (s *Source) Recognizes(_ context.Context, _ envelope.Ref, st envelope.Stanz
 	return st.ID == s.id(aad.Ctx), nil
 }
 
-var errAlias = fmt.Errorf("%w: only an alias of the key is known (%w)", envelope.ErrNotEnrolled, envelope.ErrUnavailable)
+var errAlias = fmt.Errorf("%w: only an alias of the key is known, and not its id (%w)", envelope.ErrNotEnrolled, envelope.ErrUnavailable)
 
 // Unwrap implements [envelope.KeySource]. If the service denies the key, the error wraps
 // [envelope.ErrDenied] and also [envelope.ErrUnavailable], so that another recipient of the object is

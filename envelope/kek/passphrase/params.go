@@ -43,11 +43,11 @@ type params struct {
 func (p params) check() error {
 	switch {
 	case p.time < 1 || p.time > maxTime:
-		return fmt.Errorf("time is %d, not 1 to %d", p.time, maxTime)
+		return fmt.Errorf("the Argon2 parameter time is %d, but must be 1 to %d", p.time, maxTime)
 	case p.threads < 1 || p.threads > maxThreads:
-		return fmt.Errorf("threads is %d, not 1 to %d", p.threads, maxThreads)
+		return fmt.Errorf("the Argon2 parameter threads is %d, but must be 1 to %d", p.threads, maxThreads)
 	case p.memory < 8*uint32(p.threads) || p.memory > maxMemory:
-		return fmt.Errorf("memory is %d KiB, not %d to %d", p.memory, 8*uint32(p.threads), maxMemory)
+		return fmt.Errorf("the Argon2 parameter memory is %d KiB, but must be %d to %d KiB", p.memory, 8*uint32(p.threads), maxMemory)
 	case uint64(p.time)*uint64(p.memory) > maxWork:
 		return fmt.Errorf("time %d and memory %d KiB are too much: their product must be at most %d", p.time, p.memory, maxWork)
 	}

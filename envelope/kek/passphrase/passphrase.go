@@ -292,9 +292,9 @@ func (e *Enrolment) params(work uint64) (params, error) {
 	return p, nil
 }
 
-// Enrol draws a salt, asks for the passphrase and derives the root. It returns the record with which
-// [New] seals objects. Enrol does not use c.Enrolment. A second machine needs a copy of the record,
-// because another call of Enrol draws another salt.
+// Enrol generates a random salt, asks for the passphrase and derives the root. It returns the
+// record with which [New] seals objects. Enrol does not use c.Enrolment. A second machine needs a
+// copy of the record, because another call of Enrol generates another salt.
 func Enrol(ctx context.Context, c Config) (Enrolment, error) {
 	p := params{time: defaultTime, memory: defaultMemory, threads: defaultThreads}
 	rand.Read(p.salt[:])

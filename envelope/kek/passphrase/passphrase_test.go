@@ -414,7 +414,7 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// Enrol uses the parameters of the format's writers and draws a salt each time.
+// Enrol uses the parameters of the format's writers and generates a salt each time.
 func TestEnrol(t *testing.T) {
 	a, err := passphrase.Enrol(t.Context(), says("correct horse"))
 	if err != nil {
@@ -449,9 +449,9 @@ func TestCheck(t *testing.T) {
 		{func(e *passphrase.Enrolment) { e.Salt = "" }, "the enrolment contains no valid salt: 32 lower-case hex digits"},
 		{func(e *passphrase.Enrolment) { e.Fingerprint = "" }, "the enrolment contains no valid fingerprint: 16 lower-case hex digits"},
 		{func(e *passphrase.Enrolment) { e.Fingerprint = "5702411FE3F18693" }, "the enrolment contains no valid fingerprint: 16 lower-case hex digits"},
-		{func(e *passphrase.Enrolment) { e.Time = 0 }, "the enrolment: time is 0, not 1 to 16"},
-		{func(e *passphrase.Enrolment) { e.Threads = 17 }, "the enrolment: threads is 17, not 1 to 16"},
-		{func(e *passphrase.Enrolment) { e.Memory = 31 }, "the enrolment: memory is 31 KiB, not 32 to 1048576"},
+		{func(e *passphrase.Enrolment) { e.Time = 0 }, "the enrolment: the Argon2 parameter time is 0, but must be 1 to 16"},
+		{func(e *passphrase.Enrolment) { e.Threads = 17 }, "the enrolment: the Argon2 parameter threads is 17, but must be 1 to 16"},
+		{func(e *passphrase.Enrolment) { e.Memory = 31 }, "the enrolment: the Argon2 parameter memory is 31 KiB, but must be 32 to 1048576 KiB"},
 		{func(e *passphrase.Enrolment) { e.Time, e.Memory = 5, 1<<20 }, "the enrolment: time 5 and memory 1048576 KiB are too much: their product must be at most 4194304"},
 	} {
 		e := good

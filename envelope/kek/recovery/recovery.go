@@ -93,9 +93,9 @@ func ParseWords(text string) (kek.Root, error) {
 //	objectvault-share-1 THRESHOLD NUMBER SET VALUE CHECKSUM
 //
 // THRESHOLD and NUMBER are decimal. SET is the fingerprint of the root ([kek.Local.Fingerprint]).
-// VALUE is the share of Shamir's scheme at the point NUMBER, 96 hexadecimal digits. CHECKSUM is the
-// first 8 hexadecimal digits of the SHA-256 of the text of this line that precedes CHECKSUM, with
-// single blanks.
+// VALUE is the share of Shamir's scheme at the point NUMBER, 96 hexadecimal digits. CHECKSUM is
+// computed over the line without CHECKSUM and the blank before it, with single blanks: the first 8
+// hexadecimal digits of the SHA-256.
 type Share struct {
 	Threshold int // number of shares that are needed
 	Number    int // from 1
@@ -173,9 +173,9 @@ func number(text string) int {
 // field is the field of the shares.
 var field = group.P384
 
-// Split returns n shares of root, of which threshold are needed. Each call draws other shares; those
-// of different calls cannot be combined. It needs 2 <= threshold <= n <= 255 and a root of 32 bytes;
-// otherwise the error wraps [envelope.ErrInvalid].
+// Split returns n shares of root, of which threshold are needed. Each call generates different
+// shares, and shares of different calls cannot be combined. Split requires 2 <= threshold <= n <= 255
+// and a root of 32 bytes. Otherwise the error wraps [envelope.ErrInvalid].
 func Split(root kek.Root, threshold, n int) ([]Share, error) {
 	if threshold < 2 || n < threshold || n > MaxShares {
 		return nil, fmt.Errorf("%w: the number of shares must be at most %d, and the threshold at least 2 and at most the number of shares", envelope.ErrInvalid, MaxShares)

@@ -42,7 +42,7 @@ type Config struct {
 	// reports that they have expired.
 	AWS aws.Config
 	// Endpoint is the URL of the service, for example of a VPC or of a test server. The default is
-	// The default is the endpoint in the field AWS or, if it is empty, the endpoint of the region.
+	// the endpoint in the field AWS or, if it is empty, the endpoint of the region.
 	Endpoint string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool

@@ -63,7 +63,7 @@ type Fault struct {
 	OtherKey         bool   // sign with a key that is not that of the address
 	Disabled         bool   // 503 signer_disabled
 	Fail             int    // the number of requests that fail with 500 internal
-	Cut              int    // so many requests get no response: the connection is closed
+	Cut              int    // the number of requests that get no response, because the server closes the connection
 	Hang             bool   // a request gets no response until the client gives up
 	Delay            time.Duration
 	Redirect         string // 307 to this URL

@@ -75,7 +75,7 @@ func serve(ctx context.Context, w *world, args []string) error {
 	f.StringVar(&token, "token", "", "require this bearer `token`; do not use a real one")
 	f.IntVar(&version, "key-version", 1, "the key `version` in the responses")
 	f.BoolVar(&rotate, "rotate", false, "derive the keys from another master secret")
-	f.BoolVar(&fault.NonDeterministic, "non-deterministic", false, "make another signature each time")
+	f.BoolVar(&fault.NonDeterministic, "non-deterministic", false, "return a different signature for each request")
 	f.BoolVar(&fault.Disabled, "disabled", false, "respond to every request with 503 signer_disabled")
 	f.BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends")
 	if err := f.Parse(args); err != nil {
