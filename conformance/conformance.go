@@ -34,11 +34,11 @@
 //
 // After that, the suite runs vaults with real envelopes over the same store. These checks do not
 // depend on the claims. For each request of an operation, the suite runs the operation several
-// times more. It loses this request, so that it has no effect, or delivers it and loses only its
-// response. It does so with this request alone, and with this request and all later ones. It
-// truncates response bodies. Sixteen concurrent creators lose every response. In all cases an
-// operation must report its outcome correctly, a retry must leave exactly one value, and no
-// goroutine may remain.
+// times more. In one run it drops the request, and the store does nothing. In another run it
+// delivers the request, and drops only the response. Each of these faults is tested twice: for this
+// request alone, and for this request and all later ones. The suite also truncates response bodies.
+// Sixteen concurrent creators lose every response. In all cases an operation must report its
+// outcome correctly, a retry must leave exactly one value, and no goroutine may remain.
 //
 // The checks of the store are in package probe, which programs may use on a bucket in
 // production. This package is for tests.
@@ -74,9 +74,9 @@ type Provider struct {
 	Reopen func(context.Context) (*vault.Store, error)
 	// Claims lists the clauses that the store must support, as string literals.
 	Claims []string
-	// Deviations lists clauses that the cloud supports but this server does not, each with
-	// the reason. The test fails if the server does support one of them. The checks of
-	// vaults that depend on one of them are skipped.
+	// Deviations lists clauses that the cloud supports but this server does not, each with the reason.
+	// The test fails if the server does support one of them. If a check of a vault depends on one of
+	// these clauses, the suite skips the check.
 	Deviations map[string]string
 	// Denied opens a client without any permission. Expired opens a client whose credentials
 	// have expired. Unreachable opens a client whose store does not respond.

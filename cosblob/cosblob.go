@@ -57,10 +57,11 @@
 // key whose last path element is . or .., and a key of more than 850 bytes after escaping. The
 // pages of a list are in the order of the escaped keys.
 //
-// Metadata keys: COS allows letters, digits and the hyphen, and ignores case. Every byte except
-// a-z and 0-9 becomes "-<hex>": key_a is stored as key-5fa. Metadata values are percent-encoded.
-// The escaped names and values together may have at most 2048 bytes, including x-cos-meta-. If
-// another program wrote metadata in a different form, it is returned unchanged.
+// Metadata keys: COS allows letters, digits and the hyphen, and ignores case. Every byte except a-z
+// and 0-9 becomes "-<hex>", with two hexadecimal digits: my_key is stored as my-5fkey. Metadata
+// values are percent-encoded. The escaped names and values together may have at most 2048 bytes,
+// including x-cos-meta-. If another program wrote metadata in a different form, it is returned
+// unchanged.
 //
 // A delimiter has one character. A longer delimiter is rejected with [gcerrors.Unimplemented].
 //

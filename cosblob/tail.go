@@ -13,13 +13,13 @@ import (
 
 // With a Tail, the service appends bytes of an existing object of the same bucket to the bytes that
 // the writer has written. They do not pass through this process. The written bytes must be at least
-// 1 MiB, because every part of a multipart upload except the last must be. Set the fields in
-// WriterOptions.BeforeWrite.
+// 1 MiB, which is the minimum size of each part of a multipart upload except the last. Set the
+// fields in WriterOptions.BeforeWrite.
 //
 // The copy is pinned to a version or to an ETag, so all bytes come from the same object.
 type Tail struct {
 	Key       string
-	VersionID string // or:
+	VersionID string // the version to copy; set either VersionID or ETag
 	ETag      string // the current object must have this ETag
 	Offset    int64
 	Length    int64 // 0 means that there is no tail

@@ -10,9 +10,9 @@
 //		SecretID: s.SecretID(), SecretKey: s.SecretKey(), Transport: s.Client().Transport,
 //	}})
 //
-// As in COS, the Host of a request names the bucket. [Server.Client] connects to the server for every
-// such host. Other clients can use the server as an HTTP proxy, or send requests to its URL, which
-// stands for the bucket of the options. Path-style requests are refused.
+// As in COS, the Host of a request names the bucket. [Server.Client] connects to the server for
+// every such host. Other clients can use the server as an HTTP proxy, or send requests to its URL:
+// these are requests to the bucket that [Options].Bucket names. Path-style requests are refused.
 //
 // A [Question] is a behaviour that the documentation does not specify. [Options.Unsure] selects a
 // variant. [Server.SetRule] injects a [Fault] into single requests: it can lose a request or a

@@ -56,7 +56,7 @@ func (l *Later) Wait() *Fault { return &Fault{does: l.kept.Wait()} }
 func (l *Later) Kept(ctx context.Context) error { return l.kept.Kept(ctx) }
 
 // Apply applies the held-back requests in the order of their arrival, and returns their number. The
-// responses are lost; [Request].Applied reports the effect.
+// responses are lost. [Request].Applied reports whether the server has processed a request.
 func (l *Later) Apply() int { return l.kept.Apply() }
 
 // CutRequest closes the connection after the given number of bytes of the request body, or immediately if

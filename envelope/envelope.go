@@ -153,8 +153,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close writes the final segment. No reader accepts an object without it as complete. Close does
-// not close the underlying writer.
+// Close writes the final segment. If the final segment is missing, no reader accepts the object as
+// complete. Close does not close the underlying writer.
 func (w *Writer) Close() error {
 	if w.err == errClosed {
 		return nil

@@ -38,8 +38,8 @@ type Recognizer interface {
 	//
 	// A source may do I/O here only if it must request its key from a service. It sends at most one
 	// request for each object, and reuses the response in Unwrap and for the other stanzas of the
-	// object. Other sources compare key ids. A source that derives its key from a passphrase may do
-	// that here, once for each salt, after it has checked the limits of the stanza's parameters.
+	// object. Other sources compare key ids. A source with a passphrase may derive its key here, once
+	// for each salt, after it has checked the limits of the stanza's parameters.
 	//
 	// If Recognizes returns true, or an error that does not wrap [ErrUnknownKey], Open does not
 	// call it for another stanza of the object.

@@ -8,8 +8,8 @@ import (
 
 // Recipients returns, for each stanza of h, the index of the first source that recognizes it, or -1
 // if none does. For a [Recognizer] it calls Recognizes, which opens no stanza. If a source cannot
-// be used now, the result contains the stanzas of the other sources, and the error wraps
-// [ErrUnavailable], [ErrUnauthenticated], [ErrDenied] or [ErrChanged].
+// be used now, the result is still correct for the stanzas of the other sources, and the error
+// wraps [ErrUnavailable], [ErrUnauthenticated], [ErrDenied] or [ErrChanged].
 //
 // A remote source may send one request for each call of Recipients. The result is not
 // authenticated: the header may be forged.

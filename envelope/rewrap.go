@@ -9,8 +9,8 @@ import (
 )
 
 // Rewrap returns a new header for the payload of h. A source of oldKeys unwraps the data key, and
-// each source of newKeys wraps it again. The new header contains no other stanzas of h, except
-// those that [Keep] selects. Revision and metadata stay the same.
+// each source of newKeys wraps it again. Of the stanzas of h, the new header contains only those
+// that [Keep] selects. Revision and metadata stay the same.
 //
 // The caller must store the new header followed by the old payload, with a compare-and-swap against
 // the object that h was read from. Rewrap does not revoke access, because recipients that could

@@ -24,8 +24,8 @@ type SourceOptions struct {
 	Getenv   func(string) string          // nil means [os.Getenv]
 	ReadFile func(string) ([]byte, error) // nil reads regular files and pipes, up to the maximum length of a token
 	Audience string                       // requested by a github: source that names no audience
-	// Client sends requests; nil means a client with the proxy of the environment. Redirects
-	// are never followed, because they would send the bearer token to another server.
+	// Client sends requests; nil means a client with the proxy that the environment variables select.
+	// Redirects are never followed, because they would send the bearer token to another server.
 	Client  *http.Client
 	Timeout time.Duration // timeout for reading one token; 0 means 30 s
 }

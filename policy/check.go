@@ -60,7 +60,7 @@ type Rules struct {
 type Checker[L Language] struct {
 	Doc     Document[L]       // the document that is being checked
 	Nth     int               // its index
-	Reached map[string]string // maps a role or principal to the first tenant whose prefix a statement allows it to access
+	Reached map[string]string // by role or principal: the first tenant that a statement allows, by its prefix
 
 	at         int // index of the statement; -1: the document as a whole
 	weaknesses map[string]Weakness
@@ -130,9 +130,9 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 	}
 }
 
-// Narrow checks conditions that must all be true for a request. So one condition
-// whose values are all valid is sufficient: then Narrow reports nothing. judge returns the weakness
-// of a value and its details, or "". If every condition has an invalid value, Narrow reports the
+// Narrow checks conditions that must all be true for a request. judge returns the weakness of a
+// value and its details, or "" if the value is valid. If the values of at least one condition are
+// all valid, the requests are limited enough, and Narrow reports nothing. Otherwise it reports the
 // first invalid value of the last condition.
 func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, value string) (id, details string)) {
 	var id, details string
@@ -153,10 +153,10 @@ func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, valu
 	}
 }
 
-// Roles returns a text for each document that identifies its role. The text of a bucket policy is
-// empty. The text is the [ShortName] of the document's owner, or the tenant if the owner is not
-// known. If neither is known, but all other documents have the same role, the document has that
-// role, too. Otherwise its text is unique.
+// Roles returns one text for each document. The text identifies the role of the document. The text
+// of a bucket policy is empty. The text is the [ShortName] of the document's owner, or the tenant
+// if the owner is not known. If neither is known, but all other documents have the same role, the
+// document has that role, too. Otherwise its text is unique.
 func Roles[L Language](docs []Document[L]) []string {
 	roles := make([]string, len(docs))
 	known, trusts := make(map[string]bool), 0
@@ -175,7 +175,7 @@ func Roles[L Language](docs []Document[L]) []string {
 	}
 	only := ""
 	if len(known) <= 1 && trusts <= 1 {
-		only = "the role that these files do not name"
+		only = "the role of the policies that name no role"
 		for role := range known {
 			only = role
 		}
@@ -230,8 +230,8 @@ func TenantNamed(role string, tenants []string) string {
 }
 
 // OwnerProblem returns the reason why a role or user is not known to belong to the tenant, or "".
-// reached contains the tenants whose objects the role's own documents allow it to access. tenants
-// contains all tenants in any document.
+// reached contains the tenants that the role's own documents allow: the role may access the objects
+// of these tenants. tenants contains all tenants in any document.
 func OwnerProblem(role, tenant string, reached, tenants []string) string {
 	other := TenantNamed(role, tenants)
 	switch {
@@ -255,10 +255,10 @@ type Trusted struct {
 	Tags     map[string][]string // values of tags that tokens need, by key
 }
 
-// Shared returns the first of others that belongs to another role and accepts a token that t
-// accepts, too. It also returns the subject or the tag of this token. It compares subjects with
-// subjects and tags with tags. It does not combine the subject of one role with the tag of another,
-// because such a token is not known to exist.
+// Shared searches others for the first Trusted of another role that accepts a token that t also
+// accepts. It returns the subject or the tag of that token, and the role. If there is none, it
+// returns empty strings. It compares subjects with subjects and tags with tags. It does not combine
+// the subject of one role with the tag of another, because such a token is not known to exist.
 func (t Trusted) Shared(others []Trusted) (value, role string) {
 	for _, o := range others {
 		if o.Role == t.Role || len(t.Issuers) > 0 && len(o.Issuers) > 0 && common(t.Issuers, o.Issuers) == "" {

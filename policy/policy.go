@@ -2,10 +2,11 @@
 // common: a JSON reader that keeps positions, policy documents, the skeleton of a checker,
 // the checks of options, and a Terraform writer.
 //
-// Programs generate and check policies with one of the dialects, package aws (IAM, S3 and
-// Ceph RADOS Gateway) and package tencent (CAM and COS). A dialect describes in a [Syntax]
-// how its documents are written. It defines its own operators, weaknesses and generator,
-// because the two languages give different meanings to actions, resources and conditions.
+// Programs generate and check policies with one of the dialects, package aws (IAM, S3 and Ceph
+// RADOS Gateway) and package tencent (CAM and COS). A dialect describes in a [Syntax] how its
+// documents are written. It defines its own operators, its own generator, and the weaknesses that
+// its checker detects, because the two languages give different meanings to actions, resources and
+// conditions.
 //
 // The packages do no I/O and import no SDK.
 package policy
@@ -59,7 +60,7 @@ type Syntax struct {
 // A Holder is a member that contains a policy in a response of a cloud.
 type Holder struct {
 	Name  string
-	Inner string // if the policy is a member of the member Name: the name of that inner member
+	Inner string // empty: the policy is the member Name itself; otherwise it is the member Inner of Name
 	Part  Part   // empty: it is determined from the policy
 }
 
@@ -67,7 +68,7 @@ type Holder struct {
 // policy.
 type Part string
 
-// The parts that are policies.
+// The kinds of policies.
 const (
 	TrustPolicy  Part = "trust_policy"
 	RolePolicy   Part = "role_policy"
@@ -179,7 +180,7 @@ type Conditions map[string]map[string][]string
 type Condition struct {
 	Set      string // the set operator, such as ForAnyValue; or empty
 	Base     string // the operator without set operator and suffix
-	IfExists bool   // the operator has [Syntax].IfExists: it is true if the request does not have the key
+	IfExists bool   // the operator has the suffix [Syntax].IfExists, so a request without the key meets the condition
 	Key      string // in lower case
 	Values   []string
 }

@@ -70,9 +70,9 @@ func (j Scope) OfTenants(all []string, statements []Statement) []string {
 	return all
 }
 
-// OtherBuckets returns the indexes of the documents that apply only to other buckets. If one
-// document of a role applies to the bucket, OtherBuckets returns none of the role's documents. For
-// each document, roles contains its role, and about contains whether it applies to the bucket.
+// OtherBuckets returns the indexes of the documents that are not checked, because no document of
+// their role applies to the bucket that is checked. For each document, roles contains its role, and
+// about contains whether it applies to that bucket.
 func OtherBuckets[L Language](j Scope, docs []Document[L], roles []string, about []bool) map[int]bool {
 	all := make(map[int]bool)
 	found := slices.Contains(about, true)

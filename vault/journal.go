@@ -330,14 +330,14 @@ func (v *Vault) openEntryHeader(ctx context.Context, entry Spooled) (*envelope.O
 	return o, nil
 }
 
-// Deliver sends an entry of the spool to the store and removes the entry. Deliver locks the entry, so
-// the caller must not hold the lock. If the store already has the envelope of the entry, as the
+// Deliver sends an entry of the spool to the store and removes the entry. Deliver locks the entry,
+// so the caller must not hold the lock. If the store already has the envelope of the entry, as the
 // current object or in its history, Deliver only removes the entry. If another process has sent the
 // entry, removed it or set it aside, Deliver returns a zero Info and no error. If the store has an
-// object with the same or a later revision, Deliver does not replace it, unless
-// [SpoolEntry].Overwrite is set: the entry is refused, and the error also wraps [ErrConflict], or
-// [ErrExist] if it was a create. Without compare-and-swap, Deliver may replace an object that another
-// writer stores at the same moment.
+// object with the same or a later revision and [SpoolEntry].Overwrite is not set, Deliver does not
+// replace the object. It refuses the entry, and the error also wraps [ErrConflict], or [ErrExist]
+// if it was a create. Without compare-and-swap, Deliver may replace an object that another writer
+// stores at the same moment.
 //
 // If the value could not be sent, the error wraps a [*SpooledError], and the entry stays, pending
 // or refused. If the envelope is damaged, Deliver sets the entry aside, and the error wraps
@@ -475,7 +475,7 @@ func (v *Vault) overwriteLater(ctx context.Context, e SpoolEntry) {
 		if l.ID <= e.ID || l.Refused || l.Overwrite || l.Create || l.IfTag != "" || l.IfRevision != 0 || lockBriefly(ctx, later) != nil {
 			continue
 		}
-		later.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: "an older value of the name, which overwrites the object in the store, was sent later", Retry: true, Overwrite: true})
+		later.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: "an older value of the same name was sent again later, and overwrites the object in the store", Retry: true, Overwrite: true})
 		later.Unlock()
 	}
 }

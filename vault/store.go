@@ -39,7 +39,7 @@ type Store struct {
 	Create Creator
 	// QuickCreate is Create with fewer requests. Of several writers that create a key at the same
 	// moment, more than one may succeed. A [Delivery] uses it for values that were put without a
-	// condition. If it is nil, a Delivery uses Create.
+	// condition, if its list contains no object of that name. If it is nil, a Delivery uses Create.
 	QuickCreate Creator
 	// Swap replaces an object only if it still has a given tag. If it is nil, [Vault.Put] with
 	// IfTag or IfRevision fails with [ErrUnsupported] and stores nothing.

@@ -173,7 +173,8 @@ type EnrolOptions struct {
 // record in the directory [Options].Records. If there is a record, it stays, and Created is false.
 // Even then, an imported root key is stored in its keyring, if the keyring has none. For a source
 // that needs no enrolment, the error wraps [ErrNoEnrolment]. If the import is for another source,
-// or differs from the record, the error wraps [io/fs.ErrExist] or [ErrEnrolment].
+// the error wraps [ErrEnrolment]. If there is a record that differs from the import, it wraps
+// [io/fs.ErrExist].
 func EnrolKeySource(ctx context.Context, keyURL string, o *Options, how *EnrolOptions) (Enrolled, error) {
 	k, err := parseKey(keyURL, o.orZero())
 	switch {

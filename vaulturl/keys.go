@@ -26,8 +26,8 @@ const maxKeyText = 4 << 10
 //
 //	local:///FILE     a root key in a file: see [kek.OpenMounted]
 //	env:VAR           a root key in an environment variable
-//	fd:N              a root key that is read from a file descriptor of the parent process, which is
-//	                  then closed; N is at least 3
+//	fd:N              a root key that is read from file descriptor N, which the parent process passed
+//	                  on; it is closed afterwards; N is at least 3
 //	exec:COMMAND      a root key that a program prints when the source is first used
 //	keyring:NAME      a root key in the keyring of the operating system: see package keyring
 //	passphrase:       a passphrase, from OBJECTVAULT_PASSPHRASE, from the file or the program that
@@ -193,7 +193,7 @@ func openFD(ctx context.Context, n int) (envelope.KeySource, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %s does not end: %w", envelope.ErrUnavailable, name, ctx.Err())
+		return nil, fmt.Errorf("%w: %s is still open, so the end of the key was not reached: %w", envelope.ErrUnavailable, name, ctx.Err())
 	case r := <-done:
 		defer clear(r.text)
 		if r.err != nil {

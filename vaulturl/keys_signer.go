@@ -158,7 +158,7 @@ func readBounded(ctx context.Context, path string, limit int64) ([]byte, error) 
 	case r := <-done:
 		return r.text, r.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("it does not end: %w", ctx.Err())
+		return nil, fmt.Errorf("it is still open, so the end of the text was not reached: %w", ctx.Err())
 	}
 }
 

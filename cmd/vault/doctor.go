@@ -25,10 +25,10 @@ func doctorCommand(s *session) *cli.Command {
 			"The doctor needs an object of another tenant to check that it cannot be read. There are two\n" +
 			"ways to provide one. --other gives the identity of a second tenant: the doctor stores an object\n" +
 			"as each tenant, and then tries every operation as each tenant on the object of the other\n" +
-			"tenant. --foreign-key gives the key of an existing object of another tenant. If you can read\n" +
-			"this object, the isolation is broken. If the read is denied, the isolation is proven only if\n" +
-			"the identity of --other can read the object, because the cloud also denies reads of missing\n" +
-			"objects.\n\n" +
+			"tenant. --foreign-key gives the object key (the path in the bucket) of an existing object of\n" +
+			"another tenant. If you can read this object, the isolation is broken. A denied read alone proves\n" +
+			"nothing, because the cloud also denies reads of missing objects. The isolation is proven only if\n" +
+			"the identity of --other can read the object, which shows that the object exists.\n\n" +
 			"If each tenant has its own role, as in Tencent Cloud, the doctor checks that the token of\n" +
 			"--other cannot assume your role. In this case, set --other-store to the URL of the same bucket\n" +
 			"with the role of the second tenant. Also set --other-tenant to the id of the second tenant,\n" +

@@ -168,7 +168,7 @@ func (i *identity) checkRefusal(ctx context.Context, other *identity, check stri
 	}
 	tenant, err := i.provider.Credentials(ctx)
 	if err != nil {
-		return line(doctor.NotProven, "", "%s: not tried, because the role's own tenant cannot assume it either", attempt)
+		return line(doctor.NotProven, "", "%s: not tried, because not even the role's own tenant can assume it", attempt)
 	}
 	token, err := other.source.Token(ctx)
 	if err == nil { // the same check as before any exchange

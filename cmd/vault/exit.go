@@ -230,7 +230,7 @@ func reasonHint(err error) string {
 // seenHint returns the hint for an object that is older than the one that was seen, or gone.
 func seenHint(e *vault.SeenError) string {
 	if e.Returned.Revision == 0 {
-		return "check {prog} history {name}, and the lifecycle rules of the bucket; if the name was removed on purpose, {prog} rm {name} records that"
+		return "check {prog} history {name}, and the lifecycle rules of the bucket; if the name was removed on purpose, run {prog} rm {name} to record the removal"
 	}
 	return "find out why the object is older: {prog} history {name} lists the versions; then {prog} stat {name} --accept-older accepts the object"
 }

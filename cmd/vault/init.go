@@ -27,11 +27,11 @@ func initCommand(s *session) *cli.Command {
 			"fingerprint. An existing key is kept, so a second init changes nothing. Back up the key:\n" +
 			"without it your secrets are unrecoverable.\n\n" +
 			"--keys selects another key source. init enrols it: it makes sure that the source works, and\n" +
-			"writes a record without secrets beside the root key. keyring:NAME creates a root key in the\n" +
-			"keyring of the operating system. passphrase: generates a random salt. For signer+https:, init makes\n" +
-			"sure that the signer returns the same signature twice. For a key of a KMS, init encrypts\n" +
-			"and decrypts a test value. Without a record, a source can open values but cannot seal new ones.\n" +
-			"local:///FILE, env:, fd: and exec: need no record.\n\n" +
+			"writes a record, which contains no secret, into the directory of the root key. keyring:NAME\n" +
+			"creates a root key in the keyring of the operating system. passphrase: generates a random\n" +
+			"salt. For signer+https:, init makes sure that the signer returns the same signature twice. For\n" +
+			"a key of a KMS, init encrypts and decrypts a test value. Without a record, a source can open\n" +
+			"values but cannot seal new ones. local:///FILE, env:, fd: and exec: need no record.\n\n" +
 			"--import copies the root key of another machine from a file or from standard input. Spaces,\n" +
 			"line breaks, and the case of the hexadecimal digits do not matter. For another key source, it\n" +
 			"copies the record of another machine. --vault-id creates a configuration file whose profile\n" +
@@ -131,7 +131,7 @@ func (s *session) enrol(ctx context.Context, set config.Settings, v config.Value
 	how := new(vaulturl.EnrolOptions)
 	if copied != nil {
 		if how, err = importRecord(copied); err != nil {
-			return initialised{}, hint(tagged{err, errKeyFile}, "copy the record again: {prog} keys list shows its path on the other machine")
+			return initialised{}, hint(tagged{err, errKeyFile}, "copy the record again: on the other machine, {prog} keys list shows the path of the record")
 		}
 	}
 	e, err := vaulturl.EnrolKeySource(ctx, v.Text, o, how)

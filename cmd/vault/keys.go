@@ -87,9 +87,9 @@ func keysCommand(s *session) *cli.Command {
 				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),
 			sub("rotate", "encrypt the objects again, under new keys", "rotate [PREFIX] [--dry-run]",
 				"Encrypts the value of each object again, under a new data key, for the key sources of --keys and no\n"+
-					"others. Use it after a key source or a value was disclosed: each person who could open an object may\n"+
-					"know its data key, and could read and forge it even after "+s.prog+" keys rewrap. Replace the values\n"+
-					"themselves, too: a person who could open an object may know its value.\n\n"+
+					"others. Use it after a key source or a value was disclosed: each person who was able to open an\n"+
+					"object may know its data key, and with it can read and forge the object even after\n"+
+					s.prog+" keys rewrap. Replace the values themselves, too: such a person may also know the values.\n\n"+
 					"Examples:\n   "+s.prog+" keys rotate --keys keyring:new\n   "+s.prog+" keys rotate prod/ --dry-run", s.keysRotate,
 				noOthers, dryRun,
 				&cli.BoolFlag{Name: "purge-versions", Usage: "then delete the old versions of these objects, permanently", DisableDefaultText: true}),

@@ -104,7 +104,7 @@ func (s *session) reportOwed(added, left int, cause error) error {
 		s.note("added the missing keys of %s", plural(added, "object", "objects"))
 	}
 	if left > 0 {
-		return fmt.Errorf("%s without all keys: %w", plural(left, "object is", "objects are"), cause)
+		return fmt.Errorf("%s not sealed for all keys yet: %w", plural(left, "object is", "objects are"), cause)
 	}
 	return nil
 }

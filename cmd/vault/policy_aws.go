@@ -38,7 +38,7 @@ var policyAWS = policyDialect{
 			textFlag("tag", "`KEY` of the session tag that names the tenant; by default "+aws.DefaultTag),
 			textFlag("isolation", "`HOW` tenants are isolated: tag (the default) or role"),
 			listFlag("for", "print the policies of `TENANT[=SUB]`; with --isolation role, SUB is the subject of the tenant's tokens; may be repeated"),
-			textFlag("grants", "`WHERE` the Allow statements are: in the policy of the role (role, the default) or of the bucket (bucket)"),
+			textFlag("grants", "`WHERE` the Allow statements are: role (the default) for the policy of the role, or bucket for the policy of the bucket"),
 			textFlag("dialect", "policy `DIALECT`: aws, or rgw for Ceph RADOS Gateway 16.2"),
 			textFlag("partition", "partition `NAME`: aws, aws-cn or aws-us-gov"),
 			textFlag("region", "`NAME` of the bucket's region, used in the commands"),

@@ -77,7 +77,7 @@ func (s *session) owesKeys() bool {
 	return err == nil && len(list) > 0
 }
 
-// mayOweKeys reports whether the settings let put store a value without all keys.
+// mayOweKeys reports whether the settings let put store a value that is not sealed for all keys.
 func (s *session) mayOweKeys() bool {
 	set, err := s.settings()
 	return err == nil && set.KeysRequired.Text == config.KeysOne || s.owesKeys()

@@ -58,7 +58,7 @@ func Weaknesses() []policy.Weakness {
 		{ID: AnyProvider, Meaning: "tokens of any provider are accepted", Fix: "name exactly one provider: qcs::cam::uin/UIN:oidc-provider/NAME"},
 		{ID: AnyoneAssumes, Meaning: "principals without a token can assume the role", Fix: "trust only the OIDC provider, and only for AssumeRoleWithWebIdentity"},
 		{ID: PublicAllow, Meaning: "an Allow for anyone, which also applies to each tenant", Fix: "remove the statement, and grant access in the role policies"},
-		{ID: PublicHeader, Meaning: "allowed writes that can make an object public with a header", Fix: "deny PutObject and InitiateMultipartUpload with string_not_equal cos:x-cos-acl private, and with string_like * for each cos:x-cos-grant-…"},
+		{ID: PublicHeader, Meaning: "an Allow of writes that does not exclude the headers that make an object public", Fix: "deny PutObject and InitiateMultipartUpload with string_not_equal cos:x-cos-acl private, and with string_like * for each cos:x-cos-grant-…"},
 		{ID: RolePrincipal, Meaning: "a role in a bucket policy, which COS does not document", Fix: "grant access in the role policy"},
 		{ID: HTTPAllowed, Meaning: "plain http is allowed", Fix: "add the condition bool_equal cos:secure-transport true to each statement that allows requests"},
 		{ID: NotElement, Meaning: "an Allow with NotAction, NotResource or NotPrincipal", Fix: "use action, resource and principal to list what is allowed"},

@@ -26,8 +26,9 @@
 // the Bucket of the Store uses the driver of gocloud.dev, which does not delete the parts of a
 // cancelled upload.
 //
-// A rewrap of a large object is a multipart upload whose first part is sent. S3 copies the others from
-// the object itself, so the caller needs s3:GetObject and s3:PutObject for it, and no other permission.
+// A rewrap of a large object is a multipart upload of which the client sends only the first part.
+// S3 copies the other parts from the object itself, so the caller needs s3:GetObject and
+// s3:PutObject for it, and no other permission.
 //
 // BUG(objectvault): gocloud.dev lists a key that contains __0xHEX__ with a different name, so a
 // teardown does not delete the object. A vault never writes such keys.

@@ -80,7 +80,7 @@
 //	ListObjectVersions
 //	  Garage       501: no versions [20]
 //	  OSS          not among the operations of its S3 dialect [12]
-//	  GCS          fails, with a client of S3 [25]
+//	  GCS          failed in a test with an S3 client [25]
 //	  B2           has it [11]
 //	  R2           not among the operations on buckets that it lists as implemented [3]
 //	  Ceph, versitygw

@@ -95,8 +95,8 @@ func (c Config) now() uint64 {
 	return idAt(clock())
 }
 
-// ErrNoStore means that [Config].MustExist is set, but Dir contains no store. Errors of Open with
-// it also wrap [vault.ErrUnavailable].
+// ErrNoStore means that [Config].MustExist is set, but Dir contains no store. The error then also
+// wraps [vault.ErrUnavailable].
 var ErrNoStore = errors.New("there is no store")
 
 var errNoStore = fmt.Errorf("%w: %w", vault.ErrUnavailable, ErrNoStore)

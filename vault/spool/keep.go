@@ -44,11 +44,11 @@ func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *
 // endTime is the time to wait for another process that is sending an entry.
 const endTime = 10 * time.Second
 
-// EndKept sets the pending entries aside that [Spool.Keep] added for the object ref and the same
+// EndKept sets aside the pending entries that [Spool.Keep] added for the object ref and the given
 // identity, so that they are not sent after the object was removed. ref.Tenant must be empty. If
-// ref.Name is empty, EndKept sets the entries of all names aside; if ref.Collection is empty, those
+// ref.Name is empty, EndKept sets aside the entries of all names; if ref.Collection is empty, those
 // of all collections. It returns the number of these entries. [vault.Vault.Delete] and
-// [vault.Vault.Teardown] end the entries that have a tenant.
+// [vault.Vault.Teardown] set aside the entries that have a tenant.
 func (s *Spool) EndKept(ctx context.Context, ref envelope.Ref, identity, reason string) (n int, err error) {
 	if identity == "" || ref.Tenant != "" {
 		return 0, fmt.Errorf("%w: EndKept: identity must not be empty, and ref.Tenant must be empty", vault.ErrConfig)

@@ -99,8 +99,8 @@ func (s *Spool) Aside(ctx context.Context) ([]Aside, error) {
 	return aside, ctx.Err()
 }
 
-// Restore makes the entry id, which was set aside, pending again. If there is no such entry, the
-// error wraps [fs.ErrNotExist].
+// Restore makes the entry with the given id, which was set aside, pending again. If there is no
+// such entry, the error wraps [fs.ErrNotExist].
 func (s *Spool) Restore(id string) error {
 	if !isID(id) {
 		return errors.New("not the id of an entry")
@@ -113,8 +113,8 @@ func (s *Spool) Restore(id string) error {
 	return s.sys.syncDir(s.dir)
 }
 
-// Forget removes the entry id, which was set aside, and its value. If there is no such entry, the
-// error wraps [fs.ErrNotExist].
+// Forget removes the entry with the given id, which was set aside, and its value. If there is no
+// such entry, the error wraps [fs.ErrNotExist].
 func (s *Spool) Forget(id string) error {
 	if !isID(id) {
 		return errors.New("not the id of an entry")
@@ -124,9 +124,9 @@ func (s *Spool) Forget(id string) error {
 	return os.Remove(filepath.Join(dir, id+extension))
 }
 
-// OpenValue opens the value of the entry id, which may be pending, refused or set aside. The
-// parameter keys contains the key sources of the vault. If [vault.SpoolEntry].Local is set,
-// OpenValue uses the key of the spool instead. If there is no such entry, the error wraps
+// OpenValue opens the value of the entry with the given id, which may be pending, refused or set
+// aside. The parameter keys contains the key sources of the vault. If [vault.SpoolEntry].Local is
+// set, OpenValue uses the key of the spool instead. If there is no such entry, the error wraps
 // [vault.ErrNotFound]. The caller must close the value.
 func (s *Spool) OpenValue(ctx context.Context, id string, keys []envelope.KeySource) (io.ReadCloser, error) {
 	if !isID(id) {

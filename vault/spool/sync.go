@@ -207,10 +207,10 @@ func NextAttempt(e vault.SpoolEntry) time.Time {
 	return e.Attempts[n-1].Time.Add(pause)
 }
 
-// Retry makes the entry id, which the store refused, pending again. If overwrite is true, the next
-// attempt may replace any object that the store has under the name. If the store also refused later
-// values of the name, Retry makes them pending, too, so that the newest value is stored last. If
-// there is no such entry, the error wraps [vault.ErrNotFound].
+// Retry makes the entry with the given id, which the store refused, pending again. If overwrite is
+// true, the next attempt may replace any object that the store has under the name. If the store
+// also refused later values of the name, Retry makes them pending, too, so that the newest value is
+// stored last. If there is no such entry, the error wraps [vault.ErrNotFound].
 func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
 	var ref envelope.Ref
 	retry := func(e *entry) error {
@@ -232,8 +232,8 @@ func (s *Spool) Retry(ctx context.Context, id string, overwrite bool) error {
 	return err
 }
 
-// Drop removes the entry id and its value. If there is no such entry, the error wraps
-// [vault.ErrNotFound].
+// Drop removes the entry with the given id, and its value. If there is no such entry, the error
+// wraps [vault.ErrNotFound].
 func (s *Spool) Drop(ctx context.Context, id string) error {
 	return s.locked(ctx, id, (*entry).Remove)
 }

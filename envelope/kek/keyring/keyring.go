@@ -122,8 +122,9 @@ func Enrol(ctx context.Context, c Config) (Enrolment, error) {
 	return enrol(ctx, c, kek.RandomRoot())
 }
 
-// Import stores a root in the keyring, for example that of another machine. If the keyring has
-// another root called c.Name already, Import changes nothing, and the error wraps [envelope.ErrChanged].
+// Import stores an existing root in the keyring, for example the root of another machine. If the
+// keyring has another root called c.Name already, Import changes nothing, and the error wraps
+// [envelope.ErrChanged].
 func Import(ctx context.Context, c Config, root kek.Root) (Enrolment, error) {
 	e, err := enrol(ctx, c, root)
 	if want := kek.NewLocal(root).Fingerprint(); err == nil && e.Fingerprint != want {

@@ -45,7 +45,8 @@ type Service interface {
 	Decrypt(ctx context.Context, blob []byte) (plaintext []byte, err error)
 }
 
-// Config configures a [Source]. KeyID or Enrolment, and Service are required.
+// Config configures a [Source]. Service is required. Without KeyID and Enrolment, a source can
+// neither seal nor open an object.
 type Config struct {
 	// Scheme is the kind of the service, for example awskms. It is used in the name of the source.
 	Scheme string

@@ -93,9 +93,9 @@ func ParseWords(text string) (kek.Root, error) {
 //	objectvault-share-1 THRESHOLD NUMBER SET VALUE CHECKSUM
 //
 // THRESHOLD and NUMBER are decimal. SET is the fingerprint of the root ([kek.Local.Fingerprint]).
-// VALUE is the share of Shamir's scheme at the point NUMBER, 96 hexadecimal digits. CHECKSUM is
-// computed over the line without CHECKSUM and the blank before it, with single blanks: the first 8
-// hexadecimal digits of the SHA-256.
+// VALUE is the share of Shamir's scheme at the point NUMBER, 96 hexadecimal digits. CHECKSUM is the
+// first 8 hexadecimal digits of a SHA-256. Its input is the line up to VALUE, with one blank
+// between two parts and no blank at the end.
 type Share struct {
 	Threshold int // number of shares that are needed
 	Number    int // from 1

@@ -54,7 +54,7 @@ func httpClient(c Config) *http.Client {
 		t.Proxy = func(r *http.Request) (*url.URL, error) {
 			u, err := http.ProxyFromEnvironment(r)
 			if err != nil {
-				return nil, errors.New("the proxy of the environment is not a URL") // the URL may contain a password
+				return nil, errors.New("the proxy that the environment variables select (HTTPS_PROXY, HTTP_PROXY) is not a URL") // the URL may contain a password
 			}
 			return u, nil
 		}

@@ -62,7 +62,8 @@ type Config struct {
 	KeepFor time.Duration
 	// Timeout limits each request; 0 means 30 seconds.
 	Timeout time.Duration
-	// Transport sends the requests; nil means a new one with the proxy of the environment.
+	// Transport sends the requests; nil means a new one with the proxy that the environment variables
+	// select.
 	Transport http.RoundTripper
 	// KeyVersionChanged, if not nil, is called at most once, when the signer reports another key
 	// version than the enrolled one while its address is the same.

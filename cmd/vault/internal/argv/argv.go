@@ -158,7 +158,7 @@ func unknownFlag(command, name string, flags []cli.Flag) error {
 	err := usage.Errorf("unknown flag %s", dashes(name))
 	if command == "put" {
 		err = usage.Errorf("unknown flag (not shown, because it may be the secret)")
-		err.Hint = "pass the value through standard input; put an argument that starts with - after --"
+		err.Hint = "pass the value through standard input; if an argument starts with -, write -- before it"
 	}
 	if near := Nearest(name, known, 1); len(near) > 0 {
 		err.Hint = "did you mean " + dashes(near[0]) + "?"

@@ -87,7 +87,7 @@ func TestErrors(t *testing.T) {
 		{"get --jsno", "unknown flag --jsno", "did you mean --json?"},
 		{"get -x", "unknown flag -x", ""},
 		{"policy check --bucket b", "unknown flag --bucket", ""},
-		{"put a -sk", "unknown flag (not shown, because it may be the secret)", "pass the value through standard input; put an argument that starts with - after --"},
+		{"put a -sk", "unknown flag (not shown, because it may be the secret)", "pass the value through standard input; if an argument starts with -, write -- before it"},
 		{"get -o", "flag -o needs a value", ""},
 	} {
 		app := newTestApp()

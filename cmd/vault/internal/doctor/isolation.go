@@ -120,8 +120,8 @@ func (e *checker) notLookup(f finding) finding {
 func (e *checker) longerName(ctx context.Context) {
 	longer := e.Tenant + "x"
 	key := prefix(longer, e.Collection) + e.run + "/isolation.enc"
-	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object was stored under "+tenantPrefix(longer)+", which starts with your tenant id")
-	e.add(ctx, "isolation-longer-list", e.unlisted(ctx, &e.access, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", which starts with your tenant id, was listed"))
+	e.putOutside(ctx, "isolation-longer-put", key, "put under "+tenantPrefix(longer), "an object was stored under "+tenantPrefix(longer)+", the prefix of another tenant, whose id starts with yours")
+	e.add(ctx, "isolation-longer-list", e.unlisted(ctx, &e.access, longer, "list of "+tenantPrefix(longer), tenantPrefix(longer)+", the prefix of another tenant, whose id starts with yours, was listed"))
 }
 
 // reading checks whether another tenant's object can be read: an object that the second tenant

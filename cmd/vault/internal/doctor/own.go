@@ -113,7 +113,7 @@ func (e *checker) ownPrefix(ctx context.Context) {
 	}
 	switch gone, err := absent(ctx, o.store, key); {
 	case err != nil:
-		e.add(ctx, "own-delete", found(NotProven, "delete under your prefix: the delete succeeded, but the check that the object is gone failed: %s", described(o.store, err)))
+		e.add(ctx, "own-delete", found(NotProven, "delete under your prefix: the delete succeeded, but it could not be checked whether the object still exists: %s", described(o.store, err)))
 	case !gone:
 		e.add(ctx, "own-delete", found(Fail, "an object still exists after it was deleted"))
 	default:

@@ -73,7 +73,7 @@ func (e *checker) abort(ctx context.Context, trier vault.CloudTrier) finding {
 	err := trier.TryAbort(ctx, prefix(vault.Tenant(e.run), e.Collection)+e.run+"/abort.enc")
 	if err == nil {
 		return found(NotProven, "%s: not denied: the server reports that the upload does not exist, but some servers check this before the permission", what).
-			hinted("check with {prog} policy check whether the role can abort uploads outside its prefix")
+			hinted("use {prog} policy check to find out whether the role can abort uploads outside its prefix")
 	}
 	return outside(e.Store, err, mine, what, "")
 }

@@ -52,7 +52,8 @@ type Config struct {
 	Enrolment *kms.Enrolment
 }
 
-// A Renewer is an [aws.CredentialsProvider] that can renew credentials before they expire.
+// A Renewer is an [aws.CredentialsProvider] that can replace credentials that the service has
+// rejected, even if they have not expired yet.
 type Renewer interface {
 	// Expired reports that the service has rejected the credentials with this access key id.
 	Expired(accessKeyID string)
