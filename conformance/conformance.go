@@ -16,12 +16,13 @@
 //		})
 //	}
 //
-// A clause is one promise of the contract. [probe.All] returns all clauses, and the comment
-// of package probe describes them. The test fails if the store does not support a listed
-// clause, and also if it supports a clause that is not listed, so that the list stays exact.
-// The clauses create, read-after-write and errors must be listed. The suite logs every other
-// clause as "not claimed", with its result. There is one exception: if a violation of a
-// clause depends on timing ([probe.Probe].Chance), the store may pass an unlisted clause.
+// A clause is one promise of the contract. [probe.All] returns all clauses, and the comment of
+// package probe describes them. The test fails if the store does not support a listed clause, and
+// also if it supports a clause that is not listed, so that the list stays exact. The clauses
+// create, read-after-write and errors must be listed. The suite logs every clause that is not
+// listed as "not claimed", with its result. If a violation of a clause depends on timing
+// ([probe.Probe].Chance), the test does not fail when the store supports this clause although it is
+// not listed.
 //
 // A list of claims belongs to one configuration. A bucket with versioning supports other
 // clauses than a bucket without it. Run the suite once for each configuration, with a list
@@ -102,10 +103,10 @@ type Provider struct {
 // required lists the clauses that every store must support.
 var required = []string{"create", "read-after-write", "errors"}
 
-// Run tests a provider. It reports an error on t for each listed clause that the store does
-// not support, for each unlisted clause that it supports, and for each promise that a vault
-// over the store breaks. With -short it skips the keys at the top level of the bucket and
-// all sequential checks.
+// Run tests a provider. It reports an error on t for each listed clause that the store does not
+// support, for each unlisted clause that it supports, and for each promise that a vault over the
+// store breaks. With -short it skips the keys at the top level of the bucket, and all checks
+// without concurrent calls.
 func Run(t *testing.T, p Provider) {
 	for _, err := range checkClaims(p.Claims, p.Deviations) {
 		t.Error(err)
@@ -177,7 +178,7 @@ func (p Provider) probe(t *testing.T, store *vault.Store, prefix string, clauses
 	for _, clause := range clauses {
 		t.Run(clause.Clause, func(t *testing.T) {
 			if testing.Short() && !isConcurrent(clause) {
-				t.Skip("-short skips sequential checks")
+				t.Skip("-short skips checks without concurrent calls")
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
 			defer cancel()
@@ -282,7 +283,7 @@ func (p Provider) vaults(t *testing.T, store *vault.Store) {
 	for _, c := range vaultChecks {
 		t.Run(c.name, func(t *testing.T) {
 			if c.serial && testing.Short() {
-				t.Skip("-short skips sequential checks")
+				t.Skip("-short skips checks without concurrent calls")
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
 			defer cancel()

@@ -97,8 +97,8 @@ import (
 
 // Options configures [OpenBucket]. Nil, or the zero value, is ready to use.
 type Options struct {
-	// Credentials signs URLs. If it is nil, OpenBucket uses the credentials of the client. It
-	// requests them without the context that was passed to SignedURL.
+	// Credentials signs URLs. If it is nil, OpenBucket uses the credentials of the client. SignedURL
+	// then requests these credentials without the context that was passed to it.
 	Credentials Credentials
 	// Region is the region of the bucket, such as ap-guangzhou. Copies need it if the
 	// client's BucketURL does not have the form https://BUCKET.HOST.

@@ -22,7 +22,7 @@ type Request struct {
 
 	Status  int    // status of the response; 0 if the connection was closed before
 	Code    string // error code of the object API, or ""
-	Applied bool   // the server processed the request itself (it applied or refused it); false if a Fault replaced the processing
+	Applied bool   // the server applied or refused the request; false if a Fault prevented it from deciding
 }
 
 // String returns a text such as "PUT /key?acl= 200".

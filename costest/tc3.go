@@ -30,8 +30,8 @@ func refuse(code, format string, args ...any) *callError {
 	return &callError{code, fmt.Sprintf(format, args...)}
 }
 
-// ErrorJSON returns the body of an error response of STS, CAM or KMS, whose status is 200, for
-// [RespondBefore] and [ApplyThen].
+// ErrorJSON returns the body of an error response of STS, CAM or KMS. Pass it to [RespondBefore] or
+// [ApplyThen] with status 200, which these services use for errors.
 func ErrorJSON(code, message string) string {
 	return string(callResponse(nil, refuse(code, "%s", message)))
 }

@@ -12,8 +12,9 @@
 // An envelope is a header and a payload. The header contains the data key of the object, wrapped
 // for each recipient (a [KeySource]). Each wrapped copy is a [Stanza]. The header also contains the
 // sealed [Metadata] and a commitment. The commitment binds data key, header and name ([Ref])
-// together; it is compared before anything else is decrypted. The payload is a Tink stream
-// (AES256-GCM-HKDF), so a holder of its key can open it with Tink alone.
+// together. It is compared after the data key is unwrapped, and before metadata and payload are
+// decrypted. The payload is a Tink stream (AES256-GCM-HKDF), so a holder of its key can open it
+// with Tink alone.
 //
 // The bytes that a [Reader] returns were sealed under the requested name by a holder of a key for
 // that name. They come from one write, in order, from the start of the value. The Reader returns

@@ -11,8 +11,8 @@ import (
 	"io"
 )
 
-// An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. Each
-// method of the zero Object that returns an error returns [ErrInvalid].
+// An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. On the zero
+// Object, each method with an error result returns [ErrInvalid].
 type Object struct {
 	header   *Header
 	metadata Metadata

@@ -60,7 +60,7 @@ type Rules struct {
 type Checker[L Language] struct {
 	Doc     Document[L]       // the document that is being checked
 	Nth     int               // its index
-	Reached map[string]string // by role or principal: the first tenant that a statement allows, by its prefix
+	Reached map[string]string // the first tenant whose prefix a statement allows, for each role or principal
 
 	at         int // index of the statement; -1: the document as a whole
 	weaknesses map[string]Weakness
@@ -131,9 +131,9 @@ func (c *Checker[L]) Report(id, format string, args ...any) {
 }
 
 // Narrow checks conditions that must all be true for a request. judge returns the weakness of a
-// value and its details, or "" if the value is valid. If the values of at least one condition are
-// all valid, the requests are limited enough, and Narrow reports nothing. Otherwise it reports the
-// first invalid value of the last condition.
+// value and its details, or "" if the value is valid. One condition that has only valid values
+// limits the requests enough. If there is such a condition, Narrow reports nothing. Otherwise it
+// reports the first invalid value of the last condition.
 func (c *Checker[L]) Narrow(conditions []Condition, judge func(c Condition, value string) (id, details string)) {
 	var id, details string
 	for _, cond := range conditions {
@@ -229,9 +229,10 @@ func TenantNamed(role string, tenants []string) string {
 	return tenant
 }
 
-// OwnerProblem returns the reason why a role or user is not known to belong to the tenant, or "".
-// reached contains the tenants that the role's own documents allow: the role may access the objects
-// of these tenants. tenants contains all tenants in any document.
+// OwnerProblem returns "" if a role or user is known to belong to the tenant. Otherwise it returns
+// the reason why this is not certain. reached contains the tenants that the role's own documents
+// allow: the role may access the objects of these tenants. tenants contains all tenants in any
+// document.
 func OwnerProblem(role, tenant string, reached, tenants []string) string {
 	other := TenantNamed(role, tenants)
 	switch {

@@ -51,7 +51,7 @@ type Syntax struct {
 	// OriginOf returns the owner and the name of the policy in an object of a response. It may
 	// be nil.
 	OriginOf func(v *Value) Origin
-	// IsAccount reports whether an object of a response is about an account, with all policies
+	// IsAccount reports whether an object of a response describes an account and contains all policies
 	// of its roles. Account returns the policies in such objects. Both may be nil.
 	IsAccount func(v *Value) bool
 	Account   func(all []*Value) ([]Source, error)

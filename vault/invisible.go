@@ -16,8 +16,8 @@ import (
 // [Vault.Undelete] reject the same names.
 //
 // U+200C and U+200D, the zero width non-joiner and joiner, are part of the spelling in some
-// scripts. They are accepted if the nearest letter before and the nearest letter after belong to
-// the same one of these scripts. Combining marks in between are skipped. The variation selectors of
+// scripts. They are accepted between two letters if both letters belong to the same script, and
+// this script is one of them. Combining marks in between are skipped. The variation selectors of
 // Mongolian are accepted after a Mongolian letter. The vowel separator of Mongolian is accepted
 // between two Mongolian letters, the first of which may have a variation selector.
 func ParseNewName(s string) (Name, error) {

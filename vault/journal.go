@@ -335,9 +335,9 @@ func (v *Vault) openEntryHeader(ctx context.Context, entry Spooled) (*envelope.O
 // current object or in its history, Deliver only removes the entry. If another process has sent the
 // entry, removed it or set it aside, Deliver returns a zero Info and no error. If the store has an
 // object with the same or a later revision and [SpoolEntry].Overwrite is not set, Deliver does not
-// replace the object. It refuses the entry, and the error also wraps [ErrConflict], or [ErrExist]
-// if it was a create. Without compare-and-swap, Deliver may replace an object that another writer
-// stores at the same moment.
+// replace the object. It marks the entry as refused, and the error wraps [ErrConflict], or
+// [ErrExist] if the entry is a create. Without compare-and-swap, Deliver may replace an object that
+// another writer stores at the same moment.
 //
 // If the value could not be sent, the error wraps a [*SpooledError], and the entry stays, pending
 // or refused. If the envelope is damaged, Deliver sets the entry aside, and the error wraps

@@ -31,9 +31,10 @@ type RecipientsOptions struct {
 // for itself, so the result is authenticated. Info describes the object if a source can open it, and
 // otherwise contains only what the store reports.
 //
-// If a source cannot be used now, Recipients returns the others, and an error that wraps
-// [ErrUnavailable], [ErrUnauthenticated], [ErrPermission] or [envelope.ErrChanged]. If the object is
-// no envelope, the error wraps [envelope.ErrFormat], or [ErrLegacy] if agentKeys has stored it.
+// If a source cannot be used now, the result is still correct for the stanzas of the other sources,
+// and Recipients also returns an error that wraps [ErrUnavailable], [ErrUnauthenticated],
+// [ErrPermission] or [envelope.ErrChanged]. If the object is no envelope, the error wraps
+// [envelope.ErrFormat], or [ErrLegacy] if agentKeys has stored it.
 func (v *Vault) Recipients(ctx context.Context, name Name, o *RecipientsOptions) (info Info, list []Recipient, err error) {
 	defer wrap(&err, "audit", string(name))
 	if o == nil {

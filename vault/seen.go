@@ -73,8 +73,8 @@ func (s SeenState) String() string {
 // If the object is older, the store returned an old object, or the clock of another writer is slow.
 // [Vault.AcceptOlder] accepts the object. If there is no object, another writer or a lifecycle rule
 // of the bucket deleted it, or the store withholds it. If you know that it was deleted, call
-// [Vault.Delete], which records the deletion. As the store has no object, Delete itself may return
-// a SeenError.
+// [Vault.Delete], which records the deletion. Delete records it even if it returns a SeenError
+// itself, which it may do because the store has no object.
 type SeenError struct {
 	Last     SeenState // newest state that was recorded
 	Returned SeenState // state of the older object; zero if the store returned no object

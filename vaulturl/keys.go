@@ -30,9 +30,9 @@ const maxKeyText = 4 << 10
 //	                  on; it is closed afterwards; N is at least 3
 //	exec:COMMAND      a root key that a program prints when the source is first used
 //	keyring:NAME      a root key in the keyring of the operating system: see package keyring
-//	passphrase:       a passphrase, from OBJECTVAULT_PASSPHRASE, from the file or the program that
-//	                  OBJECTVAULT_PASSPHRASE_FILE or OBJECTVAULT_PASSPHRASE_COMMAND name, or from
-//	                  Options.Prompt: see package passphrase
+//	passphrase:       a passphrase: from OBJECTVAULT_PASSPHRASE, from the file whose path is in
+//	                  OBJECTVAULT_PASSPHRASE_FILE, from the program in
+//	                  OBJECTVAULT_PASSPHRASE_COMMAND, or from Options.Prompt: see package passphrase
 //	signer+https://HOST?omni=HEX&epoch=N&token=SOURCE&keep=DURATION
 //	                  the signatures of a wallet: see package signer. SOURCE is file:PATH, env:VAR
 //	                  or exec:COMMAND with a bearer token, percent-encoded

@@ -181,8 +181,8 @@ func (t *probeRun) raceCreates(ctx context.Context, n int, size int64, watched b
 }
 
 // Gather returns a function for n goroutines. Each goroutine calls it to wait for the others, so
-// that they continue together. The function waits at most d, because a store may process its
-// writers one at a time.
+// that they continue together. The function waits at most d: if a store processes its writers one
+// at a time, the other goroutines can only call it after the first one has continued.
 func Gather(n int, d time.Duration) func() {
 	var arrived atomic.Int32
 	all := make(chan struct{})

@@ -22,8 +22,8 @@ var (
 )
 
 // Defer returns a source that calls load for its root, for one caller at a time, until load has
-// succeeded. The error of load becomes the error of the source: it wraps [envelope.ErrUnavailable]
-// if the root cannot be read now.
+// succeeded. The error of load becomes the error of the source. If the root cannot be read now,
+// load must return an error that wraps [envelope.ErrUnavailable].
 func Defer(name string, load func(context.Context) (Root, error)) *Deferred {
 	return &Deferred{name: name, load: load, busy: make(chan struct{}, 1)}
 }

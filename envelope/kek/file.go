@@ -32,9 +32,9 @@ func OpenFile(path string) (*Local, error) { return open(path, checkFile, readRo
 
 // OpenMounted returns the key source whose root is in a file that Kubernetes, Docker or another
 // supervisor has mounted. Call it only for a file that the user has named. In contrast to
-// [OpenFile], it accepts a file that belongs to root, and a file that its group can read. It accepts
-// each form of [ParseRoot]. The errors are those of OpenFile: in particular, no other user than the
-// owner may have write permission.
+// [OpenFile], it accepts a file that belongs to root, and a file that its group can read. It
+// accepts each form of [ParseRoot]. The errors are those of OpenFile. As with OpenFile, the error
+// wraps [ErrKeyFile] if a user other than the owner has write permission.
 func OpenMounted(path string) (*Local, error) { return open(path, checkMounted, importRoot) }
 
 func open(path string, check func(string, fs.FileInfo) error, read func(io.Reader) (Root, error)) (*Local, error) {

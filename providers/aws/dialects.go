@@ -32,7 +32,7 @@
 //	  MinIO        supported [14]
 //	  SeaweedFS    atomic since March 2026 [18]
 //	  versitygw    supported: tested
-//	  Ceph         16 ignores If-None-Match in a bucket with versioning, and wants the tag of If-Match
+//	  Ceph         version 16 ignores If-None-Match in a bucket with versioning, and wants the tag of If-Match
 //	               without quotes: tested
 //	  Garage       not known
 //	CreateMultipartUpload
@@ -46,7 +46,7 @@
 //	  others       as PutObject, as far as known
 //	UploadPartCopy
 //	  R2           has it, also with conditions [3]; all parts except the last must have the same size [21]
-//	  Ceph         16 denies it to every role, decodes x-amz-copy-source twice, and ignores
+//	  Ceph         version 16 denies it to every role, decodes x-amz-copy-source twice, and ignores
 //	               x-amz-copy-source-if-match: tested
 //	  versitygw, SeaweedFS
 //	               support ranges and x-amz-copy-source-if-match: tested. If the source has a checksum,
@@ -56,7 +56,7 @@
 //	  AWS          409 ConditionalRequestConflict: the upload must be repeated [1]
 //	  R2           after a failed condition the upload no longer exists: an abort returns 404 [2]
 //	  SeaweedFS    conditions are atomic since March 2026 [18]
-//	  Ceph         16 ignores conditions: tested
+//	  Ceph         version 16 ignores conditions: tested
 //	  versitygw    supported: tested
 //	  others       not known
 //	AbortMultipartUpload, GetObject with Range, HeadObject, ListObjectsV2

@@ -89,7 +89,8 @@ func newSTS(cfg aws.Config, endpoint string, insecure bool) (*sts.Client, error)
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
 		err = fixEndpoint("the SDK's endpoint for STS", endpoint, insecure, &o.BaseEndpoint)
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
-			// Ceph responds with 409 to one of two concurrent first exchanges of a subject.
+			// If two exchanges for the same new subject run at the same time, Ceph responds to one of them
+			// with 409.
 			o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusConflict: {}}})
 		})
 	})

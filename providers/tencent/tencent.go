@@ -30,9 +30,9 @@
 //     version is less than a minute old and its writer may still delete it. If the response to a
 //     write is lost, the store looks for the version. If the outcome is still unknown, the error
 //     wraps [vault.ErrUnsure].
-//   - Suspended: the history contains only older versions. A new write permanently replaces the last
-//     write since the suspension, so create fails with [vault.ErrUnsupported], and there is no
-//     compare-and-swap.
+//   - Suspended: the history contains only the versions from before the suspension. A new write
+//     permanently replaces the last write since the suspension, so create fails with
+//     [vault.ErrUnsupported], and there is no compare-and-swap.
 //   - Unknown, because the request was denied or failed: create, compare-and-swap and history repeat
 //     the request, and fail with its error until it succeeds.
 //

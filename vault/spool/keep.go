@@ -15,8 +15,8 @@ import (
 
 // Keep adds a value whose tenant is not known yet, because the caller has no token at the moment.
 // ref.Tenant must be empty. Keep seals the value with the key of the spool and returns the new
-// entry, locked. identity identifies the caller: [Spool.Sync] with the same
-// [SyncOptions].Identity sends the value to the tenant of its Vault. If Keep fails, nothing is
+// entry, locked. identity identifies the caller: [Spool.Sync] with the same [SyncOptions].Identity
+// sends the value to the tenant of the Vault that is passed to Sync. If Keep fails, nothing is
 // kept.
 func (s *Spool) Keep(ctx context.Context, ref envelope.Ref, value io.Reader, o *vault.PutOptions, identity string) (vault.Spooled, error) {
 	if o == nil {

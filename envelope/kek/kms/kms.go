@@ -51,8 +51,8 @@ type Config struct {
 	// Scheme is the kind of the service, for example awskms. It is used in the name of the source.
 	Scheme string
 	// KeyID is the full name of the key, for example the ARN of an AWS key. It is part of the id of
-	// each stanza, so it must be written in the same way on every machine. It is empty if only an
-	// alias of the key is known, and the source is not enrolled.
+	// each stanza, so it must be written in the same way on every machine. It is empty if the source
+	// is not enrolled and only an alias of the key is known.
 	KeyID string
 	// Alias is the name that the user gave to the key, if it is not KeyID. It is used in the name of
 	// the source while KeyID is not known.
