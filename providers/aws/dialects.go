@@ -107,9 +107,10 @@
 //	HeadBucket with an expected owner, which the doctor sends only to AWS
 //	  R2           does not support the header [3]
 //	AssumeRoleWithWebIdentity
-//	  AWS, Ceph, SeaweedFS, MinIO support it; Ceph 16 was seen to return 409 to one of two concurrent
-//	  first exchanges of a subject. Not known: whether R2, B2, GCS and Garage support it,
-//	  whether OSS supports it by this name, and whether versitygw supports it with a private issuer.
+//	  AWS, Ceph, SeaweedFS, MinIO support it. If two exchanges for the same new subject run at the same
+//	  time, Ceph 16 may respond to one of them with 409. Not known: whether R2, B2, GCS and Garage
+//	  support it, whether OSS supports it by this name, and whether versitygw supports it with a
+//	  private issuer.
 //	GetCallerIdentity
 //	  is sent only to AWS.
 //
