@@ -296,6 +296,9 @@ func (s *Source) decrypt(ctx context.Context, blob []byte) (plaintext []byte, er
 	if err != nil {
 		return nil, err
 	}
+	if len(plaintext) == 0 { // otherwise the object would seem to be damaged
+		return nil, fmt.Errorf("%w: the key service returned no plaintext", envelope.ErrUnavailable)
+	}
 	return plaintext, nil
 }
 

@@ -190,6 +190,17 @@ func TestBlobs(t *testing.T) {
 }
 
 // TestFailures: after a service that cannot be used, another recipient opens the object. After one
+// TestNoPlaintext: a response without a plaintext does not mean that the object is damaged.
+func TestNoPlaintext(t *testing.T) {
+	service := newService()
+	s := newSource(t, kms.Config{KeyID: keyID, Service: service, Enrolment: &kms.Enrolment{KeyID: keyID}})
+	object := seal(t, s)
+	service.decrypt = func(context.Context) ([]byte, error) { return nil, nil }
+	if _, err := open(t.Context(), object, s); !errors.Is(err, envelope.ErrUnavailable) || errors.Is(err, envelope.ErrDecrypt) {
+		t.Errorf("open: %v, want %v", err, envelope.ErrUnavailable)
+	}
+}
+
 // that rejects the ciphertext, none is tried.
 func TestFailures(t *testing.T) {
 	service := newService()
@@ -299,7 +310,11 @@ func FuzzUnwrap(f *testing.F) {
 		answering.decrypt = func(context.Context) ([]byte, error) { return bytes.Clone(plaintext), nil }
 		got, err := newSource(t, kms.Config{KeyID: keyID, Service: answering}).Unwrap(context.Background(), ref, st, aad)
 		bound := len(plaintext) == 64 && bytes.Equal(plaintext[:32], right[:32])
-		if bound != (err == nil) || bound && !bytes.Equal(got, plaintext[32:]) || !bound && !errors.Is(err, envelope.ErrDecrypt) {
+		want := envelope.ErrDecrypt
+		if len(plaintext) == 0 {
+			want = envelope.ErrUnavailable // see TestNoPlaintext
+		}
+		if bound != (err == nil) || bound && !bytes.Equal(got, plaintext[32:]) || !bound && !errors.Is(err, want) {
 			t.Errorf("Unwrap of %x returns %x, %v", plaintext, got, err)
 		}
 	})

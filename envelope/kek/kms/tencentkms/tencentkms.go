@@ -157,8 +157,8 @@ func (s *service) plaintext(got *result) ([]byte, error) {
 		return nil, &kms.Error{Kind: envelope.ErrDecrypt, State: "it was encrypted with another key", Operation: "KMS Decrypt", RequestID: got.RequestID}
 	}
 	plaintext, err := base64.StdEncoding.DecodeString(got.Plaintext)
-	if err != nil { // the error may quote the plaintext
-		return nil, &kms.Error{Kind: envelope.ErrUnavailable, State: "the plaintext in the response is malformed", Operation: "KMS Decrypt", RequestID: got.RequestID}
+	if err != nil || len(plaintext) == 0 { // the error may quote the plaintext
+		return nil, &kms.Error{Kind: envelope.ErrUnavailable, State: "the plaintext in the response is missing or malformed", Operation: "KMS Decrypt", RequestID: got.RequestID}
 	}
 	return plaintext, nil
 }

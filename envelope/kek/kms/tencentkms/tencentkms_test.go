@@ -341,7 +341,7 @@ func TestCancelled(t *testing.T) {
 func FuzzResponse(f *testing.F) {
 	for _, seed := range []string{
 		"", "{}", `{"Response":null}`, `{"Response":{}}`, `{"Response":{"RequestId":"r","KeyId":"` + keyID + `","Plaintext":"AAAA"}}`,
-		`{"Response":{"RequestId":"r","KeyId":"` + keyID + `","Plaintext":"!"}}`, `{"Response":{"RequestId":"r","Error":{"Code":"InternalError","Message":"m"}}}`,
+		`{"Response":{"RequestId":"r","KeyId":"` + keyID + `","Plaintext":"!"}}`, `{"Response":{"RequestId":"r","KeyId":"` + keyID + `"}}`, `{"Response":{"RequestId":"r","Error":{"Code":"InternalError","Message":"m"}}}`,
 		`{"Response":{"RequestId":"r","Error":{"Code":"AuthFailure.TokenFailure"}}}`, "<html>",
 	} {
 		f.Add(seed)
