@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestSDKClients: clients of the AWS SDK are made where they get our transport. With
-// the SDK's own an answer is lost now and then, on a busy machine, and the test that
-// wanted it fails.
+// TestSDKClients: clients of the AWS SDK are created only where they get our transport.
+// With the SDK's own transport, a response is sometimes lost on a busy machine, and the
+// test fails.
 func TestSDKClients(t *testing.T) {
 	made := regexp.MustCompile(`\b(s3|sts|iam)\.New(FromConfig)?\(`)
 	places := []string{"providers/aws/", "internal/testcloud/testcloud.go"}
@@ -30,7 +30,7 @@ func TestSDKClients(t *testing.T) {
 			if strings.HasPrefix(path, places[0]) && !strings.HasSuffix(path, "_test.go") || path == places[1] {
 				continue
 			}
-			t.Errorf("%s calls %s…): take S3Client, STSClient or IAM of package testcloud", path, call)
+			t.Errorf("%s calls %s…): use S3Client, STSClient or IAM of package testcloud", path, call)
 		}
 		return nil
 	})

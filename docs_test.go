@@ -26,7 +26,7 @@ var wallets = map[string][]string{"agentkeys_user_wallet": {"acme"}}
 func TestDocsToken(t *testing.T) {
 	parts := blocks(t, "docs/agents.md", "json")
 	if len(parts) != 2 {
-		t.Fatalf("docs/agents.md has %d blocks of JSON, and a header and a payload are wanted", len(parts))
+		t.Fatalf("docs/agents.md has %d JSON blocks, want 2: a header and a payload", len(parts))
 	}
 	encode := base64.RawURLEncoding.EncodeToString
 	token, err := federation.ParseToken(encode([]byte(parts[0])) + "." + encode([]byte(parts[1])) + "." + encode([]byte("signature")))
@@ -42,8 +42,8 @@ func TestDocsToken(t *testing.T) {
 	}
 }
 
-// TestDocsIssuer runs the recipe of an own issuer in docs/agents.md, and verifies what it
-// mints with the key set that it publishes.
+// TestDocsIssuer creates an issuer with the scripts of docs/agents.md, and verifies the tokens
+// that it mints with the key set that it publishes.
 func TestDocsIssuer(t *testing.T) {
 	for _, tool := range []string{"sh", "openssl", "jq", "basenc"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -52,7 +52,7 @@ func TestDocsIssuer(t *testing.T) {
 	}
 	recipe := blocks(t, "docs/agents.md", "sh")
 	if len(recipe) != 2 {
-		t.Fatalf("docs/agents.md has %d shell scripts, and the making of an issuer and mint are wanted", len(recipe))
+		t.Fatalf("docs/agents.md has %d shell scripts, want 2: one that creates an issuer, and mint", len(recipe))
 	}
 	dir := t.TempDir()
 	mint := filepath.Join(dir, "mint")
@@ -107,7 +107,7 @@ func TestDocsIssuer(t *testing.T) {
 		}
 		keys := set.Key(signed.Signatures[0].Header.KeyID)
 		if len(keys) != 1 || !keys[0].Valid() || !keys[0].IsPublic() || len(keys[0].Certificates) != 1 {
-			t.Fatalf("the key set has %d keys of the token's id", len(keys))
+			t.Fatalf("the key set has %d keys with the key id of the token", len(keys))
 		}
 		if _, err := signed.Verify(keys[0]); err != nil {
 			t.Error(err)
@@ -121,13 +121,13 @@ func TestDocsIssuer(t *testing.T) {
 			t.Error(err)
 		}
 		if token.Claims.Subject != "agent:acme" || !reflect.DeepEqual(token.Claims.Tags, wallets) {
-			t.Errorf("the token is of %q, with tags %v", token.Claims.Subject, token.Claims.Tags)
+			t.Errorf("the token has the subject %q and the tags %v", token.Claims.Subject, token.Claims.Tags)
 		}
 	}
 }
 
-// TestDocsDemoFails runs the demos with a command that fails at each step: so does the demo,
-// at the first one.
+// TestDocsDemoFails runs the demos with a vault command that always fails: the demo ends at its first
+// step, and fails.
 func TestDocsDemoFails(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a shell")
@@ -183,7 +183,7 @@ func TestTranscripts(t *testing.T) {
 		for _, command := range want {
 			_, after, ok := strings.Cut(string(rest), "\n$ "+command+"\n")
 			if !ok {
-				t.Errorf("%s lacks, or has in another place: %s", page, command)
+				t.Errorf("%s lacks this command, or has it in another place: %s", page, command)
 				break
 			}
 			rest = []byte("\n" + after)

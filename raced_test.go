@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestRaced: the packages that make test spares the race detector start no goroutine and
-// share nothing between any, nor do their tests.
+// TestRaced: the packages that make test runs without the race detector start no goroutines
+// and share nothing between goroutines, and neither do their tests.
 func TestRaced(t *testing.T) {
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {
@@ -18,7 +18,7 @@ func TestRaced(t *testing.T) {
 	}
 	m := regexp.MustCompile(`(?m)^ALONE = (.*)$`).FindSubmatch(makefile)
 	if m == nil {
-		t.Fatal("the Makefile has no list")
+		t.Fatal("the Makefile has no list ALONE")
 	}
 	out, err := exec.Command("go", append([]string{"list", "-f", "{{.Dir}}"}, strings.Fields(string(m[1]))...)...).Output()
 	if err != nil {
@@ -26,7 +26,7 @@ func TestRaced(t *testing.T) {
 	}
 	dirs := strings.Fields(string(out))
 	if len(dirs) < 5 {
-		t.Errorf("the list has only %q", dirs)
+		t.Errorf("the list ALONE has only %q", dirs)
 	}
 	at := regexp.MustCompile(`(?m)^\s*go (func\b|[\w.]+\()|\.(Go|Parallel|RunParallel|AfterFunc)\(|"sync(/atomic)?"|"golang.org/x/sync|\bhttptest\.|\bhttp\.(ListenAndServe|Serve)\b`)
 	for _, dir := range dirs {
@@ -40,7 +40,7 @@ func TestRaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			if found := at.FindString(string(text)); found != "" && filepath.Base(file) != "raced_test.go" {
-				t.Errorf("%s has %s: take its package off the list", file, strings.TrimSpace(found))
+				t.Errorf("%s contains %s: remove its package from the list ALONE", file, strings.TrimSpace(found))
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func TestReadmeProgram(t *testing.T) {
 }
 
 // TestReadmeSession runs the commands that README.md shows, one after another in a
-// fresh home, and compares what they print. An ellipsis stands for anything.
+// fresh home, and compares their output. An ellipsis matches any text.
 func TestReadmeSession(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a shell")
@@ -62,10 +62,10 @@ func TestReadmeSession(t *testing.T) {
 			sh := exec.Command("sh", "-c", command)
 			sh.Dir = home
 			sh.Env = []string{"HOME=" + home, "PATH=" + filepath.Join(home, "bin") + ":" + os.Getenv("PATH")}
-			got, _ := sh.CombinedOutput() // a failing command's exit code is part of what is shown
+			got, _ := sh.CombinedOutput() // the exit code of a failing command is part of the session
 			pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(want)), "…", ".*") + "$"
 			if !regexp.MustCompile(pattern).MatchString(strings.TrimSpace(strings.ReplaceAll(string(got), home, "~"))) {
-				t.Errorf("$ %s\nprinted:\n%s\nREADME.md says:\n%s", command, got, want)
+				t.Errorf("$ %s\nprinted:\n%s\nREADME.md shows:\n%s", command, got, want)
 			}
 		}
 	}

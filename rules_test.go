@@ -1,5 +1,5 @@
-// Package objectvault_test holds the tests of the repository as a whole: who may import
-// whom, and whether README.md tells the truth.
+// Package objectvault_test contains the tests of the repository as a whole: which package may
+// import which, and whether README.md is correct.
 package objectvault_test
 
 import (
@@ -14,7 +14,7 @@ import (
 
 const module = "github.com/objectvault/objectvault"
 
-// A goPackage is what go list -json says of a package.
+// A goPackage is the output of go list -json for a package.
 type goPackage struct {
 	ImportPath string
 	Name       string
@@ -42,20 +42,20 @@ func goList(t *testing.T, args ...string) []goPackage {
 	}
 }
 
-// An importRule forbids packages to reach others, directly or through what they import.
+// An importRule forbids packages to depend on others, directly or indirectly.
 type importRule struct {
 	from   []string // directories of this module, as in "./vault"; nil means all
-	except []string // directories that the rule does not concern
+	except []string // directories to which the rule does not apply
 	to     []string // directories of this module, or import paths of other packages
 	reason string
 }
 
 // importRules is the layering: cmd → vaulturl → providers → vault → envelope.
 var importRules = []importRule{
-	{nil, []string{"./cmd"}, []string{"./cmd"}, "only commands import what is below cmd"},
+	{nil, []string{"./cmd"}, []string{"./cmd"}, "only commands import packages below cmd"},
 	{nil, []string{"./cmd", "./providers", "./vaulturl"}, []string{"./providers"}, "only the commands and vaulturl import providers"},
 	{nil, []string{"./cmd"}, []string{"./vaulturl"}, "vaulturl is for programs"},
-	{[]string{"./cmd/vault/internal/argv", "./cmd/vault/internal/envfile", "./cmd/vault/internal/usage"}, nil, []string{"./vault", "gocloud.dev", "github.com/aws", "github.com/tencentyun"}, "a fuzz target compiles all that it reaches, with instrumentation"},
+	{[]string{"./cmd/vault/internal/argv", "./cmd/vault/internal/envfile", "./cmd/vault/internal/usage"}, nil, []string{"./vault", "gocloud.dev", "github.com/aws", "github.com/tencentyun"}, "a fuzz target compiles all its dependencies with instrumentation"},
 	{[]string{"./providers"}, nil, []string{"./policy"}, "adapters return raw settings; the doctor judges them"},
 	{[]string{"./providers/aws"}, nil, []string{"./providers/tencent", "./providers/memfs"}, "providers do not import each other"},
 	{[]string{"./providers/tencent"}, nil, []string{"./providers/aws", "./providers/memfs"}, "providers do not import each other"},
@@ -64,16 +64,17 @@ var importRules = []importRule{
 	{[]string{"./envelope"}, nil, []string{"./vault", "./federation", "./policy", "./internal"}, "the format does not depend on the vault"},
 	{[]string{"./vault", "./conformance"}, nil, []string{"github.com/aws", "github.com/tencentyun", "github.com/urfave", "gocloud.dev/blob/s3blob", "./federation", "./policy", "./cosblob", "./costest"}, "the core depends on no cloud and no command line"},
 	{[]string{"./vault"}, []string{"./vault/spool"}, []string{"./vault/spool"}, "the core declares the interface of a spool; package spool implements it"},
-	{[]string{"./vault"}, []string{"./vault/seen"}, []string{"./vault/seen"}, "the core declares the interface of what was seen; package seen implements it"},
+	{[]string{"./vault"}, []string{"./vault/seen"}, []string{"./vault/seen"}, "the core declares the interface of a log of seen revisions; package seen implements it"},
 	{[]string{"./cosblob", "./costest", "./federation", "./policy"}, nil, []string{"./vault", "./envelope", "./conformance", "./vaulturl"}, "useful without a vault"},
 	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation", "./internal/tc3"}, "the test server shares nothing with the clients that it judges"},
-	{[]string{"./internal/fault"}, nil, []string{"./vault", "./envelope", "./costest", "./internal/testcloud", "github.com/aws", "golang.org/x"}, "costest is made of it: standard library only"},
+	{[]string{"./internal/fault"}, nil, []string{"./vault", "./envelope", "./costest", "./internal/testcloud", "github.com/aws", "golang.org/x"}, "costest imports it: standard library only"},
 	{[]string{"./federation"}, nil, []string{"gocloud.dev", "github.com/aws", "github.com/tencentyun", "./cosblob", "./policy", "./internal"}, "standard library only"},
 }
 
-// TestImports holds the packages to importRules, and the format to its few modules.
+// TestImports checks the packages against importRules, and the modules of the format and of the key
+// sources against formatModules and kekModules.
 func TestImports(t *testing.T) {
-	modules := make(map[string]string) // of each package that we reach
+	modules := make(map[string]string) // of each package that this module depends on
 	for _, p := range goList(t, "-deps", "./...") {
 		switch {
 		case p.Standard:
@@ -86,11 +87,11 @@ func TestImports(t *testing.T) {
 	if len(ours) < 5 {
 		t.Fatalf("go list found only %d packages", len(ours))
 	}
-	// A rule about a directory that is gone would always pass.
+	// A rule about a directory that does not exist would always pass.
 	for _, r := range importRules {
 		for _, dir := range slices.Concat(r.from, r.except, r.to) {
 			if !slices.ContainsFunc(slices.Collect(maps.Keys(modules)), func(p string) bool { return under(p, dir) }) {
-				t.Errorf("the rule %q names %s, where there is no package", r.reason, dir)
+				t.Errorf("the rule %q names %s, which contains no package", r.reason, dir)
 			}
 		}
 	}
@@ -100,18 +101,18 @@ func TestImports(t *testing.T) {
 		}
 		for _, dep := range p.Deps {
 			if under(dep, stdOnly...) && under(p.ImportPath, "./envelope/kek", "./federation") {
-				continue // these import the standard library alone, see below
+				continue // these import the standard library only, see below
 			}
 			for _, r := range importRules {
 				if (r.from == nil || under(p.ImportPath, r.from...)) && !under(p.ImportPath, r.except...) && under(dep, r.to...) {
-					t.Errorf("%s reaches %s: %s", p.ImportPath, dep, r.reason)
+					t.Errorf("%s depends on %s: %s", p.ImportPath, dep, r.reason)
 				}
 			}
 			if under(p.ImportPath, "./envelope") && !slices.Contains(formatModules, modules[dep]) && !slices.Contains(kekModules[strings.TrimPrefix(p.ImportPath, module+"/")], modules[dep]) {
-				t.Errorf("%s reaches %s: the format needs Tink and the standard library, nothing else", p.ImportPath, dep)
+				t.Errorf("%s depends on %s: the format needs only Tink and the standard library", p.ImportPath, dep)
 			}
 			if under(p.ImportPath, stdOnly...) && !under(dep, stdOnly...) && modules[dep] != "std" {
-				t.Errorf("%s reaches %s: it needs the standard library, nothing else", p.ImportPath, dep)
+				t.Errorf("%s depends on %s: it needs only the standard library", p.ImportPath, dep)
 			}
 		}
 		for _, dep := range p.Imports {
@@ -125,7 +126,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// formatModules are what package envelope may be built from.
+// formatModules are the modules that package envelope may import.
 var formatModules = []string{"std", module, "github.com/tink-crypto/tink-go/v2", "google.golang.org/protobuf", "golang.org/x/crypto", "golang.org/x/sys"}
 
 // kekModules are the further modules of the key sources, each in a package of its own.
@@ -183,8 +184,8 @@ var secretsModules = []string{
 	"google.golang.org/grpc",
 }
 
-// stdOnly are packages that the format and the identities may use: they reach the standard library
-// and each other, nothing else.
+// stdOnly are packages that the format and package federation may import: they depend only on the
+// standard library and on each other.
 var stdOnly = []string{"./internal/command", "./internal/durable", "./internal/loopback", "./internal/tc3", "./internal/text", "./internal/transport"}
 
 // under reports whether the import path is one of dirs, or below it.

@@ -45,7 +45,7 @@ func openSmall(t *testing.T) (*costest.Server, *blob.Bucket) {
 	return s, b
 }
 
-// TestCopyInParts: an object above the limit is copied completely, with its headers and metadata.
+// TestCopyInParts: an object larger than the limit is copied completely, with its headers and metadata.
 func TestCopyInParts(t *testing.T) {
 	t.Parallel()
 	s, b := openSmall(t)
@@ -125,8 +125,8 @@ func TestCopyPartsConditions(t *testing.T) {
 	}
 	for what, change := range map[string]func(*cos.ObjectCopyOptions){
 		"another ETag": func(o *cos.ObjectCopyOptions) { o.XCosCopySourceIfMatch = `"another"` },
-		"any but this": func(o *cos.ObjectCopyOptions) { o.XCosCopySourceIfNoneMatch = o.XCosCopySourceIfMatch },
-		"a key":        func(o *cos.ObjectCopyOptions) { o.XCosSSECustomerAglo = "AES256" },
+		"negated ETag": func(o *cos.ObjectCopyOptions) { o.XCosCopySourceIfNoneMatch = o.XCosCopySourceIfMatch },
+		"customer key": func(o *cos.ObjectCopyOptions) { o.XCosSSECustomerAglo = "AES256" },
 	} {
 		err := b.Copy(t.Context(), "copy", "key", &blob.CopyOptions{BeforeCopy: func(as func(any) bool) error {
 			var in *cos.ObjectCopyOptions
@@ -137,7 +137,7 @@ func TestCopyPartsConditions(t *testing.T) {
 			change(in)
 			return nil
 		}})
-		if want := map[bool]gcerrors.ErrorCode{true: gcerrors.Unimplemented, false: gcerrors.FailedPrecondition}[what == "a key"]; gcerrors.Code(err) != want {
+		if want := map[bool]gcerrors.ErrorCode{true: gcerrors.Unimplemented, false: gcerrors.FailedPrecondition}[what == "customer key"]; gcerrors.Code(err) != want {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 		if there, err := b.Exists(t.Context(), "copy"); there || err != nil {

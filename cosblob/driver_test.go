@@ -28,7 +28,7 @@ func TestDriver(t *testing.T) {
 // Undocumented behaviour of STS and policies does not matter here.
 func TestDriverUnsure(t *testing.T) {
 	if testing.Short() {
-		t.Skip("other answers to the same requests, which race no more than those of TestDriver")
+		t.Skip("the requests are those of TestDriver, which finds their data races")
 	}
 	names := []string{
 		"put-condition", "multipart-etag", "metadata-limit", "sign-time", "key-length", "part-order",
@@ -48,7 +48,7 @@ func TestDriverUnsure(t *testing.T) {
 		}
 	}
 	if variants < len(names) {
-		t.Errorf("%d variants of %d questions: some are gone", variants, len(names))
+		t.Errorf("only %d variants of %d questions: some questions do not exist", variants, len(names))
 	}
 }
 
@@ -93,7 +93,7 @@ func (h *harness) MakeDriverForNonexistentBucket(context.Context) (driver.Bucket
 
 func (h *harness) HTTPClient() *http.Client         { return h.s.Client() }
 func (h *harness) SupportsCopy() bool               { return true }
-func (h *harness) SupportsNonSlashDelimiters() bool { return false } // those of COS are one character
+func (h *harness) SupportsNonSlashDelimiters() bool { return false } // COS supports one character only
 func (h *harness) Close()                           { h.s.Close() }
 
 // An asTest gets every type that the package comment lists, and sets its fields where possible.
@@ -113,7 +113,7 @@ func (asTest) BucketCheck(b *blob.Bucket) error { return missing[*cos.Client](b.
 func (asTest) ErrorCheck(b *blob.Bucket, err error) error {
 	var e *cos.ErrorResponse
 	if !b.ErrorAs(err, &e) || e.Code != "NoSuchKey" {
-		return fmt.Errorf("%v is no *cos.ErrorResponse with code NoSuchKey", err)
+		return fmt.Errorf("%v is not a *cos.ErrorResponse with code NoSuchKey", err)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (asTest) BeforeSign(as func(any) bool) error   { return missing[*cos.Presig
 func (asTest) AttributesCheck(a *blob.Attributes) error {
 	var resp cos.Response
 	if !a.As(&resp) || resp.Header.Get("X-Cos-Storage-Class") != "STANDARD_IA" {
-		return errors.New("what BeforeWrite set is not in the attributes")
+		return errors.New("the attributes lack the value that BeforeWrite set")
 	}
 	return nil
 }

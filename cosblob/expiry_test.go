@@ -25,7 +25,7 @@ func expiredAs(t *testing.T) []string {
 			return q.Variants
 		}
 	}
-	t.Fatal("costest does not ask for the code of an expired token")
+	t.Fatal("costest has no question about the code of an expired token")
 	return nil
 }
 

@@ -29,8 +29,8 @@ var faults = []struct {
 }{
 	{"500 and applied", func() *costest.Fault { return costest.ApplyThen(500, internalError()) }, true, false},
 	{"500 and not applied", func() *costest.Fault { return costest.RespondBefore(500, internalError()) }, false, false},
-	{"cut after it was applied", costest.DropAfter, true, false},
-	{"cut before it was applied", costest.DropBefore, false, false},
+	{"connection lost and applied", costest.DropAfter, true, false},
+	{"connection lost and not applied", costest.DropBefore, false, false},
 	{"200 with an error and applied", func() *costest.Fault { return costest.LateErrorAfter("InternalError", "later") }, true, true},
 	{"200 with an error and not applied", func() *costest.Fault { return costest.LateError("InternalError", "later") }, false, true},
 }
@@ -44,14 +44,14 @@ func TestLostResponses(t *testing.T) {
 		name, action string
 		size         int
 		create       bool
-		recovered    bool // the request is repeated, or its outcome is found out
+		recovered    bool // the request is repeated, or its outcome is determined
 		late         bool
 	}{
 		{name: "put", action: "PutObject", size: 1000},
 		{name: "create", action: "PutObject", size: 1000, create: true},
 		{name: "part", action: "UploadPart", size: 5 * mib / 2, recovered: true},
 		{name: "complete", action: "CompleteMultipartUpload", size: 5 * mib / 2, late: true},
-		{name: "complete a creation", action: "CompleteMultipartUpload", size: 5 * mib / 2, create: true, late: true},
+		{name: "complete a create", action: "CompleteMultipartUpload", size: 5 * mib / 2, create: true, late: true},
 	} {
 		for _, f := range faults {
 			if f.late && !tc.late {
@@ -73,7 +73,7 @@ func TestLostResponses(t *testing.T) {
 					t.Fatal("no response was lost")
 				}
 				switch {
-				case tc.recovered, tc.late && f.applied: // the outcome of the end of an upload can be found out
+				case tc.recovered, tc.late && f.applied: // the outcome of a complete can be determined
 					if err != nil {
 						t.Errorf("write: %v", err)
 					}
@@ -92,9 +92,9 @@ func TestLostResponses(t *testing.T) {
 	}
 }
 
-// TestOwnCreation: if the response to a create-only write was lost and the caller repeats the write,
+// TestOwnCreate: if the response to a create-only write was lost and the caller repeats the write,
 // the second write fails because the object of the first exists.
-func TestOwnCreation(t *testing.T) {
+func TestOwnCreate(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	b := open(t, s, owner(s))
@@ -358,14 +358,14 @@ func TestChecksums(t *testing.T) {
 		call                 func() error
 		want                 error
 	}{
-		{"put changed", "PUT", "1", func() error { return write(100) }, cosblob.ErrChecksum},
-		{"put without", "PUT", "", func() error { return write(100) }, nil},
-		{"get changed", "GET", "1", read, cosblob.ErrChecksum},
-		{"get without", "GET", "", read, nil},
-		{"parts changed", "PUT", "1", func() error { return write(3 * mib) }, cosblob.ErrChecksum},
-		{"parts without", "PUT", "", func() error { return write(3 * mib) }, nil},
-		{"complete changed", "POST", "1", func() error { return write(3 * mib) }, cosblob.ErrChecksum},
-		{"complete without", "POST", "", func() error { return write(3 * mib) }, nil},
+		{"put, wrong checksum", "PUT", "1", func() error { return write(100) }, cosblob.ErrChecksum},
+		{"put, no checksum", "PUT", "", func() error { return write(100) }, nil},
+		{"get, wrong checksum", "GET", "1", read, cosblob.ErrChecksum},
+		{"get, no checksum", "GET", "", read, nil},
+		{"parts, wrong checksum", "PUT", "1", func() error { return write(3 * mib) }, cosblob.ErrChecksum},
+		{"parts, no checksum", "PUT", "", func() error { return write(3 * mib) }, nil},
+		{"complete, wrong checksum", "POST", "1", func() error { return write(3 * mib) }, cosblob.ErrChecksum},
+		{"complete, no checksum", "POST", "", func() error { return write(3 * mib) }, nil},
 	} {
 		method, change = tc.method, tc.change
 		if err := tc.call(); !errors.Is(err, tc.want) {
@@ -419,7 +419,7 @@ func TestWrongParts(t *testing.T) {
 // TestLongResponses: every body is read only up to a limit.
 func TestLongResponses(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it decodes much, one after the other")
+		t.Skip("it decodes many long responses, one after the other")
 	}
 	t.Parallel()
 	s := newServer(t, nil)

@@ -89,23 +89,23 @@ func TestForeign(t *testing.T) {
 			resp http.Response
 			body string
 		}{
-			"200, empty":       {http.Response{StatusCode: 200}, ""},
-			"200, blank":       {http.Response{StatusCode: 200}, " \n "},
-			"200, a page":      {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}}}, page},
-			"200, other XML":   {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/xml"}}}, "<?xml version='1.0'?><Result/>"},
-			"202, empty":       {http.Response{StatusCode: 202}, ""},
-			"203, ETag":        {http.Response{StatusCode: 203, Header: http.Header{"Etag": {`"0"`}}}, page},
-			"200, framework":   {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}, "Etag": {`W/"7-x"`}}}, page},
-			"200, page + ETag": {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Etag": {`"x"`}}}, page},
-			"200, weak ETag":   {http.Response{StatusCode: 200, Header: http.Header{"Etag": {`W/"7-x"`}}}, ""},
-			"204, empty":       {http.Response{StatusCode: 204}, ""},
-			"301, a page":      {http.Response{StatusCode: 301}, page},
-			"404, text":        {http.Response{StatusCode: 404, Header: http.Header{"Content-Type": {"text/plain"}}}, "404 page not found"},
-			"403, a page":      {http.Response{StatusCode: 403}, page},
-			"416, no document": {http.Response{StatusCode: 416}, ""},
+			"200, empty":            {http.Response{StatusCode: 200}, ""},
+			"200, white space":      {http.Response{StatusCode: 200}, " \n "},
+			"200, a page":           {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}}}, page},
+			"200, other XML":        {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/xml"}}}, "<?xml version='1.0'?><Result/>"},
+			"202, empty":            {http.Response{StatusCode: 202}, ""},
+			"203, ETag":             {http.Response{StatusCode: 203, Header: http.Header{"Etag": {`"0"`}}}, page},
+			"200, page + weak ETag": {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}, "Etag": {`W/"7-x"`}}}, page},
+			"200, page + ETag":      {http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Etag": {`"x"`}}}, page},
+			"200, weak ETag":        {http.Response{StatusCode: 200, Header: http.Header{"Etag": {`W/"7-x"`}}}, ""},
+			"204, empty":            {http.Response{StatusCode: 204}, ""},
+			"301, a page":           {http.Response{StatusCode: 301}, page},
+			"404, text":             {http.Response{StatusCode: 404, Header: http.Header{"Content-Type": {"text/plain"}}}, "404 page not found"},
+			"403, a page":           {http.Response{StatusCode: 403}, page},
+			"416, no document":      {http.Response{StatusCode: 416}, ""},
 		} {
 			if op.name == "delete" && (name == "200, empty" || name == "204, empty" || name == "200, weak ETag") {
-				continue // COS responds so
+				continue // COS may respond in this way
 			}
 			t.Run(op.name+"/"+name, func(t *testing.T) {
 				s := newServer(t, nil)

@@ -96,11 +96,11 @@ func TestTailRefused(t *testing.T) {
 		code  string // of the service
 	}{
 		{"another ETag", 1 << 20, Tail{Key: "from", ETag: `"x"`, Length: 5}, "PreconditionFailed"},
-		{"absent", 1 << 20, Tail{Key: "none", ETag: old.ETag, Length: 5}, "NoSuchCopySource"},
+		{"absent source", 1 << 20, Tail{Key: "none", ETag: old.ETag, Length: 5}, "NoSuchCopySource"},
 		{"past the end", 1 << 20, Tail{Key: "from", ETag: old.ETag, Offset: 2<<20 - 1, Length: 2}, "InvalidRange"},
-		{"not pinned", 1 << 20, Tail{Key: "from", Length: 5}, ""},
+		{"no ETag", 1 << 20, Tail{Key: "from", Length: 5}, ""},
 		{"negative length", 1 << 20, Tail{Key: "from", ETag: old.ETag, Length: -1}, ""},
-		{"short start", 1<<20 - 1, Tail{Key: "from", ETag: old.ETag, Length: 5}, ""},
+		{"start shorter than a part", 1<<20 - 1, Tail{Key: "from", ETag: old.ETag, Length: 5}, ""},
 	} {
 		err := b.WriteAll(t.Context(), "to", make([]byte, tc.start), withTail(tc.tail, 0))
 		failed := (*TailError)(nil)
@@ -115,7 +115,7 @@ func TestTailRefused(t *testing.T) {
 		}
 	}
 
-	// Without a region the name of the source is not known.
+	// Without a region, the client does not know the host name of the source.
 	client, err := NewClient(s.Bucket(), "", Static(s.SecretID(), s.SecretKey(), ""), &ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
 	if err != nil {
 		t.Fatal(err)

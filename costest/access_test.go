@@ -224,32 +224,32 @@ func TestWebIdentityRefused(t *testing.T) {
 		want   string
 		change func(*http.Request)
 	}{
-		{"good", web("role-a", good), "", nil},
-		{"good, no Authorization", web("role-a", good), "", func(r *http.Request) { r.Header.Del("Authorization") }},
+		{"valid", web("role-a", good), "", nil},
+		{"valid, no Authorization", web("role-a", good), "", func(r *http.Request) { r.Header.Del("Authorization") }},
 		{"expired", web("role-a", i.MintExpired(bot("a"))), tokenError, nil},
 		{"forged", web("role-a", i.MintForged(bot("a"))), tokenError, nil},
 		{"unsigned", web("role-a", i.MintUnsigned(bot("a"))), tokenError, nil},
 		{"tampered", web("role-a", testcloud.Tamper(i.Mint(bot("b")), func(c map[string]any) { c["sub"] = "bot:a" })), tokenError, nil},
-		{"of another issuer", web("role-a", other.Mint(testcloud.Claims{Issuer: i.URL, Subject: "bot:a", Audience: "vault"})), tokenError, nil},
-		{"under another issuer's name", web("role-a", i.Mint(testcloud.Claims{Issuer: other.URL, Subject: "bot:a", Audience: "vault"})), tokenError, nil},
-		{"for another audience", web("role-a", i.Mint(testcloud.Claims{Subject: "bot:a", Audience: "sts.amazonaws.com"})), tokenError, nil},
+		{"signed by another issuer", web("role-a", other.Mint(testcloud.Claims{Issuer: i.URL, Subject: "bot:a", Audience: "vault"})), tokenError, nil},
+		{"name of another issuer", web("role-a", i.Mint(testcloud.Claims{Issuer: other.URL, Subject: "bot:a", Audience: "vault"})), tokenError, nil},
+		{"wrong audience", web("role-a", i.Mint(testcloud.Claims{Subject: "bot:a", Audience: "sts.amazonaws.com"})), tokenError, nil},
 		{"not yet valid", web("role-a", i.Mint(testcloud.Claims{Subject: "bot:a", Audience: "vault", NotBefore: now.Add(time.Minute)})), tokenError, nil},
-		{"without an end", web("role-a", i.Mint(testcloud.Claims{Subject: "bot:a", Audience: "vault", Extra: map[string]any{"exp": nil}})), tokenError, nil},
-		{"no token at all", web("role-a", "x.y"), tokenError, nil},
-		{"an audience of the provider, not of the trust", web("role-a", i.Mint(testcloud.Claims{Subject: "bot:a", Audience: "other"})), "UnauthorizedOperation", nil},
-		{"another tenant's role", web("role-b", good), "UnauthorizedOperation", nil},
-		{"a subject that goes on", web("role-a", i.Mint(bot("a2"))), "UnauthorizedOperation", nil},
+		{"no expiry", web("role-a", i.Mint(testcloud.Claims{Subject: "bot:a", Audience: "vault", Extra: map[string]any{"exp": nil}})), tokenError, nil},
+		{"not a token", web("role-a", "x.y"), tokenError, nil},
+		{"audience of the provider, not of the role", web("role-a", i.Mint(testcloud.Claims{Subject: "bot:a", Audience: "other"})), "UnauthorizedOperation", nil},
+		{"role of another tenant", web("role-b", good), "UnauthorizedOperation", nil},
+		{"longer subject", web("role-a", i.Mint(bot("a2"))), "UnauthorizedOperation", nil},
 		{"unknown provider", web("role-a", good, "ProviderId", "none"), tokenError, nil},
 		{"unknown role", web("none", good), "InternalError.GetRoleError", nil},
 		{"role of another account", web("role-a", good, "RoleArn", "qcs::cam::uin/100000000002:roleName/role-a"), "InvalidParameter.ParamError", nil},
 		{"empty token", web("role-a", ""), "InvalidParameter.ParamError", nil},
 		{"short session name", web("role-a", good, "RoleSessionName", "x"), "InvalidParameter.ParamError", nil},
 		{"session name with a slash", web("role-a", good, "RoleSessionName", "a/b"), "InvalidParameter.ParamError", nil},
-		{"too long", web("role-a", good, "DurationSeconds", 43201), "InvalidParameter.OverLimit", nil},
-		{"no time", web("role-a", good, "DurationSeconds", 0), "InvalidParameter.OverLimit", nil},
-		{"a session policy, which the call has not", web("role-a", good, "Policy", "%7B%7D"), "UnknownParameter", nil},
-		{"tags, which the call has not", web("role-a", good, "Tags", []any{}), "UnknownParameter", nil},
-		{"signed", web("role-a", good), "AuthFailure.SignatureFailure", func(r *http.Request) { r.Header.Set("Authorization", "TC3-HMAC-SHA256 x") }},
+		{"duration too long", web("role-a", good, "DurationSeconds", 43201), "InvalidParameter.OverLimit", nil},
+		{"duration of zero seconds", web("role-a", good, "DurationSeconds", 0), "InvalidParameter.OverLimit", nil},
+		{"session policy, which is unsupported", web("role-a", good, "Policy", "%7B%7D"), "UnknownParameter", nil},
+		{"tags, which are unsupported", web("role-a", good, "Tags", []any{}), "UnknownParameter", nil},
+		{"invalid Authorization", web("role-a", good), "AuthFailure.SignatureFailure", func(r *http.Request) { r.Header.Set("Authorization", "TC3-HMAC-SHA256 x") }},
 		{"another version", web("role-a", good), "NoSuchVersion", func(r *http.Request) { r.Header.Set("X-TC-Version", "2018-08-14") }},
 		{"another action", web("role-a", good), "AuthFailure.SignatureFailure", func(r *http.Request) { r.Header.Set("X-TC-Action", "AssumeRoleWithSAML") }},
 		{"another content type", web("role-a", good), "UnsupportedProtocol", func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }},
@@ -343,26 +343,26 @@ func TestTemporaryKeys(t *testing.T) {
 		k    accessKey
 		want string
 	}{
-		{"good", one, "no error"},
+		{"valid", one, "no error"},
 		{"no token", accessKey{one.ID, one.Secret, ""}, "400"},
 		{"another token", accessKey{one.ID, one.Secret, two.Token}, "400"},
 		{"another secret", accessKey{one.ID, two.Secret, one.Token}, "403"},
 		{"another id", accessKey{two.ID, one.Secret, one.Token}, "400"},
-		{"the owner with a token", accessKey{s.SecretID(), s.SecretKey(), one.Token}, "400"},
-		{"unknown", accessKey{"AKIDnone", one.Secret, one.Token}, "403"},
+		{"owner's key with a token", accessKey{s.SecretID(), s.SecretKey(), one.Token}, "400"},
+		{"unknown key", accessKey{"AKIDnone", one.Secret, one.Token}, "403"},
 	} {
 		if got := get(tc.k); got != tc.want {
 			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
 		}
 	}
-	// If a role loses a permission, its sessions lose it, too.
+	// If a role loses a permission, its sessions also lose it.
 	wantCall(t, "detach", ask(t, s, time.Now(), ownerKey(s), "cam", "DetachRolePolicy", map[string]any{"DetachRoleName": "role-a", "PolicyName": "role-a"}, nil), "")
 	if got := get(one); got != "403" {
 		t.Errorf("after the policy was detached: %s", got)
 	}
 	wantCall(t, "attach", ask(t, s, time.Now(), ownerKey(s), "cam", "AttachRolePolicy", map[string]any{"AttachRoleName": "role-a", "PolicyName": "role-a"}, nil), "")
 	if got := get(one); got != "no error" {
-		t.Errorf("after it was attached: %s", got)
+		t.Errorf("after the policy was attached: %s", got)
 	}
 	s.ExpireKey(one.ID)
 	if a, b := get(one), get(two); a != "400" || b != "no error" {
@@ -431,13 +431,13 @@ func TestAssumeRole(t *testing.T) {
 		in   map[string]any
 		want string
 	}{
-		{"by a role that may assume another", chained, map[string]any{"RoleArn": roleARN + "chained", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
-		{"trusts another subject", ownerKey(s), map[string]any{"RoleArn": roleARN + "stranger", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
-		{"trusts tokens", ownerKey(s), map[string]any{"RoleArn": roleARN + "role-a", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
-		{"by a role that may not", whole, map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
-		{"a policy that is not encoded", ownerKey(s), map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx", "Policy": ownPolicy}, "InvalidParameter.StrategyFormatError"},
-		{"a policy with a principal", ownerKey(s), session(broker("*")), "InvalidParameter.StrategyInvalid"},
-		{"a long policy", ownerKey(s), session(ownPolicy + strings.Repeat(" ", 2048)), "InvalidParameter.PolicyTooLong"},
+		{"role that may assume only another role", chained, map[string]any{"RoleArn": roleARN + "chained", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
+		{"role that trusts another account", ownerKey(s), map[string]any{"RoleArn": roleARN + "stranger", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
+		{"role that trusts only tokens", ownerKey(s), map[string]any{"RoleArn": roleARN + "role-a", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
+		{"role without the permission", whole, map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx"}, "UnauthorizedOperation"},
+		{"session policy not URL-encoded", ownerKey(s), map[string]any{"RoleArn": roleARN + "broker", "RoleSessionName": "xx", "Policy": ownPolicy}, "InvalidParameter.StrategyFormatError"},
+		{"session policy with a principal", ownerKey(s), session(broker("*")), "InvalidParameter.StrategyInvalid"},
+		{"session policy too long", ownerKey(s), session(ownPolicy + strings.Repeat(" ", 2048)), "InvalidParameter.PolicyTooLong"},
 		{"unsigned", accessKey{}, session(ownPolicy), "AuthFailure.SignatureFailure"},
 	} {
 		wantCall(t, tc.name, ask(t, s, now, tc.k, "sts", "AssumeRole", tc.in, nil), tc.want)

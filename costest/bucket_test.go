@@ -47,7 +47,7 @@ func TestBuckets(t *testing.T) {
 	_, err = c.Bucket.Delete(t.Context())
 	check(t, err)
 	_, err = sdk(t, s, "alien-1250000001").Bucket.Put(t.Context(), nil)
-	wantCode(t, "another account's", err, "403 AccessDenied")
+	wantCode(t, "bucket of another account", err, "403 AccessDenied")
 	req, err := http.NewRequestWithContext(t.Context(), "PUT", s.BucketURL("noappid")+"/", nil)
 	check(t, err)
 	owner(s)(req)
@@ -79,15 +79,15 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for what, doc := range map[string]string{
-		"no rule":        "<LifecycleConfiguration></LifecycleConfiguration>",
-		"no action":      "<LifecycleConfiguration><Rule><Status>Enabled</Status></Rule></LifecycleConfiguration>",
-		"status":         "<LifecycleConfiguration><Rule><Status>On</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>",
-		"no days":        "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>0</Days></Expiration></Rule></LifecycleConfiguration>",
-		"too many days":  "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>3651</Days></Expiration></Rule></LifecycleConfiguration>",
-		"days and date":  "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>1</Days><Date>2030-01-01T00:00:00+08:00</Date></Expiration></Rule></LifecycleConfiguration>",
-		"not XML":        "{}",
-		"another root":   "<Lifecycle/>",
-		"cut in the end": "<LifecycleConfiguration><Rule>",
+		"no rule":              "<LifecycleConfiguration></LifecycleConfiguration>",
+		"no action":            "<LifecycleConfiguration><Rule><Status>Enabled</Status></Rule></LifecycleConfiguration>",
+		"invalid status":       "<LifecycleConfiguration><Rule><Status>On</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>",
+		"zero days":            "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>0</Days></Expiration></Rule></LifecycleConfiguration>",
+		"too many days":        "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>3651</Days></Expiration></Rule></LifecycleConfiguration>",
+		"days and date":        "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>1</Days><Date>2030-01-01T00:00:00+08:00</Date></Expiration></Rule></LifecycleConfiguration>",
+		"not XML":              "{}",
+		"another root element": "<Lifecycle/>",
+		"truncated":            "<LifecycleConfiguration><Rule>",
 	} {
 		status, _, body := do(t, s, "PUT", "/?lifecycle", doc, owner(s), "Content-MD5", contentMD5(doc))
 		if status != 400 || !strings.Contains(body, "<Code>MalformedXML</Code>") {
@@ -117,8 +117,8 @@ func TestTagging(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for what, tags := range map[string][]cos.ObjectTaggingTag{
-		"twice": {{Key: "a"}, {Key: "a"}}, "no key": {{Value: "v"}}, "character": {{Key: "a?"}}, "long": {{Key: strings.Repeat("k", 129)}},
-		"eleven": {{Key: "1"}, {Key: "2"}, {Key: "3"}, {Key: "4"}, {Key: "5"}, {Key: "6"}, {Key: "7"}, {Key: "8"}, {Key: "9"}, {Key: "10"}, {Key: "11"}},
+		"same key twice": {{Key: "a"}, {Key: "a"}}, "no key": {{Value: "v"}}, "invalid character": {{Key: "a?"}}, "long key": {{Key: strings.Repeat("k", 129)}},
+		"eleven tags": {{Key: "1"}, {Key: "2"}, {Key: "3"}, {Key: "4"}, {Key: "5"}, {Key: "6"}, {Key: "7"}, {Key: "8"}, {Key: "9"}, {Key: "10"}, {Key: "11"}},
 	} {
 		_, err := c.Object.PutTagging(t.Context(), "k", &cos.ObjectPutTaggingOptions{TagSet: tags})
 		wantCode(t, what, err, "400 InvalidTag")

@@ -75,12 +75,12 @@ func TestSetUpByAPI(t *testing.T) {
 	cam("DeletePolicy", map[string]any{"PolicyId": []any{policy}})
 	cam("DeleteRole", map[string]any{"RoleName": "role-a"})
 	_, err = c.Object.Head(t.Context(), "bots/b/x", nil)
-	wantCode(t, "after the role has gone", err, "403")
+	wantCode(t, "after the role was deleted", err, "403")
 	cam("DeleteOIDCConfig", map[string]any{"Name": "idp"})
-	wantCall(t, "after the provider has gone", ask(t, s, now, ownerKey(s), "cam", "DescribeOIDCConfig", map[string]any{"Name": "idp"}, nil), "ResourceNotFound.IdentityNotExist")
+	wantCall(t, "after the provider was deleted", ask(t, s, now, ownerKey(s), "cam", "DescribeOIDCConfig", map[string]any{"Name": "idp"}, nil), "ResourceNotFound.IdentityNotExist")
 }
 
-// TestKeyRotation: CAM uses the keys that it was given, unless it may fetch new ones.
+// TestKeyRotation: CAM uses the keys of the configuration, unless it may fetch new ones.
 func TestKeyRotation(t *testing.T) {
 	i, old := newIssuer(t, nil), newIssuer(t, nil)
 	s := start(t, nil)
@@ -106,7 +106,7 @@ func TestKeyRotation(t *testing.T) {
 
 	s = start(t, &costest.Options{Unsure: map[string]string{"rotate-key": "unknown"}})
 	config["Name"] = "idp"
-	wantCall(t, "a field that is not known", ask(t, s, now, ownerKey(s), "cam", "CreateOIDCConfig", config, nil), "UnknownParameter")
+	wantCall(t, "unknown field", ask(t, s, now, ownerKey(s), "cam", "CreateOIDCConfig", config, nil), "UnknownParameter")
 }
 
 func TestCAMRefuses(t *testing.T) {
@@ -116,7 +116,7 @@ func TestCAMRefuses(t *testing.T) {
 	good := trustOf(i.URL, "vault", "bot:a")
 	edit := func(old, new string) string {
 		if strings.Count(good, old) != 1 {
-			t.Fatalf("%q is %d times in %s", old, strings.Count(good, old), good)
+			t.Fatalf("%q occurs %d times in %s", old, strings.Count(good, old), good)
 		}
 		return strings.Replace(good, old, new, 1)
 	}
@@ -128,39 +128,39 @@ func TestCAMRefuses(t *testing.T) {
 		in           map[string]any
 		want         string
 	}{
-		{"a role that exists", "CreateRole", map[string]any{"RoleName": "role-a", "PolicyDocument": good}, "InvalidParameter.RoleNameInUse"},
-		{"a role's name", "CreateRole", map[string]any{"RoleName": "a/b", "PolicyDocument": good}, "InvalidParameter.ParamError"},
-		{"a trust without iss", "CreateRole", role(edit(`"oidc:iss":["`+i.URL+`"],`, "")), malformed},
-		{"a trust without aud", "CreateRole", role(edit(`"oidc:aud":["vault"],`, "")), malformed},
-		{"a trust with string_like only", "CreateRole", role(edit("string_equal", "string_like")), malformed},
-		{"a trust with a resource", "CreateRole", role(edit(`"effect":"allow"`, `"effect":"allow","resource":"*"`)), malformed},
+		{"existing role", "CreateRole", map[string]any{"RoleName": "role-a", "PolicyDocument": good}, "InvalidParameter.RoleNameInUse"},
+		{"invalid role name", "CreateRole", map[string]any{"RoleName": "a/b", "PolicyDocument": good}, "InvalidParameter.ParamError"},
+		{"trust policy without oidc:iss", "CreateRole", role(edit(`"oidc:iss":["`+i.URL+`"],`, "")), malformed},
+		{"trust policy without oidc:aud", "CreateRole", role(edit(`"oidc:aud":["vault"],`, "")), malformed},
+		{"trust policy with string_like only", "CreateRole", role(edit("string_equal", "string_like")), malformed},
+		{"trust policy with a resource", "CreateRole", role(edit(`"effect":"allow"`, `"effect":"allow","resource":"*"`)), malformed},
 		{"eleven subjects", "CreateRole", role(edit(`"bot:a"`, strings.Repeat(`"bot",`, 10)+`"bot"`)), malformed},
-		{"a pattern of subjects", "CreateRole", role(edit(`"condition":{`, `"condition":{"string_like":{"oidc:sub":"repo:acme/*"},`)), malformed},
-		{"an unknown operator", "CreateRole", role(edit("string_equal", "StringEquals")), malformed},
-		{"another version", "CreateRole", role(edit("2.0", "2012-10-17")), malformed},
-		{"a name twice", "CreateRole", role(edit(`"effect":"allow"`, `"effect":"allow","Effect":"allow"`)), malformed},
-		{"no JSON", "CreateRole", role("x"), malformed},
-		{"a long trust", "CreateRole", role(good + strings.Repeat(" ", 6144)), "InvalidParameter.PolicyDocumentLengthOverLimit"},
-		{"an unknown field", "CreateRole", map[string]any{"RoleName": "new", "PolicyDocument": good, "Path": "/"}, "UnknownParameter"},
-		{"a field of another kind", "CreateRole", map[string]any{"RoleName": 1, "PolicyDocument": good}, "InvalidParameter"},
-		{"a policy with a principal", "CreatePolicy", policy(good), malformed},
-		{"a policy of four segments", "CreatePolicy", policy(strings.ReplaceAll(prefixPolicy("a"), "ap-guangzhou:uid/1250000000:", "")), malformed},
-		{"a policy of seven segments", "CreatePolicy", policy(prefixPolicy("eip155:1:0xabc")), malformed},
-		{"a long policy", "CreatePolicy", policy(prefixPolicy(strings.Repeat("a", 6144))), "InvalidParameter.PolicyDocumentLengthOverLimit"},
-		{"a policy that exists", "CreatePolicy", map[string]any{"PolicyName": "role-a", "PolicyDocument": prefixPolicy("a")}, "FailedOperation.PolicyNameInUse"},
-		{"an update that is malformed", "UpdatePolicy", map[string]any{"PolicyName": "role-a", "PolicyDocument": "x"}, malformed},
-		{"to no role", "AttachRolePolicy", map[string]any{"AttachRoleName": "none", "PolicyName": "role-a"}, "InvalidParameter.RoleNotExist"},
-		{"no policy", "AttachRolePolicy", map[string]any{"AttachRoleName": "role-a", "PolicyName": "none"}, "ResourceNotFound.PolicyIdNotFound"},
-		{"from no role", "DetachRolePolicy", map[string]any{"DetachRoleName": "none", "PolicyName": "role-a"}, "InvalidParameter.RoleNotExist"},
+		{"subject pattern", "CreateRole", role(edit(`"condition":{`, `"condition":{"string_like":{"oidc:sub":"repo:acme/*"},`)), malformed},
+		{"unknown operator", "CreateRole", role(edit("string_equal", "StringEquals")), malformed},
+		{"unknown policy version", "CreateRole", role(edit("2.0", "2012-10-17")), malformed},
+		{"duplicate element", "CreateRole", role(edit(`"effect":"allow"`, `"effect":"allow","Effect":"allow"`)), malformed},
+		{"not JSON", "CreateRole", role("x"), malformed},
+		{"trust policy too long", "CreateRole", role(good + strings.Repeat(" ", 6144)), "InvalidParameter.PolicyDocumentLengthOverLimit"},
+		{"unknown field", "CreateRole", map[string]any{"RoleName": "new", "PolicyDocument": good, "Path": "/"}, "UnknownParameter"},
+		{"field of another type", "CreateRole", map[string]any{"RoleName": 1, "PolicyDocument": good}, "InvalidParameter"},
+		{"policy with a principal", "CreatePolicy", policy(good), malformed},
+		{"resource with four segments", "CreatePolicy", policy(strings.ReplaceAll(prefixPolicy("a"), "ap-guangzhou:uid/1250000000:", "")), malformed},
+		{"resource with seven segments", "CreatePolicy", policy(prefixPolicy("eip155:1:0xabc")), malformed},
+		{"policy too long", "CreatePolicy", policy(prefixPolicy(strings.Repeat("a", 6144))), "InvalidParameter.PolicyDocumentLengthOverLimit"},
+		{"existing policy", "CreatePolicy", map[string]any{"PolicyName": "role-a", "PolicyDocument": prefixPolicy("a")}, "FailedOperation.PolicyNameInUse"},
+		{"malformed update", "UpdatePolicy", map[string]any{"PolicyName": "role-a", "PolicyDocument": "x"}, malformed},
+		{"attach to an unknown role", "AttachRolePolicy", map[string]any{"AttachRoleName": "none", "PolicyName": "role-a"}, "InvalidParameter.RoleNotExist"},
+		{"attach an unknown policy", "AttachRolePolicy", map[string]any{"AttachRoleName": "role-a", "PolicyName": "none"}, "ResourceNotFound.PolicyIdNotFound"},
+		{"detach from an unknown role", "DetachRolePolicy", map[string]any{"DetachRoleName": "none", "PolicyName": "role-a"}, "InvalidParameter.RoleNotExist"},
 		{"no such role", "GetRole", map[string]any{"RoleId": "1"}, "InvalidParameter.RoleNotExist"},
 		{"no such policy", "GetPolicy", map[string]any{"PolicyId": 1}, "ResourceNotFound.PolicyIdNotFound"},
 		{"page 0", "ListAttachedRolePolicies", map[string]any{"RoleName": "role-a", "Page": 0, "Rp": 200}, "InvalidParameter.ParamError"},
-		{"a provider that exists", "CreateOIDCConfig", map[string]any{"Name": "idp", "IdentityUrl": i.URL, "ClientId": []string{"x"}, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameter.IdentityNameInUse"},
-		{"a provider without keys", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "ClientId": []string{"x"}}, "InvalidParameterValue.IdentityKeyError"},
-		{"keys that are none", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "ClientId": []string{"x"}, "IdentityKey": "e30="}, "InvalidParameterValue.IdentityKeyError"},
-		{"an issuer without TLS", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": "http://broker.example", "ClientId": []string{"x"}, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameterValue.IdentityUrlError"},
-		{"a provider without audiences", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameter.ParamError"},
-		{"inline policies, which CAM has not", "PutRolePolicy", map[string]any{}, "InvalidAction"},
+		{"existing provider", "CreateOIDCConfig", map[string]any{"Name": "idp", "IdentityUrl": i.URL, "ClientId": []string{"x"}, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameter.IdentityNameInUse"},
+		{"provider without keys", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "ClientId": []string{"x"}}, "InvalidParameterValue.IdentityKeyError"},
+		{"invalid keys", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "ClientId": []string{"x"}, "IdentityKey": "e30="}, "InvalidParameterValue.IdentityKeyError"},
+		{"issuer without TLS", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": "http://broker.example", "ClientId": []string{"x"}, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameterValue.IdentityUrlError"},
+		{"provider without audiences", "CreateOIDCConfig", map[string]any{"Name": "new", "IdentityUrl": i.URL, "IdentityKey": base64.StdEncoding.EncodeToString(jwks(t, i))}, "InvalidParameter.ParamError"},
+		{"inline policy, which is unsupported", "PutRolePolicy", map[string]any{}, "InvalidAction"},
 	} {
 		wantCall(t, tc.name, ask(t, s, now, ownerKey(s), "cam", tc.action, tc.in, nil), tc.want)
 	}
@@ -233,14 +233,14 @@ func TestTC3(t *testing.T) {
 		change func(*http.Request)
 		want   string
 	}{
-		{"good", now, good, nil, ""},
+		{"valid", now, good, nil, ""},
 		{"four minutes slow", now.Add(-4 * time.Minute), good, nil, ""},
 		{"four minutes fast", now.Add(4 * time.Minute), good, nil, ""},
 		{"six minutes slow", now.Add(-6 * time.Minute), good, nil, "AuthFailure.SignatureExpire"},
 		{"six minutes fast", now.Add(6 * time.Minute), good, nil, "AuthFailure.SignatureExpire"},
 		{"another secret", now, accessKey{ID: good.ID, Secret: "x"}, nil, "AuthFailure.SignatureFailure"},
-		{"an unknown id", now, accessKey{ID: "AKIDx", Secret: good.Secret}, nil, "AuthFailure.SecretIdNotFound"},
-		{"a token that is none", now, accessKey{ID: good.ID, Secret: good.Secret, Token: "x"}, nil, "AuthFailure.TokenFailure"},
+		{"unknown id", now, accessKey{ID: "AKIDx", Secret: good.Secret}, nil, "AuthFailure.SecretIdNotFound"},
+		{"invalid token", now, accessKey{ID: good.ID, Secret: good.Secret, Token: "x"}, nil, "AuthFailure.TokenFailure"},
 		{"another body", now, good, func(r *http.Request) { r.Body, r.ContentLength = http.NoBody, 0 }, "AuthFailure.SignatureFailure"},
 		{"another content type", now, good, set("Content-Type", "json", "json; charset=utf-8"), "AuthFailure.SignatureFailure"},
 		{"another host", now, good, func(r *http.Request) { r.Host = "sts.internal.tencentcloudapi.com" }, "AuthFailure.SignatureFailure"},
@@ -249,10 +249,10 @@ func TestTC3(t *testing.T) {
 		{"another service", now, good, set("Authorization", "/sts/", "/cam/"), "AuthFailure.SignatureFailure"},
 		{"another day", now, good, set("Authorization", now.UTC().Format("/2006-01-02/"), "/2019-02-25/"), "AuthFailure.SignatureFailure"},
 		{"fewer headers", now, good, set("Authorization", "content-type;host", "content-type"), "AuthFailure.SignatureFailure"},
-		{"headers in disorder", now, good, set("Authorization", "content-type;host", "host;content-type"), "AuthFailure.SignatureFailure"},
+		{"headers not sorted", now, good, set("Authorization", "content-type;host", "host;content-type"), "AuthFailure.SignatureFailure"},
 		{"no signature", now, good, set("Authorization", "Signature=", "Sig="), "AuthFailure.SignatureFailure"},
 		{"another algorithm", now, good, set("Authorization", "TC3-HMAC-SHA256", "AWS4-HMAC-SHA256"), "AuthFailure.SignatureFailure"},
-		{"nothing", now, good, func(r *http.Request) { r.Header.Del("Authorization") }, "AuthFailure.SignatureFailure"},
+		{"no Authorization", now, good, func(r *http.Request) { r.Header.Del("Authorization") }, "AuthFailure.SignatureFailure"},
 		{"a GET", now, good, func(r *http.Request) { r.Method = http.MethodGet }, "UnsupportedProtocol"},
 		{"a query", now, good, func(r *http.Request) { r.URL.RawQuery = "a=b" }, "UnsupportedProtocol"},
 	} {

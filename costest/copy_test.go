@@ -67,17 +67,17 @@ func TestCopyRefused(t *testing.T) {
 			header            []string
 			want              string
 		}{
-			{"no source", "to", sourceOf(s, s.Bucket(), "absent"), nil, "404 " + missing},
-			{"no bucket", "to", sourceOf(s, "none-1250000000", "k"), nil, "404 " + missing},
-			{"no host", "to", "nowhere/k", nil, "400 InvalidCopySource"},
+			{"missing source", "to", sourceOf(s, s.Bucket(), "absent"), nil, "404 " + missing},
+			{"missing source bucket", "to", sourceOf(s, "none-1250000000", "k"), nil, "404 " + missing},
+			{"source without a bucket", "to", "nowhere/k", nil, "400 InvalidCopySource"},
 			{"onto itself", "k", sourceOf(s, s.Bucket(), "k"), nil, "400 InvalidRequest"},
-			{"onto itself, replaced", "k", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-metadata-directive", "Replaced"}, "no error"},
-			{"S3's directive", "to", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-metadata-directive", "REPLACE"}, "400 InvalidArgument"},
+			{"onto itself with new metadata", "k", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-metadata-directive", "Replaced"}, "no error"},
+			{"directive of S3", "to", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-metadata-directive", "REPLACE"}, "400 InvalidArgument"},
 			{"another ETag", "to", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-copy-source-If-Match", `"x"`}, "412 PreconditionFailed"},
-			{"not another ETag", "to", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-copy-source-If-None-Match", "*"}, "412 PreconditionFailed"},
-			{"changed since", "to", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-copy-source-If-Unmodified-Since", past}, "412 PreconditionFailed"},
+			{"matching If-None-Match", "to", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-copy-source-If-None-Match", "*"}, "412 PreconditionFailed"},
+			{"changed since the given time", "to", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-copy-source-If-Unmodified-Since", past}, "412 PreconditionFailed"},
 			{"forbid-overwrite", "there", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-forbid-overwrite", "true"}, "409 FileAlreadyExists"},
-			{"forbid-overwrite elsewhere", "new", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-forbid-overwrite", "true"}, "no error"},
+			{"forbid-overwrite of a new key", "new", sourceOf(s, s.Bucket(), "k"), []string{"x-cos-forbid-overwrite", "true"}, "no error"},
 		} {
 			_, _, err := c.Object.Copy(t.Context(), tc.key, tc.source, &cos.ObjectCopyOptions{ObjectCopyHeaderOptions: &cos.ObjectCopyHeaderOptions{XOptionHeader: header(tc.header...)}})
 			wantCode(t, tc.what, err, tc.want)

@@ -40,8 +40,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestBlocksComeBack: blocks without references are reused.
-func TestBlocksComeBack(t *testing.T) {
+// TestBlocksAreReused: blocks without references are reused.
+func TestBlocksAreReused(t *testing.T) {
 	s, err := New(nil)
 	if err != nil {
 		t.Fatal(err)

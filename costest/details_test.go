@@ -100,7 +100,7 @@ func TestForgedToken(t *testing.T) {
 	}
 	wantCall(t, "a forged token", assume(i.MintForged(bot("a"))), "InvalidParameter.WebIdentityTokenError")
 	if fetched != before {
-		t.Errorf("the issuer got %d more requests", fetched-before)
+		t.Errorf("the issuer received %d more requests", fetched-before)
 	}
 }
 

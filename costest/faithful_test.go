@@ -59,8 +59,8 @@ func TestCutWithoutBody(t *testing.T) {
 	}
 }
 
-// TestErrorHeads: an error response has the general headers, but not those of the object.
-func TestErrorHeads(t *testing.T) {
+// TestErrorHeaders: an error response has the general headers, but not those of the object.
+func TestErrorHeaders(t *testing.T) {
 	s := start(t, nil)
 	c := sdk(t, s, s.Bucket())
 	_, err := c.Object.Put(t.Context(), "k", strings.NewReader("value"), &cos.ObjectPutOptions{ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{
@@ -90,9 +90,9 @@ func TestErrorHeads(t *testing.T) {
 	}
 }
 
-// TestLateHead: the headers of a response that starts before the call ends do not contain its
+// TestEarlyHeaders: the headers of a response that starts before the call ends do not contain its
 // result.
-func TestLateHead(t *testing.T) {
+func TestEarlyHeaders(t *testing.T) {
 	s := start(t, &costest.Options{Versioning: "Enabled"})
 	c := sdk(t, s, s.Bucket())
 	for name, f := range map[string]*costest.Fault{"keep alive": costest.KeepAlive(), "late error": costest.LateErrorAfter("InternalError", "no")} {
@@ -204,9 +204,9 @@ func TestAbortedMarker(t *testing.T) {
 	}
 }
 
-// TestNotPlayed: requests for features that are not implemented are refused, and not handled as
-// other calls.
-func TestNotPlayed(t *testing.T) {
+// TestUnsupportedFeatures: requests for features that are not implemented are refused, and not handled
+// as other calls.
+func TestUnsupportedFeatures(t *testing.T) {
 	s := start(t, nil)
 	put(t, sdk(t, s, s.Bucket()), "k.jpg", "v")
 	if status, _, _ := do(t, s, "GET", "/k.jpg?imageMogr2/thumbnail/100x", "", owner(s)); status != 501 {
@@ -224,12 +224,12 @@ func TestLifecycleRefused(t *testing.T) {
 	}
 	const days = "<Expiration><Days>1</Days></Expiration>"
 	for _, tc := range []struct{ what, rules, want string }{
-		{"good", rule("<Filter><Prefix>a</Prefix></Filter>" + days), "no error"},
-		{"two in And", rule("<Filter><And><Prefix>a</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>" + days), "no error"},
-		{"two without And", rule("<Filter><Prefix>a</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></Filter>" + days), "400 MalformedXML"},
-		{"an id twice", rule(days) + rule(days), "400 MalformedXML"},
-		{"no date", rule("<Expiration><Date>soon</Date></Expiration>"), "400 MalformedXML"},
-		{"a date", rule("<Expiration><Date>2030-01-01T00:00:00+08:00</Date></Expiration>"), "no error"},
+		{"valid", rule("<Filter><Prefix>a</Prefix></Filter>" + days), "no error"},
+		{"two filters in And", rule("<Filter><And><Prefix>a</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>" + days), "no error"},
+		{"two filters without And", rule("<Filter><Prefix>a</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></Filter>" + days), "400 MalformedXML"},
+		{"same id twice", rule(days) + rule(days), "400 MalformedXML"},
+		{"invalid date", rule("<Expiration><Date>soon</Date></Expiration>"), "400 MalformedXML"},
+		{"valid date", rule("<Expiration><Date>2030-01-01T00:00:00+08:00</Date></Expiration>"), "no error"},
 	} {
 		body := "<LifecycleConfiguration>" + tc.rules + "</LifecycleConfiguration>"
 		status, _, body := do(t, s, "PUT", "/?lifecycle", body, owner(s), "Content-Md5", contentMD5(body))

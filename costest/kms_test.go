@@ -51,21 +51,21 @@ func TestKMS(t *testing.T) {
 	}{
 		{"4096 bytes", "Encrypt", map[string]any{"KeyId": id, "Plaintext": b64(strings.Repeat("x", 4096))}, ""},
 		{"4097 bytes", "Encrypt", map[string]any{"KeyId": id, "Plaintext": b64(strings.Repeat("x", 4097))}, "InvalidParameterValue.InvalidPlaintext"},
-		{"no Base64", "Encrypt", map[string]any{"KeyId": id, "Plaintext": "value!"}, "InvalidParameterValue.InvalidPlaintext"},
+		{"not Base64", "Encrypt", map[string]any{"KeyId": id, "Plaintext": "value!"}, "InvalidParameterValue.InvalidPlaintext"},
 		{"no key", "Encrypt", map[string]any{"Plaintext": b64("value")}, "MissingParameter"},
-		{"an alias", "Encrypt", map[string]any{"KeyId": "vault", "Plaintext": b64("value")}, "InvalidParameterValue.InvalidKeyId"},
-		{"a key that does not exist", "Encrypt", map[string]any{"KeyId": "93866e69-9755-11ef-8e65-52540089bc41", "Plaintext": b64("value")}, "ResourceUnavailable.CmkNotFound"},
-		{"a long context", "Encrypt", map[string]any{"KeyId": id, "Plaintext": b64("value"), "EncryptionContext": `{"a":"` + strings.Repeat("b", 1024) + `"}`}, "InvalidParameter"},
-		{"a context", "Decrypt", map[string]any{"CiphertextBlob": blob, "EncryptionContext": `{"a":"b"}`}, "InvalidParameterValue.InvalidCiphertext"},
+		{"alias instead of a key", "Encrypt", map[string]any{"KeyId": "vault", "Plaintext": b64("value")}, "InvalidParameterValue.InvalidKeyId"},
+		{"missing key", "Encrypt", map[string]any{"KeyId": "93866e69-9755-11ef-8e65-52540089bc41", "Plaintext": b64("value")}, "ResourceUnavailable.CmkNotFound"},
+		{"long context", "Encrypt", map[string]any{"KeyId": id, "Plaintext": b64("value"), "EncryptionContext": `{"a":"` + strings.Repeat("b", 1024) + `"}`}, "InvalidParameter"},
+		{"context only on Decrypt", "Decrypt", map[string]any{"CiphertextBlob": blob, "EncryptionContext": `{"a":"b"}`}, "InvalidParameterValue.InvalidCiphertext"},
 		{"KeyId on Decrypt", "Decrypt", map[string]any{"CiphertextBlob": blob, "KeyId": id}, "UnknownParameter"},
 		{"no ciphertext", "Decrypt", map[string]any{}, "MissingParameter"},
 		{"another key", "Decrypt", map[string]any{"CiphertextBlob": parts[0] + "-k-" + b64(other) + "-k-" + parts[2]}, "InvalidParameterValue.InvalidCiphertext"},
-		{"a cut ciphertext", "Decrypt", map[string]any{"CiphertextBlob": parts[0]}, "InvalidParameterValue.InvalidCiphertext"},
-		{"a changed ciphertext", "Decrypt", map[string]any{"CiphertextBlob": b64("x") + "-k-" + parts[1] + "-k-" + parts[2]}, "InvalidParameterValue.InvalidCiphertext"},
-		{"an encrypted response", "Decrypt", map[string]any{"CiphertextBlob": blob, "EncryptionPublicKey": "PEM"}, "UnsupportedOperation"},
-		{"an alias with a space", "CreateKey", map[string]any{"Alias": "a b"}, "InvalidParameterValue.InvalidAlias"},
-		{"a key for signatures", "CreateKey", map[string]any{"Alias": "a", "KeyUsage": "ASYMMETRIC_SIGN_VERIFY_SM2"}, "InvalidParameterValue.InvalidKeyUsage"},
-		{"an unknown action", "ListKeys", nil, "InvalidAction"},
+		{"truncated ciphertext", "Decrypt", map[string]any{"CiphertextBlob": parts[0]}, "InvalidParameterValue.InvalidCiphertext"},
+		{"changed ciphertext", "Decrypt", map[string]any{"CiphertextBlob": b64("x") + "-k-" + parts[1] + "-k-" + parts[2]}, "InvalidParameterValue.InvalidCiphertext"},
+		{"encrypted response requested", "Decrypt", map[string]any{"CiphertextBlob": blob, "EncryptionPublicKey": "PEM"}, "UnsupportedOperation"},
+		{"alias with a space", "CreateKey", map[string]any{"Alias": "a b"}, "InvalidParameterValue.InvalidAlias"},
+		{"key for signatures", "CreateKey", map[string]any{"Alias": "a", "KeyUsage": "ASYMMETRIC_SIGN_VERIFY_SM2"}, "InvalidParameterValue.InvalidKeyUsage"},
+		{"unknown action", "ListKeys", nil, "InvalidAction"},
 	} {
 		wantCall(t, tc.what, owner(tc.action, tc.in), tc.want)
 	}
@@ -128,17 +128,17 @@ func TestKMSPolicies(t *testing.T) {
 		want string
 	}{
 		{"both decrypts", both("Decrypt", decrypt), ""},
-		{"both, another key", both("Encrypt", encrypt(other)), "UnauthorizedOperation"},
+		{"both encrypts with another key", both("Encrypt", encrypt(other)), "UnauthorizedOperation"},
 		{"both describes", both("DescribeKey", map[string]any{"KeyId": id}), "UnauthorizedOperation"},
 		{"both creates", both("CreateKey", map[string]any{"Alias": "x"}), "UnauthorizedOperation"},
 		{"reader decrypts", reader("Decrypt", decrypt), ""},
 		{"reader encrypts", reader("Encrypt", encrypt(id)), "UnauthorizedOperation"},
-		{"none", none("Decrypt", decrypt), "UnauthorizedOperation"},
-		{"none, a key that does not exist", none("Encrypt", encrypt("93866e69-9755-11ef-8e65-52540089bc41")), "UnauthorizedOperation"},
+		{"none decrypts", none("Decrypt", decrypt), "UnauthorizedOperation"},
+		{"none encrypts, missing key", none("Encrypt", encrypt("93866e69-9755-11ef-8e65-52540089bc41")), "UnauthorizedOperation"},
 		{"denied decrypts", denied("Decrypt", decrypt), "UnauthorizedOperation"},
 		{"denied encrypts", denied("Encrypt", encrypt(id)), ""},
-		{"any key", anyKey("Encrypt", encrypt(other)), ""},
-		{"the region of the resource", elsewhere("Decrypt", decrypt), "UnauthorizedOperation"},
+		{"any encrypts with another key", anyKey("Encrypt", encrypt(other)), ""},
+		{"elsewhere decrypts in another region", elsewhere("Decrypt", decrypt), "UnauthorizedOperation"},
 	} {
 		wantCall(t, tc.what, tc.out, tc.want)
 	}

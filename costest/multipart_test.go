@@ -146,15 +146,15 @@ func TestCompleteRefused(t *testing.T) {
 			parts    []cos.Object
 			want     string
 		}{
-			{"a small one in the middle", id, []cos.Object{p[1], p[2], p[3]}, "400 EntityTooSmall"},
-			{"a gap", id, []cos.Object{p[1], p[3]}, code[0]},
-			{"disorder", id, []cos.Object{p[2], p[1]}, code[1]},
-			{"twice", id, []cos.Object{p[1], p[1]}, code[1]},
+			{"small part before the last one", id, []cos.Object{p[1], p[2], p[3]}, "400 EntityTooSmall"},
+			{"missing part in between", id, []cos.Object{p[1], p[3]}, code[0]},
+			{"parts not sorted", id, []cos.Object{p[2], p[1]}, code[1]},
+			{"same part twice", id, []cos.Object{p[1], p[1]}, code[1]},
 			{"another ETag", id, []cos.Object{{PartNumber: 1, ETag: p[2].ETag}}, "400 InvalidPart"},
-			{"not uploaded", id, []cos.Object{p[1], {PartNumber: 2, ETag: p[2].ETag}, {PartNumber: 3, ETag: p[3].ETag}, {PartNumber: 4, ETag: p[3].ETag}}, "400 InvalidPart"},
-			{"none", id, nil, "400 MalformedXML"},
+			{"part not uploaded", id, []cos.Object{p[1], {PartNumber: 2, ETag: p[2].ETag}, {PartNumber: 3, ETag: p[3].ETag}, {PartNumber: 4, ETag: p[3].ETag}}, "400 InvalidPart"},
+			{"no parts", id, nil, "400 MalformedXML"},
 			{"another upload", id + "0", []cos.Object{p[1]}, "404 NoSuchUpload"},
-			{"at last", id, []cos.Object{p[1], p[2]}, "no error"},
+			{"valid parts", id, []cos.Object{p[1], p[2]}, "no error"},
 		} {
 			_, _, err := c.Object.CompleteMultipartUpload(t.Context(), "k", tc.id, &cos.CompleteMultipartUploadOptions{Parts: tc.parts})
 			wantCode(t, tc.what, err, tc.want)

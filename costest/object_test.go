@@ -90,27 +90,27 @@ func TestPutRefused(t *testing.T) {
 		header    []string
 		want      string
 	}{
-		{"another MD5", "k", []string{"Content-MD5", contentMD5("other")}, "400 BadDigest"},
-		{"no MD5", "k", []string{"Content-MD5", "abc"}, "400 InvalidDigest"},
-		{"key of 850", strings.Repeat("k", 850), nil, "no error"},
-		{"key of 851", strings.Repeat("k", 851), nil, "400 KeyTooLong"},
+		{"wrong MD5", "k", []string{"Content-MD5", contentMD5("other")}, "400 BadDigest"},
+		{"malformed MD5", "k", []string{"Content-MD5", "abc"}, "400 InvalidDigest"},
+		{"key of 850 bytes", strings.Repeat("k", 850), nil, "no error"},
+		{"key of 851 bytes", strings.Repeat("k", 851), nil, "400 KeyTooLong"},
 		{"leading backslash", `\k`, nil, "400 InvalidObjectName"},
-		{"cancel in the key", "k\x18", nil, "400 InvalidObjectName"},
-		{"escape in the key", "k\x1b", nil, "400 InvalidObjectName"},
-		{"other control in the key", "k\x01", nil, "no error"},
-		{"not UTF-8", "k\xff", nil, "400 InvalidObjectName"},
-		{"underscore in a name", "k", []string{"x-cos-meta-a_b", "v"}, "400 InvalidArgument"},
-		{"no name", "k", []string{"x-cos-meta-", "v"}, "400 InvalidArgument"},
-		{"2048 of metadata", "k", []string{"x-cos-meta-a", strings.Repeat("v", 2048-12)}, "no error"},
-		{"2049 of metadata", "k", []string{"x-cos-meta-a", strings.Repeat("v", 2049-12)}, "400 InvalidArgument"},
-		{"not ASCII", "k", []string{"x-cos-meta-a", "é"}, "403 SignatureDoesNotMatch"},
-		{"acl", "k", []string{"x-cos-acl", "public-read-write"}, "400 InvalidArgument"},
-		{"class", "k", []string{"x-cos-storage-class", "ARCHIVE"}, "400 NotSupportedStorageClass"},
+		{"control character 0x18 in the key", "k\x18", nil, "400 InvalidObjectName"},
+		{"control character 0x1b in the key", "k\x1b", nil, "400 InvalidObjectName"},
+		{"control character 0x01 in the key", "k\x01", nil, "no error"},
+		{"key not UTF-8", "k\xff", nil, "400 InvalidObjectName"},
+		{"underscore in a metadata name", "k", []string{"x-cos-meta-a_b", "v"}, "400 InvalidArgument"},
+		{"metadata without a name", "k", []string{"x-cos-meta-", "v"}, "400 InvalidArgument"},
+		{"2048 bytes of metadata", "k", []string{"x-cos-meta-a", strings.Repeat("v", 2048-12)}, "no error"},
+		{"2049 bytes of metadata", "k", []string{"x-cos-meta-a", strings.Repeat("v", 2049-12)}, "400 InvalidArgument"},
+		{"metadata not ASCII", "k", []string{"x-cos-meta-a", "é"}, "403 SignatureDoesNotMatch"},
+		{"invalid ACL", "k", []string{"x-cos-acl", "public-read-write"}, "400 InvalidArgument"},
+		{"unsupported storage class", "k", []string{"x-cos-storage-class", "ARCHIVE"}, "400 NotSupportedStorageClass"},
 		{"SSE-C", "k", []string{"x-cos-server-side-encryption-customer-algorithm", "AES256"}, "501 NotImplemented"},
-		{"tag", "k", []string{"x-cos-tagging", "a=b&a=c"}, "400 InvalidTag"},
-		{"If-None-Match is nothing", "k", []string{"If-None-Match", "*"}, "no error"},
+		{"same tag twice", "k", []string{"x-cos-tagging", "a=b&a=c"}, "400 InvalidTag"},
+		{"If-None-Match is ignored", "k", []string{"If-None-Match", "*"}, "no error"},
 		{"forbid-overwrite", "k", []string{"x-cos-forbid-overwrite", "true"}, "409 FileAlreadyExists"},
-		{"forbid-overwrite elsewhere", "new", []string{"x-cos-forbid-overwrite", "true"}, "no error"},
+		{"forbid-overwrite of a new key", "new", []string{"x-cos-forbid-overwrite", "true"}, "no error"},
 	} {
 		_, err := c.Object.Put(t.Context(), tc.key, strings.NewReader("value"), &cos.ObjectPutOptions{
 			ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{XOptionHeader: header(tc.header...)},
@@ -130,12 +130,12 @@ func TestUnsureLimits(t *testing.T) {
 		_, err := c.Object.Put(t.Context(), key, strings.NewReader("v"), &cos.ObjectPutOptions{ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{XOptionHeader: header(h...)}})
 		return err
 	}
-	wantCode(t, "284 spaces", try("k"+strings.Repeat(" ", 283)), "no error")
+	wantCode(t, "283 spaces", try("k"+strings.Repeat(" ", 283)), "no error")
 	wantCode(t, "284 spaces", try("k"+strings.Repeat(" ", 284)), "400 KeyTooLong")
 	half := strings.Repeat("v", 2048-12)
-	wantCode(t, "4096 of metadata", try("k", "x-cos-meta-a", half, "x-cos-meta-b", half), "no error")
-	wantCode(t, "4097 of metadata", try("k", "x-cos-meta-a", half, "x-cos-meta-b", half[1:], "x-cos-meta-c", ""), "400 InvalidArgument")
-	wantCode(t, "2049 of one", try("k", "x-cos-meta-a", half+"v"), "400 InvalidArgument")
+	wantCode(t, "4096 bytes of metadata", try("k", "x-cos-meta-a", half, "x-cos-meta-b", half), "no error")
+	wantCode(t, "4097 bytes of metadata", try("k", "x-cos-meta-a", half, "x-cos-meta-b", half[1:], "x-cos-meta-c", ""), "400 InvalidArgument")
+	wantCode(t, "2049 bytes in one header", try("k", "x-cos-meta-a", half+"v"), "400 InvalidArgument")
 	wantCode(t, "If-None-Match", try("k", "If-None-Match", "*"), "412 PreconditionFailed")
 	wantCode(t, "If-None-Match", try("k2", "If-None-Match", "*"), "no error")
 	wantCode(t, "If-Match", try("k", "If-Match", `"other"`), "412 PreconditionFailed")

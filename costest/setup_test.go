@@ -28,15 +28,15 @@ func TestSetup(t *testing.T) {
 		t.Errorf("%+v, %+v", lifecycle, versioning)
 	}
 	for _, tc := range []struct{ name, doc, want string }{
-		{"twice", printed, "IdentityNameInUse"},
-		{"no JSON", "x", "invalid character"},
-		{"keys", strings.Replace(printed, `"IdentityKey": "`, `"IdentityKey": "!`, 1), "IdentityKey: illegal base64"},
-		{"a trust without iss", strings.Replace(printed, `"oidc:iss"`, `"oidc:jss"`, 1), "tenant a: costest: InvalidParameter.PolicyDocumentError"},
+		{"applied twice", printed, "IdentityNameInUse"},
+		{"not JSON", "x", "invalid character"},
+		{"invalid keys", strings.Replace(printed, `"IdentityKey": "`, `"IdentityKey": "!`, 1), "IdentityKey: illegal base64"},
+		{"trust policy without oidc:iss", strings.Replace(printed, `"oidc:iss"`, `"oidc:jss"`, 1), "tenant a: costest: InvalidParameter.PolicyDocumentError"},
 		{"no role policy", strings.Replace(printed, `"role_policy"`, `"role"`, 1), "tenant a"},
-		{"a lifecycle", strings.Replace(printed, "<LifecycleConfiguration>", "<Lifecycle>", 1), "lifecycle: 400"},
+		{"invalid lifecycle", strings.Replace(printed, "<LifecycleConfiguration>", "<Lifecycle>", 1), "lifecycle: 400"},
 	} {
 		s := s
-		if tc.name != "twice" {
+		if tc.name != "applied twice" {
 			s = start(t, nil)
 		}
 		if err := s.Setup([]byte(tc.doc), nil); err == nil || !strings.Contains(err.Error(), tc.want) {

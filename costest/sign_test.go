@@ -177,38 +177,38 @@ func TestSignatureRefused(t *testing.T) {
 		unsure map[string]string
 		want   string
 	}{
-		{"at the start", 1557989151, nil, nil, "200"},
-		{"at the end", 1557996351, nil, nil, "200"},
-		{"after the end", 1557996352, nil, nil, "403 Request has expired"},
+		{"at the start of the key time", 1557989151, nil, nil, "200"},
+		{"at the end of the key time", 1557996351, nil, nil, "200"},
+		{"after the end of the key time", 1557996352, nil, nil, "403 Request has expired"},
 		{"15 minutes early", 1557989151 - 900, nil, nil, "200"},
-		{"more than that", 1557989151 - 901, nil, nil, "403 RequestTimeTooSkewed"},
+		{"more than 15 minutes early", 1557989151 - 901, nil, nil, "403 RequestTimeTooSkewed"},
 		{"unknown id", inside, set("q-ak", "AKID"), nil, "403 InvalidAccessKeyId"},
 		{"another algorithm", inside, set("q-sign-algorithm", "sha256"), nil, "400 InvalidArgument"},
-		{"no times", inside, set("q-key-time", "now"), nil, "400 InvalidArgument"},
-		{"times the wrong way", inside, set("q-key-time", "1557996351;1557989151"), nil, "400 InvalidArgument"},
-		{"a field too few", inside, func(f map[string]string, _ *http.Request) { delete(f, "q-url-param-list") }, nil, "400 InvalidArgument"},
-		{"a field too many", inside, set("q-more", "1"), nil, "400 InvalidArgument"},
-		{"upper case", inside, set("q-signature", strings.ToUpper(vectorA.signature)), nil, "403 SignatureDoesNotMatch"},
+		{"malformed key time", inside, set("q-key-time", "now"), nil, "400 InvalidArgument"},
+		{"key time with start and end swapped", inside, set("q-key-time", "1557996351;1557989151"), nil, "400 InvalidArgument"},
+		{"missing field", inside, func(f map[string]string, _ *http.Request) { delete(f, "q-url-param-list") }, nil, "400 InvalidArgument"},
+		{"additional field", inside, set("q-more", "1"), nil, "400 InvalidArgument"},
+		{"signature in upper case", inside, set("q-signature", strings.ToUpper(vectorA.signature)), nil, "403 SignatureDoesNotMatch"},
 		{"another sign time", inside, set("q-sign-time", "1557989152;1557996351"), nil, "403 SignatureDoesNotMatch"},
-		{"another sign time", inside, set("q-sign-time", "1557989152;1557996351"), map[string]string{"sign-time": "accept"}, "200"},
+		{"another sign time, accepted", inside, set("q-sign-time", "1557989152;1557996351"), map[string]string{"sign-time": "accept"}, "200"},
 		{"another key time", inside, set("q-key-time", "1557989152;1557996351"), map[string]string{"sign-time": "accept"}, "403 SignatureDoesNotMatch"},
-		{"a header less", inside, set("q-header-list", "content-length;content-md5;content-type;date;host;x-cos-acl"), nil, "403 SignatureDoesNotMatch"},
-		{"a missing header", inside, set("q-header-list", "content-length;content-md5;content-type;date;host;range;x-cos-acl;x-cos-grant-read"), nil, "403 SignatureDoesNotMatch"},
-		{"not sorted", inside, set("q-header-list", "content-length;content-md5;content-type;host;date;x-cos-acl;x-cos-grant-read"), nil, "403 SignatureDoesNotMatch"},
-		{"a missing parameter", inside, set("q-url-param-list", "acl"), nil, "403 SignatureDoesNotMatch"},
-		{"another header", inside, func(_ map[string]string, r *http.Request) { r.Header.Set("X-Cos-Acl", "public-read") }, nil, "403 SignatureDoesNotMatch"},
+		{"header not in the list", inside, set("q-header-list", "content-length;content-md5;content-type;date;host;x-cos-acl"), nil, "403 SignatureDoesNotMatch"},
+		{"listed header not in the request", inside, set("q-header-list", "content-length;content-md5;content-type;date;host;range;x-cos-acl;x-cos-grant-read"), nil, "403 SignatureDoesNotMatch"},
+		{"header list not sorted", inside, set("q-header-list", "content-length;content-md5;content-type;host;date;x-cos-acl;x-cos-grant-read"), nil, "403 SignatureDoesNotMatch"},
+		{"listed parameter not in the request", inside, set("q-url-param-list", "acl"), nil, "403 SignatureDoesNotMatch"},
+		{"changed header", inside, func(_ map[string]string, r *http.Request) { r.Header.Set("X-Cos-Acl", "public-read") }, nil, "403 SignatureDoesNotMatch"},
 		{"another method", inside, func(_ map[string]string, r *http.Request) { r.Method = "POST" }, nil, "405 MethodNotAllowed"},
 		{"another key", inside, func(_ map[string]string, r *http.Request) { r.URL.Path, r.URL.RawPath = "/other", "" }, nil, "403 SignatureDoesNotMatch"},
 		{"another spelling of the key", inside, func(_ map[string]string, r *http.Request) {
 			r.URL.RawPath = strings.Replace(r.URL.EscapedPath(), "e", "%65", 1)
 		}, nil, "200"},
 		{"another host", inside, func(_ map[string]string, r *http.Request) { r.Host = "other-1250000000.cos.ap-beijing.myqcloud.com" }, nil, "403 SignatureDoesNotMatch"},
-		{"more that is not signed", inside, func(_ map[string]string, r *http.Request) { r.Header.Set("X-Cos-Meta-More", "1") }, nil, "200"},
-		{"another parameter that is not signed", inside, func(_ map[string]string, r *http.Request) { r.URL.RawQuery = "x=y" }, nil, "200"},
-		{"a token that no permanent key has", inside, func(_ map[string]string, r *http.Request) { r.Header.Set("X-Cos-Security-Token", "t") }, nil, "400 ExpiredToken"},
+		{"additional unsigned header", inside, func(_ map[string]string, r *http.Request) { r.Header.Set("X-Cos-Meta-More", "1") }, nil, "200"},
+		{"additional unsigned parameter", inside, func(_ map[string]string, r *http.Request) { r.URL.RawQuery = "x=y" }, nil, "200"},
+		{"token with a permanent key", inside, func(_ map[string]string, r *http.Request) { r.Header.Set("X-Cos-Security-Token", "t") }, nil, "400 ExpiredToken"},
 	} {
 		for _, form := range []string{"header", "query", "merged"} {
-			if form == "query" && tc.what == "a field too many" {
+			if form == "query" && tc.what == "additional field" {
 				continue // a normal parameter
 			}
 			s := sampleServer(t, tc.at, tc.unsure)
@@ -220,8 +220,7 @@ func TestSignatureRefused(t *testing.T) {
 	}
 }
 
-// mac returns the hexadecimal HMAC-SHA1. It does not use the server's code, because that is what
-// the test checks.
+// mac returns the hexadecimal HMAC-SHA1. It does not use the code of the server, which the test checks.
 func mac(key, msg string) string {
 	h := hmac.New(sha1.New, []byte(key))
 	h.Write([]byte(msg))
@@ -397,9 +396,9 @@ func TestStrictSignature(t *testing.T) {
 		want   string
 	}{
 		{"all signed", "GET", owner(s), "<Code>NoSuchKey</Code>"},
-		{"a range", "GET", after(func(r *http.Request) { r.Header.Set("Range", "bytes=0-1") }), "Strict signature missing header that must be signed"},
-		{"a parameter", "GET", after(func(r *http.Request) { r.URL.RawQuery = "versionId=x" }), "Strict signature missing param that must be signed"},
-		{"another action", "DELETE", after(func(r *http.Request) { r.URL.RawQuery = "x=y" }), ""},
+		{"unsigned Range header", "GET", after(func(r *http.Request) { r.Header.Set("Range", "bytes=0-1") }), "Strict signature missing header that must be signed"},
+		{"unsigned parameter", "GET", after(func(r *http.Request) { r.URL.RawQuery = "versionId=x" }), "Strict signature missing param that must be signed"},
+		{"unsigned parameter of another action", "DELETE", after(func(r *http.Request) { r.URL.RawQuery = "x=y" }), ""},
 	} {
 		if _, _, got := do(t, s, tc.method, "/k", "", tc.sign); !strings.Contains(got, tc.want) {
 			t.Errorf("%s: %s", tc.what, got)

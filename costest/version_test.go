@@ -82,7 +82,7 @@ func TestVersioningStates(t *testing.T) {
 	_, err = c.Object.Delete(t.Context(), "old", &cos.ObjectDeleteOptions{VersionId: id1})
 	check(t, err)
 	_, err = get(c, "old", id1)
-	wantCode(t, "removed for good", err, "404 NoSuchVersion")
+	wantCode(t, "permanently deleted", err, "404 NoSuchVersion")
 
 	check(t, set("Suspended"))
 	if got := put(t, c, "old", "suspended").Header; got.Get("X-Cos-Version-Id") != "" {

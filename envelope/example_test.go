@@ -57,7 +57,7 @@ func ExampleSeal() {
 	// sk-or-v1-demo prod <nil>
 }
 
-// An object opens only under the name that it was sealed for.
+// An object can be opened only under the name for which it was sealed.
 func ExampleOpen() {
 	sources := []envelope.KeySource{kek.InsecureFixed()}
 	ref := envelope.Ref{Tenant: "default", Collection: "credentials", Name: "openrouter"}

@@ -1,7 +1,7 @@
 package envelope_test
 
-// A second writer of the format, with the standard library only. It also makes objects that the
-// package refuses to make, and returns all intermediate values.
+// A second writer of the format, with the standard library only. It also writes objects that the
+// package refuses to write, and returns all intermediate values.
 
 import (
 	"crypto/aes"

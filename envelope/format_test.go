@@ -41,7 +41,7 @@ func TestFormatPage(t *testing.T) {
 	} {
 		has(what, text)
 		if !regexp.MustCompile(`(?m)^` + what + ` +`).MatchString(page) {
-			t.Errorf("FORMAT.md names no %s", what)
+			t.Errorf("FORMAT.md does not contain %s", what)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		plains := sealed[r.Header().Commitment]
 		if plains == nil {
-			t.Fatalf("opened what was never sealed: %x", b)
+			t.Fatalf("Open accepted an object that was never sealed: %x", b)
 		}
 		starts := func(got []byte) bool {
 			return slices.ContainsFunc(plains, func(p []byte) bool { return bytes.HasPrefix(p, got) })
@@ -146,7 +146,7 @@ func FuzzMetadata(f *testing.F) {
 		again := seal(t, sources, nil, &envelope.SealOptions{Metadata: m})
 		o, err := envelope.OpenHeader(ctx, bytes.NewReader(again), testRef, sources)
 		if err != nil || o.Metadata().ContentType != m.ContentType || !o.Metadata().Expires.Equal(m.Expires) || len(o.Metadata().Labels) != len(m.Labels) {
-			t.Fatalf("%q does not come back: %v", text, err)
+			t.Fatalf("%q cannot be sealed and read again: %v", text, err)
 		}
 	})
 }

@@ -107,8 +107,8 @@ var unwrapping = map[string]func(object []byte, sources []envelope.KeySource) er
 	},
 }
 
-// Each case seals an object for recipients, given by the first byte of their key ids, and opens
-// it with sources. It compares the exact list of calls.
+// Each case seals an object for recipients, which are given by the first byte of their key ids, and
+// opens it with sources. It compares the exact list of calls.
 func TestOrderOfSources(t *testing.T) {
 	var calls []string
 	source := func(key byte, name string) *double { return &double{key: key, name: name, calls: &calls} }
@@ -137,53 +137,53 @@ func TestOrderOfSources(t *testing.T) {
 	}{
 		{"15 stanzas of other recipients", others(15) + "r", []envelope.KeySource{remote('r')},
 			append(asksOthers(15), "remote recognizes 7201", "remote unwraps 7201"), nil},
-		{"no stanza of its own", others(16), []envelope.KeySource{remote('r')}, asksOthers(16), []error{envelope.ErrUnknownKey}},
-		{"a recognized stanza ends the questions", "rrro", []envelope.KeySource{remote('r')},
+		{"no stanza for the source", others(16), []envelope.KeySource{remote('r')}, asksOthers(16), []error{envelope.ErrUnknownKey}},
+		{"no further stanza after a recognized one", "rrro", []envelope.KeySource{remote('r')},
 			[]string{"remote recognizes 7201", "remote unwraps 7201"}, nil},
 		{"local before remote", "rl", []envelope.KeySource{remote('r'), local('l')},
 			[]string{"local unwraps 7201", "local unwraps 6c01"}, nil},
-		{"a recognizer that is not remote counts as local", "rl", []envelope.KeySource{remote('r'), near('l')},
+		{"a recognizer that is not remote is local", "rl", []envelope.KeySource{remote('r'), near('l')},
 			[]string{"near unwraps 7201", "near unwraps 6c01"}, nil},
-		{"local sources look at every stanza before remote ones", "oor", []envelope.KeySource{remote('r'), local('l')},
+		{"local sources try all stanzas before remote ones", "oor", []envelope.KeySource{remote('r'), local('l')},
 			[]string{"local unwraps 6f01", "local unwraps 6f02", "local unwraps 7201",
 				"remote recognizes 6f01", "remote recognizes 6f02", "remote recognizes 7201", "remote unwraps 7201"}, nil},
 		{"remote sources in header order", "br", []envelope.KeySource{remote('r'), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 6201", "backup recognizes 6201", "backup unwraps 6201"}, nil},
-		{"one cannot tell, another opens", "orb", []envelope.KeySource{
+		{"Recognizes unavailable, next source opens", "orb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.recognize = away }), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 6f01", "backup recognizes 6f01", "backup recognizes 7201", "backup recognizes 6201", "backup unwraps 6201"}, nil},
-		{"one cannot unwrap, another opens", "rrb", []envelope.KeySource{
+		{"Unwrap unauthenticated, next source opens", "rrb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.err = login }), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 7201", "remote unwraps 7201", "backup recognizes 7201", "backup recognizes 7202", "backup recognizes 6201", "backup unwraps 6201"}, nil},
-		{"all are away", "orb", []envelope.KeySource{
+		{"all sources unavailable or unauthenticated", "orb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.recognize = away }), with(remoteDouble{source('b', "backup")}, func(d *double) { d.err = login })},
 			[]string{"remote recognizes 6f01", "backup recognizes 6f01", "backup recognizes 7201", "backup recognizes 6201", "backup unwraps 6201"},
 			[]error{envelope.ErrUnavailable, envelope.ErrUnauthenticated}},
-		{"does not verify", "rrb", []envelope.KeySource{
+		{"stanza does not verify", "rrb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.err = envelope.ErrDecrypt }), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 7201", "remote unwraps 7201"}, []error{envelope.ErrDecrypt}},
-		{"another data key", "rb", []envelope.KeySource{
+		{"Unwrap returns another data key", "rb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.wrongKey = true }), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 7201", "remote unwraps 7201"}, []error{envelope.ErrDecrypt}},
-		{"a local stanza that does not verify", "rl", []envelope.KeySource{
+		{"local stanza does not verify", "rl", []envelope.KeySource{
 			remote('r'), &double{key: 'l', name: "local", calls: &calls, err: envelope.ErrDecrypt}},
 			[]string{"local unwraps 7201", "local unwraps 6c01"}, []error{envelope.ErrDecrypt}},
-		{"another failure of Recognizes", "orb", []envelope.KeySource{
+		{"unknown error of Recognizes", "orb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.recognize = odd }), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 6f01"}, []error{odd}},
-		{"another failure of Unwrap", "rb", []envelope.KeySource{
+		{"unknown error of Unwrap", "rb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.err = odd }), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 7201", "remote unwraps 7201"}, []error{odd}},
-		{"recognized, then unknown", "rrb", []envelope.KeySource{
+		{"recognized, but not unwrapped", "rrb", []envelope.KeySource{
 			with(remote('r'), func(d *double) { d.err = envelope.ErrUnknownKey }), remoteDouble{source('b', "backup")}},
 			[]string{"remote recognizes 7201", "remote unwraps 7201", "backup recognizes 7201", "backup recognizes 7202", "backup recognizes 6201", "backup unwraps 6201"}, nil},
-		{"unknown as an error of Recognizes", "o", []envelope.KeySource{with(remote('r'), func(d *double) { d.recognize = envelope.ErrUnknownKey })},
+		{"Recognizes returns ErrUnknownKey", "o", []envelope.KeySource{with(remote('r'), func(d *double) { d.recognize = envelope.ErrUnknownKey })},
 			[]string{"remote recognizes 6f01"}, []error{envelope.ErrUnknownKey}},
-		{"one remote source twice", "or", []envelope.KeySource{remoteTwice, remoteTwice},
+		{"same remote source twice", "or", []envelope.KeySource{remoteTwice, remoteTwice},
 			[]string{"remote recognizes 6f01", "remote recognizes 7201", "remote unwraps 7201"}, nil},
-		{"one source twice that Go cannot compare", "r", []envelope.KeySource{odder, odder},
+		{"same uncomparable source twice", "r", []envelope.KeySource{odder, odder},
 			[]string{"remote recognizes 7201", "remote unwraps 7201"}, nil},
-		{"one local source twice", "l", []envelope.KeySource{localTwice, localTwice}, []string{"local unwraps 6c01"}, nil},
+		{"same local source twice", "l", []envelope.KeySource{localTwice, localTwice}, []string{"local unwraps 6c01"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			recipients := make(map[rune]*double)

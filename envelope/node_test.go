@@ -173,7 +173,7 @@ func exitCode(err error) int {
 	return 0
 }
 
-// Missing vectors must not look like vectors that pass.
+// The script must fail if vectors are missing.
 func TestNodeMissesVectors(t *testing.T) {
 	needNode(t)
 	dir := t.TempDir()

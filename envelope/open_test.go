@@ -162,7 +162,7 @@ func TestTwoKeyAttack(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("stock Tink reads %x, %v; want %x: the attack is not one", got, err, want)
+			t.Fatalf("stock Tink reads %x, %v; want %x, so the attack does not work", got, err, want)
 		}
 	}
 	first := unhex(v.Derived.SegmentKey)
@@ -218,17 +218,17 @@ func TestStanzasAreTriedInOrder(t *testing.T) {
 		errs    []error // nil: the object opens
 	}{
 		{"header order, not source order", []envelope.KeySource{fixed[0], s(202, nil, away), s(201, nil, away), s(200, nil, away)}, "\xc8\xc9\xca", nil},
-		{"unavailable and the next opens", []envelope.KeySource{s(200, nil, away), fixed[0]}, "\xc8", nil},
-		{"not logged in and the next opens", []envelope.KeySource{s(200, nil, login), fixed[0]}, "\xc8", nil},
-		{"unavailable and no other", []envelope.KeySource{s(201, nil, away), localSource(t, 9)}, "\xc9", []error{envelope.ErrUnavailable}},
-		{"both", []envelope.KeySource{s(201, nil, away), s(202, nil, login)}, "\xc9\xca", []error{envelope.ErrUnavailable, envelope.ErrUnauthenticated}},
-		{"does not verify", []envelope.KeySource{s(200, nil, envelope.ErrDecrypt), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"another failure", []envelope.KeySource{s(200, nil, odd), fixed[0]}, "\xc8", []error{odd}},
+		{"unavailable, next source opens", []envelope.KeySource{s(200, nil, away), fixed[0]}, "\xc8", nil},
+		{"unauthenticated, next source opens", []envelope.KeySource{s(200, nil, login), fixed[0]}, "\xc8", nil},
+		{"unavailable, no other source", []envelope.KeySource{s(201, nil, away), localSource(t, 9)}, "\xc9", []error{envelope.ErrUnavailable}},
+		{"unavailable and unauthenticated", []envelope.KeySource{s(201, nil, away), s(202, nil, login)}, "\xc9\xca", []error{envelope.ErrUnavailable, envelope.ErrUnauthenticated}},
+		{"stanza does not verify", []envelope.KeySource{s(200, nil, envelope.ErrDecrypt), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
+		{"unknown error", []envelope.KeySource{s(200, nil, odd), fixed[0]}, "\xc8", []error{odd}},
 		{"data key of 31 bytes", []envelope.KeySource{s(200, make([]byte, 31), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
 		{"data key of 64 bytes", []envelope.KeySource{s(200, make([]byte, 64), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
 		{"no data key", []envelope.KeySource{s(200, nil, nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"another data key", []envelope.KeySource{s(200, make([]byte, 32), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
-		{"another key", []envelope.KeySource{localSource(t, 9)}, "", []error{envelope.ErrUnknownKey}},
+		{"wrong data key", []envelope.KeySource{s(200, make([]byte, 32), nil), fixed[0]}, "\xc8", []error{envelope.ErrDecrypt}},
+		{"source of another key", []envelope.KeySource{localSource(t, 9)}, "", []error{envelope.ErrUnknownKey}},
 		{"no source", nil, "", []error{envelope.ErrUnknownKey}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestStanzasAreTriedInOrder(t *testing.T) {
 				t.Errorf("%q, %v", plain, err)
 			}
 			if string(asked) != tc.asked {
-				t.Errorf("asked %x, want %x", asked, tc.asked)
+				t.Errorf("tried the stanzas %x, want %x", asked, tc.asked)
 			}
 		})
 	}
@@ -278,9 +278,9 @@ func failing(b []byte, err error) io.Reader {
 	return io.MultiReader(bytes.NewReader(b), iotest.ErrReader(err))
 }
 
-// An error of the reader is returned as it is, wherever it occurs. That includes
-// io.ErrUnexpectedEOF, which net/http returns for a cut body and Tink accepts as a regular end.
-func TestSourceErrorsComeThrough(t *testing.T) {
+// An error of the reader is returned unchanged, wherever it occurs. That includes
+// io.ErrUnexpectedEOF, which net/http returns for a truncated body and Tink accepts as a regular end.
+func TestReaderErrors(t *testing.T) {
 	plain := pattern(9000)
 	object := seal(t, fixed, plain, &envelope.SealOptions{SegmentLog2: 12})
 	h, _ := envelope.ReadHeader(bytes.NewReader(object))
@@ -302,7 +302,7 @@ func TestSourceErrorsComeThrough(t *testing.T) {
 					t.Errorf("%v at %d, %s: %v", cause, n, name, err)
 				}
 				if !bytes.HasPrefix(plain, got) {
-					t.Errorf("%v at %d, %s: gave out something else", cause, n, name)
+					t.Errorf("%v at %d, %s: the bytes before the error are wrong", cause, n, name)
 				}
 			}
 			if n < h.Len()+40 {
@@ -442,9 +442,9 @@ func TestPartsOfTwoObjects(t *testing.T) {
 // A malicious header does not cost more memory than the bytes that were read.
 func TestLengthsAreBoundedBeforeAllocation(t *testing.T) {
 	for name, b := range map[string]string{
-		"header of 65535":          "OVE1\x01\x00\x10\x01\xff\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00",
-		"sixteen of 8 KiB in 1":    "OVE1\x01\x00\x10\x10\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00" + strings.Repeat("\x80123456789abcdef0\x20\x00", 30),
-		"metadata of 65535 in 100": "OVE1\x01\x00\x10\x01\x00\x64\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x80123456789abcdef0\x00\x01x\xff\xff" + strings.Repeat("y", 100),
+		"header length 65535":              "OVE1\x01\x00\x10\x01\xff\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00",
+		"sixteen stanzas of 8 KiB":         "OVE1\x01\x00\x10\x10\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00" + strings.Repeat("\x80123456789abcdef0\x20\x00", 30),
+		"metadata length 65535, 100 bytes": "OVE1\x01\x00\x10\x01\x00\x64\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x80123456789abcdef0\x00\x01x\xff\xff" + strings.Repeat("y", 100),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -188,10 +188,10 @@ func TestSpanOfAnotherObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range map[string]envelope.Span{"another object's": s, "zero": {}} {
+	for name, s := range map[string]envelope.Span{"span of another object": s, "zero span": {}} {
 		got, err := io.ReadAll(b.OpenRange(bytes.NewReader(object[a.Header().Len()+40:]), s))
 		if len(got) > 0 || !errors.Is(err, envelope.ErrInvalid) || err.Error() != "envelope: the span belongs to another object" {
-			t.Errorf("%s span: %q, %v; want ErrInvalid", name, got, err)
+			t.Errorf("%s: %q, %v; want ErrInvalid", name, got, err)
 		}
 	}
 }

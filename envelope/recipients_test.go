@@ -22,8 +22,8 @@ func (b brokenSource) Wrap(context.Context, envelope.Ref, []byte, envelope.AAD) 
 	return envelope.Stanza{}, b.err
 }
 
-// With OneSuffices, a source that cannot be used now is left out and returned. Any other failure,
-// and the failure of all sources, is an error, and nothing is written.
+// With OneSuffices, a source that cannot be used now is omitted and returned as missing. Any other
+// failure, or the failure of all sources, is an error, and nothing is written.
 func TestOneSuffices(t *testing.T) {
 	a, b := &double{key: 1, name: "a"}, &double{key: 2, name: "b"}
 	other := errors.New("broken")
@@ -63,7 +63,7 @@ func TestOneSuffices(t *testing.T) {
 		if _, err := envelope.Open(t.Context(), &sealed, someRef, []envelope.KeySource{a}); err != nil {
 			t.Errorf("%v: %v", names(tc.sources), err)
 		}
-		// Without it, the same sources fail as before.
+		// Without OneSuffices, the same sources return an error.
 		_, err = envelope.Seal(t.Context(), io.Discard, someRef, tc.sources, nil)
 		if (err != nil) != (tc.missing > 0) {
 			t.Errorf("%v without OneSuffices: %v", names(tc.sources), err)

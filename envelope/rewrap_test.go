@@ -50,7 +50,7 @@ func TestRewrap(t *testing.T) {
 	}
 	// Old stanzas do not fit the new header, nor new stanzas the old one.
 	if _, _, err := readAll(slices.Concat(head, seal(t, fixed, nil, nil)), testRef, []envelope.KeySource{c}); err == nil {
-		t.Error("a re-wrapped header opens another payload")
+		t.Error("a rewrapped header opens the payload of another object")
 	}
 }
 
@@ -94,24 +94,24 @@ func TestRewrapRefuses(t *testing.T) {
 		err        error  // or
 		text       string // of the error
 	}{
-		{"no key", changed(same), testRef, nil, fixed, envelope.ErrUnknownKey, ""},
-		{"another key", changed(same), testRef, []envelope.KeySource{localSource(t, 9)}, fixed, envelope.ErrUnknownKey, ""},
-		{"a kept stanza is no key", changed(same), testRef, []envelope.KeySource{keep}, fixed, envelope.ErrUnknownKey, ""},
-		{"no source", changed(same), testRef, fixed, nil, nil, "cannot seal: 0 stanzas; there must be 1 to 16"},
-		{"the most", changed(func(h *envelope.Header) { h.Rewrap = 65535 }), testRef, fixed, fixed, nil, "cannot seal: the object was rewrapped 65535 times; seal it again"},
-		{"17", changed(same), testRef, fixed, numbered(t, 17), nil, "cannot seal: 17 stanzas; there must be 1 to 16"},
-		{"one twice", changed(same), testRef, fixed, []envelope.KeySource{keep, fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
-		{"keeping what is not there", changed(same), testRef, fixed, []envelope.KeySource{envelope.Keep(envelope.Stanza{Type: 9})}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
-		{"keeping another body", changed(same), testRef, fixed, []envelope.KeySource{envelope.Keep(changed(func(h *envelope.Header) { h.Stanzas[0].Body[0]++ }).Stanzas[0])}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
-		{"keeping under another name", changed(same), other, fixed, []envelope.KeySource{keep}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
-		{"a source that fails", changed(same), testRef, fixed, []envelope.KeySource{script{err: errBroken}}, errBroken, ""},
-		{"too long", changed(same), testRef, fixed, big(4, 8192), nil, "cannot seal: the header has 32898 bytes; the maximum is 32768"},
+		{"no source", changed(same), testRef, nil, fixed, envelope.ErrUnknownKey, ""},
+		{"source of another key", changed(same), testRef, []envelope.KeySource{localSource(t, 9)}, fixed, envelope.ErrUnknownKey, ""},
+		{"Keep as a source to open", changed(same), testRef, []envelope.KeySource{keep}, fixed, envelope.ErrUnknownKey, ""},
+		{"no recipient", changed(same), testRef, fixed, nil, nil, "cannot seal: 0 stanzas; there must be 1 to 16"},
+		{"65535 rewraps", changed(func(h *envelope.Header) { h.Rewrap = 65535 }), testRef, fixed, fixed, nil, "cannot seal: the object was rewrapped 65535 times; seal it again"},
+		{"17 recipients", changed(same), testRef, fixed, numbered(t, 17), nil, "cannot seal: 17 stanzas; there must be 1 to 16"},
+		{"same recipient twice", changed(same), testRef, fixed, []envelope.KeySource{keep, fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
+		{"Keep with an unknown stanza", changed(same), testRef, fixed, []envelope.KeySource{envelope.Keep(envelope.Stanza{Type: 9})}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
+		{"Keep with a changed body", changed(same), testRef, fixed, []envelope.KeySource{envelope.Keep(changed(func(h *envelope.Header) { h.Stanzas[0].Body[0]++ }).Stanzas[0])}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
+		{"Keep under another name", changed(same), other, fixed, []envelope.KeySource{keep}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
+		{"recipient fails", changed(same), testRef, fixed, []envelope.KeySource{script{err: errBroken}}, errBroken, ""},
+		{"header too long", changed(same), testRef, fixed, big(4, 8192), nil, "cannot seal: the header has 32898 bytes; the maximum is 32768"},
 		{"another revision", changed(func(h *envelope.Header) { h.Revision++ }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},
-		{"another re-wrap", changed(func(h *envelope.Header) { h.Rewrap++ }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},
+		{"another rewrap number", changed(func(h *envelope.Header) { h.Rewrap++ }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},
 		{"another commitment", changed(func(h *envelope.Header) { h.Commitment[0]++ }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},
-		{"one stanza more", changed(func(h *envelope.Header) { h.Stanzas = append(h.Stanzas, envelope.Stanza{Type: 200, Body: []byte{1}}) }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},
-		{"no header", &envelope.Header{}, testRef, fixed, fixed, envelope.ErrFormat, ""},
-		{"an impossible stanza", changed(func(h *envelope.Header) { h.Stanzas[0].Body = make([]byte, 70000) }), testRef, fixed, fixed, envelope.ErrFormat, ""},
+		{"additional stanza", changed(func(h *envelope.Header) { h.Stanzas = append(h.Stanzas, envelope.Stanza{Type: 200, Body: []byte{1}}) }), testRef, fixed, fixed, envelope.ErrDecrypt, ""},
+		{"zero header", &envelope.Header{}, testRef, fixed, fixed, envelope.ErrFormat, ""},
+		{"stanza too long", changed(func(h *envelope.Header) { h.Stanzas[0].Body = make([]byte, 70000) }), testRef, fixed, fixed, envelope.ErrFormat, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			head, err := envelope.Move(ctx, tc.h, testRef, tc.to, tc.have, tc.want)

@@ -57,18 +57,18 @@ func TestSealRefuses(t *testing.T) {
 		{"no source", nil, nil, "cannot seal: 0 stanzas; there must be 1 to 16"},
 		{"16 sources", numbered(t, 16), nil, ""},
 		{"17 sources", numbered(t, 17), nil, "cannot seal: 17 stanzas; there must be 1 to 16"},
-		{"one source twice", []envelope.KeySource{fixed[0], fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
-		{"a source that fails", []envelope.KeySource{fixed[0], fail}, nil, "connection reset"},
-		{"a kept stanza", []envelope.KeySource{envelope.Keep(envelope.Stanza{Type: 1, Body: make([]byte, 60)})}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
+		{"same source twice", []envelope.KeySource{fixed[0], fixed[0]}, nil, "cannot seal: two stanzas of type 1 for key " + fixedID(t)},
+		{"source fails", []envelope.KeySource{fixed[0], fail}, nil, "connection reset"},
+		{"Keep instead of a source", []envelope.KeySource{envelope.Keep(envelope.Stanza{Type: 1, Body: make([]byte, 60)})}, nil, "cannot seal: the stanza passed to Keep belongs to another object, or the object is moved to another name"},
 		{"stanza type 0", []envelope.KeySource{foreign{0, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 0"},
 		{"stanza type 4", []envelope.KeySource{foreign{4, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 4 is reserved"},
 		{"stanza type 127", []envelope.KeySource{foreign{127, [16]byte{}, []byte{1}}}, nil, "cannot seal: stanza type 127 is reserved"},
 		{"empty stanza", []envelope.KeySource{foreign{128, [16]byte{}, nil}}, nil, "cannot seal: stanza type 128 with 0 bytes"},
 		{"long stanza", []envelope.KeySource{foreign{128, [16]byte{}, make([]byte, 8193)}}, nil, "cannot seal: stanza type 128 with 8193 bytes"},
-		{"stanza that no length field holds", []envelope.KeySource{foreign{128, [16]byte{}, make([]byte, 65536)}}, nil, "cannot seal: the header has 65609 bytes; the maximum is 32768"},
-		{"odd type 1", []envelope.KeySource{foreign{1, [16]byte{}, make([]byte, 59)}}, nil, "cannot seal: stanza type 1 with 59 bytes"},
+		{"stanza longer than its length field", []envelope.KeySource{foreign{128, [16]byte{}, make([]byte, 65536)}}, nil, "cannot seal: the header has 65609 bytes; the maximum is 32768"},
+		{"stanza type 1 with 59 bytes", []envelope.KeySource{foreign{1, [16]byte{}, make([]byte, 59)}}, nil, "cannot seal: stanza type 1 with 59 bytes"},
 		{"longest header", big(4, 32768-54-3*8211-19), nil, ""},
-		{"too long a header", big(4, 32768-54-3*8211-19+1), nil, "cannot seal: the header has 32769 bytes; the maximum is 32768"},
+		{"header too long", big(4, 32768-54-3*8211-19+1), nil, "cannot seal: the header has 32769 bytes; the maximum is 32768"},
 		{"revision -1", fixed, &envelope.SealOptions{Revision: -1}, "cannot seal: revision -1"},
 		{"revision 2^53-1", fixed, &envelope.SealOptions{Revision: 1<<53 - 1}, ""},
 		{"revision 2^53", fixed, &envelope.SealOptions{Revision: 1 << 53}, "cannot seal: revision 9007199254740992"},
@@ -86,7 +86,7 @@ func TestSealRefuses(t *testing.T) {
 		{"metadata of 4097", fixed, meta(envelope.Metadata{Labels: map[string]string{"a": strings.Repeat("x", 4096-18)}}), "cannot seal: the metadata has 4097 bytes; the maximum is 4096"},
 		{"expiry in 9999", fixed, meta(envelope.Metadata{Expires: time.Date(9999, 12, 31, 23, 59, 59, 999, time.UTC)}), ""},
 		{"expiry in 10000", fixed, meta(envelope.Metadata{Expires: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}), "cannot seal: the expiry is out of range: year 10000"},
-		{"expiry that would be none", fixed, meta(envelope.Metadata{Expires: time.Time{}.Add(1)}), "cannot seal: the expiry is out of range: year 1"},
+		{"expiry that rounds to the zero time", fixed, meta(envelope.Metadata{Expires: time.Time{}.Add(1)}), "cannot seal: the expiry is out of range: year 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var b bytes.Buffer
@@ -99,7 +99,7 @@ func TestSealRefuses(t *testing.T) {
 					t.Fatal(err)
 				}
 				if h, err := envelope.ReadHeader(&b); err != nil || !bytes.Equal(h.Bytes(), w.Header().Bytes()) {
-					t.Errorf("what was sealed reads as %v", err)
+					t.Errorf("opening the sealed object: %v", err)
 				}
 				return
 			}
@@ -114,7 +114,7 @@ func TestSealRefuses(t *testing.T) {
 }
 
 // Errors that need no key are returned before a source is called.
-func TestSealAsksNoSourceInVain(t *testing.T) {
+func TestSealChecksFirst(t *testing.T) {
 	ask := script{err: errBroken}
 	for _, tc := range []struct {
 		n int
@@ -146,7 +146,7 @@ func TestMetadataRoundTrip(t *testing.T) {
 	} {
 		sealedAs := m
 		if !m.Expires.IsZero() {
-			sealedAs.Expires = m.Expires.Add(999 * time.Millisecond).In(time.FixedZone("", 3600)) // cut, and in UTC
+			sealedAs.Expires = m.Expires.Add(999 * time.Millisecond).In(time.FixedZone("", 3600)) // truncated to seconds, and in UTC
 		}
 		sealedAs.Labels = maps.Clone(m.Labels)
 		object := seal(t, fixed, []byte("sk-1"), &envelope.SealOptions{Metadata: sealedAs})
@@ -164,7 +164,7 @@ func TestMetadataRoundTrip(t *testing.T) {
 			}
 		}
 		if name == "none" && len(r.Header().Sealed) != 0 {
-			t.Error("no metadata was sealed as some")
+			t.Error("empty metadata was sealed as a metadata block")
 		}
 	}
 }
@@ -228,10 +228,10 @@ func TestAbort(t *testing.T) {
 		}
 		w.Abort()
 		if b.Len() != length {
-			t.Error("something was written after abort")
+			t.Error("Write or Close wrote bytes after Abort")
 		}
 		if _, r, err := readAll(b.Bytes(), testRef, fixed); !errors.Is(err, envelope.ErrDecrypt) || r != nil && r.Complete() {
-			t.Errorf("an aborted object of %d bytes reads with %v", size, err)
+			t.Errorf("opening an aborted object of %d bytes: %v", size, err)
 		}
 	}
 }
@@ -306,7 +306,7 @@ func TestWriteErrorsAreSticky(t *testing.T) {
 				t.Errorf("limit %d: %v, want %v", limit, err, want)
 			}
 			if _, _, err := readAll(l.b.Bytes(), testRef, fixed); !refused(err) {
-				t.Errorf("limit %d: what was written reads with %v", limit, err)
+				t.Errorf("limit %d: opening the written bytes: %v", limit, err)
 			}
 		}
 	}

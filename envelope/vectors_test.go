@@ -54,7 +54,7 @@ func vectors(t testing.TB) []vector {
 			t.Fatalf("%s: %v", file, err)
 		}
 		if v.ID+".json" != filepath.Base(file) || v.Format != "objectvault envelope vector 1" {
-			t.Errorf("%s says that it is %q %q", file, v.Format, v.ID)
+			t.Errorf("%s has the format %q and the id %q", file, v.Format, v.ID)
 		}
 		all = append(all, v)
 	}
@@ -142,7 +142,7 @@ func TestFirstVector(t *testing.T) {
 	}
 }
 
-// The second writer makes every vector again from its inputs, with every intermediate value.
+// The second writer computes every vector again from its inputs, with every intermediate value.
 func TestVectorsRecomputed(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.ID, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestVectorsRead(t *testing.T) {
 					t.Fatalf("errors %v and, by range, %v, want %s", err, rangeErr, v.Error)
 				}
 				if r != nil && r.Complete() {
-					t.Error("a refused object is called complete")
+					t.Error("a refused object is reported as complete")
 				}
 				if strings.Contains(v.About, "newer vault") != strings.Contains(err.Error(), "needs a newer vault") {
 					t.Errorf("the error is %q for: %s", err, v.About)
@@ -321,13 +321,13 @@ func TestVectorsSealed(t *testing.T) {
 	sealed := 0
 	for _, v := range vectors(t) {
 		if v.Error != "" || v.Inputs.EmptyFinal || strings.HasPrefix(v.ID, "open-type-4-") || strings.HasPrefix(v.ID, "open-type-127-") {
-			continue // this package never writes it
+			continue // this package never writes this object
 		}
 		m := v.wantMetadata(t)
 		if v.Inputs.Metadata != nil && v.ID != "open-metadata-full" && v.ID != "open-metadata-4096-label" &&
 			v.ID != "open-metadata-labels-64" && v.ID != "open-metadata-content-type-255" &&
 			v.ID != "open-metadata-expires-leap-day" && v.ID != "open-metadata-expires-9999" {
-			continue // only other writers make this text
+			continue // only other writers produce this text
 		}
 		t.Run(v.ID, func(t *testing.T) {
 			roots := v.Inputs.WrittenFor
@@ -394,7 +394,7 @@ func rewrapTo(t *testing.T, v vector, object []byte) []byte {
 	}
 	before, _ := forge(in)
 	if in.Rewrap == 0 && !bytes.Equal(before, object) {
-		t.Error("the object before the re-wrap is another")
+		t.Error("the object before the rewrap differs")
 	}
 	h, err := envelope.ReadHeader(bytes.NewReader(before))
 	if err != nil {

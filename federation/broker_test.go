@@ -59,7 +59,7 @@ func TestBroker(t *testing.T) {
 		gives(t, parseSource(t, "broker+http:"+host+tc.base+tc.query, o), tc.want)
 	}
 	host := serve(t, mint(t, "/v1/mint-oidc-jwt"))
-	printed := jwt(`{"sub":"s"}`) // a session may be a JWT, too
+	printed := jwt(`{"sub":"s"}`) // a session may also be a JWT
 	s := parseSource(t, "broker+http:"+host+"?session=exec:"+url.QueryEscape("'"+os.Args[0]+"' play print s"), o)
 	token, err := s.Token(t.Context())
 	if err != nil || token.Claims.Subject != printed {
@@ -116,21 +116,21 @@ func TestBrokerRefuses(t *testing.T) {
 		{"429", say(429, echo), federation.ErrUnavailable, unavailable + "status 429"},
 		{"500", say(500, echo), federation.ErrUnavailable, unavailable + "status 500"},
 		{"503", say(503, echo), federation.ErrUnavailable, unavailable + "status 503"},
-		{"elsewhere", redirect(&elsewhere), federation.ErrRefused, refused + "status 307 is a redirect, which is not followed: use the final address"},
-		{"to itself", redirect(&host), federation.ErrRefused, refused + "status 307 is a redirect, which is not followed: use the final address"},
-		{"nothing", say(200, ""), federation.ErrUnavailable, unavailable + noToken},
-		{"a page", say(200, "<html>"+hidden), federation.ErrUnavailable, unavailable + noToken},
+		{"redirect to another server", redirect(&elsewhere), federation.ErrRefused, refused + "status 307 is a redirect, which is not followed: use the final address"},
+		{"redirect to itself", redirect(&host), federation.ErrRefused, refused + "status 307 is a redirect, which is not followed: use the final address"},
+		{"empty response", say(200, ""), federation.ErrUnavailable, unavailable + noToken},
+		{"HTML page", say(200, "<html>"+hidden), federation.ErrUnavailable, unavailable + noToken},
 		{"no jwt", say(200, `{"JWT":"`+hidden+`"}`), federation.ErrUnavailable, unavailable + noToken},
-		{"jwt a number", say(200, `{"jwt":7}`), federation.ErrUnavailable, unavailable + noToken},
-		{"jwt twice", say(200, `{"jwt":"a","jwt":"b"}`), federation.ErrUnavailable, unavailable + noToken},
-		{"no token", say(200, `{"jwt":"`+hidden+`"}`), federation.ErrTokenInvalid, "no valid identity token: it is not a signed JWT, which consists of three parts separated by dots"},
-		{"a newline", say(200, `{"jwt":"`+jwt(`{}`)+`\n\n"}`), federation.ErrTokenInvalid, "no valid identity token: it has more than one line"},
-		{"too much", say(200, strings.Repeat(" ", 1<<20)+"x"), federation.ErrUnavailable, unavailable + "the response is longer than 1 MiB"},
-		{"cut", func(w http.ResponseWriter, _ *http.Request) {
+		{"jwt is a number", say(200, `{"jwt":7}`), federation.ErrUnavailable, unavailable + noToken},
+		{"two members jwt", say(200, `{"jwt":"a","jwt":"b"}`), federation.ErrUnavailable, unavailable + noToken},
+		{"jwt is not a token", say(200, `{"jwt":"`+hidden+`"}`), federation.ErrTokenInvalid, "no valid identity token: it is not a signed JWT, which consists of three parts separated by dots"},
+		{"newlines after the token", say(200, `{"jwt":"`+jwt(`{}`)+`\n\n"}`), federation.ErrTokenInvalid, "no valid identity token: it has more than one line"},
+		{"response longer than 1 MiB", say(200, strings.Repeat(" ", 1<<20)+"x"), federation.ErrUnavailable, unavailable + "the response is longer than 1 MiB"},
+		{"truncated response", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, `{"jwt":"`)
 		}, federation.ErrUnavailable, unavailable + "the response was cut off: unexpected EOF"},
-		{"gone", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, federation.ErrUnavailable, unavailable + "EOF"},
+		{"connection closed", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, federation.ErrUnavailable, unavailable + "EOF"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var requests atomic.Int32
@@ -161,8 +161,8 @@ func TestBrokerThatIsSlow(t *testing.T) {
 		"broker+http:"+host+": identity service unavailable: no response in time: context deadline exceeded")
 }
 
-func TestBrokerIsNotAskedWithoutSession(t *testing.T) {
-	host := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the broker was asked") })
+func TestBrokerWithoutSession(t *testing.T) {
+	host := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the broker received a request") })
 	for session, want := range map[string]string{
 		"":                    "session: env:S: no valid identity token: the variable is not set",
 		"\n":                  "no valid identity token: the session token is empty",

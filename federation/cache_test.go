@@ -59,7 +59,7 @@ func TestCache(t *testing.T) {
 		t.Errorf("remove before the first save: %v, %v", ok, err)
 	}
 	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("only Save makes the directory: %v", err)
+		t.Errorf("the directory exists before the first Save: %v", err)
 	}
 	save(t, c, key, "one")
 	save(t, c, key, "two")
@@ -76,12 +76,12 @@ func TestCache(t *testing.T) {
 		}
 	}
 	if entries, err := os.ReadDir(c.Dir); err != nil || len(entries) != 2 {
-		t.Errorf("there are %v, %v", entries, err)
+		t.Errorf("the directory contains %v, %v", entries, err)
 	}
 
 	*now = loginTime.Add(time.Hour - 1)
 	if _, err := c.Load(key); err != nil {
-		t.Errorf("just before it expires: %v", err)
+		t.Errorf("load just before the login expires: %v", err)
 	}
 	*now = loginTime.Add(time.Hour)
 	if _, err := c.Load(key); !errors.Is(err, fs.ErrNotExist) || err.Error() != "the login expired at 2026-03-01T13:00:00Z: file does not exist" {
@@ -118,13 +118,13 @@ func TestRemoveLeftovers(t *testing.T) {
 	}
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil || len(entries) != 1 || entries[0].Name() != "."+other+".123.tmp" {
-		t.Errorf("there are %v, %v", entries, err)
+		t.Errorf("the directory contains %v, %v", entries, err)
 	}
-	if ok, err := c.Remove(other); ok || err != nil { // which has no login yet
+	if ok, err := c.Remove(other); ok || err != nil { // there is no such login
 		t.Errorf("%v, %v", ok, err)
 	}
 	if entries, err := os.ReadDir(c.Dir); err != nil || len(entries) != 0 {
-		t.Errorf("there are %v, %v", entries, err)
+		t.Errorf("the directory contains %v, %v", entries, err)
 	}
 }
 
@@ -136,10 +136,10 @@ func TestSaveFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Save(key, someLogin("x")); err == nil {
-		t.Error("saved over a directory")
+		t.Error("Save replaced a directory")
 	}
 	if entries, err := os.ReadDir(c.Dir); err != nil || len(entries) != 1 {
-		t.Errorf("there are %v, %v", entries, err)
+		t.Errorf("the directory contains %v, %v", entries, err)
 	}
 }
 
@@ -154,19 +154,19 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	good := string(text)
 	for name, bad := range map[string]string{
-		"empty":           "",
-		"cut":             good[:len(good)-4],
-		"twice":           good + good,
-		"another format":  strings.Replace(good, "login 1", "login 2", 1),
-		"no format":       strings.Replace(good, `"format"`, `"tenant"`, 1),
-		"an unknown name": strings.Replace(good, `"subject"`, `"subjekt"`, 1),
-		"no id":           strings.Replace(good, `"one"`, `""`, 1),
-		"no expiry":       strings.Replace(good, `"2026-03-01T13:00:00Z"`, "null", 1),
-		"not JSON":        hidden,
-		"too large":       good + strings.Repeat(" ", 256<<10),
+		"empty":          "",
+		"truncated":      good[:len(good)-4],
+		"two logins":     good + good,
+		"another format": strings.Replace(good, "login 1", "login 2", 1),
+		"no format":      strings.Replace(good, `"format"`, `"tenant"`, 1),
+		"unknown field":  strings.Replace(good, `"subject"`, `"subjekt"`, 1),
+		"no id":          strings.Replace(good, `"one"`, `""`, 1),
+		"no expiry":      strings.Replace(good, `"2026-03-01T13:00:00Z"`, "null", 1),
+		"not JSON":       hidden,
+		"too large":      good + strings.Repeat(" ", 256<<10),
 	} {
 		if bad == good {
-			t.Fatalf("%s: nothing was changed", name)
+			t.Fatalf("%s: the text is still the good one", name)
 		}
 		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
@@ -176,11 +176,11 @@ func TestLoadRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, err := os.Stat(path); err != nil {
-			t.Errorf("%s: the file is gone: %v", name, err)
+			t.Errorf("%s: the file was removed: %v", name, err)
 		}
 	}
 	if ok, err := c.Remove(key); !ok || err != nil {
-		t.Errorf("remove of a malformed one: %v, %v", ok, err)
+		t.Errorf("remove of a malformed login: %v, %v", ok, err)
 	}
 }
 
@@ -214,7 +214,7 @@ func TestLoginFormat(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if b, err := json.Marshal(someLogin(hidden)); err != nil || strings.Contains(string(b), "secret of") || strings.Contains(string(b), "token of") {
-		t.Errorf("outside of a Cache a login shows no secret: %s, %v", b, err)
+		t.Errorf("the JSON of a login contains a secret: %s, %v", b, err)
 	}
 }
 
@@ -245,14 +245,14 @@ func TestSaveRefuses(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("something was made: %v", err)
+		t.Errorf("the directory was created: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := (federation.Cache{Dir: file}).Save(key, someLogin("x")); !errors.Is(err, federation.ErrLoginFile) {
-		t.Errorf("a file for a directory: %v", err)
+		t.Errorf("a file in place of the directory: %v", err)
 	}
 }
 
@@ -281,7 +281,7 @@ func TestSaveIsAtomic(t *testing.T) {
 	}
 	wg.Wait()
 	if entries, err := os.ReadDir(c.Dir); err != nil || len(entries) != 1 {
-		t.Errorf("there are %v, %v", entries, err)
+		t.Errorf("the directory contains %v, %v", entries, err)
 	}
 }
 

@@ -72,7 +72,7 @@ func TestCacheOfOthers(t *testing.T) {
 
 func TestCacheOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
+		t.Skip("only root can change the owner of a file")
 	}
 	c, _ := newCache(t)
 	key := federation.CacheKey("a")

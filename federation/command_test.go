@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 func play(part string, args []string) {
-	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // in case the test is killed
+	time.AfterFunc(time.Minute, func() { os.Exit(1) }) // if the test is killed
 	switch part {
 	case "print": // a token with its arguments as subject
 		fmt.Println(jwt(fmt.Sprintf(`{"sub":%q}`, strings.Join(args, "|"))))
@@ -86,26 +86,26 @@ func TestCommand(t *testing.T) {
 	})
 	t.Run("no input", func(t *testing.T) { gives(t, command(t, "input", nil), "0 <nil>") })
 	t.Run("stdout only", func(t *testing.T) { gives(t, command(t, "talk", nil), "a") })
-	t.Run("something left behind", func(t *testing.T) { gives(t, command(t, "leave "+t.TempDir(), ample), "a") })
-	t.Run("fails", func(t *testing.T) {
+	t.Run("child keeps stdout open", func(t *testing.T) { gives(t, command(t, "leave "+t.TempDir(), ample), "a") })
+	t.Run("command fails", func(t *testing.T) {
 		refuses(t, command(t, "fail "+hidden, nil), federation.ErrUnavailable,
 			name+": identity service unavailable: the command ended with exit status 3: run the command in a terminal to see its messages")
 	})
-	t.Run("prints nothing", func(t *testing.T) {
+	t.Run("no output", func(t *testing.T) {
 		refuses(t, command(t, "nothing "+hidden, nil), federation.ErrTokenInvalid, name+": no valid identity token: it is empty")
 	})
-	t.Run("prints without end", func(t *testing.T) {
+	t.Run("endless output", func(t *testing.T) {
 		refuses(t, command(t, "flood", ample), federation.ErrTokenInvalid, name+": no valid identity token: it is longer than 64 KiB")
 	})
-	t.Run("is not there", func(t *testing.T) {
+	t.Run("command not found", func(t *testing.T) {
 		refuses(t, parseSource(t, "exec:objectvault-no-such-command "+hidden, nil), federation.ErrTokenInvalid,
 			"exec:objectvault-no-such-command: no valid identity token: the command cannot be started: executable file not found in $PATH")
 	})
-	t.Run("hangs", func(t *testing.T) {
+	t.Run("command hangs until the timeout", func(t *testing.T) {
 		s := command(t, "hang "+hidden, &federation.SourceOptions{Timeout: 50 * time.Millisecond})
 		refuses(t, s, federation.ErrUnavailable, name+": identity service unavailable: no response in time: context deadline exceeded")
 	})
-	t.Run("hangs for a caller that goes", func(t *testing.T) {
+	t.Run("command hangs and the context is cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel)
 		_, err := command(t, "hang", nil).Token(ctx)

@@ -204,7 +204,7 @@ func TestFirstCallerLeaves(t *testing.T) {
 		wg.Wait()
 		c.counts(1, 1)
 		if _, err := p.Credentials(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("a caller who has gone gets %v", err)
+			t.Errorf("the error for a cancelled context is %v", err)
 		}
 	})
 }
@@ -330,7 +330,7 @@ func TestRenewalInTheBackground(t *testing.T) {
 			gets(t, p, "key-1")
 		}
 		if took := time.Since(began); took != 0 {
-			t.Errorf("they waited %v", took)
+			t.Errorf("the callers waited %v", took)
 		}
 		time.Sleep(c.delay - 1)
 		gets(t, p, "key-1")
@@ -380,7 +380,7 @@ func TestRenewalHangs(t *testing.T) {
 		if _, err := p.Credentials(t.Context()); !errors.Is(err, federation.ErrUnavailable) || time.Since(began) != 30*time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
-	}) // no goroutine is left, or the bubble would say so
+	}) // synctest.Test fails if a goroutine is left
 }
 
 // If the old credentials expire during a renewal, callers wait for it.
@@ -406,7 +406,7 @@ func TestExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{t: t, delay: time.Second}
 		p := federation.NewProvider(c, c, nil)
-		p.Expired("") // of no credentials
+		p.Expired("") // without credentials
 		gets(t, p, "key-1")
 		p.Expired("key-0")
 		p.Expired("")
@@ -478,16 +478,16 @@ func TestRefusedTokensAreNotSent(t *testing.T) {
 		claims map[string]any
 		want   error
 	}{
-		"expired":            {map[string]any{"exp": now.Add(-time.Second).Unix()}, federation.ErrTokenInvalid},
-		"no expiry":          {map[string]any{"exp": nil}, federation.ErrTokenInvalid},
-		"not yet":            {map[string]any{"nbf": now.Add(2 * time.Minute).Unix()}, federation.ErrTokenInvalid},
-		"another audience":   {map[string]any{"aud": "x"}, federation.ErrTokenInvalid},
-		"another issuer":     {map[string]any{"iss": "x"}, federation.ErrTokenInvalid},
-		"another tenant":     {map[string]any{"https://aws.amazon.com/tags": wallet("0xdef")}, federation.ErrTenantMismatch},
-		"two tenants":        {map[string]any{"https://aws.amazon.com/tags": wallet("0xabc", "0xdef")}, federation.ErrTokenInvalid},
-		"another, flat":      {map[string]any{"https://aws.amazon.com/tags/principal_tags/agentkeys_user_wallet": "0xdef"}, federation.ErrTenantMismatch},
-		"this tenant":        {map[string]any{"https://aws.amazon.com/tags": wallet("0xABC")}, nil},
-		"nothing of tenants": {nil, nil},
+		"expired":                   {map[string]any{"exp": now.Add(-time.Second).Unix()}, federation.ErrTokenInvalid},
+		"no expiry":                 {map[string]any{"exp": nil}, federation.ErrTokenInvalid},
+		"not yet valid":             {map[string]any{"nbf": now.Add(2 * time.Minute).Unix()}, federation.ErrTokenInvalid},
+		"another audience":          {map[string]any{"aud": "x"}, federation.ErrTokenInvalid},
+		"another issuer":            {map[string]any{"iss": "x"}, federation.ErrTokenInvalid},
+		"another tenant":            {map[string]any{"https://aws.amazon.com/tags": wallet("0xdef")}, federation.ErrTenantMismatch},
+		"two tenants":               {map[string]any{"https://aws.amazon.com/tags": wallet("0xabc", "0xdef")}, federation.ErrTokenInvalid},
+		"another tenant, flat tags": {map[string]any{"https://aws.amazon.com/tags/principal_tags/agentkeys_user_wallet": "0xdef"}, federation.ErrTenantMismatch},
+		"expected tenant":           {map[string]any{"https://aws.amazon.com/tags": wallet("0xABC")}, nil},
+		"no tags":                   {nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &cloud{t: t, claims: tc.claims}
@@ -612,11 +612,11 @@ func TestTimeoutThatIsObeyed(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
 			if err := call(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, federation.ErrUnavailable) {
-				t.Errorf("%s of a caller that goes: %v", what, err)
+				t.Errorf("%s with a cancelled context: %v", what, err)
 			}
 			time.Sleep(30 * time.Second) // until the exchange has ended
 		}
-	}) // no goroutine is left, or the bubble would say so
+	}) // synctest.Test fails if a goroutine is left
 }
 
 func TestPanics(t *testing.T) {
@@ -626,9 +626,9 @@ func TestPanics(t *testing.T) {
 		panic func()
 		want  string
 	}{
-		{"a text", func() { panic(hidden) }, "identity service unavailable: the exchange panicked with a string"},
-		{"an error", func() { panic(errors.New(hidden)) }, "identity service unavailable: the exchange panicked with a *errors.errorString"},
-		{"the runtime's", func() { none.read.Load() }, "identity service unavailable: the exchange panicked: runtime error: invalid memory address or nil pointer dereference"},
+		{"panic with a string", func() { panic(hidden) }, "identity service unavailable: the exchange panicked with a string"},
+		{"panic with an error", func() { panic(errors.New(hidden)) }, "identity service unavailable: the exchange panicked with a *errors.errorString"},
+		{"runtime error", func() { none.read.Load() }, "identity service unavailable: the exchange panicked: runtime error: invalid memory address or nil pointer dereference"},
 		{"Goexit", runtime.Goexit, "identity service unavailable: the exchange ended without a result"},
 	} {
 		for _, where := range []string{"source", "exchanger", "observer"} {
@@ -661,7 +661,7 @@ func TestPanics(t *testing.T) {
 					}
 					wg.Wait()
 					if creds, err := p.Credentials(t.Context()); err != nil || !strings.HasPrefix(creds.AccessKeyID, "key-") {
-						t.Errorf("the next one: %v, %v", creds, err)
+						t.Errorf("the next call: %v, %v", creds, err)
 					}
 				})
 			})

@@ -22,7 +22,7 @@ func noSecret(t *testing.T, what, text string) {
 	forms := []string{hidden, fmt.Sprintf("%x", hidden), fmt.Sprintf("%X", hidden), strings.Trim(fmt.Sprint([]byte(hidden)), "[]"), "0x68, 0x75, 0x6e"}
 	for _, form := range forms {
 		if strings.Contains(text, form) {
-			t.Errorf("%s shows the secret: %s", what, text)
+			t.Errorf("%s contains the secret: %s", what, text)
 		}
 	}
 }
@@ -37,19 +37,19 @@ func TestSecretIsNotShown(t *testing.T) {
 	}
 	creds := federation.Credentials{AccessKeyID: "AKID", SecretKey: s, SessionToken: s, Expires: time.Unix(1, 0)}
 	holders := map[string]any{
-		"a secret":            s,
-		"a pointer":           &s,
-		"credentials":         creds,
-		"credentials at":      &creds,
-		"a token":             federation.Token{Raw: s},
-		"a login":             federation.Login{Credentials: creds},
-		"an exported field":   struct{ S federation.Secret }{s},
-		"an unexported field": struct{ s federation.Secret }{s},
-		"a list":              []federation.Secret{s},
-		"a map":               map[string]federation.Secret{"k": s},
-		"options":             &federation.Options{Cached: &creds},
-		"a provider":          federation.NewProvider(nil, nil, &federation.Options{Cached: &creds}),
-		"an error":            errors.Join(fmt.Errorf("%v %+v %#v", s, s, creds)),
+		"a secret":                 s,
+		"a pointer":                &s,
+		"credentials":              creds,
+		"a pointer to credentials": &creds,
+		"a token":                  federation.Token{Raw: s},
+		"a login":                  federation.Login{Credentials: creds},
+		"an exported field":        struct{ S federation.Secret }{s},
+		"an unexported field":      struct{ s federation.Secret }{s},
+		"a list":                   []federation.Secret{s},
+		"a map":                    map[string]federation.Secret{"k": s},
+		"options":                  &federation.Options{Cached: &creds},
+		"a provider":               federation.NewProvider(nil, nil, &federation.Options{Cached: &creds}),
+		"an error":                 errors.Join(fmt.Errorf("%v %+v %#v", s, s, creds)),
 	}
 	for what, v := range holders {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t", "%c", "%U", "%e", "%p", "%T", "%z"} {

@@ -27,7 +27,7 @@ func gives(t *testing.T, s federation.Source, subject string) {
 	t.Helper()
 	token, err := s.Token(t.Context())
 	if err != nil || token.Claims.Subject != subject {
-		t.Errorf("a token of %q, %v; want one of %q", token.Claims.Subject, err, subject)
+		t.Errorf("a token with the subject %q, %v; want the subject %q", token.Claims.Subject, err, subject)
 	}
 }
 
@@ -42,7 +42,7 @@ func refuses(t *testing.T, s federation.Source, sentinel error, want string) {
 		noSecret(t, "the error", err.Error())
 	}
 	if token.Raw.Reveal() != "" {
-		t.Error("there is a token beside the error")
+		t.Error("a token was returned with the error")
 	}
 }
 
@@ -189,7 +189,7 @@ func TestVariable(t *testing.T) {
 }
 
 // A source reads nothing if the context has ended, and returns the error of the context.
-func TestSourceOfNobody(t *testing.T) {
+func TestSourceContextEnded(t *testing.T) {
 	o := &federation.SourceOptions{Getenv: func(string) string { t.Error("read"); return "" }}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

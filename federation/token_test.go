@@ -48,7 +48,7 @@ func TestParseToken(t *testing.T) {
 		name, payload string
 		want          federation.Claims
 	}{
-		{"nothing", `{}`, federation.Claims{}},
+		{"no claims", `{}`, federation.Claims{}},
 		{"agentKeys", `{"iss":"https://broker.example","sub":"agentkeys:agent:0xabc","aud":"sts.amazonaws.com","iat":0,"exp":300,
 			"agentkeys_user_wallet":"0xabc",
 			"https://aws.amazon.com/tags":{"principal_tags":{"agentkeys_user_wallet":["0xabc"],"agentkeys_actor_omni":["00ff"]},
@@ -58,22 +58,22 @@ func TestParseToken(t *testing.T) {
 				Expires: at(300), IssuedAt: at(0),
 				Tags: map[string][]string{"agentkeys_user_wallet": {"0xabc"}, "agentkeys_actor_omni": {"00ff"}},
 			}},
-		{"a list of audiences", `{"aud":["a","b"]}`, federation.Claims{Audience: []string{"a", "b"}}},
+		{"several audiences", `{"aud":["a","b"]}`, federation.Claims{Audience: []string{"a", "b"}}},
 		{"fractions", `{"exp":300.9,"nbf":1e3}`, federation.Claims{Expires: at(300), NotBefore: at(1000)}},
 		{"null", `{"iss":null,"sub":null,"aud":null,"exp":null,"https://aws.amazon.com/tags":null}`, federation.Claims{}},
-		{"names count exactly", `{"ISS":"x","Sub":"y","AUD":"z","Exp":1}`, federation.Claims{}},
+		{"claim names in upper case", `{"ISS":"x","Sub":"y","AUD":"z","Exp":1}`, federation.Claims{}},
 		{"Ceph's tags", `{"https://aws.amazon.com/tags":[{"principal_tags":{"wallet":["0xabc"]}}]}`, federation.Claims{Tags: map[string][]string{"wallet": {"0xabc"}}}},
 		{"flat tags", `{"https://aws.amazon.com/tags/principal_tags/wallet":"0xabc"}`, federation.Claims{Tags: map[string][]string{"wallet": {"0xabc"}}}},
 		{"both forms", `{"https://aws.amazon.com/tags/principal_tags/wallet":"0xb","https://aws.amazon.com/tags":{"principal_tags":{"wallet":"0xa"}}}`,
 			federation.Claims{Tags: map[string][]string{"wallet": {"0xa", "0xb"}}}},
 		{"several values", `{"https://aws.amazon.com/tags":{"principal_tags":{"wallet":["0xa","0xb"],"none":[]}}}`,
 			federation.Claims{Tags: map[string][]string{"wallet": {"0xa", "0xb"}, "none": {}}}},
-		{"a tags claim without tags", `{"https://aws.amazon.com/tags":{"transitive_tag_keys":[]}}`, federation.Claims{}},
+		{"tags claim without tags", `{"https://aws.amazon.com/tags":{"transitive_tag_keys":[]}}`, federation.Claims{}},
 		{"SeaweedFS's tags", `{"https://aws.amazon.com/tags/principal_tags":{"wallet":["0xabc"]}}`,
 			federation.Claims{Ignored: []string{"https://aws.amazon.com/tags/principal_tags"}}},
-		{"SeaweedFS's tags beside AWS's", `{"https://aws.amazon.com/tags/principal_tags":{"wallet":"0xb","other":"c"},"https://aws.amazon.com/tags":{"principal_tags":{"wallet":["0xa"]}}}`,
+		{"tags of SeaweedFS and of AWS", `{"https://aws.amazon.com/tags/principal_tags":{"wallet":"0xb","other":"c"},"https://aws.amazon.com/tags":{"principal_tags":{"wallet":["0xa"]}}}`,
 			federation.Claims{Tags: map[string][]string{"wallet": {"0xa"}}, Ignored: []string{"https://aws.amazon.com/tags/principal_tags"}}},
-		{"a bare claim is no tag", `{"agentkeys_user_wallet":"0xabc"}`, federation.Claims{}},
+		{"claim that is not a tag", `{"agentkeys_user_wallet":"0xabc"}`, federation.Claims{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := federation.ParseToken(jwt(tc.payload))
@@ -98,38 +98,38 @@ func TestParseTokenRefuses(t *testing.T) {
 	header, signature := b64(`{"alg":"ES256"}`), b64(hidden)
 	for _, tc := range []struct{ name, raw, want string }{
 		{"empty", "", "it is empty"},
-		{"a newline after it", good + "\n", "it has more than one line"},
-		{"a newline within", good[:5] + "\n" + good[5:], "it has more than one line"},
-		{"a blank", good + " ", "its signature is not base64url"},
+		{"newline after the token", good + "\n", "it has more than one line"},
+		{"newline in the token", good[:5] + "\n" + good[5:], "it has more than one line"},
+		{"space after the token", good + " ", "its signature is not base64url"},
 		{"two parts", header + "." + b64(`{}`), "it is not a signed JWT, which consists of three parts separated by dots"},
 		{"four parts", good + "." + hidden, "it is not a signed JWT, which consists of three parts separated by dots"},
 		{"a password", hidden, "it is not a signed JWT, which consists of three parts separated by dots"},
 		{"too long", header + "." + b64(`{"x":"`+strings.Repeat("x", 64<<10)+`"}`) + "." + signature, "it is longer than 64 KiB"},
 		{"no signature", header + "." + b64(`{}`) + ".", "it is not signed"},
 		{"alg none", b64(`{"alg":"nOne"}`) + "." + b64(`{}`) + "." + signature, "it is not signed"},
-		{"alg a number", b64(`{"alg":1}`) + "." + b64(`{}`) + "." + signature, `its "alg" is not a string`},
+		{"alg is a number", b64(`{"alg":1}`) + "." + b64(`{}`) + "." + signature, `its "alg" is not a string`},
 		{"padding", b64(`{"alg":"R"}`) + "=." + b64(`{}`) + "." + signature, "its header is not base64url"},
 		{"standard base64", header + "." + b64(`{}`) + ".a+/=", "its signature is not base64url"},
 		{"trailing bits", header + "." + b64(`{}`) + ".YR", "its signature is not base64url"},
-		{"header no JSON", b64(hidden) + "." + b64(`{}`) + "." + signature, "its header is not a JSON object"},
-		{"payload a list", header + "." + b64(`["`+hidden+`"]`) + "." + signature, "its payload is not a JSON object"},
-		{"payload cut", header + "." + b64(`{"iss":"`+hidden) + "." + signature, "its payload is not a JSON object"},
-		{"payload with more", header + "." + b64(`{} {}`) + "." + signature, "its payload is not a JSON object"},
-		{"payload not UTF-8", header + "." + b64("{\"iss\":\"\xff\"}") + "." + signature, "its payload is not a JSON object"},
-		{"twice", jwt(`{"exp":1,"exp":2}`), `its payload is a JSON object with "exp" twice`},
-		{"tag twice", jwt(`{"https://aws.amazon.com/tags":{"principal_tags":{"w":"a","w":"b"}}}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
-		{"issuer a number", jwt(`{"iss":1}`), `its "iss" is not a string`},
-		{"expiry a string", jwt(`{"exp":"300"}`), `its "exp" is not a number`},
+		{"header is not JSON", b64(hidden) + "." + b64(`{}`) + "." + signature, "its header is not a JSON object"},
+		{"payload is a list", header + "." + b64(`["`+hidden+`"]`) + "." + signature, "its payload is not a JSON object"},
+		{"payload is truncated", header + "." + b64(`{"iss":"`+hidden) + "." + signature, "its payload is not a JSON object"},
+		{"payload with trailing data", header + "." + b64(`{} {}`) + "." + signature, "its payload is not a JSON object"},
+		{"payload is not UTF-8", header + "." + b64("{\"iss\":\"\xff\"}") + "." + signature, "its payload is not a JSON object"},
+		{"claim occurs twice", jwt(`{"exp":1,"exp":2}`), `its payload is a JSON object with "exp" twice`},
+		{"tag occurs twice", jwt(`{"https://aws.amazon.com/tags":{"principal_tags":{"w":"a","w":"b"}}}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
+		{"issuer is a number", jwt(`{"iss":1}`), `its "iss" is not a string`},
+		{"expiry is a string", jwt(`{"exp":"300"}`), `its "exp" is not a number`},
 		{"expiry before 1970", jwt(`{"exp":-1}`), `its "exp" is not a time`},
-		{"expiry beyond time", jwt(`{"exp":1e300}`), `its "exp" is not a time`},
-		{"expiry no number", jwt(`{"exp":1e999}`), `its "exp" is not a number`},
-		{"audience an object", jwt(`{"aud":{"a":"b"}}`), `its "aud" is not a string or a list of strings`},
+		{"expiry out of range", jwt(`{"exp":1e300}`), `its "exp" is not a time`},
+		{"expiry overflows a number", jwt(`{"exp":1e999}`), `its "exp" is not a number`},
+		{"audience is an object", jwt(`{"aud":{"a":"b"}}`), `its "aud" is not a string or a list of strings`},
 		{"audience with null", jwt(`{"aud":["a",null]}`), `its "aud" contains an entry that is not a string`},
-		{"tags a string", jwt(`{"https://aws.amazon.com/tags":"x"}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
-		{"two lists of tags", jwt(`{"https://aws.amazon.com/tags":[{},{}]}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
-		{"principal_tags a list", jwt(`{"https://aws.amazon.com/tags":{"principal_tags":["x"]}}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
-		{"tag a number", jwt(`{"https://aws.amazon.com/tags":{"principal_tags":{"w":7}}}`), `its "w" is not a string or a list of strings`},
-		{"flat tag an object", jwt(`{"https://aws.amazon.com/tags/principal_tags/w":{}}`), `its "https://aws.amazon.com/tags/principal_tags/w" is not a string or a list of strings`},
+		{"tags claim is a string", jwt(`{"https://aws.amazon.com/tags":"x"}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
+		{"tags claim with two objects", jwt(`{"https://aws.amazon.com/tags":[{},{}]}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
+		{"principal_tags is a list", jwt(`{"https://aws.amazon.com/tags":{"principal_tags":["x"]}}`), "its claim https://aws.amazon.com/tags is not an object with principal_tags"},
+		{"tag is a number", jwt(`{"https://aws.amazon.com/tags":{"principal_tags":{"w":7}}}`), `its "w" is not a string or a list of strings`},
+		{"flat tag is an object", jwt(`{"https://aws.amazon.com/tags/principal_tags/w":{}}`), `its "https://aws.amazon.com/tags/principal_tags/w" is not a string or a list of strings`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := federation.ParseToken(tc.raw)
@@ -215,7 +215,7 @@ func FuzzParseToken(f *testing.F) {
 			return
 		}
 		if got.Raw.Reveal() != raw || len(raw) > 64<<10 || strings.Trim(raw, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
-			t.Errorf("%q was taken", raw)
+			t.Errorf("%q was accepted", raw)
 		}
 		e := federation.Expectation{Issuer: "https://issuer.example", Audience: "vault", Tenant: "0xabc"}
 		for _, now := range []time.Time{time.Unix(0, 0), time.Unix(299, 0), time.Unix(4e9, 0)} {

@@ -36,7 +36,7 @@ func TestTexts(t *testing.T) {
 	for _, tc := range []struct {
 		text    string
 		scalars bool
-		want    string // joined, or of the error
+		want    string // the joined texts, or the start of the error
 	}{
 		{`{"k":"a"}`, false, "a"},
 		{`{"k":["a","b"]}`, false, "a b"},
@@ -71,7 +71,7 @@ func TestUnescape(t *testing.T) {
 		}
 	}
 	if _, err := Unescape("%7B%"); err == nil {
-		t.Error("what is not encoded was decoded")
+		t.Error("text that is not URL-encoded was decoded")
 	}
 }
 

@@ -77,15 +77,15 @@ func TestNewUpload(t *testing.T) {
 		stored bool
 		again  bool // the error asks the caller to put the value again
 	}{
-		{"in memory", memory, conflict, 2, 3, true, false},
-		{"a file from its middle", openFile, conflict, 1, 2, true, false},
-		{"aborted by another", openFile, aborted, 1, 2, true, false},
-		{"for good", memory, conflict, 100, 3, false, false},
-		{"a stream", func() io.Reader { return io.LimitReader(memory(), size) }, conflict, 1, 1, false, true},
-		{"a pipe", pipe, conflict, 1, 1, false, true},
+		{"value in memory", memory, conflict, 2, 3, true, false},
+		{"file that is read from its middle", openFile, conflict, 1, 2, true, false},
+		{"another client aborts the upload", openFile, aborted, 1, 2, true, false},
+		{"every attempt conflicts", memory, conflict, 100, 3, false, false},
+		{"stream without Seek", func() io.Reader { return io.LimitReader(memory(), size) }, conflict, 1, 1, false, true},
+		{"pipe", pipe, conflict, 1, 1, false, true},
 		{"outcome unknown", memory, lost, 1, 1, false, false},
-		{"a request that never arrived", openFile, unsent, 2, 3, true, false},
-		{"a stream that never arrived", pipe, unsent, 1, 1, false, false},
+		{"request not sent, value in a file", openFile, unsent, 2, 3, true, false},
+		{"request not sent, value from a pipe", pipe, unsent, 1, 1, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStore(t)
@@ -102,15 +102,15 @@ func TestNewUpload(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := get(t, newVault(t, s, nil), "a", nil); got != text {
-					t.Errorf("%d bytes were stored, which are not the %d of the value", len(got), len(text))
+					t.Errorf("%d bytes were stored, and differ from the value of %d bytes", len(got), len(text))
 				}
 				return
 			}
 			if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrUnsure) != (tc.cause == lost) {
 				t.Errorf("put: %v", err)
 			}
-			if said := strings.Contains(fmt.Sprint(err), "nothing was stored, and a streamed value cannot be sent again"); said != tc.again {
-				t.Errorf("put says %q", err)
+			if asks := strings.Contains(fmt.Sprint(err), "nothing was stored, and a streamed value cannot be sent again"); asks != tc.again {
+				t.Errorf("put: %v, want an error that asks for the value again: %v", err, tc.again)
 			}
 		})
 	}

@@ -19,8 +19,8 @@ type closing struct {
 
 func (c closing) Close() error { *c.n++; return nil }
 
-// TestContent: a Content is stored once and closed, also if its reader returns the last bytes together
-// with io.EOF, and at every length at which Put changes how it reads.
+// TestContent: a Content is stored once and closed, even if its reader returns the last bytes together
+// with io.EOF. The lengths include every length at which Put changes the way it reads.
 func TestContent(t *testing.T) {
 	for _, size := range []int{0, 1, 64 << 10, 1 << 20, 1<<20 + 1, 1<<20 + 64<<10} {
 		value := bytes.Repeat([]byte("x"), size)
@@ -43,7 +43,7 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// TestContentSize: a Content of another length than its Size is not stored.
+// TestContentSize: a Content whose length differs from its Size is not stored.
 func TestContentSize(t *testing.T) {
 	for _, size := range []int64{0, 4, 6, 2 << 20} {
 		v := newVault(t, newStore(t), nil)

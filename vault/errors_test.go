@@ -22,32 +22,32 @@ func TestErrors(t *testing.T) {
 		want error
 		text string
 	}{
-		{"absent", func() error { _, err := v.Get(ctx, "acme/absent", nil); return err }, vault.ErrNotFound, "get acme/absent: not found"},
-		{"absent", func() error { return v.Delete(ctx, "b", nil) }, vault.ErrNotFound, "delete b: not found"},
-		{"taken", func() error {
+		{"get of an absent name", func() error { _, err := v.Get(ctx, "acme/absent", nil); return err }, vault.ErrNotFound, "get acme/absent: not found"},
+		{"delete of an absent name", func() error { return v.Delete(ctx, "b", nil) }, vault.ErrNotFound, "delete b: not found"},
+		{"create of an existing name", func() error {
 			_, err := v.Put(ctx, "a", strings.NewReader("2"), &vault.PutOptions{Create: true})
 			return err
 		}, vault.ErrExist, "put a: exists already"},
-		{"stale", func() error {
+		{"put with an old revision", func() error {
 			_, err := v.Put(ctx, "a", strings.NewReader("2"), &vault.PutOptions{IfRevision: 5})
 			return err
 		}, vault.ErrConflict, fmt.Sprintf("put a: conflict: the object has revision %d, not 5", info.Revision)},
-		{"gone", func() error {
+		{"put with a revision of a deleted name", func() error {
 			_, err := v.Put(ctx, "b", strings.NewReader("2"), &vault.PutOptions{IfRevision: 5})
 			return err
 		}, vault.ErrConflict, "put b: conflict: there is no revision 5, the object is gone"},
-		{"name", func() error { _, err := v.Stat(ctx, "a//b"); return err }, vault.ErrInvalidName, `stat a//b: invalid name: "a//b" has an empty segment`},
-		{"version", func() error { _, err := v.Get(ctx, "a", &vault.GetOptions{Version: "@x"}); return err }, vault.ErrInvalidName, `get a: invalid name: "@x" is not a version; write an id from history, @N or r:REVISION`},
-		{"version", func() error { _, err := v.Get(ctx, "a", &vault.GetOptions{Version: "@2"}); return err }, vault.ErrNotFound, "get a: not found: version @2"},
-		{"history", func() error {
+		{"invalid name", func() error { _, err := v.Stat(ctx, "a//b"); return err }, vault.ErrInvalidName, `stat a//b: invalid name: "a//b" has an empty segment`},
+		{"invalid version", func() error { _, err := v.Get(ctx, "a", &vault.GetOptions{Version: "@x"}); return err }, vault.ErrInvalidName, `get a: invalid name: "@x" is not a version; write an id from history, @N or r:REVISION`},
+		{"absent version", func() error { _, err := v.Get(ctx, "a", &vault.GetOptions{Version: "@2"}); return err }, vault.ErrNotFound, "get a: not found: version @2"},
+		{"history of an absent name", func() error {
 			for _, err := range v.History(ctx, "b") {
 				return err
 			}
 			return nil
 		}, vault.ErrNotFound, "history b: not found"},
-		{"undelete", func() error { _, err := v.Undelete(ctx, "a"); return err }, vault.ErrExist, "undelete a: exists already: it is not deleted"},
-		{"undelete", func() error { _, err := v.Undelete(ctx, "b"); return err }, vault.ErrNotFound, "undelete b: not found"},
-		{"rollback", func() error { _, err := v.Rollback(ctx, "b", "@1"); return err }, vault.ErrNotFound, "rollback b: not found: version @1"},
+		{"undelete of an existing name", func() error { _, err := v.Undelete(ctx, "a"); return err }, vault.ErrExist, "undelete a: exists already: it is not deleted"},
+		{"undelete of an absent name", func() error { _, err := v.Undelete(ctx, "b"); return err }, vault.ErrNotFound, "undelete b: not found"},
+		{"rollback of an absent name", func() error { _, err := v.Rollback(ctx, "b", "@1"); return err }, vault.ErrNotFound, "rollback b: not found: version @1"},
 	} {
 		err := tc.do()
 		var e *vault.Error

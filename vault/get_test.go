@@ -34,13 +34,13 @@ func TestInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if stat.Modified.IsZero() {
-		t.Error("stat does not say when it was modified")
+		t.Error("stat returns no modification time")
 	}
 	want.Modified = stat.Modified
 	if diff := cmp.Diff(want, stat); diff != "" {
 		t.Errorf("stat (-want +got):\n%s", diff)
 	}
-	now = now.Add(time.Hour) // now the object has expired, and can still be opened
+	now = now.Add(time.Hour) // the object has expired, and can still be opened
 	r, err := v.Get(t.Context(), "a/b", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,8 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-func TestBound(t *testing.T) {
+// TestMovedObject: an object that is copied to another name, collection or vault cannot be opened there.
+func TestMovedObject(t *testing.T) {
 	s := newStore(t)
 	ctx := t.Context()
 	put(t, newVault(t, s, nil), "a", "value", nil)

@@ -46,7 +46,7 @@ func TestParseNewName(t *testing.T) {
 	}
 	for _, name := range refused {
 		if got, err := vault.ParseNewName(name); !errors.Is(err, vault.ErrInvalidName) || got != "" {
-			t.Errorf("%+q: %q, %v, want it refused", name, got, err)
+			t.Errorf("%+q: %q, %v, want ErrInvalidName", name, got, err)
 		}
 	}
 }

@@ -38,12 +38,12 @@ func TestObjectKey(t *testing.T) {
 		"bots/t/c/é.enc", "bots/t/c/%FF.enc", "bots/t/c/%65%CC%81.enc", "bots/u/c/a.enc", "bots/t/c2/a.enc", "a.enc", "",
 	} {
 		if name, ok := nameOf("t", "c", foreign); ok {
-			t.Errorf("nameOf(%q) = %q, want it foreign", foreign, name)
+			t.Errorf("nameOf(%q) = %q, want no name", foreign, name)
 		}
 	}
 	tenant, collection := Tenant(strings.Repeat("t", 128)), Collection(strings.Repeat("c", 63))
 	if _, err := objectKey(tenant, collection, Name(strings.Repeat("é/", 170))); err == nil {
-		t.Error("a key of over 850 bytes was made")
+		t.Error("objectKey returned a key of more than 850 bytes")
 	}
 }
 
@@ -117,7 +117,7 @@ func FuzzName(f *testing.F) {
 		}
 		for i := range s {
 			if p := listPrefix("t", "c", s[:i]); !strings.HasPrefix(key, p) {
-				t.Fatalf("a list of %q asks for %q and misses %q", s[:i], p, key)
+				t.Fatalf("a list of %q requests the prefix %q, which excludes %q", s[:i], p, key)
 			}
 		}
 	})

@@ -85,7 +85,7 @@ func TestList(t *testing.T) {
 		}
 		last = e.Key
 		if !e.Foreign && (e.SealedSize == 0 || e.Modified.IsZero()) {
-			t.Errorf("%+v does not say size and time", e)
+			t.Errorf("%+v has no size or no time", e)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestLostAnswers(t *testing.T) {
 						stored = gerr == nil && string(got) == value
 					}
 					if stored != (err == nil) {
-						t.Errorf("%s: stored %v, but Put says %v", what, stored, err)
+						t.Errorf("%s: stored %v, but Put returned %v", what, stored, err)
 					}
 					if applied && err != nil || err != nil && !errors.Is(err, vault.ErrUnavailable) {
 						t.Errorf("%s: %v", what, err)

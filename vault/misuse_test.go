@@ -151,7 +151,7 @@ func TestSourceErrors(t *testing.T) {
 			_, err := v.Put(ctx, "a", io.MultiReader(io.LimitReader(zeros{}, size), iotest.ErrReader(cause)), nil)
 			var e *vault.Error
 			if !errors.As(err, &e) || e.Op != "put" || e.Name != "a" {
-				t.Errorf("%v: the error is %#v, want one of put a", cause, err)
+				t.Errorf("%v: the error is %#v, want one with Op put and Name a", cause, err)
 			}
 			var se *vault.SourceError
 			if !errors.As(err, &se) || se.Err != cause {
@@ -159,17 +159,17 @@ func TestSourceErrors(t *testing.T) {
 			}
 			for _, s := range []error{vault.ErrNotFound, vault.ErrUnauthenticated, vault.ErrExist, vault.ErrUnavailable, vault.ErrPermission, envelope.ErrDecrypt} {
 				if errors.Is(err, s) {
-					t.Errorf("%v of the reader passes for %v of the store", cause, s)
+					t.Errorf("the reader's error %v is reported as the store's error %v", cause, s)
 				}
 			}
 			if c := (*vault.Cause)(nil); errors.As(err, &c) {
-				t.Errorf("%v of the reader passes for a cause of the store", cause)
+				t.Errorf("the reader's error %v is reported as a Cause of the store", cause)
 			}
 			if (cause == own || cause == fs.ErrPermission) && !errors.Is(err, cause) {
-				t.Errorf("the reader's own error %v is not in %v", cause, err)
+				t.Errorf("the error %[2]v does not wrap the reader's error %[1]v", cause, err)
 			}
 			if got := names(t, v, ""); got != nil {
-				t.Errorf("%v: stored are %q", cause, got)
+				t.Errorf("%v: the store contains %q", cause, got)
 			}
 		}
 	}
@@ -253,13 +253,13 @@ func TestIfTag(t *testing.T) {
 	}
 	v := newVault(t, s, o)
 	if _, err := v.Put(t.Context(), "a", strings.NewReader("x"), &vault.PutOptions{IfTag: info.Tag}); !errors.Is(err, vault.ErrConflict) {
-		t.Errorf("put over another writer's object of the same revision: %v, want ErrConflict", err)
+		t.Errorf("put over another writer's object with the same revision: %v, want ErrConflict", err)
 	}
 	if _, err := v.Put(t.Context(), "b", strings.NewReader("x"), &vault.PutOptions{IfTag: info.Tag}); !errors.Is(err, vault.ErrConflict) {
 		t.Errorf("put over an absent object: %v, want ErrConflict", err)
 	}
 	if _, err := v.Put(t.Context(), "a", strings.NewReader("x"), &vault.PutOptions{IfRevision: theirs.Revision, IfRewrap: 1}); !errors.Is(err, vault.ErrConflict) {
-		t.Errorf("put over an object that was not wrapped again: %v, want ErrConflict", err)
+		t.Errorf("put if rewrap 1 over an object that was never rewrapped: %v, want ErrConflict", err)
 	}
 	for _, o := range []*vault.PutOptions{{Create: true, IfTag: "x"}, {IfTag: "x", IfRevision: 1}, {Create: true, IfRevision: 1}, {IfRewrap: 1}} {
 		if _, err := v.Put(t.Context(), "a", strings.NewReader("x"), o); !errors.Is(err, vault.ErrConfig) {
@@ -278,13 +278,13 @@ func TestIfTag(t *testing.T) {
 		return
 	}
 	if !errors.Is(err, vault.ErrConflict) {
-		t.Errorf("delete of another object than the tag's: %v, want ErrConflict", err)
+		t.Errorf("delete with the tag of a replaced object: %v, want ErrConflict", err)
 	}
 	if err := v.Delete(t.Context(), "a", &vault.DeleteOptions{IfTag: info.Tag}); err != nil {
 		t.Errorf("delete if tag = %v", err)
 	}
 	if _, err := v.Get(t.Context(), "a", nil); !errors.Is(err, vault.ErrNotFound) {
-		t.Errorf("get of what was deleted = %v", err)
+		t.Errorf("get after the delete = %v", err)
 	}
 }
 
@@ -405,6 +405,6 @@ func TestLog(t *testing.T) {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 	if strings.Contains(log.String(), "value") {
-		t.Error("the log holds a value")
+		t.Error("the log contains a value")
 	}
 }

@@ -350,7 +350,7 @@ func TestMayArrive(t *testing.T) {
 			_, err := newVault(t, &optimistic, nil).Put(ctx, "a", strings.NewReader("ours"), o)
 			cancel()
 			if !errors.Is(err, vault.ErrUnsure) || w.settled != 1 {
-				t.Errorf("%s, %v: %v after %d questions to the store, want ErrUnsure after one", how, cause, err, w.settled)
+				t.Errorf("%s, %v: %v after %d calls of Settle, want ErrUnsure after one", how, cause, err, w.settled)
 			}
 		}
 	}
@@ -435,7 +435,7 @@ func TestTeardownUnsure(t *testing.T) {
 	}
 }
 
-// TestUnfinishedBefore: an upload that could not be aborted is also reported if a later attempt stores
+// TestUnfinishedBefore: an upload that could not be aborted is reported even if a later attempt stores
 // the value.
 func TestUnfinishedBefore(t *testing.T) {
 	n := 0
@@ -451,8 +451,8 @@ func TestUnfinishedBefore(t *testing.T) {
 	}
 }
 
-// TestUnfinishedUpload: an upload that could not be aborted is reported, also if a later attempt, which
-// started none, is the one that fails.
+// TestUnfinishedUpload: an upload that could not be aborted is reported even if a later attempt, which
+// started no upload, returns the error.
 func TestUnfinishedUpload(t *testing.T) {
 	n := 0
 	s := intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {

@@ -39,7 +39,7 @@ func TestSourceFails(t *testing.T) {
 						t.Errorf("%s %s of %d bytes: something was stored: %v", what, how, size, err)
 					}
 				} else if got := get(t, v, "a", nil); got != old {
-					t.Errorf("%s %s of %d bytes: the old value is %d bytes now", what, how, size, len(got))
+					t.Errorf("%s %s of %d bytes: the old value was replaced by %d bytes", what, how, size, len(got))
 				}
 			}
 			value := func(last io.Reader) io.Reader {
@@ -98,7 +98,7 @@ func TestClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r := put(t, slow, "a", "x", nil).Revision; r != 1_000_004 {
-		t.Errorf("a writer with a slow clock, having seen 1000003, wrote %d", r)
+		t.Errorf("a writer with a slow clock read revision 1000003 and wrote revision %d", r)
 	}
 }
 
@@ -117,7 +117,7 @@ func TestFilledTwice(t *testing.T) {
 				t.Errorf("put of 10 bytes: %v", err)
 			}
 		} else if _, gerr := v.Get(t.Context(), name, nil); err == nil || !errors.Is(gerr, vault.ErrNotFound) {
-			t.Errorf("put of a value that streams: %v, and then get: %v", err, gerr)
+			t.Errorf("put of a streamed value: %v, and then get: %v", err, gerr)
 		}
 	}
 }

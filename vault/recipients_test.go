@@ -46,7 +46,7 @@ func TestRecipients(t *testing.T) {
 			t.Errorf("%v: %+v", tc.want, info)
 		}
 	}
-	// A forged key id opens nothing.
+	// No source opens a stanza with a forged key id.
 	key := "bots/0xabc/credentials/x.enc"
 	object, err := s.Bucket.ReadAll(t.Context(), key)
 	if err != nil {

@@ -31,9 +31,9 @@ func counted(t *testing.T, s *vault.Store, fail func(op string) error) (*vault.S
 // read back.
 func TestRefusedOnce(t *testing.T) {
 	for name, cause := range map[string]*vault.Cause{
-		"an unknown code":   {Sentinel: vault.ErrRefused, Effect: vault.Refused, Message: "InvalidRequest, no"},
-		"no such bucket":    {Sentinel: vault.ErrUnavailable, Reason: vault.NoBucket, Effect: vault.Refused},
-		"refused by a word": {Sentinel: vault.ErrRefused},
+		"unknown error code": {Sentinel: vault.ErrRefused, Effect: vault.Refused, Message: "InvalidRequest, no"},
+		"no such bucket":     {Sentinel: vault.ErrUnavailable, Reason: vault.NoBucket, Effect: vault.Refused},
+		"no effect reported": {Sentinel: vault.ErrRefused},
 	} {
 		s, ops := counted(t, newStore(t), func(string) error { return cause })
 		v := newVault(t, s, nil)
@@ -114,7 +114,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func TestTeardownUncounted(t *testing.T) {
 	for _, why := range []error{
 		vault.ErrUnsupported, vault.ErrPermission, vault.ErrRefused, vault.ErrNotFound,
-		&vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.ForeignResponse}, // it lists objects in place of versions
+		&vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.ForeignResponse}, // the store lists objects instead of versions
 	} {
 		s, _ := counted(t, newStore(t), func(op string) error {
 			if op == "leftovers" {

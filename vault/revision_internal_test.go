@@ -41,7 +41,7 @@ func TestFloor(t *testing.T) {
 			t.Errorf("%s: floor %d, want %d", what, got, floor)
 		}
 	}
-	want("nothing known", 0)
+	want("no revision known", 0)
 	r.saw("a", 5, r.mark("a"))
 	want("read", 5)
 	r.raise("a", 9) // the revision of an old version

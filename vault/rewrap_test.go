@@ -143,13 +143,13 @@ func TestRewrapRefused(t *testing.T) {
 		options *vault.RewrapOptions
 		err     error
 	}{
-		{"the only recipient", []envelope.KeySource{a}, a, only(a), vault.ErrConfig},
-		{"the only recipient that is usable", []envelope.KeySource{a, b}, a, only(a), vault.ErrConfig},
-		{"removed and added", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{a.Named("the same key")}, Remove: []envelope.KeySource{a}}, vault.ErrConfig},
-		{"without a key", []envelope.KeySource{a}, b, &vault.RewrapOptions{Add: []envelope.KeySource{b}}, envelope.ErrUnknownKey},
-		{"a source that is away is added", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{away}}, vault.ErrUnavailable},
-		{"a source that is away is removed", []envelope.KeySource{a}, a, only(away), vault.ErrUnavailable},
-		{"nil", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{nil}}, vault.ErrConfig},
+		{"only recipient removed", []envelope.KeySource{a}, a, only(a), vault.ErrConfig},
+		{"only usable recipient removed", []envelope.KeySource{a, b}, a, only(a), vault.ErrConfig},
+		{"same key added and removed", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{a.Named("the same key")}, Remove: []envelope.KeySource{a}}, vault.ErrConfig},
+		{"no key source opens the object", []envelope.KeySource{a}, b, &vault.RewrapOptions{Add: []envelope.KeySource{b}}, envelope.ErrUnknownKey},
+		{"unreachable source added", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{away}}, vault.ErrUnavailable},
+		{"unreachable source removed", []envelope.KeySource{a}, a, only(away), vault.ErrUnavailable},
+		{"nil source added", []envelope.KeySource{a}, a, &vault.RewrapOptions{Add: []envelope.KeySource{nil}}, vault.ErrConfig},
 	} {
 		s := newStore(t)
 		put(t, vaultFor(t, s, nil, tc.sealed...), "x", "sk", nil)
@@ -310,7 +310,7 @@ func TestRewrapLostResponse(t *testing.T) {
 	}
 }
 
-// A splicer stands for a store that copies the rest of a large object itself.
+// A splicer simulates a store that copies the rest of a large object itself.
 type splicer struct {
 	*vault.Store
 	splices []vault.Splice
@@ -391,7 +391,7 @@ func TestRewrapSpliceUnsupported(t *testing.T) {
 		}
 	}
 
-	// Parts that the splice has left are reported, even if the second write fails for another reason.
+	// Unfinished parts of the splice are reported, even if the second write fails for another reason.
 	a, b := recipient("a"), recipient("b")
 	s := newStore(t)
 	put(t, vaultFor(t, s, nil, a), "x", strings.Repeat("x", 17<<20), nil)

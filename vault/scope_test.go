@@ -54,19 +54,19 @@ func TestScope(t *testing.T) {
 	none := &vault.Options{Scope: vault.Scope{Names: []vault.Name{}}}
 	readOnly := &vault.Options{Scope: vault.Scope{ReadOnly: true}}
 	for verb, do := range verbs {
-		denied("foreign "+verb, do(newVault(t, s, names1), "other"))
-		denied("empty "+verb, do(newVault(t, s, none), "mine"))
-		denied("read-only "+verb, do(newVault(t, s, readOnly), "mine"))
+		denied(verb+" outside the scope", do(newVault(t, s, names1), "other"))
+		denied(verb+" with an empty scope", do(newVault(t, s, none), "mine"))
+		denied(verb+" with a read-only scope", do(newVault(t, s, readOnly), "mine"))
 	}
-	denied("teardown within a scope", verbs["teardown"](newVault(t, s, names1), "mine"))
+	denied("teardown with a scope of names", verbs["teardown"](newVault(t, s, names1), "mine"))
 	for verb, do := range reads {
-		denied("foreign "+verb, do(newVault(t, s, names1), "other"))
-		denied("empty "+verb, do(newVault(t, s, none), "mine"))
+		denied(verb+" outside the scope", do(newVault(t, s, names1), "other"))
+		denied(verb+" with an empty scope", do(newVault(t, s, none), "mine"))
 		if err := do(newVault(t, s, names1), "mine"); err != nil {
-			t.Errorf("own %s: %v", verb, err)
+			t.Errorf("%s inside the scope: %v", verb, err)
 		}
 		if err := do(newVault(t, s, readOnly), "other"); err != nil {
-			t.Errorf("read-only %s: %v", verb, err)
+			t.Errorf("%s with a read-only scope: %v", verb, err)
 		}
 		rec.take()
 	}

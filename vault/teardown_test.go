@@ -21,7 +21,7 @@ func TestTeardown(t *testing.T) {
 	if err := s.Bucket.WriteAll(ctx, "bots/0xabc/credentials/raw", nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	// One key cannot be removed: the other keys are removed, and the error names the one.
+	// One key cannot be removed: the other keys are removed, and the result names this one.
 	stuck := *s
 	stuck.Remover = stuckRemover{s.Remover, "bots/0xabc/credentials/b.enc", broken}
 	result, err := newVault(t, &stuck, nil).Teardown(ctx, nil)
@@ -33,7 +33,7 @@ func TestTeardown(t *testing.T) {
 		t.Errorf("teardown = %+v, %v", result, err)
 	}
 	if got := names(t, newVault(t, s, &vault.Options{Collection: "notes"}), ""); len(got) != 1 {
-		t.Errorf("another collection holds %q", got)
+		t.Errorf("another collection contains %q", got)
 	}
 	result, err = v.Teardown(ctx, &vault.TeardownOptions{AllCollections: true, Purge: true})
 	if err != nil || result.Deleted != 1 || result.Purged != 6 || result.LeftInHistory != 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vaulturl"
 )
 
-// A keyring that has lost its root key, or to which only the record was copied, gets the root key from
-// a copy, although the source is enrolled.
+// If the keyring has lost the root key, or if only the record was copied to this machine, the root key is
+// restored from a copy, although the source is enrolled.
 func TestRestoreKeyring(t *testing.T) {
 	system.MockInit()
 	root, err := kek.ParseRoot([]byte(rootText))
@@ -25,7 +25,7 @@ func TestRestoreKeyring(t *testing.T) {
 	if e, err := vaulturl.EnrolKeySource(t.Context(), "keyring:work", o, how); err != nil || !e.Created || e.Fingerprint != rootPrint {
 		t.Fatalf("%+v, %v", e, err)
 	}
-	system.MockInit() // it has lost everything
+	system.MockInit() // the keyring is empty
 	if e, err := vaulturl.EnrolKeySource(t.Context(), "keyring:work", o, how); err != nil || e.Created || e.Fingerprint != rootPrint {
 		t.Errorf("%+v, %v", e, err)
 	}

@@ -52,7 +52,7 @@ func TestKeyURLs(t *testing.T) {
 	}
 }
 
-// No error repeats what may be secret.
+// No error repeats text that may be secret.
 func TestOpenKeySourceRefuses(t *testing.T) {
 	o := &vaulturl.Options{Getenv: func(name string) string { return map[string]string{"BAD": "hunter2"}[name] }}
 	var config error = vault.ErrConfig
@@ -92,7 +92,7 @@ func TestOpenKeySourceRefuses(t *testing.T) {
 	}
 }
 
-// A source that must be enrolled, and is not, opens nothing that it did not seal, and seals nothing.
+// A source that requires enrolment cannot seal before it is enrolled. Other sources cannot be enrolled.
 func TestNotEnrolled(t *testing.T) {
 	source, err := vaulturl.OpenKeySource(t.Context(), "keyring:work", &vaulturl.Options{Records: t.TempDir()})
 	if err != nil {
@@ -117,7 +117,7 @@ func record(source string) *vaulturl.Enrolment {
 	return &e
 }
 
-// The record of another machine is copied, once, and only for its own source.
+// The record of another machine is imported once, and only for its own source.
 func TestImportEnrolment(t *testing.T) {
 	o := &vaulturl.Options{Records: filepath.Join(t.TempDir(), "keys")}
 	how := &vaulturl.EnrolOptions{Import: record("keyring:work")}
@@ -167,8 +167,8 @@ func TestDamagedEnrolment(t *testing.T) {
 		return text
 	}
 	for what, text := range map[string][]byte{
-		"empty": {}, "cut": good[:len(good)/2], "not JSON": []byte("hello"), "more": append(bytes.Clone(good), good...),
-		"newer": edit("version", 2), "unknown name": edit("colour", "red"), "no part": edit("keyring", nil), "another source": edit("source", "keyring:home"),
+		"empty": {}, "truncated": good[:len(good)/2], "not JSON": []byte("hello"), "trailing data": append(bytes.Clone(good), good...),
+		"newer version": edit("version", 2), "unknown name": edit("colour", "red"), "no keyring section": edit("keyring", nil), "another source": edit("source", "keyring:home"),
 		"bad fingerprint": edit("keyring", map[string]string{"fingerprint": "x"}),
 	} {
 		if err := os.WriteFile(e.Path, text, 0o600); err != nil {
@@ -182,7 +182,7 @@ func TestDamagedEnrolment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := vaulturl.OpenKeySource(t.Context(), "keyring:work", o); !errors.Is(err, vaulturl.ErrEnrolment) {
-		t.Errorf("a file that others may write: %v", err)
+		t.Errorf("a file that other users may write: %v", err)
 	}
 }
 

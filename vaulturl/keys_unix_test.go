@@ -68,7 +68,7 @@ func TestOwnDescriptor(t *testing.T) {
 	}
 }
 
-// A pipe without a writer, as the file of a passphrase or of a token, ends with the timeout.
+// If the file of a passphrase or of a token is a pipe without a writer, reading it ends with the timeout.
 func TestEmptyPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -94,8 +94,8 @@ func TestEmptyPipe(t *testing.T) {
 	}
 }
 
-// A descriptor of another kind is neither read nor closed.
-func TestOtherDescriptor(t *testing.T) {
+// The descriptor of a directory is rejected, and not closed.
+func TestDirectoryDescriptor(t *testing.T) {
 	d, err := os.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func roundTrip(t *testing.T, keyURL string, o *Options, creds *federation.Provid
 		return kms.Enrolment{}, err
 	}
 	if !isKMS(u) {
-		t.Errorf("%s is not the URL of a KMS", keyURL)
+		t.Errorf("%s is not accepted as the URL of a KMS", keyURL)
 	}
 	e, err := enrolKMS(t.Context(), u, o, creds)
 	if err != nil {
@@ -170,7 +170,7 @@ func TestTencentKMS(t *testing.T) {
 		t.Errorf("with a role that may only decrypt: %v", err)
 	}
 	if _, err := roundTrip(t, keyURL, nil, nil); !errors.Is(err, vault.ErrConfig) {
-		t.Errorf("a store without a role: %v", err)
+		t.Errorf("with a store that has no role: %v", err)
 	}
 	environment := &Options{Getenv: func(name string) string {
 		return map[string]string{"TENCENTCLOUD_SECRET_ID": s.SecretID(), "TENCENTCLOUD_SECRET_KEY": s.SecretKey()}[name]
@@ -183,11 +183,11 @@ func TestTencentKMS(t *testing.T) {
 	}
 	broken := federation.NewProvider(failing{federation.ErrUnavailable}, nil, nil)
 	if _, err := roundTrip(t, keyURL, nil, broken); !errors.Is(err, envelope.ErrUnavailable) || !errors.Is(err, federation.ErrUnavailable) {
-		t.Errorf("with a token source that is away: %v", err)
+		t.Errorf("with an unreachable token source: %v", err)
 	}
 	broken = federation.NewProvider(failing{federation.ErrTokenInvalid}, nil, nil)
 	if _, err := roundTrip(t, keyURL, nil, broken); !errors.Is(err, envelope.ErrUnauthenticated) || !errors.Is(err, federation.ErrTokenInvalid) {
-		t.Errorf("with a token that is invalid: %v", err)
+		t.Errorf("with an invalid token: %v", err)
 	}
 }
 

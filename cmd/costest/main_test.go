@@ -111,7 +111,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// The output of vault policy tencent is applied before the line is printed.
+// The output of vault policy tencent is applied before costest prints its line.
 func TestSetup(t *testing.T) {
 	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) }))
 	defer issuer.Close()

@@ -65,7 +65,7 @@ var defectiveStores = []struct {
 		broken: []string{"create-detects", "create-atomic"}, passing: []string{"create", "create-after-delete", "all-or-nothing"},
 	},
 	{
-		name: "create with the bucket reads the key, then writes",
+		name: "create of the portable bucket reads the key, then writes",
 		breaks: func(s *vault.Store) *vault.Store {
 			s = withDouble(s, func(d *double) {
 				d.write = func(ctx context.Context, key string, o *driver.WriterOptions) (driver.Writer, error) {
@@ -132,7 +132,7 @@ var defectiveStores = []struct {
 		broken: []string{"create-atomic"}, passing: []string{"create-detects"},
 	},
 	{
-		name: "create returns another version's id",
+		name: "create returns the id of another version",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -194,7 +194,7 @@ var defectiveStores = []struct {
 		broken: []string{"all-or-nothing"}, passing: []string{"create"},
 	},
 	{
-		name: "a create does not pass on the panic of its source",
+		name: "a create recovers a panic of its source",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.Create = creator(func(ctx context.Context, key string, fill func(io.Writer) error) (id string, err error) {
@@ -314,7 +314,7 @@ var defectiveStores = []struct {
 		broken: []string{"names"}, passing: []string{"create", "list"},
 	},
 	{
-		name: "a list is in the order of directories",
+		name: "a list is sorted by directory",
 		breaks: func(s *vault.Store) *vault.Store {
 			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
@@ -331,7 +331,7 @@ var defectiveStores = []struct {
 		broken: []string{"names"}, passing: []string{"list-after-write"},
 	},
 	{
-		name: "a list continues by number",
+		name: "a list continues at a position, not at a key",
 		breaks: func(s *vault.Store) *vault.Store {
 			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
@@ -374,7 +374,7 @@ var defectiveStores = []struct {
 		broken: []string{"list"}, passing: []string{"list-after-write", "names"},
 	},
 	{
-		name: "a list lags behind",
+		name: "a list omits new objects",
 		breaks: func(s *vault.Store) *vault.Store {
 			return withDouble(s, func(d *double) {
 				d.list = func(ctx context.Context, o *driver.ListOptions) (*driver.ListPage, error) {
@@ -529,7 +529,7 @@ var defectiveStores = []struct {
 		broken: []string{"history", "history-overwriters"}, passing: []string{"create"},
 	},
 	{
-		name: "an overwriter's value is lost",
+		name: "every version has the current value",
 		breaks: func(s *vault.Store) *vault.Store {
 			return changed(s, func(c *vault.Store) {
 				c.History = historian{Historian: s.History, open: func(ctx context.Context, key, _ string, offset, length int64) (io.ReadCloser, error) {

@@ -91,7 +91,7 @@ func TestRefusingStores(t *testing.T) {
 		}
 	}
 
-	// A write that is refused but takes effect.
+	// A write is refused, but takes effect.
 	s := subject(t, func(s *vault.Store) *vault.Store { return s })
 	s.Denied = func(ctx context.Context) (*vault.Store, error) {
 		st, err := s.Reopen(ctx)

@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/envelope/kek"
 )
 
-// The root is read once, at the first use, whatever the number of callers. A failure is not kept.
+// The root is read once, at the first use, for any number of callers. A failure is not remembered.
 func TestDeferred(t *testing.T) {
 	var loads atomic.Int32
 	d := kek.Defer("exec pass", func(context.Context) (kek.Root, error) {
@@ -29,7 +29,7 @@ func TestDeferred(t *testing.T) {
 	ref := envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "openrouter"}
 	keys := []envelope.KeySource{d}
 	if _, err := envelope.Seal(t.Context(), new(bytes.Buffer), ref, keys, nil); !errors.Is(err, envelope.ErrUnavailable) {
-		t.Errorf("the first use: %v", err)
+		t.Errorf("first use: %v", err)
 	}
 	var group sync.WaitGroup
 	for range 8 {

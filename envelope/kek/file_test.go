@@ -32,7 +32,7 @@ func TestCreateFile(t *testing.T) {
 	}
 	root, err := hex.DecodeString(strings.TrimSuffix(string(text), "\n"))
 	if err != nil || len(text) != 65 || string(text) != strings.ToLower(string(text)) || newLocal(t, root).Fingerprint() != l.Fingerprint() {
-		t.Errorf("the file does not hold the root: %d bytes, %v", len(text), err)
+		t.Errorf("the file does not contain the root: %d bytes, %v", len(text), err)
 	}
 	for p, want := range map[string]fs.FileMode{path: 0o600, dir: fs.ModeDir | 0o700, filepath.Dir(dir): fs.ModeDir | 0o700} {
 		if info, err := os.Stat(p); err != nil || runtime.GOOS != "windows" && info.Mode() != want {
@@ -58,11 +58,11 @@ func onlyFile(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
-		t.Errorf("%s holds %v, %v", dir, entries, err)
+		t.Errorf("%s contains %v, %v", dir, entries, err)
 	}
 }
 
-// Of many concurrent calls one creates the file, and all return its key.
+// One of many concurrent calls creates the file, and all return its key.
 func TestCreateFileRaced(t *testing.T) {
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "a", "root.key")
@@ -93,7 +93,7 @@ func TestCreateFileRaced(t *testing.T) {
 			}
 		}
 		if won != 1 {
-			t.Errorf("%d were told that they created", won)
+			t.Errorf("%d calls reported that they created the file", won)
 		}
 		onlyFile(t, filepath.Dir(path))
 	}
@@ -118,7 +118,7 @@ func TestOpenFileRefuses(t *testing.T) {
 		unix             bool
 	}{
 		{"empty", write("a", "", 0o600), "it is empty; restore it from a copy, or remove it if no key was made yet", false},
-		{"cut", write("b", someRoot[:40], 0o600), "it is cut short, 40 of 65 bytes; restore it from a copy", false},
+		{"truncated", write("b", someRoot[:40], 0o600), "it is cut short, 40 of 65 bytes; restore it from a copy", false},
 		{"no newline", write("c", body, 0o600), "it is cut short, 64 of 65 bytes; restore it from a copy", false},
 		{"carriage return", write("d", body+"\r\n", 0o600), "it is longer than 64 characters and a newline; restore it from a copy", false},
 		{"two newlines", write("e", body+"\n\n", 0o600), "it is longer than 64 characters and a newline; restore it from a copy", false},
@@ -126,15 +126,15 @@ func TestOpenFileRefuses(t *testing.T) {
 		{"upper case", write("g", strings.ToUpper(body)+"\n", 0o600), malformed, false},
 		{"not hex", write("h", "g"+someRoot[1:], 0o600), malformed, false},
 		{"space for newline", write("i", body+" ", 0o600), malformed, false},
-		{"group may read", write("j", someRoot, 0o640), "other users can access " + dir + "/j (mode 0640): chmod 600 " + dir + "/j", true},
-		{"all may read", write("k", someRoot, 0o604), "other users can access " + dir + "/k (mode 0604): chmod 600 " + dir + "/k", true},
-		{"all may write", write("l", someRoot, 0o602), "other users can access " + dir + "/l (mode 0602): chmod 600 " + dir + "/l", true},
-		{"group may run", write("m", someRoot, 0o610), "other users can access " + dir + "/m (mode 0610): chmod 600 " + dir + "/m", true},
+		{"readable by the group", write("j", someRoot, 0o640), "other users can access " + dir + "/j (mode 0640): chmod 600 " + dir + "/j", true},
+		{"readable by all users", write("k", someRoot, 0o604), "other users can access " + dir + "/k (mode 0604): chmod 600 " + dir + "/k", true},
+		{"writable by all users", write("l", someRoot, 0o602), "other users can access " + dir + "/l (mode 0602): chmod 600 " + dir + "/l", true},
+		{"executable by the group", write("m", someRoot, 0o610), "other users can access " + dir + "/m (mode 0610): chmod 600 " + dir + "/m", true},
 		{"directory", dir, dir + " is not a regular file", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.unix && runtime.GOOS == "windows" {
-				t.Skip("no such modes here")
+				t.Skip("Windows has no such modes")
 			}
 			before, _ := os.ReadFile(tc.path)
 			for what, open := range map[string]func() error{
@@ -167,14 +167,14 @@ func TestImportFile(t *testing.T) {
 		t.Fatal(created, err)
 	}
 	if text, err := os.ReadFile(path); string(text) != someRoot {
-		t.Errorf("the file is another: %v", err)
+		t.Errorf("the file has other contents: %v", err)
 	}
 	if _, created, err := kek.ImportFile(path, strings.NewReader(someRoot)); err != nil || created {
-		t.Errorf("the same again: created %v, %v", created, err)
+		t.Errorf("import of the same root: created %v, %v", created, err)
 	}
 	_, _, err = kek.ImportFile(path, strings.NewReader("ff"+someRoot[2:]))
 	if want := "import: " + path + " contains another root key, with fingerprint 5702411fe3f18693: file already exists"; !errors.Is(err, fs.ErrExist) || err.Error() != want {
-		t.Errorf("another: %v, want %s", err, want)
+		t.Errorf("import of another root: %v, want %s", err, want)
 	}
 	fresh := filepath.Join(t.TempDir(), "root.key")
 	body := strings.TrimSuffix(someRoot, "\n")
@@ -211,7 +211,7 @@ func TestImportFile(t *testing.T) {
 		}
 	}
 	if _, _, err := kek.ImportFile(fresh, iotest.ErrReader(io.ErrClosedPipe)); !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("a reader that fails: %v", err)
+		t.Errorf("a failing reader: %v", err)
 	}
 	if _, err := os.Stat(fresh); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a refused import left a file: %v", err)

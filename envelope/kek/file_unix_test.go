@@ -32,7 +32,7 @@ func TestOpenFileLinksAndPipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := kek.OpenFile(link); !errors.Is(err, kek.ErrKeyFile) {
-		t.Errorf("a link to a file that others may read: %v", err)
+		t.Errorf("a link to a file that other users may read: %v", err)
 	}
 	// A dangling link occupies its name: nothing is created through it.
 	nowhere := filepath.Join(dir, "nowhere")
@@ -52,7 +52,7 @@ func TestOpenFileLinksAndPipes(t *testing.T) {
 
 func TestOpenFileOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
+		t.Skip("only root can change the owner of a file")
 	}
 	path := filepath.Join(t.TempDir(), "root.key")
 	if err := os.WriteFile(path, []byte(someRoot), 0o600); err != nil {
@@ -92,7 +92,7 @@ func TestOpenMounted(t *testing.T) {
 		}
 		if tc.owner >= 0 {
 			if os.Geteuid() != 0 || os.Chown(path, tc.owner, tc.owner) != nil {
-				continue // only root can give a file away
+				continue // only root can change the owner of a file
 			}
 		}
 		l, err := kek.OpenMounted(path)

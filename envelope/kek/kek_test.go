@@ -147,14 +147,14 @@ func TestNewRoot(t *testing.T) {
 	clear(b)
 	root.Reveal()[0] = 9
 	if !bytes.Equal(root.Reveal(), counting(32)) {
-		t.Error("a root shares memory with its maker")
+		t.Error("a root shares memory with the slice that it was created from")
 	}
 	if bytes.Equal(kek.RandomRoot().Reveal(), kek.RandomRoot().Reveal()) {
 		t.Error("two random roots are equal")
 	}
 }
 
-// Without a root every call that needs one is an error, not a panic.
+// Without a root, every call that needs one returns an error, and does not panic.
 func TestNoRoot(t *testing.T) {
 	ref := envelope.Ref{Tenant: "acme", Collection: "credentials", Name: "a"}
 	aad := envelope.AAD{Ctx: ref.Context()}
@@ -222,8 +222,8 @@ func TestRecognizes(t *testing.T) {
 		change func(s *envelope.Stanza, aad *envelope.AAD)
 		want   bool
 	}{
-		{"its own", func(*envelope.Stanza, *envelope.AAD) {}, true},
-		{"its own, damaged", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body = make([]byte, 60) }, true},
+		{"own stanza", func(*envelope.Stanza, *envelope.AAD) {}, true},
+		{"own stanza, damaged", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body = make([]byte, 60) }, true},
 		{"another type", func(s *envelope.Stanza, _ *envelope.AAD) { s.Type = 128 }, false},
 		{"another key", func(s *envelope.Stanza, _ *envelope.AAD) { s.ID[15]++ }, false},
 		{"another name", func(_ *envelope.Stanza, a *envelope.AAD) { a.Ctx = other.Context() }, false},

@@ -192,8 +192,8 @@ func openVersionedCOS(b *testing.B) *vault.Store {
 	return store
 }
 
-// BenchmarkRewrap measures the rewrap of 1,000 objects of 64 bytes, 8 at once, beside as many puts, and
-// of one object of 1 GiB beside its put. ratio is the time of the rewrap as a multiple of the puts.
+// BenchmarkRewrap compares the rewrap of 1,000 objects of 64 bytes, 8 at once, with as many puts, and the
+// rewrap of one object of 1 GiB with its put. ratio is the time of the rewrap divided by that of the puts.
 func BenchmarkRewrap(b *testing.B) {
 	for _, s := range rewrapStores {
 		b.Run(s.name+"/small", func(b *testing.B) { benchmarkRewrap(b, s.open(b), 1000, 64) })

@@ -99,8 +99,8 @@ func BenchmarkSpool(b *testing.B) {
 	}
 }
 
-// BenchmarkFlush measures the time to send 1,000 entries of 64 bytes beside 1,000 puts without the spool,
-// 16 at once. ratio is the throughput of the flush over that of the puts.
+// BenchmarkFlush compares the time to send 1,000 entries of 64 bytes with that of 1,000 puts without the
+// spool, 16 at once. ratio is the throughput of the flush divided by that of the puts.
 func BenchmarkFlush(b *testing.B) {
 	const entries = 1000
 	for _, s := range spoolStores {

@@ -114,7 +114,7 @@ func without(linkErr, syncErr error) system {
 // Create and Replace also work without hard links, and without a sync of directories.
 func TestOtherFileSystems(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("the codes are those of unix")
+		t.Skip("the error codes are those of Unix")
 	}
 	for _, code := range []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.ENOTSUP, syscall.EOPNOTSUPP, syscall.EMLINK, syscall.ENOSYS} {
 		name := filepath.Join(t.TempDir(), "file")
@@ -155,23 +155,23 @@ func TestOtherFileSystems(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Create(); !errors.Is(err, syscall.EIO) {
-		t.Errorf("a link that fails: %v", err)
+		t.Errorf("a failed link: %v", err)
 	}
 	f, err = without(nil, syscall.EIO).newFile(filepath.Dir(name), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Replace(); !errors.Is(err, ErrUnsynced) || !errors.Is(err, syscall.EIO) {
-		t.Errorf("a sync that fails: %v", err)
+		t.Errorf("a failed sync: %v", err)
 	}
 }
 
 // If many processes create a file at the same time, exactly one succeeds, and its content is
 // complete.
 func TestCreateRaced(t *testing.T) {
-	t.Run("links", func(t *testing.T) { createRaced(t, thisSystem) })
+	t.Run("with hard links", func(t *testing.T) { createRaced(t, thisSystem) })
 	if runtime.GOOS != "windows" {
-		t.Run("no links", func(t *testing.T) { createRaced(t, without(syscall.EPERM, syscall.EINVAL)) })
+		t.Run("without hard links", func(t *testing.T) { createRaced(t, without(syscall.EPERM, syscall.EINVAL)) })
 	}
 }
 

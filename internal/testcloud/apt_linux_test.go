@@ -43,10 +43,10 @@ func TestInstallCeph(t *testing.T) {
 		name, update, install, candidate string
 		err, log                         string // the complete text, or empty
 	}{
-		{name: "good", update: "echo lists", install: "echo unpacking >&2", candidate: known, log: "lists\nunpacking\n"},
-		{name: "a source is broken", update: "echo E: no such host; exit 100", install: "echo unpacking", candidate: known,
+		{name: "success", update: "echo lists", install: "echo unpacking >&2", candidate: known, log: "lists\nunpacking\n"},
+		{name: "update fails", update: "echo E: no such host; exit 100", install: "echo unpacking", candidate: known,
 			log: "E: no such host\nunpacking\n"},
-		{name: "both fail", update: "echo E: no such host; exit 100", install: "echo E: no package; exit 100", candidate: "(none)",
+		{name: "update and install fail", update: "echo E: no such host; exit 100", install: "echo E: no package; exit 100", candidate: "(none)",
 			err: "apt-get update: exit status 100: E: no such host\n; apt-get install: exit status 100: E: no package\n",
 			log: "E: no such host\nE: no package\n"},
 		{name: "install fails", update: ":", install: "echo E: locked; exit 100", candidate: known,
@@ -85,9 +85,9 @@ func TestInstallCephHangs(t *testing.T) {
 		in     string // the verb that hangs
 		tidied bool
 	}{
-		"ends in order":         {trap: "trap 'echo tidied; exit 1' TERM", grace: time.Minute, in: "install", tidied: true},
-		"ends in order, update": {trap: "trap 'echo tidied; exit 1' TERM", grace: time.Minute, in: "update", tidied: true},
-		"does not listen":       {trap: "trap '' TERM", grace: 200 * time.Millisecond, in: "install"},
+		"ends on SIGTERM during install": {trap: "trap 'echo tidied; exit 1' TERM", grace: time.Minute, in: "install", tidied: true},
+		"ends on SIGTERM during update":  {trap: "trap 'echo tidied; exit 1' TERM", grace: time.Minute, in: "update", tidied: true},
+		"ignores SIGTERM":                {trap: "trap '' TERM", grace: 200 * time.Millisecond, in: "install"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -120,7 +120,7 @@ func TestInstallCephHangs(t *testing.T) {
 			if !errors.Is(err, deadline) || !strings.HasPrefix(err.Error(), "apt-get "+tc.in+": eight minutes are over (") {
 				t.Errorf("error %v", err)
 			}
-			until(t, "what dpkg started has ended", func() bool { return hasEnded(id) || zombie(id) })
+			until(t, "the child of dpkg has ended", func() bool { return hasEnded(id) || zombie(id) })
 			if tidied := strings.Contains(log.String(), "tidied"); tidied != tc.tidied || strings.Contains(log.String(), "installing") {
 				t.Errorf("the log is %q", log.String())
 			}

@@ -56,7 +56,7 @@ func (c *lateConn) Read(p []byte) (int, error) {
 
 // Each client reads the complete response even if the response arrives before the last write of the
 // request has returned.
-func TestAnswerOvertakesWrite(t *testing.T) {
+func TestResponseBeforeWriteEnds(t *testing.T) {
 	for name, tc := range map[string]struct {
 		response, end string
 		do            func(ctx context.Context, url string, hold func(client any)) error

@@ -111,7 +111,7 @@ func TestIssuer(t *testing.T) {
 		tampered := testcloud.Tamper(i.Mint(testcloud.Claims{}), func(c map[string]any) { c["sub"] = "root" })
 		for name, token := range map[string]string{
 			"forged": i.MintForged(testcloud.Claims{}), "tampered": tampered,
-			"another issuer's": newIssuer(t, &testcloud.IssuerOptions{Algorithm: alg}).Mint(testcloud.Claims{Issuer: i.URL}),
+			"signed by another issuer": newIssuer(t, &testcloud.IssuerOptions{Algorithm: alg}).Mint(testcloud.Claims{Issuer: i.URL}),
 		} {
 			if _, err := verified(t, i, token); !errors.Is(err, jose.ErrCryptoFailure) {
 				t.Errorf("%s: %s: %v", alg, name, err)
@@ -231,7 +231,7 @@ func TestFederation(t *testing.T) {
 				token string
 				own   int // status of a put to bots/0xaaa/, 0 for success
 			}{
-				{"tagged", i.Mint(testcloud.AgentClaims("0xaaa")), 0},
+				{"allowed tag", i.Mint(testcloud.AgentClaims("0xaaa")), 0},
 				{"tags in a list", i.Mint(inList), 0},
 				{"another tag", i.Mint(testcloud.AgentClaims("0xbbb")), http.StatusForbidden},
 				{"no tag", i.Mint(testcloud.Claims{}), http.StatusForbidden},
@@ -254,13 +254,13 @@ func TestFederation(t *testing.T) {
 			foreign := good
 			foreign.Audience = "elsewhere"
 			for name, token := range map[string]string{
-				"forged":          i.MintForged(good),
-				"unsigned":        i.MintUnsigned(good),
-				"expired":         i.MintExpired(good),
-				"other audience":  i.Mint(foreign),
-				"unknown issuer":  unknown.Mint(good),
-				"tampered":        testcloud.Tamper(i.Mint(testcloud.AgentClaims("0xbbb")), func(c map[string]any) { c[testcloud.WalletTag] = "0xaaa" }),
-				"another's claim": newIssuer(t, &testcloud.IssuerOptions{Algorithm: alg}).Mint(testcloud.Claims{Issuer: i.URL}),
+				"forged":                   i.MintForged(good),
+				"unsigned":                 i.MintUnsigned(good),
+				"expired":                  i.MintExpired(good),
+				"other audience":           i.Mint(foreign),
+				"unknown issuer":           unknown.Mint(good),
+				"tampered":                 testcloud.Tamper(i.Mint(testcloud.AgentClaims("0xbbb")), func(c map[string]any) { c[testcloud.WalletTag] = "0xaaa" }),
+				"signed by another issuer": newIssuer(t, &testcloud.IssuerOptions{Algorithm: alg}).Mint(testcloud.Claims{Issuer: i.URL}),
 			} {
 				if _, err := assume(ctx, r.URL, role, token); status(err) != http.StatusForbidden {
 					t.Errorf("%s: exchange: %v", name, err)

@@ -55,7 +55,7 @@ func free(t *testing.T, rawURL string) bool {
 // If a test binary is killed, its daemons end, too, and the next start removes their files.
 func TestKilledParent(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it is the kernel that ends them")
+		t.Skip("the kernel ends the servers, so there is nothing for the race detector")
 	}
 	testcloud.RequireRGW(t) // installs both servers
 	testcloud.RequireVersity(t)

@@ -116,15 +116,15 @@ func TestProxyFaults(t *testing.T) {
 		err     error // the error while reading the body; with status 0, any error
 		applied bool
 	}{
-		{"nothing", nil, 200, "0123456789", nil, true},
+		{"no fault", nil, 200, "0123456789", nil, true},
 		{"respond before", testcloud.RespondBefore(503, "busy"), 503, "busy", nil, false},
 		{"apply then", testcloud.ApplyThen(500, "oops"), 500, "oops", nil, true},
 		{"drop before", testcloud.DropBefore(), 0, "", io.EOF, false},
 		{"drop after", testcloud.DropAfter(), 0, "", io.EOF, true},
-		{"cut body", testcloud.CutBody(4), 200, "0123", io.ErrUnexpectedEOF, true},
-		{"cut at once", testcloud.CutBody(0), 200, "", io.ErrUnexpectedEOF, true},
-		{"truncated", testcloud.Truncated(4), 200, "0123", nil, true},
-		{"truncated beyond the end", testcloud.Truncated(40), 200, "0123456789", nil, true},
+		{"truncated body, connection closed", testcloud.CutBody(4), 200, "0123", io.ErrUnexpectedEOF, true},
+		{"no body, connection closed", testcloud.CutBody(0), 200, "", io.ErrUnexpectedEOF, true},
+		{"truncated body, shorter length", testcloud.Truncated(4), 200, "0123", nil, true},
+		{"truncation beyond the end", testcloud.Truncated(40), 200, "0123456789", nil, true},
 		{"delay", testcloud.Delay(time.Millisecond), 200, "0123456789", nil, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

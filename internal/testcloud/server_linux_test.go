@@ -211,7 +211,7 @@ func TestStartFails(t *testing.T) {
 // With a lifecycle day of one second, an object expires during the test.
 func TestLifecycle(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it is Ceph that waits")
+		t.Skip("the test waits for Ceph, so there is nothing for the race detector")
 	}
 	testcloud.RequireRGW(t)
 	var log bytes.Buffer

@@ -33,7 +33,7 @@ func TestSharing(t *testing.T) {
 		}
 	}
 	if err := r.DeleteRole(t.Context(), "absent"); err == nil || !strings.Contains(err.Error(), "no such role") {
-		t.Errorf("the owner may not call IAM: %v", err)
+		t.Errorf("the owner cannot call IAM: %v", err)
 	}
 	i := newIssuer(t, nil)
 	var provider string

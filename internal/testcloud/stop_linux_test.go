@@ -12,7 +12,7 @@ import (
 // exit.
 func TestStopInOrder(t *testing.T) {
 	if testing.Short() {
-		t.Skip("TestRGW stops servers, too")
+		t.Skip("TestRGW also stops servers")
 	}
 	testcloud.RequireRGW(t)
 	testcloud.RequireVersity(t)

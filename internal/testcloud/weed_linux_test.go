@@ -19,7 +19,7 @@ import (
 // A server that a test starts itself knows only its own users and issuer, and leaves no files.
 func TestWeed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes its time to start")
+		t.Skip("SeaweedFS starts slowly")
 	}
 	testcloud.RequireWeed(t) // installs it
 	tmp := t.TempDir()

@@ -42,10 +42,10 @@ func TestFailures(t *testing.T) {
 	}{
 		{"silent", silent.URL, false, false, false, true},
 		{"silent after one response", silent.URL, true, false, false, false}, // the connection may have been closed
-		{"cut", cut.URL, false, false, false, false},
+		{"connection closed", cut.URL, false, false, false, false},
 		{"unknown CA", untrusted.URL, false, true, true, false},
 		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), false, true, false, false},
-		{"refused", "http://" + l.Addr().String(), false, true, false, false},
+		{"connection refused", "http://" + l.Addr().String(), false, true, false, false},
 		{"no such host", "http://host.invalid", false, true, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -138,7 +138,7 @@ func TestNoProgress(t *testing.T) {
 		t.Errorf("a silent server: %v, want a timeout", err)
 	}
 	if err := get(func(c net.Conn) { io.WriteString(c, head+"12345"); <-stop }); !errors.As(err, &ne) || !ne.Timeout() {
-		t.Errorf("a server that stops: %v, want a timeout", err)
+		t.Errorf("a server that stops within a body: %v, want a timeout", err)
 	}
 	if err := get(func(c net.Conn) {
 		io.WriteString(c, head)

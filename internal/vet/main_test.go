@@ -49,9 +49,9 @@ func TestVet(t *testing.T) {
 		t.Errorf("exit %d, %s(-want +got):\n%s", code, errs.String(), diff)
 	}
 	if code := run(t.Context(), []string{"-platforms", "linux/amd64", "./nowhere"}, &strings.Builder{}, &strings.Builder{}); code == 0 {
-		t.Error("a package that does not exist passes")
+		t.Error("run succeeds for a package that does not exist")
 	}
 	if code := run(t.Context(), []string{"-platforms", "plan10/amd64", "./..."}, &strings.Builder{}, &strings.Builder{}); code != 2 {
-		t.Errorf("a platform that does not exist: exit %d", code)
+		t.Errorf("a platform that does not exist: exit %d, want 2", code)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/objectvault/objectvault/policy/aws"
 )
 
-// Documents as a careful operator would write them, different from the generated ones.
+// Documents without weaknesses that differ from the generated ones.
 const (
 	goodTrust = `{"Version":"2012-10-17","Statement":{"Sid":"T","Effect":"Allow",
 		"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},
@@ -37,18 +37,18 @@ const (
 		"Action":["sts:AssumeRoleWithWebIdentity","sts:TagSession"],"Condition":{"StringEquals":{"127.0.0.1:18010:aud":"vault"},"StringLike":{"aws:RequestTag/wallet":"?*"}}}]}`
 )
 
-// denyTrust is a trust with a denial in a statement of its own.
+// denyTrust is a trust policy with a separate Deny statement.
 var denyTrust = trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x"},"StringLike":{"aws:RequestTag/wallet":"?*"}},"Sid":"A"},
 	{"Sid":"D","Effect":"Deny","Principal":"*","Action":"sts:*","Condition":{"StringLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}}`)
 
 func edit(doc, old, new string) string {
 	if strings.Count(doc, old) != 1 {
-		panic(fmt.Sprintf("%q is %d times in the document", old, strings.Count(doc, old)))
+		panic(fmt.Sprintf("%q occurs %d times in the document", old, strings.Count(doc, old)))
 	}
 	return strings.Replace(doc, old, new, 1)
 }
 
-// role is a role policy of one statement, trust a trust policy of one.
+// role is a role policy with one statement, trust a trust policy with one.
 func role(statement string) string {
 	return `{"Version":"2012-10-17","Statement":[` + statement + `]}`
 }
@@ -61,7 +61,7 @@ func bucket(statement string) string {
 	return edit(goodBucket, `"Statement":[`, `"Statement":[`+statement+`,`)
 }
 
-// tagged is a bucket policy that allows principal what the tag says.
+// tagged is a bucket policy that gives principal access to the prefix of its tag.
 func tagged(principal string) string {
 	return bucket(`{"Effect":"Allow","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`)
 }
@@ -95,10 +95,10 @@ func TestCheck(t *testing.T) {
 		name string
 		doc  string
 		o    aws.CheckOptions
-		want string // statement and hole, all of them
+		want string // statement and weakness of each finding
 	}{
 		{"good trust", goodTrust, aws.CheckOptions{Tag: "wallet", Audience: "sts.amazonaws.com"}, ""},
-		{"good trust of a role per tenant", goodRoleTrust, byRole, ""},
+		{"good trust for a role per tenant", goodRoleTrust, byRole, ""},
 		{"good role", goodRole, aws.CheckOptions{Tag: "Wallet", Bucket: "vault"}, ""},
 		{"good bucket", goodBucket, aws.CheckOptions{Bucket: "vault"}, ""},
 		{"good role at RGW", goodRGWRole, rgw, ""},
@@ -106,162 +106,162 @@ func TestCheck(t *testing.T) {
 
 		// Lists.
 		{"list without prefix", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"},`, ""), byTag, "1 list_without_prefix"},
-		{"list with the bucket's objects", role(`{"Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*"],"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), byTag, "0 list_without_prefix"},
-		{"list by pattern", role(`{"Effect":"Allow","Action":"s3:List*","Resource":"arn:aws:s3:::vault"}`), byRole, "0 excess_action, 0 list_without_prefix"},
+		{"list and objects in one statement", role(`{"Effect":"Allow","Action":["s3:ListBucket","s3:GetObject"],"Resource":["arn:aws:s3:::vault","arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/*"],"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), byTag, "0 list_without_prefix"},
+		{"list with an action pattern", role(`{"Effect":"Allow","Action":"s3:List*","Resource":"arn:aws:s3:::vault"}`), byRole, "0 excess_action, 0 list_without_prefix"},
 		{"versions without prefix", role(`{"Effect":"Allow","Action":"s3:ListBucketVersions","Resource":"arn:aws:s3:::vault"}`), byRole, "0 list_without_prefix"},
 		{"list of another bucket", role(`{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::other"}`), aws.CheckOptions{Bucket: "vault"}, "- other_bucket"},
 		{"list of all tenants", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/*"]`), byTag, "1 list_prefix_wide"},
 		{"list of bots/", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["bots/${aws:PrincipalTag/wallet}/*","bots/"]`), byTag, "1 list_prefix_wide"},
 		{"list of the root", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":["","bots/${aws:PrincipalTag/wallet}/*"]`), byTag, "1 list_prefix_wide"},
-		{"list of a longer name", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}*"`), byTag, "1 open_prefix"},
-		{"list where a prefix is given, perhaps", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringLikeIfExists":{"s3:prefix"`), byTag, "1 if_exists, 1 list_without_prefix"},
-		{"list for all values", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAllValues:StringLike":{"s3:prefix"`), byTag, "1 list_without_prefix, 1 set_operator"},
-		{"list for any value", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAnyValue:StringLike":{"s3:prefix"`), byTag, ""},
-		{"list for any value, of all tenants", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"ForAnyValue:StringLike":{"s3:prefix":"bots/*"}`), byTag, "1 list_prefix_wide"},
-		{"list of all but something", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"StringNotLike":{"s3:prefix":"bots/admin/*"}`), byTag, "1 list_without_prefix, 1 negated_missing"},
-		{"two conditions, one narrow", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringEquals":{"s3:prefix":"bots/"},"StringLike":{"s3:prefix"`), byTag, ""},
+		{"list prefix without a slash at the end", edit(goodRole, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"s3:prefix":"bots/${aws:PrincipalTag/wallet}*"`), byTag, "1 open_prefix"},
+		{"list prefix with IfExists", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringLikeIfExists":{"s3:prefix"`), byTag, "1 if_exists, 1 list_without_prefix"},
+		{"list prefix with ForAllValues", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAllValues:StringLike":{"s3:prefix"`), byTag, "1 list_without_prefix, 1 set_operator"},
+		{"list prefix with ForAnyValue", edit(goodRole, `"StringLike":{"s3:prefix"`, `"ForAnyValue:StringLike":{"s3:prefix"`), byTag, ""},
+		{"list of all tenants with ForAnyValue", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"ForAnyValue:StringLike":{"s3:prefix":"bots/*"}`), byTag, "1 list_prefix_wide"},
+		{"list of all prefixes except one", edit(goodRole, `"StringLike":{"s3:prefix":"bots/${aws:PrincipalTag/wallet}/credentials/*"}`, `"StringNotLike":{"s3:prefix":"bots/admin/*"}`), byTag, "1 list_without_prefix, 1 negated_missing"},
+		{"two list conditions, one restrictive", edit(goodRole, `"StringLike":{"s3:prefix"`, `"StringEquals":{"s3:prefix":"bots/"},"StringLike":{"s3:prefix"`), byTag, ""},
 
 		// Objects.
 		{"broad: everything", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}`), byTag, "0 broad_allow"},
-		{"broad: the bucket", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/*"}`), byTag, "0 broad_allow"},
-		{"broad: bots", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"}`), byRole, "0 broad_allow"},
-		{"broad: what bots starts with", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/b*"}`), byRole, "0 broad_allow"},
-		{"broad: the same name of every tenant", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*/credentials/openai.enc"}`), byRole, "0 broad_allow"},
-		{"broad: a pattern of buckets", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::va*"}`), byRole, "0 broad_allow"},
-		{"broad: a pattern of services", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s*:::vault/*"}`), byRole, "0 broad_allow"},
-		{"broad: an access point", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:eu-west-1:123456789012:accesspoint/a/object/*"}`), byRole, "0 broad_allow"},
-		{"not broad: elsewhere in the bucket", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, ""},
-		{"a longer name", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}*"`), byTag, "0 open_prefix"},
-		{"a longer name, written out", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xab*"}`), byRole, "0 open_prefix"},
-		{"one tenant's prefix for all", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xabc/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), aws.CheckOptions{}, "0 unbound_prefix"},
-		{"one tenant's prefix for another", edit(goodRGWRole, `"Resource":["arn:aws:s3:::vault/bots/0xaaa/*"]`, `"Resource":["arn:aws:s3:::vault/bots/0xbbb/*"]`), rgw, "0 unbound_prefix"},
+		{"broad: the whole bucket", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/*"}`), byTag, "0 broad_allow"},
+		{"broad: all of bots", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*"}`), byRole, "0 broad_allow"},
+		{"broad: prefix of bots", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/b*"}`), byRole, "0 broad_allow"},
+		{"broad: one name in every tenant", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/*/credentials/openai.enc"}`), byRole, "0 broad_allow"},
+		{"broad: bucket pattern", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::va*"}`), byRole, "0 broad_allow"},
+		{"broad: service pattern", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s*:::vault/*"}`), byRole, "0 broad_allow"},
+		{"broad: access point", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:eu-west-1:123456789012:accesspoint/a/object/*"}`), byRole, "0 broad_allow"},
+		{"not broad: outside bots", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, ""},
+		{"prefix without a slash at the end, by tag", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}*"`), byTag, "0 open_prefix"},
+		{"prefix without a slash at the end", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xab*"}`), byRole, "0 open_prefix"},
+		{"one tenant's prefix for all tags", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/0xabc/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}}`), aws.CheckOptions{}, "0 unbound_prefix"},
+		{"one tenant's prefix for another tag", edit(goodRGWRole, `"Resource":["arn:aws:s3:::vault/bots/0xaaa/*"]`, `"Resource":["arn:aws:s3:::vault/bots/0xbbb/*"]`), rgw, "0 unbound_prefix"},
 		{"one role for two tenants", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":["arn:aws:s3:::vault/bots/a/*","arn:aws:s3:::vault/bots/b/*"]}`), byRole, "0 unbound_prefix"},
-		{"the name of the session", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:userid}/*"`), byTag, "0 other_variable"},
-		{"another tag", goodRole, aws.CheckOptions{Tag: "team"}, "0 other_variable, 1 other_variable"},
-		{"a default for a missing tag", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet, '0xabc'}/*"`), byTag, "0 other_variable"},
-		{"the whole key from a tag", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/${aws:PrincipalTag/prefix}*"}`), byTag, "0 other_variable"},
+		{"prefix from the session name", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:userid}/*"`), byTag, "0 other_variable"},
+		{"other tag than the option", goodRole, aws.CheckOptions{Tag: "team"}, "0 other_variable, 1 other_variable"},
+		{"default value for a missing tag", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*"`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet, '0xabc'}/*"`), byTag, "0 other_variable"},
+		{"whole prefix from a tag", role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/${aws:PrincipalTag/prefix}*"}`), byTag, "0 other_variable"},
 
 		// The tag.
-		{"no guard in the role", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `},`), byTag, "0 no_tag_guard"},
-		{"not empty, which is true where it is missing", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringNotEquals":{"aws:PrincipalTag/wallet":""}}},`), byTag, "0 negated_missing, 0 no_tag_guard"},
-		{"not empty, beside a guard", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringNotEquals":{"aws:PrincipalTag/wallet":""},"Null":{"aws:PrincipalTag/wallet":"false"}}},`), byTag, ""},
-		{"guard upside down", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"true"}}},`), byTag, "0 inverted_null, 0 no_tag_guard"},
-		{"guard that may be missing", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringLikeIfExists":{"aws:PrincipalTag/wallet":"?*"}}},`), byTag, "0 if_exists, 0 no_tag_guard"},
-		{"guard of all values", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAllValues:StringLike":{"aws:PrincipalTag/wallet":"?*"}}},`), byTag, "0 no_tag_guard, 0 set_operator"},
-		{"any value that is not", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAnyValue:StringNotEquals":{"aws:PrincipalTag/wallet":"x"},"Null":{"aws:PrincipalTag/wallet":"false"}}},`), byTag, "0 set_operator"},
-		{"guard in other words", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringLike":{"aws:principaltag/Wallet":"?*"}}},`), byTag, ""},
+		{"no tag guard in the role policy", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `},`), byTag, "0 no_tag_guard"},
+		{"StringNotEquals, true if the tag is missing", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringNotEquals":{"aws:PrincipalTag/wallet":""}}},`), byTag, "0 negated_missing, 0 no_tag_guard"},
+		{"StringNotEquals with a guard", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringNotEquals":{"aws:PrincipalTag/wallet":""},"Null":{"aws:PrincipalTag/wallet":"false"}}},`), byTag, ""},
+		{"inverted guard", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"true"}}},`), byTag, "0 inverted_null, 0 no_tag_guard"},
+		{"guard with IfExists", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringLikeIfExists":{"aws:PrincipalTag/wallet":"?*"}}},`), byTag, "0 if_exists, 0 no_tag_guard"},
+		{"guard with ForAllValues", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAllValues:StringLike":{"aws:PrincipalTag/wallet":"?*"}}},`), byTag, "0 no_tag_guard, 0 set_operator"},
+		{"ForAnyValue and StringNotEquals with a guard", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"ForAnyValue:StringNotEquals":{"aws:PrincipalTag/wallet":"x"},"Null":{"aws:PrincipalTag/wallet":"false"}}},`), byTag, "0 set_operator"},
+		{"guard with StringLike", edit(goodRole, `"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `"Condition":{"StringLike":{"aws:principaltag/Wallet":"?*"}}},`), byTag, ""},
 		{"no TagSession", edit(goodTrust, `,"sts:TagSession"`, ``), aws.CheckOptions{}, "0 no_tag_session"},
 		{"TagSession in another statement", trust(`"sts:AssumeRoleWithWebIdentity"`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}},
 			{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"},"Action":"sts:TagSession","Condition":{}`), byTag, ""},
-		{"no guard in the trust", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false},`, ``), aws.CheckOptions{}, "0 negated_missing, 0 no_tag_guard"},
-		{"trust upside down", edit(goodTrust, `"aws:RequestTag/wallet":false`, `"aws:RequestTag/wallet":true`), aws.CheckOptions{}, "0 inverted_null, 0 negated_missing, 0 no_tag_guard"},
-		{"no word of the tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"sts.amazonaws.com"}}`), aws.CheckOptions{}, "0 no_tag_guard, 0 wildcard_tag"},
+		{"no tag guard in the trust policy", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false},`, ``), aws.CheckOptions{}, "0 negated_missing, 0 no_tag_guard"},
+		{"inverted guard in the trust policy", edit(goodTrust, `"aws:RequestTag/wallet":false`, `"aws:RequestTag/wallet":true`), aws.CheckOptions{}, "0 inverted_null, 0 negated_missing, 0 no_tag_guard"},
+		{"no condition on the tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"sts.amazonaws.com"}}`), aws.CheckOptions{}, "0 no_tag_guard, 0 wildcard_tag"},
 		{"wildcards in tags", edit(goodTrust, `,
 			"StringNotLike":{"aws:RequestTag/wallet":["*/*","*${*}*","*${?}*"]}`, ``), aws.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards that are not written as such", edit(goodTrust, `"*${*}*","*${?}*"`, `"***","*?*"`), aws.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied", denyTrust, aws.CheckOptions{}, ""},
-		{"a guard of another tag", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `,"Condition":{"Null":{"aws:PrincipalTag/team":"false"}}},`), byTag, "0 no_tag_guard"},
-		{"two tags", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/team":"false"}}`), byTag, "1 other_variable"},
-		{"a guard of one tag in the trust, wildcards of another", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/team":false}`), byTag, "0 negated_missing, 0 no_tag_guard"},
-		{"a second tag that has to be there", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/actor":false,"aws:RequestTag/wallet":false}`), byTag, ""},
+		{"wildcards denied without escapes", edit(goodTrust, `"*${*}*","*${?}*"`, `"***","*?*"`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards denied in another statement", denyTrust, aws.CheckOptions{}, ""},
+		{"guard of another tag", edit(goodRole, `,"Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}},`, `,"Condition":{"Null":{"aws:PrincipalTag/team":"false"}}},`), byTag, "0 no_tag_guard"},
+		{"two tags in the role policy", edit(goodRole, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/wallet}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/wallet":"false"}}`, `"arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*","Condition":{"Null":{"aws:PrincipalTag/team":"false"}}`), byTag, "1 other_variable"},
+		{"trust policy guards another tag", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/team":false}`), byTag, "0 negated_missing, 0 no_tag_guard"},
+		{"second required tag", edit(goodTrust, `"Null":{"aws:RequestTag/wallet":false}`, `"Null":{"aws:RequestTag/actor":false,"aws:RequestTag/wallet":false}`), byTag, ""},
 		{"two tags at RGW", edit(goodRGWRole, `{"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"StringLike"`, `{"StringEquals":{"aws:PrincipalTag/team":"0xaaa"},"StringLike"`), rgw, "1 unbound_prefix"},
-		{"wildcards, denied to one user", edit(denyTrust, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), aws.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied to tokens of another issuer", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/other.example"}`), aws.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied to all but one", edit(denyTrust, `"Principal":"*"`, `"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), aws.CheckOptions{}, "0 wildcard_tag"},
-		{"wildcards, denied to the issuer's tokens", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":["arn:aws:iam::123456789012:oidc-provider/other.example","arn:aws:iam::123456789012:oidc-provider/broker.example"]}`), aws.CheckOptions{}, ""},
-		{"tags that are written out", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":["0xaaa","0xbbb"]}}`), byTag, ""},
+		{"wildcards denied to one user", edit(denyTrust, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards denied to tokens of another issuer", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/other.example"}`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards denied to all users except one", edit(denyTrust, `"Principal":"*"`, `"NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"}`), aws.CheckOptions{}, "0 wildcard_tag"},
+		{"wildcards denied to tokens of the issuer", edit(denyTrust, `"Principal":"*"`, `"Principal":{"Federated":["arn:aws:iam::123456789012:oidc-provider/other.example","arn:aws:iam::123456789012:oidc-provider/broker.example"]}`), aws.CheckOptions{}, ""},
+		{"literal tags", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":["0xaaa","0xbbb"]}}`), byTag, ""},
 
 		// Who may assume.
-		{"any audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, ``), aws.CheckOptions{}, "0 no_audience"},
-		{"another audience", goodTrust, aws.CheckOptions{Audience: "vault"}, "0 wrong_audience"},
-		{"a pattern of audiences", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringLike":{"broker.example:aud":"*"},`), aws.CheckOptions{}, "0 wrong_audience"},
-		{"the audience of another issuer", edit(goodTrust, `"broker.example:aud"`, `"accounts.google.com:aud"`), aws.CheckOptions{}, "0 wrong_audience"},
-		{"not that audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringNotEquals":{"broker.example:aud":"x"},`), aws.CheckOptions{}, "0 negated_missing, 0 no_audience"},
+		{"no audience condition", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, ``), aws.CheckOptions{}, "0 no_audience"},
+		{"wrong audience", goodTrust, aws.CheckOptions{Audience: "vault"}, "0 wrong_audience"},
+		{"audience pattern", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringLike":{"broker.example:aud":"*"},`), aws.CheckOptions{}, "0 wrong_audience"},
+		{"audience of another issuer", edit(goodTrust, `"broker.example:aud"`, `"accounts.google.com:aud"`), aws.CheckOptions{}, "0 wrong_audience"},
+		{"negated audience", edit(goodTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},`, `"StringNotEquals":{"broker.example:aud":"x"},`), aws.CheckOptions{}, "0 negated_missing, 0 no_audience"},
 		{"no subject", edit(goodRoleTrust, `,"broker.example:sub":"repo:acme/agents:ref:refs/heads/main"`, ``), aws.CheckOptions{}, "0 no_subject"},
-		{"a subject with a wildcard", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/*"}`), byRole, "0 wildcard_subject"},
-		{"a subject like one", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/a"}`), byRole, ""},
-		{"a subject, perhaps", edit(goodRoleTrust, `"StringEquals"`, `"StringEqualsIfExists"`), byRole, "0 if_exists, 0 no_subject"},
-		{"the subject of another issuer", edit(goodRoleTrust, `"broker.example:sub"`, `"other.example:sub"`), byRole, "0 no_subject"},
-		{"the role of one tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}`), aws.CheckOptions{}, ""},
+		{"subject with a wildcard", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/*"}`), byRole, "0 wildcard_subject"},
+		{"subject with StringLike, no wildcard", edit(goodRoleTrust, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com","broker.example:sub":"repo:acme/agents:ref:refs/heads/main"}`, `"StringEquals":{"broker.example:aud":"sts.amazonaws.com"},"StringLike":{"broker.example:sub":"repo:acme/a"}`), byRole, ""},
+		{"subject with IfExists", edit(goodRoleTrust, `"StringEquals"`, `"StringEqualsIfExists"`), byRole, "0 if_exists, 0 no_subject"},
+		{"subject of another issuer", edit(goodRoleTrust, `"broker.example:sub"`, `"other.example:sub"`), byRole, "0 no_subject"},
+		{"role for one tag", trust(`["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `{"StringEquals":{"broker.example:aud":"x","aws:RequestTag/wallet":"0xaaa"}}`), aws.CheckOptions{}, ""},
 		{"any provider", edit(goodTrust, `oidc-provider/broker.example`, `oidc-provider/*`), aws.CheckOptions{}, "0 any_provider"},
-		{"any federation", edit(goodTrust, `"arn:aws:iam::123456789012:oidc-provider/broker.example"`, `"*"`), aws.CheckOptions{}, "0 any_provider"},
-		{"anyone", edit(goodTrust, `{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"}`, `"*"`), aws.CheckOptions{}, "0 anyone_assumes"},
-		{"another role, with tags of its own", role(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":["sts:AssumeRole","sts:TagSession"]}`), aws.CheckOptions{}, "0 anyone_assumes, 0 excess_action"},
-		{"an account beside the provider", edit(goodTrust, `{"Federated":`, `{"AWS":"arn:aws:iam::123456789012:root","Federated":`), aws.CheckOptions{}, "0 anyone_assumes"},
-		{"all of STS", edit(goodTrust, `["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `"sts:*"`), aws.CheckOptions{}, "0 excess_action"},
+		{"any federated principal", edit(goodTrust, `"arn:aws:iam::123456789012:oidc-provider/broker.example"`, `"*"`), aws.CheckOptions{}, "0 any_provider"},
+		{"any principal", edit(goodTrust, `{"Federated":"arn:aws:iam::123456789012:oidc-provider/broker.example"}`, `"*"`), aws.CheckOptions{}, "0 anyone_assumes"},
+		{"account may assume with its own tags", role(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":["sts:AssumeRole","sts:TagSession"]}`), aws.CheckOptions{}, "0 anyone_assumes, 0 excess_action"},
+		{"account in addition to the provider", edit(goodTrust, `{"Federated":`, `{"AWS":"arn:aws:iam::123456789012:root","Federated":`), aws.CheckOptions{}, "0 anyone_assumes"},
+		{"all STS actions", edit(goodTrust, `["sts:AssumeRoleWithWebIdentity","sts:TagSession"]`, `"sts:*"`), aws.CheckOptions{}, "0 excess_action"},
 
 		{"one subject for two tenants", `{"tenants":{"a":{"trust_policy":` + goodRoleTrust + `},"b":{"trust_policy":` + goodRoleTrust + `}}}`, byRole, "0 shared_subject"},
-		{"the tag in any case", edit(goodTrust, `"Null":{`, `"StringEqualsIgnoreCase":{"aws:RequestTag/wallet":"a"},"Null":{`), byTag, "0 ignores_case"},
+		{"tag, ignoring case", edit(goodTrust, `"Null":{`, `"StringEqualsIgnoreCase":{"aws:RequestTag/wallet":"a"},"Null":{`), byTag, "0 ignores_case"},
 
 		// What is allowed.
-		{"a policy that is not here", `{"RoleDetailList":[{"RoleName":"r","RolePolicyList":[{"PolicyName":"p","PolicyDocument":` + role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/a/*"}`) + `}],"AttachedManagedPolicies":[{"PolicyName":"q","PolicyArn":"arn:aws:iam::1:policy/q"}]}]}`, byRole, "- unseen_policy"},
+		{"attached policy missing in the response", `{"RoleDetailList":[{"RoleName":"r","RolePolicyList":[{"PolicyName":"p","PolicyDocument":` + role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/a/*"}`) + `}],"AttachedManagedPolicies":[{"PolicyName":"q","PolicyArn":"arn:aws:iam::1:policy/q"}]}]}`, byRole, "- unseen_policy"},
 		{"all actions", edit(goodRole, `["s3:GetObject","s3:PutObject","s3:DeleteObject"]`, `"s3:*"`), byTag, "0 excess_action"},
 		{"purge", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), byTag, "0 excess_action"},
-		{"purge that is wanted", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), aws.CheckOptions{AllowPurge: true}, ""},
-		{"ACLs", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:PutObjectAcl"]`), byTag, "0 excess_action"},
-		{"the bucket's policy", role(`{"Effect":"Allow","Action":["s3:PutBucketPolicy"],"Resource":"arn:aws:s3:::vault"}`), byTag, "0 excess_action"},
-		{"IAM", role(`{"Effect":"Allow","Action":["iam:*"],"Resource":"*"}`), byTag, "0 excess_action"},
-		{"everything", role(`{"Effect":"Allow","Action":"*","Resource":"*"}`), byTag, "0 broad_allow, 0 excess_action, 0 list_without_prefix"},
-		{"any key", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"*"}`), byTag, "0 excess_action"},
-		{"a key from a variable", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/${aws:PrincipalTag/wallet}"}`), byTag, "0 excess_action"},
-		{"the key of a key source", role(`{"Effect":"Allow","Action":["kms:Encrypt","kms:Decrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, ""},
-		{"any key of a key source", role(`{"Effect":"Allow","Action":["kms:Encrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/*"}`), byTag, "0 excess_action"},
-		{"more of a key", role(`{"Effect":"Allow","Action":["kms:Encrypt","kms:ReEncryptFrom"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, "0 excess_action"},
-		{"one key", role(`{"Effect":"Allow","Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, ""},
-		{"all but", role(`{"Effect":"Allow","NotAction":"s3:DeleteBucket","Resource":"arn:aws:s3:::vault/bots/a/*"}`), byRole, "0 not_element"},
-		{"all resources but", role(`{"Effect":"Allow","Action":"s3:GetObject","NotResource":"arn:aws:s3:::vault/admin/*"}`), byRole, "0 broad_allow, 0 not_element"},
-		{"all principals but", bucket(`{"Effect":"Allow","NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 not_element"},
-		{"the public", bucket(`{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 public_allow"},
-		{"the role, in the bucket", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault"]}`), byTag, ""},
-		{"an account, with tags of its own", tagged(`{"AWS":"arn:aws:iam::123456789012:root"}`), byTag, "0 other_principal"},
-		{"an account by its number", tagged(`{"AWS":"123456789012"}`), byTag, "0 other_principal"},
-		{"a user", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault","arn:aws:iam::123456789012:user/eve"]}`), byTag, "0 other_principal"},
-		{"a canonical user", tagged(`{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}`), byTag, "0 other_principal"},
+		{"purge with AllowPurge", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:DeleteObjectVersion"]`), aws.CheckOptions{AllowPurge: true}, ""},
+		{"PutObjectAcl", edit(goodRole, `"s3:DeleteObject"]`, `"s3:DeleteObject","s3:PutObjectAcl"]`), byTag, "0 excess_action"},
+		{"PutBucketPolicy", role(`{"Effect":"Allow","Action":["s3:PutBucketPolicy"],"Resource":"arn:aws:s3:::vault"}`), byTag, "0 excess_action"},
+		{"all IAM actions", role(`{"Effect":"Allow","Action":["iam:*"],"Resource":"*"}`), byTag, "0 excess_action"},
+		{"all actions on all resources", role(`{"Effect":"Allow","Action":"*","Resource":"*"}`), byTag, "0 broad_allow, 0 excess_action, 0 list_without_prefix"},
+		{"any KMS key", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"*"}`), byTag, "0 excess_action"},
+		{"KMS key from a variable", role(`{"Effect":"Allow","Action":["kms:Decrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/${aws:PrincipalTag/wallet}"}`), byTag, "0 excess_action"},
+		{"KMS key of a key source", role(`{"Effect":"Allow","Action":["kms:Encrypt","kms:Decrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, ""},
+		{"any KMS key of the account", role(`{"Effect":"Allow","Action":["kms:Encrypt"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/*"}`), byTag, "0 excess_action"},
+		{"further action on a KMS key", role(`{"Effect":"Allow","Action":["kms:Encrypt","kms:ReEncryptFrom"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, "0 excess_action"},
+		{"KMS key of the bucket", role(`{"Effect":"Allow","Action":["kms:Decrypt","kms:GenerateDataKey"],"Resource":"arn:aws:kms:eu-west-1:123456789012:key/a-b"}`), byTag, ""},
+		{"NotAction", role(`{"Effect":"Allow","NotAction":"s3:DeleteBucket","Resource":"arn:aws:s3:::vault/bots/a/*"}`), byRole, "0 not_element"},
+		{"NotResource", role(`{"Effect":"Allow","Action":"s3:GetObject","NotResource":"arn:aws:s3:::vault/admin/*"}`), byRole, "0 broad_allow, 0 not_element"},
+		{"NotPrincipal", bucket(`{"Effect":"Allow","NotPrincipal":{"AWS":"arn:aws:iam::123456789012:user/eve"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 not_element"},
+		{"public bucket policy", bucket(`{"Effect":"Allow","Principal":{"AWS":["*"]},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byRole, "0 public_allow"},
+		{"role in the bucket policy", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault"]}`), byTag, ""},
+		{"account in the bucket policy", tagged(`{"AWS":"arn:aws:iam::123456789012:root"}`), byTag, "0 other_principal"},
+		{"account id in the bucket policy", tagged(`{"AWS":"123456789012"}`), byTag, "0 other_principal"},
+		{"user in the bucket policy", tagged(`{"AWS":["arn:aws:iam::123456789012:role/vault","arn:aws:iam::123456789012:user/eve"]}`), byTag, "0 other_principal"},
+		{"canonical user in the bucket policy", tagged(`{"CanonicalUser":"79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"}`), byTag, "0 other_principal"},
 		{"every principal with a tag", tagged(`"*"`), byTag, "0 public_allow"},
-		{"an account, elsewhere in the bucket", bucket(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byTag, ""},
-		{"a denial of much is no hole", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::vault/bots/*"]}`), byRole, ""},
-		{"variables in an old version", edit(goodRole, `"2012-10-17"`, `"2008-10-17"`), byTag, "- old_version"},
-		{"variables in no version", edit(goodTrust, `"Version":"2012-10-17",`, ``), byTag, "- old_version"},
-		{"an old version of plain text", edit(goodBucket, `"2012-10-17"`, `"2008-10-17"`), byTag, ""},
+		{"account in the bucket policy, outside bots", bucket(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::123456789012:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/public/*"}`), byTag, ""},
+		{"broad Deny is no weakness", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:*","NotResource":["arn:aws:s3:::vault/bots/*"]}`), byRole, ""},
+		{"variables in version 2008-10-17", edit(goodRole, `"2012-10-17"`, `"2008-10-17"`), byTag, "- old_version"},
+		{"variables without a version", edit(goodTrust, `"Version":"2012-10-17",`, ``), byTag, "- old_version"},
+		{"version 2008-10-17 without variables", edit(goodBucket, `"2012-10-17"`, `"2008-10-17"`), byTag, ""},
 
-		// TLS.
-		{"http", edit(goodBucket, `"Deny"`, `"Allow"`), byRole, "- http_allowed, 0 broad_allow, 0 excess_action, 0 list_without_prefix, 0 public_allow"},
-		{"http to objects", edit(goodBucket, `,"arn:aws:s3:::vault/*"`, ``), byRole, "- http_allowed"},
-		{"http to the bucket", edit(goodBucket, `"arn:aws:s3:::vault",`, ``), byRole, "- http_allowed"},
-		{"http for some", edit(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`), byRole, "- http_allowed"},
-		{"http for gets", edit(goodBucket, `"s3:*"`, `"s3:PutObject"`), byRole, "- http_allowed"},
-		{"http upside down", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), byRole, "- http_allowed"},
-		{"http from outside only", edit(goodBucket, `"Condition":{`, `"Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"},`), byRole, "- http_allowed"},
-		{"the policy of another bucket", goodBucket, aws.CheckOptions{Bucket: "other"}, "- other_bucket"},
-		{"http to another bucket", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:DeleteBucket","Resource":"arn:aws:s3:::other"}`), aws.CheckOptions{Bucket: "other"}, "- http_allowed"},
-		{"TLS of everything", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"*"`), byRole, ""},
-		{"TLS in a pattern", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), aws.CheckOptions{Bucket: "vault"}, ""},
-		{"http to the bucket, which a pattern of objects is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*/*"`), aws.CheckOptions{Bucket: "vault"}, "- http_allowed"},
-		{"the same, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::*/*"`), byRole, "- http_allowed"},
-		{"http to objects, which a pattern of buckets is not about", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vaul?"`), aws.CheckOptions{Bucket: "vault"}, "- http_allowed"},
-		{"TLS in two patterns", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `["arn:aws:s3:::vault*/*","arn:aws:s3:::vaul?"]`), aws.CheckOptions{Bucket: "vault"}, ""},
-		{"TLS in a pattern, whatever the bucket", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), byRole, ""},
+		// Plain http.
+		{"http allowed", edit(goodBucket, `"Deny"`, `"Allow"`), byRole, "- http_allowed, 0 broad_allow, 0 excess_action, 0 list_without_prefix, 0 public_allow"},
+		{"http denied only to the bucket", edit(goodBucket, `,"arn:aws:s3:::vault/*"`, ``), byRole, "- http_allowed"},
+		{"http denied only to objects", edit(goodBucket, `"arn:aws:s3:::vault",`, ``), byRole, "- http_allowed"},
+		{"http denied to one role", edit(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"arn:aws:iam::123456789012:role/vault"}`), byRole, "- http_allowed"},
+		{"http denied for PutObject", edit(goodBucket, `"s3:*"`, `"s3:PutObject"`), byRole, "- http_allowed"},
+		{"inverted SecureTransport", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), byRole, "- http_allowed"},
+		{"http denied outside a network", edit(goodBucket, `"Condition":{`, `"Condition":{"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"},`), byRole, "- http_allowed"},
+		{"policy of another bucket", goodBucket, aws.CheckOptions{Bucket: "other"}, "- other_bucket"},
+		{"policy without SecureTransport", bucket(`{"Effect":"Deny","Principal":"*","Action":"s3:DeleteBucket","Resource":"arn:aws:s3:::other"}`), aws.CheckOptions{Bucket: "other"}, "- http_allowed"},
+		{"http denied to all resources", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"*"`), byRole, ""},
+		{"http denied by a pattern", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), aws.CheckOptions{Bucket: "vault"}, ""},
+		{"http denied by a pattern of objects", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*/*"`), aws.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"http denied by a pattern of objects, no bucket name", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::*/*"`), byRole, "- http_allowed"},
+		{"http denied by a pattern of buckets", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vaul?"`), aws.CheckOptions{Bucket: "vault"}, "- http_allowed"},
+		{"http denied by two patterns", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `["arn:aws:s3:::vault*/*","arn:aws:s3:::vaul?"]`), aws.CheckOptions{Bucket: "vault"}, ""},
+		{"http denied by a pattern, no bucket name", edit(goodBucket, `["arn:aws:s3:::vault","arn:aws:s3:::vault/*"]`, `"arn:aws:s3:::vault*"`), byRole, ""},
 
 		// RGW.
-		{"guards of AWS at RGW", edit(goodRGWTrust, `"StringLike":{"aws:RequestTag/wallet":"?*"}`, `"Null":{"aws:RequestTag/wallet":"false"}`), rgw, "0 no_tag_guard, 0 rgw_null"},
-		{"a guard of AWS in a role at RGW", edit(goodRGWRole, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"}}}`, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"Null":{"aws:PrincipalTag/wallet":"false"}}}`), rgw, "0 rgw_null"},
-		{"a variable at RGW", goodRole, rgw, "0 no_tag_guard, 0 rgw_null, 0 rgw_variable, 1 no_tag_guard, 1 rgw_null, 1 rgw_variable"},
-		{"TLS at RGW is not asked for", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), rgw, ""},
-		{"TLS at RGW, which does not say false", goodBucket, aws.CheckOptions{Dialect: aws.RGW, TLS: true}, "- http_allowed"},
-		{"TLS at RGW", edit(goodBucket, `"Bool"`, `"BoolIfExists"`), aws.CheckOptions{Dialect: aws.RGW, TLS: true}, ""},
+		{"Null guard in a trust policy at RGW", edit(goodRGWTrust, `"StringLike":{"aws:RequestTag/wallet":"?*"}`, `"Null":{"aws:RequestTag/wallet":"false"}`), rgw, "0 no_tag_guard, 0 rgw_null"},
+		{"Null guard in a role policy at RGW", edit(goodRGWRole, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"}}}`, `"StringEquals":{"aws:PrincipalTag/wallet":"0xaaa"},"Null":{"aws:PrincipalTag/wallet":"false"}}}`), rgw, "0 rgw_null"},
+		{"variable at RGW", goodRole, rgw, "0 no_tag_guard, 0 rgw_null, 0 rgw_variable, 1 no_tag_guard, 1 rgw_null, 1 rgw_variable"},
+		{"TLS not required at RGW", edit(goodBucket, `"aws:SecureTransport":"false"`, `"aws:SecureTransport":"true"`), rgw, ""},
+		{"Bool false at RGW", goodBucket, aws.CheckOptions{Dialect: aws.RGW, TLS: true}, "- http_allowed"},
+		{"BoolIfExists false at RGW", edit(goodBucket, `"Bool"`, `"BoolIfExists"`), aws.CheckOptions{Dialect: aws.RGW, TLS: true}, ""},
 	} {
 		got := check(t, tc.doc, tc.o)
 		if g := strings.Join(got, ", "); g != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
 		}
-		for _, hole := range got {
-			_, id, _ := strings.Cut(hole, " ")
+		for _, finding := range got {
+			_, id, _ := strings.Cut(finding, " ")
 			seen[id] = true
 		}
 	}
 	for _, h := range aws.Weaknesses() {
 		if !seen[h.ID] {
-			t.Errorf("no document has the hole %s", h.ID)
+			t.Errorf("no document has the weakness %s", h.ID)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func TestWeaknessIDs(t *testing.T) {
 	for _, h := range aws.Weaknesses() {
 		got = append(got, h.ID)
 		if h.Meaning == "" || h.Fix == "" {
-			t.Errorf("%s says nothing", h.ID)
+			t.Errorf("%s has no meaning or no fix", h.ID)
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -284,7 +284,7 @@ func TestWeaknessIDs(t *testing.T) {
 	}
 }
 
-// TestInference: what isolates is found out from all documents together.
+// TestInference: whether tags or roles isolate tenants is inferred from all documents together.
 func TestInference(t *testing.T) {
 	literal := role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"}`)
 	for _, tc := range []struct {
@@ -316,7 +316,7 @@ func TestInference(t *testing.T) {
 	}
 }
 
-// TestTogether: what each document alone does not show.
+// TestTogether: weaknesses that no document shows on its own.
 func TestTogether(t *testing.T) {
 	acme := `"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::vault/bots/acme/*"}]`
 	share := func(tenant string) string { return `{"tenants":{"` + tenant + `":{"role_policy":{` + acme + `}}}}` }
@@ -327,15 +327,15 @@ func TestTogether(t *testing.T) {
 		o    aws.CheckOptions
 		want string
 	}{
-		{"a tenant's role", []string{share("acme")}, aws.CheckOptions{}, ""},
-		{"a tenant's role that reaches another tenant", []string{share("globex")}, aws.CheckOptions{}, "unbound_prefix: globex can access acme"},
-		{"a tag that nothing uses is vouched for", []string{goodRole, otherTrust}, aws.CheckOptions{}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
-		{"the same, told", []string{goodRole, otherTrust}, aws.CheckOptions{Tag: "wallet"}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
-		{"at an RGW", []string{goodRGWRole, strings.ReplaceAll(goodRGWTrust, "RequestTag/wallet", "RequestTag/team")}, aws.CheckOptions{Dialect: aws.RGW}, "no_tag_guard: tokens without the tag wallet"},
-		{"the role of another tag in the same bucket", []string{goodTrust, goodRole, strings.ReplaceAll(goodRole, "wallet", "team")}, aws.CheckOptions{},
+		{"role of a tenant", []string{share("acme")}, aws.CheckOptions{}, ""},
+		{"role of a tenant reaches another tenant", []string{share("globex")}, aws.CheckOptions{}, "unbound_prefix: globex can access acme"},
+		{"trust policy guards an unused tag", []string{goodRole, otherTrust}, aws.CheckOptions{}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"trust policy guards an unused tag, tag given", []string{goodRole, otherTrust}, aws.CheckOptions{Tag: "wallet"}, "no_tag_guard: tokens without the tag wallet, wildcard_tag: values with *, wildcard_tag: values with /, wildcard_tag: values with ?"},
+		{"trust policy guards an unused tag at RGW", []string{goodRGWRole, strings.ReplaceAll(goodRGWTrust, "RequestTag/wallet", "RequestTag/team")}, aws.CheckOptions{Dialect: aws.RGW}, "no_tag_guard: tokens without the tag wallet"},
+		{"second role with another tag", []string{goodTrust, goodRole, strings.ReplaceAll(goodRole, "wallet", "team")}, aws.CheckOptions{},
 			"other_variable: arn:aws:s3:::vault/bots/${aws:PrincipalTag/team}/credentials/*, other_variable: s3:prefix bots/${aws:PrincipalTag/team}/credentials/*"},
 		{"one tag", []string{goodTrust, goodRole, goodBucket}, aws.CheckOptions{}, ""},
-		{"one tag, in any case", []string{goodTrust, strings.ReplaceAll(goodRole, "PrincipalTag/wallet", "principaltag/Wallet")}, aws.CheckOptions{}, ""},
+		{"one tag in different cases", []string{goodTrust, strings.ReplaceAll(goodRole, "PrincipalTag/wallet", "principaltag/Wallet")}, aws.CheckOptions{}, ""},
 	} {
 		var all []aws.Document
 		for i, doc := range tc.docs {

@@ -14,7 +14,7 @@ import (
 type request struct {
 	action   string
 	resource string            // below arn:aws:s3:::
-	keys     map[string]string // of conditions; a key that is not there is missing
+	keys     map[string]string // the condition keys that the request has
 }
 
 // refused reports whether a denial of p applies to r. It knows the operators of the printed
@@ -67,7 +67,7 @@ func TestDenies(t *testing.T) {
 	const tag = "aws:PrincipalTag/agentkeys_user_wallet"
 	p := generate(t, byTag()).BucketPolicy
 	for _, tc := range []struct {
-		action, resource, prefix string // prefix "-": none is asked for
+		action, resource, prefix string // prefix "-": the request has none
 		refused                  bool
 	}{
 		// Create, upload, complete and abort of parts are PutObject and AbortMultipartUpload.

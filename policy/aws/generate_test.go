@@ -58,7 +58,7 @@ func generate(t *testing.T, o aws.Options) *aws.Documents {
 	return d
 }
 
-// golden has what is printed for the main forms, read by people before it was kept.
+// golden contains the options of the golden files, which were reviewed before they were added.
 var golden = map[string]aws.Options{
 	"aws": byTag(),
 	"aws_full": with(byTag(), func(o *aws.Options) {
@@ -217,7 +217,7 @@ func TestPrintedIsClean(t *testing.T) {
 				within(t, name, o, doc)
 			}
 		}
-		// Nothing reaches out of the partition.
+		// No ARN names another partition.
 		for _, line := range strings.Split(string(d.JSON()), "\n") {
 			for _, arn := range strings.Split(line, "arn:")[1:] {
 				if !strings.HasPrefix(arn, or(o.Partition, "aws")+":") {
@@ -228,14 +228,14 @@ func TestPrintedIsClean(t *testing.T) {
 		if o.Dialect == aws.RGW {
 			for _, part := range docs {
 				if text := part.Policy.String(); strings.ContainsAny(text, " ") || strings.Contains(text, "${") || strings.Contains(text, "Null") {
-					t.Errorf("%s: no RGW takes %s", name, text)
+					t.Errorf("%s: RGW does not support %s", name, text)
 				}
 			}
 		}
 	})
 }
 
-// within holds each allow to the prefix of the tenant that it is for, as text.
+// within checks, as text, that each Allow is limited to the prefix of its tenant.
 func within(t *testing.T, name string, o aws.Options, doc aws.Document) {
 	t.Helper()
 	arn := "arn:" + or(o.Partition, "aws") + ":s3:::vault"
@@ -279,8 +279,8 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// TestPrintedSays reads what the golden files do not show.
-func TestPrintedSays(t *testing.T) {
+// TestPrintedDetails checks details of documents for which there is no golden file.
+func TestPrintedDetails(t *testing.T) {
 	long := strings.Repeat("5", 64) // an actor_omni
 	d := generate(t, with(byRole(), func(o *aws.Options) { o.Tenants = []aws.Tenant{{ID: long, Subject: "s"}} }))
 	if name := d.Tenants[long].RoleName; len(name) > 64 || !strings.HasPrefix(name, "vault-") || !strings.Contains(d.Tenants[long].RolePolicy.String(), "bots/"+long+"/*") {
@@ -292,15 +292,15 @@ func TestPrintedSays(t *testing.T) {
 	}
 	d = generate(t, with(byTag(), func(o *aws.Options) { o.Grants = aws.InBucket; o.BucketKey = key; o.KMSKey = sealingKey }))
 	if text := d.RolePolicy.String(); strings.Contains(text, `"s3:`) || !strings.Contains(text, `"kms:ViaService":"s3.eu-west-1.amazonaws.com"`) {
-		t.Errorf("a bucket policy cannot speak of the key, so the role has it: %s", text)
+		t.Errorf("a bucket policy cannot allow the use of the key, so the role policy must: %s", text)
 	}
 	d = generate(t, with(byTag(), func(o *aws.Options) { o.KMSKey = sealingKey }))
 	if s := d.RolePolicy.Statement; len(s) != 3 || s[2].Sid != "SealingKey" || strings.Join(s[2].Action, " ") != "kms:Encrypt kms:Decrypt" ||
 		strings.Join(s[2].Resource, " ") != sealingKey || s[2].Condition["Null"]["aws:PrincipalTag/"+aws.DefaultTag][0] != "false" {
-		t.Errorf("the key of a key source: %s", d.RolePolicy)
+		t.Errorf("the statement for the key of a key source: %s", d.RolePolicy)
 	}
 	if text := d.RolePolicy.String(); strings.Contains(text, "GenerateDataKey") || strings.Contains(text, "ViaService") {
-		t.Errorf("the role may use the key in another way: %s", text)
+		t.Errorf("the role may also use the key for the bucket: %s", text)
 	}
 	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Thumbprints = nil }))
 	if !strings.Contains(strings.Join(d.Notes, "\n"), "thumbprint") {
@@ -316,11 +316,11 @@ func TestPrintedSays(t *testing.T) {
 		notes := strings.Join(d.Notes, "\n")
 		bucket := d.BucketPolicy != nil
 		if strings.Contains(notes, "this bucket policy, it replaces") != bucket || !strings.Contains(notes, "this lifecycle configuration, it replaces") {
-			t.Errorf("%s: what the commands replace is not said: %q", name, d.Notes)
+			t.Errorf("%s: the notes do not state what the commands replace: %q", name, d.Notes)
 		}
-		contained := o.Dialect != aws.RGW && o.Isolation != aws.ByRole
-		if strings.Contains(notes, "no Deny statement that limits") == contained {
-			t.Errorf("%s: what is not contained: %q", name, d.Notes)
+		denies := o.Dialect != aws.RGW && o.Isolation != aws.ByRole
+		if strings.Contains(notes, "no Deny statement that limits") == denies {
+			t.Errorf("%s: the note about a missing Deny statement is wrong: %q", name, d.Notes)
 		}
 	}
 	for _, list := range [][]string{nil, {thumbprint}} {
@@ -331,11 +331,11 @@ func TestPrintedSays(t *testing.T) {
 	}
 	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Endpoint = "http://[::1]:18080" }))
 	if !strings.HasPrefix(d.Commands[0], "aws --endpoint-url 'http://[::1]:18080' iam ") {
-		t.Errorf("a shell takes brackets for a pattern: %s", d.Commands[0])
+		t.Errorf("the brackets are not quoted, and are a pattern in a shell: %s", d.Commands[0])
 	}
 	d = generate(t, with(atRGW(), func(o *aws.Options) { o.Thumbprints = nil }))
 	if d.Lifecycle.Rules[0].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 || len(d.Lifecycle.Rules) != 1 {
-		t.Errorf("without an age nothing expires: %+v", d.Lifecycle)
+		t.Errorf("without ExpireDays, the lifecycle must only abort uploads: %+v", d.Lifecycle)
 	}
 }
 
@@ -344,7 +344,7 @@ func TestOptions(t *testing.T) {
 	for _, tc := range []struct {
 		from   aws.Options
 		change func(*aws.Options)
-		want   string // empty: it is taken
+		want   string // empty: the options are accepted
 	}{
 		{tagged, func(o *aws.Options) { *o = aws.Options{} }, `bucket name ""`},
 		{tagged, func(o *aws.Options) { o.Dialect = "gcs" }, `not "gcs"`},
@@ -437,7 +437,7 @@ func TestOptions(t *testing.T) {
 		_, err := aws.Generate(with(tc.from, tc.change))
 		switch {
 		case tc.want == "" && err != nil:
-			t.Errorf("refused: %v", err)
+			t.Errorf("Generate: %v, want success", err)
 		case tc.want != "" && (!errors.Is(err, policy.ErrOptions) || !strings.Contains(err.Error(), tc.want)):
 			t.Errorf("error %v, want one with %s", err, tc.want)
 		}

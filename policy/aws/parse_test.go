@@ -32,7 +32,7 @@ func indented(s string) string {
 	return b.String()
 }
 
-// TestFetched: the forms in which the AWS CLI and its API hand policies out.
+// TestFetched: the forms in which the AWS CLI and the API return policies.
 func TestFetched(t *testing.T) {
 	encoded := url.QueryEscape(goodRole) // as IAM does; a space is %20 there
 	encoded = strings.ReplaceAll(encoded, "+", "%20")
@@ -45,7 +45,7 @@ func TestFetched(t *testing.T) {
 		{"bare bucket", goodBucket, goodBucket, policy.BucketPolicy},
 		{"get-role", `{"Role":{"Path":"/","RoleName":"vault","CreateDate":"2026-01-02T03:04:05Z","AssumeRolePolicyDocument":` + goodTrust + `,"MaxSessionDuration":3600}}`, goodTrust, policy.TrustPolicy},
 		{"get-role-policy", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":` + goodRole + `}`, goodRole, policy.RolePolicy},
-		{"get-role-policy of the API", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":"` + encoded + `"}`, goodRole, policy.RolePolicy},
+		{"GetRolePolicy of the API", `{"RoleName":"vault","PolicyName":"objectvault","PolicyDocument":"` + encoded + `"}`, goodRole, policy.RolePolicy},
 		{"get-policy-version", `{"PolicyVersion":{"Document":` + goodRole + `,"VersionId":"v1","IsDefaultVersion":true}}`, goodRole, policy.RolePolicy},
 		{"get-bucket-policy", `{"Policy":` + quoted(goodBucket) + `}`, goodBucket, policy.BucketPolicy},
 	} {
@@ -62,7 +62,7 @@ func TestFetched(t *testing.T) {
 			t.Errorf("%s: (-bare +fetched):\n%s", tc.name, diff)
 		}
 	}
-	// + is a plus in a path, and IAM never writes it for a space.
+	// IAM never encodes a space as +, so + means a plus sign.
 	docs, err := aws.Parse("f", []byte(`{"PolicyDocument":"%7B%22Statement%22%3A%7B%22Sid%22%3A%22a+b%22%2C%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22a%22%2C%22Resource%22%3A%22b%22%7D%7D"}`))
 	if err != nil || docs[0].Policy.Statement[0].Sid != "a+b" {
 		t.Errorf("%+v, %v", docs, err)
@@ -85,37 +85,37 @@ func TestForms(t *testing.T) {
 	}{
 		{"--query Policy", quoted(goodBucket), []string{goodBucket}},
 		{"--query Policy --output text", goodBucket + "\n", []string{goodBucket}},
-		{"a string in a string", quoted(quoted(goodBucket)), []string{goodBucket}},
-		{"a response in a string", quoted(`{"Policy":` + quoted(goodBucket) + `}`), []string{goodBucket}},
+		{"string in a string", quoted(quoted(goodBucket)), []string{goodBucket}},
+		{"response in a string", quoted(`{"Policy":` + quoted(goodBucket) + `}`), []string{goodBucket}},
 		{"URL-encoded, bare", escaped + "\n", []string{goodRole}},
-		{"URL-encoded in small letters, bare", regexp.MustCompile("%..").ReplaceAllStringFunc(escaped, strings.ToLower), []string{goodRole}},
+		{"URL-encoded in lower case, bare", regexp.MustCompile("%..").ReplaceAllStringFunc(escaped, strings.ToLower), []string{goodRole}},
 		{"URL-encoded in quotes", `"` + escaped + `"`, []string{goodRole}},
 		{"URL-encoded in single quotes", "'" + escaped + "'", []string{goodRole}},
-		{"URL-encoded in single quotes, with blanks around it", "' \n" + escaped + "\n'\n", []string{goodRole}},
+		{"URL-encoded in single quotes, with white space", "' \n" + escaped + "\n'\n", []string{goodRole}},
 		{"in single quotes", "'" + goodRole + "'\n", []string{goodRole}},
 		{"in single quotes, over several lines", "'\n" + indented(goodRole) + "\n'", []string{goodRole}},
-		{"a response in single quotes", "'" + pretty + "'", []string{goodTrust}},
-		{"a list in single quotes", "'[" + goodRole + "," + goodBucket + "]'", []string{goodRole, goodBucket}},
-		{"a string in single quotes", "'" + quoted(goodRole) + "'", []string{goodRole}},
-		{"two in single quotes", "'" + goodRole + "'\n'" + goodBucket + "'", []string{goodRole, goodBucket}},
-		{"two in the same single quotes", "'" + goodRole + "\n" + goodBucket + "'", []string{goodRole, goodBucket}},
+		{"response in single quotes", "'" + pretty + "'", []string{goodTrust}},
+		{"list in single quotes", "'[" + goodRole + "," + goodBucket + "]'", []string{goodRole, goodBucket}},
+		{"string in single quotes", "'" + quoted(goodRole) + "'", []string{goodRole}},
+		{"two documents, each in single quotes", "'" + goodRole + "'\n'" + goodBucket + "'", []string{goodRole, goodBucket}},
+		{"two documents in one pair of single quotes", "'" + goodRole + "\n" + goodBucket + "'", []string{goodRole, goodBucket}},
 		{"single quotes inside", "'" + strings.ReplaceAll(goodRole, "credentials", "it's") + "'", []string{strings.ReplaceAll(goodRole, "credentials", "it's")}},
 		{"single quotes in a string", quoted("'" + goodRole + "'"), []string{goodRole}},
-		{"single quotes that are URL-encoded", url.QueryEscape("'" + goodRole + "'"), []string{goodRole}},
-		{"a mark before single quotes", "\ufeff'" + goodRole + "'", []string{goodRole}},
-		{"a mark inside single quotes", "'\ufeff" + goodRole + "'", []string{goodRole}},
-		{"URL-encoded, with + for blanks", url.QueryEscape(goodRole), []string{goodRole}},
+		{"URL-encoded single quotes", url.QueryEscape("'" + goodRole + "'"), []string{goodRole}},
+		{"byte order mark before single quotes", "\ufeff'" + goodRole + "'", []string{goodRole}},
+		{"byte order mark inside single quotes", "'\ufeff" + goodRole + "'", []string{goodRole}},
+		{"URL-encoded, with + for spaces", url.QueryEscape(goodRole), []string{goodRole}},
 		{"URL-encoded twice", url.QueryEscape(escaped), []string{goodRole}},
-		{"URL-encoded, with a mark", "\ufeff" + escaped, []string{goodRole}},
-		{"a URL-encoded response", url.PathEscape(`{"Policy":` + quoted(goodBucket) + `}`), []string{goodBucket}},
-		{"a URL-encoded list", url.PathEscape("[" + goodRole + "]"), []string{goodRole}},
-		{"a URL-encoded string", url.PathEscape(quoted(goodRole)), []string{goodRole}},
-		{"a byte order mark", "\ufeff" + goodRole, []string{goodRole}},
-		{"byte order marks where files were joined", "\ufeff" + goodRole + "\r\n\ufeff" + goodTrust, []string{goodRole, goodTrust}},
-		{"a mark in the string", quoted("\ufeff" + goodRole), []string{goodRole}},
-		{"responses one after the other", pretty + pretty + `{"Policy":` + quoted(goodBucket) + "}", []string{goodTrust, goodTrust, goodBucket}},
-		{"responses without a blank between them", `{"Policy":` + quoted(goodBucket) + "}" + goodTrust + quoted(goodRole), []string{goodBucket, goodTrust, goodRole}},
-		{"responses of which some are encoded", goodTrust + "\n" + escaped + "\n'" + escaped + "'\n" + goodBucket, []string{goodTrust, goodRole, goodRole, goodBucket}},
+		{"URL-encoded, with a byte order mark", "\ufeff" + escaped, []string{goodRole}},
+		{"URL-encoded response", url.PathEscape(`{"Policy":` + quoted(goodBucket) + `}`), []string{goodBucket}},
+		{"URL-encoded list", url.PathEscape("[" + goodRole + "]"), []string{goodRole}},
+		{"URL-encoded string", url.PathEscape(quoted(goodRole)), []string{goodRole}},
+		{"byte order mark", "\ufeff" + goodRole, []string{goodRole}},
+		{"byte order marks in joined files", "\ufeff" + goodRole + "\r\n\ufeff" + goodTrust, []string{goodRole, goodTrust}},
+		{"byte order mark in a string", quoted("\ufeff" + goodRole), []string{goodRole}},
+		{"several responses", pretty + pretty + `{"Policy":` + quoted(goodBucket) + "}", []string{goodTrust, goodTrust, goodBucket}},
+		{"several responses without white space", `{"Policy":` + quoted(goodBucket) + "}" + goodTrust + quoted(goodRole), []string{goodBucket, goodTrust, goodRole}},
+		{"several responses, some URL-encoded", goodTrust + "\n" + escaped + "\n'" + escaped + "'\n" + goodBucket, []string{goodTrust, goodRole, goodRole, goodBucket}},
 		{"a list of responses", "[" + pretty + `,{"Policy":` + quoted(goodBucket) + "}]", []string{goodTrust, goodBucket}},
 		{"a list of policies", "[" + goodRole + "," + goodTrust + "]", []string{goodRole, goodTrust}},
 		{"a list of strings", "[" + quoted(goodRole) + `,"` + escaped + `"]`, []string{goodRole, goodRole}},
@@ -130,8 +130,8 @@ func TestForms(t *testing.T) {
 		{"radosgw-admin role get", `{"RoleId":"i","RoleName":"a","Path":"/","AssumeRolePolicyDocument":` + quoted(goodTrust) + `}`, []string{goodTrust}},
 		{"radosgw-admin role-policy get", `{"Permission policy":` + quoted(goodRole) + `}`, []string{goodRole}},
 		{"get-account-authorization-details", account, []string{goodTrust, goodRole, goodRole, goodRole}},
-		{"its roles", `[{"RoleName":"a","AssumeRolePolicyDocument":` + goodTrust + `,"RolePolicyList":[{"PolicyName":"p","PolicyDocument":` + goodRole + `}]}]`, []string{goodTrust, goodRole}},
-		{"its policies", `[{"PolicyName":"m","Arn":"a:b","PolicyVersionList":[{"Document":` + goodRole + `,"IsDefaultVersion":true}]}]`, []string{goodRole}},
+		{"roles of get-account-authorization-details", `[{"RoleName":"a","AssumeRolePolicyDocument":` + goodTrust + `,"RolePolicyList":[{"PolicyName":"p","PolicyDocument":` + goodRole + `}]}]`, []string{goodTrust, goodRole}},
+		{"policies of get-account-authorization-details", `[{"PolicyName":"m","Arn":"a:b","PolicyVersionList":[{"Document":` + goodRole + `,"IsDefaultVersion":true}]}]`, []string{goodRole}},
 	} {
 		got, err := aws.Parse("f.json", []byte(tc.doc))
 		if err != nil {
@@ -152,7 +152,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestLabels: findings of documents in one file say which of them is meant.
+// TestLabels: if a file contains several documents, each finding names its document.
 func TestLabels(t *testing.T) {
 	wide := role(`{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}`)
 	for _, tc := range []struct{ doc, want string }{
@@ -311,7 +311,7 @@ func FuzzParse(f *testing.F) {
 			for _, i := range []aws.Isolation{"", aws.ByTag, aws.ByRole} {
 				for _, finding := range aws.Check(docs, aws.CheckOptions{Dialect: d, Isolation: i, Bucket: "vault", Tag: "wallet", TLS: true}) {
 					if finding.Where() == "" {
-						t.Fatal("a finding that is nowhere")
+						t.Fatal("a finding has no location")
 					}
 				}
 			}
@@ -328,7 +328,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%s (-first +second):\n%s", d.Policy, diff)
 			}
 			if rest := aws.Missing(d.Policy, again[0].Policy); len(rest.Statement) != 0 {
-				t.Fatalf("%s: %s is missing in itself", d.Policy, rest)
+				t.Fatalf("Missing of %s with itself: %s", d.Policy, rest)
 			}
 		}
 	})
@@ -347,20 +347,20 @@ func TestMissing(t *testing.T) {
 		name  string
 		p     *aws.Policy
 		other *aws.Policy
-		want  string // Sids of what is missing
+		want  string // the Sids of the missing statements
 	}{
-		{"nothing is there", ours.RolePolicy, nil, "OwnObjects OwnList"},
-		{"all is there", ours.RolePolicy, ours.RolePolicy, ""},
-		{"in other words", ours.RolePolicy, parse(`{"Version":"2012-10-17","Statement":[
+		{"no policy exists", ours.RolePolicy, nil, "OwnObjects OwnList"},
+		{"same policy exists", ours.RolePolicy, ours.RolePolicy, ""},
+		{"equivalent policy exists", ours.RolePolicy, parse(`{"Version":"2012-10-17","Statement":[
 			{"Effect":"Allow","Action":["S3:listbucketversions","s3:ListBucket"],"Resource":"arn:aws:s3:::vault",
 				"Condition":{"Null":{"aws:principaltag/agentkeys_user_wallet":false},"StringLike":{"s3:prefix":["bots/${aws:PrincipalTag/agentkeys_user_wallet}/*"]}}},
 			{"Sid":"Other","Effect":"Allow","Action":["s3:AbortMultipartUpload","s3:DeleteObject","s3:PutObject","s3:GetObjectVersion","s3:GetObject"],
 				"Resource":"arn:aws:s3:::vault/bots/${aws:PrincipalTag/agentkeys_user_wallet}/*","Condition":{"Null":{"aws:PrincipalTag/agentkeys_user_wallet":["False"]}}}]}`), ""},
-		{"another effect", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), "Allow", "Deny", 1)), "OwnObjectsV2"},
-		{"another resource", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), `"arn:aws:s3:::vault"`, `"arn:aws:s3:::Vault"`, 1)), "OwnListV2"},
-		{"another condition", ours.RolePolicy, parse(goodRole), "OwnObjects OwnList"},
-		{"the bucket's TLS", ours.BucketPolicy, parse(strings.Replace(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)), "DenyWithoutTag DenyOutsideOwnPrefix DenyListOutsideOwnPrefix DenyBucketItself"},
-		{"a Sid that is taken twice", ours.RolePolicy, parse(`{"Statement":[{"Sid":"OwnList","Effect":"Allow","Action":"a","Resource":"b"},{"Sid":"OwnListV2","Effect":"Allow","Action":"a","Resource":"b"}]}`), "OwnObjects OwnListV3"},
+		{"statement with another effect exists", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), "Allow", "Deny", 1)), "OwnObjectsV2"},
+		{"statement with another resource exists", ours.RolePolicy, parse(strings.Replace(ours.RolePolicy.String(), `"arn:aws:s3:::vault"`, `"arn:aws:s3:::Vault"`, 1)), "OwnListV2"},
+		{"statement with another condition exists", ours.RolePolicy, parse(goodRole), "OwnObjects OwnList"},
+		{"equivalent TLS statement exists", ours.BucketPolicy, parse(strings.Replace(goodBucket, `"Principal":"*"`, `"Principal":{"AWS":"*"}`, 1)), "DenyWithoutTag DenyOutsideOwnPrefix DenyListOutsideOwnPrefix DenyBucketItself"},
+		{"Sid and its V2 exist", ours.RolePolicy, parse(`{"Statement":[{"Sid":"OwnList","Effect":"Allow","Action":"a","Resource":"b"},{"Sid":"OwnListV2","Effect":"Allow","Action":"a","Resource":"b"}]}`), "OwnObjects OwnListV3"},
 	} {
 		rest := aws.Missing(tc.p, tc.other)
 		var sids []string
@@ -372,6 +372,6 @@ func TestMissing(t *testing.T) {
 		}
 	}
 	if text := aws.Missing(ours.RolePolicy, ours.RolePolicy).String(); text != `{"Version":"2012-10-17","Statement":[]}` {
-		t.Errorf("nothing is %s", text)
+		t.Errorf("a policy without statements is %s", text)
 	}
 }

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testcloud.Main(m)) }
 
-// TestRGW applies what is printed to a real gateway, and sees whom it lets through.
+// TestRGW applies the printed documents to a real gateway, and checks which requests it allows.
 func TestRGW(t *testing.T) {
 	gateway := testcloud.RequireRGW(t)
 	issuer := testcloud.NewIssuer(nil)
@@ -68,16 +68,16 @@ func TestRGW(t *testing.T) {
 			if err != nil {
 				t.Fatalf("assume as B: %v", err)
 			}
-			if o.TLS { // and this is http
+			if o.TLS { // and the gateway uses http
 				denied(t, ctx, a, o.Bucket, "bots/0xaaa/credentials/x.enc")
 				return
 			}
 			own, foreign := "bots/0xaaa/credentials/x.enc", "bots/0xbbb/credentials/x.enc"
 			if err := everything(ctx, b, o.Bucket, foreign); err != nil {
-				t.Errorf("B at its own: %v", err)
+				t.Errorf("B in its own prefix: %v", err)
 			}
 			if err := everything(ctx, a, o.Bucket, own); err != nil {
-				t.Errorf("A at its own: %v", err)
+				t.Errorf("A in its own prefix: %v", err)
 			}
 			denied(t, ctx, a, o.Bucket, foreign)
 			denied(t, ctx, a, o.Bucket, "bots/0xaaaa/credentials/x.enc")
@@ -86,8 +86,8 @@ func TestRGW(t *testing.T) {
 				denied(t, ctx, a, o.Bucket, "bots/0xaaa/other/x.enc")
 			}
 			for what, token := range map[string]string{
-				"another audience":                      issuer.Mint(testcloud.Claims{Subject: "alice", Audience: "other", Tags: claims("0xaaa", "").Tags}),
-				"a tenant's role, with another's token": issuer.Mint(testcloud.Claims{Subject: "bob"}),
+				"wrong audience":                     issuer.Mint(testcloud.Claims{Subject: "alice", Audience: "other", Tags: claims("0xaaa", "").Tags}),
+				"role of a tenant, token of another": issuer.Mint(testcloud.Claims{Subject: "bob"}),
 			} {
 				if _, err := assume(ctx, gateway, role("0xaaa"), token); status(err) != http.StatusForbidden {
 					t.Errorf("%s: %v", what, err)
@@ -97,7 +97,7 @@ func TestRGW(t *testing.T) {
 	}
 }
 
-// apply puts the documents where the commands put them.
+// apply applies the documents as the printed commands do.
 func apply(t *testing.T, g *testcloud.RGW, d *aws.Documents, bucket string, provider bool) {
 	t.Helper()
 	ctx := t.Context()
@@ -176,7 +176,7 @@ func assume(ctx context.Context, g *testcloud.RGW, role, token string) (*s3.Clie
 	}), nil
 }
 
-// An attempt is what a tenant does with a key.
+// An attempt is an operation of a tenant on a key.
 type attempt struct {
 	name string
 	do   func(ctx context.Context, c *s3.Client, bucket, key string) error
@@ -225,7 +225,7 @@ var attempts = []attempt{
 	}},
 }
 
-// everything is done in turn; the object is there in between, and afterwards.
+// everything makes all attempts and some reads. The object exists afterwards.
 func everything(ctx context.Context, c *s3.Client, bucket, key string) error {
 	for _, a := range attempts {
 		if err := a.do(ctx, c, bucket, key); err != nil {
@@ -264,7 +264,7 @@ func denied(t *testing.T, ctx context.Context, c *s3.Client, bucket, key string)
 	}
 }
 
-// status is the HTTP status of an answer that was an error, or 0.
+// status returns the HTTP status of an error response, or 0.
 func status(err error) int {
 	var e *awshttp.ResponseError
 	if errors.As(err, &e) {

@@ -22,7 +22,7 @@ import (
 	"github.com/objectvault/objectvault/policy/tencent"
 )
 
-// A cloud is a server on which the printed documents were applied as they are.
+// A cloud is a server on which the printed documents were applied unchanged.
 type cloud struct {
 	s      *costest.Server
 	issuer *testcloud.Issuer
@@ -41,12 +41,12 @@ func apply(t *testing.T, o tencent.Options, unsure map[string]string) *cloud {
 	o.Issuer = c.issuer.URL
 	c.docs = generate(t, o)
 	if err := c.s.Setup(c.docs.JSON(), nil); err != nil {
-		t.Fatalf("the printed documents are not taken: %v", err)
+		t.Fatalf("the server rejects the printed documents: %v", err)
 	}
 	return c
 }
 
-// assume exchanges a token for the key of a tenant's role; code is the error's.
+// assume exchanges a token for the temporary key of a tenant's role. code is the code of the error.
 func (c *cloud) assume(t *testing.T, tenant, subject string) (id, secret, token, code string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
@@ -84,12 +84,12 @@ func (c *cloud) assume(t *testing.T, tenant, subject string) (id, secret, token,
 	return r.Credentials.TmpSecretId, r.Credentials.TmpSecretKey, r.Credentials.Token, r.Error.Code
 }
 
-// tenant is a client with the key of a tenant's role.
+// tenant returns a client with the temporary key of a tenant's role.
 func (c *cloud) tenant(t *testing.T, tenant, subject string) *cos.Client {
 	t.Helper()
 	id, secret, token, code := c.assume(t, tenant, subject)
 	if code != "" {
-		t.Fatalf("%s is refused its role: %s", tenant, code)
+		t.Fatalf("%s cannot assume its role: %s", tenant, code)
 	}
 	return c.client(t, "https", id, secret, token)
 }
@@ -109,7 +109,7 @@ func (c *cloud) client(t *testing.T, scheme, id, secret, token string) *cos.Clie
 	return client
 }
 
-// verdict is ok, the status of a refusal, or the error.
+// verdict returns "ok", the status and code of an error response, or the error.
 func verdict(err error) string {
 	var e *cos.ErrorResponse
 	switch {
@@ -127,8 +127,8 @@ func headed(name, value string) *cos.ObjectPutOptions {
 	return &cos.ObjectPutOptions{ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{XOptionHeader: &http.Header{name: {value}}}}
 }
 
-// TestApplied: the documents, unchanged, let each tenant do what a vault does with its
-// own objects, and nothing else.
+// TestApplied: with the unchanged documents, a tenant can use its own objects as a vault does, and
+// cannot do anything else.
 func TestApplied(t *testing.T) {
 	for _, form := range []struct {
 		name   string
@@ -136,13 +136,13 @@ func TestApplied(t *testing.T) {
 		unsure map[string]string
 	}{
 		{"usual", usual(), nil},
-		{"usual, read otherwise", usual(), map[string]string{"negated-list": "any-of", "action-wildcard": "evaluate", "multi-delete-denied": "call"}},
+		{"usual, other evaluation of policies", usual(), map[string]string{"negated-list": "any-of", "action-wildcard": "evaluate", "multi-delete-denied": "call"}},
 		{"versioned", golden["versioned"], nil},
 		{"forced", with(usual(), func(o *tencent.Options) { o.ForbidOverwrite = true }), nil},
 	} {
 		t.Run(form.name, func(t *testing.T) {
 			ctx := t.Context()
-			form.o.JWKS = nil // golden's is none
+			form.o.JWKS = nil // the one of golden is not a valid key set
 			c := apply(t, form.o, form.unsure)
 			a, b := c.tenant(t, "0xabc", "agentkeys:agent:0xabc"), c.tenant(t, "acme.b_c-d", "repo:acme/agents:ref:refs/heads/main")
 			create := headed("X-Cos-Forbid-Overwrite", "true")
@@ -184,25 +184,25 @@ func TestApplied(t *testing.T) {
 
 			for tenant, subject := range map[string]string{"0xabc": "repo:acme/agents:ref:refs/heads/main", "acme.b_c-d": "agentkeys:agent:0xabc"} {
 				_, _, _, code := c.assume(t, tenant, subject)
-				check(cell{"the role of " + tenant + " for another", code, "UnauthorizedOperation"})
+				check(cell{"role of " + tenant + ", subject of another tenant", code, "UnauthorizedOperation"})
 			}
 			check(
 				cell{"create", put(a, own, create), "ok"},
-				cell{"create by the other", put(b, foreign, create), "ok"},
+				cell{"create by the other tenant", put(b, foreign, create), "ok"},
 				cell{"get", get(a, own), "ok"},
 				cell{"list", list(a, "bots/0xabc/"), "ok"},
 				cell{"list of one key", list(a, own), "ok"},
-				cell{"get of another's", get(a, foreign), denied},
-				cell{"get of what another has not", get(a, foreign+"x"), denied},
-				cell{"put of another's", put(a, foreign+"y", create), denied},
-				cell{"delete of another's", remove(a, foreign, nil), denied},
-				cell{"put of a longer name", put(a, "bots/0xabcd/x", create), denied},
-				cell{"put beside bots", put(a, "x", create), denied},
-				cell{"list of another's", list(a, "bots/acme.b_c-d/"), denied},
-				cell{"list of a longer name", list(a, "bots/0xabc"), denied},
+				cell{"get of another tenant's object", get(a, foreign), denied},
+				cell{"get of a missing object of another tenant", get(a, foreign+"x"), denied},
+				cell{"put into another tenant's prefix", put(a, foreign+"y", create), denied},
+				cell{"delete of another tenant's object", remove(a, foreign, nil), denied},
+				cell{"put into a longer prefix", put(a, "bots/0xabcd/x", create), denied},
+				cell{"put outside bots", put(a, "x", create), denied},
+				cell{"list of another tenant", list(a, "bots/acme.b_c-d/"), denied},
+				cell{"list of a prefix without a slash at the end", list(a, "bots/0xabc"), denied},
 				cell{"list of all tenants", list(a, "bots/"), denied},
-				cell{"list of all", list(a, ""), denied},
-				cell{"versions of another's", versions(a, "bots/acme.b_c-d/"), denied},
+				cell{"list of the whole bucket", list(a, ""), denied},
+				cell{"versions of another tenant", versions(a, "bots/acme.b_c-d/"), denied},
 				cell{"get, unsigned", get(c.client(t, "https", "", "", ""), own), denied},
 			)
 
@@ -218,12 +218,12 @@ func TestApplied(t *testing.T) {
 				check(cell{"initiate with " + header, verdict(err), denied})
 			}
 			_, err := a.Object.PutACL(ctx, own, &cos.ObjectPutACLOptions{Header: &cos.ACLHeaderOptions{XCosACL: "public-read"}})
-			check(cell{"an ACL afterwards", verdict(err), denied})
+			check(cell{"set an ACL of an existing object", verdict(err), denied})
 			o := headed("X-Cos-Acl", "private")
 			o.XOptionHeader.Set("X-Cos-Forbid-Overwrite", "true")
 			check(cell{"put as private", put(a, own+".private", o), "ok"})
 
-			// Nothing goes over plain http.
+			// Plain http is denied.
 			id, secret, token, _ := c.assume(t, "0xabc", "agentkeys:agent:0xabc")
 			check(
 				cell{"get over https", get(c.client(t, "https", id, secret, token), own), "ok"},
@@ -243,7 +243,7 @@ func TestApplied(t *testing.T) {
 			}
 
 			version, _, err := a.Bucket.GetVersioning(ctx)
-			check(cell{"whether it is versioned", verdict(err), "ok"})
+			check(cell{"get the versioning", verdict(err), "ok"})
 			overwrite, deleteVersion, ownVersions, status := "ok", denied, denied, ""
 			switch {
 			case form.o.Versioned:
@@ -264,18 +264,18 @@ func TestApplied(t *testing.T) {
 				t.Errorf("multi-delete: %+v", result.Errors)
 			}
 			if result, _, err = a.Object.DeleteMulti(ctx, &cos.ObjectDeleteMultiOptions{Objects: []cos.Object{{Key: foreign}}}); err == nil && len(result.Errors) != 1 {
-				t.Errorf("multi-delete of another's: %+v", result)
+				t.Errorf("multi-delete of another tenant's object: %+v", result)
 			}
-			check(cell{"another's is still there", get(b, foreign), "ok"})
+			check(cell{"get of the other tenant's object, afterwards", get(b, foreign), "ok"})
 
 			doctor := denied
 			if form.o.AllowDoctor {
 				doctor = "ok"
 			}
 			_, _, err = a.Bucket.GetLifecycle(ctx)
-			check(cell{"how it is set up", verdict(err), doctor})
+			check(cell{"get the lifecycle configuration", verdict(err), doctor})
 			_, err = a.Bucket.PutVersioning(ctx, &cos.BucketPutVersionOptions{Status: "Suspended"})
-			check(cell{"another set-up", verdict(err), denied})
+			check(cell{"suspend versioning", verdict(err), denied})
 		})
 	}
 }

@@ -11,8 +11,8 @@ import (
 // A file is a document and the name of its file.
 type file struct{ name, doc string }
 
-// holes returns the findings of Check for files, as FILE WEAKNESS, sorted.
-func holes(t *testing.T, o tencent.CheckOptions, files ...file) []string {
+// weaknesses returns the findings of Check for files, as FILE WEAKNESS, sorted.
+func weaknesses(t *testing.T, o tencent.CheckOptions, files ...file) []string {
 	t.Helper()
 	var all []tencent.Document
 	for _, f := range files {
@@ -34,7 +34,7 @@ func getRole(name, doc string) string {
 	return `{"RoleInfo":{"RoleName":"` + name + `","PolicyDocument":` + quoted(doc) + `},"RequestId":"r"}`
 }
 
-// TestGrants: to whom a bucket policy gives the prefix of a tenant.
+// TestGrants: principals to which a bucket policy gives the prefix of a tenant.
 func TestGrants(t *testing.T) {
 	none := tencent.CheckOptions{}
 	grant := func(principal, tenant string) file {
@@ -52,48 +52,48 @@ func TestGrants(t *testing.T) {
 		files []file
 		want  string
 	}{
-		{"what was printed", none, []file{printed}, ""},
-		{"another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:root"), "acme")}, "bucket unbound_prefix"},
-		{"a user of another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:uin/200000000003"), "acme")}, "bucket unbound_prefix"},
-		{"a role of another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:roleName/vault-acme"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
-		{"a user", none, []file{printed, grant(qcs(user+"uin/100000000011"), "acme")}, "bucket unbound_prefix"},
-		{"a user, as fetched", none, []file{fetched, grant(qcs(user+"uin/100000000011"), "acme")}, "bucket unbound_prefix"},
-		{"every user", none, []file{printed, grant(qcs(user+"uin/*"), "acme")}, "bucket unbound_prefix"},
-		{"the account", none, []file{printed, grant(qcs(user+"root"), "acme")}, "bucket unbound_prefix"},
-		{"a user who is an operator", tencent.CheckOptions{Operators: []string{user + "uin/100000000011"}}, []file{printed, grant(qcs(user+"uin/100000000011"), "acme")}, ""},
-		{"a session", none, []file{printed, grant(qcs("qcs::sts::uin/100000000001:assumed-role/4611686018427397919:vault-acme"), "globex")}, "bucket unbound_prefix"},
-		{"a session whose name is the tenant's", none, []file{printed, grant(qcs("qcs::sts:100000000001:assumed-role/4611686018427397919:vault-acme"), "acme")}, "bucket unbound_prefix"},
+		{"no bucket policy", none, []file{printed}, ""},
+		{"root of another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:root"), "acme")}, "bucket unbound_prefix"},
+		{"user of another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:uin/200000000003"), "acme")}, "bucket unbound_prefix"},
+		{"role of another account", none, []file{printed, grant(qcs("qcs::cam::uin/200000000002:roleName/vault-acme"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
+		{"user", none, []file{printed, grant(qcs(user+"uin/100000000011"), "acme")}, "bucket unbound_prefix"},
+		{"user, fetched trust policy", none, []file{fetched, grant(qcs(user+"uin/100000000011"), "acme")}, "bucket unbound_prefix"},
+		{"all users", none, []file{printed, grant(qcs(user+"uin/*"), "acme")}, "bucket unbound_prefix"},
+		{"root of the account", none, []file{printed, grant(qcs(user+"root"), "acme")}, "bucket unbound_prefix"},
+		{"operator", tencent.CheckOptions{Operators: []string{user + "uin/100000000011"}}, []file{printed, grant(qcs(user+"uin/100000000011"), "acme")}, ""},
+		{"session", none, []file{printed, grant(qcs("qcs::sts::uin/100000000001:assumed-role/4611686018427397919:vault-acme"), "globex")}, "bucket unbound_prefix"},
+		{"session named like the tenant", none, []file{printed, grant(qcs("qcs::sts:100000000001:assumed-role/4611686018427397919:vault-acme"), "acme")}, "bucket unbound_prefix"},
 		{"tokens", none, []file{printed, grant(`{"federated":["`+user+`oidc-provider/broker"]}`, "globex")}, "bucket unbound_prefix"},
-		{"a service", none, []file{printed, grant(`{"service":["scf.qcloud.com"]}`, "globex")}, "bucket unbound_prefix"},
-		{"the tenant's role", none, []file{printed, grant(qcs(user+"roleName/vault-acme"), "acme")}, "bucket role_principal"},
-		{"another tenant's role", none, []file{printed, grant(qcs(user+"roleName/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
-		{"another tenant's role in other words", none, []file{printed, grant(qcs(user+"role/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
+		{"service", none, []file{printed, grant(`{"service":["scf.qcloud.com"]}`, "globex")}, "bucket unbound_prefix"},
+		{"role of the tenant", none, []file{printed, grant(qcs(user+"roleName/vault-acme"), "acme")}, "bucket role_principal"},
+		{"role of another tenant", none, []file{printed, grant(qcs(user+"roleName/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
+		{"role of another tenant, other spelling", none, []file{printed, grant(qcs(user+"role/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
 		{"another role", none, []file{printed, grant(qcs(user+"roleName/ops"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
-		{"each role", none, []file{printed, grant(qcs(user+"roleName/*"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
+		{"all roles", none, []file{printed, grant(qcs(user+"roleName/*"), "acme")}, "bucket role_principal, bucket unbound_prefix"},
 		{"anyone", none, []file{printed, grant(`"*"`, "acme")}, "bucket public_allow"},
-		{"another's list", none, []file{printed, {"bucket", `{"version":"2.0","statement":[{"effect":"allow","principal":` + qcs(user+"uin/100000000011") + `,"action":"name/cos:GetBucket",
+		{"list of another tenant", none, []file{printed, {"bucket", `{"version":"2.0","statement":[{"effect":"allow","principal":` + qcs(user+"uin/100000000011") + `,"action":"name/cos:GetBucket",
 			"resource":"qcs::cos:ap-hongkong:uid/1250000000:vault-1250000000/","condition":{"string_like":{"cos:prefix":"bots%2Facme%2F*"},"bool_equal":{"cos:secure-transport":"true"}}}]}`}}, "bucket unbound_prefix"},
 
-		// Without the roles a user may be the tenant's.
-		{"the bucket alone gives a user", none, []file{grant(qcs(user+"uin/100000000011"), "acme")}, ""},
-		{"the bucket alone gives tokens", none, []file{grant(`{"federated":["`+user+`oidc-provider/broker"]}`, "acme")}, "bucket unbound_prefix"},
-		{"the bucket alone gives a session", none, []file{grant(qcs("qcs::sts:100000000001:assumed-role/4611686018427397919:vault-acme"), "acme")}, "bucket unbound_prefix"},
-		{"the bucket alone gives a role", none, []file{grant(qcs(user+"roleName/vault-acme"), "acme")}, "bucket role_principal"},
-		{"the bucket alone gives another's role", none, []file{grant(qcs(user+"roleName/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
-		{"a user of another account than the bare trust's", none, []file{{"t", goodTrust}, grant(qcs("qcs::cam::uin/200000000002:uin/200000000003"), "0xabc")}, "bucket unbound_prefix"},
+		// Without the documents of the roles, a user may belong to the tenant.
+		{"bucket policy only, user", none, []file{grant(qcs(user+"uin/100000000011"), "acme")}, ""},
+		{"bucket policy only, tokens", none, []file{grant(`{"federated":["`+user+`oidc-provider/broker"]}`, "acme")}, "bucket unbound_prefix"},
+		{"bucket policy only, session", none, []file{grant(qcs("qcs::sts:100000000001:assumed-role/4611686018427397919:vault-acme"), "acme")}, "bucket unbound_prefix"},
+		{"bucket policy only, role of the tenant", none, []file{grant(qcs(user+"roleName/vault-acme"), "acme")}, "bucket role_principal"},
+		{"bucket policy only, role of another tenant", none, []file{grant(qcs(user+"roleName/vault-acme"), "globex")}, "bucket role_principal, bucket unbound_prefix"},
+		{"user of another account than the trust policy's", none, []file{{"t", goodTrust}, grant(qcs("qcs::cam::uin/200000000002:uin/200000000003"), "0xabc")}, "bucket unbound_prefix"},
 
-		// Roles that are fetched.
-		{"a role that has another tenant's name", none, []file{{"a", `{"RoleName":"vault-acme","PolicyDocument":` + object("bots/acme/*") + `}`}, {"b", `{"RoleName":"vault-globex","PolicyDocument":` + object("bots/acme/*") + `}`}, {"c", `{"RoleName":"x","PolicyDocument":` + object("bots/globex/*") + `}`}}, "b unbound_prefix"},
-		{"a role, printed and fetched", none, []file{printed, {"b", `{"RoleName":"vault-acme","PolicyDocument":` + object("bots/globex/*") + `}`}}, "b unbound_prefix"},
+		// Fetched roles.
+		{"role named like another tenant", none, []file{{"a", `{"RoleName":"vault-acme","PolicyDocument":` + object("bots/acme/*") + `}`}, {"b", `{"RoleName":"vault-globex","PolicyDocument":` + object("bots/acme/*") + `}`}, {"c", `{"RoleName":"x","PolicyDocument":` + object("bots/globex/*") + `}`}}, "b unbound_prefix"},
+		{"role both printed and fetched", none, []file{printed, {"b", `{"RoleName":"vault-acme","PolicyDocument":` + object("bots/globex/*") + `}`}}, "b unbound_prefix"},
 	} {
-		if g := strings.Join(holes(t, tc.o, tc.files...), ", "); g != tc.want {
+		if g := strings.Join(weaknesses(t, tc.o, tc.files...), ", "); g != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
 		}
 	}
 }
 
-// TestOtherServices: what moves objects, publishes them or acts for a tenant's role by way of
-// another service.
+// TestOtherServices: actions of other services that copy or publish objects, or that use a tenant's
+// role, are a weakness.
 func TestOtherServices(t *testing.T) {
 	for action, want := range map[string]string{
 		"msp:CreateMigrationTask": "excess_action", "name/msp:*": "broad_action", "csg:CreateGateway": "excess_action",
@@ -108,7 +108,7 @@ func TestOtherServices(t *testing.T) {
 	}
 }
 
-// TestOtherForms: what is written in less usual ways.
+// TestOtherForms: documents in less usual forms.
 func TestOtherForms(t *testing.T) {
 	old := func(path string) string {
 		return one(`"name/cos:GetObject"`, `"qcs::cos:ap-hongkong:uid/1250000000:prefix//1250000000/vault/`+path+`"`, "")
@@ -119,13 +119,13 @@ func TestOtherForms(t *testing.T) {
 		o         tencent.CheckOptions
 		want      string
 	}{
-		{"the resource of older manuals", old("bots/*"), vault, "0 broad_allow"},
-		{"the resource of older manuals, of one tenant", old("bots/acme/*"), vault, ""},
-		{"the resource of older manuals, of another bucket", old("bots/acme/*"), tencent.CheckOptions{Bucket: "other-1250000000"}, "- other_bucket"},
-		{"a list of bots/ in any case", list(`,"string_equal_ignore_case":{"cos:prefix":"BOTS%2F"}`), vault, "0 list_prefix_wide"},
-		{"a list of a tenant in any case", list(`,"string_equal_ignore_case":{"cos:prefix":"Bots%2FAcme%2F"}`), vault, ""},
-		{"all but something, of roles", `{"version":"2.0","statement":[{"effect":"allow","notaction":["name/cos:*"],"resource":"qcs::cam::uin/100000000001:roleName/*"}]}`, tencent.CheckOptions{}, "0 not_element"},
-		{"all but something, of another service", `{"version":"2.0","statement":[{"effect":"allow","notaction":["name/cos:*"],"resource":"qcs::cls:ap-hongkong:uin/100000000001:topic/*"}]}`, tencent.CheckOptions{}, ""},
+		{"resource in the old form", old("bots/*"), vault, "0 broad_allow"},
+		{"resource in the old form, one tenant", old("bots/acme/*"), vault, ""},
+		{"resource in the old form, another bucket", old("bots/acme/*"), tencent.CheckOptions{Bucket: "other-1250000000"}, "- other_bucket"},
+		{"list of bots, ignoring case", list(`,"string_equal_ignore_case":{"cos:prefix":"BOTS%2F"}`), vault, "0 list_prefix_wide"},
+		{"list of a tenant, ignoring case", list(`,"string_equal_ignore_case":{"cos:prefix":"Bots%2FAcme%2F"}`), vault, ""},
+		{"notaction on roles", `{"version":"2.0","statement":[{"effect":"allow","notaction":["name/cos:*"],"resource":"qcs::cam::uin/100000000001:roleName/*"}]}`, tencent.CheckOptions{}, "0 not_element"},
+		{"notaction on another service", `{"version":"2.0","statement":[{"effect":"allow","notaction":["name/cos:*"],"resource":"qcs::cls:ap-hongkong:uin/100000000001:topic/*"}]}`, tencent.CheckOptions{}, ""},
 	} {
 		if g := strings.Join(check(t, tc.doc, tc.o), ", "); g != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
@@ -133,7 +133,8 @@ func TestOtherForms(t *testing.T) {
 	}
 }
 
-// TestTogether: what keeps tenants with a role each apart shows in all documents together.
+// TestTogether: if each tenant has a role, only all documents together show whether the roles isolate
+// tenants.
 func TestTogether(t *testing.T) {
 	none, typo := tencent.CheckOptions{}, tencent.CheckOptions{Bucket: "valut-1250000000"}
 	vault := tencent.CheckOptions{Bucket: "vault-1250000000"}
@@ -152,43 +153,43 @@ func TestTogether(t *testing.T) {
 		files []file
 		want  string
 	}{
-		{"a role each", none, []file{{"ta", getRole("vault-0xabc", goodTrust)}, {"tb", getRole("vault-globex", globexTrust)}}, ""},
-		{"one subject, fetched", none, []file{{"a", getRole("vault-0xabc", goodTrust)}, {"b", getRole("vault-globex", goodTrust)}}, "b shared_subject"},
-		{"one subject, bare", none, []file{{"a", goodTrust}, {"b", goodTrust}}, "b shared_subject"},
-		{"one subject in a list of roles", none, []file{{"a", `{"List":[{"RoleName":"a","PolicyDocument":` + quoted(goodTrust) + `},{"RoleName":"b","PolicyDocument":` + quoted(goodTrust) + `}]}`}}, "a shared_subject"},
-		{"one subject of another issuer", none, []file{{"a", goodTrust}, {"b", edit(goodTrust, "https://broker.example", "https://other.example")}}, ""},
-		{"one role twice", none, []file{{"a", getRole("r", goodTrust)}, {"b", getRole("r", goodTrust)}}, ""},
-		{"two policies of the one role", none, []file{{"t", getRole("vault", goodTrust)}, {"a", `{"PolicyName":"a","PolicyDocument":` + quoted(goodRole) + `}`}, {"b", `{"PolicyName":"b","PolicyDocument":` + quoted(globexRole) + `}`}}, "b unbound_prefix"},
-		{"two bare policies", none, []file{{"a", goodRole}, {"b", globexRole}}, "b unbound_prefix"},
-		{"two policies, two roles", none, []file{{"ta", goodTrust}, {"a", goodRole}, {"tb", globexTrust}, {"b", globexRole}}, ""},
-		{"two policies of one tenant", none, []file{{"a", goodRole}, {"b", object("bots/0xabc/*")}}, ""},
+		{"one role per tenant", none, []file{{"ta", getRole("vault-0xabc", goodTrust)}, {"tb", getRole("vault-globex", globexTrust)}}, ""},
+		{"shared subject, fetched roles", none, []file{{"a", getRole("vault-0xabc", goodTrust)}, {"b", getRole("vault-globex", goodTrust)}}, "b shared_subject"},
+		{"shared subject, bare documents", none, []file{{"a", goodTrust}, {"b", goodTrust}}, "b shared_subject"},
+		{"shared subject in a list of roles", none, []file{{"a", `{"List":[{"RoleName":"a","PolicyDocument":` + quoted(goodTrust) + `},{"RoleName":"b","PolicyDocument":` + quoted(goodTrust) + `}]}`}}, "a shared_subject"},
+		{"same subject, different issuers", none, []file{{"a", goodTrust}, {"b", edit(goodTrust, "https://broker.example", "https://other.example")}}, ""},
+		{"same role twice", none, []file{{"a", getRole("r", goodTrust)}, {"b", getRole("r", goodTrust)}}, ""},
+		{"two tenants in two policies of a role", none, []file{{"t", getRole("vault", goodTrust)}, {"a", `{"PolicyName":"a","PolicyDocument":` + quoted(goodRole) + `}`}, {"b", `{"PolicyName":"b","PolicyDocument":` + quoted(globexRole) + `}`}}, "b unbound_prefix"},
+		{"two bare role policies", none, []file{{"a", goodRole}, {"b", globexRole}}, "b unbound_prefix"},
+		{"two bare policies and trust policies", none, []file{{"ta", goodTrust}, {"a", goodRole}, {"tb", globexTrust}, {"b", globexRole}}, ""},
+		{"two policies for one tenant", none, []file{{"a", goodRole}, {"b", object("bots/0xabc/*")}}, ""},
 		{"two bucket policies for one user", none, []file{{"a", goodBucket}, {"b", strings.ReplaceAll(goodBucket, "0xabc", "globex")}}, "b unbound_prefix"},
 
-		{"a typo in the name", typo, []file{{"a", goodRole}, {"b", goodBucket}, {"t", goodTrust}}, "a other_bucket, b other_bucket"},
-		{"the name without the APPID", tencent.CheckOptions{Bucket: "vault"}, []file{{"a", goodRole}}, "a other_bucket"},
-		{"a typo beside holes", typo, []file{{"a", one(`"name/cos:*"`, `"qcs::cos:ap-hongkong:uid/1250000000:vault-1250000000/*"`, "")}}, "a other_bucket"},
-		{"the name", vault, []file{{"a", goodRole}, {"b", goodBucket}, {"t", goodTrust}}, ""},
-		{"the policy of another bucket", vault, []file{{"a", goodRole}, {"b", strings.ReplaceAll(goodBucket, "vault-", "logs-")}}, "b other_bucket"},
-		{"a second policy of the role, for another bucket", vault, []file{{"a", goodRole}, {"b", one(`"name/cos:GetObject"`, `"qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*"`, "")}}, ""},
-		{"TLS of another bucket", none, []file{{"a", edit(edit(goodRole, `,"condition":{"bool_equal":{"cos:secure-transport":true}}`, ""), `"statement":[`,
+		{"typo in the bucket name", typo, []file{{"a", goodRole}, {"b", goodBucket}, {"t", goodTrust}}, "a other_bucket, b other_bucket"},
+		{"bucket name without the APPID", tencent.CheckOptions{Bucket: "vault"}, []file{{"a", goodRole}}, "a other_bucket"},
+		{"typo in the bucket name, weak policy", typo, []file{{"a", one(`"name/cos:*"`, `"qcs::cos:ap-hongkong:uid/1250000000:vault-1250000000/*"`, "")}}, "a other_bucket"},
+		{"correct bucket name", vault, []file{{"a", goodRole}, {"b", goodBucket}, {"t", goodTrust}}, ""},
+		{"policy of another bucket", vault, []file{{"a", goodRole}, {"b", strings.ReplaceAll(goodBucket, "vault-", "logs-")}}, "b other_bucket"},
+		{"second policy of a role, for another bucket", vault, []file{{"a", goodRole}, {"b", one(`"name/cos:GetObject"`, `"qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*"`, "")}}, ""},
+		{"http denied in another bucket", none, []file{{"a", edit(edit(goodRole, `,"condition":{"bool_equal":{"cos:secure-transport":true}}`, ""), `"statement":[`,
 			`"statement":[{"effect":"deny","action":"name/cos:*","resource":"qcs::cos:ap-hongkong:uid/1250000000:logs-1250000000/*","condition":{"bool_equal":{"cos:secure-transport":"false"}}},`)}}, "a http_allowed"},
 
-		{"logs", none, []file{{"a", goodRole}, {"b", logs}}, ""},
-		{"rights", none, []file{{"a", goodRole}, {"b", one(`["name/cam:*","name/sts:AssumeRole"]`, `"*"`, "")}}, "b broad_action, b excess_action"},
-		{"everything of another bucket", vault, []file{{"a", goodRole}, {"b", one(`"name/cos:*"`, `["qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*","qcs::cos::uid/1250000000:assets-*/*"]`, "")}}, ""},
-		{"everything of another bucket, without a name", none, []file{{"a", goodRole}, {"b", one(`"name/cos:*"`, `"qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*"`, "")}}, ""},
-		{"another bucket for anyone", vault, []file{{"a", goodRole}, {"b", strings.Replace(goodBucket, `"Statement":[`, `"Statement":[`+`{"Effect":"Allow","Principal":"*","Action":"name/cos:GetObject","Resource":"qcs::cos:ap-hongkong:uid/1250000000:site-1250000000/*"},`, 1)}}, ""},
+		{"actions of other services", none, []file{{"a", goodRole}, {"b", logs}}, ""},
+		{"actions of CAM and STS", none, []file{{"a", goodRole}, {"b", one(`["name/cam:*","name/sts:AssumeRole"]`, `"*"`, "")}}, "b broad_action, b excess_action"},
+		{"all actions on another bucket", vault, []file{{"a", goodRole}, {"b", one(`"name/cos:*"`, `["qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*","qcs::cos::uid/1250000000:assets-*/*"]`, "")}}, ""},
+		{"all actions on another bucket, no bucket name", none, []file{{"a", goodRole}, {"b", one(`"name/cos:*"`, `"qcs::cos:ap-hongkong:uid/1250000000:assets-1250000000/*"`, "")}}, ""},
+		{"another bucket, anyone", vault, []file{{"a", goodRole}, {"b", strings.Replace(goodBucket, `"Statement":[`, `"Statement":[`+`{"Effect":"Allow","Principal":"*","Action":"name/cos:GetObject","Resource":"qcs::cos:ap-hongkong:uid/1250000000:site-1250000000/*"},`, 1)}}, ""},
 
-		{"an operator is named", operator(staff), []file{{"a", bucket(staff, "name/cos:*", "vault-1250000000/*")}}, ""},
-		{"an operator is not named", none, []file{{"a", bucket(staff, "name/cos:*", "vault-1250000000/*")}}, "a broad_action, a broad_allow, a list_without_prefix, a public_header"},
-		{"another operator is named", operator("qcs::cam::uin/100000000001:uin/100000000098"), []file{{"a", bucket(staff, "name/cos:GetObject", "vault-1250000000/*")}}, "a broad_allow"},
-		{"the owner, in other words", operator("qcs::cam::uin/100000000001:root"), []file{{"a", bucket("qcs::cam::uin/100000000001:uin/100000000001", "name/cos:GetObject", "vault-1250000000/*")}}, ""},
-		{"an operator beside anyone", operator(staff), []file{{"a", edit(bucket(staff, "name/cos:GetObject", "vault-1250000000/bots/a/*"), `["qcs`, `["qcs::cam::anyone:anyone","qcs`)}}, "a public_allow"},
-		{"an operator's role", operator("qcs::cam::uin/100000000001:roleName/admin"), []file{{"a", goodRole}, {"t", getRole("admin", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["qcs::cam::uin/100000000001:root"]}}]}`)}}, ""},
-		{"a role of an operator's name", operator("qcs::cam::uin/100000000001:roleName/adm"), []file{{"a", goodRole}, {"t", getRole("admin", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["qcs::cam::uin/100000000001:root"]}}]}`)}}, "t anyone_assumes, t excess_action, t no_audience, t no_issuer, t no_subject"},
-		{"an operator may assume the role", operator(staff), []file{{"t", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["` + staff + `"]}}]}`}}, ""},
+		{"operator given", operator(staff), []file{{"a", bucket(staff, "name/cos:*", "vault-1250000000/*")}}, ""},
+		{"operator not given", none, []file{{"a", bucket(staff, "name/cos:*", "vault-1250000000/*")}}, "a broad_action, a broad_allow, a list_without_prefix, a public_header"},
+		{"another operator given", operator("qcs::cam::uin/100000000001:uin/100000000098"), []file{{"a", bucket(staff, "name/cos:GetObject", "vault-1250000000/*")}}, "a broad_allow"},
+		{"owner in another spelling", operator("qcs::cam::uin/100000000001:root"), []file{{"a", bucket("qcs::cam::uin/100000000001:uin/100000000001", "name/cos:GetObject", "vault-1250000000/*")}}, ""},
+		{"operator and anyone in one statement", operator(staff), []file{{"a", edit(bucket(staff, "name/cos:GetObject", "vault-1250000000/bots/a/*"), `["qcs`, `["qcs::cam::anyone:anyone","qcs`)}}, "a public_allow"},
+		{"role of the operator", operator("qcs::cam::uin/100000000001:roleName/admin"), []file{{"a", goodRole}, {"t", getRole("admin", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["qcs::cam::uin/100000000001:root"]}}]}`)}}, ""},
+		{"role name only starts like the operator's", operator("qcs::cam::uin/100000000001:roleName/adm"), []file{{"a", goodRole}, {"t", getRole("admin", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["qcs::cam::uin/100000000001:root"]}}]}`)}}, "t anyone_assumes, t excess_action, t no_audience, t no_issuer, t no_subject"},
+		{"operator may assume a role", operator(staff), []file{{"t", `{"version":"2.0","statement":[{"effect":"allow","action":"name/sts:AssumeRole","principal":{"qcs":["` + staff + `"]}}]}`}}, ""},
 	} {
-		if g := strings.Join(holes(t, tc.o, tc.files...), ", "); g != tc.want {
+		if g := strings.Join(weaknesses(t, tc.o, tc.files...), ", "); g != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.name, g, tc.want)
 		}
 	}

@@ -45,7 +45,7 @@ func generate(t *testing.T, o tencent.Options) *tencent.Documents {
 	return d
 }
 
-// golden has what is printed for the main forms, read by people before it was kept.
+// golden contains the options of the golden files, which were reviewed before they were added.
 var golden = map[string]tencent.Options{
 	"usual": usual(),
 	"versioned": with(usual(), func(o *tencent.Options) {
@@ -150,13 +150,13 @@ func TestPrintedIsClean(t *testing.T) {
 	})
 }
 
-// TestNoVariables: what Tencent lacks must not be what tenants are kept apart by.
+// TestNoVariables: isolation must not depend on features that Tencent does not support.
 func TestNoVariables(t *testing.T) {
 	matrix(t, func(name string, o tencent.Options) {
 		text := string(generate(t, o).JSON())
 		for _, bad := range []string{"${", "principal_tag", "request_tag", "string_like\":{\"oidc", `"principal":"*"`} {
 			if strings.Contains(text, bad) {
-				t.Errorf("%s holds %s", name, bad)
+				t.Errorf("%s contains %s", name, bad)
 			}
 		}
 	})
@@ -209,7 +209,7 @@ func TestKMSKey(t *testing.T) {
 	}
 }
 
-// TestEveryDenyHasOneKey: several keys under one condition would all have to hold.
+// TestEveryDenyHasOneKey: a condition with several keys applies only if all of them match.
 func TestEveryDenyHasOneKey(t *testing.T) {
 	matrix(t, func(name string, o tencent.Options) {
 		for id, tenant := range generate(t, o).Tenants {
@@ -223,7 +223,7 @@ func TestEveryDenyHasOneKey(t *testing.T) {
 				}
 				for _, a := range s.Action {
 					if strings.Contains(a, "*") {
-						t.Errorf("%s: %s statement[%d] has %s beside a condition", name, id, i, a)
+						t.Errorf("%s: %s statement[%d] has the wildcard action %s", name, id, i, a)
 					}
 				}
 			}
@@ -285,8 +285,8 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
-// TestCommands: every part that is printed is applied, and from where it is. What a shell runs
-// are commands of the cloud's tools, and the rest is beside them.
+// TestCommands: the commands and comments apply every printed part exactly once. Every command runs
+// tccli or coscli; other steps are comments.
 func TestCommands(t *testing.T) {
 	matrix(t, func(name string, o tencent.Options) {
 		d := generate(t, o)
@@ -300,7 +300,7 @@ func TestCommands(t *testing.T) {
 		if o.Versioned {
 			want = append(want, "coscli bucket-versioning --method put cos://"+o.Bucket+" Enabled ")
 		} else if strings.Contains(text, "versioning") {
-			t.Errorf("%s: versioning, which cannot be taken back", name)
+			t.Errorf("%s: the commands mention versioning, which cannot be disabled again", name)
 		}
 		for id, tenant := range d.Tenants {
 			want = append(want, "CreateRole --RoleName "+tenant.RoleName+" ", "CreatePolicy --PolicyName "+tenant.RoleName+" ",
@@ -308,7 +308,7 @@ func TestCommands(t *testing.T) {
 		}
 		for _, w := range want {
 			if strings.Count(text, w) != 1 {
-				t.Errorf("%s: %q is %d times in\n%s", name, w, strings.Count(text, w), text)
+				t.Errorf("%s: %q occurs %d times in\n%s", name, w, strings.Count(text, w), text)
 			}
 		}
 		var back map[string]any
@@ -331,7 +331,7 @@ func TestTerraform(t *testing.T) {
 		`base64encode(var.objectvault_jwks)`, `"%%{x}"`, `filter_prefix = "bots/"`, `days_after_initiation = 1`, `# terraform import tencentcloud_cos_bucket.objectvault vault-1250000000`,
 	} {
 		if strings.Count(text, want) != 1 {
-			t.Errorf("%q is %d times in\n%s", want, strings.Count(text, want), text)
+			t.Errorf("%q occurs %d times in\n%s", want, strings.Count(text, want), text)
 		}
 	}
 	if strings.Count(text, "{")+strings.Count(text, "[") != strings.Count(text, "}")+strings.Count(text, "]") {

@@ -28,13 +28,13 @@ func TestFetched(t *testing.T) {
 		name, doc, bare string
 		part            policy.Part
 	}{
-		{"a bare trust", goodTrust, goodTrust, policy.TrustPolicy},
-		{"a bare role policy", goodRole, goodRole, policy.RolePolicy},
-		{"a bucket policy", goodBucket, goodBucket, policy.BucketPolicy},
+		{"bare trust policy", goodTrust, goodTrust, policy.TrustPolicy},
+		{"bare role policy", goodRole, goodRole, policy.RolePolicy},
+		{"bare bucket policy", goodBucket, goodBucket, policy.BucketPolicy},
 		{"GetRole", `{"RoleInfo":{"RoleId":"4611686018427397919","RoleName":"vault-0xabc","PolicyDocument":` + quoted(goodTrust) + `,"RoleArn":"x"},"RequestId":"r"}`, goodTrust, policy.TrustPolicy},
 		{"GetRole of the API", `{"Response":{"RoleInfo":{"PolicyDocument":"` + url.PathEscape(goodTrust) + `"},"RequestId":"r"}}`, goodTrust, policy.TrustPolicy},
 		{"GetPolicy", `{"PolicyName":"n","Type":1,"PolicyDocument":` + quoted(goodRole) + `,"RequestId":"r"}`, goodRole, policy.RolePolicy},
-		{"what CreateRole takes", `{"RoleName":"n","PolicyDocument":` + quoted(goodTrust) + `}`, goodTrust, policy.TrustPolicy},
+		{"input of CreateRole", `{"RoleName":"n","PolicyDocument":` + quoted(goodTrust) + `}`, goodTrust, policy.TrustPolicy},
 		{"GetPolicyVersion", `{"PolicyVersion":{"VersionId":1,"Document":` + quoted(goodRole) + `},"RequestId":"r"}`, goodRole, policy.RolePolicy},
 	} {
 		if !tencent.Recognise([]byte(tc.doc)) {
@@ -64,8 +64,8 @@ func TestForms(t *testing.T) {
 	}{
 		{"--filter PolicyDocument", quoted(goodRole), []string{goodRole}},
 		{"in single quotes", "'" + goodRole + "\n'", []string{goodRole}},
-		{"a response in single quotes", "'\n{\n \"PolicyDocument\": " + quoted(goodRole) + "\n}\n'\n", []string{goodRole}},
-		{"a string in a string", quoted(quoted(goodRole)), []string{goodRole}},
+		{"response in single quotes", "'\n{\n \"PolicyDocument\": " + quoted(goodRole) + "\n}\n'\n", []string{goodRole}},
+		{"string in a string", quoted(quoted(goodRole)), []string{goodRole}},
 		{"--filter RoleInfo", `{"RoleName":"r","PolicyDocument":` + quoted(goodTrust) + `}`, []string{goodTrust}},
 		{"--filter PolicyVersion", `{"VersionId":1,"Document":` + quoted(goodRole) + `}`, []string{goodRole}},
 		{"GetBucketPolicy of an SDK", `{"Policy":` + quoted(goodBucket) + `}`, []string{goodBucket}},
@@ -75,10 +75,10 @@ func TestForms(t *testing.T) {
 		{"URL-encoded, bare", escaped, []string{goodRole}},
 		{"URL-encoded in quotes", `"` + escaped + `"`, []string{goodRole}},
 		{"URL-encoded twice", url.PathEscape(escaped), []string{goodRole}},
-		{"URL-encoded, with + for blanks", url.QueryEscape(goodRole), []string{goodRole}},
-		{"a byte order mark", "\ufeff" + goodRole, []string{goodRole}},
-		{"one after the other", `{"RoleInfo":{"PolicyDocument":` + quoted(goodTrust) + "}}\n" + `{"PolicyName":"n","PolicyDocument":` + quoted(goodRole) + "}\n" + goodBucket, []string{goodTrust, goodRole, goodBucket}},
-		{"in lists", "[" + goodBucket + ",[" + goodRole + "]]", []string{goodBucket, goodRole}},
+		{"URL-encoded, with + for spaces", url.QueryEscape(goodRole), []string{goodRole}},
+		{"byte order mark", "\ufeff" + goodRole, []string{goodRole}},
+		{"several responses", `{"RoleInfo":{"PolicyDocument":` + quoted(goodTrust) + "}}\n" + `{"PolicyName":"n","PolicyDocument":` + quoted(goodRole) + "}\n" + goodBucket, []string{goodTrust, goodRole, goodBucket}},
+		{"nested lists", "[" + goodBucket + ",[" + goodRole + "]]", []string{goodBucket, goodRole}},
 	} {
 		if !tencent.Recognise([]byte(tc.doc)) {
 			t.Errorf("%s is not recognised", tc.name)
@@ -236,7 +236,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, finding := range tencent.Check(docs, tencent.CheckOptions{Bucket: "vault-1250000000", Issuer: issuer, Audience: "vault"}) {
 			if finding.Where() == "" {
-				t.Fatal("a finding that is nowhere")
+				t.Fatal("a finding has no location")
 			}
 		}
 		tencent.Check(docs, tencent.CheckOptions{})

@@ -34,7 +34,8 @@ func cloudOf(t *testing.T, c aws.Config) vault.Cloud {
 	return store.Cloud
 }
 
-// TestSettings: each setting is the service's value, empty if there is none, or an error.
+// TestSettings: each setting is the value of the service, an empty string if the service has none, or
+// an error.
 func TestSettings(t *testing.T) {
 	const versioning = `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Enabled</Status></VersioningConfiguration>`
 	const policy = `{"Version":"2012-10-17","Statement":[]}`
@@ -74,11 +75,11 @@ func TestServerTime(t *testing.T) {
 	for who, k := range map[string]testcloud.Keys{"owner": server.Root, "unknown": {AccessKeyID: "unknown", SecretKey: "nothing"}} {
 		got, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: server.URL, Static: static(k)}).ServerTime(t.Context())
 		if off := time.Since(got).Abs(); err != nil || off > time.Minute {
-			t.Errorf("%s gets %v, %v", who, got, err)
+			t.Errorf("ServerTime as %s: %v, %v", who, got, err)
 		}
 	}
 	if _, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: noServer(t), Static: static(server.Root)}).ServerTime(t.Context()); err == nil {
-		t.Error("no error without a server")
+		t.Error("ServerTime returned no error, although no server listens")
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -90,7 +91,7 @@ func TestServerTime(t *testing.T) {
 	}
 }
 
-// TestCaller calls the STS of AWS, which a server with a fixed response replaces.
+// TestCaller sends the request for the STS of AWS to a server with a fixed response.
 func TestCaller(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(`<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/operator</Arn>` +

@@ -23,7 +23,7 @@ type conflicted struct {
 	ends     int // number of requests that would make an object visible
 	uploads  int
 	over     map[string]bool
-	unsought string // errors in the requests
+	unwanted string // requests for an upload that has ended
 }
 
 func (c *conflicted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func (c *conflicted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Del("ETag")
 		refuse(w, 404, "NoSuchKey")
 	case id != "" && c.over[id]:
-		c.unsought += " " + r.Method + " of an upload that is over;"
+		c.unwanted += " " + r.Method + " for an upload that has ended;"
 		refuse(w, 404, "NoSuchUpload")
 	case q.Has("partNumber"):
 	default:
@@ -75,10 +75,10 @@ func TestNewUpload(t *testing.T) {
 			uploads int
 			fails   bool
 		}{
-			{"create in parts", seekable, true, 2, 2, false},
-			{"put in parts", seekable, false, 2, 2, false},
-			{"create of a stream in parts", stream, true, 1, 1, true},
-			{"create of a stream in one request", middle, true, 2, 0, false},
+			{"multipart create of a seekable value", seekable, true, 2, 2, false},
+			{"multipart put of a seekable value", seekable, false, 2, 2, false},
+			{"multipart create of a stream", stream, true, 1, 1, true},
+			{"create of a short stream with PutObject", middle, true, 2, 0, false},
 		} {
 			t.Run(code+"/"+tc.name, func(t *testing.T) {
 				t.Parallel()
@@ -91,10 +91,10 @@ func TestNewUpload(t *testing.T) {
 					t.Errorf("put: %v", err)
 				case tc.fails && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) ||
 					!strings.Contains(err.Error(), "nothing was stored, and a streamed value cannot be sent again")):
-					t.Errorf("put: %v, want a hint", err)
+					t.Errorf("put: %v, want a write conflict that asks for the value again", err)
 				}
-				if server.ends != tc.ends || server.uploads != tc.uploads || server.unsought != "" {
-					t.Errorf("%d requests to publish, %d uploads, want %d and %d;%s", server.ends, server.uploads, tc.ends, tc.uploads, server.unsought)
+				if server.ends != tc.ends || server.uploads != tc.uploads || server.unwanted != "" {
+					t.Errorf("%d requests to publish, %d uploads, want %d and %d;%s", server.ends, server.uploads, tc.ends, tc.uploads, server.unwanted)
 				}
 			})
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// onAWS contains the clauses that AWS documents for a bucket with versioning.
+// onAWS contains the clauses that AWS guarantees for a bucket with versioning.
 var onAWS = []string{
 	"read-after-write", "two-clients", "sizes", "large", "names", "ranges", "list", "list-after-write",
 	"all-or-nothing", "all-or-nothing-large",
@@ -85,8 +85,8 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 		return func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
 	}
 	opened := client(aws.Config{Endpoint: url, Static: static(owner), Timeout: silentTimeout})
-	// This clause mostly waits, and the result does not depend on versioning, so it runs only
-	// without.
+	// This clause mostly waits, and its result does not depend on versioning, so it runs only
+	// without versioning.
 	unreachable := client(aws.Config{Endpoint: noServer(t), Static: static(owner)})
 	if versioned || !slices.Contains(claims, "errors-unreachable") {
 		unreachable, claims = nil, without(claims, "errors-unreachable")
@@ -142,7 +142,7 @@ func TestConformanceVersity(t *testing.T) {
 // versioning, as a tenant with permission for everything that the suite does.
 func TestConformanceRGW(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it is the client that could race: one server does")
+		t.Skip("a data race would be in the client: the run with one server finds it")
 	}
 	t.Parallel()
 	s := testcloud.RequireRGW(t)
@@ -155,7 +155,7 @@ func TestConformanceRGW(t *testing.T) {
 // lock of the object, so all runs are parallel.
 func TestConformanceWeed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it is the client that could race: one server does")
+		t.Skip("a data race would be in the client: the run with one server finds it")
 	}
 	t.Parallel()
 	s := testcloud.RequireWeed(t)

@@ -34,8 +34,8 @@ func TestCutListOnce(t *testing.T) {
 			}
 			return err
 		}},
-		{"teardown, objects", "list-type", func() error { _, err := v.Teardown(t.Context(), nil); return err }},
-		{"teardown, versions", "versions", func() error {
+		{"list of objects in a teardown", "list-type", func() error { _, err := v.Teardown(t.Context(), nil); return err }},
+		{"list of versions in a purge", "versions", func() error {
 			_, err := v.Teardown(t.Context(), &vault.TeardownOptions{Purge: true})
 			return err
 		}},
@@ -45,7 +45,7 @@ func TestCutListOnce(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 		if !done.Load() {
-			t.Errorf("%s: no response was cut", tc.name)
+			t.Errorf("%s: no response was truncated", tc.name)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestAsOnAWS(t *testing.T) {
 				}
 				r.Close()
 			}
-			// For a copy of a part, versitygw returns the checksum of the source, if it has one.
+			// versitygw responds to UploadPartCopy with the checksum of the source, if it has one.
 			other := open(t, aws.Config{Bucket: bucket, Endpoint: strings.Replace(server.URL, "127.0.0.1", "localhost", 1), Static: static(server.Root)})
 			if _, err := newVault(t, other, "acme").Put(t.Context(), name, noise(11, size), nil); err != nil {
 				t.Fatal(err)

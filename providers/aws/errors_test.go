@@ -134,10 +134,10 @@ func TestKinds(t *testing.T) {
 				}
 				// If the response shows that the service did nothing, the outcome is certain.
 				if unsure := errors.Is(err, vault.ErrUnsure); unsure && (op == "get" || tc.status < 500 || tc.code == "SlowDown") {
-					t.Errorf("%s: %v: the outcome is certain", op, err)
+					t.Errorf("%s: %v: the outcome should be certain", op, err)
 				}
 				if tc.want == vault.ErrNotFound && errors.Is(err, vault.ErrPermission) || tc.want == vault.ErrPermission && errors.Is(err, vault.ErrNotFound) {
-					t.Errorf("%s: %v means both denied and not found", op, err)
+					t.Errorf("%s: %v is both ErrPermission and ErrNotFound", op, err)
 				}
 			}
 		})
@@ -198,9 +198,9 @@ func TestNotSent(t *testing.T) {
 		size int64
 		want error
 	}{
-		"no server":        {open(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t)}), 100, vault.ErrUnavailable},
-		"no token":         {open(t, aws.Config{Bucket: "b", Endpoint: noServer(t), Identity: federation.NewProvider(noToken, exchange, nil)}), 100, vault.ErrUnauthenticated},
-		"a part is missed": {parts, 20 << 20, vault.ErrUnavailable},
+		"no server":    {open(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t)}), 100, vault.ErrUnavailable},
+		"no token":     {open(t, aws.Config{Bucket: "b", Endpoint: noServer(t), Identity: federation.NewProvider(noToken, exchange, nil)}), 100, vault.ErrUnauthenticated},
+		"part refused": {parts, 20 << 20, vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,7 +282,7 @@ func TestEmptyObject(t *testing.T) {
 	}
 }
 
-// TestBusySTS: if STS is busy, it has not refused the token.
+// TestBusySTS: if STS throttles a request, the token was not refused.
 func TestBusySTS(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

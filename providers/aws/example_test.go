@@ -14,7 +14,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// With a token, and without any keys of AWS.
+// An agent with a token, and without keys of AWS.
 func Example() {
 	ctx := context.Background()
 	exchange, err := aws.NewExchanger(ctx, aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Region: "eu-central-1"})

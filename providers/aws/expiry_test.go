@@ -100,7 +100,7 @@ func (s *session) refreshed(t *testing.T) {
 		}
 	}
 	if e, r := s.exchanges.Load(), s.reads.Load(); e != 2 || r != 2 || expired == 0 {
-		t.Errorf("%d exchanges, %d reads of the token, %d answers that the credentials have expired; want 2, 2, at least one", e, r, expired)
+		t.Errorf("%d exchanges, %d reads of the token, %d responses ExpiredToken; want 2, 2, at least one", e, r, expired)
 	}
 }
 
@@ -244,7 +244,7 @@ func noOrphans(t *testing.T, owner *s3.Client, bucket string) {
 	}
 }
 
-// TestNoOrphans: no parts remain after an upload fails, in any way.
+// TestNoOrphans: no parts remain after a failed upload.
 func TestNoOrphans(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -265,7 +265,7 @@ func TestNoOrphans(t *testing.T) {
 				_, err := v.Put(ctx, "large", io.MultiReader(noise(3, size), reading(cancel), noise(3, size)), o)
 				return err
 			},
-			"a part is refused": func(o *vault.PutOptions) error {
+			"part refused": func(o *vault.PutOptions) error {
 				proxy.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
 					if r.URL.Query().Get("partNumber") == "3" {
 						return testcloud.RespondBefore(403, testcloud.ErrorXML("AccessDenied", "no"))
@@ -276,7 +276,7 @@ func TestNoOrphans(t *testing.T) {
 				_, err := v.Put(t.Context(), "large", noise(3, size), o)
 				return err
 			},
-			"complete is refused": func(o *vault.PutOptions) error {
+			"complete refused": func(o *vault.PutOptions) error {
 				proxy.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
 					if isComplete(r) {
 						return testcloud.RespondBefore(412, testcloud.ErrorXML("PreconditionFailed", "no"))

@@ -29,11 +29,11 @@ func TestLostAnswers(t *testing.T) {
 		lost  bool // the server never receives the request
 		large bool // only for multipart uploads
 	}{
-		{"answered 500 and applied", func() *testcloud.Fault { return testcloud.ApplyThen(500, internal) }, false, false},
-		{"answered 500 and not applied", func() *testcloud.Fault { return testcloud.RespondBefore(500, internal) }, true, false},
-		{"cut after it was applied", testcloud.DropAfter, false, false},
-		{"cut before it was", testcloud.DropBefore, true, false},
-		{"answered 200 with an error", func() *testcloud.Fault { return testcloud.ApplyThen(200, internal) }, false, true},
+		{"500 and applied", func() *testcloud.Fault { return testcloud.ApplyThen(500, internal) }, false, false},
+		{"500 and not applied", func() *testcloud.Fault { return testcloud.RespondBefore(500, internal) }, true, false},
+		{"connection lost and applied", testcloud.DropAfter, false, false},
+		{"connection lost and not applied", testcloud.DropBefore, true, false},
+		{"200 with an error and applied", func() *testcloud.Fault { return testcloud.ApplyThen(200, internal) }, false, true},
 	}
 	const small, large = 1000, 20 << 20
 	for _, tc := range []struct {
@@ -46,9 +46,9 @@ func TestLostAnswers(t *testing.T) {
 		{"put", small, isPut, func(int64) *vault.PutOptions { return nil }, true},
 		{"create", small, isPut, func(int64) *vault.PutOptions { return &vault.PutOptions{Create: true} }, false},
 		{"put if revision", small, isPut, func(r int64) *vault.PutOptions { return &vault.PutOptions{IfRevision: r} }, true},
-		{"put in parts", large, isComplete, func(int64) *vault.PutOptions { return nil }, true},
-		{"create in parts", large, isComplete, func(int64) *vault.PutOptions { return &vault.PutOptions{Create: true} }, false},
-		{"put in parts if revision", large, isComplete, func(r int64) *vault.PutOptions { return &vault.PutOptions{IfRevision: r} }, true},
+		{"multipart put", large, isComplete, func(int64) *vault.PutOptions { return nil }, true},
+		{"multipart create", large, isComplete, func(int64) *vault.PutOptions { return &vault.PutOptions{Create: true} }, false},
+		{"multipart put if revision", large, isComplete, func(r int64) *vault.PutOptions { return &vault.PutOptions{IfRevision: r} }, true},
 	} {
 		for _, f := range faults {
 			if f.large && tc.size != large {
@@ -72,7 +72,7 @@ func TestLostAnswers(t *testing.T) {
 				if !done.Load() {
 					t.Fatal("no response was lost")
 				}
-				// A long value is streamed, and cannot be sent again.
+				// A large value is streamed, and cannot be sent again.
 				if f.lost && tc.size == large {
 					// The request may be applied later, so a missing object proves nothing.
 					if !errors.Is(err, vault.ErrUnsure) {

@@ -30,27 +30,27 @@ func TestVersionsInOrder(t *testing.T) {
 		pages []string
 		want  string
 	}{
-		"mixed, all in one second": {[]string{
+		"mixed, equal times": {[]string{
 			entry("Version", key, "5", "01", true) + entry("DeleteMarker", key, "4", "01", false) + entry("Version", key, "3", "01", false) +
 				entry("DeleteMarker", key, "2", "01", false) + entry("Version", key, "1", "01", false),
 		}, "5+ 4x 3 2x 1"},
 		// The time of a multipart upload is the time of its initiate.
-		"mixed, with a time that is no order": {[]string{
+		"mixed, times in another order": {[]string{
 			entry("Version", key, "3", "01", true) + entry("DeleteMarker", key, "2", "09", false) + entry("Version", key, "1", "05", false),
 		}, "3+ 2x 1"},
-		"markers apart, as versitygw has them": {[]string{
+		"delete markers listed first, as by versitygw": {[]string{
 			entry("DeleteMarker", key, "2", "02", false) + entry("Version", key, "3", "03", true) + entry("Version", key, "1", "01", false),
 		}, "3+ 2x 1"},
-		"a deleted key": {[]string{
+		"deleted object": {[]string{
 			entry("DeleteMarker", key, "2", "02", true) + entry("Version", key, "1", "01", false),
 		}, "2x+ 1"},
-		"longer keys are others": {[]string{
+		"longer key with the same prefix": {[]string{
 			entry("Version", key, "1", "01", true) + entry("Version", key+"x", "9", "09", true),
 		}, "1+"},
-		"pages": {[]string{
+		"two pages": {[]string{
 			entry("Version", key, "2", "02", true), entry("Version", key, "1", "01", false),
 		}, "2+ 1"},
-		"nothing": {[]string{""}, ""},
+		"empty list": {[]string{""}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,10 +88,10 @@ func TestVersionsInOrder(t *testing.T) {
 // TestVersionsMalformed uses lists that no server should return.
 func TestVersionsMalformed(t *testing.T) {
 	for name, body := range map[string]string{
-		"no XML":             "<ListVersionsResult><IsTruncated>",
-		"no way to go on":    "<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>",
-		"more than a page":   "<ListVersionsResult>" + strings.Repeat(" ", 17<<20) + "</ListVersionsResult>",
-		"a marker in itself": "<ListVersionsResult><X><Version/></X><Version></ListVersionsResult>",
+		"truncated XML":               "<ListVersionsResult><IsTruncated>",
+		"no marker of the next page":  "<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>",
+		"page of 17 MiB":              "<ListVersionsResult>" + strings.Repeat(" ", 17<<20) + "</ListVersionsResult>",
+		"invalid nesting of elements": "<ListVersionsResult><X><Version/></X><Version></ListVersionsResult>",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,13 +112,13 @@ func TestConcurrentConditions(t *testing.T) {
 	fill := func(w io.Writer) error { _, err := io.WriteString(w, "value"); return err }
 	for _, tc := range []struct {
 		name   string
-		etag   string // etag of the object afterwards, or ""
+		etag   string // etag of the object after the 409; "": no object
 		create error
 		swap   error
 	}{
-		{"another object", `"theirs"`, vault.ErrExist, vault.ErrConflict},
+		{"another object exists", `"theirs"`, vault.ErrExist, vault.ErrConflict},
 		{"no object exists", "", vault.ErrUnavailable, vault.ErrConflict},
-		{"the same is still there", `"mine"`, vault.ErrExist, vault.ErrUnavailable},
+		{"the object is unchanged", `"mine"`, vault.ErrExist, vault.ErrUnavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

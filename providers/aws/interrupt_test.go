@@ -31,11 +31,11 @@ func TestUnfinishedUpload(t *testing.T) {
 		source bool // the source fails after the second part
 		want   error
 	}{
-		{name: "refused", refuse: "AccessDenied", status: 403, want: vault.ErrPermission},
-		{name: "taken", refuse: "PreconditionFailed", status: 412, o: vault.PutOptions{Create: true}, want: vault.ErrExist},
-		{name: "unknown", refuse: "InternalError", status: 500, want: vault.ErrUnsure},
-		{name: "interrupted", end: true, want: context.Canceled},
-		{name: "the source fails", source: true, want: io.ErrUnexpectedEOF},
+		{name: "complete denied", refuse: "AccessDenied", status: 403, want: vault.ErrPermission},
+		{name: "object exists", refuse: "PreconditionFailed", status: 412, o: vault.PutOptions{Create: true}, want: vault.ErrExist},
+		{name: "outcome unknown", refuse: "InternalError", status: 500, want: vault.ErrUnsure},
+		{name: "context cancelled", end: true, want: context.Canceled},
+		{name: "source fails", source: true, want: io.ErrUnexpectedEOF},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

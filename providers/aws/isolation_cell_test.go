@@ -21,7 +21,7 @@ import (
 // A place is a key with its owner.
 type place struct {
 	name string
-	own  bool   // belongs to the actor, whatever the key looks like
+	own  bool   // the key belongs to the actor, even if it looks like another tenant's
 	key  string // key of the object
 	list string // a prefix of the key
 	// keeper is the client of the owner of the place.
@@ -51,7 +51,7 @@ func (s *site) places(t *testing.T, actor *member, others ...*member) []*place {
 		{name: "own, percent slash", own: true, key: a + "/..%2F" + string(others[0].tenant) + "%2Fcredentials%2Fseed.enc", list: a + "/..%2F"},
 		{name: "own, gocloud escape", own: true, key: a + "/credentials/__0x2e____0x2e____0x2f__seed.enc", list: a + "/credentials/__0x2e__"},
 		{name: "own, slash twice", own: true, key: a + "//credentials/own.enc", list: a + "//"},
-		// The same names as a vault writes them.
+		// The same names in the encoding of a vault.
 		{name: "own, a name of percent dots", own: true, key: a + "/credentials/%252e%252e/seed.enc", list: a + "/credentials/", vault: actor.Vault, called: "%2e%2e/seed"},
 		{name: "own, a name of gocloud escapes", own: true, key: a + "/credentials/_%5F0x2e_%5F_%5F0x2f_%5Fseed.enc", list: a + "/credentials/", vault: actor.Vault, called: "__0x2e____0x2f__seed"},
 	}

@@ -94,7 +94,7 @@ func sdkList(c cell) (all calls) {
 		_, err = c.actor.raw.ListObjectsV2(c.ctx, &s3.ListObjectsV2Input{Bucket: &c.bucket, Prefix: &prefix, Delimiter: awssdk.String("/")})
 		all.add("list of directories", err)
 		_, err = c.actor.raw.ListObjects(c.ctx, &s3.ListObjectsInput{Bucket: &c.bucket, Prefix: &prefix})
-		all.add("list, the old form", err)
+		all.add("ListObjects, version 1", err)
 		if !c.own {
 			_, err = c.actor.raw.ListMultipartUploads(c.ctx, &s3.ListMultipartUploadsInput{Bucket: &c.bucket, Prefix: &prefix})
 			all.add("list of uploads", err)
@@ -175,13 +175,13 @@ func sdkCopyFrom(c cell) (all calls) {
 	}
 	up, err := client.CreateMultipartUpload(c.ctx, &s3.CreateMultipartUploadInput{Bucket: &c.bucket, Key: &copied})
 	if err != nil {
-		all.add("begin of its own", err)
+		all.add("begin of the actor's own upload", err)
 		return all
 	}
 	_, err = client.UploadPartCopy(c.ctx, &s3.UploadPartCopyInput{Bucket: &c.bucket, Key: &copied, UploadId: up.UploadId, PartNumber: awssdk.Int32(1), CopySource: c.source(c.key)})
 	all.add("copy of a part", err)
 	if _, err := client.AbortMultipartUpload(c.ctx, &s3.AbortMultipartUploadInput{Bucket: &c.bucket, Key: &copied, UploadId: up.UploadId}); err != nil {
-		all.add("abort of its own", err)
+		all.add("abort of the actor's own upload", err)
 	}
 	return all
 }
@@ -189,7 +189,7 @@ func sdkCopyFrom(c cell) (all calls) {
 func sdkCopyTo(c cell) (all calls) {
 	original := c.ownKey("original")
 	if err := c.put(original, "copied"); err != nil {
-		return calls{{"put of its own", err}}
+		return calls{{"put of the actor's own object", err}}
 	}
 	_, err := c.actor.raw.CopyObject(c.ctx, &s3.CopyObjectInput{Bucket: &c.bucket, Key: &c.key, CopySource: c.source(original)})
 	all.add("copy", err)
@@ -200,7 +200,7 @@ func sdkCopyTo(c cell) (all calls) {
 func sdkDelete(c cell) (all calls) {
 	_, err := c.actor.raw.DeleteObject(c.ctx, &s3.DeleteObjectInput{Bucket: &c.bucket, Key: &c.key})
 	all.add("DELETE", err)
-	all.check(c.own, "is gone", c.isListed(false))
+	all.check(c.own, "is deleted", c.isListed(false))
 	return all
 }
 
@@ -236,14 +236,14 @@ func (c cell) remove(keys ...string) error {
 func sdkMultiDelete(c cell) (all calls) {
 	beside := c.ownKey("beside")
 	if err := c.put(beside, "own"); err != nil {
-		return calls{{"put of its own", err}}
+		return calls{{"put of the actor's own object", err}}
 	}
 	all.add("with one of its own", c.remove(beside, c.key))
 	if !c.own {
 		all.add("alone", c.remove(c.key))
 		all.add("first", c.remove(c.key, beside))
 	}
-	all.check(c.own, "is gone", c.isListed(false))
+	all.check(c.own, "is deleted", c.isListed(false))
 	return all
 }
 
@@ -257,6 +257,6 @@ func sdkTeardown(c cell) (all calls) {
 		}
 	}
 	all.add("delete", c.remove(keys...))
-	all.check(c.own, "is gone", c.isListed(false))
+	all.check(c.own, "is deleted", c.isListed(false))
 	return all
 }

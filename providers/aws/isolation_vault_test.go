@@ -90,7 +90,7 @@ func vaultList(c cell) (all calls) {
 		}
 		all.add("list", err)
 		if c.own && !found {
-			all.add("list", errors.New("its own is not in it"))
+			all.add("list", errors.New("the actor's own object is missing"))
 		}
 	}
 	return all
@@ -120,7 +120,7 @@ func vaultMultipart(c cell) (all calls) {
 			continue // the object exists
 		}
 		_, err := c.vault.Put(c.ctx, c.called, noise(1, size), o)
-		all.add("put in parts", err)
+		all.add("multipart put", err)
 	}
 	if c.own {
 		got, err := read(c.ctx, c.vault, c.called, nil)
@@ -135,7 +135,7 @@ func vaultMultipart(c cell) (all calls) {
 
 func vaultDelete(c cell) (all calls) {
 	all.add("delete", c.vault.Delete(c.ctx, c.called, nil))
-	all.check(c.own, "is gone", c.isGone())
+	all.check(c.own, "is deleted", c.isGone())
 	return all
 }
 
@@ -144,6 +144,6 @@ func vaultTeardown(c cell) (all calls) {
 		_, err := c.vault.Teardown(c.ctx, o)
 		all.add("teardown", err)
 	}
-	all.check(c.own, "is gone", c.isGone())
+	all.check(c.own, "is deleted", c.isGone())
 	return all
 }

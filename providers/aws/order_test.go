@@ -11,9 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestVersionsAsAWSHasThem: the order of AWS is kept, whatever the times are. For example, a delete
-// marker is newer than a multipart upload that was started before an older version was written.
-func TestVersionsAsAWSHasThem(t *testing.T) {
+// TestVersionOrder: for AWS, versions keep the order of the list, whatever their times are. For example,
+// a delete marker can be newer than a multipart upload that was started before the older version was
+// written. For other servers, versions are sorted by time.
+func TestVersionOrder(t *testing.T) {
 	const key = "bots/acme/credentials/a.enc"
 	entry := func(kind, id, second, latest string) string {
 		return "<" + kind + "><Key>" + key + "</Key><VersionId>" + id + "</VersionId><IsLatest>" + latest + "</IsLatest><LastModified>2026-01-02T03:04:" + second + "Z</LastModified></" + kind + ">"

@@ -33,8 +33,8 @@ func TestUnprovenWrite(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"empty", 200, ""}, {"blank", 200, " \n"}, {"accepted", 202, ""}, {"no content", 204, ""}, {"login page", 200, loginPage},
-		{"another document", 200, "<ListBucketResult></ListBucketResult>"}, {"not found by a web server", 404, "404 page not found\n"},
+		{"empty", 200, ""}, {"only white space", 200, " \n"}, {"status 202", 202, ""}, {"status 204", 204, ""}, {"login page", 200, loginPage},
+		{"XML of another operation", 200, "<ListBucketResult></ListBucketResult>"}, {"404 of a web server", 404, "404 page not found\n"},
 	} {
 		for _, size := range []int64{1000, 20 << 20} {
 			if testing.Short() && size > 1000 && tc.name != "login page" && tc.name != "empty" {
@@ -93,7 +93,7 @@ func TestUnprovenDeletion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, answer := range map[string]string{"login page": loginPage, "a page of keys": "<ListBucketResult></ListBucketResult>"} {
+	for name, answer := range map[string]string{"login page": loginPage, "XML of a list": "<ListBucketResult></ListBucketResult>"} {
 		proxy.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
 			if r.Method == http.MethodDelete || r.URL.Query().Has("delete") {
 				return testcloud.RespondBefore(200, answer)
@@ -138,7 +138,7 @@ func TestForeign(t *testing.T) {
 		{"forbidden", "text/html", 403, "<html>blocked by policy</html>", nil, "status 403, text/html"},
 		{"JSON", "application/json", 404, `{"error":"no such route"}`, nil, `status 404, application/json: {"error":"no such route"}`},
 		{"escape sequences", "text/plain", 200, "\x1b[2J\x07hello\u202eworld\xff", nil, "hello"},
-		{"another XML", "application/xml", 200, "<rss><channel/></rss>", nil, "<rss>"},
+		{"XML of another service", "application/xml", 200, "<rss><channel/></rss>", nil, "<rss>"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -192,7 +192,7 @@ func everything(t *testing.T, s *vault.Store) map[string]error {
 	errs := make(map[string]error)
 	_, errs["put"] = v.Put(ctx, "openai", strings.NewReader("sk-canary"), nil)
 	_, errs["create"] = v.Put(ctx, "openai", strings.NewReader("sk-canary"), &vault.PutOptions{Create: true})
-	_, errs["put in parts"] = v.Put(ctx, "openai", noise(1, 20<<20), nil)
+	_, errs["multipart put"] = v.Put(ctx, "openai", noise(1, 20<<20), nil)
 	_, errs["get"] = v.Get(ctx, "openai", nil)
 	_, errs["stat"] = v.Stat(ctx, "openai")
 	errs["rm"] = v.Delete(ctx, "openai", nil)
@@ -244,7 +244,7 @@ func TestEcho(t *testing.T) {
 func TestUploadWithoutID(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
-		"empty": "", "no id": "<InitiateMultipartUploadResult><Bucket>bucket</Bucket></InitiateMultipartUploadResult>", "login page": loginPage,
+		"empty": "", "no upload id": "<InitiateMultipartUploadResult><Bucket>bucket</Bucket></InitiateMultipartUploadResult>", "login page": loginPage,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -295,14 +295,14 @@ func TestCutLists(t *testing.T) {
 	t.Parallel()
 	const key = "bots/acme/credentials/openai.enc"
 	for name, tc := range map[string]struct{ keys, versions string }{
-		"no token":     {"<IsTruncated>true</IsTruncated>", "<IsTruncated>true</IsTruncated>"},
-		"the same one": {"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>", "<IsTruncated>true</IsTruncated><NextKeyMarker>t</NextKeyMarker>"},
-		"cut":          {"<Contents>", "<Version>"},
-		"True":         {"<IsTruncated>True</IsTruncated>", "<IsTruncated>True</IsTruncated>"}, // the SDK parses these as true
-		"TRUE":         {"<IsTruncated>TRUE</IsTruncated>", "<IsTruncated>TRUE</IsTruncated>"},
-		"1":            {"<IsTruncated>1</IsTruncated>", "<IsTruncated>1</IsTruncated>"},
-		"t":            {"<IsTruncated>t</IsTruncated>", "<IsTruncated>t</IsTruncated>"},
-		"yes":          {"<IsTruncated>yes</IsTruncated>", "<IsTruncated>yes</IsTruncated>"},
+		"no token of the next page": {"<IsTruncated>true</IsTruncated>", "<IsTruncated>true</IsTruncated>"},
+		"same token again":          {"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>", "<IsTruncated>true</IsTruncated><NextKeyMarker>t</NextKeyMarker>"},
+		"truncated XML":             {"<Contents>", "<Version>"},
+		"True":                      {"<IsTruncated>True</IsTruncated>", "<IsTruncated>True</IsTruncated>"}, // the SDK parses these as true
+		"TRUE":                      {"<IsTruncated>TRUE</IsTruncated>", "<IsTruncated>TRUE</IsTruncated>"},
+		"1":                         {"<IsTruncated>1</IsTruncated>", "<IsTruncated>1</IsTruncated>"},
+		"t":                         {"<IsTruncated>t</IsTruncated>", "<IsTruncated>t</IsTruncated>"},
+		"yes":                       {"<IsTruncated>yes</IsTruncated>", "<IsTruncated>yes</IsTruncated>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -342,10 +342,10 @@ func TestHead(t *testing.T) {
 		name, id, list string
 		exists, sure   bool
 	}{
-		{"of the service", "ID1", "", false, true},
-		{"without an id, and not listed", "", "<ListBucketResult></ListBucketResult>", false, true},
-		{"without an id, and listed", "", "<ListBucketResult><Contents><Key>key</Key></Contents></ListBucketResult>", false, false},
-		{"of a web server", "", "404 page not found", false, false},
+		{"request id", "ID1", "", false, true},
+		{"no request id, key not listed", "", "<ListBucketResult></ListBucketResult>", false, true},
+		{"no request id, key listed", "", "<ListBucketResult><Contents><Key>key</Key></Contents></ListBucketResult>", false, false},
+		{"404 of a web server", "", "404 page not found", false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -387,14 +387,14 @@ func TestForeignSTS(t *testing.T) {
 		{"empty 403", 403, "", federation.ErrUnavailable},
 		{"empty 400", 400, "", federation.ErrUnavailable},
 		{"login page", 200, loginPage, federation.ErrUnavailable},
-		{"forbidden by a proxy", 403, "<html>no</html>", federation.ErrUnavailable},
-		{"bad request of a proxy", 400, "no", federation.ErrUnavailable},
+		{"403 of a proxy", 403, "<html>no</html>", federation.ErrUnavailable},
+		{"400 of a proxy", 400, "no", federation.ErrUnavailable},
 		{"empty", 200, "", federation.ErrUnavailable},
-		{"another document", 200, "<GetCallerIdentityResponse></GetCallerIdentityResponse>", federation.ErrUnavailable},
+		{"XML of another operation", 200, "<GetCallerIdentityResponse></GetCallerIdentityResponse>", federation.ErrUnavailable},
 		{"refused by AWS", 403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", federation.ErrRefused},
-		{"refused by a Ceph", 403, "<Error><Code>AccessDenied</Code></Error>", federation.ErrRefused},
-		{"refused by a Ceph, with an element", 403, "<Error><Code>AccessDenied</Code><Message></Message></Error>", federation.ErrRefused},
-		{"an invalid token at a Ceph", 400, "<Error><Code>InvalidIdentityToken</Code><Message>no</Message></Error>", federation.ErrRefused}, // the SDK finds no code in this response
+		{"refused by Ceph", 403, "<Error><Code>AccessDenied</Code></Error>", federation.ErrRefused},
+		{"refused by Ceph, empty message", 403, "<Error><Code>AccessDenied</Code><Message></Message></Error>", federation.ErrRefused},
+		{"invalid token at Ceph", 400, "<Error><Code>InvalidIdentityToken</Code><Message>no</Message></Error>", federation.ErrRefused}, // the SDK finds no code in this response
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -428,8 +428,8 @@ func TestTeardownWithoutVersions(t *testing.T) {
 		"InvalidRequest":       func(w http.ResponseWriter) { refuse(w, 400, "InvalidRequest") },
 		"UnsupportedOperation": func(w http.ResponseWriter) { refuse(w, 400, "UnsupportedOperation") },
 		"NoSuchKey":            func(w http.ResponseWriter) { refuse(w, 404, "NoSuchKey") },
-		"NotFound":             func(w http.ResponseWriter) { refuse(w, 404, "SomethingOfTheirs") },
-		"ignored":              func(w http.ResponseWriter) { io.WriteString(w, "<ListBucketResult></ListBucketResult>") },
+		"404, unknown code":    func(w http.ResponseWriter) { refuse(w, 404, "SomethingOfTheirs") },
+		"list of objects":      func(w http.ResponseWriter) { io.WriteString(w, "<ListBucketResult></ListBucketResult>") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -456,10 +456,10 @@ func TestTeardownWithoutVersions(t *testing.T) {
 func TestPageWithETag(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ kind, tag, body string }{
-		"weak":       {"text/html", `W/"1a-x"`, loginPage},
-		"page":       {"text/html; charset=utf-8", `"1a-x"`, loginPage},
-		"weak, JSON": {"application/json", `W/"1a-x"`, `{"ok":true}`},
-		"weak alone": {"", `W/"1a-x"`, ""},
+		"HTML, weak ETag":       {"text/html", `W/"1a-x"`, loginPage},
+		"HTML, strong ETag":     {"text/html; charset=utf-8", `"1a-x"`, loginPage},
+		"JSON, weak ETag":       {"application/json", `W/"1a-x"`, `{"ok":true}`},
+		"empty body, weak ETag": {"", `W/"1a-x"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

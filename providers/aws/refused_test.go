@@ -124,7 +124,7 @@ func TestNothingSent(t *testing.T) {
 	}{
 		"unknown CA":                {aws.Config{Bucket: "bucket", Endpoint: untrusted.URL}, vault.Untrusted},
 		"no TLS":                    {aws.Config{Bucket: "bucket", Endpoint: strings.Replace(plain.URL, "http:", "https:", 1)}, vault.Unreachable},
-		"refused":                   {aws.Config{Bucket: "bucket", Endpoint: noServer(t)}, vault.Unreachable},
+		"connection refused":        {aws.Config{Bucket: "bucket", Endpoint: noServer(t)}, vault.Unreachable},
 		"no such host":              {aws.Config{Bucket: "bucket", Endpoint: "https://host.invalid"}, vault.Unreachable},
 		"no such bucket, versitygw": {aws.Config{Bucket: "ov-missing", Endpoint: versity.URL, Static: static(versity.Root)}, vault.NoBucket},
 		"no such bucket, Ceph":      {aws.Config{Bucket: "ov-missing", Endpoint: rgw.URL, Static: static(rgw.Owner)}, vault.NoBucket},
@@ -159,11 +159,11 @@ func TestIssuerUnreachable(t *testing.T) {
 		want         error
 		reason       vault.Reason
 	}{
-		{"for a while", key, 2, nil, 0},
-		{"down for a while", down, 2, nil, 0},
-		{"for good", key, 1000, federation.ErrUnavailable, vault.IssuerUnreachable},
-		{"down for good", down, 1000, federation.ErrUnavailable, vault.IssuerUnreachable},
-		{"another reason", wrong, 1000, federation.ErrTokenInvalid, vault.TokenInvalid},
+		{"no verification key, then success", key, 2, nil, 0},
+		{"issuer unreachable, then success", down, 2, nil, 0},
+		{"no verification key", key, 1000, federation.ErrUnavailable, vault.IssuerUnreachable},
+		{"issuer unreachable", down, 1000, federation.ErrUnavailable, vault.IssuerUnreachable},
+		{"unknown issuer", wrong, 1000, federation.ErrTokenInvalid, vault.TokenInvalid},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -190,7 +190,7 @@ func TestIssuerUnreachable(t *testing.T) {
 				t.Errorf("exchange: the cause is %+v, want reason %v", cause, tc.reason)
 			}
 			if n := asked.Load(); tc.answer != wrong && n < 3 || tc.answer == wrong && n != 1 {
-				t.Errorf("it got %d requests", n)
+				t.Errorf("STS received %d requests", n)
 			}
 		})
 	}
@@ -263,13 +263,13 @@ func TestRedirects(t *testing.T) {
 		want               error
 		reason             vault.Reason
 	}{
-		{"of a new bucket", "", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.ReasonUnknown},
-		{"of a new bucket in this region", "us-east-1", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.ReasonUnknown},
-		{"for a while, with the region", "eu-west-1", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
-		{"of S3", "", "<Error><Code>PermanentRedirect</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
-		{"of S3 with the region", "eu-west-1", "<Error><Code>Moved</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
-		{"of a web server", "", "<html>moved</html>", vault.ErrUnavailable, vault.ForeignResponse},
-		{"with another code", "", "<Error><Code>Moved</Code></Error>", vault.ErrRefused, vault.ReasonUnknown},
+		{"temporary redirect without a region", "", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.ReasonUnknown},
+		{"temporary redirect to the same region", "us-east-1", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.ReasonUnknown},
+		{"temporary redirect to another region", "eu-west-1", "<Error><Code>TemporaryRedirect</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
+		{"permanent redirect without a region", "", "<Error><Code>PermanentRedirect</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
+		{"unknown code with another region", "eu-west-1", "<Error><Code>Moved</Code></Error>", vault.ErrUnavailable, vault.WrongRegion},
+		{"redirect of a web server", "", "<html>moved</html>", vault.ErrUnavailable, vault.ForeignResponse},
+		{"unknown code without a region", "", "<Error><Code>Moved</Code></Error>", vault.ErrRefused, vault.ReasonUnknown},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -294,7 +294,8 @@ func TestRedirects(t *testing.T) {
 }
 
 // TestSilentServer: a server that accepts requests and never responds does not get many retries. On
-// a busy machine the client may give up before the server has read a request, so fewer are valid.
+// a busy machine the client may give up before the server has read a request, so fewer requests are
+// accepted.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})
@@ -318,7 +319,7 @@ func TestSilentServer(t *testing.T) {
 	if err := v.Delete(t.Context(), "openai", nil); !errors.Is(err, vault.ErrUnsure) {
 		t.Errorf("delete: %v", err)
 	}
-	for method, most := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and two reads back
+	for method, most := range map[string]int32{"GET": 3, "PUT": 1, "DELETE": 1} { // the stat, and the read-backs of the put and of the delete
 		n := new(atomic.Int32)
 		if got, ok := requests.Load(method); ok {
 			n = got.(*atomic.Int32)
@@ -490,7 +491,7 @@ func TestUntrustedSource(t *testing.T) {
 	_, err = source.Token(t.Context())
 	var cause *vault.Cause
 	if !errors.As(aws.Explain(err), &cause) || cause.Reason != vault.Untrusted || cause.Service != "" {
-		t.Errorf("broker: %v (%+v), want %v of no service", err, cause, vault.Untrusted)
+		t.Errorf("broker: %v (%+v), want reason %v and no service", err, cause, vault.Untrusted)
 	}
 }
 
@@ -508,9 +509,9 @@ func TestLastResponse(t *testing.T) {
 		reason       vault.Reason
 		want         string
 	}{
-		{"issuer down", down, 400, vault.IssuerUnreachable, "IDPCommunicationError"},
-		{"no key", key, 400, vault.IssuerUnreachable, "InvalidIdentityToken"},
-		{"busy", busy, 503, vault.TokenSourceUnavailable, "ServiceUnavailable"},
+		{"issuer unreachable", down, 400, vault.IssuerUnreachable, "IDPCommunicationError"},
+		{"no verification key", key, 400, vault.IssuerUnreachable, "InvalidIdentityToken"},
+		{"STS busy", busy, 503, vault.TokenSourceUnavailable, "ServiceUnavailable"},
 	} {
 		for _, timeout := range []time.Duration{3 * time.Second, 6 * time.Second} {
 			t.Run(fmt.Sprint(tc.name, " ", timeout), func(t *testing.T) {

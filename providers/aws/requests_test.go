@@ -66,17 +66,17 @@ func TestRequests(t *testing.T) {
 			_, err := put("openai", 100_000, &vault.PutOptions{IfRevision: info.Revision})
 			return err
 		}, []string{"GET" + object + "openai.enc?x-id=GetObject bytes=0-16383", "PUT" + object + "openai.enc?x-id=PutObject"}},
-		{"put in parts", func() error { _, err := put("c", 20<<20, nil); return err }, []string{
+		{"multipart put", func() error { _, err := put("c", 20<<20, nil); return err }, []string{
 			"POST" + object + "c.enc?uploads=",
 			"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2", "PUT" + object + "c.enc?partNumber=3",
 			"POST" + object + "c.enc?uploadId=",
 		}},
-		// The first splice of a store finds out whether the server copies ranges.
-		{"rewrap in parts, first", rewrap, slices.Concat(head[:2], []string{
+		// The first splice of a store tests whether the server copies ranges.
+		{"first multipart rewrap", rewrap, slices.Concat(head[:2], []string{
 			"GET" + object + "c.enc?x-id=GetObject bytes=RANGE", head[2], "PUT" + object + "c.enc?partNumber=2" + firstBytes,
 			"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2 copy",
 		}, end)},
-		{"rewrap in parts", rewrap, slices.Concat(head, []string{"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2 copy"}, end)},
+		{"second multipart rewrap", rewrap, slices.Concat(head, []string{"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2 copy"}, end)},
 		{"get", func() error { return get(nil) }, []string{"GET" + object + "openai.enc?x-id=GetObject"}},
 		{"range", func() error { return get(&vault.GetOptions{Range: &vault.Range{Offset: 70_000, Length: 10}}) }, []string{
 			"GET" + object + "openai.enc?x-id=GetObject bytes=0-16383", "GET" + object + "openai.enc?x-id=GetObject bytes=RANGE",
@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 			"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F", "POST /B?delete=",
 			"GET /B?max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&versions=",
 		}},
-		{"list of nothing", func() error {
+		{"list of an empty collection", func() error {
 			for _, err := range v.List(ctx, "") {
 				return fmt.Errorf("the object exists, %v", err)
 			}
@@ -143,7 +143,7 @@ func sortParts(lines []string) {
 	}
 }
 
-// firstBytes marks the copy of a few bytes, which finds out whether the server copies ranges.
+// firstBytes marks the copy of a few bytes, which tests whether the server copies ranges.
 const firstBytes = " copy of 1024 bytes"
 
 // line describes a request without the values that differ from run to run.

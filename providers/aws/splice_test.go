@@ -86,7 +86,7 @@ func (r *rewrapTest) want(t *testing.T, name vault.Name, size int64, rewrapped b
 
 func isCopy(r *http.Request) bool { return r.Header.Get("X-Amz-Copy-Source") != "" }
 
-// isFirstCopy reports whether r finds out whether the server copies ranges.
+// isFirstCopy reports whether r is the request that tests whether the server copies ranges.
 func isFirstCopy(r *http.Request) bool {
 	var first, last int
 	fmt.Sscanf(r.Header.Get("X-Amz-Copy-Source-Range"), "bytes=%d-%d", &first, &last)
@@ -117,7 +117,7 @@ func TestRewrap(t *testing.T) {
 				}
 				r.want(t, name, splicedSize, true)
 			}
-			// Ceph decodes the name of the source twice. Then another object must not be copied.
+			// Ceph decodes the name of the source twice. It must not copy another object.
 			for _, name := range []vault.Name{"a%20b", "a b", "a +%"} {
 				r.put(t, name, splicedSize)
 			}
@@ -132,8 +132,8 @@ func TestRewrap(t *testing.T) {
 	}
 }
 
-// TestRewrapFaults: one request of a rewrap has no effect, or its response is lost. Package vault finds
-// out what happened, or tries again.
+// TestRewrapFaults: one request of a rewrap is not applied, or its response is lost. Package vault reads
+// the object back, or tries again.
 func TestRewrapFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -159,8 +159,8 @@ func TestRewrapFaults(t *testing.T) {
 		}{
 			{"500 and applied", testcloud.ApplyThen(500, internal)},
 			{"500 and not applied", testcloud.RespondBefore(500, internal)},
-			{"cut after it was applied", testcloud.DropAfter()},
-			{"cut before it was", testcloud.DropBefore()},
+			{"connection lost and applied", testcloud.DropAfter()},
+			{"connection lost, not sent", testcloud.DropBefore()},
 			{"200 with an error, applied", testcloud.ApplyThen(200, internal)},
 			{"200 with an error", testcloud.RespondBefore(200, internal)},
 			{"another server", testcloud.RespondBefore(200, "<html><body>Sign in</body></html>")},
@@ -169,9 +169,9 @@ func TestRewrapFaults(t *testing.T) {
 		} {
 			switch {
 			case request.name == "start" && (strings.Contains(f.name, "applied") || f.name == "upload aborted"):
-				continue // an upload whose ID is not known stays
+				continue // the client does not know the id of the upload, and cannot abort it
 			case f.name == "upload aborted" && (request.name == "tag" || request.name == "end"):
-				continue // the response to the end is final
+				continue // the rewrap is not tried again after this response
 			case strings.HasPrefix(f.name, "200") && (request.name == "part" || request.name == "tag"):
 				continue // AWS does not respond in this way
 			}
@@ -184,9 +184,9 @@ func TestRewrapFaults(t *testing.T) {
 				done := loseOne(proxy, request.hit, func() *testcloud.Fault { return f.fault })
 				err := r.rewrap(t.Context(), t, r.open(t, proxy.URL), name)
 				if !done.Load() {
-					t.Fatal("no request met the fault")
+					t.Fatal("no request was faulty")
 				}
-				// A response of another server is not tried again.
+				// After a response of another server, the request is not sent again.
 				if f.name == "another server" && errors.Is(err, vault.ErrUnavailable) && !errors.Is(err, vault.ErrConflict) {
 					r.want(t, name, splicedSize, false)
 					return
@@ -215,16 +215,16 @@ func TestRewrapRefused(t *testing.T) {
 		fault *testcloud.Fault
 		want  error // nil: the object is sent through the client
 	}{
-		{"another form of the tag", isCopy, refuse(412, "PreconditionFailed"), nil},
-		{"another form of the name", isCopy, refuse(404, "NoSuchKey"), nil},
-		{"replaced before the end", isComplete, refuse(412, "PreconditionFailed"), vault.ErrConflict},
-		{"removed before the end", isComplete, refuse(404, "NoSuchKey"), vault.ErrConflict},
+		{"ETag of the source not accepted", isCopy, refuse(412, "PreconditionFailed"), nil},
+		{"name of the source not accepted", isCopy, refuse(404, "NoSuchKey"), nil},
+		{"object replaced before complete", isComplete, refuse(412, "PreconditionFailed"), vault.ErrConflict},
+		{"object deleted before complete", isComplete, refuse(404, "NoSuchKey"), vault.ErrConflict},
 		{"denied", isCopy, refuse(403, "AccessDenied"), nil},
 		{"not implemented", isCopy, refuse(501, "NotImplemented"), nil},
 		{"range refused", isCopy, refuse(400, "InvalidArgument"), nil},
 		{"parts of different sizes refused", isComplete, refuse(400, "InvalidPart"), nil},
 		{"no space", isCopy, refuse(507, "InsufficientStorage"), vault.ErrNoSpace},
-		{"expired", isCopy, refuse(403, "InvalidAccessKeyId"), vault.ErrUnauthenticated},
+		{"credentials expired", isCopy, refuse(403, "InvalidAccessKeyId"), vault.ErrUnauthenticated},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -243,7 +243,8 @@ func TestRewrapRefused(t *testing.T) {
 	t.Cleanup(func() { noOrphans(t, testcloud.S3Client(server.URL, server.Root), r.bucket) })
 }
 
-// TestRewrapInterrupted: the context ends while the server copies. The old object stays, and no upload.
+// TestRewrapInterrupted: the context ends while the server copies. The old object stays, and no upload
+// remains.
 func TestRewrapInterrupted(t *testing.T) {
 	t.Parallel()
 	server := testcloud.RequireVersity(t)
@@ -337,7 +338,7 @@ func TestSpliceSizes(t *testing.T) {
 		{"one part", from + 64<<20, zeroes, 1, fmt.Sprintf("bytes=%d-%d", from, from+64<<20-1), nil},
 		{"two parts", from + 64<<20 + 1, zeroes, 2, fmt.Sprintf("bytes=%d-%d", from+64<<20, from+64<<20), nil},
 		{"5 TiB", 5 << 40, zeroes, 9999, "", nil},
-		{"no ranges", 20 << 20, "0f343b0931126a20f133d67c2b018a3c", 0, "", vault.ErrUnsupported},
+		{"server ignores the range", 20 << 20, "0f343b0931126a20f133d67c2b018a3c", 0, "", vault.ErrUnsupported},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -364,7 +365,8 @@ func TestSpliceSizes(t *testing.T) {
 	}
 }
 
-// TestSpliceUnfinished: parts that could not be removed are reported with their size, copied ones, too.
+// TestSpliceUnfinished: parts that could not be removed, including copied parts, are reported with their
+// size.
 func TestSpliceUnfinished(t *testing.T) {
 	t.Parallel()
 	c := &copyingServer{etag: `"` + zeroes + `"`, abort: 403, end: "PreconditionFailed"}
@@ -391,11 +393,11 @@ func TestSpliceHeaders(t *testing.T) {
 		for i, h := range c.headers {
 			switch r := c.requests[i]; {
 			case r == "POST  " && i < len(c.headers)-1 && (h.Get("X-Amz-Server-Side-Encryption") != "aws:kms" || h.Get("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id") == "" || h.Get("Content-Type") != "application/octet-stream"):
-				t.Errorf("the start has the headers %v", h)
+				t.Errorf("CreateMultipartUpload has the headers %v", h)
 			case strings.Contains(r, "bytes=") && (h.Get("X-Amz-Copy-Source-If-Match") != `"t"` || h.Get("X-Amz-Copy-Source") != "bucket/a%20b%2Bc%2520/%C3%BC"):
 				t.Errorf("%s has the headers %v", r, h)
 			case i == len(c.headers)-1 && (h.Get("If-Match") == `"t"`) != x.Conditional:
-				t.Errorf("the end has the headers %v, conditional is %v", h, x.Conditional)
+				t.Errorf("CompleteMultipartUpload has the headers %v, conditional is %v", h, x.Conditional)
 			}
 		}
 	}

@@ -43,20 +43,20 @@ func TestTokensRefused(t *testing.T) {
 		// not expired.
 		taken bool
 	}{
-		"expired":                           {token: s.issuer.MintExpired(as), clientErr: federation.ErrTokenInvalid},
-		"wrong audience":                    {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Audience = "sts.example.com" })), clientErr: federation.ErrTokenInvalid},
-		"wrong signature":                   {token: s.issuer.MintForged(as)},
-		"alg none":                          {token: s.issuer.MintUnsigned(as), clientErr: federation.ErrTokenInvalid},
-		"alg none, with a signature":        {token: s.issuer.MintUnsigned(as) + "AAAA", clientErr: federation.ErrTokenInvalid},
-		"tampered tags":                     {token: testcloud.Tamper(s.issuer.Mint(s.claims(bob)), retag(alice))},
-		"tampered subject":                  {token: testcloud.Tamper(s.issuer.Mint(as), func(c map[string]any) { c["sub"] = "root" })},
-		"no tags":                           {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags, c.Extra = nil, nil }))},
-		"a claim that is no tag":            {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags = nil }))},
-		"unknown issuer":                    {token: stranger.Mint(as)},
-		"unknown issuer under a known name": {token: stranger.Mint(with(func(c *testcloud.Claims) { c.Issuer = s.issuer.URL }))},
-		"several tenants":                   {token: s.issuer.Mint(several(s.claims(alice), alice, bob)), clientErr: federation.ErrTokenInvalid, taken: true},
-		"another tenant":                    {token: s.issuer.Mint(s.claims(bob)), clientErr: federation.ErrTenantMismatch, want: vault.ErrPermission, taken: true},
-		"a tenant of a star":                {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" })), clientErr: federation.ErrTokenInvalid, taken: true},
+		"expired":                    {token: s.issuer.MintExpired(as), clientErr: federation.ErrTokenInvalid},
+		"wrong audience":             {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Audience = "sts.example.com" })), clientErr: federation.ErrTokenInvalid},
+		"wrong signature":            {token: s.issuer.MintForged(as)},
+		"alg none":                   {token: s.issuer.MintUnsigned(as), clientErr: federation.ErrTokenInvalid},
+		"alg none, with a signature": {token: s.issuer.MintUnsigned(as) + "AAAA", clientErr: federation.ErrTokenInvalid},
+		"tampered tags":              {token: testcloud.Tamper(s.issuer.Mint(s.claims(bob)), retag(alice))},
+		"tampered subject":           {token: testcloud.Tamper(s.issuer.Mint(as), func(c map[string]any) { c["sub"] = "root" })},
+		"no tags":                    {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags, c.Extra = nil, nil }))},
+		"claim, but no tag":          {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags = nil }))},
+		"unknown issuer":             {token: stranger.Mint(as)},
+		"key of another issuer":      {token: stranger.Mint(with(func(c *testcloud.Claims) { c.Issuer = s.issuer.URL }))},
+		"several tenants":            {token: s.issuer.Mint(several(s.claims(alice), alice, bob)), clientErr: federation.ErrTokenInvalid, taken: true},
+		"another tenant":             {token: s.issuer.Mint(s.claims(bob)), clientErr: federation.ErrTenantMismatch, want: vault.ErrPermission, taken: true},
+		"tenant id *":                {token: s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" })), clientErr: federation.ErrTokenInvalid, taken: true},
 	}
 	for name, tc := range sources {
 		t.Run(name, func(t *testing.T) {
@@ -148,9 +148,9 @@ func everyVerbOf(ctx context.Context, v *vault.Vault, name vault.Name) map[strin
 	return errs
 }
 
-// TestTagsThatReachNothing: a role trusts every token of the issuer, with any tag or none. The
-// gateway issues credentials, and denies every request with them.
-func TestTagsThatReachNothing(t *testing.T) {
+// TestTagsWithoutAccess: a role trusts every token of the issuer, with any tag or none. The gateway
+// issues credentials, and denies every request with them.
+func TestTagsWithoutAccess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
 	}
@@ -165,18 +165,18 @@ func TestTagsThatReachNothing(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*testcloud.Claims){
-		"none":                   func(c *testcloud.Claims) { c.Tags = nil },
-		"another tag":            func(c *testcloud.Claims) { c.Tags = map[string]string{"team": string(alice)} },
-		"empty":                  func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "" },
-		"a star":                 func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" },
-		"a start and a star":     func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "0x*" },
-		"a question mark":        func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice[:41]) + "?" },
-		"shorter":                func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice[:41]) },
-		"a slash":                func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice) + "/" },
-		"dots":                   func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "../" + string(alice) },
-		"upper case":             func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = strings.ToUpper(string(alice)) },
-		"a variable":             func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "${aws:username}" },
-		"a tenant without leave": func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "0xccc" },
+		"no tag":                   func(c *testcloud.Claims) { c.Tags = nil },
+		"another tag":              func(c *testcloud.Claims) { c.Tags = map[string]string{"team": string(alice)} },
+		"empty":                    func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "" },
+		"only a star":              func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" },
+		"prefix and a star":        func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "0x*" },
+		"question mark at the end": func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice[:41]) + "?" },
+		"prefix of a tenant id":    func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice[:41]) },
+		"slash at the end":         func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice) + "/" },
+		"path with dots":           func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "../" + string(alice) },
+		"upper case":               func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = strings.ToUpper(string(alice)) },
+		"policy variable":          func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "${aws:username}" },
+		"unknown tenant":           func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "0xccc" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			claims := s.claims(alice)
@@ -266,16 +266,16 @@ func TestTenantsRefused(t *testing.T) {
 			t.Errorf("tenant %q: %v, want %v", id, err, vault.ErrInvalidName)
 		}
 		if _, err := vault.New(open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), vault.Tenant(id), keys, nil); !errors.Is(err, vault.ErrInvalidName) {
-			t.Errorf("a vault of %q: %v, want %v", id, err, vault.ErrInvalidName)
+			t.Errorf("a vault of tenant %q: %v, want %v", id, err, vault.ErrInvalidName)
 		}
 		// In a token alone, or in a token while another tenant is configured.
 		if _, err := identity.Token(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) {
-			t.Errorf("a token of %q: %v, want %v", id, err, federation.ErrTokenInvalid)
+			t.Errorf("a token with the tag %q: %v, want %v", id, err, federation.ErrTokenInvalid)
 		}
 		identity = federation.NewProvider(fromFile(t, token), exchange, expect(alice))
 		v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: proxy.URL, Identity: identity}), alice)
 		if err := v.Delete(t.Context(), "openai", nil); !errors.Is(err, vault.ErrUnauthenticated) || !errors.Is(err, federation.ErrTokenInvalid) {
-			t.Errorf("a token of %q for a vault of alice: %v, want %v", id, err, federation.ErrTokenInvalid)
+			t.Errorf("a token with the tag %q for a vault of alice: %v, want %v", id, err, federation.ErrTokenInvalid)
 		}
 	}
 	for _, r := range proxy.Requests() {

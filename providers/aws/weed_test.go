@@ -174,8 +174,8 @@ func TestWeedPlainHTTP(t *testing.T) {
 	}
 }
 
-// TestWeedTokens sends invalid tokens directly to its STS, without the client's checks. It uses the
-// credentials for tokens without a tag with S3.
+// TestWeedTokens sends invalid tokens directly to the STS of SeaweedFS, without the client's checks. It
+// tries credentials that were issued for tokens without a valid tag at S3.
 func TestWeedTokens(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -211,9 +211,9 @@ func TestWeedTokens(t *testing.T) {
 		}
 	}
 
-	// It issues credentials for these tokens, which AWS would refuse, because its trust policies
-	// cannot require a tag (weedDocuments). The role policy then allows nothing. However, a tag
-	// with a star allows everything, because it becomes a pattern in the resource.
+	// SeaweedFS issues credentials for these tokens, because its trust policies cannot require a
+	// tag (weedDocuments). AWS would refuse them. The role policy then allows nothing. However, a
+	// tag with a star allows everything, because it becomes a pattern in the resource.
 	get := func(c federation.Credentials) error {
 		_, _, err := s.bytes(t.Context(), s.client(s.URL, c), "bots/"+string(bob)+"/credentials/seed.enc")
 		return err
@@ -228,12 +228,12 @@ func TestWeedTokens(t *testing.T) {
 		get    string // code of a read of bob's object
 		putOwn string // code of a write of alice's object
 	}{
-		"tags":                 {s.claims(alice), "AccessDenied", ""},
-		"no tags":              {testcloud.Claims{Subject: "untagged"}, "AccessDenied", "AccessDenied"},
-		"AWS's form alone":     {with(func(c *testcloud.Claims) { c.FlatTags = false }), "AccessDenied", "AccessDenied"},
-		"a tag of a star":      {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" }), "", ""},
-		"a tag of a directory": {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice) + "/x" }), "AccessDenied", "AccessDenied"},
-		"a tag of a variable":  {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "${aws:username}" }), "AccessDenied", "AccessDenied"},
+		"both forms of the tag":       {s.claims(alice), "AccessDenied", ""},
+		"no tags":                     {testcloud.Claims{Subject: "untagged"}, "AccessDenied", "AccessDenied"},
+		"tag in the form of AWS only": {with(func(c *testcloud.Claims) { c.FlatTags = false }), "AccessDenied", "AccessDenied"},
+		"tag is a star":               {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" }), "", ""},
+		"tag is a directory":          {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = string(alice) + "/x" }), "AccessDenied", "AccessDenied"},
+		"tag is a policy variable":    {with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "${aws:username}" }), "AccessDenied", "AccessDenied"},
 	} {
 		c, err := as(s.issuer.Mint(tc.claims))
 		if err != nil {
@@ -251,7 +251,7 @@ func TestWeedTokens(t *testing.T) {
 	// The client rejects a tag with a star.
 	identity := federation.NewProvider(fromFile(t, s.issuer.Mint(with(func(c *testcloud.Claims) { c.Tags[testcloud.WalletTag] = "*" }))), exchange, expect(alice))
 	if _, err := identity.Credentials(t.Context()); !errors.Is(err, federation.ErrTokenInvalid) && !errors.Is(err, federation.ErrTenantMismatch) {
-		t.Errorf("a tag of a star: %v", err)
+		t.Errorf("tag is a star: %v", err)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestConformanceMemWithoutHistory(t *testing.T) {
 
 func TestConformanceFile(t *testing.T) {
 	if testing.Short() {
-		t.Skip("what could race is raced by TestRacingCreates and others; the vault, over a store in memory")
+		t.Skip("TestRacingCreates and others find the data races of the store, and TestConformanceMem those of the vault")
 	}
 	conform(t, "directory", memfs.Config{Dir: privateDir(t)}, claims, false)
 }
@@ -64,8 +64,8 @@ func privateDir(t *testing.T) string {
 	return dir
 }
 
-// conform runs the suite. below is for the stores without history, which treat keys in the same way
-// as those with history.
+// conform runs the suite. below is true for the stores without history, which treat keys in the same way
+// as the stores with history.
 func conform(t *testing.T, server string, c memfs.Config, claims []string, below bool) {
 	open := func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, c) }
 	conformance.Run(t, conformance.Provider{

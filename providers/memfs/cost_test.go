@@ -148,11 +148,11 @@ func TestTeardownIsLinear(t *testing.T) {
 	}
 }
 
-// TestListLooksLazily removes each file when its name is read. Objects must be examined later
-// only, because examining every entry of a directory costs a call for each.
-func TestListLooksLazily(t *testing.T) {
+// TestListExaminesLazily removes each file when its name is read. The list must not have examined the
+// file before, because examining every entry of a directory costs a call for each.
+func TestListExaminesLazily(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("reading a directory finds everything at no cost")
+		t.Skip("on Windows, reading a directory also returns the attributes of its files")
 	}
 	dir := newDir(t)
 	fillDir(t, dir, ".", 3)
@@ -361,12 +361,12 @@ func TestSyncsOfWrites(t *testing.T) {
 		do   func() error
 		want int
 	}{
-		{"the first create of a store", func() error { return put(s, key("a"), "1") }, 7},
-		{"a create", func() error { return put(s, key("b"), "1") }, 2},
-		{"the first overwrite of a store", func() error { return put(s, key("a"), "2") }, 7},
-		{"the first overwrite of a key", func() error { return put(s, key("b"), "2") }, 4},
-		{"an overwrite", func() error { return put(s, key("a"), "3") }, 3},
-		{"a delete", func() error { return s.Bucket.Delete(t.Context(), key("a")) }, 3},
+		{"first create in a store", func() error { return put(s, key("a"), "1") }, 7},
+		{"second create", func() error { return put(s, key("b"), "1") }, 2},
+		{"first overwrite in a store", func() error { return put(s, key("a"), "2") }, 7},
+		{"first overwrite of a key", func() error { return put(s, key("b"), "2") }, 4},
+		{"second overwrite of a key", func() error { return put(s, key("a"), "3") }, 3},
+		{"delete", func() error { return s.Bucket.Delete(t.Context(), key("a")) }, 3},
 	} {
 		m = meter{}
 		if err := tc.do(); err != nil {

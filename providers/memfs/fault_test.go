@@ -115,8 +115,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestUnsure makes the last sync of a write and undoing the write fail: the outcome is unknown,
-// and the error is ErrUnsure.
+// TestUnsure: the last sync of a write fails, and so does undoing the write. The outcome is unknown, and
+// the error is ErrUnsure.
 func TestUnsure(t *testing.T) {
 	for _, full := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		dir := newDir(t)
@@ -153,8 +153,8 @@ func TestUnsure(t *testing.T) {
 	}
 }
 
-// TestPoorDisks opens stores on file systems without a required feature.
-func TestPoorDisks(t *testing.T) {
+// TestMissingFeatures opens stores on file systems without a required feature.
+func TestMissingFeatures(t *testing.T) {
 	made := newDir(t)
 	openDir(t, made)
 	for _, tc := range []struct {
@@ -163,19 +163,19 @@ func TestPoorDisks(t *testing.T) {
 		do   func(c *call, real func() error) error
 		text string
 	}{
-		{"new, no locks", newDir(t), func(c *call, real func() error) error {
+		{"new store without flock", newDir(t), func(c *call, real func() error) error {
 			if c.op == "flock" {
 				return syscall.ENOLCK
 			}
 			return real()
 		}, "the file system does not support flock, which the store needs: use another file system"},
-		{"no locks", made, func(c *call, real func() error) error {
+		{"existing store without flock", made, func(c *call, real func() error) error {
 			if c.op == "flock" {
 				return syscall.ENOSYS
 			}
 			return real()
 		}, "the file system does not support flock"},
-		{"no links", newDir(t), func(c *call, real func() error) error {
+		{"no hard links", newDir(t), func(c *call, real func() error) error {
 			if c.op == "link" {
 				return &os.LinkError{Op: "link", Old: c.name, New: c.to, Err: syscall.EPERM}
 			}
@@ -252,7 +252,7 @@ func TestSwept(t *testing.T) {
 }
 
 // TestLocked writes while another process holds the lock: the write waits until its context
-// ends or LockTimeout passes. A lock on a file that was replaced does not count.
+// ends or LockTimeout passes. A lock on a file that was replaced has no effect.
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t)
@@ -462,25 +462,25 @@ func TestBetweenCalls(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		before  func(c *call) bool
-		others  func() error
-		create  error    // the error of a create
-		history []string // after a put
+		other   func() error // what the other process does
+		create  error        // the error of a create
+		history []string     // after a put
 	}{
-		{"a deletion removes the directory before the link", isPublication,
+		{"directory removed before the object is linked", isPublication,
 			func() error { return errors.Join(os.Remove(at("a/b")), os.Remove(at("a"))) }, nil, []string{"new"}},
-		{"a deletion removes the directory before the one in it is made",
+		{"parent removed before the directory is created",
 			func(c *call) bool { return c.op == "mkdir" && c.name == "a/b" && exists(at("a")) },
 			func() error { return os.Remove(at("a")) }, nil, []string{"new"}},
-		{"the directory of the versions goes before the attributes come",
+		{"versions removed before the attributes are written",
 			func(c *call) bool {
 				return c.op == "open" && strings.HasSuffix(c.name, attrsSuffix) && c.flag&os.O_CREATE != 0
 			},
 			func() error { return os.Remove(at(versions + "/a/b/key")) }, nil, []string{"new"}},
-		{"another program puts a file there", isPublication,
+		{"file created at the path of the object", isPublication,
 			func() error { return os.WriteFile(at("a/b/key"), []byte("its"), 0o600) }, vault.ErrExist, []string{"new", "its"}},
-		{"another program puts a directory there", isPublication,
+		{"directory created at the path of the object", isPublication,
 			func() error { return os.Mkdir(at("a/b/key"), 0o700) }, nil, []string{"new"}},
-		{"another process removes the file of the lock before it is locked",
+		{"lock file removed before it is locked",
 			func(c *call) bool { return c.op == "flock" && path.Dir(c.name) == lockDir },
 			func() error { return os.RemoveAll(at(lockDir + "/" + names(t, at(lockDir))[0])) }, nil, []string{"new"}},
 	} {
@@ -494,7 +494,7 @@ func TestBetweenCalls(t *testing.T) {
 							after++
 						} else {
 							acted = true
-							if err := tc.others(); err != nil {
+							if err := tc.other(); err != nil {
 								t.Error(err)
 							}
 						}

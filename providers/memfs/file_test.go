@@ -192,7 +192,7 @@ func TestOddFiles(t *testing.T) {
 				t.Skip(err)
 			}
 		}, append(all, list), "DIR/bots/t/openai.enc is neither a file nor a directory: remove it"},
-		{"object may be read by others", func(t *testing.T, dir string) {
+		{"object readable by the group", func(t *testing.T, dir string) {
 			if err := os.Chmod(filepath.Join(dir, key), 0o640); err != nil {
 				t.Fatal(err)
 			}
@@ -257,17 +257,17 @@ func TestForeignDirectories(t *testing.T) {
 		want error
 		text string
 	}{
-		{"other things", make("photo.jpg=x"), vault.ErrUnsupported, "the directory contains photo.jpg, but is not a store: choose an empty directory. " +
+		{"unrelated files", make("photo.jpg=x"), vault.ErrUnsupported, "the directory contains photo.jpg, but is not a store: choose an empty directory. " +
 			`If the directory is a store that lost its format file, create the file DIR/.objectvault/format with the text "objectvault file store 1\n"`},
-		{"objects without a format", make("bots", meta), vault.ErrUnsupported, "the directory contains bots, but is not a store"},
-		{"a newer format", make(meta, formatFile+"=objectvault file store 2\n"), vault.ErrUnsupported,
+		{"objects without a format file", make("bots", meta), vault.ErrUnsupported, "the directory contains bots, but is not a store"},
+		{"newer format", make(meta, formatFile+"=objectvault file store 2\n"), vault.ErrUnsupported,
 			`DIR/.objectvault/format contains the format "objectvault file store 2\n", but this program supports only "objectvault file store 1\n": use a newer program, or check that the directory is a store`},
-		{"an empty format", make(meta, formatFile+"="), vault.ErrUnsupported, `contains the format ""`},
-		{"a long format", make(meta, formatFile+"=objectvault file store 1\nx"), vault.ErrUnsupported, "contains the format"},
-		{"the group may write", chmod(".", 0o770), vault.ErrPermission, "DIR is accessible to other users (-rwxrwx---): run chmod 700 DIR"},
-		{"all may write", chmod(".", 0o702), vault.ErrPermission, "DIR is accessible to other users (-rwx----w-): run chmod 700 DIR"},
-		{"others may enter .objectvault", chmod(meta, 0o750), vault.ErrPermission, "DIR/.objectvault is accessible to other users (-rwxr-x---): run chmod 700 DIR/.objectvault"},
-		{"a file", func(t *testing.T, dir string) {
+		{"empty format file", make(meta, formatFile+"="), vault.ErrUnsupported, `contains the format ""`},
+		{"format file with trailing data", make(meta, formatFile+"=objectvault file store 1\nx"), vault.ErrUnsupported, "contains the format"},
+		{"directory writable by the group", chmod(".", 0o770), vault.ErrPermission, "DIR is accessible to other users (-rwxrwx---): run chmod 700 DIR"},
+		{"directory writable by all users", chmod(".", 0o702), vault.ErrPermission, "DIR is accessible to other users (-rwx----w-): run chmod 700 DIR"},
+		{".objectvault accessible to the group", chmod(meta, 0o750), vault.ErrPermission, "DIR/.objectvault is accessible to other users (-rwxr-x---): run chmod 700 DIR/.objectvault"},
+		{"path is a file", func(t *testing.T, dir string) {
 			if err := errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 				t.Fatal(err)
 			}
@@ -279,9 +279,9 @@ func TestForeignDirectories(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, vault.ErrPermission, "DIR/.objectvault is a symbolic link"},
-		{"another user's", func(t *testing.T, dir string) {
+		{"directory of another user", func(t *testing.T, dir string) {
 			if os.Geteuid() != 0 {
-				t.Skip("only root can give a directory away")
+				t.Skip("only root can change the owner of a directory")
 			}
 			if err := os.Chown(dir, 4711, 4711); err != nil {
 				t.Fatal(err)
@@ -329,8 +329,8 @@ func TestForeignDirectories(t *testing.T) {
 	}
 }
 
-// TestDirectoryOfAnother puts two keys, one of which is the directory of the other.
-func TestDirectoryOfAnother(t *testing.T) {
+// TestKeyBelowKey puts two keys, one of which is a directory of the other.
+func TestKeyBelowKey(t *testing.T) {
 	dir := newDir(t)
 	s := openDir(t, dir)
 	ctx := t.Context()
@@ -613,7 +613,7 @@ func TestForeignTools(t *testing.T) {
 	}
 }
 
-// TestOtherNames lists a store with files whose names no key has.
+// TestOtherNames lists a store with files whose names are not the path of any key.
 func TestOtherNames(t *testing.T) {
 	dir := newDir(t)
 	s := openDir(t, dir)

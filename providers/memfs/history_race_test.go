@@ -9,8 +9,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A long history can be listed while another process keeps replacing the object: the list is that of one
-// moment, and never "try again".
+// A long history can be listed while another process keeps replacing the object: the list is a consistent
+// snapshot, and never fails with "try again".
 func TestHistoryOfBusyObject(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it writes a long history first")

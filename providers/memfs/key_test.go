@@ -34,7 +34,7 @@ func TestObjectPath(t *testing.T) {
 			t.Errorf("objectPath(%q) = %q, want %q", tc.key, got, tc.want)
 		}
 	}
-	// No part of a key may look like a version.
+	// The path of a key must not contain a name that looks like a version.
 	const versions = ".objectvault/versions/"
 	for _, tc := range []struct{ key, want string }{
 		{"a/b.enc", versions + "a/b.enc"},
@@ -93,7 +93,7 @@ func FuzzKey(f *testing.F) {
 			}
 			segment, ok := segmentOf(part)
 			if !ok {
-				t.Errorf("segmentOf(%q), for a part of %q, finds no key", part, p)
+				t.Errorf("segmentOf(%q), for a part of %q, returns no key", part, p)
 			}
 			segments = append(segments, segment)
 			part = ""

@@ -74,9 +74,9 @@ func TestLifeOfAnObject(t *testing.T) {
 			t.Errorf("swap returned the tag %s after %s, %v", second, first, err)
 		}
 		_, err = s.Swap.Swap(ctx, key, first, fill("late"))
-		wantErr(t, "a swap from an old tag", err, vault.ErrConflict)
+		wantErr(t, "a swap with an old tag", err, vault.ErrConflict)
 		_, err = s.Swap.Swap(ctx, key, "no tag", fill("late"))
-		wantErr(t, "a swap from no tag", err, vault.ErrConflict)
+		wantErr(t, "a swap with an invalid tag", err, vault.ErrConflict)
 		_, err = s.Swap.Swap(ctx, "absent", first, fill("late"))
 		wantErr(t, "a swap of an absent object", err, vault.ErrConflict)
 		if value, tag := read(t, s, key); value != "two" || tag != second {
@@ -164,7 +164,8 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// TestNothingStored makes writes fail in every way that a caller can: nothing is stored.
+// TestNothingStored makes writes fail in every way in which a caller can make them fail: nothing is
+// stored.
 func TestNothingStored(t *testing.T) {
 	each(t, memfs.Config{}, func(t *testing.T, s *vault.Store) {
 		tag, err := s.Create.Create(t.Context(), "there", fill("before"))
@@ -251,14 +252,14 @@ func TestErrors(t *testing.T) {
 			code     gcerrors.ErrorCode // of errors that come through the bucket
 			text     string
 		}{
-			{"absent", absent, vault.ErrNotFound, gcerrors.NotFound, `blob (key "absent") (code=NotFound): not found`},
-			{"taken", taken, vault.ErrExist, gcerrors.Unknown, "create there: exists already"},
-			{"portable", portable, vault.ErrExist, gcerrors.FailedPrecondition, `blob (key "there") (code=FailedPrecondition): exists already`},
-			{"unsigned", unsigned, vault.ErrUnsupported, gcerrors.Unimplemented, `blob (key "there") (code=Unimplemented): signed URL: not supported by this store`},
-			{"reserved", reserved, vault.ErrInvalidName, gcerrors.InvalidArgument, `blob (key ".ObjectVault/format") (code=InvalidArgument): invalid name: keys below .objectvault/ belong to the store itself`},
-			{"long", long, vault.ErrInvalidName, gcerrors.Unknown, "create " + strings.Repeat("k", 1025) + ": invalid name: the key has 1025 bytes; the maximum is 1024"},
-			{"empty", empty, vault.ErrInvalidName, gcerrors.Unknown, "create : invalid name: the key is empty"},
-			{"strange", strange, vault.ErrInvalidName, gcerrors.Unknown, "swap there\xff: invalid name: key \"there\\xff\" is not UTF-8"},
+			{"read of an absent key", absent, vault.ErrNotFound, gcerrors.NotFound, `blob (key "absent") (code=NotFound): not found`},
+			{"create of an existing key", taken, vault.ErrExist, gcerrors.Unknown, "create there: exists already"},
+			{"create through the portable bucket", portable, vault.ErrExist, gcerrors.FailedPrecondition, `blob (key "there") (code=FailedPrecondition): exists already`},
+			{"signed URL", unsigned, vault.ErrUnsupported, gcerrors.Unimplemented, `blob (key "there") (code=Unimplemented): signed URL: not supported by this store`},
+			{"reserved key", reserved, vault.ErrInvalidName, gcerrors.InvalidArgument, `blob (key ".ObjectVault/format") (code=InvalidArgument): invalid name: keys below .objectvault/ belong to the store itself`},
+			{"key of 1025 bytes", long, vault.ErrInvalidName, gcerrors.Unknown, "create " + strings.Repeat("k", 1025) + ": invalid name: the key has 1025 bytes; the maximum is 1024"},
+			{"empty key", empty, vault.ErrInvalidName, gcerrors.Unknown, "create : invalid name: the key is empty"},
+			{"key that is not UTF-8", strange, vault.ErrInvalidName, gcerrors.Unknown, "swap there\xff: invalid name: key \"there\\xff\" is not UTF-8"},
 		} {
 			if !errors.Is(tc.err, tc.sentinel) || s.Explain(tc.err) != tc.sentinel || gcerrors.Code(tc.err) != tc.code || tc.err.Error() != tc.text {
 				t.Errorf("%s:\n %v, code %v, explained %v\nwant\n %s, code %v, explained %v",
@@ -280,7 +281,7 @@ func TestRemover(t *testing.T) {
 			t.Errorf("Remove: %v, %v", failed, err)
 		}
 		wantErr(t, "absent", failed["absent"], vault.ErrNotFound)
-		wantErr(t, "our own", failed[".objectvault/format"], vault.ErrInvalidName)
+		wantErr(t, "a reserved key", failed[".objectvault/format"], vault.ErrInvalidName)
 		if left := keys(t, s, nil, 10); len(left) > 0 {
 			t.Errorf("%v remain", left)
 		}
@@ -546,7 +547,7 @@ func TestOpenStores(t *testing.T) {
 	}
 }
 
-// TestLargeObject writes and reads more than could be hidden in memory.
+// TestLargeObject writes and reads 64 MiB with at most 8 MiB of memory.
 func TestLargeObject(t *testing.T) {
 	s := open(t, configs(t)["file"])
 	const size = 64 << 20

@@ -153,7 +153,7 @@ func checkWinner(t *testing.T, s *vault.Store, key string, winners []string) {
 	}
 }
 
-// TestRacingCreatesOfProcesses is the same with four creators in each of four processes.
+// TestRacingCreatesOfProcesses is TestRacingCreates with four creators in each of four processes.
 func TestRacingCreatesOfProcesses(t *testing.T) {
 	t.Parallel()
 	c := memfs.Config{Dir: filepath.Join(t.TempDir(), "store")} // the processes also race to create the store
@@ -227,7 +227,7 @@ func creator(dir, name string, in io.Reader, out io.Writer) error {
 }
 
 // TestOverwritersAtOnce lets two clients overwrite and swap one object: every acknowledged
-// value is in the history, and of the swaps with one tag one succeeds.
+// value is in the history, and one of the swaps with the same tag succeeds.
 func TestOverwritersAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range configs(t) {
@@ -408,8 +408,9 @@ func TestKill(t *testing.T) {
 	const n = 300
 	var c memfs.Config
 	acked := map[string]int{} // number by key; -1 is a deletion
-	// How many writes of the hot object may have been killed after they had published and
-	// before they had dropped the oldest version. Each leaves one more, until a write ends.
+	// The number of writes of the hot object that may have been killed after they published it
+	// and before they removed the oldest version. Each leaves one more version, until a write
+	// completes.
 	unpruned := 0
 	total := 0
 	for round := range n {
@@ -427,13 +428,13 @@ func TestKill(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// From its first sign of life on, so that it is not killed before it has begun.
+		// Wait for the first line, so that the victim is not killed before it has started.
 		lines := bufio.NewReader(out)
 		if _, err := lines.ReadString('\n'); err != nil {
 			t.Fatalf("the victim did not start: %v", err)
 		}
-		// After a random number of lines in the step. The lines show the progress, because the
-		// duration of a step depends on the disk.
+		// Kill it at a random moment after a random number of lines. The lines show the progress,
+		// because the duration of a step depends on the disk.
 		last := time.Now()
 		var step time.Duration
 		for range rand.IntN(9) {
@@ -452,7 +453,7 @@ func TestKill(t *testing.T) {
 		if cmd.Wait(); cmd.ProcessState.Exited() {
 			t.Fatalf("the victim was not killed: %v", cmd.ProcessState)
 		}
-		// Its last line may be half a line: then it is not an acknowledgement.
+		// An incomplete last line is not an acknowledgement.
 		maybe := map[string]int{}
 		for line := range strings.Lines(acks.String()) {
 			line, whole := strings.CutSuffix(line, "\n")

@@ -67,7 +67,7 @@ func TestReadsChangeNothing(t *testing.T) {
 // be read. A write is denied and changes nothing.
 func TestReadOnlyCopy(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("the codes are those of unix")
+		t.Skip("the error codes are those of Unix")
 	}
 	dir := newDir(t)
 	s, err := Open(t.Context(), Config{Dir: dir})
@@ -122,7 +122,7 @@ func TestReadOnlyCopy(t *testing.T) {
 // first write reports it. A disk failure is not reported as such.
 func TestUnsyncedDirectories(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("the codes are those of unix")
+		t.Skip("the error codes are those of Unix")
 	}
 	for _, code := range []syscall.Errno{syscall.EINVAL, syscall.ENOTSUP, syscall.EOPNOTSUPP} {
 		calls := 0
@@ -166,7 +166,7 @@ func TestUnsyncedDirectories(t *testing.T) {
 		s.Close()
 		s = open(newDir(t), syscall.EIO)
 		if err := put(s, "key", "one"); !errors.Is(err, syscall.EIO) || calls != 0 {
-			t.Errorf("a sync that fails: %v, Unsynced was called %d times", err, calls)
+			t.Errorf("a failed sync: %v, Unsynced was called %d times", err, calls)
 		}
 		s.Close()
 	}

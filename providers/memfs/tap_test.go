@@ -23,7 +23,7 @@ type call struct {
 	flag     int       // of open
 	mtime    time.Time // of chtime
 	data     []byte    // of write
-	tap      *tap      // whose it is, of chtime
+	tap      *tap      // the disk of chtime
 	file     *tapFile  // the file of write, fsync and flock; after open, the opened file
 	dir      *tapDir   // of sync and opendir
 }
@@ -170,7 +170,7 @@ func openTapped(t testing.TB, c Config, do func(c *call, real func() error) erro
 // plain returns the value without attributes.
 const plain = "plain"
 
-// withItself returns options with attributes that contain the value.
+// withItself returns options whose attributes contain the value.
 func withItself(value string) *blob.WriterOptions {
 	if value == plain {
 		return &blob.WriterOptions{ContentType: octetStream}
@@ -178,7 +178,7 @@ func withItself(value string) *blob.WriterOptions {
 	return &blob.WriterOptions{ContentType: octetStream, Metadata: map[string]string{"value": value}}
 }
 
-// coarse makes the time that a chtime has just set one of whole seconds.
+// coarse truncates the time that a chtime has just set to whole seconds.
 func (c *call) coarse() error { return c.tap.disk.chtime(c.name, c.mtime.Truncate(time.Second)) }
 
 func listOf(prefix string) *driver.ListOptions { return &driver.ListOptions{Prefix: prefix} }

@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestSwapOnLoser: a writer must not base its value on that of a writer that lost and is about to
-// remove it, because the removal would also lose the new value.
+// TestSwapOnLoser: while the loser of a race removes its version, another writer must not swap that
+// version, because the new value would be lost with it.
 func TestSwapOnLoser(t *testing.T) {
 	for _, created := range []bool{false, true} {
 		s := newServer(t, &costest.Options{Versioning: "Enabled"})
@@ -68,8 +68,8 @@ func TestSwapOnLoser(t *testing.T) {
 	}
 }
 
-// TestSwapOnDeadLoser: if the losing process was killed, its value stays. After some time, writers
-// use it like any other value.
+// TestSwapOnDeadLoser: if the losing process was killed, its value stays. After some time, other
+// writers can swap it like any other value.
 func TestSwapOnDeadLoser(t *testing.T) {
 	var ahead atomic.Int64
 	s := newServer(t, &costest.Options{Versioning: "Enabled", Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})

@@ -35,25 +35,25 @@ func TestCaller(t *testing.T) {
 	}
 	id, session, ok := strings.Cut(got.User, ":")
 	if !ok || session != "objectvault" || got.ARN != "qcs::sts:100000000001:assumed-role/"+id {
-		t.Errorf("a role is %+v", got)
+		t.Errorf("the caller with a role: %+v", got)
 	}
 	got.ARN, got.User = "", ""
 	if diff := cmp.Diff(vault.Caller{From: "identity", KeyID: creds.AccessKeyID, Expires: creds.Expires, Account: "100000000001", Type: "CAMRole"}, got); diff != "" {
-		t.Errorf("a role (-want +got):\n%s", diff)
+		t.Errorf("the caller with a role (-want +got):\n%s", diff)
 	}
 
 	ownerIs := vault.Caller{KeyID: s.SecretID(), ARN: "qcs::cam::uin/100000000001:uin/100000000001", Account: "100000000001", Type: "CAMUser", User: "100000000001"}
 	ownerIs.From = "static"
 	got, err = callerOf(t, config(s, owner(s)), s.URL())
 	if diff := cmp.Diff(ownerIs, got); diff != "" || err != nil {
-		t.Errorf("the owner: %v (-want +got):\n%s", err, diff)
+		t.Errorf("the caller with the owner's keys: %v (-want +got):\n%s", err, diff)
 	}
 	t.Setenv("TENCENTCLOUD_SECRET_ID", s.SecretID())
 	t.Setenv("TENCENTCLOUD_SECRET_KEY", s.SecretKey())
 	ownerIs.From = "environment"
 	got, err = callerOf(t, config(s, nil), s.URL())
 	if diff := cmp.Diff(ownerIs, got); diff != "" || err != nil {
-		t.Errorf("the owner, by the environment: %v (-want +got):\n%s", err, diff)
+		t.Errorf("the caller with keys from the environment: %v (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestSettings(t *testing.T) {
 			}
 		default:
 			if got.Err != nil || got.Document != "" {
-				t.Errorf("%s, which is not set, is %q, %v", got.Name, got.Document, got.Err)
+				t.Errorf("the unset %s is %q, %v", got.Name, got.Document, got.Err)
 			}
 		}
 	}
@@ -223,11 +223,11 @@ func TestServerTime(t *testing.T) {
 			continue // Open already requests the versioning
 		}
 		if heads++; r.AccessKeyID != "" || r.Status != 403 {
-			t.Errorf("it sent the request %v, key %q", r, r.AccessKeyID)
+			t.Errorf("ServerTime sent the request %v with key %q, want an unsigned one", r, r.AccessKeyID)
 		}
 	}
 	if heads != 2 {
-		t.Errorf("it sent %d HEAD requests, want 2", heads)
+		t.Errorf("ServerTime sent %d HEAD requests, want 2", heads)
 	}
 	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket(), Endpoint: noServer(t), Static: owner(s)}); !errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("without a server: %v", err)
@@ -271,7 +271,7 @@ func TestEchoedTokens(t *testing.T) {
 // or as a public object.
 func TestForeignCloud(t *testing.T) {
 	const page = "<!DOCTYPE html>\n<html><head><title>Welcome to the hotel</title></head></html>"
-	for name, body := range map[string]string{"page": page, "empty": "", "object": "{}", "blank": " \n"} {
+	for name, body := range map[string]string{"page": page, "empty": "", "object": "{}", "white space": " \n"} {
 		for _, status := range []int{200, 302, 404, 503} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
 				t.Parallel()
@@ -295,7 +295,7 @@ func TestForeignCloud(t *testing.T) {
 					t.Errorf("%s, %d: an unsigned read: %v, want %v", name, status, err, vault.ErrUnavailable)
 				}
 				for _, s := range store.Cloud.Settings(t.Context()) {
-					if s.Name == "endpoint" || s.Name == "policy" && name == "object" && status == 200 { // which is valid
+					if s.Name == "endpoint" || s.Name == "policy" && name == "object" && status == 200 { // a valid response
 						continue
 					}
 					if !errors.Is(s.Err, vault.ErrUnavailable) {

@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestNewUpload: if completing a multipart upload fails because of another write, and fails again,
-// the value is sent as a new upload, provided that it can be read again.
+// TestNewUpload: if CompleteMultipartUpload fails repeatedly because of another write, the value is sent
+// as a new upload, provided that it can be read again.
 func TestNewUpload(t *testing.T) {
 	large := make([]byte, 20<<20)
 	for _, code := range []string{"PathConflict", "UploadConflict", "OperationAborted"} {
@@ -43,10 +43,10 @@ func TestNewUpload(t *testing.T) {
 				case !first.Load():
 					t.Errorf("%s: no upload was refused", code)
 				case !stream && (err != nil || uploads.Load() != 2):
-					t.Errorf("%s, versioning %q: %v after %d uploads, want a second one", code, versioning, err, uploads.Load())
+					t.Errorf("%s, versioning %q: %v after %d uploads, want success after 2", code, versioning, err, uploads.Load())
 				case stream && (!errors.As(err, &cause) || cause.Reason != vault.WriteConflict || errors.Is(err, vault.ErrUnsure) || uploads.Load() != 1 ||
 					!strings.Contains(err.Error(), "nothing was stored, and a streamed value cannot be sent again")):
-					t.Errorf("%s, versioning %q: %v after %d uploads, want a hint", code, versioning, err, uploads.Load())
+					t.Errorf("%s, versioning %q: %v after %d uploads, want a write conflict that asks for the value again", code, versioning, err, uploads.Load())
 				}
 			}
 		}

@@ -90,7 +90,7 @@ func TestConformance(t *testing.T) {
 				Below:   c.versioning != "Enabled",
 				Secrets: []string{s.SecretKey(), nothing.SecretKey.Reveal(), nothing.SessionToken.Reveal(), late.SecretKey.Reveal()},
 			}
-			if c.versioning == "" { // mostly waiting, and the result is the same with versioning
+			if c.versioning == "" { // the clause mostly waits, and its result does not depend on versioning
 				p.Unreachable = opener(tencent.Config{Bucket: s.Bucket(), Region: s.Region(), Endpoint: noServer(t), Static: owner(s)})
 			}
 			c.run(t, p)

@@ -27,7 +27,7 @@ func TestCreateUnchecked(t *testing.T) {
 		want  error
 	}{
 		{"overwritten before the read-back", true, vault.ErrExist},
-		{"overwritten after it", false, nil},
+		{"overwritten after the read-back", false, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newServer(t, &costest.Options{Unsure: map[string]string{"create-commit": "unchecked"}})
@@ -79,8 +79,9 @@ func TestCreateUnchecked(t *testing.T) {
 	}
 }
 
-// TestCreateReadBack: if a create cannot be read back, or was removed in the meantime, its outcome
-// is unknown.
+// TestCreateReadBack: if the read-back after a create is denied, the outcome is unknown. If another
+// writer has replaced the object, the create fails. If another writer has deleted it, the create
+// succeeds.
 func TestCreateReadBack(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))
@@ -117,7 +118,7 @@ func TestCreateReadBack(t *testing.T) {
 		return nil
 	})
 	if _, err := st.Create.Create(t.Context(), "new", value); err != nil {
-		t.Errorf("after the object was removed: %v", err)
+		t.Errorf("after the object was removed: %v, want success", err)
 	}
 }
 
@@ -183,11 +184,11 @@ func TestUnfinishedUpload(t *testing.T) {
 		code string // of the response to the complete
 		want error
 	}{
-		{"refused", "AccessDenied", vault.ErrPermission},
-		{"taken", "FileAlreadyExists", vault.ErrExist},
-		{"cancelled", "", context.Canceled},
-		{"cancelled at the end", "late", context.Canceled},
-		{"unknown", "InternalError", vault.ErrUnsure},
+		{"complete denied", "AccessDenied", vault.ErrPermission},
+		{"object exists", "FileAlreadyExists", vault.ErrExist},
+		{"context cancelled during a part", "", context.Canceled},
+		{"context cancelled during complete", "late", context.Canceled},
+		{"outcome unknown", "InternalError", vault.ErrUnsure},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, err := costest.New(nil) // newServer would fail because of the remaining upload

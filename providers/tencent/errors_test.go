@@ -122,11 +122,11 @@ func TestExplainIdentity(t *testing.T) {
 		reason    vault.Reason
 	}{
 		{"no such role", arn + "x", sourceOf(mint(t, issuer)), vault.ErrUnauthenticated, vault.TrustRefused},
-		{"a forged token", arn, sourceOf(parse(t, issuer.MintForged(testcloud.Claims{Subject: subject, Audience: audience}))), vault.ErrUnauthenticated, vault.TokenInvalid},
+		{"forged token", arn, sourceOf(parse(t, issuer.MintForged(testcloud.Claims{Subject: subject, Audience: audience}))), vault.ErrUnauthenticated, vault.TokenInvalid},
 		{"no token", arn, noSource{federation.ErrTokenInvalid}, vault.ErrUnauthenticated, vault.TokenInvalid},
-		{"an issuer that refuses", arn, noSource{federation.ErrRefused}, vault.ErrUnauthenticated, vault.TokenRefused},
-		{"an issuer that is gone", arn, noSource{federation.ErrUnavailable}, vault.ErrUnavailable, vault.TokenSourceUnavailable},
-		{"another tenant", arn, noSource{federation.ErrTenantMismatch}, vault.ErrPermission, vault.TenantMismatch},
+		{"issuer refuses a token", arn, noSource{federation.ErrRefused}, vault.ErrUnauthenticated, vault.TokenRefused},
+		{"issuer unreachable", arn, noSource{federation.ErrUnavailable}, vault.ErrUnavailable, vault.TokenSourceUnavailable},
+		{"token of another tenant", arn, noSource{federation.ErrTenantMismatch}, vault.ErrPermission, vault.TenantMismatch},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := config(s, nil)
@@ -153,8 +153,8 @@ func errRemove(t *testing.T, st *vault.Store, keys ...string) error {
 	return err
 }
 
-// TestSentOnce: a request that COS refuses permanently is sent once, and one that it refuses
-// temporarily three times. After a refused write, nothing is read.
+// TestSentOnce: a request that COS refuses permanently is sent once. A request that COS refuses
+// temporarily is sent three times. After a refused write, nothing is read back.
 func TestSentOnce(t *testing.T) {
 	s := newServer(t, nil)
 	v := newVault(t, open(t, config(s, owner(s))), "acme")
@@ -192,8 +192,8 @@ func TestSentOnce(t *testing.T) {
 	}
 }
 
-// TestSwapAfterVersioningUnknown: a store that could not read the versioning when it was opened, and then
-// reads an object and replaces it, finds no conflict where there is no other writer.
+// TestSwapAfterVersioningUnknown: a store that could not read the versioning when it was opened can read
+// and replace an object later. Without another writer, it reports no conflict.
 func TestSwapAfterVersioningUnknown(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
@@ -248,7 +248,7 @@ func TestVersioningUnknown(t *testing.T) {
 		"wrong secret": {costest.RespondBefore(403, costest.ErrorXML("SignatureDoesNotMatch", "told by a test")), vault.ErrUnauthenticated},
 		"unavailable":  {costest.RespondBefore(503, costest.ErrorXML("ServiceUnavailable", "told by a test")), vault.ErrUnavailable},
 		"denied":       {costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test")), vault.ErrPermission},
-		"a page":       {costest.RespondBefore(200, "<html>please log in</html>"), vault.ErrUnavailable},
+		"login page":   {costest.RespondBefore(200, "<html>please log in</html>"), vault.ErrUnavailable},
 		"empty":        {costest.RespondBefore(200, ""), vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -343,12 +343,12 @@ func TestConfigRefused(t *testing.T) {
 		c    tencent.Config
 	}{
 		{"no bucket", tencent.Config{Region: "ap-guangzhou"}},
-		{"a bucket without an APPID", tencent.Config{Bucket: "vault", Region: "ap-guangzhou"}},
+		{"bucket without an APPID", tencent.Config{Bucket: "vault", Region: "ap-guangzhou"}},
 		{"no region", tencent.Config{Bucket: "vault-1250000000"}},
-		{"a region that is none", tencent.Config{Bucket: "vault-1250000000", Region: "a/b"}},
+		{"invalid region", tencent.Config{Bucket: "vault-1250000000", Region: "a/b"}},
 		{"plain http", tencent.Config{Bucket: "vault-1250000000", Endpoint: "http://cos.example.com"}},
-		{"no URL", tencent.Config{Bucket: "vault-1250000000", Endpoint: "cos.example.com"}},
-		{"a password", tencent.Config{Bucket: "vault-1250000000", Endpoint: "https://user:hunter2@cos.example.com"}},
+		{"endpoint is not a URL", tencent.Config{Bucket: "vault-1250000000", Endpoint: "cos.example.com"}},
+		{"password in the endpoint", tencent.Config{Bucket: "vault-1250000000", Endpoint: "https://user:hunter2@cos.example.com"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.c.Static = cosblob.Static("id", "key", "")

@@ -56,21 +56,21 @@ func TestExchangeErrors(t *testing.T) {
 		want       error
 		text       string
 	}{
-		{"another subject", good, issuer.Mint(testcloud.Claims{Subject: "bot:other", Audience: audience}), nil, federation.ErrRefused, "UnauthorizedOperation"},
+		{"wrong subject", good, issuer.Mint(testcloud.Claims{Subject: "bot:other", Audience: audience}), nil, federation.ErrRefused, "UnauthorizedOperation"},
 		{"no such role", uin + "absent", valid, nil, federation.ErrRefused, "GetRoleError"},
-		{"expired", good, issuer.MintExpired(claims), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
-		{"forged", good, issuer.MintForged(claims), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
-		{"another audience", good, issuer.Mint(testcloud.Claims{Subject: subject, Audience: "other"}), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
-		{"no such role, in other words", good, valid, callError("ResourceNotFound.RoleNotFound"), federation.ErrRefused, "RoleNotFound"},
+		{"expired token", good, issuer.MintExpired(claims), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
+		{"forged token", good, issuer.MintForged(claims), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
+		{"wrong audience", good, issuer.Mint(testcloud.Claims{Subject: subject, Audience: "other"}), nil, federation.ErrTokenInvalid, "WebIdentityTokenError"},
+		{"no such role, second code", good, valid, callError("ResourceNotFound.RoleNotFound"), federation.ErrRefused, "RoleNotFound"},
 		{"too many requests", good, valid, callError("RequestLimitExceeded"), federation.ErrUnavailable, "RequestLimitExceeded"},
-		{"a fault of the service", good, valid, callError("InternalError.SystemError"), federation.ErrUnavailable, "SystemError"},
-		{"a wrong clock", good, valid, callError("AuthFailure.SignatureExpire"), federation.ErrUnavailable, "SignatureExpire"},
-		{"a code that is not known", good, valid, callError("Surprise"), federation.ErrUnavailable, "Surprise"},
-		{"another status", good, valid, costest.RespondBefore(502, "<html>"), federation.ErrUnavailable, "status 502"},
-		{"no answer", good, valid, costest.DropBefore(), federation.ErrUnavailable, "EOF"},
+		{"internal error of STS", good, valid, callError("InternalError.SystemError"), federation.ErrUnavailable, "SystemError"},
+		{"clock skew", good, valid, callError("AuthFailure.SignatureExpire"), federation.ErrUnavailable, "SignatureExpire"},
+		{"unknown error code", good, valid, callError("Surprise"), federation.ErrUnavailable, "Surprise"},
+		{"status 502", good, valid, costest.RespondBefore(502, "<html>"), federation.ErrUnavailable, "status 502"},
+		{"connection closed", good, valid, costest.DropBefore(), federation.ErrUnavailable, "EOF"},
 		{"not JSON", good, valid, costest.RespondBefore(200, "<html>"), federation.ErrUnavailable, "not an STS response"},
 		{"no credentials", good, valid, costest.RespondBefore(200, `{"Response":{"RequestId":"x"}}`), federation.ErrUnavailable, "no credentials"},
-		{"the token repeated", good, valid, costest.RespondBefore(200, costest.ErrorJSON("InvalidParameter.ParamError", "bad token "+valid)), federation.ErrRefused, "[redacted]"},
+		{"token in the response", good, valid, costest.RespondBefore(200, costest.ErrorJSON("InvalidParameter.ParamError", "bad token "+valid)), federation.ErrRefused, "[redacted]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s.SetRule(func(*costest.Request) *costest.Fault { return tc.fault })
@@ -81,7 +81,7 @@ func TestExchangeErrors(t *testing.T) {
 			}
 			for _, other := range []error{federation.ErrRefused, federation.ErrTokenInvalid, federation.ErrUnavailable} {
 				if other != tc.want && errors.Is(err, other) {
-					t.Errorf("error %v is %v, too", err, other)
+					t.Errorf("error %v is also %v", err, other)
 				}
 			}
 			text := fmt.Sprintf("%v %+v", err, err)
@@ -106,13 +106,13 @@ func TestRoleRefused(t *testing.T) {
 		r    tencent.Role
 	}{
 		{"no role", tencent.Role{Provider: provider, Region: "ap-guangzhou"}},
-		{"a role of AWS", tencent.Role{ARN: "arn:aws:iam::123456789012:role/vault", Provider: provider, Region: "ap-guangzhou"}},
+		{"role of AWS", tencent.Role{ARN: "arn:aws:iam::123456789012:role/vault", Provider: provider, Region: "ap-guangzhou"}},
 		{"no provider", tencent.Role{ARN: arn, Region: "ap-guangzhou"}},
 		{"no region", tencent.Role{ARN: arn, Provider: provider}},
-		{"a session with spaces", tencent.Role{ARN: arn, Provider: provider, Region: "ap-guangzhou", Session: "a b"}},
-		{"more than twelve hours", tencent.Role{ARN: arn, Provider: provider, Region: "ap-guangzhou", Duration: 13 * time.Hour}},
+		{"session with spaces", tencent.Role{ARN: arn, Provider: provider, Region: "ap-guangzhou", Session: "a b"}},
+		{"duration above twelve hours", tencent.Role{ARN: arn, Provider: provider, Region: "ap-guangzhou", Duration: 13 * time.Hour}},
 		{"plain http", tencent.Role{ARN: arn, Provider: provider, Endpoint: "http://sts.example.com"}},
-		{"no URL", tencent.Role{ARN: arn, Provider: provider, Endpoint: "sts.example.com"}},
+		{"endpoint is not a URL", tencent.Role{ARN: arn, Provider: provider, Endpoint: "sts.example.com"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if _, err := tencent.NewExchanger(tc.r); !errors.Is(err, vault.ErrConfig) {
@@ -121,7 +121,7 @@ func TestRoleRefused(t *testing.T) {
 		})
 	}
 	if _, err := tencent.NewExchanger(tencent.Role{ARN: arn, Provider: provider, Endpoint: "http://sts.example.com", Insecure: true}); err != nil {
-		t.Errorf("plain http that was allowed: %v", err)
+		t.Errorf("plain http with Insecure: %v", err)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestTKE(t *testing.T) {
 			}
 			return env[n]
 		}); ok {
-			t.Errorf("TKE is true without %s", name)
+			t.Errorf("TKE reports true without %s", name)
 		}
 	}
 }
@@ -153,11 +153,11 @@ func TestSTSHangs(t *testing.T) {
 		want  error
 		asked int
 	}{
-		"hangs":          {costest.Delay(time.Hour), nil, 2},
-		"is cut":         {costest.DropBefore(), nil, 2},
-		"is busy":        {costest.RespondBefore(200, costest.ErrorJSON("RequestLimitExceeded", "Your current request times exceeds the limit.")), nil, 2},
-		"is out of work": {costest.RespondBefore(502, ""), nil, 2},
-		"refuses":        {costest.RespondBefore(200, costest.ErrorJSON("UnauthorizedOperation", "no")), federation.ErrRefused, 1},
+		"no response":       {costest.Delay(time.Hour), nil, 2},
+		"connection closed": {costest.DropBefore(), nil, 2},
+		"rate limit":        {costest.RespondBefore(200, costest.ErrorJSON("RequestLimitExceeded", "Your current request times exceeds the limit.")), nil, 2},
+		"status 502":        {costest.RespondBefore(502, ""), nil, 2},
+		"token refused":     {costest.RespondBefore(200, costest.ErrorJSON("UnauthorizedOperation", "no")), federation.ErrRefused, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -46,7 +46,7 @@ type tokens struct {
 func (o *tokens) Token(context.Context) (federation.Token, error) {
 	o.s.reads.Add(1)
 	if o.s.broken.Load() {
-		return federation.Token{}, fmt.Errorf("%w: the broker knows you no more", federation.ErrRefused)
+		return federation.Token{}, fmt.Errorf("%w: the broker refused the session", federation.ErrRefused)
 	}
 	return federation.ParseToken(o.issuer.Mint(testcloud.Claims{Subject: subject, Audience: audience}))
 }
@@ -81,8 +81,8 @@ func TestExpiryMidway(t *testing.T) {
 			}
 			return nil
 		}},
-		{"upload, between parts", nil, func(s *session) { s.s.ExpireKeyAfter(2) }, upload},
-		{"upload, before its end", nil, func(s *session) { s.s.ExpireKeyAfter(4) }, upload},
+		{"upload, expiry between parts", nil, func(s *session) { s.s.ExpireKeyAfter(2) }, upload},
+		{"upload, expiry before complete", nil, func(s *session) { s.s.ExpireKeyAfter(4) }, upload},
 		{"download", func(t *testing.T, s *session) {
 			if err := upload(t, s); err != nil {
 				t.Fatal(err)
@@ -118,7 +118,7 @@ func TestExpiryMidway(t *testing.T) {
 				err := tc.do(t, s)
 				var cause *vault.Cause
 				if !errors.Is(err, vault.ErrUnauthenticated) || !errors.As(err, &cause) || cause.Reason == vault.ReasonUnknown {
-					t.Errorf("without a token: %v, want %v with a hint", err, vault.ErrUnauthenticated)
+					t.Errorf("without a token: %v, want %v with a reason", err, vault.ErrUnauthenticated)
 				}
 				if n := s.reads.Load() - reads; n < 1 || n > 8 { // each part may read a token
 					t.Errorf("%d tokens were requested, want 1 to 8", n)

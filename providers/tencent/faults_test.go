@@ -32,14 +32,14 @@ func internal() string {
 }
 
 var requestFaults = []requestFault{
-	{"500 before", costest.RespondBefore(500, internal()), false, false},
-	{"500 after", costest.ApplyThen(500, internal()), true, false},
-	{"cut before", costest.DropBefore(), false, false},
-	{"cut after", costest.DropAfter(), true, false},
-	{"503", costest.RespondBefore(503, costest.ErrorXML("SlowDown", "Please reduce your request rate.")), false, false},
-	{"no checksum", costest.OmitCRC(), true, false},
-	{"200, then an error", costest.LateError("InternalError", "We encountered an internal error."), false, true},
-	{"200, then an error after all", costest.LateErrorAfter("InternalError", "We encountered an internal error."), true, true},
+	{"500, not applied", costest.RespondBefore(500, internal()), false, false},
+	{"500, applied", costest.ApplyThen(500, internal()), true, false},
+	{"connection lost, not applied", costest.DropBefore(), false, false},
+	{"connection lost, applied", costest.DropAfter(), true, false},
+	{"503, not applied", costest.RespondBefore(503, costest.ErrorXML("SlowDown", "Please reduce your request rate.")), false, false},
+	{"response without a checksum", costest.OmitCRC(), true, false},
+	{"200, then an error, not applied", costest.LateError("InternalError", "We encountered an internal error."), false, true},
+	{"200, then an error, applied", costest.LateErrorAfter("InternalError", "We encountered an internal error."), true, true},
 }
 
 // A faultCase is an operation of a vault on a name that other writers use, too.
@@ -60,10 +60,10 @@ var faultCases = []faultCase{
 	{name: "put", old: true, size: 1000},
 	{name: "create", size: 1000, o: vault.PutOptions{Create: true}},
 	{name: "put if revision", needs: "Enabled", old: true, size: 1000, o: vault.PutOptions{IfRevision: 1}},
-	{name: "put in parts", old: true, size: partly},
-	{name: "create in parts", size: partly, o: vault.PutOptions{Create: true}},
-	{name: "put in parts if revision", needs: "Enabled", old: true, size: partly, o: vault.PutOptions{IfRevision: 1}},
-	{name: "rewrap in parts", old: true, first: 17 << 20, do: func(t *testing.T, v *vault.Vault) error {
+	{name: "multipart put", old: true, size: partly},
+	{name: "multipart create", size: partly, o: vault.PutOptions{Create: true}},
+	{name: "multipart put if revision", needs: "Enabled", old: true, size: partly, o: vault.PutOptions{IfRevision: 1}},
+	{name: "multipart rewrap", old: true, first: 17 << 20, do: func(t *testing.T, v *vault.Vault) error {
 		_, err := v.Rewrap(t.Context(), "x", &vault.RewrapOptions{Add: []envelope.KeySource{kek.NewLocal(kek.RandomRoot())}, NoOtherWriters: true})
 		return err
 	}},
@@ -119,8 +119,8 @@ func TestFaultPairs(t *testing.T) {
 				s := newServer(t, &costest.Options{Versioning: versioning})
 				actions := e.actions(t, s)
 				for i, action := range actions {
-					if e.size == partly && action != "CompleteMultipartUpload" && (e.name != "create in parts" || versioning != "" || slices.Index(actions, action) < i) {
-						continue // all parts are alike, and the requests before the end do not depend on the fault
+					if e.size == partly && action != "CompleteMultipartUpload" && (e.name != "multipart create" || versioning != "" || slices.Index(actions, action) < i) {
+						continue // all parts are alike, and the requests before the complete do not depend on the fault
 					}
 					for _, a := range requestFaults {
 						if a.late && action != "CompleteMultipartUpload" && action != "UploadPartCopy" {
@@ -184,7 +184,7 @@ func (e faultCase) actions(t *testing.T, s *costest.Server) (actions []string) {
 // inject runs the operation with a fault in the nth request of an action.
 func (e faultCase) inject(t *testing.T, s *costest.Server, a requestFault, action string, nth int) {
 	t.Helper()
-	what := fmt.Sprintf("%s of request %d, %s", a.name, nth, action)
+	what := fmt.Sprintf("request %d, %s: %s", nth, action, a.name)
 	var n, hits atomic.Int32
 	v, old, wrote, err := e.run(t, s, func(r *costest.Request) *costest.Fault {
 		// Parts may arrive in any order, so this may be any part.
@@ -214,7 +214,7 @@ func (e faultCase) inject(t *testing.T, s *costest.Server, a requestFault, actio
 		}
 	case err == nil:
 		if !bytes.Equal(now, wrote) {
-			t.Errorf("%s: success, but the object has %d other bytes", what, len(now))
+			t.Errorf("%s: success, but the object contains %d bytes of another value", what, len(now))
 		}
 	case e.gone:
 		t.Errorf("%s: %v", what, err)
@@ -222,7 +222,7 @@ func (e faultCase) inject(t *testing.T, s *costest.Server, a requestFault, actio
 		if !bytes.Equal(now, wrote) && !bytes.Equal(now, old) {
 			t.Errorf("%s: %v, but the object has %d bytes that no write stored", what, err, len(now))
 		}
-	default: // no fault occurred
+	default: // the write certainly failed
 		if !bytes.Equal(now, old) {
 			t.Errorf("%s: %v, but something was written", what, err)
 		}
@@ -233,7 +233,7 @@ func (e faultCase) inject(t *testing.T, s *costest.Server, a requestFault, actio
 	// Small values are kept in memory and reads are repeated, so a single fault has no effect. A
 	// streamed value cannot be sent again.
 	if err != nil && e.size < partly {
-		t.Errorf("%s: one fault, and the operation fails: %v", what, err)
+		t.Errorf("%s: the operation failed because of a single fault: %v", what, err)
 	}
 	if left := s.Uploads(s.Bucket()); len(left) > 0 && !(action == "InitiateMultipartUpload" && a.applied) {
 		t.Errorf("%s: uploads remain: %v", what, left)

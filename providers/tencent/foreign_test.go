@@ -36,9 +36,9 @@ func TestForeignSTS(t *testing.T) {
 		{"proxy", "text/html", 403, "<html>blocked</html>", "status 403, text/html: <html>blocked</html>", vault.ForeignResponse, 1},
 		{"redirect", "text/html", 302, "<html>moved</html>", "status 302, text/html", vault.ForeignResponse, 1},
 		{"empty", "", 200, "", "status 200, no content type", vault.ForeignResponse, 1},
-		{"another object", "application/json", 200, `{"error":"no such route"}`, `status 200, application/json: {"error":"no such route"}`, vault.ForeignResponse, 1},
-		{"echo", "text/plain", 200, "you sent " + token.Raw.Reveal(), "you sent", vault.ForeignResponse, 1},
-		{"busy", "text/html", 503, "<html>later</html>", "status 503", vault.TokenSourceUnavailable, 3},
+		{"JSON of another service", "application/json", 200, `{"error":"no such route"}`, `status 200, application/json: {"error":"no such route"}`, vault.ForeignResponse, 1},
+		{"token in the response", "text/plain", 200, "you sent " + token.Raw.Reveal(), "you sent", vault.ForeignResponse, 1},
+		{"proxy busy", "text/html", 503, "<html>later</html>", "status 503", vault.TokenSourceUnavailable, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -65,7 +65,7 @@ func TestForeignSTS(t *testing.T) {
 				t.Errorf("exchange: %s, want …%s…", cause.Message, tc.want)
 			}
 			if asked.Load() != tc.asked {
-				t.Errorf("it got %d requests, want %d", asked.Load(), tc.asked)
+				t.Errorf("the server received %d requests, want %d", asked.Load(), tc.asked)
 			}
 			_, err = callerOf(t, tencent.Config{Bucket: "vault-1250000000", Endpoint: front.URL, Static: cosblob.Static("id", "key", "the-token")}, front.URL)
 			want := tc.reason
@@ -104,6 +104,6 @@ func TestUntrusted(t *testing.T) {
 	}
 	_, err = source.Token(t.Context())
 	if !errors.As(tencent.Explain(err), &cause) || cause.Reason != vault.Untrusted || cause.Service != "" {
-		t.Errorf("broker: %v (%+v), want %v of no service", err, cause, vault.Untrusted)
+		t.Errorf("broker: %v (%+v), want reason %v and no service", err, cause, vault.Untrusted)
 	}
 }

@@ -24,7 +24,7 @@ type place struct {
 	own       bool
 }
 
-// A verb is one call. A tenant may make it at its own place, or not at all.
+// A verb is one call. A tenant may make it at its own place, or at no place.
 type verb struct {
 	name    string
 	nowhere bool
@@ -123,16 +123,16 @@ var verbs = []verb{
 	{name: "copy to", do: func(ctx context.Context, c *cos.Client, p place, bucket string) error {
 		return third(c.Object.Copy(ctx, p.key+".copy", bucket+"/bots/acme/credentials/seed.enc", nil))
 	}},
-	{name: "put for all to read", nowhere: true, do: func(ctx context.Context, c *cos.Client, p place, _ string) error {
+	{name: "put with a public ACL", nowhere: true, do: func(ctx context.Context, c *cos.Client, p place, _ string) error {
 		return failed(c.Object.Put(ctx, p.key, strings.NewReader("x"), &cos.ObjectPutOptions{ACLHeaderOptions: &cos.ACLHeaderOptions{XCosACL: "public-read"}}))
 	}},
-	{name: "open to all", nowhere: true, do: func(ctx context.Context, c *cos.Client, p place, _ string) error {
+	{name: "set a public object ACL", nowhere: true, do: func(ctx context.Context, c *cos.Client, p place, _ string) error {
 		return failed(c.Object.PutACL(ctx, p.key, &cos.ObjectPutACLOptions{Header: &cos.ACLHeaderOptions{XCosACL: "public-read"}}))
 	}},
-	{name: "tag", nowhere: true, do: func(ctx context.Context, c *cos.Client, p place, _ string) error {
+	{name: "set tags", nowhere: true, do: func(ctx context.Context, c *cos.Client, p place, _ string) error {
 		return failed(c.Object.PutTagging(ctx, p.key, &cos.ObjectPutTaggingOptions{TagSet: []cos.ObjectTaggingTag{{Key: "k", Value: "v"}}}))
 	}},
-	{name: "grant the bucket", nowhere: true, do: func(ctx context.Context, c *cos.Client, _ place, _ string) error {
+	{name: "set a public bucket ACL", nowhere: true, do: func(ctx context.Context, c *cos.Client, _ place, _ string) error {
 		return failed(c.Bucket.PutACL(ctx, &cos.BucketPutACLOptions{Header: &cos.ACLHeaderOptions{XCosACL: "public-read"}}))
 	}},
 	{name: "suspend versioning", nowhere: true, do: func(ctx context.Context, c *cos.Client, _ place, _ string) error {
@@ -182,9 +182,9 @@ func TestIsolation(t *testing.T) {
 				}
 			}
 
-			// A token does not get the role of another tenant, and plain http is refused.
+			// A token is not accepted for the role of another tenant, and plain http is refused.
 			if c, err := w.exchanger("globex").Exchange(t.Context(), w.token("acme")); err == nil {
-				t.Errorf("acme got the role of globex, with the key %s", c.AccessKeyID)
+				t.Errorf("acme received credentials of the role of globex, with the key %s", c.AccessKeyID)
 			}
 			plain := w.client("acme", strings.Replace(w.URL(), "https:", "http:", 1))
 			for _, v := range verbs[:9] {
@@ -258,15 +258,15 @@ func (w *tenantServer) client(tenant, endpoint string) *cos.Client {
 func (w *tenantServer) places(t *testing.T, all *cos.Client) []place {
 	t.Helper()
 	places := []place{
-		{name: "its own", key: "bots/acme/credentials/seed.enc", own: true},
-		{name: "its own other collection", key: "bots/acme/files/seed.enc", own: true},
-		{name: "another's", key: "bots/globex/credentials/seed.enc"},
-		{name: "a longer tenant's", key: "bots/acmes/credentials/seed.enc"},
-		{name: "beside the tenants", key: "bots/seed"},
-		{name: "the tenant's name itself", key: "bots/acme"},
-		{name: "the top", key: "seed"},
-		{name: "another directory", key: "other/acme/seed"},
-		{name: "encoded", key: "bots/acme%2Fseed"},
+		{name: "own object", key: "bots/acme/credentials/seed.enc", own: true},
+		{name: "own object in another collection", key: "bots/acme/files/seed.enc", own: true},
+		{name: "object of another tenant", key: "bots/globex/credentials/seed.enc"},
+		{name: "object of a tenant with a longer id", key: "bots/acmes/credentials/seed.enc"},
+		{name: "object next to the tenants", key: "bots/seed"},
+		{name: "object with the key of the tenant's directory", key: "bots/acme"},
+		{name: "object at the root", key: "seed"},
+		{name: "object in another directory", key: "other/acme/seed"},
+		{name: "encoded slash", key: "bots/acme%2Fseed"},
 		{name: "upper case", key: "bots/ACME/seed"},
 		{name: "two slashes", key: "bots//acme/seed"},
 	}
@@ -307,7 +307,7 @@ func (w *tenantServer) others(t *testing.T, all *cos.Client) (state []string) {
 		}
 	}
 	if len(state) < 9 {
-		t.Fatalf("there are %d objects of others", len(state))
+		t.Fatalf("other tenants have %d objects", len(state))
 	}
 	slices.Sort(state)
 	return state

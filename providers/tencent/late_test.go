@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// A delayingProxy cuts the connections of the first PUTs, which arrive later.
+// A delayingProxy closes the connections of the first PUTs, and delivers these PUTs later.
 type delayingProxy struct {
 	to          *url.URL
 	put         func(n int) (late bool) // called before the nth PUT
@@ -58,7 +58,7 @@ func (s *delayingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(w, resp.Body)
 }
 
-// deliver passes the PUTs whose connections were cut to the server.
+// deliver sends the PUTs whose connections were closed to the server.
 func (s *delayingProxy) deliver(t *testing.T) {
 	for _, r := range s.late {
 		resp, err := http.DefaultTransport.RoundTrip(r)
@@ -85,25 +85,25 @@ func all(t *testing.T, r io.Reader) []byte {
 	return b
 }
 
-// TestLateWrite: a PUT whose connection was cut arrives after the store has looked for it. No
-// writer may succeed if a writer that did not see its value has replaced it.
+// TestLateWrite: a PUT whose connection was closed arrives after the store has looked for its version.
+// No write may succeed if another writer, which has not read the new value, replaces it.
 func TestLateWrite(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		others  bool // other writers write after the connection of the first PUT was cut
+		others  bool // another writer writes after the connection of the first PUT was closed
 		arrives int  // before the nth PUT; 0 means later
-		lost    int  // number of PUTs whose connections are cut
-		seen    bool // it arrives after the other writes, but before the store looks for it
+		lost    int  // number of PUTs whose connections are closed
+		seen    bool // the first PUT arrives after the other write, but before the store looks for it
 		want    error
 		mine    bool // the value of the write is stored at the end
 	}{
-		{"alone", false, 0, 1, false, nil, true},
-		{"alone, and before the second", false, 2, 1, false, nil, true},
-		{"alone, and before the second looks", false, 0, 1, true, nil, true},
-		{"others, and it does not come", true, 0, 1, false, vault.ErrUnsure, false},
-		{"others, and it comes after them", true, 0, 1, true, errLost, false},
-		{"none comes", false, 0, 3, false, vault.ErrUnsure, false},
-		{"two before the third", false, 3, 2, false, nil, true},
+		{"first PUT never arrives", false, 0, 1, false, nil, true},
+		{"first PUT arrives before the second", false, 2, 1, false, nil, true},
+		{"first PUT arrives before the list of the retry", false, 0, 1, true, nil, true},
+		{"another write, first PUT never arrives", true, 0, 1, false, vault.ErrUnsure, false},
+		{"another write, then the first PUT arrives", true, 0, 1, true, errLost, false},
+		{"no PUT arrives", false, 0, 3, false, vault.ErrUnsure, false},
+		{"two PUTs arrive before the third", false, 3, 2, false, nil, true},
 	} {
 		for _, swap := range []bool{false, true} {
 			t.Run(tc.name+map[bool]string{false: ", create", true: ", swap"}[swap], func(t *testing.T) {

@@ -177,7 +177,7 @@ func (l *live) badToken(ctx context.Context) (string, error) {
 }
 
 // send signs a request, with a q-key-time that ends later than the q-sign-time, and returns
-// the code of its answer, or OK.
+// the code of the response, or OK.
 func (l *live) send(r *http.Request, later time.Duration) (string, error) {
 	if l.token != "" && r.Header.Get("X-Cos-Security-Token") == "" {
 		r.Header.Set("X-Cos-Security-Token", l.token)

@@ -68,8 +68,8 @@ func TestOtherBytes(t *testing.T) {
 	}
 }
 
-// TestSuspendedMeanwhile: a write without a version is not undone, because that would remove the
-// current object.
+// TestSuspendedMeanwhile: if versioning is suspended before a write, the write has no version. It is not
+// undone, because that would remove the current object.
 func TestSuspendedMeanwhile(t *testing.T) {
 	s := newServer(t, nil)
 	store := open(t, config(s, owner(s)))
@@ -103,8 +103,8 @@ func fill(text string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, text); return err }
 }
 
-// TestPartFailed: if a part was not stored, it is certain that the write changed nothing, whatever
-// other writers do.
+// TestPartFailed: if a part was not stored, it is certain that the write changed nothing, even if
+// another writer changes the object.
 func TestPartFailed(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Enabled"})
 	v, other := newVault(t, open(t, config(s, owner(s))), "acme"), newVault(t, open(t, config(s, owner(s))), "acme")
@@ -154,21 +154,21 @@ func TestUndoAnswerLost(t *testing.T) {
 	}
 }
 
-// TestEarlyHead: the response to the complete of a long upload starts before there is an object, so
-// its headers contain neither version nor checksum.
-func TestEarlyHead(t *testing.T) {
+// TestEarlyResponse: the response to CompleteMultipartUpload starts before the object exists, so its
+// headers contain neither version nor checksum.
+func TestEarlyResponse(t *testing.T) {
 	for _, tc := range []struct {
-		name, versioning, later string // when the store is opened, and when it writes
-		taken, replaced         bool   // by another writer: before, and immediately afterwards
+		name, versioning, later string // the versioning when the store is opened, and when it writes
+		taken, replaced         bool   // another writer writes before the create, and immediately after it
 		want                    error
 	}{
-		{"never", "", "", false, false, nil},
-		{"never, taken", "", "", true, false, vault.ErrExist},
-		{"enabled", "Enabled", "Enabled", false, false, nil},
-		{"enabled, replaced", "Enabled", "Enabled", false, true, nil},
-		{"enabled meanwhile", "", "Enabled", false, false, nil},
-		{"enabled meanwhile, taken", "", "Enabled", true, false, vault.ErrExist},
-		{"enabled meanwhile, taken, replaced", "", "Enabled", true, true, vault.ErrUnsure},
+		{"never versioned", "", "", false, false, nil},
+		{"never versioned, key exists", "", "", true, false, vault.ErrExist},
+		{"versioned", "Enabled", "Enabled", false, false, nil},
+		{"versioned, replaced", "Enabled", "Enabled", false, true, nil},
+		{"versioned after open", "", "Enabled", false, false, nil},
+		{"versioned after open, key exists", "", "Enabled", true, false, vault.ErrExist},
+		{"versioned after open, key exists, replaced", "", "Enabled", true, true, vault.ErrUnsure},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -80,8 +80,8 @@ func TestRequests(t *testing.T) {
 			{"create", write(100, &vault.PutOptions{Create: true}), []string{put, get + " bytes=0-HEAD"}, []string{versions, put, versions}},
 			{"put", write(100, nil), []string{put}, nil},
 			{"put of 8 MiB", write(8<<20, nil), []string{put}, nil},
-			{"put in parts", write(20<<20, nil), parts, nil},
-			{"rewrap in parts", func() error {
+			{"multipart put", write(20<<20, nil), parts, nil},
+			{"multipart rewrap", func() error {
 				r, err := v.Rewrap(ctx, "x", &vault.RewrapOptions{Add: []envelope.KeySource{kek.NewLocal(kek.RandomRoot())}, NoOtherWriters: true})
 				if err == nil && !r.Changed {
 					err = errors.New("nothing changed")
@@ -97,7 +97,7 @@ func TestRequests(t *testing.T) {
 				[]string{versions},
 			)},
 			{"rm", func() error { return v.Delete(ctx, "x", nil) }, []string{"DELETE bots/acme/credentials/x.enc"}, nil},
-			{"create in parts", write(20<<20, &vault.PutOptions{Create: true}), slices.Concat(parts, []string{get + " bytes=0-HEAD"}), slices.Concat(parts[:1], []string{versions}, parts[1:], []string{versions})},
+			{"multipart create", write(20<<20, &vault.PutOptions{Create: true}), slices.Concat(parts, []string{get + " bytes=0-HEAD"}), slices.Concat(parts[:1], []string{versions}, parts[1:], []string{versions})},
 			{"put again", func() (err error) { info, err = v.Put(ctx, "x", noise(1, 100_000), nil); return err }, []string{put}, nil},
 			{"get", read(nil), []string{get}, nil},
 			{"range", read(&vault.GetOptions{Range: &vault.Range{Offset: 70_000, Length: 10}}), []string{get + " bytes=0-16383", get + " bytes=RANGE"}, nil},

@@ -107,11 +107,11 @@ func TestRewrapRefused(t *testing.T) {
 			status     int
 			want       error // nil: the object is sent through the client
 		}{
-			{"changed", "PreconditionFailed", 412, vault.ErrConflict},
-			{"removed", "NoSuchCopySource", 404, vault.ErrConflict},
-			{"removed", "NoSuchKey", 404, vault.ErrConflict},
-			{"version removed", "NoSuchVersion", 404, vault.ErrConflict},
-			{"shorter", "InvalidRange", 416, vault.ErrConflict},
+			{"source changed", "PreconditionFailed", 412, vault.ErrConflict},
+			{"source deleted", "NoSuchCopySource", 404, vault.ErrConflict},
+			{"source deleted", "NoSuchKey", 404, vault.ErrConflict},
+			{"source version deleted", "NoSuchVersion", 404, vault.ErrConflict},
+			{"source too short", "InvalidRange", 416, vault.ErrConflict},
 			{"upload aborted", "NoSuchUpload", 404, vault.ErrUnavailable},
 			{"denied", "AccessDenied", 403, nil},
 			{"source refused", "InvalidCopySource", 400, nil},
@@ -138,7 +138,7 @@ func TestRewrapRefused(t *testing.T) {
 	}
 }
 
-// TestRewrapInterrupted: the context ends while COS copies. The old object stays, and no upload.
+// TestRewrapInterrupted: the context ends while COS copies. The old object stays, and no upload remains.
 func TestRewrapInterrupted(t *testing.T) {
 	t.Parallel()
 	for _, versioning := range []string{"", "Enabled"} {
@@ -178,8 +178,8 @@ func TestRewrapWithoutRegion(t *testing.T) {
 	r.want(t, true)
 }
 
-// TestSpliceOfAnother: a tenant cannot copy an object of another tenant into its own.
-func TestSpliceOfAnother(t *testing.T) {
+// TestSpliceOtherTenant: a tenant cannot copy an object of another tenant into its own.
+func TestSpliceOtherTenant(t *testing.T) {
 	w := newTenantServer(t, "Enabled", "acme", "globex")
 	s, err := tencent.Open(t.Context(), w.config("acme"))
 	if err != nil {

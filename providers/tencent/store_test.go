@@ -27,8 +27,8 @@ func (f fixed) Token(context.Context) (federation.Token, error) { return f.token
 
 func sourceOf(t federation.Token) federation.Source { return fixed{t} }
 
-// TestOffers checks which fields of a Store are set for a bucket.
-func TestOffers(t *testing.T) {
+// TestStoreFields checks which fields of a Store are set for a bucket.
+func TestStoreFields(t *testing.T) {
 	for _, tc := range []struct {
 		versioning    string
 		history, swap bool
@@ -53,7 +53,8 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// TestSuspended: no write is sent to a bucket with suspended versioning, where COS would overwrite.
+// TestSuspended: no create is sent to a bucket with suspended versioning, because COS would overwrite an
+// existing object.
 func TestSuspended(t *testing.T) {
 	s := newServer(t, &costest.Options{Versioning: "Suspended"})
 	st := open(t, config(s, owner(s)))
@@ -111,7 +112,7 @@ func TestVersioningEnabledLater(t *testing.T) {
 	}
 	other := func(w io.Writer) error { _, err := io.WriteString(w, "other"); return err }
 	if _, err := st.Create.Create(t.Context(), "key", other); !errors.Is(err, vault.ErrExist) {
-		t.Errorf("create on a taken key: %v, want %v", err, vault.ErrExist)
+		t.Errorf("create of an existing key: %v, want %v", err, vault.ErrExist)
 	}
 	if id, err := st.Create.Create(t.Context(), "another", other); id == "" || err != nil {
 		t.Errorf("create = %q, %v", id, err)
@@ -132,8 +133,7 @@ func TestVersioningEnabledLater(t *testing.T) {
 	}
 }
 
-// TestOptimisticFaults: the responses that an optimistic create needs for a certain outcome are
-// lost.
+// TestOptimisticFaults: requests of an optimistic create fail, or their responses are lost.
 func TestOptimisticFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name, action string
@@ -142,13 +142,13 @@ func TestOptimisticFaults(t *testing.T) {
 		want         error // result of the create
 		exists       bool
 	}{
-		{"the look before is refused", "GetBucketObjectVersions", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
-		{"the write is refused", "PutObject", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
-		{"the write is lost", "PutObject", 1, costest.DropBefore(), vault.ErrUnavailable, false},
-		{"the answer is lost", "PutObject", 1, costest.DropAfter(), nil, true},
-		{"the answer is another", "PutObject", 1, costest.ApplyThen(500, costest.ErrorXML("InternalError", "")), nil, true},
-		{"the look after fails once", "GetBucketObjectVersions", 2, costest.RespondBefore(500, costest.ErrorXML("InternalError", "")), nil, true},
-		{"the look after is refused", "GetBucketObjectVersions", 2, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrUnsure, true},
+		{"list before the write denied", "GetBucketObjectVersions", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
+		{"write denied", "PutObject", 1, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrPermission, false},
+		{"write not applied", "PutObject", 1, costest.DropBefore(), vault.ErrUnavailable, false},
+		{"write applied, response lost", "PutObject", 1, costest.DropAfter(), nil, true},
+		{"write applied, response 500", "PutObject", 1, costest.ApplyThen(500, costest.ErrorXML("InternalError", "")), nil, true},
+		{"list after the write fails once", "GetBucketObjectVersions", 2, costest.RespondBefore(500, costest.ErrorXML("InternalError", "")), nil, true},
+		{"list after the write denied", "GetBucketObjectVersions", 2, costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "")), vault.ErrUnsure, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newServer(t, &costest.Options{Versioning: "Enabled"})
@@ -218,19 +218,19 @@ func TestLostAnswer(t *testing.T) {
 		swap   bool
 		before bool // the other writer writes between the check and the write
 		after  bool // the other writer writes between the write and the read-back
-		lag    bool // no list shows the result
+		lag    bool // no list contains the result
 		want   error
 		holds  string // "" means that the other writer deletes instead
 	}{
 		{"create", false, false, false, false, nil, "value"},
 		{"create, then replaced", false, false, true, false, nil, "other"},
 		{"create, then deleted", false, false, true, false, nil, ""},
-		{"create, too late", false, true, false, false, vault.ErrExist, "other"},
-		{"create, too late, then replaced", false, true, true, false, vault.ErrExist, "other"},
-		{"create, then replaced, and lists lag", false, false, true, true, vault.ErrUnsure, "other"},
+		{"create after another write", false, true, false, false, vault.ErrExist, "other"},
+		{"create after another write, then replaced", false, true, true, false, vault.ErrExist, "other"},
+		{"create, then replaced, stale lists", false, false, true, true, vault.ErrUnsure, "other"},
 		{"swap", true, false, false, false, nil, "value"},
 		{"swap, then replaced", true, false, true, false, nil, "other"},
-		{"swap, too late", true, true, false, false, vault.ErrConflict, "other"},
+		{"swap after another write", true, true, false, false, vault.ErrConflict, "other"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -277,7 +277,7 @@ func TestLostAnswer(t *testing.T) {
 			}
 			s.SetRule(nil)
 			if !errors.Is(err, tc.want) {
-				t.Errorf("the write: %v, want %v", err, tc.want)
+				t.Errorf("create or swap: %v, want %v", err, tc.want)
 			}
 			if got, err := st.Bucket.ReadAll(t.Context(), "key"); string(got) != tc.holds || err != nil && (tc.holds != "" || !isKind(st, err, vault.ErrNotFound)) {
 				t.Errorf("the object has the value %q, %v; want %q", got, err, tc.holds)
@@ -306,7 +306,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-func TestRemoveTellsEachKey(t *testing.T) {
+// TestRemoveReportsEachKey: Remove deletes the permitted keys, and reports the denied one.
+func TestRemoveReportsEachKey(t *testing.T) {
 	for _, variant := range []string{"key", "call"} {
 		t.Run(variant, func(t *testing.T) {
 			s := newServer(t, &costest.Options{Unsure: map[string]string{"multi-delete-denied": variant}})
@@ -370,7 +371,7 @@ func TestRefusedAmongMany(t *testing.T) {
 	s.SetRule(nil)
 }
 
-// TestRemoveStrangeKeys removes objects that a list shows, but that COS stores under another name.
+// TestRemoveStrangeKeys removes objects whose keys the SDK or COS could change.
 func TestRemoveStrangeKeys(t *testing.T) {
 	s := newServer(t, nil)
 	st := open(t, config(s, owner(s)))

@@ -137,7 +137,7 @@ func (a *authorities) verify(c tls.ConnectionState) error {
 			return nil
 		}
 	}
-	return &tls.CertificateVerificationError{Err: errors.New("the server's certificate is of no authority of these tests")}
+	return &tls.CertificateVerificationError{Err: errors.New("the server's certificate is not from a CA of these tests")}
 }
 
 func TestMain(m *testing.M) {

@@ -11,9 +11,9 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestNeverIsAskedAgain: if versioning is enabled and suspended while a Store is open, the Store
+// TestVersioningReadAgain: if versioning is enabled and suspended while a Store is open, the Store
 // detects this before a create could replace an object.
-func TestNeverIsAskedAgain(t *testing.T) {
+func TestVersioningReadAgain(t *testing.T) {
 	server, err := costest.New(&costest.Options{Bucket: "bucket-1250000000"})
 	if err != nil {
 		t.Fatal(err)
@@ -47,20 +47,20 @@ func TestNeverIsAskedAgain(t *testing.T) {
 	}
 }
 
-// TestListingGoesOn: a truncated list of versions must contain the marker of its next page, so the
+// TestNextPage: a truncated list of versions must contain the marker of its next page, so that the
 // listing is complete and ends.
-func TestListingGoesOn(t *testing.T) {
+func TestNextPage(t *testing.T) {
 	for _, tc := range []struct {
 		name, last, key, id string
 		ok                  bool
 	}{
-		{"a version", "v2", "a", "v2", true},
-		{"another of the same key", "v3", "a", "v3", true},
-		{"without versioning", "", "b", "", true},
-		{"written before versioning", "null", "b", "", true},
-		{"no key", "v2", "", "v2", false},
-		{"a version without id", "v2", "a", "", false},
-		{"where it was", "v1", "a", "v1", false},
+		{"next version of the key", "v2", "a", "v2", true},
+		{"later version of the key", "v3", "a", "v3", true},
+		{"no version id, next key", "", "b", "", true},
+		{"version id null, next key", "null", "b", "", true},
+		{"no marker for the key", "v2", "", "v2", false},
+		{"no marker for the version", "v2", "a", "", false},
+		{"same marker again", "v1", "a", "v1", false},
 	} {
 		l := listing{IsTruncated: true, NextKeyMarker: tc.key, NextVersion: tc.id, Entries: []entry{{VersionID: tc.last}, {VersionID: "no version"}}}
 		l.Entries[0].XMLName.Local = "Version"

@@ -12,8 +12,8 @@ import (
 	"github.com/objectvault/objectvault/vault/seen"
 )
 
-// BenchmarkGet measures a get of 1 KiB from a store in memory: with nothing that remembers it, with a
-// log of few names, with the largest possible file, and with a state that must be recorded.
+// BenchmarkGet measures a get of 1 KiB from a store in memory: without a log, with a log of few names,
+// with the largest possible file, and with a state that must be recorded.
 func BenchmarkGet(b *testing.B) {
 	for _, bc := range []struct {
 		name   string
@@ -93,7 +93,7 @@ func BenchmarkLog(b *testing.B) {
 	}
 }
 
-// fill fills the file that has the state of ref with as many lines as it can have.
+// fill fills the file that contains the state of ref with as many lines as it may have.
 func fill(b *testing.B, log *seen.Log, ref envelope.Ref) {
 	first := ref.Context()[0]
 	var last vault.SeenState

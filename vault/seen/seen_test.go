@@ -319,8 +319,8 @@ func TestSlowClock(t *testing.T) {
 	w.wantValue(w.process(), "a", "two")
 }
 
-// TestGone: a name that was seen and is gone is not found, with what was seen. After a deletion on this
-// machine it is only not found.
+// TestGone: reading a name that was seen and no longer exists is ErrNotFound, with the last state that
+// was seen. After a deletion on this machine the error does not contain that state.
 func TestGone(t *testing.T) {
 	w := newWorld(t)
 	info := w.put(w.process(), "a", "one", nil)
@@ -352,7 +352,7 @@ func TestGone(t *testing.T) {
 	wantSilent("a")
 	wantSilent("never-seen")
 
-	w.replaces("a", old) // what was deleted comes back
+	w.replaces("a", old) // the store returns the deleted object again
 	w.wantRollback("a", info.Revision, info.Revision)
 	w.put(w.other(), "a", "again", nil)
 	w.wantValue(w.process(), "a", "again")
@@ -379,7 +379,7 @@ func TestGone(t *testing.T) {
 	w.wantValue(w.process(), "b", "two")
 }
 
-// TestTeardown: a teardown records what it deleted, in other collections, too.
+// TestTeardown: a teardown records the names that it deleted, also in other collections.
 func TestTeardown(t *testing.T) {
 	for _, remover := range []bool{true, false} {
 		w := newWorld(t)
@@ -404,7 +404,7 @@ func TestTeardown(t *testing.T) {
 	}
 }
 
-// TestSeparate: what was seen of a name says nothing about the name in another vault, tenant or
+// TestSeparate: the state of a name does not apply to the same name in another vault, tenant or
 // collection.
 func TestSeparate(t *testing.T) {
 	w := newWorld(t)
@@ -587,7 +587,7 @@ func (w *world) files() string {
 	return b.String()
 }
 
-// TestUnusable: a directory that cannot be read or written fails nothing, and is reported.
+// TestUnusable: a directory that cannot be read or written is reported, and no operation fails.
 func TestUnusable(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "file")
@@ -615,8 +615,8 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
-// TestDamage: damaged lines are reported, removed, and do not affect others. A line that a killed
-// process has written in part does not affect later ones.
+// TestDamage: damaged lines are reported and removed, and do not affect other lines. An incomplete line
+// of a killed process does not affect later lines.
 func TestDamage(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -624,14 +624,14 @@ func TestDamage(t *testing.T) {
 		lost   bool // the state of the name
 		report bool
 	}{
-		{"a line without its end", func(s string) string { return s + s[:len(s)/2] }, false, false},
-		{"the only line without its end", func(s string) string { return s[:len(s)-20] }, true, false},
-		{"other bytes after the line", func(s string) string { return s + "\x00\x00\x00\n" }, false, true},
-		{"other bytes before the line", func(s string) string { return "1 x\n" + s }, false, true},
-		{"another revision", func(s string) string { return strings.Replace(s, " 0 ", " 1 ", 1) }, true, true},
-		{"another version of the format", func(s string) string { return "2" + s[1:] }, true, true},
-		{"a huge file", func(s string) string { return strings.Repeat("x", 1<<20) + "\n" + s }, false, true},
-		{"an empty file", func(string) string { return "" }, true, false},
+		{"incomplete line after a complete one", func(s string) string { return s + s[:len(s)/2] }, false, false},
+		{"only line is incomplete", func(s string) string { return s[:len(s)-20] }, true, false},
+		{"invalid bytes after the line", func(s string) string { return s + "\x00\x00\x00\n" }, false, true},
+		{"invalid line before the line", func(s string) string { return "1 x\n" + s }, false, true},
+		{"altered revision", func(s string) string { return strings.Replace(s, " 0 ", " 1 ", 1) }, true, true},
+		{"unknown format version", func(s string) string { return "2" + s[1:] }, true, true},
+		{"file of 1 MiB", func(s string) string { return strings.Repeat("x", 1<<20) + "\n" + s }, false, true},
+		{"empty file", func(string) string { return "" }, true, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -655,7 +655,7 @@ func TestDamage(t *testing.T) {
 			if reported := len(w.warns) > 0; reported != tc.report {
 				t.Errorf("the reports are %q", w.warns)
 			}
-			// Whatever happened, what is read now is remembered.
+			// After any damage, a new state is recorded.
 			third := w.put(w.process(), "a", "three", nil)
 			w.replaces("a", current)
 			w.wantRollback("a", third.Revision, second.Revision)

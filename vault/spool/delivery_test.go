@@ -48,7 +48,7 @@ func (w *world) fill(names []vault.Name, o *vault.PutOptions) {
 	}
 }
 
-// errNotSent means that a request was certainly not sent, and errReset that it may have been applied.
+// errNotSent means that the request was not sent, and errReset that it may have been applied.
 var (
 	errNotSent = &vault.Cause{Sentinel: vault.ErrUnavailable, Message: "connection refused", Effect: vault.NotApplied}
 	errReset   = fmt.Errorf("%w: reset", vault.ErrUnavailable)
@@ -331,7 +331,8 @@ func TestFlushLater(t *testing.T) {
 	}
 }
 
-// TestUnsentLines: only certain knowledge makes an entry unsent, and the start of an attempt ends it.
+// TestUnsentLines: an entry is unsent only if it is certain that no request was sent, and until the next
+// attempt starts.
 func TestUnsentLines(t *testing.T) {
 	w := newWorld(t)
 	s := w.spool(nil)

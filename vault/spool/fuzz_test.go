@@ -11,7 +11,8 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// FuzzEntry: a file that is not an entry is ErrDamaged, and one that verifies has the bytes of an entry.
+// FuzzEntry: reading a file that is not an entry returns ErrDamaged, and a file that verifies has the
+// bytes of an entry.
 func FuzzEntry(f *testing.F) {
 	dir := f.TempDir()
 	s, err := Open(Config{Dir: dir, Store: "0123456789abcdef"})

@@ -239,7 +239,7 @@ func TestAddBesideSweep(t *testing.T) {
 	}
 }
 
-// TestNoName: the envelope of an entry whose file lost its name can still be read, and so be sent.
+// TestNoName: the envelope of an entry whose file lost its name can still be read, and sent.
 func TestNoName(t *testing.T) {
 	s, err := Open(Config{Dir: t.TempDir(), Store: "0123456789abcdef"})
 	if err != nil {

@@ -29,7 +29,7 @@ type world struct {
 	store *vault.Store
 	dir   string
 	now   atomic.Int64
-	fail  atomic.Pointer[error] // what every request fails with; nil: nothing
+	fail  atomic.Pointer[error] // the error of every request; nil: none
 	after atomic.Bool           // requests fail after they were applied
 	keys  []envelope.KeySource
 	warns []string
@@ -145,8 +145,8 @@ func TestAway(t *testing.T) {
 	}
 }
 
-// TestUnsent: what is known to be stored is not in the spool.
-func TestUnsent(t *testing.T) {
+// TestStoredNotSpooled: a value that is known to be stored is not in the spool.
+func TestStoredNotSpooled(t *testing.T) {
 	w := newWorld(t)
 	s := w.spool(nil)
 	v := w.vault(s)
@@ -307,7 +307,7 @@ func TestConflict(t *testing.T) {
 	if sum, err := s.Sync(t.Context(), v, nil); err != nil || sum.Sent != 1 {
 		t.Errorf("sync after retry: %+v, %v", sum, err)
 	}
-	// Another reader, which has seen the other value, takes this one for the newest.
+	// Another reader, which has read the other value, accepts this one as the newest.
 	w.wantValue(other, "a", "pending", false)
 	if left := w.entries(s); len(left) != 0 {
 		t.Errorf("left in the spool: %+v", left)
@@ -371,7 +371,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestRemoved: a name that is removed does not come back.
+// TestRemoved: sync does not store a name again that was removed.
 func TestRemoved(t *testing.T) {
 	for _, remove := range []func(context.Context, *vault.Vault) error{
 		func(ctx context.Context, v *vault.Vault) error { return v.Delete(ctx, "a", nil) },
@@ -585,8 +585,8 @@ func TestBusy(t *testing.T) {
 	w.wantValue(v, "a", "2", false)
 }
 
-// TestLong: a stream that turns out to be longer than the limit is sent all the same. If that fails, the
-// error says that the value is not saved.
+// TestLong: a stream that turns out to be longer than the limit is sent anyway. If that fails, the error
+// states that the value is not saved.
 func TestLong(t *testing.T) {
 	for _, size := range []int{1 << 20, 1<<20 + 1, 3 << 20} {
 		w := newWorld(t)
@@ -635,8 +635,8 @@ func TestUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, change := range map[string]func(*spool.Config){
-		"no directory": func(c *spool.Config) { c.Dir = file },
-		"full":         func(c *spool.Config) { c.Total = 1; c.Store = "full" },
+		"path is a file": func(c *spool.Config) { c.Dir = file },
+		"full":           func(c *spool.Config) { c.Total = 1; c.Store = "full" },
 	} {
 		s := w.spool(change)
 		v := w.vault(s)
@@ -667,7 +667,7 @@ func TestUnwritable(t *testing.T) {
 // sent.
 func TestDamaged(t *testing.T) {
 	for what, damage := range map[string]func(t *testing.T, path string){
-		"flipped": func(t *testing.T, path string) {
+		"flipped bit": func(t *testing.T, path string) {
 			text, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -677,7 +677,7 @@ func TestDamaged(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"cut": func(t *testing.T, path string) {
+		"truncated": func(t *testing.T, path string) {
 			if err := os.Truncate(path, 200); err != nil {
 				t.Fatal(err)
 			}
@@ -687,7 +687,7 @@ func TestDamaged(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"another id": func(t *testing.T, path string) {
+		"renamed to another id": func(t *testing.T, path string) {
 			base := filepath.Base(path)
 			if err := os.Rename(path, filepath.Join(filepath.Dir(path), "0000000000000001"+base[16:])); err != nil {
 				t.Fatal(err)
@@ -746,8 +746,8 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestInterruptedValue: if the context ends while Put reads the value, the error says so, and neither the
-// store nor the spool has a part of the value.
+// TestInterruptedValue: if the context ends while Put reads the value, Put returns the error of the
+// context, and neither the store nor the spool contains a part of the value.
 func TestInterruptedValue(t *testing.T) {
 	for _, length := range []int{10, 200 << 10} {
 		w := newWorld(t)

@@ -128,7 +128,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// Without a bus there is no keyring, and the error can be told from a missing root.
+// Without a bus there is no keyring, and the error differs from that for a missing root.
 func TestNoKeyring(t *testing.T) {
 	if os.Getenv("OBJECTVAULT_TEST_NO_BUS") == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestNoKeyring$", "-test.v")

@@ -20,7 +20,7 @@ const keyID = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef
 
 var ref = envelope.Ref{Vault: "v1", Tenant: "0xabc", Collection: "credentials", Name: "openrouter"}
 
-// A scripted service returns what its fields say, and otherwise what fixed does.
+// A scripted service calls the functions in its fields, and otherwise those of fixed.
 type scripted struct {
 	fixed
 	encrypt, decrypt func(ctx context.Context) ([]byte, error)
@@ -189,7 +189,6 @@ func TestBlobs(t *testing.T) {
 	}
 }
 
-// TestFailures: after a service that cannot be used, another recipient opens the object. After one
 // TestNoPlaintext: a response without a plaintext does not mean that the object is damaged.
 func TestNoPlaintext(t *testing.T) {
 	service := newService()
@@ -201,7 +200,8 @@ func TestNoPlaintext(t *testing.T) {
 	}
 }
 
-// that rejects the ciphertext, none is tried.
+// TestFailures: if the service cannot be used, another recipient opens the object. If the service rejects
+// the ciphertext, no other recipient is tried.
 func TestFailures(t *testing.T) {
 	service := newService()
 	s := newSource(t, kms.Config{KeyID: keyID, Service: service, Enrolment: &kms.Enrolment{KeyID: keyID}})
@@ -288,7 +288,7 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-// FuzzUnwrap: whatever a service returns, the only accepted plaintext is the one of the stanza.
+// FuzzUnwrap: for any response of a service, the only accepted plaintext is that of the stanza.
 func FuzzUnwrap(f *testing.F) {
 	service := newService()
 	enrolled := newSource(f, kms.Config{KeyID: keyID, Service: service, Enrolment: &kms.Enrolment{KeyID: keyID}})

@@ -39,7 +39,7 @@ type vector struct {
 	DEK        string `json:"dek"`
 	Payload    string `json:"payload"` // sealed under the DEK: that of open-first.json of the envelope
 
-	// What a writer does differently in a refused vector; empty: as specified.
+	// Deviations of the writer in a refused vector; empty: none.
 	SealedKeyID string `json:"sealed_key_id,omitempty"` // in the kekID
 	SealedName  string `json:"sealed_name,omitempty"`   // in the hash
 	Plaintext   string `json:"plaintext,omitempty"`     // of the service, instead of hash ‖ DEK

@@ -78,7 +78,7 @@ func open(t testing.TB, object []byte, ref envelope.Ref, sources ...envelope.Key
 	return err
 }
 
-// A passphrase opens on any machine. It seals only where it is enrolled, and a typo seals nothing.
+// A passphrase opens objects on any machine. It seals only where it is enrolled, and not after a typo.
 func TestSealOpen(t *testing.T) {
 	c := enrolled(t, "correct horse", weak)
 	s := newSource(t, c)
@@ -122,11 +122,11 @@ func TestSealOpen(t *testing.T) {
 	}
 	aad := envelope.AAD{Ctx: testRef.Context()}
 	if _, err := s.Wrap(t.Context(), testRef, make([]byte, 31), aad); err == nil {
-		t.Error("it wraps 31 bytes")
+		t.Error("Wrap accepted a data key of 31 bytes")
 	}
 }
 
-// What a stanza is bound to, and what makes it a stanza of another source.
+// Unwrap of a stanza after a change: some changes make it a stanza of another source, others damage it.
 func TestUnwrap(t *testing.T) {
 	s := newSource(t, enrolled(t, "correct horse", weak))
 	aad := envelope.AAD{Ctx: testRef.Context()}
@@ -139,9 +139,9 @@ func TestUnwrap(t *testing.T) {
 		change func(*envelope.Stanza, *envelope.AAD)
 		want   error
 	}{
-		{"whole", func(*envelope.Stanza, *envelope.AAD) {}, nil},
+		{"unchanged", func(*envelope.Stanza, *envelope.AAD) {}, nil},
 		{"type 1", func(s *envelope.Stanza, _ *envelope.AAD) { s.Type = 1 }, envelope.ErrUnknownKey},
-		{"cut", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body = s.Body[:81] }, envelope.ErrUnknownKey},
+		{"truncated", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body = s.Body[:81] }, envelope.ErrUnknownKey},
 		{"empty", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body = nil }, envelope.ErrUnknownKey},
 		{"key id", func(s *envelope.Stanza, _ *envelope.AAD) { s.ID[0]++ }, envelope.ErrUnknownKey},
 		{"time", func(s *envelope.Stanza, _ *envelope.AAD) { s.Body[0]++ }, envelope.ErrUnknownKey},
@@ -160,12 +160,12 @@ func TestUnwrap(t *testing.T) {
 		}
 		own, err := s.Recognizes(t.Context(), testRef, st, a)
 		if err != nil || own == errors.Is(tc.want, envelope.ErrUnknownKey) {
-			t.Errorf("%s: recognized %v, %v", tc.name, own, err)
+			t.Errorf("%s: Recognizes returns %v, %v", tc.name, own, err)
 		}
 	}
 }
 
-// The limits are checked before the passphrase is asked for and before Argon2id runs.
+// The limits are checked before the user is asked for the passphrase and before Argon2id runs.
 func TestLimits(t *testing.T) {
 	for _, tc := range []struct {
 		time    uint8
@@ -207,7 +207,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Concurrent callers share one question and one run for each salt, and no two runs overlap.
+// Concurrent callers share one prompt and one run for each salt, and no two runs overlap.
 func TestOneRun(t *testing.T) {
 	var asked, runs, running atomic.Int32
 	c := enrolled(t, "correct horse", weak)
@@ -322,7 +322,7 @@ func TestManySalts(t *testing.T) {
 	}
 }
 
-// The passphrase is asked for once, also if that fails, unless the context ended.
+// The user is asked for the passphrase only once, even if that fails, unless the context ended.
 func TestAsk(t *testing.T) {
 	errTerminal := errors.New("not a terminal")
 	aad := envelope.AAD{Ctx: testRef.Context()}
@@ -332,9 +332,9 @@ func TestAsk(t *testing.T) {
 		want       error
 		message    string
 	}{
-		{"fails", "", errTerminal, envelope.ErrUnauthenticated, "not authenticated to the key source: the passphrase: not a terminal"},
-		{"fails", "", errTerminal, errTerminal, ""},
-		{"away", "", fmt.Errorf("op: %w", envelope.ErrUnavailable), envelope.ErrUnavailable, "op: key source unavailable"},
+		{"no terminal", "", errTerminal, envelope.ErrUnauthenticated, "not authenticated to the key source: the passphrase: not a terminal"},
+		{"no terminal, wrapped error", "", errTerminal, errTerminal, ""},
+		{"source unavailable", "", fmt.Errorf("op: %w", envelope.ErrUnavailable), envelope.ErrUnavailable, "op: key source unavailable"},
 		{"empty", "", nil, envelope.ErrInvalid, "passphrase: the passphrase is empty"},
 		{"not UTF-8", "\xff", nil, envelope.ErrInvalid, "passphrase: the passphrase is not UTF-8"},
 	} {

@@ -53,7 +53,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// A mistake in the words is found, and no word is repeated.
+// A mistake in the words is detected, and the error contains no word.
 func TestMistakes(t *testing.T) {
 	words, err := recovery.Words(rootOf(t, strings.Repeat("7f", 32)))
 	if err != nil {
@@ -63,8 +63,8 @@ func TestMistakes(t *testing.T) {
 	exchanged := strings.Fields(words)
 	exchanged[0], exchanged[1] = exchanged[1], exchanged[0]
 	for what, text := range map[string]string{
-		"empty": "", "one is missing": strings.Join(list[1:], " "), "one more": words + " zoo", "unknown": strings.Replace(words, "sausage", "sausagge", 1),
-		"replaced": strings.Replace(words, "sausage", "zebra", 1), "exchanged": strings.Join(exchanged, " "),
+		"empty": "", "missing word": strings.Join(list[1:], " "), "additional word": words + " zoo", "unknown word": strings.Replace(words, "sausage", "sausagge", 1),
+		"replaced word": strings.Replace(words, "sausage", "zebra", 1), "exchanged words": strings.Join(exchanged, " "),
 	} {
 		_, err := recovery.ParseWords(text)
 		if !errors.Is(err, recovery.ErrMalformed) || strings.Contains(err.Error(), "sausag") || strings.Contains(err.Error(), "legal") {
@@ -140,7 +140,7 @@ func TestWrongShares(t *testing.T) {
 			continue
 		}
 		if s, err := recovery.ParseShare(string(changed)); err == nil && s.Text() != text {
-			t.Errorf("character %d may be changed", i+1)
+			t.Errorf("a change of character %d was not detected", i+1)
 		}
 	}
 	for _, n := range [][2]int{{1, 3}, {4, 3}, {2, 256}, {0, 0}, {-1, 5}} {

@@ -120,7 +120,7 @@ func TestRequests(t *testing.T) {
 	}
 	wantRequests(t, server) // the local root opens it
 
-	// None of the stanzas is that of the signer.
+	// None of the stanzas is for the signer.
 	foreign := mustSeal(t, testRef, sources[:2]...)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -136,7 +136,7 @@ func TestRequests(t *testing.T) {
 	}
 	wantRequests(t, server, sign)
 
-	// Without an enrolment it opens, and seals nothing.
+	// Without an enrolment the source opens objects, but does not seal.
 	reader := newSource(t, over(server))
 	if err := open(t.Context(), object, testRef, reader); err != nil {
 		t.Error(err)
@@ -243,7 +243,7 @@ func TestKeysAreWiped(t *testing.T) {
 		}
 		return server, newSource(t, c), st, aad
 	}
-	t.Run("recognized nothing, ctx ends", func(t *testing.T) {
+	t.Run("stanza not recognized, context ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, s, st, aad := start(t, 0)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -255,7 +255,7 @@ func TestKeysAreWiped(t *testing.T) {
 			wiped(t, s, secret)
 		})
 	})
-	t.Run("recognized nothing, time passes", func(t *testing.T) {
+	t.Run("stanza not recognized, time passes", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			_, s, st, aad := start(t, 0)
 			s.Recognizes(context.Background(), testRef, st, aad)
@@ -265,7 +265,7 @@ func TestKeysAreWiped(t *testing.T) {
 			wiped(t, s, secret)
 		})
 	})
-	t.Run("recognized, Unwrap", func(t *testing.T) {
+	t.Run("stanza recognized, Unwrap", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server, s, _, aad := start(t, 0)
 			st, err := s.Wrap(t.Context(), testRef, make([]byte, 32), aad)
@@ -320,7 +320,7 @@ func TestKeysAreWiped(t *testing.T) {
 			}
 		})
 	})
-	t.Run("too many", func(t *testing.T) {
+	t.Run("too many keys", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server, s, _, aad := start(t, time.Hour)
 			for i := range 257 {
@@ -348,7 +348,7 @@ func TestKeysAreWiped(t *testing.T) {
 	})
 }
 
-// A stanza that the signer cannot have made is not its own, and no request is sent for it.
+// A stanza that the signer cannot have made is not recognized, and no request is sent for it.
 func TestOtherStanzas(t *testing.T) {
 	server := signertest.New(nil)
 	s := newSource(t, enrolled(t, server))
@@ -400,7 +400,7 @@ func TestFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		fault signertest.Fault
-		want  error // nil: it works
+		want  error // nil: success
 		text  string
 		sent  []string
 	}{
@@ -411,17 +411,17 @@ func TestFaults(t *testing.T) {
 		{"500 once", signertest.Fault{Fail: 1}, nil, "", []string{sign, sign}},
 		{"500 twice", signertest.Fault{Fail: 2}, nil, "", []string{sign, sign, sign}},
 		{"500 always", signertest.Fault{Fail: 99}, envelope.ErrUnavailable, "key source unavailable: status 500 internal", []string{sign, sign, sign}},
-		{"cut once", signertest.Fault{Cut: 1}, nil, "", []string{sign, sign}},
-		{"cut always", signertest.Fault{Cut: 99}, envelope.ErrUnavailable, "key source unavailable: unexpected EOF", []string{sign, sign, sign}},
-		{"slow", signertest.Fault{Delay: time.Second}, nil, "", []string{sign}},
-		{"hangs", signertest.Fault{Hang: true}, envelope.ErrUnavailable, "key source unavailable: no response within 30s", []string{sign}},
+		{"truncated once", signertest.Fault{Cut: 1}, nil, "", []string{sign, sign}},
+		{"truncated always", signertest.Fault{Cut: 99}, envelope.ErrUnavailable, "key source unavailable: unexpected EOF", []string{sign, sign, sign}},
+		{"slow response", signertest.Fault{Delay: time.Second}, nil, "", []string{sign}},
+		{"no response", signertest.Fault{Hang: true}, envelope.ErrUnavailable, "key source unavailable: no response within 30s", []string{sign}},
 		{"disabled", signertest.Fault{Disabled: true}, envelope.ErrUnavailable,
 			"key source unavailable: the signer is switched off (status 503 signer_disabled): its operator must enable it", []string{sign}},
 		{"redirect", signertest.Fault{Redirect: "https://elsewhere.example/"}, envelope.ErrUnavailable,
 			"key source unavailable: status 307 with no content type is a redirect, which is not followed: use the final address", []string{sign}},
-		{"page", signertest.Fault{HTML: true}, envelope.ErrUnavailable,
+		{"HTML page", signertest.Fault{HTML: true}, envelope.ErrUnavailable,
 			"key source unavailable: status 200 with text/html is not a response of a signer: check the address", []string{sign}},
-		{"oversized", signertest.Fault{Oversized: true}, envelope.ErrUnavailable,
+		{"oversized response", signertest.Fault{Oversized: true}, envelope.ErrUnavailable,
 			"key source unavailable: status 200 with application/json is longer than 64 KiB", []string{sign}},
 		{"not JSON", signertest.Fault{Raw: "ok"}, envelope.ErrUnavailable, "key source unavailable: the response is not that of a signer", []string{sign}},
 		{"empty", signertest.Fault{Raw: "{}"}, envelope.ErrUnavailable, "key source unavailable: the response contains no valid address", []string{sign}},
@@ -460,7 +460,7 @@ func TestFaults(t *testing.T) {
 				err = open(t.Context(), object, testRef, s)
 				check(err)
 				if tc.want != nil && !errors.Is(err, envelope.ErrUnavailable) {
-					t.Errorf("no other source would be tried: %v", err)
+					t.Errorf("the error prevents the use of other sources: %v", err)
 				}
 				if n, _ := s.Held(); n != 0 && tc.want != nil {
 					t.Errorf("%d keys are in memory", n)
@@ -509,7 +509,7 @@ func TestChanged(t *testing.T) {
 	if err := open(t.Context(), object, testRef, reader); !errors.Is(err, envelope.ErrUnknownKey) {
 		t.Error(err)
 	}
-	reader = newSource(t, over(server)) // without the key that waits for other stanzas
+	reader = newSource(t, over(server)) // without the key in memory
 	server.Set(signertest.Fault{OtherKey: true})
 	server.Requests()
 	err := open(t.Context(), object, testRef, reader)
@@ -524,7 +524,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// remote is a Local that is asked after the local sources.
+// remote is a Local that is tried after the local sources.
 type remote struct{ *kek.Local }
 
 func (remote) Remote() bool { return true }
@@ -538,15 +538,15 @@ func TestToken(t *testing.T) {
 		want        error
 		text        string
 	}{
-		{"good", "good", nil, nil, ""},
-		{"newline", "good\n", nil, nil, ""},
-		{"all accounts", "all", nil, nil, ""},
-		{"another account", "foreign", nil, envelope.ErrUnauthenticated, "not authenticated to the key source: status 401 unauthorized: the signer requires a valid token for this omni account"},
+		{"valid token", "good", nil, nil, ""},
+		{"newline after the token", "good\n", nil, nil, ""},
+		{"token for all accounts", "all", nil, nil, ""},
+		{"token for another account", "foreign", nil, envelope.ErrUnauthenticated, "not authenticated to the key source: status 401 unauthorized: the signer requires a valid token for this omni account"},
 		{"empty", "\n", nil, envelope.ErrUnauthenticated, "not authenticated to the key source: the signer's token is empty"},
 		{"two lines", "a\nb", nil, envelope.ErrUnauthenticated, "not authenticated to the key source: the signer's token is not one line of printable ASCII"},
-		{"command", "", errCommand, envelope.ErrUnauthenticated, "not authenticated to the key source: the signer's token: exit status 1"},
-		{"command", "", errCommand, errCommand, ""},
-		{"away", "", fmt.Errorf("broker: %w", envelope.ErrUnavailable), envelope.ErrUnavailable, "the signer's token: broker: key source unavailable"},
+		{"token command fails", "", errCommand, envelope.ErrUnauthenticated, "not authenticated to the key source: the signer's token: exit status 1"},
+		{"token command fails, wrapped error", "", errCommand, errCommand, ""},
+		{"broker unavailable", "", fmt.Errorf("broker: %w", envelope.ErrUnavailable), envelope.ErrUnavailable, "the signer's token: broker: key source unavailable"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := over(server)
@@ -731,7 +731,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// What the signer rejects is an error of the caller, and is not tried again.
+// A request that the signer rejects is an error of the caller, and is not repeated.
 func TestRejected(t *testing.T) {
 	for body, want := range map[string]struct {
 		status int
@@ -755,7 +755,7 @@ func TestRejected(t *testing.T) {
 	}
 }
 
-// A context that ends is not a reason to wait, and a cancellation is not an unreachable signer.
+// If the context ends, the call returns at once, and a cancellation is not ErrUnavailable.
 func TestContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := signertest.New(nil)
@@ -779,8 +779,8 @@ func TestContext(t *testing.T) {
 	})
 }
 
-// Over a real connection: a path in the URL, plain http on this machine, a server that goes away, and
-// another server whose page repeats the request.
+// Over a real connection: a path in the URL, plain http on this machine, a server that stops, and another
+// server whose page contains the request.
 func TestConnection(t *testing.T) {
 	server, err := signertest.Start(nil)
 	if err != nil {

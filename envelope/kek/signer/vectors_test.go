@@ -158,7 +158,7 @@ func TestAgentKeysSignature(t *testing.T) {
 	}
 }
 
-// For a stated v, only its key counts. Otherwise any possible key may be the expected one.
+// If v is known, only its key is accepted. Otherwise any possible key is accepted.
 func TestRecoverAddress(t *testing.T) {
 	v := vectors(t)[0]
 	sig, hash := unhex(t, v.Signature), signer.Digest(v.Text)
@@ -167,9 +167,9 @@ func TestRecoverAddress(t *testing.T) {
 		v    []byte
 		ok   bool
 	}{
-		{"right", []byte{sig[64]}, true}, {"wrong", []byte{sig[64] ^ 1}, false},
-		{"right, 27", []byte{27 + sig[64]}, true}, {"wrong, 27", []byte{27 + (sig[64] ^ 1)}, false},
-		{"none", nil, true}, {"unknown", []byte{0xff}, true},
+		{"right v", []byte{sig[64]}, true}, {"wrong v", []byte{sig[64] ^ 1}, false},
+		{"right v plus 27", []byte{27 + sig[64]}, true}, {"wrong v plus 27", []byte{27 + (sig[64] ^ 1)}, false},
+		{"no v", nil, true}, {"unknown v", []byte{0xff}, true},
 	} {
 		got, err := signer.RecoverAddress(hash, append(slices.Clone(sig[:64]), tc.v...), v.Address)
 		if err != nil || (got == v.Address) != tc.ok {

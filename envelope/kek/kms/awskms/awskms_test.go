@@ -71,7 +71,8 @@ func newSource(t *testing.T, c awskms.Config) *kms.Source {
 	return s
 }
 
-// TestLocalKMS: each kind of name is enrolled as the ARN of the key, and seals what the ARN opens.
+// TestLocalKMS: each kind of name is enrolled as the ARN of the key. Objects that it seals can be opened
+// with the ARN.
 func TestLocalKMS(t *testing.T) {
 	k := testcloud.RequireLocalKMS(t)
 	arn, err := k.NewKey(t.Context())
@@ -102,7 +103,7 @@ func TestLocalKMS(t *testing.T) {
 	}
 }
 
-// TestLocalKMSRefused: a stanza of another name or key, and keys that cannot be used.
+// TestLocalKMSRefused: stanzas of another name or key, and keys that cannot be used, are rejected.
 func TestLocalKMSRefused(t *testing.T) {
 	k := testcloud.RequireLocalKMS(t)
 	enrolled := func() (arn string, s *kms.Source) {
@@ -146,7 +147,7 @@ func TestLocalKMSRefused(t *testing.T) {
 	}
 	forged.Body = bytes.Repeat([]byte{1}, 200)
 	if _, err := s.Unwrap(t.Context(), renamed, forged, aad); !errors.Is(err, envelope.ErrDecrypt) {
-		t.Errorf("no ciphertext of KMS: %v", err)
+		t.Errorf("a body that is not a ciphertext of KMS: %v", err)
 	}
 
 	for _, tc := range []struct {
@@ -184,7 +185,7 @@ func TestLocalKMSRefused(t *testing.T) {
 	}
 }
 
-// A fake answers each request with the next of its responses, and with the last one from then on.
+// A fake responds to each request with the next of its responses, and repeats the last one.
 type fake struct {
 	*httptest.Server
 	mu        sync.Mutex
@@ -234,7 +235,7 @@ func (f *fake) source(t *testing.T, creds aws.CredentialsProvider) *kms.Source {
 	return newSource(t, awskms.Config{KeyID: keyARN, AWS: aws.Config{Credentials: creds}, Endpoint: f.URL, Enrolment: &kms.Enrolment{KeyID: keyARN}})
 }
 
-// unwrap opens a stanza of s whose body is no ciphertext.
+// unwrap opens a stanza of s whose body is not a ciphertext.
 func unwrap(t *testing.T, s *kms.Source) error {
 	t.Helper()
 	made := newFake(t, response{status: 200, body: fmt.Sprintf(`{"KeyId":%q,"CiphertextBlob":"AAAA"}`, keyARN)})
@@ -282,7 +283,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestForeign: a response that does not come from KMS, or none, means that KMS is not reachable.
+// TestForeign: if a response does not come from KMS, or if there is none, KMS is unreachable.
 func TestForeign(t *testing.T) {
 	for _, r := range []response{
 		{status: 200, body: "<html>sign in</html>"},

@@ -205,18 +205,18 @@ func TestErrors(t *testing.T) {
 		want   error
 		state  string
 	}{
-		{"a wrong token", with(func(c *hashivault.Config) { c.Token = "hvs.SECRET2" }), envelope.ErrDenied, "has expired"},
-		{"a key that does not exist", with(func(c *hashivault.Config) { c.Key = "none" }), envelope.ErrUnavailable, "the key does not exist"},
-		{"an engine that does not exist", with(func(c *hashivault.Config) { c.Engine = "other/transit" }), envelope.ErrUnavailable, "no transit engine"},
+		{"wrong token", with(func(c *hashivault.Config) { c.Token = "hvs.SECRET2" }), envelope.ErrDenied, "has expired"},
+		{"key does not exist", with(func(c *hashivault.Config) { c.Key = "none" }), envelope.ErrUnavailable, "the key does not exist"},
+		{"engine does not exist", with(func(c *hashivault.Config) { c.Engine = "other/transit" }), envelope.ErrUnavailable, "no transit engine"},
 		{"no server", with(func(c *hashivault.Config) { c.Address = "http://127.0.0.1:1" }), envelope.ErrUnavailable, ""},
 		{"no token", with(func(c *hashivault.Config) { c.Token = "" }), envelope.ErrUnauthenticated, "no token"},
 		{"no key", with(func(c *hashivault.Config) { c.Key = "" }), envelope.ErrInvalid, ""},
-		{"a key that leaves the engine", with(func(c *hashivault.Config) { c.Key = "../../sys/raw" }), envelope.ErrInvalid, ""},
-		{"a key with dots", with(func(c *hashivault.Config) { c.Key = ".." }), envelope.ErrInvalid, ""},
-		{"an engine with dots", with(func(c *hashivault.Config) { c.Engine = "transit/.." }), envelope.ErrInvalid, ""},
+		{"key with slashes and dots", with(func(c *hashivault.Config) { c.Key = "../../sys/raw" }), envelope.ErrInvalid, ""},
+		{"key is two dots", with(func(c *hashivault.Config) { c.Key = ".." }), envelope.ErrInvalid, ""},
+		{"engine with dots", with(func(c *hashivault.Config) { c.Engine = "transit/.." }), envelope.ErrInvalid, ""},
 		{"no address", with(func(c *hashivault.Config) { c.Address = "" }), envelope.ErrInvalid, ""},
 		{"plain http", with(func(c *hashivault.Config) { c.Address = "http://vault.example" }), envelope.ErrInvalid, "plain http"},
-		{"a password in the address", with(func(c *hashivault.Config) { c.Address = "https://u:SECRET@vault.example" }), envelope.ErrInvalid, ""},
+		{"password in the address", with(func(c *hashivault.Config) { c.Address = "https://u:SECRET@vault.example" }), envelope.ErrInvalid, ""},
 	} {
 		_, err := hashivault.Enrol(t.Context(), tc.config)
 		if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.state) || strings.Contains(err.Error(), "SECRET") {
@@ -228,7 +228,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestResponses: a busy server is asked again, and a response that is not from Vault is an error.
+// TestResponses: a request to a busy server is repeated, and a response that is not from Vault is an error.
 func TestResponses(t *testing.T) {
 	for _, tc := range []struct {
 		what     string
@@ -238,15 +238,15 @@ func TestResponses(t *testing.T) {
 		requests int
 	}{
 		{"sealed", 503, `{"errors":["Vault is sealed"]}`, envelope.ErrUnavailable, 3},
-		{"a standby", 500, `{"errors":["internal error"]}`, envelope.ErrUnavailable, 3},
+		{"standby server", 500, `{"errors":["internal error"]}`, envelope.ErrUnavailable, 3},
 		{"unauthorized", 401, `{"errors":["log in"]}`, envelope.ErrUnauthenticated, 1},
-		{"a login page", 200, "<html>sign in</html>", envelope.ErrUnavailable, 1},
-		{"a blocking proxy", 403, "<html>blocked SECRET</html>", envelope.ErrUnavailable, 1},
-		{"a redirect", 307, "", envelope.ErrUnavailable, 1},
+		{"login page", 200, "<html>sign in</html>", envelope.ErrUnavailable, 1},
+		{"blocking proxy", 403, "<html>blocked SECRET</html>", envelope.ErrUnavailable, 1},
+		{"redirect", 307, "", envelope.ErrUnavailable, 1},
 		{"no data", 200, `{"data":{}}`, envelope.ErrUnavailable, 1},
-		{"other data", 200, `{"data":{"ciphertext":1}}`, envelope.ErrUnavailable, 1},
-		{"nothing", 404, "", envelope.ErrUnavailable, 1},
-		{"an empty object", 200, `{}`, envelope.ErrUnavailable, 1},
+		{"data of another type", 200, `{"data":{"ciphertext":1}}`, envelope.ErrUnavailable, 1},
+		{"empty 404", 404, "", envelope.ErrUnavailable, 1},
+		{"empty object", 200, `{}`, envelope.ErrUnavailable, 1},
 	} {
 		v := newTransit(t, "objectvault")
 		v.before = func(w http.ResponseWriter, _ int) bool {

@@ -120,7 +120,7 @@ func TestCostest(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := st.Body
-	for what, body := range map[string][]byte{"a ciphertext of another key": h.Stanzas[0].Body, "no ciphertext": []byte("x"), "a cut ciphertext": own[:len(own)-4], "bytes that are no text": {0xff, 0xfe}} {
+	for what, body := range map[string][]byte{"a ciphertext of another key": h.Stanzas[0].Body, "no ciphertext": []byte("x"), "a truncated ciphertext": own[:len(own)-4], "bytes that are not UTF-8": {0xff, 0xfe}} {
 		st.Body = body
 		if _, err := keys.Unwrap(t.Context(), ref, st, aad); !errors.Is(err, envelope.ErrDecrypt) {
 			t.Errorf("%s: %v, want ErrDecrypt", what, err)
@@ -152,7 +152,7 @@ func TestCostest(t *testing.T) {
 	}
 }
 
-// TestCredentials: rejected keys, a clock that is wrong, and a role that may not use the key.
+// TestCredentials: rejected keys, a wrong clock, and a role that may not use the key.
 func TestCredentials(t *testing.T) {
 	s := newServer(t, nil)
 	c := configOf(s, s.NewKMSKey())
@@ -191,7 +191,7 @@ func TestFaults(t *testing.T) {
 	keys := enrolled(t, c)
 	busy := costest.RespondBefore(http.StatusOK, costest.ErrorJSON("RequestLimitExceeded", "busy"))
 	for what, fault := range map[string]*costest.Fault{
-		"a lost request": costest.DropBefore(), "a lost response": costest.DropAfter(), "a busy service": busy,
+		"lost request": costest.DropBefore(), "lost response": costest.DropAfter(), "busy service": busy,
 		"status 503": costest.RespondBefore(http.StatusServiceUnavailable, "busy"),
 	} {
 		for failures, want := range map[int]error{2: nil, 3: envelope.ErrUnavailable} {
@@ -310,14 +310,14 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	for what, change := range map[string]func(*tencentkms.Config){
-		"an alias":            func(c *tencentkms.Config) { c.KeyID = "vault" },
-		"upper case":          func(c *tencentkms.Config) { c.KeyID = strings.ToUpper(keyID) },
-		"no region":           func(c *tencentkms.Config) { c.Region = "" },
-		"a region with a dot": func(c *tencentkms.Config) { c.Region = "ap.guangzhou" },
-		"no credentials":      func(c *tencentkms.Config) { c.Credentials = nil },
-		"plain http":          func(c *tencentkms.Config) { c.Endpoint = "http://kms.example.com" },
-		"no URL":              func(c *tencentkms.Config) { c.Endpoint = "kms.example.com" },
-		"a malformed record":  func(c *tencentkms.Config) { c.Enrolment = &kms.Enrolment{} },
+		"an alias":              func(c *tencentkms.Config) { c.KeyID = "vault" },
+		"upper case":            func(c *tencentkms.Config) { c.KeyID = strings.ToUpper(keyID) },
+		"no region":             func(c *tencentkms.Config) { c.Region = "" },
+		"a region with a dot":   func(c *tencentkms.Config) { c.Region = "ap.guangzhou" },
+		"no credentials":        func(c *tencentkms.Config) { c.Credentials = nil },
+		"plain http":            func(c *tencentkms.Config) { c.Endpoint = "http://kms.example.com" },
+		"endpoint is not a URL": func(c *tencentkms.Config) { c.Endpoint = "kms.example.com" },
+		"a malformed record":    func(c *tencentkms.Config) { c.Enrolment = &kms.Enrolment{} },
 	} {
 		c := good
 		change(&c)

@@ -60,11 +60,11 @@ func TestContract(t *testing.T) {
 		{"signature", "POST", sign, "Bearer all", account + message, 200, map[string]any{"address": wallet, "key_version": 1.0, "signature": signature}},
 		{"no token", "POST", derive, "", account + "}", 401, map[string]any{"error": "unauthorized"}},
 		{"wrong token", "POST", sign, "Bearer bad", account + message, 401, map[string]any{"error": "unauthorized"}},
-		{"no bearer", "POST", derive, "good", account + "}", 401, map[string]any{"error": "unauthorized"}},
+		{"no bearer scheme", "POST", derive, "good", account + "}", 401, map[string]any{"error": "unauthorized"}},
 		{"another account", "POST", derive, "Bearer good", `{"omni_account":"` + strings.Repeat("0", 64) + `"}`, 401, map[string]any{"error": "unauthorized"}},
 		{"short account", "POST", derive, "Bearer good", `{"omni_account":"c5"}`, 400, map[string]any{"error": "invalid_omni_account"}},
-		{"no hex", "POST", sign, "Bearer good", account + `,"message_hex":"xy"}`, 400, map[string]any{"error": "invalid_message_hex"}},
-		{"no JSON", "POST", sign, "Bearer good", "x", 400, map[string]any{"error": "bad_request"}},
+		{"message is not hex", "POST", sign, "Bearer good", account + `,"message_hex":"xy"}`, 400, map[string]any{"error": "invalid_message_hex"}},
+		{"body is not JSON", "POST", sign, "Bearer good", "x", 400, map[string]any{"error": "bad_request"}},
 	} {
 		status, body := call(t, s, tc.method, tc.path, tc.token, tc.body)
 		var got map[string]any
@@ -103,7 +103,7 @@ func TestStart(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "example.com:0", ":0", "x"} {
 		if s, err := signertest.Start(&signertest.Options{Addr: addr}); err == nil {
 			s.Close()
-			t.Errorf("%s: it listens", addr)
+			t.Errorf("%s: the server listens", addr)
 		}
 	}
 	s, err := signertest.Start(&signertest.Options{Addr: "localhost:0"})

@@ -252,10 +252,10 @@ func TestStress(t *testing.T) {
 		t.Errorf("finished rounds ran again: exit %d, %d times", code, times())
 	}
 	if code, table := stress("-n", "1", "-short"); code != 0 || times() != 5 || !strings.Contains(table, name+"  1       0") {
-		t.Errorf("other tests continue the count of these: exit %d, %d times, table\n%s", code, times(), table)
+		t.Errorf("a run with other flags shares the count: exit %d, %d times, table\n%s", code, times(), table)
 	}
 	if code, table := stress("-n", "100", "-budget", "1ns"); code != 0 || times() != 5 {
-		t.Errorf("without a budget: exit %d, %d times, table\n%s", code, times(), table)
+		t.Errorf("with a budget of 1ns: exit %d, %d times, table\n%s", code, times(), table)
 	}
 }
 

@@ -166,7 +166,7 @@ func TestUpVersity(t *testing.T) {
 // SeaweedFS accepts the tokens of the issuer that is started with it.
 func TestUpWeed(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes its time to start")
+		t.Skip("SeaweedFS starts slowly")
 	}
 	testcloud.RequireWeed(t) // installs it
 	line, at, stop := start(t, "--wallet", "0xaaa", "weed")
