@@ -103,9 +103,16 @@ type derived struct {
 
 // A signed is a signature of the address signer.
 type signed struct {
-	derived        // what the response claims
-	signer  string // recovered from the signature
-	secret  []byte // the root; the owner wipes it
+	derived          // what the response claims
+	signer    string // recovered from the signature
+	secret    []byte // the root; the owner wipes it
+	signature []byte // r ‖ s ‖ v as the signer returned them, with v as 0 or 1; the owner wipes it
+}
+
+// wipe overwrites the secrets.
+func (s signed) wipe() {
+	clear(s.secret)
+	clear(s.signature)
 }
 
 // derive asks for the address of the account.
@@ -200,7 +207,11 @@ func parseSigned(body []byte, hash [32]byte) (signed, error) {
 	if err != nil {
 		return signed{}, errNoSignature
 	}
-	return signed{d, signer, root(sig)}, nil
+	raw, err := withRecoveryID(hash, sig, signer)
+	if err != nil {
+		return signed{}, errNoSignature
+	}
+	return signed{d, signer, root(sig), raw}, nil
 }
 
 // A passing is an error after which another attempt may succeed.

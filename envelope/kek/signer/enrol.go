@@ -71,6 +71,7 @@ func Enrol(ctx context.Context, c Config) (Enrolment, error) {
 		case first != nil && !bytes.Equal(first, sig.secret):
 			err = fmt.Errorf("%w: it made two different signatures of one text, so objects would be unrecoverable", ErrNotDeterministic)
 		}
+		clear(sig.signature)
 		if err != nil {
 			clear(sig.secret)
 			return Enrolment{}, err

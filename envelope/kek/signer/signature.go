@@ -66,6 +66,19 @@ func recoverAddress(hash [32]byte, sig []byte, expected string) (string, error) 
 	return first, nil
 }
 
+// withRecoveryID returns r ‖ s ‖ v of a signature of hash by the address signer, with v as 0 or 1.
+func withRecoveryID(hash [32]byte, sig []byte, signer string) ([]byte, error) {
+	raw := make([]byte, 65)
+	copy(raw, sig[:64])
+	for raw[64] = range byte(2) {
+		if a, err := recoverAddress(hash, raw, signer); err == nil && a == signer {
+			return raw, nil
+		}
+	}
+	clear(raw)
+	return nil, errSignature
+}
+
 // root returns r ‖ s with the smaller of the two values s of the signature. The signature was
 // verified.
 func root(sig []byte) []byte {

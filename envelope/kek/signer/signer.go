@@ -257,10 +257,12 @@ func (s *Source) local(ctx context.Context, ref envelope.Ref, claims int) (*kek.
 	id := ref.Context()
 	secret := s.keys.get(id, claims)
 	if secret == nil {
-		var err error
-		if secret, err = s.request(ctx, ref); err != nil {
+		sig, err := s.request(ctx, text(ref, s.config.epoch()))
+		if err != nil {
 			return nil, err
 		}
+		clear(sig.signature)
+		secret = sig.secret
 		if claims > 0 || s.config.KeepFor > 0 {
 			s.keys.put(ctx, id, secret, claims)
 		}
@@ -273,25 +275,25 @@ func (s *Source) local(ctx context.Context, ref envelope.Ref, claims int) (*kek.
 	return kek.NewLocal(root), nil
 }
 
-// request asks the signer for the signature of ref, and verifies it.
-func (s *Source) request(ctx context.Context, ref envelope.Ref) ([]byte, error) {
+// request asks the signer for the signature of message, and verifies it.
+func (s *Source) request(ctx context.Context, message string) (signed, error) {
 	token, err := s.client.token(ctx)
 	if err != nil {
-		return nil, err
+		return signed{}, err
 	}
-	sig, err := s.client.sign(ctx, token, text(ref, s.config.epoch()))
+	sig, err := s.client.sign(ctx, token, message)
 	if err != nil {
-		return nil, err
+		return signed{}, err
 	}
 	record := s.config.Enrolment
 	if sig.signer != sig.Address || record != nil && sig.Address != record.Address {
-		clear(sig.secret)
-		return nil, s.explain(ctx, token, sig)
+		sig.wipe()
+		return signed{}, s.explain(ctx, token, sig)
 	}
 	if record != nil && sig.KeyVersion != record.KeyVersion && s.config.KeyVersionChanged != nil {
 		s.version.Do(func() { s.config.KeyVersionChanged(record.KeyVersion, sig.KeyVersion) })
 	}
-	return sig.secret, nil
+	return sig, nil
 }
 
 // explain returns the error for a signature that is not from the expected address. It asks the signer

@@ -834,3 +834,42 @@ func TestConnection(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSignMessage: the signature has the same form for each form of v, it is verified, and the text of
+// an object is never signed as a message.
+func TestSignMessage(t *testing.T) {
+	server := signertest.New(nil)
+	s := newSource(t, enrolled(t, server))
+	first, err := s.SignMessage(t.Context(), "agentkeys.kek.v1:0xabc:openrouter")
+	if err != nil || len(first) != 65 || first[64] > 1 {
+		t.Fatalf("%x, %v", first, err)
+	}
+	for _, v := range []signertest.V{signertest.VZeroOne, signertest.VLegacy, signertest.VChain, signertest.VNone} {
+		server.Set(signertest.Fault{V: v})
+		got, err := s.SignMessage(t.Context(), "agentkeys.kek.v1:0xabc:openrouter")
+		if err != nil || !bytes.Equal(got, first) {
+			t.Errorf("form %d of v: %x, %v, want %x", v, got, err, first)
+		}
+	}
+	server.Set(signertest.Fault{OtherKey: true})
+	if _, err := s.SignMessage(t.Context(), "x"); !errors.Is(err, envelope.ErrChanged) || !errors.Is(err, envelope.ErrUnavailable) {
+		t.Errorf("another key: %v", err)
+	}
+	server.Set(signertest.Fault{})
+	server.Requests()
+	if _, err := s.SignMessage(t.Context(), signer.Text(testRef, 1)); !errors.Is(err, envelope.ErrInvalid) || len(server.Requests()) > 0 {
+		t.Errorf("the text of an object: %v", err)
+	}
+	record, err := s.Address(t.Context())
+	if err != nil || len(server.Requests()) > 0 {
+		t.Errorf("the address of the enrolment: %v", err)
+	}
+	other := newSource(t, over(server)) // without an enrolment
+	if a, err := other.Address(t.Context()); err != nil || a != record || other.Omni() != s.Omni() || len(server.Requests()) != 1 {
+		t.Errorf("address %s, %v, want %s", a, err, record)
+	}
+	s.Close()
+	if _, err := s.SignMessage(t.Context(), "x"); !errors.Is(err, envelope.ErrInvalid) {
+		t.Errorf("closed: %v", err)
+	}
+}
