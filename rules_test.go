@@ -65,6 +65,7 @@ var importRules = []importRule{
 	{[]string{"./vault", "./conformance"}, nil, []string{"github.com/aws", "github.com/tencentyun", "github.com/urfave", "gocloud.dev/blob/s3blob", "./federation", "./policy", "./cosblob", "./costest"}, "the core depends on no cloud and no command line"},
 	{[]string{"./vault"}, []string{"./vault/spool"}, []string{"./vault/spool"}, "the core declares the interface of a spool; package spool implements it"},
 	{[]string{"./vault"}, []string{"./vault/seen"}, []string{"./vault/seen"}, "the core declares the interface of a log of seen revisions; package seen implements it"},
+	{[]string{"./agentkeys"}, nil, []string{"./vault", "./federation", "./policy", "./internal", "./providers", "github.com/aws", "github.com/tencentyun"}, "the formats of agentKeys are useful without a vault"},
 	{[]string{"./cosblob", "./costest", "./federation", "./policy"}, nil, []string{"./vault", "./envelope", "./conformance", "./vaulturl"}, "useful without a vault"},
 	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation", "./internal/tc3"}, "the test server shares nothing with the clients that it judges"},
 	{[]string{"./internal/fault"}, nil, []string{"./vault", "./envelope", "./costest", "./internal/testcloud", "github.com/aws", "golang.org/x"}, "costest imports it: standard library only"},
