@@ -30,7 +30,9 @@ type DeleteOptions struct {
 //
 // With [Options].Spool, Delete first sets the pending entries of the name aside, so that they are
 // not sent later: see [Spooled].SetAside. They stay set aside if the removal then fails. If there
-// were such entries and the store has no object, Delete returns nil.
+// were such entries and the store has no object, Delete returns nil. With [Options].Legacy, Delete
+// first removes the objects that agentKeys stored under the name. If one of them cannot be removed,
+// the error wraps [ErrPartial] and names its key, and the envelope stays.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
 	defer wrap(&err, "delete", string(name))
 	key, err := v.writable(name)
@@ -48,7 +50,15 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 		return v.deleteIf(ctx, name, key, o.IfTag)
 	}
 	last := v.lastSeen(ctx, v.ref(name))
-	err = v.deleted(ctx, v.ref(name), last, v.absent(ctx, key, v.remove(ctx, key)))
+	legacy, err := v.removeLegacy(ctx, name, key)
+	if err != nil {
+		return err
+	}
+	err = v.absent(ctx, key, v.remove(ctx, key))
+	if legacy > 0 && errors.Is(err, ErrNotFound) {
+		err = nil // what existed was stored by agentKeys
+	}
+	err = v.deleted(ctx, v.ref(name), last, err)
 	if ended > 0 && errors.Is(err, ErrNotFound) {
 		return nil // what existed was in the spool
 	}
@@ -72,6 +82,9 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 	if h.tag == "" {
 		return errNoTag
 	}
+	if _, err := v.removeLegacy(ctx, name, key); err != nil {
+		return err
+	}
 	old := h.data[:header.Len()]
 	last = v.lastSeen(ctx, ref)
 	err = v.removal(ctx, func(n int) error { return v.backend.removeIf(ctx, key, h.tag, n) }, func(ctx context.Context) (bool, error) {
@@ -92,9 +105,21 @@ func (v *Vault) current(ctx context.Context, name Name, key string) (head, *enve
 	at := place{key: key, before: v.mark(ctx, name)}
 	h, err := v.head(ctx, at)
 	if err = v.absent(ctx, key, err); err != nil {
+		if errors.Is(err, ErrNotFound) {
+			found, lerr := v.otherLegacy(ctx, name, key)
+			if lerr != nil {
+				return head{}, nil, lerr
+			}
+			if len(found) > 0 {
+				return head{}, nil, errLegacyTag
+			}
+		}
 		return head{}, nil, err
 	}
 	o, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), v.ref(name), v.keys)
+	if v.readsLegacy() && errors.Is(err, envelope.ErrFormat) && isLegacy(h.data) {
+		return head{}, nil, errLegacyTag
+	}
 	if err != nil {
 		return head{}, nil, v.backend.explain(err)
 	}

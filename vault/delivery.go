@@ -70,7 +70,7 @@ func (d *Delivery) isAbsent(ctx context.Context, key string, e SpoolEntry, unsen
 	if d == nil || d.names < minListed || e.Overwrite || e.IfTag != "" || e.IfRevision != 0 {
 		return false
 	}
-	if !unsent && (e.Create || d.v.store.History != nil) {
+	if !unsent && (e.Create || d.v.store.History != nil) || d.v.readsLegacy() {
 		return false
 	}
 	d.mu.Lock()

@@ -52,7 +52,8 @@ var (
 	ErrNoSpace = errors.New("no space left")
 	// ErrUnsupported means that this store does not support the operation.
 	ErrUnsupported = errors.New("not supported by this store")
-	// ErrPartial means that [Vault.Teardown] ran to the end but could not remove every object.
+	// ErrPartial means that [Vault.Teardown] ran to the end but could not remove every object, or that
+	// [Vault.Delete] could not remove the object of agentKeys that has the same name.
 	ErrPartial = errors.New("not everything was removed")
 	// ErrRollback means that the store returned an older revision of an object than this Vault has
 	// already read or written, or another revision than the requested one. [Vault.Get],

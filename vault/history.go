@@ -23,6 +23,7 @@ type HistoryEntry struct {
 	Current    bool      // the version that Get opens by default
 	Deleted    bool      // a delete marker: there is no value to open
 	Damaged    bool      // not an envelope; Revision and Size are 0
+	Legacy     bool      // an object of agentKeys, which has no revision: see [Options].Legacy
 }
 
 // History yields the versions of name, newest first, including delete markers. It sends one small
@@ -74,6 +75,10 @@ func (v *Vault) historyEntry(ctx context.Context, key string, version Version) (
 		e.Revision = header.Revision
 		e.Size, err = header.PlaintextSize(version.Size)
 	}
+	if errors.Is(err, ErrLegacy) {
+		e.Size, e.Legacy = version.Size-legacyMin, true
+		return e, nil
+	}
 	if errors.Is(err, envelope.ErrFormat) || errors.Is(err, envelope.ErrDecrypt) {
 		e.Revision, e.Size, e.Damaged = 0, 0, true
 		err = nil
@@ -86,7 +91,8 @@ func (v *Vault) versionHeader(ctx context.Context, key string, version Version) 
 	if err != nil {
 		return nil, err
 	}
-	return envelope.ReadHeader(bytes.NewReader(h.data))
+	header, err := envelope.ReadHeader(bytes.NewReader(h.data))
+	return header, legacy(h.data, err)
 }
 
 // findVersion resolves a version spec, as [GetOptions] describes it, to a version
@@ -210,6 +216,13 @@ func (v *Vault) putAgain(ctx context.Context, name Name, old place, create bool)
 	}
 	defer body.Close()
 	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
+	if v.mayBeLegacy(err) {
+		o, err := v.openLegacyVersion(ctx, name, old, v.backend.explain(err))
+		if err != nil {
+			return Info{}, err
+		}
+		return v.put(ctx, name, bytes.NewReader(o.value), &PutOptions{Create: create, Spool: SpoolOff})
+	}
 	if err != nil {
 		return Info{}, v.backend.explain(err)
 	}

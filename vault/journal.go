@@ -531,8 +531,11 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	h, err := v.head(ctx, place{key: key})
 	err = v.absent(ctx, key, err)
 	absent := errors.Is(err, ErrNotFound)
+	if err == nil || absent {
+		err = v.newerLegacy(ctx, key, e, s, h)
+	}
 	switch {
-	case err != nil && !absent:
+	case err != nil:
 		return next, err
 	case e.Local: // never sent
 	case !absent && bytes.HasPrefix(h.data, header):
@@ -545,7 +548,7 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	case e.Create && !absent && !e.Overwrite:
 		return next, ErrExist
 	case e.Create && !e.Overwrite:
-		return nextWrite{how: condition{kind: create}}, nil
+		return nextWrite{how: condition{kind: create}}, v.noLegacy(ctx, s.name, key)
 	case (e.IfTag != "" || e.IfRevision != 0) && !e.Overwrite:
 		next.how, err = v.condition(ctx, s.name, key, &PutOptions{IfTag: e.IfTag, IfRevision: e.IfRevision, IfRewrap: e.IfRewrap})
 		return next, err
@@ -567,6 +570,19 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	return nextWrite{how: condition{kind: swap, tag: h.tag, old: h.data[:min(len(h.data), envelope.HeaderLen(h.data))]}, derived: true}, nil
 }
 
+// newerLegacy returns ErrConflict if agentKeys has stored a value of the name after the entry was
+// created. h is the object at key, if there is one.
+func (v *Vault) newerLegacy(ctx context.Context, key string, e SpoolEntry, s *sealing, h head) error {
+	if e.Create || e.IfTag != "" || e.IfRevision != 0 || e.Overwrite || bytes.HasPrefix(h.data, s.header.Bytes()) {
+		return nil
+	}
+	newest, err := v.newestLegacy(ctx, s.name, key, h)
+	if err == nil && newest >= e.Revision {
+		err = fmt.Errorf("%w: agentKeys has stored a newer value, written at %s", ErrConflict, time.UnixMicro(newest).UTC().Format(time.RFC3339))
+	}
+	return err
+}
+
 // revisionOf returns the authenticated revision of the object h. If the object cannot be opened, it
 // returns ErrConflict, or 0 if the object may be overwritten.
 func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bool) (int64, error) {
@@ -576,8 +592,8 @@ func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bo
 		return object.Header().Revision, nil
 	case isAny(err, awayErrors):
 		return 0, notOfStore(err)
-	case overwrite:
-		return 0, nil
+	case overwrite, v.readsLegacy() && errors.Is(err, envelope.ErrFormat) && isLegacy(h.data):
+		return 0, nil // newerLegacy has compared the times
 	}
 	return 0, fmt.Errorf("%w: the store has an object that the keys of this vault cannot open: %v", ErrConflict, err)
 }

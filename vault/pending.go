@@ -30,7 +30,10 @@ func (v *Vault) pendingOf(ctx context.Context, name Name) Spooled {
 // prefersPending reports whether Get should return a pending entry of the given revision. info or
 // err is the result of reading the store.
 func prefersPending(revision int64, info Info, err error) bool {
-	if err == nil {
+	switch {
+	case err == nil && info.Legacy != "":
+		return info.Modified.UnixMicro() < revision // both are times
+	case err == nil:
 		return info.Revision < revision
 	}
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnauthenticated)

@@ -93,20 +93,6 @@ func (v *Vault) Recipients(ctx context.Context, name Name, o *RecipientsOptions)
 	return info, list, v.backend.explain(errors.Join(away...))
 }
 
-// ErrLegacy means that an object has the format of agentKeys, which this package cannot open.
-var ErrLegacy = errors.New("an object of agentKeys")
-
-// legacyMin is the length of the shortest object of agentKeys: version, nonce and tag.
-const legacyMin = 1 + 12 + 16
-
-// legacy adds ErrLegacy to the error of an object that starts with a version of agentKeys.
-func legacy(data []byte, err error) error {
-	if errors.Is(err, envelope.ErrFormat) && len(data) >= legacyMin && (data[0] == 1 || data[0] == 2) {
-		return fmt.Errorf("%w, version %d: %w", ErrLegacy, data[0], err)
-	}
-	return err
-}
-
 // PurgeVersions permanently removes the old versions of name, and its delete markers. The current
 // object stays. It returns the number of versions that were removed. If some could not be removed,
 // the error wraps [ErrPartial]. If the store gives no access to old versions, the error wraps

@@ -111,7 +111,7 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 		return Rewrapped{}, v.gone(ctx, v.ref(name), r.at.before.seen, v.absent(ctx, key, err))
 	}
 	if r.header, err = envelope.ReadHeader(bytes.NewReader(r.old.data)); err != nil {
-		return Rewrapped{}, err
+		return Rewrapped{}, legacy(r.old.data, err)
 	}
 	r.before = r.old.data[:r.header.Len()]
 	if err := r.plan(ctx, add, o.Remove); err != nil {
@@ -370,6 +370,9 @@ func (v *Vault) rotate(ctx context.Context, name Name, key string, conditional b
 	}
 	defer r.Close()
 	old := r.Info()
+	if old.Legacy != "" {
+		return Info{}, "", errLegacyTag
+	}
 	o := &PutOptions{ContentType: old.ContentType, Expires: old.Expires, Labels: old.Labels, Spool: SpoolOff}
 	if conditional {
 		o.IfTag = old.Tag

@@ -83,12 +83,15 @@ type SeenError struct {
 
 func (e *SeenError) Error() string {
 	when := e.Last.Time.UTC().Format(time.RFC3339)
-	if e.Returned.Revision == 0 {
-		return fmt.Sprintf("%v; last seen on this machine: %v, %s; another writer or a lifecycle rule deleted it, or the store hides it", e.Err, e.Last, when)
-	}
 	verb := "seen"
 	if e.Last.Deleted {
 		verb = "deleted"
+	}
+	switch {
+	case e.Returned.Revision == 0 && errors.Is(e.Err, ErrRollback):
+		return fmt.Sprintf("%v: %v was %s on this machine at %s, but the store returned an object of agentKeys, which is older", e.Err, e.Last, verb, when)
+	case e.Returned.Revision == 0:
+		return fmt.Sprintf("%v; last seen on this machine: %v, %s; another writer or a lifecycle rule deleted it, or the store hides it", e.Err, e.Last, when)
 	}
 	return fmt.Sprintf("%v: %v was %s on this machine at %s, but the store returned %v: the object is old, or the clock of its writer is slow", e.Err, e.Last, verb, when, e.Returned)
 }

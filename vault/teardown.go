@@ -26,6 +26,8 @@ type TeardownResult struct {
 	LeftInHistory int       // old versions that can still be opened; -1 if unknown
 	NotRemoved    int       // objects and versions that could not be removed
 	Failed        []Failure // the first 1000 objects of NotRemoved
+
+	legacyLeft int // old versions of objects of agentKeys below another prefix; -1 if unknown
 }
 
 // A Failure is an object that could not be removed.
@@ -71,6 +73,9 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	if o.AllCollections {
 		prefix = tenantPrefix(v.tenant)
 	}
+	if err := v.teardownLegacy(ctx, prefix, o, &result); err != nil {
+		return result, err
+	}
 	// Each page is deleted before the next one is listed. Deletions do not disturb the listing,
 	// which continues after the last key, and memory stays bounded.
 	for token := blob.FirstPageToken; len(token) > 0; {
@@ -94,6 +99,11 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	}
 	if err := v.countLeftovers(ctx, prefix, o.Purge, &result); err != nil {
 		return result, err
+	}
+	if result.LeftInHistory >= 0 {
+		if result.LeftInHistory += result.legacyLeft; result.legacyLeft < 0 {
+			result.LeftInHistory = -1
+		}
 	}
 	if result.NotRemoved > 0 {
 		return result, fmt.Errorf("%w: %d objects or versions are left: %w", ErrPartial, result.NotRemoved, result.Failed[0].Err)

@@ -42,6 +42,7 @@ type Vault struct {
 	mu         sync.Mutex // held while connect sets store
 	spool      Spool      // nil: Put saves nothing on this machine
 	seen       Seen       // nil: only this process remembers what it has seen
+	legacy     Legacy     // nil: objects of agentKeys are not opened
 	id         string
 	tenant     Tenant
 	collection Collection
@@ -72,6 +73,10 @@ type Options struct {
 	// Seen remembers, across processes, the newest state of each object, so that a store cannot
 	// return an older one unnoticed: see [SeenError]. Nil remembers nothing.
 	Seen Seen
+	// Legacy makes the Vault open, list and remove the objects that agentKeys stored for the tenant.
+	// The Reader of package agentkeys is a Legacy. An envelope at the key of a name takes precedence.
+	// Nil means that the Vault opens envelopes only. See [ErrLegacy].
+	Legacy Legacy
 	// Log receives one record for each request to the store; nil disables logging. A record
 	// never contains a value. It has these attributes:
 	//   - "op": get, put, create, swap, delete, delete-if, list, versions, leftovers, purge
@@ -111,7 +116,7 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	if slices.Contains(keys, nil) {
 		return nil, fmt.Errorf("%w: a key source is nil", ErrConfig)
 	}
-	v := &Vault{store: store, deferral: store.deferral, spool: o.Spool, seen: o.Seen, keys: slices.Clone(keys), oneKey: o.OneKeySuffices, revisions: revisions{now: o.Now}}
+	v := &Vault{store: store, deferral: store.deferral, spool: o.Spool, seen: o.Seen, legacy: o.Legacy, keys: slices.Clone(keys), oneKey: o.OneKeySuffices, revisions: revisions{now: o.Now}}
 	if v.revisions.now == nil {
 		v.revisions.now = time.Now
 	}
@@ -165,6 +170,8 @@ type Info struct {
 	MissingKeys []string          // of Put, Deliver and Rotate: names of the key sources that cannot open the object yet, see [Options].OneKeySuffices
 	Unfinished  int64             // bytes of multipart uploads that failed before Put succeeded and could not be aborted, so that the store may bill them; only in the result of Put and Deliver
 	Pending     bool              // the value is saved on this machine, and is not known to be in the store: see [Spool]
+	Legacy      string            // format of an object of agentKeys, which has no Revision, Tag or sealed metadata; empty for an envelope
+	LegacyKey   string            // the object's key in the bucket, if Legacy is set
 }
 
 // PutOptions configures [Vault.Put]. With nil or the zero value, Put creates the object, or
@@ -287,7 +294,7 @@ var errNoTag = fmt.Errorf("%w: the server returns no tag (ETag) for the object, 
 func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOptions) (condition, error) {
 	switch {
 	case o.Create:
-		return condition{kind: create}, nil
+		return condition{kind: create}, v.noLegacy(ctx, name, key)
 	case o.IfTag == "" && o.IfRevision == 0:
 		return condition{}, nil
 	case v.store.Swap == nil || v.store.Tag == nil:
@@ -392,10 +399,21 @@ func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (
 		return nil, err
 	}
 	if at.known != nil {
-		return v.getAt(ctx, name, at, o.Range)
+		r, err := v.getAt(ctx, name, at, o.Range)
+		if v.mayBeLegacy(err) {
+			return v.getLegacy(ctx, name, at, o.Range, err)
+		}
+		return r, err
 	}
 	at.before = v.mark(ctx, name)
 	r, err := v.getAt(ctx, name, at, o.Range)
+	for attempt := 1; v.mayBeLegacy(err); attempt++ {
+		if r, err = v.getLegacy(ctx, name, at, o.Range, err); err != errReplaced || attempt == maxReplaced || !pause(ctx, attempt) {
+			break
+		}
+		at.before = v.mark(ctx, name) // an envelope has replaced the object of agentKeys
+		r, err = v.getAt(ctx, name, at, o.Range)
+	}
 	return r, v.gone(ctx, v.ref(name), at.before.seen, err)
 }
 
@@ -411,7 +429,7 @@ func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*R
 	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
 	if err != nil {
 		body.Close()
-		return nil, v.backend.explain(err)
+		return nil, v.backend.explain(v.describeLegacy(ctx, at, err))
 	}
 	info, err := v.found(ctx, name, at, body.snapshot, r.Header(), r.Metadata())
 	if err != nil {
@@ -508,21 +526,38 @@ func (v *Vault) stat(ctx context.Context, name Name, at place) (Info, error) {
 	if err := v.connect(ctx); err != nil {
 		return Info{}, err
 	}
+	for attempt := 1; ; attempt++ {
+		info, err := v.statOnce(ctx, name, at)
+		if err != errReplaced || !v.readsLegacy() || attempt == maxReplaced || !pause(ctx, attempt) {
+			return info, err
+		}
+	}
+}
+
+func (v *Vault) statOnce(ctx context.Context, name Name, at place) (Info, error) {
 	at.before = v.mark(ctx, name)
 	head, err := v.head(ctx, at)
 	if err != nil {
-		return Info{}, v.gone(ctx, v.ref(name), at.before.seen, v.absent(ctx, at.key, err))
+		if err = v.absent(ctx, at.key, err); v.mayBeLegacy(err) {
+			o, err := v.openLegacy(ctx, name, at, err)
+			return o.info, v.gone(ctx, v.ref(name), at.before.seen, err)
+		}
+		return Info{}, v.gone(ctx, v.ref(name), at.before.seen, err)
 	}
 	if len(v.keys) == 0 && !at.accept {
 		header, err := envelope.ReadHeader(bytes.NewReader(head.data))
 		if err != nil {
-			return Info{}, err
+			return Info{}, legacy(head.data, err)
 		}
 		return v.found(ctx, name, place{}, head.snapshot, header, envelope.Metadata{})
 	}
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(head.data), v.ref(name), v.keys)
+	if v.mayBeLegacy(err) {
+		o, err := v.openLegacy(ctx, name, at, legacy(head.data, v.backend.explain(err)))
+		return o.info, err
+	}
 	if err != nil {
-		return Info{}, v.backend.explain(err)
+		return Info{}, v.backend.explain(legacy(head.data, err))
 	}
 	return v.found(ctx, name, at, head.snapshot, object.Header(), object.Metadata())
 }
@@ -534,11 +569,15 @@ type Entry struct {
 	SealedSize int64     // bytes stored
 	Modified   time.Time // the store's time of the last write
 	Foreign    bool      // another program stored the object: Key is not the key of any Name, so a Vault cannot open the object
+	// Legacy means that Key is one that agentKeys uses and this Vault does not: see [Options].Legacy. The
+	// object may also be an envelope of the tenant with the other prefix, which this Vault cannot open.
+	Legacy bool
 }
 
 // List yields the objects whose names start with prefix, in the order of their keys. It omits names
 // outside the [Scope]. It does not yield pending values of the [Spool]. It sends one request for
-// each 1000 objects and stops after the first error.
+// each 1000 objects and stops after the first error. With [Options].Legacy, the names that only
+// agentKeys has stored, under the prefix of another id of the tenant, come last.
 func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		err := v.opened()
@@ -551,6 +590,13 @@ func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
 			return
 		}
 		within := keyPrefix(v.tenant, v.collection)
+		others, err := v.listLegacy(ctx, within, prefix)
+		if err != nil {
+			wrap(&err, "list", prefix)
+			yield(Entry{}, err)
+			return
+		}
+		listed := make(map[Name]bool) // names whose key is escaped
 		for o, err := range v.backend.list(ctx, listPrefix(v.tenant, v.collection, prefix)) {
 			if err != nil {
 				wrap(&err, "list", prefix)
@@ -559,7 +605,19 @@ func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
 			}
 			e := Entry{Key: o.Key, SealedSize: o.Size, Modified: o.ModTime}
 			name, ours := nameOf(v.tenant, v.collection, o.Key)
+			if legacy, ok := v.legacyName(ctx, o.Key); ok && !ours {
+				if others == nil {
+					others = make(map[Name]Entry)
+				}
+				if !listed[legacy] {
+					v.addLegacy(ctx, others, prefix, o)
+				}
+				continue
+			}
 			e.Name, e.Foreign = name, !ours
+			if delete(others, name); v.readsLegacy() && ours && encodeName(name) != string(name)+suffix {
+				listed[name] = true // its other key may be listed later
+			}
 			switch {
 			case ours && (!hasPrefix(name, prefix) || v.scope.Check(name, false) != nil):
 				continue
@@ -567,6 +625,11 @@ func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error]
 				continue
 			}
 			if !yield(e, nil) {
+				return
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(others)) {
+			if !yield(others[name], nil) {
 				return
 			}
 		}

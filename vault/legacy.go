@@ -1,0 +1,543 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gocloud.dev/blob"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// Objects of agentKeys, the program that this project replaces, are in the same bucket as the
+// envelopes. The order of reading is: an envelope at the key of the name; if there is none, the keys
+// of agentKeys in its own order, the next one only if the one before has no object.
+
+// A Legacy opens the objects that agentKeys stored for the tenant of a [Vault]. The Reader of package
+// agentkeys is one.
+type Legacy interface {
+	// Keys returns the object keys at which agentKeys may have stored name, in the order in which it
+	// reads them. It returns none if agentKeys does not store objects of this name.
+	Keys(ctx context.Context, name string) ([]string, error)
+	// Prefixes returns the prefixes of all these keys.
+	Prefixes(ctx context.Context) ([]string, error)
+	// NameOf returns the name of the object at key, if agentKeys may have stored it.
+	NameOf(ctx context.Context, key string) (name string, ok bool)
+	// Open opens an object. format names its format. If the object cannot be opened, the error wraps
+	// [envelope.ErrFormat] or [envelope.ErrDecrypt].
+	Open(ctx context.Context, name string, object []byte) (value []byte, format string, err error)
+}
+
+// ErrLegacy means that an object has the format of agentKeys, which a Vault without [Options].Legacy
+// cannot open. The error also wraps [envelope.ErrFormat].
+var ErrLegacy = errors.New("an object of agentKeys")
+
+// A legacyLimit is an [ErrUnsupported] because of the format of the object, not of the store.
+type legacyLimit string
+
+func (e legacyLimit) Error() string { return string(e) }
+
+func (legacyLimit) Unwrap() error { return ErrUnsupported }
+
+// errLegacyTag means that an operation needs a revision or a tag of an object of agentKeys.
+const errLegacyTag legacyLimit = "not possible: agentKeys has stored the object, so it has no revision and no tag"
+
+const (
+	// legacyMin is the length of the shortest object of agentKeys: version, nonce and tag.
+	legacyMin = 1 + 12 + 16
+	// legacyMax is the length of the longest one. Its value has at most 1 MiB.
+	legacyMax = legacyMin + 1<<20
+	// legacyRevision is recorded for an object of agentKeys that was accepted in place of an envelope.
+	// No envelope has it: revisions are times.
+	legacyRevision = 1
+)
+
+// isLegacy reports whether data starts like an object of agentKeys.
+func isLegacy(data []byte) bool {
+	return len(data) >= legacyMin && (data[0] == 1 || data[0] == 2)
+}
+
+// legacy adds ErrLegacy to the error of an object that starts like one of agentKeys.
+func legacy(data []byte, err error) error {
+	if errors.Is(err, envelope.ErrFormat) && isLegacy(data) {
+		return fmt.Errorf("%w, version %d: %w", ErrLegacy, data[0], err)
+	}
+	return err
+}
+
+// readsLegacy reports whether the Vault opens objects of agentKeys. agentKeys has one collection.
+func (v *Vault) readsLegacy() bool { return v.legacy != nil && v.collection == DefaultCollection }
+
+// mayBeLegacy reports whether the error err of reading the current object of a name means that the
+// name may have an object of agentKeys.
+func (v *Vault) mayBeLegacy(err error) bool {
+	return v.readsLegacy() && (errors.Is(err, ErrNotFound) || errors.Is(err, envelope.ErrFormat))
+}
+
+// describeLegacy adds ErrLegacy to the error err of opening the object at a place, if the object starts
+// like one of agentKeys. It reads the start of the object again.
+func (v *Vault) describeLegacy(ctx context.Context, at place, err error) error {
+	if v.readsLegacy() || !errors.Is(err, envelope.ErrFormat) {
+		return err
+	}
+	h, herr := v.readHead(ctx, at, 0, legacyMin)
+	if herr != nil {
+		return err
+	}
+	return legacy(h.data, err)
+}
+
+// A legacyKind is what a key of agentKeys contains.
+type legacyKind int
+
+const (
+	noObject     legacyKind = iota
+	legacyFormat            // an object of agentKeys
+	anEnvelope              // of this tenant, or of the tenant with the other prefix
+	unknownFormat
+)
+
+// peekLegacy reads the start of the object at a key of agentKeys. If the caller may not read a prefix
+// that is not that of the tenant, the object counts as absent, because the cloud then denies the prefix
+// as a whole.
+func (v *Vault) peekLegacy(ctx context.Context, key string) (head, legacyKind, error) {
+	h, err := v.readHead(ctx, place{key: key}, 0, headSize)
+	if err != nil && (!errors.Is(err, ErrPermission) || v.isOwnPrefix(key)) {
+		err = v.absent(ctx, key, err)
+	}
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrPermission) && !v.isOwnPrefix(key):
+		return head{}, noObject, nil
+	case err != nil:
+		return head{}, noObject, err
+	case isLegacy(h.data):
+		return h, legacyFormat, nil
+	case bytes.HasPrefix(h.data, []byte("OVE1")):
+		return h, anEnvelope, nil
+	}
+	return h, unknownFormat, nil
+}
+
+// isOwnPrefix reports whether key is below the prefix of the Vault's tenant.
+func (v *Vault) isOwnPrefix(key string) bool { return strings.HasPrefix(key, tenantPrefix(v.tenant)) }
+
+// legacyKeys returns the keys at which agentKeys may have stored the name, in the order in which it
+// reads them.
+func (v *Vault) legacyKeys(ctx context.Context, name Name) ([]string, error) {
+	if !v.readsLegacy() {
+		return nil, nil
+	}
+	keys, err := v.legacy.Keys(ctx, string(name))
+	if err != nil {
+		return nil, v.backend.explain(err)
+	}
+	return slices.DeleteFunc(keys, func(key string) bool {
+		other, ok := nameOf(v.tenant, v.collection, key)
+		return ok && other != name // the envelope of another name has this key
+	}), nil
+}
+
+// otherLegacy returns the objects that agentKeys has stored for a name at other keys than own, the one
+// that it reads first being the first. Objects in another format are not returned.
+func (v *Vault) otherLegacy(ctx context.Context, name Name, own string) (found []legacyObject, err error) {
+	keys, err := v.legacyKeys(ctx, name)
+	for _, key := range keys {
+		if key == own {
+			continue
+		}
+		h, kind, err := v.peekLegacy(ctx, key)
+		if err != nil {
+			return found, err
+		}
+		if kind == legacyFormat {
+			found = append(found, legacyObject{snapshot: h.snapshot, key: key})
+		}
+	}
+	return found, err
+}
+
+// A legacyObject is an object of agentKeys.
+type legacyObject struct {
+	snapshot
+	key   string
+	value []byte
+	info  Info
+}
+
+// openLegacy opens the object that agentKeys stored for a name. ownErr is the error of reading the
+// envelope. If there is no object of agentKeys, openLegacy returns ownErr.
+func (v *Vault) openLegacy(ctx context.Context, name Name, at place, ownErr error) (legacyObject, error) {
+	found, err := v.findLegacy(ctx, name, at.key, ownErr)
+	if err != nil {
+		return legacyObject{}, err
+	}
+	o, data, err := v.openFound(ctx, name, found.place, found.head)
+	if err != nil {
+		return legacyObject{}, err
+	}
+	return o, v.checkLegacy(ctx, name, at, data)
+}
+
+// A foundLegacy is the start of an object of agentKeys, and its place.
+type foundLegacy struct {
+	place
+	head
+}
+
+// findLegacy returns the object that agentKeys reads for a name. own is the key of the envelope.
+func (v *Vault) findLegacy(ctx context.Context, name Name, own string, ownErr error) (foundLegacy, error) {
+	keys, err := v.legacyKeys(ctx, name)
+	switch {
+	case err != nil:
+		return foundLegacy{}, err
+	case len(keys) == 0:
+		return foundLegacy{}, ownErr
+	}
+	var ownHead head
+	ownKind := noObject
+	if !errors.Is(ownErr, ErrNotFound) {
+		// An envelope at its own key is the value, even if it is damaged.
+		switch ownHead, ownKind, err = v.peekLegacy(ctx, own); {
+		case err != nil:
+			return foundLegacy{}, err
+		case ownKind == unknownFormat:
+			return foundLegacy{}, ownErr
+		case ownKind == anEnvelope:
+			if _, err := envelope.ReadHeader(bytes.NewReader(ownHead.data)); err == nil {
+				return foundLegacy{}, errReplaced // by another writer, after it was read first
+			}
+			return foundLegacy{}, ownErr
+		}
+	}
+	for _, key := range keys {
+		h, kind := ownHead, ownKind
+		if key != own {
+			if h, kind, err = v.peekLegacy(ctx, key); err != nil {
+				return foundLegacy{}, err
+			}
+		}
+		switch {
+		case kind == legacyFormat:
+			return foundLegacy{place{key: key}, h}, nil
+		case kind == unknownFormat:
+			return foundLegacy{}, fmt.Errorf("%w: the object at %s is neither an envelope nor one of agentKeys", envelope.ErrFormat, key)
+		}
+	}
+	return foundLegacy{}, ownErr
+}
+
+// openFound opens the object of agentKeys at a place, whose start is h. data is the whole object.
+func (v *Vault) openFound(ctx context.Context, name Name, at place, h head) (o legacyObject, data []byte, err error) {
+	if h.size > legacyMax {
+		return o, nil, legacyLimit(fmt.Sprintf("not possible: %s is an object of agentKeys and has %d bytes; the maximum is %d", at.key, h.size, legacyMax))
+	}
+	if data = h.data; h.size > int64(len(data)) {
+		rest, err := v.readHead(ctx, at, int64(len(data)), h.size-int64(len(data)))
+		if err != nil {
+			return o, nil, err
+		}
+		if !rest.same(h.snapshot) {
+			return o, nil, errReplaced
+		}
+		data = append(data, rest.data...)
+	}
+	value, format, err := v.legacy.Open(ctx, string(name), data)
+	if err != nil {
+		return o, nil, v.backend.explain(fmt.Errorf("the object of agentKeys at %s: %w", at.key, err))
+	}
+	o = legacyObject{snapshot: h.snapshot, key: at.key, value: value, info: Info{
+		Name: name, Tenant: v.tenant, Collection: v.collection, Legacy: format, LegacyKey: at.key,
+		Version: h.version, Size: int64(len(value)), SealedSize: h.size, Modified: h.modified,
+	}}
+	return o, data, nil
+}
+
+// openLegacyVersion opens an old version that agentKeys stored at the key of the envelope. err is the
+// error of opening it as an envelope.
+func (v *Vault) openLegacyVersion(ctx context.Context, name Name, at place, err error) (legacyObject, error) {
+	if !v.readsLegacy() || !errors.Is(err, envelope.ErrFormat) {
+		return legacyObject{}, err
+	}
+	h, rerr := v.readHead(ctx, at, 0, headSize)
+	switch {
+	case rerr != nil:
+		return legacyObject{}, rerr
+	case !isLegacy(h.data):
+		return legacyObject{}, err
+	}
+	o, _, err := v.openFound(ctx, name, at, h)
+	return o, err
+}
+
+// checkLegacy returns an error if an envelope of the name was seen before, or if this machine deleted
+// the name: the object of agentKeys is then older. If the caller accepts it, checkLegacy records this.
+func (v *Vault) checkLegacy(ctx context.Context, name Name, at place, data []byte) error {
+	last := at.before.seen
+	switch {
+	case at.accept:
+		sum := sha256.Sum256(data)
+		state := SeenState{Revision: legacyRevision, Tag: hex.EncodeToString(sum[:])}
+		v.revisions.accept(name, 0)
+		for n := 0; last.Revision > 0 && n < maxRecords && !v.record(ctx, v.ref(name), last, state); n++ {
+			last = v.lastSeen(ctx, v.ref(name))
+		}
+	case (last.Revision > legacyRevision || last.Deleted) && !at.before.writing:
+		return &SeenError{Last: last, Err: ErrRollback}
+	case at.before.floor > 0 && !at.before.writing:
+		return fmt.Errorf("%w: the store returned an object of agentKeys in place of an envelope", ErrRollback)
+	}
+	return nil
+}
+
+// getLegacy opens the object of agentKeys at a place, or a part of it. ownErr is the error of opening it
+// as an envelope.
+func (v *Vault) getLegacy(ctx context.Context, name Name, at place, part *Range, ownErr error) (*Reader, error) {
+	var o legacyObject
+	var err error
+	if at.known == nil {
+		o, err = v.openLegacy(ctx, name, at, ownErr)
+	} else {
+		o, err = v.openLegacyVersion(ctx, name, at, ownErr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	value := o.value
+	if part != nil {
+		size := int64(len(value))
+		start := part.Offset
+		if start < 0 {
+			start += size
+		}
+		start = min(max(start, 0), size)
+		end := size
+		if part.Length > 0 && part.Length < size-start {
+			end = start + part.Length
+		}
+		value = value[start:end]
+	}
+	return &Reader{v: v, info: o.info, plain: bytes.NewReader(value)}, nil
+}
+
+// noLegacy returns [ErrExist] if agentKeys has stored an object of the name at another key than own. A
+// create fails by itself if there is one at own.
+func (v *Vault) noLegacy(ctx context.Context, name Name, own string) error {
+	found, err := v.otherLegacy(ctx, name, own)
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("%w: agentKeys has stored %s", ErrExist, found[0].key)
+	}
+	return err
+}
+
+// newestLegacy returns the time of the newest object that agentKeys has stored for a name, as a
+// revision; 0: there is none. own is the start of the object at the key of the envelope.
+func (v *Vault) newestLegacy(ctx context.Context, name Name, key string, own head) (int64, error) {
+	if !v.readsLegacy() {
+		return 0, nil
+	}
+	newest := int64(0)
+	if isLegacy(own.data) {
+		newest = own.modified.UnixMicro()
+	}
+	found, err := v.otherLegacy(ctx, name, key)
+	for _, o := range found {
+		newest = max(newest, o.modified.UnixMicro())
+	}
+	return newest, err
+}
+
+// removeLegacy removes the objects that agentKeys stored for a name at other keys than own. It is called
+// before the envelope is removed: otherwise an interruption would make an older value current again. If
+// an object is left, the error wraps [ErrPartial] and names its key.
+func (v *Vault) removeLegacy(ctx context.Context, name Name, own string) (removed int, err error) {
+	found, err := v.otherLegacy(ctx, name, own)
+	if err != nil {
+		return 0, err
+	}
+	var left []error
+	for _, o := range found {
+		switch err := v.remove(ctx, o.key); {
+		case err == nil, errors.Is(err, ErrNotFound):
+			removed++
+		case ctx.Err() != nil:
+			return removed, err
+		default:
+			left = append(left, fmt.Errorf("the object of agentKeys at %s: %w", o.key, err))
+		}
+	}
+	if len(left) > 0 {
+		return removed, fmt.Errorf("%w: %w", ErrPartial, errors.Join(left...))
+	}
+	return removed, nil
+}
+
+// legacyName returns the name of an object that agentKeys stored at key.
+func (v *Vault) legacyName(ctx context.Context, key string) (Name, bool) {
+	if !v.readsLegacy() {
+		return "", false
+	}
+	text, ok := v.legacy.NameOf(ctx, key)
+	if !ok {
+		return "", false
+	}
+	name, err := ParseName(text)
+	return name, err == nil
+}
+
+// legacyPrefixes returns the prefixes of agentKeys that are not below prefix.
+func (v *Vault) legacyPrefixes(ctx context.Context, prefix string) ([]string, error) {
+	all, err := v.legacy.Prefixes(ctx)
+	if err != nil {
+		return nil, v.backend.explain(err)
+	}
+	return slices.DeleteFunc(all, func(p string) bool { return strings.HasPrefix(p, prefix) }), nil
+}
+
+// listLegacy returns the objects below keys that only agentKeys uses, by name. within is the prefix of
+// the Vault's own keys, and prefix is that of the names. A prefix that the caller may not list has no
+// objects.
+func (v *Vault) listLegacy(ctx context.Context, within, prefix string) (map[Name]Entry, error) {
+	if !v.readsLegacy() {
+		return nil, nil
+	}
+	others, err := v.legacyPrefixes(ctx, within)
+	if err != nil {
+		return nil, err
+	}
+	for i := range others {
+		others[i] += prefix
+	}
+	if raw := within + prefix; !strings.HasPrefix(raw, listPrefix(v.tenant, v.collection, prefix)) {
+		others = append(others, raw) // agentKeys does not escape keys
+	}
+	found := make(map[Name]Entry)
+	for _, other := range others {
+		for o, err := range v.backend.list(ctx, other) {
+			if errors.Is(err, ErrPermission) && !v.isOwnPrefix(other) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			v.addLegacy(ctx, found, prefix, o)
+		}
+	}
+	return found, nil
+}
+
+// addLegacy adds an object that only agentKeys may have stored to found, unless the scope excludes it.
+func (v *Vault) addLegacy(ctx context.Context, found map[Name]Entry, prefix string, o *blob.ListObject) {
+	if _, own := nameOf(v.tenant, v.collection, o.Key); own {
+		return
+	}
+	name, ok := v.legacyName(ctx, o.Key)
+	if ok && hasPrefix(name, prefix) && v.scope.Check(name, false) == nil {
+		found[name] = Entry{Name: name, Key: o.Key, SealedSize: o.Size, Modified: o.ModTime, Legacy: true}
+	}
+}
+
+// teardownLegacy removes the objects of agentKeys that are not below within. It does not remove other
+// objects there, which may belong to the tenant with the other prefix. A prefix that the caller may not
+// list has no objects.
+func (v *Vault) teardownLegacy(ctx context.Context, within string, o *TeardownOptions, result *TeardownResult) error {
+	if v.legacy == nil || !o.AllCollections && !v.readsLegacy() {
+		return nil
+	}
+	others, err := v.legacyPrefixes(ctx, within)
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		for token := blob.FirstPageToken; len(token) > 0; {
+			page, next, err := v.backend.page(ctx, other, token)
+			if errors.Is(err, ErrPermission) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			for _, object := range page {
+				if err := v.teardownLegacyObject(ctx, object.Key, o, result); err != nil {
+					return err
+				}
+			}
+			token = next
+		}
+	}
+	return nil
+}
+
+// teardownLegacyObject removes the object at key, if it is one of agentKeys. An error ends the teardown.
+func (v *Vault) teardownLegacyObject(ctx context.Context, key string, o *TeardownOptions, result *TeardownResult) error {
+	service, ok := v.legacy.NameOf(ctx, key)
+	if !ok {
+		return nil
+	}
+	_, kind, err := v.peekLegacy(ctx, key)
+	if err == nil && kind != legacyFormat {
+		return nil
+	}
+	if err == nil {
+		err = v.remove(ctx, key)
+	}
+	switch {
+	case concernsAll(err):
+		return err
+	case err != nil && !errors.Is(err, ErrNotFound):
+		v.failed(result, key, err)
+		return nil
+	}
+	result.Deleted++
+	ref := v.ref(Name(service))
+	ref.Collection = string(DefaultCollection)
+	if last := v.lastSeen(ctx, ref); last.Revision > 0 {
+		v.deleted(ctx, ref, last, nil)
+	}
+	return v.legacyLeftovers(ctx, key, o.Purge, result)
+}
+
+// legacyLeftovers counts the old versions of a key of agentKeys, or removes them.
+func (v *Vault) legacyLeftovers(ctx context.Context, key string, purge bool, result *TeardownResult) error {
+	if v.store.Purge == nil {
+		return nil
+	}
+	var versions, markers []Leftover
+	for l, err := range v.backend.leftovers(ctx, key) {
+		switch {
+		case err != nil && purge:
+			return err
+		case err != nil:
+			result.legacyLeft = -1
+			return nil
+		case l.Key != key:
+		case l.Deleted:
+			markers = append(markers, l)
+		default:
+			versions = append(versions, l)
+		}
+	}
+	if !purge {
+		if result.legacyLeft >= 0 {
+			result.legacyLeft += len(versions)
+		}
+		return nil
+	}
+	left := 0
+	for _, list := range [][]Leftover{versions, markers} { // a marker that is removed first could restore a version
+		for len(list) > 0 {
+			batch := list[:min(len(list), maxPage)]
+			if err := v.purge(ctx, batch, result, &left); err != nil {
+				return err
+			}
+			list = list[len(batch):]
+		}
+	}
+	result.legacyLeft += left
+	return nil
+}
