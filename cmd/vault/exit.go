@@ -92,8 +92,10 @@ var outcomes = []struct {
 	{errHolesFound, exitFailure, "holes_found", ""},
 	{vault.ErrRollback, exitIntegrity, "rollback", "check the store and the clock of each writer: the store returned an older object than before, or a clock is slow"},
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
+	{vault.ErrLegacy, exitIntegrity, "integrity", "use the signer of its wallet as a key source, and the wallet as the tenant: --keys signer+https://HOST?omni=HEX --tenant WALLET"},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
 	{errPartial, exitPartial, "partial", ""},
+	{vault.ErrPartial, exitPartial, "partial", ""},
 	{errNotCaptured, exitFailure, "not_captured", ""},
 	{errNoCommand, exitNoCommand, "no_command", ""},
 	{errNotExecutable, exitNotExecutable, "not_executable", ""},
@@ -229,7 +231,7 @@ func reasonHint(err error) string {
 
 // seenHint returns the hint for an object that is older than the one that was seen, or gone.
 func seenHint(e *vault.SeenError) string {
-	if e.Returned.Revision == 0 {
+	if errors.Is(e, vault.ErrNotFound) {
 		return "check {prog} history {name}, and the lifecycle rules of the bucket; if the name was removed on purpose, run {prog} rm {name} to record the removal"
 	}
 	return "find out why the object is older: {prog} history {name} lists the versions; then {prog} stat {name} --accept-older accepts the object"

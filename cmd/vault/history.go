@@ -53,6 +53,7 @@ type historyLine struct {
 	Current  bool       `json:"current"`
 	Deleted  bool       `json:"deleted"`
 	Damaged  bool       `json:"damaged,omitempty"`
+	Format   string     `json:"format,omitempty"` // agentkeys; absent: an envelope
 }
 
 func history(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error {
@@ -62,8 +63,12 @@ func history(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error 
 			return errors.Join(table.flush(), err)
 		}
 		readable := !e.Deleted && !e.Damaged
+		format := ""
+		if e.Legacy {
+			format = "agentkeys"
+		}
 		if u.json {
-			l := historyLine{Version: e.Version, Revision: e.Revision, Modified: utc(e.Modified), Current: e.Current, Deleted: e.Deleted, Damaged: e.Damaged}
+			l := historyLine{Version: e.Version, Revision: e.Revision, Modified: utc(e.Modified), Current: e.Current, Deleted: e.Deleted, Damaged: e.Damaged, Format: format}
 			if readable {
 				l.Size = &e.Size
 			}
@@ -74,7 +79,9 @@ func history(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error 
 		}
 		revision, bytes, state := "", "", ""
 		if readable {
-			revision, bytes = fmt.Sprint(e.Revision), fmt.Sprint(e.Size)
+			if bytes = fmt.Sprint(e.Size); !e.Legacy {
+				revision = fmt.Sprint(e.Revision)
+			}
 			if u.outTTY {
 				bytes = size(e.Size)
 			}
@@ -84,6 +91,8 @@ func history(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error 
 			state = "deleted"
 		case e.Damaged:
 			state = "damaged"
+		case e.Legacy:
+			state = "agentKeys"
 		}
 		if e.Current {
 			state = join(state, "current")

@@ -92,6 +92,9 @@ func (a *audit) entry(ctx context.Context, e vault.Entry) []auditLine {
 	if e.Foreign {
 		return []auditLine{{Key: e.Key, Remarks: []string{"foreign"}}}
 	}
+	if e.Legacy {
+		return []auditLine{{Name: e.Name, Key: e.Key, Remarks: []string{"agentkeys"}}}
+	}
 	lines := []auditLine{a.line(ctx, e.Name, "")}
 	if !a.c.Bool("versions") {
 		return lines

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -9,7 +10,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/objectvault/objectvault/agentkeys"
+	"github.com/objectvault/objectvault/envelope/kek/signer"
 	"github.com/objectvault/objectvault/envelope/kek/signer/signertest"
+	"github.com/objectvault/objectvault/providers/memfs"
 )
 
 // TestKeys runs testdata/keys. Each script has its own signer. $SIGNER is its URL, and it requires the
@@ -23,19 +27,58 @@ func TestKeys(t *testing.T) {
 		t.Fatalf("only %d scripts were found (%v)", len(files), err)
 	}
 	setup := func(e *testscript.Env) error {
-		const token = "session-of-the-test"
-		s, err := signertest.Start(&signertest.Options{Tokens: map[string]string{token: "*"}})
+		s, err := signertest.Start(&signertest.Options{Tokens: map[string]string{scriptToken: "*"}})
 		if err != nil {
 			return err
 		}
 		e.Defer(func() { s.Close() })
 		e.Values["signer"] = s
-		e.Setenv("TOKEN", token)
-		e.Setenv("SIGNER", fmt.Sprintf("signer+%s?omni=%s&token=env:TOKEN", s.URL(), strings.Repeat("ab", 32)))
+		e.Setenv("TOKEN", scriptToken)
+		e.Setenv("SIGNER", fmt.Sprintf("signer+%s?omni=%s&token=env:TOKEN", s.URL(), testOmni))
+		e.Setenv("OMNI", testOmni)
+		e.Setenv("WALLET", s.Address(testOmni))
 		return nil
 	}
 	t.Run("script", func(t *testing.T) { testscript.Run(t, params(files, setup, keyCommands)) })
 }
+
+// testOmni is the omni account of the scripts.
+var testOmni = strings.Repeat("ab", 32)
+
+// storeAsAgentKeys stores an object in the default store as agentKeys does.
+func storeAsAgentKeys(ctx context.Context, s *signertest.Server, dir, format, service string, value []byte) error {
+	f := map[string]agentkeys.Format{"v1": agentkeys.V1, "v2": agentkeys.V2}[format]
+	wallet, err := signer.New(signer.Config{URL: s.URL(), Omni: testOmni, Transport: s, Token: func(context.Context) (string, error) { return scriptToken, nil }})
+	if err != nil {
+		return err
+	}
+	defer wallet.Close()
+	account, err := agentkeys.NewAccount(s.Address(testOmni), testOmni)
+	if err != nil {
+		return err
+	}
+	kek, err := agentkeys.DeriveKEK(ctx, wallet, account, service)
+	if err != nil {
+		return err
+	}
+	object, err := agentkeys.Seal(kek, account, f, service, value)
+	if err != nil {
+		return err
+	}
+	key, err := account.Key(f, service)
+	if err != nil {
+		return err
+	}
+	store, err := memfs.Open(ctx, memfs.Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	s.Requests() // those of the command alone are counted
+	return store.Bucket.WriteAll(ctx, key, object, nil)
+}
+
+const scriptToken = "session-of-the-test"
 
 var keyCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": exits,
@@ -65,6 +108,11 @@ var keyCommands = map[string]func(*testscript.TestScript, bool, []string){
 		default:
 			ts.Fatalf("unknown behaviour %s", args[0])
 		}
+	},
+	// agentkeys v1|v2 SERVICE FILE stores an object in the default store as agentKeys does.
+	"agentkeys": func(ts *testscript.TestScript, neg bool, args []string) {
+		dir := filepath.Join(ts.Getenv("HOME"), ".local", "share", "objectvault", "store")
+		ts.Check(storeAsAgentKeys(context.Background(), ts.Value("signer").(*signertest.Server), dir, args[0], args[1], []byte(ts.ReadFile(args[2]))))
 	},
 	// requests N compares the number of requests to the signer since the last call.
 	"requests": func(ts *testscript.TestScript, neg bool, args []string) {

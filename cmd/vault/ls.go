@@ -19,7 +19,8 @@ func lsCommand(s *session) *cli.Command {
 		Usage:     "list names",
 		UsageText: s.prog + " ls [PREFIX]",
 		Description: "Lists the names that start with PREFIX: as a table on a terminal, otherwise one name per line.\n" +
-			"The table shows the size of each sealed object. ls needs no key.\n\n" +
+			"The table shows the size of each sealed object. ls needs no key. With a signer as key source, it\n" +
+			"also lists what agentKeys stored for the same wallet.\n\n" +
 			"--long also opens each object, and shows the size of the value, its revision, expiry and type.\n" +
 			"Without a key, --long shows only the size of the value and its revision, and cannot verify\n" +
 			"them. If the output is not a terminal, --long prints these columns, separated by tabs: name,\n" +
@@ -152,7 +153,11 @@ func (l *lister) add(r row) error {
 	if l.u.outTTY {
 		bytes = size(r.info.Size)
 	}
-	return l.table.add(name, bytes, fmt.Sprint(r.info.Revision), modified, timestamp(r.info.Expires), r.info.ContentType)
+	revision, kind := fmt.Sprint(r.info.Revision), r.info.ContentType
+	if r.info.Legacy != "" {
+		revision, kind = "", "agentKeys "+r.info.Legacy
+	}
+	return l.table.add(name, bytes, revision, modified, timestamp(r.info.Expires), kind)
 }
 
 // stateOf returns the state of an entry, as ls and spool ls show it.

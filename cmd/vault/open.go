@@ -107,7 +107,10 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 			return nil, err
 		}
 	}
-	if opened.Vault, err = vault.New(opened.store, tenant, sources, o); err != nil {
+	if o.Legacy, err = s.openLegacy(ctx, set, need, tenant); err == nil {
+		opened.Vault, err = vault.New(opened.store, tenant, sources, o)
+	}
+	if err != nil {
 		opened.close()
 		return nil, err
 	}

@@ -16,7 +16,8 @@ func rmCommand(s *session) *cli.Command {
 		Usage:     "remove names",
 		UsageText: s.prog + " rm NAME…",
 		Description: "Removes each NAME. If the store keeps a history, undelete restores the name. If rm cannot\n" +
-			"remove some of several names, it removes the others and exits with code 3. rm needs no key.\n\n" +
+			"remove some of several names, it removes the others and exits with code 3. rm needs no key. With\n" +
+			"a signer as key source, it also removes what agentKeys stored under the name.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " rm openai\n" +
 			"   " + s.prog + " rm --json old/a old/b",

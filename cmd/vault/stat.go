@@ -61,7 +61,12 @@ func stat(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error {
 	line("name", string(info.Name))
 	line("tenant", string(info.Tenant))
 	line("collection", string(info.Collection))
-	line("revision", fmt.Sprint(info.Revision))
+	if info.Legacy == "" {
+		line("revision", fmt.Sprint(info.Revision))
+	} else {
+		line("format", "agentKeys "+info.Legacy+", weaker than an envelope: vault put replaces it")
+		line("key", info.LegacyKey)
+	}
 	line("version", info.Version)
 	line("size", fmt.Sprint(info.Size))
 	line("sealed size", fmt.Sprint(info.SealedSize))

@@ -18,7 +18,8 @@ func teardownCommand(s *session) *cli.Command {
 		Description: "Removes every object of the tenant in the collection, including objects that vault did not\n" +
 			"store. On a terminal it asks for confirmation; otherwise it requires --yes. Old versions stay\n" +
 			"in the history, unless --purge permanently deletes them, too. If teardown cannot remove some\n" +
-			"objects, it exits with code 3. teardown needs no key.\n\n" +
+			"objects, it exits with code 3. teardown needs no key. With a signer as key source, it also\n" +
+			"removes what agentKeys stored for the same wallet, under a second prefix.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " teardown --tenant 0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a\n" +
 			"   " + s.prog + " teardown --all-collections --purge --yes --json",

@@ -193,6 +193,7 @@ type infoJSON struct {
 	MissingKeys []string          `json:"missing_keys,omitempty"` // of put: key sources that cannot open the object yet
 	Pending     bool              `json:"pending,omitempty"`      // on this machine only
 	Unfinished  int64             `json:"unfinished,omitempty"`   // of put: bytes of uploads that could not be removed
+	Format      string            `json:"format,omitempty"`       // agentkeys-v1, agentkeys-v2 or agentkeys-worker; absent: an envelope
 	Spool       string            `json:"spool,omitempty"`        // of ls: pending or refused, if a value of the name waits on this machine
 }
 
@@ -204,6 +205,9 @@ func toJSON(i vault.Info) infoJSON {
 	}
 	if j.Expires != nil {
 		j.Expired = &i.Expired
+	}
+	if i.Legacy != "" {
+		j.Format, j.Key = "agentkeys-"+i.Legacy, i.LegacyKey
 	}
 	return j
 }
