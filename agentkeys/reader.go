@@ -57,18 +57,16 @@ func NewReader(w Wallet, tenant string, o *ReaderOptions) (*Reader, error) {
 	return nil, invalid("the tenant is neither a wallet address nor the omni account of the signer")
 }
 
-// account returns the account of the tenant. If the tenant is a wallet address that is not that of the
-// wallet, there is none, and ok is false. Unless the omni account was computed from the tenant, it asks
-// the wallet for its address, once.
+// account returns the account of the tenant. If the tenant is a wallet address that is not that of
+// the wallet, there is none, and ok is false. It asks the wallet for its address, once: the wallet
+// of an omni account may have been replaced.
 func (r *Reader) account(ctx context.Context) (a Account, ok bool, err error) {
 	if known := r.known.Load(); known != nil {
 		return *known, known.Wallet != "", nil
 	}
-	address := r.tenant
-	if OmniOf(address) != r.wallet.Omni() {
-		if address, err = r.wallet.Address(ctx); err != nil {
-			return Account{}, false, err
-		}
+	address, err := r.wallet.Address(ctx)
+	if err != nil {
+		return Account{}, false, err
 	}
 	if IsWallet(r.tenant) && address != r.tenant {
 		r.known.Store(&Account{})

@@ -55,7 +55,32 @@ func TestRemove(t *testing.T) {
 // the signer's account.
 func TestOtherWallet(t *testing.T) {
 	b := newBucket(t, map[string][]byte{omniPrefix + "openrouter.enc": unhex(t, v2Object)})
-	v := b.open(t, "0x"+strings.Repeat("a", 40), nil)
+	replaced, err := agentkeys.NewReader(replacedWallet{}, wallet, nil) // the omni account belongs to wallet
+	if err != nil {
+		t.Fatal(err)
+	}
+	former, err := vault.New(b.Store, wallet, []envelope.KeySource{kek.InsecureFixed()}, &vault.Options{Legacy: replaced})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []*vault.Vault{b.open(t, "0x"+strings.Repeat("a", 40), nil), former} {
+		otherWallet(t, b, v)
+	}
+}
+
+// A replacedWallet is the new wallet of the omni account.
+type replacedWallet struct{}
+
+func (replacedWallet) SignMessage(context.Context, string) ([]byte, error) {
+	return make([]byte, 65), nil
+}
+func (replacedWallet) Omni() string { return omni }
+func (replacedWallet) Address(context.Context) (string, error) {
+	return "0x" + strings.Repeat("b", 40), nil
+}
+
+func otherWallet(t *testing.T, b *bucket, v *vault.Vault) {
+	t.Helper()
 	for e, err := range v.List(t.Context(), "") {
 		t.Errorf("list: %+v, %v", e, err)
 	}
@@ -227,5 +252,24 @@ func TestSilentWallet(t *testing.T) {
 	<-done
 	if value, _, err := get(t, v, "a", nil); err != nil || value != "x" {
 		t.Errorf("then: %q, %v", value, err)
+	}
+}
+
+// TestUnknownFormat: an object that is neither an envelope nor one of agentKeys is not removed, and is
+// reported.
+func TestUnknownFormat(t *testing.T) {
+	b := newBucket(t, map[string][]byte{omniPrefix + "short.enc": unhex(t, v2Object)[:5]})
+	v := b.open(t, wallet, nil)
+	if err := v.Delete(t.Context(), "short", nil); !errors.Is(err, vault.ErrPartial) || !strings.Contains(err.Error(), omniPrefix+"short.enc") {
+		t.Errorf("delete: %v", err)
+	}
+	if result, err := v.Teardown(t.Context(), nil); !errors.Is(err, vault.ErrPartial) || result.NotRemoved != 1 {
+		t.Errorf("teardown: %+v, %v", result, err)
+	}
+	if _, err := v.Put(t.Context(), "short", strings.NewReader("x"), &vault.PutOptions{Create: true}); !errors.Is(err, vault.ErrExist) {
+		t.Errorf("create: %v", err)
+	}
+	if left := b.left(t); len(left) != 1 {
+		t.Errorf("left: %q", left)
 	}
 }

@@ -81,7 +81,7 @@ func (v *Vault) mayBeLegacy(err error) bool {
 // describeLegacy adds ErrLegacy to the error err of opening the object at a place, if the object starts
 // like one of agentKeys. It reads the start of the object again.
 func (v *Vault) describeLegacy(ctx context.Context, at place, err error) error {
-	if v.readsLegacy() || !errors.Is(err, envelope.ErrFormat) {
+	if !errors.Is(err, envelope.ErrFormat) || errors.Is(err, ErrLegacy) {
 		return err
 	}
 	h, herr := v.readHead(ctx, at, 0, legacyMin)
@@ -141,8 +141,8 @@ func (v *Vault) legacyKeys(ctx context.Context, name Name) ([]string, error) {
 	}), nil
 }
 
-// otherLegacy returns the objects that agentKeys has stored for a name at other keys than own, the one
-// that it reads first being the first. Objects in another format are not returned.
+// otherLegacy returns the objects that agentKeys has stored for a name at other keys than own, the
+// one that it reads first being the first. Envelopes are not returned.
 func (v *Vault) otherLegacy(ctx context.Context, name Name, own string) (found []legacyObject, err error) {
 	keys, err := v.legacyKeys(ctx, name)
 	for _, key := range keys {
@@ -153,8 +153,8 @@ func (v *Vault) otherLegacy(ctx context.Context, name Name, own string) (found [
 		if err != nil {
 			return found, err
 		}
-		if kind == legacyFormat {
-			found = append(found, legacyObject{snapshot: h.snapshot, key: key})
+		if kind == legacyFormat || kind == unknownFormat {
+			found = append(found, legacyObject{snapshot: h.snapshot, key: key, unknown: kind == unknownFormat})
 		}
 	}
 	return found, err
@@ -163,9 +163,10 @@ func (v *Vault) otherLegacy(ctx context.Context, name Name, own string) (found [
 // A legacyObject is an object of agentKeys.
 type legacyObject struct {
 	snapshot
-	key   string
-	value []byte
-	info  Info
+	key     string
+	unknown bool // neither an object of agentKeys nor an envelope, for example truncated
+	value   []byte
+	info    Info
 }
 
 // openLegacy opens the object that agentKeys stored for a name. ownErr is the error of reading the
@@ -195,7 +196,7 @@ func (v *Vault) findLegacy(ctx context.Context, name Name, own string, ownErr er
 	case err != nil:
 		return foundLegacy{}, err
 	case len(keys) == 0:
-		return foundLegacy{}, ownErr
+		return foundLegacy{}, v.describeLegacy(ctx, place{key: own}, ownErr)
 	}
 	var ownHead head
 	ownKind := noObject
@@ -224,10 +225,15 @@ func (v *Vault) findLegacy(ctx context.Context, name Name, own string, ownErr er
 		case kind == legacyFormat:
 			return foundLegacy{place{key: key}, h}, nil
 		case kind == unknownFormat:
-			return foundLegacy{}, fmt.Errorf("%w: the object at %s is neither an envelope nor one of agentKeys", envelope.ErrFormat, key)
+			return foundLegacy{}, unknownAt(key)
 		}
 	}
 	return foundLegacy{}, ownErr
+}
+
+// unknownAt is the error of an object that is neither an envelope nor one of agentKeys.
+func unknownAt(key string) error {
+	return fmt.Errorf("%w: the object at %s is neither an envelope nor one of agentKeys", envelope.ErrFormat, key)
 }
 
 // openFound opens the object of agentKeys at a place, whose start is h. data is the whole object.

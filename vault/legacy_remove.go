@@ -22,6 +22,10 @@ func (v *Vault) removeLegacy(ctx context.Context, name Name, own string) (remove
 	}
 	var left []error
 	for _, o := range found {
+		if o.unknown { // it may be an object of another program
+			left = append(left, unknownAt(o.key))
+			continue
+		}
 		switch err := v.remove(ctx, o.key); {
 		case err == nil, errors.Is(err, ErrNotFound):
 			removed++
@@ -140,7 +144,11 @@ func (v *Vault) teardownLegacyObject(ctx context.Context, key string, o *Teardow
 		return nil
 	}
 	_, kind, err := v.peekLegacy(ctx, key)
-	if err == nil && kind != legacyFormat {
+	switch {
+	case err != nil:
+	case kind == unknownFormat:
+		err = unknownAt(key)
+	case kind != legacyFormat:
 		return nil
 	}
 	if err == nil {

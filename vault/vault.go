@@ -429,7 +429,10 @@ func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*R
 	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
 	if err != nil {
 		body.Close()
-		return nil, v.backend.explain(v.describeLegacy(ctx, at, err))
+		if !v.readsLegacy() { // otherwise findLegacy does it
+			err = v.describeLegacy(ctx, at, err)
+		}
+		return nil, v.backend.explain(err)
 	}
 	info, err := v.found(ctx, name, at, body.snapshot, r.Header(), r.Metadata())
 	if err != nil {

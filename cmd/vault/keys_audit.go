@@ -102,7 +102,7 @@ func (a *audit) entry(ctx context.Context, e vault.Entry) []auditLine {
 	for h, err := range a.v.History(ctx, e.Name) {
 		switch {
 		case err != nil:
-			r := explain("keys audit", err)
+			r := a.filled(explain("keys audit", err))
 			return append(lines, auditLine{Name: e.Name, Error: &r})
 		case h.Deleted || h.Current:
 			continue
@@ -135,7 +135,7 @@ func (a *audit) line(ctx context.Context, name vault.Name, version string) audit
 		l.Remarks = append(l.Remarks, "agentkeys")
 		return l
 	case err != nil:
-		r := explain("keys audit", err)
+		r := a.filled(explain("keys audit", err))
 		l.Error = &r
 	}
 	switch {

@@ -156,7 +156,7 @@ func (r *rewrapper) show(line rewrapLine) error {
 		return line.err
 	case line.err != nil:
 		r.failed++
-		report := explain("keys "+r.c.Command.Name, r.v.explainKey(line.err))
+		report := r.filled(explain("keys "+r.c.Command.Name, r.v.explainKey(line.err)))
 		line.Error = &report
 	case line.Changed:
 		r.changed++

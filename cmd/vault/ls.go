@@ -113,7 +113,7 @@ func (l *lister) add(r row) error {
 			return l.u.print(struct {
 				Name  vault.Name `json:"name"`
 				Error report     `json:"error"`
-			}{r.Name, explain("ls", r.err)})
+			}{r.Name, l.u.filled(explain("ls", r.err))})
 		}
 		l.u.printError(explain("ls", r.err))
 	case r.Foreign:

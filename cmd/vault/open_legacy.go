@@ -2,27 +2,31 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/objectvault/objectvault/agentkeys"
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vaulturl"
 )
 
 // signerScheme is the start of the URL of a signer.
 const signerScheme = "signer+"
 
-// openLegacy returns the reader of the objects that agentKeys stored for a tenant. It returns nil unless
-// one of the key sources is a signer, and the tenant is the address or the omni account of its wallet.
-// Commands that need no key, such as ls, also use it. It sends no request.
+// openLegacy returns the reader of the objects that agentKeys stored for a tenant. It returns nil
+// unless one of the key sources is a signer, and the tenant may be the address or the omni account
+// of its wallet. Of several signers it uses the one whose omni account belongs to the tenant, or
+// else the first. Commands that need no key, such as ls, also use it. It sends no request.
 func (s *session) openLegacy(ctx context.Context, set config.Settings, need keyNeed, tenant vault.Tenant) (vault.Legacy, error) {
 	urls, _ := keyURLs(set)
+	var legacy vault.Legacy
 	for _, v := range urls {
 		if !strings.HasPrefix(v.Text, signerScheme) {
 			continue
 		}
 		source, err := s.keySource(ctx, set, v)
-		if err != nil && need == noKeys {
+		if invalid := (*vaulturl.URLError)(nil); err != nil && need == noKeys && !errors.As(err, &invalid) {
 			s.note("the objects that agentKeys stored are ignored, because the signer cannot be used: %v", err)
 			return nil, nil
 		}
@@ -33,9 +37,13 @@ func (s *session) openLegacy(ctx context.Context, set config.Settings, need keyN
 		if !ok {
 			continue
 		}
-		if reader, err := agentkeys.NewReader(wallet, string(tenant), nil); err == nil {
-			return reader, nil
+		reader, err := agentkeys.NewReader(wallet, string(tenant), nil)
+		if err != nil {
+			continue
+		}
+		if legacy == nil || wallet.Omni() == string(tenant) || wallet.Omni() == agentkeys.OmniOf(string(tenant)) {
+			legacy = reader
 		}
 	}
-	return nil, nil
+	return legacy, nil
 }

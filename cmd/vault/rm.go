@@ -79,7 +79,7 @@ func (s *session) remove(ctx context.Context, v *opened, names []vault.Name) err
 		l := line{Name: name, Deleted: err == nil}
 		if err != nil {
 			failed++
-			r := explain("rm", err)
+			r := s.filled(explain("rm", err))
 			if l.Error = &r; !s.json {
 				s.printError(r)
 			}

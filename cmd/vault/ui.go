@@ -68,8 +68,8 @@ func (u *ui) noteIfUnsynced(dir string) {
 	}
 }
 
-// printError prints an error and its hint.
-func (u *ui) printError(r report) {
+// filled replaces the placeholders of a hint. A report that is a part of a JSON line needs it, too.
+func (u *ui) filled(r report) report {
 	r.Hint = strings.ReplaceAll(r.Hint, "{prog}", u.prog)
 	if strings.Contains(r.Hint, "{name}") {
 		name := "NAME"
@@ -78,6 +78,12 @@ func (u *ui) printError(r report) {
 		}
 		r.Hint = strings.ReplaceAll(r.Hint, "{name}", name)
 	}
+	return r
+}
+
+// printError prints an error and its hint.
+func (u *ui) printError(r report) {
+	r = u.filled(r)
 	if u.json {
 		writeJSON(u.err, struct {
 			Error report `json:"error"`
