@@ -27,6 +27,7 @@ type bucket struct {
 	fail map[string]error // the error of every request for a key or prefix that begins with this text
 	keys []string         // of the gets
 
+	lost   bool                 // every response is lost, also after a write
 	before func(intercept.Call) // called before each request; may be nil
 }
 
@@ -56,7 +57,10 @@ func newBucket(t *testing.T, objects map[string][]byte) *bucket {
 				return err
 			}
 		}
-		return do()
+		if err := do(); err != nil || !b.lost {
+			return err
+		}
+		return vault.ErrUnavailable
 	}})
 	return b
 }

@@ -135,3 +135,27 @@ func TestNewerThanEntry(t *testing.T) {
 		}
 	}
 }
+
+// TestAppliedEntry: an entry that was stored, and then replaced by agentKeys, is sent; it is no conflict.
+func TestAppliedEntry(t *testing.T) {
+	b := newBucket(t, nil)
+	sp, err := spool.Open(spool.Config{Dir: t.TempDir(), Store: "0123456789abcdef"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := b.open(t, wallet, &vault.Options{Spool: sp})
+	b.lost = true
+	if _, err := v.Put(t.Context(), "openrouter", strings.NewReader("monday"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatal(err)
+	}
+	b.lost = false
+	if err := b.Bucket.WriteAll(t.Context(), walletPrefix+"openrouter.enc", sealedBy(t, agentkeys.V1, "openrouter", "tuesday"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := sp.Sync(t.Context(), v, nil); err != nil || sum.Refused != 0 || sum.Pending != 0 || sum.Sent != 1 {
+		t.Errorf("sync: %+v, %v", sum, err)
+	}
+	if value, _, err := get(t, b.open(t, wallet, nil), "openrouter", nil); err != nil || value != "tuesday" {
+		t.Errorf("get: %q, %v", value, err)
+	}
+}

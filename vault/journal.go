@@ -531,11 +531,8 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	h, err := v.head(ctx, place{key: key})
 	err = v.absent(ctx, key, err)
 	absent := errors.Is(err, ErrNotFound)
-	if err == nil || absent {
-		err = v.newerLegacy(ctx, key, e, s, h)
-	}
 	switch {
-	case err != nil:
+	case err != nil && !absent:
 		return next, err
 	case e.Local: // never sent
 	case !absent && bytes.HasPrefix(h.data, header):
@@ -543,6 +540,9 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 		return nextWrite{done: true}, nil
 	case v.wasStored(ctx, key, header):
 		return nextWrite{done: true}, nil
+	}
+	if err := v.newerLegacy(ctx, key, e, s.name, h); err != nil {
+		return next, err
 	}
 	switch {
 	case e.Create && !absent && !e.Overwrite:
@@ -572,11 +572,11 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 
 // newerLegacy returns ErrConflict if agentKeys has stored a value of the name after the entry was
 // created. h is the object at key, if there is one.
-func (v *Vault) newerLegacy(ctx context.Context, key string, e SpoolEntry, s *sealing, h head) error {
-	if e.Create || e.IfTag != "" || e.IfRevision != 0 || e.Overwrite || bytes.HasPrefix(h.data, s.header.Bytes()) {
+func (v *Vault) newerLegacy(ctx context.Context, key string, e SpoolEntry, name Name, h head) error {
+	if e.Create || e.IfTag != "" || e.IfRevision != 0 || e.Overwrite {
 		return nil
 	}
-	newest, err := v.newestLegacy(ctx, s.name, key, h)
+	newest, err := v.newestLegacy(ctx, name, key, h)
 	if err == nil && newest >= e.Revision {
 		err = fmt.Errorf("%w: agentKeys has stored a newer value, written at %s", ErrConflict, time.UnixMicro(newest).UTC().Format(time.RFC3339))
 	}
