@@ -74,11 +74,10 @@ const (
 	nonceSize = 12
 	tagSize   = 16
 	minObject = 1 + nonceSize + tagSize
-	maxObject = minObject + MaxValue
 )
 
 // MaxObject is the maximum size of an object in bytes.
-const MaxObject = maxObject
+const MaxObject = minObject + MaxValue
 
 // An Account is an operator of agentKeys. [NewAccount] returns it.
 type Account struct {
@@ -217,8 +216,8 @@ func Open(kek []byte, a Account, service string, object []byte) (value []byte, f
 	if !IsObject(object) {
 		return nil, 0, fmt.Errorf("%w: not an object of agentKeys", envelope.ErrFormat)
 	}
-	if len(object) > maxObject {
-		return nil, 0, fmt.Errorf("%w: an object of agentKeys has at most %d bytes", envelope.ErrFormat, maxObject)
+	if len(object) > MaxObject {
+		return nil, 0, fmt.Errorf("%w: an object of agentKeys has at most %d bytes", envelope.ErrFormat, MaxObject)
 	}
 	aead, err := subtle.NewAESGCM(kek)
 	if err != nil {

@@ -77,7 +77,7 @@ func (s SeenState) String() string {
 // itself, which it may do because the store has no object.
 type SeenError struct {
 	Last     SeenState // newest state that was recorded
-	Returned SeenState // state of the older object; zero if the store returned no object
+	Returned SeenState // state of the older object; zero if the store returned none, or one of agentKeys
 	Err      error     // wraps ErrRollback or ErrNotFound
 }
 

@@ -537,6 +537,7 @@ func (v *Vault) stat(ctx context.Context, name Name, at place) (Info, error) {
 	}
 }
 
+// statOnce is stat. It returns errReplaced if an envelope replaces an object of agentKeys meanwhile.
 func (v *Vault) statOnce(ctx context.Context, name Name, at place) (Info, error) {
 	at.before = v.mark(ctx, name)
 	head, err := v.head(ctx, at)

@@ -10,16 +10,16 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// textStart is the first line of the text that is signed for an object.
-const textStart = "objectvault key v1"
+// textStart is the start of the text that is signed for an object, in every version.
+const textStart = "objectvault key v"
 
-// isText reports whether message starts like the text of an object, in any version.
-func isText(message string) bool { return strings.HasPrefix(message, "objectvault key v") }
+// isText reports whether message starts like the text of an object.
+func isText(message string) bool { return strings.HasPrefix(message, textStart) }
 
 // text returns what the signer signs for ref. It is part of the format.
 func text(ref envelope.Ref, epoch uint32) string {
 	id := ref.Context()
-	return fmt.Sprintf(textStart+"\n"+
+	return fmt.Sprintf(textStart+"1\n"+
 		"Sign only inside objectvault. This signature is a secret key: whoever has it reads and forges this object.\n"+
 		"vault: %s\ntenant: %s\ncollection: %s\nname: %s\nepoch: %d\ncontext: %s",
 		ref.Vault, ref.Tenant, ref.Collection, ref.Name, epoch, hex.EncodeToString(id[:]))
