@@ -175,37 +175,20 @@ func (v *Vault) legacyLeftovers(ctx context.Context, key string, purge bool, res
 	if v.store.Purge == nil {
 		return nil
 	}
-	var versions, markers []Leftover
-	for l, err := range v.backend.leftovers(ctx, key) {
-		switch {
-		case err != nil && purge:
-			return err
-		case err != nil:
-			result.legacyLeft = -1
-			return nil
-		case l.Key != key:
-		case l.Deleted:
-			markers = append(markers, l)
-		default:
-			versions = append(versions, l)
-		}
-	}
-	if !purge {
+	versions, markers, err := v.versionsOf(ctx, key)
+	switch {
+	case err != nil && purge:
+		return err
+	case err != nil:
+		result.legacyLeft = -1
+		return nil
+	case !purge:
 		if result.legacyLeft >= 0 {
 			result.legacyLeft += len(versions)
 		}
 		return nil
 	}
-	left := 0
-	for _, list := range [][]Leftover{versions, markers} { // a marker that is removed first could restore a version
-		for len(list) > 0 {
-			batch := list[:min(len(list), maxPage)]
-			if err := v.purge(ctx, batch, result, &left); err != nil {
-				return err
-			}
-			list = list[len(batch):]
-		}
-	}
+	left, err := v.purgeAll(ctx, versions, markers, result)
 	result.legacyLeft += left
-	return nil
+	return err
 }

@@ -112,11 +112,27 @@ func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err e
 	case v.store.Purge == nil:
 		return 0, nil
 	}
-	var versions, markers []Leftover
+	versions, markers, err := v.versionsOf(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	var result TeardownResult
+	left, err := v.purgeAll(ctx, versions, markers, &result)
+	if err != nil {
+		return result.Purged, err
+	}
+	if left > 0 {
+		return result.Purged, fmt.Errorf("%w: %d old versions are left: %w", ErrPartial, left, result.Failed[0].Err)
+	}
+	return result.Purged, nil
+}
+
+// versionsOf returns the old versions of a key and its delete markers.
+func (v *Vault) versionsOf(ctx context.Context, key string) (versions, markers []Leftover, err error) {
 	for l, err := range v.backend.leftovers(ctx, key) {
 		switch {
 		case err != nil:
-			return 0, err
+			return nil, nil, err
 		case l.Key != key:
 		case l.Deleted:
 			markers = append(markers, l)
@@ -124,20 +140,20 @@ func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err e
 			versions = append(versions, l)
 		}
 	}
-	// A marker that is removed first could make an old version current.
-	var result TeardownResult
-	left := 0
+	return versions, markers, nil
+}
+
+// purgeAll removes versions, and then delete markers: a marker that is removed first could make an old
+// version current. left is the number of versions that can still be opened.
+func (v *Vault) purgeAll(ctx context.Context, versions, markers []Leftover, result *TeardownResult) (left int, err error) {
 	for _, list := range [][]Leftover{versions, markers} {
 		for len(list) > 0 {
 			batch := list[:min(len(list), maxPage)]
-			if err := v.purge(ctx, batch, &result, &left); err != nil {
-				return result.Purged, err
+			if err := v.purge(ctx, batch, result, &left); err != nil {
+				return left, err
 			}
 			list = list[len(batch):]
 		}
 	}
-	if left > 0 {
-		return result.Purged, fmt.Errorf("%w: %d old versions are left: %w", ErrPartial, left, result.Failed[0].Err)
-	}
-	return result.Purged, nil
+	return left, nil
 }

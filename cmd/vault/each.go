@@ -10,7 +10,7 @@ import (
 const entriesAtOnce = 8
 
 // eachEntry calls do for each object whose name starts with prefix, several at once, and show for
-// each result, in the order of the names.
+// each result, in the order of [vault.Vault.List].
 func eachEntry[T any](ctx context.Context, v *vault.Vault, prefix string, do func(context.Context, vault.Entry) T, show func(T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
