@@ -263,6 +263,7 @@ type faultMatrix struct {
 // clean runs an operation without a fault, and returns its requests.
 func (m *faultMatrix) clean(s faultStore, name string, op *faultOp) []string {
 	h := m.newHome(s, faultCell{store: name, op: op})
+	defer h.remove()
 	s.arm(faultPlan{}, nil)
 	r := h.operate()
 	requests := s.disarm()
@@ -281,6 +282,7 @@ func (m *faultMatrix) clean(s faultStore, name string, op *faultOp) []string {
 func (m *faultMatrix) cell(s faultStore, c faultCell, tries int) {
 	start := time.Now()
 	h := m.newHome(s, c)
+	defer h.remove()
 	if c.plan.kind == spoolFull {
 		h.fillSpool()
 	}
@@ -357,6 +359,22 @@ func (m *faultMatrix) newHome(s faultStore, c faultCell) *faultHome {
 		c.op.setup(h)
 	}
 	return h
+}
+
+// remove removes the machine, and large objects of its tenant: the matrix has thousands of cells.
+func (h *faultHome) remove() {
+	if h.c.op.first > 0 {
+		r := h.vault(nil, "teardown", "--yes", "--purge")
+		if r.code != exitOK { // there is no history
+			r = h.vault(nil, "teardown", "--yes")
+		}
+		if r.code != exitOK {
+			h.m.t.Logf("%v: the objects stay: %v", h.c, r)
+		}
+	}
+	if err := os.RemoveAll(h.dir); err != nil {
+		h.errorf("%v", err)
+	}
 }
 
 func (h *faultHome) errorf(format string, args ...any) {
