@@ -133,3 +133,46 @@ func (r *Reader) Open(ctx context.Context, name string, object []byte) (value []
 	}
 	return value, f.String(), nil
 }
+
+// A Writer is a [Reader] that also seals objects. It is the vault.LegacyWriter of a Vault. An agentKeys
+// client reads what such a Vault stores.
+type Writer struct {
+	*Reader
+	format Format
+}
+
+// NewWriter returns a Writer of the format V1 or V2. Objects of V1 belong to the wallet as tenant, and
+// objects of V2 to the omni account. If the tenant of the Reader is the other one, or if format is
+// another format, the error wraps [envelope.ErrInvalid].
+func NewWriter(r *Reader, format Format) (*Writer, error) {
+	switch {
+	case r == nil:
+		return nil, invalid("there is no reader")
+	case format == V1 && !IsWallet(r.tenant):
+		return nil, invalid("objects of the format v1 have the prefix of the wallet: the tenant must be the address of the wallet")
+	case format == V2 && !IsOmni(r.tenant):
+		return nil, invalid("objects of the format v2 have the prefix of the omni account: the tenant must be the omni account")
+	case format != V1 && format != V2:
+		return nil, invalid("only the formats v1 and v2 can be written")
+	}
+	return &Writer{r, format}, nil
+}
+
+// Seal seals a value as an object of a service. It requests one signature. format is the text of the
+// [Format]. The errors are those of [DeriveKEK] and [Seal].
+func (w *Writer) Seal(ctx context.Context, name string, value []byte) (object []byte, format string, err error) {
+	a, ok, err := w.account(ctx)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case !ok:
+		return nil, "", fmt.Errorf("%w: the signer has another wallet than %s", envelope.ErrInvalid, w.tenant)
+	}
+	kek, err := DeriveKEK(ctx, w.wallet, a, name)
+	if err != nil {
+		return nil, "", err
+	}
+	defer clear(kek)
+	object, err = Seal(kek, a, w.format, name, value)
+	return object, w.format.String(), err
+}

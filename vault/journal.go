@@ -386,7 +386,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		return Info{}, v.finish(ctx, entry, unsent, notOfStore(err))
 	}
 	m, header := object.Metadata(), object.Header()
-	s := &sealing{ref: own, keys: v.keys, oneKey: v.oneKey, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open}
+	s := &sealing{ref: own, keys: v.keys, oneKey: v.oneKey, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open, writer: v.writer}
 	s.read, _ = header.PlaintextSize(e.Size)
 	if err := v.connect(ctx); err != nil {
 		return Info{}, v.finish(ctx, entry, unsent, err)
@@ -417,8 +417,8 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		}
 		version, err = v.publishAgain(ctx, key, e, next, s)
 	}
-	info = v.info(name, s.header, m)
-	info.Version, info.Size, info.SealedSize, info.Unfinished = version, s.read, s.written, s.unfinished
+	info = v.infoOf(s, key)
+	info.Version = version
 	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them
 	return info, v.finish(ctx, entry, unsent, err)
 }
@@ -541,6 +541,9 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	case v.wasStored(ctx, key, header):
 		return nextWrite{done: true}, nil
 	}
+	if applied, err := v.legacyApplied(ctx, key, e, s, h); applied || err != nil {
+		return nextWrite{done: applied}, err
+	}
 	if err := v.newerLegacy(ctx, key, e, s.name, h); err != nil {
 		return next, err
 	}
@@ -567,7 +570,17 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	if v.store.Swap == nil || h.tag == "" {
 		return nextWrite{}, nil
 	}
-	return nextWrite{how: condition{kind: swap, tag: h.tag, old: h.data[:min(len(h.data), envelope.HeaderLen(h.data))]}, derived: true}, nil
+	return nextWrite{how: condition{kind: swap, tag: h.tag, old: startOf(h.data)}, derived: true}, nil
+}
+
+// startOf returns the bytes of an object that no other write shares: the header of an envelope, or the
+// first bytes of an object of agentKeys.
+func startOf(object []byte) []byte {
+	n := envelope.HeaderLen(object)
+	if n == 0 {
+		n = legacyMin
+	}
+	return object[:min(len(object), n)]
 }
 
 // newerLegacy returns ErrConflict if agentKeys has stored a value of the name after the entry was

@@ -3,8 +3,6 @@ package vault
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -280,17 +278,16 @@ func (v *Vault) openLegacyVersion(ctx context.Context, name Name, at place, err 
 }
 
 // checkLegacy returns an error if an envelope of the name was seen before, or if this machine deleted
-// the name: the object of agentKeys is then older. If the caller accepts it, checkLegacy records this.
+// the name: the object of agentKeys is then older, unless the Vault stores such objects itself. If the
+// caller accepts it, checkLegacy records this.
 func (v *Vault) checkLegacy(ctx context.Context, name Name, at place, data []byte) error {
 	last := at.before.seen
 	switch {
+	case at.accept && last.Revision > 0:
+		v.acceptLegacy(ctx, v.ref(name), last, legacyState(data))
 	case at.accept:
-		sum := sha256.Sum256(data)
-		state := SeenState{Revision: legacyRevision, Tag: hex.EncodeToString(sum[:])}
 		v.revisions.accept(name, 0)
-		for n := 0; last.Revision > 0 && n < maxRecords && !v.record(ctx, v.ref(name), last, state); n++ {
-			last = v.lastSeen(ctx, v.ref(name))
-		}
+	case v.writer != nil: // this machine stores such objects, too
 	case (last.Revision > legacyRevision || last.Deleted) && !at.before.writing:
 		return &SeenError{Last: last, Err: ErrRollback}
 	case at.before.floor > 0 && !at.before.writing:
@@ -346,7 +343,7 @@ func (v *Vault) newestLegacy(ctx context.Context, name Name, key string, own hea
 		return 0, nil
 	}
 	newest := int64(0)
-	if isLegacy(own.data) {
+	if isLegacy(own.data) && !v.isLastWritten(ctx, v.ref(name), own) {
 		newest = own.modified.UnixMicro()
 	}
 	found, err := v.otherLegacy(ctx, name, key)

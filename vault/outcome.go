@@ -30,11 +30,20 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	seen := v.lastSeen(ctx, s.ref)
 	revision := int64(0) // the stored revision; 0 also if the reader of the value panics
 	defer func() { end(revision) }()
-	if err := s.refresh(ctx); err != nil {
-		return "", notOfStore(err)
+	if s.writer != nil {
+		err = v.sealLegacy(ctx, key, s, again)
+	} else {
+		err = notOfStore(s.refresh(ctx))
+	}
+	if err != nil {
+		return "", err
 	}
 	version, err = v.write(ctx, key, how, s, again)
-	if err == nil {
+	switch {
+	case err != nil:
+	case s.object != nil:
+		v.wroteLegacy(ctx, s, seen)
+	default:
 		revision = s.header.Revision
 		v.wrote(ctx, s.ref, seen, s.header)
 	}
@@ -93,7 +102,7 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 		}
 		var found object
 		if unknowns > 0 {
-			found = v.readBack(ctx, key, how, s.header)
+			found = v.readBack(ctx, key, how, s.identity())
 		}
 		switch decide(how.kind, a.outcome, unknowns > 0, found.seen) {
 		case succeed:
@@ -106,12 +115,12 @@ func (v *Vault) write(ctx context.Context, key string, how condition, s *sealing
 			return "", fact(ErrConflict, a.err)
 		case tryAgain:
 			if unknowns > 0 && how.kind == replace && conditional {
-				next, more = v.followUp(found, s.header.Revision, more)
+				next, more = v.followUp(found, s.sentRevision(), more)
 			}
 			if !more || !pause(ctx, n) {
 				break
 			}
-			if unknowns == 0 {
+			if unknowns == 0 && s.object == nil {
 				if err := s.refresh(ctx); err != nil {
 					return "", notOfStore(err)
 				}
@@ -174,7 +183,7 @@ func mayArrive(err error) bool {
 // settle asks the store which of several writers won, after the last attempt, which ended with err.
 // arriving is the number of attempts that may be applied later.
 func (v *Vault) settle(ctx context.Context, key string, how condition, s *sealing, arriving int, err error) (version string, _ error) {
-	version, serr := v.backend.settle(ctx, key, UnknownWrite{Tag: how.tag, Header: s.header.Bytes(), Size: s.written})
+	version, serr := v.backend.settle(ctx, key, UnknownWrite{Tag: how.tag, Header: s.identity(), Size: s.written})
 	lost := errors.Is(serr, ErrExist) || errors.Is(serr, ErrConflict)
 	switch {
 	case serr == nil:
@@ -272,12 +281,11 @@ func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // readBack reads the object at key, and its history, after an unknown attempt. It recognizes a
-// write by its header, which no other write shares: the commitment depends on a fresh key. It
-// does not compare revisions, because two writers can share a microsecond.
-func (v *Vault) readBack(ctx context.Context, key string, how condition, mine *envelope.Header) object {
+// write by want, its identity. It does not compare revisions, because two writers can share a
+// microsecond.
+func (v *Vault) readBack(ctx context.Context, key string, how condition, want []byte) object {
 	ctx, cancel := lingering(ctx)
 	defer cancel()
-	want := mine.Bytes()
 	h, err := v.head(ctx, place{key: key})
 	err = v.absent(ctx, key, err)
 	found := object{seen: others, tag: h.tag}
@@ -303,10 +311,10 @@ func (v *Vault) readBack(ctx context.Context, key string, how condition, mine *e
 // maxReadBack is the number of versions in which wasStored looks for a write.
 const maxReadBack = 32
 
-// wasStored reports whether any version in the history has this header. Our write stays there
-// even after another writer replaces or deletes it. Without access to the history it reports
-// false.
-func (v *Vault) wasStored(ctx context.Context, key string, header []byte) bool {
+// wasStored reports whether any version in the history starts with the identity of our write. The write
+// stays there even after another writer replaces or deletes it. Without access to the history it
+// reports false.
+func (v *Vault) wasStored(ctx context.Context, key string, identity []byte) bool {
 	if v.store.History == nil {
 		return false
 	}
@@ -318,8 +326,8 @@ func (v *Vault) wasStored(ctx context.Context, key string, header []byte) bool {
 		if version.Deleted {
 			continue
 		}
-		h, err := v.readHead(ctx, at(key, version), 0, int64(len(header)))
-		if err == nil && bytes.HasPrefix(h.data, header) {
+		h, err := v.readHead(ctx, at(key, version), 0, int64(len(identity)))
+		if err == nil && bytes.HasPrefix(h.data, identity) {
 			return true
 		}
 	}

@@ -344,6 +344,9 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (_ Info
 		o = &RotateOptions{}
 	}
 	key, err := v.writable(name)
+	if err == nil && v.writer != nil {
+		err = errLegacyWriter
+	}
 	if err != nil {
 		return Info{}, err
 	}

@@ -46,6 +46,9 @@ type sealing struct {
 	local  error                         // why the envelope is for the key of the spool; nil: it is not
 
 	splice *Splice // replaces the start of the current object; nil: the whole envelope is sent
+
+	writer LegacyWriter  // seals the object to send; nil: the envelope is sent
+	object *legacySealed // what writer has sealed; nil: nothing yet
 }
 
 // replayable is the maximum length of a value that is held in memory.
@@ -100,6 +103,23 @@ func (s *sealing) refresh(ctx context.Context) error {
 	return nil
 }
 
+// identity returns the start of the bytes that are sent. No other write shares it: the commitment in a
+// header depends on a fresh key, and an object of agentKeys has a random nonce.
+func (s *sealing) identity() []byte {
+	if s.object != nil {
+		return s.object.data[:legacyMin]
+	}
+	return s.header.Bytes()
+}
+
+// sentRevision returns the revision of the value that is sent.
+func (s *sealing) sentRevision() int64 {
+	if s.object != nil {
+		return s.object.revision
+	}
+	return s.header.Revision
+}
+
 var errTwice = errors.New("the store requested a streamed value twice")
 
 // rewind seeks to the start of a streamed value. The store must not have stored any of its old
@@ -115,6 +135,9 @@ func (s *sealing) rewind() error {
 // fill writes the envelope.
 func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 	switch {
+	case s.object != nil:
+		_, err := w.Write(s.object.data)
+		return err
 	case s.replay != nil:
 		return copyFrom(w, s.replay)
 	case s.sealed != nil:

@@ -36,13 +36,14 @@ import (
 
 // A Vault stores and opens the objects of one tenant in one collection.
 type Vault struct {
-	store      *Store     // set by New, or by connect
-	backend    *backend   // every request to store goes through it
-	deferral   *deferral  // nil: the store is open
-	mu         sync.Mutex // held while connect sets store
-	spool      Spool      // nil: Put saves nothing on this machine
-	seen       Seen       // nil: only this process remembers what it has seen
-	legacy     Legacy     // nil: objects of agentKeys are not opened
+	store      *Store       // set by New, or by connect
+	backend    *backend     // every request to store goes through it
+	deferral   *deferral    // nil: the store is open
+	mu         sync.Mutex   // held while connect sets store
+	spool      Spool        // nil: Put saves nothing on this machine
+	seen       Seen         // nil: only this process remembers what it has seen
+	legacy     Legacy       // nil: objects of agentKeys are not opened
+	writer     LegacyWriter // nil: Put stores envelopes
 	id         string
 	tenant     Tenant
 	collection Collection
@@ -77,6 +78,12 @@ type Options struct {
 	// The Reader of package agentkeys is a Legacy. An envelope at the key of a name takes precedence.
 	// Nil means that the Vault opens envelopes only. See [ErrLegacy].
 	Legacy Legacy
+	// LegacyWriter, if not nil, makes the Vault store objects of agentKeys instead of envelopes, so that
+	// a program that cannot read envelopes yet reads them. It takes the place of Legacy. The Writer of
+	// package agentkeys is a LegacyWriter. The format is weaker: an older object is not detected, and a
+	// value has at most 1 MiB and no metadata. A Put with IfTag, IfRevision, Labels, Expires or
+	// ContentType fails with [ErrUnsupported]. The Collection must be [DefaultCollection].
+	LegacyWriter LegacyWriter
 	// Log receives one record for each request to the store; nil disables logging. A record
 	// never contains a value. It has these attributes:
 	//   - "op": get, put, create, swap, delete, delete-if, list, versions, leftovers, purge
@@ -120,6 +127,9 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	if v.revisions.now == nil {
 		v.revisions.now = time.Now
 	}
+	if o.LegacyWriter != nil {
+		v.legacy, v.writer = o.LegacyWriter, o.LegacyWriter
+	}
 	if v.tenant, err = ParseTenant(string(tenant)); err != nil {
 		return nil, err
 	}
@@ -128,6 +138,9 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	}
 	if v.id, err = ParseVaultID(o.VaultID); err != nil {
 		return nil, err
+	}
+	if v.writer != nil && v.collection != DefaultCollection {
+		return nil, fmt.Errorf("%w: agentKeys has only the collection %s", ErrConfig, DefaultCollection)
 	}
 	for _, n := range o.Scope.Names {
 		if _, err := ParseName(string(n)); err != nil {
@@ -248,6 +261,9 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		return Info{}, fmt.Errorf("%w: use only one of Create, IfTag and IfRevision, and IfRewrap only with IfRevision", ErrConfig)
 	}
 	key, err := v.storable(name)
+	if err == nil {
+		err = v.checkLegacyPut(name, o)
+	}
 	if err != nil {
 		return Info{}, err
 	}
@@ -262,7 +278,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		m.Labels = nil
 	}
 	v.raiseSeen(ctx, name)
-	sealed := sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, metadata: m, value: value, revisions: &v.revisions, name: name}
+	sealed := sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, metadata: m, value: value, revisions: &v.revisions, name: name, writer: v.writer}
 	if s, ok := value.(*source); ok && s.again != nil {
 		sealed.source = s
 	}
@@ -276,8 +292,8 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	if err != nil && !errors.As(err, &spooled) {
 		return Info{}, err
 	}
-	info := v.info(name, sealed.header, m)
-	info.Version, info.Size, info.SealedSize, info.Unfinished = version, sealed.read, sealed.written, sealed.unfinished
+	info := v.infoOf(&sealed, key)
+	info.Version = version
 	info.Pending = spooled != nil && !spooled.Refused
 	if sealed.local == nil {
 		info.MissingKeys = sealed.missing
@@ -668,6 +684,19 @@ func (v *Vault) found(ctx context.Context, name Name, at place, s snapshot, h *e
 	info := v.info(name, h, m)
 	info.Version, info.Size, info.SealedSize, info.Modified = s.version, size, s.size, s.modified
 	return info, nil
+}
+
+// infoOf describes what s has stored at key, or saved on this machine.
+func (v *Vault) infoOf(s *sealing, key string) Info {
+	info := Info{}
+	if s.object != nil {
+		info = v.legacyInfo(s, key)
+	} else {
+		info = v.info(s.name, s.header, s.metadata)
+		info.Size, info.SealedSize = s.read, s.written
+	}
+	info.Unfinished = s.unfinished
+	return info
 }
 
 func (v *Vault) info(name Name, h *envelope.Header, m envelope.Metadata) Info {

@@ -52,8 +52,8 @@ const referenceProfiles = "## Profiles\n\n" +
 	"deadline  = \"2m\"\n" +
 	"```\n\n" +
 	"The other keys are `collection`, `keys` (a URL or a list of URLs), `keys_required` (`\"all\"`, or\n" +
-	"`\"one\"` if a put may succeed although some of the keys cannot be used), `vault_id`, `spool` and\n" +
-	"`seen`. An unknown key is an error.\n\n"
+	"`\"one\"` if a put may succeed although some of the keys cannot be used), `vault_id`, `spool`,\n" +
+	"`seen` and `write` ([agentKeys](agentkeys.md#writing-them)). An unknown key is an error.\n\n"
 
 // referencePage renders the page.
 func referencePage() []byte {

@@ -99,6 +99,9 @@ func (s *session) doctor(ctx context.Context) error {
 	s.openDoctorStore(ctx, d, set, p, lines)
 	s.openOther(ctx, d, p, second)
 	defer d.close()
+	if err := s.reportLegacy(ctx, lines, d, set); err != nil {
+		return err
+	}
 	return lines.verdict(ctx, doctor.Run(ctx, &d.Options, lines.report))
 }
 

@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"gocloud.dev/gcerrors"
 
 	"github.com/objectvault/objectvault/agentkeys"
 	"github.com/objectvault/objectvault/envelope/kek/signer"
 	"github.com/objectvault/objectvault/envelope/kek/signer/signertest"
 	"github.com/objectvault/objectvault/providers/memfs"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // TestKeys runs testdata/keys. Each script has its own signer. $SIGNER is its URL, and it requires the
@@ -45,19 +47,53 @@ func TestKeys(t *testing.T) {
 // testOmni is the omni account of the scripts.
 var testOmni = strings.Repeat("ab", 32)
 
+// agentKeysKEK returns the account of the scripts, and the key of a service.
+func agentKeysKEK(ctx context.Context, s *signertest.Server, service string) (agentkeys.Account, []byte, error) {
+	account, err := agentkeys.NewAccount(s.Address(testOmni), testOmni)
+	if err != nil {
+		return account, nil, err
+	}
+	wallet, err := signer.New(signer.Config{URL: s.URL(), Omni: testOmni, Transport: s, Token: func(context.Context) (string, error) { return scriptToken, nil }})
+	if err != nil {
+		return account, nil, err
+	}
+	defer wallet.Close()
+	kek, err := agentkeys.DeriveKEK(ctx, wallet, account, service)
+	return account, kek, err
+}
+
+// readAsAgentKeys reads an object of the default store as agentKeys does: v2, then v1.
+func readAsAgentKeys(ctx context.Context, s *signertest.Server, dir, service string) ([]byte, agentkeys.Format, error) {
+	account, kek, err := agentKeysKEK(ctx, s, service)
+	if err != nil {
+		return nil, 0, err
+	}
+	keys, err := account.Keys(service)
+	if err != nil {
+		return nil, 0, err
+	}
+	store, err := memfs.Open(ctx, memfs.Config{Dir: dir})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer store.Close()
+	for _, key := range keys {
+		object, err := store.Bucket.ReadAll(ctx, key)
+		if gcerrors.Code(err) == gcerrors.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		return agentkeys.Open(kek, account, service, object)
+	}
+	return nil, 0, vault.ErrNotFound
+}
+
 // storeAsAgentKeys stores an object in the default store as agentKeys does.
 func storeAsAgentKeys(ctx context.Context, s *signertest.Server, dir, format, service string, value []byte) error {
 	f := map[string]agentkeys.Format{"v1": agentkeys.V1, "v2": agentkeys.V2}[format]
-	wallet, err := signer.New(signer.Config{URL: s.URL(), Omni: testOmni, Transport: s, Token: func(context.Context) (string, error) { return scriptToken, nil }})
-	if err != nil {
-		return err
-	}
-	defer wallet.Close()
-	account, err := agentkeys.NewAccount(s.Address(testOmni), testOmni)
-	if err != nil {
-		return err
-	}
-	kek, err := agentkeys.DeriveKEK(ctx, wallet, account, service)
+	account, kek, err := agentKeysKEK(ctx, s, service)
 	if err != nil {
 		return err
 	}
@@ -113,6 +149,16 @@ var keyCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"agentkeys": func(ts *testscript.TestScript, neg bool, args []string) {
 		dir := filepath.Join(ts.Getenv("HOME"), ".local", "share", "objectvault", "store")
 		ts.Check(storeAsAgentKeys(context.Background(), ts.Value("signer").(*signertest.Server), dir, args[0], args[1], []byte(ts.ReadFile(args[2]))))
+	},
+	// agentkeys-reads SERVICE FORMAT FILE reads the default store as agentKeys does, and compares the
+	// value with that of the file.
+	"agentkeys-reads": func(ts *testscript.TestScript, neg bool, args []string) {
+		dir := filepath.Join(ts.Getenv("HOME"), ".local", "share", "objectvault", "store")
+		value, f, err := readAsAgentKeys(context.Background(), ts.Value("signer").(*signertest.Server), dir, args[0])
+		ts.Check(err)
+		if string(value) != ts.ReadFile(args[2]) || f.String() != args[1] {
+			ts.Fatalf("agentKeys reads %q in format %v", value, f)
+		}
 	},
 	// requests N compares the number of requests to the signer since the last call.
 	"requests": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -108,6 +108,9 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 		}
 	}
 	if o.Legacy, err = s.openLegacy(ctx, set, need, tenant); err == nil {
+		o.LegacyWriter, err = legacyWriter(set, need, o.Legacy)
+	}
+	if err == nil {
 		opened.Vault, err = vault.New(opened.store, tenant, sources, o)
 	}
 	if err != nil {

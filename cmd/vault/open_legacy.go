@@ -47,3 +47,28 @@ func (s *session) openLegacy(ctx context.Context, set config.Settings, need keyN
 	}
 	return legacy, nil
 }
+
+// legacyWriter returns the writer of the format that the profile selects; nil: put stores envelopes. A
+// command that needs no key works without the signer.
+func legacyWriter(set config.Settings, need keyNeed, legacy vault.Legacy) (vault.LegacyWriter, error) {
+	if set.Write.Text == "" {
+		return nil, nil
+	}
+	reader, ok := legacy.(*agentkeys.Reader)
+	if !ok {
+		if need == noKeys {
+			return nil, nil
+		}
+		return nil, hint(usagef("%s: write = %q requires a signer as key source, and its wallet or omni account as the tenant", set.Write.From, set.Write.Text),
+			"add the signer to keys, for example signer+https://HOST?omni=HEX")
+	}
+	format := agentkeys.V1
+	if set.Write.Text == config.WriteAgentKeysV2 {
+		format = agentkeys.V2
+	}
+	w, err := agentkeys.NewWriter(reader, format)
+	if err != nil {
+		return nil, hint(usagef("%s: write = %q: %v", set.Write.From, set.Write.Text, err), "agentkeys-v1 requires the address of the wallet as the tenant, agentkeys-v2 the omni account")
+	}
+	return w, nil
+}

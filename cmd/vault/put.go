@@ -96,6 +96,10 @@ func (u *ui) printStored(info vault.Info) error {
 	if u.json {
 		return u.print(toJSON(info))
 	}
+	if info.Legacy != "" {
+		u.note("stored %s, %s, in the format %s of agentKeys, which is weaker than an envelope", info.Name, size(info.Size), info.Legacy)
+		return nil
+	}
 	u.note("stored %s, %s, revision %d", info.Name, size(info.Size), info.Revision)
 	return nil
 }

@@ -64,7 +64,7 @@ func stat(ctx context.Context, u *ui, v *vault.Vault, name vault.Name) error {
 	if info.Legacy == "" {
 		line("revision", fmt.Sprint(info.Revision))
 	} else {
-		line("format", "agentKeys "+info.Legacy+", weaker than an envelope: vault put replaces it")
+		line("format", "agentKeys "+info.Legacy+", weaker than an envelope")
 		line("key", info.LegacyKey)
 	}
 	line("version", info.Version)

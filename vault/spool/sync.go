@@ -128,7 +128,7 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 		case errors.Is(err, filelock.ErrLocked):
 			r.pending(entries[i:], nil)
 			return
-		case err == nil && info.Revision == 0: // another process has sent it
+		case err == nil && info.Name == "": // another process has sent it
 		case err == nil:
 			r.count(e, info, nil, func(s *Summary) { s.Sent++ })
 		case errors.As(err, &spooled) && spooled.Refused:

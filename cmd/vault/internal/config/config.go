@@ -38,6 +38,7 @@ type Settings struct {
 	SpoolRequired bool
 	KeysRequired  Value // [KeysAll], [KeysOne], or empty: all
 	Seen          Value // a directory, [SeenOff], or empty: the default directory
+	Write         Value // [WriteAgentKeysV1], [WriteAgentKeysV2], or empty: envelopes
 }
 
 // The values of Spool that are no directories.
@@ -54,6 +55,12 @@ const (
 
 // SeenOff is the value of Seen that is no directory: nothing is remembered of the store.
 const SeenOff = "off"
+
+// The values of Write: put stores objects in a format of agentKeys instead of envelopes.
+const (
+	WriteAgentKeysV1 = "agentkeys-v1"
+	WriteAgentKeysV2 = "agentkeys-v2"
+)
 
 // DefaultTimeout is the maximum time that a connection may be silent.
 const DefaultTimeout = 30 * time.Second
@@ -114,6 +121,7 @@ func (r Reader) Read() (Settings, error) {
 		{&s.Spool, "spool", "OBJECTVAULT_SPOOL", p.Spool},
 		{&s.Seen, "", "OBJECTVAULT_SEEN", p.Seen},
 		{&s.KeysRequired, "", "OBJECTVAULT_KEYS_REQUIRED", p.KeysRequired},
+		{&s.Write, "", "", p.Write},
 	} {
 		if *v.setting, err = r.single(v.flag, v.env); err != nil {
 			return s, err
@@ -139,6 +147,9 @@ func (r Reader) Read() (Settings, error) {
 	}
 	if n := s.KeysRequired; n.Text != "" && n.Text != KeysAll && n.Text != KeysOne {
 		return s, fmt.Errorf("%w: %s: %q must be \"all\" or \"one\"", ErrInvalid, n.From, n.Text)
+	}
+	if w := s.Write; w.Text != "" && w.Text != WriteAgentKeysV1 && w.Text != WriteAgentKeysV2 {
+		return s, fmt.Errorf("%w: %s: write = %q must be %q or %q", ErrInvalid, w.From, w.Text, WriteAgentKeysV1, WriteAgentKeysV2)
 	}
 	_, err = s.TotalTime()
 	return s, err

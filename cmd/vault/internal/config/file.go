@@ -30,6 +30,7 @@ import (
 //	deadline = "2m"                 # the maximum time of a command
 //	spool = "/var/spool/vault"      # a directory, or "require", or "off"
 //	seen = "/var/lib/vault/seen"    # a directory, or "off"
+//	write = "agentkeys-v1"          # or "agentkeys-v2": put stores objects that agentKeys reads
 type File struct {
 	Profile  string             `toml:"profile"`
 	Profiles map[string]Profile `toml:"profiles"`
@@ -49,13 +50,14 @@ type Profile struct {
 	Deadline     string   `toml:"deadline"`
 	Spool        string   `toml:"spool"`
 	Seen         string   `toml:"seen"`
+	Write        string   `toml:"write"`
 }
 
 // The keys that a file may have. They are compared exactly, because the decoder would accept STORE
 // as store, and would ignore unknown keys.
 var (
 	fileKeys    = []string{"profile", "profiles"}
-	profileKeys = []string{"store", "tenant", "collection", "keys", "keys_required", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "keys_required", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen", "write"}
 )
 
 // Strings is a list of strings, or one string.
