@@ -24,6 +24,7 @@ const (
 // A bucket is a store that agentKeys has used.
 type bucket struct {
 	*vault.Store
+	raw  *blob.Bucket     // the same objects, without the fields below
 	fail map[string]error // the error of every request for a key or prefix that begins with this text
 	keys []string         // of the gets
 
@@ -43,7 +44,7 @@ func newBucket(t *testing.T, objects map[string][]byte) *bucket {
 			t.Fatal(err)
 		}
 	}
-	b := &bucket{fail: make(map[string]error)}
+	b := &bucket{raw: s.Bucket, fail: make(map[string]error)}
 	b.Store = intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
 		if b.before != nil {
 			b.before(c)

@@ -85,19 +85,22 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 	if _, err := v.removeLegacy(ctx, name, key); err != nil {
 		return err
 	}
-	old := h.data[:header.Len()]
 	last = v.lastSeen(ctx, ref)
-	err = v.removal(ctx, func(n int) error { return v.backend.removeIf(ctx, key, h.tag, n) }, func(ctx context.Context) (bool, error) {
-		h, err := v.readHead(ctx, place{key: key}, 0, int64(len(old)))
+	return v.deleted(ctx, ref, last, v.removeExactly(ctx, key, h.tag, h.data[:header.Len()]))
+}
+
+// removeExactly deletes the object at key that has the store's tag and starts with start.
+func (v *Vault) removeExactly(ctx context.Context, key, tag string, start []byte) error {
+	return v.removal(ctx, func(n int) error { return v.backend.removeIf(ctx, key, tag, n) }, func(ctx context.Context) (bool, error) {
+		h, err := v.readHead(ctx, place{key: key}, 0, int64(len(start)))
 		if err = v.absent(ctx, key, err); err != nil {
 			return errors.Is(err, ErrNotFound), nil
 		}
-		if !bytes.HasPrefix(h.data, old) {
+		if !bytes.HasPrefix(h.data, start) {
 			return false, fmt.Errorf("%w: the object was replaced by another one", ErrConflict)
 		}
 		return false, nil
 	})
-	return v.deleted(ctx, ref, last, err)
 }
 
 // current reads and authenticates the header of the current object.
