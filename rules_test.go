@@ -60,6 +60,8 @@ var importRules = []importRule{
 	{[]string{"./providers/aws"}, nil, []string{"./providers/tencent", "./providers/memfs"}, "providers do not import each other"},
 	{[]string{"./providers/tencent"}, nil, []string{"./providers/aws", "./providers/memfs"}, "providers do not import each other"},
 	{[]string{"./providers/memfs"}, nil, []string{"./providers/aws", "./providers/tencent"}, "providers do not import each other"},
+	{nil, []string{"./cmd/vault", "./internal/oldserver"}, []string{"modernc.org"}, "only the migration reads SQLite"},
+	{[]string{"./internal/oldserver"}, nil, []string{"./vault", "./envelope", "./agentkeys"}, "what stands for agentKeys shares nothing with what replaces it"},
 	{nil, []string{"./conformance"}, []string{"testing"}, "only conformance and tests reach package testing"},
 	{[]string{"./envelope"}, nil, []string{"./vault", "./federation", "./policy", "./internal"}, "the format does not depend on the vault"},
 	{[]string{"./vault", "./conformance"}, nil, []string{"github.com/aws", "github.com/tencentyun", "github.com/urfave", "gocloud.dev/blob/s3blob", "./federation", "./policy", "./cosblob", "./costest"}, "the core depends on no cloud and no command line"},

@@ -53,7 +53,7 @@ func (k *keyURL) parseSigner(text string) error {
 		}
 	}
 	if spec := query.Get("token"); spec != "" {
-		if c.Token, err = parseBearer(spec, o); err != nil {
+		if c.Token, err = OpenBearer(spec, o); err != nil {
 			return err
 		}
 	}
@@ -92,9 +92,14 @@ const maxKeep = time.Hour
 // maxBearer is the maximum length of a bearer token.
 const maxBearer = 64 << 10
 
-// parseBearer parses the source of a bearer token: file:PATH, env:VAR or exec:COMMAND. The token is
-// read for each request, because it may be replaced.
-func parseBearer(spec string, o *Options) (func(context.Context) (string, error), error) {
+// OpenBearer parses the source of a bearer token: file:PATH with an absolute path, env:VAR or
+// exec:COMMAND. It reads nothing. The function that it returns reads the token. A client should call it
+// for each request, because the token may be replaced. Its error wraps [envelope.ErrUnauthenticated] if
+// the token cannot be read, is empty or is not a single word. The error of OpenBearer is a [*URLError].
+func OpenBearer(spec string, o *Options) (func(context.Context) (string, error), error) {
+	if o == nil {
+		o = &Options{}
+	}
 	scheme, rest, _ := strings.Cut(spec, ":")
 	var read func(context.Context) ([]byte, error)
 	switch {
@@ -109,7 +114,7 @@ func parseBearer(spec string, o *Options) (func(context.Context) (string, error)
 	case scheme == "exec":
 		argv, err := command.Parse(rest)
 		if err != nil {
-			return nil, &URLError{"token=exec: " + err.Error(), ""}
+			return nil, &URLError{"exec: " + err.Error(), ""}
 		}
 		read = func(ctx context.Context) ([]byte, error) {
 			ctx, cancel := context.WithTimeout(ctx, o.timeout())
@@ -117,7 +122,7 @@ func parseBearer(spec string, o *Options) (func(context.Context) (string, error)
 			return command.Output(ctx, argv, maxBearer)
 		}
 	default:
-		return nil, &URLError{"token= must be file:PATH with an absolute path, env:VAR or exec:COMMAND", ""}
+		return nil, &URLError{"the source of a bearer token must be file:PATH with an absolute path, env:VAR or exec:COMMAND", ""}
 	}
 	return func(ctx context.Context) (string, error) {
 		text, err := read(ctx)

@@ -74,6 +74,8 @@ type session struct {
 	flushesLater bool  // the command sends the entries of the spool itself
 	spoolAlways  bool  // the command needs a spool, also for a store that has none by default
 
+	profile string // the settings are those of this profile, and not those of flags; empty: those of the command
+
 	partialFlags map[string][]string // the flags before the cursor in a completion, where c is nil
 }
 
@@ -145,7 +147,7 @@ func newApp(s *session) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
 			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
-			captureCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+			captureCommand(s), migrateCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
 		},
 	}
 	app.OnUsageError = onUsageError
@@ -252,6 +254,10 @@ func (s *session) flag(name string) []string {
 	switch {
 	case s.partialFlags != nil:
 		return s.partialFlags[name]
+	case s.profile != "" && name == "profile":
+		return []string{s.profile}
+	case s.profile != "" && name != "config" && name != "timeout":
+		return nil
 	case s.c == nil || !s.c.IsSet(name):
 		return nil
 	case name == "keys":

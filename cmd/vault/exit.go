@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/cmd/vault/internal/migrate"
 	"github.com/objectvault/objectvault/cmd/vault/internal/usage"
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
@@ -127,6 +128,10 @@ var outcomes = []struct {
 	{envelope.ErrInvalid, exitUsage, "usage", "use at most 64 labels, and at most 4096 bytes of UTF-8 for the content type and the labels together"},
 	{vault.ErrRefused, exitFailure, "failure", "look up the code in the documentation of the store; the store will refuse the same request again"},
 	{vault.ErrTooLarge, exitFailure, "failure", ""},
+	{migrate.ErrUnauthorized, exitUnauthenticated, "unauthenticated", "use a session token of this agent without a scope: --source-token"},
+	{migrate.ErrUnavailable, exitUnreachable, "unreachable", "check that the source of the migration can be used, then run the command again"},
+	{migrate.ErrGone, exitNotFound, "not_found", "run the command again: the source has changed"},
+	{migrate.ErrSource, exitFailure, "failure", "check --from: this is not the server or the file of agentKeys"},
 	{errNoKeyring, exitUnreachable, "unreachable", "unlock the keyring, or use a root key that is not in a keyring: --keys local:, local:///FILE, env:VAR or exec:COMMAND"},
 	{envelope.ErrUnavailable, exitUnreachable, "unreachable", "check the key source that the message names, then try again"},
 	{vault.ErrBusy, exitUnreachable, "unreachable", "wait until the other program has ended, then try again"},

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +18,7 @@ import (
 	"github.com/objectvault/objectvault/agentkeys"
 	"github.com/objectvault/objectvault/envelope/kek/signer"
 	"github.com/objectvault/objectvault/envelope/kek/signer/signertest"
+	"github.com/objectvault/objectvault/internal/oldserver"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -158,6 +163,32 @@ var keyCommands = map[string]func(*testscript.TestScript, bool, []string){
 		ts.Check(err)
 		if string(value) != ts.ReadFile(args[2]) || f.String() != args[1] {
 			ts.Fatalf("agentKeys reads %q in format %v", value, f)
+		}
+	},
+	// oldserver FILE starts a plaintext credential server, sets $OLD to its URL, and accepts the bearer
+	// token old-session for the wallet and limited-session for the service openrouter.
+	"oldserver": func(ts *testscript.TestScript, neg bool, args []string) {
+		wallet := ts.Getenv("WALLET")
+		s, err := oldserver.Open(context.Background(), oldserver.Config{File: ts.MkAbs(args[0]), Tokens: map[string]oldserver.Token{
+			"old-session": {Wallet: wallet}, "limited-session": {Wallet: wallet, Services: []string{"openrouter"}},
+		}})
+		ts.Check(err)
+		ts.Defer(func() { s.Close() })
+		ts.Check(s.Listen("127.0.0.1:0"))
+		ts.Setenv("OLD", s.URL())
+	},
+	// agent-stores URL AGENT SERVICE VALUE stores a credential as a client of the plaintext server does.
+	"agent-stores": func(ts *testscript.TestScript, neg bool, args []string) {
+		body, err := json.Marshal(map[string]string{"agent_id": args[1], "service": args[2], "ciphertext": base64.StdEncoding.EncodeToString([]byte(args[3]))})
+		ts.Check(err)
+		r, err := http.NewRequest(http.MethodPost, args[0]+"/credential/store", bytes.NewReader(body))
+		ts.Check(err)
+		r.Header.Set("Authorization", "Bearer old-session")
+		resp, err := http.DefaultClient.Do(r)
+		ts.Check(err)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			ts.Fatalf("%s", resp.Status)
 		}
 	},
 	// requests N compares the number of requests to the signer since the last call.
