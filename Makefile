@@ -26,7 +26,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer bench-keys transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate bench-keys transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports allkms
 
 build: ## the static binary, bin/vault
@@ -55,6 +55,13 @@ demo-keys: build ## each key source is enrolled, used from two machines, and rep
 
 demo-signer: demo-keys ## the first part of demo-keys is about a signer
 
+demo-migrate: build ## the credentials of agentKeys, from its plaintext server and its bucket, move into a vault
+	go build -o bin/oldserver ./internal/oldserver/cmd/oldserver
+	go build -o bin/oldclient ./internal/oldserver/cmd/oldclient
+	go build -o bin/signertest ./envelope/kek/signer/signertest/cmd/signertest
+	go build -o bin/costest ./cmd/costest
+	@sh docs/migrate.sh bin/vault bin/oldserver bin/oldclient bin/signertest bin/costest
+
 transcripts: build ## docs/transcripts, from new runs of the demos
 	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
@@ -64,6 +71,10 @@ transcripts: build ## docs/transcripts, from new runs of the demos
 	go build -o bin/signertest ./envelope/kek/signer/signertest/cmd/signertest
 	sh docs/keys.sh bin/vault bin/signertest bin/costest > bin/keys.out
 	awk -v title='Key sources: enrolled, replaced, recovered' -v from='make demo-keys' -f docs/transcript.awk bin/keys.out > docs/transcripts/keys.md
+	go build -o bin/oldserver ./internal/oldserver/cmd/oldserver
+	go build -o bin/oldclient ./internal/oldserver/cmd/oldclient
+	sh docs/migrate.sh bin/vault bin/oldserver bin/oldclient bin/signertest bin/costest > bin/migrate.out
+	awk -v title='Migrating from agentKeys' -v from='make demo-migrate' -f docs/transcript.awk bin/migrate.out > docs/migrating-from-agentkeys.md
 	sh docs/offline.sh bin/vault bin/costest > bin/offline.out
 	awk -v title='A key that was created while the store was away' -v from='make demo-offline' -f docs/transcript.awk bin/offline.out > docs/transcripts/offline.md
 	sh docs/tencent.sh bin/vault bin/costest bin/testcloud > bin/tencent.out

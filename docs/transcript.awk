@@ -1,4 +1,4 @@
-# Turns the output of docs/aws.sh or docs/tencent.sh into a page: awk -v title=T -v from=SCRIPT -f docs/transcript.awk
+# Turns the output of docs/aws.sh, or of another demo, into a page: awk -v title=T -v from=SCRIPT -f docs/transcript.awk
 function close_block() { if (open) { print "```"; open = 0 } }
 BEGIN {
 	print "# " title "\n"
@@ -6,6 +6,8 @@ BEGIN {
 	print "request ids differ in each run."
 }
 /^The demo is done/ { exit }
+/^\| ?/ { if (open) close_block(); if (!prose) print ""; prose = 1; sub(/^\| ?/, ""); print; next }
+{ prose = 0 }
 /^## / { close_block(); print "\n" $0; next }
 /^\$ / && !open { print "\n```console"; open = 1 }
 open && $0 != "" { print }

@@ -52,7 +52,7 @@ func newSilent(t *testing.T) string {
 }
 
 // deadlineCommands contains arguments for every command. ID is replaced by the id of a spool entry, DIR
-// by a directory.
+// by a directory, SOCKET by the address of a Unix socket.
 var deadlineCommands = map[string][]string{
 	"init": {"init"}, "put": {"put", "a"}, "get": {"get", "a"}, "ls": {"ls"}, "stat": {"stat", "a"}, "rm": {"rm", "a", "b"},
 	"history": {"history", "a"}, "rollback": {"rollback", "a", "--to", "@1"}, "undelete": {"undelete", "a"}, "teardown": {"teardown", "--yes"},
@@ -61,7 +61,7 @@ var deadlineCommands = map[string][]string{
 	"seen export": {"seen", "export"}, "seen import": {"seen", "import", "missing.json"},
 	"spool drop": {"spool", "drop", "ID", "--yes"}, "spool export": {"spool", "export", "DIR"},
 	"keys list": {"keys", "list"}, "keys audit": {"keys", "audit"}, "keys rewrap": {"keys", "rewrap", "--add", "local:"}, "keys rotate": {"keys", "rotate"}, "keys recovery": {"keys", "recovery", "create"},
-	"exec": {"exec", "--env", "A=a", "--", "prog"}, "migrate": {"migrate", "--from", "agentkeys"}, "login": {"login"}, "logout": {"logout"}, "whoami": {"whoami"},
+	"exec": {"exec", "--env", "A=a", "--", "prog"}, "migrate": {"migrate", "--from", "agentkeys"}, "serve": {"serve", "--legacy", "--listen", "SOCKET"}, "login": {"login"}, "logout": {"logout"}, "whoami": {"whoami"},
 	"policy aws": {"policy", "aws", "--bucket", "b", "--account", "111122223333", "--issuer", "https://issuer.example"}, "policy tencent": {"policy", "tencent", "--bucket", "b-1250000000", "--region", "ap-guangzhou"},
 	"policy check": {"policy", "check", "missing.json"}, "doctor": {"doctor"}, "version": {"version"}, "completion": {"completion", "bash"}, "help": {"help", "put"},
 }
@@ -220,6 +220,8 @@ func endsInTime(t *testing.T, env map[string]string, args []string, deadline tim
 			args[i] = row.ID
 		case "DIR":
 			args[i] = filepath.Join(home, "export")
+		case "SOCKET":
+			args[i] = "unix:" + filepath.Join(home, "s")
 		}
 	}
 	start := time.Now()

@@ -6,11 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"gocloud.dev/gcerrors"
@@ -65,6 +68,21 @@ func agentKeysKEK(ctx context.Context, s *signertest.Server, service string) (ag
 	defer wallet.Close()
 	kek, err := agentkeys.DeriveKEK(ctx, wallet, account, service)
 	return account, kek, err
+}
+
+// agentRequest sends a request with the token in $TOKEN_OF_CLIENT, and compares the body of the response.
+func agentRequest(ts *testscript.TestScript, method, url string, body io.Reader, want string) {
+	r, err := http.NewRequest(method, url, body)
+	ts.Check(err)
+	r.Header.Set("Authorization", "Bearer "+ts.Getenv("TOKEN_OF_CLIENT"))
+	resp, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if text := strings.TrimSpace(string(got)); resp.StatusCode != http.StatusOK || text != want {
+		ts.Fatalf("%s: %s", resp.Status, text)
+	}
 }
 
 // readAsAgentKeys reads an object of the default store as agentKeys does: v2, then v1.
@@ -181,14 +199,43 @@ var keyCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"agent-stores": func(ts *testscript.TestScript, neg bool, args []string) {
 		body, err := json.Marshal(map[string]string{"agent_id": args[1], "service": args[2], "ciphertext": base64.StdEncoding.EncodeToString([]byte(args[3]))})
 		ts.Check(err)
-		r, err := http.NewRequest(http.MethodPost, args[0]+"/credential/store", bytes.NewReader(body))
+		agentRequest(ts, http.MethodPost, args[0]+"/credential/store", bytes.NewReader(body), `{"ok":true}`)
+	},
+	// agent-reads URL AGENT SERVICE VALUE reads a credential and compares its value.
+	"agent-reads": func(ts *testscript.TestScript, neg bool, args []string) {
+		url := args[0] + "/credential/read?agent_id=" + args[1] + "&service=" + args[2]
+		agentRequest(ts, http.MethodGet, url, nil, `{"ciphertext":"`+base64.StdEncoding.EncodeToString([]byte(args[3]))+`"}`)
+	},
+	// env-from FILE NAME sets a variable to the text of a file.
+	"env-from": func(ts *testscript.TestScript, neg bool, args []string) {
+		ts.Setenv(args[1], strings.TrimSpace(ts.ReadFile(args[0])))
+	},
+	// free-port sets $PORT to a port of this machine that no process uses.
+	"free-port": func(ts *testscript.TestScript, neg bool, args []string) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		ts.Check(err)
-		r.Header.Set("Authorization", "Bearer old-session")
-		resp, err := http.DefaultClient.Do(r)
-		ts.Check(err)
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			ts.Fatalf("%s", resp.Status)
+		ts.Setenv("PORT", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		l.Close()
+	},
+	// waits-for URL waits until a server responds.
+	"waits-for": func(ts *testscript.TestScript, neg bool, args []string) {
+		for start := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+			resp, err := http.Get(args[0])
+			if err == nil {
+				resp.Body.Close()
+				return
+			}
+			if time.Since(start) > time.Minute {
+				ts.Fatalf("%s: %v", args[0], err)
+			}
+		}
+	},
+	// eventually COMMAND... runs a command until it succeeds.
+	"eventually": func(ts *testscript.TestScript, neg bool, args []string) {
+		for start := time.Now(); ts.Exec(args[0], args[1:]...) != nil; time.Sleep(100 * time.Millisecond) {
+			if time.Since(start) > time.Minute {
+				ts.Fatalf("%q still fails", args)
+			}
 		}
 	},
 	// requests N compares the number of requests to the signer since the last call.

@@ -165,7 +165,9 @@ type format struct {
 	id      string
 }
 
-func (f format) key(service string) string { return "bots/" + f.id + "/credentials/" + service + ".enc" }
+func (f format) key(service string) string {
+	return "bots/" + f.id + "/credentials/" + service + ".enc"
+}
 
 func (f format) aad(service string) []byte {
 	return fmt.Appendf(nil, "agentkeys.cred.aad.v%d|%s|%s", f.version, f.id, service)

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/objectvault/objectvault/agentkeys"
+	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
+	"github.com/objectvault/objectvault/cmd/vault/internal/credserver"
+	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
+)
+
+func serveCommand(s *session) *cli.Command {
+	return &cli.Command{
+		Name:      "serve",
+		Usage:     "answer the clients of agentKeys' plaintext credential server, from this vault",
+		UsageText: s.prog + " serve --legacy [--listen ADDRESS] [--tokens FILE | --verify-upstream] [--upstream URL]",
+		Description: "Speaks the HTTP API of the plaintext credential server of agentKeys on this machine. A client that\n" +
+			"is pointed at http://localhost:8090 then stores its credentials in this vault: sealed, and through\n" +
+			"the spool even if the store is away. The API has no other purpose, so --legacy is required.\n\n" +
+			"A client shows that it may use the credentials in one of three ways:\n\n" +
+			"   --tokens FILE       bearer tokens of this file; --new-token adds one and prints it\n" +
+			"   --verify-upstream   bearer tokens that the old server accepts; asked once a minute\n" +
+			"   --listen unix:PATH  a Unix socket, for the processes of the same user\n\n" +
+			"--upstream URL passes all other paths, such as /session/*, to the old server. serve listens only on\n" +
+			"loopback addresses and on Unix sockets. It prints one line for each request, without values and\n" +
+			"tokens. On SIGTERM it completes the requests in progress. It supports systemd: readiness\n" +
+			"(Type=notify) and socket activation.\n\n" +
+			"Examples:\n" +
+			"   " + s.prog + " serve --legacy --tokens ~/.config/objectvault/tokens --new-token --expires 90d\n" +
+			"   " + s.prog + " serve --legacy --tokens ~/.config/objectvault/tokens\n" +
+			"   " + s.prog + " serve --legacy --upstream http://localhost:8091 --verify-upstream",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "legacy", Usage: "serve the API of agentKeys", DisableDefaultText: true},
+			&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` on this machine: localhost:8090, another loopback address and port, or unix:PATH"},
+			&cli.StringFlag{Name: "tokens", Usage: "`FILE` with the hashes of the bearer tokens"},
+			&cli.BoolFlag{Name: "verify-upstream", Usage: "accept the bearer tokens that the old server accepts", DisableDefaultText: true},
+			&cli.StringFlag{Name: "upstream", Usage: "`URL` of the old server, on this machine"},
+			&cli.StringSliceFlag{Name: "agent", Usage: "another `ID` that clients use for the tenant; may be repeated"},
+			&cli.IntFlag{Name: "reads-per-minute", Usage: "`N` reads are allowed for each token in a minute; 0 means no limit", Value: 100},
+			&cli.BoolFlag{Name: "new-token", Usage: "add a token to the file of --tokens, print it, and end", DisableDefaultText: true},
+			&cli.StringSliceFlag{Name: "service", Usage: "with --new-token: only this `SERVICE` may be used; may be repeated"},
+			&cli.BoolFlag{Name: "read-only", Usage: "with --new-token: the token cannot store or remove credentials", DisableDefaultText: true},
+			&cli.StringFlag{Name: "expires", Usage: "with --new-token: time `WHEN` the token expires, such as 2027-01-31T12:00:00Z, or 30d or 12h from now"},
+		},
+		Action: s.action(s.serve),
+	}
+}
+
+func (s *session) serve(ctx context.Context) error {
+	if _, err := s.arguments(0, 0); err != nil {
+		return err
+	}
+	if !s.c.Bool("legacy") {
+		return hint(usagef("--legacy is missing"), "{prog} serve --legacy answers the clients of agentKeys; all other programs need no server")
+	}
+	for _, name := range []string{"listen", "tokens", "upstream"} {
+		if s.c.IsSet(name) && s.c.String(name) == "" {
+			return usagef("--%s is empty", name)
+		}
+	}
+	if s.c.Bool("new-token") {
+		return s.newToken(ctx)
+	}
+	for _, name := range []string{"service", "read-only", "expires"} {
+		if s.c.IsSet(name) {
+			return usagef("--%s requires --new-token", name)
+		}
+	}
+	c := credserver.Config{ReadsPerMinute: s.c.Int("reads-per-minute"), Log: slog.New(requestLog(s.err)), Now: s.now}
+	if c.ReadsPerMinute <= 0 {
+		c.ReadsPerMinute = -1
+	}
+	if text := s.c.String("upstream"); text != "" {
+		var err error
+		if c.Upstream, err = url.Parse(text); err != nil {
+			return usagef("--upstream is not a URL")
+		}
+	}
+	s.createsStore, s.flushesLater = true, true
+	s.keepKeys = time.Minute
+	v, err := s.open(ctx, mustKeys)
+	if err != nil {
+		return err
+	}
+	if v.Collection() != vault.DefaultCollection {
+		return usagef("agentKeys has only the collection %s", vault.DefaultCollection)
+	}
+	if c.Agents, err = s.agents(ctx, v); err != nil {
+		return err
+	}
+	if c.Verifier, err = s.verifier(&c); err != nil {
+		return err
+	}
+	var saved vault.Spool
+	if v.spool != nil {
+		saved = v.spool
+	}
+	c.Backend = credserver.Vault(v.Vault, saved)
+	server, err := credserver.New(c)
+	if err != nil {
+		return err
+	}
+	store, err := s.shownStore(v.settings)
+	if err != nil {
+		return err
+	}
+	listeners, err := s.listeners(ctx, c.Verifier == nil)
+	if err != nil {
+		return err
+	}
+	for _, l := range listeners {
+		s.note("listening on %s for tenant %s in %s", l.Addr(), v.Tenant(), store)
+	}
+	stop := s.syncInBackground(ctx, v)
+	defer stop()
+	err = server.Serve(ctx, listeners...)
+	if err == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = ctx.Err() // an end by a signal is a success
+	}
+	return err
+}
+
+// newToken adds a token to the file of --tokens and prints it.
+func (s *session) newToken(ctx context.Context) error {
+	set, err := s.settings()
+	if err != nil {
+		return err
+	}
+	file := s.c.String("tokens")
+	if file == "" {
+		return usagef("--new-token requires --tokens FILE")
+	}
+	tenant, err := vault.ParseTenant(set.Tenant.Text)
+	if err != nil || set.Tenant.Text == "" {
+		return hint(usagef("--new-token requires the tenant that the token is for"), "set --tenant, or tenant in the profile")
+	}
+	g := credserver.Grant{Wallet: string(tenant), Services: s.c.StringSlice("service"), ReadOnly: s.c.Bool("read-only")}
+	if text := s.c.String("expires"); s.c.IsSet("expires") {
+		if g.Expires, err = argv.ParseExpiry(text, s.now()); err != nil {
+			return err
+		}
+	}
+	token, err := credserver.NewToken(ctx, file, g)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.print(map[string]string{"token": token})
+	}
+	s.note("the token is shown only once")
+	_, err = fmt.Fprintln(s.out, token)
+	return err
+}
+
+// agents returns the ids that clients use for the tenant: the wallet and the omni account.
+func (s *session) agents(ctx context.Context, v *opened) ([]string, error) {
+	ids := append([]string{string(v.Tenant())}, s.c.StringSlice("agent")...)
+	if slices.Contains(ids, "") {
+		return nil, usagef("--agent is empty")
+	}
+	if agentkeys.IsWallet(ids[0]) {
+		ids = append(ids, agentkeys.OmniOf(ids[0]))
+	}
+	if v.options.Legacy == nil {
+		return ids, nil
+	}
+	prefixes, err := v.options.Legacy.Prefixes(ctx)
+	if err != nil {
+		s.note("the other id of the tenant is not known, because the signer cannot be used: %v", err)
+	}
+	for _, prefix := range prefixes { // bots/ID/credentials/
+		if parts := strings.Split(prefix, "/"); len(parts) > 1 && !slices.Contains(ids, parts[1]) {
+			ids = append(ids, parts[1])
+		}
+	}
+	return ids, nil
+}
+
+// verifier returns what checks bearer tokens; nil: nothing does.
+func (s *session) verifier(c *credserver.Config) (credserver.Verifier, error) {
+	file := s.c.String("tokens")
+	switch {
+	case file != "" && s.c.Bool("verify-upstream"):
+		return nil, usagef("--tokens and --verify-upstream exclude each other")
+	case file != "":
+		v, err := credserver.OpenTokenFile(file, c.Log)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, hint(usagef("--tokens: the file does not exist"), "{prog} serve --legacy --tokens FILE --new-token creates it")
+		}
+		if err != nil {
+			return nil, err
+		}
+		return v, nil
+	case !s.c.Bool("verify-upstream"):
+		return nil, nil
+	case c.Upstream == nil:
+		return nil, usagef("--verify-upstream requires --upstream URL")
+	}
+	wallet := c.Agents[0]
+	if i := slices.IndexFunc(c.Agents, func(id string) bool { return agentkeys.IsWallet(strings.ToLower(id)) }); i >= 0 {
+		wallet = c.Agents[i]
+	}
+	v, err := credserver.NewUpstreamVerifier(c.Upstream, wallet, s.now)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// listeners returns the listeners that systemd has opened, or else those of --listen. withoutTokens means
+// that only a Unix socket is of use.
+func (s *session) listeners(ctx context.Context, withoutTokens bool) ([]net.Listener, error) {
+	activated, err := credserver.Activated()
+	if err != nil || len(activated) > 0 {
+		return activated, err
+	}
+	address := s.c.String("listen")
+	if address == "" {
+		address = "localhost:8090"
+	}
+	if withoutTokens && !strings.HasPrefix(address, "unix:") {
+		return nil, hint(usagef("no client could use this server, because nothing checks its token"), "add --tokens FILE or --verify-upstream, or listen on a Unix socket: --listen unix:PATH")
+	}
+	return credserver.Listen(ctx, address)
+}
+
+// syncInBackground sends the values that wait in the spool, until stop is called.
+func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func()) {
+	if v.spool == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for tick := time.NewTicker(firstWatch); ; {
+			select {
+			case <-tick.C:
+				v.spool.Sync(ctx, v.Vault, &spool.SyncOptions{Identity: v.identity, OnlyDue: true, Each: s.oweSent(v, func(r spool.Result) {
+					if r.Err == nil {
+						s.note("sent %s, put at %s", r.Entry.Ref.Name, timestamp(r.Entry.Created))
+					}
+				})})
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// requestLog returns a handler that writes one line for each record.
+func requestLog(w io.Writer) slog.Handler {
+	return slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.LevelKey {
+			return slog.Attr{}
+		}
+		return a
+	}})
+}
