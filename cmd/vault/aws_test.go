@@ -79,6 +79,9 @@ func TestAWS(t *testing.T) {
 		ts.Check(rgw.PutRolePolicy(ctx, role, "vault", string(p.Role)))
 	}
 	runAWS(t, "testdata/aws/rgw_*.txtar", func(e *testscript.Env) error {
+		if err := startSigner(e); err != nil {
+			return err
+		}
 		e.Setenv("ENDPOINT", rgw.URL)
 		e.Setenv("ISSUER", issuer.URL)
 		key, err := kms.NewKey(context.Background())
@@ -95,6 +98,7 @@ func TestAWS(t *testing.T) {
 		for name, c := range map[string]testcloud.Claims{
 			"a": testcloud.AgentClaims(walletA), "b": testcloud.AgentClaims(walletB),
 			"c": testcloud.AgentClaims("0xcccccccccccccccccccccccccccccccccccccccc"), "untagged": {Subject: "stranger"},
+			"wallet": testcloud.AgentClaims(e.Getenv("WALLET")),
 			"capital": testcloud.AgentClaims("0xAaAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
 		} {
 			// Each script has its own subject, because Ceph refuses one of two concurrent first

@@ -36,20 +36,22 @@ func TestKeys(t *testing.T) {
 	if err != nil || len(files) < 4 {
 		t.Fatalf("only %d scripts were found (%v)", len(files), err)
 	}
-	setup := func(e *testscript.Env) error {
-		s, err := signertest.Start(&signertest.Options{Tokens: map[string]string{scriptToken: "*"}})
-		if err != nil {
-			return err
-		}
-		e.Defer(func() { s.Close() })
-		e.Values["signer"] = s
-		e.Setenv("TOKEN", scriptToken)
-		e.Setenv("SIGNER", fmt.Sprintf("signer+%s?omni=%s&token=env:TOKEN", s.URL(), testOmni))
-		e.Setenv("OMNI", testOmni)
-		e.Setenv("WALLET", s.Address(testOmni))
-		return nil
+	t.Run("script", func(t *testing.T) { testscript.Run(t, params(files, startSigner, keyCommands)) })
+}
+
+// startSigner starts the signer of a script.
+func startSigner(e *testscript.Env) error {
+	s, err := signertest.Start(&signertest.Options{Tokens: map[string]string{scriptToken: "*"}})
+	if err != nil {
+		return err
 	}
-	t.Run("script", func(t *testing.T) { testscript.Run(t, params(files, setup, keyCommands)) })
+	e.Defer(func() { s.Close() })
+	e.Values["signer"] = s
+	e.Setenv("TOKEN", scriptToken)
+	e.Setenv("SIGNER", fmt.Sprintf("signer+%s?omni=%s&token=env:TOKEN", s.URL(), testOmni))
+	e.Setenv("OMNI", testOmni)
+	e.Setenv("WALLET", s.Address(testOmni))
+	return nil
 }
 
 // testOmni is the omni account of the scripts.
