@@ -98,7 +98,7 @@ func TestAWS(t *testing.T) {
 		for name, c := range map[string]testcloud.Claims{
 			"a": testcloud.AgentClaims(walletA), "b": testcloud.AgentClaims(walletB),
 			"c": testcloud.AgentClaims("0xcccccccccccccccccccccccccccccccccccccccc"), "untagged": {Subject: "stranger"},
-			"wallet": testcloud.AgentClaims(e.Getenv("WALLET")),
+			"wallet":  testcloud.AgentClaims(e.Getenv("WALLET")),
 			"capital": testcloud.AgentClaims("0xAaAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
 		} {
 			// Each script has its own subject, because Ceph refuses one of two concurrent first

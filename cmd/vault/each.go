@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"iter"
 
 	"github.com/objectvault/objectvault/vault"
 )
@@ -14,18 +15,24 @@ const entriesAtOnce = 8
 func eachEntry[T any](ctx context.Context, v *vault.Vault, prefix string, do func(context.Context, vault.Entry) T, show func(T) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan chan T, entriesAtOnce-1) // one more is outside the channel, in the loop below
+	return eachOf(ctx, cancel, v.List(ctx, prefix), entriesAtOnce, do, show)
+}
+
+// eachOf is eachEntry for the entries of a list that uses ctx. It opens at most jobs objects at once.
+func eachOf[T any](ctx context.Context, cancel context.CancelFunc, list iter.Seq2[vault.Entry, error], jobs int, do func(context.Context, vault.Entry) T, show func(T) error) error {
+	defer cancel()
+	results := make(chan chan T, jobs-1) // one more is outside the channel, in the loop below
 	var failed error
 	go func() {
 		defer close(results)
-		for e, err := range v.List(ctx, prefix) {
+		for e, err := range list {
 			if err != nil {
 				failed = err
 				return
 			}
 			r := make(chan T, 1)
 			select {
-			case results <- r: // waits while entriesAtOnce calls of do are in progress
+			case results <- r: // waits while jobs calls of do are in progress
 			case <-ctx.Done():
 				return
 			}

@@ -95,6 +95,7 @@ var outcomes = []struct {
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
 	{vault.ErrLegacy, exitIntegrity, "integrity", "use the signer of its wallet as a key source, and the wallet as the tenant: --keys signer+https://HOST?omni=HEX --tenant WALLET"},
 	{envelope.ErrFormat, exitIntegrity, "integrity", integrityHint},
+	{errDamaged, exitIntegrity, "integrity", ""},
 	{errPartial, exitPartial, "partial", ""},
 	{vault.ErrPartial, exitPartial, "partial", ""},
 	{errNotCaptured, exitFailure, "not_captured", ""},

@@ -56,6 +56,11 @@ func (p Places) Seen() (string, error) {
 	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "seen")
 }
 
+// Verified returns the directory that remembers how far interrupted runs of verify came.
+func (p Places) Verified() (string, error) {
+	return p.place("XDG_STATE_HOME", ".local/state", "Library/Application Support", "LocalAppData", "verify")
+}
+
 // place returns the path of file in the directory of this program. A relative XDG variable is
 // ignored, as the XDG specification requires.
 func (p Places) place(xdg, home, darwin, windows, file string) (string, error) {
