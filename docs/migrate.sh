@@ -179,7 +179,8 @@ values.'
 
 say '4. What the old server got until the flip'
 text 'A client may have stored a credential between the copy and the flip. Migrate again, from the server
-or from its file. The file contains the time of each credential, so the newer value wins.'
+or from its file. The file contains the time of each credential. If two values differ, the newer one is
+kept; if their times are too close to tell, the credential fails, and you decide with `--overwrite`.'
 try 'AGENTKEYS=$OLD agent store groq sk-groq-five'
 try 'vault migrate --from sqlite:old.db'
 text 'Way back: as in step 3.'
@@ -200,7 +201,7 @@ the objects. This store has no compare-and-swap, so `--no-other-writers` confirm
 writes them meanwhile. The last object of agentKeys is below the prefix of the omni account: it is not
 overwritten, and `--shred-source` removes it.'
 try 'vault migrate --from agentkeys --no-other-writers'
-try 'vault migrate --from agentkeys --shred-source --yes'
+try 'vault migrate --from agentkeys --no-other-writers --shred-source --yes'
 try 'agentkeys get mistral' 1
 try 'vault get mistral && echo && vault get deepseek && echo'
 text 'Way back: `vault put` with the profile `transition` stores a credential as an object of agentKeys again.'

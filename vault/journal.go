@@ -388,6 +388,9 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	m, header := object.Metadata(), object.Header()
 	s := &sealing{ref: own, keys: v.keys, oneKey: v.oneKey, metadata: m, revisions: &v.revisions, name: name, header: header, written: e.Size, replay: entry.Open, writer: v.writer}
 	s.read, _ = header.PlaintextSize(e.Size)
+	if err := v.checkLegacyEntry(name, e, s); err != nil {
+		return Info{}, v.finish(ctx, entry, unsent, err)
+	}
 	if err := v.connect(ctx); err != nil {
 		return Info{}, v.finish(ctx, entry, unsent, err)
 	}

@@ -34,12 +34,16 @@ type Legacy interface {
 // cannot open. The error also wraps [envelope.ErrFormat].
 var ErrLegacy = errors.New("an object of agentKeys")
 
-// A legacyLimit is an [ErrUnsupported] because of the format of the object, not of the store.
+// ErrLegacyLimit means that the format of agentKeys does not support the operation, in whatever store. The
+// error also wraps [ErrUnsupported].
+var ErrLegacyLimit = errors.New("not supported by the format of agentKeys")
+
+// A legacyLimit is an [ErrLegacyLimit] with its own text.
 type legacyLimit string
 
 func (e legacyLimit) Error() string { return string(e) }
 
-func (legacyLimit) Unwrap() error { return ErrUnsupported }
+func (legacyLimit) Unwrap() []error { return []error{ErrUnsupported, ErrLegacyLimit} }
 
 // errLegacyTag means that an operation needs a revision or a tag of an object of agentKeys.
 const errLegacyTag legacyLimit = "not possible: agentKeys has stored the object, so it has no revision and no tag"
@@ -284,10 +288,12 @@ func (v *Vault) checkLegacy(ctx context.Context, name Name, at place, data []byt
 	last := at.before.seen
 	switch {
 	case at.accept && last.Revision > 0:
-		v.acceptLegacy(ctx, v.ref(name), last, legacyState(data))
+		v.acceptLegacy(ctx, v.ref(name), last, legacyState(data, 0))
 	case at.accept:
 		v.revisions.accept(name, 0)
 	case v.writer != nil: // this machine stores such objects, too
+	case last.Revision == legacyRevision && isLastWritten(last, data):
+		v.revisions.accept(name, 0) // another process of this machine has stored it
 	case (last.Revision > legacyRevision || last.Deleted) && !at.before.writing:
 		return &SeenError{Last: last, Err: ErrRollback}
 	case at.before.floor > 0 && !at.before.writing:
@@ -343,8 +349,13 @@ func (v *Vault) newestLegacy(ctx context.Context, name Name, key string, own hea
 		return 0, nil
 	}
 	newest := int64(0)
-	if isLegacy(own.data) && !v.isLastWritten(ctx, v.ref(name), own) {
+	if isLegacy(own.data) {
 		newest = own.modified.UnixMicro()
+		// The clocks of the store and of this machine may differ. The revision of the last write is a time of
+		// this machine.
+		if last := v.lastSeen(ctx, v.ref(name)); int64(len(own.data)) == own.size && isLastWritten(last, own.data) {
+			newest = writtenRevision(last)
+		}
 	}
 	found, err := v.otherLegacy(ctx, name, key)
 	for _, o := range found {

@@ -57,20 +57,31 @@ func (v *Vault) firstLegacy(ctx context.Context, name Name) (foundLegacy, error)
 	return foundLegacy{}, ErrNotFound
 }
 
-// ConvertOptions configures [Vault.ConvertLegacy]. Nil, or the zero value, is ready to use.
+// ConvertOptions configures [Vault.ConvertLegacy]. Nil, or the zero value, stores the value that agentKeys
+// reads.
 type ConvertOptions struct {
-	// NoOtherWriters permits ConvertLegacy at a store without compare-and-swap: see [RewrapOptions].
+	// NoOtherWriters permits ConvertLegacy at a store without compare-and-swap. The caller must make sure
+	// that nothing else writes the objects meanwhile.
 	NoOtherWriters bool
+	// Same, if not nil, reports whether the value of agentKeys is the expected one. If it is not,
+	// ConvertLegacy stores nothing, and the error wraps [ErrConflict].
+	Same func(value []byte) bool
+	// Value, if not nil, is stored in place of the value of agentKeys.
+	Value []byte
+	// Overwrite permits ConvertLegacy to replace an object of agentKeys that is newer than the one that
+	// agentKeys reads, and has another value.
+	Overwrite bool
 }
 
-// ConvertLegacy stores the value that agentKeys stored under name as an envelope at the key of the name.
-// An object of agentKeys at that key is replaced. One at another key stays: see [Vault.ShredLegacy].
+// ConvertLegacy stores the value that agentKeys stored under name as an envelope at the key of the name. An
+// object of agentKeys at that key is replaced. One at another key stays: see [Vault.ShredLegacy]. The
+// revision of the envelope is the time at which agentKeys stored the value, if no later revision is known.
 //
 // If the current object is an envelope, the error wraps [ErrExist]. If agentKeys has stored no object of
 // the name, it wraps [ErrNotFound]. If another program changes the object at the same time, it wraps
-// [ErrConflict]. The write is a compare-and-swap. If the store does not support that, the error wraps
-// [ErrUnsupported], unless NoOtherWriters is set. The other errors are those of [Vault.Get] and
-// [Vault.Put].
+// [ErrConflict]; if the Info is not zero, the envelope was stored, and agentKeys has a newer value. The write
+// is a compare-and-swap. If the store does not support that, the error wraps [ErrUnsupported], unless
+// NoOtherWriters is set. The other errors are those of [Vault.Get] and [Vault.Put].
 func (v *Vault) ConvertLegacy(ctx context.Context, name Name, o *ConvertOptions) (_ Info, err error) {
 	defer wrap(&err, "put", string(name))
 	if o == nil {
@@ -86,6 +97,7 @@ func (v *Vault) ConvertLegacy(ctx context.Context, name Name, o *ConvertOptions)
 	if err != nil {
 		return Info{}, err
 	}
+	at := place{key: key, before: v.mark(ctx, name)}
 	own, kind, err := v.peekLegacy(ctx, key)
 	switch {
 	case err != nil:
@@ -95,48 +107,68 @@ func (v *Vault) ConvertLegacy(ctx context.Context, name Name, o *ConvertOptions)
 	case kind == unknownFormat:
 		return Info{}, unknownAt(key)
 	}
-	at := place{key: key, before: v.mark(ctx, name)}
 	found, err := v.firstLegacy(ctx, name)
 	if err != nil {
 		return Info{}, err
 	}
 	object, data, err := v.openFound(ctx, name, found.place, found.head)
-	if err == nil {
-		err = v.checkLegacy(ctx, name, at, data)
+	switch {
+	case err == errReplaced:
+		return Info{}, fmt.Errorf("%w: agentKeys stored another value at %s at the same time", ErrConflict, found.key)
+	case err != nil:
+		return Info{}, err
+	case o.Same != nil && !o.Same(object.value):
+		return Info{}, fmt.Errorf("%w: the object at %s has another value", ErrConflict, found.key)
 	}
-	if err != nil {
+	if err := v.checkLegacy(ctx, name, at, data); err != nil {
 		return Info{}, err
 	}
-	info, err := v.writeConverted(ctx, key, own, kind, object, o.NoOtherWriters)
+	if kind == legacyFormat && found.key != key && !o.Overwrite {
+		if err := v.checkHidden(ctx, name, place{key: key}, own, object); err != nil {
+			return Info{}, err
+		}
+	}
+	value, revision := o.Value, int64(0)
+	if value == nil {
+		value, revision = object.value, found.modified.UnixMicro()
+	}
+	info, err := v.writeConverted(ctx, name, key, own, kind, value, revision, o.NoOtherWriters)
 	if err != nil || found.key == key {
 		return info, err
 	}
 	// agentKeys may have stored another value at the other key, which the new envelope hides.
-	switch h, _, err := v.peekLegacy(ctx, found.key); {
+	switch h, kind, err := v.peekLegacy(ctx, found.key); {
 	case err != nil:
 		return info, err
-	case !h.same(found.snapshot) && h.size > 0:
+	case kind != noObject && !h.same(found.snapshot):
 		return info, fmt.Errorf("%w: agentKeys stored another value at %s at the same time; the envelope has the older one", ErrConflict, found.key)
 	}
 	return info, nil
 }
 
-// writeConverted stores the value of o as an envelope at key, whose object of the given kind starts with
-// own.
-func (v *Vault) writeConverted(ctx context.Context, key string, own head, kind legacyKind, o legacyObject, noOtherWriters bool) (Info, error) {
-	how := condition{kind: create}
-	switch {
-	case kind == noObject:
-	case v.store.Swap != nil && own.tag != "":
-		how = condition{kind: swap, tag: own.tag, old: startOf(own.data)}
-	case noOtherWriters:
-		how = condition{}
-	case v.store.Swap == nil:
-		return Info{}, fmt.Errorf("%w: the store has no compare-and-swap, which protects the object from other writers", ErrUnsupported)
-	default:
-		return Info{}, errNoTag
+// checkHidden returns [ErrConflict] if the object of agentKeys at a place, which starts with h, is newer than
+// the one that agentKeys reads, and has another value.
+func (v *Vault) checkHidden(ctx context.Context, name Name, at place, h head, read legacyObject) error {
+	if !h.modified.After(read.modified) {
+		return nil
 	}
-	info, err := v.putValue(ctx, o.info.Name, key, how, o.value)
+	hidden, _, err := v.openFound(ctx, name, at, h)
+	if err == nil && !bytes.Equal(hidden.value, read.value) {
+		err = fmt.Errorf("%w: agentKeys reads %s, but the object at %s is newer and has another value", ErrConflict, read.key, at.key)
+	}
+	return err
+}
+
+// writeConverted stores a value as an envelope at key, whose object of the given kind starts with own.
+func (v *Vault) writeConverted(ctx context.Context, name Name, key string, own head, kind legacyKind, value []byte, revision int64, noOtherWriters bool) (Info, error) {
+	how := condition{kind: create}
+	if kind != noObject {
+		var err error
+		if how, err = v.swapCondition(own.tag, startOf(own.data), noOtherWriters); err != nil {
+			return Info{}, err
+		}
+	}
+	info, err := v.putValue(ctx, name, key, how, value, revision)
 	if how.kind == replace || !errors.Is(err, ErrConflict) && !errors.Is(err, ErrUnsupported) {
 		return info, err
 	}
@@ -147,13 +179,14 @@ func (v *Vault) writeConverted(ctx context.Context, key string, own head, kind l
 	if !noOtherWriters {
 		return info, fact(errNoConditions, err)
 	}
-	return v.putValue(ctx, o.info.Name, key, condition{}, o.value)
+	return v.putValue(ctx, name, key, condition{}, value, revision)
 }
 
-// putValue stores a value as an envelope, without the spool.
-func (v *Vault) putValue(ctx context.Context, name Name, key string, how condition, value []byte) (Info, error) {
+// putValue stores a value as an envelope, without the spool. It has the given revision, or a later one if
+// the name already has a later one.
+func (v *Vault) putValue(ctx context.Context, name Name, key string, how condition, value []byte, revision int64) (Info, error) {
 	v.raiseSeen(ctx, name)
-	s := &sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, value: bytes.NewReader(value), revisions: &v.revisions, name: name}
+	s := &sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, value: bytes.NewReader(value), revisions: &v.revisions, name: name, revision: revision}
 	version, err := v.publish(ctx, key, how, s)
 	if err != nil {
 		return Info{}, err
@@ -163,18 +196,33 @@ func (v *Vault) putValue(ctx context.Context, name Name, key string, how conditi
 	return info, nil
 }
 
-// ShredLegacy removes the objects that agentKeys stored under name, at all of its keys, if same reports
-// that their value is the expected one. It removes no envelope. removed is the number of objects that
-// were removed. Old versions stay in the history of the store.
+// ShredOptions configures [Vault.ShredLegacy].
+type ShredOptions struct {
+	// Same reports whether a value is the expected one. It is required.
+	Same func(value []byte) bool
+	// OtherKeys keeps the object at the key of the name: only objects at the other keys of agentKeys are
+	// removed.
+	OtherKeys bool
+	// NoOtherWriters permits ShredLegacy at a store without conditional deletes: see [ConvertOptions].
+	NoOtherWriters bool
+}
+
+// ShredLegacy removes the objects that agentKeys stored under name, at all of its keys, if their value is
+// the expected one. It removes no envelope. removed is the number of objects that were removed. Old versions
+// stay in the history of the store.
 //
 // If an object has another value, or cannot be opened or removed, it stays, and the error wraps
 // [ErrPartial] and names its key.
-func (v *Vault) ShredLegacy(ctx context.Context, name Name, same func(value []byte) bool) (removed int, err error) {
+func (v *Vault) ShredLegacy(ctx context.Context, name Name, o *ShredOptions) (removed int, err error) {
 	defer wrap(&err, "rm", string(name))
-	if _, err := v.writable(name); err != nil {
-		return 0, err
+	if o == nil || o.Same == nil {
+		return 0, fmt.Errorf("%w: ShredOptions.Same is missing", ErrConfig)
 	}
-	if err := v.connect(ctx); err != nil {
+	own, err := v.writable(name)
+	if err == nil {
+		err = v.connect(ctx)
+	}
+	if err != nil {
 		return 0, err
 	}
 	keys, err := v.legacyKeys(ctx, name)
@@ -184,11 +232,14 @@ func (v *Vault) ShredLegacy(ctx context.Context, name Name, same func(value []by
 	var left []error
 	for _, key := range keys {
 		h, kind, err := v.peekLegacy(ctx, key)
-		if err == nil && kind == unknownFormat {
+		switch {
+		case err != nil:
+		case kind == unknownFormat:
 			err = unknownAt(key)
-		}
-		if err == nil && kind == legacyFormat {
-			if err = v.shredLegacy(ctx, name, key, h, same); err == nil {
+		case kind == legacyFormat && o.OtherKeys && key == own:
+			err = fmt.Errorf("%w: agentKeys has stored the name again", ErrConflict)
+		case kind == legacyFormat:
+			if err = v.shredLegacy(ctx, name, key, h, o); err == nil {
 				removed++
 			}
 		}
@@ -206,18 +257,20 @@ func (v *Vault) ShredLegacy(ctx context.Context, name Name, same func(value []by
 }
 
 // shredLegacy removes the object of agentKeys at key, which starts with h.
-func (v *Vault) shredLegacy(ctx context.Context, name Name, key string, h head, same func(value []byte) bool) error {
-	o, _, err := v.openFound(ctx, name, place{key: key}, h)
+func (v *Vault) shredLegacy(ctx context.Context, name Name, key string, h head, o *ShredOptions) error {
+	found, _, err := v.openFound(ctx, name, place{key: key}, h)
 	switch {
 	case err != nil:
 		return err
-	case !same(o.value):
+	case !o.Same(found.value):
 		return fmt.Errorf("%w: it has another value", ErrConflict)
 	}
+	err = fmt.Errorf("%w: the store has no conditional delete, which protects the object from other writers", ErrUnsupported)
 	if v.store.RemoveIf != nil && h.tag != "" {
-		if err := v.removeExactly(ctx, key, h.tag, startOf(h.data)); !errors.Is(err, ErrUnsupported) {
-			return err
-		}
+		err = v.removeExactly(ctx, key, h.tag, startOf(h.data))
 	}
-	return v.remove(ctx, key)
+	if errors.Is(err, ErrUnsupported) && o.NoOtherWriters {
+		err = v.remove(ctx, key)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -41,12 +42,13 @@ const (
 	errLegacyWriteSize     legacyLimit = "not possible: this vault stores objects in the format of agentKeys, whose values have at most 1 MiB"
 )
 
-// checkLegacyPut returns an error for a put that is not possible in the format of agentKeys. It sends no
-// request.
-func (v *Vault) checkLegacyPut(name Name, o *PutOptions) error {
+// CheckLegacyPut returns an error that wraps [ErrLegacyLimit] if a Put is not possible in the format of
+// agentKeys, whatever its value is. A Vault with an [Options].LegacyWriter returns the same error from
+// [Vault.Put].
+func CheckLegacyPut(name Name, o *PutOptions) error {
 	switch {
-	case v.writer == nil:
-		return nil
+	case o == nil:
+		return CheckLegacyPut(name, &PutOptions{})
 	case o.IfTag != "" || o.IfRevision != 0:
 		return errLegacyWriteTag
 	case o.ContentType != "" || !o.Expires.IsZero() || len(o.Labels) > 0:
@@ -55,6 +57,23 @@ func (v *Vault) checkLegacyPut(name Name, o *PutOptions) error {
 		return errLegacyWriteName
 	}
 	return nil
+}
+
+// checkLegacyEntry returns an error for an entry that cannot be stored in the format of agentKeys. The
+// entry stays pending, because a Vault without a LegacyWriter can send it.
+func (v *Vault) checkLegacyEntry(name Name, e SpoolEntry, s *sealing) error {
+	if v.writer == nil {
+		return nil
+	}
+	o := &PutOptions{IfTag: e.IfTag, IfRevision: e.IfRevision, ContentType: s.metadata.ContentType, Expires: s.metadata.Expires, Labels: s.metadata.Labels}
+	err := CheckLegacyPut(name, o)
+	if err == nil && s.read > legacyMax-legacyMin {
+		err = errLegacyWriteSize
+	}
+	if err != nil {
+		err = fmt.Errorf("only a vault that stores envelopes can send this value: %v", err) // not wrapped: it is not final
+	}
+	return err
 }
 
 // sealLegacy seals the value of s as an object of agentKeys. whole reports whether s has read all of the
@@ -96,17 +115,26 @@ func (v *Vault) sealLegacy(ctx context.Context, key string, s *sealing, whole bo
 
 // plainOf returns the value of s.
 func (v *Vault) plainOf(ctx context.Context, s *sealing, whole bool) ([]byte, error) {
+	var sealed io.Reader
 	switch {
-	case s.replay == nil && whole:
+	case s.replay != nil:
+		entry, err := s.replay()
+		if err != nil {
+			return nil, err
+		}
+		defer entry.Close()
+		sealed = entry
+	case whole:
 		return s.plain, nil
-	case s.replay == nil:
+	case s.prefix != nil: // the spool has only the start of the envelope
+		var all bytes.Buffer
+		if err := s.fill(ctx, &boundedWriter{w: &all, left: legacyMax + envelope.MaxHeaderLen + legacyMax/16}); err != nil {
+			return nil, err
+		}
+		sealed = &all
+	default:
 		return nil, errLegacyWriteSize
 	}
-	sealed, err := s.replay()
-	if err != nil {
-		return nil, err
-	}
-	defer sealed.Close()
 	r, err := envelope.Open(ctx, sealed, s.ref, v.keys)
 	if err != nil {
 		return nil, err
@@ -118,10 +146,23 @@ func (v *Vault) plainOf(ctx context.Context, s *sealing, whole bool) ([]byte, er
 	return value, err
 }
 
+// A boundedWriter fails with errLegacyWriteSize after left bytes.
+type boundedWriter struct {
+	w    io.Writer
+	left int
+}
+
+func (b *boundedWriter) Write(p []byte) (int, error) {
+	if b.left -= len(p); b.left < 0 {
+		return 0, errLegacyWriteSize
+	}
+	return b.w.Write(p)
+}
+
 // wroteLegacy records that the object of s is the current one. old is the state that was recorded before
 // the write. Without the record, the object would be older than an envelope that it replaced.
 func (v *Vault) wroteLegacy(ctx context.Context, s *sealing, old SeenState) {
-	v.acceptLegacy(ctx, s.ref, old, legacyState(s.object.data))
+	v.acceptLegacy(ctx, s.ref, old, legacyState(s.object.data, s.object.revision))
 }
 
 // acceptLegacy records that the current object of ref is one of agentKeys. old is the recorded state.
@@ -132,17 +173,30 @@ func (v *Vault) acceptLegacy(ctx context.Context, ref envelope.Ref, old, state S
 	}
 }
 
-// legacyState returns the state that is recorded for an object of agentKeys.
-func legacyState(object []byte) SeenState {
+// legacyState returns the state that is recorded for an object of agentKeys. revision is that of the write
+// by this machine; 0: another program has stored the object.
+func legacyState(object []byte, revision int64) SeenState {
 	sum := sha256.Sum256(object)
-	return SeenState{Revision: legacyRevision, Tag: hex.EncodeToString(sum[:])}
+	return SeenState{Revision: legacyRevision, Tag: fmt.Sprintf("%x%016x", sum[:hashSize], revision)}
 }
 
-// isLastWritten reports whether the object h is the last one that this machine has stored for ref, in the
-// format of agentKeys. It needs an object that fits into h.
-func (v *Vault) isLastWritten(ctx context.Context, ref envelope.Ref, h head) bool {
-	last := v.lastSeen(ctx, ref)
-	return last.Revision == legacyRevision && int64(len(h.data)) == h.size && legacyState(h.data).Tag == last.Tag
+// hashSize is the length of the hash in the tag of an object of agentKeys. The revision follows it, and
+// together they are as long as the tag of an envelope.
+const hashSize = 24
+
+// isLastWritten reports whether last is the state of the object.
+func isLastWritten(last SeenState, object []byte) bool {
+	sum := sha256.Sum256(object)
+	return last.Revision == legacyRevision && strings.HasPrefix(last.Tag, hex.EncodeToString(sum[:hashSize]))
+}
+
+// writtenRevision returns the revision of the write that recorded last; 0: it is not known.
+func writtenRevision(last SeenState) int64 {
+	revision, err := strconv.ParseInt(last.Tag[min(2*hashSize, len(last.Tag)):], 16, 64)
+	if err != nil {
+		return 0
+	}
+	return revision
 }
 
 // legacyApplied reports whether an earlier attempt to send the entry e as an object of agentKeys was
@@ -165,7 +219,8 @@ func (v *Vault) legacyApplied(ctx context.Context, key string, e SpoolEntry, s *
 	case !bytes.Equal(o.value, value):
 		return false, nil
 	}
-	v.acceptLegacy(ctx, s.ref, v.lastSeen(ctx, s.ref), legacyState(data))
+	s.object = &legacySealed{data: data, format: o.info.Legacy, size: int64(len(value)), revision: e.Revision}
+	v.wroteLegacy(ctx, s, v.lastSeen(ctx, s.ref))
 	return true, nil
 }
 

@@ -31,7 +31,7 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	revision := int64(0) // the stored revision; 0 also if the reader of the value panics
 	defer func() { end(revision) }()
 	if s.writer != nil {
-		err = v.sealLegacy(ctx, key, s, again)
+		err, again = v.sealLegacy(ctx, key, s, again), true
 	} else {
 		err = notOfStore(s.refresh(ctx))
 	}
@@ -248,7 +248,9 @@ const (
 type object struct {
 	seen
 	tag      string
-	revision int64 // from the header, not authenticated; 0 if the object is not an envelope
+	// revision is from the header, not authenticated; of an object of agentKeys, it is the time of the
+	// write. 0: it is not known.
+	revision int64
 }
 
 // followUp returns the condition of the next attempt at an unconditional put after an unknown
@@ -304,6 +306,8 @@ func (v *Vault) readBack(ctx context.Context, key string, how condition, want []
 	}
 	if header, err := envelope.ReadHeader(bytes.NewReader(h.data)); err == nil {
 		found.revision = header.Revision
+	} else if v.readsLegacy() && isLegacy(h.data) {
+		found.revision = h.modified.UnixMicro()
 	}
 	return found
 }

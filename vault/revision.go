@@ -83,6 +83,18 @@ func (r *revisions) next(name Name) (int64, error) {
 	return revision, nil
 }
 
+// from returns the given revision if it is later than all known ones of name, and otherwise the next one.
+func (r *revisions) from(name Name, revision int64) (int64, error) {
+	r.mu.Lock()
+	if k := r.of(name); revision > max(k.given, r.base) && revision <= maxRevision {
+		k.given = revision
+		r.mu.Unlock()
+		return revision, nil
+	}
+	r.mu.Unlock()
+	return r.next(name)
+}
+
 // saw records the authenticated revision of a current object. before is the mark from before
 // the request: if a write has begun or ended since, another object may be current.
 func (r *revisions) saw(name Name, revision int64, before mark) {

@@ -120,15 +120,9 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 	if !r.result.Changed || o.DryRun {
 		return r.result, nil
 	}
-	how := condition{kind: swap, tag: r.old.tag, old: r.before}
-	switch {
-	case v.store.Swap != nil && r.old.tag != "":
-	case o.NoOtherWriters:
-		how = condition{}
-	case v.store.Swap == nil:
-		return Rewrapped{}, fmt.Errorf("%w: the store has no compare-and-swap, which protects the object from other writers", ErrUnsupported)
-	default:
-		return Rewrapped{}, errNoTag
+	how, err := v.swapCondition(r.old.tag, r.before, o.NoOtherWriters)
+	if err != nil {
+		return Rewrapped{}, err
 	}
 	err = r.write(ctx, how)
 	if how.kind == swap && errors.Is(err, ErrConflict) && r.unchanged(ctx, r.before) == nil {
@@ -138,6 +132,20 @@ func (v *Vault) rewrap(ctx context.Context, name Name, key string, o *RewrapOpti
 		}
 	}
 	return r.result, err
+}
+
+// swapCondition returns the condition of a write that replaces the object with a tag, which starts with old.
+// Without compare-and-swap, there is no condition if nothing else writes.
+func (v *Vault) swapCondition(tag string, old []byte, noOtherWriters bool) (condition, error) {
+	switch {
+	case v.store.Swap != nil && tag != "":
+		return condition{kind: swap, tag: tag, old: old}, nil
+	case noOtherWriters:
+		return condition{}, nil
+	case v.store.Swap == nil:
+		return condition{}, fmt.Errorf("%w: the store has no compare-and-swap, which protects the object from other writers", ErrUnsupported)
+	}
+	return condition{}, errNoTag
 }
 
 // errNoConditions means that a server refuses every compare-and-swap, also one whose condition holds.

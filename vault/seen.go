@@ -60,6 +60,9 @@ func (s SeenState) Same(t SeenState) bool {
 
 // String describes the state for a message: "revision 7", or "revision 7 (rewrap counter 1)".
 func (s SeenState) String() string {
+	if s.Revision == legacyRevision {
+		return "an object of agentKeys"
+	}
 	if s.Rewrap == 0 {
 		return fmt.Sprintf("revision %d", s.Revision)
 	}

@@ -24,7 +24,7 @@ type sealing struct {
 	source    *source   // the reader of the value; nil if it cannot be read again
 	revisions *revisions
 	name      Name
-	revision  int64 // of a value that is sealed again; 0: begin takes a new one
+	revision  int64 // of a value that was stored before in another form; 0: the next one
 
 	header  *envelope.Header // header of the last envelope that was written
 	missing []string         // names of the key sources without a stanza in it
@@ -177,7 +177,7 @@ func (s *sealing) sealedFor(w *envelope.Writer) {
 
 // seal takes a revision and seals the value.
 func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
-	revision, err := s.revisions.next(s.name)
+	revision, err := s.revisions.from(s.name, s.revision)
 	if err != nil {
 		return err
 	}

@@ -261,8 +261,8 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		return Info{}, fmt.Errorf("%w: use only one of Create, IfTag and IfRevision, and IfRewrap only with IfRevision", ErrConfig)
 	}
 	key, err := v.storable(name)
-	if err == nil {
-		err = v.checkLegacyPut(name, o)
+	if err == nil && v.writer != nil {
+		err = CheckLegacyPut(name, o)
 	}
 	if err != nil {
 		return Info{}, err

@@ -97,7 +97,7 @@ func (s *session) migrate(ctx context.Context) error {
 	if set.Write.Text != "" {
 		return hint(usagef("%s: write = %q: migrate stores envelopes", set.Write.From, set.Write.Text), "remove write from the profile, or use another profile")
 	}
-	s.createsStore = true
+	s.createsStore = !s.c.Bool("dry-run")
 	v, err := s.open(ctx, mustKeys)
 	if err != nil {
 		return err
@@ -115,6 +115,7 @@ func (s *session) migrate(ctx context.Context) error {
 	m := &migration{session: s, counts: make(map[migrate.Status]int)}
 	run := migrate.New(source, v.Vault, &migrate.Options{
 		DryRun: s.c.Bool("dry-run"), Overwrite: s.c.Bool("overwrite"), NoOtherWriters: s.c.Bool("no-other-writers"),
+		InPlace: from.text == "agentkeys", Now: s.now,
 	})
 	others, err := run.Run(ctx, m.report)
 	if err != nil && len(m.counts) == 0 {
@@ -187,7 +188,7 @@ func (m *migration) report(r migrate.Result) error {
 // migrateHint adds a hint to the error of one credential.
 func migrateHint(err error) error {
 	switch {
-	case errors.Is(err, vault.ErrUnsupported) && reasonHint(err) == "":
+	case errors.Is(err, vault.ErrUnsupported) && !errors.Is(err, vault.ErrLegacyLimit) && reasonHint(err) == "":
 		return hint(err, "use --no-other-writers while no other program writes these objects")
 	case errors.Is(err, migrate.ErrDiffers):
 		return hint(err, "compare the values; --overwrite replaces the value of the vault")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate"
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate/plainserver"
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate/sqlite"
+	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vaulturl"
 )
@@ -98,7 +100,7 @@ func (s *session) plainServer(ctx context.Context, v *opened, url string) (migra
 // agentKeysSource opens the objects that agentKeys stored in the bucket of a profile, or, without one, in
 // the bucket of v.
 func (s *session) agentKeysSource(ctx context.Context, v *opened, profile string) (migrate.Source, error) {
-	source := &agentKeysSource{vault: v}
+	source := &agentKeysSource{vault: v, noOtherWriters: s.c.Bool("no-other-writers")}
 	if profile != "" {
 		other, err := s.ofProfile(profile)
 		if err != nil {
@@ -109,6 +111,10 @@ func (s *session) agentKeysSource(ctx context.Context, v *opened, profile string
 			return nil, err
 		}
 		source.session = other
+		if source.vault.storeID == v.storeID {
+			source.Close()
+			return nil, hint(usagef("--from agentkeys:%s: this profile has the store of the vault", profile), "use --from agentkeys to convert the objects in place")
+		}
 	}
 	if source.vault.options.Legacy == nil {
 		source.Close()
@@ -136,43 +142,80 @@ func (s *session) ofProfile(name string) (*session, error) {
 
 // An agentKeysSource is the objects that agentKeys stored in a bucket. It implements [migrate.Source].
 type agentKeysSource struct {
-	vault   *opened
-	session *session // of another profile; nil: the vault is that of the command
+	vault          *opened
+	session        *session // of another profile; nil: the objects are converted in place
+	noOtherWriters bool
+	unreadable     map[string]error // of List, by service
+}
+
+// A foundItem is an object in the list of a bucket.
+type foundItem struct {
+	migrate.Item
+	err  error // why the object cannot be migrated
+	none bool  // agentKeys did not store it
 }
 
 // List implements [migrate.Source].
 func (a *agentKeysSource) List(ctx context.Context) (items []migrate.Item, others int, err error) {
-	type found struct {
-		vault.Entry
-		err error
-	}
-	err = eachEntry(ctx, a.vault.Vault, "", func(ctx context.Context, e vault.Entry) found {
-		if e.Foreign {
-			return found{err: vault.ErrNotFound}
+	a.unreadable = make(map[string]error)
+	err = eachEntry(ctx, a.vault.Vault, "", a.find, func(f foundItem) error {
+		if f.none {
+			return nil
 		}
-		legacy, err := a.vault.LegacyEntry(ctx, e.Name)
-		legacy.Name = e.Name
-		return found{legacy, err}
-	}, func(f found) error {
-		if !errors.Is(f.err, vault.ErrNotFound) { // Read reports the other errors
-			items = append(items, migrate.Item{Agent: string(a.vault.Tenant()), Service: string(f.Name), Updated: f.Modified})
+		if f.err != nil {
+			a.unreadable[f.Service] = f.err
 		}
+		items = append(items, f.Item)
 		return nil
 	})
 	slices.SortFunc(items, func(a, b migrate.Item) int { return strings.Compare(a.Service, b.Service) })
 	return items, -1, err
 }
 
+// find returns the object of agentKeys at the key of an entry, or under its name.
+func (a *agentKeysSource) find(ctx context.Context, e vault.Entry) foundItem {
+	f := foundItem{Item: migrate.Item{Agent: string(a.vault.Tenant()), Service: string(e.Name), Updated: e.Modified}}
+	if e.Foreign {
+		service, ok := a.vault.options.Legacy.NameOf(ctx, e.Key)
+		f.Service, f.none = service, !ok
+		return f // Run reports that a vault has no such name
+	}
+	legacy, err := a.vault.LegacyEntry(ctx, e.Name)
+	if err == nil {
+		f.Updated = legacy.Modified
+		return f
+	}
+	if !errors.Is(err, vault.ErrNotFound) {
+		f.err = err
+		return f
+	}
+	// An object of agentKeys may have the key of another name in the vault.
+	if _, err := a.vault.Stat(ctx, e.Name); errors.Is(err, vault.ErrLegacy) || errors.Is(err, envelope.ErrFormat) {
+		f.Service, _ = a.vault.options.Legacy.NameOf(ctx, e.Key)
+		f.err = fmt.Errorf("%w: %s has the key of the name %q of a vault: use the other id as the tenant", vault.ErrInvalidName, e.Key, string(e.Name))
+		return f
+	}
+	f.none = true
+	return f
+}
+
 // Read implements [migrate.Source].
 func (a *agentKeysSource) Read(ctx context.Context, item migrate.Item) ([]byte, error) {
+	if err := a.unreadable[item.Service]; err != nil {
+		return nil, err
+	}
 	value, _, err := a.vault.ReadLegacy(ctx, vault.Name(item.Service))
+	if errors.Is(err, vault.ErrNotFound) {
+		err = fmt.Errorf("%w: %w", migrate.ErrGone, err)
+	}
 	return value, err
 }
 
 // Shred implements [migrate.Source]. An object that became an envelope in place is removed already.
 func (a *agentKeysSource) Shred(ctx context.Context, verified []migrate.Verified) (report migrate.ShredReport, err error) {
 	for _, item := range verified {
-		_, err := a.vault.ShredLegacy(ctx, vault.Name(item.Service), item.Same)
+		o := &vault.ShredOptions{Same: item.Same, OtherKeys: a.session == nil, NoOtherWriters: a.noOtherWriters}
+		_, err := a.vault.ShredLegacy(ctx, vault.Name(item.Service), o)
 		if err == nil {
 			report.Removed = append(report.Removed, item.Item)
 			continue

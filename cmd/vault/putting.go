@@ -65,14 +65,18 @@ func (p *putting) open(ctx context.Context) (*opened, error) {
 	return nil, nil
 }
 
-// checkScope returns an error if the profile does not allow the put, so that no value is read, and no
+// checkScope returns an error if the profile does not allow the put, or if its format cannot express it, so that no value is read, and no
 // program runs, that could then not be stored.
 func (p *putting) checkScope(set config.Settings) error {
 	s, err := scope(set)
 	if err != nil {
 		return err
 	}
-	if err := s.Check(p.name, true); err != nil {
+	err = s.Check(p.name, true)
+	if err == nil && set.Write.Text != "" {
+		err = vault.CheckLegacyPut(p.name, p.options)
+	}
+	if err != nil {
 		return about(p.name, err)
 	}
 	return nil
@@ -148,6 +152,8 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 		return hint(err, "omit --create to replace it")
 	case errors.Is(err, vault.ErrConflict):
 		return hint(err, "{prog} stat {name} shows the current revision")
+	case errors.Is(err, vault.ErrLegacyLimit):
+		return err
 	case errors.Is(err, vault.ErrUnsupported) && o.IfRevision != 0:
 		return hint(err, "omit --if-revision")
 	case errors.Is(err, vault.ErrUnsupported) && o.Create && reasonHint(err) == "":

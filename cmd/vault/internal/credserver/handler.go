@@ -22,6 +22,10 @@ const (
 	maxBody = maxValue/3*4 + 64<<10
 )
 
+// Header is a header of each response to a request for a credential. The old server does not send it, so a
+// migration does not take this server for the old one.
+const Header = "Objectvault-Serve"
+
 // An endpoint is a path of the contract.
 type endpoint struct {
 	method string
@@ -113,6 +117,7 @@ func checkMethod(w *recorder, r *http.Request, method string) error {
 
 // serveCredential answers a request for an endpoint.
 func (s *Server) serveCredential(base context.Context, e endpoint, w *recorder, r *http.Request) error {
+	w.Header().Set(Header, "legacy")
 	if err := checkMethod(w, r, e.method); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/objectvault/objectvault/vault"
 )
@@ -38,15 +39,17 @@ type Result struct {
 }
 
 var (
-	// ErrDiffers means that the vault has another value than the source, and that it is not known which
+	// ErrDiffers means that the vault has another value than the source, and that it is not certain which
 	// one is newer.
-	ErrDiffers = errors.New("the vault has another value, and the source does not know when its value was stored")
+	ErrDiffers = errors.New("the vault has another value, and it is not certain which one is newer")
 	// ErrNewer means that the vault has a newer value than the source.
 	ErrNewer = errors.New("the vault has a newer value")
-	// ErrVerify means that the vault returned another value than the one that was stored.
-	ErrVerify = errors.New("the vault returned another value than the one that was stored")
+	// ErrChanging means that other programs stored the credential again and again during the migration.
+	ErrChanging = errors.New("other programs store this credential at the same time")
 	// ErrPending means that a value of the name waits in the spool.
 	ErrPending = errors.New("a value of this name waits in the spool")
+	// ErrUnverified means that the vault does not return the value any more that was verified.
+	ErrUnverified = errors.New("the vault does not return the verified value any more")
 )
 
 // Options configures a [Migration]. The zero value is ready to use.
@@ -58,6 +61,10 @@ type Options struct {
 	Overwrite bool
 	// NoOtherWriters permits a migration at a store without conditional writes.
 	NoOtherWriters bool
+	// InPlace means that the source is the objects of agentKeys in the store of the vault.
+	InPlace bool
+	// Now reports the time; nil means [time.Now].
+	Now func() time.Time
 }
 
 // A Migration moves the credentials of one source into a vault.
@@ -75,6 +82,9 @@ func New(source Source, v *vault.Vault, o *Options) *Migration {
 	m := &Migration{source: source, vault: v, key: make([]byte, sha256.Size)}
 	if o != nil {
 		m.options = *o
+	}
+	if m.options.Now == nil {
+		m.options.Now = time.Now
 	}
 	rand.Read(m.key)
 	return m
@@ -100,12 +110,29 @@ func (m *Migration) Run(ctx context.Context, report func(Result) error) (others 
 	return others, nil
 }
 
-// Shred removes the credentials from the source that Run has verified.
+// Shred removes the credentials from the source that Run has verified. It reads each of them from the vault
+// once more, and keeps those whose value the vault does not return any more.
 func (m *Migration) Shred(ctx context.Context) (ShredReport, error) {
-	if len(m.verified) == 0 {
-		return ShredReport{}, nil
+	var verified []Verified
+	var kept []Kept
+	for _, v := range m.verified {
+		value, info, err := m.read(ctx, vault.Name(v.Service))
+		switch {
+		case ctx.Err() != nil:
+			return ShredReport{}, ctx.Err()
+		case err == nil && info.Legacy == "" && !info.Pending && v.Same(value):
+			verified = append(verified, v)
+		default:
+			kept = append(kept, Kept{v.Item, ErrUnverified.Error()})
+		}
+		clear(value)
 	}
-	return m.source.Shred(ctx, m.verified)
+	if len(verified) == 0 {
+		return ShredReport{Kept: kept}, nil
+	}
+	report, err := m.source.Shred(ctx, verified)
+	report.Kept = append(report.Kept, kept...)
+	return report, err
 }
 
 // one migrates one credential.
@@ -122,99 +149,176 @@ func (m *Migration) one(ctx context.Context, item Item) Result {
 	return r
 }
 
+// move migrates one credential in rounds. A round stores the value of the source. The next one checks that
+// the source still has it, because a value that was stored in the source in the meantime would seem older
+// than the one in the vault. A source without times is not read again: there, no value seems older.
 func (m *Migration) move(ctx context.Context, r *Result) error {
 	name, err := vault.ParseName(r.Service)
 	if err != nil {
 		return err
 	}
-	value, err := m.source.Read(ctx, r.Item)
-	if err != nil {
-		return err
-	}
-	defer clear(value)
-	r.Size = len(value)
-	digest := m.digest(value)
-	for attempt := 1; ; attempt++ {
-		same, err := m.compare(ctx, r, name, digest)
+	var digest []byte // of the value in the source
+	stored := false   // the last round has stored and verified this value
+	own := ""         // the tag of the object that this run has stored
+	changed := error(ErrChanging)
+	for round := 1; ; round++ {
+		value, err := m.source.Read(ctx, r.Item)
+		if stored && errors.Is(err, ErrGone) { // an object that was converted in place
+			return m.verify(r, digest)
+		}
+		if err != nil {
+			return err
+		}
+		now := m.digest(value)
+		if stored && hmac.Equal(now, digest) {
+			clear(value)
+			return m.verify(r, digest)
+		}
+		if round > maxRounds {
+			clear(value)
+			return changed
+		}
+		digest, r.Size = now, len(value)
+		wrote, err := m.round(ctx, r, name, value, digest, &own)
+		clear(value)
 		switch {
+		case errors.Is(err, errChanged):
+			stored = false
+			if cause := errors.Unwrap(err); cause != nil {
+				changed = cause
+			}
+		case err == nil && wrote && !r.Updated.IsZero():
+			stored = true
 		case err != nil && r.Stored && !errors.Is(err, ErrNewer):
 			return fmt.Errorf("the value was stored, but could not be verified: %w", err)
-		case err != nil:
+		case err != nil || r.Status == StatusFound:
 			return err
-		case same && r.Info.Legacy == "":
-			r.Status = StatusVerified
-			m.verified = append(m.verified, Verified{r.Item, func(value []byte) bool { return hmac.Equal(m.digest(value), digest) }})
-			return nil
+		default:
+			return m.verify(r, digest)
+		}
+	}
+}
+
+const (
+	maxRounds = 3
+	// maxAttempts is how often a credential is stored in a round while other writers store the same name.
+	maxAttempts = 3
+	// margin is the difference of two times that does not show which one is later: clocks differ, and
+	// some times are in whole seconds.
+	margin = 2 * time.Second
+	// maxValue is the length of the longest value that is read from the vault: that of a file of SQLite.
+	maxValue = 64 << 20
+)
+
+// errChanged means that the source must be read again.
+var errChanged = errors.New("the source has changed")
+
+// A changedError is an errChanged with a cause, which is the error if the next rounds end in the same way.
+type changedError struct{ error }
+
+func (e *changedError) Is(target error) bool { return target == errChanged }
+func (e *changedError) Unwrap() error        { return e.error }
+
+// verify records that the vault has returned the value of the source.
+func (m *Migration) verify(r *Result, digest []byte) error {
+	r.Status = StatusVerified
+	m.verified = append(m.verified, Verified{r.Item, func(value []byte) bool { return hmac.Equal(m.digest(value), digest) }})
+	return nil
+}
+
+// round stores a value, unless the vault has it, and reads it back. own is the tag of the object that an
+// earlier round has stored. wrote reports whether the round may have stored anything.
+func (m *Migration) round(ctx context.Context, r *Result, name vault.Name, value, digest []byte, own *string) (wrote bool, err error) {
+	for attempt := 1; ; attempt++ {
+		current, err := m.compare(ctx, r, name, digest, *own)
+		switch {
+		case err != nil:
+			return wrote, err
+		case hmac.Equal(current, digest) && r.Info.Legacy == "":
+			return wrote, nil
 		case m.options.DryRun:
 			r.Status = StatusFound
-			return nil
+			return false, nil
 		case attempt > maxAttempts:
-			return ErrVerify
+			return wrote, ErrChanging
 		}
-		switch err := m.store(ctx, r, name, value, same, attempt); {
-		case err == nil:
-			r.Stored = true
-		case !errors.Is(err, vault.ErrConflict) && !errors.Is(err, vault.ErrExist) || attempt == maxAttempts:
-			return err
+		wrote = true
+		legacy := r.Info.Legacy != ""
+		info, err := m.store(ctx, r, name, value, digest, current, attempt)
+		if info.Tag != "" {
+			*own, r.Stored = info.Tag, true
+		}
+		conflict := errors.Is(err, vault.ErrConflict) || errors.Is(err, vault.ErrExist)
+		switch {
+		case conflict && legacy && m.options.InPlace:
+			return wrote, &changedError{err}
+		case err != nil && (!conflict || attempt == maxAttempts):
+			return wrote, err
 		} // otherwise another writer was faster: compare with its value
 	}
 }
 
-// maxAttempts is how often a credential is stored while other writers store the same name.
-const maxAttempts = 3
+// read reads a value of the vault.
+func (m *Migration) read(ctx context.Context, name vault.Name) ([]byte, vault.Info, error) {
+	return m.vault.ReadAll(ctx, name, &vault.ReadAllOptions{Limit: maxValue})
+}
 
-// compare reads the value of the vault, and reports whether it is that of the source. The error wraps
-// ErrNewer or ErrDiffers if the vault has another value that must not be replaced.
-func (m *Migration) compare(ctx context.Context, r *Result, name vault.Name, digest []byte) (same bool, err error) {
-	value, info, err := m.vault.ReadAll(ctx, name, nil)
+// compare returns the digest of the value in the vault; nil: there is none. The error wraps ErrNewer or
+// ErrDiffers if it is another value than that of the source, and must not be replaced.
+func (m *Migration) compare(ctx context.Context, r *Result, name vault.Name, digest []byte, own string) (current []byte, err error) {
+	value, info, err := m.read(ctx, name)
 	switch {
 	case errors.Is(err, vault.ErrNotFound):
 		r.Info = vault.Info{}
-		return false, nil
+		return nil, nil
 	case err != nil:
-		return false, err
+		return nil, err
 	}
 	defer clear(value)
-	r.Info = info
+	r.Info, current = info, m.digest(value)
+	stored := info.Modified // of an envelope, the revision is a more exact time
+	if info.Revision > 0 {
+		stored = time.UnixMicro(info.Revision)
+	}
 	switch {
 	case info.Pending:
-		return false, ErrPending
-	case hmac.Equal(m.digest(value), digest):
-		return true, nil
-	case m.options.Overwrite:
-		return false, nil
-	case r.Updated.IsZero():
-		return false, ErrDiffers
-	case !info.Modified.Before(r.Updated):
-		return false, ErrNewer
+		return nil, ErrPending
+	case hmac.Equal(current, digest), m.options.Overwrite, own != "" && info.Tag == own:
+		return current, nil
+	case info.Legacy != "" && m.options.InPlace:
+		return nil, errChanged
+	case r.Updated.IsZero(), r.Updated.After(m.options.Now().Add(margin)), stored.Sub(r.Updated).Abs() <= margin:
+		return nil, ErrDiffers
+	case stored.After(r.Updated):
+		return nil, ErrNewer
 	}
-	return false, nil
+	return current, nil
 }
 
-// store stores the value, on the condition that the vault still has the object that compare has read. same
-// reports whether that object has the value, too: then it is one of agentKeys. An object of agentKeys
-// cannot be replaced on a condition, so it becomes an envelope first.
-func (m *Migration) store(ctx context.Context, r *Result, name vault.Name, value []byte, same bool, attempt int) error {
+// store stores the value, on the condition that the vault still has the object that compare has read.
+func (m *Migration) store(ctx context.Context, r *Result, name vault.Name, value, digest, current []byte, attempt int) (vault.Info, error) {
 	if r.Info.Legacy != "" {
-		info, err := m.vault.ConvertLegacy(ctx, name, &vault.ConvertOptions{NoOtherWriters: m.options.NoOtherWriters})
-		if err != nil || same {
-			return err
+		o := &vault.ConvertOptions{
+			NoOtherWriters: m.options.NoOtherWriters, Overwrite: m.options.Overwrite,
+			Same: func(value []byte) bool { return hmac.Equal(m.digest(value), current) },
 		}
-		r.Info = info
+		if !hmac.Equal(current, digest) {
+			o.Value = value
+		}
+		return m.vault.ConvertLegacy(ctx, name, o)
 	}
 	o := &vault.PutOptions{Spool: vault.SpoolOff, IfTag: r.Info.Tag, Create: r.Info.Tag == ""}
-	err := m.put(ctx, name, value, o)
+	info, err := m.put(ctx, name, value, o)
 	refused := errors.Is(err, vault.ErrUnsupported) || attempt == maxAttempts && errors.Is(err, vault.ErrConflict) // some servers refuse every condition
 	if refused && m.options.NoOtherWriters {
 		o.Create, o.IfTag = false, ""
-		err = m.put(ctx, name, value, o)
+		info, err = m.put(ctx, name, value, o)
 	}
-	return err
+	return info, err
 }
 
-func (m *Migration) put(ctx context.Context, name vault.Name, value []byte, o *vault.PutOptions) error {
-	_, err := m.vault.Put(ctx, name, bytes.NewReader(value), o)
-	return err
+func (m *Migration) put(ctx context.Context, name vault.Name, value []byte, o *vault.PutOptions) (vault.Info, error) {
+	return m.vault.Put(ctx, name, bytes.NewReader(value), o)
 }
 
 // digest returns a digest of a value, which reveals nothing without the key.

@@ -123,6 +123,7 @@ func TestRun(t *testing.T) {
 			put(t, v, "a", tc.vault)
 		}
 		s := &source{values: map[string]string{"a": "value"}, updated: tc.updated}
+		tc.options.Now = func() time.Time { return future.Add(time.Hour) }
 		m := migrate.New(s, v, &tc.options)
 		r := run(t, m)["a"]
 		if r.Status != tc.status || r.Stored != tc.stored || r.Size != 5 || !errors.Is(r.Err, tc.err) || r.Err != nil && tc.err == nil {
@@ -197,7 +198,7 @@ func TestWithoutConditions(t *testing.T) {
 		put(t, v, "a", "other")
 		store.Swap = nil
 		s := &source{values: map[string]string{"a": "value"}, updated: time.Now().Add(time.Hour)}
-		r := run(t, migrate.New(s, v, &migrate.Options{NoOtherWriters: noOtherWriters}))["a"]
+		r := run(t, migrate.New(s, v, &migrate.Options{NoOtherWriters: noOtherWriters, Now: func() time.Time { return time.Now().Add(2 * time.Hour) }}))["a"]
 		if (r.Status == migrate.StatusVerified) != noOtherWriters || !noOtherWriters && !errors.Is(r.Err, vault.ErrUnsupported) {
 			t.Errorf("no other writers %v: %+v", noOtherWriters, r)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/credserver"
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate"
 	"github.com/objectvault/objectvault/internal/transport"
 )
@@ -138,6 +139,10 @@ func (c *client) send(ctx context.Context, method, name, query string, content [
 		return nil, c.unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
+	if resp.Header.Get(credserver.Header) != "" {
+		// Its credentials are those of a vault: they would be compared with themselves, and then removed.
+		return nil, fmt.Errorf("%w: vault serve responded, not the old server: use the address of the old server", migrate.ErrSource)
+	}
 	body, err := readBody(resp)
 	switch {
 	case errors.Is(err, migrate.ErrSource):

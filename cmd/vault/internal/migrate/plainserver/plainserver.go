@@ -30,12 +30,9 @@ import (
 
 // A Config describes a source. URL, Agent and Token are required.
 type Config struct {
-	// URL is the base URL of the server, such as http://localhost:8090. It contains no user, query or
-	// fragment.
+	// URL is the base URL of the server on this machine, such as http://localhost:8090. It contains no
+	// user, query or fragment.
 	URL string
-	// AllowRemote permits a URL of another machine. With http, token and values are visible to the
-	// network.
-	AllowRemote bool
 	// Agent is the agent id, a wallet. The server gets it as it is here.
 	Agent string
 	// Token is the bearer token of a session.
@@ -90,7 +87,7 @@ func (c Config) base() (*url.URL, error) {
 		return nil, errors.New("the address of the server is not a URL such as http://localhost:8090")
 	case u.User != nil || strings.ContainsAny(c.URL, "?#"):
 		return nil, errors.New("the URL of the server must not contain a user, a query or a fragment")
-	case !c.AllowRemote && !loopback.Host(u.Hostname()):
+	case !loopback.Host(u.Hostname()):
 		return nil, errors.New("the server is on another machine, and would receive the token")
 	}
 	return u, nil

@@ -74,7 +74,6 @@ func TestNew(t *testing.T) {
 		"remote":                {func(c *plainserver.Config) { c.URL = "https://example.com" }, "is on another machine", nil},
 		"remote, like loopback": {func(c *plainserver.Config) { c.URL = "http://localhost.example.com" }, "is on another machine", nil},
 		"all addresses":         {func(c *plainserver.Config) { c.URL = "http://0.0.0.0:8090" }, "is on another machine", nil},
-		"remote allowed":        {func(c *plainserver.Config) { c.URL, c.AllowRemote = "http://example.com", true }, "", nil},
 		"no URL":                {func(c *plainserver.Config) { c.URL = "" }, "is not a URL such as", nil},
 		"no scheme":             {func(c *plainserver.Config) { c.URL = "localhost:8090" }, "is not a URL such as", nil},
 		"another scheme":        {func(c *plainserver.Config) { c.URL = "ftp://localhost" }, "is not a URL such as", nil},
