@@ -247,7 +247,7 @@ const (
 // An object is the result of a read back.
 type object struct {
 	seen
-	tag      string
+	tag string
 	// revision is from the header, not authenticated; of an object of agentKeys, it is the time of the
 	// write. 0: it is not known.
 	revision int64
