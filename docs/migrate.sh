@@ -180,7 +180,9 @@ values.'
 say '4. What the old server got until the flip'
 text 'A client may have stored a credential between the copy and the flip. Migrate again, from the server
 or from its file. The file contains the time of each credential. If two values differ, the newer one is
-kept; if their times are too close to tell, the credential fails, and you decide with `--overwrite`.'
+kept; if their times are too close to tell, the credential fails, and you decide with `--overwrite`.
+To replace a value, a store without compare-and-swap needs `--no-other-writers`: stop `vault serve` for
+this command.'
 try 'AGENTKEYS=$OLD agent store groq sk-groq-five'
 try 'vault migrate --from sqlite:old.db'
 text 'Way back: as in step 3.'

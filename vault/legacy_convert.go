@@ -5,9 +5,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"gocloud.dev/blob"
 )
 
 // This file moves the objects of agentKeys to envelopes.
+
+// DeniedLegacy returns the prefixes of agentKeys that the caller may not list. Reads treat objects below
+// them as missing. A program that moves all objects should not.
+func (v *Vault) DeniedLegacy(ctx context.Context) (denied []string, err error) {
+	defer wrap(&err, "list", "")
+	if err := v.opened(); err != nil || !v.readsLegacy() {
+		return nil, err
+	}
+	if err := v.connect(ctx); err != nil {
+		return nil, err
+	}
+	prefixes, err := v.legacy.Prefixes(ctx)
+	if err != nil {
+		return nil, v.backend.explain(err)
+	}
+	for _, prefix := range prefixes {
+		_, _, err := v.backend.page(ctx, prefix, blob.FirstPageToken)
+		switch {
+		case errors.Is(err, ErrPermission):
+			denied = append(denied, prefix)
+		case err != nil:
+			return denied, err
+		}
+	}
+	return denied, nil
+}
 
 // LegacyEntry returns the object that agentKeys reads for name: see [Options].Legacy. It does not open the
 // object, and it does not matter whether there is an envelope, too. If agentKeys has stored no object of

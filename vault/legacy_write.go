@@ -38,7 +38,7 @@ type legacySealed struct {
 const (
 	errLegacyWriteTag      legacyLimit = "not possible: this vault stores objects in the format of agentKeys, which have no revision and no tag"
 	errLegacyWriteMetadata legacyLimit = "not possible: this vault stores objects in the format of agentKeys, which have no labels, no expiry and no content type"
-	errLegacyWriteName     legacyLimit = "not possible: this vault stores objects in the format of agentKeys, which cannot have this name"
+	errLegacyWriteName     legacyLimit = "not possible: this vault stores objects in the format of agentKeys, and agentKeys would not find this name: it has a slash, or characters that a vault escapes"
 	errLegacyWriteSize     legacyLimit = "not possible: this vault stores objects in the format of agentKeys, whose values have at most 1 MiB"
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,7 +23,8 @@ func migrateCommand(s *session) *cli.Command {
 			"   agentkeys:PROFILE    objects that agentKeys stored in the bucket of another profile\n" +
 			"   http://HOST:PORT     the plaintext credential server of agentKeys, on this machine\n" +
 			"   sqlite:FILE          the file of that server; the server may run\n\n" +
-			"The first two need a signer as key source. The result of each credential is:\n\n" +
+			"The first two need a signer as key source, and credentials that may read both prefixes of agentKeys.\n" +
+			"The result of each credential is:\n\n" +
 			"   found      with --dry-run: the vault does not have this value yet\n" +
 			"   verified   the vault returned the value of the source; stored means that this run stored it\n" +
 			"   skipped    the vault has a newer value\n" +
@@ -46,6 +48,7 @@ func migrateCommand(s *session) *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "only compare, and store nothing", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "overwrite", Usage: "replace values of the vault that differ, even if they are newer", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "no-other-writers", Usage: "allow this command at a store without compare-and-swap; make sure that no other program writes the objects meanwhile", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "ignore-denied", Usage: "with agentkeys: migrate one prefix of the tenant, although the cloud denies the other", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "shred-source", Usage: "remove the verified credentials from the source", DisableDefaultText: true},
 		},
 		Action: s.action(s.migrate),
@@ -133,8 +136,23 @@ func (s *session) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n := m.counts[migrate.StatusFailed]; n > 0 {
-		return fmt.Errorf("%w: %s not migrated", errPartial, plural(n, "credential was", "credentials were"))
+	return m.result(others, v)
+}
+
+// result returns the error of a complete run.
+func (m *migration) result(others int, v *opened) error {
+	var parts []string
+	if m.Failed > 0 {
+		parts = append(parts, plural(m.Failed, "credential was", "credentials were")+" not migrated")
+	}
+	if m.Kept > 0 {
+		parts = append(parts, plural(m.Kept, "credential was", "credentials were")+" kept in the source")
+	}
+	switch {
+	case len(parts) > 0:
+		return fmt.Errorf("%w: %s", errPartial, strings.Join(parts, ", "))
+	case len(m.counts) == 0 && others > 0:
+		return hint(fmt.Errorf("%w: the source has no credentials of this agent, and %d of others", vault.ErrNotFound, others), "check --agent and --tenant")
 	}
 	return nil
 }
@@ -145,6 +163,7 @@ type migrationLine struct {
 	Service  string  `json:"service"`
 	Status   string  `json:"status"` // found, verified, skipped or failed; then removed or kept
 	Stored   bool    `json:"stored,omitempty"`
+	Replaces bool    `json:"replaces,omitempty"` // another value of the vault
 	Size     int     `json:"size,omitempty"`
 	Revision int64   `json:"revision,omitempty"`
 	Reason   string  `json:"reason,omitempty"` // if the status is skipped or kept
@@ -157,7 +176,7 @@ func (m *migration) report(r migrate.Result) error {
 	if r.Stored {
 		m.Stored++
 	}
-	line := migrationLine{Agent: r.Agent, Service: r.Service, Status: string(r.Status), Stored: r.Stored, Size: r.Size, Revision: r.Info.Revision}
+	line := migrationLine{Agent: r.Agent, Service: r.Service, Status: string(r.Status), Stored: r.Stored, Replaces: r.Replaces, Size: r.Size, Revision: r.Info.Revision}
 	switch r.Status {
 	case migrate.StatusSkipped:
 		line.Reason = r.Err.Error()
@@ -177,6 +196,10 @@ func (m *migration) report(r migrate.Result) error {
 	}
 	detail := line.Reason
 	switch {
+	case r.Stored && r.Replaces:
+		detail = "stored, and replaced another value"
+	case r.Replaces:
+		detail = "would replace another value"
 	case r.Stored:
 		detail = "stored"
 	case r.Status == migrate.StatusVerified:
@@ -252,11 +275,5 @@ func (m *migration) shred(ctx context.Context, run *migrate.Migration) error {
 		}
 	}
 	m.Removed, m.Kept, m.Remarks = len(result.Removed), len(result.Kept), result.Remarks
-	switch {
-	case err != nil:
-		return err
-	case len(result.Kept) > 0:
-		return fmt.Errorf("%w: %s kept in the source", errPartial, plural(len(result.Kept), "credential was", "credentials were"))
-	}
-	return nil
+	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -68,7 +69,7 @@ func legacyWriter(set config.Settings, need keyNeed, legacy vault.Legacy) (vault
 	}
 	w, err := agentkeys.NewWriter(reader, format)
 	if err != nil {
-		return nil, hint(usagef("%s: write = %q: %v", set.Write.From, set.Write.Text, err), "agentkeys-v1 requires the address of the wallet as the tenant, agentkeys-v2 the omni account")
+		return nil, hint(usagef("%s: write = %q: %v (tenant of %s)", set.Write.From, set.Write.Text, err, cmp.Or(set.Tenant.From, "the token")), "agentkeys-v1 requires the address of the wallet as the tenant, agentkeys-v2 the omni account")
 	}
 	return w, nil
 }

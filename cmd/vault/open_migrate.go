@@ -32,6 +32,8 @@ func (s *session) migrationSource() (migrationSource, error) {
 	switch {
 	case text == "":
 		return from, hint(usagef("--from is missing"), "use --from agentkeys, agentkeys:PROFILE, http://localhost:8090 or sqlite:FILE")
+	case text == "agentkeys:":
+		return from, usagef("--from agentkeys: has no profile after the colon")
 	case kind == "agentkeys":
 		from.open = func(ctx context.Context, v *opened) (migrate.Source, error) { return s.agentKeysSource(ctx, v, rest) }
 	case kind == "http", kind == "https":
@@ -85,7 +87,7 @@ func (s *session) plainServer(ctx context.Context, v *opened, url string) (migra
 	}
 	token, err := read(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: the token of --source-token %s is empty, or cannot be read", migrate.ErrUnauthorized, s.c.String("source-token"))
 	}
 	source, err := plainserver.New(plainserver.Config{
 		URL: url, Agent: agent, Token: token, Now: s.now,
@@ -120,6 +122,23 @@ func (s *session) agentKeysSource(ctx context.Context, v *opened, profile string
 		source.Close()
 		return nil, hint(usagef("--from %s requires a signer as key source, and its wallet or omni account as the tenant", s.c.String("from")),
 			"set --keys signer+https://HOST?omni=HEX and --tenant WALLET")
+	}
+	prefixes, err := source.vault.options.Legacy.Prefixes(ctx)
+	if err == nil && len(prefixes) == 0 {
+		err = hint(usagef("the signer has another wallet than the tenant %s", source.vault.Tenant()), "set --tenant to the wallet or the omni account of the signer")
+	}
+	if err == nil && !s.c.Bool("ignore-denied") {
+		// Objects below a denied prefix would be missed, and an older object at the other prefix would be
+		// migrated in their place.
+		var denied []string
+		if denied, err = source.vault.DeniedLegacy(ctx); len(denied) > 0 {
+			err = hint(fmt.Errorf("%w: objects of agentKeys below %s cannot be listed, and agentKeys may read them first", vault.ErrPermission, strings.Join(denied, " and ")),
+				"use credentials that may read both prefixes of the tenant; --ignore-denied migrates the other prefix alone")
+		}
+	}
+	if err != nil {
+		source.Close()
+		return nil, err
 	}
 	return source, nil
 }
@@ -184,6 +203,9 @@ func (a *agentKeysSource) find(ctx context.Context, e vault.Entry) foundItem {
 	if err == nil {
 		f.Updated = legacy.Modified
 		return f
+	}
+	if e.Legacy && errors.Is(err, vault.ErrNotFound) {
+		err = fmt.Errorf("%w: %s is in the list, and cannot be read", vault.ErrPermission, e.Key)
 	}
 	if !errors.Is(err, vault.ErrNotFound) {
 		f.err = err

@@ -109,11 +109,17 @@ func (s *session) serve(ctx context.Context) error {
 		saved = v.spool
 	}
 	c.Backend = credserver.Vault(v.Vault, saved)
-	server, err := credserver.New(c)
+	store, err := s.shownStore(v.settings)
 	if err != nil {
 		return err
 	}
-	store, err := s.shownStore(v.settings)
+	var addresses []net.Listener
+	c.Ready = func() {
+		for _, l := range addresses {
+			s.note("listening on %s for tenant %s in %s", l.Addr(), v.Tenant(), store)
+		}
+	}
+	server, err := credserver.New(c)
 	if err != nil {
 		return err
 	}
@@ -121,9 +127,7 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range listeners {
-		s.note("listening on %s for tenant %s in %s", l.Addr(), v.Tenant(), store)
-	}
+	addresses = listeners
 	stop := s.syncInBackground(ctx, v)
 	defer stop()
 	err = server.Serve(ctx, listeners...)
@@ -250,8 +254,13 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 			select {
 			case <-tick.C:
 				v.spool.Sync(ctx, v.Vault, &spool.SyncOptions{Identity: v.identity, OnlyDue: true, Each: s.oweSent(v, func(r spool.Result) {
-					if r.Err == nil {
+					var spooled *vault.SpooledError
+					switch {
+					case r.Err == nil:
 						s.note("sent %s, put at %s", r.Entry.Ref.Name, timestamp(r.Entry.Created))
+					case errors.As(r.Err, &spooled) && spooled.Refused:
+						s.note("the store refused %s, put at %s, and this machine keeps it: %s; see %s spool ls",
+							r.Entry.Ref.Name, timestamp(r.Entry.Created), explain("sync", causeOf(r.Err)).Message, s.prog)
 					}
 				})})
 			case <-ctx.Done():

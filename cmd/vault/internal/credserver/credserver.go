@@ -108,6 +108,8 @@ type Config struct {
 	// DrainTime is how long Serve waits for the requests in progress, after its context has ended. 0
 	// means 10 seconds.
 	DrainTime time.Duration
+	// Ready, if not nil, is called when the server accepts requests.
+	Ready func()
 	// Now reports the time, for the rate limit and for the expiry of tokens; nil means [time.Now].
 	Now func() time.Time
 }
@@ -127,6 +129,7 @@ type Server struct {
 	queue    time.Duration
 	timeout  time.Duration
 	drain    time.Duration
+	ready    func() // may be nil
 	now      func() time.Time
 }
 
@@ -138,7 +141,7 @@ var ErrDrain = errors.New("requests were still in progress at the end of the dra
 // Upstream is not a URL of this machine, the error wraps [vault.ErrConfig].
 func New(c Config) (*Server, error) {
 	s := &Server{
-		backend: c.Backend, verifier: c.Verifier, peers: c.PeerUIDs, upstream: c.Upstream, log: c.Log, now: c.Now,
+		backend: c.Backend, verifier: c.Verifier, peers: c.PeerUIDs, upstream: c.Upstream, log: c.Log, ready: c.Ready, now: c.Now,
 		queue: positive(c.QueueTime, 5*time.Second), timeout: positive(c.RequestTimeout, time.Minute), drain: positive(c.DrainTime, 10*time.Second),
 	}
 	if s.backend == nil {
@@ -237,6 +240,9 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		go func() { ended <- server.Serve(l) }()
 	}
 	s.notify(daemon.SdNotifyReady)
+	if s.ready != nil {
+		s.ready()
+	}
 	var err error
 	left := len(listeners)
 	select {

@@ -63,7 +63,7 @@ func failureOf(err error) *failure {
 		f.status, f.code = http.StatusForbidden, "forbidden"
 	case errors.Is(err, vault.ErrNotFound):
 		f.status, f.code = http.StatusNotFound, "not_found"
-	case errors.Is(err, vault.ErrInvalidName):
+	case errors.Is(err, vault.ErrInvalidName), errors.Is(err, vault.ErrLegacyLimit):
 		f.status, f.code = http.StatusBadRequest, "bad_request"
 	case errors.Is(err, vault.ErrNoSpace):
 		f.status, f.code = http.StatusInsufficientStorage, "no_space"

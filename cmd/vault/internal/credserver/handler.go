@@ -173,6 +173,7 @@ func (c *call) store() (any, error) {
 	if err := c.checkAgent(agent); err != nil {
 		return nil, err
 	}
+	c.w.service = service
 	switch {
 	case service == "":
 		return nil, badRequest("service is empty")
@@ -188,7 +189,6 @@ func (c *call) store() (any, error) {
 	case len(value) > maxValue:
 		return nil, tooLarge()
 	}
-	c.w.service = service
 	ctx, cancel := c.detached()
 	defer cancel()
 	err = c.s.backend.Store(ctx, service, value)
@@ -214,6 +214,7 @@ func (c *call) read() (any, error) {
 	if q.service == "" {
 		return nil, badRequest("the parameter service is missing or empty")
 	}
+	c.w.service = q.names()[0]
 	names := slices.DeleteFunc(q.names(), func(name string) bool { return !c.caller.allows(name) })
 	if len(names) == 0 {
 		return nil, outOfScope()

@@ -1,6 +1,9 @@
 package credserver
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A query has the parameters of a read or a list. The agentKeys client does not encode them, so
 // net/url would misread some names.
@@ -41,13 +44,15 @@ func parseQuery(raw string) (query, error) {
 	return q, nil
 }
 
-// names returns the names that the client may mean, in the order in which they are tried: the text
-// without percent escapes, as the old server reads it, and the text as it was sent. An HTTP library below
-// the client escapes the space of "a b". A client may also send the name "a%20b" as it is.
-func (q query) names() []string {
-	names := []string{unescape(q.service)}
-	if q.service != names[0] {
-		names = append(names, q.service)
+// names returns the names that the client may mean, in the order in which they are tried. The first is what
+// the old server reads: the text up to a '&', decoded as a form, where a '+' is a space. The old server does
+// not find a service such as "a+b" or "a&b", whose client does not encode it: the others are for those.
+func (q query) names() (names []string) {
+	first, _, _ := strings.Cut(q.service, "&")
+	for _, name := range []string{unescape(strings.ReplaceAll(first, "+", " ")), unescape(first), unescape(q.service), q.service} {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }

@@ -32,10 +32,12 @@ const (
 type Result struct {
 	Item
 	Status Status
-	Stored bool       // this run stored the value; without it, a verified value was in the vault before
-	Size   int        // bytes of the value
-	Info   vault.Info // of the value in the vault; zero if the credential is not there
-	Err    error      // why the credential was skipped or not migrated
+	Stored bool // this run stored the value; without it, a verified value was in the vault before
+	// Replaces means that the vault had another value, which this run has replaced, or would replace.
+	Replaces bool
+	Size     int        // bytes of the value
+	Info     vault.Info // of the value in the vault; zero if the credential is not there
+	Err      error      // why the credential was skipped or not migrated
 }
 
 var (
@@ -74,6 +76,7 @@ type Migration struct {
 	options Options
 	key     []byte // of the digests, which are compared in place of the values
 
+	seen     int // credentials of the source
 	verified []Verified
 }
 
@@ -98,6 +101,7 @@ func (m *Migration) Run(ctx context.Context, report func(Result) error) (others 
 	if err != nil {
 		return others, err
 	}
+	m.seen = len(items)
 	for _, item := range items {
 		r := m.one(ctx, item)
 		if ctx.Err() != nil {
@@ -127,7 +131,7 @@ func (m *Migration) Shred(ctx context.Context) (ShredReport, error) {
 		}
 		clear(value)
 	}
-	if len(verified) == 0 {
+	if len(verified) == 0 && len(kept)+m.seen > 0 {
 		return ShredReport{Kept: kept}, nil
 	}
 	report, err := m.source.Shred(ctx, verified)
@@ -153,7 +157,7 @@ func (m *Migration) one(ctx context.Context, item Item) Result {
 // the source still has it, because a value that was stored in the source in the meantime would seem older
 // than the one in the vault. A source without times is not read again: there, no value seems older.
 func (m *Migration) move(ctx context.Context, r *Result) error {
-	name, err := vault.ParseName(r.Service)
+	name, err := vault.ParseNewName(r.Service)
 	if err != nil {
 		return err
 	}
@@ -237,12 +241,13 @@ func (m *Migration) round(ctx context.Context, r *Result, name vault.Name, value
 		case hmac.Equal(current, digest) && r.Info.Legacy == "":
 			return wrote, nil
 		case m.options.DryRun:
-			r.Status = StatusFound
+			r.Status, r.Replaces = StatusFound, current != nil && !hmac.Equal(current, digest)
 			return false, nil
 		case attempt > maxAttempts:
 			return wrote, ErrChanging
 		}
 		wrote = true
+		r.Replaces = r.Replaces || current != nil && !hmac.Equal(current, digest) && *own == ""
 		legacy := r.Info.Legacy != ""
 		info, err := m.store(ctx, r, name, value, digest, current, attempt)
 		if info.Tag != "" {

@@ -58,8 +58,10 @@ type Kept struct {
 var (
 	// ErrGone means that the source does not have the item.
 	ErrGone = errors.New("the source does not have this credential")
-	// ErrUnauthorized means that the source rejected the token, or that the token may not do this.
+	// ErrUnauthorized means that the source rejected the token, or that there is none.
 	ErrUnauthorized = errors.New("the source denied access")
+	// ErrDenied means that the token does not permit the request, for example because it has a scope.
+	ErrDenied = errors.New("the source does not permit this")
 	// ErrUnavailable means that the source did not respond, failed or is in use. A later attempt may
 	// succeed.
 	ErrUnavailable = errors.New("the source is not available")

@@ -115,7 +115,7 @@ func TestStatus(t *testing.T) {
 	}{
 		"read 400": {read, 400, migrate.ErrSource, "status 400", 1},
 		"read 401": {read, 401, migrate.ErrUnauthorized, "the token is not valid, or has expired (status 401)", 1},
-		"read 403": {read, 403, migrate.ErrUnauthorized, "its scope excludes the service (status 403)", 1},
+		"read 403": {read, 403, migrate.ErrDenied, "its scope excludes the service (status 403)", 1},
 		"read 404": {read, 404, migrate.ErrGone, "status 404", 1},
 		"read 405": {read, 405, migrate.ErrSource, "status 405", 1},
 		"read 204": {read, 204, migrate.ErrSource, "status 204", 1},
@@ -125,7 +125,7 @@ func TestStatus(t *testing.T) {
 		"read 500": {read, 500, migrate.ErrUnavailable, "status 500", 3},
 		"read 503": {read, 503, migrate.ErrUnavailable, "status 503", 3},
 		"list 401": {list, 401, migrate.ErrUnauthorized, "status 401", 1},
-		"list 403": {list, 403, migrate.ErrUnauthorized, "status 403", 1},
+		"list 403": {list, 403, migrate.ErrDenied, "status 403", 1},
 		"list 404": {list, 404, migrate.ErrSource, "has no /credential/list (status 404): check the URL", 1},
 		"list 500": {list, 500, migrate.ErrUnavailable, "status 500", 3},
 		"list 999": {list, 999, migrate.ErrSource, "status 999", 1},
@@ -155,8 +155,8 @@ func TestAccess(t *testing.T) {
 		list, read   error
 	}{
 		"unknown token": {"eve", alice, migrate.ErrUnauthorized, migrate.ErrUnauthorized},
-		"another agent": {"bob", alice, migrate.ErrUnauthorized, migrate.ErrUnauthorized},
-		"scoped token":  {"scoped", alice, nil, migrate.ErrUnauthorized},
+		"another agent": {"bob", alice, migrate.ErrDenied, migrate.ErrDenied},
+		"scoped token":  {"scoped", alice, nil, migrate.ErrDenied},
 	} {
 		c := s.config()
 		c.Token, c.Agent = tc.token, tc.agent

@@ -35,9 +35,9 @@ func (c *client) refusal(resp *http.Response, name string, body []byte) error {
 	case n == http.StatusUnauthorized:
 		return fmt.Errorf("%w: the token is not valid, or has expired (status 401)", migrate.ErrUnauthorized)
 	case n == http.StatusForbidden && name == "teardown":
-		return fmt.Errorf("%w: the removal needs the token of the agent's own session, without a scope (status 403)", migrate.ErrUnauthorized)
+		return fmt.Errorf("%w: the removal needs the token of the agent's own session, without a scope (status 403)", migrate.ErrDenied)
 	case n == http.StatusForbidden:
-		return fmt.Errorf("%w: the token is for another agent, or its scope excludes the service (status 403)", migrate.ErrUnauthorized)
+		return fmt.Errorf("%w: the token is for another agent, or its scope excludes the service (status 403)", migrate.ErrDenied)
 	case n == http.StatusNotFound:
 		return fmt.Errorf("%w (status 404)", migrate.ErrGone)
 	case n == http.StatusTooManyRequests:

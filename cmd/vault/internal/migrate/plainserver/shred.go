@@ -153,7 +153,7 @@ func whyStillThere(err error) string {
 	switch {
 	case err == nil:
 		return reasonStillThere
-	case errors.Is(err, migrate.ErrUnauthorized):
+	case errors.Is(err, migrate.ErrUnauthorized), errors.Is(err, migrate.ErrDenied):
 		return reasonDenied
 	case errors.Is(err, migrate.ErrSource), errors.Is(err, migrate.ErrGone):
 		return reasonRefused

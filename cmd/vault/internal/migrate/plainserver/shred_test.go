@@ -98,7 +98,7 @@ func TestShred(t *testing.T) {
 				s.store(t, token, alice, "unseen", "2")
 			},
 			items: map[string]string{"groq": "1"},
-			want:  map[string]string{"groq": "the token may not remove it"}, is: migrate.ErrUnauthorized, left: `{"services":["groq","unseen"]}`, teardowns: 1,
+			want:  map[string]string{"groq": "the token may not remove it"}, is: migrate.ErrDenied, left: `{"services":["groq","unseen"]}`, teardowns: 1,
 		},
 		"the server is down": {
 			before: func(t *testing.T, s *server) { s.hook = respond("GET list", 503, "", "") },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate"
+	"github.com/objectvault/objectvault/vault"
 	driver "modernc.org/sqlite"
 )
 
@@ -68,7 +69,7 @@ func (s *Source) explain(ctx context.Context, err error) error {
 		}
 		return failure{migrate.ErrSource, s.file + " cannot be opened: check the permissions of the file and its directory. If the directory cannot be made writable, copy the file, and the file with -wal at the end of its name, to another directory", err}
 	case codeFull:
-		return failure{migrate.ErrUnavailable, s.file + ": the disk is full", err}
+		return failure{vault.ErrNoSpace, s.file + ": the disk is full", err}
 	case codeIO:
 		return failure{migrate.ErrUnavailable, fmt.Sprintf("%s: the disk reported an error (SQLite error code %d)", s.file, e.Code()), err}
 	}

@@ -25,14 +25,12 @@ const remarkCopies = "Backups, snapshots and deleted journal files may still con
 // Shred implements [migrate.Source]. It deletes each item in a transaction of its own, if the row still
 // has the verified value. Then it compacts the file, and searches the file and its journals for the
 // removed values. A remark reports a value that was found; values of less than 8 bytes are not searched
-// for. An item that was gone already counts as removed. If another program locks the database, Shred
+// for. Without items, Shred only compacts the file, because rows that were deleted before may still be
+// in it. An item that was gone already counts as removed. If another program locks the database, Shred
 // keeps the remaining items.
 func (s *Source) Shred(ctx context.Context, verified []migrate.Verified) (report migrate.ShredReport, err error) {
 	if s.readOnly {
 		keep(&report, verified, reasonReadOnly)
-		return report, nil
-	}
-	if len(verified) == 0 {
 		return report, nil
 	}
 	// On Unix, a process loses its locks on a file when it closes any descriptor of the file. So the
@@ -42,7 +40,7 @@ func (s *Source) Shred(ctx context.Context, verified []migrate.Verified) (report
 		return report, s.explain(ctx, err)
 	}
 	traces, err := s.shred(ctx, verified, &report)
-	if len(report.Removed) > 0 {
+	if len(report.Removed) > 0 || len(verified) == 0 {
 		report.Remarks = append(report.Remarks, s.search(traces)...)
 		report.Remarks = append(report.Remarks, remarkCopies)
 	}
@@ -80,7 +78,7 @@ func (s *Source) shred(ctx context.Context, verified []migrate.Verified, report 
 	}
 	defer conn.Close()
 	traces, err := s.removeAll(ctx, conn, verified, report)
-	if len(report.Removed) == 0 {
+	if len(report.Removed) == 0 && len(verified) > 0 {
 		return nil, err
 	}
 	traces = s.dropShared(ctx, conn, traces, report)
