@@ -36,6 +36,7 @@ type body struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	at       place
+	start    int64 // offset of the first byte
 	offset   int64 // of the next byte
 	end      int64
 	response *response // the response being read; nil before the first request
@@ -49,7 +50,7 @@ type body struct {
 // is clipped to the size of the object.
 func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*body, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	b := &body{b: v.backend, ctx: ctx, cancel: cancel, at: at, offset: offset, end: offset + length}
+	b := &body{b: v.backend, ctx: ctx, cancel: cancel, at: at, start: offset, offset: offset, end: offset + length}
 	if length < 0 {
 		b.end = -1
 	}
@@ -106,8 +107,20 @@ func (b *body) Read(p []byte) (int, error) {
 	return 0, b.finished
 }
 
-// maxStalled is the maximum number of consecutive requests that return no byte.
-const maxStalled = 5
+const (
+	// maxStalled is the maximum number of consecutive requests that return no byte.
+	maxStalled = 5
+	// A body that is requested more than freeRequests times must get at least minProgress bytes for each
+	// further request, on average. Otherwise a server that cuts every response would keep a reader busy
+	// for millions of requests.
+	freeRequests = 32
+	minProgress  = 64 << 10
+)
+
+// isTooSlow reports whether responses were cut so often that it is not worth a further request.
+func (b *body) isTooSlow() bool {
+	return b.requests > freeRequests && (b.offset-b.start)/minProgress < int64(b.requests-freeRequests)
+}
 
 // resume requests the rest of a body that was cut because of cause. If that fails, it finishes
 // the body.
@@ -117,7 +130,7 @@ func (b *body) resume(cause error) {
 		b.response.fail(cause)
 	}
 	b.response.Close()
-	for b.stalled < maxStalled {
+	for b.stalled < maxStalled && !b.isTooSlow() {
 		if isSilent(cause) {
 			if b.silent {
 				break // do not wait for the timeout again
