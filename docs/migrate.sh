@@ -145,7 +145,7 @@ compared. A second run stores nothing.'
 try 'vault migrate --from $OLD --source-token env:AGENT_TOKEN --dry-run'
 try 'vault migrate --from $OLD --source-token env:AGENT_TOKEN'
 try 'vault migrate --from $OLD --source-token env:AGENT_TOKEN'
-text 'Way back: nothing to undo. The server and its clients are unchanged.'
+text 'There is nothing to undo: the server and its clients are unchanged.'
 
 say '2. Programs that read the bucket with agentKeys'
 text 'As long as such programs run, store the credentials that they need with the profile `transition`. The
@@ -153,13 +153,13 @@ format is weaker than an envelope.'
 try 'printf sk-new | vault put mistral --profile transition'
 try 'agentkeys get mistral && echo'
 try 'vault stat mistral | grep format'
-text 'Way back: nothing to undo. A credential that was stored as an envelope by mistake is stored again with
-the profile `transition`.'
+text 'There is nothing to undo. If a credential was stored as an envelope by mistake, store it again with the
+profile `transition`.'
 
-say '3. The flip: the clients of the old server reach vault'
+say '3. The clients of the old server use vault'
 text 'Stop the old server, start it again at another port, and start `vault serve --legacy` at the old port.
-The clients and their session tokens stay as they are. All paths other than `/credential/*` are passed
-to the old server.'
+The clients and their session tokens stay as they are; a session with a list of services can only read
+until it has a token of vault (step 5). All paths other than `/credential/*` are passed to the old server.'
 SERVE=$OLD
 stop_old
 old
@@ -173,31 +173,42 @@ try 'agent store cohere sk-co-four'
 try 'curl -sS $AGENTKEYS/session/info && echo'
 try 'cut -d" " -f3- serve.log'
 try 'vault get cohere && echo'
-text 'Way back: stop `vault serve`, and start the old server at its old port. Credentials that clients have
-stored since the flip are in the vault only: `vault ls --long` shows their times, and `vault get` their
+text 'To undo this step, stop `vault serve`, and start the old server at its old port. Credentials that
+clients have stored in the meantime are in the vault only: `vault ls --long` shows their times, and `vault get` their
 values.'
 
-say '4. What the old server got until the flip'
-text 'A client may have stored a credential between the copy and the flip. Migrate again, from the server
+say '4. Credentials that the old server received until then'
+text 'A client may have stored a credential between the copy and step 3. Migrate again, from the server
 or from its file. The file contains the time of each credential. If two values differ, the newer one is
 kept; if their times are too close to tell, the credential fails, and you decide with `--overwrite`.
 To replace a value, a store without compare-and-swap needs `--no-other-writers`: stop `vault serve` for
 this command.'
 try 'AGENTKEYS=$OLD agent store groq sk-groq-five'
 try 'vault migrate --from sqlite:old.db'
-text 'Way back: as in step 3.'
+text 'This step changes only the vault. Step 3 describes how to return to the old server.'
 
-say '5. The plaintext is removed'
-text 'Stop the old server. `--shred-source` removes only credentials that the same run has verified. One that
-a client has replaced since the flip is newer in the vault: it is skipped, and its old value stays in
-the file. Delete the file when nothing needs it any more.'
+say '5. The clients get tokens of vault'
+text 'Until now the old server checks the tokens of the clients. Create tokens that need no old server, hand
+them to the clients, and start `vault serve` without it. Each client can have its own token, with a scope.'
+try '(umask 077 && vault serve --legacy --tokens ~/tokens --new-token --expires 90d >token) && cut -c1-20 ~/tokens'
 stop_serve
+serve --tokens "$HOME/tokens"
+AGENT_TOKEN=$(cat token)
+try 'cat serve.command'
+try 'agent read openrouter'
+try 'AGENT_TOKEN=wrong agent read openrouter' 22
+text 'To undo this step, start `vault serve` with `--verify-upstream` again.'
+
+say '6. The plaintext is removed'
+text 'Stop the old server. `--shred-source` removes only credentials that the same run has verified. One that
+a client has replaced since step 3 is newer in the vault: it is skipped, and its old value stays in the
+file. Delete the file when nothing needs it any more.'
 stop_old
 try 'vault migrate --from sqlite:old.db --shred-source --yes'
 try 'grep -c sk-or-v1-one old.db' 1
-text 'There is no way back. The values are in the vault, and in backups of the file.'
+text 'This step cannot be undone. The values are in the vault, and in backups of the file.'
 
-say '6. The objects of agentKeys become envelopes'
+say '7. The objects of agentKeys become envelopes'
 text 'When no program reads the bucket with agentKeys any more, remove the profile `transition`, and convert
 the objects. This store has no compare-and-swap, so `--no-other-writers` confirms that nothing else
 writes them meanwhile. The last object of agentKeys is below the prefix of the omni account: it is not
@@ -206,16 +217,10 @@ try 'vault migrate --from agentkeys --no-other-writers'
 try 'vault migrate --from agentkeys --no-other-writers --shred-source --yes'
 try 'agentkeys get mistral' 1
 try 'vault get mistral && echo && vault get deepseek && echo'
-text 'Way back: `vault put` with the profile `transition` stores a credential as an object of agentKeys again.'
+text 'To undo this step for a credential, store it again with the profile `transition`.'
 
-say '7. Without the old server'
-text 'Clients of the plaintext API that remain get tokens from vault.'
-try 'vault serve --legacy --tokens ~/tokens --new-token --expires 90d >token && cut -c1-20 ~/tokens'
-serve --tokens "$HOME/tokens"
-AGENT_TOKEN=$(cat token)
-try 'agent read openrouter'
-try 'AGENT_TOKEN=wrong agent read openrouter' 22
+say '8. Without the API of the old server'
+text 'Programs that use vault itself need no server. Stop `vault serve` when no client uses it any more.'
 stop_serve
-text 'Programs that use vault itself need no server.'
 try 'vault exec --env KEY=openrouter -- sh -c "echo the agent has a key of \${#KEY} characters"'
 try 'vault ls'

@@ -32,8 +32,15 @@ func (v *Vault) journal(ctx context.Context, s *sealing, o *PutOptions) (entry S
 	for _, e := range older {
 		v.revisions.raise(s.name, e.Entry().Revision)
 	}
+	// The end of the context ends the wait for a key source and for the store. It does not stop the saving of
+	// a value that is already in memory.
+	keysCtx := ctx
+	if src, ok := s.value.(*source); ok && src.inMemory() {
+		ctx = context.WithoutCancel(ctx)
+		src.ctx = ctx
+	}
 	e := SpoolEntry{Ref: s.ref, Create: o.Create, IfTag: o.IfTag, IfRevision: o.IfRevision, IfRewrap: o.IfRewrap}
-	if err := v.begin(ctx, s, &e); err != nil {
+	if err := v.begin(keysCtx, ctx, s, &e); err != nil {
 		return nil, false, err
 	}
 	read := false
@@ -78,19 +85,20 @@ func isSourceError(err error) bool {
 }
 
 // begin seals the header. If a key source of the vault fails, for whatever reason, it uses the key of
-// the spool, because the value must not be lost.
-func (v *Vault) begin(ctx context.Context, s *sealing, e *SpoolEntry) error {
+// the spool, because the value must not be lost. ctx ends the wait for the key sources, and localCtx the use
+// of the key of the spool.
+func (v *Vault) begin(ctx, localCtx context.Context, s *sealing, e *SpoolEntry) error {
 	if len(s.keys) == 0 {
 		return notOfStore(fmt.Errorf("%w: the vault has no key source to seal the value with", envelope.ErrUnknownKey))
 	}
 	err := s.begin(ctx)
-	if err != nil && !isKeyError(err) && !errors.Is(err, ErrConflict) && !errors.Is(err, context.Canceled) {
+	if err != nil && !isKeyError(err) && !errors.Is(err, ErrConflict) && localCtx.Err() == nil {
 		local, lerr := v.spool.KeySource(true)
 		if lerr != nil {
 			return notOfStore(fmt.Errorf("%w, and the key of the spool cannot be used: %w", err, lerr))
 		}
 		s.keys, e.Local, s.local = []envelope.KeySource{local}, true, notOfStore(err)
-		err = s.begin(ctx)
+		err = s.begin(localCtx)
 	}
 	if err != nil {
 		return notOfStore(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/objectvault/objectvault/envelope"
 )
@@ -230,6 +231,15 @@ func (s *source) Read(p []byte) (int, error) {
 		err = &SourceError{err}
 	}
 	return n, err
+}
+
+// inMemory reports whether reading cannot block.
+func (s *source) inMemory() bool {
+	switch s.r.(type) {
+	case *bytes.Reader, *strings.Reader:
+		return true
+	}
+	return false
 }
 
 // rewind seeks to the initial position of the reader.

@@ -25,7 +25,7 @@ import (
 func serveCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "serve",
-		Usage:     "answer the clients of agentKeys' plaintext credential server, from this vault",
+		Usage:     "serve this vault to the clients of agentKeys' plaintext credential server",
 		UsageText: s.prog + " serve --legacy [--listen ADDRESS] [--tokens FILE | --verify-upstream] [--upstream URL]",
 		Description: "Speaks the HTTP API of the plaintext credential server of agentKeys on this machine. A client that\n" +
 			"is pointed at http://localhost:8090 then stores its credentials in this vault: sealed, and through\n" +
@@ -50,7 +50,7 @@ func serveCommand(s *session) *cli.Command {
 			&cli.StringFlag{Name: "upstream", Usage: "`URL` of the old server, on this machine"},
 			&cli.StringSliceFlag{Name: "agent", Usage: "another `ID` that clients use for the tenant; may be repeated"},
 			&cli.IntFlag{Name: "reads-per-minute", Usage: "`N` reads are allowed for each token in a minute; 0 means no limit", Value: 100},
-			&cli.BoolFlag{Name: "new-token", Usage: "add a token to the file of --tokens, print it, and end", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "new-token", Usage: "add a token to the file of --tokens, print it, and exit", DisableDefaultText: true},
 			&cli.StringSliceFlag{Name: "service", Usage: "with --new-token: only this `SERVICE` may be used; may be repeated"},
 			&cli.BoolFlag{Name: "read-only", Usage: "with --new-token: the token cannot store or remove credentials", DisableDefaultText: true},
 			&cli.StringFlag{Name: "expires", Usage: "with --new-token: time `WHEN` the token expires, such as 2027-01-31T12:00:00Z, or 30d or 12h from now"},
@@ -64,7 +64,7 @@ func (s *session) serve(ctx context.Context) error {
 		return err
 	}
 	if !s.c.Bool("legacy") {
-		return hint(usagef("--legacy is missing"), "{prog} serve --legacy answers the clients of agentKeys; all other programs need no server")
+		return hint(usagef("--legacy is missing"), "{prog} serve --legacy is for the clients of agentKeys; all other programs need no server")
 	}
 	for _, name := range []string{"listen", "tokens", "upstream"} {
 		if s.c.IsSet(name) && s.c.String(name) == "" {
@@ -105,10 +105,13 @@ func (s *session) serve(ctx context.Context) error {
 		return err
 	}
 	var saved vault.Spool
+	mode := vault.SpoolDefault
 	if v.spool != nil {
-		saved = v.spool
+		if saved = v.spool; v.settings.SpoolRequired {
+			mode = vault.SpoolRequire
+		}
 	}
-	c.Backend = credserver.Vault(v.Vault, saved)
+	c.Backend = credserver.Vault(v.Vault, saved, mode)
 	store, err := s.shownStore(v.settings)
 	if err != nil {
 		return err
@@ -128,6 +131,9 @@ func (s *session) serve(ctx context.Context) error {
 		return err
 	}
 	addresses = listeners
+	if strings.HasPrefix(v.settings.Deadline.From, "profile") {
+		ctx = s.c.Context // the deadline of a profile is for commands that end
+	}
 	stop := s.syncInBackground(ctx, v)
 	defer stop()
 	err = server.Serve(ctx, listeners...)
@@ -193,7 +199,7 @@ func (s *session) agents(ctx context.Context, v *opened) ([]string, error) {
 	return ids, nil
 }
 
-// verifier returns what checks bearer tokens; nil: nothing does.
+// verifier returns the Verifier that the flags select, or nil.
 func (s *session) verifier(c *credserver.Config) (credserver.Verifier, error) {
 	file := s.c.String("tokens")
 	switch {
@@ -227,16 +233,31 @@ func (s *session) verifier(c *credserver.Config) (credserver.Verifier, error) {
 // listeners returns the listeners that systemd has opened, or else those of --listen. withoutTokens means
 // that only a Unix socket is of use.
 func (s *session) listeners(ctx context.Context, withoutTokens bool) ([]net.Listener, error) {
-	activated, err := credserver.Activated()
-	if err != nil || len(activated) > 0 {
-		return activated, err
+	listeners, err := credserver.Activated()
+	if err != nil {
+		return nil, err
 	}
 	address := s.c.String("listen")
-	if address == "" {
+	switch {
+	case len(listeners) > 0 && address != "":
+		err = usagef("--listen and the sockets of systemd exclude each other")
+	case len(listeners) == 0 && address == "":
 		address = "localhost:8090"
 	}
-	if withoutTokens && !strings.HasPrefix(address, "unix:") {
-		return nil, hint(usagef("no client could use this server, because nothing checks its token"), "add --tokens FILE or --verify-upstream, or listen on a Unix socket: --listen unix:PATH")
+	onlyTCP := len(listeners) == 0 && !strings.HasPrefix(address, "unix:")
+	for _, l := range listeners {
+		onlyTCP = onlyTCP || l.Addr().Network() != "unix"
+	}
+	if err == nil && withoutTokens && onlyTCP {
+		err = hint(usagef("no client could use this server, because nothing checks its token"), "add --tokens FILE or --verify-upstream, or listen on a Unix socket: --listen unix:PATH")
+	}
+	if err != nil || len(listeners) > 0 {
+		for _, l := range listeners {
+			if err != nil {
+				l.Close()
+			}
+		}
+		return listeners, err
 	}
 	return credserver.Listen(ctx, address)
 }

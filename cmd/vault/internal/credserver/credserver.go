@@ -96,8 +96,8 @@ type Config struct {
 	// ReadsPerMinute is how many credentials may be read with one token in a minute. 0 means 100; a
 	// negative number means no limit.
 	ReadsPerMinute int
-	// MaxInFlight is how many requests for credentials are processed at once, and how many requests
-	// are passed to Upstream at once. Others wait. 0 means 64.
+	// MaxInFlight is how many stores, how many other requests for credentials, and how many requests to
+	// Upstream are in progress at once. Others wait. 0 means 64.
 	MaxInFlight int
 	// QueueTime is how long a request waits for its turn, before it is answered with 503. 0 means 5
 	// seconds.
@@ -124,7 +124,8 @@ type Server struct {
 	proxy    *httputil.ReverseProxy // nil: there is no upstream
 	log      *slog.Logger
 	reads    *limiter
-	slots    chan struct{} // one element for each credential request in progress
+	slots    chan struct{} // one element for each request in progress that reads or removes credentials
+	stores   chan struct{} // one element for each store in progress: reads of a slow store do not block them
 	passes   chan struct{} // one element for each request that is being passed to upstream
 	queue    time.Duration
 	timeout  time.Duration
@@ -176,7 +177,7 @@ func New(c Config) (*Server, error) {
 	if most <= 0 {
 		most = 64
 	}
-	s.slots, s.passes = make(chan struct{}, most), make(chan struct{}, most)
+	s.slots, s.stores, s.passes = make(chan struct{}, most), make(chan struct{}, most), make(chan struct{}, most)
 	return s, nil
 }
 
@@ -191,6 +192,7 @@ const (
 	headerTime = 10 * time.Second // to send the header of a request
 	idleTime   = 2 * time.Minute  // until a connection without a request is closed
 	maxHeader  = 64 << 10         // bytes
+	endTime    = 6 * time.Second  // to respond to the requests that were ended: see vault.Put
 )
 
 // Serve answers the requests that arrive at the listeners, until ctx ends. Then it accepts no more
@@ -256,6 +258,11 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	defer cancel()
 	if errors.Is(server.Shutdown(wait), context.DeadlineExceeded) {
 		err = errors.Join(err, ErrDrain)
+		// A store that ends now is saved in the spool, and its client needs the response.
+		end()
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+		defer cancel()
+		server.Shutdown(wait)
 		server.Close()
 	}
 	end()

@@ -416,7 +416,9 @@ func TestStoreFails(t *testing.T) {
 		w := newWorld(t)
 		w.spool = nil
 		store := w.vault
-		c := w.serve(func(c *credserver.Config) { c.Backend = withoutSpool{credserver.Vault(store, nil), store} })
+		c := w.serve(func(c *credserver.Config) {
+			c.Backend = withoutSpool{credserver.Vault(store, nil, vault.SpoolDefault), store}
+		})
 		c.store("a", "sk-1").want(t, tc.name+": before", 200, isOK)
 		w.failing(tc.err)
 		c.store("a", "sk-2").want(t, tc.name+": store", tc.store, tc.storeC)
@@ -477,7 +479,7 @@ func TestVaultScope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil) })
+	c := w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil, vault.SpoolDefault) })
 	c.store("a", "1").want(t, "store", 403, "forbidden")
 	c.read("b").want(t, "read", 403, "forbidden")
 	c.read("a").want(t, "read within the scope", 404, "not_found")
@@ -495,7 +497,7 @@ func TestOtherObjects(t *testing.T) {
 	if err := store.Bucket.WriteAll(t.Context(), "bots/"+wallet+"/credentials/README", []byte("x"), nil); err != nil {
 		t.Fatal(err)
 	}
-	w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil) }).list().want(t, "list", 200, `{"services":[]}`)
+	w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil, vault.SpoolDefault) }).list().want(t, "list", 200, `{"services":[]}`)
 }
 
 // TestLog: one line for each request, without secrets.

@@ -65,6 +65,8 @@ func failureOf(err error) *failure {
 		f.status, f.code = http.StatusNotFound, "not_found"
 	case errors.Is(err, vault.ErrInvalidName), errors.Is(err, vault.ErrLegacyLimit):
 		f.status, f.code = http.StatusBadRequest, "bad_request"
+	case errors.Is(err, vault.ErrTooLarge):
+		f.status, f.code = http.StatusRequestEntityTooLarge, "too_large"
 	case errors.Is(err, vault.ErrNoSpace):
 		f.status, f.code = http.StatusInsufficientStorage, "no_space"
 	}

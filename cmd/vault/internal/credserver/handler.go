@@ -124,15 +124,20 @@ func (s *Server) serveCredential(base context.Context, e endpoint, w *recorder, 
 	ctx, cancel := context.WithTimeout(r.Context(), s.timeout)
 	defer cancel()
 	w.limitBody(time.Now().Add(s.timeout))
-	leave, err := s.enter(ctx, s.slots)
+	c := &call{s: s, ctx: ctx, base: base, w: w, r: r}
+	var err error
+	if c.caller, err = s.authenticate(ctx, r); err != nil {
+		return err
+	}
+	slots := s.slots
+	if r.Method == http.MethodPost {
+		slots = s.stores
+	}
+	leave, err := s.enter(ctx, slots)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	c := &call{s: s, ctx: ctx, base: base, w: w, r: r}
-	if c.caller, err = s.authenticate(ctx, r); err != nil {
-		return err
-	}
 	response, err := e.answer(c)
 	if err != nil {
 		return err
@@ -173,10 +178,11 @@ func (c *call) store() (any, error) {
 	if err := c.checkAgent(agent); err != nil {
 		return nil, err
 	}
+	if _, err := vault.ParseNewName(service); err != nil {
+		return nil, badRequest("service is empty, too long, or contains characters that a vault does not accept") // it may be a secret
+	}
 	c.w.service = service
 	switch {
-	case service == "":
-		return nil, badRequest("service is empty")
 	case c.caller.ReadOnly:
 		return nil, forbidden("the token is read-only")
 	case !c.caller.allows(service):
@@ -214,12 +220,13 @@ func (c *call) read() (any, error) {
 	if q.service == "" {
 		return nil, badRequest("the parameter service is missing or empty")
 	}
-	c.w.service = q.names()[0]
+	if first := q.names()[0]; isName(first) {
+		c.w.service = first
+	}
 	names := slices.DeleteFunc(q.names(), func(name string) bool { return !c.caller.allows(name) })
 	if len(names) == 0 {
 		return nil, outOfScope()
 	}
-	c.w.service = names[0]
 	if wait := c.s.reads.take(c.caller.id); wait > 0 {
 		return nil, &failure{status: http.StatusTooManyRequests, code: "rate_limited", message: "too many reads with this token", retryAfter: wait}
 	}
@@ -286,6 +293,12 @@ func (c *call) teardown() (any, error) {
 func (c *call) detached() (context.Context, context.CancelFunc) {
 	deadline, _ := c.ctx.Deadline()
 	return context.WithDeadline(c.base, deadline)
+}
+
+// isName reports whether a text may be the name of a credential. Other text is not logged.
+func isName(text string) bool {
+	_, err := vault.ParseName(text)
+	return err == nil
 }
 
 // checkAgent returns an error if agent is not an id of the owner.

@@ -65,6 +65,8 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request) (caller, err
 	}
 	grant, err := s.verifier.Verify(ctx, token)
 	switch {
+	case errors.Is(err, errOtherOwner):
+		return caller{}, forbidden("the token belongs to another owner")
 	case errors.Is(err, ErrToken):
 		return caller{}, unauthorized(err.Error())
 	case err != nil:

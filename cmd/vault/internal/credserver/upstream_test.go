@@ -34,6 +34,7 @@ type old struct {
 type session struct {
 	services []string // nil: no scope
 	other    bool     // of another owner
+	readOnly bool
 }
 
 func newOld(t *testing.T) *old {
@@ -62,6 +63,8 @@ func (o *old) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !known:
 		answer(401, map[string]string{"error": "unauthorized", "message": "x"})
+	case r.URL.Path == "/credential/store" && !s.other && !s.readOnly && s.services == nil:
+		answer(400, map[string]string{"error": "bad_request", "message": "x"}) // no test stores a valid value
 	case s.other || q.Get("agent_id") != wallet:
 		answer(403, map[string]string{"error": "forbidden", "message": "x"})
 	case r.URL.Path == "/credential/list":
@@ -124,7 +127,7 @@ func TestVerifyUpstream(t *testing.T) {
 	}
 	for range 3 {
 		c.as("guess").read("a").want(t, "unknown token", 401, "unauthorized")
-		c.as("other").read("a").want(t, "token of another owner", 401, "unauthorized")
+		c.as("other").read("a").want(t, "token of another owner", 403, "forbidden")
 	}
 	if n := o.checks(); n != 2 {
 		t.Errorf("%d checks of two invalid tokens", n)
@@ -145,6 +148,18 @@ func TestVerifyUpstream(t *testing.T) {
 	if strings.Contains(w.log.String(), "session") || strings.Contains(w.log.String(), "guess") {
 		t.Errorf("the log contains a token: %v", w.log)
 	}
+}
+
+// TestVerifyUpstreamReadOnly: a session that may not write at the old server may not write here.
+func TestVerifyUpstreamReadOnly(t *testing.T) {
+	w, o := newWorld(t), newOld(t)
+	o.sessions = map[string]session{"session": {}, "reader": {readOnly: true}}
+	c := w.verifying(o).as("session")
+	c.store("a", "1").want(t, "store", 200, isOK)
+	c.as("reader").read("a").wantValue(t, "read", "1")
+	c.as("reader").store("a", "2").want(t, "store with a read-only session", 403, "forbidden")
+	c.as("reader").teardown().want(t, "teardown with a read-only session", 403, "forbidden")
+	c.read("a").wantValue(t, "read afterwards", "1")
 }
 
 // TestVerifyUpstreamScope: a session with a scope can read what the old server lists, and no more.

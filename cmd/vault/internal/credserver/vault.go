@@ -5,20 +5,29 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 )
 
 // Vault returns a [Backend] that keeps each credential as an object of v, whose name is that of the
-// service. spool is the [vault.Options].Spool of v; it must be nil if v has none.
-func Vault(v *vault.Vault, spool vault.Spool) Backend {
-	return &vaultBackend{v: v, spool: spool, writers: make(map[string]*writers)}
+// service. spool is the [vault.Options].Spool of v; it must be nil if v has none. mode is that of each
+// store.
+func Vault(v *vault.Vault, spool vault.Spool, mode vault.SpoolMode) Backend {
+	return &vaultBackend{v: v, spool: spool, mode: mode, writers: make(map[string]*writers)}
 }
+
+// The times for which a store of a value waits that can be saved in the spool.
+const (
+	turnTime = 5 * time.Second  // for another store of the service
+	sendTime = 10 * time.Second // for the key source and the store
+)
 
 type vaultBackend struct {
 	v     *vault.Vault
 	spool vault.Spool // may be nil
+	mode  vault.SpoolMode
 
 	mu      sync.Mutex
 	writers map[string]*writers // of each service that is being stored
@@ -32,8 +41,15 @@ type writers struct {
 
 // Store stores the values of one service one after the other. If two writers of a name wrote at the
 // same time, the object of the one with the lower revision could stay, and every read would then
-// report a rollback.
+// report a rollback. With a spool, a store waits for its turn, and then for the store, for a limited time:
+// a value must not stay in memory only, and the client waits for its response.
 func (b *vaultBackend) Store(ctx context.Context, service string, value []byte) error {
+	turn := ctx
+	if b.spool != nil {
+		var cancel context.CancelFunc
+		turn, cancel = context.WithTimeout(ctx, turnTime)
+		defer cancel()
+	}
 	b.mu.Lock()
 	w := b.writers[service]
 	if w == nil {
@@ -52,10 +68,17 @@ func (b *vaultBackend) Store(ctx context.Context, service string, value []byte) 
 	select {
 	case w.turn <- struct{}{}:
 		defer func() { <-w.turn }()
-	case <-ctx.Done():
-		return fmt.Errorf("%w: another store of %s is in progress: %w", vault.ErrBusy, service, ctx.Err())
+	case <-turn.Done():
+		if b.spool == nil {
+			return fmt.Errorf("%w: another store of %s is in progress: %w", vault.ErrBusy, service, ctx.Err())
+		}
 	}
-	_, err := b.v.Put(ctx, vault.Name(service), bytes.NewReader(value), nil)
+	if b.spool != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, sendTime)
+		defer cancel()
+	}
+	_, err := b.v.Put(ctx, vault.Name(service), bytes.NewReader(value), &vault.PutOptions{Spool: b.mode})
 	return err
 }
 
@@ -68,10 +91,7 @@ func (b *vaultBackend) Read(ctx context.Context, service string) ([]byte, error)
 func (b *vaultBackend) List(ctx context.Context) ([]string, error) {
 	// The spool is read first: an entry that another process sends in the meantime is then in the
 	// store.
-	names, err := b.pending(ctx)
-	if err != nil {
-		return nil, err
-	}
+	names := b.pending(ctx)
 	for e, err := range b.v.List(ctx, "") {
 		if err != nil {
 			return nil, err
@@ -85,20 +105,20 @@ func (b *vaultBackend) List(ctx context.Context) ([]string, error) {
 
 // pending returns the names of the values that are saved only in the spool. It omits those that the
 // store refused.
-func (b *vaultBackend) pending(ctx context.Context) (names []string, err error) {
+func (b *vaultBackend) pending(ctx context.Context) (names []string) {
 	if b.spool == nil {
-		return nil, nil
+		return nil
 	}
 	entries, err := b.spool.Entries(ctx, envelope.Ref{Vault: b.v.VaultID(), Tenant: string(b.v.Tenant()), Collection: string(b.v.Collection())})
 	if err != nil {
-		return nil, err
+		return nil // the spool cannot be read, and the store has the other names
 	}
 	for _, e := range entries {
 		if entry := e.Entry(); !entry.Refused {
 			names = append(names, entry.Ref.Name)
 		}
 	}
-	return names, nil
+	return names
 }
 
 func (b *vaultBackend) Teardown(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package credserver
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -23,9 +24,11 @@ import (
 // are one.
 //
 // A token is valid if the old server lists the credentials of the wallet for it. Then the verifier
-// reads a credential that does not exist. A session without a scope gets 404, and one with a scope
-// gets 403, because the old server checks the scope first. The old server counts this as a read, and
-// may record it in its audit log.
+// reads a credential that does not exist. A session without a list of services gets 404, and one with
+// a list gets 403, because the old server checks the scope first. The old server counts this as a read,
+// and may record it in its audit log. To a session without a list it then sends a store with a
+// malformed ciphertext, which a session that may write gets rejected with 400, and nothing else proves
+// that it may.
 //
 // The old server does not report a scope. For a session that has one, the verifier grants what it can
 // prove, and nothing else: reads of the services that the list of the old server contains. A scoped
@@ -33,10 +36,12 @@ import (
 // vault, and it cannot store. Use a [TokenFile] for clients with a scope that need more.
 type UpstreamVerifier struct {
 	list, read string // URLs, up to the name of the service
+	store      string // URL
 	wallet     string
 	client     *http.Client
 	now        func() time.Time
 	flights    singleflight.Group
+	checks     chan struct{} // one element for each check in progress
 
 	mu       sync.Mutex
 	verdicts map[[sha256.Size]byte]verdict
@@ -52,6 +57,7 @@ type verdict struct {
 const (
 	verdictTime = time.Minute
 	maxVerdicts = 1024
+	maxChecks   = 16
 	checkTime   = 10 * time.Second // for both requests
 	maxList     = 1 << 20          // bytes of the list of the old server
 )
@@ -72,7 +78,8 @@ func NewUpstreamVerifier(upstream *url.URL, wallet string, now func() time.Time)
 	return &UpstreamVerifier{
 		list:   upstream.JoinPath("credential", "list").String() + agent,
 		read:   upstream.JoinPath("credential", "read").String() + agent + "&" + serviceParameter,
-		wallet: wallet, now: now,
+		store:  upstream.JoinPath("credential", "store").String(),
+		wallet: wallet, now: now, checks: make(chan struct{}, maxChecks),
 		client: &http.Client{
 			Transport:     t,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -94,6 +101,12 @@ func (v *UpstreamVerifier) Verify(ctx context.Context, token string) (Grant, err
 		// The check is for all callers, so it does not end with the first one.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
 		defer cancel()
+		select {
+		case v.checks <- struct{}{}:
+			defer func() { <-v.checks }()
+		default:
+			return verdict{}, errors.New("too many tokens are being checked")
+		}
 		grant, err := v.check(ctx, token)
 		if err != nil && !errors.Is(err, ErrToken) {
 			return verdict{}, err
@@ -138,8 +151,10 @@ func (v *UpstreamVerifier) check(ctx context.Context, token string) (Grant, erro
 	switch {
 	case err != nil:
 		return Grant{}, err
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case status == http.StatusUnauthorized:
 		return Grant{}, ErrToken
+	case status == http.StatusForbidden:
+		return Grant{}, errOtherOwner
 	case status < 200 || status > 299:
 		return Grant{}, fmt.Errorf("the old server answered a list with status %d", status)
 	}
@@ -149,7 +164,7 @@ func (v *UpstreamVerifier) check(ctx context.Context, token string) (Grant, erro
 	case err != nil:
 		return Grant{}, err
 	case status == http.StatusNotFound:
-		return grant, nil
+		return v.checkWrite(ctx, grant, token)
 	case status != http.StatusForbidden:
 		return Grant{}, fmt.Errorf("the old server answered the read of a credential that does not exist with status %d", status)
 	}
@@ -157,17 +172,40 @@ func (v *UpstreamVerifier) check(ctx context.Context, token string) (Grant, erro
 		Services []string `json:"services"`
 	}
 	if err := json.Unmarshal(body, &listed); err != nil || listed.Services == nil {
-		return Grant{}, errors.New("the old server answered a list with something else")
+		return Grant{}, errors.New("the list of the old server is not the expected JSON")
 	}
 	grant.Services, grant.ReadOnly = listed.Services, true
 	return grant, nil
 }
 
+// errOtherOwner means that the old server knows the token, as that of another agent.
+var errOtherOwner = fmt.Errorf("%w: it belongs to another owner", ErrToken)
+
+// checkWrite finds out whether a session without a list of services may write. It sends a store that the
+// old server rejects, because its ciphertext is not base64: with 403 if the session is read-only, and with
+// 400 if not. Any other response proves nothing, and the session is read-only.
+func (v *UpstreamVerifier) checkWrite(ctx context.Context, grant Grant, token string) (Grant, error) {
+	text, err := json.Marshal(map[string]string{"agent_id": v.wallet, "service": "objectvault-scope-check-" + rand.Text(), "ciphertext": "*"})
+	if err != nil {
+		return Grant{}, err
+	}
+	status, _, err := v.send(ctx, http.MethodPost, v.store, token, text)
+	grant.ReadOnly = status != http.StatusBadRequest
+	return grant, err
+}
+
 // get sends a request to the old server.
 func (v *UpstreamVerifier) get(ctx context.Context, url, token string) (status int, body []byte, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	return v.send(ctx, http.MethodGet, url, token, nil)
+}
+
+func (v *UpstreamVerifier) send(ctx context.Context, method, url, token string, content []byte) (status int, body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(content))
 	if err != nil {
 		return 0, nil, err
+	}
+	if content != nil {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	resp, err := v.client.Do(r)
