@@ -80,13 +80,19 @@ func TestTokensRefused(t *testing.T) {
 					t.Errorf("%s: the token is in %v", verb, err)
 				}
 			}
+			rejected := 0
 			for _, r := range proxy.Requests() {
-				if r.Path != "/" || r.AccessKeyID != "" || r.Status != http.StatusForbidden || tc.clientErr != nil {
+				// A busy gateway may not respond before the client gives up and sends the token again.
+				unanswered := r.Status == 0
+				if r.Path != "/" || r.AccessKeyID != "" || r.Status != http.StatusForbidden && !unanswered || tc.clientErr != nil {
 					t.Errorf("the request %v was sent, signed by %q", r, r.AccessKeyID)
 				}
+				if !unanswered {
+					rejected++
+				}
 			}
-			if tc.clientErr == nil && len(proxy.Requests()) == 0 {
-				t.Error("the gateway got no request")
+			if tc.clientErr == nil && rejected == 0 {
+				t.Error("the gateway rejected no request")
 			}
 
 			proxy.Reset()
