@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,8 +104,9 @@ func TestTokensRefused(t *testing.T) {
 			case !tc.taken && !errors.Is(err, federation.ErrRefused) && !errors.Is(err, federation.ErrTokenInvalid):
 				t.Errorf("the gateway: %v, want %v", err, federation.ErrRefused)
 			}
-			if seen := proxy.Requests(); len(seen) != 1 || !seen[0].Applied || tc.taken != (seen[0].Status == http.StatusOK) {
-				t.Errorf("the gateway got the requests %v", seen)
+			seen := slices.DeleteFunc(proxy.Requests(), func(r testcloud.Request) bool { return r.Status == 0 })
+			if len(seen) != 1 || !seen[0].Applied || tc.taken != (seen[0].Status == http.StatusOK) {
+				t.Errorf("the gateway answered the requests %v", seen)
 			}
 		})
 	}
