@@ -57,10 +57,10 @@ func NewReader(w Wallet, tenant string, o *ReaderOptions) (*Reader, error) {
 	return nil, invalid("the tenant is neither a wallet address nor the omni account of the signer")
 }
 
-// account returns the account of the tenant. If the tenant is a wallet address that is not that of
+// Account returns the account of the tenant. If the tenant is a wallet address that is not that of
 // the wallet, there is none, and ok is false. It asks the wallet for its address, once: the wallet
-// of an omni account may have been replaced.
-func (r *Reader) account(ctx context.Context) (a Account, ok bool, err error) {
+// of an omni account may have been replaced. The error is that of the wallet.
+func (r *Reader) Account(ctx context.Context) (a Account, ok bool, err error) {
 	if known := r.known.Load(); known != nil {
 		return *known, known.Wallet != "", nil
 	}
@@ -86,7 +86,7 @@ func (r *Reader) Keys(ctx context.Context, name string) ([]string, error) {
 	if checkService(name) != nil {
 		return nil, nil
 	}
-	a, ok, err := r.account(ctx)
+	a, ok, err := r.Account(ctx)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (r *Reader) Keys(ctx context.Context, name string) ([]string, error) {
 
 // Prefixes returns the prefixes of all objects of the account.
 func (r *Reader) Prefixes(ctx context.Context) ([]string, error) {
-	a, ok, err := r.account(ctx)
+	a, ok, err := r.Account(ctx)
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (r *Reader) Prefixes(ctx context.Context) ([]string, error) {
 // NameOf returns the service of the object at key. ok is false if the key is not one of the account, or
 // if the address of the wallet cannot be requested.
 func (r *Reader) NameOf(ctx context.Context, key string) (name string, ok bool) {
-	a, ok, err := r.account(ctx)
+	a, ok, err := r.Account(ctx)
 	if err != nil || !ok {
 		return "", false
 	}
@@ -115,7 +115,7 @@ func (r *Reader) NameOf(ctx context.Context, key string) (name string, ok bool) 
 // Open opens an object of a service. It requests one signature. format is the text of a [Format]. The
 // errors are those of [DeriveKEK] and [Open].
 func (r *Reader) Open(ctx context.Context, name string, object []byte) (value []byte, format string, err error) {
-	a, ok, err := r.account(ctx)
+	a, ok, err := r.Account(ctx)
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -161,7 +161,7 @@ func NewWriter(r *Reader, format Format) (*Writer, error) {
 // Seal seals a value as an object of a service. It requests one signature. format is the text of the
 // [Format]. The errors are those of [DeriveKEK] and [Seal].
 func (w *Writer) Seal(ctx context.Context, name string, value []byte) (object []byte, format string, err error) {
-	a, ok, err := w.account(ctx)
+	a, ok, err := w.Account(ctx)
 	switch {
 	case err != nil:
 		return nil, "", err

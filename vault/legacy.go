@@ -216,21 +216,31 @@ func (v *Vault) findLegacy(ctx context.Context, name Name, own string, ownErr er
 			return foundLegacy{}, ownErr
 		}
 	}
+	found, ok, err := v.scanLegacy(ctx, keys, own, ownHead, ownKind)
+	if err == nil && !ok {
+		err = ownErr
+	}
+	return found, err
+}
+
+// scanLegacy returns the object of agentKeys at the first of the keys that has one. The object at own was
+// read before: it starts with h and has the given kind.
+func (v *Vault) scanLegacy(ctx context.Context, keys []string, own string, h head, kind legacyKind) (found foundLegacy, ok bool, err error) {
 	for _, key := range keys {
-		h, kind := ownHead, ownKind
+		at, atKind := h, kind
 		if key != own {
-			if h, kind, err = v.peekLegacy(ctx, key); err != nil {
-				return foundLegacy{}, err
+			if at, atKind, err = v.peekLegacy(ctx, key); err != nil {
+				return foundLegacy{}, false, err
 			}
 		}
 		switch {
-		case kind == legacyFormat:
-			return foundLegacy{place{key: key}, h}, nil
-		case kind == unknownFormat:
-			return foundLegacy{}, unknownAt(key)
+		case atKind == legacyFormat:
+			return foundLegacy{place{key: key}, at}, true, nil
+		case atKind == unknownFormat:
+			return foundLegacy{}, false, unknownAt(key)
 		}
 	}
-	return foundLegacy{}, ownErr
+	return foundLegacy{}, false, nil
 }
 
 // unknownAt is the error of an object that is neither an envelope nor one of agentKeys.

@@ -71,18 +71,16 @@ func (v *Vault) firstLegacy(ctx context.Context, name Name) (foundLegacy, error)
 	if err != nil {
 		return foundLegacy{}, err
 	}
-	for _, key := range keys {
-		h, kind, err := v.peekLegacy(ctx, key)
-		switch {
-		case err != nil:
-			return foundLegacy{}, err
-		case kind == legacyFormat:
-			return foundLegacy{place{key: key}, h}, nil
-		case kind == unknownFormat:
-			return foundLegacy{}, unknownAt(key)
-		}
+	return v.scanFor(ctx, keys, "", head{}, noObject)
+}
+
+// scanFor is scanLegacy with an error that wraps [ErrNotFound] if there is no object.
+func (v *Vault) scanFor(ctx context.Context, keys []string, own string, h head, kind legacyKind) (foundLegacy, error) {
+	found, ok, err := v.scanLegacy(ctx, keys, own, h, kind)
+	if err == nil && !ok {
+		err = ErrNotFound
 	}
-	return foundLegacy{}, ErrNotFound
+	return found, err
 }
 
 // ConvertOptions configures [Vault.ConvertLegacy]. Nil, or the zero value, stores the value that agentKeys
@@ -135,7 +133,11 @@ func (v *Vault) ConvertLegacy(ctx context.Context, name Name, o *ConvertOptions)
 	case kind == unknownFormat:
 		return Info{}, unknownAt(key)
 	}
-	found, err := v.firstLegacy(ctx, name)
+	keys, err := v.legacyKeys(ctx, name)
+	if err != nil {
+		return Info{}, err
+	}
+	found, err := v.scanFor(ctx, keys, key, own, kind)
 	if err != nil {
 		return Info{}, err
 	}

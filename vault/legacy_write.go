@@ -46,9 +46,10 @@ const (
 // agentKeys, whatever its value is. A Vault with an [Options].LegacyWriter returns the same error from
 // [Vault.Put].
 func CheckLegacyPut(name Name, o *PutOptions) error {
+	if o == nil {
+		o = &PutOptions{}
+	}
 	switch {
-	case o == nil:
-		return CheckLegacyPut(name, &PutOptions{})
 	case o.IfTag != "" || o.IfRevision != 0:
 		return errLegacyWriteTag
 	case o.ContentType != "" || !o.Expires.IsZero() || len(o.Labels) > 0:

@@ -31,7 +31,8 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	revision := int64(0) // the stored revision; 0 also if the reader of the value panics
 	defer func() { end(revision) }()
 	if s.writer != nil {
-		err, again = v.sealLegacy(ctx, key, s, again), true
+		err = v.sealLegacy(ctx, key, s, again)
+		again = true // the object is in memory
 	} else {
 		err = notOfStore(s.refresh(ctx))
 	}

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-
-	"gocloud.dev/blob"
+	"slices"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/cmd/vault/internal/doctor"
@@ -39,31 +36,23 @@ func (s *session) reportLegacy(ctx context.Context, l *lines, d *doctorRun, set 
 	prefixes, err := legacy.Prefixes(ctx)
 	if err != nil {
 		line(doctor.Warning, hintFor(err, ""), "the signer cannot be used, so the prefixes of agentKeys are not known: %v", plain(err))
-	}
-	for _, prefix := range prefixes {
-		switch err := listable(ctx, d.Store, prefix); {
-		case err == nil:
-			line(doctor.OK, "", "objects of agentKeys below %s can be listed", prefix)
-		case errors.Is(err, vault.ErrPermission):
-			line(doctor.OK, "", "the cloud denies %s, so objects of agentKeys there count as missing", prefix)
-		default:
-			line(doctor.Warning, hintFor(err, ""), "objects of agentKeys below %s cannot be listed: %v", prefix, plain(err))
-		}
-	}
-	return nil
-}
-
-// listable returns an error if the objects below prefix cannot be listed.
-func listable(ctx context.Context, store *vault.Store, prefix string) error {
-	_, _, err := store.Bucket.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: prefix})
-	if err == nil || errors.Is(err, io.EOF) {
 		return nil
 	}
-	if store.Explain == nil {
+	v, err := vault.New(d.Store, d.Tenant, nil, &vault.Options{Legacy: legacy})
+	if err != nil {
 		return err
 	}
-	if cause := store.Explain(err); cause != nil {
-		return fmt.Errorf("%w: %w", cause, err)
+	denied, err := v.DeniedLegacy(ctx)
+	if err != nil {
+		line(doctor.Warning, hintFor(err, ""), "objects of agentKeys cannot be listed: %v", plain(err))
+		return nil
 	}
-	return err
+	for _, prefix := range prefixes {
+		if slices.Contains(denied, prefix) {
+			line(doctor.OK, "", "the cloud denies %s, so objects of agentKeys there count as missing", prefix)
+			continue
+		}
+		line(doctor.OK, "", "objects of agentKeys below %s can be listed", prefix)
+	}
+	return nil
 }

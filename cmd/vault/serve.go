@@ -116,9 +116,9 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var addresses []net.Listener
+	var listeners []net.Listener
 	c.Ready = func() {
-		for _, l := range addresses {
+		for _, l := range listeners {
 			s.note("listening on %s for tenant %s in %s", l.Addr(), v.Tenant(), store)
 		}
 	}
@@ -126,11 +126,9 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := s.listeners(ctx, c.Verifier == nil)
-	if err != nil {
+	if listeners, err = s.listeners(ctx, c.Verifier == nil); err != nil {
 		return err
 	}
-	addresses = listeners
 	if strings.HasPrefix(v.settings.Deadline.From, "profile") {
 		ctx = s.c.Context // the deadline of a profile is for commands that end
 	}
@@ -184,17 +182,15 @@ func (s *session) agents(ctx context.Context, v *opened) ([]string, error) {
 	if agentkeys.IsWallet(ids[0]) {
 		ids = append(ids, agentkeys.OmniOf(ids[0]))
 	}
-	if v.options.Legacy == nil {
+	reader, ok := v.options.Legacy.(*agentkeys.Reader)
+	if !ok {
 		return ids, nil
 	}
-	prefixes, err := v.options.Legacy.Prefixes(ctx)
-	if err != nil {
+	switch account, known, err := reader.Account(ctx); {
+	case err != nil:
 		s.note("the other id of the tenant is not known, because the signer cannot be used: %v", err)
-	}
-	for _, prefix := range prefixes { // bots/ID/credentials/
-		if parts := strings.Split(prefix, "/"); len(parts) > 1 && !slices.Contains(ids, parts[1]) {
-			ids = append(ids, parts[1])
-		}
+	case known:
+		ids = append(ids, account.Wallet, account.Omni)
 	}
 	return ids, nil
 }
@@ -231,7 +227,7 @@ func (s *session) verifier(c *credserver.Config) (credserver.Verifier, error) {
 }
 
 // listeners returns the listeners that systemd has opened, or else those of --listen. withoutTokens means
-// that only a Unix socket is of use.
+// that only a Unix socket is useful.
 func (s *session) listeners(ctx context.Context, withoutTokens bool) ([]net.Listener, error) {
 	listeners, err := credserver.Activated()
 	if err != nil {

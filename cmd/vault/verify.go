@@ -84,9 +84,7 @@ func (s *session) verify(ctx context.Context) error {
 		s.note("there is no key: verify only checks that each object starts like an envelope and has a possible length")
 	}
 	bar := s.progress("verify", -1)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	err = eachOf(ctx, cancel, v.List(ctx, r.prefix), jobs, r.entry, func(lines verifiedEntry) error {
+	err = eachAtOnce(ctx, v.Vault, r.prefix, jobs, r.entry, func(lines verifiedEntry) error {
 		if bar != nil {
 			bar.moved += lines.read
 			bar.show()

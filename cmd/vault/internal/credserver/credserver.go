@@ -87,7 +87,7 @@ type Config struct {
 	PeerUIDs []int
 	// Upstream is the URL of the old server, which must listen on this machine. It receives the
 	// requests for all paths other than /credential/* and /healthz, with their tokens. Nil means that
-	// these requests are answered with 404.
+	// these requests get status 404.
 	Upstream *url.URL
 	// Log receives one record for each request, with these attributes: method, path (without the
 	// query), status, duration, bytes (of the response body), and if they are known, agent, service
@@ -99,7 +99,7 @@ type Config struct {
 	// MaxInFlight is how many stores, how many other requests for credentials, and how many requests to
 	// Upstream are in progress at once. Others wait. 0 means 64.
 	MaxInFlight int
-	// QueueTime is how long a request waits for its turn, before it is answered with 503. 0 means 5
+	// QueueTime is how long a request waits for its turn, before it gets status 503. 0 means 5
 	// seconds.
 	QueueTime time.Duration
 	// RequestTimeout limits the time for a request. A request that is passed to Upstream is limited
@@ -114,7 +114,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// A Server answers the requests of agentKeys clients. [New] returns one.
+// A Server handles the requests of agentKeys clients. [New] returns one.
 type Server struct {
 	backend  Backend
 	agents   []string // lower-case
@@ -195,7 +195,7 @@ const (
 	endTime    = 6 * time.Second  // to respond to the requests that were ended: see vault.Put
 )
 
-// Serve answers the requests that arrive at the listeners, until ctx ends. Then it accepts no more
+// Serve handles the requests that arrive at the listeners, until ctx ends. Then it accepts no more
 // connections, waits for the requests in progress for up to [Config].DrainTime, and ends the others.
 // It closes the listeners. When it returns, no request is in progress. It informs systemd when the
 // server is ready and when it stops.

@@ -29,7 +29,7 @@ const Header = "Objectvault-Serve"
 // An endpoint is a path of the contract.
 type endpoint struct {
 	method string
-	answer func(*call) (any, error)
+	handle func(*call) (any, error)
 }
 
 var endpoints = map[string]endpoint{
@@ -60,7 +60,7 @@ func (s *Server) handler(base context.Context) http.Handler {
 	})
 }
 
-// serve answers one request, or returns the error to answer it with.
+// serve handles one request. It returns an error that determines the response.
 func (s *Server) serve(base context.Context, w *recorder, r *http.Request) error {
 	if err := checkBrowser(r); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (s *Server) serve(base context.Context, w *recorder, r *http.Request) error
 		return &failure{status: http.StatusNotFound, code: "not_found", message: "there is no such path"}
 	case s.proxy == nil:
 		return &failure{status: http.StatusNotFound, code: "not_found",
-			message: "this server answers /credential/* and /healthz only; start it with --upstream URL to pass other paths to the old server"}
+			message: "this server supports /credential/* and /healthz only; start it with --upstream URL to pass other paths to the old server"}
 	}
 	return s.pass(w, r)
 }
@@ -115,7 +115,7 @@ func checkMethod(w *recorder, r *http.Request, method string) error {
 	return &failure{status: http.StatusMethodNotAllowed, code: "method_not_allowed", message: "this path supports only " + method}
 }
 
-// serveCredential answers a request for an endpoint.
+// serveCredential handles a request for an endpoint.
 func (s *Server) serveCredential(base context.Context, e endpoint, w *recorder, r *http.Request) error {
 	w.Header().Set(Header, "legacy")
 	if err := checkMethod(w, r, e.method); err != nil {
@@ -138,7 +138,7 @@ func (s *Server) serveCredential(base context.Context, e endpoint, w *recorder, 
 		return err
 	}
 	defer leave()
-	response, err := e.answer(c)
+	response, err := e.handle(c)
 	if err != nil {
 		return err
 	}

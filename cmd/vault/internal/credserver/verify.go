@@ -156,7 +156,7 @@ func (v *UpstreamVerifier) check(ctx context.Context, token string) (Grant, erro
 	case status == http.StatusForbidden:
 		return Grant{}, errOtherOwner
 	case status < 200 || status > 299:
-		return Grant{}, fmt.Errorf("the old server answered a list with status %d", status)
+		return Grant{}, fmt.Errorf("the response of the old server to a list has status %d", status)
 	}
 	grant := Grant{Wallet: v.wallet}
 	status, _, err = v.get(ctx, v.read+"objectvault-scope-check-"+rand.Text(), token)
@@ -166,7 +166,7 @@ func (v *UpstreamVerifier) check(ctx context.Context, token string) (Grant, erro
 	case status == http.StatusNotFound:
 		return v.checkWrite(ctx, grant, token)
 	case status != http.StatusForbidden:
-		return Grant{}, fmt.Errorf("the old server answered the read of a credential that does not exist with status %d", status)
+		return Grant{}, fmt.Errorf("the response of the old server to the read of a credential that does not exist has status %d", status)
 	}
 	var listed struct {
 		Services []string `json:"services"`

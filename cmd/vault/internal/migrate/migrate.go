@@ -164,11 +164,12 @@ func (m *Migration) move(ctx context.Context, r *Result) error {
 	var digest []byte // of the value in the source
 	stored := false   // the last round has stored and verified this value
 	own := ""         // the tag of the object that this run has stored
-	changed := error(ErrChanging)
+	changed := ErrChanging
 	for round := 1; ; round++ {
 		value, err := m.source.Read(ctx, r.Item)
 		if stored && errors.Is(err, ErrGone) { // an object that was converted in place
-			return m.verify(r, digest)
+			m.verify(r, digest)
+			return nil
 		}
 		if err != nil {
 			return err
@@ -176,7 +177,8 @@ func (m *Migration) move(ctx context.Context, r *Result) error {
 		now := m.digest(value)
 		if stored && hmac.Equal(now, digest) {
 			clear(value)
-			return m.verify(r, digest)
+			m.verify(r, digest)
+			return nil
 		}
 		if round > maxRounds {
 			clear(value)
@@ -185,12 +187,10 @@ func (m *Migration) move(ctx context.Context, r *Result) error {
 		digest, r.Size = now, len(value)
 		wrote, err := m.round(ctx, r, name, value, digest, &own)
 		clear(value)
+		var again *changedError
 		switch {
-		case errors.Is(err, errChanged):
-			stored = false
-			if cause := errors.Unwrap(err); cause != nil {
-				changed = cause
-			}
+		case errors.As(err, &again):
+			stored, changed = false, again.error
 		case err == nil && wrote && !r.Updated.IsZero():
 			stored = true
 		case err != nil && r.Stored && !errors.Is(err, ErrNewer):
@@ -198,7 +198,8 @@ func (m *Migration) move(ctx context.Context, r *Result) error {
 		case err != nil || r.Status == StatusFound:
 			return err
 		default:
-			return m.verify(r, digest)
+			m.verify(r, digest)
+			return nil
 		}
 	}
 }
@@ -214,20 +215,14 @@ const (
 	maxValue = 64 << 20
 )
 
-// errChanged means that the source must be read again.
-var errChanged = errors.New("the source has changed")
-
-// A changedError is an errChanged with a cause, which is the error if the next rounds end in the same way.
+// A changedError means that the source must be read again. Its error is the result if the last round also
+// ends with a changedError.
 type changedError struct{ error }
 
-func (e *changedError) Is(target error) bool { return target == errChanged }
-func (e *changedError) Unwrap() error        { return e.error }
-
 // verify records that the vault has returned the value of the source.
-func (m *Migration) verify(r *Result, digest []byte) error {
+func (m *Migration) verify(r *Result, digest []byte) {
 	r.Status = StatusVerified
 	m.verified = append(m.verified, Verified{r.Item, func(value []byte) bool { return hmac.Equal(m.digest(value), digest) }})
-	return nil
 }
 
 // round stores a value, unless the vault has it, and reads it back. own is the tag of the object that an
@@ -291,7 +286,7 @@ func (m *Migration) compare(ctx context.Context, r *Result, name vault.Name, dig
 	case hmac.Equal(current, digest), m.options.Overwrite, own != "" && info.Tag == own:
 		return current, nil
 	case info.Legacy != "" && m.options.InPlace:
-		return nil, errChanged
+		return nil, &changedError{ErrChanging}
 	case r.Updated.IsZero(), r.Updated.After(m.options.Now().Add(margin)), stored.Sub(r.Updated).Abs() <= margin:
 		return nil, ErrDiffers
 	case stored.After(r.Updated):

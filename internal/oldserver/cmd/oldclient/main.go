@@ -176,11 +176,11 @@ func (f format) aad(service string) []byte {
 // aead returns the cipher of a service. Its key is derived from a signature of the wallet.
 func (c *client) aead(ctx context.Context, wallet, service string) (cipher.AEAD, error) {
 	message := hex.EncodeToString([]byte("agentkeys.kek.v1:" + wallet + ":" + service))
-	var answer struct{ Signature string }
-	if err := c.post(ctx, "/dev/sign-message", map[string]string{"omni_account": c.omni, "message_hex": message}, &answer); err != nil {
+	var response struct{ Signature string }
+	if err := c.post(ctx, "/dev/sign-message", map[string]string{"omni_account": c.omni, "message_hex": message}, &response); err != nil {
 		return nil, err
 	}
-	signature, err := hex.DecodeString(strings.TrimPrefix(answer.Signature, "0x"))
+	signature, err := hex.DecodeString(strings.TrimPrefix(response.Signature, "0x"))
 	if err != nil || len(signature) != 65 {
 		return nil, errors.New("the signer returned no signature of 65 bytes")
 	}
@@ -194,13 +194,13 @@ func (c *client) aead(ctx context.Context, wallet, service string) (cipher.AEAD,
 
 // wallet returns the address of the wallet.
 func (c *client) wallet(ctx context.Context) (string, error) {
-	var answer struct{ Address string }
-	err := c.post(ctx, "/dev/derive-address", map[string]string{"omni_account": c.omni}, &answer)
-	return strings.ToLower(answer.Address), err
+	var response struct{ Address string }
+	err := c.post(ctx, "/dev/derive-address", map[string]string{"omni_account": c.omni}, &response)
+	return strings.ToLower(response.Address), err
 }
 
 // post sends a request to the signer.
-func (c *client) post(ctx context.Context, path string, body map[string]string, answer any) error {
+func (c *client) post(ctx context.Context, path string, body map[string]string, response any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -219,5 +219,5 @@ func (c *client) post(ctx context.Context, path string, body map[string]string, 
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("signer: %s", resp.Status)
 	}
-	return json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(answer)
+	return json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(response)
 }
