@@ -118,7 +118,7 @@ func (s *session) migrate(ctx context.Context) error {
 	m := &migration{session: s, counts: make(map[migrate.Status]int)}
 	run := migrate.New(source, v.Vault, &migrate.Options{
 		DryRun: s.c.Bool("dry-run"), Overwrite: s.c.Bool("overwrite"), NoOtherWriters: s.c.Bool("no-other-writers"),
-		InPlace: from.text == "agentkeys", Now: s.now,
+		InPlace: from.text == "agentkeys", Now: s.now, Written: func(info vault.Info) { s.owe(v, info) },
 	})
 	others, err := run.Run(ctx, m.report)
 	if err != nil && len(m.counts) == 0 {

@@ -104,14 +104,13 @@ func (s *session) serve(ctx context.Context) error {
 	if c.Verifier, err = s.verifier(&c); err != nil {
 		return err
 	}
-	var saved vault.Spool
-	mode := vault.SpoolDefault
+	o := &credserver.VaultOptions{Stored: func(info vault.Info) { s.owe(v, info) }}
 	if v.spool != nil {
-		if saved = v.spool; v.settings.SpoolRequired {
-			mode = vault.SpoolRequire
+		if o.Spool = v.spool; v.settings.SpoolRequired {
+			o.Mode = vault.SpoolRequire
 		}
 	}
-	c.Backend = credserver.Vault(v.Vault, saved, mode)
+	c.Backend = credserver.Vault(v.Vault, o)
 	store, err := s.shownStore(v.settings)
 	if err != nil {
 		return err

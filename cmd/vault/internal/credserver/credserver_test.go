@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -417,7 +418,7 @@ func TestStoreFails(t *testing.T) {
 		w.spool = nil
 		store := w.vault
 		c := w.serve(func(c *credserver.Config) {
-			c.Backend = withoutSpool{credserver.Vault(store, nil, vault.SpoolDefault), store}
+			c.Backend = withoutSpool{credserver.Vault(store, nil), store}
 		})
 		c.store("a", "sk-1").want(t, tc.name+": before", 200, isOK)
 		w.failing(tc.err)
@@ -479,7 +480,7 @@ func TestVaultScope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil, vault.SpoolDefault) })
+	c := w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil) })
 	c.store("a", "1").want(t, "store", 403, "forbidden")
 	c.read("b").want(t, "read", 403, "forbidden")
 	c.read("a").want(t, "read within the scope", 404, "not_found")
@@ -497,7 +498,7 @@ func TestOtherObjects(t *testing.T) {
 	if err := store.Bucket.WriteAll(t.Context(), "bots/"+wallet+"/credentials/README", []byte("x"), nil); err != nil {
 		t.Fatal(err)
 	}
-	w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil, vault.SpoolDefault) }).list().want(t, "list", 200, `{"services":[]}`)
+	w.serve(func(c *credserver.Config) { c.Backend = credserver.Vault(v, nil) }).list().want(t, "list", 200, `{"services":[]}`)
 }
 
 // TestLog: one line for each request, without secrets.
@@ -631,4 +632,27 @@ func mustStore(t *testing.T) *vault.Store {
 	}
 	t.Cleanup(func() { store.Close() })
 	return store
+}
+
+// TestStored: the caller learns of each store, also of one that reached only the spool.
+func TestStored(t *testing.T) {
+	w := newWorld(t)
+	var mu sync.Mutex
+	var stored []vault.Info
+	c := w.serve(func(c *credserver.Config) {
+		c.Backend = credserver.Vault(w.vault, &credserver.VaultOptions{Spool: w.spool, Stored: func(info vault.Info) {
+			mu.Lock()
+			defer mu.Unlock()
+			stored = append(stored, info)
+		}})
+	})
+	c.store("a", "1").want(t, "store", 200, isOK)
+	w.failing(vault.ErrUnavailable)
+	c.store("b", "1").want(t, "store without a store", 200, isOK)
+	w.each(nil)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(stored) != 2 || stored[0].Name != "a" || stored[0].Pending || stored[1].Name != "b" || !stored[1].Pending {
+		t.Errorf("%+v", stored)
+	}
 }

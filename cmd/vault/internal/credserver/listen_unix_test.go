@@ -227,7 +227,7 @@ func activatedChild() {
 	if left := os.Getenv("LISTEN_FDS"); left != "" {
 		fmt.Println("LISTEN_FDS is still set")
 	}
-	s, err := credserver.New(credserver.Config{Backend: credserver.Vault(nil, nil, vault.SpoolDefault), Agents: []string{wallet}})
+	s, err := credserver.New(credserver.Config{Backend: credserver.Vault(nil, nil), Agents: []string{wallet}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -3,6 +3,7 @@ package credserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -11,11 +12,21 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
+// VaultOptions configures [Vault]. Nil, or the zero value, is for a Vault without a spool.
+type VaultOptions struct {
+	Spool  vault.Spool      // the [vault.Options].Spool of the Vault; nil: it has none
+	Mode   vault.SpoolMode  // of each store
+	Stored func(vault.Info) // called after each store; it may be called concurrently; may be nil
+}
+
 // Vault returns a [Backend] that keeps each credential as an object of v, whose name is that of the
-// service. spool is the [vault.Options].Spool of v; it must be nil if v has none. mode is that of each
-// store.
-func Vault(v *vault.Vault, spool vault.Spool, mode vault.SpoolMode) Backend {
-	return &vaultBackend{v: v, spool: spool, mode: mode, writers: make(map[string]*writers)}
+// service.
+func Vault(v *vault.Vault, o *VaultOptions) Backend {
+	b := &vaultBackend{v: v, writers: make(map[string]*writers)}
+	if o != nil {
+		b.spool, b.mode, b.stored = o.Spool, o.Mode, o.Stored
+	}
+	return b
 }
 
 // The times for which a store of a value waits that can be saved in the spool.
@@ -25,9 +36,10 @@ const (
 )
 
 type vaultBackend struct {
-	v     *vault.Vault
-	spool vault.Spool // may be nil
-	mode  vault.SpoolMode
+	v      *vault.Vault
+	spool  vault.Spool // may be nil
+	mode   vault.SpoolMode
+	stored func(vault.Info) // may be nil
 
 	mu      sync.Mutex
 	writers map[string]*writers // of each service that is being stored
@@ -78,7 +90,10 @@ func (b *vaultBackend) Store(ctx context.Context, service string, value []byte) 
 		ctx, cancel = context.WithTimeout(ctx, sendTime)
 		defer cancel()
 	}
-	_, err := b.v.Put(ctx, vault.Name(service), bytes.NewReader(value), &vault.PutOptions{Spool: b.mode})
+	info, err := b.v.Put(ctx, vault.Name(service), bytes.NewReader(value), &vault.PutOptions{Spool: b.mode})
+	if b.stored != nil && (err == nil || errors.Is(err, vault.ErrSpooled)) {
+		b.stored(info)
+	}
 	return err
 }
 

@@ -129,7 +129,7 @@ func (w *world) config() credserver.Config {
 		w.t.Fatal(err)
 	}
 	return credserver.Config{
-		Backend: credserver.Vault(w.vault, w.spool, vault.SpoolDefault), Agents: []string{wallet, omni}, Verifier: verifier,
+		Backend: credserver.Vault(w.vault, &credserver.VaultOptions{Spool: w.spool}), Agents: []string{wallet, omni}, Verifier: verifier,
 		Log: w.log.logger(), Now: w.now, ReadsPerMinute: -1,
 	}
 }

@@ -65,6 +65,8 @@ type Options struct {
 	NoOtherWriters bool
 	// InPlace means that the source is the objects of agentKeys in the store of the vault.
 	InPlace bool
+	// Written is called for each object that the migration stores; nil calls nothing.
+	Written func(vault.Info)
 	// Now reports the time; nil means [time.Now].
 	Now func() time.Time
 }
@@ -88,6 +90,9 @@ func New(source Source, v *vault.Vault, o *Options) *Migration {
 	}
 	if m.options.Now == nil {
 		m.options.Now = time.Now
+	}
+	if m.options.Written == nil {
+		m.options.Written = func(vault.Info) {}
 	}
 	rand.Read(m.key)
 	return m
@@ -247,6 +252,7 @@ func (m *Migration) round(ctx context.Context, r *Result, name vault.Name, value
 		info, err := m.store(ctx, r, name, value, digest, current, attempt)
 		if info.Tag != "" {
 			*own, r.Stored = info.Tag, true
+			m.options.Written(info)
 		}
 		conflict := errors.Is(err, vault.ErrConflict) || errors.Is(err, vault.ErrExist)
 		switch {
