@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
@@ -180,15 +181,17 @@ func TestAccelerated(t *testing.T) {
 // write.
 func TestUnfinishedUpload(t *testing.T) {
 	for _, tc := range []struct {
-		name string
-		code string // of the response to the complete
-		want error
+		name      string
+		code      string // of the response to the complete
+		want      error
+		versioned bool // the write is conditional, and nothing can be read after it
 	}{
-		{"complete denied", "AccessDenied", vault.ErrPermission},
-		{"object exists", "FileAlreadyExists", vault.ErrExist},
-		{"context cancelled during a part", "", context.Canceled},
-		{"context cancelled during complete", "late", context.Canceled},
-		{"outcome unknown", "InternalError", vault.ErrUnsure},
+		{"complete denied", "AccessDenied", vault.ErrPermission, false},
+		{"object exists", "FileAlreadyExists", vault.ErrExist, false},
+		{"context cancelled during a part", "", context.Canceled, false},
+		{"context cancelled during complete", "late", context.Canceled, false},
+		{"outcome unknown", "InternalError", vault.ErrUnsure, false},
+		{"outcome unknown with versioning", "InternalError", vault.ErrUnsure, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, err := costest.New(nil) // newServer would fail because of the remaining upload
@@ -196,9 +199,21 @@ func TestUnfinishedUpload(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { s.Close() })
+			if tc.versioned {
+				if err := s.SetVersioning(s.Bucket(), "Enabled"); err != nil {
+					t.Fatal(err)
+				}
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			var completed atomic.Bool
 			s.SetRule(func(r *costest.Request) *costest.Fault {
+				switch {
+				case r.Action == "CompleteMultipartUpload":
+					completed.Store(true)
+				case tc.versioned && completed.Load():
+					return costest.DropBefore()
+				}
 				switch {
 				case r.Action == "AbortMultipartUpload":
 					return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test"))
@@ -215,7 +230,7 @@ func TestUnfinishedUpload(t *testing.T) {
 				return nil
 			})
 			v := newVault(t, open(t, config(s, owner(s))), "acme")
-			_, err = v.Put(ctx, "x", noise(1, 20<<20), &vault.PutOptions{Create: tc.want == vault.ErrExist})
+			_, err = v.Put(ctx, "x", noise(1, 20<<20), &vault.PutOptions{Create: tc.want == vault.ErrExist || tc.versioned})
 			var cause *vault.Cause
 			if !errors.Is(err, tc.want) || !errors.As(err, &cause) || cause.Unfinished == 0 || !strings.Contains(err.Error(), "an unfinished upload of ") {
 				t.Errorf("put: %v, want %v and the remaining parts", err, tc.want)

@@ -81,7 +81,7 @@ func (s *store) optimistic(ctx context.Context, key string, p precondition, tail
 		id, ferr := s.find(ctx, key, sent.first, sent.size, before)
 		switch {
 		case ferr != nil:
-			return "", errors.Join(fmt.Errorf("%w: %w", vault.ErrUnsure, ferr), err)
+			return "", unsure(errors.Join(ferr, err))
 		case id == "" && err == nil: // it was stored without a version and replaced, or permanently deleted
 			return "", fmt.Errorf("%w: the object was stored, but is not in the list of versions", vault.ErrUnsure)
 		case id == "":

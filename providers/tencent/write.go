@@ -87,6 +87,14 @@ func refusal(sentinel, err error) error {
 	return fmt.Errorf("%w: %w", sentinel, err)
 }
 
+// unsure returns the error of a write that may have stored the object, and may have left parts.
+func unsure(err error) error {
+	if left := (*cosblob.UnfinishedError)(nil); errors.As(err, &left) {
+		return &vault.Cause{Service: service, Sentinel: vault.ErrUnsure, Message: describe(left.Err), Unfinished: left.Size}
+	}
+	return fmt.Errorf("%w: %w", vault.ErrUnsure, err)
+}
+
 // confirm reads back the object of a create in a bucket that never had versioning. According to the
 // documentation exactly one of several concurrent creates succeeds. According to a report from a
 // real bucket several may succeed (https://github.com/apache/opendal/pull/7526). confirm detects
@@ -280,7 +288,7 @@ func (s *store) write(ctx context.Context, key string, o writeOptions, fill func
 	full = true
 	if err := w.Close(); errors.Is(err, cosblob.ErrChecksum) && !notApplied(err) {
 		// Wrong data may be stored. Reading its first bytes would not detect this.
-		return done, true, fmt.Errorf("%w: %w", vault.ErrUnsure, err)
+		return done, true, unsure(err)
 	} else if err != nil {
 		return done, true, err
 	}
