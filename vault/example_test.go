@@ -275,3 +275,24 @@ func ExampleVault_Rewrap() {
 	// true [new] [old] <nil>
 	// true
 }
+
+func ExampleCopy() {
+	ctx, src := context.Background(), open()
+	src.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	src.Put(ctx, "anthropic", strings.NewReader("sk-ant-demo"), nil)
+	// The copy of a vault has another store, and the same tenant, collection, vault id and keys.
+	dst := open()
+	for c, err := range vault.Copy(ctx, dst, src, &vault.CopyOptions{Mode: vault.CopyNewer}) {
+		if err != nil {
+			fmt.Println(err) // a list failed
+			return
+		}
+		fmt.Println(c.Status, c.Name, c.Err)
+	}
+	value, _, err := dst.ReadAll(ctx, "openai", nil)
+	fmt.Println(string(value), err)
+	// Output:
+	// copied anthropic <nil>
+	// copied openai <nil>
+	// sk-demo <nil>
+}

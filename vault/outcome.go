@@ -42,6 +42,7 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	version, err = v.write(ctx, key, how, s, again)
 	switch {
 	case err != nil:
+	case s.unopened:
 	case s.object != nil:
 		v.wroteLegacy(ctx, s, seen)
 	default:

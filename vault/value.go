@@ -48,6 +48,9 @@ type sealing struct {
 
 	splice *Splice // replaces the start of the current object; nil: the whole envelope is sent
 
+	copy     func(context.Context, io.Writer) error // writes an envelope of another store; nil: there is none
+	unopened bool                                   // no key has opened the envelope of copy, so its revision is not recorded
+
 	writer LegacyWriter  // seals the object to send; nil: the envelope is sent
 	object *legacySealed // what writer has sealed; nil: nothing yet
 }
@@ -59,7 +62,7 @@ const replayable = 1 << 20
 // value can be sealed and sent again.
 func (s *sealing) readStart() (again bool, err error) {
 	switch {
-	case s.replay != nil, s.splice != nil:
+	case s.replay != nil, s.splice != nil, s.copy != nil:
 		return true, nil
 	case s.prefix != nil:
 		return false, nil
@@ -139,6 +142,8 @@ func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 	case s.object != nil:
 		_, err := w.Write(s.object.data)
 		return err
+	case s.copy != nil:
+		return s.copy(ctx, w)
 	case s.replay != nil:
 		return copyFrom(w, s.replay)
 	case s.sealed != nil:

@@ -65,6 +65,7 @@ type session struct {
 	opened *opened // nil until the command opens the vault
 	// createsStore means that the command may create the store if it does not exist.
 	createsStore bool
+	mayBeMissing bool // a store that does not exist is an empty one
 
 	sources     map[string]envelope.KeySource // the key sources that were opened, by URL
 	credentials *federation.Provider          // for the keys of a cloud; nil until one is opened
@@ -74,7 +75,8 @@ type session struct {
 	flushesLater bool  // the command sends the entries of the spool itself
 	spoolAlways  bool  // the command needs a spool, also for a store that has none by default
 
-	profile string // the settings are those of this profile, and not those of flags; empty: those of the command
+	profile  string // the settings are those of this profile, and not those of flags; empty: those of the command
+	storeURL string // replaces the store of the settings, if it is not empty
 
 	partialFlags map[string][]string // the flags before the cursor in a completion, where c is nil
 }
@@ -147,7 +149,7 @@ func newApp(s *session) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
 			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
-			captureCommand(s), verifyCommand(s), migrateCommand(s), serveCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+			captureCommand(s), verifyCommand(s), copyCommand(s), migrateCommand(s), serveCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
 		},
 	}
 	app.OnUsageError = onUsageError
@@ -280,11 +282,15 @@ func noHome(err error) error {
 }
 
 func (s *session) settings() (config.Settings, error) {
-	return config.Reader{
+	set, err := config.Reader{
 		Places:   s.places(),
 		Flag:     s.flag,
 		ReadFile: s.readFile,
 	}.Read()
+	if s.storeURL != "" {
+		set = withStore(set, s.storeURL)
+	}
+	return set, err
 }
 
 // name parses the NAME argument of a command. Error messages that contain no name show this one.

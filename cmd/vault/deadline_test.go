@@ -52,7 +52,7 @@ func newSilent(t *testing.T) string {
 }
 
 // deadlineCommands contains arguments for every command. ID is replaced by the id of a spool entry, DIR
-// by a directory, SOCKET by the address of a Unix socket.
+// by a directory, FILES by the URL of a directory, STORE by that of the store, SOCKET by the address of a Unix socket.
 var deadlineCommands = map[string][]string{
 	"init": {"init"}, "put": {"put", "a"}, "get": {"get", "a"}, "ls": {"ls"}, "stat": {"stat", "a"}, "rm": {"rm", "a", "b"},
 	"history": {"history", "a"}, "rollback": {"rollback", "a", "--to", "@1"}, "undelete": {"undelete", "a"}, "teardown": {"teardown", "--yes"},
@@ -61,7 +61,7 @@ var deadlineCommands = map[string][]string{
 	"seen export": {"seen", "export"}, "seen import": {"seen", "import", "missing.json"},
 	"spool drop": {"spool", "drop", "ID", "--yes"}, "spool export": {"spool", "export", "DIR"},
 	"keys list": {"keys", "list"}, "keys audit": {"keys", "audit"}, "keys rewrap": {"keys", "rewrap", "--add", "local:"}, "keys rotate": {"keys", "rotate"}, "keys recovery": {"keys", "recovery", "create"},
-	"exec": {"exec", "--env", "A=a", "--", "prog"}, "migrate": {"migrate", "--from", "agentkeys"}, "serve": {"serve", "--legacy", "--listen", "SOCKET"}, "verify": {"verify"}, "login": {"login"}, "logout": {"logout"}, "whoami": {"whoami"},
+	"exec": {"exec", "--env", "A=a", "--", "prog"}, "migrate": {"migrate", "--from", "agentkeys"}, "serve": {"serve", "--legacy", "--listen", "SOCKET"}, "verify": {"verify"}, "copy": {"copy", "STORE", "FILES"}, "login": {"login"}, "logout": {"logout"}, "whoami": {"whoami"},
 	"policy aws": {"policy", "aws", "--bucket", "b", "--account", "111122223333", "--issuer", "https://issuer.example"}, "policy tencent": {"policy", "tencent", "--bucket", "b-1250000000", "--region", "ap-guangzhou"},
 	"policy check": {"policy", "check", "missing.json"}, "doctor": {"doctor"}, "version": {"version"}, "completion": {"completion", "bash"}, "help": {"help", "put"},
 }
@@ -70,7 +70,7 @@ var deadlineCommands = map[string][]string{
 var deadlineVariants = [][]string{
 	{"put", "a", "--no-spool"}, {"put", "a", "--create"}, {"put", "a", "--if-revision", "1"}, {"put", "a", "--require-remote"},
 	{"get", "a", "--range", "1-2"}, {"get", "a", "--version", "@1"}, {"ls", "--json"}, {"sync"}, {"doctor", "--quick"},
-	{"exec", "--mask", "--env", "A=a", "--", "prog"}, {completeVerb, "get", ""},
+	{"copy", "FILES", "STORE", "a"}, {"exec", "--mask", "--env", "A=a", "--", "prog"}, {completeVerb, "get", ""},
 }
 
 // TestDeadlineOfEveryCommand: with a server that accepts connections and never responds, every command
@@ -220,6 +220,10 @@ func endsInTime(t *testing.T, env map[string]string, args []string, deadline tim
 			args[i] = row.ID
 		case "DIR":
 			args[i] = filepath.Join(home, "export")
+		case "FILES":
+			args[i] = "file://" + filepath.Join(home, "files")
+		case "STORE":
+			args[i] = env["OBJECTVAULT_STORE"]
 		case "SOCKET":
 			args[i] = "unix:" + filepath.Join(home, "s")
 		}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"iter"
 
+	"github.com/objectvault/objectvault/internal/ordered"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -17,33 +19,14 @@ func eachEntry[T any](ctx context.Context, v *vault.Vault, prefix string, do fun
 
 // eachAtOnce is eachEntry, with at most jobs objects at once.
 func eachAtOnce[T any](ctx context.Context, v *vault.Vault, prefix string, jobs int, do func(context.Context, vault.Entry) T, show func(T) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	results := make(chan chan T, jobs-1) // one more is outside the channel, in the loop below
-	var failed error
-	go func() {
-		defer close(results)
-		for e, err := range v.List(ctx, prefix) {
-			if err != nil {
-				failed = err
-				return
-			}
-			r := make(chan T, 1)
-			select {
-			case results <- r: // waits while jobs calls of do are in progress
-			case <-ctx.Done():
-				return
-			}
-			go func() { r <- do(ctx, e) }()
+	list := func(ctx context.Context) iter.Seq2[vault.Entry, error] { return v.List(ctx, prefix) }
+	for result, err := range ordered.Map(ctx, jobs, list, do) {
+		if err == nil {
+			err = show(result)
 		}
-	}()
-	for r := range results {
-		if err := show(<-r); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if failed != nil {
-		return failed
-	}
-	return ctx.Err()
+	return nil
 }

@@ -119,7 +119,7 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	}
 	s.opened, opened.sources, opened.options = opened, sources, *o
 	if opened.spool != nil {
-		if opened.sealing = opened.Vault; need == noKeys {
+		if opened.sealing = opened.Vault; need == noKeys && !s.flushesLater {
 			opened.sealing = s.sealing(ctx, set, opened, tenant, *o)
 		}
 		if !s.flushesLater {
@@ -209,8 +209,8 @@ func (p *plan) tenant(ctx context.Context) (vault.Tenant, error) {
 	return vault.ParseTenant(p.set.Tenant.Text)
 }
 
-// open opens the store. If the settings name no store and the default store does not exist yet,
-// open returns an empty store.
+// open opens the store. If the store does not exist and need not, such as the default store, open
+// returns an empty one.
 func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	var credentials *federation.Provider
 	if p.identity != nil {
@@ -218,7 +218,7 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	}
 	store, err := p.Location.Open(ctx, credentials)
 	switch {
-	case errors.Is(err, vaulturl.ErrNoStore) && p.set.Store.Text == "":
+	case errors.Is(err, vaulturl.ErrNoStore) && (p.set.Store.Text == "" || p.session.mayBeMissing):
 		return vaulturl.OpenStore(ctx, "mem://", nil)
 	case errors.Is(err, vaulturl.ErrNoStore):
 		return nil, hint(err, "check the URL, and check that the disk is mounted; {prog} put creates a new store")

@@ -55,8 +55,9 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
-			"tty":   onTerminal,
+			"exits":  exits,
+			"expand": expand,
+			"tty":    onTerminal,
 			"damage": func(ts *testscript.TestScript, neg bool, args []string) {
 				damage(ts, args)
 			},
@@ -101,6 +102,11 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: exits CODE COMMAND [ARG…]")
 	}
 	checkExit(ts, want, ts.Exec(args[1], args[2:]...))
+}
+
+// expand replaces $VARIABLE in a file by its value in the script.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
 }
 
 func checkExit(ts *testscript.TestScript, want int, err error) {

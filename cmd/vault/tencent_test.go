@@ -76,7 +76,8 @@ func TestTencent(t *testing.T) {
 
 // cosCommands are actions of the operator of the cloud in a script, and failures of the cloud.
 var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits": exits,
+	"exits":  exits,
+	"expand": expand,
 	// apply POLICY applies the output of policy tencent.
 	"apply": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).Setup([]byte(ts.ReadFile(args[0])), nil))

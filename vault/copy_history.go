@@ -1,0 +1,191 @@
+package vault
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// With Versions, Copy writes the versions of a name in the order in which they were written. The
+// history of dst is a copy if it is equal to the start of the history of src; then only the rest is
+// written. So an interrupted copy continues.
+
+// history copies the versions of a name.
+func (c *copier) history(ctx context.Context, p pair, done *Copied) error {
+	ours, err := oldestFirst(c.src.backend.versions(ctx, p.Key))
+	if err != nil {
+		return c.atSource(err)
+	}
+	theirs, err := oldestFirst(c.dst.backend.versions(ctx, p.Key))
+	if err != nil {
+		return c.atDestination(err)
+	}
+	switch {
+	case len(ours) == 0 && len(theirs) > 0 && c.o.Extra:
+		done.Status = CopyExtra
+		return nil
+	case len(ours) == 0 && c.o.Names != nil:
+		return c.atSource(ErrNotFound)
+	case len(ours) == 0:
+		done.Status = CopyGone
+		return nil
+	}
+	common := 0
+	if len(theirs) > 0 {
+		if common, err = c.overlap(ctx, p.Key, ours, theirs); err != nil {
+			return err
+		}
+	}
+	if common < len(theirs) && c.o.Mode != CopyForce {
+		done.Status = CopyExists
+		if c.o.Mode == CopyNewer {
+			// The history differs, so that only the current objects can be compared.
+			return c.current(ctx, p, done)
+		}
+		return nil
+	}
+	if common == len(ours) {
+		done.Status = CopySame
+		return nil
+	}
+	return c.append(ctx, p, ours[common:], len(theirs) == 0, done)
+}
+
+// append writes versions of a name in their order.
+func (c *copier) append(ctx context.Context, p pair, versions []Version, first bool, done *Copied) error {
+	damaged := 0
+	done.Opened = true
+	for _, version := range versions {
+		if version.Deleted {
+			if err := c.mark(ctx, p); err != nil {
+				return c.atDestination(err)
+			}
+			done.Status, first = CopyCopied, false
+			done.Versions++
+			continue
+		}
+		t, err := c.read(ctx, p.Name, at(p.Key, version))
+		switch {
+		case errors.Is(err, envelope.ErrFormat), errors.Is(err, envelope.ErrDecrypt):
+			damaged++
+			continue
+		case errors.Is(err, ErrNotFound): // dropped since it was listed
+			continue
+		case err != nil:
+			return c.atSource(err)
+		}
+		how := condition{}
+		if first {
+			how.kind = create
+		}
+		opened := done.Opened && t.object != nil
+		err = c.write(ctx, t, how, done)
+		t.close()
+		if err != nil {
+			return err
+		}
+		done.Opened, first = opened, false
+		done.Versions++
+	}
+	if damaged > 0 {
+		return c.atSource(fmt.Errorf("%w: %d of its versions are damaged or no envelopes, and were not copied", envelope.ErrFormat, damaged))
+	}
+	return nil
+}
+
+// mark deletes the object at dst, so that the history gets a delete marker.
+func (c *copier) mark(ctx context.Context, p pair) error {
+	if c.o.DryRun {
+		return nil
+	}
+	ref := c.dst.ref(p.Name)
+	last := c.dst.lastSeen(ctx, ref)
+	err := c.dst.absent(ctx, p.Key, c.dst.remove(ctx, p.Key))
+	if err = c.dst.deleted(ctx, ref, last, err); errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// overlap returns the number of versions at the start of ours that theirs ends with.
+func (c *copier) overlap(ctx context.Context, key string, ours, theirs []Version) (int, error) {
+	mine, err := identities(ctx, c.src, key, ours)
+	if err != nil {
+		return 0, c.atSource(err)
+	}
+	other, err := identities(ctx, c.dst, key, theirs)
+	if err != nil {
+		return 0, c.atDestination(err)
+	}
+	for n := min(len(mine), len(other)); n > 0; n-- {
+		if slices.Equal(mine[:n], other[len(other)-n:]) {
+			return n, nil
+		}
+	}
+	return 0, nil
+}
+
+// identities returns what no other write shares, for each version.
+func identities(ctx context.Context, v *Vault, key string, versions []Version) ([]string, error) {
+	ids := make([]string, 0, len(versions))
+	for _, version := range versions {
+		if version.Deleted {
+			ids = append(ids, "deleted")
+			continue
+		}
+		h, err := v.readHead(ctx, at(key, version), 0, headSize)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, fmt.Sprintf("%d %s", version.Size, hex.EncodeToString(startOf(h.data))))
+	}
+	return ids, nil
+}
+
+// oldestFirst returns the versions of a history, oldest first.
+func oldestFirst(versions iter.Seq2[Version, error]) (all []Version, err error) {
+	for version, err := range versions {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, version)
+	}
+	slices.Reverse(all)
+	return all, nil
+}
+
+// deleted yields the names that have only old versions in src. A list of objects does not contain them.
+func (c *copier) deleted(ctx context.Context, listed map[Name]bool) iter.Seq2[pair, error] {
+	return func(yield func(pair, error) bool) {
+		names := make(map[Name]bool)
+		for l, err := range c.src.backend.leftovers(ctx, listPrefix(c.src.tenant, c.src.collection, c.o.Prefix)) {
+			if err != nil {
+				yield(pair{}, c.atSource(err))
+				return
+			}
+			name, ours := nameOf(c.src.tenant, c.src.collection, l.Key)
+			if ours && strings.HasPrefix(string(name), c.o.Prefix) && !listed[name] && c.src.scope.Check(name, false) == nil {
+				names[name] = true
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			p := pair{Entry: Entry{Name: name}, inSource: true}
+			if p.Key, p.err = c.dst.writable(name); p.err != nil {
+				p.err = c.atDestination(p.err)
+			}
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}

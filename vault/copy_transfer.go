@@ -1,0 +1,223 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/objectvault/objectvault/envelope"
+)
+
+// A transfer is one sealed object that is read from one store and written to another.
+type transfer struct {
+	src      *Vault
+	name     Name
+	at       place
+	snapshot // of the object that was read
+	header   *envelope.Header
+	start    []byte           // the header, and the header of the payload
+	object   *envelope.Object // nil: no key opens it
+	body     *body            // what follows start; nil: it was read
+	whole    []byte           // all of a small object
+	sum      hash.Hash        // of the bytes that were sent last
+	progress func(int64)
+}
+
+// read starts to read the object at a place of src. It reads a small object to its end.
+func (c *copier) read(ctx context.Context, name Name, at place) (*transfer, error) {
+	body, err := c.src.fetch(ctx, at, 0, -1)
+	if err != nil {
+		return nil, c.src.absentAt(ctx, at, err)
+	}
+	t := &transfer{src: c.src, name: name, at: at, snapshot: body.snapshot, body: body, sum: sha256.New(), progress: c.o.Progress}
+	if err = t.readStart(ctx, c.opener); err == nil && t.size <= replayable {
+		err = t.readWhole(ctx)
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *transfer) close() {
+	if t.body != nil {
+		t.body.Close()
+		t.body = nil
+	}
+}
+
+// readStart reads the header, and opens it with the keys of opener, which may be nil.
+func (t *transfer) readStart(ctx context.Context, opener *Vault) error {
+	var start bytes.Buffer
+	var err error
+	if t.header, err = envelope.ReadHeader(io.TeeReader(t.body, &start)); err != nil {
+		if errors.Is(err, envelope.ErrFormat) {
+			io.CopyN(&start, t.body, legacyMin)
+		}
+		return t.src.backend.explain(legacy(start.Bytes(), err))
+	}
+	if _, err := t.header.PlaintextSize(t.size); err != nil {
+		return err
+	}
+	if _, err := io.CopyN(&start, t.body, payloadHeader); err != nil {
+		return t.src.backend.explain(err)
+	}
+	t.start = start.Bytes()
+	if opener == nil {
+		return nil
+	}
+	object, err := envelope.OpenHeader(ctx, bytes.NewReader(t.start), t.src.ref(t.name), opener.keys)
+	switch {
+	case errors.Is(err, envelope.ErrUnknownKey):
+		return nil
+	case err != nil:
+		return t.src.backend.explain(err)
+	}
+	t.object = object
+	if opener == t.src {
+		_, err = t.src.found(ctx, t.name, t.at, t.snapshot, object.Header(), object.Metadata())
+	}
+	return err
+}
+
+// readWhole reads and verifies a small object.
+func (t *transfer) readWhole(ctx context.Context) error {
+	whole := bytes.NewBuffer(make([]byte, 0, t.size))
+	err := t.stream(ctx, whole)
+	if source := (*SourceError)(nil); errors.As(err, &source) {
+		err = source.Err
+	}
+	t.whole = whole.Bytes()
+	return err
+}
+
+// send writes the sealed object to w. It may be called again. An error of the source is a [*SourceError].
+func (t *transfer) send(ctx context.Context, w io.Writer) error {
+	t.sum.Reset()
+	if t.progress != nil {
+		w = &watched{w, t.progress}
+	}
+	if t.whole == nil {
+		return t.stream(ctx, io.MultiWriter(t.sum, w))
+	}
+	t.sum.Write(t.whole)
+	_, err := w.Write(t.whole)
+	return err
+}
+
+// stream writes the sealed object to w as it is read, and verifies it to its end.
+func (t *transfer) stream(ctx context.Context, w io.Writer) error {
+	body := t.body
+	t.body = nil
+	if body == nil {
+		var err error
+		if body, err = t.again(ctx); err != nil {
+			return &SourceError{err}
+		}
+	}
+	defer body.Close()
+	out := &failing{w: w}
+	if _, err := out.Write(t.start); err != nil {
+		return err
+	}
+	var err error
+	if t.object == nil {
+		_, err = io.Copy(out, body)
+	} else {
+		err = t.verify(body, out)
+	}
+	switch {
+	case out.err != nil:
+		return out.err
+	case err != nil:
+		err = t.src.replacedOrDamaged(ctx, t.at, t.header.Bytes(), t.tag, err)
+		return &SourceError{t.src.backend.explain(err)}
+	}
+	return nil
+}
+
+// verify opens the payload that r returns, and writes its sealed bytes to w.
+func (t *transfer) verify(r io.Reader, w io.Writer) error {
+	span, err := t.object.Range(t.size, 0, -1)
+	if err == nil {
+		_, err = io.Copy(io.Discard, t.object.OpenRange(io.TeeReader(r, w), span))
+	}
+	return err
+}
+
+// again requests the same object once more, and returns what follows start.
+func (t *transfer) again(ctx context.Context) (*body, error) {
+	body, err := t.src.fetch(ctx, t.at, 0, -1)
+	if err != nil {
+		return nil, t.src.absentAt(ctx, t.at, err)
+	}
+	start := make([]byte, len(t.start))
+	_, err = io.ReadFull(body, start)
+	if err == nil && (!body.snapshot.same(t.snapshot) || !bytes.Equal(start, t.start)) {
+		err = errReplaced
+	}
+	if err != nil {
+		body.Close()
+		return nil, err
+	}
+	return body, nil
+}
+
+func (t *transfer) digest() string { return hex.EncodeToString(t.sum.Sum(nil)) }
+
+// readBack reads the object that was just written to dst, and compares its digest.
+func (c *copier) readBack(ctx context.Context, t *transfer) error {
+	body, err := c.dst.fetch(ctx, place{key: t.at.key}, 0, -1)
+	if err != nil {
+		return c.dst.absent(ctx, t.at.key, err)
+	}
+	defer body.Close()
+	start := make([]byte, min(int64(len(t.start)), body.size))
+	if _, err := io.ReadFull(body, start); err != nil {
+		return err
+	}
+	if header := t.header.Bytes(); !bytes.HasPrefix(start, header) {
+		return fmt.Errorf("%w: another writer replaced the copy before it was read back", ErrConflict)
+	}
+	sum := sha256.New()
+	sum.Write(start)
+	if _, err := io.Copy(sum, body); err != nil {
+		return err
+	}
+	if !bytes.Equal(sum.Sum(nil), t.sum.Sum(nil)) {
+		return fmt.Errorf("%w: the store returns other bytes than were sent", envelope.ErrDecrypt)
+	}
+	return nil
+}
+
+// A failing writer remembers its error.
+type failing struct {
+	w   io.Writer
+	err error
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err != nil {
+		f.err = err
+	}
+	return n, err
+}
+
+// A watched writer reports how much was written.
+type watched struct {
+	w    io.Writer
+	call func(int64)
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	w.call(int64(n))
+	return n, err
+}
