@@ -82,6 +82,10 @@ type Provider struct {
 	// Denied opens a client without any permission. Expired opens a client whose credentials
 	// have expired. Unreachable opens a client whose store does not respond.
 	Denied, Expired, Unreachable func(context.Context) (*vault.Store, error)
+	// Mirror opens a second, empty store. If it is not nil, the vaults of the suite mirror their objects
+	// to it ([vault.Mirror]), and the requests to it fail in every way, too. The clauses, which are about
+	// one store, are then not checked.
+	Mirror func(context.Context) (*vault.Store, error)
 	// Secrets are the credentials of the store. They must not appear in any error or log.
 	Secrets []string
 	// Tenant is the only tenant whose objects the client may write. If it is empty, the
@@ -130,6 +134,10 @@ func Run(t *testing.T, p Provider) {
 				t.Errorf("close %s: %v", p.Name, err)
 			}
 		}()
+		if p.Mirror != nil {
+			t.Run("vault", func(t *testing.T) { p.vaults(t, store) })
+			return
+		}
 		if !p.Below {
 			t.Run("plain", func(t *testing.T) {
 				if testing.Short() {
@@ -280,6 +288,14 @@ func checkClaims(claims []string, deviations map[string]string) (errs []error) {
 // vaults runs every check of a vault over the store.
 func (p Provider) vaults(t *testing.T, store *vault.Store) {
 	store = p.claimed(store)
+	var mirror *vault.Store
+	if p.Mirror != nil {
+		var err error
+		if mirror, err = p.Mirror(t.Context()); err != nil {
+			t.Fatalf("open the mirror of %s: %v", p.Name, err)
+		}
+		defer mirror.Close()
+	}
 	for _, c := range vaultChecks {
 		t.Run(c.name, func(t *testing.T) {
 			if c.serial && testing.Short() {
@@ -288,6 +304,7 @@ func (p Provider) vaults(t *testing.T, store *vault.Store) {
 			ctx, cancel := context.WithTimeout(t.Context(), p.timeout())
 			defer cancel()
 			f := newFixture(p, store)
+			f.mirror = mirror
 			err := c.check(ctx, f)
 			if errors.Is(err, errNotOffered) {
 				t.Logf("%s: not claimed: %v", p.Name, err)

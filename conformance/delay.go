@@ -235,6 +235,12 @@ func (f *fixture) appliedAfterNextPut(ctx context.Context) error {
 	if err := p.wantValue(ctx, target, first); err != nil {
 		return err
 	}
-	_, err := p.get(ctx, v, target, nil)
+	got, err := p.get(ctx, v, target, nil)
+	if f.mirror != nil { // the mirror has the value of the last put
+		if err == nil && !bytes.Equal(got, second) {
+			err = errors.New("get returned a value that is older than the last put")
+		}
+		return err
+	}
 	return wantError(vault.ErrRollback, err, "reading a value that is older than the last put")
 }

@@ -43,6 +43,7 @@ var vaultChecks = []vaultCheck{
 	{name: "simultaneous-creators", check: checkSimultaneousCreators},
 	{name: "competing-writer", check: checkCompetingWriter},
 	{name: "applied-later", check: checkAppliedLater, serial: true},
+	{name: "mirror-faults", check: checkMirrorFaults, serial: true},
 }
 
 // errNotOffered means that the store does not support the feature that a check needs.
@@ -52,7 +53,8 @@ var errNotOffered = errors.New("not supported by the store")
 type fixture struct {
 	Provider
 	store  *vault.Store
-	canary string // part of every value; must not appear in any error or log
+	mirror *vault.Store // nil: the vaults have no mirror
+	canary string       // part of every value; must not appear in any error or log
 
 	mu          sync.Mutex
 	collections []vault.Collection
@@ -95,11 +97,20 @@ func (p space) over(store *vault.Store, o *vault.Options) *vault.Vault {
 	}
 	o.Collection = p.collection
 	o.Log = slog.New(slog.NewTextHandler(locked{&p.fixture.mu, &p.fixture.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if p.mirror != nil && o.Mirror == nil {
+		o.Mirror = &vault.Mirror{Vaults: []*vault.Vault{p.alone(p.mirror)}}
+	}
 	v, err := vault.New(store, p.tenant(), keys, o)
 	if err != nil {
 		panic(fmt.Sprintf("conformance: %v", err)) // impossible: the suite chooses tenant and collection
 	}
 	return v
+}
+
+// alone returns a vault over one store, without a mirror.
+func (p space) alone(store *vault.Store) *vault.Vault {
+	p.fixture = &fixture{Provider: p.Provider, store: store}
+	return p.over(store, nil)
 }
 
 type locked struct {

@@ -130,6 +130,11 @@ func (e *CopyError) Unwrap() error { return e.Err }
 // Copy never uses a [Spool]. Values that are pending in the spool of src are not in its store, and are
 // not copied: send them first.
 func Copy(ctx context.Context, dst, src *Vault, o *CopyOptions) iter.Seq2[Copied, error] {
+	return copyAll(ctx, dst, src, o, false)
+}
+
+// copyAll is Copy. If mirrored is set, src may have older objects than this machine has seen: see [Vault.Repair].
+func copyAll(ctx context.Context, dst, src *Vault, o *CopyOptions, mirrored bool) iter.Seq2[Copied, error] {
 	return func(yield func(Copied, error) bool) {
 		c, err := newCopier(ctx, dst, src, o)
 		if err != nil {
@@ -137,6 +142,7 @@ func Copy(ctx context.Context, dst, src *Vault, o *CopyOptions) iter.Seq2[Copied
 			yield(Copied{}, err)
 			return
 		}
+		c.mirrored = mirrored
 		for item, err := range ordered.Map(ctx, cmp.Or(c.o.Jobs, copyJobs), c.pairs, c.copy) {
 			wrap(&err, "copy", "")
 			if !yield(item, err) || err != nil {
@@ -150,6 +156,7 @@ func Copy(ctx context.Context, dst, src *Vault, o *CopyOptions) iter.Seq2[Copied
 type copier struct {
 	dst, src *Vault
 	o        CopyOptions
+	mirrored bool   // compare does not look for rollbacks of src
 	opener   *Vault // whose keys open the objects; nil: there are no keys
 }
 
@@ -277,7 +284,7 @@ func (c *copier) named() iter.Seq2[pair, error] {
 // merged yields the names of both lists.
 func (c *copier) merged(ctx context.Context) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
-		theirs, stop := iter.Pull2(c.dst.List(ctx, c.o.Prefix))
+		theirs, stop := iter.Pull2(c.dst.listHere(ctx, c.o.Prefix))
 		defer stop()
 		other, known := Entry{}, maybe // the next entry of dst; absent: there is none left
 		advance := func() error {
@@ -307,7 +314,7 @@ func (c *copier) merged(ctx context.Context) iter.Seq2[pair, error] {
 			yield(pair{}, err)
 			return
 		}
-		for e, err := range c.src.List(ctx, c.o.Prefix) {
+		for e, err := range c.src.listHere(ctx, c.o.Prefix) {
 			if err != nil {
 				yield(pair{}, c.atSource(err))
 				return
@@ -494,7 +501,7 @@ func (c *copier) compare(ctx context.Context, name Name, at place, done *Copied)
 // newer compares the revisions of the two objects, which it authenticates.
 func (c *copier) newer(ctx context.Context, name Name, at place, ours, theirs head) (CopyStatus, condition, error) {
 	mine, err := envelope.OpenHeader(ctx, bytes.NewReader(ours.data), c.src.ref(name), c.src.keys)
-	if err == nil {
+	if err == nil && !c.mirrored {
 		err = c.src.checkSeen(ctx, name, &at, mine.Header())
 	}
 	if err != nil {

@@ -114,7 +114,7 @@ func (c *copier) mark(ctx context.Context, p pair) error {
 	return err
 }
 
-// overlap returns the number of versions at the start of ours that theirs ends with.
+// overlap returns how many versions the history of dst ends with that are the first ones of src.
 func (c *copier) overlap(ctx context.Context, key string, ours, theirs []Version) (int, error) {
 	mine, err := identities(ctx, c.src, key, ours)
 	if err != nil {

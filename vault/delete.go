@@ -59,6 +59,9 @@ func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err er
 		err = nil // what existed was stored by agentKeys
 	}
 	err = v.deleted(ctx, v.ref(name), last, err)
+	if err == nil || errors.Is(err, ErrNotFound) {
+		v.mirrorDelete(ctx, name, key)
+	}
 	if ended > 0 && errors.Is(err, ErrNotFound) {
 		return nil // what existed was in the spool
 	}
@@ -86,7 +89,11 @@ func (v *Vault) deleteIf(ctx context.Context, name Name, key, want string) error
 		return err
 	}
 	last = v.lastSeen(ctx, ref)
-	return v.deleted(ctx, ref, last, v.removeExactly(ctx, key, h.tag, h.data[:header.Len()]))
+	err = v.deleted(ctx, ref, last, v.removeExactly(ctx, key, h.tag, h.data[:header.Len()]))
+	if err == nil {
+		v.mirrorDelete(ctx, name, key)
+	}
+	return err
 }
 
 // removeExactly deletes the object at key that has the store's tag and starts with start.

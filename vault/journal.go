@@ -153,7 +153,7 @@ func (v *Vault) putSpooled(ctx context.Context, key string, s *sealing, o *PutOp
 	default:
 		version, err = v.sendFirst(ctx, key, s, o)
 	}
-	return version, v.finish(ctx, entry, true, err)
+	return version, v.withoutPrimary(ctx, key, s, o, v.finish(ctx, entry, true, err))
 }
 
 func isKeyError(err error) bool {
@@ -361,7 +361,11 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (Info, error) {
 func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info Info, err error) {
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
-	key, err := v.storable(name)
+	check := v.storable
+	if entry.Entry().Mirrored {
+		check = v.writable
+	}
+	key, err := check(name)
 	if err != nil {
 		return Info{}, err
 	}
@@ -383,6 +387,13 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	}
 	if e.Refused {
 		return Info{}, &SpooledError{ID: e.ID, Refused: true, Err: fmt.Errorf("%w: %s", ErrRefused, lastReason(e))}
+	}
+	if e.Deleted {
+		err := v.connect(ctx)
+		if err == nil {
+			err = v.deleteOlder(ctx, name, key, e.Revision)
+		}
+		return Info{Name: name, Tenant: v.tenant, Collection: v.collection, Revision: e.Revision}, v.finish(ctx, entry, true, err)
 	}
 	unsent := e.Unsent || e.Local // an envelope for the key of the spool is never sent
 	object, err := v.openEntryHeader(ctx, entry)
@@ -427,6 +438,8 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 			entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Sending: true})
 		}
 		version, err = v.publishAgain(ctx, key, e, next, s)
+	} else if err == nil {
+		v.mirrorWrite(ctx, key, s, 0) // the attempt that was applied may not have done it
 	}
 	info = v.infoOf(s, key)
 	info.Version = version
@@ -569,14 +582,17 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 	case absent:
 		return nextWrite{how: condition{kind: create}, derived: true}, nil
 	}
-	remote, err := v.revisionOf(ctx, h, s, e.Overwrite)
+	remote, err := v.stateIn(ctx, h, s, e.Overwrite)
 	switch {
 	case err != nil:
 		return next, err
 	case e.Overwrite:
-		v.revisions.raise(s.name, remote)
-	case remote >= e.Revision:
-		return next, fmt.Errorf("%w: the store already has revision %d, written at %s", ErrConflict, remote, time.UnixMicro(remote).UTC().Format(time.RFC3339))
+		v.revisions.raise(s.name, remote.Revision)
+	case e.Mirrored && remote.Compare(stateOf(s.header)) >= 0:
+		return nextWrite{done: true}, nil // the mirror has a newer object
+	case e.Mirrored:
+	case remote.Revision >= e.Revision:
+		return next, fmt.Errorf("%w: the store already has revision %d, written at %s", ErrConflict, remote.Revision, time.UnixMicro(remote.Revision).UTC().Format(time.RFC3339))
 	}
 	if v.store.Swap == nil || h.tag == "" {
 		return nextWrite{}, nil
@@ -607,19 +623,19 @@ func (v *Vault) newerLegacy(ctx context.Context, key string, e SpoolEntry, name 
 	return err
 }
 
-// revisionOf returns the authenticated revision of the object h. If the object cannot be opened, it
-// returns ErrConflict, or 0 if the object may be overwritten.
-func (v *Vault) revisionOf(ctx context.Context, h head, s *sealing, overwrite bool) (int64, error) {
+// stateIn returns the authenticated state of the object h. If the object cannot be opened, it returns
+// ErrConflict, or the zero state if the object may be overwritten.
+func (v *Vault) stateIn(ctx context.Context, h head, s *sealing, overwrite bool) (SeenState, error) {
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), s.ref, v.keys)
 	switch {
 	case err == nil:
-		return object.Header().Revision, nil
+		return stateOf(object.Header()), nil
 	case isAny(err, awayErrors):
-		return 0, notOfStore(err)
+		return SeenState{}, notOfStore(err)
 	case overwrite, v.readsLegacy() && errors.Is(err, envelope.ErrFormat) && isLegacy(h.data):
-		return 0, nil // newerLegacy has compared the times
+		return SeenState{}, nil // newerLegacy has compared the times
 	}
-	return 0, fmt.Errorf("%w: the store has an object that the keys of this vault cannot open: %v", ErrConflict, err)
+	return SeenState{}, fmt.Errorf("%w: the store has an object that the keys of this vault cannot open: %v", ErrConflict, err)
 }
 
 // lockTime is the time to wait for the lock of an entry, which another process holds while it sends the

@@ -49,6 +49,9 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 		revision = s.header.Revision
 		v.wrote(ctx, s.ref, seen, s.header)
 	}
+	if err == nil {
+		v.mirrorWrite(ctx, key, s, s.quorum-1)
+	}
 	return version, err
 }
 

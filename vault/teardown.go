@@ -26,6 +26,9 @@ type TeardownResult struct {
 	LeftInHistory int       // old versions that can still be opened; -1 if unknown
 	NotRemoved    int       // objects and versions that could not be removed
 	Failed        []Failure // the first 1000 objects of NotRemoved
+	// Mirrors are the results of the mirrors, by [Store].Name; nil without mirrors. The other fields are
+	// about the primary store.
+	Mirrors map[string]TeardownResult
 
 	legacyLeft int // old versions of objects of agentKeys below another prefix; -1 if unknown
 }
@@ -48,12 +51,37 @@ const maxFailures = 1000
 // [ErrPartial] at the end. If a whole request fails because the service cannot be reached or
 // rejects the caller, Teardown stops and returns that error. The result then counts what was
 // removed until then.
+//
+// If it was complete in the primary store, Teardown does the same in each mirror: see
+// [Options].Mirror. The error names the first mirror that failed.
 func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
 	defer wrap(&err, "teardown", "")
-	result.LeftInHistory = -1 // not counted yet
 	if o == nil {
 		o = &TeardownOptions{}
 	}
+	if result, err = v.teardown(ctx, o); err != nil {
+		return result, err
+	}
+	for _, m := range v.mirrors() {
+		mo := *o
+		merr := m.connect(ctx)
+		if merr == nil {
+			mo.Purge = o.Purge && m.store.Purge != nil
+			if result.Mirrors == nil {
+				result.Mirrors = make(map[string]TeardownResult)
+			}
+			result.Mirrors[m.store.Name], merr = m.teardown(ctx, &mo)
+		}
+		if merr != nil && err == nil {
+			err = fmt.Errorf("mirror %s: %w", m.store.Name, merr)
+		}
+	}
+	return result, err
+}
+
+// teardown is Teardown in the store of the Vault.
+func (v *Vault) teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
+	result.LeftInHistory = -1 // not counted yet
 	if err := v.opened(); err != nil {
 		return result, err
 	}

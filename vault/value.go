@@ -51,6 +51,10 @@ type sealing struct {
 	copy     func(context.Context, io.Writer) error // writes an envelope of another store; nil: there is none
 	unopened bool                                   // no key has opened the envelope of copy, so its revision is not recorded
 
+	quorum    int   // stores that must have the value of a Put: see Mirror
+	mirrored  int   // mirrors that have it
+	mirrorErr error // of a mirror that does not
+
 	writer LegacyWriter  // seals the object to send; nil: the envelope is sent
 	object *legacySealed // what writer has sealed; nil: nothing yet
 }

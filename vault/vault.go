@@ -49,7 +49,8 @@ type Vault struct {
 	collection Collection
 	scope      Scope
 	keys       []envelope.KeySource
-	oneKey     bool // OneKeySuffices
+	mirror     *Mirror // nil: there are no mirrors
+	oneKey     bool    // OneKeySuffices
 	revisions  revisions
 }
 
@@ -84,6 +85,9 @@ type Options struct {
 	// value has at most 1 MiB and no metadata. A Put with IfTag, IfRevision, Labels, Expires or
 	// ContentType fails with [ErrUnsupported]. The Collection must be [DefaultCollection].
 	LegacyWriter LegacyWriter
+	// Mirror keeps copies of the objects in further stores. Each change goes to them, too, and Get, Stat
+	// and List ask them if the store of the Vault cannot be reached. Nil means that there are none.
+	Mirror *Mirror
 	// Log receives one record for each request to the store; nil disables logging. A record
 	// never contains a value. It has these attributes:
 	//   - "op": get, put, create, swap, delete, delete-if, list, versions, leftovers, purge
@@ -152,6 +156,9 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	if v.backend.log == nil {
 		v.backend.log = slog.New(slog.DiscardHandler)
 	}
+	if err := v.setMirror(o.Mirror); err != nil {
+		return nil, err
+	}
 	return v, nil
 }
 
@@ -185,6 +192,7 @@ type Info struct {
 	Pending     bool              // the value is saved on this machine, and is not known to be in the store: see [Spool]
 	Legacy      string            // format of an object of agentKeys, which has no Revision, Tag or sealed metadata; empty for an envelope
 	LegacyKey   string            // the object's key in the bucket, if Legacy is set
+	Mirror      string            // the [Store].Name of the mirror that returned the object; empty: the store of the Vault
 }
 
 // PutOptions configures [Vault.Put]. With nil or the zero value, Put creates the object, or
@@ -278,7 +286,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		m.Labels = nil
 	}
 	v.raiseSeen(ctx, name)
-	sealed := sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, metadata: m, value: value, revisions: &v.revisions, name: name, writer: v.writer}
+	sealed := sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, metadata: m, value: value, revisions: &v.revisions, name: name, writer: v.writer, quorum: v.quorum()}
 	if s, ok := value.(*source); ok && s.again != nil {
 		sealed.source = s
 	}
@@ -297,6 +305,9 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	info.Pending = spooled != nil && !spooled.Refused
 	if sealed.local == nil {
 		info.MissingKeys = sealed.missing
+	}
+	if err == nil {
+		err = v.checkQuorum(&sealed)
 	}
 	return info, err
 }
@@ -405,8 +416,33 @@ func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, e
 	return v.get(ctx, name, key, o)
 }
 
-// get opens an object of the store.
+// get opens an object of the store, or else of a mirror.
 func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (*Reader, error) {
+	at := place{key: key, before: v.mark(ctx, name)}
+	r, err := v.getHere(ctx, name, key, o)
+	if err == nil || o.Version != "" {
+		return r, err
+	}
+	err = v.fromMirrors(ctx, name, at, err, func(m *Vault) (Info, error) {
+		if r != nil {
+			r.Close() // of a mirror that is behind
+		}
+		var merr error
+		if r, merr = m.getHere(ctx, name, key, o); merr != nil {
+			return Info{}, merr
+		}
+		r.info.Mirror = m.store.Name
+		return r.info, nil
+	})
+	if err != nil && r != nil {
+		r.Close()
+		r = nil
+	}
+	return r, err
+}
+
+// getHere opens an object of the store.
+func (v *Vault) getHere(ctx context.Context, name Name, key string, o *GetOptions) (*Reader, error) {
 	if err := v.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -540,8 +576,27 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	return v.stat(ctx, name, place{key: key})
 }
 
-// stat describes the current object at a place of the store.
-func (v *Vault) stat(ctx context.Context, name Name, at place) (Info, error) {
+// stat describes the current object at a place of the store, or else of a mirror.
+func (v *Vault) stat(ctx context.Context, name Name, at place) (info Info, err error) {
+	before := at
+	before.before = v.mark(ctx, name)
+	if info, err = v.statHere(ctx, name, at); err == nil {
+		return info, nil
+	}
+	err = v.fromMirrors(ctx, name, before, err, func(m *Vault) (found Info, merr error) {
+		found, merr = m.statHere(ctx, name, at)
+		found.Mirror = m.store.Name
+		info = found
+		return found, merr
+	})
+	if err != nil {
+		return Info{}, err
+	}
+	return info, nil
+}
+
+// statHere describes the current object at a place of the store.
+func (v *Vault) statHere(ctx context.Context, name Name, at place) (Info, error) {
 	if err := v.connect(ctx); err != nil {
 		return Info{}, err
 	}
@@ -597,8 +652,49 @@ type Entry struct {
 // List yields the objects whose names start with prefix, in the order of their keys. It omits names
 // outside the [Scope]. It does not yield pending values of the [Spool]. It sends one request for
 // each 1000 objects and stops after the first error. With [Options].Legacy, the names that only
-// agentKeys has stored, under the prefix of another id of the tenant, come last.
+// agentKeys has stored, under the prefix of another id of the tenant, come last. If the first request
+// cannot reach the store, List lists a mirror: see [Options].Mirror.
 func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		any := false // an entry was yielded: another store cannot continue the list
+		var failed error
+		for e, err := range v.listHere(ctx, prefix) {
+			if err != nil && !any && v.mirror != nil && isAway(err) {
+				failed = err
+				break
+			}
+			any = true
+			if !yield(e, err) {
+				return
+			}
+		}
+		if failed == nil {
+			return
+		}
+		for _, m := range v.mirrors() {
+			any, away := false, false
+			for e, err := range m.listHere(ctx, prefix) {
+				if away = err != nil && !any; away {
+					break
+				}
+				if !any {
+					v.fellBack(m, failed)
+				}
+				any = true
+				if !yield(e, err) {
+					return
+				}
+			}
+			if !away {
+				return
+			}
+		}
+		yield(Entry{}, failed)
+	}
+}
+
+// listHere lists the objects of the store.
+func (v *Vault) listHere(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		err := v.opened()
 		if err == nil {

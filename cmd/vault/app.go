@@ -77,6 +77,7 @@ type session struct {
 
 	profile  string // the settings are those of this profile, and not those of flags; empty: those of the command
 	storeURL string // replaces the store of the settings, if it is not empty
+	behind   behindLog
 
 	partialFlags map[string][]string // the flags before the cursor in a completion, where c is nil
 }

@@ -19,7 +19,7 @@ func getCommand(s *session) *cli.Command {
 	return &cli.Command{
 		Name:      "get",
 		Usage:     "print the value of a name",
-		UsageText: s.prog + " get NAME [-o FILE]",
+		UsageText: s.prog + " get NAME [-o FILE | --all]",
 		Description: "Writes the stored value, unchanged, to standard output or to FILE. If standard output is a\n" +
 			"terminal, get requires --reveal. Bytes that fail verification are never written. If a value of\n" +
 			"more than 64 KiB is damaged, the bytes before the damage may already be written when get exits\n" +
@@ -28,6 +28,10 @@ func getCommand(s *session) *cli.Command {
 			"belongs to a user other than you or root, or if other users can write to the target's\n" +
 			"directory. If FILE is a mount point, as in containers, get verifies the whole value and then\n" +
 			"overwrites the file in place.\n\n" +
+			"If the profile has mirrors, get asks the first store, and a mirror only if that store cannot be\n" +
+			"reached, or is behind. --all writes no value. It asks every store, and prints for each what it has:\n" +
+			"newest, behind (an older value), different (two writers stored a value at the same time), missing or\n" +
+			"failed; then the revision, the time of the write, and the store. The exit code is 3 if they differ.\n\n" +
 			"Examples:\n" +
 			"   curl -H \"Authorization: Bearer $(" + s.prog + " get openai)\" …\n" +
 			"   " + s.prog + " get acme/tls.key -o server.key\n" +
@@ -37,6 +41,7 @@ func getCommand(s *session) *cli.Command {
 			&cli.StringFlag{Name: "version", Usage: "read this `VERSION`: an id that history prints, @2 for the second newest, or r:REVISION"},
 			&cli.StringFlag{Name: "range", Usage: "write only the bytes `A-B`, counted from 0, including B; A- means from A to the end, -N means the last N"},
 			&cli.BoolFlag{Name: "reveal", Usage: "show the value on the terminal, if it is text", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "all", Usage: "compare the stores of the profile, and write no value", DisableDefaultText: true},
 			acceptOlderFlag(), expectSeenFlag(),
 		},
 		Action: s.action(s.get),
@@ -58,6 +63,9 @@ func (s *session) get(ctx context.Context) error {
 	name, err := s.name(args[0])
 	if err != nil {
 		return err
+	}
+	if s.c.Bool("all") {
+		return s.compare(ctx, name)
 	}
 	o := getOptions{reveal: s.c.Bool("reveal"), file: s.c.String("output")}
 	o.Version = s.c.String("version")

@@ -44,9 +44,15 @@ type opened struct {
 	storeID  string       // identifies the store in the files of this machine
 	sources  []envelope.KeySource
 	options  vault.Options
+	mirrors  []*opened // the mirrors of the profile
 }
 
-func (o *opened) close() error { return o.store.Close() }
+func (o *opened) close() error {
+	for _, m := range o.mirrors {
+		m.close()
+	}
+	return o.store.Close()
+}
 
 // open opens the vault that flags, environment and profile describe. It checks these settings
 // before it opens the store.
@@ -111,6 +117,9 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 		o.LegacyWriter, err = legacyWriter(set, need, o.Legacy)
 	}
 	if err == nil {
+		o.Mirror, err = s.openMirrors(set, opened, tenant, sources, o)
+	}
+	if err == nil {
 		opened.Vault, err = vault.New(opened.store, tenant, sources, o)
 	}
 	if err != nil {
@@ -125,6 +134,9 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 		if !s.flushesLater {
 			s.flush(ctx, opened)
 		}
+	}
+	if !s.flushesLater {
+		s.flushMirrors(ctx, opened)
 	}
 	return opened, nil
 }
@@ -229,6 +241,12 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 		store = p.session.wrapStore(store)
 	}
 	return store, err
+}
+
+// storeName returns the name of the store at a URL, as [vault.Store] has it: the URL without parameters.
+func storeName(storeURL string) string {
+	name, _, _ := strings.Cut(shownURL(storeURL), "?")
+	return name
 }
 
 // fileURL returns the URL of a directory on this machine.

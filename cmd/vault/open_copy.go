@@ -60,14 +60,11 @@ func (c *copying) sides(src, dst string) (from, to *session, err error) {
 			return nil, nil, hint(err, "SRC and DST are profiles, or URLs of stores such as file:///DIR")
 		}
 	}
-	open := func(side string) (*session, error) {
-		s := base
-		if !isURL(side) {
-			if s, err = c.ofProfile(side); err != nil {
-				return nil, err
-			}
-		} else {
+	open := func(side string) (s *session, err error) {
+		if isURL(side) {
 			s = base.ofStore(side)
+		} else if s, err = c.ofProfile(side); err != nil {
+			return nil, err
 		}
 		s.keepKeys, s.flushesLater = c.keepKeys, true
 		return s, nil
@@ -106,7 +103,7 @@ func (s *session) ofStore(storeURL string) *session {
 // withStore replaces the store of settings, and what belongs to that store.
 func withStore(set config.Settings, storeURL string) config.Settings {
 	set.Store = config.Value{Text: storeURL, From: "the argument " + shownURL(storeURL)}
-	set.ReadOnly, set.Write = false, config.Value{}
+	set.ReadOnly, set.Write, set.Mirrors, set.Quorum = false, config.Value{}, nil, 0
 	if u, err := url.Parse(storeURL); err != nil || !u.Query().Has("role") {
 		set.Identity = config.Value{} // the other side has a role
 	}

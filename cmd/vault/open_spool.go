@@ -109,7 +109,7 @@ func errOtherTenant(got, want vault.Tenant) error {
 
 // deferredStore returns a store that is opened at the first request, with a new token if one is needed.
 func (s *session) deferredStore(set config.Settings, l *vaulturl.Location, want vault.Tenant) *vault.Store {
-	return vault.Deferred(shownURL(set.Store.Text), func(ctx context.Context) (*vault.Store, error) {
+	return vault.Deferred(storeName(set.Store.Text), func(ctx context.Context) (*vault.Store, error) {
 		p, err := s.plan(ctx, set)
 		if err != nil {
 			return nil, err

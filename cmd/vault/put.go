@@ -85,16 +85,20 @@ func (s *session) put(ctx context.Context) error {
 // stored prints the result of a write.
 func (s *session) stored(v *opened, info vault.Info) error {
 	s.owe(v, info)
-	return s.printStored(info)
+	s.behind.mu.Lock()
+	defer s.behind.mu.Unlock()
+	return s.printStored(info, s.behind.stores)
 }
 
-func (u *ui) printStored(info vault.Info) error {
+func (u *ui) printStored(info vault.Info, behind []string) error {
 	if !info.Expires.IsZero() && info.Expired {
 		u.note("%s has already expired, at %s", info.Name, timestamp(info.Expires))
 	}
 	u.noteUnfinished(info)
 	if u.json {
-		return u.print(toJSON(info))
+		j := toJSON(info)
+		j.Behind = behind
+		return u.print(j)
 	}
 	if info.Legacy != "" {
 		u.note("stored %s, %s, in the format %s of agentKeys, which is weaker than an envelope", info.Name, size(info.Size), info.Legacy)

@@ -142,7 +142,11 @@ func (p *putting) withoutTenant(ctx context.Context, value io.Reader, length int
 func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err error) error {
 	var spooled *vault.SpooledError
 	o := p.options
+	var few *vault.QuorumError
 	switch {
+	case errors.As(err, &few):
+		p.owe(v, info)
+		return about(p.name, &savedError{err, p.tooFew(few)})
 	case errors.As(err, &spooled) && !spooled.Refused:
 		if v != nil {
 			p.owe(v, info)
@@ -166,6 +170,15 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 		p.flush(ctx, v)
 	}
 	return p.stored(v, info)
+}
+
+// tooFew describes a value that fewer stores have than the profile requires.
+func (p *putting) tooFew(few *vault.QuorumError) string {
+	next := "run " + p.prog + " sync when they can be reached"
+	if errors.Is(few, vault.ErrSpooled) {
+		next = "later commands and " + p.prog + " sync send it to the others"
+	}
+	return fmt.Sprintf("stored in %d of the %s that quorum requires: %s; %s", few.Stored, plural(few.Quorum, "store", "stores"), explain("put", causeOf(few.Err)).Message, next)
 }
 
 // saved reports a value that is on this machine only.

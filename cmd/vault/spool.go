@@ -18,12 +18,12 @@ import (
 )
 
 func spoolCommand(s *session) *cli.Command {
-	sub := func(name, usage, synopsis, description string, action func(context.Context, *spool.Spool) error, flags ...cli.Flag) *cli.Command {
+	sub := func(name, usage, synopsis, description string, action func(context.Context, machineSpool) error, flags ...cli.Flag) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, UsageText: s.prog + " spool " + synopsis, HelpName: s.prog + " spool " + name,
 			Description: description, Flags: flags,
 			Action: s.action(func(ctx context.Context) error {
-				sp, err := s.ownSpool()
+				sp, err := s.spoolOf(ctx, s.c.Args().First())
 				if err != nil {
 					return err
 				}
@@ -102,6 +102,8 @@ type spoolRow struct {
 	Reason     string      `json:"reason,omitempty"`
 	Next       *time.Time  `json:"next_attempt,omitempty"`
 	Attempts   []attempted `json:"attempts,omitempty"`
+	Mirror     string      `json:"mirror,omitempty"`   // the mirror that does not have the change; absent: the value is in no store
+	Deletion   bool        `json:"deletion,omitempty"` // the entry removes the object from the mirror
 }
 
 type attempted struct {
@@ -110,10 +112,10 @@ type attempted struct {
 	Refused bool      `json:"refused,omitempty"`
 }
 
-func spoolRowOf(e vault.SpoolEntry, sp *spool.Spool) spoolRow {
+func spoolRowOf(e vault.SpoolEntry, sp machineSpool) spoolRow {
 	r := spoolRow{
 		ID: e.ID, Name: e.Ref.Name, Tenant: e.Ref.Tenant, Collection: e.Ref.Collection, State: "pending", Created: utc(e.Created),
-		Size: e.Size, Revision: e.Revision, SpoolKey: e.Local, KeyMissing: e.Local && !sp.HasKey(),
+		Size: e.Size, Revision: e.Revision, SpoolKey: e.Local, KeyMissing: e.Local && !sp.HasKey(), Mirror: sp.mirror, Deletion: e.Deleted,
 	}
 	switch {
 	case e.Create:
@@ -135,7 +137,7 @@ func spoolRowOf(e vault.SpoolEntry, sp *spool.Spool) spoolRow {
 }
 
 // spoolRows returns all entries, oldest first.
-func spoolRows(ctx context.Context, sp *spool.Spool) ([]spoolRow, error) {
+func spoolRows(ctx context.Context, sp machineSpool) ([]spoolRow, error) {
 	all, err := sp.All(ctx)
 	if err != nil {
 		return nil, err
@@ -157,13 +159,21 @@ func spoolRows(ctx context.Context, sp *spool.Spool) ([]spoolRow, error) {
 	return rows, nil
 }
 
-func (s *session) spoolList(ctx context.Context, sp *spool.Spool) error {
+func (s *session) spoolList(ctx context.Context, _ machineSpool) error {
 	if _, err := s.arguments(0, 0); err != nil {
 		return err
 	}
-	rows, err := spoolRows(ctx, sp)
+	spools, err := s.machineSpools()
 	if err != nil {
 		return err
+	}
+	var rows []spoolRow
+	for _, sp := range spools {
+		part, err := spoolRows(ctx, sp)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, part...)
 	}
 	table := s.columns("lllllrl", "ID", "NAME", "STATE", "TENANT", "AGE", "SIZE", "REASON")
 	for _, r := range rows {
@@ -179,6 +189,12 @@ func (s *session) spoolList(ctx context.Context, sp *spool.Spool) error {
 			state += ", its key is lost"
 		case r.SpoolKey:
 			state += ", needs the spool's key"
+		}
+		if r.Deletion {
+			state += ", deletion"
+		}
+		if r.Mirror != "" {
+			state += ", for " + r.Mirror
 		}
 		id, when, bytes := r.ID, "", fmt.Sprint(r.Size)
 		if r.Created != nil {
@@ -198,7 +214,7 @@ func (s *session) spoolList(ctx context.Context, sp *spool.Spool) error {
 }
 
 // findEntry returns the entry, or the one that was set aside, with the id of the first argument.
-func (s *session) findEntry(ctx context.Context, sp *spool.Spool) (spoolRow, error) {
+func (s *session) findEntry(ctx context.Context, sp machineSpool) (spoolRow, error) {
 	args, err := s.arguments(1, 1)
 	if err != nil {
 		return spoolRow{}, err
@@ -217,7 +233,7 @@ func (s *session) findEntry(ctx context.Context, sp *spool.Spool) (spoolRow, err
 	return spoolRow{}, usagef("%d entries have this id: use the whole id", len(rows))
 }
 
-func (s *session) spoolShow(ctx context.Context, sp *spool.Spool) error {
+func (s *session) spoolShow(ctx context.Context, sp machineSpool) error {
 	r, err := s.findEntry(ctx, sp)
 	if err != nil {
 		return err
@@ -247,6 +263,10 @@ func (s *session) spoolShow(ctx context.Context, sp *spool.Spool) error {
 	line("revision", fmt.Sprint(r.Revision))
 	line("sealed size", fmt.Sprint(r.Size))
 	line("condition", r.Condition)
+	line("mirror", r.Mirror)
+	if r.Deletion {
+		line("change", "the object is removed from the mirror")
+	}
 	switch {
 	case r.KeyMissing:
 		line("sealed for", "the key of the spool, which is lost")
@@ -266,10 +286,13 @@ func (s *session) spoolShow(ctx context.Context, sp *spool.Spool) error {
 }
 
 // spoolGet writes the value of an entry.
-func (s *session) spoolGet(ctx context.Context, sp *spool.Spool) error {
+func (s *session) spoolGet(ctx context.Context, sp machineSpool) error {
 	r, err := s.findEntry(ctx, sp)
 	if err != nil {
 		return err
+	}
+	if r.Deletion {
+		return about(vault.Name(r.Name), usagef("the entry is a deletion, and has no value"))
 	}
 	file := s.c.String("output")
 	if file == "" && s.outTTY && !s.c.Bool("reveal") {
@@ -305,7 +328,7 @@ func (s *session) spoolGet(ctx context.Context, sp *spool.Spool) error {
 	return f.Commit()
 }
 
-func (s *session) spoolRetry(ctx context.Context, sp *spool.Spool) error {
+func (s *session) spoolRetry(ctx context.Context, sp machineSpool) error {
 	r, err := s.findEntry(ctx, sp)
 	if err != nil {
 		return err
@@ -323,14 +346,22 @@ func (s *session) spoolRetry(ctx context.Context, sp *spool.Spool) error {
 	if err := sp.Retry(ctx, r.ID, s.c.Bool("overwrite")); err != nil {
 		return err
 	}
-	sum, err := s.syncAll(ctx, sp, nil)
+	sum, err := spool.Summary{}, error(nil)
+	if sp.mirror == "" {
+		sum, err = s.syncAll(ctx, sp.Spool, nil)
+	} else {
+		var o *opened
+		if o, err = s.openOnce(ctx); err == nil {
+			sum, err = s.syncMirrors(ctx, o, sum, nil)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	return s.summarize(sum)
 }
 
-func (s *session) spoolDrop(ctx context.Context, sp *spool.Spool) error {
+func (s *session) spoolDrop(ctx context.Context, sp machineSpool) error {
 	r, err := s.findEntry(ctx, sp)
 	if err != nil {
 		return err
@@ -358,7 +389,7 @@ func (s *session) spoolDrop(ctx context.Context, sp *spool.Spool) error {
 	return sp.Drop(ctx, r.ID)
 }
 
-func (s *session) spoolExport(ctx context.Context, sp *spool.Spool) error {
+func (s *session) spoolExport(ctx context.Context, sp machineSpool) error {
 	args, err := s.arguments(1, -1)
 	if err != nil {
 		return err

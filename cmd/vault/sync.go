@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -22,6 +23,10 @@ func syncCommand(s *session) *cli.Command {
 			"pending, and with 3 if the store refused some. " + s.prog + " spool ls lists them. With\n" +
 			"keys_required = \"one\", a value may have been sealed without some key sources. sync adds these key\n" +
 			"sources to the stored value.\n\n" +
+			"If the profile has mirrors, sync also sends them the changes that they do not have, and compares\n" +
+			"every name with the first store. It copies what is newer, in both directions, and prints a line for\n" +
+			"each name that differed: copied, restored, removed, extra (only the mirror has it), different (two\n" +
+			"writers stored it at the same time) or failed.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " sync\n" +
 			"   " + s.prog + " sync --watch --quiet",
@@ -41,26 +46,47 @@ func (s *session) sync(ctx context.Context) error {
 		return usagef("--once and --watch exclude each other")
 	}
 	sp, err := s.ownSpool()
-	if err != nil && !(sp == nil && s.mayOweKeys()) {
+	if err != nil && !(sp == nil && (s.hasMirrors() || s.mayOweKeys())) {
 		return err
 	}
 	if s.c.Bool("watch") {
 		return s.watch(ctx, sp)
 	}
-	var sum spool.Summary
-	if sp != nil {
-		if sum, err = s.syncAll(ctx, sp, nil); err != nil {
-			return err
-		}
-	}
-	oerr := s.syncOwed(ctx)
-	if sp == nil {
-		return oerr
-	}
-	if err := s.summarize(sum); err != nil {
+	sum, err := s.syncAll(ctx, sp, nil)
+	if err != nil {
 		return err
 	}
-	return oerr
+	var rerr error
+	if s.hasMirrors() {
+		o, err := s.openOnce(ctx)
+		if err != nil {
+			return err
+		}
+		if sum, err = s.syncMirrors(ctx, o, sum, nil); err != nil {
+			return err
+		}
+		rerr = s.repair(ctx, o)
+	}
+	oerr := s.syncOwed(ctx)
+	if sp == nil && !s.hasMirrors() {
+		return oerr
+	}
+	return cmp.Or(s.summarize(sum), rerr, oerr)
+}
+
+// hasMirrors reports whether the settings have mirrors.
+func (s *session) hasMirrors() bool {
+	set, err := s.settings()
+	return err == nil && len(set.Mirrors) > 0
+}
+
+// openOnce returns the open vault, or opens it.
+func (s *session) openOnce(ctx context.Context) (*opened, error) {
+	if s.opened != nil {
+		return s.opened, nil
+	}
+	s.flushesLater = true
+	return s.open(ctx, mustKeys)
 }
 
 // owesKeys reports whether an object of the store misses a key.
@@ -88,13 +114,9 @@ func (s *session) syncOwed(ctx context.Context) error {
 	if !s.owesKeys() {
 		return nil
 	}
-	o := s.opened
-	if o == nil {
-		s.flushesLater = true
-		var err error
-		if o, err = s.open(ctx, mustKeys); err != nil {
-			return err
-		}
+	o, err := s.openOnce(ctx)
+	if err != nil {
+		return err
 	}
 	return s.reportOwed(s.addOwed(ctx, o))
 }
@@ -136,13 +158,25 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 		}
 		return spool.Summary{}, err
 	}
+	total, err := s.syncParts(ctx, o, sp, each)
+	if err == nil && total.Sent > 0 {
+		sp.MarkReached()
+	}
+	return total, err
+}
+
+// syncParts sends the entries of the caller's tenant in a spool, for each collection and vault id.
+func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, each func(spool.Result)) (total spool.Summary, err error) {
+	all, err := sp.All(ctx)
+	if err != nil {
+		return total, err
+	}
 	report := func(r spool.Result) {
 		s.noteUnfinished(r.Info)
 		if each != nil {
 			each(r)
 		}
 	}
-	var total spool.Summary
 	type part struct{ vault, collection string }
 	done := make(map[part]bool)
 	for _, e := range all {
@@ -168,9 +202,6 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 			total.Cause = sum.Cause
 		}
 	}
-	if total.Sent > 0 {
-		sp.MarkReached()
-	}
 	left, err := sp.All(context.WithoutCancel(ctx))
 	return countEntries(left, total), err
 }
@@ -191,6 +222,18 @@ func countEntries(all []vault.Spooled, sum spool.Summary) spool.Summary {
 func (o *opened) with(ref envelope.Ref) (*vault.Vault, error) {
 	options := o.options
 	options.VaultID, options.Collection = ref.Vault, vault.Collection(ref.Collection)
+	if options.Mirror != nil {
+		mirror := *options.Mirror
+		mirror.Vaults = nil
+		for _, m := range o.mirrors {
+			v, err := m.with(ref)
+			if err != nil {
+				return nil, err
+			}
+			mirror.Vaults = append(mirror.Vaults, v)
+		}
+		options.Mirror = &mirror
+	}
 	return vault.New(o.store, o.Tenant(), o.sources, &options)
 }
 
@@ -242,14 +285,21 @@ const (
 func (s *session) watch(ctx context.Context, sp *spool.Spool) error {
 	wait := firstWatch
 	for {
-		sum, err := s.syncAll(ctx, sp, func(r spool.Result) {
+		each := func(r spool.Result) {
 			switch {
 			case r.Err == nil:
 				s.note("sent %s, put at %s", r.Entry.Ref.Name, timestamp(r.Entry.Created))
 			case !errors.Is(r.Err, context.Canceled):
 				s.note("%s: %s", r.Entry.Ref.Name, explain("sync", causeOf(r.Err)).Message)
 			}
-		})
+		}
+		sum, err := s.syncAll(ctx, sp, each)
+		if err == nil && s.hasMirrors() {
+			var o *opened
+			if o, err = s.openOnce(ctx); err == nil {
+				sum, err = s.syncMirrors(ctx, o, sum, each)
+			}
+		}
 		if err == nil {
 			if oerr := s.syncOwed(ctx); oerr != nil && ctx.Err() == nil {
 				s.note("%s", explain("sync", oerr).Message)

@@ -80,20 +80,9 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 			return err
 		}
 	} else {
-		for _, f := range result.Failed {
-			r := explain("teardown", f.Err)
-			r.Name = f.Key
-			u.printError(r)
-		}
-		u.note("%d objects removed", result.Deleted)
-		switch {
-		case result.LeftInHistory > 0:
-			u.note("%d old versions are left in the history; --purge deletes them permanently", result.LeftInHistory)
-		case result.LeftInHistory < 0:
-			u.note("old versions may be left in the history; this store does not report them")
-		}
-		if o.Purge {
-			u.note("%d old versions removed", result.Purged)
+		u.printTeardown("", result, o)
+		for store, r := range result.Mirrors {
+			u.printTeardown(" from the mirror "+store, r, o)
 		}
 	}
 	if n := len(result.Failed); n > 0 {
@@ -102,26 +91,56 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 	return nil
 }
 
-func teardownJSON(result vault.TeardownResult) any {
-	type failure struct {
-		Name    vault.Name `json:"name,omitempty"`
-		Key     string     `json:"key"`
-		Code    int        `json:"code"`
-		Kind    string     `json:"kind"`
-		Message string     `json:"message"`
+// printTeardown prints the result in one store.
+func (u *ui) printTeardown(store string, result vault.TeardownResult, o *vault.TeardownOptions) {
+	for _, f := range result.Failed {
+		r := explain("teardown", f.Err)
+		r.Name = f.Key
+		u.printError(r)
 	}
-	j := struct {
-		Deleted       int       `json:"deleted"`
-		Purged        int       `json:"purged,omitempty"`
-		LeftInHistory *int      `json:"left_in_history,omitempty"` // nil: the store does not report old versions
-		Failed        []failure `json:"failed"`
-	}{Deleted: result.Deleted, Purged: result.Purged, Failed: []failure{}}
+	u.note("%d objects removed%s", result.Deleted, store)
+	switch {
+	case result.LeftInHistory > 0:
+		u.note("%d old versions are left in the history; --purge deletes them permanently", result.LeftInHistory)
+	case result.LeftInHistory < 0:
+		u.note("old versions may be left in the history; this store does not report them")
+	}
+	if o.Purge {
+		u.note("%d old versions removed", result.Purged)
+	}
+}
+
+// tornDown is the JSON form of a teardown.
+type tornDown struct {
+	Deleted       int                  `json:"deleted"`
+	Purged        int                  `json:"purged,omitempty"`
+	LeftInHistory *int                 `json:"left_in_history,omitempty"` // nil: the store does not report old versions
+	Failed        []teardownFailure    `json:"failed"`
+	Mirrors       map[string]*tornDown `json:"mirrors,omitempty"` // by store
+}
+
+type teardownFailure struct {
+	Name    vault.Name `json:"name,omitempty"`
+	Key     string     `json:"key"`
+	Code    int        `json:"code"`
+	Kind    string     `json:"kind"`
+	Message string     `json:"message"`
+}
+
+func teardownJSON(result vault.TeardownResult) *tornDown {
+	j := &tornDown{Deleted: result.Deleted, Purged: result.Purged, Failed: []teardownFailure{}}
 	if result.LeftInHistory >= 0 {
 		j.LeftInHistory = &result.LeftInHistory
 	}
 	for _, f := range result.Failed {
 		r := explain("teardown", f.Err)
-		j.Failed = append(j.Failed, failure{f.Name, f.Key, r.Code, r.Kind, r.Message})
+		j.Failed = append(j.Failed, teardownFailure{f.Name, f.Key, r.Code, r.Kind, r.Message})
+	}
+	for store, r := range result.Mirrors {
+		if j.Mirrors == nil {
+			j.Mirrors = make(map[string]*tornDown)
+		}
+		j.Mirrors[store] = teardownJSON(r)
 	}
 	return j
 }

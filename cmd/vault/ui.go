@@ -200,6 +200,8 @@ type infoJSON struct {
 	Pending     bool              `json:"pending,omitempty"`      // on this machine only
 	Unfinished  int64             `json:"unfinished,omitempty"`   // of put: bytes of uploads that could not be removed
 	Format      string            `json:"format,omitempty"`       // agentkeys-v1, agentkeys-v2 or agentkeys-worker; absent: an envelope
+	Mirror      string            `json:"mirror,omitempty"`       // that returned the object, in place of the first store
+	Behind      []string          `json:"behind,omitempty"`       // of put: stores that do not have the value yet
 	Spool       string            `json:"spool,omitempty"`        // of ls: pending or refused, if a value of the name waits on this machine
 }
 
@@ -207,7 +209,7 @@ func toJSON(i vault.Info) infoJSON {
 	j := infoJSON{
 		Name: i.Name, Collection: i.Collection, Tenant: i.Tenant, Revision: i.Revision, Unfinished: i.Unfinished, Version: i.Version,
 		Size: &i.Size, SealedSize: i.SealedSize, Modified: utc(i.Modified), ContentType: i.ContentType,
-		Expires: utc(i.Expires), Labels: i.Labels, Pending: i.Pending, MissingKeys: i.MissingKeys,
+		Expires: utc(i.Expires), Labels: i.Labels, Pending: i.Pending, MissingKeys: i.MissingKeys, Mirror: i.Mirror,
 	}
 	if j.Expires != nil {
 		j.Expired = &i.Expired

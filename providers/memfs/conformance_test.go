@@ -73,3 +73,15 @@ func conform(t *testing.T, server string, c memfs.Config, claims []string, below
 		Large: 3 << 20, // no multipart uploads
 	})
 }
+
+// TestConformanceMirror runs the suite with vaults that mirror their objects to a second store.
+func TestConformanceMirror(t *testing.T) {
+	open := func(c memfs.Config) func(context.Context) (*vault.Store, error) {
+		return func(ctx context.Context) (*vault.Store, error) { return memfs.Open(ctx, c) }
+	}
+	primary := memfs.Config{Memory: new(memfs.Memory)}
+	conformance.Run(t, conformance.Provider{
+		Name: "memory, mirrored to a directory", Open: open(primary), Reopen: open(primary), Claims: claims,
+		Mirror: open(memfs.Config{Dir: privateDir(t)}),
+	})
+}

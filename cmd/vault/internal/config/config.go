@@ -36,9 +36,11 @@ type Settings struct {
 	Spool      Value // a directory, [SpoolOff], or empty: the default directory
 	// SpoolRequired means that put fails unless the spool can be written.
 	SpoolRequired bool
-	KeysRequired  Value // [KeysAll], [KeysOne], or empty: all
-	Seen          Value // a directory, [SeenOff], or empty: the default directory
-	Write         Value // [WriteAgentKeysV1], [WriteAgentKeysV2], or empty: envelopes
+	KeysRequired  Value   // [KeysAll], [KeysOne], or empty: all
+	Seen          Value   // a directory, [SeenOff], or empty: the default directory
+	Mirrors       []Value // further stores: profiles, or URLs
+	Quorum        int     // the number of stores that must have a value; 0: the first one must
+	Write         Value   // [WriteAgentKeysV1], [WriteAgentKeysV2], or empty: envelopes
 }
 
 // The values of Spool that are no directories.
@@ -107,6 +109,9 @@ func (r Reader) Read() (Settings, error) {
 	}
 	s.Profile = profile.Text
 	s.Scope, s.ReadOnly = p.Scope, p.ReadOnly
+	if err := r.mirrors(&s, p); err != nil {
+		return s, err
+	}
 
 	for _, v := range []struct {
 		setting            *Value
@@ -207,6 +212,32 @@ func (r Reader) keys(profile []string, name string) ([]Value, error) {
 		keys = append(keys, Value{text, from})
 	}
 	return keys, nil
+}
+
+// mirrors sets the mirrors of a profile. They belong to its store: another store has none.
+func (r Reader) mirrors(s *Settings, p Profile) error {
+	from := "profile " + s.Profile
+	if p.Quorum != 0 && len(p.Mirrors) == 0 {
+		return fmt.Errorf("%w: %s: quorum requires mirrors", ErrInvalid, from)
+	}
+	if p.Quorum < 0 || p.Quorum > 1+len(p.Mirrors) {
+		return fmt.Errorf("%w: %s: quorum = %d must be between 1 and the number of stores, which is %d", ErrInvalid, from, p.Quorum, 1+len(p.Mirrors))
+	}
+	if len(p.Mirrors) > 0 && p.Store == "" {
+		return fmt.Errorf("%w: %s: mirrors requires store", ErrInvalid, from)
+	}
+	store, err := r.single("store", "OBJECTVAULT_STORE")
+	if err != nil || store.Text != "" {
+		return err
+	}
+	for _, text := range p.Mirrors {
+		if text == "" || text == s.Profile {
+			return fmt.Errorf("%w: %s: %q cannot be a mirror", ErrInvalid, from, text)
+		}
+		s.Mirrors = append(s.Mirrors, Value{text, "mirrors of " + from})
+	}
+	s.Quorum = p.Quorum
+	return nil
 }
 
 func (r Reader) timeout() (time.Duration, error) {

@@ -30,6 +30,8 @@ import (
 //	deadline = "2m"                 # the maximum time of a command
 //	spool = "/var/spool/vault"      # a directory, or "require", or "off"
 //	seen = "/var/lib/vault/seen"    # a directory, or "off"
+//	mirrors = ["tencent", "file:///mnt/b"] # profiles or URLs of further stores that get every change
+//	quorum = 2                      # how many stores must have a value before put succeeds
 //	write = "agentkeys-v1"          # or "agentkeys-v2": put stores objects that agentKeys reads
 type File struct {
 	Profile  string             `toml:"profile"`
@@ -50,6 +52,8 @@ type Profile struct {
 	Deadline     string   `toml:"deadline"`
 	Spool        string   `toml:"spool"`
 	Seen         string   `toml:"seen"`
+	Mirrors      Strings  `toml:"mirrors"`
+	Quorum       int      `toml:"quorum"`
 	Write        string   `toml:"write"`
 }
 
@@ -57,7 +61,7 @@ type Profile struct {
 // as store, and would ignore unknown keys.
 var (
 	fileKeys    = []string{"profile", "profiles"}
-	profileKeys = []string{"store", "tenant", "collection", "keys", "keys_required", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen", "write"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "keys_required", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen", "mirrors", "quorum", "write"}
 )
 
 // Strings is a list of strings, or one string.

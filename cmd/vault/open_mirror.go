@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/linger"
+	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/spool"
+)
+
+// This file opens the mirrors of a profile. Each is opened at its first request.
+
+// openMirrors opens the mirrors of the settings of a vault.
+func (s *session) openMirrors(set config.Settings, o *opened, tenant vault.Tenant, sources []envelope.KeySource, options *vault.Options) (*vault.Mirror, error) {
+	if len(set.Mirrors) == 0 {
+		return nil, nil
+	}
+	if set.Write.Text != "" {
+		return nil, usagef("%s: write = %q cannot be combined with mirrors", set.Write.From, set.Write.Text)
+	}
+	mirror := &vault.Mirror{Quorum: set.Quorum, Behind: s.noteBehind, Fallback: s.noteFallback}
+	for _, v := range set.Mirrors {
+		m, err := s.openMirror(v, tenant, sources, options)
+		if err != nil {
+			return nil, err
+		}
+		if m.storeID == o.storeID || slices.ContainsFunc(o.mirrors, func(other *opened) bool { return other.storeID == m.storeID }) {
+			return nil, usagef("%s: %s is the same store as another one of the profile", v.From, v.Text)
+		}
+		o.mirrors = append(o.mirrors, m)
+		mirror.Vaults = append(mirror.Vaults, m.Vault)
+	}
+	return mirror, nil
+}
+
+// ofMirror returns a session with the settings of a mirror.
+func (s *session) ofMirror(v config.Value) (*session, config.Settings, error) {
+	other, err := s.ofStore(v.Text), error(nil)
+	if !isURL(v.Text) {
+		other, err = s.ofProfile(v.Text)
+	}
+	if err != nil {
+		return nil, config.Settings{}, from(v, err)
+	}
+	other.createsStore, other.spoolAlways = s.createsStore, true
+	set, err := other.settings()
+	set.SpoolRequired = false
+	return other, set, err
+}
+
+func (s *session) openMirror(v config.Value, tenant vault.Tenant, sources []envelope.KeySource, options *vault.Options) (*opened, error) {
+	other, set, err := s.ofMirror(v)
+	if err != nil {
+		return nil, err
+	}
+	if set.VaultID.Text != options.VaultID {
+		return nil, usagef("%s: the vault id of %s is %q, and that of the profile is %q: they must be the same", v.From, v.Text, set.VaultID.Text, options.VaultID)
+	}
+	if c, err := vault.ParseCollection(set.Collection.Text); err != nil || c != options.Collection && !isURL(v.Text) && set.Collection.Text != "" {
+		return nil, usagef("%s: the collection of %s is %q, and that of the vault is %q: they must be the same", v.From, v.Text, set.Collection.Text, options.Collection)
+	}
+	location, err := other.location(set)
+	if err != nil {
+		return nil, err
+	}
+	m := &opened{settings: set, identity: identityID(set, location), storeID: location.SpoolID(), sources: sources, keyed: len(sources) > 0}
+	if set.Spool.Text != config.SpoolOff {
+		if m.spool, err = other.openSpool(set, location, s.spoolLimit); err != nil {
+			return nil, err
+		}
+	}
+	m.options = *options
+	m.options.Seen, m.options.Legacy, m.options.LegacyWriter, m.options.Spool = nil, nil, nil, nil
+	if m.spool != nil {
+		m.options.Spool = m.spool
+	}
+	m.store = other.deferredStore(set, location, tenant)
+	if m.Vault, err = vault.New(m.store, tenant, sources, &m.options); err != nil {
+		return nil, from(v, err)
+	}
+	if m.keyed {
+		m.sealing = m.Vault
+	}
+	return m, nil
+}
+
+// A behindLog contains the stores that do not have a change yet, and the mirrors that answered a read.
+type behindLog struct {
+	mu        sync.Mutex
+	stores    []string
+	fallbacks []string
+}
+
+// noteBehind mentions a store that does not have a change yet.
+func (s *session) noteBehind(b vault.Behind) {
+	s.behind.mu.Lock()
+	defer s.behind.mu.Unlock()
+	s.behind.stores = append(s.behind.stores, b.Store)
+	next := "{prog} sync copies it"
+	if errors.Is(b.Err, vault.ErrSpooled) {
+		next = "later commands and {prog} sync send it"
+	}
+	r := s.filled(report{Hint: next})
+	s.note("%s is not yet in %s: %s; %s", b.Name, b.Store, explain("", causeOf(b.Err)).Message, r.Hint)
+}
+
+// noteFallback mentions, once, a mirror that answers in place of the primary store.
+func (s *session) noteFallback(store string, err error) {
+	s.behind.mu.Lock()
+	defer s.behind.mu.Unlock()
+	if slices.Contains(s.behind.fallbacks, store) {
+		return
+	}
+	s.behind.fallbacks = append(s.behind.fallbacks, store)
+	s.note("read from the mirror %s, because %s failed: %s", store, s.opened.store.Name, explain("", err).Message)
+}
+
+// flushMirrors sends the due changes of the mirrors, for a short time. It never fails the command.
+func (s *session) flushMirrors(ctx context.Context, o *opened) {
+	for _, m := range o.mirrors {
+		if m.spool == nil || m.sealing == nil {
+			continue
+		}
+		all, err := m.spool.All(ctx)
+		if err != nil || len(all) == 0 {
+			continue
+		}
+		func() {
+			ctx := linger.WithEnd(ctx, time.Now().Add(flushTime))
+			ctx, cancel := context.WithTimeout(ctx, flushTime/2)
+			defer cancel()
+			sum, err := m.spool.Sync(ctx, m.sealing, &spool.SyncOptions{OnlyDue: true, Identity: m.identity})
+			if err == nil && sum.Sent > 0 {
+				s.note("sent %s to the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)
+			}
+		}()
+	}
+}
+
+// syncMirrors sends the changes that the mirrors do not have yet, and adds them to sum.
+func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary, each func(spool.Result)) (spool.Summary, error) {
+	for _, m := range o.mirrors {
+		if m.spool == nil {
+			continue
+		}
+		part, err := s.syncParts(ctx, m, m.spool, each)
+		if err != nil {
+			return sum, err
+		}
+		sum.Sent += part.Sent
+		sum.Pending += part.Pending
+		sum.Refused += part.Refused
+		if sum.Cause == nil {
+			sum.Cause = part.Cause
+		}
+	}
+	return sum, nil
+}
+
+// repaired is a line of sync --json about a name that differed between two stores.
+type repaired struct {
+	Mirror string     `json:"mirror"`
+	Name   vault.Name `json:"name,omitempty"`
+	Status string     `json:"status"` // copied, restored, removed, extra, different, foreign or failed
+	Error  *report    `json:"error,omitempty"`
+}
+
+// repair compares the mirrors with the primary store, and copies what is newer.
+func (s *session) repair(ctx context.Context, o *opened) error {
+	if o.options.Scope.ReadOnly {
+		s.note("the profile is read-only: the mirrors are not repaired")
+		return nil
+	}
+	copied, failed := 0, 0
+	for r, err := range o.Repair(ctx, nil) {
+		l := repaired{Mirror: r.Store, Name: r.Name, Status: string(r.Status)}
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil || r.Err != nil:
+			failed++
+			failure := s.filled(explain("sync", errors.Join(err, r.Err)))
+			l.Status, l.Error = string(vault.CopyFailed), &failure
+		case r.Removed:
+			copied++
+			l.Status = "removed"
+		case r.Restored:
+			copied++
+			l.Status = "restored"
+		case r.Status == vault.CopySame, r.Status == vault.CopyGone:
+			continue
+		case r.Status == vault.CopyCopied:
+			copied++
+		case r.Status == vault.CopyExists:
+			failed++
+			l.Status = "different"
+		case r.Status == vault.CopyExtra:
+			l.Status = string(vault.CopyExtra)
+		}
+		if s.json {
+			if err := s.print(l); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := fmt.Fprintf(s.out, "%s\t%s\t%s\n", l.Status, visible(string(l.Name)), l.Mirror); err != nil {
+			return err
+		}
+		if l.Error != nil {
+			s.printError(*l.Error)
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%w: %s not repaired", errPartial, plural(failed, "name or mirror was", "names or mirrors were"))
+	}
+	if copied > 0 {
+		s.note("%s repaired", plural(copied, "name was", "names were"))
+	}
+	return nil
+}
+
+// A machineSpool is a spool on this machine for the settings: that of their store, or that of a mirror.
+type machineSpool struct {
+	*spool.Spool
+	mirror string // the store; empty: that of the settings
+}
+
+// machineSpools returns the spool of the store, if it has one, and those of the mirrors.
+func (s *session) machineSpools() ([]machineSpool, error) {
+	set, err := s.settings()
+	if err != nil {
+		return nil, err
+	}
+	var all []machineSpool
+	own, none := s.ownSpool()
+	if own != nil {
+		all = append(all, machineSpool{Spool: own})
+	}
+	for _, v := range set.Mirrors {
+		other, mset, err := s.ofMirror(v)
+		if err != nil {
+			return nil, err
+		}
+		location, err := other.location(mset)
+		if err != nil {
+			return nil, err
+		}
+		if mset.Spool.Text == config.SpoolOff {
+			continue
+		}
+		sp, err := other.openSpool(mset, location, 0)
+		if err != nil {
+			return nil, err
+		}
+		if sp != nil {
+			all = append(all, machineSpool{sp, storeName(mset.Store.Text)})
+		}
+	}
+	if len(all) == 0 {
+		return nil, none
+	}
+	return all, nil
+}
+
+// spoolOf returns the spool that has the entry with the given id, or else the first one.
+func (s *session) spoolOf(ctx context.Context, id string) (machineSpool, error) {
+	all, err := s.machineSpools()
+	if err != nil {
+		return machineSpool{}, err
+	}
+	for _, sp := range all[1:] {
+		rows, err := spoolRows(ctx, sp)
+		if err != nil {
+			return machineSpool{}, err
+		}
+		if slices.ContainsFunc(rows, func(r spoolRow) bool { return r.ID == id || spool.ShortID(r.ID) == id }) {
+			return sp, nil
+		}
+	}
+	return all[0], nil
+}

@@ -1,0 +1,493 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/providers/memfs"
+	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/seen"
+	"github.com/objectvault/objectvault/vault/spool"
+)
+
+// A mirrored is a vault with one mirror. Each store can be taken away, and has a spool.
+type mirrored struct {
+	*vault.Vault
+	primary, mirror side
+	options         *vault.Options
+
+	mu     sync.Mutex
+	behind []vault.Behind
+}
+
+// A side is one store of a mirrored vault.
+type side struct {
+	store *vault.Store // as the vault sees it
+	inner *vault.Store
+	vault *vault.Vault // of this store alone
+	spool *spool.Spool
+	away  *atomic.Bool
+}
+
+var errAway = &vault.Cause{Sentinel: vault.ErrUnavailable, Reason: vault.Unreachable, Message: "away", Effect: vault.Refused}
+
+func newSide(t *testing.T, name string) side {
+	t.Helper()
+	s := side{inner: newVersioned(t), away: new(atomic.Bool)}
+	s.inner.Name = name
+	s.store = intercept.Store(s.inner, intercept.Hooks{Call: func(_ context.Context, _ intercept.Call, do func() error) error {
+		if s.away.Load() {
+			return errAway
+		}
+		return do()
+	}})
+	var err error
+	if s.spool, err = spool.Open(spool.Config{Dir: t.TempDir(), Store: name, Warn: func(err error) { t.Log(err) }}); err != nil {
+		t.Fatal(err)
+	}
+	s.vault = newVault(t, s.store, &vault.Options{Spool: s.spool})
+	return s
+}
+
+func newVersioned(t *testing.T) *vault.Store {
+	t.Helper()
+	s, err := memfs.Open(t.Context(), memfs.Config{Versions: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func newMirrored(t *testing.T, change func(*vault.Options)) *mirrored {
+	t.Helper()
+	m := &mirrored{primary: newSide(t, "primary"), mirror: newSide(t, "mirror")}
+	log, err := seen.Open(seen.Config{Dir: t.TempDir(), Store: "primary", Warn: func(err error) { t.Log(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.options = &vault.Options{Spool: m.primary.spool, Seen: log, Mirror: &vault.Mirror{
+		Vaults: []*vault.Vault{m.mirror.vault},
+		Behind: func(b vault.Behind) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.behind = append(m.behind, b)
+		},
+	}}
+	if change != nil {
+		change(m.options)
+	}
+	m.Vault = m.again(t)
+	return m
+}
+
+// again returns a new vault over the same stores, as another process has it.
+func (m *mirrored) again(t *testing.T) *vault.Vault {
+	t.Helper()
+	return newVault(t, m.primary.store, m.options)
+}
+
+// sync sends the entries of a spool.
+func (s side) sync(t *testing.T, v *vault.Vault) spool.Summary {
+	t.Helper()
+	sum, err := s.spool.Sync(t.Context(), v, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// has returns the value in the store, or "none".
+func (s side) has(t *testing.T, name vault.Name) string {
+	t.Helper()
+	r, err := newVault(t, s.inner, nil).Get(t.Context(), name, nil)
+	if errors.Is(err, vault.ErrNotFound) {
+		return "none"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	value, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(value)
+}
+
+func (m *mirrored) want(t *testing.T, name vault.Name, primary, mirror string) {
+	t.Helper()
+	if p, q := m.primary.has(t, name), m.mirror.has(t, name); p != primary || q != mirror {
+		t.Errorf("%s is %q in the primary store and %q in the mirror, want %q and %q", name, p, q, primary, mirror)
+	}
+}
+
+func TestMirror(t *testing.T) {
+	for _, size := range []int{4, 3 << 20} {
+		m := newMirrored(t, nil)
+		one, two := strings.Repeat("1", size), strings.Repeat("2", size)
+		put(t, m.Vault, "a", one, nil)
+		m.want(t, "a", one, one)
+		if !bytes.Equal(sealedBytes(t, m.primary.inner, "a"), sealedBytes(t, m.mirror.inner, "a")) {
+			t.Error("the mirror has other sealed bytes")
+		}
+		info := put(t, m.Vault, "a", two, nil)
+		m.want(t, "a", two, two)
+		if _, err := m.Rollback(t.Context(), "a", "@2"); err != nil {
+			t.Fatal(err)
+		}
+		m.want(t, "a", one, one)
+		if _, err := m.Rotate(t.Context(), "a", nil); err != nil {
+			t.Fatal(err)
+		}
+		m.want(t, "a", one, one)
+		other := recipient("other")
+		if _, err := m.Rewrap(t.Context(), "a", &vault.RewrapOptions{Add: []envelope.KeySource{keys[0], other}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := opens(t, m.mirror.inner, "a", other); !slices.Equal(got, []bool{true}) {
+			t.Error("the added key does not open the object of the mirror")
+		}
+		if err := m.Delete(t.Context(), "a", nil); err != nil {
+			t.Fatal(err)
+		}
+		m.want(t, "a", "none", "none")
+		if _, err := m.Undelete(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		m.want(t, "a", one, one)
+		if _, err := m.Put(t.Context(), "a", strings.NewReader("x"), &vault.PutOptions{IfTag: info.Tag}); !errors.Is(err, vault.ErrConflict) {
+			t.Errorf("Put with an old tag = %v", err)
+		}
+		m.want(t, "a", one, one)
+		if r, err := m.Teardown(t.Context(), nil); err != nil || r.Deleted != 1 || r.Mirrors["mirror"].Deleted != 1 {
+			t.Errorf("Teardown = %+v, %v", r, err)
+		}
+		m.want(t, "a", "none", "none")
+		if len(m.behind) != 0 {
+			t.Errorf("behind: %+v", m.behind)
+		}
+	}
+}
+
+// What a mirror does not get is saved on this machine, and is sent later, in order.
+func TestMirrorAway(t *testing.T) {
+	m := newMirrored(t, nil)
+	put(t, m.Vault, "deleted", "1", nil)
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "a", "1", nil)
+	put(t, m.Vault, "a", "2", nil)
+	put(t, m.Vault, "b", "1", &vault.PutOptions{Create: true})
+	for _, name := range []vault.Name{"b", "deleted"} {
+		if err := m.Delete(t.Context(), name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, m.Vault, "b", "2", &vault.PutOptions{Create: true})
+	if len(m.behind) != 6 {
+		t.Errorf("%d changes are behind, want 6: %+v", len(m.behind), m.behind)
+	}
+	for _, b := range m.behind {
+		if b.Store != "mirror" || !errors.Is(b.Err, vault.ErrSpooled) {
+			t.Errorf("behind: %+v", b)
+		}
+	}
+	m.want(t, "a", "2", "none")
+	m.want(t, "deleted", "none", "1")
+	m.mirror.away.Store(false)
+	if sum := m.mirror.sync(t, m.mirror.vault); sum.Sent != 6 || sum.Pending+sum.Refused > 0 {
+		t.Errorf("sync of the mirror: %+v", sum)
+	}
+	m.want(t, "a", "2", "2")
+	m.want(t, "b", "2", "2")
+	m.want(t, "deleted", "none", "none")
+
+	// A newer object of the mirror, which another machine stored, is never replaced.
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "a", "3", nil)
+	if err := m.Delete(t.Context(), "b", nil); err != nil {
+		t.Fatal(err)
+	}
+	m.mirror.away.Store(false)
+	other := newVault(t, m.mirror.inner, nil)
+	put(t, other, "a", "4", nil)
+	put(t, other, "b", "4", nil)
+	if sum := m.mirror.sync(t, m.mirror.vault); sum.Pending+sum.Refused > 0 {
+		t.Errorf("sync of the mirror: %+v", sum)
+	}
+	m.want(t, "a", "3", "4")
+	m.want(t, "b", "none", "4")
+}
+
+// Without a spool, only Repair brings a mirror up to date.
+func TestMirrorWithoutSpool(t *testing.T) {
+	m := newMirrored(t, func(o *vault.Options) { o.Spool = nil })
+	bare := newVault(t, m.mirror.store, nil)
+	m.options.Mirror.Vaults = []*vault.Vault{bare}
+	m.Vault = m.again(t)
+	put(t, m.Vault, "gone", "1", nil)
+	m.want(t, "gone", "1", "1")
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "a", "1", nil)
+	if err := m.Delete(t.Context(), "gone", nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.behind) != 2 || errors.Is(m.behind[0].Err, vault.ErrSpooled) || !errors.Is(m.behind[0].Err, vault.ErrUnavailable) {
+		t.Errorf("behind: %+v", m.behind)
+	}
+	m.mirror.away.Store(false)
+	expect(t, repaired(t, m.Vault, nil), "copied a to mirror", "removed gone from mirror")
+	m.want(t, "a", "1", "1")
+	m.want(t, "gone", "none", "none")
+	expect(t, repaired(t, m.Vault, nil), "same a in mirror")
+}
+
+func repaired(t *testing.T, v *vault.Vault, o *vault.RepairOptions) (lines []string) {
+	t.Helper()
+	for r, err := range v.Repair(t.Context(), o) {
+		switch {
+		case err != nil:
+			lines = append(lines, fmt.Sprintf("failed %s: %v", r.Store, err))
+		case r.Err != nil:
+			lines = append(lines, fmt.Sprintf("failed %s: %v", r.Name, r.Err))
+		case r.Removed:
+			lines = append(lines, fmt.Sprintf("removed %s from %s", r.Name, r.Store))
+		case r.Restored:
+			lines = append(lines, fmt.Sprintf("restored %s from %s", r.Name, r.Store))
+		case r.Status == vault.CopyCopied:
+			lines = append(lines, fmt.Sprintf("copied %s to %s", r.Name, r.Store))
+		default:
+			lines = append(lines, fmt.Sprintf("%s %s in %s", r.Status, r.Name, r.Store))
+		}
+	}
+	return lines
+}
+
+func TestRepair(t *testing.T) {
+	m := newMirrored(t, nil)
+	for _, name := range []vault.Name{"lost", "newer", "older", "same"} {
+		put(t, m.Vault, name, "1", nil)
+	}
+	other := newVault(t, m.mirror.inner, nil)
+	put(t, other, "newer", "2", nil)
+	put(t, other, "unknown", "1", nil)
+	put(t, newVault(t, m.primary.inner, nil), "older", "2", nil)
+	if err := newVault(t, m.primary.inner, nil).Delete(t.Context(), "lost", nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"copied older to mirror", "same same in mirror", "extra unknown in mirror", "restored lost from mirror", "restored newer from mirror"}
+	expect(t, repaired(t, m.Vault, &vault.RepairOptions{DryRun: true}), want...)
+	m.want(t, "lost", "none", "1")
+	expect(t, repaired(t, m.Vault, nil), want...)
+	m.want(t, "lost", "1", "1")
+	m.want(t, "newer", "2", "2")
+	m.want(t, "older", "2", "2")
+	m.want(t, "unknown", "none", "1")
+	// The primary store is behind what this machine has seen, and the mirror is not.
+	put(t, other, "newer", "3", nil)
+	if _, err := m.Compare(t.Context(), "newer"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, repaired(t, m.Vault, &vault.RepairOptions{Prefix: "n"}), "restored newer from mirror")
+	m.mirror.away.Store(true)
+	if got := repaired(t, m.Vault, nil); len(got) != 1 || !strings.HasPrefix(got[0], "failed mirror: ") {
+		t.Errorf("Repair without the mirror: %q", got)
+	}
+}
+
+// Reads ask the mirror if the primary store cannot be reached, and only then.
+func TestMirrorReads(t *testing.T) {
+	m := newMirrored(t, nil)
+	put(t, m.Vault, "a", "1", nil)
+	put(t, newVault(t, m.mirror.inner, nil), "only-there", "1", nil)
+	if _, err := m.Get(t.Context(), "only-there", nil); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("Get of a name that only the mirror has = %v", err)
+	}
+	m.primary.away.Store(true)
+	for _, v := range []*vault.Vault{m.Vault, m.again(t)} {
+		if got := get(t, v, "a", nil); got != "1" {
+			t.Errorf("Get from the mirror = %q", got)
+		}
+		info, err := v.Stat(t.Context(), "a")
+		if err != nil || info.Mirror != "mirror" {
+			t.Errorf("Stat from the mirror = %+v, %v", info, err)
+		}
+		expect(t, names(t, v, ""), "a", "only-there")
+		if _, err := v.Get(t.Context(), "none", nil); !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrNotFound) {
+			t.Errorf("Get of a name that the mirror does not have = %v", err)
+		}
+	}
+
+	// An older object of the mirror is neither returned nor called a rollback.
+	m.primary.away.Store(false)
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "a", "2", nil)
+	m.mirror.away.Store(false)
+	m.primary.away.Store(true)
+	for _, v := range []*vault.Vault{m.Vault, m.again(t)} {
+		_, err := v.Get(t.Context(), "a", nil)
+		if !errors.Is(err, vault.ErrUnavailable) || errors.Is(err, vault.ErrRollback) || !strings.Contains(err.Error(), "mirror mirror: it is behind") {
+			t.Errorf("Get from a mirror that is behind = %v", err)
+		}
+	}
+	m.primary.away.Store(false)
+	m.mirror.sync(t, m.mirror.vault)
+
+	// If the primary store itself is behind, the mirror has the newest object.
+	put(t, newVault(t, m.mirror.inner, nil), "a", "3", nil)
+	if _, err := m.Compare(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := m.Get(t.Context(), "a", nil); err != nil || r.Info().Mirror != "mirror" {
+		t.Errorf("Get while the primary store is behind = %v", err)
+	}
+	m.mirror.away.Store(true)
+	if _, err := m.Get(t.Context(), "a", nil); !errors.Is(err, vault.ErrRollback) {
+		t.Errorf("Get from the primary store that is behind = %v", err)
+	}
+	if _, err := m.AcceptOlder(t.Context(), "a"); err != nil {
+		t.Errorf("AcceptOlder = %v", err)
+	}
+	if got := get(t, m.again(t), "a", nil); got != "2" {
+		t.Errorf("the accepted value is %q", got)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	m := newMirrored(t, nil)
+	states := func() (line string, err error) {
+		all, err := m.Compare(t.Context(), "a")
+		for _, s := range all {
+			line += string(s.Status) + " "
+		}
+		return strings.TrimSpace(line), err
+	}
+	wants := func(want string, target error) {
+		t.Helper()
+		if got, err := states(); got != want || !errors.Is(err, target) {
+			t.Errorf("Compare = %q, %v; want %q, %v", got, err, want, target)
+		}
+	}
+	wants("missing missing", vault.ErrNotFound)
+	put(t, m.Vault, "a", "1", nil)
+	wants("newest newest", nil)
+	put(t, newVault(t, m.mirror.inner, nil), "a", "2", nil)
+	wants("behind newest", nil)
+	m.mirror.away.Store(true)
+	wants("behind failed", nil)
+	m.mirror.away.Store(false)
+	if err := newVault(t, m.mirror.inner, nil).Delete(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	wants("newest missing", vault.ErrRollback)
+	put(t, m.Vault, "a", "3", nil)
+	if err := newVault(t, m.primary.inner, nil).Delete(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	wants("missing newest", nil)
+	m.primary.away.Store(true)
+	wants("failed newest", nil)
+}
+
+func TestQuorum(t *testing.T) {
+	m := newMirrored(t, func(o *vault.Options) { o.Mirror.Quorum = 2 })
+	put(t, m.Vault, "a", "1", nil)
+	m.want(t, "a", "1", "1")
+	m.mirror.away.Store(true)
+	info, err := m.Put(t.Context(), "a", strings.NewReader("2"), nil)
+	var few *vault.QuorumError
+	if !errors.As(err, &few) || few.Stored != 1 || few.Quorum != 2 || !errors.Is(err, vault.ErrSpooled) || info.Revision == 0 {
+		t.Errorf("Put at one of two stores = %+v, %v", info, err)
+	}
+	m.want(t, "a", "2", "1")
+	m.mirror.away.Store(false)
+	m.mirror.sync(t, m.mirror.vault)
+	m.want(t, "a", "2", "2")
+
+	// One store is enough: if the primary one is away, it may be the mirror, unless only the primary
+	// store can decide.
+	m.options.Mirror.Quorum = 1
+	m.Vault = m.again(t)
+	m.behind = nil
+	m.primary.away.Store(true)
+	if _, err := m.Put(t.Context(), "b", strings.NewReader("1"), nil); err != nil {
+		t.Errorf("Put at the mirror alone = %v", err)
+	}
+	if len(m.behind) != 1 || m.behind[0].Store != "primary" || !errors.Is(m.behind[0].Err, vault.ErrSpooled) {
+		t.Errorf("behind: %+v", m.behind)
+	}
+	m.want(t, "b", "none", "1")
+	if got := get(t, m.Vault, "b", nil); got != "1" {
+		t.Errorf("Get = %q", got)
+	}
+	if _, err := m.Put(t.Context(), "c", strings.NewReader("1"), &vault.PutOptions{Create: true}); !errors.Is(err, vault.ErrSpooled) {
+		t.Errorf("create without the primary store = %v", err)
+	}
+	m.want(t, "c", "none", "none")
+	m.primary.away.Store(false)
+	if sum := m.primary.sync(t, m.Vault); sum.Sent != 2 {
+		t.Errorf("sync of the primary store: %+v", sum)
+	}
+	m.want(t, "b", "1", "1")
+	m.want(t, "c", "1", "1")
+}
+
+// A read-only vault writes to no store and to no spool.
+func TestMirrorReadOnly(t *testing.T) {
+	m := newMirrored(t, nil)
+	put(t, newVault(t, m.primary.inner, nil), "a", "1", nil)
+	m.options.Scope = vault.Scope{ReadOnly: true}
+	v := m.again(t)
+	if got := get(t, v, "a", nil); got != "1" {
+		t.Errorf("Get = %q", got)
+	}
+	for what, err := range map[string]error{
+		"put":    func() error { _, err := v.Put(t.Context(), "a", strings.NewReader("2"), nil); return err }(),
+		"delete": v.Delete(t.Context(), "a", nil),
+		"repair": func() (last error) {
+			for _, err := range v.Repair(t.Context(), nil) {
+				last = err
+			}
+			return last
+		}(),
+	} {
+		if !errors.Is(err, vault.ErrPermission) {
+			t.Errorf("%s = %v", what, err)
+		}
+	}
+	m.want(t, "a", "1", "none")
+	for _, s := range []side{m.primary, m.mirror} {
+		if all, err := s.spool.All(t.Context()); err != nil || len(all) > 0 {
+			t.Errorf("the spool has %d entries, %v", len(all), err)
+		}
+	}
+}
+
+func TestMirrorConfig(t *testing.T) {
+	a, b := newStore(t), newStore(t)
+	v := newVault(t, b, nil)
+	for what, m := range map[string]*vault.Mirror{
+		"the same store":          {Vaults: []*vault.Vault{newVault(t, a, nil)}},
+		"the same store twice":    {Vaults: []*vault.Vault{v, newVault(t, b, nil)}},
+		"a nil vault":             {Vaults: []*vault.Vault{nil}},
+		"a zero vault":            {Vaults: []*vault.Vault{{}}},
+		"another collection":      {Vaults: []*vault.Vault{newVault(t, b, &vault.Options{Collection: "other"})}},
+		"a mirror with a mirror":  {Vaults: []*vault.Vault{newVault(t, b, &vault.Options{Mirror: &vault.Mirror{Vaults: []*vault.Vault{newVault(t, newStore(t), nil)}}})}},
+		"a quorum that is larger": {Vaults: []*vault.Vault{v}, Quorum: 3},
+		"a negative quorum":       {Vaults: []*vault.Vault{v}, Quorum: -1},
+	} {
+		if _, err := vault.New(a, "0xabc", keys, &vault.Options{Mirror: m}); !errors.Is(err, vault.ErrConfig) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
