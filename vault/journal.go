@@ -205,7 +205,7 @@ func (v *Vault) finish(ctx context.Context, entry Spooled, unsent bool, err erro
 		}
 		return nil
 	}
-	final := isFinal(err)
+	final := isFinal(err) && !entry.Entry().Mirrored // the primary store has the value, and the mirror must get it
 	entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Reason: err.Error(), Refused: final, Unsent: unsent && !errors.Is(err, ErrUnsure)})
 	if final {
 		v.dropEqual(ctx, entry)

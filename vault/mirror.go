@@ -103,6 +103,7 @@ func (v *Vault) mirrors() []*Vault {
 // eachMirror calls do for all mirrors at once. It returns how many calls succeeded, and an error of
 // another one. Once required calls have succeeded, it waits mirrorTime for the others.
 func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func(context.Context, *Vault) error) (stored int, err error) {
+	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if required <= 0 {
@@ -114,6 +115,9 @@ func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func
 	for _, m := range v.mirrors() {
 		group.Go(func() {
 			merr := do(ctx, m)
+			if errors.Is(merr, context.Canceled) && outer.Err() == nil {
+				merr = tooSlow(merr)
+			}
 			mu.Lock()
 			if merr == nil {
 				if stored++; stored == required {
@@ -130,6 +134,15 @@ func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func
 	}
 	group.Wait()
 	return stored, err
+}
+
+// tooSlow replaces the error of a mirror for which a write does not wait any longer.
+func tooSlow(err error) error {
+	slow := fmt.Errorf("%w: it did not answer within %v", ErrUnavailable, mirrorTime)
+	if spooled := (*SpooledError)(nil); errors.As(err, &spooled) {
+		return &SpooledError{ID: spooled.ID, Err: slow}
+	}
+	return slow
 }
 
 // behind reports a store that does not have a change.
