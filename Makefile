@@ -26,7 +26,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate bench-keys transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds bench-keys transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports allkms
 
 build: ## the static binary, bin/vault
@@ -62,6 +62,11 @@ demo-migrate: build ## the credentials of agentKeys, from its plaintext server a
 	go build -o bin/costest ./cmd/costest
 	@sh docs/migrate.sh bin/vault bin/oldserver bin/oldclient bin/signertest bin/costest
 
+demo-two-clouds: build ## a copy and a mirror between a Ceph and a COS on this machine, of which one goes away
+	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
+	go build -o bin/costest ./cmd/costest
+	@sh docs/two-clouds.sh bin/vault bin/testcloud bin/costest
+
 transcripts: build ## docs/transcripts, from new runs of the demos
 	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
@@ -75,6 +80,8 @@ transcripts: build ## docs/transcripts, from new runs of the demos
 	go build -o bin/oldclient ./internal/oldserver/cmd/oldclient
 	sh docs/migrate.sh bin/vault bin/oldserver bin/oldclient bin/signertest bin/costest > bin/migrate.out
 	awk -v title='Migrating from agentKeys' -v from='make demo-migrate' -f docs/transcript.awk bin/migrate.out > docs/migrating-from-agentkeys.md
+	sh docs/two-clouds.sh bin/vault bin/testcloud bin/costest > bin/two-clouds.out
+	awk -v title='Credentials in two clouds, of which one goes away' -v from='make demo-two-clouds' -f docs/transcript.awk bin/two-clouds.out > docs/transcripts/two-clouds.md
 	sh docs/offline.sh bin/vault bin/costest > bin/offline.out
 	awk -v title='A key that was created while the store was away' -v from='make demo-offline' -f docs/transcript.awk bin/offline.out > docs/transcripts/offline.md
 	sh docs/tencent.sh bin/vault bin/costest bin/testcloud > bin/tencent.out

@@ -51,6 +51,7 @@ const referenceProfiles = "## Profiles\n\n" +
 	"read_only = true\n" +
 	"deadline  = \"2m\"\n" +
 	"```\n\n" +
+	"`mirrors` and `quorum` are for a profile with several stores ([copies](copies.md#mirrors)).\n" +
 	"The other keys are `collection`, `keys` (a URL or a list of URLs), `keys_required` (`\"all\"`, or\n" +
 	"`\"one\"` if a put may succeed although some of the keys cannot be used), `vault_id`, `spool`,\n" +
 	"`seen` and `write` ([agentKeys](agentkeys.md#writing-them)). An unknown key is an error.\n\n"

@@ -69,7 +69,7 @@ func (s *session) compare(ctx context.Context, name vault.Name) error {
 	case err != nil:
 		return s.suggest(ctx, v.Vault, err)
 	case differ > 0:
-		return hint(fmt.Errorf("%w: %d of %s the newest value", errPartial, differ, plural(len(states), "store does not have", "stores do not have")), "{prog} sync repairs the stores that can be reached")
+		return hint(fmt.Errorf("%w: the newest value is missing in %d of %d stores", errPartial, differ, len(states)), "{prog} sync repairs the stores that can be reached")
 	}
 	return nil
 }

@@ -15,12 +15,12 @@ import (
 
 // This file opens what this machine remembers of a store: the newest state of each object.
 
-// openSeenLog returns the log of the store, or nil if nothing is remembered: the store is not in a cloud
-// and no directory is set, or it is switched off.
+// openSeenLog returns the log of the store, or nil if nothing is remembered: the store is not in a cloud,
+// has no mirrors, and no directory is set, or it is switched off.
 func (s *session) openSeenLog(set config.Settings, l *vaulturl.Location) (*seen.Log, error) {
 	dir := set.Seen.Text
 	switch {
-	case dir == config.SeenOff, dir == "" && !l.InCloud():
+	case dir == config.SeenOff, dir == "" && !l.InCloud() && len(set.Mirrors) == 0:
 		return nil, nil
 	case dir == "":
 		var err error
