@@ -169,7 +169,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 bench: build ## what sealing costs, beside its parts and age; memory and start of the CLI
-	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent|Keys|Rewrap)' -timeout 60m ./internal/bench
+	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent|Keys|Rewrap|Copy)' -timeout 60m ./internal/bench
 
 bench-aws: ## a vault in S3 beside the SDK alone, on versitygw and on Ceph; needs what their tests need
 	go test -run '^$$' -bench '^BenchmarkAWS$$' -benchtime 3s -timeout 60m ./internal/bench

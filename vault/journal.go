@@ -391,7 +391,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	if e.Deleted {
 		err := v.connect(ctx)
 		if err == nil {
-			err = v.deleteOlder(ctx, name, key, e.Revision)
+			_, err = v.deleteOlder(ctx, name, key, e.Revision)
 		}
 		return Info{Name: name, Tenant: v.tenant, Collection: v.collection, Revision: e.Revision}, v.finish(ctx, entry, true, err)
 	}

@@ -203,7 +203,8 @@ func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) error {
 		if err := m.connect(ctx); err != nil {
 			return err
 		}
-		return m.deleteOlder(ctx, name, key, revision)
+		_, err := m.deleteOlder(ctx, name, key, revision)
+		return err
 	})
 	return nil
 }
@@ -231,21 +232,21 @@ func (v *Vault) deliverKept(ctx context.Context, entry Spooled) error {
 }
 
 // deleteOlder deletes the object at key, unless it is newer than the revision of a deletion.
-func (v *Vault) deleteOlder(ctx context.Context, name Name, key string, revision int64) error {
+func (v *Vault) deleteOlder(ctx context.Context, name Name, key string, revision int64) (newer bool, err error) {
 	for attempt := 1; ; attempt++ {
 		h, err := v.head(ctx, place{key: key})
 		if err = v.absent(ctx, key, err); errors.Is(err, ErrNotFound) {
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		header, err := envelope.ReadHeader(bytes.NewReader(h.data))
 		if err != nil {
-			return fmt.Errorf("%w: the mirror has an object that is no envelope of this vault: %v", ErrConflict, err)
+			return false, fmt.Errorf("%w: the mirror has an object that is no envelope of this vault: %v", ErrConflict, err)
 		}
 		if header.Revision > revision {
-			return nil // it was put after the deletion
+			return true, nil // it was put after the deletion
 		}
 		if v.store.RemoveIf == nil || h.tag == "" {
 			err = v.remove(ctx, key)
@@ -253,16 +254,16 @@ func (v *Vault) deleteOlder(ctx context.Context, name Name, key string, revision
 			err = v.remove(ctx, key)
 		}
 		if err = v.absent(ctx, key, err); errors.Is(err, ErrNotFound) {
-			return nil
+			return false, nil
 		}
 		if !errors.Is(err, ErrConflict) || attempt == maxRaces || !pause(ctx, attempt) {
-			return err
+			return false, err
 		}
 	}
 }
 
-// repeatable reports whether fill can be called again.
-func (s *sealing) repeatable() bool { return s.replay != nil || s.sealed != nil || s.copy != nil }
+// repeatable reports whether fill can be called again, also by several goroutines at once.
+func (s *sealing) repeatable() bool { return s.replay != nil || s.sealed != nil }
 
 // isAway reports whether err means that the store cannot be reached.
 func isAway(err error) bool {

@@ -136,11 +136,10 @@ type RepairOptions struct {
 type Repaired struct {
 	// Store is the [Store].Name of the mirror that was compared.
 	Store string
-	// Restored means that the primary store got the object of the mirror, which was newer, or which the
-	// primary store had lost.
+	// Restored means that the primary store got the object of the mirror, which was newer.
 	Restored bool
-	// Removed means that the object of the mirror was removed, because this machine knows that it was
-	// deleted.
+	// Removed means that the object of the mirror was removed, because it was deleted from the primary
+	// store.
 	Removed bool
 	Copied
 }
@@ -149,9 +148,10 @@ type Repaired struct {
 // directions. Two lists find the names that one store does not have; for each other name, Repair reads
 // the header of both objects.
 //
-// If only a mirror has a name, [Options].Seen decides: an object that this machine has deleted is removed
-// from the mirror, and one that it has stored or read is restored. If nothing is known, the status is
-// [CopyExtra], and nothing is changed.
+// If only a mirror has a name, it was deleted from the primary store, or the primary store has lost it. It
+// was deleted if [Options].Seen has recorded that, or if the history of the primary store shows it. Then
+// it is removed from the mirror. Otherwise the status is [CopyExtra], and nothing is changed, because a
+// deleted object must not come back: use [Copy] to restore a primary store that has lost its objects.
 //
 // If a mirror cannot be listed, Repair yields an error, with the mirror in Repaired.Store, and continues
 // with the next one. If an object cannot be copied, Copied.Err is the reason. Repair needs keys. It sends no
@@ -194,12 +194,7 @@ func (v *Vault) repair(ctx context.Context, m *Vault, o *RepairOptions, yield fu
 			restore = append(restore, c.Name)
 			continue
 		case CopyExtra:
-			if last := v.lastSeen(ctx, v.ref(c.Name)); last.Deleted {
-				r.removeDeleted(ctx, m, last, o)
-			} else if last.Revision > 0 {
-				restore = append(restore, c.Name)
-				continue
-			}
+			v.removeDeleted(ctx, m, &r, o)
 		}
 		if !yield(r, nil) {
 			return false
@@ -218,13 +213,44 @@ func (v *Vault) repair(ctx context.Context, m *Vault, o *RepairOptions, yield fu
 	return true
 }
 
-// removeDeleted removes an object of a mirror that this machine has deleted.
-func (r *Repaired) removeDeleted(ctx context.Context, m *Vault, last SeenState, o *RepairOptions) {
-	r.Removed = true
-	if o.DryRun {
+// removeDeleted removes the object of a mirror, if it was deleted from the primary store.
+func (v *Vault) removeDeleted(ctx context.Context, m *Vault, r *Repaired, o *RepairOptions) {
+	revision, err := v.deletion(ctx, r.Name, r.Key)
+	if err == nil && revision == 0 {
 		return
 	}
-	if err := m.deleteOlder(ctx, r.Name, r.Key, last.Revision); err != nil {
-		r.Removed, r.Status, r.Err = false, CopyFailed, sided(err, false, m)
+	if err != nil {
+		r.Status, r.Err = CopyFailed, sided(err, true, v)
+		return
 	}
+	newer := false
+	if !o.DryRun {
+		newer, err = m.deleteOlder(ctx, r.Name, r.Key, revision)
+	}
+	if err != nil {
+		r.Status, r.Err = CopyFailed, sided(err, false, m)
+		return
+	}
+	r.Removed = !newer
+}
+
+// deletion returns a revision that is not earlier than that of the object that was deleted from the store,
+// or 0 if no deletion is known.
+func (v *Vault) deletion(ctx context.Context, name Name, key string) (revision int64, err error) {
+	if last := v.lastSeen(ctx, v.ref(name)); last.Deleted {
+		revision = last.Revision
+	}
+	if v.store.History == nil {
+		return revision, nil
+	}
+	for version, err := range v.backend.versions(ctx, key) { // the newest one decides
+		switch {
+		case errors.Is(err, ErrPermission), errors.Is(err, ErrUnsupported):
+			return revision, nil // the history may not be listed
+		case err == nil && version.Deleted:
+			revision = max(revision, version.Modified.UnixMicro())
+		}
+		return revision, err
+	}
+	return revision, nil
 }

@@ -282,14 +282,15 @@ func TestRepair(t *testing.T) {
 	put(t, other, "newer", "2", nil)
 	put(t, other, "unknown", "1", nil)
 	put(t, newVault(t, m.primary.inner, nil), "older", "2", nil)
+	// Another machine removes a name, and its mirror is away.
 	if err := newVault(t, m.primary.inner, nil).Delete(t.Context(), "lost", nil); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"copied older to mirror", "same same in mirror", "extra unknown in mirror", "restored lost from mirror", "restored newer from mirror"}
+	want := []string{"removed lost from mirror", "copied older to mirror", "same same in mirror", "extra unknown in mirror", "restored newer from mirror"}
 	expect(t, repaired(t, m.Vault, &vault.RepairOptions{DryRun: true}), want...)
 	m.want(t, "lost", "none", "1")
 	expect(t, repaired(t, m.Vault, nil), want...)
-	m.want(t, "lost", "1", "1")
+	m.want(t, "lost", "none", "none")
 	m.want(t, "newer", "2", "2")
 	m.want(t, "older", "2", "2")
 	m.want(t, "unknown", "none", "1")
@@ -302,6 +303,29 @@ func TestRepair(t *testing.T) {
 	m.mirror.away.Store(true)
 	if got := repaired(t, m.Vault, nil); len(got) != 1 || !strings.HasPrefix(got[0], "failed mirror: ") {
 		t.Errorf("Repair without the mirror: %q", got)
+	}
+}
+
+// A store without a history does not tell a removed name from a lost one. A name that another machine has
+// removed must not come back.
+func TestRepairNeverRestoresARemovedName(t *testing.T) {
+	m := newMirrored(t, nil)
+	plain := newStore(t)
+	v := newVault(t, plain, m.options)
+	put(t, v, "a", "1", nil)
+	put(t, v, "b", "1", nil)
+	other := newVault(t, plain, nil)
+	for _, name := range []vault.Name{"a", "b"} {
+		if err := other.Delete(t.Context(), name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, other, "b", "2", nil)
+	plainHistory := *plain
+	plainHistory.History = nil
+	expect(t, repaired(t, newVault(t, &plainHistory, m.options), nil), "extra a in mirror", "copied b to mirror")
+	if _, err := other.Get(t.Context(), "a", nil); !errors.Is(err, vault.ErrNotFound) {
+		t.Errorf("the removed name is back: %v", err)
 	}
 }
 
