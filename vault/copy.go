@@ -25,7 +25,8 @@ const (
 	// CopyMissing keeps the object of dst, and reports [CopyExists].
 	CopyMissing CopyMode = iota
 	// CopyNewer opens both headers, and replaces the object of dst if the one of src is newer. Both
-	// vaults need keys.
+	// vaults need keys. If dst has no compare-and-swap, an object that another writer stores at the same
+	// moment may be replaced, too.
 	CopyNewer
 	// CopyForce replaces the object of dst.
 	CopyForce
@@ -40,12 +41,15 @@ type CopyOptions struct {
 	Mode CopyMode
 	// Versions also copies the old versions and delete markers of each name, oldest first. Both stores
 	// need a history. The times of the versions are those of the copy. Nothing else may write the
-	// names at dst at the same time.
+	// names at dst at the same time. If the newest version of dst is one of src, only the later ones
+	// are copied; if it is not, the status is CopyExists, unless the Mode is CopyForce. All names are
+	// held in memory.
 	Versions bool
 	// Extra also yields the names that only dst has, as [CopyExtra].
 	Extra bool
 	// Verify reads each copy back from dst, and compares its SHA-256 with that of the bytes that were
-	// read from src.
+	// read from src. It also compares all bytes of the objects that dst has already; with CopyNewer and
+	// CopyForce, a damaged one is replaced.
 	Verify bool
 	// Jobs is the number of objects that are copied at once; 0 means 16.
 	Jobs int
@@ -86,6 +90,8 @@ type Copied struct {
 	// before dst stored it.
 	Opened bool
 	Err    error // a *CopyError; nil unless Status is CopyFailed
+
+	later bool // if Status is CopyOlder: src wrote its object later, although the revision is earlier
 }
 
 // A CopyError says on which side a [Copy] failed. The sentinels of Err can be found with [errors.Is].
@@ -218,7 +224,7 @@ func sided(err error, source bool, v *Vault) error {
 	if e, ok := err.(*Error); ok { // of a method that Copy calls
 		err = e.Err
 	}
-	return &CopyError{Source: source, Store: v.store.Name, Err: err}
+	return &CopyError{Source: source, Store: v.name, Err: err}
 }
 
 // A presence is what a list says about a name in dst.
@@ -293,7 +299,7 @@ func (c *copier) merged(ctx context.Context) iter.Seq2[pair, error] {
 				e, err, ok = theirs()
 			}
 			switch {
-			case errors.Is(err, ErrPermission):
+			case errors.Is(err, ErrPermission) && !c.o.Extra:
 				known = maybe // ask for each name
 			case err != nil:
 				return c.atDestination(err)
@@ -398,7 +404,7 @@ func (c *copier) current(ctx context.Context, p pair, done *Copied) error {
 // try is one attempt of current.
 func (c *copier) try(ctx context.Context, p pair, done *Copied) error {
 	at := place{key: p.Key, before: c.src.mark(ctx, p.Name)}
-	how := condition{kind: create, quick: c.o.Mode != CopyMissing}
+	how := condition{kind: create, quick: c.o.Mode == CopyForce}
 	if p.inDest != absent {
 		status, write, err := c.compare(ctx, p.Name, at, done)
 		if err != nil || status != "" {
@@ -458,7 +464,7 @@ func (c *copier) refusesConditions(ctx context.Context, key string, header []byt
 // compare compares the headers of the two objects. It returns either the status of a name that is not
 // copied, or the condition of the write.
 func (c *copier) compare(ctx context.Context, name Name, at place, done *Copied) (CopyStatus, condition, error) {
-	how := condition{kind: create, quick: c.o.Mode != CopyMissing}
+	how := condition{kind: create, quick: c.o.Mode == CopyForce}
 	theirs, err := c.dst.head(ctx, place{key: at.key})
 	err = c.dst.absent(ctx, at.key, err)
 	missing := errors.Is(err, ErrNotFound)
@@ -486,7 +492,13 @@ func (c *copier) compare(ctx context.Context, name Name, at place, done *Copied)
 		return "", how, c.atSource(legacy(ours.data, err))
 	}
 	done.Revision = header.Revision
-	if ours.size == theirs.size && bytes.HasPrefix(theirs.data, header.Bytes()) {
+	same := ours.size == theirs.size && bytes.HasPrefix(theirs.data, header.Bytes())
+	if same && c.o.Verify {
+		if same, err = c.equal(ctx, at, place{key: at.key}); err != nil {
+			return "", how, err
+		}
+	}
+	if same {
 		return CopySame, how, nil
 	}
 	switch c.o.Mode {
@@ -495,7 +507,9 @@ func (c *copier) compare(ctx context.Context, name Name, at place, done *Copied)
 	case CopyForce:
 		return "", condition{}, nil
 	}
-	return c.newer(ctx, name, at, ours, theirs)
+	status, how, err := c.newer(ctx, name, at, ours, theirs)
+	done.later = status == CopyOlder && ours.modified.After(theirs.modified)
+	return status, how, err
 }
 
 // newer compares the revisions of the two objects, which it authenticates.

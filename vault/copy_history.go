@@ -2,7 +2,7 @@ package vault
 
 import (
 	"context"
-	"encoding/hex"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -13,9 +13,9 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 )
 
-// With Versions, Copy writes the versions of a name in the order in which they were written. The
-// history of dst is a copy if it is equal to the start of the history of src; then only the rest is
-// written. So an interrupted copy continues.
+// With Versions, Copy writes the versions of a name in the order in which they were written. If the
+// newest version of dst is one of src, only the later ones are written. So an interrupted copy continues,
+// also if the oldest versions were dropped since.
 
 // history copies the versions of a name.
 func (c *copier) history(ctx context.Context, p pair, done *Copied) error {
@@ -37,25 +37,25 @@ func (c *copier) history(ctx context.Context, p pair, done *Copied) error {
 		done.Status = CopyGone
 		return nil
 	}
-	common := 0
+	next := 0 // the first version to write
 	if len(theirs) > 0 {
-		if common, err = c.overlap(ctx, p.Key, ours, theirs); err != nil {
+		if next, err = c.following(ctx, p.Key, ours, theirs); err != nil {
 			return err
 		}
 	}
-	if common < len(theirs) && c.o.Mode != CopyForce {
+	switch {
+	case next < 0 && c.o.Mode == CopyForce:
+		next = 0
+	case next < 0 && c.o.Mode == CopyNewer:
+		return c.current(ctx, p, done) // only the current objects can be compared
+	case next < 0:
 		done.Status = CopyExists
-		if c.o.Mode == CopyNewer {
-			// The history differs, so that only the current objects can be compared.
-			return c.current(ctx, p, done)
-		}
 		return nil
-	}
-	if common == len(ours) {
+	case next == len(ours):
 		done.Status = CopySame
 		return nil
 	}
-	return c.append(ctx, p, ours[common:], len(theirs) == 0, done)
+	return c.append(ctx, p, ours[next:], len(theirs) == 0, done)
 }
 
 // append writes versions of a name in their order.
@@ -108,48 +108,47 @@ func (c *copier) mark(ctx context.Context, p pair) error {
 	ref := c.dst.ref(p.Name)
 	last := c.dst.lastSeen(ctx, ref)
 	err := c.dst.absent(ctx, p.Key, c.dst.remove(ctx, p.Key))
-	if err = c.dst.deleted(ctx, ref, last, err); errors.Is(err, ErrNotFound) {
+	if err = c.dst.deleted(ctx, ref, last, err); err == nil || errors.Is(err, ErrNotFound) {
+		c.dst.mirrorDelete(ctx, p.Name, p.Key)
 		return nil
 	}
 	return err
 }
 
-// overlap returns how many versions the history of dst ends with that are the first ones of src.
-func (c *copier) overlap(ctx context.Context, key string, ours, theirs []Version) (int, error) {
-	mine, err := identities(ctx, c.src, key, ours)
-	if err != nil {
-		return 0, c.atSource(err)
-	}
-	other, err := identities(ctx, c.dst, key, theirs)
+// following returns the index of the version of ours that follows the newest one of theirs, or -1 if
+// ours does not contain that one.
+func (c *copier) following(ctx context.Context, key string, ours, theirs []Version) (int, error) {
+	newest, err := identity(ctx, c.dst, key, theirs, len(theirs)-1)
 	if err != nil {
 		return 0, c.atDestination(err)
 	}
-	for n := min(len(mine), len(other)); n > 0; n-- {
-		if slices.Equal(mine[:n], other[len(other)-n:]) {
-			return n, nil
+	for i := len(ours) - 1; i >= 0; i-- {
+		id, err := identity(ctx, c.src, key, ours, i)
+		if err != nil {
+			return 0, c.atSource(err)
+		}
+		if id == newest {
+			return i + 1, nil
 		}
 	}
-	return 0, nil
+	return -1, nil
 }
 
-// identities returns what no other write shares, for each version.
-func identities(ctx context.Context, v *Vault, key string, versions []Version) ([]string, error) {
-	ids := make([]string, 0, len(versions))
-	for _, version := range versions {
-		if version.Deleted {
-			ids = append(ids, "deleted")
-			continue
-		}
-		h, err := v.readHead(ctx, at(key, version), 0, headSize)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, fmt.Sprintf("%d %s", version.Size, hex.EncodeToString(startOf(h.data))))
+// identity returns what no other write of a key shares with the i-th version. A delete marker has the
+// identity of the version that it hides.
+func identity(ctx context.Context, v *Vault, key string, versions []Version, i int) (string, error) {
+	prefix := ""
+	for ; i >= 0 && versions[i].Deleted; i-- {
+		prefix += "deleted "
 	}
-	return ids, nil
+	if i < 0 {
+		return prefix, nil
+	}
+	h, err := v.readHead(ctx, at(key, versions[i]), 0, headSize)
+	if errors.Is(err, ErrNotFound) {
+		return "dropped since it was listed", nil
+	}
+	return fmt.Sprintf("%s%d %x", prefix, versions[i].Size, sha256.Sum256(startOf(h.data))), err
 }
 
 // oldestFirst returns the versions of a history, oldest first.

@@ -382,3 +382,58 @@ func TestPutFromAnotherVault(t *testing.T) {
 		t.Errorf("the destination has %q", list)
 	}
 }
+
+// With Verify, a copy that was damaged at the destination is found, and replaced.
+func TestCopyRepairsDamage(t *testing.T) {
+	a, b := newStore(t), newStore(t)
+	src, dst := newVault(t, a, nil), newVault(t, b, nil)
+	put(t, src, "name", "1", nil)
+	expect(t, copied(t, dst, src, nil), "copied name")
+	sealed := sealedBytes(t, b, "name")
+	sealed[len(sealed)-1] ^= 1
+	if err := b.Bucket.WriteAll(t.Context(), "bots/0xabc/credentials/name.enc", sealed, nil); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, copied(t, dst, src, &vault.CopyOptions{Verify: true}), "exists name")
+	expect(t, copied(t, dst, src, &vault.CopyOptions{Verify: true, Mode: vault.CopyNewer}), "copied name")
+	expect(t, copied(t, dst, src, &vault.CopyOptions{Verify: true}), "same name")
+	if got := get(t, dst, "name", nil); got != "1" {
+		t.Errorf("the copy contains %q", got)
+	}
+}
+
+// A copy of a history continues although the source has dropped its oldest versions, or has a damaged one.
+func TestCopyVersionsContinues(t *testing.T) {
+	a, b := newVersioned(t), newVersioned(t)
+	src, dst := newVault(t, a, nil), newVault(t, b, nil)
+	all := &vault.CopyOptions{Versions: true}
+	for _, value := range []string{"1", "2"} {
+		put(t, src, "name", value, nil)
+	}
+	if err := a.Bucket.WriteAll(t.Context(), "bots/0xabc/credentials/name.enc", []byte("no envelope"), nil); err != nil {
+		t.Fatal(err)
+	}
+	put(t, src, "name", "3", nil)
+	for c, err := range vault.Copy(t.Context(), dst, src, all) {
+		if err != nil || !errors.Is(c.Err, envelope.ErrFormat) || c.Versions != 3 {
+			t.Errorf("the first copy: %+v, %v", c, err)
+		}
+	}
+	expect(t, copied(t, dst, src, all), "same name")
+	var leftovers []vault.Leftover
+	for l, err := range a.Purge.Leftovers(t.Context(), "bots/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		leftovers = append(leftovers, l)
+	}
+	if failed, err := a.Purge.Purge(t.Context(), leftovers); err != nil || len(failed) > 0 {
+		t.Fatal(failed, err)
+	}
+	expect(t, copied(t, dst, src, all), "same name")
+	put(t, src, "name", "4", nil)
+	expect(t, copied(t, dst, src, all), "copied name")
+	if got := get(t, dst, "name", nil); got != "4" {
+		t.Errorf("the copy contains %q", got)
+	}
+}

@@ -196,6 +196,27 @@ func (c *copier) readBack(ctx context.Context, t *transfer) error {
 	return nil
 }
 
+// equal reports whether both stores return the same bytes.
+func (c *copier) equal(ctx context.Context, ours, theirs place) (bool, error) {
+	a, err := digest(ctx, c.src, ours)
+	if err != nil {
+		return false, c.atSource(err)
+	}
+	b, err := digest(ctx, c.dst, theirs)
+	return bytes.Equal(a, b), c.atDestination(err)
+}
+
+func digest(ctx context.Context, v *Vault, at place) ([]byte, error) {
+	body, err := v.fetch(ctx, at, 0, -1)
+	if err != nil {
+		return nil, v.absentAt(ctx, at, err)
+	}
+	defer body.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, body)
+	return sum.Sum(nil), err
+}
+
 // A failing writer remembers its error.
 type failing struct {
 	w   io.Writer

@@ -388,12 +388,16 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	if e.Refused {
 		return Info{}, &SpooledError{ID: e.ID, Refused: true, Err: fmt.Errorf("%w: %s", ErrRefused, lastReason(e))}
 	}
-	if e.Deleted {
-		err := v.connect(ctx)
-		if err == nil {
-			_, err = v.deleteOlder(ctx, name, key, e.Revision)
+	if e.Mirrored {
+		info := Info{Name: name, Tenant: v.tenant, Collection: v.collection, Revision: e.Revision}
+		if v.primary == nil {
+			return Info{}, fmt.Errorf("%w: the entry is for a mirror, and this vault is not one", ErrConfig)
 		}
-		return Info{Name: name, Tenant: v.tenant, Collection: v.collection, Revision: e.Revision}, v.finish(ctx, entry, true, err)
+		err := v.finishNote(ctx, entry, v.primary.bring(ctx, v, name, key, e.Revision))
+		if errors.Is(err, errNewerInMirror) {
+			err = nil // Repair decides what happens to it
+		}
+		return info, err
 	}
 	unsent := e.Unsent || e.Local // an envelope for the key of the spool is never sent
 	object, err := v.openEntryHeader(ctx, entry)
@@ -438,8 +442,8 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 			entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Sending: true})
 		}
 		version, err = v.publishAgain(ctx, key, e, next, s)
-	} else if err == nil {
-		v.mirrorWrite(ctx, key, s, 0) // the attempt that was applied may not have done it
+	} else if err == nil && len(v.mirrors()) > 0 {
+		v.mirrorName(ctx, name, key, e.Revision, 0) // the attempt that was applied may not have done it
 	}
 	info = v.infoOf(s, key)
 	info.Version = version
@@ -588,9 +592,6 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 		return next, err
 	case e.Overwrite:
 		v.revisions.raise(s.name, remote.Revision)
-	case e.Mirrored && remote.Compare(stateOf(s.header)) >= 0:
-		return nextWrite{done: true}, nil // the mirror has a newer object
-	case e.Mirrored:
 	case remote.Revision >= e.Revision:
 		return next, fmt.Errorf("%w: the store already has revision %d, written at %s", ErrConflict, remote.Revision, time.UnixMicro(remote.Revision).UTC().Format(time.RFC3339))
 	}

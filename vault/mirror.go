@@ -16,16 +16,20 @@ import (
 )
 
 // A Mirror keeps the objects of a Vault in further stores, as the same sealed bytes. The store of the
-// Vault itself is the primary one: it decides about the conditions of a write. What it has stored or
-// deleted then goes to each mirror, through the spool of the mirror, if it has one. So a mirror that
-// cannot be reached gets the change later. A change of a mirror never replaces a newer object there.
+// Vault itself is the primary one: it decides about the conditions of a write. After it has stored or
+// deleted an object, each mirror is brought to the state of the primary store: it gets the current
+// object if that is newer, or its object is deleted. A note in the spool of the mirror says which name
+// this is about, until it has been done. Because only the current state of the primary store counts, an
+// old note cannot bring back what was deleted or replaced since.
 
 // A Mirror configures the mirrors of a [Vault]: see [Options].Mirror.
 type Mirror struct {
 	// Vaults open the mirrors, in the order in which Get asks them. Each must have the tenant, the
-	// collection, the VaultID and the keys of the Vault, and a store of its own. With an
-	// [Options].Spool of its own, a change that a mirror does not get is saved on this machine, and
-	// the method Sync of package spool sends it later. Without one, only [Vault.Repair] does.
+	// collection, the VaultID and the keys of the Vault, and a store of its own. New binds them to the
+	// new Vault: no other Vault may have them as mirrors. With an [Options].Spool of its own, this
+	// machine remembers which changes a mirror does not have, and the method Sync of package spool
+	// makes them later. The spool must not be that of another Vault. Without one, only [Vault.Repair]
+	// makes them.
 	Vaults []*Vault
 	// Quorum is the number of stores, with the primary one, that must have a value before Put returns
 	// nil. Otherwise Put returns a [*QuorumError]. 0 means that the primary store must have it. If the
@@ -44,7 +48,7 @@ type Mirror struct {
 type Behind struct {
 	Name  Name
 	Store string // [Store].Name
-	Err   error  // why; wraps ErrSpooled if the change is saved on this machine
+	Err   error  // why; wraps ErrSpooled if this machine remembers the change, and ErrConflict if the mirror has a newer object
 }
 
 // A QuorumError means that fewer stores than [Mirror].Quorum have the value of a Put. The other stores
@@ -61,8 +65,12 @@ func (e *QuorumError) Error() string {
 // Unwrap returns Err.
 func (e *QuorumError) Unwrap() error { return e.Err }
 
-// mirrorTime is the time that a write waits for mirrors that the caller does not require.
-const mirrorTime = 2 * time.Second
+const (
+	// mirrorTime is the time that a write waits for mirrors that the caller does not require.
+	mirrorTime = 2 * time.Second
+	// quorumTime is the time that a Put waits for mirrors that the quorum requires.
+	quorumTime = time.Minute
+)
 
 // setMirror checks and sets the mirrors of a new Vault.
 func (v *Vault) setMirror(m *Mirror) error {
@@ -71,25 +79,30 @@ func (v *Vault) setMirror(m *Mirror) error {
 	}
 	own := *m
 	own.Vaults = slices.Clone(m.Vaults)
-	v.mirror = &own
 	switch {
 	case m.Quorum < 0 || m.Quorum > 1+len(m.Vaults):
 		return fmt.Errorf("%w: the quorum must be between 0 and the number of stores, which is %d", ErrConfig, 1+len(m.Vaults))
 	case v.writer != nil:
 		return fmt.Errorf("%w: objects of agentKeys cannot be mirrored", ErrConfig)
 	}
-	for i, other := range m.Vaults {
+	for i, other := range own.Vaults {
 		switch {
 		case other == nil || other.opened() != nil:
 			return fmt.Errorf("%w: a mirror was not returned by New", ErrConfig)
-		case other.mirror != nil || other.writer != nil:
-			return fmt.Errorf("%w: a mirror has mirrors of its own, or stores objects of agentKeys", ErrConfig)
+		case other.mirror != nil || other.primary != nil || other.writer != nil:
+			return fmt.Errorf("%w: a mirror belongs to another Vault, has mirrors of its own, or stores objects of agentKeys", ErrConfig)
 		case other.ref("") != v.ref(""):
 			return fmt.Errorf("%w: a mirror has another tenant, collection or vault id", ErrConfig)
-		case other.store == v.store, slices.ContainsFunc(m.Vaults[:i], func(o *Vault) bool { return o.store == other.store }):
+		case other.scope.ReadOnly && !v.scope.ReadOnly:
+			return fmt.Errorf("%w: a mirror is read-only", ErrConfig)
+		case other.store == v.store, slices.ContainsFunc(own.Vaults[:i], func(o *Vault) bool { return o.store == other.store }):
 			return fmt.Errorf("%w: two mirrors have the same store", ErrConfig)
 		}
 	}
+	for _, other := range own.Vaults {
+		other.primary = v
+	}
+	v.mirror = &own
 	return nil
 }
 
@@ -103,32 +116,34 @@ func (v *Vault) mirrors() []*Vault {
 // eachMirror calls do for all mirrors at once. It returns how many calls succeeded, and an error of
 // another one. Once required calls have succeeded, it waits mirrorTime for the others.
 func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func(context.Context, *Vault) error) (stored int, err error) {
-	outer := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	wait := quorumTime
 	if required <= 0 {
+		wait = mirrorTime
 		ctx = linger.WithEnd(ctx, time.Now().Add(2*mirrorTime))
-		defer time.AfterFunc(mirrorTime, cancel).Stop()
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := time.AfterFunc(wait, func() { cancel(errSlowMirror) })
+	defer limit.Stop()
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for _, m := range v.mirrors() {
 		group.Go(func() {
 			merr := do(ctx, m)
-			if errors.Is(merr, context.Canceled) && outer.Err() == nil {
+			if merr != nil && context.Cause(ctx) == errSlowMirror && errors.Is(merr, context.Canceled) {
 				merr = tooSlow(merr)
 			}
 			mu.Lock()
 			if merr == nil {
 				if stored++; stored == required {
-					time.AfterFunc(mirrorTime, cancel)
+					limit.Reset(mirrorTime)
 				}
 			} else if err == nil || errors.Is(merr, ErrSpooled) {
 				err = merr
 			}
 			mu.Unlock()
 			if merr != nil {
-				v.behind(name, m.store.Name, merr)
+				v.behind(name, m.name, merr)
 			}
 		})
 	}
@@ -136,9 +151,11 @@ func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func
 	return stored, err
 }
 
-// tooSlow replaces the error of a mirror for which a write does not wait any longer.
+// errSlowMirror means that a write does not wait for a mirror any longer.
+var errSlowMirror = fmt.Errorf("%w: it did not answer in time", ErrUnavailable)
+
 func tooSlow(err error) error {
-	slow := fmt.Errorf("%w: it did not answer within %v", ErrUnavailable, mirrorTime)
+	slow := withUnfinished(errSlowMirror, unfinishedBy(err))
 	if spooled := (*SpooledError)(nil); errors.As(err, &spooled) {
 		return &SpooledError{ID: spooled.ID, Err: slow}
 	}
@@ -154,85 +171,122 @@ func (v *Vault) behind(name Name, store string, err error) {
 
 // mirrorWrite gives the mirrors the object that s has stored at key, of which required must get it.
 func (v *Vault) mirrorWrite(ctx context.Context, key string, s *sealing, required int) {
-	if len(v.mirrors()) == 0 {
-		return
+	if len(v.mirrors()) > 0 {
+		s.mirrored, s.mirrorErr = v.mirrorName(ctx, s.name, key, s.header.Revision, required)
 	}
-	s.mirrored, s.mirrorErr = v.eachMirror(ctx, s.name, required, func(ctx context.Context, m *Vault) error {
-		if s.repeatable() && m.spool != nil && s.written <= m.spool.Limit() {
-			e := SpoolEntry{Ref: s.ref, Revision: s.header.Revision, Mirrored: true}
-			entry, err := m.keep(ctx, e, func(w io.Writer) error { return s.fill(ctx, w) })
-			if err == nil {
-				return m.deliverKept(ctx, entry)
-			}
-		}
-		return v.copyTo(ctx, m, s.name, key)
-	})
-}
-
-// copyTo copies the current object to a mirror, if it is newer.
-func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) error {
-	if err := ctx.Err(); err != nil {
-		return v.backend.explain(err)
-	}
-	c, err := newCopier(ctx, m, v, &CopyOptions{Names: []Name{name}, Mode: CopyNewer})
-	if err != nil {
-		return err
-	}
-	return c.current(ctx, pair{Entry: Entry{Name: name, Key: key}, inSource: true}, new(Copied))
 }
 
 // mirrorDelete deletes the object called name from the mirrors, after it was deleted from the primary
 // store.
-func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) error {
+func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {
 	if len(v.mirrors()) == 0 {
-		return nil
+		return
 	}
 	v.raiseSeen(ctx, name)
-	revision, err := v.revisions.next(name) // a later value of the name has a later one
-	if err != nil {
-		return err
+	if revision, err := v.revisions.next(name); err == nil { // a later value of the name has a later one
+		v.mirrorName(ctx, name, key, revision, 0)
 	}
-	v.eachMirror(ctx, name, 0, func(ctx context.Context, m *Vault) error {
-		if m.spool != nil {
-			e := SpoolEntry{Ref: v.ref(name), Revision: revision, Mirrored: true, Deleted: true}
-			entry, err := m.keep(ctx, e, func(io.Writer) error { return nil })
-			if err == nil {
-				return m.deliverKept(ctx, entry)
-			}
-		}
-		if err := m.connect(ctx); err != nil {
-			return err
-		}
-		_, err := m.deleteOlder(ctx, name, key, revision)
-		return err
-	})
-	return nil
 }
 
-// keep adds an entry to the spool of a mirror. The end of the context does not prevent it.
-func (v *Vault) keep(ctx context.Context, e SpoolEntry, fill func(io.Writer) error) (Spooled, error) {
-	e.Created = v.revisions.now()
-	entry, err := v.spool.Add(context.WithoutCancel(ctx), e, fill)
-	if err != nil && entry != nil {
+// mirrorName brings each mirror to the state of the primary store. revision is that of the last change.
+func (v *Vault) mirrorName(ctx context.Context, name Name, key string, revision int64, required int) (stored int, err error) {
+	return v.eachMirror(ctx, name, required, func(ctx context.Context, m *Vault) error {
+		note := m.note(ctx, name, revision)
+		err := v.bring(ctx, m, name, key, revision)
+		if note == nil {
+			return err
+		}
+		defer note.Unlock()
+		return m.finishNote(ctx, note, err)
+	})
+}
+
+// finishNote removes a note whose change was made, or is not needed because the mirror has a newer object.
+func (v *Vault) finishNote(ctx context.Context, note Spooled, err error) error {
+	if errors.Is(err, errNewerInMirror) {
+		note.Remove()
+		return err
+	}
+	return v.finish(ctx, note, true, err)
+}
+
+// note adds a note about a name to the spool of a mirror, which is durable and locked. It returns nil if
+// there is no spool, or if it cannot be written. The end of the context does not prevent it.
+func (v *Vault) note(ctx context.Context, name Name, revision int64) Spooled {
+	if v.spool == nil {
+		return nil
+	}
+	e := SpoolEntry{Ref: v.ref(name), Revision: revision, Created: v.revisions.now(), Mirrored: true}
+	entry, err := v.spool.Add(context.WithoutCancel(ctx), e, func(io.Writer) error { return nil })
+	if err == nil {
+		return entry
+	}
+	if entry != nil {
 		entry.Remove()
 		entry.Unlock()
 	}
-	return entry, err
+	return nil
 }
 
-// deliverKept sends an entry, and the older entries of the same name before it.
-func (v *Vault) deliverKept(ctx context.Context, entry Spooled) error {
-	e := entry.Entry()
-	entry.Unlock()
-	if err := v.sendOlder(ctx, &sealing{ref: e.Ref}, e.ID); err != nil {
-		return &SpooledError{ID: e.ID, Err: err}
+// bring brings the object called name in a mirror to the state of the primary store, which had no object
+// that is later than revision when it was noted. If the mirror has a newer object, the error wraps
+// ErrConflict.
+func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, revision int64) error {
+	if err := ctx.Err(); err != nil {
+		return v.backend.explain(err)
 	}
-	_, err := v.Deliver(ctx, entry)
+	if _, err := m.writable(name); err != nil {
+		return err
+	}
+	gone, err := v.copyTo(ctx, m, name, key)
+	if !gone {
+		return err
+	}
+	newer, err := m.deleteOlder(ctx, key, revision)
+	if err == nil && newer {
+		err = errNewerInMirror
+	}
 	return err
 }
 
+var errNewerInMirror = fmt.Errorf("%w: the mirror has an object with a later revision", ErrConflict)
+
+// copyTo copies the current object to a mirror, if it is newer. gone reports that there is none.
+func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (gone bool, err error) {
+	if err := v.connect(ctx); err != nil {
+		return false, err
+	}
+	if err := m.connect(ctx); err != nil {
+		return false, err
+	}
+	if len(v.keys) == 0 {
+		_, err := v.readHead(ctx, place{key: key}, 0, 1)
+		if err = v.absent(ctx, key, err); err == nil {
+			err = fmt.Errorf("%w: there is no key to compare the object with that of the mirror", envelope.ErrUnknownKey)
+		}
+		return errors.Is(err, ErrNotFound), err
+	}
+	c, err := newCopier(ctx, m, v, &CopyOptions{Names: []Name{name}, Mode: CopyNewer})
+	if err != nil {
+		return false, err
+	}
+	c.mirrored = true
+	var done Copied
+	err = c.current(ctx, pair{Entry: Entry{Name: name, Key: key}, inSource: true}, &done)
+	var side *CopyError
+	switch {
+	case errors.As(err, &side) && side.Source && errors.Is(err, ErrNotFound):
+		return true, nil
+	case err == nil && (done.Status == CopyOlder || done.Status == CopyExists):
+		return false, errNewerInMirror
+	case side != nil:
+		return false, side.Err
+	}
+	return false, err
+}
+
 // deleteOlder deletes the object at key, unless it is newer than the revision of a deletion.
-func (v *Vault) deleteOlder(ctx context.Context, name Name, key string, revision int64) (newer bool, err error) {
+func (v *Vault) deleteOlder(ctx context.Context, key string, revision int64) (newer bool, err error) {
 	for attempt := 1; ; attempt++ {
 		h, err := v.head(ctx, place{key: key})
 		if err = v.absent(ctx, key, err); errors.Is(err, ErrNotFound) {
@@ -262,8 +316,51 @@ func (v *Vault) deleteOlder(ctx context.Context, name Name, key string, revision
 	}
 }
 
-// repeatable reports whether fill can be called again, also by several goroutines at once.
-func (s *sealing) repeatable() bool { return s.replay != nil || s.sealed != nil }
+// withoutPrimary gives the mirrors a value that the primary store did not get, because of err, and that
+// is saved in the spool. If enough mirrors have it, the Put is successful.
+func (v *Vault) withoutPrimary(ctx context.Context, key string, s *sealing, o *PutOptions, err error) error {
+	var spooled *SpooledError
+	conditional := o.Create || o.IfTag != "" || o.IfRevision != 0 // only the primary store can decide
+	if s.quorum == 0 || conditional || s.local != nil || !errors.As(err, &spooled) || spooled.Refused {
+		return err
+	}
+	stored, _ := v.eachMirror(ctx, s.name, s.quorum, func(ctx context.Context, m *Vault) error { return m.storeNewer(ctx, key, s) })
+	if stored < s.quorum {
+		return err
+	}
+	s.mirrored = stored - 1 // the primary store is behind in the place of one mirror
+	v.behind(s.name, v.name, err)
+	return nil
+}
+
+// storeNewer stores the envelope of s, unless there is a newer object.
+func (v *Vault) storeNewer(ctx context.Context, key string, s *sealing) error {
+	if err := v.connect(ctx); err != nil {
+		return err
+	}
+	own := &sealing{ref: s.ref, revisions: &v.revisions, name: s.name, header: s.header, written: s.written, replay: s.replay}
+	e := SpoolEntry{Ref: s.ref, Revision: s.header.Revision}
+	next, err := v.again(ctx, key, e, own)
+	if err == nil && !next.done {
+		_, err = v.publishAgain(ctx, key, e, next, own)
+	}
+	return err
+}
+
+// checkQuorum returns an error if too few stores have the value of a Put that the primary store has.
+func (v *Vault) checkQuorum(s *sealing) error {
+	if stored := 1 + s.mirrored; stored < s.quorum {
+		return &QuorumError{Stored: stored, Quorum: s.quorum, Err: s.mirrorErr}
+	}
+	return nil
+}
+
+func (v *Vault) quorum() int {
+	if v.mirror == nil {
+		return 0
+	}
+	return v.mirror.Quorum
+}
 
 // isAway reports whether err means that the store cannot be reached.
 func isAway(err error) bool {
@@ -282,26 +379,41 @@ func (v *Vault) fromMirrors(ctx context.Context, name Name, at place, err error,
 		if ctx.Err() != nil {
 			break
 		}
-		info, merr := read(m)
+		var info Info
+		merr := m.isNoted(ctx, name)
+		if merr == nil {
+			info, merr = read(m)
+		}
 		if merr == nil {
 			if merr = v.checkMirrored(ctx, name, &at, info); merr == nil {
 				v.fellBack(m, err)
 				return nil
 			}
 		}
-		notes += fmt.Sprintf("; mirror %s: %v", m.store.Name, merr)
+		notes += fmt.Sprintf("; mirror %s: %v", m.name, merr)
 	}
 	return fmt.Errorf("%w%s", err, notes)
 }
 
 func (v *Vault) fellBack(m *Vault, err error) {
 	if v.mirror.Fallback != nil {
-		v.mirror.Fallback(m.store.Name, err)
+		v.mirror.Fallback(m.name, err)
 	}
 }
 
 // errBehind means that a mirror has an older object than one that this machine knows.
 var errBehind = errors.New("it is behind, and has an older value than this machine has seen")
+
+// isNoted returns errBehind if the mirror does not have a change of the name, as its spool says.
+func (v *Vault) isNoted(ctx context.Context, name Name) error {
+	if v.spool == nil {
+		return nil
+	}
+	if entries, err := v.spool.Entries(ctx, v.ref(name)); err == nil && len(entries) > 0 {
+		return errBehind
+	}
+	return nil
+}
 
 // checkMirrored compares an object of a mirror with what this machine knows, and remembers it.
 func (v *Vault) checkMirrored(ctx context.Context, name Name, at *place, info Info) error {
@@ -315,36 +427,4 @@ func (v *Vault) checkMirrored(ctx context.Context, name Name, at *place, info In
 	}
 	v.saw(ctx, name, *at, h)
 	return nil
-}
-
-// checkQuorum returns an error if too few stores have the value of a Put that the primary store has.
-func (v *Vault) checkQuorum(s *sealing) error {
-	if stored := 1 + s.mirrored; stored < s.quorum {
-		return &QuorumError{Stored: stored, Quorum: s.quorum, Err: s.mirrorErr}
-	}
-	return nil
-}
-
-// withoutPrimary gives the mirrors a value that the primary store did not get, because of err, and that
-// is saved in the spool. If enough mirrors have it, the Put is successful.
-func (v *Vault) withoutPrimary(ctx context.Context, key string, s *sealing, o *PutOptions, err error) error {
-	var spooled *SpooledError
-	conditional := o.Create || o.IfTag != "" || o.IfRevision != 0 // only the primary store can decide
-	if s.quorum == 0 || conditional || s.local != nil || !errors.As(err, &spooled) || spooled.Refused {
-		return err
-	}
-	v.mirrorWrite(ctx, key, s, s.quorum)
-	if s.mirrored < s.quorum {
-		return err
-	}
-	s.mirrored-- // the primary store is behind in its place
-	v.behind(s.name, v.store.Name, err)
-	return nil
-}
-
-func (v *Vault) quorum() int {
-	if v.mirror == nil {
-		return 0
-	}
-	return v.mirror.Quorum
 }

@@ -63,6 +63,13 @@ func (v *Vault) Compare(ctx context.Context, name Name) (states []StoreState, er
 		return states, nil
 	case !found:
 		return states, v.gone(ctx, v.ref(name), last, ErrNotFound)
+	case last.Deleted && newest.Compare(last) < 0 && states[0].Status == StoreMissing:
+		for i, s := range states { // this machine has deleted it, and mirrors do not know that yet
+			if s.Status == StoreNewest {
+				states[i].Status = StoreBehind
+			}
+		}
+		return states, ErrNotFound
 	}
 	for i, s := range states {
 		if s.Status != StoreNewest {
@@ -97,7 +104,7 @@ func (i Info) state() SeenState {
 
 // state authenticates the object of one store. It compares it with nothing.
 func (v *Vault) state(ctx context.Context, name Name, key string) StoreState {
-	s := StoreState{Store: v.store.Name, Status: StoreNewest}
+	s := StoreState{Store: v.name, Status: StoreNewest}
 	if s.Err = v.connect(ctx); s.Err == nil {
 		s.Info, s.Err = v.authenticated(ctx, name, key)
 	}
@@ -146,7 +153,9 @@ type Repaired struct {
 
 // Repair compares each mirror with the primary store, name by name, and copies what is newer in both
 // directions. Two lists find the names that one store does not have; for each other name, Repair reads
-// the header of both objects.
+// the header of both objects. If the object of the mirror has a later revision, but the one of the primary
+// store was written later, the clock of a writer is wrong: the status is [CopyExists], and nothing is
+// changed.
 //
 // If only a mirror has a name, it was deleted from the primary store, or the primary store has lost it. It
 // was deleted if [Options].Seen has recorded that, or if the history of the primary store shows it. Then
@@ -186,11 +195,15 @@ func (v *Vault) repair(ctx context.Context, m *Vault, o *RepairOptions, yield fu
 	var restore []Name
 	for c, err := range copyAll(ctx, m, v, &CopyOptions{Prefix: o.Prefix, Mode: CopyNewer, Extra: true, Jobs: o.Jobs, DryRun: o.DryRun}, true) {
 		if err != nil {
-			return fail(m.store.Name, err)
+			return fail(m.name, err)
 		}
-		r := Repaired{Store: m.store.Name, Copied: c}
+		r := Repaired{Store: m.name, Copied: c}
 		switch c.Status {
 		case CopyOlder:
+			if c.later {
+				r.Status = CopyExists
+				break
+			}
 			restore = append(restore, c.Name)
 			continue
 		case CopyExtra:
@@ -203,9 +216,9 @@ func (v *Vault) repair(ctx context.Context, m *Vault, o *RepairOptions, yield fu
 	for names := range slices.Chunk(restore, maxPage) {
 		for c, err := range Copy(ctx, v, m, &CopyOptions{Names: names, Mode: CopyNewer, Jobs: o.Jobs, DryRun: o.DryRun}) {
 			if err != nil {
-				return fail(m.store.Name, err)
+				return fail(m.name, err)
 			}
-			if !yield(Repaired{Store: m.store.Name, Restored: c.Status == CopyCopied, Copied: c}, nil) {
+			if !yield(Repaired{Store: m.name, Restored: c.Status == CopyCopied, Copied: c}, nil) {
 				return false
 			}
 		}
@@ -225,7 +238,7 @@ func (v *Vault) removeDeleted(ctx context.Context, m *Vault, r *Repaired, o *Rep
 	}
 	newer := false
 	if !o.DryRun {
-		newer, err = m.deleteOlder(ctx, r.Name, r.Key, revision)
+		newer, err = m.deleteOlder(ctx, r.Key, revision)
 	}
 	if err != nil {
 		r.Status, r.Err = CopyFailed, sided(err, false, m)

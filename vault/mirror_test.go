@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/intercept"
@@ -34,7 +35,7 @@ type mirrored struct {
 type side struct {
 	store *vault.Store // as the vault sees it
 	inner *vault.Store
-	vault *vault.Vault // of this store alone
+	vault *vault.Vault // the mirror of the newest vault
 	spool *spool.Spool
 	away  *atomic.Bool
 }
@@ -55,7 +56,6 @@ func newSide(t *testing.T, name string) side {
 	if s.spool, err = spool.Open(spool.Config{Dir: t.TempDir(), Store: name, Warn: func(err error) { t.Log(err) }}); err != nil {
 		t.Fatal(err)
 	}
-	s.vault = newVault(t, s.store, &vault.Options{Spool: s.spool})
 	return s
 }
 
@@ -77,7 +77,6 @@ func newMirrored(t *testing.T, change func(*vault.Options)) *mirrored {
 		t.Fatal(err)
 	}
 	m.options = &vault.Options{Spool: m.primary.spool, Seen: log, Mirror: &vault.Mirror{
-		Vaults: []*vault.Vault{m.mirror.vault},
 		Behind: func(b vault.Behind) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -94,7 +93,25 @@ func newMirrored(t *testing.T, change func(*vault.Options)) *mirrored {
 // again returns a new vault over the same stores, as another process has it.
 func (m *mirrored) again(t *testing.T) *vault.Vault {
 	t.Helper()
-	return newVault(t, m.primary.store, m.options)
+	return m.over(t, m.primary.store)
+}
+
+// over is again with another primary store.
+func (m *mirrored) over(t *testing.T, primary *vault.Store) *vault.Vault {
+	t.Helper()
+	m.mirror.vault = newVault(t, m.mirror.store, &vault.Options{Spool: m.mirror.spooling()})
+	o, mirror := *m.options, *m.options.Mirror
+	mirror.Vaults = []*vault.Vault{m.mirror.vault}
+	o.Mirror = &mirror
+	return newVault(t, primary, &o)
+}
+
+// spooling returns the spool of a side, or nil.
+func (s side) spooling() vault.Spool {
+	if s.spool == nil {
+		return nil
+	}
+	return s.spool
 }
 
 // sync sends the entries of a spool.
@@ -170,7 +187,7 @@ func TestMirror(t *testing.T) {
 			t.Errorf("Put with an old tag = %v", err)
 		}
 		m.want(t, "a", one, one)
-		if r, err := m.Teardown(t.Context(), nil); err != nil || r.Deleted != 1 || r.Mirrors["mirror"].Deleted != 1 {
+		if r, err := m.Teardown(t.Context(), nil); err != nil || r.Deleted != 1 || len(r.Mirrors) != 1 || r.Mirrors[0].Store != "mirror" || r.Mirrors[0].Deleted != 1 {
 			t.Errorf("Teardown = %+v, %v", r, err)
 		}
 		m.want(t, "a", "none", "none")
@@ -232,8 +249,7 @@ func TestMirrorAway(t *testing.T) {
 // Without a spool, only Repair brings a mirror up to date.
 func TestMirrorWithoutSpool(t *testing.T) {
 	m := newMirrored(t, func(o *vault.Options) { o.Spool = nil })
-	bare := newVault(t, m.mirror.store, nil)
-	m.options.Mirror.Vaults = []*vault.Vault{bare}
+	m.mirror.spool = nil
 	m.Vault = m.again(t)
 	put(t, m.Vault, "gone", "1", nil)
 	m.want(t, "gone", "1", "1")
@@ -311,7 +327,7 @@ func TestRepair(t *testing.T) {
 func TestRepairNeverRestoresARemovedName(t *testing.T) {
 	m := newMirrored(t, nil)
 	plain := newStore(t)
-	v := newVault(t, plain, m.options)
+	v := m.over(t, plain)
 	put(t, v, "a", "1", nil)
 	put(t, v, "b", "1", nil)
 	other := newVault(t, plain, nil)
@@ -323,7 +339,7 @@ func TestRepairNeverRestoresARemovedName(t *testing.T) {
 	put(t, other, "b", "2", nil)
 	plainHistory := *plain
 	plainHistory.History = nil
-	expect(t, repaired(t, newVault(t, &plainHistory, m.options), nil), "extra a in mirror", "copied b to mirror")
+	expect(t, repaired(t, m.over(t, &plainHistory), nil), "extra a in mirror", "copied b to mirror")
 	if _, err := other.Get(t.Context(), "a", nil); !errors.Is(err, vault.ErrNotFound) {
 		t.Errorf("the removed name is back: %v", err)
 	}
@@ -512,6 +528,147 @@ func TestMirrorConfig(t *testing.T) {
 	} {
 		if _, err := vault.New(a, "0xabc", keys, &vault.Options{Mirror: m}); !errors.Is(err, vault.ErrConfig) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// A change that waits for a mirror is about the name, and not about the value: what another machine has
+// removed or replaced since does not come back.
+func TestNoteNeverBringsBack(t *testing.T) {
+	m := newMirrored(t, nil)
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "removed", "1", nil)
+	put(t, m.Vault, "replaced", "1", nil)
+	other := newVault(t, m.primary.inner, nil)
+	if err := other.Delete(t.Context(), "removed", nil); err != nil {
+		t.Fatal(err)
+	}
+	put(t, other, "replaced", "2", nil)
+	m.mirror.away.Store(false)
+	if sum := m.mirror.sync(t, m.mirror.vault); sum.Sent != 2 || sum.Pending+sum.Refused > 0 {
+		t.Errorf("sync of the mirror: %+v", sum)
+	}
+	m.want(t, "removed", "none", "none")
+	m.want(t, "replaced", "2", "2")
+	if all, err := m.mirror.spool.All(t.Context()); err != nil || len(all) > 0 {
+		t.Errorf("the spool has %d entries, %v", len(all), err)
+	}
+
+	// The same for a value whose put had no response, and that another machine has removed since.
+	lost := intercept.Store(m.primary.inner, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op == "put" || c.Op == "create" || c.Op == "swap" {
+			do()
+		}
+		return errAway
+	}})
+	if _, err := m.over(t, lost).Put(t.Context(), "lost", strings.NewReader("1"), nil); !errors.Is(err, vault.ErrSpooled) {
+		t.Fatalf("Put without a response = %v", err)
+	}
+	if err := other.Delete(t.Context(), "lost", nil); err != nil {
+		t.Fatal(err)
+	}
+	m.primary.sync(t, m.again(t))
+	m.want(t, "lost", "none", "none")
+}
+
+// If the clock of another writer is fast, the mirror has a later revision than the newest value. Put must not
+// report that the mirror has the value, and Repair must not replace the newest value.
+func TestMirrorOfAFastClock(t *testing.T) {
+	m := newMirrored(t, func(o *vault.Options) { o.Mirror.Quorum = 2 })
+	fast := newVault(t, m.mirror.inner, &vault.Options{Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	put(t, fast, "a", "old", nil)
+	_, err := m.Put(t.Context(), "a", strings.NewReader("new"), nil)
+	var few *vault.QuorumError
+	if !errors.As(err, &few) || !errors.Is(err, vault.ErrConflict) || errors.Is(err, vault.ErrSpooled) {
+		t.Errorf("Put = %v", err)
+	}
+	expect(t, repaired(t, m.Vault, nil), "exists a in mirror")
+	m.want(t, "a", "new", "old")
+	if err := m.Delete(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(m.behind); n != 2 || !errors.Is(m.behind[1].Err, vault.ErrConflict) {
+		t.Errorf("behind: %+v", m.behind)
+	}
+	expect(t, repaired(t, m.Vault, nil), "extra a in mirror")
+}
+
+// Without a Seen, what waits for a mirror still shows that the mirror is behind.
+func TestNotedMirrorIsBehind(t *testing.T) {
+	m := newMirrored(t, func(o *vault.Options) { o.Seen = nil })
+	put(t, m.Vault, "a", "1", nil)
+	put(t, m.Vault, "b", "1", nil)
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "a", "2", nil)
+	if err := m.Delete(t.Context(), "b", nil); err != nil {
+		t.Fatal(err)
+	}
+	m.mirror.away.Store(false)
+	m.primary.away.Store(true)
+	for _, name := range []vault.Name{"a", "b"} {
+		if _, err := m.again(t).Get(t.Context(), name, nil); !errors.Is(err, vault.ErrUnavailable) {
+			t.Errorf("Get of %s from a mirror that is behind = %v", name, err)
+		}
+	}
+}
+
+// A mirror without objects answers a list, and the caller learns that it was the mirror.
+func TestMirrorLists(t *testing.T) {
+	var stores []string
+	m := newMirrored(t, func(o *vault.Options) {
+		o.Mirror.Fallback = func(store string, err error) { stores = append(stores, store) }
+	})
+	m.primary.away.Store(true)
+	expect(t, names(t, m.Vault, ""))
+	expect(t, stores, "mirror")
+	m.mirror.away.Store(true)
+	for _, err := range m.List(t.Context(), "") {
+		if !errors.Is(err, vault.ErrUnavailable) {
+			t.Errorf("List without any store = %v", err)
+		}
+	}
+}
+
+// Rotate and AcceptOlder read the primary store only: a mirror may be behind.
+func TestWritesReadThePrimaryStore(t *testing.T) {
+	m := newMirrored(t, nil)
+	put(t, m.Vault, "a", "1", nil)
+	m.primary.away.Store(true)
+	if _, err := m.Rotate(t.Context(), "a", nil); !errors.Is(err, vault.ErrUnavailable) {
+		t.Errorf("Rotate without the primary store = %v", err)
+	}
+	if _, err := m.AcceptOlder(t.Context(), "a"); !errors.Is(err, vault.ErrUnavailable) {
+		t.Errorf("AcceptOlder without the primary store = %v", err)
+	}
+}
+
+// A removed name that a mirror still has is not the newest value.
+func TestCompareOfARemovedName(t *testing.T) {
+	m := newMirrored(t, nil)
+	put(t, m.Vault, "a", "1", nil)
+	m.mirror.away.Store(true)
+	if err := m.Delete(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	m.mirror.away.Store(false)
+	states, err := m.Compare(t.Context(), "a")
+	if !errors.Is(err, vault.ErrNotFound) || errors.Is(err, vault.ErrRollback) || states[1].Status != vault.StoreBehind {
+		t.Errorf("Compare = %+v, %v", states, err)
+	}
+}
+
+// A forced copy goes to two mirrors at once.
+func TestCopyToMirrors(t *testing.T) {
+	src, a := newVault(t, newStore(t), nil), newVersioned(t)
+	put(t, src, "large", strings.Repeat("x", 3<<20), nil)
+	put(t, src, "small", "1", nil)
+	sides := []*vault.Store{newVersioned(t), newVersioned(t)}
+	sides[0].Name, sides[1].Name = "one", "two"
+	dst := newVault(t, a, &vault.Options{Mirror: &vault.Mirror{Vaults: []*vault.Vault{newVault(t, sides[0], nil), newVault(t, sides[1], nil)}}})
+	expect(t, copied(t, dst, src, &vault.CopyOptions{Verify: true}), "copied large", "copied small")
+	for _, s := range sides {
+		if !bytes.Equal(sealedBytes(t, s, "large"), sealedBytes(t, a, "large")) {
+			t.Errorf("the mirror %s has other bytes", s.Name)
 		}
 	}
 }

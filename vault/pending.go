@@ -20,7 +20,7 @@ func (v *Vault) pendingOf(ctx context.Context, name Name) Spooled {
 		return nil
 	}
 	for i := len(entries) - 1; i >= 0; i-- {
-		if !entries[i].Entry().Refused {
+		if e := entries[i].Entry(); !e.Refused && !e.Mirrored {
 			return entries[i]
 		}
 	}

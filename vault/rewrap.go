@@ -363,7 +363,7 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (_ Info
 	if !conditional || !errors.Is(err, ErrConflict) {
 		return info, err
 	}
-	if now, serr := v.stat(ctx, name, place{key: key}); serr == nil && now.Tag == tag {
+	if now, serr := v.statHere(ctx, name, place{key: key}); serr == nil && now.Tag == tag {
 		// The object is still the one that was read: the server refuses every condition, as Ceph does.
 		if err = fact(errNoConditions, err); o.NoOtherWriters {
 			info, _, err = v.rotate(ctx, name, key, false)
@@ -375,7 +375,7 @@ func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (_ Info
 // rotate reads the object, and stores its value again. It returns the tag of the object that it
 // read. If conditional is set, the object is replaced only if it still has this tag.
 func (v *Vault) rotate(ctx context.Context, name Name, key string, conditional bool) (info Info, tag string, err error) {
-	r, err := v.get(ctx, name, key, &GetOptions{})
+	r, err := v.getHere(ctx, name, key, &GetOptions{})
 	if err != nil {
 		return Info{}, "", err
 	}

@@ -256,5 +256,5 @@ func (v *Vault) AcceptOlder(ctx context.Context, name Name) (info Info, err erro
 	if err != nil {
 		return Info{}, err
 	}
-	return v.stat(ctx, name, place{key: key, accept: true})
+	return v.statHere(ctx, name, place{key: key, accept: true})
 }

@@ -81,12 +81,10 @@ type SpoolEntry struct {
 	// Overwrite means that the operator decided to replace any object that the store has under the
 	// name.
 	Overwrite bool
-	// Mirrored means that the primary store has the value: see [Mirror]. The entry is for a mirror, and
-	// is obsolete if the mirror has a newer object.
+	// Mirrored means that the entry is a note about a change of the primary store that a mirror does not
+	// have: see [Mirror]. It has no envelope. Revision is that of the change. If the primary store has
+	// no object when the note is delivered, every object up to this revision was deleted.
 	Mirrored bool
-	// Deleted means that the primary store has deleted the object. The entry has no envelope. Revision
-	// is later than that of every object that the deletion removed.
-	Deleted bool
 	// Unsent means that the store certainly applied none of the earlier attempts, and will not apply
 	// one later. It is false if that is not known.
 	Unsent bool

@@ -26,11 +26,16 @@ type TeardownResult struct {
 	LeftInHistory int       // old versions that can still be opened; -1 if unknown
 	NotRemoved    int       // objects and versions that could not be removed
 	Failed        []Failure // the first 1000 objects of NotRemoved
-	// Mirrors are the results of the mirrors, by [Store].Name; nil without mirrors. The other fields are
-	// about the primary store.
-	Mirrors map[string]TeardownResult
+	// Mirrors are the results of the mirrors. The other fields are about the primary store.
+	Mirrors []MirrorTeardown
 
 	legacyLeft int // old versions of objects of agentKeys below another prefix; -1 if unknown
+}
+
+// A MirrorTeardown is the result of a teardown in a mirror.
+type MirrorTeardown struct {
+	Store string // [Store].Name
+	TeardownResult
 }
 
 // A Failure is an object that could not be removed.
@@ -67,13 +72,12 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 		merr := m.connect(ctx)
 		if merr == nil {
 			mo.Purge = o.Purge && m.store.Purge != nil
-			if result.Mirrors == nil {
-				result.Mirrors = make(map[string]TeardownResult)
-			}
-			result.Mirrors[m.store.Name], merr = m.teardown(ctx, &mo)
+			one := MirrorTeardown{Store: m.name}
+			one.TeardownResult, merr = m.teardown(ctx, &mo)
+			result.Mirrors = append(result.Mirrors, one)
 		}
 		if merr != nil && err == nil {
-			err = fmt.Errorf("mirror %s: %w", m.store.Name, merr)
+			err = fmt.Errorf("mirror %s: %w", m.name, merr)
 		}
 	}
 	return result, err

@@ -19,6 +19,7 @@ package vault
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -50,6 +51,8 @@ type Vault struct {
 	scope      Scope
 	keys       []envelope.KeySource
 	mirror     *Mirror // nil: there are no mirrors
+	primary    *Vault  // of which this Vault is a mirror; nil: of none
+	name       string  // of the store: store itself is set by connect
 	oneKey     bool    // OneKeySuffices
 	revisions  revisions
 }
@@ -85,8 +88,9 @@ type Options struct {
 	// value has at most 1 MiB and no metadata. A Put with IfTag, IfRevision, Labels, Expires or
 	// ContentType fails with [ErrUnsupported]. The Collection must be [DefaultCollection].
 	LegacyWriter LegacyWriter
-	// Mirror keeps copies of the objects in further stores. Each change goes to them, too, and Get, Stat
-	// and List ask them if the store of the Vault cannot be reached. Nil means that there are none.
+	// Mirror keeps copies of the objects in further stores. Each change goes to them, too. Get and Stat
+	// ask them if the store of the Vault cannot be reached, or has an older object than this machine
+	// has seen; List asks them if it cannot be reached. Nil means that there are none.
 	Mirror *Mirror
 	// Log receives one record for each request to the store; nil disables logging. A record
 	// never contains a value. It has these attributes:
@@ -152,6 +156,7 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 		}
 	}
 	v.scope = Scope{Names: slices.Clone(o.Scope.Names), ReadOnly: o.Scope.ReadOnly}
+	v.name = store.Name
 	v.backend = &backend{store: store, tenant: v.tenant, log: o.Log}
 	if v.backend.log == nil {
 		v.backend.log = slog.New(slog.DiscardHandler)
@@ -418,6 +423,9 @@ func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, e
 
 // get opens an object of the store, or else of a mirror.
 func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (*Reader, error) {
+	if v.mirror == nil {
+		return v.getHere(ctx, name, key, o)
+	}
 	at := place{key: key, before: v.mark(ctx, name)}
 	r, err := v.getHere(ctx, name, key, o)
 	if err == nil || o.Version != "" {
@@ -431,7 +439,7 @@ func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (
 		if r, merr = m.getHere(ctx, name, key, o); merr != nil {
 			return Info{}, merr
 		}
-		r.info.Mirror = m.store.Name
+		r.info.Mirror = m.name
 		return r.info, nil
 	})
 	if err != nil && r != nil {
@@ -578,6 +586,9 @@ func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 
 // stat describes the current object at a place of the store, or else of a mirror.
 func (v *Vault) stat(ctx context.Context, name Name, at place) (info Info, err error) {
+	if v.mirror == nil {
+		return v.statHere(ctx, name, at)
+	}
 	before := at
 	before.before = v.mark(ctx, name)
 	if info, err = v.statHere(ctx, name, at); err == nil {
@@ -585,7 +596,7 @@ func (v *Vault) stat(ctx context.Context, name Name, at place) (info Info, err e
 	}
 	err = v.fromMirrors(ctx, name, before, err, func(m *Vault) (found Info, merr error) {
 		found, merr = m.statHere(ctx, name, at)
-		found.Mirror = m.store.Name
+		found.Mirror = m.name
 		info = found
 		return found, merr
 	})
@@ -656,40 +667,31 @@ type Entry struct {
 // cannot reach the store, List lists a mirror: see [Options].Mirror.
 func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		any := false // an entry was yielded: another store cannot continue the list
-		var failed error
-		for e, err := range v.listHere(ctx, prefix) {
-			if err != nil && !any && v.mirror != nil && isAway(err) {
-				failed = err
-				break
-			}
-			any = true
-			if !yield(e, err) {
-				return
-			}
-		}
-		if failed == nil {
-			return
-		}
-		for _, m := range v.mirrors() {
-			any, away := false, false
-			for e, err := range m.listHere(ctx, prefix) {
-				if away = err != nil && !any; away {
+		first := error(nil) // of the primary store
+		for i, store := range append([]*Vault{v}, v.mirrors()...) {
+			var failed error
+			empty := true
+			for e, err := range store.listHere(ctx, prefix) {
+				if err != nil && empty && v.mirror != nil && (i > 0 || isAway(err)) {
+					failed = err // nothing was yielded, so that another store can answer
 					break
 				}
-				if !any {
-					v.fellBack(m, failed)
+				if empty && i > 0 {
+					v.fellBack(store, first)
 				}
-				any = true
-				if !yield(e, err) {
+				if empty = false; !yield(e, err) {
 					return
 				}
 			}
-			if !away {
+			if failed == nil {
+				if empty && i > 0 {
+					v.fellBack(store, first)
+				}
 				return
 			}
+			first = cmp.Or(first, failed)
 		}
-		yield(Entry{}, failed)
+		yield(Entry{}, first)
 	}
 }
 

@@ -32,15 +32,16 @@ func copyCommand(s *session) *cli.Command {
 			"   foreign   another program stored the object in SRC, so it was not copied\n" +
 			"   failed    the reason follows; it starts with source or destination\n" +
 			"   extra     with --prune: only DST has the name; then removed or kept\n\n" +
-			"If objects failed or exist, the exit code is 3. You can interrupt copy and run it again: it continues\n" +
+			"If objects failed or exist, the exit code is 3, or that of the only NAME. You can interrupt copy and run it again: it continues\n" +
 			"where it ended. Values that wait in the spool of SRC are not in its store; run sync first.\n\n" +
-			"--versions also copies the old versions and deletions of each name, in their order. Both stores need\n" +
+			"--verify also compares the objects that DST has already: with --newer or --force, a damaged copy is\n" +
+			"replaced. --versions also copies the old versions and deletions of each name, in their order. Both stores need\n" +
 			"a history, and nothing else may write DST meanwhile. --prune removes the names that only DST has,\n" +
 			"after it has printed them and asked.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " copy aws tencent\n" +
 			"   " + s.prog + " copy work file:///mnt/backup/vault --newer --verify\n" +
-			"   " + s.prog + " copy file:///mnt/backup/vault work openrouter --force",
+			"   " + s.prog + " copy file:///mnt/backup/vault work openrouter --force --verify",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "newer", Usage: "replace an object of DST if the one of SRC has a later revision; requires a key", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "force", Usage: "replace the objects of DST", DisableDefaultText: true},
@@ -152,7 +153,7 @@ func (c *copying) options() (*vault.CopyOptions, error) {
 // noteWaiting mentions values of SRC that are on this machine only.
 func (c *copying) noteWaiting() {
 	if n := len(c.from.waiting(context.Background(), c.c.String("prefix"))); n > 0 {
-		c.note("%s of SRC on this machine only, and not copied: run %s sync first", plural(n, "value is", "values are"), c.prog)
+		c.note("%s on this machine, and not in its store: run %s sync first", plural(n, "value of SRC is only", "values of SRC are only"), c.prog)
 	}
 }
 

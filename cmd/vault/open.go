@@ -88,6 +88,8 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	var tenant vault.Tenant
 	if opened.spool != nil {
 		o.Spool = opened.spool
+	}
+	if opened.spool != nil || len(set.Mirrors) > 0 { // these do not need the store at once
 		if _, err := s.planOffline(ctx, set); err != nil {
 			return nil, err
 		}
@@ -146,6 +148,10 @@ func (s *session) sealing(ctx context.Context, set config.Settings, o *opened, t
 	scratch := *o
 	sources, err := s.keys(ctx, set, anyKeys, &scratch)
 	if err != nil || len(sources) == 0 {
+		return nil
+	}
+	scratch.mirrors = nil
+	if options.Mirror, err = s.openMirrors(set, &scratch, tenant, sources, &options); err != nil {
 		return nil
 	}
 	v, err := vault.New(o.store, tenant, sources, &options)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,12 +29,12 @@ func (s *session) openMirrors(set config.Settings, o *opened, tenant vault.Tenan
 	}
 	mirror := &vault.Mirror{Quorum: set.Quorum, Behind: s.noteBehind, Fallback: s.noteFallback}
 	for _, v := range set.Mirrors {
-		m, err := s.openMirror(v, tenant, sources, options)
+		m, err := s.openMirror(v, set, o, tenant, sources, options)
 		if err != nil {
 			return nil, err
 		}
 		if m.storeID == o.storeID || slices.ContainsFunc(o.mirrors, func(other *opened) bool { return other.storeID == m.storeID }) {
-			return nil, usagef("%s: %s is the same store as another one of the profile", v.From, v.Text)
+			return nil, usagef("%s: %s is the same store as another one of the profile", v.From, shownURL(v.Text))
 		}
 		o.mirrors = append(o.mirrors, m)
 		mirror.Vaults = append(mirror.Vaults, m.Vault)
@@ -40,7 +42,7 @@ func (s *session) openMirrors(set config.Settings, o *opened, tenant vault.Tenan
 	return mirror, nil
 }
 
-// ofMirror returns a session with the settings of a mirror.
+// ofMirror returns a session with the settings of a mirror, and these settings.
 func (s *session) ofMirror(v config.Value) (*session, config.Settings, error) {
 	other, err := s.ofStore(v.Text), error(nil)
 	if !isURL(v.Text) {
@@ -49,35 +51,55 @@ func (s *session) ofMirror(v config.Value) (*session, config.Settings, error) {
 	if err != nil {
 		return nil, config.Settings{}, from(v, err)
 	}
-	other.createsStore, other.spoolAlways = s.createsStore, true
+	other.createsStore = s.createsStore
 	set, err := other.settings()
-	set.SpoolRequired = false
+	if err == nil && !isURL(v.Text) && (set.ReadOnly || set.Scope != nil) {
+		err = usagef("%s: the profile %s is read-only or has a scope, and cannot be a mirror", v.From, v.Text)
+	}
 	return other, set, err
 }
 
-func (s *session) openMirror(v config.Value, tenant vault.Tenant, sources []envelope.KeySource, options *vault.Options) (*opened, error) {
+// mirrorSpool opens the spool with the notes about what a mirror does not have. It is in the directory of
+// the spool of the store, also if that store has none; nil: it is switched off.
+func (s *session) mirrorSpool(set config.Settings, store, mirror string) (*spool.Spool, error) {
+	if set.Spool.Text == config.SpoolOff {
+		return nil, nil
+	}
+	set.SpoolRequired = false
+	sum := sha256.Sum256([]byte(store + "\x00" + mirror))
+	return s.openSpoolOf(set, hex.EncodeToString(sum[:8]), 0)
+}
+
+func (s *session) openMirror(v config.Value, primary config.Settings, o *opened, tenant vault.Tenant, sources []envelope.KeySource, options *vault.Options) (*opened, error) {
 	other, set, err := s.ofMirror(v)
 	if err != nil {
 		return nil, err
 	}
-	if set.VaultID.Text != options.VaultID {
-		return nil, usagef("%s: the vault id of %s is %q, and that of the profile is %q: they must be the same", v.From, v.Text, set.VaultID.Text, options.VaultID)
-	}
-	if c, err := vault.ParseCollection(set.Collection.Text); err != nil || c != options.Collection && !isURL(v.Text) && set.Collection.Text != "" {
-		return nil, usagef("%s: the collection of %s is %q, and that of the vault is %q: they must be the same", v.From, v.Text, set.Collection.Text, options.Collection)
+	for _, same := range []struct{ what, mirror, own string }{
+		{"vault id", set.VaultID.Text, options.VaultID},
+		{"tenant", set.Tenant.Text, string(tenant)},
+		{"collection", set.Collection.Text, string(options.Collection)},
+	} {
+		if same.mirror != same.own && (same.mirror != "" || same.what == "vault id") {
+			if t, err := vault.ParseTenant(same.mirror); same.what == "tenant" && err == nil && t == tenant {
+				continue
+			}
+			return nil, usagef("%s: %s has the %s %q, and the profile has %q: they must be the same", v.From, shownURL(v.Text), same.what, same.mirror, same.own)
+		}
 	}
 	location, err := other.location(set)
 	if err != nil {
 		return nil, err
 	}
+	if location.Role == "" { // no token names the tenant
+		set.Tenant = config.Value{Text: string(tenant), From: v.From}
+	}
 	m := &opened{settings: set, identity: identityID(set, location), storeID: location.SpoolID(), sources: sources, keyed: len(sources) > 0}
-	if set.Spool.Text != config.SpoolOff {
-		if m.spool, err = other.openSpool(set, location, s.spoolLimit); err != nil {
-			return nil, err
-		}
+	if m.spool, err = s.mirrorSpool(primary, o.storeID, m.storeID); err != nil {
+		return nil, err
 	}
 	m.options = *options
-	m.options.Seen, m.options.Legacy, m.options.LegacyWriter, m.options.Spool = nil, nil, nil, nil
+	m.options.Seen, m.options.Legacy, m.options.LegacyWriter, m.options.Spool, m.options.Mirror = nil, nil, nil, nil, nil
 	if m.spool != nil {
 		m.options.Spool = m.spool
 	}
@@ -91,23 +113,43 @@ func (s *session) openMirror(v config.Value, tenant vault.Tenant, sources []enve
 	return m, nil
 }
 
-// A behindLog contains the stores that do not have a change yet, and the mirrors that answered a read.
+// A behindLog contains the changes that a store does not have yet, and the mirrors that answered a read.
 type behindLog struct {
 	mu        sync.Mutex
-	stores    []string
+	changes   []vault.Behind
 	fallbacks []string
+}
+
+// maxBehind limits the changes that a long-running command remembers for its output.
+const maxBehind = 1000
+
+// stores returns the stores that do not have a name yet.
+func (l *behindLog) stores(name vault.Name) (stores []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.changes {
+		if b.Name == name && !slices.Contains(stores, b.Store) {
+			stores = append(stores, b.Store)
+		}
+	}
+	return stores
 }
 
 // noteBehind mentions a store that does not have a change yet.
 func (s *session) noteBehind(b vault.Behind) {
 	s.behind.mu.Lock()
-	defer s.behind.mu.Unlock()
-	s.behind.stores = append(s.behind.stores, b.Store)
-	next := "{prog} sync copies it"
-	if errors.Is(b.Err, vault.ErrSpooled) {
+	if len(s.behind.changes) < maxBehind {
+		s.behind.changes = append(s.behind.changes, b)
+	}
+	s.behind.mu.Unlock()
+	next := "{prog} sync repairs it"
+	switch {
+	case errors.Is(b.Err, vault.ErrConflict):
+		next = "{prog} get {name} --all compares the stores, and {prog} copy decides"
+	case errors.Is(b.Err, vault.ErrSpooled):
 		next = "later commands and {prog} sync send it"
 	}
-	r := s.filled(report{Hint: next})
+	r := s.filled(report{Name: string(b.Name), Hint: next})
 	s.note("%s is not yet in %s: %s; %s", b.Name, b.Store, explain("", causeOf(b.Err)).Message, r.Hint)
 }
 
@@ -144,13 +186,20 @@ func (s *session) flushMirrors(ctx context.Context, o *opened) {
 	}
 }
 
-// syncMirrors sends the changes that the mirrors do not have yet, and adds them to sum.
+// syncMirrors makes the changes that the mirrors do not have yet, and adds them to sum.
 func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary, each func(spool.Result)) (spool.Summary, error) {
-	for _, m := range o.mirrors {
+	for i, m := range o.mirrors {
 		if m.spool == nil {
 			continue
 		}
-		part, err := s.syncParts(ctx, m, m.spool, each)
+		mirror := func(ref envelope.Ref) (*vault.Vault, error) {
+			_, mirrors, err := o.withMirrors(ref)
+			if err != nil {
+				return nil, err
+			}
+			return mirrors[i], nil
+		}
+		part, err := s.syncParts(ctx, o, m.spool, mirror, each)
 		if err != nil {
 			return sum, err
 		}
@@ -184,6 +233,8 @@ func (s *session) repair(ctx context.Context, o *opened) error {
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(r.Err, vault.ErrLegacy):
+			continue // an object of agentKeys is in the first store only
 		case err != nil || r.Err != nil:
 			failed++
 			failure := s.filled(explain("sync", errors.Join(err, r.Err)))
@@ -243,6 +294,10 @@ func (s *session) machineSpools() ([]machineSpool, error) {
 	if own != nil {
 		all = append(all, machineSpool{Spool: own})
 	}
+	primary, err := s.location(set)
+	if err != nil {
+		return nil, err
+	}
 	for _, v := range set.Mirrors {
 		other, mset, err := s.ofMirror(v)
 		if err != nil {
@@ -252,10 +307,7 @@ func (s *session) machineSpools() ([]machineSpool, error) {
 		if err != nil {
 			return nil, err
 		}
-		if mset.Spool.Text == config.SpoolOff {
-			continue
-		}
-		sp, err := other.openSpool(mset, location, 0)
+		sp, err := s.mirrorSpool(set, primary.SpoolID(), location.SpoolID())
 		if err != nil {
 			return nil, err
 		}

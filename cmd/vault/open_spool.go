@@ -37,6 +37,11 @@ func (s *session) openSpool(set config.Settings, l *vaulturl.Location, limit int
 	if !s.spoolAlways && !spooling(set, l) {
 		return nil, nil
 	}
+	return s.openSpoolOf(set, l.SpoolID(), limit)
+}
+
+// openSpoolOf returns the spool with an id, in the directory of the settings.
+func (s *session) openSpoolOf(set config.Settings, id string, limit int64) (*spool.Spool, error) {
 	dir := set.Spool.Text
 	if dir == "" || dir == config.SpoolOff {
 		var err error
@@ -50,7 +55,7 @@ func (s *session) openSpool(set config.Settings, l *vaulturl.Location, limit int
 		}
 	}
 	return spool.Open(spool.Config{
-		Dir: dir, Store: l.SpoolID(), Limit: limit, Now: s.now,
+		Dir: dir, Store: id, Limit: limit, Now: s.now,
 		Warn: func(err error) { s.note("%v", err) },
 	})
 }

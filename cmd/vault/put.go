@@ -85,9 +85,7 @@ func (s *session) put(ctx context.Context) error {
 // stored prints the result of a write.
 func (s *session) stored(v *opened, info vault.Info) error {
 	s.owe(v, info)
-	s.behind.mu.Lock()
-	defer s.behind.mu.Unlock()
-	return s.printStored(info, s.behind.stores)
+	return s.printStored(info, s.behind.stores(info.Name))
 }
 
 func (u *ui) printStored(info vault.Info, behind []string) error {

@@ -257,9 +257,9 @@ func (s *session) listeners(ctx context.Context, withoutTokens bool) ([]net.List
 	return credserver.Listen(ctx, address)
 }
 
-// syncInBackground sends the values that wait in the spool, until stop is called.
+// syncInBackground sends what waits in the spool and for the mirrors, until stop is called.
 func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func()) {
-	if v.spool == nil {
+	if v.spool == nil && len(v.mirrors) == 0 {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -269,6 +269,14 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 		for tick := time.NewTicker(firstWatch); ; {
 			select {
 			case <-tick.C:
+				for _, m := range v.mirrors {
+					if m.spool != nil {
+						m.spool.Sync(ctx, m.Vault, &spool.SyncOptions{OnlyDue: true})
+					}
+				}
+				if v.spool == nil {
+					continue
+				}
 				v.spool.Sync(ctx, v.Vault, &spool.SyncOptions{Identity: v.identity, OnlyDue: true, Each: s.oweSent(v, func(r spool.Result) {
 					var spooled *vault.SpooledError
 					switch {

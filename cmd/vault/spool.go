@@ -102,8 +102,7 @@ type spoolRow struct {
 	Reason     string      `json:"reason,omitempty"`
 	Next       *time.Time  `json:"next_attempt,omitempty"`
 	Attempts   []attempted `json:"attempts,omitempty"`
-	Mirror     string      `json:"mirror,omitempty"`   // the mirror that does not have the change; absent: the value is in no store
-	Deletion   bool        `json:"deletion,omitempty"` // the entry removes the object from the mirror
+	Mirror     string      `json:"mirror,omitempty"` // the mirror that does not have the change; absent: the value is in no store
 }
 
 type attempted struct {
@@ -115,7 +114,7 @@ type attempted struct {
 func spoolRowOf(e vault.SpoolEntry, sp machineSpool) spoolRow {
 	r := spoolRow{
 		ID: e.ID, Name: e.Ref.Name, Tenant: e.Ref.Tenant, Collection: e.Ref.Collection, State: "pending", Created: utc(e.Created),
-		Size: e.Size, Revision: e.Revision, SpoolKey: e.Local, KeyMissing: e.Local && !sp.HasKey(), Mirror: sp.mirror, Deletion: e.Deleted,
+		Size: e.Size, Revision: e.Revision, SpoolKey: e.Local, KeyMissing: e.Local && !sp.HasKey(), Mirror: sp.mirror,
 	}
 	switch {
 	case e.Create:
@@ -190,9 +189,6 @@ func (s *session) spoolList(ctx context.Context, _ machineSpool) error {
 		case r.SpoolKey:
 			state += ", needs the spool's key"
 		}
-		if r.Deletion {
-			state += ", deletion"
-		}
 		if r.Mirror != "" {
 			state += ", for " + r.Mirror
 		}
@@ -264,9 +260,6 @@ func (s *session) spoolShow(ctx context.Context, sp machineSpool) error {
 	line("sealed size", fmt.Sprint(r.Size))
 	line("condition", r.Condition)
 	line("mirror", r.Mirror)
-	if r.Deletion {
-		line("change", "the object is removed from the mirror")
-	}
 	switch {
 	case r.KeyMissing:
 		line("sealed for", "the key of the spool, which is lost")
@@ -291,8 +284,8 @@ func (s *session) spoolGet(ctx context.Context, sp machineSpool) error {
 	if err != nil {
 		return err
 	}
-	if r.Deletion {
-		return about(vault.Name(r.Name), usagef("the entry is a deletion, and has no value"))
+	if r.Mirror != "" {
+		return hint(about(vault.Name(r.Name), usagef("the entry is a note that %s does not have the last change, and has no value", r.Mirror)), "{prog} get {name} reads the value")
 	}
 	file := s.c.String("output")
 	if file == "" && s.outTTY && !s.c.Bool("reveal") {

@@ -26,7 +26,7 @@ func syncCommand(s *session) *cli.Command {
 			"If the profile has mirrors, sync also sends them the changes that they do not have, and compares\n" +
 			"every name with the first store. It copies what is newer, in both directions, and prints a line for\n" +
 			"each name that differed: copied, restored, removed, extra (only the mirror has it), different (two\n" +
-			"writers stored it at the same time) or failed.\n\n" +
+			"writers stored it at the same time, or a clock is wrong) or failed. --watch does not compare.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " sync\n" +
 			"   " + s.prog + " sync --watch --quiet",
@@ -158,15 +158,16 @@ func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.
 		}
 		return spool.Summary{}, err
 	}
-	total, err := s.syncParts(ctx, o, sp, each)
+	total, err := s.syncParts(ctx, o, sp, o.with, each)
 	if err == nil && total.Sent > 0 {
 		sp.MarkReached()
 	}
 	return total, err
 }
 
-// syncParts sends the entries of the caller's tenant in a spool, for each collection and vault id.
-func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, each func(spool.Result)) (total spool.Summary, err error) {
+// syncParts sends the entries of the caller's tenant in a spool, for each collection and vault id, with the
+// vault that with returns.
+func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, with func(envelope.Ref) (*vault.Vault, error), each func(spool.Result)) (total spool.Summary, err error) {
 	all, err := sp.All(ctx)
 	if err != nil {
 		return total, err
@@ -189,7 +190,7 @@ func (s *session) syncParts(ctx context.Context, o *opened, sp *spool.Spool, eac
 		} else {
 			done[p] = true
 		}
-		v, err := o.with(ref)
+		v, err := with(ref)
 		if err != nil {
 			return total, err
 		}
@@ -220,21 +221,28 @@ func countEntries(all []vault.Spooled, sum spool.Summary) spool.Summary {
 
 // with returns the vault with another collection or vault id.
 func (o *opened) with(ref envelope.Ref) (*vault.Vault, error) {
+	v, _, err := o.withMirrors(ref)
+	return v, err
+}
+
+// withMirrors is with, and also returns the mirrors of the vault.
+func (o *opened) withMirrors(ref envelope.Ref) (v *vault.Vault, mirrors []*vault.Vault, err error) {
 	options := o.options
 	options.VaultID, options.Collection = ref.Vault, vault.Collection(ref.Collection)
+	for _, m := range o.mirrors {
+		mv, err := m.with(ref)
+		if err != nil {
+			return nil, nil, err
+		}
+		mirrors = append(mirrors, mv)
+	}
 	if options.Mirror != nil {
 		mirror := *options.Mirror
-		mirror.Vaults = nil
-		for _, m := range o.mirrors {
-			v, err := m.with(ref)
-			if err != nil {
-				return nil, err
-			}
-			mirror.Vaults = append(mirror.Vaults, v)
-		}
+		mirror.Vaults = mirrors
 		options.Mirror = &mirror
 	}
-	return vault.New(o.store, o.Tenant(), o.sources, &options)
+	v, err = vault.New(o.store, o.Tenant(), o.sources, &options)
+	return v, mirrors, err
 }
 
 // summarize reports what sync left.

@@ -81,14 +81,18 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 		}
 	} else {
 		u.printTeardown("", result, o)
-		for store, r := range result.Mirrors {
-			u.printTeardown(" from the mirror "+store, r, o)
+		for _, m := range result.Mirrors {
+			u.printTeardown(" from the mirror "+m.Store, m.TeardownResult, o)
 		}
 	}
-	if n := len(result.Failed); n > 0 {
+	n := len(result.Failed)
+	for _, m := range result.Mirrors {
+		n += len(m.Failed)
+	}
+	if n > 0 {
 		return fmt.Errorf("%w: %d objects are left", errPartial, n)
 	}
-	return nil
+	return err
 }
 
 // printTeardown prints the result in one store.
@@ -112,11 +116,12 @@ func (u *ui) printTeardown(store string, result vault.TeardownResult, o *vault.T
 
 // tornDown is the JSON form of a teardown.
 type tornDown struct {
-	Deleted       int                  `json:"deleted"`
-	Purged        int                  `json:"purged,omitempty"`
-	LeftInHistory *int                 `json:"left_in_history,omitempty"` // nil: the store does not report old versions
-	Failed        []teardownFailure    `json:"failed"`
-	Mirrors       map[string]*tornDown `json:"mirrors,omitempty"` // by store
+	Deleted       int               `json:"deleted"`
+	Purged        int               `json:"purged,omitempty"`
+	LeftInHistory *int              `json:"left_in_history,omitempty"` // nil: the store does not report old versions
+	Failed        []teardownFailure `json:"failed"`
+	Store         string            `json:"store,omitempty"` // of a mirror
+	Mirrors       []*tornDown       `json:"mirrors,omitempty"`
 }
 
 type teardownFailure struct {
@@ -136,11 +141,10 @@ func teardownJSON(result vault.TeardownResult) *tornDown {
 		r := explain("teardown", f.Err)
 		j.Failed = append(j.Failed, teardownFailure{f.Name, f.Key, r.Code, r.Kind, r.Message})
 	}
-	for store, r := range result.Mirrors {
-		if j.Mirrors == nil {
-			j.Mirrors = make(map[string]*tornDown)
-		}
-		j.Mirrors[store] = teardownJSON(r)
+	for _, m := range result.Mirrors {
+		one := teardownJSON(m.TeardownResult)
+		one.Store = m.Store
+		j.Mirrors = append(j.Mirrors, one)
 	}
 	return j
 }
