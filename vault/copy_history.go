@@ -115,8 +115,8 @@ func (c *copier) mark(ctx context.Context, p pair) error {
 	return err
 }
 
-// following returns the index of the version of ours that follows the newest one of theirs, or -1 if
-// ours does not contain that one.
+// following returns the index, in the versions of src, of the one that follows the newest version of dst. It
+// returns -1 if src does not have that version.
 func (c *copier) following(ctx context.Context, key string, ours, theirs []Version) (int, error) {
 	newest, err := identity(ctx, c.dst, key, theirs, len(theirs)-1)
 	if err != nil {
