@@ -60,6 +60,9 @@ type CopyOptions struct {
 	Progress func(bytes int64)
 }
 
+// minAway is the least number of objects in a row that fail before a copy ends.
+const minAway = 8
+
 // copyJobs is the default of [CopyOptions].Jobs.
 const copyJobs = 16
 
@@ -130,7 +133,7 @@ func (e *CopyError) Unwrap() error { return e.Err }
 // object in dst, and the next Copy continues where it ended.
 //
 // If an object cannot be copied, Copy yields it with [CopyFailed] and continues. If a list fails, or
-// ctx ends, Copy yields an error last. It is a [*CopyError], or wraps [ErrConfig] if the two vaults do
+// many objects in a row fail because a store cannot be reached, or ctx ends, Copy yields an error last. It is a [*CopyError], or wraps [ErrConfig] if the two vaults do
 // not fit together.
 //
 // Copy never uses a [Spool]. Values that are pending in the spool of src are not in its store, and are
@@ -149,9 +152,20 @@ func copyAll(ctx context.Context, dst, src *Vault, o *CopyOptions, mirrored bool
 			return
 		}
 		c.mirrored = mirrored
-		for item, err := range ordered.Map(ctx, cmp.Or(c.o.Jobs, copyJobs), c.pairs, c.copy) {
+		jobs := cmp.Or(c.o.Jobs, copyJobs)
+		away := 0 // results in a row that failed because a store cannot be reached
+		for item, err := range ordered.Map(ctx, jobs, c.pairs, c.copy) {
 			wrap(&err, "copy", "")
 			if !yield(item, err) || err != nil {
+				return
+			}
+			if away++; !isAway(item.Err) {
+				away = 0
+			}
+			if away >= max(jobs, minAway) {
+				err := item.Err.(*Error).Err
+				wrap(&err, "copy", "")
+				yield(Copied{}, err)
 				return
 			}
 		}

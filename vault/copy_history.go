@@ -46,7 +46,7 @@ func (c *copier) history(ctx context.Context, p pair, done *Copied) error {
 	switch {
 	case next < 0 && c.o.Mode == CopyForce:
 		next = 0
-	case next < 0 && c.o.Mode == CopyNewer:
+	case next < 0 && c.o.Mode == CopyNewer && !ours[len(ours)-1].Deleted:
 		return c.current(ctx, p, done) // only the current objects can be compared
 	case next < 0:
 		done.Status = CopyExists

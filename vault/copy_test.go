@@ -437,3 +437,34 @@ func TestCopyVersionsContinues(t *testing.T) {
 		t.Errorf("the copy contains %q", got)
 	}
 }
+
+// A copy ends soon if one side goes away, and does not try every name.
+func TestCopyEndsWithoutAStore(t *testing.T) {
+	src := newVault(t, newStore(t), nil)
+	for i := range 200 {
+		put(t, src, vault.Name(fmt.Sprintf("name-%03d", i)), "1", nil)
+	}
+	stored := 0
+	dst := intercept.Store(newStore(t), intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+		if c.Op == "create" {
+			if stored++; stored > 20 {
+				return errAway
+			}
+		}
+		return do()
+	}})
+	copies, failed := 0, 0
+	var last error
+	for c, err := range vault.Copy(t.Context(), newVault(t, dst, nil), src, &vault.CopyOptions{Jobs: 1}) {
+		switch last = err; {
+		case c.Status == vault.CopyCopied:
+			copies++
+		case c.Status == vault.CopyFailed:
+			failed++
+		}
+	}
+	var side *vault.CopyError
+	if copies != 20 || failed > 20 || !errors.Is(last, vault.ErrUnavailable) || !errors.As(last, &side) || side.Source {
+		t.Errorf("%d copied, %d failed, and then %v", copies, failed, last)
+	}
+}

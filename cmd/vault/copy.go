@@ -348,11 +348,14 @@ func (c *copying) summarize() error {
 		text += fmt.Sprintf("; %d only in DST, %d removed", c.Extra, c.Removed)
 	}
 	c.note("%s", text)
+	if c.found == 0 && c.names == nil {
+		c.note("SRC has no objects of the tenant %s in the collection %s", c.from.Tenant(), c.from.Collection())
+	}
 	if c.Unopened > 0 {
 		c.note("no key opened %s: their contents were copied, and not verified", plural(c.Unopened, "copied object", "copied objects"))
 	}
 	if c.Foreign > 0 {
-		c.note("%s of other programs in SRC were not copied", plural(c.Foreign, "object", "objects"))
+		c.note("%s not copied", plural(c.Foreign, "object of another program in SRC was", "objects of other programs in SRC were"))
 	}
 	return nil
 }

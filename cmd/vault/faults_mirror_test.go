@@ -73,7 +73,7 @@ func (h *faultHome) checkMirrored(r ran, _ faultKind) cellEnd {
 	if want == nil && all.code != exitNotFound || want != nil && (all.code != exitOK || strings.Count(all.out, "newest\t") != 2) {
 		h.errorf("after %v\nand a sync the stores differ: %v", r, all)
 	}
-	if strings.Contains(r.err, "is not yet in cos://") {
+	if strings.Contains(r.err, "does not have the change yet") {
 		return saved
 	}
 	return ended

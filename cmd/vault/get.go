@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/argv"
+	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -219,7 +220,11 @@ func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 
 // suggest adds a hint with similar existing names to an error that means "not found".
 func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error {
-	if gone(err) != nil {
+	lost := gone(err) != nil
+	if damaged := errors.Is(err, envelope.ErrDecrypt) || errors.Is(err, envelope.ErrFormat); s.hasMirrors() && (lost || damaged) {
+		err = hint(err, "a mirror may have the value: {prog} get {name} --all shows it, and {prog} copy MIRROR FIRST {name} --force --verify restores it. If the name was removed on purpose, run {prog} rm {name}")
+	}
+	if lost {
 		return s.expectSeen(err) // the name is right
 	}
 	var e *vault.Error

@@ -68,6 +68,8 @@ func (s *session) compare(ctx context.Context, name vault.Name) error {
 	switch {
 	case err != nil:
 		return s.suggest(ctx, v.Vault, err)
+	case differ == len(states):
+		return hint(fmt.Errorf("%w: no store that answered has the newest value", errPartial), "{prog} sync repairs the stores when all can be reached")
 	case differ > 0:
 		return hint(fmt.Errorf("%w: the newest value is missing in %d of %d stores", errPartial, differ, len(states)), "{prog} sync repairs the stores that can be reached")
 	}

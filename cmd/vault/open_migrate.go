@@ -147,7 +147,7 @@ func (s *session) agentKeysSource(ctx context.Context, v *opened, profile string
 func (s *session) ofProfile(name string) (*session, error) {
 	w := *s.world
 	w.getenv = func(name string) string {
-		if strings.HasPrefix(name, "OBJECTVAULT_") && name != "OBJECTVAULT_CONFIG" && !strings.HasPrefix(name, "OBJECTVAULT_PASSPHRASE") {
+		if strings.HasPrefix(name, "OBJECTVAULT_") && name != "OBJECTVAULT_CONFIG" && name != "OBJECTVAULT_TIMEOUT" && !strings.HasPrefix(name, "OBJECTVAULT_PASSPHRASE") {
 			return ""
 		}
 		return s.getenv(name)

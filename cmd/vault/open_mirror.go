@@ -34,13 +34,15 @@ func (s *session) openMirrors(set config.Settings, o *opened, tenant vault.Tenan
 			return nil, err
 		}
 		if m.storeID == o.storeID || slices.ContainsFunc(o.mirrors, func(other *opened) bool { return other.storeID == m.storeID }) {
-			return nil, usagef("%s: %s is the same store as another one of the profile", v.From, shownURL(v.Text))
+			return nil, hint(usagef("%s: %s is the same store as another one of the profile", v.From, shownURL(v.Text)), mirrorHelp)
 		}
 		o.mirrors = append(o.mirrors, m)
 		mirror.Vaults = append(mirror.Vaults, m.Vault)
 	}
 	return mirror, nil
 }
+
+const mirrorHelp = "docs/copies.md describes the mirrors of a profile"
 
 // ofMirror returns a session with the settings of a mirror, and these settings.
 func (s *session) ofMirror(v config.Value) (*session, config.Settings, error) {
@@ -54,9 +56,17 @@ func (s *session) ofMirror(v config.Value) (*session, config.Settings, error) {
 	other.createsStore = s.createsStore
 	set, err := other.settings()
 	if err == nil && !isURL(v.Text) && (set.ReadOnly || set.Scope != nil) {
-		err = usagef("%s: the profile %s is read-only or has a scope, and cannot be a mirror", v.From, v.Text)
+		err = hint(usagef("%s: the profile %s is read-only or has a scope, and cannot be a mirror", v.From, v.Text), mirrorHelp)
 	}
 	return other, set, err
+}
+
+// mirrorLabel names a mirror in messages: two stores may have buckets of the same name.
+func mirrorLabel(v config.Value, set config.Settings) string {
+	if isURL(v.Text) {
+		return storeName(set.Store.Text)
+	}
+	return v.Text + " (" + storeName(set.Store.Text) + ")"
 }
 
 // mirrorSpool opens the spool with the notes about what a mirror does not have. It is in the directory of
@@ -84,7 +94,7 @@ func (s *session) openMirror(v config.Value, primary config.Settings, o *opened,
 			if t, err := vault.ParseTenant(same.mirror); same.what == "tenant" && err == nil && t == tenant {
 				continue
 			}
-			return nil, usagef("%s: %s has the %s %q, and the profile has %q: they must be the same", v.From, shownURL(v.Text), same.what, same.mirror, same.own)
+			return nil, hint(usagef("%s: %s has the %s %q, and the profile has %q: they must be the same", v.From, shownURL(v.Text), same.what, same.mirror, same.own), mirrorHelp)
 		}
 	}
 	location, err := other.location(set)
@@ -104,6 +114,7 @@ func (s *session) openMirror(v config.Value, primary config.Settings, o *opened,
 		m.options.Spool = m.spool
 	}
 	m.store = other.deferredStore(set, location, tenant)
+	m.store.Name = mirrorLabel(v, set)
 	if m.Vault, err = vault.New(m.store, tenant, sources, &m.options); err != nil {
 		return nil, from(v, err)
 	}
@@ -150,7 +161,7 @@ func (s *session) noteBehind(b vault.Behind) {
 		next = "later commands and {prog} sync send it"
 	}
 	r := s.filled(report{Name: string(b.Name), Hint: next})
-	s.note("%s is not yet in %s: %s; %s", b.Name, b.Store, explain("", causeOf(b.Err)).Message, r.Hint)
+	s.note("%s: %s does not have the change yet: %s; %s", b.Name, b.Store, explain("", causeOf(b.Err)).Message, r.Hint)
 }
 
 // noteFallback mentions, once, a mirror that answers in place of the primary store.
@@ -180,7 +191,7 @@ func (s *session) flushMirrors(ctx context.Context, o *opened) {
 			defer cancel()
 			sum, err := m.spool.Sync(ctx, m.sealing, &spool.SyncOptions{OnlyDue: true, Identity: m.identity})
 			if err == nil && sum.Sent > 0 {
-				s.note("sent %s to the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)
+				s.note("made %s in the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)
 			}
 		}()
 	}
@@ -312,7 +323,7 @@ func (s *session) machineSpools() ([]machineSpool, error) {
 			return nil, err
 		}
 		if sp != nil {
-			all = append(all, machineSpool{sp, storeName(mset.Store.Text)})
+			all = append(all, machineSpool{sp, mirrorLabel(v, mset)})
 		}
 	}
 	if len(all) == 0 {

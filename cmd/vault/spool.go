@@ -351,7 +351,11 @@ func (s *session) spoolRetry(ctx context.Context, sp machineSpool) error {
 	if err != nil {
 		return err
 	}
-	return s.summarize(sum)
+	notes := 0
+	if sp.mirror != "" {
+		notes = sum.Pending
+	}
+	return s.summarize(sum, notes)
 }
 
 func (s *session) spoolDrop(ctx context.Context, sp machineSpool) error {

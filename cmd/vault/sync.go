@@ -57,6 +57,7 @@ func (s *session) sync(ctx context.Context) error {
 		return err
 	}
 	var rerr error
+	own := sum.Pending
 	if s.hasMirrors() {
 		o, err := s.openOnce(ctx)
 		if err != nil {
@@ -71,7 +72,7 @@ func (s *session) sync(ctx context.Context) error {
 	if sp == nil && !s.hasMirrors() {
 		return oerr
 	}
-	return cmp.Or(s.summarize(sum), rerr, oerr)
+	return cmp.Or(s.summarize(sum, sum.Pending-own), rerr, oerr)
 }
 
 // hasMirrors reports whether the settings have mirrors.
@@ -245,8 +246,8 @@ func (o *opened) withMirrors(ref envelope.Ref) (v *vault.Vault, mirrors []*vault
 	return v, mirrors, err
 }
 
-// summarize reports what sync left.
-func (s *session) summarize(sum spool.Summary) error {
+// summarize reports what sync left. notes is the number of pending changes that only a mirror does not have.
+func (s *session) summarize(sum spool.Summary, notes int) error {
 	if s.json {
 		j := struct {
 			Sent    int    `json:"sent"`
@@ -263,12 +264,19 @@ func (s *session) summarize(sum spool.Summary) error {
 	} else {
 		s.note("%d sent, %d pending, %d refused", sum.Sent, sum.Pending, sum.Refused)
 	}
+	left := plural(sum.Pending-notes, "value is", "values are") + " on this machine only"
+	switch {
+	case notes == sum.Pending:
+		left = plural(notes, "change is", "changes are") + " not yet in a mirror"
+	case notes > 0:
+		left += ", and " + plural(notes, "change is", "changes are") + " not yet in a mirror"
+	}
 	switch {
 	case sum.Pending > 0 && sum.Cause != nil:
 		r := explain("sync", causeOf(sum.Cause))
-		return hint(&savedError{vault.ErrSpooled, plural(sum.Pending, "value is", "values are") + " on this machine only: " + r.Message}, "%s", r.Hint)
+		return hint(&savedError{vault.ErrSpooled, left + ": " + r.Message}, "%s", r.Hint)
 	case sum.Pending > 0:
-		return hint(&savedError{vault.ErrSpooled, plural(sum.Pending, "value is", "values are") + " on this machine only"}, "another process is sending the values, or they belong to another tenant; {prog} spool ls lists them")
+		return hint(&savedError{vault.ErrSpooled, left}, "another process is sending the values, or they belong to another tenant; {prog} spool ls lists them")
 	case sum.Refused > 0:
 		return hint(tagged{errors.New(plural(sum.Refused, "value was", "values were") + " refused by the store"), errPartial}, "{prog} spool ls shows the reasons; {prog} spool retry sends a refused value again, and {prog} spool drop deletes it")
 	}

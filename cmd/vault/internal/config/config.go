@@ -67,6 +67,9 @@ const (
 // DefaultTimeout is the maximum time that a connection may be silent.
 const DefaultTimeout = 30 * time.Second
 
+// MirroredTimeout takes the place of DefaultTimeout in a profile with mirrors: another store can answer.
+const MirroredTimeout = 10 * time.Second
+
 // A Reader contains the sources of the settings.
 type Reader struct {
 	Places
@@ -138,7 +141,7 @@ func (r Reader) Read() (Settings, error) {
 	if s.Keys, err = r.keys(p.Keys, s.Profile); err != nil {
 		return s, err
 	}
-	if s.Timeout, err = r.timeout(); err != nil {
+	if s.Timeout, err = r.timeout(s.Mirrors); err != nil {
 		return s, err
 	}
 	if s.SpoolRequired = p.Spool == SpoolRequire; s.Spool.Text == SpoolRequire {
@@ -240,9 +243,12 @@ func (r Reader) mirrors(s *Settings, p Profile) error {
 	return nil
 }
 
-func (r Reader) timeout() (time.Duration, error) {
+func (r Reader) timeout(mirrors []Value) (time.Duration, error) {
 	v, err := r.single("timeout", "OBJECTVAULT_TIMEOUT")
-	if err != nil || v.Text == "" {
+	switch {
+	case (err != nil || v.Text == "") && len(mirrors) > 0:
+		return MirroredTimeout, err
+	case err != nil || v.Text == "":
 		return DefaultTimeout, err
 	}
 	return positive(v)
