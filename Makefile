@@ -26,7 +26,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
 BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds bench-keys transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds bench-keys bench-copy transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports allkms
 
 build: ## the static binary, bin/vault
@@ -176,6 +176,9 @@ bench-aws: ## a vault in S3 beside the SDK alone, on versitygw and on Ceph; need
 
 bench-tencent: build ## a vault in COS beside the SDK alone, on costest
 	go test -run '^$$' -bench '^BenchmarkTencent$$' -benchtime 3s -timeout 60m ./internal/bench
+
+bench-copy: ## a copy between a directory and S3, and a verify, beside the SDK alone, on versitygw
+	go test -run '^$$' -bench '^BenchmarkCopy$$' -benchtime 3x -timeout 60m ./internal/bench
 
 bench-keys: ## each key source, and the rewrap of small objects and of a large one
 	go test -run '^$$' -bench '^Benchmark(Keys|Rewrap)$$' -timeout 60m ./internal/bench

@@ -122,19 +122,19 @@ func (t *transfer) stream(ctx context.Context, w io.Writer) error {
 		}
 	}
 	defer body.Close()
-	out := &failing{w: w}
-	if _, err := out.Write(t.start); err != nil {
+	if _, err := w.Write(t.start); err != nil {
 		return err
 	}
+	out := newRelay(w)
 	var err error
 	if t.object == nil {
 		_, err = io.Copy(out, body)
 	} else {
 		err = t.verify(body, out)
 	}
-	switch {
-	case out.err != nil:
-		return out.err
+	switch werr := out.Close(); {
+	case werr != nil:
+		return werr
 	case err != nil:
 		err = t.src.replacedOrDamaged(ctx, t.at, t.header.Bytes(), t.tag, err)
 		return &SourceError{t.src.backend.explain(err)}
@@ -217,18 +217,65 @@ func digest(ctx context.Context, v *Vault, at place) ([]byte, error) {
 	return sum.Sum(nil), err
 }
 
-// A failing writer remembers its error.
-type failing struct {
-	w   io.Writer
-	err error
+// A relay writes to another writer in a goroutine of its own, so that an object is opened while it is
+// sent. It holds at most relayed bytes.
+type relay struct {
+	free, full chan []byte
+	failed     chan struct{} // closed after the first error
+	done       chan struct{} // closed when the goroutine has ended
+	err        error         // of the writer
 }
 
-func (f *failing) Write(p []byte) (int, error) {
-	n, err := f.w.Write(p)
-	if err != nil {
-		f.err = err
+const (
+	relayBuffer = 256 << 10
+	relayed     = 4 * relayBuffer
+)
+
+func newRelay(w io.Writer) *relay {
+	r := &relay{free: make(chan []byte, relayed/relayBuffer), full: make(chan []byte, relayed/relayBuffer), failed: make(chan struct{}), done: make(chan struct{})}
+	for range cap(r.free) {
+		r.free <- nil // allocated when it is needed
 	}
-	return n, err
+	go func() {
+		defer close(r.done)
+		for p := range r.full {
+			if r.err != nil {
+				continue
+			}
+			if _, r.err = w.Write(p); r.err != nil {
+				close(r.failed)
+			}
+			r.free <- p[:0]
+		}
+	}()
+	return r
+}
+
+var errRelay = errors.New("the destination failed")
+
+// Write hands a copy of p over. If the writer has failed, Close returns its error.
+func (r *relay) Write(p []byte) (n int, err error) {
+	for len(p) > 0 {
+		select {
+		case buffer := <-r.free:
+			if cap(buffer) == 0 {
+				buffer = make([]byte, 0, relayBuffer)
+			}
+			part := p[:min(len(p), cap(buffer))]
+			r.full <- append(buffer[:0], part...)
+			p, n = p[len(part):], n+len(part)
+		case <-r.failed:
+			return n, errRelay
+		}
+	}
+	return n, nil
+}
+
+// Close waits until everything was written, and returns the error of the writer.
+func (r *relay) Close() error {
+	close(r.full)
+	<-r.done
+	return r.err
 }
 
 // A watched writer reports how much was written.

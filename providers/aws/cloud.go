@@ -2,6 +2,7 @@ package aws
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func (c *cloud) Caller(ctx context.Context) (vault.Caller, error) {
 	if c.config.Endpoint != "" && (c.config.STSEndpoint == "" || c.config.STSEndpoint == c.config.Endpoint) {
 		return caller, nil
 	}
-	client, err := newSTS(c.aws, c.config.STSEndpoint, c.config.Insecure)
+	client, err := newSTS(c.aws, c.config.STSEndpoint, c.config.Insecure, cmp.Or(c.config.Timeout, 30*time.Second))
 	if err != nil {
 		return caller, err
 	}

@@ -71,26 +71,29 @@ func NewExchanger(ctx context.Context, r Role) (federation.Exchanger, error) {
 		return nil, err
 	}
 	// Limit each attempt, so that an attempt that hangs does not prevent another attempt. The SDK has
-	// no such limit.
+	// no such limit. Its pauses must not use up the rest of the time, either.
+	timeout := cmp.Or(r.Timeout, 30*time.Second)
 	if c, ok := cfg.HTTPClient.(*http.Client); ok {
-		c.Timeout = cmp.Or(r.Timeout, 30*time.Second) / time.Duration(retry.DefaultMaxAttempts)
+		c.Timeout = timeout / time.Duration(retry.DefaultMaxAttempts)
 	}
 	// An Exchanger is never closed, so no connection may stay open.
 	cfg.APIOptions = append(cfg.APIOptions, smithyhttp.SetHeaderValue("Connection", "close"))
-	client, err := newSTS(cfg, r.Endpoint, r.Insecure)
+	client, err := newSTS(cfg, r.Endpoint, r.Insecure, timeout)
 	if err != nil {
 		return nil, err
 	}
 	return &exchanger{client: client, role: r, session: session}, nil
 }
 
-func newSTS(cfg aws.Config, endpoint string, insecure bool) (*sts.Client, error) {
+// newSTS returns a client whose pauses between two attempts are at most a tenth of timeout.
+func newSTS(cfg aws.Config, endpoint string, insecure bool, timeout time.Duration) (*sts.Client, error) {
 	var err error
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
 		err = fixEndpoint("the SDK's endpoint for STS", endpoint, insecure, &o.BaseEndpoint)
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
 			// If two exchanges for the same new subject run at the same time, Ceph responds to one of them
 			// with 409.
+			o.MaxBackoff = timeout / 10
 			o.Retryables = append(o.Retryables, retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusConflict: {}}})
 		})
 	})
