@@ -296,3 +296,86 @@ func ExampleCopy() {
 	// copied openai <nil>
 	// sk-demo <nil>
 }
+
+// memory returns a store in memory.
+func memory(name string) *vault.Store {
+	store, err := memfs.Open(context.Background(), memfs.Config{})
+	if err != nil {
+		panic(err)
+	}
+	store.Name = name
+	return store
+}
+
+func ExampleMirror() {
+	ctx := context.Background()
+	away := false // the first store cannot be reached
+	first := intercept.Store(memory("s3://first"), intercept.Hooks{Call: func(_ context.Context, _ intercept.Call, do func() error) error {
+		if away {
+			return vault.ErrUnavailable
+		}
+		return do()
+	}})
+	keys := []envelope.KeySource{kek.InsecureFixed()}
+	// With a Spool, this machine remembers what the mirror misses.
+	mirror, err := vault.New(memory("cos://second"), "0xabc", keys, nil)
+	if err != nil {
+		panic(err)
+	}
+	v, err := vault.New(first, "0xabc", keys, &vault.Options{Mirror: &vault.Mirror{
+		Vaults: []*vault.Vault{mirror},
+		Behind: func(b vault.Behind) { fmt.Println(b.Store, "does not have", b.Name) },
+	}})
+	if err != nil {
+		panic(err)
+	}
+	v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil) // in both stores
+
+	away = true
+	value, info, err := v.ReadAll(ctx, "openai", nil)
+	fmt.Println(string(value), "from", info.Mirror, err)
+	// Output: sk-demo from cos://second <nil>
+}
+
+func ExampleVault_Repair() {
+	ctx := context.Background()
+	keys := []envelope.KeySource{kek.InsecureFixed()}
+	mirror, err := vault.New(memory("cos://second"), "0xabc", keys, nil)
+	if err != nil {
+		panic(err)
+	}
+	first := memory("s3://first")
+	alone, err := vault.New(first, "0xabc", keys, nil) // another program, which does not know the mirror
+	if err != nil {
+		panic(err)
+	}
+	alone.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	v, err := vault.New(first, "0xabc", keys, &vault.Options{Mirror: &vault.Mirror{Vaults: []*vault.Vault{mirror}}})
+	if err != nil {
+		panic(err)
+	}
+	show := func() {
+		states, err := v.Compare(ctx, "openai")
+		for _, s := range states {
+			fmt.Println(s.Store, s.Status)
+		}
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	show()
+	for r, err := range v.Repair(ctx, nil) {
+		if err != nil {
+			fmt.Println(r.Store, err) // the mirror cannot be reached
+			continue
+		}
+		fmt.Println(r.Name, r.Status, r.Err)
+	}
+	show()
+	// Output:
+	// s3://first newest
+	// cos://second missing
+	// openai copied <nil>
+	// s3://first newest
+	// cos://second newest
+}

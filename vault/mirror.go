@@ -15,7 +15,7 @@ import (
 	"github.com/objectvault/objectvault/internal/linger"
 )
 
-// A Mirror keeps the objects of a Vault in further stores, as the same sealed bytes. The store of the
+// A mirror has the objects of a Vault in another store, as the same sealed bytes. The store of the
 // Vault itself is the primary one: it decides about the conditions of a write. After it has stored or
 // deleted an object, each mirror is brought to the state of the primary store: it gets the current
 // object if that is newer, or its object is deleted. A note in the spool of the mirror says which name
