@@ -93,6 +93,9 @@ func (s *session) doctor(ctx context.Context) error {
 	if err := s.reportSpool(ctx, lines, set); err != nil {
 		return err
 	}
+	if err := s.reportMirrors(ctx, lines, set); err != nil {
+		return err
+	}
 	if err := s.reportSeen(ctx, lines, set); err != nil {
 		return err
 	}
