@@ -452,6 +452,7 @@ func (c *copier) write(ctx context.Context, t *transfer, how condition, done *Co
 	if how.kind == swap && errors.Is(err, ErrConflict) && c.refusesConditions(ctx, t.at.key, how.old) {
 		_, err = c.dst.publish(ctx, t.at.key, condition{}, s)
 	}
+	c.dst.mirrorStored(ctx, t.at.key, s)
 	if source := (*SourceError)(nil); errors.As(err, &source) {
 		return c.atSource(source.Err)
 	}

@@ -61,7 +61,7 @@ func (c *copier) history(ctx context.Context, p pair, done *Copied) error {
 // append writes versions of a name in their order.
 func (c *copier) append(ctx context.Context, p pair, versions []Version, first bool, done *Copied) error {
 	damaged := 0
-	done.Opened = true
+	done.Opened, done.Status = true, CopyGone // until a version was copied
 	for _, version := range versions {
 		if version.Deleted {
 			if err := c.mark(ctx, p); err != nil {
@@ -145,8 +145,8 @@ func identity(ctx context.Context, v *Vault, key string, versions []Version, i i
 		return prefix, nil
 	}
 	h, err := v.readHead(ctx, at(key, versions[i]), 0, headSize)
-	if errors.Is(err, ErrNotFound) {
-		return "dropped since it was listed", nil
+	if errors.Is(err, ErrNotFound) { // dropped since it was listed
+		return fmt.Sprintf("%p %d", v, i), nil // equal to no version of the other store
 	}
 	return fmt.Sprintf("%s%d %x", prefix, versions[i].Size, sha256.Sum256(startOf(h.data))), err
 }

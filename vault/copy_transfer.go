@@ -89,11 +89,12 @@ func (t *transfer) readStart(ctx context.Context, opener *Vault) error {
 // readWhole reads and verifies a small object.
 func (t *transfer) readWhole(ctx context.Context) error {
 	whole := bytes.NewBuffer(make([]byte, 0, t.size))
-	err := t.stream(ctx, whole)
-	if source := (*SourceError)(nil); errors.As(err, &source) {
-		err = source.Err
-	}
+	whole.Write(t.start)
+	err := t.rest(t.body, whole)
 	t.whole = whole.Bytes()
+	if err != nil {
+		err = t.src.backend.explain(t.src.replacedOrDamaged(ctx, t.at, t.header.Bytes(), t.tag, err))
+	}
 	return err
 }
 
@@ -126,12 +127,7 @@ func (t *transfer) stream(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	out := newRelay(w)
-	var err error
-	if t.object == nil {
-		_, err = io.Copy(out, body)
-	} else {
-		err = t.verify(body, out)
-	}
+	err := t.rest(body, out)
 	switch werr := out.Close(); {
 	case werr != nil:
 		return werr
@@ -142,8 +138,12 @@ func (t *transfer) stream(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// verify opens the payload that r returns, and writes its sealed bytes to w.
-func (t *transfer) verify(r io.Reader, w io.Writer) error {
+// rest writes the sealed bytes that r returns to w, and opens them if there is a key.
+func (t *transfer) rest(r io.Reader, w io.Writer) error {
+	if t.object == nil {
+		_, err := io.Copy(w, r)
+		return err
+	}
 	span, err := t.object.Range(t.size, 0, -1)
 	if err == nil {
 		_, err = io.Copy(io.Discard, t.object.OpenRange(io.TeeReader(r, w), span))
@@ -224,6 +224,7 @@ type relay struct {
 	failed     chan struct{} // closed after the first error
 	done       chan struct{} // closed when the goroutine has ended
 	err        error         // of the writer
+	panicked   any           // a panic of the writer, which Close repeats
 }
 
 const (
@@ -238,12 +239,17 @@ func newRelay(w io.Writer) *relay {
 	}
 	go func() {
 		defer close(r.done)
-		for p := range r.full {
-			if r.err != nil {
-				continue
+		defer func() {
+			if r.panicked = recover(); r.panicked != nil {
+				close(r.failed)
 			}
+			for range r.full { // until Close
+			}
+		}()
+		for p := range r.full {
 			if _, r.err = w.Write(p); r.err != nil {
 				close(r.failed)
+				return
 			}
 			r.free <- p[:0]
 		}
@@ -274,7 +280,9 @@ func (r *relay) Write(p []byte) (n int, err error) {
 // Close waits until everything was written, and returns the error of the writer.
 func (r *relay) Close() error {
 	close(r.full)
-	<-r.done
+	if <-r.done; r.panicked != nil {
+		panic(r.panicked)
+	}
 	return r.err
 }
 

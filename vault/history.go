@@ -221,7 +221,7 @@ func (v *Vault) putAgain(ctx context.Context, name Name, old place, create bool)
 		if err != nil {
 			return Info{}, err
 		}
-		return v.put(ctx, name, bytes.NewReader(o.value), &PutOptions{Create: create, Spool: SpoolOff})
+		return v.put(ctx, name, bytes.NewReader(o.value), &PutOptions{Create: create, Spool: SpoolOff, again: true})
 	}
 	if err != nil {
 		return Info{}, v.backend.explain(err)
@@ -231,5 +231,5 @@ func (v *Vault) putAgain(ctx context.Context, name Name, old place, create bool)
 	}
 	v.revisions.raise(name, r.Header().Revision)
 	m := r.Metadata()
-	return v.put(ctx, name, r, &PutOptions{Create: create, ContentType: m.ContentType, Expires: m.Expires, Labels: m.Labels, Spool: SpoolOff})
+	return v.put(ctx, name, r, &PutOptions{Create: create, ContentType: m.ContentType, Expires: m.Expires, Labels: m.Labels, Spool: SpoolOff, again: true})
 }

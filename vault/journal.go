@@ -361,6 +361,12 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (Info, error) {
 func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info Info, err error) {
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
+	var stored *sealing // after the entry was removed and unlocked
+	defer func() {
+		if stored != nil {
+			v.mirrorStored(ctx, stored.key, stored)
+		}
+	}()
 	check := v.storable
 	if entry.Entry().Mirrored {
 		check = v.writable
@@ -393,7 +399,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 		if v.primary == nil {
 			return Info{}, fmt.Errorf("%w: the entry is for a mirror, and this vault is not one", ErrConfig)
 		}
-		err := v.finishNote(ctx, entry, v.primary.bring(ctx, v, name, key, e.Revision))
+		err := v.finishNote(ctx, entry, v.primary.bring(ctx, v, name, key, (&changes{revision: e.Revision, deleted: e.Deleted}).deletion()))
 		if errors.Is(err, errNewerInMirror) {
 			err = nil // Repair decides what happens to it
 		}
@@ -442,9 +448,10 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 			entry.Attempted(SpoolAttempt{Time: v.revisions.now(), Sending: true})
 		}
 		version, err = v.publishAgain(ctx, key, e, next, s)
-	} else if err == nil && len(v.mirrors()) > 0 {
-		v.mirrorName(ctx, name, key, e.Revision, 0) // the attempt that was applied may not have done it
+	} else if err == nil {
+		s.notes = v.noteChange(ctx, name, e.Revision, false) // the attempt that was applied may not have done it
 	}
+	s.key, stored = key, s
 	info = v.infoOf(s, key)
 	info.Version = version
 	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them

@@ -218,6 +218,7 @@ func (v *Vault) putValue(ctx context.Context, name Name, key string, how conditi
 	v.raiseSeen(ctx, name)
 	s := &sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, value: bytes.NewReader(value), revisions: &v.revisions, name: name, revision: revision}
 	version, err := v.publish(ctx, key, how, s)
+	v.mirrorStored(ctx, key, s)
 	if err != nil {
 		return Info{}, err
 	}

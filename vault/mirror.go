@@ -115,7 +115,7 @@ func (v *Vault) mirrors() []*Vault {
 
 // eachMirror calls do for all mirrors at once. It returns how many calls succeeded, and an error of
 // another one. Once required calls have succeeded, it waits mirrorTime for the others.
-func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func(context.Context, *Vault) error) (stored int, err error) {
+func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func(ctx context.Context, i int, m *Vault) error) (stored int, err error) {
 	wait := quorumTime
 	if required <= 0 {
 		wait = mirrorTime
@@ -127,12 +127,9 @@ func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func
 	defer limit.Stop()
 	var mu sync.Mutex
 	var group sync.WaitGroup
-	for _, m := range v.mirrors() {
+	for i, m := range v.mirrors() {
 		group.Go(func() {
-			merr := do(ctx, m)
-			if merr != nil && context.Cause(ctx) == errSlowMirror && errors.Is(merr, context.Canceled) {
-				merr = tooSlow(merr)
-			}
+			merr := do(ctx, i, m)
 			mu.Lock()
 			if merr == nil {
 				if stored++; stored == required {
@@ -154,12 +151,12 @@ func (v *Vault) eachMirror(ctx context.Context, name Name, required int, do func
 // errSlowMirror means that a write does not wait for a mirror any longer.
 var errSlowMirror = fmt.Errorf("%w: it did not answer in time", ErrUnavailable)
 
-func tooSlow(err error) error {
-	slow := withUnfinished(errSlowMirror, unfinishedBy(err))
-	if spooled := (*SpooledError)(nil); errors.As(err, &spooled) {
-		return &SpooledError{ID: spooled.ID, Err: slow}
+// tooSlow replaces the error of a mirror that did not answer in time.
+func tooSlow(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && context.Cause(ctx) == errSlowMirror {
+		return withUnfinished(errSlowMirror, unfinishedBy(err))
 	}
-	return slow
+	return err
 }
 
 // behind reports a store that does not have a change.
@@ -169,10 +166,42 @@ func (v *Vault) behind(name Name, store string, err error) {
 	}
 }
 
-// mirrorWrite gives the mirrors the object that s has stored at key, of which required must get it.
-func (v *Vault) mirrorWrite(ctx context.Context, key string, s *sealing, required int) {
-	if len(v.mirrors()) > 0 {
-		s.mirrored, s.mirrorErr = v.mirrorName(ctx, s.name, key, s.header.Revision, required)
+// changes are the notes about one change of the primary store, one for each mirror.
+type changes struct {
+	revision int64
+	deleted  bool
+	notes    []Spooled // durable and locked; nil for a mirror without a spool, or whose spool cannot be written
+}
+
+// noteChange notes that the primary store has stored or deleted an object. The end of the context does not
+// prevent it. It returns nil without mirrors.
+func (v *Vault) noteChange(ctx context.Context, name Name, revision int64, deleted bool) *changes {
+	if len(v.mirrors()) == 0 {
+		return nil
+	}
+	c := &changes{revision: revision, deleted: deleted, notes: make([]Spooled, len(v.mirrors()))}
+	for i, m := range v.mirrors() {
+		if m.spool == nil {
+			continue
+		}
+		e := SpoolEntry{Ref: v.ref(name), Revision: revision, Created: v.revisions.now(), Mirrored: true, Deleted: deleted}
+		entry, err := m.spool.Add(context.WithoutCancel(ctx), e, func(io.Writer) error { return nil })
+		if err == nil {
+			c.notes[i] = entry
+		} else if entry != nil {
+			entry.Remove()
+			entry.Unlock()
+		}
+	}
+	return c
+}
+
+// mirrorStored makes the change of s in the mirrors. The caller must have removed the entry of s from the
+// spool, so that no other process waits for its lock, and a killed process does not send it again.
+func (v *Vault) mirrorStored(ctx context.Context, key string, s *sealing) {
+	if s.notes != nil {
+		s.mirrored, s.mirrorErr = v.mirrorChange(ctx, s.name, key, s.notes, s.quorum-1)
+		s.notes = nil
 	}
 }
 
@@ -184,21 +213,29 @@ func (v *Vault) mirrorDelete(ctx context.Context, name Name, key string) {
 	}
 	v.raiseSeen(ctx, name)
 	if revision, err := v.revisions.next(name); err == nil { // a later value of the name has a later one
-		v.mirrorName(ctx, name, key, revision, 0)
+		v.mirrorChange(ctx, name, key, v.noteChange(ctx, name, revision, true), 0)
 	}
 }
 
-// mirrorName brings each mirror to the state of the primary store. revision is that of the last change.
-func (v *Vault) mirrorName(ctx context.Context, name Name, key string, revision int64, required int) (stored int, err error) {
-	return v.eachMirror(ctx, name, required, func(ctx context.Context, m *Vault) error {
-		note := m.note(ctx, name, revision)
-		err := v.bring(ctx, m, name, key, revision)
+// mirrorChange makes a change in the mirrors, of which required must have it.
+func (v *Vault) mirrorChange(ctx context.Context, name Name, key string, c *changes, required int) (stored int, err error) {
+	return v.eachMirror(ctx, name, required, func(ctx context.Context, i int, m *Vault) error {
+		err := tooSlow(ctx, v.bring(ctx, m, name, key, c.deletion()))
+		note := c.notes[i]
 		if note == nil {
 			return err
 		}
 		defer note.Unlock()
 		return m.finishNote(ctx, note, err)
 	})
+}
+
+// deletion returns the revision of a deletion, or 0 if the change is not one.
+func (c *changes) deletion() int64 {
+	if c.deleted {
+		return c.revision
+	}
+	return 0
 }
 
 // finishNote removes a note whose change was made, or is not needed because the mirror has a newer object.
@@ -210,46 +247,39 @@ func (v *Vault) finishNote(ctx context.Context, note Spooled, err error) error {
 	return v.finish(ctx, note, true, err)
 }
 
-// note adds a note about a name to the spool of a mirror, which is durable and locked. It returns nil if
-// there is no spool, or if it cannot be written. The end of the context does not prevent it.
-func (v *Vault) note(ctx context.Context, name Name, revision int64) Spooled {
-	if v.spool == nil {
-		return nil
-	}
-	e := SpoolEntry{Ref: v.ref(name), Revision: revision, Created: v.revisions.now(), Mirrored: true}
-	entry, err := v.spool.Add(context.WithoutCancel(ctx), e, func(io.Writer) error { return nil })
-	if err == nil {
-		return entry
-	}
-	if entry != nil {
-		entry.Remove()
-		entry.Unlock()
-	}
-	return nil
-}
-
-// bring brings the object called name in a mirror to the state of the primary store, which had no object
-// that is later than revision when it was noted. If the mirror has a newer object, the error wraps
-// ErrConflict.
-func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, revision int64) error {
-	if err := ctx.Err(); err != nil {
-		return v.backend.explain(err)
-	}
+// bring brings the object called name in a mirror to the state of the primary store. If the primary store
+// has no object, the one of the mirror is deleted only if it is known to have been deleted: deletion is the
+// revision of a deletion, or 0. An empty primary store is no deletion. If the mirror has a newer object, the
+// error wraps ErrConflict.
+func (v *Vault) bring(ctx context.Context, m *Vault, name Name, key string, deletion int64) error {
 	if _, err := m.writable(name); err != nil {
 		return err
 	}
-	gone, err := v.copyTo(ctx, m, name, key)
-	if !gone {
-		return err
+	for range maxRaces {
+		if err := ctx.Err(); err != nil {
+			return v.backend.explain(err)
+		}
+		gone, err := v.copyTo(ctx, m, name, key)
+		if !gone {
+			return err
+		}
+		known, err := v.deletion(ctx, name, key)
+		if err != nil {
+			return err
+		}
+		removed, newer, err := m.deleteOlder(ctx, key, max(deletion, known))
+		switch {
+		case err == nil && newer && deletion > 0:
+			return errNewerInMirror
+		case err != nil || !removed:
+			return err
+		}
+		// Another process may have stored a value meanwhile, and in the mirror: look again.
 	}
-	newer, err := m.deleteOlder(ctx, key, revision)
-	if err == nil && newer {
-		err = errNewerInMirror
-	}
-	return err
+	return fact(ErrBusy, errors.New("other writers changed the name at the same time"))
 }
 
-var errNewerInMirror = fmt.Errorf("%w: the mirror has an object with a later revision", ErrConflict)
+var errNewerInMirror = fmt.Errorf("%w: the mirror has an object with a later revision, or another one with the same revision", ErrConflict)
 
 // copyTo copies the current object to a mirror, if it is newer. gone reports that there is none.
 func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (gone bool, err error) {
@@ -286,32 +316,32 @@ func (v *Vault) copyTo(ctx context.Context, m *Vault, name Name, key string) (go
 }
 
 // deleteOlder deletes the object at key, unless it is newer than the revision of a deletion.
-func (v *Vault) deleteOlder(ctx context.Context, key string, revision int64) (newer bool, err error) {
+func (v *Vault) deleteOlder(ctx context.Context, key string, revision int64) (removed, newer bool, err error) {
 	for attempt := 1; ; attempt++ {
 		h, err := v.head(ctx, place{key: key})
 		if err = v.absent(ctx, key, err); errors.Is(err, ErrNotFound) {
-			return false, nil
+			return false, false, nil
 		}
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		header, err := envelope.ReadHeader(bytes.NewReader(h.data))
 		if err != nil {
-			return false, fmt.Errorf("%w: the mirror has an object that is no envelope of this vault: %v", ErrConflict, err)
+			return false, false, fmt.Errorf("%w: the mirror has an object that is no envelope of this vault: %v", ErrConflict, err)
 		}
 		if header.Revision > revision {
-			return true, nil // it was put after the deletion
+			return false, true, nil // it was put after the deletion, or no deletion is known
 		}
 		if v.store.RemoveIf == nil || h.tag == "" {
 			err = v.remove(ctx, key)
 		} else if err = v.removeExactly(ctx, key, h.tag, header.Bytes()); errors.Is(err, ErrUnsupported) {
 			err = v.remove(ctx, key)
 		}
-		if err = v.absent(ctx, key, err); errors.Is(err, ErrNotFound) {
-			return false, nil
+		if err = v.absent(ctx, key, err); err == nil || errors.Is(err, ErrNotFound) {
+			return true, false, nil
 		}
 		if !errors.Is(err, ErrConflict) || attempt == maxRaces || !pause(ctx, attempt) {
-			return false, err
+			return false, false, err
 		}
 	}
 }
@@ -321,10 +351,13 @@ func (v *Vault) deleteOlder(ctx context.Context, key string, revision int64) (ne
 func (v *Vault) withoutPrimary(ctx context.Context, key string, s *sealing, o *PutOptions, err error) error {
 	var spooled *SpooledError
 	conditional := o.Create || o.IfTag != "" || o.IfRevision != 0 // only the primary store can decide
-	if s.quorum == 0 || conditional || s.local != nil || !errors.As(err, &spooled) || spooled.Refused {
+	away := errors.As(err, &spooled) && !spooled.Refused && isAway(spooled.Err) && !errors.Is(err, ErrBusy)
+	if s.quorum == 0 || conditional || s.local != nil || !away {
 		return err
 	}
-	stored, _ := v.eachMirror(ctx, s.name, s.quorum, func(ctx context.Context, m *Vault) error { return m.storeNewer(ctx, key, s) })
+	stored, _ := v.eachMirror(ctx, s.name, s.quorum, func(ctx context.Context, _ int, m *Vault) error {
+		return tooSlow(ctx, m.storeNewer(ctx, key, s))
+	})
 	if stored < s.quorum {
 		return err
 	}
@@ -349,7 +382,7 @@ func (v *Vault) storeNewer(ctx context.Context, key string, s *sealing) error {
 
 // checkQuorum returns an error if too few stores have the value of a Put that the primary store has.
 func (v *Vault) checkQuorum(s *sealing) error {
-	if stored := 1 + s.mirrored; stored < s.quorum {
+	if stored := 1 + s.mirrored; stored < s.quorum { // the primary store has it, or a mirror in its place
 		return &QuorumError{Stored: stored, Quorum: s.quorum, Err: s.mirrorErr}
 	}
 	return nil

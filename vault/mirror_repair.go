@@ -236,15 +236,15 @@ func (v *Vault) removeDeleted(ctx context.Context, m *Vault, r *Repaired, o *Rep
 		r.Status, r.Err = CopyFailed, sided(err, true, v)
 		return
 	}
-	newer := false
-	if !o.DryRun {
-		newer, err = m.deleteOlder(ctx, r.Key, revision)
+	if o.DryRun {
+		r.Removed = true
+		return
 	}
-	if err != nil {
+	if err = v.bring(ctx, m, r.Name, r.Key, revision); err != nil && !errors.Is(err, errNewerInMirror) {
 		r.Status, r.Err = CopyFailed, sided(err, false, m)
 		return
 	}
-	r.Removed = !newer
+	r.Removed = err == nil
 }
 
 // deletion returns a revision that is not earlier than that of the object that was deleted from the store,

@@ -672,3 +672,82 @@ func TestCopyToMirrors(t *testing.T) {
 		}
 	}
 }
+
+// An empty primary store is no deletion: the mirror may have the only copy.
+func TestEmptyPrimaryStore(t *testing.T) {
+	m := newMirrored(t, nil)
+	put(t, m.Vault, "a", "1", nil)
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "a", "2", nil)
+	m.mirror.away.Store(false)
+	empty := newVersioned(t)
+	v := m.over(t, empty)
+	if sum := m.mirror.sync(t, m.mirror.vault); sum.Pending+sum.Refused > 0 {
+		t.Errorf("sync of the mirror: %+v", sum)
+	}
+	expect(t, repaired(t, v, nil), "extra a in mirror")
+	if got := m.mirror.has(t, "a"); got != "1" {
+		t.Errorf("the mirror has %q", got)
+	}
+}
+
+// While a put waits for a slow mirror, its entry and its revision are complete: another put of the name does not
+// wait, and an older stream does not replace the value.
+func TestPutWaitsForTheMirrorLast(t *testing.T) {
+	m := newMirrored(t, nil)
+	waiting, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	slow := intercept.Store(m.mirror.inner, intercept.Hooks{Call: func(_ context.Context, _ intercept.Call, do func() error) error {
+		once.Do(func() {
+			close(waiting)
+			<-goOn
+		})
+		return do()
+	}})
+	m.mirror.store = slow
+	m.Vault = m.again(t)
+	var first, second error
+	var group sync.WaitGroup
+	old, feed := io.Pipe()
+	group.Go(func() { _, first = m.Put(t.Context(), "a", old, &vault.PutOptions{Spool: vault.SpoolOff}) })
+	chunk := make([]byte, 2<<20)
+	feed.Write(chunk) // the older put has its revision
+	group.Go(func() { _, second = m.Put(t.Context(), "a", strings.NewReader("new"), nil) })
+	<-waiting
+	if all, err := m.primary.spool.All(t.Context()); err != nil || len(all) > 0 {
+		t.Errorf("the spool of the primary store has %d entries, %v", len(all), err)
+	}
+	feed.Write(chunk)
+	feed.Close()
+	for range 100 { // the older put ends while the newer one waits
+		if got := m.primary.has(t, "a"); got != "new" {
+			t.Fatalf("the primary store has %d bytes", len(got))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	close(goOn)
+	group.Wait()
+	if !errors.Is(first, vault.ErrConflict) || second != nil {
+		t.Errorf("the older put: %v; the newer put: %v", first, second)
+	}
+	m.want(t, "a", "new", "new")
+}
+
+// A note of a damaged object stays, and is counted.
+func TestNoteOfADamagedObject(t *testing.T) {
+	m := newMirrored(t, nil)
+	m.mirror.away.Store(true)
+	put(t, m.Vault, "a", "1", nil)
+	m.mirror.away.Store(false)
+	sealed := sealedBytes(t, m.primary.inner, "a")
+	sealed[len(sealed)-1] ^= 1
+	if err := m.primary.inner.Bucket.WriteAll(t.Context(), "bots/0xabc/credentials/a.enc", sealed, nil); err != nil {
+		t.Fatal(err)
+	}
+	if sum := m.mirror.sync(t, m.mirror.vault); sum.Pending != 1 || !errors.Is(sum.Cause, envelope.ErrDecrypt) {
+		t.Errorf("sync of the mirror: %+v", sum)
+	}
+	if got := m.mirror.has(t, "a"); got != "none" {
+		t.Errorf("the mirror has %q", got)
+	}
+}

@@ -30,6 +30,11 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	seen := v.lastSeen(ctx, s.ref)
 	revision := int64(0) // the stored revision; 0 also if the reader of the value panics
 	defer func() { end(revision) }()
+	defer func() {
+		if err == nil && s.object == nil {
+			s.notes = v.noteChange(ctx, s.name, s.header.Revision, false) // mirrorStored makes the change
+		}
+	}()
 	if s.writer != nil {
 		err = v.sealLegacy(ctx, key, s, again)
 		again = true // the object is in memory
@@ -48,9 +53,6 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 	default:
 		revision = s.header.Revision
 		v.wrote(ctx, s.ref, seen, s.header)
-	}
-	if err == nil {
-		v.mirrorWrite(ctx, key, s, s.quorum-1)
 	}
 	return version, err
 }

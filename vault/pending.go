@@ -107,7 +107,11 @@ func (v *Vault) endPending(ctx context.Context, name Name, allCollections bool, 
 		case err != nil:
 			return n, err
 		}
-		err := e.SetAside(reason)
+		if e.Entry().Mirrored {
+			err = e.Remove() // a note has no value
+		} else {
+			err = e.SetAside(reason)
+		}
 		e.Unlock()
 		if err != nil {
 			return n, err

@@ -251,6 +251,7 @@ func (r *rewrapping) write(ctx context.Context, how condition) error {
 		version, err = v.publish(ctx, r.at.key, how, s)
 		err = withUnfinished(err, unfinished)
 	}
+	v.mirrorStored(ctx, r.at.key, s)
 	if err == nil && how.kind == replace {
 		err = r.unchanged(ctx, r.after)
 	}
@@ -384,7 +385,7 @@ func (v *Vault) rotate(ctx context.Context, name Name, key string, conditional b
 	if old.Legacy != "" {
 		return Info{}, "", errLegacyTag
 	}
-	o := &PutOptions{ContentType: old.ContentType, Expires: old.Expires, Labels: old.Labels, Spool: SpoolOff}
+	o := &PutOptions{ContentType: old.ContentType, Expires: old.Expires, Labels: old.Labels, Spool: SpoolOff, again: true}
 	if conditional {
 		o.IfTag = old.Tag
 	}

@@ -82,9 +82,9 @@ type SpoolEntry struct {
 	// name.
 	Overwrite bool
 	// Mirrored means that the entry is a note about a change of the primary store that a mirror does not
-	// have: see [Mirror]. It has no envelope. Revision is that of the change. If the primary store has
-	// no object when the note is delivered, every object up to this revision was deleted.
-	Mirrored bool
+	// have: see [Mirror]. It has no envelope. Revision is that of the change. Deleted means that the
+	// change was a deletion, of every object up to this revision.
+	Mirrored, Deleted bool
 	// Unsent means that the store certainly applied none of the earlier attempts, and will not apply
 	// one later. It is false if that is not known.
 	Unsent bool

@@ -36,6 +36,7 @@ type TeardownResult struct {
 type MirrorTeardown struct {
 	Store string // [Store].Name
 	TeardownResult
+	Err error // why the mirror was not emptied; nil: it was
 }
 
 // A Failure is an object that could not be removed.
@@ -69,15 +70,14 @@ func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	}
 	for _, m := range v.mirrors() {
 		mo := *o
-		merr := m.connect(ctx)
-		if merr == nil {
+		one := MirrorTeardown{Store: m.name}
+		if one.Err = m.connect(ctx); one.Err == nil {
 			mo.Purge = o.Purge && m.store.Purge != nil
-			one := MirrorTeardown{Store: m.name}
-			one.TeardownResult, merr = m.teardown(ctx, &mo)
-			result.Mirrors = append(result.Mirrors, one)
+			one.TeardownResult, one.Err = m.teardown(ctx, &mo)
 		}
-		if merr != nil && err == nil {
-			err = fmt.Errorf("mirror %s: %w", m.name, merr)
+		result.Mirrors = append(result.Mirrors, one)
+		if one.Err != nil && err == nil {
+			err = fmt.Errorf("mirror %s: %w", m.name, one.Err)
 		}
 	}
 	return result, err

@@ -25,7 +25,8 @@ type sealing struct {
 	source    *source   // the reader of the value; nil if it cannot be read again
 	revisions *revisions
 	name      Name
-	revision  int64 // of a value that was stored before in another form; 0: the next one
+	key       string // of the object; only set by Deliver
+	revision  int64  // of a value that was stored before in another form; 0: the next one
 
 	header  *envelope.Header // header of the last envelope that was written
 	missing []string         // names of the key sources without a stanza in it
@@ -51,9 +52,10 @@ type sealing struct {
 	copy     func(context.Context, io.Writer) error // writes an envelope of another store; nil: there is none
 	unopened bool                                   // no key has opened the envelope of copy, so its revision is not recorded
 
-	quorum    int   // stores that must have the value of a Put: see Mirror
-	mirrored  int   // mirrors that have it
-	mirrorErr error // of a mirror that does not
+	quorum    int      // stores that must have the value of a Put: see Mirror
+	notes     *changes // for the mirrors; nil: nothing was stored, or there are none
+	mirrored  int      // mirrors that have it
+	mirrorErr error    // of a mirror that does not
 
 	writer LegacyWriter  // seals the object to send; nil: the envelope is sent
 	object *legacySealed // what writer has sealed; nil: nothing yet

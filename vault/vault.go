@@ -226,6 +226,8 @@ type PutOptions struct {
 	// Spool selects whether Put first saves the value on this machine. The zero value saves it if
 	// the Vault has an [Options].Spool.
 	Spool SpoolMode
+
+	again bool // an old value is stored again: the quorum does not matter
 }
 
 // Put seals value and stores it under name. If it fails, nothing was stored, unless the error wraps
@@ -291,7 +293,10 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 		m.Labels = nil
 	}
 	v.raiseSeen(ctx, name)
-	sealed := sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, metadata: m, value: value, revisions: &v.revisions, name: name, writer: v.writer, quorum: v.quorum()}
+	sealed := sealing{ref: v.ref(name), keys: v.keys, oneKey: v.oneKey, metadata: m, value: value, revisions: &v.revisions, name: name, writer: v.writer}
+	if !o.again {
+		sealed.quorum = v.quorum()
+	}
 	if s, ok := value.(*source); ok && s.again != nil {
 		sealed.source = s
 	}
@@ -301,6 +306,7 @@ func (v *Vault) put(ctx context.Context, name Name, value io.Reader, o *PutOptio
 	} else {
 		version, err = v.putSpooled(ctx, key, &sealed, o)
 	}
+	v.mirrorStored(ctx, key, &sealed)
 	var spooled *SpooledError
 	if err != nil && !errors.As(err, &spooled) {
 		return Info{}, err

@@ -197,6 +197,20 @@ func (s *session) flushMirrors(ctx context.Context, o *opened) {
 	}
 }
 
+// mirrorsWait reports whether a mirror does not have a change of this machine.
+func (s *session) mirrorsWait(ctx context.Context) bool {
+	spools, err := s.machineSpools()
+	for _, sp := range spools {
+		if sp.mirror == "" {
+			continue
+		}
+		if all, aerr := sp.All(ctx); aerr != nil || len(all) > 0 {
+			return true
+		}
+	}
+	return err != nil
+}
+
 // syncMirrors makes the changes that the mirrors do not have yet, and adds them to sum.
 func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary, each func(spool.Result)) (spool.Summary, error) {
 	for i, m := range o.mirrors {
@@ -228,7 +242,7 @@ func (s *session) syncMirrors(ctx context.Context, o *opened, sum spool.Summary,
 type repaired struct {
 	Mirror string     `json:"mirror"`
 	Name   vault.Name `json:"name,omitempty"`
-	Status string     `json:"status"` // copied, restored, removed, extra, different, foreign or failed
+	Status string     `json:"status"` // copied, restored, removed, extra, different or failed
 	Error  *report    `json:"error,omitempty"`
 }
 
@@ -256,7 +270,7 @@ func (s *session) repair(ctx context.Context, o *opened) error {
 		case r.Restored:
 			copied++
 			l.Status = "restored"
-		case r.Status == vault.CopySame, r.Status == vault.CopyGone:
+		case r.Status == vault.CopySame, r.Status == vault.CopyGone, r.Status == vault.CopyForeign:
 			continue
 		case r.Status == vault.CopyCopied:
 			copied++

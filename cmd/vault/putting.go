@@ -146,7 +146,7 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 	switch {
 	case errors.As(err, &few):
 		p.owe(v, info)
-		return about(p.name, &savedError{err, p.tooFew(few)})
+		return about(p.name, &savedError{tagged{err, vault.ErrSpooled}, p.tooFew(few)})
 	case errors.As(err, &spooled) && !spooled.Refused:
 		if v != nil {
 			p.owe(v, info)
@@ -169,6 +169,7 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 		v.spool.MarkReached()
 		p.flush(ctx, v)
 	}
+	p.flushMirrors(ctx, v)
 	return p.stored(v, info)
 }
 

@@ -61,6 +61,9 @@ func (s *session) sync(ctx context.Context) error {
 	if s.hasMirrors() {
 		o, err := s.openOnce(ctx)
 		if err != nil {
+			if serr := s.summarize(sum, 0); serr != nil {
+				return serr // values that wait on this machine matter more
+			}
 			return err
 		}
 		if sum, err = s.syncMirrors(ctx, o, sum, nil); err != nil {
@@ -310,10 +313,15 @@ func (s *session) watch(ctx context.Context, sp *spool.Spool) error {
 			}
 		}
 		sum, err := s.syncAll(ctx, sp, each)
-		if err == nil && s.hasMirrors() {
-			var o *opened
-			if o, err = s.openOnce(ctx); err == nil {
+		if err == nil && s.hasMirrors() && s.mirrorsWait(ctx) {
+			o, oerr := s.openOnce(ctx)
+			switch {
+			case oerr == nil:
 				sum, err = s.syncMirrors(ctx, o, sum, each)
+			case errors.Is(oerr, vault.ErrUnavailable), errors.Is(oerr, vault.ErrUnauthenticated):
+				sum.Pending++ // try again later
+			default:
+				err = oerr
 			}
 		}
 		if err == nil {

@@ -83,6 +83,9 @@ func teardown(ctx context.Context, u *ui, v *vault.Vault, o *vault.TeardownOptio
 		u.printTeardown("", result, o)
 		for _, m := range result.Mirrors {
 			u.printTeardown(" from the mirror "+m.Store, m.TeardownResult, o)
+			if m.Err != nil && !errors.Is(m.Err, vault.ErrPartial) {
+				u.note("the mirror %s was not emptied: %s", m.Store, explain("teardown", m.Err).Message)
+			}
 		}
 	}
 	n := len(result.Failed)

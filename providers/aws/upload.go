@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,7 @@ type publisher struct {
 	md5  bool            // send Content-MD5: see [store].other
 	sent atomic.Int64    // bytes of the parts that the server may have received
 	left atomic.Bool     // the upload could not be aborted
+	lost atomic.Bool     // a part had no response, and may arrive after the abort
 }
 
 func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
@@ -95,6 +97,9 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 	defer cancel()
 	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx))...)
 	if err != nil {
+		if silent := net.Error(nil); errors.As(err, &silent) && silent.Timeout() {
+			p.lost.Store(true)
+		}
 		err = &unpublished{contextError(ctx, err)}
 	}
 	return out, err
@@ -131,9 +136,15 @@ func (p *publisher) AbortMultipartUpload(_ context.Context, in *s3.AbortMultipar
 	_, err := p.Client.AbortMultipartUpload(ctx, in, o...)
 	if err != nil && code(err) != "NoSuchUpload" {
 		p.left.Store(true)
+	} else if p.lost.Load() && waitBefore(ctx, lostPartTime) {
+		// S3 may store a part that was in progress when the upload was aborted. Another abort removes it.
+		p.Client.AbortMultipartUpload(ctx, in, o...)
 	}
 	return &s3.AbortMultipartUploadOutput{}, nil
 }
+
+// lostPartTime is the time to wait for a part without a response, before the upload is aborted again.
+const lostPartTime = 300 * time.Millisecond
 
 // sizeOf returns the number of unread bytes in the body of a part.
 func sizeOf(body io.Reader) int64 {

@@ -291,8 +291,11 @@ func (s *files) open(ctx context.Context, key, id string) (*content, error) {
 
 func (s *files) openCurrent(key string) (*content, error) {
 	name := objectPath(key)
-	if other, err := s.clash(name); err != nil || other != "" {
-		return nil, errors.Join(vault.ErrNotFound, err)
+	switch other, err := s.clash(name); {
+	case err != nil:
+		return nil, err
+	case other != "":
+		return nil, vault.ErrNotFound
 	}
 	c, err := s.openFile(name, key, nil)
 	if isAbsent(err) || errors.Is(err, errIsDir) {

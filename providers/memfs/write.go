@@ -225,8 +225,11 @@ func (s *files) remove(ctx context.Context, key string, c condition) error {
 
 // removeLocked removes the object at key, under the lock of the key.
 func (s *files) removeLocked(key string, c condition) (err error) {
-	if other, err := s.clash(objectPath(key)); err != nil || other != "" {
-		return errors.Join(vault.ErrNotFound, err)
+	switch other, err := s.clash(objectPath(key)); {
+	case err != nil:
+		return err
+	case other != "":
+		return vault.ErrNotFound
 	}
 	p, err := s.past(key)
 	switch {

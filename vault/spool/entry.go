@@ -56,6 +56,7 @@ type head struct {
 	Replaces   string    `json:"replaces,omitempty"`
 	Overwrite  bool      `json:"overwrite,omitempty"`
 	Mirrored   bool      `json:"mirrored,omitempty"` // there is no envelope
+	Deleted    bool      `json:"deleted,omitempty"`
 }
 
 // A line is the JSON of an attempt in the file of an entry.
@@ -73,7 +74,7 @@ func headOf(store string, e vault.SpoolEntry) head {
 	return head{
 		ID: e.ID, Store: store, Vault: e.Ref.Vault, Tenant: e.Ref.Tenant, Collection: e.Ref.Collection, Name: e.Ref.Name,
 		Revision: e.Revision, Created: e.Created.UTC(), Create: e.Create, IfTag: e.IfTag, IfRevision: e.IfRevision, IfRewrap: e.IfRewrap,
-		Local: e.Local, Identity: e.Identity, Replaces: e.Replaces, Overwrite: e.Overwrite, Mirrored: e.Mirrored,
+		Local: e.Local, Identity: e.Identity, Replaces: e.Replaces, Overwrite: e.Overwrite, Mirrored: e.Mirrored, Deleted: e.Deleted,
 	}
 }
 
@@ -81,7 +82,7 @@ func (h head) entry() vault.SpoolEntry {
 	return vault.SpoolEntry{
 		ID: h.ID, Ref: envelope.Ref{Vault: h.Vault, Tenant: h.Tenant, Collection: h.Collection, Name: h.Name},
 		Revision: h.Revision, Created: h.Created, Create: h.Create, IfTag: h.IfTag, IfRevision: h.IfRevision, IfRewrap: h.IfRewrap,
-		Local: h.Local, Identity: h.Identity, Replaces: h.Replaces, Overwrite: h.Overwrite, Mirrored: h.Mirrored,
+		Local: h.Local, Identity: h.Identity, Replaces: h.Replaces, Overwrite: h.Overwrite, Mirrored: h.Mirrored, Deleted: h.Deleted,
 	}
 }
 

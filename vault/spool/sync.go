@@ -133,7 +133,7 @@ func (r *syncRun) name(ctx context.Context, entries []*entry) {
 			r.count(e, info, nil, func(s *Summary) { s.Sent++ })
 		case errors.As(err, &spooled) && spooled.Refused:
 			r.count(e, info, err, func(s *Summary) { s.Refused++ })
-		case errors.Is(err, ErrDamaged), errors.Is(err, envelope.ErrDecrypt), errors.Is(err, envelope.ErrFormat):
+		case !e.e.Mirrored && (errors.Is(err, ErrDamaged) || errors.Is(err, envelope.ErrDecrypt) || errors.Is(err, envelope.ErrFormat)):
 			r.count(e, info, err, func(*Summary) {}) // set aside
 		default:
 			r.mu.Lock()
