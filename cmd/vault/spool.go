@@ -364,7 +364,10 @@ func (s *session) spoolDrop(ctx context.Context, sp machineSpool) error {
 		return err
 	}
 	question := fmt.Sprintf("Delete the %s value of %s from this machine? Type yes to confirm: ", r.State, r.Name)
-	if r.Created != nil {
+	switch {
+	case r.Mirror != "":
+		question = fmt.Sprintf("Delete the note that %s does not have the last change of %s? Type yes to confirm: ", r.Mirror, r.Name)
+	case r.Created != nil:
 		question = fmt.Sprintf("Delete the %s value of %s from this machine? It was put at %s. Type yes to confirm: ", r.State, r.Name, timestamp(*r.Created))
 	}
 	if !s.yes {
@@ -404,6 +407,7 @@ func (s *session) spoolExport(ctx context.Context, sp machineSpool) error {
 		}
 		entries = append(entries, e)
 	}
+	entries = slices.DeleteFunc(entries, func(e vault.Spooled) bool { return e.Entry().Mirrored }) // notes have no value
 	err = sp.Export(ctx, args[0], entries, s.c.Bool("with-key"))
 	if errors.Is(err, spool.ErrNeedsKey) {
 		return hint(err, "use --with-key to copy the key, too: its holder can open these values")
