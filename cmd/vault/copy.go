@@ -392,7 +392,8 @@ func (c *copying) sameVault() error {
 	return nil
 }
 
-// needKeys reports how badly DST needs the keys.
+// needKeys returns whether the two sides need keys. Those of SRC verify what is copied; DST needs keys
+// only to compare revisions.
 func (c *copying) needKeys(o *vault.CopyOptions) (from, to keyNeed) {
 	if o.Mode == vault.CopyNewer {
 		return mustKeys, mustKeys
