@@ -133,8 +133,8 @@ func (e *CopyError) Unwrap() error { return e.Err }
 // object in dst, and the next Copy continues where it ended.
 //
 // If an object cannot be copied, Copy yields it with [CopyFailed] and continues. If a list fails, or
-// many objects in a row fail because a store cannot be reached, or ctx ends, Copy yields an error last. It is a [*CopyError], or wraps [ErrConfig] if the two vaults do
-// not fit together.
+// many objects in a row fail because a store cannot be reached, or ctx ends, Copy yields an error last.
+// It is a [*CopyError], or wraps [ErrConfig] if the two vaults do not fit together.
 //
 // Copy never uses a [Spool]. Values that are pending in the spool of src are not in its store, and are
 // not copied: send them first.

@@ -173,27 +173,15 @@ func (t *transfer) digest() string { return hex.EncodeToString(t.sum.Sum(nil)) }
 
 // readBack reads the object that was just written to dst, and compares its digest.
 func (c *copier) readBack(ctx context.Context, t *transfer) error {
-	body, err := c.dst.fetch(ctx, place{key: t.at.key}, 0, -1)
-	if err != nil {
-		return c.dst.absent(ctx, t.at.key, err)
-	}
-	defer body.Close()
-	start := make([]byte, min(int64(len(t.start)), body.size))
-	if _, err := io.ReadFull(body, start); err != nil {
+	at, header := place{key: t.at.key}, t.header.Bytes()
+	sum, err := digest(ctx, c.dst, at)
+	if err != nil || bytes.Equal(sum, t.sum.Sum(nil)) {
 		return err
 	}
-	if header := t.header.Bytes(); !bytes.HasPrefix(start, header) {
+	if h, err := c.dst.readHead(ctx, at, 0, int64(len(header))); err != nil || !bytes.Equal(h.data, header) {
 		return fmt.Errorf("%w: another writer replaced the copy before it was read back", ErrConflict)
 	}
-	sum := sha256.New()
-	sum.Write(start)
-	if _, err := io.Copy(sum, body); err != nil {
-		return err
-	}
-	if !bytes.Equal(sum.Sum(nil), t.sum.Sum(nil)) {
-		return fmt.Errorf("%w: the store returns other bytes than were sent", envelope.ErrDecrypt)
-	}
-	return nil
+	return fmt.Errorf("%w: the store returns other bytes than were sent", envelope.ErrDecrypt)
 }
 
 // equal reports whether both stores return the same bytes.
@@ -218,7 +206,7 @@ func digest(ctx context.Context, v *Vault, at place) ([]byte, error) {
 }
 
 // A relay writes to another writer in a goroutine of its own, so that an object is opened while it is
-// sent. It holds at most relayed bytes.
+// sent. It holds at most relayBuffers buffers.
 type relay struct {
 	free, full chan []byte
 	failed     chan struct{} // closed after the first error
@@ -228,13 +216,13 @@ type relay struct {
 }
 
 const (
-	relayBuffer = 256 << 10
-	relayed     = 4 * relayBuffer
+	relayBuffer  = 256 << 10 // bytes
+	relayBuffers = 4
 )
 
 func newRelay(w io.Writer) *relay {
-	r := &relay{free: make(chan []byte, relayed/relayBuffer), full: make(chan []byte, relayed/relayBuffer), failed: make(chan struct{}), done: make(chan struct{})}
-	for range cap(r.free) {
+	r := &relay{free: make(chan []byte, relayBuffers), full: make(chan []byte, relayBuffers), failed: make(chan struct{}), done: make(chan struct{})}
+	for range relayBuffers {
 		r.free <- nil // allocated when it is needed
 	}
 	go func() {

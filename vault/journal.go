@@ -361,12 +361,8 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (Info, error) {
 func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info Info, err error) {
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
-	var stored *sealing // after the entry was removed and unlocked
-	defer func() {
-		if stored != nil {
-			v.mirrorStored(ctx, stored.key, stored)
-		}
-	}()
+	mirror := func() {}
+	defer func() { mirror() }() // after the entry was removed and unlocked
 	check := v.storable
 	if entry.Entry().Mirrored {
 		check = v.writable
@@ -451,7 +447,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	} else if err == nil {
 		s.notes = v.noteChange(ctx, name, e.Revision, false) // the attempt that was applied may not have done it
 	}
-	s.key, stored = key, s
+	mirror = func() { v.mirrorStored(ctx, key, s) }
 	info = v.infoOf(s, key)
 	info.Version = version
 	info.MissingKeys = s.missing // if it was sealed again: for another entry, Put has returned them

@@ -64,11 +64,7 @@ func (v *Vault) Compare(ctx context.Context, name Name) (states []StoreState, er
 	case !found:
 		return states, v.gone(ctx, v.ref(name), last, ErrNotFound)
 	case last.Deleted && newest.Compare(last) < 0 && states[0].Status == StoreMissing:
-		for i, s := range states { // this machine has deleted it, and mirrors do not know that yet
-			if s.Status == StoreNewest {
-				states[i].Status = StoreBehind
-			}
-		}
+		allBehind(states) // this machine has deleted it, and mirrors do not know that yet
 		return states, ErrNotFound
 	}
 	for i, s := range states {
@@ -87,15 +83,20 @@ func (v *Vault) Compare(ctx context.Context, name Name) (states []StoreState, er
 	case !failed:
 		return states, &SeenError{Last: last, Returned: newest, Err: ErrRollback}
 	default: // the store that did not answer may have the newest object
-		for i, s := range states {
-			if s.Status == StoreNewest {
-				states[i].Status = StoreBehind
-			}
-		}
+		allBehind(states)
 		return states, nil
 	}
 	v.record(ctx, v.ref(name), last, newest)
 	return states, nil
+}
+
+// allBehind marks every object, because none of them is the newest one.
+func allBehind(states []StoreState) {
+	for i, s := range states {
+		if s.Status == StoreNewest {
+			states[i].Status = StoreBehind
+		}
+	}
 }
 
 func (i Info) state() SeenState {

@@ -709,7 +709,11 @@ func TestPutWaitsForTheMirrorLast(t *testing.T) {
 	var first, second error
 	var group sync.WaitGroup
 	old, feed := io.Pipe()
-	group.Go(func() { _, first = m.Put(t.Context(), "a", old, &vault.PutOptions{Spool: vault.SpoolOff}) })
+	ended := make(chan struct{})
+	group.Go(func() {
+		defer close(ended)
+		_, first = m.Put(t.Context(), "a", old, &vault.PutOptions{Spool: vault.SpoolOff})
+	})
 	chunk := make([]byte, 2<<20)
 	feed.Write(chunk) // the older put has its revision
 	group.Go(func() { _, second = m.Put(t.Context(), "a", strings.NewReader("new"), nil) })
@@ -719,11 +723,9 @@ func TestPutWaitsForTheMirrorLast(t *testing.T) {
 	}
 	feed.Write(chunk)
 	feed.Close()
-	for range 100 { // the older put ends while the newer one waits
-		if got := m.primary.has(t, "a"); got != "new" {
-			t.Fatalf("the primary store has %d bytes", len(got))
-		}
-		time.Sleep(time.Millisecond)
+	<-ended // the older put ends while the newer one waits
+	if got := m.primary.has(t, "a"); got != "new" {
+		t.Errorf("the primary store has %d bytes", len(got))
 	}
 	close(goOn)
 	group.Wait()

@@ -25,8 +25,7 @@ type sealing struct {
 	source    *source   // the reader of the value; nil if it cannot be read again
 	revisions *revisions
 	name      Name
-	key       string // of the object; only set by Deliver
-	revision  int64  // of a value that was stored before in another form; 0: the next one
+	revision  int64 // of a value that was stored before in another form; 0: the next one
 
 	header  *envelope.Header // header of the last envelope that was written
 	missing []string         // names of the key sources without a stanza in it

@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/config"
 	"github.com/objectvault/objectvault/envelope"
-	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 	"github.com/objectvault/objectvault/vault/spool"
 )
@@ -185,15 +183,12 @@ func (s *session) flushMirrors(ctx context.Context, o *opened) {
 		if err != nil || len(all) == 0 {
 			continue
 		}
-		func() {
-			ctx := linger.WithEnd(ctx, time.Now().Add(flushTime))
-			ctx, cancel := context.WithTimeout(ctx, flushTime/2)
-			defer cancel()
-			sum, err := m.spool.Sync(ctx, m.sealing, &spool.SyncOptions{OnlyDue: true, Identity: m.identity})
-			if err == nil && sum.Sent > 0 {
-				s.note("made %s in the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)
-			}
-		}()
+		brief, cancel := briefly(ctx)
+		sum, err := m.spool.Sync(brief, m.sealing, &spool.SyncOptions{OnlyDue: true, Identity: m.identity})
+		cancel()
+		if err == nil && sum.Sent > 0 {
+			s.note("made %s in the mirror %s", plural(sum.Sent, "change", "changes"), m.store.Name)
+		}
 	}
 }
 

@@ -133,6 +133,11 @@ func (s *session) deferredStore(set config.Settings, l *vaulturl.Location, want 
 // flushTime is the time that a command spends on the entries of the spool before its own work.
 const flushTime = 2 * time.Second
 
+// briefly returns a context for a flush.
+func briefly(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(linger.WithEnd(ctx, time.Now().Add(flushTime)), flushTime/2)
+}
+
 // flush sends the due entries of the spool, for a short time. It never fails the command.
 func (s *session) flush(ctx context.Context, o *opened) {
 	if o.spool == nil || o.sealing == nil {
@@ -142,8 +147,7 @@ func (s *session) flush(ctx context.Context, o *opened) {
 	if err != nil || len(all) == 0 {
 		return
 	}
-	ctx = linger.WithEnd(ctx, time.Now().Add(flushTime))
-	ctx, cancel := context.WithTimeout(ctx, flushTime/2)
+	ctx, cancel := briefly(ctx)
 	defer cancel()
 	sum, err := o.spool.Sync(ctx, o.sealing, &spool.SyncOptions{OnlyDue: true, Identity: o.identity, Each: s.oweSent(o, nil)})
 	if err == nil && sum.Sent > 0 {
