@@ -696,12 +696,12 @@ func TestEmptyPrimaryStore(t *testing.T) {
 func TestPutWaitsForTheMirrorLast(t *testing.T) {
 	m := newMirrored(t, nil)
 	waiting, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var slowed atomic.Bool
 	slow := intercept.Store(m.mirror.inner, intercept.Hooks{Call: func(_ context.Context, _ intercept.Call, do func() error) error {
-		once.Do(func() {
+		if slowed.CompareAndSwap(false, true) { // only the first request waits
 			close(waiting)
 			<-goOn
-		})
+		}
 		return do()
 	}})
 	m.mirror.store = slow
