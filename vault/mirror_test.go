@@ -145,7 +145,7 @@ func (s side) has(t *testing.T, name vault.Name) string {
 func (m *mirrored) want(t *testing.T, name vault.Name, primary, mirror string) {
 	t.Helper()
 	if p, q := m.primary.has(t, name), m.mirror.has(t, name); p != primary || q != mirror {
-		t.Errorf("%s is %q in the primary store and %q in the mirror, want %q and %q", name, p, q, primary, mirror)
+		t.Errorf("%s is %.20q in the primary store and %.20q in the mirror, want %.20q and %.20q", name, p, q, primary, mirror)
 	}
 }
 
