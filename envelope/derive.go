@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 
 	aead "github.com/tink-crypto/tink-go/v2/aead/subtle"
-	stream "github.com/tink-crypto/tink-go/v2/streamingaead/subtle"
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
@@ -76,10 +75,3 @@ func (k dataKey) metadata() (tink.AEAD, error) {
 }
 
 func (k dataKey) payloadKey() []byte { return k.derive("ove1 payload") }
-
-// payload returns Tink's streaming primitive for segments of 1<<log2 bytes.
-func (k dataKey) payload(log2 int) (tink.StreamingAEAD, error) {
-	key := k.payloadKey()
-	defer clear(key)
-	return stream.NewAESGCMHKDF(key, "SHA256", 32, 1<<log2, 0)
-}

@@ -24,8 +24,9 @@
 // same name. An older object of the name is as valid as the newest. Length and revision are not
 // secret.
 //
-// Sealing and opening hold one or two segments in memory, whatever the size of the object. Every
-// later version of this package will open the envelopes of this version.
+// Sealing and opening use up to GOMAXPROCS + 2 buffers of 1 MiB, whatever the size of the object, and
+// small ones for a small object. Every later version of this package will open the envelopes of this
+// version.
 package envelope
 
 import (
@@ -101,83 +102,15 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	if err := h.commit(dek, aad.Ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	payload, err := dek.payload(h.SegmentLog2)
+	payload, segments, err := dek.newSegments(h.SegmentLog2, aad.Stable)
 	if err != nil {
 		return nil, err
 	}
 	w = fullWriter{w}
-	if _, err := w.Write(h.Bytes()); err != nil {
+	if _, err := w.Write(append(h.Bytes(), payload[:]...)); err != nil {
 		return nil, err
 	}
-	stream, err := payload.NewEncryptingWriter(w, aad.Stable[:])
-	if err != nil {
-		return nil, err
-	}
-	return &Writer{header: h, stream: stream, missing: missing}, nil
-}
-
-// A Writer seals the bytes that are written to it. The object is complete only after Close. Write
-// and Close of the zero Writer return [ErrInvalid].
-type Writer struct {
-	header  *Header
-	stream  io.WriteCloser
-	missing []KeySource
-	err     error // returned by every further call
-}
-
-var (
-	errClosed  = errors.New("envelope: write after close")
-	errAborted = errors.New("envelope: the writer was aborted")
-
-	errZeroWriter error = misuse("the Writer was not returned by Seal")
-	errZeroReader error = misuse("the Reader was not returned by Open")
-	errZeroObject error = misuse("the Object was not returned by OpenHeader")
-)
-
-// Header returns the header that was written.
-func (w *Writer) Header() *Header { return w.header }
-
-// Missing returns the sources that [SealOptions].OneSuffices left out. They cannot open the object.
-func (w *Writer) Missing() []KeySource { return w.missing }
-
-// Write seals p. It writes a segment to the underlying writer when the segment is full. After an
-// error, every further call returns that error and writes nothing.
-func (w *Writer) Write(p []byte) (int, error) {
-	if w.err != nil {
-		return 0, w.err
-	}
-	if w.stream == nil {
-		return 0, errZeroWriter
-	}
-	n, err := w.stream.Write(p)
-	w.err = err
-	return n, err
-}
-
-// Close writes the final segment. If the final segment is missing, no reader accepts the object as
-// complete. Close does not close the underlying writer.
-func (w *Writer) Close() error {
-	if w.err == errClosed {
-		return nil
-	}
-	if w.err == nil && w.stream == nil {
-		return errZeroWriter
-	}
-	if w.err == nil {
-		if w.err = w.stream.Close(); w.err == nil {
-			w.err = errClosed
-			return nil
-		}
-	}
-	return w.err
-}
-
-// Abort abandons the object: the final segment is never written, so no reader accepts the
-// object as complete. After Close it does nothing.
-func (w *Writer) Abort() {
-	if w.err == nil {
-		w.err = errAborted
-	}
+	return &Writer{header: h, missing: missing, w: w, segments: segments}, nil
 }
 
 // Open reads and authenticates the header and the metadata, and returns a Reader for the payload.
@@ -202,73 +135,15 @@ func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Read
 		return nil, err
 	}
 	defer clear(dek)
-	payload, err := dek.payload(h.SegmentLog2)
-	if err != nil {
+	var payload [payloadHeaderSize]byte
+	if err := src.fill(payload[:], ErrDecrypt); err != nil {
 		return nil, err
 	}
-	stable := h.stable()
-	plain, err := payload.NewDecryptingReader(src, stable[:])
-	if err != nil {
-		return nil, src.or(ErrDecrypt)
+	o := Object{header: h, metadata: metadata, start: int64(h.Len())}
+	if o.segments, err = dek.segments(payload, h.SegmentLog2, h.stable()); err != nil {
+		return nil, err
 	}
-	return &Reader{header: h, metadata: metadata, src: src, plain: plain}, nil
-}
-
-// A Reader returns the plaintext of one object. [Open] returns it.
-type Reader struct {
-	header   *Header
-	metadata Metadata
-	src      *source
-	plain    io.Reader
-	given    int64
-	complete bool
-	err      error // returned by every further Read
-}
-
-// Header returns the header, which is authenticated.
-func (r *Reader) Header() *Header { return r.header }
-
-// Metadata returns the metadata that was sealed with the payload.
-func (r *Reader) Metadata() Metadata { return r.metadata }
-
-// Complete reports whether all of the plaintext was read and the final segment was verified. If it
-// returns false, the bytes that were read may be only the start of the object.
-func (r *Reader) Complete() bool { return r.complete }
-
-// Read implements [io.Reader]. It verifies each byte before it returns it. After an error, every
-// further Read returns the same error. Read of the zero Reader returns [ErrInvalid].
-func (r *Reader) Read(p []byte) (int, error) {
-	if r.plain == nil {
-		return 0, errZeroReader
-	}
-	if r.err != nil || len(p) == 0 {
-		return 0, r.err
-	}
-	for {
-		// Tink forgets its errors, and returns EOF after a final segment that failed.
-		n, err := r.plain.Read(p)
-		switch {
-		case err == io.EOF:
-			r.complete, r.err = true, io.EOF
-			return 0, io.EOF
-		case err != nil:
-			r.err = r.src.or(ErrDecrypt)
-			return 0, r.err
-		case n > 0:
-			r.given += int64(n)
-			r.complete = r.src.end && r.given == r.size()
-			return n, nil
-		}
-	}
-}
-
-// size returns the length of the plaintext, after the end of the sealed bytes was read.
-func (r *Reader) size() int64 {
-	n, err := r.header.PlaintextSize(r.src.n)
-	if err != nil {
-		return -1
-	}
-	return n
+	return &Reader{o: o, opening: opening{segments: o.segments, src: src, left: -1, final: true}}, nil
 }
 
 // open unwraps the data key from a stanza and decrypts the metadata.

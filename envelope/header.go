@@ -312,14 +312,14 @@ const (
 
 func plaintextSize(payload, segment int64) (int64, error) {
 	last := payload % segment
-	if payload < payloadHeaderSize+tagSize || last != 0 && last < tagSize || segments(payload, segment) > maxSegments {
+	if payload < payloadHeaderSize+tagSize || last != 0 && last < tagSize || segmentCount(payload, segment) > maxSegments {
 		return 0, ErrDecrypt
 	}
-	return payload - payloadHeaderSize - tagSize*segments(payload, segment), nil
+	return payload - payloadHeaderSize - tagSize*segmentCount(payload, segment), nil
 }
 
-// segments returns how many segments a payload has.
-func segments(payload, segment int64) int64 {
+// segmentCount returns how many segments a payload has.
+func segmentCount(payload, segment int64) int64 {
 	n := payload / segment
 	if payload%segment != 0 {
 		n++

@@ -2,11 +2,6 @@ package envelope
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"io"
 )
@@ -17,9 +12,7 @@ type Object struct {
 	header   *Header
 	metadata Metadata
 	start    int64 // offset of the payload
-	segment  int64 // sealed bytes of a segment
-	aead     cipher.AEAD
-	prefix   [7]byte // of every segment's nonce
+	segments
 }
 
 // OpenHeader reads and authenticates the header and the metadata. It also reads the first 40 bytes
@@ -39,38 +32,15 @@ func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) 
 		return nil, err
 	}
 	defer clear(dek)
-	var start [payloadHeaderSize]byte
-	if err := src.fill(start[:], ErrDecrypt); err != nil {
+	var payload [payloadHeaderSize]byte
+	if err := src.fill(payload[:], ErrDecrypt); err != nil {
 		return nil, err
 	}
-	if start[0] != payloadHeaderSize {
-		return nil, ErrDecrypt
-	}
-	o := &Object{
-		header: h, metadata: metadata,
-		start: int64(h.Len()), segment: 1 << h.SegmentLog2,
-		prefix: [7]byte(start[33:]),
-	}
-	if o.aead, err = dek.segmentAEAD(start[1:33], h.stable()); err != nil {
+	o := &Object{header: h, metadata: metadata, start: int64(h.Len())}
+	if o.segments, err = dek.segments(payload, h.SegmentLog2, h.stable()); err != nil {
 		return nil, err
 	}
 	return o, nil
-}
-
-// segmentAEAD returns the cipher of all segments, derived as in Tink.
-func (k dataKey) segmentAEAD(salt []byte, stable [15]byte) (cipher.AEAD, error) {
-	main := k.payloadKey()
-	defer clear(main)
-	key, err := hkdf.Key(sha256.New, main, salt, string(stable[:]), 32)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
 }
 
 // Header returns the header, which is authenticated.
@@ -105,7 +75,7 @@ func (o *Object) Range(sealedSize, offset, length int64) (Span, error) {
 		return Span{}, errZeroObject
 	}
 	payload := sealedSize - o.start
-	size, err := plaintextSize(payload, o.segment)
+	size, err := plaintextSize(payload, o.size)
 	if err != nil {
 		return Span{}, err
 	}
@@ -117,7 +87,7 @@ func (o *Object) Range(sealedSize, offset, length int64) (Span, error) {
 		length = size - offset
 	}
 	s := Span{of: o, take: length, first: o.segmentOf(offset), last: o.segmentOf(offset + length - 1)}
-	final := segments(payload, o.segment) - 1
+	final := segmentCount(payload, o.size) - 1
 	switch {
 	case offset+length == size: // the final segment may be empty
 		s.first, s.last = min(s.first, final), final
@@ -126,23 +96,23 @@ func (o *Object) Range(sealedSize, offset, length int64) (Span, error) {
 	}
 	s.final = s.last == final
 	s.skip = offset - o.plaintextStart(s.first)
-	s.Offset = o.start + s.first*o.segment
+	s.Offset = o.start + s.first*o.size
 	if s.first == 0 {
 		s.Offset += payloadHeaderSize
 	}
-	s.Length = min(o.start+(s.last+1)*o.segment, sealedSize) - s.Offset
+	s.Length = min(o.start+(s.last+1)*o.size, sealedSize) - s.Offset
 	return s, nil
 }
 
 // segmentOf returns the number of the segment that contains the plaintext byte at offset.
 func (o *Object) segmentOf(offset int64) int64 {
 	// The first segment is shorter by Tink's header.
-	return (offset + payloadHeaderSize) / (o.segment - tagSize)
+	return (offset + payloadHeaderSize) / (o.size - tagSize)
 }
 
 // plaintextStart returns the offset of a segment's first plaintext byte.
 func (o *Object) plaintextStart(segment int64) int64 {
-	return max(0, segment*(o.segment-tagSize)-payloadHeaderSize)
+	return max(0, segment*(o.size-tagSize)-payloadHeaderSize)
 }
 
 // OpenRange returns a reader of the plaintext of the span s. r must return exactly the sealed bytes
@@ -153,91 +123,48 @@ func (o *Object) plaintextStart(segment int64) int64 {
 // Read returns [ErrInvalid] and reads nothing. After an error, every further Read returns the same
 // error.
 func (o *Object) OpenRange(r io.Reader, s Span) io.Reader {
-	rr := &rangeReader{o: o, s: s, src: &source{r: r}, next: s.first}
+	return &spanReader{o.opening(r, s)}
+}
+
+// OpenTo opens the span s like [Object.OpenRange], and writes its plaintext to w, each byte at its offset
+// in the value. It starts no goroutine and needs one buffer of at most 1 MiB, so that a caller can open
+// several spans at once. If the error is not nil, w may have a part of the bytes, which are verified.
+func (o *Object) OpenTo(w io.WriterAt, r io.Reader, s Span) error {
+	opening := o.opening(r, s)
+	opening.alone = true
+	for at := o.plaintextStart(s.first) + s.skip; ; {
+		switch err := opening.fill(); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+		n, err := w.WriteAt(opening.plain, at)
+		if err != nil {
+			return err
+		}
+		at += int64(n)
+		opening.plain = nil
+	}
+}
+
+// opening returns what opens the span s.
+func (o *Object) opening(r io.Reader, s Span) opening {
+	opening := opening{segments: o.segments, src: &source{r: r}, next: s.first, left: s.Length, final: s.final, skip: s.skip, take: s.take, limited: true}
 	switch {
 	case o.aead == nil:
-		rr.err = errZeroObject
+		opening.err = errZeroObject
 	case s.of != o:
-		rr.err = misuse("the span belongs to another object")
+		opening.err = misuse("the span belongs to another object")
 	}
-	return rr
+	return opening
 }
 
-type rangeReader struct {
-	o     *Object
-	s     Span
-	src   *source
-	next  int64  // segment
-	buf   []byte // one segment
-	plain []byte // verified bytes not returned yet; part of buf
-	err   error
-}
+// A spanReader is the reader of a span.
+type spanReader struct{ opening }
 
-func (r *rangeReader) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, r.after()
-	}
-	for len(r.plain) == 0 && r.err == nil {
-		if r.next > r.s.last {
-			r.err = io.EOF
-		} else {
-			r.err = r.fill()
-		}
-	}
-	n := copy(p, r.plain)
-	if r.plain = r.plain[n:]; n > 0 {
-		return n, nil
-	}
-	return 0, r.err
-}
+// Read implements [io.Reader].
+func (r *spanReader) Read(p []byte) (int, error) { return r.read(p) }
 
-// after returns the error that follows the verified bytes.
-func (r *rangeReader) after() error {
-	if len(r.plain) > 0 {
-		return nil
-	}
-	return r.err
-}
-
-// fill decrypts the next segment.
-func (r *rangeReader) fill() error {
-	o := r.o
-	if r.buf == nil {
-		r.buf = make([]byte, min(r.s.Length, o.segment)+1)
-	}
-	from := r.s.Offset
-	if r.next != r.s.first {
-		from = o.start + r.next*o.segment
-	}
-	sealed := r.buf[:min(o.start+(r.next+1)*o.segment, r.s.Offset+r.s.Length)-from]
-	if err := r.src.fill(sealed, ErrDecrypt); err != nil {
-		return err
-	}
-	last := r.s.final && r.next == r.s.last
-	if last {
-		// Verify that r ends here before the bytes of the final segment are returned.
-		if _, err := io.ReadFull(r.src, r.buf[len(sealed):len(sealed)+1]); err != io.EOF {
-			return r.src.or(ErrDecrypt)
-		}
-	}
-	plain, err := o.aead.Open(sealed[:0], o.nonce(r.next, last), sealed, nil)
-	if err != nil {
-		return ErrDecrypt
-	}
-	r.plain = plain[min(r.s.skip, int64(len(plain))):]
-	r.s.skip = 0
-	r.plain = r.plain[:min(r.s.take, int64(len(r.plain)))]
-	r.s.take -= int64(len(r.plain))
-	r.next++
-	return nil
-}
-
-func (o *Object) nonce(segment int64, last bool) []byte {
-	b := make([]byte, 0, 12)
-	b = append(b, o.prefix[:]...)
-	b = binary.BigEndian.AppendUint32(b, uint32(segment))
-	if last {
-		return append(b, 1)
-	}
-	return append(b, 0)
-}
+// WriteTo implements [io.WriterTo].
+func (r *spanReader) WriteTo(w io.Writer) (int64, error) { return r.writeTo(w) }

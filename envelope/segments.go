@@ -1,0 +1,207 @@
+package envelope
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+)
+
+// A payload is the stream of Tink's AES256-GCM-HKDF: a header of 40 bytes, which counts as a part of
+// the first segment, and segments of equal length, of which the last may be shorter.
+// https://developers.google.com/tink/streaming-aead/aes_gcm_hkdf_streaming
+//
+//	header: length[1] salt[32] prefix[7]
+//	nonce of a segment: prefix[7] index[4] last[1]
+
+// segments seals and opens the segments of one payload. A segment index must never be sealed twice
+// with different plaintext.
+type segments struct {
+	aead   cipher.AEAD
+	prefix [7]byte // of every nonce
+	size   int64   // of a sealed segment
+}
+
+// newSegments returns a fresh header for the payload of k, and the segments that follow it.
+func (k dataKey) newSegments(log2 int, stable [15]byte) (header [payloadHeaderSize]byte, s segments, err error) {
+	header[0] = payloadHeaderSize
+	rand.Read(header[1:])
+	s, err = k.segments(header, log2, stable)
+	return header, s, err
+}
+
+// segments returns the segments that follow a header.
+func (k dataKey) segments(header [payloadHeaderSize]byte, log2 int, stable [15]byte) (segments, error) {
+	if header[0] != payloadHeaderSize {
+		return segments{}, ErrDecrypt
+	}
+	main := k.payloadKey()
+	defer clear(main)
+	key, err := hkdf.Key(sha256.New, main, header[1:33], string(stable[:]), 32)
+	if err != nil {
+		return segments{}, err
+	}
+	defer clear(key)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return segments{}, err
+	}
+	aead, err := cipher.NewGCM(block)
+	return segments{aead, [7]byte(header[33:]), 1 << log2}, err
+}
+
+// Seal appends the sealed segment to dst. dst may be plain[:0].
+func (s *segments) Seal(dst []byte, index int64, last bool, plain []byte) []byte {
+	return s.aead.Seal(dst, s.nonce(index, last), plain, nil)
+}
+
+// Open appends the plaintext of a segment to dst. dst may be sealed[:0].
+func (s *segments) Open(dst []byte, index int64, last bool, sealed []byte) ([]byte, error) {
+	plain, err := s.aead.Open(dst, s.nonce(index, last), sealed, nil)
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	return plain, nil
+}
+
+func (s *segments) nonce(index int64, last bool) []byte {
+	n := binary.BigEndian.AppendUint32(append(make([]byte, 0, 12), s.prefix[:]...), uint32(index))
+	if last {
+		return append(n, 1)
+	}
+	return append(n, 0)
+}
+
+// sealed returns the length of a sealed segment that is not the last.
+func (s *segments) sealed(index int64) int64 {
+	if index == 0 {
+		return s.size - payloadHeaderSize
+	}
+	return s.size
+}
+
+// plain returns the length of the plaintext of a segment that is not the last.
+func (s *segments) plain(index int64) int64 { return s.sealed(index) - tagSize }
+
+// Segments are sealed and opened in batches. A goroutine for each segment would cost more than it
+// saves. A batch has 1 MiB, except the first: if the value fits into it, no goroutine is started.
+const (
+	batchSize = 1 << 20
+	firstSize = 256 << 10
+)
+
+// limit returns the maximum length of a batch that starts with a segment.
+func (s *segments) limit(index int64) int64 {
+	if index == 0 {
+		return max(firstSize, s.size) - payloadHeaderSize
+	}
+	return max(batchSize, s.size)
+}
+
+// workers returns how many batches are sealed or opened at once.
+func workers() int { return runtime.GOMAXPROCS(0) }
+
+// A batch is a buffer with consecutive segments, one after another. They are sealed and opened in
+// place: the plaintext of a segment starts where its sealed bytes start.
+type batch struct {
+	buf   []byte
+	first int64 // index of the first segment
+	last  bool  // the last segment of the batch is the last one of the payload
+
+	done  chan struct{} // closed when the segments are sealed or opened; nil: they are
+	plain [][]byte      // opened segments
+	err   error
+	panic any
+}
+
+// run calls f. With more than one worker, and unless inline is true, it calls f in a goroutine, which
+// ends by itself after one batch.
+func (b *batch) run(inline bool, f func(*batch)) {
+	if inline || workers() == 1 {
+		f(b)
+		return
+	}
+	b.done = make(chan struct{})
+	go func() {
+		defer close(b.done)
+		defer func() { b.panic = recover() }()
+		f(b)
+	}()
+}
+
+// wait waits for run. A panic of run reaches the caller.
+func (b *batch) wait() {
+	if b.done == nil {
+		return
+	}
+	<-b.done
+	b.done = nil
+	if b.panic != nil {
+		panic(b.panic)
+	}
+}
+
+// isDone reports whether wait would return at once.
+func (b *batch) isDone() bool {
+	if b.done == nil {
+		return true
+	}
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// seal seals the plaintext of the batch, which ends at the end of buf[:len(buf)-tagSize].
+func (s *segments) seal(b *batch) {
+	for index, rest := b.first, b.buf; len(rest) > 0; index++ {
+		n := min(s.sealed(index), int64(len(rest)))
+		s.Seal(rest[:0:n], index, b.last && int(n) == len(rest), rest[:n-tagSize])
+		rest = rest[n:]
+	}
+}
+
+// open opens the segments of the batch up to the first that does not verify.
+func (s *segments) open(b *batch) {
+	b.plain = b.plain[:0]
+	for index, rest := b.first, b.buf; len(rest) > 0; index++ {
+		n := min(s.sealed(index), int64(len(rest)))
+		plain, err := s.Open(rest[:0], index, b.last && int(n) == len(rest), rest[:n])
+		if err != nil {
+			b.err = err
+			return
+		}
+		b.plain = append(b.plain, plain)
+		rest = rest[n:]
+	}
+}
+
+// nextFree takes a batch from free, or makes one. Batches other than the first have a buffer for a whole
+// batch, and for the byte after it.
+func nextFree(free *[]*batch) *batch {
+	for n := len(*free); n > 0; n-- {
+		b := (*free)[n-1]
+		if *free = (*free)[:n-1]; cap(b.buf) > batchSize {
+			return b
+		}
+	}
+	return &batch{buf: make([]byte, 0, batchSize+1)}
+}
+
+// grow makes room for n bytes in buf, and keeps its content. The capacity is doubled, up to limit.
+func grow(buf []byte, n, limit int) []byte {
+	if n <= cap(buf) {
+		return buf[:n]
+	}
+	bigger := make([]byte, n, max(n, min(2*cap(buf), limit)))
+	copy(bigger, buf)
+	return bigger
+}
+
+var errTooLong error = fmt.Errorf("%w: the value has too many segments: use a larger segment size", ErrInvalid)
