@@ -19,9 +19,9 @@
 // If-Match), also for multipart uploads. A server that ignores these headers overwrites objects: run
 // the conformance suite or "vault doctor" if your server is not AWS.
 //
-// A write of more than 9 MiB is a multipart upload with parts of 8 MiB. It sends three parts at a
-// time and needs about 70 MiB of memory. The limit is 10,000 parts, or 78 GiB. If the upload fails,
-// or its context ends, it is aborted. A process that is killed leaves parts. To delete them, the
+// A write of more than 9 MiB is a multipart upload with parts of 5 MiB, of which ten are sent at a
+// time (see Config.Parallel). After 8,000 parts they have 32 MiB, and fewer are sent at a time. The limit is
+// 10,000 parts, or 101 GiB. If the upload fails, or its context ends, it is aborted. A process that is killed leaves parts. To delete them, the
 // bucket needs a lifecycle rule (AbortIncompleteMultipartUpload). A program that writes directly to
 // the Bucket of the Store uses the driver of gocloud.dev, which does not delete the parts of a
 // cancelled upload.
@@ -32,12 +32,10 @@
 //
 // BUG(objectvault): gocloud.dev lists a key that contains __0xHEX__ with a different name, so a
 // teardown does not delete the object. A vault never writes such keys.
-//
-// BUG(objectvault): the transfer manager of the SDK writes a line to the standard logger when the last
-// request of an upload fails, even if the reason is a refused create.
 package aws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -89,6 +87,9 @@ type Config struct {
 
 	// Timeout is the longest time without progress on a connection. The default is 30 seconds.
 	Timeout time.Duration
+	// Parallel is the number of requests at a time of one large write or read. The default is 10. Each
+	// needs 5 MiB of memory.
+	Parallel int
 }
 
 // Open returns the store in a bucket. It sends no request to the bucket. The default chain of the SDK
@@ -115,7 +116,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, copySize: copySize, other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	s := &store{bucket: c.Bucket, client: client, copySize: copySize, parallel: cmp.Or(max(c.Parallel, 0), defaultParallel), other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}
@@ -168,6 +169,7 @@ type store struct {
 	other  bool        // the server is not AWS: see dialects.go, and [order] for its lists of versions
 	single atomic.Bool // the server deletes only one object in a request
 
+	parallel     int         // see [Config].Parallel
 	copySize     int64       // see [copySize]
 	copiesRanges atomic.Bool // the server copies ranges: see [splicing.tryRange]
 }

@@ -147,7 +147,7 @@ func TestContentMD5(t *testing.T) {
 	if _, err := v.Teardown(t.Context(), nil); err != nil || len(s.objects) > 0 {
 		t.Errorf("teardown: %v, and %v is left", err, s.objects)
 	}
-	if s.requests["DeleteObjects"] != 1 || s.requests["DeleteObject"] != 0 || s.requests["UploadPart"] != 6 {
+	if s.requests["DeleteObjects"] != 1 || s.requests["DeleteObject"] != 0 || s.requests["UploadPart"] != 10 {
 		t.Errorf("requests: %v", s.requests)
 	}
 }

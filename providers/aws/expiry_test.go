@@ -252,8 +252,8 @@ func TestNoOrphans(t *testing.T) {
 	proxy := testcloud.NewProxy(server.URL, nil)
 	t.Cleanup(func() { proxy.Close() })
 	owner := testcloud.S3Client(server.URL, server.Root)
-	v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(server.Root)}), "acme")
-	const size = 40 << 20
+	v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(server.Root), Parallel: 3}), "acme")
+	const size = 40 << 20 // so that some parts are stored before another is sent
 	for _, create := range []bool{false, true} {
 		for name, put := range map[string]func(o *vault.PutOptions) error{
 			"source fails": func(o *vault.PutOptions) error {
@@ -267,7 +267,7 @@ func TestNoOrphans(t *testing.T) {
 			},
 			"part refused": func(o *vault.PutOptions) error {
 				proxy.SetRule(func(r *http.Request, _ int) *testcloud.Fault {
-					if r.URL.Query().Get("partNumber") == "3" {
+					if r.URL.Query().Get("partNumber") == "6" {
 						return testcloud.RespondBefore(403, testcloud.ErrorXML("AccessDenied", "no"))
 					}
 					return nil

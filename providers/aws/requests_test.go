@@ -69,6 +69,7 @@ func TestRequests(t *testing.T) {
 		{"multipart put", func() error { _, err := put("c", 20<<20, nil); return err }, []string{
 			"POST" + object + "c.enc?uploads=",
 			"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2", "PUT" + object + "c.enc?partNumber=3",
+			"PUT" + object + "c.enc?partNumber=4", "PUT" + object + "c.enc?partNumber=5",
 			"POST" + object + "c.enc?uploadId=",
 		}},
 		// The first splice of a store tests whether the server copies ranges.

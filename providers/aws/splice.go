@@ -34,7 +34,6 @@ const (
 	// while it copies must copy so much within the timeout of a connection.
 	copySize        = 64 << 20
 	copyConcurrency = 4
-	maxParts        = 10_000
 )
 
 // Splice replaces the start of an object.
@@ -129,7 +128,7 @@ func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written
 	return written{}, err
 }
 
-// checksum returns the algorithm that the transfer manager uses for an upload.
+// checksum returns the checksum algorithm of an upload, or "" for none.
 func (s *store) checksum() types.ChecksumAlgorithm {
 	if s.sums == aws.RequestChecksumCalculationWhenSupported {
 		return types.ChecksumAlgorithmCrc32

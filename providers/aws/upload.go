@@ -11,33 +11,14 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager"
-	managertypes "github.com/aws/aws-sdk-go-v2/feature/s3/transfermanager/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
 )
 
-const (
-	wholeSize       = 9 << 20 // maximum size of an object in one request; a sealed value of 8 MiB fits
-	partSize        = 8 << 20
-	partConcurrency = 3 // parts at a time; with five, an upload needs 94 MiB instead of 70
-	// abortTime limits the time to abort an upload after its context has ended.
-	abortTime = 10 * time.Second
-)
-
-// newUploads returns a transfer manager of the SDK for one upload. ctx is the context of the upload.
-func (s *store) newUploads(ctx context.Context) (*transfermanager.Client, *publisher) {
-	p := &publisher{Client: s.client, ctx: ctx, md5: s.other}
-	return transfermanager.New(p, func(o *transfermanager.Options) {
-		o.PartSizeBytes = partSize
-		o.MultipartUploadThreshold = partSize // only objects larger than wholeSize are uploaded in parts
-		o.Concurrency = partConcurrency
-		o.FailTimeout = abortTime
-		o.RequestChecksumCalculation = s.sums
-	}), p
-}
+// abortTime limits the time to abort an upload after its context has ended.
+const abortTime = 10 * time.Second
 
 // A publisher does not repeat the two requests that publish an object. When its context ends, it
 // interrupts requests that are not completely sent. It waits for the responses to requests that are
@@ -46,7 +27,7 @@ func (s *store) newUploads(ctx context.Context) (*transfermanager.Client, *publi
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
 type publisher struct {
 	*s3.Client
-	ctx  context.Context // the context of the upload; the manager uses another context to abort
+	ctx  context.Context // the context of the upload
 	md5  bool            // send Content-MD5: see [store].other
 	sent atomic.Int64    // bytes of the parts that the server may have received
 	left atomic.Bool     // the upload could not be aborted
@@ -221,7 +202,7 @@ func readUntil(ctx context.Context, body io.Reader) io.Reader {
 	if s, ok := body.(io.ReadSeeker); ok {
 		return &contextReader{s, ctx}
 	}
-	return body // not reached: all bodies of the transfer manager implement io.Seeker
+	return body // not reached: all bodies implement io.Seeker
 }
 
 type contextReader struct {
@@ -236,9 +217,6 @@ func (e *contextReader) Read(p []byte) (int, error) {
 	return e.ReadSeeker.Read(p)
 }
 
-// errEnded is the error of a write of fill after the upload has ended.
-var errEnded = errors.New("the upload has ended")
-
 // A written value contains the version and the ETag of a stored object.
 type written struct{ version, etag *string }
 
@@ -246,31 +224,6 @@ type written struct{ version, etag *string }
 type object struct {
 	key                  string
 	ifMatch, ifNoneMatch *string
-}
-
-// upload stores the data that fill writes, or nothing. If the upload fails first, upload returns its
-// error, and otherwise the error of fill.
-func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error) (written, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	b := &body{start: func(r io.Reader) (written, error) { return s.uploadParts(ctx, o, r) }}
-	defer func() { // if fill fails or panics
-		cancel()
-		b.end(context.Canceled)
-	}()
-	err := fill(b)
-	switch {
-	case errors.Is(err, errEnded):
-		return b.end(nil)
-	case err != nil:
-		if _, uerr := b.end(err); remainingBytes(uerr) > 0 {
-			err = &unpublished{&unfinished{err, remainingBytes(uerr)}}
-		}
-		return written{}, err
-	case b.pipe != nil:
-		return b.end(nil)
-	}
-	return s.uploadWhole(ctx, o, b.whole)
 }
 
 func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (written, error) {
@@ -285,62 +238,4 @@ func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (writte
 	return written{out.VersionId, out.ETag}, nil
 }
 
-func (s *store) uploadParts(ctx context.Context, o object, r io.Reader) (written, error) {
-	uploads, p := s.newUploads(ctx)
-	out, err := uploads.UploadObject(ctx, &transfermanager.UploadObjectInput{
-		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
-		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: r,
-		ServerSideEncryption: managertypes.ServerSideEncryption(s.sse), SSEKMSKeyID: s.key,
-	})
-	if err != nil {
-		if p.left.Load() {
-			err = &unfinished{err, p.sent.Load()}
-		}
-		return written{}, err
-	}
-	return written{out.VersionID, out.ETag}, nil
-}
-
 const contentType = "application/octet-stream"
-
-// A body buffers data while it fits into one request. If there is more, it starts a multipart upload
-// in a goroutine. A goroutine for every write would cost more than sealing a small credential.
-type body struct {
-	whole []byte
-	start func(io.Reader) (written, error)
-
-	pipe *io.PipeWriter // nil while whole contains all data
-	done chan struct{}
-	out  written
-	err  error
-}
-
-func (b *body) Write(p []byte) (int, error) {
-	if b.pipe != nil {
-		return b.pipe.Write(p)
-	}
-	if len(b.whole)+len(p) <= wholeSize {
-		b.whole = append(b.whole, p...)
-		return len(p), nil
-	}
-	r, w := io.Pipe()
-	b.pipe, b.done = w, make(chan struct{})
-	all := io.MultiReader(bytes.NewReader(b.whole), r)
-	b.whole = nil
-	go func() {
-		defer close(b.done)
-		b.out, b.err = b.start(all)
-		r.CloseWithError(errEnded)
-	}()
-	return b.pipe.Write(p)
-}
-
-// end completes a multipart upload, or aborts it with the given error, and waits for the result.
-func (b *body) end(abort error) (written, error) {
-	if b.pipe == nil {
-		return written{}, abort
-	}
-	b.pipe.CloseWithError(abort)
-	<-b.done
-	return b.out, b.err
-}
