@@ -33,7 +33,7 @@ func (s *source) Read(p []byte) (int, error) {
 func checkSources(ctx context.Context, f *fixture) error {
 	sizes := []int{0, 1000, 1<<20 + 70_000} // the last value is streamed
 	if f.Large >= 0 {
-		sizes = append(sizes, int(min(cmp.Or(f.Large, 9<<20), 9<<20))) // more than one part of a multipart upload
+		sizes = append(sizes, int(min(cmp.Or(f.Large, 10<<20), 10<<20))) // more than one part of a multipart upload
 	}
 	for _, size := range sizes {
 		for _, mode := range []string{"put", "overwrite", "create", "swap"} {

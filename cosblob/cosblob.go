@@ -21,9 +21,10 @@
 //   - Close publishes the complete object, or nothing. If the context ends before Close returns, or
 //     if Write or Close fails, cosblob waits for the responses to the parts that are being sent and
 //     then deletes all parts, so that no part arrives later.
-//   - A write of up to 8 MiB ([blob.WriterOptions].BufferSize) is one PUT. A larger write is a
-//     multipart upload with parts of that size. It sends three parts at a time (MaxConcurrency)
-//     and keeps four parts in memory. An object has at most 10,000 parts, by default 78 GiB.
+//   - A write of up to 9 MiB is one PUT. A larger write is a multipart upload with parts of 5 MiB. It
+//     sends ten parts at a time ([blob.WriterOptions].MaxConcurrency) and keeps eleven in memory. After
+//     8,000 parts they have 32 MiB, and fewer are sent at a time. An object has at most 10,000 parts,
+//     or 101 GiB. With a BufferSize, a write of up to that size is one PUT, and all parts have it.
 //   - Create-only ([blob.WriterOptions].IfNotExist) sends x-cos-forbid-overwrite with the PUT,
 //     or with the start and the end of the multipart upload. If the object exists, the error
 //     has the code [gcerrors.FailedPrecondition]. COS supports this only in a bucket that never

@@ -163,7 +163,7 @@ func TestJoinCRC(t *testing.T) {
 
 func TestTooManyParts(t *testing.T) {
 	u := &upload{parts: make([]*part, maxParts)}
-	if err := u.do(nil); err == nil || !strings.Contains(err.Error(), "BufferSize") {
+	if err := u.do(1, nil); err == nil || !strings.Contains(err.Error(), "BufferSize") {
 		t.Errorf("part 10,001: %v", err)
 	}
 }

@@ -37,6 +37,9 @@ func (e *TailError) Unwrap() error { return e.Err }
 // it copies must copy so much within the timeout of a connection.
 const tailPart = 64 << 20
 
+// copyConcurrency is the number of parts that the service copies at a time.
+const copyConcurrency = 3
+
 // copyTail copies the tail of w, after all data of w was passed to w.up.
 func (w *writer) copyTail() error {
 	b, t := w.b, w.tail
@@ -65,7 +68,7 @@ func (w *writer) copyTail() error {
 func (u *upload) copyRange(source, encoded string, first, n int64, options *cos.ObjectCopyPartOptions) error {
 	o := *options
 	o.XCosCopySourceRange = fmt.Sprintf("bytes=%d-%d", first, first+n-1)
-	return u.do(func(ctx context.Context, number int, p *part) error {
+	return u.do(min(n, max(1, u.limit/copyConcurrency)), func(ctx context.Context, number int, p *part) error {
 		p.size, p.unchecked = n, true
 		ctx = context.WithValue(ctx, sourceKey{}, encoded)
 		err := u.b.try(ctx, repeatable, func(ctx context.Context) error {

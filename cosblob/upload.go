@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/objectvault/objectvault/internal/linger"
 )
@@ -30,9 +31,10 @@ type upload struct {
 	caller   context.Context
 	ended    atomic.Int64 // the time when the caller's context ended, in Unix nanoseconds; 0 if it has not
 	fail     context.CancelCauseFunc
-	slots    chan struct{} // one for each part that is being sent
-	free     chan []byte   // buffers of parts that were sent
-	parts    []*part       // in order; each is set by the goroutine that sends it
+	slots    *semaphore.Weighted // bytes of the parts that are being sent, or the parts that are copied
+	limit    int64               // of slots
+	free     chan []byte         // buffers of parts that were sent
+	parts    []*part             // in order; each is set by the goroutine that sends it
 	sending  sync.WaitGroup
 }
 
@@ -58,8 +60,9 @@ func (p *part) check(h http.Header) error {
 // it, because it may belong to another client. A lifecycle rule (AbortIncompleteMultipartUpload)
 // removes it.
 
-// start starts an upload with the headers of a PUT.
-func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutOptions, concurrency int) (*upload, error) {
+// start starts an upload with the headers of a PUT. limit is the total weight of the parts that are sent at
+// a time.
+func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutOptions, limit int64) (*upload, error) {
 	o := cos.CloneObjectPutOptions(options)
 	o.ContentMD5, o.ContentLength = "", 0
 	var got *cos.InitiateMultipartUploadResult
@@ -79,7 +82,7 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 	}
 	u := &upload{
 		b: b, name: name, id: url.QueryEscape(got.UploadID), // the SDK puts it into the URL as it is
-		slots: make(chan struct{}, concurrency), free: make(chan []byte, concurrency),
+		slots: semaphore.NewWeighted(limit), limit: limit, free: make(chan []byte, partConcurrency),
 	}
 	u.ctx, u.fail = context.WithCancelCause(ctx)
 	u.caller = ctx
@@ -87,40 +90,37 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 	return u, nil
 }
 
-// send sends data as the next part, after a slot is free. The upload owns data after the call.
+// send sends data as the next part, when enough others have ended. The upload owns data after the call.
 func (u *upload) send(data []byte) error {
-	return u.do(func(ctx context.Context, n int, p *part) error { return u.put(ctx, n, p, data) })
+	return u.do(int64(len(data)), func(ctx context.Context, n int, p *part) error { return u.put(ctx, n, p, data) })
 }
 
 // buffer returns an empty buffer for a part.
 func (u *upload) buffer(size int) []byte {
 	select {
 	case buf := <-u.free:
-		return buf
+		if cap(buf) == size {
+			return buf
+		}
 	default:
-		return make([]byte, 0, size)
 	}
+	return make([]byte, 0, size)
 }
 
-// do sends the next part in a goroutine, after a slot is free.
-func (u *upload) do(send func(ctx context.Context, n int, p *part) error) error {
+// do sends the next part in a goroutine, when enough others have ended.
+func (u *upload) do(weight int64, send func(ctx context.Context, n int, p *part) error) error {
 	if len(u.parts) == maxParts {
 		return fmt.Errorf("cosblob: the object needs more than %d parts: set a larger WriterOptions.BufferSize", maxParts)
 	}
-	select {
-	case <-u.ctx.Done():
-		return context.Cause(u.ctx)
-	case u.slots <- struct{}{}:
-	}
-	if u.ctx.Err() != nil {
-		<-u.slots
+	weight = min(weight, u.limit)
+	if err := u.slots.Acquire(u.ctx, weight); err != nil || u.ctx.Err() != nil {
 		return context.Cause(u.ctx)
 	}
 	p := new(part)
 	u.parts = append(u.parts, p)
 	n := len(u.parts)
 	u.sending.Go(func() {
-		defer func() { <-u.slots }()
+		defer u.slots.Release(weight)
 		if err := send(u.ctx, n, p); err != nil {
 			u.fail(err)
 		}

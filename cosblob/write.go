@@ -17,10 +17,15 @@ import (
 )
 
 const (
-	partSize        = 8 << 20 // default size of a part; a larger write is a multipart upload
-	partConcurrency = 3       // default number of parts that are sent at a time
+	wholeSize       = 9 << 20 // default maximum size of a write in one request; a larger one is a multipart upload
+	partSize        = 5 << 20 // default size of a part
+	partConcurrency = 10      // default number of parts that are sent at a time
 	minPart         = 1 << 20 // minimum size of a part, except the last (436/14518)
 	maxParts        = 10000
+	// With the default size, the parts after the first manyParts have largePart, and fewer are sent at a
+	// time: the length of an object is not known before its end, and the memory must not grow with it.
+	manyParts = 8000
+	largePart = 32 << 20
 )
 
 // headerForbid makes a write create-only in a bucket that never had versioning. A multipart upload
@@ -80,6 +85,8 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, o 
 	return &writer{
 		ctx: ctx, b: b, key: key, name: name, options: cos.CloneObjectPutOptions(in), written: written, tail: *tail,
 		size:        max(cmp.Or(o.BufferSize, partSize), minPart),
+		whole:       max(cmp.Or(o.BufferSize, wholeSize), minPart),
+		grows:       o.BufferSize == 0,
 		concurrency: max(cmp.Or(o.MaxConcurrency, partConcurrency), 1),
 	}, nil
 }
@@ -92,10 +99,12 @@ type writer struct {
 	options     *cos.ObjectPutOptions
 	written     *Written
 	tail        Tail
-	size        int // size of a part
-	concurrency int // number of parts at a time
+	whole       int  // maximum size of one request
+	size        int  // size of a part
+	grows       bool // later parts have largePart
+	concurrency int  // number of parts at a time
 	buf         []byte
-	up          *upload // nil while all data fits into one part
+	up          *upload // nil while one request suffices
 	err         error   // the error of Write
 }
 
@@ -104,7 +113,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 		if err := w.ready(); err != nil {
 			return n, err
 		}
-		k := min(len(p), w.size-len(w.buf))
+		k := min(len(p), w.room()-len(w.buf))
 		w.grow(len(w.buf) + k)
 		w.buf = append(w.buf, p[:k]...)
 		p, n = p[k:], n+k
@@ -112,43 +121,70 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// room returns how many bytes the buffer may hold.
+func (w *writer) room() int {
+	switch {
+	case w.up == nil:
+		return w.whole
+	case w.grows && len(w.up.parts) >= manyParts:
+		return largePart
+	}
+	return w.size
+}
+
 // ready makes sure that the buffer has space. It returns an error if the writer has failed.
 func (w *writer) ready() error {
 	if w.err == nil {
 		w.err = w.ctx.Err()
 	}
-	if w.err == nil && len(w.buf) == w.size {
-		if w.err = w.flush(); w.err != nil && w.ctx.Err() != nil {
+	if w.err == nil && len(w.buf) == w.room() {
+		if w.err = w.flush(false); w.err != nil && w.ctx.Err() != nil {
 			w.err = w.ctx.Err()
 		}
 	}
 	return w.err
 }
 
-// grow enlarges the buffer to at least n bytes, and at most to the size of a part.
+// grow enlarges the buffer to at least n bytes, and at most to room. It copies large buffers only once.
 func (w *writer) grow(n int) {
 	if cap(w.buf) == 0 && w.up != nil {
-		w.buf = w.up.buffer(w.size)
+		w.buf = w.up.buffer(w.room())
 	}
-	if n > cap(w.buf) {
-		bigger := make([]byte, len(w.buf), min(w.size, max(n, 2*cap(w.buf), 4<<10)))
-		copy(bigger, w.buf)
-		w.buf = bigger
+	if n <= cap(w.buf) {
+		return
 	}
+	size := max(n, 2*cap(w.buf), 4<<10)
+	if size > 2<<20 {
+		size = w.room()
+	}
+	w.buf = append(make([]byte, 0, min(size, w.room())), w.buf...)
 }
 
-// flush sends the buffer as a part.
-func (w *writer) flush() error {
+// flush sends the buffer in parts. Unless all is true, it keeps what is less than a part.
+func (w *writer) flush(all bool) error {
 	if w.up == nil {
-		up, err := w.b.start(w.ctx, w.name, w.options, w.concurrency)
+		up, err := w.b.start(w.ctx, w.name, w.options, int64(w.concurrency)*int64(w.size))
 		if err != nil {
 			return w.settleConflict(err)
 		}
 		w.up = up
 	}
-	data := w.buf
+	rest := w.buf
 	w.buf = nil
-	return w.up.send(data)
+	for len(rest) >= w.room() || all && len(rest) > 0 {
+		n := min(w.room(), len(rest))
+		if all && len(rest)-n < minPart {
+			n = len(rest) // a tail may follow, so that each part must have minPart
+		}
+		if err := w.up.send(rest[:n:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	if len(rest) > 0 {
+		w.buf = append(w.up.buffer(w.room()), rest...)
+	}
+	return nil
 }
 
 func (w *writer) Close() error {
@@ -186,7 +222,7 @@ func (w *writer) publish() error {
 		return nil
 	}
 	if w.err == nil {
-		w.err = w.flush()
+		w.err = w.flush(true)
 	}
 	if w.err == nil && w.tail.Length > 0 {
 		w.err = w.copyTail()

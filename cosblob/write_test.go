@@ -36,11 +36,11 @@ func TestSizes(t *testing.T) {
 		wantObject(t, b, "key", noise(1, tc.size))
 	}
 	s.Reset()
-	if err := b.WriteAll(t.Context(), "key", noise(1, 8*mib+1), nil); err != nil {
+	if err := b.WriteAll(t.Context(), "key", noise(1, 9*mib+1), nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := count(s, "UploadPart"); n != 2 {
-		t.Errorf("8 MiB and a byte: %d parts, want 2", n)
+		t.Errorf("9 MiB and a byte: %d parts, want 2", n)
 	}
 }
 
@@ -384,7 +384,7 @@ func TestPartFails(t *testing.T) {
 	if gcerrors.Code(err) != gcerrors.PermissionDenied {
 		t.Errorf("write: %v, want PermissionDenied", err)
 	}
-	if n := count(s, "UploadPart"); n > 10 {
+	if n := count(s, "UploadPart"); n > 20 {
 		t.Errorf("%d parts were sent after one had failed", n)
 	}
 	wantObject(t, b, "key", nil)

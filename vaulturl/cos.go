@@ -22,13 +22,16 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
 		return nil, bad("the URL must have the form cos://BUCKET-APPID?region=REGION")
 	}
-	if err := u.onlyFilled("region", "endpoint", "insecure", "role", "provider", "session", "duration", "sts_endpoint", "audience"); err != nil {
+	if err := u.onlyFilled("region", "endpoint", "insecure", "parallel", "role", "provider", "session", "duration", "sts_endpoint", "audience"); err != nil {
 		return nil, err
 	}
 	get := u.query.Get
 	c := tencent.Config{Bucket: u.Host, Region: get("region"), Endpoint: get("endpoint"), Timeout: o.Timeout}
 	var err error
 	if c.Insecure, err = u.boolean("insecure"); err != nil {
+		return nil, err
+	}
+	if c.Parallel, err = u.parallel(); err != nil {
 		return nil, err
 	}
 	if err := checkCOSEndpoint(c); err != nil {

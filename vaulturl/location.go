@@ -201,6 +201,22 @@ func (u parsedURL) boolean(name string) (bool, error) {
 	return value, nil
 }
 
+// maxParallel limits the parameter parallel: each request needs 5 MiB of memory.
+const maxParallel = 64
+
+// parallel returns the number of requests at a time of a large write or read; 0 if it is absent.
+func (u parsedURL) parallel() (int, error) {
+	text := u.query.Get("parallel")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxParallel {
+		return 0, bad("parallel=%s is not a number from 1 to %d", text, maxParallel)
+	}
+	return n, nil
+}
+
 // duration returns the value of a duration parameter; 0 if it is absent.
 func (u parsedURL) duration(name string) (time.Duration, error) {
 	text := u.query.Get(name)

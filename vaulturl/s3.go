@@ -16,7 +16,7 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
 		return nil, bad("the URL must have the form s3://BUCKET?region=REGION")
 	}
-	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "sse", "kms_key", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
+	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "parallel", "sse", "kms_key", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
 		return nil, err
 	}
 	get := u.query.Get
@@ -54,6 +54,9 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 		return aws.Open(ctx, c)
 	}
 	var err error
+	if c.Parallel, err = u.parallel(); err != nil {
+		return nil, err
+	}
 	if role.Duration, err = u.duration("duration"); err != nil {
 		return nil, err
 	}

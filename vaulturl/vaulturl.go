@@ -1,9 +1,9 @@
 // Package vaulturl opens stores, key sources and identities by URL. The command `vault` accepts
 // the same URLs:
 //
-//	s3://BUCKET?region= endpoint= path_style= insecure=true sse= kms_key=
+//	s3://BUCKET?region= endpoint= path_style= insecure=true parallel= sse= kms_key=
 //	            role= session= duration= sts_endpoint= audience= tag=
-//	cos://BUCKET-APPID?region= endpoint= insecure=true
+//	cos://BUCKET-APPID?region= endpoint= insecure=true parallel=
 //	            role= provider= session= duration= sts_endpoint= audience=
 //	file:///DIR?versions=N
 //	mem://

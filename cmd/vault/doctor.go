@@ -150,7 +150,7 @@ func (p *doctorRun) close() {
 }
 
 // largeObject is larger than the size at which the clouds' stores use a multipart upload.
-const largeObject = 9 << 20
+const largeObject = 10 << 20
 
 // openDoctorStore opens the store. The doctor reports the errors.
 func (s *session) openDoctorStore(ctx context.Context, d *doctorRun, set config.Settings, p *plan, l *lines) {

@@ -114,7 +114,7 @@ func vaultHistory(c cell) (all calls) {
 }
 
 func vaultMultipart(c cell) (all calls) {
-	const size = 9 << 20
+	const size = 10 << 20
 	for _, o := range []*vault.PutOptions{nil, {Create: true}} {
 		if c.own && o != nil {
 			continue // the object exists

@@ -124,7 +124,7 @@ func TestConformanceFederated(t *testing.T) {
 
 func (c setup) run(t *testing.T, p conformance.Provider) {
 	p.Name, p.Deviations = "tencent", c.deviations
-	p.Large = 9 << 20 // more than one part
+	p.Large = 10 << 20 // more than one part
 	if p.Unreachable == nil {
 		p.Claims = slices.DeleteFunc(slices.Clone(p.Claims), func(clause string) bool { return clause == "errors-unreachable" })
 	}

@@ -54,7 +54,7 @@ type faultCase struct {
 	gone  bool // the object is absent afterwards
 }
 
-const partly = 9 << 20 // a streamed value with two parts
+const partly = 10 << 20 // a streamed value with two parts
 
 var faultCases = []faultCase{
 	{name: "put", old: true, size: 1000},

@@ -81,7 +81,7 @@ func TestConformanceLive(t *testing.T) {
 	lost := c
 	lost.Endpoint = noServer(t)
 	conformance.Run(t, conformance.Provider{
-		Name: "tencent", Open: opened, Reopen: opened, Unreachable: opener(lost), Large: 9 << 20, Timeout: 10 * time.Minute,
+		Name: "tencent", Open: opened, Reopen: opened, Unreachable: opener(lost), Large: 10 << 20, Timeout: 10 * time.Minute,
 		Claims: slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return c == "errors-denied" || c == "errors-expired" }), Deviations: deviations,
 		Secrets: []string{keys[1]},
 	})

@@ -197,7 +197,7 @@ func TestEarlyResponse(t *testing.T) {
 				return nil
 			})
 			version, err := store.Create.Create(t.Context(), "key", func(w io.Writer) error {
-				_, err := io.Copy(w, noise(1, 9<<20))
+				_, err := io.Copy(w, noise(1, 10<<20))
 				return err
 			})
 			if !errors.Is(err, tc.want) && !isKind(store, err, tc.want) {

@@ -72,6 +72,7 @@
 package tencent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -111,7 +112,13 @@ type Config struct {
 
 	// Timeout is the longest time without progress on a connection. The default is 30 seconds.
 	Timeout time.Duration
+	// Parallel is the number of requests at a time of one large write or read. The default is 10. Each
+	// needs 5 MiB of memory.
+	Parallel int
 }
+
+// defaultParallel is the default of [Config].Parallel.
+const defaultParallel = 10
 
 // Open returns the store in a bucket. It makes one request, GET ?versioning. If this request fails,
 // Open still succeeds. The operations that need the response then repeat the request, and return
@@ -167,6 +174,7 @@ type store struct {
 	idle        func() // closes unused connections
 	state       state
 	closed      atomic.Bool
+	parallel    int // see [Config].Parallel
 }
 
 func (s *store) close() error {
@@ -188,7 +196,7 @@ func newStore(ctx context.Context, c Config) (*store, error) {
 	if u, err := url.Parse(c.Endpoint); err == nil && strings.Contains(u.Hostname()+".", ".cos.accelerate.") {
 		return nil, errAccelerated
 	}
-	s := &store{credentials: newCredentials(c)}
+	s := &store{credentials: newCredentials(c), parallel: cmp.Or(max(c.Parallel, 0), defaultParallel)}
 	base := transport.New(c.Timeout)
 	s.idle = base.CloseIdleConnections
 	var err error

@@ -240,10 +240,6 @@ func header(r *blob.Reader, name string) string {
 	return resp.Header.Get(name)
 }
 
-// partSize is the size of a part. A smaller write is one request. A sealed value of 8 MiB fits into
-// one part.
-const partSize = 8<<20 + 64<<10
-
 // writeOptions are the options of a write.
 type writeOptions struct {
 	metadata map[string]string
@@ -258,10 +254,10 @@ func (s *store) write(ctx context.Context, key string, o writeOptions, fill func
 	defer cancel()
 	written, tail := &done, new(cosblob.Tail)
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
-		ContentType: "application/octet-stream", // without it, the writer would buffer data to detect the type
-		Metadata:    o.metadata,
-		IfNotExist:  o.create,
-		BufferSize:  partSize,
+		ContentType:    "application/octet-stream", // without it, the writer would buffer data to detect the type
+		Metadata:       o.metadata,
+		IfNotExist:     o.create,
+		MaxConcurrency: s.parallel,
 		BeforeWrite: func(as func(any) bool) error {
 			if !as(&written) || !as(&tail) {
 				panic("tencent: the driver does not support *cosblob.Written or *cosblob.Tail")
