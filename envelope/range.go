@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 )
 
 // An Object opens parts of a payload without reading the rest. [OpenHeader] returns it. On the zero
@@ -113,6 +114,39 @@ func (o *Object) segmentOf(offset int64) int64 {
 // plaintextStart returns the offset of a segment's first plaintext byte.
 func (o *Object) plaintextStart(segment int64) int64 {
 	return max(0, segment*(o.size-tagSize)-payloadHeaderSize)
+}
+
+// Spans divides the value into consecutive spans for [Object.OpenTo]. Each starts and ends with a segment,
+// and the n-th ends at most n*size bytes after the start of the object, so that the first is in the first
+// size bytes. size must be at least the length of the header and of two segments.
+func (o *Object) Spans(sealedSize, size int64) iter.Seq2[Span, error] {
+	return func(yield func(Span, error) bool) {
+		whole, err := o.Range(sealedSize, 0, -1)
+		if err == nil && (size-o.start)/o.size < 1 {
+			err = misuse("the size of a span is less than a segment")
+		}
+		if err != nil {
+			yield(Span{}, err)
+			return
+		}
+		first := int64(0)
+		for end := size; first <= whole.last; end += size {
+			next := min((end-o.start)/o.size, whole.last+1)
+			if next == first {
+				continue
+			}
+			s := Span{of: o, first: first, last: next - 1, final: next > whole.last, Offset: o.start + first*o.size}
+			if first == 0 {
+				s.Offset = whole.Offset
+			}
+			s.Length = min(o.start+next*o.size, sealedSize) - s.Offset
+			s.take = s.Length - tagSize*(next-first)
+			if !yield(s, nil) {
+				return
+			}
+			first = next
+		}
+	}
 }
 
 // OpenRange returns a reader of the plaintext of the span s. r must return exactly the sealed bytes

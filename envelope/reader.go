@@ -59,6 +59,7 @@ type opening struct {
 	hasAhead bool     // it was read to find out whether that batch is the last
 	ended    error    // why no further batch can be read: io.EOF or a failure; nil: there may be one
 	queue    []*batch // read, in order
+	returned int      // batches
 	free     []*batch // returned, so that their buffers can be used again
 	current  *batch   // whose plaintext is being returned
 	plain    []byte   // verified bytes of a segment of current that were not returned yet
@@ -140,14 +141,15 @@ func (r *opening) advance() error {
 		}
 		r.current, r.free = nil, append(r.free, b)
 	}
-	for r.ended == nil && len(r.queue) <= workers() && (len(r.queue) == 0 || !r.queue[0].isDone()) {
+	// A reader that stops early should not have read much more than it returned: begin with one batch, and
+	// read one more ahead each time.
+	for r.ended == nil && len(r.queue) <= min(r.returned, workers()) && (len(r.queue) == 0 || !r.queue[0].isDone()) {
 		b := &batch{} // grows with its content
 		if r.next > 0 && (r.left < 0 || r.left > batchSize) {
 			b = nextFree(&r.free)
 		}
 		if r.ended = r.readBatch(b); len(b.buf) > 0 {
-			// The only batch of a short value needs no goroutine.
-			b.run(r.alone || r.ended != nil && len(r.queue) == 0, r.open)
+			b.run(r.alone || r.returned == 0, r.open) // there is nothing else to do for the first batch
 			r.queue = append(r.queue, b)
 		}
 	}
@@ -157,6 +159,7 @@ func (r *opening) advance() error {
 		}
 		return r.ended
 	}
+	r.returned++
 	r.current = r.queue[0]
 	r.queue = r.queue[1:]
 	r.current.wait()

@@ -38,7 +38,10 @@ type body struct {
 	at       place
 	start    int64 // offset of the first byte
 	offset   int64 // of the next byte
+	stop     int64 // end of the bytes that are read from response
 	end      int64
+	window   *window   // reads the bytes from stop to end; nil: there are none
+	pinned   bool      // snapshot is set before the first request
 	response *response // the response being read; nil before the first request
 	requests int
 	stalled  int   // requests since the last byte
@@ -47,12 +50,17 @@ type body struct {
 }
 
 // fetch opens length bytes of the object at offset. A negative length means the rest. The range
-// is clipped to the size of the object.
+// is clipped to the size of the object. More than 8 MiB are requested in parts, if the store allows
+// several requests at a time: see [Store].Parallel.
 func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*body, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	b := &body{b: v.backend, ctx: ctx, cancel: cancel, at: at, start: offset, offset: offset, end: offset + length}
 	if length < 0 {
 		b.end = -1
+	}
+	b.stop = b.end
+	if v.store.Parallel > 1 && (length < 0 || length > firstRange) {
+		b.stop = offset + firstRange
 	}
 	if err := b.open(); err != nil {
 		cancel()
@@ -61,21 +69,35 @@ func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*bod
 	if b.end < 0 || b.end > b.size {
 		b.end = b.size
 	}
+	if b.stop < 0 || b.stop >= b.end {
+		b.stop = b.end
+	} else {
+		b.window = &window{b: b, next: b.stop, limit: v.store.Parallel}
+	}
 	return b, nil
+}
+
+// part opens length bytes at offset of the object that b reads. They are requested at the first Read.
+func (b *body) part(ctx context.Context, offset, length int64) *body {
+	ctx, cancel := context.WithCancel(ctx)
+	return &body{
+		snapshot: b.snapshot, pinned: true, b: b.b, ctx: ctx, cancel: cancel, at: b.at,
+		start: offset, offset: offset, stop: offset + length, end: offset + length,
+	}
 }
 
 // open sends one request for the bytes that are still missing.
 func (b *body) open() error {
 	length := int64(-1)
-	if b.end >= 0 {
-		length = b.end - b.offset
+	if b.stop >= 0 {
+		length = b.stop - b.offset
 	}
 	b.requests++
 	current, r, err := b.b.open(b.ctx, b.at, b.offset, length, b.requests)
 	if err != nil {
 		return err
 	}
-	if b.requests == 1 {
+	if b.requests == 1 && !b.pinned {
 		b.snapshot = current
 	} else if !current.same(b.snapshot) {
 		r.fail(errReplaced)
@@ -88,16 +110,37 @@ func (b *body) open() error {
 
 func (b *body) Read(p []byte) (int, error) {
 	for b.finished == nil {
-		if b.offset >= b.end {
+		switch {
+		case b.offset >= b.end:
 			b.finish(io.EOF)
-			break
+			continue
+		case b.offset >= b.stop:
+			n, err := b.window.read(p)
+			if b.offset += int64(n); err != nil {
+				b.finish(err)
+			}
+			if n > 0 || len(p) == 0 {
+				return n, nil
+			}
+			continue
+		case b.response == nil: // of a part
+			if err := b.open(); err != nil {
+				if isTemporary(err) {
+					b.retry(err)
+				} else {
+					b.finish(err)
+				}
+				continue
+			}
+		case b.window != nil && b.offset-b.start >= readAhead:
+			b.window.fill()
 		}
-		n, err := b.response.Read(p[:min(int64(len(p)), b.end-b.offset)])
+		n, err := b.response.Read(p[:min(int64(len(p)), b.stop-b.offset)])
 		b.offset += int64(n)
 		if n > 0 {
 			b.stalled, b.silent = 0, false
 		}
-		if err != nil && b.offset < b.end {
+		if err != nil && b.offset < b.stop {
 			b.resume(err)
 		}
 		if n > 0 || len(p) == 0 {
@@ -130,6 +173,11 @@ func (b *body) resume(cause error) {
 		b.response.fail(cause)
 	}
 	b.response.Close()
+	b.retry(cause)
+}
+
+// retry requests the rest of a body after a request failed with cause.
+func (b *body) retry(cause error) {
 	for b.stalled < maxStalled && !b.isTooSlow() {
 		if isSilent(cause) {
 			if b.silent {
@@ -144,17 +192,24 @@ func (b *body) resume(cause error) {
 		}
 		if err := b.open(); err == nil {
 			return
-		} else if cause = err; !errors.Is(err, ErrUnavailable) || isRefused(err) || err == errReplaced {
+		} else if cause = err; !isTemporary(err) {
 			break
 		}
 	}
 	b.finish(cause)
 }
 
+// isTemporary reports whether the same request may succeed later.
+func isTemporary(err error) bool {
+	return errors.Is(err, ErrUnavailable) && !isRefused(err) && err != errReplaced
+}
+
 // finish ends the request that is in progress: every further Read returns err.
 func (b *body) finish(err error) {
 	b.finished = err
-	b.response.Close()
+	if b.response != nil {
+		b.response.Close()
+	}
 }
 
 // Close ends the request that is in progress.

@@ -69,6 +69,10 @@ type Store struct {
 	// requests and the tag changes, the object was replaced. Tag must not be nil if Swap or
 	// RemoveIf is not nil.
 	Tag func(r *blob.Reader) string
+	// Parallel is the number of range requests that a Vault sends at a time to read a large object. If it
+	// is 0 or 1, a Vault reads an object with one request. Otherwise the first request is for the first
+	// 8 MiB, and each request for a further range must return the same object, or fail.
+	Parallel int
 	// Explain returns a sentinel of this package or a [*Cause] for an error of the store. It uses
 	// the error code of the service, never the text. If Explain is nil, or returns nil because it
 	// does not know the error, a Vault uses the code of gcerrors.

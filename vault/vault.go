@@ -505,18 +505,20 @@ func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*R
 		body.Close()
 		return nil, err
 	}
-	return &Reader{v: v, info: info, header: r.Header().Bytes(), plain: r, body: body}, nil
+	return &Reader{v: v, info: info, header: r.Header().Bytes(), plain: r, body: body, object: r.Object()}, nil
 }
 
 // A Reader returns the verified bytes of one object. [Vault.Get] opens it.
 type Reader struct {
-	v      *Vault
-	info   Info
-	header []byte // sealed bytes of the header that was verified
-	plain  io.Reader
-	body   *body     // nil if the first request returned the whole range
-	local  io.Closer // the entry of the spool; nil: the value is in the store
-	err    error     // returned by every further Read
+	v       *Vault
+	info    Info
+	header  []byte // sealed bytes of the header that was verified
+	plain   io.Reader
+	body    *body            // nil if the first request returned the whole range
+	object  *envelope.Object // the whole value, for Download; nil: it can only be read in order
+	local   io.Closer        // the entry of the spool; nil: the value is in the store
+	started bool             // Read or WriteTo was called
+	err     error            // returned by every further Read
 }
 
 // Info describes the object. Revision, Rewrap, Tag and the sealed metadata were authenticated
@@ -532,18 +534,27 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
+	r.started = true
 	n, err := r.plain.Read(p)
-	if err != nil && err != io.EOF {
-		// If header and payload were read by different requests, they may belong to two
-		// objects.
-		if r.body != nil && r.body.finished != errClosedReader {
-			err = r.v.replacedOrDamaged(r.body.ctx, r.body.at, r.header, r.body.tag, err)
-		}
-		err = r.v.backend.explain(err)
-		wrap(&err, "get", string(r.info.Name))
+	if err != io.EOF {
+		err = r.checked(err)
 	}
 	r.err = err
 	return n, err
+}
+
+// checked explains the error of reading the value.
+func (r *Reader) checked(err error) error {
+	if err == nil {
+		return nil
+	}
+	// If header and payload were read by different requests, they may belong to two objects.
+	if r.body != nil && r.body.finished != errClosedReader {
+		err = r.v.replacedOrDamaged(r.body.ctx, r.body.at, r.header, r.body.tag, err)
+	}
+	err = r.v.backend.explain(err)
+	wrap(&err, "get", string(r.info.Name))
+	return err
 }
 
 // Close ends the request, if it is still in progress. It always returns nil, and may be called more

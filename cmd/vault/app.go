@@ -28,7 +28,7 @@ func run(ctx context.Context, args []string, w *world) int {
 			prog = base
 		}
 	}
-	copied, out := *w, &output{ctx: ctx, w: w.out}
+	copied, out := *w, &output{ctx: ctx, w: w.out, direct: isRegular(w.out)}
 	copied.out = out
 	u := &ui{
 		world: &copied, prog: prog,

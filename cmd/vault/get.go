@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -159,19 +162,54 @@ func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptio
 }
 
 func (u *ui) getFile(ctx context.Context, r *vault.Reader, file outFile, path string) error {
-	bar := u.progress("get "+string(r.Info().Name), r.Info().Size)
-	w := &output{ctx: ctx, w: file}
-	_, err := io.Copy(w, bar.reader(r))
-	bar.done()
+	w := &fileOutput{file: file, bar: u.progress("get "+string(r.Info().Name), r.Info().Size)}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.Download(w)
+		ended <- err
+	}()
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done(): // a disk may block for ever
+		select {
+		case err = <-ended:
+		case <-time.After(diskTime):
+			err = ctx.Err()
+		}
+	}
+	w.bar.done()
 	if err == nil {
 		err = file.Commit()
-	} else if w.err == nil {
+	} else if !w.failed.Load() {
 		return err // the value could not be read
 	}
 	if err != nil {
 		return about(r.Info().Name, fmt.Errorf("writing %s: %w", path, plain(err)))
 	}
 	return nil
+}
+
+// diskTime limits the wait for a disk after ctx has ended.
+const diskTime = 2 * time.Second
+
+// A fileOutput writes to a file, and shows the progress.
+type fileOutput struct {
+	file   outFile
+	failed atomic.Bool
+	mu     sync.Mutex // of bar
+	bar    *progress
+}
+
+func (o *fileOutput) WriteAt(p []byte, offset int64) (int, error) {
+	n, err := o.file.WriteAt(p, offset)
+	if err != nil {
+		o.failed.Store(true)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bar.add(n)
+	return n, err
 }
 
 // reveal prints a text on the terminal, and ends it with a newline.

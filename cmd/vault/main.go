@@ -107,6 +107,7 @@ type world struct {
 // An outFile is a temporary file beside its final place.
 type outFile interface {
 	io.Writer
+	io.WriterAt
 	Commit() error // moves the file to its final place
 	Abort()        // removes the file, unless it was committed
 }

@@ -29,6 +29,16 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 	return f, info.Size(), nil
 }
 
+// isRegular reports whether w is a regular file.
+func isRegular(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
 // sizeLeft returns how many bytes of a regular file are left to read. It returns 0 for any other
 // file.
 func sizeLeft(f *os.File) int64 {

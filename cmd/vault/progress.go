@@ -65,6 +65,14 @@ func (w *watched) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// add counts n bytes.
+func (p *progress) add(n int) {
+	if p != nil {
+		p.moved += int64(n)
+		p.show()
+	}
+}
+
 func (p *progress) show() {
 	if p.bar == nil {
 		if p.u.now().Sub(p.start) < time.Second {

@@ -150,6 +150,8 @@ type output struct {
 	ctx context.Context
 	w   io.Writer
 	err error
+
+	direct bool // w never blocks for long: it is a regular file
 }
 
 var errOutput = errors.New("writing the output")
@@ -157,6 +159,13 @@ var errOutput = errors.New("writing the output")
 func (o *output) Write(p []byte) (int, error) {
 	if o.err != nil {
 		return 0, o.err
+	}
+	if o.direct && o.ctx.Err() == nil {
+		n, err := o.w.Write(p)
+		if err != nil {
+			o.err = fmt.Errorf("%w: %w", errOutput, err)
+		}
+		return n, o.err
 	}
 	type result struct {
 		n   int

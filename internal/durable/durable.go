@@ -105,6 +105,14 @@ func (f *File) Write(p []byte) (int, error) {
 	return f.temp.Write(p)
 }
 
+// WriteAt writes p to the temporary file at an offset. Several goroutines may call it at a time.
+func (f *File) WriteAt(p []byte, offset int64) (int, error) {
+	if f.temp == nil {
+		return 0, fs.ErrClosed
+	}
+	return f.temp.WriteAt(p, offset)
+}
+
 // Create gives the file its name, durably. If the name exists, Create changes nothing and returns
 // an error that wraps [fs.ErrExist]. After [ErrUnsynced] the file has its name. After any other
 // error there is no new file.

@@ -128,19 +128,20 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	}
 	closed := new(atomic.Bool)
 	return &vault.Store{
-		Bucket:  bucket,
-		Name:    "s3://" + c.Bucket,
-		Put:     s,
-		Create:  s,
-		Swap:    s,
-		Splice:  s,
-		History: s,
-		Remover: s,
-		Purge:   s,
-		Cloud:   &cloud{s, c, cfg},
-		Tag:     tag,
-		Explain: explain,
-		Closed:  closed.Load,
+		Bucket:   bucket,
+		Name:     "s3://" + c.Bucket,
+		Put:      s,
+		Create:   s,
+		Swap:     s,
+		Splice:   s,
+		History:  s,
+		Remover:  s,
+		Purge:    s,
+		Cloud:    &cloud{s, c, cfg},
+		Tag:      tag,
+		Parallel: s.parallel,
+		Explain:  explain,
+		Closed:   closed.Load,
 		Close: func() error {
 			closed.Store(true)
 			defer closeIdle(cfg.HTTPClient)

@@ -78,7 +78,17 @@ func TestRequests(t *testing.T) {
 			"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2 copy",
 		}, end)},
 		{"second multipart rewrap", rewrap, slices.Concat(head, []string{"PUT" + object + "c.enc?partNumber=1", "PUT" + object + "c.enc?partNumber=2 copy"}, end)},
-		{"get", func() error { return get(nil) }, []string{"GET" + object + "openai.enc?x-id=GetObject"}},
+		{"get", func() error { return get(nil) }, []string{"GET" + object + "openai.enc?x-id=GetObject bytes=0-8388607"}},
+		{"get of 20 MiB", func() error { _, _, err := v.ReadAll(ctx, "c", &vault.ReadAllOptions{Limit: 32 << 20}); return err }, slices.Concat(
+			[]string{"GET" + object + "c.enc?x-id=GetObject bytes=0-8388607"}, slices.Repeat([]string{"GET" + object + "c.enc?x-id=GetObject bytes=RANGE"}, 3))},
+		{"download of 20 MiB", func() error {
+			r, err := v.Get(ctx, "c", nil)
+			if err == nil {
+				_, err = r.Download(discardAt{})
+			}
+			return err
+		}, slices.Concat(
+			[]string{"GET" + object + "c.enc?x-id=GetObject bytes=0-8388607"}, slices.Repeat([]string{"GET" + object + "c.enc?x-id=GetObject bytes=RANGE"}, 2))},
 		{"range", func() error { return get(&vault.GetOptions{Range: &vault.Range{Offset: 70_000, Length: 10}}) }, []string{
 			"GET" + object + "openai.enc?x-id=GetObject bytes=0-16383", "GET" + object + "openai.enc?x-id=GetObject bytes=RANGE",
 		}},
@@ -130,6 +140,10 @@ func TestRequests(t *testing.T) {
 		})
 	}
 }
+
+type discardAt struct{}
+
+func (discardAt) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 
 // sortParts sorts the parts of an upload, which are sent concurrently.
 func sortParts(lines []string) {

@@ -139,6 +139,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Settle:      s, // always set, because versioning may be enabled later
 		Cloud:       &cloud{s, c},
 		Tag:         etag,
+		Parallel:    s.parallel,
 		Explain:     explain,
 		Close:       s.close,
 		Closed:      s.closed.Load,

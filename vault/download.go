@@ -1,0 +1,106 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// spanSize is the length of a part that is opened and written as it arrives.
+const spanSize = firstRange
+
+// Download writes the value to w, each byte at its offset, and returns its length. Large objects are read
+// with several requests at a time, if the store allows it, and each part is verified and written as it
+// arrives: see [Store].Parallel. w is called by several goroutines at a time, for ranges that do not
+// overlap. A file must not be in append mode.
+//
+// Download must be called before Read, and ends the Reader. Every byte that is written was verified.
+// Only if the error is nil is the value complete. Otherwise w may have any part of it.
+func (r *Reader) Download(w io.WriterAt) (n int64, err error) {
+	switch {
+	case r.plain == nil:
+		return 0, &Error{Op: "get", Err: fmt.Errorf("%w: the Reader was not returned by Get", ErrConfig)}
+	case r.err != nil:
+		return 0, r.err
+	case r.started:
+		return 0, &Error{Op: "get", Name: string(r.info.Name), Err: fmt.Errorf("%w: Download was called after Read", ErrConfig)}
+	case r.object == nil || r.body.window == nil:
+		return r.WriteTo(io.NewOffsetWriter(w, 0))
+	}
+	err = r.checked(r.download(w))
+	if r.err = err; err != nil {
+		return 0, err
+	}
+	r.err = io.EOF
+	return r.info.Size, nil
+}
+
+// download opens the spans of the object, several at a time. The first is in the response that is open.
+func (r *Reader) download(w io.WriterAt) error {
+	b := r.body
+	spans, ctx := errgroup.WithContext(b.ctx)
+	spans.SetLimit(b.window.limit)
+	b.window = nil                           // request no part that is kept in memory
+	defer context.AfterFunc(ctx, b.cancel)() // the first span ends with the others
+	first := true
+	for s, err := range r.object.Spans(b.size, spanSize) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil { // a failure of a span comes first
+			return cmp.Or(spans.Wait(), err)
+		}
+		if first {
+			first = false
+			spans.Go(func() error { return r.object.OpenTo(w, io.LimitReader(b, s.Length), s) })
+			continue
+		}
+		spans.Go(func() error {
+			from := b.part(ctx, s.Offset, s.Length)
+			defer from.Close()
+			return r.object.OpenTo(w, from, s)
+		})
+	}
+	return spans.Wait()
+}
+
+// WriteTo writes the rest of the value to w, verified and in order. [io.Copy] calls it.
+func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	switch {
+	case r.plain == nil:
+		return 0, &Error{Op: "get", Err: fmt.Errorf("%w: the Reader was not returned by Get", ErrConfig)}
+	case r.err == io.EOF:
+		return 0, nil
+	case r.err != nil:
+		return 0, r.err
+	}
+	r.started = true
+	out := &sink{w: w}
+	n, err := io.Copy(out, r.plain)
+	if out.err != nil { // not an error of the value
+		return n, out.err
+	}
+	if r.err = r.checked(err); r.err == nil {
+		r.err = io.EOF
+		return n, nil
+	}
+	return n, r.err
+}
+
+// A sink remembers the error of a writer.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	s.err = err
+	return n, err
+}

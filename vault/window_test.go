@@ -1,0 +1,211 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/vault"
+)
+
+const mib = 1 << 20
+
+// largeValue is a value whose parts differ.
+func largeValue(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i>>16) ^ byte(i*7)
+	}
+	return b
+}
+
+// A file is an io.WriterAt in memory.
+type file struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (f *file) WriteAt(p []byte, at int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if need := int(at) + len(p); need > len(f.b) {
+		f.b = append(f.b, make([]byte, need-len(f.b))...)
+	}
+	return copy(f.b[at:], p), nil
+}
+
+// parallel returns the store with n requests at a time.
+func parallel(s *vault.Store, n int) *vault.Store {
+	p := *s
+	p.Parallel = n
+	return &p
+}
+
+// reads are the ways to read a whole value.
+var reads = map[string]func(*vault.Reader) ([]byte, error){
+	"Read": func(r *vault.Reader) ([]byte, error) { return io.ReadAll(struct{ io.Reader }{r}) },
+	"WriteTo": func(r *vault.Reader) ([]byte, error) {
+		var b bytes.Buffer
+		n, err := r.WriteTo(&b)
+		if err == nil && n != int64(b.Len()) {
+			err = errors.New("WriteTo returned another length")
+		}
+		return b.Bytes(), err
+	},
+	"Download": func(r *vault.Reader) ([]byte, error) {
+		var f file
+		n, err := r.Download(&f)
+		if err == nil && n != int64(len(f.b)) {
+			err = errors.New("Download returned another length")
+		}
+		return f.b, err
+	},
+}
+
+// TestParallelRead: a large object is read with several requests, and a small one with one.
+func TestParallelRead(t *testing.T) {
+	s := newStore(t)
+	var rec recorder
+	v := newVault(t, parallel(intercept.Store(s, rec.hooks()), 3), nil)
+	const first = "get 0+8388608"
+	for _, tc := range []struct {
+		name          vault.Name
+		size          int
+		order, anyhow int // requests of Read and WriteTo, and of Download
+	}{
+		{"small", 100, 1, 1}, {"first", 8*mib - 100_000, 1, 1}, {"second", 8 * mib, 2, 2}, {"large", 33 * mib, 7, 5},
+	} {
+		value := largeValue(tc.size)
+		put(t, v, tc.name, string(value), nil)
+		for how, read := range reads {
+			rec.take()
+			r, err := v.Get(t.Context(), tc.name, nil)
+			fatal(t, err)
+			got, err := read(r)
+			if err != nil || !bytes.Equal(got, value) {
+				t.Errorf("%s of %s: %d bytes, %v", how, tc.name, len(got), err)
+			}
+			if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("%s of %s: then %d, %v", how, tc.name, n, err)
+			}
+			r.Close()
+			calls, want := rec.take(), tc.order
+			if how == "Download" {
+				want = tc.anyhow
+			}
+			if len(calls) != want || calls[0] != first {
+				t.Errorf("%s of %s: requests %q, want %d", how, tc.name, calls, want)
+			}
+		}
+		ranged := vault.Range{Offset: int64(tc.size) / 3, Length: int64(tc.size) / 2}
+		if got := get(t, v, tc.name, &vault.GetOptions{Range: &ranged}); got != string(value[ranged.Offset:ranged.Offset+ranged.Length]) {
+			t.Errorf("%+v of %s: %d bytes, which are not the range", ranged, tc.name, len(got))
+		}
+	}
+}
+
+// TestParallelReadStops: a reader that stops early, or is closed, costs one request.
+func TestParallelReadStops(t *testing.T) {
+	s := newStore(t)
+	put(t, newVault(t, s, nil), "a", string(largeValue(20*mib)), nil)
+	var rec recorder
+	v := newVault(t, parallel(intercept.Store(s, rec.hooks()), 3), nil)
+	r, err := v.Get(t.Context(), "a", nil)
+	fatal(t, err)
+	_, err = io.ReadFull(r, make([]byte, 100_000))
+	fatal(t, err)
+	r.Close()
+	if _, err := r.Read(make([]byte, 1)); err == nil {
+		t.Error("a Read after Close succeeds")
+	}
+	if _, err := r.Download(&file{}); err == nil {
+		t.Error("a Download after Close succeeds")
+	}
+	if calls := rec.take(); len(calls) != 1 {
+		t.Errorf("requests %q", calls)
+	}
+}
+
+// TestParallelReadFails: an object that is replaced or removed while it is read, a part that is denied
+// and a context that ends are errors, and what was read is the start of the first value.
+func TestParallelReadFails(t *testing.T) {
+	value := largeValue(33 * mib)
+	for name, tc := range map[string]struct {
+		then func(t *testing.T, s *vault.Store, stop func()) error // before the third request
+		want error
+	}{
+		"replaced": {func(t *testing.T, s *vault.Store, _ func()) error {
+			put(t, newVault(t, s, nil), "a", string(largeValue(33*mib)), nil)
+			return nil
+		}, nil},
+		"removed": {func(t *testing.T, s *vault.Store, _ func()) error {
+			return newVault(t, s, nil).Delete(context.Background(), "a", nil)
+		}, vault.ErrNotFound},
+		"denied":  {func(*testing.T, *vault.Store, func()) error { return vault.ErrPermission }, vault.ErrPermission},
+		"stopped": {func(_ *testing.T, _ *vault.Store, stop func()) error { stop(); return nil }, context.Canceled},
+	} {
+		for how, read := range reads {
+			t.Run(name+" "+how, func(t *testing.T) {
+				s := newStore(t)
+				put(t, newVault(t, s, nil), "a", string(value), nil)
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				var gets atomic.Int32
+				var once sync.Once
+				hooked := intercept.Store(s, intercept.Hooks{Call: func(_ context.Context, c intercept.Call, do func() error) error {
+					var err error
+					if c.Op == "get" && gets.Add(1) >= 3 {
+						once.Do(func() { err = tc.then(t, s, stop) })
+					}
+					if err != nil {
+						return err
+					}
+					return do()
+				}})
+				v := newVault(t, parallel(hooked, 2), nil)
+				r, err := v.Get(ctx, "a", nil)
+				fatal(t, err)
+				defer r.Close()
+				got, err := read(r)
+				if err == nil || tc.want != nil && !errors.Is(err, tc.want) || errors.Is(err, envelope.ErrDecrypt) {
+					t.Errorf("%v, want %v", err, tc.want)
+				}
+				if tc.want == nil && !strings.Contains(err.Error(), "replaced") {
+					t.Errorf("%v, want an error that says that the object was replaced", err)
+				}
+				if how != "Download" && !bytes.HasPrefix(value, got) {
+					t.Errorf("%d bytes are not the start of the value", len(got))
+				}
+			})
+		}
+	}
+}
+
+// TestDownloadVerifies: a damaged byte of any part fails the Download.
+func TestDownloadVerifies(t *testing.T) {
+	s := newStore(t)
+	put(t, newVault(t, s, nil), "a", string(largeValue(20*mib)), nil)
+	const key = "bots/0xabc/credentials/a.enc"
+	sealed, err := s.Bucket.ReadAll(t.Context(), key)
+	fatal(t, err)
+	v := newVault(t, parallel(s, 3), nil)
+	for _, at := range []int{1000, 8*mib - 1, 8*mib + 1, 12 * mib, len(sealed) - 1} {
+		damaged := slices.Clone(sealed)
+		damaged[at] ^= 1
+		fatal(t, s.Bucket.WriteAll(t.Context(), key, damaged, nil))
+		r, err := v.Get(t.Context(), "a", nil)
+		fatal(t, err)
+		if _, err := r.Download(&file{}); !errors.Is(err, envelope.ErrDecrypt) {
+			t.Errorf("byte %d is damaged: %v", at, err)
+		}
+		r.Close()
+	}
+}
