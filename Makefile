@@ -24,7 +24,8 @@ RACED = $(filter-out $(shell go list $(ALONE)),$(shell go list $(LONGEST) ./...)
 # check runs the analyzers. Most tests wait for servers: more of them at once than processors take less time.
 TESTFLAGS = -timeout 30m -vet=off -parallel 4
 
-BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+# The tag leaves out a generator of manual pages.
+BUILD = CGO_ENABLED=0 go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
 .PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds bench-keys bench-copy transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports allkms

@@ -87,13 +87,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/driver"
+
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // Options configures [OpenBucket]. Nil, or the zero value, is ready to use.
@@ -110,7 +111,7 @@ type Options struct {
 }
 
 // bucketName is NAME-APPID (436/13312).
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*-[0-9]+$`)
+var bucketName = text.NewRegexp(`^[a-z0-9][a-z0-9-]*-[0-9]+$`)
 
 // OpenBucket returns the bucket of client's BucketURL. The name, such as vault-1250000000, must
 // match the URL. The client should come from [NewClient]. Another client uses its own signing,
@@ -151,7 +152,7 @@ func openBucket(client *cos.Client, name string, o *Options) (*bucket, error) {
 }
 
 // bucketHost matches the host of a bucket after the name (436/6224).
-var bucketHost = regexp.MustCompile(`^cos(?:-internal)?\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
+var bucketHost = text.NewRegexp(`^cos(?:-internal)?\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
 
 // documentedHost returns the host that a copy must use in the name of its source, even if the
 // client uses another host (436/10881).

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"regexp"
 
 	"gocloud.dev/blob"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
@@ -19,7 +19,7 @@ const Scheme = "cos"
 
 func init() { blob.DefaultURLMux().RegisterBucket(Scheme, new(URLOpener)) }
 
-var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+var regionName = text.NewRegexp(`^[a-z0-9-]{1,40}$`)
 
 // A URLOpener opens URLs such as cos://vault-1250000000?region=ap-guangzhou.
 //

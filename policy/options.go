@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/objectvault/objectvault/internal/loopback"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // ErrOptions means that no documents can be generated from the options.
@@ -36,12 +36,12 @@ type TenantDocuments[L Language] struct {
 }
 
 var (
-	hostForm = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
-	pathForm = regexp.MustCompile(`^[A-Za-z0-9/._~%-]*$`)
+	hostForm = text.NewRegexp(`^[A-Za-z0-9.-]+$`)
+	pathForm = text.NewRegexp(`^[A-Za-z0-9/._~%-]*$`)
 
 	// The form that package vault accepts.
-	tenantForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,127}$`)
-	collectionForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	tenantForm     = text.NewRegexp(`^[a-z0-9][a-z0-9._-]{0,127}$`)
+	collectionForm = text.NewRegexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
 )
 
 // CheckCollection returns an error unless collection is empty or a valid name of a collection.

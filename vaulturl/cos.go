@@ -3,11 +3,11 @@ package vaulturl
 import (
 	"context"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/objectvault/objectvault/federation"
 	"github.com/objectvault/objectvault/internal/loopback"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -77,7 +77,7 @@ func parseCOS(u parsedURL, o *Options) (*Location, error) {
 }
 
 // cosHost matches the host of a bucket at Tencent (436/6224).
-var cosHost = regexp.MustCompile(`(?i)^([a-z0-9-]+)\.(?:cos|cos-internal)\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
+var cosHost = text.NewRegexp(`(?i)^([a-z0-9-]+)\.(?:cos|cos-internal)\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)$`)
 
 // checkCOSEndpoint rejects an endpoint of Tencent that belongs to another bucket or region than the
 // URL.

@@ -110,6 +110,9 @@ func (s *session) dispatch(ctx context.Context, app *cli.App, line argv.Line) er
 	case line.Command == "":
 		return usagef("no command given")
 	}
+	if line.Command != "help" && line.Command != "completion" {
+		app.Commands = []*cli.Command{argv.FindCommand(app.Commands, line.Command)} // urfave prepares all of them
+	}
 	s.line = line
 	err := app.RunContext(ctx, line.Canonical(s.prog))
 	if s.opened != nil {

@@ -171,7 +171,7 @@ func (u *ui) getFile(ctx context.Context, r *vault.Reader, file outFile, path st
 	var err error
 	select {
 	case err = <-ended:
-	case <-ctx.Done(): // a disk may block for ever
+	case <-ctx.Done(): // a disk may not respond
 		select {
 		case err = <-ended:
 		case <-time.After(diskTime):

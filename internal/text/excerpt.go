@@ -2,13 +2,12 @@ package text
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 	"unicode"
 )
 
 // secretish is what may be a credential: a server may repeat in its page the request that it got.
-var secretish = regexp.MustCompile(`[A-Za-z0-9+/=_.~%:-]{32,}`)
+var secretish = NewRegexp(`[A-Za-z0-9+/=_.~%:-]{32,}`)
 
 // Excerpt returns at most 80 bytes of a page, of what is printed and is no credential.
 func Excerpt(page []byte) string {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/policy"
 )
 
@@ -23,13 +23,13 @@ const (
 // The forms that AWS documents: for bucket names in the S3 user guide, for the other names in the
 // IAM and STS API references.
 var (
-	bucketForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
-	roleForm    = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
-	tagForm     = regexp.MustCompile(`^[A-Za-z0-9_.:/=+@-]{1,128}$`)
-	thumbForm   = regexp.MustCompile(`^[0-9A-Fa-f]{40}$`)
-	keyForm     = regexp.MustCompile(`^arn:(aws|aws-cn|aws-us-gov):kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
-	regionForm  = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+	bucketForm  = text.NewRegexp(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	accountForm = text.NewRegexp(`^[0-9]{12}$`)
+	roleForm    = text.NewRegexp(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+	tagForm     = text.NewRegexp(`^[A-Za-z0-9_.:/=+@-]{1,128}$`)
+	thumbForm   = text.NewRegexp(`^[0-9A-Fa-f]{40}$`)
+	keyForm     = text.NewRegexp(`^arn:(aws|aws-cn|aws-us-gov):kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
+	regionForm  = text.NewRegexp(`^[a-z0-9-]{1,40}$`)
 )
 
 // forbidden starts a variable.

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/policy"
 )
 
@@ -20,12 +20,12 @@ const (
 )
 
 var (
-	bucketForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*-[1-9][0-9]{4,19}$`)
-	regionForm   = regexp.MustCompile(`^[a-z]+-[a-z0-9-]{1,40}$`)
-	accountForm  = regexp.MustCompile(`^[1-9][0-9]{4,19}$`)
-	roleForm     = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,128}$`)
-	keyForm      = regexp.MustCompile(`^qcs::kms:[a-z]+-[a-z0-9-]+:uin/[1-9][0-9]+:key/creatorUin/[1-9][0-9]+/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	providerForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+	bucketForm   = text.NewRegexp(`^[a-z0-9][a-z0-9-]*-[1-9][0-9]{4,19}$`)
+	regionForm   = text.NewRegexp(`^[a-z]+-[a-z0-9-]{1,40}$`)
+	accountForm  = text.NewRegexp(`^[1-9][0-9]{4,19}$`)
+	roleForm     = text.NewRegexp(`^[A-Za-z0-9+=,.@_-]{1,128}$`)
+	keyForm      = text.NewRegexp(`^qcs::kms:[a-z]+-[a-z0-9-]+:uin/[1-9][0-9]+:key/creatorUin/[1-9][0-9]+/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	providerForm = text.NewRegexp(`^[A-Za-z0-9_-]{1,128}$`)
 )
 
 // forbidden contains $, which starts a variable, and *, which is a wildcard in some conditions.

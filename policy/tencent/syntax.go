@@ -1,9 +1,9 @@
 package tencent
 
 import (
-	"regexp"
 	"strings"
 
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/policy"
 )
 
@@ -74,8 +74,8 @@ func originOf(v *policy.Value) policy.Origin {
 var decoder = strings.NewReplacer("%25", "%", "%22", `"`, "%3A", ":", "%3a", ":", "%20", " ", "%5C", `\`, "%5c", `\`)
 
 var (
-	hasVersion = regexp.MustCompile(`(?i)"version\\*"\s*:\s*\\*"2\.0\\*"`)
-	hasName    = regexp.MustCompile(`"statement\\*"\s*:|"IdentityUrl"\s*:|"RoleInfo"\s*:`)
+	hasVersion = text.NewRegexp(`(?i)"version\\*"\s*:\s*\\*"2\.0\\*"`)
+	hasName    = text.NewRegexp(`"statement\\*"\s*:|"IdentityUrl"\s*:|"RoleInfo"\s*:`)
 )
 
 // Recognise reports whether data looks like a document of Tencent Cloud: it has version

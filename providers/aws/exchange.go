@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -43,7 +43,7 @@ type Role struct {
 	Timeout time.Duration
 }
 
-var sessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
+var sessionName = text.NewRegexp(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
 
 // NewExchanger returns an Exchanger that exchanges a token for credentials of the role. It uses
 // AssumeRoleWithWebIdentity, which is not signed.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -397,7 +397,7 @@ func isElsewhere(err error) bool {
 	return len(parts) < 3 || parts[2] != region
 }
 
-var regionName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+var regionName = text.NewRegexp(`^[a-z0-9-]{1,40}$`)
 
 // code returns the error code of the service, or "".
 func code(err error) string {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -48,8 +47,8 @@ type Role struct {
 }
 
 var (
-	roleARN     = regexp.MustCompile(`^qcs::cam::uin/([0-9]+):(?:roleName|role)/[A-Za-z0-9+=,.@_-]+$`)
-	sessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,128}$`)
+	roleARN     = text.NewRegexp(`^qcs::cam::uin/([0-9]+):(?:roleName|role)/[A-Za-z0-9+=,.@_-]+$`)
+	sessionName = text.NewRegexp(`^[A-Za-z0-9_+=,.@-]{2,128}$`)
 )
 
 // TKE returns the role and the token file of a pod of Tencent Kubernetes Engine. They come from the

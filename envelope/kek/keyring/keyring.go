@@ -15,12 +15,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 
 	system "github.com/zalando/go-keyring"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // service is the name under which the keyring shows the roots of all names.
@@ -44,8 +44,8 @@ type Enrolment struct {
 }
 
 var (
-	names  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-	prints = regexp.MustCompile(`^[0-9a-f]{16}$`)
+	names  = text.NewRegexp(`^[A-Za-z0-9._-]{1,64}$`)
+	prints = text.NewRegexp(`^[0-9a-f]{16}$`)
 )
 
 // Check returns an error that wraps [envelope.ErrInvalid] if e cannot be the result of [Enrol].

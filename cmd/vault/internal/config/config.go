@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // A Value is a setting and its origin, for messages.
@@ -192,7 +193,7 @@ func (r Reader) single(flag, env string) (Value, error) {
 }
 
 // keyAfterComma finds a second URL of a key source in a list that is separated by commas.
-var keyAfterComma = regexp.MustCompile(`,(local|env|fd|exec|keyring|passphrase|signer\+https?|awskms|tencentkms|gcpkms|azurekeyvault|hashivault):`)
+var keyAfterComma = text.NewRegexp(`,(local|env|fd|exec|keyring|passphrase|signer\+https?|awskms|tencentkms|gcpkms|azurekeyvault|hashivault):`)
 
 func (r Reader) keys(profile []string, name string) ([]Value, error) {
 	const env = "OBJECTVAULT_KEYS"

@@ -20,11 +20,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -179,7 +179,7 @@ func (e *checker) explained(f finding) finding {
 }
 
 // requestID matches the part that differs between two messages with the same cause.
-var requestID = regexp.MustCompile(`, request [^ )]*`)
+var requestID = text.NewRegexp(`, request [^ )]*`)
 
 func (e *checker) publish(l Line) {
 	e.sum[l.Status]++

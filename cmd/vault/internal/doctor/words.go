@@ -3,10 +3,10 @@ package doctor
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/objectvault/objectvault/conformance/probe"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -63,13 +63,13 @@ func splitError(err error) (before string, _ error) {
 const longest = 300
 
 // dump matches the output of %+v for structs.
-var dump = regexp.MustCompile(`(: )?\[(\{[^{}]*\} ?)+\]|\{\w+:[^{}]*\}`)
+var dump = text.NewRegexp(`(: )?\[(\{[^{}]*\} ?)+\]|\{\w+:[^{}]*\}`)
 
 // reason returns the reason for a probe's verdict, without stacks and dumps.
 func reason(st *vault.Store, err error) string {
 	why := strings.TrimPrefix(described(st, err), probe.ErrViolated.Error()+": ")
 	why, _, _ = strings.Cut(why, "\n") // no stack
-	why = dump.ReplaceAllStringFunc(why, func(s string) string {
+	why = dump.Get().ReplaceAllStringFunc(why, func(s string) string {
 		if strings.HasPrefix(s, "{") {
 			return "…"
 		}

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,6 +29,7 @@ import (
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek/kms"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
@@ -67,9 +67,9 @@ const attempts = 3
 // The names have no maximum length here, because the repetition {1,256} would slow down the start of
 // the program. KMS rejects a longer name, and package kms limits the length of the ARN.
 var (
-	keyARN   = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+$`)
-	aliasARN = regexp.MustCompile(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:alias/[A-Za-z0-9/_-]+$`)
-	keyName  = regexp.MustCompile(`^(?:alias/[A-Za-z0-9/_-]+|[A-Za-z0-9-]+)$`)
+	keyARN   = text.NewRegexp(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:key/[A-Za-z0-9-]+$`)
+	aliasARN = text.NewRegexp(`^arn:[a-z0-9-]+:kms:([a-z0-9-]+):[0-9]{12}:alias/[A-Za-z0-9/_-]+$`)
+	keyName  = text.NewRegexp(`^(?:alias/[A-Za-z0-9/_-]+|[A-Za-z0-9-]+)$`)
 )
 
 // An invalid is an [envelope.ErrInvalid] with its own text.
@@ -82,10 +82,10 @@ func (invalid) Unwrap() error { return envelope.ErrInvalid }
 // IsKeyARN reports whether text is the full ARN of a key.
 func IsKeyARN(text string) bool { return keyARN.MatchString(text) }
 
-// Region returns the region of the ARN of a key or of an alias, or "" if text is no such ARN.
-func Region(text string) string {
-	for _, pattern := range []*regexp.Regexp{keyARN, aliasARN} {
-		if m := pattern.FindStringSubmatch(text); m != nil {
+// Region returns the region of the ARN of a key or of an alias, or "" if arn is none.
+func Region(arn string) string {
+	for _, pattern := range []*text.Regexp{keyARN, aliasARN} {
+		if m := pattern.FindStringSubmatch(arn); m != nil {
 			return m[1]
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -27,6 +26,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek/kms"
 	"github.com/objectvault/objectvault/envelope/kek/kms/internal/keeper"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // Config configures a source. Key and Credential are required.
@@ -40,7 +40,7 @@ type Config struct {
 
 const scheme = "azurekeyvault"
 
-var keyName = regexp.MustCompile(`^[a-z0-9-]+\.vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)/keys/[A-Za-z0-9-]+/[0-9a-f]{32}$`)
+var keyName = text.NewRegexp(`^[a-z0-9-]+\.vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)/keys/[A-Za-z0-9-]+/[0-9a-f]{32}$`)
 
 // An invalid is an [envelope.ErrInvalid] with its own text.
 type invalid string

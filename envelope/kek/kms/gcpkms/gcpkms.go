@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"gocloud.dev/gcp"
@@ -22,6 +21,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek/kms"
 	"github.com/objectvault/objectvault/envelope/kek/kms/internal/keeper"
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // Config configures a source. Key and Tokens are required.
@@ -35,7 +35,7 @@ type Config struct {
 
 const scheme = "gcpkms"
 
-var keyName = regexp.MustCompile(`^projects/[a-z0-9:-][a-z0-9:.-]*/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+$`)
+var keyName = text.NewRegexp(`^projects/[a-z0-9:-][a-z0-9:.-]*/locations/[a-z0-9-]+/keyRings/[A-Za-z0-9_-]+/cryptoKeys/[A-Za-z0-9_-]+$`)
 
 // An invalid is an [envelope.ErrInvalid] with its own text.
 type invalid string

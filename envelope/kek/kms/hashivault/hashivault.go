@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -30,6 +29,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek/kms"
 	"github.com/objectvault/objectvault/envelope/kek/kms/internal/keeper"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
@@ -60,9 +60,9 @@ const scheme = "hashivault"
 const retries = 2
 
 var (
-	keyName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
+	keyName = text.NewRegexp(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
 	// The engine is a path, in which a segment does not start with a dot.
-	enginePath = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
+	enginePath = text.NewRegexp(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$`)
 )
 
 // An invalid is an [envelope.ErrInvalid] with its own text.

@@ -25,13 +25,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek/kms"
 	"github.com/objectvault/objectvault/internal/tc3"
+	"github.com/objectvault/objectvault/internal/text"
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
@@ -71,8 +71,8 @@ const (
 )
 
 var (
-	keyID      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	regionName = regexp.MustCompile(`^[a-z0-9-]+$`)
+	keyID      = text.NewRegexp(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	regionName = text.NewRegexp(`^[a-z0-9-]+$`)
 )
 
 // An invalid is an [envelope.ErrInvalid] with its own text.
