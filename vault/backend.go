@@ -23,6 +23,8 @@ type backend struct {
 	store  *Store
 	tenant Tenant
 	log    *slog.Logger
+
+	observe func(context.Context, Event) // may be nil
 }
 
 // maxPage is the most keys that S3 and COS list, or delete, in one request.
@@ -318,6 +320,12 @@ func (b *backend) begin(ctx context.Context, r request) func(bytes int64, keys i
 	start := time.Now()
 	return func(bytes int64, keys int, err error) error {
 		err = b.explain(err)
+		if b.observe != nil {
+			b.observe(ctx, Event{
+				Op: r.op, Tenant: b.tenant, Key: r.key, Keys: keys, Bytes: bytes,
+				Attempt: max(1, r.attempt), Duration: time.Since(start), Err: err,
+			})
+		}
 		b.log.LogAttrs(ctx, slog.LevelInfo, "request",
 			slog.String("op", r.op), slog.String("key", r.key), slog.String("status", status(err)),
 			slog.Duration("duration", time.Since(start)), slog.Int64("bytes", bytes),

@@ -64,6 +64,9 @@ var (
 	// has read or written. Put and Delete with a condition then return ErrRollback, too: see
 	// [SeenError].
 	ErrRollback = errors.New("rolled back")
+	// ErrUnchanged means that the object has the tag that the caller passed as
+	// [GetOptions].IfNoneTag.
+	ErrUnchanged = errors.New("unchanged")
 	// ErrSpooled means that the value is saved on this machine, but is not known to be in the
 	// store.
 	ErrSpooled = errors.New("saved on this machine, not yet in the store")
@@ -76,7 +79,7 @@ var (
 // classified: the more specific one comes first.
 var sentinels = []error{
 	ErrSpooled, ErrRollback, ErrUnsure, ErrBusy, ErrUnauthenticated, ErrPermission, ErrNoSpace, ErrConflict,
-	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrConfig, ErrClosed, ErrTooLarge, ErrRefused, ErrUnavailable,
+	ErrExist, ErrNotFound, ErrPartial, ErrUnsupported, ErrInvalidName, ErrConfig, ErrClosed, ErrTooLarge, ErrUnchanged, ErrRefused, ErrUnavailable,
 }
 
 // A sentinel is an error that wraps a more general one.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 
@@ -378,4 +380,58 @@ func ExampleVault_Repair() {
 	// openai copied <nil>
 	// s3://first newest
 	// cos://second newest
+}
+
+// An Object is an io.ReadSeeker, so that a web server can answer requests for parts of it.
+func ExampleVault_Open() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "report", strings.NewReader("first page\nsecond page\n"), nil)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o, err := v.Open(r.Context(), "report", nil)
+		if err != nil {
+			http.Error(w, "not found", http.StatusNotFound)
+			return
+		}
+		defer o.Close()
+		http.ServeContent(w, r, "report.txt", o.Info().Modified, o)
+	}))
+	defer server.Close()
+	request, _ := http.NewRequest("GET", server.URL, nil)
+	request.Header.Set("Range", "bytes=11-21")
+	response, err := server.Client().Do(request)
+	if err != nil {
+		panic(err)
+	}
+	defer response.Body.Close()
+	part, err := io.ReadAll(response.Body)
+	fmt.Printf("%s %q %v\n", response.Status, part, err)
+	// Output: 206 Partial Content "second page" <nil>
+}
+
+func ExampleReader_Download() {
+	ctx, v := context.Background(), open()
+	v.Put(ctx, "backup", strings.NewReader("a large value"), nil)
+	r, err := v.Get(ctx, "backup", nil)
+	if err != nil {
+		panic(err)
+	}
+	defer r.Close()
+	file, err := os.CreateTemp("", "backup")
+	if err != nil {
+		panic(err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	n, err := r.Download(file) // several requests at a time for a large object
+	fmt.Println(n, err)
+	// Output: 13 <nil>
+}
+
+// A program that keeps a value reads it again only if it has changed.
+func ExampleGetOptions_ifNoneTag() {
+	ctx, v := context.Background(), open()
+	info, _ := v.Put(ctx, "openai", strings.NewReader("sk-demo"), nil)
+	_, err := v.Get(ctx, "openai", &vault.GetOptions{IfNoneTag: info.Tag})
+	fmt.Println(errors.Is(err, vault.ErrUnchanged))
+	// Output: true
 }

@@ -24,6 +24,8 @@ type place struct {
 	// before is the mark of the name from before the request; zero for an old version.
 	before mark
 	accept bool // accepts a current object that is older than a known one
+	// unless is the tag of the value that the caller has; empty for none.
+	unless string
 }
 
 // A body yields sealed bytes from offset to end, all of one stored object. If a response is
@@ -300,6 +302,13 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	if err != nil {
 		return nil, v.absentAt(ctx, at, err)
 	}
+	if at.unless != "" {
+		if header, err := envelope.ReadHeader(bytes.NewReader(h.data)); err == nil {
+			if err := v.checkChanged(name, at, header); err != nil {
+				return nil, err
+			}
+		}
+	}
 	object, err := envelope.OpenHeader(ctx, bytes.NewReader(h.data), v.ref(name), v.keys)
 	if err != nil {
 		return nil, v.backend.explain(err)
@@ -307,6 +316,10 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	info, err := v.found(ctx, name, at, h.snapshot, object.Header(), object.Metadata())
 	if err != nil {
 		return nil, err
+	}
+	opened := &remote{at, h, object}
+	if want == onlyHeader {
+		return &Reader{v: v, info: info, plain: bytes.NewReader(nil), remote: opened}, nil
 	}
 	offset, length := want.Offset, want.Length
 	if length == 0 {
@@ -326,15 +339,20 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 			return nil, err
 		}
 	}
-	r := &Reader{v: v, info: info, header: h.data[:object.Header().Len()]}
-	if span.Offset+span.Length <= int64(len(h.data)) {
-		r.plain = object.OpenRange(bytes.NewReader(h.data[span.Offset:span.Offset+span.Length]), span)
+	return v.readSpan(ctx, opened, span, info)
+}
+
+// readSpan returns a Reader of a part of an object.
+func (v *Vault) readSpan(ctx context.Context, o *remote, span envelope.Span, info Info) (_ *Reader, err error) {
+	r := &Reader{v: v, info: info, header: o.data[:o.object.Header().Len()]}
+	if span.Offset+span.Length <= int64(len(o.data)) {
+		r.plain = o.object.OpenRange(bytes.NewReader(o.data[span.Offset:span.Offset+span.Length]), span)
 		return r, nil
 	}
-	if r.body, err = v.fetchSpan(ctx, at, h, span); err != nil {
+	if r.body, err = v.fetchSpan(ctx, o.place, o.head, span); err != nil {
 		return nil, err
 	}
-	r.plain = object.OpenRange(r.body, span)
+	r.plain = o.object.OpenRange(r.body, span)
 	return r, nil
 }
 

@@ -36,6 +36,9 @@ func prefersPending(revision int64, info Info, err error) bool {
 	case err == nil:
 		return info.Revision < revision
 	}
+	if e := (*unchangedError)(nil); errors.As(err, &e) {
+		return e.revision < revision
+	}
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnauthenticated)
 }
 

@@ -103,6 +103,21 @@ type Options struct {
 	//   - "attempt": 1 for the first attempt
 	//   - "duration" and "tenant"
 	Log *slog.Logger
+	// Observe is called after each request to the store, with what Log would get. It may be called by
+	// several goroutines at once, and must not block. Nil means that there is none.
+	Observe func(context.Context, Event)
+}
+
+// An Event describes one request to the store. It never contains a value.
+type Event struct {
+	Op       string        // see [Options].Log
+	Tenant   Tenant        // of the Vault
+	Key      string        // the object's key, the prefix of a listing, or the first of several keys
+	Keys     int           // number of keys in the request, or in the response
+	Bytes    int64         // sealed bytes of one object that were sent or received
+	Attempt  int           // 1 for the first attempt
+	Duration time.Duration // until the end of the response
+	Err      error         // wraps a sentinel of this package; nil if the request succeeded
 }
 
 // A Scope limits the names and operations of a [Vault]. The cloud authorizes the tenant but cannot
@@ -157,7 +172,7 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	}
 	v.scope = Scope{Names: slices.Clone(o.Scope.Names), ReadOnly: o.Scope.ReadOnly}
 	v.name = store.Name
-	v.backend = &backend{store: store, tenant: v.tenant, log: o.Log}
+	v.backend = &backend{store: store, tenant: v.tenant, log: o.Log, observe: o.Observe}
 	if v.backend.log == nil {
 		v.backend.log = slog.New(slog.DiscardHandler)
 	}
@@ -373,6 +388,10 @@ type GetOptions struct {
 	// Offset is negative, Get may send a third request, because it must first verify where the
 	// object ends.
 	Range *Range
+	// IfNoneTag is an [Info].Tag that the caller has the value of. If the object still has it, Get
+	// returns [ErrUnchanged]. It sends one request and unwraps no key. A store can always claim that an
+	// object is unchanged, as it can return an old one.
+	IfNoneTag string
 }
 
 // A Range is a part of a value. The zero Range is the whole value.
@@ -437,12 +456,14 @@ func (v *Vault) get(ctx context.Context, name Name, key string, o *GetOptions) (
 	if err == nil || o.Version != "" {
 		return r, err
 	}
+	whole := *o
+	whole.IfNoneTag = "" // a mirror that is behind must not answer
 	err = v.fromMirrors(ctx, name, at, err, func(m *Vault) (Info, error) {
 		if r != nil {
 			r.Close() // of a mirror that is behind
 		}
 		var merr error
-		if r, merr = m.getHere(ctx, name, key, o); merr != nil {
+		if r, merr = m.getHere(ctx, name, key, &whole); merr != nil {
 			return Info{}, merr
 		}
 		r.info.Mirror = m.name
@@ -464,6 +485,7 @@ func (v *Vault) getHere(ctx context.Context, name Name, key string, o *GetOption
 	if err != nil {
 		return nil, err
 	}
+	at.unless = o.IfNoneTag
 	if at.known != nil {
 		r, err := v.getAt(ctx, name, at, o.Range)
 		if v.mayBeLegacy(err) {
@@ -492,7 +514,20 @@ func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*R
 	if err != nil {
 		return nil, v.absentAt(ctx, at, err)
 	}
-	r, err := envelope.Open(ctx, body, v.ref(name), v.keys)
+	sealed := io.Reader(body)
+	if at.unless != "" {
+		var start bytes.Buffer
+		header, err := envelope.ReadHeader(io.TeeReader(body, &start))
+		if err == nil {
+			err = v.checkChanged(name, at, header)
+		}
+		if errors.Is(err, ErrUnchanged) {
+			body.Close()
+			return nil, err
+		}
+		sealed = io.MultiReader(&start, body)
+	}
+	r, err := envelope.Open(ctx, sealed, v.ref(name), v.keys)
 	if err != nil {
 		body.Close()
 		if !v.readsLegacy() { // otherwise findLegacy does it
@@ -508,6 +543,21 @@ func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*R
 	return &Reader{v: v, info: info, header: r.Header().Bytes(), plain: r, body: body, object: r.Object()}, nil
 }
 
+// checkChanged returns an [ErrUnchanged] if the object has the tag that the caller has. It leaves it to
+// others to refuse an object that is older than a known one.
+func (v *Vault) checkChanged(name Name, at place, h *envelope.Header) error {
+	if at.unless == "" || at.unless != tagOf(h) || at.known == nil && h.Revision < v.revisions.latest(name) {
+		return nil
+	}
+	return &unchangedError{h.Revision}
+}
+
+// An unchangedError is an [ErrUnchanged].
+type unchangedError struct{ revision int64 }
+
+func (e *unchangedError) Error() string { return ErrUnchanged.Error() }
+func (e *unchangedError) Unwrap() error { return ErrUnchanged }
+
 // A Reader returns the verified bytes of one object. [Vault.Get] opens it.
 type Reader struct {
 	v       *Vault
@@ -516,6 +566,7 @@ type Reader struct {
 	plain   io.Reader
 	body    *body            // nil if the first request returned the whole range
 	object  *envelope.Object // the whole value, for Download; nil: it can only be read in order
+	remote  *remote          // of Open
 	local   io.Closer        // the entry of the spool; nil: the value is in the store
 	started bool             // Read or WriteTo was called
 	err     error            // returned by every further Read
