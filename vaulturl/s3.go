@@ -16,7 +16,7 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 	if u.Host == "" || u.Port() != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Opaque != "" {
 		return nil, bad("the URL must have the form s3://BUCKET?region=REGION")
 	}
-	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "parallel", "sse", "kms_key", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
+	if err := u.onlyFilled("region", "endpoint", "path_style", "insecure", "parallel", "checksum", "sse", "kms_key", "role", "session", "duration", "sts_endpoint", "audience", "tag"); err != nil {
 		return nil, err
 	}
 	get := u.query.Get
@@ -28,7 +28,7 @@ func parseS3(u parsedURL, o *Options) (*Location, error) {
 		}
 	}
 	c.VirtualHost = u.query.Has("path_style") && !c.PathStyle
-	c.SSE, c.KMSKey = get("sse"), get("kms_key")
+	c.SSE, c.KMSKey, c.Checksum = get("sse"), get("kms_key"), get("checksum")
 	if c.KMSKey != "" && c.SSE == "" {
 		return nil, bad("kms_key= also requires sse=aws:kms")
 	}

@@ -1,7 +1,7 @@
 // Package vaulturl opens stores, key sources and identities by URL. The command `vault` accepts
 // the same URLs:
 //
-//	s3://BUCKET?region= endpoint= path_style= insecure=true parallel= sse= kms_key=
+//	s3://BUCKET?region= endpoint= path_style= insecure=true parallel= checksum= sse= kms_key=
 //	            role= session= duration= sts_endpoint= audience= tag=
 //	cos://BUCKET-APPID?region= endpoint= insecure=true parallel=
 //	            role= provider= session= duration= sts_endpoint= audience=

@@ -61,7 +61,7 @@ type Config struct {
 	Region string
 	// Endpoint is the URL of the server, usually of one that is not AWS. It implies PathStyle,
 	// unless VirtualHost is set. If the endpoint does not belong to AWS, requests send Content-MD5
-	// instead of the newer checksums of S3. The default is the endpoint of the SDK's environment
+	// instead of the newer checksums of S3, unless Checksum is set. The default is the endpoint of the SDK's environment
 	// variables or profile, or AWS.
 	Endpoint string
 	// PathStyle puts the bucket into the path, https://HOST/BUCKET, instead of the host name.
@@ -73,6 +73,10 @@ type Config struct {
 	// header: AES256, aws:kms or aws:kms:dsse. If it is empty, the setting of the bucket applies.
 	// KMSKey is the ARN of the key. It requires aws:kms or aws:kms:dsse.
 	SSE, KMSKey string
+	// Checksum is what a write sends to a server that is not AWS: md5, crc32 or none. The default is md5,
+	// which all servers accept. crc32 needs much less time for large objects; some servers refuse it. The
+	// signature covers a hash of the data in any case.
+	Checksum string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
 
@@ -116,7 +120,8 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &store{bucket: c.Bucket, client: client, copySize: copySize, parallel: cmp.Or(max(c.Parallel, 0), defaultParallel), other: c.Endpoint != "" && !isAWS(c.Endpoint), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	other := c.Endpoint != "" && !isAWS(c.Endpoint)
+	s := &store{bucket: c.Bucket, client: client, copySize: copySize, parallel: cmp.Or(max(c.Parallel, 0), defaultParallel), other: other, md5: other && cmp.Or(c.Checksum, "md5") == "md5", sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}
@@ -154,6 +159,8 @@ func (c Config) checkEncryption() error {
 	switch {
 	case !slices.Contains([]string{"", "AES256", "aws:kms", "aws:kms:dsse"}, c.SSE):
 		return fmt.Errorf("%w: sse must be AES256, aws:kms or aws:kms:dsse", vault.ErrConfig)
+	case !slices.Contains([]string{"", "md5", "crc32", "none"}, c.Checksum):
+		return fmt.Errorf("%w: checksum must be md5, crc32 or none", vault.ErrConfig)
 	case c.KMSKey != "" && !strings.HasPrefix(c.SSE, "aws:kms"):
 		return fmt.Errorf("%w: a KMS key requires sse=aws:kms or sse=aws:kms:dsse", vault.ErrConfig)
 	}
@@ -168,6 +175,7 @@ type store struct {
 	sse    types.ServerSideEncryption
 	key    *string     // the KMS key
 	other  bool        // the server is not AWS: see dialects.go, and [order] for its lists of versions
+	md5    bool        // a write sends Content-MD5
 	single atomic.Bool // the server deletes only one object in a request
 
 	parallel     int         // see [Config].Parallel

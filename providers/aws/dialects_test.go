@@ -280,3 +280,48 @@ func TestRealMD5(t *testing.T) {
 		})
 	}
 }
+
+// TestChecksum: the checksums of writes to a server that is not AWS can be chosen, and the servers of the
+// tests accept them.
+func TestChecksum(t *testing.T) {
+	t.Parallel()
+	rgw, versity := testcloud.RequireRGW(t), testcloud.RequireVersity(t)
+	for server, k := range map[string]testcloud.Keys{rgw.URL: rgw.Owner, versity.URL: versity.Root} {
+		bucket := testcloud.NewBucket(t, server, k, false)
+		for _, sum := range []string{"md5", "crc32", "none"} {
+			md5, crc := 0, 0
+			var mu sync.Mutex
+			proxy := testcloud.NewProxy(server, &testcloud.ProxyOptions{Rule: func(r *http.Request, _ int) *testcloud.Fault {
+				mu.Lock()
+				defer mu.Unlock()
+				if r.Method == http.MethodPut && r.Header.Get("Content-Md5") != "" {
+					md5++
+				}
+				if r.Method == http.MethodPut && r.Header.Get("X-Amz-Checksum-Crc32") != "" {
+					crc++
+				}
+				return nil
+			}})
+			t.Cleanup(func() { proxy.Close() })
+			v := newVault(t, open(t, aws.Config{Bucket: bucket, Endpoint: proxy.URL, Static: static(k), Checksum: sum}), "acme")
+			for _, size := range []int64{100, 20 << 20} {
+				if _, err := v.Put(t.Context(), "a", noise(1, size), nil); err != nil {
+					t.Errorf("%s: put of %d bytes: %v", sum, size, err)
+				}
+				r, err := v.Get(t.Context(), "a", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := io.Copy(io.Discard, r); n != size || err != nil {
+					t.Errorf("%s: get of %d bytes: %d, %v", sum, size, n, err)
+				}
+				r.Close()
+			}
+			want := map[string][2]int{"md5": {6, 0}, "crc32": {0, 6}, "none": {}}[sum] // one object, and five parts
+			if mu.Lock(); [2]int{md5, crc} != want {
+				t.Errorf("%s: %d requests with MD5 and %d with CRC32, want %v", sum, md5, crc, want)
+			}
+			mu.Unlock()
+		}
+	}
+}

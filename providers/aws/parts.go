@@ -149,7 +149,7 @@ type parts struct {
 }
 
 func (s *store) startParts(ctx context.Context, o object) (*parts, error) {
-	p := &publisher{Client: s.client, ctx: ctx, md5: s.other}
+	p := &publisher{Client: s.client, ctx: ctx, md5: s.md5}
 	out, err := p.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		ServerSideEncryption: s.sse, SSEKMSKeyId: s.key, ChecksumAlgorithm: s.checksum(),

@@ -75,7 +75,7 @@ type splicing struct {
 }
 
 func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written, err error) {
-	p := &publisher{Client: s.client, ctx: ctx, md5: s.other}
+	p := &publisher{Client: s.client, ctx: ctx, md5: s.md5}
 	u := &splicing{s, p, x, o.key, nil}
 	var first []byte // compared with a copy; nil: the server is known to copy ranges
 	if s.other && (!s.copiesRanges.Load() || escapeSource(o.key) != o.key) {

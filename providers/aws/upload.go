@@ -227,7 +227,7 @@ type object struct {
 }
 
 func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (written, error) {
-	out, err := (&publisher{Client: s.client, ctx: ctx, md5: s.other}).PutObject(ctx, &s3.PutObjectInput{
+	out, err := (&publisher{Client: s.client, ctx: ctx, md5: s.md5}).PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: bytes.NewReader(whole),
 		ServerSideEncryption: s.sse, SSEKMSKeyId: s.key,
