@@ -135,6 +135,7 @@ func get(ctx context.Context, u *ui, v *vault.Vault, name vault.Name, o getOptio
 		u.note("%s expired at %s", name, timestamp(info.Expires))
 	}
 	u.notePending(info)
+	limitMemory(info.Size)
 	switch {
 	case file != nil:
 		if err := u.getFile(ctx, r, file, o.file); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"runtime/debug"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -15,6 +16,15 @@ type progress struct {
 	start time.Time
 	moved int64
 	bar   *progressbar.ProgressBar
+}
+
+// limitMemory lets less garbage accumulate before a transfer of size bytes; negative: of unknown size. Most
+// of the memory of a large transfer is in buffers that are used again, which a garbage collection does not
+// look into, so that it costs next to nothing.
+func limitMemory(size int64) {
+	if size < 0 || size > 8<<20 {
+		debug.SetGCPercent(25)
+	}
 }
 
 // progress returns nil, which shows nothing, unless standard error is a terminal.

@@ -84,6 +84,7 @@ func (p *putting) checkScope(set config.Settings) error {
 
 // put stores the value.
 func (p *putting) put(ctx context.Context, v *opened, value io.Reader, size int64) error {
+	limitMemory(size)
 	bar := p.progress("put "+string(p.name), size)
 	info, err := v.Put(ctx, p.name, bar.reader(value), p.options)
 	bar.done()
