@@ -187,7 +187,7 @@ func TestIfNoneTag(t *testing.T) {
 	if _, err := v.Open(t.Context(), "a", &vault.GetOptions{IfNoneTag: info.Tag}); !errors.Is(err, vault.ErrUnchanged) {
 		t.Errorf("Open: %v", err)
 	}
-	// Another Vault replaces the value. What this one has stored is not what is there now.
+	// Another Vault replaces the value. What this one has stored is not the current object.
 	put(t, newVault(t, s, nil), "a", "second", nil)
 	for part, want := range map[*vault.Range]string{nil: "second", {Offset: 1}: "econd"} {
 		if got := get(t, v, "a", &vault.GetOptions{IfNoneTag: info.Tag, Range: part}); got != want {
