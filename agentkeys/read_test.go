@@ -56,7 +56,7 @@ func TestReadBucket(t *testing.T) {
 				}
 			}
 			var names []string
-			for e, err := range v.List(t.Context(), "") {
+			for e, err := range v.List(t.Context(), nil) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -66,7 +66,7 @@ func TestReadBucket(t *testing.T) {
 			if diff := cmp.Diff([]string{"anthropic", "both", "open router", "openai", "openrouter"}, names); diff != "" {
 				t.Errorf("list:\n%s", diff)
 			}
-			for e, err := range v.List(t.Context(), "open") {
+			for e, err := range v.List(t.Context(), &vault.ListOptions{Prefix: "open"}) {
 				if err != nil || !strings.HasPrefix(string(e.Name), "open") {
 					t.Errorf("list open: %+v, %v", e, err)
 				}
@@ -126,7 +126,7 @@ func TestScope(t *testing.T) {
 		t.Errorf("get other: %v", err)
 	}
 	n := 0
-	for e, err := range v.List(t.Context(), "") {
+	for e, err := range v.List(t.Context(), nil) {
 		if err != nil || e.Name != "openrouter" || !e.Legacy {
 			t.Errorf("list: %+v, %v", e, err)
 		}
@@ -203,7 +203,7 @@ func TestListOnce(t *testing.T) {
 		for _, step := range []string{"before", "after"} {
 			for _, prefix := range []string{"", service[:1], service[:len(service)-1], service} {
 				var names []string
-				for e, err := range v.List(t.Context(), prefix) {
+				for e, err := range v.List(t.Context(), &vault.ListOptions{Prefix: prefix}) {
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -81,7 +81,7 @@ func (replacedWallet) Address(context.Context) (string, error) {
 
 func otherWallet(t *testing.T, b *bucket, v *vault.Vault) {
 	t.Helper()
-	for e, err := range v.List(t.Context(), "") {
+	for e, err := range v.List(t.Context(), nil) {
 		t.Errorf("list: %+v, %v", e, err)
 	}
 	if _, _, err := get(t, v, "openrouter", nil); !errors.Is(err, vault.ErrNotFound) {

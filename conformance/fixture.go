@@ -161,7 +161,7 @@ func (f *fixture) recordError(err error) error {
 
 // names lists a collection.
 func (f *fixture) names(ctx context.Context, v *vault.Vault, prefix string) (names []string, err error) {
-	for e, err := range v.List(ctx, prefix) {
+	for e, err := range v.List(ctx, &vault.ListOptions{Prefix: prefix}) {
 		if err != nil {
 			return nil, f.recordError(err)
 		}

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -170,25 +171,38 @@ func (b *backend) writeBlob(ctx context.Context, key string, create bool, fill f
 	return existing(w.Close())
 }
 
-// page lists at most a page of the keys that start with prefix.
-func (b *backend) page(ctx context.Context, prefix string, token []byte) (page []*blob.ListObject, next []byte, err error) {
+// page lists at most a page of the keys that start with prefix, from a token on. The first page starts
+// after the key after, if the store can do that.
+func (b *backend) page(ctx context.Context, prefix, after string, token []byte) (page []*blob.ListObject, next []byte, err error) {
 	done := b.begin(ctx, request{op: "list", key: prefix})
+	o := &blob.ListOptions{Prefix: prefix}
+	if after != "" && b.store.ListAfter != nil && bytes.Equal(token, blob.FirstPageToken) {
+		o.BeforeList = b.store.ListAfter(after)
+	}
 	if err = b.closed(); err == nil {
-		page, next, err = b.store.Bucket.ListPage(ctx, token, maxPage, &blob.ListOptions{Prefix: prefix})
+		page, next, err = b.store.Bucket.ListPage(ctx, token, maxPage, o)
 	}
 	return page, next, done(0, len(page), err)
 }
 
 // list yields the objects whose keys start with prefix, page by page.
 func (b *backend) list(ctx context.Context, prefix string) iter.Seq2[*blob.ListObject, error] {
+	return b.listAfter(ctx, prefix, "")
+}
+
+// listAfter is list for the keys after a key; "" means all.
+func (b *backend) listAfter(ctx context.Context, prefix, after string) iter.Seq2[*blob.ListObject, error] {
 	return func(yield func(*blob.ListObject, error) bool) {
 		for token := blob.FirstPageToken; len(token) > 0; {
-			page, next, err := b.page(ctx, prefix, token)
+			page, next, err := b.page(ctx, prefix, after, token)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for _, o := range page {
+				if after != "" && o.Key <= after {
+					continue
+				}
 				if !yield(o, nil) {
 					return
 				}

@@ -304,7 +304,7 @@ func (c *copier) named() iter.Seq2[pair, error] {
 // merged yields the names of both lists.
 func (c *copier) merged(ctx context.Context) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
-		theirs, stop := iter.Pull2(c.dst.listHere(ctx, c.o.Prefix))
+		theirs, stop := iter.Pull2(c.dst.listHere(ctx, &ListOptions{Prefix: c.o.Prefix}))
 		defer stop()
 		other, known := Entry{}, maybe // the next entry of dst; absent: there is none left
 		advance := func() error {
@@ -334,7 +334,7 @@ func (c *copier) merged(ctx context.Context) iter.Seq2[pair, error] {
 			yield(pair{}, err)
 			return
 		}
-		for e, err := range c.src.listHere(ctx, c.o.Prefix) {
+		for e, err := range c.src.listHere(ctx, &ListOptions{Prefix: c.o.Prefix}) {
 			if err != nil {
 				yield(pair{}, c.atSource(err))
 				return

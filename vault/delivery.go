@@ -92,7 +92,7 @@ func (d *Delivery) list(ctx context.Context) error {
 		if pages == 0 {
 			return nil
 		}
-		page, next, err := d.v.backend.page(ctx, d.prefix, token)
+		page, next, err := d.v.backend.page(ctx, d.prefix, "", token)
 		if err != nil {
 			return err
 		}

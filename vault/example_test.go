@@ -182,7 +182,7 @@ func ExampleVault_List() {
 	for _, name := range []vault.Name{"openai", "acme/b", "acme/a"} {
 		v.Put(ctx, name, strings.NewReader("sk-demo"), nil)
 	}
-	for entry, err := range v.List(ctx, "acme/") {
+	for entry, err := range v.List(ctx, &vault.ListOptions{Prefix: "acme/"}) {
 		fmt.Println(entry.Name, entry.SealedSize, err)
 	}
 	// Output:

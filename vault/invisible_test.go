@@ -114,7 +114,7 @@ func TestOldNames(t *testing.T) {
 	if _, err := v.Stat(t.Context(), hidden); err != nil {
 		t.Error(err)
 	}
-	for e, err := range v.List(t.Context(), "") {
+	for e, err := range v.List(t.Context(), nil) {
 		if err != nil || e.Name != hidden || e.Foreign {
 			t.Errorf("listed %+v, %v", e, err)
 		}

@@ -26,7 +26,7 @@ func (v *Vault) DeniedLegacy(ctx context.Context) (denied []string, err error) {
 		return nil, v.backend.explain(err)
 	}
 	for _, prefix := range prefixes {
-		_, _, err := v.backend.page(ctx, prefix, blob.FirstPageToken)
+		_, _, err := v.backend.page(ctx, prefix, "", blob.FirstPageToken)
 		switch {
 		case errors.Is(err, ErrPermission):
 			denied = append(denied, prefix)

@@ -119,7 +119,7 @@ func (v *Vault) teardownLegacy(ctx context.Context, within string, o *TeardownOp
 	}
 	for _, other := range others {
 		for token := blob.FirstPageToken; len(token) > 0; {
-			page, next, err := v.backend.page(ctx, other, token)
+			page, next, err := v.backend.page(ctx, other, "", token)
 			if errors.Is(err, ErrPermission) {
 				break
 			}

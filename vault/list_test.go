@@ -79,7 +79,7 @@ func TestList(t *testing.T) {
 		}
 	}
 	last := ""
-	for e, err := range v.List(t.Context(), "") {
+	for e, err := range v.List(t.Context(), nil) {
 		if err != nil || e.Key <= last {
 			t.Errorf("%q after %q, %v: not in key order", e.Key, last, err)
 		}

@@ -622,7 +622,7 @@ func TestMirrorLists(t *testing.T) {
 	expect(t, names(t, m.Vault, ""))
 	expect(t, stores, "mirror")
 	m.mirror.away.Store(true)
-	for _, err := range m.List(t.Context(), "") {
+	for _, err := range m.List(t.Context(), nil) {
 		if !errors.Is(err, vault.ErrUnavailable) {
 			t.Errorf("List without any store = %v", err)
 		}

@@ -50,7 +50,7 @@ func TestZeroValues(t *testing.T) {
 	_, err = v.Stat(ctx, "a")
 	check("stat", err)
 	check("delete", v.Delete(ctx, "a", nil))
-	for _, err := range v.List(ctx, "") {
+	for _, err := range v.List(ctx, nil) {
 		check("list", err)
 	}
 	for _, err := range v.History(ctx, "a") {
@@ -101,7 +101,7 @@ func TestClosedStore(t *testing.T) {
 			"delete":   func() error { return v.Delete(ctx, "a", nil) },
 			"teardown": func() error { _, err := v.Teardown(ctx, nil); return err },
 			"list": func() error {
-				for _, err := range v.List(ctx, "") {
+				for _, err := range v.List(ctx, nil) {
 					return err
 				}
 				return nil

@@ -50,7 +50,7 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	check("history", nil, "versions", "open-version 0+16384", "open-version 0+16384")
-	for range v.List(ctx, "nothing") {
+	for range v.List(ctx, &vault.ListOptions{Prefix: "nothing"}) {
 		t.Error("a list of an unused prefix returned an entry")
 	}
 	check("empty list", nil, "list")

@@ -69,6 +69,9 @@ type Store struct {
 	// requests and the tag changes, the object was replaced. Tag must not be nil if Swap or
 	// RemoveIf is not nil.
 	Tag func(r *blob.Reader) string
+	// ListAfter returns a [blob.ListOptions].BeforeList that starts a list after a key. If it is nil, a
+	// Vault skips the keys before.
+	ListAfter func(key string) func(as func(any) bool) error
 	// Parallel is the number of range requests that a Vault sends at a time to read a large object. If it
 	// is 0 or 1, a Vault reads an object with one request. Otherwise the first request is for the first
 	// 8 MiB, and each request for a further range must return the same object, or fail.

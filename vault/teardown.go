@@ -111,7 +111,7 @@ func (v *Vault) teardown(ctx context.Context, o *TeardownOptions) (result Teardo
 	// Each page is deleted before the next one is listed. Deletions do not disturb the listing,
 	// which continues after the last key, and memory stays bounded.
 	for token := blob.FirstPageToken; len(token) > 0; {
-		page, next, err := v.backend.page(ctx, prefix, token)
+		page, next, err := v.backend.page(ctx, prefix, "", token)
 		if err != nil {
 			return result, err
 		}

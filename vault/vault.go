@@ -19,13 +19,11 @@ package vault
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -714,112 +712,6 @@ func (v *Vault) statOnce(ctx context.Context, name Name, at place) (Info, error)
 		return Info{}, v.backend.explain(legacy(head.data, err))
 	}
 	return v.found(ctx, name, at, head.snapshot, object.Header(), object.Metadata())
-}
-
-// An Entry is an object in a listing.
-type Entry struct {
-	Name       Name      // empty if Foreign
-	Key        string    // the object's key in the bucket
-	SealedSize int64     // bytes stored
-	Modified   time.Time // the store's time of the last write
-	Foreign    bool      // another program stored the object: Key is not the key of any Name, so a Vault cannot open the object
-	// Legacy means that Key is one that agentKeys uses and this Vault does not: see [Options].Legacy. The
-	// object may also be an envelope of the tenant with the other prefix, which this Vault cannot open.
-	Legacy bool
-}
-
-// List yields the objects whose names start with prefix, in the order of their keys. It omits names
-// outside the [Scope]. It does not yield pending values of the [Spool]. It sends one request for
-// each 1000 objects and stops after the first error. With [Options].Legacy, the names that only
-// agentKeys has stored, under the prefix of another id of the tenant, come last. If the first request
-// cannot reach the store, List lists a mirror: see [Options].Mirror.
-func (v *Vault) List(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		first := error(nil) // of the primary store
-		for i, store := range append([]*Vault{v}, v.mirrors()...) {
-			var failed error
-			empty := true
-			for e, err := range store.listHere(ctx, prefix) {
-				if err != nil && empty && v.mirror != nil && (i > 0 || isAway(err)) {
-					failed = err // nothing was yielded, so that another store can answer
-					break
-				}
-				if empty && i > 0 {
-					v.fellBack(store, first)
-				}
-				if empty = false; !yield(e, err) {
-					return
-				}
-			}
-			if failed == nil {
-				if empty && i > 0 {
-					v.fellBack(store, first)
-				}
-				return
-			}
-			first = cmp.Or(first, failed)
-		}
-		yield(Entry{}, first)
-	}
-}
-
-// listHere lists the objects of the store.
-func (v *Vault) listHere(ctx context.Context, prefix string) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		err := v.opened()
-		if err == nil {
-			err = v.connect(ctx)
-		}
-		if err != nil {
-			wrap(&err, "list", prefix)
-			yield(Entry{}, err)
-			return
-		}
-		within := keyPrefix(v.tenant, v.collection)
-		others, err := v.listLegacy(ctx, within, prefix)
-		if err != nil {
-			wrap(&err, "list", prefix)
-			yield(Entry{}, err)
-			return
-		}
-		listed := make(map[Name]bool) // names whose key is escaped
-		for o, err := range v.backend.list(ctx, listPrefix(v.tenant, v.collection, prefix)) {
-			if err != nil {
-				wrap(&err, "list", prefix)
-				yield(Entry{}, err)
-				return
-			}
-			e := Entry{Key: o.Key, SealedSize: o.Size, Modified: o.ModTime}
-			name, ours := nameOf(v.tenant, v.collection, o.Key)
-			if legacy, ok := v.legacyName(ctx, o.Key); ok && !ours {
-				if others == nil {
-					others = make(map[Name]Entry)
-				}
-				if !listed[legacy] {
-					v.addLegacy(ctx, others, prefix, o)
-				}
-				continue
-			}
-			e.Name, e.Foreign = name, !ours
-			if delete(others, name); v.readsLegacy() && ours && encodeName(name) != string(name)+suffix {
-				listed[name] = true // its other key may be listed later
-			}
-			switch {
-			case ours && (!hasPrefix(name, prefix) || v.scope.Check(name, false) != nil):
-				continue
-			case e.Foreign && (v.scope.Names != nil || prefix != "" && !hasPrefix(Name(o.Key[len(within):]), prefix)):
-				continue
-			}
-			if !yield(e, nil) {
-				return
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(others)) {
-			if !yield(others[name], nil) {
-				return
-			}
-		}
-	}
 }
 
 // ref returns the full name that the envelope of name is bound to.

@@ -19,7 +19,9 @@ func eachEntry[T any](ctx context.Context, v *vault.Vault, prefix string, do fun
 
 // eachAtOnce is eachEntry, with at most jobs objects at once.
 func eachAtOnce[T any](ctx context.Context, v *vault.Vault, prefix string, jobs int, do func(context.Context, vault.Entry) T, show func(T) error) error {
-	list := func(ctx context.Context) iter.Seq2[vault.Entry, error] { return v.List(ctx, prefix) }
+	list := func(ctx context.Context) iter.Seq2[vault.Entry, error] {
+		return v.List(ctx, &vault.ListOptions{Prefix: prefix})
+	}
 	for result, err := range ordered.Map(ctx, jobs, list, do) {
 		if err == nil {
 			err = show(result)

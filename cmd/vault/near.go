@@ -18,7 +18,7 @@ func someNames(ctx context.Context, v *vault.Vault, prefix string) []string {
 	ctx, cancel := context.WithTimeout(ctx, nearTime)
 	defer cancel()
 	var names []string
-	for e, err := range v.List(ctx, prefix) {
+	for e, err := range v.List(ctx, &vault.ListOptions{Prefix: prefix}) {
 		if err != nil || len(names) == nearNames {
 			break
 		}

@@ -165,7 +165,7 @@ func (c *copyBench) verify(b *testing.B) func(*testing.B) error {
 	v := c.vault(b, c.remote)
 	return func(b *testing.B) error {
 		opened := 0
-		list := func(ctx context.Context) iter.Seq2[vault.Entry, error] { return v.List(ctx, "") }
+		list := func(ctx context.Context) iter.Seq2[vault.Entry, error] { return v.List(ctx, nil) }
 		get := func(ctx context.Context, e vault.Entry) error { return vaultSide{v}.get(ctx, e.Name, c.each) }
 		for err, lerr := range ordered.Map(b.Context(), 16, list, get) {
 			if err := errors.Join(err, lerr); err != nil {

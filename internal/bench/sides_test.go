@@ -75,7 +75,7 @@ func (s vaultSide) get(ctx context.Context, name vault.Name, size int64) error {
 
 func (s vaultSide) list(ctx context.Context, prefix string, want int) error {
 	n := 0
-	for _, err := range s.List(ctx, prefix) {
+	for _, err := range s.List(ctx, &vault.ListOptions{Prefix: prefix}) {
 		if err != nil {
 			return err
 		}

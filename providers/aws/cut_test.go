@@ -25,7 +25,7 @@ func TestCutListOnce(t *testing.T) {
 		run             func() error
 	}{
 		{"list", "list-type", func() (err error) {
-			for _, err = range v.List(t.Context(), "") {
+			for _, err = range v.List(t.Context(), nil) {
 			}
 			return err
 		}},

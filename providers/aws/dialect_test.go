@@ -33,7 +33,7 @@ func roundTrip(t *testing.T, s *vault.Store) {
 		}
 		r.Close()
 	}
-	for _, err := range v.List(t.Context(), "") {
+	for _, err := range v.List(t.Context(), nil) {
 		if err != nil {
 			t.Error(err)
 		}

@@ -138,7 +138,7 @@ func TestExpiryInList(t *testing.T) {
 	}
 	s.proxy.ExpireKeyAfter(1)
 	var got []string
-	for e, err := range s.List(t.Context(), "") {
+	for e, err := range s.List(t.Context(), nil) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -103,7 +103,7 @@ func (s *site) isolates(t *testing.T, actor *member, others ...*member) {
 	}
 	for _, o := range others {
 		var names []string
-		for e, err := range o.List(t.Context(), "") {
+		for e, err := range o.List(t.Context(), nil) {
 			if err != nil {
 				t.Fatalf("%s lists its own objects: %v", o.tenant, err)
 			}
@@ -146,7 +146,7 @@ func TestHostileNames(t *testing.T) {
 	}
 	// The start of a listing need not be a name. It always stays below the tenant's prefix.
 	for _, prefix := range []string{"..", "../", "../../" + string(bob) + "/", "../../", "/", "%2e%2e/", "__0x2e____0x2e__/", "*", ""} {
-		for e, err := range v.List(t.Context(), prefix) {
+		for e, err := range v.List(t.Context(), &vault.ListOptions{Prefix: prefix}) {
 			t.Errorf("a list from %q contains %q, %v", prefix, e.Key, err)
 		}
 	}

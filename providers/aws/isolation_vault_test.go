@@ -85,7 +85,7 @@ func vaultList(c cell) (all calls) {
 	for _, prefix := range []string{"", string(c.called)} {
 		found := false
 		var err error
-		for e, lerr := range c.vault.List(c.ctx, prefix) {
+		for e, lerr := range c.vault.List(c.ctx, &vault.ListOptions{Prefix: prefix}) {
 			found, err = found || e.Name == c.called, lerr
 		}
 		all.add("list", err)

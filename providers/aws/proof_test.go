@@ -197,7 +197,7 @@ func everything(t *testing.T, s *vault.Store) map[string]error {
 	_, errs["stat"] = v.Stat(ctx, "openai")
 	errs["rm"] = v.Delete(ctx, "openai", nil)
 	_, errs["teardown"] = v.Teardown(ctx, nil)
-	for _, err := range v.List(ctx, "") {
+	for _, err := range v.List(ctx, nil) {
 		errs["ls"] = err
 	}
 	for _, err := range v.History(ctx, "openai") {
@@ -317,7 +317,7 @@ func TestCutLists(t *testing.T) {
 			})
 			v := newVault(t, s, "acme")
 			var listErr, historyErr error
-			for _, listErr = range v.List(t.Context(), "") {
+			for _, listErr = range v.List(t.Context(), nil) {
 			}
 			for _, historyErr = range s.History.Versions(t.Context(), key) {
 			}

@@ -105,7 +105,7 @@ func TestRequests(t *testing.T) {
 			"GET" + object + "openai.enc?versionId=ID bytes=0-16383", "GET" + object + "openai.enc?versionId=ID bytes=0-16383",
 		}},
 		{"list", func() error {
-			for _, err := range v.List(ctx, "") {
+			for _, err := range v.List(ctx, nil) {
 				if err != nil {
 					return err
 				}
@@ -118,7 +118,7 @@ func TestRequests(t *testing.T) {
 			"GET /B?max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&versions=",
 		}},
 		{"list of an empty collection", func() error {
-			for _, err := range v.List(ctx, "") {
+			for _, err := range v.List(ctx, nil) {
 				return fmt.Errorf("the object exists, %v", err)
 			}
 			return nil

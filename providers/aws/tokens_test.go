@@ -133,7 +133,7 @@ func several(c testcloud.Claims, tenants ...vault.Tenant) testcloud.Claims {
 func everyVerb(ctx context.Context, v *vault.Vault) map[string]error {
 	errs := everyVerbOf(ctx, v, "openai")
 	_, errs["teardown"] = v.Teardown(ctx, nil)
-	for _, err := range v.List(ctx, "") {
+	for _, err := range v.List(ctx, nil) {
 		errs["list"] = err
 	}
 	return errs

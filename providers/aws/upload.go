@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/objectvault/objectvault/internal/linger"
 	"github.com/objectvault/objectvault/vault"
@@ -78,8 +78,8 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 	defer cancel()
 	out, err := p.Client.UploadPart(lasting, in, append(o, repeatUntil(ctx))...)
 	if err != nil {
-		if silent := net.Error(nil); errors.As(err, &silent) && silent.Timeout() {
-			p.lost.Store(true)
+		if response := (*smithyhttp.ResponseError)(nil); !errors.As(err, &response) {
+			p.lost.Store(true) // also if it was cut off: the server may notice that only after the abort
 		}
 		err = &unpublished{contextError(ctx, err)}
 	}

@@ -70,7 +70,7 @@ func TestExpiryMidway(t *testing.T) {
 			}
 		}, func(s *session) { s.s.ExpireKeyAfter(1) }, func(t *testing.T, s *session) error {
 			n := 0
-			for _, err := range s.List(t.Context(), "") {
+			for _, err := range s.List(t.Context(), nil) {
 				if err != nil {
 					return err
 				}

@@ -74,7 +74,7 @@ var faultCases = []faultCase{
 	}},
 	{name: "list", old: true, do: func(t *testing.T, v *vault.Vault) error {
 		n := 0
-		for _, err := range v.List(t.Context(), "") {
+		for _, err := range v.List(t.Context(), nil) {
 			if n++; err != nil {
 				return err
 			}

@@ -103,7 +103,7 @@ func TestRequests(t *testing.T) {
 			{"range", read(&vault.GetOptions{Range: &vault.Range{Offset: 70_000, Length: 10}}), []string{get + " bytes=0-16383", get + " bytes=RANGE"}, nil},
 			{"stat", func() error { _, err := v.Stat(ctx, "x"); return err }, []string{get + " bytes=0-16383"}, nil},
 			{"list", func() error {
-				for _, err := range v.List(ctx, "") {
+				for _, err := range v.List(ctx, nil) {
 					return err
 				}
 				return nil

@@ -66,7 +66,7 @@ func life(t *testing.T, o costest.Options) {
 		t.Errorf("delete: %v", err)
 	}
 	var names []vault.Name
-	for info, err := range v.List(ctx, "") {
+	for info, err := range v.List(ctx, nil) {
 		if err != nil {
 			t.Fatalf("list: %v", err)
 		}

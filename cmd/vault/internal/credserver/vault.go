@@ -107,7 +107,7 @@ func (b *vaultBackend) List(ctx context.Context) ([]string, error) {
 	// The spool is read first: an entry that another process sends in the meantime is then in the
 	// store.
 	names := b.pending(ctx)
-	for e, err := range b.v.List(ctx, "") {
+	for e, err := range b.v.List(ctx, nil) {
 		if err != nil {
 			return nil, err
 		}

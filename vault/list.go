@@ -1,0 +1,178 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An Entry is an object in a listing.
+type Entry struct {
+	Name       Name      // empty if Foreign
+	Key        string    // the object's key in the bucket
+	SealedSize int64     // bytes stored
+	Modified   time.Time // the store's time of the last write
+	Foreign    bool      // another program stored the object: Key is not the key of any Name, so a Vault cannot open the object
+	// Legacy means that Key is one that agentKeys uses and this Vault does not: see [Options].Legacy. The
+	// object may also be an envelope of the tenant with the other prefix, which this Vault cannot open.
+	Legacy bool
+	// Group is the common start of several names, up to a [ListOptions].Delimiter. The other fields are
+	// empty.
+	Group string
+}
+
+// ListOptions configures [Vault.List]. With nil or the zero value, List yields every object.
+type ListOptions struct {
+	Prefix string // only names that start with it
+	// After is a name. Only objects whose keys are after the key of that name are yielded. S3 and COS list
+	// no others; with another store they are skipped.
+	After Name
+	// Delimiter combines the names that have it after Prefix: List yields one Entry, with Group, in place
+	// of all names that are equal up to the Delimiter. The names are still requested.
+	Delimiter string
+	// Limit is the maximum number of entries; 0 means all. No page is requested after them.
+	Limit int
+}
+
+// List yields the objects of the collection, in the order of their keys. It omits names outside the
+// [Scope]. It does not yield pending values of the [Spool]. It sends one request for
+// each 1000 objects and stops after the first error. With [Options].Legacy, the names that only
+// agentKeys has stored, under the prefix of another id of the tenant, come last. If the first request
+// cannot reach the store, List lists a mirror: see [Options].Mirror.
+func (v *Vault) List(ctx context.Context, o *ListOptions) iter.Seq2[Entry, error] {
+	if o == nil {
+		o = &ListOptions{}
+	}
+	return o.group(v.listAll(ctx, o))
+}
+
+// group combines the names with a delimiter, and ends after the last entry.
+func (o *ListOptions) group(entries iter.Seq2[Entry, error]) iter.Seq2[Entry, error] {
+	if o.Delimiter == "" && o.Limit <= 0 {
+		return entries
+	}
+	return func(yield func(Entry, error) bool) {
+		n, last := 0, ""
+		for e, err := range entries {
+			if err != nil {
+				yield(e, err)
+				return
+			}
+			if rest, found := strings.CutPrefix(string(e.Name), o.Prefix); found && o.Delimiter != "" {
+				if first, _, found := strings.Cut(rest, o.Delimiter); found {
+					e = Entry{Group: o.Prefix + first + o.Delimiter}
+				}
+			}
+			if e.Group != "" && e.Group == last {
+				continue
+			}
+			last = e.Group
+			if n++; !yield(e, nil) || n == o.Limit {
+				return
+			}
+		}
+	}
+}
+
+// listAll lists the objects of the primary store, or else of a mirror.
+func (v *Vault) listAll(ctx context.Context, o *ListOptions) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		first := error(nil) // of the primary store
+		for i, store := range append([]*Vault{v}, v.mirrors()...) {
+			var failed error
+			empty := true
+			for e, err := range store.listHere(ctx, o) {
+				if err != nil && empty && v.mirror != nil && (i > 0 || isAway(err)) {
+					failed = err // nothing was yielded, so that another store can answer
+					break
+				}
+				if empty && i > 0 {
+					v.fellBack(store, first)
+				}
+				if empty = false; !yield(e, err) {
+					return
+				}
+			}
+			if failed == nil {
+				if empty && i > 0 {
+					v.fellBack(store, first)
+				}
+				return
+			}
+			first = cmp.Or(first, failed)
+		}
+		yield(Entry{}, first)
+	}
+}
+
+// listHere lists the objects of the store.
+func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, error] {
+	prefix := o.Prefix
+	return func(yield func(Entry, error) bool) {
+		after, err := "", v.opened()
+		if err == nil && o.After != "" {
+			if _, err = ParseName(string(o.After)); err == nil {
+				after, err = objectKey(v.tenant, v.collection, o.After)
+			}
+		}
+		if err == nil {
+			err = v.connect(ctx)
+		}
+		if err != nil {
+			wrap(&err, "list", prefix)
+			yield(Entry{}, err)
+			return
+		}
+		within := keyPrefix(v.tenant, v.collection)
+		others, err := v.listLegacy(ctx, within, prefix)
+		if err != nil {
+			wrap(&err, "list", prefix)
+			yield(Entry{}, err)
+			return
+		}
+		listed := make(map[Name]bool) // names whose key is escaped
+		for o, err := range v.backend.listAfter(ctx, listPrefix(v.tenant, v.collection, prefix), after) {
+			if err != nil {
+				wrap(&err, "list", prefix)
+				yield(Entry{}, err)
+				return
+			}
+			e := Entry{Key: o.Key, SealedSize: o.Size, Modified: o.ModTime}
+			name, ours := nameOf(v.tenant, v.collection, o.Key)
+			if legacy, ok := v.legacyName(ctx, o.Key); ok && !ours {
+				if others == nil {
+					others = make(map[Name]Entry)
+				}
+				if !listed[legacy] {
+					v.addLegacy(ctx, others, prefix, o)
+				}
+				continue
+			}
+			e.Name, e.Foreign = name, !ours
+			if delete(others, name); v.readsLegacy() && ours && encodeName(name) != string(name)+suffix {
+				listed[name] = true // its other key may be listed later
+			}
+			switch {
+			case ours && (!hasPrefix(name, prefix) || v.scope.Check(name, false) != nil):
+				continue
+			case e.Foreign && (v.scope.Names != nil || prefix != "" && !hasPrefix(Name(o.Key[len(within):]), prefix)):
+				continue
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(others)) {
+			if others[name].Key <= after && after != "" {
+				continue
+			}
+			if !yield(others[name], nil) {
+				return
+			}
+		}
+	}
+}
