@@ -62,7 +62,7 @@ func get(t *testing.T, v *vault.Vault, name vault.Name, o *vault.GetOptions) str
 func names(t *testing.T, v *vault.Vault, prefix string) []string {
 	t.Helper()
 	var list []string
-	for e, err := range v.List(t.Context(), prefix) {
+	for e, err := range v.List(t.Context(), &vault.ListOptions{Prefix: prefix}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -48,7 +49,6 @@ func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error
 	filled := false
 	defer func() {
 		if !filled && b.parts != nil { // fill has failed or panicked
-			cancel()
 			if err = b.parts.abandon(err); remainingBytes(err) > 0 {
 				err = &unpublished{err}
 			}
@@ -141,6 +141,8 @@ type parts struct {
 	id      *string
 	ctx     context.Context // ends when a part fails
 	fail    context.CancelCauseFunc
+	flight  context.Context // of the parts in progress; ends a while after ctx
+	cut     context.CancelFunc
 	slots   *semaphore.Weighted // bytes of the parts in progress
 	free    chan []byte         // buffers of parts that were sent
 	mu      sync.Mutex
@@ -162,6 +164,10 @@ func (s *store) startParts(ctx context.Context, o object) (*parts, error) {
 		slots: semaphore.NewWeighted(int64(s.parallel) * partSize), free: make(chan []byte, s.parallel),
 	}
 	u.ctx, u.fail = context.WithCancelCause(ctx)
+	// The parts in progress end by themselves if another fails. If they were cut off, the server might notice
+	// that only after the upload was aborted, and keep them.
+	u.flight, u.cut = context.WithCancel(ctx)
+	context.AfterFunc(u.ctx, func() { time.AfterFunc(responseTime, u.cut) })
 	return u, nil
 }
 
@@ -197,7 +203,10 @@ func (u *parts) send(data []byte) error {
 	u.sending.Go(func() {
 		defer u.slots.Release(weight)
 		from := &partReader{r: bytes.NewReader(data)}
-		out, err := u.UploadPart(u.ctx, &s3.UploadPartInput{
+		if u.ctx.Err() != nil {
+			return
+		}
+		out, err := u.UploadPart(u.flight, &s3.UploadPartInput{
 			Bucket: aws.String(u.s.bucket), Key: aws.String(u.key), UploadId: u.id, PartNumber: aws.Int32(int32(n + 1)),
 			Body: from, ChecksumAlgorithm: u.s.checksum(),
 		})
