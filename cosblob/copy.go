@@ -86,7 +86,7 @@ func (b *bucket) copyParts(ctx context.Context, dst, source string, from *cos.Re
 	if match == "" {
 		return errors.New("cosblob: the source has no ETag, so the copy could mix parts of two versions")
 	}
-	up, err := b.start(context.WithValue(ctx, sourceKey{}, nil), dst, copiedHeaders(from, in), copyConcurrency)
+	up, err := b.start(context.WithValue(ctx, sourceKey{}, nil), dst, copiedHeaders(from, in), copyConcurrency, 1)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (w *writer) copyTail() error {
 func (u *upload) copyRange(source, encoded string, first, n int64, options *cos.ObjectCopyPartOptions) error {
 	o := *options
 	o.XCosCopySourceRange = fmt.Sprintf("bytes=%d-%d", first, first+n-1)
-	return u.do(min(n, max(1, u.limit/copyConcurrency)), func(ctx context.Context, number int, p *part) error {
+	return u.do(max(u.size, u.limit/copyConcurrency), func(ctx context.Context, number int, p *part) error {
 		p.size, p.unchecked = n, true
 		ctx = context.WithValue(ctx, sourceKey{}, encoded)
 		err := u.b.try(ctx, repeatable, func(ctx context.Context) error {

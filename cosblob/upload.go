@@ -31,8 +31,10 @@ type upload struct {
 	caller   context.Context
 	ended    atomic.Int64 // the time when the caller's context ended, in Unix nanoseconds; 0 if it has not
 	fail     context.CancelCauseFunc
+	flight   context.Context     // of the parts in progress; ends a while after ctx
 	slots    *semaphore.Weighted // bytes of the parts that are being sent, or the parts that are copied
 	limit    int64               // of slots
+	size     int64               // weight of a usual part
 	free     chan []byte         // buffers of parts that were sent
 	parts    []*part             // in order; each is set by the goroutine that sends it
 	sending  sync.WaitGroup
@@ -60,9 +62,9 @@ func (p *part) check(h http.Header) error {
 // it, because it may belong to another client. A lifecycle rule (AbortIncompleteMultipartUpload)
 // removes it.
 
-// start starts an upload with the headers of a PUT. limit is the total weight of the parts that are sent at
-// a time.
-func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutOptions, limit int64) (*upload, error) {
+// start starts an upload with the headers of a PUT. concurrency is the number of parts of a size that
+// are sent at a time; larger ones are fewer.
+func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutOptions, concurrency int, size int64) (*upload, error) {
 	o := cos.CloneObjectPutOptions(options)
 	o.ContentMD5, o.ContentLength = "", 0
 	var got *cos.InitiateMultipartUploadResult
@@ -82,9 +84,15 @@ func (b *bucket) start(ctx context.Context, name string, options *cos.ObjectPutO
 	}
 	u := &upload{
 		b: b, name: name, id: url.QueryEscape(got.UploadID), // the SDK puts it into the URL as it is
-		slots: semaphore.NewWeighted(limit), limit: limit, free: make(chan []byte, partConcurrency),
+		slots: semaphore.NewWeighted(int64(concurrency) * size), limit: int64(concurrency) * size, size: size,
+		free: make(chan []byte, concurrency),
 	}
 	u.ctx, u.fail = context.WithCancelCause(ctx)
+	// The parts in progress end by themselves if another fails. If they were cut off, the service might notice
+	// that only after the upload was aborted, and keep them.
+	flight, cut := context.WithCancel(ctx)
+	u.flight = flight
+	context.AfterFunc(u.ctx, func() { time.AfterFunc(responseTime, cut) })
 	u.caller = ctx
 	context.AfterFunc(ctx, func() { u.ended.CompareAndSwap(0, time.Now().UnixNano()) })
 	return u, nil
@@ -121,7 +129,10 @@ func (u *upload) do(weight int64, send func(ctx context.Context, n int, p *part)
 	n := len(u.parts)
 	u.sending.Go(func() {
 		defer u.slots.Release(weight)
-		if err := send(u.ctx, n, p); err != nil {
+		if u.ctx.Err() != nil {
+			return
+		}
+		if err := send(u.flight, n, p); err != nil {
 			u.fail(err)
 		}
 	})

@@ -163,7 +163,7 @@ func (w *writer) grow(n int) {
 // flush sends the buffer in parts. Unless all is true, it keeps what is less than a part.
 func (w *writer) flush(all bool) error {
 	if w.up == nil {
-		up, err := w.b.start(w.ctx, w.name, w.options, int64(w.concurrency)*int64(w.size))
+		up, err := w.b.start(w.ctx, w.name, w.options, w.concurrency, int64(w.size))
 		if err != nil {
 			return w.settleConflict(err)
 		}
@@ -174,7 +174,7 @@ func (w *writer) flush(all bool) error {
 	for len(rest) >= w.room() || all && len(rest) > 0 {
 		n := min(w.room(), len(rest))
 		if all && len(rest)-n < minPart {
-			n = len(rest) // a tail may follow, so that each part must have minPart
+			n = len(rest) // each part before a tail must have minPart
 		}
 		if err := w.up.send(rest[:n:n]); err != nil {
 			return err

@@ -24,8 +24,8 @@
 // same name. An older object of the name is as valid as the newest. Length and revision are not
 // secret.
 //
-// Sealing and opening use up to GOMAXPROCS + 2 buffers of 1 MiB, whatever the size of the object, and
-// small ones for a small object. Every later version of this package will open the envelopes of this
+// Sealing and opening use up to GOMAXPROCS + 2 buffers of 1 MiB, and at most ten, whatever the size of the
+// object, and small ones for a small object. Every later version of this package will open the envelopes of this
 // version.
 package envelope
 

@@ -118,7 +118,7 @@ func (o *Object) plaintextStart(segment int64) int64 {
 
 // Spans divides the value into consecutive spans for [Object.OpenTo]. Each starts and ends with a segment,
 // and the n-th ends at most n*size bytes after the start of the object, so that the first is in the first
-// size bytes. size must be at least the length of the header and of two segments.
+// size bytes. size must be at least the length of the header and of a segment.
 func (o *Object) Spans(sealedSize, size int64) iter.Seq2[Span, error] {
 	return func(yield func(Span, error) bool) {
 		whole, err := o.Range(sealedSize, 0, -1)

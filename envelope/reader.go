@@ -4,8 +4,8 @@ import "io"
 
 // A Reader returns the plaintext of one object. [Open] returns it.
 //
-// A value of more than 256 KiB is opened by several goroutines at once, as many as GOMAXPROCS. The
-// Reader holds at most GOMAXPROCS + 2 MiB, and reads sealed bytes only during a call of a method. Its
+// A value of more than 256 KiB is opened by several goroutines at once, as many as GOMAXPROCS and at most
+// eight. The Reader holds at most that many MiB and two more, and reads sealed bytes only during a call of a method. Its
 // goroutines end by themselves: none outlives 1 MiB of work.
 type Reader struct {
 	o Object

@@ -102,8 +102,9 @@ func (s *segments) limit(index int64) int64 {
 	return max(batchSize, s.size)
 }
 
-// workers returns how many batches are sealed or opened at once.
-func workers() int { return runtime.GOMAXPROCS(0) }
+// workers returns how many batches are sealed or opened at once. A stream of eight cores is faster than any
+// network, and the memory of many streams should not grow with the number of cores.
+func workers() int { return min(runtime.GOMAXPROCS(0), 8) }
 
 // A batch is a buffer with consecutive segments, one after another. They are sealed and opened in
 // place: the plaintext of a segment starts where its sealed bytes start.

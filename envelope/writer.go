@@ -8,8 +8,8 @@ import (
 // A Writer seals the bytes that are written to it. The object is complete only after Close. Write
 // and Close of the zero Writer return [ErrInvalid].
 //
-// A value of more than 256 KiB is sealed by several goroutines at once, as many as GOMAXPROCS. The
-// Writer holds at most GOMAXPROCS + 2 MiB, and writes to the underlying writer in order and only
+// A value of more than 256 KiB is sealed by several goroutines at once, as many as GOMAXPROCS and at most
+// eight. The Writer holds at most that many MiB and two more, and writes to the underlying writer in order and only
 // during a call of a method. Its goroutines end by themselves: none outlives 1 MiB of work.
 type Writer struct {
 	header  *Header

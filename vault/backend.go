@@ -26,6 +26,7 @@ type backend struct {
 	log    *slog.Logger
 
 	observe func(context.Context, Event) // may be nil
+	ahead   ahead                        // parts of large objects that are requested ahead
 }
 
 // maxPage is the most keys that S3 and COS list, or delete, in one request.

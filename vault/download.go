@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -23,26 +24,46 @@ func (r *Reader) Download(w io.WriterAt) (n int64, err error) {
 	switch {
 	case r.plain == nil:
 		return 0, &Error{Op: "get", Err: fmt.Errorf("%w: the Reader was not returned by Get", ErrConfig)}
+	case r.started, r.err == io.EOF:
+		return 0, &Error{Op: "get", Name: string(r.info.Name), Err: fmt.Errorf("%w: Download was called after Read", ErrConfig)}
 	case r.err != nil:
 		return 0, r.err
-	case r.started:
-		return 0, &Error{Op: "get", Name: string(r.info.Name), Err: fmt.Errorf("%w: Download was called after Read", ErrConfig)}
 	case r.object == nil || r.body.window == nil:
 		return r.WriteTo(io.NewOffsetWriter(w, 0))
 	}
-	err = r.checked(r.download(w))
-	if r.err = err; err != nil {
-		return 0, err
+	r.started = true
+	out := &sinkAt{w: w}
+	err = r.download(out)
+	if failed := out.err.Load(); failed != nil { // not an error of the value
+		r.err = *failed
+		return 0, r.err
+	}
+	if r.err = r.checked(err); r.err != nil {
+		return 0, r.err
 	}
 	r.err = io.EOF
 	return r.info.Size, nil
+}
+
+// A sinkAt remembers the first error of a writer.
+type sinkAt struct {
+	w   io.WriterAt
+	err atomic.Pointer[error]
+}
+
+func (s *sinkAt) WriteAt(p []byte, offset int64) (int, error) {
+	n, err := s.w.WriteAt(p, offset)
+	if err != nil {
+		s.err.CompareAndSwap(nil, &err)
+	}
+	return n, err
 }
 
 // download opens the spans of the object, several at a time. The first is in the response that is open.
 func (r *Reader) download(w io.WriterAt) error {
 	b := r.body
 	spans, ctx := errgroup.WithContext(b.ctx)
-	spans.SetLimit(b.window.limit)
+	spans.SetLimit(b.b.store.Parallel)
 	b.window = nil                           // request no part that is kept in memory
 	defer context.AfterFunc(ctx, b.cancel)() // the first span ends with the others
 	first := true
@@ -80,7 +101,8 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	r.started = true
 	out := &sink{w: w}
 	n, err := io.Copy(out, r.plain)
-	if out.err != nil { // not an error of the value
+	if out.err != nil { // not an error of the value; what was read is lost
+		r.err = out.err
 		return n, out.err
 	}
 	if r.err = r.checked(err); r.err == nil {

@@ -25,7 +25,8 @@ type place struct {
 	before mark
 	accept bool // accepts a current object that is older than a known one
 	// unless is the tag of the value that the caller has; empty for none.
-	unless string
+	unless     string
+	headerOnly bool // open no part of the value
 }
 
 // A body yields sealed bytes from offset to end, all of one stored object. If a response is
@@ -35,12 +36,14 @@ type place struct {
 type body struct {
 	snapshot
 	b        *backend
-	ctx      context.Context
+	parent   context.Context // of the caller
+	ctx      context.Context // ends with parent, or with Close
 	cancel   context.CancelFunc
 	at       place
-	start    int64 // offset of the first byte
-	offset   int64 // of the next byte
-	stop     int64 // end of the bytes that are read from response
+	explain  func(error) error // tells an absent object from a denied one
+	start    int64             // offset of the first byte
+	offset   int64             // of the next byte
+	stop     int64             // end of the bytes that are read from response
 	end      int64
 	window   *window   // reads the bytes from stop to end; nil: there are none
 	pinned   bool      // snapshot is set before the first request
@@ -55,8 +58,12 @@ type body struct {
 // is clipped to the size of the object. More than 8 MiB are requested in parts, if the store allows
 // several requests at a time: see [Store].Parallel.
 func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*body, error) {
+	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
-	b := &body{b: v.backend, ctx: ctx, cancel: cancel, at: at, start: offset, offset: offset, end: offset + length}
+	b := &body{
+		b: v.backend, parent: parent, ctx: ctx, cancel: cancel, at: at, explain: func(err error) error { return v.absentAt(ctx, at, err) },
+		start: offset, offset: offset, end: offset + length,
+	}
 	if length < 0 {
 		b.end = -1
 	}
@@ -74,16 +81,17 @@ func (v *Vault) fetch(ctx context.Context, at place, offset, length int64) (*bod
 	if b.stop < 0 || b.stop >= b.end {
 		b.stop = b.end
 	} else {
-		b.window = &window{b: b, next: b.stop, limit: v.store.Parallel}
+		b.window = &window{b: b, next: b.stop}
 	}
 	return b, nil
 }
 
 // part opens length bytes at offset of the object that b reads. They are requested at the first Read.
 func (b *body) part(ctx context.Context, offset, length int64) *body {
+	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	return &body{
-		snapshot: b.snapshot, pinned: true, b: b.b, ctx: ctx, cancel: cancel, at: b.at,
+		snapshot: b.snapshot, pinned: true, b: b.b, parent: parent, ctx: ctx, cancel: cancel, at: b.at, explain: b.explain,
 		start: offset, offset: offset, stop: offset + length, end: offset + length,
 	}
 }
@@ -117,11 +125,16 @@ func (b *body) Read(p []byte) (int, error) {
 			b.finish(io.EOF)
 			continue
 		case b.offset >= b.stop:
-			n, err := b.window.read(p)
-			if b.offset += int64(n); err != nil {
-				b.finish(err)
+			if b.response != nil {
+				b.response.Close() // the event of the request, and its connection
 			}
-			if n > 0 || len(p) == 0 {
+			n, err := b.window.read(p)
+			switch b.offset += int64(n); {
+			case err == errCrowded: // read on with one request
+				b.stop, b.response = b.window.skip(), nil
+			case err != nil:
+				b.finish(err)
+			case n > 0 || len(p) == 0:
 				return n, nil
 			}
 			continue
@@ -130,7 +143,7 @@ func (b *body) Read(p []byte) (int, error) {
 				if isTemporary(err) {
 					b.retry(err)
 				} else {
-					b.finish(err)
+					b.finish(b.explain(err))
 				}
 				continue
 			}
@@ -212,6 +225,9 @@ func (b *body) finish(err error) {
 	if b.response != nil {
 		b.response.Close()
 	}
+	if b.window != nil {
+		b.window.close()
+	}
 }
 
 // Close ends the request that is in progress.
@@ -285,9 +301,12 @@ const maxReplaced = 5
 // openRange reads the header, then exactly the segments that contain the range, all of one
 // object. If the object is replaced between the two requests, the second one fails by its tag,
 // or does not verify, and openRange starts again.
-func (v *Vault) openRange(ctx context.Context, name Name, at place, want Range) (*Reader, error) {
+func (v *Vault) openRange(ctx context.Context, name Name, at place, want *Range) (*Reader, error) {
+	if want == nil {
+		want = &Range{}
+	}
 	for attempt := 1; ; attempt++ {
-		r, err := v.tryRange(ctx, name, at, want)
+		r, err := v.tryRange(ctx, name, at, *want)
 		if err == nil || attempt == maxReplaced || !errors.Is(err, errReplaced) || !pause(ctx, attempt) {
 			return r, err
 		}
@@ -304,7 +323,7 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 	}
 	if at.unless != "" {
 		if header, err := envelope.ReadHeader(bytes.NewReader(h.data)); err == nil {
-			if err := v.checkChanged(name, at, header); err != nil {
+			if err := v.checkChanged(ctx, name, at, header); err != nil {
 				return nil, err
 			}
 		}
@@ -318,7 +337,7 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 		return nil, err
 	}
 	opened := &remote{at, h, object}
-	if want == onlyHeader {
+	if at.headerOnly {
 		return &Reader{v: v, info: info, plain: bytes.NewReader(nil), remote: opened}, nil
 	}
 	offset, length := want.Offset, want.Length

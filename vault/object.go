@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"sync"
 	"sync/atomic"
 
@@ -39,13 +38,9 @@ type remote struct {
 	object *envelope.Object
 }
 
-// onlyHeader is the range of Open. The Reader of an object of the store then reads nothing. Any other
-// Reader returns the whole value.
-var onlyHeader = Range{Length: math.MinInt64}
-
 // Open opens the object called name for reads of any part. It reads the header, unwraps the data key once,
-// and sends one request. Each ReadAt then sends at most one request, and none if the first 16 KiB of the
-// object have the bytes. A sequence of Reads is one request for each Seek.
+// and sends one request. Each ReadAt of at most 8 MiB then sends at most one request, and none if the first
+// 16 KiB of the object have the bytes. Reads in sequence continue one request, as those of a [Reader].
 //
 // The requests of all reads use ctx. The caller must close the Object. o.Range must be nil. An object of
 // agentKeys, or a pending value of the [Spool], is read into memory; if it is longer than
@@ -59,7 +54,7 @@ func (v *Vault) Open(ctx context.Context, name Name, o *GetOptions) (_ *Object, 
 		return nil, fmt.Errorf("%w: GetOptions.Range of an Open is not nil", ErrConfig)
 	}
 	header := *o
-	header.Range = &onlyHeader
+	header.header = true // the Reader of an object of the store then reads nothing
 	ctx, cancel := context.WithCancel(ctx)
 	r, err := v.Get(ctx, name, &header)
 	if err != nil {
@@ -168,9 +163,11 @@ func (o *Object) Read(p []byte) (n int, err error) {
 		return 0, nil
 	}
 	n, err = o.stream.Read(p)
-	o.at += int64(n)
-	if err == io.EOF {
+	if o.at += int64(n); err == io.EOF {
 		o.proven.Store(true)
+	} else if err != nil { // another Read opens another stream
+		o.stream.Close()
+		o.stream = nil
 	}
 	return n, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
+	"github.com/objectvault/objectvault/vault/seen"
 )
 
 // A tally is a key source that counts its unwraps.
@@ -211,6 +212,26 @@ func TestIfNoneTagRollback(t *testing.T) {
 	fatal(t, s.Bucket.WriteAll(t.Context(), key, old, nil))
 	if _, err := v.Get(t.Context(), "a", &vault.GetOptions{IfNoneTag: info.Tag}); !errors.Is(err, vault.ErrRollback) {
 		t.Errorf("%v, want %v", err, vault.ErrRollback)
+	}
+}
+
+// TestIfNoneTagSeen: a rollback is also found by a Vault that only knows what this machine has recorded.
+func TestIfNoneTagSeen(t *testing.T) {
+	s := newStore(t)
+	log, err := seen.Open(seen.Config{Dir: t.TempDir(), Store: "0123456789abcdef"})
+	fatal(t, err)
+	v := newVault(t, s, &vault.Options{Seen: log})
+	info := put(t, v, "a", "first", nil)
+	const key = "bots/0xabc/credentials/a.enc"
+	old, err := s.Bucket.ReadAll(t.Context(), key)
+	fatal(t, err)
+	put(t, v, "a", "second", nil)
+	fatal(t, s.Bucket.WriteAll(t.Context(), key, old, nil))
+	for _, part := range []*vault.Range{nil, {Offset: 1}} {
+		_, err := newVault(t, s, &vault.Options{Seen: log}).Get(t.Context(), "a", &vault.GetOptions{IfNoneTag: info.Tag, Range: part})
+		if !errors.Is(err, vault.ErrRollback) {
+			t.Errorf("%v, want %v", err, vault.ErrRollback)
+		}
 	}
 }
 

@@ -72,9 +72,9 @@ type Store struct {
 	// ListAfter returns a [blob.ListOptions].BeforeList that starts a list after a key. If it is nil, a
 	// Vault skips the keys before.
 	ListAfter func(key string) func(as func(any) bool) error
-	// Parallel is the number of range requests that a Vault sends at a time to read a large object. If it
-	// is 0 or 1, a Vault reads an object with one request. Otherwise the first request is for the first
-	// 8 MiB, and each request for a further range must return the same object, or fail.
+	// Parallel is the number of range requests that a Vault sends ahead, in all reads of large objects
+	// together. If it is 0 or 1, a Vault reads an object with one request. Otherwise the first request is
+	// for the first 8 MiB, and each request for a further range must return the same object, or fail.
 	Parallel int
 	// Explain returns a sentinel of this package or a [*Cause] for an error of the store. It uses
 	// the error code of the service, never the text. If Explain is nil, or returns nil because it

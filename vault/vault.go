@@ -386,10 +386,13 @@ type GetOptions struct {
 	// Offset is negative, Get may send a third request, because it must first verify where the
 	// object ends.
 	Range *Range
-	// IfNoneTag is an [Info].Tag that the caller has the value of. If the object still has it, Get
-	// returns [ErrUnchanged]. It sends one request and unwraps no key. A store can always claim that an
-	// object is unchanged, as it can return an old one.
+	// IfNoneTag is the [Info].Tag of a value that the caller has. If the object still has it, Get
+	// returns [ErrUnchanged]. It unwraps no key, and sends one request if Version is empty. The tag of
+	// the object is not authenticated: a store can claim that an object is unchanged, as it can return
+	// an old one. A pending value is always returned.
 	IfNoneTag string
+
+	header bool // of Open: open only the header
 }
 
 // A Range is a part of a value. The zero Range is the whole value.
@@ -402,6 +405,9 @@ type Range struct {
 // verified bytes, and returns [io.EOF] only after it has verified the end of the object. After an
 // error, every further Read returns the same error. Get also opens an object whose [Info].Expires
 // has passed.
+//
+// A large object is read with several requests: see [Store].Parallel. If it is replaced or removed before
+// the last one, Read returns an error that wraps [ErrUnavailable] or [ErrNotFound].
 //
 // If the object does not exist, the error wraps [ErrNotFound]. If the envelope cannot be opened,
 // the error wraps a sentinel of package envelope. If this Vault has read or stored a newer object,
@@ -483,7 +489,7 @@ func (v *Vault) getHere(ctx context.Context, name Name, key string, o *GetOption
 	if err != nil {
 		return nil, err
 	}
-	at.unless = o.IfNoneTag
+	at.unless, at.headerOnly = o.IfNoneTag, o.header
 	if at.known != nil {
 		r, err := v.getAt(ctx, name, at, o.Range)
 		if v.mayBeLegacy(err) {
@@ -505,8 +511,8 @@ func (v *Vault) getHere(ctx context.Context, name Name, key string, o *GetOption
 
 // getAt opens the object, or the part of it, at one place.
 func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*Reader, error) {
-	if part != nil {
-		return v.openRange(ctx, name, at, *part)
+	if part != nil || at.headerOnly {
+		return v.openRange(ctx, name, at, part)
 	}
 	body, err := v.fetch(ctx, at, 0, -1)
 	if err != nil {
@@ -517,7 +523,7 @@ func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*R
 		var start bytes.Buffer
 		header, err := envelope.ReadHeader(io.TeeReader(body, &start))
 		if err == nil {
-			err = v.checkChanged(name, at, header)
+			err = v.checkChanged(ctx, name, at, header)
 		}
 		if errors.Is(err, ErrUnchanged) {
 			body.Close()
@@ -542,9 +548,12 @@ func (v *Vault) getAt(ctx context.Context, name Name, at place, part *Range) (*R
 }
 
 // checkChanged returns an [ErrUnchanged] if the object has the tag that the caller has. It leaves it to
-// others to refuse an object that is older than a known one.
-func (v *Vault) checkChanged(name Name, at place, h *envelope.Header) error {
-	if at.unless == "" || at.unless != tagOf(h) || at.known == nil && h.Revision < v.revisions.latest(name) {
+// found to refuse an object that is older than a known one, or is not the requested one.
+func (v *Vault) checkChanged(ctx context.Context, name Name, at place, h *envelope.Header) error {
+	switch {
+	case at.unless == "", at.unless != tagOf(h), v.checkSeen(ctx, name, &at, h) != nil, at.check(h) != nil:
+		return nil
+	case at.known == nil && h.Revision < v.revisions.latest(name):
 		return nil
 	}
 	return &unchangedError{h.Revision}
@@ -599,7 +608,7 @@ func (r *Reader) checked(err error) error {
 	}
 	// If header and payload were read by different requests, they may belong to two objects.
 	if r.body != nil && r.body.finished != errClosedReader {
-		err = r.v.replacedOrDamaged(r.body.ctx, r.body.at, r.header, r.body.tag, err)
+		err = r.v.replacedOrDamaged(r.body.parent, r.body.at, r.header, r.body.tag, err)
 	}
 	err = r.v.backend.explain(err)
 	wrap(&err, "get", string(r.info.Name))

@@ -209,3 +209,102 @@ func TestDownloadVerifies(t *testing.T) {
 		r.Close()
 	}
 }
+
+// TestManyParallelReads: all reads of a Vault together have few parts in progress, and none waits for
+// another for ever.
+func TestManyParallelReads(t *testing.T) {
+	const readers, limit = 8, 3
+	s := newStore(t)
+	value := largeValue(30 * mib)
+	put(t, newVault(t, s, nil), "a", string(value), nil)
+	var mu sync.Mutex
+	open, most := 0, 0
+	v := newVault(t, parallel(intercept.Store(s, intercept.Hooks{Body: func(c intercept.Call, r io.Reader) io.Reader {
+		if c.Length != 5*mib { // not a part that is kept in memory
+			return r
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		open++
+		most = max(most, open)
+		return &ending{Reader: r, ended: func() {
+			mu.Lock()
+			defer mu.Unlock()
+			open--
+		}}
+	}}), limit), nil)
+	var all sync.WaitGroup
+	for range readers {
+		all.Go(func() {
+			r, err := v.Get(t.Context(), "a", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer r.Close()
+			if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, value) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
+	all.Wait()
+	if most == 0 || most > limit {
+		t.Errorf("%d parts were in progress at a time, want at most %d", most, limit)
+	}
+}
+
+// An ending reader calls ended after a part.
+type ending struct {
+	io.Reader
+	ended func()
+	n     int
+}
+
+func (c *ending) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if c.n += n; c.n == 5*mib {
+		c.ended()
+	}
+	return n, err
+}
+
+// TestWriterFails: an error of the caller's writer is returned as it is, and ends the Reader.
+func TestWriterFails(t *testing.T) {
+	s := newStore(t)
+	put(t, newVault(t, s, nil), "a", string(largeValue(20*mib)), nil)
+	v := newVault(t, parallel(s, 3), nil)
+	full := errors.New("disk full")
+	for name, read := range map[string]func(*vault.Reader) (int64, error){
+		"WriteTo":  func(r *vault.Reader) (int64, error) { return r.WriteTo(failingWriter{full}) },
+		"Download": func(r *vault.Reader) (int64, error) { return r.Download(failingWriter{full}) },
+	} {
+		r, err := v.Get(t.Context(), "a", nil)
+		fatal(t, err)
+		if _, err := read(r); err != full {
+			t.Errorf("%s: %v, want %v", name, err, full)
+		}
+		if n, err := r.WriteTo(io.Discard); n != 0 || err == nil {
+			t.Errorf("then WriteTo gives %d, %v, and a part of the value is lost", n, err)
+		}
+		r.Close()
+	}
+}
+
+type failingWriter struct{ err error }
+
+func (f failingWriter) Write([]byte) (int, error)          { return 0, f.err }
+func (f failingWriter) WriteAt([]byte, int64) (int, error) { return 0, f.err }
+
+// TestDownloadOnce: a Download ends the Reader.
+func TestDownloadOnce(t *testing.T) {
+	s := newStore(t)
+	put(t, newVault(t, s, nil), "a", string(largeValue(20*mib)), nil)
+	r, err := newVault(t, parallel(s, 3), nil).Get(t.Context(), "a", nil)
+	fatal(t, err)
+	defer r.Close()
+	_, err = r.Download(&file{})
+	fatal(t, err)
+	if _, err := r.Download(&file{}); !errors.Is(err, vault.ErrConfig) {
+		t.Errorf("a second Download: %v", err)
+	}
+}

@@ -176,10 +176,12 @@ func (u *ui) getFile(ctx context.Context, r *vault.Reader, file outFile, path st
 		select {
 		case err = <-ended:
 		case <-time.After(diskTime):
-			err = ctx.Err()
+			err = ctx.Err() // the download goes on until the process ends, which is now
 		}
 	}
+	w.mu.Lock()
 	w.bar.done()
+	w.mu.Unlock()
 	if err == nil {
 		err = file.Commit()
 	} else if !w.failed.Load() {

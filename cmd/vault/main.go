@@ -28,7 +28,7 @@ var version string
 
 func main() {
 	exec := replace(signal.Ignored(os.Interrupt)) // must be called before untilSignal changes the handling
-	log.SetOutput(io.Discard)                     // the AWS SDK's transfer manager and net/http write to it
+	log.SetOutput(io.Discard)                     // net/http writes to it
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
 		signals = append(signals, syscall.SIGHUP)

@@ -74,8 +74,8 @@ type Config struct {
 	// KMSKey is the ARN of the key. It requires aws:kms or aws:kms:dsse.
 	SSE, KMSKey string
 	// Checksum is what a write sends to a server that is not AWS: md5, crc32 or none. The default is md5,
-	// which all servers accept. crc32 needs much less time for large objects; some servers refuse it. The
-	// signature covers a hash of the data in any case.
+	// which all servers accept. crc32 needs much less time for large objects; some servers refuse it. Over
+	// http the signature also covers a hash of the data, and over https TLS protects the data on its way.
 	Checksum string
 	// Insecure allows an http Endpoint that is not on this machine.
 	Insecure bool
@@ -91,8 +91,8 @@ type Config struct {
 
 	// Timeout is the longest time without progress on a connection. The default is 30 seconds.
 	Timeout time.Duration
-	// Parallel is the number of requests at a time of one large write or read. The default is 10. Each
-	// needs 5 MiB of memory.
+	// Parallel is the number of requests at a time of one large write, and of all large reads of a Vault.
+	// The default is 10. Each needs 5 MiB of memory.
 	Parallel int
 }
 
@@ -121,7 +121,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		return nil, err
 	}
 	other := c.Endpoint != "" && !isAWS(c.Endpoint)
-	s := &store{bucket: c.Bucket, client: client, copySize: copySize, parallel: cmp.Or(max(c.Parallel, 0), defaultParallel), other: other, md5: other && cmp.Or(c.Checksum, "md5") == "md5", sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
+	s := &store{bucket: c.Bucket, client: client, copySize: copySize, parallel: cmp.Or(max(c.Parallel, 0), defaultParallel), other: other, sum: sumOf(c, other), sums: cfg.RequestChecksumCalculation, sse: types.ServerSideEncryption(c.SSE)}
 	if c.KMSKey != "" {
 		s.key = &c.KMSKey
 	}
@@ -155,6 +155,14 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	}, nil
 }
 
+// sumOf returns the checksum of a write to a server that is not AWS.
+func sumOf(c Config, other bool) string {
+	if sum := cmp.Or(c.Checksum, "md5"); other && sum != "none" {
+		return sum
+	}
+	return ""
+}
+
 func (c Config) checkEncryption() error {
 	switch {
 	case !slices.Contains([]string{"", "AES256", "aws:kms", "aws:kms:dsse"}, c.SSE):
@@ -175,12 +183,13 @@ type store struct {
 	sse    types.ServerSideEncryption
 	key    *string     // the KMS key
 	other  bool        // the server is not AWS: see dialects.go, and [order] for its lists of versions
-	md5    bool        // a write sends Content-MD5
+	sum    string      // of a write to such a server: md5, crc32 or ""
 	single atomic.Bool // the server deletes only one object in a request
 
-	parallel     int         // see [Config].Parallel
-	copySize     int64       // see [copySize]
-	copiesRanges atomic.Bool // the server copies ranges: see [splicing.tryRange]
+	parallel     int          // see [Config].Parallel
+	uploads      atomic.Int32 // in parts, in progress
+	copySize     int64        // see [copySize]
+	copiesRanges atomic.Bool  // the server copies ranges: see [splicing.tryRange]
 }
 
 // tag returns the ETag of the object that r reads. It includes the quotes.

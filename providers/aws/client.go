@@ -70,9 +70,7 @@ func load(ctx context.Context, c *Config) (aws.Config, error) {
 	cfg.Credentials = callerBound{cfg.Credentials}
 	cfg.APIOptions = append(cfg.APIOptions, retryExpired(renew))
 	if c.Endpoint != "" && !isAWS(c.Endpoint) { // see dialects.go
-		if c.Checksum != "crc32" {
-			cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
-		}
+		cfg.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		cfg.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		cfg.APIOptions = append(cfg.APIOptions, unsignedEncoding)
 	}

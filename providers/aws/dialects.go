@@ -115,7 +115,8 @@
 //	  is sent only to AWS.
 //
 // So if the server is not AWS, each PutObject, UploadPart and DeleteObjects sends Content-MD5,
-// which all servers support, and no newer checksum. AWS gets the checksums of the SDK, also at a
+// which all servers support, and no newer checksum, unless Config.Checksum selects another one for
+// the first two. AWS gets the checksums of the SDK, also at a
 // configured endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject
 // for each object from then on. If a server does not support lists of versions, the store has no
 // history, and a teardown deletes only current objects. A condition is never omitted. If a server
@@ -156,6 +157,8 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"errors"
+	"hash"
+	"hash/crc32"
 	"io"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -166,9 +169,21 @@ import (
 	"github.com/objectvault/objectvault/vault"
 )
 
-// contentMD5 returns the Content-MD5 header for a body, or nil if the body cannot be read twice. It
-// restores the position of the body.
-func contentMD5(body io.Reader) *string {
+// checksums returns the Content-MD5 or the CRC32 of a body, or nil. The SDK would send the CRC32 over https
+// in a trailer of aws-chunked, which some servers refuse.
+func (p *publisher) checksums(body io.Reader) (md5sum, crc *string) {
+	switch p.sum {
+	case "md5":
+		return sumOfBody(md5.New(), body), nil
+	case "crc32":
+		return nil, sumOfBody(crc32.NewIEEE(), body)
+	}
+	return nil, nil
+}
+
+// sumOfBody returns the sum of a body in Base64, or nil if the body cannot be read twice. It restores the
+// position of the body.
+func sumOfBody(sum hash.Hash, body io.Reader) *string {
 	s, ok := body.(io.ReadSeeker)
 	if !ok {
 		return nil
@@ -177,7 +192,6 @@ func contentMD5(body io.Reader) *string {
 	if err != nil {
 		return nil
 	}
-	sum := md5.New()
 	_, err = io.Copy(sum, s)
 	if _, berr := s.Seek(at, io.SeekStart); err != nil || berr != nil {
 		return nil // sending the body reports it

@@ -24,7 +24,8 @@ const (
 	wholeSize = 9 << 20
 	// partSize is the minimum size of a part, except the last. The first manyParts parts have it, which is
 	// enough for 39 GiB. Later parts have largePart, of which fewer are sent at a time: the length of an
-	// object is not known before its end, and the memory must not grow with it.
+	// object is not known before its end, and the memory must not grow with it. R2 requires parts of the
+	// same size, so that it takes at most 39 GiB.
 	partSize  = 5 << 20
 	manyParts = 8_000
 	largePart = 32 << 20
@@ -48,16 +49,19 @@ func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error
 	b := &body{s: s, ctx: ctx, object: o}
 	filled := false
 	defer func() {
+		if b.parts != nil {
+			defer s.uploads.Add(-1)
+		}
 		if !filled && b.parts != nil { // fill has failed or panicked
 			if err = b.parts.abandon(err); remainingBytes(err) > 0 {
 				err = &unpublished{err}
 			}
 		}
 	}()
-	if err = fill(b); err != nil {
-		if b.err != nil {
-			err = b.err
-		}
+	if err = fill(b); b.err != nil {
+		err = b.err
+	}
+	if err != nil {
 		return written{}, err
 	}
 	filled = true
@@ -79,7 +83,7 @@ type body struct {
 
 // Write implements [io.Writer].
 func (b *body) Write(p []byte) (n int, err error) {
-	if b.parts == nil && len(b.buf)+len(p) <= wholeSize {
+	if b.err == nil && b.parts == nil && len(b.buf)+len(p) <= wholeSize {
 		b.buf = append(growWhole(b.buf, len(p)), p...)
 		return len(p), nil
 	}
@@ -143,7 +147,8 @@ type parts struct {
 	fail    context.CancelCauseFunc
 	flight  context.Context // of the parts in progress; ends a while after ctx
 	cut     context.CancelFunc
-	slots   *semaphore.Weighted // bytes of the parts in progress
+	limit   int64               // bytes of the parts in progress
+	slots   *semaphore.Weighted // with this limit
 	free    chan []byte         // buffers of parts that were sent
 	mu      sync.Mutex
 	done    []types.CompletedPart
@@ -151,7 +156,7 @@ type parts struct {
 }
 
 func (s *store) startParts(ctx context.Context, o object) (*parts, error) {
-	p := &publisher{Client: s.client, ctx: ctx, md5: s.md5}
+	p := &publisher{Client: s.client, ctx: ctx, sum: s.sum}
 	out, err := p.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		ServerSideEncryption: s.sse, SSEKMSKeyId: s.key, ChecksumAlgorithm: s.checksum(),
@@ -159,9 +164,10 @@ func (s *store) startParts(ctx context.Context, o object) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
+	n := min(s.parallel, max(2, s.parallel/int(s.uploads.Add(1)))) // the uploads at this moment share the requests
 	u := &parts{
-		publisher: p, s: s, object: o, id: out.UploadId,
-		slots: semaphore.NewWeighted(int64(s.parallel) * partSize), free: make(chan []byte, s.parallel),
+		publisher: p, s: s, object: o, id: out.UploadId, limit: int64(n) * partSize,
+		slots: semaphore.NewWeighted(int64(n) * partSize), free: make(chan []byte, n),
 	}
 	u.ctx, u.fail = context.WithCancelCause(ctx)
 	// The parts in progress end by themselves if another fails. If they were cut off, the server might notice
@@ -193,7 +199,7 @@ func (u *parts) send(data []byte) error {
 	if n == maxParts {
 		return &unpublished{errTooManyParts}
 	}
-	weight := min(int64(len(data)), int64(u.s.parallel)*partSize)
+	weight := min(int64(len(data)), u.limit)
 	if err := u.slots.Acquire(u.ctx, weight); err != nil || u.ctx.Err() != nil {
 		return u.cause()
 	}

@@ -75,7 +75,7 @@ type splicing struct {
 }
 
 func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written, err error) {
-	p := &publisher{Client: s.client, ctx: ctx, md5: s.md5}
+	p := &publisher{Client: s.client, ctx: ctx, sum: s.sum}
 	u := &splicing{s, p, x, o.key, nil}
 	var first []byte // compared with a copy; nil: the server is known to copy ranges
 	if s.other && (!s.copiesRanges.Load() || escapeSource(o.key) != o.key) {
@@ -130,7 +130,7 @@ func (s *store) splice(ctx context.Context, o object, x vault.Splice) (_ written
 
 // checksum returns the checksum algorithm of an upload, or "" for none.
 func (s *store) checksum() types.ChecksumAlgorithm {
-	if s.sums == aws.RequestChecksumCalculationWhenSupported {
+	if s.sums == aws.RequestChecksumCalculationWhenSupported || s.sum == "crc32" {
 		return types.ChecksumAlgorithmCrc32
 	}
 	return ""

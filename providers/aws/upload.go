@@ -28,7 +28,7 @@ const abortTime = 10 * time.Second
 type publisher struct {
 	*s3.Client
 	ctx  context.Context // the context of the upload
-	md5  bool            // send Content-MD5: see [store].other
+	sum  string          // see [store].sum
 	sent atomic.Int64    // bytes of the parts that the server may have received
 	left atomic.Bool     // the upload could not be aborted
 	lost atomic.Bool     // a part had no response, and may arrive after the abort
@@ -38,9 +38,7 @@ func (p *publisher) PutObject(ctx context.Context, in *s3.PutObjectInput, o ...f
 	if err := ctx.Err(); err != nil {
 		return nil, &unpublished{err}
 	}
-	if p.md5 {
-		in.ContentMD5 = contentMD5(in.Body)
-	}
+	in.ContentMD5, in.ChecksumCRC32 = p.checksums(in.Body)
 	in.Body = readUntil(ctx, in.Body)
 	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
@@ -70,9 +68,7 @@ func (p *publisher) UploadPart(ctx context.Context, in *s3.UploadPartInput, o ..
 		return nil, &unpublished{err}
 	}
 	p.sent.Add(sizeOf(in.Body))
-	if p.md5 {
-		in.ContentMD5 = contentMD5(in.Body)
-	}
+	in.ContentMD5, in.ChecksumCRC32 = p.checksums(in.Body)
 	in.Body = readUntil(ctx, in.Body)
 	lasting, cancel := lingeringContext(ctx)
 	defer cancel()
@@ -227,7 +223,7 @@ type object struct {
 }
 
 func (s *store) uploadWhole(ctx context.Context, o object, whole []byte) (written, error) {
-	out, err := (&publisher{Client: s.client, ctx: ctx, md5: s.md5}).PutObject(ctx, &s3.PutObjectInput{
+	out, err := (&publisher{Client: s.client, ctx: ctx, sum: s.sum}).PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(s.bucket), Key: aws.String(o.key), ContentType: aws.String(contentType),
 		IfMatch: o.ifMatch, IfNoneMatch: o.ifNoneMatch, Body: bytes.NewReader(whole),
 		ServerSideEncryption: s.sse, SSEKMSKeyId: s.key,

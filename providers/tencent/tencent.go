@@ -112,8 +112,8 @@ type Config struct {
 
 	// Timeout is the longest time without progress on a connection. The default is 30 seconds.
 	Timeout time.Duration
-	// Parallel is the number of requests at a time of one large write or read. The default is 10. Each
-	// needs 5 MiB of memory.
+	// Parallel is the number of requests at a time of one large write, and of all large reads of a Vault.
+	// The default is 10. Each needs 5 MiB of memory.
 	Parallel int
 }
 
@@ -175,7 +175,8 @@ type store struct {
 	idle        func() // closes unused connections
 	state       state
 	closed      atomic.Bool
-	parallel    int // see [Config].Parallel
+	parallel    int          // see [Config].Parallel
+	writes      atomic.Int32 // in progress
 }
 
 func (s *store) close() error {

@@ -252,12 +252,13 @@ type writeOptions struct {
 func (s *store) write(ctx context.Context, key string, o writeOptions, fill func(io.Writer) error) (done cosblob.Written, full bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer s.writes.Add(-1)
 	written, tail := &done, new(cosblob.Tail)
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType:    "application/octet-stream", // without it, the writer would buffer data to detect the type
 		Metadata:       o.metadata,
 		IfNotExist:     o.create,
-		MaxConcurrency: s.parallel,
+		MaxConcurrency: min(s.parallel, max(2, s.parallel/int(s.writes.Add(1)))), // the writes at this moment share the requests
 		BeforeWrite: func(as func(any) bool) error {
 			if !as(&written) || !as(&tail) {
 				panic("tencent: the driver does not support *cosblob.Written or *cosblob.Tail")
