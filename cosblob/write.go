@@ -176,7 +176,11 @@ func (w *writer) flush(all bool) error {
 		if all && len(rest)-n < minPart {
 			n = len(rest) // each part before a tail must have minPart
 		}
-		if err := w.up.send(rest[:n:n]); err != nil {
+		part := rest[:n:n]
+		if n < len(rest) { // a copy, so that the larger buffer does not stay
+			part = append(w.up.buffer(n), part...)
+		}
+		if err := w.up.send(part); err != nil {
 			return err
 		}
 		rest = rest[n:]

@@ -60,7 +60,6 @@ type opening struct {
 	ended    error    // why no further batch can be read: io.EOF or a failure; nil: there may be one
 	queue    []*batch // read, in order
 	returned int      // batches
-	free     []*batch // returned, so that their buffers can be used again
 	current  *batch   // whose plaintext is being returned
 	plain    []byte   // verified bytes of a segment of current that were not returned yet
 	complete bool     // the end was verified, and every byte was returned
@@ -139,16 +138,19 @@ func (r *opening) advance() error {
 		if b.err != nil {
 			return b.err
 		}
-		r.current, r.free = nil, append(r.free, b)
+		b.recycle()
+		r.current = nil
 	}
 	// A reader that stops early should not have read much more than it returned: begin with one batch, and
 	// read one more ahead each time.
 	for r.ended == nil && len(r.queue) <= min(r.returned, workers()) && (len(r.queue) == 0 || !r.queue[0].isDone()) {
-		b := &batch{} // grows with its content
-		if r.next > 0 && (r.left < 0 || r.left > batchSize) {
-			b = nextFree(&r.free)
+		b := &batch{}
+		if r.next > 0 && r.left < 0 {
+			b.buf = grow(nil, smallBuffer+1)[:0]
 		}
-		if r.ended = r.readBatch(b); len(b.buf) > 0 {
+		if r.ended = r.readBatch(b); len(b.buf) == 0 {
+			b.recycle()
+		} else {
 			b.run(r.alone || r.returned == 0, r.open) // there is nothing else to do for the first batch
 			r.queue = append(r.queue, b)
 		}
@@ -179,7 +181,7 @@ func (r *opening) readBatch(b *batch) error {
 		return r.readPart(b, want)
 	}
 	if r.hasAhead {
-		b.buf = append(grow(b.buf, 1, 1)[:0], r.ahead[0])
+		b.buf = append(b.buf, r.ahead[0])
 		r.hasAhead = false
 	}
 	err := r.readUpTo(b, limit+1)
@@ -204,7 +206,7 @@ func (r *opening) readBatch(b *batch) error {
 
 // readPart reads want bytes of a span that does not include the last segment.
 func (r *opening) readPart(b *batch, want int64) error {
-	b.buf = grow(b.buf, int(want), int(want))
+	b.buf = grow(b.buf, int(want))
 	n, err := io.ReadFull(r.src, b.buf)
 	if b.buf = b.buf[:n]; err != nil {
 		return r.cut(b, r.src.or(ErrDecrypt))
@@ -246,7 +248,7 @@ func (r *opening) readUpTo(b *batch, n int64) error {
 			if r.left >= 0 {
 				need = min(r.left+1, n)
 			}
-			b.buf = grow(b.buf, int(need), int(n))[:len(b.buf)]
+			b.buf = grow(b.buf, int(need))[:len(b.buf)]
 		}
 		k, err := r.src.Read(b.buf[len(b.buf):min(int64(cap(b.buf)), n)])
 		if b.buf = b.buf[:len(b.buf)+k]; err != nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"sync"
 )
 
 // A payload is the stream of Tink's AES256-GCM-HKDF: a header of 40 bytes, which counts as a part of
@@ -183,26 +184,31 @@ func (s *segments) open(b *batch) {
 	}
 }
 
-// nextFree takes a batch from free, or makes one. Batches other than the first have a buffer for a whole
-// batch, and for the byte after it.
-func nextFree(free *[]*batch) *batch {
-	for n := len(*free); n > 0; n-- {
-		b := (*free)[n-1]
-		if *free = (*free)[:n-1]; cap(b.buf) > batchSize {
-			return b
-		}
+// buffers has buffers for a whole batch and the byte after it, of Writers and Readers that have ended.
+// Allocating them for each value of a megabyte would take longer than sealing it.
+var buffers = sync.Pool{New: func() any { return new([batchSize + 1]byte) }}
+
+// smallBuffer is the largest buffer that grows with its content, and is not used again: that of a small
+// secret.
+const smallBuffer = 64 << 10
+
+// grow makes room for n bytes in buf, and keeps its content. n is at most batchSize + 1.
+func grow(buf []byte, n int) []byte {
+	switch {
+	case n <= cap(buf):
+		return buf[:n]
+	case n <= smallBuffer:
+		return append(make([]byte, 0, min(max(n, 2*cap(buf)), smallBuffer)), buf...)[:n]
 	}
-	return &batch{buf: make([]byte, 0, batchSize+1)}
+	return append(buffers.Get().(*[batchSize + 1]byte)[:0], buf...)[:n]
 }
 
-// grow makes room for n bytes in buf, and keeps its content. The capacity is doubled, up to limit.
-func grow(buf []byte, n, limit int) []byte {
-	if n <= cap(buf) {
-		return buf[:n]
+// recycle lets others use the buffer, which nothing refers to any more.
+func (b *batch) recycle() {
+	if cap(b.buf) == batchSize+1 {
+		buffers.Put((*[batchSize + 1]byte)(b.buf[:batchSize+1]))
 	}
-	bigger := make([]byte, n, max(n, min(2*cap(buf), limit)))
-	copy(bigger, buf)
-	return bigger
+	b.buf, b.plain = nil, nil
 }
 
 var errTooLong error = fmt.Errorf("%w: the value has too many segments: use a larger segment size", ErrInvalid)

@@ -21,7 +21,6 @@ type Writer struct {
 	index int64    // of that segment
 	queue []*batch // full, in order
 	next  *batch   // follows batch; nil: not needed yet
-	free  []*batch // written, so that their buffers can be used again
 	err   error    // returned by every further call
 }
 
@@ -122,7 +121,7 @@ func (w *Writer) space(n int) ([]byte, error) {
 	}
 	room = min(room, int64(max(n, cap(b.buf)-at-tagSize)))
 	if need := at + int(room) + tagSize; need > cap(b.buf) {
-		b.buf = grow(b.buf, need, int(w.limit(b.first)))[:len(b.buf)]
+		b.buf = grow(b.buf, need)[:len(b.buf)]
 	}
 	return b.buf[at:cap(b.buf)][:room], nil
 }
@@ -151,7 +150,7 @@ func (w *Writer) fits() bool {
 
 // start begins to fill a batch. Its length always includes the tag of its last segment.
 func (w *Writer) start(b *batch, index int64) {
-	b.first, b.buf = index, grow(b.buf[:0], tagSize, tagSize)
+	b.first, b.buf = index, grow(b.buf[:0], tagSize)
 	w.batch, w.index, w.room = b, index, w.plain(index)
 }
 
@@ -166,7 +165,7 @@ func (w *Writer) prepare() error {
 			return err
 		}
 	}
-	w.next = nextFree(&w.free)
+	w.next = &batch{buf: grow(nil, smallBuffer+1)[:0]}
 	w.next.first = w.index + 1
 	return nil
 }
@@ -184,8 +183,8 @@ func (w *Writer) flush() error {
 	b := w.queue[0]
 	w.queue = w.queue[1:]
 	b.wait()
-	w.free = append(w.free, b)
 	_, err := w.w.Write(b.buf)
+	b.recycle()
 	return err
 }
 
@@ -223,5 +222,5 @@ func (w *Writer) Abort() {
 // fail ends the Writer, and releases its buffers.
 func (w *Writer) fail(err error) {
 	w.err = err
-	w.batch, w.queue, w.next, w.free = nil, nil, nil, nil
+	w.batch, w.queue, w.next = nil, nil, nil
 }

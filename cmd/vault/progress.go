@@ -23,7 +23,7 @@ type progress struct {
 // look into, so that it costs next to nothing.
 func limitMemory(size int64) {
 	if size < 0 || size > 8<<20 {
-		debug.SetGCPercent(25)
+		debug.SetGCPercent(10)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 func newCommand(b *testing.B) func(args ...string) *exec.Cmd {
 	dir := b.TempDir()
 	binary := filepath.Join(dir, "vault")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../cmd/vault")
+	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../../cmd/vault")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)

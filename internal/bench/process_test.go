@@ -18,7 +18,8 @@ import (
 
 // BenchmarkProcess compares whole processes: the command, a program with the SDK alone
 // (testdata/rawsdk), and the aws command if it is installed. They put, get and list objects on one versitygw
-// in turns, directly and through a link that gives each connection 40 MB/s and 20 ms, as a cloud does.
+// in turns, directly and through a link that gives each connection 40 MB/s and 20 ms, as a cloud does. crc32 is
+// the command with checksum=crc32 in the URL of the store.
 // Ratios are medians; the SDK is 1. If OBJECTVAULT_BENCH_BASE is the path of an older vault, it takes part.
 // Run it with make bench-process.
 func BenchmarkProcess(b *testing.B) {
@@ -122,17 +123,16 @@ func (p *processes) build(b *testing.B) {
 			return command(aws, "--endpoint-url", p.Endpoint, "s3", "cp", "--quiet", remote, p.file+".aws")
 		}})
 	}
-	binaries := map[string]string{"vault": newCommand(b)().Path}
-	if base := os.Getenv("OBJECTVAULT_BENCH_BASE"); base != "" {
-		binaries["base"] = base
-	}
-	for _, name := range []string{"base", "vault"} {
-		binary := binaries[name]
+	newest := newCommand(b)().Path
+	for _, v := range []struct{ name, binary, parameters string }{
+		{"base", os.Getenv("OBJECTVAULT_BENCH_BASE"), ""}, {"vault", newest, ""}, {"crc32", newest, "&checksum=crc32"},
+	} {
+		name, binary := v.name, v.binary
 		if binary == "" {
 			continue
 		}
 		p.programs = append(p.programs, program{name, func(op string) *exec.Cmd {
-			store := []string{"--quiet", "--tenant", tenant, "--store", "s3://" + p.Bucket + "?region=us-east-1&endpoint=" + url.QueryEscape(p.Endpoint)}
+			store := []string{"--quiet", "--tenant", tenant, "--store", "s3://" + p.Bucket + "?region=us-east-1&endpoint=" + url.QueryEscape(p.Endpoint) + v.parameters}
 			switch op {
 			case "put":
 				return command(binary, append([]string{"put", name + "-" + p.key, p.file}, store...)...)
@@ -142,7 +142,7 @@ func (p *processes) build(b *testing.B) {
 			return command(binary, append([]string{"get", name + "-" + p.key, "-o", p.file + "." + name}, store...)...)
 		}})
 	}
-	mustRun(b, command(binaries["vault"], "init", "--quiet"))
+	mustRun(b, command(newest, "init", "--quiet"))
 }
 
 // compare runs the programs in turns, and reports the medians of wall time, CPU time and peak memory.

@@ -129,7 +129,8 @@ func (b *body) start() (err error) {
 	}
 	rest := b.buf
 	for b.buf = nil; len(rest) > partSize; rest = rest[partSize:] {
-		if err := b.parts.send(rest[:partSize:partSize]); err != nil {
+		// A copy, so that the larger buffer does not stay.
+		if err := b.parts.send(append(b.parts.buffer(), rest[:partSize]...)); err != nil {
 			return err
 		}
 	}
