@@ -60,10 +60,11 @@ type opening struct {
 	ended    error    // why no further batch can be read: io.EOF or a failure; nil: there may be one
 	queue    []*batch // read, in order
 	returned int      // batches
-	current  *batch   // whose plaintext is being returned
-	plain    []byte   // verified bytes of a segment of current that were not returned yet
-	complete bool     // the end was verified, and every byte was returned
-	err      error    // returned by every further read
+	spares
+	current  *batch // whose plaintext is being returned
+	plain    []byte // verified bytes of a segment of current that were not returned yet
+	complete bool   // the end was verified, and every byte was returned
+	err      error  // returned by every further read
 }
 
 func (r *opening) read(p []byte) (int, error) {
@@ -138,7 +139,7 @@ func (r *opening) advance() error {
 		if b.err != nil {
 			return b.err
 		}
-		b.recycle()
+		r.spares.keep(b)
 		r.current = nil
 	}
 	// A reader that stops early should not have read much more than it returned: begin with one batch, and
@@ -146,16 +147,17 @@ func (r *opening) advance() error {
 	for r.ended == nil && len(r.queue) <= min(r.returned, workers()) && (len(r.queue) == 0 || !r.queue[0].isDone()) {
 		b := &batch{}
 		if r.next > 0 && r.left < 0 {
-			b.buf = grow(nil, smallBuffer+1)[:0]
+			b.buf = r.spares.take()
 		}
 		if r.ended = r.readBatch(b); len(b.buf) == 0 {
-			b.recycle()
+			r.spares.keep(b)
 		} else {
 			b.run(r.alone || r.returned == 0, r.open) // there is nothing else to do for the first batch
 			r.queue = append(r.queue, b)
 		}
 	}
 	if len(r.queue) == 0 {
+		r.spares.release()
 		if r.ended == io.EOF {
 			r.complete = r.final
 		}

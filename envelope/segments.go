@@ -203,12 +203,33 @@ func grow(buf []byte, n int) []byte {
 	return append(buffers.Get().(*[batchSize + 1]byte)[:0], buf...)[:n]
 }
 
-// recycle lets others use the buffer, which nothing refers to any more.
-func (b *batch) recycle() {
+// A spares has the buffers that one Writer or Reader uses again.
+type spares [][]byte
+
+// keep takes the buffer of a batch to which nothing refers any more.
+func (s *spares) keep(b *batch) {
 	if cap(b.buf) == batchSize+1 {
-		buffers.Put((*[batchSize + 1]byte)(b.buf[:batchSize+1]))
+		*s = append(*s, b.buf[:0])
 	}
 	b.buf, b.plain = nil, nil
+}
+
+// take returns an empty buffer for a whole batch.
+func (s *spares) take() []byte {
+	if n := len(*s); n > 0 {
+		buf := (*s)[n-1]
+		*s = (*s)[:n-1]
+		return buf
+	}
+	return grow(nil, smallBuffer+1)[:0]
+}
+
+// release lets others use the buffers.
+func (s *spares) release() {
+	for _, buf := range *s {
+		buffers.Put((*[batchSize + 1]byte)(buf[:batchSize+1]))
+	}
+	*s = nil
 }
 
 var errTooLong error = fmt.Errorf("%w: the value has too many segments: use a larger segment size", ErrInvalid)

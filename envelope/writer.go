@@ -21,7 +21,8 @@ type Writer struct {
 	index int64    // of that segment
 	queue []*batch // full, in order
 	next  *batch   // follows batch; nil: not needed yet
-	err   error    // returned by every further call
+	spares
+	err error // returned by every further call
 }
 
 var (
@@ -165,7 +166,7 @@ func (w *Writer) prepare() error {
 			return err
 		}
 	}
-	w.next = &batch{buf: grow(nil, smallBuffer+1)[:0]}
+	w.next = &batch{buf: w.spares.take()}
 	w.next.first = w.index + 1
 	return nil
 }
@@ -184,7 +185,7 @@ func (w *Writer) flush() error {
 	w.queue = w.queue[1:]
 	b.wait()
 	_, err := w.w.Write(b.buf)
-	b.recycle()
+	w.spares.keep(b)
 	return err
 }
 
@@ -223,4 +224,5 @@ func (w *Writer) Abort() {
 func (w *Writer) fail(err error) {
 	w.err = err
 	w.batch, w.queue, w.next = nil, nil, nil
+	w.spares.release()
 }
