@@ -211,7 +211,7 @@ func TestDownloadVerifies(t *testing.T) {
 }
 
 // TestManyParallelReads: all reads of a Vault together have few parts in progress, and none waits for
-// another for ever.
+// another without end.
 func TestManyParallelReads(t *testing.T) {
 	const readers, limit = 8, 3
 	s := newStore(t)
