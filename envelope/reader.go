@@ -146,7 +146,7 @@ func (r *opening) advance() error {
 	// read one more ahead each time.
 	for r.ended == nil && len(r.queue) <= min(r.returned, workers()) && (len(r.queue) == 0 || !r.queue[0].isDone()) {
 		b := &batch{}
-		if r.next > 0 && r.left < 0 {
+		if r.next > 0 && (r.left < 0 || r.left > smallBuffer) {
 			b.buf = r.spares.take()
 		}
 		if r.ended = r.readBatch(b); len(b.buf) == 0 {

@@ -401,3 +401,30 @@ func changed(b []byte, at int) []byte {
 	b[at] ^= 1
 	return b
 }
+
+// Opening a span needs a few buffers, not as many as the span has batches.
+func TestOpenToUsesFewBuffers(t *testing.T) {
+	plain := pattern(20 << 20)
+	object := seal(t, fixed, plain, nil)
+	o, err := envelope.OpenHeader(ctx, bytes.NewReader(object), testRef, fixed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := o.Range(int64(len(object)), 1<<20, 16<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if err := o.OpenTo(discardAt{}, bytes.NewReader(object[s.Offset:s.Offset+s.Length]), s); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 4<<20 {
+		t.Errorf("%d bytes were allocated for %d", got, s.Length)
+	}
+}
+
+type discardAt struct{}
+
+func (discardAt) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
