@@ -132,3 +132,28 @@ func TestInterruptedStart(t *testing.T) {
 	}
 	noOrphans(t, testcloud.S3Client(server.URL, server.Root), bucket)
 }
+
+// TestIgnoredError: if fill ignores the error of a write, the start of the value is not stored as the value.
+func TestIgnoredError(t *testing.T) {
+	t.Parallel()
+	var stored atomic.Bool
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if r.URL.Query().Has("uploads") {
+			refuse(w, 403, "AccessDenied")
+			return
+		}
+		stored.Store(stored.Load() || r.Method == http.MethodPut)
+		w.Header().Set("ETag", `"e"`)
+	})
+	_, err := s.Put.Put(t.Context(), "x", func(w io.Writer) error {
+		for range 20 {
+			w.Write(make([]byte, 1<<20))
+		}
+		w.Write([]byte("end"))
+		return nil
+	})
+	if err == nil || stored.Load() {
+		t.Errorf("put: %v, stored %v", err, stored.Load())
+	}
+}
