@@ -1,91 +1,59 @@
 package vault_test
 
 import (
-	"fmt"
-	"strings"
+	"errors"
+	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/objectvault/objectvault/internal/intercept"
 	"github.com/objectvault/objectvault/vault"
 )
 
-// TestPages lists and tears down about as many objects as fit in a page.
-func TestPages(t *testing.T) {
-	for _, tc := range []struct{ n, pages int }{{0, 1}, {1, 1}, {999, 1}, {1000, 1}, {1001, 2}, {2000, 2}} {
-		var rec recorder
-		s := newStore(t)
-		for i := range tc.n {
-			if err := s.Bucket.WriteAll(t.Context(), fmt.Sprintf("bots/0xabc/credentials/%04d.enc", i), []byte("x"), nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		v := newVault(t, intercept.Store(s, rec.hooks()), nil)
-		if got := len(names(t, v, "")); got != tc.n {
-			t.Errorf("%d objects: listed %d", tc.n, got)
-		}
-		if got := len(rec.take()); got != tc.pages {
-			t.Errorf("%d objects: listed in %d requests, want %d", tc.n, got, tc.pages)
-		}
-		result, err := v.Teardown(t.Context(), nil)
-		if err != nil || result.Deleted != tc.n {
-			t.Errorf("%d objects: teardown = %+v, %v", tc.n, result, err)
-		}
-		want := tc.pages + (tc.n+999)/1000 + 1 // lists, removes, and one list of the history
-		if got := len(rec.take()); got != want {
-			t.Errorf("%d objects: teardown in %d requests, want %d", tc.n, got, want)
-		}
-		if got := names(t, v, ""); got != nil {
-			t.Errorf("%d objects: %d left", tc.n, len(got))
-		}
-	}
-}
-
-func TestList(t *testing.T) {
-	s := newStore(t)
-	v := newVault(t, s, nil)
-	for _, n := range []vault.Name{"a", "a.enc/b", "a.encoded", "a.e", "ab", "a/b", "__x", "_", "é", "é/x"} {
-		put(t, v, n, "x", nil)
-	}
-	for _, key := range []string{"bots/0xabc/credentials/raw", "bots/0xabc/credentials/a%2eenc/b.enc", "bots/0xabcd/credentials/z.enc", "bots/0xabc/notes/z.enc"} {
-		if err := s.Bucket.WriteAll(t.Context(), key, nil, nil); err != nil {
-			t.Fatal(err)
-		}
+// TestListOptions: the options of a list, alone and together.
+func TestListOptions(t *testing.T) {
+	var rec recorder
+	v := newVault(t, intercept.Store(newStore(t), rec.hooks()), nil)
+	for _, name := range []vault.Name{"acme/a", "acme/b/1", "acme/b/2", "acme/c", "anthropic", "openai", "zulu/1"} {
+		put(t, v, name, "value", nil)
 	}
 	for _, tc := range []struct {
-		prefix string
-		want   []string
+		o    *vault.ListOptions
+		want []string
 	}{
-		{"a.", []string{"a.enc/b", "a.e", "a.encoded", "foreign bots/0xabc/credentials/a%2eenc/b.enc"}},
-		{"a.e", []string{"a.enc/b", "a.e", "a.encoded"}},
-		{"a.enc", []string{"a.enc/b", "a.encoded"}},
-		{"a.enc/", []string{"a.enc/b"}},
-		{"_", []string{"__x", "_"}},
-		{"__", []string{"__x"}},
-		{"é", []string{"é", "é/x"}},
-		{"\xc3", []string{"é", "é/x"}}, // half a character
-		{"zzz", nil},
-		{"r", []string{"foreign bots/0xabc/credentials/raw"}},
+		{nil, []string{"acme/a", "acme/b/1", "acme/b/2", "acme/c", "anthropic", "openai", "zulu/1"}},
+		{&vault.ListOptions{Prefix: "acme/"}, []string{"acme/a", "acme/b/1", "acme/b/2", "acme/c"}},
+		{&vault.ListOptions{After: "anthropic"}, []string{"openai", "zulu/1"}},
+		{&vault.ListOptions{After: "b"}, []string{"openai", "zulu/1"}}, // the name need not exist
+		{&vault.ListOptions{After: "zulu/1"}, nil},
+		{&vault.ListOptions{Limit: 2}, []string{"acme/a", "acme/b/1"}},
+		{&vault.ListOptions{Delimiter: "/"}, []string{"acme/ …", "anthropic", "openai", "zulu/ …"}},
+		{&vault.ListOptions{Delimiter: "/", Prefix: "acme/"}, []string{"acme/a", "acme/b/ …", "acme/c"}},
+		{&vault.ListOptions{Delimiter: "/", Limit: 2}, []string{"acme/ …", "anthropic"}},
+		{&vault.ListOptions{Prefix: "acme/", After: "acme/b/1", Limit: 1}, []string{"acme/b/2"}},
 	} {
-		var want []string
-		for _, n := range tc.want {
-			if tc.prefix == "a." && strings.HasPrefix(n, "foreign") {
-				continue // its key does not start with "a."
+		rec.take()
+		var got []string
+		for e, err := range v.List(t.Context(), tc.o) {
+			fatal(t, err)
+			if e.Group != "" {
+				if e.Name != "" || e.Key != "" {
+					t.Errorf("%+v: a group with a name: %+v", tc.o, e)
+				}
+				got = append(got, e.Group+" …")
+				continue
 			}
-			want = append(want, n)
+			got = append(got, string(e.Name))
 		}
-		if diff := cmp.Diff(want, names(t, v, tc.prefix)); diff != "" {
-			t.Errorf("list %q (-want +got):\n%s", tc.prefix, diff)
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%+v: %q, want %q", tc.o, got, tc.want)
+		}
+		if calls := rec.take(); len(calls) != 1 {
+			t.Errorf("%+v: requests %q, want one", tc.o, calls)
 		}
 	}
-	last := ""
-	for e, err := range v.List(t.Context(), nil) {
-		if err != nil || e.Key <= last {
-			t.Errorf("%q after %q, %v: not in key order", e.Key, last, err)
-		}
-		last = e.Key
-		if !e.Foreign && (e.SealedSize == 0 || e.Modified.IsZero()) {
-			t.Errorf("%+v has no size or no time", e)
+	for _, err := range v.List(t.Context(), &vault.ListOptions{After: "a//b"}) {
+		if !errors.Is(err, vault.ErrInvalidName) {
+			t.Errorf("after an invalid name: %v", err)
 		}
 	}
 }

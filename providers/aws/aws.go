@@ -133,20 +133,21 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 	}
 	closed := new(atomic.Bool)
 	return &vault.Store{
-		Bucket:   bucket,
-		Name:     "s3://" + c.Bucket,
-		Put:      s,
-		Create:   s,
-		Swap:     s,
-		Splice:   s,
-		History:  s,
-		Remover:  s,
-		Purge:    s,
-		Cloud:    &cloud{s, c, cfg},
-		Tag:      tag,
-		Parallel: s.parallel,
-		Explain:  explain,
-		Closed:   closed.Load,
+		Bucket:    bucket,
+		Name:      "s3://" + c.Bucket,
+		Put:       s,
+		Create:    s,
+		Swap:      s,
+		Splice:    s,
+		History:   s,
+		Remover:   s,
+		Purge:     s,
+		Cloud:     &cloud{s, c, cfg},
+		Tag:       tag,
+		ListAfter: listAfter,
+		Parallel:  s.parallel,
+		Explain:   explain,
+		Closed:    closed.Load,
 		Close: func() error {
 			closed.Store(true)
 			defer closeIdle(cfg.HTTPClient)
@@ -190,6 +191,17 @@ type store struct {
 	uploads      atomic.Int32 // in parts, in progress
 	copySize     int64        // see [copySize]
 	copiesRanges atomic.Bool  // the server copies ranges: see [splicing.tryRange]
+}
+
+// listAfter starts a list after a key.
+func listAfter(key string) func(as func(any) bool) error {
+	return func(as func(any) bool) error {
+		var in *s3.ListObjectsV2Input
+		if as(&in) {
+			in.StartAfter = aws.String(key)
+		}
+		return nil
+	}
 }
 
 // tag returns the ETag of the object that r reads. It includes the quotes.

@@ -112,6 +112,14 @@ func TestRequests(t *testing.T) {
 			}
 			return nil
 		}, []string{"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"}},
+		{"list after a name", func() error {
+			for e, err := range v.List(ctx, &vault.ListOptions{After: "b", Limit: 1}) {
+				if err != nil || e.Name != "c" {
+					return fmt.Errorf("%q, %v", e.Name, err)
+				}
+			}
+			return nil
+		}, []string{"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F&start-after=bots%2Facme%2Fcredentials%2Fb.enc"}},
 		{"rm", func() error { return v.Delete(ctx, "a", nil) }, []string{"DELETE" + object + "a.enc?x-id=DeleteObject"}},
 		{"teardown", func() error { _, err := v.Teardown(ctx, nil); return err }, []string{
 			"GET /B?list-type=2&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F", "POST /B?delete=",

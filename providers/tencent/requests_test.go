@@ -121,6 +121,14 @@ func TestRequests(t *testing.T) {
 				}
 				return nil
 			}, []string{list}, nil},
+			{"list after a name", func() error {
+				for e, err := range v.List(ctx, &vault.ListOptions{After: "a"}) {
+					if err != nil || e.Name != "x" {
+						return fmt.Errorf("%q, %v", e.Name, err)
+					}
+				}
+				return nil
+			}, []string{"GET ?encoding-type=url&marker=bots%2Facme%2Fcredentials%2Fa.enc&max-keys=1000&prefix=bots%2Facme%2Fcredentials%2F"}, nil},
 			{"put if revision", func() error {
 				_, err := v.Put(ctx, "x", noise(2, 100), &vault.PutOptions{IfRevision: info.Revision})
 				if versioning == "" {

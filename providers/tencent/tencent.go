@@ -139,6 +139,7 @@ func Open(ctx context.Context, c Config) (*vault.Store, error) {
 		Settle:      s, // always set, because versioning may be enabled later
 		Cloud:       &cloud{s, c},
 		Tag:         etag,
+		ListAfter:   listAfter,
 		Parallel:    s.parallel,
 		Explain:     explain,
 		Close:       s.close,
@@ -183,6 +184,17 @@ func (s *store) close() error {
 	s.closed.Store(true)
 	defer s.idle()
 	return s.bucket.Close()
+}
+
+// listAfter starts a list after a key.
+func listAfter(key string) func(as func(any) bool) error {
+	return func(as func(any) bool) error {
+		var in *cos.BucketGetOptions
+		if as(&in) {
+			in.Marker = key
+		}
+		return nil
+	}
 }
 
 func newStore(ctx context.Context, c Config) (*store, error) {
