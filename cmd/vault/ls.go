@@ -77,18 +77,34 @@ func (s *session) list(ctx context.Context, v *opened, prefix string, long bool)
 	if long {
 		list.table = u.columns("lrlrll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
 	}
-	err := eachEntry(ctx, v.Vault, prefix, func(ctx context.Context, e vault.Entry) row {
-		r := row{Entry: e}
-		if long && !e.Foreign {
-			s.acceptOlder(ctx, v, e.Name)
-			r.info, r.err = v.Stat(ctx, e.Name)
-		}
-		return r
-	}, list.add)
-	if err := errors.Join(list.addWaiting(), err); err != nil {
-		return err
+	if err := errors.Join(s.eachRow(ctx, v, prefix, list), list.addWaiting()); err != nil {
+		return errors.Join(list.table.flush(), err)
 	}
 	return list.end()
+}
+
+// eachRow adds the objects of the store. With --long it reads several headers at a time.
+func (s *session) eachRow(ctx context.Context, v *opened, prefix string, list *lister) error {
+	if list.long {
+		return eachEntry(ctx, v.Vault, prefix, func(ctx context.Context, e vault.Entry) row {
+			r := row{Entry: e}
+			if !e.Foreign {
+				s.acceptOlder(ctx, v, e.Name)
+				r.info, r.err = v.Stat(ctx, e.Name)
+			}
+			return r
+		}, list.add)
+	}
+	list.table.batch = 100
+	for e, err := range v.List(ctx, &vault.ListOptions{Prefix: prefix}) {
+		if err == nil {
+			err = list.add(row{Entry: e})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type lister struct {

@@ -329,6 +329,7 @@ type columns struct {
 	widths   []int
 	lines    [][]string
 	printed  bool
+	batch    int // lines that are written to a pipe at a time; 0: one
 }
 
 func (u *ui) columns(right string, headings ...string) *columns {
@@ -348,7 +349,7 @@ func (c *columns) add(cells ...string) error {
 		cells[i] = shown(cells[i])
 	}
 	c.lines = append(c.lines, cells)
-	if !c.u.outTTY || len(c.lines) == 1000 {
+	if !c.u.outTTY && len(c.lines) >= c.batch || len(c.lines) == 1000 {
 		return c.flush()
 	}
 	return nil
@@ -356,13 +357,16 @@ func (c *columns) add(cells ...string) error {
 
 func (c *columns) flush() error {
 	if !c.u.outTTY {
+		var b strings.Builder
 		for _, line := range c.lines {
-			if _, err := io.WriteString(c.u.out, strings.Join(line, "\t")+"\n"); err != nil {
-				return err
-			}
+			b.WriteString(strings.Join(line, "\t") + "\n")
 		}
 		c.lines = c.lines[:0]
-		return nil
+		if b.Len() == 0 {
+			return nil
+		}
+		_, err := io.WriteString(c.u.out, b.String())
+		return err
 	}
 	if len(c.lines) > 0 && !c.printed {
 		c.printed = true
