@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -492,4 +493,56 @@ func TestDeleteVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantObject(t, b, "key", []byte("one")) // without the delete marker the object exists again
+}
+
+// TestPartsInProgress: if a part is refused, the parts in progress are not cut off, and the upload is aborted
+// after them: the service might notice a cut only after the abort, and keep the part.
+func TestPartsInProgress(t *testing.T) {
+	t.Parallel()
+	var others sync.WaitGroup
+	others.Add(3) // parts 2 to 4 are in progress when part 1 is refused
+	var whole, aborted atomic.Int32
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Cos-Request-Id", "id")
+		w.Header().Set("ETag", `"e"`)
+		switch q := r.URL.Query(); {
+		case q.Has("uploads"):
+			io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+		case q.Get("partNumber") == "1":
+			io.Copy(io.Discard, r.Body)
+			others.Wait()
+			w.WriteHeader(http.StatusForbidden)
+			io.WriteString(w, costest.ErrorXML("AccessDenied", "Access Denied."))
+		case r.Method == http.MethodPut:
+			others.Done()
+			time.Sleep(200 * time.Millisecond)
+			if n, err := io.Copy(io.Discard, r.Body); err != nil || n < 3*mib {
+				t.Errorf("part %s was cut off after %d bytes: %v", q.Get("partNumber"), n, err)
+			}
+			whole.Add(1)
+		case r.Method == http.MethodDelete:
+			if n := whole.Load(); n != 3 {
+				t.Errorf("the upload was aborted after %d parts, want 3", n)
+			}
+			aborted.Add(1)
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	t.Cleanup(front.Close)
+	c := cosblob.Static("id", "key", "token")
+	client, err := cosblob.NewClient("bucket-1250000000", "ap-guangzhou", c, &cosblob.ClientOptions{Endpoint: front.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := cosblob.OpenBucket(t.Context(), client, "bucket-1250000000", &cosblob.Options{Credentials: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	if err := b.WriteAll(t.Context(), "key", noise(1, 18*mib), nil); gcerrors.Code(err) != gcerrors.PermissionDenied {
+		t.Errorf("write: %v, want PermissionDenied", err)
+	}
+	if aborted.Load() != 1 {
+		t.Errorf("the upload was aborted %d times", aborted.Load())
+	}
 }

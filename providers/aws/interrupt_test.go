@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,5 +156,44 @@ func TestIgnoredError(t *testing.T) {
 	})
 	if err == nil || stored.Load() {
 		t.Errorf("put: %v, stored %v", err, stored.Load())
+	}
+}
+
+// TestPartsInProgress: if a part is refused, the parts in progress are not cut off, and the upload is aborted
+// after them: a server might notice a cut only after the abort, and keep the part.
+func TestPartsInProgress(t *testing.T) {
+	t.Parallel()
+	var others sync.WaitGroup
+	others.Add(3) // parts 2 to 4 are in progress when part 1 is refused
+	var whole, aborted atomic.Int32
+	s := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"e"`)
+		switch q := r.URL.Query(); {
+		case q.Has("uploads"):
+			io.WriteString(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+		case q.Get("partNumber") == "1":
+			io.Copy(io.Discard, r.Body)
+			others.Wait()
+			refuse(w, 403, "AccessDenied")
+		case r.Method == http.MethodPut:
+			others.Done()
+			time.Sleep(200 * time.Millisecond)
+			if n, err := io.Copy(io.Discard, r.Body); err != nil || n < 5<<20 && q.Get("partNumber") != "4" {
+				t.Errorf("part %s was cut off after %d bytes: %v", q.Get("partNumber"), n, err)
+			}
+			whole.Add(1)
+		case r.Method == http.MethodDelete:
+			if n := whole.Load(); n != 3 {
+				t.Errorf("the upload was aborted after %d parts, want 3", n)
+			}
+			aborted.Add(1)
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
+	if _, err := newVault(t, s, "acme").Put(t.Context(), "x", noise(1, 18<<20), nil); !errors.Is(err, vault.ErrPermission) {
+		t.Errorf("put: %v, want %v", err, vault.ErrPermission)
+	}
+	if aborted.Load() != 1 {
+		t.Errorf("the upload was aborted %d times", aborted.Load())
 	}
 }
