@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -41,6 +42,11 @@ func TestReadBucket(t *testing.T) {
 				value, info, err := get(t, v, name, nil)
 				if err != nil || value != want.value || info.Legacy != want.format || info.LegacyKey != want.key {
 					t.Errorf("get %s: %q, %+v, %v", name, value, info, err)
+				}
+				if o, err := v.Open(t.Context(), name, nil); err != nil {
+					t.Errorf("open %s: %v", name, err)
+				} else if err := iotest.TestReader(o, []byte(want.value)); err != nil || o.Info().Legacy != want.format {
+					t.Errorf("open %s: %+v, %v", name, o.Info(), err)
 				}
 				stat, err := v.Stat(t.Context(), name)
 				if diff := cmp.Diff(info, stat); diff != "" || err != nil {

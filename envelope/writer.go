@@ -167,7 +167,6 @@ func (w *Writer) prepare() error {
 		}
 	}
 	w.next = &batch{buf: w.spares.take()}
-	w.next.first = w.index + 1
 	return nil
 }
 

@@ -142,25 +142,20 @@ func (o *Object) Read(p []byte) (n int, err error) {
 	if err := o.usable(); err != nil {
 		return 0, err
 	}
-	if o.remote == nil {
-		if o.at >= int64(len(o.memory)) && len(p) > 0 {
-			return 0, io.EOF
-		}
-		n := copy(p, o.memory[min(o.at, int64(len(o.memory))):])
-		o.at += int64(n)
-		return n, nil
-	}
 	switch {
-	case o.stream != nil, len(p) == 0:
+	case len(p) == 0:
+		return 0, nil
+	case o.remote == nil:
+		n, err = bytes.NewReader(o.memory).ReadAt(p, o.at)
+		o.at += int64(n)
+		return n, err
+	case o.stream != nil:
 	case o.at >= o.info.Size && o.proven.Load():
 		return 0, io.EOF
 	default:
 		if o.stream, err = o.section(o.at, -1); err != nil {
 			return 0, err
 		}
-	}
-	if len(p) == 0 {
-		return 0, nil
 	}
 	n, err = o.stream.Read(p)
 	if o.at += int64(n); err == io.EOF {

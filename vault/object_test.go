@@ -136,6 +136,23 @@ func TestOpenReplaced(t *testing.T) {
 	}
 }
 
+// TestOpenVersion: an old version can be opened, and stays readable when the object is replaced.
+func TestOpenVersion(t *testing.T) {
+	s := newStore(t)
+	v := newVault(t, s, nil)
+	first := largeValue(200_000)
+	put(t, v, "a", string(first), nil)
+	put(t, v, "a", "second", nil)
+	o, err := v.Open(t.Context(), "a", &vault.GetOptions{Version: "@2"})
+	fatal(t, err)
+	defer o.Close()
+	put(t, v, "a", "third", nil)
+	p := make([]byte, 1000)
+	if n, err := o.ReadAt(p, 150_000); n != len(p) || err != nil || string(p) != string(first[150_000:151_000]) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
 // TestOpenCut: a store that cuts an object at the end of a segment is found before a position relative to
 // the end, and before the end, is returned.
 func TestOpenCut(t *testing.T) {

@@ -20,11 +20,11 @@
 // the conformance suite or "vault doctor" if your server is not AWS.
 //
 // A write of more than 9 MiB is a multipart upload with parts of 5 MiB, of which ten are sent at a
-// time (see Config.Parallel). After 8,000 parts they have 32 MiB, and fewer are sent at a time. The limit is
-// 10,000 parts, or 101 GiB. If the upload fails, or its context ends, it is aborted. A process that is killed leaves parts. To delete them, the
-// bucket needs a lifecycle rule (AbortIncompleteMultipartUpload). A program that writes directly to
-// the Bucket of the Store uses the driver of gocloud.dev, which does not delete the parts of a
-// cancelled upload.
+// time (see Config.Parallel). After 8,000 parts they have 32 MiB, and fewer are sent at a time. The
+// limit is 10,000 parts, or 101 GiB. If the upload fails, or its context ends, it is aborted. A
+// process that is killed leaves parts. To delete them, the bucket needs a lifecycle rule
+// (AbortIncompleteMultipartUpload). A program that writes directly to the Bucket of the Store uses
+// the driver of gocloud.dev, which does not delete the parts of a cancelled upload.
 //
 // A rewrap of a large object is a multipart upload of which the client sends only the first part.
 // S3 copies the other parts from the object itself, so the caller needs s3:GetObject and
@@ -60,9 +60,9 @@ type Config struct {
 	// variables or profile, or us-east-1 if there is an Endpoint.
 	Region string
 	// Endpoint is the URL of the server, usually of one that is not AWS. It implies PathStyle,
-	// unless VirtualHost is set. If the endpoint does not belong to AWS, requests send Content-MD5
-	// instead of the newer checksums of S3, unless Checksum is set. The default is the endpoint of the SDK's environment
-	// variables or profile, or AWS.
+	// unless VirtualHost is set. If the endpoint does not belong to AWS, writes send Content-MD5
+	// instead of the newer checksums of S3: see Checksum. The default is the endpoint of the SDK's
+	// environment variables or profile, or AWS.
 	Endpoint string
 	// PathStyle puts the bucket into the path, https://HOST/BUCKET, instead of the host name.
 	PathStyle bool

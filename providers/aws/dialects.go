@@ -115,9 +115,8 @@
 //	  is sent only to AWS.
 //
 // So if the server is not AWS, each PutObject, UploadPart and DeleteObjects sends Content-MD5,
-// which all servers support, and no newer checksum, unless Config.Checksum selects another one for
-// the first two. AWS gets the checksums of the SDK, also at a
-// configured endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject
+// which all servers support, and no newer checksum. Config.Checksum can select another one for the
+// first two. AWS gets the checksums of the SDK, also at a configured endpoint. If a server does not support DeleteObjects, the store sends one DeleteObject
 // for each object from then on. If a server does not support lists of versions, the store has no
 // history, and a teardown deletes only current objects. A condition is never omitted. If a server
 // rejects it, the write fails. If a server ignores it, the write may replace an object. The store

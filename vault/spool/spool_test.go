@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -124,6 +125,16 @@ func TestAway(t *testing.T) {
 		t.Fatalf("put: %+v, %v", info, err)
 	}
 	w.wantValue(v, "openrouter", "sk-1", true)
+	for _, tag := range []string{"", info.Tag} { // a pending value is returned whatever the caller has
+		o, err := v.Open(t.Context(), "openrouter", &vault.GetOptions{IfNoneTag: tag})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := iotest.TestReader(o, []byte("sk-1")); err != nil || !o.Info().Pending {
+			t.Errorf("open: %+v, %v", o.Info(), err)
+		}
+		o.Close()
+	}
 	if info, err := v.Stat(t.Context(), "openrouter"); err != nil || !info.Pending || info.Labels["env"] != "prod" {
 		t.Errorf("stat: %+v, %v", info, err)
 	}
