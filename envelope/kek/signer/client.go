@@ -310,17 +310,18 @@ func readBody(r io.Reader) ([]byte, error) {
 	return b[:n], nil
 }
 
-// unreachable returns the error for a request without a complete response.
+// unreachable returns the error for a request without a complete response. The connection has the
+// same time limit as ctx, and may reach it first.
 func (c *client) unreachable(ctx context.Context, err error) error {
 	var at *url.Error
 	if errors.As(err, &at) {
 		err = at.Err
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || transport.Silent(err) {
 		return fmt.Errorf("%w: no response within %s", envelope.ErrUnavailable, c.timeout)
 	}
 	err = fmt.Errorf("%w: %w", envelope.ErrUnavailable, err)
-	if transport.Untrusted(err) || transport.Silent(err) {
+	if transport.Untrusted(err) {
 		return err
 	}
 	return passing{err}

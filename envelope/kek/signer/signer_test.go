@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -391,6 +393,19 @@ func TestOtherStanzas(t *testing.T) {
 	st.Body = append([]byte{^st.Body[0]}, st.Body[1:]...)
 	if _, err := s.Unwrap(t.Context(), testRef, st, aad); !errors.Is(err, envelope.ErrDecrypt) {
 		t.Error(err)
+	}
+}
+
+// A connection has the same time limit as a request, and may reach it first.
+func TestSilentConnection(t *testing.T) {
+	sent := 0
+	c := signer.Config{URL: "https://signer.example", Omni: omni, Timeout: time.Hour, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		sent++
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	})}
+	_, err := signer.Enrol(t.Context(), c)
+	if !errors.Is(err, envelope.ErrUnavailable) || !strings.Contains(err.Error(), "no response within 1h0m0s") || sent != 1 {
+		t.Errorf("%v after %d requests", err, sent)
 	}
 }
 

@@ -179,9 +179,10 @@ func readBody(resp *http.Response) ([]byte, error) {
 	}
 }
 
-// unreachable returns the error for a request without a complete response.
+// unreachable returns the error for a request without a complete response. The connection has the same
+// time limit as ctx, and may reach it first.
 func (c *client) unreachable(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || transport.Silent(err) {
 		return temporary{fmt.Errorf("%w: no response within %s", migrate.ErrUnavailable, c.timeout)}
 	}
 	var at *url.Error

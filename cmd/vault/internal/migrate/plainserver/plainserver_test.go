@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -276,6 +278,12 @@ func TestTimeout(t *testing.T) {
 	if _, _, err := open(t, c).List(t.Context()); !errors.Is(err, migrate.ErrUnavailable) || !strings.Contains(err.Error(), "no response within 1ms") {
 		t.Errorf("error %v", err)
 	}
+	// The connection has the same limit, and may reach it first.
+	c.Timeout = time.Hour
+	c.HTTPClient = &http.Client{Transport: silent{}}
+	if _, _, err := open(t, c).List(t.Context()); !errors.Is(err, migrate.ErrUnavailable) || !strings.Contains(err.Error(), "no response within 1h0m0s") {
+		t.Errorf("error of the connection: %v", err)
+	}
 	// The caller decides earlier.
 	ctx, stop := context.WithCancel(t.Context())
 	s = start(t, nil)
@@ -287,6 +295,13 @@ func TestTimeout(t *testing.T) {
 	if _, err := open(t, s.config()).Read(ctx, item("openai")); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
+}
+
+// A silent is a connection that reached its time limit.
+type silent struct{}
+
+func (silent) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
 }
 
 // The token is not sent to the server that a response names.
