@@ -97,29 +97,31 @@ func (o *Object) ReadAt(p []byte, offset int64) (n int, err error) {
 	case len(p) == 0:
 		return 0, nil
 	}
-	r, err := o.section(offset, int64(len(p)))
+	p, wanted := p[:min(int64(len(p)), max(0, o.info.Size-offset))], len(p)
+	r, err := o.section(offset, int64(wanted), p)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
-	n, err = io.ReadFull(r, p[:min(int64(len(p)), max(0, o.info.Size-offset))])
+	n, err = io.ReadFull(r, p)
 	if err == nil && offset+int64(n) >= o.info.Size {
 		err = o.prove(r)
 	}
-	if err == nil && n < len(p) {
+	if err == nil && n < wanted {
 		err = io.EOF
 	}
 	return n, err
 }
 
-// section opens the part of the value from offset on. A negative length means all bytes to the end.
-func (o *Object) section(offset, length int64) (*Reader, error) {
+// section opens the part of the value from offset on. A negative length means all bytes to the end. If
+// into is not nil, the caller reads all of the part into it.
+func (o *Object) section(offset, length int64, into []byte) (*Reader, error) {
 	m := o.remote
 	span, err := m.object.Range(m.size, min(offset, o.info.Size), length)
 	if err != nil {
 		return nil, err
 	}
-	return o.v.readSpan(o.ctx, m, span, o.info)
+	return o.v.readSpan(o.ctx, m, span, o.info, into)
 }
 
 // prove reads the end of r, which was read up to the last byte.
@@ -153,7 +155,7 @@ func (o *Object) Read(p []byte) (n int, err error) {
 	case o.at >= o.info.Size && o.proven.Load():
 		return 0, io.EOF
 	default:
-		if o.stream, err = o.section(o.at, -1); err != nil {
+		if o.stream, err = o.section(o.at, -1, nil); err != nil {
 			return 0, err
 		}
 	}
@@ -182,7 +184,7 @@ func (o *Object) Seek(offset int64, whence int) (_ int64, err error) {
 		offset += o.at
 	case io.SeekEnd:
 		if o.remote != nil && !o.proven.Load() {
-			r, err := o.section(o.info.Size, -1)
+			r, err := o.section(o.info.Size, -1, nil)
 			if err == nil {
 				err = o.prove(r)
 				r.Close()
