@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"gocloud.dev/blob"
@@ -117,6 +118,9 @@ func (b *backend) write(ctx context.Context, key string, how condition, attempt 
 	counted := func(w io.Writer) error {
 		c := &counter{w: w}
 		defer func() { n = c.n }()
+		if parts, ok := w.(PartWriter); ok {
+			return fill(&partCounter{c, parts})
+		}
 		return fill(c)
 	}
 	if err := b.closed(); err != nil {
@@ -462,4 +466,19 @@ func (c *counter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err
+}
+
+// A partCounter is a counter of a PartWriter.
+type partCounter struct {
+	*counter
+	parts PartWriter
+}
+
+func (c *partCounter) WriteParts(s Sealed) error {
+	var n atomic.Int64
+	defer func() { c.n += n.Load() }()
+	return c.parts.WriteParts(Sealed{Size: s.Size, Part: func(p []byte, offset int64) error {
+		n.Add(int64(len(p)))
+		return s.Part(p, offset)
+	}})
 }

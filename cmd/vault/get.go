@@ -211,7 +211,7 @@ func (o *fileOutput) WriteAt(p []byte, offset int64) (int, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bar.add(n)
+	o.bar.add(int64(n))
 	return n, err
 }
 
