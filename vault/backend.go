@@ -26,7 +26,8 @@ type backend struct {
 	tenant Tenant
 	log    *slog.Logger
 
-	observe func(context.Context, Event) // may be nil
+	observe   func(context.Context, Event) // may be nil
+	telemetry *telemetry                   // may be nil
 	ahead   ahead                        // parts of large objects that are requested ahead
 }
 
@@ -337,14 +338,18 @@ type request struct {
 // returns the explained error. [Options].Log documents the attributes.
 func (b *backend) begin(ctx context.Context, r request) func(bytes int64, keys int, err error) error {
 	start := time.Now()
+	operationOf(ctx).count(r.attempt)
+	ctx, span := b.telemetry.startRequest(ctx, r)
 	return func(bytes int64, keys int, err error) error {
 		err = b.explain(err)
-		if b.observe != nil {
-			b.observe(ctx, Event{
-				Op: r.op, Tenant: b.tenant, Key: r.key, Keys: keys, Bytes: bytes,
-				Attempt: max(1, r.attempt), Duration: time.Since(start), Err: err,
-			})
+		e := Event{
+			Op: r.op, Tenant: b.tenant, Key: r.key, Keys: keys, Bytes: bytes,
+			Attempt: max(1, r.attempt), Duration: time.Since(start), Err: err,
 		}
+		if b.observe != nil {
+			b.observe(ctx, e)
+		}
+		b.telemetry.endRequest(ctx, span, &e)
 		b.log.LogAttrs(ctx, slog.LevelInfo, "request",
 			slog.String("op", r.op), slog.String("key", r.key), slog.String("status", status(err)),
 			slog.Duration("duration", time.Since(start)), slog.Int64("bytes", bytes),

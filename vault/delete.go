@@ -35,6 +35,8 @@ type DeleteOptions struct {
 // the error wraps [ErrPartial] and names its key, and the envelope stays.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
 	defer wrap(&err, "delete", string(name))
+	ctx, op := v.operate(ctx, "delete", name)
+	defer func() { op.end(Info{}, err) }()
 	key, err := v.writable(name)
 	if err != nil {
 		return err

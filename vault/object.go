@@ -27,7 +27,8 @@ type Object struct {
 	memory []byte
 
 	mu     sync.Mutex
-	at     int64   // position of Read
+	op     *operation // ends with Close
+	at     int64      // position of Read
 	stream *Reader // reads from at on; nil: not open
 }
 
@@ -47,6 +48,12 @@ type remote struct {
 // [DefaultReadLimit], the error wraps [ErrTooLarge]. The other errors are those of [Vault.Get].
 func (v *Vault) Open(ctx context.Context, name Name, o *GetOptions) (_ *Object, err error) {
 	defer wrap(&err, "open", string(name))
+	ctx, op := v.operate(ctx, "open", name)
+	defer func() {
+		if err != nil {
+			op.end(Info{}, err)
+		}
+	}()
 	if o == nil {
 		o = &GetOptions{}
 	}
@@ -62,7 +69,7 @@ func (v *Vault) Open(ctx context.Context, name Name, o *GetOptions) (_ *Object, 
 		return nil, err
 	}
 	defer r.Close()
-	object := &Object{v: r.v, info: r.info, ctx: ctx, cancel: cancel, remote: r.remote}
+	object := &Object{v: r.v, info: r.info, ctx: ctx, cancel: cancel, remote: r.remote, op: op}
 	if object.remote == nil {
 		if object.memory, err = io.ReadAll(io.LimitReader(r, DefaultReadLimit+1)); err == nil && len(object.memory) > DefaultReadLimit {
 			err = tooLarge(DefaultReadLimit)
@@ -213,6 +220,7 @@ func (o *Object) Close() error {
 	if o == nil || o.v == nil || o.closed.Swap(true) {
 		return nil
 	}
+	o.op.end(o.info, nil)
 	o.cancel() // also ends a Read, which holds mu
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -53,6 +53,9 @@ type Vault struct {
 	name       string  // of the store: store itself is set by connect
 	oneKey     bool    // OneKeySuffices
 	revisions  revisions
+
+	observe   func(context.Context, Operation) // may be nil
+	telemetry *telemetry                       // may be nil
 }
 
 // Options configures a [Vault]. Nil, or the zero value, is ready to use.
@@ -104,6 +107,11 @@ type Options struct {
 	// Observe is called after each request to the store, with what Log would get. It may be called by
 	// several goroutines at once, and must not block. Nil means that there is none.
 	Observe func(context.Context, Event)
+	// ObserveOperation is called after each operation of the Vault. It may be called by several goroutines
+	// at once, and must not block. Nil means that there is none.
+	ObserveOperation func(context.Context, Operation)
+	// Telemetry sends traces and metrics to OpenTelemetry; nil sends none.
+	Telemetry *Telemetry
 }
 
 // An Event describes one request to the store. It never contains a value.
@@ -170,7 +178,11 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	}
 	v.scope = Scope{Names: slices.Clone(o.Scope.Names), ReadOnly: o.Scope.ReadOnly}
 	v.name = store.Name
-	v.backend = &backend{store: store, tenant: v.tenant, log: o.Log, observe: o.Observe}
+	if v.telemetry, err = newTelemetry(o.Telemetry); err != nil {
+		return nil, err
+	}
+	v.observe = o.ObserveOperation
+	v.backend = &backend{store: store, tenant: v.tenant, log: o.Log, observe: o.Observe, telemetry: v.telemetry}
 	if v.backend.log == nil {
 		v.backend.log = slog.New(slog.DiscardHandler)
 	}
@@ -266,6 +278,8 @@ type PutOptions struct {
 // If the reader fails, the error wraps a [*SourceError].
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
+	ctx, op := v.operate(ctx, "put", name)
+	defer func() { op.end(info, err) }()
 	if value == nil {
 		return Info{}, fmt.Errorf("%w: the reader of the value is nil", ErrConfig)
 	}
@@ -417,8 +431,16 @@ type Range struct {
 // With [Options].Spool, Get returns the pending value of the name, with [Info].Pending set, in
 // these cases: the store cannot be reached, does not accept the caller, or has no object or an
 // older one. Get never returns a value that the store refused.
-func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, err error) {
+func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (r *Reader, err error) {
 	defer wrap(&err, "get", string(name))
+	ctx, op := v.operate(ctx, "get", name)
+	defer func() {
+		if err != nil {
+			op.end(Info{}, err)
+		} else {
+			r.op = op
+		}
+	}()
 	if o == nil {
 		o = &GetOptions{}
 	}
@@ -577,6 +599,7 @@ type Reader struct {
 	local   io.Closer        // the entry of the spool; nil: the value is in the store
 	started bool             // Read or WriteTo was called
 	err     error            // returned by every further Read
+	op      *operation       // ends with the Reader
 }
 
 // Info describes the object. Revision, Rewrap, Tag and the sealed metadata were authenticated
@@ -597,8 +620,15 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if err != io.EOF {
 		err = r.checked(err)
 	}
-	r.err = err
+	r.end(err)
 	return n, err
+}
+
+// end records the error that every further Read returns; nil: none.
+func (r *Reader) end(err error) {
+	if r.err = err; err != nil {
+		r.op.endRead(r.info, err)
+	}
 }
 
 // checked explains the error of reading the value.
@@ -625,6 +655,7 @@ func (r *Reader) Close() error {
 		r.local.Close()
 	}
 	if r.plain != nil && r.err == nil {
+		r.op.end(r.info, nil)
 		r.err = &Error{Op: "get", Name: string(r.info.Name), Err: errClosedReader}
 	}
 	return nil
@@ -638,6 +669,8 @@ func (r *Reader) Close() error {
 // it.
 func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
+	ctx, op := v.operate(ctx, "stat", name)
+	defer func() { op.end(info, err) }()
 	key, err := v.allowed(name)
 	if err != nil {
 		return Info{}, err
