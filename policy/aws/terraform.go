@@ -98,5 +98,6 @@ func (d *Documents) Terraform() []byte {
 			t.Set("depends_on", "["+strings.Join(append(roles, "aws_s3_bucket_public_access_block.objectvault"), ", ")+"]")
 		})
 	}
+	d.auditTerraform(t)
 	return t.Bytes()
 }
