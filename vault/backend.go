@@ -28,7 +28,7 @@ type backend struct {
 
 	observe   func(context.Context, Event) // may be nil
 	telemetry *telemetry                   // may be nil
-	ahead   ahead                        // parts of large objects that are requested ahead
+	ahead     ahead                        // parts of large objects that are requested ahead
 }
 
 // maxPage is the most keys that S3 and COS list, or delete, in one request.

@@ -29,7 +29,7 @@ type Object struct {
 	mu     sync.Mutex
 	op     *operation // ends with Close
 	at     int64      // position of Read
-	stream *Reader // reads from at on; nil: not open
+	stream *Reader    // reads from at on; nil: not open
 }
 
 // A remote is an object of the store whose header was opened.
