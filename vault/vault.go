@@ -349,7 +349,7 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	case o.IfTag == "" && o.IfRevision == 0:
 		return condition{}, nil
 	case v.store.Swap == nil || v.store.Tag == nil:
-		return condition{}, fmt.Errorf("%w: compare-and-swap", ErrUnsupported)
+		return condition{}, errNoSwap
 	}
 	h, header, err := v.current(ctx, name, key)
 	switch {
@@ -370,6 +370,21 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	}
 	return condition{kind: swap, tag: h.tag, old: h.data[:header.Len()]}, nil
 }
+
+// CheckSwap returns an error that wraps [ErrUnsupported] if the store has no compare-and-swap, so that
+// a Put with IfTag or IfRevision would store nothing. It opens a deferred store, and sends no other
+// request. Some servers refuse every condition all the same: then Put fails with [ErrConflict].
+func (v *Vault) CheckSwap(ctx context.Context) error {
+	if err := v.connect(ctx); err != nil {
+		return err
+	}
+	if v.store.Swap == nil || v.store.Tag == nil {
+		return errNoSwap
+	}
+	return nil
+}
+
+var errNoSwap = fmt.Errorf("%w: compare-and-swap", ErrUnsupported)
 
 // tagOf returns the commitment, which is unique to each write and each rewrap.
 func tagOf(h *envelope.Header) string { return hex.EncodeToString(h.Commitment[:]) }
