@@ -96,7 +96,8 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 		ts.Check(cosOf(ts).SetKMSKeyState(ts.Getenv("KMS_ID"), args[0]))
 	},
 	// breaks SERVICE CODE makes cos or sts respond to every request with the error. If CODE is 0, it
-	// closes the connection instead. breaks without arguments ends the failure.
+	// closes the connection instead. breaks writes closes that of every PUT to cos. breaks without
+	// arguments ends the failure.
 	"breaks": func(ts *testscript.TestScript, neg bool, args []string) {
 		if len(args) == 0 {
 			cosOf(ts).SetRule(nil)
@@ -104,6 +105,8 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 		}
 		cosOf(ts).SetRule(func(r *costest.Request) *costest.Fault {
 			switch {
+			case args[0] == "writes" && r.Service == "cos" && r.Method == "PUT":
+				return costest.DropBefore()
 			case r.Service != args[0]:
 				return nil
 			case args[1] == "0":
