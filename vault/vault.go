@@ -761,7 +761,7 @@ func (v *Vault) found(ctx context.Context, name Name, at place, s snapshot, h *e
 	case at.known != nil:
 		v.revisions.raise(name, h.Revision)
 	default:
-		v.saw(ctx, name, at, h)
+		v.saw(ctx, name, at, h, m)
 	}
 	info := v.info(name, h, m)
 	info.Version, info.Size, info.SealedSize, info.Modified = s.version, size, s.size, s.modified
