@@ -263,6 +263,15 @@ type hinted struct {
 
 func (e *hinted) Unwrap() error { return e.error }
 
+// A reworded error is another error with a text for people.
+type reworded struct {
+	err  error
+	text string
+}
+
+func (e *reworded) Error() string { return e.text }
+func (e *reworded) Unwrap() error { return e.err }
+
 // tagged is an error that also wraps a sentinel. The sentinel adds nothing to its text.
 type tagged struct {
 	error

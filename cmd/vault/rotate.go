@@ -246,7 +246,7 @@ func (r *rotation) unrevoked(err error) error {
 	}
 	report := explain("rotate", err)
 	if report.Kind != "interrupted" {
-		return about(r.p.name, &unrevokedError{err, report.Message + "; " + text})
+		return about(r.p.name, &reworded{err, report.Message + "; " + text})
 	}
 	var i *interruption
 	if errors.As(err, &i) {
@@ -254,15 +254,6 @@ func (r *rotation) unrevoked(err error) error {
 	}
 	return &interruption{err, text}
 }
-
-// An unrevokedError is an error with a text that also says that the old value was not revoked.
-type unrevokedError struct {
-	err  error
-	text string
-}
-
-func (e *unrevokedError) Error() string { return e.text }
-func (e *unrevokedError) Unwrap() error { return e.err }
 
 // forget removes the old value from this machine, unless it may be the only copy.
 func (r *rotation) forget() {

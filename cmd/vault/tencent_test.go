@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/xml"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
@@ -90,6 +92,17 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 	// versioning Enabled|Suspended changes the versioning of the bucket.
 	"versioning": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).SetVersioning(cosOf(ts).Bucket(), args[0]))
+	},
+	// lifecycle FILE sets the lifecycle of the bucket.
+	"lifecycle": func(ts *testscript.TestScript, neg bool, args []string) {
+		s := cosOf(ts)
+		client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""),
+			&cosblob.ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
+		ts.Check(err)
+		var rules cos.BucketPutLifecycleOptions
+		ts.Check(xml.Unmarshal([]byte(ts.ReadFile(args[0])), &rules))
+		_, err = client.Bucket.PutLifecycle(context.Background(), &rules)
+		ts.Check(err)
 	},
 	// key STATE changes the state of the key $KMS_ID.
 	"key": func(ts *testscript.TestScript, neg bool, args []string) {
