@@ -4,6 +4,7 @@ package lifecycle
 import (
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,6 +36,7 @@ type Filter struct {
 
 type conditions struct {
 	Prefix string
+	Not    []string  `xml:"PrefixNotEquals"` // of COS
 	Tag    *struct{} `xml:"Tag"`
 	More   *int64    `xml:"ObjectSizeGreaterThan"`
 	Less   *int64    `xml:"ObjectSizeLessThan"`
@@ -76,7 +78,7 @@ func (r Rule) conditions() (c conditions, ok bool) {
 // prefix. At S3 a rule without filter and prefix applies to no object, and ok is false.
 func (r Rule) Selects() (prefix string, all, ok bool) {
 	c, ok := r.conditions()
-	return c.Prefix, ok && c.Tag == nil && c.More == nil && c.Less == nil, ok
+	return c.Prefix, ok && len(c.Not) == 0 && c.Tag == nil && c.More == nil && c.Less == nil, ok
 }
 
 // An Object is what rules say about when an object is deleted. A size that is negative is not known.
@@ -94,7 +96,8 @@ func Expiry(rules []Rule, o Object) (at time.Time, text string) {
 	for _, r := range rules {
 		c, ok := r.conditions()
 		switch {
-		case !ok, r.Status != "Enabled", r.Expiration == nil, c.Tag != nil, !strings.HasPrefix(o.Key, c.Prefix):
+		case !ok, r.Status != "Enabled", r.Expiration == nil, c.Tag != nil, !strings.HasPrefix(o.Key, c.Prefix),
+			slices.ContainsFunc(c.Not, func(prefix string) bool { return strings.HasPrefix(o.Key, prefix) }):
 			continue
 		case (c.More != nil || c.Less != nil) && o.Size < 0, c.More != nil && o.Size <= *c.More, c.Less != nil && o.Size >= *c.Less:
 			continue

@@ -34,6 +34,7 @@ func TestExpiry(t *testing.T) {
 		"old form":        {rule("<Prefix>bots/</Prefix>", days7), "s3", after(7), "7 days after it was written"},
 		"and":             {rule("<Filter><And><Prefix>bots/</Prefix><ObjectSizeLessThan>200</ObjectSizeLessThan></And></Filter>", days7), "s3", after(7), "7 days after it was written"},
 		"larger":          {rules: rule("<Filter><And><Prefix>bots/</Prefix><ObjectSizeGreaterThan>100</ObjectSizeGreaterThan></And></Filter>", days7), scheme: "s3"},
+		"excluded":        {rules: rule("<Filter><And><Prefix>bots/</Prefix><PrefixNotEquals>bots/me/</PrefixNotEquals></And></Filter>", days7), scheme: "cos"},
 		"tags":            {rules: rule("<Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter>", days7), scheme: "cos"},
 		"another prefix":  {rules: rule("<Filter><Prefix>logs/</Prefix></Filter>", days7), scheme: "s3"},
 		"disabled":        {rules: "<Rule>" + bots + "<Status>Disabled</Status>" + days7 + "</Rule>", scheme: "s3"},
