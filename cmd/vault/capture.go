@@ -240,7 +240,7 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern) error {
 			err = werr
 		}
 	}
-	if err == nil && interrupted != nil {
+	if c.stored && interrupted != nil { // then the output may not have been shown
 		return &interruption{interrupted, "the secret was stored"}
 	}
 	return err

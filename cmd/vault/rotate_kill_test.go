@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,5 +67,46 @@ func TestKillRotate(t *testing.T) {
 				t.Errorf("the store has %q, want %q", value, tc.current)
 			}
 		})
+	}
+}
+
+// TestInterruptRotate: if vault is interrupted while the program runs, and the program prints the secret
+// all the same, it is stored. The old value is not revoked, and stays on this machine.
+func TestInterruptRotate(t *testing.T) {
+	h := newHome(t)
+	spool := []string{"--spool", filepath.Join(h.dir, ".local/state/objectvault/spool")}
+	h.run(strings.NewReader("sk-old"), 0, "put", "a")
+	pipe := filepath.Join(h.dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := "trap 'echo sk-new; exit 0' INT; cat pipe > output 2>&1 & wait"
+	cmd := h.command(append([]string{"rotate", "a", "--revoke", "touch revoked"}, append(spool, "--", "sh", "-c", program)...)...)
+	cmd.Dir = h.dir
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "rotate a: interrupted; the secret was stored; the old value was not revoked; vault spool get ") {
+		t.Errorf("exit code %d, %s", code, &errs)
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "revoked")); err == nil {
+		t.Error("the old value was revoked")
+	}
+	if value, _ := h.run(nil, 0, "get", "a"); value != "sk-new" {
+		t.Errorf("the store has %q", value)
+	}
+	listed, _ := h.run(nil, 0, append([]string{"spool", "ls"}, spool...)...)
+	id, _, _ := strings.Cut(listed, "\t")
+	if value, _ := h.run(nil, 0, append([]string{"spool", "get", id}, spool...)...); value != "sk-old" {
+		t.Errorf("spool get wrote %q", value)
 	}
 }
