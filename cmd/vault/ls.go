@@ -30,7 +30,9 @@ func lsCommand(s *session) *cli.Command {
 			"the bucket may delete the object. The table shows this time, and which of the two it is. With\n" +
 			"--long, this time replaces the sealed one, and a last column has which it is. Both flags need the\n" +
 			"key, and send one request for each name, because only the object itself has the sealed time. If\n" +
-			"this identity may not read the lifecycle rules, only the sealed time counts, and a message says so.\n\n" +
+			"this identity may not read the lifecycle rules, only the sealed time counts, and a message says so.\n" +
+			"With --json, deleted_from is the time of the rule, first_expiry the earlier time, and expires_by is\n" +
+			"value or lifecycle.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " ls acme/\n" +
 			"   " + s.prog + " ls --long --json\n" +
