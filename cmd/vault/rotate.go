@@ -101,7 +101,11 @@ func (s *session) rotate(ctx context.Context) error {
 	var spooled *vault.SpooledError
 	if errors.As(err, &spooled) && spooled.Refused {
 		id := spool.ShortID(spooled.ID)
-		err = hint(err, "{prog} spool get %s writes the new value; {prog} spool retry %s --overwrite stores it", id, id)
+		if tag := p.options.IfTag; tag != "" && errors.Is(err, vault.ErrConflict) && r.isCurrent(ctx, tag) == nil { // as at Ceph
+			err = hint(err, "the value is still the one that was read, so the server refuses every compare-and-swap: use --no-other-writers; {prog} spool retry %s --overwrite stores the new value", id)
+		} else {
+			err = hint(err, "{prog} spool get %s writes the new value; {prog} spool retry %s --overwrite stores it", id, id)
+		}
 	}
 	switch {
 	case err != nil:
