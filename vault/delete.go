@@ -138,7 +138,7 @@ func (v *Vault) current(ctx context.Context, name Name, key string) (head, *enve
 	if err := v.checkSeen(ctx, name, &at, o.Header()); err != nil {
 		return head{}, nil, err
 	}
-	v.saw(ctx, name, at, o.Header())
+	v.saw(ctx, name, at, o.Header(), o.Metadata())
 	return h, o.Header(), nil
 }
 

@@ -569,7 +569,7 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 		return next, err
 	case e.Local: // never sent
 	case !absent && bytes.HasPrefix(h.data, header):
-		v.wrote(ctx, s.ref, seen, s.header)
+		v.wrote(ctx, s.ref, seen, s.header, s.metadata)
 		return nextWrite{done: true}, nil
 	case v.wasStored(ctx, key, header):
 		return nextWrite{done: true}, nil

@@ -363,7 +363,7 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	case o.IfTag == "" && o.IfRevision == 0:
 		return condition{}, nil
 	case v.store.Swap == nil || v.store.Tag == nil:
-		return condition{}, fmt.Errorf("%w: compare-and-swap", ErrUnsupported)
+		return condition{}, errNoSwap
 	}
 	h, header, err := v.current(ctx, name, key)
 	switch {
@@ -384,6 +384,21 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	}
 	return condition{kind: swap, tag: h.tag, old: h.data[:header.Len()]}, nil
 }
+
+// CheckSwap returns an error that wraps [ErrUnsupported] if the store has no compare-and-swap, so that
+// a Put with IfTag or IfRevision would store nothing. It opens a deferred store, and sends no other
+// request. Some servers refuse every condition all the same: then Put fails with [ErrConflict].
+func (v *Vault) CheckSwap(ctx context.Context) error {
+	if err := v.connect(ctx); err != nil {
+		return err
+	}
+	if v.store.Swap == nil || v.store.Tag == nil {
+		return errNoSwap
+	}
+	return nil
+}
+
+var errNoSwap = fmt.Errorf("%w: compare-and-swap", ErrUnsupported)
 
 // tagOf returns the commitment, which is unique to each write and each rewrap.
 func tagOf(h *envelope.Header) string { return hex.EncodeToString(h.Commitment[:]) }
@@ -779,7 +794,7 @@ func (v *Vault) found(ctx context.Context, name Name, at place, s snapshot, h *e
 	case at.known != nil:
 		v.revisions.raise(name, h.Revision)
 	default:
-		v.saw(ctx, name, at, h)
+		v.saw(ctx, name, at, h, m)
 	}
 	info := v.info(name, h, m)
 	info.Version, info.Size, info.SealedSize, info.Modified = s.version, size, s.size, s.modified

@@ -131,7 +131,7 @@ func (d *Documents) audit() *Audit {
 		PublicAccessBlock: &PublicAccessBlock{true, true, true, true},
 		Lifecycle: &Lifecycle{Rules: []LifecycleRule{{
 			ID: "objectvault-audit-expire", Status: "Enabled",
-			Expiration:                     &Expiration{o.AuditDays},
+			Expiration:                     &Expiration{Days: o.AuditDays},
 			AbortIncompleteMultipartUpload: &AbortUploads{1},
 		}}},
 		AuditorPolicyName: auditorName,

@@ -86,6 +86,13 @@ func (d *Documents) Terraform() []byte {
 					t.Nested("non_current_expiration", func() { t.Set("non_current_days", fmt.Sprint(o.ExpireDays)) })
 				}
 			})
+			if o.Versioned {
+				t.Nested("lifecycle_rules", func() {
+					t.Set("id", policy.Quoted("objectvault-delete-markers"))
+					t.Set("filter_prefix", policy.Quoted(root))
+					t.Nested("expiration", func() { t.Set("delete_marker", "true") })
+				})
+			}
 		}
 		t.Nested("lifecycle_rules", func() {
 			t.Set("id", policy.Quoted("objectvault-abort-uploads"))
