@@ -70,6 +70,12 @@ func (v *Vault) Setting(ctx context.Context, name string) (Setting, error) {
 	return Setting{Name: name}, nil
 }
 
+// A [Cloud] may also implement BucketOpener. OpenBucket opens another bucket of the same cloud, with the
+// same credentials. The caller must close the store.
+type BucketOpener interface {
+	OpenBucket(ctx context.Context, name string) (*Store, error)
+}
+
 // A Caller is the identity that a store's credentials belong to. A field that is not known is zero.
 type Caller struct {
 	From    string    // source of the credentials: "identity", "static", "environment", or the AWS SDK's name of the source

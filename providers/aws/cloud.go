@@ -94,9 +94,9 @@ func (c *cloud) OwnsBucket(ctx context.Context, caller vault.Caller) (bool, erro
 	return false, err
 }
 
-// Settings makes three requests.
+// Settings makes four requests.
 func (c *cloud) Settings(ctx context.Context) (all []vault.Setting) {
-	for _, name := range []string{"endpoint", "versioning", "lifecycle", "policy"} {
+	for _, name := range []string{"endpoint", "versioning", "lifecycle", "policy", "logging"} {
 		all = append(all, c.Setting(ctx, name))
 	}
 	return all
@@ -123,8 +123,20 @@ func (c *cloud) Setting(ctx context.Context, name string) vault.Setting {
 			_, err := c.store.client.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: bucket}, raw)
 			return err
 		})
+	case "logging":
+		return setting(name, "", func(raw func(*s3.Options)) error {
+			_, err := c.store.client.GetBucketLogging(ctx, &s3.GetBucketLoggingInput{Bucket: bucket}, raw)
+			return err
+		})
 	}
 	return vault.Setting{Name: name}
+}
+
+// OpenBucket implements [vault.BucketOpener].
+func (c *cloud) OpenBucket(ctx context.Context, name string) (*vault.Store, error) {
+	config := c.config
+	config.Bucket = name
+	return Open(ctx, config)
 }
 
 // setting makes a request and returns the body of its response. missing is the error code for a setting

@@ -83,6 +83,7 @@ var proofs = map[string]proof{
 	"GetBucketLifecycleConfiguration": document("LifecycleConfiguration"),
 	"GetBucketLocation":               document("LocationConstraint"),
 	"GetBucketOwnershipControls":      document("OwnershipControls"),
+	"GetBucketLogging":                document("BucketLoggingStatus"),
 	"GetBucketPolicy":                 {status: ok, json: true},
 	"GetBucketPolicyStatus":           document("PolicyStatus"),
 	"GetBucketVersioning":             document("VersioningConfiguration"),

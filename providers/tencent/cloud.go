@@ -79,7 +79,7 @@ func explained(err error) error {
 	return err
 }
 
-// Settings makes at most five requests, not counting repeated attempts.
+// Settings makes at most six requests, not counting repeated attempts.
 func (c *cloud) Settings(ctx context.Context) (all []vault.Setting) {
 	for _, name := range settings {
 		all = append(all, c.Setting(ctx, name))
@@ -87,7 +87,7 @@ func (c *cloud) Settings(ctx context.Context) (all []vault.Setting) {
 	return all
 }
 
-var settings = []string{"endpoint", "versioning", "lifecycle", "acl", "policy", "strict-signature"}
+var settings = []string{"endpoint", "versioning", "lifecycle", "acl", "policy", "strict-signature", "logging"}
 
 // Setting implements [vault.SettingReader].
 func (c *cloud) Setting(ctx context.Context, name string) vault.Setting {
@@ -98,6 +98,19 @@ func (c *cloud) Setting(ctx context.Context, name string) vault.Setting {
 		return vault.Setting{Name: name}
 	}
 	return c.setting(ctx, name)
+}
+
+// OpenBucket implements [vault.BucketOpener]. The host of an endpoint must start with the name of the
+// bucket: any other endpoint is of one bucket only.
+func (c *cloud) OpenBucket(ctx context.Context, name string) (*vault.Store, error) {
+	config := c.config
+	if own := "//" + config.Bucket + "."; config.Endpoint != "" && !strings.Contains(config.Endpoint, own) {
+		return nil, fmt.Errorf("%w: the endpoint does not name the bucket, so that another bucket cannot be reached", vault.ErrUnsupported)
+	} else if config.Endpoint != "" {
+		config.Endpoint = strings.Replace(config.Endpoint, own, "//"+name+".", 1)
+	}
+	config.Bucket = name
+	return Open(ctx, config)
 }
 
 // setting reads a configuration document of the bucket. A 404 means that it is not set.

@@ -30,9 +30,12 @@ func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err 
 			}
 			return caller.Account
 		})
-		return awsBucket{name, settings, hint, account}.lines()
+		b := awsBucket{name, settings, hint, account}
+		return append(b.lines(), checkAudit(ctx, settings["logging"], cloud, hint, b.auditOff()))
 	case "cos":
-		return tencentBucket{name, settings, hint}.lines()
+		return append(tencentBucket{name, settings, hint}.lines(), checkAudit(ctx, settings["logging"], cloud, hint, Line{
+			Status: Warning, Message: "audit: the bucket does not record its requests", Hint: "{prog} policy tencent --audit-bucket prints what switches the record on",
+		}))
 	}
 	return []Line{{Check: "bucket-settings", Status: Skipped, Message: "settings of the bucket: this store has none"}}
 }

@@ -26,6 +26,18 @@ func (b awsBucket) lines() []Line {
 	return all
 }
 
+// auditOff returns the result if the bucket has no access log.
+func (b awsBucket) auditOff() Line {
+	if b.settings["endpoint"].Document != "" {
+		return Line{Status: NotProven, Message: "audit: the bucket has no access log; whether the server records requests in another way is not proven",
+			Hint: "ask the operator of the server; for Ceph RGW see rgw_enable_ops_log"}
+	}
+	return Line{
+		Status: NotProven, Message: "audit: the bucket has no server access log; whether a trail of CloudTrail records its requests is not proven",
+		Hint: "{prog} policy aws --audit-bucket prints what switches the record on",
+	}
+}
+
 // public checks whether the bucket policy grants access to anyone or to another account; ok is
 // false if it does not. It does not check ACLs, because S3 ignores the ACLs of new buckets.
 func (b awsBucket) public() (l Line, ok bool) {

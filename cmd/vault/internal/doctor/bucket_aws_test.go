@@ -41,7 +41,7 @@ func TestAWSBucket(t *testing.T) {
 		}
 		return strings.Join(all, ", ")
 	}
-	if diff := cmp.Diff("versioning warning, lifecycle warning, tls warning", inspect(rgw.Owner)); diff != "" {
+	if diff := cmp.Diff("versioning warning, lifecycle warning, tls warning, audit not proven", inspect(rgw.Owner)); diff != "" {
 		t.Errorf("a new bucket (-want +got):\n%s", diff)
 	}
 	ctx := t.Context()
@@ -63,14 +63,14 @@ func TestAWSBucket(t *testing.T) {
 		}
 	}
 	abort("bots/acme/")
-	if diff := cmp.Diff("versioning ok, lifecycle warning, tls warning", inspect(rgw.Owner)); diff != "" {
+	if diff := cmp.Diff("versioning ok, lifecycle warning, tls warning, audit not proven", inspect(rgw.Owner)); diff != "" {
 		t.Errorf("a rule for one tenant (-want +got):\n%s", diff)
 	}
 	abort("bots/")
-	if diff := cmp.Diff("versioning ok, lifecycle ok, tls warning", inspect(rgw.Owner)); diff != "" {
+	if diff := cmp.Diff("versioning ok, lifecycle ok, tls warning, audit not proven", inspect(rgw.Owner)); diff != "" {
 		t.Errorf("a configured bucket, over plain http (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff("versioning not proven, lifecycle not proven, tls warning", inspect(rgw.Other)); diff != "" {
+	if diff := cmp.Diff("versioning not proven, lifecycle not proven, tls warning, audit not proven", inspect(rgw.Other)); diff != "" {
 		t.Errorf("another bucket (-want +got):\n%s", diff)
 	}
 }

@@ -75,7 +75,7 @@ func TestTencentBucket(t *testing.T) {
 		s := newCOS(t, nil)
 		want(t, judged(t, s), map[string]string{
 			"versioning": "ok: put --create detects most conflicts", "lifecycle": "warning: no lifecycle rule", "public": "ok: neither",
-			"tls": "warning: plain http", "strict-signature": "warning: disabled",
+			"tls": "warning: plain http", "strict-signature": "warning: disabled", "audit": "warning: does not record",
 		})
 	})
 	for _, missing := range []string{"404", "empty"} {
@@ -90,7 +90,7 @@ func TestTencentBucket(t *testing.T) {
 			}
 			want(t, judged(t, s), map[string]string{
 				"versioning": "ok: put --create detects a conflict only after the write", "lifecycle": "ok: objects expire after 30 days", "public": "ok: neither",
-				"tls": "warning: plain http", "strict-signature": "warning: disabled",
+				"tls": "warning: plain http", "strict-signature": "warning: disabled", "audit": "warning: does not record",
 			})
 		})
 	}
@@ -108,7 +108,7 @@ func TestTencentBucket(t *testing.T) {
 		}
 		want(t, judged(t, s), map[string]string{
 			"versioning": "warning: suspended", "lifecycle": "warning: no lifecycle rule", "public": "warning: the ACL of the bucket grants READ to everyone",
-			"tls": "warning: plain http", "strict-signature": "warning: disabled",
+			"tls": "warning: plain http", "strict-signature": "warning: disabled", "audit": "warning: does not record",
 		})
 	})
 	t.Run("open by its policy", func(t *testing.T) {
@@ -131,8 +131,19 @@ func TestTencentBucket(t *testing.T) {
 		})
 		want(t, judged(t, s), map[string]string{
 			"versioning": "not proven: has no permission to read the setting", "lifecycle": "not proven: has no permission to read the setting", "public": "not proven: has no permission to read the setting",
-			"tls": "warning: plain http", "strict-signature": "not proven: has no permission to read the setting",
+			"tls": "warning: plain http", "strict-signature": "not proven: has no permission to read the setting", "audit": "not proven: has no permission to read the setting",
 		})
+	})
+	t.Run("recorded", func(t *testing.T) {
+		s := newCOS(t, nil)
+		ctx, b := t.Context(), ownersClient(t, s)
+		if _, err := b.PutLogging(ctx, &cos.BucketPutLoggingOptions{LoggingEnabled: &cos.BucketLoggingEnabled{TargetBucket: s.Bucket(), TargetPrefix: "log/"}}); err != nil {
+			t.Fatal(err)
+		}
+		// The endpoint is of one bucket, so that the log bucket cannot be listed.
+		if got := judged(t, s)["audit"]; !strings.HasPrefix(got, "not proven: requests are recorded in the bucket "+s.Bucket()+`, below "log/"; the age`) {
+			t.Errorf("audit is %q", got)
+		}
 	})
 	t.Run("policy hidden", func(t *testing.T) { // the hidden policy could make the bucket public
 		s := newCOS(t, nil)
