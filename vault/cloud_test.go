@@ -16,7 +16,9 @@ func (c cloudOf) ServerTime(context.Context) (time.Time, error) {
 	return time.Time{}, errors.ErrUnsupported
 }
 func (c cloudOf) Caller(context.Context) (vault.Caller, error) { return vault.Caller{}, nil }
-func (c cloudOf) Settings(context.Context) []vault.Setting     { return []vault.Setting{{Name: "acl"}, c.s} }
+func (c cloudOf) Settings(context.Context) []vault.Setting {
+	return []vault.Setting{{Name: "acl"}, c.s}
+}
 
 type reader struct{ cloudOf }
 

@@ -235,7 +235,7 @@ func (r *rotation) revokeOld(ctx context.Context) error {
 		reason = "the command of --revoke did not end properly: " + err.Error()
 	}
 	id := spool.ShortID(r.aside)
-	err = fmt.Errorf("%w: the new value is stored, but %s: the old value may still be valid. It is saved on this machine, and in the history if the store keeps one", errPartial, reason)
+	err = fmt.Errorf("%w: the new value is stored, but %s: the old value may still be valid; it is saved on this machine, and in the history if the store keeps one", errPartial, reason)
 	return hint(about(r.p.name, err), "pipe the old value to the command again: {prog} spool get %s | COMMAND; then run {prog} spool drop %s", id, id)
 }
 
