@@ -59,11 +59,16 @@ func BenchmarkStart(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory reports the peak resident memory of a put and a get.
+var memorySizes = []struct {
+	name string
+	n    int64
+}{{"1KiB", kib}, {"1MiB", mib}, {"16MiB", 16 * mib}, {"128MiB", 128 * mib}, {"512MiB", 512 * mib}, {"2GiB", 2 * gib}}
+
+// BenchmarkMemory reports the peak resident memory of a put and a get, by the size of the value.
 func BenchmarkMemory(b *testing.B) {
 	command := newCommand(b)
 	mustRun(b, command("init", "--quiet"))
-	for _, size := range sizes {
+	for _, size := range memorySizes {
 		b.Run("put/"+size.name, func(b *testing.B) {
 			b.SetBytes(size.n)
 			peak := 0.0
