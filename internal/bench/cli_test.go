@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,7 @@ func watch(b *testing.B, c *exec.Cmd) (peak float64) {
 	return peak
 }
 
+// highWater returns the high water mark of a process and of its children, such as those of a pipe.
 func highWater(pid int) float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -142,5 +144,11 @@ func highWater(pid int) float64 {
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")
 	var kib float64
 	fmt.Sscan(rest, &kib)
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // empty without CONFIG_PROC_CHILDREN
+	for _, child := range strings.Fields(string(children)) {
+		if n, err := strconv.Atoi(child); err == nil {
+			kib += 1024 * highWater(n)
+		}
+	}
 	return kib / 1024
 }
