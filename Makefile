@@ -211,7 +211,7 @@ figures: ## docs/performance/*.txt, the numbers of the pictures, in about 20 min
 	$(call measure,$(MAKE) -s bench-peers,peers)
 
 plots: ## the pictures of docs/performance.md, from docs/performance/*.txt
-	cd internal/bench/plot && go run . ../../../docs/performance
+	cd internal/bench/plot && go test . && go run . ../../../docs/performance
 
 vuln: ## needs the vulnerability database, so it is no gate
 	go run $(GOVULNCHECK) ./...
