@@ -197,9 +197,9 @@ bench-growth: ## list, history and teardown of file:// and mem:// by the number 
 bench-keys: ## each key source, and the rewrap of small objects and of a large one
 	go test -run '^$$' -bench '^Benchmark(Keys|Rewrap)$$' -timeout 60m ./internal/bench
 
-# The first lines of a file name the machine. NOTE is added to them.
+# The first lines of a file name the machine. NOTE is added to them, and to the pictures.
 MACHINE = $$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -1), $$(nproc) cores, $$(go env GOVERSION)
-measure = { echo "\# machine: $(MACHINE)"; [ -z "$(NOTE)" ] || echo "\# $(NOTE)"; $(1); } > docs/performance/$(2).txt
+measure = { echo "\# machine: $(MACHINE)"; [ -z "$(NOTE)" ] || echo "\# note: $(NOTE)"; $(1); } > docs/performance/$(2).txt
 BENCHMARK = go test -run '^$$' -timeout 60m ./internal/bench -bench
 
 figures: ## docs/performance/*.txt, the numbers of the pictures, in about 20 minutes; for a machine with nothing else to do

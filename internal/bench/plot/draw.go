@@ -58,8 +58,8 @@ const (
 	restic
 )
 
-// draw draws the picture, with the machine in its last line.
-func (p picture) draw(dir, machine string) error {
+// draw draws the picture, with the caption as its last line.
+func (p picture) draw(dir, caption string) error {
 	drawing := plot.New()
 	for _, style := range []*text.Style{&drawing.X.Tick.Label, &drawing.Y.Tick.Label, &drawing.Legend.TextStyle} {
 		style.Font = sans(11)
@@ -103,7 +103,7 @@ func (p picture) draw(dir, machine string) error {
 	drawing.X.Tick.Marker = xTicks(all, p.sizes)
 	drawing.Legend.ThumbnailWidth = 28
 	drawing.Legend.Padding = 3
-	return p.save(drawing, filepath.Join(dir, p.file), machine)
+	return p.save(drawing, filepath.Join(dir, p.file), caption)
 }
 
 func (l line) xys() (points plotter.XYs) {

@@ -58,15 +58,20 @@ func drawSealing(dir string) error {
 		{"BenchmarkSeal", "seal.svg", "Sealing in memory"}, {"BenchmarkOpen", "open.svg", "Opening in memory"},
 	} {
 		lines, err := t.lines(
-			source{"objectvault, all cores", op.benchmark + "/*/objectvault", "MB/s", ours},
-			source{"AES-GCM of Go, one core", op.benchmark + "/*/stdlib", "MB/s", base},
-			source{"Tink streaming", op.benchmark + "/*/tink", "MB/s", tink},
-			source{"age library", op.benchmark + "/*/age", "MB/s", age},
+			source{"objectvault, all cores", op.benchmark + "/*/objectvault", "ns/op", ours},
+			source{"AES-GCM of Go, one core", op.benchmark + "/*/stdlib", "ns/op", base},
+			source{"Tink streaming", op.benchmark + "/*/tink", "ns/op", tink},
+			source{"age library", op.benchmark + "/*/age", "ns/op", age},
 		)
 		if err != nil {
 			return err
 		}
-		if err := (picture{op.file, op.title, "size of the value", "MB/s (more is faster)", true, lines, nil}).draw(dir, t.machine); err != nil {
+		for _, l := range lines {
+			for i, p := range l.points {
+				l.points[i].y = p.x / p.y * 1e3 // the MB/s in the file are rounded
+			}
+		}
+		if err := (picture{op.file, op.title, "size of the value", "MB/s (more is faster)", true, lines, nil}).draw(dir, t.caption("")); err != nil {
 			return err
 		}
 	}
@@ -96,7 +101,7 @@ func drawProcesses(dir string) error {
 			sdk.points = append(sdk.points, point{p.x, 1})
 		}
 		lines = append(lines, sdk)
-		if err := (picture{op.name + ".svg", op.title + ", one process for each operation", "size of the file", "time, as a multiple of the SDK's", true, lines, nil}).draw(dir, t.machine+", versitygw on the same machine"); err != nil {
+		if err := (picture{op.name + ".svg", op.title + ", one process for each operation", "size of the file", "time, as a multiple of the SDK's", true, lines, nil}).draw(dir, t.caption(", versitygw on the same machine")); err != nil {
 			return err
 		}
 	}
@@ -128,7 +133,7 @@ func drawMemory(dir string) error {
 	if err != nil {
 		return err
 	}
-	return picture{"memory.svg", "Peak memory of a process", "size of the value", "MiB", true, append(lines, others...), nil}.draw(dir, t.machine)
+	return picture{"memory.svg", "Peak memory of a process", "size of the value", "MiB", true, append(lines, others...), nil}.draw(dir, t.caption(""))
 }
 
 func drawGrowth(dir string) error {
@@ -151,5 +156,5 @@ func drawGrowth(dir string) error {
 		start, end := first[0], first[len(first)-1]
 		guides = []line{{"linear", base, []point{start, {end.x, start.y * end.x / start.x}}}}
 	}
-	return picture{"list.svg", "Listing and removing all names of a tenant", "number of names", "seconds", false, lines, guides}.draw(dir, t.machine+", file system in memory")
+	return picture{"list.svg", "Listing and removing all names of a tenant", "number of names", "seconds", false, lines, guides}.draw(dir, t.caption(", file system in memory"))
 }

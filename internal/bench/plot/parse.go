@@ -14,6 +14,7 @@ import (
 // A table is the output of go test -bench.
 type table struct {
 	machine string // from the line "# machine: …"
+	note    string // from the line "# note: …"
 	rows    []row
 }
 
@@ -48,6 +49,8 @@ func parse(r io.Reader) (t table, err error) {
 		line := lines.Text()
 		if machine, ok := strings.CutPrefix(line, "# machine: "); ok {
 			t.machine = machine
+		} else if note, ok := strings.CutPrefix(line, "# note: "); ok {
+			t.note = note
 		}
 		fields := strings.Fields(line)
 		if !strings.HasPrefix(line, "Benchmark") || len(fields) < 4 {
@@ -62,6 +65,15 @@ func parse(r io.Reader) (t table, err error) {
 		t.rows = append(t.rows, one)
 	}
 	return t, lines.Err()
+}
+
+// caption returns the last line of a picture.
+func (t table) caption(setting string) string {
+	caption := t.machine + setting
+	if t.note != "" {
+		caption += "; " + t.note
+	}
+	return caption
 }
 
 // A point is a position in a picture.

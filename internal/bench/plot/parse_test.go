@@ -7,6 +7,7 @@ import (
 )
 
 const output = `# machine: AMD EPYC, 2 cores, go1.26
+# note: busy
 goos: linux
 BenchmarkSeal/64B/stdlib-2         	  120208	      3900 ns/op	  16.41 MB/s
 BenchmarkSeal/1KiB/stdlib-2        	  335428	      4250 ns/op	 240.94 MB/s
@@ -17,8 +18,8 @@ PASS
 
 func TestSeries(t *testing.T) {
 	table, err := parse(strings.NewReader(output))
-	if err != nil || table.machine != "AMD EPYC, 2 cores, go1.26" {
-		t.Fatalf("%q, %v", table.machine, err)
+	if caption := table.caption(", in memory"); err != nil || caption != "AMD EPYC, 2 cores, go1.26, in memory; busy" {
+		t.Fatalf("%q, %v", caption, err)
 	}
 	for _, c := range []struct {
 		pattern, unit string

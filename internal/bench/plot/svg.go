@@ -21,7 +21,7 @@ const (
 
 // save writes the axes to an SVG file, with the legend at their right, where it hides no line. The labels of
 // the axes are drawn here, because package plot reserves too much space for those of a logarithmic axis.
-func (p picture) save(axes *plot.Plot, name, machine string) error {
+func (p picture) save(axes *plot.Plot, name, caption string) error {
 	legend := axes.Legend
 	axes.Legend = plot.NewLegend()
 	legend.Left, legend.Top = true, true
@@ -39,7 +39,7 @@ func (p picture) save(axes *plot.Plot, name, machine string) error {
 	write(14, margin, height-margin, text.XLeft, 0, p.title)
 	write(11, margin, height-margin-20, text.XLeft, 60, p.y)
 	write(11, (width-space)/2, below-2, text.XCenter, 60, p.x)
-	write(9, margin, 16, text.XLeft, 110, machine)
+	write(9, margin, 16, text.XLeft, 110, caption)
 	var out bytes.Buffer
 	if _, err := svg.WriteTo(&out); err != nil {
 		return err
