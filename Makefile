@@ -27,7 +27,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 # The tag leaves out a generator of manual pages.
 BUILD = CGO_ENABLED=0 go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds bench-keys bench-copy bench-process transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds bench-keys bench-copy bench-process bench-growth bench-peers figures plots transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports allkms
 
 build: ## the static binary, bin/vault
@@ -170,7 +170,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 bench: build ## what sealing costs, beside its parts and age; memory and start of the CLI
-	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent|Keys|Rewrap|Copy|Process)' -timeout 60m ./internal/bench
+	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent|Keys|Rewrap|Copy|Process|Growth|Peers)' -timeout 60m ./internal/bench
 
 bench-aws: ## a vault in S3 beside the SDK alone, on versitygw and on Ceph; needs what their tests need
 	go test -run '^$$' -bench '^BenchmarkAWS$$' -benchtime 3s -timeout 60m ./internal/bench
@@ -181,11 +181,37 @@ bench-tencent: build ## a vault in COS beside the SDK alone, on costest
 bench-process: ## the command beside the SDK and the aws command, one process for each operation, on versitygw
 	go test -run '^$$' -bench '^BenchmarkProcess$$' -benchtime 1x -timeout 60m ./internal/bench
 
+bench-peers: ## the command beside the SDK, aws, age, rclone and restic, as far as they are installed, on versitygw
+	go test -run '^$$' -bench '^BenchmarkPeers$$' -benchtime 1x -timeout 60m ./internal/bench
+
 bench-copy: ## a copy between a directory and S3, and a verify, beside the SDK alone, on versitygw
 	go test -run '^$$' -bench '^BenchmarkCopy$$' -benchtime 3x -timeout 60m ./internal/bench
 
+# The syncs of a teardown cost nothing in memory. Without GROWTHSKIP, the teardown of a million names takes
+# half an hour.
+GROWTHSKIP ?= ^BenchmarkGrowth/file/1000000/(teardown|purge)
+bench-growth: ## list, history and teardown of file:// and mem:// by the number of names, and vault ls
+	@if [ -d /dev/shm ]; then TMPDIR=/dev/shm; export TMPDIR; fi; \
+	go test -run '^$$' -bench '^BenchmarkGrowth$$' -skip '$(GROWTHSKIP)' -benchtime 1x -timeout 2h ./internal/bench
+
 bench-keys: ## each key source, and the rewrap of small objects and of a large one
 	go test -run '^$$' -bench '^Benchmark(Keys|Rewrap)$$' -timeout 60m ./internal/bench
+
+# The first lines of a file name the machine. NOTE is added to them, and to the pictures.
+MACHINE = $$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -1), $$(nproc) cores, $$(go env GOVERSION)
+measure = { echo "\# machine: $(MACHINE)"; [ -z "$(NOTE)" ] || echo "\# note: $(NOTE)"; $(1); } > docs/performance/$(2).txt
+BENCHMARK = go test -run '^$$' -timeout 60m ./internal/bench -bench
+
+figures: ## docs/performance/*.txt, the numbers of the pictures, in about 20 minutes; for a machine with nothing else to do
+	mkdir -p docs/performance
+	$(call measure,$(BENCHMARK) '^Benchmark(Seal|Open)$$' -benchtime 0.5s,seal)
+	$(call measure,$(BENCHMARK) '^BenchmarkCores$$' -benchtime 1x,cores)
+	$(call measure,$(BENCHMARK) '^BenchmarkMemory$$' -benchtime 1x,memory)
+	$(call measure,$(MAKE) -s bench-growth,growth)
+	$(call measure,$(MAKE) -s bench-peers,peers)
+
+plots: ## the pictures of docs/performance.md, from docs/performance/*.txt
+	cd internal/bench/plot && go test . && go run . ../../../docs/performance
 
 vuln: ## needs the vulnerability database, so it is no gate
 	go run $(GOVULNCHECK) ./...

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,11 +60,16 @@ func BenchmarkStart(b *testing.B) {
 	})
 }
 
-// BenchmarkMemory reports the peak resident memory of a put and a get.
+var memorySizes = []struct {
+	name string
+	n    int64
+}{{"1KiB", kib}, {"1MiB", mib}, {"16MiB", 16 * mib}, {"128MiB", 128 * mib}, {"512MiB", 512 * mib}, {"2GiB", 2 * gib}}
+
+// BenchmarkMemory reports the peak resident memory of a put and a get, by the size of the value.
 func BenchmarkMemory(b *testing.B) {
 	command := newCommand(b)
 	mustRun(b, command("init", "--quiet"))
-	for _, size := range sizes {
+	for _, size := range memorySizes {
 		b.Run("put/"+size.name, func(b *testing.B) {
 			b.SetBytes(size.n)
 			peak := 0.0
@@ -129,6 +135,7 @@ func watch(b *testing.B, c *exec.Cmd) (peak float64) {
 	return peak
 }
 
+// highWater returns the high water mark of a process and of its children, such as those of a pipe.
 func highWater(pid int) float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -137,5 +144,11 @@ func highWater(pid int) float64 {
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")
 	var kib float64
 	fmt.Sscan(rest, &kib)
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // empty without CONFIG_PROC_CHILDREN
+	for _, child := range strings.Fields(string(children)) {
+		if n, err := strconv.Atoi(child); err == nil {
+			kib += 1024 * highWater(n)
+		}
+	}
 	return kib / 1024
 }

@@ -136,6 +136,8 @@ func (t *tally) report(b *testing.B, side string, l load) {
 	if l.bytes > 0 {
 		b.ReportMetric(float64(l.bytes)/1e6/t.quantile(0.5).Seconds(), side+"-MB/s")
 	}
-	b.ReportMetric(float64(t.requests)/n, side+"-requests/op")
-	b.ReportMetric(float64(t.conns)/n, side+"-conns/op")
+	if t.requests > 0 {
+		b.ReportMetric(float64(t.requests)/n, side+"-requests/op")
+		b.ReportMetric(float64(t.conns)/n, side+"-conns/op")
+	}
 }

@@ -79,7 +79,10 @@ func BenchmarkProcess(b *testing.B) {
 type processes struct {
 	target
 	dir, file, key string
+	env            []string
+	raw            string // the binary of testdata/rawsdk
 	programs       []program
+	refill         func(b *testing.B) // if not nil: gives the file new contents before each round
 }
 
 // A program makes the command of one operation: put, get, fetch or list.
@@ -89,40 +92,57 @@ type program struct {
 }
 
 func (p *processes) build(b *testing.B) {
-	env := []string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=" + p.KeyID, "AWS_SECRET_ACCESS_KEY=" + p.Key, "AWS_REGION=us-east-1"}
-	command := func(name string, args ...string) *exec.Cmd {
-		c := exec.Command(name, args...)
-		c.Env, c.Stderr = env, os.Stderr
-		return c
-	}
-	raw := filepath.Join(p.dir, "rawsdk")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", raw, "./testdata/rawsdk")
+	p.addSDK(b)
+	p.addAWS()
+	p.addVaults(b)
+}
+
+func (p *processes) command(name string, args ...string) *exec.Cmd {
+	c := exec.Command(name, args...)
+	c.Env, c.Stderr = p.env, os.Stderr
+	return c
+}
+
+func (p *processes) addSDK(b *testing.B) {
+	p.env = []string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=" + p.KeyID, "AWS_SECRET_ACCESS_KEY=" + p.Key, "AWS_REGION=us-east-1"}
+	p.raw = filepath.Join(p.dir, "rawsdk")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.raw, "./testdata/rawsdk")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	p.programs = append(p.programs, program{"raw", func(op string) *exec.Cmd {
 		if op == "list" {
-			return command(raw, p.Endpoint, p.Bucket, "list", objects+"listed/")
+			return p.command(p.raw, p.Endpoint, p.Bucket, "list", objects+"listed/")
 		}
 		file := p.file
 		if op != "put" {
 			file += ".raw"
 		}
-		return command(raw, p.Endpoint, p.Bucket, op, "raw/"+p.key, file)
+		return p.command(p.raw, p.Endpoint, p.Bucket, op, "raw/"+p.key, file)
 	}})
-	if aws, err := exec.LookPath("aws"); err == nil && exec.Command(aws, "--version").Run() == nil {
-		p.programs = append(p.programs, program{"aws", func(op string) *exec.Cmd {
-			remote := "s3://" + p.Bucket + "/aws/" + p.key
-			switch op {
-			case "put":
-				return command(aws, "--endpoint-url", p.Endpoint, "s3", "cp", "--quiet", p.file, remote)
-			case "list":
-				return command(aws, "--endpoint-url", p.Endpoint, "s3", "ls", "s3://"+p.Bucket+"/"+objects+"listed/")
-			}
-			return command(aws, "--endpoint-url", p.Endpoint, "s3", "cp", "--quiet", remote, p.file+".aws")
-		}})
+}
+
+// addAWS adds the aws command, and reports whether it is installed.
+func (p *processes) addAWS() bool {
+	aws, err := exec.LookPath("aws")
+	if err != nil || exec.Command(aws, "--version").Run() != nil {
+		return false
 	}
+	p.programs = append(p.programs, program{"aws", func(op string) *exec.Cmd {
+		remote := "s3://" + p.Bucket + "/aws/" + p.key
+		switch op {
+		case "put":
+			return p.command(aws, "--endpoint-url", p.Endpoint, "s3", "cp", "--quiet", p.file, remote)
+		case "list":
+			return p.command(aws, "--endpoint-url", p.Endpoint, "s3", "ls", "s3://"+p.Bucket+"/"+objects+"listed/")
+		}
+		return p.command(aws, "--endpoint-url", p.Endpoint, "s3", "cp", "--quiet", remote, p.file+".aws")
+	}})
+	return true
+}
+
+func (p *processes) addVaults(b *testing.B) {
 	newest := newCommand(b)().Path
 	for _, v := range []struct{ name, binary, parameters string }{
 		{"base", os.Getenv("OBJECTVAULT_BENCH_BASE"), ""}, {"vault", newest, ""}, {"crc32", newest, "&checksum=crc32"},
@@ -135,14 +155,14 @@ func (p *processes) build(b *testing.B) {
 			store := []string{"--quiet", "--tenant", tenant, "--store", "s3://" + p.Bucket + "?region=us-east-1&endpoint=" + url.QueryEscape(p.Endpoint) + v.parameters}
 			switch op {
 			case "put":
-				return command(binary, append([]string{"put", name + "-" + p.key, p.file}, store...)...)
+				return p.command(binary, append([]string{"put", name + "-" + p.key, p.file}, store...)...)
 			case "list":
-				return command(binary, append([]string{"ls", "listed/"}, store...)...)
+				return p.command(binary, append([]string{"ls", "listed/"}, store...)...)
 			}
-			return command(binary, append([]string{"get", name + "-" + p.key, "-o", p.file + "." + name}, store...)...)
+			return p.command(binary, append([]string{"get", name + "-" + p.key, "-o", p.file + "." + name}, store...)...)
 		}})
 	}
-	mustRun(b, command(newest, "init", "--quiet"))
+	mustRun(b, p.command(newest, "init", "--quiet"))
 }
 
 // compare runs the programs in turns, and reports the medians of wall time, CPU time and peak memory.
@@ -151,6 +171,9 @@ func (p *processes) compare(b *testing.B, rounds int, op string) {
 	samples := make([][]sample, len(p.programs))
 	for b.Loop() {
 		for round := range rounds {
+			if p.refill != nil {
+				p.refill(b)
+			}
 			for i := range p.programs {
 				i = (i + round) % len(p.programs)
 				c := p.programs[i].command(op)

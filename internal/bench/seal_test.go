@@ -20,7 +20,7 @@ const segment = 64 << 10
 var sizes = []struct {
 	name string
 	n    int64
-}{{"64B", 64}, {"1KiB", 1 << 10}, {"1MiB", 1 << 20}, {"1GiB", 1 << 30}}
+}{{"64B", 64}, {"1KiB", kib}, {"16KiB", 16 * kib}, {"256KiB", 256 * kib}, {"1MiB", mib}, {"16MiB", 16 * mib}, {"256MiB", 256 * mib}, {"1GiB", gib}}
 
 // A scheme seals and opens a stream. open must read up to the verified end.
 type scheme struct {

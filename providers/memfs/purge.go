@@ -80,35 +80,40 @@ func (m *memory) purge(_ context.Context, key string, old state) error {
 	return nil
 }
 
-// keysWithPast walks the directories of versions.
+// keysWithPast walks the directories of versions, in the order of their names. Like a listing, it keeps a
+// limited number of names in memory, and reads a very large directory several times.
 func (s *files) keysWithPast(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		var walk func(dir string) error
-		walk = func(dir string) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			var below []string
-			hasFiles := false
-			err := s.disk.list(dir, func(e fs.DirEntry) error {
-				if e.IsDir() {
-					below = append(below, path.Join(dir, e.Name()))
-				} else {
-					hasFiles = true
-				}
-				return nil
-			})
-			if err != nil && !isAbsent(err) { // absent: it was just purged
-				return err
-			}
-			if key, ok := keyOf(dir); hasFiles && ok && strings.HasPrefix(key, prefix) && !yield(key, nil) {
-				return errStop
-			}
-			slices.Sort(below)
-			for _, dir := range below {
-				if err := walk(dir); err != nil {
+		var walk func(dir string, most int) error
+		walk = func(dir string, most int) error {
+			for last, more := "", true; more; {
+				if err := ctx.Err(); err != nil {
 					return err
 				}
+				below := firstNames{most: max(most, leastHeld)}
+				hasFiles := false
+				err := s.disk.list(dir, func(e fs.DirEntry) error {
+					if !e.IsDir() {
+						hasFiles = true
+					} else if e.Name() > last {
+						below.add(e.Name())
+					}
+					return nil
+				})
+				if err != nil && !isAbsent(err) { // absent: it was just purged
+					return err
+				}
+				below.cut()
+				if key, ok := keyOf(dir); last == "" && hasFiles && ok && strings.HasPrefix(key, prefix) && !yield(key, nil) {
+					return errStop
+				}
+				for _, name := range below.names {
+					if err := walk(path.Join(dir, name), most-below.bytes); err != nil {
+						return err
+					}
+					last = name
+				}
+				more = below.more
 			}
 			return nil
 		}
@@ -116,7 +121,7 @@ func (s *files) keysWithPast(ctx context.Context, prefix string) iter.Seq2[strin
 		if i := strings.LastIndexByte(prefix, '/'); i >= 0 {
 			top = versionsPath(prefix[:i])
 		}
-		if err := walk(top); err != nil && err != errStop {
+		if err := walk(top, s.maxHeld); err != nil && err != errStop {
 			yield("", classify(err))
 		}
 	}

@@ -6,10 +6,11 @@
 //	rawsdk ENDPOINT BUCKET fetch KEY FILE    in one request
 //	rawsdk ENDPOINT BUCKET list PREFIX
 //
-// The credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+// FILE - is the standard input of put, and the standard output of fetch. The credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -62,6 +63,12 @@ func run(ctx context.Context, args []string) error {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	})
 	name := args[4]
+	switch op + " " + name {
+	case "put -":
+		return putStream(ctx, client, manager, bucket, key, os.Stdin)
+	case "fetch -":
+		return fetch(ctx, client, bucket, key, os.Stdout)
+	}
 	if op == "put" {
 		file, err := os.Open(name)
 		if err != nil {
@@ -83,14 +90,34 @@ func run(ctx context.Context, args []string) error {
 	if op == "get" {
 		_, err = manager.DownloadObject(ctx, &transfermanager.DownloadObjectInput{Bucket: &bucket, Key: &key, WriterAt: file})
 	} else {
-		var out *s3.GetObjectOutput
-		if out, err = client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key}); err == nil {
-			_, err = io.Copy(file, out.Body)
-			out.Body.Close()
-		}
+		err = fetch(ctx, client, bucket, key, file)
 	}
 	if err != nil {
 		return err
 	}
 	return file.Close()
+}
+
+func fetch(ctx context.Context, client *s3.Client, bucket, key string, w io.Writer) error {
+	out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return err
+	}
+	defer out.Body.Close()
+	_, err = io.Copy(w, out.Body)
+	return err
+}
+
+// putStream sends a stream, in one request if it is small.
+func putStream(ctx context.Context, client *s3.Client, manager *transfermanager.Client, bucket, key string, r io.Reader) error {
+	start, err := io.ReadAll(io.LimitReader(r, small))
+	if err != nil {
+		return err
+	}
+	if len(start) < small {
+		_, err = client.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(start)})
+		return err
+	}
+	_, err = manager.UploadObject(ctx, &transfermanager.UploadObjectInput{Bucket: &bucket, Key: &key, Body: io.MultiReader(bytes.NewReader(start), r)})
+	return err
 }
