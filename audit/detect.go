@@ -1,0 +1,40 @@
+package audit
+
+import (
+	"bytes"
+	"regexp"
+)
+
+// detectSize is how much of a log Read looks at to detect its dialect.
+const detectSize = 64 << 10
+
+// Detect returns the dialect of a log from its first bytes, which are not compressed, or "" if it is
+// unknown. It decides by the first line that belongs to a known dialect.
+func Detect(head []byte) Dialect {
+	head = bytes.TrimPrefix(head, []byte("\ufeff"))
+	if cloudTrailStart.Match(head) {
+		return CloudTrail
+	}
+	for line := range bytes.Lines(head) {
+		line = bytes.TrimSpace(line)
+		switch {
+		case bytes.HasPrefix(line, []byte("log starts ")), versityLine.Match(line):
+			return Versity
+		case s3Line.Match(line):
+			return S3
+		case cosLine.Match(line):
+			return COS
+		case rgwLine.Match(line):
+			return RGW
+		}
+	}
+	return ""
+}
+
+var (
+	cloudTrailStart = regexp.MustCompile(`^\s*\{\s*"Records"\s*:\s*\[`)
+	s3Line          = regexp.MustCompile(`^\S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [A-Z0-9]+\.\S+ `)
+	versityLine     = regexp.MustCompile(`^\S+ \S+ \[\d\d/[A-Z][a-z]+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [a-z][A-Za-z0-9]*_[A-Za-z0-9]+ `)
+	cosLine         = regexp.MustCompile(`^\d+\.\d+ \S+-\d+ \S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \S+ [A-Za-z]+ `)
+	rgwLine         = regexp.MustCompile(`^\[?\{"bucket":".*"remote_addr":".*"operation":`)
+)
