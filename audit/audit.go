@@ -263,11 +263,14 @@ func uncompressed(r io.Reader) (*bufio.Reader, error) {
 	return bufio.NewReaderSize(z, detectSize), nil
 }
 
-// place fills in what Key and Prefix mean in a vault.
+// place fills in the fields that follow from others: above all what Key and Prefix mean in a vault.
 func (r *Record) place() {
 	if r.Key != "" {
 		r.Tenant, r.Collection, r.Name, r.Object = vault.ParseKey(r.Key)
 	} else if r.Verb == VerbList {
 		r.Tenant, r.Collection, _, _ = vault.ParseKey(r.Prefix)
+	}
+	if r.Failed() {
+		r.Bytes = 0 // those of the error, or of nothing
 	}
 }

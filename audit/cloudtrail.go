@@ -79,7 +79,6 @@ func parseCloudTrail(text []byte) ([]Record, string) {
 	switch {
 	case r.Verb == VerbList:
 		r.Prefix = e.parameter("prefix")
-	case r.Failed():
 	case r.Verb == VerbRead:
 		r.Bytes = int64(e.More.Out)
 	case r.Verb == VerbWrite:

@@ -71,9 +71,6 @@ func parseCOS(text []byte) ([]Record, string) {
 	if r.Version == "" {
 		r.Version = uri.query.Get("versionId")
 	}
-	if r.Failed() {
-		r.Bytes = 0
-	}
 	if r.Denied = isDenial(r.Status, r.Code); unauthenticated(r.Code) {
 		r.Principal = ""
 	}

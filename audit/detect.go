@@ -2,7 +2,8 @@ package audit
 
 import (
 	"bytes"
-	"regexp"
+
+	"github.com/objectvault/objectvault/internal/text"
 )
 
 // detectSize is how much of a log Read looks at to detect its dialect.
@@ -32,9 +33,9 @@ func Detect(head []byte) Dialect {
 }
 
 var (
-	cloudTrailStart = regexp.MustCompile(`^\s*\{\s*"Records"\s*:\s*\[`)
-	s3Line          = regexp.MustCompile(`^\S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [A-Z0-9]+\.\S+ `)
-	versityLine     = regexp.MustCompile(`^\S+ \S+ \[\d\d/[A-Z][a-z]+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [a-z][A-Za-z0-9]*_[A-Za-z0-9]+ `)
-	cosLine         = regexp.MustCompile(`^\d+\.\d+ \S+-\d+ \S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \S+ [A-Za-z]+ `)
-	rgwLine         = regexp.MustCompile(`^\[?\{"bucket":".*"remote_addr":".*"operation":`)
+	cloudTrailStart = text.NewRegexp(`^\s*\{\s*"Records"\s*:\s*\[`)
+	s3Line          = text.NewRegexp(`^\S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [A-Z0-9]+\.\S+ `)
+	versityLine     = text.NewRegexp(`^\S+ \S+ \[\d\d/[A-Z][a-z]+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [a-z][A-Za-z0-9]*_[A-Za-z0-9]+ `)
+	cosLine         = text.NewRegexp(`^\d+\.\d+ \S+-\d+ \S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \S+ [A-Za-z]+ `)
+	rgwLine         = text.NewRegexp(`^\[?\{"bucket":".*"remote_addr":".*"operation":`)
 )

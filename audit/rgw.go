@@ -94,7 +94,6 @@ func parseRGW(text []byte) ([]Record, string) {
 	switch {
 	case r.Verb == VerbList:
 		r.Prefix = uri.query.Get("prefix")
-	case r.Failed():
 	case r.Verb == VerbRead:
 		r.Bytes = e.Sent
 	case r.Verb == VerbWrite:
