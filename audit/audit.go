@@ -119,8 +119,8 @@ const (
 	// COS logs neither the name of a session, nor the source of a copy, nor the keys of
 	// DeleteMultipleObjects. The second id of a principal is that of the role, or of the sub-account.
 	COS Dialect = "cos"
-	// RGW logs the source of a copy only with "rgw log http headers = http_x_amz_copy_source", and the
-	// keys of a denied DeleteObjects never.
+	// RGW logs the source of a copy only with "rgw log http headers = http_x_amz_copy_source", and no keys
+	// if it denies a whole DeleteObjects. If it denies some keys, there is a record for each key.
 	RGW Dialect = "rgw"
 	// Versity logs neither the source of a copy nor the keys of DeleteObjects, whose response is 200
 	// although each key may have been denied. Its number of bytes is the length of the response
@@ -209,8 +209,11 @@ func Read(r io.Reader, o *Options) iter.Seq2[Record, error] {
 			return
 		}
 		split := lines
-		if d == CloudTrail {
+		switch d {
+		case CloudTrail:
 			split = elements
+		case RGW:
+			split = objects
 		}
 		for raw, err := range split(b, d, limit) {
 			if err != nil {

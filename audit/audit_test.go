@@ -305,6 +305,32 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
+// Ceph writes several records into one line, and a socket sends a list.
+func TestRGWLines(t *testing.T) {
+	text, err := os.ReadFile("testdata/rgw.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	want := logs[3].records
+	for name, text := range map[string]string{
+		"one line":        strings.Join(lines, ""),
+		"a socket":        "[" + strings.Join(lines, ",\n") + ",\n",
+		"a list":          "[" + strings.Join(lines, ",") + "]",
+		"a damaged start": lines[0][100:] + "\n" + strings.Join(lines, ""),
+		"a damaged end":   strings.Join(lines, "") + lines[0][:100] + "\n",
+		"a damaged line":  strings.Join(lines[:5], "") + lines[0][:100] + "\n" + strings.Join(lines[5:], ""),
+	} {
+		records, errs := read(strings.NewReader(text), &audit.Options{Dialect: audit.RGW})
+		if diff := cmp.Diff(want, shorts(records)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if damaged := strings.HasPrefix(name, "a damaged"); damaged != (len(errs) == 1) {
+			t.Errorf("%s: errors %v", name, errs)
+		}
+	}
+}
+
 func TestReadFails(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -52,12 +51,7 @@ var rgwVerbs = map[string]Verb{
 	"create_bucket": VerbConfigure, "delete_bucket": VerbConfigure,
 }
 
-// parseRGW parses a line with an object. A socket also sends brackets and commas between the objects.
 func parseRGW(text []byte) ([]Record, string) {
-	text = bytes.Trim(text, " \t,[]")
-	if len(text) == 0 {
-		return nil, ""
-	}
 	var e rgwEntry
 	if err := json.Unmarshal(text, &e); err != nil {
 		return nil, "the JSON is malformed" // the error would quote the text

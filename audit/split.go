@@ -3,6 +3,7 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"iter"
 )
@@ -57,6 +58,72 @@ func lines(r *bufio.Reader, d Dialect, limit int) iter.Seq2[piece, error] {
 }
 
 const tooLong = "the record is too long"
+
+// objects returns the JSON objects of a log. Ceph writes several of them into one line if there are many
+// requests, and a socket writes brackets and commas between them. No object continues in the next line, so
+// that one that is damaged does not affect the next line.
+func objects(r *bufio.Reader, d Dialect, limit int) iter.Seq2[piece, error] {
+	return func(yield func(piece, error) bool) {
+		s := &splitter{r: r, limit: limit, oneLine: true}
+		line := 1
+		for {
+			c, err := s.byte()
+			if err == io.EOF {
+				return
+			} else if err != nil {
+				yield(piece{}, err)
+				return
+			}
+			p := piece{line: line, offset: s.offset - 1}
+			problem := ""
+			switch c {
+			case '\n':
+				line++
+				continue
+			case ' ', '\t', '\r', ',', '[', ']':
+				continue
+			case '{':
+				p.text, err = s.element(c)
+				switch {
+				case err == errLineEnd:
+					problem, err = "the line ends inside the record", nil
+				case err == io.EOF:
+					problem, err = "the log ends inside a record", nil
+				case p.text == nil:
+					problem = tooLong
+				}
+			default:
+				problem = "this is no JSON object"
+				err = s.skipLine()
+			}
+			if err != nil && err != io.EOF {
+				yield(piece{}, err)
+				return
+			}
+			if problem != "" {
+				p, err = piece{}, &ParseError{Dialect: d, Line: p.line, Offset: p.offset, Problem: problem}
+			} else {
+				err = nil
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+var errLineEnd = errors.New("the line ends")
+
+// skipLine reads up to the end of the line, and leaves it.
+func (s *splitter) skipLine() error {
+	for {
+		next, err := s.r.Peek(1)
+		if err != nil || next[0] == '\n' {
+			return err
+		}
+		s.byte()
+	}
+}
 
 // elements returns the elements of the arrays "Records" of one or more JSON documents. It only matches
 // brackets and strings, so that an element that is no valid JSON, or is longer than limit, does not
@@ -126,6 +193,8 @@ type splitter struct {
 	limit  int
 	offset int64
 	buf    []byte
+
+	oneLine bool // an element must not contain a line feed, which is not read then
 }
 
 func (s *splitter) byte() (byte, error) {
@@ -196,6 +265,11 @@ func (s *splitter) element(start byte) ([]byte, error) {
 				return nil, err
 			} else if next[0] == ',' || next[0] == ']' || next[0] == '}' {
 				break
+			}
+		}
+		if s.oneLine {
+			if next, err := s.r.Peek(1); err == nil && next[0] == '\n' {
+				return nil, errLineEnd
 			}
 		}
 		var err error
