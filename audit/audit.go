@@ -117,7 +117,8 @@ const (
 	// S3 logs one record for each key of DeleteObjects, and a copy as two records.
 	S3 Dialect = "s3"
 	// COS logs neither the name of a session, nor the source of a copy, nor the keys of
-	// DeleteMultipleObjects. The second id of a principal is that of the role, or of the sub-account.
+	// DeleteMultipleObjects, whose response is 200 although each key may have been denied. The second id
+	// of a principal is that of the role, or of the sub-account.
 	COS Dialect = "cos"
 	// RGW logs the source of a copy only with "rgw log http headers = http_x_amz_copy_source", and no keys
 	// if it denies a whole DeleteObjects. If it denies some keys, there is a record for each key.
