@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
@@ -90,6 +91,17 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 	// versioning Enabled|Suspended changes the versioning of the bucket.
 	"versioning": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).SetVersioning(cosOf(ts).Bucket(), args[0]))
+	},
+	// logging PREFIX makes the bucket write its access log into itself, under the prefix.
+	"logging": func(ts *testscript.TestScript, neg bool, args []string) {
+		s := cosOf(ts)
+		client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""),
+			&cosblob.ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
+		ts.Check(err)
+		_, err = client.Bucket.PutLogging(context.Background(), &cos.BucketPutLoggingOptions{
+			LoggingEnabled: &cos.BucketLoggingEnabled{TargetBucket: s.Bucket(), TargetPrefix: args[0]},
+		})
+		ts.Check(err)
 	},
 	// key STATE changes the state of the key $KMS_ID.
 	"key": func(ts *testscript.TestScript, neg bool, args []string) {
