@@ -6,7 +6,7 @@ import (
 	"io"
 	"iter"
 	"net/url"
-	"path"
+	"path/filepath"
 	"strings"
 
 	"gocloud.dev/blob"
@@ -24,7 +24,7 @@ func (a *auditing) openSource(ctx context.Context, place string) (logSource, err
 	case place == "-":
 		return streamedLog{interruptible(ctx, a.in)}, nil
 	case !isURL(place):
-		return localLogs{a.session, path.Clean(strings.ReplaceAll(place, `\`, "/"))}, nil
+		return localLogs{a.session, filepath.ToSlash(place)}, nil
 	}
 	storeURL, prefix, err := splitLogURL(place)
 	if err != nil {
