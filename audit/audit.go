@@ -22,9 +22,10 @@
 //   - [COS]: access logs of Tencent COS.
 //   - [RGW]: the ops log of Ceph RGW, from a file or a socket.
 //   - [Versity]: the access log of versitygw.
+//   - [Weed]: the audit log of SeaweedFS.
 //
-// The comment of each constant lists what its logs do not contain. The tests run RGW and versitygw. The
-// other parsers follow the documentation of the vendors, and were not run on logs of their clouds.
+// The comment of each constant lists what its logs do not contain. The tests run RGW, versitygw and
+// SeaweedFS. The other parsers follow the documentation of the vendors, and were not run on logs of their clouds.
 //
 // # What a log proves
 //
@@ -127,6 +128,11 @@ const (
 	// although each key may have been denied. Its number of bytes is the length of the response
 	// without the object.
 	Versity Dialect = "versitygw"
+	// Weed is the records that SeaweedFS sends to Fluentd, one JSON object in each line. They contain
+	// neither the query of a request, such as the prefix of a list, nor versions, nor the source of a copy,
+	// nor numbers of bytes. Listing the parts of an upload looks like reading the object, and aborting an
+	// upload like deleting it.
+	Weed Dialect = "seaweedfs"
 )
 
 // A Verb is what a request wanted to do.
@@ -213,7 +219,7 @@ func Read(r io.Reader, o *Options) iter.Seq2[Record, error] {
 		switch d {
 		case CloudTrail:
 			split = elements
-		case RGW:
+		case RGW, Weed:
 			split = objects
 		}
 		for raw, err := range split(b, d, limit) {
@@ -249,6 +255,7 @@ var parsers = map[Dialect]func(text []byte) (records []Record, problem string){
 	COS:        parseCOS,
 	RGW:        parseRGW,
 	Versity:    parseVersity,
+	Weed:       parseWeed,
 }
 
 func uncompressed(r io.Reader) (*bufio.Reader, error) {

@@ -54,7 +54,7 @@ func shorts(records []audit.Record) (all []string) {
 	return all
 }
 
-// The logs in testdata. Those of rgw and versitygw were written by the servers that internal/testcloud
+// The logs in testdata. Those of rgw, versitygw and SeaweedFS were written by the servers that internal/testcloud
 // installs. The others consist of the examples of the vendors, with keys of a vault:
 //
 //   - https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
@@ -126,7 +126,24 @@ var logs = []struct {
 		`stat, alice:credentials:a b, , 0, , 127.0.0.1, 403 SignatureDoesNotMatch denied`,
 		`list, "bots/alice/cre" of "alice", , 0, , 127.0.0.1, 403 SignatureDoesNotMatch denied`,
 	}},
+	{"weed.log", audit.Weed, []string{
+		`configure, "" of "", , 0, arn:aws:iam::000000000000:user/owner, 127.0.0.1, 200 `,
+		`write, ready, , 0, arn:aws:iam::000000000000:user/owner, 127.0.0.1, 200 `,
+		`write, ` + weedBob + `:credentials:seed, , 0, ` + weedCaller + `, 127.0.0.1, 403 AccessDenied denied`,
+		`read, ` + weedBob + `:credentials:seed, , 0, ` + weedCaller + `, 127.0.0.1, 403 AccessDenied denied`,
+		`stat, ` + weedBob + `:credentials:seed, , 0, ` + weedCaller + `, 127.0.0.1, 403 AccessDenied denied`,
+		`delete, ` + weedBob + `:credentials:seed, , 0, ` + weedCaller + `, 127.0.0.1, 403 AccessDenied denied`,
+		`list, "" of "", , 0, ` + weedCaller + `, 127.0.0.1, 403 AccessDenied denied`,
+		`delete, 0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a:credentials:beside, , 0, ` + weedCaller + `, 127.0.0.1, 204 `,
+		`delete, "" of "", , 0, ` + weedCaller + `, 127.0.0.1, 200 `,
+		`delete, ready, , 0, arn:aws:iam::000000000000:user/owner, 127.0.0.1, 204 `,
+	}},
 }
+
+const (
+	weedBob    = "0xb0b5e376e7c213b7e7e7e46cc70a5dd086da0b0b"
+	weedCaller = "arn:aws:sts::assumed-role/tenants-vault|objectvault|agentkeys:agent:0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a@vault"
+)
 
 const rgwCaller = "$oidc$agentkeys:agent:0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|session1|agentkeys:agent:0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -181,6 +198,9 @@ func TestFields(t *testing.T) {
 		"rgw.log": {RequestID: "tx000004bb2d979e6fd9f82-006b0cd6de-1007-default", Operation: "put_obj", Bucket: "vault", AccessKeyID: "other",
 			UserAgent: "aws-sdk-go-v2/1.46.0 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/s3#1.111.0 m/E,e",
 			Time:      time.Date(2026, 11, 30, 1, 52, 30, 659369000, time.UTC)},
+		"weed.log": {RequestID: "18ECB28BA995171B819AFFC9", Operation: "REST.PUT.OBJECT", Bucket: "vault", AccessKeyID: "ASIAtemporary",
+			UserAgent: "aws-sdk-go-v2/1.46.0 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/s3#1.111.0 m/E,e",
+			Time:      time.Date(2026, 11, 30, 2, 44, 24, 0, time.UTC)},
 		"versity.log": {RequestID: "TP7R4FL1A5Z8E310", Operation: "s3_HeadObject", Bucket: "vault", AccessKeyID: "mallory",
 			UserAgent: "aws-sdk-go-v2/1.46.0 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/s3#1.111.0 m/E,e",
 			Time:      time.Date(2026, 11, 30, 1, 52, 22, 0, time.UTC)},

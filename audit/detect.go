@@ -27,6 +27,8 @@ func Detect(head []byte) Dialect {
 			return COS
 		case rgwLine.Match(line):
 			return RGW
+		case weedLine.Match(line):
+			return Weed
 		}
 	}
 	return ""
@@ -37,5 +39,6 @@ var (
 	s3Line          = text.NewRegexp(`^\S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [A-Z0-9]+\.\S+ `)
 	versityLine     = text.NewRegexp(`^\S+ \S+ \[\d\d/[A-Z][a-z]+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [a-z][A-Za-z0-9]*_[A-Za-z0-9]+ `)
 	cosLine         = text.NewRegexp(`^\d+\.\d+ \S+-\d+ \S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \S+ [A-Za-z]+ `)
+	weedLine        = text.NewRegexp(`^\[?\{"(access_key_id|bucket)":.*"host_header":".*"operation":`)
 	rgwLine         = text.NewRegexp(`^\[?\{"bucket":".*"remote_addr":".*"operation":`)
 )

@@ -62,6 +62,7 @@ func FuzzCloudTrail(f *testing.F) { fuzzDialect(f, audit.CloudTrail) }
 func FuzzCOS(f *testing.F)        { fuzzDialect(f, audit.COS) }
 func FuzzRGW(f *testing.F)        { fuzzDialect(f, audit.RGW) }
 func FuzzVersity(f *testing.F)    { fuzzDialect(f, audit.Versity) }
+func FuzzWeed(f *testing.F)       { fuzzDialect(f, audit.Weed) }
 
 // FuzzDetect: the dialect of a log is that of its parser, or none.
 func FuzzDetect(f *testing.F) {

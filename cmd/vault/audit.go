@@ -29,8 +29,8 @@ func auditCommand(s *session) *cli.Command {
 		UsageText: s.prog + " audit [NAME|PREFIX/] --from URL|FILE|DIR [--since 24h] [--failed]",
 		Description: "Reads access logs, and prints a line for each request: its time, tenant, caller and session, verb,\n" +
 			"collection, name, version, bytes, address, user agent, result and remarks. It reads files of AWS\n" +
-			"CloudTrail, access logs of S3, Tencent COS and versitygw, and the ops log of Ceph RGW, compressed or\n" +
-			"not. It needs no key. The tenant of the flags, the environment or the profile selects the requests for\n" +
+			"CloudTrail, access logs of S3, Tencent COS, versitygw and SeaweedFS, and the ops log of Ceph RGW,\n" +
+			"compressed or not. It needs no key. The tenant of the flags, the environment or the profile selects the requests for\n" +
 			"its objects; without one, all are printed. An argument that ends with / selects the names that start\n" +
 			"with it, and any other one is a name. The remarks are:\n\n" +
 			"   denied        the store refused the request\n" +

@@ -1,12 +1,16 @@
 package aws_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +66,7 @@ func TestIsolationInOpsLog(t *testing.T) {
 	if len(attempts) < 500 {
 		t.Fatalf("the matrix has %d denied calls", len(attempts))
 	}
-	log := s.readLog(t, server.OpsLog(), audit.RGW)
+	log := s.readLog(t, func() ([]byte, error) { return os.ReadFile(server.OpsLog()) }, audit.RGW)
 	var deletions []audit.Record // of single keys in a multi-delete
 	for _, records := range log {
 		for _, r := range records {
@@ -123,7 +127,7 @@ func TestIsolationInVersityLog(t *testing.T) {
 			attempts = append(attempts, s.attempts(t, members[0], p)...)
 		}
 	}
-	log := s.readLog(t, server.AccessLog(), audit.Versity)
+	log := s.readLog(t, func() ([]byte, error) { return os.ReadFile(server.AccessLog()) }, audit.Versity)
 	caller, deletions := "", 0
 	for _, at := range attempts {
 		records := log[at.requestID]
@@ -142,6 +146,95 @@ func TestIsolationInVersityLog(t *testing.T) {
 		t.Errorf("the matrix has %d denied calls, and %d multi-deletes", len(attempts), deletions)
 	}
 	t.Logf("%d denied calls are in the log, and the keys of %d multi-deletes are not", len(attempts)-deletions, deletions)
+}
+
+// TestIsolationInWeedLog: the same for the audit log of SeaweedFS, which it sends to Fluentd.
+func TestIsolationInWeedLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other")
+	}
+	testcloud.RequireWeed(t) // installs SeaweedFS, or skips the test
+	addr, received := fluentd(t)
+	issuer := testcloud.NewIssuer(&testcloud.IssuerOptions{Name: testcloud.WeedIssuer})
+	t.Cleanup(func() { issuer.Close() })
+	server, err := testcloud.StartWeed(t.Context(), &testcloud.WeedOptions{Issuer: issuer, AuditLog: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Stop() })
+	s := newWeedSiteOn(t, server, true)
+	a, b, l := s.join(t, alice), s.join(t, bob), s.join(t, longer)
+	var attempts []attempt
+	for _, p := range s.places(t, a, b, l) {
+		if !p.own && !strings.Contains(p.key, "..") && !strings.Contains(p.key, "//") && s.deviations.unkept[p.name] == "" && s.deviations.letIn[p.name] == nil {
+			p.version, p.upload = "none", "none"
+			attempts = append(attempts, s.attempts(t, a, p)...)
+		}
+	}
+	log := s.readLog(t, func() ([]byte, error) { return received(), nil }, audit.Weed)
+	deletions := 0
+	for _, at := range attempts {
+		records := log[at.requestID]
+		switch {
+		case at.requestID == "":
+			deletions++
+			continue
+		case at.verb == "copy from" && len(records) == 1 && records[0].Denied && records[0].Verb == audit.VerbWrite:
+			continue // the log has the actor's own key
+		case (at.what == "list of parts" || at.what == "abort") && len(records) == 1 && records[0].Denied && records[0].Key == at.place.key:
+			continue // the verbs are those of reading and of deleting the object
+		}
+		for i := range records {
+			if records[i].Verb == audit.VerbList && records[i].Key == "" { // the log has no prefix
+				records[i].Prefix = at.place.list
+				records[i].Tenant, _, _, _ = vault.ParseKey(at.place.list)
+			}
+		}
+		at.verify(t, records, func(r audit.Record) bool { return r.Subject == s.claims(alice).Subject })
+	}
+	if len(attempts)-deletions < 300 {
+		t.Errorf("the matrix has %d denied calls, and %d multi-deletes", len(attempts), deletions)
+	}
+	t.Logf("%d denied calls are in the log, and the keys of %d multi-deletes are not", len(attempts)-deletions, deletions)
+}
+
+// fluentd starts a server that receives records as JSON, and returns its address and a function that returns
+// the records so far, one in each line.
+func fluentd(t *testing.T) (addr string, received func() []byte) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var mu sync.Mutex
+	var log bytes.Buffer
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for d := json.NewDecoder(conn); ; {
+					var message []json.RawMessage // tag, time, record, options
+					if d.Decode(&message) != nil || len(message) < 3 {
+						return
+					}
+					mu.Lock()
+					log.Write(message[2])
+					log.WriteByte('\n')
+					mu.Unlock()
+				}
+			}()
+		}
+	}()
+	return l.Addr().String(), func() []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		return bytes.Clone(log.Bytes())
+	}
 }
 
 // attempts makes all calls of the matrix at a place of another tenant.
@@ -170,7 +263,7 @@ func (s *site) attempts(t *testing.T, actor *member, p *place) (all []attempt) {
 }
 
 // readLog returns the records of a log by the id of the request, once the log has a request that is sent now.
-func (s *site) readLog(t *testing.T, file string, d audit.Dialect) map[string][]audit.Record {
+func (s *site) readLog(t *testing.T, read func() ([]byte, error), d audit.Dialect) map[string][]audit.Record {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
 		_, err := s.owner.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &s.bucket, Key: ptr("the end of the log")})
@@ -178,12 +271,12 @@ func (s *site) readLog(t *testing.T, file string, d audit.Dialect) map[string][]
 		if !errors.As(err, &answer) {
 			t.Fatalf("head of a missing object: %v", err)
 		}
-		f, err := os.Open(file)
+		text, err := read()
 		if err != nil {
 			t.Fatal(err)
 		}
 		all := make(map[string][]audit.Record)
-		for r, err := range audit.Read(f, &audit.Options{Dialect: d}) {
+		for r, err := range audit.Read(bytes.NewReader(text), &audit.Options{Dialect: d}) {
 			if err != nil {
 				var malformed *audit.ParseError
 				if errors.As(err, &malformed) && len(all) > 0 && time.Now().Before(deadline) {
@@ -193,7 +286,6 @@ func (s *site) readLog(t *testing.T, file string, d audit.Dialect) map[string][]
 			}
 			all[r.RequestID] = append(all[r.RequestID], r)
 		}
-		f.Close()
 		if all[answer.ServiceRequestID()] != nil {
 			return all
 		}
