@@ -103,6 +103,17 @@ func (u *upload) send(data []byte) error {
 	return u.do(int64(len(data)), func(ctx context.Context, n int, p *part) error { return u.put(ctx, n, p, data) })
 }
 
+// sendFrom sends the next part, of n bytes of s from offset on. size is the size of all parts but the last.
+func (u *upload) sendFrom(s *Parts, offset, n, size int64) error {
+	return u.do(n, func(ctx context.Context, number int, p *part) error {
+		data := u.buffer(int(size))[:n]
+		if err := s.Part(data, offset); err != nil {
+			return err
+		}
+		return u.put(ctx, number, p, data)
+	})
+}
+
 // buffer returns an empty buffer for a part.
 func (u *upload) buffer(size int) []byte {
 	select {

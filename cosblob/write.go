@@ -26,6 +26,9 @@ const (
 	// time: the length of an object is not known before its end, and the memory must not grow with it.
 	manyParts = 8000
 	largePart = 32 << 20
+	// usualParts is the number of parts of an object whose length is known before, if the size of a part is too
+	// small for it.
+	usualParts = 9000
 )
 
 // headerForbid makes a write create-only in a bucket that never had versioning. A multipart upload
@@ -72,23 +75,24 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, o 
 	if o.IfNotExist {
 		in.XOptionHeader = &http.Header{headerForbid: {"true"}}
 	}
-	written, tail := new(Written), new(Tail)
+	written, tail, parts := new(Written), new(Tail), new(PartWriter)
 	if o.BeforeWrite != nil {
-		options, result, rest := as(&in), as(&written), as(&tail)
-		if err := o.BeforeWrite(func(i any) bool { return options(i) || result(i) || rest(i) }); err != nil {
+		options, result, rest, direct := as(&in), as(&written), as(&tail), as(&parts)
+		if err := o.BeforeWrite(func(i any) bool { return options(i) || result(i) || rest(i) || direct(i) }); err != nil {
 			return nil, err
 		}
 	}
 	if err := b.checkTail(tail); err != nil {
 		return nil, err
 	}
-	return &writer{
+	parts.w = &writer{
 		ctx: ctx, b: b, key: key, name: name, options: cos.CloneObjectPutOptions(in), written: written, tail: *tail,
 		size:        max(cmp.Or(o.BufferSize, partSize), minPart),
 		whole:       max(cmp.Or(o.BufferSize, wholeSize), minPart),
 		grows:       o.BufferSize == 0,
 		concurrency: max(cmp.Or(o.MaxConcurrency, partConcurrency), 1),
-	}, nil
+	}
+	return parts.w, nil
 }
 
 // A writer buffers data until it has a complete part, or until it is closed.
@@ -160,14 +164,23 @@ func (w *writer) grow(n int) {
 	w.buf = append(make([]byte, 0, min(size, w.room())), w.buf...)
 }
 
+// start starts the multipart upload, unless there is one.
+func (w *writer) start() error {
+	if w.up != nil {
+		return nil
+	}
+	up, err := w.b.start(w.ctx, w.name, w.options, w.concurrency, int64(w.size))
+	if err != nil {
+		return w.settleConflict(err)
+	}
+	w.up = up
+	return nil
+}
+
 // flush sends the buffer in parts. Unless all is true, it keeps what is less than a part.
 func (w *writer) flush(all bool) error {
-	if w.up == nil {
-		up, err := w.b.start(w.ctx, w.name, w.options, w.concurrency, int64(w.size))
-		if err != nil {
-			return w.settleConflict(err)
-		}
-		w.up = up
+	if err := w.start(); err != nil {
+		return err
 	}
 	rest := w.buf
 	w.buf = nil

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // A setting is a document of a bucket. A query parameter identifies it.
@@ -141,90 +140,6 @@ func (x *exchange) putPolicy() error {
 	}
 	x.setConfig("policy", body)
 	x.out.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-type lifecycleXML struct {
-	XMLName xml.Name `xml:"LifecycleConfiguration"`
-	Rule    []struct {
-		ID     string
-		Status string
-		Filter []struct {
-			Prefix *string
-			Tag    []struct{ Key, Value string }
-			And    []struct {
-				Prefix *string
-				Tag    []struct{ Key, Value string }
-			}
-		}
-		Expiration []struct {
-			Days, Date                *string
-			ExpiredObjectDeleteMarker *string
-		}
-		Transition []struct {
-			Days, Date   *string
-			StorageClass string
-		}
-		NoncurrentVersionExpiration    []struct{ NoncurrentDays string }
-		NoncurrentVersionTransition    []struct{ NoncurrentDays, StorageClass string }
-		AbortIncompleteMultipartUpload []struct{ DaysAfterInitiation string }
-	}
-}
-
-// checkLifecycle checks a lifecycle against the rules of 436/8280. This server never expires
-// objects.
-func checkLifecycle(body []byte) error {
-	var doc lifecycleXML
-	if err := parseXML(body, &doc); err != nil {
-		return err
-	}
-	days := func(s string, least int) bool {
-		n, err := strconv.Atoi(s)
-		return err == nil && n >= least && n <= 3650
-	}
-	if len(doc.Rule) == 0 || len(doc.Rule) > 1000 {
-		return errMalformedXML
-	}
-	date := func(s string) bool {
-		_, err := time.Parse(time.RFC3339, s)
-		return err == nil
-	}
-	ids := make(map[string]bool)
-	for _, r := range doc.Rule {
-		ok := len(r.ID) <= 255 && (r.Status == "Enabled" || r.Status == "Disabled") && len(r.Filter) <= 1 && (r.ID == "" || !ids[r.ID])
-		ids[r.ID] = true
-		for _, f := range r.Filter {
-			// A filter has one of these conditions. Several conditions are inside And.
-			n := len(f.Tag) + len(f.And)
-			if f.Prefix != nil {
-				n++
-			}
-			ok = ok && n <= 1 && (len(f.And) == 0 || len(f.And[0].Tag) <= 10)
-		}
-		actions := len(r.Expiration) + len(r.Transition) + len(r.NoncurrentVersionExpiration) + len(r.NoncurrentVersionTransition) + len(r.AbortIncompleteMultipartUpload)
-		ok = ok && actions > 0
-		anyDays, anyDate := false, false
-		for _, e := range r.Expiration {
-			ok = ok && (e.Days == nil || days(*e.Days, 1)) && (e.Date == nil || date(*e.Date)) && (e.Days != nil || e.Date != nil || e.ExpiredObjectDeleteMarker != nil)
-			anyDays, anyDate = anyDays || e.Days != nil, anyDate || e.Date != nil
-		}
-		for _, t := range r.Transition {
-			ok = ok && (t.Days == nil || days(*t.Days, 0)) && (t.Date == nil || date(*t.Date)) && t.StorageClass != ""
-			anyDays, anyDate = anyDays || t.Days != nil, anyDate || t.Date != nil
-		}
-		for _, e := range r.NoncurrentVersionExpiration {
-			ok = ok && days(e.NoncurrentDays, 1)
-		}
-		for _, t := range r.NoncurrentVersionTransition {
-			ok = ok && days(t.NoncurrentDays, 0) && t.StorageClass != ""
-		}
-		for _, a := range r.AbortIncompleteMultipartUpload {
-			ok = ok && days(a.DaysAfterInitiation, 1)
-		}
-		if !ok || anyDays && anyDate {
-			return errMalformedXML
-		}
-	}
 	return nil
 }
 

@@ -24,7 +24,7 @@ func TestSetup(t *testing.T) {
 	check(t, err)
 	versioning, _, err := c.Bucket.GetVersioning(t.Context())
 	check(t, err)
-	if len(lifecycle.Rules) != 2 || lifecycle.Rules[0].Expiration.Days != 30 || lifecycle.Rules[1].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 || versioning.Status != "Enabled" {
+	if len(lifecycle.Rules) != 3 || lifecycle.Rules[0].Expiration.Days != 30 || lifecycle.Rules[2].AbortIncompleteMultipartUpload.DaysAfterInitiation != 1 || versioning.Status != "Enabled" {
 		t.Errorf("%+v, %+v", lifecycle, versioning)
 	}
 	for _, tc := range []struct{ name, doc, want string }{

@@ -29,6 +29,7 @@ var objectQuestions = []Question{
 	{"create-commit", "whether forbid-overwrite is checked again when the object is stored, or only at the start of the request, so that several concurrent creates may succeed (github.com/apache/opendal/pull/7526)", []string{"checked", "unchecked"}},
 	{"create-race", "the error of a create that lost against a concurrent create", []string{"FileAlreadyExists", "PathConflict"}},
 	{"version-id", "the characters of a version ID", []string{"base64url", "base64"}},
+	{"lifecycle-markers", "whether a lifecycle rule with Days or Date also removes delete markers without old versions, as at S3", []string{"keep", "remove"}},
 	{"suffix-range", "a range of the form bytes=-N", []string{"honour", "ignore"}},
 }
 

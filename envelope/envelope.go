@@ -63,6 +63,27 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	if w == nil {
 		return nil, misuse("the writer passed to Seal is nil")
 	}
+	b, err := begin(ctx, ref, sources, o)
+	if err != nil {
+		return nil, err
+	}
+	w = fullWriter{w}
+	if _, err := w.Write(append(b.header.Bytes(), b.payload[:]...)); err != nil {
+		return nil, err
+	}
+	return &Writer{header: b.header, missing: b.missing, w: w, segments: b.segments}, nil
+}
+
+// A beginning is the start of an envelope: everything but the segments.
+type beginning struct {
+	header  *Header
+	missing []KeySource // left out
+	payload [payloadHeaderSize]byte
+	segments
+}
+
+// begin makes the start of a new envelope. The errors are those of [Seal].
+func begin(ctx context.Context, ref Ref, sources []KeySource, o *SealOptions) (*beginning, error) {
 	if err := checkSources(sources); err != nil {
 		return nil, err
 	}
@@ -87,9 +108,9 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	dek := newDataKey()
 	defer clear(dek)
 	aad := AAD{Stable: h.stable(), Ctx: ref.Context()}
-	var missing []KeySource
+	b := &beginning{header: h}
 	if o.OneSuffices {
-		h.Stanzas, missing, err = wrapSome(ctx, ref, dek, aad, sources)
+		h.Stanzas, b.missing, err = wrapSome(ctx, ref, dek, aad, sources)
 	} else {
 		h.Stanzas, err = wrap(ctx, ref, dek, aad, sources, nil)
 	}
@@ -102,15 +123,8 @@ func Seal(ctx context.Context, w io.Writer, ref Ref, sources []KeySource, o *Sea
 	if err := h.commit(dek, aad.Ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	payload, segments, err := dek.newSegments(h.SegmentLog2, aad.Stable)
-	if err != nil {
-		return nil, err
-	}
-	w = fullWriter{w}
-	if _, err := w.Write(append(h.Bytes(), payload[:]...)); err != nil {
-		return nil, err
-	}
-	return &Writer{header: h, missing: missing, w: w, segments: segments}, nil
+	b.payload, b.segments, err = dek.newSegments(h.SegmentLog2, aad.Stable)
+	return b, err
 }
 
 // Open reads and authenticates the header and the metadata, and returns a Reader for the payload.

@@ -105,17 +105,6 @@ func (o *Object) Range(sealedSize, offset, length int64) (Span, error) {
 	return s, nil
 }
 
-// segmentOf returns the number of the segment that contains the plaintext byte at offset.
-func (o *Object) segmentOf(offset int64) int64 {
-	// The first segment is shorter by Tink's header.
-	return (offset + payloadHeaderSize) / (o.size - tagSize)
-}
-
-// plaintextStart returns the offset of a segment's first plaintext byte.
-func (o *Object) plaintextStart(segment int64) int64 {
-	return max(0, segment*(o.size-tagSize)-payloadHeaderSize)
-}
-
 // Spans divides the value into consecutive spans for [Object.OpenTo]. Each starts and ends with a segment,
 // and the n-th ends at most n*size bytes after the start of the object, so that the first is in the first
 // size bytes. size must be at least the length of the header and of a segment.
@@ -158,6 +147,15 @@ func (o *Object) Spans(sealedSize, size int64) iter.Seq2[Span, error] {
 // error.
 func (o *Object) OpenRange(r io.Reader, s Span) io.Reader {
 	return &spanReader{o.opening(r, s)}
+}
+
+// OpenRangeInto is [Object.OpenRange] for a caller that reads the whole range into p with [io.ReadFull].
+// Segments that are in the range as a whole are opened directly into p, and not copied. So p may contain
+// verified bytes of the range that were not returned yet.
+func (o *Object) OpenRangeInto(p []byte, r io.Reader, s Span) io.Reader {
+	opening := o.opening(r, s)
+	opening.target = &target{p[:min(int64(len(p)), s.take)], o.plaintextStart(s.first) + s.skip}
+	return &spanReader{opening}
 }
 
 // OpenTo opens the span s like [Object.OpenRange], and writes its plaintext to w, each byte at its offset

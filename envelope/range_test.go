@@ -86,6 +86,14 @@ func checkRanges(t *testing.T, object, plain []byte, ref envelope.Ref, sources [
 			if err := iotest.TestReader(o.OpenRange(iotest.HalfReader(bytes.NewReader(sealed)), s), want); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
+			into := make([]byte, len(want))
+			direct := o.OpenRangeInto(into, bytes.NewReader(sealed), s)
+			if n, err := io.ReadFull(direct, into); err != nil || !bytes.Equal(into, want) {
+				t.Errorf("%s, into a buffer: %d bytes, %v", name, n, err)
+			}
+			if n, err := direct.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Errorf("%s, after the buffer: %d bytes, %v", name, n, err)
+			}
 			if s.Length == 0 {
 				continue
 			}
@@ -100,6 +108,16 @@ func checkRanges(t *testing.T, object, plain []byte, ref envelope.Ref, sources [
 			bad[len(bad)-1] ^= 1
 			for what, r := range map[string]io.Reader{"damaged": bytes.NewReader(bad), "cut": bytes.NewReader(sealed[:len(sealed)-1])} {
 				checkFails(t, name+" "+what, o.OpenRange(r, s), want, most, envelope.ErrDecrypt)
+			}
+			clear(into)
+			if _, err := io.ReadFull(o.OpenRangeInto(into, bytes.NewReader(bad), s), into); !errors.Is(err, envelope.ErrDecrypt) && len(into) > most {
+				t.Errorf("%s damaged, into a buffer: %v", name, err)
+			}
+			for i, b := range into {
+				if b != want[i] && b != 0 {
+					t.Errorf("%s damaged, into a buffer: byte %d was not verified", name, i)
+					break
+				}
 			}
 			checkFails(t, name+" broken", o.OpenRange(failing(sealed[:len(sealed)-1], io.ErrUnexpectedEOF), s), want, most, io.ErrUnexpectedEOF)
 			if s.Final() {

@@ -51,6 +51,7 @@ type opening struct {
 	final bool  // the last segment of the payload is included: src must end after it
 	skip  int64 // plaintext bytes to leave out at the start
 
+	target  *target
 	alone   bool  // start no goroutine
 	limited bool  // take limits the plaintext
 	take    int64 // plaintext bytes to return after skip
@@ -145,7 +146,7 @@ func (r *opening) advance() error {
 	// A reader that stops early should not have read much more than it returned: begin with one batch, and
 	// read one more ahead each time.
 	for r.ended == nil && len(r.queue) <= min(r.returned, workers()) && (len(r.queue) == 0 || !r.queue[0].isDone()) {
-		b := &batch{}
+		b := &batch{target: r.target}
 		if r.next > 0 && (r.left < 0 || r.left > smallBuffer) {
 			b.buf = r.spares.take()
 		}

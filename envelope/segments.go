@@ -88,6 +88,17 @@ func (s *segments) sealed(index int64) int64 {
 // plain returns the length of the plaintext of a segment that is not the last.
 func (s *segments) plain(index int64) int64 { return s.sealed(index) - tagSize }
 
+// segmentOf returns the index of the segment that contains the plaintext byte at offset.
+func (s *segments) segmentOf(offset int64) int64 {
+	// The first segment is shorter by Tink's header.
+	return (offset + payloadHeaderSize) / (s.size - tagSize)
+}
+
+// plaintextStart returns the offset of a segment's first plaintext byte.
+func (s *segments) plaintextStart(index int64) int64 {
+	return max(0, index*(s.size-tagSize)-payloadHeaderSize)
+}
+
 // Segments are sealed and opened in batches. A goroutine for each segment would cost more than it
 // saves. A batch has 1 MiB, except the first: if the value fits into it, no goroutine is started.
 const (
@@ -114,10 +125,11 @@ type batch struct {
 	first int64 // index of the first segment
 	last  bool  // the last segment of the batch is the last one of the payload
 
-	done  chan struct{} // closed when the segments are sealed or opened; nil: they are
-	plain [][]byte      // opened segments
-	err   error
-	panic any
+	done   chan struct{} // closed when the segments are sealed or opened; nil: they are
+	plain  [][]byte      // opened segments
+	target *target       // where segments are opened; nil: in buf
+	err    error
+	panic  any
 }
 
 // run calls f. With more than one worker, and unless inline is true, it calls f in a goroutine, which
@@ -174,7 +186,11 @@ func (s *segments) open(b *batch) {
 	b.plain = b.plain[:0]
 	for index, rest := b.first, b.buf; len(rest) > 0; index++ {
 		n := min(s.sealed(index), int64(len(rest)))
-		plain, err := s.Open(rest[:0], index, b.last && int(n) == len(rest), rest[:n])
+		dst := b.target.of(s, index, n-tagSize)
+		if dst == nil {
+			dst = rest[:0]
+		}
+		plain, err := s.Open(dst, index, b.last && int(n) == len(rest), rest[:n])
 		if err != nil {
 			b.err = err
 			return
@@ -182,6 +198,25 @@ func (s *segments) open(b *batch) {
 		b.plain = append(b.plain, plain)
 		rest = rest[n:]
 	}
+}
+
+// A target is the buffer of the caller for a range of the plaintext. Segments that are in the range are
+// opened directly into it.
+type target struct {
+	buf   []byte
+	start int64 // offset of buf in the plaintext
+}
+
+// of returns the place of n bytes of plaintext, those of a segment, or nil if they are not in the range.
+func (t *target) of(s *segments, index, n int64) []byte {
+	if t == nil {
+		return nil
+	}
+	at := s.plaintextStart(index) - t.start
+	if at < 0 || n > int64(len(t.buf))-at {
+		return nil
+	}
+	return t.buf[at : at : at+n]
 }
 
 // buffers has buffers for a whole batch and the byte after it, of Writers and Readers that have ended.

@@ -15,6 +15,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/objectvault/objectvault/envelope"
 )
 
@@ -43,8 +45,47 @@ func stable(object []byte) []byte {
 	return slices.Concat(object[:7], object[10:18])
 }
 
-// sealings are the ways to pass a value to a Writer.
-var sealings = map[string]func(*envelope.Writer, []byte) error{
+// sealings are the ways to seal a value.
+var sealings = map[string]func(*witness, []byte, *envelope.SealOptions) ([]byte, error){
+	"Write":            toWriter(writings["Write"]),
+	"pieces":           toWriter(writings["pieces"]),
+	"ReadFrom":         toWriter(writings["ReadFrom"]),
+	"ReadFrom, halves": toWriter(writings["ReadFrom, halves"]),
+	"Part":             sealParts,
+}
+
+// sealParts requests random parts of the envelope, four at a time.
+func sealParts(keys *witness, plain []byte, o *envelope.SealOptions) ([]byte, error) {
+	s, err := envelope.SealAt(ctx, bytes.NewReader(plain), int64(len(plain)), testRef, []envelope.KeySource{keys}, o)
+	if err != nil {
+		return nil, err
+	}
+	object := make([]byte, s.Size())
+	var parts errgroup.Group
+	parts.SetLimit(4)
+	longest := max(1, len(object)/(1+rand.IntN(20)))
+	for rest := object; len(rest) > 0; {
+		n := min(len(rest), 1+rand.IntN(longest))
+		part, at := rest[:n], int64(len(object)-len(rest))
+		rest = rest[n:]
+		parts.Go(func() error { return s.Part(part, at) })
+	}
+	return object, parts.Wait()
+}
+
+func toWriter(write func(*envelope.Writer, []byte) error) func(*witness, []byte, *envelope.SealOptions) ([]byte, error) {
+	return func(keys *witness, plain []byte, o *envelope.SealOptions) ([]byte, error) {
+		var b bytes.Buffer
+		w, err := envelope.Seal(ctx, &b, testRef, []envelope.KeySource{keys}, o)
+		if err == nil {
+			err = errors.Join(write(w, plain), w.Close())
+		}
+		return b.Bytes(), err
+	}
+}
+
+// writings are the ways to pass a value to a Writer.
+var writings = map[string]func(*envelope.Writer, []byte) error{
 	"Write": func(w *envelope.Writer, b []byte) error { _, err := w.Write(b); return err },
 	"pieces": func(w *envelope.Writer, b []byte) error {
 		for len(b) > 0 {
@@ -88,15 +129,15 @@ func agree(t *testing.T, plain []byte, log2 int) {
 	t.Helper()
 	keys := &witness{KeySource: fixed[0]}
 	for name, seal := range sealings {
-		var b bytes.Buffer
-		w, err := envelope.Seal(ctx, &b, testRef, []envelope.KeySource{keys}, &envelope.SealOptions{SegmentLog2: log2})
-		if err == nil {
-			err = errors.Join(seal(w, plain), w.Close())
-		}
+		object, err := seal(keys, plain, &envelope.SealOptions{SegmentLog2: log2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		object, header := b.Bytes(), w.Header().Len()
+		h, err := envelope.ReadHeader(bytes.NewReader(object))
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := h.Len()
 		tink := stockTink(t, keys.payloadKey(t), log2)
 		r, err := tink.NewDecryptingReader(bytes.NewReader(object[header:]), stable(object))
 		if err != nil {

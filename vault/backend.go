@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"gocloud.dev/blob"
@@ -25,8 +26,9 @@ type backend struct {
 	tenant Tenant
 	log    *slog.Logger
 
-	observe func(context.Context, Event) // may be nil
-	ahead   ahead                        // parts of large objects that are requested ahead
+	observe   func(context.Context, Event) // may be nil
+	telemetry *telemetry                   // may be nil
+	ahead     ahead                        // parts of large objects that are requested ahead
 }
 
 // maxPage is the most keys that S3 and COS list, or delete, in one request.
@@ -117,6 +119,9 @@ func (b *backend) write(ctx context.Context, key string, how condition, attempt 
 	counted := func(w io.Writer) error {
 		c := &counter{w: w}
 		defer func() { n = c.n }()
+		if parts, ok := w.(PartWriter); ok {
+			return fill(&partCounter{c, parts})
+		}
 		return fill(c)
 	}
 	if err := b.closed(); err != nil {
@@ -333,14 +338,18 @@ type request struct {
 // returns the explained error. [Options].Log documents the attributes.
 func (b *backend) begin(ctx context.Context, r request) func(bytes int64, keys int, err error) error {
 	start := time.Now()
+	operationOf(ctx).count(r.attempt)
+	ctx, span := b.telemetry.startRequest(ctx, r)
 	return func(bytes int64, keys int, err error) error {
 		err = b.explain(err)
-		if b.observe != nil {
-			b.observe(ctx, Event{
-				Op: r.op, Tenant: b.tenant, Key: r.key, Keys: keys, Bytes: bytes,
-				Attempt: max(1, r.attempt), Duration: time.Since(start), Err: err,
-			})
+		e := Event{
+			Op: r.op, Tenant: b.tenant, Key: r.key, Keys: keys, Bytes: bytes,
+			Attempt: max(1, r.attempt), Duration: time.Since(start), Err: err,
 		}
+		if b.observe != nil {
+			b.observe(ctx, e)
+		}
+		b.telemetry.endRequest(ctx, span, &e)
 		b.log.LogAttrs(ctx, slog.LevelInfo, "request",
 			slog.String("op", r.op), slog.String("key", r.key), slog.String("status", status(err)),
 			slog.Duration("duration", time.Since(start)), slog.Int64("bytes", bytes),
@@ -462,4 +471,19 @@ func (c *counter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err
+}
+
+// A partCounter is a counter of a PartWriter.
+type partCounter struct {
+	*counter
+	parts PartWriter
+}
+
+func (c *partCounter) WriteParts(s Sealed) error {
+	var n atomic.Int64
+	defer func() { c.n += n.Load() }()
+	return c.parts.WriteParts(Sealed{Size: s.Size, Part: func(p []byte, offset int64) error {
+		n.Add(int64(len(p)))
+		return s.Part(p, offset)
+	}})
 }

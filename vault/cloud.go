@@ -43,6 +43,33 @@ type BucketOwner interface {
 	OwnsBucket(ctx context.Context, caller Caller) (bool, error)
 }
 
+// A [Cloud] may also implement SettingReader. Setting returns the setting with the given name, as
+// Settings does, and sends no request for the other ones.
+type SettingReader interface {
+	Setting(ctx context.Context, name string) Setting
+}
+
+// Setting returns a setting of the bucket: see [Setting].Name. If the store is not in a cloud, or has no
+// such setting, Document is empty. If the setting could not be read, the error is also in Err.
+func (v *Vault) Setting(ctx context.Context, name string) (Setting, error) {
+	if err := v.connect(ctx); err != nil {
+		return Setting{Name: name, Err: err}, err
+	}
+	switch cloud := v.store.Cloud.(type) {
+	case nil:
+	case SettingReader:
+		s := cloud.Setting(ctx, name)
+		return s, s.Err
+	default:
+		for _, s := range cloud.Settings(ctx) {
+			if s.Name == name {
+				return s, s.Err
+			}
+		}
+	}
+	return Setting{Name: name}, nil
+}
+
 // A Caller is the identity that a store's credentials belong to. A field that is not known is zero.
 type Caller struct {
 	From    string    // source of the credentials: "identity", "static", "environment", or the AWS SDK's name of the source

@@ -10,10 +10,14 @@ import (
 	"strings"
 )
 
-// A Content is a value of known size that can be read more than once. If the value
-// that is passed to [Vault.Put] is a Content, and the store reported that nothing was applied, Put
-// can send the value again, whatever its length. Put can also send the value of an [io.Seeker] again, such as an [*os.File]
-// of a regular file, a [*bytes.Reader] or a [*strings.Reader]. These need no Content.
+// A Content is a value of known size that can be read more than once. If the value that is passed to
+// [Vault.Put] is a Content, and the store reported that nothing was applied, Put can send the value again,
+// whatever its length. Put can also send the value of an [io.Seeker] again, such as an [*os.File] of a
+// regular file, a [*bytes.Reader] or a [*strings.Reader]. These need no Content.
+//
+// If such a file or reader, or what Open returns, is an [io.ReaderAt] and has more than 8 MiB, the store may
+// let several goroutines read, seal and send parts of it at once. Each part is read once. If the size or the
+// modification time of a file changes meanwhile, Put fails and stores nothing.
 type Content struct {
 	Size int64                         // length in bytes; Put fails if the value has another length
 	Open func() (io.ReadCloser, error) // opens the value at its start; called again for each attempt
@@ -38,7 +42,7 @@ func (c *Content) Read(p []byte) (int, error) {
 	c.n += int64(n)
 	switch {
 	case c.n > c.Size, err == io.EOF && c.n < c.Size:
-		err = fmt.Errorf("%w: Content.Size is %d, but the content has at least %d bytes", ErrConfig, c.Size, c.n)
+		err = c.tooLong(c.n)
 		if c.n < c.Size {
 			err = fmt.Errorf("%w: its Size is %d and it has %d bytes", io.ErrUnexpectedEOF, c.Size, c.n)
 		}
@@ -48,6 +52,10 @@ func (c *Content) Read(p []byte) (int, error) {
 		c.err = err
 	}
 	return n, err
+}
+
+func (c *Content) tooLong(n int64) error {
+	return fmt.Errorf("%w: Content.Size is %d, but the content has at least %d bytes", ErrConfig, c.Size, n)
 }
 
 // rewind opens the value at its start.
@@ -89,7 +97,7 @@ func sizeOf(r io.Reader) (int64, bool) {
 		}
 		at, err := r.Seek(0, io.SeekCurrent)
 		return max(0, fi.Size()-at), err == nil
-	case interface{ Size() (int64, bool) }: // a reader around one of these
+	case interface{ Size() (int64, bool) }: // a reader around one of these; it may also be an io.ReaderAt
 		return r.Size()
 	}
 	return 0, false

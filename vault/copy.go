@@ -404,9 +404,11 @@ func (c *copier) copy(ctx context.Context, p pair) Copied {
 }
 
 // current copies the current object of a name.
-func (c *copier) current(ctx context.Context, p pair, done *Copied) error {
+func (c *copier) current(ctx context.Context, p pair, done *Copied) (err error) {
+	ctx, op := c.dst.operate(ctx, "copy", p.Name)
+	defer func() { op.end(Info{Revision: done.Revision, SealedSize: done.Sealed}, err) }()
 	for attempt := 1; ; attempt++ {
-		err := c.try(ctx, p, done)
+		err = c.try(ctx, p, done)
 		raced := errors.Is(err, errReplaced) || errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)
 		if !raced || errors.Is(err, ErrUnsure) || attempt == maxReplaced || !pause(ctx, attempt) {
 			return err

@@ -35,6 +35,8 @@ type DeleteOptions struct {
 // the error wraps [ErrPartial] and names its key, and the envelope stays.
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
 	defer wrap(&err, "delete", string(name))
+	ctx, op := v.operate(ctx, "delete", name)
+	defer func() { op.end(Info{}, err) }()
 	key, err := v.writable(name)
 	if err != nil {
 		return err
@@ -136,7 +138,7 @@ func (v *Vault) current(ctx context.Context, name Name, key string) (head, *enve
 	if err := v.checkSeen(ctx, name, &at, o.Header()); err != nil {
 		return head{}, nil, err
 	}
-	v.saw(ctx, name, at, o.Header())
+	v.saw(ctx, name, at, o.Header(), o.Metadata())
 	return h, o.Header(), nil
 }
 

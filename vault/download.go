@@ -35,13 +35,13 @@ func (r *Reader) Download(w io.WriterAt) (n int64, err error) {
 	out := &sinkAt{w: w}
 	err = r.download(out)
 	if failed := out.err.Load(); failed != nil { // not an error of the value
-		r.err = *failed
+		r.end(*failed)
 		return 0, r.err
 	}
-	if r.err = r.checked(err); r.err != nil {
+	if r.end(r.checked(err)); r.err != nil {
 		return 0, r.err
 	}
-	r.err = io.EOF
+	r.end(io.EOF)
 	return r.info.Size, nil
 }
 
@@ -102,11 +102,11 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	out := &sink{w: w}
 	n, err := io.Copy(out, r.plain)
 	if out.err != nil { // not an error of the value; what was read is lost
-		r.err = out.err
+		r.end(out.err)
 		return n, out.err
 	}
-	if r.err = r.checked(err); r.err == nil {
-		r.err = io.EOF
+	if r.end(r.checked(err)); r.err == nil {
+		r.end(io.EOF)
 		return n, nil
 	}
 	return n, r.err

@@ -358,20 +358,21 @@ func (v *Vault) tryRange(ctx context.Context, name Name, at place, want Range) (
 			return nil, err
 		}
 	}
-	return v.readSpan(ctx, opened, span, info)
+	return v.readSpan(ctx, opened, span, info, nil)
 }
 
-// readSpan returns a Reader of a part of an object.
-func (v *Vault) readSpan(ctx context.Context, o *remote, span envelope.Span, info Info) (_ *Reader, err error) {
+// readSpan returns a Reader of a part of an object. If into is not nil, the caller reads all of the
+// part into it.
+func (v *Vault) readSpan(ctx context.Context, o *remote, span envelope.Span, info Info, into []byte) (_ *Reader, err error) {
 	r := &Reader{v: v, info: info, header: o.data[:o.object.Header().Len()]}
 	if span.Offset+span.Length <= int64(len(o.data)) {
-		r.plain = o.object.OpenRange(bytes.NewReader(o.data[span.Offset:span.Offset+span.Length]), span)
+		r.plain = o.object.OpenRangeInto(into, bytes.NewReader(o.data[span.Offset:span.Offset+span.Length]), span)
 		return r, nil
 	}
 	if r.body, err = v.fetchSpan(ctx, o.place, o.head, span); err != nil {
 		return nil, err
 	}
-	r.plain = o.object.OpenRange(r.body, span)
+	r.plain = o.object.OpenRangeInto(into, r.body, span)
 	return r, nil
 }
 

@@ -30,6 +30,10 @@ type HistoryEntry struct {
 // request for each version. If the name never existed, the error wraps [ErrNotFound]. If the store
 // has no history, the error wraps [ErrUnsupported].
 func (v *Vault) History(ctx context.Context, name Name) iter.Seq2[HistoryEntry, error] {
+	return operateEach(v, ctx, "history", name, func(ctx context.Context) iter.Seq2[HistoryEntry, error] { return v.history(ctx, name) })
+}
+
+func (v *Vault) history(ctx context.Context, name Name) iter.Seq2[HistoryEntry, error] {
 	return func(yield func(HistoryEntry, error) bool) {
 		fail := func(err error) {
 			wrap(&err, "history", string(name))
@@ -160,6 +164,8 @@ func (p place) check(h *envelope.Header) error {
 // not be empty. Rollback verifies the old version to its end. If that fails, it stores nothing.
 func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
 	defer wrap(&err, "rollback", string(name))
+	ctx, op := v.operate(ctx, "rollback", name)
+	defer func() { op.end(info, err) }()
 	key, err := v.storable(name)
 	if err == nil {
 		err = v.connect(ctx)
@@ -185,6 +191,8 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 // Undelete may replace an object that another writer stores at the same moment.
 func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "undelete", string(name))
+	ctx, op := v.operate(ctx, "undelete", name)
+	defer func() { op.end(info, err) }()
 	key, err := v.storable(name)
 	if err == nil {
 		err = v.connect(ctx)

@@ -361,6 +361,8 @@ func (v *Vault) Deliver(ctx context.Context, entry Spooled) (Info, error) {
 func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info Info, err error) {
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
+	ctx, op := v.operate(ctx, "sync", name)
+	defer func() { op.end(info, err) }()
 	mirror := func() {}
 	defer func() { mirror() }() // after the entry was removed and unlocked
 	check := v.storable
@@ -567,7 +569,7 @@ func (v *Vault) again(ctx context.Context, key string, e SpoolEntry, s *sealing)
 		return next, err
 	case e.Local: // never sent
 	case !absent && bytes.HasPrefix(h.data, header):
-		v.wrote(ctx, s.ref, seen, s.header)
+		v.wrote(ctx, s.ref, seen, s.header, s.metadata)
 		return nextWrite{done: true}, nil
 	case v.wasStored(ctx, key, header):
 		return nextWrite{done: true}, nil

@@ -28,7 +28,7 @@ func (s *sealing) begin(ctx context.Context) error {
 	if s.sealer, err = envelope.Seal(ctx, &s.out, s.ref, s.keys, s.options(revision)); err != nil {
 		return err
 	}
-	s.sealedFor(s.sealer)
+	s.sealedFor(s.sealer.Header(), s.sealer.Missing())
 	s.start, s.read = start.Bytes(), 0
 	return nil
 }

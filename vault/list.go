@@ -47,7 +47,7 @@ func (v *Vault) List(ctx context.Context, o *ListOptions) iter.Seq2[Entry, error
 	if o == nil {
 		o = &ListOptions{}
 	}
-	return o.group(v.listAll(ctx, o))
+	return operateEach(v, ctx, "list", "", func(ctx context.Context) iter.Seq2[Entry, error] { return o.group(v.listAll(ctx, o)) })
 }
 
 // group combines the names with a delimiter, and ends after the last entry.

@@ -458,6 +458,6 @@ func (v *Vault) checkMirrored(ctx context.Context, name Name, at *place, info In
 	if v.checkSeen(ctx, name, at, h) != nil || at.check(h) != nil {
 		return errBehind
 	}
-	v.saw(ctx, name, *at, h)
+	v.saw(ctx, name, *at, h, envelope.Metadata{Expires: info.Expires})
 	return nil
 }

@@ -241,6 +241,26 @@ func TestNoTag(t *testing.T) {
 	}
 }
 
+// TestCheckSwap: a store without compare-and-swap is known before a write. A deferred store is opened.
+func TestCheckSwap(t *testing.T) {
+	s := newStore(t)
+	without := *s
+	without.Swap = nil
+	for _, tc := range []struct {
+		store *vault.Store
+		want  error
+	}{
+		{s, nil}, {&without, vault.ErrUnsupported},
+		{vault.Deferred("s", func(context.Context) (*vault.Store, error) { return s, nil }), nil},
+		{vault.Deferred("s", func(context.Context) (*vault.Store, error) { return &without, nil }), vault.ErrUnsupported},
+		{vault.Deferred("s", func(context.Context) (*vault.Store, error) { return nil, vault.ErrUnavailable }), vault.ErrUnavailable},
+	} {
+		if err := newVault(t, tc.store, nil).CheckSwap(t.Context()); !errors.Is(err, tc.want) {
+			t.Errorf("%v, want %v", err, tc.want)
+		}
+	}
+}
+
 // TestIfTag: the tag distinguishes objects that share a revision.
 func TestIfTag(t *testing.T) {
 	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)

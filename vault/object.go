@@ -27,8 +27,9 @@ type Object struct {
 	memory []byte
 
 	mu     sync.Mutex
-	at     int64   // position of Read
-	stream *Reader // reads from at on; nil: not open
+	op     *operation // ends with Close
+	at     int64      // position of Read
+	stream *Reader    // reads from at on; nil: not open
 }
 
 // A remote is an object of the store whose header was opened.
@@ -47,6 +48,12 @@ type remote struct {
 // [DefaultReadLimit], the error wraps [ErrTooLarge]. The other errors are those of [Vault.Get].
 func (v *Vault) Open(ctx context.Context, name Name, o *GetOptions) (_ *Object, err error) {
 	defer wrap(&err, "open", string(name))
+	ctx, op := v.operate(ctx, "open", name)
+	defer func() {
+		if err != nil {
+			op.end(Info{}, err)
+		}
+	}()
 	if o == nil {
 		o = &GetOptions{}
 	}
@@ -62,7 +69,7 @@ func (v *Vault) Open(ctx context.Context, name Name, o *GetOptions) (_ *Object, 
 		return nil, err
 	}
 	defer r.Close()
-	object := &Object{v: r.v, info: r.info, ctx: ctx, cancel: cancel, remote: r.remote}
+	object := &Object{v: r.v, info: r.info, ctx: ctx, cancel: cancel, remote: r.remote, op: op}
 	if object.remote == nil {
 		if object.memory, err = io.ReadAll(io.LimitReader(r, DefaultReadLimit+1)); err == nil && len(object.memory) > DefaultReadLimit {
 			err = tooLarge(DefaultReadLimit)
@@ -97,29 +104,31 @@ func (o *Object) ReadAt(p []byte, offset int64) (n int, err error) {
 	case len(p) == 0:
 		return 0, nil
 	}
-	r, err := o.section(offset, int64(len(p)))
+	p, wanted := p[:min(int64(len(p)), max(0, o.info.Size-offset))], len(p)
+	r, err := o.section(offset, int64(wanted), p)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
-	n, err = io.ReadFull(r, p[:min(int64(len(p)), max(0, o.info.Size-offset))])
+	n, err = io.ReadFull(r, p)
 	if err == nil && offset+int64(n) >= o.info.Size {
 		err = o.prove(r)
 	}
-	if err == nil && n < len(p) {
+	if err == nil && n < wanted {
 		err = io.EOF
 	}
 	return n, err
 }
 
-// section opens the part of the value from offset on. A negative length means all bytes to the end.
-func (o *Object) section(offset, length int64) (*Reader, error) {
+// section opens the part of the value from offset on. A negative length means all bytes to the end. If
+// into is not nil, the caller reads all of the part into it.
+func (o *Object) section(offset, length int64, into []byte) (*Reader, error) {
 	m := o.remote
 	span, err := m.object.Range(m.size, min(offset, o.info.Size), length)
 	if err != nil {
 		return nil, err
 	}
-	return o.v.readSpan(o.ctx, m, span, o.info)
+	return o.v.readSpan(o.ctx, m, span, o.info, into)
 }
 
 // prove reads the end of r, which was read up to the last byte.
@@ -153,7 +162,7 @@ func (o *Object) Read(p []byte) (n int, err error) {
 	case o.at >= o.info.Size && o.proven.Load():
 		return 0, io.EOF
 	default:
-		if o.stream, err = o.section(o.at, -1); err != nil {
+		if o.stream, err = o.section(o.at, -1, nil); err != nil {
 			return 0, err
 		}
 	}
@@ -182,7 +191,7 @@ func (o *Object) Seek(offset int64, whence int) (_ int64, err error) {
 		offset += o.at
 	case io.SeekEnd:
 		if o.remote != nil && !o.proven.Load() {
-			r, err := o.section(o.info.Size, -1)
+			r, err := o.section(o.info.Size, -1, nil)
 			if err == nil {
 				err = o.prove(r)
 				r.Close()
@@ -211,6 +220,7 @@ func (o *Object) Close() error {
 	if o == nil || o.v == nil || o.closed.Swap(true) {
 		return nil
 	}
+	o.op.end(o.info, nil)
 	o.cancel() // also ends a Read, which holds mu
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -52,7 +52,7 @@ func (v *Vault) publish(ctx context.Context, key string, how condition, s *seali
 		v.wroteLegacy(ctx, s, seen)
 	default:
 		revision = s.header.Revision
-		v.wrote(ctx, s.ref, seen, s.header)
+		v.wrote(ctx, s.ref, seen, s.header, s.metadata)
 	}
 	return version, err
 }

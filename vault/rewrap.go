@@ -63,8 +63,10 @@ const (
 // object at the same time, the error wraps [ErrConflict]. If the store has no compare-and-swap, the
 // error wraps [ErrUnsupported], unless NoOtherWriters is set. The other errors are those of
 // [Vault.Get] and [Vault.Put].
-func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (_ Rewrapped, err error) {
+func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result Rewrapped, err error) {
 	defer wrap(&err, "rewrap", string(name))
+	ctx, op := v.operate(ctx, "rewrap", name)
+	defer func() { op.end(result.Info, err) }()
 	if o == nil {
 		o = &RewrapOptions{}
 	}
@@ -347,8 +349,10 @@ type RotateOptions struct {
 // of the object stay as they are.
 //
 // The write is a compare-and-swap, as for Rewrap.
-func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (_ Info, err error) {
+func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (info Info, err error) {
 	defer wrap(&err, "rotate", string(name))
+	ctx, op := v.operate(ctx, "rotate", name)
+	defer func() { op.end(info, err) }()
 	if o == nil {
 		o = &RotateOptions{}
 	}

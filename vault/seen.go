@@ -37,6 +37,7 @@ type SeenState struct {
 	Rewrap   int       // how often the revision was rewrapped
 	Tag      string    // [Info].Tag
 	Deleted  bool      // this machine has deleted the object
+	Expires  time.Time // [Info].Expires, if it was known; it belongs to Tag, so it is not compared
 	Time     time.Time // when the state was recorded
 }
 
@@ -81,6 +82,7 @@ func (s SeenState) String() string {
 type SeenError struct {
 	Last     SeenState // newest state that was recorded
 	Returned SeenState // state of the older object; zero if the store returned none, or one of agentKeys
+	Key      string    // the object's key in the bucket, if the store returned none
 	Err      error     // wraps ErrRollback or ErrNotFound
 }
 
@@ -102,6 +104,7 @@ func (e *SeenError) Error() string {
 // Unwrap returns Err.
 func (e *SeenError) Unwrap() error { return e.Err }
 
+// stateOf returns the state of an object without metadata.
 func stateOf(h *envelope.Header) SeenState {
 	return SeenState{Revision: h.Revision, Rewrap: int(h.Rewrap), Tag: tagOf(h)}
 }
@@ -158,8 +161,9 @@ func (v *Vault) checkSeen(ctx context.Context, name Name, at *place, h *envelope
 const maxRecords = 4
 
 // saw remembers a current object that was authenticated.
-func (v *Vault) saw(ctx context.Context, name Name, at place, h *envelope.Header) {
+func (v *Vault) saw(ctx context.Context, name Name, at place, h *envelope.Header, m envelope.Metadata) {
 	ref, state := v.ref(name), stateOf(h)
+	state.Expires = m.Expires
 	if !at.accept {
 		v.revisions.saw(name, h.Revision, at.before)
 		if !at.before.writing {
@@ -176,8 +180,11 @@ func (v *Vault) saw(ctx context.Context, name Name, at place, h *envelope.Header
 // wrote records an object that this Vault stored. old is the state that was recorded before the write.
 // If the recorded state has changed since then, another write on this machine overlapped, and either
 // object may be the current one. So wrote keeps the older of the two states.
-func (v *Vault) wrote(ctx context.Context, ref envelope.Ref, old SeenState, h *envelope.Header) {
+func (v *Vault) wrote(ctx context.Context, ref envelope.Ref, old SeenState, h *envelope.Header, m envelope.Metadata) {
 	state := stateOf(h)
+	if state.Expires = m.Expires; state.Expires.IsZero() && state.Revision == old.Revision {
+		state.Expires = old.Expires // a rewrap keeps the metadata
+	}
 	for n := 0; n < maxRecords && !v.record(ctx, ref, old, state); n++ {
 		if old = v.lastSeen(ctx, ref); old.Revision <= state.Revision {
 			return
@@ -191,7 +198,8 @@ func (v *Vault) gone(ctx context.Context, ref envelope.Ref, last SeenState, err 
 	if !errors.Is(err, ErrNotFound) || last.Revision == 0 || last.Deleted || !v.lastSeen(ctx, ref).Same(last) {
 		return err
 	}
-	return &SeenError{Last: last, Err: err}
+	key, _ := objectKey(Tenant(ref.Tenant), Collection(ref.Collection), Name(ref.Name)) // it was valid before the request
+	return &SeenError{Last: last, Key: key, Err: err}
 }
 
 // deleted records the result err of removing an object. last is the state that was recorded before.

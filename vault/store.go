@@ -98,6 +98,24 @@ type Putter interface {
 	Put(ctx context.Context, key string, fill func(io.Writer) error) (version string, err error)
 }
 
+// A PartWriter is a writer that can store an object of known length in parts, several at a time. The writer
+// that a [Putter], a [Creator] or a [Swapper] passes to fill may be one. A [Vault] then uses WriteParts, and
+// not Write, for a value that can be read at any offset, such as an [*os.File].
+type PartWriter interface {
+	io.Writer
+	// WriteParts stores the object s, to which fill adds nothing. It may call s.Part from several goroutines
+	// at once. When it returns, no call of s.Part is in progress.
+	WriteParts(s Sealed) error
+}
+
+// A Sealed is an object of known length, whose parts can be requested in any order.
+type Sealed struct {
+	Size int64 // in bytes
+	// Part fills p with the bytes from offset on. A provider requests each byte once, and keeps it until the
+	// part is stored, because the bytes cannot be made again.
+	Part func(p []byte, offset int64) error
+}
+
 // A Creator stores an object only if the key has none.
 type Creator interface {
 	// Create calls fill once, and stores the bytes that fill writes as the object at key. It

@@ -62,6 +62,11 @@ const maxFailures = 1000
 // [Options].Mirror. The error names the first mirror that failed.
 func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
 	defer wrap(&err, "teardown", "")
+	ctx, op := v.operate(ctx, "teardown", "")
+	defer func() {
+		op.yielded(result.Deleted)
+		op.end(Info{}, err)
+	}()
 	if o == nil {
 		o = &TeardownOptions{}
 	}

@@ -150,7 +150,7 @@ func (s *sealing) fill(ctx context.Context, w io.Writer) error {
 	case s.copy != nil:
 		return s.copy(ctx, w)
 	case s.replay != nil:
-		return copyFrom(w, s.replay)
+		return copyParts(w, s.replay)
 	case s.sealed != nil:
 		_, err := w.Write(s.sealed)
 		return err
@@ -179,9 +179,9 @@ func (s *sealing) options(revision int64) *envelope.SealOptions {
 }
 
 // sealedFor remembers the header of an envelope, and the key sources that cannot open it.
-func (s *sealing) sealedFor(w *envelope.Writer) {
-	s.header, s.missing = w.Header(), nil
-	for _, k := range w.Missing() {
+func (s *sealing) sealedFor(header *envelope.Header, missing []envelope.KeySource) {
+	s.header, s.missing = header, nil
+	for _, k := range missing {
 		s.missing = append(s.missing, k.Name())
 	}
 }
@@ -192,12 +192,17 @@ func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	if parts, ok := w.(PartWriter); ok {
+		if value := s.randomAccess(); value != nil {
+			return s.sealParts(ctx, parts, value, revision)
+		}
+	}
 	count := &counter{w: w}
 	sealer, err := envelope.Seal(ctx, count, s.ref, s.keys, s.options(revision))
 	if err != nil {
 		return err
 	}
-	s.sealedFor(sealer)
+	s.sealedFor(sealer.Header(), sealer.Missing())
 	if s.read, err = io.Copy(sealer, s.value); err != nil {
 		sealer.Abort()
 		return err
@@ -212,6 +217,7 @@ func (s *sealing) seal(ctx context.Context, w io.Writer) (err error) {
 type source struct {
 	ctx   context.Context
 	r     io.Reader
+	start int64        // initial position of r, if r can seek
 	again func() error // returns to the initial position of r; nil if r cannot be read again
 }
 
@@ -223,6 +229,7 @@ func newSource(ctx context.Context, r io.Reader) *source {
 	}
 	if seeker, ok := r.(io.Seeker); ok {
 		if start, err := seeker.Seek(0, io.SeekCurrent); err == nil { // a pipe is an *os.File, too
+			s.start = start
 			s.again = func() error {
 				_, err := seeker.Seek(start, io.SeekStart)
 				return err

@@ -53,6 +53,9 @@ type Vault struct {
 	name       string  // of the store: store itself is set by connect
 	oneKey     bool    // OneKeySuffices
 	revisions  revisions
+
+	observe   func(context.Context, Operation) // may be nil
+	telemetry *telemetry                       // may be nil
 }
 
 // Options configures a [Vault]. Nil, or the zero value, is ready to use.
@@ -104,6 +107,11 @@ type Options struct {
 	// Observe is called after each request to the store, with what Log would get. It may be called by
 	// several goroutines at once, and must not block. Nil means that there is none.
 	Observe func(context.Context, Event)
+	// ObserveOperation is called after each operation of the Vault. It may be called by several goroutines
+	// at once, and must not block. Nil means that there is none.
+	ObserveOperation func(context.Context, Operation)
+	// Telemetry sends traces and metrics to OpenTelemetry; nil sends none.
+	Telemetry *Telemetry
 }
 
 // An Event describes one request to the store. It never contains a value.
@@ -170,7 +178,11 @@ func New(store *Store, tenant Tenant, keys []envelope.KeySource, o *Options) (_ 
 	}
 	v.scope = Scope{Names: slices.Clone(o.Scope.Names), ReadOnly: o.Scope.ReadOnly}
 	v.name = store.Name
-	v.backend = &backend{store: store, tenant: v.tenant, log: o.Log, observe: o.Observe}
+	if v.telemetry, err = newTelemetry(o.Telemetry); err != nil {
+		return nil, err
+	}
+	v.observe = o.ObserveOperation
+	v.backend = &backend{store: store, tenant: v.tenant, log: o.Log, observe: o.Observe, telemetry: v.telemetry}
 	if v.backend.log == nil {
 		v.backend.log = slog.New(slog.DiscardHandler)
 	}
@@ -266,6 +278,8 @@ type PutOptions struct {
 // If the reader fails, the error wraps a [*SourceError].
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
+	ctx, op := v.operate(ctx, "put", name)
+	defer func() { op.end(info, err) }()
 	if value == nil {
 		return Info{}, fmt.Errorf("%w: the reader of the value is nil", ErrConfig)
 	}
@@ -349,7 +363,7 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	case o.IfTag == "" && o.IfRevision == 0:
 		return condition{}, nil
 	case v.store.Swap == nil || v.store.Tag == nil:
-		return condition{}, fmt.Errorf("%w: compare-and-swap", ErrUnsupported)
+		return condition{}, errNoSwap
 	}
 	h, header, err := v.current(ctx, name, key)
 	switch {
@@ -370,6 +384,21 @@ func (v *Vault) condition(ctx context.Context, name Name, key string, o *PutOpti
 	}
 	return condition{kind: swap, tag: h.tag, old: h.data[:header.Len()]}, nil
 }
+
+// CheckSwap returns an error that wraps [ErrUnsupported] if the store has no compare-and-swap, so that
+// a Put with IfTag or IfRevision would store nothing. It opens a deferred store, and sends no other
+// request. Some servers refuse every condition all the same: then Put fails with [ErrConflict].
+func (v *Vault) CheckSwap(ctx context.Context) error {
+	if err := v.connect(ctx); err != nil {
+		return err
+	}
+	if v.store.Swap == nil || v.store.Tag == nil {
+		return errNoSwap
+	}
+	return nil
+}
+
+var errNoSwap = fmt.Errorf("%w: compare-and-swap", ErrUnsupported)
 
 // tagOf returns the commitment, which is unique to each write and each rewrap.
 func tagOf(h *envelope.Header) string { return hex.EncodeToString(h.Commitment[:]) }
@@ -417,8 +446,16 @@ type Range struct {
 // With [Options].Spool, Get returns the pending value of the name, with [Info].Pending set, in
 // these cases: the store cannot be reached, does not accept the caller, or has no object or an
 // older one. Get never returns a value that the store refused.
-func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (_ *Reader, err error) {
+func (v *Vault) Get(ctx context.Context, name Name, o *GetOptions) (r *Reader, err error) {
 	defer wrap(&err, "get", string(name))
+	ctx, op := v.operate(ctx, "get", name)
+	defer func() {
+		if err != nil {
+			op.end(Info{}, err)
+		} else {
+			r.op = op
+		}
+	}()
 	if o == nil {
 		o = &GetOptions{}
 	}
@@ -577,6 +614,7 @@ type Reader struct {
 	local   io.Closer        // the entry of the spool; nil: the value is in the store
 	started bool             // Read or WriteTo was called
 	err     error            // returned by every further Read
+	op      *operation       // ends with the Reader
 }
 
 // Info describes the object. Revision, Rewrap, Tag and the sealed metadata were authenticated
@@ -597,8 +635,15 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if err != io.EOF {
 		err = r.checked(err)
 	}
-	r.err = err
+	r.end(err)
 	return n, err
+}
+
+// end records the error that every further Read returns; nil: none.
+func (r *Reader) end(err error) {
+	if r.err = err; err != nil {
+		r.op.endRead(r.info, err)
+	}
 }
 
 // checked explains the error of reading the value.
@@ -625,6 +670,7 @@ func (r *Reader) Close() error {
 		r.local.Close()
 	}
 	if r.plain != nil && r.err == nil {
+		r.op.end(r.info, nil)
 		r.err = &Error{Op: "get", Name: string(r.info.Name), Err: errClosedReader}
 	}
 	return nil
@@ -638,6 +684,8 @@ func (r *Reader) Close() error {
 // it.
 func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
+	ctx, op := v.operate(ctx, "stat", name)
+	defer func() { op.end(info, err) }()
 	key, err := v.allowed(name)
 	if err != nil {
 		return Info{}, err
@@ -746,7 +794,7 @@ func (v *Vault) found(ctx context.Context, name Name, at place, s snapshot, h *e
 	case at.known != nil:
 		v.revisions.raise(name, h.Revision)
 	default:
-		v.saw(ctx, name, at, h)
+		v.saw(ctx, name, at, h, m)
 	}
 	info := v.info(name, h, m)
 	info.Version, info.Size, info.SealedSize, info.Modified = s.version, size, s.size, s.modified

@@ -153,7 +153,7 @@ func newApp(s *session) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
 			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
-			captureCommand(s), verifyCommand(s), auditCommand(s), copyCommand(s), migrateCommand(s), serveCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+			captureCommand(s), rotateCommand(s), verifyCommand(s), auditCommand(s), copyCommand(s), migrateCommand(s), serveCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
 		},
 	}
 	app.OnUsageError = onUsageError
@@ -212,6 +212,7 @@ func commonFlags() []cli.Flag {
 		text("timeout", "close a connection that is silent for this `DURATION`; 30s by default [$OBJECTVAULT_TIMEOUT]"),
 		text("deadline", "stop the command after this `DURATION`; no limit by default [$OBJECTVAULT_DEADLINE]"),
 		text("spool", "directory `DIR` in which values are saved until the store has them [$OBJECTVAULT_SPOOL]"),
+		text("log", "append a JSON line for each operation to `FILE`, without values [$OBJECTVAULT_LOG]"),
 		yes("json", "print results and errors as JSON"),
 		yes("quiet", "print only results and errors", "q"),
 		yes("verbose", "log each request to the store", "v"),

@@ -37,16 +37,20 @@ func captureCommand(s *session) *cli.Command {
 			"Examples:\n" +
 			"   " + s.prog + " capture openrouter --json data.key -- ./mint-key --name agent-7\n" +
 			"   " + s.prog + " capture github --regex 'token: (\\S+)' --create -- gh-app token",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "regex", Usage: "the secret is the text that the regular expression `R` matches; if R has a group, only the text of the group"},
-			&cli.StringFlag{Name: "json", Usage: "the secret is at `PATH` in JSON output, such as data.keys[0].value"},
-			&cli.StringFlag{Name: "line", Usage: "the secret is line `N`; -1 is the last line"},
-			&cli.BoolFlag{Name: "stderr", Usage: "take the secret from standard error", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "create", Usage: "fail if the name exists", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "first", Usage: "take the first of several matches", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "last", Usage: "take the last of several matches", DisableDefaultText: true},
-		},
+		Flags:  append(secretFlags(), boolFlag("create", "fail if the name exists")),
 		Action: s.action(s.capture),
+	}
+}
+
+// secretFlags returns the flags that describe where the secret is in the output of a program.
+func secretFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "regex", Usage: "the secret is the text that the regular expression `R` matches; if R has a group, only the text of the group"},
+		&cli.StringFlag{Name: "json", Usage: "the secret is at `PATH` in JSON output, such as data.keys[0].value"},
+		&cli.StringFlag{Name: "line", Usage: "the secret is line `N`; -1 is the last line"},
+		boolFlag("stderr", "take the secret from standard error"),
+		boolFlag("first", "take the first of several matches"),
+		boolFlag("last", "take the last of several matches"),
 	}
 }
 
@@ -54,20 +58,9 @@ func captureCommand(s *session) *cli.Command {
 var errNotCaptured = errors.New("no secret was captured")
 
 func (s *session) capture(ctx context.Context) error {
-	args := s.c.Args().Slice()
-	if !s.line.Terminated || s.line.BeforeTerminator != 1 || len(args) < 2 {
-		return usagef("write NAME, then --, then the command: %s", s.c.Command.UsageText)
-	}
-	name, err := s.newName(args[0])
+	name, argv, pattern, err := s.captureArguments()
 	if err != nil {
 		return err
-	}
-	pattern, err := s.pattern()
-	if err != nil {
-		return err
-	}
-	if s.c.Bool("first") && s.c.Bool("last") {
-		return usagef("--first and --last exclude each other")
 	}
 	s.createsStore, s.flushesLater, s.spoolAlways, s.spoolLimit = true, true, true, math.MaxInt64
 	p := &putting{session: s, name: name, options: &vault.PutOptions{Create: s.c.Bool("create")}}
@@ -75,33 +68,15 @@ func (s *session) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sp := p.spool
-	if v != nil {
-		sp = v.spool
-	}
-	if sp == nil {
-		return hint(fmt.Errorf("the output cannot be saved on this machine"), "set HOME, or --spool DIR")
-	}
-	if err := sp.Check(ctx); err != nil {
-		return hint(fmt.Errorf("the output cannot be saved on this machine: %w", err), "free some space, or set --spool to a directory that can be written")
-	}
-
-	run := &capture{session: s, p: p, opened: v, argv: args[1:]}
-	output := &recording{spool: sp, ref: run.ref()}
-	run.other = &recording{spool: sp, ref: run.ref(), memory: true}
-	c := child{argv: run.argv, env: childEnv(s.environWithoutKeys(), false, nil, nil), out: output, err: run.other}
-	if s.c.Bool("stderr") {
-		c.out, c.err = run.other, output
-	}
-	code, err := s.runChild(ctx, c)
-	run.failed = err != nil || code != exitOK
-	if err != nil && output.total > 0 {
-		return also(errors.Join(err, run.keep(output, "the program did not end properly")), run.showOther(nil))
-	}
+	run, err := s.newCapture(ctx, p, v, argv)
 	if err != nil {
-		return hint(fmt.Errorf("cannot start the program: %w", err), "check that it is installed, in PATH and executable")
+		return err
 	}
-	err = run.store(ctx, pattern, output)
+	code, err := run.program(ctx)
+	if err != nil {
+		return err
+	}
+	err = run.store(ctx, pattern)
 	switch {
 	case code != exitOK && err != nil:
 		s.fail("capture", err)
@@ -111,6 +86,25 @@ func (s *session) capture(ctx context.Context) error {
 		return childCode(code)
 	}
 	return err
+}
+
+// captureArguments parses the arguments NAME -- COMMAND [ARG…], and the flags that describe where the
+// secret is.
+func (s *session) captureArguments() (name vault.Name, argv []string, pattern pick.Pattern, err error) {
+	args := s.c.Args().Slice()
+	if !s.line.Terminated || s.line.BeforeTerminator != 1 || len(args) < 2 {
+		return "", nil, pattern, usagef("write NAME, then --, then the command: %s", s.c.Command.UsageText)
+	}
+	if name, err = s.newName(args[0]); err != nil {
+		return "", nil, pattern, err
+	}
+	if pattern, err = s.pattern(); err != nil {
+		return "", nil, pattern, err
+	}
+	if s.c.Bool("first") && s.c.Bool("last") {
+		return "", nil, pattern, usagef("--first and --last exclude each other")
+	}
+	return name, args[1:], pattern, nil
 }
 
 func (s *session) pattern() (pick.Pattern, error) {
@@ -139,8 +133,48 @@ type capture struct {
 	p      *putting
 	opened *opened // nil: only a request can tell the tenant
 	argv   []string
-	other  *recording // what the program wrote to the stream without the secret
-	failed bool       // the program failed
+	spool  *spool.Spool
+	output *recording                  // the stream with the secret
+	other  *recording                  // what the program wrote to the other stream
+	failed bool                        // the program failed
+	check  func(context.Context) error // nil, or returns an error if the secret must not be stored
+	secret []byte                      // nil until it was found
+	stored bool                        // the store has the secret
+}
+
+// newCapture returns an error unless the output can be saved on this machine.
+func (s *session) newCapture(ctx context.Context, p *putting, v *opened, argv []string) (*capture, error) {
+	c := &capture{session: s, p: p, opened: v, argv: argv, spool: p.spool}
+	if v != nil {
+		c.spool = v.spool
+	}
+	if c.spool == nil {
+		return nil, hint(fmt.Errorf("the output cannot be saved on this machine"), "set HOME, or --spool DIR")
+	}
+	if err := c.spool.Check(ctx); err != nil {
+		return nil, hint(fmt.Errorf("the output cannot be saved on this machine: %w", err), "free some space, or set --spool to a directory that can be written")
+	}
+	c.output = &recording{spool: c.spool, ref: c.ref()}
+	c.other = &recording{spool: c.spool, ref: c.ref(), memory: true}
+	return c, nil
+}
+
+// program runs the program and returns its exit code. It returns an error if the program could not be
+// started, or did not end properly.
+func (c *capture) program(ctx context.Context) (code int, err error) {
+	run := child{argv: c.argv, env: childEnv(c.environWithoutKeys(), false, nil, nil), out: c.output, err: c.other}
+	if c.c.Bool("stderr") {
+		run.out, run.err = c.other, c.output
+	}
+	code, err = c.runChild(ctx, run)
+	c.failed = err != nil || code != exitOK
+	switch {
+	case err != nil && c.output.total > 0:
+		return code, also(errors.Join(err, c.keep(c.output, "the program did not end properly")), c.showOther(nil))
+	case err != nil:
+		return code, hint(fmt.Errorf("cannot start the program: %w", err), "check that it is installed, in PATH and executable")
+	}
+	return code, nil
 }
 
 // ref returns the full name of the output of the program.
@@ -156,8 +190,8 @@ const captureTime = 10 * time.Second
 
 // store stores the secret in the output, and then shows the output. If it finds none, it saves the
 // output.
-func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recording) error {
-	interrupted := ctx.Err()
+func (c *capture) store(ctx context.Context, pattern pick.Pattern) error {
+	output, interrupted := c.output, ctx.Err()
 	if interrupted != nil { // the program had the signal; what it printed is kept all the same
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), captureTime)
@@ -180,17 +214,19 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recor
 	case output.cut > 0:
 		c.note("the output was %s long; %s in the middle were not searched", size(output.total), size(output.cut))
 	}
-	secret := matches[0]
-	if c.opened == nil {
-		err = c.p.withoutTenant(ctx, bytes.NewReader(secret), int64(len(secret)))
-	} else {
-		err = c.p.put(ctx, c.opened, bytes.NewReader(secret), int64(len(secret)))
+	c.secret = matches[0]
+	if c.check != nil {
+		err = c.check(ctx)
+	}
+	if err == nil {
+		err = c.put(ctx)
 	}
 	var spooled *vault.SpooledError
 	if err != nil && !errors.As(err, &spooled) { // the output is the only copy
-		c.fail("capture", c.keep(output, "the secret could not be stored"))
+		c.fail(c.c.Command.Name, c.keep(output, "the secret could not be stored"))
 		return also(err, c.showOther(all))
 	}
+	c.stored = err == nil
 	output.discard()
 	if werr := c.showOther(all); werr != nil && err == nil {
 		err = werr
@@ -204,11 +240,29 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern, output *recor
 			err = werr
 		}
 	}
-	if err == nil && interrupted != nil {
-		return fmt.Errorf("%w; the secret was stored", interrupted)
+	if c.stored && interrupted != nil { // then the output may not have been shown
+		return &interruption{interrupted, "the secret was stored"}
 	}
 	return err
 }
+
+// put stores the secret.
+func (c *capture) put(ctx context.Context) error {
+	value, length := bytes.NewReader(c.secret), int64(len(c.secret))
+	if c.opened == nil {
+		return c.p.withoutTenant(ctx, value, length)
+	}
+	return c.p.put(ctx, c.opened, value, length)
+}
+
+// An interruption is the error of a command that finished its write after it was interrupted.
+type interruption struct {
+	err  error
+	done string // what was done all the same
+}
+
+func (e *interruption) Error() string { return e.err.Error() + "; " + e.done }
+func (e *interruption) Unwrap() error { return e.err }
 
 // also adds an error to err, if there is one.
 func also(err, more error) error {

@@ -160,13 +160,12 @@ func (c *copying) noteWaiting() {
 // run copies the objects, and prints the results.
 func (c *copying) run(ctx context.Context, o *vault.CopyOptions) error {
 	bar := c.progress("copy", -1)
-	var mu sync.Mutex
+	var mu sync.Mutex // lines and the bar are drawn one after another
 	if bar != nil {
 		o.Progress = func(n int64) {
 			mu.Lock()
 			defer mu.Unlock()
-			bar.moved += n
-			bar.show()
+			bar.add(n)
 		}
 	}
 	defer bar.done()

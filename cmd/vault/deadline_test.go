@@ -56,7 +56,7 @@ func newSilent(t *testing.T) string {
 var deadlineCommands = map[string][]string{
 	"init": {"init"}, "put": {"put", "a"}, "get": {"get", "a"}, "ls": {"ls"}, "stat": {"stat", "a"}, "rm": {"rm", "a", "b"},
 	"history": {"history", "a"}, "rollback": {"rollback", "a", "--to", "@1"}, "undelete": {"undelete", "a"}, "teardown": {"teardown", "--yes"},
-	"capture": {"capture", "a", "--", "mint-key"}, "sync": {"sync", "--watch"},
+	"capture": {"capture", "a", "--", "mint-key"}, "rotate": {"rotate", "a", "--", "mint-key"}, "sync": {"sync", "--watch"},
 	"spool ls": {"spool", "ls"}, "spool show": {"spool", "show", "ID"}, "spool get": {"spool", "get", "ID"}, "spool retry": {"spool", "retry", "ID"},
 	"seen export": {"seen", "export"}, "seen import": {"seen", "import", "missing.json"},
 	"spool drop": {"spool", "drop", "ID", "--yes"}, "spool export": {"spool", "export", "DIR"},

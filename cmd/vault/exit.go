@@ -47,7 +47,7 @@ var exitCodes = []struct {
 	{exitOK, "", "success; after put, the value is durable"},
 	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, not_captured, key_file, key_changed", "any failure without its own exit code"},
 	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, invalid name"},
-	{exitPartial, "partial", "the command failed for some of several items; with --json, each failed item has its own code"},
+	{exitPartial, "partial", "the command failed for some of several items; with --json, each failed item has its own code; rotate: the value is stored, but --revoke failed"},
 	{exitNotFound, "not_found", "the name or the version does not exist"},
 	{exitConflict, "exists, conflict", "the name exists, or another writer changed its value; nothing was stored"},
 	{exitUnknownKey, "unknown_key", "wrong key, or the object was sealed for a different name, tenant or vault id"},
@@ -263,6 +263,15 @@ type hinted struct {
 
 func (e *hinted) Unwrap() error { return e.error }
 
+// A reworded error is another error with a text for people.
+type reworded struct {
+	err  error
+	text string
+}
+
+func (e *reworded) Error() string { return e.text }
+func (e *reworded) Unwrap() error { return e.err }
+
 // tagged is an error that also wraps a sentinel. The sentinel adds nothing to its text.
 type tagged struct {
 	error
@@ -307,6 +316,10 @@ func explain(op string, err error) report {
 	}
 	if r.Kind == "interrupted" {
 		r.Message = "interrupted"
+		var i *interruption
+		if errors.As(err, &i) {
+			r.Message += "; " + i.done
+		}
 		var cause *vault.Cause
 		if errors.As(err, &cause) && cause.Unfinished > 0 { // the upload costs money, and only this process knows that it exists
 			r.Message = (&vault.Cause{Sentinel: errors.New(r.Message), Unfinished: cause.Unfinished}).Error()

@@ -149,6 +149,7 @@ func TestReports(t *testing.T) {
 		{&vault.Error{Op: "get", Name: "a", Err: fmt.Errorf("%w: more", context.Canceled)}, "vault: put a: interrupted\n"},
 		{&vault.Error{Op: "put", Name: "a", Err: fmt.Errorf("deep: %w", &vault.Cause{Sentinel: context.Canceled, Unfinished: 300_000_000})},
 			"vault: put a: interrupted; an unfinished upload of 300 MB remains; it is billed until a lifecycle rule removes it\n"},
+		{&interruption{context.Canceled, "the secret was stored"}, "vault: put: interrupted; the secret was stored\n"},
 		{errors.New("line\nbreak\x1b"), "vault: put: line; break\\x1b\n"},
 		{childCode(7), ""},
 	} {

@@ -211,7 +211,7 @@ func (o *fileOutput) WriteAt(p []byte, offset int64) (int, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bar.add(n)
+	o.bar.add(int64(n))
 	return n, err
 }
 
@@ -266,7 +266,7 @@ func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error 
 		err = hint(err, "a mirror may have the value: {prog} get {name} --all shows it, and {prog} copy MIRROR FIRST {name} --force --verify restores it. If the name was removed on purpose, run {prog} rm {name}")
 	}
 	if lost {
-		return s.expectSeen(err) // the name is right
+		return s.expectSeen(s.explainGone(ctx, v, err)) // the name is right
 	}
 	var e *vault.Error
 	if !errors.Is(err, vault.ErrNotFound) || !errors.As(err, &e) || e.Name == "" {

@@ -15,6 +15,7 @@ import (
 // A child is a program that runs below this process, which reads its output.
 type child struct {
 	argv, env []string
+	in        io.Reader // nil: that of this process
 	out, err  io.Writer // nil: those of this process
 	terminal  bool      // the program gets a terminal of its own, and its output goes to out
 }
@@ -34,6 +35,9 @@ func runChild(ctx context.Context, c child) (code int, err error) {
 	cmd.Args, cmd.Env = c.argv, c.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.WaitDelay = childPatience
+	if c.in != nil {
+		cmd.Stdin = c.in
+	}
 	if c.out != nil {
 		cmd.Stdout = c.out
 	}

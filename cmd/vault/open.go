@@ -74,6 +74,7 @@ func (s *session) open(ctx context.Context, need keyNeed) (*opened, error) {
 	if o.Scope, err = scope(set); err != nil {
 		return nil, err
 	}
+	o.ObserveOperation = s.logOperations(set)
 	location, err := s.location(set)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -47,6 +48,9 @@ var policyAWS = policyDialect{
 			listFlag("thumbprint", "SHA-1 of the issuer's certificate in `HEX`; may be repeated"),
 			textFlag("kms-key", "`ARN` of the KMS key that seals objects: allow kms:Encrypt and kms:Decrypt with it"),
 			textFlag("bucket-kms-key", "`ARN` of the KMS key with which S3 encrypts the bucket"),
+			textFlag("audit-bucket", "`NAME` of another bucket, in which AWS records all requests to the objects; also prints what switches this on"),
+			textFlag("audit-method", "`HOW` AWS records requests: cloudtrail (the default) or access-logs"),
+			&cli.IntFlag{Name: "audit-days", Usage: "records expire after this number of `DAYS`", DefaultText: fmt.Sprint(aws.DefaultAuditDays)},
 			boolFlag("allow-purge", "let tenants permanently delete their old versions"),
 			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
 			boolFlag("tls", "also deny plain http for an RGW; for AWS it is always denied"),
@@ -70,6 +74,7 @@ var policyAWS = policyDialect{
 			Collection: collection, Tenants: tenants,
 			ExpireDays: c.Int("expire-days"), Thumbprints: c.StringSlice("thumbprint"), KMSKey: c.String("kms-key"), BucketKey: c.String("bucket-kms-key"),
 			Region: c.String("region"), Endpoint: c.String("endpoint"),
+			AuditBucket: c.String("audit-bucket"), AuditMethod: aws.AuditMethod(c.String("audit-method")), AuditDays: c.Int("audit-days"),
 			AllowPurge: c.Bool("allow-purge"), AllowDoctor: c.Bool("allow-doctor"), TLS: c.Bool("tls"),
 		})
 	},
@@ -84,7 +89,10 @@ var policyAWS = policyDialect{
 			Bucket: c.String("bucket"), Tag: c.String("tag"), Audience: c.String("audience"),
 			AllowPurge: c.Bool("allow-purge"), TLS: c.Bool("tls"), Operators: c.StringSlice("operator"),
 		}
-		return &checkOf[aws.Language]{run: func(docs []aws.Document) []policy.Finding { return aws.Check(docs, o) }}
+		return &checkOf[aws.Language]{run: func(docs []aws.Document, audit policy.Audit) []policy.Finding {
+			o.Audit = audit
+			return aws.Check(docs, o)
+		}}
 	},
 }
 

@@ -34,6 +34,9 @@ func policyCheckCommand(s *session) *cli.Command {
 			"   aws iam get-role, get-role-policy, get-policy-version, list-roles,\n" +
 			"      get-account-authorization-details; aws s3api get-bucket-policy\n" +
 			"   tccli cam GetRole, DescribeRoleList, GetPolicy, GetPolicyVersion; COS GET ?policy\n\n" +
+			"To check the audit, too, add the policy of the audit bucket and the settings that switch the audit\n" +
+			"on: the output of aws s3api get-bucket-logging or aws cloudtrail get-trail, or the response of COS\n" +
+			"GET ?logging.\n\n" +
 			"Check all policies that apply to a role in one run, because two policies that are safe separately\n" +
 			"may be weak together. All policies that do not name a role are checked together, as if they were\n" +
 			"the policies of one role. If check finds a weakness, it exits with code 1. Otherwise, the files contain\n" +
@@ -53,6 +56,7 @@ func policyCheckCommand(s *session) *cli.Command {
 			textFlag("audience", "audience `AUD` of the tokens; detected by default"),
 			textFlag("issuer", "`URL` of the issuer, for Tencent Cloud; by default any issuer"),
 			listFlag("operator", "accept that this principal can access all tenants: `ARN`, or qcs::cam::uin/… for Tencent Cloud; may be repeated"),
+			textFlag("audit-bucket", "`NAME` of the bucket in which requests are recorded; by default, the one that a file names"),
 			boolFlag("allow-purge", "accept that tenants can permanently delete old versions"),
 			boolFlag("tls", "report plain http for an RGW, too"),
 		},
@@ -63,12 +67,12 @@ func policyCheckCommand(s *session) *cli.Command {
 // A policyCheck reads the policies of one dialect and checks them together.
 type policyCheck interface {
 	read(file string, data []byte) error
-	check() (policies int, found []policy.Finding)
+	check(policy.Audit) (policies int, found []policy.Finding)
 }
 
 type checkOf[L policy.Language] struct {
 	docs []policy.Document[L]
-	run  func([]policy.Document[L]) []policy.Finding
+	run  func([]policy.Document[L], policy.Audit) []policy.Finding
 }
 
 func (c *checkOf[L]) read(file string, data []byte) error {
@@ -77,7 +81,12 @@ func (c *checkOf[L]) read(file string, data []byte) error {
 	return err
 }
 
-func (c *checkOf[L]) check() (int, []policy.Finding) { return len(c.docs), c.run(c.docs) }
+func (c *checkOf[L]) check(audit policy.Audit) (int, []policy.Finding) {
+	if len(c.docs) == 0 {
+		return 0, nil
+	}
+	return len(c.docs), c.run(c.docs, audit)
+}
 
 func (s *session) policyCheck(ctx context.Context) error {
 	files, err := s.arguments(1, -1)
@@ -97,6 +106,7 @@ func (s *session) policyCheck(ctx context.Context) error {
 			return usagef("--operator %s is not a principal: use the ARN of a role, user or account, or for Tencent Cloud a form such as qcs::cam::uin/1:uin/2", name)
 		}
 	}
+	audit := policy.Audit{Bucket: s.c.String("audit-bucket")}
 	var checks []policyCheck
 	for _, d := range policyDialects {
 		checks = append(checks, d.newCheck(s.c))
@@ -110,18 +120,23 @@ func (s *session) policyCheck(ctx context.Context) error {
 		if dialectName == "" { // The first dialect reads the files that no other dialect recognises.
 			i = max(0, slices.IndexFunc(policyDialects, func(d policyDialect) bool { return d.recognises != nil && d.recognises(data) }))
 		}
-		if err := checks[i].read(file, data); err != nil {
+		targets := policy.AuditTargets(file, data)
+		audit.Targets = append(audit.Targets, targets...)
+		if err := checks[i].read(file, data); err != nil && len(targets) == 0 { // a file with targets may have no policy
 			return usagef("%s: %v", file, err)
 		}
 	}
 	policies := 0
 	var found []policy.Finding
 	for i, c := range checks {
-		n, list := c.check()
+		n, list := c.check(audit)
 		if policyDialects[i].name == policyTencent.name && n == 0 && s.c.String("issuer") != "" {
 			return usagef("--issuer applies only to policies of Tencent Cloud, but the files contain none")
 		}
 		policies, found = policies+n, append(found, list...)
+	}
+	if policies == 0 {
+		found = audit.Check([]string{s.c.String("bucket")})
 	}
 	return printFindings(s.ui, found, count(policies, "policy", "policies"))
 }

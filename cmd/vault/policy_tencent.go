@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
 
@@ -40,6 +41,8 @@ var policyTencent = policyDialect{
 			textFlag("jwks", "`FILE` with the issuer's key set; - is standard input. By default the printed commands download the key set"),
 			textFlag("kms-key", "`ID` of the KMS key that seals objects, or its resource qcs::kms:…: allow kms:Encrypt and kms:Decrypt with it"),
 			daysFlag("expire-days", "objects and old versions expire after this number of `DAYS`"),
+			textFlag("audit-bucket", "`NAME-APPID` of another bucket of the region, in which COS records all requests to the objects; also prints what switches this on"),
+			&cli.IntFlag{Name: "audit-days", Usage: "records expire after this number of `DAYS`", DefaultText: fmt.Sprint(tencent.DefaultAuditDays)},
 			boolFlag("versioned", "enable versioning, and let tenants list and delete their own versions"),
 			boolFlag("force-forbid-overwrite", "deny every write that would replace an object; cannot be used with --versioned"),
 			boolFlag("allow-doctor", "let tenants read the settings of the bucket, for vault doctor"),
@@ -54,6 +57,7 @@ var policyTencent = policyDialect{
 			Bucket: c.String("bucket"), Region: c.String("region"), Account: c.String("account"), Role: c.String("role"),
 			Provider: c.String("provider"), Issuer: c.String("issuer"), Audience: c.String("audience"),
 			Collection: collection, Tenants: tenants, KMSKey: c.String("kms-key"),
+			AuditBucket: c.String("audit-bucket"), AuditDays: c.Int("audit-days"),
 			ExpireDays: c.Int("expire-days"), Versioned: c.Bool("versioned"),
 			ForbidOverwrite: c.Bool("force-forbid-overwrite"), AllowDoctor: c.Bool("allow-doctor"),
 		}
@@ -73,6 +77,9 @@ var policyTencent = policyDialect{
 	recognises: tencent.Recognise,
 	newCheck: func(c *cli.Context) policyCheck {
 		o := tencent.CheckOptions{Bucket: c.String("bucket"), Issuer: c.String("issuer"), Audience: c.String("audience"), Operators: c.StringSlice("operator")}
-		return &checkOf[tencent.Language]{run: func(docs []tencent.Document) []policy.Finding { return tencent.Check(docs, o) }}
+		return &checkOf[tencent.Language]{run: func(docs []tencent.Document, audit policy.Audit) []policy.Finding {
+			o.Audit = audit
+			return tencent.Check(docs, o)
+		}}
 	},
 }

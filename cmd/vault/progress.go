@@ -2,7 +2,9 @@ package main
 
 import (
 	"io"
+	"io/fs"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -14,6 +16,8 @@ type progress struct {
 	what  string
 	total int64
 	start time.Time
+
+	mu    sync.Mutex // several goroutines may read parts of a value
 	moved int64
 	bar   *progressbar.ProgressBar
 }
@@ -42,7 +46,13 @@ func (p *progress) reader(r io.Reader) io.Reader {
 	}
 	if s, ok := r.(io.Seeker); ok {
 		if start, err := s.Seek(0, io.SeekCurrent); err == nil {
-			return &rewindable{watched{p, r}, s, start}
+			w := &rewindable{watched{p, r}, s, start}
+			if f, ok := r.(regularFile); ok {
+				if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+					return &randomFile{w, f}
+				}
+			}
+			return w
 		}
 	}
 	return &watched{p, r}
@@ -58,10 +68,42 @@ type rewindable struct {
 func (w *rewindable) Seek(offset int64, whence int) (int64, error) {
 	at, err := w.s.Seek(offset, whence)
 	if err == nil {
-		w.p.moved = at - w.start
+		w.p.set(at - w.start)
 	}
 	return at, err
 }
+
+// A randomFile is a rewindable regular file. Parts of it can be read in any order.
+type randomFile struct {
+	*rewindable
+	f regularFile
+}
+
+// A regularFile is an open file.
+type regularFile interface {
+	io.ReaderAt
+	io.Seeker
+	Stat() (fs.FileInfo, error)
+}
+
+func (r *randomFile) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := r.f.ReadAt(p, offset)
+	r.p.add(int64(n))
+	return n, err
+}
+
+// Size returns the number of bytes that are left. Package vault asks for it.
+func (r *randomFile) Size() (int64, bool) {
+	fi, err := r.f.Stat()
+	if err != nil {
+		return 0, false
+	}
+	at, err := r.f.Seek(0, io.SeekCurrent)
+	return max(0, fi.Size()-at), err == nil
+}
+
+// Stat describes the file. Package vault compares it before and after the file was read.
+func (r *randomFile) Stat() (fs.FileInfo, error) { return r.f.Stat() }
 
 type watched struct {
 	p *progress
@@ -70,19 +112,29 @@ type watched struct {
 
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.r.Read(b)
-	w.p.moved += int64(n)
-	w.p.show()
+	w.p.add(int64(n))
 	return n, err
 }
 
 // add counts n bytes.
-func (p *progress) add(n int) {
-	if p != nil {
-		p.moved += int64(n)
-		p.show()
+func (p *progress) add(n int64) {
+	if p == nil {
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moved += n
+	p.show()
 }
 
+// set sets the number of bytes.
+func (p *progress) set(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moved = n
+}
+
+// show draws the bar. The caller holds mu.
 func (p *progress) show() {
 	if p.bar == nil {
 		if p.u.now().Sub(p.start) < time.Second {

@@ -331,6 +331,11 @@ func (s *session) spoolRetry(ctx context.Context, sp machineSpool) error {
 		e.Hint = "{prog} spool get " + spool.ShortID(r.ID) + " -o FILE writes it; store the secret in it with {prog} put"
 		return e
 	}
+	if r.State == "aside" && r.Reason == oldValueReason {
+		e := usagef("the entry is the value of %s before a rotation, not a new one", r.Name)
+		e.Hint = "{prog} spool get " + spool.ShortID(r.ID) + " writes it, for the program that revokes it; {prog} spool drop deletes it"
+		return e
+	}
 	if r.State == "aside" {
 		if err := sp.Restore(r.ID); err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/xml"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,12 +104,24 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 		})
 		ts.Check(err)
 	},
+	// lifecycle FILE sets the lifecycle of the bucket.
+	"lifecycle": func(ts *testscript.TestScript, neg bool, args []string) {
+		s := cosOf(ts)
+		client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""),
+			&cosblob.ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
+		ts.Check(err)
+		var rules cos.BucketPutLifecycleOptions
+		ts.Check(xml.Unmarshal([]byte(ts.ReadFile(args[0])), &rules))
+		_, err = client.Bucket.PutLifecycle(context.Background(), &rules)
+		ts.Check(err)
+	},
 	// key STATE changes the state of the key $KMS_ID.
 	"key": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).SetKMSKeyState(ts.Getenv("KMS_ID"), args[0]))
 	},
 	// breaks SERVICE CODE makes cos or sts respond to every request with the error. If CODE is 0, it
-	// closes the connection instead. breaks without arguments ends the failure.
+	// closes the connection instead. breaks writes closes that of every PUT to cos. breaks without
+	// arguments ends the failure.
 	"breaks": func(ts *testscript.TestScript, neg bool, args []string) {
 		if len(args) == 0 {
 			cosOf(ts).SetRule(nil)
@@ -116,6 +129,8 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 		}
 		cosOf(ts).SetRule(func(r *costest.Request) *costest.Fault {
 			switch {
+			case args[0] == "writes" && r.Service == "cos" && r.Method == "PUT":
+				return costest.DropBefore()
 			case r.Service != args[0]:
 				return nil
 			case args[1] == "0":

@@ -212,6 +212,9 @@ type infoJSON struct {
 	Mirror      string            `json:"mirror,omitempty"`       // that returned the object, in place of the first store
 	Behind      []string          `json:"behind,omitempty"`       // of put: stores that do not have the value yet
 	Spool       string            `json:"spool,omitempty"`        // of ls: pending or refused, if a value of the name waits on this machine
+	DeletedFrom *time.Time        `json:"deleted_from,omitempty"` // of ls --expiring: from when a lifecycle rule may delete the object
+	FirstExpiry *time.Time        `json:"first_expiry,omitempty"` // of ls --expiring: the earlier of expires and deleted_from
+	ExpiresBy   string            `json:"expires_by,omitempty"`   // of ls --expiring: value or lifecycle, whichever is earlier
 }
 
 func toJSON(i vault.Info) infoJSON {

@@ -85,10 +85,7 @@ func (s *session) verify(ctx context.Context) error {
 	}
 	bar := s.progress("verify", -1)
 	err = eachAtOnce(ctx, v.Vault, r.prefix, jobs, r.entry, func(lines verifiedEntry) error {
-		if bar != nil {
-			bar.moved += lines.read
-			bar.show()
-		}
+		bar.add(lines.read)
 		return r.show(lines)
 	})
 	bar.done()

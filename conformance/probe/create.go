@@ -159,7 +159,11 @@ func (t *probeRun) raceCreates(ctx context.Context, n int, size int64, watched b
 	together := Gather(n, 20*time.Millisecond)
 	errs := race(n, func(i int) error {
 		_, err := t.create(ctx, stores[i%2], key, func(w io.Writer) error {
-			err := values[i].fill(w)
+			fill := values[i].fill
+			if i%2 == 1 {
+				fill = values[i].fillParts
+			}
+			err := fill(w)
 			together()
 			return err
 		})

@@ -284,6 +284,21 @@ var defectiveStores = []struct {
 		broken: []string{"sizes", "create"}, passing: []string{"ranges"},
 	},
 	{
+		name: "the last part of an object is lost",
+		breaks: func(s *vault.Store) *vault.Store {
+			c := *s
+			c.Put = putter(func(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+				w := new(lossyWriter)
+				if err := fill(w); err != nil {
+					return "", err
+				}
+				return "", s.Bucket.WriteAll(ctx, key, w.Bytes(), nil)
+			})
+			return &c
+		},
+		broken: []string{"large"}, passing: []string{"sizes"},
+	},
+	{
 		name: "large objects are truncated",
 		breaks: func(s *vault.Store) *vault.Store {
 			return withDouble(s, func(d *double) {

@@ -1,6 +1,7 @@
 package probe_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"iter"
@@ -203,4 +204,25 @@ func (p purger) Purge(ctx context.Context, all []vault.Leftover) (map[vault.Left
 		}
 	}
 	return p.Purger.Purge(ctx, some)
+}
+
+type putter func(ctx context.Context, key string, fill func(io.Writer) error) (string, error)
+
+func (f putter) Put(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	return f(ctx, key, fill)
+}
+
+// A lossyWriter takes an object in parts, and loses the last one.
+type lossyWriter struct{ bytes.Buffer }
+
+func (w *lossyWriter) WriteParts(s vault.Sealed) error {
+	const size = 1 << 20
+	object := make([]byte, s.Size)
+	for from := int64(0); from+size < s.Size; from += size {
+		if err := s.Part(object[from:from+size], from); err != nil {
+			return err
+		}
+	}
+	w.Write(object)
+	return nil
 }

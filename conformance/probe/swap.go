@@ -122,7 +122,7 @@ func checkSwapLarge(ctx context.Context, t *probeRun) error {
 	if err != nil {
 		return t.wantSuccess(t.Store, err, "reading a tag")
 	}
-	if _, err := t.swap(ctx, t.Store, key, oldTag, v.fill); err != nil {
+	if _, err := t.swap(ctx, t.Store, key, oldTag, v.fillParts); err != nil {
 		return t.wantSuccess(t.Store, err, "a swap of %d bytes", v.size)
 	}
 	_, err = t.swap(ctx, t.Store, key, oldTag, newValue(t.large()).fill)

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/objectvault/objectvault/vault"
 )
 
 // A value is the content of an object. Its bytes differ from every other value. They are
@@ -54,6 +56,44 @@ func (v value) fill(w io.Writer) error { return v.fillTo(w, v.size) }
 func (v value) fillTo(w io.Writer, n int64) error {
 	_, err := io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{io.NewSectionReader(v, 0, n)}, make([]byte, 64<<10))
 	return err
+}
+
+// fillParts writes the whole value in parts, if w can take them.
+func (v value) fillParts(w io.Writer) error {
+	return v.fillPartsWith(w, func(int64) error { return nil })
+}
+
+// fillPartsWith is fillParts; before is called before each part and may fail.
+func (v value) fillPartsWith(w io.Writer, before func(offset int64) error) error {
+	parts, ok := w.(vault.PartWriter)
+	if !ok {
+		parts = oneByOne{w}
+	}
+	return parts.WriteParts(vault.Sealed{Size: v.size, Part: func(p []byte, offset int64) error {
+		if err := before(offset); err != nil {
+			return err
+		}
+		_, err := v.ReadAt(p, offset)
+		return err
+	}})
+}
+
+// A oneByOne writes parts one after another.
+type oneByOne struct{ io.Writer }
+
+func (w oneByOne) WriteParts(s vault.Sealed) error {
+	const size = 1 << 20
+	buf := make([]byte, min(size, s.Size))
+	for from := int64(0); from < s.Size; from += size {
+		part := buf[:min(size, s.Size-from)]
+		if err := s.Part(part, from); err != nil {
+			return err
+		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A difference describes how the data that was read differs from a value.

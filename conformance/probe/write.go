@@ -91,11 +91,16 @@ func checkSizes(ctx context.Context, t *probeRun) error {
 
 func checkLarge(ctx context.Context, t *probeRun) error {
 	key, v := t.key("large"), newValue(t.large())
-	if err := t.put(ctx, t.Store, key, v.fill); err != nil {
-		return t.wantSuccess(t.Store, err, "a write of %d bytes", v.size)
-	}
-	if err := t.wantObject(ctx, t.Store, key, &v, fmt.Sprintf("after a write of %d bytes", v.size)); err != nil {
-		return err
+	for _, w := range []struct {
+		name, key string
+		fill      func(io.Writer) error
+	}{{"in parts", t.key("parts"), v.fillParts}, {"in sequence", key, v.fill}} {
+		if err := t.put(ctx, t.Store, w.key, w.fill); err != nil {
+			return t.wantSuccess(t.Store, err, "a write of %d bytes %s", v.size, w.name)
+		}
+		if err := t.wantObject(ctx, t.Store, w.key, &v, fmt.Sprintf("after a write of %d bytes %s", v.size, w.name)); err != nil {
+			return err
+		}
 	}
 	for _, seam := range []int64{1 << 20, 5 << 20, 8 << 20, 16 << 20} {
 		if seam > v.size {
@@ -318,9 +323,26 @@ var writeFaults = []writeFault{
 	}},
 }
 
+// partFaults interrupt a write in parts.
+var partFaults = []writeFault{
+	{name: "one of whose parts fails", cause: errSource, fill: func(v value, _ func(), w io.Writer) error {
+		return v.fillPartsWith(w, func(offset int64) error {
+			if offset > 0 || v.size < 1<<20 {
+				return errSource
+			}
+			return nil
+		})
+	}},
+	{name: "whose context ends after its last part", fill: func(v value, cancel func(), w io.Writer) error {
+		err := v.fillParts(w)
+		cancel()
+		return err
+	}},
+}
+
 func checkAllOrNothing(ctx context.Context, t *probeRun) error {
 	for _, w := range t.writeMethods(ctx) {
-		for _, f := range writeFaults {
+		for _, f := range slices.Concat(writeFaults, partFaults) {
 			if err := t.wantUnchanged(ctx, w, f, newValue(4000)); err != nil {
 				return err
 			}
@@ -331,9 +353,9 @@ func checkAllOrNothing(ctx context.Context, t *probeRun) error {
 
 func checkAllOrNothingLarge(ctx context.Context, t *probeRun) error {
 	for _, w := range t.writeMethods(ctx) {
-		for _, f := range writeFaults {
+		for _, f := range slices.Concat(writeFaults, partFaults) {
 			switch f.name {
-			case "whose source fails midway", "whose context ends after the last byte":
+			case "whose source fails midway", "whose context ends after the last byte", partFaults[0].name, partFaults[1].name:
 				if err := t.wantUnchanged(ctx, w, f, newValue(t.large())); err != nil {
 					return err
 				}

@@ -18,8 +18,12 @@ type LifecycleRule struct {
 // A LifecycleFilter selects objects.
 type LifecycleFilter struct{ Prefix string }
 
-// An Expiration removes each current object when it is Days days old.
-type Expiration struct{ Days int }
+// An Expiration removes each current object when it is Days days old, or delete markers without old
+// versions. S3 refuses both in one rule.
+type Expiration struct {
+	Days                      int  `json:",omitempty"`
+	ExpiredObjectDeleteMarker bool `json:",omitempty"`
+}
 
 // A NoncurrentExpiration removes old versions, NoncurrentDays after they were replaced.
 type NoncurrentExpiration struct{ NoncurrentDays int }
@@ -41,8 +45,12 @@ func (o *Options) lifecycle() *Lifecycle {
 	if o.ExpireDays > 0 {
 		l.Rules = append(l.Rules, LifecycleRule{
 			ID: "objectvault-expire", Filter: bots, Status: "Enabled",
-			Expiration:                  &Expiration{o.ExpireDays},
+			Expiration:                  &Expiration{Days: o.ExpireDays},
 			NoncurrentVersionExpiration: &NoncurrentExpiration{o.ExpireDays},
+		}, LifecycleRule{
+			// S3 does this for a rule with Days, too. RGW 16.2.15 keeps the marker of the last key.
+			ID: "objectvault-delete-markers", Filter: bots, Status: "Enabled",
+			Expiration: &Expiration{ExpiredObjectDeleteMarker: true},
 		})
 	}
 	l.Rules = append(l.Rules, LifecycleRule{

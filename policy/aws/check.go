@@ -18,7 +18,8 @@ type CheckOptions struct {
 	Audience   string    // empty: any single audience
 	AllowPurge bool      // tenants should be able to delete old versions permanently
 	TLS        bool      // RGW: report plain http as a weakness, too
-	Operators  []string  // ARNs of principals that should be able to access every tenant
+	Operators  []string  // ARNs of principals that should be able to access every tenant, and the audit bucket
+	Audit      policy.Audit
 }
 
 // Check returns the known weaknesses of the documents, in the order of the documents. Even without
@@ -66,6 +67,7 @@ func Check(docs []Document, o CheckOptions) []Finding {
 			Weaknesses: Weaknesses(),
 			Document: func() {
 				switch {
+				case c.isOfAudit():
 				case strangers[c.Nth]:
 					c.Report(OtherBucket, "%s", names(subject.Named(c.Doc.Policy.Statement)))
 				case !unrelated[c.Nth]:
@@ -74,13 +76,13 @@ func Check(docs []Document, o CheckOptions) []Finding {
 					c.unseen()
 				}
 			},
-			Every: c.rgw, Allow: tenants(c.shape), Trust: tenants(c.trust), Access: judged(c.access),
+			Every: c.rgw, Allow: tenants(c.shape), Trust: tenants(c.trust), Access: judged(func(s Statement) { c.audit(s); c.access(s) }),
 		})
 		if i == 0 || len(found) < len(best) {
 			best = found
 		}
 	}
-	return best
+	return append(best, o.Audit.Check(v.buckets)...)
 }
 
 // names joins the names in a document for a message.
@@ -89,6 +91,49 @@ func names(list []string) string {
 		return "it names no bucket"
 	}
 	return "it names " + strings.Join(list, ", ")
+}
+
+// isOfAudit reports whether the document is the policy of the audit bucket.
+func (c *checker) isOfAudit() bool {
+	name := c.o.Audit.Name()
+	return name != "" && c.Doc.Part == policy.BucketPolicy && slices.Equal(subject.Named(c.Doc.Policy.Statement), []string{name})
+}
+
+// audit checks whether an allow reaches the audit bucket. Only services of the cloud should.
+func (c *checker) audit(s Statement) {
+	name := c.o.Audit.Name()
+	if name == "" || c.Doc.Part == policy.TrustPolicy || !grantsS3(s) {
+		return
+	}
+	for kind := range s.Principal {
+		if kind == "Service" {
+			continue
+		}
+		if c.isOfAudit() {
+			c.Report(policy.AuditOpen, "%s", strings.Join(s.Principals(), ", "))
+			return
+		}
+	}
+	if s.Principal["Service"] != nil && len(s.Principal) == 1 {
+		return
+	}
+	if s.NotResource != nil {
+		c.Report(policy.AuditOpen, "everything that NotResource does not list")
+		return
+	}
+	for _, r := range s.Resource {
+		if _, ok := parseResource(r, []string{name}); ok {
+			c.Report(policy.AuditOpen, "%s", r)
+		}
+	}
+}
+
+// grantsS3 reports whether a statement allows an action of S3.
+func grantsS3(s Statement) bool {
+	return s.NotAction != nil || slices.ContainsFunc(s.Action, func(a string) bool {
+		service, _, ok := strings.Cut(strings.ToLower(a), ":")
+		return !ok || glob(service, "s3")
+	})
 }
 
 type checker struct {

@@ -51,7 +51,7 @@ func (d *Documents) commands() []string {
 	if d.BucketPolicy != nil {
 		bucket("put-bucket-policy", "policy", ".bucket_policy")
 	}
-	return list
+	return append(list, d.auditCommands(part)...)
 }
 
 // notes returns advice for the operator that the documents cannot express.
@@ -107,5 +107,5 @@ func (d *Documents) notes() []string {
 		note("When you apply this bucket policy, it replaces the existing one. Save the existing policy first; --delta prints only the statements that it lacks.")
 	}
 	note("When you apply this lifecycle configuration, it replaces the existing one. Save the existing configuration first.")
-	return list
+	return append(list, d.auditNotes()...)
 }

@@ -55,7 +55,7 @@ func (o *Options) complete() error {
 		return policy.OptionError("the grants must be in the role or in the bucket, not in %q", o.Grants)
 	case !slices.Contains([]string{"aws", "aws-cn", "aws-us-gov"}, o.Partition):
 		return policy.OptionError("the partition must be aws, aws-cn or aws-us-gov, not %q", o.Partition)
-	case !bucketForm.MatchString(o.Bucket) || strings.Contains(o.Bucket, "..") || isAddress(o.Bucket):
+	case !isBucketName(o.Bucket):
 		return policy.OptionError("invalid bucket name %q: it must have 3 to 63 characters a-z 0-9 . -, start and end with a letter or digit, and must not look like an IP address", o.Bucket)
 	case !rgw && !accountForm.MatchString(o.Account):
 		return policy.OptionError("invalid account %q: it must have 12 digits", o.Account)
@@ -96,6 +96,9 @@ func (o *Options) complete() error {
 	case !byRole && !rgw && len(o.Tenants) > 0:
 		return policy.OptionError("do not name tenants, because one role with session tags is used for all of them")
 	}
+	if err := o.checkAudit(); err != nil {
+		return err
+	}
 	for _, t := range o.Thumbprints {
 		if !thumbForm.MatchString(t) {
 			return policy.OptionError("invalid thumbprint %q: it must have 40 hexadecimal digits", t)
@@ -133,11 +136,18 @@ func (d *Documents) fits() error {
 	check("trust policy", d.TrustPolicy, mostTrust)
 	check("role policy", d.RolePolicy, maxRolePolicies)
 	check("bucket policy", d.BucketPolicy, maxBucketPolicy)
+	if d.Audit != nil {
+		check("policy of the audit bucket", d.Audit.BucketPolicy, maxBucketPolicy)
+	}
 	for _, id := range slices.Sorted(maps.Keys(d.Tenants)) {
 		check("trust policy", d.Tenants[id].TrustPolicy, mostTrust)
 		check("role policy", d.Tenants[id].RolePolicy, maxRolePolicies)
 	}
 	return err
+}
+
+func isBucketName(s string) bool {
+	return bucketForm.MatchString(s) && !strings.Contains(s, "..") && !isAddress(s)
 }
 
 func isAddress(s string) bool {

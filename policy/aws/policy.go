@@ -87,6 +87,10 @@ type Options struct {
 	Region      string   // region of the bucket, for the commands
 	Endpoint    string   // URL of an RGW, for the commands
 
+	AuditBucket string      // AWS: the bucket in which the cloud records all requests; empty means no audit
+	AuditMethod AuditMethod // empty means CloudTrail
+	AuditDays   int         // logs expire after this number of days; 0 means DefaultAuditDays
+
 	AllowPurge  bool // lets tenants delete old versions permanently
 	AllowDoctor bool // lets tenants read the settings of the bucket
 	TLS         bool // RGW: deny plain http, as is always done for AWS
@@ -111,6 +115,7 @@ type Documents struct {
 	Lifecycle         *Lifecycle                 `json:"lifecycle"`
 	PublicAccessBlock *PublicAccessBlock         `json:"public_access_block"`
 	Versioning        *Versioning                `json:"versioning"`
+	Audit             *Audit                     `json:"audit,omitempty"`
 	Commands          []string                   `json:"commands"` // shell commands; they read the parts from policy.json, which must contain JSON()
 	Notes             []string                   `json:"notes,omitempty"`
 
@@ -147,6 +152,7 @@ func Generate(o Options) (*Documents, error) {
 	}
 	d.BucketPolicy = newPolicy(append(o.denies(), inBucket...))
 	d.PublicAccessBlock = o.publicAccessBlock(d.BucketPolicy)
+	d.Audit = d.audit()
 	d.Commands, d.Notes = d.commands(), d.notes()
 	if err := d.fits(); err != nil {
 		return nil, err

@@ -142,22 +142,7 @@ func apply(t *testing.T, g *testcloud.RGW, d *aws.Documents, bucket string, prov
 	if err != nil {
 		t.Errorf("versioning: %v", err)
 	}
-	var rules []types.LifecycleRule
-	for _, r := range d.Lifecycle.Rules {
-		rule := types.LifecycleRule{ID: &r.ID, Status: types.ExpirationStatus(r.Status), Filter: &types.LifecycleRuleFilter{Prefix: &r.Filter.Prefix}}
-		if r.Expiration != nil {
-			rule.Expiration = &types.LifecycleExpiration{Days: awssdk.Int32(int32(r.Expiration.Days))}
-			rule.NoncurrentVersionExpiration = &types.NoncurrentVersionExpiration{NoncurrentDays: awssdk.Int32(int32(r.NoncurrentVersionExpiration.NoncurrentDays))}
-		}
-		if r.AbortIncompleteMultipartUpload != nil {
-			rule.AbortIncompleteMultipartUpload = &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: awssdk.Int32(int32(r.AbortIncompleteMultipartUpload.DaysAfterInitiation))}
-		}
-		rules = append(rules, rule)
-	}
-	_, err = owner.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: &bucket, LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: rules}})
-	if err != nil {
-		t.Errorf("lifecycle: %v", err)
-	}
+	applyLifecycle(t, owner, bucket, d.Lifecycle)
 	if d.BucketPolicy != nil {
 		if err := g.PutBucketPolicy(ctx, bucket, d.BucketPolicy.String()); err != nil {
 			t.Errorf("bucket policy: %v", err)

@@ -77,7 +77,13 @@ func (d *Documents) Terraform() []byte {
 				t.Set("status", policy.Quoted(r.Status))
 				t.Nested("filter", func() { t.Set("prefix", policy.Quoted(r.Filter.Prefix)) })
 				if r.Expiration != nil {
-					t.Nested("expiration", func() { t.Set("days", fmt.Sprint(r.Expiration.Days)) })
+					t.Nested("expiration", func() {
+						if r.Expiration.ExpiredObjectDeleteMarker {
+							t.Set("expired_object_delete_marker", "true")
+						} else {
+							t.Set("days", fmt.Sprint(r.Expiration.Days))
+						}
+					})
 				}
 				if r.NoncurrentVersionExpiration != nil {
 					t.Nested("noncurrent_version_expiration", func() { t.Set("noncurrent_days", fmt.Sprint(r.NoncurrentVersionExpiration.NoncurrentDays)) })
@@ -98,5 +104,6 @@ func (d *Documents) Terraform() []byte {
 			t.Set("depends_on", "["+strings.Join(append(roles, "aws_s3_bucket_public_access_block.objectvault"), ", ")+"]")
 		})
 	}
+	d.auditTerraform(t)
 	return t.Bytes()
 }

@@ -39,7 +39,7 @@ const (
 
 // Weaknesses returns the weaknesses that [Check] detects.
 func Weaknesses() []policy.Weakness {
-	return []policy.Weakness{
+	return append([]policy.Weakness{
 		{ID: ListWithoutPrefix, Meaning: "an Allow of ListBucket without a condition on s3:prefix", Fix: "allow ListBucket in a separate statement with StringLike s3:prefix bots/${aws:PrincipalTag/TAG}/*"},
 		{ID: ListPrefixWide, Meaning: "an Allow of ListBucket whose s3:prefix includes other tenants", Fix: "let s3:prefix start with bots/${aws:PrincipalTag/TAG}/"},
 		{ID: OpenPrefix, Meaning: "a prefix without / after the tenant, which also matches longer tenant names", Fix: "write / after the tenant, because 0xab* also matches 0xabc"},
@@ -71,5 +71,5 @@ func Weaknesses() []policy.Weakness {
 		{ID: UnseenPolicy, Meaning: "a policy that is attached to the role, but missing in the files", Fix: "add the policy, for example with aws iam get-account-authorization-details without --filter"},
 		{ID: RGWNull, Meaning: "a Null condition: an RGW ignores its value and always requires that the tag is absent, so the condition admits sessions without the tag and refuses sessions with the tag", Fix: "write StringLike with ?* for the tag instead"},
 		{ID: RGWVariable, Meaning: "a variable in a resource or inside a value, where an RGW does not support it", Fix: "use a pair of statements for each tenant: vault policy aws --dialect rgw"},
-	}
+	}, policy.AuditWeaknesses()...)
 }

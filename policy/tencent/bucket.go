@@ -28,6 +28,10 @@ func (o *Options) lifecycle() string {
 			rest += fmt.Sprintf("<NoncurrentVersionExpiration><NoncurrentDays>%d</NoncurrentDays></NoncurrentVersionExpiration>", o.ExpireDays)
 		}
 		rule("objectvault-expire", rest)
+		if o.Versioned {
+			// COS does not document that a rule with Days removes delete markers without old versions.
+			rule("objectvault-delete-markers", "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>")
+		}
 	}
 	rule("objectvault-abort-uploads", "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>")
 	b.WriteString("</LifecycleConfiguration>")

@@ -12,7 +12,8 @@ type CheckOptions struct {
 	Bucket    string // empty: the buckets in which a document names a prefix of tenants, or all buckets if none does
 	Issuer    string
 	Audience  string
-	Operators []string // principals, such as qcs::cam::uin/…, that should be able to access every tenant
+	Operators []string // principals, such as qcs::cam::uin/…, that should be able to access every tenant, and the audit bucket
+	Audit     policy.Audit
 }
 
 // Check returns the known weaknesses of the documents, in the order of the documents. Even without
@@ -29,15 +30,38 @@ func Check(docs []Document, o CheckOptions) []Finding {
 			}
 		}
 	}
-	return c.Run(docs, policy.Rules{
+	found := c.Run(docs, policy.Rules{
 		Weaknesses: Weaknesses(),
 		Document: func() {
-			if strangers[c.Nth] {
+			if strangers[c.Nth] && !c.isOfAudit() {
 				c.Report(OtherBucket, "%s", names(subject.Named(c.Doc.Policy.Statement)))
 			}
 		},
-		Allow: judged(c.shape), Trust: judged(c.trust), Access: judged(c.access),
+		Allow: judged(c.shape), Trust: judged(c.trust), Access: judged(func(s Statement) { c.audit(s); c.access(s) }),
 	})
+	return append(found, o.Audit.Check(c.buckets)...)
+}
+
+// isOfAudit reports whether the document is the policy of the audit bucket.
+func (c *checker) isOfAudit() bool {
+	name := c.o.Audit.Name()
+	return name != "" && c.Doc.Part == policy.BucketPolicy && slices.Equal(subject.Named(c.Doc.Policy.Statement), []string{name})
+}
+
+// audit checks whether an allow reaches the audit bucket. COS delivers logs without a policy.
+func (c *checker) audit(s Statement) {
+	name := c.o.Audit.Name()
+	switch {
+	case name == "" || c.Doc.Part == policy.TrustPolicy:
+	case s.NotResource != nil:
+		c.Report(policy.AuditOpen, "everything that not_resource does not list")
+	default:
+		for _, r := range s.Resource {
+			if _, ok := parseResource(r, []string{name}); ok {
+				c.Report(policy.AuditOpen, "%s", r)
+			}
+		}
+	}
 }
 
 // names joins the names in a document for a message.

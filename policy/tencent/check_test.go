@@ -242,7 +242,7 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	for _, h := range tencent.Weaknesses() {
-		if !seen[h.ID] {
+		if !seen[h.ID] && !strings.HasPrefix(h.ID, "audit_") { // see TestCheckAudit
 			t.Errorf("no document has the weakness %s", h.ID)
 		}
 	}
@@ -254,7 +254,7 @@ func TestWeaknessIDs(t *testing.T) {
 		"list_without_prefix", "list_prefix_wide", "prefix_not_encoded", "open_prefix", "broad_allow", "broad_action", "excess_action",
 		"unbound_prefix", "other_variable", "wrong_owner", "if_exists", "set_operator", "no_issuer", "wrong_issuer", "no_audience",
 		"wrong_audience", "no_subject", "wildcard_subject", "shared_subject", "any_provider", "anyone_assumes", "public_allow", "public_header",
-		"role_principal", "http_allowed", "not_element", "other_bucket",
+		"role_principal", "http_allowed", "not_element", "other_bucket", "audit_off", "audit_open", "audit_loop",
 	}
 	var got []string
 	for _, h := range tencent.Weaknesses() {

@@ -29,16 +29,20 @@ func (d *Documents) commands() []string {
 	if d.Versioning != "" { // 436/69256
 		list = append(list, fmt.Sprintf("coscli bucket-versioning --method put cos://%s Enabled -e cos.%s.myqcloud.com", o.Bucket, o.Region))
 	}
-	return list
+	return append(list, d.auditCommands()...)
 }
 
 // comments describes the requests for which there is no command. Any client that signs requests can
 // send them.
 func (d *Documents) comments() []string {
-	put := func(query, part string) string {
-		return fmt.Sprintf("PUT https://%s.cos.%s.myqcloud.com/?%s as the bucket's owner, with the body: jq -r .%s policy.json", d.o.Bucket, d.o.Region, query, part)
+	put := func(bucket, query, part string) string {
+		return fmt.Sprintf("PUT https://%s.cos.%s.myqcloud.com/?%s as the bucket's owner, with the body: jq -r .%s policy.json", bucket, d.o.Region, query, part)
 	}
-	return []string{put("lifecycle", "lifecycle"), put("strict-signature", "strict_signature")}
+	list := []string{put(d.o.Bucket, "lifecycle", "lifecycle"), put(d.o.Bucket, "strict-signature", "strict_signature")}
+	if d.Audit != nil {
+		list = append(list, put(d.Audit.Bucket, "lifecycle", "audit.lifecycle"), put(d.o.Bucket, "logging", "audit.logging"))
+	}
+	return list
 }
 
 // notes returns advice for the operator that the documents cannot express.
@@ -74,5 +78,5 @@ func (d *Documents) notes() []string {
 	if len(o.Tenants) > maxRoles {
 		note("An account may have %d roles, unless Tencent has granted a higher quota. These documents have %d roles.", maxRoles, len(o.Tenants))
 	}
-	return list
+	return append(list, d.auditNotes()...)
 }

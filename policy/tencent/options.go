@@ -60,7 +60,7 @@ func (o *Options) complete() error {
 		return policy.OptionError("name at least one tenant and its subject, because each tenant gets its own role")
 	}
 	return cmp.Or(
-		policy.CheckText("the audience", o.Audience, forbidden), policy.CheckCollection(o.Collection),
+		o.checkAudit(), policy.CheckText("the audience", o.Audience, forbidden), policy.CheckCollection(o.Collection),
 		policy.CheckIssuer(o.Issuer, true), policy.CheckTenants(o.Tenants, true, forbidden, o.roleName),
 	)
 }

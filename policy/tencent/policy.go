@@ -48,6 +48,9 @@ type Options struct {
 	KMSKey     string // the KMS key of a key source (tencentkms://REGION/ID): its id, or its resource qcs::kms:…
 	ExpireDays int    // objects and old versions expire after this number of days; 0 means never
 
+	AuditBucket string // NAME-APPID of the bucket in which COS records all requests; empty means no audit
+	AuditDays   int    // logs expire after this number of days; 0 means DefaultAuditDays
+
 	// Versioned enables versioning, and lets tenants list and delete their own versions: a
 	// create or a compare-and-swap that lost a race is undone by deleting its version.
 	Versioned bool
@@ -66,8 +69,9 @@ type Documents struct {
 	Lifecycle       string                     `json:"lifecycle"`            // XML body of COS PUT ?lifecycle
 	Versioning      string                     `json:"versioning,omitempty"` // XML body of COS PUT ?versioning
 	StrictSignature string                     `json:"strict_signature"`     // XML body of COS PUT ?strict-signature; recommended
-	Commands        []string                   `json:"commands"`             // they read the parts from policy.json
-	Comments        []string                   `json:"comments"`             // additional requests, for which there is no command
+	Audit           *Audit                     `json:"audit,omitempty"`
+	Commands        []string                   `json:"commands"` // they read the parts from policy.json
+	Comments        []string                   `json:"comments"` // additional requests, for which there is no command
 	Notes           []string                   `json:"notes,omitempty"`
 
 	o Options
@@ -94,6 +98,7 @@ func Generate(o Options) (*Documents, error) {
 		Tenants:         make(map[string]TenantDocuments),
 		Lifecycle:       o.lifecycle(),
 		StrictSignature: strictSignature,
+		Audit:           o.audit(),
 	}
 	if len(o.JWKS) > 0 {
 		d.OIDCProvider.IdentityKey = base64.StdEncoding.EncodeToString(o.JWKS)
@@ -106,7 +111,7 @@ func Generate(o Options) (*Documents, error) {
 		d.Tenants[t.ID] = TenantDocuments{
 			RoleName: name, RoleARN: "qcs::cam::uin/" + o.Account + ":roleName/" + name,
 			TrustPolicy: newPolicy(o.trust(t.Subject)),
-			RolePolicy:  newPolicy(slices.Concat(o.allows(t.ID), o.kms(), o.denies(t.ID))...),
+			RolePolicy:  newPolicy(slices.Concat(o.allows(t.ID), o.kms(), o.denies(t.ID), o.auditDenies())...),
 		}
 	}
 	d.Commands, d.Comments, d.Notes = d.commands(), d.comments(), d.notes()
@@ -240,6 +245,8 @@ func (o *Options) resource(key string) string {
 	return "qcs::cos:" + o.Region + ":uid/" + o.appID() + ":" + o.Bucket + "/" + key
 }
 
-func (o *Options) appID() string { return o.Bucket[strings.LastIndex(o.Bucket, "-")+1:] }
+func (o *Options) appID() string { return appIDOf(o.Bucket) }
+
+func appIDOf(bucket string) string { return bucket[strings.LastIndex(bucket, "-")+1:] }
 
 func (o *Options) roleName(tenant string) string { return policy.RoleName(o.Role, tenant, maxRoleName) }

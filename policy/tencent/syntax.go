@@ -54,7 +54,7 @@ var syntax = &policy.Syntax{
 		{Name: "Document", Part: policy.RolePolicy},                         // its --filter PolicyVersion
 		{Name: "Policy", Part: policy.BucketPolicy},                         // GET ?policy, of SDKs
 	},
-	Known:    []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "versioning", "strict_signature", "commands", "comments", "notes"},
+	Known:    []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "versioning", "strict_signature", "audit", "commands", "comments", "notes"},
 	OriginOf: originOf,
 }
 

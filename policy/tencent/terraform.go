@@ -49,12 +49,33 @@ func (d *Documents) Terraform() []byte {
 			t.Set("policy_id", "tencentcloud_cam_policy."+label+".id")
 		})
 	}
+	if d.Audit != nil {
+		t.Resource("tencentcloud_cam_policy", "auditor", func() {
+			t.Set("name", policy.Quoted(auditorName))
+			t.Set("document", policy.Encoded(d.Audit.AuditorPolicy))
+		})
+		t.Remark("terraform import tencentcloud_cos_bucket.audit " + o.AuditBucket)
+		t.Resource("tencentcloud_cos_bucket", "audit", func() {
+			t.Set("bucket", policy.Quoted(o.AuditBucket))
+			t.Set("acl", policy.Quoted("private"))
+			t.Nested("lifecycle_rules", func() {
+				t.Set("id", policy.Quoted("objectvault-audit-expire"))
+				t.Set("filter_prefix", policy.Quoted(auditPrefix))
+				t.Nested("expiration", func() { t.Set("days", fmt.Sprint(o.AuditDays)) })
+			})
+		})
+	}
 	t.Remark("terraform import tencentcloud_cos_bucket.objectvault " + o.Bucket)
 	t.Resource("tencentcloud_cos_bucket", "objectvault", func() {
 		t.Set("bucket", policy.Quoted(o.Bucket))
 		t.Set("acl", policy.Quoted("private"))
 		if o.Versioned {
 			t.Set("versioning_enable", "true")
+		}
+		if d.Audit != nil {
+			t.Set("log_enable", "true")
+			t.Set("log_target_bucket", policy.Quoted(o.AuditBucket))
+			t.Set("log_prefix", policy.Quoted(auditPrefix))
 		}
 		if o.ExpireDays > 0 {
 			t.Nested("lifecycle_rules", func() {
@@ -65,6 +86,13 @@ func (d *Documents) Terraform() []byte {
 					t.Nested("non_current_expiration", func() { t.Set("non_current_days", fmt.Sprint(o.ExpireDays)) })
 				}
 			})
+			if o.Versioned {
+				t.Nested("lifecycle_rules", func() {
+					t.Set("id", policy.Quoted("objectvault-delete-markers"))
+					t.Set("filter_prefix", policy.Quoted(root))
+					t.Nested("expiration", func() { t.Set("delete_marker", "true") })
+				})
+			}
 		}
 		t.Nested("lifecycle_rules", func() {
 			t.Set("id", policy.Quoted("objectvault-abort-uploads"))

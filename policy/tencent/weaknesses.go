@@ -35,7 +35,7 @@ const (
 
 // Weaknesses returns the weaknesses that [Check] detects.
 func Weaknesses() []policy.Weakness {
-	return []policy.Weakness{
+	return append([]policy.Weakness{
 		{ID: ListWithoutPrefix, Meaning: "an Allow of GetBucket without a condition on cos:prefix", Fix: "allow GetBucket in a separate statement with string_like cos:prefix bots%2FTENANT%2F*"},
 		{ID: ListPrefixWide, Meaning: "an Allow of GetBucket whose cos:prefix includes other tenants", Fix: "let cos:prefix start with bots%2FTENANT%2F"},
 		{ID: PrefixNotEncoded, Meaning: "a cos:prefix that is not URL-encoded, although COS compares the encoded prefix", Fix: "write bots%2FTENANT%2F*, with %2F for each /"},
@@ -63,5 +63,5 @@ func Weaknesses() []policy.Weakness {
 		{ID: HTTPAllowed, Meaning: "plain http is allowed", Fix: "add the condition bool_equal cos:secure-transport true to each statement that allows requests"},
 		{ID: NotElement, Meaning: "an Allow with NotAction, NotResource or NotPrincipal", Fix: "use action, resource and principal to list what is allowed"},
 		{ID: OtherBucket, Meaning: "a policy that does not apply to the bucket that --bucket names", Fix: "correct --bucket, which has the form NAME-APPID, or omit the file"},
-	}
+	}, policy.AuditWeaknesses()...)
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/objectvault/objectvault/internal/requestid"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -139,7 +140,7 @@ func loadConfig(ctx context.Context, region string, given aws.CredentialsProvide
 	}
 	transport.Configure(base, timeout)
 	cfg.HTTPClient = &http.Client{
-		Transport: transport.Failures{Base: transport.Bodies{Base: base}},
+		Transport: requestid.Transport{Base: transport.Failures{Base: transport.Bodies{Base: base}}, Header: "X-Amz-Request-Id"},
 		// A redirect means that the region is wrong. The signature would not be valid after it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -95,23 +95,36 @@ func (c *cloud) OwnsBucket(ctx context.Context, caller vault.Caller) (bool, erro
 }
 
 // Settings makes three requests.
-func (c *cloud) Settings(ctx context.Context) []vault.Setting {
+func (c *cloud) Settings(ctx context.Context) (all []vault.Setting) {
+	for _, name := range []string{"endpoint", "versioning", "lifecycle", "policy"} {
+		all = append(all, c.Setting(ctx, name))
+	}
+	return all
+}
+
+// Setting implements [vault.SettingReader].
+func (c *cloud) Setting(ctx context.Context, name string) vault.Setting {
 	bucket := &c.config.Bucket
-	return []vault.Setting{
-		{Name: "endpoint", Document: c.config.Endpoint},
-		setting("versioning", "", func(raw func(*s3.Options)) error {
+	switch name {
+	case "endpoint":
+		return vault.Setting{Name: name, Document: c.config.Endpoint}
+	case "versioning":
+		return setting(name, "", func(raw func(*s3.Options)) error {
 			_, err := c.store.client.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: bucket}, raw)
 			return err
-		}),
-		setting("lifecycle", "NoSuchLifecycleConfiguration", func(raw func(*s3.Options)) error {
+		})
+	case "lifecycle":
+		return setting(name, "NoSuchLifecycleConfiguration", func(raw func(*s3.Options)) error {
 			_, err := c.store.client.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: bucket}, raw)
 			return err
-		}),
-		setting("policy", "NoSuchBucketPolicy", func(raw func(*s3.Options)) error {
+		})
+	case "policy":
+		return setting(name, "NoSuchBucketPolicy", func(raw func(*s3.Options)) error {
 			_, err := c.store.client.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: bucket}, raw)
 			return err
-		}),
+		})
 	}
+	return vault.Setting{Name: name}
 }
 
 // setting makes a request and returns the body of its response. missing is the error code for a setting

@@ -29,6 +29,9 @@ const (
 	partSize  = 5 << 20
 	manyParts = 8_000
 	largePart = 32 << 20
+	// usualParts is the number of parts of an object whose length is known before, if partSize is too small
+	// for it.
+	usualParts = 9_000
 	// defaultParallel is the number of parts, and of ranges of a read, that are in progress at a time.
 	defaultParallel = 10
 )
@@ -68,7 +71,10 @@ func (s *store) upload(ctx context.Context, o object, fill func(io.Writer) error
 	if b.parts == nil {
 		return s.uploadWhole(ctx, o, b.buf)
 	}
-	return b.parts.finish(b.buf)
+	if len(b.buf) > 0 {
+		err = b.parts.send(b.buf)
+	}
+	return b.parts.finish(err)
 }
 
 // A body collects the bytes of an object. If they do not fit into one request, it sends them in parts.
@@ -93,7 +99,7 @@ func (b *body) Write(p []byte) (n int, err error) {
 			b.err = b.start()
 			continue
 		case cap(b.buf) == 0:
-			b.buf = b.parts.buffer()
+			b.buf = b.parts.next()
 			continue
 		case len(b.buf) == cap(b.buf):
 			b.err = b.parts.send(b.buf)
@@ -105,6 +111,31 @@ func (b *body) Write(p []byte) (n int, err error) {
 		p, n = p[k:], n+k
 	}
 	return n, b.err
+}
+
+// WriteParts implements [vault.PartWriter]. All parts have the same size, so that the length of the object is
+// not limited at R2.
+func (b *body) WriteParts(s vault.Sealed) error {
+	if s.Size <= wholeSize {
+		b.buf = make([]byte, s.Size)
+		return s.Part(b.buf, 0)
+	}
+	if b.parts, b.err = b.s.startParts(b.ctx, b.object); b.err != nil {
+		return b.err
+	}
+	size := max(partSize, (s.Size+usualParts-1)/usualParts)
+	for from := int64(0); from < s.Size && b.err == nil; from += size {
+		n := min(size, s.Size-from)
+		b.err = b.parts.sendPart(n, func() ([]byte, error) {
+			buf := b.parts.buffer(int(size))[:n]
+			return buf, s.Part(buf, from)
+		})
+	}
+	b.parts.sending.Wait()
+	if b.err == nil && b.parts.ctx.Err() != nil {
+		b.err = b.parts.cause()
+	}
+	return b.err
 }
 
 // growWhole makes room for n bytes in a buffer of at most wholeSize. It copies large buffers only once.
@@ -130,11 +161,11 @@ func (b *body) start() (err error) {
 	rest := b.buf
 	for b.buf = nil; len(rest) > partSize; rest = rest[partSize:] {
 		// A copy, so that the larger buffer does not stay.
-		if err := b.parts.send(append(b.parts.buffer(), rest[:partSize]...)); err != nil {
+		if err := b.parts.send(append(b.parts.next(), rest[:partSize]...)); err != nil {
 			return err
 		}
 	}
-	b.buf = append(b.parts.buffer(), rest...)
+	b.buf = append(b.parts.next(), rest...)
 	return nil
 }
 
@@ -178,9 +209,11 @@ func (s *store) startParts(ctx context.Context, o object) (*parts, error) {
 	return u, nil
 }
 
-// buffer returns an empty buffer for the next part.
-func (u *parts) buffer() []byte {
-	size := sizeOfPart(len(u.done) + 1)
+// next returns an empty buffer for the next part of an object of unknown length.
+func (u *parts) next() []byte { return u.buffer(sizeOfPart(len(u.done) + 1)) }
+
+// buffer returns an empty buffer for a part.
+func (u *parts) buffer(size int) []byte {
 	select {
 	case buf := <-u.free:
 		if cap(buf) == size {
@@ -193,14 +226,19 @@ func (u *parts) buffer() []byte {
 
 var errTooManyParts = fmt.Errorf("%w: the object needs more than %d parts", vault.ErrUnsupported, maxParts)
 
-// send sends data as the next part, in a goroutine, when enough others have ended. data belongs to the
-// upload after the call.
+// send sends data as the next part. data belongs to the upload after the call.
 func (u *parts) send(data []byte) error {
+	return u.sendPart(int64(len(data)), func() ([]byte, error) { return data, nil })
+}
+
+// sendPart sends the next part, of size bytes, in a goroutine, when enough others have ended. The goroutine
+// gets the bytes from part. They belong to the upload after the call.
+func (u *parts) sendPart(size int64, part func() ([]byte, error)) error {
 	n := len(u.done)
 	if n == maxParts {
 		return &unpublished{errTooManyParts}
 	}
-	weight := min(int64(len(data)), u.limit)
+	weight := min(size, u.limit)
 	if err := u.slots.Acquire(u.ctx, weight); err != nil || u.ctx.Err() != nil {
 		return u.cause()
 	}
@@ -209,10 +247,15 @@ func (u *parts) send(data []byte) error {
 	u.mu.Unlock()
 	u.sending.Go(func() {
 		defer u.slots.Release(weight)
-		from := &partReader{r: bytes.NewReader(data)}
 		if u.ctx.Err() != nil {
 			return
 		}
+		data, err := part()
+		if err != nil {
+			u.fail(err)
+			return
+		}
+		from := &partReader{r: bytes.NewReader(data)}
 		out, err := u.UploadPart(u.flight, &s3.UploadPartInput{
 			Bucket: aws.String(u.s.bucket), Key: aws.String(u.key), UploadId: u.id, PartNumber: aws.Int32(int32(n + 1)),
 			Body: from, ChecksumAlgorithm: u.s.checksum(),
@@ -246,9 +289,8 @@ func (u *parts) cause() error {
 	return &unpublished{err}
 }
 
-// finish sends the last part and publishes the object, or aborts the upload.
-func (u *parts) finish(last []byte) (written, error) {
-	err := u.send(last)
+// finish publishes the object, or aborts the upload. err is the error of the last part.
+func (u *parts) finish(err error) (written, error) {
 	u.sending.Wait()
 	if err == nil && u.ctx.Err() != nil {
 		err = u.cause()

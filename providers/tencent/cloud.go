@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,12 +80,24 @@ func explained(err error) error {
 }
 
 // Settings makes at most five requests, not counting repeated attempts.
-func (c *cloud) Settings(ctx context.Context) []vault.Setting {
-	return []vault.Setting{
-		{Name: "endpoint", Document: c.client.BaseURL.BucketURL.String()},
-		c.setting(ctx, "versioning"), c.setting(ctx, "lifecycle"), c.setting(ctx, "acl"),
-		c.setting(ctx, "policy"), c.setting(ctx, "strict-signature"),
+func (c *cloud) Settings(ctx context.Context) (all []vault.Setting) {
+	for _, name := range settings {
+		all = append(all, c.Setting(ctx, name))
 	}
+	return all
+}
+
+var settings = []string{"endpoint", "versioning", "lifecycle", "acl", "policy", "strict-signature"}
+
+// Setting implements [vault.SettingReader].
+func (c *cloud) Setting(ctx context.Context, name string) vault.Setting {
+	switch {
+	case name == "endpoint":
+		return vault.Setting{Name: name, Document: c.client.BaseURL.BucketURL.String()}
+	case !slices.Contains(settings, name):
+		return vault.Setting{Name: name}
+	}
+	return c.setting(ctx, name)
 }
 
 // setting reads a configuration document of the bucket. A 404 means that it is not set.

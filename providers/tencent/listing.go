@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/objectvault/objectvault/internal/transport"
+	"github.com/objectvault/objectvault/internal/requestid"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -52,7 +52,7 @@ const maxListing = 8 << 20
 
 // listings is a transport that fills the listing in the context of a request, if there is one. The
 // SDK also reads the response.
-type listings struct{ base transport.Failures }
+type listings struct{ base requestid.Transport }
 
 func (t listings) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.base.RoundTrip(r)

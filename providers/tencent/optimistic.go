@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
@@ -62,7 +64,7 @@ func (s *store) optimistic(ctx context.Context, key string, p precondition, tail
 	create := p.tag == ""
 	o := writeOptions{metadata: map[string]string{basisKey: p.basis()}, create: create, tail: tail}
 	done, full, err := s.write(ctx, key, o, func(w io.Writer) (err error) {
-		sent = opening{w: w, size: tail.Length}
+		sent = opening{w: w.(partWriter), size: tail.Length}
 		if err := fill(&sent); err != nil {
 			return err
 		}
@@ -176,7 +178,7 @@ func isSettled(r *blob.Reader) bool {
 
 // An opening records the first bytes of a write, and its size.
 type opening struct {
-	w     io.Writer
+	w     partWriter
 	first []byte
 	size  int64
 }
@@ -189,6 +191,24 @@ func (o *opening) Write(p []byte) (int, error) {
 	o.first = append(o.first, p[:min(n, maxOpening-len(o.first))]...)
 	o.size += int64(n)
 	return n, err
+}
+
+// WriteParts implements [vault.PartWriter].
+func (o *opening) WriteParts(s vault.Sealed) error {
+	var first atomic.Pointer[[]byte]
+	err := o.w.WriteParts(vault.Sealed{Size: s.Size, Part: func(p []byte, offset int64) error {
+		err := s.Part(p, offset)
+		if offset == 0 && err == nil {
+			start := slices.Clone(p[:min(len(p), maxOpening)])
+			first.Store(&start)
+		}
+		return err
+	}})
+	if start := first.Load(); start != nil {
+		o.first = *start
+	}
+	o.size += s.Size
+	return err
 }
 
 var errUnseen = errors.New("another version is current, and the new version is in no list of versions")

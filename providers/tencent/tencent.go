@@ -85,6 +85,7 @@ import (
 
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/requestid"
 	"github.com/objectvault/objectvault/internal/transport"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -215,7 +216,7 @@ func newStore(ctx context.Context, c Config) (*store, error) {
 	s.idle = base.CloseIdleConnections
 	var err error
 	s.client, err = cosblob.NewClient(c.Bucket, c.Region, s.credentials, &cosblob.ClientOptions{
-		Endpoint: c.Endpoint, Transport: listings{transport.Failures{Base: base}},
+		Endpoint: c.Endpoint, Transport: listings{requestid.Transport{Base: transport.Failures{Base: base}, Header: "X-Cos-Request-Id"}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", vault.ErrConfig, err)

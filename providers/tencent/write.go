@@ -57,7 +57,7 @@ func (s *store) create(ctx context.Context, key string, confirmed bool, fill fun
 	}
 	var sent opening
 	done, _, err := s.write(ctx, key, writeOptions{create: true}, func(w io.Writer) error {
-		sent = opening{w: w}
+		sent = opening{w: w.(partWriter)}
 		return fill(&sent)
 	})
 	if err != nil {
@@ -253,15 +253,15 @@ func (s *store) write(ctx context.Context, key string, o writeOptions, fill func
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer s.writes.Add(-1)
-	written, tail := &done, new(cosblob.Tail)
+	written, tail, parts := &done, new(cosblob.Tail), new(cosblob.PartWriter)
 	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{
 		ContentType:    "application/octet-stream", // without it, the writer would buffer data to detect the type
 		Metadata:       o.metadata,
 		IfNotExist:     o.create,
 		MaxConcurrency: min(s.parallel, max(2, s.parallel/int(s.writes.Add(1)))), // the writes at this moment share the requests
 		BeforeWrite: func(as func(any) bool) error {
-			if !as(&written) || !as(&tail) {
-				panic("tencent: the driver does not support *cosblob.Written or *cosblob.Tail")
+			if !as(&written) || !as(&tail) || !as(&parts) {
+				panic("tencent: the driver does not support *cosblob.Written, *cosblob.Tail or *cosblob.PartWriter")
 			}
 			*tail = o.tail
 			return nil
@@ -279,7 +279,7 @@ func (s *store) write(ctx context.Context, key string, o writeOptions, fill func
 			err = &unpublished{&cosblob.UnfinishedError{Err: err, Abort: left.Abort, Size: left.Size}}
 		}
 	}()
-	if err := fill(w); err != nil {
+	if err := fill(partWriter{w, parts}); err != nil {
 		return done, false, err
 	}
 	full = true
@@ -291,3 +291,11 @@ func (s *store) write(ctx context.Context, key string, o writeOptions, fill func
 	}
 	return *written, true, nil
 }
+
+// A partWriter is the writer of an object, as a [vault.PartWriter].
+type partWriter struct {
+	*blob.Writer
+	parts *cosblob.PartWriter
+}
+
+func (w partWriter) WriteParts(s vault.Sealed) error { return w.parts.WriteParts(cosblob.Parts(s)) }

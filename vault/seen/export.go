@@ -28,6 +28,7 @@ type row struct {
 	Tag      string    `json:"tag"`
 	Deleted  bool      `json:"deleted,omitempty"`
 	Time     time.Time `json:"time"`
+	Expires  time.Time `json:"expires,omitzero"`
 }
 
 // Export writes all states as lines of JSON, for [Log.Import] on another machine. It returns their
@@ -56,7 +57,7 @@ func (l *Log) Export(ctx context.Context, w io.Writer) (n int, err error) {
 		for _, key := range keys {
 			state := s.states[key]
 			n++
-			if err := out.Encode(row{l.store, key, state.Revision, state.Rewrap, state.Tag, state.Deleted, state.Time}); err != nil {
+			if err := out.Encode(row{l.store, key, state.Revision, state.Rewrap, state.Tag, state.Deleted, state.Time, state.Expires}); err != nil {
 				return n, err
 			}
 		}
@@ -85,7 +86,7 @@ func (l *Log) Import(ctx context.Context, r io.Reader) (n int, err error) {
 		total++
 		var in row
 		state := func() vault.SeenState {
-			return vault.SeenState{Revision: in.Revision, Rewrap: in.Rewrap, Tag: in.Tag, Deleted: in.Deleted, Time: in.Time.UTC()}
+			return vault.SeenState{Revision: in.Revision, Rewrap: in.Rewrap, Tag: in.Tag, Deleted: in.Deleted, Time: in.Time.UTC(), Expires: in.Expires.UTC()}
 		}
 		switch err := json.Unmarshal(lines.Bytes(), &in); {
 		case err != nil, !valid(in.Object, state()):

@@ -222,7 +222,8 @@ func eachLine(data []byte, f func(line []byte)) (torn bool) {
 	return false
 }
 
-// A line is: the version of the format, key, revision, rewrap, tag, time, state and checksum.
+// A line is: the version of the format, key, revision, rewrap, tag, time, state and checksum. Before the
+// checksum there may be the time at which the value expires.
 const (
 	version = "1"
 	live    = "live"
@@ -235,6 +236,9 @@ func formatLine(key string, s vault.SeenState) []byte {
 		state = deleted
 	}
 	text := fmt.Sprintf("%s %s %d %d %s %d %s", version, key, s.Revision, s.Rewrap, s.Tag, s.Time.Unix(), state)
+	if !s.Expires.IsZero() {
+		text += fmt.Sprintf(" %d", s.Expires.Unix())
+	}
 	return fmt.Appendf(nil, "%s %08x\n", text, crc32.ChecksumIEEE([]byte(text)))
 }
 
@@ -255,16 +259,20 @@ func checked(line []byte) (text []byte, ok bool) {
 func parseLine(line []byte) (key string, s vault.SeenState, ok bool) {
 	text, ok := checked(line)
 	fields := strings.Split(string(text), " ")
-	if !ok || len(fields) != 7 || fields[0] != version {
+	if !ok || len(fields) < 7 || len(fields) > 8 || fields[0] != version {
 		return "", s, false
 	}
-	var err [3]error
+	var err [4]error
 	var seconds int64
+	if len(fields) == 8 {
+		seconds, err[3] = strconv.ParseInt(fields[7], 10, 64)
+		s.Expires = time.Unix(seconds, 0).UTC()
+	}
 	s.Revision, err[0] = strconv.ParseInt(fields[2], 10, 64)
 	s.Rewrap, err[1] = strconv.Atoi(fields[3])
 	seconds, err[2] = strconv.ParseInt(fields[5], 10, 64)
 	s.Tag, s.Time, s.Deleted = fields[4], time.Unix(seconds, 0).UTC(), fields[6] == deleted
-	ok = err == [3]error{} && (s.Deleted || fields[6] == live)
+	ok = err == [4]error{} && (s.Deleted || fields[6] == live)
 	return fields[1], s, ok && valid(fields[1], s)
 }
 

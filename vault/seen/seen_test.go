@@ -379,6 +379,45 @@ func TestGone(t *testing.T) {
 	w.wantValue(w.process(), "b", "two")
 }
 
+// TestExpires: the expiry of a value that is gone was recorded when it was stored, read or rewrapped, and
+// also on a machine that has imported the record. The error has the key of the object.
+func TestExpires(t *testing.T) {
+	w := newWorld(t)
+	expires := time.UnixMicro(w.now.Load()).Add(time.Hour).UTC().Truncate(time.Second)
+	w.put(w.process(), "a", "one", &vault.PutOptions{Expires: expires})
+	w.put(w.other(), "b", "one", &vault.PutOptions{Expires: expires})
+	w.wantValue(w.process(), "b", "one")
+	w.put(w.process(), "c", "one", nil)
+	w.put(w.process(), "d", "one", &vault.PutOptions{Expires: expires})
+	if _, err := w.process().Rewrap(t.Context(), "d", &vault.RewrapOptions{Add: []envelope.KeySource{kek.NewLocal(kek.RandomRoot())}}); err != nil {
+		t.Fatal(err)
+	}
+	wantExpiry := func(v *vault.Vault, name vault.Name, want time.Time) {
+		t.Helper()
+		var gone *vault.SeenError
+		if _, err := v.Stat(t.Context(), name); !errors.As(err, &gone) || !gone.Last.Expires.Equal(want) || gone.Key != prefix+string(name)+".enc" {
+			t.Errorf("%s: %v, %+v", name, err, gone)
+		}
+	}
+	var exported bytes.Buffer
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.withholds(name)
+	}
+	wantExpiry(w.process(), "a", expires)
+	wantExpiry(w.process(), "b", expires)
+	wantExpiry(w.process(), "c", time.Time{})
+	wantExpiry(w.process(), "d", expires)
+	if _, err := w.log().Export(t.Context(), &exported); err != nil {
+		t.Fatal(err)
+	}
+	w.dir = t.TempDir()
+	if _, err := w.log().Import(t.Context(), &exported); err != nil {
+		t.Fatal(err)
+	}
+	wantExpiry(w.process(), "a", expires)
+	wantExpiry(w.process(), "c", time.Time{})
+}
+
 // TestTeardown: a teardown records the names that it deleted, also in other collections.
 func TestTeardown(t *testing.T) {
 	for _, remover := range []bool{true, false} {

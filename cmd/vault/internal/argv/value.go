@@ -50,16 +50,24 @@ func ParseExpiry(text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t.UTC().Truncate(time.Second), nil
 	}
+	d, ok := ParseDuration(text)
+	if !ok {
+		return time.Time{}, usage.Errorf("--expires must be a time such as 2027-01-31T12:00:00Z, or a duration such as 30d or 12h")
+	}
+	return now.Add(d).UTC().Truncate(time.Second), nil
+}
+
+// ParseDuration parses a duration above 0, which may also have the units d and w.
+func ParseDuration(text string) (d time.Duration, ok bool) {
 	d, err := time.ParseDuration(text)
 	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
 		if count, ok := strings.CutSuffix(text, unit); ok {
 			var n uint64
 			n, err = strconv.ParseUint(count, 10, 16)
-			d = time.Duration(n) * length
+			if d = time.Duration(n) * length; n > uint64(math.MaxInt64/length) {
+				return 0, false // 65535 weeks are too long
+			}
 		}
 	}
-	if err != nil || d <= 0 {
-		return time.Time{}, usage.Errorf("--expires must be a time such as 2027-01-31T12:00:00Z, or a duration such as 30d or 12h")
-	}
-	return now.Add(d).UTC().Truncate(time.Second), nil
+	return d, err == nil && d > 0
 }

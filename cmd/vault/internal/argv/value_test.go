@@ -73,7 +73,7 @@ func TestParseExpiry(t *testing.T) {
 		{"2w", time.Date(2026, 1, 16, 3, 4, 5, 0, time.UTC)},
 		{"12h", time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)},
 		{"1h30m", time.Date(2026, 1, 2, 4, 34, 5, 0, time.UTC)},
-		{in: "0d"}, {in: "-1d"}, {in: "-1h"}, {in: "0s"}, {in: "d"}, {in: "1.5d"}, {in: "99999d"}, {in: "soon"}, {in: ""}, {in: "2027-01-31"}, {in: "30"},
+		{in: "0d"}, {in: "-1d"}, {in: "-1h"}, {in: "0s"}, {in: "d"}, {in: "1.5d"}, {in: "99999d"}, {in: "65535w"}, {in: "soon"}, {in: ""}, {in: "2027-01-31"}, {in: "30"},
 	} {
 		got, err := ParseExpiry(tc.in, now)
 		if !got.Equal(tc.want) || (err == nil) == tc.want.IsZero() || err != nil && !errors.Is(err, usage.ErrUsage) {

@@ -41,6 +41,7 @@ type Settings struct {
 	Seen          Value   // a directory, [SeenOff], or empty: the default directory
 	Mirrors       []Value // further stores: profiles, or URLs
 	Quorum        int     // the number of stores that must have a value; 0: the first one must
+	Log           Value   // a file; empty: none
 	Write         Value   // [WriteAgentKeysV1], [WriteAgentKeysV2], or empty: envelopes
 }
 
@@ -129,6 +130,7 @@ func (r Reader) Read() (Settings, error) {
 		{&s.Deadline, "deadline", "OBJECTVAULT_DEADLINE", p.Deadline},
 		{&s.Spool, "spool", "OBJECTVAULT_SPOOL", p.Spool},
 		{&s.Seen, "", "OBJECTVAULT_SEEN", p.Seen},
+		{&s.Log, "log", "OBJECTVAULT_LOG", p.Log},
 		{&s.KeysRequired, "", "OBJECTVAULT_KEYS_REQUIRED", p.KeysRequired},
 		{&s.Write, "", "", p.Write},
 	} {
@@ -153,6 +155,9 @@ func (r Reader) Read() (Settings, error) {
 	}
 	if dir := s.Seen.Text; dir != "" && dir != SeenOff && !filepath.IsAbs(dir) {
 		return s, fmt.Errorf("%w: %s: %q must be \"off\" or an absolute path", ErrInvalid, s.Seen.From, dir)
+	}
+	if l := s.Log; l.Text != "" && l.From != "--log" && !filepath.IsAbs(l.Text) {
+		return s, fmt.Errorf("%w: %s: %q is not an absolute path", ErrInvalid, l.From, l.Text)
 	}
 	if n := s.KeysRequired; n.Text != "" && n.Text != KeysAll && n.Text != KeysOne {
 		return s, fmt.Errorf("%w: %s: %q must be \"all\" or \"one\"", ErrInvalid, n.From, n.Text)

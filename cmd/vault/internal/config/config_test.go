@@ -109,7 +109,7 @@ func TestPrecedence(t *testing.T) {
 			continue
 		}
 		// The source of an empty value does not matter.
-		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool, &got.Seen, &got.KeysRequired} {
+		for _, v := range []*config.Value{&got.Store, &got.Tenant, &got.Collection, &got.Identity, &got.VaultID, &got.Deadline, &got.Spool, &got.Seen, &got.Log, &got.KeysRequired} {
 			if v.Text == "" {
 				v.From = ""
 			}

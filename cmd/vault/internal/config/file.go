@@ -52,6 +52,7 @@ type Profile struct {
 	Deadline     string   `toml:"deadline"`
 	Spool        string   `toml:"spool"`
 	Seen         string   `toml:"seen"`
+	Log          string   `toml:"log"`
 	Mirrors      Strings  `toml:"mirrors"`
 	Quorum       int      `toml:"quorum"`
 	Write        string   `toml:"write"`
@@ -61,7 +62,7 @@ type Profile struct {
 // as store, and would ignore unknown keys.
 var (
 	fileKeys    = []string{"profile", "profiles"}
-	profileKeys = []string{"store", "tenant", "collection", "keys", "keys_required", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen", "mirrors", "quorum", "write"}
+	profileKeys = []string{"store", "tenant", "collection", "keys", "keys_required", "identity", "vault_id", "scope", "read_only", "deadline", "spool", "seen", "log", "mirrors", "quorum", "write"}
 )
 
 // Strings is a list of strings, or one string.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/lifecycle"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -59,64 +60,16 @@ func reasonOf(err error) string {
 	return err.Error()
 }
 
-// A rule is a rule of a lifecycle configuration of S3 or COS.
-// https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html, 436/8280
-type rule struct {
-	Status     string
-	Prefix     *string // set in the old form, which has no filter
-	Filter     *ruleFilter
-	Expiration *struct {
-		Days int
-		Date string
-	}
-	Noncurrent *struct {
-		NoncurrentDays int
-		Newer          int `xml:"NewerNoncurrentVersions"`
-	} `xml:"NoncurrentVersionExpiration"`
-	Abort *struct{} `xml:"AbortIncompleteMultipartUpload"`
-}
-
-// A ruleFilter selects objects. And contains several conditions, which must all be true.
-type ruleFilter struct {
-	Prefix string
-	Tag    *struct{} `xml:"Tag"`
-	And    *struct {
-		Prefix string
-		Tag    *struct{} `xml:"Tag"`
-		More   *struct{} `xml:"ObjectSizeGreaterThan"`
-		Less   *struct{} `xml:"ObjectSizeLessThan"`
-	} `xml:"And"`
-	More *struct{} `xml:"ObjectSizeGreaterThan"`
-	Less *struct{} `xml:"ObjectSizeLessThan"`
-}
-
-// selects returns the prefix of a rule and reports whether the rule applies to all objects with
-// this prefix. If whole is true, a rule without filter and prefix applies to the whole bucket.
-// Otherwise such a rule applies to no object, and ok is false.
-func (r rule) selects(whole bool) (prefix string, all, ok bool) {
-	f := r.Filter
-	switch {
-	case f == nil && r.Prefix != nil:
-		return *r.Prefix, true, true
-	case f == nil:
-		return "", whole, whole
-	case f.And != nil:
-		a := f.And
-		return a.Prefix, a.Tag == nil && a.More == nil && a.Less == nil, true
-	}
-	return f.Prefix, f.Tag == nil && f.More == nil && f.Less == nil, true
-}
-
 // coversTenants reports whether a rule applies to all objects of all tenants, and whether it
 // applies to some of them.
-func (r rule) coversTenants(whole bool) (all, some bool) {
-	prefix, every, ok := r.selects(whole)
+func coversTenants(r lifecycle.Rule) (all, some bool) {
+	prefix, every, ok := r.Selects()
 	covers := strings.HasPrefix(tenantsPrefix, prefix)
 	return ok && every && covers, ok && (covers || strings.HasPrefix(prefix, tenantsPrefix))
 }
 
-// removes describes the objects that a rule removes.
-func (r rule) removes() (all []string) {
+// removedBy describes the objects that a rule removes.
+func removedBy(r lifecycle.Rule) (all []string) {
 	if n := r.Noncurrent; n != nil && n.NoncurrentDays > 0 {
 		text := fmt.Sprintf("old versions expire after %d days", n.NoncurrentDays)
 		if n.Newer > 0 {
@@ -138,21 +91,21 @@ const (
 	keepsUploads  = "no lifecycle rule removes parts of unfinished uploads"
 )
 
-// lifecycle checks the rules for tenants' objects.
-func lifecycle(rules []rule, whole bool, fix string) Line {
+// checkLifecycle checks the rules for tenants' objects.
+func checkLifecycle(rules []lifecycle.Rule, fix string) Line {
 	l := Line{Check: "lifecycle", Status: Warning, Message: keepsUploads, Hint: fix}
 	var removed []string
 	for _, r := range rules {
-		all, some := r.coversTenants(whole)
+		all, some := coversTenants(r)
 		if r.Status != "Enabled" || !some {
 			continue
 		}
 		if r.Abort != nil && all {
 			l.Status, l.Message, l.Hint = OK, abortsUploads, ""
 		}
-		for _, text := range r.removes() {
+		for _, text := range removedBy(r) {
 			if !all {
-				prefix, every, _ := r.selects(whole)
+				prefix, every, _ := r.Selects()
 				if every {
 					text += " (only the objects under " + quoted(prefix) + ")"
 				} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/lifecycle"
 	"github.com/objectvault/objectvault/policy/aws"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -90,13 +91,11 @@ func (b awsBucket) lifecycle() Line {
 	if s.Err != nil {
 		return b.unknown("lifecycle", s.Err)
 	}
-	var doc struct {
-		Rules []rule `xml:"Rule"`
-	}
-	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
+	rules, err := lifecycle.Parse("s3", s.Document)
+	if err != nil {
 		return malformed("lifecycle", "S3")
 	}
-	return lifecycle(doc.Rules, false, "add the rule that {prog} policy aws prints")
+	return checkLifecycle(rules, "add the rule that {prog} policy aws prints")
 }
 
 func (b awsBucket) tls() Line {

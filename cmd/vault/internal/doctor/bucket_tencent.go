@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/objectvault/objectvault/cmd/vault/internal/lifecycle"
 	"github.com/objectvault/objectvault/policy"
 	"github.com/objectvault/objectvault/policy/tencent"
 	"github.com/objectvault/objectvault/vault"
@@ -81,13 +82,11 @@ func (b tencentBucket) lifecycle() Line {
 	if s.Err != nil {
 		return b.unknown("lifecycle", s.Err)
 	}
-	var doc struct {
-		Rules []rule `xml:"Rule"`
-	}
-	if s.Document != "" && xml.Unmarshal([]byte(s.Document), &doc) != nil {
+	rules, err := lifecycle.Parse("cos", s.Document)
+	if err != nil {
 		return malformed("lifecycle", "COS")
 	}
-	return lifecycle(doc.Rules, true, "add the rule that {prog} policy tencent prints")
+	return checkLifecycle(rules, "add the rule that {prog} policy tencent prints")
 }
 
 // groups are the grantees that mean anyone, and anyone with an account (436/7733).

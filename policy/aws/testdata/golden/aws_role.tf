@@ -176,6 +176,16 @@ resource "aws_s3_bucket_lifecycle_configuration" "objectvault" {
     }
   }
   rule {
+    id = "objectvault-delete-markers"
+    status = "Enabled"
+    filter {
+      prefix = "bots/"
+    }
+    expiration {
+      expired_object_delete_marker = true
+    }
+  }
+  rule {
     id = "objectvault-abort-uploads"
     status = "Enabled"
     filter {

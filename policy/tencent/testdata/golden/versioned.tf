@@ -531,6 +531,13 @@ resource "tencentcloud_cos_bucket" "objectvault" {
     }
   }
   lifecycle_rules {
+    id = "objectvault-delete-markers"
+    filter_prefix = "bots/"
+    expiration {
+      delete_marker = true
+    }
+  }
+  lifecycle_rules {
     id = "objectvault-abort-uploads"
     filter_prefix = "bots/"
     abort_incomplete_multipart_upload {

@@ -1,0 +1,138 @@
+package oplog_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/oplog"
+	"github.com/objectvault/objectvault/internal/filelock"
+)
+
+// lines returns the names in the lines of a file, each of which must be complete.
+func lines(t *testing.T, path string) (names []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, l := range bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")) {
+		var line oplog.Line
+		if len(l) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(l, &line); err != nil {
+			t.Errorf("%s: %q: %v", path, l, err)
+		}
+		names = append(names, line.Name)
+	}
+	return names
+}
+
+// Ten writers, each with its own file, append and rotate. Every line is complete and in one file, and no
+// file is much larger than allowed.
+func TestAppend(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ops.log")
+	const size = 4000
+	var all sync.WaitGroup
+	for w := range 10 {
+		all.Go(func() {
+			for i := range 5 {
+				l := &oplog.Log{Path: path, Size: size}
+				if err := l.Append(t.Context(), oplog.Line{Time: time.Now(), Op: "put", Name: fmt.Sprintf("%d-%d", w, i), Result: "ok"}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	seen := make(map[string]bool)
+	for _, suffix := range []string{"", ".1", ".2", ".3"} {
+		for _, name := range lines(t, path+suffix) {
+			if seen[name] {
+				t.Errorf("%s is in two lines", name)
+			}
+			seen[name] = true
+		}
+		if fi, err := os.Stat(path + suffix); err == nil && (fi.Size() > size+1000 || fi.Mode().Perm() != 0o600) {
+			t.Errorf("%s has %d bytes and mode %v", suffix, fi.Size(), fi.Mode())
+		}
+	}
+	if len(seen) != 50 {
+		t.Errorf("%d of 50 lines are in the files", len(seen))
+	}
+}
+
+// Only the newest old files stay.
+func TestRotate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ops.log")
+	l := &oplog.Log{Path: path, Size: 1}
+	for i := range 7 {
+		if err := l.Append(t.Context(), oplog.Line{Name: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for suffix, want := range map[string]string{"": "6", ".1": "5", ".2": "4", ".3": "3"} {
+		if got := lines(t, path+suffix); len(got) != 1 || got[0] != want {
+			t.Errorf("%s has %q", suffix, got)
+		}
+	}
+	if _, err := os.Stat(path + ".4"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a fourth old file stays: %v", err)
+	}
+}
+
+// A line that was cut does not damage the next one.
+func TestCutLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ops.log")
+	if err := os.WriteFile(path, []byte(`{"op":"pu`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&oplog.Log{Path: path}).Append(t.Context(), oplog.Line{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := os.ReadFile(path)
+	if parts := bytes.SplitN(text, []byte("\n"), 2); len(parts) != 2 || !json.Valid(parts[1]) {
+		t.Errorf("%q", text)
+	}
+}
+
+// A file that others can read, that is no file, or that another process has locked is refused.
+func TestRefuse(t *testing.T) {
+	dir := t.TempDir()
+	open := filepath.Join(dir, "open.log")
+	if err := os.WriteFile(open, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&oplog.Log{Path: open}).Append(t.Context(), oplog.Line{}); !errors.Is(err, oplog.ErrNotPrivate) {
+		t.Errorf("mode 0644: %v", err)
+	}
+	link := filepath.Join(dir, "link.log")
+	os.Symlink(filepath.Join(dir, "target"), link)
+	for _, path := range []string{dir, filepath.Join(dir, "none", "ops.log"), link} {
+		if err := (&oplog.Log{Path: path}).Append(t.Context(), oplog.Line{}); err == nil {
+			t.Errorf("%s was accepted", path)
+		}
+	}
+	path := filepath.Join(dir, "ops.log")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := filelock.Lock(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := (&oplog.Log{Path: path}).Append(ctx, oplog.Line{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a locked file: %v", err)
+	}
+}

@@ -1,0 +1,112 @@
+//go:build !windows
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestKillRotate: if vault is killed while the program of rotate or the command of --revoke runs, the
+// store has one of the two values, and the other one can be read from the spool.
+func TestKillRotate(t *testing.T) {
+	for name, tc := range map[string]struct {
+		revoke, program string // of which one waits for the pipe
+		current         string
+		aside           map[string]string // values in the spool, by the start of their reason
+	}{
+		"program": {"true", "echo sk-new; cat pipe", "sk-old", map[string]string{"output of a program": "sk-new\n", oldValueReason: "sk-old"}},
+		"revoke":  {"cat pipe", "echo sk-new", "sk-new", map[string]string{oldValueReason: "sk-old"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t)
+			spool := []string{"--spool", filepath.Join(h.dir, ".local/state/objectvault/spool")}
+			h.run(strings.NewReader("sk-old"), 0, "put", "a")
+			pipe := filepath.Join(h.dir, "pipe")
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := h.command(append([]string{"rotate", "a", "--revoke", tc.revoke}, append(spool, "--", "sh", "-c", tc.program)...)...)
+			cmd.Dir = h.dir
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the pipe is read
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			listed := ""
+			for range 500 { // each try starts a process
+				if listed, _ = h.run(nil, 0, append([]string{"spool", "ls"}, spool...)...); strings.Count(listed, "\n") == len(tc.aside) {
+					break
+				}
+			}
+			cmd.Process.Kill()
+			cmd.Wait()
+			for reason, want := range tc.aside {
+				id := ""
+				for line := range strings.Lines(listed) {
+					if columns := strings.Split(line, "\t"); strings.HasPrefix(columns[len(columns)-1], reason) {
+						id = columns[0]
+					}
+				}
+				if id == "" {
+					t.Fatalf("no entry with the reason %q:\n%s", reason, listed)
+				}
+				if value, _ := h.run(nil, 0, append([]string{"spool", "get", id}, spool...)...); value != want {
+					t.Errorf("spool get wrote %q, want %q", value, want)
+				}
+			}
+			h.run(nil, 0, append([]string{"sync"}, spool...)...)
+			if value, _ := h.run(nil, 0, "get", "a"); value != tc.current {
+				t.Errorf("the store has %q, want %q", value, tc.current)
+			}
+		})
+	}
+}
+
+// TestInterruptRotate: if vault is interrupted while the program runs, and the program prints the secret
+// all the same, it is stored. The old value is not revoked, and stays on this machine.
+func TestInterruptRotate(t *testing.T) {
+	h := newHome(t)
+	spool := []string{"--spool", filepath.Join(h.dir, ".local/state/objectvault/spool")}
+	h.run(strings.NewReader("sk-old"), 0, "put", "a")
+	pipe := filepath.Join(h.dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := "trap 'echo sk-new; exit 0' INT; cat pipe > output 2>&1 & wait"
+	cmd := h.command(append([]string{"rotate", "a", "--revoke", "touch revoked"}, append(spool, "--", "sh", "-c", program)...)...)
+	cmd.Dir = h.dir
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "rotate a: interrupted; the secret was stored; the old value was not revoked; vault spool get ") {
+		t.Errorf("exit code %d, %s", code, &errs)
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "revoked")); err == nil {
+		t.Error("the old value was revoked")
+	}
+	if value, _ := h.run(nil, 0, "get", "a"); value != "sk-new" {
+		t.Errorf("the store has %q", value)
+	}
+	listed, _ := h.run(nil, 0, append([]string{"spool", "ls"}, spool...)...)
+	id, _, _ := strings.Cut(listed, "\t")
+	if value, _ := h.run(nil, 0, append([]string{"spool", "get", id}, spool...)...); value != "sk-old" {
+		t.Errorf("spool get wrote %q", value)
+	}
+}
