@@ -69,6 +69,7 @@ var importRules = []importRule{
 	{[]string{"./vault"}, []string{"./vault/seen"}, []string{"./vault/seen"}, "the core declares the interface of a log of seen revisions; package seen implements it"},
 	{[]string{"./agentkeys"}, nil, []string{"./vault", "./federation", "./policy", "./internal", "./providers", "github.com/aws", "github.com/tencentyun"}, "the formats of agentKeys are useful without a vault"},
 	{[]string{"./cosblob", "./costest", "./federation", "./policy"}, nil, []string{"./vault", "./envelope", "./conformance", "./vaulturl"}, "useful without a vault"},
+	{[]string{"./audit"}, nil, []string{"github.com/aws", "github.com/tencentyun", "github.com/urfave", "./providers", "./federation", "./policy", "./cosblob", "./costest"}, "the logs of a cloud are read without its SDK"},
 	{[]string{"./costest"}, nil, []string{"./cosblob", "github.com/tencentyun", "./federation", "./internal/tc3"}, "the test server shares nothing with the clients that it judges"},
 	{[]string{"./internal/fault"}, nil, []string{"./vault", "./envelope", "./costest", "./internal/testcloud", "github.com/aws", "golang.org/x"}, "costest imports it: standard library only"},
 	{[]string{"./federation"}, nil, []string{"gocloud.dev", "github.com/aws", "github.com/tencentyun", "./cosblob", "./policy", "./internal"}, "standard library only"},

@@ -34,11 +34,7 @@ var settings = map[string]setting{
 		missing: failure(http.StatusNotFound, "NoSuchStrictSignatureConfiguration", "The strict signature configuration does not exist."),
 		status:  http.StatusOK, check: func(body []byte) error { _, err := parseStrict(body); return err },
 	},
-	"logging": {emptyDoc: xmlHeader + "<BucketLoggingStatus/>", status: http.StatusOK, check: func(body []byte) error {
-		return parseXML(body, &struct {
-			XMLName xml.Name `xml:"BucketLoggingStatus"`
-		}{})
-	}},
+	"logging": {emptyDoc: xmlHeader + "<BucketLoggingStatus/>", status: http.StatusOK, check: checkLogging},
 }
 
 // settingOf returns the query parameter that identifies the setting.
@@ -103,6 +99,9 @@ func (x *exchange) putConfig() error {
 	}
 	if err := set.check(body); err != nil {
 		return err
+	}
+	if name == "logging" {
+		x.s.DeliverLogs() // to the previous target
 	}
 	x.setConfig(name, body)
 	x.out.WriteHeader(set.status)

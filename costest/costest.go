@@ -19,6 +19,8 @@
 // response, delay the effect of a request ([Later]), cut the connection after a number of bytes, or
 // send an error in the body of a 200. [Server.Requests] returns the received requests.
 //
+// A bucket with logging (PUT ?logging) gets access logs of 31 fields: see [Server.DeliverLogs].
+//
 // Objects of more than 256 KiB are stored in a file, which is deleted when the server is closed or the
 // process ends. These features are not implemented and are refused: archive classes and restore,
 // replication, object lock (retention, legal hold), encryption with customer-provided keys or KMS,
@@ -31,6 +33,7 @@
 package costest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -103,6 +106,8 @@ type Server struct {
 	mu      sync.Mutex
 	buckets map[string]*bucket
 
+	logs accessLogs
+
 	watch    sync.Mutex // guards the fields below
 	rule     func(*Request) *Fault
 	requests []*Request
@@ -117,7 +122,7 @@ func (s *Server) Format(f fmt.State, _ rune) { io.WriteString(f, "costest "+s.ur
 
 // New starts a server with one bucket.
 func New(o *Options) (*Server, error) {
-	s := &Server{buckets: make(map[string]*bucket), expired: make(map[string]bool)}
+	s := &Server{buckets: make(map[string]*bucket), expired: make(map[string]bool), logs: accessLogs{lines: make(map[string]*bytes.Buffer)}}
 	if o != nil {
 		s.o = *o
 	}

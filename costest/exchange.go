@@ -26,7 +26,8 @@ type exchange struct {
 	query       query
 	op          *operation
 	fault       *Fault
-	bad         error // an error in the request line
+	bad         error  // an error in the request line
+	message     string // of the error, for the access log
 
 	caller    caller
 	signature *signature
@@ -99,6 +100,7 @@ func (x *exchange) serve() {
 	case atKMS:
 		x.s.serveKMS(x.out, x.r)
 	default:
+		x.out.log = x.logAccess
 		h := x.out.Header()
 		h.Set("Server", "tencent-cos")
 		h.Set("Date", x.s.o.Now().UTC().Format(http.TimeFormat))
@@ -145,6 +147,9 @@ func (x *exchange) serveCOS() error {
 				return err
 			}
 		}
+	}
+	if x.op.name == "GetBucket" || x.op.name == "GetBucketObjectVersions" {
+		x.s.deliverTo(x.bucket)
 	}
 	return x.op.serve(x)
 }

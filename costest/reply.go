@@ -20,7 +20,8 @@ type reply struct {
 	fault   *Fault
 	silent  bool // the client gets another response, or none
 	started bool
-	left    int64 // remaining bytes of the body, if the fault limits them
+	log     func(status int) // adds the request to the access log; nil for other services
+	left    int64            // remaining bytes of the body, if the fault limits them
 }
 
 // nowhere discards a response whose client has disconnected.
@@ -37,6 +38,9 @@ func (w *reply) WriteHeader(status int) {
 		return
 	}
 	w.started = true
+	if w.log != nil {
+		w.log(status)
+	}
 	if w.silent {
 		clear(w.w.Header())
 		return
@@ -182,6 +186,7 @@ func (x *exchange) sendError(err error) {
 		e = failure(http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again.")
 	}
 	x.s.noteCode(x.seen, e.code)
+	x.message = e.message
 	// The client may send its complete body before it reads the response.
 	io.CopyN(io.Discard, x.body, maxDrain)
 	h := x.out.Header()

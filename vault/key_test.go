@@ -123,6 +123,36 @@ func FuzzName(f *testing.F) {
 	})
 }
 
+func TestParseKey(t *testing.T) {
+	for _, tc := range []struct {
+		key string
+		t   Tenant
+		c   Collection
+		n   Name
+		ok  bool
+	}{
+		{"bots/t/c/a.enc", "t", "c", "a", true},
+		{"bots/t/c/a%20b/c.enc", "t", "c", "a b/c", true},
+		{"bots/t/c/a b.enc", "t", "c", "", false},
+		{"bots/t/c/a", "t", "c", "", false},
+		{"bots/t/c/", "t", "c", "", false},
+		{"bots/t/c", "t", "", "", false},
+		{"bots/t/C/a.enc", "t", "", "", false},
+		{"bots/t/", "t", "", "", false},
+		{"bots/t", "", "", "", false},
+		{"bots/T/c/a.enc", "", "", "", false},
+		{"bots//c/a.enc", "", "", "", false},
+		{"bots/", "", "", "", false},
+		{"x/bots/t/c/a.enc", "", "", "", false},
+		{"", "", "", "", false},
+	} {
+		tenant, collection, name, ok := ParseKey(tc.key)
+		if tenant != tc.t || collection != tc.c || name != tc.n || ok != tc.ok {
+			t.Errorf("ParseKey(%q) = %q, %q, %q, %v", tc.key, tenant, collection, name, ok)
+		}
+	}
+}
+
 // FuzzKey: a key that nameOf accepts is exactly the key of the name that it returns.
 func FuzzKey(f *testing.F) {
 	for _, s := range []string{"bots/t/c/a.enc", "bots/t/c/a%2Eenc/b.enc", "bots/t/c/_%5F.enc", "bots/t/c/%C3%A9.enc", "bots/t/c/%2e.enc", "bots/t/c/../d.enc"} {

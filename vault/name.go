@@ -176,6 +176,27 @@ func nameOf(t Tenant, c Collection, key string) (Name, bool) {
 	return n, true
 }
 
+// ParseKey returns the tenant, the collection and the name of the object at key, as in a log of the
+// store. ok is false for any other key, and for a prefix of keys. Then the tenant is set if the key
+// starts with the prefix of a tenant, and the collection if it also starts with that of a collection.
+func ParseKey(key string) (t Tenant, c Collection, n Name, ok bool) {
+	rest, found := strings.CutPrefix(key, "bots/")
+	label, rest, found2 := strings.Cut(rest, "/")
+	if t, err := ParseTenant(label); !found || !found2 || err != nil || string(t) != label {
+		return "", "", "", false
+	}
+	t = Tenant(label)
+	if label, _, found = strings.Cut(rest, "/"); !found {
+		return t, "", "", false
+	}
+	if c, err := ParseCollection(label); err != nil || string(c) != label {
+		return t, "", "", false
+	}
+	c = Collection(label)
+	n, ok = nameOf(t, c, key)
+	return t, c, n, ok
+}
+
 const hexDigits = "0123456789ABCDEF"
 
 // encodeName encodes n as the last part of an object key. It escapes all bytes but

@@ -153,7 +153,7 @@ func newApp(s *session) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(s), putCommand(s), getCommand(s), lsCommand(s), statCommand(s), rmCommand(s),
 			historyCommand(s), rollbackCommand(s), undeleteCommand(s), teardownCommand(s),
-			captureCommand(s), rotateCommand(s), verifyCommand(s), copyCommand(s), migrateCommand(s), serveCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
+			captureCommand(s), rotateCommand(s), verifyCommand(s), auditCommand(s), copyCommand(s), migrateCommand(s), serveCommand(s), syncCommand(s), spoolCommand(s), seenCommand(s), keysCommand(s), execCommand(s), loginCommand(s), logoutCommand(s), whoamiCommand(s), policyCommand(s), doctorCommand(s), versionCommand(s), completionCommand(s), helpCommand(s),
 		},
 	}
 	app.OnUsageError = onUsageError

@@ -85,7 +85,7 @@ func TestEveryCommand(t *testing.T) {
 	if !app.HideVersion || !app.HideHelp || !app.DisableSliceFlagSeparator || app.ExitErrHandler == nil || app.OnUsageError == nil {
 		t.Error("the app lacks a setting")
 	}
-	want := []string{"init", "put", "get", "ls", "stat", "rm", "history", "rollback", "undelete", "teardown", "capture", "rotate", "verify", "copy", "migrate", "serve", "sync", "spool", "seen", "keys", "exec", "login", "logout", "whoami", "policy", "doctor", "version", "completion", "help"}
+	want := []string{"init", "put", "get", "ls", "stat", "rm", "history", "rollback", "undelete", "teardown", "capture", "rotate", "verify", "audit", "copy", "migrate", "serve", "sync", "spool", "seen", "keys", "exec", "login", "logout", "whoami", "policy", "doctor", "version", "completion", "help"}
 	if diff := cmp.Diff(want, commandNames(app.Commands)); diff != "" {
 		t.Errorf("commands (-want +got):\n%s", diff)
 	}

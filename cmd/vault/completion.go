@@ -159,7 +159,7 @@ func (s *session) completeValue(ctx context.Context, flag, typed, before string)
 
 func (s *session) completeArgument(ctx context.Context, app *cli.App, line argv.Line, typed string) {
 	switch n := len(line.Args); line.Command {
-	case "get", "stat", "history", "rollback", "ls", "put", "rm":
+	case "get", "stat", "history", "rollback", "ls", "put", "rm", "audit":
 		switch {
 		case n == 0 || line.Command == "rm":
 			s.offer(typed, s.completeNames(ctx, typed)...)

@@ -61,7 +61,7 @@ var deadlineCommands = map[string][]string{
 	"seen export": {"seen", "export"}, "seen import": {"seen", "import", "missing.json"},
 	"spool drop": {"spool", "drop", "ID", "--yes"}, "spool export": {"spool", "export", "DIR"},
 	"keys list": {"keys", "list"}, "keys audit": {"keys", "audit"}, "keys rewrap": {"keys", "rewrap", "--add", "local:"}, "keys rotate": {"keys", "rotate"}, "keys recovery": {"keys", "recovery", "create"},
-	"exec": {"exec", "--env", "A=a", "--", "prog"}, "migrate": {"migrate", "--from", "agentkeys"}, "serve": {"serve", "--legacy", "--listen", "SOCKET"}, "verify": {"verify"}, "copy": {"copy", "STORE", "FILES"}, "login": {"login"}, "logout": {"logout"}, "whoami": {"whoami"},
+	"exec": {"exec", "--env", "A=a", "--", "prog"}, "migrate": {"migrate", "--from", "agentkeys"}, "serve": {"serve", "--legacy", "--listen", "SOCKET"}, "verify": {"verify"}, "audit": {"audit", "--from", "STORE"}, "audit summary": {"audit", "summary", "--from", "STORE"}, "copy": {"copy", "STORE", "FILES"}, "login": {"login"}, "logout": {"logout"}, "whoami": {"whoami"},
 	"policy aws": {"policy", "aws", "--bucket", "b", "--account", "111122223333", "--issuer", "https://issuer.example"}, "policy tencent": {"policy", "tencent", "--bucket", "b-1250000000", "--region", "ap-guangzhou"},
 	"policy check": {"policy", "check", "missing.json"}, "doctor": {"doctor"}, "version": {"version"}, "completion": {"completion", "bash"}, "help": {"help", "put"},
 }

@@ -31,8 +31,8 @@ type stanza struct {
 	Source string `json:"source,omitempty"` // the source that opens it; empty: none of those configured
 }
 
-// An audit shows the recipients of objects.
-type audit struct {
+// A keyAudit shows the recipients of objects.
+type keyAudit struct {
 	*session
 	v        *opened
 	sources  []envelope.KeySource
@@ -53,7 +53,7 @@ func (s *session) keysAudit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := &audit{session: s, v: v, table: s.columns("llrll", "NAME", "VERSION", "REVISION", "KEYS", "REMARKS")}
+	a := &keyAudit{session: s, v: v, table: s.columns("llrll", "NAME", "VERSION", "REVISION", "KEYS", "REMARKS")}
 	for _, source := range v.sources {
 		a.add(source)
 	}
@@ -82,13 +82,13 @@ func (s *session) keysAudit(ctx context.Context) error {
 	return nil
 }
 
-func (a *audit) add(source envelope.KeySource) {
+func (a *keyAudit) add(source envelope.KeySource) {
 	a.sources = append(a.sources, source)
 	a.shown = append(a.shown, source.Name())
 }
 
 // entry returns the lines for an object and, with --versions, for its old versions.
-func (a *audit) entry(ctx context.Context, e vault.Entry) []auditLine {
+func (a *keyAudit) entry(ctx context.Context, e vault.Entry) []auditLine {
 	if e.Foreign {
 		return []auditLine{{Key: e.Key, Remarks: []string{"foreign"}}}
 	}
@@ -112,7 +112,7 @@ func (a *audit) entry(ctx context.Context, e vault.Entry) []auditLine {
 	return lines
 }
 
-func (a *audit) line(ctx context.Context, name vault.Name, version string) auditLine {
+func (a *keyAudit) line(ctx context.Context, name vault.Name, version string) auditLine {
 	l := auditLine{Name: name, Version: version}
 	info, recipients, err := a.v.Recipients(ctx, name, &vault.RecipientsOptions{Version: version, Sources: a.sources})
 	l.Revision, l.Rewrap = info.Revision, info.Rewrap
@@ -151,7 +151,7 @@ func (a *audit) line(ctx context.Context, name vault.Name, version string) audit
 	return l
 }
 
-func (a *audit) print(l auditLine) error {
+func (a *keyAudit) print(l auditLine) error {
 	switch {
 	case slices.Contains(l.Remarks, "unopened"):
 		a.unopened++

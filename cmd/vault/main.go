@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"io"
+	"iter"
 	"log"
 	"os"
 	"os/signal"
@@ -37,7 +38,7 @@ func main() {
 		in: os.Stdin, inSize: sizeLeft(os.Stdin), out: os.Stdout, err: os.Stderr,
 		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
-		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, create: createFile,
+		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, walk: walkFiles, create: createFile,
 		writeNew: writeNew, removeFile: os.Remove, canSync: canSync, fileSystem: fileSystem, exec: exec, runChild: runChild, quietly: brokenPipe,
 	}))
 }
@@ -81,6 +82,9 @@ type world struct {
 	readFile func(name string) ([]byte, error)
 	// open opens a file and returns its size, or -1 if it is not a regular file.
 	open func(name string) (f io.ReadCloser, size int64, err error)
+	// walk yields the files of a directory and of those below it, or the file itself. skip reports
+	// whether to leave out a directory.
+	walk func(name string, skip func(dir string) bool) iter.Seq2[string, error]
 	// create returns a file that appears under its name only when it is committed.
 	create func(name string) (outFile, error)
 	// writeNew creates a file with the given text, and its directory if it is missing. It

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"io"
+	"io/fs"
+	"iter"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -27,6 +29,45 @@ func openFile(name string) (io.ReadCloser, int64, error) {
 		return f, -1, nil
 	}
 	return f, info.Size(), nil
+}
+
+// walkFiles yields the files below the directory name, in the order of their names, or name itself if it is
+// a file. The paths have slashes on every system. Links to files are followed, and those to directories only
+// if name is one.
+func walkFiles(name string, skip func(dir string) bool) iter.Seq2[string, error] {
+	isRegular := func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Mode().IsRegular()
+	}
+	return func(yield func(string, error) bool) {
+		info, err := os.Stat(name)
+		switch {
+		case err != nil:
+			yield("", err)
+			return
+		case !info.IsDir():
+			yield(filepath.ToSlash(name), nil)
+			return
+		}
+		root := name + string(filepath.Separator) // follows a link
+		err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			slashed := filepath.ToSlash(path)
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != root && skip(slashed):
+				return fs.SkipDir
+			case d.IsDir(), !isRegular(path):
+				return nil
+			case !yield(slashed, nil):
+				return fs.SkipAll
+			}
+			return nil
+		})
+		if err != nil {
+			yield("", err)
+		}
+	}
 }
 
 // isRegular reports whether w is a regular file.

@@ -93,6 +93,17 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"versioning": func(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(cosOf(ts).SetVersioning(cosOf(ts).Bucket(), args[0]))
 	},
+	// logging PREFIX makes the bucket write its access log into itself, under the prefix.
+	"logging": func(ts *testscript.TestScript, neg bool, args []string) {
+		s := cosOf(ts)
+		client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""),
+			&cosblob.ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
+		ts.Check(err)
+		_, err = client.Bucket.PutLogging(context.Background(), &cos.BucketPutLoggingOptions{
+			LoggingEnabled: &cos.BucketLoggingEnabled{TargetBucket: s.Bucket(), TargetPrefix: args[0]},
+		})
+		ts.Check(err)
+	},
 	// lifecycle FILE sets the lifecycle of the bucket.
 	"lifecycle": func(ts *testscript.TestScript, neg bool, args []string) {
 		s := cosOf(ts)

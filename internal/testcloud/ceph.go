@@ -21,11 +21,12 @@ type cephConf struct {
 	Dir, FSID, Store, STSKey                string
 	MonPort, GatewayPort, OSDFirst, OSDLast int
 	LifecycleSeconds                        int // duration of a lifecycle day; -1 means 24 hours
+	OpsLog                                  bool
 }
 
 func newCephConf(dir string, p *ports, o *RGWOptions) (cephConf, error) {
 	c := cephConf{
-		Dir: dir, FSID: newUUID(), Store: o.Store, STSKey: rand.Text()[:16], LifecycleSeconds: -1,
+		Dir: dir, FSID: newUUID(), Store: o.Store, STSKey: rand.Text()[:16], LifecycleSeconds: -1, OpsLog: o.OpsLog,
 		MonPort: p.first, GatewayPort: p.first + 1,
 		OSDFirst: p.first + 2, OSDLast: p.first + blockSize - 1, // the OSD uses the first four free ports
 	}

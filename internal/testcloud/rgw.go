@@ -45,6 +45,9 @@ type RGWOptions struct {
 	// LifecycleDay is the duration of a day in lifecycle rules, in whole seconds. 0 means 24 hours.
 	LifecycleDay time.Duration
 
+	// OpsLog makes the gateway write its ops log: see [RGW.OpsLog].
+	OpsLog bool
+
 	// Dir is the directory for data and logs. It must be empty or absent, and Stop keeps it. ""
 	// means a temporary directory, which Stop removes.
 	Dir string
@@ -177,6 +180,10 @@ func (r *RGW) addUsers(ctx context.Context, admin string) error {
 func (r *RGW) Stop() error {
 	return stop(r.group, r.dir)
 }
+
+// OpsLog returns the path of the log with a line for each request, if [RGWOptions].OpsLog is set. The gateway
+// writes a line shortly after the response.
+func (r *RGW) OpsLog() string { return filepath.Join(r.dir.path, "log", "ops.log") }
 
 // PIDs returns the process ids of the monitor, the OSD and the gateway.
 func (r *RGW) PIDs() []int { return r.group.pids() }

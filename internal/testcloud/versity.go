@@ -26,6 +26,9 @@ type Versity struct {
 
 // VersityOptions configures [StartVersity]. Nil, or the zero value, is ready to use.
 type VersityOptions struct {
+	// AccessLog makes the gateway write its access log: see [Versity.AccessLog].
+	AccessLog bool
+
 	// Dir is the directory for the data. It must be empty or absent, on a file system with extended
 	// attributes, and Stop keeps it. "" means a temporary directory, which Stop removes.
 	Dir string
@@ -76,8 +79,11 @@ func startVersity(ctx context.Context, path string, o *VersityOptions) (_ *Versi
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", g.ports.first)
 	v.URL = "http://" + address
-	cmd := exec.Command(path, "--quiet", "--keep-alive", "--port", address, "--iam-dir", users, "--health", "/healthz",
-		"posix", "--versioning-dir", versions, data)
+	args := []string{"--quiet", "--keep-alive", "--port", address, "--iam-dir", users, "--health", "/healthz"}
+	if o.AccessLog {
+		args = append(args, "--access-log", v.AccessLog())
+	}
+	cmd := exec.Command(path, append(args, "posix", "--versioning-dir", versions, data)...)
 	cmd.Env = []string{"ROOT_ACCESS_KEY_ID=" + v.Root.AccessKeyID, "ROOT_SECRET_ACCESS_KEY=" + v.Root.SecretKey}
 	if err := g.start("versitygw", cmd); err != nil {
 		return nil, err
@@ -107,6 +113,10 @@ func (v *Versity) AddUser(ctx context.Context, name string) (Keys, error) {
 // Stop ends the gateway, waits for it, and removes a temporary directory. A second Stop does
 // nothing.
 func (v *Versity) Stop() error { return stop(v.group, v.dir) }
+
+// AccessLog returns the path of the log with a line for each request, if [VersityOptions].AccessLog is set. The
+// gateway writes a line before the end of the response.
+func (v *Versity) AccessLog() string { return filepath.Join(v.dir.path, "access.log") }
 
 // PIDs returns the process id of the gateway.
 func (v *Versity) PIDs() []int { return v.group.pids() }

@@ -78,6 +78,10 @@ type WeedOptions struct {
 	Issuer *Issuer
 	Tags   []string
 
+	// AuditLog is the host:port of a server to which the audit log is sent: JSON lists with a tag, a time
+	// and a record, over TCP, as Fluentd receives them. "" means no audit log.
+	AuditLog string
+
 	// Dir is the directory for data and logs. It must be empty or absent, and Stop keeps it. ""
 	// means a temporary directory, which Stop removes.
 	Dir string
@@ -158,6 +162,18 @@ func startWeed(ctx context.Context, path string, o *WeedOptions) (_ *Weed, err e
 		// The server stores the versions of an object in a directory with a longer name than the
 		// object. The last segment of a key may have 255 bytes, so the limit must be higher.
 		"WEED_FILER_OPTIONS_MAX_FILE_NAME_LENGTH=1024",
+	}
+	if o.AuditLog != "" {
+		config := filepath.Join(d.path, "fluent.json")
+		host, port, err := net.SplitHostPort(o.AuditLog)
+		if err != nil {
+			return nil, err
+		}
+		text := fmt.Sprintf(`{"fluent_host": %q, "fluent_port": %s, "marshal_as_json": true}`, host, port)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+		cmd.Args = append(cmd.Args, "-s3.auditLogConfig="+config)
 	}
 	if err := g.start("seaweedfs", cmd); err != nil {
 		return nil, err

@@ -48,7 +48,12 @@ type site struct {
 // newSite applies the printed documents for the three tenants, modified by change.
 func newSite(t *testing.T, versioned bool, change ...func(*policy.Options)) *site {
 	t.Helper()
-	server := testcloud.RequireRGW(t)
+	return newSiteOn(t, testcloud.RequireRGW(t), versioned, change...)
+}
+
+// newSiteOn is newSite on a server of the caller.
+func newSiteOn(t *testing.T, server *testcloud.RGW, versioned bool, change ...func(*policy.Options)) *site {
+	t.Helper()
 	s := &site{RGW: server, URL: server.URL, Version: server.Version, Owner: server.Owner, issuer: testcloud.NewIssuer(nil)}
 	t.Cleanup(func() { s.issuer.Close() })
 	s.bucket = testcloud.NewBucket(t, s.URL, s.Owner, versioned)

@@ -23,7 +23,12 @@ import (
 // newWeedSite is newSite for SeaweedFS, with the policies in the form for AWS.
 func newWeedSite(t *testing.T, versioned bool, change ...func(*policy.Options)) *site {
 	t.Helper()
-	w := testcloud.RequireWeed(t)
+	return newWeedSiteOn(t, testcloud.RequireWeed(t), versioned, change...)
+}
+
+// newWeedSiteOn is newWeedSite on a server of the caller.
+func newWeedSiteOn(t *testing.T, w *testcloud.Weed, versioned bool, change ...func(*policy.Options)) *site {
+	t.Helper()
 	// The printed bucket policy denies plain http.
 	secure := testcloud.NewProxy(w.TLSURL, &testcloud.ProxyOptions{CA: w.CA})
 	t.Cleanup(func() { secure.Close() })

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/audit"
+	"github.com/objectvault/objectvault/internal/ordered"
+	"github.com/objectvault/objectvault/internal/text"
+)
+
+// A logSource is a place with logs.
+type logSource interface {
+	// logs yields the logs that may have records of the range, in the order of their names.
+	logs(ctx context.Context, in dateRange) iter.Seq2[logFile, error]
+	close() error
+}
+
+// A logFile is one log. open returns its bytes from an offset on.
+type logFile struct {
+	name string
+	open func(ctx context.Context, offset int64) (io.ReadCloser, error)
+	// asked means that the user named this file, so that it must be a log.
+	asked bool
+}
+
+const (
+	logsAtOnce = 8
+	logStart   = 1 << 20 // bytes of a log that are read ahead
+)
+
+// A fetchedLog is a log with its first bytes. Most logs of a bucket are not longer.
+type fetchedLog struct {
+	logFile
+	start []byte
+	whole bool
+	err   error
+}
+
+// each reads the logs of all sources, several at once, and calls show for each record of the range.
+func (a *auditing) each(ctx context.Context, show func(audit.Record) error) error {
+	bar := a.progress("audit", -1)
+	defer bar.done()
+	for _, source := range a.sources {
+		files := func(ctx context.Context) iter.Seq2[logFile, error] { return source.logs(ctx, a.dates()) }
+		for log, err := range ordered.Map(ctx, logsAtOnce, files, fetchLog) {
+			if err == nil {
+				err = a.eachRecord(ctx, log, bar, show)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func fetchLog(ctx context.Context, f logFile) fetchedLog {
+	l := fetchedLog{logFile: f}
+	r, err := f.open(ctx, 0)
+	if err != nil {
+		l.err = err
+		return l
+	}
+	defer r.Close()
+	l.start, l.err = io.ReadAll(io.LimitReader(r, logStart))
+	l.whole = len(l.start) < logStart
+	return l
+}
+
+// eachRecord calls show for each record of a log. Only the errors of show and the end of ctx end the command.
+func (a *auditing) eachRecord(ctx context.Context, log fetchedLog, bar *progress, show func(audit.Record) error) error {
+	if log.err != nil {
+		return a.logFailed(ctx, log.name, log.err)
+	}
+	var r io.Reader = bytes.NewReader(log.start)
+	if !log.whole {
+		rest, err := log.open(ctx, logStart)
+		if err != nil {
+			return a.logFailed(ctx, log.name, err)
+		}
+		defer rest.Close()
+		r = io.MultiReader(r, rest)
+	}
+	for rec, err := range audit.Read(bar.reader(onlyReader{r}), nil) {
+		var malformed *audit.ParseError
+		switch {
+		case errors.As(err, &malformed):
+			a.unreadable(log.name, err)
+			continue
+		case errors.Is(err, audit.ErrDialect) && !log.asked:
+			a.NotLogs++
+			return nil
+		case err != nil:
+			return a.logFailed(ctx, log.name, err)
+		case !a.inRange(rec):
+			continue
+		}
+		if err := show(rec); err != nil {
+			return err
+		}
+	}
+	a.Logs++
+	return nil
+}
+
+// onlyReader hides Seek, which reads no log twice.
+type onlyReader struct{ io.Reader }
+
+// logFailed counts a log that could not be read. The other logs are read anyway.
+func (a *auditing) logFailed(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	a.Failed++
+	a.printError(explain("audit", fmt.Errorf("%s: %w", name, err)))
+	return nil
+}
+
+// A dateRange selects logs by the dates in their names. A log has no record that is later than its name,
+// and it may come a day late.
+type dateRange struct{ since, until time.Time }
+
+func (a *auditing) dates() dateRange {
+	return dateRange{a.since.Add(-time.Hour), a.until.Add(24 * time.Hour)}
+}
+
+var (
+	// The last elements of a path with a year, a month and a day. A prefix may stand before the year.
+	dateFolder = text.NewRegexp(`(?:^|\D)(2\d{3})(?:/(\d\d)(?:/(\d\d))?)?/$`)
+	// The name of a server access log of S3.
+	datedLog = text.NewRegexp(`^(.*?)(2\d{3}-\d\d-\d\d)-\d\d-\d\d-\d\d-[^/]*$`)
+)
+
+// hasFolder reports whether a folder, whose path ends with a slash, may have logs of the range.
+func (d dateRange) hasFolder(path string) bool {
+	if strings.HasSuffix(path, "/CloudTrail-Digest/") || strings.HasSuffix(path, "/CloudTrail-Insight/") {
+		return false // they have no requests
+	}
+	m := dateFolder.FindStringSubmatch(path)
+	if m == nil {
+		return true
+	}
+	start, layout, step := m[1], "2006", [3]int{1, 0, 0}
+	if m[2] != "" {
+		start, layout, step = start+"/"+m[2], layout+"/01", [3]int{0, 1, 0}
+	}
+	if m[3] != "" {
+		start, layout, step = start+"/"+m[3], layout+"/02", [3]int{0, 0, 1}
+	}
+	first, err := time.Parse(layout, start)
+	return err != nil || first.Before(d.until) && first.AddDate(step[0], step[1], step[2]).After(d.since)
+}
+
+// hasLog reports whether a log with a date in its name may have records of the range. If it has not, next
+// is the name before the next log that may.
+func (d dateRange) hasLog(name string) (ok bool, next string) {
+	m := datedLog.FindStringSubmatch(name)
+	if m == nil {
+		return true, ""
+	}
+	day, err := time.Parse(time.DateOnly, m[2])
+	switch {
+	case err != nil:
+		return true, ""
+	case !day.AddDate(0, 0, 1).After(d.since):
+		return false, m[1] + d.since.Format(time.DateOnly)
+	case !day.Before(d.until):
+		return false, m[1] + "3" // after the logs of this millennium
+	}
+	return true, ""
+}
+
+// A localLogs is a file or a directory on this machine.
+type localLogs struct {
+	*session
+	path string
+}
+
+func (localLogs) close() error { return nil }
+
+func (l localLogs) logs(_ context.Context, in dateRange) iter.Seq2[logFile, error] {
+	return func(yield func(logFile, error) bool) {
+		for path, err := range l.walk(l.path, func(dir string) bool { return !in.hasFolder(dir + "/") }) {
+			if err != nil {
+				yield(logFile{}, usagef("--from %s: %v", l.path, err))
+				return
+			}
+			f := logFile{name: path, asked: path == l.path, open: func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+				r, _, err := l.openFile(ctx, path)
+				if err == nil && offset > 0 {
+					if _, err = io.CopyN(io.Discard, r, offset); err != nil {
+						r.Close()
+					}
+				}
+				return r, err
+			}}
+			if ok, _ := in.hasLog(path); (ok || f.asked) && !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A streamedLog is standard input, which can be read once.
+type streamedLog struct{ r io.Reader }
+
+func (streamedLog) close() error { return nil }
+
+func (l streamedLog) logs(context.Context, dateRange) iter.Seq2[logFile, error] {
+	return func(yield func(logFile, error) bool) {
+		yield(logFile{name: "standard input", asked: true, open: func(context.Context, int64) (io.ReadCloser, error) {
+			return io.NopCloser(l.r), nil // the second call continues where the first one ended
+		}}, nil)
+	}
+}

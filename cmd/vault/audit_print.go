@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/objectvault/objectvault/audit"
+	"github.com/objectvault/objectvault/internal/text"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// An auditPrinter prints the records that are selected. The remarks depend on all records of the range.
+type auditPrinter struct {
+	*auditing
+	table *columns
+	known []string
+	seen  auditSeen
+}
+
+func (a *auditing) newAuditPrinter(known []string) *auditPrinter {
+	return &auditPrinter{auditing: a, known: known, seen: newAuditSeen(), table: a.columns("lllllllrllll",
+		"TIME", "TENANT", "CALLER", "VERB", "COLLECTION", "NAME", "VERSION", "BYTES", "ADDRESS", "AGENT", "RESULT", "REMARKS")}
+}
+
+// An accessLine is a line of audit --json.
+type accessLine struct {
+	Time        *time.Time       `json:"time"`
+	Tenant      vault.Tenant     `json:"tenant,omitempty"`
+	Collection  vault.Collection `json:"collection,omitempty"`
+	Name        vault.Name       `json:"name,omitempty"`
+	Verb        audit.Verb       `json:"verb"`
+	Operation   string           `json:"operation,omitempty"`
+	Bucket      string           `json:"bucket,omitempty"`
+	Key         string           `json:"key,omitempty"`
+	Foreign     bool             `json:"foreign,omitempty"` // the key is not that of an object of a vault
+	Prefix      string           `json:"prefix,omitempty"`  // of a list
+	Version     string           `json:"version,omitempty"`
+	Bytes       int64            `json:"bytes,omitempty"`
+	Principal   string           `json:"principal,omitempty"`
+	Session     string           `json:"session,omitempty"`
+	Subject     string           `json:"subject,omitempty"`
+	AccessKeyID string           `json:"access_key_id,omitempty"`
+	Address     string           `json:"address,omitempty"`
+	UserAgent   string           `json:"user_agent,omitempty"`
+	Status      int              `json:"status,omitempty"`
+	Code        string           `json:"error_code,omitempty"`
+	Denied      bool             `json:"denied"`
+	Failed      bool             `json:"failed"`
+	RequestID   string           `json:"request_id,omitempty"`
+	Remarks     []string         `json:"remarks,omitempty"`
+	Dialect     audit.Dialect    `json:"dialect"`
+}
+
+// add is called for each record of the range.
+func (p *auditPrinter) add(r audit.Record) error {
+	remarks := p.seen.remarks(r, p.known)
+	if !p.selects(r) {
+		return nil
+	}
+	p.Shown++
+	if p.json {
+		return p.print(accessLine{
+			Time: utc(r.Time), Tenant: r.Tenant, Collection: r.Collection, Name: r.Name, Verb: r.Verb, Operation: r.Operation,
+			Bucket: r.Bucket, Key: r.Key, Foreign: r.Key != "" && !r.Object, Prefix: r.Prefix, Version: r.Version, Bytes: r.Bytes,
+			Principal: r.Principal, Session: r.Session, Subject: r.Subject, AccessKeyID: r.AccessKeyID, Address: r.Address,
+			UserAgent: r.UserAgent, Status: r.Status, Code: r.Code, Denied: r.Denied, Failed: r.Failed(), RequestID: r.RequestID,
+			Remarks: remarks, Dialect: r.Dialect,
+		})
+	}
+	name, bytes, agent := string(r.Name), "", r.UserAgent
+	switch {
+	case r.Key != "" && !r.Object:
+		name = "(foreign) " + r.Key
+	case r.Prefix != "":
+		name = "(list) " + r.Prefix
+	}
+	if r.Bytes > 0 {
+		bytes = fmt.Sprint(r.Bytes)
+	}
+	caller := callerOf(r)
+	if p.outTTY {
+		agent, caller = shortened(agent, 20), caller[strings.LastIndexByte(caller, ':')+1:]
+		if r.Bytes > 0 {
+			bytes = size(r.Bytes)
+		}
+	}
+	return p.table.add(timestamp(r.Time), string(r.Tenant), caller, string(r.Verb), string(r.Collection), name, r.Version, bytes,
+		r.Address, agent, resultOf(r), strings.Join(remarks, " "))
+}
+
+func (p *auditPrinter) flush() error { return p.table.flush() }
+
+// callerOf returns the principal and the session.
+func callerOf(r audit.Record) string {
+	switch {
+	case r.Principal == "" && r.AccessKeyID != "":
+		return "key " + r.AccessKeyID
+	case r.Session != "":
+		return r.Principal + "/" + r.Session
+	}
+	return r.Principal
+}
+
+func resultOf(r audit.Record) string {
+	if !r.Failed() {
+		return "ok"
+	}
+	words := []string{"failed"}
+	if r.Denied {
+		words[0] = "denied"
+	}
+	if r.Status != 0 {
+		words = append(words, fmt.Sprint(r.Status))
+	}
+	if r.Code != "" {
+		words = append(words, r.Code)
+	}
+	return strings.Join(words, " ")
+}
+
+func shortened(s string, most int) string {
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// An auditSeen is what the records before have shown.
+type auditSeen struct {
+	homes     map[string]vault.Tenant // the only tenant whose objects a caller has used; "*": several
+	addresses map[vault.Tenant]map[string]bool
+	entries   int
+}
+
+// maxAuditSeen limits the memory. Later callers and addresses are not remembered.
+const maxAuditSeen = 200_000
+
+func newAuditSeen() auditSeen {
+	return auditSeen{homes: make(map[string]vault.Tenant), addresses: make(map[vault.Tenant]map[string]bool)}
+}
+
+// remarks returns the remarks on a record, and remembers it.
+func (s *auditSeen) remarks(r audit.Record, known []string) (all []string) {
+	if r.Denied {
+		all = append(all, "denied")
+	}
+	caller := r.Principal + "\n" + r.Session + "\n" + r.Subject
+	if r.Tenant != "" && s.isOther(r, caller) {
+		all = append(all, "other-tenant")
+	}
+	switch {
+	case r.Principal == "":
+		all = append(all, "anonymous")
+	case len(known) > 0 && !slices.Contains(known, r.Principal) && !slices.Contains(known, callerOf(r)):
+		all = append(all, "unknown")
+	}
+	if r.Tenant == "" || r.Failed() {
+		return all
+	}
+	switch home, ok := s.homes[caller]; {
+	case ok && home != r.Tenant:
+		s.homes[caller] = "*"
+	case !ok && r.Principal != "" && s.room():
+		s.homes[caller] = r.Tenant
+	}
+	if r.Verb == audit.VerbRead && r.Address != "" {
+		addresses := s.addresses[r.Tenant]
+		if len(addresses) > 0 && !addresses[r.Address] {
+			all = append(all, "new-address")
+		}
+		if !addresses[r.Address] && s.room() {
+			if addresses == nil {
+				addresses = make(map[string]bool)
+				s.addresses[r.Tenant] = addresses
+			}
+			addresses[r.Address] = true
+		}
+	}
+	return all
+}
+
+func (s *auditSeen) room() bool {
+	s.entries++
+	return s.entries <= maxAuditSeen
+}
+
+var wallet = text.NewRegexp(`0[xX][0-9a-fA-F]{40}`)
+
+// isOther reports whether the tenant of a record is not that of its caller.
+func (s *auditSeen) isOther(r audit.Record, caller string) bool {
+	if wallets := wallet.Get().FindAllString(caller, -1); len(wallets) > 0 {
+		return !slices.ContainsFunc(wallets, func(w string) bool { return strings.EqualFold(w, string(r.Tenant)) })
+	}
+	home, ok := s.homes[caller]
+	return ok && r.Denied && home != r.Tenant && home != "*"
+}

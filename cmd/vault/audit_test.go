@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"gocloud.dev/blob"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/objectvault/objectvault/cosblob"
+	"github.com/objectvault/objectvault/costest"
+)
+
+// auditLogLine returns a line of a server access log.
+func auditLogLine(at time.Time, name string) string {
+	key := "bots/t/credentials/" + name + ".enc"
+	return fmt.Sprintf("o vault [%s] 192.0.2.3 a ID1 REST.GET.OBJECT %s \"GET /%s HTTP/1.1\" 200 - 600 600 9 8 \"-\" \"-\" - h SigV4 c AuthHeader x TLSv1.3\n",
+		at.UTC().Format("02/Jan/2006:15:04:05 -0700"), key, key)
+}
+
+// TestAuditBucket: of thousands of logs in a bucket, only those of the range are listed and read. A log of any
+// length is read completely, and one that cannot be read does not hide the others.
+func TestAuditBucket(t *testing.T) {
+	s, err := costest.New(&costest.Options{SecretID: cosKeys[0], SecretKey: cosKeys[1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	t.Setenv("TENCENTCLOUD_SECRET_ID", cosKeys[0])
+	t.Setenv("TENCENTCLOUD_SECRET_KEY", cosKeys[1])
+	b := auditBucket(t, s)
+	day := time.Date(2026, 5, 2, 10, 0, 0, 0, time.UTC)
+	var group errgroup.Group
+	group.SetLimit(8)
+	put := func(key, text string) {
+		group.Go(func() error { return b.WriteAll(t.Context(), key, []byte(text), nil) })
+	}
+	for i := range 2100 {
+		put(fmt.Sprintf("access/vault2026-01-01-00-00-00-%05d", i), "an old log")
+		put(fmt.Sprintf("access/vault2026-06-01-00-00-00-%05d", i), "a late log")
+	}
+	var long strings.Builder
+	for long.Len() < 3*logStart/2 {
+		long.WriteString(auditLogLine(day, "long"))
+	}
+	put("access/vault2026-05-02-10-00-00-A", long.String())
+	put("access/vault2026-05-02-10-00-00-B", auditLogLine(day, "broken"))
+	put("access/vault2026-05-02-10-00-00-C", auditLogLine(day, "last"))
+	put("access/vault2026-05-02-10-00-00-D", auditLogLine(day.AddDate(0, 0, 1), "tomorrow"))
+	put("access/z-other", auditLogLine(day, "other"))
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+
+	s.SetRule(func(r *costest.Request) *costest.Fault {
+		if strings.HasSuffix(r.Key, "-B") {
+			return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test"))
+		}
+		return nil
+	})
+	s.Reset()
+	var out, errs bytes.Buffer
+	code := run(t.Context(), []string{"vault", "audit", "--json", "--since", "2026-05-02", "--until", "2026-05-03",
+		"--from", fmt.Sprintf("cos://%s/access/?region=%s&endpoint=%s", s.Bucket(), s.Region(), s.URL())}, &world{
+		in: strings.NewReader(""), out: &out, err: &errs, goos: "linux", now: time.Now, userHome: t.TempDir, getenv: os.Getenv,
+		readFile: os.ReadFile, open: openFile, walk: walkFiles, quietly: func(error) bool { return false },
+	})
+	lists, reads := 0, 0
+	for _, r := range s.Requests() {
+		switch r.Action {
+		case "GetBucket":
+			lists++
+		case "GetObject":
+			reads++
+		}
+	}
+	names := make(map[string]int)
+	var summary auditCounts
+	for line := range strings.Lines(out.String()) {
+		var l struct {
+			Name    string
+			Summary *auditCounts
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.Summary != nil {
+			summary = *l.Summary
+		} else {
+			names[l.Name]++
+		}
+	}
+	if names["long"] != strings.Count(long.String(), "\n") || names["last"] != 1 || names["other"] != 1 || len(names) != 3 {
+		t.Errorf("the records have the names %v, want long %d times, last and other", names, strings.Count(long.String(), "\n"))
+	}
+	if code != exitPartial || summary.Failed != 1 || summary.Logs != 4 || summary.NotLogs != 0 || !strings.Contains(errs.String(), `"kind":"denied"`) {
+		t.Errorf("exit code %d, %+v, errors %s", code, summary, &errs)
+	}
+	// The list starts three times: at the prefix, at the range, and behind it. The long log is read twice.
+	if lists > 3 || reads != 6 {
+		t.Errorf("%d lists and %d reads, want 3 and 6", lists, reads)
+	}
+}
+
+func auditBucket(t *testing.T, s *costest.Server) *blob.Bucket {
+	t.Helper()
+	client, err := cosblob.NewClient(s.Bucket(), s.Region(), cosblob.Static(s.SecretID(), s.SecretKey(), ""),
+		&cosblob.ClientOptions{Endpoint: s.BucketURL(s.Bucket()), Transport: s.Client().Transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := cosblob.OpenBucket(t.Context(), client, s.Bucket(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// TestPointInTime: the forms of --since and --until.
+func TestPointInTime(t *testing.T) {
+	now := time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"24h": now.Add(-24 * time.Hour), "90m": now.Add(-90 * time.Minute), "7d": time.Date(2026, 5, 3, 12, 0, 0, 0, time.UTC),
+		"2026-05-01": time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), "2026-05-01T10:00": time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC),
+		"2026-05-01T10:00:00+02:00": time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC), "all": {},
+	} {
+		if got, err := pointInTime(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "yesterday", "-24h", "0h", "0d", "-7d", "7", "d", "999999999d", "2026-13-01"} {
+		if got, err := pointInTime(text, now); err == nil {
+			t.Errorf("%q: %v, want an error", text, got)
+		}
+	}
+}

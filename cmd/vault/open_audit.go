@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/objectvault/objectvault/cmd/vault/internal/config"
+	"github.com/objectvault/objectvault/vault"
+)
+
+// This file opens the places of access logs.
+
+// openSource opens a place with logs: a URL, a file, a directory, or standard input.
+func (a *auditing) openSource(ctx context.Context, place string) (logSource, error) {
+	switch {
+	case place == "-":
+		return streamedLog{interruptible(ctx, a.in)}, nil
+	case !isURL(place):
+		return localLogs{a.session, filepath.ToSlash(place)}, nil
+	}
+	storeURL, prefix, err := splitLogURL(place)
+	if err != nil {
+		return nil, err
+	}
+	s := a.ofStore(storeURL)
+	set, err := s.settings()
+	if err != nil {
+		return nil, err
+	}
+	set.Tenant = config.Value{} // selects records, and may be any tenant; the logs are the operator's
+	plan, err := s.plan(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := plan.tenant(ctx); err != nil { // checks the token
+		return nil, err
+	}
+	store, err := plan.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return bucketLogs{store, prefix}, nil
+}
+
+// splitLogURL separates the URL of a bucket from the prefix of the logs.
+func splitLogURL(place string) (storeURL, prefix string, err error) {
+	u, err := url.Parse(place)
+	if err != nil {
+		return "", "", usagef("--from has an invalid URL") // the error would quote the URL
+	}
+	if u.Scheme == "file" || u.Scheme == "mem" {
+		return place, "", nil
+	}
+	prefix, u.Path, u.RawPath = strings.TrimPrefix(u.Path, "/"), "", ""
+	return u.String(), prefix, nil
+}
+
+// A bucketLogs is the logs in a bucket whose keys start with a prefix.
+type bucketLogs struct {
+	store  *vault.Store
+	prefix string
+}
+
+func (b bucketLogs) close() error { return b.store.Close() }
+
+func (b bucketLogs) logs(ctx context.Context, in dateRange) iter.Seq2[logFile, error] {
+	return func(yield func(logFile, error) bool) { b.list(ctx, b.prefix, in, yield) }
+}
+
+// list yields the logs below a prefix. It reports whether to continue.
+func (b bucketLogs) list(ctx context.Context, prefix string, in dateRange, yield func(logFile, error) bool) bool {
+	after := ""
+	for {
+		o := &blob.ListOptions{Prefix: prefix, Delimiter: "/"}
+		if after != "" {
+			o.BeforeList = b.store.ListAfter(after)
+		}
+		next, more := b.page(ctx, b.store.Bucket.List(o), after, in, yield)
+		if next == "" || !more {
+			return more
+		}
+		after = next
+	}
+}
+
+// page yields the logs of a list. If it returns next, the list continues after that key.
+func (b bucketLogs) page(ctx context.Context, list *blob.ListIterator, after string, in dateRange, yield func(logFile, error) bool) (next string, more bool) {
+	for {
+		o, err := list.Next(ctx)
+		if err == io.EOF {
+			return "", true
+		}
+		if err != nil {
+			yield(logFile{}, b.explain(err))
+			return "", false
+		}
+		if o.IsDir {
+			if in.hasFolder(o.Key) && !b.list(ctx, o.Key, in, yield) {
+				return "", false
+			}
+			continue
+		}
+		ok, next := in.hasLog(o.Key)
+		if !ok && next > o.Key && next > after && b.store.ListAfter != nil {
+			return next, true
+		}
+		if ok && !yield(b.log(o.Key), nil) {
+			return "", false
+		}
+	}
+}
+
+func (b bucketLogs) log(key string) logFile {
+	return logFile{name: b.store.Name + "/" + key, open: func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		r, err := b.store.Bucket.NewRangeReader(ctx, key, offset, -1, nil)
+		if err != nil {
+			return nil, b.explain(err)
+		}
+		return r, nil
+	}}
+}
+
+// explain adds the sentinel of an error of the store.
+func (b bucketLogs) explain(err error) error {
+	if b.store.Explain != nil {
+		if sentinel := b.store.Explain(err); sentinel != nil {
+			if errors.Is(sentinel, err) {
+				return sentinel
+			}
+			return tagged{err, sentinel}
+		}
+	}
+	switch gcerrors.Code(err) {
+	case gcerrors.NotFound:
+		return tagged{err, vault.ErrNotFound}
+	case gcerrors.PermissionDenied:
+		return tagged{err, vault.ErrPermission}
+	}
+	return err
+}
