@@ -1,13 +1,13 @@
 package transport_test
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/internal/transport"
 )
 
@@ -27,11 +27,6 @@ func TestFailures(t *testing.T) {
 	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
 	defer untrusted.Close()
 	untrusted.Config.ErrorLog = nil
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	plain := httptest.NewServer(http.NotFoundHandler()) // without TLS
 	defer plain.Close()
 
@@ -45,7 +40,7 @@ func TestFailures(t *testing.T) {
 		{"connection closed", cut.URL, false, false, false, false},
 		{"unknown CA", untrusted.URL, false, true, true, false},
 		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), false, true, false, false},
-		{"connection refused", "http://" + l.Addr().String(), false, true, false, false},
+		{"connection refused", testcloud.NoServer(t), false, true, false, false},
 		{"no such host", "http://host.invalid", false, true, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -45,6 +45,8 @@ func TestSettings(t *testing.T) {
 			fmt.Fprint(w, versioning)
 		case q.Has("policy"):
 			fmt.Fprint(w, policy)
+		case q.Has("logging"):
+			fmt.Fprint(w, "<BucketLoggingStatus/>")
 		case q.Has("lifecycle") && strings.Contains(r.URL.Path, "none"):
 			refuse(w, 404, "NoSuchLifecycleConfiguration")
 		default:
@@ -60,7 +62,7 @@ func TestSettings(t *testing.T) {
 			}
 			got[i].Err = nil
 		}
-		want := []vault.Setting{{Name: "endpoint", Document: server.URL}, {Name: "versioning", Document: versioning}, {Name: "lifecycle"}, {Name: "policy", Document: policy}}
+		want := []vault.Setting{{Name: "endpoint", Document: server.URL}, {Name: "versioning", Document: versioning}, {Name: "lifecycle"}, {Name: "policy", Document: policy}, {Name: "logging", Document: "<BucketLoggingStatus/>"}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("settings of %s (-want +got):\n%s", bucket, diff)
 		}
@@ -78,7 +80,7 @@ func TestServerTime(t *testing.T) {
 			t.Errorf("ServerTime as %s: %v, %v", who, got, err)
 		}
 	}
-	if _, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: noServer(t), Static: static(server.Root)}).ServerTime(t.Context()); err == nil {
+	if _, err := cloudOf(t, aws.Config{Bucket: bucket, Endpoint: testcloud.NoServer(t), Static: static(server.Root)}).ServerTime(t.Context()); err == nil {
 		t.Error("ServerTime returned no error, although no server listens")
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -105,12 +107,12 @@ func TestCaller(t *testing.T) {
 	}
 	// An STS that is configured for an S3 server is also used for credentials of a role.
 	role := credentials.NewStaticCredentialsProvider("ASIAEXAMPLE", "secret", "token")
-	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t), STSEndpoint: server.URL, Static: role}).Caller(t.Context())
+	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: testcloud.NoServer(t), STSEndpoint: server.URL, Static: role}).Caller(t.Context())
 	if err != nil || got.Account != "123456789012" || !got.Session {
 		t.Errorf("%+v, %v", got, err)
 	}
 	// A server that is not AWS is not used.
-	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t), Static: static(k)}).Caller(t.Context())
+	got, err = cloudOf(t, aws.Config{Bucket: "bucket", Endpoint: testcloud.NoServer(t), Static: static(k)}).Caller(t.Context())
 	if err != nil || got.KeyID != "AKIDEXAMPLE" || got.ARN != "" {
 		t.Errorf("%+v, %v", got, err)
 	}

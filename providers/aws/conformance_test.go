@@ -2,7 +2,6 @@ package aws_test
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -49,17 +48,6 @@ func realServers(t *testing.T) map[string]realServer {
 	return map[string]realServer{"Ceph": {rgw.URL, rgw.Owner}, "versitygw": {versity.URL, versity.Root}}
 }
 
-// noServer returns an address at which no server listens.
-func noServer(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
-
 // expiring returns a server that forwards to url, and responds that the credentials have expired.
 func expiring(t *testing.T, url string) string {
 	t.Helper()
@@ -87,7 +75,7 @@ func conform(t *testing.T, server, url string, owner, other testcloud.Keys, vers
 	opened := client(aws.Config{Endpoint: url, Static: static(owner), Timeout: silentTimeout})
 	// This clause mostly waits, and its result does not depend on versioning, so it runs only
 	// without versioning.
-	unreachable := client(aws.Config{Endpoint: noServer(t), Static: static(owner)})
+	unreachable := client(aws.Config{Endpoint: testcloud.NoServer(t), Static: static(owner)})
 	if versioned || !slices.Contains(claims, "errors-unreachable") {
 		unreachable, claims = nil, without(claims, "errors-unreachable")
 	}

@@ -178,7 +178,7 @@ func TestNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: noServer(t)})
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: testcloud.NoServer(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,8 +198,8 @@ func TestNotSent(t *testing.T) {
 		size int64
 		want error
 	}{
-		"no server":    {open(t, aws.Config{Bucket: "bucket", Endpoint: noServer(t)}), 100, vault.ErrUnavailable},
-		"no token":     {open(t, aws.Config{Bucket: "b", Endpoint: noServer(t), Identity: federation.NewProvider(noToken, exchange, nil)}), 100, vault.ErrUnauthenticated},
+		"no server":    {open(t, aws.Config{Bucket: "bucket", Endpoint: testcloud.NoServer(t)}), 100, vault.ErrUnavailable},
+		"no token":     {open(t, aws.Config{Bucket: "b", Endpoint: testcloud.NoServer(t), Identity: federation.NewProvider(noToken, exchange, nil)}), 100, vault.ErrUnauthenticated},
 		"part refused": {parts, 20 << 20, vault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -372,11 +372,11 @@ func TestOneExchangeFails(t *testing.T) {
 		asked.Add(1)
 		return federation.Token{}, fmt.Errorf("%w: the broker is down", federation.ErrUnavailable)
 	})
-	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: noServer(t)})
+	exchange, err := aws.NewExchanger(t.Context(), aws.Role{ARN: "arn:aws:iam::123456789012:role/vault", Endpoint: testcloud.NoServer(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, aws.Config{Bucket: "b", Endpoint: noServer(t), Identity: federation.NewProvider(source, exchange, nil)})
+	s := open(t, aws.Config{Bucket: "b", Endpoint: testcloud.NoServer(t), Identity: federation.NewProvider(source, exchange, nil)})
 	if _, err := newVault(t, s, "acme").Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) || asked.Load() != 1 {
 		t.Errorf("stat: %v after %d tokens, want %v after 1", err, asked.Load(), vault.ErrUnavailable)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/objectvault/objectvault/conformance"
+	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -25,7 +26,7 @@ func TestConformanceLive(t *testing.T) {
 	c := aws.Config{Bucket: bucket, Region: os.Getenv("OBJECTVAULT_CONFORMANCE_REGION"), Endpoint: os.Getenv("OBJECTVAULT_CONFORMANCE_ENDPOINT")}
 	opened := func(ctx context.Context) (*vault.Store, error) { return aws.Open(ctx, c) }
 	lost := c
-	lost.Endpoint = noServer(t)
+	lost.Endpoint = testcloud.NoServer(t)
 	client := liveClient(t, c)
 	out, err := client.GetBucketVersioning(t.Context(), &s3.GetBucketVersioningInput{Bucket: &bucket})
 	if err != nil {

@@ -124,7 +124,7 @@ func TestNothingSent(t *testing.T) {
 	}{
 		"unknown CA":                {aws.Config{Bucket: "bucket", Endpoint: untrusted.URL}, vault.Untrusted},
 		"no TLS":                    {aws.Config{Bucket: "bucket", Endpoint: strings.Replace(plain.URL, "http:", "https:", 1)}, vault.Unreachable},
-		"connection refused":        {aws.Config{Bucket: "bucket", Endpoint: noServer(t)}, vault.Unreachable},
+		"connection refused":        {aws.Config{Bucket: "bucket", Endpoint: testcloud.NoServer(t)}, vault.Unreachable},
 		"no such host":              {aws.Config{Bucket: "bucket", Endpoint: "https://host.invalid"}, vault.Unreachable},
 		"no such bucket, versitygw": {aws.Config{Bucket: "ov-missing", Endpoint: versity.URL, Static: static(versity.Root)}, vault.NoBucket},
 		"no such bucket, Ceph":      {aws.Config{Bucket: "ov-missing", Endpoint: rgw.URL, Static: static(rgw.Owner)}, vault.NoBucket},

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/aws"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -73,7 +74,7 @@ func TestSilentCredentials(t *testing.T) {
 		for _, url := range []string{silent, halting} {
 			t.Run(fmt.Sprint(source, " silent ", url == silent), func(t *testing.T) {
 				fromChain(t, source, url)
-				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: noServer(t), Timeout: time.Second})
+				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: testcloud.NoServer(t), Timeout: time.Second})
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
 				_, err := newVault(t, s, "acme").Put(ctx, "x", strings.NewReader("value"), nil)
@@ -100,7 +101,7 @@ func TestCredentialsUntilEnd(t *testing.T) {
 		for _, cancelled := range []bool{false, true} {
 			t.Run(fmt.Sprint(source, " cancelled ", cancelled), func(t *testing.T) {
 				fromChain(t, source, silent)
-				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: noServer(t)})
+				s := open(t, aws.Config{Bucket: "no-keys", Region: "eu-central-1", Endpoint: testcloud.NoServer(t)})
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				want := vault.ErrUnavailable
 				if cancelled {

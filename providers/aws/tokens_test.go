@@ -295,7 +295,7 @@ func TestTenantsRefused(t *testing.T) {
 func TestUnreachableSTS(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, false)
-	identity := federation.NewProvider(fromFile(t, s.issuer.Mint(s.claims(alice))), exchanger(t, noServer(t), s.docs.RoleARN), expect(alice))
+	identity := federation.NewProvider(fromFile(t, s.issuer.Mint(s.claims(alice))), exchanger(t, testcloud.NoServer(t), s.docs.RoleARN), expect(alice))
 	v := newVault(t, open(t, aws.Config{Bucket: s.bucket, Endpoint: s.URL, Identity: identity}), alice)
 	if _, err := v.Stat(t.Context(), "openai"); !errors.Is(err, vault.ErrUnavailable) || !errors.Is(err, federation.ErrUnavailable) {
 		t.Errorf("stat: %v, want %v", err, vault.ErrUnavailable)

@@ -16,6 +16,7 @@ import (
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
 	"github.com/objectvault/objectvault/federation"
+	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -229,7 +230,7 @@ func TestServerTime(t *testing.T) {
 	if heads != 2 {
 		t.Errorf("ServerTime sent %d HEAD requests, want 2", heads)
 	}
-	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket(), Endpoint: noServer(t), Static: owner(s)}); !errors.Is(err, vault.ErrUnavailable) {
+	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket(), Endpoint: testcloud.NoServer(t), Static: owner(s)}); !errors.Is(err, vault.ErrUnavailable) {
 		t.Errorf("without a server: %v", err)
 	}
 	if _, err := timeOf(t, tencent.Config{Bucket: s.Bucket()}); !errors.Is(err, vault.ErrConfig) {

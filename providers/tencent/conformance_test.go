@@ -2,12 +2,12 @@ package tencent_test
 
 import (
 	"context"
-	"net"
 	"slices"
 	"testing"
 
 	"github.com/objectvault/objectvault/conformance"
 	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/tencent"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -91,7 +91,7 @@ func TestConformance(t *testing.T) {
 				Secrets: []string{s.SecretKey(), nothing.SecretKey.Reveal(), nothing.SessionToken.Reveal(), late.SecretKey.Reveal()},
 			}
 			if c.versioning == "" { // the clause mostly waits, and its result does not depend on versioning
-				p.Unreachable = opener(tencent.Config{Bucket: s.Bucket(), Region: s.Region(), Endpoint: noServer(t), Static: owner(s)})
+				p.Unreachable = opener(tencent.Config{Bucket: s.Bucket(), Region: s.Region(), Endpoint: testcloud.NoServer(t), Static: owner(s)})
 			}
 			c.run(t, p)
 		})
@@ -133,15 +133,4 @@ func (c setup) run(t *testing.T, p conformance.Provider) {
 
 func opener(c tencent.Config) func(context.Context) (*vault.Store, error) {
 	return func(ctx context.Context) (*vault.Store, error) { return tencent.Open(ctx, c) }
-}
-
-// noServer returns an address at which no server listens.
-func noServer(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/objectvault/objectvault/conformance"
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/internal/testcloud"
 	"github.com/objectvault/objectvault/providers/tencent"
 )
 
@@ -79,7 +80,7 @@ func TestConformanceLive(t *testing.T) {
 
 	opened := opener(c)
 	lost := c
-	lost.Endpoint = noServer(t)
+	lost.Endpoint = testcloud.NoServer(t)
 	conformance.Run(t, conformance.Provider{
 		Name: "tencent", Open: opened, Reopen: opened, Unreachable: opener(lost), Large: 10 << 20, Timeout: 10 * time.Minute,
 		Claims: slices.DeleteFunc(slices.Clone(claims), func(c string) bool { return c == "errors-denied" || c == "errors-expired" }), Deviations: deviations,

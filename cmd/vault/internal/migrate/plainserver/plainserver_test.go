@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"reflect"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate"
 	"github.com/objectvault/objectvault/cmd/vault/internal/migrate/plainserver"
+	"github.com/objectvault/objectvault/internal/testcloud"
 )
 
 // Everything that the old server has is read, whatever the names and the bytes are.
@@ -258,9 +258,7 @@ func TestConnection(t *testing.T) {
 		}
 	}
 	// Nothing listens.
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
-	c := plainserver.Config{URL: closed.URL, Agent: alice, Token: token, Sleep: func(context.Context, time.Duration) error { return nil }}
+	c := plainserver.Config{URL: testcloud.NoServer(t), Agent: alice, Token: token, Sleep: func(context.Context, time.Duration) error { return nil }}
 	if _, _, err := open(t, c).List(t.Context()); !errors.Is(err, migrate.ErrUnavailable) || strings.Contains(err.Error(), "agent_id") {
 		t.Errorf("no server: %v", err)
 	}
