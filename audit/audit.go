@@ -23,6 +23,7 @@
 //   - [RGW]: the ops log of Ceph RGW, from a file or a socket.
 //   - [Versity]: the access log of versitygw.
 //   - [Weed]: the audit log of SeaweedFS.
+//   - [Client]: the log of the command vault, whose requests are found in the other logs by their ids.
 //
 // The comment of each constant lists what its logs do not contain. The tests run RGW, versitygw and
 // SeaweedFS. The other parsers follow the documentation of the vendors, and were not run on logs of their clouds.
@@ -102,6 +103,9 @@ type Record struct {
 	// S3 also denies reading an object that does not exist, if the caller may not list.
 	Denied    bool
 	RequestID string
+	// RequestIDs are those of the requests of an operation, for [Client]. The log of the store has them as
+	// RequestID.
+	RequestIDs []string
 }
 
 // Failed reports whether the store did not fulfil the request.
@@ -133,6 +137,9 @@ const (
 	// nor numbers of bytes. Listing the parts of an upload looks like reading the object, and aborting an
 	// upload like deleting it.
 	Weed Dialect = "seaweedfs"
+	// Client is the log that the command vault writes with --log, one JSON object in each line. A record is
+	// an operation, not a request: it has RequestIDs, and neither a key nor a caller nor an address.
+	Client Dialect = "vault"
 )
 
 // A Verb is what a request wanted to do.
@@ -256,6 +263,7 @@ var parsers = map[Dialect]func(text []byte) (records []Record, problem string){
 	RGW:        parseRGW,
 	Versity:    parseVersity,
 	Weed:       parseWeed,
+	Client:     parseClient,
 }
 
 func uncompressed(r io.Reader) (*bufio.Reader, error) {
@@ -276,6 +284,9 @@ func uncompressed(r io.Reader) (*bufio.Reader, error) {
 
 // place fills in the fields that follow from others: above all what Key and Prefix mean in a vault.
 func (r *Record) place() {
+	if r.Dialect == Client { // it has names, and no keys
+		return
+	}
 	if r.Key != "" {
 		r.Tenant, r.Collection, r.Name, r.Object = vault.ParseKey(r.Key)
 	} else if r.Verb == VerbList {

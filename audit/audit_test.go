@@ -126,6 +126,12 @@ var logs = []struct {
 		`stat, alice:credentials:a b, , 0, , 127.0.0.1, 403 SignatureDoesNotMatch denied`,
 		`list, "bots/alice/cre" of "alice", , 0, , 127.0.0.1, 403 SignatureDoesNotMatch denied`,
 	}},
+	{"client.log", audit.Client, []string{
+		`write, 0xabc:credentials:openrouter, , 0, , , 0 `,
+		`read, 0xabc:credentials:openrouter, , 0, , , 0 `,
+		`read, 0xabc:credentials:none, , 0, , , 0 not_found`,
+		`list, "" of "0xabc", , 0, , , 0 `,
+	}},
 	{"weed.log", audit.Weed, []string{
 		`configure, "" of "", , 0, arn:aws:iam::000000000000:user/owner, 127.0.0.1, 200 `,
 		`write, ready, , 0, arn:aws:iam::000000000000:user/owner, 127.0.0.1, 200 `,

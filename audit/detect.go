@@ -19,6 +19,8 @@ func Detect(head []byte) Dialect {
 	for line := range bytes.Lines(head) {
 		line = bytes.TrimSpace(line)
 		switch {
+		case clientLine.Match(line):
+			return Client
 		case bytes.HasPrefix(line, []byte("log starts ")), versityLine.Match(line):
 			return Versity
 		case s3Line.Match(line):
@@ -39,6 +41,7 @@ var (
 	s3Line          = text.NewRegexp(`^\S+ \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [A-Z0-9]+\.\S+ `)
 	versityLine     = text.NewRegexp(`^\S+ \S+ \[\d\d/[A-Z][a-z]+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] \S+ \S+ \S+ [a-z][A-Za-z0-9]*_[A-Za-z0-9]+ `)
 	cosLine         = text.NewRegexp(`^\d+\.\d+ \S+-\d+ \S+ \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* \S+ [A-Za-z]+ `)
+	clientLine      = text.NewRegexp(`^\{"time":"[^"]+","op":"[a-z]+","tenant":"`)
 	weedLine        = text.NewRegexp(`^\[?\{"(access_key_id|bucket)":.*"host_header":".*"operation":`)
 	rgwLine         = text.NewRegexp(`^\[?\{"bucket":".*"remote_addr":".*"operation":`)
 )

@@ -38,7 +38,11 @@ func auditCommand(s *session) *cli.Command {
 			"                 wallet that is not the tenant, or it was denied after it had used another tenant's\n" +
 			"   anonymous     the request was not authenticated\n" +
 			"   unknown       no --known names the caller\n" +
-			"   new-address   a read from an address that no earlier read of the tenant in this range came from\n\n" +
+			"   new-address   a read from an address that no earlier read of the tenant in this range came from\n" +
+			"   not-vault     none of the logs of the command has the request\n\n" +
+			"The files that the flag --log writes can be given, too. Their requests are found in the logs of the\n" +
+			"store by their ids, and every other request gets the remark not-vault. So give the files of all\n" +
+			"machines. Without other logs, their operations are printed.\n\n" +
 			"The logs of a bucket may be below date folders (YYYY/MM/DD), or their names may start with a date;\n" +
 			"then only those of the range are read. A URL takes the same parameters as --store, and the same\n" +
 			"identity. At the end, " + s.prog + " prints the time of the newest record. Logs are delivered minutes to hours late,\n" +
@@ -49,7 +53,7 @@ func auditCommand(s *session) *cli.Command {
 			"Examples:\n" +
 			"   " + s.prog + " audit --from s3://acme-logs/AWSLogs/?region=eu-central-1 --failed\n" +
 			"   " + s.prog + " audit openai --since 7d --from cos://logs-1250000000/vault/?region=ap-guangzhou\n" +
-			"   " + s.prog + " audit --from /var/log/ceph/ops.log --json",
+			"   " + s.prog + " audit --from /var/log/ceph/ops.log --from vault.log --json",
 		Flags: flags("24h",
 			&cli.BoolFlag{Name: "failed", Usage: "only requests that were denied or failed", DisableDefaultText: true},
 			&cli.StringSliceFlag{Name: "known", Usage: "`CALLER` that is expected, as the log names it; other callers are marked. May be repeated"}),
@@ -84,6 +88,7 @@ type auditing struct {
 	bucket       string
 	failed       bool
 	sources      []logSource
+	client       clientLog
 }
 
 // auditCounts is the last line of audit --json, in a member of its own.
@@ -163,6 +168,10 @@ func (s *session) newAuditing(ctx context.Context) (*auditing, error) {
 			return nil, err
 		}
 		a.sources = append(a.sources, source)
+	}
+	if err := a.readClientLogs(ctx); err != nil {
+		a.closeSources()
+		return nil, err
 	}
 	return a, nil
 }
@@ -253,6 +262,7 @@ func (a *auditing) finish() error {
 		newest = "the newest record is of " + timestamp(*a.Newest)
 	}
 	a.note("%s in %s, %d shown; %s, and later requests may not have been delivered yet", count(a.Records, "record", "records"), count(a.Logs, "log", "logs"), a.Shown, newest)
+	a.finishClient()
 	var problems []string
 	if a.Unreadable > 0 {
 		problems = append(problems, count(a.Unreadable, "record", "records")+" could not be read")

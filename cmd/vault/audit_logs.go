@@ -99,7 +99,7 @@ func (a *auditing) eachRecord(ctx context.Context, log fetchedLog, bar *progress
 			return nil
 		case err != nil:
 			return a.logFailed(ctx, log.name, err)
-		case !a.inRange(rec):
+		case a.client.hides(rec), !a.inRange(rec):
 			continue
 		}
 		if err := show(rec); err != nil {

@@ -51,11 +51,16 @@ type accessLine struct {
 	RequestID   string           `json:"request_id,omitempty"`
 	Remarks     []string         `json:"remarks,omitempty"`
 	Dialect     audit.Dialect    `json:"dialect"`
+	VaultOp     string           `json:"vault_op,omitempty"` // the operation of vault that sent the request, by its log
 }
 
 // add is called for each record of the range.
 func (p *auditPrinter) add(r audit.Record) error {
 	remarks := p.seen.remarks(r, p.known)
+	op, known := p.client.match(r)
+	if known && op == "" {
+		remarks = append(remarks, "not-vault")
+	}
 	if !p.selects(r) {
 		return nil
 	}
@@ -66,7 +71,7 @@ func (p *auditPrinter) add(r audit.Record) error {
 			Bucket: r.Bucket, Key: r.Key, Foreign: r.Key != "" && !r.Object, Prefix: r.Prefix, Version: r.Version, Bytes: r.Bytes,
 			Principal: r.Principal, Session: r.Session, Subject: r.Subject, AccessKeyID: r.AccessKeyID, Address: r.Address,
 			UserAgent: r.UserAgent, Status: r.Status, Code: r.Code, Denied: r.Denied, Failed: r.Failed(), RequestID: r.RequestID,
-			Remarks: remarks, Dialect: r.Dialect,
+			Remarks: remarks, Dialect: r.Dialect, VaultOp: op,
 		})
 	}
 	name, bytes, agent := string(r.Name), "", r.UserAgent
@@ -151,6 +156,7 @@ func (s *auditSeen) remarks(r audit.Record, known []string) (all []string) {
 		all = append(all, "other-tenant")
 	}
 	switch {
+	case r.Dialect == audit.Client: // it has no caller
 	case r.Principal == "":
 		all = append(all, "anonymous")
 	case len(known) > 0 && !slices.Contains(known, r.Principal) && !slices.Contains(known, callerOf(r)):

@@ -153,9 +153,9 @@ func (d *Documents) audit() *Audit {
 			},
 		}}}
 	}
-	a.AuditorReads = "s3://" + o.AuditBucket + "?prefix=" + folder
+	a.AuditorReads = "s3://" + o.AuditBucket + "/" + folder
 	if o.Region != "" {
-		a.AuditorReads += "&region=" + o.Region
+		a.AuditorReads += "?region=" + o.Region
 	}
 	a.BucketPolicy = newPolicy(append(delivery, o.auditDenies(target, d)...))
 	a.AuditorPolicy = newPolicy([]Statement{

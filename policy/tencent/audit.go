@@ -81,7 +81,7 @@ func (o *Options) audit() *Audit {
 			},
 			Statement{Effect: "allow", Action: []string{"name/cos:GetBucketLogging"}, Resource: []string{o.resource("*")}, Condition: tls},
 		),
-		AuditorReads: fmt.Sprintf("cos://%s?region=%s&prefix=%s", o.AuditBucket, o.Region, auditPrefix),
+		AuditorReads: fmt.Sprintf("cos://%s/%s?region=%s", o.AuditBucket, auditPrefix, o.Region),
 	}
 }
 
