@@ -138,6 +138,7 @@ func (r *opening) checkComplete() {
 func (r *opening) advance() error {
 	if b := r.current; b != nil {
 		if b.err != nil {
+			r.settle()
 			return b.err
 		}
 		r.spares.keep(b)
@@ -169,6 +170,16 @@ func (r *opening) advance() error {
 	r.queue = r.queue[1:]
 	r.current.wait()
 	return nil
+}
+
+// settle waits for the batches that are opened into the buffer of the caller, who may use it for something
+// else after an error.
+func (r *opening) settle() {
+	for _, b := range r.queue {
+		if r.target != nil {
+			b.wait()
+		}
+	}
 }
 
 // readBatch reads the next segments into b. It returns the reason if no batch follows. If the sealed

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -71,10 +72,11 @@ func (s *Sealed) Missing() []KeySource { return s.missing }
 func (s *Sealed) Size() int64 { return s.size }
 
 // Part fills p with the bytes of the envelope from offset on. Several goroutines may call it at once. Each
-// byte must be requested only once, because a second seal of a value that has changed would break the
-// encryption: keep p until it is not needed any more. If a byte was requested before, or is not in the
-// envelope, the error wraps [ErrInvalid]. If the value has less bytes than SealAt was told, the error wraps
-// [io.ErrUnexpectedEOF]. Otherwise an error is that of the value.
+// byte must be requested only once: keep p until it is not needed any more. A segment is never sealed twice,
+// because that would break the encryption if the value has changed. If a segment would have to be, or a byte
+// is not in the envelope, the error wraps [ErrInvalid]. If the value has fewer bytes than the length, the
+// error wraps [io.ErrUnexpectedEOF]. Otherwise an error is that of the value. After an error the content of
+// p is undefined, and must not be used.
 //
 // Part keeps the segments, of at most 64 KiB each, that p contains only in part, until the rest of each is
 // requested.
@@ -127,7 +129,10 @@ func (s *Sealed) fill(p []byte, index int64, skip, size int) error {
 	return e.err
 }
 
-var errSealedTwice = misuse("a part was requested twice")
+var (
+	errSealedTwice = misuse("a part was requested twice")
+	errNotSealed   = errors.New("envelope: the value panicked while a part was sealed")
+)
 
 // claim reports whether the segment was not requested before.
 func (s *Sealed) claim(index int64) bool {
@@ -155,7 +160,7 @@ func (s *Sealed) edge(index int64, size, n int) *edge {
 		if !s.claimLocked(index) {
 			return nil
 		}
-		e = &edge{left: size}
+		e = &edge{left: size, err: errNotSealed} // also after a panic of the value
 		s.edges[index] = e
 	}
 	if e.left -= n; e.left <= 0 {
@@ -164,8 +169,15 @@ func (s *Sealed) edge(index int64, size, n int) *edge {
 	return e
 }
 
-// seal reads the plaintext of a segment into sealed, and seals it in place.
+// seal reads the plaintext of a segment into sealed, and seals it in place. If it fails or panics, it leaves
+// no plaintext there.
 func (s *Sealed) seal(sealed []byte, index int64) error {
+	done := false
+	defer func() {
+		if !done {
+			clear(sealed)
+		}
+	}()
 	at := s.plaintextStart(index)
 	plain := sealed[:len(sealed)-tagSize]
 	for len(plain) > 0 {
@@ -182,5 +194,6 @@ func (s *Sealed) seal(sealed []byte, index int64) error {
 		plain, at = plain[n:], at+int64(n)
 	}
 	s.Seal(sealed[:0], index, index == s.last, sealed[:len(sealed)-tagSize])
+	done = true
 	return nil
 }

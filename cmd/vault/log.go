@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -30,7 +31,11 @@ func (s *session) logOperations(set config.Settings) func(context.Context, vault
 		// The line of an interrupted command is written, too.
 		if err := l.Append(context.WithoutCancel(ctx), line); err != nil {
 			failed.Do(func() {
-				fmt.Fprintf(s.err, "%s: %s\n", s.prog, visible(fmt.Sprintf("the operation is not in the log %s: %v", set.Log.Text, err)))
+				text := "the operation is not in the log"
+				if errors.As(err, new(*oplog.RotateError)) {
+					text = "the operation is in the log, but"
+				}
+				fmt.Fprintf(s.err, "%s: %s\n", s.prog, visible(fmt.Sprintf("%s %s: %v", text, set.Log.Text, err)))
 			})
 		}
 	}

@@ -3,6 +3,7 @@
 package oplog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,7 +53,8 @@ type Log struct {
 var ErrNotPrivate = errors.New("other users can access the file")
 
 // Append appends a line. A file that does not exist is created with mode 0600; its directory must exist. If
-// the file has reached its size, it becomes FILE.1, and the older files FILE.2 and FILE.3.
+// the file has reached its size, it becomes FILE.1, and the older files FILE.2 and FILE.3. The processes lock
+// FILE.lock, which stays. An error that wraps a [*RotateError] means that the line was appended.
 func (l *Log) Append(ctx context.Context, line Line) error {
 	text, err := json.Marshal(line)
 	if err != nil {
@@ -60,7 +62,20 @@ func (l *Log) Append(ctx context.Context, line Line) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockTime)
 	defer cancel()
-	f, err := l.open(ctx)
+	unlock, err := lock(ctx, l.Path+".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	fi, err := l.stat()
+	if err != nil {
+		return err
+	}
+	var unrotated error
+	if size := cmp.Or(max(l.Size, 0), DefaultSize); fi != nil && fi.Size() >= size {
+		unrotated = l.rotate() // the line is more important than the size
+	}
+	f, err := os.OpenFile(l.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -72,78 +87,69 @@ func (l *Log) Append(ctx context.Context, line Line) error {
 	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	return f.Close()
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if unrotated != nil {
+		return &RotateError{unrotated}
+	}
+	return nil
 }
 
-// open opens and locks the file. It rotates a full file.
-func (l *Log) open(ctx context.Context) (*os.File, error) {
-	size := l.Size
-	if size <= 0 {
-		size = DefaultSize
-	}
-	for {
-		if fi, err := os.Lstat(l.Path); err == nil && !fi.Mode().IsRegular() {
-			return nil, errNotRegular // opening a pipe could block
-		}
-		f, err := os.OpenFile(l.Path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		full, err := l.examine(ctx, f, size)
-		switch {
-		case err == nil && !full:
-			return f, nil
-		case err == nil:
-			err = l.rotate()
-		case errors.Is(err, errRotated): // by another process
-			err = nil
-		}
-		f.Close()
-		if err != nil {
-			return nil, err
-		}
-	}
-}
+// A RotateError means that the line was appended, and that the file is too large, because it could not be
+// renamed.
+type RotateError struct{ Err error }
 
-var (
-	errRotated    = errors.New("the file was rotated")
-	errNotRegular = errors.New("it is not a regular file")
-)
+func (e *RotateError) Error() string { return "the file cannot be rotated: " + e.Err.Error() }
+func (e *RotateError) Unwrap() error { return e.Err }
 
-// examine locks f. It reports whether f is full.
-func (l *Log) examine(ctx context.Context, f *os.File, size int64) (full bool, err error) {
-	if err := filelock.Lock(ctx, f); err != nil {
-		return false, fmt.Errorf("locking the file: %w", err)
+// lock locks a file of its own, so that the log can be renamed meanwhile.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
+		return nil, errNotRegular
 	}
-	fi, err := f.Stat()
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	switch current, err := os.Lstat(l.Path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, errRotated
-	case err != nil:
-		return false, err
-	case !current.Mode().IsRegular():
-		return false, errNotRegular
-	case !os.SameFile(fi, current):
-		return false, errRotated
-	case !isPrivate(fi):
-		return false, ErrNotPrivate
+	if err := filelock.Lock(ctx, f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking the file: %w", err)
 	}
-	return fi.Size() >= size, nil
+	return func() { f.Close() }, nil
 }
 
-// rotate renames the files. The caller has locked the current one.
-func (l *Log) rotate() error {
-	name := func(n int) string {
-		if n == 0 {
-			return l.Path
-		}
-		return fmt.Sprintf("%s.%d", l.Path, n)
+var errNotRegular = errors.New("it is not a regular file")
+
+// stat examines the file. It returns nil if there is none.
+func (l *Log) stat() (fs.FileInfo, error) {
+	fi, err := os.Lstat(l.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !fi.Mode().IsRegular(): // opening a pipe could block
+		return nil, errNotRegular
+	case !isPrivate(fi):
+		return nil, ErrNotPrivate
 	}
-	for n := kept - 1; n >= 0; n-- {
-		if err := os.Rename(name(n), name(n+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return fi, nil
+}
+
+// rotate renames the files. The caller holds the lock. The current file is moved away first, so that the
+// old ones stay if that is not possible.
+func (l *Log) rotate() error {
+	moved := l.Path + ".rotating"
+	if err := os.Rename(l.Path, moved); err != nil {
+		return err
+	}
+	names := []string{moved}
+	for n := range kept {
+		names = append(names, fmt.Sprintf("%s.%d", l.Path, n+1))
+	}
+	for n := kept; n > 0; n-- {
+		if err := os.Rename(names[n-1], names[n]); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -89,6 +89,31 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// If the file cannot be renamed, lines are appended all the same, and the old files stay.
+func TestRotateFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ops.log")
+	l := &oplog.Log{Path: path, Size: 1}
+	for i := range 4 {
+		if err := l.Append(t.Context(), oplog.Line{Name: fmt.Sprint(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(path+".rotating", "x"), 0o700); err != nil { // a rename onto it fails
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		var failed *oplog.RotateError
+		if err := l.Append(t.Context(), oplog.Line{Name: fmt.Sprint("late", i)}); !errors.As(err, &failed) {
+			t.Errorf("append: %v", err)
+		}
+	}
+	for suffix, want := range map[string]string{"": "[3 late0 late1 late2]", ".1": "[2]", ".2": "[1]", ".3": "[0]"} {
+		if got := fmt.Sprint(lines(t, path+suffix)); got != want {
+			t.Errorf("%s has %s, want %s", suffix, got, want)
+		}
+	}
+}
+
 // A line that was cut does not damage the next one.
 func TestCutLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ops.log")
@@ -122,7 +147,7 @@ func TestRefuse(t *testing.T) {
 		}
 	}
 	path := filepath.Join(dir, "ops.log")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
