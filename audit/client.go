@@ -23,9 +23,10 @@ type clientEntry struct {
 
 // clientVerbs are the verbs of the operations of a vault.
 var clientVerbs = map[string]Verb{
-	"get": VerbRead, "open": VerbRead, "stat": VerbStat, "history": VerbStat, "list": VerbList,
+	"get": VerbRead, "open": VerbRead, "stat": VerbStat, "history": VerbStat, "recipients": VerbStat, "compare": VerbStat, "accept": VerbStat,
+	"list": VerbList, "convert": VerbWrite,
 	"put": VerbWrite, "rollback": VerbWrite, "undelete": VerbWrite, "copy": VerbWrite, "rewrap": VerbWrite, "rotate": VerbWrite, "sync": VerbWrite,
-	"delete": VerbDelete, "teardown": VerbDelete,
+	"delete": VerbDelete, "teardown": VerbDelete, "prune": VerbDelete, "purge": VerbDelete, "shred": VerbDelete,
 }
 
 func parseClient(text []byte) ([]Record, string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/iotest"
@@ -141,6 +142,34 @@ func checkFails(t *testing.T, name string, r io.Reader, want []byte, most int, c
 	}
 	if n, again := r.Read(nil); n != 0 || again != err {
 		t.Errorf("%s: an empty read gives %d, %v", name, n, again)
+	}
+}
+
+// After an error the buffer belongs to the caller again: batches that are opened meanwhile do not write to it.
+func TestRangeIntoSettles(t *testing.T) {
+	plain := pattern(8 << 20)
+	object := seal(t, fixed, plain, nil)
+	o, err := envelope.OpenHeader(ctx, bytes.NewReader(object), testRef, fixed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object[o.Header().Len()+1<<20+1000] ^= 1
+	s, err := o.Range(int64(len(object)), 0, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	into := make([]byte, len(plain))
+	for range 50 {
+		if _, err := io.ReadFull(o.OpenRangeInto(into, bytes.NewReader(object[s.Offset:]), s), into); !errors.Is(err, envelope.ErrDecrypt) {
+			t.Fatal(err)
+		}
+		clear(into)
+		for range 100 {
+			runtime.Gosched()
+		}
+		if i := bytes.IndexFunc(into, func(r rune) bool { return r != 0 }); i >= 0 {
+			t.Fatalf("byte %d was written after the error", i)
+		}
 	}
 }
 

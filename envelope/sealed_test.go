@@ -109,6 +109,37 @@ func TestSealAtErrors(t *testing.T) {
 	}
 }
 
+// If the value panics while a segment is sealed that lies in two parts, neither part gets its plaintext.
+func TestPartPanics(t *testing.T) {
+	const segment = 1 << 16
+	plain := pattern(3 * segment)
+	s := sealAt(t, readerAt(func(p []byte, at int64) (int, error) {
+		n := copy(p, plain[at:])
+		if at > segment/2 && at < 2*segment {
+			panic("broken")
+		}
+		return n, nil
+	}), int64(len(plain)))
+	edge := int64(s.Header().Len()) + segment + segment/2
+	for _, r := range [][2]int64{{0, edge}, {edge, edge + segment}} {
+		p := make([]byte, r[1]-r[0])
+		err := func() (err error) {
+			defer func() {
+				if v := recover(); v != nil {
+					err = fmt.Errorf("panic: %v", v)
+				}
+			}()
+			return s.Part(p, r[0])
+		}()
+		if err == nil {
+			t.Errorf("part %d: no error", r)
+		}
+		if bytes.Contains(p, plain[segment:segment+64]) || bytes.Contains(p, plain[segment+segment/2:segment+segment/2+64]) {
+			t.Errorf("part %d has plaintext", r)
+		}
+	}
+}
+
 // A value in memory or in a file is sealed in parts, four at a time.
 func ExampleSealAt() {
 	value := bytes.NewReader(make([]byte, 10<<20))

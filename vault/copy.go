@@ -391,10 +391,8 @@ func (c *copier) copy(ctx context.Context, p pair) Copied {
 		done.Status = CopyForeign
 	case !p.inSource:
 		done.Status = CopyExtra
-	case c.o.Versions:
-		done.Err = c.history(ctx, p, &done)
 	default:
-		done.Err = c.current(ctx, p, &done)
+		done.Err = c.copyName(ctx, p, &done)
 	}
 	if done.Err != nil {
 		done.Status = CopyFailed
@@ -403,12 +401,28 @@ func (c *copier) copy(ctx context.Context, p pair) Copied {
 	return done
 }
 
+// copyName copies the object of a name, or all its versions, as one operation of dst, or else of src.
+func (c *copier) copyName(ctx context.Context, p pair, done *Copied) (err error) {
+	observer := c.dst
+	if !observer.isObserved() {
+		observer = c.src
+	}
+	var info Info
+	ctx, op := observer.operate(ctx, "copy", p.Name)
+	defer op.finish(&info, &err)
+	if c.o.Versions {
+		err = c.history(ctx, p, done)
+	} else {
+		err = c.current(ctx, p, done)
+	}
+	info = Info{Revision: done.Revision, SealedSize: done.Sealed}
+	return err
+}
+
 // current copies the current object of a name.
-func (c *copier) current(ctx context.Context, p pair, done *Copied) (err error) {
-	ctx, op := c.dst.operate(ctx, "copy", p.Name)
-	defer func() { op.end(Info{Revision: done.Revision, SealedSize: done.Sealed}, err) }()
+func (c *copier) current(ctx context.Context, p pair, done *Copied) error {
 	for attempt := 1; ; attempt++ {
-		err = c.try(ctx, p, done)
+		err := c.try(ctx, p, done)
 		raced := errors.Is(err, errReplaced) || errors.Is(err, ErrExist) || errors.Is(err, ErrConflict)
 		if !raced || errors.Is(err, ErrUnsure) || attempt == maxReplaced || !pause(ctx, attempt) {
 			return err
@@ -559,6 +573,8 @@ func (c *copier) newer(ctx context.Context, name Name, at place, ours, theirs he
 // yields as [CopyExtra].
 func Prune(ctx context.Context, dst, src *Vault, name Name) (err error) {
 	defer wrap(&err, "copy", string(name))
+	ctx, op := dst.operate(ctx, "prune", name)
+	defer op.finish(new(Info), &err)
 	c, err := newCopier(ctx, dst, src, nil)
 	if err != nil {
 		return err

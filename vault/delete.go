@@ -36,7 +36,7 @@ type DeleteOptions struct {
 func (v *Vault) Delete(ctx context.Context, name Name, o *DeleteOptions) (err error) {
 	defer wrap(&err, "delete", string(name))
 	ctx, op := v.operate(ctx, "delete", name)
-	defer func() { op.end(Info{}, err) }()
+	defer op.finish(new(Info), &err)
 	key, err := v.writable(name)
 	if err != nil {
 		return err

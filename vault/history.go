@@ -165,7 +165,7 @@ func (p place) check(h *envelope.Header) error {
 func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info Info, err error) {
 	defer wrap(&err, "rollback", string(name))
 	ctx, op := v.operate(ctx, "rollback", name)
-	defer func() { op.end(info, err) }()
+	defer op.finish(&info, &err)
 	key, err := v.storable(name)
 	if err == nil {
 		err = v.connect(ctx)
@@ -192,7 +192,7 @@ func (v *Vault) Rollback(ctx context.Context, name Name, version string) (info I
 func (v *Vault) Undelete(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "undelete", string(name))
 	ctx, op := v.operate(ctx, "undelete", name)
-	defer func() { op.end(info, err) }()
+	defer op.finish(&info, &err)
 	key, err := v.storable(name)
 	if err == nil {
 		err = v.connect(ctx)

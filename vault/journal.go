@@ -362,7 +362,7 @@ func (v *Vault) deliver(ctx context.Context, entry Spooled, d *Delivery) (info I
 	name := Name(entry.Entry().Ref.Name)
 	defer wrap(&err, "sync", string(name))
 	ctx, op := v.operate(ctx, "sync", name)
-	defer func() { op.end(info, err) }()
+	defer op.finish(&info, &err)
 	mirror := func() {}
 	defer func() { mirror() }() // after the entry was removed and unlocked
 	check := v.storable

@@ -50,6 +50,8 @@ func (v *Vault) LegacyEntry(ctx context.Context, name Name) (_ Entry, err error)
 // It does not detect that an envelope was seen before.
 func (v *Vault) ReadLegacy(ctx context.Context, name Name) (value []byte, info Info, err error) {
 	defer wrap(&err, "get", string(name))
+	ctx, op := v.operate(ctx, "get", name)
+	defer op.finish(&info, &err)
 	for attempt := 1; ; attempt++ {
 		var o legacyObject
 		found, err := v.firstLegacy(ctx, name)
@@ -108,8 +110,10 @@ type ConvertOptions struct {
 // [ErrConflict]; if the Info is not zero, the envelope was stored, and agentKeys has a newer value. The write
 // is a compare-and-swap. If the store does not support that, the error wraps [ErrUnsupported], unless
 // NoOtherWriters is set. The other errors are those of [Vault.Get] and [Vault.Put].
-func (v *Vault) ConvertLegacy(ctx context.Context, name Name, o *ConvertOptions) (_ Info, err error) {
+func (v *Vault) ConvertLegacy(ctx context.Context, name Name, o *ConvertOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
+	ctx, op := v.operate(ctx, "convert", name)
+	defer op.finish(&info, &err)
 	if o == nil {
 		o = &ConvertOptions{}
 	}
@@ -162,7 +166,7 @@ func (v *Vault) ConvertLegacy(ctx context.Context, name Name, o *ConvertOptions)
 	if value == nil {
 		value, revision = object.value, found.modified.UnixMicro()
 	}
-	info, err := v.writeConverted(ctx, name, key, own, kind, value, revision, o.NoOtherWriters)
+	info, err = v.writeConverted(ctx, name, key, own, kind, value, revision, o.NoOtherWriters)
 	if err != nil || found.key == key {
 		return info, err
 	}
@@ -246,6 +250,8 @@ type ShredOptions struct {
 // [ErrPartial] and names its key.
 func (v *Vault) ShredLegacy(ctx context.Context, name Name, o *ShredOptions) (removed int, err error) {
 	defer wrap(&err, "rm", string(name))
+	ctx, op := v.operate(ctx, "shred", name)
+	defer op.finish(new(Info), &err)
 	if o == nil || o.Same == nil {
 		return 0, fmt.Errorf("%w: ShredOptions.Same is missing", ErrConfig)
 	}

@@ -38,6 +38,8 @@ type StoreState struct {
 // none has an object, the error wraps [ErrNotFound].
 func (v *Vault) Compare(ctx context.Context, name Name) (states []StoreState, err error) {
 	defer wrap(&err, "get", string(name))
+	ctx, op := v.operate(ctx, "compare", name)
+	defer op.finish(new(Info), &err)
 	key, err := v.allowed(name)
 	if err != nil {
 		return nil, err

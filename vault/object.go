@@ -22,8 +22,9 @@ type Object struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	closed atomic.Bool
-	proven atomic.Bool // the end was verified, so Info.Size is certain
-	remote *remote     // nil: the value is in memory
+	failed atomic.Pointer[error] // of the first read that failed
+	proven atomic.Bool           // the end was verified, so Info.Size is certain
+	remote *remote               // nil: the value is in memory
 	memory []byte
 
 	mu     sync.Mutex
@@ -220,7 +221,11 @@ func (o *Object) Close() error {
 	if o == nil || o.v == nil || o.closed.Swap(true) {
 		return nil
 	}
-	o.op.end(o.info, nil)
+	var failed error
+	if err := o.failed.Load(); err != nil {
+		failed = *err
+	}
+	o.op.end(o.info, failed)
 	o.cancel() // also ends a Read, which holds mu
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -248,6 +253,7 @@ func (o *Object) wrap(err *error) {
 	name := ""
 	if o != nil {
 		name = string(o.info.Name)
+		o.failed.CompareAndSwap(nil, err)
 	}
 	wrap(err, "read", name)
 }

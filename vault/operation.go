@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"sync"
@@ -15,8 +16,8 @@ import (
 // An Operation describes one call of a method of a [Vault], when it has ended. It never contains a value.
 // A call that another method makes is a part of that one.
 type Operation struct {
-	// Op is put, get, open, stat, list, history, delete, rollback, undelete, teardown, copy, rewrap, rotate,
-	// or sync for [Vault.Deliver].
+	// Op is put, get, open, stat, list, history, delete, rollback, undelete, teardown, copy, prune, rewrap,
+	// rotate, recipients, purge, compare, accept, convert or shred, or sync for [Vault.Deliver].
 	Op         string
 	Tenant     Tenant
 	Collection Collection
@@ -26,10 +27,11 @@ type Operation struct {
 	Duration   time.Duration // of a get: until the value was read or the Reader was closed
 	// Info describes the object that was stored or read, as far as it is known. Of a delete, only its Name
 	// is known.
-	Info     Info
-	Names    int // that a list yielded, or a teardown removed
-	Requests int // that were sent to stores, with their retries
-	Retries  int
+	Info  Info
+	Names int // that a list yielded, or a teardown removed
+	// Requests is the number of calls of the stores, and Retries that of the calls that were repeated. A
+	// provider may send several requests for one call, such as the parts of a large object, and repeat them.
+	Requests, Retries int
 	// RequestIDs are the ids that the services returned for the first 10,000 requests, which identify them
 	// in the logs of the services.
 	RequestIDs []string
@@ -57,9 +59,11 @@ func operationOf(ctx context.Context) *operation {
 	return op
 }
 
+func (v *Vault) isObserved() bool { return v != nil && (v.observe != nil || v.telemetry != nil) }
+
 // operate starts an operation. Its requests must use the context that it returns.
 func (v *Vault) operate(ctx context.Context, op string, name Name) (context.Context, *operation) {
-	if v.observe == nil && v.telemetry == nil || operationOf(ctx) != nil {
+	if !v.isObserved() || operationOf(ctx) != nil {
 		return ctx, nil
 	}
 	o := &operation{v: v, o: Operation{Op: op, Tenant: v.tenant, Collection: v.collection, Store: v.name, Name: name, Start: v.revisions.now()}}
@@ -126,6 +130,21 @@ func (o *operation) end(info Info, err error) {
 	}
 }
 
+// finish ends the operation with the results of a method. It must be deferred directly, because it also
+// ends the operation of a method that panics.
+func (o *operation) finish(info *Info, err *error) {
+	if o == nil {
+		return
+	}
+	if v := recover(); v != nil {
+		o.end(Info{}, errPanicked)
+		panic(v)
+	}
+	o.end(*info, *err)
+}
+
+var errPanicked = errors.New("the operation panicked")
+
 // endRead ends the operation of a read. The end of the value is no error.
 func (o *operation) endRead(info Info, err error) {
 	if err == io.EOF {
@@ -139,7 +158,7 @@ func operateEach[T any](v *Vault, ctx context.Context, op string, name Name, seq
 	return func(yield func(T, error) bool) {
 		ctx, o := v.operate(ctx, op, name)
 		var failure error
-		defer func() { o.end(Info{}, failure) }()
+		defer o.finish(new(Info), &failure)
 		for item, err := range seq(ctx) {
 			if failure = err; err == nil {
 				o.yielded(1)

@@ -128,6 +128,85 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+// A panic of the reader is no success, and neither is an open object whose reads fail.
+func TestOperationFails(t *testing.T) {
+	var ops operations
+	store := newStore(t)
+	v := newVault(t, store, &vault.Options{ObserveOperation: ops.observe})
+	func() {
+		defer func() {
+			if got := recover(); got != "broken" {
+				t.Errorf("recovered %v", got)
+			}
+		}()
+		v.Put(t.Context(), "a", panicking{}, nil)
+	}()
+	if len(ops.all) != 1 || ops.all[0].Err == nil {
+		t.Errorf("a put that panics: %+v", ops.all)
+	}
+	ops.take()
+	value := strings.Repeat("x", 1<<20)
+	put(t, v, "b", value, nil)
+	o, err := v.Open(t.Context(), "b", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, v, "b", value+"y", nil)
+	ops.take()
+	if _, err := o.ReadAt(make([]byte, 10), 500_000); err == nil {
+		t.Error("a replaced object was read")
+	}
+	o.Close()
+	if len(ops.all) != 1 || ops.all[0].Op != "open" || ops.all[0].Err == nil {
+		t.Errorf("an open object that was replaced: %+v", ops.all)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("broken") }
+
+// A copy is an operation of the destination, or else of the source, with or without versions.
+func TestCopyIsObserved(t *testing.T) {
+	for _, versions := range []bool{false, true} {
+		for _, side := range []string{"source", "destination"} {
+			var ops operations
+			options := func(of string) *vault.Options {
+				if of == side {
+					return &vault.Options{ObserveOperation: ops.observe}
+				}
+				return nil
+			}
+			src, dst := newVault(t, newStore(t), options("source")), newVault(t, newStore(t), options("destination"))
+			put(t, src, "a", "one", nil)
+			ops.take()
+			for c, err := range vault.Copy(t.Context(), dst, src, &vault.CopyOptions{Versions: versions}) {
+				if err != nil || c.Err != nil {
+					t.Errorf("copy: %v, %v", err, c.Err)
+				}
+			}
+			n := 0
+			for _, op := range ops.all {
+				if op.Op == "copy" && op.Name == "a" && op.Err == nil && op.Requests > 0 {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("versions %v, observed %s: %+v", versions, side, ops.all)
+			}
+			ops.take()
+			if side == "destination" {
+				dst.Recipients(t.Context(), "a", nil)
+				dst.PurgeVersions(t.Context(), "a")
+				vault.Prune(t.Context(), dst, newVault(t, newStore(t), nil), "a")
+				if got := ops.take(); len(got) != 3 || !strings.HasPrefix(got[0], "recipients a") || !strings.HasPrefix(got[1], "purge a") || !strings.HasPrefix(got[2], "prune a") {
+					t.Errorf("%q", got)
+				}
+			}
+		}
+	}
+}
+
 // The retries of a request are counted.
 func TestOperationRetries(t *testing.T) {
 	var ops operations

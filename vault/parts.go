@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,15 +26,26 @@ type randomValue struct {
 	before os.FileInfo
 }
 
-// randomAccess returns the value, or nil if it must be read in sequence or is short.
+// randomAccess returns the value, or nil if it must be read in sequence or is short. Its start was read.
 func (s *sealing) randomAccess() *randomValue {
 	if s.source == nil || s.plain != nil {
 		return nil
 	}
 	v := &randomValue{source: s.source, start: s.source.start}
 	r := s.source.r
-	if c, ok := r.(*Content); ok {
-		r, v.size = c.r, c.Size // it is open: its start was read
+	c, isContent := r.(*Content)
+	if isContent {
+		if r, v.size = c.r, c.Size; r == nil {
+			return nil
+		}
+		v.start = 0
+		if seeker, ok := r.(io.Seeker); ok {
+			at, err := seeker.Seek(0, io.SeekCurrent)
+			if err != nil {
+				return nil
+			}
+			v.start = at - c.n
+		}
 	} else if left, ok := sizeOf(r); ok {
 		at, err := r.(io.Seeker).Seek(0, io.SeekCurrent)
 		if err != nil {
@@ -42,7 +54,7 @@ func (s *sealing) randomAccess() *randomValue {
 		v.size = at - v.start + left
 	}
 	var ok bool
-	if v.r, ok = r.(io.ReaderAt); !ok || v.size <= minParts {
+	if v.r, ok = r.(io.ReaderAt); !ok {
 		return nil
 	}
 	if f, ok := r.(interface{ Stat() (os.FileInfo, error) }); ok {
@@ -50,9 +62,22 @@ func (s *sealing) randomAccess() *randomValue {
 		if v.before, err = f.Stat(); err != nil || !v.before.Mode().IsRegular() {
 			return nil
 		}
-		v.stat = f.Stat
+		if v.stat = f.Stat; !isContent {
+			v.size = v.before.Size() - v.start // the size that end compares
+		}
+	}
+	if v.size <= minParts || !v.startsLike(s.head) {
+		return nil
 	}
 	return v
+}
+
+// startsLike reports whether ReadAt returns the bytes that Read has returned. A type that is based on a file,
+// and changes what Read returns, may have the ReadAt of the file.
+func (v *randomValue) startsLike(head []byte) bool {
+	start := make([]byte, len(head))
+	n, err := v.r.ReadAt(start, v.start)
+	return n == len(head) && (err == nil || err == io.EOF) && bytes.Equal(start, head)
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -85,7 +110,7 @@ func (v *randomValue) end() error {
 		}
 	}
 	if c, ok := v.source.r.(*Content); ok {
-		if n, _ := v.r.ReadAt(make([]byte, 1), v.size); n > 0 {
+		if n, _ := v.r.ReadAt(make([]byte, 1), v.start+v.size); n > 0 {
 			return &SourceError{c.tooLong(v.size + 1)}
 		}
 		c.close()

@@ -96,6 +96,19 @@ func content(open func() io.ReadCloser, size int64) *vault.Content {
 	return &vault.Content{Size: size, Open: func() (io.ReadCloser, error) { return open(), nil }}
 }
 
+// upper returns other bytes than its file.
+type upper struct{ *os.File }
+
+func (u upper) Read(p []byte) (int, error) {
+	n, err := u.File.Read(p)
+	for i := range p[:n] {
+		p[i] = 'X'
+	}
+	return n, err
+}
+
+func (u upper) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{u}) }
+
 type closer struct{ *bytes.Reader }
 
 func (closer) Close() error { return nil }
@@ -119,6 +132,9 @@ func TestParts(t *testing.T) {
 		"stream":                           {iotest.HalfReader(strings.NewReader(value)), value, 0},
 		"short file":                       {valueFile(t, "", value[:8<<20]), value[:8<<20], 0},
 		"file, a byte more":                {valueFile(t, "", value[:8<<20+1]), value[:8<<20+1], 1},
+		"content at an offset":             {content(func() io.ReadCloser { return valueFile(t, "some bytes before", value) }, partValue), value, 1},
+		"a file, changed by Read":          {upper{valueFile(t, "", value)}, strings.Repeat("X", partValue), 0},
+		"content, changed by Read":         {content(func() io.ReadCloser { return upper{valueFile(t, "", value)} }, partValue), strings.Repeat("X", partValue), 0},
 		"section, whose cost is not known": {io.NewSectionReader(strings.NewReader(value), 0, partValue), value, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

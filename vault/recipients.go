@@ -37,6 +37,8 @@ type RecipientsOptions struct {
 // [envelope.ErrFormat], or [ErrLegacy] if agentKeys has stored it.
 func (v *Vault) Recipients(ctx context.Context, name Name, o *RecipientsOptions) (info Info, list []Recipient, err error) {
 	defer wrap(&err, "audit", string(name))
+	ctx, op := v.operate(ctx, "recipients", name)
+	defer op.finish(&info, &err)
 	if o == nil {
 		o = &RecipientsOptions{}
 	}
@@ -99,6 +101,8 @@ func (v *Vault) Recipients(ctx context.Context, name Name, o *RecipientsOptions)
 // [ErrUnsupported].
 func (v *Vault) PurgeVersions(ctx context.Context, name Name) (purged int, err error) {
 	defer wrap(&err, "purge", string(name))
+	ctx, op := v.operate(ctx, "purge", name)
+	defer op.finish(new(Info), &err)
 	key, err := v.writable(name)
 	if err != nil {
 		return 0, err

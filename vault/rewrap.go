@@ -66,7 +66,7 @@ const (
 func (v *Vault) Rewrap(ctx context.Context, name Name, o *RewrapOptions) (result Rewrapped, err error) {
 	defer wrap(&err, "rewrap", string(name))
 	ctx, op := v.operate(ctx, "rewrap", name)
-	defer func() { op.end(result.Info, err) }()
+	defer op.finish(&result.Info, &err)
 	if o == nil {
 		o = &RewrapOptions{}
 	}
@@ -352,7 +352,7 @@ type RotateOptions struct {
 func (v *Vault) Rotate(ctx context.Context, name Name, o *RotateOptions) (info Info, err error) {
 	defer wrap(&err, "rotate", string(name))
 	ctx, op := v.operate(ctx, "rotate", name)
-	defer func() { op.end(info, err) }()
+	defer op.finish(&info, &err)
 	if o == nil {
 		o = &RotateOptions{}
 	}

@@ -260,6 +260,8 @@ func (v *Vault) deletedKey(ctx context.Context, page seenPage, key string) {
 // recorded.
 func (v *Vault) AcceptOlder(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
+	ctx, op := v.operate(ctx, "accept", name)
+	defer op.finish(&info, &err)
 	key, err := v.allowed(name)
 	if err != nil {
 		return Info{}, err

@@ -63,10 +63,8 @@ const maxFailures = 1000
 func (v *Vault) Teardown(ctx context.Context, o *TeardownOptions) (result TeardownResult, err error) {
 	defer wrap(&err, "teardown", "")
 	ctx, op := v.operate(ctx, "teardown", "")
-	defer func() {
-		op.yielded(result.Deleted)
-		op.end(Info{}, err)
-	}()
+	defer op.finish(new(Info), &err)
+	defer func() { op.yielded(result.Deleted) }()
 	if o == nil {
 		o = &TeardownOptions{}
 	}

@@ -24,8 +24,8 @@ import (
 //   - "vault.request.retries", by "vault.op"
 //   - "vault.request.bytes", the sealed bytes that were sent or received, by "vault.op"
 //
-// No attribute contains a value, a key or the text of an error. Names and tenants are attributes of spans,
-// and not of metrics.
+// No attribute contains a value, a cryptographic key or the text of an error. Names, tenants and the keys of
+// objects in the bucket are attributes of spans, and not of metrics.
 type Telemetry struct {
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider

@@ -279,7 +279,7 @@ type PutOptions struct {
 func (v *Vault) Put(ctx context.Context, name Name, value io.Reader, o *PutOptions) (info Info, err error) {
 	defer wrap(&err, "put", string(name))
 	ctx, op := v.operate(ctx, "put", name)
-	defer func() { op.end(info, err) }()
+	defer op.finish(&info, &err)
 	if value == nil {
 		return Info{}, fmt.Errorf("%w: the reader of the value is nil", ErrConfig)
 	}
@@ -685,7 +685,7 @@ func (r *Reader) Close() error {
 func (v *Vault) Stat(ctx context.Context, name Name) (info Info, err error) {
 	defer wrap(&err, "stat", string(name))
 	ctx, op := v.operate(ctx, "stat", name)
-	defer func() { op.end(info, err) }()
+	defer op.finish(&info, &err)
 	key, err := v.allowed(name)
 	if err != nil {
 		return Info{}, err

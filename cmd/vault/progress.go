@@ -49,7 +49,7 @@ func (p *progress) reader(r io.Reader) io.Reader {
 			w := &rewindable{watched{p, r}, s, start}
 			if f, ok := r.(regularFile); ok {
 				if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
-					return &randomFile{w, f}
+					return &randomFile{rewindable: w, f: f}
 				}
 			}
 			return w
@@ -76,7 +76,8 @@ func (w *rewindable) Seek(offset int64, whence int) (int64, error) {
 // A randomFile is a rewindable regular file. Parts of it can be read in any order.
 type randomFile struct {
 	*rewindable
-	f regularFile
+	f     regularFile
+	again sync.Once
 }
 
 // A regularFile is an open file.
@@ -87,6 +88,7 @@ type regularFile interface {
 }
 
 func (r *randomFile) ReadAt(p []byte, offset int64) (int, error) {
+	r.again.Do(func() { r.p.set(0) }) // the start was read before, too
 	n, err := r.f.ReadAt(p, offset)
 	r.p.add(int64(n))
 	return n, err

@@ -30,7 +30,7 @@ const (
 	manyParts = 8_000
 	largePart = 32 << 20
 	// usualParts is the number of parts of an object whose length is known before, if partSize is too small
-	// for it.
+	// for it: above 44 GiB. The parts of 1 TiB have 117 MiB each, and one is in memory at a time.
 	usualParts = 9_000
 	// defaultParallel is the number of parts, and of ranges of a read, that are in progress at a time.
 	defaultParallel = 10
@@ -116,6 +116,9 @@ func (b *body) Write(p []byte) (n int, err error) {
 // WriteParts implements [vault.PartWriter]. All parts have the same size, so that the length of the object is
 // not limited at R2.
 func (b *body) WriteParts(s vault.Sealed) error {
+	if b.parts != nil || len(b.buf) > 0 {
+		return errPartsFirst
+	}
 	if s.Size <= wholeSize {
 		b.buf = make([]byte, s.Size)
 		return s.Part(b.buf, 0)
@@ -137,6 +140,8 @@ func (b *body) WriteParts(s vault.Sealed) error {
 	}
 	return b.err
 }
+
+var errPartsFirst = errors.New("aws: WriteParts was called after Write")
 
 // growWhole makes room for n bytes in a buffer of at most wholeSize. It copies large buffers only once.
 func growWhole(buf []byte, n int) []byte {
