@@ -16,7 +16,7 @@ const (
 // AuditWeaknesses returns the weaknesses of an audit.
 func AuditWeaknesses() []Weakness {
 	return []Weakness{
-		{ID: AuditOff, Meaning: "no file switches on that requests are recorded in the audit bucket", Fix: "apply the part audit of the generated documents, or pass the settings of the bucket: the response of get-bucket-logging or get-trail, or of COS GET ?logging"},
+		{ID: AuditOff, Meaning: "no file switches on that requests are recorded in the audit bucket", Fix: "apply the part audit of the generated documents, or pass the settings: the responses of get-bucket-logging, or of get-trail and get-event-selectors, or of COS GET ?logging"},
 		{ID: AuditOpen, Meaning: "an Allow with which tenants or others can read or write the audit bucket", Fix: "allow only the delivery of the cloud to write it; --operator accepts a principal that reads it"},
 		{ID: AuditLoop, Meaning: "a bucket in which its own requests are recorded, so that each record causes another, and tenants may read them", Fix: "record the requests in another bucket, which records nothing itself"},
 	}
@@ -27,47 +27,120 @@ type AuditTarget struct {
 	File   string
 	Source string // the bucket whose requests are recorded; empty: the file does not name it
 	Target string
+	// Trail means that the setting is a trail of CloudTrail, which records the requests for objects only if
+	// its event selectors select them: see [Audit].Events.
+	Trail bool
 }
 
-// AuditTargets returns the settings in a file: generated documents, the responses of s3api
-// get-bucket-logging and cloudtrail get-trail or describe-trails, and the XML of COS GET ?logging.
-func AuditTargets(file string, data []byte) (list []AuditTarget) {
+// An Audit is what is known of the audit of a bucket.
+type Audit struct {
+	Bucket  string // where requests should be recorded; empty: any bucket
+	Targets []AuditTarget
+	Events  []string // the starts of the ARNs of objects whose requests a trail records
+}
+
+// Add adds the settings in a file: generated documents, the responses of s3api get-bucket-logging and of
+// cloudtrail get-trail, describe-trails and get-event-selectors, and the XML of COS GET ?logging. It
+// reports whether there are any.
+//
+// A response of get-bucket-logging does not name its bucket, so that the caller must pass the one of the
+// bucket with the objects.
+func (a *Audit) Add(file string, data []byte) bool {
 	if text := strings.TrimSpace(string(data)); strings.HasPrefix(text, "<") {
 		var status struct {
 			XMLName xml.Name `xml:"BucketLoggingStatus"`
 			Target  string   `xml:"LoggingEnabled>TargetBucket"`
 		}
-		if xml.Unmarshal([]byte(text), &status) == nil && status.Target != "" {
-			list = append(list, AuditTarget{File: file, Target: status.Target})
+		if xml.Unmarshal([]byte(text), &status) != nil {
+			return false
 		}
-		return list
+		if status.Target != "" {
+			a.Targets = append(a.Targets, AuditTarget{File: file, Target: status.Target})
+		}
+		return true
 	}
 	values, err := ParseValues(data)
 	if err != nil {
-		return nil
+		return false
 	}
-	var walk func(v *Value)
-	walk = func(v *Value) {
-		for _, item := range v.Array {
-			walk(item)
+	before := len(a.Targets) + len(a.Events)
+	for _, v := range values {
+		a.walk(file, v)
+	}
+	return len(a.Targets)+len(a.Events) > before
+}
+
+// walk looks for settings in a JSON value.
+func (a *Audit) walk(file string, v *Value) {
+	for _, item := range v.Array {
+		a.walk(file, item)
+	}
+	for _, m := range v.Object {
+		switch target := m.Value.member("TargetBucket"); {
+		case m.Key == "LoggingEnabled" && target != "":
+			a.Targets = append(a.Targets, AuditTarget{File: file, Source: v.member("Bucket"), Target: target})
+		case m.Key == "logging" && m.Value.Kind == '"': // of generated documents for Tencent
+			a.Add(file, []byte(m.Value.Text))
+		case m.Key == "S3BucketName" && m.Value.Text != "":
+			a.Targets = append(a.Targets, AuditTarget{File: file, Target: m.Value.Text, Trail: true})
+		case m.Key == "AdvancedEventSelectors":
+			a.advanced(m.Value)
+		case m.Key == "DataResources":
+			for _, r := range m.Value.Array {
+				if r.member("Type") == objectType {
+					a.Events = append(a.Events, r.texts("Values")...)
+				}
+			}
+		default:
+			a.walk(file, m.Value)
 		}
-		for _, m := range v.Object {
-			switch target := m.Value.member("TargetBucket"); {
-			case m.Key == "LoggingEnabled" && target != "":
-				list = append(list, AuditTarget{File: file, Source: v.member("Bucket"), Target: target})
-			case m.Key == "S3BucketName" && m.Value.Text != "":
-				list = append(list, AuditTarget{File: file, Target: m.Value.Text})
-			case m.Key == "audit" && m.Value.member("bucket") != "":
-				list = append(list, AuditTarget{File: file, Target: m.Value.member("bucket")})
-			default:
-				walk(m.Value)
+	}
+}
+
+const objectType = "AWS::S3::Object"
+
+// advanced adds the objects that advanced event selectors select. A selector with a condition on another
+// field may leave requests out, and does not count.
+func (a *Audit) advanced(list *Value) {
+	for _, selector := range list.Array {
+		ofObjects, narrowed := false, false
+		arns := []string{allObjects}
+		for _, m := range selector.Object {
+			if m.Key != "FieldSelectors" {
+				continue
+			}
+			for _, f := range m.Value.Array {
+				switch field := f.member("Field"); field {
+				case "eventCategory":
+				case "resources.type":
+					ofObjects = slices.Contains(f.texts("Equals"), objectType)
+				case "resources.ARN":
+					arns = f.texts("StartsWith")
+				default:
+					narrowed = true
+				}
 			}
 		}
+		if ofObjects && !narrowed {
+			a.Events = append(a.Events, arns...)
+		}
 	}
-	for _, v := range values {
-		walk(v)
-	}
-	return list
+}
+
+// allObjects is the start of the ARN of every object.
+const allObjects = "arn:aws:s3"
+
+// covers reports whether a trail records the requests for all objects, and lists, of a bucket.
+func (a Audit) covers(bucket string) bool {
+	return slices.ContainsFunc(a.Events, func(start string) bool {
+		name, found := start, false
+		for _, partition := range []string{"arn:aws:s3:::", "arn:aws-cn:s3:::", "arn:aws-us-gov:s3:::"} {
+			if name, found = strings.CutPrefix(start, partition); found {
+				break
+			}
+		}
+		return start == allObjects || found && (name == "" || name == bucket+"/")
+	})
 }
 
 // member returns the text of a member, or "".
@@ -80,24 +153,29 @@ func (v *Value) member(name string) string {
 	return ""
 }
 
-// An Audit is what is known of the audit of a bucket.
-type Audit struct {
-	// Bucket is where requests should be recorded; empty: the only target, if there is one.
-	Bucket  string
-	Targets []AuditTarget
-}
-
-// Name returns the audit bucket, or "" if it is not known.
-func (a Audit) Name() string {
-	if a.Bucket != "" || len(a.Targets) == 0 {
-		return a.Bucket
-	}
-	for _, t := range a.Targets {
-		if t.Target != a.Targets[0].Target {
-			return ""
+// texts returns the texts of a member that is a list.
+func (v *Value) texts(name string) (all []string) {
+	for _, m := range v.Object {
+		if m.Key == name {
+			for _, item := range m.Value.Array {
+				all = append(all, item.Text)
+			}
 		}
 	}
-	return a.Targets[0].Target
+	return all
+}
+
+// Names returns the buckets in which requests are, or should be, recorded.
+func (a Audit) Names() (all []string) {
+	if a.Bucket != "" {
+		all = append(all, a.Bucket)
+	}
+	for _, t := range a.Targets {
+		if !slices.Contains(all, t.Target) {
+			all = append(all, t.Target)
+		}
+	}
+	return all
 }
 
 // Check returns the weaknesses of the settings. tenants are the buckets with the objects of tenants.
@@ -109,7 +187,15 @@ func (a Audit) Check(tenants []string) (found []Finding) {
 			}
 		}
 	}
-	if a.Bucket != "" && !slices.ContainsFunc(a.Targets, func(t AuditTarget) bool { return t.Target == a.Bucket }) {
+	uncovered := slices.DeleteFunc(slices.Clone(tenants), a.covers)
+	works := func(t AuditTarget) bool {
+		return (a.Bucket == "" || t.Target == a.Bucket) && (!t.Trail || len(a.Events) > 0 && len(uncovered) == 0)
+	}
+	switch {
+	case slices.ContainsFunc(a.Targets, works):
+	case slices.ContainsFunc(a.Targets, func(t AuditTarget) bool { return t.Trail && (a.Bucket == "" || t.Target == a.Bucket) }):
+		report(AuditOff, a.Targets[0].File, "no event selector of the trail selects all objects of the bucket "+strings.Join(uncovered, ", "))
+	case a.Bucket != "":
 		report(AuditOff, "-", a.Bucket)
 	}
 	for _, t := range a.Targets {

@@ -83,7 +83,7 @@ func (r *reader[L]) read(data []byte) error {
 		}
 	}
 	if len(r.docs) == 0 {
-		return errors.New("it contains no policy")
+		return ErrNoPolicy
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func (r *reader[L]) generated(v *Value, parts []string) error {
 		}
 	}
 	if !found {
-		return errors.New("it contains no policy")
+		return ErrNoPolicy
 	}
 	return nil
 }

@@ -23,6 +23,10 @@ import (
 // is rejected, because a checker cannot judge elements that it does not know.
 var ErrDocument = errors.New("malformed policy")
 
+// ErrNoPolicy means that a file contains no policy. The error of a parser that wraps it also wraps
+// [ErrDocument].
+var ErrNoPolicy = errors.New("it contains no policy")
+
 // A Language is an empty type that represents a policy language. Documents of different
 // languages have different types.
 type Language interface{ Syntax() *Syntax }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -35,8 +37,9 @@ func policyCheckCommand(s *session) *cli.Command {
 			"      get-account-authorization-details; aws s3api get-bucket-policy\n" +
 			"   tccli cam GetRole, DescribeRoleList, GetPolicy, GetPolicyVersion; COS GET ?policy\n\n" +
 			"To check the audit, too, add the policy of the audit bucket and the settings that switch the audit\n" +
-			"on: the output of aws s3api get-bucket-logging or aws cloudtrail get-trail, or the response of COS\n" +
-			"GET ?logging.\n\n" +
+			"on: the output of aws s3api get-bucket-logging, of aws cloudtrail get-trail and\n" +
+			"get-event-selectors, or the response of COS GET ?logging. Two of these do not name their bucket, so\n" +
+			"pass those of the bucket with the objects.\n\n" +
 			"Check all policies that apply to a role in one run, because two policies that are safe separately\n" +
 			"may be weak together. All policies that do not name a role are checked together, as if they were\n" +
 			"the policies of one role. If check finds a weakness, it exits with code 1. Otherwise, the files contain\n" +
@@ -120,9 +123,11 @@ func (s *session) policyCheck(ctx context.Context) error {
 		if dialectName == "" { // The first dialect reads the files that no other dialect recognises.
 			i = max(0, slices.IndexFunc(policyDialects, func(d policyDialect) bool { return d.recognises != nil && d.recognises(data) }))
 		}
-		targets := policy.AuditTargets(file, data)
-		audit.Targets = append(audit.Targets, targets...)
-		if err := checks[i].read(file, data); err != nil && len(targets) == 0 { // a file with targets may have no policy
+		settings := audit.Add(file, data)
+		if settings && bytes.HasPrefix(bytes.TrimSpace(data), []byte("<")) {
+			continue // the XML of COS
+		}
+		if err := checks[i].read(file, data); err != nil && !(settings && errors.Is(err, policy.ErrNoPolicy)) {
 			return usagef("%s: %v", file, err)
 		}
 	}
@@ -133,7 +138,12 @@ func (s *session) policyCheck(ctx context.Context) error {
 		if policyDialects[i].name == policyTencent.name && n == 0 && s.c.String("issuer") != "" {
 			return usagef("--issuer applies only to policies of Tencent Cloud, but the files contain none")
 		}
-		policies, found = policies+n, append(found, list...)
+		policies += n
+		for _, f := range list {
+			if f.Part != "audit" || !slices.Contains(found, f) { // the settings concern both clouds
+				found = append(found, f)
+			}
+		}
 	}
 	if policies == 0 {
 		found = audit.Check([]string{s.c.String("bucket")})

@@ -144,12 +144,20 @@ func (d *Documents) audit() *Audit {
 		a.Logging = &Logging{LoggingTarget{o.AuditBucket, accessPrefix, KeyFormat{PartitionedPrefix{"EventTime"}}}}
 	} else {
 		a.Trail = &Trail{Name: trailName, S3BucketName: o.AuditBucket, EnableLogFileValidation: true}
+		// The events of lists and of deletions of several objects have the ARN of no object, but its start:
+		// BUCKET/. So the selector cannot be narrowed to bots/.
 		a.EventSelectors = &EventSelectors{trailName, []EventSelector{{
-			Name: "Objects of tenants",
+			Name: "Objects of the bucket",
 			FieldSelectors: []FieldSelector{
 				{Field: "eventCategory", Equals: []string{"Data"}},
 				{Field: "resources.type", Equals: []string{"AWS::S3::Object"}},
-				{Field: "resources.ARN", StartsWith: []string{o.bucketARN() + "/bots/"}},
+				{Field: "resources.ARN", StartsWith: []string{o.bucketARN() + "/"}},
+			},
+		}, {
+			Name: "Changes of roles, policies and trails",
+			FieldSelectors: []FieldSelector{
+				{Field: "eventCategory", Equals: []string{"Management"}},
+				{Field: "readOnly", Equals: []string{"false"}},
 			},
 		}}}
 	}
@@ -254,7 +262,7 @@ func (d *Documents) auditNotes() []string {
 	if a.Logging != nil {
 		return append(list, "Server access logs arrive within hours, and S3 does not guarantee that each request is in them. If you must prove every read, use CloudTrail.")
 	}
-	return append(list, "CloudTrail records an event for each request to the objects of tenants, and bills it. It usually writes them within 15 minutes.")
+	return append(list, "CloudTrail records an event for each request to the objects of the bucket, and bills it. It also records changes of roles, policies and trails. It usually writes the events within 15 minutes.")
 }
 
 // auditTerraform writes the resources of the audit.

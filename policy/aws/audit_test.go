@@ -113,6 +113,7 @@ func TestCheckAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const trail = `{"Trail":{"Name":"objectvault","S3BucketName":"vault-logs"}}`
 	for _, tc := range []struct {
 		name    string
 		bucket  string
@@ -126,15 +127,20 @@ func TestCheckAudit(t *testing.T) {
 		{"off", "vault-logs", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, nil},
 		{"elsewhere", "vault-logs", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{`{"LoggingEnabled":{"TargetBucket":"other","TargetPrefix":""}}`}},
 		{"on", "vault-logs", []string{goodRole, goodTrust, goodBucket, `{"Policy":` + logs + `}`}, nil, []string{`{"LoggingEnabled":{"TargetBucket":"vault-logs"}}`}},
-		{"trail", "", []string{goodRole, goodTrust, goodBucket}, nil, []string{`{"Trail":{"Name":"objectvault","S3BucketName":"vault-logs"}}`}},
+		{"trail without events", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{`{"Trail":{"Name":"objectvault","S3BucketName":"vault-logs"}}`}},
+		{"trail of bots/ only", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::S3::Object"]},{"Field":"resources.ARN","StartsWith":["arn:aws:s3:::vault/bots/"]}]}]}`}},
+		{"trail of reads only", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"readOnly","Equals":["true"]},{"Field":"resources.type","Equals":["AWS::S3::Object"]}]}]}`}},
+		{"trail", "", []string{goodRole, goodTrust, goodBucket}, nil, []string{trail, `{"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"resources.type","Equals":["AWS::S3::Object"]},{"Field":"resources.ARN","StartsWith":["arn:aws:s3:::vault/"]}]}]}`}},
+		{"trail of every bucket", "", []string{goodRole, goodTrust, goodBucket}, nil, []string{trail, `{"EventSelectors":[{"ReadWriteType":"All","DataResources":[{"Type":"AWS::S3::Object","Values":["arn:aws:s3"]}]}]}`}},
+		{"two targets", "", []string{goodRole, goodTrust, goodBucket, `{"Policy":` + readable + `}`}, []string{policy.AuditOpen}, []string{`{"LoggingEnabled":{"TargetBucket":"vault-logs"}}`, `{"LoggingEnabled":{"TargetBucket":"other-logs"}}`}},
 		{"readable", "vault-logs", []string{goodRole, goodTrust, goodBucket, `{"Policy":` + readable + `}`}, []string{policy.AuditOpen}, []string{`{"LoggingEnabled":{"TargetBucket":"vault-logs"}}`}},
-		{"a tenant's role", "", []string{reaches, goodTrust, goodBucket}, []string{policy.AuditOpen}, []string{`{"trailList":[{"S3BucketName":"vault-logs"}]}`}},
+		{"a tenant's role", "", []string{reaches, goodTrust, goodBucket}, []string{policy.AuditOpen}, []string{`{"LoggingEnabled":{"TargetBucket":"vault-logs"}}`}},
 		{"itself", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOpen, policy.AuditLoop}, []string{`{"LoggingEnabled":{"TargetBucket":"vault"}}`}},
 	} {
 		var docs []aws.Document
 		o := aws.CheckOptions{Audit: policy.Audit{Bucket: tc.bucket}}
 		for i, text := range append(slices.Clone(tc.files), tc.settled...) {
-			o.Audit.Targets = append(o.Audit.Targets, policy.AuditTargets("file", []byte(text))...)
+			o.Audit.Add("file", []byte(text))
 			if i >= len(tc.files) {
 				continue
 			}

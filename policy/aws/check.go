@@ -93,16 +93,16 @@ func names(list []string) string {
 	return "it names " + strings.Join(list, ", ")
 }
 
-// isOfAudit reports whether the document is the policy of the audit bucket.
+// isOfAudit reports whether the document is the policy of an audit bucket.
 func (c *checker) isOfAudit() bool {
-	name := c.o.Audit.Name()
-	return name != "" && c.Doc.Part == policy.BucketPolicy && slices.Equal(subject.Named(c.Doc.Policy.Statement), []string{name})
+	named := subject.Named(c.Doc.Policy.Statement)
+	return c.Doc.Part == policy.BucketPolicy && len(named) == 1 && slices.Contains(c.o.Audit.Names(), named[0])
 }
 
 // audit checks whether an allow reaches the audit bucket. Only services of the cloud should.
 func (c *checker) audit(s Statement) {
-	name := c.o.Audit.Name()
-	if name == "" || c.Doc.Part == policy.TrustPolicy || !grantsS3(s) {
+	names := c.o.Audit.Names()
+	if len(names) == 0 || c.Doc.Part == policy.TrustPolicy || !grantsS3(s) {
 		return
 	}
 	for kind := range s.Principal {
@@ -122,7 +122,7 @@ func (c *checker) audit(s Statement) {
 		return
 	}
 	for _, r := range s.Resource {
-		if _, ok := parseResource(r, []string{name}); ok {
+		if _, ok := parseResource(r, names); ok {
 			c.Report(policy.AuditOpen, "%s", r)
 		}
 	}

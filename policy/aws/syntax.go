@@ -47,7 +47,8 @@ var syntax = &policy.Syntax{
 		{Name: "Permission policy", Part: policy.RolePolicy},                        // radosgw-admin role-policy get
 		{Name: "Policy", Part: policy.BucketPolicy},                                 // get-bucket-policy
 	},
-	Known:     []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "public_access_block", "versioning", "audit", "commands", "comments", "notes"},
+	Known: []string{"oidc_provider", "role_name", "role_arn", "lifecycle", "public_access_block", "versioning", "audit", "commands", "comments", "notes",
+		"LoggingEnabled", "Trail", "trailList", "TrailARN", "EventSelectors", "AdvancedEventSelectors"},
 	OriginOf:  originOf,
 	IsAccount: isAccount,
 	Account:   accountPolicies,

@@ -79,15 +79,18 @@ func TestCheckAudit(t *testing.T) {
 		want                        []string
 	}{
 		{"generated", "", string(d.JSON()), "", nil},
+		{"another service", "", string(d.JSON()) + `{"version":"2.0","statement":[{"effect":"allow","action":["name/cam:GetRole"],"resource":["*"]}]}`, "", nil},
 		{"off", "other-1250000000", string(d.JSON()), "", []string{policy.AuditOff}},
 		{"readable", "", open, "", []string{policy.AuditOpen}},
-		{"itself", "", string(d.JSON()), "<BucketLoggingStatus><LoggingEnabled><TargetBucket>vault-1250000000</TargetBucket><TargetPrefix/></LoggingEnabled></BucketLoggingStatus>", []string{policy.AuditLoop}},
+		{"itself", "", string(d.JSON()), "<BucketLoggingStatus><LoggingEnabled><TargetBucket>vault-1250000000</TargetBucket><TargetPrefix/></LoggingEnabled></BucketLoggingStatus>", []string{policy.AuditOpen, policy.AuditLoop}},
 	} {
 		docs, err := tencent.Parse("file", []byte(tc.text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := tencent.CheckOptions{Audit: policy.Audit{Bucket: tc.bucket, Targets: append(policy.AuditTargets("file", []byte(tc.text)), policy.AuditTargets("setting", []byte(tc.setting))...)}}
+		o := tencent.CheckOptions{Audit: policy.Audit{Bucket: tc.bucket}}
+		o.Audit.Add("file", []byte(tc.text))
+		o.Audit.Add("setting", []byte(tc.setting))
 		var got []string
 		for _, f := range tencent.Check(docs, o) {
 			if strings.HasPrefix(f.Weakness, "audit_") {

@@ -42,22 +42,30 @@ func Check(docs []Document, o CheckOptions) []Finding {
 	return append(found, o.Audit.Check(c.buckets)...)
 }
 
-// isOfAudit reports whether the document is the policy of the audit bucket.
+// isOfAudit reports whether the document is the policy of an audit bucket.
 func (c *checker) isOfAudit() bool {
-	name := c.o.Audit.Name()
-	return name != "" && c.Doc.Part == policy.BucketPolicy && slices.Equal(subject.Named(c.Doc.Policy.Statement), []string{name})
+	named := subject.Named(c.Doc.Policy.Statement)
+	return c.Doc.Part == policy.BucketPolicy && len(named) == 1 && slices.Contains(c.o.Audit.Names(), named[0])
+}
+
+// grantsCOS reports whether a statement allows an action of COS.
+func grantsCOS(s Statement) bool {
+	return s.NotAction != nil || slices.ContainsFunc(s.Action, func(a string) bool {
+		service, _, ok := strings.Cut(strings.TrimPrefix(strings.ToLower(a), "name/"), ":")
+		return !ok || service == "cos" || strings.Contains(service, "*")
+	})
 }
 
 // audit checks whether an allow reaches the audit bucket. COS delivers logs without a policy.
 func (c *checker) audit(s Statement) {
-	name := c.o.Audit.Name()
+	names := c.o.Audit.Names()
 	switch {
-	case name == "" || c.Doc.Part == policy.TrustPolicy:
+	case len(names) == 0 || c.Doc.Part == policy.TrustPolicy || !grantsCOS(s):
 	case s.NotResource != nil:
 		c.Report(policy.AuditOpen, "everything that not_resource does not list")
 	default:
 		for _, r := range s.Resource {
-			if _, ok := parseResource(r, []string{name}); ok {
+			if _, ok := parseResource(r, names); ok {
 				c.Report(policy.AuditOpen, "%s", r)
 			}
 		}

@@ -22,7 +22,7 @@ type auditTarget struct {
 
 // checkAudit reports whether the bucket records its requests, where, and since when nothing was recorded.
 // off is the result if it does not.
-func checkAudit(ctx context.Context, s vault.Setting, cloud vault.Cloud, hint func(error, string) string, off Line) Line {
+func checkAudit(ctx context.Context, source string, s vault.Setting, cloud vault.Cloud, hint func(error, string) string, off Line) Line {
 	const check = "audit"
 	if s.Err != nil {
 		return unknown(check, s.Err, hint, "run {prog} doctor as the auditor: {prog} policy aws and policy tencent print its policy with --audit-bucket")
@@ -36,15 +36,24 @@ func checkAudit(ctx context.Context, s vault.Setting, cloud vault.Cloud, hint fu
 		return off
 	}
 	where := fmt.Sprintf("requests are recorded in the bucket %s, below %s", target.Bucket, quoted(target.Prefix))
-	newest, err := newestLog(ctx, cloud, target)
+	newest, err := newestLog(ctx, cloud, source, target)
 	switch {
 	case err != nil:
 		return Line{check, NotProven, where + "; the age of the newest record is not proven: " + reasonOf(err), "run {prog} audit as someone who may read that bucket"}
 	case newest.IsZero():
 		return Line{check, Warning, where + ", but there is no record yet", "wait for the delivery, which takes minutes to hours; if nothing comes, check the permission of the delivery"}
 	}
-	return Line{Check: check, Status: OK, Message: fmt.Sprintf("%s; the newest record was delivered %s ago", where, time.Since(newest).Round(time.Second))}
+	age := time.Since(newest)
+	text := fmt.Sprintf("%s; the newest record was delivered %s ago", where, age.Round(time.Second))
+	if age > oldRecord {
+		text = fmt.Sprintf("%s; the newest record was delivered %d days ago, although the requests of this check are recorded, too", where, int(age/(24*time.Hour)))
+		return Line{check, Warning, text, "check the permission of the delivery"}
+	}
+	return Line{Check: check, Status: OK, Message: text}
 }
+
+// oldRecord is the age of the newest record from which the delivery has probably stopped.
+const oldRecord = 24 * time.Hour
 
 // maxLevels limits the folders between the prefix of logs and a log, and maxLogPages the pages of its folder.
 const (
@@ -55,8 +64,9 @@ const (
 var errTooManyLogs = errors.New("the newest folder has too many logs")
 
 // newestLog returns the time of the newest log, or zero if there is none. It descends into the last folder
-// of each level, which has the latest date.
-func newestLog(ctx context.Context, cloud vault.Cloud, target auditTarget) (newest time.Time, err error) {
+// of each level, which has the latest date. Where the logs of several buckets have their own folders, it is the
+// one of the source.
+func newestLog(ctx context.Context, cloud vault.Cloud, source string, target auditTarget) (newest time.Time, err error) {
 	opener, ok := cloud.(vault.BucketOpener)
 	if !ok {
 		return newest, errors.New("this store cannot open another bucket")
@@ -76,7 +86,7 @@ func newestLog(ctx context.Context, cloud vault.Cloud, target auditTarget) (newe
 	}
 	prefix := target.Prefix
 	for range maxLevels {
-		folder, pages := "", 0
+		folder, own, pages := "", prefix+source+"/", 0
 		for token := blob.FirstPageToken; len(token) > 0; pages++ {
 			if pages == maxLogPages {
 				return newest, errTooManyLogs
@@ -86,7 +96,7 @@ func newestLog(ctx context.Context, cloud vault.Cloud, target auditTarget) (newe
 				return newest, explained(err)
 			}
 			for _, o := range page {
-				if o.IsDir && o.Key > folder {
+				if o.IsDir && (o.Key > folder || o.Key == own) && folder != own {
 					folder = o.Key
 				} else if !o.IsDir && !strings.HasSuffix(o.Key, "/") && o.ModTime.After(newest) {
 					newest = o.ModTime

@@ -31,9 +31,9 @@ func Bucket(ctx context.Context, store string, cloud vault.Cloud, hint func(err 
 			return caller.Account
 		})
 		b := awsBucket{name, settings, hint, account}
-		return append(b.lines(), checkAudit(ctx, settings["logging"], cloud, hint, b.auditOff()))
+		return append(b.lines(), checkAudit(ctx, name, settings["logging"], cloud, hint, b.auditOff()))
 	case "cos":
-		return append(tencentBucket{name, settings, hint}.lines(), checkAudit(ctx, settings["logging"], cloud, hint, Line{
+		return append(tencentBucket{name, settings, hint}.lines(), checkAudit(ctx, name, settings["logging"], cloud, hint, Line{
 			Status: Warning, Message: "audit: the bucket does not record its requests", Hint: "{prog} policy tencent --audit-bucket prints what switches the record on",
 		}))
 	}
