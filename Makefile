@@ -27,7 +27,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 # The tag leaves out a generator of manual pages.
 BUILD = CGO_ENABLED=0 go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds bench-keys bench-copy bench-process bench-growth bench-peers figures plots transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds demo-audit bench-keys bench-copy bench-process bench-growth bench-peers figures plots transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports allkms
 
 build: ## the static binary, bin/vault
@@ -68,12 +68,18 @@ demo-two-clouds: build ## a copy and a mirror between a Ceph and a COS on this m
 	go build -o bin/costest ./cmd/costest
 	@sh docs/two-clouds.sh bin/vault bin/testcloud bin/costest
 
+demo-audit: build ## two tenants on a Ceph on this machine: one reads, one is refused, and the operator sees both
+	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
+	@sh docs/audit.sh bin/vault bin/testcloud
+
 transcripts: build ## docs/transcripts, from new runs of the demos
 	go build -o bin/costest ./cmd/costest
 	go build -o bin/testcloud ./internal/testcloud/cmd/testcloud
 	@mkdir -p docs/transcripts
 	sh docs/aws.sh bin/vault bin/testcloud > bin/aws.out
 	awk -v title='A session with S3 on Ceph RGW' -v from='make demo-aws' -f docs/transcript.awk bin/aws.out > docs/transcripts/aws.md
+	sh docs/audit.sh bin/vault bin/testcloud > bin/audit.out
+	awk -v title='Who used which object, from the log of Ceph RGW' -v from='make demo-audit' -f docs/transcript.awk bin/audit.out > docs/transcripts/audit.md
 	go build -o bin/signertest ./envelope/kek/signer/signertest/cmd/signertest
 	sh docs/keys.sh bin/vault bin/signertest bin/costest > bin/keys.out
 	awk -v title='Key sources: enrolled, replaced, recovered' -v from='make demo-keys' -f docs/transcript.awk bin/keys.out > docs/transcripts/keys.md

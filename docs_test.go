@@ -160,7 +160,7 @@ func TestDocsDemoFails(t *testing.T) {
 // a script that has changed needs a new transcript (make transcripts).
 func TestTranscripts(t *testing.T) {
 	try := regexp.MustCompile(`(?m)^\s*try '((?:[^']|'\\'')*)'( \d+)?$`)
-	for page, script := range map[string]string{"docs/transcripts/aws.md": "docs/aws.sh", "docs/transcripts/tencent.md": "docs/tencent.sh", "docs/transcripts/offline.md": "docs/offline.sh", "docs/transcripts/keys.md": "docs/keys.sh", "docs/transcripts/two-clouds.md": "docs/two-clouds.sh", "docs/migrating-from-agentkeys.md": "docs/migrate.sh"} {
+	for page, script := range map[string]string{"docs/transcripts/aws.md": "docs/aws.sh", "docs/transcripts/tencent.md": "docs/tencent.sh", "docs/transcripts/offline.md": "docs/offline.sh", "docs/transcripts/keys.md": "docs/keys.sh", "docs/transcripts/audit.md": "docs/audit.sh", "docs/transcripts/two-clouds.md": "docs/two-clouds.sh", "docs/migrating-from-agentkeys.md": "docs/migrate.sh"} {
 		text, err := os.ReadFile(script)
 		if err != nil {
 			t.Fatal(err)

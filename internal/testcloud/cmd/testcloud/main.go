@@ -39,7 +39,7 @@ type world struct {
 }
 
 const usage = `usage: testcloud install [rgw|versity|weed|kms]
-       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--wallet ID]... [--untagged] [--until-eof] rgw|versity|aws|weed|kms|issuer
+       testcloud up [--dir DIR] [--bluestore] [--lifecycle-day 5s] [--ops-log] [--wallet ID]... [--untagged] [--until-eof] rgw|versity|aws|weed|kms|issuer
        testcloud apply --server FILE --bucket NAME --role NAME < POLICY
 `
 

@@ -26,7 +26,8 @@ type server struct {
 	CAFile  string    `json:"ca_file,omitempty"`
 	Issuer  *issuer   `json:"issuer,omitempty"`
 	Session []session `json:"sessions,omitempty"`
-	Key     string    `json:"key,omitempty"` // the ARN of a key of local-kms
+	OpsLog  string    `json:"ops_log,omitempty"` // the path of the log of the requests
+	Key     string    `json:"key,omitempty"`     // the ARN of a key of local-kms
 }
 
 type keys struct {
@@ -55,6 +56,7 @@ type upOptions struct {
 	wallets  []string
 	untagged bool
 	untilEOF bool
+	opsLog   bool
 }
 
 // up starts a server, prints its description, and stops it when ctx ends.
@@ -64,6 +66,7 @@ func up(ctx context.Context, w *world, args []string) error {
 	f.SetOutput(w.err)
 	f.StringVar(&o.dir, "dir", "", "keep data and logs in this empty `directory`")
 	f.DurationVar(&o.day, "lifecycle-day", 0, "what a day of a lifecycle rule lasts (rgw, aws)")
+	f.BoolVar(&o.opsLog, "ops-log", false, "write a log of the requests (rgw, aws)")
 	f.BoolVar(&o.untilEOF, "until-eof", false, "stop when standard input ends")
 	f.BoolFunc("bluestore", "keep the data on disk, not in memory (rgw, aws)", func(string) error { o.store = "bluestore"; return nil })
 	f.Func("wallet", "a `wallet` that has a session; twice or more for several (aws, issuer)", func(s string) error { o.wallets = append(o.wallets, s); return nil })
@@ -108,13 +111,17 @@ func upRGW(ctx context.Context, w *world, o upOptions, withIssuer bool) (err err
 	if err := testcloud.InstallRGW(ctx, w.err); err != nil {
 		return err
 	}
-	r, err := testcloud.StartRGW(ctx, &testcloud.RGWOptions{Store: o.store, LifecycleDay: o.day, Dir: o.dir, Log: w.err})
+	r, err := testcloud.StartRGW(ctx, &testcloud.RGWOptions{Store: o.store, LifecycleDay: o.day, Dir: o.dir, Log: w.err, OpsLog: o.opsLog})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Stop()) }()
 	other := keys(r.Other)
-	line := server{URL: r.URL, Region: r.Region, Version: r.Version, PIDs: r.PIDs(), Owner: keys(r.Owner), Other: &other}
+	opsLog := ""
+	if o.opsLog {
+		opsLog = r.OpsLog()
+	}
+	line := server{URL: r.URL, Region: r.Region, Version: r.Version, PIDs: r.PIDs(), Owner: keys(r.Owner), Other: &other, OpsLog: opsLog}
 	if withIssuer {
 		i := line.issue(o.wallets, "", func(*testcloud.Claims) {})
 		defer i.Close()
