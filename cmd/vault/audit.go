@@ -61,16 +61,19 @@ func auditCommand(s *session) *cli.Command {
 		Subcommands: []*cli.Command{{
 			Name:      "summary",
 			Usage:     "count the requests of each name and caller",
-			UsageText: s.prog + " audit summary [NAME|PREFIX/] --from URL|FILE|DIR [--since 90d] [--all-names]",
+			UsageText: s.prog + " audit summary [NAME|PREFIX/] --from URL|FILE|DIR [--since 90d] [--all-names] [--details]",
 			HelpName:  s.prog + " audit summary",
 			Description: "Prints a line for each name and caller: tenant, collection, name, caller, reads, reads per day, writes,\n" +
 				"deletions, denied requests, last read, last write and a remark. The remark is unread if no caller\n" +
 				"read the name in the range, which is 90 days by default. --json also prints the reads of each day.\n\n" +
-				"--all-names also opens the store, and adds the names of the tenant that no log mentions.\n\n" +
+				"--all-names also opens the store, and adds the names of the tenant that no log mentions. --details\n" +
+				"also opens the store and adds the expiry and the labels of each name of the tenant, which are sealed\n" +
+				"with the value. It needs the key, and sends a request for each name.\n\n" +
 				"Examples:\n" +
 				"   " + s.prog + " audit summary --from s3://acme-logs/AWSLogs/?region=eu-central-1\n" +
 				"   " + s.prog + " audit summary team/ --from logs/ --since 30d --json",
 			Flags: flags("90d",
+				&cli.BoolFlag{Name: "details", Usage: "also print the expiry and the labels of each name", DisableDefaultText: true},
 				&cli.BoolFlag{Name: "all-names", Usage: "also print the names of the store that no log mentions", DisableDefaultText: true}),
 			Action: s.action(s.auditSummary),
 		}},

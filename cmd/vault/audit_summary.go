@@ -3,12 +3,16 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/objectvault/objectvault/audit"
+	"github.com/objectvault/objectvault/internal/ordered"
 	"github.com/objectvault/objectvault/vault"
 )
 
@@ -64,7 +68,13 @@ func (s *session) auditSummary(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.printUses(uses); err != nil {
+	details := make(map[auditGroup]auditDetails)
+	if a.c.Bool("details") {
+		if err := a.addDetails(ctx, uses, details); err != nil {
+			return err
+		}
+	}
+	if err := a.printUses(uses, details); err != nil {
 		return err
 	}
 	if err := a.finish(); err != nil {
@@ -91,6 +101,57 @@ func (a *auditing) addNames(ctx context.Context, uses map[auditGroup]*auditUse) 
 			continue
 		}
 		uses[auditGroup{r.Tenant, r.Collection, r.Name, ""}] = new(auditUse)
+	}
+	return nil
+}
+
+// auditDetails are sealed with a value.
+type auditDetails struct {
+	expires time.Time
+	labels  map[string]string
+}
+
+// addDetails reads the sealed expiry and the labels of the names of the tenant and the collection. It sends
+// a request for each name.
+func (a *auditing) addDetails(ctx context.Context, uses map[auditGroup]*auditUse, details map[auditGroup]auditDetails) error {
+	v, err := a.open(ctx, mustKeys)
+	if err != nil {
+		return err
+	}
+	names := make(map[auditGroup]bool)
+	for g := range uses {
+		if g.caller = ""; g.tenant == v.Tenant() && g.collection == v.Collection() {
+			names[g] = true
+		}
+	}
+	type result struct {
+		g    auditGroup
+		info vault.Info
+		err  error
+	}
+	all := func(context.Context) iter.Seq2[auditGroup, error] {
+		return func(yield func(auditGroup, error) bool) {
+			for g := range names {
+				if !yield(g, nil) {
+					return
+				}
+			}
+		}
+	}
+	for r, err := range ordered.Map(ctx, logsAtOnce, all, func(ctx context.Context, g auditGroup) result {
+		info, err := v.Stat(ctx, g.name)
+		return result{g, info, err}
+	}) {
+		switch {
+		case err != nil:
+			return err
+		case errors.Is(r.err, vault.ErrNotFound): // it was deleted
+		case r.err != nil:
+			a.printError(explain("audit", about(r.g.name, r.err)))
+			a.Failed++
+		default:
+			details[r.g] = auditDetails{r.info.Expires, r.info.Labels}
+		}
 	}
 	return nil
 }
@@ -136,9 +197,12 @@ type useLine struct {
 	LastWrite  *time.Time       `json:"last_write,omitempty"`
 	ReadsByDay map[string]int   `json:"reads_by_day,omitempty"`
 	Unread     bool             `json:"unread"` // no caller read the name in the range
+
+	Expires *time.Time        `json:"expires,omitempty"` // with --details
+	Labels  map[string]string `json:"labels,omitempty"`
 }
 
-func (a *auditing) printUses(uses map[auditGroup]*auditUse) error {
+func (a *auditing) printUses(uses map[auditGroup]*auditUse, details map[auditGroup]auditDetails) error {
 	read := make(map[auditGroup]bool) // without callers
 	named := make(map[auditGroup]int)
 	nameOf := func(g auditGroup) auditGroup { g.caller = ""; return g }
@@ -149,15 +213,19 @@ func (a *auditing) printUses(uses map[auditGroup]*auditUse) error {
 	groups := slices.SortedFunc(maps.Keys(uses), func(a, b auditGroup) int {
 		return cmp.Or(cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.collection, b.collection), cmp.Compare(a.name, b.name), cmp.Compare(a.caller, b.caller))
 	})
-	table := a.columns("llllrrrrrlll", "TENANT", "COLLECTION", "NAME", "CALLER", "READS", "PER DAY", "WRITES", "DELETIONS", "DENIED", "LAST READ", "LAST WRITE", "REMARK")
+	columns, heads := "llllrrrrrlll", []string{"TENANT", "COLLECTION", "NAME", "CALLER", "READS", "PER DAY", "WRITES", "DELETIONS", "DENIED", "LAST READ", "LAST WRITE", "REMARK"}
+	if a.c.Bool("details") {
+		columns, heads = columns+"ll", append(heads, "EXPIRES", "LABELS")
+	}
+	table := a.columns(columns, heads...)
 	for _, g := range groups {
 		u := uses[g]
 		if g.caller == "" && u.days == nil && named[g] > 1 {
 			continue // a name of the store that the logs mention
 		}
-		unread := !read[nameOf(g)]
+		unread, d := !read[nameOf(g)], details[nameOf(g)]
 		if a.json {
-			if err := a.print(useLine{g.tenant, g.collection, g.name, g.caller, u.reads, u.writes, u.deletes, u.denied, utc(u.lastRead), utc(u.lastWrite), u.days, unread}); err != nil {
+			if err := a.print(useLine{g.tenant, g.collection, g.name, g.caller, u.reads, u.writes, u.deletes, u.denied, utc(u.lastRead), utc(u.lastWrite), u.days, unread, utc(d.expires), d.labels}); err != nil {
 				return err
 			}
 			continue
@@ -166,8 +234,18 @@ func (a *auditing) printUses(uses map[auditGroup]*auditUse) error {
 		if unread {
 			remark = "unread"
 		}
-		if err := table.add(string(g.tenant), string(g.collection), string(g.name), g.caller, fmt.Sprint(u.reads), u.perDay(a), fmt.Sprint(u.writes), fmt.Sprint(u.deletes),
-			fmt.Sprint(u.denied), timestamp(u.lastRead), timestamp(u.lastWrite), remark); err != nil {
+		line := []string{
+			string(g.tenant), string(g.collection), string(g.name), g.caller, fmt.Sprint(u.reads), u.perDay(a), fmt.Sprint(u.writes), fmt.Sprint(u.deletes),
+			fmt.Sprint(u.denied), timestamp(u.lastRead), timestamp(u.lastWrite), remark,
+		}
+		if a.c.Bool("details") {
+			var labels []string
+			for _, key := range slices.Sorted(maps.Keys(d.labels)) {
+				labels = append(labels, key+"="+d.labels[key])
+			}
+			line = append(line, timestamp(d.expires), strings.Join(labels, ","))
+		}
+		if err := table.add(line...); err != nil {
 			return err
 		}
 	}
