@@ -78,6 +78,15 @@ func TestAWS(t *testing.T) {
 		ts.Defer(func() { rgw.DeleteRole(ctx, role) })
 		ts.Check(rgw.PutRolePolicy(ctx, role, "vault", string(p.Role)))
 	}
+	// store BUCKET KEY FILE stores a file as it is. It creates the bucket.
+	store := func(ts *testscript.TestScript, neg bool, args []string) {
+		ctx := context.Background()
+		_, err := owner.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &args[0]}) // no error if the owner has it
+		ts.Check(err)
+		ts.Defer(func() { testcloud.RemoveBucket(rgw.URL, rgw.Owner, args[0]) })
+		_, err = owner.PutObject(ctx, &s3.PutObjectInput{Bucket: &args[0], Key: &args[1], Body: strings.NewReader(ts.ReadFile(args[2]))})
+		ts.Check(err)
+	}
 	runAWS(t, "testdata/aws/rgw_*.txtar", func(e *testscript.Env) error {
 		if err := startSigner(e); err != nil {
 			return err
@@ -113,7 +122,7 @@ func TestAWS(t *testing.T) {
 			}
 		}
 		return os.WriteFile(filepath.Join(e.WorkDir, "token-expired"), []byte(issuer.MintExpired(testcloud.AgentClaims(walletA))), 0o600)
-	}, map[string]func(*testscript.TestScript, bool, []string){"apply": apply})
+	}, map[string]func(*testscript.TestScript, bool, []string){"apply": apply, "store": store})
 }
 
 func runAWS(t *testing.T, scripts string, setup func(*testscript.Env) error, cmds map[string]func(*testscript.TestScript, bool, []string)) {
