@@ -117,13 +117,15 @@ func (v *Vault) lastSeen(ctx context.Context, ref envelope.Ref) SeenState {
 	return v.seen.Last(ctx, ref)
 }
 
-// record replaces the recorded state old, unless state is the same. It reports whether the recorded
-// state was still old.
+// record replaces the recorded state old, unless state is the same and adds no expiry. It reports whether
+// the recorded state was still old.
 func (v *Vault) record(ctx context.Context, ref envelope.Ref, old, state SeenState) bool {
-	if v.seen == nil || old.Same(state) {
+	if v.seen == nil || old.Same(state) && (state.Expires.IsZero() || !old.Expires.IsZero()) {
 		return true
 	}
-	state.Time = v.revisions.now()
+	if state.Time = v.revisions.now(); old.Same(state) {
+		state.Time = old.Time
+	}
 	return v.seen.Record(context.WithoutCancel(ctx), ref, old, state)
 }
 

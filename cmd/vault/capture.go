@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -26,14 +28,16 @@ func captureCommand(s *session) *cli.Command {
 			"of the output is shown. Then it shows standard output and standard error with [NAME] in place of\n" +
 			"the secret. The output of COMMAND is shown only after COMMAND has ended. If COMMAND asks a question\n" +
 			"on its output, you do not see the question. Without --regex, --json or --line the secret is the\n" +
-			"whole output without the line break at its end.\n\n" +
+			"whole output without the line break at its end. White space is no secret. --json stands after\n" +
+			"capture and names a path; capture has no JSON output.\n\n" +
 			"COMMAND does not start unless the name, the settings and the pattern are valid and the value can be\n" +
 			"saved on this machine. If COMMAND fails, capture exits with the exit code of COMMAND, and a\n" +
 			"message reports whether the secret was stored. Otherwise capture exits with the same codes as put.\n\n" +
 			"If the output has no match, or several different ones, capture exits with 1 and saves the output,\n" +
 			"sealed, on this machine: " + s.prog + " spool ls lists it, and " + s.prog + " spool get writes it. If there is\n" +
 			"no match although COMMAND succeeded, standard error is saved in the same way and not shown, because\n" +
-			"it may contain the secret.\n\n" +
+			"it may contain the secret. These outputs are sealed for the key of the spool: see " + s.prog + " help\n" +
+			"spool.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " capture openrouter --json data.key -- ./mint-key --name agent-7\n" +
 			"   " + s.prog + " capture github --regex 'token: (\\S+)' --create -- gh-app token",
@@ -77,6 +81,9 @@ func (s *session) capture(ctx context.Context) error {
 		return err
 	}
 	err = run.store(ctx, pattern)
+	if id := refusedID(err); id != "" {
+		err = run.refused(err, id)
+	}
 	switch {
 	case code != exitOK && err != nil:
 		s.fail("capture", err)
@@ -85,7 +92,7 @@ func (s *session) capture(ctx context.Context) error {
 		s.note("the program failed with exit code %d; its secret was stored", code)
 		return childCode(code)
 	}
-	return err
+	return cmp.Or(err, run.unseen)
 }
 
 // captureArguments parses the arguments NAME -- COMMAND [ARG…], and the flags that describe where the
@@ -137,9 +144,12 @@ type capture struct {
 	output *recording                  // the stream with the secret
 	other  *recording                  // what the program wrote to the other stream
 	failed bool                        // the program failed
+	code   int                         // its exit code
 	check  func(context.Context) error // nil, or returns an error if the secret must not be stored
+	hide   []pick.Match                // other secrets that are not shown
 	secret []byte                      // nil until it was found
 	stored bool                        // the store has the secret
+	unseen error                       // why an output was not shown after the secret was stored
 }
 
 // newCapture returns an error unless the output can be saved on this machine.
@@ -167,7 +177,7 @@ func (c *capture) program(ctx context.Context) (code int, err error) {
 		run.out, run.err = c.other, c.output
 	}
 	code, err = c.runChild(ctx, run)
-	c.failed = err != nil || code != exitOK
+	c.failed, c.code = err != nil || code != exitOK, code
 	switch {
 	case err != nil && c.output.total > 0:
 		return code, also(errors.Join(err, c.keep(c.output, "the program did not end properly")), c.showOther(nil))
@@ -189,7 +199,7 @@ func (c *capture) ref() envelope.Ref {
 const captureTime = 10 * time.Second
 
 // store stores the secret in the output, and then shows the output. If it finds none, it saves the
-// output.
+// output. If the secret is stored, and only the output cannot be shown, it sets unseen and returns nil.
 func (c *capture) store(ctx context.Context, pattern pick.Pattern) error {
 	output, interrupted := c.output, ctx.Err()
 	if interrupted != nil { // the program had the signal; what it printed is kept all the same
@@ -201,7 +211,7 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern) error {
 	all := matches
 	switch {
 	case err != nil && c.failed: // it usually created nothing, and explains why
-		return also(c.keep(output, err.Error()), c.showOther(nil))
+		return also(c.keep(output, fmt.Sprintf("the program failed with exit code %d, and %v", c.code, err)), c.showOther(nil))
 	case err != nil:
 		return c.keepBoth(output, err.Error())
 	case len(matches) > 1 && c.c.Bool("first"):
@@ -221,29 +231,54 @@ func (c *capture) store(ctx context.Context, pattern pick.Pattern) error {
 	if err == nil {
 		err = c.put(ctx)
 	}
-	var spooled *vault.SpooledError
-	if err != nil && !errors.As(err, &spooled) { // the output is the only copy
-		c.fail(c.c.Command.Name, c.keep(output, "the secret could not be stored"))
-		return also(err, c.showOther(all))
+	if err != nil && !isKept(err) && !errors.Is(err, errSameValue) { // the output is the only copy
+		return also(c.keepUnstored(output, err), c.showOther(all))
 	}
 	c.stored = err == nil
 	output.discard()
-	if werr := c.showOther(all); werr != nil && err == nil {
-		err = werr
-	}
+	c.unseen = c.showOther(all)
 	shown := io.Writer(c.out)
 	if c.c.Bool("stderr") {
 		shown = c.err
 	}
 	if !c.json {
-		if _, werr := shown.Write(c.masked(output, all)); werr != nil && err == nil {
-			err = werr
-		}
+		_, werr := shown.Write(c.masked(output, all))
+		c.unseen = cmp.Or(c.unseen, werr)
 	}
 	if c.stored && interrupted != nil { // then the output may not have been shown
 		return &interruption{interrupted, "the secret was stored"}
 	}
 	return err
+}
+
+// isKept reports whether a secret is saved on this machine, or in fewer stores than the quorum.
+func isKept(err error) bool {
+	var spooled *vault.SpooledError
+	var few *vault.QuorumError
+	return errors.As(err, &spooled) || errors.As(err, &few)
+}
+
+// refusedID returns the short id of a secret that the store refused, and that is saved on this machine, or "".
+func refusedID(err error) string {
+	var spooled *vault.SpooledError
+	var few *vault.QuorumError
+	if !errors.As(err, &spooled) || !spooled.Refused || errors.As(err, &few) {
+		return ""
+	}
+	return spool.ShortID(spooled.ID)
+}
+
+// refused adds a hint to the error of a secret that the store refused, and that is saved with an id.
+func (c *capture) refused(err error, id string) error {
+	command := c.c.Command.Name
+	if errors.Is(err, vault.ErrExist) || errors.Is(err, vault.ErrConflict) {
+		return hint(err, "%s writes the new value; %s stores it", c.spoolHint("spool get %s", id), c.spoolHint("spool retry %s --overwrite", id))
+	}
+	next := "do not run " + command + " again: remove the cause, then run " + c.spoolHint("spool retry %s", id) + ", which stores the new value"
+	if cause := explain(command, err).Hint; cause != "" {
+		next += ". About the cause: " + cause
+	}
+	return hint(err, "%s", next)
 }
 
 // put stores the secret.
@@ -264,9 +299,10 @@ type interruption struct {
 func (e *interruption) Error() string { return e.err.Error() + "; " + e.done }
 func (e *interruption) Unwrap() error { return e.err }
 
-// also adds an error to err, if there is one.
+// also adds an error to err, if there is one. An output that cannot be shown is not worth mentioning, and
+// must not hide err: see fail.
 func also(err, more error) error {
-	if more == nil {
+	if more == nil || errors.Is(more, errOutput) {
 		return err
 	}
 	return errors.Join(err, more)
@@ -275,6 +311,9 @@ func also(err, more error) error {
 // masked returns an output with the name in place of the secrets.
 func (c *capture) masked(output *recording, secrets []pick.Match) []byte {
 	masked := output.bytes()
+	secrets = slices.Concat(secrets, c.hide)
+	// A secret may contain a shorter one.
+	slices.SortStableFunc(secrets, func(a, b pick.Match) int { return len(b) - len(a) })
 	for _, secret := range secrets {
 		masked = pick.Mask(masked, secret, string(c.p.name))
 	}
@@ -305,25 +344,52 @@ func (c *capture) keepBoth(output *recording, reason string) error {
 		if err != nil {
 			return errors.Join(c.keep(output, reason), fmt.Errorf("its %s cannot be saved: %w", name, err))
 		}
-		c.note("the %s of the program is not shown, because the secret may be there; %s spool get %s writes it", name, c.prog, spool.ShortID(id))
+		c.note("the %s of the program is not shown, because the secret may be there; %s writes it", name, c.spoolHint("spool get %s", spool.ShortID(id)))
 	}
 	return c.keep(output, reason)
 }
 
 // keep saves the whole output on this machine, where it is not sent, and returns an error with reason.
 func (c *capture) keep(output *recording, reason string) error {
-	if output.total == 0 {
+	switch {
+	case output.total == 0 && c.failed:
+		return fmt.Errorf("%w: the program failed with exit code %d and printed nothing", errNotCaptured, c.code)
+	case output.total == 0:
 		return fmt.Errorf("%w: the program printed nothing", errNotCaptured)
 	}
-	id, err := output.save("output of a program: " + reason)
-	if err != nil {
-		return fmt.Errorf("%w: %s; the output cannot be saved on this machine either: %w", errNotCaptured, reason, err)
+	saved, next := c.saveOutput(output, reason)
+	return hint(about(c.p.name, &notCaptured{reason + "; " + saved}), "%s", next)
+}
+
+// keepUnstored saves the output whose secret could not be stored, because of err. It returns err, with a
+// text and a hint for the output.
+func (c *capture) keepUnstored(output *recording, err error) error {
+	r := explain(c.c.Command.Name, err)
+	saved, next := c.saveOutput(output, "the secret could not be stored")
+	if next = next + "; then store the secret in it with {prog} capture or {prog} put"; r.Hint != "" {
+		next = r.Hint + "; " + next
 	}
-	text := fmt.Sprintf("%s; the output is saved on this machine", reason)
+	if r.Kind == "interrupted" {
+		return hint(about(c.p.name, &interruption{err, saved}), "%s", next)
+	}
+	return hint(about(c.p.name, &reworded{err, r.Message + "; the secret could not be stored; " + saved}), "%s", next)
+}
+
+// saveOutput saves the whole output, and describes what was saved. next is a hint.
+func (c *capture) saveOutput(output *recording, reason string) (saved, next string) {
+	id, err := output.saveAll("output of a program: " + reason)
+	switch {
+	case id == "":
+		return fmt.Sprintf("the output cannot be saved on this machine either: %v", err), "free some space on this machine, and run the program again"
+	case err != nil:
+		saved = fmt.Sprintf("only the first %s of the output are saved on this machine: %v", size(output.savedLen), err)
+	default:
+		saved = "the output is saved on this machine"
+	}
 	if output.cut > 0 {
-		text += fmt.Sprintf("; %s in its middle were not saved", size(output.cut))
+		saved += fmt.Sprintf("; %s in its middle were not saved", size(output.cut))
 	}
-	return hint(about(c.p.name, &notCaptured{text}), "{prog} spool get %s -o FILE writes the output", spool.ShortID(id))
+	return saved, c.spoolHint("spool get %s -o FILE", spool.ShortID(id)) + " writes the output"
 }
 
 // A notCaptured error says why the output has no secret.

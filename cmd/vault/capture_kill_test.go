@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -13,21 +15,25 @@ import (
 // machine. It can be read, but is never sent.
 func TestKillCapture(t *testing.T) {
 	h := newHome(t)
-	spool := []string{"--spool", filepath.Join(h.dir, ".local/state/objectvault/spool")}
-	cmd := h.command(append([]string{"capture", "a"}, append(spool, "--", "sh", "-c", "echo sk-paid-for; cat")...)...)
-	stdin, err := cmd.StdinPipe() // closing it ends the program
-	if err != nil {
+	pipe := filepath.Join(h.dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer stdin.Close()
+	cmd := h.command("capture", "a", "--", "sh", "-c", "echo sk-paid-for; cat pipe")
+	cmd.Dir = h.dir
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the pipe is read
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
 	listed := ""
 	for range 500 { // each try starts a process
-		if listed, _ = h.run(nil, 0, append([]string{"spool", "ls"}, spool...)...); listed != "" {
+		if listed, _ = h.run(nil, 0, "spool", "ls"); listed != "" {
 			break
 		}
 	}
@@ -37,10 +43,10 @@ func TestKillCapture(t *testing.T) {
 	if !strings.HasPrefix(rest, "a\taside") {
 		t.Fatalf("spool ls: %q", listed)
 	}
-	if value, _ := h.run(nil, 0, append([]string{"spool", "get", id}, spool...)...); value != "sk-paid-for\n" {
+	if value, _ := h.run(nil, 0, "spool", "get", id); value != "sk-paid-for\n" {
 		t.Errorf("spool get wrote %q", value)
 	}
-	h.run(nil, 0, append([]string{"sync"}, spool...)...)
+	h.run(nil, 0, "sync")
 	h.run(nil, exitNotFound, "get", "a")
 	if out.Len() > 0 {
 		t.Errorf("capture showed %q before it stored the secret", &out)

@@ -29,8 +29,9 @@ type recording struct {
 	head, tail []byte
 	total, cut int64
 
-	saved string // the id of the entry with what was saved last; empty: nothing was
-	last  time.Time
+	saved    string // the id of the entry with what was saved last; empty: nothing was
+	savedLen int64  // its length
+	last     time.Time
 }
 
 func (r *recording) Write(p []byte) (int, error) {
@@ -64,13 +65,32 @@ func (r *recording) bytes() []byte {
 
 // save saves the output in place of what was saved before, and returns the id of the entry.
 func (r *recording) save(reason string) (id string, err error) {
-	id, err = r.spool.KeepAside(context.Background(), r.ref, bytes.NewReader(r.bytes()), reason)
+	return r.saveBytes(r.bytes(), reason)
+}
+
+func (r *recording) saveBytes(b []byte, reason string) (id string, err error) {
+	id, err = r.spool.KeepAside(context.Background(), r.ref, bytes.NewReader(b), reason)
 	if err != nil {
 		return "", err
 	}
 	r.discard()
-	r.saved = id
+	r.saved, r.savedLen = id, int64(len(b))
 	return id, nil
+}
+
+// saveAll is save. If there is not enough space for two entries, it first removes what was saved before.
+// If the output cannot be saved even then, it saves that part again, and returns its id and the error.
+func (r *recording) saveAll(reason string) (id string, err error) {
+	if id, err = r.save(reason); err == nil || r.saved == "" {
+		return id, err
+	}
+	part := r.bytes()[:r.savedLen] // the part is a start: only the end of a long output is cut
+	r.discard()
+	if id, err := r.save(reason); err == nil {
+		return id, nil
+	}
+	id, _ = r.saveBytes(part, reason)
+	return id, err
 }
 
 // discard removes what was saved.

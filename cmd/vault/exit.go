@@ -47,7 +47,7 @@ var exitCodes = []struct {
 	{exitOK, "", "success; after put, the value is durable"},
 	{exitFailure, "failure, isolation_broken, holes_found, no_space, unsupported, not_captured, key_file, key_changed", "any failure without its own exit code"},
 	{exitUsage, "usage", "unknown command or flag, wrong arguments or configuration, invalid name"},
-	{exitPartial, "partial", "the command failed for some of several items; with --json, each failed item has its own code; rotate: the value is stored, but --revoke failed"},
+	{exitPartial, "partial", "the command failed for some of several items; with --json, each failed item has its own code; rotate: the value is stored, but --revoke failed or did not run"},
 	{exitNotFound, "not_found", "the name or the version does not exist"},
 	{exitConflict, "exists, conflict", "the name exists, or another writer changed its value; nothing was stored"},
 	{exitUnknownKey, "unknown_key", "wrong key, or the object was sealed for a different name, tenant or vault id"},

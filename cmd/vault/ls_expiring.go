@@ -106,7 +106,7 @@ func (s *session) explainGone(ctx context.Context, v *vault.Vault, err error) er
 	ctx, cancel := context.WithTimeout(ctx, nearTime)
 	defer cancel()
 	rules, _ := s.lifecycleRules(ctx, v) // the explanation is not worth a second error
-	written := time.UnixMicro(seen.Last.Revision)
+	written := time.UnixMicro(seen.Last.Revision).UTC()
 	if seen.Last.Rewrap > 0 || written.Year() < 2000 { // it was written again later, or has no revision
 		written = seen.Last.Time
 	}

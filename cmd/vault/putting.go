@@ -201,7 +201,21 @@ func (p *putting) saved(v *opened, spooled *vault.SpooledError) error {
 	if sp != nil {
 		dir = " in " + sp.Dir()
 	}
-	return &hinted{about(p.name, &savedError{spooled, fmt.Sprintf("saved as %s%s, not yet in the store: %s; later commands and %s sync send it", spool.ShortID(spooled.ID), dir, cause.Message, p.prog)}), ""}
+	next := "later commands and " + p.spoolHint("sync") + " send it"
+	if !p.usuallySpools() {
+		next = p.spoolHint("sync") + " sends it"
+	}
+	return &hinted{about(p.name, &savedError{spooled, fmt.Sprintf("saved as %s%s, not yet in the store: %s; %s", spool.ShortID(spooled.ID), dir, cause.Message, next)}), ""}
+}
+
+// usuallySpools reports whether every command uses the spool of the store, and not only capture and rotate.
+func (s *session) usuallySpools() bool {
+	set, err := s.settings()
+	if err != nil {
+		return false
+	}
+	location, err := s.location(set)
+	return err == nil && spooling(set, location)
 }
 
 // A savedError is a SpooledError with a text for people.

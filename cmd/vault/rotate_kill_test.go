@@ -19,18 +19,17 @@ func TestKillRotate(t *testing.T) {
 		current         string
 		aside           map[string]string // values in the spool, by the start of their reason
 	}{
-		"program": {"true", "echo sk-new; cat pipe", "sk-old", map[string]string{"output of a program": "sk-new\n", oldValueReason: "sk-old"}},
-		"revoke":  {"cat pipe", "echo sk-new", "sk-new", map[string]string{oldValueReason: "sk-old"}},
+		"program": {"true", "echo sk-new-1; cat pipe", "sk-old", map[string]string{"output of a program": "sk-new-1\n", maybeOldReason: "sk-old"}},
+		"revoke":  {"cat pipe", "echo sk-new-1", "sk-new-1", map[string]string{oldValueReason: "sk-old"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHome(t)
-			spool := []string{"--spool", filepath.Join(h.dir, ".local/state/objectvault/spool")}
 			h.run(strings.NewReader("sk-old"), 0, "put", "a")
 			pipe := filepath.Join(h.dir, "pipe")
 			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := h.command(append([]string{"rotate", "a", "--revoke", tc.revoke}, append(spool, "--", "sh", "-c", tc.program)...)...)
+			cmd := h.command("rotate", "a", "--revoke", tc.revoke, "--", "sh", "-c", tc.program)
 			cmd.Dir = h.dir
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -42,7 +41,7 @@ func TestKillRotate(t *testing.T) {
 			defer w.Close()
 			listed := ""
 			for range 500 { // each try starts a process
-				if listed, _ = h.run(nil, 0, append([]string{"spool", "ls"}, spool...)...); strings.Count(listed, "\n") == len(tc.aside) {
+				if listed, _ = h.run(nil, 0, "spool", "ls"); strings.Count(listed, "\n") == len(tc.aside) {
 					break
 				}
 			}
@@ -58,11 +57,11 @@ func TestKillRotate(t *testing.T) {
 				if id == "" {
 					t.Fatalf("no entry with the reason %q:\n%s", reason, listed)
 				}
-				if value, _ := h.run(nil, 0, append([]string{"spool", "get", id}, spool...)...); value != want {
+				if value, _ := h.run(nil, 0, "spool", "get", id); value != want {
 					t.Errorf("spool get wrote %q, want %q", value, want)
 				}
 			}
-			h.run(nil, 0, append([]string{"sync"}, spool...)...)
+			h.run(nil, 0, "sync")
 			if value, _ := h.run(nil, 0, "get", "a"); value != tc.current {
 				t.Errorf("the store has %q, want %q", value, tc.current)
 			}
@@ -74,14 +73,13 @@ func TestKillRotate(t *testing.T) {
 // all the same, it is stored. The old value is not revoked, and stays on this machine.
 func TestInterruptRotate(t *testing.T) {
 	h := newHome(t)
-	spool := []string{"--spool", filepath.Join(h.dir, ".local/state/objectvault/spool")}
 	h.run(strings.NewReader("sk-old"), 0, "put", "a")
 	pipe := filepath.Join(h.dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	program := "trap 'echo sk-new; exit 0' INT; cat pipe > output 2>&1 & wait"
-	cmd := h.command(append([]string{"rotate", "a", "--revoke", "touch revoked"}, append(spool, "--", "sh", "-c", program)...)...)
+	cmd := h.command("rotate", "a", "--revoke", "touch revoked", "--", "sh", "-c", program)
 	cmd.Dir = h.dir
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
@@ -104,9 +102,9 @@ func TestInterruptRotate(t *testing.T) {
 	if value, _ := h.run(nil, 0, "get", "a"); value != "sk-new" {
 		t.Errorf("the store has %q", value)
 	}
-	listed, _ := h.run(nil, 0, append([]string{"spool", "ls"}, spool...)...)
+	listed, _ := h.run(nil, 0, "spool", "ls")
 	id, _, _ := strings.Cut(listed, "\t")
-	if value, _ := h.run(nil, 0, append([]string{"spool", "get", id}, spool...)...); value != "sk-old" {
+	if value, _ := h.run(nil, 0, "spool", "get", id); value != "sk-old" {
 		t.Errorf("spool get wrote %q", value)
 	}
 }

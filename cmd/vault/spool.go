@@ -41,8 +41,9 @@ func spoolCommand(s *session) *cli.Command {
 			"sent in the order in which they were put. A value that the store refused stays in the spool, and is\n" +
 			"sent only after " + s.prog + " spool retry.\n\n" +
 			"If a key source (--keys) cannot be reached, or if put does not know the tenant, because there is no\n" +
-			"valid token, put seals the value with the key of the spool, which is in the file spool.key. If this\n" +
-			"file is lost, these values are lost, too. " + s.prog + " spool ls marks them.\n\n" +
+			"valid token, put seals the value with the key of the spool, which is in the file spool.key. capture\n" +
+			"and rotate always use this key for the outputs and the old values that they save, also for a local\n" +
+			"store. If this file is lost, these values are lost, too. " + s.prog + " spool ls marks them.\n\n" +
 			"Commands (" + s.prog + " help spool COMMAND describes each):\n" +
 			"   ls      list the values\n" +
 			"   show    show one value's history of attempts\n" +
@@ -328,12 +329,15 @@ func (s *session) spoolRetry(ctx context.Context, sp machineSpool) error {
 	}
 	if r.State == "aside" && strings.HasPrefix(r.Reason, "output of a program") {
 		e := usagef("the entry is the output of a program, not a value of %s", r.Name)
-		e.Hint = "{prog} spool get " + spool.ShortID(r.ID) + " -o FILE writes it; store the secret in it with {prog} put"
+		e.Hint = s.spoolHint("spool get %s -o FILE", spool.ShortID(r.ID)) + " writes it; store the secret in it with {prog} put"
 		return e
 	}
-	if r.State == "aside" && r.Reason == oldValueReason {
+	if id := spool.ShortID(r.ID); r.State == "aside" && (r.Reason == oldValueReason || r.Reason == maybeOldReason) {
 		e := usagef("the entry is the value of %s before a rotation, not a new one", r.Name)
-		e.Hint = "{prog} spool get " + spool.ShortID(r.ID) + " writes it, for the program that revokes it; {prog} spool drop deletes it"
+		e.Hint = s.spoolHint("spool get %s", id) + " writes it, for the program that revokes it; " + s.spoolHint("spool drop %s", id) + " deletes it"
+		if r.Reason == maybeOldReason {
+			e.Hint = fmt.Sprintf("first compare it with %s get %s: if they are equal, the rotation did not happen, so do not revoke it, and run %s. Otherwise %s", s.prog, shellWord(r.Name), s.spoolHint("spool drop %s", id), e.Hint)
+		}
 		return e
 	}
 	if r.State == "aside" {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -136,11 +137,24 @@ func (s *session) ownSpool() (*spool.Spool, error) {
 		return nil, err
 	}
 	set.SpoolRequired = true // without a directory there is nothing to do
-	sp, err := s.openSpool(set, location, 0)
-	if err == nil && sp == nil {
-		err = hint(usagef("nothing is saved on this machine for this store"), "by default, only stores in a cloud have a spool; for another store set --spool DIR")
+	if spooling(set, location) {
+		return s.openSpool(set, location, 0)
 	}
-	return sp, err
+	// put has no spool for this store, but capture and rotate have. They need the key of the spool.
+	if sp, err := s.openSpoolOf(set, location.SpoolID(), 0); err == nil && (sp.HasKey() || sp.Reached()) {
+		s.spoolAlways = true
+		return sp, nil
+	}
+	return nil, hint(usagef("nothing is saved on this machine for this store"), "by default, put saves values only for stores in a cloud; for another store set --spool DIR")
+}
+
+// spoolHint returns a command about the spool for a hint, with the directory that this command uses.
+func (s *session) spoolHint(format string, args ...any) string {
+	text := s.prog + " " + fmt.Sprintf(format, args...)
+	if s.c.IsSet("spool") {
+		text += " --spool " + shellWord(s.c.String("spool"))
+	}
+	return text
 }
 
 // syncAll sends the entries of the caller's tenant, of all collections and vault ids. sp and each may

@@ -120,8 +120,8 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 		ts.Check(cosOf(ts).SetKMSKeyState(ts.Getenv("KMS_ID"), args[0]))
 	},
 	// breaks SERVICE CODE makes cos or sts respond to every request with the error. If CODE is 0, it
-	// closes the connection instead. breaks writes closes that of every PUT to cos. breaks without
-	// arguments ends the failure.
+	// closes the connection instead. breaks writes closes that of every PUT to cos, and breaks denies
+	// makes cos respond with 403 to every PUT. breaks without arguments ends the failure.
 	"breaks": func(ts *testscript.TestScript, neg bool, args []string) {
 		if len(args) == 0 {
 			cosOf(ts).SetRule(nil)
@@ -131,6 +131,8 @@ var cosCommands = map[string]func(*testscript.TestScript, bool, []string){
 			switch {
 			case args[0] == "writes" && r.Service == "cos" && r.Method == "PUT":
 				return costest.DropBefore()
+			case args[0] == "denies" && r.Service == "cos" && r.Method == "PUT":
+				return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "told by a test"))
 			case r.Service != args[0]:
 				return nil
 			case args[1] == "0":

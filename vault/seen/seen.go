@@ -223,7 +223,8 @@ func eachLine(data []byte, f func(line []byte)) (torn bool) {
 }
 
 // A line is: the version of the format, key, revision, rewrap, tag, time, state and checksum. Before the
-// checksum there may be the time at which the value expires.
+// checksum there may be the time at which the value expires, and after that fields of later versions of
+// this package. They are ignored, so that this version does not take such a line for a damaged one.
 const (
 	version = "1"
 	live    = "live"
@@ -259,12 +260,12 @@ func checked(line []byte) (text []byte, ok bool) {
 func parseLine(line []byte) (key string, s vault.SeenState, ok bool) {
 	text, ok := checked(line)
 	fields := strings.Split(string(text), " ")
-	if !ok || len(fields) < 7 || len(fields) > 8 || fields[0] != version {
+	if !ok || len(fields) < 7 || fields[0] != version {
 		return "", s, false
 	}
 	var err [4]error
 	var seconds int64
-	if len(fields) == 8 {
+	if len(fields) > 7 {
 		seconds, err[3] = strconv.ParseInt(fields[7], 10, 64)
 		s.Expires = time.Unix(seconds, 0).UTC()
 	}

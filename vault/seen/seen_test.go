@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -418,6 +419,44 @@ func TestExpires(t *testing.T) {
 	wantExpiry(w.process(), "c", time.Time{})
 }
 
+// TestExpiresLater: a read adds the expiry to a state that was recorded without it, and nothing else.
+func TestExpiresLater(t *testing.T) {
+	w := newWorld(t)
+	expires := time.UnixMicro(w.now.Load()).Add(time.Hour).UTC().Truncate(time.Second)
+	w.put(w.process(), "a", "one", &vault.PutOptions{Expires: expires})
+	text, err := os.ReadFile(w.file("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text))
+	if err := os.WriteFile(w.file("a"), sealLine(fields[:len(fields)-2]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.wantValue(w.process(), "a", "one")
+	w.withholds("a")
+	var gone *vault.SeenError
+	if _, err := w.process().Stat(t.Context(), "a"); !errors.As(err, &gone) || !gone.Last.Expires.Equal(expires) {
+		t.Fatalf("%v, %+v", err, gone)
+	}
+	if recorded := strings.Fields(string(text))[5]; fmt.Sprint(gone.Last.Time.Unix()) != recorded {
+		t.Errorf("the state is from %v, want %s", gone.Last.Time.Unix(), recorded)
+	}
+}
+
+// sealLine returns a line of a file with these fields and their checksum.
+func sealLine(fields []string) []byte {
+	text := strings.Join(fields, " ")
+	return fmt.Appendf(nil, "%s %08x\n", text, crc32.ChecksumIEEE([]byte(text)))
+}
+
+// laterField adds an expiry and an unknown field to the last line of text.
+func laterField(text string) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	fields := strings.Fields(lines[len(lines)-1])
+	lines[len(lines)-1] = string(sealLine(append(fields[:len(fields)-1], "1796008821", "new=1")))
+	return strings.Join(lines, "\n")
+}
+
 // TestTeardown: a teardown records the names that it deleted, also in other collections.
 func TestTeardown(t *testing.T) {
 	for _, remover := range []bool{true, false} {
@@ -670,6 +709,7 @@ func TestDamage(t *testing.T) {
 		{"altered revision", func(s string) string { return strings.Replace(s, " 0 ", " 1 ", 1) }, true, true},
 		{"unknown format version", func(s string) string { return "2" + s[1:] }, true, true},
 		{"file of 1 MiB", func(s string) string { return strings.Repeat("x", 1<<20) + "\n" + s }, false, true},
+		{"field of a later version", laterField, false, false},
 		{"empty file", func(string) string { return "" }, true, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

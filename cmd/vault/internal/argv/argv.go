@@ -61,8 +61,13 @@ func (l Line) Find(commands []*cli.Command) *cli.Command {
 // of root; all except --version become flags of the command. If a flag needs a value, the next word
 // is its value, even if the word starts with "-". The word "-" is an argument. If Parse returns an
 // error, it also returns the part of the line that it parsed.
-func Parse(root []cli.Flag, commands []*cli.Command, words []string) (Line, error) {
-	var l Line
+func Parse(root []cli.Flag, commands []*cli.Command, words []string) (l Line, err error) {
+	var early []cli.Flag // the flags before the command
+	defer func() {
+		if err == nil {
+			err = l.misplaced(early, commands)
+		}
+	}()
 	flags := root
 	for i := 0; i < len(words); i++ {
 		word := words[i]
@@ -95,6 +100,9 @@ func Parse(root []cli.Flag, commands []*cli.Command, words []string) (Line, erro
 			}
 			value, hasValue = words[i], true
 		}
+		if l.Command == "" {
+			early = append(early, f)
+		}
 		word = "--" + f.Names()[0]
 		if hasValue {
 			word += "=" + value
@@ -102,6 +110,24 @@ func Parse(root []cli.Flag, commands []*cli.Command, words []string) (Line, erro
 		l.Flags = append(l.Flags, word)
 	}
 	return l, nil
+}
+
+// misplaced returns an error if a boolean flag stands before a command that has a flag of the same name
+// with a value. The flag would take the next word as its value.
+func (l Line) misplaced(early []cli.Flag, commands []*cli.Command) error {
+	c := l.Find(commands)
+	if c == nil {
+		return nil
+	}
+	for _, f := range early {
+		name := f.Names()[0]
+		if own := FindFlag(c.Flags, name); own != nil && TakesValue(own) && !TakesValue(f) {
+			err := usage.Errorf("%s before %s has another meaning than after it", dashes(name), l.Command)
+			err.Hint = "write " + dashes(name) + " with its value after " + l.Command
+			return err
+		}
+	}
+	return nil
 }
 
 // addWord adds a word that is not a flag. The first word is the command, and the word after a group

@@ -146,3 +146,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestMisplaced: a boolean flag does not become a flag with a value of the same name.
+func TestMisplaced(t *testing.T) {
+	for words, refused := range map[string]bool{
+		"--json capture --regex x a": true,
+		"--json=true capture a":      true,
+		"--json group in a":          true,
+		"capture --json data.key a":  false,
+		"--quiet capture --json k a": false,
+		"--json ls":                  false,
+	} {
+		app := newTestApp()
+		path := &cli.StringFlag{Name: "json"}
+		app.Commands = append(app.Commands,
+			&cli.Command{Name: "capture", Flags: []cli.Flag{path, &cli.StringFlag{Name: "regex"}, &cli.BoolFlag{Name: "quiet"}}},
+			&cli.Command{Name: "group", Subcommands: []*cli.Command{{Name: "in", Flags: []cli.Flag{path}}}})
+		_, err := Parse(app.Flags, app.Commands, strings.Fields(words))
+		if errors.Is(err, usage.ErrUsage) != refused || !refused && err != nil {
+			t.Errorf("%q: %v", words, err)
+		}
+	}
+}

@@ -105,7 +105,7 @@ func Expiry(rules []Rule, o Object) (at time.Time, text string) {
 		var when time.Time
 		var why string
 		if days := r.Expiration.Days; days > 0 {
-			when, why = o.Modified.AddDate(0, 0, days), fmt.Sprintf("%d days after it was written", days)
+			when, why = o.Modified.UTC().AddDate(0, 0, days), fmt.Sprintf("%d days after it was written", days)
 		} else if date, err := time.Parse(time.RFC3339, r.Expiration.Date); err == nil {
 			when, why = date, "on a fixed date"
 		}

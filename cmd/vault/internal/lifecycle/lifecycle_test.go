@@ -3,6 +3,7 @@ package lifecycle_test
 import (
 	"testing"
 	"time"
+	_ "time/tzdata"
 
 	"github.com/objectvault/objectvault/cmd/vault/internal/lifecycle"
 )
@@ -34,6 +35,10 @@ func TestExpiry(t *testing.T) {
 		"old form":        {rule("<Prefix>bots/</Prefix>", days7), "s3", after(7), "7 days after it was written"},
 		"and":             {rule("<Filter><And><Prefix>bots/</Prefix><ObjectSizeLessThan>200</ObjectSizeLessThan></And></Filter>", days7), "s3", after(7), "7 days after it was written"},
 		"larger":          {rules: rule("<Filter><And><Prefix>bots/</Prefix><ObjectSizeGreaterThan>100</ObjectSizeGreaterThan></And></Filter>", days7), scheme: "s3"},
+		"not smaller":     {rules: rule("<Filter><ObjectSizeLessThan>100</ObjectSizeLessThan></Filter>", days7), scheme: "s3"},
+		"smaller":         {rule("<Filter><ObjectSizeLessThan>101</ObjectSizeLessThan></Filter>", days7), "s3", after(7), "7 days after it was written"},
+		"not larger":      {rules: rule("<Filter><ObjectSizeGreaterThan>100</ObjectSizeGreaterThan></Filter>", days7), scheme: "s3"},
+		"tag in and":      {rules: rule("<Filter><And><Prefix>bots/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter>", days7), scheme: "s3"},
 		"excluded":        {rules: rule("<Filter><And><Prefix>bots/</Prefix><PrefixNotEquals>bots/me/</PrefixNotEquals></And></Filter>", days7), scheme: "cos"},
 		"tags":            {rules: rule("<Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter>", days7), scheme: "cos"},
 		"another prefix":  {rules: rule("<Filter><Prefix>logs/</Prefix></Filter>", days7), scheme: "s3"},
@@ -58,6 +63,16 @@ func TestExpiry(t *testing.T) {
 	sized, err := lifecycle.Parse("s3", "<LifecycleConfiguration>"+rule("<Filter><ObjectSizeLessThan>200</ObjectSizeLessThan></Filter>", days7)+"</LifecycleConfiguration>")
 	if at, _ := lifecycle.Expiry(sized, lifecycle.Object{Key: "a", Size: -1, Modified: written}); err != nil || !at.IsZero() {
 		t.Errorf("a condition on an unknown size: %v, %v", at, err)
+	}
+	// Days are days of UTC, whatever the zone of the time, as here with a change of the clock in between.
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spring := time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC)
+	rules, _ := lifecycle.Parse("s3", "<LifecycleConfiguration>"+rule(bots, days7)+"</LifecycleConfiguration>")
+	if at, _ := lifecycle.Expiry(rules, lifecycle.Object{Key: "bots/a", Modified: spring.In(berlin)}); !at.Equal(spring.AddDate(0, 0, 7)) {
+		t.Errorf("across a change of the clock: %v", at)
 	}
 	if _, err := lifecycle.Parse("s3", "<html>"); err == nil {
 		t.Error("a web page has no rules")

@@ -85,7 +85,8 @@ func ParsePath(text string) (Pattern, error) {
 // ErrNone means that the output does not have what the pattern describes.
 var ErrNone = errors.New("the output has no match")
 
-// Find returns the different secrets in an output, in order. Without one the error wraps [ErrNone].
+// Find returns the different secrets in an output, in order. Without one the error wraps [ErrNone]. White
+// space is no secret.
 func (p Pattern) Find(output []byte) ([]Match, error) {
 	var all []Match
 	switch {
@@ -114,7 +115,7 @@ func (p Pattern) Find(output []byte) ([]Match, error) {
 	}
 	var different []Match
 	for _, m := range all {
-		if len(m) > 0 && !contains(different, m) {
+		if len(bytes.TrimSpace(m)) > 0 && !contains(different, m) {
 			different = append(different, m)
 		}
 	}
