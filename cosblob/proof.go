@@ -74,6 +74,7 @@ var proofs = []proof{
 	{request: "GET Bucket versioning (436/19888)", matches: ofBucket("versioning"), status: []int{200}, root: "VersioningConfiguration"},
 	{request: "GET Bucket Object versions (436/31551)", matches: ofBucket("versions"), status: []int{200}, root: "ListVersionsResult"},
 	{request: "List Multipart Uploads (436/7736)", matches: ofBucket("uploads"), status: []int{200}, root: "ListMultipartUploadsResult"},
+	{request: "GET Bucket logging (436/17053)", matches: ofBucket("logging"), status: []int{200}, root: "BucketLoggingStatus"},
 	{request: "GET Bucket lifecycle (436/8278)", matches: ofBucket("lifecycle"), status: []int{200}, root: "LifecycleConfiguration"},
 	{request: "GET Bucket acl (436/7733)", matches: ofBucket("acl"), status: []int{200}, root: "AccessControlPolicy"},
 	{request: "GET Bucket policy (436/8276)", matches: ofBucket("policy"), status: []int{200}, json: true, none: true},

@@ -146,6 +146,10 @@ func TestSettings(t *testing.T) {
 			if want := map[string]string{"versioning": "<Status>Enabled</Status>", "acl": "<AccessControlPolicy"}[got.Name]; got.Err != nil || !strings.Contains(got.Document, want) {
 				t.Errorf("%s is %q, %v", got.Name, got.Document, got.Err)
 			}
+		case "logging":
+			if got.Err != nil || !strings.Contains(got.Document, "<BucketLoggingStatus") {
+				t.Errorf("logging is %q, %v", got.Document, got.Err)
+			}
 		default:
 			if got.Err != nil || got.Document != "" {
 				t.Errorf("the unset %s is %q, %v", got.Name, got.Document, got.Err)
@@ -156,7 +160,7 @@ func TestSettings(t *testing.T) {
 	for _, r := range s.Requests()[before:] {
 		asked = append(asked, r.Action)
 	}
-	if diff := cmp.Diff([]string{"GetBucketVersioning", "GetBucketLifecycle", "GetBucketACL", "GetBucketPolicy", "GetBucketStrictSignature"}, asked); diff != "" {
+	if diff := cmp.Diff([]string{"GetBucketVersioning", "GetBucketLifecycle", "GetBucketACL", "GetBucketPolicy", "GetBucketStrictSignature", "GetBucketLogging"}, asked); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }
