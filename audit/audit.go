@@ -112,6 +112,8 @@ type Record struct {
 	// RequestIDs are those of the requests of an operation, for [Client]. The log of the store has them as
 	// RequestID.
 	RequestIDs []string
+	// Requests is how many requests an operation sent, for [Client]. It can be more than len(RequestIDs).
+	Requests int
 }
 
 // Failed reports whether the store did not fulfil the request.
