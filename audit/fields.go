@@ -64,11 +64,10 @@ type target struct {
 // parseTarget parses the target of a request line, which may also be an absolute URL.
 func parseTarget(uri string) (target, bool) {
 	if scheme, rest, ok := strings.Cut(uri, "://"); ok && isScheme(scheme) {
-		if uri = "/"; strings.ContainsAny(rest, "/?") {
-			uri = rest[strings.IndexAny(rest, "/?"):]
-		}
-		if uri[0] == '?' {
-			uri = "/" + uri
+		if i := strings.IndexAny(rest, "/?"); i >= 0 {
+			uri = "/" + strings.TrimPrefix(rest[i:], "/")
+		} else {
+			uri = "/"
 		}
 	}
 	if !strings.HasPrefix(uri, "/") {

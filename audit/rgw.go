@@ -129,11 +129,13 @@ func rgwVerb(operation, method string) Verb {
 	return VerbOther
 }
 
-// rgwURI parses METHOD URI?QUERY?QUERY PROTOCOL.
+// rgwURI parses METHOD URI?QUERY?QUERY PROTOCOL, where URI is the path or the URL without its query.
 func rgwURI(text string) (method string, t target, ok bool) {
 	method, text, _ = strings.Cut(text, " ")
 	uri, _, _ := strings.Cut(text, " ")
-	t, ok = parseTarget(uri)
+	path, query, _ := strings.Cut(uri, "?")
+	t, ok = parseTarget(wholeEscapes(path))
+	t.query = query
 	if half := len(t.query) / 2; len(t.query)%2 == 1 && t.query[half] == '?' && t.query[:half] == t.query[half+1:] {
 		t.query = t.query[:half]
 	}
@@ -144,18 +146,27 @@ func rgwURI(text string) (method string, t target, ok bool) {
 // the name, and the last value replaces the others.
 func (t target) rgwValue(name string) (value string) {
 	for part := range strings.SplitSeq(t.query, "&") {
-		if n, v, _ := strings.Cut(decodedQuery(part), "="); n == name {
+		if n, v, _ := strings.Cut(decodedQuery(wholeEscapes(part)), "="); n == name {
 			value = v
 		}
 	}
 	return value
 }
 
+// wholeEscapes cuts an escape that is not complete from the end, as RGW does: x% is the same object as x.
+func wholeEscapes(s string) string {
+	if i := strings.LastIndexByte(s, '%'); i >= 0 && i > len(s)-3 {
+		return s[:i]
+	}
+	return s
+}
+
 func rgwSource(headers []map[string]string) (copySource, bool) {
 	for _, h := range headers {
 		for name, value := range h {
 			if strings.EqualFold(strings.ReplaceAll(name, "_", "-"), "HTTP-X-AMZ-COPY-SOURCE") {
-				return parseCopySource(value)
+				path, query, _ := strings.Cut(value, "?")
+				return parseCopySource(wholeEscapes(path) + "?" + query)
 			}
 		}
 	}

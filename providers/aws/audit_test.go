@@ -123,7 +123,9 @@ func (s *site) oddRequests(t *testing.T) map[string]oddRequest {
 		{oddRequest{"/" + s.bucket + "?prefix%3D" + prefix, "", prefix}, "", ""},
 		{oddRequest{"/" + s.bucket + "?prefix=" + prefix + "%zz", "", prefix + "%zz"}, "", ""},
 		{oddRequest{"/" + s.bucket + "?prefix=" + prefix + "a;b", "", prefix + "a;b"}, "", ""},
-		{oddRequest{"/" + s.bucket + "/" + object + "%", object + "%", ""}, "", ""},
+		{oddRequest{"/" + s.bucket + "/" + object + "%", object, ""}, "/" + s.bucket + "/" + object, "value"},
+		{oddRequest{"/" + s.bucket + "?prefix=" + prefix + "%4", "", prefix}, "/" + s.bucket + "?prefix=" + url.QueryEscape(prefix), object},
+		{oddRequest{"/" + s.bucket + "?%70refix=" + prefix, "", prefix}, "/" + s.bucket + "?prefix=" + url.QueryEscape(prefix), object},
 	} {
 		response, body := s.raw(t, o.target, o.signed)
 		id := response.Header.Get("X-Amz-Request-Id")
