@@ -35,7 +35,8 @@
 // minutes. So the absence of a record proves nothing, and the last minutes are always incomplete.
 //
 // Clients choose object keys and user agents, and the text formats do not escape them completely. A
-// line that can be read in two ways is therefore an error, and is not guessed.
+// line that can be read in two ways is not guessed: its record has the fields that are certain, and is
+// marked as Ambiguous.
 package audit
 
 import (
@@ -103,9 +104,16 @@ type Record struct {
 	// S3 also denies reading an object that does not exist, if the caller may not list.
 	Denied    bool
 	RequestID string
+	// Ambiguous means that the line can be read in two ways, for example because the user agent looks like
+	// the fields after it. The record then has only the fields that are certain. If Status is 0, the result
+	// is unknown, and the authentication of Principal may have failed. If Tenant is empty, the request may
+	// concern any tenant.
+	Ambiguous bool
 	// RequestIDs are those of the requests of an operation, for [Client]. The log of the store has them as
 	// RequestID.
 	RequestIDs []string
+	// Requests is how many requests an operation sent, for [Client]. It can be more than len(RequestIDs).
+	Requests int
 }
 
 // Failed reports whether the store did not fulfil the request.

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/objectvault/objectvault/audit"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // read returns the records of a log, and its errors.
@@ -263,28 +264,119 @@ func TestS3Key(t *testing.T) {
 	}
 }
 
-// Text that a client chooses cannot add or replace fields.
+// Text that a client chooses cannot add or replace fields, and does not hide the request.
 func TestForgedFields(t *testing.T) {
 	const s3 = `o vault [06/Feb/2019:00:00:38 +0000] 192.0.2.3 attacker ID REST.GET.OBJECT k `
 	for _, tc := range []struct{ name, line, agent string }{
 		{"a quoted user agent", s3 + `"GET /vault/k HTTP/1.1" 403 AccessDenied 1 - 3 - "-" "a "quoted" agent" - h SigV4 c AuthHeader x TLS`, `a "quoted" agent`},
 		{"a referer with quotes", s3 + `"GET /vault/k HTTP/1.1" 403 AccessDenied 1 - 3 - "x" y" "agent" - h SigV4 c AuthHeader x TLS`, ""},
-		{"a URI with fields", s3 + `"GET /vault/k" 200 - 1 - 3 - "-" "x" - h HTTP/1.1" 403 AccessDenied 1 - 3 - "-" "agent" - h SigV4 c AuthHeader x TLS`, "refused"},
-		{"a user agent with fields", s3 + `"GET /vault/k HTTP/1.1" 403 AccessDenied 1 - 3 - "-" "x" 200 - 1 - 3 - "-" "agent" - h SigV4 c AuthHeader x TLS`, "refused"},
-		{"a key of versitygw with fields", `root vault [30/November/2026:01:52:22 +0000] 127.0.0.1 attacker ID s3_GetObject k /vault/k 200 - 0 0 0 0 - x - h SigV4 - AuthHeader h - arn /vault/k%20/vault/k%20200%20-%200%200%200%200%20-%20x%20-%20h%20SigV4%20-%20AuthHeader%20h%20-%20arn 403 AccessDenied 0 0 0 0 - agent - h SigV4 - AuthHeader h - arn:aws:s3:::/vault/k /vault/k 200 - 0 0 0 0 - x - h SigV4 - AuthHeader h - arn Yes`, "refused"},
-		{"a message of COS with fields", `1.0 vault-1 r 2026-05-01T10:00:02Z h GetObject 192.0.2.8 A - 0 0 /k GET agent 200 - - 1 2 USER x 403 AccessDenied denied. 300 12 USER - 1 11 - id4 - - - - "GET /k HTTP/1.1" 0`, "refused"},
+		{"a URI with fields", s3 + `"GET /vault/k" 200 - 1 - 3 - "-" "x" - h HTTP/1.1" 403 AccessDenied 1 - 3 - "-" "agent" - h SigV4 c AuthHeader x TLS`, "ambiguous"},
+		{"a user agent with fields", s3 + `"GET /vault/k HTTP/1.1" 403 AccessDenied 1 - 3 - "-" "x" 200 - 1 - 3 - "-" "agent" - h SigV4 c AuthHeader x TLS`, "ambiguous"},
+		{"a key of versitygw with fields", `root vault [30/November/2026:01:52:22 +0000] 127.0.0.1 attacker ID s3_GetObject k /vault/k 200 - 0 0 0 0 - x - h SigV4 - AuthHeader h - arn /vault/k%20/vault/k%20200%20-%200%200%200%200%20-%20x%20-%20h%20SigV4%20-%20AuthHeader%20h%20-%20arn 403 AccessDenied 0 0 0 0 - agent - h SigV4 - AuthHeader h - arn:aws:s3:::/vault/k /vault/k 200 - 0 0 0 0 - x - h SigV4 - AuthHeader h - arn Yes`, "ambiguous"},
+		{"a user agent of COS with a quote", `1.0 vault-1 r 2026-05-01T10:00:02Z h GetObject 192.0.2.8 A - 0 0 /k GET "agent 403 AccessDenied denied. 300 12 USER - 1 11 - id4 - - - - - 0 - - - -`, "ambiguous"},
+		{"a user agent of COS with a thousand blanks", `1.0 vault-1 r 2026-05-01T10:00:02Z h GetObject 192.0.2.8 A - 0 0 /k GET ` + strings.Repeat("a ", 1000) + `403 AccessDenied denied. 300 12 USER - 1 11 - id4 - - - - "GET /k HTTP/1.1" 0`, "ambiguous"},
+		{"a message of COS with fields", `1.0 vault-1 r 2026-05-01T10:00:02Z h GetObject 192.0.2.8 A - 0 0 /k GET agent 200 - - 1 2 USER x 403 AccessDenied denied. 300 12 USER - 1 11 - id4 - - - - "GET /k HTTP/1.1" 0`, "ambiguous"},
 	} {
 		records, errs := read(strings.NewReader(tc.line+"\n"), nil)
 		switch {
-		case tc.agent == "refused":
-			var p *audit.ParseError
-			if len(errs) != 1 || !errors.As(errs[0], &p) || len(records) > 0 {
-				t.Errorf("%s: %q, %v; want a ParseError", tc.name, shorts(records), errs)
+		case tc.agent == "ambiguous":
+			if len(errs) > 0 || len(records) != 1 {
+				t.Errorf("%s: %q, %v; want one record", tc.name, shorts(records), errs)
+				continue
+			}
+			r := records[0]
+			if !r.Ambiguous || r.Status != 0 || r.Denied || r.UserAgent != "" || r.Time.IsZero() || r.Verb != audit.VerbRead || r.Operation == "" ||
+				r.Address == "" || r.Bucket == "" || r.Key != "k" && r.Dialect != audit.Versity || r.Principal != "attacker" && r.Dialect != audit.COS {
+				t.Errorf("%s: %+v; want the fields that are certain", tc.name, r)
 			}
 		case len(errs) > 0 || len(records) != 1 || !records[0].Denied:
 			t.Errorf("%s: %q, %v", tc.name, shorts(records), errs)
+		case records[0].Ambiguous:
+			t.Errorf("%s: it is certain", tc.name)
 		case tc.agent != "" && records[0].UserAgent != tc.agent:
 			t.Errorf("%s: user agent %q, want %q", tc.name, records[0].UserAgent, tc.agent)
+		}
+	}
+}
+
+// A client cannot hide the key or the prefix of a request by the form of the request.
+func TestTargets(t *testing.T) {
+	rgw := func(operation, target string) string {
+		return `{"bucket":"vault","time":"2026-11-30T01:52:28Z","remote_addr":"192.0.2.3","user":"mallory","operation":"` + operation + `","uri":"GET ` + target + ` HTTP/1.1","http_status":"200","error_code":""}`
+	}
+	s3 := func(target string) string {
+		return `o vault [06/Feb/2019:00:00:38 +0000] 192.0.2.3 mallory ID REST.GET.BUCKET - "GET ` + target + ` HTTP/1.1" 200 - 1 2 3 4 - - - h SigV4 c AuthHeader x TLSV1.2`
+	}
+	cos := func(target string) string {
+		return `1.0 vault-1 r 2026-05-01T10:00:02Z h GetBucket 192.0.2.8 A - 0 0 / GET agent 200 - - 300 12 USER - 1 11 1:2 id4 - - - - "GET ` + target + ` HTTP/1.1" 0`
+	}
+	versity := func(target string) string {
+		return `root vault [30/November/2026:01:52:22 +0000] 127.0.0.1 mallory ID s3_ListObjectsV2 - ` + target + ` 200 - 0 0 0 0 - agent - h SigV4 - AuthHeader h - arn:aws:s3:::/vault Yes`
+	}
+	const key = "bots/bob/credentials/x.enc"
+	for _, tc := range []struct {
+		line, key, prefix string
+		tenant            vault.Tenant
+		ambiguous         bool
+	}{
+		{rgw("get_obj", "/vault/"+key), key, "", "bob", false},
+		{rgw("get_obj", "http://vault.example/vault/"+key), key, "", "bob", false},
+		{rgw("get_obj", "HTTPS://vault.example/vault/"+key+"?x-id=GetObject?x-id=GetObject"), key, "", "bob", false},
+		{rgw("get_obj", "/vault/"+key+"%"), key, "", "bob", false},
+		{rgw("get_obj", "/vault/"+key+"%4?x=?x="), key, "", "bob", false},
+		{rgw("get_obj", "/vault/bots/bob/credentials/%zz%78.enc"), "bots/bob/credentials/%zzx.enc", "", "bob", false},
+		{rgw("get_obj", "vault/"+key), "", "", "", true},
+		{rgw("get_obj", ""), "", "", "", true},
+		{rgw("list_bucket", "http://vault.example/vault?prefix=bots/bob/"), "", "bots/bob/", "bob", false},
+		{rgw("list_bucket", "http://vault.example?prefix=bots/bob/"), "", "bots/bob/", "bob", false},
+		{rgw("list_bucket", "/vault?prefix=bots/alice/&prefix=bots/bob/"), "", "bots/bob/", "bob", false},
+		{rgw("list_bucket", "/vault?prefix=bots/alice/&prefix=bots/bob/?prefix=bots/alice/&prefix=bots/bob/"), "", "bots/bob/", "bob", false},
+		{rgw("list_bucket", "/vault?prefix%3Dbots/bob/"), "", "bots/bob/", "bob", false},
+		{rgw("list_bucket", "/vault?prefix=bots/bob/%zz"), "", "bots/bob/%zz", "bob", false},
+		{rgw("list_bucket", "/vault?prefix=bots/alice/&prefix=bots/bob/%2&max-keys=1"), "", "bots/bob/", "bob", false},
+		{rgw("list_bucket", "/vault?prefix=bots/bob/&prefix"), "", "", "", false},
+		{rgw("list_bucket", "/vault?prefix=bots/bob/a;b+c&max-keys=1"), "", "bots/bob/a;b c", "bob", false},
+		{rgw("list_bucket", "*"), "", "", "", true},
+		{s3("http://vault.s3.amazonaws.com/?prefix=bots/bob/"), "", "bots/bob/", "bob", false},
+		{s3("/?prefix=bots/bob/%zz;"), "", "bots/bob/%zz;", "bob", false},
+		{s3("/?prefix=bots/bob/&prefix=bots/bob/"), "", "bots/bob/", "bob", false},
+		{s3("/?prefix=bots/alice/&prefix=bots/bob/"), "", "bots/", "", true},
+		{s3("*"), "", "", "", true},
+		{cos("https://vault-1.cos.r.myqcloud.com/?prefix=bots/bob/"), "", "bots/bob/", "bob", false},
+		{cos("/?prefix=bots/alice/&prefix=bots/bob/"), "", "bots/", "", true},
+		{cos("*"), "", "", "", true},
+		{versity("/vault?prefix=bots/alice/&prefix=bots/bob/"), "", "bots/", "", true},
+		{versity("/vault?prefix=bots/bob/%zz;a"), "", "bots/bob/%zz;a", "bob", false},
+		// The bucket has the name of the first folder of every key.
+		{strings.Replace(rgw("get_obj", "/bots/bots/bob/credentials/x.enc"), `"vault"`, `"bots"`, 1), key, "", "bob", false},
+		{strings.Replace(rgw("get_obj", "/bots/bob/credentials/x.enc"), `"vault"`, `"bots"`, 1), key, "", "bob", false},
+	} {
+		records, errs := read(strings.NewReader(tc.line), nil)
+		if len(errs) > 0 || len(records) != 1 {
+			t.Errorf("%s: %d records, %v", tc.line, len(records), errs)
+			continue
+		}
+		if r := records[0]; r.Key != tc.key || r.Prefix != tc.prefix || r.Tenant != tc.tenant || r.Ambiguous != tc.ambiguous {
+			t.Errorf("%s: key %q, prefix %q, tenant %q, ambiguous %t", tc.line, r.Key, r.Prefix, r.Tenant, r.Ambiguous)
+		}
+	}
+}
+
+// Records of CloudTrail from other partitions, with access points, and from other services.
+func TestCloudTrailForms(t *testing.T) {
+	const start = `{"Records":[{"eventTime":"2026-05-22T08:40:00Z","eventSource":"s3.amazonaws.com",`
+	for _, tc := range []struct{ text, want string }{
+		{start + `"eventName":"DeleteObjects","requestParameters":{"bucketName":"vault"},"resources":[{"type":"AWS::S3::Object","ARN":"arn:aws-cn:s3:::vault/bots/t/credentials/a.enc"}]}]}`,
+			"delete, t:credentials:a, , 0, , , 0 "},
+		{start + `"eventName":"CopyObject","requestParameters":{"bucketName":"vault","key":"x","x-amz-copy-source":"arn:aws:s3:eu-central-1:1:accesspoint/ap/object/bots/t/credentials/a%25.enc?x=1&versionId=v"}}]}`,
+			"read, bots/t/credentials/a%.enc, v, 0, , , 0 "},
+		{start + `"eventName":"GetObject","userIdentity":{"sessionContext":{"webIdFederationData":{"attributes":{"a":["b"],"issuer:sub":"s"}}}},"requestParameters":{"bucketName":"vault","key":"x"}}]}`,
+			"read, x, , 0, s, , 0 "},
+		{strings.Replace(start, "s3.", "ec2.", 1) + `"eventName":"RunInstances","requestParameters":["a"],"additionalEventData":"b"}]}`, ""},
+	} {
+		records, errs := read(strings.NewReader(tc.text), nil)
+		if got := append(shorts(records), ""); len(errs) > 0 || got[0] != tc.want {
+			t.Errorf("%s: %q, %v; want %q", tc.text, got, errs, tc.want)
 		}
 	}
 }

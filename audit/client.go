@@ -18,6 +18,7 @@ type clientEntry struct {
 	Store      string    `json:"store"`
 	Version    string    `json:"version"`
 	Result     string    `json:"result"`
+	Requests   int       `json:"requests"`
 	RequestIDs []string  `json:"request_ids"`
 }
 
@@ -45,7 +46,7 @@ func parseClient(text []byte) ([]Record, string) {
 	}
 	r := Record{
 		Time: e.Time.UTC(), Tenant: tenant, Collection: collection, Name: name, Object: e.Name != "",
-		Operation: e.Op, Verb: clientVerbs[e.Op], Version: e.Version, RequestIDs: e.RequestIDs,
+		Operation: e.Op, Verb: clientVerbs[e.Op], Version: e.Version, Requests: e.Requests, RequestIDs: e.RequestIDs,
 	}
 	_, r.Bucket, _ = strings.Cut(e.Store, "://")
 	if nerr != nil {

@@ -2,7 +2,7 @@ package audit
 
 import (
 	"encoding/json"
-	"net/url"
+	"errors"
 	"strings"
 	"time"
 )
@@ -48,21 +48,26 @@ type identity struct {
 			ARN string `json:"arn"`
 		} `json:"sessionIssuer"`
 		WebID struct {
-			Attributes map[string]string `json:"attributes"`
+			Attributes map[string]any `json:"attributes"`
 		} `json:"webIdFederationData"`
 	} `json:"sessionContext"`
 }
 
 func parseCloudTrail(text []byte) ([]Record, string) {
 	var e event
-	if err := json.Unmarshal(text, &e); err != nil {
+	// After a field of another type, Unmarshal continues with the next one.
+	err := json.Unmarshal(text, &e)
+	if err != nil && (!errors.As(err, new(*json.UnmarshalTypeError)) || e.Source == "" || isS3(e.Source)) {
 		return nil, "the JSON is malformed" // the error would quote the text
+	}
+	if err != nil {
+		return nil, ""
 	}
 	if e.Time.IsZero() || e.Name == "" || e.Source == "" {
 		return nil, "the time, the source or the name of the event is missing"
 	}
-	if e.Source != "s3.amazonaws.com" && !strings.HasPrefix(e.Source, "s3.amazonaws.com.") {
-		return nil, "" // a trail also has the events of other services
+	if !isS3(e.Source) {
+		return nil, ""
 	}
 	r := Record{
 		Time: e.Time.UTC(), Bucket: e.parameter("bucketName"), Key: e.parameter("key"), Operation: e.Name, Verb: verbOf(e.Name),
@@ -98,6 +103,11 @@ func parseCloudTrail(text []byte) ([]Record, string) {
 	return []Record{r}, ""
 }
 
+// isS3 reports whether a source is S3. A trail also has the events of other services.
+func isS3(source string) bool {
+	return source == "s3.amazonaws.com" || strings.HasPrefix(source, "s3.amazonaws.com.")
+}
+
 func (e event) parameter(name string) string {
 	s, _ := e.Request[name].(string)
 	return s
@@ -106,7 +116,8 @@ func (e event) parameter(name string) string {
 // deleted returns a record for each object of DeleteObjects, as far as the event names them.
 func (e event) deleted(r Record) (all []Record) {
 	for _, o := range e.Resources {
-		key, ok := strings.CutPrefix(o.ARN, "arn:aws:s3:::"+r.Bucket+"/")
+		partition, key, ok := strings.Cut(o.ARN, ":s3:::"+r.Bucket+"/")
+		ok = ok && strings.HasPrefix(partition, "arn:") // aws, aws-cn or aws-us-gov
 		if o.Type != "AWS::S3::Object" || !ok || key == "" {
 			continue
 		}
@@ -135,8 +146,8 @@ func (i identity) caller() (principal, session, subject string) {
 		principal = i.PrincipalID
 	}
 	for name, value := range i.Session.WebID.Attributes {
-		if strings.HasSuffix(name, ":sub") {
-			subject = value
+		if sub, ok := value.(string); ok && strings.HasSuffix(name, ":sub") {
+			subject = sub
 		}
 	}
 	return principal, session, subject
@@ -146,12 +157,13 @@ func (i identity) caller() (principal, session, subject string) {
 type copySource struct{ bucket, key, version string }
 
 func parseCopySource(value string) (s copySource, ok bool) {
-	value, query, _ := strings.Cut(value, "?versionId=")
-	decoded, err := url.PathUnescape(value)
-	if err != nil {
-		return s, false
+	value, query, _ := strings.Cut(value, "?")
+	value = strings.TrimPrefix(decoded(value), "/")
+	s.version = target{query: query}.rgwValue("versionId")
+	if strings.HasPrefix(value, "arn:") { // of an access point, which the object follows
+		s.bucket, s.key, ok = strings.Cut(value, "/object/")
+	} else {
+		s.bucket, s.key, ok = strings.Cut(value, "/")
 	}
-	s.bucket, s.key, ok = strings.Cut(strings.TrimPrefix(decoded, "/"), "/")
-	s.version = query
 	return s, ok && s.bucket != "" && s.key != ""
 }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"net/url"
 	"strings"
 	"time"
 )
@@ -34,42 +33,49 @@ const (
 // say how a field with blanks is written, so parseCOS accepts quotes, escapes, and a user agent or
 // message with blanks.
 func parseCOS(text []byte) ([]Record, string) {
-	f, problem := cosSplit(string(text))
+	f, ambiguous, problem := cosSplit(string(text))
 	if problem != "" {
 		return nil, problem
 	}
 	r := Record{
 		Bucket: dash(f[cosBucket]), Operation: dash(f[cosEvent]), Address: dash(f[cosAddress]), AccessKeyID: dash(f[cosKeyID]),
-		Principal: dash(f[cosRequester]), RequestID: dash(f[cosRequestID]), UserAgent: unescaped(f[cosAgent]),
-		Version: dash(f[cosVersion]), Code: dash(f[cosCode]),
+		Ambiguous: ambiguous,
 	}
 	var err error
 	if r.Time, err = time.Parse(time.RFC3339, f[cosTime]); err != nil {
 		return nil, "the time is malformed"
 	}
 	r.Time = r.Time.UTC()
-	r.Status, _ = status(f[cosStatus])
 	received, ok := number(f[cosReceived])
 	if !ok {
 		return nil, "a number of bytes is malformed"
 	}
-	sent, _ := number(f[cosSent])
-	uri, hasURI := targetOf(f[cosRequestURI])
-	r.Key = cosKey(dash(f[cosPath]), uri, hasURI)
 	r.Verb = verbOf(r.Operation)
 	if r.Verb == VerbRead && strings.EqualFold(f[cosMethod], "head") {
 		r.Verb = VerbStat
 	}
+	if ambiguous {
+		r.Key = cosKey(decoded(dash(f[cosPath])), target{}, false)
+		return []Record{r}, ""
+	}
+	r.Principal, r.RequestID, r.UserAgent = dash(f[cosRequester]), dash(f[cosRequestID]), unescaped(f[cosAgent])
+	r.Version, r.Code = dash(f[cosVersion]), dash(f[cosCode])
+	r.Status, _ = status(f[cosStatus])
+	sent, _ := number(f[cosSent])
+	uri, hasURI := targetOf(f[cosRequestURI])
+	r.Key = cosKey(dash(f[cosPath]), uri, hasURI)
 	switch r.Verb {
 	case VerbList:
-		r.Prefix = uri.query.Get("prefix")
+		if r.Prefix, r.Ambiguous = uri.listPrefix(); !hasURI {
+			r.Ambiguous = true
+		}
 	case VerbRead:
 		r.Bytes = sent
 	case VerbWrite:
 		r.Bytes = received
 	}
 	if r.Version == "" {
-		r.Version = uri.query.Get("versionId")
+		r.Version = uri.first("versionId")
 	}
 	if r.Denied = isDenial(r.Status, r.Code); unauthenticated(r.Code) {
 		r.Principal = ""
@@ -78,19 +84,22 @@ func parseCOS(text []byte) ([]Record, string) {
 }
 
 // cosSplit separates the fields. The user agent and the message may contain blanks without quotes. Then
-// the status, the numbers and the source of the log show where they end.
-func cosSplit(text string) ([]string, string) {
-	words, ok := quotedWords(text)
-	if !ok {
-		return nil, "a quote is missing"
-	}
+// the status, the numbers and the source of the log show where they end. If they could end at several
+// places, the fields before the user agent are the only ones.
+func cosSplit(text string) (fields []string, ambiguous bool, problem string) {
+	before, rest, ok := cutFields(text, cosAgent)
+	ok = ok && !strings.HasPrefix(strings.Join(before, ""), `"`) && !strings.Contains(strings.Join(before, " "), ` "`)
+	words, closed := quotedWords(text)
 	switch {
+	case !closed && ok && strings.Count(rest, " ") >= cosFields-cosAgent-1:
+		return before, true, "" // a client chooses the user agent
+	case !closed:
+		return nil, false, "a quote is missing"
 	case len(words) < cosFields:
-		return nil, "fields are missing"
+		return nil, false, "fields are missing"
 	case len(words) > 1000: // the loops below take the square of this time
-		return nil, "there are too many blanks"
+		return words[:cosAgent], true, ""
 	}
-	var fields []string
 	for s := cosAgent + 1; s < len(words)-(cosFields-cosStatus-1); s++ { // the place of the status
 		if n, ok := status(words[s]); !ok || n == 0 {
 			continue
@@ -102,7 +111,7 @@ func cosSplit(text string) ([]string, string) {
 				continue
 			}
 			if fields != nil {
-				return nil, "the line can be read in two ways"
+				return words[:cosAgent], true, ""
 			}
 			fields = append(fields, words[:cosAgent]...)
 			fields = append(fields, strings.Join(words[cosAgent:s], " "), words[s], words[s+1], strings.Join(words[s+2:m], " "))
@@ -110,9 +119,9 @@ func cosSplit(text string) ([]string, string) {
 		}
 	}
 	if fields == nil {
-		return nil, "the status, the numbers or the source of the log are malformed"
+		return nil, false, "the status, the numbers or the source of the log are malformed"
 	}
-	return fields, ""
+	return fields, false, ""
 }
 
 // isSource reports whether a word is a source of a log, such as USER or CDN.
@@ -149,16 +158,10 @@ func quotedWords(text string) (words []string, ok bool) {
 // cosKey returns the key of a request. The path may be encoded or not, which the documentation does not
 // say. The URI, which is always encoded, decides.
 func cosKey(path string, uri target, hasURI bool) string {
-	decoded, err := url.PathUnescape(path)
-	if hasURI && (uri.path == path || err == nil && uri.path == decoded) {
+	if hasURI && (uri.path == path || uri.path == decoded(path)) {
 		path = uri.path
 	}
 	return strings.TrimPrefix(path, "/")
 }
 
-func unescaped(s string) string {
-	if decoded, err := url.PathUnescape(s); err == nil {
-		s = decoded
-	}
-	return dash(s)
-}
+func unescaped(s string) string { return dash(decoded(s)) }

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 
 	"github.com/objectvault/objectvault/internal/text"
 )
@@ -9,9 +11,12 @@ import (
 // detectSize is how much of a log Read looks at to detect its dialect.
 const detectSize = 64 << 10
 
-// Detect returns the dialect of a log from its first bytes, which are not compressed, or "" if it is
-// unknown. It decides by the first line that belongs to a known dialect.
+// Detect returns the dialect of a log from its first bytes, which may be compressed with gzip, or "" if it
+// is unknown. It decides by the first line that belongs to a known dialect.
 func Detect(head []byte) Dialect {
+	if z, err := gzip.NewReader(bytes.NewReader(head)); err == nil {
+		head, _ = io.ReadAll(io.LimitReader(z, detectSize)) // the start may end anywhere
+	}
 	head = bytes.TrimPrefix(head, []byte("\ufeff"))
 	if cloudTrailStart.Match(head) {
 		return CloudTrail

@@ -77,17 +77,17 @@ func parseRGW(text []byte) ([]Record, string) {
 	if r.Status < 400 {
 		r.Code = "" // NoContent
 	}
-	method, uri := rgwURI(e.URI)
+	method, uri, ok := rgwURI(e.URI)
 	r.Key = dash(e.Object)
 	if r.Key == "" && r.Bucket != "" {
-		r.Key = uri.key(r.Bucket)
+		r.Key, r.Ambiguous = uri.key(r.Bucket), !ok
 	}
 	r.Verb = rgwVerb(e.Operation, method)
-	r.Version = uri.query.Get("versionId")
+	r.Version = uri.rgwValue("versionId")
 	r.Denied = isDenial(r.Status, r.Code)
 	switch {
 	case r.Verb == VerbList:
-		r.Prefix = uri.query.Get("prefix")
+		r.Prefix, r.Ambiguous = uri.rgwValue("prefix"), !ok
 	case r.Verb == VerbRead:
 		r.Bytes = e.Sent
 	case r.Verb == VerbWrite:
@@ -129,24 +129,44 @@ func rgwVerb(operation, method string) Verb {
 	return VerbOther
 }
 
-// rgwURI parses METHOD URI?QUERY?QUERY PROTOCOL.
-func rgwURI(text string) (method string, t target) {
+// rgwURI parses METHOD URI?QUERY?QUERY PROTOCOL, where URI is the path or the URL without its query.
+func rgwURI(text string) (method string, t target, ok bool) {
 	method, text, _ = strings.Cut(text, " ")
 	uri, _, _ := strings.Cut(text, " ")
-	if path, query, ok := strings.Cut(uri, "?"); ok {
-		if half := len(query) / 2; len(query)%2 == 1 && query[half] == '?' && query[:half] == query[half+1:] {
-			uri = path + "?" + query[:half]
+	path, query, _ := strings.Cut(uri, "?")
+	t, ok = parseTarget(wholeEscapes(path))
+	t.query = query
+	if half := len(t.query) / 2; len(t.query)%2 == 1 && t.query[half] == '?' && t.query[:half] == t.query[half+1:] {
+		t.query = t.query[:half]
+	}
+	return method, t, ok
+}
+
+// rgwValue returns the value of a parameter as RGW reads it: it decodes each parameter before it separates
+// the name, and the last value replaces the others.
+func (t target) rgwValue(name string) (value string) {
+	for part := range strings.SplitSeq(t.query, "&") {
+		if n, v, _ := strings.Cut(decodedQuery(wholeEscapes(part)), "="); n == name {
+			value = v
 		}
 	}
-	t, _ = parseTarget(uri)
-	return method, t
+	return value
+}
+
+// wholeEscapes cuts an escape that is not complete from the end, as RGW does: x% is the same object as x.
+func wholeEscapes(s string) string {
+	if i := strings.LastIndexByte(s, '%'); i >= 0 && i > len(s)-3 {
+		return s[:i]
+	}
+	return s
 }
 
 func rgwSource(headers []map[string]string) (copySource, bool) {
 	for _, h := range headers {
 		for name, value := range h {
 			if strings.EqualFold(strings.ReplaceAll(name, "_", "-"), "HTTP-X-AMZ-COPY-SOURCE") {
-				return parseCopySource(value)
+				path, query, _ := strings.Cut(value, "?")
+				return parseCopySource(wholeEscapes(path) + "?" + query)
 			}
 		}
 	}

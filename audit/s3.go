@@ -28,9 +28,14 @@ func parseS3(text []byte) ([]Record, string) {
 	}
 	r.Address, r.RequestID, r.Operation = dash(head[0]), dash(head[2]), dash(head[3])
 	r.Principal, r.Session = splitARN(dash(head[1]))
-	uri, tail, problem := requestURI(rest)
-	if problem != "" {
-		return nil, problem
+	r.Verb = restVerb(r.Operation)
+	uri, tail, found := requestURI(rest)
+	switch {
+	case found == 0:
+		return nil, "the fields after the URI are malformed"
+	case found > 1:
+		r.Key, r.Ambiguous = s3Key(dash(head[4]), r.Operation, r.Bucket, target{}), true
+		return []Record{r}, ""
 	}
 	r.Status, _ = status(tail[0])
 	r.Code = dash(tail[1])
@@ -44,12 +49,13 @@ func parseS3(text []byte) ([]Record, string) {
 	more := strings.Split(after, " ")
 	r.Version = dash(more[0])
 
-	r.Verb = restVerb(r.Operation)
-	target, _ := targetOf(uri)
+	target, hasURI := targetOf(uri)
 	r.Key = s3Key(dash(head[4]), r.Operation, r.Bucket, target)
 	switch r.Verb {
 	case VerbList:
-		r.Prefix = target.query.Get("prefix")
+		if r.Prefix, r.Ambiguous = target.listPrefix(); !hasURI && uri != "" && uri != "-" {
+			r.Ambiguous = true
+		}
 	case VerbRead:
 		r.Bytes = sent
 	case VerbWrite:
@@ -75,9 +81,9 @@ func cutFields(text string, n int) (fields []string, rest string, ok bool) {
 }
 
 // requestURI parses the URI and the six fields after it, which are followed by the referer. S3 does not
-// escape quotes, so a URI or a user agent can contain text that looks like these fields.
-func requestURI(text string) (uri string, tail []string, problem string) {
-	found := 0
+// escape quotes, so a URI or a user agent can contain text that looks like these fields: found is the
+// number of places where they can be.
+func requestURI(text string) (uri string, tail []string, found int) {
 	consider := func(end int) {
 		fields, rest, ok := cutFields(text[end:], 6)
 		if !ok {
@@ -103,13 +109,7 @@ func requestURI(text string) (uri string, tail []string, problem string) {
 			}
 		}
 	}
-	switch found {
-	case 0:
-		return "", nil, "the fields after the URI are malformed"
-	case 1:
-		return uri, tail, ""
-	}
-	return "", nil, "the line can be read in two ways"
+	return uri, tail, found
 }
 
 // agentOf cuts the referer and the user agent from the start of text. The fields after them contain no

@@ -25,9 +25,14 @@ func parseVersity(text []byte) ([]Record, string) {
 		return nil, "fields are missing"
 	}
 	r.Address, r.Principal, r.RequestID, r.Operation = dash(head[0]), dash(head[1]), dash(head[2]), dash(head[3])
-	key, uri, rest, problem := versityKey(r.Bucket, rest)
-	if problem != "" {
-		return nil, problem
+	r.Verb = verbOf(strings.TrimPrefix(r.Operation, "s3_"))
+	key, uri, rest, found := versityKey(r.Bucket, rest)
+	switch {
+	case found == 0:
+		return nil, "the key and the URI are not the same"
+	case found > 1:
+		r.Ambiguous = true
+		return []Record{r}, ""
 	}
 	r.Key = key
 	if head, rest, ok = cutFields(rest, 6); !ok {
@@ -52,10 +57,9 @@ func parseVersity(text []byte) ([]Record, string) {
 	r.Version = dash(fields[n-7])
 	r.UserAgent = dash(strings.Join(fields[1:n-7], " "))
 	r.AccessKeyID = r.Principal
-	r.Verb = verbOf(strings.TrimPrefix(r.Operation, "s3_"))
 	switch r.Verb {
 	case VerbList:
-		r.Prefix = uri.query.Get("prefix")
+		r.Prefix, r.Ambiguous = uri.listPrefix()
 	case VerbWrite:
 		r.Bytes = size
 	}
@@ -66,9 +70,8 @@ func parseVersity(text []byte) ([]Record, string) {
 }
 
 // versityKey separates the key from the URI after it. The key may contain blanks, but not the URI, and the
-// decoded URI ends with the key. A key that could end at two places is refused.
-func versityKey(bucket, text string) (key string, uri target, rest, problem string) {
-	found := 0
+// decoded URI ends with the key: found is the number of places where the key can end.
+func versityKey(bucket, text string) (key string, uri target, rest string, found int) {
 	for i := 0; i < len(text); i++ {
 		if text[i] != ' ' || i+1 == len(text) || text[i+1] != '/' {
 			continue
@@ -85,11 +88,5 @@ func versityKey(bucket, text string) (key string, uri target, rest, problem stri
 			key, uri, rest = inURI, t, after
 		}
 	}
-	switch found {
-	case 0:
-		return "", uri, "", "the key and the URI are not the same"
-	case 1:
-		return key, uri, rest, ""
-	}
-	return "", uri, "", "the line can be read in two ways"
+	return key, uri, rest, found
 }

@@ -78,6 +78,9 @@ try 'cat a.log'
 say 'Tenant B tries to read it, and is refused'
 # A tag that the tokens do not carry blinds the check of the client: the gateway answers.
 try 'vault get openrouter --identity "$IDENTITY_B" --tenant $A --store "$OBJECTVAULT_STORE&tag=no-such-tag"' 13
+
+say 'Tenant A reads it again'
+try 'vault get openrouter --identity "$IDENTITY_A" --log a.log >value'
 settled
 cp "$OPSLOG" ops.log
 

@@ -30,29 +30,36 @@ func auditCommand(s *session) *cli.Command {
 		Description: "Reads access logs, and prints a line for each request: its time, tenant, caller and session, verb,\n" +
 			"collection, name, version, bytes, address, user agent, result and remarks. It reads files of AWS\n" +
 			"CloudTrail, access logs of S3, Tencent COS, versitygw and SeaweedFS, and the ops log of Ceph RGW,\n" +
-			"compressed or not. It needs no key. The tenant of the flags, the environment or the profile selects the requests for\n" +
-			"its objects; without one, all are printed. An argument that ends with / selects the names that start\n" +
-			"with it, and any other one is a name. The remarks are:\n\n" +
+			"compressed or not. It needs no key. The tenant of the flags, the environment or the profile selects the\n" +
+			"requests for its objects, and the lists that contain them; without one, all are printed. Those without\n" +
+			"a key that concern no tenant, such as changes of the bucket, are counted at the end. A collection\n" +
+			"selects in the same way. An argument that ends with / selects the names that start with it, and any\n" +
+			"other one is a name. The remarks are:\n\n" +
 			"   denied        the store refused the request\n" +
-			"   other-tenant  the caller tried to use the objects of another tenant: its session or token names a\n" +
-			"                 wallet that is not the tenant, or it was denied after it had used another tenant's\n" +
+			"   other-tenant  the caller tried to use the objects of another tenant: its token names a\n" +
+			"                 wallet that is not the tenant; or, without a token in the log, its role or session\n" +
+			"                 does; or it was denied after it had used another tenant's. The caller chooses the\n" +
+			"                 name of a session. A request without this remark can be another tenant's\n" +
 			"   anonymous     the request was not authenticated\n" +
 			"   unknown       no --known names the caller\n" +
 			"   new-address   a read from an address that no earlier read of the tenant in this range came from\n" +
-			"   not-vault     none of the logs of the command has the request\n\n" +
+			"   not-vault     none of the logs of the command has the request\n" +
+			"   ambiguous     the record can be read in two ways, because the client has sent text that looks like\n" +
+			"                 fields of the log; the line has the fields that are certain\n\n" +
 			"The files that the flag --log writes can be given, too. Their requests are found in the logs of the\n" +
-			"store by their ids, and every other request gets the remark not-vault. So give the files of all\n" +
-			"machines. Without other logs, their operations are printed.\n\n" +
+			"store by their ids. Every other request gets the remark not-vault, if it is not older than the first\n" +
+			"operation of these files, nor newer than the last one. So give the files of all machines, also FILE.1\n" +
+			"to FILE.3. Without other logs, their operations are printed.\n\n" +
 			"The logs of a bucket may be below date folders (YYYY/MM/DD), or their names may start with a date;\n" +
 			"then only those of the range are read. A URL takes the same parameters as --store, and the same\n" +
 			"identity. At the end, " + s.prog + " prints the time of the newest record. Logs are delivered minutes to hours late,\n" +
-			"so that later requests may be missing. If records could not be read, the exit code is 3. If there is\n" +
-			"no log, it is 10.\n\n" +
+			"so that later requests may be missing. If records could not be read, or can be read in two ways, the\n" +
+			"exit code is 3. If there is no log, it is 10.\n\n" +
 			"Commands (" + s.prog + " help audit COMMAND describes each):\n" +
 			"   summary  count the requests of each name and caller\n\n" +
 			"Examples:\n" +
-			"   " + s.prog + " audit --from s3://acme-logs/AWSLogs/?region=eu-central-1 --failed\n" +
-			"   " + s.prog + " audit openai --since 7d --from cos://logs-1250000000/vault/?region=ap-guangzhou\n" +
+			"   " + s.prog + " audit --from 's3://acme-logs/AWSLogs/?region=eu-central-1' --failed\n" +
+			"   " + s.prog + " audit openai --since 7d --from 'cos://logs-1250000000/vault/?region=ap-guangzhou'\n" +
 			"   " + s.prog + " audit --from /var/log/ceph/ops.log --from vault.log --json",
 		Flags: flags("24h",
 			&cli.BoolFlag{Name: "failed", Usage: "only requests that were denied or failed", DisableDefaultText: true},
@@ -65,12 +72,14 @@ func auditCommand(s *session) *cli.Command {
 			HelpName:  s.prog + " audit summary",
 			Description: "Prints a line for each name and caller: tenant, collection, name, caller, reads, reads per day, writes,\n" +
 				"deletions, denied requests, last read, last write and a remark. The remark is unread if no caller\n" +
-				"read the name in the range, which is 90 days by default. --json also prints the reads of each day.\n\n" +
+				"read the name in the range, which is 90 days by default. It is omitted if the logs begin more than a\n" +
+				"day later than the range, or if one could not be read. Lists and requests for the existence of an\n" +
+				"object are not counted. --json also prints the reads of each day.\n\n" +
 				"--all-names also opens the store, and adds the names of the tenant that no log mentions. --details\n" +
 				"also opens the store and adds the expiry and the labels of each name of the tenant, which are sealed\n" +
 				"with the value. It needs the key, and sends a request for each name.\n\n" +
 				"Examples:\n" +
-				"   " + s.prog + " audit summary --from s3://acme-logs/AWSLogs/?region=eu-central-1\n" +
+				"   " + s.prog + " audit summary --from 's3://acme-logs/AWSLogs/?region=eu-central-1'\n" +
 				"   " + s.prog + " audit summary team/ --from logs/ --since 30d --json",
 			Flags: flags("90d",
 				&cli.BoolFlag{Name: "details", Usage: "also print the expiry and the labels of each name", DisableDefaultText: true},
@@ -88,21 +97,27 @@ type auditing struct {
 	tenant       vault.Tenant
 	name         vault.Name // "": all
 	prefix       bool       // name is a prefix
+	collection   vault.Collection
 	bucket       string
 	failed       bool
 	sources      []logSource
 	client       clientLog
+	oldest       time.Time // of the records
+	omitted      int       // requests that the summary does not contain
 }
 
 // auditCounts is the last line of audit --json, in a member of its own.
 type auditCounts struct {
-	Records    int        `json:"records"`            // of the range
-	Shown      int        `json:"shown"`              // of these, the ones that were selected
-	Unreadable int        `json:"unreadable"`         // records that could not be parsed
-	Logs       int        `json:"logs"`               // that were read
-	NotLogs    int        `json:"not_logs,omitempty"` // files of other kinds
-	Failed     int        `json:"failed,omitempty"`   // logs that could not be read to their end
-	Newest     *time.Time `json:"newest,omitempty"`   // time of the newest record
+	Records        int        `json:"records"`                    // of the range
+	Shown          int        `json:"shown"`                      // of these, the ones that were selected
+	Unreadable     int        `json:"unreadable"`                 // records that could not be parsed
+	Ambiguous      int        `json:"ambiguous,omitempty"`        // records that can be read in two ways
+	NoTenant       int        `json:"no_tenant,omitempty"`        // not shown, because they concern no tenant
+	NoTenantDenied int        `json:"no_tenant_denied,omitempty"` // of these, the ones that were denied
+	Logs           int        `json:"logs"`                       // that were read
+	NotLogs        int        `json:"not_logs,omitempty"`         // files of other kinds
+	Failed         int        `json:"failed,omitempty"`           // logs that could not be read to their end
+	Newest         *time.Time `json:"newest,omitempty"`           // time of the newest record
 }
 
 func (s *session) audit(ctx context.Context) error {
@@ -144,6 +159,11 @@ func (s *session) newAuditing(ctx context.Context) (*auditing, error) {
 	if set.Tenant.Text != "" {
 		if a.tenant, err = vault.ParseTenant(set.Tenant.Text); err != nil {
 			return nil, from(set.Tenant, err)
+		}
+	}
+	if set.Collection.Text != "" {
+		if a.collection, err = vault.ParseCollection(set.Collection.Text); err != nil {
+			return nil, from(set.Collection, err)
 		}
 	}
 	now := s.now()
@@ -209,7 +229,9 @@ func pointInTime(text string, now time.Time) (time.Time, error) {
 // selects reports whether a record of the range is one that the user asked for.
 func (a *auditing) selects(r audit.Record) bool {
 	switch {
-	case a.tenant != "" && r.Tenant != a.tenant, a.failed && !r.Failed():
+	case a.tenant != "" && !a.concerns(r), a.failed && !r.Failed() && !r.Ambiguous:
+		return false
+	case a.collection != "" && r.Collection != a.collection && (r.Collection != "" || r.Object):
 		return false
 	case a.name == "":
 		return true
@@ -219,18 +241,37 @@ func (a *auditing) selects(r audit.Record) bool {
 	return r.Name == a.name
 }
 
+// concerns reports whether a record concerns the tenant. A list of a shorter prefix than the tenant's also has
+// its names.
+func (a *auditing) concerns(r audit.Record) bool {
+	switch {
+	case r.Tenant != "" || r.Key != "":
+		return r.Tenant == a.tenant
+	case r.Ambiguous:
+		return true
+	}
+	return r.Verb == audit.VerbList && strings.HasPrefix("bots/"+string(a.tenant)+"/", r.Prefix)
+}
+
 // inRange counts a record, and reports whether it is in the range.
 func (a *auditing) inRange(r audit.Record) bool {
 	if a.bucket != "" && r.Bucket != a.bucket {
 		return false
 	}
-	if a.Newest == nil || r.Time.After(*a.Newest) {
-		a.Newest = &r.Time
+	at := r.Time // a pointer into r would keep the whole line
+	if a.Newest == nil || at.After(*a.Newest) {
+		a.Newest = &at
 	}
-	if r.Time.Before(a.since) || !r.Time.Before(a.until) {
+	if a.oldest.IsZero() || at.Before(a.oldest) {
+		a.oldest = at
+	}
+	if at.Before(a.since) || !at.Before(a.until) {
 		return false
 	}
 	a.Records++
+	if r.Ambiguous {
+		a.Ambiguous++
+	}
 	return true
 }
 
@@ -262,13 +303,22 @@ func (a *auditing) finish() error {
 	}
 	newest := "there is no record yet"
 	if a.Newest != nil {
-		newest = "the newest record is of " + timestamp(*a.Newest)
+		newest = "the newest record has the time " + timestamp(*a.Newest)
 	}
 	a.note("%s in %s, %d shown; %s, and later requests may not have been delivered yet", count(a.Records, "record", "records"), count(a.Logs, "log", "logs"), a.Shown, newest)
+	if a.NoTenant > 0 {
+		a.note("%s without a key, %d of them denied, concern no tenant; omit --tenant to see them", count(a.NoTenant, "request", "requests"), a.NoTenantDenied)
+	}
 	a.finishClient()
 	var problems []string
 	if a.Unreadable > 0 {
 		problems = append(problems, count(a.Unreadable, "record", "records")+" could not be read")
+	}
+	if a.Ambiguous > 0 {
+		problems = append(problems, count(a.Ambiguous, "record", "records")+" can be read in two ways")
+	}
+	if a.omitted > 0 {
+		problems = append(problems, count(a.omitted, "request", "requests")+" of further names and callers are not in the summary; select some names, or a shorter range")
 	}
 	if a.Failed > 0 {
 		problems = append(problems, count(a.Failed, "log", "logs")+" could not be read to the end")

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/maphash"
 	"io"
 	"iter"
+	"strings"
+	"time"
 
 	"github.com/objectvault/objectvault/audit"
 )
@@ -13,47 +16,79 @@ import (
 // A clientLog is what the logs of the command say about requests: vault audit reads the files of --log
 // first, and then finds their requests in the logs of the store.
 type clientLog struct {
-	ops     map[string]string // the operation by the id of a request; nil: there are no such files
-	stores  bool              // there are other logs, too
-	matched int               // requests of the store's logs that are in ops
-	full    bool              // ops has as many ids as may be
+	ops            map[uint64]string // the operation by the hash of the id of a request; nil: there are no such files
+	seed           maphash.Seed
+	names          map[string]string // each name of an operation once
+	oldest, newest time.Time         // of the records
+	stores         bool              // there are other logs, too
+	matched        int               // requests of the store's logs that are in ops
+	unlisted       int               // requests of the records without an id
+	full           bool              // ops has as many ids as may be
 }
 
-// maxClientIDs limits the memory.
-const maxClientIDs = 2_000_000
+const (
+	maxClientIDs = 2_000_000 // limits the memory
+	clientStart  = 4 << 10   // bytes of a log that show whether it is one of the command
+)
 
-// hides reports whether a record is one of the command, which is shown only if there are no other logs.
-func (c *clientLog) hides(r audit.Record) bool { return r.Dialect == audit.Client && c.stores }
-
-// match returns the operation that sent the request of a record, or "". known is false if no log of the
-// command was read, so that nothing is known.
+// match returns the operation that sent the request of a record, or "". known is false if the logs of the
+// command would not have the request: because there are none of its time, or not all of their ids are known.
 func (c *clientLog) match(r audit.Record) (op string, known bool) {
 	if c.ops == nil || !c.stores || r.Dialect == audit.Client {
 		return "", false
 	}
-	if op = c.ops[r.RequestID]; op != "" {
+	if op = c.ops[maphash.String(c.seed, r.RequestID)]; op != "" {
 		c.matched++
 	}
-	return op, true
+	// The logs of most stores have no fractions of a second.
+	return op, op != "" || !c.full && !r.Time.Before(c.oldest.Truncate(time.Second)) && !r.Time.After(c.newest)
+}
+
+// add remembers the requests of a record of the command, if they can be in the range.
+func (c *clientLog) add(r audit.Record, in dateRange) {
+	if c.oldest.IsZero() || r.Time.Before(c.oldest) {
+		c.oldest = r.Time
+	}
+	c.newest = later(c.newest, r.Time)
+	if r.Time.Before(in.since) || r.Time.After(in.until) {
+		return
+	}
+	c.unlisted += max(0, r.Requests-len(r.RequestIDs))
+	op, ok := c.names[r.Operation]
+	if !ok {
+		op = strings.Clone(r.Operation)
+		c.names[op] = op
+	}
+	for _, id := range r.RequestIDs {
+		if len(c.ops) == maxClientIDs {
+			c.full = true
+			return
+		}
+		c.ops[maphash.String(c.seed, id)] = op
+	}
 }
 
 // readClientLogs reads the logs of the command among the local files.
 func (a *auditing) readClientLogs(ctx context.Context) error {
 	for _, source := range a.sources {
-		if _, local := source.(localLogs); !local {
+		switch s := source.(type) {
+		case localLogs:
+			for f, err := range s.logs(ctx, a.dates()) {
+				if err == nil {
+					err = a.readClientLog(ctx, f)
+				}
+				if err != nil {
+					return err
+				}
+			}
+		case streamedLog: // it cannot be read twice, but it can be the only log
+			head, _ := s.r.Peek(clientStart)
+			a.client.stores = a.client.stores || len(head) > 0 && audit.Detect(head) != audit.Client
+		default:
 			a.client.stores = true
-			continue
-		}
-		for f, err := range source.logs(ctx, a.dates()) {
-			if err == nil {
-				err = a.readClientLog(ctx, f)
-			}
-			if err != nil {
-				return err
-			}
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // readClientLog reads one file, if it is a log of the command. Errors are reported when it is read again.
@@ -63,7 +98,7 @@ func (a *auditing) readClientLog(ctx context.Context, f logFile) error {
 		return ctx.Err()
 	}
 	defer r.Close()
-	head := make([]byte, 4<<10)
+	head := make([]byte, clientStart)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ctx.Err()
@@ -72,19 +107,14 @@ func (a *auditing) readClientLog(ctx context.Context, f logFile) error {
 		a.client.stores = a.client.stores || n > 0
 		return nil
 	}
-	if a.client.ops == nil {
-		a.client.ops = make(map[string]string)
+	c := &a.client
+	if c.ops == nil {
+		c.ops, c.names, c.seed = make(map[uint64]string), make(map[string]string), maphash.MakeSeed()
 	}
+	in := dateRange{a.since.Add(-time.Hour), a.until.Add(time.Hour)}
 	for rec, err := range recordsAfter(head[:n], r) {
-		if err != nil {
-			continue
-		}
-		for _, id := range rec.RequestIDs {
-			if len(a.client.ops) == maxClientIDs {
-				a.client.full = true
-				return nil
-			}
-			a.client.ops[id] = rec.Operation
+		if err == nil {
+			c.add(rec, in)
 		}
 	}
 	return ctx.Err()
@@ -100,8 +130,12 @@ func (a *auditing) finishClient() {
 	if a.client.ops == nil || !a.client.stores {
 		return
 	}
-	a.note("%s of the log of %s: those without the remark not-vault", count(a.client.matched, "record is", "records are"), a.prog)
+	a.note("%s of the log of %s, which begins at %s and ends at %s: other requests between have the remark not-vault",
+		count(a.client.matched, "record is", "records are"), a.prog, timestamp(a.client.oldest), timestamp(a.client.newest))
+	if a.client.unlisted > 0 {
+		a.note("%s in the log of %s without an id, so that the remark not-vault can be wrong", count(a.client.unlisted, "request is", "requests are"), a.prog)
+	}
 	if a.client.full {
-		a.note("the log of %s has more than %d requests; the others are not known", a.prog, maxClientIDs)
+		a.note("the log of %s has more than %d requests, so that no record has the remark not-vault", a.prog, maxClientIDs)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -28,6 +29,8 @@ type logFile struct {
 	open func(ctx context.Context, offset int64) (io.ReadCloser, error)
 	// asked means that the user named this file, so that it must be a log.
 	asked bool
+	// client means that the file is on this machine, so that it may be a log of the command.
+	client bool
 }
 
 const (
@@ -99,7 +102,12 @@ func (a *auditing) eachRecord(ctx context.Context, log fetchedLog, bar *progress
 			return nil
 		case err != nil:
 			return a.logFailed(ctx, log.name, err)
-		case a.client.hides(rec), !a.inRange(rec):
+		case rec.Dialect == audit.Client && a.client.stores:
+			if !log.client {
+				return usagef("%s is a log of %s, which must be a file on this machine", log.name, a.prog)
+			}
+			continue // readClientLogs has read it
+		case !a.inRange(rec):
 			continue
 		}
 		if err := show(rec); err != nil {
@@ -132,8 +140,10 @@ func (a *auditing) dates() dateRange {
 }
 
 var (
-	// The last elements of a path with a year, a month and a day. A prefix may stand before the year.
-	dateFolder = text.NewRegexp(`(?:^|\D)(2\d{3})(?:/(\d\d)(?:/(\d\d))?)?/$`)
+	// The last elements of a path with a month, or with a day. COS may write a prefix directly before the
+	// year. A year alone decides nothing, because a bucket or a folder can be named so.
+	monthFolder = text.NewRegexp(`(?:^|/)(2\d{3}/\d\d)/$`)
+	dayFolder   = text.NewRegexp(`(?:^|\D)(2\d{3}/\d\d/\d\d)/$`)
 	// The name of a server access log of S3.
 	datedLog = text.NewRegexp(`^(.*?)(2\d{3}-\d\d-\d\d)-\d\d-\d\d-\d\d-[^/]*$`)
 )
@@ -143,19 +153,19 @@ func (d dateRange) hasFolder(path string) bool {
 	if strings.HasSuffix(path, "/CloudTrail-Digest/") || strings.HasSuffix(path, "/CloudTrail-Insight/") {
 		return false // they have no requests
 	}
-	m := dateFolder.FindStringSubmatch(path)
-	if m == nil {
-		return true
+	if m := dayFolder.FindStringSubmatch(path); m != nil {
+		day, err := time.Parse("2006/01/02", m[1])
+		return err != nil || d.overlaps(day, day.AddDate(0, 0, 1))
 	}
-	start, layout, step := m[1], "2006", [3]int{1, 0, 0}
-	if m[2] != "" {
-		start, layout, step = start+"/"+m[2], layout+"/01", [3]int{0, 1, 0}
+	if m := monthFolder.FindStringSubmatch(path); m != nil {
+		month, err := time.Parse("2006/01", m[1])
+		return err != nil || d.overlaps(month, month.AddDate(0, 1, 0))
 	}
-	if m[3] != "" {
-		start, layout, step = start+"/"+m[3], layout+"/02", [3]int{0, 0, 1}
-	}
-	first, err := time.Parse(layout, start)
-	return err != nil || first.Before(d.until) && first.AddDate(step[0], step[1], step[2]).After(d.since)
+	return true
+}
+
+func (d dateRange) overlaps(start, end time.Time) bool {
+	return start.Before(d.until) && end.After(d.since)
 }
 
 // hasLog reports whether a log with a date in its name may have records of the range. If it has not, next
@@ -172,7 +182,7 @@ func (d dateRange) hasLog(name string) (ok bool, next string) {
 	case !day.AddDate(0, 0, 1).After(d.since):
 		return false, m[1] + d.since.Format(time.DateOnly)
 	case !day.Before(d.until):
-		return false, m[1] + "3" // after the logs of this millennium
+		return false, m[1] + "2999-12-31-23" // after all logs with a date
 	}
 	return true, ""
 }
@@ -192,7 +202,7 @@ func (l localLogs) logs(_ context.Context, in dateRange) iter.Seq2[logFile, erro
 				yield(logFile{}, usagef("--from %s: %v", l.path, err))
 				return
 			}
-			f := logFile{name: path, asked: path == l.path, open: func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+			f := logFile{name: path, asked: path == l.path, client: true, open: func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 				r, _, err := l.openFile(ctx, path)
 				if err == nil && offset > 0 {
 					if _, err = io.CopyN(io.Discard, r, offset); err != nil {
@@ -208,14 +218,23 @@ func (l localLogs) logs(_ context.Context, in dateRange) iter.Seq2[logFile, erro
 	}
 }
 
-// A streamedLog is standard input, which can be read once.
-type streamedLog struct{ r io.Reader }
+// A streamedLog is standard input or a pipe, which can be read once.
+type streamedLog struct {
+	name string
+	r    *bufio.Reader
+	c    io.Closer // nil for standard input
+}
 
-func (streamedLog) close() error { return nil }
+func (l streamedLog) close() error {
+	if l.c == nil {
+		return nil
+	}
+	return l.c.Close()
+}
 
 func (l streamedLog) logs(context.Context, dateRange) iter.Seq2[logFile, error] {
 	return func(yield func(logFile, error) bool) {
-		yield(logFile{name: "standard input", asked: true, open: func(context.Context, int64) (io.ReadCloser, error) {
+		yield(logFile{name: l.name, asked: true, open: func(context.Context, int64) (io.ReadCloser, error) {
 			return io.NopCloser(l.r), nil // the second call continues where the first one ended
 		}}, nil)
 	}

@@ -62,6 +62,11 @@ func (p *auditPrinter) add(r audit.Record) error {
 		remarks = append(remarks, "not-vault")
 	}
 	if !p.selects(r) {
+		if p.tenant != "" && p.name == "" && r.Tenant == "" && r.Key == "" && !p.concerns(r) {
+			if p.NoTenant++; r.Denied {
+				p.NoTenantDenied++
+			}
+		}
 		return nil
 	}
 	p.Shown++
@@ -86,7 +91,7 @@ func (p *auditPrinter) add(r audit.Record) error {
 	}
 	caller := callerOf(r)
 	if p.outTTY {
-		agent, caller = shortened(agent, 20), caller[strings.LastIndexByte(caller, ':')+1:]
+		agent, caller = shortened(agent, 20), withoutPartition(caller)
 		if r.Bytes > 0 {
 			bytes = size(r.Bytes)
 		}
@@ -108,7 +113,18 @@ func callerOf(r audit.Record) string {
 	return r.Principal
 }
 
+// withoutPartition shortens an ARN to the account and the role or user.
+func withoutPartition(caller string) string {
+	if parts := strings.SplitN(caller, ":", 6); len(parts) == 6 && parts[0] == "arn" {
+		return strings.TrimPrefix(parts[4]+":"+parts[5], ":")
+	}
+	return caller
+}
+
 func resultOf(r audit.Record) string {
+	if r.Ambiguous && r.Status == 0 && r.Code == "" {
+		return "unknown"
+	}
 	if !r.Failed() {
 		return "ok"
 	}
@@ -151,7 +167,10 @@ func (s *auditSeen) remarks(r audit.Record, known []string) (all []string) {
 	if r.Denied {
 		all = append(all, "denied")
 	}
-	caller := r.Principal + "\n" + r.Session + "\n" + r.Subject
+	if r.Ambiguous {
+		all = append(all, "ambiguous")
+	}
+	caller := r.Principal + "\n" + r.Session + "\n" + r.Subject // a new string, which does not keep the line
 	if r.Tenant != "" && s.isOther(r, caller) {
 		all = append(all, "other-tenant")
 	}
@@ -162,14 +181,14 @@ func (s *auditSeen) remarks(r audit.Record, known []string) (all []string) {
 	case len(known) > 0 && !slices.Contains(known, r.Principal) && !slices.Contains(known, callerOf(r)):
 		all = append(all, "unknown")
 	}
-	if r.Tenant == "" || r.Failed() {
+	if r.Tenant == "" || r.Failed() || r.Ambiguous {
 		return all
 	}
 	switch home, ok := s.homes[caller]; {
 	case ok && home != r.Tenant:
 		s.homes[caller] = "*"
 	case !ok && r.Principal != "" && s.room():
-		s.homes[caller] = r.Tenant
+		s.homes[caller] = vault.Tenant(strings.Clone(string(r.Tenant)))
 	}
 	if r.Verb == audit.VerbRead && r.Address != "" {
 		addresses := s.addresses[r.Tenant]
@@ -179,9 +198,9 @@ func (s *auditSeen) remarks(r audit.Record, known []string) (all []string) {
 		if !addresses[r.Address] && s.room() {
 			if addresses == nil {
 				addresses = make(map[string]bool)
-				s.addresses[r.Tenant] = addresses
+				s.addresses[vault.Tenant(strings.Clone(string(r.Tenant)))] = addresses
 			}
-			addresses[r.Address] = true
+			addresses[strings.Clone(r.Address)] = true
 		}
 	}
 	return all
@@ -194,10 +213,17 @@ func (s *auditSeen) room() bool {
 
 var wallet = text.NewRegexp(`0[xX][0-9a-fA-F]{40}`)
 
-// isOther reports whether the tenant of a record is not that of its caller.
+// isOther reports whether the tenant of a record is not that of its caller. The issuer of the token chooses
+// the subject. The caller chooses the session, which therefore proves nothing in its favour.
 func (s *auditSeen) isOther(r audit.Record, caller string) bool {
-	if wallets := wallet.Get().FindAllString(caller, -1); len(wallets) > 0 {
-		return !slices.ContainsFunc(wallets, func(w string) bool { return strings.EqualFold(w, string(r.Tenant)) })
+	isTenant := func(w string) bool { return strings.EqualFold(w, string(r.Tenant)) }
+	if wallets := wallet.Get().FindAllString(r.Subject, -1); len(wallets) > 0 {
+		return !slices.ContainsFunc(wallets, isTenant)
+	}
+	for _, w := range wallet.Get().FindAllString(r.Principal+"\n"+r.Session, -1) {
+		if !isTenant(w) {
+			return true
+		}
 	}
 	home, ok := s.homes[caller]
 	return ok && r.Denied && home != r.Tenant && home != "*"

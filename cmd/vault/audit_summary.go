@@ -26,13 +26,26 @@ type auditGroup struct {
 
 // An auditUse is how a caller has used a name.
 type auditUse struct {
+	succeeded                      bool
 	reads, writes, deletes, denied int
 	lastRead, lastWrite            time.Time
 	days                           map[string]int // reads of each day
 }
 
-// maxAuditGroups limits the memory of the summary.
-const maxAuditGroups = 200_000
+const (
+	maxAuditGroups = 200_000 // limits the memory of the summary
+	maxAuditDenied = 50_000  // groups without a successful request: a caller can invent names
+)
+
+// auditUses is what the summary prints.
+type auditUses struct {
+	groups   map[auditGroup]*auditUse
+	denied   int                 // groups without a successful request
+	read     map[auditGroup]bool // names that a caller has read, without the caller
+	stored   map[auditGroup]bool // names of the store, with --all-names
+	details  map[auditGroup]auditDetails
+	complete bool // no read is missing
+}
 
 func (s *session) auditSummary(ctx context.Context) error {
 	a, err := s.newAuditing(ctx)
@@ -40,54 +53,92 @@ func (s *session) auditSummary(ctx context.Context) error {
 		return err
 	}
 	defer a.closeSources()
-	uses := make(map[auditGroup]*auditUse)
+	uses := &auditUses{
+		groups: make(map[auditGroup]*auditUse), read: make(map[auditGroup]bool), stored: make(map[auditGroup]bool),
+		details: make(map[auditGroup]auditDetails), complete: true,
+	}
 	if a.c.Bool("all-names") {
-		if err := a.addNames(ctx, uses); err != nil {
+		if err := a.addNames(ctx, uses.stored); err != nil {
 			return err
 		}
 	}
-	omitted := 0
 	err = a.each(ctx, func(r audit.Record) error {
 		if !r.Object || !a.selects(r) {
 			return nil
 		}
 		a.Shown++
-		g := auditGroup{r.Tenant, r.Collection, r.Name, r.Principal}
-		u := uses[g]
-		switch {
-		case u == nil && len(uses) >= maxAuditGroups:
-			omitted++
-			return nil
-		case u == nil:
-			u = &auditUse{days: make(map[string]int)}
-			uses[g] = u
+		if !uses.add(r) {
+			a.omitted++
 		}
-		u.add(r)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	details := make(map[auditGroup]auditDetails)
 	if a.c.Bool("details") {
-		if err := a.addDetails(ctx, uses, details); err != nil {
+		if err := a.addDetails(ctx, uses); err != nil {
 			return err
 		}
 	}
-	if err := a.printUses(uses, details); err != nil {
+	switch late := a.since.AddDate(0, 0, 1); {
+	case a.oldest.IsZero(): // there is no record
+		uses.complete = false
+	case !a.since.IsZero() && a.oldest.After(late):
+		uses.complete = false
+		a.note("the oldest record has the time %s, which is later than --since: names can have been read before, so that none is marked as unread", timestamp(a.oldest))
+	}
+	uses.complete = uses.complete && a.Failed == 0
+	if err := a.printUses(uses); err != nil {
 		return err
 	}
-	if err := a.finish(); err != nil {
-		return err
+	return a.finish()
+}
+
+// add counts a request, and reports whether there was room for its group.
+func (u *auditUses) add(r audit.Record) bool {
+	g := auditGroup{r.Tenant, r.Collection, r.Name, r.Principal}
+	use, succeeded := u.groups[g], !r.Failed() && !r.Ambiguous
+	if use == nil || !u.read[g.withoutCaller()] {
+		g = g.clone() // the parts of a record keep its whole line
 	}
-	if omitted > 0 {
-		return fmt.Errorf("%w: %d requests of further names and callers are not in the summary, which has %d lines; select some names, or a shorter range", errPartial, omitted, len(uses))
+	if r.Verb == audit.VerbRead && (succeeded || r.Ambiguous) && !u.read[g.withoutCaller()] {
+		if len(u.read) < maxAuditGroups {
+			u.read[g.withoutCaller()] = true
+		} else {
+			u.complete = false
+		}
 	}
-	return nil
+	if use == nil {
+		if succeeded && len(u.groups)-u.denied >= maxAuditGroups || !succeeded && u.denied >= maxAuditDenied {
+			return false
+		}
+		use = new(auditUse)
+		u.groups[g] = use
+		if !succeeded {
+			u.denied++
+		}
+	} else if succeeded && !use.succeeded {
+		u.denied--
+	}
+	use.succeeded = use.succeeded || succeeded
+	use.add(r)
+	return true
+}
+
+func (g auditGroup) withoutCaller() auditGroup {
+	g.caller = ""
+	return g
+}
+
+func (g auditGroup) clone() auditGroup {
+	return auditGroup{
+		vault.Tenant(strings.Clone(string(g.tenant))), vault.Collection(strings.Clone(string(g.collection))),
+		vault.Name(strings.Clone(string(g.name))), strings.Clone(g.caller),
+	}
 }
 
 // addNames adds the names of the tenant and the collection in the store.
-func (a *auditing) addNames(ctx context.Context, uses map[auditGroup]*auditUse) error {
+func (a *auditing) addNames(ctx context.Context, names map[auditGroup]bool) error {
 	v, err := a.open(ctx, noKeys)
 	if err != nil {
 		return err
@@ -96,11 +147,11 @@ func (a *auditing) addNames(ctx context.Context, uses map[auditGroup]*auditUse) 
 		if err != nil {
 			return err
 		}
-		r := audit.Record{Tenant: v.Tenant(), Collection: v.Collection(), Name: e.Name}
+		r := audit.Record{Tenant: v.Tenant(), Collection: v.Collection(), Name: e.Name, Object: true}
 		if e.Foreign || !a.selects(r) {
 			continue
 		}
-		uses[auditGroup{r.Tenant, r.Collection, r.Name, ""}] = new(auditUse)
+		names[auditGroup{r.Tenant, r.Collection, r.Name, ""}] = true
 	}
 	return nil
 }
@@ -113,15 +164,15 @@ type auditDetails struct {
 
 // addDetails reads the sealed expiry and the labels of the names of the tenant and the collection. It sends
 // a request for each name.
-func (a *auditing) addDetails(ctx context.Context, uses map[auditGroup]*auditUse, details map[auditGroup]auditDetails) error {
+func (a *auditing) addDetails(ctx context.Context, uses *auditUses) error {
 	v, err := a.open(ctx, mustKeys)
 	if err != nil {
 		return err
 	}
-	names := make(map[auditGroup]bool)
-	for g := range uses {
-		if g.caller = ""; g.tenant == v.Tenant() && g.collection == v.Collection() {
-			names[g] = true
+	names := maps.Clone(uses.stored)
+	for g := range uses.groups {
+		if g.tenant == v.Tenant() && g.collection == v.Collection() {
+			names[g.withoutCaller()] = true
 		}
 	}
 	type result struct {
@@ -150,7 +201,7 @@ func (a *auditing) addDetails(ctx context.Context, uses map[auditGroup]*auditUse
 			a.printError(explain("audit", about(r.g.name, r.err)))
 			a.Failed++
 		default:
-			details[r.g] = auditDetails{r.info.Expires, r.info.Labels}
+			uses.details[r.g] = auditDetails{r.info.Expires, r.info.Labels}
 		}
 	}
 	return nil
@@ -160,7 +211,7 @@ func (u *auditUse) add(r audit.Record) {
 	switch {
 	case r.Denied:
 		u.denied++
-	case r.Failed():
+	case r.Failed(), r.Ambiguous:
 	case r.Verb == audit.VerbRead:
 		u.reads++
 		if u.days == nil {
@@ -202,15 +253,14 @@ type useLine struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 }
 
-func (a *auditing) printUses(uses map[auditGroup]*auditUse, details map[auditGroup]auditDetails) error {
-	read := make(map[auditGroup]bool) // without callers
-	named := make(map[auditGroup]int)
-	nameOf := func(g auditGroup) auditGroup { g.caller = ""; return g }
-	for g, u := range uses {
-		read[nameOf(g)] = read[nameOf(g)] || u.reads > 0
-		named[nameOf(g)]++
+func (a *auditing) printUses(uses *auditUses) error {
+	for g := range uses.groups {
+		delete(uses.stored, g.withoutCaller())
 	}
-	groups := slices.SortedFunc(maps.Keys(uses), func(a, b auditGroup) int {
+	for g := range uses.stored { // no log mentions the name
+		uses.groups[g] = new(auditUse)
+	}
+	groups := slices.SortedFunc(maps.Keys(uses.groups), func(a, b auditGroup) int {
 		return cmp.Or(cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.collection, b.collection), cmp.Compare(a.name, b.name), cmp.Compare(a.caller, b.caller))
 	})
 	columns, heads := "llllrrrrrlll", []string{"TENANT", "COLLECTION", "NAME", "CALLER", "READS", "PER DAY", "WRITES", "DELETIONS", "DENIED", "LAST READ", "LAST WRITE", "REMARK"}
@@ -219,11 +269,8 @@ func (a *auditing) printUses(uses map[auditGroup]*auditUse, details map[auditGro
 	}
 	table := a.columns(columns, heads...)
 	for _, g := range groups {
-		u := uses[g]
-		if g.caller == "" && u.days == nil && named[g] > 1 {
-			continue // a name of the store that the logs mention
-		}
-		unread, d := !read[nameOf(g)], details[nameOf(g)]
+		u, name := uses.groups[g], g.withoutCaller()
+		unread, d := uses.complete && !uses.read[name], uses.details[name]
 		if a.json {
 			if err := a.print(useLine{g.tenant, g.collection, g.name, g.caller, u.reads, u.writes, u.deletes, u.denied, utc(u.lastRead), utc(u.lastWrite), u.days, unread, utc(d.expires), d.labels}); err != nil {
 				return err

@@ -12,8 +12,10 @@ import (
 	"gocloud.dev/blob"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/objectvault/objectvault/audit"
 	"github.com/objectvault/objectvault/cosblob"
 	"github.com/objectvault/objectvault/costest"
+	"github.com/objectvault/objectvault/vault"
 )
 
 // auditLogLine returns a line of a server access log.
@@ -138,5 +140,30 @@ func TestPointInTime(t *testing.T) {
 		if got, err := pointInTime(text, now); err == nil {
 			t.Errorf("%q: %v, want an error", text, got)
 		}
+	}
+}
+
+// TestAuditUses: denied requests for invented names leave room for the names that are used. If there is no room
+// for a name that was read, no name is reported as unread.
+func TestAuditUses(t *testing.T) {
+	uses := &auditUses{groups: make(map[auditGroup]*auditUse), read: make(map[auditGroup]bool), complete: true}
+	record := func(name string, denied bool) audit.Record {
+		return audit.Record{Time: time.Unix(0, 0), Tenant: "t", Collection: "c", Name: vault.Name(name), Object: true, Verb: audit.VerbRead, Denied: denied}
+	}
+	for i := range maxAuditDenied + maxAuditGroups {
+		if room := uses.add(record(fmt.Sprint("invented", i), true)); room != (i < maxAuditDenied) {
+			t.Fatalf("the denied request %d has room: %t", i, room)
+		}
+	}
+	for i := range maxAuditGroups {
+		if !uses.add(record(fmt.Sprint("used", i), false)) || !uses.complete {
+			t.Fatalf("the name %d has no room", i)
+		}
+	}
+	if uses.add(record("used", false)) || uses.complete {
+		t.Errorf("a further name has room, or the summary is complete: %t", uses.complete)
+	}
+	if used := uses.groups[auditGroup{"t", "c", "used7", ""}]; used == nil || used.reads != 1 || !uses.read[auditGroup{"t", "c", "used7", ""}] {
+		t.Errorf("a name that was read: %+v", used)
 	}
 }

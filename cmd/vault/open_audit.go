@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -22,8 +23,18 @@ import (
 func (a *auditing) openSource(ctx context.Context, place string) (logSource, error) {
 	switch {
 	case place == "-":
-		return streamedLog{interruptible(ctx, a.in)}, nil
+		return streamedLog{"standard input", bufio.NewReaderSize(interruptible(ctx, a.in), clientStart), nil}, nil
 	case !isURL(place):
+		// A pipe, such as <(command), can be opened only once. A directory cannot be opened.
+		r, size, err := a.openFile(ctx, place)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err == nil && size < 0:
+			return streamedLog{place, bufio.NewReaderSize(r, clientStart), r}, nil
+		case err == nil:
+			r.Close()
+		}
 		return localLogs{a.session, filepath.ToSlash(place)}, nil
 	}
 	storeURL, prefix, err := splitLogURL(place)

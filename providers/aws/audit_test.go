@@ -1,12 +1,15 @@
 package aws_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -66,12 +71,18 @@ func TestIsolationInOpsLog(t *testing.T) {
 	if len(attempts) < 500 {
 		t.Fatalf("the matrix has %d denied calls", len(attempts))
 	}
+	odd := s.oddRequests(t)
 	log := s.readLog(t, func() ([]byte, error) { return os.ReadFile(server.OpsLog()) }, audit.RGW)
-	var deletions []audit.Record // of single keys in a multi-delete
+	for id, want := range odd {
+		if records := log[id]; len(records) != 1 || records[0].Key != want.key || records[0].Prefix != want.prefix || records[0].Tenant != bob || records[0].Ambiguous {
+			t.Errorf("%s: the log has %+v, want the key %q or the prefix %q", want.target, records, want.key, want.prefix)
+		}
+	}
+	deletions := make(map[string][]audit.Record) // of single keys in a multi-delete
 	for _, records := range log {
 		for _, r := range records {
 			if r.Operation == "multi_object_delete" && r.Denied {
-				deletions = append(deletions, r)
+				deletions[r.Key] = append(deletions[r.Key], r)
 			}
 		}
 	}
@@ -79,16 +90,86 @@ func TestIsolationInOpsLog(t *testing.T) {
 	for _, at := range attempts {
 		records := log[at.requestID]
 		if at.requestID == "" {
-			records = nil
-			for _, r := range deletions {
-				if r.Key == at.place.key {
-					records = append(records, r)
-				}
+			if records = deletions[at.place.key]; len(records) > 0 {
+				records, deletions[at.place.key] = records[:1], records[1:] // each of another request
 			}
 		}
 		at.verify(t, records, isAlice)
 	}
 	t.Logf("%d denied calls are in the log of %d requests", len(attempts), len(log))
+}
+
+// An oddRequest is a request for the objects of bob whose target has an unusual form.
+type oddRequest struct{ target, key, prefix string }
+
+// oddRequests sends requests of unusual forms, and returns them by their ids. Some are signed by the owner, and
+// RGW answers them.
+func (s *site) oddRequests(t *testing.T) map[string]oddRequest {
+	t.Helper()
+	object := "bots/" + string(bob) + "/credentials/odd.enc"
+	prefix, mine := "bots/"+string(bob)+"/", "bots/"+string(alice)+"/"
+	if _, err := s.owner.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &s.bucket, Key: &object, Body: strings.NewReader("value")}); err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]oddRequest)
+	for _, o := range []struct {
+		oddRequest
+		signed string // what is signed instead of the target; "": the request is anonymous
+		want   string // what a signed request returns
+	}{
+		{oddRequest{s.URL + "/" + s.bucket + "/" + object, object, ""}, "/" + s.bucket + "/" + object, "value"},
+		{oddRequest{"/" + s.bucket + "?prefix=" + mine + "&prefix=" + prefix, "", prefix}, "/" + s.bucket + "?prefix=" + url.QueryEscape(prefix), object},
+		{oddRequest{s.URL + "/" + s.bucket + "?prefix=" + prefix, "", prefix}, "/" + s.bucket + "?prefix=" + url.QueryEscape(prefix), object},
+		{oddRequest{"/" + s.bucket + "?prefix%3D" + prefix, "", prefix}, "", ""},
+		{oddRequest{"/" + s.bucket + "?prefix=" + prefix + "%zz", "", prefix + "%zz"}, "", ""},
+		{oddRequest{"/" + s.bucket + "?prefix=" + prefix + "a;b", "", prefix + "a;b"}, "", ""},
+		{oddRequest{"/" + s.bucket + "/" + object + "%", object, ""}, "/" + s.bucket + "/" + object, "value"},
+		{oddRequest{"/" + s.bucket + "?prefix=" + prefix + "%4", "", prefix}, "/" + s.bucket + "?prefix=" + url.QueryEscape(prefix), object},
+		{oddRequest{"/" + s.bucket + "?%70refix=" + prefix, "", prefix}, "/" + s.bucket + "?prefix=" + url.QueryEscape(prefix), object},
+	} {
+		response, body := s.raw(t, o.target, o.signed)
+		id := response.Header.Get("X-Amz-Request-Id")
+		if o.want != "" && (response.StatusCode != http.StatusOK || !strings.Contains(body, o.want)) || o.want == "" && response.StatusCode < 400 || id == "" {
+			t.Fatalf("%s: %s, request %q: %s", o.target, response.Status, id, body)
+		}
+		all[id] = o.oddRequest
+	}
+	return all
+}
+
+// raw sends GET with a target as it is. The signature of the owner is that of another target.
+func (s *site) raw(t *testing.T, target, signed string) (r *http.Response, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+signed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if signed != "" {
+		const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" // SHA-256
+		request.Header.Set("X-Amz-Content-Sha256", empty)
+		keys := awssdk.Credentials{AccessKeyID: s.Owner.AccessKeyID, SecretAccessKey: s.Owner.SecretKey}
+		if err := v4.NewSigner().SignHTTP(t.Context(), keys, request, empty, "s3", "us-east-1", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := net.Dial("tcp", request.URL.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	request.Header.Set("Connection", "close")
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n", target, request.URL.Host)
+	request.Header.Write(conn)
+	fmt.Fprint(conn, "\r\n")
+	if r, err = http.ReadResponse(bufio.NewReader(conn), request); err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, string(text)
 }
 
 // TestIsolationInVersityLog: the same for the access log of versitygw, which has users and bucket policies, but
@@ -104,12 +185,16 @@ func TestIsolationInVersityLog(t *testing.T) {
 	}
 	t.Cleanup(func() { server.Stop() })
 	s := &site{URL: server.URL, Owner: server.Root, bucket: testcloud.NewBucket(t, server.URL, server.Root, true), owner: testcloud.S3Client(server.URL, server.Root)}
+	caller := ""
 	var statements []string
 	var members []*member
 	for _, tenant := range []vault.Tenant{alice, bob, longer} {
 		keys, err := server.AddUser(t.Context(), "user")
 		if err != nil {
 			t.Fatal(err)
+		}
+		if tenant == alice {
+			caller = keys.AccessKeyID
 		}
 		m := &member{tenant: tenant, raw: testcloud.S3Client(s.URL, keys), store: open(t, aws.Config{Bucket: s.bucket, Endpoint: s.URL, Static: static(keys)})}
 		m.Vault = newVault(t, m.store, tenant)
@@ -128,7 +213,7 @@ func TestIsolationInVersityLog(t *testing.T) {
 		}
 	}
 	log := s.readLog(t, func() ([]byte, error) { return os.ReadFile(server.AccessLog()) }, audit.Versity)
-	caller, deletions := "", 0
+	deletions := 0
 	for _, at := range attempts {
 		records := log[at.requestID]
 		switch {
@@ -137,10 +222,8 @@ func TestIsolationInVersityLog(t *testing.T) {
 			continue
 		case at.verb == "copy from" && len(records) == 1 && records[0].Denied && records[0].Verb == audit.VerbWrite:
 			continue // the log has the actor's own key
-		case caller == "" && len(records) > 0:
-			caller = records[0].Principal
 		}
-		at.verify(t, records, func(r audit.Record) bool { return caller != "" && r.Principal == caller })
+		at.verify(t, records, func(r audit.Record) bool { return r.Principal == caller })
 	}
 	if len(attempts)-deletions < 300 {
 		t.Errorf("the matrix has %d denied calls, and %d multi-deletes", len(attempts), deletions)
@@ -172,7 +255,7 @@ func TestIsolationInWeedLog(t *testing.T) {
 		}
 	}
 	log := s.readLog(t, func() ([]byte, error) { return received(), nil }, audit.Weed)
-	deletions := 0
+	deletions, lists := 0, 0
 	for _, at := range attempts {
 		records := log[at.requestID]
 		switch {
@@ -184,18 +267,20 @@ func TestIsolationInWeedLog(t *testing.T) {
 		case (at.what == "list of parts" || at.what == "abort") && len(records) == 1 && records[0].Denied && records[0].Key == at.place.key:
 			continue // the verbs are those of reading and of deleting the object
 		}
-		for i := range records {
-			if records[i].Verb == audit.VerbList && records[i].Key == "" { // the log has no prefix
-				records[i].Prefix = at.place.list
-				records[i].Tenant, _, _, _ = vault.ParseKey(at.place.list)
+		isAlice := func(r audit.Record) bool { return r.Subject == s.claims(alice).Subject }
+		if len(records) == 1 && records[0].Verb == audit.VerbList && records[0].Key == "" { // the log has no prefix
+			if r := records[0]; !r.Denied || !isAlice(r) || r.Prefix != "" || r.Tenant != "" {
+				t.Errorf("%s, %s, %s: %+v", at.verb, at.place.name, at.what, r)
 			}
+			lists++
+			continue
 		}
-		at.verify(t, records, func(r audit.Record) bool { return r.Subject == s.claims(alice).Subject })
+		at.verify(t, records, isAlice)
 	}
-	if len(attempts)-deletions < 300 {
-		t.Errorf("the matrix has %d denied calls, and %d multi-deletes", len(attempts), deletions)
+	if len(attempts)-deletions-lists < 200 || lists == 0 {
+		t.Errorf("the matrix has %d denied calls, %d multi-deletes and %d lists", len(attempts), deletions, lists)
 	}
-	t.Logf("%d denied calls are in the log, and the keys of %d multi-deletes are not", len(attempts)-deletions, deletions)
+	t.Logf("%d denied calls are in the log; the keys of %d multi-deletes and the prefixes of %d lists are not", len(attempts)-deletions, deletions, lists)
 }
 
 // fluentd starts a server that receives records as JSON, and returns its address and a function that returns

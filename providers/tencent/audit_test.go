@@ -2,6 +2,7 @@ package tencent_test
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -111,8 +112,11 @@ func (w *tenantServer) accessLog(t *testing.T, bucket string) map[string][]audit
 	records := make(map[string][]audit.Record)
 	for list := b.List(nil); ; {
 		o, err := list.Next(t.Context())
-		if err != nil {
+		if err == io.EOF {
 			return records
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		r, err := b.NewReader(t.Context(), o.Key, nil)
 		if err != nil {
