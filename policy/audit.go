@@ -75,6 +75,9 @@ func (a *Audit) walk(file string, v *Value) {
 	for _, item := range v.Array {
 		a.walk(file, item)
 	}
+	// A selector of reads only, or of writes only, leaves requests out, and does not count.
+	readWrite := v.member("ReadWriteType")
+	narrowed := readWrite != "" && readWrite != "All"
 	for _, m := range v.Object {
 		switch target := m.Value.member("TargetBucket"); {
 		case m.Key == "LoggingEnabled" && target != "":
@@ -87,7 +90,7 @@ func (a *Audit) walk(file string, v *Value) {
 			a.advanced(m.Value)
 		case m.Key == "DataResources":
 			for _, r := range m.Value.Array {
-				if r.member("Type") == objectType {
+				if r.member("Type") == objectType && !narrowed {
 					a.Events = append(a.Events, r.texts("Values")...)
 				}
 			}
@@ -99,8 +102,8 @@ func (a *Audit) walk(file string, v *Value) {
 
 const objectType = "AWS::S3::Object"
 
-// advanced adds the objects that advanced event selectors select. A selector with a condition on another
-// field may leave requests out, and does not count.
+// advanced adds the objects that advanced event selectors select. A selector with another condition may
+// leave requests out, and does not count.
 func (a *Audit) advanced(list *Value) {
 	for _, selector := range list.Array {
 		ofObjects, narrowed := false, false
@@ -110,12 +113,13 @@ func (a *Audit) advanced(list *Value) {
 				continue
 			}
 			for _, f := range m.Value.Array {
-				switch field := f.member("Field"); field {
+				switch f.member("Field") {
 				case "eventCategory":
 				case "resources.type":
 					ofObjects = slices.Contains(f.texts("Equals"), objectType)
 				case "resources.ARN":
 					arns = f.texts("StartsWith")
+					narrowed = narrowed || len(f.Object) > 2 // such as NotStartsWith
 				default:
 					narrowed = true
 				}
