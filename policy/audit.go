@@ -195,10 +195,11 @@ func (a Audit) Check(tenants []string) (found []Finding) {
 	works := func(t AuditTarget) bool {
 		return (a.Bucket == "" || t.Target == a.Bucket) && (!t.Trail || len(a.Events) > 0 && len(uncovered) == 0)
 	}
+	trail := slices.IndexFunc(a.Targets, func(t AuditTarget) bool { return t.Trail && (a.Bucket == "" || t.Target == a.Bucket) })
 	switch {
 	case slices.ContainsFunc(a.Targets, works):
-	case slices.ContainsFunc(a.Targets, func(t AuditTarget) bool { return t.Trail && (a.Bucket == "" || t.Target == a.Bucket) }):
-		report(AuditOff, a.Targets[0].File, "no event selector of the trail selects all objects of the bucket "+strings.Join(uncovered, ", "))
+	case trail >= 0:
+		report(AuditOff, a.Targets[trail].File, "no event selector of the trail selects all objects of the bucket "+strings.Join(uncovered, ", "))
 	case a.Bucket != "":
 		report(AuditOff, "-", a.Bucket)
 	}

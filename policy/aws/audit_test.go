@@ -165,3 +165,14 @@ func TestCheckAudit(t *testing.T) {
 		}
 	}
 }
+
+// The finding names the file with the trail, not the first file with a setting.
+func TestCheckAuditFile(t *testing.T) {
+	a := policy.Audit{Bucket: "vault-logs"}
+	a.Add("logging.json", []byte(`{"LoggingEnabled":{"TargetBucket":"other"}}`))
+	a.Add("trail.json", []byte(`{"Trail":{"Name":"objectvault","S3BucketName":"vault-logs"}}`))
+	found := a.Check([]string{"vault"})
+	if len(found) != 1 || found[0].Weakness != policy.AuditOff || found[0].File != "trail.json" {
+		t.Errorf("%+v, want %s in trail.json", found, policy.AuditOff)
+	}
+}
