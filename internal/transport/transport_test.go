@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,6 +99,95 @@ func TestBodies(t *testing.T) {
 	if _, err := rt.RoundTrip(r); err != nil || got != http.NoBody {
 		t.Errorf("a request without a body got a %T, %v", got, err)
 	}
+}
+
+// A closedBody announces more bytes than it has, like a body that was closed before it was read.
+type closedBody struct {
+	closed  chan struct{}
+	once    sync.Once
+	drained chan struct{} // is closed when the transport has read the end
+}
+
+func (b *closedBody) Read(p []byte) (int, error) {
+	<-b.closed
+	b.once.Do(func() { close(b.drained) })
+	return 0, io.EOF
+}
+
+func (b *closedBody) Close() error { return nil }
+
+// TestEarlyResponse: a response to a request whose body is closed before it is sent can be read to its end, and
+// the connection ends with it.
+func TestEarlyResponse(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	body := &closedBody{closed: make(chan struct{}), drained: make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer c.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			ended <- err
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n")
+		<-body.drained
+		c.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // in which a transport closes the connection
+		c.Read(make([]byte, 1))
+		io.WriteString(c, "reason")
+		c.SetReadDeadline(time.Now().Add(time.Minute))
+		_, err = io.Copy(io.Discard, c)
+		ended <- err
+	}()
+	client := &http.Client{Transport: transport.Bodies{Base: transport.New(0)}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+l.Addr().String(), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength = 10
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	close(body.closed) // what the AWS SDK does when Do returns
+	if got, err := io.ReadAll(resp.Body); string(got) != "reason" || err != nil {
+		t.Errorf("the response is %q, %v", got, err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the connection remains: %v", err)
+	}
+}
+
+// TestShortBody: a request whose body is shorter than announced fails before there is a response.
+func TestShortBody(t *testing.T) {
+	t.Parallel()
+	received := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			close(received)
+		}
+	}))
+	defer server.Close()
+	client := &http.Client{Transport: transport.Bodies{Base: transport.New(0)}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, io.NopCloser(strings.NewReader("12345")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength = 10
+	if _, err := client.Do(r); err == nil {
+		t.Error("a request with half of its body succeeded")
+	}
+	<-received
 }
 
 // TestNoProgress: the requests to a server that does not respond, and to one that stops within a
