@@ -27,7 +27,7 @@ TESTFLAGS = -timeout 30m -vet=off -parallel 4
 # The tag leaves out a generator of manual pages.
 BUILD = CGO_ENABLED=0 go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds demo-audit bench-keys bench-copy bench-process bench-growth bench-peers figures plots transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
+.PHONY: build demo demo-aws demo-tencent demo-offline demo-keys demo-signer demo-migrate demo-two-clouds demo-audit bench-keys bench-copy bench-process bench-growth bench-file bench-peers figures plots transcripts capabilities test faults soak stress check cross fuzz bench bench-aws bench-tencent vuln conformance-aws conformance-tencent
 .PHONY: fmt vet tidy deps docs imports allkms
 
 build: ## the static binary, bin/vault
@@ -176,7 +176,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 bench: build ## what sealing costs, beside its parts and age; memory and start of the CLI
-	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent|Keys|Rewrap|Copy|Process|Growth|Peers)' -timeout 60m ./internal/bench
+	go test -run '^$$' -bench '$(BENCH)' -skip '^Benchmark(AWS|Tencent|Keys|Rewrap|Copy|Process|Growth|Peers|File)' -timeout 60m ./internal/bench
 
 bench-aws: ## a vault in S3 beside the SDK alone, on versitygw and on Ceph; needs what their tests need
 	go test -run '^$$' -bench '^BenchmarkAWS$$' -benchtime 3s -timeout 60m ./internal/bench
@@ -199,6 +199,10 @@ GROWTHSKIP ?= ^BenchmarkGrowth/file/1000000/(teardown|purge)
 bench-growth: ## list, history and teardown of file:// and mem:// by the number of names, and vault ls
 	@if [ -d /dev/shm ]; then TMPDIR=/dev/shm; export TMPDIR; fi; \
 	go test -run '^$$' -bench '^BenchmarkGrowth$$' -skip '$(GROWTHSKIP)' -benchtime 1x -timeout 2h ./internal/bench
+
+bench-file: ## a put of a file into file://, and a get, beside a plain copy; in memory, if the system has a place for that
+	@if [ -d /dev/shm ]; then TMPDIR=/dev/shm; export TMPDIR; fi; \
+	go test -run '^$$' -bench '^BenchmarkFile$$' -benchtime 1x -timeout 60m ./internal/bench
 
 bench-keys: ## each key source, and the rewrap of small objects and of a large one
 	go test -run '^$$' -bench '^Benchmark(Keys|Rewrap)$$' -timeout 60m ./internal/bench

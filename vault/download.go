@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -28,12 +29,18 @@ func (r *Reader) Download(w io.WriterAt) (n int64, err error) {
 		return 0, &Error{Op: "get", Name: string(r.info.Name), Err: fmt.Errorf("%w: Download was called after Read", ErrConfig)}
 	case r.err != nil:
 		return 0, r.err
-	case r.object == nil || r.body.window == nil:
-		return r.WriteTo(io.NewOffsetWriter(w, 0))
+	}
+	download := r.download
+	if r.object == nil || r.body.window == nil {
+		from := r.readerAt()
+		if from == nil {
+			return r.WriteTo(io.NewOffsetWriter(w, 0))
+		}
+		download = func(w io.WriterAt) error { return r.openAt(w, from) }
 	}
 	r.started = true
 	out := &sinkAt{w: w}
-	err = r.download(out)
+	err = download(out)
 	if failed := out.err.Load(); failed != nil { // not an error of the value
 		r.end(*failed)
 		return 0, r.err
@@ -86,6 +93,60 @@ func (r *Reader) download(w io.WriterAt) error {
 		})
 	}
 	return spans.Wait()
+}
+
+// readerAt returns the object, if the store can read it at any offset: see [Store].Bucket. It returns nil
+// for a short object, which needs no other goroutine.
+func (r *Reader) readerAt() *responseAt {
+	if r.object == nil || r.body.response == nil || r.body.size <= minParts {
+		return nil
+	}
+	from := &responseAt{ctx: r.body.ctx, response: r.body.response}
+	if as, ok := from.body.(interface{ As(any) bool }); !ok || !as.As(&from.at) {
+		return nil
+	}
+	return from
+}
+
+// openAt opens the spans of the object, one on each processor at a time.
+func (r *Reader) openAt(w io.WriterAt, from *responseAt) error {
+	spans, ctx := errgroup.WithContext(r.body.ctx)
+	spans.SetLimit(runtime.GOMAXPROCS(0))
+	for s, err := range r.object.Spans(r.body.size, spanSize) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil { // a failure of a span comes first
+			return cmp.Or(spans.Wait(), err)
+		}
+		spans.Go(func() error { return r.object.OpenTo(w, io.NewSectionReader(from, s.Offset, s.Length), s) })
+	}
+	err := spans.Wait()
+	from.n = min(from.n+from.more.Load(), r.body.size)
+	return err
+}
+
+// A responseAt reads the object of a response at any offset.
+type responseAt struct {
+	*response
+	ctx  context.Context
+	at   io.ReaderAt
+	more atomic.Int64 // bytes that were read
+}
+
+func (r *responseAt) ReadAt(p []byte, offset int64) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := r.at.ReadAt(p, offset)
+	r.more.Add(int64(n))
+	if err != nil && n < len(p) {
+		if err == io.EOF { // an object has the size that its reader reports
+			err = fact(ErrUnavailable, io.ErrUnexpectedEOF)
+		}
+		return n, r.b.explain(err)
+	}
+	return n, nil
 }
 
 // WriteTo writes the rest of the value to w, verified and in order. [io.Copy] calls it.

@@ -27,7 +27,8 @@ import (
 //   - A listing requests pages of 1000 keys when they are needed, and yields the keys
 //     in the order of their bytes.
 type Store struct {
-	// Bucket contains the objects.
+	// Bucket contains the objects. If As of a [blob.Reader] sets an [io.ReaderAt], which reads the object of
+	// the Reader at any offset until the Reader is closed, a large object is opened on all processors.
 	Bucket *blob.Bucket
 	// Name identifies the store in messages, for example s3://bucket. It contains no credentials.
 	Name string

@@ -78,7 +78,11 @@ type reader struct {
 	inner *blob.Reader
 }
 
-func (r *reader) As(i any) bool { return r.inner.As(i) }
+// As hides an io.ReaderAt, which no hook would intercept.
+func (r *reader) As(i any) bool {
+	_, random := i.(*io.ReaderAt)
+	return !random && r.inner.As(i)
+}
 
 func (r *reader) Attributes() *driver.ReaderAttributes {
 	return &driver.ReaderAttributes{ContentType: r.inner.ContentType(), ModTime: r.inner.ModTime(), Size: r.inner.Size()}

@@ -41,6 +41,8 @@ type shelf interface {
 // A draft is an object that is being written. It ends with one call of publish or discard.
 type draft interface {
 	io.Writer
+	// writeParts writes the object s, to a draft to which nothing was written before.
+	writeParts(ctx context.Context, s vault.Sealed) error
 	// copyFrom appends n bytes of c, starting at offset.
 	copyFrom(ctx context.Context, c *content, offset, n int64) error
 	// publish makes the written content the object at its key if c is true, and returns its id.
@@ -92,6 +94,7 @@ type bucket struct{ shelf shelf }
 
 var (
 	_ driver.Bucket   = (*bucket)(nil)
+	_ vault.Putter    = (*bucket)(nil)
 	_ vault.Creator   = (*bucket)(nil)
 	_ vault.Swapper   = (*bucket)(nil)
 	_ vault.Splicer   = (*bucket)(nil)
@@ -101,6 +104,11 @@ var (
 	_ vault.ConditionalRemover = (*bucket)(nil)
 	_ vault.Purger             = (*bucket)(nil)
 )
+
+// Put implements [vault.Putter].
+func (b *bucket) Put(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
+	return b.fill(ctx, "put", key, condition{}, fill)
+}
 
 // Create implements [vault.Creator].
 func (b *bucket) Create(ctx context.Context, key string, fill func(io.Writer) error) (string, error) {
@@ -396,7 +404,15 @@ func (r *reader) Read(p []byte) (int, error) {
 }
 
 func (r *reader) Close() error { return r.c.close() }
-func (r *reader) As(any) bool  { return false }
+
+// As returns the object as an [io.ReaderAt], whatever the range of r: see [vault.Store].Bucket.
+func (r *reader) As(i any) bool {
+	at, ok := i.(*io.ReaderAt)
+	if ok {
+		*at = r.c
+	}
+	return ok
+}
 
 func (r *reader) Attributes() *driver.ReaderAttributes {
 	return &driver.ReaderAttributes{ContentType: r.c.attrs.contentType(), ModTime: timeOf(r.c.id), Size: r.c.size}
@@ -437,6 +453,7 @@ type writer struct {
 	draft     draft // nil after it was closed
 	attrs     attrs
 	condition condition
+	written   bool   // by Write or WriteParts
 	id        string // set when it is published
 	err       error  // the first error
 }
@@ -448,6 +465,7 @@ func (w *writer) Write(p []byte) (n int, err error) {
 	case w.draft == nil:
 		return 0, errClosed
 	}
+	w.written = true
 	if w.err = w.ctx.Err(); w.err == nil {
 		n, w.err = w.draft.Write(p)
 	}

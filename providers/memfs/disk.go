@@ -41,6 +41,7 @@ type directory interface {
 // A file is an open file of a disk.
 type file interface {
 	io.ReaderAt
+	io.WriterAt
 	io.WriteCloser
 	Stat() (fs.FileInfo, error)
 	Sync() error

@@ -130,6 +130,7 @@ func newStore(name string, s shelf, c Config) *vault.Store {
 	store := &vault.Store{
 		Bucket:  portable,
 		Name:    name,
+		Put:     b,
 		Create:  b,
 		Swap:    b,
 		Splice:  b,

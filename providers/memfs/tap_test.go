@@ -23,6 +23,7 @@ type call struct {
 	flag     int       // of open
 	mtime    time.Time // of chtime
 	data     []byte    // of write
+	at       *int64    // of a write at an offset
 	tap      *tap      // the disk of chtime
 	file     *tapFile  // the file of write, fsync and flock; after open, the opened file
 	dir      *tapDir   // of sync and opendir
@@ -114,6 +115,11 @@ func (f *tapFile) Write(p []byte) (n int, err error) {
 	return n, f.tap.do(&call{op: "write", name: f.name, data: p, file: f}, func() error { n, err = f.file.Write(p); return err })
 }
 
+func (f *tapFile) WriteAt(p []byte, offset int64) (n int, err error) {
+	c := &call{op: "write", name: f.name, data: p, at: &offset, file: f}
+	return n, f.tap.do(c, func() error { n, err = f.file.WriteAt(p, offset); return err })
+}
+
 // copyRange is a write of the copied bytes.
 func (f *tapFile) copyRange(from file, offset, n int64) error {
 	data := make([]byte, n)
@@ -170,9 +176,12 @@ func openTapped(t testing.TB, c Config, do func(c *call, real func() error) erro
 // plain returns the value without attributes.
 const plain = "plain"
 
+// writtenInParts is a value without attributes that is written with WriteParts.
+const writtenInParts = "written in parts"
+
 // withItself returns options whose attributes contain the value.
 func withItself(value string) *blob.WriterOptions {
-	if value == plain {
+	if value == plain || value == writtenInParts {
 		return &blob.WriterOptions{ContentType: octetStream}
 	}
 	return &blob.WriterOptions{ContentType: octetStream, Metadata: map[string]string{"value": value}}
