@@ -193,11 +193,12 @@ func (b *backend) page(ctx context.Context, prefix, after string, token []byte) 
 
 // list yields the objects whose keys start with prefix, page by page.
 func (b *backend) list(ctx context.Context, prefix string) iter.Seq2[*blob.ListObject, error] {
-	return b.listAfter(ctx, prefix, "")
+	return b.listAfter(ctx, prefix, "", nil)
 }
 
-// listAfter is list for the keys after a key; "" means all.
-func (b *backend) listAfter(ctx context.Context, prefix, after string) iter.Seq2[*blob.ListObject, error] {
+// listAfter is list for the keys after a key; "" means all. If skip is not nil, it gets the last key of each page,
+// and returns the key after which the next page starts; "" means the last key.
+func (b *backend) listAfter(ctx context.Context, prefix, after string, skip func(last string) string) iter.Seq2[*blob.ListObject, error] {
 	return func(yield func(*blob.ListObject, error) bool) {
 		for token := blob.FirstPageToken; len(token) > 0; {
 			page, next, err := b.page(ctx, prefix, after, token)
@@ -214,6 +215,11 @@ func (b *backend) listAfter(ctx context.Context, prefix, after string) iter.Seq2
 				}
 			}
 			token = next
+			if skip != nil && len(token) > 0 && len(page) > 0 {
+				if to := skip(page[len(page)-1].Key); to != "" {
+					after, token = to, blob.FirstPageToken
+				}
+			}
 		}
 	}
 }

@@ -32,7 +32,8 @@ type ListOptions struct {
 	// no others; with another store they are skipped.
 	After Name
 	// Delimiter combines the names that have it after Prefix: List yields one Entry, with Group, in place
-	// of all names that are equal up to the Delimiter. The names are still requested.
+	// of all names that are equal up to the Delimiter. It omits objects of other programs whose keys have the
+	// Delimiter after Prefix. If it is a slash, S3 and COS list no more than a page of each Group.
 	Delimiter string
 	// Limit is the maximum number of entries; 0 means all. No page is requested after them.
 	Limit int
@@ -62,10 +63,8 @@ func (o *ListOptions) group(entries iter.Seq2[Entry, error]) iter.Seq2[Entry, er
 				yield(e, err)
 				return
 			}
-			if rest, found := strings.CutPrefix(string(e.Name), o.Prefix); found && o.Delimiter != "" {
-				if first, _, found := strings.Cut(rest, o.Delimiter); found {
-					e = Entry{Group: o.Prefix + first + o.Delimiter}
-				}
+			if group := o.groupOf(e.Name); group != "" {
+				e = Entry{Group: group}
 			}
 			if e.Group != "" && e.Group == last {
 				continue
@@ -76,6 +75,19 @@ func (o *ListOptions) group(entries iter.Seq2[Entry, error]) iter.Seq2[Entry, er
 			}
 		}
 	}
+}
+
+// groupOf returns the group of a name, or "" if it has none.
+func (o *ListOptions) groupOf(n Name) string {
+	rest, found := strings.CutPrefix(string(n), o.Prefix)
+	if !found || o.Delimiter == "" {
+		return ""
+	}
+	first, _, found := strings.Cut(rest, o.Delimiter)
+	if !found {
+		return ""
+	}
+	return o.Prefix + first + o.Delimiter
 }
 
 // listAll lists the objects of the primary store, or else of a mirror.
@@ -112,6 +124,7 @@ func (v *Vault) listAll(ctx context.Context, o *ListOptions) iter.Seq2[Entry, er
 // listHere lists the objects of the store.
 func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, error] {
 	prefix := o.Prefix
+	delimiter, groupOf := o.Delimiter, o.groupOf
 	return func(yield func(Entry, error) bool) {
 		after, err := "", v.opened()
 		if err == nil && o.After != "" {
@@ -135,7 +148,17 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 			return
 		}
 		listed := make(map[Name]bool) // names whose key is escaped
-		for o, err := range v.backend.listAfter(ctx, listPrefix(v.tenant, v.collection, prefix), after) {
+		group := ""                   // the start of the keys of the group that was yielded last
+		skip := func(last string) string {
+			if group == "" || !strings.HasPrefix(last, group) {
+				return ""
+			}
+			return group + "\u00ff" // the keys of names are ASCII
+		}
+		if delimiter != "/" || v.store.ListAfter == nil || v.readsLegacy() {
+			skip = nil
+		}
+		for o, err := range v.backend.listAfter(ctx, listPrefix(v.tenant, v.collection, prefix), after, skip) {
 			if err != nil {
 				wrap(&err, "list", prefix)
 				yield(Entry{}, err)
@@ -161,6 +184,11 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 				continue
 			case e.Foreign && (v.scope.Names != nil || prefix != "" && !hasPrefix(Name(o.Key[len(within):]), prefix)):
 				continue
+			case e.Foreign && groupOf(Name(o.Key[len(within):])) != "":
+				continue
+			}
+			if g := groupOf(name); ours && delimiter == "/" && g != "" {
+				group = within + upToSlash(o.Key[len(within):], strings.Count(g, "/"))
 			}
 			if !yield(e, nil) {
 				return
@@ -175,4 +203,13 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 			}
 		}
 	}
+}
+
+// upToSlash returns the start of a key with n slashes, which a key has wherever its name has them.
+func upToSlash(key string, n int) string {
+	end := 0
+	for range n {
+		end += strings.IndexByte(key[end:], '/') + 1
+	}
+	return key[:end]
 }
