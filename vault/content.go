@@ -15,8 +15,9 @@ import (
 // whatever its length. Put can also send the value of an [io.Seeker] again, such as an [*os.File] of a
 // regular file, a [*bytes.Reader] or a [*strings.Reader]. These need no Content.
 //
-// If such a file or reader, or what Open returns, is an [io.ReaderAt] and has more than 8 MiB, the store may
-// let several goroutines read, seal and send parts of it at once. Each part is read once. If the size or the
+// If such a file or reader, or one that Open returns, has more than 8 MiB, the store may let several goroutines
+// read, seal and send parts of it at once. Each part is read once. A type that embeds one of them is read in
+// sequence, because its Read may return other bytes than its ReadAt. If the size or the
 // modification time of a file changes meanwhile, Put fails and stores nothing.
 type Content struct {
 	Size int64                         // length in bytes; Put fails if the value has another length

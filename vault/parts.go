@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/objectvault/objectvault/envelope"
@@ -26,7 +27,7 @@ type randomValue struct {
 	before os.FileInfo
 }
 
-// randomAccess returns the value, or nil if it must be read in sequence or is short. Its start was read.
+// randomAccess returns the value, or nil if it must be read in sequence or is short. Its start was read before.
 func (s *sealing) randomAccess() *randomValue {
 	if s.source == nil || s.plain != nil {
 		return nil
@@ -53,8 +54,7 @@ func (s *sealing) randomAccess() *randomValue {
 		}
 		v.size = at - v.start + left
 	}
-	var ok bool
-	if v.r, ok = r.(io.ReaderAt); !ok {
+	if v.r = readerAt(r); v.r == nil {
 		return nil
 	}
 	if f, ok := r.(interface{ Stat() (os.FileInfo, error) }); ok {
@@ -66,18 +66,29 @@ func (s *sealing) randomAccess() *randomValue {
 			v.size = v.before.Size() - v.start // the size that end compares
 		}
 	}
-	if v.size <= minParts || !v.startsLike(s.head) {
+	if v.size <= minParts {
 		return nil
 	}
 	return v
 }
 
-// startsLike reports whether ReadAt returns the bytes that Read has returned. A type that is based on a file,
-// and changes what Read returns, may have the ReadAt of the file.
-func (v *randomValue) startsLike(head []byte) bool {
-	start := make([]byte, len(head))
-	n, err := v.r.ReadAt(start, v.start)
-	return n == len(head) && (err == nil || err == io.EOF) && bytes.Equal(start, head)
+// readerAt returns r if its ReadAt certainly returns the same bytes as its Read, or nil. A type that is based on
+// a file, and changes what Read returns, has the ReadAt of the file.
+func readerAt(r io.Reader) io.ReaderAt {
+	switch r := r.(type) {
+	case *os.File:
+		return r
+	case *bytes.Reader:
+		return r
+	case *strings.Reader:
+		return r
+	case interface {
+		io.ReaderAt
+		Size() (int64, bool) // see sizeOf
+	}:
+		return r
+	}
+	return nil
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -90,7 +101,7 @@ func (v *randomValue) ReadAt(p []byte, offset int64) (int, error) {
 	case n == len(p), err == nil:
 		return n, nil
 	case err == io.EOF:
-		err = fmt.Errorf("%w: it had %d bytes before, and has %d", io.ErrUnexpectedEOF, v.size, offset+int64(n))
+		err = fmt.Errorf("%w: it had %d bytes before", io.ErrUnexpectedEOF, v.size)
 	}
 	return n, &SourceError{err}
 }

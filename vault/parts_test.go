@@ -107,6 +107,34 @@ func (u upper) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// changed has other bytes than its file from 2 MiB on, and ends after 5 MiB.
+type changed struct {
+	*os.File
+	n *int
+}
+
+func (c changed) Read(p []byte) (int, error) {
+	if *c.n >= 5<<20 {
+		return 0, io.EOF
+	}
+	n, err := c.File.Read(p[:min(len(p), 5<<20-*c.n)])
+	for i := range p[:n] {
+		if *c.n+i >= 2<<20 {
+			p[i] = 'X'
+		}
+	}
+	*c.n += n
+	return n, err
+}
+
+func (c changed) Seek(offset int64, whence int) (int64, error) {
+	at, err := c.File.Seek(offset, whence)
+	*c.n = int(at)
+	return at, err
+}
+
+func (c changed) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{c}) }
+
 func (u upper) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{u}) }
 
 type closer struct{ *bytes.Reader }
@@ -127,7 +155,8 @@ func TestParts(t *testing.T) {
 		"rest of a file":                   {valueFile(t, "some bytes before", value), value, 1},
 		"bytes":                            {bytes.NewReader([]byte(value)), value, 1},
 		"rest of a string":                 {part(strings.NewReader(value)), value[7:], 1},
-		"content":                          {content(func() io.ReadCloser { return closer{bytes.NewReader([]byte(value))} }, partValue), value, 1},
+		"content":                          {content(func() io.ReadCloser { return valueFile(t, "", value) }, partValue), value, 1},
+		"content of an unknown type":       {content(func() io.ReadCloser { return closer{bytes.NewReader([]byte(value))} }, partValue), value, 0},
 		"content that is a stream":         {content(func() io.ReadCloser { return io.NopCloser(iotest.HalfReader(strings.NewReader(value))) }, partValue), value, 0},
 		"stream":                           {iotest.HalfReader(strings.NewReader(value)), value, 0},
 		"short file":                       {valueFile(t, "", value[:8<<20]), value[:8<<20], 0},
@@ -135,6 +164,8 @@ func TestParts(t *testing.T) {
 		"content at an offset":             {content(func() io.ReadCloser { return valueFile(t, "some bytes before", value) }, partValue), value, 1},
 		"a file, changed by Read":          {upper{valueFile(t, "", value)}, strings.Repeat("X", partValue), 0},
 		"content, changed by Read":         {content(func() io.ReadCloser { return upper{valueFile(t, "", value)} }, partValue), strings.Repeat("X", partValue), 0},
+		"a file, changed later by Read":    {changed{valueFile(t, "", value), new(int)}, value[:2<<20] + strings.Repeat("X", 3<<20), 0},
+		"content, changed later by Read":   {content(func() io.ReadCloser { return changed{valueFile(t, "", value), new(int)} }, 5<<20), value[:2<<20] + strings.Repeat("X", 3<<20), 0},
 		"section, whose cost is not known": {io.NewSectionReader(strings.NewReader(value), 0, partValue), value, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,10 +217,10 @@ func TestPartsRefuse(t *testing.T) {
 			return f, func() { os.Chtimes(f.Name(), time.Time{}, time.Now().Add(time.Hour)) }
 		}, nil, true},
 		"content longer than its size": {func(t *testing.T) (io.Reader, func()) {
-			return content(func() io.ReadCloser { return closer{bytes.NewReader([]byte(value + "y"))} }, partValue), func() {}
+			return content(func() io.ReadCloser { return valueFile(t, "", value+"y") }, partValue), func() {}
 		}, nil, true},
 		"content shorter than its size": {func(t *testing.T) (io.Reader, func()) {
-			return content(func() io.ReadCloser { return closer{bytes.NewReader([]byte(value))} }, partValue+1), func() {}
+			return content(func() io.ReadCloser { return valueFile(t, "", value) }, partValue+1), func() {}
 		}, io.ErrUnexpectedEOF, true},
 		"broken": {func(t *testing.T) (io.Reader, func()) {
 			return content(func() io.ReadCloser { return &brokenAt{Reader: bytes.NewReader([]byte(value)), err: broken} }, partValue), func() {}
@@ -240,6 +271,8 @@ type brokenAt struct {
 }
 
 func (b *brokenAt) Close() error { return nil }
+
+func (b *brokenAt) Size() (int64, bool) { return int64(b.Len()), true }
 
 func (b *brokenAt) ReadAt(p []byte, at int64) (int, error) {
 	switch {

@@ -101,7 +101,7 @@ type Putter interface {
 
 // A PartWriter is a writer that can store an object of known length in parts, several at a time. The writer
 // that a [Putter], a [Creator] or a [Swapper] passes to fill may be one. A [Vault] then uses WriteParts, and
-// not Write, for a value that can be read at any offset, such as an [*os.File].
+// not Write, for a value that can be read at any offset, such as an [*os.File]: see [Content].
 type PartWriter interface {
 	io.Writer
 	// WriteParts stores the object s, to which fill adds nothing. It may call s.Part from several goroutines

@@ -35,7 +35,6 @@ type sealing struct {
 	unfinished int64
 
 	plain  []byte // the whole value, if it is short
-	head   []byte // the start of a longer one
 	sealed []byte // its envelope
 
 	// With a spool: see journal.go.
@@ -80,7 +79,6 @@ func (s *sealing) readStart() (again bool, err error) {
 		return false, err
 	}
 	if start.Len() > replayable {
-		s.head = bytes.Clone(start.Bytes())
 		s.value = io.MultiReader(&start, s.value)
 		return false, nil
 	}
