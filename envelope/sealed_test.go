@@ -36,6 +36,25 @@ func TestPartTwice(t *testing.T) {
 			t.Errorf("bytes %d: %v", r, err)
 		}
 	}
+	// Whole segments, which are sealed in the buffer of the caller.
+	for _, index := range []int64{0, 1, 4} {
+		s := sealAt(t, bytes.NewReader(plain), int64(len(plain)))
+		start := int64(s.Header().Len())
+		from, to := start+index*segment, start+(index+1)*segment
+		if index == 0 {
+			from += 40
+		}
+		p := make([]byte, to-from)
+		if err := s.Part(p, from); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Part(p, from); !errors.Is(err, envelope.ErrInvalid) {
+			t.Errorf("segment %d again: %v", index, err)
+		}
+		if err := s.Part(p[:1], from); !errors.Is(err, envelope.ErrInvalid) {
+			t.Errorf("a byte of segment %d again: %v", index, err)
+		}
+	}
 	// The halves of a segment.
 	s := sealAt(t, bytes.NewReader(plain), int64(len(plain)))
 	at := int64(s.Header().Len() + 2*segment)
@@ -109,6 +128,42 @@ func TestSealAtErrors(t *testing.T) {
 	}
 }
 
+// If the value fails or panics within a segment, the caller's buffer has no plaintext of it.
+func TestPartFailsWithin(t *testing.T) {
+	const segment = 1 << 16
+	plain := pattern(3 * segment)
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("disk broken") },
+		"end":   func() error { return io.EOF },
+		"panic": func() error { panic("broken") },
+	} {
+		s := sealAt(t, readerAt(func(p []byte, at int64) (int, error) {
+			if at > segment+1000 {
+				return 0, fail()
+			}
+			return copy(p[:min(len(p), 100)], plain[at:]), nil
+		}), int64(len(plain)))
+		p := make([]byte, segment) // the second segment as a whole
+		err := recovered(func() error { return s.Part(p, int64(s.Header().Len())+segment) })
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if !bytes.Equal(p, make([]byte, segment)) {
+			t.Errorf("%s: the buffer has plaintext", name)
+		}
+	}
+}
+
+// recovered returns the panic of f as an error.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return f()
+}
+
 // If the value panics while a segment is sealed that lies in two parts, neither part gets its plaintext.
 func TestPartPanics(t *testing.T) {
 	const segment = 1 << 16
@@ -123,15 +178,7 @@ func TestPartPanics(t *testing.T) {
 	edge := int64(s.Header().Len()) + segment + segment/2
 	for _, r := range [][2]int64{{0, edge}, {edge, edge + segment}} {
 		p := make([]byte, r[1]-r[0])
-		err := func() (err error) {
-			defer func() {
-				if v := recover(); v != nil {
-					err = fmt.Errorf("panic: %v", v)
-				}
-			}()
-			return s.Part(p, r[0])
-		}()
-		if err == nil {
+		if err := recovered(func() error { return s.Part(p, r[0]) }); err == nil {
 			t.Errorf("part %d: no error", r)
 		}
 		if bytes.Contains(p, plain[segment:segment+64]) || bytes.Contains(p, plain[segment+segment/2:segment+segment/2+64]) {
