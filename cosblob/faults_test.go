@@ -416,6 +416,33 @@ func TestWrongParts(t *testing.T) {
 	wantObject(t, b, "key", nil)
 }
 
+// TestStaleRequest: a transport may still read the body of a part that it has given up. That body is not changed
+// by later parts.
+func TestStaleRequest(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	var stale io.Reader
+	var got []byte
+	b := openVia(t, s, owner(s), roundTrip(func(r *http.Request) (*http.Response, error) {
+		switch n := r.URL.Query().Get("partNumber"); {
+		case n == "1" && stale == nil:
+			stale = r.Body
+			return nil, io.ErrUnexpectedEOF
+		case n == "3":
+			got, _ = io.ReadAll(stale)
+		}
+		return s.Client().Transport.RoundTrip(r)
+	}))
+	value := noise(1, 4*mib)
+	if err := b.WriteAll(t.Context(), "key", value, inParts(blob.WriterOptions{MaxConcurrency: 1})); err != nil {
+		t.Fatal(err)
+	}
+	wantObject(t, b, "key", value)
+	if len(got) == 0 || !bytes.Equal(got, value[:len(got)]) {
+		t.Errorf("the request that was given up reads %d bytes, which are not those of its part", len(got))
+	}
+}
+
 // TestLongResponses: every body is read only up to a limit.
 func TestLongResponses(t *testing.T) {
 	if testing.Short() {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gocloud.dev/blob"
 
@@ -66,14 +67,24 @@ func TestPartWriterFails(t *testing.T) {
 	broken := errors.New("broken")
 	w, parts := partWriter(t, b, "key")
 	var running atomic.Int32
+	started, returned := make(chan struct{}), make(chan struct{})
 	err := parts.WriteParts(cosblob.Parts{Size: 60 << 20, Part: func(_ []byte, offset int64) error {
 		running.Add(1)
 		defer running.Add(-1)
-		if offset >= 20<<20 {
+		switch {
+		case offset == 0: // it is in progress when another part fails
+			close(started)
+			select {
+			case <-returned:
+			case <-time.After(300 * time.Millisecond):
+			}
+		case offset >= 20<<20:
+			<-started
 			return broken
 		}
 		return nil
 	}})
+	close(returned)
 	if n := running.Load(); !errors.Is(err, broken) || n != 0 {
 		t.Errorf("%v, %d calls are in progress", err, n)
 	}
