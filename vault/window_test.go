@@ -190,6 +190,27 @@ func TestParallelReadFails(t *testing.T) {
 	}
 }
 
+// TestEarlyEndsGiveBack: readers that end early give back the parts that they had requested ahead, so that a later
+// reader still requests several at a time.
+func TestEarlyEndsGiveBack(t *testing.T) {
+	s := newStore(t)
+	put(t, newVault(t, s, nil), "a", string(largeValue(33*mib)), nil)
+	var rec recorder
+	v := newVault(t, parallel(intercept.Store(s, rec.hooks()), 3), nil)
+	for range 5 {
+		r, err := v.Get(t.Context(), "a", nil)
+		fatal(t, err)
+		_, err = io.CopyN(io.Discard, r, 9*mib)
+		fatal(t, err)
+		r.Close()
+	}
+	rec.take()
+	value := get(t, v, "a", nil)
+	if calls := rec.take(); len(value) != 33*mib || len(calls) != 7 { // 5, if each part has to wait
+		t.Errorf("%d bytes, requests %q, want 7", len(value), calls)
+	}
+}
+
 // TestDownloadVerifies: a damaged byte of any part fails the Download.
 func TestDownloadVerifies(t *testing.T) {
 	s := newStore(t)
