@@ -37,12 +37,14 @@ func (l *lines) write(line doctor.Line) error {
 			Hint    string        `json:"hint,omitempty"`
 		}{line.Check, line.Status, line.Message, line.Hint})
 	}
-	status := string(line.Status)
+	status, e := string(line.Status), noEmphasis
 	switch line.Status {
 	case doctor.Fail, doctor.Broken:
-		status = strings.ToUpper(status)
+		status, e = strings.ToUpper(status), alarming
+	case doctor.Warning, doctor.NotProven:
+		e = notable
 	}
-	text := fmt.Sprintf("%-10s  %s\n", status, visible(line.Message))
+	text := fmt.Sprintf("%s  %s\n", l.u.emphasized(e, fmt.Sprintf("%-10s", status)), visible(line.Message))
 	if line.Hint != "" {
 		text += fmt.Sprintf("%-10s  hint: %s\n", "", visible(line.Hint))
 	}
