@@ -228,6 +228,7 @@ func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		s.c = c
 		s.json, s.quiet, s.verbose, s.yes = c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.Bool("yes")
+		s.selected = s.selectVault()
 		ctx, cancel, deadline := s.limited(c.Context)
 		defer cancel()
 		err := do(ctx)

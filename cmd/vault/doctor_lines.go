@@ -20,8 +20,7 @@ func (l *lines) report(line doctor.Line) {
 	if line.Check == "cleanup" {
 		l.cleanup = line
 	}
-	line.Message = strings.ReplaceAll(line.Message, "{prog}", l.u.prog)
-	line.Hint = strings.ReplaceAll(line.Hint, "{prog}", l.u.prog)
+	line.Message, line.Hint = l.u.filledText(line.Message, "NAME"), l.u.filledText(line.Hint, "NAME")
 	if err := l.write(line); err != nil {
 		l.err = err
 		l.stop()

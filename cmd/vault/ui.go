@@ -43,6 +43,7 @@ type ui struct {
 	prog                      string // the name by which the program was called
 	json, quiet, verbose, yes bool
 	subject                   string // the name that is shown for errors without a name
+	selected                  string // the start of a command for the same vault: see selectVault; empty: prog
 	unsynced                  bool   // noteUnsynced was called
 }
 
@@ -72,15 +73,18 @@ func (u *ui) noteIfUnsynced(dir string) {
 
 // filled replaces the placeholders of a hint. A report that is a part of a JSON line needs it, too.
 func (u *ui) filled(r report) report {
-	r.Hint = strings.ReplaceAll(r.Hint, "{prog}", u.prog)
-	if strings.Contains(r.Hint, "{name}") {
-		name := "NAME"
-		if r.Name != "" {
-			name = shellWord(r.Name)
-		}
-		r.Hint = strings.ReplaceAll(r.Hint, "{name}", name)
+	name := "NAME"
+	if r.Name != "" {
+		name = shellWord(r.Name)
 	}
+	r.Hint = u.filledText(r.Hint, name)
 	return r
+}
+
+// filledText replaces {prog} by the program, {vault} by the program and the flags that select the vault,
+// and {name} by name.
+func (u *ui) filledText(text, name string) string {
+	return strings.NewReplacer("{prog}", u.prog, "{vault}", u.command(""), "{name}", name).Replace(text)
 }
 
 // printError prints an error and its hint.
