@@ -141,7 +141,7 @@ func newApp(s *session) *cli.App {
 		UsageText: s.prog + " COMMAND [flags] [arguments]",
 		Description: "Values are sealed on this machine before they are stored. By default the store is a directory in\n" +
 			"your home directory; --store, an environment variable or a profile selects another one.\n\n" +
-			"On a terminal, what needs attention in the output of audit, doctor and policy check is bold or red.\n" +
+			"On a terminal, what needs attention in the output of audit, doctor, ls and policy check is bold or red.\n" +
 			"NO_COLOR=1 or TERM=dumb turns this off, and CLICOLOR_FORCE=1 turns it on for a pipe or a file.\n\n" +
 			"   " + s.prog + " help COMMAND      describes a command\n" +
 			"   " + s.prog + " help exit-codes   lists the exit codes",
