@@ -126,8 +126,8 @@ func TestDocsIssuer(t *testing.T) {
 	}
 }
 
-// TestDocsDemoFails runs the demos with a vault command that always fails: the demo ends at its first
-// step, and fails.
+// TestDocsDemoFails runs the demos, from another directory, with a vault command that always fails: the
+// demo ends at its first step, and fails.
 func TestDocsDemoFails(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("needs a shell")
@@ -148,9 +148,15 @@ func TestDocsDemoFails(t *testing.T) {
 		"docs/aws.sh":     {vault, server},
 		"docs/tencent.sh": {vault, server, server},
 	} {
-		out, err := exec.Command("sh", append([]string{script}, args...)...).CombinedOutput()
+		path, err := filepath.Abs(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("sh", append([]string{path}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "the exit code is 9 and should be 0: vault ") {
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "the exit code is 9 and must be 0: vault ") {
 			t.Errorf("%s: %v\n%s", script, err, out)
 		}
 	}

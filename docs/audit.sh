@@ -2,6 +2,7 @@
 # Who used which object, on a Ceph on this machine: sh docs/audit.sh bin/vault bin/testcloud
 # It installs Ceph the first time (Debian, root), and nothing else.
 set -eu
+. "$(dirname "$0")/try.sh"
 HOME=$(mktemp -d)
 trap 'exec 3>&-; wait; rm -rf "$HOME"' EXIT
 mkdir "$HOME/bin"
@@ -38,18 +39,6 @@ SESSION_A=$(field '"sessions":\[{[^}]*"token":"\([^"]*\)"')
 SESSION_B=$(field '},{"wallet":[^}]*"token":"\([^"]*\)"')
 OPSLOG=$(field '"ops_log":"\([^"]*\)"')
 export ENDPOINT ISSUER THUMBPRINT A B SESSION_A SESSION_B
-
-say() { printf '\n## %s\n' "$1"; }
-# try shows COMMAND and what it prints. The exit code has to be CODE, which is shown if it is
-# given, and 0 otherwise: with another one the script ends and fails.
-try() { # COMMAND [CODE]
-	code=0
-	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
-	sh -c "$1" >.output 2>&1 || code=$?
-	sed "s|$HOME|~|g" .output
-	[ $# -lt 2 ] || echo "exit code $code"
-	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and should be ${2:-0}: $1" >&2; exit 1; }
-}
 
 # settled waits until the gateway has written the records of the requests so far.
 settled() {

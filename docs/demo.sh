@@ -1,6 +1,7 @@
 #!/bin/sh
 # The command once around, in a home of its own: sh docs/demo.sh bin/vault
 set -eu
+. "$(dirname "$0")/try.sh"
 PATH=$(cd "$(dirname "$1")" && pwd):$PATH
 HOME=$(mktemp -d)
 export PATH HOME
@@ -9,17 +10,6 @@ unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME \
 	OBJECTVAULT_IDENTITY OBJECTVAULT_PROFILE OBJECTVAULT_CONFIG OBJECTVAULT_TIMEOUT
 trap 'rm -rf "$HOME"' EXIT
 cd "$HOME"
-
-# try shows COMMAND and what it prints. The exit code has to be CODE, which is shown if it is
-# given, and 0 otherwise: with another one the script ends and fails.
-try() { # COMMAND [CODE]
-	code=0
-	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
-	sh -c "$1" >.output 2>&1 || code=$?
-	sed "s|$HOME|~|g" .output
-	[ $# -lt 2 ] || echo "exit code $code"
-	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and should be ${2:-0}: $1" >&2; exit 1; }
-}
 
 try 'vault init'
 try 'printf %s sk-or-v1-demo-0123456789 | vault put openrouter --label team=red'

@@ -2,6 +2,7 @@
 # Each key source is enrolled, used from two machines, and replaced:
 # sh docs/keys.sh bin/vault bin/signertest bin/costest
 set -eu
+. "$(dirname "$0")/try.sh"
 HOME=$(mktemp -d)
 started=
 trap '[ -z "$started" ] || kill $started; rm -rf "$HOME"' EXIT
@@ -20,16 +21,6 @@ chmod 711 "$HOME"
 OBJECTVAULT_STORE=file://$HOME/store
 export OBJECTVAULT_STORE
 
-say() { printf '\n## %s\n' "$1"; }
-# try shows COMMAND and what it prints. The exit code must be CODE, or 0 if CODE is not given.
-try() { # COMMAND [CODE]
-	code=0
-	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
-	sh -c "$1" >.output 2>&1 || code=$?
-	sed "s|$HOME|~|g" .output
-	[ $# -lt 2 ] || echo "exit code $code"
-	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and must be ${2:-0}: $1" >&2; exit 1; }
-}
 # machine selects the machine whose files the next commands use.
 machine() { XDG_DATA_HOME=$HOME/$1 XDG_STATE_HOME=$HOME/$1 && export XDG_DATA_HOME XDG_STATE_HOME; }
 

@@ -2,6 +2,7 @@
 # The credentials of an old plaintext server move into a vault:
 # sh docs/migrate.sh bin/vault bin/oldserver bin/oldclient bin/signertest bin/costest
 set -eu
+. "$(dirname "$0")/try.sh"
 HOME=$(mktemp -d)
 started= serving= oldpid=
 trap '[ -z "$started$serving$oldpid" ] || kill $started $serving $oldpid; rm -rf "$HOME"' EXIT
@@ -17,18 +18,8 @@ unset XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME SSL_CERT_FILE 
 	OBJECTVAULT_IDENTITY OBJECTVAULT_PROFILE OBJECTVAULT_CONFIG OBJECTVAULT_TIMEOUT
 cd "$HOME"
 
-say() { printf '\n## %s\n' "$1"; }
 # text prints a paragraph of the page.
 text() { printf '\n'; printf '%s\n' "$1" | sed 's/^/| /'; }
-# try shows COMMAND and what it prints. The exit code must be CODE, or 0 if CODE is not given.
-try() { # COMMAND [CODE]
-	code=0
-	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
-	sh -c "$1" >.output 2>&1 || code=$?
-	sed "s|$HOME|~|g" .output
-	[ $# -lt 2 ] || echo "exit code $code"
-	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and must be ${2:-0}: $1" >&2; exit 1; }
-}
 # until_ready waits until the file FILE has text, as long as the process PID runs.
 until_ready() { # FILE PID
 	until [ -s "$1" ]; do

@@ -1,6 +1,7 @@
 #!/bin/sh
 # A key is created while the store is away, and is not lost: sh docs/offline.sh bin/vault bin/costest
 set -eu
+. "$(dirname "$0")/try.sh"
 HOME=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$HOME"' EXIT
@@ -29,16 +30,6 @@ stop() {
 	kill $server
 	wait $server 2>/dev/null || true
 	server=
-}
-say() { printf '\n## %s\n' "$1"; }
-# try shows COMMAND and what it prints. The exit code must be CODE, or 0 if CODE is not given.
-try() { # COMMAND [CODE]
-	code=0
-	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
-	sh -c "$1" >.output 2>&1 || code=$?
-	sed "s|$HOME|~|g" .output
-	[ $# -lt 2 ] || echo "exit code $code"
-	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and must be ${2:-0}: $1" >&2; exit 1; }
 }
 
 # A provider that creates a new key each time, and never shows it again.

@@ -2,6 +2,7 @@
 # A walkthrough against a COS on this machine: sh docs/tencent.sh bin/vault bin/costest bin/testcloud
 # costest is the COS, the CAM and the STS of the tests; testcloud is their issuer.
 set -eu
+. "$(dirname "$0")/try.sh"
 HOME=$(mktemp -d)
 trap 'exec 3>&-; wait; rm -rf "$HOME"' EXIT
 mkdir "$HOME/bin"
@@ -31,17 +32,6 @@ start() { # FILE COMMAND…: its line of JSON goes to FILE
 	shift
 	"$@" <stop 3>&- >"$line" 2>"$line.log" &
 	ready "$line" $!
-}
-say() { printf '\n## %s\n' "$1"; }
-# try shows COMMAND and what it prints. The exit code has to be CODE, which is shown if it is
-# given, and 0 otherwise: with another one the script ends and fails.
-try() { # COMMAND [CODE]
-	code=0
-	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
-	sh -c "$1" >.output 2>&1 || code=$?
-	sed "s|$HOME|~|g" .output
-	[ $# -lt 2 ] || echo "exit code $code"
-	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and should be ${2:-0}: $1" >&2; exit 1; }
 }
 
 start issuer.json testcloud up --until-eof --untagged issuer

@@ -3,6 +3,7 @@
 # One cloud is a Ceph on this machine, which it installs the first time (Debian, root). The other one is
 # costest, the COS of the tests.
 set -eu
+. "$(dirname "$0")/try.sh"
 HOME=$(mktemp -d)
 rgw=
 trap '[ -z "$rgw" ] || kill -CONT $rgw; exec 3>&-; [ -z "${cos:-}" ] || kill $cos; wait; rm -rf "$HOME"' EXIT
@@ -47,18 +48,8 @@ AWS_ACCESS_KEY_ID=$(field server.json '"owner":{"access_key_id":"\([^"]*\)"') \
 AWS_SECRET_ACCESS_KEY=$(field server.json '"owner":{[^}]*"secret_key":"\([^"]*\)"') \
 	testcloud apply --server server.json --bucket vault --role agents <policy.json >/dev/null
 
-say() { printf '\n## %s\n' "$1"; }
 # tell prints a paragraph for the page.
 tell() { printf '| %s\n' "$@"; }
-# try shows COMMAND and what it prints. The exit code must be CODE, or 0 if CODE is not given.
-try() { # COMMAND [CODE]
-	code=0
-	printf '\n$ %s\n' "$1${2:+; echo \"exit code \$?\"}"
-	sh -c "$1" >.output 2>&1 || code=$?
-	sed "s|$HOME|~|g" .output
-	[ $# -lt 2 ] || echo "exit code $code"
-	[ $code = "${2:-0}" ] || { echo "$0: the exit code is $code and must be ${2:-0}: $1" >&2; exit 1; }
-}
 # The gateway of Ceph is stopped, so that it accepts connections and never answers.
 away() {
 	rgw=$(pgrep -P $up radosgw)

@@ -141,6 +141,8 @@ func newApp(s *session) *cli.App {
 		UsageText: s.prog + " COMMAND [flags] [arguments]",
 		Description: "Values are sealed on this machine before they are stored. By default the store is a directory in\n" +
 			"your home directory; --store, an environment variable or a profile selects another one.\n\n" +
+			"On a terminal, what needs attention in the output of audit, doctor, ls and policy check is bold or red.\n" +
+			"NO_COLOR=1 or TERM=dumb turns this off, and CLICOLOR_FORCE=1 turns it on for a pipe or a file.\n\n" +
 			"   " + s.prog + " help COMMAND      describes a command\n" +
 			"   " + s.prog + " help exit-codes   lists the exit codes",
 		Writer: s.out, ErrWriter: s.err, Reader: s.in,
@@ -226,6 +228,7 @@ func (s *session) action(do func(ctx context.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		s.c = c
 		s.json, s.quiet, s.verbose, s.yes = c.Bool("json"), c.Bool("quiet"), c.Bool("verbose"), c.Bool("yes")
+		s.selected = s.selectVault()
 		ctx, cancel, deadline := s.limited(c.Context)
 		defer cancel()
 		err := do(ctx)

@@ -20,7 +20,7 @@ type auditPrinter struct {
 }
 
 func (a *auditing) newAuditPrinter(known []string) *auditPrinter {
-	return &auditPrinter{auditing: a, known: known, seen: newAuditSeen(), table: a.columns("lllllllrllll",
+	return &auditPrinter{auditing: a, known: known, seen: newAuditSeen(), table: a.columns("lllllllrllLL",
 		"TIME", "TENANT", "CALLER", "VERB", "COLLECTION", "NAME", "VERSION", "BYTES", "ADDRESS", "AGENT", "RESULT", "REMARKS")}
 }
 
@@ -96,11 +96,22 @@ func (p *auditPrinter) add(r audit.Record) error {
 			bytes = size(r.Bytes)
 		}
 	}
-	return p.table.add(timestamp(r.Time), string(r.Tenant), caller, string(r.Verb), string(r.Collection), name, r.Version, bytes,
+	return p.table.addEmphasized(remarksEmphasis(remarks), timestamp(r.Time), string(r.Tenant), caller, string(r.Verb), string(r.Collection), name, r.Version, bytes,
 		r.Address, agent, resultOf(r), strings.Join(remarks, " "))
 }
 
 func (p *auditPrinter) flush() error { return p.table.flush() }
+
+// remarksEmphasis returns the emphasis of a line with these remarks.
+func remarksEmphasis(remarks []string) emphasis {
+	switch {
+	case slices.Contains(remarks, "denied"), slices.Contains(remarks, "other-tenant"):
+		return alarming
+	case len(remarks) > 0:
+		return notable
+	}
+	return noEmphasis
+}
 
 // callerOf returns the principal and the session.
 func callerOf(r audit.Record) string {

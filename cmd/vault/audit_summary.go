@@ -263,7 +263,7 @@ func (a *auditing) printUses(uses *auditUses) error {
 	groups := slices.SortedFunc(maps.Keys(uses.groups), func(a, b auditGroup) int {
 		return cmp.Or(cmp.Compare(a.tenant, b.tenant), cmp.Compare(a.collection, b.collection), cmp.Compare(a.name, b.name), cmp.Compare(a.caller, b.caller))
 	})
-	columns, heads := "llllrrrrrlll", []string{"TENANT", "COLLECTION", "NAME", "CALLER", "READS", "PER DAY", "WRITES", "DELETIONS", "DENIED", "LAST READ", "LAST WRITE", "REMARK"}
+	columns, heads := "llllrrrrRlll", []string{"TENANT", "COLLECTION", "NAME", "CALLER", "READS", "PER DAY", "WRITES", "DELETIONS", "DENIED", "LAST READ", "LAST WRITE", "REMARK"}
 	if a.c.Bool("details") {
 		columns, heads = columns+"ll", append(heads, "EXPIRES", "LABELS")
 	}
@@ -292,7 +292,11 @@ func (a *auditing) printUses(uses *auditUses) error {
 			}
 			line = append(line, timestamp(d.expires), strings.Join(labels, ","))
 		}
-		if err := table.add(line...); err != nil {
+		denied := noEmphasis
+		if u.denied > 0 {
+			denied = alarming
+		}
+		if err := table.addEmphasized(denied, line...); err != nil {
 			return err
 		}
 	}

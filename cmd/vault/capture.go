@@ -272,9 +272,9 @@ func refusedID(err error) string {
 func (c *capture) refused(err error, id string) error {
 	command := c.c.Command.Name
 	if errors.Is(err, vault.ErrExist) || errors.Is(err, vault.ErrConflict) {
-		return hint(err, "%s writes the new value; %s stores it", c.spoolHint("spool get %s", id), c.spoolHint("spool retry %s --overwrite", id))
+		return hint(err, "%s writes the new value; %s stores it", c.command("spool get %s", id), c.command("spool retry %s --overwrite", id))
 	}
-	next := "do not run " + command + " again: remove the cause, then run " + c.spoolHint("spool retry %s", id) + ", which stores the new value"
+	next := "do not run " + command + " again: remove the cause, then run " + c.command("spool retry %s", id) + ", which stores the new value"
 	if cause := explain(command, err).Hint; cause != "" {
 		next += ". About the cause: " + cause
 	}
@@ -344,7 +344,7 @@ func (c *capture) keepBoth(output *recording, reason string) error {
 		if err != nil {
 			return errors.Join(c.keep(output, reason), fmt.Errorf("its %s cannot be saved: %w", name, err))
 		}
-		c.note("the %s of the program is not shown, because the secret may be there; %s writes it", name, c.spoolHint("spool get %s", spool.ShortID(id)))
+		c.note("the %s of the program is not shown, because the secret may be there; %s writes it", name, c.command("spool get %s", spool.ShortID(id)))
 	}
 	return c.keep(output, reason)
 }
@@ -366,7 +366,7 @@ func (c *capture) keep(output *recording, reason string) error {
 func (c *capture) keepUnstored(output *recording, err error) error {
 	r := explain(c.c.Command.Name, err)
 	saved, next := c.saveOutput(output, "the secret could not be stored")
-	if next = next + "; then store the secret in it with {prog} capture or {prog} put"; r.Hint != "" {
+	if next = next + "; then store the secret in it with {vault} capture or {vault} put"; r.Hint != "" {
 		next = r.Hint + "; " + next
 	}
 	if r.Kind == "interrupted" {
@@ -389,7 +389,7 @@ func (c *capture) saveOutput(output *recording, reason string) (saved, next stri
 	if output.cut > 0 {
 		saved += fmt.Sprintf("; %s in its middle were not saved", size(output.cut))
 	}
-	return saved, c.spoolHint("spool get %s -o FILE", spool.ShortID(id)) + " writes the output"
+	return saved, c.command("spool get %s -o FILE", spool.ShortID(id)) + " writes the output"
 }
 
 // A notCaptured error says why the output has no secret.

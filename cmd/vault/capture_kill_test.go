@@ -5,40 +5,53 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// TestKillCapture: if vault is killed, the output that the program printed before is sealed on this
-// machine. It can be read, but is never sent.
-func TestKillCapture(t *testing.T) {
-	h := newHome(t)
+// startBlocked starts a command whose program reads the file pipe, and returns when the program has opened
+// it. The program waits until the test ends.
+func (h home) startBlocked(cmd *exec.Cmd) {
+	h.t.Helper()
 	pipe := filepath.Join(h.dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	cmd := h.command("capture", "a", "--", "sh", "-c", "echo sk-paid-for; cat pipe")
-	cmd.Dir = h.dir
-	var out bytes.Buffer
-	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the pipe is read
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	defer w.Close()
-	listed := ""
+	h.t.Cleanup(func() { w.Close() })
+}
+
+// killWithSpool kills a command when the spool has a number of entries, and returns the list of the spool.
+func (h home) killWithSpool(cmd *exec.Cmd, entries int) (listed string) {
+	h.t.Helper()
 	for range 500 { // each try starts a process
-		if listed, _ = h.run(nil, 0, "spool", "ls"); listed != "" {
+		if listed, _ = h.run(nil, 0, "spool", "ls"); strings.Count(listed, "\n") == entries {
 			break
 		}
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
+	return listed
+}
+
+// TestKillCapture: if vault is killed, the output that the program printed before is sealed on this
+// machine. It can be read, but is never sent.
+func TestKillCapture(t *testing.T) {
+	h := newHome(t)
+	cmd := h.command("capture", "a", "--", "sh", "-c", "echo sk-paid-for; cat pipe")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	h.startBlocked(cmd)
+	listed := h.killWithSpool(cmd, 1)
 	id, rest, _ := strings.Cut(listed, "\t")
 	if !strings.HasPrefix(rest, "a\taside") {
 		t.Fatalf("spool ls: %q", listed)

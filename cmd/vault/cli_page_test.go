@@ -34,7 +34,10 @@ func TestReferencePage(t *testing.T) {
 
 const referenceIntro = "# The command `vault`\n\n" +
 	"This page is generated from the command; `vault help COMMAND` prints the same text. Flags may stand\n" +
-	"before or after arguments. A flag overrides the environment variable, which overrides the profile.\n\n"
+	"before or after arguments. A flag overrides the environment variable, which overrides the profile.\n\n" +
+	"On a terminal, what needs attention in the output of `audit`, `doctor`, `ls` and `policy check` is bold\n" +
+	"or red. `NO_COLOR` (any value that is not empty) or `TERM=dumb` turns this off. `CLICOLOR_FORCE` (any\n" +
+	"value except 0) turns it on for a pipe or a file. `--json` never has it.\n\n"
 
 const referenceProfiles = "## Profiles\n\n" +
 	"The configuration file is `~/.config/objectvault/config.toml`, or the file that `--config` or\n" +

@@ -360,5 +360,5 @@ func hintFor(err error, otherwise string) string {
 	case otherwise != "":
 		return otherwise
 	}
-	return strings.ReplaceAll(explain("doctor", err).Hint, "{name}", "NAME")
+	return explain("doctor", err).Hint
 }

@@ -20,8 +20,7 @@ func (l *lines) report(line doctor.Line) {
 	if line.Check == "cleanup" {
 		l.cleanup = line
 	}
-	line.Message = strings.ReplaceAll(line.Message, "{prog}", l.u.prog)
-	line.Hint = strings.ReplaceAll(line.Hint, "{prog}", l.u.prog)
+	line.Message, line.Hint = l.u.filledText(line.Message, "NAME"), l.u.filledText(line.Hint, "NAME")
 	if err := l.write(line); err != nil {
 		l.err = err
 		l.stop()
@@ -37,12 +36,14 @@ func (l *lines) write(line doctor.Line) error {
 			Hint    string        `json:"hint,omitempty"`
 		}{line.Check, line.Status, line.Message, line.Hint})
 	}
-	status := string(line.Status)
+	status, e := string(line.Status), noEmphasis
 	switch line.Status {
 	case doctor.Fail, doctor.Broken:
-		status = strings.ToUpper(status)
+		status, e = strings.ToUpper(status), alarming
+	case doctor.Warning, doctor.NotProven:
+		e = notable
 	}
-	text := fmt.Sprintf("%-10s  %s\n", status, visible(line.Message))
+	text := fmt.Sprintf("%s  %s\n", l.u.emphasized(e, fmt.Sprintf("%-10s", status)), visible(line.Message))
 	if line.Hint != "" {
 		text += fmt.Sprintf("%-10s  hint: %s\n", "", visible(line.Hint))
 	}

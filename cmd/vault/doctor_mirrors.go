@@ -35,7 +35,7 @@ func (s *session) reportMirrors(ctx context.Context, l *lines, set config.Settin
 		case err != nil:
 			line.Status, line.Message, line.Hint = doctor.Warning, fmt.Sprintf("the notes about %s cannot be read: %v", sp.mirror, err), "check the directory of the spool and its owner"
 		case len(all) > 0:
-			line.Status, line.Hint = doctor.Warning, "run {prog} sync; {prog} spool ls shows the reasons"
+			line.Status, line.Hint = doctor.Warning, "run {vault} sync; {vault} spool ls shows the reasons"
 			line.Message = fmt.Sprintf("%s does not have %s of this machine; the oldest is %s old", sp.mirror, plural(len(all), "change", "changes"), age(s.now(), all[0].Entry().Created))
 		}
 		l.report(line)

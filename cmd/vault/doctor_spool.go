@@ -58,7 +58,7 @@ func (s *session) reportSpool(ctx context.Context, l *lines, set config.Settings
 		} else {
 			put += " ago"
 		}
-		line(doctor.Warning, "run {prog} sync; {prog} spool ls shows the reasons", "%s on this machine only: %d pending, %d refused by the store; the oldest was put %s",
+		line(doctor.Warning, "run {vault} sync; {vault} spool ls shows the reasons", "%s on this machine only: %d pending, %d refused by the store; the oldest was put %s",
 			plural(len(all), "value is", "values are"), pending, refused, put)
 	}
 	if lost > 0 {

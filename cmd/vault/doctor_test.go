@@ -15,7 +15,7 @@ import (
 // doctorLines returns the output of doctor on both streams.
 func doctorLines(t *testing.T, json bool) (l *lines, out, err *bytes.Buffer) {
 	out, err = new(bytes.Buffer), new(bytes.Buffer)
-	u := &ui{world: &world{out: out, err: err, quietly: func(error) bool { return false }}, prog: "vault", json: json}
+	u := &ui{world: &world{out: out, err: err, getenv: func(string) string { return "" }, quietly: func(error) bool { return false }}, prog: "vault", json: json}
 	return &lines{u: u, stop: func() {}}, out, err
 }
 

@@ -98,7 +98,7 @@ func (s *session) exec(ctx context.Context) error {
 	code, err := run(argv, env)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return hint(fmt.Errorf("cannot start the program: %w", err), "reduce the environment: write large values to a file with {prog} get NAME -o FILE, or use --pristine")
+		return hint(fmt.Errorf("cannot start the program: %w", err), "reduce the environment: write large values to a file with {vault} get NAME -o FILE, or use --pristine")
 	case err != nil:
 		return hint(fmt.Errorf("cannot start the program: %w", err), "check that the program is installed, executable and in PATH")
 	}

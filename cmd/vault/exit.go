@@ -89,7 +89,7 @@ var outcomes = []struct {
 	kind string
 	hint string
 }{
-	{errIsolationBroken, exitFailure, "isolation_broken", "store no secrets here until {prog} doctor succeeds; {prog} policy check finds weaknesses in the policies"},
+	{errIsolationBroken, exitFailure, "isolation_broken", "store no secrets here until {vault} doctor succeeds; {prog} policy check finds weaknesses in the policies"},
 	{errHolesFound, exitFailure, "holes_found", ""},
 	{vault.ErrRollback, exitIntegrity, "rollback", "check the store and the clock of each writer: the store returned an older object than before, or a clock is slow"},
 	{envelope.ErrDecrypt, exitIntegrity, "integrity", integrityHint},
@@ -108,21 +108,21 @@ var outcomes = []struct {
 	{usage.ErrUsage, exitUsage, "usage", ""},
 	{config.ErrInvalid, exitUsage, "usage", ""},
 	{envelope.ErrUnknownKey, exitUnknownKey, "unknown_key", "use the same --keys, --tenant, --collection and --vault-id as the writer: at least one differs"},
-	{errNotInitialised, exitNotInitialised, "not_initialised", "run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"},
+	{errNotInitialised, exitNotInitialised, "not_initialised", "run {vault} init to create one, or {vault} init --import FILE to copy it from another machine"},
 	{errKeyFile, exitFailure, "key_file", ""},
 	{errNoRoot, exitFailure, "key_file", "check the key source: it must return a root key, 64 digits 0-9 a-f"},
 	{envelope.ErrNotEnrolled, exitNotInitialised, "not_initialised", "run {prog} init --keys URL to enrol the key source on this machine, or {prog} init --import FILE to copy the enrolment of another machine"},
-	{envelope.ErrChanged, exitFailure, "key_changed", "find out why the key has changed; {prog} keys list shows what was enrolled"},
+	{envelope.ErrChanged, exitFailure, "key_changed", "find out why the key has changed; {vault} keys list shows what was enrolled"},
 	{envelope.ErrDenied, exitDenied, "denied", "allow the use of the key: {prog} policy aws --kms-key or {prog} policy tencent --kms-key prints the statement"},
-	{vault.ErrUnsure, exitUnreachable, "unsure", "run {prog} stat {name} to check whether the write took effect"},
+	{vault.ErrUnsure, exitUnreachable, "unsure", "run {vault} stat {name} to check whether the write took effect"},
 	{errNoPassphrase, exitUnauthenticated, "unauthenticated", "run {prog} in a terminal, or set OBJECTVAULT_PASSPHRASE_FILE, OBJECTVAULT_PASSPHRASE_COMMAND or OBJECTVAULT_PASSPHRASE"},
 	{envelope.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials for the key source and try again"},
 	{vault.ErrUnauthenticated, exitUnauthenticated, "unauthenticated", "get new credentials and try again"},
 	{vault.ErrPermission, exitDenied, "denied", "check scope and read_only in the profile, and the permissions of the store or its files"},
 	{vault.ErrNoSpace, exitFailure, "no_space", "nothing was changed; free some space and try again"},
-	{vault.ErrConflict, exitConflict, "conflict", "check the new value with {prog} stat {name}, then try again: another writer changed it"},
+	{vault.ErrConflict, exitConflict, "conflict", "check the new value with {vault} stat {name}, then try again: another writer changed it"},
 	{vault.ErrExist, exitConflict, "exists", ""},
-	{vault.ErrNotFound, exitNotFound, "not_found", "{prog} ls lists the existing names"},
+	{vault.ErrNotFound, exitNotFound, "not_found", "{vault} ls lists the existing names"},
 	{vault.ErrUnsupported, exitFailure, "unsupported", ""},
 	{vault.ErrInvalidName, exitUsage, "usage", ""},
 	{vault.ErrConfig, exitUsage, "usage", ""},
@@ -146,8 +146,8 @@ var outcomes = []struct {
 // the Detail of the cause; if the cause has no detail, fallback replaces the hint.
 var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 	vault.AccessDenied: {
-		aws:     "check that --tenant is the token's tenant ({prog} whoami), and check the policies ({prog} policy check)",
-		tencent: "check that --tenant is the role's tenant ({prog} whoami), and check the policies ({prog} policy check)",
+		aws:     "check that --tenant is the token's tenant ({vault} whoami), and check the policies ({prog} policy check)",
+		tencent: "check that --tenant is the role's tenant ({vault} whoami), and check the policies ({prog} policy check)",
 	},
 	vault.AccountBlocked: {
 		aws:     "check the AWS console: AWS reports a problem with the account",
@@ -169,8 +169,8 @@ var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 		aws:     "set --identity, or AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use an instance role",
 		tencent: "set --identity, or TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY",
 	},
-	vault.CredentialsRejected: {any: "check the access key and its secret; {prog} whoami shows their source"},
-	vault.TokenExpired:        {any: "get a new token; if you use {prog} login, log in again"},
+	vault.CredentialsRejected: {any: "check the access key and its secret; {vault} whoami shows their source"},
+	vault.TokenExpired:        {any: "get a new token; if you use {vault} login, log in again"},
 	vault.ClockSkew:           {any: "set the clock of this machine"},
 	vault.TokenInvalid: {
 		aws:     "get a new token from the issuer, for this audience and tenant",
@@ -178,8 +178,8 @@ var reasonHints = map[vault.Reason]struct{ any, aws, tencent, fallback string }{
 	},
 	vault.TokenRefused: {any: "log in to the token issuer again, or renew the credential that it requires"},
 	vault.TrustRefused: {
-		aws:     "compare issuer, audience, subject and tags of the token ({prog} whoami) with the role's trust policy ({prog} policy aws)",
-		tencent: "check that the role exists, and compare issuer, audience and subject of the token ({prog} whoami) with its trust policy ({prog} policy tencent)",
+		aws:     "compare issuer, audience, subject and tags of the token ({vault} whoami) with the role's trust policy ({prog} policy aws)",
+		tencent: "check that the role exists, and compare issuer, audience and subject of the token ({vault} whoami) with its trust policy ({prog} policy tencent)",
 	},
 
 	vault.Unreachable: {
@@ -239,12 +239,12 @@ func reasonHint(err error) string {
 // seenHint returns the hint for an object that is older than the one that was seen, or gone.
 func seenHint(e *vault.SeenError) string {
 	if errors.Is(e, vault.ErrNotFound) {
-		return "check {prog} history {name}, and the lifecycle rules of the bucket; if the name was removed on purpose, run {prog} rm {name} to record the removal"
+		return "check {vault} history {name}, and the lifecycle rules of the bucket; if the name was removed on purpose, run {vault} rm {name} to record the removal"
 	}
-	return "find out why the object is older: {prog} history {name} lists the versions; then {prog} stat {name} --accept-older accepts the object"
+	return "find out why the object is older: {vault} history {name} lists the versions; then {vault} stat {name} --accept-older accepts the object"
 }
 
-const integrityHint = "restore an older version: {prog} history {name} lists them"
+const integrityHint = "restore an older version: {vault} history {name} lists them"
 
 func usagef(format string, args ...any) *usage.Error { return usage.Errorf(format, args...) }
 

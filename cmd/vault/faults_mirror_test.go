@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,6 +45,15 @@ var mirrorOps = []*faultOp{
 	{name: "put small", every: 7, old: true, reads: true, args: func(*faultHome) []string { return []string{"put", "openai"} }, check: (*faultHome).checkMirrored},
 	{name: "put multipart", every: 29, old: true, size: multipartSize, reads: true, args: func(*faultHome) []string { return []string{"put", "openai"} }, check: (*faultHome).checkMirrored},
 	{name: "create", every: 11, reads: true, args: func(*faultHome) []string { return []string{"put", "openai", "--create"} }, check: (*faultHome).checkMirrored},
+	{name: "rotate --revoke", every: 13, old: true, mints: true, args: func(h *faultHome) []string { return rotateArgs(h, "--revoke", revoker) }, check: func(h *faultHome, r ran, k faultKind) cellEnd {
+		if k == spoolFull {
+			return h.checkNotMinted(r)
+		}
+		if !bytes.Equal(h.revoked, h.old) {
+			h.errorf("the old value was not revoked: %v", r)
+		}
+		return h.checkMirrored(r, k)
+	}},
 	{name: "delete", every: 7, old: true, args: func(*faultHome) []string { return []string{"rm", "openai"} }, check: (*faultHome).checkMirrored},
 	{name: "rewrap", every: 13, old: true, setup: addKey, args: rewrapArgs, check: (*faultHome).checkMirrored},
 }

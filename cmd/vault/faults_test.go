@@ -69,6 +69,7 @@ type faultOp struct {
 	first int  // the size of that value; 0: small
 	swaps bool // the store must support compare-and-swap
 	reads bool // the command reads the value from standard input
+	mints bool // the command runs a program that prints the value, unless its output cannot be saved
 	setup func(h *faultHome)
 	args  func(h *faultHome) []string
 	check func(h *faultHome, r ran, k faultKind) cellEnd
@@ -123,18 +124,15 @@ var faultOps = []*faultOp{
 		}
 		return h.checkPut(r, k)
 	}},
-	{name: "capture", old: true, args: func(h *faultHome) []string { return []string{"capture", "openai", "--line", "2", "--", "mint-key"} }, check: func(h *faultHome, r ran, k faultKind) cellEnd {
+	{name: "capture", old: true, mints: true, args: func(h *faultHome) []string { return []string{"capture", "openai", "--line", "2", "--", "mint-key"} }, check: func(h *faultHome, r ran, k faultKind) cellEnd {
 		if k == spoolFull {
-			if r.code != exitFailure || h.minted {
-				h.errorf("the output cannot be saved, and the program ran: %v (%v)", h.minted, r)
-			}
-			return reported
+			return h.checkNotMinted(r)
 		}
-		if want := "a new key:\n[openai]\n"; r.out != want {
-			h.errorf("it shows %q, want %q", r.out, want)
-		}
+		h.checkShown(r)
 		return h.checkPut(r, k)
 	}},
+	{name: "rotate", every: 13, old: true, mints: true, args: func(h *faultHome) []string { return rotateArgs(h) }, check: (*faultHome).checkRotate},
+	{name: "rotate --revoke", every: 13, old: true, mints: true, args: func(h *faultHome) []string { return rotateArgs(h, "--revoke", revoker) }, check: (*faultHome).checkRotate},
 	{name: "rewrap", every: 13, old: true, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
 	{name: "rewrap large", every: 61, old: true, first: rewrapSize, setup: addKey, args: rewrapArgs, check: (*faultHome).checkRewrap},
 }
@@ -157,6 +155,16 @@ func rewrapArgs(h *faultHome) []string {
 		args = append(args, "--no-other-writers") // without versioning there is no compare-and-swap
 	}
 	return args
+}
+
+// revoker is the command of --revoke. It must exist, but does not run: see within.
+const revoker = "true"
+
+func rotateArgs(h *faultHome, flags ...string) []string {
+	if h.c.store == "tencent" {
+		flags = append(flags, "--no-other-writers")
+	}
+	return slices.Concat([]string{"rotate", "openai", "--line", "2"}, flags, []string{"--", "mint-key"})
 }
 
 func addOther(h *faultHome) { h.must([]byte("another value"), "put", "other") }
@@ -299,7 +307,7 @@ func (m *faultMatrix) cell(s faultStore, c faultCell, tries int) {
 	s.arm(c.plan, func() { hits.Add(1) })
 	r := h.operate()
 	h.requests = s.disarm()
-	if hits.Load() == 0 && !(c.plan.kind == spoolFull && c.op.name == "capture") {
+	if hits.Load() == 0 && !(c.plan.kind == spoolFull && c.op.mints) {
 		if c.plan.kind == noResponse && tries > 1 {
 			m.cell(s, c, tries-1) // the machine was too slow for the timeout
 			return
@@ -339,7 +347,8 @@ type faultHome struct {
 	old      []byte // the value before; nil: none
 	secret   []byte // the value that is put
 	revision string
-	minted   bool // the program of capture ran
+	minted   bool   // the program of capture or rotate ran
+	revoked  []byte // what the command of --revoke read; nil: it did not run
 	requests []string
 }
 
@@ -453,9 +462,13 @@ func (h *faultHome) within(timeout, deadline string, in []byte, args ...string) 
 		getenv: func(name string) string { return env[name] }, environ: func() []string { return nil },
 		readFile: os.ReadFile, open: openFile, create: createFile, writeNew: writeNew, canSync: canSync, fileSystem: fileSystem,
 		quietly: func(error) bool { return false }, wrapStore: h.store.wrap,
-		runChild: func(_ context.Context, c child) (int, error) {
+		runChild: func(_ context.Context, c child) (code int, err error) {
+			if c.argv[0] == revoker {
+				h.revoked, err = io.ReadAll(c.in)
+				return 0, err
+			}
 			h.minted = true
-			_, err := fmt.Fprintf(c.out, "a new key:\n%s\n", h.secret)
+			_, err = fmt.Fprintf(c.out, "a new key:\n%s\n", h.secret)
 			return 0, err
 		},
 	})
@@ -602,6 +615,73 @@ func (h *faultHome) checkPut(r ran, k faultKind) cellEnd {
 	return saved
 }
 
+// checkNotMinted checks that the program did not run, because its output cannot be saved.
+func (h *faultHome) checkNotMinted(r ran) cellEnd {
+	if r.code != exitFailure || h.minted {
+		h.errorf("the output cannot be saved, and the program ran: %v (%v)", h.minted, r)
+	}
+	return reported
+}
+
+// checkShown checks that the output of the program is shown without the value.
+func (h *faultHome) checkShown(r ran) {
+	if want := "a new key:\n[openai]\n"; r.out != want {
+		h.errorf("it shows %q, want %q", r.out, want)
+	}
+}
+
+// checkRotate checks a rotation. Neither value may be lost, and the old one is revoked only if the store
+// has the new one.
+func (h *faultHome) checkRotate(r ran, k faultKind) cellEnd {
+	old, output := h.takeAside()
+	has := func(value []byte) bool { return bytes.Equal(h.value(), value) }
+	switch {
+	case strings.Contains(r.out+r.err, string(h.old)):
+		h.errorf("the output has the old value: %v", r)
+	case h.revoked != nil && (r.code != exitOK || !bytes.Equal(h.revoked, h.old) || !has(h.secret) || old != nil):
+		h.errorf("the old value was revoked: %v, %d bytes of it; the spool has it: %v", r, len(h.revoked), old != nil)
+	case h.revoked == nil && h.minted && slices.Contains(r.args, "--revoke") && !bytes.Equal(old, h.old):
+		h.errorf("the old value was not revoked, and is not in the spool: %v", r)
+	case !h.minted && old != nil:
+		h.errorf("the program did not run, and the old value is in the spool: %v", r)
+	case (!h.minted || output != nil) && !has(h.old):
+		h.errorf("nothing was stored, and the name has another value: %v", r)
+	case output != nil && (r.code == exitOK || !bytes.Contains(output, h.secret)):
+		h.errorf("the output in the spool is %q: %v", output, r)
+	}
+	switch {
+	case k == spoolFull:
+		return h.checkNotMinted(r)
+	case !h.minted:
+		return h.checkFailure(r)
+	case output != nil:
+		return saved
+	}
+	h.checkShown(r)
+	return h.checkPut(r, k)
+}
+
+// takeAside removes the entries from the spool that are never sent, and returns their values: the old
+// value of a rotation, and the output of a program.
+func (h *faultHome) takeAside() (old, output []byte) {
+	for _, row := range h.spooled() {
+		if row.State != "aside" {
+			continue
+		}
+		value := []byte(h.must(nil, "spool", "get", row.ID).out)
+		switch {
+		case row.Reason == maybeOldReason, row.Reason == oldValueReason:
+			old = value
+		case strings.HasPrefix(row.Reason, "output of a program: "):
+			output = value
+		default:
+			h.errorf("the spool has %v", row)
+		}
+		h.must(nil, "spool", "drop", row.ID, "--yes")
+	}
+	return old, output
+}
+
 // checkOnce checks that a value was stored under one revision only.
 func (h *faultHome) checkOnce() {
 	if h.c.store == "tencent" {
@@ -733,6 +813,8 @@ later ones. After each run it asserts:
 - a value that was acknowledged (exit code 0 or 75) is readable;
 - a value that was not acknowledged is in the spool, refused, and can be sent from there, or the command
   reported that it is saved nowhere (only if the spool was full, too);
+- after a rotation, the old value was revoked only if the store has the new one; otherwise it is in the store
+  or in the spool. If the output of its program cannot be saved, the program did not run;
 - no value was stored under two revisions, also when the store applied requests later;
 - a read returned the value or failed, and a removed value does not come back;
 - after a rewrap the former key opens the value, and if it succeeded, the added key does, too;
@@ -743,7 +825,8 @@ later ones. After each run it asserts:
 S3 is versitygw behind a proxy, COS is costest with and without versioning, and the directory is a
 ` + "`file://`" + ` store whose calls fail. "Disk full in the spool" means that the spool has reached its limit
 and the request is reset. The last table is about a profile with a mirror: an operation must be
-successful while only the mirror fails, and the next ` + "`vault sync`" + ` must make the mirror equal.
+successful while only the mirror fails, and the next ` + "`vault sync`" + ` must make the mirror equal. Only a rotation
+fails if the spool is full, too.
 
 An entry of a table has three numbers: runs that ended as without a fault, runs whose value was saved on this
 machine, and runs that reported a failure.

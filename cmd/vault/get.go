@@ -96,7 +96,7 @@ func (s *session) get(ctx context.Context) error {
 		return e
 	}
 	if o.file == "" && s.outClosed {
-		return hint(about(name, fmt.Errorf("%w: standard output is closed", errOutput)), "use -o FILE or a pipe; {prog} stat {name} shows whether the name exists")
+		return hint(about(name, fmt.Errorf("%w: standard output is closed", errOutput)), "use -o FILE or a pipe; {vault} stat {name} shows whether the name exists")
 	}
 	v, err := s.open(ctx, mustKeys)
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *session) get(ctx context.Context) error {
 	s.acceptOlder(ctx, v, name)
 	err = get(ctx, s.ui, v.Vault, name, o)
 	if o.Version != "" && errors.Is(err, vault.ErrNotFound) {
-		return hint(err, "{prog} history {name} lists the existing versions")
+		return hint(err, "{vault} history {name} lists the existing versions")
 	}
 	return v.explainKey(s.suggest(ctx, v.Vault, err))
 }
@@ -263,7 +263,7 @@ func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error {
 	lost := gone(err) != nil
 	if damaged := errors.Is(err, envelope.ErrDecrypt) || errors.Is(err, envelope.ErrFormat); s.hasMirrors() && (lost || damaged) {
-		err = hint(err, "a mirror may have the value: {prog} get {name} --all shows it, and {prog} copy MIRROR FIRST {name} --force --verify restores it. If the name was removed on purpose, run {prog} rm {name}")
+		err = hint(err, "a mirror may have the value: {vault} get {name} --all shows it, and {prog} copy MIRROR FIRST {name} --force --verify restores it. If the name was removed on purpose, run {vault} rm {name}")
 	}
 	if lost {
 		return s.expectSeen(s.explainGone(ctx, v, err)) // the name is right

@@ -69,9 +69,9 @@ func (s *session) compare(ctx context.Context, name vault.Name) error {
 	case err != nil:
 		return s.suggest(ctx, v.Vault, err)
 	case differ == len(states):
-		return hint(fmt.Errorf("%w: no store that answered has the newest value", errPartial), "{prog} sync repairs the stores when all can be reached")
+		return hint(fmt.Errorf("%w: no store that answered has the newest value", errPartial), "{vault} sync repairs the stores when all can be reached")
 	case differ > 0:
-		return hint(fmt.Errorf("%w: the newest value is missing in %d of %d stores", errPartial, differ, len(states)), "{prog} sync repairs the stores that can be reached")
+		return hint(fmt.Errorf("%w: the newest value is missing in %d of %d stores", errPartial, differ, len(states)), "{vault} sync repairs the stores that can be reached")
 	}
 	return nil
 }

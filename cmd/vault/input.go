@@ -111,7 +111,7 @@ func notAFile(err error) error {
 		return hint(errors.New("cannot read the file: permission denied"), "run chmod u+r on the file, or pass the value through standard input")
 	}
 	e := usagef("the second argument is not a readable file (not shown, because it may be the secret)")
-	e.Hint = "pass the value through standard input: {prog} put {name} < FILE"
+	e.Hint = "pass the value through standard input: {vault} put {name} < FILE"
 	return e
 }
 
@@ -179,11 +179,11 @@ func (s *session) secret(ctx context.Context, question string) ([]byte, error) {
 	switch {
 	case errors.Is(err, terminal.ErrTooLong):
 		e := usagef("%v", err)
-		e.Hint = "pass a long value through standard input: {prog} put {name} < FILE"
+		e.Hint = "pass a long value through standard input: {vault} put {name} < FILE"
 		return nil, e
 	case errors.Is(err, terminal.ErrNone), errors.Is(err, io.EOF):
 		e := usagef("the value is missing")
-		e.Hint = "pass the value through standard input: {prog} put {name} < FILE"
+		e.Hint = "pass the value through standard input: {vault} put {name} < FILE"
 		return nil, e
 	}
 	return text, err

@@ -162,7 +162,7 @@ func (s *session) keysList(ctx context.Context) error {
 		return err
 	}
 	if failed > 0 {
-		return hint(tagged{errors.New(plural(failed, "key source cannot be used", "key sources cannot be used")), errPartial}, "{prog} init --keys URL enrols a source; {prog} doctor checks the keys")
+		return hint(tagged{errors.New(plural(failed, "key source cannot be used", "key sources cannot be used")), errPartial}, "{prog} init --keys URL enrols a source; {vault} doctor checks the keys")
 	}
 	return nil
 }

@@ -158,7 +158,7 @@ func (s *session) rootOf(ctx context.Context, set config.Settings) (kek.Root, er
 	case err != nil:
 		return kek.Root{}, err
 	case l == nil:
-		return kek.Root{}, hint(usagef("%s has no root key that could be written down", shownKey(urls[0].Text)), "add a root key that is kept offline: {prog} keys recovery create --new, then {prog} keys rewrap --add")
+		return kek.Root{}, hint(usagef("%s has no root key that could be written down", shownKey(urls[0].Text)), "add a root key that is kept offline: {prog} keys recovery create --new, then {vault} keys rewrap --add")
 	}
 	return l.Root(), nil
 }

@@ -97,11 +97,11 @@ func (s *session) list(ctx context.Context, v *opened, prefix string, long bool,
 	list := &lister{u: u, long: long, expiry: expiry, waiting: v.waiting(ctx, prefix)}
 	switch {
 	case long && expiry != nil:
-		list.table = u.columns("lrlrlll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE", "BY")
+		list.table = u.columns("lrlrLll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE", "BY")
 	case long:
-		list.table = u.columns("lrlrll", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
+		list.table = u.columns("lrlrLl", "NAME", "SIZE", "REVISION", "AGE", "EXPIRES", "TYPE")
 	case expiry != nil:
-		list.table = u.columns("lll", "NAME", "EXPIRES", "BY")
+		list.table = u.columns("lLl", "NAME", "EXPIRES", "BY")
 	default:
 		list.table = u.columns("lrr", "NAME", "SIZE", "AGE")
 	}
@@ -195,9 +195,16 @@ func (l *lister) add(r row) error {
 	if l.u.outTTY {
 		modified = age(l.u.now(), r.Modified)
 	}
+	expires, mark := r.info.Expires, noEmphasis
+	if l.expiry != nil {
+		expires = r.first
+	}
+	if !expires.IsZero() && !expires.After(l.u.now()) {
+		mark = notable
+	}
 	switch {
 	case !l.long && l.u.outTTY && l.expiry != nil:
-		return l.table.add(name, until(l.u.now(), r.first), r.by)
+		return l.table.addEmphasized(mark, name, until(l.u.now(), expires), r.by)
 	case !l.long && l.u.outTTY:
 		return l.table.add(name, size(r.SealedSize), modified)
 	case !l.long:
@@ -214,9 +221,9 @@ func (l *lister) add(r row) error {
 		revision, kind = "", "agentKeys "+r.info.Legacy
 	}
 	if l.expiry != nil {
-		return l.table.add(name, bytes, revision, modified, timestamp(r.first), kind, r.by)
+		return l.table.addEmphasized(mark, name, bytes, revision, modified, timestamp(expires), kind, r.by)
 	}
-	return l.table.add(name, bytes, revision, modified, timestamp(r.info.Expires), kind)
+	return l.table.addEmphasized(mark, name, bytes, revision, modified, timestamp(expires), kind)
 }
 
 // stateOf returns the state of an entry, as ls and spool ls show it.

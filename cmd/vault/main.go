@@ -36,7 +36,7 @@ func main() {
 	}
 	os.Exit(run(untilSignal(signals), os.Args, &world{
 		in: os.Stdin, inSize: sizeLeft(os.Stdin), out: os.Stdout, err: os.Stderr,
-		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outClosed: isClosed(os.Stdout),
+		inTTY: terminal.Is(os.Stdin), outTTY: terminal.Is(os.Stdout), errTTY: terminal.Is(os.Stderr), outEscapes: terminal.Escapes(os.Stdout), outClosed: isClosed(os.Stdout),
 		getenv: os.Getenv, environ: os.Environ, goos: runtime.GOOS, userHome: userHome, now: time.Now,
 		ask: terminal.Ask, readFile: os.ReadFile, open: openFile, walk: walkFiles, create: createFile,
 		writeNew: writeNew, removeFile: os.Remove, canSync: canSync, fileSystem: fileSystem, exec: exec, runChild: runChild, quietly: brokenPipe,
@@ -71,6 +71,7 @@ type world struct {
 	inSize                int64 // the number of bytes left to read from in, if in is a regular file; otherwise 0
 	out, err              io.Writer
 	inTTY, outTTY, errTTY bool
+	outEscapes            bool // standard output is a terminal that interprets escape sequences
 	outClosed             bool // standard output was closed when the process started
 	getenv                func(string) string
 	environ               func() []string

@@ -183,7 +183,7 @@ func (m *migration) report(r migrate.Result) error {
 	case migrate.StatusFailed:
 		failure := explain("migrate", m.opened.explainKey(migrateHint(r.Err)))
 		if failure.Name = r.Service; r.Err == migrate.ErrPending {
-			failure.Hint = "run {prog} sync first"
+			failure.Hint = "run {vault} sync first"
 		}
 		failure = m.filled(failure)
 		line.Error = &failure

@@ -240,7 +240,7 @@ func (p *plan) open(ctx context.Context) (*vault.Store, error) {
 	case errors.Is(err, vaulturl.ErrNoStore) && (p.set.Store.Text == "" || p.session.mayBeMissing):
 		return vaulturl.OpenStore(ctx, "mem://", nil)
 	case errors.Is(err, vaulturl.ErrNoStore):
-		return nil, hint(err, "check the URL, and check that the disk is mounted; {prog} put creates a new store")
+		return nil, hint(err, "check the URL, and check that the disk is mounted; {vault} put creates a new store")
 	case err == nil && p.Scheme == "mem" && !p.session.quiet:
 		p.session.note("the contents of mem:// are lost when this command ends")
 	}

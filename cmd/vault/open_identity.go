@@ -137,7 +137,7 @@ type noToken struct {
 }
 
 func (n noToken) Token(context.Context) (federation.Token, error) {
-	const again = "set --identity, for example to file:/run/token, or run {prog} login with --identity"
+	const again = "set --identity, for example to file:/run/token, or run {vault} login with --identity"
 	switch {
 	case n.ended != nil:
 		return federation.Token{}, hint(fmt.Errorf("%w: the login expired at %s", federation.ErrTokenInvalid, timestamp(n.ended.At)), again)

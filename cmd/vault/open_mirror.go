@@ -151,12 +151,12 @@ func (s *session) noteBehind(b vault.Behind) {
 		s.behind.changes = append(s.behind.changes, b)
 	}
 	s.behind.mu.Unlock()
-	next := "{prog} sync repairs it"
+	next := "{vault} sync repairs it"
 	switch {
 	case errors.Is(b.Err, vault.ErrConflict):
-		next = "{prog} get {name} --all compares the stores, and {prog} copy decides"
+		next = "{vault} get {name} --all compares the stores, and {prog} copy decides"
 	case errors.Is(b.Err, vault.ErrSpooled):
-		next = "later commands and {prog} sync send it"
+		next = "later commands and {vault} sync send it"
 	}
 	r := s.filled(report{Name: string(b.Name), Hint: next})
 	s.note("%s: %s does not have the change yet: %s; %s", b.Name, b.Store, explain("", causeOf(b.Err)).Message, r.Hint)

@@ -187,8 +187,8 @@ func (s *session) noteOld(ctx context.Context, sp *spool.Spool) {
 		}
 	}
 	if n > 0 {
-		s.note("%s on this machine only; the oldest is %s, put %s ago: run %s sync, or %s spool ls",
-			plural(n, "value is", "values are"), first.Ref.Name, age(s.now(), first.Created), s.prog, s.prog)
+		s.note("%s on this machine only; the oldest is %s, put %s ago: run %s, or %s",
+			plural(n, "value is", "values are"), first.Ref.Name, age(s.now(), first.Created), s.command("sync"), s.command("spool ls"))
 	}
 }
 

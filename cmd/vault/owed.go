@@ -35,10 +35,10 @@ func (s *session) oweFor(v *opened, vaultID string, info vault.Info) {
 		err = owed.Add(dir, k)
 	}
 	if err != nil {
-		s.note("%s cannot be opened with %s yet, and vault cannot record the missing key (%v): run %s keys rewrap %s later", info.Name, missing, err, s.prog, shellWord(string(info.Name)))
+		s.note("%s cannot be opened with %s yet, and vault cannot record the missing key (%v): run %s later", info.Name, missing, err, s.command("keys rewrap %s", shellWord(string(info.Name))))
 		return
 	}
-	s.note("%s cannot be opened with %s yet: %s sync adds the key", info.Name, missing, s.prog)
+	s.note("%s cannot be opened with %s yet: %s adds the key", info.Name, missing, s.command("sync"))
 }
 
 // owed returns the objects of the store that miss a key, oldest first.
@@ -84,7 +84,7 @@ func (s *session) addKeys(ctx context.Context, o *opened, k owed.Key) error {
 		return nil // the object was removed
 	}
 	if errors.Is(err, vault.ErrUnsupported) { // sync may run beside other writers, so it does not write without the condition
-		err = hint(err, "while no other program writes %s, run {prog} keys rewrap --no-other-writers %s", k.Name, shellWord(k.Name))
+		err = hint(err, "while no other program writes %s, run {vault} keys rewrap --no-other-writers %s", k.Name, shellWord(k.Name))
 	}
 	return err
 }

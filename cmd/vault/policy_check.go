@@ -169,10 +169,11 @@ func printFinding(u *ui, f policy.Finding) error {
 	case u.json:
 		return u.print(f)
 	case u.outTTY:
-		_, err := io.WriteString(u.out, visible(fmt.Sprintf("%s: %s: %s", f.File, f.Where(), f.Weakness))+"\n   "+visible(f.Message)+"\n   fix: "+visible(f.Fix)+"\n")
+		heading := u.emphasized(notable, visible(fmt.Sprintf("%s: %s: %s", f.File, f.Where(), f.Weakness)))
+		_, err := io.WriteString(u.out, heading+"\n   "+visible(f.Message)+"\n   fix: "+visible(f.Fix)+"\n")
 		return err
 	}
-	return u.columns("lllll", "FILE", "WHERE", "WEAKNESS", "MEANING", "FIX").add(f.File, f.Where(), f.Weakness, f.Message, f.Fix)
+	return u.columns("llLll", "FILE", "WHERE", "WEAKNESS", "MEANING", "FIX").addEmphasized(notable, f.File, f.Where(), f.Weakness, f.Message, f.Fix)
 }
 
 func count(n int, one, more string) string {

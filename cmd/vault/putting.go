@@ -156,7 +156,7 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 	case errors.Is(err, vault.ErrExist):
 		return hint(err, "omit --create to replace it")
 	case errors.Is(err, vault.ErrConflict):
-		return hint(err, "{prog} stat {name} shows the current revision")
+		return hint(err, "{vault} stat {name} shows the current revision")
 	case errors.Is(err, vault.ErrLegacyLimit):
 		return err
 	case errors.Is(err, vault.ErrUnsupported) && o.IfRevision != 0:
@@ -176,9 +176,9 @@ func (p *putting) finish(ctx context.Context, v *opened, info vault.Info, err er
 
 // tooFew describes a value that fewer stores have than the profile requires.
 func (p *putting) tooFew(few *vault.QuorumError) string {
-	next := "run " + p.prog + " sync when they can be reached"
+	next := "run " + p.command("sync") + " when they can be reached"
 	if errors.Is(few, vault.ErrSpooled) {
-		next = "later commands and " + p.prog + " sync send it to the others"
+		next = "later commands and " + p.command("sync") + " send it to the others"
 	}
 	return fmt.Sprintf("stored in %d of the %s that quorum requires: %s; %s", few.Stored, plural(few.Quorum, "store", "stores"), explain("put", causeOf(few.Err)).Message, next)
 }
@@ -201,9 +201,9 @@ func (p *putting) saved(v *opened, spooled *vault.SpooledError) error {
 	if sp != nil {
 		dir = " in " + sp.Dir()
 	}
-	next := "later commands and " + p.spoolHint("sync") + " send it"
+	next := "later commands and " + p.command("sync") + " send it"
 	if !p.usuallySpools() {
-		next = p.spoolHint("sync") + " sends it"
+		next = p.command("sync") + " sends it"
 	}
 	return &hinted{about(p.name, &savedError{spooled, fmt.Sprintf("saved as %s%s, not yet in the store: %s; %s", spool.ShortID(spooled.ID), dir, cause.Message, next)}), ""}
 }

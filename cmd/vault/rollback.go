@@ -41,7 +41,7 @@ func (s *session) rollback(ctx context.Context) error {
 	}
 	info, err := v.Rollback(ctx, name, args[1])
 	if errors.Is(err, vault.ErrNotFound) {
-		return hint(err, "{prog} history {name} lists the existing versions")
+		return hint(err, "{vault} history {name} lists the existing versions")
 	}
 	if err != nil {
 		return v.explainKey(noHistory(err))

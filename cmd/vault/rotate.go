@@ -126,14 +126,14 @@ func (s *session) rotate(ctx context.Context) error {
 
 // refused adds a hint to the error of a new value that the store refused, and that is saved with an id.
 func (r *rotation) refused(ctx context.Context, err error, id string) error {
-	overwrite := r.spoolHint("spool retry %s --overwrite", id)
+	overwrite := r.command("spool retry %s --overwrite", id)
 	switch tag := r.p.options.IfTag; {
 	case !errors.Is(err, vault.ErrConflict):
 		return r.capture.refused(err, id)
 	case tag != "" && r.isCurrent(ctx, tag) == nil: // as at Ceph
 		return hint(err, "the value is still the one that was read, so the server refuses every compare-and-swap: use --no-other-writers; %s stores the new value", overwrite)
 	}
-	return hint(err, "decide which value stays, and revoke the other one: %s writes the new value; %s stores it", r.spoolHint("spool get %s", id), overwrite)
+	return hint(err, "decide which value stays, and revoke the other one: %s writes the new value; %s stores it", r.command("spool get %s", id), overwrite)
 }
 
 // A rotation replaces a value with the secret that a program creates, and revokes the old one.
@@ -168,15 +168,15 @@ func (r *rotation) read(ctx context.Context) (err error) {
 	}
 	switch {
 	case gone(err) != nil:
-		return hint(err, "%s; if it was deleted on purpose, use {prog} capture to store a new value", explain("rotate", err).Hint)
+		return hint(err, "%s; if it was deleted on purpose, use {vault} capture to store a new value", explain("rotate", err).Hint)
 	case errors.Is(err, vault.ErrNotFound):
-		return hint(err, "use {prog} capture to store the first value")
+		return hint(err, "use {vault} capture to store the first value")
 	case err != nil:
 		return err
 	case info.Legacy != "":
-		return hint(about(name, fmt.Errorf("%w: an object of agentKeys cannot be replaced with compare-and-swap", vault.ErrUnsupported)), "use {prog} capture, or convert the object with {prog} migrate")
+		return hint(about(name, fmt.Errorf("%w: an object of agentKeys cannot be replaced with compare-and-swap", vault.ErrUnsupported)), "use {vault} capture, or convert the object with {vault} migrate")
 	case info.Pending:
-		return hint(about(name, fmt.Errorf("%w: the current value is on this machine only", vault.ErrSpooled)), "run {prog} sync first")
+		return hint(about(name, fmt.Errorf("%w: the current value is on this machine only", vault.ErrSpooled)), "run {vault} sync first")
 	case info.Mirror != "":
 		return about(name, fmt.Errorf("%w: only a mirror returned the value", vault.ErrUnavailable))
 	}
@@ -308,7 +308,7 @@ func (r *rotation) doubt() error {
 	reason := ""
 	switch {
 	case slices.Contains(r.behind.stores(r.p.name), r.opened.store.Name):
-		return r.partial("the first store does not have it yet, so --revoke was not run", "run {prog} sync, then pipe the old value to the command")
+		return r.partial("the first store does not have it yet, so --revoke was not run", "run {vault} sync, then pipe the old value to the command")
 	case len(secret) < mask.MinLen:
 		reason = fmt.Sprintf("it has only %s, so --revoke was not run", plural(len(secret), "byte", "bytes"))
 	case bytes.Contains(secret, old), bytes.Contains(old, secret):
@@ -316,14 +316,14 @@ func (r *rotation) doubt() error {
 	default:
 		return nil
 	}
-	return r.partial(reason, "check the new value with {prog} get {name}; if the old one is not in use any more, pipe it to the command")
+	return r.partial(reason, "check the new value with {vault} get {name}; if the old one is not in use any more, pipe it to the command")
 }
 
 // partial returns the error for a new value that is stored and an old one that is not known to be revoked.
 func (r *rotation) partial(reason, next string) error {
 	id := spool.ShortID(r.aside)
 	err := fmt.Errorf("%w: the new value is stored, but %s: the old value may still be valid; it is saved on this machine, and in the history if the store keeps one", errPartial, reason)
-	return hint(about(r.p.name, err), "%s: %s | COMMAND; then run %s", next, r.spoolHint("spool get %s", id), r.spoolHint("spool drop %s", id))
+	return hint(about(r.p.name, err), "%s: %s | COMMAND; then run %s", next, r.command("spool get %s", id), r.command("spool drop %s", id))
 }
 
 // A draining writes to w until that fails. It accepts the rest, so that the program that writes does not
@@ -349,7 +349,7 @@ func (r *rotation) unrevoked(err error) error {
 	}
 	text := "the old value was not revoked"
 	if r.keepOld {
-		text += "; " + r.spoolHint("spool get %s", spool.ShortID(r.aside)) + " writes it"
+		text += "; " + r.command("spool get %s", spool.ShortID(r.aside)) + " writes it"
 	}
 	report := explain("rotate", err)
 	if report.Kind != "interrupted" {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -25,28 +24,9 @@ func TestKillRotate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHome(t)
 			h.run(strings.NewReader("sk-old"), 0, "put", "a")
-			pipe := filepath.Join(h.dir, "pipe")
-			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-				t.Fatal(err)
-			}
 			cmd := h.command("rotate", "a", "--revoke", tc.revoke, "--", "sh", "-c", tc.program)
-			cmd.Dir = h.dir
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the pipe is read
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer w.Close()
-			listed := ""
-			for range 500 { // each try starts a process
-				if listed, _ = h.run(nil, 0, "spool", "ls"); strings.Count(listed, "\n") == len(tc.aside) {
-					break
-				}
-			}
-			cmd.Process.Kill()
-			cmd.Wait()
+			h.startBlocked(cmd)
+			listed := h.killWithSpool(cmd, len(tc.aside))
 			for reason, want := range tc.aside {
 				id := ""
 				for line := range strings.Lines(listed) {
@@ -74,23 +54,11 @@ func TestKillRotate(t *testing.T) {
 func TestInterruptRotate(t *testing.T) {
 	h := newHome(t)
 	h.run(strings.NewReader("sk-old"), 0, "put", "a")
-	pipe := filepath.Join(h.dir, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	program := "trap 'echo sk-new; exit 0' INT; cat pipe > output 2>&1 & wait"
 	cmd := h.command("rotate", "a", "--revoke", "touch revoked", "--", "sh", "-c", program)
-	cmd.Dir = h.dir
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
+	h.startBlocked(cmd)
 	cmd.Process.Signal(os.Interrupt)
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "rotate a: interrupted; the secret was stored; the old value was not revoked; vault spool get ") {

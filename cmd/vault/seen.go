@@ -83,7 +83,7 @@ func (s *session) seenImport(ctx context.Context, log *seen.Log) error {
 	}
 	if file == "-" && s.inTTY {
 		e := usagef("standard input is a terminal")
-		e.Hint = "use {prog} seen import FILE, or a pipe"
+		e.Hint = "use {vault} seen import FILE, or a pipe"
 		return e
 	}
 	in, err := s.input(ctx, file)

@@ -283,8 +283,8 @@ func (s *session) syncInBackground(ctx context.Context, v *opened) (stop func())
 					case r.Err == nil:
 						s.note("sent %s, put at %s", r.Entry.Ref.Name, timestamp(r.Entry.Created))
 					case errors.As(r.Err, &spooled) && spooled.Refused:
-						s.note("the store refused %s, put at %s, and this machine keeps it: %s; see %s spool ls",
-							r.Entry.Ref.Name, timestamp(r.Entry.Created), explain("sync", causeOf(r.Err)).Message, s.prog)
+						s.note("the store refused %s, put at %s, and this machine keeps it: %s; see %s",
+							r.Entry.Ref.Name, timestamp(r.Entry.Created), explain("sync", causeOf(r.Err)).Message, s.command("spool ls"))
 					}
 				})})
 			case <-ctx.Done():

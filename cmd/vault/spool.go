@@ -223,7 +223,7 @@ func (s *session) findEntry(ctx context.Context, sp machineSpool) (spoolRow, err
 	rows = slices.DeleteFunc(rows, func(r spoolRow) bool { return r.ID != args[0] && spool.ShortID(r.ID) != args[0] })
 	switch len(rows) {
 	case 0:
-		return spoolRow{}, hint(fmt.Errorf("%w: the spool has no such entry", vault.ErrNotFound), "{prog} spool ls lists the entries")
+		return spoolRow{}, hint(fmt.Errorf("%w: the spool has no such entry", vault.ErrNotFound), "{vault} spool ls lists the entries")
 	case 1:
 		return rows[0], nil
 	}
@@ -286,7 +286,7 @@ func (s *session) spoolGet(ctx context.Context, sp machineSpool) error {
 		return err
 	}
 	if r.Mirror != "" {
-		return hint(about(vault.Name(r.Name), usagef("the entry is a note that %s does not have the last change, and has no value", r.Mirror)), "{prog} get {name} reads the value")
+		return hint(about(vault.Name(r.Name), usagef("the entry is a note that %s does not have the last change, and has no value", r.Mirror)), "{vault} get {name} reads the value")
 	}
 	file := s.c.String("output")
 	if file == "" && s.outTTY && !s.c.Bool("reveal") {
@@ -329,14 +329,14 @@ func (s *session) spoolRetry(ctx context.Context, sp machineSpool) error {
 	}
 	if r.State == "aside" && strings.HasPrefix(r.Reason, "output of a program") {
 		e := usagef("the entry is the output of a program, not a value of %s", r.Name)
-		e.Hint = s.spoolHint("spool get %s -o FILE", spool.ShortID(r.ID)) + " writes it; store the secret in it with {prog} put"
+		e.Hint = s.command("spool get %s -o FILE", spool.ShortID(r.ID)) + " writes it; store the secret in it with {vault} put"
 		return e
 	}
 	if id := spool.ShortID(r.ID); r.State == "aside" && (r.Reason == oldValueReason || r.Reason == maybeOldReason) {
 		e := usagef("the entry is the value of %s before a rotation, not a new one", r.Name)
-		e.Hint = s.spoolHint("spool get %s", id) + " writes it, for the program that revokes it; " + s.spoolHint("spool drop %s", id) + " deletes it"
+		e.Hint = s.command("spool get %s", id) + " writes it, for the program that revokes it; " + s.command("spool drop %s", id) + " deletes it"
 		if r.Reason == maybeOldReason {
-			e.Hint = fmt.Sprintf("first compare it with %s get %s: if they are equal, the rotation did not happen, so do not revoke it, and run %s. Otherwise %s", s.prog, shellWord(r.Name), s.spoolHint("spool drop %s", id), e.Hint)
+			e.Hint = fmt.Sprintf("first compare it with %s: if they are equal, the rotation did not happen, so do not revoke it, and run %s. Otherwise %s", s.command("get %s", shellWord(r.Name)), s.command("spool drop %s", id), e.Hint)
 		}
 		return e
 	}

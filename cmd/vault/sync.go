@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -148,15 +147,6 @@ func (s *session) ownSpool() (*spool.Spool, error) {
 	return nil, hint(usagef("nothing is saved on this machine for this store"), "by default, put saves values only for stores in a cloud; for another store set --spool DIR")
 }
 
-// spoolHint returns a command about the spool for a hint, with the directory that this command uses.
-func (s *session) spoolHint(format string, args ...any) string {
-	text := s.prog + " " + fmt.Sprintf(format, args...)
-	if s.c.IsSet("spool") {
-		text += " --spool " + shellWord(s.c.String("spool"))
-	}
-	return text
-}
-
 // syncAll sends the entries of the caller's tenant, of all collections and vault ids. sp and each may
 // be nil.
 func (s *session) syncAll(ctx context.Context, sp *spool.Spool, each func(spool.Result)) (spool.Summary, error) {
@@ -293,9 +283,9 @@ func (s *session) summarize(sum spool.Summary, notes int) error {
 		r := explain("sync", causeOf(sum.Cause))
 		return hint(&savedError{vault.ErrSpooled, left + ": " + r.Message}, "%s", r.Hint)
 	case sum.Pending > 0:
-		return hint(&savedError{vault.ErrSpooled, left}, "another process is sending the values, or they belong to another tenant; {prog} spool ls lists them")
+		return hint(&savedError{vault.ErrSpooled, left}, "another process is sending the values, or they belong to another tenant; {vault} spool ls lists them")
 	case sum.Refused > 0:
-		return hint(tagged{errors.New(plural(sum.Refused, "value was", "values were") + " refused by the store"), errPartial}, "{prog} spool ls shows the reasons; {prog} spool retry sends a refused value again, and {prog} spool drop deletes it")
+		return hint(tagged{errors.New(plural(sum.Refused, "value was", "values were") + " refused by the store"), errPartial}, "{vault} spool ls shows the reasons; {vault} spool retry sends a refused value again, and {vault} spool drop deletes it")
 	}
 	return nil
 }

@@ -14,8 +14,10 @@ package main
 //   - Without a terminal, a command does not ask questions: it returns a usage error. With a
 //     terminal, it asks on the terminal itself, even if the standard streams are redirected.
 //   - Control characters in external text (names, keys, messages of a store) are escaped. A name
-//     in a pipe is unchanged. There are no colours. The progress bar is the only text that moves
-//     the cursor; only a terminal gets it, after one second.
+//     in a pipe is unchanged. The progress bar is the only text that moves the cursor; only a
+//     terminal gets it, after one second.
+//   - What needs attention is bold, or bold and red, on a terminal: see emphasis.go. The text has the
+//     same information without it. Messages on standard error have no emphasis.
 //   - Output that cannot be written is an error. If the reader has closed the pipe, the command
 //     exits without a message.
 
@@ -41,6 +43,7 @@ type ui struct {
 	prog                      string // the name by which the program was called
 	json, quiet, verbose, yes bool
 	subject                   string // the name that is shown for errors without a name
+	selected                  string // the start of a command for the same vault: see selectVault; empty: prog
 	unsynced                  bool   // noteUnsynced was called
 }
 
@@ -70,15 +73,18 @@ func (u *ui) noteIfUnsynced(dir string) {
 
 // filled replaces the placeholders of a hint. A report that is a part of a JSON line needs it, too.
 func (u *ui) filled(r report) report {
-	r.Hint = strings.ReplaceAll(r.Hint, "{prog}", u.prog)
-	if strings.Contains(r.Hint, "{name}") {
-		name := "NAME"
-		if r.Name != "" {
-			name = shellWord(r.Name)
-		}
-		r.Hint = strings.ReplaceAll(r.Hint, "{name}", name)
+	name := "NAME"
+	if r.Name != "" {
+		name = shellWord(r.Name)
 	}
+	r.Hint = u.filledText(r.Hint, name)
 	return r
+}
+
+// filledText replaces {prog} by the program, {vault} by the program and the flags that select the vault,
+// and {name} by name.
+func (u *ui) filledText(text, name string) string {
+	return strings.NewReplacer("{prog}", u.prog, "{vault}", u.command(""), "{name}", name).Replace(text)
 }
 
 // printError prints an error and its hint.
@@ -329,21 +335,35 @@ type columns struct {
 	u        *ui
 	headings []string
 	right    []bool // aligned to the right
+	stressed []bool // has the emphasis of its line
 	widths   []int
-	lines    [][]string
+	lines    []columnsLine
 	printed  bool
 	batch    int // lines that are written to a pipe at a time; 0: one
 }
 
-func (u *ui) columns(right string, headings ...string) *columns {
-	c := &columns{u: u, headings: headings, widths: make([]int, len(headings)), right: make([]bool, len(headings))}
+type columnsLine struct {
+	cells    []string
+	emphasis emphasis
+}
+
+// columns returns columns with these headings. layout has a letter for each: l for a column that is
+// aligned to the left, r for one that is aligned to the right. L and R are columns with the emphasis
+// of their lines.
+func (u *ui) columns(layout string, headings ...string) *columns {
+	c := &columns{u: u, headings: headings, widths: make([]int, len(headings)), right: make([]bool, len(headings)), stressed: make([]bool, len(headings))}
 	for i := range headings {
-		c.right[i] = right[i] == 'r'
+		c.right[i] = layout[i] == 'r' || layout[i] == 'R'
+		c.stressed[i] = layout[i] == 'L' || layout[i] == 'R'
 	}
 	return c
 }
 
-func (c *columns) add(cells ...string) error {
+// add adds a line.
+func (c *columns) add(cells ...string) error { return c.addEmphasized(noEmphasis, cells...) }
+
+// addEmphasized adds a line with an emphasis.
+func (c *columns) addEmphasized(e emphasis, cells ...string) error {
 	shown := oneLine
 	if c.u.outTTY {
 		shown = visible
@@ -351,7 +371,7 @@ func (c *columns) add(cells ...string) error {
 	for i := range cells {
 		cells[i] = shown(cells[i])
 	}
-	c.lines = append(c.lines, cells)
+	c.lines = append(c.lines, columnsLine{cells, e})
 	if !c.u.outTTY && len(c.lines) >= c.batch || len(c.lines) == 1000 {
 		return c.flush()
 	}
@@ -362,7 +382,10 @@ func (c *columns) flush() error {
 	if !c.u.outTTY {
 		var b strings.Builder
 		for _, line := range c.lines {
-			b.WriteString(strings.Join(line, "\t") + "\n")
+			for i := range line.cells {
+				line.cells[i] = c.shown(line, i)
+			}
+			b.WriteString(strings.Join(line.cells, "\t") + "\n")
 		}
 		c.lines = c.lines[:0]
 		if b.Len() == 0 {
@@ -373,23 +396,23 @@ func (c *columns) flush() error {
 	}
 	if len(c.lines) > 0 && !c.printed {
 		c.printed = true
-		c.lines = append([][]string{c.headings}, c.lines...)
+		c.lines = append([]columnsLine{{cells: c.headings}}, c.lines...)
 	}
 	for _, line := range c.lines {
-		for i, cell := range line {
+		for i, cell := range line.cells {
 			c.widths[i] = max(c.widths[i], utf8.RuneCountInString(cell))
 		}
 	}
 	for _, line := range c.lines {
 		var b strings.Builder
-		for i, cell := range line {
-			pad := strings.Repeat(" ", c.widths[i]-utf8.RuneCountInString(cell))
+		for i, cell := range line.cells {
+			pad, shown := strings.Repeat(" ", c.widths[i]-utf8.RuneCountInString(cell)), c.shown(line, i)
 			if c.right[i] {
-				cell = pad + cell
+				shown = pad + shown
 			} else {
-				cell += pad
+				shown += pad
 			}
-			b.WriteString(cell + "  ")
+			b.WriteString(shown + "  ")
 		}
 		if _, err := io.WriteString(c.u.out, strings.TrimRight(b.String(), " ")+"\n"); err != nil {
 			return err
@@ -397,4 +420,12 @@ func (c *columns) flush() error {
 	}
 	c.lines = c.lines[:0]
 	return nil
+}
+
+// shown returns a cell of a line, with the emphasis of the line if the column has it.
+func (c *columns) shown(line columnsLine, i int) string {
+	if !c.stressed[i] {
+		return line.cells[i]
+	}
+	return c.u.emphasized(line.emphasis, line.cells[i])
 }

@@ -37,7 +37,7 @@ func (s *session) undelete(ctx context.Context) error {
 	info, err := v.Undelete(ctx, name)
 	switch {
 	case errors.Is(err, vault.ErrExist):
-		return hint(err, "to restore an older version, use {prog} history {name} and {prog} rollback")
+		return hint(err, "to restore an older version, use {vault} history {name} and {vault} rollback")
 	case errors.Is(err, vault.ErrNotFound):
 		return hint(err, "check the name: the history contains no version of it")
 	case err != nil:

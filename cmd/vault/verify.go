@@ -342,7 +342,7 @@ func (r *verification) finish() error {
 	}
 	switch {
 	case r.Damaged > 0:
-		return hint(fmt.Errorf("%w: %s", errDamaged, plural(r.Damaged, "object or version", "objects or versions")), "{prog} history NAME lists the versions of a damaged object, and {prog} rollback restores one")
+		return hint(fmt.Errorf("%w: %s", errDamaged, plural(r.Damaged, "object or version", "objects or versions")), "{vault} history NAME lists the versions of a damaged object, and {vault} rollback restores one")
 	case r.Unopened > 0:
 		return hint(fmt.Errorf("%w: %s could not be opened", errPartial, plural(r.Unopened+r.Failed, "object or version", "objects or versions")), "add the key sources of their writers with --keys")
 	case r.Failed > 0:

@@ -33,7 +33,7 @@ type Line struct {
 	Check   string // a stable identifier, such as "isolation-put"
 	Status  Status
 	Message string
-	Hint    string // what to do; may be empty, and may contain {prog} for the name of the program
+	Hint    string // what to do; may be empty. {prog} and {vault} stand for the program, {vault} with the flags that select the vault
 }
 
 // A Status is the outcome of a check.

@@ -17,7 +17,7 @@ func (e *checker) keys(ctx context.Context) {
 		return
 	case len(e.Keys) == 0:
 		e.add(ctx, "keys", found(Warning, "there is no key, so values can be neither sealed nor opened").
-			hinted("run {prog} init to create one, or {prog} init --import FILE to copy it from another machine"))
+			hinted("run {vault} init to create one, or {vault} init --import FILE to copy it from another machine"))
 		return
 	}
 	ref := envelope.Ref{Vault: e.VaultID, Tenant: string(e.Tenant), Collection: string(e.Collection), Name: e.run}

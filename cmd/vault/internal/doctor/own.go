@@ -40,7 +40,7 @@ func (e *checker) reach(ctx context.Context) bool {
 	}
 	switch {
 	case e.Store == nil && e.StoreErr == nil:
-		return stop(found(Warning, "there is no store yet").hinted("the first {prog} put creates it"))
+		return stop(found(Warning, "there is no store yet").hinted("the first {vault} put creates it"))
 	case e.Store == nil:
 		return stop(found(Fail, "the store cannot be opened: %v", e.StoreErr).hinted(e.advice(nil, e.StoreErr, "")))
 	}
@@ -102,7 +102,7 @@ func (e *checker) ownPrefix(ctx context.Context) {
 	case err != nil:
 		bad("own-list", "list under your prefix", err)
 	case !slices.Contains(keys, key):
-		e.add(ctx, "own-list", found(Warning, "a list immediately after a put does not contain the object").hinted("expect a delay until {prog} ls shows new names"))
+		e.add(ctx, "own-list", found(Warning, "a list immediately after a put does not contain the object").hinted("expect a delay until {vault} ls shows new names"))
 	default:
 		e.add(ctx, "own-list", found(OK, "list under your prefix"))
 	}

@@ -14,3 +14,6 @@ func open() (in, out *os.File, err error) {
 	}
 	return in, out, nil
 }
+
+// Escapes reports whether f is a terminal that interprets escape sequences, as far as the system knows.
+func Escapes(f *os.File) bool { return Is(f) }

@@ -12,7 +12,7 @@ var ErrUsage = errors.New("usage")
 // An Error describes a mistake in a command line, or in the input of a command.
 type Error struct {
 	Text string
-	Hint string // what to do; empty: read the help. "{prog}" stands for the program
+	Hint string // what to do; empty: read the help. {prog} and {vault} stand for the program, {vault} with the flags that select the vault
 }
 
 // Errorf returns an Error without a hint. Its text is formatted as by [fmt.Sprintf].
