@@ -80,7 +80,7 @@ func parseRGW(text []byte) ([]Record, string) {
 	method, uri, ok := rgwURI(e.URI)
 	r.Key = dash(e.Object)
 	if r.Key == "" && r.Bucket != "" {
-		r.Key, r.Ambiguous = uri.key(r.Bucket), !ok
+		r.Key, r.Ambiguous = uri.rgwKey(r.Bucket), !ok
 	}
 	r.Verb = rgwVerb(e.Operation, method)
 	r.Version = uri.rgwValue("versionId")
@@ -140,6 +140,19 @@ func rgwURI(text string) (method string, t target, ok bool) {
 		t.query = t.query[:half]
 	}
 	return method, t, ok
+}
+
+// rgwKey returns the key in the path. The log has the bucket of a tenant of RGW as TENANT/BUCKET. The path has
+// TENANT:BUCKET, or only BUCKET if the caller is of the same tenant. The tenant may be empty.
+func (t target) rgwKey(bucket string) string {
+	tenant, name, ok := strings.Cut(bucket, "/")
+	if !ok {
+		tenant, name = "", bucket
+	}
+	if first, _, _ := strings.Cut(strings.TrimPrefix(t.path, "/"), "/"); first == tenant+":"+name {
+		name = first
+	}
+	return t.key(name)
 }
 
 // rgwValue returns the value of a parameter as RGW reads it: it decodes each parameter before it separates
