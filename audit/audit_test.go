@@ -466,6 +466,16 @@ func TestRGWTenants(t *testing.T) {
 	}
 }
 
+// The time that RGW took. If the clock is set back, Ceph writes a number that is out of range.
+func TestRGWDuration(t *testing.T) {
+	for text, want := range map[string]time.Duration{"67": 67 * time.Millisecond, "0": 0, "18446744073709551000": 0, "-5": 0} {
+		records, errs := read(strings.NewReader(`{"bucket":"vault","time":"2026-11-30T05:21:55.342886Z","remote_addr":"","user":"a","operation":"get_obj","uri":"GET /vault/a HTTP/1.1","http_status":"200","total_time":`+text+`}`), nil)
+		if len(errs) > 0 || len(records) != 1 || records[0].Duration != want {
+			t.Errorf("%s: %+v, %v; want %v", text, records, errs, want)
+		}
+	}
+}
+
 func TestReadFails(t *testing.T) {
 	for _, tc := range []struct {
 		name string

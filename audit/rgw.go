@@ -31,7 +31,9 @@ type rgwEntry struct {
 		Subject string `json:"sub"`
 	} `json:"sts_info"`
 	Headers []map[string]string `json:"http_x_headers"`
-	Data    struct {
+	// Milliseconds is out of range if the clock was set back.
+	Milliseconds json.Number `json:"total_time"`
+	Data         struct {
 		Objects []struct {
 			Key     string `json:"key"`
 			Version string `json:"version_id"`
@@ -39,6 +41,8 @@ type rgwEntry struct {
 		} `json:"objects"`
 	} `json:"op_data"`
 }
+
+const maxMilliseconds = 30 * 24 * 3600 * 1000 // of a request
 
 var rgwVerbs = map[string]Verb{
 	"get_obj": VerbRead, "stat_obj": VerbStat, "stat_bucket": VerbStat, "head_obj": VerbStat,
@@ -63,6 +67,9 @@ func parseRGW(text []byte) ([]Record, string) {
 		Bucket: dash(e.Bucket), Time: e.Time.UTC(), Address: e.Address, Operation: e.Operation, Code: e.Code,
 		Principal: e.User, Session: e.STS.Session, Subject: e.STS.Subject, AccessKeyID: e.AccessKeyID,
 		UserAgent: e.UserAgent, RequestID: e.TransactionID,
+	}
+	if ms, err := e.Milliseconds.Int64(); err == nil && ms > 0 && ms < maxMilliseconds {
+		r.Duration = time.Duration(ms) * time.Millisecond
 	}
 	if r.Principal == "anonymous" || unauthenticated(e.Code) {
 		r.Principal = ""
