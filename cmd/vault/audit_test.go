@@ -3,9 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,6 +111,94 @@ func TestAuditBucket(t *testing.T) {
 	if lists > 3 || reads != 6 {
 		t.Errorf("%d lists and %d reads, want 3 and 6", lists, reads)
 	}
+}
+
+// TestAuditFiles: a local log of any length is read once, after its first bytes were read to find out what it is. No
+// more than logsAtOnce are open at once, and all are closed, also if the command ends early.
+func TestAuditFiles(t *testing.T) {
+	dir := t.TempDir()
+	var text strings.Builder
+	for text.Len() < logStart+logStart/8 {
+		text.WriteString(auditLogLine(time.Date(2026, 5, 2, 10, 0, 0, 0, time.UTC), "long"))
+	}
+	const logs = 3 * logsAtOnce
+	for i := range logs {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d.log", i)), []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		out  io.Writer
+		code int
+	}{
+		"to the end": {io.Discard, exitOK}, "until the output fails": {brokenOutput{}, exitFailure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := &countedFiles{}
+			files.changed.L = &files.mu
+			var errs bytes.Buffer
+			code := run(t.Context(), []string{"vault", "audit", "--json", "--since", "all", "--from", dir}, &world{
+				in: strings.NewReader(""), out: tc.out, err: &errs, goos: "linux", now: time.Now, userHome: t.TempDir, getenv: os.Getenv,
+				readFile: os.ReadFile, open: files.openFile, walk: walkFiles, quietly: func(error) bool { return false },
+			})
+			files.mu.Lock()
+			defer files.mu.Unlock()
+			for files.open > 0 { // one that is being opened when the command ends is closed later
+				files.changed.Wait()
+			}
+			if code != tc.code || files.most > logsAtOnce {
+				t.Errorf("exit code %d, want %d; up to %d files were open; %s", code, tc.code, files.most, &errs)
+			}
+			if all := int64(logs * (text.Len() + clientStart)); tc.code == exitOK && files.read != all || files.read > all {
+				t.Errorf("%d bytes were read, want %d", files.read, all)
+			}
+		})
+	}
+}
+
+type brokenOutput struct{}
+
+func (brokenOutput) Write([]byte) (int, error) { return 0, errors.New("the output fails") }
+
+// countedFiles opens files, and counts them and their bytes.
+type countedFiles struct {
+	mu         sync.Mutex
+	changed    sync.Cond
+	open, most int
+	read       int64
+}
+
+type countedFile struct {
+	io.ReadCloser
+	all *countedFiles
+}
+
+func (c *countedFiles) openFile(name string) (io.ReadCloser, int64, error) {
+	f, size, err := openFile(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open++
+	c.most = max(c.most, c.open)
+	return &countedFile{f, c}, size, nil
+}
+
+func (f *countedFile) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
+	f.all.read += int64(n)
+	return n, err
+}
+
+func (f *countedFile) Close() error {
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
+	f.all.open--
+	f.all.changed.Broadcast()
+	return f.ReadCloser.Close()
 }
 
 func auditBucket(t *testing.T, s *costest.Server) *blob.Bucket {
