@@ -199,7 +199,7 @@ var (
 	monthFolder = text.NewRegexp(`(?:^|/)(2\d{3}/\d\d)/$`)
 	dayFolder   = text.NewRegexp(`(?:^|\D)(2\d{3}/\d\d/\d\d)/$`)
 	// The name of a server access log of S3.
-	datedLog = text.NewRegexp(`^(.*?)(2\d{3}-\d\d-\d\d)-\d\d-\d\d-\d\d-[^/]*$`)
+	datedLog = text.NewRegexp(`^.*?(2\d{3}-\d\d-\d\d)-\d\d-\d\d-\d\d-[^/]*$`)
 )
 
 // hasFolder reports whether a folder, whose path ends with a slash, may have logs of the range.
@@ -222,23 +222,14 @@ func (d dateRange) overlaps(start, end time.Time) bool {
 	return start.Before(d.until) && end.After(d.since)
 }
 
-// hasLog reports whether a log with a date in its name may have records of the range. If it has not, next
-// is the name before the next log that may.
-func (d dateRange) hasLog(name string) (ok bool, next string) {
+// hasLog reports whether a log with a date in its name may have records of the range.
+func (d dateRange) hasLog(name string) bool {
 	m := datedLog.FindStringSubmatch(name)
 	if m == nil {
-		return true, ""
+		return true
 	}
-	day, err := time.Parse(time.DateOnly, m[2])
-	switch {
-	case err != nil:
-		return true, ""
-	case !day.AddDate(0, 0, 1).After(d.since):
-		return false, m[1] + d.since.Format(time.DateOnly)
-	case !day.Before(d.until):
-		return false, m[1] + "2999-12-31-23" // after all logs with a date
-	}
-	return true, ""
+	day, err := time.Parse(time.DateOnly, m[1])
+	return err != nil || d.overlaps(day, day.AddDate(0, 0, 1))
 }
 
 // A localLogs is a file or a directory on this machine.
@@ -260,7 +251,7 @@ func (l localLogs) logs(_ context.Context, in dateRange) iter.Seq2[logFile, erro
 				r, _, err := l.openFile(ctx, path)
 				return r, err
 			}}
-			if ok, _ := in.hasLog(path); (ok || f.asked) && !yield(f, nil) {
+			if (in.hasLog(path) || f.asked) && !yield(f, nil) {
 				return
 			}
 		}

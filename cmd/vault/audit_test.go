@@ -29,8 +29,8 @@ func auditLogLine(at time.Time, name string) string {
 		at.UTC().Format("02/Jan/2006:15:04:05 -0700"), key, key)
 }
 
-// TestAuditBucket: of thousands of logs in a bucket, only those of the range are listed and read. A log of any
-// length is read completely, and one that cannot be read does not hide the others.
+// TestAuditBucket: of thousands of logs in a bucket, only those of the range are read, and those whose names have
+// no date. A log of any length is read completely, and one that cannot be read does not hide the others.
 func TestAuditBucket(t *testing.T) {
 	s, err := costest.New(&costest.Options{SecretID: cosKeys[0], SecretKey: cosKeys[1]})
 	if err != nil {
@@ -58,7 +58,9 @@ func TestAuditBucket(t *testing.T) {
 	put("access/vault2026-05-02-10-00-00-B", auditLogLine(day, "broken"))
 	put("access/vault2026-05-02-10-00-00-C", auditLogLine(day, "last"))
 	put("access/vault2026-05-02-10-00-00-D", auditLogLine(day.AddDate(0, 0, 1), "tomorrow"))
-	put("access/z-other", auditLogLine(day, "other"))
+	for i, name := range []string{"2020-and-later", "2026-03.log", "2026-06-01.log", "2026-07-01-00-00", "29", "z-other"} {
+		put("access/vault"+name, auditLogLine(day, fmt.Sprint("other", i)))
+	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -101,15 +103,15 @@ func TestAuditBucket(t *testing.T) {
 			names[l.Name]++
 		}
 	}
-	if names["long"] != strings.Count(long.String(), "\n") || names["last"] != 1 || names["other"] != 1 || len(names) != 3 {
-		t.Errorf("the records have the names %v, want long %d times, last and other", names, strings.Count(long.String(), "\n"))
+	if names["long"] != strings.Count(long.String(), "\n") || names["last"] != 1 || names["other0"] != 1 || len(names) != 8 {
+		t.Errorf("the records have the names %v, want long %d times, last and six others", names, strings.Count(long.String(), "\n"))
 	}
-	if code != exitPartial || summary.Failed != 1 || summary.Logs != 4 || summary.NotLogs != 0 || !strings.Contains(errs.String(), `"kind":"denied"`) {
+	if code != exitPartial || summary.Failed != 1 || summary.Logs != 9 || summary.NotLogs != 0 || !strings.Contains(errs.String(), `"kind":"denied"`) {
 		t.Errorf("exit code %d, %+v, errors %s", code, summary, &errs)
 	}
-	// The list starts three times: at the prefix, at the range, and behind it. The long log is read twice.
-	if lists > 3 || reads != 6 {
-		t.Errorf("%d lists and %d reads, want 3 and 6", lists, reads)
+	// A list has 1,000 names. The long log is read twice.
+	if lists != 5 || reads != 11 {
+		t.Errorf("%d lists and %d reads, want 5 and 11", lists, reads)
 	}
 }
 
