@@ -12,9 +12,9 @@ import (
 )
 
 // A Usage is how many requests of one operation RGW has counted for a bucket. RGW counts a request when it ends,
-// in the hour of that time, with the same code that writes the ops log, and stores the numbers in the cluster. It
-// does not count requests without a bucket in the way that it logs them, nor those for a bucket that does not
-// exist.
+// in the hour of that time, right before it writes the line of the ops log, and stores the numbers in the cluster.
+// Ceph 16.2.15 also counts requests without a bucket, such as list_buckets, which it does not log. It
+// neither counts nor logs a request for a bucket that does not exist.
 type Usage struct {
 	// Owner is the owner of the bucket, and not the caller. For create_bucket it is the caller. It starts
 	// with "TENANT$" if the user belongs to a tenant of RGW.

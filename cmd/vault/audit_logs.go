@@ -105,6 +105,9 @@ func (a *auditing) each(ctx context.Context, show func(audit.Record) error) erro
 			}
 		}
 	}
+	if a.Usage != nil {
+		*a.Usage = a.usage.compare()
+	}
 	return nil
 }
 
@@ -130,6 +133,12 @@ func fetchLog(ctx context.Context, f logFile, held *heldLogs) fetchedLog {
 func (a *auditing) eachRecord(ctx context.Context, log fetchedLog, bar *progress, show func(audit.Record) error) error {
 	if log.err != nil {
 		return a.logFailed(ctx, log.name, log.err)
+	}
+	if audit.IsUsage(log.start) {
+		if !log.client {
+			return usagef("%s has numbers of RGW, which must be in a file on this machine", log.name)
+		}
+		return nil // readAhead has read it
 	}
 	var r io.Reader = bytes.NewReader(log.start)
 	switch {
@@ -159,8 +168,9 @@ func (a *auditing) eachRecord(ctx context.Context, log fetchedLog, bar *progress
 			if !log.client {
 				return usagef("%s is a log of %s, which must be a file on this machine", log.name, a.prog)
 			}
-			continue // readClientLogs has read it
+			continue // readAhead has read it
 		}
+		a.usage.add(rec) // also if it began before the range, and ended in it
 		if !a.inRange(rec) {
 			continue
 		}
