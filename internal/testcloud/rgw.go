@@ -186,8 +186,8 @@ func (r *RGW) Stop() error {
 // writes a line shortly after the response.
 func (r *RGW) OpsLog() string { return filepath.Join(r.dir.path, "log", "ops.log") }
 
-// OpsLogSocket returns the path of a socket from which the lines of the log can be read, too. It has those that no
-// connection has read yet, and then each new one.
+// OpsLogSocket returns the path of a socket from which the records of the log can be read, too: those that no
+// connection has read yet, and then each new one. There is no socket if the path is longer than 107 bytes.
 func (r *RGW) OpsLogSocket() string { return filepath.Join(r.dir.path, "ops.sock") }
 
 // Usage returns what radosgw-admin usage show prints: the number of requests that the gateway has counted. The
