@@ -37,6 +37,9 @@
 // Clients choose object keys and user agents, and the text formats do not escape them completely. A
 // line that can be read in two ways is not guessed: its record has the fields that are certain, and is
 // marked as Ambiguous.
+//
+// Ceph RGW also counts its requests. [ReadUsage] reads these numbers, which show whether an ops log has a line
+// for each request.
 package audit
 
 import (
@@ -95,6 +98,8 @@ type Record struct {
 	AccessKeyID string
 	Address     string
 	UserAgent   string
+	// Duration is how long the request took, for [RGW]. Time is when it began.
+	Duration time.Duration
 
 	// Status is the HTTP status. CloudTrail does not contain it.
 	Status int
@@ -134,7 +139,12 @@ const (
 	// of a principal is that of the role, or of the sub-account.
 	COS Dialect = "cos"
 	// RGW logs the source of a copy only with "rgw log http headers = http_x_amz_copy_source", and no keys
-	// if it denies a whole DeleteObjects. If it denies some keys, there is a record for each key.
+	// if it denies a whole DeleteObjects. If it denies some keys, there is a record for each key. Bucket is
+	// TENANT/BUCKET if the bucket belongs to a tenant of RGW.
+	//
+	// The socket ("rgw ops log socket path") sends the same records as the file, as the elements of a list
+	// without an end. Ceph 16.2.15 serves one connection at a time, and sends what no connection has read,
+	// up to "rgw ops log data backlog" (5 MiB), and then each new record.
 	RGW Dialect = "rgw"
 	// Versity logs neither the source of a copy nor the keys of DeleteObjects, whose response is 200
 	// although each key may have been denied. Its number of bytes is the length of the response

@@ -449,6 +449,33 @@ func TestRGWLines(t *testing.T) {
 	}
 }
 
+// The bucket of a tenant of RGW. Ceph 16.2.15 wrote these fields.
+func TestRGWTenants(t *testing.T) {
+	for _, tc := range []struct{ bucket, operation, uri, want string }{
+		{"acme/vault", "get_obj", "GET /vault/bots/alice/credentials/openai.enc HTTP/1.1", `read, alice:credentials:openai, , 0, acme$bob, , 200 `},
+		{"acme/vault", "get_obj", "GET /acme:vault/bots/alice/credentials/openai.enc HTTP/1.1", `read, alice:credentials:openai, , 0, acme$bob, , 200 `},
+		{"acme/vault", "get_obj", "GET /acme%3Avault/bots/alice/credentials/openai.enc HTTP/1.1", `read, alice:credentials:openai, , 0, acme$bob, , 200 `},
+		{"vault", "get_obj", "GET /:vault/bots/alice/credentials/openai.enc HTTP/1.1", `read, alice:credentials:openai, , 0, acme$bob, , 200 `},
+		{"acme/vault", "list_bucket", "GET /acme:vault?prefix=bots/alice/?prefix=bots/alice/ HTTP/1.1", `list, "bots/alice/" of "alice", , 0, acme$bob, , 200 `},
+		{"acme/vault", "get_obj", "GET /vault/acme:vault/x HTTP/1.1", `read, acme:vault/x, , 0, acme$bob, , 200 `},
+	} {
+		records, errs := read(strings.NewReader(fmt.Sprintf(`{"bucket":%q,"time":"2026-11-30T05:21:55.342886Z","remote_addr":"","user":"acme$bob","operation":%q,"uri":%q,"http_status":"200","total_time":67}`, tc.bucket, tc.operation, tc.uri)), nil)
+		if len(errs) > 0 || len(records) != 1 || short(records[0]) != tc.want || records[0].Bucket != tc.bucket {
+			t.Errorf("%s in %s: %q, %v; want %q", tc.uri, tc.bucket, shorts(records), errs, tc.want)
+		}
+	}
+}
+
+// The time that RGW took. If the clock is set back, Ceph writes a number that is out of range.
+func TestRGWDuration(t *testing.T) {
+	for text, want := range map[string]time.Duration{"67": 67 * time.Millisecond, "0": 0, "18446744073709551000": 0, "-5": 0} {
+		records, errs := read(strings.NewReader(`{"bucket":"vault","time":"2026-11-30T05:21:55.342886Z","remote_addr":"","user":"a","operation":"get_obj","uri":"GET /vault/a HTTP/1.1","http_status":"200","total_time":`+text+`}`), nil)
+		if len(errs) > 0 || len(records) != 1 || records[0].Duration != want {
+			t.Errorf("%s: %+v, %v; want %v", text, records, errs, want)
+		}
+	}
+}
+
 func TestReadFails(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -14,10 +14,7 @@ const detectSize = 64 << 10
 // Detect returns the dialect of a log from its first bytes, which may be compressed with gzip, or "" if it
 // is unknown. It decides by the first line that belongs to a known dialect.
 func Detect(head []byte) Dialect {
-	if z, err := gzip.NewReader(bytes.NewReader(head)); err == nil {
-		head, _ = io.ReadAll(io.LimitReader(z, detectSize)) // the start may end anywhere
-	}
-	head = bytes.TrimPrefix(head, []byte("\ufeff"))
+	head = bytes.TrimPrefix(uncompressedHead(head), []byte("\ufeff"))
 	if cloudTrailStart.Match(head) {
 		return CloudTrail
 	}
@@ -39,6 +36,13 @@ func Detect(head []byte) Dialect {
 		}
 	}
 	return ""
+}
+
+func uncompressedHead(head []byte) []byte {
+	if z, err := gzip.NewReader(bytes.NewReader(head)); err == nil {
+		head, _ = io.ReadAll(io.LimitReader(z, detectSize)) // the start may end anywhere
+	}
+	return head
 }
 
 var (

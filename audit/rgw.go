@@ -31,7 +31,9 @@ type rgwEntry struct {
 		Subject string `json:"sub"`
 	} `json:"sts_info"`
 	Headers []map[string]string `json:"http_x_headers"`
-	Data    struct {
+	// Milliseconds is out of range if the clock was set back.
+	Milliseconds json.Number `json:"total_time"`
+	Data         struct {
 		Objects []struct {
 			Key     string `json:"key"`
 			Version string `json:"version_id"`
@@ -39,6 +41,8 @@ type rgwEntry struct {
 		} `json:"objects"`
 	} `json:"op_data"`
 }
+
+const maxMilliseconds = 30 * 24 * 3600 * 1000 // of a request
 
 var rgwVerbs = map[string]Verb{
 	"get_obj": VerbRead, "stat_obj": VerbStat, "stat_bucket": VerbStat, "head_obj": VerbStat,
@@ -64,6 +68,9 @@ func parseRGW(text []byte) ([]Record, string) {
 		Principal: e.User, Session: e.STS.Session, Subject: e.STS.Subject, AccessKeyID: e.AccessKeyID,
 		UserAgent: e.UserAgent, RequestID: e.TransactionID,
 	}
+	if ms, err := e.Milliseconds.Int64(); err == nil && ms > 0 && ms < maxMilliseconds {
+		r.Duration = time.Duration(ms) * time.Millisecond
+	}
 	if r.Principal == "anonymous" || unauthenticated(e.Code) {
 		r.Principal = ""
 	}
@@ -80,7 +87,7 @@ func parseRGW(text []byte) ([]Record, string) {
 	method, uri, ok := rgwURI(e.URI)
 	r.Key = dash(e.Object)
 	if r.Key == "" && r.Bucket != "" {
-		r.Key, r.Ambiguous = uri.key(r.Bucket), !ok
+		r.Key, r.Ambiguous = uri.rgwKey(r.Bucket), !ok
 	}
 	r.Verb = rgwVerb(e.Operation, method)
 	r.Version = uri.rgwValue("versionId")
@@ -140,6 +147,19 @@ func rgwURI(text string) (method string, t target, ok bool) {
 		t.query = t.query[:half]
 	}
 	return method, t, ok
+}
+
+// rgwKey returns the key in the path. The log has the bucket of a tenant of RGW as TENANT/BUCKET. The path has
+// TENANT:BUCKET, or only BUCKET if the caller is of the same tenant. The tenant may be empty.
+func (t target) rgwKey(bucket string) string {
+	tenant, name, ok := strings.Cut(bucket, "/")
+	if !ok {
+		tenant, name = "", bucket
+	}
+	if first, _, _ := strings.Cut(strings.TrimPrefix(t.path, "/"), "/"); first == tenant+":"+name {
+		name = first
+	}
+	return t.key(name)
 }
 
 // rgwValue returns the value of a parameter as RGW reads it: it decodes each parameter before it separates

@@ -51,6 +51,9 @@ func auditCommand(s *session) *cli.Command {
 			"store by their ids. Every other request gets the remark not-vault, if it is not older than the first\n" +
 			"operation of these files, nor newer than the last one. So give the files of all machines, also FILE.1\n" +
 			"to FILE.3. Without other logs, their operations are printed.\n\n" +
+			"What radosgw-admin usage show prints can be given, too, as a file or through a pipe: how many requests of\n" +
+			"each operation RGW has counted for each bucket. If the ops log has fewer, the exit code is 3. Give\n" +
+			"--start-date and --end-date of usage show the range of --since and --until, in whole hours.\n\n" +
 			"The logs of a bucket may be below date folders (YYYY/MM/DD), or their names may start with a date;\n" +
 			"then only those of the range are read. A URL takes the same parameters as --store, and the same\n" +
 			"identity. At the end, " + s.prog + " prints the time of the newest record. Logs are delivered minutes to hours late,\n" +
@@ -74,8 +77,8 @@ func auditCommand(s *session) *cli.Command {
 			Description: "Prints a line for each name and caller: tenant, collection, name, caller, reads, reads per day, writes,\n" +
 				"deletions, denied requests, last read, last write and a remark. The remark is unread if no caller\n" +
 				"read the name in the range, which is 90 days by default. It is omitted if the logs begin more than a\n" +
-				"day later than the range, or if one could not be read. Lists and requests for the existence of an\n" +
-				"object are not counted. --json also prints the reads of each day.\n\n" +
+				"day later than the range, if one could not be read, or if they have fewer requests than RGW counted.\n" +
+				"Lists and requests for the existence of an object are not counted. --json also prints the reads of each day.\n\n" +
 				"--all-names also opens the store, and adds the names of the tenant that no log mentions. --details\n" +
 				"also opens the store and adds the expiry and the labels of each name of the tenant, which are sealed\n" +
 				"with the value. It needs the key, and sends a request for each name.\n\n" +
@@ -103,6 +106,7 @@ type auditing struct {
 	failed       bool
 	sources      []logSource
 	client       clientLog
+	usage        usageCheck
 	oldest       time.Time // of the records
 	omitted      int       // requests that the summary does not contain
 }
@@ -119,6 +123,8 @@ type auditCounts struct {
 	NotLogs        int        `json:"not_logs,omitempty"`         // files of other kinds
 	Failed         int        `json:"failed,omitempty"`           // logs that could not be read to their end
 	Newest         *time.Time `json:"newest,omitempty"`           // time of the newest record
+
+	Usage *usageCounts `json:"usage,omitempty"` // the requests that RGW counted
 }
 
 func (s *session) audit(ctx context.Context) error {
@@ -193,10 +199,15 @@ func (s *session) newAuditing(ctx context.Context) (*auditing, error) {
 		}
 		a.sources = append(a.sources, source)
 	}
-	if err := a.readClientLogs(ctx); err != nil {
+	if err := a.readAhead(ctx); err != nil {
 		a.closeSources()
 		return nil, err
 	}
+	var end time.Time
+	if s.c.String("until") != "" {
+		end = a.until
+	}
+	a.usage.split(end)
 	return a, nil
 }
 
@@ -311,6 +322,7 @@ func (a *auditing) finish() error {
 		a.note("%s without a key, %d of them denied, concern no tenant; omit --tenant to see them", count(a.NoTenant, "request", "requests"), a.NoTenantDenied)
 	}
 	a.finishClient()
+	a.finishUsage()
 	var problems []string
 	if a.Unreadable > 0 {
 		problems = append(problems, count(a.Unreadable, "record", "records")+" could not be read")
@@ -323,6 +335,9 @@ func (a *auditing) finish() error {
 	}
 	if a.Failed > 0 {
 		problems = append(problems, count(a.Failed, "log", "logs")+" could not be read to the end")
+	}
+	if a.Usage != nil && a.Usage.Missing > 0 {
+		problems = append(problems, count(int(a.Usage.Missing), "request that RGW counted is", "requests that RGW counted are")+" not in the logs")
 	}
 	if problems != nil {
 		return fmt.Errorf("%w: %s", errPartial, strings.Join(problems, ", "))

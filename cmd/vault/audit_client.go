@@ -6,7 +6,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
-	"iter"
 	"strings"
 	"time"
 
@@ -68,14 +67,16 @@ func (c *clientLog) add(r audit.Record, in dateRange) {
 	}
 }
 
-// readClientLogs reads the logs of the command among the local files.
-func (a *auditing) readClientLogs(ctx context.Context) error {
+// readAhead reads the files that are needed before the logs of the store: the logs of the command, and the numbers
+// of RGW. They must be on this machine.
+func (a *auditing) readAhead(ctx context.Context) error {
+	var logs []logSource
 	for _, source := range a.sources {
 		switch s := source.(type) {
 		case localLogs:
 			for f, err := range s.logs(ctx, a.dates()) {
 				if err == nil {
-					err = a.readClientLog(ctx, f)
+					err = a.readFileAhead(ctx, f)
 				}
 				if err != nil {
 					return err
@@ -83,16 +84,26 @@ func (a *auditing) readClientLogs(ctx context.Context) error {
 			}
 		case streamedLog: // it cannot be read twice, but it can be the only log
 			head, _ := s.r.Peek(clientStart)
+			if audit.IsUsage(head) {
+				if err := a.readUsage(ctx, s.name, s.r); err != nil {
+					return err
+				}
+				s.close()
+				continue
+			}
 			a.client.stores = a.client.stores || len(head) > 0 && audit.Detect(head) != audit.Client
 		default:
 			a.client.stores = true
 		}
+		logs = append(logs, source)
 	}
+	a.sources = logs
 	return ctx.Err()
 }
 
-// readClientLog reads one file, if it is a log of the command. Errors are reported when it is read again.
-func (a *auditing) readClientLog(ctx context.Context, f logFile) error {
+// readFileAhead reads one file, if it is needed before the others. If it is a log, its errors are reported when it
+// is read again.
+func (a *auditing) readFileAhead(ctx context.Context, f logFile) error {
 	r, err := f.open(ctx, 0)
 	if err != nil {
 		return ctx.Err()
@@ -103,7 +114,12 @@ func (a *auditing) readClientLog(ctx context.Context, f logFile) error {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ctx.Err()
 	}
-	if audit.Detect(head[:n]) != audit.Client {
+	head = head[:n]
+	whole := io.MultiReader(bytes.NewReader(head), r)
+	switch {
+	case audit.IsUsage(head):
+		return a.readUsage(ctx, f.name, whole)
+	case audit.Detect(head) != audit.Client:
 		a.client.stores = a.client.stores || n > 0
 		return nil
 	}
@@ -112,17 +128,12 @@ func (a *auditing) readClientLog(ctx context.Context, f logFile) error {
 		c.ops, c.names, c.seed = make(map[uint64]string), make(map[string]string), maphash.MakeSeed()
 	}
 	in := dateRange{a.since.Add(-time.Hour), a.until.Add(time.Hour)}
-	for rec, err := range recordsAfter(head[:n], r) {
+	for rec, err := range audit.Read(whole, &audit.Options{Dialect: audit.Client}) {
 		if err == nil {
 			c.add(rec, in)
 		}
 	}
 	return ctx.Err()
-}
-
-// recordsAfter returns the records of a log of the command, whose start was read.
-func recordsAfter(start []byte, rest io.Reader) iter.Seq2[audit.Record, error] {
-	return audit.Read(io.MultiReader(bytes.NewReader(start), rest), &audit.Options{Dialect: audit.Client})
 }
 
 // finishClient reports what the logs of the command showed.

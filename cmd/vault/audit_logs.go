@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/objectvault/objectvault/audit"
@@ -23,7 +24,7 @@ type logSource interface {
 	close() error
 }
 
-// A logFile is one log. open returns its bytes from an offset on.
+// A logFile is one log. open returns its bytes, from an offset on if the log is in a bucket.
 type logFile struct {
 	name string
 	open func(ctx context.Context, offset int64) (io.ReadCloser, error)
@@ -31,6 +32,9 @@ type logFile struct {
 	asked bool
 	// client means that the file is on this machine, so that it may be a log of the command.
 	client bool
+	// held means that the reader stays open until the rest is read. A connection to a bucket would be idle for
+	// too long.
+	held bool
 }
 
 const (
@@ -43,37 +47,85 @@ type fetchedLog struct {
 	logFile
 	start []byte
 	whole bool
+	rest  io.ReadCloser // nil if it must be opened; closed with the heldLogs
 	err   error
+}
+
+// heldLogs are the open readers of fetched logs, at most logsAtOnce.
+type heldLogs struct {
+	mu  sync.Mutex
+	all map[io.Closer]bool
+}
+
+func (h *heldLogs) add(c io.Closer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all == nil {
+		h.all = make(map[io.Closer]bool)
+	}
+	h.all[c] = true
+}
+
+func (h *heldLogs) close(c io.Closer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all[c] {
+		delete(h.all, c)
+		c.Close()
+	}
+}
+
+func (h *heldLogs) closeAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.all {
+		c.Close()
+	}
+	clear(h.all)
 }
 
 // each reads the logs of all sources, several at once, and calls show for each record of the range.
 func (a *auditing) each(ctx context.Context, show func(audit.Record) error) error {
 	bar := a.progress("audit", -1)
 	defer bar.done()
+	var held heldLogs
+	defer held.closeAll() // those that were fetched, and will not be read
 	for _, source := range a.sources {
 		files := func(ctx context.Context) iter.Seq2[logFile, error] { return source.logs(ctx, a.dates()) }
-		for log, err := range ordered.Map(ctx, logsAtOnce, files, fetchLog) {
+		fetch := func(ctx context.Context, f logFile) fetchedLog { return fetchLog(ctx, f, &held) }
+		for log, err := range ordered.Map(ctx, logsAtOnce, files, fetch) {
 			if err == nil {
 				err = a.eachRecord(ctx, log, bar, show)
+			}
+			if log.rest != nil {
+				held.close(log.rest)
 			}
 			if err != nil {
 				return err
 			}
 		}
 	}
+	if a.Usage != nil {
+		*a.Usage = a.usage.compare()
+	}
 	return nil
 }
 
-func fetchLog(ctx context.Context, f logFile) fetchedLog {
+func fetchLog(ctx context.Context, f logFile, held *heldLogs) fetchedLog {
 	l := fetchedLog{logFile: f}
 	r, err := f.open(ctx, 0)
 	if err != nil {
 		l.err = err
 		return l
 	}
-	defer r.Close()
 	l.start, l.err = io.ReadAll(io.LimitReader(r, logStart))
 	l.whole = len(l.start) < logStart
+	if l.err != nil || l.whole || !f.held {
+		r.Close()
+		return l
+	}
+	held.add(r)
+	l.rest = r
 	return l
 }
 
@@ -82,8 +134,18 @@ func (a *auditing) eachRecord(ctx context.Context, log fetchedLog, bar *progress
 	if log.err != nil {
 		return a.logFailed(ctx, log.name, log.err)
 	}
+	if audit.IsUsage(log.start) {
+		if !log.client {
+			return usagef("%s has numbers of RGW, which must be in a file on this machine", log.name)
+		}
+		return nil // readAhead has read it
+	}
 	var r io.Reader = bytes.NewReader(log.start)
-	if !log.whole {
+	switch {
+	case log.whole:
+	case log.rest != nil:
+		r = io.MultiReader(r, log.rest)
+	default:
 		rest, err := log.open(ctx, logStart)
 		if err != nil {
 			return a.logFailed(ctx, log.name, err)
@@ -106,8 +168,10 @@ func (a *auditing) eachRecord(ctx context.Context, log fetchedLog, bar *progress
 			if !log.client {
 				return usagef("%s is a log of %s, which must be a file on this machine", log.name, a.prog)
 			}
-			continue // readClientLogs has read it
-		case !a.inRange(rec):
+			continue // readAhead has read it
+		}
+		a.usage.add(rec) // also if it began before the range, and ended in it
+		if !a.inRange(rec) {
 			continue
 		}
 		if err := show(rec); err != nil {
@@ -145,7 +209,7 @@ var (
 	monthFolder = text.NewRegexp(`(?:^|/)(2\d{3}/\d\d)/$`)
 	dayFolder   = text.NewRegexp(`(?:^|\D)(2\d{3}/\d\d/\d\d)/$`)
 	// The name of a server access log of S3.
-	datedLog = text.NewRegexp(`^(.*?)(2\d{3}-\d\d-\d\d)-\d\d-\d\d-\d\d-[^/]*$`)
+	datedLog = text.NewRegexp(`^.*?(2\d{3}-\d\d-\d\d)-\d\d-\d\d-\d\d-[^/]*$`)
 )
 
 // hasFolder reports whether a folder, whose path ends with a slash, may have logs of the range.
@@ -168,23 +232,14 @@ func (d dateRange) overlaps(start, end time.Time) bool {
 	return start.Before(d.until) && end.After(d.since)
 }
 
-// hasLog reports whether a log with a date in its name may have records of the range. If it has not, next
-// is the name before the next log that may.
-func (d dateRange) hasLog(name string) (ok bool, next string) {
+// hasLog reports whether a log with a date in its name may have records of the range.
+func (d dateRange) hasLog(name string) bool {
 	m := datedLog.FindStringSubmatch(name)
 	if m == nil {
-		return true, ""
+		return true
 	}
-	day, err := time.Parse(time.DateOnly, m[2])
-	switch {
-	case err != nil:
-		return true, ""
-	case !day.AddDate(0, 0, 1).After(d.since):
-		return false, m[1] + d.since.Format(time.DateOnly)
-	case !day.Before(d.until):
-		return false, m[1] + "2999-12-31-23" // after all logs with a date
-	}
-	return true, ""
+	day, err := time.Parse(time.DateOnly, m[1])
+	return err != nil || d.overlaps(day, day.AddDate(0, 0, 1))
 }
 
 // A localLogs is a file or a directory on this machine.
@@ -202,16 +257,11 @@ func (l localLogs) logs(_ context.Context, in dateRange) iter.Seq2[logFile, erro
 				yield(logFile{}, usagef("--from %s: %v", l.path, err))
 				return
 			}
-			f := logFile{name: path, asked: path == l.path, client: true, open: func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+			f := logFile{name: path, asked: path == l.path, client: true, held: true, open: func(ctx context.Context, _ int64) (io.ReadCloser, error) {
 				r, _, err := l.openFile(ctx, path)
-				if err == nil && offset > 0 {
-					if _, err = io.CopyN(io.Discard, r, offset); err != nil {
-						r.Close()
-					}
-				}
 				return r, err
 			}}
-			if ok, _ := in.hasLog(path); (ok || f.asked) && !yield(f, nil) {
+			if (in.hasLog(path) || f.asked) && !yield(f, nil) {
 				return
 			}
 		}
@@ -234,8 +284,8 @@ func (l streamedLog) close() error {
 
 func (l streamedLog) logs(context.Context, dateRange) iter.Seq2[logFile, error] {
 	return func(yield func(logFile, error) bool) {
-		yield(logFile{name: l.name, asked: true, open: func(context.Context, int64) (io.ReadCloser, error) {
-			return io.NopCloser(l.r), nil // the second call continues where the first one ended
+		yield(logFile{name: l.name, asked: true, held: true, open: func(context.Context, int64) (io.ReadCloser, error) {
+			return io.NopCloser(l.r), nil
 		}}, nil)
 	}
 }

@@ -87,7 +87,7 @@ func (s *session) auditSummary(ctx context.Context) error {
 		uses.complete = false
 		a.note("the oldest record has the time %s, which is later than --since: names can have been read before, so that none is marked as unread", timestamp(a.oldest))
 	}
-	uses.complete = uses.complete && a.Failed == 0
+	uses.complete = uses.complete && a.Failed == 0 && (a.Usage == nil || a.Usage.Missing == 0)
 	if err := a.printUses(uses); err != nil {
 		return err
 	}

@@ -3,9 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,8 +29,8 @@ func auditLogLine(at time.Time, name string) string {
 		at.UTC().Format("02/Jan/2006:15:04:05 -0700"), key, key)
 }
 
-// TestAuditBucket: of thousands of logs in a bucket, only those of the range are listed and read. A log of any
-// length is read completely, and one that cannot be read does not hide the others.
+// TestAuditBucket: of thousands of logs in a bucket, only those of the range are read, and those whose names have
+// no date. A log of any length is read completely, and one that cannot be read does not hide the others.
 func TestAuditBucket(t *testing.T) {
 	s, err := costest.New(&costest.Options{SecretID: cosKeys[0], SecretKey: cosKeys[1]})
 	if err != nil {
@@ -54,7 +58,9 @@ func TestAuditBucket(t *testing.T) {
 	put("access/vault2026-05-02-10-00-00-B", auditLogLine(day, "broken"))
 	put("access/vault2026-05-02-10-00-00-C", auditLogLine(day, "last"))
 	put("access/vault2026-05-02-10-00-00-D", auditLogLine(day.AddDate(0, 0, 1), "tomorrow"))
-	put("access/z-other", auditLogLine(day, "other"))
+	for i, name := range []string{"2020-and-later", "2026-03.log", "2026-06-01.log", "2026-07-01-00-00", "29", "z-other"} {
+		put("access/vault"+name, auditLogLine(day, fmt.Sprint("other", i)))
+	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,16 +103,104 @@ func TestAuditBucket(t *testing.T) {
 			names[l.Name]++
 		}
 	}
-	if names["long"] != strings.Count(long.String(), "\n") || names["last"] != 1 || names["other"] != 1 || len(names) != 3 {
-		t.Errorf("the records have the names %v, want long %d times, last and other", names, strings.Count(long.String(), "\n"))
+	if names["long"] != strings.Count(long.String(), "\n") || names["last"] != 1 || names["other0"] != 1 || len(names) != 8 {
+		t.Errorf("the records have the names %v, want long %d times, last and six others", names, strings.Count(long.String(), "\n"))
 	}
-	if code != exitPartial || summary.Failed != 1 || summary.Logs != 4 || summary.NotLogs != 0 || !strings.Contains(errs.String(), `"kind":"denied"`) {
+	if code != exitPartial || summary.Failed != 1 || summary.Logs != 9 || summary.NotLogs != 0 || !strings.Contains(errs.String(), `"kind":"denied"`) {
 		t.Errorf("exit code %d, %+v, errors %s", code, summary, &errs)
 	}
-	// The list starts three times: at the prefix, at the range, and behind it. The long log is read twice.
-	if lists > 3 || reads != 6 {
-		t.Errorf("%d lists and %d reads, want 3 and 6", lists, reads)
+	// A list has 1,000 names. The long log is read twice.
+	if lists != 5 || reads != 11 {
+		t.Errorf("%d lists and %d reads, want 5 and 11", lists, reads)
 	}
+}
+
+// TestAuditFiles: a local log of any length is read once, after its first bytes were read to find out what it is. No
+// more than logsAtOnce are open at once, and all are closed, also if the command ends early.
+func TestAuditFiles(t *testing.T) {
+	dir := t.TempDir()
+	var text strings.Builder
+	for text.Len() < logStart+logStart/8 {
+		text.WriteString(auditLogLine(time.Date(2026, 5, 2, 10, 0, 0, 0, time.UTC), "long"))
+	}
+	const logs = 3 * logsAtOnce
+	for i := range logs {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%02d.log", i)), []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		out  io.Writer
+		code int
+	}{
+		"to the end": {io.Discard, exitOK}, "until the output fails": {brokenOutput{}, exitFailure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := &countedFiles{}
+			files.changed.L = &files.mu
+			var errs bytes.Buffer
+			code := run(t.Context(), []string{"vault", "audit", "--json", "--since", "all", "--from", dir}, &world{
+				in: strings.NewReader(""), out: tc.out, err: &errs, goos: "linux", now: time.Now, userHome: t.TempDir, getenv: os.Getenv,
+				readFile: os.ReadFile, open: files.openFile, walk: walkFiles, quietly: func(error) bool { return false },
+			})
+			files.mu.Lock()
+			defer files.mu.Unlock()
+			for files.open > 0 { // one that is being opened when the command ends is closed later
+				files.changed.Wait()
+			}
+			if code != tc.code || files.most > logsAtOnce {
+				t.Errorf("exit code %d, want %d; up to %d files were open; %s", code, tc.code, files.most, &errs)
+			}
+			if all := int64(logs * (text.Len() + clientStart)); tc.code == exitOK && files.read != all || files.read > all {
+				t.Errorf("%d bytes were read, want %d", files.read, all)
+			}
+		})
+	}
+}
+
+type brokenOutput struct{}
+
+func (brokenOutput) Write([]byte) (int, error) { return 0, errors.New("the output fails") }
+
+// countedFiles opens files, and counts them and their bytes.
+type countedFiles struct {
+	mu         sync.Mutex
+	changed    sync.Cond
+	open, most int
+	read       int64
+}
+
+type countedFile struct {
+	io.ReadCloser
+	all *countedFiles
+}
+
+func (c *countedFiles) openFile(name string) (io.ReadCloser, int64, error) {
+	f, size, err := openFile(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open++
+	c.most = max(c.most, c.open)
+	return &countedFile{f, c}, size, nil
+}
+
+func (f *countedFile) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
+	f.all.read += int64(n)
+	return n, err
+}
+
+func (f *countedFile) Close() error {
+	f.all.mu.Lock()
+	defer f.all.mu.Unlock()
+	f.all.open--
+	f.all.changed.Broadcast()
+	return f.ReadCloser.Close()
 }
 
 func auditBucket(t *testing.T, s *costest.Server) *blob.Bucket {

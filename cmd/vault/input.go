@@ -45,6 +45,11 @@ func (s *session) openFile(ctx context.Context, name string) (io.ReadCloser, int
 	}()
 	select {
 	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				r.f.Close()
+			}
+		}()
 		return nil, 0, ctx.Err()
 	case r := <-done:
 		if r.err == nil && r.size < 0 {

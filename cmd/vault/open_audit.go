@@ -86,45 +86,26 @@ func (b bucketLogs) logs(ctx context.Context, in dateRange) iter.Seq2[logFile, e
 	return func(yield func(logFile, error) bool) { b.list(ctx, b.prefix, in, yield) }
 }
 
-// list yields the logs below a prefix. It reports whether to continue.
+// list yields the logs below a prefix. It reports whether to continue. All names are listed: a list that started
+// behind the logs of other days could omit one whose name has another form.
 func (b bucketLogs) list(ctx context.Context, prefix string, in dateRange, yield func(logFile, error) bool) bool {
-	after := ""
-	for {
-		o := &blob.ListOptions{Prefix: prefix, Delimiter: "/"}
-		if after != "" {
-			o.BeforeList = b.store.ListAfter(after)
-		}
-		next, more := b.page(ctx, b.store.Bucket.List(o), after, in, yield)
-		if next == "" || !more {
-			return more
-		}
-		after = next
-	}
-}
-
-// page yields the logs of a list. If it returns next, the list continues after that key.
-func (b bucketLogs) page(ctx context.Context, list *blob.ListIterator, after string, in dateRange, yield func(logFile, error) bool) (next string, more bool) {
+	list := b.store.Bucket.List(&blob.ListOptions{Prefix: prefix, Delimiter: "/"})
 	for {
 		o, err := list.Next(ctx)
-		if err == io.EOF {
-			return "", true
-		}
-		if err != nil {
+		switch {
+		case err == io.EOF:
+			return true
+		case err != nil:
 			yield(logFile{}, b.explain(err))
-			return "", false
-		}
-		if o.IsDir {
+			return false
+		case o.IsDir:
 			if in.hasFolder(o.Key) && !b.list(ctx, o.Key, in, yield) {
-				return "", false
+				return false
 			}
-			continue
-		}
-		ok, next := in.hasLog(o.Key)
-		if !ok && next > o.Key && next > after && b.store.ListAfter != nil {
-			return next, true
-		}
-		if ok && !yield(b.log(o.Key), nil) {
-			return "", false
+		case in.hasLog(o.Key):
+			if !yield(b.log(o.Key), nil) {
+				return false
+			}
 		}
 	}
 }

@@ -45,7 +45,8 @@ type RGWOptions struct {
 	// LifecycleDay is the duration of a day in lifecycle rules, in whole seconds. 0 means 24 hours.
 	LifecycleDay time.Duration
 
-	// OpsLog makes the gateway write its ops log: see [RGW.OpsLog].
+	// OpsLog makes the gateway write its ops log, and count the requests: see [RGW.OpsLog],
+	// [RGW.OpsLogSocket] and [RGW.Usage].
 	OpsLog bool
 
 	// Dir is the directory for data and logs. It must be empty or absent, and Stop keeps it. ""
@@ -184,6 +185,30 @@ func (r *RGW) Stop() error {
 // OpsLog returns the path of the log with a line for each request, if [RGWOptions].OpsLog is set. The gateway
 // writes a line shortly after the response.
 func (r *RGW) OpsLog() string { return filepath.Join(r.dir.path, "log", "ops.log") }
+
+// OpsLogSocket returns the path of a socket from which the records of the log can be read, too: those that no
+// connection has read yet, and then each new one. There is no socket if the path is longer than 107 bytes.
+func (r *RGW) OpsLogSocket() string { return filepath.Join(r.dir.path, "ops.sock") }
+
+// Usage returns what radosgw-admin usage show prints: the number of requests that the gateway has counted. The
+// requests of the last second can be missing.
+func (r *RGW) Usage(ctx context.Context, args ...string) ([]byte, error) {
+	tools, err := cephTools()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		out, err := exec.CommandContext(ctx, tools["radosgw-admin"], append([]string{"-c", r.conf, "usage", "show"}, args...)...).Output()
+		// As in addUsers, it sometimes crashes when it ends.
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && !exit.Exited() && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("radosgw-admin usage show: %w", err)
+		}
+		return out, nil
+	}
+}
 
 // PIDs returns the process ids of the monitor, the OSD and the gateway.
 func (r *RGW) PIDs() []int { return r.group.pids() }

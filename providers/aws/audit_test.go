@@ -3,10 +3,12 @@ package aws_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,6 +23,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/objectvault/objectvault/audit"
 	"github.com/objectvault/objectvault/internal/testcloud"
@@ -47,7 +50,8 @@ var verbsOfCalls = map[string]audit.Verb{
 }
 
 // TestIsolationInOpsLog: every denied call of the isolation matrix is in the ops log of Ceph, with the tenant
-// that was attacked, the key, the verb and the caller.
+// that was attacked, the key, the verb and the caller. RGW has counted as many requests, and as many that failed, and
+// its socket has the same records.
 func TestIsolationInOpsLog(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one request after the other")
@@ -58,6 +62,7 @@ func TestIsolationInOpsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Stop() })
+	socket := readSocket(t, server.OpsLogSocket())
 	s := newSiteOn(t, server, true)
 	a, b, l := s.join(t, alice), s.join(t, bob), s.join(t, longer)
 	var attempts []attempt
@@ -96,7 +101,114 @@ func TestIsolationInOpsLog(t *testing.T) {
 		}
 		at.verify(t, records, isAlice)
 	}
-	t.Logf("%d denied calls are in the log of %d requests", len(attempts), len(log))
+	logged := countRequests(log, s.bucket)
+	counted := s.usage(t, server, logged)
+	if diff := cmp.Diff(logged, counted); diff != "" {
+		t.Errorf("RGW has counted other numbers of requests than the log has (-log +usage):\n%s", diff)
+	}
+	for id, records := range log {
+		if diff := cmp.Diff(records, socket(id, len(records))); diff != "" {
+			t.Fatalf("the socket has other records of the request %s (-file +socket):\n%s", id, diff)
+		}
+	}
+	all := int64(0)
+	for _, n := range counted {
+		all += n[0]
+	}
+	t.Logf("%d denied calls are in the log of %d requests, of which RGW has counted %d", len(attempts), len(log), all)
+}
+
+// requests is how many requests there were, and how many failed.
+type requests [2]int64
+
+// countRequests returns the numbers of requests for a bucket in a log of RGW, as RGW counts them: by bucket and
+// operation. The bucket is "-" if the status is 404.
+func countRequests(log map[string][]audit.Record, bucket string) map[string]requests {
+	all := make(map[string]requests)
+	for _, records := range log {
+		r := records[len(records)-1] // the one before is the source of a copy
+		if r.Bucket != bucket {
+			continue
+		}
+		several := r.Operation == "multi_object_delete" && r.Key != "" // the request was successful
+		place := bucket
+		if r.Status == http.StatusNotFound && !several {
+			place = "-"
+		}
+		n := all[place+" "+r.Operation]
+		if n[0]++; r.Failed() && !several {
+			n[1]++
+		}
+		all[place+" "+r.Operation] = n
+	}
+	return all
+}
+
+// usage returns the numbers of requests for the bucket that RGW has counted, once they are as many as logged.
+func (s *site) usage(t *testing.T, server *testcloud.RGW, logged map[string]requests) map[string]requests {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var all map[string]requests
+	for {
+		text, err := server.Usage(ctx)
+		switch {
+		case err != nil && ctx.Err() != nil && t.Context().Err() == nil:
+			return all // the numbers differ after a minute
+		case err != nil:
+			t.Fatal(err)
+		}
+		all = make(map[string]requests)
+		for u, err := range audit.ReadUsage(bytes.NewReader(text)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u.Owner != server.Owner.AccessKeyID || u.Bucket != s.bucket && u.Bucket != "-" {
+				continue
+			}
+			n := all[u.Bucket+" "+u.Operation]
+			all[u.Bucket+" "+u.Operation] = requests{n[0] + u.Requests, n[1] + u.Requests - u.Successful}
+		}
+		if maps.Equal(all, logged) {
+			return all
+		}
+	}
+}
+
+// readSocket reads the ops log from the socket, and returns a function that waits for n records of a request.
+func readSocket(t *testing.T, path string) func(id string, n int) []audit.Record {
+	t.Helper()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	changed := sync.NewCond(&mu)
+	all, ended := make(map[string][]audit.Record), false
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for r, err := range audit.Read(conn, nil) { // it ends with an error, when the connection is closed
+			mu.Lock()
+			if err != nil {
+				ended = true
+			} else {
+				all[r.RequestID] = append(all[r.RequestID], r)
+			}
+			changed.Broadcast()
+			mu.Unlock()
+		}
+	}()
+	t.Cleanup(func() { conn.Close(); <-done })
+	return func(id string, n int) []audit.Record {
+		conn.SetReadDeadline(time.Now().Add(time.Minute))
+		mu.Lock()
+		defer mu.Unlock()
+		for len(all[id]) < n && !ended {
+			changed.Wait()
+		}
+		return all[id]
+	}
 }
 
 // An oddRequest is a request for the objects of bob whose target has an unusual form.
