@@ -283,7 +283,10 @@ func (x exchanged) isPage(want proof) bool {
 
 // checkDocument checks the XML document of a successful response.
 func (x exchanged) checkDocument(want proof, body []byte) error {
-	d, err := readDocument(body)
+	d, err := readDocument(withoutEntries(body))
+	if err != nil {
+		d, err = readDocument(body)
+	}
 	switch {
 	case d.root == "Error" && d.text["Code"] != "":
 		// AWS documents this for CompleteMultipartUpload and CopyObject, because it sends the status
@@ -393,6 +396,31 @@ func isJSONObject(body []byte) bool {
 type shallow struct {
 	root string
 	text map[string]string // the text of the elements, by name
+}
+
+// withoutEntries returns a list without its objects and versions. The SDK parses them after the check, so
+// parsing them here, too, would take a quarter of the time of a long list.
+func withoutEntries(body []byte) []byte {
+	if bytes.Contains(body, []byte("<!")) { // a comment, or text that may look like an element
+		return body
+	}
+	for _, name := range []string{"Contents", "Version"} {
+		start, end := []byte("<"+name+">"), []byte("</"+name+">")
+		var rest []byte
+		for {
+			from := bytes.Index(body, start)
+			if from < 0 {
+				break
+			}
+			to := bytes.Index(body[from:], end)
+			if to < 0 {
+				break
+			}
+			rest, body = append(rest, body[:from]...), body[from+to+len(end):]
+		}
+		body = append(rest, body...)
+	}
+	return body
 }
 
 // readDocument reads the well-formed part of a document.
