@@ -33,7 +33,7 @@ type ListOptions struct {
 	After Name
 	// Delimiter combines the names that have it after Prefix: List yields one Entry, with Group, in place
 	// of all names that are equal up to the Delimiter. It omits objects of other programs whose keys have the
-	// Delimiter after Prefix. If it is a slash, S3 and COS list no more than a page of each Group.
+	// Delimiter after Prefix. If it is a slash, S3 and COS usually list no more than a page of each Group.
 	Delimiter string
 	// Limit is the maximum number of entries; 0 means all. No page is requested after them.
 	Limit int
@@ -150,10 +150,11 @@ func (v *Vault) listHere(ctx context.Context, o *ListOptions) iter.Seq2[Entry, e
 		listed := make(map[Name]bool) // names whose key is escaped
 		group := ""                   // the start of the keys of the group that was yielded last
 		skip := func(last string) string {
-			if group == "" || !strings.HasPrefix(last, group) {
+			to := group + "\u00ff" // the keys of names are ASCII
+			if group == "" || !strings.HasPrefix(last, group) || last >= to {
 				return ""
 			}
-			return group + "\u00ff" // the keys of names are ASCII
+			return to
 		}
 		if delimiter != "/" || v.store.ListAfter == nil || v.readsLegacy() {
 			skip = nil

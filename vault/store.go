@@ -28,7 +28,8 @@ import (
 //     in the order of their bytes.
 type Store struct {
 	// Bucket contains the objects. If As of a [blob.Reader] sets an [io.ReaderAt], which reads the object of
-	// the Reader at any offset until the Reader is closed, a large object is opened on all processors.
+	// the Reader at any offset until the Reader is closed, [Reader.Download] opens a large object on all
+	// processors.
 	Bucket *blob.Bucket
 	// Name identifies the store in messages, for example s3://bucket. It contains no credentials.
 	Name string

@@ -46,7 +46,8 @@ func auditCommand(s *session) *cli.Command {
 			"   not-vault     none of the logs of the command has the request\n" +
 			"   ambiguous     the record can be read in two ways, because the client has sent text that looks like\n" +
 			"                 fields of the log; the line has the fields that are certain\n\n" +
-			"On a terminal, the result and the remarks are bold, and those with denied or other-tenant also red.\n\n" +
+			"On a terminal, the result and the remarks of a line with remarks are bold, and also red with denied or\n" +
+			"other-tenant.\n\n" +
 			"The files that the flag --log writes can be given, too. Their requests are found in the logs of the\n" +
 			"store by their ids. Every other request gets the remark not-vault, if it is not older than the first\n" +
 			"operation of these files, nor newer than the last one. So give the files of all machines, also FILE.1\n" +

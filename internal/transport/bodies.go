@@ -11,7 +11,8 @@ import (
 // Bodies keeps a response readable although the AWS SDK closes the body of the request when the response
 // starts to arrive. A server may refuse a request before it has received the body. Then net/http reads the
 // closed body, finds it too short, and closes the connection while the response is being read. The body that
-// Bodies passes to Base waits in this case until the response has been read.
+// Bodies passes to Base waits in this case until the response has been read. The last Read of the response then
+// takes 50 ms, in which net/http waits for the body.
 //
 // Bodies also hides all methods of a body except Read and Close. WriteTo in smithy-go 1.28.1 returns io.EOF
 // after a Close, which net/http treats as a failed write.
@@ -62,7 +63,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, io.ErrUnexpectedEOF
 }
 
-// Close is called by net/http. The caller of RoundTrip closes body.
+// Close is called by net/http. The caller of RoundTrip may also close body.
 func (b *requestBody) Close() error {
 	b.end()
 	return b.body.Close()

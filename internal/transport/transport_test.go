@@ -106,6 +106,7 @@ type closedBody struct {
 	closed  chan struct{}
 	once    sync.Once
 	drained chan struct{} // is closed when the transport has read the end
+	ended   chan struct{} // is closed when the transport needs the body no more
 }
 
 func (b *closedBody) Read(p []byte) (int, error) {
@@ -114,7 +115,7 @@ func (b *closedBody) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-func (b *closedBody) Close() error { return nil }
+func (b *closedBody) Close() error { close(b.ended); return nil }
 
 // TestEarlyResponse: a response to a request whose body is closed before it is sent can be read to its end, and
 // the connection ends with it.
@@ -125,7 +126,7 @@ func TestEarlyResponse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	body := &closedBody{closed: make(chan struct{}), drained: make(chan struct{})}
+	body := &closedBody{closed: make(chan struct{}), drained: make(chan struct{}), ended: make(chan struct{})}
 	ended := make(chan error, 1)
 	go func() {
 		c, err := l.Accept()
@@ -164,6 +165,11 @@ func TestEarlyResponse(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("the connection remains: %v", err)
+	}
+	select {
+	case <-body.ended:
+	case <-time.After(time.Minute):
+		t.Error("net/http still reads the body")
 	}
 }
 

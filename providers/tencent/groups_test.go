@@ -31,21 +31,36 @@ func TestGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.Reset()
-	var got []string
-	for e, err := range v.List(t.Context(), &vault.ListOptions{Delimiter: "/"}) {
-		if err != nil {
-			t.Fatal(err)
+	list := func() (got []string) {
+		s.Reset()
+		for e, err := range v.List(t.Context(), &vault.ListOptions{Delimiter: "/"}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Foreign {
+				e.Name = vault.Name(e.Key)
+			}
+			got = append(got, string(e.Name)+e.Group)
 		}
-		if e.Foreign {
-			e.Name = vault.Name(e.Key)
-		}
-		got = append(got, string(e.Name)+e.Group)
+		return got
 	}
-	if want := []string{"a", "big-", "big/", "big0", "bots/acme/credentials/plain", "z/"}; !slices.Equal(got, want) {
+	want := []string{"a", "big-", "big/", "big0", "bots/acme/credentials/plain", "z/"}
+	if got := list(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if n := len(s.Requests()); n != 2 {
 		t.Errorf("%d requests: %q", n, s.Requests())
+	}
+	// Pages of keys that no name can have are listed to their end.
+	for i := range 2100 {
+		if err := store.Bucket.WriteAll(t.Context(), fmt.Sprintf("bots/acme/credentials/big/日本%04d", i), []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := list(); !slices.Equal(got, want) {
+		t.Errorf("with other keys: %q, want %q", got, want)
+	}
+	if n := len(s.Requests()); n > 4 {
+		t.Errorf("with other keys: %d requests", n)
 	}
 }
