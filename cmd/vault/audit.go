@@ -309,7 +309,9 @@ func (a *auditing) finish() error {
 	if a.NoTenant > 0 {
 		a.note("%s without a key, %d of them denied, concern no tenant; omit --tenant to see them", count(a.NoTenant, "request", "requests"), a.NoTenantDenied)
 	}
-	a.finishClient()
+	if a.c.Command.Name == "audit" { // the summary has no remark not-vault
+		a.finishClient()
+	}
 	var problems []string
 	if a.Unreadable > 0 {
 		problems = append(problems, count(a.Unreadable, "record", "records")+" could not be read")
