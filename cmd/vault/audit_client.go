@@ -28,7 +28,7 @@ type clientLog struct {
 
 const (
 	maxClientIDs = 2_000_000 // limits the memory
-	clientStart  = 4 << 10   // bytes of a log that show whether it is one of the command
+	clientStart  = 64 << 10  // bytes of a file that show whether it is a log, and of which kind
 )
 
 // match returns the operation that sent the request of a record, or "". known is false if the logs of the
@@ -68,6 +68,11 @@ func (c *clientLog) add(r audit.Record, in dateRange) {
 	}
 }
 
+// started takes note of a file with the start of a log of d, or of no log.
+func (c *clientLog) started(d audit.Dialect) {
+	c.stores = c.stores || d != "" && d != audit.Client
+}
+
 // readClientLogs reads the logs of the command among the local files.
 func (a *auditing) readClientLogs(ctx context.Context) error {
 	for _, source := range a.sources {
@@ -83,7 +88,7 @@ func (a *auditing) readClientLogs(ctx context.Context) error {
 			}
 		case streamedLog: // it cannot be read twice, but it can be the only log
 			head, _ := s.r.Peek(clientStart)
-			a.client.stores = a.client.stores || len(head) > 0 && audit.Detect(head) != audit.Client
+			a.client.started(audit.Detect(head))
 		default:
 			a.client.stores = true
 		}
@@ -103,8 +108,8 @@ func (a *auditing) readClientLog(ctx context.Context, f logFile) error {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ctx.Err()
 	}
-	if audit.Detect(head[:n]) != audit.Client {
-		a.client.stores = a.client.stores || n > 0
+	d := audit.Detect(head[:n])
+	if a.client.started(d); d != audit.Client {
 		return nil
 	}
 	c := &a.client
