@@ -167,3 +167,23 @@ func TestAuditUses(t *testing.T) {
 		t.Errorf("a name that was read: %+v", used)
 	}
 }
+
+// TestAuditBuckets: requests for invented buckets need limited memory, and then no name is reported as unread.
+func TestAuditBuckets(t *testing.T) {
+	a := &auditing{starts: make(map[string]*bucketStart)}
+	a.sawBucket(audit.Record{Bucket: "vault", Time: time.Unix(2, 0)})
+	a.sawBucket(audit.Record{Bucket: "vault", Time: time.Unix(1, 0)})
+	a.sawBucket(audit.Record{Bucket: "vault", Time: time.Unix(3, 0)})
+	if got := a.starts["vault"].oldest; !got.Equal(time.Unix(1, 0)) {
+		t.Errorf("the oldest record has the time %v, want the one of the second record", got)
+	}
+	if a.starts["vault"].objects = true; !a.startInTime() {
+		t.Error("the logs do not start in time")
+	}
+	for i := range maxAuditBuckets {
+		a.sawBucket(audit.Record{Bucket: fmt.Sprint("invented", i), Time: time.Unix(4, 0)})
+	}
+	if len(a.starts) > maxAuditBuckets || a.startInTime() {
+		t.Errorf("%d buckets, and the logs start in time: %t", len(a.starts), a.startInTime())
+	}
+}
