@@ -381,6 +381,24 @@ func TestCloudTrailForms(t *testing.T) {
 	}
 }
 
+// An event of S3 with a field of another type is reported, wherever the field is. Only events of other services
+// may have such fields.
+func TestCloudTrailTypes(t *testing.T) {
+	const at, s3, rest = `"eventTime":"2026-05-22T08:40:00Z"`, `"eventSource":"s3.amazonaws.com"`, `"eventName":"GetObject","requestParameters":{"bucketName":"vault","key":"bots/t/credentials/a.enc"}`
+	for _, event := range []string{
+		at + `,` + s3 + `,"additionalEventData":"x",` + rest,
+		`"additionalEventData":"x",` + at + `,` + s3 + `,` + rest,
+		at + `,"eventSource":"s3.amazonaws.com.cn","resources":{},` + rest,
+		at + `,"eventSource":["s3.amazonaws.com"],` + rest,
+	} {
+		records, errs := read(strings.NewReader(`{"Records":[{`+event+`}]}`), nil)
+		var p *audit.ParseError
+		if len(records) > 0 || len(errs) != 1 || !errors.As(errs[0], &p) {
+			t.Errorf("%s: %q, %v; want a ParseError", event, shorts(records), errs)
+		}
+	}
+}
+
 // A record that is malformed, too long or cut off is lost, and no other one. The error contains nothing of it.
 func TestMalformed(t *testing.T) {
 	for _, log := range logs {
