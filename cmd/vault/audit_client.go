@@ -23,7 +23,8 @@ type clientLog struct {
 	stores         bool              // there are other logs, too
 	matched        int               // requests of the store's logs that are in ops
 	unlisted       int               // requests of the records without an id
-	full           bool              // ops has as many ids as may be
+	most           int               // ids that ops may have
+	full           bool              // there were more
 }
 
 const (
@@ -44,6 +45,11 @@ func (c *clientLog) match(r audit.Record) (op string, known bool) {
 	return op, op != "" || !c.full && !r.Time.Before(c.oldest.Truncate(time.Second)) && !r.Time.After(c.newest)
 }
 
+// start prepares for the first file, and for at most most ids.
+func (c *clientLog) start(most int) {
+	c.ops, c.names, c.seed, c.most = make(map[uint64]string), make(map[string]string), maphash.MakeSeed(), most
+}
+
 // add remembers the requests of a record of the command, if they can be in the range.
 func (c *clientLog) add(r audit.Record, in dateRange) {
 	if c.oldest.IsZero() || r.Time.Before(c.oldest) {
@@ -60,7 +66,7 @@ func (c *clientLog) add(r audit.Record, in dateRange) {
 		c.names[op] = op
 	}
 	for _, id := range r.RequestIDs {
-		if len(c.ops) == maxClientIDs {
+		if len(c.ops) == c.most {
 			c.full = true
 			return
 		}
@@ -114,7 +120,7 @@ func (a *auditing) readClientLog(ctx context.Context, f logFile) error {
 	}
 	c := &a.client
 	if c.ops == nil {
-		c.ops, c.names, c.seed = make(map[uint64]string), make(map[string]string), maphash.MakeSeed()
+		c.start(maxClientIDs)
 	}
 	in := dateRange{a.since.Add(-time.Hour), a.until.Add(time.Hour)}
 	for rec, err := range recordsAfter(head[:n], r) {

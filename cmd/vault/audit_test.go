@@ -187,3 +187,24 @@ func TestAuditBuckets(t *testing.T) {
 		t.Errorf("%d buckets, and the logs start in time: %t", len(a.starts), a.startInTime())
 	}
 }
+
+// TestAuditClientIDs: if the log of the command has more requests than are remembered, the others are not
+// reported as requests of other programs.
+func TestAuditClientIDs(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	for _, most := range []int{2, 3} {
+		c := &clientLog{stores: true}
+		c.start(most)
+		for i, id := range []string{"R1", "R2", "R3"} {
+			c.add(audit.Record{Time: at.Add(time.Duration(i) * time.Second), Operation: "get", RequestIDs: []string{id}}, dateRange{at, at.Add(time.Hour)})
+		}
+		op, known := c.match(audit.Record{Time: at, RequestID: "R1"})
+		if op != "get" || !known {
+			t.Errorf("at most %d ids: %q, %t, want the get", most, op, known)
+		}
+		op, known = c.match(audit.Record{Time: at.Add(time.Second), RequestID: "other"})
+		if op != "" || known != (most == 3) || c.full != (most == 2) {
+			t.Errorf("at most %d ids: another request has the operation %q, known %t, full %t", most, op, known, c.full)
+		}
+	}
+}
