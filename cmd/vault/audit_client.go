@@ -59,7 +59,7 @@ func (c *clientLog) add(r audit.Record, in dateRange) {
 	if r.Time.Before(in.since) || r.Time.After(in.until) {
 		return
 	}
-	c.unlisted += max(0, r.Requests-len(r.RequestIDs))
+	c.unlisted += r.RequestsWithoutID
 	op, ok := c.names[r.Operation]
 	if !ok {
 		op = strings.Clone(r.Operation)
