@@ -117,8 +117,9 @@ type Record struct {
 	// RequestIDs are those of the requests of an operation, for [Client]. The log of the store has them as
 	// RequestID.
 	RequestIDs []string
-	// Requests is how many requests an operation sent, for [Client]. It can be more than len(RequestIDs).
-	Requests int
+	// RequestsWithoutID is how many further requests the store may have received, for [Client]: those without
+	// a response with an id, for example because the connection was lost.
+	RequestsWithoutID int
 }
 
 // Failed reports whether the store did not fulfil the request.

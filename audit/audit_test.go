@@ -381,6 +381,42 @@ func TestCloudTrailForms(t *testing.T) {
 	}
 }
 
+// The log of the command counts the requests without an id. In logs of older versions, their number is at least
+// that of the calls without one.
+func TestClientRequests(t *testing.T) {
+	const start = `{"time":"2026-05-01T10:00:00Z","op":"put","tenant":"t","collection":"credentials","name":"a","store":"s3://vault","result":"ok","duration_ms":1,`
+	for text, want := range map[string]int{
+		`"requests":1,"request_ids":["R1","R2"],"requests_without_id":3`: 3,
+		`"requests":3,"request_ids":["R1"],"requests_without_id":0`:      0,
+		`"requests":3,"request_ids":["R1"]`:                              2,
+		`"requests":1,"request_ids":["R1","R2"]`:                         0,
+		`"requests":1,"requests_without_id":-1`:                          0,
+	} {
+		records, errs := read(strings.NewReader(start+text+"}"), nil)
+		if len(errs) > 0 || len(records) != 1 || records[0].RequestsWithoutID != want {
+			t.Errorf("%s: %+v, %v; want %d requests without an id", text, records, errs, want)
+		}
+	}
+}
+
+// An event of S3 with a field of another type is reported, wherever the field is. Only events of other services
+// may have such fields.
+func TestCloudTrailTypes(t *testing.T) {
+	const at, s3, rest = `"eventTime":"2026-05-22T08:40:00Z"`, `"eventSource":"s3.amazonaws.com"`, `"eventName":"GetObject","requestParameters":{"bucketName":"vault","key":"bots/t/credentials/a.enc"}`
+	for _, event := range []string{
+		at + `,` + s3 + `,"additionalEventData":"x",` + rest,
+		`"additionalEventData":"x",` + at + `,` + s3 + `,` + rest,
+		at + `,"eventSource":"s3.amazonaws.com.cn","resources":{},` + rest,
+		at + `,"eventSource":["s3.amazonaws.com"],` + rest,
+	} {
+		records, errs := read(strings.NewReader(`{"Records":[{`+event+`}]}`), nil)
+		var p *audit.ParseError
+		if len(records) > 0 || len(errs) != 1 || !errors.As(errs[0], &p) {
+			t.Errorf("%s: %q, %v; want a ParseError", event, shorts(records), errs)
+		}
+	}
+}
+
 // A record that is malformed, too long or cut off is lost, and no other one. The error contains nothing of it.
 func TestMalformed(t *testing.T) {
 	for _, log := range logs {

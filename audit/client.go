@@ -20,6 +20,7 @@ type clientEntry struct {
 	Result     string    `json:"result"`
 	Requests   int       `json:"requests"`
 	RequestIDs []string  `json:"request_ids"`
+	WithoutID  *int      `json:"requests_without_id"` // nil in the logs of older versions
 }
 
 // clientVerbs are the verbs of the operations of a vault.
@@ -46,7 +47,12 @@ func parseClient(text []byte) ([]Record, string) {
 	}
 	r := Record{
 		Time: e.Time.UTC(), Tenant: tenant, Collection: collection, Name: name, Object: e.Name != "",
-		Operation: e.Op, Verb: clientVerbs[e.Op], Version: e.Version, Requests: e.Requests, RequestIDs: e.RequestIDs,
+		Operation: e.Op, Verb: clientVerbs[e.Op], Version: e.Version, RequestIDs: e.RequestIDs,
+	}
+	if e.WithoutID != nil {
+		r.RequestsWithoutID = max(0, *e.WithoutID)
+	} else {
+		r.RequestsWithoutID = max(0, e.Requests-len(e.RequestIDs)) // there may be more
 	}
 	_, r.Bucket, _ = strings.Cut(e.Store, "://")
 	if nerr != nil {

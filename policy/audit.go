@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/xml"
 	"slices"
 	"strings"
@@ -30,13 +31,21 @@ type AuditTarget struct {
 	// Trail means that the setting is a trail of CloudTrail, which records the requests for objects only if
 	// its event selectors select them: see [Audit].Events.
 	Trail bool
+	// TrailName is the ARN of the trail, or else its name; empty: the file does not name it.
+	TrailName string
+}
+
+// AuditEvents are objects whose requests a trail records.
+type AuditEvents struct {
+	TrailName string // as in [AuditTarget]
+	ARN       string // the start of the ARNs of the objects
 }
 
 // An Audit is what is known of the audit of a bucket.
 type Audit struct {
 	Bucket  string // where requests should be recorded; empty: any bucket
 	Targets []AuditTarget
-	Events  []string // the starts of the ARNs of objects whose requests a trail records
+	Events  []AuditEvents
 }
 
 // Add adds the settings in a file: generated documents, the responses of s3api get-bucket-logging and of
@@ -65,16 +74,17 @@ func (a *Audit) Add(file string, data []byte) bool {
 	}
 	before := len(a.Targets) + len(a.Events)
 	for _, v := range values {
-		a.walk(file, v)
+		a.walk(file, "", v)
 	}
 	return len(a.Targets)+len(a.Events) > before
 }
 
-// walk looks for settings in a JSON value.
-func (a *Audit) walk(file string, v *Value) {
+// walk looks for settings in a JSON value. trail is the trail that the values around it name.
+func (a *Audit) walk(file, trail string, v *Value) {
 	for _, item := range v.Array {
-		a.walk(file, item)
+		a.walk(file, trail, item)
 	}
+	trail = cmp.Or(v.member("TrailARN"), v.member("TrailName"), trail)
 	// A selector of reads only, or of writes only, leaves requests out, and does not count.
 	readWrite := v.member("ReadWriteType")
 	narrowed := readWrite != "" && readWrite != "All"
@@ -85,17 +95,17 @@ func (a *Audit) walk(file string, v *Value) {
 		case m.Key == "logging" && m.Value.Kind == '"': // of generated documents for Tencent
 			a.Add(file, []byte(m.Value.Text))
 		case m.Key == "S3BucketName" && m.Value.Text != "":
-			a.Targets = append(a.Targets, AuditTarget{File: file, Target: m.Value.Text, Trail: true})
+			a.Targets = append(a.Targets, AuditTarget{File: file, Target: m.Value.Text, Trail: true, TrailName: cmp.Or(trail, v.member("Name"))})
 		case m.Key == "AdvancedEventSelectors":
-			a.advanced(m.Value)
+			a.advanced(trail, m.Value)
 		case m.Key == "DataResources":
 			for _, r := range m.Value.Array {
 				if r.member("Type") == objectType && !narrowed {
-					a.Events = append(a.Events, r.texts("Values")...)
+					a.addEvents(trail, r.texts("Values"))
 				}
 			}
 		default:
-			a.walk(file, m.Value)
+			a.walk(file, trail, m.Value)
 		}
 	}
 }
@@ -104,30 +114,41 @@ const objectType = "AWS::S3::Object"
 
 // advanced adds the objects that advanced event selectors select. A selector with another condition may
 // leave requests out, and does not count.
-func (a *Audit) advanced(list *Value) {
+func (a *Audit) advanced(trail string, list *Value) {
 	for _, selector := range list.Array {
 		ofObjects, narrowed := false, false
 		arns := []string{allObjects}
+		var fields []string
 		for _, m := range selector.Object {
 			if m.Key != "FieldSelectors" {
 				continue
 			}
 			for _, f := range m.Value.Array {
-				switch f.member("Field") {
+				field := f.member("Field")
+				// More members, such as NotEquals, are further conditions.
+				narrowed = narrowed || len(f.Object) > 2 || slices.Contains(fields, field)
+				fields = append(fields, field)
+				switch field {
 				case "eventCategory":
+					narrowed = narrowed || !slices.Equal(f.texts("Equals"), []string{"Data"})
 				case "resources.type":
 					ofObjects = slices.Contains(f.texts("Equals"), objectType)
 				case "resources.ARN":
 					arns = f.texts("StartsWith")
-					narrowed = narrowed || len(f.Object) > 2 // such as NotStartsWith
 				default:
 					narrowed = true
 				}
 			}
 		}
 		if ofObjects && !narrowed {
-			a.Events = append(a.Events, arns...)
+			a.addEvents(trail, arns)
 		}
+	}
+}
+
+func (a *Audit) addEvents(trail string, arns []string) {
+	for _, arn := range arns {
+		a.Events = append(a.Events, AuditEvents{trail, arn})
 	}
 }
 
@@ -135,8 +156,12 @@ func (a *Audit) advanced(list *Value) {
 const allObjects = "arn:aws:s3"
 
 // covers reports whether a trail records the requests for all objects, and lists, of a bucket.
-func (a Audit) covers(bucket string) bool {
-	return slices.ContainsFunc(a.Events, func(start string) bool {
+func (a Audit) covers(trail, bucket string) bool {
+	return slices.ContainsFunc(a.Events, func(e AuditEvents) bool {
+		if !sameTrail(e.TrailName, trail) {
+			return false
+		}
+		start := e.ARN
 		name, found := start, false
 		for _, partition := range []string{"arn:aws:s3:::", "arn:aws-cn:s3:::", "arn:aws-us-gov:s3:::"} {
 			if name, found = strings.CutPrefix(start, partition); found {
@@ -145,6 +170,18 @@ func (a Audit) covers(bucket string) bool {
 		}
 		return start == allObjects || found && (name == "" || name == bucket+"/")
 	})
+}
+
+// sameTrail reports whether two names can be those of one trail. An unknown name, which is empty, can be any.
+func sameTrail(a, b string) bool {
+	nameA, nameB := a[strings.LastIndex(a, "/")+1:], b[strings.LastIndex(b, "/")+1:]
+	switch {
+	case nameA == "" || nameB == "":
+		return true
+	case nameA == a || nameB == b: // not both are ARNs
+		return nameA == nameB
+	}
+	return a == b
 }
 
 // member returns the text of a member, or "".
@@ -182,7 +219,8 @@ func (a Audit) Names() (all []string) {
 	return all
 }
 
-// Check returns the weaknesses of the settings. tenants are the buckets with the objects of tenants.
+// Check returns the weaknesses of the settings. tenants are the buckets with the objects of tenants; none, or
+// an empty name, if they are unknown.
 func (a Audit) Check(tenants []string) (found []Finding) {
 	report := func(id, file, details string) {
 		for _, w := range AuditWeaknesses() {
@@ -191,15 +229,24 @@ func (a Audit) Check(tenants []string) (found []Finding) {
 			}
 		}
 	}
-	uncovered := slices.DeleteFunc(slices.Clone(tenants), a.covers)
+	unknown := len(tenants) == 0 || slices.Contains(tenants, "") // which buckets have objects
+	uncovered := func(t AuditTarget) []string {
+		return slices.DeleteFunc(slices.Clone(tenants), func(bucket string) bool { return a.covers(t.TrailName, bucket) })
+	}
 	works := func(t AuditTarget) bool {
-		return (a.Bucket == "" || t.Target == a.Bucket) && (!t.Trail || len(a.Events) > 0 && len(uncovered) == 0)
+		switch {
+		case a.Bucket != "" && t.Target != a.Bucket:
+			return false
+		case t.Trail:
+			return slices.ContainsFunc(a.Events, func(e AuditEvents) bool { return sameTrail(e.TrailName, t.TrailName) }) && len(uncovered(t)) == 0
+		}
+		return t.Source == "" || unknown || slices.Contains(tenants, t.Source)
 	}
 	trail := slices.IndexFunc(a.Targets, func(t AuditTarget) bool { return t.Trail && (a.Bucket == "" || t.Target == a.Bucket) })
 	switch {
 	case slices.ContainsFunc(a.Targets, works):
 	case trail >= 0:
-		report(AuditOff, a.Targets[trail].File, "no event selector of the trail selects all objects of the bucket "+strings.Join(uncovered, ", "))
+		report(AuditOff, a.Targets[trail].File, "no event selector of the trail selects all objects of the bucket "+strings.Join(uncovered(a.Targets[trail]), ", "))
 	case a.Bucket != "":
 		report(AuditOff, "-", a.Bucket)
 	}

@@ -35,7 +35,10 @@ type Operation struct {
 	// RequestIDs are the ids that the services returned for the first 10,000 requests, which identify them
 	// in the logs of the services.
 	RequestIDs []string
-	Err        error // nil if the operation succeeded
+	// RequestsWithoutID is how many further requests the services may have received: those without a
+	// response, those whose response had no id, and those after the first 10,000 ids.
+	RequestsWithoutID int
+	Err               error // nil if the operation succeeded
 }
 
 const maxRequestIDs = 10_000
@@ -76,12 +79,15 @@ func (v *Vault) operate(ctx context.Context, op string, name Name) (context.Cont
 	return ctx, o
 }
 
+// addID is called for each request, with "" if its id is unknown.
 func (o *operation) addID(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.o.RequestIDs) < maxRequestIDs {
-		o.o.RequestIDs = append(o.o.RequestIDs, id)
+	if id == "" || len(o.o.RequestIDs) == maxRequestIDs {
+		o.o.RequestsWithoutID++
+		return
 	}
+	o.o.RequestIDs = append(o.o.RequestIDs, id)
 }
 
 // count counts a request.

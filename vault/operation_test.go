@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
 	"github.com/objectvault/objectvault/internal/intercept"
+	"github.com/objectvault/objectvault/internal/requestid"
 	"github.com/objectvault/objectvault/providers/memfs"
 	"github.com/objectvault/objectvault/vault"
 )
@@ -229,6 +232,38 @@ func TestOperationRetries(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// An operation has the ids of its first requests, and counts all others that a service may have received.
+func TestOperationRequestIDs(t *testing.T) {
+	var ops operations
+	const sent, lost = 10_005, 3
+	n := 0
+	transport := requestid.Transport{Header: "X-Request-Id", Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		if n++; n > lost {
+			w.Header().Set("X-Request-Id", fmt.Sprint("id", n))
+		}
+		return w.Result(), nil
+	})}
+	store := intercept.Store(newStore(t), intercept.Hooks{Call: func(ctx context.Context, _ intercept.Call, do func() error) error {
+		for n < sent {
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+			if _, err := transport.RoundTrip(r); err != nil {
+				return err
+			}
+		}
+		return do()
+	}})
+	v := newVault(t, store, &vault.Options{ObserveOperation: ops.observe})
+	v.Stat(t.Context(), "a")
+	if got := ops.all; len(got) != 1 || len(got[0].RequestIDs) != 10_000 || got[0].RequestsWithoutID != sent-10_000 || got[0].RequestIDs[0] != fmt.Sprint("id", lost+1) {
+		t.Errorf("%d operations, the first one with %d ids and %d requests without", len(got), len(got[0].RequestIDs), got[0].RequestsWithoutID)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Spans and metrics have the documented names and attributes, and nothing of the value or of the text of
 // an error.

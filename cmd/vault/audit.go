@@ -77,9 +77,11 @@ func auditCommand(s *session) *cli.Command {
 			HelpName:  s.prog + " audit summary",
 			Description: "Prints a line for each name and caller: tenant, collection, name, caller, reads, reads per day, writes,\n" +
 				"deletions, denied requests, last read, last write and a remark. The remark is unread if no caller\n" +
-				"read the name in the range, which is 90 days by default. It is omitted if the logs begin more than a\n" +
-				"day later than the range, if one could not be read, or if they have fewer requests than RGW counted.\n" +
-				"Lists and requests for the existence of an object are not counted. --json also prints the reads of each day.\n\n" +
+				"read the name in the range, which is 90 days by default. It is omitted for all names if a read can be\n" +
+				"missing: because the logs of a bucket with objects begin more than a day later than the range, a log\n" +
+				"or a record could not be read, a record may be the read of any object, or the logs have fewer\n" +
+				"requests than RGW counted. If one log has the requests of several buckets, use --bucket. Lists and\n" +
+				"requests for the existence of an object are not counted. --json also prints the reads of each day.\n\n" +
 				"--all-names also opens the store, and adds the names of the tenant that no log mentions. --details\n" +
 				"also opens the store and adds the expiry and the labels of each name of the tenant, which are sealed\n" +
 				"with the value. It needs the key, and sends a request for each name.\n\n" +
@@ -108,8 +110,8 @@ type auditing struct {
 	sources      []logSource
 	client       clientLog
 	usage        usageCheck
-	oldest       time.Time // of the records
-	omitted      int       // requests that the summary does not contain
+	starts       map[string]*bucketStart
+	omitted      int // requests that the summary does not contain
 }
 
 // auditCounts is the last line of audit --json, in a member of its own.
@@ -150,7 +152,7 @@ func (s *session) newAuditing(ctx context.Context) (*auditing, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &auditing{session: s, bucket: s.c.String("bucket"), failed: s.c.Bool("failed")}
+	a := &auditing{session: s, bucket: s.c.String("bucket"), failed: s.c.Bool("failed"), starts: make(map[string]*bucketStart)}
 	if len(args) == 1 {
 		text, prefix := strings.CutSuffix(args[0], "/")
 		if a.name, err = s.name(text); err != nil {
@@ -275,9 +277,7 @@ func (a *auditing) inRange(r audit.Record) bool {
 	if a.Newest == nil || at.After(*a.Newest) {
 		a.Newest = &at
 	}
-	if a.oldest.IsZero() || at.Before(a.oldest) {
-		a.oldest = at
-	}
+	a.sawBucket(r)
 	if at.Before(a.since) || !at.Before(a.until) {
 		return false
 	}
@@ -322,7 +322,9 @@ func (a *auditing) finish() error {
 	if a.NoTenant > 0 {
 		a.note("%s without a key, %d of them denied, concern no tenant; omit --tenant to see them", count(a.NoTenant, "request", "requests"), a.NoTenantDenied)
 	}
-	a.finishClient()
+	if a.c.Command.Name == "audit" { // the summary has no remark not-vault
+		a.finishClient()
+	}
 	a.finishUsage()
 	var problems []string
 	if a.Unreadable > 0 {

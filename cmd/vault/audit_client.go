@@ -22,12 +22,13 @@ type clientLog struct {
 	stores         bool              // there are other logs, too
 	matched        int               // requests of the store's logs that are in ops
 	unlisted       int               // requests of the records without an id
-	full           bool              // ops has as many ids as may be
+	most           int               // ids that ops may have
+	full           bool              // there were more
 }
 
 const (
 	maxClientIDs = 2_000_000 // limits the memory
-	clientStart  = 4 << 10   // bytes of a log that show whether it is one of the command
+	clientStart  = 64 << 10  // bytes of a file that show whether it is a log, and of which kind
 )
 
 // match returns the operation that sent the request of a record, or "". known is false if the logs of the
@@ -43,6 +44,11 @@ func (c *clientLog) match(r audit.Record) (op string, known bool) {
 	return op, op != "" || !c.full && !r.Time.Before(c.oldest.Truncate(time.Second)) && !r.Time.After(c.newest)
 }
 
+// start prepares for the first file, and for at most most ids.
+func (c *clientLog) start(most int) {
+	c.ops, c.names, c.seed, c.most = make(map[uint64]string), make(map[string]string), maphash.MakeSeed(), most
+}
+
 // add remembers the requests of a record of the command, if they can be in the range.
 func (c *clientLog) add(r audit.Record, in dateRange) {
 	if c.oldest.IsZero() || r.Time.Before(c.oldest) {
@@ -52,19 +58,24 @@ func (c *clientLog) add(r audit.Record, in dateRange) {
 	if r.Time.Before(in.since) || r.Time.After(in.until) {
 		return
 	}
-	c.unlisted += max(0, r.Requests-len(r.RequestIDs))
+	c.unlisted += r.RequestsWithoutID
 	op, ok := c.names[r.Operation]
 	if !ok {
 		op = strings.Clone(r.Operation)
 		c.names[op] = op
 	}
 	for _, id := range r.RequestIDs {
-		if len(c.ops) == maxClientIDs {
+		if len(c.ops) == c.most {
 			c.full = true
 			return
 		}
 		c.ops[maphash.String(c.seed, id)] = op
 	}
+}
+
+// started takes note of a file with the start of a log of d, or of no log.
+func (c *clientLog) started(d audit.Dialect) {
+	c.stores = c.stores || d != "" && d != audit.Client
 }
 
 // readAhead reads the files that are needed before the logs of the store: the logs of the command, and the numbers
@@ -91,7 +102,7 @@ func (a *auditing) readAhead(ctx context.Context) error {
 				s.close()
 				continue
 			}
-			a.client.stores = a.client.stores || len(head) > 0 && audit.Detect(head) != audit.Client
+			a.client.started(audit.Detect(head))
 		default:
 			a.client.stores = true
 		}
@@ -116,16 +127,16 @@ func (a *auditing) readFileAhead(ctx context.Context, f logFile) error {
 	}
 	head = head[:n]
 	whole := io.MultiReader(bytes.NewReader(head), r)
-	switch {
-	case audit.IsUsage(head):
+	if audit.IsUsage(head) {
 		return a.readUsage(ctx, f.name, whole)
-	case audit.Detect(head) != audit.Client:
-		a.client.stores = a.client.stores || n > 0
+	}
+	d := audit.Detect(head)
+	if a.client.started(d); d != audit.Client {
 		return nil
 	}
 	c := &a.client
 	if c.ops == nil {
-		c.ops, c.names, c.seed = make(map[uint64]string), make(map[string]string), maphash.MakeSeed()
+		c.start(maxClientIDs)
 	}
 	in := dateRange{a.since.Add(-time.Hour), a.until.Add(time.Hour)}
 	for rec, err := range audit.Read(whole, &audit.Options{Dialect: audit.Client}) {

@@ -48,6 +48,7 @@ type accessLine struct {
 	Code        string           `json:"error_code,omitempty"`
 	Denied      bool             `json:"denied"`
 	Failed      bool             `json:"failed"`
+	Ambiguous   bool             `json:"ambiguous,omitempty"` // without a status, the result is unknown
 	RequestID   string           `json:"request_id,omitempty"`
 	Remarks     []string         `json:"remarks,omitempty"`
 	Dialect     audit.Dialect    `json:"dialect"`
@@ -75,8 +76,8 @@ func (p *auditPrinter) add(r audit.Record) error {
 			Time: utc(r.Time), Tenant: r.Tenant, Collection: r.Collection, Name: r.Name, Verb: r.Verb, Operation: r.Operation,
 			Bucket: r.Bucket, Key: r.Key, Foreign: r.Key != "" && !r.Object, Prefix: r.Prefix, Version: r.Version, Bytes: r.Bytes,
 			Principal: r.Principal, Session: r.Session, Subject: r.Subject, AccessKeyID: r.AccessKeyID, Address: r.Address,
-			UserAgent: r.UserAgent, Status: r.Status, Code: r.Code, Denied: r.Denied, Failed: r.Failed(), RequestID: r.RequestID,
-			Remarks: remarks, Dialect: r.Dialect, VaultOp: op,
+			UserAgent: r.UserAgent, Status: r.Status, Code: r.Code, Denied: r.Denied, Failed: r.Failed(), Ambiguous: r.Ambiguous,
+			RequestID: r.RequestID, Remarks: remarks, Dialect: r.Dialect, VaultOp: op,
 		})
 	}
 	name, bytes, agent := string(r.Name), "", r.UserAgent

@@ -63,10 +63,16 @@ func (s *session) auditSummary(ctx context.Context) error {
 		}
 	}
 	err = a.each(ctx, func(r audit.Record) error {
+		if r.Ambiguous && r.Key == "" && r.Verb == audit.VerbRead && !r.Failed() {
+			uses.complete = false // it may be the read of any object
+		}
 		if !r.Object || !a.selects(r) {
 			return nil
 		}
 		a.Shown++
+		if start := a.starts[r.Bucket]; start != nil {
+			start.objects = true
+		}
 		if !uses.add(r) {
 			a.omitted++
 		}
@@ -80,18 +86,49 @@ func (s *session) auditSummary(ctx context.Context) error {
 			return err
 		}
 	}
-	switch late := a.since.AddDate(0, 0, 1); {
-	case a.oldest.IsZero(): // there is no record
-		uses.complete = false
-	case !a.since.IsZero() && a.oldest.After(late):
-		uses.complete = false
-		a.note("the oldest record has the time %s, which is later than --since: names can have been read before, so that none is marked as unread", timestamp(a.oldest))
-	}
-	uses.complete = uses.complete && a.Failed == 0 && (a.Usage == nil || a.Usage.Missing == 0)
+	uses.complete = a.startInTime() && uses.complete && a.Failed == 0 && a.Unreadable == 0 && (a.Usage == nil || a.Usage.Missing == 0)
 	if err := a.printUses(uses); err != nil {
 		return err
 	}
 	return a.finish()
+}
+
+// A bucketStart is where the logs of a bucket begin.
+type bucketStart struct {
+	oldest  time.Time // of its records
+	objects bool      // the summary has objects of the bucket
+}
+
+// maxAuditBuckets limits the memory: the log of a server also has requests for buckets that do not exist.
+const maxAuditBuckets = 10_000
+
+// sawBucket remembers the time of the oldest record of each bucket.
+func (a *auditing) sawBucket(r audit.Record) {
+	start := a.starts[r.Bucket]
+	switch {
+	case start != nil && r.Time.Before(start.oldest):
+		start.oldest = r.Time
+	case start == nil && len(a.starts) < maxAuditBuckets:
+		a.starts[strings.Clone(r.Bucket)] = &bucketStart{oldest: r.Time}
+	}
+}
+
+// startInTime reports whether the logs of the buckets with objects begin before the range, or within its
+// first day.
+func (a *auditing) startInTime() bool {
+	found := false
+	for _, bucket := range slices.Sorted(maps.Keys(a.starts)) {
+		start := a.starts[bucket]
+		if !start.objects && a.bucket == "" {
+			continue
+		}
+		found = true
+		if !a.since.IsZero() && start.oldest.After(a.since.AddDate(0, 0, 1)) {
+			a.note("the oldest record of the bucket %s has the time %s, which is later than --since: names can have been read before, so that none is marked as unread", bucket, timestamp(start.oldest))
+			return false
+		}
+	}
+	return found && len(a.starts) < maxAuditBuckets
 }
 
 // add counts a request, and reports whether there was room for its group.

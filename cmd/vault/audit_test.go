@@ -261,3 +261,44 @@ func TestAuditUses(t *testing.T) {
 		t.Errorf("a name that was read: %+v", used)
 	}
 }
+
+// TestAuditBuckets: requests for invented buckets need limited memory, and then no name is reported as unread.
+func TestAuditBuckets(t *testing.T) {
+	a := &auditing{starts: make(map[string]*bucketStart)}
+	a.sawBucket(audit.Record{Bucket: "vault", Time: time.Unix(2, 0)})
+	a.sawBucket(audit.Record{Bucket: "vault", Time: time.Unix(1, 0)})
+	a.sawBucket(audit.Record{Bucket: "vault", Time: time.Unix(3, 0)})
+	if got := a.starts["vault"].oldest; !got.Equal(time.Unix(1, 0)) {
+		t.Errorf("the oldest record has the time %v, want the one of the second record", got)
+	}
+	if a.starts["vault"].objects = true; !a.startInTime() {
+		t.Error("the logs do not start in time")
+	}
+	for i := range maxAuditBuckets {
+		a.sawBucket(audit.Record{Bucket: fmt.Sprint("invented", i), Time: time.Unix(4, 0)})
+	}
+	if len(a.starts) > maxAuditBuckets || a.startInTime() {
+		t.Errorf("%d buckets, and the logs start in time: %t", len(a.starts), a.startInTime())
+	}
+}
+
+// TestAuditClientIDs: if the log of the command has more requests than are remembered, the others are not
+// reported as requests of other programs.
+func TestAuditClientIDs(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	for _, most := range []int{2, 3} {
+		c := &clientLog{stores: true}
+		c.start(most)
+		for i, id := range []string{"R1", "R2", "R3"} {
+			c.add(audit.Record{Time: at.Add(time.Duration(i) * time.Second), Operation: "get", RequestIDs: []string{id}}, dateRange{at, at.Add(time.Hour)})
+		}
+		op, known := c.match(audit.Record{Time: at, RequestID: "R1"})
+		if op != "get" || !known {
+			t.Errorf("at most %d ids: %q, %t, want the get", most, op, known)
+		}
+		op, known = c.match(audit.Record{Time: at.Add(time.Second), RequestID: "other"})
+		if op != "" || known != (most == 3) || c.full != (most == 2) {
+			t.Errorf("at most %d ids: another request has the operation %q, known %t, full %t", most, op, known, c.full)
+		}
+	}
+}

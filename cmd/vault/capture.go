@@ -33,6 +33,9 @@ func captureCommand(s *session) *cli.Command {
 			"COMMAND does not start unless the name, the settings and the pattern are valid and the value can be\n" +
 			"saved on this machine. If COMMAND fails, capture exits with the exit code of COMMAND, and a\n" +
 			"message reports whether the secret was stored. Otherwise capture exits with the same codes as put.\n\n" +
+			"Variables that start with OBJECTVAULT_, and those of --keys env:VAR, are not passed to COMMAND. If\n" +
+			"COMMAND calls " + s.prog + ", give it --store, --tenant and the other flags, or a profile: without them it\n" +
+			"uses the default store.\n\n" +
 			"If the output has no match, or several different ones, capture exits with 1 and saves the output,\n" +
 			"sealed, on this machine: " + s.prog + " spool ls lists it, and " + s.prog + " spool get writes it. If there is\n" +
 			"no match although COMMAND succeeded, standard error is saved in the same way and not shown, because\n" +

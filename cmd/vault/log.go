@@ -24,6 +24,7 @@ func (s *session) logOperations(set config.Settings) func(context.Context, vault
 			Time: o.Start.UTC(), Op: o.Op, Tenant: string(o.Tenant), Collection: string(o.Collection), Name: string(o.Name), Store: o.Store,
 			Revision: o.Info.Revision, Tag: o.Info.Tag, Version: o.Info.Version, Names: o.Names, Result: "ok",
 			Duration: float64(o.Duration.Microseconds()) / 1000, Requests: o.Requests, Retries: o.Retries, RequestIDs: o.RequestIDs,
+			RequestsWithoutID: o.RequestsWithoutID,
 		}
 		if o.Err != nil {
 			line.Result = explain(o.Op, o.Err).Kind

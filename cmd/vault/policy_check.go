@@ -39,7 +39,7 @@ func policyCheckCommand(s *session) *cli.Command {
 			"To check the audit, too, add the policy of the audit bucket and the settings that switch the audit\n" +
 			"on: the output of aws s3api get-bucket-logging, of aws cloudtrail get-trail and\n" +
 			"get-event-selectors, or the response of COS GET ?logging. Two of these do not name their bucket, so\n" +
-			"pass those of the bucket with the objects.\n\n" +
+			"pass those of the bucket with the objects. Settings that name another trail or bucket do not count.\n\n" +
 			"Check all policies that apply to a role in one run, because two policies that are safe separately\n" +
 			"may be weak together. All policies that do not name a role are checked together, as if they were\n" +
 			"the policies of one role. If check finds a weakness, it exits with code 1. Otherwise, the files contain\n" +

@@ -44,6 +44,9 @@ func rotateCommand(s *session) *cli.Command {
 			"this machine, and exits with the exit code of COMMAND. Otherwise it exits with the codes of put.\n" +
 			"The old value and the output are sealed for the key of the spool, not for --keys: see " + s.prog + " help\n" +
 			"spool.\n\n" +
+			"Variables that start with OBJECTVAULT_, and those of --keys env:VAR, are passed neither to COMMAND\n" +
+			"nor to the command of --revoke. If one of them calls " + s.prog + ", give it --store, --tenant and the other\n" +
+			"flags, or a profile: without them it uses the default store.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " rotate openrouter --json data.key --revoke ./revoke-key -- ./mint-key --name agent-7\n" +
 			"   " + s.prog + " rotate github --regex 'token: (\\S+)' --expires 90d -- gh-app token",

@@ -5,16 +5,20 @@ package requestid
 import (
 	"context"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 )
 
 type contextKey struct{}
 
-// With returns a context whose responses are reported to add. Several goroutines may call add at once.
+// With returns a context whose requests are reported to add: each with its id, or with "" if the service may
+// have received it and no response had an id. Several goroutines may call add at once.
 func With(ctx context.Context, add func(id string)) context.Context {
 	return context.WithValue(ctx, contextKey{}, add)
 }
 
-// Transport reports the id in the header of each response to the context of its request.
+// Transport reports the id in the header of each response to the context of its request. It also reports the
+// requests that [net/http.Transport] repeats itself.
 type Transport struct {
 	Base   http.RoundTripper
 	Header string
@@ -22,13 +26,23 @@ type Transport struct {
 
 // RoundTrip sends the request.
 func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.Base.RoundTrip(r)
+	add, ok := r.Context().Value(contextKey{}).(func(string))
+	if !ok {
+		return t.Base.RoundTrip(r)
+	}
+	var sent atomic.Int64
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Add(1) }})
+	resp, err := t.Base.RoundTrip(r.WithContext(ctx))
+	unknown := sent.Load()
 	if err == nil {
-		if add, ok := r.Context().Value(contextKey{}).(func(string)); ok {
-			if id := resp.Header.Get(t.Header); id != "" {
-				add(id)
-			}
+		unknown = max(unknown, 1)
+		if id := resp.Header.Get(t.Header); id != "" {
+			add(id)
+			unknown--
 		}
+	}
+	for range unknown {
+		add("")
 	}
 	return resp, err
 }

@@ -5,41 +5,67 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/objectvault/objectvault/internal/requestid"
 )
 
-// The id of a response is reported to the context of its request, also if the request failed at the server.
-// Without such a context, and without an id, nothing happens.
+// Each request is reported to its context: with the id of the response, also if the request failed at the
+// server, or without one. Without such a context, nothing happens. A request that was not sent is not reported.
 func TestTransport(t *testing.T) {
+	var drops atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id := r.URL.Query().Get("id"); id != "" {
 			w.Header().Set("X-Request-Id", id)
 		}
-		if r.URL.Path == "/denied" {
+		switch {
+		case r.URL.Path == "/denied":
 			w.WriteHeader(http.StatusForbidden)
+		case r.URL.Path == "/lost" || r.URL.Path == "/lostonce" && drops.Add(1)%2 == 1:
+			panic(http.ErrAbortHandler)
 		}
 	}))
 	defer server.Close()
-	client := &http.Client{Transport: requestid.Transport{Base: http.DefaultTransport, Header: "X-Request-Id"}}
+	client := &http.Client{Transport: requestid.Transport{Base: new(http.Transport), Header: "X-Request-Id"}}
 	defer client.CloseIdleConnections()
 	var ids []string
 	observed := requestid.With(t.Context(), func(id string) { ids = append(ids, id) })
-	for _, path := range []string{"/?id=one", "/denied?id=two", "/"} {
+	send := func(ctx context.Context, method, url string) error {
+		r, err := http.NewRequestWithContext(ctx, method, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	}
+	for _, tc := range []struct {
+		method, path string
+		want         []string
+		fails        bool
+	}{
+		{http.MethodGet, "/?id=one", []string{"one"}, false},
+		{http.MethodGet, "/denied?id=two", []string{"two"}, false},
+		{http.MethodGet, "/", []string{""}, false},
+		{http.MethodGet, "/lostonce?id=three", []string{"three", ""}, false}, // http.Transport repeats it
+		{http.MethodPost, "/lost?id=four", []string{""}, true},
+	} {
 		for _, ctx := range []context.Context{observed, t.Context()} {
-			r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, nil)
-			if err != nil {
-				t.Fatal(err)
+			ids = nil
+			if err := send(ctx, tc.method, server.URL+tc.path); (err != nil) != tc.fails {
+				t.Errorf("%s: %v", tc.path, err)
 			}
-			resp, err := client.Do(r)
-			if err != nil {
-				t.Fatal(err)
+			if ctx == observed && !slices.Equal(ids, tc.want) || ctx != observed && ids != nil {
+				t.Errorf("%s: ids %q, want %q", tc.path, ids, tc.want)
 			}
-			resp.Body.Close()
 		}
 	}
-	if want := []string{"one", "two"}; !slices.Equal(ids, want) {
-		t.Errorf("ids %q, want %q", ids, want)
+	server.Close()
+	ids = nil
+	if err := send(observed, http.MethodGet, server.URL); err == nil || ids != nil {
+		t.Errorf("a server that has ended: %v, ids %q", err, ids)
 	}
 }

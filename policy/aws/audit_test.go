@@ -113,6 +113,7 @@ func TestCheckAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const everyObject = `"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::S3::Object"]}]}]`
 	const trail = `{"Trail":{"Name":"objectvault","S3BucketName":"vault-logs"}}`
 	for _, tc := range []struct {
 		name    string
@@ -134,6 +135,18 @@ func TestCheckAudit(t *testing.T) {
 		{"trail of every bucket", "", []string{goodRole, goodTrust, goodBucket}, nil, []string{trail, `{"EventSelectors":[{"ReadWriteType":"All","DataResources":[{"Type":"AWS::S3::Object","Values":["arn:aws:s3"]}]}]}`}},
 		{"trail of writes only", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"EventSelectors":[{"ReadWriteType":"WriteOnly","DataResources":[{"Type":"AWS::S3::Object","Values":["arn:aws:s3"]}]}]}`}},
 		{"trail with an exception", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"resources.type","Equals":["AWS::S3::Object"]},{"Field":"resources.ARN","StartsWith":["arn:aws:s3:::vault/"],"NotStartsWith":["arn:aws:s3:::vault/bots/"]}]}]}`}},
+		{"trail with other events", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"TrailName":"objectvault","AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]},{"Field":"resources.type","Equals":["AWS::S3::Object"]}]}]}`}},
+		{"trail with the category of no event", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Data"],"NotEquals":["Data"]},{"Field":"resources.type","Equals":["AWS::S3::Object"]}]}]}`}},
+		{"trail without objects", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::S3::Object"],"NotEquals":["AWS::S3::Object"]}]}]}`}},
+		{"trail with two conditions for the ARN", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"AdvancedEventSelectors":[{"FieldSelectors":[{"Field":"resources.type","Equals":["AWS::S3::Object"]},{"Field":"resources.ARN","StartsWith":["arn:aws:s3:::vault/bots/"]},{"Field":"resources.ARN","StartsWith":["arn:aws:s3:::vault/"]}]}]}`}},
+		{"another trail, by name", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"TrailName":"another-trail",` + everyObject + `}`}},
+		{"another trail, by ARN", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"TrailARN":"arn:aws:cloudtrail:eu-west-1:123456789012:trail/another-trail",` + everyObject + `}`}},
+		{"another region", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{`{"trailList":[{"Name":"objectvault","TrailARN":"arn:aws:cloudtrail:eu-west-1:123456789012:trail/objectvault","S3BucketName":"vault-logs"}]}`, `{"TrailARN":"arn:aws:cloudtrail:eu-west-2:123456789012:trail/objectvault",` + everyObject + `}`}},
+		{"the same trail", "", []string{goodRole, goodTrust, goodBucket}, nil, []string{`{"trailList":[{"Name":"other","S3BucketName":"vault-logs"},{"Name":"objectvault","TrailARN":"arn:aws:cloudtrail:eu-west-1:123456789012:trail/objectvault","S3BucketName":"vault-logs"}]}`, `{"TrailARN":"arn:aws:cloudtrail:eu-west-1:123456789012:trail/objectvault",` + everyObject + `}`}},
+		{"the same trail, by name and ARN", "", []string{goodRole, goodTrust, goodBucket}, nil, []string{trail, `{"TrailName":"arn:aws:cloudtrail:eu-west-1:123456789012:trail/objectvault","EventSelectors":[{"ReadWriteType":"All","DataResources":[{"Type":"AWS::S3::Object","Values":["arn:aws:s3"]}]}]}`}},
+		{"another trail, basic selectors", "", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{trail, `{"TrailName":"another-trail","EventSelectors":[{"ReadWriteType":"All","DataResources":[{"Type":"AWS::S3::Object","Values":["arn:aws:s3"]}]}]}`}},
+		{"logging of another bucket", "vault-logs", []string{goodRole, goodTrust, goodBucket}, []string{policy.AuditOff}, []string{`{"Bucket":"some-other-bucket","LoggingEnabled":{"TargetBucket":"vault-logs"}}`}},
+		{"logging of the bucket", "vault-logs", []string{goodRole, goodTrust, goodBucket}, nil, []string{`{"Bucket":"vault","LoggingEnabled":{"TargetBucket":"vault-logs"}}`}},
 		{"two targets", "", []string{goodRole, goodTrust, goodBucket, `{"Policy":` + readable + `}`}, []string{policy.AuditOpen}, []string{`{"LoggingEnabled":{"TargetBucket":"vault-logs"}}`, `{"LoggingEnabled":{"TargetBucket":"other-logs"}}`}},
 		{"readable", "vault-logs", []string{goodRole, goodTrust, goodBucket, `{"Policy":` + readable + `}`}, []string{policy.AuditOpen}, []string{`{"LoggingEnabled":{"TargetBucket":"vault-logs"}}`}},
 		{"a tenant's role", "", []string{reaches, goodTrust, goodBucket}, []string{policy.AuditOpen}, []string{`{"LoggingEnabled":{"TargetBucket":"vault-logs"}}`}},

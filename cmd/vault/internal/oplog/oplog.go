@@ -32,6 +32,9 @@ type Line struct {
 	Requests   int       `json:"requests"`
 	Retries    int       `json:"retries,omitempty"`
 	RequestIDs []string  `json:"request_ids,omitempty"` // of the responses, as in the logs of the cloud
+	// RequestsWithoutID are further requests that the cloud may have received. Logs of older versions have
+	// no such member.
+	RequestsWithoutID int `json:"requests_without_id"`
 }
 
 const (
