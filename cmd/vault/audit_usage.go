@@ -55,6 +55,7 @@ type usagePart struct {
 type usageCount struct {
 	counted, logged int64
 	later           int64 // requests in the logs after --until
+	certain         int64 // of logged, those that no other range can have
 }
 
 const (
@@ -65,9 +66,10 @@ const (
 
 // usageCounts is a member of the summary of --json.
 type usageCounts struct {
-	Counted     int64      `json:"counted"`      // requests that RGW counted, and that were compared
-	Missing     int64      `json:"missing"`      // of these, the ones that the logs do not have
-	NotCompared int64      `json:"not_compared"` // requests that RGW counted, of other times than the range
+	Counted     int64      `json:"counted"`           // requests that RGW counted, and that were compared
+	Missing     int64      `json:"missing"`           // of these, the ones that the logs do not have
+	Surplus     int64      `json:"surplus,omitempty"` // requests of the logs that RGW did not count
+	NotCompared int64      `json:"not_compared"`      // requests that RGW counted, of other times than the range
 	Gaps        []usageGap `json:"gaps,omitempty"`
 }
 
@@ -204,6 +206,9 @@ func (c *usageCheck) add(r audit.Record) {
 		}
 		if n := p.counts[r.Operation]; n != nil && inside {
 			n.logged++
+			if !end.Before(p.from.Add(usageBorder)) && end.Before(p.to.Add(-usageBorder)) {
+				n.certain++ // not in a part without an end, whose newer requests RGW may not have stored yet
+			}
 		} else if n != nil {
 			n.later++
 		}
@@ -215,10 +220,12 @@ func (c *usageCheck) compare() (all usageCounts) {
 	all.NotCompared = c.outside
 	for _, name := range slices.Sorted(maps.Keys(c.buckets)) {
 		for _, p := range c.buckets[name].parts {
+			surplus := int64(0)
 			g := usageGap{Bucket: name, From: p.from, To: utc(p.to), Operations: make(map[string]int64), after: true}
 			for operation, n := range p.counts {
 				g.Counted += n.counted
 				g.Logged += min(n.logged, n.counted)
+				surplus += max(0, n.certain-n.counted)
 				if missing := n.counted - n.logged; missing > 0 {
 					g.Operations[operation] = missing
 					g.after = g.after && n.later >= missing
@@ -230,6 +237,7 @@ func (c *usageCheck) compare() (all usageCounts) {
 				continue
 			}
 			all.Counted += g.Counted
+			all.Surplus += surplus
 			if all.Missing += g.Counted - g.Logged; g.Counted > g.Logged && len(all.Gaps) < maxUsageGaps {
 				all.Gaps = append(all.Gaps, g)
 			}
@@ -262,7 +270,11 @@ func (a *auditing) finishUsage() {
 		}
 		a.note("%s", text)
 	}
-	if u.Missing == 0 && u.Counted > 0 {
+	if u.Surplus > 0 {
+		a.note("the logs have %s more than RGW counted, which can hide missing ones: a log may have been given twice, the numbers may end before --until, or RGW has lost some of them",
+			count(int(u.Surplus), "request", "requests"))
+	}
+	if u.Missing == 0 && u.Surplus == 0 && u.Counted > 0 {
 		a.note("RGW counted %s, and none is missing in the logs", count(int(u.Counted), "request", "requests"))
 	}
 	if u.NotCompared > 0 {
