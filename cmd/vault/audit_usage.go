@@ -27,7 +27,8 @@ import (
 type usageCheck struct {
 	buckets map[string]*usageBucket // by the name in the log
 	counts  int                     // requests by bucket, hour and operation
-	full    bool                    // there are more than maxUsageCounts
+	names   int                     // bytes of the names of these
+	full    bool                    // there are more than maxUsageCounts, or maxUsageNames
 	outside int64                   // requests that RGW counted from a time on that is not in the range
 	last    string                  // id of the last request of the logs
 }
@@ -60,6 +61,7 @@ type usageCount struct {
 
 const (
 	maxUsageCounts = 200_000         // limits the memory
+	maxUsageNames  = 32 << 20        // bytes; also limits the memory
 	usageBorder    = 5 * time.Second // by which RGW can be wrong about the hour
 	usageMissing   = "-"             // the bucket of requests with status 404
 )
@@ -112,17 +114,20 @@ func (c *usageCheck) read(u audit.Usage, bucket string, since, until time.Time) 
 	if tenant, _, ok := strings.Cut(u.Owner, "$"); ok && tenant != "" && name != usageMissing {
 		name = tenant + "/" + name
 	}
+	user := cmp.Or(u.Payer, u.Owner)
+	length := len(name) + len(user) + len(u.Operation)
 	switch {
 	case u.Bucket == "", u.Owner == "", u.Requests == 0, bucket != "" && bucket != name:
 		return // the log has no requests without a bucket, or for one that does not exist
 	case u.Hour.Before(since), !u.Hour.Before(until):
 		c.outside += u.Requests
 		return
-	case c.counts == maxUsageCounts:
+	case c.full, c.counts == maxUsageCounts, c.names+length > maxUsageNames:
 		c.full = true
 		return
 	}
 	c.counts++
+	c.names += length
 	if c.buckets == nil {
 		c.buckets = make(map[string]*usageBucket)
 	}
@@ -131,7 +136,7 @@ func (c *usageCheck) read(u audit.Usage, bucket string, since, until time.Time) 
 		b = &usageBucket{starts: make(map[usageStart]map[string]int64)}
 		c.buckets[name] = b
 	}
-	start := usageStart{cmp.Or(u.Payer, u.Owner), u.Hour.Unix()}
+	start := usageStart{user, u.Hour.Unix()}
 	if b.starts[start] == nil {
 		b.starts[start] = make(map[string]int64)
 	}
@@ -282,6 +287,6 @@ func (a *auditing) finishUsage() {
 			count(int(u.NotCompared), "request that RGW counted was", "requests that RGW counted were"))
 	}
 	if a.usage.full {
-		a.note("RGW has more than %d numbers of this range; the others were not compared", maxUsageCounts)
+		a.note("RGW has too many numbers of this range; only the first %d were compared", a.usage.counts)
 	}
 }
