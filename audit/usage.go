@@ -38,8 +38,12 @@ type Usage struct {
 // usageDialect is in the errors of ReadUsage. Read does not know it, because it has no records.
 const usageDialect Dialect = "rgw usage"
 
-// maxUsage limits the memory for the numbers of one bucket, and for what is skipped.
-const maxUsage = 1 << 20
+const (
+	maxUsage       = 1 << 20 // limits the memory for the numbers of one bucket, and for what is skipped
+	maxUsageDepth  = 32      // of what is skipped: the decoder needs memory for each level
+	maxUsageName   = 255     // bytes of a bucket, as in S3, and of an operation
+	maxUsageCaller = 1024    // bytes of an owner or payer: the id of a user of OIDC can have more than 255
+)
 
 // IsUsage reports whether a file that starts with head is one for [ReadUsage], and no log. It may be compressed
 // with gzip.
@@ -52,7 +56,8 @@ var usageStart = text.NewRegexp(`^\s*\{\s*"(entries|summary)"\s*:\s*\[\s*(\]|\{\
 // have as many requests. RGW adds its newest numbers every 30 seconds ("rgw usage log tick interval").
 //
 // Several outputs can follow each other, and the text may be compressed with gzip. The memory does not grow with
-// the text. An error is the last result: a [*ParseError], also if an output has no entries, or an error of r.
+// the text: a name that is too long is an error, and so is a value that is nested too deeply. An error is the last
+// result: a [*ParseError], also if an output has no entries, or an error of r.
 //
 // ReadUsage was tested with Ceph 16.2.15, whose radosgw-admin can add up wrong hours if "rgw usage max user shards"
 // is greater than 1 and there are more than 1,000 numbers.
@@ -106,6 +111,8 @@ var errStopped = errors.New("the caller has stopped")
 type usageProblem string
 
 func (p usageProblem) Error() string { return string(p) }
+
+const errLongName = usageProblem("a name is too long")
 
 // explain returns a ParseError, unless the reader failed. The errors of package json would quote the text.
 func (u *usageReader) explain(err error) error {
@@ -202,12 +209,17 @@ func (u *usageReader) bucket() error {
 		return err
 	case e.Bucket == nil || e.Owner == nil || e.Epoch == nil || e.Categories == nil:
 		return usageProblem("the bucket, its owner, the hour or the categories are missing")
+	case len(*e.Bucket) > maxUsageName || len(*e.Owner) > maxUsageCaller || len(e.Payer) > maxUsageCaller:
+		return errLongName
 	case *e.Epoch < 0 || *e.Epoch > maxEpoch:
 		return usageProblem("the hour is malformed")
 	}
 	for _, c := range e.Categories {
 		if c.Category == "" || c.BytesSent == nil || c.BytesReceived == nil || c.Ops == nil || c.Successful == nil {
 			return usageProblem("an operation or a number of it is missing")
+		}
+		if len(c.Category) > maxUsageName {
+			return errLongName
 		}
 		if *c.BytesSent < 0 || *c.BytesReceived < 0 || *c.Successful < 0 || *c.Ops < *c.Successful || *c.Ops > maxRequests {
 			return usageProblem("a number is malformed")
@@ -276,7 +288,9 @@ func (u *usageReader) skip() error {
 		}
 		switch t {
 		case json.Delim('{'), json.Delim('['):
-			depth++
+			if depth++; depth > maxUsageDepth {
+				return usageProblem("the JSON is nested too deeply")
+			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}

@@ -125,6 +125,12 @@ func TestReadUsageStrict(t *testing.T) {
 		{"a negative number", start + strings.Replace(entry, `"ops":3,"successful_ops":2`, `"ops":-3,"successful_ops":-4`, 1) + end, 0, "a number is malformed"},
 		{"more successes than requests", start + strings.Replace(entry, `"ops":3`, `"ops":1`, 1) + end, 0, "a number is malformed"},
 		{"a long bucket", start + entry + `,{"bucket":"` + strings.Repeat(secret, 200_000) + end, 1, "the record is too long"},
+		{"a name of 255 bytes", start + strings.Replace(entry, `"b"`, `"`+strings.Repeat("b", 255)+`"`, 1) + end, 1, ""},
+		{"a bucket of 256 bytes", start + strings.Replace(entry, `"b"`, `"`+strings.Repeat("b", 256)+`"`, 1) + end, 0, "a name is too long"},
+		{"a long operation", start + strings.Replace(entry, "get_obj", strings.Repeat("g", 256), 1) + end, 0, "a name is too long"},
+		{"a long owner", start + strings.Replace(entry, `"o"`, `"`+strings.Repeat("o", 1025)+`"`, 1) + end, 0, "a name is too long"},
+		{"a long payer", start + strings.Replace(entry, `"owner"`, `"payer":"`+strings.Repeat("p", 1025)+`","owner"`, 1) + end, 0, "a name is too long"},
+		{"a long summary", start + entry + `]}],"summary":[` + strings.Repeat(`{"user":"o"},`, 200_000) + `{}]}`, 1, ""},
 		{"a long member", `{"` + strings.Repeat(secret, 200_000) + `":1}`, 0, "the record is too long"},
 	} {
 		all, err := readUsage(strings.NewReader(tc.text))
@@ -171,6 +177,22 @@ func TestReadUsageStops(t *testing.T) {
 	}
 }
 
+// TestReadUsageNested: the text after too many brackets is not read, because each one of them takes memory.
+func TestReadUsageNested(t *testing.T) {
+	const depth = 4 << 20
+	for _, start := range []string{`{"summary":`, `{"entries":[{"user":"x","z":`} {
+		text := strings.NewReader(start + strings.Repeat("[", depth))
+		all, err := readUsage(text)
+		var p *audit.ParseError
+		if len(all) > 0 || !errors.As(err, &p) || p.Problem != "the JSON is nested too deeply" {
+			t.Errorf("%s: %d numbers, %v", start, len(all), err)
+		}
+		if text.Len() < depth/2 {
+			t.Errorf("%s: only %d bytes were not read", start, text.Len())
+		}
+	}
+}
+
 func FuzzUsage(f *testing.F) {
 	text, err := os.ReadFile("testdata/usage.json")
 	if err != nil || len(text) == 0 {
@@ -180,6 +202,7 @@ func FuzzUsage(f *testing.F) {
 	f.Add(text[:len(text)/2])
 	f.Add(bytes.ReplaceAll(text, []byte(`"ops": 1`), []byte(`"ops": -1`)))
 	f.Add(append(bytes.Clone(text), text...))
+	f.Add([]byte(`{"entries":[{"user":"x","z":` + strings.Repeat("[", 100)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		failed := false
 		for u, err := range audit.ReadUsage(bytes.NewReader(text)) {

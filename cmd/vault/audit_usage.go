@@ -27,7 +27,8 @@ import (
 type usageCheck struct {
 	buckets map[string]*usageBucket // by the name in the log
 	counts  int                     // requests by bucket, hour and operation
-	full    bool                    // there are more than maxUsageCounts
+	names   int                     // bytes of the names of these
+	full    bool                    // there are more than maxUsageCounts, or maxUsageNames
 	outside int64                   // requests that RGW counted from a time on that is not in the range
 	last    string                  // id of the last request of the logs
 }
@@ -55,19 +56,22 @@ type usagePart struct {
 type usageCount struct {
 	counted, logged int64
 	later           int64 // requests in the logs after --until
+	certain         int64 // of logged, those that no other range can have
 }
 
 const (
 	maxUsageCounts = 200_000         // limits the memory
+	maxUsageNames  = 32 << 20        // bytes; also limits the memory
 	usageBorder    = 5 * time.Second // by which RGW can be wrong about the hour
 	usageMissing   = "-"             // the bucket of requests with status 404
 )
 
 // usageCounts is a member of the summary of --json.
 type usageCounts struct {
-	Counted     int64      `json:"counted"`      // requests that RGW counted, and that were compared
-	Missing     int64      `json:"missing"`      // of these, the ones that the logs do not have
-	NotCompared int64      `json:"not_compared"` // requests that RGW counted, of other times than the range
+	Counted     int64      `json:"counted"`           // requests that RGW counted, and that were compared
+	Missing     int64      `json:"missing"`           // of these, the ones that the logs do not have
+	Surplus     int64      `json:"surplus,omitempty"` // requests of the logs that RGW did not count
+	NotCompared int64      `json:"not_compared"`      // requests that RGW counted, of other times than the range
 	Gaps        []usageGap `json:"gaps,omitempty"`
 }
 
@@ -110,17 +114,20 @@ func (c *usageCheck) read(u audit.Usage, bucket string, since, until time.Time) 
 	if tenant, _, ok := strings.Cut(u.Owner, "$"); ok && tenant != "" && name != usageMissing {
 		name = tenant + "/" + name
 	}
+	user := cmp.Or(u.Payer, u.Owner)
+	length := len(name) + len(user) + len(u.Operation)
 	switch {
 	case u.Bucket == "", u.Owner == "", u.Requests == 0, bucket != "" && bucket != name:
 		return // the log has no requests without a bucket, or for one that does not exist
 	case u.Hour.Before(since), !u.Hour.Before(until):
 		c.outside += u.Requests
 		return
-	case c.counts == maxUsageCounts:
+	case c.full, c.counts == maxUsageCounts, c.names+length > maxUsageNames:
 		c.full = true
 		return
 	}
 	c.counts++
+	c.names += length
 	if c.buckets == nil {
 		c.buckets = make(map[string]*usageBucket)
 	}
@@ -129,7 +136,7 @@ func (c *usageCheck) read(u audit.Usage, bucket string, since, until time.Time) 
 		b = &usageBucket{starts: make(map[usageStart]map[string]int64)}
 		c.buckets[name] = b
 	}
-	start := usageStart{cmp.Or(u.Payer, u.Owner), u.Hour.Unix()}
+	start := usageStart{user, u.Hour.Unix()}
 	if b.starts[start] == nil {
 		b.starts[start] = make(map[string]int64)
 	}
@@ -204,6 +211,9 @@ func (c *usageCheck) add(r audit.Record) {
 		}
 		if n := p.counts[r.Operation]; n != nil && inside {
 			n.logged++
+			if !end.Before(p.from.Add(usageBorder)) && end.Before(p.to.Add(-usageBorder)) {
+				n.certain++ // not in a part without an end, whose newer requests RGW may not have stored yet
+			}
 		} else if n != nil {
 			n.later++
 		}
@@ -215,10 +225,12 @@ func (c *usageCheck) compare() (all usageCounts) {
 	all.NotCompared = c.outside
 	for _, name := range slices.Sorted(maps.Keys(c.buckets)) {
 		for _, p := range c.buckets[name].parts {
+			surplus := int64(0)
 			g := usageGap{Bucket: name, From: p.from, To: utc(p.to), Operations: make(map[string]int64), after: true}
 			for operation, n := range p.counts {
 				g.Counted += n.counted
 				g.Logged += min(n.logged, n.counted)
+				surplus += max(0, n.certain-n.counted)
 				if missing := n.counted - n.logged; missing > 0 {
 					g.Operations[operation] = missing
 					g.after = g.after && n.later >= missing
@@ -230,6 +242,7 @@ func (c *usageCheck) compare() (all usageCounts) {
 				continue
 			}
 			all.Counted += g.Counted
+			all.Surplus += surplus
 			if all.Missing += g.Counted - g.Logged; g.Counted > g.Logged && len(all.Gaps) < maxUsageGaps {
 				all.Gaps = append(all.Gaps, g)
 			}
@@ -262,7 +275,11 @@ func (a *auditing) finishUsage() {
 		}
 		a.note("%s", text)
 	}
-	if u.Missing == 0 && u.Counted > 0 {
+	if u.Surplus > 0 {
+		a.note("the logs have %s more than RGW counted, which can hide missing ones: a log may have been given twice, the numbers may end before --until, or RGW has lost some of them",
+			count(int(u.Surplus), "request", "requests"))
+	}
+	if u.Missing == 0 && u.Surplus == 0 && u.Counted > 0 {
 		a.note("RGW counted %s, and none is missing in the logs", count(int(u.Counted), "request", "requests"))
 	}
 	if u.NotCompared > 0 {
@@ -270,6 +287,6 @@ func (a *auditing) finishUsage() {
 			count(int(u.NotCompared), "request that RGW counted was", "requests that RGW counted were"))
 	}
 	if a.usage.full {
-		a.note("RGW has more than %d numbers of this range; the others were not compared", maxUsageCounts)
+		a.note("RGW has too many numbers of this range; only the first %d were compared", a.usage.counts)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -58,6 +59,26 @@ func TestAuditUsage(t *testing.T) {
 		if code, u := audit(slices.Delete(slices.Clone(log), i, i+1)); code != exitPartial || u.Counted != int64(sent) || u.Missing != 1 || len(u.Gaps) != 1 {
 			t.Errorf("without %s: exit code %d, %+v", line, code, u)
 		}
+	}
+}
+
+// TestUsageMemory: the numbers that are kept for the comparison have a limited size, also if their names are long.
+func TestUsageMemory(t *testing.T) {
+	long := func(start byte, i, n int) string { return fmt.Sprintf("%c%0*d", start, n-1, i) }
+	a := auditing{session: &session{ui: &ui{world: &world{err: new(bytes.Buffer)}, prog: "vault"}}, until: time.Unix(1<<40, 0)}
+	a.Usage = new(usageCounts)
+	kept := 0
+	for i := 0; i < maxUsageCounts && !a.usage.full; i++ {
+		u := audit.Usage{Owner: long('t', i, 1000) + "$o", Bucket: long('b', i, 255), Operation: long('o', i, 255), Requests: 1}
+		a.usage.read(u, "", a.since, a.until)
+		kept += 2*len(u.Owner) + len(u.Bucket) + len(u.Operation)
+	}
+	if kept > 64<<20 {
+		t.Errorf("%d bytes of names were kept", kept)
+	}
+	a.finishUsage()
+	if text := a.err.(*bytes.Buffer).String(); !strings.Contains(text, "; only the first ") {
+		t.Errorf("%q", text)
 	}
 }
 

@@ -292,7 +292,7 @@ func (c *copying) prune(ctx context.Context) error {
 		c.note("nothing was removed, because objects could not be copied")
 		return nil
 	case c.found == 0 && c.names == nil:
-		return hint(fmt.Errorf("%w: SRC has no objects, so that --prune would remove everything from DST", vault.ErrNotFound), "check SRC, --tenant and --collection; {prog} teardown removes everything")
+		return hint(fmt.Errorf("%w: SRC has no objects, so that --prune would remove everything from DST", vault.ErrNotFound), "check SRC, --tenant and --collection")
 	}
 	if err := c.confirm(ctx, c.to, "Remove "+plural(len(c.extra), "name", "names")); err != nil {
 		return err

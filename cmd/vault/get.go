@@ -263,7 +263,8 @@ func readSmall(r io.Reader, info vault.Info) ([]byte, error) {
 func (s *session) suggest(ctx context.Context, v *vault.Vault, err error) error {
 	lost := gone(err) != nil
 	if damaged := errors.Is(err, envelope.ErrDecrypt) || errors.Is(err, envelope.ErrFormat); s.hasMirrors() && (lost || damaged) {
-		err = hint(err, "a mirror may have the value: {vault} get {name} --all shows it, and {prog} copy MIRROR FIRST {name} --force --verify restores it. If the name was removed on purpose, run {vault} rm {name}")
+		start, mirror, first := s.mirrorCopy()
+		err = hint(err, "a mirror may have the value: {vault} get {name} --all shows it, and %s %s %s {name} --force --verify restores it. If the name was removed on purpose, run {vault} rm {name}", start, mirror, first)
 	}
 	if lost {
 		return s.expectSeen(s.explainGone(ctx, v, err)) // the name is right

@@ -1,6 +1,12 @@
 package main
 
-import "testing"
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/objectvault/objectvault/vault"
+)
 
 // TestSelectVault: a command in a message has the flags that select the vault, as words of a shell and
 // without what may be secret.
@@ -29,6 +35,41 @@ func TestSelectVault(t *testing.T) {
 		s := &session{ui: &ui{prog: "vault"}, partialFlags: tc.flags}
 		if got := s.selectVault(); got != tc.want {
 			t.Errorf("%q: %s\nwant %s", tc.flags, got, tc.want)
+		}
+	}
+}
+
+// TestMirrorCopy: the commands that decide between two values use the tenant, the keys and so on of this run, and
+// contain nothing that may be secret.
+func TestMirrorCopy(t *testing.T) {
+	for _, tc := range []struct {
+		store     string
+		flags     map[string][]string
+		variables map[string]string
+		want      string
+	}{
+		{"file:///first", nil, nil, "vault copy MIRROR work x --force keeps the value of the mirror, and vault copy work MIRROR x --force that"},
+		{"file:///first", map[string][]string{"profile": {"work"}, "config": {"c.toml"}}, nil, "vault --config c.toml copy MIRROR work x --force"},
+		{"file:///first", map[string][]string{"profile": {"work"}, "tenant": {"acme"}}, nil, "vault --profile work --tenant acme copy MIRROR-URL file:///first x --force keeps"},
+		{"file:///first", map[string][]string{"collection": {"notes"}}, nil, "vault --collection notes copy file:///first MIRROR-URL x --force that"},
+		{"file:///first", map[string][]string{"vault-id": {"w"}}, nil, "vault --vault-id w copy MIRROR-URL file:///first x"},
+		{"file:///first", map[string][]string{"keys": {"exec:unlock sk-1"}}, nil, "vault --keys URL copy MIRROR-URL file:///first x"},
+		{"file:///first", nil, map[string]string{"OBJECTVAULT_KEYS": "local:///b"}, "vault copy MIRROR-URL file:///first x"},
+		{"file:///first", nil, map[string]string{"OBJECTVAULT_TENANT": "acme"}, "vault copy MIRROR-URL file:///first x"},
+		{"s3://user:sk-1@first", map[string][]string{"tenant": {"acme"}}, nil, "vault --tenant acme copy MIRROR-URL FIRST-URL x"},
+		{"s3://user:sk-1@first", nil, nil, "vault copy MIRROR work x"},
+	} {
+		file := "profile = \"work\"\n[profiles.work]\nstore = \"" + tc.store + "\"\ntenant = \"globex\"\nmirrors = [\"file:///second\"]\n"
+		var errs bytes.Buffer
+		w := &world{
+			err: &errs, goos: "linux", userHome: func() string { return "/home/user" }, getenv: func(name string) string { return tc.variables[name] },
+			readFile: func(string) ([]byte, error) { return []byte(file), nil },
+		}
+		s := &session{ui: &ui{world: w, prog: "vault"}, partialFlags: tc.flags}
+		s.selected = s.selectVault()
+		s.noteBehind(vault.Behind{Store: "file:///second", Name: "x", Err: vault.ErrConflict})
+		if got := errs.String(); !strings.Contains(got, tc.want) || strings.Contains(got, "sk-1") || strings.Contains(got, "{") {
+			t.Errorf("%s, %q, %q: %s\nwant %s", tc.store, tc.flags, tc.variables, got, tc.want)
 		}
 	}
 }

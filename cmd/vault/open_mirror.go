@@ -154,7 +154,8 @@ func (s *session) noteBehind(b vault.Behind) {
 	next := "{vault} sync repairs it"
 	switch {
 	case errors.Is(b.Err, vault.ErrConflict):
-		next = "{vault} get {name} --all compares the stores, and {prog} copy decides"
+		start, mirror, first := s.mirrorCopy()
+		next = fmt.Sprintf("{vault} get {name} --all compares the stores; then %s %s %s {name} --force keeps the value of the mirror, and %s %s %s {name} --force that of the first store", start, mirror, first, start, first, mirror)
 	case errors.Is(b.Err, vault.ErrSpooled):
 		next = "later commands and {vault} sync send it"
 	}
