@@ -86,7 +86,7 @@ func (s *session) auditSummary(ctx context.Context) error {
 			return err
 		}
 	}
-	uses.complete = a.startInTime() && uses.complete && a.Failed == 0 && a.Unreadable == 0 && (a.Usage == nil || a.Usage.Missing == 0)
+	uses.complete = a.startInTime() && uses.complete && a.Failed == 0 && a.Unreadable == 0 && (a.Usage == nil || a.Usage.Missing == 0 && a.Usage.Surplus == 0)
 	if err := a.printUses(uses); err != nil {
 		return err
 	}
