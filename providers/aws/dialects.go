@@ -55,7 +55,8 @@
 //	CompleteMultipartUpload
 //	  AWS          409 ConditionalRequestConflict: the upload must be repeated [1]
 //	  R2           after a failed condition the upload no longer exists: an abort returns 404 [2]
-//	  SeaweedFS    conditions are atomic since March 2026 [18]
+//	  SeaweedFS    conditions are atomic since March 2026 [18]; in a bucket with versioning, two of four
+//	               concurrent writes with the same If-Match succeeded once: tested
 //	  Ceph         version 16 ignores conditions: tested
 //	  versitygw    supported: tested
 //	  others       not known
