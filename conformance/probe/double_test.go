@@ -109,6 +109,9 @@ func withDouble(s *vault.Store, change func(d *double)) *vault.Store {
 	change(d)
 	c := *s
 	c.Bucket = blob.NewBucket(d)
+	if d.write != nil {
+		c.Put = nil // a put is a write of the bucket
+	}
 	return &c
 }
 
