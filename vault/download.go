@@ -112,6 +112,7 @@ func (r *Reader) readerAt() *responseAt {
 func (r *Reader) openAt(w io.WriterAt, from *responseAt) error {
 	spans, ctx := errgroup.WithContext(r.body.ctx)
 	spans.SetLimit(runtime.GOMAXPROCS(0))
+	defer func() { from.n = min(from.n+from.more.Load(), r.body.size) }() // also if a span fails
 	for s, err := range r.object.Spans(r.body.size, spanSize) {
 		if err == nil {
 			err = ctx.Err()
@@ -121,9 +122,7 @@ func (r *Reader) openAt(w io.WriterAt, from *responseAt) error {
 		}
 		spans.Go(func() error { return r.object.OpenTo(w, io.NewSectionReader(from, s.Offset, s.Length), s) })
 	}
-	err := spans.Wait()
-	from.n = min(from.n+from.more.Load(), r.body.size)
-	return err
+	return spans.Wait()
 }
 
 // A responseAt reads the object of a response at any offset.

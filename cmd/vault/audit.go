@@ -53,8 +53,8 @@ func auditCommand(s *session) *cli.Command {
 			"operation of these files, nor newer than the last one. So give the files of all machines, also FILE.1\n" +
 			"to FILE.3. Without other logs, their operations are printed.\n\n" +
 			"What radosgw-admin usage show prints can be given, too, as a file or through a pipe: how many requests of\n" +
-			"each operation RGW has counted for each bucket. If the ops log has fewer, the exit code is 3. Give\n" +
-			"--start-date and --end-date of usage show the range of --since and --until, in whole hours.\n\n" +
+			"each operation RGW has counted for each bucket. If the ops log has fewer, the exit code is 3. Run usage\n" +
+			"show with --start-date and --end-date in whole hours, and use the same times as --since and --until.\n\n" +
 			"The logs of a bucket may be below date folders (YYYY/MM/DD), or their names may start with a date;\n" +
 			"then only those of the range are read. A URL takes the same parameters as --store, and the same\n" +
 			"identity. At the end, " + s.prog + " prints the time of the newest record. Logs are delivered minutes to hours late,\n" +

@@ -283,7 +283,7 @@ func (a *auditing) finishUsage() {
 		a.note("RGW counted %s, and none is missing in the logs", count(int(u.Counted), "request", "requests"))
 	}
 	if u.NotCompared > 0 {
-		a.note("%s not compared, because the hours begin before --since, do not end at --until, or were given twice: give --start-date and --end-date of radosgw-admin usage show the same range",
+		a.note("%s not compared, because the hours begin before --since, do not end at --until, or were given twice: run radosgw-admin usage show with the same times as --start-date and --end-date",
 			count(int(u.NotCompared), "request that RGW counted was", "requests that RGW counted were"))
 	}
 	if a.usage.full {
