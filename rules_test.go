@@ -135,7 +135,7 @@ var formatModules = []string{"std", module, "github.com/tink-crypto/tink-go/v2",
 
 // kekModules are the further modules of the key sources, each in a package of its own.
 var kekModules = map[string][]string{
-	"envelope/kek/recovery":                         {"github.com/cloudflare/circl", "github.com/bwesterb/go-ristretto", "github.com/tyler-smith/go-bip39"},
+	"envelope/kek/recovery":                         {"github.com/cloudflare/circl", "github.com/bwesterb/go-ristretto"},
 	"envelope/kek/keyring":                          {"github.com/zalando/go-keyring", "github.com/godbus/dbus/v5", "github.com/danieljoos/wincred", "golang.org/x/sys"},
 	"envelope/kek/passphrase":                       {"golang.org/x/text"},
 	"envelope/kek/signer":                           {"github.com/decred/dcrd/dcrec/secp256k1/v4"},

@@ -25,7 +25,6 @@ import (
 
 	"github.com/cloudflare/circl/group"
 	"github.com/cloudflare/circl/secretsharing"
-	"github.com/tyler-smith/go-bip39"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
@@ -42,21 +41,7 @@ var ErrTooFew = errors.New("too few shares")
 // was split.
 var ErrMixed = errors.New("the shares do not belong together")
 
-const (
-	rootSize  = 32
-	wordCount = 24
-)
-
-// Words returns the 24 words of a root of 32 bytes, separated by blanks. A person who has them has the
-// root. A root of another length is [envelope.ErrInvalid].
-func Words(root kek.Root) (string, error) {
-	secret, err := reveal(root)
-	if err != nil {
-		return "", err
-	}
-	defer clear(secret)
-	return bip39.NewMnemonic(secret)
-}
+const rootSize = 32
 
 func reveal(root kek.Root) ([]byte, error) {
 	secret := root.Reveal()
@@ -65,27 +50,6 @@ func reveal(root kek.Root) ([]byte, error) {
 		return nil, fmt.Errorf("%w: only a root of %d bytes can be written as words or shares", envelope.ErrInvalid, rootSize)
 	}
 	return secret, nil
-}
-
-// ParseWords returns the root of 24 words. The case of the letters, and the space and the numbers
-// between the words, do not matter. If a word is unknown, missing or in another place, the error
-// wraps [ErrMalformed].
-func ParseWords(text string) (kek.Root, error) {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return r < 'a' || r > 'z' })
-	for i, w := range words {
-		if _, ok := bip39.GetWordIndex(w); !ok {
-			return kek.Root{}, fmt.Errorf("%w: word %d is not in the list of BIP-39", ErrMalformed, i+1)
-		}
-	}
-	if len(words) != wordCount {
-		return kek.Root{}, fmt.Errorf("%w: there are %d words instead of %d", ErrMalformed, len(words), wordCount)
-	}
-	secret, err := bip39.EntropyFromMnemonic(strings.Join(words, " "))
-	if err != nil {
-		return kek.Root{}, fmt.Errorf("%w: the checksum is wrong: a word was replaced, or two words were exchanged", ErrMalformed)
-	}
-	defer clear(secret)
-	return kek.NewRoot(secret)
 }
 
 // A Share is one share of a root. Its text is a line:

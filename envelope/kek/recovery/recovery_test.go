@@ -2,12 +2,16 @@ package recovery_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/tyler-smith/go-bip39"
 
 	"github.com/objectvault/objectvault/envelope"
 	"github.com/objectvault/objectvault/envelope/kek"
@@ -50,6 +54,36 @@ func TestWords(t *testing.T) {
 	}
 	if _, err := recovery.Words(long); !errors.Is(err, envelope.ErrInvalid) {
 		t.Errorf("a root of 64 bytes: %v", err)
+	}
+}
+
+// The words are those of go-bip39, for every word of the list.
+func TestWordsReference(t *testing.T) {
+	for i := range 600 {
+		secret := make([]byte, 32)
+		if i < 512 { // the first 24 words are those from 4*i on
+			bits := new(big.Int)
+			for j := range 24 {
+				bits.Or(bits.Lsh(bits, 11), big.NewInt(int64((4*i+j)%2048)))
+			}
+			bits.Rsh(bits, 8).FillBytes(secret)
+		} else if _, err := rand.Read(secret); err != nil {
+			t.Fatal(err)
+		}
+		want, err := bip39.NewMnemonic(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := kek.NewRoot(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if words, err := recovery.Words(root); err != nil || words != want {
+			t.Fatalf("%x: %q instead of %q, %v", secret, words, want, err)
+		}
+		if got, err := recovery.ParseWords(want); err != nil || !bytes.Equal(got.Reveal(), secret) {
+			t.Fatalf("%x: %x, %v", secret, got.Reveal(), err)
+		}
 	}
 }
 
