@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 )
@@ -13,9 +12,10 @@ const firstCollection = 400
 // delayCollection lets a command for a small value end without a garbage collection. The imported
 // packages allocate 2 MiB before main starts, and the certificates of the system take another
 // 2 MiB: a collection would free little of that, and would take a fifth of the CPU time. After the first
-// collection GOGC has its default value, so that a large value needs no more memory than before.
-func delayCollection() {
-	if os.Getenv("GOGC") != "" {
+// collection GOGC has its default value, so that a large value needs no more memory than before. gogc is
+// the environment variable: if it is set, nothing changes.
+func delayCollection(gogc string) {
+	if gogc != "" {
 		return
 	}
 	usual := debug.SetGCPercent(firstCollection)

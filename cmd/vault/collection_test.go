@@ -18,8 +18,7 @@ func TestDelayCollection(t *testing.T) {
 	before := percent()
 	defer debug.SetGCPercent(before)
 	runtime.GC() // another collection is not due soon
-	t.Setenv("GOGC", "")
-	delayCollection()
+	delayCollection("")
 	if got := percent(); got != firstCollection {
 		t.Errorf("GOGC is %d before the first collection, instead of %d", got, firstCollection)
 	}
@@ -30,8 +29,7 @@ func TestDelayCollection(t *testing.T) {
 	if got := percent(); got != before {
 		t.Errorf("GOGC is %d after the first collection, instead of %d", got, before)
 	}
-	t.Setenv("GOGC", "80")
-	delayCollection()
+	delayCollection("80")
 	if got := percent(); got != before {
 		t.Errorf("GOGC is %d although the environment sets it", got)
 	}

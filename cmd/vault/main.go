@@ -28,7 +28,7 @@ import (
 var version string
 
 func main() {
-	delayCollection()
+	delayCollection(os.Getenv("GOGC"))
 	exec := replace(signal.Ignored(os.Interrupt)) // must be called before untilSignal changes the handling
 	log.SetOutput(io.Discard)                     // net/http writes to it
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
