@@ -243,7 +243,7 @@ func TestFaultMatrix(t *testing.T) {
 	for w := range workers {
 		group.Go(func() {
 			for c := range work {
-				m.cell(stores[w][c.store], c, 5)
+				m.cell(stores[w][c.store], c, 0)
 			}
 		})
 	}
@@ -295,10 +295,11 @@ func (m *faultMatrix) clean(s faultStore, name string, op *faultOp) []string {
 }
 
 // cell runs one cell. If the machine was so slow that an earlier request than the intended one failed,
-// it tries again.
+// it tries again, with twice the time limit.
 func (m *faultMatrix) cell(s faultStore, c faultCell, tries int) {
 	start := time.Now()
 	h := m.newHome(s, c)
+	h.tries = tries
 	defer h.remove()
 	if c.plan.kind == spoolFull {
 		h.fillSpool()
@@ -308,8 +309,8 @@ func (m *faultMatrix) cell(s faultStore, c faultCell, tries int) {
 	r := h.operate()
 	h.requests = s.disarm()
 	if hits.Load() == 0 && !(c.plan.kind == spoolFull && c.op.mints) {
-		if c.plan.kind == noResponse && tries > 1 {
-			m.cell(s, c, tries-1) // the machine was too slow for the timeout
+		if c.plan.kind == noResponse && tries < 6 {
+			m.cell(s, c, tries+1)
 			return
 		}
 		if c.store == mirrorName && c.plan.n > 1 {
@@ -341,6 +342,7 @@ func (m *faultMatrix) cell(s faultStore, c faultCell, tries int) {
 type faultHome struct {
 	m        *faultMatrix
 	c        faultCell
+	tries    int // earlier runs of the cell, which failed because the machine was slow
 	store    faultStore
 	tenant   string
 	dir      string
@@ -424,15 +426,16 @@ func (r ran) String() string {
 // operate runs the operation of the cell.
 func (h *faultHome) operate() ran {
 	timeout, deadline := "", ""
+	limit := func(first time.Duration) string { return (first << h.tries).String() }
 	switch {
 	case h.c.plan.kind == noResponse && h.c.store == "file" && h.c.op.first > 0:
-		deadline = "5s"
+		deadline = limit(5 * time.Second)
 	case h.c.plan.kind == noResponse && h.c.store == "file":
-		deadline = "2s" // enough for a busy machine; there is no connection whose silence could be limited
+		deadline = limit(2 * time.Second) // there is no connection whose silence could be limited
 	case h.c.plan.kind == noResponse && h.c.op.first > 0:
-		timeout = "2s"
+		timeout = limit(2 * time.Second)
 	case h.c.plan.kind == noResponse:
-		timeout = "300ms"
+		timeout = limit(300 * time.Millisecond)
 	}
 	var in []byte
 	if h.c.op.reads {
