@@ -125,6 +125,17 @@ func TestDownloadAtFails(t *testing.T) {
 	path := filepath.Join(dir, "a.enc")
 	size := int64(20 * mib)
 	full := errors.New("disk full")
+	flip := func(offset int64) func(f *os.File) error {
+		return func(f *os.File) error {
+			b := make([]byte, 1)
+			if _, err := f.ReadAt(b, offset); err != nil {
+				return err
+			}
+			b[0] ^= 1
+			_, err := f.WriteAt(b, offset)
+			return err
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	for name, tc := range map[string]struct {
 		damage func(f *os.File) error
@@ -132,9 +143,9 @@ func TestDownloadAtFails(t *testing.T) {
 		writer io.WriterAt
 		want   error
 	}{
-		"first segment": {damage: func(f *os.File) error { _, err := f.WriteAt([]byte{0}, 2000); return err }, want: envelope.ErrDecrypt},
-		"middle":        {damage: func(f *os.File) error { _, err := f.WriteAt([]byte{0}, size/2); return err }, want: envelope.ErrDecrypt},
-		"last segment":  {damage: func(f *os.File) error { _, err := f.WriteAt([]byte{0}, size); return err }, want: envelope.ErrDecrypt},
+		"first segment": {damage: flip(2000), want: envelope.ErrDecrypt},
+		"middle":        {damage: flip(size / 2), want: envelope.ErrDecrypt},
+		"last segment":  {damage: flip(size), want: envelope.ErrDecrypt},
 		"truncated":     {during: func() { fatal(t, os.Truncate(path, size/2)) }, want: vault.ErrUnavailable},
 		"writer":        {writer: failingWriter{full}, want: full},
 		"cancelled":     {during: cancel, want: context.Canceled},
