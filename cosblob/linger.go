@@ -37,7 +37,8 @@ func lingeringContext(ctx context.Context) (context.Context, context.CancelFunc)
 	return lasting, func() { stop(); cancel(nil) }
 }
 
-// A body is the body of a request. Reading it fails after ctx has ended.
+// A body is the body of a request. Reading it fails after ctx has ended, unless everything was read: net/http
+// reads once more to see the end, and would cut off a request that the service has received.
 type body struct {
 	ctx         context.Context
 	mu          sync.Mutex
@@ -50,13 +51,13 @@ func newBody(ctx context.Context, data []byte) *body {
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	if err := b.ctx.Err(); err != nil {
-		return 0, err
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.interrupted {
 		return 0, io.ErrUnexpectedEOF
+	}
+	if err := b.ctx.Err(); err != nil && b.r.Len() > 0 {
+		return 0, err
 	}
 	return b.r.Read(p)
 }

@@ -193,7 +193,8 @@ func lingeringContext(ctx context.Context) (context.Context, context.CancelFunc)
 	return lasting, func() { stop(); cancel(nil) }
 }
 
-// readUntil returns a body whose reads fail after ctx has ended.
+// readUntil returns a body whose reads fail after ctx has ended, unless everything was read: net/http reads once
+// more to see the end, and would cut off a request that the server has received.
 func readUntil(ctx context.Context, body io.Reader) io.Reader {
 	if s, ok := body.(io.ReadSeeker); ok {
 		return &contextReader{s, ctx}
@@ -207,10 +208,12 @@ type contextReader struct {
 }
 
 func (e *contextReader) Read(p []byte) (int, error) {
-	if err := e.ctx.Err(); err != nil {
-		return 0, err
+	ended := e.ctx.Err()
+	n, err := e.ReadSeeker.Read(p)
+	if ended != nil && (n > 0 || err != io.EOF) {
+		return 0, ended
 	}
-	return e.ReadSeeker.Read(p)
+	return n, err
 }
 
 // A written value contains the version and the ETag of a stored object.
