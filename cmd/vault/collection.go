@@ -3,22 +3,49 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"sync"
 )
 
-// firstCollection is the value of GOGC until the first garbage collection, which then starts at a heap of
-// 16 MiB instead of 4 MiB.
-const firstCollection = 400
+const (
+	// firstPercent is GOGC until the first garbage collection, which then starts at a heap of 16 MiB instead
+	// of 4 MiB.
+	firstPercent = 400
+	largePercent = 10 // GOGC for a large value
+)
+
+// collection is the setting of the garbage collector.
+var collection struct {
+	sync.Mutex
+	percent int // GOGC after the first collection
+}
 
 // delayCollection lets a command for a small value end without a garbage collection. The imported
-// packages allocate 2 MiB before main starts, and the certificates of the system take another
-// 2 MiB: a collection would free little of that, and would take a fifth of the CPU time. After the first
-// collection GOGC has its default value, so that a large value needs no more memory than before. gogc is
+// packages allocate 1.6 MiB before main starts, and the certificates of the system take another
+// 2 MiB: a collection would free little of that, and would take a fifth of the CPU time. gogc is
 // the environment variable: if it is set, nothing changes.
 func delayCollection(gogc string) {
 	if gogc != "" {
 		return
 	}
-	usual := debug.SetGCPercent(firstCollection)
+	collection.Lock()
+	defer collection.Unlock()
+	collection.percent = debug.SetGCPercent(firstPercent)
 	// Nothing refers to the object, so the first collection removes it and calls the function.
-	runtime.AddCleanup(&[64]byte{}, func(percent int) { debug.SetGCPercent(percent) }, usual)
+	runtime.AddCleanup(&[64]byte{}, func(struct{}) {
+		collection.Lock()
+		defer collection.Unlock()
+		debug.SetGCPercent(collection.percent)
+	}, struct{}{})
+}
+
+// limitMemory lets less garbage accumulate before a transfer of size bytes; negative: of unknown size. Most
+// of the memory of a large transfer is in buffers that are used again, which a garbage collection does not
+// look into, so that it costs next to nothing.
+func limitMemory(size int64) {
+	if size < 0 || size > 8<<20 {
+		collection.Lock()
+		defer collection.Unlock()
+		collection.percent = largePercent
+		debug.SetGCPercent(largePercent)
+	}
 }

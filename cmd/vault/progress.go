@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"io/fs"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,15 +19,6 @@ type progress struct {
 	mu    sync.Mutex // several goroutines may read parts of a value
 	moved int64
 	bar   *progressbar.ProgressBar
-}
-
-// limitMemory lets less garbage accumulate before a transfer of size bytes; negative: of unknown size. Most
-// of the memory of a large transfer is in buffers that are used again, which a garbage collection does not
-// look into, so that it costs next to nothing.
-func limitMemory(size int64) {
-	if size < 0 || size > 8<<20 {
-		debug.SetGCPercent(10)
-	}
 }
 
 // progress returns nil, which shows nothing, unless standard error is a terminal.

@@ -50,7 +50,7 @@ func TestStart(t *testing.T) {
 	if ours > 500 {
 		t.Errorf("our packages allocate %d times at the start, more than 500:\n%s", ours, most)
 	}
-	if total > 2_000_000 {
-		t.Errorf("all packages allocate %d bytes at the start, more than 2 MB:\n%s", total, out)
+	if total > 2<<20 {
+		t.Errorf("all packages allocate %d bytes at the start, more than 2 MiB:\n%s", total, out)
 	}
 }

@@ -15,8 +15,11 @@ import (
 func TestReadUntil(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20
-	var received int64
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { received, _ = io.Copy(io.Discard, r.Body) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}))
 	defer server.Close()
 	for at, want := range map[int64]error{size: nil, size / 2: context.Canceled} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -32,8 +35,8 @@ func TestReadUntil(t *testing.T) {
 		}
 		if err == nil {
 			resp.Body.Close()
-			if resp.StatusCode != http.StatusOK || received != size {
-				t.Errorf("the server received %d bytes, and returned %s", received, resp.Status)
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("the server did not receive everything: %s", resp.Status)
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func TestWords(t *testing.T) {
 func TestWordsReference(t *testing.T) {
 	for i := range 600 {
 		secret := make([]byte, 32)
-		if i < 512 { // the first 24 words are those from 4*i on
+		if i < 512 { // the first 23 words are those from 4*i on; the last contains the checksum
 			bits := new(big.Int)
 			for j := range 24 {
 				bits.Or(bits.Lsh(bits, 11), big.NewInt(int64((4*i+j)%2048)))

@@ -22,15 +22,14 @@ const (
 //go:embed english.txt
 var english string
 
-// list is split when it is needed first. A package variable would be split at the start of every
-// process, as it is by the usual libraries for BIP-39, whose lists and maps cost the command a third of
-// its CPU time for a small value. They are the reference in the tests.
+// list is split when it is first needed. A package variable would be split at the start of every process:
+// go-bip39, which is the reference in the tests, takes 0.7 ms and 0.7 MB there.
 var list = sync.OnceValue(func() []string { return strings.Fields(english) })
 
 // Words returns the 24 words of a root of 32 bytes, separated by blanks. A person who has them has the
 // root. A root of another length is [envelope.ErrInvalid].
 //
-// Each word is the position of 11 bits in the list. The bits are those of the root, followed by the
+// Each 11 bits are the position of a word in the list. The bits are those of the root, followed by the
 // first 8 of its SHA-256.
 func Words(root kek.Root) (string, error) {
 	secret, err := reveal(root)
