@@ -376,19 +376,36 @@ func TestSourceFails(t *testing.T) {
 func TestPartFails(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
-	b := open(t, s, owner(s))
 	s.SetRule(func(r *costest.Request) *costest.Fault {
-		if r.Action == "UploadPart" && strings.HasPrefix(r.Query, "partNumber=2") {
+		if r.Action == "UploadPart" && strings.HasPrefix(r.Query, "partNumber=2&") {
 			return costest.RespondBefore(403, costest.ErrorXML("AccessDenied", "Access Denied."))
 		}
 		return nil
 	})
-	err := b.WriteAll(t.Context(), "key", noise(1, 30*mib), inParts(blob.WriterOptions{}))
+	var parts atomic.Int32
+	failed := make(chan struct{})
+	b := openVia(t, s, owner(s), roundTrip(func(r *http.Request) (*http.Response, error) {
+		if n := r.URL.Query().Get("partNumber"); n != "" {
+			if parts.Add(1); n != "2" {
+				<-failed // the other parts are still being sent
+			}
+		}
+		return s.Client().Transport.RoundTrip(r)
+	}))
+	w, err := b.NewWriter(t.Context(), "key", inParts(blob.WriterOptions{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Write(noise(1, 30*mib))
+	close(failed)
 	if gcerrors.Code(err) != gcerrors.PermissionDenied {
 		t.Errorf("write: %v, want PermissionDenied", err)
 	}
-	if n := count(s, "UploadPart"); n > 20 {
-		t.Errorf("%d parts were sent after one had failed", n)
+	if err := w.Close(); gcerrors.Code(err) != gcerrors.PermissionDenied {
+		t.Errorf("close: %v, want PermissionDenied", err)
+	}
+	if n := parts.Load(); n > 10 {
+		t.Errorf("%d parts were sent, of which 10 at a time, although one had failed", n)
 	}
 	wantObject(t, b, "key", nil)
 }
