@@ -38,7 +38,7 @@ func Words(root kek.Root) (string, error) {
 	}
 	sum := sha256.Sum256(secret)
 	bits := append(secret, sum[0])
-	defer clear(secret)
+	defer clear(secret) // bits may be a copy
 	defer clear(bits)
 	words := make([]string, wordCount)
 	for i := range words {
