@@ -223,16 +223,16 @@ func Read(r io.Reader, o *Options) iter.Seq2[Record, error] {
 		}
 		d := o.Dialect
 		if d == "" {
+			// A log that cannot be read to its end has records, too. If head shows the dialect, the error
+			// follows them.
 			head, err := b.Peek(detectSize)
-			if err != nil && err != io.EOF {
-				yield(Record{}, err)
-				return
-			}
-			if len(bytes.TrimSpace(head)) == 0 {
-				return
-			}
 			if d = Detect(head); d == "" {
-				yield(Record{}, ErrDialect)
+				switch {
+				case err != nil && err != io.EOF:
+					yield(Record{}, err)
+				case len(bytes.TrimSpace(head)) > 0:
+					yield(Record{}, ErrDialect)
+				}
 				return
 			}
 		}
@@ -286,7 +286,7 @@ var parsers = map[Dialect]func(text []byte) (records []Record, problem string){
 }
 
 func uncompressed(r io.Reader) (*bufio.Reader, error) {
-	b := bufio.NewReaderSize(r, detectSize)
+	b := bufio.NewReaderSize(&untilError{r: r}, detectSize)
 	head, err := b.Peek(2)
 	if err != nil && err != io.EOF {
 		return nil, err
@@ -299,6 +299,20 @@ func uncompressed(r io.Reader) (*bufio.Reader, error) {
 		return nil, err
 	}
 	return bufio.NewReaderSize(z, detectSize), nil
+}
+
+// An untilError is a reader that returns an error of r again at the next call. A bufio.Reader forgets the
+// error that Peek has returned.
+type untilError struct {
+	r   io.Reader
+	err error
+}
+
+func (u *untilError) Read(p []byte) (n int, err error) {
+	if u.err == nil {
+		n, u.err = u.r.Read(p)
+	}
+	return n, u.err
 }
 
 // place fills in the fields that follow from others: above all what Key and Prefix mean in a vault.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -191,6 +192,64 @@ func TestRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadCut: of a log that cannot be read to its end, the records before the error are returned, and then
+// the error.
+func TestReadCut(t *testing.T) {
+	for _, log := range logs {
+		t.Run(log.file, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("testdata", log.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var zipped bytes.Buffer
+			z := gzip.NewWriter(&zipped)
+			z.Write(text)
+			z.Close()
+			broken := errors.New("connection lost")
+			first := bytes.IndexByte(text, '\n') + 1
+			if log.dialect == audit.CloudTrail { // the first record is not a line
+				first = len(text)
+			}
+			for name, tc := range map[string]struct {
+				r    io.Reader
+				want error
+				all  bool // the cut is after the last record
+			}{
+				"gzip without its checksum": {bytes.NewReader(zipped.Bytes()[:zipped.Len()-8]), io.ErrUnexpectedEOF, true},
+				"half of the gzip":          {bytes.NewReader(zipped.Bytes()[:zipped.Len()/2]), io.ErrUnexpectedEOF, false},
+				"error after all":           {io.MultiReader(bytes.NewReader(text), iotest.ErrReader(broken)), broken, true},
+				"error after some":          {&once{text[:first], broken}, broken, false},
+				"error first":               {iotest.ErrReader(broken), broken, false},
+			} {
+				records, errs := read(tc.r, nil)
+				if len(errs) == 0 || !errors.Is(errs[len(errs)-1], tc.want) {
+					t.Errorf("%s: %v, want %v", name, errs, tc.want)
+				}
+				got := shorts(records)
+				if len(got) > len(log.records) || !slices.Equal(got, log.records[:len(got)]) || tc.all && len(got) < len(log.records) {
+					t.Errorf("%s: records %q, want the first of %q", name, got, log.records)
+				}
+			}
+		})
+	}
+}
+
+// A once is a reader that returns err once, after text.
+type once struct {
+	text []byte
+	err  error
+}
+
+func (o *once) Read(p []byte) (int, error) {
+	n := copy(p, o.text)
+	if o.text = o.text[n:]; n > 0 {
+		return n, nil
+	}
+	err := o.err
+	o.err = io.EOF
+	return 0, err
 }
 
 // The other fields of a record, once for each dialect.
