@@ -36,8 +36,9 @@ func execCommand(s *session) *cli.Command {
 			"--pristine passes only the variables that --env and --env-file set. --strict also resolves\n" +
 			"references in the environment: if a variable has the value vault://NAME, COMMAND gets the\n" +
 			"secret instead.\n\n" +
-			"--mask replaces each secret of at least 8 bytes in the output of COMMAND with [NAME]. If the output\n" +
-			"is a terminal, COMMAND gets a pseudo-terminal.\n\n" +
+			"--mask replaces each secret of at least 8 bytes in the output of COMMAND with [NAME], also where it\n" +
+			"is escaped in JSON or in a URL, but not in other encodings, such as base64. If the output is a\n" +
+			"terminal, COMMAND gets a pseudo-terminal.\n\n" +
 			"Examples:\n" +
 			"   " + s.prog + " exec --env OPENAI_API_KEY=openai -- ./agent --serve\n" +
 			"   " + s.prog + " exec --env-file agent.env --pristine -- env",

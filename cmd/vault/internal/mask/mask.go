@@ -3,8 +3,11 @@ package mask
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
+	"net/url"
 	"slices"
+	"unicode/utf8"
 )
 
 // MinLen is the length in bytes of the shortest secret that is replaced. Shorter ones occur by chance.
@@ -28,8 +31,9 @@ type Writer struct {
 
 type pattern struct{ value, label []byte }
 
-// NewWriter returns a Writer. It ignores secrets that are shorter than [MinLen]. A secret with line
-// breaks is also replaced where a terminal has put a carriage return before each of them.
+// NewWriter returns a Writer. It ignores secrets that are shorter than [MinLen]. It also replaces a secret
+// that is escaped in a JSON string or in a URL, and one with line breaks where a terminal has put a
+// carriage return before each of them. It does not replace other encodings, such as base64.
 func NewWriter(w io.Writer, secrets []Secret) *Writer {
 	m := &Writer{w: w}
 	for _, s := range secrets {
@@ -37,14 +41,41 @@ func NewWriter(w io.Writer, secrets []Secret) *Writer {
 			continue
 		}
 		label := []byte("[" + s.Name + "]")
-		m.secrets = append(m.secrets, pattern{bytes.Clone(s.Value), label})
-		if crlf := bytes.ReplaceAll(s.Value, []byte("\n"), []byte("\r\n")); !bytes.Equal(crlf, s.Value) {
-			m.secrets = append(m.secrets, pattern{crlf, label})
+		for _, form := range forms(s.Value) {
+			m.secrets = append(m.secrets, pattern{form, label})
 		}
 	}
 	// At one position the longest secret counts, because a shorter one may be its start.
 	slices.SortStableFunc(m.secrets, func(a, b pattern) int { return len(b.value) - len(a.value) })
 	return m
+}
+
+// forms returns how a program may write a secret, each form once.
+func forms(secret []byte) [][]byte {
+	text := string(secret)
+	all := [][]byte{
+		bytes.Clone(secret),
+		bytes.ReplaceAll(secret, []byte("\n"), []byte("\r\n")),
+		[]byte(url.QueryEscape(text)),
+		[]byte(url.PathEscape(text)),
+	}
+	if utf8.Valid(secret) { // otherwise JSON cannot contain it
+		html, plain := jsonString(text, true), jsonString(text, false)
+		all = append(all, html, plain, bytes.ReplaceAll(plain, []byte("/"), []byte(`\/`))) // the last one as PHP
+	}
+	slices.SortFunc(all, bytes.Compare)
+	return slices.CompactFunc(all, bytes.Equal)
+}
+
+// jsonString returns the inside of a JSON string, with the characters <, > and & escaped if html is set.
+func jsonString(text string, html bool) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(html)
+	if err := e.Encode(text); err != nil {
+		panic("mask: " + err.Error()) // a string cannot fail
+	}
+	return bytes.TrimSuffix(bytes.Trim(b.Bytes(), "\n")[1:], []byte(`"`))
 }
 
 func (m *Writer) Write(p []byte) (int, error) {

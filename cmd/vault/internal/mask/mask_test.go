@@ -11,6 +11,7 @@ import (
 var secrets = []mask.Secret{
 	{"key", []byte("sk-0123456789")}, {"longer", []byte("sk-0123456789-more")}, {"short", []byte("1234567")},
 	{"pem", []byte("-----BEGIN\nabc\n-----END")}, {"again", []byte("aaaaaaab")},
+	{"odd", []byte(`a/b"c\<d> e+f`)}, {"bytes", []byte("\xff/01234567")},
 }
 
 // TestMask: each secret is replaced if the output is split into two writes at any position, and if it
@@ -29,6 +30,13 @@ func TestMask(t *testing.T) {
 		{"aaaaaaaaaaaab", "aaaaa[again]"},
 		{"x-----BEGIN\nabc\n-----ENDx", "x[pem]x"},
 		{"x-----BEGIN\r\nabc\r\n-----ENDx", "x[pem]x"},
+		{`{"key":"-----BEGIN\nabc\n-----END"}`, `{"key":"[pem]"}`},
+		{`{"key":"a/b\"c\\<d> e+f"}`, `{"key":"[odd]"}`},
+		{`{"key":"a/b\"c\\\u003cd\u003e e+f"}`, `{"key":"[odd]"}`},
+		{`{"key":"a\/b\"c\\<d> e+f"}`, `{"key":"[odd]"}`},
+		{"https://h/?key=a%2Fb%22c%5C%3Cd%3E+e%2Bf&x", "https://h/?key=[odd]&x"},
+		{"https://h/a%2Fb%22c%5C%3Cd%3E%20e+f/x", "https://h/[odd]/x"},
+		{"%FF%2F01234567 \xff/01234567", "[bytes] [bytes]"},
 	} {
 		for split := range len(tc.in) + 1 {
 			check(t, tc.in, tc.want, tc.in[:split], tc.in[split:])
