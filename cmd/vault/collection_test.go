@@ -17,6 +17,7 @@ func TestCollection(t *testing.T) {
 		return int(sample[0].Value.Uint64())
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(70))
+	defer func() { collection.set = false }()
 	for name, tc := range map[string]struct {
 		gogc        string
 		size        int64
@@ -26,6 +27,7 @@ func TestCollection(t *testing.T) {
 		"large":           {"", 9 << 20, largePercent, largePercent},
 		"of unknown size": {"", -1, largePercent, largePercent},
 		"GOGC is set":     {"70", 100, 70, 70},
+		"GOGC, large":     {"70", 9 << 20, 70, 70},
 	} {
 		debug.SetGCPercent(70)
 		runtime.GC() // another collection is not due soon
