@@ -42,20 +42,40 @@ func (a AAD) Bytes(typ byte, kekID [16]byte) []byte {
 }
 
 // A dataKey is the key of one object. All keys but those of the stanzas are derived from it.
-type dataKey []byte
+type dataKey struct {
+	dek []byte
+	prk []byte // the result of HKDF-Extract (RFC 5869), which is the same for every derivation
+}
 
 const dataKeySize = 32
 
-func newDataKey() dataKey {
-	k := make(dataKey, dataKeySize)
-	rand.Read(k) // never fails; it would crash the program instead
-	return k
+func randomDataKey() dataKey {
+	dek := make([]byte, dataKeySize)
+	rand.Read(dek) // never fails; it would crash the program instead
+	return newDataKey(dek)
+}
+
+// newDataKey returns the data key dek. It keeps the slice.
+func newDataKey(dek []byte) dataKey {
+	prk, err := hkdf.Extract(sha256.New, dek, nil)
+	return dataKey{dek, must(prk, err)}
+}
+
+// clear overwrites the key.
+func (k dataKey) clear() {
+	clear(k.dek)
+	clear(k.prk)
 }
 
 func (k dataKey) derive(info string) []byte {
-	b, err := hkdf.Key(sha256.New, k, nil, info, 32)
+	b, err := hkdf.Expand(sha256.New, k.prk, info, 32)
+	return must(b, err)
+}
+
+// must returns b, the result of a function that fails only in FIPS mode with a key under 14 bytes.
+func must(b []byte, err error) []byte {
 	if err != nil {
-		panic("envelope: " + err.Error()) // only in FIPS mode with a key under 14 bytes
+		panic("envelope: " + err.Error())
 	}
 	return b
 }

@@ -30,6 +30,7 @@
 package envelope
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -105,25 +106,25 @@ func begin(ctx context.Context, ref Ref, sources []KeySource, o *SealOptions) (*
 	if err := h.checkNumbers(len(sources)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	dek := newDataKey()
-	defer clear(dek)
+	key := randomDataKey()
+	defer key.clear()
 	aad := AAD{Stable: h.stable(), Ctx: ref.Context()}
 	b := &beginning{header: h}
 	if o.OneSuffices {
-		h.Stanzas, b.missing, err = wrapSome(ctx, ref, dek, aad, sources)
+		h.Stanzas, b.missing, err = wrapSome(ctx, ref, key.dek, aad, sources)
 	} else {
-		h.Stanzas, err = wrap(ctx, ref, dek, aad, sources, nil)
+		h.Stanzas, err = wrap(ctx, ref, key.dek, aad, sources, nil)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if h.Sealed, err = dek.sealMetadata(metadata, aad); err != nil {
+	if h.Sealed, err = key.sealMetadata(metadata, aad); err != nil {
 		return nil, err
 	}
-	if err := h.commit(dek, aad.Ctx); err != nil {
+	if err := h.commit(key, aad.Ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	b.payload, b.segments, err = dek.newSegments(h.SegmentLog2, aad.Stable)
+	b.payload, b.segments, err = key.newSegments(h.SegmentLog2, aad.Stable)
 	return b, err
 }
 
@@ -144,17 +145,17 @@ func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Read
 	if err != nil {
 		return nil, err
 	}
-	dek, metadata, err := h.open(ctx, ref, sources)
+	key, metadata, err := h.open(ctx, ref, sources)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(dek)
+	defer key.clear()
 	var payload [payloadHeaderSize]byte
 	if err := src.fill(payload[:], ErrDecrypt); err != nil {
 		return nil, err
 	}
 	o := Object{header: h, metadata: metadata, start: int64(h.Len())}
-	if o.segments, err = dek.segments(payload, h.SegmentLog2, h.stable()); err != nil {
+	if o.segments, err = key.segments(payload, h.SegmentLog2, h.stable()); err != nil {
 		return nil, err
 	}
 	return &Reader{o: o, opening: opening{segments: o.segments, src: src, left: -1, final: true}}, nil
@@ -163,40 +164,45 @@ func Open(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) (*Read
 // open unwraps the data key from a stanza and decrypts the metadata.
 func (h *Header) open(ctx context.Context, ref Ref, sources []KeySource) (dataKey, Metadata, error) {
 	aad := AAD{Stable: h.stable(), Ctx: ref.Context()}
-	dek, err := h.unwrap(ctx, ref, aad, sources)
+	key, err := h.unwrap(ctx, ref, aad, sources)
 	if err != nil {
-		return nil, Metadata{}, err
+		return dataKey{}, Metadata{}, err
 	}
-	metadata, err := dek.openMetadata(h.Sealed, aad)
+	metadata, err := key.openMetadata(h.Sealed, aad)
 	if err != nil {
-		clear(dek)
-		return nil, Metadata{}, err
+		key.clear()
+		return dataKey{}, Metadata{}, err
 	}
-	return dek, metadata, nil
+	return key, metadata, nil
 }
 
-func (h *Header) verify(dek dataKey, ctx [32]byte) (dataKey, error) {
-	if len(dek) == dataKeySize {
-		want := dek.commitment(h.Bytes(), ctx)
-		if subtle.ConstantTimeCompare(want[:], h.Commitment[:]) == 1 {
-			return dek, nil
-		}
+// verify returns the data key dek if it is the one of the commitment.
+func (h *Header) verify(dek []byte, ctx [32]byte) (dataKey, error) {
+	if len(dek) != dataKeySize {
+		clear(dek)
+		return dataKey{}, ErrDecrypt
 	}
-	clear(dek)
-	return nil, ErrDecrypt
+	key := newDataKey(dek)
+	want := key.commitment(h.Bytes(), ctx)
+	if subtle.ConstantTimeCompare(want[:], h.Commitment[:]) != 1 {
+		key.clear()
+		return dataKey{}, ErrDecrypt
+	}
+	return key, nil
 }
 
 // commit sets the commitment of an otherwise finished header.
-func (h *Header) commit(dek dataKey, ctx [32]byte) error {
+func (h *Header) commit(key dataKey, ctx [32]byte) error {
 	if err := h.check(); err != nil {
 		return err
 	}
-	h.Commitment = dek.commitment(h.Bytes(), ctx)
+	h.Commitment = key.commitment(h.Bytes(), ctx)
 	return nil
 }
 
-// wrap returns the stanzas of all sources. The error of a source that cannot be used now has its name. keep contains the stanzas that [Keep] may select.
-func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySource, keep []Stanza) ([]Stanza, error) {
+// wrap returns the stanzas of all sources. The error of a source that cannot be used now has its name.
+// keep contains the stanzas that [Keep] may select.
+func wrap(ctx context.Context, ref Ref, dek []byte, aad AAD, sources []KeySource, keep []Stanza) ([]Stanza, error) {
 	stanzas := make([]Stanza, len(sources))
 	for i, source := range sources {
 		if k, ok := source.(kept); ok {
@@ -206,7 +212,7 @@ func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySourc
 			stanzas[i] = Stanza(k)
 			continue
 		}
-		dekCopy := append(dataKey(nil), dek...) // a source must not change the key that the next source wraps
+		dekCopy := bytes.Clone(dek) // a source must not change the key that the next source wraps
 		s, err := source.Wrap(ctx, ref, dekCopy, aad)
 		clear(dekCopy)
 		if isAway(err) {
@@ -225,7 +231,7 @@ func wrap(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySourc
 
 // wrapSome returns the stanzas of the sources that can be used now, and the other sources. If there
 // is no stanza, it returns the error of each source.
-func wrapSome(ctx context.Context, ref Ref, dek dataKey, aad AAD, sources []KeySource) (stanzas []Stanza, missing []KeySource, err error) {
+func wrapSome(ctx context.Context, ref Ref, dek []byte, aad AAD, sources []KeySource) (stanzas []Stanza, missing []KeySource, err error) {
 	var away failures
 	for _, source := range sources {
 		s, err := wrap(ctx, ref, dek, aad, []KeySource{source}, nil)

@@ -69,7 +69,7 @@ func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []KeySour
 				return h.verify(dek, aad.Ctx)
 			}
 			if !away.skip(source, err) {
-				return nil, err
+				return dataKey{}, err
 			}
 		}
 	}
@@ -84,20 +84,20 @@ func (h *Header) unwrap(ctx context.Context, ref Ref, aad AAD, sources []KeySour
 			}
 			remote[i] = nil
 			if err == nil {
-				var dek dataKey
+				var dek []byte
 				if dek, err = source.Unwrap(ctx, ref, s, aad); err == nil {
 					return h.verify(dek, aad.Ctx)
 				}
 			}
 			if !away.skip(source, err) {
-				return nil, err
+				return dataKey{}, err
 			}
 		}
 	}
 	if len(away) > 0 {
-		return nil, errors.Join(away...)
+		return dataKey{}, errors.Join(away...)
 	}
-	return nil, fmt.Errorf("%w: it was sealed for %s", ErrUnknownKey, h.keyNames())
+	return dataKey{}, fmt.Errorf("%w: it was sealed for %s", ErrUnknownKey, h.keyNames())
 }
 
 // failures are the errors of sources that could not be used.

@@ -28,17 +28,17 @@ func OpenHeader(ctx context.Context, r io.Reader, ref Ref, sources []KeySource) 
 	if err != nil {
 		return nil, err
 	}
-	dek, metadata, err := h.open(ctx, ref, sources)
+	key, metadata, err := h.open(ctx, ref, sources)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(dek)
+	defer key.clear()
 	var payload [payloadHeaderSize]byte
 	if err := src.fill(payload[:], ErrDecrypt); err != nil {
 		return nil, err
 	}
 	o := &Object{header: h, metadata: metadata, start: int64(h.Len())}
-	if o.segments, err = dek.segments(payload, h.SegmentLog2, h.stable()); err != nil {
+	if o.segments, err = key.segments(payload, h.SegmentLog2, h.stable()); err != nil {
 		return nil, err
 	}
 	return o, nil

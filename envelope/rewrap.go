@@ -41,20 +41,20 @@ func Move(ctx context.Context, h *Header, oldRef, newRef Ref, oldKeys, newKeys [
 	if err := n.checkNumbers(len(newKeys)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	dek, err := h.unwrap(ctx, oldRef, AAD{Stable: h.stable(), Ctx: oldRef.Context()}, oldKeys)
+	key, err := h.unwrap(ctx, oldRef, AAD{Stable: h.stable(), Ctx: oldRef.Context()}, oldKeys)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(dek)
+	defer key.clear()
 	var keep []Stanza
 	if oldRef == newRef {
 		keep = h.Stanzas
 	}
 	aad := AAD{Stable: n.stable(), Ctx: newRef.Context()}
-	if n.Stanzas, err = wrap(ctx, newRef, dek, aad, newKeys, keep); err != nil {
+	if n.Stanzas, err = wrap(ctx, newRef, key.dek, aad, newKeys, keep); err != nil {
 		return nil, err
 	}
-	if err := n.commit(dek, aad.Ctx); err != nil {
+	if err := n.commit(key, aad.Ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return n.Bytes(), nil

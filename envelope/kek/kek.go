@@ -35,7 +35,8 @@ import (
 // A Root is the secret from which a source derives its keys. Package fmt prints it as [redacted].
 // The zero Root contains no secret.
 type Root struct {
-	v *string // not *[]byte, which fmt prints for unknown verbs
+	v   *string // not *[]byte, which fmt prints for unknown verbs
+	prk *string // the result of HKDF-Extract (RFC 5869) for v, which is the same for every key
 }
 
 const (
@@ -53,8 +54,13 @@ func NewRoot(b []byte) (Root, error) {
 }
 
 func rootOf(b []byte) Root {
-	v := string(b)
-	return Root{&v}
+	extracted, err := hkdf.Extract(sha256.New, b, nil)
+	if err != nil {
+		panic("kek: " + err.Error()) // only in FIPS mode with a root under 14 bytes
+	}
+	defer clear(extracted)
+	v, prk := string(b), string(extracted)
+	return Root{&v, &prk}
 }
 
 // RandomRoot returns a new root of 32 bytes.
@@ -81,9 +87,9 @@ func (Root) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 func (Root) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 func (r Root) derive(info string, n int) []byte {
-	secret := r.Reveal()
-	defer clear(secret)
-	b, err := hkdf.Key(sha256.New, secret, nil, info, n)
+	prk := []byte(*r.prk)
+	defer clear(prk)
+	b, err := hkdf.Expand(sha256.New, prk, info, n)
 	if err != nil {
 		panic("kek: " + err.Error()) // lengths are constants
 	}
