@@ -88,7 +88,7 @@ func through(w io.WriteCloser, err error) func(io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if _, err := io.CopyBuffer(struct{ io.Writer }{w}, r, make([]byte, 32<<10)); err != nil {
+		if _, err := io.CopyBuffer(struct{ io.Writer }{w}, r, transfer); err != nil {
 			return err
 		}
 		return w.Close()
@@ -100,12 +100,14 @@ func all(r io.Reader, err error) func(io.Writer) error {
 		if err != nil {
 			return err
 		}
-		_, err := io.CopyBuffer(w, r, make([]byte, 32<<10))
+		_, err := io.CopyBuffer(w, r, transfer)
 		return err
 	}
 }
 
-var in, out = make([]byte, segment), make([]byte, 0, segment+16)
+// The buffers exist once: a caller that allocates one for each value pays more for it than for sealing a small
+// value.
+var in, out, transfer = make([]byte, segment), make([]byte, 0, segment+16), make([]byte, 32<<10)
 
 // segments copies the stream and seals or opens each segment.
 func segments(r io.Reader, size int, do func(dst, nonce, src []byte) ([]byte, error), w io.Writer) error {
